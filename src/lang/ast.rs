@@ -1,0 +1,4 @@
+//! The syntax tree.
+/// A function definition.
+#[derive(Debug)]
+pub struct Def;

@@ -1,0 +1,3 @@
+//! The language: text → AST → checked program.
+pub mod ast;
+pub mod types;

@@ -1,0 +1,372 @@
+//! Static types, and the signatures that the checker, help and completion read.
+
+use crate::error::{Error, Result, Span};
+use crate::space::Space;
+use std::fmt;
+use std::sync::Arc;
+
+/// What is known about a generator before anything runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelFacts {
+    /// Its name, as shown: `faces`.
+    pub name: String,
+    /// Sha256 over its tensors, hexadecimal: which generator a latent belongs to.
+    pub fingerprint: String,
+    /// Family: `stylegan2`, …
+    pub family: String,
+    /// Spaces that its codes can live in.
+    pub spaces: Vec<Space>,
+    /// Layers of a W+ code.
+    pub num_ws: usize,
+    /// Dimensions of z.
+    pub z_dim: usize,
+    /// Dimensions of w.
+    pub w_dim: usize,
+    /// Number of classes; 0 when unconditional.
+    pub c_dim: usize,
+    /// Side of its pictures in pixels.
+    pub resolution: usize,
+    /// Channels of its pictures.
+    pub channels: usize,
+    /// Names of its own directions.
+    pub directions: Vec<String>,
+    /// Whether it brings an encoder.
+    pub encoder: bool,
+    /// Whether it brings a network for the perceptual distance.
+    pub perceptual: bool,
+}
+
+impl ModelFacts {
+    /// Name and the first digits of the fingerprint, as shown in errors: `faces (77f0…)`.
+    pub fn label(&self) -> String {
+        format!("{} ({}…)", self.name, self.fingerprint.get(..4).unwrap_or(""))
+    }
+}
+
+/// What is known about a code, a direction or an inversion; `None` is "only known when it runs".
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CodeType {
+    /// Its space.
+    pub space: Option<Space>,
+    /// Rows of a layered code.
+    pub layers: Option<usize>,
+    /// Its generator.
+    pub model: Option<Arc<ModelFacts>>,
+    /// How many codes.
+    pub count: Option<usize>,
+    /// Where it comes from, for messages: `found by svm`.
+    pub origin: Option<String>,
+}
+
+/// A static type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Type {
+    /// Only known when it runs (a function's parameter, say).
+    Unknown,
+    /// No value: a statement.
+    Nothing,
+    /// A number.
+    Number,
+    /// A text.
+    Text,
+    /// True or false.
+    Bool,
+    /// `a..b` or `a..b by s`.
+    Range,
+    /// The name of a latent space.
+    Space,
+    /// A list of one element type.
+    List(Box<Type>),
+    /// Pictures: `[channels, height, width]` when known.
+    Image(Option<[usize; 3]>),
+    /// A generator.
+    Model(Option<Arc<ModelFacts>>),
+    /// A latent code.
+    Latent(CodeType),
+    /// A direction.
+    Direction(CodeType),
+    /// An inversion; it stands for its code.
+    Inversion(CodeType),
+    /// A mask.
+    Mask,
+    /// A table.
+    Table,
+    /// A plot.
+    Plot,
+    /// A data set.
+    Dataset,
+    /// A path through a latent space.
+    Path(CodeType),
+    /// A function.
+    Function,
+}
+
+/// A type without what is known about it: what a parameter accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Anything.
+    Any,
+    /// A number.
+    Number,
+    /// A text.
+    Text,
+    /// True or false.
+    Bool,
+    /// A range.
+    Range,
+    /// The name of a space.
+    Space,
+    /// A list.
+    List,
+    /// Pictures.
+    Image,
+    /// A generator.
+    Model,
+    /// A code (an inversion counts as one).
+    Latent,
+    /// A direction.
+    Direction,
+    /// An inversion.
+    Inversion,
+    /// A mask.
+    Mask,
+    /// A table.
+    Table,
+    /// A plot.
+    Plot,
+    /// A data set.
+    Dataset,
+    /// A path.
+    Path,
+    /// A function.
+    Function,
+    /// One of the parameter's `choices`, written as a bare word: `method: hybrid`.
+    Choice,
+}
+
+impl Kind {
+    /// The name in signatures and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Any => "anything",
+            Self::Number => "Number",
+            Self::Text => "Text",
+            Self::Bool => "Bool",
+            Self::Range => "Range",
+            Self::Space => "Space",
+            Self::List => "List",
+            Self::Image => "Image",
+            Self::Model => "Model",
+            Self::Latent => "Latent",
+            Self::Direction => "Direction",
+            Self::Inversion => "Inversion",
+            Self::Mask => "Mask",
+            Self::Table => "Table",
+            Self::Plot => "Plot",
+            Self::Dataset => "Dataset",
+            Self::Path => "Path",
+            Self::Function => "Function",
+            Self::Choice => "word",
+        }
+    }
+
+    /// Whether a value of that type may stand where this kind is wanted.
+    pub fn accepts(self, ty: &Type) -> bool {
+        match (self, ty) {
+            (Self::Any, _) | (_, Type::Unknown) => true,
+            (Self::Latent, Type::Inversion(_)) => true,
+            (Self::Number, Type::Number)
+            | (Self::Text, Type::Text)
+            | (Self::Bool, Type::Bool)
+            | (Self::Range, Type::Range)
+            | (Self::Space, Type::Space)
+            | (Self::List, Type::List(_))
+            | (Self::Image, Type::Image(_))
+            | (Self::Model, Type::Model(_))
+            | (Self::Latent, Type::Latent(_))
+            | (Self::Direction, Type::Direction(_))
+            | (Self::Inversion, Type::Inversion(_))
+            | (Self::Mask, Type::Mask)
+            | (Self::Table, Type::Table)
+            | (Self::Plot, Type::Plot)
+            | (Self::Dataset, Type::Dataset)
+            | (Self::Path, Type::Path(_))
+            | (Self::Function, Type::Function) => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Type {
+    /// `Latent[W+]`, `List[Image]`, …: as in help and messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = |f: &mut fmt::Formatter<'_>, name: &str, c: &CodeType| match c.space {
+            Some(s) => write!(f, "{name}[{s}]"),
+            None => f.write_str(name),
+        };
+        match self {
+            Self::Unknown => f.write_str("a value known when it runs"),
+            Self::Nothing => f.write_str("nothing"),
+            Self::Number => f.write_str("Number"),
+            Self::Text => f.write_str("Text"),
+            Self::Bool => f.write_str("Bool"),
+            Self::Range => f.write_str("Range"),
+            Self::Space => f.write_str("Space"),
+            Self::List(t) => match **t {
+                Self::Unknown => f.write_str("List"),
+                ref t => write!(f, "List[{t}]"),
+            },
+            Self::Image(_) => f.write_str("Image"),
+            Self::Model(_) => f.write_str("Model"),
+            Self::Latent(c) => code(f, "Latent", c),
+            Self::Direction(c) => code(f, "Direction", c),
+            Self::Inversion(c) => code(f, "Inversion", c),
+            Self::Mask => f.write_str("Mask"),
+            Self::Table => f.write_str("Table"),
+            Self::Plot => f.write_str("Plot"),
+            Self::Dataset => f.write_str("Dataset"),
+            Self::Path(c) => code(f, "Path", c),
+            Self::Function => f.write_str("Function"),
+        }
+    }
+}
+
+/// One parameter of a built-in function.
+#[derive(Clone, Copy, Debug)]
+pub struct Param {
+    /// Its name, as in `space: W+`.
+    pub name: &'static str,
+    /// What it accepts.
+    pub accepts: &'static [Kind],
+    /// Bare words it takes (with [`Kind::Choice`]); a word ending in `:` takes a value after it (`best_of: 8`).
+    pub choices: &'static [&'static str],
+    /// Source text of the default; `None` makes it required. `"-"` means optional without a value.
+    pub default: Option<&'static str>,
+    /// Takes all remaining positional arguments (only the last positional parameter).
+    pub variadic: bool,
+    /// Must be written with its name.
+    pub named: bool,
+    /// One line of help, with units and range.
+    pub doc: &'static str,
+}
+
+impl Param {
+    /// A required parameter.
+    pub const fn required(name: &'static str, accepts: &'static [Kind], doc: &'static str) -> Self {
+        Self { name, accepts, choices: &[], default: None, variadic: false, named: false, doc }
+    }
+
+    /// A parameter with a default, written in the language; `"-"` for "none".
+    pub const fn optional(
+        name: &'static str,
+        accepts: &'static [Kind],
+        default: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self { name, accepts, choices: &[], default: Some(default), variadic: false, named: false, doc }
+    }
+
+    /// The bare words it takes.
+    pub const fn choices(mut self, choices: &'static [&'static str]) -> Self {
+        self.choices = choices;
+        self
+    }
+
+    /// Takes all remaining positional arguments, at least one.
+    pub const fn variadic(mut self) -> Self {
+        self.variadic = true;
+        self
+    }
+
+    /// Must be written with its name.
+    pub const fn named(mut self) -> Self {
+        self.named = true;
+        self
+    }
+}
+
+/// A value known before the program runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Const {
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// True or false.
+    Bool(bool),
+    /// `from..to by step`.
+    Range(f64, f64, Option<f64>),
+    /// A space.
+    Space(Space),
+    /// A bare word, with the value after its colon.
+    Choice(String, Option<Box<Const>>),
+}
+
+/// An argument as the checker sees it.
+#[derive(Clone, Debug)]
+pub struct CheckedArg {
+    /// Its type.
+    pub ty: Type,
+    /// Its value, where it is a constant.
+    pub value: Option<Const>,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A call as the checker hands it to a built-in's `infer`.
+#[derive(Clone, Debug)]
+pub struct CheckedCall<'a> {
+    /// Arguments by parameter, in the order of the signature; several for a variadic one, none for a default.
+    pub args: Vec<Vec<CheckedArg>>,
+    /// The whole call.
+    pub span: Span,
+    /// The current generator at this point of the program.
+    pub model: Option<Arc<ModelFacts>>,
+    /// The signature.
+    pub signature: &'a Signature,
+}
+
+impl CheckedCall<'_> {
+    /// The (first) argument given for a parameter.
+    pub fn arg(&self, name: &str) -> Option<&CheckedArg> {
+        let i = self.signature.params.iter().position(|p| p.name == name)?;
+        self.args.get(i)?.first()
+    }
+
+    /// The constant given for a parameter.
+    pub fn value(&self, name: &str) -> Option<&Const> {
+        self.arg(name)?.value.as_ref()
+    }
+}
+
+/// A built-in function's result type from its arguments; refuses what cannot work, with a span and a repair.
+pub type Infer = fn(&CheckedCall<'_>) -> Result<Type, Error>;
+
+/// Name, parameters and result of a built-in function.
+#[derive(Clone, Copy, Debug)]
+pub struct Signature {
+    /// Its name.
+    pub name: &'static str,
+    /// Its parameters; positional arguments fill those that are not `named` in this order.
+    pub params: &'static [Param],
+    /// Its result, as shown in help.
+    pub returns: &'static str,
+    /// Computes the result type.
+    pub infer: Infer,
+}
+
+/// What the checker knows of the world outside the program.
+pub trait World {
+    /// The signature of a built-in function.
+    fn signature(&self, name: &str) -> Option<&Signature>;
+    /// The names of all built-in functions, for did-you-mean.
+    fn names(&self) -> Vec<&'static str>;
+    /// The generator that is current before the first statement.
+    fn model(&self) -> Option<Arc<ModelFacts>>;
+    /// The type of a name bound earlier in the session.
+    fn binding(&self, name: &str) -> Option<Type>;
+    /// All names bound earlier in the session.
+    fn bindings(&self) -> Vec<String>;
+    /// A function defined earlier in the session.
+    fn function(&self, name: &str) -> Option<Arc<super::ast::Def>>;
+}

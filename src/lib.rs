@@ -1,0 +1,9 @@
+//! gannet: a terminal notebook for the latent spaces of GANs.
+pub mod error;
+pub mod generator;
+pub mod lang;
+pub mod latent;
+pub mod limits;
+pub mod rng;
+pub mod safe;
+pub mod space;

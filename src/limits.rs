@@ -1,0 +1,61 @@
+//! Every numeric budget of the house, in one place.
+
+/// The budgets under which files, programs and pictures from outside are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a source file.
+    pub source_bytes: usize,
+    /// Nesting of expressions.
+    pub expression_depth: usize,
+    /// Evaluation steps of one statement.
+    pub fuel: u64,
+    /// Elements of a list.
+    pub list_len: usize,
+    /// Bytes of tensors that one statement may need.
+    pub tensor_bytes: u64,
+    /// Pixels of a side of a picture.
+    pub image_side: u32,
+    /// Bytes of a decoded picture.
+    pub image_bytes: u64,
+    /// Bytes of a pickle outside its storages.
+    pub pickle_bytes: u64,
+    /// Opcodes of a pickle.
+    pub pickle_ops: u64,
+    /// Values on a pickle's stack.
+    pub pickle_stack: usize,
+    /// Entries of a pickle's memo.
+    pub pickle_memo: usize,
+    /// Nesting of a pickle's values, and of pickles in pickles.
+    pub pickle_depth: usize,
+    /// Bytes of a safetensors header.
+    pub header_bytes: u64,
+    /// Bytes of a model file.
+    pub model_bytes: u64,
+    /// Tensors of one file.
+    pub tensors: usize,
+    /// Dimensions of a tensor.
+    pub rank: usize,
+    /// Entries of a zip archive.
+    pub zip_entries: usize,
+}
+
+/// The budgets in force.
+pub const LIMITS: Limits = Limits {
+    source_bytes: 1 << 20,
+    expression_depth: 64,
+    fuel: 10_000_000,
+    list_len: 100_000,
+    tensor_bytes: 8 << 30,
+    image_side: 8192,
+    image_bytes: 256 << 20,
+    pickle_bytes: 64 << 20,
+    pickle_ops: 1_000_000,
+    pickle_stack: 10_000,
+    pickle_memo: 100_000,
+    pickle_depth: 64,
+    header_bytes: 10_000_000,
+    model_bytes: 4 << 30,
+    tensors: 20_000,
+    rank: 8,
+    zip_entries: 20_000,
+};
