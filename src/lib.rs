@@ -1,4 +1,5 @@
 //! gannet: a terminal notebook for the latent spaces of GANs.
+pub mod control;
 pub mod error;
 pub mod generator;
 pub mod lang;
