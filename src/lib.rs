@@ -5,6 +5,8 @@ pub mod generator;
 pub mod lang;
 pub mod latent;
 pub mod limits;
+pub mod notebook;
 pub mod rng;
 pub mod safe;
 pub mod space;
+pub mod store;
