@@ -10,3 +10,4 @@ pub mod rng;
 pub mod safe;
 pub mod space;
 pub mod store;
+pub mod ui;
