@@ -239,7 +239,7 @@ mod tests {
     fn as_sketched() {
         let shown = screen(&running(Colour::None), 79, 5);
         let lines: Vec<&str> = shown.lines().collect();
-        assert_eq!(lines[0], " invert W+  ━━━━━━━━━━━━━━━━━━╸─────────  198/300   7.4 s, 3.8 s left");
+        assert_eq!(lines[0], " invert W+  ━━━━━━━━━━━━━━━━━━──────────  198/300   7.4 s, 3.8 s left");
         assert_eq!(lines[1], " loss 0.0348  pixel 0.0051 perceptual 0.0297");
         assert!(lines[2].starts_with(" █") && lines[3].starts_with(" █") && lines[3].ends_with('▁'), "{shown}");
         assert_eq!(lines[4], " ^C stop and keep the best so far");
@@ -250,7 +250,8 @@ mod tests {
         let mut view = running(Colour::True);
         view.stop = Stop::Keep;
         assert!(screen(&view, 79, 5).contains("stopping after this step"));
-        let image = Tensor::from_fn((1, 3, 16, 16), |i| i as f32 / 768.0);
+        let values: Vec<f32> = (0..768).map(|i| i as f32 / 768.0).collect();
+        let image = Tensor::from_vec(values, (1, 3, 16, 16), &candle_core::Device::Cpu).unwrap();
         for (w, h) in [(1, 1), (2, 9), (9, 2), (200, 60), (30, 4)] {
             view.preview = Pixels::fit(&image, 24, h);
             screen(&view, w, h);
