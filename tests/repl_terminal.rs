@@ -150,8 +150,9 @@ impl Assist for Words {
 }
 
 /// `run N` works N steps of 10 ms with previews, `boom` panics in the work, anything else is echoed.
-fn repl(catch: bool) {
+fn repl(catch: bool, typed: &str) {
     let mut terminal = Terminal::acquire().unwrap();
+    terminal.type_ahead(typed);
     let history = std::env::temp_dir().join(format!("gannet-history-{}", std::process::id()));
     let mut editor = Editor::new(Words, Keys::Emacs, Some(history.clone())).unwrap();
     loop {
@@ -203,13 +204,19 @@ fn job(text: &str, control: &Control) -> String {
 #[test]
 #[ignore = "a child of the tests below"]
 fn child_repl() {
-    repl(false);
+    repl(false, "");
+}
+
+#[test]
+#[ignore = "a child of the tests below"]
+fn child_repl_with_keys_from_a_probe() {
+    repl(false, "one\rrun 30\rtw");
 }
 
 #[test]
 #[ignore = "a child of the tests below"]
 fn child_repl_that_catches() {
-    repl(true);
+    repl(true, "");
 }
 
 // ---- the proofs ----------------------------------------------------------------------------------------------------
@@ -387,4 +394,30 @@ fn completion_and_hints_reach_the_line() {
     pty.wait_for("=invert=", 2);
     pty.send("\x04");
     pty.restored();
+}
+
+#[test]
+fn keys_that_a_probe_read_are_not_lost() {
+    let mut pty = Pty::start("child_repl_with_keys_from_a_probe");
+    pty.wait_for("=finished 30=", 1);
+    pty.send("o\r");
+    pty.wait_for("=two=", 1);
+    pty.send("\x04");
+    let text = pty.restored();
+    assert!(text.find("=one=").unwrap() < text.find("=finished 30=").unwrap());
+}
+
+#[test]
+fn piped_lines_run_without_a_terminal() {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_repl", "--ignored", "--nocapture"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"one\nrun 20\n(a\nb)\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("=one=\n=finished 20=\n=(a/b)=\n"), "{text:?}");
+    assert!(!text.contains('\x1b'), "no control sequence goes into a pipe");
 }
