@@ -1,0 +1,270 @@
+//! Generators with what belongs to them: their own directions, the network of the perceptual distance.
+
+use crate::error::{Error, Result};
+use crate::generator::{self, Generator};
+use crate::lang::types::ModelFacts;
+use crate::latent::{Direction, ModelId};
+use crate::metric::Features;
+use crate::safe::Safe;
+use crate::weights::{self, Checkpoint};
+use candle_core::Device;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// A loaded generator.
+pub struct Loaded {
+    /// Makes the pictures.
+    pub generator: Arc<dyn Generator>,
+    /// What the checker knows of it.
+    pub facts: Arc<ModelFacts>,
+    /// Its own directions, by name.
+    pub directions: BTreeMap<String, Direction>,
+    /// Its network for attributes and the perceptual distance.
+    pub features: Option<Arc<Features>>,
+    /// Sha256 of the file, hexadecimal; empty for one made in code.
+    pub sha256: String,
+    /// Where it comes from, as the file says.
+    pub provenance: serde_json::Value,
+    /// Notes of the reader.
+    pub notes: Vec<String>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}
+
+impl Loaded {
+    /// Which generator this is.
+    pub fn id(&self) -> ModelId {
+        ModelId { name: self.facts.name.clone(), fingerprint: self.facts.fingerprint.clone() }
+    }
+}
+
+/// The embedded generator and its networks, as they stand under `models/faces`.
+mod embedded {
+    pub const GENERATOR: &[u8] = include_bytes!("../../models/faces/generator.safetensors");
+    pub const ATTRIBUTES: &[u8] = include_bytes!("../../models/faces/attributes.safetensors");
+    pub const DIRECTIONS: &[u8] = include_bytes!("../../models/faces/directions.safetensors");
+}
+
+/// Names that `load` takes besides files.
+pub const NAMES: [&str; 2] = ["faces", "toy"];
+
+#[derive(Default)]
+struct Registry {
+    by_source: BTreeMap<String, Arc<Loaded>>,
+    by_fingerprint: BTreeMap<String, Arc<Loaded>>,
+}
+
+fn registry() -> std::sync::MutexGuard<'static, Registry> {
+    static REGISTRY: OnceLock<Mutex<Registry>> = OnceLock::new();
+    REGISTRY.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static DEVICE: OnceLock<Device> = OnceLock::new();
+
+/// Sets where generators are loaded to; only the first call counts, before anything is loaded.
+pub fn set_device(device: Device) {
+    let _ = DEVICE.set(device);
+}
+
+/// Where generators are loaded to.
+pub fn device() -> Device {
+    DEVICE.get().cloned().unwrap_or(Device::Cpu)
+}
+
+/// A generator loaded earlier in this process.
+pub fn loaded(id: &ModelId) -> Option<Arc<Loaded>> {
+    registry().by_fingerprint.get(&id.fingerprint).cloned()
+}
+
+/// What is known of a generator loaded earlier in this process.
+pub fn known(id: &ModelId) -> Option<Arc<ModelFacts>> {
+    loaded(id).map(|l| l.facts.clone())
+}
+
+/// Loads a generator by name (`faces`, `toy`), from a file, or from a folder that holds `generator.safetensors` and, if
+/// it likes, `directions.safetensors` and `attributes.safetensors`. A source is read once a process, unless it changed.
+///
+/// # Errors
+/// When the file cannot be read, breaks a rule of its format, or is of an unknown family.
+pub fn load(source: &str) -> Result<Arc<Loaded>> {
+    let key = key(source);
+    if let Some(l) = registry().by_source.get(&key) {
+        return Ok(l.clone());
+    }
+    let loaded = Arc::new(match source {
+        "faces" => bundle(
+            weights::read("faces/generator.safetensors", embedded::GENERATOR.to_vec())?,
+            Some(weights::read("faces/attributes.safetensors", embedded::ATTRIBUTES.to_vec())?),
+            Some(weights::read("faces/directions.safetensors", embedded::DIRECTIONS.to_vec())?),
+        )?,
+        "toy" => toy()?,
+        path => from_path(Path::new(path))?,
+    });
+    let mut registry = registry();
+    registry.by_source.insert(key, loaded.clone());
+    registry.by_fingerprint.insert(loaded.facts.fingerprint.clone(), loaded.clone());
+    Ok(loaded)
+}
+
+/// Name, size and time: a file that was replaced is read again.
+fn key(source: &str) -> String {
+    match std::fs::metadata(source) {
+        Ok(m) => format!("{source}\0{}\0{:?}", m.len(), m.modified().ok()),
+        Err(_) => source.to_owned(),
+    }
+}
+
+fn from_path(path: &Path) -> Result<Loaded> {
+    if !path.is_dir() {
+        return bundle(open(path)?, None, None);
+    }
+    let part = |name: &str| {
+        let file = path.join(name);
+        file.exists().then(|| open(&file)).transpose()
+    };
+    let generator = part("generator.safetensors")?.ok_or_else(|| {
+        Error::runtime(format!("the folder {} holds no generator.safetensors", Safe(&path.to_string_lossy())))
+            .hint("name the file itself")
+    })?;
+    bundle(generator, part("attributes.safetensors")?, part("directions.safetensors")?)
+}
+
+fn open(path: &Path) -> Result<Checkpoint> {
+    weights::open(path).map_err(|e| {
+        if path.exists() {
+            e
+        } else {
+            let names = NAMES.map(|n| format!("\"{n}\"")).join(", ");
+            Error::check(format!("there is no file {}", Safe(&path.to_string_lossy())))
+                .hint(format!("give the path of a checkpoint, or one of the built-in names {names}"))
+        }
+    })
+}
+
+fn bundle(model: Checkpoint, attributes: Option<Checkpoint>, directions: Option<Checkpoint>) -> Result<Loaded> {
+    let generator = generator::load(&model, &device())?;
+    let id = ModelId { name: generator.spec().name.clone(), fingerprint: generator.spec().fingerprint.clone() };
+    let directions = directions.map(|d| own_directions(&d, &id, &model.sha256)).transpose()?.unwrap_or_default();
+    let features = attributes.map(|a| features(&a)).transpose()?;
+    Ok(assemble(generator, directions, features.map(Arc::new), model))
+}
+
+fn assemble(
+    generator: Arc<dyn Generator>,
+    directions: BTreeMap<String, Direction>,
+    features: Option<Arc<Features>>,
+    file: Checkpoint,
+) -> Loaded {
+    let facts = facts(&*generator, &directions, features.is_some());
+    Loaded {
+        generator,
+        facts: Arc::new(facts),
+        directions,
+        features,
+        sha256: file.sha256,
+        provenance: file.provenance,
+        notes: file.notes,
+    }
+}
+
+fn facts(generator: &dyn Generator, directions: &BTreeMap<String, Direction>, perceptual: bool) -> ModelFacts {
+    let s = generator.spec();
+    ModelFacts {
+        name: s.name.clone(),
+        fingerprint: s.fingerprint.clone(),
+        family: s.family.clone(),
+        spaces: s.spaces.clone(),
+        num_ws: s.num_ws,
+        z_dim: s.z_dim,
+        w_dim: s.w_dim,
+        c_dim: s.c_dim,
+        resolution: s.resolution,
+        channels: s.channels,
+        directions: directions.keys().cloned().collect(),
+        encoder: false,
+        perceptual,
+    }
+}
+
+/// The directions of a `directions` file, which must have been found in this very generator.
+fn own_directions(file: &Checkpoint, model: &ModelId, sha256: &str) -> Result<BTreeMap<String, Direction>> {
+    let wanted = file.config.get("generator_sha256").and_then(serde_json::Value::as_str);
+    if wanted.is_some_and(|w| w != sha256) {
+        return Err(Error::runtime(format!(
+            "the directions beside {} were found in another generator",
+            Safe(&model.name)
+        ))
+        .hint("load the generator's file alone, or put the matching directions.safetensors there"));
+    }
+    crate::direction::named_set(&file.arrays()?, &file.config, Some(model))
+}
+
+fn features(file: &Checkpoint) -> Result<Features> {
+    let config = serde_json::from_value(file.config.clone())
+        .map_err(|e| Error::runtime(format!("the attribute network's configuration is unreadable: {e}")))?;
+    let tensors = generator::tensors(file, &device())?;
+    Features::new("attributes", config, tensors, &device())
+}
+
+/// The toy: a tiny seeded generator with three seeded directions and a seeded feature network, for tests and examples.
+fn toy() -> Result<Loaded> {
+    use crate::metric::{FeaturesConfig, Output};
+    use crate::rng::Rng;
+    use candle_core::Tensor;
+
+    let device = device();
+    let generator = generator::toy(0, &device)?;
+    let spec = generator.spec();
+    let id = ModelId { name: spec.name.clone(), fingerprint: spec.fingerprint.clone() };
+    let directions = ["age", "glasses", "smile"].map(|name| {
+        let mut rng = Rng::derive(0, name);
+        let direction = Direction {
+            space: crate::space::Space::W,
+            data: (0..spec.w_dim).map(|_| rng.normal()).collect(),
+            rows: 1,
+            dim: spec.w_dim,
+            layers: None,
+            model: Some(id.clone()),
+            name: name.into(),
+            origin: "seeded, means nothing".into(),
+        };
+        (name.to_owned(), direction)
+    });
+    let (widths, outputs) = ([spec.channels, 4, 6, 8], 1);
+    let mut rng = Rng::derive(0, "toy features");
+    let mut tensors = BTreeMap::new();
+    let mut put = |name: &str, shape: &[usize], scale: f64| -> Result<()> {
+        let values: Vec<f32> = rng.normals(shape.iter().product()).iter().map(|v| v * scale as f32).collect();
+        tensors.insert(name.to_owned(), Tensor::from_vec(values, shape, &device)?);
+        Ok(())
+    };
+    for (i, pair) in widths.windows(2).enumerate() {
+        let [inner, outer] = [pair[0], pair[1]];
+        put(&format!("conv{i}.weight"), &[outer, inner, 3, 3], (2.0 / (9 * inner) as f64).sqrt())?;
+        put(&format!("conv{i}.bias"), &[outer], 0.1)?;
+    }
+    put("head.weight", &[outputs, widths[3]], 0.3)?;
+    put("head.bias", &[outputs], 0.0)?;
+    let score = Output { name: "score".into(), kind: "linear".into(), mean: 0.0, std: 1.0, unit: String::new() };
+    let config =
+        FeaturesConfig { input_resolution: spec.resolution, strides: vec![1, 2, 2], leaky: 0.2, outputs: vec![score] };
+    let features = Features::new("toy features", config, tensors, &device)?;
+    let facts = {
+        let map: BTreeMap<String, Direction> = directions.iter().cloned().collect();
+        facts(&*generator, &map, true)
+    };
+    Ok(Loaded {
+        generator,
+        facts: Arc::new(facts),
+        directions: directions.into_iter().collect(),
+        features: Some(Arc::new(features)),
+        sha256: String::new(),
+        provenance: serde_json::json!({"made": "in code, seed 0"}),
+        notes: Vec::new(),
+    })
+}
