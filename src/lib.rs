@@ -8,3 +8,4 @@ pub mod limits;
 pub mod rng;
 pub mod safe;
 pub mod space;
+pub mod tensor;
