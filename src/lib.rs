@@ -2,6 +2,7 @@
 pub mod control;
 pub mod error;
 pub mod generator;
+pub mod image;
 pub mod lang;
 pub mod latent;
 pub mod limits;
