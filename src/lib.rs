@@ -6,6 +6,7 @@ pub mod image;
 pub mod lang;
 pub mod latent;
 pub mod limits;
+pub mod render;
 pub mod rng;
 pub mod safe;
 pub mod space;

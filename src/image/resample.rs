@@ -13,6 +13,8 @@ use crate::limits::LIMITS;
 pub enum Filter {
     /// The mean over the target pixel's area (Pillow's `BOX`); enlarging repeats pixels.
     Area,
+    /// The cubic of Keys (1981) with a = -0.5 (Pillow's `BICUBIC`).
+    Bicubic,
     /// The sinc windowed by a sinc over three lobes (Pillow's `LANCZOS`).
     Lanczos3,
 }
@@ -21,6 +23,7 @@ impl Filter {
     fn support(self) -> f64 {
         match self {
             Self::Area => 0.5,
+            Self::Bicubic => 2.0,
             Self::Lanczos3 => 3.0,
         }
     }
@@ -28,9 +31,20 @@ impl Filter {
     fn weight(self, x: f64) -> f64 {
         match self {
             Self::Area => f64::from(u8::from(x > -0.5 && x <= 0.5)),
+            Self::Bicubic => bicubic(x.abs()),
             Self::Lanczos3 if x.abs() < 3.0 => sinc(x) * sinc(x / 3.0),
             Self::Lanczos3 => 0.0,
         }
+    }
+}
+
+fn bicubic(x: f64) -> f64 {
+    if x < 1.0 {
+        (1.5 * x - 2.5) * x * x + 1.0
+    } else if x < 2.0 {
+        ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
+    } else {
+        0.0
     }
 }
 
@@ -156,7 +170,7 @@ mod tests {
 
     #[test]
     fn constants_stay_constant_at_every_size() {
-        for filter in [Filter::Area, Filter::Lanczos3] {
+        for filter in [Filter::Area, Filter::Bicubic, Filter::Lanczos3] {
             for (from, to) in [(1, 9), (9, 1), (7, 3), (3, 7), (64, 5)] {
                 let p = Raster::filled(from, from, &[200, 3, 77]).unwrap();
                 let q = resize(&p, to, to, filter).unwrap();
