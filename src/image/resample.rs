@@ -1,8 +1,8 @@
 //! Separable, antialiased resampling with PIL's semantics.
 //!
 //! When a picture shrinks, the filter widens by the same factor, so every source pixel counts (Pillow's `resize` with
-//! `reducing_gap=None`). Both passes run in f32 without rounding between them; Pillow rounds to bytes after the
-//! horizontal pass, so results may differ from it by one level.
+//! `reducing_gap=None`). Bytes are rounded and clipped after each pass, as Pillow does, so that a picture prepared here
+//! equals one prepared by the official scripts; [`resize_f32`] does neither.
 
 use super::raster::Raster;
 use crate::error::{Error, Result};
@@ -80,8 +80,32 @@ fn taps(from: usize, to: usize, filter: Filter) -> Vec<Taps> {
 ///
 /// `from` and `to` are (width, height), all at least 1; `data` has `from.0 * from.1 * channels` values.
 pub fn resize_f32(data: &[f32], channels: usize, from: (usize, usize), to: (usize, usize), filter: Filter) -> Vec<f32> {
-    let wide = if from.0 == to.0 { data.to_vec() } else { horizontal(data, channels, from, to.0, filter) };
-    if from.1 == to.1 { wide } else { vertical(&wide, to.0 * channels, (from.1, to.1), filter) }
+    both_passes(data, channels, [from, to], filter, |v| v)
+}
+
+/// Horizontal, then vertical, `finish` applied to every value that a pass computes.
+fn both_passes(
+    data: &[f32],
+    channels: usize,
+    [from, to]: [(usize, usize); 2],
+    filter: Filter,
+    finish: impl Fn(f32) -> f32,
+) -> Vec<f32> {
+    let mut wide = data.to_vec();
+    if from.0 != to.0 {
+        wide = horizontal(data, channels, from, to.0, filter);
+        wide.iter_mut().for_each(|v| *v = finish(*v));
+    }
+    if from.1 != to.1 {
+        wide = vertical(&wide, to.0 * channels, (from.1, to.1), filter);
+        wide.iter_mut().for_each(|v| *v = finish(*v));
+    }
+    wide
+}
+
+/// The nearest byte, halves up, as Pillow rounds.
+fn byte(v: f32) -> f32 {
+    (v.clamp(0.0, 255.0) + 0.5).floor().min(255.0)
 }
 
 fn horizontal(data: &[f32], channels: usize, from: (usize, usize), to: usize, filter: Filter) -> Vec<f32> {
@@ -127,13 +151,14 @@ pub fn resize(picture: &Raster, width: usize, height: usize, filter: Filter) -> 
     let mut values: Vec<f32> = picture.data.iter().map(|&v| f32::from(v)).collect();
     if c == 4 {
         values.chunks_exact_mut(4).for_each(|p| scale_colour(p, p[3] / 255.0));
+        values.iter_mut().for_each(|v| *v = byte(*v));
     }
-    let mut out = resize_f32(&values, c, (picture.width, picture.height), (width, height), filter);
+    let sizes = [(picture.width, picture.height), (width, height)];
+    let mut out = both_passes(&values, c, sizes, filter, byte);
     if c == 4 {
         out.chunks_exact_mut(4).filter(|p| p[3] > 0.0).for_each(|p| scale_colour(p, 255.0 / p[3]));
     }
-    // Halves go up, as in Pillow: round(x) is floor(x + 0.5) for the non-negative values that are left.
-    let data = out.iter().map(|v| (v.clamp(0.0, 255.0) + 0.5) as u8).collect();
+    let data = out.iter().map(|v| byte(*v) as u8).collect();
     Raster::new(width, height, c, data)
 }
 

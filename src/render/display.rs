@@ -90,7 +90,8 @@ impl Painter {
     }
 
     /// The bytes that show a result from the start of a line on, in at most `width` columns; the cursor ends at the start
-    /// of the line below. Works in cooked and in raw mode.
+    /// of the line below. Works in cooked and in raw mode; only where words stand for pictures, perhaps in a pipe, lines end
+    /// in `\n` alone.
     pub fn render(&mut self, display: &Display, width: u16) -> Result<Vec<u8>> {
         let width = usize::from(width.max(8));
         let mut out = Vec::new();
