@@ -5,6 +5,7 @@ pub mod generator;
 pub mod lang;
 pub mod latent;
 pub mod limits;
+pub mod metric;
 pub mod rng;
 pub mod safe;
 pub mod space;
