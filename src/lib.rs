@@ -1,5 +1,6 @@
 //! gannet: a terminal notebook for the latent spaces of GANs.
 pub mod control;
+pub mod direction;
 pub mod error;
 pub mod generator;
 pub mod lang;
