@@ -3,6 +3,7 @@ pub mod control;
 pub mod direction;
 pub mod error;
 pub mod generator;
+pub mod invert;
 pub mod lang;
 pub mod latent;
 pub mod limits;
