@@ -11,3 +11,4 @@ pub mod metric;
 pub mod rng;
 pub mod safe;
 pub mod space;
+pub mod tensor;

@@ -1,5 +1,11 @@
 //! Generators: from latent codes to pictures, with gradients.
 
+pub mod spaces;
+pub mod stylegan2;
+pub mod toy;
+
+pub use toy::toy;
+
 use crate::error::Result;
 use crate::space::Space;
 use candle_core::{Device, Tensor};
