@@ -163,6 +163,4 @@ fn content_hash(t: &Tensor) -> Result<String> {
 }
 
 #[cfg(test)]
-mod fake;
-#[cfg(test)]
 mod tests;

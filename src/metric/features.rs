@@ -3,6 +3,7 @@
 use super::resize::resize_to;
 use crate::error::{Error, Result};
 use crate::safe::Safe;
+use crate::tensor::conv2d;
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
 
@@ -178,7 +179,7 @@ fn bad(name: &str, what: &str) -> Error {
 
 /// The one place where the network convolves: 3×3, padding 1.
 fn convolve(x: &Tensor, weight: &Tensor, bias: &Tensor, stride: usize) -> Result<Tensor> {
-    let y = x.conv2d(weight, 1, stride, 1, 1)?;
+    let y = conv2d(x, weight, stride, 1)?;
     Ok(y.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?)?)
 }
 
