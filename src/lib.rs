@@ -1,5 +1,6 @@
 //! gannet: a terminal notebook for the latent spaces of GANs.
 pub mod control;
+pub mod direction;
 pub mod error;
 pub mod generator;
 pub mod image;
@@ -7,6 +8,11 @@ pub mod lang;
 pub mod latent;
 pub mod limits;
 pub mod render;
+pub mod invert;
+pub mod lang;
+pub mod latent;
+pub mod limits;
+pub mod metric;
 pub mod rng;
 pub mod safe;
 pub mod space;
