@@ -106,7 +106,7 @@ pub fn incomplete(text: &str) -> bool {
     let mut last = None;
     for token in tokens(text) {
         match token.kind {
-            TokenKind::Marker | TokenKind::Prose => (open, last) = (Vec::new(), None),
+            TokenKind::Marker | TokenKind::Prose => open.clear(),
             TokenKind::Comment | TokenKind::Symbol("\n") => continue,
             TokenKind::Symbol(s @ ("(" | "[")) => open.push(s),
             // A wrong closing bracket is an error to show now; more lines cannot mend it.
@@ -244,10 +244,10 @@ fn text_literal(i: &str) -> IResult<&str, TokenKind> {
 }
 
 fn word(i: &str) -> IResult<&str, TokenKind> {
-    let name = verify(take_while1(|c: char| c.is_alphanumeric() || c == '_'), |w: &str| {
+    let mut name = verify(take_while1(|c: char| c.is_alphanumeric() || c == '_'), |w: &str| {
         w.starts_with(|c: char| c.is_alphabetic() || c == '_')
     });
-    let plus = alt((tag("PN+"), tag("W+")));
+    let mut plus = alt((tag("PN+"), tag("W+")));
     let (rest, word) = name.parse(i)?;
     // `W+` is one word, but `Wide+1` is not.
     if let (true, Ok((rest, word))) = (matches!(word, "W" | "PN"), plus.parse(i) as IResult<&str, &str>) {
