@@ -11,9 +11,7 @@ use candle_core::Device;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use crate::lang::types::{
-    CheckedArg, CheckedCall, CodeType, Const, Kind, ModelFacts, Param, Signature, Type,
-};
+pub use crate::lang::types::{CheckedArg, CheckedCall, CodeType, Const, Kind, ModelFacts, Param, Signature, Type};
 
 /// Where a built-in stands in the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,10 @@ pub const BUILTIN: Builtin = Builtin {
     category: Category::See,
     summary: "two pictures, their difference ×4, and every metric",
     details: "The difference is |a − b| times four on pictures in [-1, 1], black where both agree.",
-    examples: &[Example { code: "compare(sample(seed: 1), sample(seed: 1, psi: 0.7))", note: "a sample and its truncated self" }],
+    examples: &[Example {
+        code: "compare(sample(seed: 1), sample(seed: 1, psi: 0.7))",
+        note: "a sample and its truncated self",
+    }],
     cost: None,
     definition: "",
     run,

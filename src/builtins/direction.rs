@@ -1,9 +1,12 @@
 //! `direction`: a named direction of the generator, or one from a file.
 
-use crate::builtin::{Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type,
+};
 use crate::direction::{Arrays, Facts, Source, from_arrays};
 use crate::error::{Error, Result};
 use crate::latent::{Direction, ModelId};
+use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::{Value, model};
@@ -16,9 +19,19 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "direction",
         params: &[
-            Param::required("name", &[Kind::Text], "a name from the generator's own set, or a file: npy, npz, pt, safetensors"),
+            Param::required(
+                "name",
+                &[Kind::Text],
+                "a name from the generator's own set, or a file: npy, npz, pt, safetensors",
+            ),
             Param::optional("space", &[Kind::Space], "-", "of a file that does not say: Z, W or W+"),
-            Param::optional("key", &[Kind::Text], "-", "which one, where the file holds several: a name, or pc0, pc1, …").named(),
+            Param::optional(
+                "key",
+                &[Kind::Text],
+                "-",
+                "which one, where the file holds several: a name, or pc0, pc1, …",
+            )
+            .named(),
         ],
         returns: "Direction",
         infer,
@@ -50,15 +63,14 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         _ => None,
     };
     let space = super::shared::space(call, "space");
-    let found = find(name, key.as_deref(), space, call.model.as_ref()).map_err(|e| crate::builtin::as_check(e).at(span))?;
+    let found =
+        find(name, key.as_deref(), space, call.model.as_ref()).map_err(|e| crate::builtin::as_check(e).at(span))?;
     Ok(Type::Direction(crate::value::direction_type(&found)))
 }
 
 /// The direction meant.
 fn find(name: &str, key: Option<&str>, space: Option<Space>, current: Option<&Arc<ModelFacts>>) -> Result<Direction> {
-    let loaded = current.and_then(|m| {
-        model::loaded(&ModelId { name: m.name.clone(), fingerprint: m.fingerprint.clone() })
-    });
+    let loaded = current.and_then(|m| model::loaded(&model::id_of(m)));
     if let Some(own) = loaded.as_ref().and_then(|l| l.directions.get(name)) {
         return Ok(own.clone());
     }
@@ -70,7 +82,8 @@ fn find(name: &str, key: Option<&str>, space: Option<Space>, current: Option<&Ar
 
 fn unknown(name: &str, current: Option<&Arc<ModelFacts>>) -> Error {
     let own = current.map(|m| m.directions.clone()).unwrap_or_default();
-    let whose = current.map_or_else(|| "no generator is loaded".to_owned(), |m| format!("{} has none of that name", m.name));
+    let whose =
+        current.map_or_else(|| "no generator is loaded".to_owned(), |m| format!("{} has none of that name", m.name));
     let error = Error::check(format!("there is no direction \"{}\": {whose}, and there is no such file", Safe(name)));
     let near = own.iter().map(|d| (strsim::damerau_levenshtein(d, name), d)).filter(|(d, _)| *d <= 3).min();
     match near {
@@ -80,17 +93,22 @@ fn unknown(name: &str, current: Option<&Arc<ModelFacts>>) -> Error {
     }
 }
 
-fn from_file(path: &str, key: Option<&str>, space: Option<Space>, current: Option<&Arc<ModelFacts>>) -> Result<Direction> {
-    let file = weights::read_arrays(Path::new(path))?;
-    let config = file.manifest.as_ref().filter(|m| m.family == "directions").map(|m| &m.config);
+fn from_file(
+    path: &str,
+    key: Option<&str>,
+    space: Option<Space>,
+    current: Option<&Arc<ModelFacts>>,
+) -> Result<Direction> {
+    let file = weights::open(Path::new(path), &LIMITS)?;
+    let config = (file.family.as_deref() == Some("directions")).then_some(&file.config);
     let said = config.and_then(|c| c.get("space")?.as_str()).and_then(Space::parse);
     let owner: Option<ModelId> =
         config.and_then(|c| c.get("generator")).and_then(|g| serde_json::from_value(g.clone()).ok());
-    let arrays: Arrays = file.arrays.iter().map(|(k, a)| (k.clone(), (a.shape.clone(), a.to_f64()))).collect();
+    let arrays = model::arrays(&file);
     let facts = match (&owner, current) {
         // The generator that the file names may not be loaded; its sizes then come from the arrays themselves.
-        (Some(id), _) => model::known(id).map_or_else(|| sizes(&arrays, said), |m| facts(&m)),
-        (None, Some(m)) => facts(m),
+        (Some(id), _) => model::known(id).map_or_else(|| sizes(&arrays, said), |m| model::sizes(&m)),
+        (None, Some(m)) => model::sizes(m),
         (None, None) => sizes(&arrays, said),
     };
     let mut all = from_arrays(&arrays, &Source { file: path, space: said.or(space) }, &facts)?;
@@ -105,7 +123,7 @@ fn from_file(path: &str, key: Option<&str>, space: Option<Space>, current: Optio
             .hint(format!("say which with `key`: {}", shorten(&names))));
     };
     let mut one = all.swap_remove(index);
-    one.model = owner.or_else(|| current.map(|m| ModelId { name: m.name.clone(), fingerprint: m.fingerprint.clone() }));
+    one.model = owner.or_else(|| current.map(|m| model::id_of(m)));
     one.origin = format!("from {path}");
     Ok(one)
 }
@@ -114,21 +132,24 @@ fn shorten(names: &str) -> String {
     if names.chars().count() <= 120 { names.to_owned() } else { names.chars().take(120).chain(['…']).collect() }
 }
 
-fn facts(m: &ModelFacts) -> Facts {
-    Facts { z_dim: m.z_dim, w_dim: m.w_dim, num_ws: m.num_ws, spaces: m.spaces.clone() }
-}
-
 /// Sizes read off the arrays, for a file whose generator is not at hand.
 fn sizes(arrays: &Arrays, space: Option<Space>) -> Facts {
     let shape = arrays.values().next().map(|(s, _)| s.clone()).unwrap_or_default();
     let dim = shape.last().copied().unwrap_or(0);
     let rows = if shape.len() > 1 { shape[shape.len() - 2] } else { 1 };
-    Facts { z_dim: dim, w_dim: dim, num_ws: rows.max(1), spaces: vec![space.unwrap_or(Space::W), Space::WPlus] }
+    Facts {
+        z_dim: dim,
+        w_dim: dim,
+        num_ws: rows.max(1),
+        spaces: vec![space.unwrap_or(Space::W), Space::WPlus],
+        model: None,
+    }
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let key = args.get("key").map(|_| args.text("key")).transpose()?;
     let current = ctx.model.as_ref().map(|m| m.facts.clone());
-    let found = find(args.text("name")?, key, args.space("space")?, current.as_ref()).map_err(|e| e.at(args.span("name")))?;
+    let found =
+        find(args.text("name")?, key, args.space("space")?, current.as_ref()).map_err(|e| e.at(args.span("name")))?;
     Ok(Value::Direction(found))
 }

@@ -10,10 +10,19 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "grid",
         params: &[
-            Param::required("pictures", &[Kind::Image, Kind::Latent, Kind::Path, Kind::List], "pictures, codes or lists of them")
-                .variadic(),
-            Param::optional("columns", &[Kind::Number], "-", "pictures a row; the side of the smallest square unless given")
-                .named(),
+            Param::required(
+                "pictures",
+                &[Kind::Image, Kind::Latent, Kind::Path, Kind::List],
+                "pictures, codes or lists of them",
+            )
+            .variadic(),
+            Param::optional(
+                "columns",
+                &[Kind::Number],
+                "-",
+                "pictures a row; the side of the smallest square unless given",
+            )
+            .named(),
         ],
         returns: "Image",
         infer,

@@ -14,12 +14,19 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "image",
         params: &[
-            Param::required("path", &[Kind::Text, Kind::List], "png, jpg, webp or gif files; several give a batch").variadic(),
-            Param::optional("align", &[Kind::Choice, Kind::List], "center", "`center` crops to the square, `none` stretches \
-                nothing and keeps the frame, `[x, y, w, h]` takes that rectangle of pixels")
-                .choices(&["center", "none"])
+            Param::required("path", &[Kind::Text, Kind::List], "png, jpg, webp or gif files; several give a batch")
+                .variadic(),
+            Param::optional(
+                "align",
+                &[Kind::Choice, Kind::List],
+                "center",
+                "`center` crops to the square, `none` stretches \
+                nothing and keeps the frame, `[x, y, w, h]` takes that rectangle of pixels",
+            )
+            .choices(&["center", "none"])
+            .named(),
+            Param::optional("size", &[Kind::Number], "-", "side in pixels; the current generator's unless given")
                 .named(),
-            Param::optional("size", &[Kind::Number], "-", "side in pixels; the current generator's unless given").named(),
         ],
         returns: "Image",
         infer,
@@ -37,10 +44,13 @@ pub const BUILTIN: Builtin = Builtin {
 
 fn paths(call: &CheckedCall<'_>) -> Vec<(String, crate::error::Span)> {
     let given = call.args.first().map(Vec::as_slice).unwrap_or_default();
-    given.iter().filter_map(|a| match &a.value {
-        Some(Const::Text(t)) => Some((t.clone(), a.span)),
-        _ => None,
-    }).collect()
+    given
+        .iter()
+        .filter_map(|a| match &a.value {
+            Some(Const::Text(t)) => Some((t.clone(), a.span)),
+            _ => None,
+        })
+        .collect()
 }
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
@@ -89,7 +99,9 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         names.push(path);
         notes.extend(said);
     }
-    let same = rasters.windows(2).all(|w| (w[0].width, w[0].height, w[0].channels) == (w[1].width, w[1].height, w[1].channels));
+    let same = rasters
+        .windows(2)
+        .all(|w| (w[0].width, w[0].height, w[0].channels) == (w[1].width, w[1].height, w[1].channels));
     if !same {
         return Err(Error::runtime("the pictures have different sizes, so they are no batch")
             .at(args.span)

@@ -1,12 +1,15 @@
 //! `invert`: from a picture to the code that makes it.
 
 use super::shared;
-use crate::builtin::{Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type,
+};
 use crate::error::{Error, Result};
 use crate::invert::{self, Checkpoint, Config, Init, Job, Method};
 use crate::metric::Perceptual;
 use crate::space::Space;
 use crate::value::{Loaded, Value};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,24 +21,44 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "invert",
         params: &[
-            Param::required("picture", &[Kind::Image, Kind::Latent], "pictures of the generator's size; of a code its picture"),
-            Param::optional("space", &[Kind::Space], "-", "Z, W, W+ or N (noise maps only); W+ where the generator has one, W \
-                for the projector"),
-            Param::optional("method", &[Kind::Choice], "auto", "`optimize`: Adam; `projector`: NVIDIA's, in W; `encoder`: one \
-                pass; `hybrid`: encoder, then optimize; `auto`: hybrid where there is an encoder, else optimize")
-                .choices(&["auto", "optimize", "projector", "encoder", "hybrid"]),
+            Param::required(
+                "picture",
+                &[Kind::Image, Kind::Latent],
+                "pictures of the generator's size; of a code its picture",
+            ),
+            Param::optional(
+                "space",
+                &[Kind::Space],
+                "-",
+                "Z, W, W+ or N (noise maps only); W+ where the generator has one, W \
+                for the projector",
+            ),
+            Param::optional(
+                "method",
+                &[Kind::Choice],
+                "auto",
+                "`optimize`: Adam; `projector`: NVIDIA's, in W; `encoder`: one \
+                pass; `hybrid`: encoder, then optimize; `auto`: hybrid where there is an encoder, else optimize",
+            )
+            .choices(&["auto", "optimize", "projector", "encoder", "hybrid"]),
             Param::optional("steps", &[Kind::Number], "-", "gradient steps; optimize 400, projector 1000, hybrid 200"),
-            Param::optional("init", &[Kind::Choice, Kind::Latent], "-", "`mean` of w, `random`, `best_of: k` samples, or a code \
-                (`latent` with `start`)")
-                .choices(&["mean", "random", "best_of:", "latent"])
-                .named(),
+            Param::optional(
+                "init",
+                &[Kind::Choice, Kind::Latent],
+                "-",
+                "`mean` of w, `random`, `best_of: k` samples, or a code \
+                (`latent` with `start`)",
+            )
+            .choices(&["mean", "random", "best_of:", "latent"])
+            .named(),
             Param::optional("start", &[Kind::Latent], "-", "the code that `init: latent` starts from").named(),
             Param::optional("best_of", &[Kind::Number], "-", "the same as `init: best_of: k`").named(),
             Param::optional("lr", &[Kind::Number], "-", "peak learning rate").named(),
             Param::optional("l2", &[Kind::Number], "-", "weight of the squared error on [-1, 1]").named(),
             Param::optional("l1", &[Kind::Number], "-", "weight of the absolute error on [-1, 1]").named(),
             Param::optional("perceptual", &[Kind::Number], "-", "weight of the perceptual distance").named(),
-            Param::optional("offset", &[Kind::Number], "-", "weight that keeps the layers of a W+ code together").named(),
+            Param::optional("offset", &[Kind::Number], "-", "weight that keeps the layers of a W+ code together")
+                .named(),
             Param::optional("noise", &[Kind::Bool], "-", "search the noise maps as well").named(),
             Param::optional("seed", &[Kind::Number], "-", "of everything random; the session's unless given").named(),
             Param::optional("class", &[Kind::Number], "-", "class of a conditional generator, from 0").named(),
@@ -49,8 +72,14 @@ pub const BUILTIN: Builtin = Builtin {
               pictures at once give exactly what each gives alone. Every term of the loss stays apart in the trace. Methods: \
               Image2StyleGAN (optimize), Karras et al. 2020 appendix D (projector).",
     examples: &[
-        Example { code: "invert(sample(seed: 3), space: W, steps: 20)", note: "the self-test: a picture that the generator made" },
-        Example { code: "invert(sample(seed: 3), space: Z, init: best_of: 8, steps: 10)", note: "in Z, from the best of 8" },
+        Example {
+            code: "invert(sample(seed: 3), space: W, steps: 20)",
+            note: "the self-test: a picture that the generator made",
+        },
+        Example {
+            code: "invert(sample(seed: 3), space: Z, init: best_of: 8, steps: 10)",
+            note: "in Z, from the best of 8",
+        },
     ],
     cost: Some(cost),
     definition: "",
@@ -58,7 +87,8 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn usual(spaces: &[Space], method: &str) -> Space {
-    let order = if method == "projector" { [Space::W, Space::WPlus, Space::Z] } else { [Space::WPlus, Space::W, Space::Z] };
+    let order =
+        if method == "projector" { [Space::W, Space::WPlus, Space::Z] } else { [Space::WPlus, Space::W, Space::Z] };
     order.into_iter().find(|s| spaces.contains(s)).unwrap_or(Space::Z)
 }
 
@@ -147,7 +177,9 @@ fn init(args: &Args, usual: Init) -> Result<Init> {
         Some(Value::Word(w, value)) => match (w.as_str(), value.as_deref()) {
             ("mean", _) => Ok(Init::Mean),
             ("random", _) => Ok(Init::Random),
-            ("best_of", Some(Value::Number(k))) if *k >= 1.0 && k.fract() == 0.0 && *k <= 1e5 => Ok(Init::BestOf(*k as usize)),
+            ("best_of", Some(Value::Number(k))) if *k >= 1.0 && k.fract() == 0.0 && *k <= 1e5 => {
+                Ok(Init::BestOf(*k as usize))
+            }
             ("best_of", _) => wrong("`best_of` wants how many: init: best_of: 8"),
             ("latent", _) if args.get("start").is_some() => Ok(Init::Latent(args.latent("start")?)),
             _ => wrong("`init: latent` wants its code: start: code"),
@@ -166,13 +198,16 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let labels = super::sample::labels(args, &model, pictures.dims()[0])?;
     if let Some(folder) = &ctx.checkpoints {
         // The name is what is computed: a rerun of the same script finds its own checkpoint, another one never does.
-        let key = invert::content_hash(&pictures.data)?;
-        let name = format!("{}-{}.safetensors", &key[..16], &invert::text_hash(&config.describe()?)[..16]);
-        config.checkpoint = Some(Checkpoint { path: folder.join(name), every: CHECKPOINT_EVERY });
+        let what =
+            format!("{} {} {}", model.facts.fingerprint, invert::content_hash(&pictures.data)?, config.describe()?);
+        let key: String = Sha256::digest(what).iter().take(12).map(|b| format!("{b:02x}")).collect();
+        let path = folder.join(format!("invert-{key}.safetensors"));
+        config.checkpoint = Some(Checkpoint { path, every: CHECKPOINT_EVERY });
     }
     let job = Job {
         perceptual: perceptual.as_ref(),
         labels: labels.as_ref(),
+        stats: model.stats()?,
         ..Job::new(&*model.generator, &ctx.control)
     };
     let found = invert::invert(&job, &pictures.data, &config).map_err(|e| e.at(args.span))?;

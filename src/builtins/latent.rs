@@ -1,12 +1,15 @@
 //! `latent`: codes from files.
 
-use crate::builtin::{Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type,
+};
 use crate::error::{Error, Result};
 use crate::latent::{Latent, ModelId};
+use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::Value;
-use crate::weights::{self, Array, ArrayFile};
+use crate::weights::{self, Array, Checkpoint};
 use candle_core::Tensor;
 use std::path::Path;
 
@@ -16,8 +19,13 @@ pub const BUILTIN: Builtin = Builtin {
         name: "latent",
         params: &[
             Param::required("path", &[Kind::Text], "npy, npz, safetensors or pt"),
-            Param::optional("space", &[Kind::Space], "-", "Z, W or W+; needed where the file does not say and the shape fits \
-                several"),
+            Param::optional(
+                "space",
+                &[Kind::Space],
+                "-",
+                "Z, W or W+; needed where the file does not say and the shape fits \
+                several",
+            ),
             Param::optional("key", &[Kind::Text], "-", "which array, where the file holds several").named(),
         ],
         returns: "Latent",
@@ -44,14 +52,16 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let span = call.arg("path").map_or(call.span, |a| a.span);
     // A file that an earlier statement of the same program saves does not exist yet.
     if !Path::new(path).exists() {
-        return Err(Error::check(format!("there is no file {}", Safe(path))).at(span).hint("save a code first, or give its path"));
+        return Err(Error::check(format!("there is no file {}", Safe(path)))
+            .at(span)
+            .hint("save a code first, or give its path"));
     }
     let space = super::shared::space(call, "space");
     let key = match call.value("key") {
         Some(Const::Text(k)) => Some(k.as_str()),
         _ => None,
     };
-    let file = weights::read_arrays(Path::new(path)).map_err(|e| e.at(span))?;
+    let file = weights::open(Path::new(path), &LIMITS).map_err(|e| e.at(span))?;
     let (_, array) = pick(&file, key).map_err(|e| e.at(span))?;
     let found = resolve(&file, array, space, model.as_deref()).map_err(|e| e.at(span))?;
     let known = match &found.model {
@@ -73,23 +83,23 @@ struct Found {
 }
 
 /// The array meant, with its name: the one given, the only one, or the one named `code`, `w` or `latent`.
-fn pick<'a>(file: &'a ArrayFile, key: Option<&str>) -> Result<(&'a str, &'a Array)> {
-    let names = || file.arrays.keys().map(|k| Safe(k).to_string()).collect::<Vec<_>>().join(", ");
-    let get = |k: &str| file.arrays.get_key_value(k).map(|(k, a)| (k.as_str(), a));
+fn pick<'a>(file: &'a Checkpoint, key: Option<&str>) -> Result<(&'a str, &'a Array)> {
+    let names = || file.tensors.keys().map(|k| Safe(k).to_string()).collect::<Vec<_>>().join(", ");
+    let get = |k: &str| file.tensors.get_key_value(k).map(|(k, a)| (k.as_str(), a));
     if let Some(k) = key {
         return get(k).ok_or_else(|| {
             Error::runtime(format!("the file has no array {}", Safe(k))).hint(format!("one of {}", names()))
         });
     }
-    let only = || (file.arrays.len() == 1).then(|| file.arrays.iter().next().map(|(k, a)| (k.as_str(), a))).flatten();
+    let only = || (file.tensors.len() == 1).then(|| file.tensors.iter().next().map(|(k, a)| (k.as_str(), a))).flatten();
     only().or_else(|| ["code", "w", "latent"].into_iter().find_map(get)).ok_or_else(|| {
         Error::runtime(format!("the file holds several arrays: {}", names())).hint("say which with `key: \"…\"`")
     })
 }
 
 /// Space and shape of the codes; the generator's sizes decide what the file does not say.
-fn resolve(file: &ArrayFile, array: &Array, wanted: Option<Space>, current: Option<&ModelFacts>) -> Result<Found> {
-    let config = file.manifest.as_ref().filter(|m| m.family == "latent").map(|m| &m.config);
+fn resolve(file: &Checkpoint, array: &Array, wanted: Option<Space>, current: Option<&ModelFacts>) -> Result<Found> {
+    let config = (file.family.as_deref() == Some("latent")).then_some(&file.config);
     let said = config.and_then(|c| c.get("space")?.as_str()).and_then(Space::parse);
     let model: Option<ModelId> =
         config.and_then(|c| c.get("generator")).and_then(|g| serde_json::from_value(g.clone()).ok());
@@ -154,7 +164,7 @@ fn guess(shape: &[usize], current: Option<&ModelFacts>) -> Result<Space> {
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let path = args.text("path")?;
     let span = args.span("path");
-    let file = weights::read_arrays(Path::new(path)).map_err(|e| e.at(span))?;
+    let file = weights::open(Path::new(path), &LIMITS).map_err(|e| e.at(span))?;
     let key = args.get("key").map(|_| args.text("key")).transpose()?;
     let (name, array) = pick(&file, key).map_err(|e| e.at(span))?;
     let current = ctx.model.as_ref().map(|m| m.facts.clone());
@@ -166,14 +176,14 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     };
     let extra = |prefix: &str| -> Result<Vec<Tensor>> {
         let mut all = Vec::new();
-        while let Some(a) = file.arrays.get(&format!("{prefix}{}", all.len())) {
+        while let Some(a) = file.tensors.get(&format!("{prefix}{}", all.len())) {
             all.push(Tensor::from_vec(a.to_f32(), a.shape.clone(), &ctx.device)?);
         }
         Ok(all)
     };
     let noise = Some(extra("noise.")?).filter(|n| !n.is_empty());
     let labels = file
-        .arrays
+        .tensors
         .get("labels")
         .filter(|_| name == "code")
         .map(|a| Tensor::from_vec(a.to_f32(), a.shape.clone(), &ctx.device))

@@ -2,7 +2,7 @@
 
 use crate::builtin::{Builtin, Category, CheckedCall, CodeType, Example, Signature, Type};
 use crate::error::Result;
-use crate::latent::Latent;
+use crate::generator::spaces;
 use crate::space::Space;
 use crate::value::Value;
 
@@ -15,20 +15,16 @@ pub const BUILTIN: Builtin = Builtin {
     examples: &[Example { code: "mean_w()", note: "the generator's average picture" }],
     cost: None,
     definition: "",
-    run: |_, ctx| {
-        let model = ctx.model()?;
-        Ok(Value::Latent(Latent {
-            space: Space::W,
-            data: model.generator.mean_w().unsqueeze(0)?,
-            model: Some(model.id()),
-            noise: None,
-            labels: None,
-            origin: "mean of w".into(),
-        }))
-    },
+    run: |_, ctx| Ok(Value::Latent(spaces::mean(&*ctx.model()?.generator, Space::W)?)),
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let model = call.model.clone();
-    Ok(Type::Latent(CodeType { space: Some(Space::W), model, count: Some(1), origin: Some("mean".into()), layers: None }))
+    Ok(Type::Latent(CodeType {
+        space: Some(Space::W),
+        model,
+        count: Some(1),
+        origin: Some("mean".into()),
+        layers: None,
+    }))
 }

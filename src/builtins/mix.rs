@@ -1,9 +1,11 @@
 //! `mix`: style mixing.
 
 use super::shared;
-use crate::builtin::{Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, Param, Signature, Type,
+};
 use crate::error::{Error, Result};
-use crate::generator;
+use crate::generator::spaces;
 use crate::space::Space;
 use crate::value::Value;
 use candle_core::Tensor;
@@ -24,7 +26,10 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "style mixing: layers of b in a",
     details: "Karras et al. 2019. Coarse layers (0..4) hold pose and shape, middle ones (4..8) features, fine ones colour. \
               Z and W codes are lifted to W+ first.",
-    examples: &[Example { code: "mix(sample(seed: 1), sample(seed: 2), layers: 4..8)", note: "features of the second" }],
+    examples: &[Example {
+        code: "mix(sample(seed: 1), sample(seed: 2), layers: 4..8)",
+        note: "features of the second",
+    }],
     cost: None,
     definition: "",
     run,
@@ -52,14 +57,18 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let (a, b) = (args.latent("a")?, args.latent("b")?);
     let model = ctx.model_of(&a)?;
     let g = &*model.generator;
-    let (a, b) = (generator::lift(g, &a, Space::WPlus)?, generator::lift(g, &b, Space::WPlus)?);
+    let (a, b) = (spaces::lift(g, &a, Space::WPlus)?, spaces::lift(g, &b, Space::WPlus)?);
     if a.data.dims() != b.data.dims() {
         return Err(Error::runtime(format!("{} codes cannot mix with {}", a.count(), b.count())).at(args.span));
     }
     let range = args.layers("layers", a.layers())?.unwrap_or(0..a.layers());
     let part = |from: usize, to: usize, of: &Tensor| of.narrow(1, from, to - from);
     let data = Tensor::cat(
-        &[part(0, range.start, &a.data)?, part(range.start, range.end, &b.data)?, part(range.end, a.layers(), &a.data)?],
+        &[
+            part(0, range.start, &a.data)?,
+            part(range.start, range.end, &b.data)?,
+            part(range.end, a.layers(), &a.data)?,
+        ],
         1,
     )?;
     let origin = format!("mix of ({}) with layers {}..{} of ({})", a.origin, range.start, range.end, b.origin);

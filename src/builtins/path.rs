@@ -64,7 +64,8 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 }
 
 fn cost(args: &Args, _: &Context<'_>) -> u64 {
-    let row = args.many("codes").first().and_then(|(v, _)| crate::builtin::as_latent(v)).map_or(0, |l| l.data.elem_count());
+    let row =
+        args.many("codes").first().and_then(|(v, _)| crate::builtin::as_latent(v)).map_or(0, |l| l.data.elem_count());
     let frames = match args.get("frames") {
         Some(Value::Number(n)) if *n > 0.0 => *n as u64,
         _ => 0,
@@ -76,7 +77,8 @@ fn run(args: &Args, _: &mut Context<'_>) -> Result<Value> {
     let mut rows = Vec::new();
     let mut like: Option<Latent> = None;
     for (value, span) in args.many("codes") {
-        let code = crate::builtin::as_latent(&value).ok_or_else(|| Error::runtime("a path goes through codes").at(span))?;
+        let code =
+            crate::builtin::as_latent(&value).ok_or_else(|| Error::runtime("a path goes through codes").at(span))?;
         if let Some(l) = &like
             && (l.space != code.space || l.data.dims()[1..] != code.data.dims()[1..])
         {

@@ -1,7 +1,7 @@
 //! `perceptual`: distance of deep features.
 
 use super::shared;
-use crate::builtin::{Builtin, CheckedCall, Category, Example, Signature, Type};
+use crate::builtin::{Builtin, Category, CheckedCall, Example, Signature, Type};
 use crate::error::{Error, Result};
 use crate::metric::Perceptual;
 
@@ -17,7 +17,8 @@ pub const BUILTIN: Builtin = Builtin {
     cost: None,
     definition: "perceptual distance, features of the generator's own attribute network",
     run: |args, ctx| {
-        let features = ctx.model()?.features.clone().ok_or_else(|| none(&ctx.model.as_ref().map_or("", |m| &m.facts.name)))?;
+        let features =
+            ctx.model()?.features.clone().ok_or_else(|| none(&ctx.model.as_ref().map_or("", |m| &m.facts.name)))?;
         shared::metric(&Perceptual::new(features), args, ctx)
     },
 };

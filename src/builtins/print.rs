@@ -8,7 +8,8 @@ use crate::value::{Value, display};
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "print",
-        params: &[Param::required("values", &[Kind::Any], "what to write; several stand with a blank between them").variadic()],
+        params: &[Param::required("values", &[Kind::Any], "what to write; several stand with a blank between them")
+            .variadic()],
         returns: "nothing",
         infer,
     },

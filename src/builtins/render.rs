@@ -3,7 +3,8 @@
 use super::shared;
 use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
 use crate::error::Result;
-use crate::generator::{self, Noise};
+use crate::generator::stylegan2::truncate;
+use crate::generator::{Noise, spaces};
 use crate::value::{Image, Value};
 
 /// `render(code, noise: const, psi: 1)`
@@ -12,9 +13,14 @@ pub const BUILTIN: Builtin = Builtin {
         name: "render",
         params: &[
             Param::required("code", &[Kind::Latent, Kind::Path], "codes of any space"),
-            Param::optional("noise", &[Kind::Choice], "const", "`const`: the maps stored with the generator, or found with \
-                the code; `none`; `random`: from the seed")
-                .choices(&["const", "none", "random"]),
+            Param::optional(
+                "noise",
+                &[Kind::Choice],
+                "const",
+                "`const`: the maps stored with the generator, or found with \
+                the code; `none`; `random`: from the seed",
+            )
+            .choices(&["const", "none", "random"]),
             Param::optional("psi", &[Kind::Number], "1", "truncation towards the mean w; 1 is none"),
             Param::optional("cutoff", &[Kind::Number], "-", "truncate only layers below this one").named(),
             Param::optional("seed", &[Kind::Number], "-", "of random noise; the session's unless given").named(),
@@ -56,7 +62,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         _ => code.noise.clone().map_or(Noise::Const, Noise::Maps),
     };
     let g = &*model.generator;
-    let ws = generator::truncate(&generator::to_ws(g, &code)?, g.mean_w(), psi, cutoff)?;
+    let ws = truncate(&spaces::to_ws(g, &code)?, g.mean_w(), psi, cutoff)?;
     Ok(Value::Image(Image {
         data: g.synthesize(&ws, &noise)?,
         captions: Vec::new(),

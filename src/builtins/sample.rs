@@ -1,9 +1,11 @@
 //! `sample`: random codes.
 
 use super::shared;
-use crate::builtin::{Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, Param, Signature, Type,
+};
 use crate::error::{Error, Result};
-use crate::generator;
+use crate::generator::spaces::{self, Draw};
 use crate::space::Space;
 use crate::value::{Loaded, Value};
 use candle_core::Tensor;
@@ -96,7 +98,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     }
     let labels = labels(args, &model, n)?;
     let seed = args.seed(ctx)?;
-    Ok(Value::Latent(generator::sample(&*model.generator, n, seed, psi, space, labels.as_ref())?))
+    Ok(Value::Latent(spaces::sample(&*model.generator, n, Draw { seed, psi, space, labels: labels.as_ref() })?))
 }
 
 /// One-hot labels of the class given.

@@ -1,6 +1,8 @@
 //! `save`: results as files.
 
-use crate::builtin::{Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type, as_images, as_latent};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type, as_images, as_latent,
+};
 use crate::error::{Error, Result};
 use crate::image::{Raster, encode};
 use crate::latent::{Direction, Latent, ModelId};
@@ -21,9 +23,17 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "save",
         params: &[
-            Param::required("value", &[Kind::Image, Kind::Latent, Kind::Path, Kind::Direction, Kind::List], "what to save"),
-            Param::required("path", &[Kind::Text], "its ending says how: png jpg webp gif npy safetensors; `{i}` in the name \
-                gives one file each"),
+            Param::required(
+                "value",
+                &[Kind::Image, Kind::Latent, Kind::Path, Kind::Direction, Kind::List],
+                "what to save",
+            ),
+            Param::required(
+                "path",
+                &[Kind::Text],
+                "its ending says how: png jpg webp gif npy safetensors; `{i}` in the name \
+                gives one file each",
+            ),
             Param::optional("quality", &[Kind::Number], "92", "of a jpg, 1 to 100").named(),
             Param::optional("fps", &[Kind::Number], "20", "frames a second of a gif").named(),
             Param::optional("columns", &[Kind::Number], "-", "of a grid; pictures of a strip stand in one row").named(),
@@ -178,9 +188,9 @@ fn stills(value: &Value, target: &str, ending: &str, args: &Args, ctx: &Context<
         let columns = args.count("columns", 1..=10_000)?.unwrap_or(square.max(1));
         all = vec![encode::grid(&all, columns).map_err(|e| e.at(args.span("value")))?];
     }
-    all.first().map(|r| Ok(vec![(target.to_owned(), bytes(r)?)])).unwrap_or_else(|| {
-        Err(Error::runtime("there is no picture to save").at(args.span("value")))
-    })
+    all.first()
+        .map(|r| Ok(vec![(target.to_owned(), bytes(r)?)]))
+        .unwrap_or_else(|| Err(Error::runtime("there is no picture to save").at(args.span("value"))))
 }
 
 fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {

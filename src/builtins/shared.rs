@@ -75,7 +75,13 @@ fn agree(a: &CodeType, b: &CodeType) -> Result<()> {
     if let (Some(x), Some(y)) = (a.space, b.space)
         && x != y
     {
-        let wide = if x == Space::Z { y } else if y == Space::Z { x } else { Space::WPlus };
+        let wide = if x == Space::Z {
+            y
+        } else if y == Space::Z {
+            x
+        } else {
+            Space::WPlus
+        };
         return Err(Error::check(format!("the codes live in different spaces: {x} and {y}"))
             .hint(format!("lift the other one first: to({wide}, …)")));
     }

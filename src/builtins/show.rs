@@ -9,7 +9,9 @@ use crate::value::{Image, Value, display};
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "show",
-        params: &[Param::required("values", &[Kind::Any], "pictures, codes (rendered), inversions, tables, …").variadic()],
+        params: &[
+            Param::required("values", &[Kind::Any], "pictures, codes (rendered), inversions, tables, …").variadic()
+        ],
         returns: "nothing",
         infer,
     },

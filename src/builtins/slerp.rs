@@ -13,9 +13,10 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "spherical interpolation: along the great circle, the length interpolated linearly",
     details: "Shoemake 1985, row by row: keeps the length that codes of Z have (about √dim), which `lerp` shortens. \
               Opposite or zero codes have no great circle: there it is `lerp`.",
-    examples: &[
-        Example { code: "slerp(sample(seed: 1, space: Z), sample(seed: 2, space: Z), 0.5)", note: "half way in Z" },
-    ],
+    examples: &[Example {
+        code: "slerp(sample(seed: 1, space: Z), sample(seed: 2, space: Z), 0.5)",
+        note: "half way in Z",
+    }],
     cost: None,
     definition: "",
     run: |args, _| {

@@ -3,7 +3,7 @@
 use super::shared;
 use crate::builtin::{Builtin, Category, CheckedCall, CodeType, Example, Kind, Param, Signature, Type};
 use crate::error::{Error, Result};
-use crate::generator;
+use crate::generator::spaces;
 use crate::space::Space;
 use crate::value::Value;
 
@@ -29,7 +29,7 @@ pub const BUILTIN: Builtin = Builtin {
         let code = args.latent("code")?;
         let space = args.space("space")?.unwrap_or(code.space);
         let model = ctx.model_of(&code)?;
-        Ok(Value::Latent(generator::lift(&*model.generator, &code, space).map_err(|e| e.at(args.span))?))
+        Ok(Value::Latent(spaces::lift(&*model.generator, &code, space).map_err(|e| e.at(args.span))?))
     },
 };
 

@@ -13,7 +13,7 @@ const NOTHING_LEFT: f64 = 1e-7;
 /// A conditioned direction and what it took.
 #[derive(Clone, Debug)]
 pub struct Conditioned {
-    /// The base without the conditions' span, at the base's length.
+    /// The base without the conditions' span: the least-squares residual.
     pub direction: Direction,
     /// Cosine of the base with every condition, before.
     pub before: Vec<f64>,
@@ -25,8 +25,9 @@ pub struct Conditioned {
     pub rank: usize,
 }
 
-/// `base | [conditions]`: the base with the span of all conditions projected out by least squares, scaled back to the
-/// base's length (InterFaceGAN, Shen et al. 2020, section 3.2, which does so for unit directions).
+/// `base | [conditions]`: the base with the span of all conditions projected out by least squares (InterFaceGAN,
+/// Shen et al. 2020, section 3.2). The result is the residual itself, not scaled back: a step along it is the part of the
+/// base's step that the conditions do not share.
 ///
 /// Joint, never chained: taking out one condition after the other brings parts of the first back when they are not
 /// orthogonal. If any is W+, the W ones are lifted.
@@ -53,8 +54,8 @@ pub fn conditional(base: &Direction, conditions: &[Direction]) -> Result<Conditi
     if left <= NOTHING_LEFT {
         return Err(in_span(base, conditions));
     }
-    let to_length = norm(&lifted) / left;
-    rest.iter_mut().for_each(|v| *v *= to_length);
+    let length = norm(&lifted);
+    rest.iter_mut().for_each(|v| *v *= length);
     let names = list(conditions, |d| &d.name);
     let direction = Direction {
         data: rest,

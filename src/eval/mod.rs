@@ -89,14 +89,25 @@ impl Session {
         output: &mut dyn Output,
     ) -> Result<()> {
         let (program, checked) = self.check(source, sets)?;
-        let mut evaluator = Evaluator::new(self, checked, control, output);
-        for statement in &program.statements {
-            evaluator.statement(statement)?;
-            if evaluator.ctx.control.stop() != Stop::No {
-                return Err(Error::new(Kind::Interrupted, "stopped; the best so far is kept").at(statement.span));
-            }
+        program.statements.iter().try_for_each(|s| self.step(&checked, s, control, output))
+    }
+
+    /// Runs one statement of a checked program. What it binds stays, also when it was stopped with the best so far kept.
+    ///
+    /// # Errors
+    /// When it fails; `Interrupted` when it was asked to stop, after its result was kept and shown.
+    pub fn step(
+        &mut self,
+        checked: &Checked,
+        statement: &Stmt,
+        control: &Control,
+        output: &mut dyn Output,
+    ) -> Result<()> {
+        Evaluator::new(self, checked, control, output).statement(statement)?;
+        match control.stop() {
+            Stop::No => Ok(()),
+            _ => Err(Error::new(Kind::Interrupted, "stopped; the best so far is kept").at(statement.span)),
         }
-        Ok(())
     }
 }
 
@@ -132,7 +143,7 @@ struct Evaluator<'a> {
     functions: &'a mut BTreeMap<String, Arc<Def>>,
     session_model: &'a mut Option<Arc<Loaded>>,
     ctx: Context<'a>,
-    checked: Checked,
+    checked: &'a Checked,
     echo: bool,
     /// Parameters of the functions being called and variables of comprehensions, innermost last.
     scopes: Vec<BTreeMap<String, Value>>,
@@ -142,7 +153,7 @@ struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    fn new(session: &'a mut Session, checked: Checked, control: &Control, output: &'a mut dyn Output) -> Self {
+    fn new(session: &'a mut Session, checked: &'a Checked, control: &Control, output: &'a mut dyn Output) -> Self {
         let ctx = Context {
             model: session.model.clone(),
             seed: session.options.seed,

@@ -152,7 +152,7 @@ fn model_of(generator: &dyn Generator) -> ModelId {
 }
 
 /// Sha256 of a tensor's shape and values, hexadecimal.
-fn content_hash(t: &Tensor) -> Result<String> {
+pub fn content_hash(t: &Tensor) -> Result<String> {
     let values = t.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
     let mut hash = Sha256::new();
     hash.update(format!("{:?}", t.dims()));

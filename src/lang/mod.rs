@@ -1,5 +1,6 @@
 //! The language: text → AST → checked program.
 pub mod ast;
+pub mod check;
 mod expr;
 mod input;
 pub mod lex;

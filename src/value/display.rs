@@ -2,7 +2,7 @@
 
 use super::{Cell, Image, Loaded, Table, Value};
 use crate::error::Result;
-use crate::generator::{self, Noise};
+use crate::generator::{Noise, spaces};
 use crate::image::Raster;
 use crate::invert::Inversion;
 use crate::lang::types::Type;
@@ -17,14 +17,8 @@ const ERROR_GAIN: f64 = 4.0;
 /// The pictures of codes, with the noise that was found with them, or else the stored one.
 pub fn render(code: &Latent, model: &Loaded) -> Result<Image> {
     let noise = code.noise.clone().map_or(Noise::Const, Noise::Maps);
-    let data = model.generator.synthesize(&generator::to_ws(&*model.generator, code)?, &noise)?;
-    Ok(Image {
-        data,
-        captions: Vec::new(),
-        origin: code.origin.clone(),
-        notes: Vec::new(),
-        model: Some(model.id()),
-    })
+    let data = model.generator.synthesize(&spaces::to_ws(&*model.generator, code)?, &noise)?;
+    Ok(Image { data, captions: Vec::new(), origin: code.origin.clone(), notes: Vec::new(), model: Some(model.id()) })
 }
 
 /// `|a - b|`, amplified, as a picture that is black where both agree.
@@ -78,7 +72,9 @@ fn show_image(image: &Image, lines: Vec<String>) -> Result<Display> {
 
 fn pictures(image: &Image) -> Result<Vec<Picture>> {
     let rasters = Raster::from_tensor(&image.data)?.into_iter().enumerate();
-    Ok(rasters.map(|(i, raster)| Picture { raster, caption: image.captions.get(i).cloned().unwrap_or_default() }).collect())
+    Ok(rasters
+        .map(|(i, raster)| Picture { raster, caption: image.captions.get(i).cloned().unwrap_or_default() })
+        .collect())
 }
 
 fn show_list(items: &[Value], picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
@@ -99,7 +95,7 @@ fn show_inversion(i: &Inversion) -> Result<Display> {
             all.push(Picture { raster, caption: caption.into() });
         }
     }
-    Ok(Display { pictures: all, lines: i.summary() })
+    Ok(Display { pictures: all, lines: summary(i) })
 }
 
 fn show_table(t: &Table) -> Result<Display> {
@@ -141,7 +137,7 @@ pub fn describe(value: &Value) -> String {
         Value::Path(l) => format!("Path of {} frames, {}", l.count(), describe_code("Latent", l)),
         Value::Direction(d) => describe_direction(d),
         Value::Model(m) => describe_model(m),
-        Value::Inversion(i) => i.summary().join(" · "),
+        Value::Inversion(i) => summary(i).join(" · "),
         other => plain(other),
     }
 }
@@ -222,9 +218,8 @@ pub fn plain(value: &Value) -> String {
 /// A value as one JSON object, for `--json`.
 pub fn json(value: &Value) -> serde_json::Value {
     use serde_json::json;
-    let code = |l: &Latent| {
-        json!({"space": l.space.name(), "shape": l.data.dims(), "model": l.model, "origin": l.origin})
-    };
+    let code =
+        |l: &Latent| json!({"space": l.space.name(), "shape": l.data.dims(), "model": l.model, "origin": l.origin});
     match value {
         Value::Nothing => serde_json::Value::Null,
         Value::Number(v) => json!({"type": "Number", "value": v}),
@@ -240,7 +235,7 @@ pub fn json(value: &Value) -> serde_json::Value {
         Value::Path(l) => merge(json!({"type": "Path"}), code(l)),
         Value::Direction(d) => json!({"type": "Direction", "space": d.space.name(), "rows": d.rows, "dim": d.dim,
             "name": d.name, "model": d.model, "origin": d.origin}),
-        Value::Inversion(i) => merge(json!({"type": "Inversion"}), i.json()),
+        Value::Inversion(i) => merge(json!({"type": "Inversion"}), inversion_json(i)),
         Value::Table(t) => {
             let cell = |c: &Cell| match c {
                 Cell::Text(s) => json!(s),
@@ -269,4 +264,52 @@ pub fn type_name(value: &Value) -> String {
         Type::Unknown => "word".to_owned(),
         t => t.to_string(),
     }
+}
+
+/// The numbers of an inversion, how it was found, and what to beware of.
+pub fn summary(i: &Inversion) -> Vec<String> {
+    let number = |n: &crate::invert::Number| {
+        let name = if n.name.len() <= 4 { n.name.to_uppercase() } else { n.name.clone() };
+        let digits = if n.unit == "dB" { 1 } else { 3 };
+        format!("{name} {:.digits$}{}{}", n.value, if n.unit.is_empty() { "" } else { " " }, n.unit)
+    };
+    let numbers = i.numbers.iter().map(number).collect::<Vec<_>>().join(" · ");
+    let size =
+        if i.code.layers() > 1 { format!("{}×{}", i.code.layers(), i.code.dim()) } else { i.code.dim().to_string() };
+    let stopped = i.stopped_at.map(|s| format!(", stopped at {s}")).unwrap_or_default();
+    let how = format!(
+        "{}, {} ({size}), {} steps{stopped}, {:.1} s · seed {}",
+        i.config.method.name(),
+        i.config.space,
+        i.steps,
+        i.seconds,
+        i.seed
+    );
+    let offsets = i.diagnosis.offsets.as_deref().map(|o| {
+        let mean = o.iter().sum::<f64>() / o.len().max(1) as f64;
+        format!("offsets from W: {mean:.2} σ (edits stay safe below 0.5)")
+    });
+    let warnings = i.diagnosis.warnings.iter().map(|w| format!("note: {w}"));
+    [numbers, how].into_iter().chain(offsets).chain(warnings).collect()
+}
+
+fn inversion_json(i: &Inversion) -> serde_json::Value {
+    let number = |n: &crate::invert::Number| serde_json::json!({"name": n.name, "value": n.value, "each": n.each, "unit": n.unit, "definition": n.definition});
+    serde_json::json!({
+        "space": i.code.space.name(),
+        "shape": i.code.data.dims(),
+        "model": i.code.model,
+        "method": i.config.method.name(),
+        "steps": i.steps,
+        "seed": i.seed,
+        "seconds": i.seconds,
+        "stopped_at": i.stopped_at,
+        "loss": i.loss,
+        "numbers": i.numbers.iter().map(number).collect::<Vec<_>>(),
+        "offsets": i.diagnosis.offsets,
+        "mean_distance": i.diagnosis.mean_distance,
+        "warnings": i.diagnosis.warnings,
+        "trace": i.trace.iter().map(|t| serde_json::json!({"names": t.names, "steps": t.steps, "terms": t.terms})).collect::<Vec<_>>(),
+        "origin": i.code.origin,
+    })
 }

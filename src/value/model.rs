@@ -1,13 +1,18 @@
 //! Generators with what belongs to them: their own directions, the network of the perceptual distance.
 
+use crate::direction::{self, Source};
 use crate::error::{Error, Result};
+use crate::generator::spaces::model_id;
 use crate::generator::{self, Generator};
+use crate::invert::{PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
 use crate::latent::{Direction, ModelId};
+use crate::limits::LIMITS;
 use crate::metric::Features;
 use crate::safe::Safe;
+use crate::space::Space;
 use crate::weights::{self, Checkpoint};
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,6 +33,7 @@ pub struct Loaded {
     pub provenance: serde_json::Value,
     /// Notes of the reader.
     pub notes: Vec<String>,
+    stats: OnceLock<WStats>,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -39,7 +45,23 @@ impl std::fmt::Debug for Loaded {
 impl Loaded {
     /// Which generator this is.
     pub fn id(&self) -> ModelId {
-        ModelId { name: self.facts.name.clone(), fingerprint: self.facts.fingerprint.clone() }
+        id_of(&self.facts)
+    }
+
+    /// Mean and spread of w over the prior, computed at the first call; not for a conditional generator, whose statistics
+    /// belong to a class.
+    ///
+    /// # Errors
+    /// When the mapping network fails.
+    pub fn stats(&self) -> Result<Option<&WStats>> {
+        if self.facts.c_dim > 0 {
+            return Ok(None);
+        }
+        if let Some(s) = self.stats.get() {
+            return Ok(Some(s));
+        }
+        let fresh = WStats::of(&*self.generator, None, PROJECTOR_SAMPLES)?;
+        Ok(Some(self.stats.get_or_init(|| fresh)))
     }
 }
 
@@ -98,9 +120,9 @@ pub fn load(source: &str) -> Result<Arc<Loaded>> {
     }
     let loaded = Arc::new(match source {
         "faces" => bundle(
-            weights::read("faces/generator.safetensors", embedded::GENERATOR.to_vec())?,
-            Some(weights::read("faces/attributes.safetensors", embedded::ATTRIBUTES.to_vec())?),
-            Some(weights::read("faces/directions.safetensors", embedded::DIRECTIONS.to_vec())?),
+            weights::open_bytes("faces/generator.safetensors", embedded::GENERATOR, &LIMITS)?,
+            Some(weights::open_bytes("faces/attributes.safetensors", embedded::ATTRIBUTES, &LIMITS)?),
+            Some(weights::open_bytes("faces/directions.safetensors", embedded::DIRECTIONS, &LIMITS)?),
         )?,
         "toy" => toy()?,
         path => from_path(Path::new(path))?,
@@ -135,7 +157,7 @@ fn from_path(path: &Path) -> Result<Loaded> {
 }
 
 fn open(path: &Path) -> Result<Checkpoint> {
-    weights::open(path).map_err(|e| {
+    weights::open(path, &LIMITS).map_err(|e| {
         if path.exists() {
             e
         } else {
@@ -147,29 +169,13 @@ fn open(path: &Path) -> Result<Checkpoint> {
 }
 
 fn bundle(model: Checkpoint, attributes: Option<Checkpoint>, directions: Option<Checkpoint>) -> Result<Loaded> {
-    let generator = generator::load(&model, &device())?;
-    let id = ModelId { name: generator.spec().name.clone(), fingerprint: generator.spec().fingerprint.clone() };
-    let directions = directions.map(|d| own_directions(&d, &id, &model.sha256)).transpose()?.unwrap_or_default();
+    let (sha256, provenance, notes) = (model.sha256.clone(), model.provenance.clone(), model.notes.clone());
+    let generator = generator::load(model, &device())?;
+    let directions = directions.map(|d| own_directions(&d, &*generator, &sha256)).transpose()?.unwrap_or_default();
     let features = attributes.map(|a| features(&a)).transpose()?;
-    Ok(assemble(generator, directions, features.map(Arc::new), model))
-}
-
-fn assemble(
-    generator: Arc<dyn Generator>,
-    directions: BTreeMap<String, Direction>,
-    features: Option<Arc<Features>>,
-    file: Checkpoint,
-) -> Loaded {
-    let facts = facts(&*generator, &directions, features.is_some());
-    Loaded {
-        generator,
-        facts: Arc::new(facts),
-        directions,
-        features,
-        sha256: file.sha256,
-        provenance: file.provenance,
-        notes: file.notes,
-    }
+    let facts = Arc::new(facts(&*generator, &directions, features.is_some()));
+    let features = features.map(Arc::new);
+    Ok(Loaded { generator, facts, directions, features, sha256, provenance, notes, stats: OnceLock::new() })
 }
 
 fn facts(generator: &dyn Generator, directions: &BTreeMap<String, Direction>, perceptual: bool) -> ModelFacts {
@@ -192,7 +198,9 @@ fn facts(generator: &dyn Generator, directions: &BTreeMap<String, Direction>, pe
 }
 
 /// The directions of a `directions` file, which must have been found in this very generator.
-fn own_directions(file: &Checkpoint, model: &ModelId, sha256: &str) -> Result<BTreeMap<String, Direction>> {
+fn own_directions(file: &Checkpoint, generator: &dyn Generator, sha256: &str) -> Result<BTreeMap<String, Direction>> {
+    let model = &model_id(generator.spec());
+    let sizes = sizes(&facts(generator, &BTreeMap::new(), false));
     let wanted = file.config.get("generator_sha256").and_then(serde_json::Value::as_str);
     if wanted.is_some_and(|w| w != sha256) {
         return Err(Error::runtime(format!(
@@ -201,13 +209,37 @@ fn own_directions(file: &Checkpoint, model: &ModelId, sha256: &str) -> Result<BT
         ))
         .hint("load the generator's file alone, or put the matching directions.safetensors there"));
     }
-    crate::direction::named_set(&file.arrays()?, &file.config, Some(model))
+    let space = file.config.get("space").and_then(serde_json::Value::as_str).and_then(Space::parse);
+    let source = Source { file: &file.file, space: Some(space.unwrap_or(Space::W)) };
+    let all = direction::from_arrays(&arrays(file), &source, &sizes)?;
+    let owned =
+        |d: Direction| (d.name.clone(), Direction { model: Some(model.clone()), origin: "own set".into(), ..d });
+    Ok(all.into_iter().map(owned).collect())
+}
+
+/// The tensors of a file in double precision, as direction files are read.
+pub fn arrays(file: &Checkpoint) -> direction::Arrays {
+    file.tensors.iter().map(|(k, a)| (k.clone(), (a.shape.clone(), a.to_f64()))).collect()
+}
+
+/// The sizes that decide what an array can be.
+pub fn sizes(m: &ModelFacts) -> direction::Facts {
+    direction::Facts {
+        z_dim: m.z_dim,
+        w_dim: m.w_dim,
+        num_ws: m.num_ws,
+        spaces: m.spaces.clone(),
+        model: Some(id_of(m)),
+    }
 }
 
 fn features(file: &Checkpoint) -> Result<Features> {
     let config = serde_json::from_value(file.config.clone())
         .map_err(|e| Error::runtime(format!("the attribute network's configuration is unreadable: {e}")))?;
-    let tensors = generator::tensors(file, &device())?;
+    let mut tensors = BTreeMap::new();
+    for (name, a) in &file.tensors {
+        tensors.insert(name.clone(), Tensor::from_vec(a.to_f32(), a.shape.clone(), &device())?);
+    }
     Features::new("attributes", config, tensors, &device())
 }
 
@@ -215,16 +247,15 @@ fn features(file: &Checkpoint) -> Result<Features> {
 fn toy() -> Result<Loaded> {
     use crate::metric::{FeaturesConfig, Output};
     use crate::rng::Rng;
-    use candle_core::Tensor;
 
     let device = device();
     let generator = generator::toy(0, &device)?;
     let spec = generator.spec();
-    let id = ModelId { name: spec.name.clone(), fingerprint: spec.fingerprint.clone() };
+    let id = model_id(spec);
     let directions = ["age", "glasses", "smile"].map(|name| {
         let mut rng = Rng::derive(0, name);
         let direction = Direction {
-            space: crate::space::Space::W,
+            space: Space::W,
             data: (0..spec.w_dim).map(|_| rng.normal()).collect(),
             rows: 1,
             dim: spec.w_dim,
@@ -266,5 +297,11 @@ fn toy() -> Result<Loaded> {
         sha256: String::new(),
         provenance: serde_json::json!({"made": "in code, seed 0"}),
         notes: Vec::new(),
+        stats: OnceLock::new(),
     })
+}
+
+/// Which generator the facts are about.
+pub fn id_of(m: &ModelFacts) -> ModelId {
+    ModelId { name: m.name.clone(), fingerprint: m.fingerprint.clone() }
 }

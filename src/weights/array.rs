@@ -156,6 +156,11 @@ impl Array {
         (elements(shape)? == values.len() as u64).then(|| Self { shape: shape.to_vec(), data: Data::F32(values) })
     }
 
+    /// An array of double-precision numbers; `None` when shape and length do not agree.
+    pub fn f64(shape: &[usize], values: Vec<f64>) -> Option<Self> {
+        (elements(shape)? == values.len() as u64).then(|| Self { shape: shape.to_vec(), data: Data::F64(values) })
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         each!(&self.data, v => v.len())
