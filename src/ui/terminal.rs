@@ -100,6 +100,14 @@ impl Terminal<Line> {
         self.mode.put(text.as_bytes())
     }
 
+    /// Writes bytes as they are: a painted result, whose pictures are no text.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.mode.put(bytes)
+    }
+
     /// Opens a live view of at most `rows` rows. It owns the terminal until dropped.
     ///
     /// # Errors

@@ -1,0 +1,172 @@
+"""Optimiser trajectories, the projector's schedules and its noise regulariser.
+
+    python optim.py --out tests/reference/optim [--official CHECKOUT]
+
+With --official the schedule lines and the regulariser are checked against the official projector, run for real with a
+feature network that is a stand-in (a projection needs a file that we do not have); nothing of it is stored.
+"""
+import argparse
+import math
+import os
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from common import rng, write_any, write_json
+
+POINTS = {0: 0, 1: .002, 25: .05, 50: .1, 400: .1, 750: .1, 800: .09045, 875: .05, 950: .00955, 999: 3.95e-6}
+
+
+def trajectory(opt, start, loss_of, steps=100):
+    x = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    o = opt([x])
+    xs, losses = [x.detach().tolist()], []
+    for _ in range(steps):
+        o.zero_grad()
+        loss = loss_of(x)
+        loss.backward()
+        losses.append(loss.item())
+        o.step()
+        xs.append(x.detach().tolist())
+    return dict(x=xs, loss=losses)
+
+
+def schedule(steps=1000, lr=0.1, down=0.25, up=0.05, noise=0.05, ramp=0.75):
+    out = dict(lr=[], w_noise=[])
+    for i in range(steps):
+        t = i / steps
+        s = 0.5 - 0.5 * math.cos(math.pi * min(1.0, (1.0 - t) / down))
+        out["lr"].append(lr * s * min(1.0, t / up))
+        out["w_noise"].append(noise * max(0.0, 1.0 - t / ramp) ** 2)
+    return out
+
+
+def regulariser(n):
+    total, n = 0.0, n[None, None]
+    scales = []
+    while True:
+        a = (n * torch.roll(n, 1, 3)).mean() ** 2
+        b = (n * torch.roll(n, 1, 2)).mean() ** 2
+        total = total + a + b
+        scales.append([a.item(), b.item()])
+        if n.shape[2] <= 8:
+            return total, scales
+        n = F.avg_pool2d(n, 2)
+
+
+def main():
+    a = argparse.ArgumentParser()
+    a.add_argument("--out", required=True)
+    a.add_argument("--official")
+    a = a.parse_args()
+    r = rng("optim")
+    scale = [1.0, 10.0, 100.0, 1000.0, 0.1, 0.01]
+    q = np.linalg.qr(r.standard_normal((6, 6)))[0]
+    A = q @ np.diag(scale) @ q.T
+    A = (A + A.T) / 2
+    b = r.standard_normal(6)
+    At, bt = torch.from_numpy(A), torch.from_numpy(b)
+    quad = lambda x: 0.5 * x @ At @ x - bt @ x
+    rosen = lambda x: (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+    start6, start_r = r.standard_normal(6).tolist(), [-1.2, 1.0]
+    adam = lambda p: torch.optim.Adam(p, lr=0.05, betas=(0.9, 0.999), eps=1e-8)
+    kinds = {
+        "adam": adam,
+        "sgd_momentum": lambda p: torch.optim.SGD(p, lr=1e-4, momentum=0.9),
+        "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, alpha=0.99, eps=1e-8),
+        "adamax": lambda p: torch.optim.Adamax(p, lr=0.02, betas=(0.9, 0.999), eps=1e-8),
+        "radam": lambda p: torch.optim.RAdam(p, lr=5e-4, betas=(0.95, 0.999), eps=1e-8),
+    }
+    out = dict(quadratic=dict(A=A.tolist(), b=b.tolist(), start=start6, minimiser=np.linalg.solve(A, b).tolist(),
+                              loss="x'Ax/2 - b'x"),
+               rosenbrock=dict(start=start_r, loss="100 (y - x^2)^2 + (1 - x)^2"), trajectories={})
+    for name, make in kinds.items():
+        out["trajectories"][name] = dict(quadratic=trajectory(make, start6, quad), rosenbrock=trajectory(make, start_r, rosen))
+    # with gradients that are exactly zero at times, and a learning rate that the schedule changes
+    def scheduled(p):
+        o = torch.optim.Adam(p, lr=0.0, betas=(0.9, 0.999), eps=1e-8)
+        lrs, step = schedule(100)["lr"], o.step
+        def run():
+            o.param_groups[0]["lr"] = lrs.pop(0)
+            step()
+        o.step = run
+        return o
+    out["trajectories"]["adam_projector_schedule"] = dict(quadratic=trajectory(scheduled, start6, quad),
+                                                          rosenbrock=trajectory(scheduled, start_r, rosen))
+    write_json(os.path.join(a.out, "trajectories.json"), out)
+
+    s = schedule()
+    for i, v in POINTS.items():
+        assert abs(s["lr"][i] - v) <= 5e-3 * max(v, 1e-9) or abs(s["lr"][i] - v) < 5e-6 * 1e-3, (i, v, s["lr"][i])
+    write_json(os.path.join(a.out, "projector_schedule.json"), dict(
+        steps=1000, initial_learning_rate=0.1, rampdown=0.25, rampup=0.05, initial_noise_factor=0.05, noise_ramp=0.75,
+        note="w_noise is to be multiplied by sigma_w; the w of a step is w + N(0,1) * sigma_w * w_noise", **s))
+
+    tensors, values = {}, {}
+    for n in (4, 8, 16, 32):
+        for kind in ("white", "smooth"):
+            v = r.standard_normal((n, n))
+            if kind == "smooth":
+                v = v + 0.7 * np.roll(v, 1, 0) + 0.5 * np.roll(v, 1, 1)
+            t = torch.from_numpy(v).requires_grad_(True)
+            total, scales = regulariser(t)
+            total.backward()
+            k = f"{kind}_{n}"
+            tensors[k + ".noise"], tensors[k + ".grad"] = t.detach(), t.grad
+            m = t.detach() - t.detach().mean()
+            tensors[k + ".normalised"] = m * m.square().mean().rsqrt()
+            values[k] = dict(size=n, value=total.item(), scales=scales)
+    write_any(os.path.join(a.out, "noise_reg.safetensors"), {k: v.contiguous() for k, v in sorted(tensors.items())}, {})
+    write_json(os.path.join(a.out, "noise_reg.json"), dict(
+        note="value without the factor 1e5; scales: [x, y] term at each size, largest first; grad is of value", maps=values))
+    if a.official:
+        check(a.official, s)
+
+
+def check(path, s):
+    """Runs the official project() for 1000 steps on a tiny network and compares learning rates and noise gradients.
+
+    The stand-in's features are all zero, so that the gradients of the noise maps are the regulariser's alone.
+    """
+    import io
+    import sys
+    import types
+    sys.modules.setdefault("imageio", types.ModuleType("imageio"))
+    from common import official
+    networks = official(path)
+    import dnnlib
+    import projector
+    torch.manual_seed(0)
+    g = networks.Generator(8, 0, 8, 32, 1, dict(num_layers=1), dict(channel_base=32, channel_max=2))
+
+    class Features(torch.nn.Module):
+        def forward(self, x, resize_images: bool = False, return_lpips: bool = True):
+            return x * 0
+    real = torch.optim.Adam
+    seen, gaps = [], []
+
+    class Spy(real):
+        def step(self, *x, **k):
+            seen.append(self.param_groups[0]["lr"])
+            if len(seen) in (1, 2, 3, 4):     # later they are all but zero, and f32 noise
+                for p in self.param_groups[0]["params"][1:]:
+                    n = p.detach().double().requires_grad_(True)
+                    regulariser(n)[0].backward()
+                    want = 1e5 * n.grad
+                    gaps.append((len(seen), p.shape[0], ((p.grad - want).abs().max() / want.abs().max()).item()))
+            return super().step(*x, **k)
+    torch.optim.Adam, load, url, get = Spy, torch.jit.load, dnnlib.util.open_url, g.mapping.forward
+    torch.jit.load, dnnlib.util.open_url = lambda f: Features(), lambda u: io.BytesIO()
+    try:
+        projector.project(g, torch.zeros(1, 32, 32), num_steps=1000, device=torch.device("cpu"))
+    finally:
+        torch.optim.Adam, torch.jit.load, dnnlib.util.open_url = real, load, url
+    worst = max(abs(x - y) for x, y in zip(seen, s["lr"]))
+    print("official projector:", len(seen), "steps, learning rates differ by at most", worst)
+    print("noise gradients differ by at most", max(g[2] for g in gaps), "of the largest, in", len(gaps), "maps")
+    assert len(seen) == 1000 and worst < 1e-15 and len(gaps) == 28 and max(g[2] for g in gaps) < 1e-5
+
+
+if __name__ == "__main__":
+    main()

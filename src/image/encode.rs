@@ -1,0 +1,205 @@
+//! Writing pictures: PNG with its provenance, JPEG, WebP, GIF animations, contact sheets.
+
+use super::palette::Palette;
+use super::raster::Raster;
+use crate::error::{Error, Result};
+use image::codecs::gif::{GifEncoder, Repeat};
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::webp::WebPEncoder;
+use image::{Delay, ExtendedColorType, Frame, RgbaImage};
+use std::fmt::Display;
+
+/// Pixels between the pictures of a [`grid`].
+pub const GAP: usize = 2;
+
+fn failed(format: &str, p: &Raster, e: impl Display) -> Error {
+    Error::runtime(format!("cannot write a {}×{} picture as {format}: {e}", p.width, p.height))
+}
+
+fn size(format: &str, p: &Raster) -> Result<(u32, u32)> {
+    let side = |n: usize| u32::try_from(n).map_err(|e| failed(format, p, e));
+    Ok((side(p.width)?, side(p.height)?))
+}
+
+fn color(p: &Raster) -> ExtendedColorType {
+    match p.channels {
+        1 => ExtendedColorType::L8,
+        3 => ExtendedColorType::Rgb8,
+        _ => ExtendedColorType::Rgba8,
+    }
+}
+
+/// A PNG with these texts (key, value) in this order; the same input gives the same bytes.
+///
+/// Keys have 1 to 79 Latin-1 characters. Values in Latin-1 go into `tEXt`, others into `iTXt`. Compression is fast:
+/// the default level is thirty times slower here and no smaller.
+pub fn png(picture: &Raster, texts: &[(String, String)]) -> Result<Vec<u8>> {
+    let fail = |e: png::EncodingError| failed("PNG", picture, e);
+    let (w, h) = size("PNG", picture)?;
+    let mut out = Vec::new();
+    let mut encoder = png::Encoder::new(&mut out, w, h);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_compression(png::Compression::Fast);
+    encoder.set_color(match picture.channels {
+        1 => png::ColorType::Grayscale,
+        3 => png::ColorType::Rgb,
+        _ => png::ColorType::Rgba,
+    });
+    for (key, value) in texts {
+        let (key, value) = (key.clone(), value.clone());
+        let latin = value.chars().all(|c| (c as u32) < 256);
+        if latin { encoder.add_text_chunk(key, value) } else { encoder.add_itxt_chunk(key, value) }.map_err(fail)?;
+    }
+    let mut writer = encoder.write_header().map_err(fail)?;
+    writer.write_image_data(&picture.data).map_err(fail)?;
+    writer.finish().map_err(fail)?;
+    Ok(out)
+}
+
+/// The texts that [`png()`] wrote, in order.
+///
+/// # Errors
+/// When the bytes are no PNG.
+pub fn png_texts(bytes: &[u8]) -> Result<Vec<(String, String)>> {
+    let reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().map_err(|e| Error::format("PNG", 0, e))?;
+    let info = reader.info();
+    let plain = info.uncompressed_latin1_text.iter().map(|t| (t.keyword.clone(), t.text.clone()));
+    let mut texts: Vec<_> = plain.collect();
+    for t in &info.utf8_text {
+        texts.push((t.keyword.clone(), t.get_text().map_err(|e| Error::format("PNG", 0, e))?));
+    }
+    Ok(texts)
+}
+
+/// A JPEG of this quality (1 to 100); alpha is laid on white.
+pub fn jpeg(picture: &Raster, quality: u8) -> Result<Vec<u8>> {
+    let opaque = if picture.channels == 4 { picture.to_rgb()? } else { picture.clone() };
+    let (w, h) = size("JPEG", picture)?;
+    let mut out = Vec::new();
+    JpegEncoder::new_with_quality(&mut out, quality.clamp(1, 100))
+        .encode(&opaque.data, w, h, color(&opaque))
+        .map_err(|e| failed("JPEG", picture, e))?;
+    Ok(out)
+}
+
+/// A lossless WebP.
+pub fn webp(picture: &Raster) -> Result<Vec<u8>> {
+    let (w, h) = size("WebP", picture)?;
+    let mut out = Vec::new();
+    WebPEncoder::new_lossless(&mut out)
+        .encode(&picture.data, w, h, color(picture))
+        .map_err(|e| failed("WebP", picture, e))?;
+    Ok(out)
+}
+
+/// An endless GIF animation of pictures of one size, `delay` milliseconds each (GIF counts in tens), with one palette of
+/// at most 256 colours for all frames, so that still parts do not flicker. Alpha is laid on white.
+pub fn gif(frames: &[Raster], delay: u32) -> Result<Vec<u8>> {
+    let first = frames.first().ok_or_else(|| Error::runtime("an animation needs at least one picture"))?;
+    if let Some(odd) = frames.iter().find(|f| (f.width, f.height) != (first.width, first.height)) {
+        let sizes = format!("{}×{} and {}×{}", first.width, first.height, odd.width, odd.height);
+        return Err(Error::runtime(format!("frames of {sizes} do not fit into one animation")));
+    }
+    let fail = |e: image::ImageError| failed("GIF", first, e);
+    let palette = Palette::of(frames, 256)?;
+    let (w, h) = size("GIF", first)?;
+    let mut out = Vec::new();
+    let mut encoder = GifEncoder::new(&mut out);
+    encoder.set_repeat(Repeat::Infinite).map_err(fail)?;
+    for frame in frames {
+        // The encoder keeps a frame's colours as they are when there are 256 or fewer.
+        let opaque = |&i: &u8| palette.0.get(usize::from(i)).map_or([0; 4], |c| [c[0], c[1], c[2], 255]);
+        let rgba = palette.apply(frame)?.iter().flat_map(opaque).collect();
+        let buffer = RgbaImage::from_raw(w, h, rgba).ok_or_else(|| failed("GIF", first, "wrong size"))?;
+        let delay = Delay::from_numer_denom_ms(delay.max(10), 1);
+        encoder.encode_frame(Frame::from_parts(buffer, 0, 0, delay)).map_err(fail)?;
+    }
+    drop(encoder);
+    Ok(out)
+}
+
+/// Pictures of one size on one sheet, row by row, [`GAP`] black pixels between them. All in the richest mode among them.
+pub fn grid(pictures: &[Raster], columns: usize) -> Result<Raster> {
+    let first = pictures.first().ok_or_else(|| Error::runtime("a grid needs at least one picture"))?;
+    let (w, h) = (first.width, first.height);
+    let columns = columns.clamp(1, pictures.len());
+    let rows = pictures.len().div_ceil(columns);
+    let channels = pictures.iter().map(|p| p.channels).max().unwrap_or(3);
+    let black = [0, 0, 0, 255];
+    let colour = if channels == 4 { &black[..] } else { &black[..channels] };
+    let mut sheet = Raster::filled(columns * (w + GAP) - GAP, rows * (h + GAP) - GAP, colour)?;
+    for (i, p) in pictures.iter().enumerate() {
+        if (p.width, p.height) != (w, h) {
+            let sizes = format!("{w}×{h} and {}×{}", p.width, p.height);
+            return Err(Error::runtime(format!("pictures of {sizes} do not fit into one grid")));
+        }
+        let (left, top) = (i % columns * (w + GAP), i / columns * (h + GAP));
+        let p = p.convert(channels)?.0;
+        for (y, line) in p.data.chunks_exact(w * channels).enumerate() {
+            let at = ((top + y) * sheet.width + left) * channels;
+            sheet.data[at..at + line.len()].copy_from_slice(line);
+        }
+    }
+    Ok(sheet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::decode;
+    use crate::limits::LIMITS;
+
+    fn wave(phase: usize) -> Raster {
+        let v = |x: usize, y: usize| [(x * 4 + phase) as u8, (y * 4) as u8, ((x + y) * 2) as u8];
+        Raster::new(32, 32, 3, (0..1024).flat_map(|i| v(i % 32, i / 32)).collect()).unwrap()
+    }
+
+    #[test]
+    fn png_carries_its_texts_and_repeats_its_bytes() {
+        let texts = [("seed", "0"), ("Generator", "faces 77f0 ±"), ("title", "žena 顔")];
+        let texts: Vec<_> = texts.map(|(k, v)| (k.to_string(), v.to_string())).to_vec();
+        let bytes = png(&wave(0), &texts).unwrap();
+        assert_eq!(bytes, png(&wave(0), &texts).unwrap());
+        assert_eq!(png_texts(&bytes).unwrap(), texts);
+        assert_eq!(decode("a.png", &bytes, &LIMITS).unwrap().raster, wave(0));
+        assert!(png(&wave(0), &[(String::new(), "x".into())]).is_err());
+        assert!(png(&wave(0), &[("k".repeat(80), "x".into())]).is_err());
+    }
+
+    #[test]
+    fn jpeg_is_near() {
+        let back = decode("a.jpg", &jpeg(&wave(0), 95).unwrap(), &LIMITS).unwrap().raster;
+        let worst = back.data.iter().zip(&wave(0).data).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(worst < Some(16), "{worst:?}");
+    }
+
+    #[test]
+    fn gif_frames_share_a_palette_and_repeat() {
+        let frames: Vec<_> = (0..3).map(|k| wave(k * 40)).collect();
+        let bytes = gif(&frames, 50).unwrap();
+        assert_eq!(bytes, gif(&frames, 50).unwrap());
+        let first = decode("a.gif", &bytes, &LIMITS).unwrap();
+        assert_eq!(first.notes, ["first frame"]);
+        let error: u64 = frames[0]
+            .data
+            .iter()
+            .zip(first.raster.to_rgb().unwrap().data.iter())
+            .map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2))
+            .sum();
+        // Mean squared error of 256 dithered colours: better than 30 dB.
+        assert!((error as f64 / 3072.0) < 65.0, "{error}");
+        let separators = bytes.windows(3).filter(|w| *w == [0x21, 0xf9, 4]).count();
+        assert_eq!(separators, 3);
+        assert!(gif(&[], 5).is_err() && gif(&[wave(0), Raster::filled(1, 1, &[0]).unwrap()], 5).is_err());
+    }
+
+    #[test]
+    fn grid_places_pictures() {
+        let tile = |v: u8| Raster::filled(3, 2, &[v, v, v]).unwrap();
+        let sheet = grid(&[tile(10), tile(20), tile(30)], 2).unwrap();
+        assert_eq!((sheet.width, sheet.height), (8, 6));
+        let at = |x, y| sheet.pixel(x, y)[0];
+        assert_eq!([at(2, 1), at(3, 0), at(4, 0), at(5, 0), at(0, 3), at(0, 4), at(5, 4)], [10, 0, 0, 20, 0, 30, 0]);
+        assert!(grid(&[], 2).is_err());
+    }
+}

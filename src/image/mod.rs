@@ -1,0 +1,15 @@
+//! Pictures as bytes: reading, writing, resampling and fitting them to a generator. No networks here.
+//!
+//! Everything is sRGB as stored: like PIL and the official GAN code, resampling averages encoded values, not light.
+
+pub mod align;
+pub mod decode;
+pub mod encode;
+pub mod palette;
+pub mod raster;
+pub mod resample;
+
+pub use align::fit;
+pub use decode::{Decoded, decode, read};
+pub use raster::Raster;
+pub use resample::{Filter, resize};

@@ -1,0 +1,253 @@
+//! From answers, environment and wishes to a [`Terminal`]. Pure: everything it knows is handed in.
+
+use super::answers::Answers;
+use super::probe::{Environment, Options};
+use super::terminal::{Colours, Graphics, Protocol, Terminal};
+use super::tmux::Tmux;
+use crate::safe::Safe;
+
+/// Everything that is known about a terminal.
+#[derive(Clone, Debug, Default)]
+pub struct Facts<'a> {
+    /// What it answered.
+    pub answers: Answers,
+    /// What tmux says, inside tmux.
+    pub tmux: Option<Tmux>,
+    /// Whether this runs in tmux at all.
+    pub in_tmux: bool,
+    /// Columns, rows, and the window's pixels across and down, as the kernel knows them; 0 for unknown.
+    pub size: [u16; 4],
+    /// The process's environment.
+    pub environment: Option<&'a Environment>,
+}
+
+impl Facts<'_> {
+    fn env(&self, name: &str) -> &str {
+        self.environment.and_then(|e| e.get(name)).unwrap_or("")
+    }
+
+    /// The name of the terminal that shows the pictures, behind tmux if need be.
+    fn name(&self) -> &str {
+        let own = self.answers.name.as_deref().unwrap_or("");
+        if self.in_tmux { self.tmux.as_ref().map_or(own, |t| &t.name) } else { own }
+    }
+}
+
+/// Decides what the terminal can do and says why.
+pub fn decide(facts: &Facts<'_>, options: &Options) -> Terminal {
+    let colours = colours(facts);
+    let (protocol, reason) = match options.graphics {
+        Graphics::Force(p) => (p, "asked for with --graphics".to_string()),
+        Graphics::Auto => protocol(facts, colours),
+    };
+    let [columns, rows, ..] = facts.size;
+    let mut reasons = Vec::new();
+    if !facts.name().is_empty() {
+        reasons.push(format!("calls itself {}", Safe(facts.name())));
+    }
+    reasons.push(reason);
+    if facts.answers.attributes.is_none() {
+        reasons.push("did not answer in time".into());
+    }
+    let piped = facts.in_tmux && matches!(protocol, Protocol::Kitty | Protocol::Iterm);
+    Terminal {
+        protocol,
+        colours,
+        symbols: options.symbols,
+        columns: if columns == 0 { 80 } else { columns },
+        rows: if rows == 0 { 24 } else { rows },
+        cell: cell(facts),
+        synchronized: facts.answers.synchronized,
+        passthrough: piped,
+        name: facts.name().to_string(),
+        reasons,
+        round_trip: None,
+    }
+}
+
+fn colours(facts: &Facts<'_>) -> Colours {
+    let term = facts.env("TERM");
+    if !facts.env("NO_COLOR").is_empty() || matches!(term, "dumb" | "vt100" | "vt102" | "vt220") {
+        return Colours::None;
+    }
+    let told = matches!(facts.env("COLORTERM"), "truecolor" | "24bit") || term.ends_with("-direct");
+    let tmux = facts.tmux.as_ref().is_some_and(|t| t.true_colour);
+    if told || tmux || facts.answers.true_colour { Colours::True } else { Colours::Indexed }
+}
+
+fn protocol(facts: &Facts<'_>, colours: Colours) -> (Protocol, String) {
+    let say = |p, why: &str| (p, why.to_string());
+    if facts.env("TERM") == "dumb" {
+        return say(Protocol::None, "TERM=dumb");
+    }
+    let sixel = facts.answers.attributes.as_ref().is_some_and(|a| a.contains(&4));
+    let (found, why) = if facts.in_tmux { in_tmux(facts, sixel) } else { direct(facts, sixel) };
+    match (found, colours) {
+        (Some(p), _) => (p, why),
+        (None, Colours::None) => (Protocol::None, format!("{why}; without colours no blocks either")),
+        (None, _) => (Protocol::Blocks, why),
+    }
+}
+
+fn direct(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
+    let say = |p, why: &str| (Some(p), why.to_string());
+    // WezTerm and Konsole answer to kitty but lack half of it.
+    let iterm = speaks_iterm(facts.name());
+    if facts.answers.kitty && !iterm {
+        return say(Protocol::Kitty, "answers to kitty graphics");
+    }
+    if iterm {
+        return say(Protocol::Iterm, "its name stands for iTerm2 graphics");
+    }
+    // Without a name of its own the environment may tell, but only about a terminal that is there and answers: SSH drops
+    // these variables, and a stale one would spill a picture as text.
+    let told = matches!(facts.env("TERM_PROGRAM"), "iTerm.app" | "WezTerm") || facts.env("LC_TERMINAL") == "iTerm2";
+    if told && facts.answers.name.is_none() && facts.answers.attributes.is_some() {
+        return say(Protocol::Iterm, "TERM_PROGRAM or LC_TERMINAL stands for iTerm2 graphics");
+    }
+    if sixel {
+        return say(Protocol::Sixel, "answers to sixel");
+    }
+    (None, "answers to no graphics protocol".into())
+}
+
+fn in_tmux(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
+    if sixel {
+        return (Some(Protocol::Sixel), "tmux itself shows sixel".into());
+    }
+    let Some(tmux) = &facts.tmux else { return (None, "tmux did not say what is behind it".into()) };
+    let name = tmux.name.to_ascii_lowercase();
+    let behind = if speaks_iterm(&tmux.name) {
+        Protocol::Iterm
+    } else if name.contains("kitty") || name.contains("ghostty") {
+        Protocol::Kitty
+    } else {
+        return (None, "the terminal behind tmux is not known to show graphics".into());
+    };
+    if !tmux.attached {
+        return (None, "no client is attached to tmux".into());
+    }
+    if !tmux.passthrough {
+        return (None, "tmux keeps graphics back (repair: tmux set -g allow-passthrough on)".into());
+    }
+    (Some(behind), "the terminal behind tmux shows graphics, and tmux hands them on".into())
+}
+
+fn speaks_iterm(name: &str) -> bool {
+    ["iTerm2", "WezTerm", "Konsole"].iter().any(|n| name.starts_with(n))
+}
+
+/// The size of a cell: as answered, as tmux says, as the window's pixels make it, or 8×16.
+fn cell(facts: &Facts<'_>) -> (u16, u16) {
+    let [columns, rows, width, height] = facts.size;
+    let per = |w: u16, h: u16| Some((w.checked_div(columns)?, h.checked_div(rows)?));
+    let sane = |c: &(u16, u16)| (3..=100).contains(&c.0) && (5..=200).contains(&c.1);
+    let tmux = facts.tmux.as_ref().and_then(|t| t.cell);
+    let window = facts.answers.window.and_then(|(w, h)| per(w, h));
+    [tmux, facts.answers.cell, window, per(width, height)].into_iter().flatten().find(sane).unwrap_or((8, 16))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(name: Option<&str>, kitty: bool, attributes: &[u16]) -> Facts<'static> {
+        let answers = Answers {
+            name: name.map(str::to_string),
+            kitty,
+            attributes: Some(attributes.to_vec()),
+            ..Answers::default()
+        };
+        Facts { answers, size: [80, 24, 0, 0], ..Facts::default() }
+    }
+
+    fn protocol_of(f: &Facts<'_>) -> Protocol {
+        decide(f, &Options::default()).protocol
+    }
+
+    #[test]
+    fn who_gets_what() {
+        for (name, kitty, attributes, wanted) in [
+            (Some("kitty(0.35.2)"), true, &[62][..], Protocol::Kitty),
+            (Some("ghostty 1.1.0"), true, &[62], Protocol::Kitty),
+            (Some("WezTerm 20240203"), true, &[65, 4], Protocol::Iterm),
+            (Some("Konsole 23.08.1"), true, &[62, 4], Protocol::Iterm),
+            (Some("iTerm2 3.5.0"), false, &[62, 4], Protocol::Iterm),
+            (Some("XTerm(379)"), false, &[64, 4], Protocol::Sixel),
+            (Some("VTE(7000)"), false, &[61, 1], Protocol::Blocks),
+            (None, false, &[6], Protocol::Blocks),
+        ] {
+            assert_eq!(protocol_of(&facts(name, kitty, attributes)), wanted, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn environment_decides_little() {
+        let env = |v: &[(&str, &str)]| Environment::from(v);
+        let iterm = env(&[("TERM_PROGRAM", "iTerm.app")]);
+        let mut f = facts(None, false, &[62]);
+        f.environment = Some(&iterm);
+        assert_eq!(protocol_of(&f), Protocol::Iterm);
+        f.answers.name = Some("foot(1.16)".into());
+        assert_eq!(protocol_of(&f), Protocol::Blocks, "what it calls itself counts more");
+        f.answers = Answers::default();
+        assert_eq!(protocol_of(&f), Protocol::Blocks, "a mute terminal gets no graphics");
+        let dumb = env(&[("TERM", "dumb"), ("COLORTERM", "truecolor")]);
+        f.environment = Some(&dumb);
+        let t = decide(&f, &Options::default());
+        assert_eq!((t.protocol, t.colours), (Protocol::None, Colours::None));
+        let plain = env(&[("NO_COLOR", "1"), ("COLORTERM", "truecolor")]);
+        f.environment = Some(&plain);
+        let t = decide(&f, &Options::default());
+        assert_eq!((t.protocol, t.colours), (Protocol::None, Colours::None));
+        f.answers.kitty = true;
+        assert_eq!(protocol_of(&f), Protocol::Kitty, "NO_COLOR is about text");
+    }
+
+    #[test]
+    fn tmux_is_looked_through() {
+        let mut f = facts(Some("tmux 3.3a"), false, &[1, 2]);
+        f.in_tmux = true;
+        assert_eq!(protocol_of(&f), Protocol::Blocks);
+        let behind = |name: &str| Tmux { name: name.into(), passthrough: true, attached: true, ..Tmux::default() };
+        for (name, wanted) in [
+            ("kitty(0.35.2)", Protocol::Kitty),
+            ("xterm-kitty", Protocol::Kitty),
+            ("WezTerm 2024", Protocol::Iterm),
+            ("XTerm(379)", Protocol::Blocks),
+        ] {
+            f.tmux = Some(behind(name));
+            let t = decide(&f, &Options::default());
+            assert_eq!((t.protocol, t.passthrough), (wanted, wanted != Protocol::Blocks), "{name}");
+        }
+        f.tmux = Some(Tmux { passthrough: false, ..behind("kitty") });
+        let t = decide(&f, &Options::default());
+        assert!(t.protocol == Protocol::Blocks && t.reasons.iter().any(|r| r.contains("allow-passthrough on")));
+        f.tmux = Some(Tmux { attached: false, ..behind("kitty") });
+        assert_eq!(protocol_of(&f), Protocol::Blocks);
+        f.answers.attributes = Some(vec![1, 4]);
+        assert_eq!(protocol_of(&f), Protocol::Sixel);
+    }
+
+    #[test]
+    fn cell_sizes() {
+        let mut f = facts(None, false, &[]);
+        assert_eq!(cell(&f), (8, 16));
+        f.size = [80, 24, 800, 480];
+        assert_eq!(cell(&f), (10, 20));
+        f.answers.window = Some((720, 432));
+        assert_eq!(cell(&f), (9, 18));
+        f.answers.cell = Some((7, 15));
+        assert_eq!(cell(&f), (7, 15));
+        f.answers.cell = Some((0, 9999));
+        assert_eq!(cell(&f), (9, 18), "nonsense is passed over");
+        f.size = [0; 4];
+        assert_eq!(cell(&f), (8, 16));
+    }
+
+    #[test]
+    fn names_from_outside_are_escaped() {
+        let t = decide(&facts(Some("x\u{9b}31m"), false, &[]), &Options::default());
+        assert!(t.reasons[0].contains("\\u{9b}"));
+    }
+}

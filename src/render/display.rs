@@ -1,0 +1,245 @@
+//! Laying out a result: pictures side by side with their captions, lines of text beside or below.
+
+use super::sink::{ImageSink, sink_for};
+use super::terminal::{Protocol, Terminal};
+use super::text::{cut, describe, printable, width as columns_of, wrap};
+use crate::error::Result;
+use crate::image::Raster;
+use std::fmt::Write as _;
+
+/// A picture and what it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// The picture.
+    pub raster: Raster,
+    /// A few words under it; may be empty. Outside text is welcome: it is escaped.
+    pub caption: String,
+}
+
+/// A result to show.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Display {
+    /// Pictures, from left to right.
+    pub pictures: Vec<Picture>,
+    /// Lines of plain text; outside text is welcome: it is escaped. Long lines are wrapped.
+    pub lines: Vec<String>,
+}
+
+impl Display {
+    /// Text alone.
+    pub fn text(lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { pictures: Vec::new(), lines: lines.into_iter().map(Into::into).collect() }
+    }
+
+    /// The result with another picture at the right.
+    #[must_use]
+    pub fn picture(mut self, raster: Raster, caption: impl Into<String>) -> Self {
+        self.pictures.push(Picture { raster, caption: caption.into() });
+        self
+    }
+
+    /// The result in words alone, one line each, not wrapped: for a log, a screen reader, `--json`.
+    pub fn describe(&self) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for p in &self.pictures {
+            lines.push(captioned(&p.caption, &describe(&p.raster)?));
+        }
+        lines.extend(self.lines.iter().map(|l| printable(l)));
+        Ok(lines)
+    }
+}
+
+/// Turns results into bytes for one terminal.
+pub struct Painter {
+    /// The terminal; its size may be set again when it changes.
+    pub terminal: Terminal,
+    sink: Box<dyn ImageSink>,
+}
+
+/// Columns between pictures.
+const GAP: usize = 1;
+/// Columns between the last picture and the text beside it.
+const MARGIN: usize = 2;
+/// Text narrower than this goes below the pictures.
+const TEXT: usize = 34;
+
+/// Where the pictures of one band stand.
+struct Band<'a> {
+    pictures: &'a [Picture],
+    /// Columns that each picture may take.
+    each: usize,
+    /// Text beside the pictures, wrapped.
+    beside: Vec<String>,
+}
+
+impl Painter {
+    /// A painter with the sink that the terminal understands.
+    pub fn new(terminal: Terminal) -> Self {
+        let sink = sink_for(&terminal);
+        Self { terminal, sink }
+    }
+
+    /// A painter that sends pictures elsewhere, to [`Files`](super::file::Files) for example.
+    pub fn with_sink(terminal: Terminal, sink: Box<dyn ImageSink>) -> Self {
+        Self { terminal, sink }
+    }
+
+    /// The sink, for pictures outside a layout: live previews, full-screen views.
+    pub fn sink(&mut self) -> &mut dyn ImageSink {
+        &mut *self.sink
+    }
+
+    /// The bytes that show a result from the start of a line on, in at most `width` columns; the cursor ends at the start
+    /// of the line below. Works in cooked and in raw mode; only where words stand for pictures, perhaps in a pipe, lines end
+    /// in `\n` alone.
+    pub fn render(&mut self, display: &Display, width: u16) -> Result<Vec<u8>> {
+        let width = usize::from(width.max(8));
+        let mut out = Vec::new();
+        if self.sink.is_text() {
+            self.as_text(&mut out, display, width)?;
+            return Ok(out);
+        }
+        let synchronized = self.terminal.synchronized && !display.pictures.is_empty();
+        if synchronized {
+            out.extend(b"\x1b[?2026h");
+        }
+        let (bands, below) = self.plan(display, width);
+        for band in &bands {
+            self.band(&mut out, band)?;
+        }
+        for line in below {
+            out.extend(line.bytes().chain(*b"\r\n"));
+        }
+        if synchronized {
+            out.extend(b"\x1b[?2026l");
+        }
+        Ok(out)
+    }
+
+    fn as_text(&mut self, out: &mut Vec<u8>, display: &Display, width: usize) -> Result<()> {
+        for p in &display.pictures {
+            let mut stand_in = Vec::new();
+            self.sink.put(&mut stand_in, &p.raster, (1, 1))?;
+            // Not wrapped: it may be a path that someone will copy.
+            let line = captioned(&p.caption, &String::from_utf8_lossy(&stand_in));
+            out.extend(line.bytes().chain(*b"\n"));
+        }
+        for line in display.lines.iter().flat_map(|l| wrap(l, width)) {
+            out.extend(line.bytes().chain(*b"\n"));
+        }
+        Ok(())
+    }
+
+    /// Beside the pictures if both get the room they need, else below, the pictures in as few even rows as possible.
+    fn plan<'a>(&self, display: &'a Display, width: usize) -> (Vec<Band<'a>>, Vec<String>) {
+        let wrapped = |room: usize| display.lines.iter().flat_map(|l| wrap(l, room)).collect::<Vec<_>>();
+        let (pictures, n) = (&display.pictures[..], display.pictures.len());
+        let wishes = pictures.iter().map(|p| self.sink.columns(&p.raster));
+        let (least, wish) = wishes.fold((1, 1), |a, b| (a.0.max(usize::from(b.0)), a.1.max(usize::from(b.1))));
+        if n == 0 {
+            return (Vec::new(), wrapped(width));
+        }
+        let longest = display.lines.iter().map(|l| columns_of(&printable(l))).max().unwrap_or(0);
+        if longest > 0 && width > longest.min(TEXT) + MARGIN {
+            let each = ((width - longest.min(TEXT) - MARGIN + GAP) / n).saturating_sub(GAP).min(wish);
+            if each >= least {
+                let room = width - MARGIN - n * (each + GAP) + GAP;
+                return (vec![Band { pictures, each, beside: wrapped(room) }], Vec::new());
+            }
+        }
+        let most = ((width + GAP) / (least + GAP)).clamp(1, n);
+        let across = n.div_ceil(n.div_ceil(most));
+        let each = ((width + GAP) / across - GAP).min(wish);
+        let bands = pictures.chunks(across).map(|pictures| Band { pictures, each, beside: Vec::new() }).collect();
+        (bands, wrapped(width))
+    }
+
+    /// Rows that pictures may take: all of a band must be on the screen at once, for painting cannot scroll.
+    fn row_limit(&self) -> u16 {
+        self.terminal.rows.saturating_sub(4).clamp(2, 30)
+    }
+
+    fn band(&mut self, out: &mut Vec<u8>, band: &Band<'_>) -> Result<()> {
+        let room = (u16::try_from(band.each).unwrap_or(u16::MAX), self.row_limit());
+        let sizes: Vec<_> = band.pictures.iter().map(|p| self.sink.cells(&p.raster, room)).collect();
+        let high = sizes.iter().map(|s| usize::from(s.1)).max().unwrap_or(1);
+        // A picture that is narrower than its share leaves no hole.
+        let share = sizes.iter().map(|s| usize::from(s.0)).max().unwrap_or(1).max(band.each.min(12));
+        let mut rows = Vec::new();
+        for (p, size) in band.pictures.iter().zip(&sizes) {
+            match self.sink.rows(out, &p.raster, *size)? {
+                Some(r) => rows.push(r),
+                None => return self.painted(out, band, &sizes, (share, high)),
+            }
+        }
+        let lines = rows_of(band, &rows, &sizes, (share, high));
+        lines.iter().for_each(|l| out.extend(l.bytes().chain(*b"\r\n")));
+        Ok(())
+    }
+
+    /// A band of pictures that are painted over empty lines.
+    fn painted(
+        &mut self,
+        out: &mut Vec<u8>,
+        band: &Band<'_>,
+        sizes: &[(u16, u16)],
+        frame: (usize, usize),
+    ) -> Result<()> {
+        // The text is written first, as lines, which also makes the room; the pictures go above it.
+        let blank: Vec<Vec<String>> =
+            sizes.iter().map(|s| vec![" ".repeat(usize::from(s.0)); usize::from(s.1)]).collect();
+        let lines = rows_of(band, &blank, sizes, frame);
+        lines.iter().for_each(|l| out.extend(l.trim_end().bytes().chain(*b"\r\n")));
+        out.extend(format!("\x1b[{}A", lines.len()).bytes());
+        for (i, (p, size)) in band.pictures.iter().zip(sizes).enumerate() {
+            out.push(b'\r');
+            if i > 0 {
+                out.extend(format!("\x1b[{}C", i * (frame.0 + GAP)).bytes());
+            }
+            self.sink.put(out, &p.raster, *size)?;
+        }
+        out.extend(format!("\r\x1b[{}B", lines.len()).bytes());
+        Ok(())
+    }
+}
+
+/// The lines of a band: rows of pictures, captions under them, text at their right.
+fn rows_of(band: &Band<'_>, rows: &[Vec<String>], sizes: &[(u16, u16)], (share, high): (usize, usize)) -> Vec<String> {
+    let captions: Vec<String> = band.pictures.iter().map(|p| cut(&printable(&p.caption), share)).collect();
+    let captioned = captions.iter().any(|c| !c.is_empty());
+    let count = (high + usize::from(captioned)).max(band.beside.len());
+    // Text that is shorter than the pictures stands in their middle.
+    let first = high.saturating_sub(band.beside.len()) / 2;
+    let mut lines = Vec::with_capacity(count);
+    for y in 0..count {
+        let mut line = String::new();
+        for (i, picture) in rows.iter().enumerate() {
+            let (text, used) = match picture.get(y) {
+                Some(row) => (row.as_str(), usize::from(sizes[i].0)),
+                None if y == high => (captions[i].as_str(), columns_of(&captions[i])),
+                None => ("", 0),
+            };
+            let gap = if i + 1 < rows.len() { GAP } else { 0 };
+            // Writing to a string cannot fail.
+            let _ = write!(line, "{text}{}", " ".repeat(share.saturating_sub(used) + gap));
+        }
+        match y.checked_sub(first).and_then(|k| band.beside.get(k)) {
+            Some(text) => line.push_str(&format!("{}{text}", " ".repeat(MARGIN))),
+            None => line.truncate(line.trim_end_matches(' ').len()),
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+fn captioned(caption: &str, rest: &str) -> String {
+    let caption = printable(caption);
+    if caption.is_empty() { rest.to_string() } else { format!("{caption}: {rest}") }
+}
+
+impl Painter {
+    /// Whether pictures show as pictures, not as words.
+    pub fn shows_pictures(&self) -> bool {
+        self.terminal.protocol != Protocol::None && !self.sink.is_text()
+    }
+}

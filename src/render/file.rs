@@ -1,0 +1,99 @@
+//! Pictures as files, where there is no terminal: `run --out`, pipes, batch jobs.
+
+use super::sink::{ImageSink, unwritten};
+use crate::error::{Error, Result};
+use crate::image::{Raster, encode};
+use crate::safe::Safe;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// Writes every picture as a PNG into a folder and its path into the text. Never overwrites a file.
+pub struct Files {
+    folder: PathBuf,
+    next: u32,
+    written: Vec<PathBuf>,
+}
+
+impl Files {
+    /// Into this folder, which is made when the first picture comes.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf(), next: 1, written: Vec::new() }
+    }
+
+    /// The files written so far.
+    pub fn written(&self) -> &[PathBuf] {
+        &self.written
+    }
+
+    /// Writes a picture with these texts; the path is `picture-0001.png` or the next number that is free.
+    ///
+    /// # Errors
+    /// When the folder or file cannot be made; a file that was begun is removed again.
+    pub fn save(&mut self, picture: &Raster, texts: &[(String, String)]) -> Result<PathBuf> {
+        let bytes = encode::png(picture, texts)?;
+        let failed = |path: &Path, e: std::io::Error| {
+            Error::io(format!("cannot write {}", Safe(&path.display().to_string())), &e)
+        };
+        std::fs::create_dir_all(&self.folder).map_err(|e| failed(&self.folder, e))?;
+        loop {
+            let path = self.folder.join(format!("picture-{:04}.png", self.next));
+            self.next += 1;
+            let mut file = match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
+                other => other.map_err(|e| failed(&path, e))?,
+            };
+            if let Err(e) = file.write_all(&bytes).and_then(|()| file.sync_all()) {
+                // The half-written file is worthless; the first error is the one to tell.
+                let _ = std::fs::remove_file(&path);
+                return Err(failed(&path, e));
+            }
+            self.written.push(path.clone());
+            return Ok(path);
+        }
+    }
+}
+
+impl ImageSink for Files {
+    fn put(&mut self, out: &mut dyn Write, picture: &Raster, _: (u16, u16)) -> Result<()> {
+        let path = self.save(picture, &[])?;
+        write!(out, "{}", Safe(&path.display().to_string())).map_err(unwritten)
+    }
+
+    fn cells(&self, _: &Raster, room: (u16, u16)) -> (u16, u16) {
+        (room.0.max(1), 1)
+    }
+
+    fn columns(&self, _: &Raster) -> (u16, u16) {
+        (1, 80)
+    }
+
+    fn is_text(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::read;
+    use crate::limits::LIMITS;
+
+    #[test]
+    fn numbered_and_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("picture-0001.png");
+        std::fs::write(&taken, "mine").unwrap();
+        let mut files = Files::new(folder.path());
+        let p = Raster::filled(2, 2, &[1, 2, 3]).unwrap();
+        let mut out = Vec::new();
+        files.put(&mut out, &p, (1, 1)).unwrap();
+        let path = folder.path().join("picture-0002.png");
+        assert_eq!(String::from_utf8(out).unwrap(), path.display().to_string());
+        assert_eq!(files.written(), [path.clone()]);
+        assert_eq!(read(&path, &LIMITS).unwrap().raster, p);
+        assert_eq!(std::fs::read_to_string(taken).unwrap(), "mine");
+        let e = Files::new(&path).save(&p, &[]).unwrap_err();
+        assert!(e.to_string().contains("cannot write"), "{e}");
+    }
+}

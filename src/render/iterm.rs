@@ -1,0 +1,48 @@
+//! iTerm2's inline images (iterm2.com/documentation-images.html), also understood by WezTerm, Konsole and mlterm.
+
+use super::kitty::base64;
+use super::sink::{ImageSink, fit_cells, pixel_columns, reduced, unwritten};
+use super::terminal::Terminal;
+use super::tmux;
+use crate::error::Result;
+use crate::image::{Raster, encode};
+use std::io::Write;
+
+/// A PNG beyond this goes as JPEG instead: what is inspected should be exact, but not cost seconds on a slow line.
+const EXACT_BYTES: usize = 384 << 10;
+const QUALITY: u8 = 92;
+
+/// Sends pictures to iTerm2 and its kind.
+pub struct Iterm {
+    cell: (u16, u16),
+    passthrough: bool,
+}
+
+impl Iterm {
+    /// For a terminal.
+    pub fn new(terminal: &Terminal) -> Self {
+        Self { cell: terminal.cell, passthrough: terminal.passthrough }
+    }
+}
+
+impl ImageSink for Iterm {
+    fn put(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
+        let small = reduced(picture, self.cell, cells)?;
+        let png = encode::png(&small, &[])?;
+        let file = if png.len() > EXACT_BYTES { encode::jpeg(&small, QUALITY)? } else { png };
+        let (columns, rows) = cells;
+        let keys = format!("inline=1;size={};width={columns};height={rows};preserveAspectRatio=1", file.len());
+        let sequence = format!("\x1b]1337;File={keys};doNotMoveCursor=1:{}\x07", base64(&file));
+        let sequence = if self.passthrough { tmux::wrap(&sequence) } else { sequence };
+        // Not all of them know doNotMoveCursor: save and restore the cursor as well.
+        write!(out, "\x1b7{sequence}\x1b8").map_err(unwritten)
+    }
+
+    fn cells(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16) {
+        fit_cells(picture, self.cell, room)
+    }
+
+    fn columns(&self, picture: &Raster) -> (u16, u16) {
+        pixel_columns(picture, self.cell)
+    }
+}

@@ -1,0 +1,229 @@
+//! The kitty graphics protocol (sw.kovidgoyal.net/kitty/graphics-protocol).
+//!
+//! Pictures are reduced to what the cells show and sent as PNG, in chunks, without any file or shared memory: over SSH
+//! only bytes arrive. Inside tmux they become Unicode placeholders, which tmux moves about as the text they are.
+
+use super::sink::{ImageSink, fit_cells, pixel_columns, put_rows, reduced, unwritten};
+use super::terminal::Terminal;
+use super::tmux;
+use crate::error::Result;
+use crate::image::{Raster, encode};
+use std::io::Write;
+
+/// Base64 characters of a chunk.
+const CHUNK: usize = 4096;
+/// Pictures that stay on screen and in the scrollback; the next one frees the oldest.
+const KEPT: u32 = 200;
+/// The slot of the live preview.
+const PREVIEW: u32 = 255;
+
+/// Sends pictures to kitty or ghostty.
+pub struct Kitty {
+    cell: (u16, u16),
+    passthrough: bool,
+    /// The upper two bytes of all ids, so that processes that share a terminal do not overwrite each other's pictures.
+    base: u32,
+    sent: u32,
+}
+
+impl Kitty {
+    /// For a terminal; the process id keeps the picture ids of several processes apart.
+    pub fn new(terminal: &Terminal, process: u32) -> Self {
+        // Ids of 24 bits, because placeholders carry them as a colour; never 0 in the upper bytes.
+        let base = (process % 0xffff + 1) << 8;
+        Self { cell: terminal.cell, passthrough: terminal.passthrough, base, sent: 0 }
+    }
+
+    fn command(&self, out: &mut dyn Write, keys: &str, payload: &str) -> Result<()> {
+        let body = if payload.is_empty() { keys.to_string() } else { format!("{keys};{payload}") };
+        let sequence = format!("\x1b_G{body}\x1b\\");
+        let sequence = if self.passthrough { tmux::wrap(&sequence) } else { sequence };
+        out.write_all(sequence.as_bytes()).map_err(unwritten)
+    }
+
+    fn delete(&self, out: &mut dyn Write, id: u32) -> Result<()> {
+        self.command(out, &format!("a=d,d=I,i={id},q=2"), "")
+    }
+
+    /// The next id; the picture that had it before is freed.
+    fn take_id(&mut self, out: &mut dyn Write) -> Result<u32> {
+        let id = self.base | (self.sent % KEPT + 1);
+        if self.sent >= KEPT {
+            self.delete(out, id)?;
+        }
+        self.sent += 1;
+        Ok(id)
+    }
+
+    /// Sends a picture and shows it at the cursor (or, in tmux, wherever its placeholders stand).
+    fn transmit(&self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16), id: u32) -> Result<()> {
+        let small = reduced(picture, self.cell, cells)?;
+        let png = encode::png(&self.padded(&small, cells)?, &[])?;
+        let text = base64(&png);
+        let (columns, rows) = cells;
+        let place = if self.passthrough { "U=1" } else { "C=1" };
+        let mut keys = format!("a=T,f=100,q=2,i={id},p=1,c={columns},r={rows},{place},");
+        let mut rest = text.as_str();
+        while !rest.is_empty() {
+            let (chunk, tail) = rest.split_at(rest.len().min(CHUNK));
+            self.command(out, &format!("{keys}m={}", u8::from(!tail.is_empty())), chunk)?;
+            keys = "q=2,".into();
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    /// The picture with transparent pixels at its right or bottom, so that stretching it over whole cells keeps its
+    /// aspect.
+    fn padded(&self, picture: &Raster, cells: (u16, u16)) -> Result<Raster> {
+        let frame = (usize::from(cells.0) * usize::from(self.cell.0), usize::from(cells.1) * usize::from(self.cell.1));
+        let (w, h) = (picture.width, picture.height);
+        let (wide, high) = (w.max((h * frame.0).div_ceil(frame.1)), h.max((w * frame.1).div_ceil(frame.0)));
+        if (wide, high) == (w, h) {
+            return Ok(picture.clone());
+        }
+        let mut all = Raster::filled(wide, high, &[0; 4])?;
+        for (from, to) in picture.data.chunks_exact(w * 3).zip(all.data.chunks_exact_mut(wide * 4)) {
+            for (p, q) in from.chunks_exact(3).zip(to.chunks_exact_mut(4)) {
+                q.copy_from_slice(&[p[0], p[1], p[2], 255]);
+            }
+        }
+        Ok(all)
+    }
+
+    fn show(&self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16), id: u32) -> Result<()> {
+        let cells = self.bounded(cells);
+        self.transmit(out, picture, cells, id)?;
+        if self.passthrough { put_rows(out, &placeholders(id, cells), cells.0) } else { Ok(()) }
+    }
+
+    /// Placeholders can name only so many rows.
+    fn bounded(&self, cells: (u16, u16)) -> (u16, u16) {
+        let most = if self.passthrough { ROWS.len() as u16 } else { u16::MAX };
+        (cells.0.max(1), cells.1.clamp(1, most))
+    }
+}
+
+impl ImageSink for Kitty {
+    fn put(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
+        let id = self.take_id(out)?;
+        self.show(out, picture, cells, id)
+    }
+
+    fn cells(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16) {
+        fit_cells(picture, self.cell, self.bounded(room))
+    }
+
+    fn rows(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<Option<Vec<String>>> {
+        if !self.passthrough {
+            return Ok(None);
+        }
+        let (id, cells) = (self.take_id(out)?, self.bounded(cells));
+        self.transmit(out, picture, cells, id)?;
+        Ok(Some(placeholders(id, cells)))
+    }
+
+    fn preview(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
+        // Sending under the same id and placement replaces the last one without a flicker.
+        self.show(out, picture, cells, self.base | PREVIEW)
+    }
+
+    fn clear(&mut self, out: &mut dyn Write) -> Result<()> {
+        self.delete(out, self.base | PREVIEW)
+    }
+
+    fn columns(&self, picture: &Raster) -> (u16, u16) {
+        pixel_columns(picture, self.cell)
+    }
+}
+
+/// Rows of placeholder characters: the id is their colour, two marks on the first of a row name row and column, and the
+/// others count on from it.
+fn placeholders(id: u32, (columns, rows): (u16, u16)) -> Vec<String> {
+    let [_, r, g, b] = id.to_be_bytes();
+    let row = |mark: &char| {
+        let rest = "\u{10eeee}".repeat(usize::from(columns.saturating_sub(1)));
+        format!("\x1b[38;2;{r};{g};{b}m\u{10eeee}{mark}{}{rest}\x1b[39m", ROWS[0])
+    };
+    ROWS.iter().take(usize::from(rows)).map(row).collect()
+}
+
+/// The first of the combining marks with which the protocol counts.
+const ROWS: [char; 64] = [
+    '\u{305}', '\u{30d}', '\u{30e}', '\u{310}', '\u{312}', '\u{33d}', '\u{33e}', '\u{33f}', '\u{346}', '\u{34a}',
+    '\u{34b}', '\u{34c}', '\u{350}', '\u{351}', '\u{352}', '\u{357}', '\u{35b}', '\u{363}', '\u{364}', '\u{365}',
+    '\u{366}', '\u{367}', '\u{368}', '\u{369}', '\u{36a}', '\u{36b}', '\u{36c}', '\u{36d}', '\u{36e}', '\u{36f}',
+    '\u{483}', '\u{484}', '\u{485}', '\u{486}', '\u{487}', '\u{592}', '\u{593}', '\u{594}', '\u{595}', '\u{597}',
+    '\u{598}', '\u{599}', '\u{59c}', '\u{59d}', '\u{59e}', '\u{59f}', '\u{5a0}', '\u{5a1}', '\u{5a8}', '\u{5a9}',
+    '\u{5ab}', '\u{5ac}', '\u{5af}', '\u{5c4}', '\u{610}', '\u{611}', '\u{612}', '\u{613}', '\u{614}', '\u{615}',
+    '\u{616}', '\u{617}', '\u{657}', '\u{658}',
+];
+
+/// Base64 with padding (RFC 4648).
+pub fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let value = (0..3).fold(0u32, |v, k| v << 8 | u32::from(three.get(k).copied().unwrap_or(0)));
+        for k in 0..4 {
+            let digit = DIGITS[(value >> (18 - 6 * k) & 63) as usize];
+            out.push(if k <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kitty(passthrough: bool) -> Kitty {
+        Kitty::new(&Terminal { passthrough, ..Terminal::plain("test") }, 0)
+    }
+
+    #[test]
+    fn base64_vectors() {
+        // RFC 4648, section 10.
+        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+            assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+
+    #[test]
+    fn old_ids_are_freed_and_the_preview_has_its_own() {
+        let mut k = kitty(false);
+        let p = Raster::filled(1, 1, &[0, 0, 0]).unwrap();
+        let mut out = Vec::new();
+        for _ in 0..=KEPT {
+            k.put(&mut out, &p, (1, 1)).unwrap();
+        }
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches("a=d,d=I,i=257,q=2").count(), 1);
+        assert_eq!(text.matches("a=d").count(), 1);
+        assert_eq!(text.matches("i=257,p=1").count(), 2);
+        let mut out = Vec::new();
+        k.preview(&mut out, &p, (1, 1)).unwrap();
+        k.clear(&mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap().matches("i=511,").count(), 2);
+    }
+
+    #[test]
+    fn placeholders_in_tmux() {
+        let mut out = Vec::new();
+        let p = Raster::filled(16, 32, &[9, 9, 9]).unwrap();
+        let rows = kitty(true).rows(&mut out, &p, (2, 2)).unwrap().unwrap();
+        assert_eq!(rows[1], "\x1b[38;2;0;1;1m\u{10eeee}\u{30d}\u{305}\u{10eeee}\x1b[39m");
+        let sent = String::from_utf8(out).unwrap();
+        assert!(sent.starts_with("\x1bPtmux;\x1b\x1b_Ga=T,f=100,q=2,i=257,p=1,c=2,r=2,U=1,m=0;"));
+        assert!(sent.ends_with("\x1b\x1b\\\x1b\\"));
+        assert_eq!(kitty(true).cells(&Raster::filled(1, 500, &[0]).unwrap(), (500, 500)).1, 64);
+    }
+
+    #[test]
+    fn padding_keeps_the_aspect() {
+        let p = Raster::filled(10, 10, &[1, 2, 3]).unwrap();
+        assert_eq!(kitty(false).padded(&p, (2, 1)).unwrap(), p);
+        let wide = kitty(false).padded(&p, (3, 1)).unwrap();
+        assert_eq!((wide.width, wide.height, wide.pixel(9, 9)[3], wide.pixel(10, 9)[3]), (15, 10, 255, 0));
+    }
+}

@@ -1,0 +1,23 @@
+//! Pictures on a terminal: what it can do, found out without harm, and the bytes that show them.
+//!
+//! [`probe()`] asks the terminal once, with a deadline and without losing a key. A [`Painter`] then turns a [`Display`]
+//! into bytes: pictures side by side with captions and lines of text. Nothing here prints; callers write the bytes.
+
+pub mod answers;
+pub mod blocks;
+pub mod detect;
+pub mod display;
+pub mod file;
+pub mod iterm;
+pub mod kitty;
+pub mod probe;
+pub mod sink;
+pub mod sixel;
+mod terminal;
+pub mod text;
+pub mod tmux;
+
+pub use display::{Display, Painter, Picture};
+pub use probe::{Options, Probe, probe};
+pub use sink::ImageSink;
+pub use terminal::{Colours, Graphics, Protocol, Symbols, Terminal};

@@ -1,0 +1,190 @@
+//! Asking the terminal what it can do: once, bounded in time, without a thread and without losing a key.
+
+use super::answers::{self, Answers};
+use super::detect::{Facts, decide};
+use super::terminal::{Graphics, Symbols, Terminal};
+use super::tmux;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::BorrowedFd;
+use rustix::io::Errno;
+use rustix::termios::{self, OptionalActions, SpecialCodeIndex, Termios};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How to probe.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the user asks for.
+    pub graphics: Graphics,
+    /// The characters of block pictures.
+    pub symbols: Symbols,
+    /// How long a mute terminal is waited for. One that began to answer gets three times as long.
+    pub deadline: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { graphics: Graphics::Auto, symbols: Symbols::Half, deadline: Duration::from_millis(300) }
+    }
+}
+
+/// The variables of an environment that matter here.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The process's own.
+    pub fn of_process() -> Self {
+        let wanted = ["TERM", "COLORTERM", "NO_COLOR", "TERM_PROGRAM", "LC_TERMINAL", "TMUX", "TMUX_PANE"];
+        Self(wanted.into_iter().filter_map(|n| Some((n.to_string(), std::env::var(n).ok()?))).collect())
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl From<&[(&str, &str)]> for Environment {
+    fn from(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect())
+    }
+}
+
+/// What probing brought.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// The terminal.
+    pub terminal: Terminal,
+    /// What the user typed meanwhile, in order and complete: hand it to the prompt as its first input.
+    pub typed: Vec<u8>,
+}
+
+/// Probes the terminal on standard input and output.
+pub fn probe(options: &Options) -> Probe {
+    probe_on(rustix::stdio::stdin(), rustix::stdio::stdout(), options, &Environment::of_process())
+}
+
+/// Probes the terminal behind these two descriptors. Never fails: what cannot be found out is taken for absent, and the
+/// terminal's reasons say so. Its mode is as before when this returns.
+pub fn probe_on(input: BorrowedFd<'_>, output: BorrowedFd<'_>, options: &Options, environment: &Environment) -> Probe {
+    if !termios::isatty(output) {
+        let mut terminal = Terminal::plain("output is no terminal");
+        if let Graphics::Force(p) = options.graphics {
+            terminal.protocol = p;
+            terminal.reasons.push("asked for with --graphics".into());
+        }
+        return Probe { terminal, typed: Vec::new() };
+    }
+    let size = termios::tcgetwinsize(output).map_or([0; 4], |s| [s.ws_col, s.ws_row, s.ws_xpixel, s.ws_ypixel]);
+    let heard = if may_ask(input, environment) { ask(input, output, options.deadline) } else { Heard::default() };
+    let facts = Facts {
+        answers: heard.answers,
+        tmux: tmux::ask(environment, options.deadline),
+        in_tmux: environment.get("TMUX").is_some(),
+        size,
+        environment: Some(environment),
+    };
+    let mut terminal = decide(&facts, options);
+    terminal.round_trip = heard.round_trip;
+    Probe { terminal, typed: facts.answers.typed }
+}
+
+/// Whether the terminal can be asked: it can answer, would not print the question, and we may change its mode.
+fn may_ask(input: BorrowedFd<'_>, environment: &Environment) -> bool {
+    let prints_it = matches!(environment.get("TERM"), Some("dumb" | "linux"))
+        || environment.get("TERM_PROGRAM") == Some("Apple_Terminal");
+    // Changing the mode from the background would stop the process.
+    let background = termios::tcgetpgrp(input).is_ok_and(|g| g != rustix::process::getpgrp());
+    termios::isatty(input) && !prints_it && !background
+}
+
+#[derive(Default)]
+struct Heard {
+    answers: Answers,
+    round_trip: Option<Duration>,
+}
+
+fn ask(input: BorrowedFd<'_>, output: BorrowedFd<'_>, deadline: Duration) -> Heard {
+    let Ok(_raw) = RawMode::enter(input) else { return Heard::default() };
+    let start = Instant::now();
+    if write_all(output, &answers::question()).is_err() {
+        return Heard::default();
+    }
+    let mut bytes = Vec::new();
+    let mut answers = Answers::default();
+    loop {
+        let limit = if answers.count > 0 { 3 * deadline } else { deadline };
+        match read_before(input, start + limit, &mut bytes) {
+            Ok(true) => answers = answers::split(&bytes),
+            // The time is over, or the terminal is gone.
+            Ok(false) | Err(_) => return Heard { answers, round_trip: None },
+        }
+        if answers.attributes.is_some() {
+            return Heard { answers, round_trip: Some(start.elapsed()) };
+        }
+    }
+}
+
+/// Appends what arrives before `end`; false when nothing did.
+fn read_before(input: BorrowedFd<'_>, end: Instant, bytes: &mut Vec<u8>) -> rustix::io::Result<bool> {
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let time = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        let mut fds = [PollFd::from_borrowed_fd(input, PollFlags::IN)];
+        match poll(&mut fds, Some(&time)) {
+            Ok(0) => return Ok(false),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(e) => return Err(e),
+        }
+        let mut buffer = [0; 1024];
+        match rustix::io::read(input, &mut buffer) {
+            Ok(0) => return Ok(false),
+            Ok(n) => {
+                bytes.extend(&buffer[..n]);
+                return Ok(true);
+            }
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+fn write_all(output: BorrowedFd<'_>, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(output, bytes) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Unbuffered, silent input while it lives. Type-ahead is kept on both changes.
+struct RawMode<'a> {
+    input: BorrowedFd<'a>,
+    before: Termios,
+}
+
+impl<'a> RawMode<'a> {
+    fn enter(input: BorrowedFd<'a>) -> rustix::io::Result<Self> {
+        let before = termios::tcgetattr(input)?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        // Output stays as it is: only the input's way changes.
+        raw.output_modes = before.output_modes;
+        raw.special_codes[SpecialCodeIndex::VMIN] = 0;
+        raw.special_codes[SpecialCodeIndex::VTIME] = 0;
+        termios::tcsetattr(input, OptionalActions::Now, &raw)?;
+        Ok(Self { input, before })
+    }
+}
+
+impl Drop for RawMode<'_> {
+    fn drop(&mut self) {
+        // Nothing to do about a terminal that is gone.
+        let _ = termios::tcsetattr(self.input, OptionalActions::Now, &self.before);
+    }
+}

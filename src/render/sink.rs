@@ -1,0 +1,133 @@
+//! Where pictures go: the trait, and the arithmetic that all sinks share.
+
+use super::blocks::Blocks;
+use super::iterm::Iterm;
+use super::kitty::Kitty;
+use super::sixel::Sixel;
+use super::terminal::{Protocol, Terminal};
+use super::text::Described;
+use crate::error::{Error, Result};
+use crate::image::{Filter, Raster, resize};
+use std::io::Write;
+
+/// Paints pictures into rectangles of cells. Sizes in cells are (columns, rows), both at least 1.
+pub trait ImageSink: Send {
+    /// Paints a picture with its top left corner at the cursor, which stays there. The rows below must exist already:
+    /// painting never scrolls.
+    fn put(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()>;
+
+    /// The cells that the picture takes in this room: as large as fits, its aspect kept.
+    fn cells(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16);
+
+    /// The picture as rows of text, one for each row of cells, when it can be shown so; what must be sent first goes to
+    /// `out`.
+    fn rows(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<Option<Vec<String>>> {
+        let _ = (out, picture, cells);
+        Ok(None)
+    }
+
+    /// Like [`put`](Self::put), but the terminal need keep only the last picture that was put so: a live preview.
+    fn preview(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
+        self.put(out, picture, cells)
+    }
+
+    /// Forgets the preview.
+    fn clear(&mut self, out: &mut dyn Write) -> Result<()> {
+        let _ = out;
+        Ok(())
+    }
+
+    /// Columns of a picture: fewer would hide what it shows, more would add nothing.
+    fn columns(&self, picture: &Raster) -> (u16, u16);
+
+    /// Whether a line of text stands for each picture; `put` writes that line, without its end.
+    fn is_text(&self) -> bool {
+        false
+    }
+}
+
+/// The sink that a terminal understands.
+pub fn sink_for(terminal: &Terminal) -> Box<dyn ImageSink> {
+    match terminal.protocol {
+        Protocol::Kitty => Box::new(Kitty::new(terminal, std::process::id())),
+        Protocol::Iterm => Box::new(Iterm::new(terminal)),
+        Protocol::Sixel => Box::new(Sixel::new(terminal)),
+        Protocol::Blocks => Box::new(Blocks::new(terminal)),
+        Protocol::None => Box::new(Described),
+    }
+}
+
+/// The error for bytes that could not be handed on.
+pub(super) fn unwritten(e: std::io::Error) -> Error {
+    Error::io("cannot write a picture", &e)
+}
+
+/// The largest cells within `room` that keep a picture's aspect, for cells of these pixels.
+pub fn fit_cells(picture: &Raster, cell: (u16, u16), room: (u16, u16)) -> (u16, u16) {
+    let (w, h) = (picture.width as f64, picture.height as f64);
+    let (cw, ch) = (f64::from(cell.0), f64::from(cell.1));
+    let (columns, rows) = (f64::from(room.0.max(1)), f64::from(room.1.max(1)));
+    let scale = (columns * cw / w).min(rows * ch / h);
+    // A thousandth of a cell is no reason for another one.
+    let count = |pixels: f64, cell: f64, most: f64| (pixels / cell - 1e-3).ceil().clamp(1.0, most) as u16;
+    (count(w * scale, cw, columns), count(h * scale, ch, rows))
+}
+
+/// The pixels that a picture fills of the box of `cells`, its aspect kept; at least 1×1.
+pub fn fit_pixels(picture: &Raster, cell: (u16, u16), cells: (u16, u16)) -> (usize, usize) {
+    let limit = (f64::from(cell.0) * f64::from(cells.0), f64::from(cell.1) * f64::from(cells.1));
+    let (w, h) = (picture.width as f64, picture.height as f64);
+    let scale = (limit.0 / w).min(limit.1 / h);
+    let side = |n: f64, most: f64| (n * scale).round().clamp(1.0, most.max(1.0)) as usize;
+    (side(w, limit.0), side(h, limit.1))
+}
+
+/// The picture in rgb (alpha laid on white), reduced by the area filter to what the cells can show; never enlarged.
+pub fn reduced(picture: &Raster, cell: (u16, u16), cells: (u16, u16)) -> Result<Raster> {
+    let (w, h) = fit_pixels(picture, cell, cells);
+    let rgb = picture.to_rgb()?;
+    if w < rgb.width || h < rgb.height { resize(&rgb, w, h, Filter::Area) } else { Ok(rgb) }
+}
+
+/// The columns of a picture shown in pixels: large enough to judge, no larger than its own pixels unless it is small.
+pub(super) fn pixel_columns(picture: &Raster, cell: (u16, u16)) -> (u16, u16) {
+    let own = picture.width.div_ceil(usize::from(cell.0.max(1)));
+    (14, own.clamp(14, 36) as u16)
+}
+
+/// Writes rows of text below each other from the cursor on, and goes back to where it was.
+pub(super) fn put_rows(out: &mut dyn Write, rows: &[String], columns: u16) -> Result<()> {
+    for row in rows {
+        write!(out, "{row}\x1b[{columns}D\x1b[B").map_err(unwritten)?;
+    }
+    write!(out, "\x1b[{}A", rows.len()).map_err(unwritten)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_keep_the_aspect() {
+        let p = |w, h| Raster::filled(w, h, &[0]).unwrap();
+        for (size, room, wanted) in [
+            ((128, 128), (32, 24), (32, 16)),
+            ((128, 128), (80, 8), (16, 8)),
+            ((256, 128), (32, 24), (32, 8)),
+            ((1, 8000), (40, 20), (1, 20)),
+            ((8000, 1), (40, 20), (40, 1)),
+            ((64, 64), (0, 0), (1, 1)),
+        ] {
+            assert_eq!(fit_cells(&p(size.0, size.1), (8, 16), room), wanted, "{size:?}");
+        }
+        assert_eq!(fit_pixels(&p(100, 50), (10, 20), (14, 7)), (140, 70));
+        assert_eq!(fit_pixels(&p(1, 8000), (10, 20), (1, 2)), (1, 40));
+    }
+
+    #[test]
+    fn only_reduced_never_enlarged() {
+        let p = Raster::filled(64, 64, &[7, 8, 9]).unwrap();
+        assert_eq!(reduced(&p, (8, 16), (4, 2)).unwrap().width, 32);
+        assert_eq!(reduced(&p, (8, 16), (40, 20)).unwrap(), p);
+    }
+}

@@ -1,0 +1,44 @@
+//! DEC sixel graphics, for xterm, foot, mlterm, Windows Terminal and tmux.
+
+use super::sink::{ImageSink, fit_cells, fit_pixels, pixel_columns, unwritten};
+use super::terminal::Terminal;
+use crate::error::{Error, Result};
+use crate::image::{Filter, Raster, resize};
+use icy_sixel::{EncodeOptions, sixel_encode};
+use std::io::Write;
+
+/// Sends pictures as sixels of 256 dithered colours.
+pub struct Sixel {
+    cell: (u16, u16),
+}
+
+impl Sixel {
+    /// For a terminal.
+    pub fn new(terminal: &Terminal) -> Self {
+        Self { cell: terminal.cell }
+    }
+
+    /// The picture at the exact pixels it will have: a terminal does not scale sixels. Small ones grow by whole pixels.
+    pub fn pixels(&self, picture: &Raster, cells: (u16, u16)) -> Result<Raster> {
+        let (w, h) = fit_pixels(picture, self.cell, cells);
+        resize(&picture.to_rgb()?, w, h, Filter::Area)
+    }
+}
+
+impl ImageSink for Sixel {
+    fn put(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
+        let sized = self.pixels(picture, cells)?.convert(4)?.0;
+        let text = sixel_encode(&sized.data, sized.width, sized.height, &EncodeOptions::default())
+            .map_err(|e| Error::runtime(format!("cannot write a picture as sixel: {e}")))?;
+        // Terminals disagree on where the cursor ends.
+        write!(out, "\x1b7{text}\x1b8").map_err(unwritten)
+    }
+
+    fn cells(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16) {
+        fit_cells(picture, self.cell, room)
+    }
+
+    fn columns(&self, picture: &Raster) -> (u16, u16) {
+        pixel_columns(picture, self.cell)
+    }
+}

@@ -1,0 +1,173 @@
+//! What a terminal can do.
+
+use crate::error::{Error, Kind, Result};
+use crate::safe::Safe;
+use std::time::Duration;
+
+/// How pictures reach the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// The kitty graphics protocol (kitty, ghostty).
+    Kitty,
+    /// iTerm2's inline images (iTerm2, WezTerm, Konsole).
+    Iterm,
+    /// DEC sixel (xterm, foot, mlterm, Windows Terminal, tmux).
+    Sixel,
+    /// Coloured block characters.
+    Blocks,
+    /// Not at all: a line of text describes each picture.
+    None,
+}
+
+/// What the user asks for with `--graphics`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Graphics {
+    /// Whatever the terminal answers to.
+    #[default]
+    Auto,
+    /// This one, whatever it answers.
+    Force(Protocol),
+}
+
+impl std::str::FromStr for Graphics {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        Ok(match word {
+            "auto" => Self::Auto,
+            "kitty" => Self::Force(Protocol::Kitty),
+            "iterm" => Self::Force(Protocol::Iterm),
+            "sixel" => Self::Force(Protocol::Sixel),
+            "blocks" => Self::Force(Protocol::Blocks),
+            "none" => Self::Force(Protocol::None),
+            _ => {
+                let message = format!("no graphics called \"{}\"", Safe(word));
+                return Err(Error::new(Kind::Usage, message).hint("auto, kitty, iterm, sixel, blocks or none"));
+            }
+        })
+    }
+}
+
+/// The characters that [`Protocol::Blocks`] paints with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Symbols {
+    /// Half blocks: 1×2 exact pixels a cell.
+    #[default]
+    Half,
+    /// Quadrants: 2×2 pixels a cell in two colours.
+    Quad,
+    /// Sextants (Unicode 13): 2×3 pixels a cell in two colours.
+    Sextant,
+}
+
+impl Symbols {
+    /// Pixels a cell, across and down.
+    pub const fn pixels(self) -> (usize, usize) {
+        match self {
+            Self::Half => (1, 2),
+            Self::Quad => (2, 2),
+            Self::Sextant => (2, 3),
+        }
+    }
+}
+
+impl std::str::FromStr for Symbols {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "half" => Ok(Self::Half),
+            "quad" => Ok(Self::Quad),
+            "sextant" => Ok(Self::Sextant),
+            _ => {
+                Err(Error::new(Kind::Usage, format!("no symbols called \"{}\"", Safe(word)))
+                    .hint("half, quad or sextant"))
+            }
+        }
+    }
+}
+
+/// The colours of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colours {
+    /// None: `NO_COLOR`, a dumb terminal, a pipe.
+    None,
+    /// xterm's 256.
+    Indexed,
+    /// 24 bits.
+    True,
+}
+
+/// A terminal's abilities and size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terminal {
+    /// How pictures are shown.
+    pub protocol: Protocol,
+    /// The colours of text.
+    pub colours: Colours,
+    /// The characters of block pictures.
+    pub symbols: Symbols,
+    /// Columns; 80 when unknown.
+    pub columns: u16,
+    /// Rows; 24 when unknown.
+    pub rows: u16,
+    /// Pixels of a cell, across and down; 8×16 when unknown.
+    pub cell: (u16, u16),
+    /// Whether it holds back drawing between `CSI ? 2026 h` and `l`.
+    pub synchronized: bool,
+    /// Whether graphics must be wrapped for tmux to hand them on.
+    pub passthrough: bool,
+    /// What it calls itself, outside text: show it through [`Safe`].
+    pub name: String,
+    /// Why it is taken for what it is, for `:doctor`; safe to print.
+    pub reasons: Vec<String>,
+    /// The time until it answered; `None` when it did not.
+    pub round_trip: Option<Duration>,
+}
+
+impl Terminal {
+    /// No terminal at all: text without colour, 80 columns.
+    pub fn plain(reason: &str) -> Self {
+        Self {
+            protocol: Protocol::None,
+            colours: Colours::None,
+            symbols: Symbols::Half,
+            columns: 80,
+            rows: 24,
+            cell: (8, 16),
+            synchronized: false,
+            passthrough: false,
+            name: String::new(),
+            reasons: vec![reason.to_string()],
+            round_trip: None,
+        }
+    }
+
+    /// In a few words, for the line under the banner: `kitty graphics in tmux`.
+    pub fn summary(&self) -> String {
+        let how = match (self.protocol, self.colours) {
+            (Protocol::Kitty, _) => "kitty graphics",
+            (Protocol::Iterm, _) => "iTerm2 graphics",
+            (Protocol::Sixel, _) => "sixel graphics",
+            (Protocol::Blocks, Colours::True) => "block graphics, true colour",
+            (Protocol::Blocks, _) => "block graphics, 256 colours",
+            (Protocol::None, _) => "no graphics",
+        };
+        format!("{how}{}", if self.passthrough { " in tmux" } else { "" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_the_command_line() {
+        assert_eq!("auto".parse(), Ok(Graphics::Auto));
+        assert_eq!("sixel".parse(), Ok(Graphics::Force(Protocol::Sixel)));
+        let e = "\u{1b}[2J".parse::<Graphics>().unwrap_err();
+        assert!(e.kind() == Kind::Usage && !e.to_string().contains('\u{1b}'));
+        assert_eq!("quad".parse::<Symbols>().unwrap().pixels(), (2, 2));
+        assert!("cube".parse::<Symbols>().is_err());
+    }
+}

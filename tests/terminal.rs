@@ -1,0 +1,593 @@
+//! Pseudo-terminals that answer like real ones, and a real tmux.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use gannet::image::{Filter, Raster, decode, read, resize};
+use gannet::limits::LIMITS;
+use gannet::render::probe::{Environment, probe_on};
+use gannet::render::{Colours, Display, Options, Painter, Probe, Protocol, Terminal, probe, sink};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+// ------------------------------------------------------------------ the terminals
+
+/// How a terminal answers: what it says to each question, in the order asked, and what is typed around it.
+#[derive(Clone, Default)]
+struct Script {
+    delay: u64,
+    /// (a part of the question, the answer).
+    answers: Vec<(&'static str, &'static str)>,
+    /// Typed before the probe starts, while it waits, between the answers, and after the last.
+    keys: [&'static str; 4],
+}
+
+const ALL: [(&str, &str); 6] = [
+    ("a=q", "\x1b_Gi=31;OK\x1b\\"),
+    ("[16t", "\x1b[6;20;10t"),
+    ("[14t", "\x1b[4;480;800t"),
+    ("[?2026$p", "\x1b[?2026;2$y"),
+    ("$qm", "\x1bP1$r48:2:1:2:3m\x1b\\"),
+    ("\x1b[c", "\x1b[?62;c"),
+];
+
+fn kitty() -> Script {
+    let mut answers = ALL.to_vec();
+    answers.insert(3, ("[>q", "\x1bP>|kitty(0.35.2)\x1b\\"));
+    Script { answers, ..Script::default() }
+}
+
+fn xterm() -> Script {
+    let answers = vec![("[16t", "\x1b[6;13;6t"), ("[>q", "\x1bP>|XTerm(379)\x1b\\"), ("\x1b[c", "\x1b[?64;1;4;22c")];
+    Script { answers, ..Script::default() }
+}
+
+fn iterm() -> Script {
+    let answers = vec![("[>q", "\x1bP>|iTerm2 3.5.0\x1b\\"), ("$qm", ALL[4].1), ("\x1b[c", "\x1b[?62;4c")];
+    Script { answers, ..Script::default() }
+}
+
+struct Pty {
+    master: OwnedFd,
+    slave: OwnedFd,
+}
+
+fn pty() -> Pty {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let path = ptsname(&master, Vec::new()).unwrap();
+    let path = std::ffi::OsStr::from_bytes(path.as_bytes());
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC;
+    let slave = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).unwrap();
+    tcsetwinsize(&slave, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    Pty { master, slave }
+}
+
+fn ready(fd: &OwnedFd, wait: Duration) -> bool {
+    let time = Timespec { tv_sec: 0, tv_nsec: wait.as_nanos() as _ };
+    poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&time)).is_ok_and(|n| n > 0)
+}
+
+fn read_all(fd: &OwnedFd, wait: Duration) -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut buffer = [0; 4096];
+    while ready(fd, wait) {
+        match rustix::io::read(fd, &mut buffer) {
+            Ok(n) if n > 0 => all.extend(&buffer[..n]),
+            _ => break,
+        }
+    }
+    all
+}
+
+fn send(fd: &OwnedFd, text: &str) {
+    let mut bytes = text.as_bytes();
+    while !bytes.is_empty() {
+        bytes = &bytes[rustix::io::write(fd, bytes).unwrap()..];
+    }
+}
+
+/// Plays the terminal's part until the device attributes were asked for.
+fn play(master: &OwnedFd, script: &Script) {
+    let mut seen = Vec::new();
+    let start = Instant::now();
+    while !seen.windows(3).any(|w| w == b"\x1b[c") && start.elapsed() < Duration::from_secs(2) {
+        seen.extend(read_all(master, Duration::from_millis(5)));
+    }
+    std::thread::sleep(Duration::from_millis(script.delay));
+    send(master, script.keys[1]);
+    let asked = String::from_utf8(seen).unwrap();
+    for (i, (question, answer)) in script.answers.iter().enumerate() {
+        assert!(asked.contains(question), "{question:?} was not asked");
+        send(master, answer);
+        if i == 0 {
+            send(master, script.keys[2]);
+        }
+    }
+    send(master, script.keys[3]);
+}
+
+struct Run {
+    probe: Probe,
+    took: Duration,
+    /// What the next reader finds.
+    left: Vec<u8>,
+}
+
+fn run(script: &Script, environment: &[(&str, &str)]) -> Run {
+    let Pty { master, slave } = pty();
+    send(&master, script.keys[0]);
+    let before = tcgetattr(&slave).unwrap();
+    let environment = Environment::from(environment);
+    let start = Instant::now();
+    let (probe, took) = std::thread::scope(|scope| {
+        scope.spawn(|| play(&master, script));
+        let probe = probe_on(slave.as_fd(), slave.as_fd(), &Options::default(), &environment);
+        (probe, start.elapsed())
+    });
+    let after = tcgetattr(&slave).unwrap();
+    assert_eq!(before.local_modes, after.local_modes, "the terminal's mode is as before");
+    assert_eq!(before.input_modes, after.input_modes);
+    assert_eq!(format!("{:?}", before.special_codes), format!("{:?}", after.special_codes));
+    let mut raw = after;
+    raw.make_raw();
+    rustix::termios::tcsetattr(&slave, rustix::termios::OptionalActions::Now, &raw).unwrap();
+    let left = read_all(&slave, Duration::from_millis(20));
+    Run { probe, took, left }
+}
+
+const ENV: [(&str, &str); 1] = [("TERM", "xterm-256color")];
+
+// ------------------------------------------------------------------ probing
+
+#[test]
+fn each_terminal_is_recognised() {
+    let r = run(&kitty(), &ENV);
+    let t = &r.probe.terminal;
+    assert_eq!((t.protocol, t.colours, t.cell), (Protocol::Kitty, Colours::True, (10, 20)));
+    assert!(t.synchronized && t.round_trip.is_some() && (t.columns, t.rows) == (100, 30), "{t:?}");
+    let t = run(&xterm(), &ENV).probe.terminal;
+    assert_eq!((t.protocol, t.colours, t.cell), (Protocol::Sixel, Colours::Indexed, (6, 13)));
+    let t = run(&iterm(), &ENV).probe.terminal;
+    assert_eq!((t.protocol, t.colours, t.name.as_str()), (Protocol::Iterm, Colours::True, "iTerm2 3.5.0"));
+}
+
+#[test]
+fn a_mute_terminal_costs_300_ms() {
+    let r = run(&Script { keys: ["", "typed", "", ""], ..Script::default() }, &ENV);
+    assert!(r.took >= Duration::from_millis(290) && r.took < Duration::from_millis(400), "{:?}", r.took);
+    assert_eq!(r.probe.terminal.protocol, Protocol::Blocks);
+    assert_eq!([r.probe.typed, r.left].concat(), b"typed");
+    assert!(r.probe.terminal.reasons.iter().any(|x| x.contains("did not answer")));
+}
+
+#[test]
+fn a_slow_terminal_is_waited_for_but_not_longer() {
+    let r = run(&Script { delay: 60, ..kitty() }, &ENV);
+    assert_eq!(r.probe.terminal.protocol, Protocol::Kitty);
+    assert!(r.took >= Duration::from_millis(60) && r.took < Duration::from_millis(160), "{:?}", r.took);
+    assert!(r.probe.terminal.round_trip.unwrap() >= Duration::from_millis(60));
+}
+
+#[test]
+fn no_key_is_lost_and_none_changes_place() {
+    let scripts = [kitty(), xterm(), iterm(), Script { delay: 60, ..kitty() }, Script::default()];
+    for (i, script) in scripts.into_iter().enumerate() {
+        let keys = ["x = image(\"žena.jpg\")\nshow ", "x\x1b[A\x03", "\x1b[5~", "\x1bPé\r"];
+        // A mute terminal has no place between or after its answers.
+        let keys = if script.answers.is_empty() { [keys[0], keys[1], "", keys[3]] } else { keys };
+        let r = run(&Script { keys, ..script }, &ENV);
+        let all = [r.probe.typed, r.left].concat();
+        assert_eq!(String::from_utf8_lossy(&all), keys.concat(), "terminal {i}");
+    }
+}
+
+#[test]
+fn pipes_and_lost_terminals_get_no_graphics() {
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let Pty { master, slave } = pty();
+    let env = Environment::from(&ENV[..]);
+    let p = probe_on(slave.as_fd(), writer.as_fd(), &Options::default(), &env);
+    assert_eq!((p.terminal.protocol, p.terminal.colours), (Protocol::None, Colours::None));
+    assert!(read_all(&master, Duration::from_millis(10)).is_empty(), "a pipe is not asked anything");
+    let p = probe_on(writer.as_fd(), slave.as_fd(), &Options::default(), &env);
+    assert_eq!(p.terminal.protocol, Protocol::Blocks, "nobody there to answer, but colours show");
+    let dumb = Environment::from(&[("TERM", "dumb")][..]);
+    let p = probe_on(slave.as_fd(), slave.as_fd(), &Options::default(), &dumb);
+    assert_eq!(p.terminal.protocol, Protocol::None);
+    assert!(read_all(&master, Duration::from_millis(10)).is_empty(), "a dumb terminal is not asked anything");
+    drop(master);
+    let start = Instant::now();
+    probe_on(slave.as_fd(), slave.as_fd(), &Options::default(), &env);
+    assert!(start.elapsed() < Duration::from_millis(400));
+}
+
+// ------------------------------------------------------------------ reading the bytes back
+
+/// A picture found in the output: its bytes, where its top left corner is, and the cells it claims.
+struct Found {
+    kind: Protocol,
+    file: Vec<u8>,
+    at: (usize, usize),
+    keys: String,
+}
+
+/// A terminal of unlimited height that understands what the painter sends, and nothing else.
+#[derive(Default)]
+struct Screen {
+    cells: Vec<Vec<char>>,
+    found: Vec<Found>,
+    deleted: usize,
+    at: (usize, usize),
+    saved: (usize, usize),
+    synchronized: (usize, usize),
+}
+
+fn unbase64(text: &str) -> Vec<u8> {
+    let digit = |c: u8| match c {
+        b'A'..=b'Z' => c - b'A',
+        b'a'..=b'z' => c - b'a' + 26,
+        b'0'..=b'9' => c - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => panic!("not base64: {c}"),
+    };
+    let digits: Vec<u32> = text.trim_end_matches('=').bytes().map(|c| u32::from(digit(c))).collect();
+    let four = |d: &[u32]| {
+        let v = (0..4).fold(0, |v, k| v << 6 | d.get(k).copied().unwrap_or(0));
+        v.to_be_bytes()[1..d.len()].to_vec()
+    };
+    digits.chunks(4).flat_map(four).collect()
+}
+
+impl Screen {
+    fn read(bytes: &[u8]) -> Self {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let mut screen = Self::default();
+        let mut rest = text;
+        while !rest.is_empty() {
+            rest = screen.step(rest);
+        }
+        screen
+    }
+
+    fn step<'a>(&mut self, text: &'a str) -> &'a str {
+        if let Some(t) = text.strip_prefix("\x1b_G") {
+            let (body, rest) = t.split_once("\x1b\\").unwrap();
+            self.kitty(body);
+            return rest;
+        }
+        if let Some(t) = text.strip_prefix("\x1b]1337;File=") {
+            let (body, rest) = t.split_once('\x07').unwrap();
+            let (keys, data) = body.split_once(':').unwrap();
+            self.found.push(Found { kind: Protocol::Iterm, file: unbase64(data), at: self.at, keys: keys.into() });
+            return rest;
+        }
+        if text.starts_with("\x1bP") {
+            let end = text.find("\x1b\\").unwrap() + 2;
+            let file = text.as_bytes()[..end].to_vec();
+            self.found.push(Found { kind: Protocol::Sixel, file, at: self.at, keys: String::new() });
+            return &text[end..];
+        }
+        if let Some(t) = text.strip_prefix("\x1b[") {
+            let end = t.find(|c: char| ('\x40'..='\x7e').contains(&c)).unwrap();
+            self.csi(&t[..end], t.as_bytes()[end]);
+            return &t[end + 1..];
+        }
+        if let Some(t) = text.strip_prefix('\x1b') {
+            match t.as_bytes()[0] {
+                b'7' => self.saved = self.at,
+                b'8' => self.at = self.saved,
+                c => panic!("ESC {c}"),
+            }
+            return &t[1..];
+        }
+        let c = text.chars().next().unwrap();
+        self.print(c);
+        &text[c.len_utf8()..]
+    }
+
+    fn kitty(&mut self, body: &str) {
+        let (keys, data) = body.split_once(';').unwrap_or((body, ""));
+        assert!(keys.contains("q=2"), "an answer would land in the prompt: {keys}");
+        assert!(data.len() <= 4096);
+        if keys.contains("a=d") {
+            self.deleted += 1;
+        } else if keys.contains("a=T") {
+            self.found.push(Found { kind: Protocol::Kitty, file: data.into(), at: self.at, keys: keys.into() });
+        } else {
+            self.found.last_mut().unwrap().file.extend(data.bytes());
+        }
+        if keys.contains("m=0") {
+            let last = self.found.last_mut().unwrap();
+            last.file = unbase64(std::str::from_utf8(&last.file).unwrap());
+        }
+    }
+
+    fn csi(&mut self, body: &str, last: u8) {
+        let n: usize = body.parse().unwrap_or(1);
+        match (last, body) {
+            (b'A', _) => self.at.0 = self.at.0.checked_sub(n).expect("moves above the start"),
+            (b'B', _) => self.at.0 += n,
+            (b'C', _) => self.at.1 += n,
+            (b'D', _) => self.at.1 = self.at.1.saturating_sub(n),
+            (b'h', "?2026") => self.synchronized.0 += 1,
+            (b'l', "?2026") => self.synchronized.1 += 1,
+            (b'm', _) => {}
+            _ => panic!("CSI {body}{}", char::from(last)),
+        }
+    }
+
+    fn print(&mut self, c: char) {
+        match c {
+            '\r' => self.at.1 = 0,
+            '\n' => self.at.0 += 1,
+            c => {
+                assert!(!c.is_control(), "{c:?}");
+                if self.cells.len() <= self.at.0 {
+                    self.cells.resize(self.at.0 + 1, Vec::new());
+                }
+                let row = &mut self.cells[self.at.0];
+                if row.len() <= self.at.1 {
+                    row.resize(self.at.1 + 1, ' ');
+                }
+                row[self.at.1] = c;
+                self.at.1 += 1;
+            }
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.cells.iter().map(|r| r.iter().collect::<String>().trim_end().to_string()).collect()
+    }
+}
+
+/// A picture with structure at every scale, in colour.
+fn picture(side: usize, phase: f64) -> Raster {
+    let value = |i: usize| {
+        let (x, y) = ((i % side) as f64 / side as f64, (i / side) as f64 / side as f64);
+        let wave = |k: f64| 127.5 + 100.0 * (k * (x + phase) * 6.0).sin() * (k * y * 5.0).cos();
+        [wave(1.0), wave(2.0), 255.0 * x].map(|v| v as u8)
+    };
+    Raster::new(side, side, 3, (0..side * side).flat_map(value).collect()).unwrap()
+}
+
+fn result() -> Display {
+    Display::text(["PSNR 29.4 dB · SSIM 0.91 · perceptual 0.11", "hybrid, W+ (12×512), 300 steps, 11.2 s · seed 0"])
+        .picture(picture(256, 0.0), "target")
+        .picture(picture(256, 0.3), "inverted")
+        .picture(picture(256, 0.6), "error ×4")
+}
+
+fn terminal(protocol: Protocol) -> Terminal {
+    Terminal {
+        protocol,
+        colours: Colours::True,
+        cell: (8, 16),
+        synchronized: true,
+        columns: 80,
+        rows: 40,
+        ..Terminal::plain("test")
+    }
+}
+
+fn psnr(a: &Raster, b: &Raster) -> f64 {
+    assert_eq!((a.width, a.height, a.channels), (b.width, b.height, b.channels));
+    let sum: f64 = a.data.iter().zip(&b.data).map(|(x, y)| f64::from(x.abs_diff(*y)).powi(2)).sum();
+    -10.0 * (sum / a.data.len() as f64 / 65025.0).max(1e-12).log10()
+}
+
+/// Pictures next to each other in one row, text right of them, all within the width.
+fn check_layout(screen: &Screen, columns: usize, rows: usize) {
+    let places: Vec<_> = screen.found.iter().map(|f| f.at).collect();
+    assert_eq!(places, [(0, 0), (0, columns + 1), (0, 2 * columns + 2)]);
+    let lines = screen.lines();
+    assert!(lines.iter().all(|l| l.chars().count() <= 80), "{lines:?}");
+    assert!(lines[rows].starts_with("target") && lines[rows].contains("inverted") && lines[rows].contains("error ×4"));
+    let edge = 3 * columns + 2;
+    assert!(lines[..rows].iter().all(|l| l.chars().take(edge).all(|c| c == ' ')), "text under a picture");
+    let beside: String = lines[..rows].iter().map(|l| l.chars().skip(edge).collect::<String>()).collect();
+    assert!(beside.contains("PSNR 29.4 dB") && beside.contains("seed 0"), "{lines:?}");
+    assert_eq!((screen.at, screen.synchronized), ((rows + 1, 0), (1, 1)));
+}
+
+#[test]
+fn kitty_pictures_come_back() {
+    let mut painter = Painter::new(terminal(Protocol::Kitty));
+    let screen = Screen::read(&painter.render(&result(), 80).unwrap());
+    check_layout(&screen, 14, 7);
+    for (found, p) in screen.found.iter().zip(result().pictures) {
+        assert!(found.keys.contains("c=14,r=7,C=1"), "{}", found.keys);
+        let back = decode("kitty", &found.file, &LIMITS).unwrap().raster;
+        // 14×7 cells of 8×16 pixels are 112×112.
+        assert_eq!(back, resize(&p.raster, 112, 112, Filter::Area).unwrap());
+    }
+    assert_eq!(screen.deleted, 0);
+}
+
+#[test]
+fn iterm_pictures_come_back() {
+    let mut painter = Painter::new(terminal(Protocol::Iterm));
+    let screen = Screen::read(&painter.render(&result(), 80).unwrap());
+    check_layout(&screen, 14, 7);
+    for (found, p) in screen.found.iter().zip(result().pictures) {
+        assert!(found.keys.contains("inline=1") && found.keys.contains("width=14;height=7"), "{}", found.keys);
+        let back = decode("iterm", &found.file, &LIMITS).unwrap().raster;
+        assert_eq!(back, resize(&p.raster, 112, 112, Filter::Area).unwrap());
+    }
+    // Large pictures go as JPEG: still faithful.
+    let mut out = Vec::new();
+    let large = picture(1024, 0.0);
+    let mut sink = sink::sink_for(&Terminal { cell: (20, 40), ..terminal(Protocol::Iterm) });
+    sink.put(&mut out, &large, (50, 25)).unwrap();
+    let screen = Screen::read(&out);
+    let back = decode("iterm", &screen.found[0].file, &LIMITS).unwrap().raster;
+    assert!(psnr(&back, &resize(&large, 1000, 1000, Filter::Area).unwrap()) > 38.0);
+    assert_eq!(screen.at, (0, 0));
+}
+
+#[test]
+fn sixel_pictures_come_back() {
+    let mut painter = Painter::new(terminal(Protocol::Sixel));
+    let bytes = painter.render(&result(), 80).unwrap();
+    assert_eq!(bytes, Painter::new(terminal(Protocol::Sixel)).render(&result(), 80).unwrap(), "the same bytes again");
+    let screen = Screen::read(&bytes);
+    check_layout(&screen, 14, 7);
+    for (found, p) in screen.found.iter().zip(result().pictures) {
+        assert_eq!(found.kind, Protocol::Sixel);
+        let image = icy_sixel::SixelImage::decode(&found.file).unwrap();
+        let back = Raster::new(image.width, image.height, 4, image.pixels).unwrap().crop(0, 0, 112, 112).unwrap();
+        let quality = psnr(&back.to_rgb().unwrap(), &resize(&p.raster, 112, 112, Filter::Area).unwrap());
+        assert!(quality > 26.0, "256 dithered colours gave {quality} dB");
+    }
+}
+
+#[test]
+fn narrow_wide_and_colourless() {
+    for width in [20u16, 40, 60, 80, 120, 200] {
+        for protocol in [Protocol::Kitty, Protocol::Iterm, Protocol::Sixel, Protocol::Blocks, Protocol::None] {
+            let bytes = Painter::new(terminal(protocol)).render(&result(), width).unwrap();
+            // Text alone has plain line ends: it may go into a pipe.
+            let text = String::from_utf8(bytes.clone()).unwrap().replace("\r\n", "\n").replace('\n', "\r\n");
+            let lines = Screen::read(text.as_bytes()).lines();
+            let widest = lines.iter().map(|l| l.chars().count()).max().unwrap();
+            // Descriptions are not wrapped: they may be paths.
+            let limit = usize::from(width).max(if protocol == Protocol::None { 50 } else { 26 });
+            assert!(widest <= limit, "{protocol:?} {width}: {widest}");
+            let text = lines.concat();
+            assert!(text.contains("target") && text.contains("29.4"), "{protocol:?} {width}: {text}");
+            if protocol == Protocol::None {
+                assert!(!bytes.contains(&0x1b) && text.contains("[picture 256×256 rgb, mean #"));
+            }
+        }
+    }
+}
+
+#[test]
+fn outside_text_never_reaches_the_terminal() {
+    let evil = "a\x1b]0;owned\x07\u{9b}31m\u{202e}b\r";
+    for protocol in [Protocol::Kitty, Protocol::Sixel, Protocol::Iterm, Protocol::Blocks, Protocol::None] {
+        let display = Display::text([evil]).picture(picture(32, 0.0), evil);
+        let bytes = Painter::new(terminal(protocol)).render(&display, 200).unwrap();
+        // The screen panics on every sequence that the painter does not send.
+        let lines = Screen::read(&bytes).lines().concat();
+        assert!(lines.contains("\\u{1b}]0;owned\\u{7}\\u{9b}31m\\u{202e}b\\u{d}"), "{protocol:?}: {lines}");
+    }
+}
+
+// ------------------------------------------------------------------ a real tmux
+
+const HELPER: &str = "GANNET_TERMINAL_HELPER";
+
+/// Not a test of its own: what runs inside tmux.
+#[test]
+#[ignore = "runs inside tmux, started by the test below"]
+fn helper_inside_tmux() {
+    if std::env::var_os(HELPER).is_none() {
+        return;
+    }
+    let probed = probe(&Options::default());
+    let mut display = Display::text([format!("typed<{}>", String::from_utf8_lossy(&probed.typed))]);
+    // For a look by eye in any terminal: picture files to show instead.
+    match std::env::var("GANNET_TERMINAL_SHOW") {
+        Ok(files) => {
+            for file in files.split(':') {
+                let name = file.rsplit('/').next().unwrap_or(file);
+                display = display.picture(read(Path::new(file), &LIMITS).unwrap().raster, name);
+            }
+        }
+        Err(_) => display = display.picture(picture(128, 0.0), "inside"),
+    }
+    let reasons = probed.terminal.reasons.join("; ");
+    let mut painter = Painter::new(probed.terminal);
+    let mut out = std::io::stdout();
+    out.write_all(b"\x1b[2J\x1b[H").unwrap();
+    out.write_all(&painter.render(&display, 80).unwrap()).unwrap();
+    out.write_all(format!("why: {reasons}\r\nTHE END\r\n").as_bytes()).unwrap();
+    out.flush().unwrap();
+    std::thread::sleep(Duration::from_secs(20));
+}
+
+struct Tmux(String);
+
+impl Tmux {
+    fn run(&self, arguments: &[&str]) -> Option<String> {
+        let mut command = std::process::Command::new("tmux");
+        command.env_remove("TMUX").args(["-L", &self.0, "-f", "/dev/null"]).args(arguments);
+        Some(String::from_utf8_lossy(&command.output().ok()?.stdout).into_owned())
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        self.run(&["kill-server"]);
+    }
+}
+
+/// Foreground and background of the half blocks of captured lines, as pixels.
+fn pixels_of(capture: &str) -> Vec<Vec<[[u8; 3]; 2]>> {
+    let mut rows = Vec::new();
+    for line in capture.lines().filter(|l| l.contains('▀')) {
+        let mut pen = [[0u8; 3]; 2];
+        let mut row = Vec::new();
+        let mut rest = line;
+        while let Some(c) = rest.chars().next() {
+            if let Some(t) = rest.strip_prefix("\x1b[") {
+                let (body, tail) = t.split_once('m').unwrap();
+                let n: Vec<u16> = body.split([';', ':']).filter_map(|n| n.parse().ok()).collect();
+                for (k, base) in [38, 48].into_iter().enumerate() {
+                    if let Some(i) = n.windows(2).position(|w| w == [base, 2]) {
+                        pen[k] = [n[i + 2], n[i + 3], n[i + 4]].map(|v| v as u8);
+                    }
+                }
+                rest = tail;
+            } else {
+                if c == '▀' {
+                    row.push(pen);
+                }
+                rest = &rest[c.len_utf8()..];
+            }
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+#[test]
+fn half_blocks_survive_tmux() {
+    let tmux = Tmux(format!("gannet-test-{}", std::process::id()));
+    let Some(version) = tmux.run(&["-V"]).filter(|v| v.starts_with("tmux")) else {
+        let mut err = std::io::stderr();
+        writeln!(err, "skipped: tmux is not installed").unwrap();
+        return;
+    };
+    let exe = std::env::current_exe().unwrap();
+    let command =
+        format!("{HELPER}=1 COLORTERM=truecolor {} --exact helper_inside_tmux --ignored --nocapture", exe.display());
+    // One call: a server without a session would end at once.
+    let overrides = ["set", "-g", "terminal-overrides", ",*:RGB", ";"];
+    let session = ["new-session", "-d", "-x", "80", "-y", "40", &command];
+    tmux.run(&[&["start-server", ";"][..], &overrides[..], &session[..]].concat());
+    let start = Instant::now();
+    let capture = loop {
+        let text = tmux.run(&["capture-pane", "-e", "-p"]).unwrap_or_default();
+        if text.contains("THE END") {
+            break text;
+        }
+        assert!(start.elapsed() < Duration::from_secs(15), "{version}: nothing came: {text}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(capture.contains("typed<>"), "an answer was taken for typed text: {capture}");
+    let rows = pixels_of(&capture);
+    let (w, h) = (rows[0].len(), rows.len() * 2);
+    let data = rows.iter().flat_map(|r| [0, 1].map(|k| r.iter().flat_map(|p| p[k]).collect::<Vec<u8>>())).flatten();
+    let back = Raster::new(w, h, 3, data.collect()).unwrap();
+    assert_eq!((w, h), (40, 40));
+    let quality = psnr(&back, &resize(&picture(128, 0.0), w, h, Filter::Area).unwrap());
+    assert!(quality >= 40.0, "{quality} dB");
+}
