@@ -134,7 +134,7 @@ impl Assist for Words {
         text.matches('(').count() > text.matches(')').count()
     }
 
-    fn highlight(&self, line: &str) -> String {
+    fn highlight(&self, line: &str, _pos: usize) -> String {
         line.replace("run", "\x1b[1mrun\x1b[0m")
     }
 
