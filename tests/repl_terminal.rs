@@ -4,126 +4,17 @@
 //! the `child_` functions below as its only test. The child's own terminal modes are read from our end at any moment.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod pty;
+
 use candle_core::{Device, Tensor};
 use gannet::control::{Control, Progress, Stop};
 use gannet::ui::{Assist, Candidate, Editor, Input, Keys, Terminal, run_live};
-use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-use std::process::{Child, Command};
-use std::sync::{Arc, Mutex};
+use pty::Pty;
+use rustix::process::{Signal, kill_process};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use std::io::Write;
+use std::process::Command;
 use std::time::{Duration, Instant};
-
-// ---- the other end: a terminal -------------------------------------------------------------------------------------
-
-struct Pty {
-    master: File,
-    slave: OwnedFd,
-    child: Child,
-    seen: Arc<Mutex<Vec<u8>>>,
-    before: Termios,
-}
-
-impl Pty {
-    /// Starts `child` on a terminal of 80 × 24, in a session of its own so that Ctrl-C becomes its signal.
-    fn start(child: &str) -> Self {
-        Self::with(child, None)
-    }
-
-    fn with(child: &str, answer: Option<&std::path::Path>) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let slave =
-            rustix::fs::open(&name, rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY, rustix::fs::Mode::empty())
-                .unwrap();
-        let (ws_row, ws_col) = (24, 80);
-        tcsetwinsize(&slave, Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
-        let before = tcgetattr(&slave).unwrap();
-        let process = Command::new("setsid")
-            .args(["-c", "-w"])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", child, "--ignored", "--nocapture"])
-            .env("TERM", "xterm-256color")
-            .env("COLORTERM", "truecolor")
-            .env_remove("NO_COLOR")
-            .envs(answer.map(|path| ("GANNET_TEST_ANSWER", path)))
-            .env("RUST_BACKTRACE", "0")
-            .stdin(slave.try_clone().unwrap())
-            .stdout(slave.try_clone().unwrap())
-            .stderr(slave.try_clone().unwrap())
-            .spawn()
-            .unwrap();
-        let master = File::from(master);
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (mut reader, sink) = (master.try_clone().unwrap(), seen.clone());
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(n) = reader.read(&mut buffer) {
-                sink.lock().unwrap().extend_from_slice(&buffer[..n]);
-            }
-        });
-        Self { master, slave, child: process, seen, before }
-    }
-
-    fn send(&mut self, keys: &str) {
-        self.master.write_all(keys.as_bytes()).unwrap();
-    }
-
-    /// Sends keys and waits for the prompt that follows.
-    fn prompt_again(&mut self, keys: &str) {
-        let before = self.text().matches("\x1b[?2004h").count();
-        self.send(keys);
-        self.wait_for("\x1b[?2004h", before + 1);
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned()
-    }
-
-    /// Waits until `text` was seen `times` times.
-    fn wait_for(&self, text: &str, times: usize) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while self.text().matches(text).count() < times {
-            assert!(Instant::now() < deadline, "{text:?} not seen {times} times in {:?}", self.text());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// Waits for the end and checks that the terminal is as it was found, modes and cursor.
-    fn restored(&mut self) -> String {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while self.child.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < deadline, "did not end: {:?}", self.text());
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        std::thread::sleep(Duration::from_millis(30));
-        assert_eq!(modes(&tcgetattr(&self.slave).unwrap()), modes(&self.before), "the terminal's modes");
-        let text = self.text();
-        assert!(text.rfind("\x1b[?25l") <= text.rfind("\x1b[?25h"), "the cursor stays hidden");
-        assert!(text.rfind("\x1b[?2026h") <= text.rfind("\x1b[?2026l"), "an update stays open");
-        text
-    }
-
-    /// The process under `setsid`, by its terminal's foreground group.
-    fn foreground(&self) -> Pid {
-        rustix::termios::tcgetpgrp(&self.master).unwrap()
-    }
-}
-
-impl Drop for Pty {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-    }
-}
-
-fn modes(t: &Termios) -> String {
-    format!("{:?} {:?} {:?} {:?} {:?}", t.input_modes, t.output_modes, t.local_modes, t.control_modes, t.special_codes)
-}
 
 // ---- the children --------------------------------------------------------------------------------------------------
 
@@ -342,7 +233,7 @@ fn sigterm_asks_running_work_for_a_checkpoint() {
 fn a_dropped_line_asks_for_a_checkpoint_too() {
     let folder = tempfile::tempdir().unwrap();
     let answer = folder.path().join("answer");
-    let mut pty = Pty::with("child_repl", Some(&answer));
+    let mut pty = Pty::with("child_repl", &[("GANNET_TEST_ANSWER", &answer)]);
     pty.wait_for("> ", 1);
     pty.send("run 3000\r");
     pty.wait_for("/3000", 1);

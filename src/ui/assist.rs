@@ -295,3 +295,114 @@ pub(super) fn indented(text: &str, indent: usize, columns: usize) -> Vec<String>
     let blank = " ".repeat(indent);
     wrap(&one_line(text), columns.saturating_sub(indent)).into_iter().map(|l| format!("{blank}{l}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::{Options, Session};
+    use crate::value::Value;
+    use proptest::prelude::*;
+
+    fn language() -> Language {
+        let mut session = Session::new("toy", Options::default()).unwrap();
+        session.names.insert("x".into(), Value::Number(1.0));
+        Language { words: Words::of(&session), columns: 80 }
+    }
+
+    /// What each styled piece of the line looks like, the cursor at its end.
+    fn styled(line: &str) -> Vec<(String, String)> {
+        let shown = language().highlight(line, line.len());
+        let pieces = shown.split("\x1b[").skip(1).filter(|p| !p.starts_with("0m"));
+        pieces.map(|p| p.split_once('m').unwrap()).map(|(s, t)| (t.to_owned(), s.to_owned())).collect()
+    }
+
+    fn style_of(line: &str, word: &str) -> String {
+        styled(line).into_iter().find(|(t, _)| t == word).map(|(_, s)| s).unwrap_or_default()
+    }
+
+    #[test]
+    fn words_look_like_what_they_are() {
+        for (line, word, style) in [
+            ("show x ", "show", KEYWORD),
+            ("invert(x, space: W+) ", "invert", CALLED),
+            ("invert(x, space: W+) ", "space", KEYWORD),
+            ("invert(x, space: W+) ", "W+", SPACE),
+            ("invert(x, spice: W+) ", "spice", WRONG),
+            ("invert(x, method: hybrid) ", "hybrid", SPACE),
+            ("invirt(x) ", "invirt", WRONG),
+            ("x + y ", "x", ""),
+            ("x + y ", "y", QUIET),
+            ("y = 1; y ", "y", ""),
+            ("def f(a) = a + b ", "a", ""),
+            ("def f(a) = a + b ", "b", QUIET),
+            ("[a for a in 0..3] ", "a", ""),
+            ("\"half", "\"half", TEXT),
+            ("1.5 # why", "1.5", NUMBER),
+            ("1.5 # why", "# why", QUIET),
+            (":undo", ":undo", KEYWORD),
+            (":undoo", ":undoo", QUIET),
+        ] {
+            assert_eq!(style_of(line, word), style, "{word} in {line}");
+        }
+    }
+
+    #[test]
+    fn brackets_find_their_partner() {
+        let at = |line: &str, pos: usize| {
+            let shown = language().highlight(line, pos);
+            (shown.matches(&format!("\x1b[{PAIR}m")).count(), shown.matches(&format!("\x1b[{WRONG}m")).count())
+        };
+        assert_eq!(at("(x + [1])", 9), (2, 0));
+        assert_eq!(at("(x + [1])", 5), (2, 0));
+        assert_eq!(at("(x]", 3), (0, 1));
+        assert_eq!(at("(x", 0), (0, 0));
+        assert_eq!(at("\"(\" ", 2), (0, 0));
+    }
+
+    #[test]
+    fn the_signature_marks_the_parameter_and_says_what_it_is() {
+        let hint = |line: &str| language().hint(line, line.len()).unwrap_or_default();
+        let shown = hint("r = invert(x, space: ");
+        assert!(shown.contains("╰─ invert(") && shown.contains("‹space?: Space›"), "{shown}");
+        assert!(shown.contains("\n       space: Z, W, W+ or N"), "{shown}");
+        assert!(hint("x |> invert(").contains("‹space"), "what is piped fills the first place");
+        assert!(hint("invert(x) + ").is_empty() && hint("").is_empty() && hint("x").is_empty());
+        assert!(language().hint("invert(x", 3).is_none(), "only at the end of the line");
+        assert!(hint(":save ").contains(":save FILE.gnt"));
+        for b in builtins::ALL {
+            for line in [format!("{}(", b.signature.name), format!("{}(1, 2, 3, ", b.signature.name)] {
+                for columns in [20, 40, 80] {
+                    let language = Language { columns, ..language() };
+                    let shown = language.hint(&line, line.len()).unwrap();
+                    assert!(shown.lines().all(|l| width(l) < columns), "{columns}: {shown}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn commands_never_wait_for_more_lines() {
+        let l = language();
+        assert!(l.incomplete("invert(") && !l.incomplete(":save a(") && !l.incomplete("?invert("));
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_keeps_its_characters_and_drives_nothing(line in "(?s)[ -~\u{1b}\u{9b}äλ\n]{0,40}", pos in 0usize..50) {
+            let l = language();
+            let shown = l.highlight(&line, pos);
+            let mut bare = String::new();
+            let mut rest = &shown[..];
+            while let Some(i) = rest.find("\x1b[") {
+                bare.push_str(&rest[..i]);
+                rest = &rest[i + rest[i..].find('m').unwrap() + 1..];
+            }
+            bare.push_str(rest);
+            let safe: String = line.chars().map(|c| if is_safe(c) { c } else { '\u{fffd}' }).collect();
+            prop_assert_eq!(bare, safe);
+            let pos = (0..=pos.min(line.len())).rev().find(|p| line.is_char_boundary(*p)).unwrap();
+            l.complete(&line, pos);
+            l.hint(&line, line.len());
+        }
+    }
+}

@@ -16,7 +16,7 @@ use crate::lang::check::Checked;
 use crate::lang::lex;
 use crate::lang::span::{Source, render};
 use crate::notebook::{Cell, Status};
-use crate::render::text::{cut, printable};
+use crate::render::text::{cut, printable, width};
 use crate::render::{self, Colours, Display, Graphics, Painter};
 use crate::safe::Safe;
 use crate::value::{Value, display, model};
@@ -602,9 +602,15 @@ impl Repl {
         );
         let version = env!("CARGO_PKG_VERSION").rsplit_once('.').map_or("", |(v, _)| v);
         let threads = rayon::current_num_threads();
-        let line = format!("gannet {version} · {about} · {device}, {threads} threads · {}{over}", terminal.summary());
+        let room = usize::from(terminal.columns.max(20)).saturating_sub(9);
+        let line = |graphics: &str| {
+            printable(&format!("gannet {version} · {about} · {device}, {threads} threads · {graphics}{over}"))
+        };
+        let (whole, short) = (terminal.summary(), terminal.summary());
+        let short = short.split(',').next().unwrap_or_default();
+        let shown = if width(&line(&whole)) <= room { line(&whole) } else { line(short) };
         // Help is found even where the line is too long for the rest.
-        format!("{} · ?help", cut(&printable(&line), usize::from(terminal.columns.max(20)).saturating_sub(9)))
+        format!("{} · ?help", cut(&shown, room))
     }
 
     /// Lines of our own; outside text in them is escaped once more by the painter.

@@ -1,0 +1,341 @@
+//! The whole prompt with the toy generator: on a pseudo-terminal, in a pipe, in tmux, and killed at random moments.
+//!
+//! The children are this test program again (see `pty`). `GANNET_CRASH_ROUNDS` sets the number of kills.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod pty;
+
+use gannet::eval::{Options, Session};
+use gannet::notebook::{open, replay, sessions};
+use gannet::render::{Colours, Painter, Protocol, Terminal as Found};
+use gannet::rng::Rng;
+use gannet::store::{Disk, Files};
+use gannet::ui::{Keys, ReplOptions, Resume, Runner, Style, Terminal, repl};
+use pty::Pty;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+// ---- the children --------------------------------------------------------------------------------------------------
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from)
+}
+
+/// The prompt, with its sessions in `GANNET_TEST_FOLDER`, resuming the latest where `GANNET_TEST_RESUME` is set.
+#[test]
+#[ignore = "a child of the tests below"]
+fn child_session() {
+    let mut found = Found::plain("a test");
+    if variable("GANNET_TEST_PROBE").is_some() {
+        found = gannet::render::probe(&gannet::render::Options::default()).terminal;
+    } else if gannet::ui::screen::interactive() {
+        (found.protocol, found.colours) = (Protocol::Blocks, Colours::Indexed);
+    }
+    let runner = Runner {
+        session: Session::new("toy", Options::default()).unwrap(),
+        terminal: Terminal::acquire().unwrap(),
+        painter: Painter::new(found),
+        style: Style::default(),
+    };
+    let code = repl::run(ReplOptions {
+        runner,
+        model: "toy".into(),
+        typed: Vec::new(),
+        history: None,
+        sessions: variable("GANNET_TEST_FOLDER"),
+        resume: variable("GANNET_TEST_RESUME").map(|_| Resume::Latest),
+        keys: Keys::Emacs,
+    });
+    match code {
+        Ok(code) => std::process::exit(code.into()),
+        Err(e) => {
+            println!("ended: {e}");
+            std::process::exit(99);
+        }
+    }
+}
+
+fn session(folder: &Path) -> Pty {
+    let pty = Pty::with("child_session", &[("GANNET_TEST_FOLDER", folder)]);
+    pty.wait_for("[1] ", 1);
+    pty
+}
+
+fn resumed(folder: &Path) -> Pty {
+    Pty::with("child_session", &[("GANNET_TEST_FOLDER", folder), ("GANNET_TEST_RESUME", folder)])
+}
+
+/// Types a line and waits for the next prompt.
+fn enter(pty: &mut Pty, line: &str) -> String {
+    let before = pty.text().len();
+    pty.prompt_again(&format!("{line}\r"));
+    pty.text()[before..].to_owned()
+}
+
+fn disk() -> Arc<dyn Files> {
+    Arc::new(Disk)
+}
+
+// ---- on a pseudo-terminal ------------------------------------------------------------------------------------------
+
+#[test]
+fn cells_errors_undo_and_help() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pty = session(folder.path());
+    assert!(pty.text().contains("gannet 0.1 · toy 32²") && pty.text().contains("· ?help"), "{}", pty.text());
+    assert!(enter(&mut pty, "n = 40000 + 17").contains("40017"));
+    assert!(enter(&mut pty, "n = n + 1; m = 2 * n").contains("[3] m = 2 * n"), "the second statement is a cell");
+    let wrong = enter(&mut pty, "oops(1)");
+    assert!(wrong.contains("oops") && wrong.contains("error"), "{wrong}");
+    assert!(enter(&mut pty, ":undo").contains("[3] taken back: m = 2 * n"));
+    assert!(enter(&mut pty, ":undo").contains("[2] taken back"));
+    assert!(enter(&mut pty, "n + 0").contains("40017"));
+    assert!(enter(&mut pty, ":undo").contains("[5] taken back"));
+    assert!(enter(&mut pty, ":redo").contains("[5] in force again"));
+    assert!(enter(&mut pty, "?invert").contains("related:"));
+    assert!(enter(&mut pty, ":doctor").contains("terminal"));
+    assert!(enter(&mut pty, ":ondo").contains("try: :undo"));
+    let all = enter(&mut pty, ":history");
+    for part in ["[1] n = 40000 + 17", "[5] n + 0"] {
+        assert!(all.contains(part), "{all}");
+    }
+    assert!(!all.contains("[2]"), "a new cell after an undo begins a new branch: {all}");
+    pty.send("\x04");
+    pty.restored();
+}
+
+#[test]
+fn ctrl_c_keeps_the_best_so_far_and_the_details_tell() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pty = session(folder.path());
+    pty.send("r = invert(sample(seed: 3), space: W, steps: 900000)\r");
+    pty.wait_for("stop and keep the best so far", 1);
+    pty.wait_for("▀", 1);
+    pty.send("\x03");
+    pty.wait_for("stopped; the best so far is kept", 1);
+    pty.wait_for("[2] ", 1);
+    assert!(pty.text().contains("PSNR"));
+    let details = enter(&mut pty, ":details");
+    assert!(details.contains("stopped at step") && details.contains("logarithmic"), "{details}");
+    assert!(enter(&mut pty, "r").contains("PSNR"));
+    pty.send("\x04");
+    pty.restored();
+    let saved = journal(folder.path());
+    assert_eq!(saved[0].status, gannet::notebook::Status::Stopped);
+    assert_eq!(saved[0].pictures.len(), 3);
+}
+
+fn journal(folder: &Path) -> Vec<gannet::notebook::Cell> {
+    let found = sessions(&disk(), folder).unwrap().pop().unwrap();
+    let opened = open(&disk(), &found.path).unwrap();
+    replay(opened.reading.records).cells().to_vec()
+}
+
+#[test]
+fn a_session_comes_back_as_it_was_and_computes_on_demand() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pty = session(folder.path());
+    enter(&mut pty, "a = sample(seed: 5)");
+    enter(&mut pty, "k = 40000");
+    enter(&mut pty, "nothing_of_that_name + 1");
+    pty.send(":quit\r");
+    pty.restored();
+    let mut pty = resumed(folder.path());
+    pty.wait_for("[4] ", 1);
+    let shown = pty.text();
+    for part in ["[1] a = sample(seed: 5)", "▀", "[2] k = 40000", "# failed", "values are computed again"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let next = enter(&mut pty, "k + 18");
+    assert!(next.contains("computing the values of 2 cells again") && next.contains("40018"), "{next}");
+    assert!(!enter(&mut pty, "a").contains("computing"));
+    assert!(enter(&mut pty, ":undo").contains("[5] taken back"));
+    pty.send("\x04");
+    pty.restored();
+}
+
+#[test]
+fn a_torn_journal_says_so_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pty = session(folder.path());
+    enter(&mut pty, "1 + 1");
+    pty.send("\x04");
+    pty.restored();
+    let path = sessions(&disk(), folder.path()).unwrap().pop().unwrap().path;
+    std::fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"0123456789abcdef {\"torn").unwrap();
+    let mut pty = resumed(folder.path());
+    pty.wait_for("torn by a crash", 1);
+    pty.wait_for("[2] ", 1);
+    assert!(enter(&mut pty, "40000 + 3").contains("40003"));
+    pty.send("\x04");
+    pty.restored();
+    assert_eq!(journal(folder.path()).len(), 2);
+}
+
+#[test]
+fn saved_opened_and_run_from_the_prompt() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("edit.gnt");
+    let mut pty = session(folder.path());
+    enter(&mut pty, "n = 40000");
+    enter(&mut pty, "m = n + 5");
+    let save = format!(":save {}", file.display());
+    assert!(enter(&mut pty, &save).contains("2 cells saved"));
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + "\n#%% more\np = m + 1\n").unwrap();
+    assert!(enter(&mut pty, &save).contains("not what this session wrote"));
+    // The load statement before the cells is one as well; nothing has run yet.
+    let opened = enter(&mut pty, &format!(":open {}", file.display()));
+    assert!(opened.contains("4 cells") && !opened.contains("40006"), "{opened}");
+    pty.wait_for("\"toy\"", 1);
+    pty.prompt_again("\r");
+    // The next one stands on the prompt; cleared, the rest still runs.
+    pty.prompt_again("\x03");
+    assert!(enter(&mut pty, ":run").contains("40006"));
+    pty.send("\x04");
+    pty.restored();
+}
+
+// ---- in a pipe -----------------------------------------------------------------------------------------------------
+
+fn piped(text: &str) -> (Option<i32>, String, String) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_session", "--ignored", "--nocapture"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let out = child.wait_with_output().unwrap();
+    let text = |b: Vec<u8>| String::from_utf8(b).unwrap();
+    (out.status.code(), text(out.stdout), text(out.stderr))
+}
+
+#[test]
+fn a_pipe_runs_every_statement_without_prompt_or_escapes() {
+    let (code, out, _) = piped("n = 40000\nprint(n +\n 17)\n\n# nothing\nn + 18\n");
+    assert_eq!(code, Some(0));
+    assert!(out.contains("40017\n40018\n"), "{out}");
+    assert!(!out.contains("[1]") && !out.contains('\x1b') && !out.contains("gannet"), "{out}");
+    let (code, out, err) = piped("nothing_of_that_name\n40000 + 1\n(");
+    assert_eq!(code, Some(1), "{out} {err}");
+    assert!(out.contains("40001") && err.contains("error"), "{out} {err}");
+}
+
+// ---- killed --------------------------------------------------------------------------------------------------------
+
+#[test]
+fn kill_9_at_random_moments_loses_nothing_that_was_seen() {
+    let rounds = std::env::var("GANNET_CRASH_ROUNDS").map_or(20, |n| n.parse().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let (mut rng, mut next, mut all) = (Rng::new(11), 1u32, BTreeSet::new());
+    let mut last_round: Vec<u32> = Vec::new();
+    for round in 0..rounds {
+        let mut pty = resumed(folder.path());
+        pty.wait_for("\x1b[?2004h", 1);
+        // What was seen in the round before stands on the screen again, before anything runs.
+        let shown = pty.text();
+        for n in last_round.iter().rev().take(25) {
+            assert!(shown.contains(&format!("{}", 40_000 + n)), "round {round}: {n} is not shown again: {shown}");
+        }
+        let end = Instant::now() + Duration::from_micros(rng.below(250_000) as u64);
+        let mut sent = Vec::new();
+        'typing: while Instant::now() < end {
+            pty.send(&format!("40000 + {next}\r"));
+            sent.push(next);
+            next += 1;
+            while !pty.text().contains(&format!("{}", 40_000 + next - 1)) {
+                if Instant::now() >= end {
+                    break 'typing;
+                }
+                std::thread::sleep(Duration::from_micros(300));
+            }
+        }
+        let group = pty.foreground();
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+        pty.child.wait().unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+        let seen = pty.text();
+        last_round = sent.into_iter().filter(|n| seen.contains(&format!("{}", 40_000 + n))).collect();
+        all.extend(last_round.iter().copied());
+        if sessions(&disk(), folder.path()).unwrap().is_empty() {
+            assert!(all.is_empty());
+            continue;
+        }
+        let kept: BTreeSet<u32> = journal(folder.path())
+            .iter()
+            .filter_map(|c| c.output.first()?.parse::<u32>().ok()?.checked_sub(40_000))
+            .collect();
+        assert!(kept.is_superset(&all), "round {round}: lost {:?}", all.difference(&kept).collect::<Vec<_>>());
+    }
+    println!("{rounds} kills, {} cells seen, none lost", all.len());
+    assert!(all.len() > rounds, "the children hardly ran: {}", all.len());
+}
+
+// ---- in tmux -------------------------------------------------------------------------------------------------------
+
+struct Tmux {
+    name: String,
+}
+
+impl Tmux {
+    fn run(&self, args: &[&str]) -> String {
+        let out = Command::new("tmux").args(["-L", &self.name, "-f", "/dev/null"]).args(args).output().unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
+    fn wait_for(&self, text: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let shown = self.run(&["capture-pane", "-p", "-S", "-"]);
+            if shown.contains(text) {
+                return shown;
+            }
+            assert!(Instant::now() < deadline, "{text:?} not in\n{shown}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        self.run(&["kill-server"]);
+    }
+}
+
+#[test]
+fn in_tmux_an_inversion_is_watched_stopped_and_shown() {
+    if Command::new("tmux").arg("-V").output().is_err() {
+        println!("skipped: there is no tmux here");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let tmux = Tmux { name: format!("gannet-session-{}", std::process::id()) };
+    let command = format!(
+        "GANNET_TEST_PROBE=1 GANNET_TEST_FOLDER={} {} --exact child_session --ignored --nocapture",
+        folder.path().display(),
+        std::env::current_exe().unwrap().display()
+    );
+    tmux.run(&["new-session", "-d", "-x", "80", "-y", "30", &command]);
+    tmux.wait_for("[1]");
+    tmux.run(&["send-keys", "r = invert(sample(seed: 3), space: W, steps: 900000)", "Enter"]);
+    tmux.wait_for("stop and keep the best so far");
+    let live = tmux.wait_for("▀");
+    assert!(live.contains("900000"), "{live}");
+    tmux.run(&["send-keys", "C-c"]);
+    let shown = tmux.wait_for("[2]");
+    assert!(shown.contains("PSNR") && shown.contains("stopped; the best so far is kept"), "{shown}");
+    assert!(!shown.contains('━'), "the live view is gone without a trace:\n{shown}");
+    tmux.run(&["send-keys", "40000 + 17", "Enter"]);
+    tmux.wait_for("40017");
+    // The signature and what the parameter is stand below the line while it is typed, and go.
+    tmux.run(&["send-keys", "invert(r, sp"]);
+    let hint = tmux.wait_for("╰─ invert(");
+    assert!(hint.contains("space: Z, W, W+"), "{hint}");
+    tmux.run(&["send-keys", "C-c"]);
+    tmux.run(&["send-keys", ":quit", "Enter"]);
+}
