@@ -98,7 +98,7 @@ fn cells_errors_undo_and_help() {
     assert!(enter(&mut pty, ":redo").contains("[5] in force again"));
     assert!(enter(&mut pty, "?invert").contains("related:"));
     assert!(enter(&mut pty, ":doctor").contains("terminal"));
-    assert!(enter(&mut pty, ":ondo").contains("try: :undo"));
+    assert!(enter(&mut pty, ":ondo").contains(" :undo\r\n"));
     let all = enter(&mut pty, ":history");
     for part in ["[1] n = 40000 + 17", "[5] n + 0"] {
         assert!(all.contains(part), "{all}");

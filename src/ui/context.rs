@@ -26,7 +26,7 @@ impl Open {
             return params.iter().find(|p| p.name == &text[span.start..span.end]);
         }
         let mut positional = params.iter().filter(|p| !p.named);
-        let last = positional.clone().last().filter(|p| p.variadic);
+        let last = positional.clone().next_back().filter(|p| p.variadic);
         positional.nth(self.before).or(last)
     }
 }

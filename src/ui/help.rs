@@ -74,7 +74,7 @@ pub(super) fn about(name: &str) -> Vec<String> {
     lines.push(String::new());
     for (i, e) in b.examples.iter().enumerate() {
         lines.extend(wrap(&format!("  {}  {}", i + 1, e.code), COLUMNS));
-        lines.extend(indented(e.note, 5, COLUMNS).into_iter().map(|l| format!("{l}")));
+        lines.extend(indented(e.note, 5, COLUMNS));
     }
     if !b.examples.is_empty() {
         lines.push(format!("?{name} 1 puts the first on the prompt: Enter runs it"));

@@ -13,6 +13,7 @@ use rustyline::history::{History as _, MemHistory};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{ColorMode, Config, Context, Helper};
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::path::PathBuf;
 
 /// What the editor needs to know of the language.
@@ -93,7 +94,7 @@ impl<A: Assist> Editor<A> {
             .build();
         let memory = MemHistory::with_config(&config);
         let mut inner = rustyline::Editor::with_history(config, memory).map_err(|e| failed(&e))?;
-        inner.set_helper(Some(Bridge { assist, colour: Colour::None }));
+        inner.set_helper(Some(Bridge { assist, colour: Colour::None, last: Cell::new(false) }));
         Ok(Self { inner, history: History(history), fresh: true, offered: None })
     }
 
@@ -201,6 +202,8 @@ fn failed(error: &ReadlineError) -> Error {
 struct Bridge<A> {
     assist: A,
     colour: Colour,
+    /// Whether the line is drawn for the last time, as it stays: without a cursor.
+    last: Cell<bool>,
 }
 
 impl<A: Assist> Helper for Bridge<A> {}
@@ -246,6 +249,7 @@ impl<A: Assist> Hinter for Bridge<A> {
 
 impl<A: Assist> Highlighter for Bridge<A> {
     fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
+        let pos = if self.last.get() { usize::MAX } else { pos };
         Cow::Owned(self.assist.highlight(line, pos))
     }
 
@@ -262,7 +266,8 @@ impl<A: Assist> Highlighter for Bridge<A> {
         }
     }
 
-    fn highlight_char(&self, _line: &str, _pos: usize, _kind: CmdKind) -> bool {
+    fn highlight_char(&self, _line: &str, _pos: usize, kind: CmdKind) -> bool {
+        self.last.set(kind == CmdKind::ForcedRefresh);
         true
     }
 }
