@@ -124,10 +124,7 @@ impl Runner {
     /// # Errors
     /// When it is closed: [`is_closed`] tells.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.terminal.write(bytes).map_err(|e| match e.kind() {
-            io::ErrorKind::BrokenPipe => Error::new(Kind::Io, CLOSED),
-            _ => Error::io("cannot write to standard output", &e),
-        })
+        self.terminal.write(bytes).map_err(|e| unwritten(&e))
     }
 
     /// Shows an error on its source, to standard error.
@@ -138,6 +135,14 @@ impl Runner {
 }
 
 const CLOSED: &str = "standard output was closed";
+
+/// The error of a write to standard output.
+pub fn unwritten(e: &io::Error) -> Error {
+    match e.kind() {
+        io::ErrorKind::BrokenPipe => Error::new(Kind::Io, CLOSED),
+        _ => Error::io("cannot write to standard output", e),
+    }
+}
 
 /// Whether the reader of our output went away, as `head` does: no failure of ours.
 pub fn is_closed(e: &Error) -> bool {
