@@ -1,7 +1,10 @@
 //! The language: text → AST → checked program.
+mod arith;
 pub mod ast;
 pub mod bind;
+pub mod check;
 mod expr;
+mod infer;
 mod input;
 pub mod lex;
 pub mod parse;
