@@ -1,9 +1,14 @@
 //! The language: text → AST → checked program.
+mod arith;
 pub mod ast;
+pub mod bind;
 pub mod check;
 mod expr;
+mod infer;
 mod input;
 pub mod lex;
 pub mod parse;
+pub mod print;
 pub mod span;
+pub mod suggest;
 pub mod types;
