@@ -185,7 +185,10 @@ pub fn open_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>, limits: &Lim
 pub fn inspect(path: &Path, limits: &Limits) -> Result<Info> {
     let source = Source::open(path, limits)?;
     let draft = draft(&source, limits)?;
-    finish(&source, draft, |_, lazy, _| Ok(Shape { dtype: lazy.dtype, shape: lazy.shape() }))
+    finish(&source, draft, |_, lazy, spend| {
+        lazy.charge(spend)?;
+        Ok(Shape { dtype: lazy.dtype, shape: lazy.shape() })
+    })
 }
 
 /// Reads the arrays of a file of codes or directions: npy, npz, safetensors, torch. A bare array has the name `""`.

@@ -27,10 +27,10 @@ pub(super) fn from_pickle(source: &Source, limits: &Limits) -> Result<Draft> {
 pub(super) fn from_zip(archive: &Archive, main: &str, limits: &Limits) -> Result<Draft> {
     let source = &archive.entries[main];
     let prefix = main.trim_end_matches("data.pkl");
-    if let Some(order) = archive.entries.get(&format!("{prefix}byteorder")).filter(|o| o.len() < 16) {
-        if order.read(0, order.len())? != b"little" {
-            return Err(order.fail(0, "big-endian torch files are not read"));
-        }
+    if let Some(order) = archive.entries.get(&format!("{prefix}byteorder"))
+        && order.read(0, order.len().min(16))? != b"little"
+    {
+        return Err(order.fail(0, "big-endian torch files are not read"));
     }
     let mut loaded = pickle::load(source, &mut Work::new(limits, source.len() + archive.unpacked))?;
     let data = format!("{prefix}data/");

@@ -58,6 +58,11 @@ impl Machine<'_, '_> {
         self.cursor.source().fail(self.at, rule)
     }
 
+    /// The name of what is read.
+    pub(super) fn file(&self) -> &str {
+        self.cursor.source().name()
+    }
+
     /// Adds a container made by this opcode.
     pub(super) fn add(&mut self, node: Node) -> Value {
         self.heap.add(node, self.at)
