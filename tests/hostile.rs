@@ -101,9 +101,14 @@ fn hostile_files_are_refused_in_one_line() {
                     }
                     match seen {
                         // All three ways must refuse, inspect too unless only the numbers are wrong.
-                        Ok(text)
-                            if text.matches("REFUSED").count() >= if what.starts_with("value") { 2 } else { 3 } => {}
-                        Ok(text) => wrong.lock().unwrap().push(format!("{what}: was read: {text}")),
+                        Ok(text) if text.matches("REFUSED").count() < if what.starts_with("value") { 2 } else { 3 } => {
+                            wrong.lock().unwrap().push(format!("{what}: was read: {text}"));
+                        }
+                        // What stands behind a bar is the rule that must be named.
+                        Ok(text) if what.split_once(" | ").is_some_and(|(_, rule)| !text.contains(rule)) => {
+                            wrong.lock().unwrap().push(format!("{what}: another rule: {text}"));
+                        }
+                        Ok(_) => {}
                         Err(e) => wrong.lock().unwrap().push(format!("{what}: {e}")),
                     }
                 }

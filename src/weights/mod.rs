@@ -336,7 +336,5 @@ pub fn convert(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         config: checkpoint.config.clone(),
         provenance: json!({"source": source, "converted_by": concat!("gannet ", env!("CARGO_PKG_VERSION"))}),
     };
-    let single = |a: &Array| Array { shape: a.shape.clone(), data: Data::F32(a.to_f32()) };
-    let tensors = checkpoint.tensors.iter().map(|(n, a)| (n.clone(), single(a))).collect();
-    safetensors::write(&tensors, Some(&manifest))
+    safetensors::write_f32(&checkpoint.tensors, Some(&manifest))
 }

@@ -211,24 +211,24 @@ fn misuse() -> Cases {
 fn bombs() -> Cases {
     let rounds = |head: &[u8], round: &[u8], n: usize, tail: &[u8]| pickle(&[head, &round.repeat(n), tail].concat());
     let mut out: Cases = vec![
-        ("tuple doubling".into(), rounds(b"]", b"2\x86", 60, b"")),
+        ("tuple doubling | unfold to at most".into(), rounds(b"]", b"2\x86", 60, b"")),
         ("memo doubling".into(), rounds(b"]q\x00", b"0h\x00h\x00\x86q\x00", 60, b"")),
         ("list doubling".into(), rounds(b"]q\x00", b"0](h\x00h\x00h\x00h\x00eq\x00", 40, b"")),
         ("dict doubling".into(), rounds(b"}q\x00", b"0}(K\x00h\x00K\x01h\x00uq\x00", 50, b"")),
-        ("repeated PUT".into(), rounds(b"]", b"q\x00", 1_000_001, b"")),
-        ("100,001 memo entries".into(), rounds(b"]", b"\x94", 100_001, b"")),
-        ("stack".into(), rounds(b"", b"N", 10_001, b"")),
+        ("repeated PUT | opcodes".into(), rounds(b"]", b"q\x00", 1_000_001, b"")),
+        ("100,001 memo entries | memo holds".into(), rounds(b"]", b"\x94", 100_001, b"")),
+        ("stack | stack holds".into(), rounds(b"", b"N", 10_001, b"")),
         ("marks".into(), rounds(b"", b"(", 10_001, b"")),
-        ("opcodes".into(), rounds(b"", b"N0", 500_001, b"N")),
+        ("opcodes | 1000000 opcodes".into(), rounds(b"", b"N0", 500_001, b"N")),
         ("tuple nesting".into(), rounds(b")", b"\x85", 100_000, b"")),
-        ("tuple nesting, just too deep".into(), rounds(b")", b"\x85", 64, b"")),
+        ("tuple nesting, just too deep | nested at most 64".into(), rounds(b")", b"\x85", 64, b"")),
         ("list nesting".into(), rounds(b"", b"](", 5_000, &b"e".repeat(5_000))),
         ("dict nesting".into(), rounds(b"", b"}K\x00", 4_999, &[&b"N"[..], &b"s".repeat(4_999)].concat())),
         ("a list in itself".into(), pickle(b"]q\x00h\x00a")),
         ("a dict in itself".into(), pickle(b"}q\x00K\x00h\x00s")),
-        ("a tuple in itself".into(), pickle(b"]q\x00h\x00\x85q\x01a")),
+        ("a tuple in itself | contains itself".into(), pickle(b"]q\x00h\x00\x85q\x01a")),
         (
-            "set of a long list again and again".into(),
+            "set of a long list again and again | opcodes".into(),
             pickle(
                 &[
                     &b"]("[..],
@@ -241,7 +241,7 @@ fn bombs() -> Cases {
             ),
         ),
         (
-            "texts that fill the memory".into(),
+            "texts that fill the memory | outside its storages".into(),
             rounds(b"", &[b"X\x00\x04\x00\x00".to_vec(), vec![b'a'; 1024], b"0".to_vec()].concat(), 66_000, b"N"),
         ),
     ];
