@@ -2,6 +2,7 @@
 //!
 //! Every input is read in a child process with 1 GiB of address space and 5 seconds: no signal, no panic, and one line
 //! that names the file, an offset and the broken rule.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
 
 #[path = "weights_support/mod.rs"]
 mod support;
@@ -22,6 +23,11 @@ const FILE: &str = "GANNET_HOSTILE_FILE";
 fn child() {
     let Some(path) = std::env::var_os(FILE).map(PathBuf::from) else { return };
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    match name.as_str() {
+        "self-abort" => std::process::abort(),
+        "self-memory" => println!("{}", vec![1u8; 2 << 30].len()),
+        _ => {}
+    }
     let results = [
         weights::open(&path, &LIMITS).map(|c| c.tensors.len()),
         weights::read_arrays(&path, &LIMITS).map(|t| t.len()),
@@ -131,5 +137,19 @@ fn files_at_the_edge_of_the_rules_are_read() {
         std::fs::write(&path, bytes).unwrap();
         let text = read_in_child(&path).unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(text.matches("READ").count(), 3, "{what}: {text}");
+    }
+}
+
+/// A proof is worth what its instrument sees.
+#[test]
+fn the_harness_sees_panics_aborts_and_memory() {
+    if std::env::var_os(FILE).is_some() {
+        return;
+    }
+    let panics = read_in_child(Path::new("missing-so-that-the-child-panics")).unwrap_err();
+    assert!(panics.contains("101"), "{panics}");
+    for name in ["self-abort", "self-memory"] {
+        let seen = read_in_child(Path::new(name)).unwrap_err();
+        assert!(seen.contains("signal: 6"), "{name}: {seen}");
     }
 }

@@ -1,4 +1,5 @@
 //! Mutated model files, read in process: an error or a checkpoint, never a panic. Seeded, so that a failure repeats.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
 
 #[path = "weights_support/mod.rs"]
 mod support;

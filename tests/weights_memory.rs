@@ -1,4 +1,5 @@
 //! How much memory a large file takes. One test alone in its process: the peak is the process's.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
 
 #[path = "weights_support/mod.rs"]
 mod support;

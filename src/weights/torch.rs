@@ -61,6 +61,9 @@ impl<'a> Tree<'a> {
                 self.draft.format = Format::NvidiaPickle;
             }
             nvidia::read(&mut self, name, &network)?;
+        } else if self.tensorflow(root) {
+            let e = self.source.fail(0, "a TensorFlow network pickle is recognised but not converted");
+            return Err(e.hint("convert it to a PyTorch pickle with the official legacy.py"));
         } else {
             let rest = self.flatten("", root)?;
             self.draft.config = rest.unwrap_or(Json::Null);
@@ -70,6 +73,13 @@ impl<'a> Tree<'a> {
             return Err(self.source.fail(0, "at least one tensor is needed, none was found"));
         }
         Ok(self.draft)
+    }
+
+    /// Whether this is `(G, D, Gs)` of the TensorFlow code.
+    fn tensorflow(&self, root: &Value) -> bool {
+        let heap = self.heap();
+        let network = |v: &Value| heap.get(v, "build_func_name").or_else(|| heap.get(v, "static_kwargs")).is_some();
+        heap.items(root).iter().any(network)
     }
 
     /// Collects the tensors below a value; what is not a tensor is returned as a setting.
