@@ -37,7 +37,7 @@ pub(super) fn read(tree: &mut Tree<'_>, name: &str, network: &Value) -> Result<(
     tree.draft.config = settings(heap, network);
     let mut provenance = json!({"network": name, "class": class(heap, network)});
     if let Some(Node::Persistent(meta)) = heap.node(network) {
-        provenance["module_src_sha256"] = source_hash(heap, meta)?.into();
+        provenance["module_src_sha256"] = source_hash(heap, meta)?;
     }
     tree.draft.provenance = provenance;
     Ok(())

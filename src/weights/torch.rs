@@ -27,10 +27,10 @@ pub(super) fn from_pickle(source: &Source, limits: &Limits) -> Result<Draft> {
 pub(super) fn from_zip(archive: &Archive, main: &str, limits: &Limits) -> Result<Draft> {
     let source = &archive.entries[main];
     let prefix = main.trim_end_matches("data.pkl");
-    if let Some(order) = archive.entries.get(&format!("{prefix}byteorder")).filter(|o| o.len() < 16) {
-        if order.read(0, order.len())? != b"little" {
-            return Err(order.fail(0, "big-endian torch files are not read"));
-        }
+    if let Some(order) = archive.entries.get(&format!("{prefix}byteorder"))
+        && order.read(0, order.len().min(16))? != b"little"
+    {
+        return Err(order.fail(0, "big-endian torch files are not read"));
     }
     let mut loaded = pickle::load(source, &mut Work::new(limits, source.len() + archive.unpacked))?;
     let data = format!("{prefix}data/");
@@ -61,6 +61,9 @@ impl<'a> Tree<'a> {
                 self.draft.format = Format::NvidiaPickle;
             }
             nvidia::read(&mut self, name, &network)?;
+        } else if self.tensorflow(root) {
+            let e = self.source.fail(0, "a TensorFlow network pickle is recognised but not converted");
+            return Err(e.hint("convert it to a PyTorch pickle with the official legacy.py"));
         } else {
             let rest = self.flatten("", root)?;
             self.draft.config = rest.unwrap_or(Json::Null);
@@ -70,6 +73,13 @@ impl<'a> Tree<'a> {
             return Err(self.source.fail(0, "at least one tensor is needed, none was found"));
         }
         Ok(self.draft)
+    }
+
+    /// Whether this is `(G, D, Gs)` of the TensorFlow code.
+    fn tensorflow(&self, root: &Value) -> bool {
+        let heap = self.heap();
+        let network = |v: &Value| heap.get(v, "build_func_name").or_else(|| heap.get(v, "static_kwargs")).is_some();
+        heap.items(root).iter().any(network)
     }
 
     /// Collects the tensors below a value; what is not a tensor is returned as a setting.
