@@ -9,3 +9,4 @@ pub mod rng;
 pub mod safe;
 pub mod space;
 pub mod tensor;
+pub mod weights;
