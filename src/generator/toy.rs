@@ -53,7 +53,7 @@ impl Default for Toy {
             z_dim: 16,
             w_dim: 16,
             c_dim: 0,
-            mapping_layers: 3,
+            mapping_layers: 2,
             architecture: Architecture::Skip,
         }
     }
@@ -130,7 +130,7 @@ impl Toy {
             d.dense(&format!("{torgb}.affine"), self.w_dim, outputs, 1.0, 1.0)?;
             // With features of about unit variance, the pictures then span about [-1, 1].
             let share = if self.architecture == Architecture::Skip { self.resolution.ilog2() - 1 } else { 1 };
-            let spread = 0.35 / f64::from(share).sqrt();
+            let spread = 0.4 / f64::from(share).sqrt();
             d.put(&format!("{torgb}.weight"), &[self.channels, outputs, 1, 1], 0.0, spread)?;
             d.put(&format!("{torgb}.bias"), &[self.channels], 0.0, 0.05)?;
         }
@@ -141,7 +141,7 @@ impl Toy {
     }
 
     fn layer(&self, d: &mut Draw<'_>, name: &str, resolution: usize, [inputs, outputs]: [usize; 2]) -> Result<()> {
-        d.dense(&format!("{name}.affine"), self.w_dim, inputs, 1.0, 1.0)?;
+        d.dense(&format!("{name}.affine"), self.w_dim, inputs, 2.5, 1.0)?;
         d.put(&format!("{name}.weight"), &[outputs, inputs, 3, 3], 0.0, 1.0)?;
         d.put(&format!("{name}.bias"), &[outputs], 0.0, 0.2)?;
         d.put(&format!("{name}.noise_const"), &[resolution, resolution], 0.0, 1.0)?;

@@ -103,7 +103,11 @@ impl Given {
             num_ws: agree("num_ws", self.num_ws, 2 * seen.resolution.ilog2() as usize - 2)?,
             mapping_layers: agree("mapping_layers", self.mapping_layers, seen.mapping_layers)?,
             mapping_lr_multiplier: self.mapping_lr_multiplier.unwrap_or(0.01),
-            architecture: agree("architecture", self.architecture, seen.architecture)?,
+            // A single block is the same in all three.
+            architecture: match self.architecture {
+                Some(said) if seen.resolution == 4 => said,
+                said => agree("architecture", said, seen.architecture)?,
+            },
             resample_filter: self.resample_filter.clone().unwrap_or_else(|| vec![1.0, 3.0, 3.0, 1.0]),
             conv_clamp: self.conv_clamp,
         };
