@@ -3,6 +3,7 @@
 use super::sink::{ImageSink, fit_cells, fit_pixels, put_rows};
 use super::terminal::{Colours, Symbols, Terminal};
 use crate::error::Result;
+use crate::image::palette::Palette;
 use crate::image::{Filter, Raster, resize};
 use std::fmt::Write as _;
 use std::io::Write;
@@ -36,7 +37,10 @@ impl Blocks {
     }
 
     fn lines(&self, picture: &Raster, cells: (u16, u16)) -> Result<Vec<String>> {
-        let small = self.pixels(picture, cells)?;
+        let mut small = self.pixels(picture, cells)?;
+        if self.colours != Colours::True && self.symbols == Symbols::Half {
+            small = dithered(&small)?;
+        }
         Ok((0..cells.1.max(1)).map(|row| self.line(&small, usize::from(row), usize::from(cells.0.max(1)))).collect())
     }
 
@@ -161,6 +165,13 @@ fn symbol(mask: usize, symbols: Symbols) -> char {
     }
 }
 
+/// The picture in xterm's fixed colours, errors diffused: they are so few that dark skin would turn red otherwise.
+fn dithered(small: &Raster) -> Result<Raster> {
+    let palette = Palette((16..=255).map(of_index).collect());
+    let data = palette.apply(small)?.iter().flat_map(|&i| palette.0[usize::from(i)]).collect();
+    Raster::new(small.width, small.height, 3, data)
+}
+
 /// The nearest of xterm's 240 fixed colours: a cube of six levels and 24 greys.
 pub fn indexed(c: Rgb) -> u8 {
     let level = |v: u8| LEVELS.iter().enumerate().min_by_key(|(_, l)| l.abs_diff(v)).map_or(0, |(i, _)| i as u8);
@@ -206,6 +217,18 @@ mod tests {
         let lines = blocks(Symbols::Half, Colours::True).lines(&p, (8, 4)).unwrap();
         assert_eq!(lines[0].matches("\x1b[").count(), 3);
         assert_eq!(lines[0].matches('▀').count(), 8);
+    }
+
+    #[test]
+    fn few_colours_keep_the_mean() {
+        let p = Raster::filled(24, 24, &[80, 45, 30]).unwrap();
+        let d = dithered(&p).unwrap();
+        for (c, wanted) in [80.0, 45.0, 30.0].into_iter().enumerate() {
+            let mean = d.data.iter().skip(c).step_by(3).map(|v| f64::from(*v)).sum::<f64>() / 576.0;
+            assert!((mean - wanted).abs() < 6.0, "{c}: {mean}");
+        }
+        let line = &blocks(Symbols::Half, Colours::Indexed).lines(&p, (24, 12)).unwrap()[0];
+        assert!(line.contains("\x1b[38;5;") && !line.contains(";2;"));
     }
 
     #[test]

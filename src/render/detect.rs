@@ -9,6 +9,8 @@ use crate::safe::Safe;
 /// Everything that is known about a terminal.
 #[derive(Clone, Debug, Default)]
 pub struct Facts<'a> {
+    /// Whether it was asked at all.
+    pub asked: bool,
     /// What it answered.
     pub answers: Answers,
     /// What tmux says, inside tmux.
@@ -46,7 +48,9 @@ pub fn decide(facts: &Facts<'_>, options: &Options) -> Terminal {
         reasons.push(format!("calls itself {}", Safe(facts.name())));
     }
     reasons.push(reason);
-    if facts.answers.attributes.is_none() {
+    if !facts.asked {
+        reasons.push("was not asked: its input is elsewhere, in the background, or would print the question".into());
+    } else if facts.answers.attributes.is_none() {
         reasons.push("did not answer in time".into());
     }
     let piped = facts.in_tmux && matches!(protocol, Protocol::Kitty | Protocol::Iterm);

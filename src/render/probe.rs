@@ -78,7 +78,8 @@ pub fn probe_on(input: BorrowedFd<'_>, output: BorrowedFd<'_>, options: &Options
         return Probe { terminal, typed: Vec::new() };
     }
     let size = termios::tcgetwinsize(output).map_or([0; 4], |s| [s.ws_col, s.ws_row, s.ws_xpixel, s.ws_ypixel]);
-    let heard = if may_ask(input, environment) {
+    let asked = may_ask(input, environment);
+    let heard = if asked {
         let question = answers::question(is_multiplexed(environment));
         let sure = environment.get("TERM").is_some_and(|t| ANSWERING.iter().any(|a| t.starts_with(a)));
         let deadline = if sure { 3 * options.deadline } else { options.deadline };
@@ -87,6 +88,7 @@ pub fn probe_on(input: BorrowedFd<'_>, output: BorrowedFd<'_>, options: &Options
         Heard::default()
     };
     let facts = Facts {
+        asked,
         answers: heard.answers,
         tmux: tmux::ask(environment, options.deadline),
         in_tmux: environment.get("TMUX").is_some(),
