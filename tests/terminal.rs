@@ -531,6 +531,85 @@ impl Drop for Tmux {
     }
 }
 
+/// The helper's command line inside tmux.
+fn helper() -> String {
+    let exe = std::env::current_exe().unwrap();
+    format!("{HELPER}=1 COLORTERM=truecolor {} --exact helper_inside_tmux --ignored --nocapture", exe.display())
+}
+
+/// Plays a kitty until the text comes, and returns all that it was sent.
+fn play_kitty(master: &OwnedFd, until: &str) -> Vec<u8> {
+    let questions = [("\x1b[>q", "\x1bP>|kitty(0.35.2)\x1b\\"), ("\x1b[c", "\x1b[?62;c")];
+    let mut seen = Vec::new();
+    let mut answered = [false; 2];
+    let start = Instant::now();
+    while !String::from_utf8_lossy(&seen).contains(until) && start.elapsed() < Duration::from_secs(15) {
+        seen.extend(read_all(master, Duration::from_millis(10)));
+        for (done, (question, answer)) in answered.iter_mut().zip(questions) {
+            if !*done && seen.windows(question.len()).any(|w| w == question.as_bytes()) {
+                *done = true;
+                send(master, answer);
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn kitty_behind_tmux_gets_pictures_and_placeholders() {
+    let tmux = Tmux(format!("gannet-kitty-{}", std::process::id()));
+    if tmux.run(&["-V"]).is_none() {
+        writeln!(std::io::stderr(), "skipped: tmux is not installed").unwrap();
+        return;
+    }
+    let Pty { master, slave } = pty();
+    tcsetwinsize(&slave, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 800, ws_ypixel: 480 }).unwrap();
+    let end = || std::process::Stdio::from(slave.try_clone().unwrap());
+    // The helper waits until tmux knows what is behind it.
+    let command = format!("sleep 1; {}", helper());
+    let mut client = std::process::Command::new("tmux")
+        .env_remove("TMUX")
+        .env("TERM", "xterm-256color")
+        .args([
+            "-u",
+            "-L",
+            &tmux.0,
+            "-f",
+            "/dev/null",
+            "start-server",
+            ";",
+            "set",
+            "-g",
+            "allow-passthrough",
+            "on",
+            ";",
+        ])
+        .args(["new-session", &command])
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .spawn()
+        .unwrap();
+    let seen = play_kitty(&master, "THE END");
+    let text = String::from_utf8_lossy(&seen);
+    let pane = tmux.run(&["-u", "capture-pane", "-p"]).unwrap();
+    tmux.run(&["kill-server"]);
+    // Whatever its exit status: it was killed with its server.
+    let _ = client.wait();
+    assert!(text.contains("tmux hands them on"), "{text}");
+    let mut screen = Screen::default();
+    for part in text.split("\x1b_G").skip(1) {
+        screen.kitty(part.split_once("\x1b\\").unwrap().0);
+    }
+    assert_eq!(screen.found.len(), 1);
+    assert!(screen.found[0].keys.contains("c=16,r=8,U=1"), "{}", screen.found[0].keys);
+    assert_eq!(decode("kitty", &screen.found[0].file, &LIMITS).unwrap().raster, picture(128, 0.0));
+    // What tmux keeps, and draws again when the pane moves.
+    let rows: Vec<_> = pane.lines().map(|l| l.matches('\u{10eeee}').count()).filter(|&n| n > 0).collect();
+    assert_eq!(rows, [16; 8]);
+    assert!(text.contains('\u{10eeee}'));
+}
+
 /// Foreground and background of the half blocks of captured lines, as pixels.
 fn pixels_of(capture: &str) -> Vec<Vec<[[u8; 3]; 2]>> {
     let mut rows = Vec::new();
@@ -568,9 +647,7 @@ fn half_blocks_survive_tmux() {
         writeln!(err, "skipped: tmux is not installed").unwrap();
         return;
     };
-    let exe = std::env::current_exe().unwrap();
-    let command =
-        format!("{HELPER}=1 COLORTERM=truecolor {} --exact helper_inside_tmux --ignored --nocapture", exe.display());
+    let command = helper();
     // One call: a server without a session would end at once.
     let overrides = ["set", "-g", "terminal-overrides", ",*:RGB", ";"];
     let session = ["new-session", "-d", "-x", "80", "-y", "40", &command];
