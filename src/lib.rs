@@ -1,12 +1,25 @@
 //! gannet: a terminal notebook for the latent spaces of GANs.
+
+pub mod builtin;
+pub mod builtins;
 pub mod control;
+pub mod direction;
 pub mod error;
+pub mod eval;
 pub mod generator;
 pub mod image;
+pub mod invert;
 pub mod lang;
 pub mod latent;
 pub mod limits;
+pub mod metric;
+pub mod notebook;
 pub mod render;
 pub mod rng;
 pub mod safe;
 pub mod space;
+pub mod store;
+pub mod tensor;
+pub mod ui;
+pub mod value;
+pub mod weights;

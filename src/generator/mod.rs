@@ -1,5 +1,13 @@
 //! Generators: from latent codes to pictures, with gradients.
 
+mod load;
+pub mod spaces;
+pub mod stylegan2;
+pub mod toy;
+
+pub use load::{FAMILIES, load};
+pub use toy::toy;
+
 use crate::error::Result;
 use crate::space::Space;
 use candle_core::{Device, Tensor};

@@ -1,0 +1,338 @@
+//! What a built-in function is. Each one lives in a file of its own under [`crate::builtins`]; the checker, help,
+//! completion, hints and the reference read only the constant there.
+
+use crate::control::Control;
+use crate::error::{Error, Result, Span};
+use crate::latent::{Direction, Latent};
+use crate::render::Display;
+use crate::space::Space;
+use crate::value::{Image, Loaded, Value};
+use candle_core::Device;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use crate::lang::types::{CheckedArg, CheckedCall, CodeType, Const, Kind, ModelFacts, Param, Signature, Type};
+
+/// Where a built-in stands in the reference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
+    /// Generators and what they make.
+    Generate,
+    /// Pictures in, codes out.
+    Invert,
+    /// Codes and directions.
+    Edit,
+    /// Looking at results.
+    See,
+    /// Numbers.
+    Measure,
+    /// Files.
+    File,
+}
+
+impl Category {
+    /// All, in the order of the reference.
+    pub const ALL: [Self; 6] = [Self::Generate, Self::Invert, Self::Edit, Self::See, Self::Measure, Self::File];
+
+    /// Its heading.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Generate => "generate",
+            Self::Invert => "invert",
+            Self::Edit => "edit",
+            Self::See => "see",
+            Self::Measure => "measure",
+            Self::File => "files",
+        }
+    }
+}
+
+/// A call that works, shown by `?name` and run as a test on the toy generator.
+#[derive(Clone, Copy, Debug)]
+pub struct Example {
+    /// The program.
+    pub code: &'static str,
+    /// What it shows.
+    pub note: &'static str,
+}
+
+/// A built-in function.
+#[derive(Clone, Copy)]
+pub struct Builtin {
+    /// Name, parameters, result, and how the checker types a call.
+    pub signature: Signature,
+    /// Where it stands in the reference.
+    pub category: Category,
+    /// One line: what it is.
+    pub summary: &'static str,
+    /// The rest one must know: units, formulas, papers.
+    pub details: &'static str,
+    /// Calls that run.
+    pub examples: &'static [Example],
+    /// Bytes of tensors that the call would need at most; refused before it runs when over the budget.
+    pub cost: Option<fn(&Args, &Context<'_>) -> u64>,
+    /// What its number means, shown when it stands alone on a line; empty for what explains itself.
+    pub definition: &'static str,
+    /// Computes it.
+    pub run: fn(&Args, &mut Context<'_>) -> Result<Value>,
+}
+
+/// Where results of statements go.
+pub trait Output {
+    /// Shows pictures and lines.
+    fn display(&mut self, display: &Display, value: &Value) -> Result<()>;
+    /// Writes a line of its own to standard output.
+    fn print(&mut self, line: &str) -> Result<()>;
+}
+
+/// What a built-in function works in.
+pub struct Context<'a> {
+    /// The current generator.
+    pub model: Option<Arc<Loaded>>,
+    /// The seed of the session (`--seed`).
+    pub seed: u64,
+    /// Where tensors live.
+    pub device: Device,
+    /// Where relative paths are saved (`--out`).
+    pub out: PathBuf,
+    /// Whether `save` must stay inside `out`: true for script files, false for what a user types.
+    pub confined: bool,
+    /// The interrupt and the progress of long work.
+    pub control: Control,
+    /// Folder for checkpoints of long work, if it is to be resumable.
+    pub checkpoints: Option<PathBuf>,
+    /// Where results go.
+    pub output: &'a mut dyn Output,
+}
+
+impl Context<'_> {
+    /// The current generator.
+    ///
+    /// # Errors
+    /// When none is loaded.
+    pub fn model(&self) -> Result<&Arc<Loaded>> {
+        self.model.as_ref().ok_or_else(|| Error::runtime("no generator is loaded").hint("load \"faces\""))
+    }
+
+    /// The generator that made a code, or the current one for a code that does not say.
+    ///
+    /// # Errors
+    /// When the code's generator is not among those loaded in this process, or none is loaded.
+    pub fn model_of(&self, code: &Latent) -> Result<Arc<Loaded>> {
+        match &code.model {
+            None => self.model().cloned(),
+            Some(id) => crate::value::model::loaded(id).ok_or_else(|| {
+                Error::runtime(format!("the code belongs to {}, which is not loaded", crate::safe::Safe(&id.name)))
+                    .hint("load that generator first")
+            }),
+        }
+    }
+}
+
+/// The arguments of a call, sorted by parameter, defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Args {
+    /// The parameters they belong to.
+    pub params: &'static [Param],
+    /// By parameter: the values given, with where they stand.
+    pub values: Vec<Vec<(Value, Span)>>,
+    /// The whole call.
+    pub span: Span,
+}
+
+impl Args {
+    fn all(&self, name: &str) -> &[(Value, Span)] {
+        let at = self.params.iter().position(|p| p.name == name);
+        at.and_then(|i| self.values.get(i)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The values of a variadic parameter, lists opened.
+    pub fn many(&self, name: &str) -> Vec<(Value, Span)> {
+        let mut out = Vec::new();
+        for (v, span) in self.all(name) {
+            match v {
+                Value::List(items) => out.extend(items.iter().map(|i| (i.clone(), *span))),
+                other => out.push((other.clone(), *span)),
+            }
+        }
+        out
+    }
+
+    /// The value of an optional parameter, `None` when it was left out and has no default.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.all(name).first().map(|(v, _)| v)
+    }
+
+    /// Where an argument stands; the whole call when it was left out.
+    pub fn span(&self, name: &str) -> Span {
+        self.all(name).first().map_or(self.span, |(_, s)| *s)
+    }
+
+    /// The value of a required parameter.
+    ///
+    /// # Errors
+    /// When it is missing; the checker reports that first.
+    pub fn need(&self, name: &str) -> Result<&Value> {
+        self.get(name).ok_or_else(|| Error::runtime(format!("argument `{name}` is missing")).at(self.span))
+    }
+
+    fn wrong(&self, name: &str, wanted: &str, got: &Value) -> Error {
+        Error::runtime(format!("`{name}` wants {wanted}, this is {}", got.ty())).at(self.span(name))
+    }
+
+    /// An optional finite number within `range`.
+    pub fn number(&self, name: &str, range: std::ops::RangeInclusive<f64>) -> Result<Option<f64>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Number(v)) if v.is_finite() && range.contains(v) => Ok(Some(*v)),
+            Some(Value::Number(v)) => {
+                Err(Error::runtime(format!("`{name}` is {v}, it must lie in {}..{}", range.start(), range.end()))
+                    .at(self.span(name)))
+            }
+            Some(other) => Err(self.wrong(name, "a number", other)),
+        }
+    }
+
+    /// An optional whole number within `range`.
+    pub fn count(&self, name: &str, range: std::ops::RangeInclusive<usize>) -> Result<Option<usize>> {
+        let bounds = *range.start() as f64..=*range.end() as f64;
+        match self.number(name, bounds)? {
+            Some(v) if v.fract() != 0.0 => {
+                Err(Error::runtime(format!("`{name}` is {v}, it must be a whole number")).at(self.span(name)))
+            }
+            v => Ok(v.map(|v| v as usize)),
+        }
+    }
+
+    /// A whole number of a parameter that has a default.
+    pub fn need_count(&self, name: &str, range: std::ops::RangeInclusive<usize>) -> Result<usize> {
+        self.count(name, range)?.ok_or_else(|| Error::runtime(format!("`{name}` is missing")).at(self.span))
+    }
+
+    /// A number of a parameter that has a default.
+    pub fn need_number(&self, name: &str, range: std::ops::RangeInclusive<f64>) -> Result<f64> {
+        self.number(name, range)?.ok_or_else(|| Error::runtime(format!("`{name}` is missing")).at(self.span))
+    }
+
+    /// The seed given, or the session's.
+    pub fn seed(&self, ctx: &Context<'_>) -> Result<u64> {
+        // 2^53: beyond it a number of the language no longer names one integer.
+        Ok(self.count("seed", 0..=1 << 53)?.map_or(ctx.seed, |s| s as u64))
+    }
+
+    /// A required text.
+    pub fn text(&self, name: &str) -> Result<&str> {
+        match self.need(name)? {
+            Value::Text(t) => Ok(t),
+            other => Err(self.wrong(name, "a text", other)),
+        }
+    }
+
+    /// The bare word given.
+    pub fn word(&self, name: &str) -> Result<&str> {
+        match self.need(name)? {
+            Value::Word(w, _) => Ok(w),
+            other => Err(self.wrong(name, "a word", other)),
+        }
+    }
+
+    /// True or false.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        match self.get(name) {
+            None => Ok(false),
+            Some(Value::Bool(b)) => Ok(*b),
+            Some(other) => Err(self.wrong(name, "true or false", other)),
+        }
+    }
+
+    /// An optional space.
+    pub fn space(&self, name: &str) -> Result<Option<Space>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Value::Space(s)) => Ok(Some(*s)),
+            Some(other) => Err(self.wrong(name, "a space", other)),
+        }
+    }
+
+    /// A code; an inversion stands for its code.
+    pub fn latent(&self, name: &str) -> Result<Latent> {
+        as_latent(self.need(name)?).ok_or_else(|| match self.get(name) {
+            Some(v) => self.wrong(name, "a code", v),
+            None => Error::runtime(format!("`{name}` is missing")).at(self.span),
+        })
+    }
+
+    /// A direction.
+    pub fn direction(&self, name: &str) -> Result<Direction> {
+        match self.need(name)? {
+            Value::Direction(d) => Ok(d.clone()),
+            other => Err(self.wrong(name, "a direction", other)),
+        }
+    }
+
+    /// Pictures: an image, an inversion's reconstruction, or the picture of a code.
+    pub fn images(&self, name: &str, ctx: &Context<'_>) -> Result<Image> {
+        let span = self.span(name);
+        as_images(self.need(name)?, ctx).map_err(|e| e.at(span))
+    }
+
+    /// Layers, half open, within `0..count`.
+    pub fn layers(&self, name: &str, count: usize) -> Result<Option<std::ops::Range<usize>>> {
+        let span = self.span(name);
+        self.get(name).map(|v| layer_range(v, count).map_err(|e| e.at(span))).transpose()
+    }
+}
+
+/// A value as layers, half open, within `0..count`.
+///
+/// # Errors
+/// When it is no range of whole numbers inside the generator's layers.
+pub fn layer_range(value: &Value, count: usize) -> Result<std::ops::Range<usize>> {
+    let (from, to) = match value {
+        Value::Range { from, to, step } if step.is_none_or(|s| s == 1.0) => (*from, *to),
+        Value::Number(n) => (*n, *n + 1.0),
+        other => return Err(Error::runtime(format!("layers are a range such as 4..8, this is {}", other.ty()))),
+    };
+    if from.fract() != 0.0 || to.fract() != 0.0 || from < 0.0 || from >= to || to > count as f64 {
+        return Err(Error::runtime(format!("layers {from}..{to} are not within 0..{count}"))
+            .hint(format!("layers count from 0, half open: 0..{count} are all of them")));
+    }
+    Ok(from as usize..to as usize)
+}
+
+/// The same error, as found while checking.
+pub fn as_check(e: Error) -> Error {
+    let mut check = Error::check(e.message());
+    if let Some(h) = e.repair() {
+        check = check.hint(h);
+    }
+    check
+}
+
+/// A value as a code: a latent, an inversion's code, a path's frames.
+pub fn as_latent(value: &Value) -> Option<Latent> {
+    match value {
+        Value::Latent(l) | Value::Path(l) => Some(l.clone()),
+        Value::Inversion(i) => Some(i.code.clone()),
+        _ => None,
+    }
+}
+
+/// A value as pictures: an image, an inversion's reconstruction, or the rendered picture of a code.
+///
+/// # Errors
+/// When the value has no picture.
+pub fn as_images(value: &Value, ctx: &Context<'_>) -> Result<Image> {
+    match value {
+        Value::Image(i) => Ok(i.clone()),
+        Value::Inversion(i) => Ok(Image {
+            data: i.reconstruction.clone(),
+            captions: Vec::new(),
+            origin: "inversion".into(),
+            notes: Vec::new(),
+            model: i.code.model.clone(),
+        }),
+        Value::Latent(l) | Value::Path(l) => crate::value::display::render(l, &*ctx.model_of(l)?),
+        other => Err(Error::runtime(format!("{} has no picture", other.ty()))),
+    }
+}

@@ -1,0 +1,156 @@
+//! `image`: pictures from files.
+
+use super::shared;
+use crate::builtin::{Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type};
+use crate::error::{Error, Result};
+use crate::image::{Raster, fit, read};
+use crate::limits::LIMITS;
+use crate::safe::Safe;
+use crate::value::{Image, Value};
+use std::path::Path;
+
+/// `image(path, …, align: center, size: none)`
+pub const BUILTIN: Builtin = Builtin {
+    signature: Signature {
+        name: "image",
+        params: &[
+            Param::required("path", &[Kind::Text, Kind::List], "png, jpg, webp or gif files; several give a batch")
+                .variadic(),
+            Param::optional(
+                "align",
+                &[Kind::Choice, Kind::List],
+                "center",
+                "`center` crops to the square, `none` stretches \
+                nothing and keeps the frame, `[x, y, w, h]` takes that rectangle of pixels",
+            )
+            .choices(&["center", "none"])
+            .named(),
+            Param::optional("size", &[Kind::Number], "-", "side in pixels; the current generator's unless given")
+                .named(),
+        ],
+        returns: "Image",
+        infer,
+    },
+    category: Category::Invert,
+    summary: "reads pictures and fits them to the generator",
+    details: "Any size and orientation: EXIF turned, cropped to the square, resampled (Lanczos) to the generator's \
+              resolution and channels; it says what it did. With `align: none` the picture keeps its own size and shape \
+              unless `size` is given. Range [-1, 1].",
+    examples: &[Example { code: "image(\"models/faces/examples/900000.jpg\")", note: "a face, fitted" }],
+    cost: None,
+    definition: "",
+    run,
+};
+
+fn paths(call: &CheckedCall<'_>) -> Vec<(String, crate::error::Span)> {
+    let given = call.args.first().map(Vec::as_slice).unwrap_or_default();
+    given
+        .iter()
+        .filter_map(|a| match &a.value {
+            Some(Const::Text(t)) => Some((t.clone(), a.span)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn infer(call: &CheckedCall<'_>) -> Result<Type> {
+    for (path, span) in paths(call) {
+        exists(&path).map_err(|e| e.at(span))?;
+    }
+    let kept = matches!(call.value("align"), Some(Const::Choice(w, _)) if w == "none");
+    Ok(match (shared::count(call, "size"), &call.model) {
+        (Some(s), m) => Type::Image(m.as_ref().map(|m| [m.channels, s, s])),
+        (None, _) if call.arg("size").is_some() || kept => Type::Image(None),
+        (None, m) => shared::picture(m.as_ref()),
+    })
+}
+
+/// Names the files beside a path that does not exist.
+fn exists(path: &str) -> Result<()> {
+    let p = Path::new(path);
+    if p.is_file() {
+        return Ok(());
+    }
+    let what = if p.is_dir() { "is a folder, not a picture" } else { "does not exist" };
+    let error = Error::check(format!("{} {what}", Safe(path)));
+    let folder = p.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let wanted = p.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.file_name());
+    let near = names
+        .filter_map(|n| n.into_string().ok())
+        .map(|n| (strsim::damerau_levenshtein(&n.to_lowercase(), &wanted), n))
+        .filter(|(d, _)| *d <= 3)
+        .min();
+    Err(match near {
+        Some((_, n)) => error.hint(format!("\"{}\"", Safe(&folder.join(n).to_string_lossy()))),
+        None => error.hint("give the path of a png, jpg, webp or gif file, from the folder that gannet was started in"),
+    })
+}
+
+fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
+    let mut rasters = Vec::new();
+    let (mut names, mut notes) = (Vec::new(), Vec::new());
+    for (value, span) in args.many("path") {
+        let Value::Text(path) = value else {
+            return Err(Error::runtime("`path` wants texts").at(span));
+        };
+        let (raster, said) = one(&path, args, ctx).map_err(|e| e.at(span))?;
+        rasters.push(raster);
+        names.push(path);
+        notes.extend(said);
+    }
+    let same = rasters
+        .windows(2)
+        .all(|w| (w[0].width, w[0].height, w[0].channels) == (w[1].width, w[1].height, w[1].channels));
+    if !same {
+        return Err(Error::runtime("the pictures have different sizes, so they are no batch")
+            .at(args.span)
+            .hint("give `size`, or read them one by one"));
+    }
+    let data = Raster::batch(&rasters, &ctx.device)?;
+    Ok(Value::Image(Image { data, captions: Vec::new(), origin: names.join(", "), notes, model: None }))
+}
+
+fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String>)> {
+    exists(path)?;
+    let decoded = read(Path::new(path), &LIMITS)?;
+    let mut notes = decoded.notes;
+    let mut raster = decoded.raster;
+    let size = args.count("size", 1..=LIMITS.image_side as usize)?;
+    let channels = ctx.model.as_ref().map_or(3, |m| m.facts.channels);
+    let kept = match args.need("align")? {
+        Value::Word(w, _) => w == "none",
+        Value::List(items) => {
+            raster = cropped(&raster, items, args)?;
+            notes.push(format!("the given rectangle, {}×{}", raster.width, raster.height));
+            false
+        }
+        _ => false,
+    };
+    let side = match (size, &ctx.model) {
+        (Some(s), _) => s,
+        (None, Some(m)) if !kept => m.facts.resolution,
+        _ => {
+            let (raster, said) = raster.convert(channels)?;
+            notes.extend(said.map(str::to_owned));
+            return Ok((raster, notes));
+        }
+    };
+    let (raster, said) = fit(&raster, channels, side)?;
+    notes.extend(said);
+    Ok((raster, notes))
+}
+
+fn cropped(raster: &Raster, items: &[Value], args: &Args) -> Result<Raster> {
+    let numbers: Vec<usize> = items
+        .iter()
+        .filter_map(|v| match v {
+            Value::Number(n) if *n >= 0.0 && n.fract() == 0.0 => Some(*n as usize),
+            _ => None,
+        })
+        .collect();
+    match numbers[..] {
+        [x, y, w, h] if items.len() == 4 => raster.crop(x, y, w, h),
+        _ => Err(Error::runtime("a rectangle is `[x, y, w, h]` in whole pixels").at(args.span("align"))),
+    }
+}

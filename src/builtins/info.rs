@@ -1,0 +1,72 @@
+//! `info`: what a value is.
+
+use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
+use crate::error::Result;
+use crate::value::{Cell, Loaded, Table, Value, display};
+use std::sync::Arc;
+
+/// `info(x)`
+pub const BUILTIN: Builtin = Builtin {
+    signature: Signature {
+        name: "info",
+        params: &[Param::optional("x", &[Kind::Any], "-", "any value; the current generator unless given")],
+        returns: "Table",
+        infer,
+    },
+    category: Category::See,
+    summary: "what a value is: space, shape, generator, origin",
+    details: "For a file on disk use `gannet info FILE`.",
+    examples: &[
+        Example { code: "info()", note: "the current generator" },
+        Example { code: "info(sample(seed: 1))", note: "a code" },
+    ],
+    cost: None,
+    definition: "",
+    run,
+};
+
+fn infer(_: &CheckedCall<'_>) -> Result<Type> {
+    Ok(Type::Table)
+}
+
+fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
+    let rows = match args.get("x") {
+        None => model(ctx.model()?),
+        Some(Value::Model(m)) => model(m),
+        Some(other) => facts(other),
+    };
+    let rows = rows.into_iter().map(|(k, v)| vec![Cell::Text(k), Cell::Text(v)]).collect();
+    let columns = vec!["what".into(), "value".into()];
+    Ok(Value::Table(Arc::new(Table { columns, rows, ..Table::default() })))
+}
+
+fn facts(value: &Value) -> Vec<(String, String)> {
+    match display::json(value) {
+        serde_json::Value::Object(map) => map.into_iter().map(|(k, v)| (k, words(&v))).collect(),
+        other => vec![("value".into(), words(&other))],
+    }
+}
+
+fn words(v: &serde_json::Value) -> String {
+    v.as_str().map_or_else(|| v.to_string(), str::to_owned)
+}
+
+/// The rows about a generator.
+pub fn model(m: &Loaded) -> Vec<(String, String)> {
+    let s = m.generator.spec();
+    let spaces = s.spaces.iter().map(|s| s.name()).collect::<Vec<_>>().join(" ");
+    [
+        ("name", s.name.clone()),
+        ("family", s.family.clone()),
+        ("resolution", format!("{0}×{0}, {1} channels", s.resolution, s.channels)),
+        ("z, w, c", format!("{}, {}, {}", s.z_dim, s.w_dim, s.c_dim)),
+        ("num_ws", s.num_ws.to_string()),
+        ("parameters", s.parameters.to_string()),
+        ("spaces", spaces),
+        ("directions", m.facts.directions.join(" ")),
+        ("fingerprint", s.fingerprint.clone()),
+        ("sha256", m.sha256.clone()),
+    ]
+    .map(|(k, v)| (k.to_owned(), v))
+    .into()
+}

@@ -1,0 +1,215 @@
+//! `invert`: from a picture to the code that makes it.
+
+use super::shared;
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type,
+};
+use crate::error::{Error, Result};
+use crate::invert::{self, Checkpoint, Config, Init, Job, Method};
+use crate::metric::Perceptual;
+use crate::space::Space;
+use crate::value::{Loaded, Value};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// At most this long between two checkpoints: what a dropped line may cost.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(20);
+
+/// `invert(picture, space: W+, method: …, steps: …)`
+pub const BUILTIN: Builtin = Builtin {
+    signature: Signature {
+        name: "invert",
+        params: &[
+            Param::required(
+                "picture",
+                &[Kind::Image, Kind::Latent],
+                "pictures of the generator's size; of a code its picture",
+            ),
+            Param::optional(
+                "space",
+                &[Kind::Space],
+                "-",
+                "Z, W, W+ or N (noise maps only); W+ where the generator has one, W \
+                for the projector",
+            ),
+            Param::optional(
+                "method",
+                &[Kind::Choice],
+                "auto",
+                "`optimize`: Adam; `projector`: NVIDIA's, in W; `encoder`: one \
+                pass; `hybrid`: encoder, then optimize; `auto`: hybrid where there is an encoder, else optimize",
+            )
+            .choices(&["auto", "optimize", "projector", "encoder", "hybrid"]),
+            Param::optional("steps", &[Kind::Number], "-", "gradient steps; optimize 400, projector 1000, hybrid 200"),
+            Param::optional(
+                "init",
+                &[Kind::Choice, Kind::Latent],
+                "-",
+                "`mean` of w, `random`, `best_of: k` samples, or a code \
+                (`latent` with `start`)",
+            )
+            .choices(&["mean", "random", "best_of:", "latent"])
+            .named(),
+            Param::optional("start", &[Kind::Latent], "-", "the code that `init: latent` starts from").named(),
+            Param::optional("best_of", &[Kind::Number], "-", "the same as `init: best_of: k`").named(),
+            Param::optional("lr", &[Kind::Number], "-", "peak learning rate").named(),
+            Param::optional("l2", &[Kind::Number], "-", "weight of the squared error on [-1, 1]").named(),
+            Param::optional("l1", &[Kind::Number], "-", "weight of the absolute error on [-1, 1]").named(),
+            Param::optional("perceptual", &[Kind::Number], "-", "weight of the perceptual distance").named(),
+            Param::optional("offset", &[Kind::Number], "-", "weight that keeps the layers of a W+ code together")
+                .named(),
+            Param::optional("noise", &[Kind::Bool], "-", "search the noise maps as well").named(),
+            Param::optional("seed", &[Kind::Number], "-", "of everything random; the session's unless given").named(),
+            Param::optional("class", &[Kind::Number], "-", "class of a conditional generator, from 0").named(),
+        ],
+        returns: "Inversion",
+        infer,
+    },
+    category: Category::Invert,
+    summary: "finds the code that makes a picture",
+    details: "An Inversion stands for its code wherever a code is wanted. Ctrl-C stops it and keeps the best so far. Several \
+              pictures at once give exactly what each gives alone. Every term of the loss stays apart in the trace. Methods: \
+              Image2StyleGAN (optimize), Karras et al. 2020 appendix D (projector).",
+    examples: &[
+        Example {
+            code: "invert(sample(seed: 3), space: W, steps: 20)",
+            note: "the self-test: a picture that the generator made",
+        },
+        Example {
+            code: "invert(sample(seed: 3), space: Z, init: best_of: 8, steps: 10)",
+            note: "in Z, from the best of 8",
+        },
+    ],
+    cost: Some(cost),
+    definition: "",
+    run,
+};
+
+fn usual(spaces: &[Space], method: &str) -> Space {
+    let order =
+        if method == "projector" { [Space::W, Space::WPlus, Space::Z] } else { [Space::WPlus, Space::W, Space::Z] };
+    order.into_iter().find(|s| spaces.contains(s)).unwrap_or(Space::Z)
+}
+
+fn infer(call: &CheckedCall<'_>) -> Result<Type> {
+    let Some(m) = call.model.clone() else { return Ok(Type::Inversion(CodeType::default())) };
+    let method = match call.value("method") {
+        Some(Const::Choice(w, _)) => w.clone(),
+        _ => "auto".into(),
+    };
+    let at = |name: &str| call.arg(name).map_or(call.span, |a| a.span);
+    if matches!(method.as_str(), "encoder" | "hybrid") && !m.encoder {
+        return Err(Error::check(format!("{} brings no encoder, which `method: {method}` needs", m.name))
+            .at(at("method"))
+            .hint("method: optimize"));
+    }
+    let space = shared::space(call, "space").unwrap_or_else(|| usual(&m.spaces, &method));
+    if space != Space::N {
+        shared::check_space(space, &m, at("space"))?;
+    }
+    if method == "projector" && space != Space::W {
+        return Err(Error::check(format!("the projector searches W, not {space}")).at(at("space")).hint("space: W"));
+    }
+    if let Some(Type::Image(Some(size))) = call.arg("picture").map(|a| a.ty.clone()) {
+        fits(size, &m).map_err(|e| e.at(at("picture")))?;
+    }
+    let found = if space == Space::N { Space::W } else { space };
+    let layers = (found == Space::WPlus).then_some(m.num_ws);
+    Ok(Type::Inversion(CodeType {
+        space: (space != Space::N).then_some(found),
+        layers,
+        model: Some(m),
+        count: None,
+        origin: Some("inverted".into()),
+    }))
+}
+
+fn fits(size: [usize; 3], m: &ModelFacts) -> Result<()> {
+    let [c, h, w] = size;
+    if [c, h, w] == [m.channels, m.resolution, m.resolution] {
+        return Ok(());
+    }
+    Err(Error::check(format!("the picture is {w}×{h}×{c}, {} makes {r}×{r}×{}", m.name, m.channels, r = m.resolution))
+        .hint("image(path) fits a picture to the current generator; load the generator before it"))
+}
+
+/// Activations of a step, kept for the backward pass: about 40 maps of 64 channels at full resolution.
+fn cost(_: &Args, ctx: &Context<'_>) -> u64 {
+    let side = ctx.model.as_ref().map_or(0, |m| m.facts.resolution) as u64;
+    side * side * 64 * 4 * 40
+}
+
+fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
+    let word = args.word("method")?;
+    let method = match word {
+        "auto" if model.facts.encoder => Method::Hybrid,
+        "auto" => Method::Optimize,
+        w => Method::parse(w).ok_or_else(|| Error::runtime(format!("no method {w}")).at(args.span("method")))?,
+    };
+    let space = args.space("space")?.unwrap_or_else(|| usual(&model.facts.spaces, word));
+    let mut c = Config::new(space, method);
+    c.seed = args.seed(ctx)?;
+    if let Some(s) = args.count("steps", 0..=1_000_000)? {
+        c.steps = s;
+    }
+    let weight = |name: &str| args.number(name, 0.0..=1e12);
+    c.lr = weight("lr")?.unwrap_or(c.lr);
+    c.losses.l2 = weight("l2")?.unwrap_or(c.losses.l2);
+    c.losses.l1 = weight("l1")?.unwrap_or(c.losses.l1);
+    c.losses.offset = weight("offset")?.unwrap_or(c.losses.offset);
+    c.losses.perceptual = weight("perceptual")?.or(c.losses.perceptual);
+    if args.get("noise").is_some() {
+        c.noise = args.flag("noise")?;
+    }
+    c.init = init(args, c.init)?;
+    Ok(c)
+}
+
+fn init(args: &Args, usual: Init) -> Result<Init> {
+    if let Some(k) = args.count("best_of", 1..=100_000)? {
+        return Ok(Init::BestOf(k));
+    }
+    let wrong = |what: &str| Err(Error::runtime(what.to_owned()).at(args.span("init")));
+    match args.get("init") {
+        None if args.get("start").is_some() => Ok(Init::Latent(args.latent("start")?)),
+        None => Ok(usual),
+        Some(Value::Word(w, value)) => match (w.as_str(), value.as_deref()) {
+            ("mean", _) => Ok(Init::Mean),
+            ("random", _) => Ok(Init::Random),
+            ("best_of", Some(Value::Number(k))) if *k >= 1.0 && k.fract() == 0.0 && *k <= 1e5 => {
+                Ok(Init::BestOf(*k as usize))
+            }
+            ("best_of", _) => wrong("`best_of` wants how many: init: best_of: 8"),
+            ("latent", _) if args.get("start").is_some() => Ok(Init::Latent(args.latent("start")?)),
+            _ => wrong("`init: latent` wants its code: start: code"),
+        },
+        Some(_) => Ok(Init::Latent(args.latent("init")?)),
+    }
+}
+
+fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
+    let model = ctx.model()?.clone();
+    let pictures = args.images("picture", ctx)?;
+    let [_, c, h, w] = pictures.dims();
+    fits([c, h, w], &model.facts).map_err(|e| e.at(args.span("picture")))?;
+    let mut config = config(args, &model, ctx)?;
+    let perceptual = model.features.clone().map(Perceptual::new);
+    let labels = super::sample::labels(args, &model, pictures.dims()[0])?;
+    if let Some(folder) = &ctx.checkpoints {
+        // The name is what is computed: a rerun of the same script finds its own checkpoint, another one never does.
+        let what =
+            format!("{} {} {}", model.facts.fingerprint, invert::content_hash(&pictures.data)?, config.describe()?);
+        let key: String = Sha256::digest(what).iter().take(12).map(|b| format!("{b:02x}")).collect();
+        let path = folder.join(format!("invert-{key}.safetensors"));
+        config.checkpoint = Some(Checkpoint { path, every: CHECKPOINT_EVERY });
+    }
+    let job = Job {
+        perceptual: perceptual.as_ref(),
+        labels: labels.as_ref(),
+        stats: model.stats()?,
+        ..Job::new(&*model.generator, &ctx.control)
+    };
+    let found = invert::invert(&job, &pictures.data, &config).map_err(|e| e.at(args.span))?;
+    Ok(Value::Inversion(Arc::new(found)))
+}

@@ -1,0 +1,193 @@
+//! `latent`: codes from files.
+
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type,
+};
+use crate::error::{Error, Result};
+use crate::latent::{Latent, ModelId};
+use crate::limits::LIMITS;
+use crate::safe::Safe;
+use crate::space::Space;
+use crate::value::Value;
+use crate::weights::{self, Array, Checkpoint};
+use candle_core::Tensor;
+use std::path::Path;
+
+/// `latent("w.npy", space: W)`
+pub const BUILTIN: Builtin = Builtin {
+    signature: Signature {
+        name: "latent",
+        params: &[
+            Param::required("path", &[Kind::Text], "npy, npz, safetensors or pt"),
+            Param::optional(
+                "space",
+                &[Kind::Space],
+                "-",
+                "Z, W or W+; needed where the file does not say and the shape fits \
+                several",
+            ),
+            Param::optional("key", &[Kind::Text], "-", "which array, where the file holds several").named(),
+        ],
+        returns: "Latent",
+        infer,
+    },
+    category: Category::File,
+    summary: "codes from a file",
+    details: "What `save` wrote comes back with its space and generator. Others: `projected_w.npz` of the official projector, \
+              arrays of shape [D], [N, D], [L, D] or [N, L, D]. A W+ array has one row a layer.",
+    examples: &[Example {
+        code: "sample(seed: 4) |> save(\"code.safetensors\"); latent(\"code.safetensors\")",
+        note: "there and back",
+    }],
+    cost: None,
+    definition: "",
+    run,
+};
+
+fn infer(call: &CheckedCall<'_>) -> Result<Type> {
+    let model = call.model.clone();
+    let Some(Const::Text(path)) = call.value("path") else {
+        return Ok(Type::Latent(CodeType { model, ..CodeType::default() }));
+    };
+    let span = call.arg("path").map_or(call.span, |a| a.span);
+    // A file that an earlier statement of the same program saves does not exist yet.
+    if !Path::new(path).exists() {
+        return Err(Error::check(format!("there is no file {}", Safe(path)))
+            .at(span)
+            .hint("save a code first, or give its path"));
+    }
+    let space = super::shared::space(call, "space");
+    let key = match call.value("key") {
+        Some(Const::Text(k)) => Some(k.as_str()),
+        _ => None,
+    };
+    let file = weights::open(Path::new(path), &LIMITS).map_err(|e| e.at(span))?;
+    let (_, array) = pick(&file, key).map_err(|e| e.at(span))?;
+    let found = resolve(&file, array, space, model.as_deref()).map_err(|e| e.at(span))?;
+    let known = match &found.model {
+        Some(id) => crate::value::model::known(id),
+        None => model,
+    };
+    let layers = (found.space == Space::WPlus).then_some(found.layers);
+    let origin = Some(format!("from {}", Safe(path)));
+    Ok(Type::Latent(CodeType { space: Some(found.space), layers, model: known, count: Some(found.count), origin }))
+}
+
+/// What an array is as codes.
+struct Found {
+    space: Space,
+    count: usize,
+    layers: usize,
+    dim: usize,
+    model: Option<ModelId>,
+}
+
+/// The array meant, with its name: the one given, the only one, or the one named `code`, `w` or `latent`.
+fn pick<'a>(file: &'a Checkpoint, key: Option<&str>) -> Result<(&'a str, &'a Array)> {
+    let names = || file.tensors.keys().map(|k| Safe(k).to_string()).collect::<Vec<_>>().join(", ");
+    let get = |k: &str| file.tensors.get_key_value(k).map(|(k, a)| (k.as_str(), a));
+    if let Some(k) = key {
+        return get(k).ok_or_else(|| {
+            Error::runtime(format!("the file has no array {}", Safe(k))).hint(format!("one of {}", names()))
+        });
+    }
+    let only = || (file.tensors.len() == 1).then(|| file.tensors.iter().next().map(|(k, a)| (k.as_str(), a))).flatten();
+    only().or_else(|| ["code", "w", "latent"].into_iter().find_map(get)).ok_or_else(|| {
+        Error::runtime(format!("the file holds several arrays: {}", names())).hint("say which with `key: \"…\"`")
+    })
+}
+
+/// Space and shape of the codes; the generator's sizes decide what the file does not say.
+fn resolve(file: &Checkpoint, array: &Array, wanted: Option<Space>, current: Option<&ModelFacts>) -> Result<Found> {
+    let config = (file.family.as_deref() == Some("latent")).then_some(&file.config);
+    let said = config.and_then(|c| c.get("space")?.as_str()).and_then(Space::parse);
+    let model: Option<ModelId> =
+        config.and_then(|c| c.get("generator")).and_then(|g| serde_json::from_value(g.clone()).ok());
+    if let (Some(a), Some(b)) = (said, wanted)
+        && a != b
+    {
+        return Err(Error::runtime(format!("the file holds {a} codes")).hint(format!("leave out `space`, or say {a}")));
+    }
+    let shape: Vec<usize> = array.shape.clone();
+    let space = said.or(wanted).map_or_else(|| guess(&shape, current), Ok)?;
+    let unfit = || Error::runtime(format!("an array of shape {shape:?} holds no {space} codes"));
+    let (count, layers, dim) = match (space, &shape[..]) {
+        (Space::Z | Space::W, [d]) => (1, 1, *d),
+        (Space::Z | Space::W, [n, d]) => (*n, 1, *d),
+        (Space::WPlus, [l, d]) => (1, *l, *d),
+        (Space::WPlus, [n, l, d]) => (*n, *l, *d),
+        // The official projector saves a W code as [1, num_ws, w_dim], all rows equal.
+        (Space::W, [n, l, d]) if rows_agree(array, *l, *d) => (*n, *l, *d),
+        _ => return Err(unfit().hint("say the space it is in: `space: W+` for one row a layer")),
+    };
+    if let Some(m) = current.filter(|m| model.as_ref().is_none_or(|id| id.fingerprint == m.fingerprint)) {
+        let wanted = if space == Space::Z { m.z_dim } else { m.w_dim };
+        if dim != wanted || (space == Space::WPlus && layers != m.num_ws) {
+            return Err(unfit()
+                .note(format!("{} has w {}×{} and z {}", Safe(&m.name), m.num_ws, m.w_dim, m.z_dim))
+                .hint("load the generator that the code belongs to"));
+        }
+    }
+    Ok(Found { space, count, layers, dim, model })
+}
+
+fn rows_agree(array: &Array, layers: usize, dim: usize) -> bool {
+    let v = array.to_f32();
+    v.chunks_exact(layers * dim).all(|code| code.chunks_exact(dim).all(|row| row == &code[..dim]))
+}
+
+/// The only space that the shape fits.
+fn guess(shape: &[usize], current: Option<&ModelFacts>) -> Result<Space> {
+    let Some(m) = current else {
+        return Err(Error::runtime("the file does not say the space of its codes").hint("add `space: W`"));
+    };
+    let fits = |s: &Space| match (s, shape) {
+        (Space::Z, [d] | [_, d]) => *d == m.z_dim,
+        (Space::W, [d] | [_, d]) => *d == m.w_dim,
+        (Space::WPlus, [l, d] | [_, l, d]) => (*l, *d) == (m.num_ws, m.w_dim),
+        _ => false,
+    };
+    let all: Vec<Space> = m.spaces.iter().copied().filter(fits).collect();
+    match all[..] {
+        [one] => Ok(one),
+        [] => Err(Error::runtime(format!("an array of shape {shape:?} fits no space of {}", Safe(&m.name)))
+            .note(format!("z {}, w {}, {} layers", m.z_dim, m.w_dim, m.num_ws))
+            .hint("load the generator that the code belongs to")),
+        _ => {
+            let names: Vec<&str> = all.iter().map(|s| s.name()).collect();
+            Err(Error::runtime(format!("an array of shape {shape:?} may be in {}", names.join(" or ")))
+                .hint("add `space: W` (or Z, W+)"))
+        }
+    }
+}
+
+fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
+    let path = args.text("path")?;
+    let span = args.span("path");
+    let file = weights::open(Path::new(path), &LIMITS).map_err(|e| e.at(span))?;
+    let key = args.get("key").map(|_| args.text("key")).transpose()?;
+    let (name, array) = pick(&file, key).map_err(|e| e.at(span))?;
+    let current = ctx.model.as_ref().map(|m| m.facts.clone());
+    let found = resolve(&file, array, args.space("space")?, current.as_deref()).map_err(|e| e.at(span))?;
+    let data = Tensor::from_vec(array.to_f32(), array.shape.clone(), &ctx.device)?;
+    let data = match found.space {
+        Space::WPlus => data.reshape((found.count, found.layers, found.dim))?,
+        _ => data.reshape((found.count, found.layers, found.dim))?.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?,
+    };
+    let extra = |prefix: &str| -> Result<Vec<Tensor>> {
+        let mut all = Vec::new();
+        while let Some(a) = file.tensors.get(&format!("{prefix}{}", all.len())) {
+            all.push(Tensor::from_vec(a.to_f32(), a.shape.clone(), &ctx.device)?);
+        }
+        Ok(all)
+    };
+    let noise = Some(extra("noise.")?).filter(|n| !n.is_empty());
+    let labels = file
+        .tensors
+        .get("labels")
+        .filter(|_| name == "code")
+        .map(|a| Tensor::from_vec(a.to_f32(), a.shape.clone(), &ctx.device))
+        .transpose()?;
+    let model = found.model.or_else(|| ctx.model.as_ref().map(|m| m.id()));
+    Ok(Value::Latent(Latent { space: found.space, data, model, noise, labels, origin: format!("from {path}") }))
+}

@@ -1,0 +1,75 @@
+//! The built-in functions, one file each: a constant, its implementation, its tests.
+
+mod compare;
+mod cosine;
+mod direction;
+mod grid;
+mod image;
+mod info;
+mod invert;
+mod latent;
+mod lerp;
+mod load;
+mod mae;
+mod mean_w;
+mod measure;
+mod mix;
+mod ms_ssim;
+mod mse;
+mod norm;
+mod path;
+mod perceptual;
+mod print;
+mod psnr;
+mod render;
+mod rmse;
+mod sample;
+mod save;
+mod show;
+mod slerp;
+mod ssim;
+mod strip;
+mod to;
+
+mod shared;
+
+use crate::builtin::Builtin;
+
+/// All built-in functions, by name.
+pub const ALL: [&Builtin; 30] = [
+    &compare::BUILTIN,
+    &cosine::BUILTIN,
+    &direction::BUILTIN,
+    &grid::BUILTIN,
+    &image::BUILTIN,
+    &info::BUILTIN,
+    &invert::BUILTIN,
+    &latent::BUILTIN,
+    &lerp::BUILTIN,
+    &load::BUILTIN,
+    &mae::BUILTIN,
+    &mean_w::BUILTIN,
+    &measure::BUILTIN,
+    &mix::BUILTIN,
+    &ms_ssim::BUILTIN,
+    &mse::BUILTIN,
+    &norm::BUILTIN,
+    &path::BUILTIN,
+    &perceptual::BUILTIN,
+    &print::BUILTIN,
+    &psnr::BUILTIN,
+    &render::BUILTIN,
+    &rmse::BUILTIN,
+    &sample::BUILTIN,
+    &save::BUILTIN,
+    &show::BUILTIN,
+    &slerp::BUILTIN,
+    &ssim::BUILTIN,
+    &strip::BUILTIN,
+    &to::BUILTIN,
+];
+
+/// The built-in function of that name.
+pub fn find(name: &str) -> Option<&'static Builtin> {
+    ALL.into_iter().find(|b| b.signature.name == name)
+}

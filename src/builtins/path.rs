@@ -1,0 +1,114 @@
+//! `path`: frames through several codes.
+
+use super::{shared, slerp};
+use crate::builtin::{Args, Builtin, Category, CheckedCall, CodeType, Context, Example, Kind, Param, Signature, Type};
+use crate::error::{Error, Result};
+use crate::latent::Latent;
+use crate::space::Space;
+use crate::value::Value;
+use candle_core::Tensor;
+
+/// Most frames of one path.
+const MAX: usize = 10_000;
+
+/// `path(a, b, c, frames: 60)`
+pub const BUILTIN: Builtin = Builtin {
+    signature: Signature {
+        name: "path",
+        params: &[
+            Param::required("codes", &[Kind::Latent, Kind::List], "two or more codes of one space").variadic(),
+            Param::optional("frames", &[Kind::Number], "60", "frames in all, both ends included").named(),
+            Param::optional("closed", &[Kind::Bool], "false", "return to the first code, for a loop").named(),
+        ],
+        returns: "Path",
+        infer,
+    },
+    category: Category::Edit,
+    summary: "frames through several codes, evenly spaced",
+    details: "Linear between W and W+ codes, spherical between Z codes. `|> save(\"morph.gif\")` makes the film.",
+    examples: &[Example {
+        code: "path(sample(seed: 1), sample(seed: 2), sample(seed: 3), frames: 7)",
+        note: "seven frames through three codes",
+    }],
+    cost: Some(cost),
+    definition: "",
+    run,
+};
+
+fn infer(call: &CheckedCall<'_>) -> Result<Type> {
+    let codes = call.args.first().map(Vec::as_slice).unwrap_or_default();
+    let mut first: Option<CodeType> = None;
+    for a in codes {
+        let c = match &a.ty {
+            Type::List(t) => shared::code_type(t),
+            t => shared::code_type(t),
+        };
+        if let Some(f) = &first
+            && let (Some(x), Some(y)) = (f.space, c.space)
+            && x != y
+        {
+            return Err(Error::check(format!("a path stays in one space, here are {x} and {y}"))
+                .at(a.span)
+                .hint(format!("lift the narrower codes: to({}, …)", if x == Space::Z { y } else { Space::WPlus })));
+        }
+        first.get_or_insert(c);
+    }
+    if let [one] = codes
+        && matches!(one.ty, Type::Latent(_) | Type::Inversion(_))
+        && shared::code_type(&one.ty).count == Some(1)
+    {
+        return Err(Error::check("a path needs two codes or more").at(one.span).hint("path(a, b, frames: 60)"));
+    }
+    let frames = if call.arg("frames").is_some() { shared::count(call, "frames") } else { Some(60) };
+    Ok(Type::Path(CodeType { count: frames, ..first.unwrap_or_default() }))
+}
+
+fn cost(args: &Args, _: &Context<'_>) -> u64 {
+    let row =
+        args.many("codes").first().and_then(|(v, _)| crate::builtin::as_latent(v)).map_or(0, |l| l.data.elem_count());
+    let frames = match args.get("frames") {
+        Some(Value::Number(n)) if *n > 0.0 => *n as u64,
+        _ => 0,
+    };
+    frames.saturating_mul(4 * row as u64)
+}
+
+fn run(args: &Args, _: &mut Context<'_>) -> Result<Value> {
+    let mut rows = Vec::new();
+    let mut like: Option<Latent> = None;
+    for (value, span) in args.many("codes") {
+        let code =
+            crate::builtin::as_latent(&value).ok_or_else(|| Error::runtime("a path goes through codes").at(span))?;
+        if let Some(l) = &like
+            && (l.space != code.space || l.data.dims()[1..] != code.data.dims()[1..])
+        {
+            return Err(Error::runtime("a path stays in one space of one generator").at(span));
+        }
+        for k in 0..code.count() {
+            rows.push(code.data.narrow(0, k, 1)?);
+        }
+        like.get_or_insert(code);
+    }
+    let (Some(like), true) = (like, rows.len() >= 2) else {
+        return Err(Error::runtime("a path needs two codes or more").at(args.span));
+    };
+    if args.flag("closed")? {
+        rows.push(rows[0].clone());
+    }
+    let frames = args.need_count("frames", 2..=MAX)?;
+    let between = |k: usize| {
+        let at = k as f64 * (rows.len() - 1) as f64 / (frames - 1) as f64;
+        let i = (at.floor() as usize).min(rows.len() - 2);
+        step(&rows[i], &rows[i + 1], at - i as f64, like.space)
+    };
+    let data = Tensor::cat(&(0..frames).map(between).collect::<Result<Vec<_>>>()?, 0)?;
+    let origin = format!("path through {} codes", rows.len());
+    Ok(Value::Path(shared::blend(&like, data, origin)))
+}
+
+fn step(a: &Tensor, b: &Tensor, t: f64, space: Space) -> Result<Tensor> {
+    match space {
+        Space::Z => slerp::slerp(a, b, t),
+        _ => Ok(((a * (1.0 - t))? + (b * t)?)?),
+    }
+}

@@ -1,0 +1,31 @@
+//! `print`: a value alone on a line.
+
+use crate::builtin::{Builtin, Category, CheckedCall, Example, Kind, Param, Signature, Type};
+use crate::error::Result;
+use crate::value::{Value, display};
+
+/// `print(value, …)`
+pub const BUILTIN: Builtin = Builtin {
+    signature: Signature {
+        name: "print",
+        params: &[Param::required("values", &[Kind::Any], "what to write; several stand with a blank between them")
+            .variadic()],
+        returns: "nothing",
+        infer,
+    },
+    category: Category::See,
+    summary: "writes a value alone on a line of standard output, for other programs",
+    details: "Numbers in full, without their definition.",
+    examples: &[Example { code: "print(psnr(sample(seed: 1), sample(seed: 1)))", note: "inf" }],
+    cost: None,
+    definition: "",
+    run: |args, ctx| {
+        let texts: Vec<String> = args.values.iter().flatten().map(|(v, _)| display::plain(v)).collect();
+        ctx.output.print(&texts.join(" "))?;
+        Ok(Value::Nothing)
+    },
+};
+
+fn infer(_: &CheckedCall<'_>) -> Result<Type> {
+    Ok(Type::Nothing)
+}

@@ -1,0 +1,124 @@
+//! `sample`: random codes.
+
+use super::shared;
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, Param, Signature, Type,
+};
+use crate::error::{Error, Result};
+use crate::generator::spaces::{self, Draw};
+use crate::space::Space;
+use crate::value::{Loaded, Value};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// Most codes of one call.
+const MAX: usize = 100_000;
+
+/// `sample(n: 1, seed: …, psi: 1, space: W)`
+pub const BUILTIN: Builtin = Builtin {
+    signature: Signature {
+        name: "sample",
+        params: &[
+            Param::optional("n", &[Kind::Number], "1", "how many codes"),
+            Param::optional("seed", &[Kind::Number], "-", "the session's seed unless given"),
+            Param::optional("psi", &[Kind::Number], "1", "truncation: w = mean + psi·(w − mean); 1 is none"),
+            Param::optional("space", &[Kind::Space], "-", "Z, W or W+; W where the generator has one"),
+            Param::optional("class", &[Kind::Number], "-", "class of a conditional generator, from 0").named(),
+            Param::optional("model", &[Kind::Model], "-", "a generator other than the current one").named(),
+        ],
+        returns: "Latent",
+        infer,
+    },
+    category: Category::Generate,
+    summary: "random codes of the generator",
+    details: "z from the standard normal, mapped to w. The i-th code depends on the seed and i alone: `sample(n: 4, seed: 7)` \
+              begins with the codes of `sample(n: 2, seed: 7)`.",
+    examples: &[
+        Example { code: "sample(n: 4, seed: 7, psi: 0.7)", note: "four pictures" },
+        Example { code: "sample(seed: 7, space: Z)", note: "a code of the prior" },
+    ],
+    cost: Some(cost),
+    definition: "",
+    run,
+};
+
+fn infer(call: &CheckedCall<'_>) -> Result<Type> {
+    let model = match call.arg("model").map(|a| &a.ty) {
+        Some(Type::Model(m)) => m.clone(),
+        _ => call.model.clone(),
+    };
+    let space = shared::space(call, "space");
+    if let (Some(s), Some(m)) = (space, &model) {
+        shared::check_space(s, m, call.arg("space").map_or(call.span, |a| a.span))?;
+    }
+    let given = space.or_else(|| model.as_ref().map(|m| usual(&m.spaces)));
+    if let (Some(Space::Z), Some(Const::Number(psi))) = (given, call.value("psi"))
+        && *psi != 1.0
+    {
+        return Err(in_z().at(call.arg("psi").map_or(call.span, |a| a.span)));
+    }
+    let count = if call.arg("n").is_some() { shared::count(call, "n") } else { Some(1) };
+    let space = if call.arg("space").is_some() { space } else { given };
+    let layers = model.as_ref().filter(|_| space == Some(Space::WPlus)).map(|m| m.num_ws);
+    Ok(Type::Latent(CodeType { space, layers, model, count, origin: Some("sampled".into()) }))
+}
+
+fn usual(spaces: &[Space]) -> Space {
+    if spaces.contains(&Space::W) { Space::W } else { Space::Z }
+}
+
+fn in_z() -> Error {
+    Error::check("psi acts in W, these codes are in Z").hint("sample(…, space: W, psi: …), or render(z, psi: …)")
+}
+
+fn model(args: &Args, ctx: &Context<'_>) -> Result<Arc<Loaded>> {
+    match args.get("model") {
+        Some(Value::Model(m)) => Ok(m.clone()),
+        _ => ctx.model().cloned(),
+    }
+}
+
+fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
+    let n = match args.get("n") {
+        Some(Value::Number(n)) if *n > 0.0 => *n as u64,
+        _ => 1,
+    };
+    let row = model(args, ctx).map_or(512, |m| m.facts.z_dim + m.facts.num_ws * m.facts.w_dim);
+    n.saturating_mul(4 * row as u64)
+}
+
+fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
+    let model = model(args, ctx)?;
+    let n = args.need_count("n", 1..=MAX)?;
+    let psi = args.need_number("psi", -10.0..=10.0)?;
+    let space = args.space("space")?.unwrap_or_else(|| usual(&model.facts.spaces));
+    shared::check_space(space, &model.facts, args.span("space"))?;
+    if space == Space::Z && psi != 1.0 {
+        return Err(in_z().at(args.span("psi")));
+    }
+    let labels = labels(args, &model, n)?;
+    let seed = args.seed(ctx)?;
+    Ok(Value::Latent(spaces::sample(&*model.generator, n, Draw { seed, psi, space, labels: labels.as_ref() })?))
+}
+
+/// One-hot labels of the class given.
+pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
+    let c = model.facts.c_dim;
+    let Some(class) = args.count("class", 0..=c.saturating_sub(1))? else {
+        return if c == 0 {
+            Ok(None)
+        } else {
+            Err(Error::runtime(format!("{} is conditional on {c} classes", model.facts.name))
+                .at(args.span)
+                .hint("give `class: 0`, …"))
+        };
+    };
+    if c == 0 {
+        return Err(Error::runtime(format!("{} has no classes", model.facts.name)).at(args.span("class")));
+    }
+    let mut row = vec![0f32; n * c];
+    for k in 0..n {
+        row[k * c + class] = 1.0;
+    }
+    Ok(Some(Tensor::from_vec(row, (n, c), model.generator.device())?))
+}

@@ -1,0 +1,169 @@
+//! What several built-in functions do alike.
+
+use crate::builtin::{Args, CheckedCall, CodeType, Const, Context, ModelFacts, Type};
+use crate::error::{Error, Result};
+use crate::latent::Latent;
+use crate::metric::Metric;
+use crate::space::Space;
+use crate::value::{Image, Value};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// What the checker knows of a code argument.
+pub fn code(call: &CheckedCall<'_>, name: &str) -> CodeType {
+    call.arg(name).map(|a| code_type(&a.ty)).unwrap_or_default()
+}
+
+/// What a type says about its code.
+pub fn code_type(ty: &Type) -> CodeType {
+    match ty {
+        Type::Latent(c) | Type::Inversion(c) | Type::Path(c) | Type::Direction(c) => c.clone(),
+        _ => CodeType::default(),
+    }
+}
+
+/// The generator that an argument belongs to, or the current one.
+pub fn model_of(call: &CheckedCall<'_>, name: &str) -> Option<Arc<ModelFacts>> {
+    code(call, name).model.or_else(|| call.model.clone())
+}
+
+/// A whole number written for a parameter, if it is a constant.
+pub fn count(call: &CheckedCall<'_>, name: &str) -> Option<usize> {
+    match call.value(name) {
+        Some(Const::Number(v)) if *v >= 0.0 && v.fract() == 0.0 => Some(*v as usize),
+        _ => None,
+    }
+}
+
+/// The picture type of a generator.
+pub fn picture(model: Option<&Arc<ModelFacts>>) -> Type {
+    Type::Image(model.map(|m| [m.channels, m.resolution, m.resolution]))
+}
+
+/// Refuses a space that the generator has no codes in.
+pub fn check_space(space: Space, model: &ModelFacts, span: crate::error::Span) -> Result<()> {
+    if model.spaces.contains(&space) {
+        return Ok(());
+    }
+    let names: Vec<&str> = model.spaces.iter().map(|s| s.name()).collect();
+    Err(Error::check(format!("{} has no codes in {space}", crate::safe::Safe(&model.name)))
+        .at(span)
+        .hint(format!("one of its spaces: {}", names.join(", "))))
+}
+
+/// The space written for a parameter.
+pub fn space(call: &CheckedCall<'_>, name: &str) -> Option<Space> {
+    match call.value(name) {
+        Some(Const::Space(s)) => Some(*s),
+        _ => None,
+    }
+}
+
+/// Checks that two codes share space, layers and generator; gives what is known of them together.
+pub fn same_codes(call: &CheckedCall<'_>, names: [&str; 2]) -> Result<CodeType> {
+    let [a, b] = names.map(|n| code(call, n));
+    let span = call.arg(names[1]).map_or(call.span, |x| x.span);
+    let left = call.arg(names[0]).map_or(call.span, |x| x.span);
+    agree(&a, &b).map_err(|e| match &a.space {
+        Some(s) => e.at(span).label(left, format!("code in {s}")),
+        None => e.at(span),
+    })?;
+    Ok(CodeType { space: a.space.or(b.space), layers: a.layers.or(b.layers), model: a.model.or(b.model), ..a })
+}
+
+fn agree(a: &CodeType, b: &CodeType) -> Result<()> {
+    if let (Some(x), Some(y)) = (a.space, b.space)
+        && x != y
+    {
+        let wide = if x == Space::Z {
+            y
+        } else if y == Space::Z {
+            x
+        } else {
+            Space::WPlus
+        };
+        return Err(Error::check(format!("the codes live in different spaces: {x} and {y}"))
+            .hint(format!("lift the other one first: to({wide}, …)")));
+    }
+    if let (Some(x), Some(y)) = (&a.model, &b.model)
+        && x.fingerprint != y.fingerprint
+    {
+        return Err(Error::check(format!("the codes belong to different generators: {} and {}", x.label(), y.label()))
+            .hint("take both codes from one generator"));
+    }
+    Ok(())
+}
+
+/// The running counterpart of [`same_codes`]: both codes in one space, one generator, and as many of each.
+pub fn pair(args: &Args, names: [&str; 2]) -> Result<(Latent, Latent)> {
+    let (a, b) = (args.latent(names[0])?, args.latent(names[1])?);
+    let span = args.span(names[1]);
+    if a.space != b.space || a.data.dims() != b.data.dims() {
+        return Err(Error::runtime(format!(
+            "the codes do not fit: {} {:?} and {} {:?}",
+            a.space,
+            a.data.dims(),
+            b.space,
+            b.data.dims()
+        ))
+        .at(span)
+        .hint("bring both into one space with to(…), and as many codes on each side"));
+    }
+    if let (Some(x), Some(y)) = (&a.model, &b.model)
+        && x.fingerprint != y.fingerprint
+    {
+        return Err(Error::runtime("the codes belong to different generators").at(span));
+    }
+    Ok((a, b))
+}
+
+/// A code made from others by blending their numbers.
+pub fn blend(like: &Latent, data: Tensor, origin: String) -> Latent {
+    Latent { data, origin, noise: None, ..like.clone() }
+}
+
+/// Two batches of pictures of one size; one picture stands against many.
+pub fn two_images(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Tensor)> {
+    let (a, b) = (args.images("a", ctx)?, args.images("b", ctx)?);
+    align(&a, &b).map_err(|e| e.at(args.span))
+}
+
+fn align(a: &Image, b: &Image) -> Result<(Tensor, Tensor)> {
+    let ([n, c, h, w], [m, c2, h2, w2]) = (a.dims(), b.dims());
+    if (c, h, w) != (c2, h2, w2) {
+        return Err(Error::runtime(format!("the pictures differ in size: {w}×{h}×{c} and {w2}×{h2}×{c2}"))
+            .hint("image(path, size: …) brings a picture to a size"));
+    }
+    match (n, m) {
+        _ if n == m => Ok((a.data.clone(), b.data.clone())),
+        (1, _) => Ok((a.data.broadcast_as(b.data.shape())?.contiguous()?, b.data.clone())),
+        (_, 1) => Ok((a.data.clone(), b.data.broadcast_as(a.data.shape())?.contiguous()?)),
+        _ => Err(Error::runtime(format!("{n} pictures against {m}")).hint("compare as many with as many, or with one")),
+    }
+}
+
+/// Runs a metric over two arguments `a` and `b`: the mean over the pictures.
+pub fn metric(m: &dyn Metric, args: &Args, ctx: &Context<'_>) -> Result<Value> {
+    let (a, b) = two_images(args, ctx)?;
+    let each = m.measure(&a, &b).map_err(|e| e.at(args.span))?;
+    Ok(Value::Number(each.iter().sum::<f64>() / each.len().max(1) as f64))
+}
+
+/// The parameters of every metric.
+pub mod params {
+    use crate::builtin::{Kind, Param};
+
+    /// What can be measured: pictures, inversions (their reconstruction), codes (rendered).
+    pub const PICTURES: &[Kind] = &[Kind::Image, Kind::Latent];
+
+    /// Two pictures.
+    pub const TWO: &[Param] = &[
+        Param::required("a", PICTURES, "pictures, an inversion (its reconstruction) or codes (rendered)"),
+        Param::required("b", PICTURES, "as many pictures of the same size, or one"),
+    ];
+}
+
+/// The result type of every metric.
+pub fn number(_: &CheckedCall<'_>) -> Result<Type> {
+    Ok(Type::Number)
+}

@@ -1,0 +1,76 @@
+//! `strip`: a direction, walked.
+
+use super::shared;
+use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
+use crate::direction;
+use crate::error::{Error, Result};
+use crate::latent::Latent;
+use crate::value::{Image, Value};
+use candle_core::Tensor;
+
+/// `strip(code, along: smile, from: -3, to: 3, n: 7)`
+pub const BUILTIN: Builtin = Builtin {
+    signature: Signature {
+        name: "strip",
+        params: &[
+            Param::required("code", &[Kind::Latent], "one code"),
+            Param::required("along", &[Kind::Direction], "the direction to walk"),
+            Param::optional("from", &[Kind::Number], "-3", "first strength"),
+            Param::optional("to", &[Kind::Number], "3", "last strength, included"),
+            Param::optional("n", &[Kind::Number], "7", "how many pictures"),
+        ],
+        returns: "Image",
+        infer,
+    },
+    category: Category::See,
+    summary: "pictures of a code moved along a direction, evenly spaced",
+    details: "The pictures are captioned with their strength; `save` puts them in one row.",
+    examples: &[Example { code: "strip(sample(seed: 2), along: direction(\"smile\"), n: 3)", note: "three strengths" }],
+    cost: Some(cost),
+    definition: "",
+    run,
+};
+
+fn infer(call: &CheckedCall<'_>) -> Result<Type> {
+    crate::lang::check::moved(&shared::code(call, "code"), &shared::code(call, "along"))
+        .map_err(|e| e.at(call.arg("along").map_or(call.span, |a| a.span)))?;
+    Ok(shared::picture(shared::model_of(call, "code").as_ref()))
+}
+
+fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
+    let side = ctx.model.as_ref().map_or(0, |m| m.facts.resolution) as u64;
+    let n = match args.get("n") {
+        Some(Value::Number(n)) if *n > 0.0 => *n as u64,
+        _ => 0,
+    };
+    n.saturating_mul(side * side * 64 * 4)
+}
+
+fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
+    let (code, along) = (args.latent("code")?, args.direction("along")?);
+    if code.count() != 1 {
+        return Err(Error::runtime(format!("a strip walks from one code, here are {}", code.count()))
+            .at(args.span("code"))
+            .hint("take one: code[0]"));
+    }
+    let n = args.need_count("n", 2..=1000)?;
+    let (from, to) = (args.need_number("from", -1e3..=1e3)?, args.need_number("to", -1e3..=1e3)?);
+    let model = ctx.model_of(&code)?;
+    let (mut pictures, mut captions) = (Vec::with_capacity(n), Vec::with_capacity(n));
+    for k in 0..n {
+        let strength = from + (to - from) * k as f64 / (n - 1) as f64;
+        let moved: Latent = direction::apply(&code, strength, &along).map_err(|e| e.at(args.span("along")))?;
+        pictures.push(crate::value::display::render(&moved, &model)?.data);
+        captions.push(format!("{strength:+.2}"));
+        if ctx.control.stop() != crate::control::Stop::No {
+            return Err(Error::new(crate::error::Kind::Interrupted, "stopped").at(args.span));
+        }
+    }
+    Ok(Value::Image(Image {
+        data: Tensor::cat(&pictures, 0)?,
+        captions,
+        origin: format!("({}) along {}", code.origin, along.name),
+        notes: Vec::new(),
+        model: Some(model.id()),
+    }))
+}

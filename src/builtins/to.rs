@@ -1,0 +1,58 @@
+//! `to`: a code in a wider space.
+
+use super::shared;
+use crate::builtin::{Builtin, Category, CheckedCall, CodeType, Example, Kind, Param, Signature, Type};
+use crate::error::{Error, Result};
+use crate::generator::spaces;
+use crate::space::Space;
+use crate::value::Value;
+
+/// `to(space, code)`
+pub const BUILTIN: Builtin = Builtin {
+    signature: Signature {
+        name: "to",
+        params: &[
+            Param::required("space", &[Kind::Space], "W or W+"),
+            Param::required("code", &[Kind::Latent], "the code to lift"),
+        ],
+        returns: "Latent",
+        infer,
+    },
+    category: Category::Edit,
+    summary: "lifts a code into a wider space: Z → W → W+",
+    details: "Exact, the picture stays the same: Z → W is the mapping network, W → W+ repeats the code for every layer. \
+              There is no way back: a wider space holds codes that the narrower one lacks; `invert` finds the nearest.",
+    examples: &[Example { code: "to(W+, sample(seed: 3, space: Z))", note: "a layered code" }],
+    cost: None,
+    definition: "",
+    run: |args, ctx| {
+        let code = args.latent("code")?;
+        let space = args.space("space")?.unwrap_or(code.space);
+        let model = ctx.model_of(&code)?;
+        Ok(Value::Latent(spaces::lift(&*model.generator, &code, space).map_err(|e| e.at(args.span))?))
+    },
+};
+
+fn infer(call: &CheckedCall<'_>) -> Result<Type> {
+    let from = shared::code(call, "code");
+    let target = shared::space(call, "space");
+    let model = shared::model_of(call, "code");
+    let rank = |s: Space| [Space::Z, Space::W, Space::WPlus].iter().position(|x| *x == s);
+    if let (Some(a), Some(b)) = (from.space, target) {
+        match (rank(a), rank(b)) {
+            (Some(x), Some(y)) if x <= y => {}
+            (Some(_), Some(_)) => {
+                return Err(Error::check(format!("a {a} code cannot go back to {b}"))
+                    .at(call.span)
+                    .hint(format!("find the nearest {b} code of its picture: invert(render(code), space: {b})")));
+            }
+            _ => {
+                return Err(Error::check(format!("`to` lifts Z → W → W+, not {a} → {b}"))
+                    .at(call.span)
+                    .hint("to(W+, code)"));
+            }
+        }
+    }
+    let layers = model.as_ref().filter(|_| target == Some(Space::WPlus)).map(|m| m.num_ws);
+    Ok(Type::Latent(CodeType { space: target, layers, model, ..from }))
+}

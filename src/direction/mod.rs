@@ -1,0 +1,19 @@
+//! Directions in latent space: arithmetic, layers, joint conditioning, and reading them from files.
+//!
+//! A direction is data ([`crate::latent::Direction`], double precision); everything here takes and returns it. W and W+ mix
+//! by lifting: a W direction stands for the same row in every layer. Everything else that differs in space, size or
+//! generator is an error that names the repair.
+
+mod apply;
+mod arithmetic;
+mod conditional;
+mod linalg;
+mod read;
+
+pub use apply::{apply, difference, layers_of};
+pub use arithmetic::{add, at_layers, cosine, cosines, dot, fit, lift, norm, scale, sub, unit};
+pub use conditional::{Conditioned, conditional};
+pub use read::{Arrays, Facts, Source, components, from_array, from_arrays};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Directions from the arrays of a file: single boundaries, component files, and files of our own.
+//!
+//! The caller reads the file (`weights/`) and hands over plain arrays, so nothing here knows a format. Known forms
+//! (formats.md, 4.5): InterFaceGAN `.npy` (1, 512); e4e `.pt` (1, 512) or (18, 512); GANSpace `.npz` (`lat_comp`,
+//! `lat_mean`, `lat_stdev`) and `.pt` (`comp`, `mean`, `std`); II2S `.npz` (`X_comp`, `X_mean`, `X_stdev`); and our own
+//! safetensors of family `directions`, one tensor a direction.
+
+use crate::error::{Error, Kind, Result};
+use crate::latent::{Direction, ModelId};
+use crate::safe::Safe;
+use crate::space::Space;
+use std::collections::BTreeMap;
+
+/// Arrays of a file by name: shape and row-major values.
+pub type Arrays = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
+
+/// What is known about the generator that the directions are for.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Dimensions of z.
+    pub z_dim: usize,
+    /// Dimensions of w; equal to `z_dim` where there is no mapping network.
+    pub w_dim: usize,
+    /// Layers of a W+ code.
+    pub num_ws: usize,
+    /// Spaces its codes can live in.
+    pub spaces: Vec<Space>,
+    /// Which generator it is, `None` when the file does not tell and the caller does not claim it.
+    pub model: Option<ModelId>,
+}
+
+/// Where the arrays come from.
+#[derive(Clone, Debug)]
+pub struct Source<'a> {
+    /// The file's name: names the direction, and a `_w_boundary` ending tells W (InterFaceGAN's convention).
+    pub file: &'a str,
+    /// The space, when the caller knows it; `None` infers it.
+    pub space: Option<Space>,
+}
+
+const COMPONENTS: [[&str; 3]; 3] =
+    [["lat_comp", "lat_mean", "lat_stdev"], ["comp", "mean", "std"], ["X_comp", "X_mean", "X_stdev"]];
+
+/// All directions of a file's arrays by name: principal components as `pc0`, `pc1`, … in steps of one σ; a single unnamed
+/// or named array by the file's stem; otherwise every array by its own name.
+///
+/// # Errors
+/// When nothing is there, a shape fits no space of the generator, or the space cannot be told.
+pub fn from_arrays(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Vec<Direction>> {
+    if COMPONENTS.iter().any(|[comp, ..]| arrays.contains_key(*comp)) {
+        return components(arrays, source, facts);
+    }
+    if arrays.is_empty() {
+        return Err(bad(source, "it holds no array"));
+    }
+    let stem = stem(source.file);
+    let single = arrays.len() == 1;
+    let one = |(key, (shape, data)): (&String, &(Vec<usize>, Vec<f64>))| {
+        let name = if single && (key.is_empty() || key == "data") { stem } else { key.as_str() };
+        from_array(name, shape, data, source, facts)
+    };
+    arrays.iter().map(one).collect()
+}
+
+/// One direction from one array of shape (D), (1, D) or (L, D).
+///
+/// # Space inference
+/// L rows equal to `num_ws` > 1: W+. One row: the space that the caller gives; else W when the file is named
+/// `*_w_boundary`; else the only space of the generator with that many dimensions. Z and W of equal size cannot be told
+/// apart by looking, so that is an error.
+///
+/// # Errors
+/// When the shape fits no space, the space is ambiguous, or a value is not finite.
+pub fn from_array(name: &str, shape: &[usize], data: &[f64], source: &Source, facts: &Facts) -> Result<Direction> {
+    let (rows, dim) = match *shape {
+        [d] => (1, d),
+        [l, d] => (l, d),
+        [1, l, d] | [l, 1, d] => (l, d),
+        _ => return Err(bad(source, &format!("`{}` has shape {shape:?}, not (D) or (L, D)", Safe(name)))),
+    };
+    if rows.checked_mul(dim) != Some(data.len()) || data.is_empty() {
+        return Err(bad(source, &format!("`{}` has {} values for shape {shape:?}", Safe(name), data.len())));
+    }
+    if let Some(i) = data.iter().position(|v| !v.is_finite()) {
+        return Err(bad(source, &format!("value {i} of `{}` is not finite", Safe(name))));
+    }
+    let space = space_of(name, rows, dim, source, facts)?;
+    // A given W+ with one row is that row in every layer.
+    let copies = if space == Space::WPlus && rows == 1 { facts.num_ws } else { 1 };
+    Ok(Direction {
+        space,
+        data: data.repeat(copies),
+        rows: rows * copies,
+        dim,
+        layers: None,
+        model: facts.model.clone(),
+        name: name.into(),
+        origin: format!("file {}", source.file),
+    })
+}
+
+fn space_of(name: &str, rows: usize, dim: usize, source: &Source, facts: &Facts) -> Result<Space> {
+    let fits = |s: Space| {
+        facts.spaces.contains(&s)
+            && match s {
+                Space::Z => rows == 1 && dim == facts.z_dim,
+                Space::W => rows == 1 && dim == facts.w_dim,
+                Space::WPlus => (rows == facts.num_ws || rows == 1) && dim == facts.w_dim,
+                _ => false,
+            }
+    };
+    let shape_error = || {
+        bad(source, &format!("`{}` is {rows}×{dim}, which fits no code of the generator", Safe(name))).hint(format!(
+            "Z is 1×{}, W is 1×{}, W+ is {}×{}; use the generator it was found for",
+            facts.z_dim, facts.w_dim, facts.num_ws, facts.w_dim
+        ))
+    };
+    if let Some(given) = source.space {
+        return if fits(given) { Ok(given) } else { Err(shape_error()) };
+    }
+    if rows > 1 {
+        return if fits(Space::WPlus) { Ok(Space::WPlus) } else { Err(shape_error()) };
+    }
+    if stem(source.file).ends_with("_w_boundary") && fits(Space::W) {
+        return Ok(Space::W);
+    }
+    match (fits(Space::Z), fits(Space::W)) {
+        (true, false) => Ok(Space::Z),
+        (false, true) => Ok(Space::W),
+        (false, false) => Err(shape_error()),
+        (true, true) => Err(bad(source, &format!("`{}` could be a Z or a W direction: both are 1×{dim}", Safe(name)))
+            .hint("say which: direction(\"…\", space: W)")),
+    }
+}
+
+/// Principal components as directions `pc0`, `pc1`, … each one σ long.
+///
+/// The space, unless given, is W where the generator has one (GANSpace's choice for StyleGAN) and Z otherwise.
+///
+/// # Errors
+/// When components and deviations do not fit each other or the generator.
+pub fn components(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Vec<Direction>> {
+    let Some([comp_key, _, std_key]) = COMPONENTS.iter().find(|[comp, ..]| arrays.contains_key(*comp)) else {
+        return Err(bad(source, "it holds no components (`lat_comp`, `comp` or `X_comp`)"));
+    };
+    let get = |key: &str| arrays.get(key).ok_or_else(|| bad(source, &format!("array `{key}` is missing")));
+    let ((shape, comp), (_, std)) = (get(comp_key)?, get(std_key)?);
+    let (count, dim) = match *shape.as_slice() {
+        [n, d] | [n, 1, d] => (n, d),
+        _ => return Err(bad(source, &format!("`{comp_key}` has shape {shape:?}, not (N, D) or (N, 1, D)"))),
+    };
+    if std.len() != count || count.checked_mul(dim) != Some(comp.len()) || dim == 0 {
+        return Err(bad(source, &format!("{count} components of {dim} values, but {} deviations", std.len())));
+    }
+    let default = if facts.spaces.contains(&Space::W) { Space::W } else { Space::Z };
+    let source = Source { file: source.file, space: source.space.or(Some(default)) };
+    let one = |(i, (row, sigma)): (usize, (&[f64], &f64))| {
+        let data: Vec<f64> = row.iter().map(|v| v * sigma).collect();
+        let mut d = from_array(&format!("pc{i}"), &[dim], &data, &source, facts)?;
+        d.origin = format!("component {i} of {}, one step is one σ = {sigma:.4}", source.file);
+        Ok(d)
+    };
+    comp.chunks_exact(dim).zip(std).enumerate().map(one).collect()
+}
+
+fn stem(file: &str) -> &str {
+    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+fn bad(source: &Source, what: &str) -> Error {
+    Error::new(Kind::Format, format!("{}: {what}", Safe(source.file)))
+}

@@ -1,0 +1,196 @@
+//! Closed forms, and what may not be mixed.
+
+use super::*;
+use crate::latent::{Direction, Latent, ModelId};
+use crate::rng::Rng;
+use crate::space::Space;
+use candle_core::{Device, Tensor};
+use std::collections::BTreeMap;
+
+fn direction(space: Space, rows: usize, data: Vec<f64>) -> Direction {
+    let dim = data.len() / rows;
+    Direction { space, data, rows, dim, layers: None, model: None, name: "d".into(), origin: "test".into() }
+}
+
+fn random(seed: u64, dim: usize) -> Direction {
+    let mut rng = Rng::new(seed);
+    direction(Space::W, 1, (0..dim).map(|_| rng.normal()).collect())
+}
+
+fn code(space: Space, shape: &[usize], seed: u64) -> Latent {
+    let data = Tensor::from_vec(Rng::new(seed).normals(shape.iter().product()), shape, &Device::Cpu).unwrap();
+    Latent { space, data, model: None, noise: None, labels: None, origin: "code".into() }
+}
+
+fn values(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn joint_and_not_chained() {
+    // Worked by hand: base (1,1,1), conditions (1,0,0) and (1,1,0)/√2 leave (0,0,1); chaining the two leaves (½,-½,1)… .
+    let base = direction(Space::W, 1, vec![1.0, 1.0, 1.0]);
+    let conditions = [direction(Space::W, 1, vec![1.0, 0.0, 0.0]), direction(Space::W, 1, vec![1.0, 1.0, 0.0])];
+    let c = conditional(&base, &conditions).unwrap();
+    let root3 = 3f64.sqrt();
+    for (got, want) in c.direction.data.iter().zip([0.0, 0.0, root3]) {
+        assert!((got - want).abs() < 1e-15);
+    }
+    assert_eq!(c.rank, 2);
+    assert!((c.left - 1.0 / root3).abs() < 1e-15);
+    let first = conditional(&base, &conditions[..1]).unwrap().direction;
+    let chained = conditional(&first, &conditions[1..]).unwrap().direction;
+    assert!(cosine(&chained, &conditions[0]).unwrap().abs() > 0.1);
+}
+
+#[test]
+fn residual_cosines_vanish_also_for_nearly_parallel_conditions() {
+    for (seed, gap) in [(1, 1.0), (2, 1e-4), (3, 1e-8), (4, 1e-12), (5, 1e-15), (6, 0.0)] {
+        let (base, a) = (random(seed, 512), random(seed + 100, 512));
+        let near = add(&a, &scale(&random(seed + 200, 512), gap)).unwrap();
+        // Nearly parallel to the base as well.
+        let close = add(&base, &scale(&random(seed + 300, 512), 1e-3)).unwrap();
+        let c = conditional(&base, &[a.clone(), near.clone(), close.clone(), a.clone()]).unwrap();
+        for condition in [&a, &near, &close] {
+            let left = cosine(&c.direction, condition).unwrap().abs();
+            assert!(left <= 1e-12, "gap {gap}: {left}");
+        }
+        assert!(c.after <= 1e-12);
+        assert!((norm(&c.direction) / norm(&base) - 1.0).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn a_base_inside_the_span_says_so() {
+    let (a, b) = (random(1, 64), random(2, 64));
+    let inside = sub(&scale(&a, 2.0), &scale(&b, 0.5)).unwrap();
+    let e = conditional(&inside, &[a, b]).unwrap_err();
+    assert!(e.message().contains("span"));
+    let zero = direction(Space::W, 1, vec![0.0; 64]);
+    assert!(conditional(&inside, &[zero]).is_err());
+}
+
+#[test]
+fn w_lifts_to_w_plus_everywhere() {
+    let (w, plus) = (direction(Space::W, 1, vec![1.0, 2.0]), direction(Space::WPlus, 3, vec![1.0; 6]));
+    assert_eq!(add(&w, &plus).unwrap().data, [2.0, 3.0, 2.0, 3.0, 2.0, 3.0]);
+    assert_eq!(sub(&plus, &w).unwrap().data, [0.0, -1.0, 0.0, -1.0, 0.0, -1.0]);
+    assert!((cosine(&w, &plus).unwrap() - 3.0 / 10f64.sqrt()).abs() < 1e-15);
+    let c = conditional(&w, &[plus.clone()]).unwrap().direction;
+    assert_eq!((c.space, c.rows), (Space::WPlus, 3));
+    assert!(cosine(&c, &plus).unwrap().abs() < 1e-15);
+}
+
+#[test]
+fn layers_restrict() {
+    let w = direction(Space::W, 1, vec![1.0, 2.0]);
+    let part = at_layers(&w, 1..2, 3).unwrap();
+    assert_eq!(part.data, [0.0, 0.0, 1.0, 2.0, 0.0, 0.0]);
+    assert_eq!((part.layers.clone(), layers_of(&part)), (Some(1..2), Some(1..2)));
+    assert!(at_layers(&w, 2..4, 3).unwrap_err().repair().unwrap().contains("0..3"));
+    assert!(at_layers(&direction(Space::Z, 1, vec![1.0]), 0..1, 3).is_err());
+}
+
+#[test]
+fn differences_and_steps_undo_each_other() {
+    let (a, b) = (code(Space::WPlus, &[1, 3, 5], 1), code(Space::W, &[1, 5], 2));
+    let d = difference(&a, &b).unwrap();
+    assert_eq!((d.space, d.rows), (Space::WPlus, 3));
+    // Exact: the difference is double precision and the sum is rounded once.
+    assert_eq!(values(&apply(&b, 1.0, &d).unwrap().data), values(&a.data));
+    let same = apply(&a, 0.0, &d).unwrap();
+    assert_eq!(values(&same.data), values(&a.data));
+}
+
+#[test]
+fn a_w_direction_moves_every_layer_of_every_code() {
+    let codes = code(Space::WPlus, &[2, 3, 2], 1);
+    let moved = apply(&codes, 2.0, &direction(Space::W, 1, vec![0.5, -1.0])).unwrap();
+    for (before, after) in values(&codes.data).chunks(2).zip(values(&moved.data).chunks(2)) {
+        assert!((after[0] - before[0] - 1.0).abs() < 1e-6 && (after[1] - before[1] + 2.0).abs() < 1e-6);
+    }
+    assert!(moved.origin.contains("2 * (test)"));
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let z = direction(Space::Z, 1, vec![1.0, 2.0]);
+    let w = code(Space::W, &[1, 2], 1);
+    assert!(apply(&w, 1.0, &z).unwrap_err().message().contains("Z direction"));
+    assert!(add(&z, &direction(Space::W, 1, vec![1.0, 2.0])).is_err());
+    let model = |f: &str| Some(ModelId { name: "g".into(), fingerprint: f.into() });
+    let (mine, other) = (Direction { model: model("aaaa"), ..z.clone() }, Direction { model: model("bbbb"), ..z });
+    assert!(cosine(&mine, &other).unwrap_err().message().contains("different generators"));
+}
+
+fn facts(z: usize, w: usize) -> Facts {
+    Facts { z_dim: z, w_dim: w, num_ws: 3, spaces: vec![Space::Z, Space::W, Space::WPlus], model: None }
+}
+
+fn arrays(list: &[(&str, &[usize], Vec<f64>)]) -> Arrays {
+    list.iter().map(|(n, s, d)| (n.to_string(), (s.to_vec(), d.clone()))).collect::<BTreeMap<_, _>>()
+}
+
+#[test]
+fn boundaries_tell_their_space_or_ask() {
+    let one = arrays(&[("", &[1, 2], vec![0.6, 0.8])]);
+    let read = |file, space, z| from_arrays(&one, &Source { file, space }, &facts(z, 2));
+    let e = read("stylegan_ffhq_age_boundary.npy", None, 2).unwrap_err();
+    assert!(e.message().contains("Z or a W") && e.repair().unwrap().contains("space: W"));
+    let named = read("dir/stylegan_ffhq_age_w_boundary.npy", None, 2).unwrap();
+    assert_eq!((named[0].space, named[0].name.as_str()), (Space::W, "stylegan_ffhq_age_w_boundary"));
+    assert_eq!(read("age.npy", Some(Space::Z), 2).unwrap()[0].space, Space::Z);
+    assert_eq!(read("age.npy", None, 7).unwrap()[0].space, Space::W);
+    assert_eq!(read("age.npy", Some(Space::WPlus), 2).unwrap()[0].rows, 3);
+    let layered = arrays(&[("", &[3, 2], vec![1.0; 6])]);
+    assert_eq!(
+        from_arrays(&layered, &Source { file: "p.pt", space: None }, &facts(2, 2)).unwrap()[0].space,
+        Space::WPlus
+    );
+    let wrong = arrays(&[("", &[4, 2], vec![1.0; 8])]);
+    let e = from_arrays(&wrong, &Source { file: "p.pt", space: None }, &facts(2, 2)).unwrap_err();
+    assert!(e.message().contains("4×2") && e.repair().unwrap().contains("3×2"));
+}
+
+#[test]
+fn components_step_in_sigmas() {
+    let pca = arrays(&[
+        ("comp", &[2, 1, 2], vec![1.0, 0.0, 0.0, 1.0]),
+        ("mean", &[1, 2], vec![9.0, 9.0]),
+        ("std", &[2], vec![3.0, 0.5]),
+    ]);
+    let all = from_arrays(&pca, &Source { file: "ffhq_pca.pt", space: None }, &facts(2, 2)).unwrap();
+    assert_eq!(all.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["pc0", "pc1"]);
+    assert_eq!((all[0].data.as_slice(), all[1].data.as_slice()), ([3.0, 0.0].as_slice(), [0.0, 0.5].as_slice()));
+    let torn = arrays(&[("comp", &[2, 1, 2], vec![1.0; 4]), ("std", &[1], vec![3.0])]);
+    assert!(from_arrays(&torn, &Source { file: "x.pt", space: None }, &facts(2, 2)).is_err());
+}
+
+#[test]
+fn values_must_be_finite() {
+    let nan = arrays(&[("", &[2], vec![f64::NAN, 1.0])]);
+    assert!(from_arrays(&nan, &Source { file: "x.npy", space: Some(Space::W) }, &facts(2, 2)).is_err());
+}
+
+#[test]
+fn joint_projection_equals_numpy_least_squares() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/linear/orthogonal.json");
+    let cases: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let vector = |v: &serde_json::Value| -> Vec<f64> { serde_json::from_value(v.clone()).unwrap() };
+    for (name, case) in cases.as_object().unwrap() {
+        let base = direction(Space::W, 1, vector(&case["direction"]));
+        let conditions = case["conditions"].as_array().unwrap();
+        let conditions: Vec<Direction> = conditions.iter().map(|c| direction(Space::W, 1, vector(c))).collect();
+        let c = conditional(&base, &conditions).unwrap();
+        assert_eq!(c.rank as u64, case["rank"].as_u64().unwrap(), "{name}");
+        // Their projection is not scaled back to the base's length.
+        for (got, want) in c.direction.data.iter().zip(vector(&case["projected"])) {
+            assert!((got * c.left - want).abs() < 1e-11 * norm(&base), "{name}: {got} {want}");
+        }
+        for (got, want) in c.before.iter().zip(vector(&case["cos_before"])) {
+            assert!((got - want).abs() < 1e-14, "{name}");
+        }
+        assert!(c.after <= 1e-12, "{name}");
+    }
+    assert!(cases.as_object().unwrap().len() >= 8);
+}

@@ -1,0 +1,119 @@
+//! Calling built-in functions and those of the program.
+
+use super::{Args, Evaluator};
+use crate::builtin::{Builtin, Const, Kind as Accepts, Param};
+use crate::builtins;
+use crate::error::{Error, Kind, Result, Span};
+use crate::lang::ast::{Call, Def, Expr, ExprKind};
+use crate::lang::check;
+use crate::limits::LIMITS;
+use crate::space::Space;
+use crate::value::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+impl Evaluator<'_> {
+    /// A call; `piped` is what `|>` hands on as the first positional argument.
+    pub(super) fn call(&mut self, call: &Call, piped: Option<&Expr>, span: Span) -> Result<Value> {
+        let name = call.name.name.as_str();
+        if let Some(def) = self.functions.get(name).cloned() {
+            return self.defined(&def, call, piped);
+        }
+        let builtin = builtins::find(name)
+            .ok_or_else(|| Error::runtime(format!("there is no function `{name}`")).at(call.name.span))?;
+        let bound = check::bind(&builtin.signature, piped, &call.args)?;
+        let mut values = Vec::with_capacity(bound.len());
+        for (param, given) in builtin.signature.params.iter().zip(bound) {
+            values.push(self.argument(param, &given, span)?);
+        }
+        let args = Args { params: builtin.signature.params, values, span };
+        self.afford(builtin, &args)?;
+        (builtin.run)(&args, &mut self.ctx).map_err(|e| e.at(span))
+    }
+
+    fn argument(&mut self, param: &Param, given: &[&Expr], call: Span) -> Result<Vec<(Value, Span)>> {
+        if given.is_empty() {
+            return Ok(param.default.and_then(|d| default(param, d)).map(|v| (v, call)).into_iter().collect());
+        }
+        given.iter().map(|e| Ok((self.argument_value(param, e)?, e.span))).collect()
+    }
+
+    /// A bare word where the parameter takes words and no variable of that name is bound; else a value.
+    fn argument_value(&mut self, param: &Param, e: &Expr) -> Result<Value> {
+        let takes = |word: &str| param.accepts.contains(&Accepts::Choice) && param.choices.contains(&word);
+        match &e.kind {
+            ExprKind::Name(n) if takes(n) && self.lookup(n).is_none() => Ok(Value::Word(n.clone(), None)),
+            ExprKind::Tagged { word, value } if takes(&format!("{}:", word.name)) => {
+                Ok(Value::Word(word.name.clone(), Some(Box::new(self.expr(value)?))))
+            }
+            _ => self.expr(e),
+        }
+    }
+
+    /// Refuses what would need more memory than the budget, before it allocates.
+    fn afford(&self, builtin: &Builtin, args: &Args) -> Result<()> {
+        let need = builtin.cost.map_or(0, |cost| cost(args, &self.ctx));
+        if need <= LIMITS.tensor_bytes {
+            return Ok(());
+        }
+        let gb = |b: u64| format!("{:.1} GB", b as f64 / 1e9);
+        Err(Error::new(
+            Kind::Limit,
+            format!("`{}` needs {}, the budget is {}", builtin.signature.name, gb(need), gb(LIMITS.tensor_bytes)),
+        )
+        .at(args.span)
+        .hint("ask for fewer at a time"))
+    }
+
+    fn defined(&mut self, def: &Arc<Def>, call: &Call, piped: Option<&Expr>) -> Result<Value> {
+        let given: Vec<&Expr> = piped.into_iter().chain(call.args.iter().map(|a| &a.value)).collect();
+        if given.len() != def.params.len() {
+            return Err(Error::runtime(format!(
+                "`{}` takes {} arguments, here are {}",
+                def.name.name,
+                def.params.len(),
+                given.len()
+            ))
+            .at(call.name.span));
+        }
+        let mut scope = BTreeMap::new();
+        for (param, e) in def.params.iter().zip(given) {
+            scope.insert(param.name.clone(), self.expr(e)?);
+        }
+        let outer = self.visible_from;
+        self.visible_from = self.scopes.len();
+        self.scopes.push(scope);
+        let value = self.expr(&def.body);
+        self.scopes.pop();
+        self.visible_from = outer;
+        value
+    }
+}
+
+/// The value of a parameter that was left out, from the text in its signature.
+fn default(param: &Param, text: &str) -> Option<Value> {
+    match text {
+        "-" => None,
+        "true" => Some(Value::Bool(true)),
+        "false" => Some(Value::Bool(false)),
+        _ if param.choices.contains(&text) => Some(Value::Word(text.to_owned(), None)),
+        _ => text
+            .parse()
+            .map(Value::Number)
+            .ok()
+            .or_else(|| Space::parse(text).map(Value::Space))
+            .or_else(|| Some(Value::Text(text.to_owned()))),
+    }
+}
+
+/// A constant as a value.
+pub(super) fn constant(c: &Const) -> Value {
+    match c {
+        Const::Number(v) => Value::Number(*v),
+        Const::Text(t) => Value::Text(t.clone()),
+        Const::Bool(b) => Value::Bool(*b),
+        Const::Range(from, to, step) => Value::Range { from: *from, to: *to, step: *step },
+        Const::Space(s) => Value::Space(*s),
+        Const::Choice(w, v) => Value::Word(w.clone(), v.as_ref().map(|v| Box::new(constant(v)))),
+    }
+}

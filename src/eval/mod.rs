@@ -1,0 +1,379 @@
+//! Running checked programs: one session of names, functions and the current generator.
+
+mod call;
+mod operate;
+
+use crate::builtin::{Args, Context, Output};
+use crate::builtins;
+use crate::control::{Control, Stop};
+use crate::error::{Error, Kind, Result};
+use crate::lang::ast::{Def, Expr, ExprKind, Program, Stmt, StmtKind};
+use crate::lang::check::{self, Checked};
+use crate::lang::parse;
+use crate::lang::span::Source;
+use crate::lang::types::{ModelFacts, Signature, Type, World};
+use crate::latent::Latent;
+use crate::limits::LIMITS;
+use crate::value::{Image, Loaded, Value, display, model};
+use candle_core::Device;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How a session runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Seed of everything random that is not given one.
+    pub seed: u64,
+    /// Where results are saved.
+    pub out: PathBuf,
+    /// Whether `save` must stay inside `out`.
+    pub confined: bool,
+    /// Whether `name = value` shows the value, as at the prompt.
+    pub echo: bool,
+    /// Folder for checkpoints of long work.
+    pub checkpoints: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { seed: 0, out: PathBuf::new(), confined: true, echo: false, checkpoints: None }
+    }
+}
+
+/// Names, functions and the generator of a running session. Cheap to clone: undo keeps the old one.
+#[derive(Clone)]
+pub struct Session {
+    /// Values by name.
+    pub names: BTreeMap<String, Value>,
+    /// Functions by name.
+    pub functions: BTreeMap<String, Arc<Def>>,
+    /// The current generator.
+    pub model: Option<Arc<Loaded>>,
+    /// How it runs.
+    pub options: Options,
+}
+
+impl Session {
+    /// A session with the generator of that name or path loaded; see [`model::load`].
+    ///
+    /// # Errors
+    /// When the generator cannot be loaded.
+    pub fn new(generator: &str, options: Options) -> Result<Self> {
+        let model = Some(model::load(generator)?);
+        Ok(Self { names: BTreeMap::new(), functions: BTreeMap::new(), model, options })
+    }
+
+    /// Parses and checks a program in this session; `sets` override its parameters.
+    ///
+    /// # Errors
+    /// All errors of the pass, joined.
+    pub fn check(&self, source: &Source, sets: &BTreeMap<String, String>) -> Result<(Program, Checked)> {
+        let (program, errors) = parse::parse(source);
+        if let Some(e) = Error::all(errors) {
+            return Err(e);
+        }
+        let checked = check::check(&program, self, sets)?;
+        Ok((program, checked))
+    }
+
+    /// Checks a program, then runs it statement by statement.
+    ///
+    /// # Errors
+    /// Check errors before anything ran; else the first statement that failed. What ran before stays.
+    pub fn run(
+        &mut self,
+        source: &Source,
+        sets: &BTreeMap<String, String>,
+        control: &Control,
+        output: &mut dyn Output,
+    ) -> Result<()> {
+        let (program, checked) = self.check(source, sets)?;
+        program.statements.iter().try_for_each(|s| self.step(&checked, s, control, output))
+    }
+
+    /// Runs one statement of a checked program. What it binds stays, also when it was stopped with the best so far kept.
+    ///
+    /// # Errors
+    /// When it fails; `Interrupted` when it was asked to stop, after its result was kept and shown.
+    pub fn step(
+        &mut self,
+        checked: &Checked,
+        statement: &Stmt,
+        control: &Control,
+        output: &mut dyn Output,
+    ) -> Result<()> {
+        Evaluator::new(self, checked, control, output).statement(statement)?;
+        match control.stop() {
+            Stop::No => Ok(()),
+            _ => Err(Error::new(Kind::Interrupted, "stopped; the best so far is kept").at(statement.span)),
+        }
+    }
+}
+
+impl World for Session {
+    fn signature(&self, name: &str) -> Option<&Signature> {
+        builtins::find(name).map(|b| &b.signature)
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        builtins::ALL.iter().map(|b| b.signature.name).collect()
+    }
+
+    fn model(&self) -> Option<Arc<ModelFacts>> {
+        self.model.as_ref().map(|m| m.facts.clone())
+    }
+
+    fn binding(&self, name: &str) -> Option<Type> {
+        self.names.get(name).map(Value::ty)
+    }
+
+    fn bindings(&self) -> Vec<String> {
+        self.names.keys().cloned().collect()
+    }
+
+    fn function(&self, name: &str) -> Option<Arc<Def>> {
+        self.functions.get(name).cloned()
+    }
+}
+
+/// Runs the statements of one program.
+struct Evaluator<'a> {
+    names: &'a mut BTreeMap<String, Value>,
+    functions: &'a mut BTreeMap<String, Arc<Def>>,
+    session_model: &'a mut Option<Arc<Loaded>>,
+    ctx: Context<'a>,
+    checked: &'a Checked,
+    echo: bool,
+    /// Parameters of the functions being called and variables of comprehensions, innermost last.
+    scopes: Vec<BTreeMap<String, Value>>,
+    /// How many of `scopes` the body at hand may see: a function does not see its caller's.
+    visible_from: usize,
+    fuel: u64,
+}
+
+impl<'a> Evaluator<'a> {
+    fn new(session: &'a mut Session, checked: &'a Checked, control: &Control, output: &'a mut dyn Output) -> Self {
+        let ctx = Context {
+            model: session.model.clone(),
+            seed: session.options.seed,
+            device: session.model.as_ref().map_or(Device::Cpu, |m| m.generator.device().clone()),
+            out: session.options.out.clone(),
+            confined: session.options.confined,
+            control: control.clone(),
+            checkpoints: session.options.checkpoints.clone(),
+            output,
+        };
+        Self {
+            names: &mut session.names,
+            functions: &mut session.functions,
+            session_model: &mut session.model,
+            ctx,
+            checked,
+            echo: session.options.echo,
+            scopes: Vec::new(),
+            visible_from: 0,
+            fuel: 0,
+        }
+    }
+
+    fn statement(&mut self, statement: &Stmt) -> Result<()> {
+        self.fuel = LIMITS.fuel;
+        let done = self.kind(&statement.kind);
+        self.scopes.clear();
+        self.visible_from = 0;
+        *self.session_model = self.ctx.model.clone();
+        done.map_err(|e| e.at(statement.span))
+    }
+
+    fn kind(&mut self, kind: &StmtKind) -> Result<()> {
+        match kind {
+            StmtKind::Let { name, value } => {
+                let v = self.expr(value)?;
+                self.bind(&name.name, v.clone());
+                if self.echo { self.show(&v, value) } else { Ok(()) }
+            }
+            StmtKind::Param { name, value } => {
+                let v = match self.checked.params.get(&name.name) {
+                    Some(given) => call::constant(given),
+                    None => self.expr(value)?,
+                };
+                self.bind(&name.name, v);
+                Ok(())
+            }
+            StmtKind::Def(def) => {
+                self.names.remove(&def.name.name);
+                self.functions.insert(def.name.name.clone(), def.clone());
+                Ok(())
+            }
+            StmtKind::Load(call) | StmtKind::Show(call) => {
+                let v = self.call(call, None, call.name.span)?;
+                self.display(&v, "")
+            }
+            StmtKind::Assert(condition) => self.assert(condition),
+            StmtKind::Expr(e) => {
+                let v = self.expr(e)?;
+                self.show(&v, e)
+            }
+        }
+    }
+
+    fn bind(&mut self, name: &str, value: Value) {
+        self.functions.remove(name);
+        self.names.insert(name.to_owned(), value);
+    }
+
+    /// Displays a value, a bare number with its definition.
+    fn show(&mut self, value: &Value, from: &Expr) -> Result<()> {
+        let name = match &from.kind {
+            ExprKind::Call(c) | ExprKind::Pipe { call: c, .. } => c.name.name.as_str(),
+            _ => "",
+        };
+        let definition = builtins::find(name).map_or("", |b| b.definition);
+        self.display(value, definition)
+    }
+
+    fn display(&mut self, value: &Value, definition: &str) -> Result<()> {
+        if matches!(value, Value::Nothing) {
+            return Ok(());
+        }
+        let ctx = &self.ctx;
+        let picture = |l: &Latent| -> Result<Image> { display::render(l, &*ctx.model_of(l)?) };
+        let mut shown = display::display(value, &picture)?;
+        if let (Value::Number(v), false) = (value, definition.is_empty()) {
+            shown.lines = vec![format!("{} · {definition}", rounded(*v))];
+        }
+        self.ctx.output.display(&shown, value)
+    }
+
+    fn assert(&mut self, condition: &Expr) -> Result<()> {
+        // The sides are computed once and named in the message: "psnr is 12.3" helps, "false" does not.
+        let (holds, found) = match &condition.kind {
+            ExprKind::Compare { op, lhs, rhs, .. } => {
+                let (a, b) = (self.expr(lhs)?, self.expr(rhs)?);
+                let found = format!("{} {} {}", display::plain(&a), op.symbol(), display::plain(&b));
+                (operate::compare(*op, &a, &b).map_err(|e| e.at(condition.span))?, found)
+            }
+            _ => match self.expr(condition)? {
+                Value::Bool(b) => (b, b.to_string()),
+                other => return Err(Error::runtime(format!("`assert` wants true or false, this is {}", other.ty()))),
+            },
+        };
+        if holds {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Assertion, "this does not hold").at(condition.span).found(found))
+    }
+
+    fn spend(&mut self) -> Result<()> {
+        self.fuel = self.fuel.checked_sub(1).ok_or_else(|| {
+            Error::new(Kind::Limit, format!("the statement took more than {} steps", LIMITS.fuel))
+                .hint("make its lists shorter")
+        })?;
+        // A script's own loops stop like everything else, between two steps.
+        match self.ctx.control.stop() {
+            Stop::Abort => Err(Error::new(Kind::Interrupted, "stopped")),
+            _ => Ok(()),
+        }
+    }
+
+    fn lookup(&self, name: &str) -> Option<&Value> {
+        let visible = self.scopes.get(self.visible_from..).unwrap_or_default();
+        visible.iter().rev().find_map(|s| s.get(name)).or_else(|| self.names.get(name))
+    }
+
+    fn expr(&mut self, e: &Expr) -> Result<Value> {
+        self.spend().map_err(|x| x.at(e.span))?;
+        self.expr_kind(e).map_err(|x| x.at(e.span))
+    }
+
+    fn expr_kind(&mut self, e: &Expr) -> Result<Value> {
+        match &e.kind {
+            ExprKind::Number(v) => Ok(Value::Number(*v)),
+            ExprKind::Text(t) => Ok(Value::Text(t.clone())),
+            ExprKind::Bool(b) => Ok(Value::Bool(*b)),
+            ExprKind::Space(s) => Ok(Value::Space(*s)),
+            ExprKind::Name(n) => self.lookup(n).cloned().ok_or_else(|| Error::runtime(format!("`{n}` has no value"))),
+            ExprKind::List(items) => self.list(items),
+            ExprKind::Comprehension { body, var, over, filter } => {
+                self.comprehension(body, &var.name, over, filter.as_deref())
+            }
+            ExprKind::Range { from, to, step } => self.range(from, to, step.as_deref()),
+            ExprKind::Call(call) => self.call(call, None, e.span),
+            ExprKind::Pipe { lhs, call, .. } => self.call(call, Some(lhs), e.span),
+            ExprKind::Index { base, index } => {
+                let (b, i) = (self.expr(base)?, self.expr(index)?);
+                operate::index(&b, &i)
+            }
+            ExprKind::Layers { base, layers } => {
+                let (d, l) = (self.expr(base)?, self.expr(layers)?);
+                operate::layers(&d, &l, &self.ctx)
+            }
+            ExprKind::Condition { base, conditions } => {
+                let b = self.expr(base)?;
+                let c = conditions.iter().map(|c| self.expr(c)).collect::<Result<Vec<_>>>()?;
+                operate::condition(&b, &c)
+            }
+            ExprKind::Neg(inner) => operate::negate(&self.expr(inner)?),
+            ExprKind::Binary { op, lhs, rhs, .. } => {
+                let (a, b) = (self.expr(lhs)?, self.expr(rhs)?);
+                operate::binary(*op, &a, &b)
+            }
+            ExprKind::Compare { op, lhs, rhs, .. } => {
+                let (a, b) = (self.expr(lhs)?, self.expr(rhs)?);
+                operate::compare(*op, &a, &b).map(Value::Bool)
+            }
+            ExprKind::Tagged { word, .. } => {
+                Err(Error::runtime(format!("`{}: …` is an argument, not a value", word.name)))
+            }
+        }
+    }
+
+    fn list(&mut self, items: &[Expr]) -> Result<Value> {
+        let values = items.iter().map(|i| self.expr(i)).collect::<Result<Vec<_>>>()?;
+        Ok(Value::List(Arc::new(values)))
+    }
+
+    fn number(&mut self, e: &Expr) -> Result<f64> {
+        match self.expr(e)? {
+            Value::Number(v) => Ok(v),
+            other => Err(Error::runtime(format!("a number is wanted, this is {}", other.ty())).at(e.span)),
+        }
+    }
+
+    fn range(&mut self, from: &Expr, to: &Expr, step: Option<&Expr>) -> Result<Value> {
+        let (from, to) = (self.number(from)?, self.number(to)?);
+        let step = step.map(|s| self.number(s)).transpose()?;
+        Ok(Value::Range { from, to, step })
+    }
+
+    fn comprehension(&mut self, body: &Expr, var: &str, over: &Expr, filter: Option<&Expr>) -> Result<Value> {
+        let elements = self.expr(over)?;
+        let elements = operate::elements(&elements).map_err(|e| e.at(over.span))?;
+        let mut out = Vec::with_capacity(elements.len());
+        for element in elements {
+            self.scopes.push(BTreeMap::from([(var.to_owned(), element)]));
+            let kept = match filter {
+                Some(f) => matches!(self.expr(f)?, Value::Bool(true)),
+                None => true,
+            };
+            if kept {
+                out.push(self.expr(body)?);
+            }
+            self.scopes.pop();
+        }
+        Ok(Value::List(Arc::new(out)))
+    }
+}
+
+/// A number as one reads it: four significant digits, whole ones in full.
+fn rounded(v: f64) -> String {
+    if v == 0.0 || !v.is_finite() || v.fract() == 0.0 && v.abs() < 1e15 {
+        return format!("{v}");
+    }
+    let digits = (3 - v.abs().log10().floor() as i32).clamp(0, 12) as usize;
+    format!("{v:.digits$}")
+}
+
+#[cfg(test)]
+mod tests;

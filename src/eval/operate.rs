@@ -1,0 +1,198 @@
+//! Operators on values.
+
+use crate::builtin::{Context, as_latent, layer_range};
+use crate::direction;
+use crate::error::{Error, Result};
+use crate::lang::ast::{BinaryOp, CompareOp};
+use crate::lang::check;
+use crate::latent::{Direction, Latent};
+use crate::space::Space;
+use crate::value::{Image, Value};
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// `a op b`.
+pub fn binary(op: BinaryOp, a: &Value, b: &Value) -> Result<Value> {
+    use BinaryOp::{Add, Div, Mul, Sub};
+    match (op, a, b) {
+        (_, Value::Number(x), Value::Number(y)) => arithmetic(op, *x, *y),
+        (Add, Value::Text(x), Value::Text(y)) => Ok(Value::Text(format!("{x}{y}"))),
+        (Add, Value::Direction(x), Value::Direction(y)) => Ok(Value::Direction(direction::add(x, y)?)),
+        (Sub, Value::Direction(x), Value::Direction(y)) => Ok(Value::Direction(direction::sub(x, y)?)),
+        (Mul, Value::Number(k), Value::Direction(d)) | (Mul, Value::Direction(d), Value::Number(k)) => {
+            Ok(Value::Direction(direction::scale(d, *k)))
+        }
+        (Div, Value::Direction(d), Value::Number(k)) if *k != 0.0 => Ok(Value::Direction(direction::scale(d, 1.0 / k))),
+        (Div, Value::Direction(_), Value::Number(_)) => Err(Error::runtime("division of a direction by zero")),
+        (Add, x, Value::Direction(d)) | (Add, Value::Direction(d), x) => moved(x, 1.0, d),
+        (Sub, x, Value::Direction(d)) => moved(x, -1.0, d),
+        (Sub, x, y) => match (as_latent(x), as_latent(y)) {
+            (Some(p), Some(q)) => Ok(Value::Direction(direction::difference(&p, &q)?)),
+            _ => Err(unfit(op, a, b)),
+        },
+        _ => Err(unfit(op, a, b)),
+    }
+}
+
+fn unfit(op: BinaryOp, a: &Value, b: &Value) -> Error {
+    Error::runtime(format!("{} {} {} has no meaning", a.ty(), op.symbol(), b.ty()))
+}
+
+fn arithmetic(op: BinaryOp, x: f64, y: f64) -> Result<Value> {
+    let v = match op {
+        BinaryOp::Add => x + y,
+        BinaryOp::Sub => x - y,
+        BinaryOp::Mul => x * y,
+        BinaryOp::Div if y == 0.0 => return Err(Error::runtime("division by zero")),
+        BinaryOp::Div => x / y,
+    };
+    Ok(Value::Number(v))
+}
+
+fn moved(code: &Value, k: f64, d: &Direction) -> Result<Value> {
+    let code = as_latent(code).ok_or_else(|| Error::runtime(format!("a direction moves codes, not {}", code.ty())))?;
+    Ok(Value::Latent(direction::apply(&code, k, d)?))
+}
+
+/// `-a`.
+pub fn negate(a: &Value) -> Result<Value> {
+    match a {
+        Value::Number(v) => Ok(Value::Number(-v)),
+        Value::Direction(d) => Ok(Value::Direction(direction::scale(d, -1.0))),
+        other => Err(Error::runtime(format!("{} has no negative", other.ty()))),
+    }
+}
+
+/// `a op b` as true or false.
+pub fn compare(op: CompareOp, a: &Value, b: &Value) -> Result<bool> {
+    match (a, b) {
+        (Value::Number(x), Value::Number(y)) => Ok(match op {
+            CompareOp::Less => x < y,
+            CompareOp::LessEq => x <= y,
+            CompareOp::Greater => x > y,
+            CompareOp::GreaterEq => x >= y,
+            CompareOp::Equal => x == y,
+            CompareOp::NotEqual => x != y,
+        }),
+        (Value::Text(x), Value::Text(y)) => equality(op, x == y),
+        (Value::Bool(x), Value::Bool(y)) => equality(op, x == y),
+        (Value::Space(x), Value::Space(y)) => equality(op, x == y),
+        _ => Err(Error::runtime(format!("{} and {} cannot be compared", a.ty(), b.ty()))
+            .hint("compare numbers: psnr(a, b) > 25")),
+    }
+}
+
+fn equality(op: CompareOp, equal: bool) -> Result<bool> {
+    match op {
+        CompareOp::Equal => Ok(equal),
+        CompareOp::NotEqual => Ok(!equal),
+        _ => Err(Error::runtime("only numbers have an order")),
+    }
+}
+
+/// `base | conditions`, jointly.
+pub fn condition(base: &Value, conditions: &[Value]) -> Result<Value> {
+    let mut all = Vec::new();
+    for c in conditions {
+        match c {
+            Value::List(items) => all.extend(items.iter().map(one_direction).collect::<Result<Vec<_>>>()?),
+            other => all.push(one_direction(other)?),
+        }
+    }
+    Ok(Value::Direction(direction::conditional(&one_direction(base)?, &all)?.direction))
+}
+
+fn one_direction(v: &Value) -> Result<Direction> {
+    match v {
+        Value::Direction(d) => Ok(d.clone()),
+        other => Err(Error::runtime(format!("`|` stands between directions, this is {}", other.ty()))),
+    }
+}
+
+/// `base @ layers`.
+pub fn layers(base: &Value, layers: &Value, ctx: &Context<'_>) -> Result<Value> {
+    let d = one_direction(base)?;
+    let count = match d.space {
+        Space::WPlus => d.rows,
+        _ => match &d.model {
+            Some(id) => crate::value::model::known(id).map(|m| m.num_ws),
+            None => ctx.model.as_ref().map(|m| m.facts.num_ws),
+        }
+        .ok_or_else(|| Error::runtime("the direction's generator is not loaded, so its layers are not known"))?,
+    };
+    Ok(Value::Direction(direction::at_layers(&d, layer_range(layers, count)?, count)?))
+}
+
+/// `base[index]`: layers of a W+ code, otherwise elements, codes or pictures.
+pub fn index(base: &Value, index: &Value) -> Result<Value> {
+    match base {
+        Value::List(items) => {
+            let range = layer_range(index, items.len()).map_err(|_| out_of("elements", items.len()))?;
+            Ok(match index {
+                Value::Number(_) => items[range.start].clone(),
+                _ => Value::List(Arc::new(items[range].to_vec())),
+            })
+        }
+        Value::Image(i) => {
+            let range = layer_range(index, i.dims()[0]).map_err(|_| out_of("pictures", i.dims()[0]))?;
+            let captions = i.captions.get(range.clone()).map(<[String]>::to_vec).unwrap_or_default();
+            let data = i.data.narrow(0, range.start, range.len())?;
+            Ok(Value::Image(Image { data, captions, ..i.clone() }))
+        }
+        other => match as_latent(other) {
+            Some(code) if code.space == Space::WPlus => code_layers(&code, index),
+            Some(code) => {
+                let range = layer_range(index, code.count()).map_err(|_| out_of("codes", code.count()))?;
+                codes(&code, range.start, range.len()).map(Value::Latent)
+            }
+            None => Err(Error::runtime(format!("{} has no parts", other.ty()))),
+        },
+    }
+}
+
+fn out_of(what: &str, count: usize) -> Error {
+    Error::runtime(format!("there are {count} {what}, counted from 0")).hint(format!("an index below {count}"))
+}
+
+/// The chosen layers of a W+ code, as a W code when it is one layer.
+fn code_layers(code: &Latent, index: &Value) -> Result<Value> {
+    let range = layer_range(index, code.layers())?;
+    let data = code.data.narrow(1, range.start, range.len())?;
+    let origin = format!("layers {}..{} of ({})", range.start, range.end, code.origin);
+    Ok(Value::Latent(match index {
+        Value::Number(_) => {
+            Latent { space: Space::W, data: data.squeeze(1)?.contiguous()?, noise: None, origin, ..code.clone() }
+        }
+        _ => Latent { data: data.contiguous()?, noise: None, origin, ..code.clone() },
+    }))
+}
+
+/// Some of N codes, with their noise maps.
+fn codes(code: &Latent, start: usize, len: usize) -> Result<Latent> {
+    let part = |t: &Tensor| -> Result<Tensor> {
+        Ok(if t.dim(0)? == code.count() { t.narrow(0, start, len)?.contiguous()? } else { t.clone() })
+    };
+    Ok(Latent {
+        data: part(&code.data)?,
+        noise: code.noise.as_ref().map(|n| n.iter().map(part).collect::<Result<Vec<_>>>()).transpose()?,
+        labels: code.labels.as_ref().map(part).transpose()?,
+        origin: format!("{}, #{start}", code.origin),
+        ..code.clone()
+    })
+}
+
+/// What a comprehension goes through.
+pub fn elements(over: &Value) -> Result<Vec<Value>> {
+    match over {
+        Value::Range { from, to, step } => {
+            Ok(check::numbers(*from, *to, *step)?.into_iter().map(Value::Number).collect())
+        }
+        Value::List(items) => Ok(items.to_vec()),
+        Value::Image(i) => (0..i.dims()[0]).map(|k| index(over, &Value::Number(k as f64))).collect(),
+        other => match as_latent(other) {
+            Some(code) => (0..code.count()).map(|k| codes(&code, k, 1).map(Value::Latent)).collect(),
+            None => Err(Error::runtime(format!("{} has no elements to go through", other.ty()))
+                .hint("a range such as -3..3 by 1.5, or a list")),
+        },
+    }
+}

@@ -1,0 +1,209 @@
+//! Codes of a generator: drawing them, their mean, and lifting them to the space that the synthesis reads.
+
+use super::stylegan2::truncate;
+use super::{Generator, Spec};
+use crate::error::{Error, Result};
+use crate::latent::{Latent, ModelId};
+use crate::rng::Rng;
+use crate::space::Space;
+use candle_core::Tensor;
+
+/// How codes are drawn.
+#[derive(Clone, Debug)]
+pub struct Draw<'a> {
+    /// Code i depends on the seed and on i alone, not on how many are drawn.
+    pub seed: u64,
+    /// Truncation: 1 for none, 0 for the mean code.
+    pub psi: f64,
+    /// Z, W or W+.
+    pub space: Space,
+    /// Labels of a conditional generator, `[n or 1, c_dim]`.
+    pub labels: Option<&'a Tensor>,
+}
+
+impl Default for Draw<'_> {
+    fn default() -> Self {
+        Self { seed: 0, psi: 1.0, space: Space::W, labels: None }
+    }
+}
+
+/// Which generator a code of it belongs to.
+pub fn model_id(spec: &Spec) -> ModelId {
+    ModelId { name: spec.name.clone(), fingerprint: spec.fingerprint.clone() }
+}
+
+fn latent(g: &dyn Generator, space: Space, data: Tensor, origin: String) -> Latent {
+    Latent { space, data, model: Some(model_id(g.spec())), noise: None, labels: None, origin }
+}
+
+/// Draws `n` codes from the prior.
+///
+/// Errors for spaces other than Z, W and W+, for truncation in Z, and when labels do not fit.
+pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
+    if how.space == Space::Z && how.psi != 1.0 {
+        return Err(Error::runtime(format!("truncation (psi {}) is defined in W, not in Z", how.psi))
+            .hint("draw in W or W+, or leave psi out"));
+    }
+    let dim = g.spec().z_dim;
+    let z: Vec<f32> = (0..n).flat_map(|i| Rng::derive(how.seed, &format!("z {i}")).normals(dim)).collect();
+    let z = Tensor::from_vec(z, (n, dim), g.device())?;
+    let labels = match how.labels {
+        Some(c) if c.dims().first() == Some(&1) && n != 1 => Some(c.repeat((n, 1))?),
+        other => other.cloned(),
+    };
+    let origin = format!("sample(seed: {}, n: {n}, psi: {})", how.seed, how.psi);
+    let code = Latent { labels, ..latent(g, Space::Z, z, origin) };
+    if how.space == Space::Z {
+        return Ok(code);
+    }
+    let mut code = lift(g, &code, Space::W)?;
+    if how.psi != 1.0 {
+        code.data = truncate(&code.data, g.mean_w(), how.psi, None)?;
+    }
+    lift(g, &code, how.space)
+}
+
+/// The mean code of the generator in W (`[1, w_dim]`) or W+ (`[1, num_ws, w_dim]`).
+pub fn mean(g: &dyn Generator, space: Space) -> Result<Latent> {
+    let code = latent(g, Space::W, g.mean_w().unsqueeze(0)?, "mean_w".into());
+    lift(g, &code, space)
+}
+
+/// Lifts a code along Z → W → W+; a code that is there already stays as it is.
+///
+/// Errors for every other way, and for a code of another generator's sizes.
+pub fn lift(g: &dyn Generator, code: &Latent, space: Space) -> Result<Latent> {
+    fits(g.spec(), code)?;
+    let data = match (code.space, space) {
+        (a, b) if a == b => code.data.clone(),
+        (Space::Z, Space::W) => g.map(&code.data, code.labels.as_ref())?,
+        (Space::Z, Space::WPlus) => broadcast(&g.map(&code.data, code.labels.as_ref())?, g.spec().num_ws)?,
+        (Space::W, Space::WPlus) => broadcast(&code.data, g.spec().num_ws)?,
+        (from, to) => return Err(no_way(from, to)),
+    };
+    Ok(Latent { space, data, ..code.clone() })
+}
+
+/// The layered code that the synthesis reads: `[N, num_ws, w_dim]`.
+pub fn to_ws(g: &dyn Generator, code: &Latent) -> Result<Tensor> {
+    Ok(lift(g, code, Space::WPlus)?.data)
+}
+
+fn broadcast(w: &Tensor, layers: usize) -> Result<Tensor> {
+    Ok(w.unsqueeze(1)?.repeat((1, layers, 1))?)
+}
+
+/// The sizes of a code must be those of the generator.
+fn fits(spec: &Spec, code: &Latent) -> Result<()> {
+    let n = code.count();
+    let expected = match code.space {
+        Space::Z => vec![n, spec.z_dim],
+        Space::W => vec![n, spec.w_dim],
+        Space::WPlus => vec![n, spec.num_ws, spec.w_dim],
+        _ => return Ok(()),
+    };
+    if code.data.dims() == expected {
+        return Ok(());
+    }
+    let message = format!(
+        "a {} code of shape {:?} does not fit {}: expected {expected:?}",
+        code.space,
+        code.data.dims(),
+        spec.name
+    );
+    Err(Error::runtime(message).hint("use a code that was made for this generator"))
+}
+
+fn no_way(from: Space, to: Space) -> Error {
+    let (why, hint) = match (from, to) {
+        (Space::WPlus, Space::W) => (
+            "its layers differ, so one code cannot stand for them".to_owned(),
+            "invert into W instead, or take one layer".to_owned(),
+        ),
+        (Space::W | Space::WPlus, Space::Z) => {
+            ("the mapping network cannot be run backwards".into(), "invert into Z instead".into())
+        }
+        _ => (
+            "codes are lifted along Z, W, W+ only".into(),
+            format!("invert the picture into {to}, or work with the code in {from}"),
+        ),
+    };
+    Error::runtime(format!("a code in {from} cannot be turned into {to}: {why}")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::toy::Toy;
+    use candle_core::Device;
+
+    fn rows(t: &Tensor) -> Vec<Vec<f32>> {
+        t.flatten_from(1).and_then(|t| t.to_vec2()).expect("rows")
+    }
+
+    #[test]
+    fn sample_i_does_not_depend_on_n() {
+        let g = Toy::default().build(&Device::Cpu).expect("toy");
+        for space in [Space::Z, Space::W, Space::WPlus] {
+            let draw = || Draw { seed: 5, space, ..Draw::default() };
+            let (a, b) = (sample(&g, 2, draw()).expect("2"), sample(&g, 5, draw()).expect("5"));
+            for (a, b) in rows(&a.data).concat().iter().zip(rows(&b.data).concat()) {
+                // A matrix product of another height may round otherwise in W.
+                assert!((a - b).abs() < 1e-5 && (space != Space::Z || *a == b));
+            }
+            assert_ne!(rows(&a.data)[0], rows(&a.data)[1]);
+        }
+    }
+
+    #[test]
+    fn truncation_pulls_towards_the_mean() {
+        let g = Toy::default().build(&Device::Cpu).expect("toy");
+        let at = |psi| sample(&g, 1, Draw { seed: 2, psi, ..Draw::default() }).expect("code").data;
+        let (full, half, none) = (at(1.0), at(0.5), at(0.0));
+        let mean = mean(&g, Space::W).expect("mean").data;
+        for i in 0..16 {
+            let get = |t: &Tensor| rows(t)[0][i];
+            assert!((get(&none) - get(&mean)).abs() < 1e-6);
+            assert!((get(&half) - (get(&full) + get(&mean)) / 2.0).abs() < 1e-6);
+        }
+        let z = sample(&g, 1, Draw { psi: 0.5, space: Space::Z, ..Draw::default() });
+        assert!(z.expect_err("psi in Z").message().contains("psi"));
+    }
+
+    #[test]
+    fn lifting_goes_up_only_and_says_why() {
+        let g = Toy::default().build(&Device::Cpu).expect("toy");
+        let z = sample(&g, 2, Draw { space: Space::Z, ..Draw::default() }).expect("z");
+        let w = lift(&g, &z, Space::W).expect("w");
+        let plus = lift(&g, &w, Space::WPlus).expect("w+");
+        assert_eq!(plus.data.dims(), [2, 8, 16]);
+        assert_eq!(rows(&plus.data), rows(&to_ws(&g, &z).expect("ws")));
+        let first = plus.data.narrow(1, 3, 1).and_then(|t| t.squeeze(1)).expect("layer");
+        assert_eq!(rows(&first), rows(&w.data));
+        for (code, space) in [(&plus, Space::W), (&w, Space::Z), (&z, Space::S)] {
+            let e = lift(&g, code, space).expect_err("no way");
+            assert!(e.repair().is_some() && e.message().contains(space.name()), "{e}");
+        }
+        let other = Latent { space: Space::W, ..z.clone() };
+        assert!(
+            lift(&Toy { w_dim: 7, ..Toy::default() }.build(&Device::Cpu).expect("toy"), &other, Space::WPlus).is_err()
+        );
+    }
+
+    #[test]
+    fn labels_are_asked_for_and_used() {
+        let g = Toy { c_dim: 3, ..Toy::default() }.build(&Device::Cpu).expect("toy");
+        assert!(sample(&g, 2, Draw::default()).expect_err("no label").message().contains("conditional"));
+        let label = |k: usize| {
+            Tensor::from_vec((0..3).map(|i| if i == k { 1f32 } else { 0.0 }).collect(), (1, 3), &Device::Cpu)
+        };
+        let [a, b] = [0, 1].map(|k| {
+            let label = label(k).expect("label");
+            rows(&sample(&g, 2, Draw { labels: Some(&label), ..Draw::default() }).expect("code").data)
+        });
+        assert_ne!(a, b);
+        let plain = Toy::default().build(&Device::Cpu).expect("toy");
+        let label = label(0).expect("label");
+        assert!(sample(&plain, 1, Draw { labels: Some(&label), ..Draw::default() }).is_err());
+    }
+}

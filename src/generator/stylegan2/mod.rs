@@ -1,0 +1,230 @@
+//! StyleGAN2 and StyleGAN2-ADA (Karras et al. 2020), by the names and the arithmetic of NVIDIA's PyTorch code.
+//!
+//! Square pictures of any power of two from 4 pixels, 1 to 4 channels, any number of features a layer, the architectures
+//! skip, resnet and orig, with or without labels. Always in single precision. Not run: first blocks other than 4×4,
+//! kernels other than 3×3, activations other than leaky ReLU.
+
+mod config;
+mod mapping;
+mod source;
+mod synthesis;
+
+pub use config::{Architecture, Config, Given};
+pub use source::{Source, Tensors};
+
+use super::{Generator, Noise, Spec};
+use crate::error::{Error, Result};
+use crate::rng::Rng;
+use crate::space::Space;
+use crate::tensor::Filter;
+use candle_core::{Device, Tensor, Var};
+use mapping::Mapping;
+use std::collections::BTreeMap;
+use synthesis::Synthesis;
+
+/// Reads a model's tensors, keeping what it has read.
+struct Reader<'a> {
+    source: &'a mut dyn Source,
+    device: &'a Device,
+    parameters: BTreeMap<String, Tensor>,
+    buffers: BTreeMap<String, Tensor>,
+}
+
+impl Reader<'_> {
+    fn shape(&self, name: &str) -> Result<Vec<usize>> {
+        self.source.shape(name).ok_or_else(|| {
+            Error::new(crate::error::Kind::Format, format!("tensor `{name}` is missing"))
+                .hint("`gannet info` shows what the file holds")
+        })
+    }
+
+    fn fetch(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let t = self.source.take(name, shape)?;
+        Ok(if t.is_variable() { t } else { t.to_device(self.device)?.contiguous()? })
+    }
+
+    fn parameter(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let t = self.fetch(name, shape)?;
+        self.parameters.insert(name.into(), t.clone());
+        Ok(t)
+    }
+
+    fn buffer(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let t = self.fetch(name, shape)?;
+        self.buffers.insert(name.into(), t.clone());
+        Ok(t)
+    }
+
+    /// A stored filter, or the one given. Both `[taps, taps]` and separable `[taps]` are stored.
+    fn filter(&mut self, name: &str, otherwise: &Filter) -> Result<Filter> {
+        let Some(shape) = self.source.shape(name) else { return Ok(otherwise.clone()) };
+        let taps = self.buffer(name, &shape)?.flatten_all()?.to_vec1::<f32>()?;
+        match shape[..] {
+            [n] => {
+                let matrix: Vec<f32> = taps.iter().flat_map(|a| taps.iter().map(move |b| a * b)).collect();
+                Ok(Filter::from_matrix(n, n, &matrix)?)
+            }
+            [h, w] if h == w => Ok(Filter::from_matrix(h, w, &taps)?),
+            _ => Err(Error::new(crate::error::Kind::Format, format!("filter `{name}` has shape {shape:?}"))
+                .hint("square filters are supported")),
+        }
+    }
+}
+
+/// A StyleGAN2 generator.
+pub struct StyleGan2 {
+    config: Config,
+    spec: Spec,
+    device: Device,
+    mapping: Mapping,
+    synthesis: Synthesis,
+    mean_w: Tensor,
+    parameters: BTreeMap<String, Tensor>,
+    buffers: BTreeMap<String, Tensor>,
+}
+
+impl StyleGan2 {
+    /// Builds the generator from its tensors; `fingerprint` identifies them.
+    ///
+    /// Errors when a tensor is missing or of another shape, when `given` and the tensors disagree, and on what is not
+    /// supported. What stays in `source` was not understood.
+    pub fn new(source: &mut dyn Source, given: &Given, fingerprint: &str, device: &Device) -> Result<Self> {
+        let config = given.complete(source)?;
+        let mut r = Reader { source, device, parameters: BTreeMap::new(), buffers: BTreeMap::new() };
+        let mapping = Mapping::read(&mut r, &config)?;
+        let mean_w = r.buffer("mapping.w_avg", &[config.w_dim])?;
+        let synthesis = Synthesis::read(&mut r, &config)?;
+        let spec = Spec {
+            name: config.name.clone(),
+            family: "stylegan2".into(),
+            resolution: config.img_resolution,
+            channels: config.img_channels,
+            z_dim: config.z_dim,
+            w_dim: config.w_dim,
+            c_dim: config.c_dim,
+            num_ws: config.num_ws,
+            spaces: vec![Space::Z, Space::W, Space::WPlus],
+            parameters: r.parameters.values().map(Tensor::elem_count).sum(),
+            noise_sizes: synthesis.noise().filter_map(|n| n.map.dims().last().copied()).collect(),
+            fingerprint: fingerprint.into(),
+        };
+        let (parameters, buffers) = (r.parameters, r.buffers);
+        Ok(Self { config, spec, device: device.clone(), mapping, synthesis, mean_w, parameters, buffers })
+    }
+
+    /// What it is made of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// All tensors, parameters and buffers, by their names in NVIDIA's state dict.
+    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
+        self.parameters.iter().chain(&self.buffers).map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+
+    /// A copy whose parameters for which `tuned(name)` holds are variables, to be optimised; the variables by name.
+    ///
+    /// The copy shares the numbers of the others with this generator.
+    pub fn with_variables(&self, tuned: impl Fn(&str) -> bool) -> Result<(Self, BTreeMap<String, Var>)> {
+        let mut source = Tensors(self.tensors());
+        let mut variables = BTreeMap::new();
+        for (name, t) in self.parameters.iter().filter(|(name, _)| tuned(name)) {
+            let v = Var::from_tensor(&t.copy()?)?;
+            source.0.insert(name.clone(), v.as_tensor().clone());
+            variables.insert(name.clone(), v);
+        }
+        let c = &self.config;
+        let given = Given {
+            name: Some(c.name.clone()),
+            mapping_lr_multiplier: Some(c.mapping_lr_multiplier),
+            architecture: Some(c.architecture),
+            resample_filter: Some(c.resample_filter.clone()),
+            conv_clamp: c.conv_clamp,
+            ..Given::default()
+        };
+        let copy = Self::new(&mut source, &given, &self.spec.fingerprint, &self.device)?;
+        Ok((copy, variables))
+    }
+
+    /// One map, or none, for each noisy layer.
+    fn maps(&self, noise: &Noise, n: usize) -> Result<Vec<Option<Tensor>>> {
+        let sizes = &self.spec.noise_sizes;
+        match noise {
+            Noise::None => Ok(vec![None; sizes.len()]),
+            Noise::Const => Ok(self.synthesis.noise().map(|l| Some(l.map.clone())).collect()),
+            Noise::Random(seed) => {
+                sizes.iter().enumerate().map(|(i, &s)| Ok(Some(self.draw(*seed, i, n, s)?))).collect()
+            }
+            Noise::Maps(maps) => {
+                let fits = maps.len() == sizes.len()
+                    && maps.iter().zip(sizes).all(|(m, &s)| m.dims() == [1, 1, s, s] || m.dims() == [n, 1, s, s]);
+                if !fits {
+                    let found: Vec<_> = maps.iter().map(Tensor::dims).collect();
+                    return Err(Error::runtime(format!("noise maps {found:?} do not fit layers of sides {sizes:?}"))
+                        .hint("use maps that were made for this generator, each [N or 1, 1, H, W]"));
+                }
+                Ok(maps.iter().cloned().map(Some).collect())
+            }
+        }
+    }
+
+    /// Noise that depends on the seed, the layer and the sample alone.
+    fn draw(&self, seed: u64, layer: usize, n: usize, side: usize) -> Result<Tensor> {
+        let data: Vec<f32> =
+            (0..n).flat_map(|i| Rng::derive(seed, &format!("noise {layer} {i}")).normals(side * side)).collect();
+        Ok(Tensor::from_vec(data, (n, 1, side, side), &self.device)?)
+    }
+}
+
+impl Generator for StyleGan2 {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn map(&self, z: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
+        self.mapping.forward(z, labels)
+    }
+
+    fn mean_w(&self) -> &Tensor {
+        &self.mean_w
+    }
+
+    fn synthesize(&self, ws: &Tensor, noise: &Noise) -> Result<Tensor> {
+        let s = &self.spec;
+        let n = ws.dims().first().copied().unwrap_or(0);
+        if n == 0 || ws.dims() != [n, s.num_ws, s.w_dim] {
+            let message =
+                format!("a code of shape {:?}, the generator reads [N, {}, {}]", ws.dims(), s.num_ws, s.w_dim);
+            return Err(Error::runtime(message).hint("use a code that was made for this generator"));
+        }
+        self.synthesis.forward(ws, self.maps(noise, n)?.into_iter())
+    }
+
+    fn noise_maps(&self) -> Vec<Tensor> {
+        self.synthesis.noise().map(|l| l.map.clone()).collect()
+    }
+}
+
+/// Pulls codes towards a mean: `mean + psi · (w − mean)` (StyleGAN's truncation trick).
+///
+/// Only the first `cutoff` layers of a layered code when given.
+///
+/// # Shapes
+/// w `[N, w_dim]` or `[N, num_ws, w_dim]`, mean `[w_dim]` → as w.
+pub fn truncate(w: &Tensor, mean: &Tensor, psi: f64, cutoff: Option<usize>) -> Result<Tensor> {
+    let pull = |w: &Tensor| -> Result<Tensor> { Ok((w.broadcast_sub(mean)? * psi)?.broadcast_add(mean)?) };
+    match cutoff {
+        Some(k) if w.rank() == 3 && k < w.dim(1)? => {
+            if k == 0 {
+                return Ok(w.clone());
+            }
+            let rest = w.narrow(1, k, w.dim(1)? - k)?;
+            Ok(Tensor::cat(&[&pull(&w.narrow(1, 0, k)?)?, &rest], 1)?)
+        }
+        _ => pull(w),
+    }
+}

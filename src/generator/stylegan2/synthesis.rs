@@ -1,0 +1,256 @@
+//! The synthesis network: blocks of modulated convolutions, from a constant to the picture.
+
+use super::Reader;
+use super::config::{Architecture, Config};
+use super::mapping::Dense;
+use crate::error::Result;
+use crate::tensor::{Activation, Filter, Weight, add_noise, bias_act, conv2d, modulated_conv, modulated_conv_up2, up2};
+use candle_core::Tensor;
+
+/// The noise maps of one forward pass, one for each noisy layer: not yet scaled by the layer's strength.
+pub(super) type Maps = std::vec::IntoIter<Option<Tensor>>;
+
+/// The noise of one layer.
+pub(super) struct NoiseInput {
+    /// The stored map, `[1, 1, R, R]`.
+    pub(super) map: Tensor,
+    strength: Tensor,
+}
+
+/// A convolution with its style, noise, bias and activation.
+struct Layer {
+    affine: Dense,
+    weight: Weight,
+    bias: Tensor,
+    noise: Option<NoiseInput>,
+    up: Option<Filter>,
+    activation: Activation,
+}
+
+/// Everything that the layers of a block share.
+struct Place<'a> {
+    config: &'a Config,
+    name: String,
+    resolution: usize,
+    filter: Filter,
+}
+
+impl Layer {
+    /// Reads layer `which` (`conv0` doubles the size) whose activation is scaled by `gain`.
+    fn read(r: &mut Reader<'_>, at: &Place<'_>, which: &str, [inputs, outputs]: [usize; 2], gain: f64) -> Result<Self> {
+        let name = format!("{}.{which}", at.name);
+        let up = which == "conv0";
+        let filter = r.filter(&format!("{name}.resample_filter"), &at.filter)?;
+        let weight = r.parameter(&format!("{name}.weight"), &[outputs, inputs, 3, 3])?;
+        let base = Activation::LRELU;
+        Ok(Self {
+            affine: Dense::read(r, &format!("{name}.affine"), [at.config.w_dim, inputs], 1.0)?,
+            weight: Weight::new(weight, up)?,
+            bias: r.parameter(&format!("{name}.bias"), &[outputs])?,
+            noise: read_noise(r, &name, at.resolution)?,
+            up: up.then_some(filter),
+            activation: Activation { gain: base.gain * gain, clamp: at.config.conv_clamp.map(|c| c * gain), ..base },
+        })
+    }
+
+    fn forward(&self, x: &Tensor, w: &Tensor, maps: &mut Maps) -> Result<Tensor> {
+        let style = self.affine.forward(w)?;
+        let mut x = match &self.up {
+            Some(filter) => modulated_conv_up2(x, &self.weight, &style, filter)?,
+            None => modulated_conv(x, &self.weight, &style, true)?,
+        };
+        if let Some(noise) = &self.noise
+            && let Some(map) = maps.next().flatten()
+        {
+            x = add_noise(&x, &map.broadcast_mul(&noise.strength)?)?;
+        }
+        Ok(bias_act(&x, &self.bias, self.activation)?)
+    }
+}
+
+/// The noise of a layer that has any.
+fn read_noise(r: &mut Reader<'_>, name: &str, resolution: usize) -> Result<Option<NoiseInput>> {
+    let strength = format!("{name}.noise_strength");
+    let Ok(shape) = r.shape(&strength) else { return Ok(None) };
+    // Some exports keep the scalar as one element.
+    let shape = if shape == [1] { shape } else { Vec::new() };
+    Ok(Some(NoiseInput {
+        strength: r.parameter(&strength, &shape)?.reshape(())?,
+        map: r
+            .buffer(&format!("{name}.noise_const"), &[resolution, resolution])?
+            .reshape((1, 1, resolution, resolution))?,
+    }))
+}
+
+/// From features to a picture: a 1×1 modulated convolution without demodulation.
+struct ToRgb {
+    affine: Dense,
+    weight: Weight,
+    bias: Tensor,
+    gain: f64,
+    clamp: Option<f64>,
+}
+
+impl ToRgb {
+    fn read(r: &mut Reader<'_>, at: &Place<'_>, inputs: usize) -> Result<Self> {
+        let name = format!("{}.torgb", at.name);
+        let channels = at.config.img_channels;
+        Ok(Self {
+            affine: Dense::read(r, &format!("{name}.affine"), [at.config.w_dim, inputs], 1.0)?,
+            weight: Weight::new(r.parameter(&format!("{name}.weight"), &[channels, inputs, 1, 1])?, false)?,
+            bias: r.parameter(&format!("{name}.bias"), &[channels])?,
+            gain: 1.0 / (inputs as f64).sqrt(),
+            clamp: at.config.conv_clamp,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, w: &Tensor) -> Result<Tensor> {
+        let style = (self.affine.forward(w)? * self.gain)?;
+        let y = modulated_conv(x, &self.weight, &style, false)?;
+        Ok(bias_act(&y, &self.bias, Activation { clamp: self.clamp, ..Activation::LINEAR })?)
+    }
+}
+
+/// The 1×1 upsampling shortcut of a residual block.
+struct Shortcut {
+    weight: Tensor,
+    filter: Filter,
+    gain: f64,
+}
+
+impl Shortcut {
+    fn read(r: &mut Reader<'_>, at: &Place<'_>, [inputs, outputs]: [usize; 2]) -> Result<Self> {
+        let name = format!("{}.skip", at.name);
+        Ok(Self {
+            weight: r.parameter(&format!("{name}.weight"), &[outputs, inputs, 1, 1])?,
+            filter: r.filter(&format!("{name}.resample_filter"), &at.filter)?,
+            gain: (0.5 / inputs as f64).sqrt(),
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let y = up2(&conv2d(x, &self.weight, 1, 0)?, &self.filter)?;
+        Ok((y * self.gain)?)
+    }
+}
+
+/// All layers of one resolution.
+struct Block {
+    constant: Option<Tensor>,
+    conv0: Option<Layer>,
+    conv1: Layer,
+    torgb: Option<ToRgb>,
+    shortcut: Option<Shortcut>,
+    filter: Filter,
+}
+
+impl Block {
+    /// Reads the block of a resolution; `inputs` are the channels of the block before, 0 for the first.
+    fn read(r: &mut Reader<'_>, c: &Config, resolution: usize, inputs: usize) -> Result<(Self, usize)> {
+        let name = format!("synthesis.b{resolution}");
+        let default = Filter::new(&c.resample_filter)?;
+        let filter = r.filter(&format!("{name}.resample_filter"), &default)?;
+        let outputs = r.shape(&format!("{name}.conv1.weight"))?.first().copied().unwrap_or(0);
+        let at = Place { config: c, name, resolution, filter };
+        let first = inputs == 0;
+        let residual = !first && c.architecture == Architecture::Resnet;
+        let gain = if residual { 0.5f64.sqrt() } else { 1.0 };
+        let constant = format!("{}.const", at.name);
+        let block = Self {
+            constant: if first { Some(r.parameter(&constant, &[outputs, 4, 4])?) } else { None },
+            conv0: if first { None } else { Some(Layer::read(r, &at, "conv0", [inputs, outputs], 1.0)?) },
+            conv1: Layer::read(r, &at, "conv1", [outputs, outputs], gain)?,
+            torgb: if c.architecture == Architecture::Skip || resolution == c.img_resolution {
+                Some(ToRgb::read(r, &at, outputs)?)
+            } else {
+                None
+            },
+            shortcut: if residual { Some(Shortcut::read(r, &at, [inputs, outputs])?) } else { None },
+            filter: at.filter,
+        };
+        Ok((block, outputs))
+    }
+
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        self.conv0.iter().chain(std::iter::once(&self.conv1))
+    }
+
+    /// Features of the block from those of the block before; `ws` gives the next layer's code.
+    fn features(&self, x: Option<Tensor>, ws: &mut Rows<'_>, maps: &mut Maps) -> Result<Tensor> {
+        let mut x = match (&self.constant, x) {
+            (Some(c), _) => c.broadcast_left(ws.count)?,
+            (None, Some(x)) => x,
+            (None, None) => return Err(crate::error::Error::runtime("a block without input")),
+        };
+        let short = self.shortcut.as_ref().map(|s| s.forward(&x)).transpose()?;
+        for layer in self.layers() {
+            x = layer.forward(&x, &ws.next()?, maps)?;
+        }
+        Ok(match short {
+            Some(y) => (y + x)?,
+            None => x,
+        })
+    }
+}
+
+/// The rows of a layered code, one after the other.
+struct Rows<'a> {
+    ws: &'a Tensor,
+    at: usize,
+    count: usize,
+}
+
+impl Rows<'_> {
+    fn peek(&self) -> Result<Tensor> {
+        Ok(self.ws.narrow(1, self.at, 1)?.squeeze(1)?.contiguous()?)
+    }
+
+    fn next(&mut self) -> Result<Tensor> {
+        let row = self.peek()?;
+        self.at += 1;
+        Ok(row)
+    }
+}
+
+/// The synthesis network.
+pub(super) struct Synthesis {
+    blocks: Vec<Block>,
+}
+
+impl Synthesis {
+    pub(super) fn read(r: &mut Reader<'_>, c: &Config) -> Result<Self> {
+        let mut channels = 0;
+        let mut blocks = Vec::new();
+        for resolution in c.resolutions() {
+            let (block, outputs) = Block::read(r, c, resolution, channels)?;
+            blocks.push(block);
+            channels = outputs;
+        }
+        Ok(Self { blocks })
+    }
+
+    /// The noise of the layers that have any, in order.
+    pub(super) fn noise(&self) -> impl Iterator<Item = &NoiseInput> {
+        self.blocks.iter().flat_map(Block::layers).filter_map(|l| l.noise.as_ref())
+    }
+
+    /// ws `[N, num_ws, w_dim]` → `[N, C, R, R]`.
+    pub(super) fn forward(&self, ws: &Tensor, mut maps: Maps) -> Result<Tensor> {
+        let mut rows = Rows { ws, at: 0, count: ws.dim(0)? };
+        let (mut x, mut picture) = (None, None::<Tensor>);
+        for block in &self.blocks {
+            let features = block.features(x, &mut rows, &mut maps)?;
+            picture = picture.map(|p| up2(&p, &block.filter)).transpose()?;
+            if let Some(torgb) = &block.torgb {
+                // The picture shares its code with the first layer of the next block.
+                let y = torgb.forward(&features, &rows.peek()?)?;
+                picture = Some(match picture {
+                    Some(p) => (p + y)?,
+                    None => y,
+                });
+            }
+            x = Some(features);
+        }
+        picture.ok_or_else(|| crate::error::Error::runtime("a generator without a picture"))
+    }
+}

@@ -1,0 +1,166 @@
+//! Inversion: from a picture to the code that makes it.
+//!
+//! One loop serves all methods: [`Method::Optimize`] (Image2StyleGAN and kin), [`Method::Projector`] (NVIDIA's, in W with
+//! its noise maps), [`Method::Encoder`] (one pass) and [`Method::Hybrid`] (encoder, then optimisation). Images are inverted
+//! one after the other, never in one batched kernel: batched matrix products may round differently with the batch's size,
+//! and a picture's result must not depend on its neighbours, to the last bit. All randomness of an image comes from the seed
+//! and the image's key (by default its content), never from its place in the batch.
+//!
+//! Losses are `[N]` and stay apart by term in the trace; only the backward pass sums them.
+
+mod adam;
+mod checkpoint;
+mod config;
+mod descend;
+mod noise;
+mod objective;
+mod problem;
+mod result;
+mod schedule;
+mod stats;
+
+pub use adam::Adam;
+pub use config::{Checkpoint, Config, Init, Losses, Method};
+pub use noise::{normalise, regulariser};
+pub use objective::{Objective, PictureLoss, Term};
+pub use result::{Diagnosis, Inversion, Number, Trace};
+pub use schedule::{ramp, w_noise};
+pub use stats::{PROJECTOR_SAMPLES, WStats};
+
+use crate::control::Control;
+use crate::error::{Error, Result};
+use crate::generator::{Generator, Noise};
+use crate::latent::{Latent, ModelId};
+use crate::metric::Perceptual;
+use crate::rng::Rng;
+use candle_core::{DType, Device, Tensor};
+use problem::Problem;
+use sha2::{Digest, Sha256};
+use std::time::Instant;
+
+/// A network that reads codes off pictures.
+pub trait Encoder: Send + Sync {
+    /// Its name, for provenance.
+    fn name(&self) -> &str;
+
+    /// Codes of pictures, in W or W+.
+    ///
+    /// # Shapes
+    /// `[N, C, H, W]` in [-1, 1] → N codes
+    fn encode(&self, pictures: &Tensor) -> Result<Latent>;
+}
+
+/// What an inversion works with.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// The generator.
+    pub generator: &'a dyn Generator,
+    /// The feature network of the perceptual term.
+    pub perceptual: Option<&'a Perceptual>,
+    /// The encoder that the generator brings.
+    pub encoder: Option<&'a dyn Encoder>,
+    /// Labels of a conditional generator, `[1 or N, c_dim]`.
+    pub labels: Option<&'a Tensor>,
+    /// Statistics of w that the caller computed before ([`WStats::of`]); computed here when absent.
+    pub stats: Option<&'a WStats>,
+    /// A key an image for its random numbers; empty uses the hash of each image's content.
+    pub keys: &'a [String],
+    /// Stop signal and progress.
+    pub control: &'a Control,
+}
+
+impl<'a> Job<'a> {
+    /// A job with nothing but a generator.
+    pub fn new(generator: &'a dyn Generator, control: &'a Control) -> Self {
+        Self { generator, perceptual: None, encoder: None, labels: None, stats: None, keys: &[], control }
+    }
+}
+
+/// Inverts pictures.
+///
+/// On [`crate::control::Stop::Keep`] the best so far is the result; images that had not begun give their start.
+///
+/// # Shapes
+/// target `[N, C, R, R]` in [-1, 1], at the generator's resolution.
+///
+/// # Errors
+/// Before anything runs: when the target or the configuration do not fit the generator. While it runs: `Interrupted` on
+/// [`crate::control::Stop::Abort`], `Resumable` on [`crate::control::Stop::Checkpoint`].
+pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> {
+    let clock = Instant::now();
+    let target = target.detach().to_dtype(DType::F32)?.to_device(job.generator.device())?;
+    check_target(job, &target)?;
+    let mut notes = config.check(job)?;
+    let stats = match job.stats {
+        Some(s) => s.clone(),
+        None => WStats::of(job.generator, job.labels, PROJECTOR_SAMPLES)?,
+    };
+    let count = target.dims()[0];
+    let mut outcomes = Vec::with_capacity(count);
+    for i in 0..count {
+        let picture = target.narrow(0, i, 1)?.contiguous()?;
+        let problem = Problem::new(job, config, &stats, picture, (i, count))?;
+        outcomes.push(descend::descend(&problem)?);
+    }
+    checkpoint::remove_all(config, count);
+    let mut inversion = result::assemble(job, config, &stats, &target, outcomes)?;
+    notes.append(&mut inversion.diagnosis.warnings);
+    inversion.diagnosis.warnings = notes;
+    inversion.seconds = clock.elapsed().as_secs_f64();
+    Ok(inversion)
+}
+
+/// Inverts a picture that the generator made itself: what the method reaches when the target is certainly in range.
+///
+/// # Errors
+/// As [`invert`].
+pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
+    let spec = job.generator.spec();
+    let z = Rng::derive(config.seed, "invert: self-test").normals(spec.z_dim);
+    let z = Tensor::from_vec(z, (1, spec.z_dim), &Device::Cpu)?.to_device(job.generator.device())?;
+    let w = job.generator.map(&z, problem::labels_of(job, 0)?.as_ref())?;
+    let ws = problem::layered(&w, spec.num_ws)?;
+    let picture = job.generator.synthesize(&ws, &Noise::Const)?;
+    invert(job, &picture, config)
+}
+
+fn check_target(job: &Job, target: &Tensor) -> Result<()> {
+    let spec = job.generator.spec();
+    let dims = target.dims();
+    if dims.len() != 4 || dims[0] == 0 || dims[1..] != [spec.channels, spec.resolution, spec.resolution] {
+        return Err(Error::runtime(format!(
+            "the generator makes pictures of {}×{}×{}, the target is {dims:?}",
+            spec.channels, spec.resolution, spec.resolution
+        ))
+        .hint(format!("resize it to {0}×{0} with {1} channels first", spec.resolution, spec.channels)));
+    }
+    if !target.sum_all()?.to_vec0::<f32>()?.is_finite() {
+        return Err(
+            Error::runtime("the target holds values that are not finite").hint("repair or leave out the picture")
+        );
+    }
+    if !job.keys.is_empty() && job.keys.len() != dims[0] {
+        return Err(Error::runtime(format!("{} keys for {} pictures", job.keys.len(), dims[0])));
+    }
+    Ok(())
+}
+
+/// Which generator a code belongs to.
+fn model_of(generator: &dyn Generator) -> ModelId {
+    let spec = generator.spec();
+    ModelId { name: spec.name.clone(), fingerprint: spec.fingerprint.clone() }
+}
+
+/// Sha256 of a tensor's shape and values, hexadecimal.
+pub fn content_hash(t: &Tensor) -> Result<String> {
+    let values = t.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?}", t.dims()));
+    for v in values {
+        hash.update(v.to_le_bytes());
+    }
+    Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! One image to invert: what is searched, where it starts, and what a point is worth.
+
+use super::{Config, Init, Job, Method, Objective, PictureLoss, WStats, content_hash, w_noise};
+use crate::error::{Error, Result};
+use crate::generator::Noise;
+use crate::rng::Rng;
+use crate::space::Space;
+use candle_core::{DType, Device, Tensor, Var};
+
+/// One image to invert.
+pub(super) struct Problem<'a> {
+    pub job: Job<'a>,
+    pub config: &'a Config,
+    pub stats: &'a WStats,
+    /// Which image of how many.
+    pub place: (usize, usize),
+    /// Names the streams of random numbers.
+    pub key: String,
+    /// Sha256 of the target.
+    pub target_hash: String,
+    picture: Tensor,
+    labels: Option<Tensor>,
+    loss: PictureLoss<'a>,
+    /// The code in space N, where only the noise maps are searched.
+    fixed: Option<Tensor>,
+}
+
+/// What a point is worth.
+pub(super) struct Evaluation {
+    /// The weighted terms.
+    pub terms: Vec<(&'static str, f64)>,
+    /// Their sum.
+    pub total: f64,
+    /// The code that was evaluated, w noise included.
+    pub code: Tensor,
+    /// The picture it makes, `[1, C, H, W]`.
+    pub picture: Tensor,
+    /// Gradients in the parameters' order; empty when none were asked for.
+    pub gradients: Vec<Tensor>,
+}
+
+impl<'a> Problem<'a> {
+    /// For the image `picture` `[1, C, R, R]` at `place` in the batch.
+    pub fn new(
+        job: &Job<'a>,
+        config: &'a Config,
+        stats: &'a WStats,
+        picture: Tensor,
+        place: (usize, usize),
+    ) -> Result<Self> {
+        let target_hash = content_hash(&picture)?;
+        let mut loss = PictureLoss::new(&picture, config.method == Method::Projector)?;
+        loss.l2 = config.l2_weight(job);
+        loss.l1 = config.losses.l1;
+        loss.offset = config.losses.offset / (stats.sigma * stats.sigma).max(f64::MIN_POSITIVE);
+        loss.noise = if config.searches_noise(job) { config.noise_regularise } else { 0.0 };
+        let weight = config.perceptual_weight(job);
+        if let (Some(network), true) = (job.perceptual, weight > 0.0) {
+            loss = loss.with_perceptual(network, weight)?;
+        }
+        let mut problem = Self {
+            job: *job,
+            config,
+            stats,
+            place,
+            key: job.keys.get(place.0).cloned().unwrap_or_else(|| target_hash.clone()),
+            target_hash,
+            picture,
+            labels: labels_of(job, place.0)?,
+            loss,
+            fixed: None,
+        };
+        if config.space == Space::N {
+            problem.fixed = Some(problem.start_code()?);
+        }
+        Ok(problem)
+    }
+
+    /// The tensors that are searched: the code (not in N), then the noise maps.
+    pub fn start(&self) -> Result<Vec<Tensor>> {
+        let mut params = match self.fixed {
+            Some(_) => Vec::new(),
+            None => vec![self.start_code()?],
+        };
+        if self.config.searches_noise(&self.job) {
+            params.extend(self.start_maps()?);
+        }
+        Ok(params)
+    }
+
+    /// Splits parameters into code and noise maps.
+    pub fn split<'b>(&'b self, params: &'b [Tensor]) -> Result<(&'b Tensor, &'b [Tensor])> {
+        match (&self.fixed, params.split_first()) {
+            (Some(code), _) => Ok((code, params)),
+            (None, Some((code, maps))) => Ok((code, maps)),
+            (None, None) => Err(Error::runtime("there is nothing to search")),
+        }
+    }
+
+    /// The loss at `params`, in step `step`; with gradients when asked for.
+    pub fn evaluate(&self, params: &[Tensor], step: usize, gradients: bool) -> Result<Evaluation> {
+        let vars = params.iter().map(|p| Ok(Var::from_tensor(p)?)).collect::<Result<Vec<Var>>>()?;
+        let tracked: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+        let (code, maps) = self.split(&tracked)?;
+        let code = self.with_w_noise(code, step)?;
+        let ws = self.layered_code(&code)?;
+        let noise = if maps.is_empty() { Noise::Const } else { Noise::Maps(maps.to_vec()) };
+        let picture = self.job.generator.synthesize(&ws, &noise)?;
+        let terms = self.loss.loss(&picture, &ws, maps)?;
+        let mut sum: Option<Tensor> = None;
+        let mut numbers = Vec::with_capacity(terms.len());
+        for (name, value) in terms {
+            numbers.push((name, f64::from(value.to_dtype(DType::F32)?.sum_all()?.to_vec0::<f32>()?)));
+            sum = Some(match sum {
+                Some(s) => (s + value)?,
+                None => value,
+            });
+        }
+        let total = numbers.iter().map(|(_, v)| v).sum();
+        let mut found = Vec::new();
+        if let (true, Some(sum)) = (gradients, sum) {
+            let grads = sum.sum_all()?.backward()?;
+            for v in &vars {
+                found.push(match grads.get(v) {
+                    Some(g) => g.detach(),
+                    None => v.zeros_like()?,
+                });
+            }
+        }
+        Ok(Evaluation { terms: numbers, total, code: code.detach(), picture: picture.detach(), gradients: found })
+    }
+
+    /// The random numbers of one purpose of this image.
+    fn rng(&self, purpose: &str) -> Rng {
+        Rng::derive(self.config.seed, &format!("invert {} {purpose}", self.key))
+    }
+
+    fn device(&self) -> &Device {
+        self.job.generator.device()
+    }
+
+    /// The projector's fading noise on w; a stream a step, so that a resumed run draws the same.
+    fn with_w_noise(&self, code: &Tensor, step: usize) -> Result<Tensor> {
+        if self.config.method != Method::Projector {
+            return Ok(code.clone());
+        }
+        let deviation = self.stats.sigma * w_noise(step as f64 / self.config.steps.max(1) as f64);
+        if deviation == 0.0 {
+            return Ok(code.clone());
+        }
+        let draw = self.rng(&format!("w noise {step}")).normals(code.elem_count());
+        let draw = Tensor::from_vec(draw, code.dims(), &Device::Cpu)?.to_device(self.device())?;
+        Ok((code + (draw * deviation)?)?)
+    }
+
+    /// The code as the synthesis network reads it, `[1, num_ws, w_dim]`.
+    fn layered_code(&self, code: &Tensor) -> Result<Tensor> {
+        let layers = self.job.generator.spec().num_ws;
+        match (self.config.space, code.rank()) {
+            (Space::Z, _) => layered(&self.job.generator.map(code, self.labels.as_ref())?, layers),
+            (_, 3) => Ok(code.clone()),
+            _ => layered(code, layers),
+        }
+    }
+
+    fn start_code(&self) -> Result<Tensor> {
+        if self.config.method.encodes() {
+            return self.encoded();
+        }
+        match &self.config.init {
+            Init::Mean => self.fit(self.stats.mean.unsqueeze(0)?, Space::W),
+            Init::Random => self.drawn(0),
+            Init::BestOf(k) => self.best_of(*k),
+            Init::Latent(l) => {
+                let (i, n) = (self.place.0, l.count());
+                if n != 1 && n != self.place.1 {
+                    return Err(Error::runtime(format!("{n} start codes for {} pictures", self.place.1))
+                        .hint("give one for all, or one each"));
+                }
+                let one = l.data.narrow(0, if n == 1 { 0 } else { i }, 1)?.contiguous()?;
+                self.fit(one.to_dtype(DType::F32)?.to_device(self.device())?, l.space)
+            }
+        }
+    }
+
+    fn encoded(&self) -> Result<Tensor> {
+        let encoder = self.job.encoder.ok_or_else(|| Error::runtime("there is no encoder"))?;
+        let code = encoder.encode(&self.picture)?;
+        self.fit(code.data.detach().to_dtype(DType::F32)?.to_device(self.device())?, code.space)
+    }
+
+    /// A code of `from` in the space that is searched.
+    fn fit(&self, code: Tensor, from: Space) -> Result<Tensor> {
+        let spec = self.job.generator.spec();
+        let given = code.dims().to_vec();
+        let fitted = match (from, self.config.space) {
+            (Space::Z, Space::Z) => code,
+            (Space::Z, to) => {
+                let w = self.job.generator.map(&code, self.labels.as_ref())?;
+                if to == Space::WPlus { layered(&w, spec.num_ws)? } else { w }
+            }
+            (Space::W, Space::WPlus) => layered(&code, spec.num_ws)?,
+            (Space::W, Space::W | Space::N) | (Space::WPlus, Space::WPlus | Space::N) => code,
+            (from, to) => {
+                return Err(Error::runtime(format!("a {from} code cannot start a search in {to}"))
+                    .hint(if from == Space::WPlus { "use space: W+" } else { "start from a Z, W or W+ code" }));
+            }
+        };
+        let dim = if self.config.space == Space::Z { spec.z_dim } else { spec.w_dim };
+        let layers_fit = fitted.rank() == 2 || (fitted.rank() == 3 && fitted.dims()[1] == spec.num_ws);
+        if !layers_fit || fitted.dims().last() != Some(&dim) {
+            return Err(Error::runtime(format!(
+                "a start code of {given:?} does not fit {}",
+                crate::safe::Safe(&spec.name)
+            ))
+            .hint("use a code of the same generator"));
+        }
+        Ok(fitted.detach())
+    }
+
+    /// The j-th random sample of the prior in the space that is searched.
+    fn drawn(&self, j: usize) -> Result<Tensor> {
+        let dim = self.job.generator.spec().z_dim;
+        let z = Tensor::from_vec(self.rng(&format!("start {j}")).normals(dim), (1, dim), &Device::Cpu)?;
+        self.fit(z.to_device(self.device())?, Space::Z)
+    }
+
+    fn best_of(&self, k: usize) -> Result<Tensor> {
+        let maps = if self.config.searches_noise(&self.job) { self.start_maps()? } else { Vec::new() };
+        let mut best: Option<(f64, Tensor)> = None;
+        for j in 0..k {
+            let code = self.drawn(j)?;
+            let ws = self.layered_code(&code)?;
+            let noise = if maps.is_empty() { Noise::Const } else { Noise::Maps(maps.clone()) };
+            let picture = self.job.generator.synthesize(&ws, &noise)?;
+            let mut loss = 0.0;
+            for (_, value) in self.loss.loss(&picture, &ws, &[])? {
+                loss += f64::from(value.sum_all()?.to_vec0::<f32>()?);
+            }
+            if best.as_ref().is_none_or(|(least, _)| loss < *least) {
+                best = Some((loss, code));
+            }
+        }
+        best.map(|(_, code)| code).ok_or_else(|| Error::runtime("no sample could be drawn"))
+    }
+
+    fn start_maps(&self) -> Result<Vec<Tensor>> {
+        if self.config.method != Method::Projector {
+            return Ok(self.job.generator.noise_maps());
+        }
+        let mut rng = self.rng("noise maps");
+        let mut maps = Vec::new();
+        for map in self.job.generator.noise_maps() {
+            let draw = Tensor::from_vec(rng.normals(map.elem_count()), map.dims(), &Device::Cpu)?;
+            maps.push(draw.to_device(self.device())?);
+        }
+        Ok(maps)
+    }
+}
+
+/// The same w in every layer, `[N, D]` → `[N, L, D]`.
+pub(super) fn layered(w: &Tensor, layers: usize) -> Result<Tensor> {
+    let (n, d) = w.dims2()?;
+    Ok(w.unsqueeze(1)?.broadcast_as((n, layers, d))?.contiguous()?)
+}
+
+/// The labels of image `i`, `[1, c_dim]`.
+pub(super) fn labels_of(job: &Job, i: usize) -> Result<Option<Tensor>> {
+    let Some(labels) = job.labels else { return Ok(None) };
+    let row = if labels.dims().first() == Some(&1) { 0 } else { i };
+    Ok(Some(labels.narrow(0, row, 1)?.contiguous()?))
+}

@@ -1,0 +1,239 @@
+//! What an inversion found, and what it means.
+
+use super::descend::{Best, State};
+use super::{Config, Job, WStats, content_hash, model_of};
+use crate::error::{Error, Result};
+use crate::latent::Latent;
+use crate::metric::{Metric, Mse, Psnr, Ssim};
+use crate::space::Space;
+use candle_core::{DType, Device, Tensor};
+
+/// Rows that a trace keeps at most, about: longer runs keep every k-th step.
+const TRACE_ROWS: usize = 1000;
+/// Offsets from W, in σ_w, up to which edits stay safe.
+const SAFE_OFFSET: f64 = 0.5;
+/// Distances from the mean, in σ_w, beyond which a code is no typical sample.
+const FAR: f64 = 2.5;
+/// PSNR in dB under which the picture has not been reached.
+const REACHED: f64 = 20.0;
+
+/// The loss of one image over the steps, term by term.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    /// Steps planned.
+    pub total: usize,
+    /// Names of the terms.
+    pub names: Vec<String>,
+    /// Which steps were kept: all of a short run, every k-th of a long one, and the last.
+    pub steps: Vec<usize>,
+    /// The weighted terms of every kept step, in the order of `names`.
+    pub terms: Vec<Vec<f64>>,
+}
+
+impl Trace {
+    /// An empty trace of a run of `total` steps.
+    pub fn new(total: usize) -> Self {
+        Self { total, names: Vec::new(), steps: Vec::new(), terms: Vec::new() }
+    }
+
+    /// Keeps a step, or drops it when it is not one of every k-th.
+    pub(super) fn push(&mut self, step: usize, terms: &[(&'static str, f64)]) {
+        if self.names.is_empty() {
+            self.names = terms.iter().map(|(n, _)| n.to_string()).collect();
+        }
+        if step.is_multiple_of(self.total / TRACE_ROWS + 1) || step == self.total {
+            self.steps.push(step);
+            self.terms.push(terms.iter().map(|(_, v)| *v).collect());
+        }
+    }
+
+    /// The whole loss of every kept step.
+    pub fn losses(&self) -> Vec<f64> {
+        self.terms.iter().map(|row| row.iter().sum()).collect()
+    }
+}
+
+/// A number with its definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Number {
+    /// Its name: `psnr`.
+    pub name: String,
+    /// The mean over the images.
+    pub value: f64,
+    /// One an image.
+    pub each: Vec<f64>,
+    /// Its unit; may be empty.
+    pub unit: String,
+    /// What exactly it is.
+    pub definition: String,
+}
+
+/// What the codes tell about themselves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnosis {
+    /// How far the rows of a W+ code lie from W: the root mean square distance from their mean, in σ_w; one an image. Absent
+    /// in other spaces.
+    pub offsets: Option<Vec<f64>>,
+    /// How far the code (its mean row; the w of a z) lies from the mean of w, in σ_w; a typical sample has about 1.
+    pub mean_distance: Vec<f64>,
+    /// Spread of w over the prior, σ_w.
+    pub sigma: f64,
+    /// In words, what to beware of.
+    pub warnings: Vec<String>,
+}
+
+/// What an inversion found.
+#[derive(Clone, Debug)]
+pub struct Inversion {
+    /// The codes, with their noise maps where those were searched.
+    pub code: Latent,
+    /// The pictures that they make, `[N, C, H, W]`.
+    pub reconstruction: Tensor,
+    /// The pictures to reach, `[N, C, H, W]`.
+    pub target: Tensor,
+    /// The loss over the steps, one an image.
+    pub trace: Vec<Trace>,
+    /// The loss of the best point, one an image.
+    pub loss: Vec<f64>,
+    /// The step of the best point, one an image.
+    pub best_step: Vec<usize>,
+    /// How close it came.
+    pub numbers: Vec<Number>,
+    /// What the codes tell about themselves.
+    pub diagnosis: Diagnosis,
+    /// What was asked.
+    pub config: Config,
+    /// Wall-clock time.
+    pub seconds: f64,
+    /// Steps planned, an image.
+    pub steps: usize,
+    /// The seed.
+    pub seed: u64,
+    /// The step at which the user stopped it; of the first image that was cut short.
+    pub stopped_at: Option<usize>,
+}
+
+/// Puts the images' outcomes together.
+pub(super) fn assemble(
+    job: &Job,
+    config: &Config,
+    stats: &WStats,
+    target: &Tensor,
+    outcomes: Vec<State>,
+) -> Result<Inversion> {
+    let nothing = || Error::runtime("an inversion ended without any point");
+    let best = outcomes.iter().map(|s| s.best.as_ref().ok_or_else(nothing)).collect::<Result<Vec<&Best>>>()?;
+    let stack = |f: &dyn Fn(&Best) -> Tensor| Tensor::cat(&best.iter().map(|b| f(b)).collect::<Vec<_>>(), 0);
+    let code = stack(&|b| b.code.clone())?;
+    let maps = best.first().map_or(0, |b| b.maps.len());
+    let noise = (0..maps).map(|i| Ok(stack(&|b| b.maps[i].clone())?)).collect::<Result<Vec<Tensor>>>()?;
+    let reconstruction = stack(&|b| b.picture.clone())?;
+    let space = match (config.space, code.rank()) {
+        (Space::N, 3) => Space::WPlus,
+        (Space::N, _) => Space::W,
+        (space, _) => space,
+    };
+    let code = Latent {
+        space,
+        data: code,
+        model: Some(model_of(job.generator)),
+        noise: (maps > 0).then_some(noise),
+        labels: job.labels.cloned(),
+        origin: format!("{} · target {}", config.describe()?, content_hash(target)?.get(..12).unwrap_or("")),
+    };
+    let numbers = measure(job, &reconstruction, target)?;
+    let mut diagnosis = diagnose(job, stats, &code)?;
+    warn(&mut diagnosis, config, &numbers, &outcomes);
+    Ok(Inversion {
+        reconstruction,
+        target: target.clone(),
+        loss: best.iter().map(|b| b.loss).collect(),
+        best_step: best.iter().map(|b| b.step).collect(),
+        stopped_at: outcomes.iter().find_map(|s| s.stopped),
+        trace: outcomes.into_iter().map(|s| s.trace).collect(),
+        code,
+        numbers,
+        diagnosis,
+        config: config.clone(),
+        seconds: 0.0,
+        steps: config.steps_taken(),
+        seed: config.seed,
+    })
+}
+
+fn measure(job: &Job, a: &Tensor, b: &Tensor) -> Result<Vec<Number>> {
+    let mut metrics: Vec<&dyn Metric> = vec![&Psnr, &Mse];
+    if a.dims()[2..].iter().all(|&side| side >= 11) {
+        metrics.insert(1, &Ssim);
+    }
+    if let Some(p) = job.perceptual {
+        metrics.push(p);
+    }
+    let number = |m: &dyn Metric| {
+        let each = m.measure(a, b)?;
+        Ok(Number {
+            name: m.name().into(),
+            value: each.iter().sum::<f64>() / each.len().max(1) as f64,
+            each,
+            unit: m.unit().into(),
+            definition: m.definition(),
+        })
+    };
+    metrics.into_iter().map(number).collect()
+}
+
+fn diagnose(job: &Job, stats: &WStats, code: &Latent) -> Result<Diagnosis> {
+    let w = match code.space {
+        Space::Z => job.generator.map(&code.data, expanded(job, code.count())?.as_ref())?,
+        _ => code.data.clone(),
+    };
+    let rows = if w.rank() == 2 { w.unsqueeze(1)? } else { w }; // [NLD]
+    let rows = rows.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec3::<f64>()?;
+    let mean = stats.mean.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let sigma = stats.sigma.max(f64::MIN_POSITIVE);
+    let (mut offsets, mut mean_distance) = (Vec::new(), Vec::new());
+    for layers in &rows {
+        let n = layers.len().max(1) as f64;
+        let centre: Vec<f64> = (0..mean.len()).map(|d| layers.iter().map(|r| r[d]).sum::<f64>() / n).collect();
+        let square = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
+        offsets.push((layers.iter().map(|r| square(r, &centre)).sum::<f64>() / n).sqrt() / sigma);
+        mean_distance.push(square(&centre, &mean).sqrt() / sigma);
+    }
+    let offsets = (code.space == Space::WPlus).then_some(offsets);
+    Ok(Diagnosis { offsets, mean_distance, sigma: stats.sigma, warnings: Vec::new() })
+}
+
+/// The labels, one row an image.
+fn expanded(job: &Job, n: usize) -> Result<Option<Tensor>> {
+    match job.labels {
+        Some(l) if l.dims()[0] != n => Ok(Some(l.broadcast_as((n, l.dims()[1]))?.contiguous()?)),
+        labels => Ok(labels.cloned()),
+    }
+}
+
+fn warn(diagnosis: &mut Diagnosis, config: &Config, numbers: &[Number], outcomes: &[State]) {
+    let mut say = |i: usize, text: String| {
+        let which = if outcomes.len() > 1 { format!("image {}: ", i + 1) } else { String::new() };
+        diagnosis.warnings.push(which + &text);
+    };
+    for (i, state) in outcomes.iter().enumerate() {
+        if let Some(step) = state.diverged {
+            say(i, format!("the loss was no longer finite at step {step}; kept is the best before: use a smaller lr"));
+        }
+    }
+    for (i, offset) in diagnosis.offsets.iter().flatten().enumerate().filter(|(_, o)| **o > SAFE_OFFSET) {
+        say(i, format!("offsets from W: {offset:.2} σ; edits stay safe below {SAFE_OFFSET}: raise `offset` or use W"));
+    }
+    for (i, far) in diagnosis.mean_distance.iter().enumerate().filter(|(_, d)| **d > FAR) {
+        say(i, format!("the code lies {far:.1} σ from the mean of w: outside what the generator was trained on"));
+    }
+    let psnr = numbers.iter().find(|n| n.name == "psnr");
+    for (i, db) in psnr.iter().flat_map(|n| &n.each).enumerate().filter(|(_, p)| **p < REACHED) {
+        let wider = match config.space {
+            Space::Z => "; try W or W+",
+            Space::W => "; try W+",
+            _ => "",
+        };
+        say(i, format!("the picture is not reached (PSNR {db:.1} dB): perhaps out of the generator's range{wider}"));
+    }
+}

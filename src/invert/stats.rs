@@ -1,0 +1,62 @@
+//! Mean and spread of w over the prior.
+
+use crate::error::Result;
+use crate::generator::Generator;
+use crate::rng::Rng;
+use candle_core::{DType, Device, Tensor};
+
+/// Samples that NVIDIA's projector draws.
+pub const PROJECTOR_SAMPLES: usize = 10_000;
+/// Samples mapped at once: fixed, so that the rounding never depends on the machine.
+const CHUNK: usize = 500;
+/// The projector's seed: the statistics belong to the generator, not to a run.
+const SEED: u64 = 123;
+
+/// Mean and spread of w over the prior.
+#[derive(Clone, Debug)]
+pub struct WStats {
+    /// The mean, `[w_dim]` in f32.
+    pub mean: Tensor,
+    /// √(Σ ‖w − mean‖² / samples): the distance that a typical w has from the mean.
+    pub sigma: f64,
+    /// Samples drawn.
+    pub samples: usize,
+}
+
+impl WStats {
+    /// From `samples` fixed draws of z; a conditional generator is sampled at the first of the labels.
+    ///
+    /// # Errors
+    /// When the mapping fails.
+    pub fn of(generator: &dyn Generator, labels: Option<&Tensor>, samples: usize) -> Result<Self> {
+        let spec = generator.spec();
+        let mut rng = Rng::new(SEED);
+        let mut all: Vec<f32> = Vec::with_capacity(samples * spec.w_dim);
+        while all.len() < samples * spec.w_dim {
+            let n = CHUNK.min(samples - all.len() / spec.w_dim);
+            let z = Tensor::from_vec(rng.normals(n * spec.z_dim), (n, spec.z_dim), &Device::Cpu)?;
+            let z = z.to_device(generator.device())?;
+            let labels = match labels {
+                Some(l) => Some(l.narrow(0, 0, 1)?.broadcast_as((n, l.dims()[1]))?.contiguous()?),
+                None => None,
+            };
+            let w = generator.map(&z, labels.as_ref())?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+            all.extend(w.flatten_all()?.to_vec1::<f32>()?);
+        }
+        let mean = mean_row(&all, spec.w_dim);
+        let square = |row: &[f32]| row.iter().zip(&mean).map(|(v, m)| (f64::from(*v) - m).powi(2)).sum::<f64>();
+        let total: f64 = all.chunks_exact(spec.w_dim).map(square).sum();
+        let mean: Vec<f32> = mean.iter().map(|v| *v as f32).collect();
+        let mean = Tensor::from_vec(mean, spec.w_dim, &Device::Cpu)?.to_device(generator.device())?;
+        Ok(Self { mean, sigma: (total / samples.max(1) as f64).sqrt(), samples })
+    }
+}
+
+fn mean_row(all: &[f32], dim: usize) -> Vec<f64> {
+    let mut sum = vec![0.0; dim];
+    for row in all.chunks_exact(dim) {
+        sum.iter_mut().zip(row).for_each(|(s, v)| *s += f64::from(*v));
+    }
+    let n = (all.len() / dim.max(1)).max(1) as f64;
+    sum.into_iter().map(|s| s / n).collect()
+}

@@ -1,0 +1,354 @@
+//! What an inversion promises, on the toy generator.
+
+use super::*;
+use crate::control::Stop;
+use crate::error::Kind;
+use crate::generator::toy;
+use crate::metric::{Metric, Psnr};
+use crate::space::Space;
+use candle_core::Var;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+fn generator() -> Arc<dyn Generator> {
+    toy(0, &Device::Cpu).unwrap()
+}
+
+/// A picture that no toy makes: rings and an edge, a little different for every `k`.
+fn foreign(k: usize) -> Tensor {
+    let mut data = Vec::new();
+    for c in 0..3 {
+        for i in 0..32 * 32 {
+            let (y, x) = ((i / 32) as f32 - 15.5 + k as f32, (i % 32) as f32 - 15.5);
+            let rings = ((x * x + y * y).sqrt() * (0.5 + 0.1 * c as f32)).sin();
+            data.push(0.6 * rings + if x > 4.0 { 0.3 } else { -0.2 });
+        }
+    }
+    Tensor::from_vec(data, (1, 3, 32, 32), &Device::Cpu).unwrap()
+}
+
+fn pair() -> Tensor {
+    Tensor::cat(&[foreign(0), foreign(3)], 0).unwrap()
+}
+
+fn config(space: Space, steps: usize) -> Config {
+    Config { steps, ..Config::new(space, Method::Optimize) }
+}
+
+fn values(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Statistics of few samples: the tests need no more, and all share them.
+fn stats(g: &dyn Generator) -> WStats {
+    WStats::of(g, None, 500).unwrap()
+}
+
+/// Inverts with shared statistics.
+fn run(g: &dyn Generator, target: &Tensor, config: &Config) -> Result<Inversion> {
+    let (control, stats) = (Control::default(), stats(g));
+    invert(&Job { stats: Some(&stats), ..Job::new(g, &control) }, target, config)
+}
+
+#[test]
+fn statistics_agree_with_the_closed_form_of_their_samples() {
+    let g = generator();
+    let s = stats(g.as_ref());
+    let z = Tensor::from_vec(Rng::new(123).normals(500 * 16), (500, 16), &Device::Cpu).unwrap();
+    let w = g.map(&z, None).unwrap();
+    let mean = w.mean(0).unwrap();
+    for (a, b) in values(&s.mean).iter().zip(values(&mean)) {
+        assert!((a - b).abs() < 1e-5);
+    }
+    let square = w.broadcast_sub(&mean).unwrap().sqr().unwrap().sum_all().unwrap().to_vec0::<f32>().unwrap() / 500.0;
+    assert!((s.sigma - f64::from(square).sqrt()).abs() < 1e-4 * s.sigma);
+}
+
+#[test]
+fn wider_spaces_come_nearer_and_the_mean_is_a_good_start() {
+    let g = generator();
+    let loss = |c: &Config| run(g.as_ref(), &foreign(0), c).unwrap().loss[0];
+    let (z, w, plus) = (loss(&config(Space::Z, 200)), loss(&config(Space::W, 200)), loss(&config(Space::WPlus, 200)));
+    assert!(z > w && w > plus, "Z {z} W {w} W+ {plus}");
+    let random = loss(&Config { init: Init::Random, ..config(Space::W, 200) });
+    assert!(w <= random * 1.001, "mean {w} random {random}");
+}
+
+#[test]
+fn a_warm_start_is_never_worse_than_what_it_starts_from() {
+    let g = generator();
+    let w = run(g.as_ref(), &foreign(0), &config(Space::W, 60)).unwrap();
+    let start = Config { init: Init::Latent(w.code.clone()), ..config(Space::WPlus, 20) };
+    let plus = run(g.as_ref(), &foreign(0), &start).unwrap();
+    assert!(plus.loss[0] < w.loss[0]);
+    assert!((plus.trace[0].losses()[0] - w.loss[0]).abs() < 1e-6);
+    let back = Config { init: Init::Latent(plus.code), ..config(Space::W, 20) };
+    assert!(run(g.as_ref(), &foreign(0), &back).unwrap_err().repair().unwrap().contains("W+"));
+}
+
+#[test]
+fn a_picture_of_its_own_is_found_again() {
+    let (g, control) = (generator(), Control::default());
+    let stats = stats(g.as_ref());
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    let found = self_test(&job, &config(Space::W, 300)).unwrap();
+    let psnr = found.numbers.iter().find(|n| n.name == "psnr").unwrap();
+    assert!(psnr.value > 40.0, "{}", psnr.value);
+    assert!(psnr.definition.contains("peak"));
+    assert_eq!(psnr.each, Psnr.measure(&found.reconstruction, &found.target).unwrap());
+    // The code makes the picture that is shown.
+    let ws = problem::layered(&found.code.data, 8).unwrap();
+    let again = g.synthesize(&ws, &Noise::Const).unwrap();
+    assert_eq!(values(&again), values(&found.reconstruction));
+    assert!(found.diagnosis.mean_distance[0] < 2.5 && found.diagnosis.warnings.len() == 1);
+}
+
+#[test]
+fn the_gradient_agrees_with_finite_differences() {
+    let (g, target) = (generator(), foreign(1));
+    let mut loss = PictureLoss::new(&target, false).unwrap();
+    (loss.l1, loss.offset, loss.noise) = (0.3, 0.7, 2.0);
+    let sizes: Vec<usize> = g.noise_maps().iter().map(Tensor::elem_count).collect();
+    let total = 8 * 16 + sizes.iter().sum::<usize>();
+    let base = Rng::new(9).normals(total);
+    let at = |x: &Tensor| -> Tensor {
+        let ws = x.narrow(0, 0, 128).unwrap().reshape((1, 8, 16)).unwrap();
+        let (mut maps, mut from) = (Vec::new(), 128);
+        for (map, size) in g.noise_maps().iter().zip(&sizes) {
+            maps.push(x.narrow(0, from, *size).unwrap().reshape(map.dims()).unwrap());
+            from += size;
+        }
+        let picture = g.synthesize(&ws, &Noise::Maps(maps.clone())).unwrap();
+        let terms = loss.loss(&picture, &ws, &maps).unwrap();
+        assert_eq!(terms.iter().map(|t| t.0).collect::<Vec<_>>(), ["l2", "l1", "offset", "noise"]);
+        terms.into_iter().map(|t| t.1).reduce(|a, b| (a + b).unwrap()).unwrap().sum_all().unwrap()
+    };
+    let x = Tensor::from_vec(base.clone(), total, &Device::Cpu).unwrap();
+    let var = Var::from_tensor(&x).unwrap();
+    let grads = at(&var).backward().unwrap();
+    let grad = values(grads.get(&var).unwrap());
+    let value = |along: &[f32], t: f32| {
+        let moved: Vec<f32> = base.iter().zip(along).map(|(b, d)| b + t * d).collect();
+        f64::from(at(&Tensor::from_vec(moved, total, &Device::Cpu).unwrap()).to_vec0::<f32>().unwrap())
+    };
+    for seed in 0..4 {
+        let mut along = Rng::new(seed).normals(total);
+        // Half of them in the code alone: it would drown among the many noise values.
+        along[if seed % 2 == 0 { 128 } else { total }..].fill(0.0);
+        let exact: f64 = grad.iter().zip(&along).map(|(g, d)| f64::from(g * d)).sum();
+        let numeric = (value(&along, 1e-3) - value(&along, -1e-3)) / 2e-3;
+        assert!((exact - numeric).abs() < 2e-2 * exact.abs().max(0.05), "{exact} {numeric}");
+    }
+}
+
+#[test]
+fn a_picture_does_not_depend_on_its_neighbours() {
+    let g = generator();
+    // Random starts and noise maps: their numbers follow the picture, not its place.
+    let c = Config { noise: true, init: Init::BestOf(2), seed: 4, ..config(Space::WPlus, 12) };
+    let both = run(g.as_ref(), &pair(), &c).unwrap();
+    for (i, k) in [(0, 0), (1, 3)] {
+        let alone = run(g.as_ref(), &foreign(k), &c).unwrap();
+        let mine = both.code.data.narrow(0, i, 1).unwrap();
+        assert_eq!(values(&mine), values(&alone.code.data));
+        assert_eq!(values(&both.reconstruction.narrow(0, i, 1).unwrap()), values(&alone.reconstruction));
+        assert_eq!(both.trace[i], alone.trace[0]);
+        let (noise, own) = (both.code.noise.as_ref().unwrap(), alone.code.noise.unwrap());
+        assert_eq!(values(&noise[3].narrow(0, i, 1).unwrap()), values(&own[3]));
+    }
+    assert_ne!(both.loss[0], both.loss[1]);
+}
+
+#[test]
+fn the_thread_count_changes_nothing() {
+    let c = Config { seed: 1, init: Init::Random, ..config(Space::WPlus, 15) };
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let found = pool.install(|| run(generator().as_ref(), &foreign(0), &c).unwrap());
+        (values(&found.code.data), values(&found.reconstruction))
+    };
+    assert_eq!(with(1), with(2));
+}
+
+#[test]
+fn seeds_matter_and_repeat() {
+    let g = generator();
+    let code = |seed| {
+        let c = Config { seed, init: Init::Random, ..config(Space::W, 3) };
+        values(&run(g.as_ref(), &foreign(0), &c).unwrap().code.data)
+    };
+    assert_eq!(code(1), code(1));
+    assert_ne!(code(1), code(2));
+}
+
+/// A control that asks for `stop` at the k-th report.
+fn stopping(k: usize, stop: Stop) -> Control {
+    let (seen, inner) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::OnceLock::<Control>::new()));
+    let holder = inner.clone();
+    let control = Control::new(move |p| {
+        assert_eq!(p.preview.unwrap().dims(), [1, 3, 32, 32]);
+        if seen.fetch_add(1, Ordering::Relaxed) + 1 == k {
+            holder.get().unwrap().request(stop);
+        }
+    });
+    inner.set(control.clone()).ok().unwrap();
+    control
+}
+
+#[test]
+fn stopping_keeps_the_best_so_far() {
+    let g = generator();
+    let (control, stats) = (stopping(3, Stop::Keep), stats(g.as_ref()));
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    let found = invert(&job, &foreign(0), &config(Space::W, 500)).unwrap();
+    let at = found.stopped_at.unwrap();
+    assert!(at > 0 && at <= 20, "{at}");
+    assert_eq!(found.loss[0], found.trace[0].losses().into_iter().fold(f64::INFINITY, f64::min));
+    // The rest of a batch gives its start.
+    let found = invert(&job, &pair(), &config(Space::W, 500)).unwrap();
+    assert_eq!((found.best_step.as_slice(), found.code.count()), ([0, 0].as_slice(), 2));
+    control.request(Stop::Abort);
+    assert_eq!(invert(&job, &foreign(0), &config(Space::W, 9)).unwrap_err().kind(), Kind::Interrupted);
+}
+
+#[test]
+fn a_resumed_run_equals_the_uninterrupted_one() {
+    let g = generator();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("inversion.state");
+    let stats = stats(g.as_ref());
+    let plain = Config { steps: 30, seed: 2, ..Config::new(Space::W, Method::Projector) };
+    let saved = Config {
+        checkpoint: Some(Checkpoint { path: path.clone(), every: Duration::from_secs(3600) }),
+        ..plain.clone()
+    };
+    for target in [foreign(0), pair()] {
+        let whole = run(g.as_ref(), &target, &plain).unwrap();
+        // Interrupted again and again, at the report of step 10, 20, …
+        let mut stops = 0;
+        let resumed = loop {
+            let control = stopping(2, Stop::Checkpoint);
+            let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+            match invert(&job, &target, &saved) {
+                Ok(found) => break found,
+                Err(e) => assert_eq!(e.kind(), Kind::Resumable),
+            }
+            stops += 1;
+            assert!(stops < 20);
+        };
+        assert!(stops >= 2, "{stops}");
+        assert_eq!(values(&whole.code.data), values(&resumed.code.data));
+        assert_eq!(values(&whole.reconstruction), values(&resumed.reconstruction));
+        let noise = |i: &Inversion| i.code.noise.as_ref().unwrap().iter().flat_map(values).collect::<Vec<f32>>();
+        assert_eq!(noise(&whole), noise(&resumed));
+        assert_eq!(whole.trace, resumed.trace);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "checkpoints are removed at the end");
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_run_or_a_broken_one_is_refused() {
+    let g = generator();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let stats = stats(g.as_ref());
+    let control = Control::default();
+    control.request(Stop::Checkpoint);
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    let checkpoint = Some(Checkpoint { path: path.clone(), every: Duration::ZERO });
+    let c = Config { checkpoint, ..config(Space::W, 5) };
+    assert_eq!(invert(&job, &foreign(0), &c).unwrap_err().kind(), Kind::Resumable);
+    let e = invert(&job, &foreign(1), &c).unwrap_err();
+    assert!(e.message().contains("another run") && e.repair().unwrap().contains("remove"));
+    let bytes = std::fs::read(&path).unwrap();
+    for end in [0, 7, 200, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..end]).unwrap();
+        assert_eq!(invert(&job, &foreign(0), &c).unwrap_err().kind(), Kind::Format);
+    }
+}
+
+#[test]
+fn without_the_regulariser_the_picture_goes_into_the_noise() {
+    let g = generator();
+    let found = |noise_regularise| {
+        let c = Config { noise_regularise, noise: true, lr: 0.1, ..config(Space::N, 100) };
+        let found = run(g.as_ref(), &foreign(0), &c).unwrap();
+        let maps = found.code.noise.unwrap();
+        let alike: f32 = maps.iter().map(|m| values(&regulariser(&normalise(m).unwrap()).unwrap())[0]).sum();
+        (found.numbers[0].value, alike)
+    };
+    let ((psnr, alike), (free_psnr, free_alike)) = (found(1e5), found(0.0));
+    assert!(free_psnr > psnr, "{free_psnr} {psnr}");
+    assert!(free_alike > 3.0 * alike, "{free_alike} {alike}");
+}
+
+#[test]
+fn offsets_are_measured_and_can_be_held() {
+    let g = generator();
+    let free = run(g.as_ref(), &foreign(0), &config(Space::WPlus, 100)).unwrap();
+    let mut c = config(Space::WPlus, 100);
+    c.losses.offset = 10.0;
+    let held = run(g.as_ref(), &foreign(0), &c).unwrap();
+    let offset = |i: &Inversion| i.diagnosis.offsets.as_ref().unwrap()[0];
+    assert!(offset(&free) > 0.5 && offset(&held) < 0.5 * offset(&free), "{} {}", offset(&free), offset(&held));
+    assert!(free.diagnosis.warnings.iter().any(|w| w.contains("offsets from W")));
+    assert!(free.diagnosis.warnings.iter().any(|w| w.contains("not reached")) == (free.numbers[0].value < 20.0));
+}
+
+struct Teacher {
+    code: Latent,
+}
+
+impl Encoder for Teacher {
+    fn name(&self) -> &str {
+        "teacher"
+    }
+    fn encode(&self, _: &Tensor) -> Result<Latent> {
+        Ok(self.code.clone())
+    }
+}
+
+#[test]
+fn encoders_are_used_and_missed_by_name() {
+    let g = generator();
+    let e = run(g.as_ref(), &foreign(0), &Config::new(Space::WPlus, Method::Hybrid)).unwrap_err();
+    assert!(e.message().contains("no encoder") && e.repair().unwrap().contains("optimize"));
+    let teacher = Teacher { code: run(g.as_ref(), &foreign(0), &config(Space::W, 30)).unwrap().code };
+    let (control, stats) = (Control::default(), stats(g.as_ref()));
+    let job = Job { encoder: Some(&teacher), stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    let encoded = invert(&job, &foreign(0), &Config::new(Space::WPlus, Method::Encoder)).unwrap();
+    assert_eq!((encoded.steps, encoded.code.layers()), (0, 8));
+    assert_eq!(values(&encoded.code.data)[..16], values(&teacher.code.data)[..]);
+    let hybrid = Config { steps: 20, ..Config::new(Space::WPlus, Method::Hybrid) };
+    assert!(invert(&job, &foreign(0), &hybrid).unwrap().loss[0] < encoded.loss[0]);
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_its_repair() {
+    let g = generator();
+    let refuse = |c: &Config| run(g.as_ref(), &foreign(0), c).unwrap_err().repair().unwrap().to_string();
+    assert!(refuse(&config(Space::S, 1)).contains("W+"));
+    assert!(refuse(&Config { init: Init::Mean, ..config(Space::Z, 1) }).contains("random"));
+    assert!(refuse(&Config::new(Space::WPlus, Method::Projector)).contains("space: W"));
+    let mut c = config(Space::W, 1);
+    c.losses.perceptual = Some(1.0);
+    assert!(refuse(&c).contains("perceptual: 0"));
+    assert!(refuse(&Config { lr: f64::NAN, ..config(Space::W, 1) }).contains("learning rates"));
+    let small = Tensor::zeros((1, 3, 16, 16), DType::F32, &Device::Cpu).unwrap();
+    let e = run(g.as_ref(), &small, &config(Space::W, 1)).unwrap_err();
+    assert!(e.repair().unwrap().contains("32×32"));
+    let nan = (small.upsample_nearest2d(32, 32).unwrap() * f64::NAN).unwrap();
+    assert!(run(g.as_ref(), &nan, &config(Space::W, 1)).unwrap_err().message().contains("finite"));
+}
+
+#[test]
+fn a_long_trace_stays_bounded_and_keeps_its_ends() {
+    let mut trace = Trace::new(25_000);
+    for step in 0..=25_000 {
+        trace.push(step, &[("l2", step as f64), ("l1", 1.0)]);
+    }
+    assert!(trace.steps.len() <= 1001, "{}", trace.steps.len());
+    assert_eq!((trace.steps[0], *trace.steps.last().unwrap()), (0, 25_000));
+    assert_eq!(*trace.losses().last().unwrap(), 25_001.0);
+}

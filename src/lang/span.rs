@@ -1,0 +1,313 @@
+//! Source texts, and errors shown on them.
+
+use crate::error::{Error, Kind, Result, Span};
+use crate::limits::LIMITS;
+use crate::safe::{Safe, is_safe};
+use codespan_reporting::diagnostic::{Diagnostic, Label};
+use codespan_reporting::files::{self, Files};
+use codespan_reporting::term::termcolor::{Ansi, Color, ColorSpec, NoColor, WriteColor};
+use codespan_reporting::term::{self, Config};
+use std::fmt::Write;
+use std::ops::Range;
+
+/// A source text with its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    name: String,
+    text: String,
+}
+
+impl Source {
+    /// A source text; refused when it is larger than [`crate::limits::Limits::source_bytes`].
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Result<Self> {
+        let (name, text) = (name.into(), text.into());
+        if text.len() > LIMITS.source_bytes {
+            let message =
+                format!("{}: {} bytes, but a source has at most {}", Safe(&name), text.len(), LIMITS.source_bytes);
+            return Err(Error::new(Kind::Limit, message).hint("split it into several scripts"));
+        }
+        Ok(Self { name, text })
+    }
+
+    /// The file's name, or what stands for one (`[3]` at the prompt).
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text of a span; what lies outside the source is left out.
+    pub fn slice(&self, span: Span) -> &str {
+        let (start, end) = (floor(&self.text, span.start), floor(&self.text, span.end));
+        &self.text[start..end.max(start)]
+    }
+
+    /// Line and column of a byte, both from 1, the column in characters.
+    pub fn location(&self, byte: usize) -> (usize, usize) {
+        let before = &self.text[..floor(&self.text, byte)];
+        let start = before.rfind('\n').map_or(0, |i| i + 1);
+        (before.matches('\n').count() + 1, before[start..].chars().count() + 1)
+    }
+}
+
+/// The last character boundary at or before `byte`.
+fn floor(text: &str, byte: usize) -> usize {
+    (0..=byte.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
+}
+
+/// Shows an error and the others of its pass: message, line, underlined span, labels, notes, and `try:` with the repair.
+///
+/// Ends in a newline. Text from outside comes out as [`crate::safe`] allows it, and underlines stay below what they mean.
+pub fn render(source: &Source, error: &Error, colour: bool) -> String {
+    let shown = Shown::new(source);
+    let blocks: Vec<String> = error.iter().map(|e| shown.render(e, colour)).collect();
+    blocks.join("\n")
+}
+
+/// A source as it is shown: unsafe characters written out, with the way from its bytes to those shown.
+struct Shown<'a> {
+    source: &'a Source,
+    name: String,
+    text: String,
+    /// Byte in the source → byte in `text`, at every place where the difference changes.
+    moved: Vec<(usize, usize)>,
+    lines: Vec<usize>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(source: &'a Source) -> Self {
+        let (mut text, mut moved) = (String::with_capacity(source.text.len()), vec![(0, 0)]);
+        for (i, c) in source.text.char_indices() {
+            if is_safe(c) {
+                text.push(c);
+                continue;
+            }
+            // The carriage return of a Windows line end is no surprise and needs no showing.
+            if !(c == '\r' && source.text[i + 1..].starts_with('\n')) {
+                let _ = write!(text, "{}", Safe(c.encode_utf8(&mut [0; 4])));
+            }
+            moved.push((i + c.len_utf8(), text.len()));
+        }
+        let lines = files::line_starts(&text).collect();
+        Self { source, name: Safe(&source.name).to_string(), text, moved, lines }
+    }
+
+    fn place(&self, byte: usize) -> usize {
+        let byte = floor(&self.source.text, byte);
+        let (from, to) = self.moved[self.moved.partition_point(|m| m.0 <= byte).saturating_sub(1)];
+        // Within a written-out character only its first byte is asked for, so plain addition is right.
+        floor(&self.text, to + (byte - from))
+    }
+
+    fn range(&self, span: Span) -> Range<usize> {
+        let start = self.place(span.start);
+        start..self.place(span.end).max(start)
+    }
+
+    fn render(&self, error: &Error, colour: bool) -> String {
+        let text = if colour {
+            let mut out = Ansi::new(Vec::new());
+            self.write(error, &mut out);
+            out.into_inner()
+        } else {
+            let mut out = NoColor::new(Vec::new());
+            self.write(error, &mut out);
+            out.into_inner()
+        };
+        let text = compact(&String::from_utf8_lossy(&text));
+        let Some(repair) = error.repair() else { return text };
+        let margin = margin(&text);
+        let word = if colour { "\u{1b}[1m\u{1b}[32mtry:\u{1b}[0m" } else { "try:" };
+        let repair = Safe(repair).to_string().replace('\n', &format!("\n{margin}     "));
+        format!("{text}{margin}{word} {repair}\n")
+    }
+
+    fn write(&self, error: &Error, out: &mut dyn WriteColor) {
+        let result = if error.span().is_some() {
+            let diagnostic = self.diagnostic(error);
+            term::emit_to_write_style(out, &Config::default(), self, &diagnostic).map_err(|e| e.to_string())
+        } else {
+            write_plain(error, out).map_err(|e| e.to_string())
+        };
+        // Writing into memory does not fail; if the layout ever did, the message must still arrive.
+        if let Err(e) = result {
+            let _ = writeln!(out, "error: {} ({e})", Safe(&error.to_string()));
+        }
+    }
+
+    fn diagnostic(&self, error: &Error) -> Diagnostic<()> {
+        let primary = Label::primary((), self.range(error.span().unwrap_or_default()))
+            .with_message(Safe(error.span_text()).to_string());
+        let others = error
+            .labels()
+            .iter()
+            .map(|l| Label::secondary((), self.range(l.span)).with_message(Safe(&l.text).to_string()));
+        Diagnostic::error()
+            .with_message(Safe(error.message()))
+            .with_labels(std::iter::once(primary).chain(others).collect())
+            .with_notes(error.notes().iter().map(|n| Safe(n).to_string()).collect())
+    }
+}
+
+/// An error that has no place in a source: one line, then notes.
+fn write_plain(error: &Error, out: &mut dyn WriteColor) -> std::io::Result<()> {
+    out.set_color(ColorSpec::new().set_bold(true).set_intense(true).set_fg(Some(Color::Red)))?;
+    write!(out, "error")?;
+    out.reset()?;
+    writeln!(out, ": {}", Safe(error.message()))?;
+    error.notes().iter().try_for_each(|n| writeln!(out, "  = {}", Safe(n)))
+}
+
+/// Takes out the lines that hold nothing but the border.
+fn compact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        let bare = without_colour(line);
+        if !matches!(bare.trim(), "" | "│") {
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
+    }
+    out
+}
+
+/// The blanks before the frame's corner; two where there is no frame.
+fn margin(text: &str) -> String {
+    let width = text.lines().map(without_colour).find_map(|l| {
+        let rest = l.trim_start();
+        rest.starts_with("┌─").then(|| l.len() - rest.len())
+    });
+    " ".repeat(width.unwrap_or(2))
+}
+
+/// A line without the colour sequences that this module itself wrote; text from outside holds none.
+fn without_colour(line: &str) -> String {
+    let mut out = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        out.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, tail)| tail);
+    }
+    out + rest
+}
+
+impl<'f> Files<'f> for Shown<'_> {
+    type FileId = ();
+    type Name = &'f str;
+    type Source = &'f str;
+
+    fn name(&'f self, (): ()) -> Result<Self::Name, files::Error> {
+        Ok(&self.name)
+    }
+
+    fn source(&'f self, (): ()) -> Result<Self::Source, files::Error> {
+        Ok(&self.text)
+    }
+
+    fn line_index(&'f self, (): (), byte: usize) -> Result<usize, files::Error> {
+        Ok(self.lines.partition_point(|&start| start <= byte).saturating_sub(1))
+    }
+
+    fn line_range(&'f self, (): (), line: usize) -> Result<Range<usize>, files::Error> {
+        let max = self.lines.len().saturating_sub(1);
+        let start = *self.lines.get(line).ok_or(files::Error::LineTooLarge { given: line, max })?;
+        Ok(start..self.lines.get(line + 1).copied().unwrap_or(self.text.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Source {
+        Source::new("edit.gnt", text).unwrap()
+    }
+
+    #[test]
+    fn an_error_looks_as_on_the_screen() {
+        let text = "x = 1\n\n\nshow w + 2*old\n";
+        let e = Error::check("cannot add a Z direction to a W+ code")
+            .at(Span::new(19, 22))
+            .found("direction in Z of stylegan2-ffhq (ab12…)")
+            .label(Span::new(13, 14), "W+ code of faces (77f0…)")
+            .note("these belong to different generators as well: faces and stylegan2-ffhq")
+            .hint("direction(\"age\") from faces");
+        let expected = "\
+error: cannot add a Z direction to a W+ code
+  ┌─ edit.gnt:4:12
+4 │ show w + 2*old
+  │      -     ^^^ direction in Z of stylegan2-ffhq (ab12…)
+  │      │
+  │      W+ code of faces (77f0…)
+  = these belong to different generators as well: faces and stylegan2-ffhq
+  try: direction(\"age\") from faces
+";
+        assert_eq!(render(&source(text), &e, false), expected);
+        let coloured = render(&source(text), &e, true);
+        assert!(coloured.contains("\u{1b}[") && coloured.lines().count() == expected.lines().count());
+        assert_eq!(coloured.lines().map(without_colour).collect::<Vec<_>>().join("\n") + "\n", expected);
+    }
+
+    #[test]
+    fn control_characters_do_not_move_the_underline() {
+        let text = "a = \"\u{1b}[2J\u{202e}\" + bad\r\nb = 2\r\n";
+        let start = text.find("bad").unwrap();
+        let e = Error::check("x").at(Span::new(start, start + 3));
+        let shown = render(&source(text), &e, false);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(shown.chars().all(is_safe), "{shown}");
+        assert_eq!(lines[2], "1 │ a = \"\\u{1b}[2J\\u{202e}\" + bad");
+        let column = |line: &str, what: &str| line[..line.find(what).unwrap()].chars().count();
+        assert_eq!(column(lines[2], "bad"), column(lines[3], "^^^"));
+    }
+
+    #[test]
+    fn names_and_messages_from_outside_are_shown_safely() {
+        let s = Source::new("\u{1b}]0;x\u{7}.gnt", "a").unwrap();
+        let evil = "\u{1b}[31m";
+        let placed = Error::check(evil).at(Span::new(0, 1)).found(evil).label(Span::new(0, 1), evil).note(evil);
+        for e in [placed.hint(evil), Error::check(evil).note(evil).hint(evil)] {
+            let shown = render(&s, &e, false);
+            assert!(shown.chars().all(is_safe), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_without_a_place_is_one_line_and_its_repair() {
+        let e = Error::runtime("no file a.png").hint("b.png");
+        assert_eq!(render(&source(""), &e, false), "error: no file a.png\n  try: b.png\n");
+    }
+
+    #[test]
+    fn several_errors_are_blocks_with_a_blank_line_between() {
+        let e = Error::check("one").at(Span::new(0, 1)).and(Error::check("two").at(Span::new(2, 3)));
+        let shown = render(&source("a b"), &e, false);
+        assert_eq!(shown.split("\n\n").count(), 2);
+        assert!(shown.starts_with("error: one\n") && shown.contains("\n\nerror: two\n"));
+    }
+
+    #[test]
+    fn spans_that_lie_outside_never_panic() {
+        for text in ["", "ä", "ä\n", "\r\n\u{1b}"] {
+            for (a, b) in [(0, 0), (0, 9), (1, 1), (1, 2), (5, 1), (3, 3), (usize::MAX, usize::MAX)] {
+                let shown = render(&source(text), &Error::check("x").at(Span::new(a, b)), false);
+                assert!(shown.starts_with("error: x\n"), "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let s = source("ab\nä!x\n");
+        assert_eq!([0, 2, 3, 5, 6, 99].map(|b| s.location(b)), [(1, 1), (1, 3), (2, 1), (2, 2), (2, 3), (3, 1)]);
+        assert_eq!(s.slice(Span::new(3, 6)), "ä!");
+    }
+
+    #[test]
+    fn a_source_too_large_is_refused() {
+        assert_eq!(Source::new("x", " ".repeat(LIMITS.source_bytes + 1)).unwrap_err().kind(), Kind::Limit);
+        assert!(Source::new("x", " ".repeat(LIMITS.source_bytes)).is_ok());
+    }
+}

@@ -1,0 +1,89 @@
+//! How close two pictures are: every number comes with its definition.
+//!
+//! The papers of the field print the same names for different things (range, peak, window, backbone), so a metric here
+//! cannot be printed without the text that says what it is ([`Metric::definition`]).
+
+mod features;
+mod perceptual;
+mod pixel;
+mod planes;
+mod resize;
+mod ssim;
+
+pub use features::{Features, FeaturesConfig, Output};
+pub use perceptual::Perceptual;
+pub use pixel::{Mae, Mse, Psnr, Rmse};
+pub use resize::{area_matrix, resize_to};
+pub use ssim::{MsSsim, Ssim};
+
+use crate::error::{Error, Result};
+use candle_core::Tensor;
+
+/// Which way a metric improves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// The greater, the closer: PSNR, SSIM.
+    Higher,
+    /// The smaller, the closer: MSE, perceptual distance.
+    Lower,
+}
+
+/// A measure of two batches of pictures.
+pub trait Metric: Send + Sync {
+    /// Its name as written in a program: `psnr`.
+    fn name(&self) -> &'static str;
+
+    /// Which way it improves.
+    fn better(&self) -> Better;
+
+    /// The unit to print behind a number; empty when it has none.
+    fn unit(&self) -> &'static str {
+        ""
+    }
+
+    /// What exactly is computed: range, peak, window, colour space. Printed with every number.
+    fn definition(&self) -> String;
+
+    /// One number a picture.
+    ///
+    /// # Shapes
+    /// a, b `[N, C, H, W]`, nominal range [-1, 1], not clamped → N numbers in double precision.
+    ///
+    /// # Errors
+    /// When the shapes differ or the pictures are too small for the metric's window.
+    fn measure(&self, a: &Tensor, b: &Tensor) -> Result<Vec<f64>>;
+}
+
+/// The metrics that need no network, in the order in which they are shown.
+pub fn all() -> Vec<Box<dyn Metric>> {
+    vec![Box::new(Psnr), Box::new(Ssim), Box::new(MsSsim), Box::new(Mse), Box::new(Rmse), Box::new(Mae)]
+}
+
+/// The metric of that name.
+///
+/// # Errors
+/// When there is none; the names are listed.
+pub fn by_name(name: &str) -> Result<Box<dyn Metric>> {
+    let names: Vec<&str> = all().iter().map(|m| m.name()).collect();
+    all().into_iter().find(|m| m.name() == name).ok_or_else(|| {
+        Error::runtime(format!("there is no metric `{}`", crate::safe::Safe(name)))
+            .hint(format!("one of {}", names.join(", ")))
+    })
+}
+
+#[cfg(test)]
+mod reference;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_defines_itself_and_is_found_by_name() {
+        for m in all() {
+            assert!(m.definition().len() > 20, "{}", m.name());
+            assert_eq!(by_name(m.name()).unwrap().definition(), m.definition());
+        }
+        assert!(by_name("psnrr").err().unwrap().repair().unwrap().contains("psnr"));
+    }
+}

@@ -1,0 +1,127 @@
+//! Differences of pixel values: MSE, MAE, RMSE, PSNR.
+
+use super::planes::pair;
+use super::{Better, Metric};
+use crate::error::Result;
+use candle_core::Tensor;
+
+/// Mean over one picture's values of `f(a - b)`, on the [0, 1] scale.
+fn mean_of(a: &Tensor, b: &Tensor, f: impl Fn(f64) -> f64) -> Result<Vec<f64>> {
+    let (a, b) = pair(a, b)?;
+    Ok((0..a.n)
+        .map(|i| {
+            let (x, y) = (a.picture(i), b.picture(i));
+            x.iter().zip(y).map(|(x, y)| f(x - y)).sum::<f64>() / x.len() as f64
+        })
+        .collect())
+}
+
+/// Mean squared error.
+pub struct Mse;
+
+impl Metric for Mse {
+    fn name(&self) -> &'static str {
+        "mse"
+    }
+    fn better(&self) -> Better {
+        Better::Lower
+    }
+    fn definition(&self) -> String {
+        "mean squared error over all pixels and channels, values in [0, 1] (on [-1, 1] it would be 4 times this)".into()
+    }
+    fn measure(&self, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
+        mean_of(a, b, |d| d * d)
+    }
+}
+
+/// Mean absolute error.
+pub struct Mae;
+
+impl Metric for Mae {
+    fn name(&self) -> &'static str {
+        "mae"
+    }
+    fn better(&self) -> Better {
+        Better::Lower
+    }
+    fn definition(&self) -> String {
+        "mean absolute error over all pixels and channels, values in [0, 1] (on [-1, 1] it would be twice this)".into()
+    }
+    fn measure(&self, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
+        mean_of(a, b, f64::abs)
+    }
+}
+
+/// Root of the mean squared error.
+pub struct Rmse;
+
+impl Metric for Rmse {
+    fn name(&self) -> &'static str {
+        "rmse"
+    }
+    fn better(&self) -> Better {
+        Better::Lower
+    }
+    fn definition(&self) -> String {
+        "root of the mean squared error over all pixels and channels, values in [0, 1] (on [-1, 1] twice this)".into()
+    }
+    fn measure(&self, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
+        Ok(Mse.measure(a, b)?.into_iter().map(f64::sqrt).collect())
+    }
+}
+
+/// Peak signal-to-noise ratio; infinite for equal pictures.
+pub struct Psnr;
+
+impl Metric for Psnr {
+    fn name(&self) -> &'static str {
+        "psnr"
+    }
+    fn better(&self) -> Better {
+        Better::Higher
+    }
+    fn unit(&self) -> &'static str {
+        "dB"
+    }
+    fn definition(&self) -> String {
+        "10 log10(peak² / MSE), peak 2 for values in [-1, 1] (the same as peak 1 in [0, 1]), all channels together, \
+         values not clamped"
+            .into()
+    }
+    fn measure(&self, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
+        Ok(Mse.measure(a, b)?.into_iter().map(|m| -10.0 * libm::log10(m)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    fn pictures(values: &[f32], n: usize) -> Tensor {
+        Tensor::from_slice(values, (n, 1, 1, values.len() / n), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn closed_forms() {
+        // A difference of 1 on [-1, 1] everywhere is .5 on [0, 1]: MSE .25, PSNR 10 log10(4).
+        let (a, b) = (pictures(&[0., 0., 0., 0.], 1), pictures(&[1., -1., 1., -1.], 1));
+        assert_eq!(Mse.measure(&a, &b).unwrap(), [0.25]);
+        assert_eq!(Mae.measure(&a, &b).unwrap(), [0.5]);
+        assert_eq!(Rmse.measure(&a, &b).unwrap(), [0.5]);
+        assert!((Psnr.measure(&a, &b).unwrap()[0] - 6.020_599_913_279_624).abs() < 1e-12);
+        assert_eq!(Psnr.measure(&a, &a).unwrap(), [f64::INFINITY]);
+    }
+
+    #[test]
+    fn one_number_a_picture() {
+        let (a, b) = (pictures(&[0., 0., 0., 0.], 2), pictures(&[0., 0., 2., 0.], 2));
+        assert_eq!(Mse.measure(&a, &b).unwrap(), [0.0, 0.5]);
+    }
+
+    #[test]
+    fn different_shapes_name_the_repair() {
+        let e = Mse.measure(&pictures(&[0., 0.], 1), &pictures(&[0., 0.], 2)).unwrap_err();
+        assert!(e.repair().unwrap().contains("resize"));
+    }
+}

@@ -1,0 +1,75 @@
+//! Differentiable resizing of pictures, as two matrix products.
+
+use crate::error::Result;
+use candle_core::{Device, Tensor};
+
+/// The matrix that resizes one axis.
+///
+/// Shrinking averages the covered source pixels by their share (area); growing interpolates linearly between pixel centres
+/// (`align_corners = false`). Every row sums to 1.
+///
+/// # Shapes
+/// → `[to, from]` row-major.
+pub fn area_matrix(from: usize, to: usize) -> Vec<f64> {
+    let scale = from as f64 / to as f64;
+    let mut m = vec![0.0; from * to];
+    for (i, row) in m.chunks_exact_mut(from.max(1)).enumerate() {
+        if scale >= 1.0 {
+            let (lo, hi) = (i as f64 * scale, (i + 1) as f64 * scale);
+            for (j, v) in row.iter_mut().enumerate() {
+                *v = ((hi.min((j + 1) as f64) - lo.max(j as f64)) / scale).max(0.0);
+            }
+        } else {
+            let at = ((i as f64 + 0.5) * scale - 0.5).clamp(0.0, (from - 1) as f64);
+            let (low, share) = (at.floor() as usize, at.fract());
+            row[low] += 1.0 - share;
+            row[(low + 1).min(from - 1)] += share;
+        }
+    }
+    m
+}
+
+/// Pictures at another size, with gradients; the same tensor when the size fits already.
+///
+/// # Shapes
+/// `[N, C, H, W]` → `[N, C, h, w]`
+pub fn resize_to(pictures: &Tensor, h: usize, w: usize) -> Result<Tensor> {
+    let (n, c, from_h, from_w) = pictures.dims4()?;
+    if (from_h, from_w) == (h, w) {
+        return Ok(pictures.clone());
+    }
+    let matrix = |from: usize, to: usize| -> Result<Tensor> {
+        let m: Vec<f32> = area_matrix(from, to).into_iter().map(|v| v as f32).collect();
+        Ok(Tensor::from_vec(m, (to, from), &Device::Cpu)?.to_device(pictures.device())?)
+    };
+    let across = pictures.reshape((n * c * from_h, from_w))?.matmul(&matrix(from_w, w)?.t()?)?; // [NCH, w]
+    let turned = across.reshape((n * c, from_h, w))?.transpose(1, 2)?.contiguous()?; // [NC, w, H]
+    let down = turned.reshape((n * c * w, from_h))?.matmul(&matrix(from_h, h)?.t()?)?; // [NCw, h]
+    Ok(down.reshape((n * c, w, h))?.transpose(1, 2)?.contiguous()?.reshape((n, c, h, w))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shrinking_averages_and_growing_interpolates() {
+        let x = Tensor::from_vec(vec![0f32, 2., 4., 6.], (1, 1, 1, 4), &Device::Cpu).unwrap();
+        let small = resize_to(&x, 1, 2).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(small, [1.0, 5.0]);
+        // 3 from 4: each output covers 4/3 of a pixel.
+        let third = resize_to(&x, 1, 3).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert!((third[0] - 0.5).abs() < 1e-6 && (third[1] - 3.0).abs() < 1e-6 && (third[2] - 5.5).abs() < 1e-6);
+        let back = resize_to(&Tensor::from_vec(small, (1, 1, 1, 2), &Device::Cpu).unwrap(), 1, 4).unwrap();
+        assert_eq!(back.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [1.0, 2.0, 4.0, 5.0]);
+    }
+
+    #[test]
+    fn rows_sum_to_one() {
+        for (from, to) in [(7, 3), (3, 7), (128, 96), (1, 5), (5, 1)] {
+            for row in area_matrix(from, to).chunks_exact(from) {
+                assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            }
+        }
+    }
+}

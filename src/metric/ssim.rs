@@ -1,0 +1,197 @@
+//! Structural similarity, at one scale and at five.
+//!
+//! SSIM: Wang et al. 2004, with the Gaussian window of that paper and of scikit-image's `gaussian_weights=True, sigma=1.5,
+//! use_sample_covariance=False`: 11×11, only where it lies wholly inside the picture. MS-SSIM: Wang, Simoncelli and Bovik
+//! 2003.
+
+use super::planes::{Planes, pair};
+use super::{Better, Metric};
+use crate::error::{Error, Result};
+use candle_core::Tensor;
+
+const RADIUS: usize = 5;
+const SIGMA: f64 = 1.5;
+const WINDOW: usize = 2 * RADIUS + 1;
+/// (K1 · peak)² and (K2 · peak)² of the paper at peak 1.
+const C1: f64 = 0.01 * 0.01;
+const C2: f64 = 0.03 * 0.03;
+/// Exponents of the five scales, finest first.
+const SCALES: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
+/// The coarsest scale must still hold one window.
+const MS_MIN_SIDE: usize = WINDOW << (SCALES.len() - 1);
+
+/// One channel of doubles, row-major.
+struct Plane {
+    h: usize,
+    w: usize,
+    data: Vec<f64>,
+}
+
+impl Plane {
+    fn of(planes: &Planes, i: usize, k: usize) -> Self {
+        Self { h: planes.h, w: planes.w, data: planes.plane(i, k).to_vec() }
+    }
+
+    fn product(&self, other: &Self) -> Self {
+        let data = self.data.iter().zip(&other.data).map(|(a, b)| a * b).collect();
+        Self { h: self.h, w: self.w, data }
+    }
+
+    /// The Gaussian mean at every place where the whole window lies inside.
+    fn blurred(&self) -> Self {
+        let (kernel, (h, w)) = (gaussian(), (self.h - 2 * RADIUS, self.w - 2 * RADIUS));
+        let tap = |at: &dyn Fn(usize) -> f64| kernel.iter().enumerate().map(|(t, g)| g * at(t)).sum::<f64>();
+        let mut across = Vec::with_capacity(self.h * w);
+        for row in self.data.chunks_exact(self.w) {
+            across.extend((0..w).map(|x| tap(&|t| row[x + t])));
+        }
+        let mut data = Vec::with_capacity(h * w);
+        for y in 0..h {
+            data.extend((0..w).map(|x| tap(&|t| across[(y + t) * w + x])));
+        }
+        Self { h, w, data }
+    }
+
+    /// Half the size: means of 2×2; an odd last row or column is dropped.
+    fn halved(&self) -> Self {
+        let (h, w) = (self.h / 2, self.w / 2);
+        let at = |y: usize, x: usize| self.data[y * self.w + x];
+        let mean =
+            |y, x| (at(2 * y, 2 * x) + at(2 * y, 2 * x + 1) + at(2 * y + 1, 2 * x) + at(2 * y + 1, 2 * x + 1)) / 4.0;
+        let data = (0..h).flat_map(|y| (0..w).map(move |x| mean(y, x))).collect();
+        Self { h, w, data }
+    }
+}
+
+fn gaussian() -> [f64; WINDOW] {
+    let g: [f64; WINDOW] = std::array::from_fn(|i| {
+        let d = i as f64 - RADIUS as f64;
+        libm::exp(-d * d / (2.0 * SIGMA * SIGMA))
+    });
+    let sum: f64 = g.iter().sum();
+    g.map(|v| v / sum)
+}
+
+/// The means over the picture of the whole similarity and of its contrast-structure part.
+fn similarity(a: &Plane, b: &Plane) -> (f64, f64) {
+    let (ma, mb) = (a.blurred(), b.blurred());
+    let (aa, bb, ab) = (a.product(a).blurred(), b.product(b).blurred(), a.product(b).blurred());
+    let (mut whole, mut structure) = (0.0, 0.0);
+    for i in 0..ma.data.len() {
+        let (x, y) = (ma.data[i], mb.data[i]);
+        let (va, vb, cov) = (aa.data[i] - x * x, bb.data[i] - y * y, ab.data[i] - x * y);
+        let cs = (2.0 * cov + C2) / (va + vb + C2);
+        structure += cs;
+        whole += cs * (2.0 * x * y + C1) / (x * x + y * y + C1);
+    }
+    let n = ma.data.len() as f64;
+    (whole / n, structure / n)
+}
+
+/// The product over the scales; the coarsest contributes its whole similarity. Negative means count as 0.
+fn multiscale(mut a: Plane, mut b: Plane) -> f64 {
+    let mut product = 1.0;
+    for (i, &weight) in SCALES.iter().enumerate() {
+        let (whole, structure) = similarity(&a, &b);
+        let last = i + 1 == SCALES.len();
+        product *= libm::pow(if last { whole } else { structure }.max(0.0), weight);
+        if !last {
+            (a, b) = (a.halved(), b.halved());
+        }
+    }
+    product
+}
+
+fn per_channel(a: &Tensor, b: &Tensor, least: usize, name: &str, f: fn(Plane, Plane) -> f64) -> Result<Vec<f64>> {
+    let (a, b) = pair(a, b)?;
+    if a.h.min(a.w) < least {
+        return Err(Error::runtime(format!(
+            "{name} needs pictures of at least {least} px a side, not {}×{}",
+            a.h, a.w
+        ))
+        .note(format!(
+            "its 11×11 window must fit{}",
+            if least > WINDOW { " at the coarsest of five scales" } else { "" }
+        ))
+        .hint(if least > WINDOW { "use ssim" } else { "use psnr" }));
+    }
+    Ok((0..a.n)
+        .map(|i| (0..a.c).map(|k| f(Plane::of(&a, i, k), Plane::of(&b, i, k))).sum::<f64>() / a.c as f64)
+        .collect())
+}
+
+/// Structural similarity.
+pub struct Ssim;
+
+impl Metric for Ssim {
+    fn name(&self) -> &'static str {
+        "ssim"
+    }
+    fn better(&self) -> Better {
+        Better::Higher
+    }
+    fn definition(&self) -> String {
+        "SSIM (Wang 2004): 11×11 Gaussian window, σ 1.5, inside the picture only, K1 .01, K2 .03, population covariance, \
+         values in [0, 1], peak 1, mean over the channels"
+            .into()
+    }
+    fn measure(&self, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
+        per_channel(a, b, WINDOW, "ssim", |a, b| similarity(&a, &b).0)
+    }
+}
+
+/// Structural similarity over five scales.
+pub struct MsSsim;
+
+impl Metric for MsSsim {
+    fn name(&self) -> &'static str {
+        "ms_ssim"
+    }
+    fn better(&self) -> Better {
+        Better::Higher
+    }
+    fn definition(&self) -> String {
+        "MS-SSIM (Wang 2003): five scales, exponents .0448 .2856 .3001 .2363 .1333, 2×2 means between them, 11×11 Gaussian \
+         window σ 1.5, values in [0, 1], peak 1, mean over the channels, negative terms count as 0"
+            .into()
+    }
+    fn measure(&self, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
+        per_channel(a, b, MS_MIN_SIDE, "ms_ssim", multiscale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    fn picture(side: usize, f: impl Fn(usize, usize) -> f32) -> Tensor {
+        let data: Vec<f32> = (0..side * side).map(|i| f(i / side, i % side)).collect();
+        Tensor::from_vec(data, (1, 1, side, side), &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn equal_pictures_are_one_and_flat_ones_follow_the_closed_form() {
+        let a = picture(12, |y, x| ((y * 7 + x * 3) % 11) as f32 / 11.0);
+        assert!((Ssim.measure(&a, &a).unwrap()[0] - 1.0).abs() < 1e-12);
+        // Flat pictures have no variance: what is left is the luminance term of .5 and .75.
+        let (p, q) = (picture(12, |_, _| 0.0), picture(12, |_, _| 0.5));
+        let expected = (2.0 * 0.5 * 0.75 + C1) / (0.25 + 0.5625 + C1);
+        assert!((Ssim.measure(&p, &q).unwrap()[0] - expected).abs() < 1e-9);
+    }
+
+    #[test]
+    fn too_small_names_reason_and_repair() {
+        let small = picture(175, |_, _| 0.0);
+        let e = MsSsim.measure(&small, &small).unwrap_err();
+        assert!(e.message().contains("176") && e.repair() == Some("use ssim"));
+        let tiny = picture(10, |_, _| 0.0);
+        assert!(Ssim.measure(&tiny, &tiny).unwrap_err().message().contains("11"));
+    }
+
+    #[test]
+    fn five_scales_of_equal_structure_are_one() {
+        let a = picture(176, |y, x| ((y * 7 + x * 3) % 19) as f32 / 19.0);
+        assert!((MsSsim.measure(&a, &a).unwrap()[0] - 1.0).abs() < 1e-9);
+    }
+}

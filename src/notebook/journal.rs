@@ -1,0 +1,208 @@
+//! The append-only journal of one session.
+//!
+//! A line a record: 16 hex digits of a seal, a space, JSON. The seal is the beginning of SHA-256 over the seal before it
+//! and the JSON, so that a line is valid only in its place. [`Journal::append`] returns after `fdatasync`; only then may
+//! the output of a cell be shown.
+//!
+//! A line that does not fit its seal ends the valid part. When nothing follows that line, a crash tore it off: it was never
+//! acknowledged, and is dropped. When more follows, the file was damaged: it is set aside whole, and the valid part goes on.
+
+use super::record::{Header, Record};
+use crate::error::{Error, Kind, Result};
+use crate::safe::Safe;
+use crate::store::{Files, Sink, write_atomic, write_new};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bytes of the largest journal that is read.
+const JOURNAL_BYTES: u64 = 512 << 20;
+const SEAL: usize = 16;
+
+/// What a journal file holds.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// The valid records, in order.
+    pub records: Vec<Record>,
+    /// Bytes of the valid part.
+    pub valid: u64,
+    /// What was found wrong, in words; `None` when all is well.
+    pub notice: Option<String>,
+    /// Whether lines follow the first invalid one, so that the file must be set aside.
+    pub damaged: bool,
+    seal: String,
+}
+
+impl Reading {
+    /// The header, when the journal has one.
+    pub fn header(&self) -> Option<&Header> {
+        match self.records.first() {
+            Some(Record::Header(h)) => Some(h),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the valid part of a journal's bytes; never fails and changes nothing.
+pub fn read_journal(bytes: &[u8]) -> Reading {
+    let mut reading = Reading::default();
+    let mut rest = bytes;
+    while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+        let Some((seal, record)) = parse_line(&reading.seal, &rest[..end]) else { break };
+        reading.records.push(record);
+        reading.seal = seal;
+        rest = &rest[end + 1..];
+    }
+    reading.valid = (bytes.len() - rest.len()) as u64;
+    // A torn line may hold zeros, never a further line: each append waits for the one before it.
+    let after_first = rest.iter().position(|b| *b == b'\n').map_or(0, |end| rest.len() - end - 1);
+    reading.damaged = after_first > 0;
+    if !rest.is_empty() {
+        let kept = reading.records.len();
+        reading.notice = Some(if reading.damaged {
+            format!("damaged at byte {}: the {kept} records before it are kept, the file is set aside", reading.valid)
+        } else {
+            format!("the last record was torn by a crash before it was acknowledged; the {kept} before it are kept")
+        });
+    }
+    reading
+}
+
+fn parse_line(before: &str, line: &[u8]) -> Option<(String, Record)> {
+    let (seal, json) = line.split_at_checked(SEAL)?;
+    let json = json.strip_prefix(b" ")?;
+    let expected = seal_of(before, json);
+    if seal != expected.as_bytes() {
+        return None;
+    }
+    Some((expected, serde_json::from_slice(json).ok()?))
+}
+
+fn seal_of(before: &str, json: &[u8]) -> String {
+    let hash = Sha256::new().chain_update(before).chain_update(json).finalize();
+    hash.iter().take(SEAL / 2).fold(String::with_capacity(SEAL), |mut s, b| {
+        // Writing to a string cannot fail.
+        let _ = write!(s, "{b:02x}");
+        s
+    })
+}
+
+fn seal_line(before: &str, record: &Record) -> Result<(String, Vec<u8>)> {
+    let json = serde_json::to_string(record)
+        .map_err(|e| Error::new(Kind::Io, format!("cannot write a journal record: {e}")))?;
+    let seal = seal_of(before, json.as_bytes());
+    let line = format!("{seal} {json}\n").into_bytes();
+    Ok((seal, line))
+}
+
+/// A journal open for writing. Whoever opens one holds its session's lock (see [`super::open`]).
+pub struct Journal {
+    sink: Box<dyn Sink>,
+    path: PathBuf,
+    /// Bytes that are acknowledged; what lies beyond is the rest of a failed append.
+    len: u64,
+    seal: String,
+    /// A failed append may have left bytes that must go before the next.
+    dirty: bool,
+}
+
+impl Journal {
+    /// Begins a journal; on return its header and its name are on the disk.
+    ///
+    /// # Errors
+    /// When the file exists or the system refuses.
+    pub fn create(files: &dyn Files, path: &Path, header: Header) -> Result<Self> {
+        let (seal, line) = seal_line("", &Record::Header(header))?;
+        write_new(files, path, &line).map_err(|e| failed("begin", path, &e))?;
+        let sink = files.append(path).map_err(|e| failed("open", path, &e))?;
+        Ok(Self { sink, path: path.to_path_buf(), len: line.len() as u64, seal, dirty: false })
+    }
+
+    /// Opens a journal to go on: drops a torn tail, sets a damaged file aside, and says what it found.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no journal, or the system refuses; the file is then as it was.
+    pub fn resume(files: &dyn Files, path: &Path) -> Result<(Self, Reading)> {
+        let bytes = files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?;
+        let mut reading = read_journal(&bytes);
+        if reading.header().is_none() {
+            let rule = reading.notice.unwrap_or_else(|| "no header".into());
+            return Err(Error::format(&path.to_string_lossy(), 0, format!("not a gannet journal: {rule}")));
+        }
+        if reading.damaged {
+            let aside = set_aside(files, path, &bytes)?;
+            write_atomic(files, path, &bytes[..reading.valid as usize]).map_err(|e| failed("repair", path, &e))?;
+            let notice = reading.notice.get_or_insert_default();
+            let _ = write!(notice, " as {}", Safe(&aside.to_string_lossy()));
+        }
+        let sink = files.append(path).map_err(|e| failed("open", path, &e))?;
+        // A torn tail is cut before the first append, by the same path that clears a failed one.
+        let dirty = !reading.damaged && reading.valid < bytes.len() as u64;
+        let journal = Self { sink, path: path.to_path_buf(), len: reading.valid, seal: reading.seal.clone(), dirty };
+        Ok((journal, reading))
+    }
+
+    /// Appends a record. When this returns `Ok`, the record survives a crash.
+    ///
+    /// # Errors
+    /// When the system refuses: the record is then not acknowledged, and the journal can be tried again.
+    pub fn append(&mut self, record: Record) -> Result<()> {
+        let record = match record {
+            Record::Cell(cell) => Record::Cell(cell.bounded()),
+            other => other,
+        };
+        let (seal, line) = seal_line(&self.seal, &record)?;
+        self.put(&line)
+            .map_err(|e| failed("write", &self.path, &e).hint("free some space, then run the cell again"))?;
+        self.seal = seal;
+        self.len += line.len() as u64;
+        Ok(())
+    }
+
+    fn put(&mut self, line: &[u8]) -> std::io::Result<()> {
+        if self.dirty {
+            self.sink.cut(self.len)?;
+        }
+        // Until the sync returns, nobody knows how much of the line is there.
+        self.dirty = true;
+        self.sink.write_all(line)?;
+        self.sink.sync()?;
+        self.dirty = false;
+        Ok(())
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Reads a journal without opening it for writing; changes nothing.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn peek(files: &Arc<dyn Files>, path: &Path) -> Result<Reading> {
+    Ok(read_journal(&files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?))
+}
+
+/// Keeps the bytes of a damaged journal under the first free name beside it.
+fn set_aside(files: &dyn Files, path: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    for n in 1..1000 {
+        let aside = path.with_extension(format!("damaged-{n}"));
+        match write_new(files, &aside, bytes) {
+            Ok(()) => return Ok(aside),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(failed("set aside", path, &e)),
+        }
+    }
+    Err(Error::new(Kind::Io, format!("{} was set aside a thousand times", Safe(&path.to_string_lossy()))))
+}
+
+fn failed(doing: &str, path: &Path, error: &std::io::Error) -> Error {
+    Error::io(format!("cannot {doing} the journal {}", Safe(&path.to_string_lossy())), error)
+}
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

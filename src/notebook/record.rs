@@ -1,0 +1,141 @@
+//! What a journal records.
+
+use super::base64;
+use serde::{Deserialize, Serialize};
+
+/// Pictures kept with a cell.
+pub const PICTURES: usize = 8;
+/// Bytes of one picture's PNG.
+pub const PICTURE_BYTES: usize = 64 << 10;
+/// Bytes of a cell's output text.
+pub const OUTPUT_BYTES: usize = 256 << 10;
+
+/// How a cell ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It ran to its end.
+    Ok,
+    /// It failed; the error stands in its output.
+    Failed,
+    /// The user stopped it; the best so far was kept.
+    Stopped,
+}
+
+/// A small picture of an output, to show again without computing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// What it shows: `target`, `inverted`.
+    pub label: String,
+    /// A PNG file, at most [`PICTURE_BYTES`].
+    #[serde(with = "base64")]
+    pub png: Vec<u8>,
+}
+
+/// One cell as it was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Its number at the prompt, from 1.
+    pub id: u64,
+    /// The text as typed.
+    pub source: String,
+    /// How it ended.
+    pub status: Status,
+    /// The lines it printed.
+    pub output: Vec<String>,
+    /// The pictures it showed.
+    #[serde(default)]
+    pub pictures: Vec<Picture>,
+    /// The seed in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// How long it ran, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub millis: Option<u64>,
+}
+
+impl Cell {
+    /// A cell without output.
+    pub fn new(id: u64, source: impl Into<String>, status: Status) -> Self {
+        Self { id, source: source.into(), status, output: Vec::new(), pictures: Vec::new(), seed: None, millis: None }
+    }
+
+    /// The cell with its outputs cut to the budgets; what was left out is said in the last line.
+    #[must_use]
+    pub(super) fn bounded(mut self) -> Self {
+        let mut left = OUTPUT_BYTES;
+        let fits = self.output.iter().take_while(|line| {
+            let fit = line.len() < left;
+            left = left.saturating_sub(line.len() + 1);
+            fit
+        });
+        let (kept, all) = (fits.count(), self.output.len());
+        if kept < all {
+            self.output.truncate(kept);
+            self.output.push(format!("… {} more lines were not kept", all - kept));
+        }
+        self.pictures.retain(|p| p.png.len() <= PICTURE_BYTES);
+        self.pictures.truncate(PICTURES);
+        self
+    }
+}
+
+/// The first record of a journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The journal format's version.
+    pub format: u32,
+    /// The gannet that wrote it.
+    pub version: String,
+    /// The session's name, which is also the file's.
+    pub session: String,
+    /// The generator it began with, by name and fingerprint.
+    pub model: String,
+    /// When it began, in seconds since 1970.
+    pub started: u64,
+}
+
+/// One line of a journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Record {
+    /// Who wrote this; always first.
+    Header(Header),
+    /// A cell was run and acknowledged.
+    Cell(Cell),
+    /// The last cell in force was taken back.
+    Undo,
+    /// The cell taken back last is in force again.
+    Redo,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_cut_and_say_so() {
+        let mut cell = Cell::new(1, "x", Status::Ok);
+        cell.output = vec!["y".repeat(1000); 1000];
+        let picture = |n| Picture { label: String::new(), png: vec![0; n] };
+        cell.pictures = (0..12).map(|_| picture(10)).chain([picture(PICTURE_BYTES + 1)]).collect();
+        let cell = cell.bounded();
+        assert!(cell.output.iter().map(|l| l.len() + 1).sum::<usize>() <= OUTPUT_BYTES + 64);
+        assert_eq!(cell.output.last().unwrap(), "… 739 more lines were not kept");
+        assert_eq!(cell.pictures.len(), PICTURES);
+        let small = Cell { output: vec!["a".into()], ..Cell::new(1, "x", Status::Ok) };
+        assert_eq!(small.clone().bounded(), small);
+    }
+
+    #[test]
+    fn a_record_is_one_line_of_json_and_comes_back() {
+        let mut cell = Cell::new(3, "a\nb\u{1b}\u{2028}", Status::Stopped);
+        cell.pictures.push(Picture { label: "p".into(), png: vec![0, 255, 10] });
+        cell.seed = Some(u64::MAX);
+        for record in [Record::Cell(cell), Record::Undo, Record::Redo] {
+            let line = serde_json::to_string(&record).unwrap();
+            assert!(!line.contains('\n'));
+            assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The sessions of a user: a folder of journals, each locked by the process that writes it.
+
+use super::journal::{Journal, Reading, peek};
+use super::record::Header;
+use crate::error::{Error, Kind, Result};
+use crate::safe::Safe;
+use crate::store::{Files, Lock};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const EXTENSION: &str = "journal";
+/// The format of the journals that this build writes.
+const FORMAT: u32 = 1;
+
+/// A session on the disk.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// Its journal.
+    pub path: PathBuf,
+    /// Who began it, and when.
+    pub header: Header,
+    /// How many records it holds, the header apart.
+    pub records: usize,
+}
+
+/// A session that this process holds: nobody else writes its journal while this lives.
+pub struct Opened {
+    /// The journal, ready for the next record.
+    pub journal: Journal,
+    /// What it held when it was opened.
+    pub reading: Reading,
+    _lock: Lock,
+}
+
+/// Begins a session in a folder.
+///
+/// # Errors
+/// When the system refuses.
+pub fn create(files: &Arc<dyn Files>, folder: &Path, model: &str) -> Result<Opened> {
+    files.make_folder(folder).map_err(|e| Error::io(format!("cannot make {}", shown(folder)), &e))?;
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    for n in 0..1000 {
+        let session = name(started, n);
+        let path = folder.join(&session).with_extension(EXTENSION);
+        let Some(lock) = lock_of(&path)? else { continue };
+        let version = env!("CARGO_PKG_VERSION").to_string();
+        let header = Header { format: FORMAT, version, session, model: model.to_string(), started };
+        if files.read(&path, u64::MAX - 1).is_ok() {
+            continue;
+        }
+        let journal = Journal::create(files.as_ref(), &path, header)?;
+        return Ok(Opened { journal, reading: Reading::default(), _lock: lock });
+    }
+    Err(Error::new(Kind::Io, format!("no free session name in {}", shown(folder))))
+}
+
+/// Opens a session to go on with it.
+///
+/// # Errors
+/// When another process holds it, when it is no journal or of a later format, or when the system refuses.
+pub fn open(files: &Arc<dyn Files>, path: &Path) -> Result<Opened> {
+    let Some(lock) = lock_of(path)? else {
+        return Err(Error::new(Kind::Io, format!("the session {} is open in another process", shown(path)))
+            .hint("close it there, or begin a new one"));
+    };
+    let found = peek(files, path)?;
+    if let Some(header) = found.header().filter(|h| h.format > FORMAT) {
+        return Err(Error::new(
+            Kind::Format,
+            format!("the session {} has format {}, this gannet knows {FORMAT}", shown(path), header.format),
+        )
+        .hint(format!("open it with gannet {}", Safe(&header.version))));
+    }
+    let (journal, reading) = Journal::resume(files.as_ref(), path)?;
+    Ok(Opened { journal, reading, _lock: lock })
+}
+
+/// All sessions of a folder, oldest first; files that are no journal are passed over. Reads, and changes nothing.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn sessions(files: &Arc<dyn Files>, folder: &Path) -> Result<Vec<SessionInfo>> {
+    let paths = files.list(folder).map_err(|e| Error::io(format!("cannot read {}", shown(folder)), &e))?;
+    let journals = paths.into_iter().filter(|p| p.extension().is_some_and(|e| e == EXTENSION));
+    let mut found: Vec<SessionInfo> = journals.filter_map(|path| info(files, path)).collect();
+    found.sort_by(|a, b| (a.header.started, &a.path).cmp(&(b.header.started, &b.path)));
+    Ok(found)
+}
+
+/// The session that began last and holds anything, `None` when there is none.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn latest(files: &Arc<dyn Files>, folder: &Path) -> Result<Option<SessionInfo>> {
+    Ok(sessions(files, folder)?.into_iter().rev().find(|s| s.records > 0))
+}
+
+fn info(files: &Arc<dyn Files>, path: PathBuf) -> Option<SessionInfo> {
+    let reading = peek(files, &path).ok()?;
+    let header = reading.header()?.clone();
+    Some(SessionInfo { path, header, records: reading.records.len() - 1 })
+}
+
+fn lock_of(path: &Path) -> Result<Option<Lock>> {
+    Lock::try_take(&path.with_extension("lock"))
+        .map_err(|e| Error::io(format!("cannot lock the session {}", shown(path)), &e))
+}
+
+/// A name that sorts by time and tells processes apart: `20261122-161203-4711`.
+fn name(seconds: u64, n: u32) -> String {
+    let (days, day) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, date) = civil(days);
+    let (hour, minute, second) = (day / 3600, day / 60 % 60, day % 60);
+    let again = if n == 0 { String::new() } else { format!("-{n}") };
+    format!("{year:04}{month:02}{date:02}-{hour:02}{minute:02}{second:02}-{}{again}", std::process::id())
+}
+
+/// Year, month and day of a day counted from 1970-01-01 (Gregorian).
+fn civil(mut days: u64) -> (u64, u64, u64) {
+    let leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while days >= lengths[month] {
+        days -= lengths[month];
+        month += 1;
+    }
+    (year, month as u64 + 1, days + 1)
+}
+
+fn shown(path: &Path) -> String {
+    Safe(&path.to_string_lossy()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{Cell, Record, Status};
+    use super::*;
+    use crate::store::Disk;
+
+    fn disk() -> Arc<dyn Files> {
+        Arc::new(Disk)
+    }
+
+    #[test]
+    fn known_days() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(11_016), (2000, 2, 29));
+        assert_eq!(civil(11_017), (2000, 3, 1));
+        assert_eq!(civil(20_779), (2026, 11, 22));
+        assert!(name(1_795_363_923, 0).starts_with("20261122-"));
+    }
+
+    #[test]
+    fn begun_closed_listed_and_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = disk();
+        let mut first = create(&files, folder.path(), "toy").unwrap();
+        let second = create(&files, folder.path(), "toy").unwrap();
+        assert_ne!(first.journal.path(), second.journal.path());
+        first.journal.append(Record::Cell(Cell::new(1, "show w", Status::Ok))).unwrap();
+        let path = first.journal.path().to_path_buf();
+        assert!(open(&files, &path).err().unwrap().message().contains("another process"));
+        drop(first);
+        let again = open(&files, &path).unwrap();
+        assert_eq!(again.reading.records.len(), 2);
+        assert_eq!(again.reading.notice, None);
+        assert_eq!(sessions(&files, folder.path()).unwrap().len(), 2);
+        // The second one is newer or as new, but empty: there is nothing in it to come back to.
+        assert_eq!(latest(&files, folder.path()).unwrap().unwrap().path, path);
+    }
+
+    #[test]
+    fn a_later_format_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.journal");
+        let header = Header { format: 2, version: "9.9".into(), session: "s".into(), model: String::new(), started: 0 };
+        drop(Journal::create(&Disk, &path, header).unwrap());
+        let before = std::fs::read(&path).unwrap();
+        assert!(open(&disk(), &path).err().unwrap().message().contains("format 2"));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn no_folder_is_no_session() {
+        assert!(latest(&disk(), Path::new("/nonexistent/gannet")).unwrap().is_none());
+    }
+}

@@ -1,0 +1,253 @@
+//! Zero-insert upsampling, FIR filtering and decimation of images (upfirdn), with its gradient.
+//!
+//! For one axis, with filter taps f of length T in convolution order and x upsampled to xu (xu\[i·up\] = x\[i\], else 0):
+//! `y[o] = Σ_t f[T − 1 − t] · xu[o·down + t − before]`. Its transpose has the same form, which is its gradient.
+
+use super::conv::tracked;
+use super::raw::{f32s, planes, scratch};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use std::sync::Arc;
+
+/// A two-dimensional filter, held as a sum of column × row products: one when it is separable.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filter {
+    terms: Arc<[(Vec<f32>, Vec<f32>)]>,
+    height: usize,
+    width: usize,
+}
+
+impl Filter {
+    /// The outer product of `taps` with itself, normalised to sum 1, as StyleGAN2 makes `[1, 3, 3, 1]`.
+    ///
+    /// Errors when there are no taps or their sum is zero or not finite.
+    pub fn new(taps: &[f64]) -> Result<Self> {
+        let sum: f64 = taps.iter().sum();
+        if !sum.is_normal() {
+            bail!("a resampling filter needs taps with a sum other than zero, got {taps:?}");
+        }
+        let taps: Vec<f32> = taps.iter().map(|t| (t / sum) as f32).collect();
+        Ok(Self { height: taps.len(), width: taps.len(), terms: [(taps.clone(), taps)].into() })
+    }
+
+    /// A given matrix `[height, width]` of taps, row-major, as it stands (not normalised).
+    ///
+    /// Errors when the sizes do not fit or are zero.
+    pub fn from_matrix(height: usize, width: usize, taps: &[f32]) -> Result<Self> {
+        if taps.is_empty() || taps.len() != height * width {
+            bail!("a filter of {height}x{width} needs {} taps, got {}", height * width, taps.len());
+        }
+        let terms = match rank_one(width, taps) {
+            Some(term) => vec![term],
+            None => (0..height)
+                .map(|r| {
+                    let mut column = vec![0.0; height];
+                    column[r] = 1.0;
+                    (column, taps[r * width..][..width].to_vec())
+                })
+                .collect(),
+        };
+        Ok(Self { terms: terms.into(), height, width })
+    }
+
+    /// Height and width in taps.
+    pub fn size(&self) -> (usize, usize) {
+        (self.height, self.width)
+    }
+
+    /// Turned by 180 degrees.
+    fn flipped(&self) -> Self {
+        let turn = |v: &[f32]| v.iter().rev().copied().collect::<Vec<_>>();
+        Self { terms: self.terms.iter().map(|(c, r)| (turn(c), turn(r))).collect(), ..*self }
+    }
+}
+
+/// The column and row whose product the matrix is, when there are such.
+fn rank_one(width: usize, taps: &[f32]) -> Option<(Vec<f32>, Vec<f32>)> {
+    let (at, &peak) = taps.iter().enumerate().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))?;
+    if !peak.is_normal() {
+        return None;
+    }
+    let row = taps[at / width * width..][..width].to_vec();
+    let column: Vec<f32> = taps.chunks_exact(width).map(|r| r[at % width] / peak).collect();
+    let close =
+        taps.iter().enumerate().all(|(i, t)| (t - column[i / width] * row[i % width]).abs() <= 1e-6 * peak.abs());
+    close.then_some((column, row))
+}
+
+/// How one axis is resampled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Axis {
+    up: usize,
+    down: usize,
+    /// Zeros before the upsampled signal; negative crops.
+    before: isize,
+    out: usize,
+}
+
+impl Axis {
+    fn new(n: usize, taps: usize, up: usize, down: usize, pad: (isize, isize)) -> Result<Self> {
+        let full = (n * up) as isize + pad.0 + pad.1 - taps as isize;
+        if up == 0 || down == 0 || full < 0 {
+            bail!("fir: {taps} taps do not fit {n} pixels (up {up}, down {down}, padding {pad:?})");
+        }
+        Ok(Self { up, down, before: pad.0, out: full as usize / down + 1 })
+    }
+
+    fn transposed(self, n: usize, taps: usize) -> Self {
+        Self { up: self.down, down: self.up, before: taps as isize - 1 - self.before, out: n }
+    }
+
+    /// For tap `t` over an input of `n`: the first output, its input, the steps of both, and how many.
+    fn hits(self, t: usize, n: usize) -> Option<Hits> {
+        let (up, down) = (self.up as isize, self.down as isize);
+        let shift = t as isize - self.before;
+        // o·down + shift = i·up; solutions repeat every up/gcd outputs.
+        let g = gcd(self.up, self.down) as isize;
+        let (o_step, i_step) = (up / g, down / g);
+        let first = (0..o_step).find(|o| (o * down + shift).rem_euclid(up) == 0)?;
+        let start = (first * down + shift).div_euclid(up);
+        let skip = if start < 0 { (-start + i_step - 1) / i_step } else { 0 };
+        let (o, i) = (first + skip * o_step, start + skip * i_step);
+        let by_out = (self.out as isize - o + o_step - 1).div_euclid(o_step);
+        let by_in = (n as isize - i + i_step - 1).div_euclid(i_step);
+        let count = by_out.min(by_in);
+        (count > 0).then_some(Hits {
+            o: o as usize,
+            o_step: o_step as usize,
+            i: i as usize,
+            i_step: i_step as usize,
+            count: count as usize,
+        })
+    }
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+struct Hits {
+    o: usize,
+    o_step: usize,
+    i: usize,
+    i_step: usize,
+    count: usize,
+}
+
+/// Filters one line: `dst += f * src`.
+fn line(dst: &mut [f32], src: &[f32], taps: &[f32], axis: Axis) {
+    for (t, f) in taps.iter().rev().enumerate() {
+        let Some(h) = axis.hits(t, src.len()) else { continue };
+        if h.o_step == 1 && h.i_step == 1 {
+            for (d, s) in dst[h.o..].iter_mut().zip(&src[h.i..]).take(h.count) {
+                *d += f * s;
+            }
+        } else {
+            let src = src[h.i..].iter().step_by(h.i_step);
+            for (d, s) in dst[h.o..].iter_mut().step_by(h.o_step).zip(src).take(h.count) {
+                *d += f * s;
+            }
+        }
+    }
+}
+
+/// Filters the rows of a plane against each other: `dst[oh, w] += f * src[h, w]`.
+fn column(dst: &mut [f32], src: &[f32], width: usize, taps: &[f32], axis: Axis) {
+    for (t, f) in taps.iter().rev().enumerate() {
+        let Some(h) = axis.hits(t, src.len() / width) else { continue };
+        for k in 0..h.count {
+            let d = &mut dst[(h.o + k * h.o_step) * width..][..width];
+            let s = &src[(h.i + k * h.i_step) * width..][..width];
+            for (d, s) in d.iter_mut().zip(s) {
+                *d += f * s;
+            }
+        }
+    }
+}
+
+struct Fir {
+    filter: Filter,
+    y: Axis,
+    x: Axis,
+    gain: f32,
+}
+
+impl CustomOp1 for Fir {
+    fn name(&self) -> &'static str {
+        "fir"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, c, h, w) = layout.shape().dims4()?;
+        let src = f32s(self.name(), storage, layout)?;
+        let mut out = vec![0f32; n * c * self.y.out * self.x.out];
+        planes(&mut out, self.y.out * self.x.out, |i, dst| {
+            let src = &src[i * h * w..][..h * w];
+            scratch(h * self.x.out, |rows| {
+                for (taps_y, taps_x) in self.filter.terms.iter() {
+                    rows.fill(0.0);
+                    for (dst, src) in rows.chunks_exact_mut(self.x.out).zip(src.chunks_exact(w)) {
+                        line(dst, src, taps_x, self.x);
+                    }
+                    column(dst, rows, self.x.out, taps_y, self.y);
+                }
+            });
+            if self.gain != 1.0 {
+                dst.iter_mut().for_each(|v| *v *= self.gain);
+            }
+        });
+        Ok((CpuStorage::F32(out), (n, c, self.y.out, self.x.out).into()))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        let (_, _, h, w) = x.dims4()?;
+        let (th, tw) = self.filter.size();
+        let (y, x_axis) = (self.y.transposed(h, th), self.x.transposed(w, tw));
+        tracked(x, || g.contiguous()?.apply_op1(Self { filter: self.filter.flipped(), y, x: x_axis, gain: self.gain }))
+    }
+}
+
+/// How [`fir`] resamples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Resample {
+    /// Upsampling factor.
+    pub up: usize,
+    /// Downsampling factor.
+    pub down: usize,
+    /// Zeros (negative: cropped pixels) above and left of the upsampled image.
+    pub before: isize,
+    /// The same below and right.
+    pub after: isize,
+    /// The result is scaled by this.
+    pub gain: f64,
+}
+
+/// Inserts zeros, pads, convolves every channel with the filter, and decimates.
+///
+/// # Shapes
+/// x `[N, C, H, W]` → `[N, C, (H·up + before + after − taps)/down + 1, …]`.
+pub fn fir(x: &Tensor, filter: &Filter, how: Resample) -> Result<Tensor> {
+    let (_, _, h, w) = x.dims4()?;
+    let (th, tw) = filter.size();
+    let pad = (how.before, how.after);
+    let y_axis = Axis::new(h, th, how.up, how.down, pad)?;
+    let x_axis = Axis::new(w, tw, how.up, how.down, pad)?;
+    x.contiguous()?.apply_op1(Fir { filter: filter.clone(), y: y_axis, x: x_axis, gain: how.gain as f32 })
+}
+
+/// Doubles an image: zero insertion, filter, gain 4 (StyleGAN2's `upsample2d`).
+///
+/// # Shapes
+/// x `[N, C, H, W]` → `[N, C, 2H, 2W]`.
+pub fn up2(x: &Tensor, filter: &Filter) -> Result<Tensor> {
+    let t = filter.size().0 as isize;
+    fir(x, filter, Resample { up: 2, down: 1, before: (t + 1) / 2, after: (t - 2).div_euclid(2), gain: 4.0 })
+}
+
+/// Halves an image: filter, every second pixel (StyleGAN2's `downsample2d`).
+///
+/// # Shapes
+/// x `[N, C, H, W]` → `[N, C, H/2, W/2]`.
+pub fn down2(x: &Tensor, filter: &Filter) -> Result<Tensor> {
+    let t = filter.size().0 as isize;
+    fir(x, filter, Resample { up: 1, down: 2, before: (t - 1) / 2, after: (t - 2).div_euclid(2), gain: 1.0 })
+}

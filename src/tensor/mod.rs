@@ -1,0 +1,22 @@
+//! Tensors: the device, and the operators that the generators are made of, each with its gradient.
+//!
+//! Operators take and give candle tensors, `[N, C, H, W]` in single precision, of any batch, size and number of
+//! channels. Each computes the gradient only of arguments that something asks for, so frozen weights cost nothing.
+//! First derivatives only: a gradient is not differentiated again. Results are the same bits for any number of threads.
+
+mod act;
+mod conv;
+mod device;
+mod fir;
+mod matmul;
+mod modulated;
+mod raw;
+#[cfg(test)]
+mod tests;
+
+pub use act::{Activation, add_noise, bias_act, scale};
+pub use conv::{conv_transpose2d, conv2d};
+pub use device::{device, threads};
+pub use fir::{Filter, Resample, down2, fir, up2};
+pub use matmul::{linear, matmul};
+pub use modulated::{Weight, conv_up2, modulated_conv, modulated_conv_up2};

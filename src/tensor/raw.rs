@@ -1,0 +1,189 @@
+//! The walled-off part: reading candle's storage, shared disjoint writes, and one matrix product.
+//!
+//! Everything here is single precision and row-major. Work is cut into blocks by the shapes alone, never by the number of
+//! threads, and every output element is written by one block in a fixed order of additions: results are the same bits for
+//! any size of the thread pool.
+#![allow(unsafe_code)]
+
+use candle_core::{CpuStorage, Layout, Result, bail};
+use rayon::prelude::*;
+use std::cell::RefCell;
+use std::marker::PhantomData;
+
+/// Elements below which a loop is not worth the threads.
+const SERIAL: usize = 1 << 14;
+
+/// The numbers of a contiguous f32 tensor.
+pub(super) fn f32s<'a>(op: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let CpuStorage::F32(data) = storage else { bail!("{op}: expected f32, found {:?}", storage_dtype(storage)) };
+    match layout.contiguous_offsets() {
+        Some((start, end)) => Ok(&data[start..end]),
+        None => bail!("{op}: expected a contiguous tensor, found strides {:?}", layout.stride()),
+    }
+}
+
+fn storage_dtype(storage: &CpuStorage) -> candle_core::DType {
+    use candle_core::backend::BackendStorage;
+    storage.dtype()
+}
+
+/// An output that parallel blocks write, each its own part.
+pub(super) struct Shared<'a> {
+    start: *mut f32,
+    len: usize,
+    life: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: the pointer is only reached through `slice` and `gemm`, whose callers promise that concurrent parts are disjoint.
+unsafe impl Sync for Shared<'_> {}
+unsafe impl Send for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    pub(super) fn new(data: &'a mut [f32]) -> Self {
+        Self { start: data.as_mut_ptr(), len: data.len(), life: PhantomData }
+    }
+
+    /// The part `at..at + len`.
+    ///
+    /// # Safety
+    /// No other block may read or write that part while the slice lives.
+    #[allow(clippy::mut_from_ref)]
+    pub(super) unsafe fn slice(&self, at: usize, len: usize) -> &mut [f32] {
+        assert!(at.checked_add(len).is_some_and(|end| end <= self.len), "block outside its tensor");
+        // SAFETY: in bounds by the assertion, unaliased by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
+    }
+}
+
+/// A matrix in a slice: element (r, c) is `data[r * rows + c * cols]`.
+#[derive(Clone, Copy)]
+pub(super) struct Mat<'a> {
+    pub data: &'a [f32],
+    pub rows: usize,
+    pub cols: usize,
+}
+
+impl<'a> Mat<'a> {
+    /// Row-major with `width` columns.
+    pub(super) fn new(data: &'a [f32], width: usize) -> Self {
+        Self { data, rows: width, cols: 1 }
+    }
+
+    /// The transposed view.
+    pub(super) fn t(self) -> Self {
+        Self { rows: self.cols, cols: self.rows, ..self }
+    }
+
+    fn check(&self, r: usize, c: usize) {
+        assert!(
+            r == 0 || c == 0 || (r - 1) * self.rows + (c - 1) * self.cols < self.data.len(),
+            "matrix outside its data"
+        );
+    }
+}
+
+/// Where a product goes: rows of `stride` elements from `at`.
+pub(super) struct Into<'a, 'b> {
+    pub out: &'a Shared<'b>,
+    pub at: usize,
+    pub stride: usize,
+    /// Add to what is there.
+    pub add: bool,
+}
+
+/// `dst (+)= a · b` with a `[m, k]`, b `[k, n]`, on the calling thread.
+///
+/// # Safety
+/// No other block may touch the `m × n` elements of `dst` meanwhile.
+pub(super) unsafe fn gemm(dst: Into<'_, '_>, [m, n, k]: [usize; 3], a: Mat<'_>, b: Mat<'_>) {
+    a.check(m, k);
+    b.check(k, n);
+    assert!(m == 0 || n == 0 || dst.at + (m - 1) * dst.stride + n <= dst.out.len, "product outside its tensor");
+    if m == 0 || n == 0 {
+        return;
+    }
+    let beta = if dst.add { 1.0 } else { 0.0 };
+    // SAFETY: all three matrices were checked to lie in their data; the destination is unaliased by the caller's promise.
+    unsafe {
+        gemm::gemm::<f32>(
+            m,
+            n,
+            k,
+            dst.out.start.add(dst.at),
+            1,
+            dst.stride as isize,
+            dst.add,
+            a.data.as_ptr(),
+            a.cols as isize,
+            a.rows as isize,
+            b.data.as_ptr(),
+            b.cols as isize,
+            b.rows as isize,
+            beta,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
+/// Runs `f` for every index below `n`, in parallel when `work` elements are worth it.
+pub(super) fn blocks(n: usize, work: usize, f: impl Fn(usize) + Sync + Send) {
+    if n <= 1 || work < SERIAL {
+        (0..n).for_each(f);
+    } else {
+        (0..n).into_par_iter().for_each(f);
+    }
+}
+
+/// Runs `f(index, plane)` for every plane of `len` elements of `out`.
+pub(super) fn planes(out: &mut [f32], len: usize, f: impl Fn(usize, &mut [f32]) + Sync + Send) {
+    if len == 0 {
+        return;
+    }
+    if out.len() < SERIAL {
+        out.chunks_mut(len).enumerate().for_each(|(i, p)| f(i, p));
+    } else {
+        out.par_chunks_mut(len).with_min_len(SERIAL.div_ceil(2 * len)).enumerate().for_each(|(i, p)| f(i, p));
+    }
+}
+
+/// The sum of `term(i)` over `0..n` in double precision, over blocks summed in sixteen lanes of single precision.
+pub(super) fn sum(n: usize, term: impl Fn(usize) -> f32) -> f64 {
+    const LANES: usize = 16;
+    let mut total = 0.0;
+    let mut i = 0;
+    while i < n {
+        let end = n.min(i + 64 * LANES);
+        let mut lanes = [0f32; LANES];
+        while i + LANES <= end {
+            for (l, lane) in lanes.iter_mut().enumerate() {
+                *lane += term(i + l);
+            }
+            i += LANES;
+        }
+        total += lanes.iter().map(|&v| f64::from(v)).sum::<f64>();
+        while i < end {
+            total += f64::from(term(i));
+            i += 1;
+        }
+    }
+    total
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends a buffer of `n` elements with any content, kept by the thread for the next call.
+pub(super) fn scratch<R>(n: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    let mut buffer = SCRATCH.with(|s| std::mem::take(&mut *s.borrow_mut()));
+    if buffer.len() < n {
+        buffer.resize(n, 0.0);
+    }
+    let result = f(&mut buffer[..n]);
+    SCRATCH.with(|s| *s.borrow_mut() = buffer);
+    result
+}

@@ -1,0 +1,51 @@
+//! Numbers and times as one reads them.
+
+use std::time::Duration;
+
+/// `7.4 s`, `1 m 05 s`, `2 h 03 m`.
+pub(super) fn time(t: Duration) -> String {
+    let s = t.as_secs();
+    match s {
+        0..=59 => format!("{:.1} s", t.as_secs_f64()),
+        60..=3599 => format!("{} m {:02} s", s / 60, s % 60),
+        _ => format!("{} h {:02} m", s / 3600, s / 60 % 60),
+    }
+}
+
+/// Four digits that matter: `0.0421`, `29.41`, `1.2e-7`.
+pub(super) fn number(v: f64) -> String {
+    match v.abs() {
+        _ if !v.is_finite() => v.to_string(),
+        0.0 => "0".into(),
+        a if !(1e-3..1e5).contains(&a) => format!("{v:.2e}"),
+        a if a < 10.0 => format!("{v:.4}"),
+        a if a < 1000.0 => format!("{v:.2}"),
+        _ => format!("{v:.0}"),
+    }
+}
+
+/// What is left of `total` steps when `step` of them took `elapsed`; `None` while nothing can be said.
+pub(super) fn remaining(step: usize, total: usize, elapsed: Duration) -> Option<Duration> {
+    if step == 0 || total < step {
+        return None;
+    }
+    Some(elapsed.mul_f64((total - step) as f64 / step as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_one_reads_them() {
+        let times = [(7_400, "7.4 s"), (65_000, "1 m 05 s"), (7_380_000, "2 h 03 m")];
+        for (ms, text) in times {
+            assert_eq!(time(Duration::from_millis(ms)), text);
+        }
+        for (v, text) in [(0.0421, "0.0421"), (29.412, "29.41"), (1.2e-7, "1.20e-7"), (0.0, "0"), (f64::NAN, "NaN")] {
+            assert_eq!(number(v), text);
+        }
+        assert_eq!(remaining(100, 300, Duration::from_secs(10)), Some(Duration::from_secs(20)));
+        assert_eq!(remaining(0, 300, Duration::from_secs(10)), None);
+    }
+}

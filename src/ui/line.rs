@@ -1,0 +1,250 @@
+//! The prompt: a line editor that knows the language through [`Assist`].
+
+use super::history::{ENTRIES, History};
+use super::screen::Colour;
+use super::terminal::{Line, Terminal};
+use crate::error::{Error, Kind, Result};
+use rustyline::completion::Completer;
+use rustyline::config::{BellStyle, CompletionType, Configurer, EditMode};
+use rustyline::error::ReadlineError;
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::{Hint, Hinter};
+use rustyline::history::{History as _, MemHistory};
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
+use rustyline::{ColorMode, Config, Context, Helper};
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+/// What the editor needs to know of the language.
+pub trait Assist {
+    /// Whether Enter should begin a further line instead of running the text.
+    fn incomplete(&self, text: &str) -> bool;
+
+    /// The line with SGR colours; the visible characters must stay the same.
+    fn highlight(&self, line: &str) -> String;
+
+    /// Where the word before byte `pos` begins, and what it may become.
+    fn complete(&self, line: &str, pos: usize) -> (usize, Vec<Candidate>);
+
+    /// What to show after the cursor at byte `pos`: a signature, never to be inserted.
+    fn hint(&self, line: &str, pos: usize) -> Option<String>;
+}
+
+/// What a word may become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// What the list shows: `invert — find the code of a picture`.
+    pub display: String,
+    /// What is inserted.
+    pub replacement: String,
+}
+
+impl rustyline::completion::Candidate for Candidate {
+    fn display(&self) -> &str {
+        &self.display
+    }
+
+    fn replacement(&self) -> &str {
+        &self.replacement
+    }
+}
+
+/// Which keys edit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// As in Emacs and most shells.
+    #[default]
+    Emacs,
+    /// As in vi.
+    Vi,
+}
+
+/// What came from the prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A text to run, of one or several lines, never blank.
+    Text(String),
+    /// Ctrl-D, `:quit`, or the end of what was piped in.
+    End,
+}
+
+/// The line editor.
+pub struct Editor<A: Assist> {
+    inner: rustyline::Editor<Bridge<A>, MemHistory>,
+    history: History,
+    fresh: bool,
+}
+
+impl<A: Assist> Editor<A> {
+    /// An editor with the history of the user in `history`; `None` keeps none.
+    ///
+    /// # Errors
+    /// When the terminal cannot be set up.
+    pub fn new(assist: A, keys: Keys, history: Option<PathBuf>) -> Result<Self> {
+        let mode = if keys == Keys::Vi { EditMode::Vi } else { EditMode::Emacs };
+        let config = Config::builder()
+            .edit_mode(mode)
+            .completion_type(CompletionType::List)
+            .bell_style(BellStyle::None)
+            .max_history_size(ENTRIES)
+            .map_err(|e| failed(&e))?
+            .build();
+        let memory = MemHistory::with_config(&config);
+        let mut inner = rustyline::Editor::with_history(config, memory).map_err(|e| failed(&e))?;
+        inner.set_helper(Some(Bridge { assist, colour: Colour::None }));
+        Ok(Self { inner, history: History(history), fresh: true })
+    }
+
+    /// The language's side, for instance to tell it of new names.
+    pub fn assist(&mut self) -> Option<&mut A> {
+        self.inner.helper_mut().map(|b| &mut b.assist)
+    }
+
+    /// Reads the next text to run. Ctrl-C clears the line; several lines that arrived at once come one after the other.
+    ///
+    /// # Errors
+    /// When the terminal fails.
+    pub fn read(&mut self, terminal: &mut Terminal<Line>, prompt: &str) -> Result<Input> {
+        if std::mem::take(&mut self.fresh) {
+            for entry in self.history.load() {
+                // A full memory forgets its oldest; nothing else can go wrong here.
+                let _ = self.inner.history_mut().add(&entry);
+            }
+        }
+        loop {
+            if terminal.line().signals().ended() {
+                return Ok(Input::End);
+            }
+            match self.once(terminal, prompt) {
+                Ok(text) if text.trim().is_empty() => {}
+                Ok(text) if matches!(text.trim(), ":quit" | ":q") => return Ok(Input::End),
+                Ok(text) => return Ok(Input::Text(self.keep(text))),
+                Err(ReadlineError::Interrupted) => {}
+                Err(ReadlineError::Eof) => return Ok(Input::End),
+                // The line dropped: what was acknowledged is in the journal.
+                Err(e) if terminal.line().signals().ended() || gone(&e) => return Ok(Input::End),
+                Err(e) => return Err(failed(&e)),
+            }
+        }
+    }
+
+    fn once(&mut self, terminal: &mut Terminal<Line>, prompt: &str) -> rustyline::Result<String> {
+        let colour = terminal.colour();
+        self.inner.set_color_mode(if colour == Colour::None { ColorMode::Disabled } else { ColorMode::Enabled });
+        if let Some(bridge) = self.inner.helper_mut() {
+            bridge.colour = colour;
+        }
+        let line = terminal.line();
+        line.settle();
+        let typed = std::mem::take(&mut line.typed).replace('\r', "\n");
+        let initial = match typed.split_once('\n') {
+            Some((first, rest)) if !self.incomplete(first) => {
+                let (first, rest) = (first.to_string(), rest.to_string());
+                // As if it had been typed here.
+                let _ = terminal.print(&format!("{prompt}{}\n", crate::safe::Safe(&first)));
+                terminal.type_ahead(&rest);
+                return Ok(first);
+            }
+            _ => typed,
+        };
+        let _at_prompt = line.signals().at_prompt();
+        let read = self.inner.readline_with_initial(prompt, (&initial, ""));
+        line.ended_line();
+        read
+    }
+
+    fn incomplete(&self, text: &str) -> bool {
+        self.inner.helper().is_some_and(|b| b.assist.incomplete(text))
+    }
+
+    fn keep(&mut self, text: String) -> String {
+        // A history that cannot be written is no reason to refuse the text.
+        if self.inner.history_mut().add(&text).unwrap_or(false) {
+            let _ = self.history.append(&text);
+        }
+        text
+    }
+}
+
+fn gone(error: &ReadlineError) -> bool {
+    // EIO is what a terminal says whose other end is closed.
+    match error {
+        ReadlineError::Io(e) => e.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()),
+        ReadlineError::Errno(e) => *e as i32 == rustix::io::Errno::IO.raw_os_error(),
+        _ => false,
+    }
+}
+
+fn failed(error: &ReadlineError) -> Error {
+    Error::new(Kind::Io, format!("the prompt failed: {error}")).hint("run a script instead: gannet run FILE.gnt")
+}
+
+/// From our trait to rustyline's.
+struct Bridge<A> {
+    assist: A,
+    colour: Colour,
+}
+
+impl<A: Assist> Helper for Bridge<A> {}
+
+impl<A: Assist> Validator for Bridge<A> {
+    fn validate(&self, ctx: &mut ValidationContext) -> rustyline::Result<ValidationResult> {
+        Ok(if self.assist.incomplete(ctx.input()) {
+            ValidationResult::Incomplete
+        } else {
+            ValidationResult::Valid(None)
+        })
+    }
+}
+
+impl<A: Assist> Completer for Bridge<A> {
+    type Candidate = Candidate;
+
+    fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Candidate>)> {
+        Ok(self.assist.complete(line, pos))
+    }
+}
+
+/// A hint that is shown and never inserted.
+struct Shown(String);
+
+impl Hint for Shown {
+    fn display(&self) -> &str {
+        &self.0
+    }
+
+    fn completion(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl<A: Assist> Hinter for Bridge<A> {
+    type Hint = Shown;
+
+    fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<Shown> {
+        self.assist.hint(line, pos).map(Shown)
+    }
+}
+
+impl<A: Assist> Highlighter for Bridge<A> {
+    fn highlight<'l>(&self, line: &'l str, _pos: usize) -> Cow<'l, str> {
+        Cow::Owned(self.assist.highlight(line))
+    }
+
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _default: bool) -> Cow<'b, str> {
+        Cow::Owned(format!("\x1b[38;5;38m{prompt}\x1b[0m"))
+    }
+
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        // Hints are shown without colours too, where brackets of SGR would be noise.
+        if self.colour == Colour::None {
+            Cow::Borrowed(hint)
+        } else {
+            Cow::Owned(format!("\x1b[38;5;244m{hint}\x1b[0m"))
+        }
+    }
+
+    fn highlight_char(&self, _line: &str, _pos: usize, _kind: CmdKind) -> bool {
+        true
+    }
+}

@@ -1,0 +1,201 @@
+//! Work in a worker thread, watched in a live view.
+
+use super::preview::Pixels;
+use super::signals::Signals;
+use super::terminal::{Line, Live, Terminal};
+use super::view::View;
+use super::{plain, restore};
+use crate::control::{Control, Progress};
+use candle_core::Tensor;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Work that ends sooner shows nothing: a view that flashes helps nobody.
+const GRACE: Duration = Duration::from_millis(150);
+/// Between two frames.
+const FRAME: Duration = Duration::from_millis(40);
+/// Between two previews, at least; over a slow line more (see [`Pace`]).
+const PREVIEW: Duration = Duration::from_millis(120);
+/// Rows without a preview.
+const ROWS: u16 = 5;
+/// Rows with one, at most.
+const ROWS_PREVIEW: u16 = 16;
+/// The checker and the evaluator recurse; their budgets were chosen for this stack.
+const STACK: usize = 64 << 20;
+
+enum Event {
+    Progress(Progress),
+    Done,
+}
+
+/// Runs `work` in a worker thread and shows its progress below the last line until it ends.
+///
+/// Ctrl-C once asks it to keep the best so far, twice to abort; SIGTERM and SIGHUP ask for a checkpoint. Keys typed
+/// meanwhile wait for the next prompt. A failing terminal does not stop the work. Where nobody sits, this is
+/// [`plain::run_plain`].
+///
+/// # Panics
+/// Goes on with the panic of `work`, after the terminal was restored.
+pub fn run_live<T: Send>(terminal: &mut Terminal<Line>, title: &str, work: impl FnOnce(&Control) -> T + Send) -> T {
+    let signals = terminal.line().signals();
+    if !terminal.interactive() {
+        return plain::run_plain(title, plain::Verbosity::Normal, work);
+    }
+    let (send, events) = channel();
+    let reports = send.clone();
+    // A closed channel means that nobody looks any more.
+    let control = Control::new(move |progress| drop(reports.send(Event::Progress(progress))));
+    let _watching = signals.watch(&control, false);
+    let slot = Mutex::new(Some(work));
+    let job = || {
+        let _done = OnDrop(|| drop(send.send(Event::Done)));
+        let work = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        work.map(|work| work(&control))
+    };
+    let result = std::thread::scope(|scope| {
+        match std::thread::Builder::new().name("work".into()).stack_size(STACK).spawn_scoped(scope, &job) {
+            Ok(worker) => {
+                watch(terminal, title, &events, signals);
+                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            }
+            // No thread to be had: without a view, but the work is done.
+            Err(_) => job(),
+        }
+    });
+    match result {
+        Some(value) => value,
+        // The slot is emptied once, by the one job that ran.
+        None => unreachable!("the work was taken twice"),
+    }
+}
+
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Shows the work's progress until it is done.
+fn watch(terminal: &mut Terminal<Line>, title: &str, events: &Receiver<Event>, signals: &Signals) {
+    let mut show = Show::new(View::new(title, terminal.colour()));
+    if show.gather(events, GRACE) {
+        return;
+    }
+    // Whatever the terminal answers, the work goes on and is waited for.
+    if let Ok(mut live) = terminal.live(ROWS) {
+        loop {
+            show.view.stop = signals.asked();
+            if show.frame(&mut live).is_err() || restore::frame().is_none() {
+                break;
+            }
+            if show.gather(events, show.pace.pause) {
+                return;
+            }
+        }
+    }
+    while !show.gather(events, Duration::from_secs(1)) {}
+}
+
+/// How fast frames may follow each other.
+struct Pace {
+    pause: Duration,
+    preview: Duration,
+    last_preview: Option<Instant>,
+}
+
+impl Pace {
+    /// A write that blocks tells that the line is slow: a frame then gets at most a fifth of the time.
+    fn learn(&mut self, wrote: Duration) {
+        self.pause = FRAME.max(wrote * 4);
+        self.preview = PREVIEW.max(wrote * 12);
+    }
+
+    fn preview_due(&self) -> bool {
+        self.last_preview.is_none_or(|t| t.elapsed() >= self.preview)
+    }
+}
+
+struct Show {
+    view: View,
+    begun: Instant,
+    /// The latest picture, while it waits to be shown; older ones are never drawn.
+    waiting: Option<Tensor>,
+    pace: Pace,
+}
+
+impl Show {
+    fn new(view: View) -> Self {
+        let pace = Pace { pause: FRAME, preview: PREVIEW, last_preview: None };
+        Self { view, begun: Instant::now(), waiting: None, pace }
+    }
+
+    /// Takes in what comes within `time`; returns whether the work is done.
+    fn gather(&mut self, events: &Receiver<Event>, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        loop {
+            match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Event::Progress(mut progress)) => {
+                    self.waiting = progress.preview.take().or(self.waiting.take());
+                    self.view.take(progress, self.begun.elapsed());
+                }
+                Err(RecvTimeoutError::Timeout) => return false,
+                Ok(Event::Done) | Err(RecvTimeoutError::Disconnected) => return true,
+            }
+        }
+    }
+
+    fn frame(&mut self, live: &mut Terminal<Live<'_>>) -> std::io::Result<()> {
+        if self.pace.preview_due()
+            && let Some(image) = self.waiting.take()
+        {
+            self.make_room(live)?;
+            let (columns, rows) = live.screen_size();
+            self.view.preview = Pixels::fit(&image, columns / 3, live.rows().min(rows.saturating_sub(1)));
+            self.pace.last_preview = Some(Instant::now());
+        }
+        self.view.elapsed = self.begun.elapsed();
+        let before = Instant::now();
+        live.draw(|frame| self.view.draw(frame))?;
+        self.pace.learn(before.elapsed());
+        Ok(())
+    }
+
+    /// The view grows once, when the first picture comes.
+    fn make_room(&self, live: &mut Terminal<Live<'_>>) -> std::io::Result<()> {
+        let rows = (live.screen_size().1 / 2).clamp(ROWS, ROWS_PREVIEW);
+        if live.rows() < rows { live.resize(rows) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_line_gets_fewer_frames() {
+        let mut pace = Pace { pause: FRAME, preview: PREVIEW, last_preview: None };
+        pace.learn(Duration::from_micros(200));
+        assert_eq!((pace.pause, pace.preview), (FRAME, PREVIEW));
+        pace.learn(Duration::from_millis(100));
+        assert_eq!((pace.pause, pace.preview), (Duration::from_millis(400), Duration::from_millis(1200)));
+    }
+
+    #[test]
+    fn only_the_latest_picture_waits() {
+        let (send, events) = channel();
+        let picture = |v: f32| Tensor::full(v, (1, 1, 2, 2), &candle_core::Device::Cpu).unwrap();
+        for (step, preview) in [(1, Some(picture(0.1))), (2, Some(picture(0.2))), (3, None)] {
+            let progress = Progress { title: "x".into(), step, total: 9, losses: vec![], preview };
+            send.send(Event::Progress(progress)).unwrap();
+        }
+        send.send(Event::Done).unwrap();
+        let mut show = Show::new(View::new("x", super::super::Colour::None));
+        assert!(show.gather(&events, Duration::from_secs(1)));
+        assert_eq!(show.view.steps(), "3/9");
+        let kept = show.waiting.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(kept, [0.2; 4]);
+    }
+}

@@ -1,0 +1,151 @@
+//! Programs run for a person or a pipe: checked, worked in the background, shown statement by statement.
+
+use super::plain::{Verbosity, run_plain};
+use super::{Line, Terminal, run_live};
+use crate::builtin::Output;
+use crate::error::{Error, Kind, Result};
+use crate::eval::Session;
+use crate::lang::ast::{Program, Stmt};
+use crate::lang::check::Checked;
+use crate::lang::span::{Source, render};
+use crate::render::{Colours, Display, Painter};
+use crate::value::{Value, display};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// What a statement gave, in order.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Pictures and lines, and the value behind them for `--json`.
+    Display(Display, serde_json::Value),
+    /// A line for other programs.
+    Print(String),
+}
+
+/// Collects what a statement gives, so that it can be recorded before it is shown.
+#[derive(Default)]
+struct Collected(Vec<Event>);
+
+impl Output for Collected {
+    fn display(&mut self, shown: &Display, value: &Value) -> Result<()> {
+        self.0.push(Event::Display(shown.clone(), display::json(value)));
+        Ok(())
+    }
+
+    fn print(&mut self, line: &str) -> Result<()> {
+        self.0.push(Event::Print(line.to_owned()));
+        Ok(())
+    }
+}
+
+/// How results are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// One JSON object a line instead of pictures and words.
+    pub json: bool,
+    /// Results and errors only, no progress.
+    pub quiet: bool,
+}
+
+/// A session, the terminal it speaks to, and how.
+pub struct Runner {
+    /// Names, functions and the generator.
+    pub session: Session,
+    /// The terminal.
+    pub terminal: Terminal<Line>,
+    /// Turns results into bytes for it.
+    pub painter: Painter,
+    /// How results are given.
+    pub style: Style,
+}
+
+impl Runner {
+    /// Checks a program and runs it; every statement's results are shown when it ends.
+    ///
+    /// # Errors
+    /// The error that ended it, not yet shown.
+    pub fn run(&mut self, source: &Source, sets: &BTreeMap<String, String>) -> Result<()> {
+        let (program, checked) = self.session.check(source, sets)?;
+        let Program { statements, .. } = &program;
+        for statement in statements {
+            let (events, ended) = self.step(source, &checked, statement);
+            // Shown even when the statement failed: what came before the failure is a result.
+            self.show(&events)?;
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// Runs one statement in the background and gives its results without showing them.
+    pub fn step(&mut self, source: &Source, checked: &Checked, statement: &Stmt) -> (Vec<Event>, Result<()>) {
+        let text = source.slice(statement.span);
+        let title: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
+        let title = crate::safe::Safe(&title).to_string();
+        let mut collected = Collected::default();
+        let session = &mut self.session;
+        let out = &mut collected;
+        let work = |control: &crate::control::Control| session.step(checked, statement, control, out);
+        let ended = if self.style.json || self.style.quiet {
+            run_plain(&title, Verbosity::Quiet, work)
+        } else {
+            run_live(&mut self.terminal, &title, work)
+        };
+        (collected.0, ended)
+    }
+
+    /// Shows results.
+    ///
+    /// # Errors
+    /// When the terminal or the pipe is gone, or a picture file cannot be written.
+    pub fn show(&mut self, events: &[Event]) -> Result<()> {
+        events.iter().try_for_each(|e| self.show_one(e))
+    }
+
+    fn show_one(&mut self, event: &Event) -> Result<()> {
+        match event {
+            Event::Print(line) if !self.style.json => self.put(format!("{line}\n").as_bytes()),
+            Event::Print(line) => self.line_of_json(&serde_json::json!({"type": "Print", "value": line})),
+            Event::Display(_, json) if self.style.json => self.line_of_json(json),
+            Event::Display(shown, _) => {
+                let (columns, rows) = self.terminal.size();
+                (self.painter.terminal.columns, self.painter.terminal.rows) = (columns, rows);
+                let bytes = self.painter.render(shown, columns)?;
+                self.put(&bytes)
+            }
+        }
+    }
+
+    fn line_of_json(&mut self, value: &serde_json::Value) -> Result<()> {
+        self.put(format!("{value}\n").as_bytes())
+    }
+
+    /// Writes bytes to standard output.
+    ///
+    /// # Errors
+    /// When it is closed: [`is_closed`] tells.
+    pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.terminal.write(bytes).map_err(|e| match e.kind() {
+            io::ErrorKind::BrokenPipe => Error::new(Kind::Io, CLOSED),
+            _ => Error::io("cannot write to standard output", &e),
+        })
+    }
+
+    /// Shows an error on its source, to standard error.
+    pub fn complain(&mut self, source: &Source, error: &Error) {
+        let colour = self.painter.terminal.colours != Colours::None;
+        complain(source, error, colour);
+    }
+}
+
+const CLOSED: &str = "standard output was closed";
+
+/// Whether the reader of our output went away, as `head` does: no failure of ours.
+pub fn is_closed(e: &Error) -> bool {
+    e.kind() == Kind::Io && e.message() == CLOSED
+}
+
+/// Shows an error on its source, to standard error.
+pub fn complain(source: &Source, error: &Error, colour: bool) {
+    // Whoever closed stderr does not want to know.
+    let _ = io::stderr().lock().write_all(render(source, error, colour).as_bytes());
+}

@@ -1,0 +1,261 @@
+//! One owner of the terminal at a time, as a type.
+
+use super::inline::Inline;
+use super::restore;
+use super::screen::{Colour, Screen, Stdout, interactive};
+use super::signals::{Signals, signals};
+use crate::error::{Error, Kind, Result};
+use ratatui::Frame;
+use ratatui::layout::Size;
+use rustix::termios::{InputModes, LocalModes, SpecialCodeIndex, Termios};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+static OWNED: AtomicBool = AtomicBool::new(false);
+
+/// The terminal, in the hands of `Mode`: [`Line`] or [`Live`].
+pub struct Terminal<Mode> {
+    mode: Mode,
+}
+
+/// Lines come in and go out: the prompt and its answers.
+pub struct Line {
+    screen: Box<dyn Screen>,
+    /// The modes that were found; `None` where nobody sits.
+    found: Option<Termios>,
+    base: Option<Termios>,
+    signals: &'static Signals,
+    colour: Colour,
+    line_start: bool,
+    /// What was typed while nobody read, from a probe.
+    pub(super) typed: String,
+}
+
+/// A view of some rows below the last line, redrawn in place and gone when dropped.
+pub struct Live<'t> {
+    line: &'t mut Line,
+    view: ratatui::Terminal<Inline>,
+    screen_size: (u16, u16),
+    wanted: u16,
+}
+
+impl Terminal<Line> {
+    /// Takes the terminal of this process, until dropped. Without one, lines are read and written as they come.
+    ///
+    /// Between prompts the terminal echoes nothing and keeps what is typed for the next one; Ctrl-C is a signal.
+    ///
+    /// # Errors
+    /// When somebody in this process holds it already, or signals cannot be listened for.
+    pub fn acquire() -> Result<Self> {
+        Self::with(Box::new(Stdout), Colour::of_environment())
+    }
+
+    /// As [`Terminal::acquire`], with a screen and colours of one's own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with(screen: Box<dyn Screen>, colour: Colour) -> Result<Self> {
+        let signals = signals()?;
+        if OWNED.swap(true, SeqCst) {
+            return Err(Error::new(Kind::Io, "the terminal is already in use by this process"));
+        }
+        restore::install_panic_hook();
+        let found = interactive().then(restore::modes).flatten();
+        let base = found.clone().map(quiet);
+        let line = Line { screen, found, base, signals, colour, line_start: true, typed: String::new() };
+        line.settle();
+        Ok(Self { mode: line })
+    }
+
+    /// Whether a person sits here; otherwise nothing is redrawn and no key is read singly.
+    pub fn interactive(&self) -> bool {
+        self.mode.base.is_some()
+    }
+
+    /// The colours in use.
+    pub fn colour(&self) -> Colour {
+        self.mode.colour
+    }
+
+    /// Uses other colours, for instance those that a probe found.
+    pub fn set_colour(&mut self, colour: Colour) {
+        self.mode.colour = colour;
+    }
+
+    /// Hands on what was typed while something else read the keys; the next prompt begins with it.
+    pub fn type_ahead(&mut self, text: &str) {
+        self.mode.typed.push_str(text);
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> (u16, u16) {
+        self.mode.screen.size()
+    }
+
+    /// Prints styled text as it is; text from outside must have passed [`crate::safe::Safe`].
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn print(&mut self, text: &str) -> io::Result<()> {
+        self.mode.put(text.as_bytes())
+    }
+
+    /// Writes bytes as they are: a painted result, whose pictures are no text.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.mode.put(bytes)
+    }
+
+    /// Opens a live view of at most `rows` rows. It owns the terminal until dropped.
+    ///
+    /// # Errors
+    /// When nobody sits here, or the system refuses.
+    pub fn live(&mut self, rows: u16) -> io::Result<Terminal<Live<'_>>> {
+        if !self.interactive() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        if !self.mode.line_start {
+            self.mode.put(b"\n")?;
+        }
+        self.mode.settle();
+        if let Some(mut modes) = self.mode.base.clone() {
+            // A process stopped in the middle of a frame would leave a hidden cursor in a strange place.
+            modes.special_codes[SpecialCodeIndex::VSUSP] = 0;
+            modes.special_codes[SpecialCodeIndex::VQUIT] = 0;
+            restore::set(&modes);
+        }
+        restore::live_begins();
+        let screen_size = self.mode.screen.size();
+        let view = view(screen_size, rows)?;
+        let mut live = Terminal { mode: Live { line: &mut self.mode, view, screen_size, wanted: rows } };
+        live.mode.begin()?;
+        Ok(live)
+    }
+
+    pub(super) fn line(&mut self) -> &mut Line {
+        &mut self.mode
+    }
+}
+
+impl io::Write for Terminal<Line> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.mode.put(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Line {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(last) = bytes.last() {
+            self.line_start = *last == b'\n';
+        }
+        self.screen.put(bytes)
+    }
+
+    /// The modes between prompts. Set anew each time: a panic that was caught or a `fg` may have changed them.
+    pub(super) fn settle(&self) {
+        if let (Some(found), Some(base)) = (&self.found, &self.base) {
+            restore::hold(found);
+            restore::set(base);
+        }
+    }
+
+    /// Remembers that a prompt ended its own line.
+    pub(super) fn ended_line(&mut self) {
+        self.line_start = true;
+    }
+
+    pub(super) fn signals(&self) -> &'static Signals {
+        self.signals
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        restore::restore();
+        OWNED.store(false, SeqCst);
+    }
+}
+
+/// Keys wait in the terminal, unseen and as typed, until somebody reads them; Ctrl-C stays a signal.
+fn quiet(mut modes: Termios) -> Termios {
+    modes.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN);
+    modes.local_modes.insert(LocalModes::ISIG);
+    // Else a Return typed meanwhile would arrive as Ctrl-J.
+    modes.input_modes.remove(InputModes::ICRNL);
+    modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+    modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+    modes
+}
+
+fn view(screen: (u16, u16), rows: u16) -> io::Result<ratatui::Terminal<Inline>> {
+    // One row of the screen stays for what stood there; the last column stays free: writing there may wrap.
+    let size = Size::new(screen.0.saturating_sub(1).max(1), rows.min(screen.1.saturating_sub(1)).max(1));
+    ratatui::Terminal::new(Inline::new(size))
+}
+
+impl Terminal<Live<'_>> {
+    /// Draws a frame. A frame that the terminal no longer wants (it was restored after a panic) is dropped.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn draw(&mut self, render: impl FnOnce(&mut Frame)) -> io::Result<()> {
+        if self.mode.line.screen.size() != self.mode.screen_size {
+            self.resize(self.mode.wanted)?;
+        }
+        self.mode.view.draw(render)?;
+        self.mode.flush()
+    }
+
+    /// Gives the view another height.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn resize(&mut self, rows: u16) -> io::Result<()> {
+        self.mode.wanted = rows;
+        self.mode.screen_size = self.mode.line.screen.size();
+        self.mode.view = view(self.mode.screen_size, rows)?;
+        self.mode.begin()
+    }
+
+    /// Columns and rows of the whole screen.
+    pub fn screen_size(&self) -> (u16, u16) {
+        self.mode.screen_size
+    }
+
+    /// The rows asked for.
+    pub fn rows(&self) -> u16 {
+        self.mode.wanted
+    }
+}
+
+impl Live<'_> {
+    fn begin(&mut self) -> io::Result<()> {
+        self.view.backend_mut().reserve();
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let bytes = self.view.backend_mut().take();
+        match restore::frame() {
+            Some(_frame) if !bytes.is_empty() => self.line.screen.put(&bytes),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Live<'_> {
+    fn drop(&mut self) {
+        if restore::live_ends() {
+            // A line that dropped cannot be wiped; the work's result matters more.
+            let _ = self.line.screen.put(restore::WIPE);
+            self.line.settle();
+        }
+    }
+}

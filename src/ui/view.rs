@@ -1,0 +1,288 @@
+//! What the live view shows, as data and one drawing function.
+
+use super::format;
+use super::preview::Pixels;
+use super::screen::Colour;
+use crate::control::{Progress, Stop};
+use crate::safe::Safe;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use std::time::Duration;
+
+/// Losses kept for the curve; beyond, every second one goes.
+const HISTORY: usize = 4096;
+/// Cells of the gauge.
+const GAUGE: usize = 28;
+
+/// The state of one run as shown.
+pub(super) struct View {
+    title: String,
+    step: usize,
+    total: usize,
+    losses: Vec<(&'static str, f64)>,
+    history: Vec<f64>,
+    /// One of how many losses goes into the history.
+    stride: usize,
+    skipped: usize,
+    /// Since the start, and since the first report: loading is no measure for the steps.
+    first: Option<(usize, Duration)>,
+    /// Time since the run began.
+    pub(super) elapsed: Duration,
+    /// The latest preview, already small.
+    pub(super) preview: Option<Pixels>,
+    /// What is asked of the run.
+    pub(super) stop: Stop,
+    /// Colours in use.
+    pub(super) colour: Colour,
+}
+
+impl View {
+    pub(super) fn new(title: &str, colour: Colour) -> Self {
+        Self {
+            title: Safe(title).to_string(),
+            step: 0,
+            total: 0,
+            losses: Vec::new(),
+            history: Vec::new(),
+            stride: 1,
+            skipped: 0,
+            first: None,
+            elapsed: Duration::ZERO,
+            preview: None,
+            stop: Stop::No,
+            colour,
+        }
+    }
+
+    /// Takes in a report, `at` after the run began; the preview is the caller's to shrink.
+    pub(super) fn take(&mut self, progress: Progress, at: Duration) {
+        self.title = Safe(&progress.title).to_string();
+        (self.step, self.total) = (progress.step, progress.total);
+        let first = self.first.get_or_insert((progress.step, at));
+        if progress.step < first.0 {
+            // Another loop of the same run began: its pace is its own.
+            *first = (progress.step, at);
+            self.history.clear();
+        }
+        self.losses = progress.losses;
+        if !self.losses.is_empty() {
+            self.remember(self.loss());
+        }
+    }
+
+    fn loss(&self) -> f64 {
+        self.losses.iter().map(|l| l.1).sum()
+    }
+
+    fn remember(&mut self, loss: f64) {
+        self.skipped += 1;
+        if self.skipped < self.stride {
+            return;
+        }
+        self.skipped = 0;
+        self.history.push(loss);
+        if self.history.len() > HISTORY {
+            let mut keep = false;
+            self.history.retain(|_| {
+                keep = !keep;
+                keep
+            });
+            self.stride *= 2;
+        }
+    }
+
+    fn left(&self) -> Option<Duration> {
+        let (step, at) = self.first?;
+        format::remaining(self.step - step, self.total.checked_sub(step)?, self.elapsed.saturating_sub(at))
+    }
+
+    /// `7.4 s, 3.8 s left`.
+    pub(super) fn times(&self) -> String {
+        let left = self.left().filter(|_| self.step < self.total);
+        let left = left.map_or(String::new(), |t| format!(", {} left", format::time(t)));
+        format!("{}{left}", format::time(self.elapsed))
+    }
+
+    /// The loss and its terms in one line; empty without losses.
+    pub(super) fn losses(&self) -> String {
+        let terms: Vec<String> = self.losses.iter().map(|(n, v)| format!("{n} {}", format::number(*v))).collect();
+        match terms.len() {
+            0 => String::new(),
+            1 => terms.concat(),
+            _ => format!("loss {}  {}", format::number(self.loss()), terms.join(" ")),
+        }
+    }
+
+    /// Steps done and in all; empty before the first report.
+    pub(super) fn steps(&self) -> String {
+        if self.total == 0 { String::new() } else { format!("{}/{}", self.step, self.total) }
+    }
+
+    /// The run's title.
+    pub(super) fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Draws into the whole frame: text at the left, the preview at the right.
+    pub(super) fn draw(&self, frame: &mut Frame) {
+        let area = frame.area();
+        let mut text = area;
+        if let Some(p) = &self.preview {
+            let columns = p.cells().0.min(area.width / 2);
+            text.width -= columns + 1;
+            let place = Rect { x: area.width - columns, width: columns, ..area };
+            p.draw(place, frame.buffer_mut(), self.colour);
+        }
+        let lines = [self.head(text.width), Line::raw(format!(" {}", self.losses()))];
+        for (y, line) in lines.iter().enumerate().take(usize::from(text.height)) {
+            frame.render_widget(line, Rect { y: y as u16, height: 1, ..text });
+        }
+        if text.height > 2 {
+            frame
+                .render_widget(Line::styled(self.advice(), self.dim()), Rect { y: text.height - 1, height: 1, ..text });
+        }
+        if text.height > 3 {
+            self.curve(frame, Rect { x: 1, y: 2, width: text.width.saturating_sub(2), height: text.height - 3 });
+        }
+    }
+
+    fn head(&self, width: u16) -> Line<'static> {
+        let (steps, times) = (self.steps(), self.times());
+        let title = format!(" {}  ", self.title);
+        let fixed = title.chars().count() + steps.len() + times.len() + 6;
+        let cells = usize::from(width).saturating_sub(fixed).min(GAUGE);
+        let mut spans = vec![Span::styled(title, Style::new().add_modifier(Modifier::BOLD))];
+        if self.total > 0 && cells >= 4 {
+            let done = (self.step.min(self.total) * cells * 2 / self.total).min(cells * 2);
+            let half = if done % 2 == 1 { "╸" } else { "" };
+            let full = "━".repeat(done / 2) + half;
+            let rest = "─".repeat(cells - done.div_ceil(2));
+            spans.push(Span::styled(full, self.accent()));
+            spans.push(Span::styled(rest, self.dim()));
+            spans.push(Span::raw("  "));
+        }
+        spans.push(Span::raw(if steps.is_empty() { times } else { format!("{steps}   {times}") }));
+        Line::from(spans)
+    }
+
+    fn advice(&self) -> &'static str {
+        match self.stop {
+            Stop::No => " ^C stop and keep the best so far",
+            Stop::Keep => " stopping after this step, keeping the best · ^C again drops it",
+            Stop::Abort => " stopping, keeping nothing",
+            Stop::Checkpoint => " writing a checkpoint",
+        }
+    }
+
+    /// The losses from the first to the last, on a logarithmic scale: they fall by decades.
+    fn curve(&self, frame: &mut Frame, area: Rect) {
+        let levels = heights(&self.history, usize::from(area.width), usize::from(area.height) * 8);
+        for (x, level) in levels.into_iter().enumerate() {
+            for row in 0..usize::from(area.height) {
+                let below = (usize::from(area.height) - 1 - row) * 8;
+                let symbol = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"][level.saturating_sub(below).min(8)];
+                frame.buffer_mut()[(area.x + x as u16, area.y + row as u16)]
+                    .set_symbol(symbol)
+                    .set_style(self.accent());
+            }
+        }
+    }
+
+    fn accent(&self) -> Style {
+        if self.colour == Colour::None { Style::new() } else { Style::new().fg(Color::Indexed(38)) }
+    }
+
+    fn dim(&self) -> Style {
+        if self.colour == Colour::None { Style::new() } else { Style::new().fg(Color::Indexed(244)) }
+    }
+}
+
+/// Bars of 1..=`height` eighths, one a column; values that are no positive number stand at the bottom.
+fn heights(history: &[f64], width: usize, height: usize) -> Vec<usize> {
+    let columns = history.len().min(width);
+    // The last of each column's values, so that the newest is always seen.
+    let logs: Vec<f64> = (1..=columns).map(|i| history[i * history.len() / columns - 1].max(1e-30).ln()).collect();
+    let (low, high) = logs.iter().fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
+    let scale = if high - low > 1e-9 { (height - 1) as f64 / (high - low) } else { 0.0 };
+    logs.iter().map(|v| 1 + ((v - low) * scale) as usize).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Tensor;
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    fn running(colour: Colour) -> View {
+        let mut view = View::new("invert W+", colour);
+        for step in 1..=198 {
+            let losses = vec![("pixel", 1.0 / step as f64), ("perceptual", 0.0297)];
+            let progress = Progress { title: "invert W+".into(), step, total: 300, losses, preview: None };
+            view.take(progress, Duration::from_millis(100 + 37 * step as u64));
+        }
+        view.elapsed = Duration::from_millis(100 + 37 * 198);
+        view
+    }
+
+    fn screen(view: &View, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|f| view.draw(f)).unwrap();
+        let buffer = terminal.backend().buffer();
+        let row = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_string();
+        (0..height).map(row).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn as_sketched() {
+        let shown = screen(&running(Colour::None), 79, 5);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[0], " invert W+  ━━━━━━━━━━━━━━━━━━──────────  198/300   7.4 s, 3.8 s left");
+        assert_eq!(lines[1], " loss 0.0348  pixel 0.0051 perceptual 0.0297");
+        assert!(lines[2].starts_with(" █") && lines[3].starts_with(" █") && lines[3].ends_with('▁'), "{shown}");
+        assert_eq!(lines[4], " ^C stop and keep the best so far");
+    }
+
+    #[test]
+    fn a_stop_is_acknowledged_and_any_size_is_drawn() {
+        let mut view = running(Colour::True);
+        view.stop = Stop::Keep;
+        assert!(screen(&view, 79, 5).contains("stopping after this step"));
+        let values: Vec<f32> = (0..768).map(|i| i as f32 / 768.0).collect();
+        let image = Tensor::from_vec(values, (1, 3, 16, 16), &candle_core::Device::Cpu).unwrap();
+        for (w, h) in [(1, 1), (2, 9), (9, 2), (200, 60), (30, 4)] {
+            view.preview = Pixels::fit(&image, 24, h);
+            screen(&view, w, h);
+        }
+        assert!(screen(&view, 79, 5).lines().next().unwrap().ends_with('▀'));
+    }
+
+    #[test]
+    fn the_history_stays_bounded_and_keeps_its_ends() {
+        let mut view = View::new("x", Colour::None);
+        for i in 0..100_000 {
+            view.remember(f64::from(i));
+        }
+        assert!(view.history.len() <= HISTORY && view.history.len() > HISTORY / 4);
+        assert!(view.history.windows(2).all(|w| w[0] < w[1]));
+        assert!(view.history[0] < 64.0 && view.history[view.history.len() - 1] > 99_900.0);
+    }
+
+    #[test]
+    fn bars_fall_with_the_loss_and_bear_what_is_no_number() {
+        let falling: Vec<f64> = (0..100).map(|i| f64::exp(-f64::from(i) / 10.0)).collect();
+        let bars = heights(&falling, 20, 16);
+        assert!(bars.windows(2).all(|w| w[0] >= w[1]));
+        assert_eq!((bars[0], bars[19], bars.len()), (16, 1, 20));
+        assert_eq!(heights(&[f64::NAN, 0.0, -1.0], 9, 8).len(), 3);
+        assert!(heights(&[], 9, 8).is_empty());
+    }
+
+    #[test]
+    fn the_title_cannot_drive_the_terminal() {
+        let view = View::new("a\u{1b}[2Jb", Colour::None);
+        assert!(screen(&view, 40, 1).starts_with(" a\\u{1b}[2Jb"));
+    }
+}

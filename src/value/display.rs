@@ -1,0 +1,315 @@
+//! How values look: the picture first, then the numbers that one reads.
+
+use super::{Cell, Image, Loaded, Table, Value};
+use crate::error::Result;
+use crate::generator::{Noise, spaces};
+use crate::image::Raster;
+use crate::invert::Inversion;
+use crate::lang::types::Type;
+use crate::latent::{Direction, Latent};
+use crate::render::{Display, Picture};
+use crate::safe::Safe;
+use candle_core::Tensor;
+
+/// How much an error picture is amplified.
+const ERROR_GAIN: f64 = 4.0;
+
+/// The pictures of codes, with the noise that was found with them, or else the stored one.
+pub fn render(code: &Latent, model: &Loaded) -> Result<Image> {
+    let noise = code.noise.clone().map_or(Noise::Const, Noise::Maps);
+    let data = model.generator.synthesize(&spaces::to_ws(&*model.generator, code)?, &noise)?;
+    Ok(Image { data, captions: Vec::new(), origin: code.origin.clone(), notes: Vec::new(), model: Some(model.id()) })
+}
+
+/// `|a - b|`, amplified, as a picture that is black where both agree.
+pub fn error_picture(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    Ok(((a.clamp(-1f32, 1f32)? - b.clamp(-1f32, 1f32)?)?.abs()?.affine(ERROR_GAIN, -1.0)?).clamp(-1f32, 1f32)?)
+}
+
+/// What a value looks like; `picture` renders a code.
+///
+/// # Errors
+/// When a code's picture cannot be made.
+pub fn display(value: &Value, picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
+    Ok(match value {
+        Value::Image(i) => show_image(i, vec![describe(value)])?,
+        Value::Latent(l) | Value::Path(l) => show_image(&picture(l)?, vec![describe(value)])?,
+        Value::Inversion(i) => show_inversion(i)?,
+        Value::Table(t) => show_table(t)?,
+        Value::List(items) => show_list(items, picture)?,
+        other => Display { pictures: Vec::new(), lines: vec![describe(other)] },
+    })
+}
+
+/// Several values side by side, as `show` does.
+///
+/// # Errors
+/// As [`display`].
+pub fn side_by_side(values: &[Value], picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
+    let mut all = Display { pictures: Vec::new(), lines: Vec::new() };
+    for v in values {
+        let image = match v {
+            Value::Image(i) => Some(i.clone()),
+            Value::Latent(l) | Value::Path(l) => Some(picture(l)?),
+            Value::Inversion(i) => Some(picture(&i.code)?),
+            _ => None,
+        };
+        match image {
+            Some(i) => all.pictures.extend(pictures(&i)?),
+            None => {
+                let one = display(v, picture)?;
+                all.pictures.extend(one.pictures);
+                all.lines.extend(one.lines);
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn show_image(image: &Image, lines: Vec<String>) -> Result<Display> {
+    Ok(Display { pictures: pictures(image)?, lines })
+}
+
+fn pictures(image: &Image) -> Result<Vec<Picture>> {
+    let rasters = Raster::from_tensor(&image.data)?.into_iter().enumerate();
+    Ok(rasters
+        .map(|(i, raster)| Picture { raster, caption: image.captions.get(i).cloned().unwrap_or_default() })
+        .collect())
+}
+
+fn show_list(items: &[Value], picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
+    let visual = |v: &Value| matches!(v, Value::Image(_) | Value::Latent(_) | Value::Inversion(_));
+    if !items.is_empty() && items.iter().all(visual) {
+        return side_by_side(items, picture);
+    }
+    Ok(Display { pictures: Vec::new(), lines: vec![plain(&Value::List(std::sync::Arc::new(items.to_vec())))] })
+}
+
+fn show_inversion(i: &Inversion) -> Result<Display> {
+    let mut all = Vec::new();
+    for n in 0..i.code.count() {
+        let (target, found) = (i.target.narrow(0, n, 1)?, i.reconstruction.narrow(0, n, 1)?);
+        let error = error_picture(&target, &found)?;
+        for (data, caption) in [(target, "target"), (found, "inverted"), (error, "error ×4")] {
+            let raster = Raster::from_tensor(&data)?.remove(0);
+            all.push(Picture { raster, caption: caption.into() });
+        }
+    }
+    Ok(Display { pictures: all, lines: summary(i) })
+}
+
+fn show_table(t: &Table) -> Result<Display> {
+    let mut all = Vec::new();
+    for i in &t.pictures {
+        all.extend(pictures(i)?);
+    }
+    let mut lines = layout(t);
+    lines.extend(t.notes.iter().cloned());
+    Ok(Display { pictures: all, lines })
+}
+
+/// The rows in aligned columns: texts to the left, numbers to the right.
+fn layout(t: &Table) -> Vec<String> {
+    use unicode_width::UnicodeWidthStr;
+    let text = |c: &Cell| match c {
+        Cell::Text(s) => Safe(s).to_string(),
+        Cell::Number(v, digits) => format!("{v:.digits$}"),
+    };
+    let rows: Vec<Vec<String>> = t.rows.iter().map(|r| r.iter().map(text).collect()).collect();
+    let width = |k: usize| rows.iter().filter_map(|r| r.get(k)).chain(t.columns.get(k)).map(|s| s.width()).max();
+    let widths: Vec<usize> = (0..t.columns.len()).map(|k| width(k).unwrap_or(0)).collect();
+    let numeric = |k: usize| t.rows.iter().any(|r| matches!(r.get(k), Some(Cell::Number(..))));
+    let line = |cells: &[String]| {
+        let pad = |(k, s): (usize, &String)| {
+            let blank = " ".repeat(widths.get(k).copied().unwrap_or(0).saturating_sub(s.width()));
+            if numeric(k) { blank + s } else { s.clone() + &blank }
+        };
+        cells.iter().enumerate().map(pad).collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    std::iter::once(line(&t.columns)).chain(rows.iter().map(|r| line(r))).collect()
+}
+
+/// One line about a value.
+pub fn describe(value: &Value) -> String {
+    match value {
+        Value::Image(i) => describe_image(i),
+        Value::Latent(l) => describe_code("Latent", l),
+        Value::Path(l) => format!("Path of {} frames, {}", l.count(), describe_code("Latent", l)),
+        Value::Direction(d) => describe_direction(d),
+        Value::Model(m) => describe_model(m),
+        Value::Inversion(i) => summary(i).join(" · "),
+        other => plain(other),
+    }
+}
+
+fn describe_image(i: &Image) -> String {
+    let [n, c, h, w] = i.dims();
+    let mode = match c {
+        1 => "grey",
+        2 => "grey with alpha",
+        3 => "rgb",
+        _ => "rgba",
+    };
+    let many = if n == 1 { String::new() } else { format!("{n} × ") };
+    let notes: String = i.notes.iter().map(|n| format!(", {}", Safe(n))).collect();
+    format!("Image {many}{w}×{h} {mode} · {}{notes}", Safe(&i.origin))
+}
+
+fn describe_code(kind: &str, l: &Latent) -> String {
+    let many = if l.count() == 1 { String::new() } else { format!("{} × ", l.count()) };
+    let size = if l.layers() > 1 { format!("{}×{}", l.layers(), l.dim()) } else { l.dim().to_string() };
+    let model = l.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
+    let noise = if l.noise.is_some() { ", with its noise maps" } else { "" };
+    format!("{kind}[{}] {many}{size} of {}{noise} · {}", l.space, Safe(&model), Safe(&l.origin))
+}
+
+fn describe_direction(d: &Direction) -> String {
+    let norm = d.data.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let layers = d.layers.as_ref().map(|r| format!(" @ {}..{}", r.start, r.end)).unwrap_or_default();
+    let model = d.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
+    format!(
+        "Direction[{}] {}{layers} of {}, length {norm:.4} · {}",
+        d.space,
+        Safe(&d.name),
+        Safe(&model),
+        Safe(&d.origin)
+    )
+}
+
+fn describe_model(m: &Loaded) -> String {
+    let f = &m.facts;
+    let spaces = f.spaces.iter().map(|s| s.name()).collect::<Vec<_>>().join(" ");
+    let directions = if f.directions.is_empty() { "none".to_owned() } else { f.directions.join(" ") };
+    format!(
+        "{} · {} {}²×{} · z {} · w {}×{} · spaces {spaces} · directions {}",
+        Safe(&f.name),
+        f.family,
+        f.resolution,
+        f.channels,
+        f.z_dim,
+        f.num_ws,
+        f.w_dim,
+        Safe(&directions)
+    )
+}
+
+/// A value as one would write it, for `print`.
+pub fn plain(value: &Value) -> String {
+    match value {
+        Value::Nothing => String::new(),
+        Value::Number(v) => format!("{v}"),
+        Value::Text(t) => Safe(t).to_string(),
+        Value::Bool(b) => b.to_string(),
+        Value::Range { from, to, step } => match step {
+            Some(s) => format!("{from}..{to} by {s}"),
+            None => format!("{from}..{to}"),
+        },
+        Value::Space(s) => s.to_string(),
+        Value::Word(w, v) => match v {
+            Some(v) => format!("{}: {}", Safe(w), plain(v)),
+            None => Safe(w).to_string(),
+        },
+        Value::List(items) => format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(", ")),
+        Value::Table(t) => layout(t).join("\n"),
+        other => describe(other),
+    }
+}
+
+/// A value as one JSON object, for `--json`.
+pub fn json(value: &Value) -> serde_json::Value {
+    use serde_json::json;
+    let code =
+        |l: &Latent| json!({"space": l.space.name(), "shape": l.data.dims(), "model": l.model, "origin": l.origin});
+    match value {
+        Value::Nothing => serde_json::Value::Null,
+        Value::Number(v) => json!({"type": "Number", "value": v}),
+        Value::Text(t) => json!({"type": "Text", "value": t}),
+        Value::Bool(b) => json!({"type": "Bool", "value": b}),
+        Value::List(items) => json!({"type": "List", "items": items.iter().map(json).collect::<Vec<_>>()}),
+        Value::Image(i) => {
+            json!({"type": "Image", "shape": i.dims(), "origin": i.origin, "notes": i.notes, "captions": i.captions})
+        }
+        Value::Model(m) => json!({"type": "Model", "facts": m.generator.spec(), "sha256": m.sha256,
+            "directions": m.facts.directions}),
+        Value::Latent(l) => merge(json!({"type": "Latent"}), code(l)),
+        Value::Path(l) => merge(json!({"type": "Path"}), code(l)),
+        Value::Direction(d) => json!({"type": "Direction", "space": d.space.name(), "rows": d.rows, "dim": d.dim,
+            "name": d.name, "model": d.model, "origin": d.origin}),
+        Value::Inversion(i) => merge(json!({"type": "Inversion"}), inversion_json(i)),
+        Value::Table(t) => {
+            let cell = |c: &Cell| match c {
+                Cell::Text(s) => json!(s),
+                Cell::Number(v, _) => json!(v),
+            };
+            let row = |r: &Vec<Cell>| {
+                let pairs = t.columns.iter().cloned().zip(r.iter().map(cell));
+                serde_json::Value::Object(pairs.collect())
+            };
+            json!({"type": "Table", "rows": t.rows.iter().map(row).collect::<Vec<_>>(), "notes": t.notes})
+        }
+        other => json!({"type": other.ty().to_string(), "value": plain(other)}),
+    }
+}
+
+fn merge(mut a: serde_json::Value, b: serde_json::Value) -> serde_json::Value {
+    if let (Some(a), serde_json::Value::Object(b)) = (a.as_object_mut(), b) {
+        a.extend(b);
+    }
+    a
+}
+
+/// The static type as shown beside a name, in completion and help.
+pub fn type_name(value: &Value) -> String {
+    match value.ty() {
+        Type::Unknown => "word".to_owned(),
+        t => t.to_string(),
+    }
+}
+
+/// The numbers of an inversion, how it was found, and what to beware of.
+pub fn summary(i: &Inversion) -> Vec<String> {
+    let number = |n: &crate::invert::Number| {
+        let name = if n.name.len() <= 4 { n.name.to_uppercase() } else { n.name.clone() };
+        let digits = if n.unit == "dB" { 1 } else { 3 };
+        format!("{name} {:.digits$}{}{}", n.value, if n.unit.is_empty() { "" } else { " " }, n.unit)
+    };
+    let numbers = i.numbers.iter().map(number).collect::<Vec<_>>().join(" · ");
+    let size =
+        if i.code.layers() > 1 { format!("{}×{}", i.code.layers(), i.code.dim()) } else { i.code.dim().to_string() };
+    let stopped = i.stopped_at.map(|s| format!(", stopped at {s}")).unwrap_or_default();
+    let how = format!(
+        "{}, {} ({size}), {} steps{stopped}, {:.1} s · seed {}",
+        i.config.method.name(),
+        i.config.space,
+        i.steps,
+        i.seconds,
+        i.seed
+    );
+    let offsets = i.diagnosis.offsets.as_deref().map(|o| {
+        let mean = o.iter().sum::<f64>() / o.len().max(1) as f64;
+        format!("offsets from W: {mean:.2} σ (edits stay safe below 0.5)")
+    });
+    let warnings = i.diagnosis.warnings.iter().map(|w| format!("note: {w}"));
+    [numbers, how].into_iter().chain(offsets).chain(warnings).collect()
+}
+
+fn inversion_json(i: &Inversion) -> serde_json::Value {
+    let number = |n: &crate::invert::Number| serde_json::json!({"name": n.name, "value": n.value, "each": n.each, "unit": n.unit, "definition": n.definition});
+    serde_json::json!({
+        "space": i.code.space.name(),
+        "shape": i.code.data.dims(),
+        "model": i.code.model,
+        "method": i.config.method.name(),
+        "steps": i.steps,
+        "seed": i.seed,
+        "seconds": i.seconds,
+        "stopped_at": i.stopped_at,
+        "loss": i.loss,
+        "numbers": i.numbers.iter().map(number).collect::<Vec<_>>(),
+        "offsets": i.diagnosis.offsets,
+        "mean_distance": i.diagnosis.mean_distance,
+        "warnings": i.diagnosis.warnings,
+        "trace": i.trace.iter().map(|t| serde_json::json!({"names": t.names, "steps": t.steps, "terms": t.terms})).collect::<Vec<_>>(),
+        "origin": i.code.origin,
+    })
+}

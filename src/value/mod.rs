@@ -1,0 +1,152 @@
+//! Values: the only type that crosses between the language and the tensors.
+
+pub mod display;
+pub mod model;
+
+pub use model::Loaded;
+
+use crate::invert::Inversion;
+use crate::lang::types::{CodeType, Type};
+use crate::latent::{Direction, Latent};
+use crate::space::Space;
+use candle_core::Tensor;
+use std::sync::Arc;
+
+/// A value of the language. Cheap to clone: everything large is shared.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// What a statement gives.
+    Nothing,
+    /// A number.
+    Number(f64),
+    /// A text.
+    Text(String),
+    /// True or false.
+    Bool(bool),
+    /// `from..to by step`.
+    Range {
+        /// First value.
+        from: f64,
+        /// Last value (included when a step lands on it); as layers: one past the last.
+        to: f64,
+        /// Distance between values; 1 when not written.
+        step: Option<f64>,
+    },
+    /// The name of a space.
+    Space(Space),
+    /// A bare word given to a parameter with choices, and the value after its colon.
+    Word(String, Option<Box<Value>>),
+    /// A list.
+    List(Arc<Vec<Value>>),
+    /// Pictures.
+    Image(Image),
+    /// A generator.
+    Model(Arc<Loaded>),
+    /// Codes.
+    Latent(Latent),
+    /// A direction.
+    Direction(Direction),
+    /// A result of `invert`.
+    Inversion(Arc<Inversion>),
+    /// A table.
+    Table(Arc<Table>),
+    /// A path: its frames as codes.
+    Path(Latent),
+}
+
+/// N pictures of one size.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// `[N, C, H, W]`, f32, nominal range [-1, 1].
+    pub data: Tensor,
+    /// One caption a picture, or none at all.
+    pub captions: Vec<String>,
+    /// Where it comes from: a file name, `render`, …
+    pub origin: String,
+    /// What was done to it on the way: `centre crop of 1024×768`.
+    pub notes: Vec<String>,
+    /// The seed and generator behind it, for the file's metadata.
+    pub model: Option<crate::latent::ModelId>,
+}
+
+impl Image {
+    /// `[N, C, H, W]`.
+    pub fn dims(&self) -> [usize; 4] {
+        let d = self.data.dims();
+        [0, 1, 2, 3].map(|i| d.get(i).copied().unwrap_or(1))
+    }
+}
+
+/// A table with a definition under it.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// Heads of the columns.
+    pub columns: Vec<String>,
+    /// Rows, one cell a column.
+    pub rows: Vec<Vec<Cell>>,
+    /// Lines under the table: definitions, units.
+    pub notes: Vec<String>,
+    /// Pictures shown above it.
+    pub pictures: Vec<Image>,
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// A text.
+    Text(String),
+    /// A number and its digits after the point.
+    Number(f64, usize),
+}
+
+impl Value {
+    /// The static type, as the checker would know it.
+    pub fn ty(&self) -> Type {
+        match self {
+            Self::Nothing => Type::Nothing,
+            Self::Number(_) => Type::Number,
+            Self::Text(_) => Type::Text,
+            Self::Bool(_) => Type::Bool,
+            Self::Range { .. } => Type::Range,
+            Self::Space(_) => Type::Space,
+            Self::Word(..) => Type::Unknown,
+            Self::List(items) => {
+                let first = items.first().map_or(Type::Unknown, Self::ty);
+                let same = items.iter().all(|v| v.ty() == first);
+                Type::List(Box::new(if same { first } else { Type::Unknown }))
+            }
+            Self::Image(i) => {
+                let [_, c, h, w] = i.dims();
+                Type::Image(Some([c, h, w]))
+            }
+            Self::Model(m) => Type::Model(Some(m.facts.clone())),
+            Self::Latent(l) => Type::Latent(code_type(l)),
+            Self::Direction(d) => Type::Direction(direction_type(d)),
+            Self::Inversion(i) => Type::Inversion(code_type(&i.code)),
+            Self::Table(_) => Type::Table,
+            Self::Path(l) => Type::Path(code_type(l)),
+        }
+    }
+}
+
+/// What the checker knows of a code.
+pub fn code_type(l: &Latent) -> CodeType {
+    CodeType {
+        space: Some(l.space),
+        layers: (l.data.rank() == 3).then(|| l.layers()),
+        model: l.model.as_ref().and_then(model::known),
+        count: Some(l.count()),
+        origin: Some(l.origin.clone()),
+    }
+}
+
+/// What the checker knows of a direction.
+pub fn direction_type(d: &Direction) -> CodeType {
+    CodeType {
+        space: Some(d.space),
+        layers: (d.space == Space::WPlus).then_some(d.rows),
+        model: d.model.as_ref().and_then(model::known),
+        count: Some(1),
+        origin: Some(d.origin.clone()),
+    }
+}

@@ -1,0 +1,307 @@
+//! Generators with what belongs to them: their own directions, the network of the perceptual distance.
+
+use crate::direction::{self, Source};
+use crate::error::{Error, Result};
+use crate::generator::spaces::model_id;
+use crate::generator::{self, Generator};
+use crate::invert::{PROJECTOR_SAMPLES, WStats};
+use crate::lang::types::ModelFacts;
+use crate::latent::{Direction, ModelId};
+use crate::limits::LIMITS;
+use crate::metric::Features;
+use crate::safe::Safe;
+use crate::space::Space;
+use crate::weights::{self, Checkpoint};
+use candle_core::{Device, Tensor};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// A loaded generator.
+pub struct Loaded {
+    /// Makes the pictures.
+    pub generator: Arc<dyn Generator>,
+    /// What the checker knows of it.
+    pub facts: Arc<ModelFacts>,
+    /// Its own directions, by name.
+    pub directions: BTreeMap<String, Direction>,
+    /// Its network for attributes and the perceptual distance.
+    pub features: Option<Arc<Features>>,
+    /// Sha256 of the file, hexadecimal; empty for one made in code.
+    pub sha256: String,
+    /// Where it comes from, as the file says.
+    pub provenance: serde_json::Value,
+    /// Notes of the reader.
+    pub notes: Vec<String>,
+    stats: OnceLock<WStats>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}
+
+impl Loaded {
+    /// Which generator this is.
+    pub fn id(&self) -> ModelId {
+        id_of(&self.facts)
+    }
+
+    /// Mean and spread of w over the prior, computed at the first call; not for a conditional generator, whose statistics
+    /// belong to a class.
+    ///
+    /// # Errors
+    /// When the mapping network fails.
+    pub fn stats(&self) -> Result<Option<&WStats>> {
+        if self.facts.c_dim > 0 {
+            return Ok(None);
+        }
+        if let Some(s) = self.stats.get() {
+            return Ok(Some(s));
+        }
+        let fresh = WStats::of(&*self.generator, None, PROJECTOR_SAMPLES)?;
+        Ok(Some(self.stats.get_or_init(|| fresh)))
+    }
+}
+
+/// The embedded generator and its networks, as they stand under `models/faces`.
+mod embedded {
+    pub const GENERATOR: &[u8] = include_bytes!("../../models/faces/generator.safetensors");
+    pub const ATTRIBUTES: &[u8] = include_bytes!("../../models/faces/attributes.safetensors");
+    pub const DIRECTIONS: &[u8] = include_bytes!("../../models/faces/directions.safetensors");
+}
+
+/// Names that `load` takes besides files.
+pub const NAMES: [&str; 2] = ["faces", "toy"];
+
+#[derive(Default)]
+struct Registry {
+    by_source: BTreeMap<String, Arc<Loaded>>,
+    by_fingerprint: BTreeMap<String, Arc<Loaded>>,
+}
+
+fn registry() -> std::sync::MutexGuard<'static, Registry> {
+    static REGISTRY: OnceLock<Mutex<Registry>> = OnceLock::new();
+    REGISTRY.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static DEVICE: OnceLock<Device> = OnceLock::new();
+
+/// Sets where generators are loaded to; only the first call counts, before anything is loaded.
+pub fn set_device(device: Device) {
+    let _ = DEVICE.set(device);
+}
+
+/// Where generators are loaded to.
+pub fn device() -> Device {
+    DEVICE.get().cloned().unwrap_or(Device::Cpu)
+}
+
+/// A generator loaded earlier in this process.
+pub fn loaded(id: &ModelId) -> Option<Arc<Loaded>> {
+    registry().by_fingerprint.get(&id.fingerprint).cloned()
+}
+
+/// What is known of a generator loaded earlier in this process.
+pub fn known(id: &ModelId) -> Option<Arc<ModelFacts>> {
+    loaded(id).map(|l| l.facts.clone())
+}
+
+/// Loads a generator by name (`faces`, `toy`), from a file, or from a folder that holds `generator.safetensors` and, if
+/// it likes, `directions.safetensors` and `attributes.safetensors`. A source is read once a process, unless it changed.
+///
+/// # Errors
+/// When the file cannot be read, breaks a rule of its format, or is of an unknown family.
+pub fn load(source: &str) -> Result<Arc<Loaded>> {
+    let key = key(source);
+    if let Some(l) = registry().by_source.get(&key) {
+        return Ok(l.clone());
+    }
+    let loaded = Arc::new(match source {
+        "faces" => bundle(
+            weights::open_bytes("faces/generator.safetensors", embedded::GENERATOR, &LIMITS)?,
+            Some(weights::open_bytes("faces/attributes.safetensors", embedded::ATTRIBUTES, &LIMITS)?),
+            Some(weights::open_bytes("faces/directions.safetensors", embedded::DIRECTIONS, &LIMITS)?),
+        )?,
+        "toy" => toy()?,
+        path => from_path(Path::new(path))?,
+    });
+    let mut registry = registry();
+    registry.by_source.insert(key, loaded.clone());
+    registry.by_fingerprint.insert(loaded.facts.fingerprint.clone(), loaded.clone());
+    Ok(loaded)
+}
+
+/// Name, size and time: a file that was replaced is read again.
+fn key(source: &str) -> String {
+    match std::fs::metadata(source) {
+        Ok(m) => format!("{source}\0{}\0{:?}", m.len(), m.modified().ok()),
+        Err(_) => source.to_owned(),
+    }
+}
+
+fn from_path(path: &Path) -> Result<Loaded> {
+    if !path.is_dir() {
+        return bundle(open(path)?, None, None);
+    }
+    let part = |name: &str| {
+        let file = path.join(name);
+        file.exists().then(|| open(&file)).transpose()
+    };
+    let generator = part("generator.safetensors")?.ok_or_else(|| {
+        Error::runtime(format!("the folder {} holds no generator.safetensors", Safe(&path.to_string_lossy())))
+            .hint("name the file itself")
+    })?;
+    bundle(generator, part("attributes.safetensors")?, part("directions.safetensors")?)
+}
+
+fn open(path: &Path) -> Result<Checkpoint> {
+    weights::open(path, &LIMITS).map_err(|e| {
+        if path.exists() {
+            e
+        } else {
+            let names = NAMES.map(|n| format!("\"{n}\"")).join(", ");
+            Error::check(format!("there is no file {}", Safe(&path.to_string_lossy())))
+                .hint(format!("give the path of a checkpoint, or one of the built-in names {names}"))
+        }
+    })
+}
+
+fn bundle(model: Checkpoint, attributes: Option<Checkpoint>, directions: Option<Checkpoint>) -> Result<Loaded> {
+    let (sha256, provenance, notes) = (model.sha256.clone(), model.provenance.clone(), model.notes.clone());
+    let generator = generator::load(model, &device())?;
+    let directions = directions.map(|d| own_directions(&d, &*generator, &sha256)).transpose()?.unwrap_or_default();
+    let features = attributes.map(|a| features(&a)).transpose()?;
+    let facts = Arc::new(facts(&*generator, &directions, features.is_some()));
+    let features = features.map(Arc::new);
+    Ok(Loaded { generator, facts, directions, features, sha256, provenance, notes, stats: OnceLock::new() })
+}
+
+fn facts(generator: &dyn Generator, directions: &BTreeMap<String, Direction>, perceptual: bool) -> ModelFacts {
+    let s = generator.spec();
+    ModelFacts {
+        name: s.name.clone(),
+        fingerprint: s.fingerprint.clone(),
+        family: s.family.clone(),
+        spaces: s.spaces.clone(),
+        num_ws: s.num_ws,
+        z_dim: s.z_dim,
+        w_dim: s.w_dim,
+        c_dim: s.c_dim,
+        resolution: s.resolution,
+        channels: s.channels,
+        directions: directions.keys().cloned().collect(),
+        encoder: false,
+        perceptual,
+    }
+}
+
+/// The directions of a `directions` file, which must have been found in this very generator.
+fn own_directions(file: &Checkpoint, generator: &dyn Generator, sha256: &str) -> Result<BTreeMap<String, Direction>> {
+    let model = &model_id(generator.spec());
+    let sizes = sizes(&facts(generator, &BTreeMap::new(), false));
+    let wanted = file.config.get("generator_sha256").and_then(serde_json::Value::as_str);
+    if wanted.is_some_and(|w| w != sha256) {
+        return Err(Error::runtime(format!(
+            "the directions beside {} were found in another generator",
+            Safe(&model.name)
+        ))
+        .hint("load the generator's file alone, or put the matching directions.safetensors there"));
+    }
+    let space = file.config.get("space").and_then(serde_json::Value::as_str).and_then(Space::parse);
+    let source = Source { file: &file.file, space: Some(space.unwrap_or(Space::W)) };
+    let all = direction::from_arrays(&arrays(file), &source, &sizes)?;
+    let owned =
+        |d: Direction| (d.name.clone(), Direction { model: Some(model.clone()), origin: "own set".into(), ..d });
+    Ok(all.into_iter().map(owned).collect())
+}
+
+/// The tensors of a file in double precision, as direction files are read.
+pub fn arrays(file: &Checkpoint) -> direction::Arrays {
+    file.tensors.iter().map(|(k, a)| (k.clone(), (a.shape.clone(), a.to_f64()))).collect()
+}
+
+/// The sizes that decide what an array can be.
+pub fn sizes(m: &ModelFacts) -> direction::Facts {
+    direction::Facts {
+        z_dim: m.z_dim,
+        w_dim: m.w_dim,
+        num_ws: m.num_ws,
+        spaces: m.spaces.clone(),
+        model: Some(id_of(m)),
+    }
+}
+
+fn features(file: &Checkpoint) -> Result<Features> {
+    let config = serde_json::from_value(file.config.clone())
+        .map_err(|e| Error::runtime(format!("the attribute network's configuration is unreadable: {e}")))?;
+    let mut tensors = BTreeMap::new();
+    for (name, a) in &file.tensors {
+        tensors.insert(name.clone(), Tensor::from_vec(a.to_f32(), a.shape.clone(), &device())?);
+    }
+    Features::new("attributes", config, tensors, &device())
+}
+
+/// The toy: a tiny seeded generator with three seeded directions and a seeded feature network, for tests and examples.
+fn toy() -> Result<Loaded> {
+    use crate::metric::{FeaturesConfig, Output};
+    use crate::rng::Rng;
+
+    let device = device();
+    let generator = generator::toy(0, &device)?;
+    let spec = generator.spec();
+    let id = model_id(spec);
+    let directions = ["age", "glasses", "smile"].map(|name| {
+        let mut rng = Rng::derive(0, name);
+        let direction = Direction {
+            space: Space::W,
+            data: (0..spec.w_dim).map(|_| rng.normal()).collect(),
+            rows: 1,
+            dim: spec.w_dim,
+            layers: None,
+            model: Some(id.clone()),
+            name: name.into(),
+            origin: "seeded, means nothing".into(),
+        };
+        (name.to_owned(), direction)
+    });
+    let (widths, outputs) = ([spec.channels, 4, 6, 8], 1);
+    let mut rng = Rng::derive(0, "toy features");
+    let mut tensors = BTreeMap::new();
+    let mut put = |name: &str, shape: &[usize], scale: f64| -> Result<()> {
+        let values: Vec<f32> = rng.normals(shape.iter().product()).iter().map(|v| v * scale as f32).collect();
+        tensors.insert(name.to_owned(), Tensor::from_vec(values, shape, &device)?);
+        Ok(())
+    };
+    for (i, pair) in widths.windows(2).enumerate() {
+        let [inner, outer] = [pair[0], pair[1]];
+        put(&format!("conv{i}.weight"), &[outer, inner, 3, 3], (2.0 / (9 * inner) as f64).sqrt())?;
+        put(&format!("conv{i}.bias"), &[outer], 0.1)?;
+    }
+    put("head.weight", &[outputs, widths[3]], 0.3)?;
+    put("head.bias", &[outputs], 0.0)?;
+    let score = Output { name: "score".into(), kind: "linear".into(), mean: 0.0, std: 1.0, unit: String::new() };
+    let config =
+        FeaturesConfig { input_resolution: spec.resolution, strides: vec![1, 2, 2], leaky: 0.2, outputs: vec![score] };
+    let features = Features::new("toy features", config, tensors, &device)?;
+    let facts = {
+        let map: BTreeMap<String, Direction> = directions.iter().cloned().collect();
+        facts(&*generator, &map, true)
+    };
+    Ok(Loaded {
+        generator,
+        facts: Arc::new(facts),
+        directions: directions.into_iter().collect(),
+        features: Some(Arc::new(features)),
+        sha256: String::new(),
+        provenance: serde_json::json!({"made": "in code, seed 0"}),
+        notes: Vec::new(),
+        stats: OnceLock::new(),
+    })
+}
+
+/// Which generator the facts are about.
+pub fn id_of(m: &ModelFacts) -> ModelId {
+    ModelId { name: m.name.clone(), fingerprint: m.fingerprint.clone() }
+}

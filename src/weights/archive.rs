@@ -1,0 +1,145 @@
+//! Zip archives as model files use them: stored or deflated, every size bounded.
+
+use super::source::{ReadAt, Source, Stream, one_line, quoted, reserve};
+use crate::error::{Error, Result};
+use crate::limits::Limits;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::rc::Rc;
+use zip::{CompressionMethod, ZipArchive};
+
+type Zip = ZipArchive<Stream>;
+
+/// Entries of up to this many bytes may be compressed by any factor.
+const SMALL: u64 = 64 << 20;
+/// Larger ones by this factor at most; trained weights reach about 1.1.
+const RATIO: u64 = 100;
+
+/// The entries of an archive, each a source of its own.
+pub(super) struct Archive {
+    /// By full name.
+    pub(super) entries: BTreeMap<String, Source>,
+    /// Bytes of all entries, unpacked.
+    pub(super) unpacked: u64,
+}
+
+impl Archive {
+    /// Reads the directory.
+    ///
+    /// Refused: too many entries, two of one name, entries that share bytes, names that lead out of the archive,
+    /// encryption, other compressions than deflate, sizes beyond the limits.
+    pub(super) fn open(source: &Source, limits: &Limits) -> Result<Self> {
+        let bad = |e: &dyn std::fmt::Display| source.fail(0, format_args!("zip: {e}"));
+        let mut zip = Zip::new(Stream::new(source.clone())).map_err(|e| bad(&e))?;
+        if zip.len() > limits.zip_entries {
+            return Err(bad(&format_args!("at most {} entries, not {}", limits.zip_entries, zip.len())));
+        }
+        if zip.has_duplicate_names() {
+            return Err(bad(&"entry names are unique"));
+        }
+        if zip.has_overlapping_entries().map_err(|e| bad(&e))? {
+            return Err(bad(&"entries do not share bytes"));
+        }
+        let zip = Rc::new(RefCell::new(zip));
+        let mut out = Self { entries: BTreeMap::new(), unpacked: 0 };
+        let count = zip.borrow().len();
+        for index in 0..count {
+            if let Some((name, entry)) = entry(source, &zip, index)? {
+                out.unpacked = out.unpacked.saturating_add(entry.len());
+                out.entries.insert(name, entry);
+            }
+        }
+        if out.unpacked > limits.model_bytes {
+            let (most, n) = (limits.model_bytes, out.unpacked);
+            return Err(bad(&format_args!("at most {most} bytes unpacked, not {n}")));
+        }
+        Ok(out)
+    }
+}
+
+/// One entry; `None` for a folder.
+fn entry(source: &Source, zip: &Rc<RefCell<Zip>>, index: usize) -> Result<Option<(String, Source)>> {
+    let mut archive = zip.borrow_mut();
+    let file = archive.by_index_raw(index).map_err(|e| source.fail(0, format_args!("zip: entry {index}: {e}")))?;
+    let at = file.header_start();
+    let name = file.name().map_err(|e| source.fail(at, format_args!("zip: entry name: {e}")))?.into_owned();
+    let bad = |rule: &dyn std::fmt::Display| Err(source.fail(at, format_args!("zip entry {}: {rule}", quoted(&name))));
+    if file.is_dir() {
+        return Ok(None);
+    }
+    if name.starts_with(['/', '\\']) || name.contains('\0') || name.split(['/', '\\']).any(|part| part == "..") {
+        return bad(&"names do not lead out of the archive");
+    }
+    if file.encrypted() {
+        return bad(&"encrypted entries are not read");
+    }
+    let (packed, size) = (file.compressed_size(), file.size());
+    let full = format!("{}:{name}", source.name());
+    let Some(start) = file.data_start() else { return bad(&"it has no data") };
+    let entry = match file.compression() {
+        CompressionMethod::Stored if packed != size => return bad(&"a stored entry has one size"),
+        CompressionMethod::Stored => source.window(start, size).map(|s| s.renamed(&full))?,
+        CompressionMethod::Deflated if size > SMALL && size / RATIO > packed => {
+            return bad(&format_args!("{packed} bytes do not unfold to {size}: a bomb"));
+        }
+        CompressionMethod::Deflated => {
+            let inflated = Inflated { zip: zip.clone(), index, size, whole: RefCell::default() };
+            Source::new(&full, inflated, size)
+        }
+        other => return bad(&format_args!("compression {other:?} is not read")),
+    };
+    Ok(Some((name, entry)))
+}
+
+/// A deflated entry, unpacked when it is first read and dropped with its last user.
+struct Inflated {
+    zip: Rc<RefCell<Zip>>,
+    index: usize,
+    size: u64,
+    whole: RefCell<Option<Vec<u8>>>,
+}
+
+impl Inflated {
+    fn unpack(&self) -> io::Result<Vec<u8>> {
+        let mut zip = self.zip.try_borrow_mut().map_err(|_| io::ErrorKind::ResourceBusy)?;
+        let file = zip.by_index(self.index)?;
+        let mut out = reserve(self.size).ok_or(io::ErrorKind::OutOfMemory)?;
+        // One byte more than declared would show that the directory lies.
+        file.take(self.size + 1).read_to_end(&mut out)?;
+        if out.len() as u64 != self.size {
+            return Err(io::Error::other(format!("the directory says {} bytes, {} came out", self.size, out.len())));
+        }
+        Ok(out)
+    }
+}
+
+impl ReadAt for Inflated {
+    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        let mut whole = self.whole.borrow_mut();
+        if whole.is_none() {
+            *whole = Some(self.unpack()?);
+        }
+        let part = whole.as_ref().and_then(|w| w.get(at as usize..)?.get(..buffer.len()));
+        buffer.copy_from_slice(part.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+/// The bytes of a zip archive with these entries, stored; the same entries always give the same bytes.
+///
+/// # Errors
+/// When an entry cannot be packed (more than 4 GiB).
+pub fn write<'a>(entries: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> Result<Vec<u8>> {
+    use std::io::Write;
+    let cannot = |e: &dyn std::fmt::Display| Error::runtime(format!("cannot write zip: {}", one_line(&e.to_string())));
+    let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .last_modified_time(zip::DateTime::default());
+    for (name, bytes) in entries {
+        zip.start_file(name, options).map_err(|e| cannot(&e))?;
+        zip.write_all(&bytes).map_err(|e| cannot(&e))?;
+    }
+    zip.finish().map(io::Cursor::into_inner).map_err(|e| cannot(&e))
+}

@@ -1,0 +1,139 @@
+//! A tensor that is known but not yet read: all readers end here, so that `inspect` reads no numbers at all.
+
+use super::array::{Array, DType, Layout};
+use super::source::{Source, quoted};
+use crate::error::Result;
+use crate::limits::Limits;
+
+/// Bytes that may be worked through beyond the file's own, whatever its size.
+const HEADROOM: u64 = 64 << 20;
+
+/// How much work one file may cause: a small file must not fill the memory by naming the same bytes many times.
+pub(crate) struct Spend {
+    left: u64,
+}
+
+impl Spend {
+    /// A budget for a file of `bytes`.
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self { left: bytes.saturating_mul(6).saturating_add(HEADROOM) }
+    }
+
+    /// Takes `bytes` of it, or refuses.
+    pub(crate) fn charge(&mut self, bytes: u64, source: &Source, at: u64) -> Result<()> {
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => Err(source.fail(at, "the file unfolds to more than 64 MiB beyond six times its own size")),
+        }
+    }
+}
+
+/// A tensor in a source, its range checked.
+#[derive(Clone)]
+pub(crate) struct Lazy {
+    /// The type of its elements.
+    pub(crate) dtype: DType,
+    layout: Layout,
+    source: Source,
+    offset: u64,
+    big_endian: bool,
+}
+
+impl Lazy {
+    /// The tensor whose element 0 stands at element `first` of a storage.
+    ///
+    /// Refused: more dimensions than the limit, sizes that overflow, elements outside the storage.
+    pub(crate) fn new(source: Source, dtype: DType, mut layout: Layout, first: u64, limits: &Limits) -> Result<Self> {
+        if layout.shape.len() > limits.rank {
+            let n = layout.shape.len();
+            return Err(source.fail(0, format_args!("a tensor has at most {} dimensions, not {n}", limits.rank)));
+        }
+        // A dimension of one element is never stepped over; its stride may be anything.
+        for (stride, &size) in layout.strides.iter_mut().zip(&layout.shape) {
+            *stride *= u64::from(size > 1);
+        }
+        let size = dtype.size() as u64;
+        let fits = || {
+            let (elements, span) = (layout.elements()?, layout.span()?);
+            let end = first.checked_add(span)?.checked_mul(size)?;
+            elements.checked_mul(size)?;
+            (end <= source.len()).then_some(first * size)
+        };
+        match fits() {
+            Some(offset) => Ok(Self { dtype, layout, source, offset, big_endian: false }),
+            None => Err(source.fail(0, format_args!(
+                "a tensor of shape {:?}, strides {:?} and offset {first} ({}) needs more than the {} bytes of its storage",
+                layout.shape, layout.strides, dtype.name(), source.len()
+            ))),
+        }
+    }
+
+    /// The same, its numbers stored with the high byte first.
+    pub(crate) fn big_endian(mut self, yes: bool) -> Self {
+        self.big_endian = yes;
+        self
+    }
+
+    /// Its shape.
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        self.layout.shape.iter().map(|&n| n as usize).collect()
+    }
+
+    /// Reads it; NaN and infinities are refused.
+    pub(crate) fn load(&self, name: &str, spend: &mut Spend) -> Result<Array> {
+        let size = self.dtype.size() as u64;
+        let span = self.layout.span().unwrap_or(u64::MAX).saturating_mul(size);
+        let whole = self.layout.elements().unwrap_or(u64::MAX).saturating_mul(size);
+        let cost = span.saturating_add(whole).saturating_add(self.source.seek_cost(self.offset));
+        spend.charge(cost, &self.source, self.offset)?;
+        let mut bytes = self.source.read(self.offset, span)?;
+        if self.big_endian {
+            bytes.chunks_exact_mut(size as usize).for_each(<[u8]>::reverse);
+        }
+        let array = Array::gather(self.dtype, &self.layout, &bytes).ok_or_else(|| self.source.no_memory(whole))?;
+        match array.first_not_finite() {
+            None => Ok(array),
+            Some(i) => Err(self
+                .source
+                .fail(self.offset, format_args!("values are finite; element {i} of tensor {} is not", quoted(name)))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::LIMITS;
+
+    fn lazy(bytes: usize, shape: &[u64], strides: &[u64], first: u64) -> Result<Lazy> {
+        let layout = Layout { shape: shape.to_vec(), strides: strides.to_vec() };
+        Lazy::new(Source::bytes("f", vec![0; bytes]), DType::F32, layout, first, &LIMITS)
+    }
+
+    #[test]
+    fn ranges_are_checked() {
+        assert!(lazy(24, &[2, 3], &[3, 1], 0).is_ok());
+        assert!(lazy(24, &[1, 6], &[u64::MAX, 1], 0).is_ok());
+        for bad in [
+            lazy(23, &[2, 3], &[3, 1], 0),
+            lazy(24, &[2, 3], &[3, 1], 1),
+            lazy(24, &[2, 3], &[3, 1], 1 << 62),
+            lazy(24, &[1 << 60], &[0], 0),
+            lazy(24, &[1 << 30, 1 << 34], &[0, 0], 0),
+            lazy(24, &[1; 9], &[1; 9], 0),
+        ] {
+            assert!(bad.is_err());
+        }
+    }
+
+    #[test]
+    fn unfolding_is_bounded() {
+        let big = lazy(24, &[1 << 25], &[0], 0).unwrap();
+        let e = big.load("x", &mut Spend::new(24)).unwrap_err();
+        assert!(e.message().contains("unfolds"), "{e}");
+        assert!(lazy(24, &[1 << 20], &[0], 0).unwrap().load("x", &mut Spend::new(24)).is_ok());
+    }
+}

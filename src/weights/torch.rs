@@ -1,0 +1,198 @@
+//! Files of `torch.save` and plain pickles: whatever tensors they hold, under dotted names.
+
+use super::archive::Archive;
+use super::array::Layout;
+use super::lazy::Lazy;
+use super::pickle::value::{Heap, Ndarray, Node, Place, Storage, Tensor, Value};
+use super::pickle::{self, Loaded, Work};
+use super::source::{Source, quoted};
+use super::{Draft, Format, npy, nvidia};
+use crate::error::Result;
+use crate::limits::Limits;
+use serde_json::Value as Json;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Settings kept from one file.
+const SETTINGS: usize = 2000;
+
+/// A pickle with its storages: an NVIDIA network, a legacy torch file, or a dictionary of arrays.
+pub(super) fn from_pickle(source: &Source, limits: &Limits) -> Result<Draft> {
+    let loaded = pickle::load(source, &mut Work::new(limits, source.len()))?;
+    let format = if loaded.torch { Format::TorchLegacy } else { Format::Pickle };
+    Tree { source, limits, loaded: &loaded, draft: Draft::new(format), settings: 0 }.read()
+}
+
+/// A zip archive of `torch.save`: `data.pkl`, and each storage as an entry `data/KEY` beside it.
+pub(super) fn from_zip(archive: &Archive, main: &str, limits: &Limits) -> Result<Draft> {
+    let source = &archive.entries[main];
+    let prefix = main.trim_end_matches("data.pkl");
+    if let Some(order) = archive.entries.get(&format!("{prefix}byteorder")).filter(|o| o.len() < 16) {
+        if order.read(0, order.len())? != b"little" {
+            return Err(order.fail(0, "big-endian torch files are not read"));
+        }
+    }
+    let mut loaded = pickle::load(source, &mut Work::new(limits, source.len() + archive.unpacked))?;
+    let data = format!("{prefix}data/");
+    let places = archive.entries.iter().filter_map(|(n, s)| Some((Rc::from(n.strip_prefix(&data)?), s.clone())));
+    loaded.places = places.collect::<HashMap<_, _>>();
+    let draft = Draft { unpacked: archive.unpacked, ..Draft::new(Format::TorchZip) };
+    Tree { source, limits, loaded: &loaded, draft, settings: 0 }.read()
+}
+
+/// A loaded pickle on its way to a draft.
+pub(super) struct Tree<'a> {
+    pub(super) source: &'a Source,
+    limits: &'a Limits,
+    loaded: &'a Loaded,
+    pub(super) draft: Draft,
+    settings: usize,
+}
+
+impl<'a> Tree<'a> {
+    pub(super) fn heap(&self) -> &'a Heap {
+        &self.loaded.heap
+    }
+
+    fn read(mut self) -> Result<Draft> {
+        let root = &self.loaded.root;
+        if let Some((name, network)) = nvidia::network(self.heap(), root) {
+            if self.draft.format == Format::Pickle {
+                self.draft.format = Format::NvidiaPickle;
+            }
+            nvidia::read(&mut self, name, &network)?;
+        } else {
+            let rest = self.flatten("", root)?;
+            self.draft.config = rest.unwrap_or(Json::Null);
+            self.draft.family = family(&self.draft);
+        }
+        if self.draft.tensors.is_empty() {
+            return Err(self.source.fail(0, "at least one tensor is needed, none was found"));
+        }
+        Ok(self.draft)
+    }
+
+    /// Collects the tensors below a value; what is not a tensor is returned as a setting.
+    fn flatten(&mut self, name: &str, value: &Value) -> Result<Option<Json>> {
+        let heap = self.heap();
+        let inner = |key: &str| if name.is_empty() { key.to_string() } else { format!("{name}.{key}") };
+        match heap.node(value) {
+            Some(Node::Tensor(_) | Node::Ndarray(Some(_))) => self.tensor(name, value).map(|()| None),
+            Some(Node::Dict(_) | Node::Object(_)) => {
+                let mut rest = serde_json::Map::new();
+                for (key, value) in heap.pairs(value) {
+                    let Some(key) = key_text(key) else {
+                        return Err(self.source.fail(heap.at(value), "the keys of a checkpoint are text or numbers"));
+                    };
+                    if let Some(setting) = self.flatten(&inner(&key), value)? {
+                        rest.insert(key, setting);
+                    }
+                }
+                Ok((!rest.is_empty()).then_some(Json::Object(rest)))
+            }
+            Some(Node::List(_) | Node::Tuple(_) | Node::Set(_)) => {
+                let mut rest = Vec::new();
+                for (i, value) in heap.items(value).iter().enumerate() {
+                    rest.extend(self.flatten(&inner(&i.to_string()), value)?);
+                }
+                Ok((!rest.is_empty()).then_some(Json::Array(rest)))
+            }
+            _ => Ok(self.setting(value)),
+        }
+    }
+
+    /// A scalar as JSON, as long as there are not too many.
+    fn setting(&mut self, value: &Value) -> Option<Json> {
+        self.settings += 1;
+        if self.settings <= SETTINGS { scalar(value) } else { None }
+    }
+
+    /// Adds the tensor or NumPy array of a name.
+    pub(super) fn tensor(&mut self, name: &str, value: &Value) -> Result<()> {
+        let at = self.heap().at(value);
+        let lazy = match self.heap().node(value) {
+            Some(Node::Tensor(t)) => self.torch(name, t, at)?,
+            Some(Node::Ndarray(Some(a))) => self.numpy(name, a, at)?,
+            _ => return Err(self.source.fail(at, format_args!("{} is not a tensor", quoted(name)))),
+        };
+        if self.draft.tensors.len() >= self.limits.tensors {
+            return Err(self.source.fail(at, format_args!("at most {} tensors", self.limits.tensors)));
+        }
+        match self.draft.tensors.insert(name.to_string(), lazy) {
+            None => Ok(()),
+            Some(_) => Err(self.source.fail(at, format_args!("tensor {} appears twice", quoted(name)))),
+        }
+    }
+
+    fn torch(&self, name: &str, t: &Tensor, at: u64) -> Result<Lazy> {
+        let bytes = self.storage(name, &t.storage, at)?;
+        let layout = Layout { shape: t.shape.clone(), strides: t.strides.clone() };
+        Lazy::new(bytes, t.dtype, layout, t.first, self.limits).map_err(|e| e.note(format!("tensor {}", quoted(name))))
+    }
+
+    /// A storage's bytes: exactly as many as it says, or more where the file pads them.
+    fn storage(&self, name: &str, storage: &Storage, at: u64) -> Result<Source> {
+        let bytes = match &storage.place {
+            Place::At(source) => source,
+            Place::Key(key) => self.loaded.places.get(key).ok_or_else(|| {
+                let rule = format_args!("the storage {} of tensor {} is missing", quoted(key), quoted(name));
+                self.source.fail(at, rule)
+            })?,
+        };
+        let size = storage.dtype.map_or(1, |d| d.size() as u64);
+        match storage.len.checked_mul(size) {
+            Some(want) if want <= bytes.len() => bytes.window(0, want),
+            _ => Err(bytes.fail(
+                0,
+                format_args!(
+                    "a storage of {} elements of {size} bytes needs more than its {} bytes",
+                    storage.len,
+                    bytes.len()
+                ),
+            )),
+        }
+    }
+
+    fn numpy(&self, name: &str, a: &Ndarray, at: u64) -> Result<Lazy> {
+        let Some((dtype, big)) = npy::dtype(&a.code) else {
+            let rule = format_args!("NumPy type {} of {} is not read", quoted(&a.code), quoted(name));
+            return Err(self.source.fail(at, rule));
+        };
+        let layout = if a.fortran { Layout::columns(&a.shape) } else { Layout::rows(&a.shape) };
+        Ok(Lazy::new(a.data.clone(), dtype, layout, 0, self.limits)?.big_endian(big))
+    }
+}
+
+fn key_text(key: &Value) -> Option<String> {
+    match key {
+        Value::Text(t) => Some(t.to_string()),
+        Value::Int(n) => Some(n.to_string()),
+        _ => None,
+    }
+}
+
+/// A scalar as JSON; containers, names and numbers that JSON lacks are `None`.
+pub(super) fn scalar(value: &Value) -> Option<Json> {
+    match value {
+        Value::Bool(b) => Some(Json::from(*b)),
+        Value::Int(n) => i64::try_from(*n).ok().map(Json::from),
+        Value::Float(x) => serde_json::Number::from_f64(*x).map(Json::Number),
+        Value::Text(t) => Some(Json::from(&**t)),
+        _ => None,
+    }
+}
+
+/// Families that are told by the names of their tensors.
+fn family(draft: &Draft) -> Option<String> {
+    const MARKS: [(&str, &str); 5] = [
+        ("convs.0.conv.modulation.weight", "rosinality-stylegan2"),
+        ("synthesis.early_layer.const", "genforce-stylegan2"),
+        ("synthesis.input.freqs", "stylegan3"),
+        ("synthesis.b4.const", "stylegan2"),
+        ("scaleLayers.0.0.module.weight", "pggan"),
+    ];
+    let has = |mark: &str| {
+        draft.tensors.keys().any(|k| k.strip_suffix(mark).is_some_and(|p| p.is_empty() || p.ends_with('.')))
+    };
+    MARKS.iter().find(|(mark, _)| has(mark)).map(|(_, family)| (*family).to_string())
+}

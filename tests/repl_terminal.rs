@@ -1,0 +1,350 @@
+//! The prompt and the live view on a real pseudo-terminal.
+//!
+//! Each test starts this very test program again as a child whose terminal is a pseudo-terminal made here, with one of
+//! the `child_` functions below as its only test. The child's own terminal modes are read from our end at any moment.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+use candle_core::{Device, Tensor};
+use gannet::control::{Control, Progress, Stop};
+use gannet::ui::{Assist, Candidate, Editor, Input, Keys, Terminal, run_live};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+// ---- the other end: a terminal -------------------------------------------------------------------------------------
+
+struct Pty {
+    master: File,
+    slave: OwnedFd,
+    child: Child,
+    seen: Arc<Mutex<Vec<u8>>>,
+    before: Termios,
+}
+
+impl Pty {
+    /// Starts `child` on a terminal of 80 × 24, in a session of its own so that Ctrl-C becomes its signal.
+    fn start(child: &str) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave =
+            rustix::fs::open(&name, rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY, rustix::fs::Mode::empty())
+                .unwrap();
+        let (ws_row, ws_col) = (24, 80);
+        tcsetwinsize(&slave, Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        let before = tcgetattr(&slave).unwrap();
+        let process = Command::new("setsid")
+            .args(["-c", "-w"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", child, "--ignored", "--nocapture"])
+            .env("TERM", "xterm-256color")
+            .env("COLORTERM", "truecolor")
+            .env_remove("NO_COLOR")
+            .env("RUST_BACKTRACE", "0")
+            .stdin(slave.try_clone().unwrap())
+            .stdout(slave.try_clone().unwrap())
+            .stderr(slave.try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        let master = File::from(master);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (mut reader, sink) = (master.try_clone().unwrap(), seen.clone());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n) = reader.read(&mut buffer) {
+                sink.lock().unwrap().extend_from_slice(&buffer[..n]);
+            }
+        });
+        Self { master, slave, child: process, seen, before }
+    }
+
+    fn send(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Sends keys and waits for the prompt that follows.
+    fn prompt_again(&mut self, keys: &str) {
+        let before = self.text().matches("\x1b[?2004h").count();
+        self.send(keys);
+        self.wait_for("\x1b[?2004h", before + 1);
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned()
+    }
+
+    /// Waits until `text` was seen `times` times.
+    fn wait_for(&self, text: &str, times: usize) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.text().matches(text).count() < times {
+            assert!(Instant::now() < deadline, "{text:?} not seen {times} times in {:?}", self.text());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits for the end and checks that the terminal is as it was found, modes and cursor.
+    fn restored(&mut self) -> String {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "did not end: {:?}", self.text());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(30));
+        assert_eq!(modes(&tcgetattr(&self.slave).unwrap()), modes(&self.before), "the terminal's modes");
+        let text = self.text();
+        assert!(text.rfind("\x1b[?25l") <= text.rfind("\x1b[?25h"), "the cursor stays hidden");
+        assert!(text.rfind("\x1b[?2026h") <= text.rfind("\x1b[?2026l"), "an update stays open");
+        text
+    }
+
+    /// The process under `setsid`, by its terminal's foreground group.
+    fn foreground(&self) -> Pid {
+        rustix::termios::tcgetpgrp(&self.master).unwrap()
+    }
+}
+
+impl Drop for Pty {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
+fn modes(t: &Termios) -> String {
+    format!("{:?} {:?} {:?} {:?} {:?}", t.input_modes, t.output_modes, t.local_modes, t.control_modes, t.special_codes)
+}
+
+// ---- the children --------------------------------------------------------------------------------------------------
+
+struct Words;
+
+impl Assist for Words {
+    fn incomplete(&self, text: &str) -> bool {
+        text.matches('(').count() > text.matches(')').count()
+    }
+
+    fn highlight(&self, line: &str) -> String {
+        line.replace("run", "\x1b[1mrun\x1b[0m")
+    }
+
+    fn complete(&self, line: &str, pos: usize) -> (usize, Vec<Candidate>) {
+        let start = line[..pos].rfind(' ').map_or(0, |i| i + 1);
+        let all = ["invert", "interpolate"].into_iter().filter(|w| w.starts_with(&line[start..pos]));
+        (start, all.map(|w| Candidate { display: w.into(), replacement: w.into() }).collect())
+    }
+
+    fn hint(&self, line: &str, _pos: usize) -> Option<String> {
+        (line == "run").then(|| "  (steps)".into())
+    }
+}
+
+/// `run N` works N steps of 10 ms with previews, `boom` panics in the work, anything else is echoed.
+fn repl(catch: bool) {
+    let mut terminal = Terminal::acquire().unwrap();
+    let history = std::env::temp_dir().join(format!("gannet-history-{}", std::process::id()));
+    let mut editor = Editor::new(Words, Keys::Emacs, Some(history.clone())).unwrap();
+    loop {
+        match editor.read(&mut terminal, "> ").unwrap() {
+            Input::End => break,
+            Input::Text(text) => {
+                let mut once = || run_live(&mut terminal, "job", |control| job(&text, control));
+                let answer = if catch {
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(once)).unwrap_or_else(|_| "caught".into())
+                } else {
+                    once()
+                };
+                terminal.print(&format!("={answer}=\n")).unwrap();
+                if answer.ends_with("Checkpoint") {
+                    break;
+                }
+            }
+        }
+    }
+    drop(terminal);
+    let _ = std::fs::remove_file(&history);
+    let _ = std::fs::remove_file(history.with_extension("lock"));
+}
+
+fn job(text: &str, control: &Control) -> String {
+    let Some(n) = text.strip_prefix("run ").and_then(|n| n.parse().ok()) else {
+        assert!(!text.starts_with("boom"), "the work failed");
+        return text.replace('\n', "/");
+    };
+    for step in 1..=n {
+        std::thread::sleep(Duration::from_millis(10));
+        let preview = Some(Tensor::full(step as f32 / n as f32, (1, 3, 32, 32), &Device::Cpu).unwrap());
+        let losses = vec![("pixel", 1.0 / step as f64)];
+        control.report(Progress { title: "job W+".into(), step, total: n, losses, preview });
+        if control.stop() != Stop::No {
+            return format!("stopped {:?}", control.stop());
+        }
+    }
+    format!("finished {n}")
+}
+
+#[test]
+#[ignore = "a child of the tests below"]
+fn child_repl() {
+    repl(false);
+}
+
+#[test]
+#[ignore = "a child of the tests below"]
+fn child_repl_that_catches() {
+    repl(true);
+}
+
+// ---- the proofs ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn prompt_run_prompt() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    pty.send("run 60\r");
+    pty.wait_for("▀", 100);
+    pty.wait_for("/60", 1);
+    assert!(!tcgetattr(&pty.slave).unwrap().local_modes.contains(LocalModes::ECHO));
+    pty.wait_for("=finished 60=", 1);
+    pty.send("hello\r");
+    pty.wait_for("=hello=", 1);
+    pty.send("\x04");
+    let text = pty.restored();
+    // The view is wiped before the result is printed, and nothing asked for the cursor's position.
+    let wiped = text.rfind("\r\x1b[J\x1b[?25h").unwrap();
+    assert!(wiped < text.find("=finished").unwrap());
+    assert!(text[wiped..].find('━').is_none());
+    assert!(!text.contains("\x1b[6n"));
+}
+
+#[test]
+fn ctrl_c_keeps_then_aborts_and_the_session_goes_on() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    pty.send("run 3000\r");
+    pty.wait_for("/3000", 1);
+    let pressed = Instant::now();
+    pty.send("\x03");
+    pty.wait_for("=stopped Keep=", 1);
+    assert!(pressed.elapsed() < Duration::from_millis(250), "{:?}", pressed.elapsed());
+    // At the prompt it clears the line: what was typed before is not run.
+    pty.send("never");
+    pty.wait_for("never", 1);
+    // What arrives together with the Ctrl-C goes with it, as in a shell.
+    pty.prompt_again("\x03");
+    pty.send("after\r");
+    pty.wait_for("=after=", 1);
+    pty.send(":quit\r");
+    assert!(!pty.restored().contains("=never"));
+}
+
+#[test]
+fn three_lines_in_one_write_all_run_and_so_does_type_ahead() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    pty.send("one\rrun 40\rthree\r");
+    pty.wait_for("▀", 1);
+    // Typed while the work runs: not echoed into the view, kept in order, run after what came before.
+    pty.send("four\r");
+    pty.wait_for("=four=", 1);
+    pty.send("(a\rb)\r");
+    pty.wait_for("=(a/b)=", 1);
+    pty.send("\x04");
+    let text = pty.restored();
+    let at: Vec<usize> = ["=one=", "=finished 40=", "=three=", "=four="].map(|s| text.find(s).unwrap()).to_vec();
+    assert!(at.is_sorted(), "{at:?}");
+}
+
+#[test]
+fn a_long_burst_keeps_its_order() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    // More than any buffer on the way holds at once, with a run in the middle of it.
+    let lines: Vec<String> =
+        (0..60).map(|i| if i == 3 { "run 20".into() } else { format!("line{i:02}{}", "x".repeat(30)) }).collect();
+    pty.send(&(lines.join("\r") + "\r"));
+    pty.wait_for("=line59", 1);
+    pty.send("\x04");
+    let text = pty.restored();
+    let at: Vec<usize> = (4..60).map(|i| text.find(&format!("=line{i:02}")).unwrap()).collect();
+    assert!(at.is_sorted() && text.contains("=finished 20="));
+}
+
+#[test]
+fn a_panic_restores_the_terminal_and_its_message_can_be_read() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    pty.send("boom\r");
+    let text = pty.restored();
+    assert!(text.contains("the work failed"));
+}
+
+#[test]
+fn a_caught_panic_leaves_a_working_session() {
+    let mut pty = Pty::start("child_repl_that_catches");
+    pty.wait_for("> ", 1);
+    pty.send("boom\r");
+    pty.wait_for("=caught=", 1);
+    pty.send("run 40\r");
+    pty.wait_for("/40", 1);
+    pty.wait_for("=finished 40=", 1);
+    pty.send("\x04");
+    pty.restored();
+}
+
+#[test]
+fn sigterm_asks_running_work_for_a_checkpoint() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    pty.send("run 3000\r");
+    pty.wait_for("/3000", 1);
+    kill_process(pty.foreground(), Signal::TERM).unwrap();
+    pty.wait_for("=stopped Checkpoint=", 1);
+    pty.restored();
+}
+
+#[test]
+fn sigterm_at_the_prompt_ends_it_with_the_terminal_restored() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    std::thread::sleep(Duration::from_millis(50));
+    kill_process(pty.foreground(), Signal::TERM).unwrap();
+    pty.restored();
+}
+
+#[test]
+fn a_resize_in_the_middle_leaves_no_copies() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    pty.send("run 120\r");
+    pty.wait_for("▀", 1);
+    for (ws_row, ws_col) in [(12, 60), (30, 120), (6, 20), (24, 80)] {
+        tcsetwinsize(&pty.slave, Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        std::thread::sleep(Duration::from_millis(120));
+    }
+    pty.wait_for("=finished 120=", 1);
+    pty.send("\x04");
+    // Each new size begins by wiping from the view's first cell.
+    assert!(pty.restored().matches("\x1b[?25l\r\x1b[J").count() >= 6);
+}
+
+#[test]
+fn completion_and_hints_reach_the_line() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    pty.send("inv\t\r");
+    pty.wait_for("=invert=", 1);
+    pty.send("run");
+    pty.wait_for("(steps)", 1);
+    pty.prompt_again("\x03");
+    pty.send("\x1b[A\r");
+    // The arrow brings the last line back.
+    pty.wait_for("=invert=", 2);
+    pty.send("\x04");
+    pty.restored();
+}
