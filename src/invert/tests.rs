@@ -66,13 +66,33 @@ fn statistics_agree_with_the_closed_form_of_their_samples() {
 }
 
 #[test]
-fn wider_spaces_come_nearer_and_the_mean_is_a_good_start() {
+fn wider_spaces_come_nearer() {
     let g = generator();
-    let loss = |c: &Config| run(g.as_ref(), &foreign(0), c).unwrap().loss[0];
-    let (z, w, plus) = (loss(&config(Space::Z, 200)), loss(&config(Space::W, 200)), loss(&config(Space::WPlus, 200)));
-    assert!(z > w && w > plus, "Z {z} W {w} W+ {plus}");
-    let random = loss(&Config { init: Init::Random, ..config(Space::W, 200) });
-    assert!(w <= random * 1.001, "mean {w} random {random}");
+    let loss = |space| run(g.as_ref(), &foreign(0), &config(space, 200)).unwrap().loss[0];
+    let (z, w, plus) = (loss(Space::Z), loss(Space::W), loss(Space::WPlus));
+    assert!(z > 1.05 * w && w > 1.05 * plus, "Z {z} W {w} W+ {plus}");
+}
+
+/// Pictures that the generator makes, one a seed.
+fn own(g: &dyn Generator, seed: u64) -> Tensor {
+    let z = Tensor::from_vec(Rng::new(seed).normals(16), (1, 16), &Device::Cpu).unwrap();
+    g.synthesize(&problem::layered(&g.map(&z, None).unwrap(), 8).unwrap(), &Noise::Const).unwrap()
+}
+
+#[test]
+fn the_mean_is_a_better_start_than_a_random_sample_in_domain() {
+    // On average over pictures and draws, as published; single draws may be lucky.
+    let g = generator();
+    let (mut mean, mut random) = (0.0, 0.0);
+    for k in 0..4 {
+        let target = own(g.as_ref(), 1000 + k);
+        mean += run(g.as_ref(), &target, &config(Space::W, 40)).unwrap().loss[0] / 4.0;
+        for seed in 0..3 {
+            let c = Config { seed, init: Init::Random, ..config(Space::W, 40) };
+            random += run(g.as_ref(), &target, &c).unwrap().loss[0] / 12.0;
+        }
+    }
+    assert!(mean < 0.8 * random, "mean {mean} random {random}");
 }
 
 #[test]
@@ -218,7 +238,7 @@ fn a_resumed_run_equals_the_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inversion.state");
     let stats = stats(g.as_ref());
-    let plain = Config { steps: 30, seed: 2, ..Config::new(Space::W, Method::Projector) };
+    let plain = Config { steps: 60, seed: 2, ..Config::new(Space::W, Method::Projector) };
     let saved = Config {
         checkpoint: Some(Checkpoint { path: path.clone(), every: Duration::from_secs(3600) }),
         ..plain.clone()
@@ -235,7 +255,7 @@ fn a_resumed_run_equals_the_uninterrupted_one() {
                 Err(e) => assert_eq!(e.kind(), Kind::Resumable),
             }
             stops += 1;
-            assert!(stops < 20);
+            assert!(stops < 200);
         };
         assert!(stops >= 2, "{stops}");
         assert_eq!(values(&whole.code.data), values(&resumed.code.data));
