@@ -108,6 +108,53 @@ fn a_warm_start_is_never_worse_than_what_it_starts_from() {
 }
 
 #[test]
+fn every_rung_of_the_ladder_is_nearer() {
+    let (g, control) = (generator(), Control::default());
+    let stats = stats(g.as_ref());
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    let rungs = ladder(&job, &pair(), &config(Space::W, 40), &[Space::Z, Space::W, Space::WPlus]).unwrap();
+    for (below, above) in rungs.iter().zip(&rungs[1..]) {
+        for (a, b) in below.loss.iter().zip(&above.loss) {
+            assert!(b < a, "{a} {b}");
+        }
+    }
+    assert!(ladder(&job, &foreign(0), &config(Space::W, 2), &[Space::WPlus, Space::W]).is_err());
+}
+
+#[test]
+fn noise_maps_that_were_found_stay_with_their_code() {
+    let g = generator();
+    let found = run(g.as_ref(), &foreign(0), &Config { noise: true, ..config(Space::W, 30) }).unwrap();
+    let noise = |i: &Inversion| i.code.noise.as_ref().unwrap().iter().flat_map(values).collect::<Vec<f32>>();
+    let on = Config { init: Init::Latent(found.code.clone()), ..config(Space::WPlus, 5) };
+    let fixed = run(g.as_ref(), &foreign(0), &on).unwrap();
+    assert_eq!(noise(&fixed), noise(&found));
+    let moved = run(g.as_ref(), &foreign(0), &Config { noise: true, noise_regularise: 0.0, ..on }).unwrap();
+    assert_ne!(noise(&moved), noise(&found));
+    // Both go on from the picture that was reached.
+    let reached = Psnr.measure(&found.reconstruction, &found.target).unwrap()[0];
+    assert!(fixed.numbers[0].value >= reached && moved.numbers[0].value >= reached);
+}
+
+#[test]
+fn the_perceptual_term_stands_apart_and_is_brought_down() {
+    let (g, control) = (generator(), Control::default());
+    let (stats, network) = (stats(g.as_ref()), Perceptual::new(Arc::new(crate::metric::random_features(3))));
+    let job = Job { stats: Some(&stats), perceptual: Some(&network), ..Job::new(g.as_ref(), &control) };
+    for method in [Method::Optimize, Method::Projector] {
+        let target = own(g.as_ref(), 5);
+        let found = invert(&job, &target, &Config { steps: 60, ..Config::new(Space::W, method) }).unwrap();
+        let trace = &found.trace[0];
+        let column = trace.names.iter().position(|n| n == "perceptual").unwrap();
+        assert_eq!(trace.names.contains(&"l2".to_string()), method == Method::Optimize);
+        assert!(trace.terms.last().unwrap()[column] < 0.5 * trace.terms[0][column], "{method:?} {trace:?}");
+        let number = found.numbers.iter().find(|n| n.name == "perceptual").unwrap();
+        assert!(number.definition.contains("not comparable with published LPIPS"));
+        assert!(found.diagnosis.warnings.iter().all(|w| !w.contains("pixel loss only")));
+    }
+}
+
+#[test]
 fn a_picture_of_its_own_is_found_again() {
     let (g, control) = (generator(), Control::default());
     let stats = stats(g.as_ref());
