@@ -62,7 +62,7 @@ impl State {
             return Ok(());
         }
         if self.best.as_ref().is_none_or(|b| e.total < b.loss) {
-            let maps = problem.split(&self.params)?.1.to_vec();
+            let maps = problem.maps(&self.params)?.to_vec();
             let (code, picture) = (e.code.clone(), e.picture.clone());
             self.best = Some(Best { loss: e.total, step: self.step, code, maps, picture });
         }

@@ -135,7 +135,7 @@ impl Features {
             .hint("use a pixel loss (perceptual: 0)"));
         }
         let side = self.config.input_resolution;
-        let mut x = resize_to(pictures, side, side)?;
+        let mut x = resize_to(&pictures.to_dtype(DType::F32)?, side, side)?;
         let mut all = Vec::with_capacity(self.convs.len());
         for c in &self.convs {
             x = leaky(&convolve(&x, &c.weight, &c.bias, c.stride)?, self.config.leaky)?;
