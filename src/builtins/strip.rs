@@ -32,7 +32,7 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    crate::lang::check::moved(&shared::code(call, "code"), &shared::code(call, "along"))
+    shared::moves(&shared::code(call, "code"), &shared::code(call, "along"))
         .map_err(|e| e.at(call.arg("along").map_or(call.span, |a| a.span)))?;
     Ok(shared::picture(shared::model_of(call, "code").as_ref()))
 }

@@ -210,17 +210,14 @@ fn out(bytes: &[u8]) -> Result<()> {
 /// Sets device and threads, before the first tensor.
 fn prepare(common: &Common) -> Result<()> {
     if let Some(n) = common.threads {
-        crate::tensor::device::threads(n)?;
+        crate::tensor::threads(n)?;
     }
-    model::set_device(crate::tensor::device::device(&common.device)?);
+    model::set_device(crate::tensor::device(&common.device)?);
     Ok(())
 }
 
 fn graphics(common: &Common) -> Result<Graphics> {
-    Graphics::parse(&common.graphics).ok_or_else(|| {
-        Error::new(Kind::Usage, format!("`--graphics {}` is unknown", Safe(&common.graphics)))
-            .hint("one of auto, kitty, iterm, sixel, blocks, none")
-    })
+    common.graphics.parse()
 }
 
 /// A runner for the options given, and what the probe of the terminal found.

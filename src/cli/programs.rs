@@ -3,7 +3,7 @@
 use super::{Common, options, runner, sets};
 use crate::error::{Error, Result};
 use crate::eval::Session;
-use crate::lang::print;
+use crate::lang::layout;
 use crate::lang::span::Source;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
@@ -91,7 +91,7 @@ pub fn fmt(files: &[std::path::PathBuf], only_check: bool) -> Result<u8> {
     let mut code = 0;
     for file in files {
         let source = read(file)?;
-        let laid_out = match print::format(&source) {
+        let laid_out = match layout::format(&source) {
             Ok(text) => text,
             Err(e) => {
                 complain(&source, &e, super::terminal_stderr());

@@ -1,10 +1,11 @@
 //! From a checkpoint to a generator: the family decides who reads it.
 
-use super::Generator;
-use super::stylegan2::{Given, Source, StyleGan2};
+use super::stylegan2::{Given, SPACES, Source, StyleGan2};
+use super::{Generator, Spec};
 use crate::error::{Error, Result};
 use crate::safe::Safe;
-use crate::weights::{Checkpoint, Weights, fingerprint};
+use crate::weights::remap::derived;
+use crate::weights::{Checkpoint, Info, Weights, fingerprint};
 use candle_core::{Device, Tensor};
 use std::sync::Arc;
 
@@ -49,4 +50,45 @@ pub fn load(file: Checkpoint, device: &Device) -> Result<Arc<dyn Generator>> {
     let generator = StyleGan2::new(&mut source, &given, &fingerprint, device)?;
     source.weights.finish()?;
     Ok(Arc::new(generator))
+}
+
+/// What a checkpoint would become, from its settings and the shapes of its tensors alone, without fingerprint; `None` for a family that is not
+/// synthesised.
+///
+/// # Errors
+/// When settings and shapes contradict each other.
+pub fn describe(file: &Info) -> Result<Option<Spec>> {
+    if file.family.as_deref() != Some("stylegan2") {
+        return Ok(None);
+    }
+    let c = Given::parse(&file.config)?.complete(&Shapes(file))?;
+    let buffer = |name: &str| derived(name) || name.ends_with("noise_const") || name.ends_with("w_avg");
+    let parameters = file.tensors.iter().filter(|(n, _)| !buffer(n)).map(|(_, s)| s.shape.iter().product::<usize>());
+    Ok(Some(Spec {
+        name: c.name,
+        family: "stylegan2".into(),
+        resolution: c.img_resolution,
+        channels: c.img_channels,
+        z_dim: c.z_dim,
+        w_dim: c.w_dim,
+        c_dim: c.c_dim,
+        num_ws: c.num_ws,
+        spaces: SPACES.to_vec(),
+        parameters: parameters.sum(),
+        noise_sizes: Vec::new(),
+        fingerprint: String::new(),
+    }))
+}
+
+/// Shapes without numbers: enough to describe a generator, not to build it.
+struct Shapes<'a>(&'a Info);
+
+impl Source for Shapes<'_> {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.0.tensors.get(name).map(|s| s.shape.clone())
+    }
+
+    fn take(&mut self, name: &str, _: &[usize]) -> Result<Tensor> {
+        Err(Error::runtime(format!("the numbers of {} were not read", Safe(name))))
+    }
 }

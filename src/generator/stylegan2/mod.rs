@@ -83,6 +83,9 @@ pub struct StyleGan2 {
     buffers: BTreeMap<String, Tensor>,
 }
 
+/// The spaces that its codes can live in.
+pub const SPACES: [Space; 3] = [Space::Z, Space::W, Space::WPlus];
+
 impl StyleGan2 {
     /// Builds the generator from its tensors; `fingerprint` identifies them.
     ///
@@ -103,7 +106,7 @@ impl StyleGan2 {
             w_dim: config.w_dim,
             c_dim: config.c_dim,
             num_ws: config.num_ws,
-            spaces: vec![Space::Z, Space::W, Space::WPlus],
+            spaces: SPACES.to_vec(),
             parameters: r.parameters.values().map(Tensor::elem_count).sum(),
             noise_sizes: synthesis.noise().filter_map(|n| n.map.dims().last().copied()).collect(),
             fingerprint: fingerprint.into(),
