@@ -43,7 +43,7 @@ fn run_of(problem: &Problem) -> Result<String> {
         problem.job.generator.spec().fingerprint,
         problem.target_hash,
         problem.key,
-        problem.job.perceptual.map_or("none", |p| p.features().name()),
+        problem.perceptual_mark()?,
         env!("CARGO_PKG_VERSION")
     ))
 }

@@ -141,6 +141,14 @@ impl<'a> Problem<'a> {
         Ok(Evaluation { terms: numbers, total, code: code.detach(), picture: picture.detach(), gradients: found })
     }
 
+    /// Tells feature networks apart by what they make of the target: name and weights may both have changed.
+    pub fn perceptual_mark(&self) -> Result<String> {
+        match self.loss.perceptual.as_ref().and_then(|(_, taps, weight)| Some((taps.last()?, weight))) {
+            Some((tap, weight)) => Ok(format!("{} weight {weight}", content_hash(tap)?)),
+            None => Ok("none".into()),
+        }
+    }
+
     /// The random numbers of one purpose of this image.
     fn rng(&self, purpose: &str) -> Rng {
         Rng::derive(self.config.seed, &format!("invert {} {purpose}", self.key))
