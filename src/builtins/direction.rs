@@ -49,7 +49,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 

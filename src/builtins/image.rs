@@ -38,7 +38,7 @@ pub const BUILTIN: Builtin = Builtin {
               unless `size` is given. Range [-1, 1].",
     examples: &[Example { code: "image(\"models/faces/examples/900000.jpg\")", note: "a face, fitted" }],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 

@@ -40,7 +40,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "there and back",
     }],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 

@@ -55,7 +55,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "save(direction(\"smile\") | direction(\"age\"), \"pure.safetensors\")", note: "a direction" },
     ],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 

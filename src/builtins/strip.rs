@@ -27,7 +27,7 @@ pub const BUILTIN: Builtin = Builtin {
     details: "The pictures are captioned with their strength; `save` puts them in one row.",
     examples: &[Example { code: "strip(sample(seed: 2), along: direction(\"smile\"), n: 3)", note: "three strengths" }],
     cost: Some(cost),
-    definition: "",
+    definition: None,
     run,
 };
 

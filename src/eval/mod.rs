@@ -197,7 +197,7 @@ impl<'a> Evaluator<'a> {
             }
             StmtKind::Load(call) | StmtKind::Show(call) => {
                 let v = self.call(call, None, call.name.span)?;
-                self.display(&v, "")
+                self.display(&v, None)
             }
             StmtKind::Assert(condition) => self.assert(condition),
             StmtKind::Expr(e) => {
@@ -218,18 +218,18 @@ impl<'a> Evaluator<'a> {
             ExprKind::Call(c) | ExprKind::Pipe { call: c, .. } => c.name.name.as_str(),
             _ => "",
         };
-        let definition = builtins::find(name).map_or("", |b| b.definition);
+        let definition = builtins::find(name).and_then(|b| b.definition).map(|d| d(&self.ctx));
         self.display(value, definition)
     }
 
-    fn display(&mut self, value: &Value, definition: &str) -> Result<()> {
+    fn display(&mut self, value: &Value, definition: Option<String>) -> Result<()> {
         if matches!(value, Value::Nothing) {
             return Ok(());
         }
         let ctx = &self.ctx;
         let picture = |l: &Latent| -> Result<Image> { display::render(l, &*ctx.model_of(l)?) };
         let mut shown = display::display(value, &picture)?;
-        if let (Value::Number(v), false) = (value, definition.is_empty()) {
+        if let (Value::Number(v), Some(definition)) = (value, definition) {
             shown.lines = vec![format!("{} · {definition}", rounded(*v))];
         }
         self.ctx.output.display(&shown, value)

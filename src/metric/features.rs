@@ -154,7 +154,7 @@ impl Features {
         for (i, o) in self.config.outputs.iter().enumerate() {
             let column = raw.narrow(1, i, 1)?;
             columns.push(match o.kind.as_str() {
-                "binary" | "probability" => ((column.neg()?.exp()? + 1.0)?).recip()?,
+                "binary" | "probability" => candle_nn::ops::sigmoid(&column)?,
                 _ => column.affine(o.std, o.mean)?,
             });
         }
