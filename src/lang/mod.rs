@@ -6,6 +6,7 @@ pub mod check;
 mod expr;
 mod infer;
 mod input;
+pub mod layout;
 pub mod lex;
 pub mod parse;
 pub mod print;
