@@ -100,7 +100,7 @@ fn text(t: &str, f: &mut Formatter<'_>) -> Result {
 /// Whether the text of an expression ends in `@ 3`.
 fn ends_in_layer(e: &Expr) -> bool {
     match &e.kind {
-        ExprKind::Layers { layers, .. } => !matches!(layers.kind, ExprKind::Range { .. }),
+        ExprKind::Layers { layers, .. } => !matches!(layers.kind, ExprKind::Range { step: None, .. }),
         ExprKind::Neg(last) | ExprKind::Binary { rhs: last, .. } => ends_in_layer(last),
         ExprKind::Condition { conditions, .. } => conditions.last().is_some_and(ends_in_layer),
         _ => false,
