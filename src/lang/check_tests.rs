@@ -462,3 +462,17 @@ fn the_sketch_of_the_language_checks_but_for_what_the_session_lacks() {
     assert_eq!(checked.model.unwrap().name, "faces");
     assert_eq!(checked.bindings["r"].to_string(), "Inversion[W+]");
 }
+
+#[test]
+fn deep_programs_are_refused_and_never_overflow() {
+    let nest = |open: &str, inner: &str, n: usize| format!("{}{inner}{}", open.repeat(n), ")".repeat(n));
+    let mut text = format!("def f0(a) = {}\n", nest("-(", "a", 30));
+    for i in 1..60 {
+        text += &format!("def f{i}(a) = {}\n", nest("-(", &format!("f{}(a)", i - 1), 30));
+    }
+    let error = run(&text).1.unwrap_err();
+    assert!(error.iter().all(|e| e.message().contains("too deeply")), "{error}");
+    // Looking for the place of an error must not double the work at every level.
+    right(&nest("2*(", "smile", 60));
+    right(&nest("smile + 2*(", "smile", 30));
+}

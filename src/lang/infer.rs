@@ -7,11 +7,15 @@ use super::check::Checker;
 use super::suggest::{did_you_mean, near};
 use super::types::{CheckedArg, CheckedCall, CodeType, Const, Kind, Param, Signature, Type};
 use crate::error::{Error, Result, Span};
+use crate::limits::LIMITS;
 use crate::space::Space;
 use std::sync::Arc;
 
 /// How many function bodies one check goes through; calls beyond are taken as they come.
 const BODIES: usize = 10_000;
+
+/// How deep expressions and the bodies of the functions that they call may nest together.
+const DEPTH: usize = 4 * LIMITS.expression_depth;
 
 /// A type, with the value where it is a constant.
 #[derive(Clone, Debug)]
@@ -33,6 +37,18 @@ fn constant(ty: Type, value: Const) -> Typed {
 impl Checker<'_> {
     /// The type of an expression, or why it has none.
     pub(super) fn infer(&mut self, e: &Expr) -> Result<Typed> {
+        // An expression is bounded by the parser; functions that call functions add up.
+        if self.depth >= DEPTH {
+            let error = Error::check("functions call functions too deeply here").at(e.span);
+            return Err(error.hint("bind what an inner call gives to a name first"));
+        }
+        self.depth += 1;
+        let result = self.infer_kind(e);
+        self.depth -= 1;
+        result
+    }
+
+    fn infer_kind(&mut self, e: &Expr) -> Result<Typed> {
         match &e.kind {
             ExprKind::Number(n) => Ok(constant(Type::Number, Const::Number(*n))),
             ExprKind::Text(t) => Ok(constant(Type::Text, Const::Text(t.clone()))),
@@ -216,31 +232,18 @@ impl Checker<'_> {
 
     fn condition(&mut self, base: &Expr, conditions: &[Expr]) -> Result<Typed> {
         let of = self.infer(base)?.ty;
-        let mut unknown = false;
-        let first = self.direction(base, &of, &mut unknown)?;
+        let first = direction(base, &of)?;
         for condition in conditions {
             let ty = self.infer(condition)?.ty;
             let ty = if let Type::List(t) = ty { *t } else { ty };
-            let other = self.direction(condition, &ty, &mut unknown)?;
+            let other = direction(condition, &ty)?;
             if let (Some(x), Some(y)) = (&first, &other) {
-                let (a, b) = (self.operand(base, &of), self.operand(condition, &ty));
+                let a = Operand { expr: base, ty: &of, core: base.span };
+                let b = Operand { expr: condition, ty: &ty, core: condition.span };
                 arith::same("project out", ("direction", x, a), ("direction", y, b))?;
             }
         }
         Ok(first.map_or(Type::Unknown, Type::Direction).into())
-    }
-
-    fn direction(&self, e: &Expr, ty: &Type, unknown: &mut bool) -> Result<Option<CodeType>> {
-        match ty {
-            Type::Direction(c) => Ok(Some(c.clone())),
-            Type::Unknown => {
-                *unknown = true;
-                Ok(None)
-            }
-            _ => Err(Error::check(format!("`|` stands between directions, and this is {ty}"))
-                .at(e.span)
-                .hint("`smile | [age, glasses]` takes age and glasses out of smile")),
-        }
     }
 
     fn negation(&mut self, inner: &Expr) -> Result<Typed> {
@@ -269,6 +272,11 @@ impl Checker<'_> {
         if let (BinaryOp::Div, Some(Const::Number(0.0))) = (op, &b.value) {
             return Err(Error::check("division by zero").at(rhs.span).hint("divide by another number"));
         }
+        let plain = |expr, ty| Operand { expr, ty, core: expr.span };
+        if let Ok(ty) = arith::binary(op, plain(lhs, &a.ty), plain(rhs, &b.ty), at) {
+            return Ok(ty.into());
+        }
+        // Only an error asks for the exact place: looking for it at every level would cost 2^depth.
         arith::binary(op, self.operand(lhs, &a.ty), self.operand(rhs, &b.ty), at).map(Typed::from)
     }
 
@@ -421,6 +429,17 @@ impl Checker<'_> {
             return Ok(CheckedArg { ty, value, span: e.span });
         }
         Err(unfit(signature, param, &ty, e))
+    }
+}
+
+/// What is known of an operand of `|`; `None` when only a run can tell.
+fn direction(e: &Expr, ty: &Type) -> Result<Option<CodeType>> {
+    match ty {
+        Type::Direction(c) => Ok(Some(c.clone())),
+        Type::Unknown => Ok(None),
+        _ => Err(Error::check(format!("`|` stands between directions, and this is {ty}"))
+            .at(e.span)
+            .hint("`smile | [age, glasses]` takes age and glasses out of smile")),
     }
 }
 

@@ -54,7 +54,9 @@ impl Display for Expr {
                 f.write_char(']')
             }
             ExprKind::Range { from, to, step } => {
-                write!(f, "{}..{}", At(from, 3), At(to, 3))?;
+                // `a @ 3..4` would be one range of layers.
+                let least = if ends_in_layer(from) { 9 } else { 3 };
+                write!(f, "{}..{}", At(from, least), At(to, 3))?;
                 step.iter().try_for_each(|s| write!(f, " by {}", At(s, 3)))
             }
             ExprKind::Call(call) => call.fmt(f),
@@ -93,6 +95,16 @@ fn text(t: &str, f: &mut Formatter<'_>) -> Result {
         }
     }
     f.write_char('"')
+}
+
+/// Whether the text of an expression ends in `@ 3`.
+fn ends_in_layer(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Layers { layers, .. } => !matches!(layers.kind, ExprKind::Range { step: None, .. }),
+        ExprKind::Neg(last) | ExprKind::Binary { rhs: last, .. } => ends_in_layer(last),
+        ExprKind::Condition { conditions, .. } => conditions.last().is_some_and(ends_in_layer),
+        _ => false,
+    }
 }
 
 fn condition(base: &Expr, conditions: &[Expr], f: &mut Formatter<'_>) -> Result {

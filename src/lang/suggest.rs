@@ -11,11 +11,7 @@ pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a
             let distance = strsim::damerau_levenshtein(&lower, &other);
             let longest = lower.chars().count().max(other.chars().count());
             let contains = lower.len() >= 3 && other.len() >= 3 && (other.contains(&lower) || lower.contains(&other));
-            if distance <= 3 && distance * 2 < longest {
-                Some((distance, name))
-            } else {
-                contains.then_some((4, name))
-            }
+            if distance <= 3 && distance * 2 < longest { Some((distance, name)) } else { contains.then_some((4, name)) }
         })
         .collect();
     found.sort();
