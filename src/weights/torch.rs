@@ -16,6 +16,9 @@ use std::rc::Rc;
 /// Settings kept from one file.
 const SETTINGS: usize = 2000;
 
+/// Bytes of a tensor's dotted name.
+const NAME: usize = 1024;
+
 /// A pickle with its storages: an NVIDIA network, a legacy torch file, or a dictionary of arrays.
 pub(super) fn from_pickle(source: &Source, limits: &Limits) -> Result<Draft> {
     let loaded = pickle::load(source, &mut Work::new(limits, source.len()))?;
@@ -85,6 +88,7 @@ impl<'a> Tree<'a> {
     /// Collects the tensors below a value; what is not a tensor is returned as a setting.
     fn flatten(&mut self, name: &str, value: &Value) -> Result<Option<Json>> {
         let heap = self.heap();
+        check_name(self.source, heap.at(value), name)?;
         let inner = |key: &str| if name.is_empty() { key.to_string() } else { format!("{name}.{key}") };
         match heap.node(value) {
             Some(Node::Tensor(_) | Node::Ndarray(Some(_))) => self.tensor(name, value).map(|()| None),
@@ -171,6 +175,11 @@ impl<'a> Tree<'a> {
         let layout = if a.fortran { Layout::columns(&a.shape) } else { Layout::rows(&a.shape) };
         Ok(Lazy::new(a.data.clone(), dtype, layout, 0, self.limits)?.big_endian(big))
     }
+}
+
+/// Names are bounded, so that deep nesting cannot multiply long keys.
+pub(super) fn check_name(source: &Source, at: u64, name: &str) -> Result<()> {
+    if name.len() <= NAME { Ok(()) } else { Err(source.fail(at, format_args!("names have at most {NAME} bytes"))) }
 }
 
 fn key_text(key: &Value) -> Option<String> {

@@ -211,7 +211,7 @@ fn misuse() -> Cases {
 fn bombs() -> Cases {
     let rounds = |head: &[u8], round: &[u8], n: usize, tail: &[u8]| pickle(&[head, &round.repeat(n), tail].concat());
     let mut out: Cases = vec![
-        ("tuple doubling | unfold to at most".into(), rounds(b"]", b"2\x86", 60, b"")),
+        ("tuple doubling | unfolds to at most".into(), rounds(b"]", b"2\x86", 60, b"")),
         ("memo doubling".into(), rounds(b"]q\x00", b"0h\x00h\x00\x86q\x00", 60, b"")),
         ("list doubling".into(), rounds(b"]q\x00", b"0](h\x00h\x00h\x00h\x00eq\x00", 40, b"")),
         ("dict doubling".into(), rounds(b"}q\x00", b"0}(K\x00h\x00K\x01h\x00uq\x00", 50, b"")),
@@ -224,6 +224,26 @@ fn bombs() -> Cases {
         ("tuple nesting, just too deep | nested at most 64".into(), rounds(b")", b"\x85", 64, b"")),
         ("list nesting".into(), rounds(b"", b"](", 5_000, &b"e".repeat(5_000))),
         ("dict nesting".into(), rounds(b"", b"}K\x00", 4_999, &[&b"N"[..], &b"s".repeat(4_999)].concat())),
+        (
+            "a long list named many times | unfolds to at most".into(),
+            pickle(
+                &[
+                    &b"]q\x00"[..],
+                    &[&b"("[..], &b"N".repeat(9_000), b"e"].concat().repeat(50),
+                    b"]",
+                    &[&b"("[..], &b"h\x00".repeat(9_000), b"e"].concat().repeat(50),
+                ]
+                .concat(),
+            ),
+        ),
+        ("long names of many tensors | names have at most".into(), {
+            let one = [tensor(storage(1), 0, &[1], &[1]), b"q\x00".to_vec()].concat();
+            let long = [&b"X\xe8\x03\0\0"[..], &[b'n'; 1000]].concat();
+            let many: Vec<u8> = (0..4_000).flat_map(|i| [int(i), b"h\x00".to_vec()].concat()).collect();
+            let inner = [&one[..], b"0}(", &many, b"u"].concat();
+            let deep = (0..50).fold(inner, |v, _| [b"}", &long[..], &v, b"s"].concat());
+            pickle(&deep)
+        }),
         ("a list in itself".into(), pickle(b"]q\x00h\x00a")),
         ("a dict in itself".into(), pickle(b"}q\x00K\x00h\x00s")),
         ("a tuple in itself | contains itself".into(), pickle(b"]q\x00h\x00\x85q\x01a")),
