@@ -1,9 +1,11 @@
 //! Generators: from latent codes to pictures, with gradients.
 
+mod load;
 pub mod spaces;
 pub mod stylegan2;
 pub mod toy;
 
+pub use load::{FAMILIES, load, stylegan2 as load_stylegan2};
 pub use toy::toy;
 
 use crate::error::Result;
