@@ -4,10 +4,9 @@ use super::Generator;
 use super::stylegan2::{Architecture, Given, StyleGan2, Tensors};
 use crate::error::{Error, Result};
 use crate::rng::Rng;
+use crate::weights::{self, Array};
 use candle_core::{Device, Tensor};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// Draws whose mean is the toy's `w_avg`.
@@ -190,21 +189,14 @@ impl Draw<'_> {
     }
 }
 
-/// Sha256 over names, shapes and numbers.
+/// The fingerprint that its tensors have in a file, too.
 fn fingerprint(tensors: &BTreeMap<String, Tensor>) -> Result<String> {
-    let mut hash = Sha256::new();
+    let mut arrays = BTreeMap::new();
     for (name, t) in tensors {
-        hash.update(format!("{name} {:?}\n", t.dims()));
-        for v in t.flatten_all()?.to_vec1::<f32>()? {
-            hash.update(v.to_le_bytes());
-        }
+        let values = t.flatten_all()?.to_vec1::<f32>()?;
+        arrays.extend(Array::f32(t.dims(), values).map(|a| (name.clone(), a)));
     }
-    let mut text = String::new();
-    for byte in hash.finalize() {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
+    Ok(weights::fingerprint(&arrays))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ pub use config::{Architecture, Config, Given};
 pub use source::{Source, Tensors};
 
 use super::{Generator, Noise, Spec};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::rng::Rng;
 use crate::space::Space;
 use crate::tensor::Filter;
@@ -33,8 +33,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn shape(&self, name: &str) -> Result<Vec<usize>> {
         self.source.shape(name).ok_or_else(|| {
-            Error::new(crate::error::Kind::Format, format!("tensor `{name}` is missing"))
-                .hint("`gannet info` shows what the file holds")
+            broken(format!("tensor `{name}` is missing")).hint("`gannet info` shows what the file holds")
         })
     }
 
@@ -55,20 +54,35 @@ impl Reader<'_> {
         Ok(t)
     }
 
-    /// A stored filter, or the one given. Both `[taps, taps]` and separable `[taps]` are stored.
-    fn filter(&mut self, name: &str, otherwise: &Filter) -> Result<Filter> {
-        let Some(shape) = self.source.shape(name) else { return Ok(otherwise.clone()) };
-        let taps = self.buffer(name, &shape)?.flatten_all()?.to_vec1::<f32>()?;
-        match shape[..] {
+    /// The filter that is stored under a name, else the one of the settings.
+    ///
+    /// Errors when both are there and differ.
+    fn filter(&mut self, name: &str, said: Option<&[f64]>) -> Result<Filter> {
+        let taps = Filter::new(said.unwrap_or(&[1.0, 3.0, 3.0, 1.0]))?;
+        let Some(shape) = self.source.shape(name) else { return Ok(taps) };
+        let stored = self.buffer(name, &shape)?.flatten_all()?.to_vec1::<f32>()?;
+        let stored = match shape[..] {
+            // A long filter is stored as the taps of both axes.
             [n] => {
-                let matrix: Vec<f32> = taps.iter().flat_map(|a| taps.iter().map(move |b| a * b)).collect();
-                Ok(Filter::from_matrix(n, n, &matrix)?)
+                let matrix: Vec<f32> = stored.iter().flat_map(|a| stored.iter().map(move |b| a * b)).collect();
+                Filter::from_matrix(n, n, &matrix)?
             }
-            [h, w] if h == w => Ok(Filter::from_matrix(h, w, &taps)?),
-            _ => Err(Error::new(crate::error::Kind::Format, format!("filter `{name}` has shape {shape:?}"))
-                .hint("square filters are supported")),
+            [h, w] if h == w => Filter::from_matrix(h, w, &stored)?,
+            _ => {
+                return Err(broken(format!("filter `{name}` has shape {shape:?}")).hint("square filters are supported"));
+            }
+        };
+        let differ = || stored.matrix().iter().zip(taps.matrix()).any(|(a, b)| (a - b).abs() > 1e-6);
+        if said.is_some() && (stored.size() != taps.size() || differ()) {
+            return Err(broken(format!("`{name}` is not the filter of the taps {said:?}"))
+                .hint("correct `resample_filter` in the settings, or leave it out to trust the tensors"));
         }
+        Ok(stored)
     }
+}
+
+fn broken(message: String) -> Error {
+    Error::new(Kind::Format, message)
 }
 
 /// A StyleGAN2 generator.
@@ -141,7 +155,7 @@ impl StyleGan2 {
             name: Some(c.name.clone()),
             mapping_lr_multiplier: Some(c.mapping_lr_multiplier),
             architecture: Some(c.architecture),
-            resample_filter: Some(c.resample_filter.clone()),
+            resample_filter: c.resample_filter.clone(),
             conv_clamp: c.conv_clamp,
             ..Given::default()
         };
