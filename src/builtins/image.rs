@@ -54,7 +54,7 @@ fn paths(call: &CheckedCall<'_>) -> Vec<(String, crate::error::Span)> {
 }
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    for (path, span) in paths(call) {
+    for (path, span) in paths(call).into_iter().filter(|(p, _)| !call.will_exist(p)) {
         exists(&path).map_err(|e| e.at(span))?;
     }
     let kept = matches!(call.value("align"), Some(Const::Choice(w, _)) if w == "none");

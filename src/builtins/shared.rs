@@ -99,12 +99,17 @@ pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
     if let (Some(x), Some(y)) = (&code.model, &direction.model)
         && x.fingerprint != y.fingerprint
     {
-        return Err(Error::check(format!("the direction was found in {}, the code belongs to {}", y.label(), x.label()))
-            .hint("take a direction of the code's generator"));
+        return Err(Error::check(format!(
+            "the direction was found in {}, the code belongs to {}",
+            y.label(),
+            x.label()
+        ))
+        .hint("take a direction of the code's generator"));
     }
     match (code.space, direction.space) {
         (Some(Space::Z), Some(d)) if d != Space::Z => {
-            Err(Error::check(format!("a {d} direction cannot move a Z code")).hint(format!("lift the code: to({d}, …)")))
+            Err(Error::check(format!("a {d} direction cannot move a Z code"))
+                .hint(format!("lift the code: to({d}, …)")))
         }
         (Some(c), Some(Space::Z)) if c != Space::Z => {
             Err(Error::check(format!("a Z direction cannot move a {c} code")).hint("use a direction in W"))

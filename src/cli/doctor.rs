@@ -16,8 +16,16 @@ pub fn doctor(common: &Common) -> Result<u8> {
     let millis = begun.elapsed().as_millis();
     let mut rows: Vec<(&str, String, Option<String>)> = vec![
         ("terminal", format!("{} · {}", Safe(&terminal.name), terminal.summary()), None),
-        ("cells", format!("{}×{} of {}×{} pixels", terminal.columns, terminal.rows, terminal.cell.0, terminal.cell.1), None),
-        ("round trip", terminal.round_trip.map_or("no answer".into(), |d| format!("{:.1} ms", d.as_secs_f64() * 1e3)), None),
+        (
+            "cells",
+            format!("{}×{} of {}×{} pixels", terminal.columns, terminal.rows, terminal.cell.0, terminal.cell.1),
+            None,
+        ),
+        (
+            "round trip",
+            terminal.round_trip.map_or("no answer".into(), |d| format!("{:.1} ms", d.as_secs_f64() * 1e3)),
+            None,
+        ),
     ];
     rows.extend(terminal.reasons.iter().map(|r| ("because", r.clone(), None)));
     rows.push(("cpu", cpu(), None));

@@ -95,7 +95,8 @@ pub fn convert(from: &Path, to: &Path) -> Result<u8> {
     let bytes = weights::convert(&checkpoint)?;
     // Built before it is written: a file that no generator can be made of is not worth keeping.
     crate::generator::load(&checkpoint, &candle_core::Device::Cpu)?;
-    write_atomic(&Disk, to, &bytes).map_err(|e| Error::io(format!("cannot write {}", Safe(&to.to_string_lossy())), &e))?;
+    write_atomic(&Disk, to, &bytes)
+        .map_err(|e| Error::io(format!("cannot write {}", Safe(&to.to_string_lossy())), &e))?;
     Ok(0)
 }
 

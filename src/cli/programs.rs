@@ -17,10 +17,14 @@ use std::path::Path;
 fn read(path: &Path) -> Result<Source> {
     let name = Safe(&path.to_string_lossy()).to_string();
     let failed = |e: std::io::Error| {
-        Error::new(crate::error::Kind::Usage, format!("cannot read {name}: {e}")).hint("give the path of a .gnt program")
+        Error::new(crate::error::Kind::Usage, format!("cannot read {name}: {e}"))
+            .hint("give the path of a .gnt program")
     };
-    let input: Box<dyn Read> =
-        if path == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(path).map_err(failed)?) };
+    let input: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(path).map_err(failed)?)
+    };
     let mut bytes = Vec::new();
     // One byte more than allowed tells that it is too long, whatever the file claims.
     input.take(LIMITS.source_bytes as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
@@ -64,7 +68,9 @@ pub fn check(common: &Common, files: &[std::path::PathBuf]) -> Result<u8> {
         let source = read(file)?;
         let found = session.check(&source, &BTreeMap::new());
         match found {
-            Ok(_) if common.json => super::out(format!("{}\n", serde_json::json!({"file": source.name(), "ok": true})).as_bytes())?,
+            Ok(_) if common.json => {
+                super::out(format!("{}\n", serde_json::json!({"file": source.name(), "ok": true})).as_bytes())?
+            }
             Ok(_) => {}
             Err(e) => {
                 if common.json {

@@ -26,7 +26,9 @@ fn quoted(path: &Path) -> Result<String> {
 /// `gannet invert`
 pub fn invert(common: &Common, images: &[PathBuf], how: &How) -> Result<u8> {
     let space = how.space.as_deref().map(|s| {
-        Space::parse(s).ok_or_else(|| Error::new(Kind::Usage, format!("there is no space {}", crate::safe::Safe(s))).hint("Z, W or W+"))
+        Space::parse(s).ok_or_else(|| {
+            Error::new(Kind::Usage, format!("there is no space {}", crate::safe::Safe(s))).hint("Z, W or W+")
+        })
     });
     let mut options = format!("method: {}", how.method);
     if let Some(s) = space.transpose()? {

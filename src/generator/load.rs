@@ -106,7 +106,8 @@ pub fn describe(file: &Info) -> Result<Option<Spec>> {
     if file.family.as_deref() != Some("stylegan2") {
         return Ok(None);
     }
-    let c = given(&file.file, &file.config)?.complete(&Shapes(file)).map_err(|e| e.note(format!("in {}", file.file)))?;
+    let c =
+        given(&file.file, &file.config)?.complete(&Shapes(file)).map_err(|e| e.note(format!("in {}", file.file)))?;
     let buffer = |name: &str| derived(name) || name.ends_with("noise_const") || name.ends_with("w_avg");
     let parameters = file.tensors.iter().filter(|(n, _)| !buffer(n)).map(|(_, s)| s.shape.iter().product::<usize>());
     Ok(Some(Spec {

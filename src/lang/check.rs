@@ -38,6 +38,7 @@ pub fn check(program: &Program, world: &dyn World, sets: &BTreeMap<String, Strin
         locals: Vec::new(),
         calls: Vec::new(),
         bodies: 0,
+        written: Vec::new(),
         depth: 0,
     };
     let mut errors = unknown_sets(program, sets);
@@ -97,6 +98,8 @@ pub(super) struct Checker<'a> {
     pub(super) calls: Vec<String>,
     /// How many bodies have been gone through.
     pub(super) bodies: usize,
+    /// Files that the program has written so far.
+    pub(super) written: Vec<String>,
     /// Expressions within expressions, through the bodies of functions.
     pub(super) depth: usize,
 }

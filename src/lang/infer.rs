@@ -398,8 +398,15 @@ impl Checker<'_> {
             let checked: Result<Vec<_>> = given.into_iter().map(|e| self.argument(signature, param, e)).collect();
             args.push(checked?);
         }
-        let checked = CheckedCall { args, span, model: self.model.clone(), signature };
-        (signature.infer)(&checked).map_err(|e| e.at(span))
+        let checked = CheckedCall { args, span, model: self.model.clone(), signature, written: &self.written };
+        let ty = (signature.infer)(&checked).map_err(|e| e.at(span))?;
+        for (_, given) in signature.params.iter().zip(checked.args).filter(|(p, _)| p.writes) {
+            self.written.extend(given.into_iter().filter_map(|a| match a.value {
+                Some(Const::Text(path)) => Some(path),
+                _ => None,
+            }));
+        }
+        Ok(ty)
     }
 
     fn argument(&mut self, signature: &Signature, param: &Param, e: &Expr) -> Result<CheckedArg> {

@@ -170,7 +170,8 @@ fn open(path: &Path) -> Result<Checkpoint> {
 
 fn bundle(model: Checkpoint, attributes: Option<Checkpoint>, directions: Option<Checkpoint>) -> Result<Loaded> {
     let generator = generator::load(&model, &device())?;
-    let directions = directions.map(|d| own_directions(&d, &*generator, &model.sha256)).transpose()?.unwrap_or_default();
+    let directions =
+        directions.map(|d| own_directions(&d, &*generator, &model.sha256)).transpose()?.unwrap_or_default();
     let features = attributes.map(|a| features(&a)).transpose()?;
     let facts = Arc::new(facts(&*generator, &directions, features.is_some()));
     let features = features.map(Arc::new);
