@@ -122,6 +122,26 @@ fn codes_and_pictures() {
 }
 
 #[test]
+fn pickles_give_the_same_pictures() {
+    use gannet::{generator, limits::LIMITS, weights};
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/pkl");
+    let index = std::fs::read(folder.join("index.json")).expect("index");
+    let index: serde_json::Value = serde_json::from_slice(&index).expect("json");
+    let cases = cases();
+    for (file, about) in index.as_object().expect("files") {
+        let case = cases.iter().find(|c| about["case"] == c.name.as_str()).expect("case");
+        let checkpoint = weights::open(&folder.join(file), &LIMITS).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let g = generator::load(&checkpoint, &Device::Cpu).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let picture = g.synthesize(case.at("w"), &Noise::Const).unwrap();
+        let e = worst(&picture, case.at("image.const"));
+        // Half-precision weights are other weights; the loader must come near, not equal.
+        let tolerance = if about["dtypes"].as_array().expect("dtypes").len() > 1 { 0.05 } else { 1e-3 };
+        assert!(e <= tolerance, "{file}: differs by {e:e}");
+        println!("{file}: largest difference of a picture {e:.1e}");
+    }
+}
+
+#[test]
 fn gradients_in_codes_and_noise() {
     for case in cases() {
         if case.get("grad.ws").is_none() {

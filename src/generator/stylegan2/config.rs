@@ -142,7 +142,7 @@ impl Config {
                 refuse(format!("a mapping_lr_multiplier of {}", self.mapping_lr_multiplier)).hint("0.01 is usual")
             );
         }
-        if self.conv_clamp.is_some_and(|c| !(c > 0.0)) {
+        if self.conv_clamp.is_some_and(|c| c.is_nan() || c <= 0.0) {
             return Err(refuse(format!("a conv_clamp of {:?}", self.conv_clamp)).hint("use null for none"));
         }
         if let Some(taps) = &self.resample_filter {

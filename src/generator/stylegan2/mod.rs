@@ -245,3 +245,57 @@ pub fn truncate(w: &Tensor, mean: &Tensor, psi: f64, cutoff: Option<usize>) -> R
         _ => pull(w),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::toy::Toy;
+    use std::time::Instant;
+
+    /// The bits of a picture and of its gradient are the same for any number of threads.
+    #[test]
+    fn pictures_do_not_depend_on_the_threads() {
+        let toy = Toy { resolution: 64, features: 40, ..Toy::default() };
+        let run = || -> Vec<u32> {
+            let g = toy.build(&Device::Cpu).expect("toy");
+            let ws = Var::from_vec(Rng::new(1).normals(2 * 10 * 16), (2, 10, 16), &Device::Cpu).expect("ws");
+            let picture = g.synthesize(&ws, &Noise::Random(1)).expect("picture");
+            let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward()).expect("backward");
+            let both = [&picture, grads.get(&ws).expect("gradient")];
+            let bits = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("values");
+            both.into_iter().flat_map(bits).map(f32::to_bits).collect()
+        };
+        let pool = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("pool");
+        let [one, two, three] = [1, 2, 3].map(|n| pool(n).install(run));
+        assert!(one == two && one == three);
+    }
+
+    /// How long the size of the embedded model takes. Run alone, with optimisation.
+    #[test]
+    #[ignore = "a measurement"]
+    fn timing() {
+        for features in [256, 384] {
+            let toy = Toy { resolution: 64, features, z_dim: 256, w_dim: 256, ..Toy::default() };
+            let g = toy.build(&Device::Cpu).expect("toy");
+            let ws = Var::from_vec(Rng::new(1).normals(10 * 256), (1, 10, 256), &Device::Cpu).expect("ws");
+            let frozen = ws.as_detached_tensor();
+            let median = |f: &dyn Fn()| {
+                let mut ms: Vec<f64> = (0..15).map(|_| time(f)).collect();
+                ms.sort_by(f64::total_cmp);
+                (ms[0], ms[7])
+            };
+            let forward = median(&|| drop(g.synthesize(&frozen, &Noise::Const).expect("picture")));
+            let step = median(&|| {
+                let loss = g.synthesize(&ws, &Noise::Const).and_then(|p| Ok(p.sqr()?.mean_all()?)).expect("loss");
+                drop(loss.backward().expect("backward"));
+            });
+            eprintln!("{features} features at 4 px: ms (best, median): forward {forward:.1?}, step {step:.1?}");
+        }
+    }
+
+    fn time(f: &dyn Fn()) -> f64 {
+        let start = Instant::now();
+        f();
+        start.elapsed().as_secs_f64() * 1e3
+    }
+}
