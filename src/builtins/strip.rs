@@ -51,7 +51,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     if code.count() != 1 {
         return Err(Error::runtime(format!("a strip walks from one code, here are {}", code.count()))
             .at(args.span("code"))
-            .hint("take one: code[0]"));
+            .hint("one strip each: [strip(c, along: …) for c in codes]"));
     }
     let n = args.need_count("n", 2..=1000)?;
     let (from, to) = (args.need_number("from", -1e3..=1e3)?, args.need_number("to", -1e3..=1e3)?);

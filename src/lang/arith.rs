@@ -131,11 +131,9 @@ fn applied(op: BinaryOp, (c, a): (&CodeType, Operand<'_>), (d, b): (&CodeType, O
 /// How a direction of one space can act on a code of another.
 fn bridge(code: Space, direction: Space, expr: &Expr) -> String {
     match (code, direction) {
-        (Space::Z, _) => format!("bring the code there first: to({expr}, {direction})"),
-        (_, Space::Z) => format!(
-            "a direction of {code}: direction(\"age\"), or find one here: fit_direction(samples: 2000, by: attribute(\"age\"))"
-        ),
-        _ => format!("bring the code there first: to({expr}, {direction}), or use a direction of {code}"),
+        (Space::Z, _) => format!("bring the code there first: to({direction}, {expr})"),
+        (_, Space::Z) => format!("use a direction of {code}, such as one of the generator's own: direction(\"age\")"),
+        _ => format!("bring the code there first: to({direction}, {expr}), or use a direction of {code}"),
     }
 }
 
@@ -154,8 +152,8 @@ pub(super) fn same(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) 
             ("direction", Space::WPlus, Space::W) => layered(&b, y),
             ("direction", Space::W, Space::WPlus) => layered(&a, x),
             ("direction", ..) => format!("use two directions of {s}, or two of {t}"),
-            _ if s == Space::Z => format!("bring both into one space: to({}, {t})", a.expr),
-            _ => format!("bring both into one space: to({}, {s})", b.expr),
+            _ if s == Space::Z => format!("bring both into one space: to({t}, {})", a.expr),
+            _ => format!("bring both into one space: to({s}, {})", b.expr),
         };
         return Err(with_generators(error, x, y).hint(hint));
     }

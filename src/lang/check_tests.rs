@@ -96,7 +96,7 @@ static SIGNATURES: [Signature; 12] = [
     },
     Signature {
         name: "to",
-        params: &[Param::required("code", CODE, "a code"), Param::required("space", &[Kind::Space], "a space")],
+        params: &[Param::required("space", &[Kind::Space], "a space"), Param::required("code", CODE, "a code")],
         returns: "Latent",
         infer: |c| Ok(Type::Latent(code_type(c, space_of(c, Space::W)))),
     },
@@ -256,9 +256,9 @@ fn arithmetic_has_the_types_of_the_design() {
 
 #[test]
 fn a_w_direction_on_a_z_code_names_the_way_there() {
-    wrong("z + smile", "smile", "cannot add a W direction to a Z code", "to(z, W)");
-    wrong("z - 2*smile", "smile", "cannot subtract a W direction from a Z code", "to(z, W)");
-    right("to(z, W) + smile");
+    wrong("z + smile", "smile", "cannot add a W direction to a Z code", "to(W, z)");
+    wrong("z - 2*smile", "smile", "cannot subtract a W direction from a Z code", "to(W, z)");
+    right("to(W, z) + smile");
 }
 
 #[test]
@@ -276,12 +276,12 @@ fn layers_lie_within_the_generator() {
     wrong("r[8..4]", "8..4", "no layers", "8..9");
     wrong("r[0..4 by 2]", "0..4 by 2", "no step", "by");
     wrong("r[0.5]", "0.5", "whole numbers", "0..4");
-    wrong("w[4..8]", "4..8", "a W code has no layers", "to(w, W+)[4..8]");
+    wrong("w[4..8]", "4..8", "a W code has no layers", "to(W+, w)[4..8]");
     wrong("zdir @ 3", "3", "a Z direction has no layers", "W");
     wrong("w @ 3", "w", "`@` restricts a direction, not Latent[W]", "w[3]");
     wrong("smile[3]", "3", "restricted with `@`", "smile @ 3");
     wrong("r[0..4] + wide", "wide", "the code has 4 layers, the direction 10", "@ 4..8");
-    right("r[9]\nr[4..10]\nsmile @ 9\nsmile @ 0..10\nr[8..9]\nto(w, W+)[4..8]\nr[3]");
+    right("r[9]\nr[4..10]\nsmile @ 9\nsmile @ 0..10\nr[8..9]\nto(W+, w)[4..8]\nr[3]");
 }
 
 #[test]
@@ -300,7 +300,7 @@ error: cannot add a Z direction to a W+ code
    │      │
    │      W+ code of faces (77f0…)
    = these belong to different generators as well: faces and stylegan2-ffhq
-   try: a direction of W+: direction(\"age\"), or find one here: fit_direction(samples: 2000, by: attribute(\"age\"))
+   try: use a direction of W+, such as one of the generator's own: direction(\"age\")
 ";
     assert_eq!(shown, expected);
 }
@@ -353,7 +353,7 @@ fn what_makes_no_sense_is_refused_with_a_better_way() {
     wrong("[w] + smile", "+", "cannot add List[Latent[W]]", "for w in");
     wrong("-w", "w", "cannot negate Latent[W]", "directions");
     wrong("1/0", "0", "division by zero", "another");
-    wrong("w - z", "z", "cannot subtract a W code and a Z code", "to(z, W)");
+    wrong("w - z", "z", "cannot subtract a W code and a Z code", "to(W, z)");
     wrong("smile + wide", "wide", "a W direction and a W+ direction", "smile @ 0..10");
     wrong("smile | wide", "wide", "cannot project out", "smile @ 0..10");
     wrong("smile | w", "w", "stands between directions", "smile | [age, glasses]");
@@ -364,7 +364,7 @@ fn what_makes_no_sense_is_refused_with_a_better_way() {
     wrong("0..w", "w", "between numbers", "0..4");
     wrong("x[3]", "x", "no parts", "lists");
     wrong("w(3)", "w", "cannot be called", "`*`");
-    right("smile @ 0..10 + wide\nw - to(z, W)\nw - smile\nsmile | age\nw + 2*smile\nlerp(w, w, 0.5)\nlerp(w, r, 0.5)");
+    right("smile @ 0..10 + wide\nw - to(W, z)\nw - smile\nsmile | age\nw + 2*smile\nlerp(w, w, 0.5)\nlerp(w, r, 0.5)");
 }
 
 #[test]
@@ -374,7 +374,7 @@ fn functions_are_checked_at_their_definition_and_at_each_call() {
     wrong("def f(a) = f(a)", "f", "calls itself", "list");
     wrong("def f(a, b) = a + b\nf(w)", "f(w)", "takes 2 arguments, not 1", "f(a, b)");
     wrong("def f(a) = a\nf(a: w)", "a", "by place", "leave out");
-    wrong("def f(a) = a + smile\nf(z)", "smile", "W direction to a Z code", "to(a, W)");
+    wrong("def f(a) = a + smile\nf(z)", "smile", "W direction to a Z code", "to(W, a)");
     let (source, checked) = run(&format!("{SETUP}def f(a) = a + smile\nf(z)"));
     let error = checked.unwrap_err();
     assert!(error.labels().iter().any(|l| source.slice(l.span) == "f" && l.text.contains("call of `f`")));

@@ -191,7 +191,7 @@ impl Checker<'_> {
         if let Some(space @ (Space::Z | Space::W | Space::P | Space::PN)) = c.space {
             let error = Error::check(format!("a {space} code has no layers to choose")).at(index.span);
             let error = error.label(base.span, arith::describe("code", c));
-            return Err(error.hint(format!("bring it into W+ first: to({base}, W+)[{index}]")));
+            return Err(error.hint(format!("bring it into W+ first: to(W+, {base})[{index}]")));
         }
         let total = c.layers.or_else(|| c.model.as_ref().filter(|_| c.space == Some(Space::WPlus)).map(|m| m.num_ws));
         let whose = format!("this {}", arith::describe("code", c));
