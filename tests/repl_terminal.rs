@@ -30,6 +30,10 @@ struct Pty {
 impl Pty {
     /// Starts `child` on a terminal of 80 × 24, in a session of its own so that Ctrl-C becomes its signal.
     fn start(child: &str) -> Self {
+        Self::with(child, None)
+    }
+
+    fn with(child: &str, answer: Option<&std::path::Path>) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -47,6 +51,7 @@ impl Pty {
             .env("TERM", "xterm-256color")
             .env("COLORTERM", "truecolor")
             .env_remove("NO_COLOR")
+            .envs(answer.map(|path| ("GANNET_TEST_ANSWER", path)))
             .env("RUST_BACKTRACE", "0")
             .stdin(slave.try_clone().unwrap())
             .stdout(slave.try_clone().unwrap())
@@ -129,7 +134,7 @@ impl Assist for Words {
         text.matches('(').count() > text.matches(')').count()
     }
 
-    fn highlight(&self, line: &str) -> String {
+    fn highlight(&self, line: &str, _pos: usize) -> String {
         line.replace("run", "\x1b[1mrun\x1b[0m")
     }
 
@@ -145,8 +150,9 @@ impl Assist for Words {
 }
 
 /// `run N` works N steps of 10 ms with previews, `boom` panics in the work, anything else is echoed.
-fn repl(catch: bool) {
+fn repl(catch: bool, typed: &str) {
     let mut terminal = Terminal::acquire().unwrap();
+    terminal.type_ahead(typed);
     let history = std::env::temp_dir().join(format!("gannet-history-{}", std::process::id()));
     let mut editor = Editor::new(Words, Keys::Emacs, Some(history.clone())).unwrap();
     loop {
@@ -159,7 +165,11 @@ fn repl(catch: bool) {
                 } else {
                     once()
                 };
-                terminal.print(&format!("={answer}=\n")).unwrap();
+                if let Some(path) = std::env::var_os("GANNET_TEST_ANSWER") {
+                    std::fs::write(path, &answer).unwrap();
+                }
+                // Nobody may be there any more to read it.
+                let _ = terminal.print(&format!("={answer}=\n"));
                 if answer.ends_with("Checkpoint") {
                     break;
                 }
@@ -171,6 +181,8 @@ fn repl(catch: bool) {
     let _ = std::fs::remove_file(history.with_extension("lock"));
 }
 
+const STUBBORN: usize = 3001;
+
 fn job(text: &str, control: &Control) -> String {
     let Some(n) = text.strip_prefix("run ").and_then(|n| n.parse().ok()) else {
         assert!(!text.starts_with("boom"), "the work failed");
@@ -181,7 +193,8 @@ fn job(text: &str, control: &Control) -> String {
         let preview = Some(Tensor::full(step as f32 / n as f32, (1, 3, 32, 32), &Device::Cpu).unwrap());
         let losses = vec![("pixel", 1.0 / step as f64)];
         control.report(Progress { title: "job W+".into(), step, total: n, losses, preview });
-        if control.stop() != Stop::No {
+        // A stubborn job finishes nothing early but when it is aborted.
+        if control.stop() == Stop::Abort || (control.stop() != Stop::No && n != STUBBORN) {
             return format!("stopped {:?}", control.stop());
         }
     }
@@ -191,13 +204,19 @@ fn job(text: &str, control: &Control) -> String {
 #[test]
 #[ignore = "a child of the tests below"]
 fn child_repl() {
-    repl(false);
+    repl(false, "");
+}
+
+#[test]
+#[ignore = "a child of the tests below"]
+fn child_repl_with_keys_from_a_probe() {
+    repl(false, "one\rrun 30\rtw");
 }
 
 #[test]
 #[ignore = "a child of the tests below"]
 fn child_repl_that_catches() {
-    repl(true);
+    repl(true, "");
 }
 
 // ---- the proofs ----------------------------------------------------------------------------------------------------
@@ -216,7 +235,7 @@ fn prompt_run_prompt() {
     pty.send("\x04");
     let text = pty.restored();
     // The view is wiped before the result is printed, and nothing asked for the cursor's position.
-    let wiped = text.rfind("\r\x1b[J\x1b[?25h").unwrap();
+    let wiped = text.rfind("\r\x1b[K\x1b[C\x1b[J\r\x1b[?25h").unwrap();
     assert!(wiped < text.find("=finished").unwrap());
     assert!(text[wiped..].find('━').is_none());
     assert!(!text.contains("\x1b[6n"));
@@ -226,12 +245,23 @@ fn prompt_run_prompt() {
 fn ctrl_c_keeps_then_aborts_and_the_session_goes_on() {
     let mut pty = Pty::start("child_repl");
     pty.wait_for("> ", 1);
-    pty.send("run 3000\r");
-    pty.wait_for("/3000", 1);
-    let pressed = Instant::now();
+    let mut took = Duration::MAX;
+    for round in 1..=3 {
+        pty.send("run 3000\r");
+        pty.wait_for("job W+", round);
+        let pressed = Instant::now();
+        pty.send("\x03");
+        pty.wait_for("=stopped Keep=", round);
+        took = took.min(pressed.elapsed());
+    }
+    // The best of three: a busy machine may delay any one of them.
+    assert!(took < Duration::from_millis(250), "{took:?}");
+    pty.send("run 3001\r");
+    pty.wait_for("/3001", 1);
     pty.send("\x03");
-    pty.wait_for("=stopped Keep=", 1);
-    assert!(pressed.elapsed() < Duration::from_millis(250), "{:?}", pressed.elapsed());
+    pty.wait_for("again", 1);
+    pty.send("\x03");
+    pty.wait_for("=stopped Abort=", 1);
     // At the prompt it clears the line: what was typed before is not run.
     pty.send("never");
     pty.wait_for("never", 1);
@@ -309,6 +339,23 @@ fn sigterm_asks_running_work_for_a_checkpoint() {
 }
 
 #[test]
+fn a_dropped_line_asks_for_a_checkpoint_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let answer = folder.path().join("answer");
+    let mut pty = Pty::with("child_repl", Some(&answer));
+    pty.wait_for("> ", 1);
+    pty.send("run 3000\r");
+    pty.wait_for("/3000", 1);
+    kill_process(pty.foreground(), Signal::HUP).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !std::fs::read_to_string(&answer).is_ok_and(|a| !a.is_empty()) {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(std::fs::read_to_string(&answer).unwrap(), "stopped Checkpoint");
+}
+
+#[test]
 fn sigterm_at_the_prompt_ends_it_with_the_terminal_restored() {
     let mut pty = Pty::start("child_repl");
     pty.wait_for("> ", 1);
@@ -330,7 +377,7 @@ fn a_resize_in_the_middle_leaves_no_copies() {
     pty.wait_for("=finished 120=", 1);
     pty.send("\x04");
     // Each new size begins by wiping from the view's first cell.
-    assert!(pty.restored().matches("\x1b[?25l\r\x1b[J").count() >= 6);
+    assert!(pty.restored().matches("\x1b[?25l\r\x1b[K\x1b[C\x1b[J\r").count() >= 6);
 }
 
 #[test]
@@ -347,4 +394,30 @@ fn completion_and_hints_reach_the_line() {
     pty.wait_for("=invert=", 2);
     pty.send("\x04");
     pty.restored();
+}
+
+#[test]
+fn keys_that_a_probe_read_are_not_lost() {
+    let mut pty = Pty::start("child_repl_with_keys_from_a_probe");
+    pty.wait_for("=finished 30=", 1);
+    pty.send("o\r");
+    pty.wait_for("=two=", 1);
+    pty.send("\x04");
+    let text = pty.restored();
+    assert!(text.find("=one=").unwrap() < text.find("=finished 30=").unwrap());
+}
+
+#[test]
+fn piped_lines_run_without_a_terminal() {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_repl", "--ignored", "--nocapture"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"one\nrun 20\n(a\nb)\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && text.contains("=one=\n=finished 20=\n=(a/b)=\n"), "{text:?}");
+    assert!(!text.contains('\x1b'), "no control sequence goes into a pipe");
 }

@@ -27,7 +27,7 @@ impl Inline {
     /// Makes room below the cursor, which must stand in the first column, and hides it.
     pub(super) fn reserve(&mut self) {
         let below = self.size.height.saturating_sub(1);
-        self.out.extend_from_slice(b"\x1b[?25l\r\x1b[J");
+        self.out.extend_from_slice(b"\x1b[?25l\r\x1b[K\x1b[C\x1b[J\r");
         self.out.extend(std::iter::repeat_n(b'\n', usize::from(below)));
         if below > 0 {
             self.csi(below, 'A');

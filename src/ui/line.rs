@@ -20,8 +20,8 @@ pub trait Assist {
     /// Whether Enter should begin a further line instead of running the text.
     fn incomplete(&self, text: &str) -> bool;
 
-    /// The line with SGR colours; the visible characters must stay the same.
-    fn highlight(&self, line: &str) -> String;
+    /// The line with SGR colours, the cursor at byte `pos`; the visible characters must stay the same.
+    fn highlight(&self, line: &str, pos: usize) -> String;
 
     /// Where the word before byte `pos` begins, and what it may become.
     fn complete(&self, line: &str, pos: usize) -> (usize, Vec<Candidate>);
@@ -73,6 +73,8 @@ pub struct Editor<A: Assist> {
     inner: rustyline::Editor<Bridge<A>, MemHistory>,
     history: History,
     fresh: bool,
+    /// What the next prompt begins with.
+    offered: Option<String>,
 }
 
 impl<A: Assist> Editor<A> {
@@ -81,7 +83,7 @@ impl<A: Assist> Editor<A> {
     /// # Errors
     /// When the terminal cannot be set up.
     pub fn new(assist: A, keys: Keys, history: Option<PathBuf>) -> Result<Self> {
-        let mode = if keys == Keys::Vi { EditMode::Vi } else { EditMode::Emacs };
+        let mode = mode(keys);
         let config = Config::builder()
             .edit_mode(mode)
             .completion_type(CompletionType::List)
@@ -92,12 +94,22 @@ impl<A: Assist> Editor<A> {
         let memory = MemHistory::with_config(&config);
         let mut inner = rustyline::Editor::with_history(config, memory).map_err(|e| failed(&e))?;
         inner.set_helper(Some(Bridge { assist, colour: Colour::None }));
-        Ok(Self { inner, history: History(history), fresh: true })
+        Ok(Self { inner, history: History(history), fresh: true, offered: None })
     }
 
     /// The language's side, for instance to tell it of new names.
     pub fn assist(&mut self) -> Option<&mut A> {
         self.inner.helper_mut().map(|b| &mut b.assist)
+    }
+
+    /// Uses other keys from the next prompt on.
+    pub fn set_keys(&mut self, keys: Keys) {
+        self.inner.set_edit_mode(mode(keys));
+    }
+
+    /// Puts a text, perhaps of several lines, on the next prompt: Enter runs it, Ctrl-C clears it.
+    pub fn offer(&mut self, text: String) {
+        self.offered = Some(text);
     }
 
     /// Reads the next text to run. Ctrl-C clears the line; several lines that arrived at once come one after the other.
@@ -145,6 +157,8 @@ impl<A: Assist> Editor<A> {
                 terminal.type_ahead(&rest);
                 return Ok(first);
             }
+            // What was typed meanwhile is what the user wants; the offer waits.
+            _ if typed.is_empty() => self.offered.take().unwrap_or_default(),
             _ => typed,
         };
         let _at_prompt = line.signals().at_prompt();
@@ -164,6 +178,10 @@ impl<A: Assist> Editor<A> {
         }
         text
     }
+}
+
+fn mode(keys: Keys) -> EditMode {
+    if keys == Keys::Vi { EditMode::Vi } else { EditMode::Emacs }
 }
 
 fn gone(error: &ReadlineError) -> bool {
@@ -227,8 +245,8 @@ impl<A: Assist> Hinter for Bridge<A> {
 }
 
 impl<A: Assist> Highlighter for Bridge<A> {
-    fn highlight<'l>(&self, line: &'l str, _pos: usize) -> Cow<'l, str> {
-        Cow::Owned(self.assist.highlight(line))
+    fn highlight<'l>(&self, line: &'l str, pos: usize) -> Cow<'l, str> {
+        Cow::Owned(self.assist.highlight(line, pos))
     }
 
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _default: bool) -> Cow<'b, str> {

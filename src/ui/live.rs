@@ -54,7 +54,7 @@ pub fn run_live<T: Send>(terminal: &mut Terminal<Line>, title: &str, work: impl 
         work.map(|work| work(&control))
     };
     let result = std::thread::scope(|scope| {
-        match std::thread::Builder::new().name("work".into()).stack_size(STACK).spawn_scoped(scope, &job) {
+        match std::thread::Builder::new().name("work".into()).stack_size(STACK).spawn_scoped(scope, job) {
             Ok(worker) => {
                 watch(terminal, title, &events, signals);
                 worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

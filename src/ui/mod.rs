@@ -4,16 +4,27 @@
 //! [`Terminal<Live>`](terminal::Live) borrows it, draws, and gives it back as it was. Everything goes out through one
 //! [`Screen`](screen::Screen).
 
+pub mod assist;
+mod cells;
+mod commands;
+mod complete;
+mod context;
+mod details;
+pub mod doctor;
 mod format;
+mod help;
 mod history;
 mod inline;
 pub mod line;
 pub mod live;
 pub mod plain;
 mod preview;
+mod recall;
+pub mod repl;
 pub mod restore;
 pub mod runner;
 pub mod screen;
+mod script;
 pub mod signals;
 pub mod terminal;
 mod view;
@@ -21,6 +32,7 @@ mod view;
 pub use line::{Assist, Candidate, Editor, Input, Keys};
 pub use live::run_live;
 pub use plain::{Verbosity, run_plain};
+pub use repl::{ReplOptions, Resume};
 pub use runner::{Event, Runner, Style};
 pub use screen::{Colour, Screen};
 pub use terminal::{Line, Live, Terminal};

@@ -14,7 +14,10 @@ static LIVE: AtomicBool = AtomicBool::new(false);
 static FRAME: Mutex<()> = Mutex::new(());
 
 /// Wipes a live view from its first cell on: colours, cursor and synchronised updates are as a shell expects them.
-pub(super) const WIPE: &[u8] = b"\x1b[?2026l\x1b[0m\r\x1b[J\x1b[?25h";
+///
+/// The screen is cleared from the second column on, after the first line was: tmux would push a screen that is cleared
+/// from its very first cell into its history, as a copy of the view.
+pub(super) const WIPE: &[u8] = b"\x1b[?2026l\x1b[0m\r\x1b[K\x1b[C\x1b[J\r\x1b[?25h";
 /// Ends what a prompt switches on.
 const PROMPT_OFF: &[u8] = b"\x1b[?2004l";
 

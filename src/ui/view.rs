@@ -200,7 +200,7 @@ impl View {
 }
 
 /// Bars of 1..=`height` eighths, one a column; values that are no positive number stand at the bottom.
-fn heights(history: &[f64], width: usize, height: usize) -> Vec<usize> {
+pub(super) fn heights(history: &[f64], width: usize, height: usize) -> Vec<usize> {
     let columns = history.len().min(width);
     // The last of each column's values, so that the newest is always seen.
     let logs: Vec<f64> = (1..=columns).map(|i| history[i * history.len() / columns - 1].max(1e-30).ln()).collect();

@@ -1,0 +1,297 @@
+//! The language at the prompt: colours, completion and the signature of the call being typed.
+//!
+//! All from the tolerant lexer and the constants of the built-in functions; what the session knows comes as a
+//! [`Words`], taken anew after each cell.
+
+use super::commands;
+use super::complete;
+use super::context::{context, slice};
+use super::line::{Assist, Candidate};
+use crate::builtin::{Builtin, Kind, Param};
+use crate::builtins;
+use crate::eval;
+use crate::lang::lex::{self, Token, TokenKind};
+use crate::render::text::{cut, width, wrap};
+use crate::safe::is_safe;
+use crate::value::display;
+use std::collections::{BTreeMap, BTreeSet};
+
+const KEYWORD: &str = "38;5;176";
+const CALLED: &str = "38;5;74";
+const TEXT: &str = "38;5;107";
+const NUMBER: &str = "38;5;173";
+const SPACE: &str = "1;38;5;140";
+const QUIET: &str = "38;5;244";
+const WRONG: &str = "4;38;5;203";
+const PAIR: &str = "1;4";
+
+/// What the session knows, as the prompt needs it.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    /// Variables, with their types as shown.
+    pub names: BTreeMap<String, String>,
+    /// Functions defined in the session, with their parameters.
+    pub functions: BTreeMap<String, Vec<String>>,
+    /// The generator's own directions.
+    pub directions: Vec<String>,
+    /// The generator's name and its spaces, for completion.
+    pub spaces: Vec<crate::space::Space>,
+}
+
+impl Words {
+    /// What a session knows now.
+    pub fn of(session: &eval::Session) -> Self {
+        let facts = session.model.as_ref().map(|m| &m.facts);
+        let params = |d: &crate::lang::ast::Def| d.params.iter().map(|p| p.name.clone()).collect();
+        Self {
+            names: session.names.iter().map(|(n, v)| (n.clone(), display::type_name(v))).collect(),
+            functions: session.functions.iter().map(|(n, d)| (n.clone(), params(d))).collect(),
+            directions: facts.map(|f| f.directions.clone()).unwrap_or_default(),
+            spaces: facts.map(|f| f.spaces.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn calls(&self, name: &str) -> bool {
+        self.functions.contains_key(name) || builtins::find(name).is_some()
+    }
+}
+
+/// The language's side of the prompt.
+#[derive(Clone, Debug, Default)]
+pub struct Language {
+    /// What the session knows.
+    pub words: Words,
+    /// Columns of the terminal, for hints.
+    pub columns: usize,
+}
+
+impl Assist for Language {
+    fn incomplete(&self, text: &str) -> bool {
+        !is_command(text) && lex::incomplete(text)
+    }
+
+    fn highlight(&self, line: &str, pos: usize) -> String {
+        if is_command(line) {
+            return paint_command(line);
+        }
+        let tokens = lex::tokens(line);
+        let own = bound_here(line, &tokens);
+        let pair = pair_at(&tokens, pos);
+        let (mut out, mut at) = (String::new(), 0);
+        for (i, token) in tokens.iter().enumerate() {
+            plain(&mut out, &line[at..token.span.start]);
+            let style = match pair {
+                Some(Pair::Both(a, b)) if i == a || i == b => PAIR,
+                Some(Pair::Alone(a)) if i == a => WRONG,
+                _ => self.style(line, &tokens, i, &own),
+            };
+            paint(&mut out, style, slice(line, token));
+            at = token.span.end;
+        }
+        plain(&mut out, &line[at..]);
+        out
+    }
+
+    fn complete(&self, line: &str, pos: usize) -> (usize, Vec<Candidate>) {
+        complete::complete(&self.words, line, pos)
+    }
+
+    fn hint(&self, line: &str, pos: usize) -> Option<String> {
+        if pos != line.len() || line.trim().is_empty() {
+            return None;
+        }
+        let columns = self.columns.clamp(20, 200) - 1;
+        if is_command(line) {
+            let words = commands::usage_of(line)?;
+            return Some(format!("\n{}", cut(&format!("    ╰─ {words}"), columns)));
+        }
+        let at = context(line, pos);
+        let call = at.call?;
+        let name = &line[call.name.start..call.name.end];
+        let Some(builtin) = call.builtin else {
+            let params = self.words.functions.get(name)?;
+            return Some(format!("\n{}", cut(&format!("    ╰─ {name}({})", params.join(", ")), columns)));
+        };
+        let current = call.param(line);
+        let first = format!("    ╰─ {}", signature(builtin, current, columns.saturating_sub(7)));
+        let doc = current.map(|p| cut(&format!("       {}: {}", p.name, one_line(p.doc)), columns));
+        Some(std::iter::once(first).chain(doc).map(|l| format!("\n{l}")).collect())
+    }
+}
+
+impl Language {
+    fn style(&self, line: &str, tokens: &[Token], i: usize, own: &BTreeSet<&str>) -> &'static str {
+        let word = slice(line, &tokens[i]);
+        match tokens[i].kind {
+            TokenKind::Keyword => KEYWORD,
+            TokenKind::Text => TEXT,
+            TokenKind::Number => NUMBER,
+            TokenKind::Space(_) => SPACE,
+            TokenKind::Comment | TokenKind::Marker | TokenKind::Prose => QUIET,
+            // A text that is still being typed is no mistake yet.
+            TokenKind::Bad if word.starts_with('"') => TEXT,
+            TokenKind::Bad => WRONG,
+            TokenKind::Symbol(_) => "",
+            TokenKind::Name => self.name_style(line, tokens, i, own),
+        }
+    }
+
+    fn name_style(&self, line: &str, tokens: &[Token], i: usize, own: &BTreeSet<&str>) -> &'static str {
+        let word = slice(line, &tokens[i]);
+        let next = tokens.get(i + 1);
+        let known = |w: &str| own.contains(w) || self.words.names.contains_key(w);
+        if next.is_some_and(|t| t.is("(")) {
+            return if self.words.calls(word) || own.contains(word) { CALLED } else { WRONG };
+        }
+        // The name of an argument: the call says whether it has one of that name.
+        if next.is_some_and(|t| t.is(":")) {
+            let call = context(line, tokens[i].span.start).call;
+            let wrong = call.and_then(|c| c.builtin).is_some_and(|b| {
+                !b.signature.params.iter().any(|p| p.name == word || p.choices.iter().any(|c| *c == format!("{word}:")))
+            });
+            return if wrong { WRONG } else { KEYWORD };
+        }
+        if known(word) {
+            return "";
+        }
+        let choice = context(line, tokens[i].span.start)
+            .call
+            .and_then(|c| c.param(line))
+            .is_some_and(|p| p.choices.contains(&word));
+        // What does not exist is pale; a word that is still being typed may yet become something.
+        if choice { SPACE } else { QUIET }
+    }
+}
+
+/// Whether a line is for the prompt itself and no program.
+pub(super) fn is_command(line: &str) -> bool {
+    line.trim_start().starts_with([':', '?'])
+}
+
+/// Names that the text itself binds: `x = …`, `for x in`, `def f(a, b)`, `param x`.
+fn bound_here<'t>(text: &'t str, tokens: &[Token]) -> BTreeSet<&'t str> {
+    let mut own = BTreeSet::new();
+    for (i, token) in tokens.iter().enumerate() {
+        let before = i.checked_sub(1).map(|k| slice(text, &tokens[k]));
+        let named = matches!(before, Some("for" | "def" | "param"));
+        if token.kind == TokenKind::Name && (named || tokens.get(i + 1).is_some_and(|t| t.is("="))) {
+            own.insert(slice(text, token));
+        }
+        if before == Some("def") {
+            let end = tokens[i..].iter().position(|t| t.is(")")).unwrap_or(0);
+            own.extend(tokens[i..i + end].iter().filter(|t| t.kind == TokenKind::Name).map(|t| slice(text, t)));
+        }
+    }
+    own
+}
+
+enum Pair {
+    Both(usize, usize),
+    Alone(usize),
+}
+
+/// The bracket at the cursor or right before it, and its partner.
+fn pair_at(tokens: &[Token], pos: usize) -> Option<Pair> {
+    let bracket = |t: &Token| t.is("(") || t.is("[") || t.is(")") || t.is("]");
+    let at = tokens
+        .iter()
+        .position(|t| bracket(t) && t.span.start == pos)
+        .or_else(|| tokens.iter().position(|t| bracket(t) && t.span.end == pos))?;
+    let mut open = Vec::new();
+    for (i, token) in tokens.iter().enumerate() {
+        if token.is("(") || token.is("[") {
+            open.push(i);
+        } else if token.is(")") || token.is("]") {
+            let partner = open.pop().filter(|&k| tokens[k].is("(") == token.is(")"));
+            match partner {
+                Some(k) if i == at || k == at => return Some(Pair::Both(k, i)),
+                None if i == at => return Some(Pair::Alone(i)),
+                _ => {}
+            }
+        }
+    }
+    // An opening bracket that waits for its partner is no mistake.
+    None
+}
+
+fn paint_command(line: &str) -> String {
+    let mut out = String::new();
+    let end =
+        line.trim_start().find(char::is_whitespace).map_or(line.len(), |n| n + line.len() - line.trim_start().len());
+    let known = commands::is_known(line[..end].trim()) || line.trim_start().starts_with('?');
+    paint(&mut out, if known { KEYWORD } else { QUIET }, &line[..end]);
+    plain(&mut out, &line[end..]);
+    out
+}
+
+fn paint(out: &mut String, style: &str, text: &str) {
+    if style.is_empty() {
+        return plain(out, text);
+    }
+    out.push_str(&format!("\x1b[{style}m"));
+    plain(out, text);
+    out.push_str("\x1b[0m");
+}
+
+/// Controls that were pasted must not drive the terminal; the width stays.
+fn plain(out: &mut String, text: &str) {
+    out.extend(text.chars().map(|c| if is_safe(c) { c } else { '\u{fffd}' }));
+}
+
+/// A text of a constant without the line breaks of its source.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `name(a, ‹b: Number = 1›, …) → Latent` in at most so many columns, the current parameter always in sight.
+fn signature(builtin: &Builtin, current: Option<&Param>, columns: usize) -> String {
+    let s = &builtin.signature;
+    let word = |p: &Param| {
+        let is_current = current.is_some_and(|c| c.name == p.name);
+        if is_current {
+            format!("‹{}›", parameter(p))
+        } else {
+            p.name.to_owned() + if p.variadic { "…" } else { "" }
+        }
+    };
+    let words: Vec<String> = s.params.iter().map(word).collect();
+    let at = s.params.iter().position(|p| current.is_some_and(|c| c.name == p.name)).unwrap_or(0);
+    let whole = |from: usize, to: usize| {
+        let (left, right) = (if from > 0 { "…, " } else { "" }, if to < words.len() { ", …" } else { "" });
+        format!("{}({left}{}{right}) → {}", s.name, words[from..to].join(", "), s.returns)
+    };
+    let (mut from, mut to) = (0, words.len());
+    // What stands farthest from the current one goes first.
+    while width(&whole(from, to)) > columns && to - from > 1 {
+        if to - 1 - at >= at - from { to -= 1 } else { from += 1 }
+    }
+    cut(&whole(from, to), columns)
+}
+
+/// `space: Space = W`, as in help and hints.
+pub(super) fn parameter(p: &Param) -> String {
+    let mut kinds: Vec<String> = Vec::new();
+    for kind in p.accepts {
+        match kind {
+            Kind::Choice => kinds.extend(p.choices.iter().map(|c| (*c).to_owned())),
+            k => kinds.push(k.name().to_owned()),
+        }
+    }
+    let default = match p.default {
+        Some("-") => "?".to_owned(),
+        Some(d) => format!(" = {d}"),
+        None => String::new(),
+    };
+    let dots = if p.variadic { "…" } else { "" };
+    if default == "?" {
+        format!("{}{dots}?: {}", p.name, kinds.join("|"))
+    } else {
+        format!("{}{dots}: {}{default}", p.name, kinds.join("|"))
+    }
+}
+
+/// Text in lines below an indent.
+pub(super) fn indented(text: &str, indent: usize, columns: usize) -> Vec<String> {
+    let blank = " ".repeat(indent);
+    wrap(&one_line(text), columns.saturating_sub(indent)).into_iter().map(|l| format!("{blank}{l}")).collect()
+}

@@ -1,0 +1,185 @@
+//! The words that begin with `:` at the prompt.
+
+use crate::error::{Error, Kind, Result};
+use crate::safe::Safe;
+use std::path::PathBuf;
+
+/// What the user asks of the prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Help,
+    /// `?name`, with the number of an example to put on the prompt.
+    About(String, Option<usize>),
+    Undo,
+    Redo,
+    History,
+    /// The file, and whether it may replace one that this session did not write.
+    Save(PathBuf, bool),
+    Open(PathBuf),
+    /// Runs what `:open` laid ready.
+    Run,
+    /// Forgets what `:open` laid ready.
+    Drop,
+    Rerun,
+    Set(Option<(String, String)>),
+    Doctor,
+    Details(Option<String>),
+    Sessions,
+    Resume(Option<String>),
+    Quit,
+}
+
+/// A command as help and completion show it.
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    pub(super) usage: &'static str,
+    pub(super) about: &'static str,
+}
+
+const fn entry(name: &'static str, usage: &'static str, about: &'static str) -> Entry {
+    Entry { name, usage, about }
+}
+
+/// All commands, in the order of help.
+pub(super) const ALL: [Entry; 16] = [
+    entry(":help", ":help", "this; ?name explains a function, ? lists them all"),
+    entry(":undo", ":undo", "takes the last cell back, with everything it changed"),
+    entry(":redo", ":redo", "brings the cell back that was taken back last"),
+    entry(":history", ":history", "the cells of this session"),
+    entry(":save", ":save FILE.gnt", "the cells in force as a script; :save! replaces a file that is not ours"),
+    entry(":open", ":open FILE.gnt", "lays a script's cells ready, running nothing: Enter runs the next"),
+    entry(":run", ":run", "runs all cells that :open laid ready"),
+    entry(":drop", ":drop", "forgets the cells that :open laid ready"),
+    entry(":rerun", ":rerun", "computes the values of a resumed session now"),
+    entry(":set", ":set KEY VALUE", "seed, graphics, echo or keys; alone it shows them"),
+    entry(":doctor", ":doctor", "the terminal, the machine and the files, and what to repair"),
+    entry(":details", ":details [NAME]", "the last inversion: losses over the steps, every number defined"),
+    entry(":sessions", ":sessions", "the sessions kept on this machine"),
+    entry(":resume", ":resume [SESSION]", "goes on with another session, the latest when none is named"),
+    entry(":quit", ":quit", "ends; the session is kept (also Ctrl-D)"),
+    entry("?", "?NAME [N]", "explains a function; N puts its N-th example on the prompt"),
+];
+
+/// What `:set` knows.
+pub(super) const KEYS: [(&str, &str); 4] = [
+    ("seed", "of everything random: a whole number"),
+    ("graphics", "auto, kitty, iterm, sixel, blocks or none"),
+    ("echo", "on: `name = value` shows the value; off: it does not"),
+    ("keys", "emacs or vi"),
+];
+
+/// Whether this is a command's name.
+pub(super) fn is_known(word: &str) -> bool {
+    matches!(word, ":q" | ":save!") || ALL.iter().any(|e| e.name == word)
+}
+
+/// How the command that the line begins with is written, once its name is complete.
+pub(super) fn usage_of(line: &str) -> Option<String> {
+    let (name, _) = line.trim_start().split_once(' ')?;
+    let entry = ALL.iter().find(|e| e.name == name.trim_end_matches('!'))?;
+    Some(format!("{}  {}", entry.usage, entry.about))
+}
+
+/// Reads a line that begins with `:` or `?`.
+///
+/// # Errors
+/// For an unknown command or a missing argument, with the repair.
+pub(super) fn parse(line: &str) -> Result<Command> {
+    let line = line.trim();
+    if let Some(topic) = line.strip_prefix('?') {
+        return Ok(about(topic.trim()));
+    }
+    let (name, argument) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let argument = argument.trim();
+    let optional = (!argument.is_empty()).then(|| argument.to_owned());
+    Ok(match name {
+        ":help" | ":h" => Command::Help,
+        ":undo" => Command::Undo,
+        ":redo" => Command::Redo,
+        ":history" => Command::History,
+        ":save" | ":save!" => {
+            let (path, force) = match argument.strip_suffix(" !") {
+                Some(path) => (path.trim(), true),
+                None => (argument, name == ":save!"),
+            };
+            Command::Save(file(name, path)?, force)
+        }
+        ":open" => Command::Open(file(name, argument)?),
+        ":run" => Command::Run,
+        ":drop" => Command::Drop,
+        ":rerun" => Command::Rerun,
+        ":set" => Command::Set(optional.map(|a| {
+            let (key, value) = a.split_once(char::is_whitespace).unwrap_or((&a, ""));
+            (key.to_owned(), value.trim().to_owned())
+        })),
+        ":doctor" => Command::Doctor,
+        ":details" => Command::Details(optional),
+        ":sessions" => Command::Sessions,
+        ":resume" => Command::Resume(optional),
+        ":quit" | ":q" => Command::Quit,
+        _ => return Err(unknown(name)),
+    })
+}
+
+fn about(topic: &str) -> Command {
+    if topic == "help" {
+        return Command::Help;
+    }
+    match topic.rsplit_once(char::is_whitespace).map(|(name, n)| (name.trim(), n.parse())) {
+        Some((name, Ok(n))) => Command::About(name.to_owned(), Some(n)),
+        _ => Command::About(topic.to_owned(), None),
+    }
+}
+
+fn file(command: &str, path: &str) -> Result<PathBuf> {
+    let path = path.strip_prefix('"').and_then(|p| p.strip_suffix('"')).unwrap_or(path);
+    if path.is_empty() {
+        let command = command.trim_end_matches('!');
+        return Err(Error::new(Kind::Usage, format!("{command} wants a file")).hint(format!("{command} edit.gnt")));
+    }
+    // As a shell does; nothing else of a shell's is meant.
+    let home = path.strip_prefix("~/").zip(std::env::var_os("HOME"));
+    Ok(home.map_or_else(|| PathBuf::from(path), |(rest, home)| PathBuf::from(home).join(rest)))
+}
+
+fn unknown(name: &str) -> Error {
+    let error = Error::new(Kind::Usage, format!("there is no command {}", Safe(name)));
+    let near = ALL.iter().map(|e| (strsim::damerau_levenshtein(e.name, name), e.name)).filter(|(d, _)| *d <= 2).min();
+    error.hint(near.map_or(":help", |(_, n)| n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_typed() {
+        for (line, command) in [
+            (" :undo ", Command::Undo),
+            ("?", Command::About(String::new(), None)),
+            ("? invert", Command::About("invert".into(), None)),
+            ("?invert 2", Command::About("invert".into(), Some(2))),
+            ("?help", Command::Help),
+            (":save a b.gnt", Command::Save("a b.gnt".into(), false)),
+            (":save! a.gnt", Command::Save("a.gnt".into(), true)),
+            (":save a.gnt !", Command::Save("a.gnt".into(), true)),
+            (":open \"x y.gnt\"", Command::Open("x y.gnt".into())),
+            (":set seed  7", Command::Set(Some(("seed".into(), "7".into())))),
+            (":set", Command::Set(None)),
+            (":details r", Command::Details(Some("r".into()))),
+        ] {
+            assert_eq!(parse(line).unwrap(), command, "{line}");
+        }
+        assert_eq!(parse(":ondo").unwrap_err().repair(), Some(":undo"));
+        assert_eq!(parse(":\u{1b}[2J").unwrap_err().message(), "there is no command :\\u{1b}[2J");
+        assert_eq!(parse(":save").unwrap_err().repair(), Some(":save edit.gnt"));
+    }
+
+    #[test]
+    fn every_entry_is_understood() {
+        for e in &ALL[..ALL.len() - 1] {
+            assert!(parse(e.usage.split('[').next().unwrap()).is_ok(), "{}", e.usage);
+            assert!(is_known(e.name));
+        }
+    }
+}

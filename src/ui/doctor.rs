@@ -1,0 +1,147 @@
+//! `:doctor` and `gannet doctor`: what was found, why, and what to repair.
+
+use crate::render::text::wrap;
+use crate::render::{Colours, Protocol, Terminal};
+use crate::safe::Safe;
+use crate::store;
+use std::path::Path;
+
+const COLUMNS: usize = 79;
+
+/// A finding: what it is about, what was found, and the repair where one is due.
+struct Finding {
+    topic: &'static str,
+    found: String,
+    repair: Option<String>,
+}
+
+fn fine(topic: &'static str, found: impl Into<String>) -> Finding {
+    Finding { topic, found: found.into(), repair: None }
+}
+
+/// The report on this terminal and machine, in lines of at most 79 columns.
+pub fn report(terminal: &Terminal) -> Vec<String> {
+    let all = on_terminal(terminal).into_iter().chain(on_machine()).chain(on_files());
+    all.flat_map(|f| lines(&f)).collect()
+}
+
+fn lines(f: &Finding) -> Vec<String> {
+    let mark = if f.repair.is_some() { "!" } else { "✓" };
+    let mut out: Vec<String> = wrap(&f.found, COLUMNS - 17).into_iter().map(|l| format!("{:17}{l}", "")).collect();
+    if let Some(first) = out.first_mut() {
+        *first = format!("{mark} {:<14} {}", f.topic, first.trim_start());
+    }
+    let repair = f.repair.iter().flat_map(|r| wrap(&format!("try: {r}"), COLUMNS - 17));
+    out.extend(repair.map(|l| format!("{:17}{l}", "")));
+    out
+}
+
+fn on_terminal(t: &Terminal) -> Vec<Finding> {
+    let name = if t.name.is_empty() { "unnamed".to_owned() } else { Safe(&t.name).to_string() };
+    let mut out =
+        vec![fine("terminal", format!("{name}, {}×{} cells of {}×{} pixels", t.columns, t.rows, t.cell.0, t.cell.1))];
+    let mut pictures = fine("pictures", format!("{}; {}", t.summary(), t.reasons.join("; ")));
+    if matches!(t.protocol, Protocol::Blocks | Protocol::None) {
+        pictures.repair = Some(
+            "a terminal with kitty, iTerm2 or sixel graphics shows pictures pixel by pixel; :set graphics NAME asks for one"
+                .into(),
+        );
+    }
+    out.push(pictures);
+    out.push(match t.round_trip {
+        Some(time) => fine("line", format!("answered in {:.0} ms", time.as_secs_f64() * 1e3)),
+        None => fine("line", "the terminal did not answer, so nothing was measured"),
+    });
+    out.push(match t.colours {
+        Colours::True => fine("colours", "24 bits"),
+        Colours::Indexed => fine("colours", "256"),
+        Colours::None => fine("colours", "none (NO_COLOR, a pipe, or a terminal without)"),
+    });
+    if std::env::var_os("TMUX").is_some() {
+        let mut tmux = fine("tmux", if t.passthrough { "passthrough is on" } else { "passthrough is off" });
+        if !t.passthrough {
+            tmux.repair = Some("tmux set -g allow-passthrough on".into());
+        }
+        out.push(tmux);
+    }
+    if std::env::var_os("SSH_CONNECTION").is_some() {
+        out.push(fine("ssh", "yes: pictures are sent small"));
+    }
+    out
+}
+
+fn on_machine() -> Vec<Finding> {
+    let features = features();
+    let mut cpu = fine("cpu", format!("{}, {} threads", features.join(" "), rayon::current_num_threads()));
+    if cfg!(target_arch = "x86_64") && !features.contains(&"fma") {
+        cpu.repair = Some("this CPU has no AVX2 and FMA: expect a tenth of the speed".into());
+    }
+    let device = crate::value::model::device();
+    let gpu = match (device.is_cuda(), candle_core::utils::cuda_is_available()) {
+        (true, _) => fine("gpu", "in use"),
+        (false, true) => {
+            Finding { repair: Some("gannet --device cuda".into()), ..fine("gpu", "there is one, not in use") }
+        }
+        (false, false) => fine("gpu", "not used: this build has no CUDA"),
+    };
+    vec![cpu, gpu]
+}
+
+/// What the processor can, of what matters here.
+fn features() -> Vec<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let all = [
+            ("avx2", std::is_x86_feature_detected!("avx2")),
+            ("fma", std::is_x86_feature_detected!("fma")),
+            ("avx512f", std::is_x86_feature_detected!("avx512f")),
+        ];
+        all.into_iter().filter(|f| f.1).map(|f| f.0).collect()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    vec![std::env::consts::ARCH]
+}
+
+fn on_files() -> Vec<Finding> {
+    let Some(folder) = store::state_folder() else {
+        let repair = Some("set HOME or GANNET_STATE".into());
+        return vec![Finding { repair, ..fine("sessions", "there is no place for them: nothing is kept") }];
+    };
+    let shown = Safe(&folder.to_string_lossy()).to_string();
+    let usable = nearest(&folder).is_some_and(|f| rustix::fs::access(f, rustix::fs::Access::WRITE_OK).is_ok());
+    vec![if usable {
+        fine("sessions", format!("kept in {shown}"))
+    } else {
+        Finding {
+            repair: Some("make it writable, or set GANNET_STATE".into()),
+            ..fine("sessions", format!("{shown} cannot be written"))
+        }
+    }]
+}
+
+/// The folder itself, or the nearest one above it that exists.
+fn nearest(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|f| f.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::text::width;
+
+    #[test]
+    fn every_finding_fits_and_a_plain_terminal_gets_a_repair() {
+        let mut t = Terminal::plain("output is no terminal");
+        t.name = "x\u{1b}[2J".into();
+        let lines = report(&t);
+        assert!(lines.iter().all(|l| width(l) <= COLUMNS), "{lines:#?}");
+        let text = lines.join("\n");
+        assert!(text.contains("x\\u{1b}[2J") && text.contains("! pictures") && text.contains("try: "), "{text}");
+        for topic in ["terminal", "line", "colours", "cpu", "gpu", "sessions"] {
+            assert!(
+                lines.iter().any(|l| l[3..].trim_start().starts_with(topic) || l.contains(&format!(" {topic} "))),
+                "{topic}"
+            );
+        }
+    }
+}

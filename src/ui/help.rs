@@ -1,0 +1,157 @@
+//! `:help`, `?` and `?name`: everything from the constants of the built-in functions.
+
+use super::assist::{indented, one_line, parameter};
+use super::commands;
+use crate::builtin::{Builtin, Category};
+use crate::builtins;
+use crate::render::text::{width, wrap};
+use crate::safe::Safe;
+
+/// Columns of help: what fits any terminal.
+const COLUMNS: usize = 79;
+
+/// The commands, and how cells and sessions behave.
+pub(super) fn overview() -> Vec<String> {
+    let mut lines = vec!["At the prompt".to_owned()];
+    for e in &commands::ALL {
+        lines.extend(entry(e.usage, e.about, 20));
+    }
+    lines.push(String::new());
+    for text in [
+        "Each statement is a cell with a number. Its result is written to the session's journal before it is shown, so \
+         nothing that you have seen is lost, whatever happens to the line or the machine.",
+        "Ctrl-C stops what runs and keeps the best so far; a second one drops it. At the prompt it clears the line. \
+         Up and down recall what was typed, Ctrl-R searches it, Tab completes.",
+        "gannet --resume, or :resume, shows a session as it was and runs nothing. Its values are computed again, quietly, \
+         when the next cell needs them, or at once with :rerun. A cell that was stopped by hand then runs to its end. Undo \
+         goes back as far as the session does; beyond the last 50 cells the values are computed again as well.",
+        "? lists all functions, ?name explains one, ?name 1 puts its first example on the prompt.",
+    ] {
+        lines.extend(wrap(&one_line(text), COLUMNS));
+    }
+    lines
+}
+
+/// All functions by category.
+pub(super) fn list() -> Vec<String> {
+    let mut lines = Vec::new();
+    for category in Category::ALL {
+        lines.push(category.name().to_owned());
+        for b in builtins::ALL.iter().filter(|b| b.category == category) {
+            lines.extend(entry(b.signature.name, b.summary, 14));
+        }
+    }
+    lines.push("?name explains one; :help is about the prompt itself".to_owned());
+    lines
+}
+
+/// `name   about`, wrapped below its own column.
+fn entry(name: &str, about: &str, column: usize) -> Vec<String> {
+    let mut lines = indented(about, column, COLUMNS);
+    if let Some(first) = lines.first_mut() {
+        let pad = column.saturating_sub(width(name) + 2);
+        *first = format!("  {name}{}{}", " ".repeat(pad), first.trim_start());
+    }
+    lines
+}
+
+/// All about one function, or what may have been meant.
+pub(super) fn about(name: &str) -> Vec<String> {
+    let Some(b) = builtins::find(name) else { return unknown(name) };
+    let mut lines = wrap(&format!("{} · {}", b.signature.name, one_line(b.summary)), COLUMNS);
+    lines.extend(signature(b));
+    lines.push(String::new());
+    for p in b.signature.params {
+        lines.extend(wrap(&format!("  {}", parameter(p)), COLUMNS));
+        lines.extend(indented(p.doc, 6, COLUMNS));
+    }
+    for text in [b.details, b.definition] {
+        if !text.is_empty() {
+            lines.push(String::new());
+            lines.extend(wrap(&one_line(text), COLUMNS));
+        }
+    }
+    lines.push(String::new());
+    for (i, e) in b.examples.iter().enumerate() {
+        lines.extend(wrap(&format!("  {}  {}", i + 1, e.code), COLUMNS));
+        lines.extend(indented(e.note, 5, COLUMNS).into_iter().map(|l| format!("{l}")));
+    }
+    if !b.examples.is_empty() {
+        lines.push(format!("?{name} 1 puts the first on the prompt: Enter runs it"));
+    }
+    let related = builtins::ALL.iter().filter(|o| o.category == b.category && o.signature.name != name);
+    let related: Vec<&str> = related.map(|o| o.signature.name).collect();
+    if !related.is_empty() {
+        lines.extend(wrap(&format!("related: {}", related.join(" ")), COLUMNS));
+    }
+    lines
+}
+
+/// `name(a, b: W) → T`, each parameter short.
+fn signature(b: &Builtin) -> Vec<String> {
+    let short = |p: &crate::builtin::Param| {
+        let dots = if p.variadic { "…" } else { "" };
+        match p.default {
+            None => format!("{}{dots}", p.name),
+            Some("-") => format!("{}?", p.name),
+            Some(d) => format!("{}: {d}", p.name),
+        }
+    };
+    let all: Vec<String> = b.signature.params.iter().map(short).collect();
+    wrap(&format!("  {}({}) → {}", b.signature.name, all.join(", "), b.signature.returns), COLUMNS)
+}
+
+fn unknown(name: &str) -> Vec<String> {
+    let near = |b: &&&Builtin| {
+        let known = b.signature.name;
+        strsim::damerau_levenshtein(known, name) <= 3.min(name.chars().count() / 2)
+            || (name.len() >= 3 && (known.contains(name) || one_line(b.summary).contains(name)))
+    };
+    let near: Vec<String> = builtins::ALL.iter().filter(near).map(|b| format!("?{}", b.signature.name)).collect();
+    let mut line = format!("nothing is called {}", Safe(name));
+    match near.is_empty() {
+        true => line.push_str("; ? lists everything"),
+        false => line.push_str(&format!("; perhaps {}", near.join(", "))),
+    }
+    wrap(&line, COLUMNS)
+}
+
+/// The code of an example, counted from 1.
+pub(super) fn example(name: &str, n: usize) -> Option<&'static str> {
+    builtins::find(name)?.examples.get(n.checked_sub(1)?).map(|e| e.code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_function_is_explained_in_eighty_columns() {
+        for b in builtins::ALL {
+            let lines = about(b.signature.name);
+            assert!(lines.iter().all(|l| width(l) <= COLUMNS), "{lines:#?}");
+            for p in b.signature.params {
+                let documented = lines.windows(2).any(|w| {
+                    w[0].trim_start().starts_with(p.name)
+                        && w[1].trim_start().starts_with(one_line(p.doc).split(' ').next().unwrap())
+                });
+                assert!(documented, "{} of {}", p.name, b.signature.name);
+            }
+            for (i, e) in b.examples.iter().enumerate() {
+                assert_eq!(example(b.signature.name, i + 1), Some(e.code));
+            }
+        }
+        assert!(overview().iter().chain(&list()).all(|l| width(l) <= COLUMNS));
+        assert!(
+            builtins::ALL.iter().all(|b| list().iter().any(|l| l.starts_with(&format!("  {} ", b.signature.name))))
+        );
+    }
+
+    #[test]
+    fn a_slip_is_understood() {
+        assert!(about("inver")[0].contains("?invert"), "{:?}", about("inver"));
+        assert_eq!(about("xyzzy"), ["nothing is called xyzzy; ? lists everything"]);
+        assert!(about("\u{1b}[2J")[0].contains("\\u{1b}"));
+        assert_eq!(example("invert", 0), None);
+    }
+}

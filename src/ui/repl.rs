@@ -1,0 +1,685 @@
+//! The prompt: cells in, results out, nothing lost.
+//!
+//! A statement is a cell. Its result is in the journal, on the disk, before it is shown.
+
+use super::assist::{Language, Words, is_command};
+use super::cells::{Cells, changed};
+use super::commands::{self, Command};
+use super::recall::{numbered, recall, remember};
+use super::runner::{Event, Runner, complain, is_closed};
+use super::script::{Written, cells_of, script};
+use super::{Editor, Input, Keys, details, doctor, help};
+use crate::error::{Error, Kind, Result};
+use crate::eval;
+use crate::lang::ast::Stmt;
+use crate::lang::check::Checked;
+use crate::lang::lex;
+use crate::lang::span::{Source, render};
+use crate::notebook::{Cell, Status};
+use crate::render::text::{cut, printable};
+use crate::render::{self, Colours, Display, Graphics, Painter};
+use crate::safe::Safe;
+use crate::value::{Value, display, model};
+use std::collections::{BTreeMap, VecDeque};
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Cells of a resumed session that are shown again; earlier ones are in `:history`.
+const RECALLED: usize = 30;
+
+/// Which session to go on with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// The one that began last and holds anything.
+    Latest,
+    /// The journal at this path, or the session of this name.
+    Path(PathBuf),
+}
+
+/// What the prompt begins with.
+pub struct ReplOptions {
+    /// Session, terminal and painter; the painter's terminal is what a probe found.
+    pub runner: Runner,
+    /// The generator as it was asked for: `faces`, `toy` or a path.
+    pub model: String,
+    /// What was typed while the probe read the keys.
+    pub typed: Vec<u8>,
+    /// The file of what was typed before; `None` keeps none.
+    pub history: Option<PathBuf>,
+    /// The folder of the sessions' journals; `None` keeps none.
+    pub sessions: Option<PathBuf>,
+    /// The session to go on with; `None` begins a new one.
+    pub resume: Option<Resume>,
+    /// Which keys edit.
+    pub keys: Keys,
+}
+
+/// Runs the prompt until it ends, or what is piped in. Returns the exit code: 0; 1 when a cell of a pipe failed; 75 when
+/// the session was asked to end from outside while something ran.
+///
+/// # Errors
+/// When the terminal fails, or the session to resume cannot be opened.
+pub fn run(options: ReplOptions) -> Result<u8> {
+    let ReplOptions { mut runner, model, typed, history, sessions, resume, keys } = options;
+    let interactive = runner.terminal.interactive();
+    runner.session.options.echo = interactive;
+    // What one types is one's own: it may save anywhere.
+    runner.session.options.confined = false;
+    runner.terminal.type_ahead(&String::from_utf8_lossy(&typed));
+    let reader = if interactive {
+        Reader::Person(Box::new(Editor::new(Language::default(), keys, history)?))
+    } else {
+        Reader::Pipe
+    };
+    // What is piped in is a script, and kept as one by whoever wrote it.
+    let sessions = sessions.filter(|_| interactive || resume.is_some());
+    let fingerprint = runner.session.model.as_ref().map(|m| m.facts.fingerprint.clone()).unwrap_or_default();
+    let cells = Cells::new(sessions, format!("{model} {fingerprint}"), runner.session.clone());
+    let mut repl = Repl {
+        runner,
+        reader,
+        cells,
+        written: Written::default(),
+        model,
+        ready: VecDeque::new(),
+        stale: false,
+        failed: false,
+        inversion: None,
+    };
+    match repl.all(resume) {
+        // Whoever reads our pipe has had enough.
+        Err(e) if is_closed(&e) => {}
+        // The line dropped: what was acknowledged is in the journal.
+        Err(_) if repl.ended() => {}
+        done => done?,
+    }
+    Ok(match (repl.ended(), interactive) {
+        (true, _) => Kind::Resumable.exit_code(),
+        (false, false) => u8::from(repl.failed),
+        (false, true) => 0,
+    })
+}
+
+enum Reader {
+    Person(Box<Editor<Language>>),
+    Pipe,
+}
+
+struct Repl {
+    runner: Runner,
+    reader: Reader,
+    cells: Cells,
+    written: Written,
+    /// The generator's source.
+    model: String,
+    /// Cells that `:open` laid ready.
+    ready: VecDeque<String>,
+    /// Whether the values of the cells in force must be computed before the next one.
+    stale: bool,
+    /// Whether any cell failed.
+    failed: bool,
+    /// The last inversion shown.
+    inversion: Option<serde_json::Value>,
+}
+
+impl Repl {
+    fn all(&mut self, resume: Option<Resume>) -> Result<()> {
+        if self.interactive() {
+            let banner = self.banner();
+            self.say([banner])?;
+        }
+        if let Some(resume) = resume {
+            let wanted = match resume {
+                Resume::Latest => None,
+                Resume::Path(p) => Some(p.to_string_lossy().into_owned()),
+            };
+            self.resume(wanted.as_deref())?;
+        }
+        loop {
+            match self.read()? {
+                Input::End => return Ok(()),
+                Input::Text(text) if is_command(&text) => match commands::parse(&text) {
+                    Ok(Command::Quit) => return Ok(()),
+                    Ok(command) => match self.command(command) {
+                        Err(e) if is_closed(&e) || self.ended() => return Err(e),
+                        Err(e) => self.refuse(&e)?,
+                        Ok(()) => {}
+                    },
+                    Err(e) => self.refuse(&e)?,
+                },
+                Input::Text(text) => self.entry(&text)?,
+            }
+            if self.ended() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn interactive(&self) -> bool {
+        matches!(self.reader, Reader::Person(_))
+    }
+
+    /// Whether the session was asked to end from outside.
+    fn ended(&mut self) -> bool {
+        self.runner.terminal.line().signals().ended()
+    }
+
+    // ---- reading -------------------------------------------------------------------------------------------------
+
+    fn read(&mut self) -> Result<Input> {
+        let columns = usize::from(self.runner.terminal.size().0);
+        let prompt = format!("[{}] ", self.cells.log().next_id());
+        match &mut self.reader {
+            Reader::Pipe => read_pipe(),
+            Reader::Person(editor) => {
+                if let Some(language) = editor.assist() {
+                    *language = Language { words: Words::of(&self.runner.session), columns };
+                }
+                if let Some(next) = self.ready.pop_front() {
+                    editor.offer(next);
+                }
+                editor.read(&mut self.runner.terminal, &prompt)
+            }
+        }
+    }
+
+    // ---- cells ---------------------------------------------------------------------------------------------------
+
+    /// Checks a text as a whole, then runs its statements, each a cell.
+    fn entry(&mut self, text: &str) -> Result<()> {
+        if self.stale {
+            self.rerun()?;
+        }
+        let id = self.cells.log().next_id();
+        let source = match Source::new(format!("[{id}]"), text) {
+            Ok(source) => source,
+            Err(e) => return self.refuse(&e),
+        };
+        let (program, checked) = match self.runner.session.check(&source, &BTreeMap::new()) {
+            Ok(both) => both,
+            Err(e) => return self.finish(&source, Cell::new(id, text, Status::Failed), &[], Some(&e)),
+        };
+        let count = program.statements.len();
+        for (k, statement) in program.statements.iter().enumerate() {
+            let cell = if count == 1 { text.trim() } else { source.slice(statement.span) };
+            if k > 0 && self.interactive() {
+                let id = self.cells.log().next_id();
+                self.say(numbered(&Cell::new(id, cell, Status::Ok)).lines())?;
+            }
+            if !self.cell(&source, &checked, statement, cell)? {
+                let left = count - k - 1;
+                if left > 0 {
+                    self.say([format!("{left} more of this line did not run")])?;
+                }
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs one statement, records it, then shows what it gave. Returns whether it ran to its end.
+    fn cell(&mut self, source: &Source, checked: &Checked, statement: &Stmt, text: &str) -> Result<bool> {
+        let begun = Instant::now();
+        let before = self.runner.session.clone();
+        let (events, ended) = self.runner.step(source, checked, statement);
+        let status = match &ended {
+            Ok(()) => Status::Ok,
+            Err(e) if kept(e) => Status::Stopped,
+            Err(_) => {
+                // A failed cell changes nothing, so that a rerun of the others gives the same state.
+                self.runner.session = before;
+                Status::Failed
+            }
+        };
+        let mut cell = Cell::new(self.cells.log().next_id(), text, status);
+        cell.millis = Some(begun.elapsed().as_millis() as u64);
+        let error = ended.err();
+        self.finish(source, cell, &events, error.as_ref())?;
+        Ok(error.is_none())
+    }
+
+    /// Records a cell, then shows it.
+    fn finish(&mut self, source: &Source, mut cell: Cell, events: &[Event], error: Option<&Error>) -> Result<()> {
+        cell.seed = Some(self.runner.session.options.seed);
+        self.notice_inversion(events);
+        let remembered = remember(&mut cell, events);
+        if let Some(e) = error {
+            let shown = if quiet(e) { e.message().to_owned() } else { render(source, e, false) };
+            cell.output.extend(shown.lines().map(str::to_owned));
+        }
+        let id = cell.id;
+        self.failed |= cell.status == Status::Failed;
+        let recorded = remembered.and_then(|()| self.cells.record(cell, &self.runner.session));
+        self.runner.show(events)?;
+        if let Some(e) = error {
+            self.complain(source, e)?;
+        }
+        match recorded {
+            Ok(()) => Ok(()),
+            // The value is there and shown; that it is not kept must be known.
+            Err(e) => self.refuse(&e.note(format!("[{id}] is not in the session's journal and will not come back"))),
+        }
+    }
+
+    fn notice_inversion(&mut self, events: &[Event]) {
+        let found = events.iter().rev().find_map(|e| match e {
+            Event::Display(_, json) if json["type"] == "Inversion" => Some(json.clone()),
+            _ => None,
+        });
+        self.inversion = found.or(self.inversion.take());
+    }
+
+    /// Computes the values of the cells in force that have none yet.
+    fn rerun(&mut self) -> Result<()> {
+        let (state, cells) = self.cells.way();
+        let options = self.runner.session.options.clone();
+        self.restore(state);
+        self.stale = false;
+        if !cells.is_empty() {
+            let many = if cells.len() == 1 { "cell".to_owned() } else { format!("{} cells", cells.len()) };
+            self.whisper(&format!("computing the values of {many} again"))?;
+        }
+        for cell in &cells {
+            self.runner.session.options.seed = cell.seed.unwrap_or(options.seed);
+            self.runner.session.options.echo = false;
+            let outcome = self.again(cell);
+            self.runner.session.options = options.clone();
+            match outcome {
+                Ok(()) => self.cells.keep(cell.id, self.runner.session.clone()),
+                Err(e) => {
+                    self.refuse(
+                        &e.note(format!("[{}] could not be computed again; later cells may miss it", cell.id)),
+                    )?;
+                }
+            }
+            if self.ended() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn again(&mut self, cell: &Cell) -> Result<()> {
+        let source = Source::new(format!("[{}]", cell.id), cell.source.clone())?;
+        let (program, checked) = self.runner.session.check(&source, &BTreeMap::new())?;
+        for statement in &program.statements {
+            let (events, ended) = self.runner.step(&source, &checked, statement);
+            self.notice_inversion(&events);
+            ended?;
+        }
+        Ok(())
+    }
+
+    /// Goes to another state; how the session runs stays as it is set.
+    fn restore(&mut self, state: eval::Session) {
+        let options = self.runner.session.options.clone();
+        self.runner.session = eval::Session { options, ..state };
+    }
+
+    /// Goes to the state of the cells in force, at once where it is known, else with the next cell.
+    fn settle(&mut self) {
+        let (state, cells) = self.cells.way();
+        self.stale = !cells.is_empty();
+        self.restore(state);
+    }
+
+    // ---- commands ------------------------------------------------------------------------------------------------
+
+    fn command(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Help => self.say(help::overview()),
+            Command::About(name, None) if name.is_empty() => self.say(help::list()),
+            Command::About(name, None) => self.say(help::about(&name)),
+            Command::About(name, Some(n)) => self.example(&name, n),
+            Command::Undo => {
+                let cell = self.cells.undo()?;
+                self.moved(cell, "taken back", "nothing to take back")
+            }
+            Command::Redo => {
+                let cell = self.cells.redo()?;
+                self.moved(cell, "in force again", "nothing to bring back")
+            }
+            Command::History => self.history(),
+            Command::Save(path, force) => self.save(&path, force),
+            Command::Open(path) => self.open(&path),
+            Command::Run => self.run_ready(),
+            Command::Drop => {
+                let n = std::mem::take(&mut self.ready).len();
+                self.say([format!("{n} cells dropped")])
+            }
+            Command::Rerun => {
+                let (_, cells) = self.cells.way();
+                self.rerun()?;
+                if cells.is_empty() { self.say(["all values are there"]) } else { Ok(()) }
+            }
+            Command::Set(None) => self.settings(),
+            Command::Set(Some((key, value))) => self.set(&key, &value),
+            Command::Doctor => self.say(doctor::report(&self.runner.painter.terminal)),
+            Command::Details(name) => self.details(name.as_deref()),
+            Command::Sessions => self.sessions(),
+            Command::Resume(wanted) => self.resume(wanted.as_deref()),
+            Command::Quit => Ok(()),
+        }
+    }
+
+    fn example(&mut self, name: &str, n: usize) -> Result<()> {
+        match help::example(name, n) {
+            Some(code) if self.interactive() => {
+                self.ready.push_front(code.to_owned());
+                Ok(())
+            }
+            Some(code) => self.say([code]),
+            None => self.say(help::about(name)),
+        }
+    }
+
+    fn moved(&mut self, cell: Option<Cell>, done: &str, nothing: &str) -> Result<()> {
+        let Some(cell) = cell else { return self.say([nothing]) };
+        self.settle();
+        let first = cell.source.lines().next().unwrap_or_default();
+        self.say([cut(&format!("[{}] {done}: {}", cell.id, printable(first)), 79)])
+    }
+
+    fn history(&mut self) -> Result<()> {
+        let log = self.cells.log();
+        let mut lines: Vec<String> = log.cells().iter().map(numbered).collect();
+        lines.extend(log.undone().iter().rev().map(|c| format!("{}   # taken back", numbered(c))));
+        if lines.is_empty() {
+            lines.push("no cells yet".to_owned());
+        }
+        self.say(lines.iter().flat_map(|l| l.lines()))
+    }
+
+    fn save(&mut self, path: &std::path::Path, force: bool) -> Result<()> {
+        let cells = self.cells.log().cells();
+        let text = script(cells, &self.model, self.runner.session.options.seed);
+        let count = cells.iter().filter(|c| changed(c)).count();
+        self.written.save(path, &text, force)?;
+        let shown = Safe(&path.to_string_lossy()).to_string();
+        self.say([format!("{count} cells saved: gannet run {shown}")])
+    }
+
+    fn open(&mut self, path: &std::path::Path) -> Result<()> {
+        let cells = match cells_of(path) {
+            Ok(cells) => cells,
+            Err((Some(source), e)) => {
+                self.failed = true;
+                return self.complain(&source, &e);
+            }
+            Err((None, e)) => return Err(e),
+        };
+        let (shown, count) = (Safe(&path.to_string_lossy()).to_string(), cells.len());
+        self.ready = cells.into();
+        self.say([format!(
+            "{count} cells of {shown} are ready, none has run: Enter runs the next, :run all, :drop forgets them"
+        )])
+    }
+
+    fn run_ready(&mut self) -> Result<()> {
+        while let Some(text) = self.ready.pop_front() {
+            if self.interactive() {
+                let shown = numbered(&Cell::new(self.cells.log().next_id(), text.clone(), Status::Ok));
+                self.say(shown.lines())?;
+            }
+            let before = self.cells.log().next_id();
+            self.entry(&text)?;
+            let fine = self.cells.log().cells().iter().filter(|c| c.id >= before).all(|c| c.status == Status::Ok);
+            if !fine && !self.ready.is_empty() {
+                let left = self.ready.len();
+                return self.say([format!("{left} cells are still ready: Enter runs the next, :drop forgets them")]);
+            }
+        }
+        Ok(())
+    }
+
+    fn settings(&mut self) -> Result<()> {
+        let o = &self.runner.session.options;
+        let echo = if o.echo { "on" } else { "off" };
+        let lines = [
+            format!("seed      {}", o.seed),
+            format!("graphics  {}", self.runner.painter.terminal.summary()),
+            format!("echo      {echo}"),
+        ];
+        self.say(lines)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let wrong = |wants: &str| {
+            let message = format!("`{}` is no {key}", Safe(value));
+            Err(Error::new(Kind::Usage, message).hint(format!(":set {key} {wants}")))
+        };
+        match key {
+            "seed" => match value.parse::<u64>() {
+                // Beyond 2^53 a number of the language no longer names one integer.
+                Ok(seed) if seed <= 1 << 53 => self.runner.session.options.seed = seed,
+                _ => return wrong("7"),
+            },
+            "echo" => match value {
+                "on" => self.runner.session.options.echo = true,
+                "off" => self.runner.session.options.echo = false,
+                _ => return wrong("on"),
+            },
+            "keys" | "vi" | "emacs" => {
+                let keys = match (key, value) {
+                    ("keys", "vi") | ("vi", "") => Keys::Vi,
+                    ("keys", "emacs") | ("emacs", "") => Keys::Emacs,
+                    _ => return wrong("vi"),
+                };
+                if let Reader::Person(editor) = &mut self.reader {
+                    editor.set_keys(keys);
+                }
+            }
+            "graphics" => self.graphics(value.parse()?)?,
+            _ => {
+                let keys = commands::KEYS.map(|k| k.0).join(", ");
+                let message = format!("there is nothing called {} to set", Safe(key));
+                return Err(Error::new(Kind::Usage, message).hint(format!("one of {keys}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn graphics(&mut self, graphics: Graphics) -> Result<()> {
+        let symbols = self.runner.painter.terminal.symbols;
+        let found = render::probe(&render::Options { graphics, symbols, ..render::Options::default() });
+        self.runner.terminal.type_ahead(&String::from_utf8_lossy(&found.typed));
+        self.runner.painter = Painter::new(found.terminal);
+        let summary = self.runner.painter.terminal.summary();
+        self.say([summary])
+    }
+
+    fn details(&mut self, name: Option<&str>) -> Result<()> {
+        let json = match name {
+            None => self.inversion.clone(),
+            Some(name) => match self.runner.session.names.get(name) {
+                Some(v @ Value::Inversion(_)) => Some(display::json(v)),
+                Some(v) => {
+                    let what = format!("{} is {}, no inversion", Safe(name), display::type_name(v));
+                    return Err(Error::runtime(what).hint(":details alone shows the last one"));
+                }
+                None => return Err(Error::runtime(format!("nothing is called {}", Safe(name)))),
+            },
+        };
+        match json {
+            Some(json) => self.say(details::details(&json)),
+            None if self.stale => self.say(["no inversion is computed yet: :rerun computes the session's values"]),
+            None => self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]),
+        }
+    }
+
+    fn sessions(&mut self) -> Result<()> {
+        let here = self.cells.path().map(std::path::Path::to_path_buf);
+        let mut lines = Vec::new();
+        for s in self.cells.sessions()? {
+            let mark = if Some(&s.path) == here.as_ref() { "*" } else { " " };
+            let model = s.header.model.split(' ').next().unwrap_or_default();
+            lines.push(printable(&format!("{mark} {}  {:>4} records  {model}", s.header.session, s.records)));
+        }
+        match (lines.is_empty(), self.cells.folder()) {
+            (true, None) => lines.push("sessions are not kept here: set HOME or GANNET_STATE".to_owned()),
+            (true, Some(_)) => lines.push("no sessions yet".to_owned()),
+            _ => lines.push(":resume SESSION goes on with one".to_owned()),
+        }
+        self.say(lines)
+    }
+
+    // ---- resuming ------------------------------------------------------------------------------------------------
+
+    fn resume(&mut self, wanted: Option<&str>) -> Result<()> {
+        let Some(path) = self.cells.find(wanted)? else {
+            return self.say(["there is no session to resume; this is a new one"]);
+        };
+        if self.cells.path() == Some(path.as_path()) {
+            return self.say(["this is that session"]);
+        }
+        let notice = self.cells.resume(&path)?;
+        if let Some(notice) = notice {
+            self.refuse(&Error::new(Kind::Format, notice))?;
+        }
+        self.take_up_model()?;
+        self.settle();
+        self.show_again()
+    }
+
+    /// The generator that the session began with, where it can be had.
+    fn take_up_model(&mut self) -> Result<()> {
+        let wanted = self.cells.model().to_owned();
+        let (source, fingerprint) = wanted.rsplit_once(' ').unwrap_or((&wanted, ""));
+        let mut base =
+            eval::Session { names: BTreeMap::new(), functions: BTreeMap::new(), ..self.cells.base().clone() };
+        let matches = |m: &Option<std::sync::Arc<crate::value::Loaded>>| {
+            m.as_ref().is_some_and(|m| m.facts.fingerprint == fingerprint)
+        };
+        if !matches(&base.model) {
+            let loaded = model::load(source).ok();
+            if matches(&loaded) {
+                base.model = loaded;
+                self.model = source.to_owned();
+            } else {
+                let e = Error::runtime(format!("the session began with another generator, {}", Safe(source)));
+                self.refuse(&e.hint(format!("gannet --resume --model {}", Safe(source))))?;
+            }
+        }
+        self.cells.set_base(base);
+        Ok(())
+    }
+
+    /// Shows the cells of the journal; nothing runs.
+    fn show_again(&mut self) -> Result<()> {
+        let cells = self.cells.log().cells().to_vec();
+        let earlier = cells.len().saturating_sub(RECALLED);
+        if earlier > 0 {
+            self.whisper(&format!("… {earlier} earlier cells: :history"))?;
+        }
+        let pictures = self.runner.painter.shows_pictures();
+        for cell in &cells[earlier..] {
+            self.say(numbered(cell).lines())?;
+            let shown = recall(cell, pictures);
+            self.paint(&shown)?;
+        }
+        if self.stale {
+            self.whisper("as it was; values are computed again with the next cell, or now with :rerun")?;
+        }
+        Ok(())
+    }
+
+    // ---- out -----------------------------------------------------------------------------------------------------
+
+    fn banner(&self) -> String {
+        let terminal = &self.runner.painter.terminal;
+        let device = if model::device().is_cuda() { "cuda" } else { "cpu" };
+        let over = if std::env::var_os("SSH_CONNECTION").is_some() { " over ssh" } else { "" };
+        let about = self.runner.session.model.as_ref().map_or_else(
+            || "no generator".to_owned(),
+            |m| {
+                let f = &m.facts;
+                let from = if model::NAMES.contains(&self.model.as_str()) { " (embedded)" } else { "" };
+                let (space, dim) =
+                    if f.spaces.contains(&crate::space::Space::W) { ("W", f.w_dim) } else { ("Z", f.z_dim) };
+                format!("{} {}²{from} · {space} {dim}", Safe(&f.name), f.resolution)
+            },
+        );
+        let version = env!("CARGO_PKG_VERSION").rsplit_once('.').map_or("", |(v, _)| v);
+        let threads = rayon::current_num_threads();
+        let line = format!("gannet {version} · {about} · {device}, {threads} threads · {}{over}", terminal.summary());
+        // Help is found even where the line is too long for the rest.
+        format!("{} · ?help", cut(&printable(&line), usize::from(terminal.columns.max(20)).saturating_sub(9)))
+    }
+
+    /// Lines of our own; outside text in them is escaped once more by the painter.
+    fn say(&mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Result<()> {
+        self.paint(&Display::text(lines))
+    }
+
+    fn paint(&mut self, shown: &Display) -> Result<()> {
+        if shown.lines.is_empty() && shown.pictures.is_empty() {
+            return Ok(());
+        }
+        let columns = self.runner.terminal.size().0;
+        self.runner.painter.terminal.columns = columns;
+        let bytes = self.runner.painter.render(shown, columns)?;
+        self.runner.put(&bytes)
+    }
+
+    /// A line that matters less; none in a pipe.
+    fn whisper(&mut self, line: &str) -> Result<()> {
+        if !self.interactive() {
+            return Ok(());
+        }
+        let line = Safe(line);
+        let text = if self.colour() { format!("\x1b[38;5;244m{line}\x1b[0m\n") } else { format!("{line}\n") };
+        self.runner.put(text.as_bytes())
+    }
+
+    fn colour(&self) -> bool {
+        self.runner.painter.terminal.colours != Colours::None
+    }
+
+    /// Shows an error on its source; one that the user asked for is a quiet line.
+    fn complain(&mut self, source: &Source, e: &Error) -> Result<()> {
+        if quiet(e) && self.interactive() {
+            return self.whisper(e.message());
+        }
+        if !self.interactive() {
+            complain(source, e, false);
+            return Ok(());
+        }
+        let text = render(source, e, self.colour());
+        self.runner.put(text.as_bytes())
+    }
+
+    /// Shows an error that belongs to no cell.
+    fn refuse(&mut self, e: &Error) -> Result<()> {
+        self.failed = true;
+        let nowhere = Source::new("", "")?;
+        self.complain(&nowhere, e)
+    }
+}
+
+/// Whether the user asked for this error.
+fn quiet(e: &Error) -> bool {
+    e.kind() == Kind::Interrupted
+}
+
+/// Whether a stopped statement kept its best so far: the evaluator's own words tell it from one that kept nothing.
+fn kept(e: &Error) -> bool {
+    quiet(e) && e.message().contains("best so far is kept")
+}
+
+/// The next text of a pipe: a line, with those that belong to it.
+fn read_pipe() -> Result<Input> {
+    let mut text = String::new();
+    let mut input = std::io::stdin().lock();
+    loop {
+        let read = input.read_line(&mut text).map_err(|e| Error::io("cannot read what is piped in", &e))?;
+        let waits = !is_command(&text) && lex::incomplete(&text);
+        match (read, text.trim().is_empty()) {
+            (0, true) => return Ok(Input::End),
+            (0, false) => return Ok(Input::Text(text)),
+            (_, true) => text.clear(),
+            _ if waits && text.len() <= crate::limits::LIMITS.source_bytes => {}
+            _ => return Ok(Input::Text(text.trim_end().to_owned())),
+        }
+    }
+}
