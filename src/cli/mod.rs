@@ -32,9 +32,9 @@ struct Cli {
     common: Common,
     #[command(subcommand)]
     command: Option<Command>,
-    /// Show the cells of the last session again and go on with it.
-    #[arg(long)]
-    resume: bool,
+    /// Show the cells of the last session again, or of the one named, and go on with it.
+    #[arg(long, value_name = "SESSION", num_args = 0..=1, default_missing_value = "")]
+    resume: Option<String>,
     /// Edit with the keys of vi.
     #[arg(long)]
     vi: bool,

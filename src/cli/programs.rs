@@ -8,6 +8,8 @@ use crate::lang::span::Source;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::store::{Disk, write_atomic};
+use crate::ui::Keys;
+use crate::ui::repl::{ReplOptions, Resume};
 use crate::ui::runner::{complain, is_closed};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -121,11 +123,15 @@ pub fn fmt(files: &[std::path::PathBuf], only_check: bool) -> Result<u8> {
 }
 
 /// The prompt.
-pub fn repl(common: &Common, resume: bool, vi: bool) -> Result<u8> {
-    let mut options = options(common, false);
-    options.echo = true;
-    let (mut runner, found) = runner(common, options)?;
-    runner.terminal.type_ahead(&String::from_utf8_lossy(&found.typed));
-    let _ = (resume, vi);
-    Ok(0)
+pub fn repl(common: &Common, resume: Option<String>, vi: bool) -> Result<u8> {
+    let (runner, found) = runner(common, options(common, false))?;
+    crate::ui::repl::run(ReplOptions {
+        runner,
+        model: common.model.clone(),
+        typed: found.typed,
+        history: crate::store::history_file(),
+        sessions: crate::store::session_folder(),
+        resume: resume.map(|r| if r.is_empty() { Resume::Latest } else { Resume::Path(r.into()) }),
+        keys: if vi { Keys::Vi } else { Keys::Emacs },
+    })
 }
