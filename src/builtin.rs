@@ -71,8 +71,8 @@ pub struct Builtin {
     pub examples: &'static [Example],
     /// Bytes of tensors that the call would need at most; refused before it runs when over the budget.
     pub cost: Option<fn(&Args, &Context<'_>) -> u64>,
-    /// What its number means, shown when it stands alone on a line; empty for what explains itself.
-    pub definition: &'static str,
+    /// What its number means, shown when it stands alone on a line; `None` for what explains itself.
+    pub definition: Option<fn(&Context<'_>) -> String>,
     /// Computes it.
     pub run: fn(&Args, &mut Context<'_>) -> Result<Value>,
 }

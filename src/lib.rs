@@ -2,6 +2,7 @@
 
 pub mod builtin;
 pub mod builtins;
+pub mod cli;
 pub mod control;
 pub mod direction;
 pub mod error;

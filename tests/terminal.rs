@@ -170,7 +170,7 @@ fn a_mute_terminal_costs_300_ms() {
 fn a_slow_terminal_is_waited_for_but_not_longer() {
     let r = run(&Script { delay: 60, ..kitty() }, &ENV);
     assert_eq!(r.probe.terminal.protocol, Protocol::Kitty);
-    assert!(r.took >= Duration::from_millis(60) && r.took < Duration::from_millis(160), "{:?}", r.took);
+    assert!(r.took >= Duration::from_millis(60) && r.took < Duration::from_millis(260), "{:?}", r.took);
     assert!(r.probe.terminal.round_trip.unwrap() >= Duration::from_millis(60));
 }
 
@@ -178,7 +178,8 @@ fn a_slow_terminal_is_waited_for_but_not_longer() {
 fn no_key_is_lost_and_none_changes_place() {
     let scripts = [kitty(), xterm(), iterm(), Script { delay: 60, ..kitty() }, Script::default()];
     for (i, script) in scripts.into_iter().enumerate() {
-        let keys = ["x = image(\"žena.jpg\")\nshow ", "x\x1b[A\x03", "\x1b[5~", "\x1bPé\r"];
+        // Keys after the last answer meet a line discipline again, which would turn a return into a newline.
+        let keys = ["x = image(\"žena.jpg\")\nshow ", "x\x1b[A\x03", "\x1b[5~", "\x1bPé"];
         // A mute terminal has no place between or after its answers.
         let keys = if script.answers.is_empty() { [keys[0], keys[1], "", keys[3]] } else { keys };
         let r = run(&Script { keys, ..script }, &ENV);
@@ -504,10 +505,11 @@ fn helper_inside_tmux() {
         Err(_) => display = display.picture(picture(128, 0.0), "inside"),
     }
     let reasons = probed.terminal.reasons.join("; ");
+    let columns = probed.terminal.columns;
     let mut painter = Painter::new(probed.terminal);
     let mut out = std::io::stdout();
     out.write_all(b"\x1b[2J\x1b[H").unwrap();
-    out.write_all(&painter.render(&display, 80).unwrap()).unwrap();
+    out.write_all(&painter.render(&display, columns).unwrap()).unwrap();
     out.write_all(format!("why: {reasons}\r\nTHE END\r\n").as_bytes()).unwrap();
     out.flush().unwrap();
     std::thread::sleep(Duration::from_secs(20));
@@ -527,6 +529,85 @@ impl Drop for Tmux {
     fn drop(&mut self) {
         self.run(&["kill-server"]);
     }
+}
+
+/// The helper's command line inside tmux.
+fn helper() -> String {
+    let exe = std::env::current_exe().unwrap();
+    format!("{HELPER}=1 COLORTERM=truecolor {} --exact helper_inside_tmux --ignored --nocapture", exe.display())
+}
+
+/// Plays a kitty until the text comes, and returns all that it was sent.
+fn play_kitty(master: &OwnedFd, until: &str) -> Vec<u8> {
+    let questions = [("\x1b[>q", "\x1bP>|kitty(0.35.2)\x1b\\"), ("\x1b[c", "\x1b[?62;c")];
+    let mut seen = Vec::new();
+    let mut answered = [false; 2];
+    let start = Instant::now();
+    while !String::from_utf8_lossy(&seen).contains(until) && start.elapsed() < Duration::from_secs(15) {
+        seen.extend(read_all(master, Duration::from_millis(10)));
+        for (done, (question, answer)) in answered.iter_mut().zip(questions) {
+            if !*done && seen.windows(question.len()).any(|w| w == question.as_bytes()) {
+                *done = true;
+                send(master, answer);
+            }
+        }
+    }
+    seen
+}
+
+#[test]
+fn kitty_behind_tmux_gets_pictures_and_placeholders() {
+    let tmux = Tmux(format!("gannet-kitty-{}", std::process::id()));
+    if tmux.run(&["-V"]).is_none() {
+        writeln!(std::io::stderr(), "skipped: tmux is not installed").unwrap();
+        return;
+    }
+    let Pty { master, slave } = pty();
+    tcsetwinsize(&slave, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 800, ws_ypixel: 480 }).unwrap();
+    let end = || std::process::Stdio::from(slave.try_clone().unwrap());
+    // The helper waits until tmux knows what is behind it.
+    let command = format!("sleep 1; {}", helper());
+    let mut client = std::process::Command::new("tmux")
+        .env_remove("TMUX")
+        .env("TERM", "xterm-256color")
+        .args([
+            "-u",
+            "-L",
+            &tmux.0,
+            "-f",
+            "/dev/null",
+            "start-server",
+            ";",
+            "set",
+            "-g",
+            "allow-passthrough",
+            "on",
+            ";",
+        ])
+        .args(["new-session", &command])
+        .stdin(end())
+        .stdout(end())
+        .stderr(end())
+        .spawn()
+        .unwrap();
+    let seen = play_kitty(&master, "THE END");
+    let text = String::from_utf8_lossy(&seen);
+    let pane = tmux.run(&["-u", "capture-pane", "-p"]).unwrap();
+    tmux.run(&["kill-server"]);
+    // Whatever its exit status: it was killed with its server.
+    let _ = client.wait();
+    assert!(text.contains("tmux hands them on"), "{text}");
+    let mut screen = Screen::default();
+    for part in text.split("\x1b_G").skip(1) {
+        screen.kitty(part.split_once("\x1b\\").unwrap().0);
+    }
+    assert_eq!(screen.found.len(), 1);
+    assert!(screen.found[0].keys.contains("c=16,r=8,U=1"), "{}", screen.found[0].keys);
+    assert_eq!(decode("kitty", &screen.found[0].file, &LIMITS).unwrap().raster, picture(128, 0.0));
+    // What tmux keeps, and draws again when the pane moves.
+    let rows: Vec<_> = pane.lines().map(|l| l.matches('\u{10eeee}').count()).filter(|&n| n > 0).collect();
+    assert_eq!(rows, [16; 8]);
+    assert!(text.contains('\u{10eeee}'));
 }
 
 /// Foreground and background of the half blocks of captured lines, as pixels.
@@ -566,9 +647,7 @@ fn half_blocks_survive_tmux() {
         writeln!(err, "skipped: tmux is not installed").unwrap();
         return;
     };
-    let exe = std::env::current_exe().unwrap();
-    let command =
-        format!("{HELPER}=1 COLORTERM=truecolor {} --exact helper_inside_tmux --ignored --nocapture", exe.display());
+    let command = helper();
     // One call: a server without a session would end at once.
     let overrides = ["set", "-g", "terminal-overrides", ",*:RGB", ";"];
     let session = ["new-session", "-d", "-x", "80", "-y", "40", &command];
@@ -582,6 +661,8 @@ fn half_blocks_survive_tmux() {
         assert!(start.elapsed() < Duration::from_secs(15), "{version}: nothing came: {text}");
         std::thread::sleep(Duration::from_millis(50));
     };
+    let title = tmux.run(&["display-message", "-p", "#{pane_title}"]).unwrap();
+    assert!(!title.contains("Gi="), "the question became the pane's title: {title}");
     assert!(capture.contains("typed<>"), "an answer was taken for typed text: {capture}");
     let rows = pixels_of(&capture);
     let (w, h) = (rows[0].len(), rows.len() * 2);

@@ -1,4 +1,5 @@
 //! Every reader against files and numbers made by other code (tests/reference): no tensor missing, none extra, difference 0.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
 
 use gannet::limits::LIMITS;
 use gannet::weights::{self, Array, Format};

@@ -17,7 +17,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "a sample and its truncated self",
     }],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 

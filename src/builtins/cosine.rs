@@ -28,7 +28,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: None,
-    definition: "cosine between directions, double precision",
+    definition: Some(|_| "cosine between directions, double precision".into()),
     run,
 };
 

@@ -49,7 +49,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 
@@ -57,6 +57,9 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let Some(Const::Text(name)) = call.value("name") else {
         return Ok(Type::Direction(CodeType { model: call.model.clone(), ..CodeType::default() }));
     };
+    if call.will_exist(name) {
+        return Ok(Type::Direction(CodeType { model: call.model.clone(), ..CodeType::default() }));
+    }
     let span = call.arg("name").map_or(call.span, |a| a.span);
     let key = match call.value("key") {
         Some(Const::Text(k)) => Some(k.clone()),

@@ -32,7 +32,7 @@ pub const BUILTIN: Builtin = Builtin {
     details: "With gaps of two pixels. All pictures must have one size.",
     examples: &[Example { code: "grid(sample(n: 4, seed: 7), columns: 2)", note: "two rows of two" }],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 

@@ -38,7 +38,7 @@ pub const BUILTIN: Builtin = Builtin {
               unless `size` is given. Range [-1, 1].",
     examples: &[Example { code: "image(\"models/faces/examples/900000.jpg\")", note: "a face, fitted" }],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 
@@ -54,7 +54,7 @@ fn paths(call: &CheckedCall<'_>) -> Vec<(String, crate::error::Span)> {
 }
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    for (path, span) in paths(call) {
+    for (path, span) in paths(call).into_iter().filter(|(p, _)| !call.will_exist(p)) {
         exists(&path).map_err(|e| e.at(span))?;
     }
     let kept = matches!(call.value("align"), Some(Const::Choice(w, _)) if w == "none");

@@ -21,7 +21,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "info(sample(seed: 1))", note: "a code" },
     ],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 

@@ -82,7 +82,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: Some(cost),
-    definition: "",
+    definition: None,
     run,
 };
 

@@ -40,7 +40,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "there and back",
     }],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 
@@ -50,7 +50,9 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         return Ok(Type::Latent(CodeType { model, ..CodeType::default() }));
     };
     let span = call.arg("path").map_or(call.span, |a| a.span);
-    // A file that an earlier statement of the same program saves does not exist yet.
+    if call.will_exist(path) {
+        return Ok(Type::Latent(CodeType { model, ..CodeType::default() }));
+    }
     if !Path::new(path).exists() {
         return Err(Error::check(format!("there is no file {}", Safe(path)))
             .at(span)

@@ -13,7 +13,7 @@ pub const BUILTIN: Builtin = Builtin {
     details: "Between codes of one space of one generator. The ends are exact. In Z prefer `slerp`.",
     examples: &[Example { code: "lerp(sample(seed: 1), sample(seed: 2), 0.3)", note: "three tenths of the way" }],
     cost: None,
-    definition: "",
+    definition: None,
     run: |args, _| {
         let (a, b) = shared::pair(args, ["a", "b"])?;
         let t = args.need_number("t", -100.0..=100.0)?;

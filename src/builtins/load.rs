@@ -22,7 +22,7 @@ pub const BUILTIN: Builtin = Builtin {
               in them. `G = load(…)` names it as well; `sample(model: G)` takes another than the current one.",
     examples: &[Example { code: "load \"toy\"", note: "the tiny generator of the tests" }],
     cost: None,
-    definition: "",
+    definition: None,
     run: |args, ctx| {
         let loaded = model::load(args.text("path")?).map_err(|e| e.at(args.span("path")))?;
         ctx.model = Some(loaded.clone());

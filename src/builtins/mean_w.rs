@@ -14,7 +14,7 @@ pub const BUILTIN: Builtin = Builtin {
     details: "Where truncation pulls to, and the start of `invert(…, init: mean)`.",
     examples: &[Example { code: "mean_w()", note: "the generator's average picture" }],
     cost: None,
-    definition: "",
+    definition: None,
     run: |_, ctx| Ok(Value::Latent(spaces::mean(&*ctx.model()?.generator, Space::W)?)),
 };
 

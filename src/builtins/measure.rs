@@ -16,7 +16,7 @@ pub const BUILTIN: Builtin = Builtin {
               do not apply (MS-SSIM under 176 pixels) are left out and named below.",
     examples: &[Example { code: "measure(sample(seed: 1), sample(seed: 2))", note: "the table" }],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 

@@ -31,7 +31,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "features of the second",
     }],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 

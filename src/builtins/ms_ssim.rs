@@ -2,7 +2,7 @@
 
 use super::shared;
 use crate::builtin::{Builtin, Category, Example, Signature};
-use crate::metric::MsSsim;
+use crate::metric::{Metric, MsSsim};
 
 /// `ms_ssim(a, b)`
 pub const BUILTIN: Builtin = Builtin {
@@ -15,6 +15,6 @@ pub const BUILTIN: Builtin = Builtin {
         note: "1 for equal pictures",
     }],
     cost: None,
-    definition: "MS-SSIM, five scales, window 11, sigma 1.5, on [0, 1]",
+    definition: Some(|_| MsSsim.definition()),
     run: |args, ctx| shared::metric(&MsSsim, args, ctx),
 };

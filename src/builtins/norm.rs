@@ -20,7 +20,7 @@ pub const BUILTIN: Builtin = Builtin {
     details: "For several codes a list, one number each.",
     examples: &[Example { code: "norm(direction(\"smile\"))", note: "the length of one step" }],
     cost: None,
-    definition: "Euclidean length over all layers",
+    definition: Some(|_| "Euclidean length over all layers".into()),
     run: |args, _| match args.need("x")? {
         Value::Direction(d) => Ok(Value::Number(direction::norm(d))),
         other => {

@@ -31,7 +31,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "seven frames through three codes",
     }],
     cost: Some(cost),
-    definition: "",
+    definition: None,
     run,
 };
 

@@ -3,7 +3,7 @@
 use super::shared;
 use crate::builtin::{Builtin, Category, CheckedCall, Example, Signature, Type};
 use crate::error::{Error, Result};
-use crate::metric::Perceptual;
+use crate::metric::{Metric, Perceptual};
 
 /// `perceptual(a, b)`
 pub const BUILTIN: Builtin = Builtin {
@@ -15,7 +15,10 @@ pub const BUILTIN: Builtin = Builtin {
               the layers. The number depends on that network: compare it only with numbers of the same one.",
     examples: &[Example { code: "perceptual(sample(seed: 1), sample(seed: 2))", note: "two unlike pictures" }],
     cost: None,
-    definition: "perceptual distance, features of the generator's own attribute network",
+    definition: Some(|ctx| {
+        let features = ctx.model.as_ref().and_then(|m| m.features.clone());
+        features.map_or_else(String::new, |f| Perceptual::new(f).definition())
+    }),
     run: |args, ctx| {
         let features =
             ctx.model()?.features.clone().ok_or_else(|| none(&ctx.model.as_ref().map_or("", |m| &m.facts.name)))?;

@@ -18,7 +18,7 @@ pub const BUILTIN: Builtin = Builtin {
     details: "Numbers in full, without their definition.",
     examples: &[Example { code: "print(psnr(sample(seed: 1), sample(seed: 1)))", note: "inf" }],
     cost: None,
-    definition: "",
+    definition: None,
     run: |args, ctx| {
         let texts: Vec<String> = args.values.iter().flatten().map(|(v, _)| display::plain(v)).collect();
         ctx.output.print(&texts.join(" "))?;

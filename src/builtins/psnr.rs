@@ -2,7 +2,7 @@
 
 use super::shared;
 use crate::builtin::{Builtin, Category, Example, Signature};
-use crate::metric::Psnr;
+use crate::metric::{Metric, Psnr};
 
 /// `psnr(a, b)`
 pub const BUILTIN: Builtin = Builtin {
@@ -12,6 +12,6 @@ pub const BUILTIN: Builtin = Builtin {
     details: "10·log10(4 / mse) on pictures in [-1, 1] (peak 2), which equals 10·log10(1 / mse) in [0, 1]. The mean over the pictures when there are several.",
     examples: &[Example { code: "psnr(sample(seed: 1), sample(seed: 2))", note: "two unlike pictures" }],
     cost: None,
-    definition: "PSNR in dB, peak 2 on [-1, 1], over all channels",
+    definition: Some(|_| Psnr.definition()),
     run: |args, ctx| shared::metric(&Psnr, args, ctx),
 };

@@ -36,7 +36,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "render(sample(n: 2, seed: 5), noise: none)", note: "two pictures without noise" },
     ],
     cost: Some(cost),
-    definition: "",
+    definition: None,
     run,
 };
 

@@ -38,7 +38,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "sample(seed: 7, space: Z)", note: "a code of the prior" },
     ],
     cost: Some(cost),
-    definition: "",
+    definition: None,
     run,
 };
 

@@ -33,7 +33,8 @@ pub const BUILTIN: Builtin = Builtin {
                 &[Kind::Text],
                 "its ending says how: png jpg webp gif npy safetensors; `{i}` in the name \
                 gives one file each",
-            ),
+            )
+            .writes(),
             Param::optional("quality", &[Kind::Number], "92", "of a jpg, 1 to 100").named(),
             Param::optional("fps", &[Kind::Number], "20", "frames a second of a gif").named(),
             Param::optional("columns", &[Kind::Number], "-", "of a grid; pictures of a strip stand in one row").named(),
@@ -55,7 +56,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "save(direction(\"smile\") | direction(\"age\"), \"pure.safetensors\")", note: "a direction" },
     ],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 

@@ -94,6 +94,30 @@ fn agree(a: &CodeType, b: &CodeType) -> Result<()> {
     Ok(())
 }
 
+/// Checks that a direction can move a code: the same generator, and a space that acts on the code's.
+pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
+    if let (Some(x), Some(y)) = (&code.model, &direction.model)
+        && x.fingerprint != y.fingerprint
+    {
+        return Err(Error::check(format!(
+            "the direction was found in {}, the code belongs to {}",
+            y.label(),
+            x.label()
+        ))
+        .hint("take a direction of the code's generator"));
+    }
+    match (code.space, direction.space) {
+        (Some(Space::Z), Some(d)) if d != Space::Z => {
+            Err(Error::check(format!("a {d} direction cannot move a Z code"))
+                .hint(format!("lift the code: to({d}, …)")))
+        }
+        (Some(c), Some(Space::Z)) if c != Space::Z => {
+            Err(Error::check(format!("a Z direction cannot move a {c} code")).hint("use a direction in W"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The running counterpart of [`same_codes`]: both codes in one space, one generator, and as many of each.
 pub fn pair(args: &Args, names: [&str; 2]) -> Result<(Latent, Latent)> {
     let (a, b) = (args.latent(names[0])?, args.latent(names[1])?);

@@ -21,7 +21,7 @@ pub const BUILTIN: Builtin = Builtin {
               PNG files and named.",
     examples: &[Example { code: "show sample(seed: 1), sample(seed: 2)", note: "two pictures side by side" }],
     cost: None,
-    definition: "",
+    definition: None,
     run,
 };
 

@@ -18,7 +18,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "half way in Z",
     }],
     cost: None,
-    definition: "",
+    definition: None,
     run: |args, _| {
         let (a, b) = shared::pair(args, ["a", "b"])?;
         let t = args.need_number("t", -100.0..=100.0)?;

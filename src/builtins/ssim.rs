@@ -2,7 +2,7 @@
 
 use super::shared;
 use crate::builtin::{Builtin, Category, Example, Signature};
-use crate::metric::Ssim;
+use crate::metric::{Metric, Ssim};
 
 /// `ssim(a, b)`
 pub const BUILTIN: Builtin = Builtin {
@@ -12,6 +12,6 @@ pub const BUILTIN: Builtin = Builtin {
     details: "Wang et al. 2004: Gaussian window 11, sigma 1.5, on [0, 1], mean over channels; scikit-image with gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.",
     examples: &[Example { code: "ssim(sample(seed: 1), sample(seed: 1))", note: "1 for equal pictures" }],
     cost: None,
-    definition: "SSIM, Gaussian window 11, sigma 1.5, on [0, 1], mean over channels",
+    definition: Some(|_| Ssim.definition()),
     run: |args, ctx| shared::metric(&Ssim, args, ctx),
 };

@@ -27,12 +27,12 @@ pub const BUILTIN: Builtin = Builtin {
     details: "The pictures are captioned with their strength; `save` puts them in one row.",
     examples: &[Example { code: "strip(sample(seed: 2), along: direction(\"smile\"), n: 3)", note: "three strengths" }],
     cost: Some(cost),
-    definition: "",
+    definition: None,
     run,
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    crate::lang::check::moved(&shared::code(call, "code"), &shared::code(call, "along"))
+    shared::moves(&shared::code(call, "code"), &shared::code(call, "along"))
         .map_err(|e| e.at(call.arg("along").map_or(call.span, |a| a.span)))?;
     Ok(shared::picture(shared::model_of(call, "code").as_ref()))
 }
@@ -51,7 +51,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     if code.count() != 1 {
         return Err(Error::runtime(format!("a strip walks from one code, here are {}", code.count()))
             .at(args.span("code"))
-            .hint("take one: code[0]"));
+            .hint("one strip each: [strip(c, along: …) for c in codes]"));
     }
     let n = args.need_count("n", 2..=1000)?;
     let (from, to) = (args.need_number("from", -1e3..=1e3)?, args.need_number("to", -1e3..=1e3)?);

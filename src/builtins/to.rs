@@ -24,7 +24,7 @@ pub const BUILTIN: Builtin = Builtin {
               There is no way back: a wider space holds codes that the narrower one lacks; `invert` finds the nearest.",
     examples: &[Example { code: "to(W+, sample(seed: 3, space: Z))", note: "a layered code" }],
     cost: None,
-    definition: "",
+    definition: None,
     run: |args, ctx| {
         let code = args.latent("code")?;
         let space = args.space("space")?.unwrap_or(code.space);

@@ -1,11 +1,11 @@
 //! Calling built-in functions and those of the program.
 
 use super::{Args, Evaluator};
-use crate::builtin::{Builtin, Const, Kind as Accepts, Param};
+use crate::builtin::{Builtin, Kind as Accepts, Param};
 use crate::builtins;
 use crate::error::{Error, Kind, Result, Span};
 use crate::lang::ast::{Call, Def, Expr, ExprKind};
-use crate::lang::check;
+use crate::lang::bind::bind;
 use crate::limits::LIMITS;
 use crate::space::Space;
 use crate::value::Value;
@@ -21,7 +21,7 @@ impl Evaluator<'_> {
         }
         let builtin = builtins::find(name)
             .ok_or_else(|| Error::runtime(format!("there is no function `{name}`")).at(call.name.span))?;
-        let bound = check::bind(&builtin.signature, piped, &call.args)?;
+        let bound = bind(&builtin.signature, piped, &call.args, span)?;
         let mut values = Vec::with_capacity(bound.len());
         for (param, given) in builtin.signature.params.iter().zip(bound) {
             values.push(self.argument(param, &given, span)?);
@@ -103,17 +103,5 @@ fn default(param: &Param, text: &str) -> Option<Value> {
             .ok()
             .or_else(|| Space::parse(text).map(Value::Space))
             .or_else(|| Some(Value::Text(text.to_owned()))),
-    }
-}
-
-/// A constant as a value.
-pub(super) fn constant(c: &Const) -> Value {
-    match c {
-        Const::Number(v) => Value::Number(*v),
-        Const::Text(t) => Value::Text(t.clone()),
-        Const::Bool(b) => Value::Bool(*b),
-        Const::Range(from, to, step) => Value::Range { from: *from, to: *to, step: *step },
-        Const::Space(s) => Value::Space(*s),
-        Const::Choice(w, v) => Value::Word(w.clone(), v.as_ref().map(|v| Box::new(constant(v)))),
     }
 }

@@ -7,7 +7,7 @@ use crate::builtin::{Args, Context, Output};
 use crate::builtins;
 use crate::control::{Control, Stop};
 use crate::error::{Error, Kind, Result};
-use crate::lang::ast::{Def, Expr, ExprKind, Program, Stmt, StmtKind};
+use crate::lang::ast::{Def, Expr, ExprKind, Stmt, StmtKind};
 use crate::lang::check::{self, Checked};
 use crate::lang::parse;
 use crate::lang::span::Source;
@@ -68,13 +68,12 @@ impl Session {
     ///
     /// # Errors
     /// All errors of the pass, joined.
-    pub fn check(&self, source: &Source, sets: &BTreeMap<String, String>) -> Result<(Program, Checked)> {
+    pub fn check(&self, source: &Source, sets: &BTreeMap<String, String>) -> Result<Checked> {
         let (program, errors) = parse::parse(source);
         if let Some(e) = Error::all(errors) {
             return Err(e);
         }
-        let checked = check::check(&program, self, sets)?;
-        Ok((program, checked))
+        check::check(&program, self, sets)
     }
 
     /// Checks a program, then runs it statement by statement.
@@ -88,22 +87,16 @@ impl Session {
         control: &Control,
         output: &mut dyn Output,
     ) -> Result<()> {
-        let (program, checked) = self.check(source, sets)?;
-        program.statements.iter().try_for_each(|s| self.step(&checked, s, control, output))
+        let checked = self.check(source, sets)?;
+        checked.program.statements.iter().try_for_each(|s| self.step(s, control, output))
     }
 
     /// Runs one statement of a checked program. What it binds stays, also when it was stopped with the best so far kept.
     ///
     /// # Errors
     /// When it fails; `Interrupted` when it was asked to stop, after its result was kept and shown.
-    pub fn step(
-        &mut self,
-        checked: &Checked,
-        statement: &Stmt,
-        control: &Control,
-        output: &mut dyn Output,
-    ) -> Result<()> {
-        Evaluator::new(self, checked, control, output).statement(statement)?;
+    pub fn step(&mut self, statement: &Stmt, control: &Control, output: &mut dyn Output) -> Result<()> {
+        Evaluator::new(self, control, output).statement(statement)?;
         match control.stop() {
             Stop::No => Ok(()),
             _ => Err(Error::new(Kind::Interrupted, "stopped; the best so far is kept").at(statement.span)),
@@ -143,7 +136,6 @@ struct Evaluator<'a> {
     functions: &'a mut BTreeMap<String, Arc<Def>>,
     session_model: &'a mut Option<Arc<Loaded>>,
     ctx: Context<'a>,
-    checked: &'a Checked,
     echo: bool,
     /// Parameters of the functions being called and variables of comprehensions, innermost last.
     scopes: Vec<BTreeMap<String, Value>>,
@@ -153,7 +145,7 @@ struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    fn new(session: &'a mut Session, checked: &'a Checked, control: &Control, output: &'a mut dyn Output) -> Self {
+    fn new(session: &'a mut Session, control: &Control, output: &'a mut dyn Output) -> Self {
         let ctx = Context {
             model: session.model.clone(),
             seed: session.options.seed,
@@ -169,7 +161,6 @@ impl<'a> Evaluator<'a> {
             functions: &mut session.functions,
             session_model: &mut session.model,
             ctx,
-            checked,
             echo: session.options.echo,
             scopes: Vec::new(),
             visible_from: 0,
@@ -193,11 +184,9 @@ impl<'a> Evaluator<'a> {
                 self.bind(&name.name, v.clone());
                 if self.echo { self.show(&v, value) } else { Ok(()) }
             }
+            // The checker has put the values of `--set` in place.
             StmtKind::Param { name, value } => {
-                let v = match self.checked.params.get(&name.name) {
-                    Some(given) => call::constant(given),
-                    None => self.expr(value)?,
-                };
+                let v = self.expr(value)?;
                 self.bind(&name.name, v);
                 Ok(())
             }
@@ -208,7 +197,7 @@ impl<'a> Evaluator<'a> {
             }
             StmtKind::Load(call) | StmtKind::Show(call) => {
                 let v = self.call(call, None, call.name.span)?;
-                self.display(&v, "")
+                self.display(&v, None)
             }
             StmtKind::Assert(condition) => self.assert(condition),
             StmtKind::Expr(e) => {
@@ -229,18 +218,18 @@ impl<'a> Evaluator<'a> {
             ExprKind::Call(c) | ExprKind::Pipe { call: c, .. } => c.name.name.as_str(),
             _ => "",
         };
-        let definition = builtins::find(name).map_or("", |b| b.definition);
+        let definition = builtins::find(name).and_then(|b| b.definition).map(|d| d(&self.ctx));
         self.display(value, definition)
     }
 
-    fn display(&mut self, value: &Value, definition: &str) -> Result<()> {
+    fn display(&mut self, value: &Value, definition: Option<String>) -> Result<()> {
         if matches!(value, Value::Nothing) {
             return Ok(());
         }
         let ctx = &self.ctx;
         let picture = |l: &Latent| -> Result<Image> { display::render(l, &*ctx.model_of(l)?) };
         let mut shown = display::display(value, &picture)?;
-        if let (Value::Number(v), false) = (value, definition.is_empty()) {
+        if let (Value::Number(v), Some(definition)) = (value, definition) {
             shown.lines = vec![format!("{} · {definition}", rounded(*v))];
         }
         self.ctx.output.display(&shown, value)

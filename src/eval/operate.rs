@@ -123,7 +123,7 @@ pub fn layers(base: &Value, layers: &Value, ctx: &Context<'_>) -> Result<Value> 
     Ok(Value::Direction(direction::at_layers(&d, layer_range(layers, count)?, count)?))
 }
 
-/// `base[index]`: layers of a W+ code, otherwise elements, codes or pictures.
+/// `base[index]`: layers of a W+ code, elements of a list, pictures of a batch.
 pub fn index(base: &Value, index: &Value) -> Result<Value> {
     match base {
         Value::List(items) => {
@@ -141,10 +141,8 @@ pub fn index(base: &Value, index: &Value) -> Result<Value> {
         }
         other => match as_latent(other) {
             Some(code) if code.space == Space::WPlus => code_layers(&code, index),
-            Some(code) => {
-                let range = layer_range(index, code.count()).map_err(|_| out_of("codes", code.count()))?;
-                codes(&code, range.start, range.len()).map(Value::Latent)
-            }
+            Some(code) => Err(Error::runtime(format!("a {} code has no layers to choose", code.space))
+                .hint("lift it first: to(W+, code)[4..8]; several codes are gone through by [c for c in codes]")),
             None => Err(Error::runtime(format!("{} has no parts", other.ty()))),
         },
     }
@@ -154,17 +152,12 @@ fn out_of(what: &str, count: usize) -> Error {
     Error::runtime(format!("there are {count} {what}, counted from 0")).hint(format!("an index below {count}"))
 }
 
-/// The chosen layers of a W+ code, as a W code when it is one layer.
+/// The chosen layers of a W+ code.
 fn code_layers(code: &Latent, index: &Value) -> Result<Value> {
     let range = layer_range(index, code.layers())?;
     let data = code.data.narrow(1, range.start, range.len())?;
     let origin = format!("layers {}..{} of ({})", range.start, range.end, code.origin);
-    Ok(Value::Latent(match index {
-        Value::Number(_) => {
-            Latent { space: Space::W, data: data.squeeze(1)?.contiguous()?, noise: None, origin, ..code.clone() }
-        }
-        _ => Latent { data: data.contiguous()?, noise: None, origin, ..code.clone() },
-    }))
+    Ok(Value::Latent(Latent { data: data.contiguous()?, noise: None, origin, ..code.clone() }))
 }
 
 /// Some of N codes, with their noise maps.

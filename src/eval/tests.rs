@@ -1,1 +1,217 @@
+//! Programs on the toy generator, and every example of every built-in function.
 
+use super::*;
+use crate::error::Kind;
+use crate::render::Display;
+use std::path::Path;
+
+/// Keeps what a program shows and prints.
+#[derive(Default)]
+struct Kept {
+    shown: Vec<(Display, Value)>,
+    printed: Vec<String>,
+}
+
+impl Output for Kept {
+    fn display(&mut self, display: &Display, value: &Value) -> Result<()> {
+        self.shown.push((display.clone(), value.clone()));
+        Ok(())
+    }
+
+    fn print(&mut self, line: &str) -> Result<()> {
+        self.printed.push(line.to_owned());
+        Ok(())
+    }
+}
+
+fn session(out: &Path) -> Session {
+    Session::new("toy", Options { out: out.to_owned(), ..Options::default() }).unwrap()
+}
+
+fn run_in(session: &mut Session, code: &str) -> Result<Kept> {
+    let mut kept = Kept::default();
+    session.run(&Source::new("test", code).unwrap(), &BTreeMap::new(), &Control::default(), &mut kept)?;
+    Ok(kept)
+}
+
+fn run(code: &str) -> Result<Kept> {
+    let folder = tempfile::tempdir().unwrap();
+    run_in(&mut session(folder.path()), code)
+}
+
+fn error(code: &str) -> Error {
+    run(code).err().unwrap_or_else(|| panic!("this ran: {code}"))
+}
+
+/// The text that an error underlines.
+fn underlined<'a>(code: &'a str, e: &Error) -> &'a str {
+    let span = e.span().expect("every error of a program has a place");
+    &code[span.start..span.end]
+}
+
+#[test]
+fn every_example_runs() {
+    for b in builtins::ALL {
+        assert!(!b.examples.is_empty(), "{} has no example", b.signature.name);
+        for e in b.examples {
+            // What an example saves and reads again lies in a folder of its own.
+            let folder = tempfile::tempdir().unwrap();
+            let inside = |name: &str| format!("\"{}/{name}\"", folder.path().display());
+            let code =
+                e.code.replace("latent(\"code.safetensors\")", &format!("latent({})", inside("code.safetensors")));
+            let code = code
+                .replace("save(\"code.safetensors\")", &format!("save({}, outside: true)", inside("code.safetensors")));
+            if let Err(error) = run_in(&mut session(folder.path()), &code) {
+                panic!("example of {}: {code}\n{error}", b.signature.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn arithmetic_is_what_the_precedence_says() {
+    let kept = run("print(1 + 2*3 - 4/2)\nprint(-(1 + 2))\nprint(2 < 3, 2 == 3)").unwrap();
+    assert_eq!(kept.printed, ["5", "-3", "true false"]);
+}
+
+#[test]
+fn a_conditioned_direction_has_no_part_in_its_conditions() {
+    let code = "a = direction(\"smile\"); b = direction(\"age\"); c = 0.9*a + b\n\
+                print(cosine(direction(\"glasses\") | [b, c], b)); print(cosine(direction(\"glasses\") | [b, c], c))\n\
+                print(cosine((direction(\"glasses\") | b) | c, b))";
+    let kept = run(code).unwrap();
+    let cosines: Vec<f64> = kept.printed.iter().map(|p| p.parse().unwrap()).collect();
+    assert!(cosines[0].abs() < 1e-12 && cosines[1].abs() < 1e-12, "{cosines:?}");
+    // Chained by hand the first condition comes back: joint is not chained.
+    assert!(cosines[2].abs() > 1e-3, "{cosines:?}");
+}
+
+#[test]
+fn moving_and_subtracting_give_the_direction_back() {
+    let code = "w = sample(seed: 1); d = direction(\"smile\"); moved = w + 2*d\n\
+                print(norm((moved - w) - 2*d) / norm(d))\nprint(cosine(moved - w, d))";
+    let kept = run(code).unwrap();
+    assert!(kept.printed[0].parse::<f64>().unwrap() < 1e-5);
+    assert!(kept.printed[1].parse::<f64>().unwrap() > 0.999_999);
+}
+
+#[test]
+fn layers_of_a_code_and_of_a_direction() {
+    let code = "a = to(W+, sample(seed: 1)); b = to(W+, sample(seed: 2)); m = mix(a, b, layers: 2..5)\n\
+                print(norm(m[0..2] - a[0..2]), norm(m[2..5] - b[2..5]), norm(m[5..8] - a[5..8]))\n\
+                d = direction(\"smile\") @ 2..5\nn = a + d\nprint(norm(n[0..2] - a[0..2]), norm(n[5..8] - a[5..8]))";
+    assert_eq!(run(code).unwrap().printed, ["0 0 0", "0 0"]);
+}
+
+#[test]
+fn interpolation_ends_are_exact() {
+    let code = "a = sample(seed: 1); b = sample(seed: 2)\nprint(norm(lerp(a, b, 0) - a), norm(lerp(a, b, 1) - b))\n\
+                p = path(a, b, frames: 3)\nprint(norm(lerp(a, b, 0.5) - [c for c in p][1]) < 1e-5)";
+    assert_eq!(run(code).unwrap().printed, ["0 0", "true"]);
+}
+
+#[test]
+fn a_function_sees_its_parameters_and_the_program() {
+    let code = "k = 3\ndef f(x) = x * k\ndef g(k) = f(k + 1)\nprint(g(1), [f(i) for i in 1..3 if i > 1])";
+    assert_eq!(run(code).unwrap().printed, ["6 [6, 9]"]);
+}
+
+#[test]
+fn an_assert_that_fails_names_both_sides() {
+    let e = error("x = 2\nassert x > 5");
+    assert_eq!((e.kind(), e.span_text()), (Kind::Assertion, "2 > 5"));
+    assert_eq!(e.kind().exit_code(), 1);
+}
+
+#[test]
+fn the_issues_wrong_programs_fail_before_anything_runs_and_their_repairs_work() {
+    let cases = [
+        ("z = sample(space: Z)\nshow z + direction(\"smile\")", "smile"),
+        ("w = to(W+, sample())\nshow w[20]", "20"),
+        ("show smaple(seed: 1)", "smaple"),
+        ("x = image(\"no/such/file.png\")", "no/such/file.png"),
+        ("d = direction(\"smlie\")", "smlie"),
+    ];
+    for (code, place) in cases {
+        let e = error(&format!("print(1)\n{code}"));
+        assert_eq!(e.kind().exit_code(), 2, "{code}: {e}");
+        assert!(underlined(&format!("print(1)\n{code}"), &e).contains(place), "{code}: {e}");
+        assert!(e.repair().is_some(), "{code}: {e}");
+    }
+    run("z = sample(space: Z)\nshow to(W, z) + direction(\"smile\")").unwrap();
+    assert!(error("show smaple(seed: 1)").repair().unwrap().contains("sample"));
+    assert!(error("direction(\"smlie\")").repair().unwrap().contains("direction(\"smile\")"));
+}
+
+#[test]
+fn a_direction_of_another_generator_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.safetensors");
+    let mut d = model::load("toy").unwrap().directions["smile"].clone();
+    d.model = Some(crate::latent::ModelId { name: "other".into(), fingerprint: "ab12".repeat(16) });
+    let mut s = session(folder.path());
+    s.names.insert("d".into(), Value::Direction(d));
+    run_in(&mut s, "save(d, \"other.safetensors\")").unwrap();
+    let code = format!("show sample(seed: 1) + direction(\"{}\")", path.display());
+    let e = run_in(&mut s, &code).err().unwrap();
+    assert!(e.to_string().contains("generator"), "{e}");
+}
+
+#[test]
+fn saved_codes_and_directions_come_back_with_what_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |n: &str| folder.path().join(n).display().to_string();
+    let mut s = session(folder.path());
+    run_in(&mut s, "w = to(W+, sample(seed: 5)); save(w, \"w.safetensors\"); save(w, \"w.npy\")").unwrap();
+    run_in(&mut s, "d = direction(\"smile\") | direction(\"age\"); save(d, \"d.safetensors\")").unwrap();
+    let code = format!(
+        "print(norm(latent(\"{}\") - w), norm(latent(\"{}\") - w), norm(direction(\"{}\") - d))",
+        at("w.safetensors"),
+        at("w.npy"),
+        at("d.safetensors")
+    );
+    assert_eq!(run_in(&mut s, &code).unwrap().printed, ["0 0 0"]);
+}
+
+#[test]
+fn a_script_saves_nowhere_but_below_its_folder() {
+    for path in ["../x.png", "/tmp/gannet-escape.png", "a/../../x.png", "./../x.png"] {
+        let e = error(&format!("save(sample(), \"{path}\")"));
+        assert!(e.message().contains("leads out"), "{path}: {e}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/tmp", folder.path().join("link")).unwrap();
+    let e = run_in(&mut session(folder.path()), "save(sample(), \"link/x.png\")").err().unwrap();
+    assert!(e.message().contains("leads out"), "{e}");
+}
+
+#[test]
+fn bombs_are_refused_before_they_allocate() {
+    for code in ["sample(n: 100000, space: W+) |> render()", "[i for i in 0..1000000000]", "def f(x) = f(x)\nf(1)"] {
+        let begun = std::time::Instant::now();
+        let e = error(code);
+        assert!(matches!(e.kind(), Kind::Limit | Kind::Check | Kind::Runtime), "{code}: {e}");
+        assert!(begun.elapsed().as_secs() < 5, "{code} took {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_stop_keeps_the_best_so_far_and_ends_the_program() {
+    let control = Control::default();
+    control.request(Stop::Keep);
+    let folder = tempfile::tempdir().unwrap();
+    let mut s = session(folder.path());
+    let source = Source::new("test", "r = invert(sample(seed: 1), steps: 500)\nprint(1)").unwrap();
+    let mut kept = Kept::default();
+    let e = s.run(&source, &BTreeMap::new(), &control, &mut kept).unwrap_err();
+    assert_eq!(e.kind().exit_code(), 130);
+    assert!(matches!(s.names.get("r"), Some(Value::Inversion(_))), "the best so far is bound");
+    assert!(kept.printed.is_empty(), "nothing ran after it");
+}
+
+#[test]
+fn a_bare_number_comes_with_its_definition() {
+    let kept = run("psnr(sample(seed: 1), sample(seed: 2))\n2 + 2").unwrap();
+    assert!(kept.shown[0].0.lines[0].contains("peak"), "{:?}", kept.shown[0].0.lines);
+    assert_eq!(kept.shown[1].0.lines, ["4"]);
+}

@@ -5,7 +5,7 @@ pub mod spaces;
 pub mod stylegan2;
 pub mod toy;
 
-pub use load::{FAMILIES, load};
+pub use load::{FAMILIES, describe, load, stylegan2 as load_stylegan2};
 pub use toy::toy;
 
 use crate::error::Result;

@@ -56,7 +56,13 @@ pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
     if how.space == Space::Z {
         return Ok(code);
     }
-    let mut code = lift(g, &code, Space::W)?;
+    // One z at a time: a taller matrix product may round differently, and the i-th code must not depend on n.
+    let one = |i: usize| {
+        let label = code.labels.as_ref().map(|c| c.narrow(0, i, 1)).transpose()?;
+        g.map(&code.data.narrow(0, i, 1)?, label.as_ref())
+    };
+    let data = Tensor::cat(&(0..n).map(one).collect::<Result<Vec<_>>>()?, 0)?;
+    let mut code = Latent { space: Space::W, data, ..code };
     if how.psi != 1.0 {
         code.data = truncate(&code.data, g.mean_w(), how.psi, None)?;
     }

@@ -4,10 +4,9 @@ use super::Generator;
 use super::stylegan2::{Architecture, Given, StyleGan2, Tensors};
 use crate::error::{Error, Result};
 use crate::rng::Rng;
+use crate::weights::{self, Array};
 use candle_core::{Device, Tensor};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// Draws whose mean is the toy's `w_avg`.
@@ -53,7 +52,7 @@ impl Default for Toy {
             z_dim: 16,
             w_dim: 16,
             c_dim: 0,
-            mapping_layers: 3,
+            mapping_layers: 2,
             architecture: Architecture::Skip,
         }
     }
@@ -130,7 +129,7 @@ impl Toy {
             d.dense(&format!("{torgb}.affine"), self.w_dim, outputs, 1.0, 1.0)?;
             // With features of about unit variance, the pictures then span about [-1, 1].
             let share = if self.architecture == Architecture::Skip { self.resolution.ilog2() - 1 } else { 1 };
-            let spread = 0.35 / f64::from(share).sqrt();
+            let spread = 0.4 / f64::from(share).sqrt();
             d.put(&format!("{torgb}.weight"), &[self.channels, outputs, 1, 1], 0.0, spread)?;
             d.put(&format!("{torgb}.bias"), &[self.channels], 0.0, 0.05)?;
         }
@@ -141,7 +140,7 @@ impl Toy {
     }
 
     fn layer(&self, d: &mut Draw<'_>, name: &str, resolution: usize, [inputs, outputs]: [usize; 2]) -> Result<()> {
-        d.dense(&format!("{name}.affine"), self.w_dim, inputs, 1.0, 1.0)?;
+        d.dense(&format!("{name}.affine"), self.w_dim, inputs, 2.5, 1.0)?;
         d.put(&format!("{name}.weight"), &[outputs, inputs, 3, 3], 0.0, 1.0)?;
         d.put(&format!("{name}.bias"), &[outputs], 0.0, 0.2)?;
         d.put(&format!("{name}.noise_const"), &[resolution, resolution], 0.0, 1.0)?;
@@ -190,21 +189,14 @@ impl Draw<'_> {
     }
 }
 
-/// Sha256 over names, shapes and numbers.
+/// The fingerprint that its tensors have in a file, too.
 fn fingerprint(tensors: &BTreeMap<String, Tensor>) -> Result<String> {
-    let mut hash = Sha256::new();
+    let mut arrays = BTreeMap::new();
     for (name, t) in tensors {
-        hash.update(format!("{name} {:?}\n", t.dims()));
-        for v in t.flatten_all()?.to_vec1::<f32>()? {
-            hash.update(v.to_le_bytes());
-        }
+        let values = t.flatten_all()?.to_vec1::<f32>()?;
+        arrays.extend(Array::f32(t.dims(), values).map(|a| (name.clone(), a)));
     }
-    let mut text = String::new();
-    for byte in hash.finalize() {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
+    Ok(weights::fingerprint(&arrays))
 }
 
 #[cfg(test)]

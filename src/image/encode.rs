@@ -56,7 +56,7 @@ pub fn png(picture: &Raster, texts: &[(String, String)]) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The texts that [`png()`] wrote, in order.
+/// The texts that [`png()`] wrote: first those in `tEXt`, then those in `iTXt`, each in their order.
 ///
 /// # Errors
 /// When the bytes are no PNG.

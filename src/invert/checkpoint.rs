@@ -8,11 +8,11 @@ use super::problem::Problem;
 use super::{Adam, Config, Trace};
 use crate::error::{Error, Kind, Result};
 use crate::limits::LIMITS;
+use crate::store::{Disk, Files, write_atomic};
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The key of the header in the file's metadata.
@@ -43,7 +43,7 @@ fn run_of(problem: &Problem) -> Result<String> {
         problem.job.generator.spec().fingerprint,
         problem.target_hash,
         problem.key,
-        problem.job.perceptual.map_or("none", |p| p.features().name()),
+        problem.perceptual_mark()?,
         env!("CARGO_PKG_VERSION")
     ))
 }
@@ -204,26 +204,15 @@ fn state_of(header: &Header, file: &SafeTensors, device: &Device) -> Result<Stat
         finished: header.finished,
         stopped: header.stopped,
         diverged: header.diverged,
+        unsaved: None,
     })
 }
 
 /// Whole or absent: a temporary file beside it, synced, then renamed over it.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.tmp", std::process::id()));
-    let beside = PathBuf::from(beside);
-    let write = || -> std::io::Result<()> {
-        let mut file = fs::File::create(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => fs::File::open(folder)?.sync_all(),
-            _ => Ok(()),
-        }
-    };
-    write().map_err(|e| {
-        let _ = fs::remove_file(&beside);
-        Error::io(format!("writing checkpoint {}", path.display()), &e)
-    })
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
+    folder
+        .map_or(Ok(()), |f| Disk.make_folder(f))
+        .and_then(|()| write_atomic(&Disk, path, bytes))
+        .map_err(|e| Error::io(format!("writing checkpoint {}", path.display()), &e))
 }

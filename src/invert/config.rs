@@ -55,7 +55,8 @@ pub enum Init {
     Random,
     /// The one of k random samples with the smallest loss.
     BestOf(usize),
-    /// These codes, one for all images or one each; Z and W are lifted to the space that is searched.
+    /// These codes, one for all images or one each; Z and W are lifted to the space that is searched. Noise maps that came
+    /// with them are used: as the start where maps are searched, fixed otherwise.
     Latent(Latent),
 }
 
@@ -145,7 +146,14 @@ impl Config {
             Init::Mean => "mean".into(),
             Init::Random => "random".into(),
             Init::BestOf(k) => format!("best of {k}"),
-            Init::Latent(l) => format!("{} code {}", l.space, content_hash(&l.data)?.get(..12).unwrap_or("")),
+            Init::Latent(l) => {
+                let mut parts = vec![content_hash(&l.data)?];
+                for map in l.noise.iter().flatten() {
+                    parts.push(content_hash(map)?);
+                }
+                let short: Vec<&str> = parts.iter().map(|p| p.get(..12).unwrap_or("")).collect();
+                format!("{} code {}", l.space, short.join(" noise "))
+            }
         };
         let perceptual = self.losses.perceptual.map_or("default".to_string(), |p| p.to_string());
         Ok(format!(

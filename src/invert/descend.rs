@@ -33,6 +33,8 @@ pub(super) struct State {
     pub stopped: Option<usize>,
     /// The step in which the loss was no longer finite.
     pub diverged: Option<usize>,
+    /// Why a checkpoint could not be written; the work goes on without.
+    pub unsaved: Option<String>,
 }
 
 impl State {
@@ -47,6 +49,7 @@ impl State {
             finished: false,
             stopped: None,
             diverged: None,
+            unsaved: None,
         })
     }
 
@@ -62,7 +65,7 @@ impl State {
             return Ok(());
         }
         if self.best.as_ref().is_none_or(|b| e.total < b.loss) {
-            let maps = problem.split(&self.params)?.1.to_vec();
+            let maps = problem.maps(&self.params)?.to_vec();
             let (code, picture) = (e.code.clone(), e.picture.clone());
             self.best = Some(Best { loss: e.total, step: self.step, code, maps, picture });
         }
@@ -122,14 +125,15 @@ pub(super) fn descend(problem: &Problem) -> Result<State> {
             }
         }
         if problem.config.checkpoint.as_ref().is_some_and(|c| saved.elapsed() >= c.every) {
-            checkpoint::save(problem, &state)?;
+            // A full disk costs the checkpoint, not the work.
+            state.unsaved = checkpoint::save(problem, &state).err().map(|e| e.message().to_owned());
             saved = Instant::now();
         }
     }
     state.finished = true;
     // With several images a resumed run must find the finished ones.
     if problem.place.1 > 1 {
-        checkpoint::save(problem, &state)?;
+        state.unsaved = checkpoint::save(problem, &state).err().map(|e| e.message().to_owned());
     }
     Ok(state)
 }

@@ -33,6 +33,7 @@ use crate::generator::{Generator, Noise};
 use crate::latent::{Latent, ModelId};
 use crate::metric::Perceptual;
 use crate::rng::Rng;
+use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
 use problem::Problem;
 use sha2::{Digest, Sha256};
@@ -122,6 +123,25 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
     let ws = problem::layered(&w, spec.num_ws)?;
     let picture = job.generator.synthesize(&ws, &Noise::Const)?;
     invert(job, &picture, config)
+}
+
+/// The ladder: one inversion a space, each started from the code of the one before, so that no rung is worse than the last.
+///
+/// `spaces` go from narrow to wide (Z, W, W+); the first has its space's default start. Space, method, start and checkpoint
+/// of `config` do not count: every rung is [`Method::Optimize`].
+///
+/// # Errors
+/// As [`invert`], and when a space is narrower than the one before.
+pub fn ladder(job: &Job, target: &Tensor, config: &Config, spaces: &[Space]) -> Result<Vec<Inversion>> {
+    let mut rungs: Vec<Inversion> = Vec::with_capacity(spaces.len());
+    for &space in spaces {
+        let first = Config::new(space, Method::Optimize);
+        let init = rungs.last().map_or(first.init, |below| Init::Latent(below.code.clone()));
+        // A checkpoint holds one run; the rungs would fight over it.
+        let rung = Config { space, init, method: Method::Optimize, checkpoint: None, ..config.clone() };
+        rungs.push(invert(job, target, &rung)?);
+    }
+    Ok(rungs)
 }
 
 fn check_target(job: &Job, target: &Tensor) -> Result<()> {

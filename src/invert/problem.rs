@@ -1,8 +1,10 @@
 //! One image to invert: what is searched, where it starts, and what a point is worth.
 
 use super::{Config, Init, Job, Method, Objective, PictureLoss, WStats, content_hash, w_noise};
+use crate::control::Stop;
 use crate::error::{Error, Result};
 use crate::generator::Noise;
+use crate::latent::Latent;
 use crate::rng::Rng;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor, Var};
@@ -23,6 +25,8 @@ pub(super) struct Problem<'a> {
     loss: PictureLoss<'a>,
     /// The code in space N, where only the noise maps are searched.
     fixed: Option<Tensor>,
+    /// Noise maps that the start code brings: where the search of the maps starts, or what stays fixed without one.
+    given_maps: Vec<Tensor>,
 }
 
 /// What a point is worth.
@@ -69,7 +73,9 @@ impl<'a> Problem<'a> {
             labels: labels_of(job, place.0)?,
             loss,
             fixed: None,
+            given_maps: Vec::new(),
         };
+        problem.given_maps = problem.maps_of_start()?;
         if config.space == Space::N {
             problem.fixed = Some(problem.start_code()?);
         }
@@ -97,16 +103,21 @@ impl<'a> Problem<'a> {
         }
     }
 
+    /// The noise maps at `params`, searched or given; empty when the generator's own are used.
+    pub fn maps<'b>(&'b self, params: &'b [Tensor]) -> Result<&'b [Tensor]> {
+        let (_, searched) = self.split(params)?;
+        Ok(if searched.is_empty() { &self.given_maps } else { searched })
+    }
+
     /// The loss at `params`, in step `step`; with gradients when asked for.
     pub fn evaluate(&self, params: &[Tensor], step: usize, gradients: bool) -> Result<Evaluation> {
         let vars = params.iter().map(|p| Ok(Var::from_tensor(p)?)).collect::<Result<Vec<Var>>>()?;
         let tracked: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
-        let (code, maps) = self.split(&tracked)?;
+        let (code, searched) = self.split(&tracked)?;
         let code = self.with_w_noise(code, step)?;
         let ws = self.layered_code(&code)?;
-        let noise = if maps.is_empty() { Noise::Const } else { Noise::Maps(maps.to_vec()) };
-        let picture = self.job.generator.synthesize(&ws, &noise)?;
-        let terms = self.loss.loss(&picture, &ws, maps)?;
+        let picture = self.job.generator.synthesize(&ws, &noise_of(self.maps(&tracked)?))?;
+        let terms = self.loss.loss(&picture, &ws, searched)?;
         let mut sum: Option<Tensor> = None;
         let mut numbers = Vec::with_capacity(terms.len());
         for (name, value) in terms {
@@ -128,6 +139,14 @@ impl<'a> Problem<'a> {
             }
         }
         Ok(Evaluation { terms: numbers, total, code: code.detach(), picture: picture.detach(), gradients: found })
+    }
+
+    /// Tells feature networks apart by what they make of the target: name and weights may both have changed.
+    pub fn perceptual_mark(&self) -> Result<String> {
+        match self.loss.perceptual.as_ref().and_then(|(_, taps, weight)| Some((taps.last()?, weight))) {
+            Some((tap, weight)) => Ok(format!("{} weight {weight}", content_hash(tap)?)),
+            None => Ok("none".into()),
+        }
     }
 
     /// The random numbers of one purpose of this image.
@@ -172,15 +191,34 @@ impl<'a> Problem<'a> {
             Init::Random => self.drawn(0),
             Init::BestOf(k) => self.best_of(*k),
             Init::Latent(l) => {
-                let (i, n) = (self.place.0, l.count());
+                let n = l.count();
                 if n != 1 && n != self.place.1 {
                     return Err(Error::runtime(format!("{n} start codes for {} pictures", self.place.1))
                         .hint("give one for all, or one each"));
                 }
-                let one = l.data.narrow(0, if n == 1 { 0 } else { i }, 1)?.contiguous()?;
-                self.fit(one.to_dtype(DType::F32)?.to_device(self.device())?, l.space)
+                self.fit(self.mine(&l.data)?, l.space)
             }
         }
+    }
+
+    /// This image's row of a batch, or the only one.
+    fn mine(&self, batch: &Tensor) -> Result<Tensor> {
+        let row = if batch.dims().first() == Some(&1) { 0 } else { self.place.0 };
+        Ok(batch.narrow(0, row, 1)?.contiguous()?.detach().to_dtype(DType::F32)?.to_device(self.device())?)
+    }
+
+    /// The noise maps that came with the start code, if they fit the generator.
+    fn maps_of_start(&self) -> Result<Vec<Tensor>> {
+        let Init::Latent(Latent { noise: Some(maps), .. }) = &self.config.init else { return Ok(Vec::new()) };
+        let own = self.job.generator.noise_maps();
+        if self.config.method.encodes() {
+            return Ok(Vec::new());
+        }
+        if own.len() != maps.len() || own.iter().zip(maps).any(|(a, b)| a.dims()[1..] != b.dims()[1..]) {
+            return Err(Error::runtime("the noise maps of the start code do not fit the generator")
+                .hint("use a code of the same generator"));
+        }
+        maps.iter().map(|m| self.mine(m)).collect()
     }
 
     fn encoded(&self) -> Result<Tensor> {
@@ -231,8 +269,7 @@ impl<'a> Problem<'a> {
         for j in 0..k {
             let code = self.drawn(j)?;
             let ws = self.layered_code(&code)?;
-            let noise = if maps.is_empty() { Noise::Const } else { Noise::Maps(maps.clone()) };
-            let picture = self.job.generator.synthesize(&ws, &noise)?;
+            let picture = self.job.generator.synthesize(&ws, &noise_of(&maps))?;
             let mut loss = 0.0;
             for (_, value) in self.loss.loss(&picture, &ws, &[])? {
                 loss += f64::from(value.sum_all()?.to_vec0::<f32>()?);
@@ -240,11 +277,18 @@ impl<'a> Problem<'a> {
             if best.as_ref().is_none_or(|(least, _)| loss < *least) {
                 best = Some((loss, code));
             }
+            // Not on Checkpoint: a resumed run must start from the same sample.
+            if matches!(self.job.control.stop(), Stop::Keep | Stop::Abort) {
+                break;
+            }
         }
         best.map(|(_, code)| code).ok_or_else(|| Error::runtime("no sample could be drawn"))
     }
 
     fn start_maps(&self) -> Result<Vec<Tensor>> {
+        if !self.given_maps.is_empty() {
+            return Ok(self.given_maps.clone());
+        }
         if self.config.method != Method::Projector {
             return Ok(self.job.generator.noise_maps());
         }
@@ -256,6 +300,10 @@ impl<'a> Problem<'a> {
         }
         Ok(maps)
     }
+}
+
+fn noise_of(maps: &[Tensor]) -> Noise {
+    if maps.is_empty() { Noise::Const } else { Noise::Maps(maps.to_vec()) }
 }
 
 /// The same w in every layer, `[N, D]` → `[N, L, D]`.

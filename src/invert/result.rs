@@ -217,6 +217,9 @@ fn warn(diagnosis: &mut Diagnosis, config: &Config, numbers: &[Number], outcomes
         diagnosis.warnings.push(which + &text);
     };
     for (i, state) in outcomes.iter().enumerate() {
+        if let Some(why) = &state.unsaved {
+            say(i, format!("no checkpoint was kept: {why}"));
+        }
         if let Some(step) = state.diverged {
             say(i, format!("the loss was no longer finite at step {step}; kept is the best before: use a smaller lr"));
         }

@@ -66,13 +66,33 @@ fn statistics_agree_with_the_closed_form_of_their_samples() {
 }
 
 #[test]
-fn wider_spaces_come_nearer_and_the_mean_is_a_good_start() {
+fn wider_spaces_come_nearer() {
     let g = generator();
-    let loss = |c: &Config| run(g.as_ref(), &foreign(0), c).unwrap().loss[0];
-    let (z, w, plus) = (loss(&config(Space::Z, 200)), loss(&config(Space::W, 200)), loss(&config(Space::WPlus, 200)));
-    assert!(z > w && w > plus, "Z {z} W {w} W+ {plus}");
-    let random = loss(&Config { init: Init::Random, ..config(Space::W, 200) });
-    assert!(w <= random * 1.001, "mean {w} random {random}");
+    let loss = |space| run(g.as_ref(), &foreign(0), &config(space, 200)).unwrap().loss[0];
+    let (z, w, plus) = (loss(Space::Z), loss(Space::W), loss(Space::WPlus));
+    assert!(z > 1.05 * w && w > 1.05 * plus, "Z {z} W {w} W+ {plus}");
+}
+
+/// Pictures that the generator makes, one a seed.
+fn own(g: &dyn Generator, seed: u64) -> Tensor {
+    let z = Tensor::from_vec(Rng::new(seed).normals(16), (1, 16), &Device::Cpu).unwrap();
+    g.synthesize(&problem::layered(&g.map(&z, None).unwrap(), 8).unwrap(), &Noise::Const).unwrap()
+}
+
+#[test]
+fn the_mean_is_a_better_start_than_a_random_sample_in_domain() {
+    // On average over pictures and draws, as published; single draws may be lucky.
+    let g = generator();
+    let (mut mean, mut random) = (0.0, 0.0);
+    for k in 0..4 {
+        let target = own(g.as_ref(), 1000 + k);
+        mean += run(g.as_ref(), &target, &config(Space::W, 40)).unwrap().loss[0] / 4.0;
+        for seed in 0..3 {
+            let c = Config { seed, init: Init::Random, ..config(Space::W, 40) };
+            random += run(g.as_ref(), &target, &c).unwrap().loss[0] / 12.0;
+        }
+    }
+    assert!(mean < 0.8 * random, "mean {mean} random {random}");
 }
 
 #[test]
@@ -85,6 +105,53 @@ fn a_warm_start_is_never_worse_than_what_it_starts_from() {
     assert!((plus.trace[0].losses()[0] - w.loss[0]).abs() < 1e-6);
     let back = Config { init: Init::Latent(plus.code), ..config(Space::W, 20) };
     assert!(run(g.as_ref(), &foreign(0), &back).unwrap_err().repair().unwrap().contains("W+"));
+}
+
+#[test]
+fn every_rung_of_the_ladder_is_nearer() {
+    let (g, control) = (generator(), Control::default());
+    let stats = stats(g.as_ref());
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    let rungs = ladder(&job, &pair(), &config(Space::W, 40), &[Space::Z, Space::W, Space::WPlus]).unwrap();
+    for (below, above) in rungs.iter().zip(&rungs[1..]) {
+        for (a, b) in below.loss.iter().zip(&above.loss) {
+            assert!(b < a, "{a} {b}");
+        }
+    }
+    assert!(ladder(&job, &foreign(0), &config(Space::W, 2), &[Space::WPlus, Space::W]).is_err());
+}
+
+#[test]
+fn noise_maps_that_were_found_stay_with_their_code() {
+    let g = generator();
+    let found = run(g.as_ref(), &foreign(0), &Config { noise: true, ..config(Space::W, 30) }).unwrap();
+    let noise = |i: &Inversion| i.code.noise.as_ref().unwrap().iter().flat_map(values).collect::<Vec<f32>>();
+    let on = Config { init: Init::Latent(found.code.clone()), ..config(Space::WPlus, 5) };
+    let fixed = run(g.as_ref(), &foreign(0), &on).unwrap();
+    assert_eq!(noise(&fixed), noise(&found));
+    let moved = run(g.as_ref(), &foreign(0), &Config { noise: true, noise_regularise: 0.0, ..on }).unwrap();
+    assert_ne!(noise(&moved), noise(&found));
+    // Both go on from the picture that was reached.
+    let reached = Psnr.measure(&found.reconstruction, &found.target).unwrap()[0];
+    assert!(fixed.numbers[0].value >= reached && moved.numbers[0].value >= reached);
+}
+
+#[test]
+fn the_perceptual_term_stands_apart_and_is_brought_down() {
+    let (g, control) = (generator(), Control::default());
+    let (stats, network) = (stats(g.as_ref()), Perceptual::new(Arc::new(crate::metric::random_features(3))));
+    let job = Job { stats: Some(&stats), perceptual: Some(&network), ..Job::new(g.as_ref(), &control) };
+    for method in [Method::Optimize, Method::Projector] {
+        let target = own(g.as_ref(), 5);
+        let found = invert(&job, &target, &Config { steps: 60, ..Config::new(Space::W, method) }).unwrap();
+        let trace = &found.trace[0];
+        let column = trace.names.iter().position(|n| n == "perceptual").unwrap();
+        assert_eq!(trace.names.contains(&"l2".to_string()), method == Method::Optimize);
+        assert!(trace.terms.last().unwrap()[column] < 0.5 * trace.terms[0][column], "{method:?} {trace:?}");
+        let number = found.numbers.iter().find(|n| n.name == "perceptual").unwrap();
+        assert!(number.definition.contains("not comparable with published LPIPS"));
+        assert!(found.diagnosis.warnings.iter().all(|w| !w.contains("pixel loss only")));
+    }
 }
 
 #[test]
@@ -218,7 +285,7 @@ fn a_resumed_run_equals_the_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("inversion.state");
     let stats = stats(g.as_ref());
-    let plain = Config { steps: 30, seed: 2, ..Config::new(Space::W, Method::Projector) };
+    let plain = Config { steps: 60, seed: 2, ..Config::new(Space::W, Method::Projector) };
     let saved = Config {
         checkpoint: Some(Checkpoint { path: path.clone(), every: Duration::from_secs(3600) }),
         ..plain.clone()
@@ -235,7 +302,7 @@ fn a_resumed_run_equals_the_uninterrupted_one() {
                 Err(e) => assert_eq!(e.kind(), Kind::Resumable),
             }
             stops += 1;
-            assert!(stops < 20);
+            assert!(stops < 200);
         };
         assert!(stops >= 2, "{stops}");
         assert_eq!(values(&whole.code.data), values(&resumed.code.data));

@@ -1,50 +1,257 @@
-//! stub
-use super::ast::*;
-use super::types::*;
-use crate::error::*;
+//! The whole program is checked before its first statement runs: names, types, spaces, generators, layers.
+
+use super::ast::{Def, Expr, ExprKind, Program, Stmt, StmtKind};
+use super::infer::Typed;
+use super::parse::parse;
+use super::span::Source;
+use super::suggest::did_you_mean;
+use super::types::{Const, ModelFacts, Type, World};
+use crate::error::{Error, Result, Span};
+use crate::limits::LIMITS;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A program that may run.
+#[derive(Clone, Debug)]
 pub struct Checked {
-    pub params: BTreeMap<String, Const>,
-    pub types: BTreeMap<String, Type>,
+    /// The program; the values of `--set` stand in its `param` statements.
+    pub program: Program,
+    /// The types of the names that it binds, as they are at its end.
+    pub bindings: BTreeMap<String, Type>,
+    /// The functions that it defines.
+    pub functions: BTreeMap<String, Arc<Def>>,
+    /// The generator that is current at its end.
+    pub model: Option<Arc<ModelFacts>>,
 }
-pub fn check(_: &Program, _: &dyn World, _: &BTreeMap<String, String>) -> Result<Checked> {
-    Ok(Checked { params: BTreeMap::new(), types: BTreeMap::new() })
+
+/// Checks a program. `sets` are the `--set name=value` of the command line; every one must name a `param`.
+///
+/// # Errors
+/// All errors that were found, one a statement at most, joined by [`Error::all`]. A name whose statement failed is taken
+/// as fitting everywhere, so that one slip costs one error.
+pub fn check(program: &Program, world: &dyn World, sets: &BTreeMap<String, String>) -> Result<Checked> {
+    let mut checker = Checker {
+        world,
+        names: BTreeMap::new(),
+        functions: BTreeMap::new(),
+        model: world.model(),
+        locals: Vec::new(),
+        calls: Vec::new(),
+        bodies: 0,
+        written: Vec::new(),
+        depth: 0,
+    };
+    let mut errors = unknown_sets(program, sets);
+    let mut program = program.clone();
+    for statement in &mut program.statements {
+        if let Err(error) = checker.statement(statement, sets) {
+            errors.push(error);
+            checker.forgive(statement);
+        }
+    }
+    match Error::all(errors) {
+        Some(error) => Err(error),
+        None => Ok(Checked {
+            program,
+            bindings: checker.names.into_iter().map(|(name, typed)| (name, typed.ty)).collect(),
+            functions: checker.functions,
+            model: checker.model,
+        }),
+    }
 }
+
+/// The values of a range: from its first on, its end included when a step lands on it. The step is 1 unless given.
+///
+/// ```
+/// # use gannet::lang::check::numbers;
+/// assert_eq!(numbers(-3.0, 3.0, Some(1.5))?, [-3.0, -1.5, 0.0, 1.5, 3.0]);
+/// # Ok::<(), gannet::error::Error>(())
+/// ```
+///
+/// # Errors
+/// A step of 0 or away from the end, and more values than a list may have.
 pub fn numbers(from: f64, to: f64, step: Option<f64>) -> Result<Vec<f64>> {
-    let s = step.unwrap_or(1.0);
-    let mut v = vec![];
-    let mut k = 0.0;
-    while from + k * s <= to + 1e-9 {
-        v.push(from + k * s);
-        k += 1.0;
+    let step = step.unwrap_or(1.0);
+    let steps = (to - from) / step;
+    if !steps.is_finite() || steps < 0.0 {
+        let error = Error::runtime(format!("the range {from}..{to} by {step} never reaches its end"));
+        return Err(error.hint(format!("{from}..{to} by {}", if step == 0.0 { 1.0 } else { -step })));
     }
-    Ok(v)
+    // 0..1 by 0.1 lands on its end but for rounding, which must not cost a value.
+    let count = (steps + 1e-9).floor() + 1.0;
+    if count > LIMITS.list_len as f64 {
+        let message = format!("the range {from}..{to} by {step} has more than {} values", LIMITS.list_len);
+        return Err(Error::new(crate::error::Kind::Limit, message).hint("take a larger step"));
+    }
+    Ok((0..count as usize).map(|i| from + i as f64 * step).collect())
 }
-pub fn moved(a: &CodeType, _: &CodeType) -> Result<CodeType> {
-    Ok(a.clone())
+
+/// What is known while a program is gone through.
+pub(super) struct Checker<'a> {
+    pub(super) world: &'a dyn World,
+    names: BTreeMap<String, Typed>,
+    functions: BTreeMap<String, Arc<Def>>,
+    pub(super) model: Option<Arc<ModelFacts>>,
+    /// Parameters and loop variables, the innermost last.
+    pub(super) locals: Vec<(String, Typed)>,
+    /// Functions whose bodies are being gone through.
+    pub(super) calls: Vec<String>,
+    /// How many bodies have been gone through.
+    pub(super) bodies: usize,
+    /// Files that the program has written so far.
+    pub(super) written: Vec<String>,
+    /// Expressions within expressions, through the bodies of functions.
+    pub(super) depth: usize,
 }
-pub fn bind<'a>(sig: &Signature, piped: Option<&'a Expr>, args: &'a [Arg]) -> Result<Vec<Vec<&'a Expr>>> {
-    let mut out: Vec<Vec<&Expr>> = vec![vec![]; sig.params.len()];
-    let mut pos = 0;
-    if let Some(p) = piped {
-        out[0].push(p);
-        if !sig.params[0].variadic {
-            pos = 1;
+
+impl Checker<'_> {
+    /// The type of a variable.
+    pub(super) fn lookup(&self, name: &str) -> Option<Typed> {
+        let local = self.locals.iter().rev().find(|(n, _)| n == name).map(|(_, t)| t);
+        local.or_else(|| self.names.get(name)).cloned().or_else(|| self.world.binding(name).map(Typed::from))
+    }
+
+    /// A function of the program (`true`) or the session.
+    pub(super) fn function(&self, name: &str) -> Option<(Arc<Def>, bool)> {
+        let here = self.functions.get(name).map(|d| (d.clone(), true));
+        here.or_else(|| self.world.function(name).map(|d| (d, false)))
+    }
+
+    /// All names that may stand as a value.
+    pub(super) fn known_values(&self) -> Vec<String> {
+        let mut known: Vec<String> = self.locals.iter().map(|(n, _)| n.clone()).collect();
+        known.extend(self.names.keys().cloned());
+        known.extend(self.world.bindings());
+        known.extend(self.known_functions());
+        known
+    }
+
+    /// All names that may be called.
+    pub(super) fn known_functions(&self) -> Vec<String> {
+        self.functions.keys().cloned().chain(self.world.names().into_iter().map(String::from)).collect()
+    }
+
+    fn statement(&mut self, statement: &mut Stmt, sets: &BTreeMap<String, String>) -> Result<()> {
+        match &mut statement.kind {
+            StmtKind::Let { name, value } => {
+                let typed = self.infer(value)?;
+                self.names.insert(name.name.clone(), typed);
+            }
+            StmtKind::Param { name, value } => {
+                let typed = self.param(&name.name, value, sets.get(&name.name))?;
+                self.names.insert(name.name.clone(), typed);
+            }
+            StmtKind::Def(def) => {
+                let locals = def.params.iter().map(|p| (p.name.clone(), Type::Unknown.into())).collect();
+                self.functions.insert(def.name.name.clone(), def.clone());
+                let def = def.clone();
+                // Its own model of the current generator: a `load` in a body happens when it is called.
+                let model = self.model.clone();
+                let result = self.body(&def, locals);
+                self.model = model;
+                result?;
+            }
+            StmtKind::Load(call) | StmtKind::Show(call) => {
+                self.call(None, call, statement.span)?;
+            }
+            StmtKind::Assert(value) => self.wants_bool(value, "`assert`")?,
+            StmtKind::Expr(value) => {
+                self.infer(value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a failed statement would have bound fits everywhere.
+    fn forgive(&mut self, statement: &Stmt) {
+        match &statement.kind {
+            StmtKind::Let { name, .. } | StmtKind::Param { name, .. } => {
+                self.names.insert(name.name.clone(), Type::Unknown.into());
+            }
+            StmtKind::Def(def) => {
+                self.functions.remove(&def.name.name);
+                self.names.insert(def.name.name.clone(), Type::Unknown.into());
+            }
+            StmtKind::Load(_) => self.model = None,
+            _ => {}
         }
     }
-    for a in args {
-        match &a.name {
-            Some(n) => {
-                let i = sig.params.iter().position(|p| p.name == n.name).ok_or_else(|| Error::check("no arg"))?;
-                out[i].push(&a.value)
+
+    /// The value of a parameter: the default, or what `--set` says, which must be of the default's type.
+    fn param(&mut self, name: &str, default: &mut Expr, set: Option<&String>) -> Result<Typed> {
+        let typed = self.infer(default)?;
+        if typed.value.is_none() {
+            let error = Error::check(format!("the default of `{name}` is not a constant")).at(default.span);
+            return Err(error.hint("a number, a text, true, false, a space or a range"));
+        }
+        let Some(set) = set else { return Ok(typed) };
+        let value = self.literal(set).filter(|v| std::mem::discriminant(&v.ty) == std::mem::discriminant(&typed.ty));
+        let value = match (value, &typed.ty) {
+            (Some(value), _) => value,
+            // On a command line the shell has already taken the quotes.
+            (None, Type::Text) => Typed { ty: Type::Text, value: Some(Const::Text(set.clone())) },
+            (None, ty) => {
+                let error = Error::check(format!("--set {name}={set}: `{name}` is {ty}")).at(default.span);
+                return Err(error.found("its default").hint(format!("--set {name}={default}")));
             }
-            None => {
-                out[pos].push(&a.value);
-                if !sig.params[pos].variadic {
-                    pos += 1;
-                }
+        };
+        if let Some(constant) = &value.value {
+            *default = written(constant, default.span);
+        }
+        Ok(value)
+    }
+
+    /// A constant written in the language.
+    fn literal(&mut self, text: &str) -> Option<Typed> {
+        let (program, errors) = parse(&Source::new("--set", text).ok()?);
+        match (program.statements.as_slice(), errors.as_slice()) {
+            ([Stmt { kind: StmtKind::Expr(e), .. }], []) if is_literal(e) => {
+                self.infer(e).ok().filter(|t| t.value.is_some())
             }
+            _ => None,
         }
     }
-    Ok(out)
 }
+
+fn is_literal(e: &Expr) -> bool {
+    !matches!(e.kind, ExprKind::Name(_) | ExprKind::Call(_) | ExprKind::Pipe { .. })
+        && e.children().into_iter().all(is_literal)
+}
+
+/// A constant as an expression at a place.
+fn written(value: &Const, span: Span) -> Expr {
+    let boxed = |n: f64| Box::new(written(&Const::Number(n), span));
+    let kind = match value {
+        Const::Number(n) if *n < 0.0 => ExprKind::Neg(boxed(-n)),
+        Const::Number(n) => ExprKind::Number(*n),
+        Const::Text(t) => ExprKind::Text(t.clone()),
+        Const::Bool(b) => ExprKind::Bool(*b),
+        Const::Space(s) => ExprKind::Space(*s),
+        Const::Range(a, b, step) => ExprKind::Range { from: boxed(*a), to: boxed(*b), step: step.map(boxed) },
+        Const::Choice(word, _) => ExprKind::Name(word.clone()),
+    };
+    Expr::new(kind, span)
+}
+
+/// The `--set` that name no parameter.
+fn unknown_sets(program: &Program, sets: &BTreeMap<String, String>) -> Vec<Error> {
+    let params: Vec<&str> = program
+        .statements
+        .iter()
+        .filter_map(|s| if let StmtKind::Param { name, .. } = &s.kind { Some(name.name.as_str()) } else { None })
+        .collect();
+    let unknown = sets.keys().filter(|k| !params.contains(&k.as_str()));
+    let error = |key: &String| {
+        let error = Error::check(format!("--set {key}: the program has no parameter `{key}`"));
+        match did_you_mean(key, params.iter().copied()) {
+            Some(hint) => error.hint(hint),
+            None if params.is_empty() => error.hint(format!("declare it in the script: `param {key} = 1`")),
+            None => error.hint(format!("its parameters are {}", params.join(", "))),
+        }
+    };
+    unknown.map(error).collect()
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;

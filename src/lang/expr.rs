@@ -195,7 +195,7 @@ fn number(i: Tokens<'_>) -> Parsed<'_, Expr> {
 pub(super) fn text(i: Tokens<'_>) -> Parsed<'_, Expr> {
     let (rest, token) = kind("a text", |k| k == TokenKind::Text)(i)?;
     let word = i.word(token);
-    match unescape(&word[1..word.len() - 1]) {
+    match escape(&word[1..word.len() - 1]) {
         Ok(value) => Ok((rest, Expr::new(ExprKind::Text(value), token.span))),
         Err((at, len)) => {
             let start = token.span.start + 1 + at;
@@ -206,22 +206,22 @@ pub(super) fn text(i: Tokens<'_>) -> Parsed<'_, Expr> {
 }
 
 /// The text that an escaped one stands for, or start and length of an escape that means nothing.
-fn unescape(text: &str) -> Result<String, (usize, usize)> {
+fn escape(text: &str) -> Result<String, (usize, usize)> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((plain, escape)) = rest.split_once('\\') {
+    while let Some((plain, tail)) = rest.split_once('\\') {
         out.push_str(plain);
-        let at = text.len() - escape.len() - 1;
-        let first = escape.chars().next();
+        let at = text.len() - tail.len() - 1;
+        let first = tail.chars().next();
         let (c, len) = match first {
             Some(c @ ('"' | '\\')) => (c, 1),
             Some('n') => ('\n', 1),
             Some('t') => ('\t', 1),
-            Some('u') => unicode(escape).ok_or((at, 2))?,
+            Some('u') => unicode(tail).ok_or((at, 2))?,
             _ => return Err((at, 1 + first.map_or(0, char::len_utf8))),
         };
         out.push(c);
-        rest = &escape[len..];
+        rest = &tail[len..];
     }
     out.push_str(rest);
     Ok(out)
@@ -287,7 +287,8 @@ fn trailing_comma<T>(i: Tokens<'_>, items: Vec<T>) -> Parsed<'_, Vec<T>> {
 fn argument(i: Tokens<'_>) -> Parsed<'_, Arg> {
     if i.peek(1).is_some_and(|t| t.is(":")) {
         let (i, name) = argument_name(i)?;
-        let (i, value) = cut(alt((tagged, expression))).parse(i)?;
+        let tag = i.peek(1).is_some_and(|t| t.is(":"));
+        let (i, value) = if tag { cut(tagged).parse(i)? } else { cut(expression).parse(i)? };
         return Ok((i, Arg { name: Some(name), value }));
     }
     label("an argument", expression).map(|value| Arg { name: None, value }).parse(i)

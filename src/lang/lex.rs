@@ -73,7 +73,7 @@ impl Token {
 pub fn tokens(text: &str) -> Vec<Token> {
     let (mut out, mut at, mut prose): (Vec<Token>, _, _) = (Vec::new(), 0, false);
     while at < text.len() {
-        let line_start = out.last().is_none_or(|t| t.is("\n") || t.kind == TokenKind::Prose);
+        let line_start = out.last().is_none_or(|t| t.is("\n") || t.is(";") || t.kind == TokenKind::Prose);
         let blanks = text[at..].len() - text[at..].trim_start_matches(blank).len();
         let rest = &text[at + blanks..];
         let marker = line_start && rest.starts_with("#%%");
@@ -92,9 +92,12 @@ pub fn tokens(text: &str) -> Vec<Token> {
         at = start + len;
         out.push(Token { kind, span: Span::new(start, at) });
         // The marker's own newline belongs to it; the prose starts on the next line.
-        if prose && kind == TokenKind::Marker && text[at..].starts_with('\n') {
-            out.push(Token { kind: TokenKind::Symbol("\n"), span: Span::new(at, at + 1) });
-            at += 1;
+        if prose && kind == TokenKind::Marker {
+            let end = text[at..].find('\n').map_or(text.len(), |n| at + n);
+            if end < text.len() {
+                out.push(Token { kind: TokenKind::Symbol("\n"), span: Span::new(end, end + 1) });
+            }
+            at = (end + 1).min(text.len());
         }
     }
     out

@@ -1,9 +1,15 @@
 //! The language: text → AST → checked program.
+mod arith;
 pub mod ast;
+pub mod bind;
 pub mod check;
 mod expr;
+mod infer;
 mod input;
+pub mod layout;
 pub mod lex;
 pub mod parse;
+pub mod print;
 pub mod span;
+pub mod suggest;
 pub mod types;

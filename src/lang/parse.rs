@@ -50,14 +50,17 @@ fn program(source: &Source) -> (Program, Vec<Error>) {
         }
     }
     finish(&mut pending, text, &mut program, &mut errors);
-    // What stands before the first marker is a cell only if there is something.
-    if program.cells.len() > 1
-        && program.cells[0].marker.is_none()
-        && source.slice(program.cells[0].body).trim().is_empty()
-    {
+    drop_empty_start(&mut program);
+    (program, errors)
+}
+
+/// What stands before the first marker is a cell only if there is something.
+fn drop_empty_start(program: &mut Program) {
+    let [first, second, ..] = program.cells.as_slice() else { return };
+    let comment = program.comments.first().is_some_and(|c| c.span.start < second.body.start);
+    if first.marker.is_none() && first.statements.is_empty() && !comment {
         program.cells.remove(0);
     }
-    (program, errors)
 }
 
 /// Reads the statement that has been gathered, if any.
@@ -112,8 +115,7 @@ fn unclosed(error: Error, tokens: &[Token]) -> Error {
 }
 
 fn cell(marker: Option<Token>, text: &str, statements: usize) -> Cell {
-    let start = marker.map_or(0, |m| m.span.end);
-    let start = if text[start..].starts_with('\n') && marker.is_some() { start + 1 } else { start };
+    let start = marker.map_or(0, |m| text[m.span.end..].find('\n').map_or(text.len(), |n| m.span.end + n + 1));
     let line = marker.map_or("", |m| &text[m.span.start..m.span.end]);
     let (prose, title) = lex::marker(line);
     Cell {

@@ -246,6 +246,8 @@ pub struct Param {
     pub variadic: bool,
     /// Must be written with its name.
     pub named: bool,
+    /// Names a file that the call writes: later statements may read what does not exist yet.
+    pub writes: bool,
     /// One line of help, with units and range.
     pub doc: &'static str,
 }
@@ -253,7 +255,7 @@ pub struct Param {
 impl Param {
     /// A required parameter.
     pub const fn required(name: &'static str, accepts: &'static [Kind], doc: &'static str) -> Self {
-        Self { name, accepts, choices: &[], default: None, variadic: false, named: false, doc }
+        Self { name, accepts, choices: &[], default: None, variadic: false, named: false, writes: false, doc }
     }
 
     /// A parameter with a default, written in the language; `"-"` for "none".
@@ -263,7 +265,7 @@ impl Param {
         default: &'static str,
         doc: &'static str,
     ) -> Self {
-        Self { name, accepts, choices: &[], default: Some(default), variadic: false, named: false, doc }
+        Self { name, accepts, choices: &[], default: Some(default), variadic: false, named: false, writes: false, doc }
     }
 
     /// The bare words it takes.
@@ -275,6 +277,12 @@ impl Param {
     /// Takes all remaining positional arguments, at least one.
     pub const fn variadic(mut self) -> Self {
         self.variadic = true;
+        self
+    }
+
+    /// Names a file that the call writes.
+    pub const fn writes(mut self) -> Self {
+        self.writes = true;
         self
     }
 
@@ -324,6 +332,8 @@ pub struct CheckedCall<'a> {
     pub model: Option<Arc<ModelFacts>>,
     /// The signature.
     pub signature: &'a Signature,
+    /// Files that earlier statements of the program write.
+    pub written: &'a [String],
 }
 
 impl CheckedCall<'_> {
@@ -331,6 +341,11 @@ impl CheckedCall<'_> {
     pub fn arg(&self, name: &str) -> Option<&CheckedArg> {
         let i = self.signature.params.iter().position(|p| p.name == name)?;
         self.args.get(i)?.first()
+    }
+
+    /// Whether the file will be there when the call runs although it is not there now.
+    pub fn will_exist(&self, path: &str) -> bool {
+        self.written.iter().any(|w| w == path) && !std::path::Path::new(path).exists()
     }
 
     /// The constant given for a parameter.

@@ -135,7 +135,7 @@ impl Features {
             .hint("use a pixel loss (perceptual: 0)"));
         }
         let side = self.config.input_resolution;
-        let mut x = resize_to(pictures, side, side)?;
+        let mut x = resize_to(&pictures.to_dtype(DType::F32)?, side, side)?;
         let mut all = Vec::with_capacity(self.convs.len());
         for c in &self.convs {
             x = leaky(&convolve(&x, &c.weight, &c.bias, c.stride)?, self.config.leaky)?;
@@ -154,7 +154,7 @@ impl Features {
         for (i, o) in self.config.outputs.iter().enumerate() {
             let column = raw.narrow(1, i, 1)?;
             columns.push(match o.kind.as_str() {
-                "binary" | "probability" => ((column.neg()?.exp()? + 1.0)?).recip()?,
+                "binary" | "probability" => candle_nn::ops::sigmoid(&column)?,
                 _ => column.affine(o.std, o.mean)?,
             });
         }

@@ -72,6 +72,9 @@ pub fn by_name(name: &str) -> Result<Box<dyn Metric>> {
 }
 
 #[cfg(test)]
+pub(crate) use features::tests::random as random_features;
+
+#[cfg(test)]
 mod reference;
 
 #[cfg(test)]

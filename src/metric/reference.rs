@@ -41,3 +41,22 @@ fn equals_scikit_image_and_the_definition() {
     }
     assert!(compared > 50, "only {compared} numbers compared");
 }
+
+#[test]
+fn values_outside_the_range_count_as_they_are() {
+    let text = std::fs::read_to_string(folder().join("expected.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let pair = &expected["float_40x56"];
+    let read = |tag: &str| {
+        let t = Tensor::read_npy(folder().join(pair["files"][tag].as_str().unwrap())).unwrap();
+        t.permute((2, 0, 1)).unwrap().unsqueeze(0).unwrap().contiguous().unwrap()
+    };
+    let (a, b) = (read("a"), read("b"));
+    let of = |name: &str| by_name(name).unwrap().measure(&a, &b).unwrap()[0];
+    let want = |name: &str| pair["signed"][name].as_f64().unwrap();
+    // Their numbers are of [-1, 1], peak 2: these three scale exactly.
+    assert!((4.0 * of("mse") - want("mse")).abs() < 1e-9);
+    assert!((2.0 * of("mae") - want("mae")).abs() < 1e-9);
+    assert!((of("psnr") - want("psnr")).abs() < 1e-9);
+    // SSIM is not: its luminance term needs the [0, 1] that its definition names.
+}

@@ -6,9 +6,11 @@ pub const QUERY_ID: u32 = 31;
 /// The question: kitty graphics, cell and window size in pixels, name, synchronised updates, true colour, and at last the
 /// device attributes, which every terminal answers: nothing comes after them.
 ///
-/// The colour is set, asked back and reset; nothing is printed in it.
-pub fn question() -> Vec<u8> {
+/// The colour is set, asked back and reset; nothing is printed in it. Inside a multiplexer kitty is not asked about: tmux
+/// would take the question for a new title of its pane.
+pub fn question(multiplexed: bool) -> Vec<u8> {
     let kitty = format!("\x1b_Gi={QUERY_ID},s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\");
+    let kitty = if multiplexed { "" } else { &kitty };
     let colour = "\x1b[48;2;1;2;3m\x1bP$qm\x1b\\\x1b[m";
     format!("{kitty}\x1b[16t\x1b[14t\x1b[>q\x1b[?2026$p{colour}{FENCE}").into_bytes()
 }

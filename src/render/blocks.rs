@@ -36,7 +36,10 @@ impl Blocks {
     }
 
     fn lines(&self, picture: &Raster, cells: (u16, u16)) -> Result<Vec<String>> {
-        let small = self.pixels(picture, cells)?;
+        let mut small = self.pixels(picture, cells)?;
+        if self.colours != Colours::True && self.symbols == Symbols::Half {
+            small = dithered(&small)?;
+        }
         Ok((0..cells.1.max(1)).map(|row| self.line(&small, usize::from(row), usize::from(cells.0.max(1)))).collect())
     }
 
@@ -161,6 +164,44 @@ fn symbol(mask: usize, symbols: Symbols) -> char {
     }
 }
 
+/// The picture in xterm's fixed colours. They are so few that dark skin turns red when each pixel takes the nearest, and
+/// speckled when all of the error is diffused: brightness counts more than hue, and half of the error is passed on.
+fn dithered(small: &Raster) -> Result<Raster> {
+    let width = small.width;
+    // Thirty-seconds of a level: half of the sixteenths of Floyd and Steinberg. One pixel of margin on either side.
+    let mut carried = [vec![[0i32; 3]; width + 2], vec![[0i32; 3]; width + 2]];
+    let mut data = Vec::with_capacity(small.data.len());
+    for line in small.data.chunks_exact(width * 3) {
+        for (x, p) in line.chunks_exact(3).enumerate() {
+            let wanted = [0, 1, 2].map(|a| (i32::from(p[a]) + carried[0][x + 1][a] / 32).clamp(0, 255));
+            let chosen = alike(wanted);
+            for a in 0..3 {
+                let error = wanted[a] - i32::from(chosen[a]);
+                carried[0][x + 2][a] += error * 7;
+                carried[1][x][a] += error * 3;
+                carried[1][x + 1][a] += error * 5;
+                carried[1][x + 2][a] += error;
+            }
+            data.extend(chosen);
+        }
+        carried.swap(0, 1);
+        carried[1].fill([0; 3]);
+    }
+    Raster::new(width, small.height, 3, data)
+}
+
+/// The fixed colour that looks most alike: squared distance plus [`BRIGHTNESS`] times that of the luma.
+fn alike(wanted: [i32; 3]) -> Rgb {
+    let far = |c: &Rgb| {
+        let d = [0, 1, 2].map(|a| wanted[a] - i32::from(c[a]));
+        let luma = (299 * d[0] + 587 * d[1] + 114 * d[2]) / 1000;
+        d.iter().map(|v| v * v).sum::<i32>() + BRIGHTNESS * luma * luma
+    };
+    (16..=255).map(of_index).min_by_key(far).unwrap_or_default()
+}
+
+const BRIGHTNESS: i32 = 6;
+
 /// The nearest of xterm's 240 fixed colours: a cube of six levels and 24 greys.
 pub fn indexed(c: Rgb) -> u8 {
     let level = |v: u8| LEVELS.iter().enumerate().min_by_key(|(_, l)| l.abs_diff(v)).map_or(0, |(i, _)| i as u8);
@@ -206,6 +247,19 @@ mod tests {
         let lines = blocks(Symbols::Half, Colours::True).lines(&p, (8, 4)).unwrap();
         assert_eq!(lines[0].matches("\x1b[").count(), 3);
         assert_eq!(lines[0].matches('▀').count(), 8);
+    }
+
+    #[test]
+    fn few_colours_keep_the_brightness() {
+        for colour in [[80, 45, 30], [224, 180, 150], [20, 20, 60]] {
+            let d = dithered(&Raster::filled(24, 24, &colour).unwrap()).unwrap();
+            let luma = |c: &[u8]| 0.299 * f64::from(c[0]) + 0.587 * f64::from(c[1]) + 0.114 * f64::from(c[2]);
+            let mean = d.data.chunks(3).map(luma).sum::<f64>() / 576.0;
+            assert!((mean - luma(&colour)).abs() < 6.0, "{colour:?}: {mean}");
+        }
+        let p = Raster::filled(24, 24, &[80, 45, 30]).unwrap();
+        let line = &blocks(Symbols::Half, Colours::Indexed).lines(&p, (24, 12)).unwrap()[0];
+        assert!(line.contains("\x1b[38;5;") && !line.contains(";2;"));
     }
 
     #[test]

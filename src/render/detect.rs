@@ -9,6 +9,8 @@ use crate::safe::Safe;
 /// Everything that is known about a terminal.
 #[derive(Clone, Debug, Default)]
 pub struct Facts<'a> {
+    /// Whether it was asked at all.
+    pub asked: bool,
     /// What it answered.
     pub answers: Answers,
     /// What tmux says, inside tmux.
@@ -46,7 +48,9 @@ pub fn decide(facts: &Facts<'_>, options: &Options) -> Terminal {
         reasons.push(format!("calls itself {}", Safe(facts.name())));
     }
     reasons.push(reason);
-    if facts.answers.attributes.is_none() {
+    if !facts.asked {
+        reasons.push("was not asked: its input is elsewhere, in the background, or would print the question".into());
+    } else if facts.answers.attributes.is_none() {
         reasons.push("did not answer in time".into());
     }
     let piped = facts.in_tmux && matches!(protocol, Protocol::Kitty | Protocol::Iterm);
@@ -116,10 +120,9 @@ fn in_tmux(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
         return (Some(Protocol::Sixel), "tmux itself shows sixel".into());
     }
     let Some(tmux) = &facts.tmux else { return (None, "tmux did not say what is behind it".into()) };
-    let name = tmux.name.to_ascii_lowercase();
     let behind = if speaks_iterm(&tmux.name) {
         Protocol::Iterm
-    } else if name.contains("kitty") || name.contains("ghostty") {
+    } else if has_placeholders(&tmux.name) {
         Protocol::Kitty
     } else {
         return (None, "the terminal behind tmux is not known to show graphics".into());
@@ -135,6 +138,14 @@ fn in_tmux(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
 
 fn speaks_iterm(name: &str) -> bool {
     ["iTerm2", "WezTerm", "Konsole"].iter().any(|n| name.starts_with(n))
+}
+
+/// Kitty from 0.28 on, and ghostty: in tmux pictures must be text that moves with the pane.
+fn has_placeholders(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let minor = name.strip_prefix("kitty(0.").map(|v| v.split(|c: char| !c.is_ascii_digit()).next().unwrap_or(""));
+    let old = minor.and_then(|m| m.parse::<u32>().ok()).is_some_and(|m| m < 28);
+    !old && (name.contains("kitty") || name.contains("ghostty"))
 }
 
 /// The size of a cell: as answered, as tmux says, as the window's pixels make it, or 8×16.
@@ -213,6 +224,7 @@ mod tests {
         for (name, wanted) in [
             ("kitty(0.35.2)", Protocol::Kitty),
             ("xterm-kitty", Protocol::Kitty),
+            ("kitty(0.26.5)", Protocol::Blocks),
             ("WezTerm 2024", Protocol::Iterm),
             ("XTerm(379)", Protocol::Blocks),
         ] {

@@ -1,7 +1,7 @@
 //! Laying out a result: pictures side by side with their captions, lines of text beside or below.
 
 use super::sink::{ImageSink, sink_for};
-use super::terminal::{Protocol, Terminal};
+use super::terminal::Terminal;
 use super::text::{cut, describe, printable, width as columns_of, wrap};
 use crate::error::Result;
 use crate::image::Raster;
@@ -87,6 +87,11 @@ impl Painter {
     /// The sink, for pictures outside a layout: live previews, full-screen views.
     pub fn sink(&mut self) -> &mut dyn ImageSink {
         &mut *self.sink
+    }
+
+    /// Whether pictures show as pictures, not as words or files.
+    pub fn shows_pictures(&self) -> bool {
+        !self.sink.is_text()
     }
 
     /// The bytes that show a result from the start of a line on, in at most `width` columns; the cursor ends at the start
@@ -235,11 +240,4 @@ fn rows_of(band: &Band<'_>, rows: &[Vec<String>], sizes: &[(u16, u16)], (share, 
 fn captioned(caption: &str, rest: &str) -> String {
     let caption = printable(caption);
     if caption.is_empty() { rest.to_string() } else { format!("{caption}: {rest}") }
-}
-
-impl Painter {
-    /// Whether pictures show as pictures, not as words.
-    pub fn shows_pictures(&self) -> bool {
-        self.terminal.protocol != Protocol::None && !self.sink.is_text()
-    }
 }

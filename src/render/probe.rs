@@ -18,7 +18,8 @@ pub struct Options {
     pub graphics: Graphics,
     /// The characters of block pictures.
     pub symbols: Symbols,
-    /// How long a mute terminal is waited for. One that began to answer gets three times as long.
+    /// How long a mute terminal is waited for. One that began to answer, or whose `TERM` is known to answer, gets three
+    /// times as long.
     pub deadline: Duration,
 }
 
@@ -77,8 +78,17 @@ pub fn probe_on(input: BorrowedFd<'_>, output: BorrowedFd<'_>, options: &Options
         return Probe { terminal, typed: Vec::new() };
     }
     let size = termios::tcgetwinsize(output).map_or([0; 4], |s| [s.ws_col, s.ws_row, s.ws_xpixel, s.ws_ypixel]);
-    let heard = if may_ask(input, environment) { ask(input, output, options.deadline) } else { Heard::default() };
+    let asked = may_ask(input, environment);
+    let heard = if asked {
+        let question = answers::question(is_multiplexed(environment));
+        let sure = environment.get("TERM").is_some_and(|t| ANSWERING.iter().any(|a| t.starts_with(a)));
+        let deadline = if sure { 3 * options.deadline } else { options.deadline };
+        ask([input, output], &question, [deadline, 3 * options.deadline])
+    } else {
+        Heard::default()
+    };
     let facts = Facts {
+        asked,
         answers: heard.answers,
         tmux: tmux::ask(environment, options.deadline),
         in_tmux: environment.get("TMUX").is_some(),
@@ -88,6 +98,15 @@ pub fn probe_on(input: BorrowedFd<'_>, output: BorrowedFd<'_>, options: &Options
     let mut terminal = decide(&facts, options);
     terminal.round_trip = heard.round_trip;
     Probe { terminal, typed: facts.answers.typed }
+}
+
+/// Values of `TERM`, by their beginning, that only terminals have which answer: waiting for them is never in vain.
+const ANSWERING: [&str; 7] = ["xterm-kitty", "xterm-ghostty", "foot", "wezterm", "alacritty", "contour", "mlterm"];
+
+/// Inside tmux or screen, or behind them at the other end of SSH, which carries only `TERM`.
+fn is_multiplexed(environment: &Environment) -> bool {
+    let term = environment.get("TERM").unwrap_or("");
+    environment.get("TMUX").is_some() || term.starts_with("tmux") || term.starts_with("screen")
 }
 
 /// Whether the terminal can be asked: it can answer, would not print the question, and we may change its mode.
@@ -105,16 +124,17 @@ struct Heard {
     round_trip: Option<Duration>,
 }
 
-fn ask(input: BorrowedFd<'_>, output: BorrowedFd<'_>, deadline: Duration) -> Heard {
+/// Asks, and waits the first time for a first answer and the second for the last one.
+fn ask([input, output]: [BorrowedFd<'_>; 2], question: &[u8], [first, last]: [Duration; 2]) -> Heard {
     let Ok(_raw) = RawMode::enter(input) else { return Heard::default() };
     let start = Instant::now();
-    if write_all(output, &answers::question()).is_err() {
+    if write_all(output, question).is_err() {
         return Heard::default();
     }
     let mut bytes = Vec::new();
     let mut answers = Answers::default();
     loop {
-        let limit = if answers.count > 0 { 3 * deadline } else { deadline };
+        let limit = if answers.count > 0 { last } else { first };
         match read_before(input, start + limit, &mut bytes) {
             Ok(true) => answers = answers::split(&bytes),
             // The time is over, or the terminal is gone.

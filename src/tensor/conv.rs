@@ -23,7 +23,7 @@ struct Slide {
 impl Slide {
     /// How many kernel positions fit into `n` pixels.
     fn out(self, n: usize, k: usize) -> Option<usize> {
-        (n + 2 * self.padding).checked_sub(k).map(|v| v / self.stride + 1)
+        (n + 2 * self.padding).checked_sub(k)?.checked_div(self.stride).map(|v| v + 1)
     }
 
     fn plain(self, k: usize) -> bool {
@@ -52,8 +52,12 @@ impl Sizes {
             bail!("{op}: input {x:?} does not fit weight {w:?}");
         }
         match (slide.out(h, k), slide.out(width, k)) {
-            (Some(oh), Some(ow)) if slide.stride > 0 => Ok(Self { n, i, h, w: width, o, k, oh, ow, slide }),
-            _ => bail!("{op}: a {k}x{k} kernel does not fit an input of {h}x{width} with padding {}", slide.padding),
+            (Some(oh), Some(ow)) => Ok(Self { n, i, h, w: width, o, k, oh, ow, slide }),
+            _ => bail!(
+                "{op}: a {k}x{k} kernel does not fit an input of {h}x{width} with padding {} and stride {}",
+                slide.padding,
+                slide.stride
+            ),
         }
     }
 

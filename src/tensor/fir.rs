@@ -54,6 +54,17 @@ impl Filter {
         (self.height, self.width)
     }
 
+    /// Its taps, row-major.
+    pub fn matrix(&self) -> Vec<f32> {
+        let mut taps = vec![0.0; self.height * self.width];
+        for (column, row) in self.terms.iter() {
+            for (line, c) in taps.chunks_exact_mut(self.width).zip(column) {
+                line.iter_mut().zip(row).for_each(|(t, r)| *t += c * r);
+            }
+        }
+        taps
+    }
+
     /// Turned by 180 degrees.
     fn flipped(&self) -> Self {
         let turn = |v: &[f32]| v.iter().rev().copied().collect::<Vec<_>>();

@@ -1,1 +1,410 @@
+//! Every operator against plain loops in double precision, its gradient against finite differences of those loops, and
+//! its bits against the number of threads.
 
+use super::*;
+use crate::rng::Rng;
+use candle_core::{Device, Tensor, Var};
+
+/// A small tensor in double precision.
+#[derive(Clone)]
+struct D {
+    shape: Vec<usize>,
+    v: Vec<f64>,
+}
+
+impl D {
+    /// Random numbers that single precision holds exactly.
+    fn random(name: &str, shape: &[usize]) -> Self {
+        let v = Rng::derive(7, name).normals(shape.iter().product()).into_iter().map(f64::from).collect();
+        Self { shape: shape.to_vec(), v }
+    }
+
+    fn zeros(shape: &[usize]) -> Self {
+        Self { shape: shape.to_vec(), v: vec![0.0; shape.iter().product()] }
+    }
+
+    fn at(&self, i: [usize; 4]) -> usize {
+        i.iter().zip(&self.shape).fold(0, |a, (i, n)| a * n + i)
+    }
+
+    fn tensor(&self) -> Tensor {
+        let v: Vec<f32> = self.v.iter().map(|&x| x as f32).collect();
+        Tensor::from_vec(v, self.shape.as_slice(), &Device::Cpu).expect("tensor")
+    }
+}
+
+fn flat(t: &Tensor) -> Vec<f64> {
+    t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("f32").into_iter().map(f64::from).collect()
+}
+
+fn close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}: size");
+    let peak = expected.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= tolerance * peak, "{what}: element {i} is {a}, expected {b} (peak {peak})");
+    }
+}
+
+type Fast<'a> = &'a dyn Fn(&[Tensor]) -> candle_core::Result<Tensor>;
+type Naive<'a> = &'a dyn Fn(&[D]) -> D;
+
+/// Compares values and gradients of all arguments; the loss is the scalar product with fixed random numbers.
+fn check(what: &str, arguments: &[D], fast: Fast<'_>, naive: Naive<'_>) {
+    let variables: Vec<Var> = arguments.iter().map(|a| Var::from_tensor(&a.tensor()).expect("var")).collect();
+    let inputs: Vec<Tensor> = variables.iter().map(|v| v.as_tensor().clone()).collect();
+    let (found, expected) = (fast(&inputs).expect(what), naive(arguments));
+    assert_eq!(found.dims(), expected.shape, "{what}: shape");
+    close(&flat(&found), &expected.v, 3e-6, what);
+    let probe = D::random("probe", &expected.shape);
+    let loss = found.mul(&probe.tensor()).and_then(|t| t.sum_all()).expect("loss");
+    let grads = loss.backward().expect("backward");
+    let value = |a: &[D]| naive(a).v.iter().zip(&probe.v).map(|(a, b)| a * b).sum::<f64>();
+    for (k, v) in variables.iter().enumerate() {
+        let mut shifted = arguments.to_vec();
+        let differences: Vec<f64> = (0..arguments[k].v.len())
+            .map(|i| {
+                let (x, h) = (arguments[k].v[i], 1e-6);
+                let mut side = |x| {
+                    shifted[k].v[i] = x;
+                    value(&shifted)
+                };
+                let d = (side(x + h) - side(x - h)) / (2.0 * h);
+                shifted[k].v[i] = x;
+                d
+            })
+            .collect();
+        close(&flat(grads.get(v).expect("gradient")), &differences, 5e-6, &format!("{what}: gradient of argument {k}"));
+    }
+    frozen_arguments_have_no_gradient(what, arguments, fast);
+}
+
+/// With only the first argument asked for, the others must get no gradient at all.
+fn frozen_arguments_have_no_gradient(what: &str, arguments: &[D], fast: Fast<'_>) {
+    let first = Var::from_tensor(&arguments[0].tensor()).expect("var");
+    let mut inputs = vec![first.as_tensor().clone()];
+    inputs.extend(arguments[1..].iter().map(D::tensor));
+    let grads = fast(&inputs).and_then(|t| t.sum_all()).and_then(|t| t.backward()).expect(what);
+    assert!(inputs[1..].iter().all(|t| grads.get(t).is_none()), "{what}: a frozen argument got a gradient");
+}
+
+fn naive_conv(x: &D, w: &D, stride: usize, padding: usize) -> D {
+    let (k, out) = (w.shape[2], |n: usize| (n + 2 * padding - w.shape[2]) / stride + 1);
+    let mut y = D::zeros(&[x.shape[0], w.shape[0], out(x.shape[2]), out(x.shape[3])]);
+    each4(&y.shape.clone(), |[n, o, r, c]| {
+        let mut sum = 0.0;
+        each4(&[1, x.shape[1], k, k], |[_, i, ky, kx]| {
+            let (iy, ix) = ((r * stride + ky).wrapping_sub(padding), (c * stride + kx).wrapping_sub(padding));
+            if iy < x.shape[2] && ix < x.shape[3] {
+                sum += x.v[x.at([n, i, iy, ix])] * w.v[w.at([o, i, ky, kx])];
+            }
+        });
+        let at = y.at([n, o, r, c]);
+        y.v[at] = sum;
+    });
+    y
+}
+
+fn naive_transpose(x: &D, w: &D, stride: usize, padding: usize) -> D {
+    let (k, out) = (w.shape[2], |n: usize| (n - 1) * stride + w.shape[2] - 2 * padding);
+    let mut y = D::zeros(&[x.shape[0], w.shape[1], out(x.shape[2]), out(x.shape[3])]);
+    each4(&x.shape, |[n, a, r, c]| {
+        each4(&[1, w.shape[1], k, k], |[_, b, ky, kx]| {
+            let (oy, ox) = ((r * stride + ky).wrapping_sub(padding), (c * stride + kx).wrapping_sub(padding));
+            if oy < y.shape[2] && ox < y.shape[3] {
+                let at = y.at([n, b, oy, ox]);
+                y.v[at] += x.v[x.at([n, a, r, c])] * w.v[w.at([a, b, ky, kx])];
+            }
+        });
+    });
+    y
+}
+
+/// Literally: insert zeros, pad or crop, convolve (flipped taps), keep every `down`-th.
+fn naive_fir(x: &D, taps: &D, how: Resample) -> D {
+    let (th, tw) = (taps.shape[2], taps.shape[3]);
+    let full = |n: usize| ((n * how.up) as isize + how.before + how.after) as usize;
+    let (fh, fw) = (full(x.shape[2]), full(x.shape[3]));
+    let mut y = D::zeros(&[x.shape[0], x.shape[1], (fh - th) / how.down + 1, (fw - tw) / how.down + 1]);
+    let pixel = |n, c, r: usize, q: usize| {
+        let (r, q) = (r as isize - how.before, q as isize - how.before);
+        let up = how.up as isize;
+        let inside = r >= 0 && q >= 0 && r % up == 0 && q % up == 0;
+        let (r, q) = ((r / up) as usize, (q / up) as usize);
+        if inside && r < x.shape[2] && q < x.shape[3] { x.v[x.at([n, c, r, q])] } else { 0.0 }
+    };
+    each4(&y.shape.clone(), |[n, c, r, q]| {
+        let mut sum = 0.0;
+        each4(&[1, 1, th, tw], |[_, _, ty, tx]| {
+            let f = taps.v[taps.at([0, 0, th - 1 - ty, tw - 1 - tx])];
+            sum += f * pixel(n, c, r * how.down + ty, q * how.down + tx);
+        });
+        let at = y.at([n, c, r, q]);
+        y.v[at] = sum * how.gain;
+    });
+    y
+}
+
+fn each4(shape: &[usize], mut f: impl FnMut([usize; 4])) {
+    let [a, b, c, d] = shape else { panic!("four dimensions, got {shape:?}") };
+    for i in 0..a * b * c * d {
+        f([i / (b * c * d), i / (c * d) % b, i / d % c, i % d]);
+    }
+}
+
+#[test]
+fn convolution() {
+    for (i, &(n, ci, h, w, co, k, s, p)) in [
+        (1, 1, 1, 1, 1, 1, 1, 0),
+        (2, 3, 5, 7, 5, 3, 1, 1),
+        (1, 5, 7, 4, 3, 3, 2, 1),
+        (2, 2, 6, 5, 3, 3, 2, 0),
+        (1, 4, 3, 5, 2, 1, 2, 0),
+        (3, 17, 3, 3, 19, 1, 1, 0),
+        (1, 2, 2, 3, 2, 3, 1, 2),
+        (1, 3, 1, 1, 2, 3, 1, 1),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let arguments = [D::random("x", &[n, ci, h, w]), D::random("w", &[co, ci, k, k])];
+        check(&format!("conv {i}"), &arguments, &|a| conv2d(&a[0], &a[1], s, p), &|a| naive_conv(&a[0], &a[1], s, p));
+    }
+}
+
+#[test]
+fn transposed_convolution() {
+    for (i, &(n, a, h, w, b, k, s, p)) in [
+        (1, 1, 1, 1, 1, 3, 2, 0),
+        (2, 3, 5, 4, 5, 3, 2, 0),
+        (1, 5, 3, 3, 2, 3, 2, 1),
+        (2, 2, 3, 5, 3, 1, 2, 0),
+        (1, 18, 2, 3, 17, 3, 1, 1),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let arguments = [D::random("x", &[n, a, h, w]), D::random("w", &[a, b, k, k])];
+        let naive: Naive<'_> = &|a| naive_transpose(&a[0], &a[1], s, p);
+        check(&format!("transpose {i}"), &arguments, &|a| conv_transpose2d(&a[0], &a[1], s, p), naive);
+    }
+}
+
+#[test]
+fn large_convolutions_in_many_blocks() {
+    // Over every blocking limit: columns, rows, channels. Values only: differences would take too long.
+    for (s, p, k) in [(1, 1, 3), (2, 0, 3), (1, 0, 1)] {
+        let (x, w) = (D::random("x", &[1, 21, 41, 39]), D::random("w", &[67, 21, k, k]));
+        let y = conv2d(&x.tensor(), &w.tensor(), s, p).expect("conv");
+        close(&flat(&y), &naive_conv(&x, &w, s, p).v, 3e-6, "large conv");
+        let (x, w) = (D::random("x", &[1, 21, 41, 39]), D::random("w", &[21, 67, k, k]));
+        let y = conv_transpose2d(&x.tensor(), &w.tensor(), s, p).expect("conv");
+        close(&flat(&y), &naive_transpose(&x, &w, s, p).v, 3e-6, "large transpose");
+    }
+}
+
+#[test]
+fn filters() {
+    let wide = D {
+        shape: vec![1, 1, 4, 4],
+        v: flat(&Tensor::from_vec(outer(&[1.0, 3.0, 3.0, 1.0]), 16, &Device::Cpu).expect("t")),
+    };
+    let skew = D::random("taps", &[1, 1, 3, 3]);
+    let oblong = D::random("taps", &[1, 1, 2, 5]);
+    for (t, taps) in [&wide, &skew, &oblong].into_iter().enumerate() {
+        for (i, (up, down, before, after, gain)) in [
+            (1, 1, 1, 1, 4.0),
+            (2, 1, 2, 1, 4.0),
+            (1, 2, 1, 1, 1.0),
+            (3, 2, 4, 2, 0.5),
+            (1, 1, -1, 3, 1.0),
+            (2, 1, 5, -1, 1.0),
+            (2, 3, 3, 4, 1.0),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let how = Resample { up, down, before, after, gain };
+            let v: Vec<f32> = taps.v.iter().map(|&v| v as f32).collect();
+            let filter = Filter::from_matrix(taps.shape[2], taps.shape[3], &v).expect("filter");
+            let arguments = [D::random("x", &[2, 3, 5, 6])];
+            check(&format!("fir {t}.{i}"), &arguments, &|a| fir(&a[0], &filter, how), &|a| naive_fir(&a[0], taps, how));
+        }
+    }
+}
+
+fn outer(taps: &[f32]) -> Vec<f32> {
+    taps.iter().flat_map(|a| taps.iter().map(move |b| a * b / 64.0)).collect()
+}
+
+#[test]
+fn a_filter_is_the_same_from_taps_and_from_its_matrix() {
+    let x = D::random("x", &[1, 2, 5, 5]).tensor();
+    let (a, b) = (
+        Filter::new(&[1.0, 3.0, 3.0, 1.0]).expect("taps"),
+        Filter::from_matrix(4, 4, &outer(&[1.0, 3.0, 3.0, 1.0])).expect("matrix"),
+    );
+    close(&flat(&up2(&x, &a).expect("a")), &flat(&up2(&x, &b).expect("b")), 1e-6, "up2");
+    assert_eq!(down2(&up2(&x, &a).expect("up"), &a).expect("down").dims(), x.dims());
+    // Away from the border a constant stays what it is.
+    let ones = Tensor::ones((1, 1, 8, 8), candle_core::DType::F32, &Device::Cpu).expect("ones");
+    let inner = up2(&ones, &a).and_then(|t| t.narrow(2, 4, 8)).and_then(|t| t.narrow(3, 4, 8)).expect("inner");
+    close(&flat(&inner), &[1.0; 64], 1e-6, "constant");
+    assert!(
+        Filter::new(&[1.0, -1.0]).is_err() && Filter::new(&[]).is_err() && Filter::from_matrix(2, 2, &[1.0]).is_err()
+    );
+}
+
+#[test]
+fn bias_and_activation() {
+    for (i, activation) in [
+        Activation::LINEAR,
+        Activation::LRELU,
+        Activation { slope: 0.2, gain: 1.0, clamp: Some(0.5) },
+        Activation { slope: 0.0, gain: 2.0, clamp: None },
+        Activation { slope: 1.0, gain: 1.0, clamp: Some(0.7) },
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let naive = |a: &[D]| {
+            let (plane, c) = (a[0].shape[2..].iter().product::<usize>(), a[0].shape[1]);
+            let clamp = activation.clamp.unwrap_or(f64::INFINITY);
+            let act = |v: f64| (if v > 0.0 { v } else { v * activation.slope } * activation.gain).clamp(-clamp, clamp);
+            let v = a[0].v.iter().enumerate().map(|(j, x)| act(x + a[1].v[j / plane % c])).collect();
+            D { shape: a[0].shape.clone(), v }
+        };
+        for shape in [vec![2, 3, 3, 5], vec![3, 7]] {
+            let arguments = [D::random("x", &shape), D::random("b", &[shape[1]])];
+            check(&format!("bias_act {i} {shape:?}"), &arguments, &|a| bias_act(&a[0], &a[1], activation), &naive);
+        }
+    }
+    let nan = Tensor::new(&[[f32::NAN]], &Device::Cpu).expect("nan");
+    let zero = Tensor::new(&[0f32], &Device::Cpu).expect("zero");
+    let y = bias_act(&nan, &zero, Activation { clamp: Some(1.0), ..Activation::LRELU }).expect("nan");
+    assert!(flat(&y)[0].is_nan(), "a NaN must stay visible");
+}
+
+#[test]
+fn scaling_and_noise() {
+    let arguments = [D::random("x", &[2, 3, 5, 3]), D::random("s", &[2, 3])];
+    check("scale", &arguments, &|a| scale(&a[0], &a[1]), &|a| {
+        let v = a[0].v.iter().enumerate().map(|(j, x)| x * a[1].v[j / 15]).collect();
+        D { shape: a[0].shape.clone(), v }
+    });
+    for maps in [1, 2] {
+        let arguments = [D::random("x", &[2, 3, 5, 3]), D::random("noise", &[maps, 1, 5, 3])];
+        check("noise", &arguments, &|a| add_noise(&a[0], &a[1]), &|a| {
+            let v = a[0]
+                .v
+                .iter()
+                .enumerate()
+                .map(|(j, x)| x + a[1].v[j % 15 + if maps == 1 { 0 } else { j / 45 * 15 }])
+                .collect();
+            D { shape: a[0].shape.clone(), v }
+        });
+    }
+}
+
+#[test]
+fn matrices() {
+    let product = |a: &D, b: &D, turned: bool| {
+        let (m, k, n) = (a.shape[0], a.shape[1], b.shape[usize::from(!turned)]);
+        let at = |i: usize, j: usize| if turned { b.v[j * k + i] } else { b.v[i * n + j] };
+        let v = (0..m * n).map(|i| (0..k).map(|l| a.v[i / n * k + l] * at(l, i % n)).sum()).collect();
+        D { shape: vec![m, n], v }
+    };
+    for (m, k, n) in [(1, 1, 1), (1, 7, 5), (3, 5, 2), (2, 3, 133)] {
+        let (a, b, w) = (D::random("a", &[m, k]), D::random("b", &[k, n]), D::random("w", &[n, k]));
+        check("matmul", &[a.clone(), b], &|a| matmul(&a[0], &a[1]), &|a| product(&a[0], &a[1], false));
+        check("linear", &[a, w], &|a| linear(&a[0], &a[1]), &|a| product(&a[0], &a[1], true));
+    }
+}
+
+/// As defined: the weights of each sample are scaled by its style and normalised.
+fn naive_modulated(x: &D, w: &D, s: &D, demodulate: bool, conv: &dyn Fn(&D, &D) -> D) -> D {
+    let (n, per) = (x.shape[0], x.v.len() / x.shape[0]);
+    let (inner, taps) = (w.v.len() / w.shape[0], w.shape[2] * w.shape[3]);
+    let mut out = D::zeros(&[0, 0, 0, 0]);
+    for i in 0..n {
+        let style = |j: usize| s.v[i * s.shape[1] + j % inner / taps];
+        let mut own = D { shape: w.shape.clone(), v: w.v.iter().enumerate().map(|(j, w)| w * style(j)).collect() };
+        if demodulate {
+            for row in own.v.chunks_mut(inner) {
+                let norm = (row.iter().map(|v| v * v).sum::<f64>() + 1e-8).sqrt();
+                row.iter_mut().for_each(|v| *v /= norm);
+            }
+        }
+        let mut shape = x.shape.clone();
+        shape[0] = 1;
+        let y = conv(&D { shape, v: x.v[i * per..][..per].to_vec() }, &own);
+        out.shape = y.shape.clone();
+        out.v.extend(y.v);
+    }
+    out.shape[0] = n;
+    out
+}
+
+#[test]
+fn modulated_convolution() {
+    for (k, demodulate) in [(3, true), (1, false), (3, false), (1, true)] {
+        let arguments = [D::random("x", &[2, 3, 4, 5]), D::random("w", &[5, 3, k, k]), D::random("s", &[2, 3])];
+        let fast: Fast<'_> = &|a| modulated_conv(&a[0], &Weight::new(a[1].clone(), false)?, &a[2], demodulate);
+        check("modulated", &arguments, fast, &|a| {
+            naive_modulated(&a[0], &a[1], &a[2], demodulate, &|x, w| naive_conv(x, w, 1, k / 2))
+        });
+    }
+    let taps = D { shape: vec![1, 1, 4, 4], v: outer(&[1.0, 3.0, 3.0, 1.0]).into_iter().map(f64::from).collect() };
+    let filter = Filter::new(&[1.0, 3.0, 3.0, 1.0]).expect("filter");
+    let arguments = [D::random("x", &[2, 3, 3, 3]), D::random("w", &[5, 3, 3, 3]), D::random("s", &[2, 3])];
+    let fast: Fast<'_> = &|a| modulated_conv_up2(&a[0], &Weight::new(a[1].clone(), true)?, &a[2], &filter);
+    check("modulated up", &arguments, fast, &|a| {
+        naive_modulated(&a[0], &a[1], &a[2], true, &|x, w| {
+            // Input channels first, as a transposed convolution has them.
+            let mut turned = D::zeros(&[w.shape[1], w.shape[0], 3, 3]);
+            each4(&w.shape, |[o, i, y, x]| {
+                let at = turned.at([i, o, y, x]);
+                turned.v[at] = w.v[w.at([o, i, y, x])];
+            });
+            let how = Resample { up: 1, down: 1, before: 1, after: 1, gain: 4.0 };
+            naive_fir(&naive_transpose(x, &turned, 2, 0), &taps, how)
+        })
+    });
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_threads() {
+    let filter = Filter::new(&[1.0, 3.0, 3.0, 1.0]).expect("filter");
+    let run = || -> Vec<u32> {
+        let x = Var::from_tensor(&D::random("x", &[2, 37, 33, 31]).tensor()).expect("x");
+        let w = Var::from_tensor(&D::random("w", &[70, 37, 3, 3]).tensor()).expect("w");
+        let s = Var::from_tensor(&D::random("s", &[2, 37]).tensor()).expect("s");
+        let noise = Var::from_tensor(&D::random("n", &[1, 1, 66, 62]).tensor()).expect("n");
+        let bias = Var::from_tensor(&D::random("b", &[70]).tensor()).expect("b");
+        let weight = Weight::new(w.as_tensor().clone(), true).expect("weight");
+        let y = modulated_conv_up2(&x, &weight, &s, &filter).and_then(|y| add_noise(&y, &noise)).expect("up");
+        let y = bias_act(&y, &bias, Activation::LRELU).and_then(|y| down2(&y, &filter)).expect("act");
+        let z = modulated_conv(&x, &weight, &s, true).and_then(|z| (z + y)?.sqr()).expect("conv");
+        let grads = z.sum_all().and_then(|l| l.backward()).expect("backward");
+        let found = [&x, &w, &s, &noise, &bias].map(|v| grads.get(v).expect("gradient").clone());
+        found.iter().chain([&z]).flat_map(|t| flat(t)).map(|v| (v as f32).to_bits()).collect()
+    };
+    let [one, two, three] =
+        [1, 2, 3].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("pool").install(run));
+    assert!(one == two && one == three);
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let t = |shape: &[usize]| D::random("t", shape).tensor();
+    assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[2, 4, 3, 3]), 1, 1).is_err(), "channels");
+    assert!(conv2d(&t(&[1, 3, 2, 2]), &t(&[2, 3, 3, 3]), 1, 0).is_err(), "kernel larger than the picture");
+    assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[2, 3, 3, 3]), 0, 1).is_err(), "stride 0");
+    assert!(conv_transpose2d(&t(&[1, 3, 4, 4]), &t(&[2, 3, 3, 3]), 2, 0).is_err(), "channels");
+    assert!(
+        scale(&t(&[2, 3, 4, 4]), &t(&[1, 3])).is_err() && bias_act(&t(&[2, 3]), &t(&[2]), Activation::LRELU).is_err()
+    );
+    assert!(add_noise(&t(&[2, 3, 4, 4]), &t(&[3, 1, 4, 4])).is_err() && linear(&t(&[2, 3]), &t(&[3, 2])).is_err());
+    let filter = Filter::new(&[1.0; 9]).expect("filter");
+    let how = Resample { up: 1, down: 1, before: 0, after: 0, gain: 1.0 };
+    assert!(fir(&t(&[1, 1, 4, 4]), &filter, how).is_err(), "filter larger than the picture");
+}

@@ -9,10 +9,14 @@ use std::path::Path;
 const COLUMNS: usize = 79;
 
 /// A finding: what it is about, what was found, and the repair where one is due.
-struct Finding {
-    topic: &'static str,
-    found: String,
-    repair: Option<String>,
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Finding {
+    /// What it is about.
+    pub topic: &'static str,
+    /// What was found, and why.
+    pub found: String,
+    /// What to do about it; `None` when all is well.
+    pub repair: Option<String>,
 }
 
 fn fine(topic: &'static str, found: impl Into<String>) -> Finding {
@@ -21,11 +25,16 @@ fn fine(topic: &'static str, found: impl Into<String>) -> Finding {
 
 /// The report on this terminal and machine, in lines of at most 79 columns.
 pub fn report(terminal: &Terminal) -> Vec<String> {
-    let all = on_terminal(terminal).into_iter().chain(on_machine()).chain(on_files());
-    all.flat_map(|f| lines(&f)).collect()
+    findings(terminal).iter().flat_map(lines).collect()
 }
 
-fn lines(f: &Finding) -> Vec<String> {
+/// The findings on this terminal and machine.
+pub fn findings(terminal: &Terminal) -> Vec<Finding> {
+    on_terminal(terminal).into_iter().chain(on_machine()).chain(on_files()).collect()
+}
+
+/// A finding in lines of at most 79 columns.
+pub fn lines(f: &Finding) -> Vec<String> {
     let mark = if f.repair.is_some() { "!" } else { "✓" };
     let mut out: Vec<String> = wrap(&f.found, COLUMNS - 17).into_iter().map(|l| format!("{:17}{l}", "")).collect();
     if let Some(first) = out.first_mut() {

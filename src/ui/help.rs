@@ -65,11 +65,9 @@ pub(super) fn about(name: &str) -> Vec<String> {
         lines.extend(wrap(&format!("  {}", parameter(p)), COLUMNS));
         lines.extend(indented(p.doc, 6, COLUMNS));
     }
-    for text in [b.details, b.definition] {
-        if !text.is_empty() {
-            lines.push(String::new());
-            lines.extend(wrap(&one_line(text), COLUMNS));
-        }
+    if !b.details.is_empty() {
+        lines.push(String::new());
+        lines.extend(wrap(&one_line(b.details), COLUMNS));
     }
     lines.push(String::new());
     for (i, e) in b.examples.iter().enumerate() {

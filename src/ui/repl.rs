@@ -12,7 +12,6 @@ use super::{Editor, Input, Keys, details, doctor, help};
 use crate::error::{Error, Kind, Result};
 use crate::eval;
 use crate::lang::ast::Stmt;
-use crate::lang::check::Checked;
 use crate::lang::lex;
 use crate::lang::span::{Source, render};
 use crate::notebook::{Cell, Status};
@@ -196,8 +195,8 @@ impl Repl {
             Ok(source) => source,
             Err(e) => return self.refuse(&e),
         };
-        let (program, checked) = match self.runner.session.check(&source, &BTreeMap::new()) {
-            Ok(both) => both,
+        let program = match self.runner.session.check(&source, &BTreeMap::new()) {
+            Ok(checked) => checked.program,
             Err(e) => return self.finish(&source, Cell::new(id, text, Status::Failed), &[], Some(&e)),
         };
         let count = program.statements.len();
@@ -207,7 +206,7 @@ impl Repl {
                 let id = self.cells.log().next_id();
                 self.say(numbered(&Cell::new(id, cell, Status::Ok)).lines())?;
             }
-            if !self.cell(&source, &checked, statement, cell)? {
+            if !self.cell(&source, statement, cell)? {
                 let left = count - k - 1;
                 if left > 0 {
                     self.say([format!("{left} more of this line did not run")])?;
@@ -219,10 +218,10 @@ impl Repl {
     }
 
     /// Runs one statement, records it, then shows what it gave. Returns whether it ran to its end.
-    fn cell(&mut self, source: &Source, checked: &Checked, statement: &Stmt, text: &str) -> Result<bool> {
+    fn cell(&mut self, source: &Source, statement: &Stmt, text: &str) -> Result<bool> {
         let begun = Instant::now();
         let before = self.runner.session.clone();
-        let (events, ended) = self.runner.step(source, checked, statement);
+        let (events, ended) = self.runner.step(source, statement);
         let status = match &ended {
             Ok(()) => Status::Ok,
             Err(e) if kept(e) => Status::Stopped,
@@ -302,9 +301,9 @@ impl Repl {
 
     fn again(&mut self, cell: &Cell) -> Result<()> {
         let source = Source::new(format!("[{}]", cell.id), cell.source.clone())?;
-        let (program, checked) = self.runner.session.check(&source, &BTreeMap::new())?;
-        for statement in &program.statements {
-            let (events, ended) = self.runner.step(&source, &checked, statement);
+        let checked = self.runner.session.check(&source, &BTreeMap::new())?;
+        for statement in &checked.program.statements {
+            let (events, ended) = self.runner.step(&source, statement);
             self.notice_inversion(&events);
             ended?;
         }

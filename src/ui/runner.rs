@@ -5,8 +5,7 @@ use super::{Line, Terminal, run_live};
 use crate::builtin::Output;
 use crate::error::{Error, Kind, Result};
 use crate::eval::Session;
-use crate::lang::ast::{Program, Stmt};
-use crate::lang::check::Checked;
+use crate::lang::ast::Stmt;
 use crate::lang::span::{Source, render};
 use crate::render::{Colours, Display, Painter};
 use crate::value::{Value, display};
@@ -65,10 +64,9 @@ impl Runner {
     /// # Errors
     /// The error that ended it, not yet shown.
     pub fn run(&mut self, source: &Source, sets: &BTreeMap<String, String>) -> Result<()> {
-        let (program, checked) = self.session.check(source, sets)?;
-        let Program { statements, .. } = &program;
-        for statement in statements {
-            let (events, ended) = self.step(source, &checked, statement);
+        let checked = self.session.check(source, sets)?;
+        for statement in &checked.program.statements {
+            let (events, ended) = self.step(source, statement);
             // Shown even when the statement failed: what came before the failure is a result.
             self.show(&events)?;
             ended?;
@@ -77,14 +75,14 @@ impl Runner {
     }
 
     /// Runs one statement in the background and gives its results without showing them.
-    pub fn step(&mut self, source: &Source, checked: &Checked, statement: &Stmt) -> (Vec<Event>, Result<()>) {
+    pub fn step(&mut self, source: &Source, statement: &Stmt) -> (Vec<Event>, Result<()>) {
         let text = source.slice(statement.span);
         let title: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
         let title = crate::safe::Safe(&title).to_string();
         let mut collected = Collected::default();
         let session = &mut self.session;
         let out = &mut collected;
-        let work = |control: &crate::control::Control| session.step(checked, statement, control, out);
+        let work = |control: &crate::control::Control| session.step(statement, control, out);
         let ended = if self.style.json || self.style.quiet {
             run_plain(&title, Verbosity::Quiet, work)
         } else {
@@ -124,10 +122,7 @@ impl Runner {
     /// # Errors
     /// When it is closed: [`is_closed`] tells.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.terminal.write(bytes).map_err(|e| match e.kind() {
-            io::ErrorKind::BrokenPipe => Error::new(Kind::Io, CLOSED),
-            _ => Error::io("cannot write to standard output", &e),
-        })
+        self.terminal.write(bytes).map_err(|e| unwritten(&e))
     }
 
     /// Shows an error on its source, to standard error.
@@ -138,6 +133,14 @@ impl Runner {
 }
 
 const CLOSED: &str = "standard output was closed";
+
+/// The error of a write to standard output.
+pub fn unwritten(e: &io::Error) -> Error {
+    match e.kind() {
+        io::ErrorKind::BrokenPipe => Error::new(Kind::Io, CLOSED),
+        _ => Error::io("cannot write to standard output", e),
+    }
+}
 
 /// Whether the reader of our output went away, as `head` does: no failure of ours.
 pub fn is_closed(e: &Error) -> bool {

@@ -169,12 +169,13 @@ fn open(path: &Path) -> Result<Checkpoint> {
 }
 
 fn bundle(model: Checkpoint, attributes: Option<Checkpoint>, directions: Option<Checkpoint>) -> Result<Loaded> {
-    let (sha256, provenance, notes) = (model.sha256.clone(), model.provenance.clone(), model.notes.clone());
-    let generator = generator::load(model, &device())?;
-    let directions = directions.map(|d| own_directions(&d, &*generator, &sha256)).transpose()?.unwrap_or_default();
+    let generator = generator::load(&model, &device())?;
+    let directions =
+        directions.map(|d| own_directions(&d, &*generator, &model.sha256)).transpose()?.unwrap_or_default();
     let features = attributes.map(|a| features(&a)).transpose()?;
     let facts = Arc::new(facts(&*generator, &directions, features.is_some()));
     let features = features.map(Arc::new);
+    let Checkpoint { sha256, provenance, notes, .. } = model;
     Ok(Loaded { generator, facts, directions, features, sha256, provenance, notes, stats: OnceLock::new() })
 }
 

@@ -59,8 +59,8 @@ impl Lazy {
         let fits = || {
             let (elements, span) = (layout.elements()?, layout.span()?);
             let end = first.checked_add(span)?.checked_mul(size)?;
-            elements.checked_mul(size)?;
-            (end <= source.len()).then_some(first * size)
+            let fits = end <= source.len() && elements.checked_mul(size)? <= limits.tensor_bytes;
+            fits.then_some(first * size)
         };
         match fits() {
             Some(offset) => Ok(Self { dtype, layout, source, offset, big_endian: false }),
@@ -82,18 +82,24 @@ impl Lazy {
         self.layout.shape.iter().map(|&n| n as usize).collect()
     }
 
+    /// Takes the work of reading it from the budget: the bytes it spans, those it unfolds to, and those before them.
+    pub(crate) fn charge(&self, spend: &mut Spend) -> Result<()> {
+        let size = self.dtype.size() as u64;
+        let bytes = |n: Option<u64>| n.unwrap_or(u64::MAX).saturating_mul(size);
+        let cost = bytes(self.layout.span()).saturating_add(bytes(self.layout.elements()));
+        spend.charge(cost.saturating_add(self.source.seek_cost(self.offset)), &self.source, self.offset)
+    }
+
     /// Reads it; NaN and infinities are refused.
     pub(crate) fn load(&self, name: &str, spend: &mut Spend) -> Result<Array> {
+        self.charge(spend)?;
         let size = self.dtype.size() as u64;
         let span = self.layout.span().unwrap_or(u64::MAX).saturating_mul(size);
-        let whole = self.layout.elements().unwrap_or(u64::MAX).saturating_mul(size);
-        let cost = span.saturating_add(whole).saturating_add(self.source.seek_cost(self.offset));
-        spend.charge(cost, &self.source, self.offset)?;
         let mut bytes = self.source.read(self.offset, span)?;
         if self.big_endian {
             bytes.chunks_exact_mut(size as usize).for_each(<[u8]>::reverse);
         }
-        let array = Array::gather(self.dtype, &self.layout, &bytes).ok_or_else(|| self.source.no_memory(whole))?;
+        let array = Array::gather(self.dtype, &self.layout, &bytes).ok_or_else(|| self.source.no_memory(span))?;
         match array.first_not_finite() {
             None => Ok(array),
             Some(i) => Err(self

@@ -185,7 +185,10 @@ pub fn open_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>, limits: &Lim
 pub fn inspect(path: &Path, limits: &Limits) -> Result<Info> {
     let source = Source::open(path, limits)?;
     let draft = draft(&source, limits)?;
-    finish(&source, draft, |_, lazy, _| Ok(Shape { dtype: lazy.dtype, shape: lazy.shape() }))
+    finish(&source, draft, |_, lazy, spend| {
+        lazy.charge(spend)?;
+        Ok(Shape { dtype: lazy.dtype, shape: lazy.shape() })
+    })
 }
 
 /// Reads the arrays of a file of codes or directions: npy, npz, safetensors, torch. A bare array has the name `""`.
@@ -333,7 +336,5 @@ pub fn convert(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         config: checkpoint.config.clone(),
         provenance: json!({"source": source, "converted_by": concat!("gannet ", env!("CARGO_PKG_VERSION"))}),
     };
-    let single = |a: &Array| Array { shape: a.shape.clone(), data: Data::F32(a.to_f32()) };
-    let tensors = checkpoint.tensors.iter().map(|(n, a)| (n.clone(), single(a))).collect();
-    safetensors::write(&tensors, Some(&manifest))
+    safetensors::write_f32(&checkpoint.tensors, Some(&manifest))
 }

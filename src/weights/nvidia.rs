@@ -6,10 +6,11 @@
 use super::hex;
 use super::pickle::value::{Heap, Node, Value};
 use super::source::quoted;
-use super::torch::{Tree, scalar};
+use super::torch::{Tree, check_name, scalar};
 use crate::error::Result;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 
 /// The network that a file is about: `G_ema`, else `G`, else the file's only value.
 pub(super) fn network(heap: &Heap, root: &Value) -> Option<(&'static str, Value)> {
@@ -37,7 +38,7 @@ pub(super) fn read(tree: &mut Tree<'_>, name: &str, network: &Value) -> Result<(
     tree.draft.config = settings(heap, network);
     let mut provenance = json!({"network": name, "class": class(heap, network)});
     if let Some(Node::Persistent(meta)) = heap.node(network) {
-        provenance["module_src_sha256"] = source_hash(heap, meta)?.into();
+        provenance["module_src_sha256"] = source_hash(heap, meta)?;
     }
     tree.draft.provenance = provenance;
     Ok(())
@@ -87,7 +88,7 @@ fn collect(tree: &mut Tree<'_>, module: &Value, prefix: &str, classes: &mut Vec<
     }
     // Buffers of this set are not part of a state_dict.
     let hidden = heap.get(state, "_non_persistent_buffers_set").map_or(&[][..], |s| heap.items(s));
-    let hidden: Vec<&str> =
+    let hidden: HashSet<&str> =
         hidden.iter().filter_map(|v| if let Value::Text(t) = v { Some(&**t) } else { None }).collect();
     for group in ["_parameters", "_buffers", "_modules"] {
         let Some(group_dict) = heap.get(state, group) else { continue };
@@ -96,6 +97,7 @@ fn collect(tree: &mut Tree<'_>, module: &Value, prefix: &str, classes: &mut Vec<
                 return Err(tree.source.fail(heap.at(module), "parameters and modules have names"));
             };
             let name = format!("{prefix}{key}");
+            check_name(tree.source, heap.at(value), &name)?;
             match (group, value) {
                 (_, Value::None) => {}
                 ("_modules", _) => collect(tree, value, &format!("{name}."), classes)?,

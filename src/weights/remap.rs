@@ -116,6 +116,26 @@ impl Weights {
         names.into_iter().filter_map(|n| self.tensors.remove_entry(&n)).collect()
     }
 
+    /// Takes every `resample_filter` and checks that it is the one that the taps make: their outer product, or from eight
+    /// taps on the taps themselves, with sum 1.
+    ///
+    /// # Errors
+    /// When a stored filter is another one: the settings would draw other pictures than the weights were trained for.
+    pub fn take_resample_filters(&mut self, taps: &[f64]) -> Result<()> {
+        let sum: f64 = taps.iter().sum();
+        let row: Vec<f64> = taps.iter().map(|t| t / sum).collect();
+        let outer = || row.iter().flat_map(|a| row.iter().map(move |b| a * b)).collect();
+        let want: Vec<f64> = if taps.len() < 8 { outer() } else { row.clone() };
+        for (name, filter) in self.take_all("resample_filter") {
+            let same = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-6;
+            if filter.len() != want.len() || !filter.to_f64().iter().zip(&want).all(same) {
+                let text = format!("{}: {} is not the filter of the taps {taps:?}", self.file, quoted(&name));
+                return Err(Error::new(Kind::Format, text).hint("correct resample_filter in the file's settings"));
+            }
+        }
+        Ok(())
+    }
+
     /// The names not taken, without those that follow from the settings.
     pub fn unused(&self) -> Vec<String> {
         self.tensors.keys().filter(|n| !derived(n)).cloned().collect()
@@ -164,6 +184,17 @@ mod tests {
         assert!(w.optional("extra", &[1]).unwrap().is_some());
         assert!(w.optional("extra", &[1]).unwrap().is_none());
         assert!(w.finish().is_ok());
+    }
+
+    #[test]
+    fn stored_filters_must_be_those_of_the_settings() {
+        let binomial = [1.0, 3.0, 3.0, 1.0];
+        let outer: Vec<f32> =
+            binomial.iter().flat_map(|a| binomial.iter().map(move |b| (a * b / 64.0) as f32)).collect();
+        let all = BTreeMap::from([("b8.resample_filter".to_string(), Array::f32(&[4, 4], outer).unwrap())]);
+        assert!(Weights::new("f", all.clone()).take_resample_filters(&binomial).is_ok());
+        let e = Weights::new("f", all).take_resample_filters(&[1.0, 2.0, 2.0, 1.0]).unwrap_err();
+        assert!(e.to_string().contains("`b8.resample_filter` is not the filter"), "{e}");
     }
 
     #[test]

@@ -153,12 +153,16 @@ impl<'de> Visitor<'de> for UniqueVisitor {
     }
 }
 
-/// An array as the crate writes it.
-struct Out<'a>(&'a Array);
+/// An array as the crate writes it, in its own type or in single precision.
+struct Out<'a> {
+    array: &'a Array,
+    single: bool,
+}
 
 impl View for Out<'_> {
     fn dtype(&self) -> Dtype {
-        match self.0.dtype() {
+        match self.array.dtype() {
+            _ if self.single => Dtype::F32,
             DType::F16 => Dtype::F16,
             DType::BF16 => Dtype::BF16,
             DType::F32 => Dtype::F32,
@@ -173,15 +177,20 @@ impl View for Out<'_> {
     }
 
     fn shape(&self) -> &[usize] {
-        &self.0.shape
+        &self.array.shape
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        self.0.le_bytes().into()
+        if !self.single {
+            return self.array.le_bytes().into();
+        }
+        let mut out = Vec::with_capacity(self.data_len());
+        self.array.each_f32_block(|block| out.extend_from_slice(block));
+        out.into()
     }
 
     fn data_len(&self) -> usize {
-        self.0.len() * self.0.dtype().size()
+        self.array.len() * if self.single { 4 } else { self.array.dtype().size() }
     }
 }
 
@@ -190,6 +199,18 @@ impl View for Out<'_> {
 /// # Errors
 /// When there is no tensor, or a shape and its number of values do not agree.
 pub fn write(tensors: &BTreeMap<String, Array>, manifest: Option<&Manifest>) -> Result<Vec<u8>> {
+    serialize(tensors, manifest, false)
+}
+
+/// As [`write`], every tensor in single precision.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_f32(tensors: &BTreeMap<String, Array>, manifest: Option<&Manifest>) -> Result<Vec<u8>> {
+    serialize(tensors, manifest, true)
+}
+
+fn serialize(tensors: &BTreeMap<String, Array>, manifest: Option<&Manifest>, single: bool) -> Result<Vec<u8>> {
     if tensors.is_empty() {
         return Err(Error::runtime("a safetensors file needs at least one tensor"));
     }
@@ -202,7 +223,8 @@ pub fn write(tensors: &BTreeMap<String, Array>, manifest: Option<&Manifest>) -> 
         Some(m) => Some(HashMap::from([("gannet".into(), serde_json::to_string(m).map_err(|e| cannot(&e))?)])),
         None => None,
     };
-    safetensors::serialize(tensors.iter().map(|(name, a)| (name, Out(a))), meta).map_err(|e| cannot(&e))
+    let views = tensors.iter().map(|(name, array)| (name, Out { array, single }));
+    safetensors::serialize(views, meta).map_err(|e| cannot(&e))
 }
 
 #[cfg(test)]

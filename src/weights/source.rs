@@ -176,6 +176,9 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// A name from outside in backquotes, shortened.
 pub(crate) fn quoted(name: &str) -> String {
+    if name.is_empty() {
+        return "(no name)".into();
+    }
     let mut shown: String = one_line(name).chars().take(80).collect();
     if shown.len() < one_line(name).len() {
         shown.push('…');

@@ -16,6 +16,9 @@ use std::rc::Rc;
 /// Settings kept from one file.
 const SETTINGS: usize = 2000;
 
+/// Bytes of a tensor's dotted name.
+const NAME: usize = 1024;
+
 /// A pickle with its storages: an NVIDIA network, a legacy torch file, or a dictionary of arrays.
 pub(super) fn from_pickle(source: &Source, limits: &Limits) -> Result<Draft> {
     let loaded = pickle::load(source, &mut Work::new(limits, source.len()))?;
@@ -27,10 +30,10 @@ pub(super) fn from_pickle(source: &Source, limits: &Limits) -> Result<Draft> {
 pub(super) fn from_zip(archive: &Archive, main: &str, limits: &Limits) -> Result<Draft> {
     let source = &archive.entries[main];
     let prefix = main.trim_end_matches("data.pkl");
-    if let Some(order) = archive.entries.get(&format!("{prefix}byteorder")).filter(|o| o.len() < 16) {
-        if order.read(0, order.len())? != b"little" {
-            return Err(order.fail(0, "big-endian torch files are not read"));
-        }
+    if let Some(order) = archive.entries.get(&format!("{prefix}byteorder"))
+        && order.read(0, order.len().min(16))? != b"little"
+    {
+        return Err(order.fail(0, "big-endian torch files are not read"));
     }
     let mut loaded = pickle::load(source, &mut Work::new(limits, source.len() + archive.unpacked))?;
     let data = format!("{prefix}data/");
@@ -61,6 +64,9 @@ impl<'a> Tree<'a> {
                 self.draft.format = Format::NvidiaPickle;
             }
             nvidia::read(&mut self, name, &network)?;
+        } else if self.tensorflow(root) {
+            let e = self.source.fail(0, "a TensorFlow network pickle is recognised but not converted");
+            return Err(e.hint("convert it to a PyTorch pickle with the official legacy.py"));
         } else {
             let rest = self.flatten("", root)?;
             self.draft.config = rest.unwrap_or(Json::Null);
@@ -72,9 +78,17 @@ impl<'a> Tree<'a> {
         Ok(self.draft)
     }
 
+    /// Whether this is `(G, D, Gs)` of the TensorFlow code.
+    fn tensorflow(&self, root: &Value) -> bool {
+        let heap = self.heap();
+        let network = |v: &Value| heap.get(v, "build_func_name").or_else(|| heap.get(v, "static_kwargs")).is_some();
+        heap.items(root).iter().any(network)
+    }
+
     /// Collects the tensors below a value; what is not a tensor is returned as a setting.
     fn flatten(&mut self, name: &str, value: &Value) -> Result<Option<Json>> {
         let heap = self.heap();
+        check_name(self.source, heap.at(value), name)?;
         let inner = |key: &str| if name.is_empty() { key.to_string() } else { format!("{name}.{key}") };
         match heap.node(value) {
             Some(Node::Tensor(_) | Node::Ndarray(Some(_))) => self.tensor(name, value).map(|()| None),
@@ -161,6 +175,11 @@ impl<'a> Tree<'a> {
         let layout = if a.fortran { Layout::columns(&a.shape) } else { Layout::rows(&a.shape) };
         Ok(Lazy::new(a.data.clone(), dtype, layout, 0, self.limits)?.big_endian(big))
     }
+}
+
+/// Names are bounded, so that deep nesting cannot multiply long keys.
+pub(super) fn check_name(source: &Source, at: u64, name: &str) -> Result<()> {
+    if name.len() <= NAME { Ok(()) } else { Err(source.fail(at, format_args!("names have at most {NAME} bytes"))) }
 }
 
 fn key_text(key: &Value) -> Option<String> {

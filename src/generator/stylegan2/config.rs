@@ -73,8 +73,8 @@ pub struct Config {
     pub mapping_lr_multiplier: f64,
     /// How the blocks are joined.
     pub architecture: Architecture,
-    /// Taps of the resampling filter where the tensors hold none.
-    pub resample_filter: Vec<f64>,
+    /// Taps of the resampling filter; none said: those that the tensors hold, or `[1, 3, 3, 1]`.
+    pub resample_filter: Option<Vec<f64>>,
     /// Limit of the activations.
     pub conv_clamp: Option<f64>,
 }
@@ -103,8 +103,12 @@ impl Given {
             num_ws: agree("num_ws", self.num_ws, 2 * seen.resolution.ilog2() as usize - 2)?,
             mapping_layers: agree("mapping_layers", self.mapping_layers, seen.mapping_layers)?,
             mapping_lr_multiplier: self.mapping_lr_multiplier.unwrap_or(0.01),
-            architecture: agree("architecture", self.architecture, seen.architecture)?,
-            resample_filter: self.resample_filter.clone().unwrap_or_else(|| vec![1.0, 3.0, 3.0, 1.0]),
+            // A single block is the same in all three.
+            architecture: match self.architecture {
+                Some(said) if seen.resolution == 4 => said,
+                said => agree("architecture", said, seen.architecture)?,
+            },
+            resample_filter: self.resample_filter.clone(),
             conv_clamp: self.conv_clamp,
         };
         c.check()?;
@@ -138,12 +142,16 @@ impl Config {
                 refuse(format!("a mapping_lr_multiplier of {}", self.mapping_lr_multiplier)).hint("0.01 is usual")
             );
         }
-        if self.conv_clamp.is_some_and(|c| !(c > 0.0)) {
+        if self.conv_clamp.is_some_and(|c| c.is_nan() || c <= 0.0) {
             return Err(refuse(format!("a conv_clamp of {:?}", self.conv_clamp)).hint("use null for none"));
         }
-        if self.resample_filter.len() > 64 {
-            return Err(refuse(format!("a resample_filter of {} taps", self.resample_filter.len()))
-                .hint("[1, 3, 3, 1] is usual"));
+        if let Some(taps) = &self.resample_filter {
+            let usable = taps.len() <= 64 && taps.iter().all(|t| t.is_finite()) && taps.iter().sum::<f64>().is_normal();
+            if !usable {
+                let first = &taps[..taps.len().min(8)];
+                return Err(refuse(format!("a resample_filter of {} taps, {first:?}", taps.len()))
+                    .hint("[1, 3, 3, 1] is usual; up to 64 taps whose sum is not zero"));
+            }
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ pub use config::{Architecture, Config, Given};
 pub use source::{Source, Tensors};
 
 use super::{Generator, Noise, Spec};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::rng::Rng;
 use crate::space::Space;
 use crate::tensor::Filter;
@@ -33,8 +33,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn shape(&self, name: &str) -> Result<Vec<usize>> {
         self.source.shape(name).ok_or_else(|| {
-            Error::new(crate::error::Kind::Format, format!("tensor `{name}` is missing"))
-                .hint("`gannet info` shows what the file holds")
+            broken(format!("tensor `{name}` is missing")).hint("`gannet info` shows what the file holds")
         })
     }
 
@@ -55,20 +54,35 @@ impl Reader<'_> {
         Ok(t)
     }
 
-    /// A stored filter, or the one given. Both `[taps, taps]` and separable `[taps]` are stored.
-    fn filter(&mut self, name: &str, otherwise: &Filter) -> Result<Filter> {
-        let Some(shape) = self.source.shape(name) else { return Ok(otherwise.clone()) };
-        let taps = self.buffer(name, &shape)?.flatten_all()?.to_vec1::<f32>()?;
-        match shape[..] {
+    /// The filter that is stored under a name, else the one of the settings.
+    ///
+    /// Errors when both are there and differ.
+    fn filter(&mut self, name: &str, said: Option<&[f64]>) -> Result<Filter> {
+        let taps = Filter::new(said.unwrap_or(&[1.0, 3.0, 3.0, 1.0]))?;
+        let Some(shape) = self.source.shape(name) else { return Ok(taps) };
+        let stored = self.buffer(name, &shape)?.flatten_all()?.to_vec1::<f32>()?;
+        let stored = match shape[..] {
+            // A long filter is stored as the taps of both axes.
             [n] => {
-                let matrix: Vec<f32> = taps.iter().flat_map(|a| taps.iter().map(move |b| a * b)).collect();
-                Ok(Filter::from_matrix(n, n, &matrix)?)
+                let matrix: Vec<f32> = stored.iter().flat_map(|a| stored.iter().map(move |b| a * b)).collect();
+                Filter::from_matrix(n, n, &matrix)?
             }
-            [h, w] if h == w => Ok(Filter::from_matrix(h, w, &taps)?),
-            _ => Err(Error::new(crate::error::Kind::Format, format!("filter `{name}` has shape {shape:?}"))
-                .hint("square filters are supported")),
+            [h, w] if h == w => Filter::from_matrix(h, w, &stored)?,
+            _ => {
+                return Err(broken(format!("filter `{name}` has shape {shape:?}")).hint("square filters are supported"));
+            }
+        };
+        let differ = || stored.matrix().iter().zip(taps.matrix()).any(|(a, b)| (a - b).abs() > 1e-6);
+        if said.is_some() && (stored.size() != taps.size() || differ()) {
+            return Err(broken(format!("`{name}` is not the filter of the taps {said:?}"))
+                .hint("correct `resample_filter` in the settings, or leave it out to trust the tensors"));
         }
+        Ok(stored)
     }
+}
+
+fn broken(message: String) -> Error {
+    Error::new(Kind::Format, message)
 }
 
 /// A StyleGAN2 generator.
@@ -82,6 +96,9 @@ pub struct StyleGan2 {
     parameters: BTreeMap<String, Tensor>,
     buffers: BTreeMap<String, Tensor>,
 }
+
+/// The spaces that its codes can live in.
+pub const SPACES: [Space; 3] = [Space::Z, Space::W, Space::WPlus];
 
 impl StyleGan2 {
     /// Builds the generator from its tensors; `fingerprint` identifies them.
@@ -103,7 +120,7 @@ impl StyleGan2 {
             w_dim: config.w_dim,
             c_dim: config.c_dim,
             num_ws: config.num_ws,
-            spaces: vec![Space::Z, Space::W, Space::WPlus],
+            spaces: SPACES.to_vec(),
             parameters: r.parameters.values().map(Tensor::elem_count).sum(),
             noise_sizes: synthesis.noise().filter_map(|n| n.map.dims().last().copied()).collect(),
             fingerprint: fingerprint.into(),
@@ -138,7 +155,7 @@ impl StyleGan2 {
             name: Some(c.name.clone()),
             mapping_lr_multiplier: Some(c.mapping_lr_multiplier),
             architecture: Some(c.architecture),
-            resample_filter: Some(c.resample_filter.clone()),
+            resample_filter: c.resample_filter.clone(),
             conv_clamp: c.conv_clamp,
             ..Given::default()
         };
@@ -226,5 +243,59 @@ pub fn truncate(w: &Tensor, mean: &Tensor, psi: f64, cutoff: Option<usize>) -> R
             Ok(Tensor::cat(&[&pull(&w.narrow(1, 0, k)?)?, &rest], 1)?)
         }
         _ => pull(w),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::toy::Toy;
+    use std::time::Instant;
+
+    /// The bits of a picture and of its gradient are the same for any number of threads.
+    #[test]
+    fn pictures_do_not_depend_on_the_threads() {
+        let toy = Toy { resolution: 64, features: 40, ..Toy::default() };
+        let run = || -> Vec<u32> {
+            let g = toy.build(&Device::Cpu).expect("toy");
+            let ws = Var::from_vec(Rng::new(1).normals(2 * 10 * 16), (2, 10, 16), &Device::Cpu).expect("ws");
+            let picture = g.synthesize(&ws, &Noise::Random(1)).expect("picture");
+            let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward()).expect("backward");
+            let both = [&picture, grads.get(&ws).expect("gradient")];
+            let bits = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("values");
+            both.into_iter().flat_map(bits).map(f32::to_bits).collect()
+        };
+        let pool = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("pool");
+        let [one, two, three] = [1, 2, 3].map(|n| pool(n).install(run));
+        assert!(one == two && one == three);
+    }
+
+    /// How long the size of the embedded model takes. Run alone, with optimisation.
+    #[test]
+    #[ignore = "a measurement"]
+    fn timing() {
+        for features in [256, 384] {
+            let toy = Toy { resolution: 64, features, z_dim: 256, w_dim: 256, ..Toy::default() };
+            let g = toy.build(&Device::Cpu).expect("toy");
+            let ws = Var::from_vec(Rng::new(1).normals(10 * 256), (1, 10, 256), &Device::Cpu).expect("ws");
+            let frozen = ws.as_detached_tensor();
+            let median = |f: &dyn Fn()| {
+                let mut ms: Vec<f64> = (0..15).map(|_| time(f)).collect();
+                ms.sort_by(f64::total_cmp);
+                (ms[0], ms[7])
+            };
+            let forward = median(&|| drop(g.synthesize(&frozen, &Noise::Const).expect("picture")));
+            let step = median(&|| {
+                let loss = g.synthesize(&ws, &Noise::Const).and_then(|p| Ok(p.sqr()?.mean_all()?)).expect("loss");
+                drop(loss.backward().expect("backward"));
+            });
+            eprintln!("{features} features at 4 px: ms (best, median): forward {forward:.1?}, step {step:.1?}");
+        }
+    }
+
+    fn time(f: &dyn Fn()) -> f64 {
+        let start = Instant::now();
+        f();
+        start.elapsed().as_secs_f64() * 1e3
     }
 }

@@ -32,7 +32,6 @@ struct Place<'a> {
     config: &'a Config,
     name: String,
     resolution: usize,
-    filter: Filter,
 }
 
 impl Layer {
@@ -40,7 +39,7 @@ impl Layer {
     fn read(r: &mut Reader<'_>, at: &Place<'_>, which: &str, [inputs, outputs]: [usize; 2], gain: f64) -> Result<Self> {
         let name = format!("{}.{which}", at.name);
         let up = which == "conv0";
-        let filter = r.filter(&format!("{name}.resample_filter"), &at.filter)?;
+        let filter = r.filter(&format!("{name}.resample_filter"), at.config.resample_filter.as_deref())?;
         let weight = r.parameter(&format!("{name}.weight"), &[outputs, inputs, 3, 3])?;
         let base = Activation::LRELU;
         Ok(Self {
@@ -123,7 +122,7 @@ impl Shortcut {
         let name = format!("{}.skip", at.name);
         Ok(Self {
             weight: r.parameter(&format!("{name}.weight"), &[outputs, inputs, 1, 1])?,
-            filter: r.filter(&format!("{name}.resample_filter"), &at.filter)?,
+            filter: r.filter(&format!("{name}.resample_filter"), at.config.resample_filter.as_deref())?,
             gain: (0.5 / inputs as f64).sqrt(),
         })
     }
@@ -148,10 +147,9 @@ impl Block {
     /// Reads the block of a resolution; `inputs` are the channels of the block before, 0 for the first.
     fn read(r: &mut Reader<'_>, c: &Config, resolution: usize, inputs: usize) -> Result<(Self, usize)> {
         let name = format!("synthesis.b{resolution}");
-        let default = Filter::new(&c.resample_filter)?;
-        let filter = r.filter(&format!("{name}.resample_filter"), &default)?;
+        let filter = r.filter(&format!("{name}.resample_filter"), c.resample_filter.as_deref())?;
         let outputs = r.shape(&format!("{name}.conv1.weight"))?.first().copied().unwrap_or(0);
-        let at = Place { config: c, name, resolution, filter };
+        let at = Place { config: c, name, resolution };
         let first = inputs == 0;
         let residual = !first && c.architecture == Architecture::Resnet;
         let gain = if residual { 0.5f64.sqrt() } else { 1.0 };
@@ -166,7 +164,7 @@ impl Block {
                 None
             },
             shortcut: if residual { Some(Shortcut::read(r, &at, [inputs, outputs])?) } else { None },
-            filter: at.filter,
+            filter,
         };
         Ok((block, outputs))
     }

@@ -98,7 +98,7 @@ fn tensor(m: &mut Machine<'_, '_>, storage: &Value, at: [&Value; 3], typed: Opti
 fn bytes(m: &Machine<'_, '_>, value: &Value) -> Result<Source> {
     match (m.heap.node(value), value) {
         (Some(Node::Bytes(source)), _) => Ok(source.clone()),
-        (_, Value::Text(t)) => Ok(Source::bytes("text", t.as_bytes().to_vec())),
+        (_, Value::Text(t)) => Ok(Source::bytes(m.file(), t.as_bytes().to_vec())),
         _ => Err(m.fail("bytes are expected")),
     }
 }

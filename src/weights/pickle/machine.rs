@@ -20,15 +20,16 @@ pub(super) struct Machine<'m, 'w> {
     memo: HashMap<u64, Value>,
     /// Offset of the opcode at work.
     pub(super) at: u64,
+    /// Bytes of this opcode that stay in the file.
+    left: u64,
 }
 
 /// Reads one pickle at the cursor and leaves the cursor behind it.
 pub(super) fn run(cursor: &mut Cursor, heap: &mut Heap, work: &mut Work<'_>) -> Result<Value> {
     let (stack, marks, memo, at) = (Vec::new(), Vec::new(), HashMap::new(), cursor.at());
-    let mut machine = Machine { cursor, heap, work, stack, marks, memo, at };
+    let mut machine = Machine { cursor, heap, work, stack, marks, memo, at, left: 0 };
     let root = machine.run()?;
     let Machine { cursor, heap, work, .. } = machine;
-    // A tensor or module is two containers deep for each level that a person would count.
     let checked = heap.audit(&root, work.limits.pickle_depth, work.limits.pickle_ops);
     checked.map_err(|(at, rule)| cursor.source().fail(at, rule))?;
     Ok(root)
@@ -46,16 +47,19 @@ impl Machine<'_, '_> {
             if !(self.scalar(op)? || self.text(op)? || self.collect(op)? || self.remember(op)? || self.call(op)?) {
                 return Err(self.fail(format_args!("opcode 0x{op:02x} is not one of those that model files use")));
             }
-            let held = self.cursor.at() - self.at;
-            if held <= SHORT {
-                self.work.hold(held, self.cursor.source(), self.at)?;
-            }
+            let held = self.cursor.at() - self.at - std::mem::take(&mut self.left);
+            self.work.hold(held, self.cursor.source(), self.at)?;
         }
     }
 
     /// The error of a broken rule at this opcode.
     pub(super) fn fail(&self, rule: impl Display) -> Error {
         self.cursor.source().fail(self.at, rule)
+    }
+
+    /// The name of what is read.
+    pub(super) fn file(&self) -> &str {
+        self.cursor.source().name()
     }
 
     /// Adds a container made by this opcode.
@@ -186,6 +190,7 @@ impl Machine<'_, '_> {
         // Python 2 wrote names as byte strings; short ones of printable ASCII are taken for what they are.
         let old = matches!(op, b'U' | b'T') && len <= 256;
         if (!text && !old) || len > SHORT {
+            self.left = len;
             return self.push_node(Node::Bytes(part));
         }
         let bytes = part.read(0, len)?;

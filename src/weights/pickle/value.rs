@@ -233,37 +233,42 @@ impl Heap {
         self.nodes.iter().filter_map(|(n, _)| if let Node::Storage(s) = n { Some(s) } else { None })
     }
 
-    /// What a container holds, for a walk over everything.
-    fn children(&self, index: usize) -> Vec<usize> {
-        let refs = |v: &Value| if let Value::Ref(i) = v { Some(*i) } else { None };
+    /// The containers in a container, and how many values it holds in all.
+    fn children(&self, index: usize) -> (Vec<usize>, u64) {
+        let inner = |v: &Value| if let Value::Ref(i) = v { Some(*i) } else { None };
         match self.nodes.get(index).map(|n| &n.0) {
-            Some(Node::List(v) | Node::Tuple(v) | Node::Set(v)) => v.iter().filter_map(refs).collect(),
-            Some(Node::Dict(v)) => v.iter().flat_map(|(k, v)| [refs(k), refs(v)]).flatten().collect(),
-            Some(Node::Object(v) | Node::Persistent(v)) => refs(v).into_iter().collect(),
-            _ => Vec::new(),
+            Some(Node::List(v) | Node::Tuple(v) | Node::Set(v)) => {
+                (v.iter().filter_map(inner).collect(), v.len() as u64)
+            }
+            Some(Node::Dict(v)) => {
+                (v.iter().flat_map(|(k, v)| [inner(k), inner(v)]).flatten().collect(), v.len() as u64)
+            }
+            Some(Node::Object(v) | Node::Persistent(v)) => (inner(v).into_iter().collect(), 0),
+            _ => (Vec::new(), 0),
         }
     }
 
     /// Checks that a value, written out in full, is a tree of bounded size: no value contains itself, none is nested
-    /// deeper than `depth`, and shared parts counted once for each use are at most `most` containers.
+    /// deeper than `depth`, and with shared parts counted once for each use there are at most `most` values.
     ///
     /// # Errors
     /// The broken rule, and the offset of the container that breaks it.
     pub(crate) fn audit(&self, root: &Value, depth: usize, most: u64) -> Result<(), (u64, String)> {
         let Value::Ref(root) = root else { return Ok(()) };
-        // (depth below, containers when written out) of finished nodes; depth 0 marks one whose parts are being walked.
+        // (depth below, values when written out) of finished nodes; depth 0 marks one whose parts are being walked.
         let mut known: Vec<Option<(usize, u64)>> = vec![None; self.nodes.len()];
         let mut walk = vec![(*root, false)];
         while let Some((i, parts_done)) = walk.pop() {
             if parts_done {
-                let parts = self.children(i).into_iter().filter_map(|c| known[c]);
-                let (deep, all) = parts.fold((0, 0u64), |(d, n), (cd, cn)| (d.max(cd), n.saturating_add(cn)));
+                let (parts, own) = self.children(i);
+                let parts = parts.into_iter().filter_map(|c| known[c]);
+                let (deep, all) = parts.fold((0, own), |(d, n), (cd, cn)| (d.max(cd), n.saturating_add(cn)));
                 known[i] = Some((deep + 1, all.saturating_add(1)));
                 if deep + 1 > depth {
                     return Err((self.nodes[i].1, format!("values are nested at most {depth} deep")));
                 }
                 if all > most {
-                    return Err((self.nodes[i].1, format!("values unfold to at most {most} containers")));
+                    return Err((self.nodes[i].1, format!("a pickle unfolds to at most {most} values")));
                 }
             } else if known[i] == Some((0, 0)) {
                 return Err((self.nodes[i].1, "no value contains itself".into()));
@@ -271,7 +276,7 @@ impl Heap {
                 known[i] = Some((0, 0));
                 walk.push((i, true));
                 walk.extend(
-                    self.children(i).into_iter().filter(|&c| known[c].is_none_or(|k| k.0 == 0)).map(|c| (c, false)),
+                    self.children(i).0.into_iter().filter(|&c| known[c].is_none_or(|k| k.0 == 0)).map(|c| (c, false)),
                 );
             }
         }

@@ -1,0 +1,33 @@
+//! `doctor`: what was found of terminal and machine, and why.
+
+use super::{Common, graphics, out, prepare};
+use crate::error::{Error, Result};
+use crate::render::probe;
+use crate::ui::doctor::{Finding, findings, lines};
+use crate::value::model;
+use std::time::Instant;
+
+/// `gannet doctor`: 1 when the device or the generator asked for cannot be used.
+pub fn doctor(common: &Common) -> Result<u8> {
+    let terminal = probe(&crate::render::Options { graphics: graphics(common)?, ..Default::default() }).terminal;
+    let device = prepare(common);
+    let begun = Instant::now();
+    let generator = model::load(&common.model)
+        .map(|m| format!("{}, ready in {:.0} ms", m.facts.label(), begun.elapsed().as_secs_f64() * 1e3));
+    let failed = device.is_err() || generator.is_err();
+    let mut all = findings(&terminal);
+    all.push(finding("device", device.map(|()| common.device.clone())));
+    all.push(finding("generator", generator));
+    for one in &all {
+        let text = if common.json { serde_json::json!(one).to_string() } else { lines(one).join("\n") };
+        out(format!("{text}\n").as_bytes())?;
+    }
+    Ok(u8::from(failed))
+}
+
+fn finding(topic: &'static str, found: Result<String, Error>) -> Finding {
+    match found {
+        Ok(found) => Finding { topic, found, repair: None },
+        Err(e) => Finding { topic, found: e.message().to_owned(), repair: e.repair().map(str::to_owned) },
+    }
+}

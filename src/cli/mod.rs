@@ -1,0 +1,282 @@
+//! The command line: what it looks like, and which part of the house does it.
+
+mod doctor;
+mod inspect;
+mod programs;
+mod shortcuts;
+
+use crate::error::{Error, Kind, Result};
+use crate::eval::{Options, Session};
+use crate::lang::span::Source;
+use crate::render::file::Files;
+use crate::render::{Graphics, Painter, Probe, Protocol, probe};
+use crate::safe::Safe;
+use crate::ui::runner::{self, Runner, Style};
+use crate::ui::{Colour, Terminal};
+use crate::value::model;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Where pictures go when there is neither a terminal nor `--out`.
+const PICTURES: &str = "gannet-out";
+
+/// A terminal notebook for the latent spaces of GANs.
+#[derive(Debug, Parser)]
+#[command(name = "gannet", version, about, max_term_width = 80, args_conflicts_with_subcommands = false)]
+#[command(after_help = "Without a command: the prompt, with the embedded generator loaded.\n\
+    Exit codes: 0 ok, 1 the program failed, 2 usage or a check error, 75 stopped and can resume, 130 interrupted.")]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Show the cells of the last session again, or of the one named, and go on with it.
+    #[arg(long, value_name = "SESSION", num_args = 0..=1, default_missing_value = "")]
+    resume: Option<String>,
+    /// Edit with the keys of vi.
+    #[arg(long)]
+    vi: bool,
+}
+
+/// Options of everything that runs.
+#[derive(Clone, Debug, Args)]
+struct Common {
+    /// Generator to begin with: faces (embedded), toy, or a path.
+    #[arg(long, global = true, default_value = "faces", env = "GANNET_MODEL", hide_env = true)]
+    model: String,
+    /// Where results are saved, and pictures written where no terminal shows them.
+    #[arg(long, global = true, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// One JSON object a line on standard output.
+    #[arg(long, global = true)]
+    json: bool,
+    /// No progress.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Seed of everything random.
+    #[arg(long, global = true, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u64).range(..=1 << 53))]
+    seed: u64,
+    /// cpu, cuda or cuda:N.
+    #[arg(long, global = true, default_value = "cpu", value_name = "NAME")]
+    device: String,
+    /// Threads that compute; results do not depend on it.
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    /// How pictures are shown: auto, kitty, iterm, sixel, blocks or none.
+    #[arg(long, global = true, default_value = "auto", env = "GANNET_GRAPHICS", hide_env = true, value_name = "HOW")]
+    graphics: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a program.
+    Run {
+        /// The program.
+        file: PathBuf,
+        /// Another value of a parameter.
+        #[arg(long, value_name = "NAME=VALUE")]
+        set: Vec<String>,
+    },
+    /// Run one line.
+    Eval {
+        /// The line.
+        code: String,
+        /// Another value of a parameter.
+        #[arg(long, value_name = "NAME=VALUE")]
+        set: Vec<String>,
+    },
+    /// Check programs without running them.
+    Check {
+        /// The programs.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Lay programs out in the usual way.
+    Fmt {
+        /// The programs.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Change nothing; exit with 1 when a file would change.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Say what a checkpoint is; nothing in it runs.
+    Info {
+        /// The checkpoint, or `faces`.
+        model: String,
+    },
+    /// Convert a checkpoint to safetensors.
+    Convert {
+        /// What to read.
+        from: PathBuf,
+        /// What to write: NAME.safetensors.
+        to: PathBuf,
+    },
+    /// Invert pictures; with --out, save codes and reconstructions.
+    Invert {
+        /// The pictures.
+        #[arg(required = true)]
+        images: Vec<PathBuf>,
+        /// Z, W or W+.
+        #[arg(long)]
+        space: Option<String>,
+        /// auto, optimize, projector, encoder or hybrid.
+        #[arg(long, default_value = "auto")]
+        method: String,
+        /// Gradient steps.
+        #[arg(long)]
+        steps: Option<usize>,
+    },
+    /// Two pictures, their difference, and every metric.
+    Compare {
+        /// The first.
+        a: PathBuf,
+        /// The second.
+        b: PathBuf,
+    },
+    /// The generators at hand.
+    Models,
+    /// What was found of terminal and machine, and why.
+    Doctor,
+    /// Shell completions.
+    Completions {
+        /// bash, zsh, fish, elvish or powershell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the program with these arguments and gives its exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version go to stdout with 0, mistakes to stderr with 2; a closed pipe is no concern here.
+            let _ = e.print();
+            return u8::try_from(e.exit_code()).unwrap_or(2);
+        }
+    };
+    let name = Source::new("gannet", "");
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(e) if runner::is_closed(&e) => 0,
+        Err(e) => {
+            if let Ok(source) = name {
+                runner::complain(&source, &e, Colour::of_environment() != Colour::None && terminal_stderr());
+            }
+            e.kind().exit_code()
+        }
+    }
+}
+
+fn terminal_stderr() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stderr())
+}
+
+fn dispatch(cli: Cli) -> Result<u8> {
+    let common = cli.common;
+    match cli.command {
+        None => programs::repl(&common, cli.resume, cli.vi),
+        Some(Command::Run { file, set }) => programs::run(&common, &file, &set),
+        Some(Command::Eval { code, set }) => programs::eval(&common, code, &set),
+        Some(Command::Check { files }) => programs::check(&common, &files),
+        Some(Command::Fmt { files, check }) => programs::fmt(&files, check),
+        Some(Command::Info { model }) => inspect::info(&common, &model),
+        Some(Command::Convert { from, to }) => inspect::convert(&from, &to),
+        Some(Command::Invert { images, space, method, steps }) => {
+            shortcuts::invert(&common, &images, &shortcuts::How { space, method, steps })
+        }
+        Some(Command::Compare { a, b }) => shortcuts::compare(&common, &a, &b),
+        Some(Command::Models) => inspect::models(&common),
+        Some(Command::Doctor) => doctor::doctor(&common),
+        Some(Command::Completions { shell }) => completions(shell),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<u8> {
+    let mut bytes = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "gannet", &mut bytes);
+    out(&bytes)?;
+    Ok(0)
+}
+
+/// Writes to standard output.
+fn out(bytes: &[u8]) -> Result<()> {
+    use crate::ui::Screen;
+    crate::ui::screen::Stdout.put(bytes).map_err(|e| runner::unwritten(&e))
+}
+
+/// Sets device and threads, before the first tensor.
+fn prepare(common: &Common) -> Result<()> {
+    if let Some(n) = common.threads {
+        crate::tensor::threads(n)?;
+    }
+    model::set_device(crate::tensor::device(&common.device)?);
+    Ok(())
+}
+
+fn graphics(common: &Common) -> Result<Graphics> {
+    common.graphics.parse()
+}
+
+/// A runner for the options given, and what the probe of the terminal found.
+fn runner(common: &Common, options: Options) -> Result<(Runner, Probe)> {
+    prepare(common)?;
+    let found = probe(&crate::render::Options { graphics: graphics(common)?, ..Default::default() });
+    let mut terminal = Terminal::acquire()?;
+    terminal.set_colour(match found.terminal.colours {
+        crate::render::Colours::None => Colour::None,
+        crate::render::Colours::Indexed => Colour::Indexed,
+        crate::render::Colours::True => Colour::True,
+    });
+    let session = Session::new(&common.model, options)?;
+    let painter = if found.terminal.protocol == Protocol::None && common.graphics == "auto" {
+        let folder = common.out.clone().unwrap_or_else(|| PICTURES.into());
+        Painter::with_sink(found.terminal.clone(), Box::new(Files::new(&folder)))
+    } else {
+        Painter::new(found.terminal.clone())
+    };
+    let style = Style { json: common.json, quiet: common.quiet };
+    Ok((Runner { session, terminal, painter, style }, found))
+}
+
+/// Options of a session: what a script file does is confined, what a user types is not.
+fn options(common: &Common, confined: bool) -> Options {
+    Options {
+        seed: common.seed,
+        out: common.out.clone().unwrap_or_default(),
+        confined,
+        echo: false,
+        checkpoints: crate::store::state_folder().map(|f| f.join("checkpoints")),
+    }
+}
+
+/// `name=value` pairs.
+fn sets(given: &[String]) -> Result<BTreeMap<String, String>> {
+    given
+        .iter()
+        .map(|s| {
+            s.split_once('=').map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned())).ok_or_else(|| {
+                Error::new(Kind::Usage, format!("`--set {}` has no `=`", Safe(s))).hint("--set strength=3")
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sets_are_pairs() {
+        let pairs = sets(&["a=1".into(), "b = \"x=y\"".into()]);
+        assert_eq!(pairs.unwrap(), BTreeMap::from([("a".into(), "1".into()), ("b".into(), "\"x=y\"".into())]));
+        assert_eq!(sets(&["a".into()]).unwrap_err().kind(), Kind::Usage);
+    }
+}

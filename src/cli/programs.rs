@@ -1,0 +1,137 @@
+//! `run`, `eval`, `check`, `fmt` and the prompt.
+
+use super::{Common, options, runner, sets};
+use crate::error::{Error, Result};
+use crate::eval::Session;
+use crate::lang::layout;
+use crate::lang::span::Source;
+use crate::limits::LIMITS;
+use crate::safe::Safe;
+use crate::store::{Disk, write_atomic};
+use crate::ui::Keys;
+use crate::ui::repl::{ReplOptions, Resume};
+use crate::ui::runner::{complain, is_closed};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+/// Reads a program; `-` is standard input.
+fn read(path: &Path) -> Result<Source> {
+    let name = Safe(&path.to_string_lossy()).to_string();
+    let failed = |e: std::io::Error| {
+        Error::new(crate::error::Kind::Usage, format!("cannot read {name}: {e}"))
+            .hint("give the path of a .gnt program")
+    };
+    let input: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(std::fs::File::open(path).map_err(failed)?)
+    };
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells that it is too long, whatever the file claims.
+    input.take(LIMITS.source_bytes as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        Error::check(format!("{name}: at byte {}: a program is UTF-8 text", e.utf8_error().valid_up_to()))
+    })?;
+    Source::new(name, text)
+}
+
+/// `gannet run`
+pub fn run(common: &Common, file: &Path, set: &[String]) -> Result<u8> {
+    let source = read(file)?;
+    program(common, &source, set, true)
+}
+
+/// `gannet eval`
+pub fn eval(common: &Common, code: String, set: &[String]) -> Result<u8> {
+    program(common, &Source::new("eval", code)?, set, false)
+}
+
+/// Checks and runs a program, and shows its error on its source.
+pub fn program(common: &Common, source: &Source, set: &[String], confined: bool) -> Result<u8> {
+    let sets = sets(set)?;
+    let (mut runner, _) = runner(common, options(common, confined))?;
+    match runner.run(source, &sets) {
+        Ok(()) => Ok(0),
+        Err(e) if is_closed(&e) => Ok(0),
+        Err(e) => {
+            runner.complain(source, &e);
+            Ok(e.kind().exit_code())
+        }
+    }
+}
+
+/// `gannet check`
+pub fn check(common: &Common, files: &[std::path::PathBuf]) -> Result<u8> {
+    super::prepare(common)?;
+    let session = Session::new(&common.model, options(common, true))?;
+    let mut code = 0;
+    for file in files {
+        let source = read(file)?;
+        let found = session.check(&source, &BTreeMap::new());
+        match found {
+            Ok(_) if common.json => {
+                super::out(format!("{}\n", serde_json::json!({"file": source.name(), "ok": true})).as_bytes())?
+            }
+            Ok(_) => {}
+            Err(e) => {
+                if common.json {
+                    for one in e.iter() {
+                        super::out(format!("{}\n", as_json(&source, one)).as_bytes())?;
+                    }
+                }
+                complain(&source, &e, super::terminal_stderr());
+                code = e.kind().exit_code().max(2);
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn as_json(source: &Source, e: &Error) -> serde_json::Value {
+    let (line, column) = e.span().map_or((1, 1), |s| source.location(s.start));
+    serde_json::json!({"file": source.name(), "ok": false, "line": line, "column": column, "message": e.message(),
+        "found": e.span_text(), "notes": e.notes(), "try": e.repair()})
+}
+
+/// `gannet fmt`
+pub fn fmt(files: &[std::path::PathBuf], only_check: bool) -> Result<u8> {
+    let mut code = 0;
+    for file in files {
+        let source = read(file)?;
+        let laid_out = match layout::format(&source) {
+            Ok(text) => text,
+            Err(e) => {
+                complain(&source, &e, super::terminal_stderr());
+                code = code.max(2);
+                continue;
+            }
+        };
+        if file == Path::new("-") {
+            super::out(laid_out.as_bytes())?;
+        } else if laid_out != source.text() {
+            if only_check {
+                super::out(format!("{}\n", source.name()).as_bytes())?;
+                code = code.max(1);
+            } else {
+                write_atomic(&Disk, file, laid_out.as_bytes())
+                    .map_err(|e| Error::io(format!("cannot write {}", source.name()), &e))?;
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// The prompt.
+pub fn repl(common: &Common, resume: Option<String>, vi: bool) -> Result<u8> {
+    let (runner, found) = runner(common, options(common, false))?;
+    crate::ui::repl::run(ReplOptions {
+        runner,
+        model: common.model.clone(),
+        typed: found.typed,
+        history: crate::store::history_file(),
+        sessions: crate::store::session_folder(),
+        resume: resume.map(|r| if r.is_empty() { Resume::Latest } else { Resume::Path(r.into()) }),
+        keys: if vi { Keys::Vi } else { Keys::Emacs },
+    })
+}

@@ -1,0 +1,267 @@
+//! What may be added to what: the arithmetic of codes and directions, and the layers they have.
+
+use super::ast::{BinaryOp, Expr};
+use super::types::{CodeType, Const, ModelFacts, Type};
+use crate::error::{Error, Result, Span};
+use crate::space::Space;
+
+/// An operand: its tree, its type and, where it is known, its value.
+#[derive(Clone, Copy)]
+pub(super) struct Operand<'a> {
+    pub(super) expr: &'a Expr,
+    pub(super) ty: &'a Type,
+    /// Where the thing itself stands: `old` in `2*old`.
+    pub(super) core: Span,
+}
+
+/// A code, whether written as a code or as an inversion.
+pub(super) fn code(ty: &Type) -> Option<&CodeType> {
+    match ty {
+        Type::Latent(c) | Type::Inversion(c) => Some(c),
+        _ => None,
+    }
+}
+
+/// The type of `a op b`.
+pub(super) fn binary(op: BinaryOp, a: Operand<'_>, b: Operand<'_>, at: Span) -> Result<Type> {
+    use BinaryOp::{Add, Div, Mul, Sub};
+    if matches!((a.ty, b.ty), (Type::Unknown, _) | (_, Type::Unknown)) {
+        return Ok(Type::Unknown);
+    }
+    match (op, a.ty, b.ty) {
+        (_, Type::Number, Type::Number) => Ok(Type::Number),
+        (Mul, Type::Number, Type::Direction(d)) | (Mul | Div, Type::Direction(d), Type::Number) => {
+            Ok(Type::Direction(d.clone()))
+        }
+        (Add | Sub, Type::Direction(x), Type::Direction(y)) => {
+            let verb = if op == Add { "add" } else { "subtract" };
+            same(verb, ("direction", x, a), ("direction", y, b))?;
+            Ok(Type::Direction(joined(x, y)))
+        }
+        (Add | Sub, _, Type::Direction(d)) if code(a.ty).is_some() => {
+            applied(op, (code(a.ty).unwrap_or(d), a), (d, b)).map(Type::Latent)
+        }
+        (Add, Type::Direction(d), _) if code(b.ty).is_some() => {
+            applied(op, (code(b.ty).unwrap_or(d), b), (d, a)).map(Type::Latent)
+        }
+        (Sub, _, _) if let (Some(x), Some(y)) = (code(a.ty), code(b.ty)) => {
+            same("subtract", ("code", x, a), ("code", y, b))?;
+            Ok(Type::Direction(CodeType { origin: Some("a difference of codes".into()), ..joined(x, y) }))
+        }
+        _ => Err(refusal(op, a, b).at(at).label(a.expr.span, a.ty.to_string()).label(b.expr.span, b.ty.to_string())),
+    }
+}
+
+/// Why these two do not go together, and what to write instead.
+fn refusal(op: BinaryOp, a: Operand<'_>, b: Operand<'_>) -> Error {
+    use BinaryOp::{Add, Div, Mul, Sub};
+    let is_code = |o: &Operand<'_>| code(o.ty).is_some();
+    let (x, y) = (a.expr, b.expr);
+    let error = match op {
+        Add => Error::check(format!("cannot add {} and {}", a.ty, b.ty)),
+        Sub => Error::check(format!("cannot subtract {} from {}", b.ty, a.ty)),
+        Mul => Error::check(format!("cannot multiply {} and {}", a.ty, b.ty)),
+        Div => Error::check(format!("cannot divide {} by {}", a.ty, b.ty)),
+    };
+    match (op, a.ty, b.ty) {
+        (Add, ..) if is_code(&a) && is_code(&b) => error
+            .note("a sum of codes leaves their space")
+            .hint(format!("lerp({x}, {y}, 0.5) for the middle, mix({x}, {y}, layers: 0..4) to take layers of both")),
+        (Mul | Div, ..) if is_code(&a) || is_code(&b) => {
+            let c = if is_code(&a) { x } else { y };
+            error
+                .note("a code is a place, not a step")
+                .hint(format!("lerp({c}, other, 0.5), or scale a difference of codes: 0.5*({c} - other)"))
+        }
+        (Sub, Type::Direction(_), _) if is_code(&b) => error.hint(format!("{y} - {x}")),
+        (Add | Sub, _, Type::Number) if is_code(&a) => {
+            error.hint(format!("scale a direction: {x} {} {y}*direction", op.symbol()))
+        }
+        (Mul, Type::Direction(_), Type::Direction(_)) => {
+            error.hint(format!("`{x} | {y}` projects the second one out of the first"))
+        }
+        (Div, Type::Number, Type::Direction(_)) => error.hint(format!("{x}*{y}")),
+        (_, Type::Image(_), Type::Image(_)) => error.hint(format!("compare({x}, {y}) shows where they differ")),
+        (_, Type::List(_), _) | (_, _, Type::List(_)) => error.hint("go through the list: `[w + d for w in ws]`"),
+        _ => error.hint("numbers calculate with numbers, directions with directions, and codes take directions"),
+    }
+}
+
+/// The code that a direction gives when it is added to a code.
+fn applied(op: BinaryOp, (c, a): (&CodeType, Operand<'_>), (d, b): (&CodeType, Operand<'_>)) -> Result<CodeType> {
+    use Space::{PN, PNPlus, W, WPlus};
+    let layered = matches!(
+        (c.space, d.space),
+        (Some(WPlus), Some(W)) | (Some(W), Some(WPlus)) | (Some(PNPlus), Some(PN)) | (Some(PN), Some(PNPlus))
+    );
+    let (verb, link) = if op == BinaryOp::Add { ("add", "to") } else { ("subtract", "from") };
+    if let (Some(cs), Some(ds)) = (c.space, d.space)
+        && cs != ds
+        && !layered
+    {
+        let error = Error::check(format!("cannot {verb} a {ds} direction {link} a {cs} code"))
+            .at(b.core)
+            .found(describe("direction", d))
+            .label(a.core, describe("code", c));
+        return Err(with_generators(error, c, d).hint(bridge(cs, ds, a.expr)));
+    }
+    one_generator(verb, ("code", c, a), ("direction", d, b))?;
+    if let (Some(x), Some(y), false) = (c.layers, d.layers, layered)
+        && x != y
+    {
+        return Err(layer_mismatch(("code", c, a), ("direction", d, b), x, y));
+    }
+    let wide = if layered && c.space == Some(W) {
+        Some(WPlus)
+    } else if layered && c.space == Some(PN) {
+        Some(PNPlus)
+    } else {
+        c.space
+    };
+    let rows = if wide == c.space { c.layers.or(d.layers.filter(|_| !layered)) } else { d.layers };
+    Ok(CodeType {
+        space: wide.or(c.space),
+        layers: rows,
+        model: c.model.clone().or(d.model.clone()),
+        count: c.count,
+        origin: None,
+    })
+}
+
+/// How a direction of one space can act on a code of another.
+fn bridge(code: Space, direction: Space, expr: &Expr) -> String {
+    match (code, direction) {
+        (Space::Z, _) => format!("bring the code there first: to({direction}, {expr})"),
+        (_, Space::Z) => format!("use a direction of {code}, such as one of the generator's own: direction(\"age\")"),
+        _ => format!("bring the code there first: to({direction}, {expr}), or use a direction of {code}"),
+    }
+}
+
+type Side<'a> = (&'static str, &'a CodeType, Operand<'a>);
+
+/// Both in one space, of one generator and of equal layers.
+pub(super) fn same(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) -> Result<()> {
+    if let (Some(s), Some(t)) = (x.space, y.space)
+        && s != t
+    {
+        let error = Error::check(format!("cannot {verb} a {s} {what} and a {t} {other}"))
+            .at(b.core)
+            .found(describe(other, y))
+            .label(a.core, describe(what, x));
+        let hint = match (what, s, t) {
+            ("direction", Space::WPlus, Space::W) => layered(&b, y),
+            ("direction", Space::W, Space::WPlus) => layered(&a, x),
+            ("direction", ..) => format!("use two directions of {s}, or two of {t}"),
+            _ if s == Space::Z => format!("bring both into one space: to({t}, {})", a.expr),
+            _ => format!("bring both into one space: to({s}, {})", b.expr),
+        };
+        return Err(with_generators(error, x, y).hint(hint));
+    }
+    one_generator(verb, (what, x, a), (other, y, b))?;
+    match (x.layers, y.layers) {
+        (Some(m), Some(n)) if m != n => Err(layer_mismatch((what, x, a), (other, y, b), m, n)),
+        _ => Ok(()),
+    }
+}
+
+/// How a W direction is written for all layers.
+fn layered(o: &Operand<'_>, c: &CodeType) -> String {
+    let n = c.model.as_ref().map_or("n".into(), |m| m.num_ws.to_string());
+    format!("give it layers: {} @ 0..{n}", o.expr)
+}
+
+fn layer_mismatch((what, x, a): Side<'_>, (other, y, b): Side<'_>, m: usize, n: usize) -> Error {
+    Error::check(format!("the {what} has {m} layers, the {other} {n}"))
+        .at(b.core)
+        .found(describe(other, y))
+        .label(a.core, describe(what, x))
+        .hint("use the whole code, and restrict the direction instead: `direction @ 4..8`")
+}
+
+fn one_generator(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) -> Result<()> {
+    let (Some(m), Some(n)) = (&x.model, &y.model) else { return Ok(()) };
+    if m.fingerprint == n.fingerprint {
+        return Ok(());
+    }
+    let message = format!("cannot {verb} a {other} of {} and a {what} of {}", n.name, m.name);
+    let error = Error::check(message).at(b.core).found(describe(other, y)).label(a.core, describe(what, x));
+    Err(error.note("different generators: their spaces share nothing but the name").hint(own_direction(m, other)))
+}
+
+fn own_direction(model: &ModelFacts, wanted: &str) -> String {
+    match model.directions.first().filter(|_| wanted == "direction") {
+        Some(name) => format!("after `load` of {}, take its own: direction(\"{name}\")", model.name),
+        None => format!("make both with {}", model.name),
+    }
+}
+
+/// The note that the generators differ as well.
+fn with_generators(error: Error, x: &CodeType, y: &CodeType) -> Error {
+    match (&x.model, &y.model) {
+        (Some(m), Some(n)) if m.fingerprint != n.fingerprint => {
+            error.note(format!("these belong to different generators as well: {} and {}", m.name, n.name))
+        }
+        _ => error,
+    }
+}
+
+/// `direction in Z of faces (77f0…), found by svm`.
+pub(super) fn describe(what: &str, c: &CodeType) -> String {
+    let mut out = match (what, c.space) {
+        ("code", Some(s)) => format!("{s} code"),
+        (_, Some(s)) => format!("{what} in {s}"),
+        (_, None) => what.to_string(),
+    };
+    if let Some(m) = &c.model {
+        out += &format!(" of {}", m.label());
+    }
+    if let Some(o) = &c.origin {
+        out += &format!(", {o}");
+    }
+    out
+}
+
+/// What two codes have in common.
+pub(super) fn joined(x: &CodeType, y: &CodeType) -> CodeType {
+    CodeType {
+        space: x.space.or(y.space),
+        layers: x.layers.or(y.layers),
+        model: x.model.clone().or(y.model.clone()),
+        count: x.count.or(y.count),
+        origin: None,
+    }
+}
+
+/// Checks an index against `total` layers; the number of layers chosen, where it is known.
+pub(super) fn layers(index: &Expr, value: Option<&Const>, total: Option<usize>, whose: &str) -> Result<Option<usize>> {
+    let (from, to) = match value {
+        None => return Ok(None),
+        Some(Const::Number(n)) => (*n, *n + 1.0),
+        Some(Const::Range(a, b, None)) => (*a, *b),
+        Some(Const::Range(..)) => {
+            return Err(Error::check("layers take no step").at(index.span).hint("choose them without `by`"));
+        }
+        Some(_) => return Err(Error::check("layers are numbers").at(index.span).hint("like `0..4` or `3`")),
+    };
+    if [from, to].iter().any(|n| n.fract() != 0.0 || *n < 0.0) {
+        return Err(Error::check("layers are whole numbers from 0").at(index.span).hint("like `0..4` or `3`"));
+    }
+    if from >= to {
+        let error = Error::check("this range holds no layers").at(index.span).note("layer ranges are half open");
+        return Err(error.hint(format!("{from}..{} for layer {from}", from + 1.0)));
+    }
+    let Some(total) = total else { return Ok(Some((to - from) as usize)) };
+    if to > total as f64 {
+        let which = if matches!(value, Some(Const::Number(_))) {
+            format!("no layer {from}")
+        } else {
+            format!("no layers {from}..{to}")
+        };
+        let hint = match value {
+            Some(Const::Range(..)) if from < total as f64 => format!("{from}..{total}"),
+            _ => format!("{}, the last one", total.saturating_sub(1)),
+        };
+        return Err(Error::check(format!("there is {which}: {whose} has layers 0..{total}")).at(index.span).hint(hint));
+    }
+    Ok(Some((to - from) as usize))
+}

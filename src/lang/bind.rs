@@ -1,0 +1,93 @@
+//! Which argument fills which parameter: one rule for the checker and the evaluator.
+
+use super::ast::{Arg, Expr};
+use super::suggest::did_you_mean;
+use super::types::{Param, Signature};
+use crate::error::{Error, Result, Span};
+
+/// The arguments of a call by parameter, in the order of the signature: several for a variadic one, none where the default
+/// stands. `piped` is what `|>` hands on, the first positional argument. `span` is the call.
+pub fn bind<'a>(
+    signature: &Signature,
+    piped: Option<&'a Expr>,
+    args: &'a [Arg],
+    span: Span,
+) -> Result<Vec<Vec<&'a Expr>>> {
+    let params = signature.params;
+    let mut filled: Vec<Vec<&Expr>> = vec![Vec::new(); params.len()];
+    let mut positional = (0..params.len()).filter(|&i| !params[i].named).peekable();
+    let given = piped.map(|e| (None, e)).into_iter().chain(args.iter().map(|a| (a.name.as_ref(), &a.value)));
+    for (name, value) in given {
+        let index = match name {
+            Some(name) => params
+                .iter()
+                .position(|p| p.name == name.name)
+                .ok_or_else(|| unknown(signature, &name.name).at(name.span))?,
+            None => next_positional(&mut positional, params).ok_or_else(|| too_many(signature, value.span))?,
+        };
+        let repeats = name.is_some() || !params[index].variadic;
+        if let (true, Some(first)) = (repeats, filled[index].first()) {
+            let error = Error::check(format!("`{}` is given twice", params[index].name));
+            return Err(error
+                .at(name.map_or(value.span, |n| n.span))
+                .label(first.span, "the first one")
+                .hint("keep one of them"));
+        }
+        filled[index].push(value);
+    }
+    match params.iter().zip(&filled).find(|(p, given)| p.default.is_none() && given.is_empty()) {
+        Some((missing, _)) => Err(lacking(signature, missing).at(span)),
+        None => Ok(filled),
+    }
+}
+
+fn next_positional(left: &mut std::iter::Peekable<impl Iterator<Item = usize>>, params: &[Param]) -> Option<usize> {
+    let index = *left.peek()?;
+    if !params[index].variadic {
+        left.next();
+    }
+    Some(index)
+}
+
+fn unknown(signature: &Signature, name: &str) -> Error {
+    let known = signature.params.iter().map(|p| p.name);
+    let error = Error::check(format!("`{}` has no argument `{name}`", signature.name)).note(usage(signature));
+    match did_you_mean(name, known.clone()) {
+        Some(hint) => error.hint(hint),
+        None => error.hint(format!("its arguments are {}", known.collect::<Vec<_>>().join(", "))),
+    }
+}
+
+fn too_many(signature: &Signature, span: Span) -> Error {
+    let n = signature.params.iter().filter(|p| !p.named).count();
+    let named: Vec<String> = signature.params.iter().filter(|p| p.named).map(|p| format!("`{}:`", p.name)).collect();
+    let message = format!("`{}` takes at most {n} arguments without a name", signature.name);
+    let error = Error::check(message).at(span).note(usage(signature));
+    if named.is_empty() {
+        error.hint("leave it out")
+    } else {
+        error.hint(format!("leave it out, or name it: {}", named.join(", ")))
+    }
+}
+
+fn lacking(signature: &Signature, missing: &Param) -> Error {
+    let kinds: Vec<&str> = missing.accepts.iter().map(|k| k.name()).collect();
+    Error::check(format!("`{}` lacks its argument `{}`", signature.name, missing.name))
+        .note(usage(signature))
+        .hint(format!("`{}: …`, {}: {}", missing.name, kinds.join(" or "), missing.doc))
+}
+
+/// A signature in one line: `strip(w, along: Direction, n: Number = 7)`.
+pub fn usage(signature: &Signature) -> String {
+    let params: Vec<String> = signature
+        .params
+        .iter()
+        .map(|p| {
+            let kinds: Vec<&str> = p.accepts.iter().map(|k| k.name()).collect();
+            let default = p.default.filter(|d| *d != "-").map_or(String::new(), |d| format!(" = {d}"));
+            let dots = if p.variadic { "…" } else { "" };
+            format!("{}{dots}: {}{default}", p.name, kinds.join("|"))
+        })
+        .collect();
+    format!("{}({}) → {}", signature.name, params.join(", "), signature.returns)
+}

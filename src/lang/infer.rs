@@ -1,0 +1,505 @@
+//! The type of every expression.
+
+use super::arith::{self, Operand, code};
+use super::ast::{Arg, BinaryOp, Call, CompareOp, Def, Expr, ExprKind, Ident};
+use super::bind::{bind, usage};
+use super::check::Checker;
+use super::suggest::{did_you_mean, near};
+use super::types::{CheckedArg, CheckedCall, CodeType, Const, Kind, Param, Signature, Type};
+use crate::error::{Error, Result, Span};
+use crate::limits::LIMITS;
+use crate::space::Space;
+use std::sync::Arc;
+
+/// How many function bodies one check goes through; calls beyond are taken as they come.
+const BODIES: usize = 10_000;
+
+/// How deep expressions and the bodies of the functions that they call may nest together.
+const DEPTH: usize = 4 * LIMITS.expression_depth;
+
+/// A type, with the value where it is a constant.
+#[derive(Clone, Debug)]
+pub(super) struct Typed {
+    pub(super) ty: Type,
+    pub(super) value: Option<Const>,
+}
+
+impl From<Type> for Typed {
+    fn from(ty: Type) -> Self {
+        Self { ty, value: None }
+    }
+}
+
+fn constant(ty: Type, value: Const) -> Typed {
+    Typed { ty, value: Some(value) }
+}
+
+impl Checker<'_> {
+    /// The type of an expression, or why it has none.
+    pub(super) fn infer(&mut self, e: &Expr) -> Result<Typed> {
+        // An expression is bounded by the parser; functions that call functions add up.
+        if self.depth >= DEPTH {
+            let error = Error::check("functions call functions too deeply here").at(e.span);
+            return Err(error.hint("bind what an inner call gives to a name first"));
+        }
+        self.depth += 1;
+        let result = self.infer_kind(e);
+        self.depth -= 1;
+        result
+    }
+
+    fn infer_kind(&mut self, e: &Expr) -> Result<Typed> {
+        match &e.kind {
+            ExprKind::Number(n) => Ok(constant(Type::Number, Const::Number(*n))),
+            ExprKind::Text(t) => Ok(constant(Type::Text, Const::Text(t.clone()))),
+            ExprKind::Bool(b) => Ok(constant(Type::Bool, Const::Bool(*b))),
+            ExprKind::Space(s) => Ok(constant(Type::Space, Const::Space(*s))),
+            ExprKind::Name(name) => self.name(name, e.span),
+            ExprKind::List(items) => self.list(items),
+            ExprKind::Comprehension { body, var, over, filter } => {
+                self.comprehension(body, var, over, filter.as_deref())
+            }
+            ExprKind::Range { from, to, step } => self.range(from, to, step.as_deref()),
+            ExprKind::Call(call) => self.call(None, call, e.span).map(Typed::from),
+            ExprKind::Pipe { lhs, call, .. } => self.call(Some(lhs), call, e.span).map(Typed::from),
+            ExprKind::Index { base, index } => self.index(base, index),
+            ExprKind::Layers { base, layers } => self.layers(base, layers),
+            ExprKind::Condition { base, conditions } => self.condition(base, conditions),
+            ExprKind::Neg(inner) => self.negation(inner),
+            ExprKind::Binary { op, op_span, lhs, rhs } => self.binary(*op, *op_span, lhs, rhs),
+            ExprKind::Compare { op, op_span, lhs, rhs } => self.compare(*op, *op_span, lhs, rhs),
+            ExprKind::Tagged { word, .. } => Err(Error::check(format!("`{}:` is no value", word.name))
+                .at(e.span)
+                .hint("only a parameter that lists such words takes them")),
+        }
+    }
+
+    fn name(&mut self, name: &str, span: Span) -> Result<Typed> {
+        if let Some(found) = self.lookup(name) {
+            return Ok(found);
+        }
+        if self.function(name).is_some() || self.world.signature(name).is_some() {
+            return Ok(Type::Function.into());
+        }
+        let error = Error::check(format!("nothing is named `{name}`")).at(span);
+        let known = self.known_values();
+        let own = self.model.as_ref().and_then(|m| m.directions.iter().find(|d| *d == name));
+        Err(match (own, did_you_mean(name, known.iter().map(String::as_str))) {
+            (Some(_), _) => error.hint(format!("direction(\"{name}\") from the generator's own set")),
+            (None, Some(hint)) => error.hint(hint),
+            (None, None) => error.hint(format!("give it a value first: `{name} = …`")),
+        })
+    }
+
+    fn list(&mut self, items: &[Expr]) -> Result<Typed> {
+        let mut element = None;
+        for item in items {
+            let ty = self.infer(item)?.ty;
+            element = Some(element.map_or(ty.clone(), |e| join(&e, &ty)));
+        }
+        Ok(Type::List(Box::new(element.unwrap_or(Type::Unknown))).into())
+    }
+
+    fn comprehension(&mut self, body: &Expr, var: &Ident, over: &Expr, filter: Option<&Expr>) -> Result<Typed> {
+        let element = match self.infer(over)?.ty {
+            Type::Range => Type::Number,
+            Type::List(t) => *t,
+            Type::Unknown | Type::Dataset | Type::Path(_) => Type::Unknown,
+            ty => {
+                let error = Error::check(format!("`for` cannot go through {ty}")).at(over.span);
+                return Err(error.hint("go through a range, `for a in -3..3`, or a list"));
+            }
+        };
+        self.locals.push((var.name.clone(), element.into()));
+        let result = self.filtered(body, filter);
+        self.locals.pop();
+        Ok(Type::List(Box::new(result?)).into())
+    }
+
+    fn filtered(&mut self, body: &Expr, filter: Option<&Expr>) -> Result<Type> {
+        if let Some(filter) = filter {
+            self.wants_bool(filter, "`if`")?;
+        }
+        Ok(self.infer(body)?.ty)
+    }
+
+    /// A condition of `if` or `assert`.
+    pub(super) fn wants_bool(&mut self, e: &Expr, who: &str) -> Result<()> {
+        match self.infer(e)?.ty {
+            Type::Bool | Type::Unknown => Ok(()),
+            ty => {
+                let error = Error::check(format!("{who} wants a comparison, not {ty}")).at(e.span);
+                Err(error.hint(format!("`{e} > 0`, say: anything that is true or false")))
+            }
+        }
+    }
+
+    fn range(&mut self, from: &Expr, to: &Expr, step: Option<&Expr>) -> Result<Typed> {
+        let from_value = self.bound(from)?;
+        let to_value = self.bound(to)?;
+        let step_value = step.map(|s| self.bound(s)).transpose()?;
+        if let (Some(Some(s)), Some(at)) = (step_value, step) {
+            let wrong = from_value.zip(to_value).is_some_and(|(a, b)| (b - a) * s < 0.0);
+            if s == 0.0 || wrong {
+                let error = Error::check("this range never reaches its end").at(at.span);
+                return Err(error.hint(if s == 0.0 { "a step that is not 0".into() } else { format!("by {}", -s) }));
+            }
+        }
+        let known = from_value.zip(to_value).filter(|_| step_value != Some(None));
+        let value = known.map(|(a, b)| Const::Range(a, b, step_value.flatten()));
+        Ok(Typed { ty: Type::Range, value })
+    }
+
+    fn bound(&mut self, e: &Expr) -> Result<Option<f64>> {
+        match self.infer(e)? {
+            Typed { value: Some(Const::Number(n)), .. } => Ok(Some(n)),
+            Typed { ty: Type::Number | Type::Unknown, .. } => Ok(None),
+            Typed { ty, .. } => {
+                Err(Error::check(format!("a range goes between numbers, not {ty}")).at(e.span).hint("like `0..4`"))
+            }
+        }
+    }
+
+    fn index(&mut self, base: &Expr, index: &Expr) -> Result<Typed> {
+        let (of, at) = (self.infer(base)?.ty, self.infer(index)?);
+        if !matches!(at.ty, Type::Number | Type::Range | Type::Unknown) {
+            let error = Error::check(format!("an index is a number or a range, not {}", at.ty)).at(index.span);
+            return Err(error.hint("like `w[3]` or `w[4..8]`"));
+        }
+        match &of {
+            Type::Unknown => Ok(Type::Unknown.into()),
+            Type::List(element) => Ok(match at.ty {
+                Type::Number => (**element).clone(),
+                Type::Range => of.clone(),
+                _ => Type::Unknown,
+            }
+            .into()),
+            Type::Direction(_) => {
+                Err(Error::check("a direction is restricted with `@`").at(index.span).hint(format!("{base} @ {index}")))
+            }
+            _ => match code(&of) {
+                Some(c) => self.select(c, base, index, at.value.as_ref()),
+                None => Err(Error::check(format!("{of} has no parts to choose"))
+                    .at(base.span)
+                    .hint("lists and layered codes are indexed")),
+            },
+        }
+    }
+
+    /// Layers of a code: `w[4..8]`.
+    fn select(&mut self, c: &CodeType, base: &Expr, index: &Expr, at: Option<&Const>) -> Result<Typed> {
+        if let Some(space @ (Space::Z | Space::W | Space::P | Space::PN)) = c.space {
+            let error = Error::check(format!("a {space} code has no layers to choose")).at(index.span);
+            let error = error.label(base.span, arith::describe("code", c));
+            return Err(error.hint(format!("bring it into W+ first: to(W+, {base})[{index}]")));
+        }
+        let total = c.layers.or_else(|| c.model.as_ref().filter(|_| c.space == Some(Space::WPlus)).map(|m| m.num_ws));
+        let whose = format!("this {}", arith::describe("code", c));
+        let layers = arith::layers(index, at, total, &whose)?;
+        Ok(Type::Latent(CodeType { layers, ..c.clone() }).into())
+    }
+
+    fn layers(&mut self, base: &Expr, layers: &Expr) -> Result<Typed> {
+        let (of, at) = (self.infer(base)?.ty, self.infer(layers)?);
+        let c = match of {
+            Type::Unknown => return Ok(Type::Unknown.into()),
+            Type::Direction(c) => c,
+            ty => {
+                let error = Error::check(format!("`@` restricts a direction, not {ty}")).at(base.span);
+                let hint = if code(&ty).is_some() { format!("{base}[{layers}]") } else { "`smile @ 0..4`".into() };
+                return Err(error.hint(hint));
+            }
+        };
+        if !matches!(at.ty, Type::Number | Type::Range | Type::Unknown) {
+            let error = Error::check(format!("layers are a number or a range, not {}", at.ty)).at(layers.span);
+            return Err(error.hint("like `smile @ 0..4`"));
+        }
+        if let Some(space @ (Space::Z | Space::N)) = c.space {
+            let error = Error::check(format!("a {space} direction has no layers")).at(layers.span);
+            let error = error.label(base.span, arith::describe("direction", &c));
+            return Err(error.hint("directions of W and W+ can be restricted"));
+        }
+        let total = c.layers.or(c.model.as_ref().map(|m| m.num_ws));
+        arith::layers(layers, at.value.as_ref(), total, &format!("this {}", arith::describe("direction", &c)))?;
+        // A W direction that is not the same for all layers is a W+ direction.
+        let space = match c.space {
+            Some(Space::W) => Some(Space::WPlus),
+            Some(Space::PN) => Some(Space::PNPlus),
+            other => other,
+        };
+        Ok(Type::Direction(CodeType { space, layers: total, ..c }).into())
+    }
+
+    fn condition(&mut self, base: &Expr, conditions: &[Expr]) -> Result<Typed> {
+        let of = self.infer(base)?.ty;
+        let first = direction(base, &of)?;
+        for condition in conditions {
+            let ty = self.infer(condition)?.ty;
+            let ty = if let Type::List(t) = ty { *t } else { ty };
+            let other = direction(condition, &ty)?;
+            if let (Some(x), Some(y)) = (&first, &other) {
+                let a = Operand { expr: base, ty: &of, core: base.span };
+                let b = Operand { expr: condition, ty: &ty, core: condition.span };
+                arith::same("project out", ("direction", x, a), ("direction", y, b))?;
+            }
+        }
+        Ok(first.map_or(Type::Unknown, Type::Direction).into())
+    }
+
+    fn negation(&mut self, inner: &Expr) -> Result<Typed> {
+        match self.infer(inner)? {
+            Typed { ty, value: Some(Const::Number(n)) } => Ok(constant(ty, Const::Number(-n))),
+            Typed { ty: ty @ (Type::Number | Type::Direction(_) | Type::Unknown), .. } => Ok(ty.into()),
+            Typed { ty, .. } => Err(Error::check(format!("cannot negate {ty}"))
+                .at(inner.span)
+                .hint("numbers and directions have a negative")),
+        }
+    }
+
+    fn binary(&mut self, op: BinaryOp, at: Span, lhs: &Expr, rhs: &Expr) -> Result<Typed> {
+        let (a, b) = (self.infer(lhs)?, self.infer(rhs)?);
+        if let (Some(Const::Number(x)), Some(Const::Number(y))) = (&a.value, &b.value) {
+            let n = match op {
+                BinaryOp::Add => x + y,
+                BinaryOp::Sub => x - y,
+                BinaryOp::Mul => x * y,
+                BinaryOp::Div => x / y,
+            };
+            if n.is_finite() {
+                return Ok(constant(Type::Number, Const::Number(n)));
+            }
+        }
+        if let (BinaryOp::Div, Some(Const::Number(0.0))) = (op, &b.value) {
+            return Err(Error::check("division by zero").at(rhs.span).hint("divide by another number"));
+        }
+        let plain = |expr, ty| Operand { expr, ty, core: expr.span };
+        if let Ok(ty) = arith::binary(op, plain(lhs, &a.ty), plain(rhs, &b.ty), at) {
+            return Ok(ty.into());
+        }
+        // Only an error asks for the exact place: looking for it at every level would cost 2^depth.
+        arith::binary(op, self.operand(lhs, &a.ty), self.operand(rhs, &b.ty), at).map(Typed::from)
+    }
+
+    /// An operand, with the place of the thing that is scaled in it.
+    fn operand<'e>(&mut self, expr: &'e Expr, ty: &'e Type) -> Operand<'e> {
+        let mut core = expr;
+        loop {
+            core = match &core.kind {
+                ExprKind::Neg(inner) => inner,
+                ExprKind::Binary { op: BinaryOp::Div, lhs, .. } => lhs,
+                ExprKind::Binary { op: BinaryOp::Mul, lhs, rhs, .. } => {
+                    let scaled = matches!(self.infer(rhs), Ok(Typed { ty: Type::Direction(_), .. }));
+                    if scaled { rhs } else { lhs }
+                }
+                _ => return Operand { expr, ty, core: core.span },
+            };
+        }
+    }
+
+    fn compare(&mut self, op: CompareOp, at: Span, lhs: &Expr, rhs: &Expr) -> Result<Typed> {
+        let (a, b) = (self.infer(lhs)?.ty, self.infer(rhs)?.ty);
+        let equality = matches!(op, CompareOp::Equal | CompareOp::NotEqual);
+        match (&a, &b) {
+            (Type::Unknown, _) | (_, Type::Unknown) | (Type::Number, Type::Number) => Ok(Type::Bool.into()),
+            (Type::Text, Type::Text) | (Type::Bool, Type::Bool) | (Type::Space, Type::Space) if equality => {
+                Ok(Type::Bool.into())
+            }
+            _ => Err(Error::check(format!("`{}` cannot compare {a} and {b}", op.symbol()))
+                .at(at)
+                .label(lhs.span, a.to_string())
+                .label(rhs.span, b.to_string())
+                .hint("compare numbers: `psnr(x, r) > 25`")),
+        }
+    }
+
+    /// The type of a call; `span` is all of it, with what is piped in.
+    pub(super) fn call(&mut self, piped: Option<&Expr>, call: &Call, span: Span) -> Result<Type> {
+        let name = call.name.name.as_str();
+        if let Some((def, here)) = self.function(name) {
+            return self.call_def(&def, here, piped, call, span);
+        }
+        if let Some(signature) = self.world.signature(name) {
+            let ty = self.call_builtin(signature, piped, call, span)?;
+            if let ("load", Type::Model(Some(facts))) = (name, &ty) {
+                self.model = Some(facts.clone());
+            }
+            return Ok(ty);
+        }
+        if let Some(value) = self.lookup(name) {
+            return match value.ty {
+                Type::Function | Type::Unknown => {
+                    self.infer_all(piped, &call.args)?;
+                    Ok(Type::Unknown)
+                }
+                ty => Err(Error::check(format!("`{name}` is {ty} and cannot be called"))
+                    .at(call.name.span)
+                    .hint(format!("write `*` to multiply, or give the function another name than `{name}`"))),
+            };
+        }
+        let error = Error::check(format!("there is no function `{name}`")).at(call.name.span);
+        let known = self.known_functions();
+        let hint = did_you_mean(name, known.iter().map(String::as_str));
+        Err(error.hint(hint.unwrap_or_else(|| ":help lists all functions".into())))
+    }
+
+    fn infer_all(&mut self, piped: Option<&Expr>, args: &[Arg]) -> Result<Vec<Typed>> {
+        piped.into_iter().chain(args.iter().map(|a| &a.value)).map(|e| self.infer(e)).collect()
+    }
+
+    fn call_def(&mut self, def: &Arc<Def>, here: bool, piped: Option<&Expr>, call: &Call, span: Span) -> Result<Type> {
+        let name = &def.name.name;
+        if let Some(named) = call.args.iter().find_map(|a| a.name.as_ref()) {
+            let error = Error::check(format!("`{name}` takes its arguments by place")).at(named.span);
+            return Err(error.hint("leave out the name and the colon"));
+        }
+        let args = self.infer_all(piped, &call.args)?;
+        if args.len() != def.params.len() {
+            let params: Vec<&str> = def.params.iter().map(|p| p.name.as_str()).collect();
+            let usage = format!("{name}({})", params.join(", "));
+            let message = format!("`{name}` takes {} arguments, not {}", params.len(), args.len());
+            return Err(Error::check(message).at(span).hint(usage));
+        }
+        if self.calls.contains(name) {
+            let error = Error::check(format!("`{name}` calls itself")).at(call.name.span);
+            return Err(error.hint("go through a list or a range instead: `[… for a in 0..10]`"));
+        }
+        self.bodies += 1;
+        if self.bodies > BODIES {
+            return Ok(Type::Unknown);
+        }
+        let locals = def.params.iter().map(|p| p.name.clone()).zip(args).collect();
+        self.body(def, locals).map_err(|e| {
+            if here {
+                return e.label(call.name.span, format!("in this call of `{name}`"));
+            }
+            // The body stands in another text: its places mean nothing here.
+            let moved = Error::check(e.message()).at(span).note(format!("in the body of `{name}`, defined earlier"));
+            match e.repair() {
+                Some(hint) => moved.hint(hint),
+                None => moved,
+            }
+        })
+    }
+
+    /// The type of a function's body with these parameters.
+    pub(super) fn body(&mut self, def: &Def, locals: Vec<(String, Typed)>) -> Result<Type> {
+        let outer = std::mem::replace(&mut self.locals, locals);
+        self.calls.push(def.name.name.clone());
+        let result = self.infer(&def.body);
+        self.calls.pop();
+        self.locals = outer;
+        Ok(result?.ty)
+    }
+
+    fn call_builtin(&mut self, signature: &Signature, piped: Option<&Expr>, call: &Call, span: Span) -> Result<Type> {
+        let bound = bind(signature, piped, &call.args, span)?;
+        let mut args = Vec::with_capacity(bound.len());
+        for (param, given) in signature.params.iter().zip(bound) {
+            let checked: Result<Vec<_>> = given.into_iter().map(|e| self.argument(signature, param, e)).collect();
+            args.push(checked?);
+        }
+        let checked = CheckedCall { args, span, model: self.model.clone(), signature, written: &self.written };
+        let ty = (signature.infer)(&checked).map_err(|e| e.at(span))?;
+        for (_, given) in signature.params.iter().zip(checked.args).filter(|(p, _)| p.writes) {
+            self.written.extend(given.into_iter().filter_map(|a| match a.value {
+                Some(Const::Text(path)) => Some(path),
+                _ => None,
+            }));
+        }
+        Ok(ty)
+    }
+
+    fn argument(&mut self, signature: &Signature, param: &Param, e: &Expr) -> Result<CheckedArg> {
+        let choice = |value| Ok(CheckedArg { ty: Type::Text, value: Some(value), span: e.span });
+        if param.accepts.contains(&Kind::Choice) {
+            match &e.kind {
+                ExprKind::Tagged { word, value } => {
+                    if !param.choices.iter().any(|c| c.strip_suffix(':') == Some(&word.name)) {
+                        return Err(no_choice(param, &word.name, &[]).at(word.span));
+                    }
+                    let value = self.infer(value)?.value;
+                    return choice(Const::Choice(word.name.clone(), value.map(Box::new)));
+                }
+                ExprKind::Name(word) if self.lookup(word).is_none() => {
+                    if param.choices.contains(&word.as_str()) {
+                        return choice(Const::Choice(word.clone(), None));
+                    }
+                    if self.function(word).is_none() && self.world.signature(word).is_none() {
+                        return Err(no_choice(param, word, &self.known_values()).at(e.span));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let Typed { ty, value } = self.infer(e)?;
+        if param.accepts.iter().any(|k| k.accepts(&ty)) {
+            return Ok(CheckedArg { ty, value, span: e.span });
+        }
+        Err(unfit(signature, param, &ty, e))
+    }
+}
+
+/// What is known of an operand of `|`; `None` when only a run can tell.
+fn direction(e: &Expr, ty: &Type) -> Result<Option<CodeType>> {
+    match ty {
+        Type::Direction(c) => Ok(Some(c.clone())),
+        Type::Unknown => Ok(None),
+        _ => Err(Error::check(format!("`|` stands between directions, and this is {ty}"))
+            .at(e.span)
+            .hint("`smile | [age, glasses]` takes age and glasses out of smile")),
+    }
+}
+
+/// A word that is none of a parameter's.
+fn no_choice(param: &Param, word: &str, names: &[String]) -> Error {
+    let error = Error::check(format!("`{word}` is no choice for `{}`", param.name));
+    let tagged = format!("{word}:");
+    if param.choices.contains(&tagged.as_str()) {
+        return error.hint(format!("it needs a value: `{tagged} 8`"));
+    }
+    let words = param.choices.iter().map(|c| c.trim_end_matches(':')).chain(names.iter().map(String::as_str));
+    let listed = format!("one of {}", param.choices.join(", "));
+    match near(word, words).first() {
+        Some(best) => error.note(listed).hint(format!("{}: {best}", param.name)),
+        None => error.hint(listed),
+    }
+}
+
+fn unfit(signature: &Signature, param: &Param, ty: &Type, e: &Expr) -> Error {
+    let kinds: Vec<&str> = param.accepts.iter().map(|k| k.name()).collect();
+    let message = format!("`{}` of `{}` is {}, not {ty}", param.name, signature.name, kinds.join(" or "));
+    let error = Error::check(message).at(e.span).note(usage(signature));
+    match &e.kind {
+        ExprKind::Text(word) if param.choices.contains(&word.as_str()) => {
+            error.hint(format!("without quotes: `{}: {word}`", param.name))
+        }
+        _ if !param.choices.is_empty() => error.hint(format!("one of {}", param.choices.join(", "))),
+        _ => error.hint(param.doc),
+    }
+}
+
+/// What two elements of a list have in common.
+fn join(a: &Type, b: &Type) -> Type {
+    if a == b {
+        return a.clone();
+    }
+    let common = |x: &CodeType, y: &CodeType| CodeType {
+        space: x.space.filter(|_| x.space == y.space),
+        layers: x.layers.filter(|_| x.layers == y.layers),
+        model: x.model.clone().filter(|_| x.model == y.model),
+        count: x.count.filter(|_| x.count == y.count),
+        origin: x.origin.clone().filter(|_| x.origin == y.origin),
+    };
+    match (a, b) {
+        (Type::Direction(x), Type::Direction(y)) => Type::Direction(common(x, y)),
+        (Type::Inversion(x), Type::Inversion(y)) => Type::Inversion(common(x, y)),
+        (Type::Path(x), Type::Path(y)) => Type::Path(common(x, y)),
+        (Type::Image(_), Type::Image(_)) => Type::Image(None),
+        (Type::Model(_), Type::Model(_)) => Type::Model(None),
+        (Type::List(x), Type::List(y)) => Type::List(Box::new(join(x, y))),
+        _ => match (code(a), code(b)) {
+            (Some(x), Some(y)) => Type::Latent(common(x, y)),
+            _ => Type::Unknown,
+        },
+    }
+}

@@ -1,0 +1,155 @@
+//! Promise 1: no model file runs code, aborts, or exceeds its budget.
+//!
+//! Every input is read in a child process with 1 GiB of address space and 5 seconds: no signal, no panic, and one line
+//! that names the file, an offset and the broken rule.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
+
+#[path = "weights_support/mod.rs"]
+mod support;
+
+use gannet::limits::LIMITS;
+use gannet::weights;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use support::{files, pickles};
+
+const FILE: &str = "GANNET_HOSTILE_FILE";
+
+/// The child: reads one file in every way and says what came out.
+#[test]
+fn child() {
+    let Some(path) = std::env::var_os(FILE).map(PathBuf::from) else { return };
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    match name.as_str() {
+        "self-abort" => std::process::abort(),
+        "self-memory" => println!("{}", vec![1u8; 2 << 30].len()),
+        _ => {}
+    }
+    let results = [
+        weights::open(&path, &LIMITS).map(|c| c.tensors.len()),
+        weights::read_arrays(&path, &LIMITS).map(|t| t.len()),
+        weights::inspect(&path, &LIMITS).map(|c| c.tensors.len()),
+    ];
+    for result in &results {
+        match result {
+            Ok(n) => println!("READ {n} tensors"),
+            Err(e) => {
+                let line = e.to_string();
+                assert!(
+                    line.lines().count() == 1 && line.chars().all(gannet::safe::is_safe),
+                    "one safe line: {line:?}"
+                );
+                assert!(line.contains(&name) && line.contains("at byte "), "file and offset: {line}");
+                assert!(line.len() < 2000, "a line of a report: {} bytes", line.len());
+                println!("REFUSED {line}");
+            }
+        }
+    }
+}
+
+/// What the child made of a file.
+fn read_in_child(path: &Path) -> Result<String, String> {
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -v 1048576 && exec \"$0\" --exact child --nocapture --test-threads=1"])
+        .arg(std::env::current_exe().unwrap())
+        .env(FILE, path)
+        .env("RUST_BACKTRACE", "0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut out, mut errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        let mut text = (String::new(), String::new());
+        out.read_to_string(&mut text.0).and(errors.read_to_string(&mut text.1)).unwrap();
+        text
+    });
+    let start = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if start.elapsed() > Duration::from_secs(5) => {
+                child.kill().unwrap();
+                return Err("more than 5 seconds".into());
+            }
+            None => std::thread::sleep(Duration::from_millis(2)),
+        }
+    };
+    let (text, errors) = reader.join().unwrap();
+    if status.success() { Ok(text) } else { Err(format!("{status}: {text} {errors}")) }
+}
+
+#[test]
+fn hostile_files_are_refused_in_one_line() {
+    if std::env::var_os(FILE).is_some() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cases: Vec<(String, Vec<u8>)> = pickles::all().into_iter().chain(files::all()).collect();
+    assert!(cases.len() >= 300, "{} cases", cases.len());
+    let (next, wrong) = (Mutex::new(cases.iter().enumerate()), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let Some((i, (what, bytes))) = next.lock().unwrap().next() else { break };
+                    let path = folder.path().join(format!("case{i}.bin"));
+                    std::fs::write(&path, bytes).unwrap();
+                    let seen = read_in_child(&path);
+                    std::fs::remove_file(&path).unwrap();
+                    if std::env::var_os("GANNET_HOSTILE_SHOW").is_some() {
+                        let first =
+                            seen.as_ref().map(|t| t.lines().find(|l| l.contains("REFUSED")).unwrap_or("").to_string());
+                        eprintln!("{what}: {first:?}");
+                    }
+                    match seen {
+                        // All three ways must refuse, inspect too unless only the numbers are wrong.
+                        Ok(text) if text.matches("REFUSED").count() < if what.starts_with("value") { 2 } else { 3 } => {
+                            wrong.lock().unwrap().push(format!("{what}: was read: {text}"));
+                        }
+                        // What stands behind a bar is the rule that must be named.
+                        Ok(text) if what.split_once(" | ").is_some_and(|(_, rule)| !text.contains(rule)) => {
+                            wrong.lock().unwrap().push(format!("{what}: another rule: {text}"));
+                        }
+                        Ok(_) => {}
+                        Err(e) => wrong.lock().unwrap().push(format!("{what}: {e}")),
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+/// The other side of the rules: files that keep them, if only just, are read in the same small child.
+#[test]
+fn files_at_the_edge_of_the_rules_are_read() {
+    if std::env::var_os(FILE).is_some() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (i, (what, bytes)) in pickles::good().into_iter().chain(files::good()).enumerate() {
+        let path = folder.path().join(format!("good{i}.bin"));
+        std::fs::write(&path, bytes).unwrap();
+        let text = read_in_child(&path).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(text.matches("READ").count(), 3, "{what}: {text}");
+    }
+}
+
+/// A proof is worth what its instrument sees.
+#[test]
+fn the_harness_sees_panics_aborts_and_memory() {
+    if std::env::var_os(FILE).is_some() {
+        return;
+    }
+    let panics = read_in_child(Path::new("missing-so-that-the-child-panics")).unwrap_err();
+    assert!(panics.contains("101"), "{panics}");
+    for name in ["self-abort", "self-memory"] {
+        let seen = read_in_child(Path::new(name)).unwrap_err();
+        assert!(seen.contains("signal: 6"), "{name}: {seen}");
+    }
+}

@@ -1,0 +1,138 @@
+//! Mutated model files, read in process: an error or a checkpoint, never a panic. Seeded, so that a failure repeats.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
+
+#[path = "weights_support/mod.rs"]
+mod support;
+
+use gannet::limits::LIMITS;
+use gannet::rng::Rng;
+use gannet::weights;
+use support::{files, pickles, reference};
+
+/// Bytes that readers trip over.
+const ODD: [&[u8]; 8] =
+    [&[0], &[0xff], &[0x7f], &[0x80], &[0xff; 4], &[0xff; 8], &[0, 0, 0, 0, 0, 0, 0, 0x80], &[0, 0, 0, 0x40]];
+
+/// A copy with a few bytes changed, put in, taken out, repeated or cut off.
+fn mutate(rng: &mut Rng, seed: &[u8]) -> Vec<u8> {
+    let mut out = seed.to_vec();
+    for _ in 0..1 + rng.below(4) {
+        let at = rng.below(out.len().max(1));
+        let end = (at + 1 + rng.below(16)).min(out.len());
+        match rng.below(7) {
+            0 | 1 if at < out.len() => out[at] ^= 1 << rng.below(8),
+            2 if at < out.len() => out[at] = rng.below(256) as u8,
+            3 => out.splice(at..at, ODD[rng.below(ODD.len())].iter().copied()).for_each(drop),
+            4 => out.drain(at..end).for_each(drop),
+            5 => out.extend_from_within(at..end),
+            6 if rng.below(4) == 0 => out.truncate(at),
+            _ => {
+                let odd = ODD[rng.below(ODD.len())];
+                out.iter_mut().skip(at).zip(odd).for_each(|(b, &o)| *b = o);
+            }
+        }
+    }
+    out
+}
+
+/// Reads `rounds` mutants of each seed file; how many were still readable.
+fn fuzz(name: &str, seeds: &[Vec<u8>], rounds: usize) -> usize {
+    let mut readable = 0;
+    for (s, seed) in seeds.iter().enumerate() {
+        assert!(weights::open_bytes("seed", seed.clone(), &LIMITS).is_ok(), "{name}: seed {s} itself is read");
+        for i in 0..rounds {
+            let mut rng = Rng::derive(i as u64, &format!("{name}{s}"));
+            let mutant = mutate(&mut rng, seed);
+            let result = std::panic::catch_unwind(|| weights::open_bytes("mutant", mutant, &LIMITS));
+            match result {
+                Ok(Ok(_)) => readable += 1,
+                Ok(Err(e)) => {
+                    let line = e.to_string();
+                    assert!(line.contains("at byte ") && !line.contains('\n'), "{name}: seed {s}, round {i}: {line}");
+                }
+                Err(_) => panic!("{name}: seed {s}, round {i} panics"),
+            }
+        }
+    }
+    readable
+}
+
+/// Most mutants must be refused, but some must get past the first checks, or nothing behind them was tried.
+fn assert_deep(readable: usize, tried: usize) {
+    assert!(readable > tried / 200, "{readable} of {tried} were readable");
+    assert!(readable < tried * 9 / 10, "{readable} of {tried} were readable");
+}
+
+#[test]
+fn pickles_mutated() {
+    let seeds: Vec<Vec<u8>> = pickles::good().into_iter().filter(|(_, b)| b.len() < 2000).map(|(_, b)| b).collect();
+    assert_deep(fuzz("pickle", &seeds, 2000), seeds.len() * 2000);
+}
+
+#[test]
+fn torch_files_mutated() {
+    let names = ["checkpoint_zip.pt", "pca_zip.pt", "checkpoint_legacy.pt", "pca_legacy.pt"];
+    let seeds = names.map(|n| reference(&format!("torch/{n}")));
+    assert_deep(fuzz("torch", &seeds, 2000), seeds.len() * 2000);
+}
+
+#[test]
+fn numpy_files_mutated() {
+    let names = ["half_f2_2x24.npy", "boundary_f8_1x64.npy", "projected_w.npz", "ganspace_deflated.npz"];
+    let seeds = names.map(|n| reference(&format!("torch/{n}")));
+    assert_deep(fuzz("numpy", &seeds, 2000), seeds.len() * 2000);
+}
+
+#[test]
+fn safetensors_mutated() {
+    let header = r#"{"__metadata__":{"gannet":"{\"format\":1,\"family\":\"x\"}"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"b":{"dtype":"BF16","shape":[],"data_offsets":[8,10]}}"#;
+    let seeds = [files::safetensors(header, &[0; 10])];
+    assert_deep(fuzz("safetensors", &seeds, 8000), 8000);
+}
+
+#[test]
+fn nvidia_pickle_mutated() {
+    let seeds = [reference("pkl/p4_16_half.pkl")];
+    assert_deep(fuzz("nvidia", &seeds, 400), 400);
+}
+
+/// Random programs of valid opcodes, so that calls meet arguments of every kind.
+#[test]
+fn random_pickle_programs() {
+    let names = [
+        ("collections", "OrderedDict"),
+        ("torch._utils", "_rebuild_tensor_v2"),
+        ("torch", "FloatStorage"),
+        ("torch.storage", "_load_from_bytes"),
+        ("numpy", "dtype"),
+        ("numpy", "ndarray"),
+        ("_codecs", "encode"),
+        ("numpy.core.multiarray", "scalar"),
+        ("numpy.core.multiarray", "_reconstruct"),
+        ("builtins", "set"),
+        ("torch_utils.persistence", "_reconstruct_persistent_obj"),
+        ("argparse", "Namespace"),
+        ("torch", "Size"),
+    ];
+    let plain: &[u8] = b"NNNN)]}(\x85\x86\x87tlud2aesRRR\x81bbQ\x94\x8f\x90\x88\x8901";
+    for round in 0..20_000 {
+        let mut rng = Rng::derive(round, "program");
+        let mut body = Vec::new();
+        for _ in 0..4 + rng.below(40) {
+            match rng.below(8) {
+                0 => body.extend(pickles::int(rng.below(5) as i128 - 1)),
+                1 => body.extend(pickles::text(["f4", "<", "x", "storage", "latin1"][rng.below(5)])),
+                2 => {
+                    let (module, name) = names[rng.below(names.len())];
+                    body.extend(pickles::global(module, name));
+                }
+                3 => body.extend(pickles::bytes(&[0; 4])),
+                4 => body.extend([b'h', rng.below(6) as u8]),
+                _ => body.push(plain[rng.below(plain.len())]),
+            }
+        }
+        let result =
+            std::panic::catch_unwind(|| weights::open_bytes("program", pickles::pickle(&body), &LIMITS).is_ok());
+        assert!(result.is_ok(), "round {round} panics");
+    }
+}

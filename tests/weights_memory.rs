@@ -1,0 +1,59 @@
+//! How much memory a large file takes. One test alone in its process: the peak is the process's.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
+
+#[path = "weights_support/mod.rs"]
+mod support;
+
+use gannet::limits::LIMITS;
+use gannet::weights;
+use std::io::Write;
+use support::pickles::{call, global, legacy, persistent_id, tensor, text};
+
+const MIB: u64 = 1 << 20;
+/// Bytes of a tensor, and how many there are.
+const TENSOR: u64 = 8 * MIB;
+const COUNT: u64 = 12;
+
+/// The most memory that this process has held, in bytes.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// Writes `{"G": [as many again], "t0": …}` as NVIDIA's pickles do, each storage a nested legacy file, without ever
+/// holding more than one storage.
+fn write(path: &std::path::Path) {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+    let blob_head = legacy(&persistent_id("FloatStorage", "k", (TENSOR / 4).into()), &[("k", TENSOR / 4, &[])]);
+    let len = (blob_head.len() as u64 + TENSOR) as u32;
+    file.write_all(b"\x80\x04}").unwrap();
+    for i in 0..COUNT {
+        // `tensor` around a mark that is replaced by the storage's bytes as they are written.
+        let mark = b"STORAGE-HERE";
+        let storage = call(global("torch.storage", "_load_from_bytes"), &[mark.to_vec()]);
+        let body = [text(&format!("t{i}")), tensor(storage, 0, &[(TENSOR / 4).into()], &[1]), vec![b's']].concat();
+        let at = body.windows(mark.len()).position(|w| w == mark).unwrap();
+        file.write_all(&[&body[..at], b"B", &len.to_le_bytes(), &blob_head].concat()).unwrap();
+        for _ in 0..TENSOR / MIB {
+            file.write_all(&vec![0; MIB as usize]).unwrap();
+        }
+        file.write_all(&body[at + mark.len()..]).unwrap();
+    }
+    file.write_all(b".").unwrap();
+}
+
+#[test]
+fn opening_holds_little_more_than_the_tensors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("big.pkl");
+    write(&path);
+    let before = peak();
+    let info = weights::inspect(&path, &LIMITS).unwrap();
+    assert_eq!((info.tensors.len() as u64, info.values()), (COUNT, COUNT * TENSOR / 4));
+    assert!(peak() - before < 8 * MIB, "inspect took {} MiB", (peak() - before) / MIB);
+    let all = weights::open(&path, &LIMITS).unwrap();
+    assert_eq!(all.tensors.len() as u64, COUNT);
+    // The tensors, one storage on its way, and change.
+    assert!(peak() - before < COUNT * TENSOR + 2 * TENSOR + 8 * MIB, "open took {} MiB", (peak() - before) / MIB);
+}
