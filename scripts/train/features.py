@@ -8,8 +8,8 @@ lite variant (no squeeze-and-excitation, ReLU6). Batch normalisation is folded i
 import math
 
 import torch
-from torch import nn
 import torch.nn.functional as F
+from torch import nn
 
 # kernel, stride, expansion, channels, repeats
 STAGES = (

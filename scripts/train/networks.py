@@ -11,8 +11,8 @@ Letters in shapes: N batch, O and I channels out and in, k kernel, H W pixels, D
 import math
 
 import torch
-from torch import nn
 import torch.nn.functional as F
+from torch import nn
 
 LEAK = 0.2
 ACT_GAIN = math.sqrt(2)
