@@ -150,7 +150,10 @@ fn a_session_comes_back_as_it_was_and_computes_on_demand() {
     for part in ["[1] a = sample(seed: 5)", "▀", "[2] k = 40000", "# failed", "values are computed again"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
-    let next = enter(&mut pty, "k + 18");
+    // Known before it has a value: white, not pale.
+    pty.send("k");
+    pty.wait_for("\x1b[0mk", 1);
+    let next = enter(&mut pty, " + 18");
     assert!(next.contains("computing the values of 2 cells again") && next.contains("40018"), "{next}");
     assert!(!enter(&mut pty, "a").contains("computing"));
     assert!(enter(&mut pty, ":undo").contains("[5] taken back"));
@@ -197,6 +200,22 @@ fn saved_opened_and_run_from_the_prompt() {
     assert!(enter(&mut pty, ":run").contains("40006"));
     pty.send("\x04");
     pty.restored();
+}
+
+#[test]
+fn sigterm_in_the_middle_leaves_a_whole_journal_and_says_that_it_can_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pty = session(folder.path());
+    enter(&mut pty, "n = 40000");
+    pty.send("r = invert(sample(seed: 3), space: W, steps: 900000)\r");
+    pty.wait_for("stop and keep the best so far", 1);
+    rustix::process::kill_process(pty.foreground(), rustix::process::Signal::TERM).unwrap();
+    pty.restored();
+    assert_eq!(pty.child.wait().unwrap().code(), Some(75));
+    let cells = journal(folder.path());
+    assert_eq!(cells.len(), 2);
+    assert_eq!(cells[1].status, gannet::notebook::Status::Failed);
+    assert!(cells[1].output.join(" ").contains("run it again"), "{:?}", cells[1].output);
 }
 
 // ---- in a pipe -----------------------------------------------------------------------------------------------------

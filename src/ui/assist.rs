@@ -10,7 +10,10 @@ use super::line::{Assist, Candidate};
 use crate::builtin::{Builtin, Kind, Param};
 use crate::builtins;
 use crate::eval;
+use crate::lang::ast::StmtKind;
 use crate::lang::lex::{self, Token, TokenKind};
+use crate::lang::parse;
+use crate::lang::span::Source;
 use crate::render::text::{cut, width, wrap};
 use crate::safe::is_safe;
 use crate::value::display;
@@ -48,6 +51,22 @@ impl Words {
             functions: session.functions.iter().map(|(n, d)| (n.clone(), params(d))).collect(),
             directions: facts.map(|f| f.directions.clone()).unwrap_or_default(),
             spaces: facts.map(|f| f.spaces.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Adds the names that a cell binds whose values are not computed yet.
+    pub fn promise(&mut self, source: &str) {
+        let Ok(source) = Source::new("", source) else { return };
+        for statement in &parse::parse(&source).0.statements {
+            match (&statement.kind, statement.kind.binds()) {
+                (StmtKind::Def(d), _) => {
+                    self.functions.insert(d.name.name.clone(), d.params.iter().map(|p| p.name.clone()).collect());
+                }
+                (_, Some(name)) => {
+                    self.names.entry(name.name.clone()).or_insert_with(|| "computed when needed".to_owned());
+                }
+                _ => {}
+            }
         }
     }
 
@@ -344,6 +363,16 @@ mod tests {
         ] {
             assert_eq!(style_of(line, word), style, "{word} in {line}");
         }
+    }
+
+    #[test]
+    fn names_of_a_resumed_session_are_known_before_they_have_values() {
+        let mut words = Words::default();
+        words.promise("a = 1");
+        words.promise("def f(p, q) = p + q");
+        words.promise("a + ");
+        assert_eq!(words.names.keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(words.functions["f"], ["p", "q"]);
     }
 
     #[test]

@@ -173,7 +173,11 @@ impl Repl {
             Reader::Pipe => read_pipe(),
             Reader::Person(editor) => {
                 if let Some(language) = editor.assist() {
-                    *language = Language { words: Words::of(&self.runner.session), columns };
+                    let mut words = Words::of(&self.runner.session);
+                    if self.stale {
+                        self.cells.way().1.iter().for_each(|c| words.promise(&c.source));
+                    }
+                    *language = Language { words, columns };
                 }
                 if let Some(next) = self.ready.pop_front() {
                     editor.offer(next);
@@ -276,7 +280,7 @@ impl Repl {
         self.restore(state);
         self.stale = false;
         if !cells.is_empty() {
-            let many = if cells.len() == 1 { "cell".to_owned() } else { format!("{} cells", cells.len()) };
+            let many = if cells.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", cells.len()) };
             self.whisper(&format!("computing the values of {many} again"))?;
         }
         for cell in &cells {
@@ -602,12 +606,14 @@ impl Repl {
         let version = env!("CARGO_PKG_VERSION").rsplit_once('.').map_or("", |(v, _)| v);
         let threads = rayon::current_num_threads();
         let room = usize::from(terminal.columns.max(20)).saturating_sub(9);
-        let line = |graphics: &str| {
-            printable(&format!("gannet {version} · {about} · {device}, {threads} threads · {graphics}{over}"))
+        let line = |device: &str, graphics: &str| {
+            printable(&format!("gannet {version} · {about} · {device} · {graphics}{over}"))
         };
-        let (whole, short) = (terminal.summary(), terminal.summary());
-        let short = short.split(',').next().unwrap_or_default();
-        let shown = if width(&line(&whole)) <= room { line(&whole) } else { line(short) };
+        let (graphics, threads) = (terminal.summary(), format!("{device}, {threads} threads"));
+        let short = graphics.split(',').next().unwrap_or_default();
+        let tries = [line(&threads, &graphics), line(&threads, short)];
+        let fits = tries.into_iter().find(|l| width(l) <= room);
+        let shown = fits.unwrap_or_else(|| line(device, short));
         // Help is found even where the line is too long for the rest.
         format!("{} · ?help", cut(&shown, room))
     }
