@@ -136,6 +136,8 @@ pub struct Args {
     pub params: &'static [Param],
     /// By parameter: the values given, with where they stand.
     pub values: Vec<Vec<(Value, Span)>>,
+    /// By parameter: the arguments as written, for captions; empty where the default stands.
+    pub written: Vec<Vec<String>>,
     /// The whole call.
     pub span: Span,
 }

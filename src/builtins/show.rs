@@ -3,6 +3,7 @@
 use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
 use crate::error::Result;
 use crate::latent::Latent;
+use crate::render::Display;
 use crate::value::{Image, Value, display};
 
 /// `show a, b`
@@ -29,14 +30,37 @@ fn infer(_: &CheckedCall<'_>) -> Result<Type> {
     Ok(Type::Nothing)
 }
 
+/// Longer expressions make no caption.
+const CAPTION: usize = 28;
+
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
-    let values: Vec<Value> = args.many("values").into_iter().map(|(v, _)| v).collect();
+    let values: Vec<Value> = args.values.iter().flatten().map(|(v, _)| v.clone()).collect();
     let picture = |l: &Latent| -> Result<Image> { display::render(l, &*ctx.model_of(l)?) };
-    let shown = display::side_by_side(&values, &picture)?;
+    let mut shown = Display::default();
+    for (value, text) in values.iter().zip(args.written.iter().flatten()) {
+        let mut one = display::side_by_side(&listed(value), &picture)?;
+        // A picture without words of its own is called as it was written: `show r, r + 2*pure`.
+        if let [only] = &mut one.pictures[..]
+            && only.caption.is_empty()
+            && text.chars().count() <= CAPTION
+        {
+            only.caption.clone_from(text);
+        }
+        shown.pictures.extend(one.pictures);
+        shown.lines.extend(one.lines);
+    }
     let all = match &values[..] {
         [one] => one.clone(),
         _ => Value::List(std::sync::Arc::new(values)),
     };
     ctx.output.display(&shown, &all)?;
     Ok(Value::Nothing)
+}
+
+/// One list counts as its elements.
+fn listed(value: &Value) -> Vec<Value> {
+    match value {
+        Value::List(items) => items.to_vec(),
+        other => vec![other.clone()],
+    }
 }

@@ -1,6 +1,6 @@
 //! `doctor`: what was found of terminal and machine, and why.
 
-use super::{Common, graphics, out, prepare};
+use super::{Common, asking, out, prepare};
 use crate::error::{Error, Result};
 use crate::render::probe;
 use crate::ui::doctor::{Finding, findings, lines};
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 /// `gannet doctor`: 1 when the device or the generator asked for cannot be used.
 pub fn doctor(common: &Common) -> Result<u8> {
-    let terminal = probe(&crate::render::Options { graphics: graphics(common)?, ..Default::default() }).terminal;
+    let terminal = probe(&asking(common)?).terminal;
     let device = prepare(common);
     let begun = Instant::now();
     let generator = model::load(&common.model)

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, Session};
 use crate::lang::span::Source;
 use crate::render::file::Files;
-use crate::render::{Graphics, Painter, Probe, Protocol, probe};
+use crate::render::{Painter, Probe, Protocol, probe};
 use crate::safe::Safe;
 use crate::ui::runner::{self, Runner, Style};
 use crate::ui::{Colour, Terminal};
@@ -67,6 +67,9 @@ struct Common {
     /// How pictures are shown: auto, kitty, iterm, sixel, blocks or none.
     #[arg(long, global = true, default_value = "auto", env = "GANNET_GRAPHICS", hide_env = true, value_name = "HOW")]
     graphics: String,
+    /// The characters of block pictures: half, quad or sextant.
+    #[arg(long, global = true, default_value = "half", value_name = "WHICH")]
+    symbols: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -216,14 +219,16 @@ fn prepare(common: &Common) -> Result<()> {
     Ok(())
 }
 
-fn graphics(common: &Common) -> Result<Graphics> {
-    common.graphics.parse()
+/// How the terminal is asked.
+fn asking(common: &Common) -> Result<crate::render::Options> {
+    let (graphics, symbols) = (common.graphics.parse()?, common.symbols.parse()?);
+    Ok(crate::render::Options { graphics, symbols, ..Default::default() })
 }
 
 /// A runner for the options given, and what the probe of the terminal found.
 fn runner(common: &Common, options: Options) -> Result<(Runner, Probe)> {
     prepare(common)?;
-    let found = probe(&crate::render::Options { graphics: graphics(common)?, ..Default::default() });
+    let found = probe(&asking(common)?);
     let mut terminal = Terminal::acquire()?;
     terminal.set_colour(match found.terminal.colours {
         crate::render::Colours::None => Colour::None,

@@ -23,10 +23,11 @@ impl Evaluator<'_> {
             .ok_or_else(|| Error::runtime(format!("there is no function `{name}`")).at(call.name.span))?;
         let bound = bind(&builtin.signature, piped, &call.args, span)?;
         let mut values = Vec::with_capacity(bound.len());
-        for (param, given) in builtin.signature.params.iter().zip(bound) {
-            values.push(self.argument(param, &given, span)?);
+        for (param, given) in builtin.signature.params.iter().zip(&bound) {
+            values.push(self.argument(param, given, span)?);
         }
-        let args = Args { params: builtin.signature.params, values, span };
+        let written = bound.iter().map(|given| given.iter().map(|e| e.to_string()).collect()).collect();
+        let args = Args { params: builtin.signature.params, values, written, span };
         self.afford(builtin, &args)?;
         (builtin.run)(&args, &mut self.ctx).map_err(|e| e.at(span))
     }

@@ -215,3 +215,10 @@ fn a_bare_number_comes_with_its_definition() {
     assert!(kept.shown[0].0.lines[0].contains("peak"), "{:?}", kept.shown[0].0.lines);
     assert_eq!(kept.shown[1].0.lines, ["4"]);
 }
+
+#[test]
+fn pictures_are_called_as_they_were_written() {
+    let kept = run("a = sample(seed: 1)\nshow a, a + 2*direction(\"age\"), [a, a]").unwrap();
+    let captions: Vec<&str> = kept.shown[0].0.pictures.iter().map(|p| p.caption.as_str()).collect();
+    assert_eq!(captions, ["a", "a + 2*direction(\"age\")", "", ""]);
+}

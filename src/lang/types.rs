@@ -172,28 +172,28 @@ impl Kind {
 
     /// Whether a value of that type may stand where this kind is wanted.
     pub fn accepts(self, ty: &Type) -> bool {
-        match (self, ty) {
-            (Self::Any, _) | (_, Type::Unknown) => true,
-            (Self::Latent, Type::Inversion(_)) => true,
-            (Self::Number, Type::Number)
-            | (Self::Text, Type::Text)
-            | (Self::Bool, Type::Bool)
-            | (Self::Range, Type::Range)
-            | (Self::Space, Type::Space)
-            | (Self::List, Type::List(_))
-            | (Self::Image, Type::Image(_))
-            | (Self::Model, Type::Model(_))
-            | (Self::Latent, Type::Latent(_))
-            | (Self::Direction, Type::Direction(_))
-            | (Self::Inversion, Type::Inversion(_))
-            | (Self::Mask, Type::Mask)
-            | (Self::Table, Type::Table)
-            | (Self::Plot, Type::Plot)
-            | (Self::Dataset, Type::Dataset)
-            | (Self::Path, Type::Path(_))
-            | (Self::Function, Type::Function) => true,
-            _ => false,
-        }
+        matches!(
+            (self, ty),
+            (Self::Any, _)
+                | (_, Type::Unknown)
+                | (Self::Number, Type::Number)
+                | (Self::Text, Type::Text)
+                | (Self::Bool, Type::Bool)
+                | (Self::Range, Type::Range)
+                | (Self::Space, Type::Space)
+                | (Self::List, Type::List(_))
+                | (Self::Image, Type::Image(_))
+                | (Self::Model, Type::Model(_))
+                | (Self::Latent, Type::Latent(_) | Type::Inversion(_))
+                | (Self::Direction, Type::Direction(_))
+                | (Self::Inversion, Type::Inversion(_))
+                | (Self::Mask, Type::Mask)
+                | (Self::Table, Type::Table)
+                | (Self::Plot, Type::Plot)
+                | (Self::Dataset, Type::Dataset)
+                | (Self::Path, Type::Path(_))
+                | (Self::Function, Type::Function)
+        )
     }
 }
 

@@ -1,0 +1,212 @@
+//! The program as its users call it: exit codes, pipes, files, and the same bytes again.
+#![cfg(test)]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+const PROGRAM: &str = "\
+param strength = 2\n\
+x = sample(seed: 3)\n\
+r = invert(x, space: W+, steps: 25)\n\
+pure = direction(\"smile\") | [direction(\"age\"), direction(\"glasses\")]\n\
+edit = r + strength*pure\n\
+save(edit, \"edit.png\")\n\
+save(edit, \"edit.safetensors\")\n\
+save(r, \"code.npy\")\n\
+save(pure, \"pure.safetensors\")\n\
+path(r, edit, frames: 4) |> save(\"morph.gif\")\n\
+print(psnr(x, r))\n";
+
+fn gannet(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gannet"))
+        .args(["--model", "toy"])
+        .args(args)
+        .current_dir(folder)
+        .env("GANNET_STATE", folder.join("state"))
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn code(o: &Output) -> i32 {
+    o.status.code().expect("not killed by a signal")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+#[test]
+fn the_same_script_gives_the_same_bytes_whatever_the_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("edit.gnt"), PROGRAM).unwrap();
+    let mut first: Option<Vec<(String, Vec<u8>)>> = None;
+    for (run, threads) in ["1", "2", "4", "2"].iter().enumerate() {
+        let out = format!("out{run}");
+        let o = gannet(folder.path(), &["run", "edit.gnt", "--out", &out, "--threads", threads]);
+        assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+        let names = ["edit.png", "edit.safetensors", "code.npy", "pure.safetensors", "morph.gif"];
+        let files = names.map(|n| (n.to_owned(), std::fs::read(folder.path().join(&out).join(n)).unwrap()));
+        match &first {
+            None => first = Some(files.into()),
+            Some(f) => {
+                for (a, b) in f.iter().zip(&files) {
+                    assert!(a.1 == b.1, "{} differs at {threads} threads", a.0);
+                }
+            }
+        }
+    }
+    // The comparison can fail: another seed gives other bytes.
+    let o = gannet(folder.path(), &["run", "edit.gnt", "--out", "other", "--set", "strength=3"]);
+    assert_eq!(code(&o), 0);
+    assert_ne!(std::fs::read(folder.path().join("other/edit.png")).unwrap(), first.unwrap()[0].1);
+}
+
+#[test]
+fn exit_codes_are_those_of_the_manual() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases: [(&[&str], i32); 8] = [
+        (&["eval", "print(1)"], 0),
+        (&["eval", "assert 1 > 2"], 1),
+        (&["eval", "print(1/0)"], 1),
+        (&["eval", "sample() + 1"], 2),
+        (&["eval", "print(1)", "--bogus"], 2),
+        (&["run", "missing.gnt"], 2),
+        (&["eval", "param a = 1", "--set", "b=2"], 2),
+        (&["info", "missing.pkl"], 2),
+    ];
+    for (args, wanted) in cases {
+        let o = gannet(folder.path(), args);
+        assert_eq!(code(&o), wanted, "{args:?}: {}", text(&o.stderr));
+        assert_eq!(o.stderr.is_empty(), wanted == 0, "{args:?}");
+    }
+}
+
+#[test]
+fn check_underlines_every_mistake_and_runs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = "save(sample(), \"ran.png\")\nz = sample(space: Z)\nshow z + direction(\"smile\")\nshow z[20]\n\
+                   shwo(z)\nx = image(\"none.jpg\")\n";
+    std::fs::write(folder.path().join("bad.gnt"), program).unwrap();
+    for command in ["check", "run"] {
+        let o = gannet(folder.path(), &[command, "bad.gnt"]);
+        assert_eq!(code(&o), 2);
+        let errors = text(&o.stderr);
+        assert_eq!(errors.matches("error: ").count(), 4, "{errors}");
+        assert_eq!(errors.matches("try: ").count(), 4, "{errors}");
+        assert!(errors.contains("^^^^"), "{errors}");
+        assert!(!folder.path().join("ran.png").exists(), "nothing runs before the whole program is right");
+    }
+    // Two of the repairs, followed.
+    std::fs::write(folder.path().join("good.gnt"), "z = sample(space: Z)\nshow to(W, z) + direction(\"smile\")\n")
+        .unwrap();
+    assert_eq!(code(&gannet(folder.path(), &["check", "good.gnt"])), 0);
+}
+
+#[test]
+fn pictures_never_go_into_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let o = gannet(folder.path(), &["eval", "sample(n: 2)", "--out", "p"]);
+    assert_eq!(code(&o), 0);
+    assert!(!o.stdout.contains(&0x1b), "no escape sequence in a pipe");
+    let pictures: Vec<_> = std::fs::read_dir(folder.path().join("p")).unwrap().collect();
+    assert_eq!(pictures.len(), 2);
+    assert!(text(&o.stdout).contains("picture-0001.png"));
+}
+
+#[test]
+fn json_is_one_object_a_line_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let o = gannet(folder.path(), &["eval", "sample(); psnr(sample(), sample(seed: 1)); print(3); info()", "--json"]);
+    assert_eq!((code(&o), o.stderr.len()), (0, 0));
+    let lines = text(&o.stdout);
+    let types: Vec<String> = lines
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["type"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(types, ["Latent", "Number", "Print", "Table"]);
+    for args in [&["info", "toy", "--json"][..], &["doctor", "--json"], &["models", "--json"]] {
+        let o = gannet(folder.path(), args);
+        assert_eq!(code(&o), 0, "{args:?}");
+        assert!(text(&o.stdout).lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{args:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "\"$0\" --model toy eval '[print(i) for i in 1..20000]; show 1, 2' | head -1; exit ${PIPESTATUS[0]}";
+    let o = Command::new("bash")
+        .args(["-c", script, env!("CARGO_BIN_EXE_gannet")])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+    assert_eq!(text(&o.stdout), "1\n");
+}
+
+#[test]
+fn info_and_convert_keep_the_fingerprint() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/pkl/p4_32_gray.pkl");
+    let pkl = root.to_str().unwrap();
+    let o = gannet(folder.path(), &["info", pkl, "--json"]);
+    assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+    let facts: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
+    for key in ["family", "resolution", "z_dim", "w_dim", "c_dim", "num_ws", "parameters", "dtype", "spaces", "sha256"]
+    {
+        assert!(!facts[key].is_null(), "{key}: {facts}");
+    }
+    assert_eq!((facts["resolution"].as_u64(), facts["num_ws"].as_u64()), (Some(32), Some(8)));
+    assert_eq!(code(&gannet(folder.path(), &["convert", pkl, "g.safetensors"])), 0);
+    let print = |model: &str| {
+        let o = gannet(folder.path(), &["eval", "info()", "--json", "--model", model]);
+        let table: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
+        let row = |r: &&serde_json::Value| r["what"] == "fingerprint";
+        table["rows"].as_array().unwrap().iter().find(row).unwrap()["value"].clone()
+    };
+    assert_eq!(print(pkl), print("g.safetensors"));
+}
+
+#[test]
+fn a_hostile_pickle_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    // Protocol 4; os.system by STACK_GLOBAL, called with one text: what a malicious checkpoint does.
+    let mut bytes = b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x0btouch owned\x85R.".to_vec();
+    std::fs::write(folder.path().join("evil.pkl"), &bytes).unwrap();
+    let o = gannet(folder.path(), &["info", "evil.pkl"]);
+    assert_eq!(code(&o), 1);
+    let error = text(&o.stderr);
+    assert!(error.contains("evil.pkl") && error.contains("byte") && error.contains("os.system"), "{error}");
+    assert!(!folder.path().join("owned").exists());
+    bytes.truncate(9);
+    std::fs::write(folder.path().join("cut.pkl"), &bytes).unwrap();
+    assert_eq!(code(&gannet(folder.path(), &["info", "cut.pkl"])), 1);
+}
+
+#[test]
+fn fmt_is_stable_and_check_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.gnt");
+    std::fs::write(&file, "w=sample(  seed:1 );show  w # two\n").unwrap();
+    assert_eq!(code(&gannet(folder.path(), &["fmt", "--check", "a.gnt"])), 1);
+    assert_eq!(code(&gannet(folder.path(), &["fmt", "a.gnt"])), 0);
+    let once = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(once, "w = sample(seed: 1)\nshow w  # two\n");
+    assert_eq!(code(&gannet(folder.path(), &["fmt", "--check", "a.gnt"])), 0);
+}
+
+#[test]
+fn the_shortcut_inverts_and_saves() {
+    let folder = tempfile::tempdir().unwrap();
+    let o = gannet(folder.path(), &["eval", "save(sample(seed: 2), \"me.png\")"]);
+    assert_eq!(code(&o), 0);
+    let o = gannet(folder.path(), &["invert", "me.png", "--space", "W", "--steps", "20", "--out", "o"]);
+    assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+    assert!(folder.path().join("o/me.png").is_file() && folder.path().join("o/me.safetensors").is_file());
+    assert!(text(&o.stdout).contains("PSNR"));
+    let o = gannet(folder.path(), &["compare", "me.png", "o/me.png"]);
+    assert!(code(&o) == 0 && text(&o.stdout).contains("ssim"), "{}", text(&o.stderr));
+}
