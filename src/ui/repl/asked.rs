@@ -1,0 +1,214 @@
+//! What the words that begin with `:` and `?` do.
+
+use super::{Reader, Repl};
+use crate::error::{Error, Kind, Result};
+use crate::notebook::{Cell, Status};
+use crate::render::text::{cut, printable};
+use crate::render::{self, Graphics, Painter};
+use crate::safe::Safe;
+use crate::ui::cells::changed;
+use crate::ui::commands::{self, Command};
+use crate::ui::recall::numbered;
+use crate::ui::script::{cells_of, script};
+use crate::ui::{Keys, details, doctor, help};
+use crate::value::{Value, display};
+
+impl Repl {
+    pub(super) fn command(&mut self, command: Command) -> Result<()> {
+        match command {
+            Command::Help => self.say(help::overview()),
+            Command::About(name, None) if name.is_empty() => self.say(help::list()),
+            Command::About(name, None) => self.say(help::about(&name)),
+            Command::About(name, Some(n)) => self.example(&name, n),
+            Command::Undo => {
+                let cell = self.cells.undo()?;
+                self.moved(cell, "taken back", "nothing to take back")
+            }
+            Command::Redo => {
+                let cell = self.cells.redo()?;
+                self.moved(cell, "in force again", "nothing to bring back")
+            }
+            Command::History => self.history(),
+            Command::Save(path, force) => self.save(&path, force),
+            Command::Open(path) => self.open(&path),
+            Command::Run => self.run_ready(),
+            Command::Drop => {
+                let n = std::mem::take(&mut self.ready).len();
+                self.say([format!("{n} cells dropped")])
+            }
+            Command::Rerun => {
+                let (_, cells) = self.cells.way();
+                self.rerun()?;
+                if cells.is_empty() { self.say(["all values are there"]) } else { Ok(()) }
+            }
+            Command::Set(None) => self.settings(),
+            Command::Set(Some((key, value))) => self.set(&key, &value),
+            Command::Doctor => self.say(doctor::report(&self.runner.painter.terminal)),
+            Command::Details(name) => self.details(name.as_deref()),
+            Command::Sessions => self.sessions(),
+            Command::Resume(wanted) => self.resume(wanted.as_deref()),
+            Command::Quit => Ok(()),
+        }
+    }
+
+    fn example(&mut self, name: &str, n: usize) -> Result<()> {
+        match help::example(name, n) {
+            Some(code) if self.interactive() => {
+                self.ready.push_front(code.to_owned());
+                Ok(())
+            }
+            Some(code) => self.say([code]),
+            None => self.say(help::about(name)),
+        }
+    }
+
+    fn moved(&mut self, cell: Option<Cell>, done: &str, nothing: &str) -> Result<()> {
+        let Some(cell) = cell else { return self.say([nothing]) };
+        self.settle();
+        let first = cell.source.lines().next().unwrap_or_default();
+        self.say([cut(&format!("[{}] {done}: {}", cell.id, printable(first)), 79)])
+    }
+
+    fn history(&mut self) -> Result<()> {
+        let log = self.cells.log();
+        let mut lines: Vec<String> = log.cells().iter().map(numbered).collect();
+        lines.extend(log.undone().iter().rev().map(|c| format!("{}   # taken back", numbered(c))));
+        if lines.is_empty() {
+            lines.push("no cells yet".to_owned());
+        }
+        self.say(lines.iter().flat_map(|l| l.lines()))
+    }
+
+    fn save(&mut self, path: &std::path::Path, force: bool) -> Result<()> {
+        let cells = self.cells.log().cells();
+        let text = script(cells, &self.model, self.runner.session.options.seed);
+        let count = cells.iter().filter(|c| changed(c)).count();
+        self.written.save(path, &text, force)?;
+        let shown = Safe(&path.to_string_lossy()).to_string();
+        self.say([format!("{count} cells saved: gannet run {shown}")])
+    }
+
+    fn open(&mut self, path: &std::path::Path) -> Result<()> {
+        let cells = match cells_of(path) {
+            Ok(cells) => cells,
+            Err((Some(source), e)) => {
+                self.failed = true;
+                return self.complain(&source, &e);
+            }
+            Err((None, e)) => return Err(e),
+        };
+        let (shown, count) = (Safe(&path.to_string_lossy()).to_string(), cells.len());
+        self.ready = cells.into();
+        self.say([format!(
+            "{count} cells of {shown} are ready, none has run: Enter runs the next, :run all, :drop forgets them"
+        )])
+    }
+
+    fn run_ready(&mut self) -> Result<()> {
+        while let Some(text) = self.ready.pop_front() {
+            if self.interactive() {
+                let shown = numbered(&Cell::new(self.cells.log().next_id(), text.clone(), Status::Ok));
+                self.say(shown.lines())?;
+            }
+            let before = self.cells.log().next_id();
+            self.entry(&text)?;
+            let fine = self.cells.log().cells().iter().filter(|c| c.id >= before).all(|c| c.status == Status::Ok);
+            if !fine && !self.ready.is_empty() {
+                let left = self.ready.len();
+                return self.say([format!("{left} cells are still ready: Enter runs the next, :drop forgets them")]);
+            }
+        }
+        Ok(())
+    }
+
+    fn settings(&mut self) -> Result<()> {
+        let o = &self.runner.session.options;
+        let echo = if o.echo { "on" } else { "off" };
+        let lines = [
+            format!("seed      {}", o.seed),
+            format!("graphics  {}", self.runner.painter.terminal.summary()),
+            format!("echo      {echo}"),
+        ];
+        self.say(lines)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let wrong = |wants: &str| {
+            let message = format!("`{}` is no {key}", Safe(value));
+            Err(Error::new(Kind::Usage, message).hint(format!(":set {key} {wants}")))
+        };
+        match key {
+            "seed" => match value.parse::<u64>() {
+                // Beyond 2^53 a number of the language no longer names one integer.
+                Ok(seed) if seed <= 1 << 53 => self.runner.session.options.seed = seed,
+                _ => return wrong("7"),
+            },
+            "echo" => match value {
+                "on" => self.runner.session.options.echo = true,
+                "off" => self.runner.session.options.echo = false,
+                _ => return wrong("on"),
+            },
+            "keys" | "vi" | "emacs" => {
+                let keys = match (key, value) {
+                    ("keys", "vi") | ("vi", "") => Keys::Vi,
+                    ("keys", "emacs") | ("emacs", "") => Keys::Emacs,
+                    _ => return wrong("vi"),
+                };
+                if let Reader::Person(editor) = &mut self.reader {
+                    editor.set_keys(keys);
+                }
+            }
+            "graphics" => self.graphics(value.parse()?)?,
+            _ => {
+                let keys = commands::KEYS.map(|k| k.0).join(", ");
+                let message = format!("there is nothing called {} to set", Safe(key));
+                return Err(Error::new(Kind::Usage, message).hint(format!("one of {keys}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn graphics(&mut self, graphics: Graphics) -> Result<()> {
+        let symbols = self.runner.painter.terminal.symbols;
+        let found = render::probe(&render::Options { graphics, symbols, ..render::Options::default() });
+        self.runner.terminal.type_ahead(&String::from_utf8_lossy(&found.typed));
+        self.runner.painter = Painter::new(found.terminal);
+        let summary = self.runner.painter.terminal.summary();
+        self.say([summary])
+    }
+
+    fn details(&mut self, name: Option<&str>) -> Result<()> {
+        let json = match name {
+            None => self.inversion.clone(),
+            Some(name) => match self.runner.session.names.get(name) {
+                Some(v @ Value::Inversion(_)) => Some(display::json(v)),
+                Some(v) => {
+                    let what = format!("{} is {}, no inversion", Safe(name), display::type_name(v));
+                    return Err(Error::runtime(what).hint(":details alone shows the last one"));
+                }
+                None => return Err(Error::runtime(format!("nothing is called {}", Safe(name)))),
+            },
+        };
+        match json {
+            Some(json) => self.say(details::details(&json)),
+            None if self.stale => self.say(["no inversion is computed yet: :rerun computes the session's values"]),
+            None => self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]),
+        }
+    }
+
+    fn sessions(&mut self) -> Result<()> {
+        let here = self.cells.path().map(std::path::Path::to_path_buf);
+        let mut lines = Vec::new();
+        for s in self.cells.sessions()? {
+            let mark = if Some(&s.path) == here.as_ref() { "*" } else { " " };
+            let model = s.header.model.split(' ').next().unwrap_or_default();
+            lines.push(printable(&format!("{mark} {}  {:>4} records  {model}", s.header.session, s.records)));
+        }
+        match (lines.is_empty(), self.cells.folder()) {
+            (true, None) => lines.push("sessions are not kept here: set HOME or GANNET_STATE".to_owned()),
+            (true, Some(_)) => lines.push("no sessions yet".to_owned()),
+            _ => lines.push(":resume SESSION goes on with one".to_owned()),
+        }
+        self.say(lines)
+    }
+}
