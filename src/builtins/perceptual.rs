@@ -20,8 +20,8 @@ pub const BUILTIN: Builtin = Builtin {
         features.map_or_else(String::new, |f| Perceptual::new(f).definition())
     }),
     run: |args, ctx| {
-        let features =
-            ctx.model()?.features.clone().ok_or_else(|| none(&ctx.model.as_ref().map_or("", |m| &m.facts.name)))?;
+        let model = ctx.model()?;
+        let features = model.features.clone().ok_or_else(|| none(&model.facts.name))?;
         shared::metric(&Perceptual::new(features), args, ctx)
     },
 };

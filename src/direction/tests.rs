@@ -76,7 +76,7 @@ fn w_lifts_to_w_plus_everywhere() {
     assert_eq!(add(&w, &plus).unwrap().data, [2.0, 3.0, 2.0, 3.0, 2.0, 3.0]);
     assert_eq!(sub(&plus, &w).unwrap().data, [0.0, -1.0, 0.0, -1.0, 0.0, -1.0]);
     assert!((cosine(&w, &plus).unwrap() - 3.0 / 10f64.sqrt()).abs() < 1e-15);
-    let c = conditional(&w, &[plus.clone()]).unwrap().direction;
+    let c = conditional(&w, std::slice::from_ref(&plus)).unwrap().direction;
     assert_eq!((c.space, c.rows), (Space::WPlus, 3));
     assert!(cosine(&c, &plus).unwrap().abs() < 1e-15);
 }

@@ -27,7 +27,7 @@ pub enum Status {
 pub struct Picture {
     /// What it shows: `target`, `inverted`.
     pub label: String,
-    /// A PNG file, at most [`PICTURE_BYTES`].
+    /// A PNG file, at most `PICTURE_BYTES`.
     #[serde(with = "base64")]
     pub png: Vec<u8>,
 }

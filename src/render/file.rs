@@ -90,7 +90,7 @@ mod tests {
         files.put(&mut out, &p, (1, 1)).unwrap();
         let path = folder.path().join("picture-0002.png");
         assert_eq!(String::from_utf8(out).unwrap(), path.display().to_string());
-        assert_eq!(files.written(), [path.clone()]);
+        assert_eq!(files.written(), std::slice::from_ref(&path));
         assert_eq!(read(&path, &LIMITS).unwrap().raster, p);
         assert_eq!(std::fs::read_to_string(taken).unwrap(), "mine");
         let e = Files::new(&path).save(&p, &[]).unwrap_err();

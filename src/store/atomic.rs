@@ -136,7 +136,7 @@ mod tests {
         write_atomic(&Disk, &path, b"a").unwrap();
         write_atomic(&Disk, &path, b"b").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"b");
-        assert_eq!(Disk.list(folder.path()).unwrap(), [path.clone()]);
+        assert_eq!(Disk.list(folder.path()).unwrap(), std::slice::from_ref(&path));
         assert_eq!(write_new(&Disk, &path, b"c").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"b");
     }

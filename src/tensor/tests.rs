@@ -386,7 +386,7 @@ fn the_bits_do_not_depend_on_the_threads() {
         let z = modulated_conv(&x, &weight, &s, true).and_then(|z| (z + y)?.sqr()).expect("conv");
         let grads = z.sum_all().and_then(|l| l.backward()).expect("backward");
         let found = [&x, &w, &s, &noise, &bias].map(|v| grads.get(v).expect("gradient").clone());
-        found.iter().chain([&z]).flat_map(|t| flat(t)).map(|v| (v as f32).to_bits()).collect()
+        found.iter().chain([&z]).flat_map(flat).map(|v| (v as f32).to_bits()).collect()
     };
     let [one, two, three] =
         [1, 2, 3].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("pool").install(run));

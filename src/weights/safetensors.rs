@@ -202,10 +202,10 @@ pub fn write(tensors: &BTreeMap<String, Array>, manifest: Option<&Manifest>) -> 
     serialize(tensors, manifest, false)
 }
 
-/// As [`write`], every tensor in single precision.
+/// As [`write()`], every tensor in single precision.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_f32(tensors: &BTreeMap<String, Array>, manifest: Option<&Manifest>) -> Result<Vec<u8>> {
     serialize(tensors, manifest, true)
 }
