@@ -2,7 +2,7 @@
 //!
 //! One owner of the terminal at a time, as a type: [`Terminal<Line>`](terminal::Terminal) reads and prints; a
 //! [`Terminal<Live>`](terminal::Live) borrows it, draws, and gives it back as it was. Everything goes out through one
-//! [`Screen`](screen::Screen).
+//! [`Screen`].
 
 pub mod assist;
 mod cells;
