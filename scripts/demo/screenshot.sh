@@ -84,8 +84,8 @@ EOF
 SCREENSHOT_DONE=$work/done COLORTERM=truecolor xterm "${options[@]}" -e bash "$work/inner" "$@" 2>"$work/xterm.log" &
 terminal=$!
 
-# Without a window manager the keys go to the window under the pointer.
-[ ${#lines[@]} -eq 0 ] || xdotool mousemove 3 3
+# Without a window manager nobody gives the window the keys.
+[ ${#lines[@]} -eq 0 ] || { sleep 1 && xdotool search --class xterm windowfocus; }
 for line in "${lines[@]+"${lines[@]}"}"; do
     sleep "$delay"
     xdotool type --delay 20 -- "$line"
