@@ -210,3 +210,38 @@ fn the_shortcut_inverts_and_saves() {
     let o = gannet(folder.path(), &["compare", "me.png", "o/me.png"]);
     assert!(code(&o) == 0 && text(&o.stdout).contains("ssim"), "{}", text(&o.stderr));
 }
+
+#[test]
+fn a_stopped_script_saves_the_best_so_far_and_a_terminated_one_resumes_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = "r = invert(sample(seed: 3), space: W+, steps: 4000)\nsave(r, \"r.safetensors\")\n";
+    std::fs::write(folder.path().join("long.gnt"), program).unwrap();
+    let stopped = |signal: &str, out: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_gannet"))
+            .args(["--model", "toy", "run", "long.gnt", "--out", out])
+            .current_dir(folder.path())
+            .env("GANNET_STATE", folder.path().join("state"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(900));
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        child.wait().unwrap().code()
+    };
+    assert_eq!(stopped("-INT", "int"), Some(130));
+    assert!(folder.path().join("int/r-stopped.safetensors").is_file());
+    assert_eq!(stopped("-TERM", "term"), Some(75));
+    assert_eq!(code(&gannet(folder.path(), &["run", "long.gnt", "--out", "term"])), 0);
+    let fresh = Command::new(env!("CARGO_BIN_EXE_gannet"))
+        .args(["--model", "toy", "run", "long.gnt", "--out", "fresh"])
+        .current_dir(folder.path())
+        .env("GANNET_STATE", folder.path().join("another"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(code(&fresh), 0);
+    let read = |out: &str| std::fs::read(folder.path().join(out).join("r.safetensors")).unwrap();
+    assert!(read("term") == read("fresh"), "resumed and uninterrupted differ");
+}

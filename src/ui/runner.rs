@@ -3,9 +3,10 @@
 use super::plain::{Verbosity, run_plain};
 use super::{Line, Terminal, run_live};
 use crate::builtin::Output;
+use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use crate::eval::Session;
-use crate::lang::ast::Stmt;
+use crate::lang::ast::{Stmt, StmtKind};
 use crate::lang::span::{Source, render};
 use crate::render::{Colours, Display, Painter};
 use crate::value::{Value, display};
@@ -69,9 +70,25 @@ impl Runner {
             let (events, ended) = self.step(source, statement);
             // Shown even when the statement failed: what came before the failure is a result.
             self.show(&events)?;
-            ended?;
+            ended.map_err(|e| self.keep(statement, e))?;
         }
         Ok(())
+    }
+
+    /// A process that ends takes its names with it: an inversion that was stopped is saved, and the error says where.
+    fn keep(&mut self, statement: &Stmt, stopped: Error) -> Error {
+        let StmtKind::Let { name, .. } = &statement.kind else { return stopped };
+        let found = matches!(self.session.names.get(&name.name), Some(Value::Inversion(_)));
+        if stopped.kind() != Kind::Interrupted || !found {
+            return stopped;
+        }
+        let path = format!("{}-stopped.safetensors", name.name);
+        let save = Source::new("stopped", format!("save({}, \"{path}\")", name.name));
+        let run = |source| self.session.run(&source, &BTreeMap::new(), &Control::default(), &mut Collected::default());
+        match save.and_then(run) {
+            Ok(()) => stopped.note(format!("the code is in {}", self.session.options.out.join(path).display())),
+            Err(e) => stopped.note(format!("the code could not be saved: {e}")),
+        }
     }
 
     /// Runs one statement in the background and gives its results without showing them.
@@ -82,7 +99,7 @@ impl Runner {
         let mut collected = Collected::default();
         let session = &mut self.session;
         let out = &mut collected;
-        let work = |control: &crate::control::Control| session.step(statement, control, out);
+        let work = |control: &Control| session.step(statement, control, out);
         let ended = if self.style.json || self.style.quiet {
             run_plain(&title, Verbosity::Quiet, work)
         } else {
