@@ -222,3 +222,10 @@ fn pictures_are_called_as_they_were_written() {
     let captions: Vec<&str> = kept.shown[0].0.pictures.iter().map(|p| p.caption.as_str()).collect();
     assert_eq!(captions, ["a", "a + 2*direction(\"age\")", "", ""]);
 }
+
+#[test]
+fn a_generator_loaded_bare_does_not_hide_its_directions() {
+    let code = "load \"models/faces/generator.safetensors\"; load \"models/faces\"; load \"faces\"\n\
+                print(norm(direction(\"age\")) > 0)";
+    assert_eq!(run(code).unwrap().printed, ["true"]);
+}

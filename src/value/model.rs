@@ -129,7 +129,11 @@ pub fn load(source: &str) -> Result<Arc<Loaded>> {
     });
     let mut registry = registry();
     registry.by_source.insert(key, loaded.clone());
-    registry.by_fingerprint.insert(loaded.facts.fingerprint.clone(), loaded.clone());
+    // The same weights may come bare and with their directions: the richer one serves both.
+    let known = registry.by_fingerprint.entry(loaded.facts.fingerprint.clone()).or_insert_with(|| loaded.clone());
+    if loaded.directions.len() > known.directions.len() {
+        *known = loaded.clone();
+    }
     Ok(loaded)
 }
 
