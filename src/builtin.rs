@@ -114,6 +114,14 @@ impl Context<'_> {
         self.model.as_ref().ok_or_else(|| Error::runtime("no generator is loaded").hint("load \"faces\""))
     }
 
+    /// The pictures of codes, by the generator that made them.
+    ///
+    /// # Errors
+    /// As [`Context::model_of`], and when rendering fails.
+    pub fn picture(&self, code: &Latent) -> Result<Image> {
+        crate::value::display::render(code, &*self.model_of(code)?)
+    }
+
     /// The generator that made a code, or the current one for a code that does not say.
     ///
     /// # Errors
@@ -334,7 +342,7 @@ pub fn as_images(value: &Value, ctx: &Context<'_>) -> Result<Image> {
             notes: Vec::new(),
             model: i.code.model.clone(),
         }),
-        Value::Latent(l) | Value::Path(l) => crate::value::display::render(l, &*ctx.model_of(l)?),
+        Value::Latent(l) | Value::Path(l) => ctx.picture(l),
         other => Err(Error::runtime(format!("{} has no picture", other.ty()))),
     }
 }

@@ -5,6 +5,7 @@ use crate::builtin::{
 };
 use crate::direction::{Arrays, Facts, Source, from_arrays};
 use crate::error::{Error, Result};
+use crate::lang::suggest::near;
 use crate::latent::{Direction, ModelId};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
@@ -88,9 +89,8 @@ fn unknown(name: &str, current: Option<&Arc<ModelFacts>>) -> Error {
     let whose =
         current.map_or_else(|| "no generator is loaded".to_owned(), |m| format!("{} has none of that name", m.name));
     let error = Error::check(format!("there is no direction \"{}\": {whose}, and there is no such file", Safe(name)));
-    let near = own.iter().map(|d| (strsim::damerau_levenshtein(d, name), d)).filter(|(d, _)| *d <= 3).min();
-    match near {
-        Some((_, d)) => error.hint(format!("direction(\"{d}\")")),
+    match near(name, own.iter().map(String::as_str)).first() {
+        Some(d) => error.hint(format!("direction(\"{d}\")")),
         None if own.is_empty() => error.hint("give a file with a direction: npy, npz, pt or safetensors"),
         None => error.hint(format!("one of {}, or a file", own.join(", "))),
     }

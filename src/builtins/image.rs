@@ -4,6 +4,7 @@ use super::shared;
 use crate::builtin::{Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type};
 use crate::error::{Error, Result};
 use crate::image::{Raster, fit, read};
+use crate::lang::suggest::near;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::value::{Image, Value};
@@ -74,15 +75,11 @@ fn exists(path: &str) -> Result<()> {
     let what = if p.is_dir() { "is a folder, not a picture" } else { "does not exist" };
     let error = Error::check(format!("{} {what}", Safe(path)));
     let folder = p.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let wanted = p.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let wanted = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.file_name());
-    let near = names
-        .filter_map(|n| n.into_string().ok())
-        .map(|n| (strsim::damerau_levenshtein(&n.to_lowercase(), &wanted), n))
-        .filter(|(d, _)| *d <= 3)
-        .min();
-    Err(match near {
-        Some((_, n)) => error.hint(format!("\"{}\"", Safe(&folder.join(n).to_string_lossy()))),
+    let names: Vec<String> = names.filter_map(|n| n.into_string().ok()).collect();
+    Err(match near(&wanted, names.iter().map(String::as_str)).first() {
+        Some(n) => error.hint(format!("\"{}\"", Safe(&folder.join(n).to_string_lossy()))),
         None => error.hint("give the path of a png, jpg, webp or gif file, from the folder that gannet was started in"),
     })
 }

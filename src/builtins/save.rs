@@ -5,6 +5,7 @@ use crate::builtin::{
 };
 use crate::error::{Error, Result};
 use crate::image::{Raster, encode};
+use crate::lang::suggest::near;
 use crate::latent::{Direction, Latent, ModelId};
 use crate::safe::Safe;
 use crate::space::Space;
@@ -84,8 +85,9 @@ fn ending(path: &str) -> Result<String> {
     if ENDINGS.contains(&ending.as_str()) {
         return Ok(ending);
     }
-    let near = ENDINGS.iter().find(|e| strsim::damerau_levenshtein(e, &ending) == 1);
-    let hint = near.map_or_else(|| format!("one of {}", ENDINGS.join(" ")), |e| format!("end the name in .{e}"));
+    let hint = near(&ending, ENDINGS)
+        .first()
+        .map_or_else(|| format!("one of {}", ENDINGS.join(" ")), |e| format!("end the name in .{e}"));
     Err(Error::check(format!("{} says no format", Safe(path))).hint(hint))
 }
 

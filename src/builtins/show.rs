@@ -2,9 +2,8 @@
 
 use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
 use crate::error::Result;
-use crate::latent::Latent;
 use crate::render::Display;
-use crate::value::{Image, Value, display};
+use crate::value::{Value, display};
 
 /// `show a, b`
 pub const BUILTIN: Builtin = Builtin {
@@ -35,10 +34,9 @@ const CAPTION: usize = 28;
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let values: Vec<Value> = args.values.iter().flatten().map(|(v, _)| v.clone()).collect();
-    let picture = |l: &Latent| -> Result<Image> { display::render(l, &*ctx.model_of(l)?) };
     let mut shown = Display::default();
     for (value, text) in values.iter().zip(args.written.iter().flatten()) {
-        let mut one = display::side_by_side(&listed(value), &picture)?;
+        let mut one = display::side_by_side(&listed(value), &|code| ctx.picture(code))?;
         // A picture without words of its own is called as it was written: `show r, r + 2*pure`.
         if let [only] = &mut one.pictures[..]
             && only.caption.is_empty()

@@ -12,9 +12,8 @@ use crate::lang::check::{self, Checked};
 use crate::lang::parse;
 use crate::lang::span::Source;
 use crate::lang::types::{ModelFacts, Signature, Type, World};
-use crate::latent::Latent;
 use crate::limits::LIMITS;
-use crate::value::{Image, Loaded, Value, display, model};
+use crate::value::{Loaded, Value, display, model};
 use candle_core::Device;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -226,9 +225,7 @@ impl<'a> Evaluator<'a> {
         if matches!(value, Value::Nothing) {
             return Ok(());
         }
-        let ctx = &self.ctx;
-        let picture = |l: &Latent| -> Result<Image> { display::render(l, &*ctx.model_of(l)?) };
-        let mut shown = display::display(value, &picture)?;
+        let mut shown = display::display(value, &|code| self.ctx.picture(code))?;
         if let (Value::Number(v), Some(definition)) = (value, definition) {
             shown.lines = vec![format!("{} · {definition}", rounded(*v))];
         }
