@@ -152,13 +152,18 @@ fn info_and_convert_keep_the_fingerprint() {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/pkl/p4_32_gray.pkl");
     let pkl = root.to_str().unwrap();
-    let o = gannet(folder.path(), &["info", pkl, "--json"]);
-    assert_eq!(code(&o), 0, "{}", text(&o.stderr));
-    let facts: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
-    for key in ["family", "resolution", "z_dim", "w_dim", "c_dim", "num_ws", "parameters", "dtype", "spaces", "sha256"]
-    {
-        assert!(!facts[key].is_null(), "{key}: {facts}");
-    }
+    let keys = ["family", "resolution", "z_dim", "w_dim", "c_dim", "num_ws", "parameters", "dtype", "spaces", "sha256"];
+    let info = |model: &str| {
+        let o = gannet(folder.path(), &["info", model, "--json"]);
+        assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+        let facts: serde_json::Value = serde_json::from_slice(&o.stdout).unwrap();
+        for key in keys {
+            assert!(!facts[key].is_null(), "{model}: {key}: {facts}");
+        }
+        facts
+    };
+    info("faces");
+    let facts = info(pkl);
     assert_eq!((facts["resolution"].as_u64(), facts["num_ws"].as_u64()), (Some(32), Some(8)));
     assert_eq!(code(&gannet(folder.path(), &["convert", pkl, "g.safetensors"])), 0);
     let print = |model: &str| {

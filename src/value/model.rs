@@ -27,6 +27,8 @@ pub struct Loaded {
     pub directions: BTreeMap<String, Direction>,
     /// Its network for attributes and the perceptual distance.
     pub features: Option<Arc<Features>>,
+    /// Element types of the file's tensors: `f16 ×84`.
+    pub dtype: String,
     /// Sha256 of the file, hexadecimal; empty for one made in code.
     pub sha256: String,
     /// Where it comes from, as the file says.
@@ -179,8 +181,9 @@ fn bundle(model: Checkpoint, attributes: Option<Checkpoint>, directions: Option<
     let features = attributes.map(|a| features(&a)).transpose()?;
     let facts = Arc::new(facts(&*generator, &directions, features.is_some()));
     let features = features.map(Arc::new);
+    let dtype = model.dtypes();
     let Checkpoint { sha256, provenance, notes, .. } = model;
-    Ok(Loaded { generator, facts, directions, features, sha256, provenance, notes, stats: OnceLock::new() })
+    Ok(Loaded { generator, facts, directions, features, dtype, sha256, provenance, notes, stats: OnceLock::new() })
 }
 
 fn facts(generator: &dyn Generator, directions: &BTreeMap<String, Direction>, perceptual: bool) -> ModelFacts {
@@ -299,6 +302,7 @@ fn toy() -> Result<Loaded> {
         facts: Arc::new(facts),
         directions: directions.into_iter().collect(),
         features: Some(Arc::new(features)),
+        dtype: "f32".into(),
         sha256: String::new(),
         provenance: serde_json::json!({"made": "in code, seed 0"}),
         notes: Vec::new(),
