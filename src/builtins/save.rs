@@ -308,8 +308,9 @@ fn directions(all: &[Direction], ctx: &Context<'_>) -> Result<Archive> {
         let values = Array::f64(&shape, d.data.clone())
             .ok_or_else(|| Error::runtime(format!("the direction {} has a broken shape", Safe(&d.name))))?;
         if tensors.insert(name.clone(), values).is_some() {
-            return Err(Error::runtime(format!("two directions are named {}", Safe(&name)))
-                .hint("save them to two files"));
+            return Err(
+                Error::runtime(format!("two directions are named {}", Safe(&name))).hint("save them to two files")
+            );
         }
         if let Some(about) = d.about.as_deref() {
             told.insert(name.clone(), json!(about));

@@ -115,8 +115,9 @@ pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
             Err(Error::check(format!("a {d} direction cannot move a Z code"))
                 .hint(format!("lift the code: to({d}, …)")))
         }
-        (Some(c), Some(Space::S)) if c != Space::S => Err(Error::check(format!("an S direction cannot move a {c} code"))
-            .hint("lift the code: to(S, …)")),
+        (Some(c), Some(Space::S)) if c != Space::S => {
+            Err(Error::check(format!("an S direction cannot move a {c} code")).hint("lift the code: to(S, …)"))
+        }
         (Some(c), Some(d)) if c != d && [c, d].iter().any(|s| matches!(s, Space::Z | Space::S)) => {
             let from = if c == Space::S { c } else { Space::W };
             Err(Error::check(format!("a {d} direction cannot move a {c} code"))

@@ -9,7 +9,17 @@ use std::collections::BTreeMap;
 
 fn direction(space: Space, rows: usize, data: Vec<f64>) -> Direction {
     let dim = data.len() / rows;
-    Direction { space, data, rows, dim, layers: None, model: None, name: "d".into(), origin: "test".into(), about: None }
+    Direction {
+        space,
+        data,
+        rows,
+        dim,
+        layers: None,
+        model: None,
+        name: "d".into(),
+        origin: "test".into(),
+        about: None,
+    }
 }
 
 fn random(seed: u64, dim: usize) -> Direction {
@@ -150,7 +160,14 @@ fn what_does_not_fit_is_an_error() {
 }
 
 fn facts(z: usize, w: usize) -> Facts {
-    Facts { z_dim: z, w_dim: w, num_ws: 3, s_dim: 5, spaces: vec![Space::Z, Space::W, Space::WPlus, Space::S], model: None }
+    Facts {
+        z_dim: z,
+        w_dim: w,
+        num_ws: 3,
+        s_dim: 5,
+        spaces: vec![Space::Z, Space::W, Space::WPlus, Space::S],
+        model: None,
+    }
 }
 
 fn arrays(list: &[(&str, &[usize], Vec<f64>)]) -> Arrays {

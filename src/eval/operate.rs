@@ -120,7 +120,8 @@ pub fn layers(base: &Value, layers: &Value, ctx: &Context<'_>) -> Result<Value> 
         }
         .ok_or_else(|| Error::runtime("the direction's generator is not loaded, so its layers are not known"))?,
     };
-    let styles = d.model.as_ref().and_then(crate::value::model::known).or_else(|| Some(ctx.model.as_ref()?.facts.clone()));
+    let styles =
+        d.model.as_ref().and_then(crate::value::model::known).or_else(|| Some(ctx.model.as_ref()?.facts.clone()));
     let styles = styles.map(|m| m.style_sizes.clone()).unwrap_or_default();
     Ok(Value::Direction(direction::at_layers(&d, layer_range(layers, count)?, count, &styles)?))
 }
@@ -173,7 +174,8 @@ fn style_sizes(code: &Latent) -> Result<Vec<usize>> {
         Error::runtime("the code's generator is not loaded, so its layers are not known").hint("load it first")
     })?;
     if known.s_dim() != code.dim() {
-        let message = format!("a part of {} styles has no layers of its own: {} has {}", code.dim(), known.name, known.s_dim());
+        let message =
+            format!("a part of {} styles has no layers of its own: {} has {}", code.dim(), known.name, known.s_dim());
         return Err(Error::runtime(message).hint("choose the layers of the whole code"));
     }
     Ok(known.style_sizes.clone())

@@ -3,9 +3,9 @@
 use super::stylegan2::truncate;
 use super::{Generator, Noise, Spec};
 use crate::error::{Error, Result};
-use crate::safe::Safe;
 use crate::latent::{Latent, ModelId};
 use crate::rng::Rng;
+use crate::safe::Safe;
 use crate::space::Space;
 use candle_core::Tensor;
 
@@ -260,14 +260,14 @@ mod tests {
     #[test]
     fn a_row_of_w_moves_its_own_styles_only() {
         let g = Toy::default().build(&Device::Cpu).expect("toy");
-        let [a, b] = [1, 2].map(|seed| {
-            to_ws(&g, &sample(&g, 1, Draw { seed, ..Draw::default() }).expect("w")).expect("ws")
-        });
+        let [a, b] =
+            [1, 2].map(|seed| to_ws(&g, &sample(&g, 1, Draw { seed, ..Draw::default() }).expect("w")).expect("ws"));
         let styles = |ws: &Tensor| rows(&g.styles(ws).expect("styles")).concat();
         let (mut from, before) = (0, styles(&a));
         for (row, size) in g.spec().style_sizes().into_iter().enumerate() {
             let rest = 7 - row;
-            let parts = [a.narrow(1, 0, row), b.narrow(1, row, 1), a.narrow(1, row + 1, rest)].map(|t| t.expect("rows"));
+            let parts =
+                [a.narrow(1, 0, row), b.narrow(1, row, 1), a.narrow(1, row + 1, rest)].map(|t| t.expect("rows"));
             let after = styles(&Tensor::cat(&parts, 1).expect("mixed"));
             for (i, (x, y)) in before.iter().zip(&after).enumerate() {
                 assert!((from..from + size).contains(&i) || x == y, "style {i} moves with row {row}");

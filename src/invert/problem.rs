@@ -249,12 +249,11 @@ impl<'a> Problem<'a> {
             (Space::W, Space::WPlus) => layered(&code, spec.num_ws)?,
             (Space::W, Space::W | Space::N) | (Space::WPlus, Space::WPlus | Space::N) => code,
             (from, to) => {
-                return Err(Error::runtime(format!("a {from} code cannot start a search in {to}"))
-                    .hint(match from {
-                        Space::WPlus => "use space: W+ or S",
-                        Space::S => "use space: S",
-                        _ => "start from a Z, W, W+ or S code",
-                    }));
+                return Err(Error::runtime(format!("a {from} code cannot start a search in {to}")).hint(match from {
+                    Space::WPlus => "use space: W+ or S",
+                    Space::S => "use space: S",
+                    _ => "start from a Z, W, W+ or S code",
+                }));
             }
         };
         let dim = match self.config.space {
@@ -277,8 +276,7 @@ impl<'a> Problem<'a> {
     fn styles(&self, code: Tensor, from: Space) -> Result<Tensor> {
         let generator = self.job.generator;
         let origin = String::new();
-        let latent =
-            Latent { space: from, data: code, model: None, noise: None, labels: self.labels.clone(), origin };
+        let latent = Latent { space: from, data: code, model: None, noise: None, labels: self.labels.clone(), origin };
         Ok(spaces::lift(generator, &latent, Space::S)?.data)
     }
 

@@ -38,12 +38,7 @@ impl WStats {
     ///
     /// # Errors
     /// When the mapping fails, and in S where the generator has no styles.
-    pub fn in_space(
-        generator: &dyn Generator,
-        labels: Option<&Tensor>,
-        samples: usize,
-        space: Space,
-    ) -> Result<Self> {
+    pub fn in_space(generator: &dyn Generator, labels: Option<&Tensor>, samples: usize, space: Space) -> Result<Self> {
         let spec = generator.spec();
         let dim = if space == Space::S { spec.s_dim() } else { spec.w_dim };
         let mut rng = Rng::new(SEED);

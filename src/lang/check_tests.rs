@@ -15,7 +15,9 @@ fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
         c_dim: 0,
         resolution: 64,
         channels: 3,
-        directions: [("smile", vec![Space::W, Space::S]), ("age", vec![Space::W])].map(|(n, s)| (n.to_owned(), s)).into(),
+        directions: [("smile", vec![Space::W, Space::S]), ("age", vec![Space::W])]
+            .map(|(n, s)| (n.to_owned(), s))
+            .into(),
         encoder: true,
         perceptual: true,
     })

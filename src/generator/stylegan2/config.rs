@@ -1,8 +1,8 @@
 //! What a StyleGAN2 is made of: given, or read from the shapes of its tensors.
 
 use super::source::Source;
-use crate::generator::StyleLayer;
 use crate::error::{Error, Kind, Result};
+use crate::generator::StyleLayer;
 use crate::limits::LIMITS;
 use serde::{Deserialize, Serialize};
 
