@@ -1,6 +1,7 @@
 //! Values: the only type that crosses between the language and the tensors.
 
 pub mod display;
+mod encoder;
 pub mod model;
 
 pub use model::Loaded;
