@@ -96,7 +96,9 @@ class Lite0:
 
 
 def resize(x, size):
-    """Bilinear resize of [N, C, H, W] to a square."""
+    """Bilinear resize of [N, C, H, W] to a square; the same tensor where it has that size."""
+    if x.shape[2:] == (size, size):
+        return x
     return F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
 
 
@@ -128,9 +130,13 @@ class Projection:
         """Choose the gains that give every tap unit variance on the pictures `x`."""
         self.gains = [1 / tap.float().std().item() for tap in self.net(resize(x, self.size))]
 
-    def __call__(self, x):
+    def taps(self, x):
+        """The fixed features of pictures [N, 3, H, W] in [-1, 1], before any mixing."""
+        return self.net(resize(x, self.size))
+
+    def mix(self, x, taps):
+        """What the heads look at: the mixed `taps` of the pictures `x`, and the pictures."""
         x = resize(x, self.size)
-        taps = self.net(x)
         mixed, outputs = None, []
         for i in reversed(range(4)):
             y = F.conv2d(taps[i] * self.gains[i], self.channel_mix[i])
