@@ -64,6 +64,7 @@ pub fn model(m: &Loaded) -> Vec<(String, String)> {
         ("parameters", s.parameters.to_string()),
         ("spaces", spaces),
         ("directions", m.facts.directions.join(" ")),
+        ("encoder", if m.facts.encoder { "yes" } else { "none" }.to_owned()),
         ("fingerprint", s.fingerprint.clone()),
         ("sha256", m.sha256.clone()),
     ]

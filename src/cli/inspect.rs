@@ -20,6 +20,7 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         let mut facts = json!(loaded.generator.spec());
         facts["spaces"] = json!(loaded.facts.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
         facts["directions"] = json!(loaded.facts.directions);
+        facts["encoder"] = json!(loaded.facts.encoder);
         facts["dtype"] = json!(loaded.dtype);
         facts["sha256"] = json!(loaded.sha256);
         facts["provenance"] = loaded.provenance.clone();
