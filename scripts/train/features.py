@@ -128,15 +128,10 @@ class Projection:
     @torch.no_grad()
     def calibrate(self, x):
         """Choose the gains that give every tap unit variance on the pictures `x`."""
-        self.gains = [1 / tap.float().std().item() for tap in self.net(resize(x, self.size))]
-
-    def taps(self, x):
-        """The fixed features of pictures [N, 3, H, W] in [-1, 1], before any mixing."""
-        return self.net(resize(x, self.size))
+        self.gains = [1 / tap.float().std().item() for tap in self.net(x)]
 
     def mix(self, x, taps):
         """What the heads look at: the mixed `taps` of the pictures `x`, and the pictures."""
-        x = resize(x, self.size)
         mixed, outputs = None, []
         for i in reversed(range(4)):
             y = F.conv2d(taps[i] * self.gains[i], self.channel_mix[i])

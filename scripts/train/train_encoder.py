@@ -26,8 +26,8 @@ import torch
 from attributes import load_attributes, load_tensors
 from codes import Codes
 from common import load_images, pick_device, save_checkpoint, save_model, to_tensor, write_sheet
+from editing import load_generator
 from encoder import Encoder, refine, settings, stored
-from fit_directions import load_generator
 from likeness import CodeDistance, Likeness
 from train_generator import Pairs, mixed_styles
 from windows import blurred, compressed, cut, grainy, light

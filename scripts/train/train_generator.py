@@ -29,7 +29,9 @@ from networks import Generator
 
 SHEET_SEED = 0
 SIZES = (1, 2, 4, 8)  # the pixel loss compares pictures averaged over squares of these sides
-MAPPING_RATE = 15.0  # its weights are stored 100 times larger (lr_mul)
+FEATURES_FROM = 64  # smaller pictures are compared by their pixels alone
+MAPPING_RATE = 10.0  # of --g-rate; its weights are stored 100 times larger (lr_mul)
+AFFINE_RATE = 4.0
 
 
 def parse_arguments():
@@ -38,7 +40,7 @@ def parse_arguments():
     add("--data", required=True, help="folder written by prepare.py and codes.py")
     add("--out", required=True, help="folder for checkpoints, sheets and the log; resumed from")
     add("--minutes", type=float, default=100, help="length of this run; the rates decay with it")
-    add("--batch", type=int, default=16, help="a multiple of 8")
+    add("--batch", type=int, default=8, help="a multiple of 8")
     add("--g-rate", type=float, default=2e-3)
     add("--d-rate", type=float, default=3e-4)
     add("--decay-from", type=float, default=0.7, help="fraction of the run where decay begins")
@@ -47,7 +49,8 @@ def parse_arguments():
     add("--pixels", type=float, default=1.0, help="weight of the pixel loss")
     add("--features", type=float, default=1.0, help="weight of the feature loss")
     add("--adversary", type=float, default=0.02, help="weight of the discriminator's verdict")
-    add("--judge-from", type=int, default=20_000, help="pictures seen before it is asked")
+    add("--grow", default="32:110000,64:160000", help="SIDE:PICTURES, sides trained until then")
+    add("--judge-from", type=int, default=170_000, help="pictures seen before it is asked")
     add("--range-weight", type=float, default=10.0, help="penalty on pixels beyond [-1, 1]")
     add("--channels", default="256,256,192,96,48,32", help="feature maps from 4 px up")
     add("--z-dim", type=int, default=128)
@@ -89,6 +92,27 @@ def mixed_styles(generator, w, count):
     return torch.where(rows < cut, ws, ws.roll(1, 0))
 
 
+@torch.no_grad()
+def start_from_codes(generator):
+    """Weights to start from where every picture has its code and nothing random is to be kept.
+
+    Styles near 1; a mapping whose first layers pass the code on, as z and -z, beside random
+    features of it, so that the affine layers find every draw at once: through layers that are all
+    random, only half of a draw's variance is linear in w.
+    """
+    for name, weight in generator.named_parameters():
+        if name.endswith("affine.weight"):
+            weight.mul_(0.1)
+    mapping = generator.mapping
+    for i in range(mapping.layers - 1):
+        layer = getattr(mapping, f"fc{i}")
+        n_out, n_in = layer.weight.shape
+        through = torch.eye(n_in) / 2**0.5
+        rows = torch.cat([through, -through]) if i == 0 else through
+        layer.weight.mul_(1.0 if i == 0 else 0.1)
+        layer.weight[: len(rows)] = rows[:n_out] / layer.weight_gain
+
+
 def pixel_loss(fake, real):
     """Mean absolute difference, averaged over the picture at several sizes."""
     difference = fake - real
@@ -104,16 +128,18 @@ class Trainer:
         channels = dict(zip(resolutions, map(int, args.channels.split(","))))
         sizes = {"z_dim": args.z_dim, "w_dim": args.w_dim}
         self.generator = Generator(channels, **sizes).to(device)
+        start_from_codes(self.generator)
         self.ema = Generator(channels, **sizes).to(device).eval().requires_grad_(False)
         self.ema.load_state_dict(self.generator.state_dict())
         self.heads = Discriminator().to(device, memory_format=torch.channels_last)
         self.features = Projection(device)
-        mapping = {id(p) for p in self.generator.mapping.parameters()}
-        groups = [
-            {"params": list(self.generator.mapping.parameters()), "scale": MAPPING_RATE},
-            {"params": [p for p in self.generator.parameters() if id(p) not in mapping]},
-        ]
-        self.g_optimizer = torch.optim.Adam(groups, args.g_rate, (0.5, 0.99))
+        scales = {"mapping": MAPPING_RATE, "affine": AFFINE_RATE, "rest": 1.0}
+        groups = {name: [] for name in scales}
+        for name, parameter in self.generator.named_parameters():
+            kind = next((kind for kind in scales if kind in name), "rest")
+            groups[kind].append(parameter)
+        groups = [{"params": p, "scale": scales[kind]} for kind, p in groups.items()]
+        self.g_optimizer = torch.optim.Adam(groups, args.g_rate, (0.9, 0.99))
         self.d_optimizer = torch.optim.Adam(self.heads.parameters(), args.d_rate, (0.0, 0.99))
         self.seen = 0
 
@@ -158,33 +184,47 @@ class Trainer:
         logits = [sum(y[part].mean().item() for y in both) / 4 for part in (slice(n), slice(n, None))]
         return [loss.item(), *logits]
 
-    def step(self, real, z):
-        """One iteration on one batch; returns the losses, and the discriminator's logits."""
-        args, n = self.args, len(real)
-        mixed = int(args.mixed * n)
-        own = n - mixed
-        ws = mixed_styles(self.generator, self.generator.mapping(z), mixed)
-        fake = self.generator.synthesis(ws, "random", torch.bfloat16)
-        taps_fake = self.features.taps(fake)
+    def against_features(self, real, fake, own):
+        """The feature loss of the first `own` pictures plus the verdict, and what to log of both."""
+        args, whole = self.args, real.shape[2] == self.features.size
+        taps_fake = self.features.net(fake)
         with torch.no_grad():
-            taps_real = self.features.taps(real)
-        pixels = pixel_loss(fake[:own], real[:own])
+            taps_real = self.features.net(real)
         depth = self.feature_loss([t[:own] for t in taps_fake], [t[:own] for t in taps_real])
-        outside = F.relu(fake.abs() - 1).square().mean()
-        loss = args.pixels * pixels + args.features * depth + args.range_weight * outside
-        verdict = [0.0, 0.0, 0.0]
-        if self.seen >= args.judge_from:
+        loss, verdict = args.features * depth, [0.0, 0.0, 0.0]
+        if whole and self.seen >= args.judge_from:
             of_fake = self.features.mix(fake, taps_fake)
             with torch.no_grad():
                 of_real = self.features.mix(real, taps_real)
             verdict = self.train_heads(of_real, of_fake)
             loss = loss - args.adversary * sum(y.mean() for y in self.judge(of_fake))
+        return loss, [depth.item(), *verdict]
+
+    def side(self):
+        """The side of the pictures trained on now: small ones first, they cost less."""
+        stages = (stage.split(":") for stage in self.args.grow.split(",") if stage)
+        full = self.ema.synthesis.resolutions[-1]
+        return next((int(side) for side, until in stages if self.seen < int(until)), full)
+
+    def step(self, real, z):
+        """One iteration on one batch; returns the losses, and the discriminator's logits."""
+        args, n, side = self.args, len(real), self.side()
+        mixed = int(args.mixed * n) if self.seen >= args.judge_from else 0
+        ws = mixed_styles(self.generator, self.generator.mapping(z), mixed)
+        fake = self.generator.synthesis(ws, "random", torch.bfloat16, side)
+        real = F.avg_pool2d(real, real.shape[2] // side)
+        pixels = pixel_loss(fake[: n - mixed], real[: n - mixed])
+        outside = F.relu(fake.abs() - 1).square().mean()
+        loss, rest = args.pixels * pixels + args.range_weight * outside, [0.0] * 4
+        if side >= FEATURES_FROM:
+            more, rest = self.against_features(real, fake, n - mixed)
+            loss = loss + more
         self.g_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.g_optimizer.step()
         self.seen += n
         self.average(n)
-        return np.array([pixels.item(), depth.item(), outside.item(), *verdict])
+        return np.array([pixels.item(), outside.item(), *rest])
 
     @torch.no_grad()
     def average(self, n):
@@ -219,6 +259,7 @@ def main():
     device = pick_device(args.device)
     os.makedirs(args.out, exist_ok=True)
     if not args.no_compile:
+        torch._dynamo.config.recompile_limit = 64  # one for every shape, trained and averaged
         networks.activate = torch.compile(networks.activate, dynamic=False)
     codes = Codes(os.path.join(args.data, "codes.npz"), args.z_dim)
     images = load_images(args.data)
@@ -240,8 +281,8 @@ def main():
             trainer.set_rates(1 - (1 - args.final_rate) * min(1.0, max(0.0, decay)))
             window.append(trainer.step(*pairs.next(device)))
             now, done = time.time(), progress >= 1
-            if len(window) == 25 or done:
-                names = ("pixels", "features", "outside", "d", "real", "fake")
+            if len(window) == 100 or done:
+                names = ("pixels", "outside", "features", "d", "real", "fake")
                 record = {"minute": round((now - start) / 60, 1), "seen": trainer.seen}
                 record |= dict(zip(names, np.mean(window, 0).round(4).tolist()))
                 record["rate"] = round(len(window) * args.batch / (now - window_start), 1)
@@ -251,7 +292,8 @@ def main():
             if done or now - saved > 60 * args.save_minutes:
                 draw_sheets(trainer, args.out, *pairs.next(device))
                 save_checkpoint(checkpoint, trainer.state())
-                saved = window_start = time.time()
+                saved = time.time()
+                window_start += saved - now
 
 
 if __name__ == "__main__":

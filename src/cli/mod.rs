@@ -122,7 +122,7 @@ enum Command {
         /// The pictures.
         #[arg(required = true)]
         images: Vec<PathBuf>,
-        /// Z, W or W+.
+        /// Z, W, W+ or S.
         #[arg(long)]
         space: Option<String>,
         /// auto, optimize, projector, encoder or hybrid.

@@ -118,7 +118,7 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
 
 /// The ladder: one inversion a space, each started from the code of the one before, so that no rung is worse than the last.
 ///
-/// `spaces` go from narrow to wide (Z, W, W+); the first has its space's default start. Space, start and checkpoint of
+/// `spaces` go from narrow to wide (Z, W, W+, S); the first has its space's default start. Space, start and checkpoint of
 /// `config` do not count. Every rung is [`Method::Optimize`], or with [`Method::Hybrid`] in `config` those from W on begin
 /// with the encoder's passes at the code of the rung below.
 ///

@@ -391,3 +391,34 @@ fn a_long_trace_stays_bounded_and_keeps_its_ends() {
     assert_eq!((trace.steps[0], *trace.steps.last().unwrap()), (0, 25_000));
     assert_eq!(*trace.losses().last().unwrap(), 25_001.0);
 }
+
+#[test]
+fn styles_reach_at_least_what_their_layered_code_reaches() {
+    let (g, control) = (generator(), Control::default());
+    let stats = stats(g.as_ref());
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    let rungs = ladder(&job, &foreign(0), &config(Space::W, 60), &[Space::W, Space::WPlus, Space::S]).unwrap();
+    let psnr = |i: &Inversion| i.numbers.iter().find(|n| n.name == "psnr").unwrap().value;
+    assert!(
+        psnr(&rungs[1]) > psnr(&rungs[0]) && psnr(&rungs[2]) > psnr(&rungs[1]) + 0.1,
+        "{:?}",
+        rungs.iter().map(psnr).collect::<Vec<_>>()
+    );
+    let s = &rungs[2];
+    assert_eq!((s.code.space, s.code.data.dims()), (Space::S, &[1, g.spec().s_dim()][..]));
+    // The code makes the reconstruction that is shown.
+    let again = crate::generator::spaces::synthesize(g.as_ref(), &s.code, &Noise::Const).unwrap();
+    assert_eq!(values(&again), values(&s.reconstruction));
+    assert!(s.diagnosis.offsets.is_none() && s.diagnosis.mean_distance[0] > 0.0);
+    let offset = Config { losses: Losses { offset: 1.0, ..config(Space::S, 1).losses }, ..config(Space::S, 1) };
+    assert!(run(g.as_ref(), &foreign(0), &offset).unwrap_err().repair().unwrap().contains("W+"));
+}
+
+#[test]
+fn a_typical_style_code_lies_one_sigma_from_the_mean() {
+    let g = generator();
+    let mut c = config(Space::S, 0);
+    c.init = Init::Random;
+    let found = run(g.as_ref(), &foreign(0), &c).unwrap();
+    assert!((0.5..1.8).contains(&found.diagnosis.mean_distance[0]), "{:?}", found.diagnosis.mean_distance);
+}
