@@ -22,6 +22,7 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         facts["spaces"] = json!(loaded.facts.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
         facts["directions"] = json!(loaded.facts.directions.keys().collect::<Vec<_>>());
         facts["direction_facts"] = direction_facts(&loaded);
+        facts["encoder"] = json!(loaded.facts.encoder);
         facts["dtype"] = json!(loaded.dtype);
         facts["sha256"] = json!(loaded.sha256);
         facts["provenance"] = loaded.provenance.clone();
