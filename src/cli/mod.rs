@@ -128,7 +128,7 @@ enum Command {
         /// auto, optimize, projector, encoder or hybrid.
         #[arg(long, default_value = "auto")]
         method: String,
-        /// Gradient steps.
+        /// Gradient steps; of the encoder its passes.
         #[arg(long)]
         steps: Option<usize>,
     },
