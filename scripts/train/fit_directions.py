@@ -2,7 +2,8 @@
 
     python fit_directions.py --generator models/faces/generator.safetensors \\
         --attributes models/faces/attributes.safetensors \\
-        --out models/faces/directions.safetensors --report WORK/directions.json --sheet WORK/sheet.png
+        --out models/faces/directions.safetensors \\
+        --report WORK/directions.json --sheet WORK/directions.png
 
 For each attribute and space: ridge regression of the attribute on the codes of samples at psi 1
 (Shen et al. 2020, "Interpreting the Latent Space of GANs", with regression for the SVM; logits
@@ -62,7 +63,8 @@ def mixed(bench, count, seed):
     second = bench.lift(("Z", bench.sample(count, seed + 1)), "W+")
     rng = torch.Generator().manual_seed(seed + 2)
     cut = torch.randint(1, first.shape[1], (count, 1, 1), generator=rng).to(first.device)
-    return torch.where(torch.arange(first.shape[1], device=first.device)[:, None] < cut, first, second)
+    rows = torch.arange(first.shape[1], device=first.device)[:, None]
+    return torch.where(rows < cut, first, second)
 
 
 def fit_all(bench, args):
@@ -118,7 +120,8 @@ def layer_shares(bench, codes, start, direction, target, whole):
         step = torch.zeros(rows, len(direction))
         step[first : first + 2] = direction
         change = moved(bench, "W+", ws, step, (2,), start)[0, :, target].mean().item()
-        shares.append({"from": first, "to": min(first + 2, rows), "share": round(change / whole, 3)})
+        share = round(change / whole, 3)
+        shares.append({"from": first, "to": min(first + 2, rows), "share": share})
     return shares
 
 
@@ -171,7 +174,8 @@ def cosines(directions):
     """{name: {name: cosine}}."""
     units = torch.stack([d / d.norm() for d in directions.values()])
     table = (units @ units.T).tolist()
-    return {a: dict(zip(directions, (round(c, 3) for c in row))) for a, row in zip(directions, table)}
+    rounded = ([round(c, 3) for c in row] for row in table)
+    return {a: dict(zip(directions, row)) for a, row in zip(directions, rounded)}
 
 
 def components(bench, args):
@@ -248,7 +252,8 @@ def summary(told, pairs):
         }
 
     less = [abs(p["leakage_conditional"]) < abs(p["leakage_raw"]) for p in pairs]
-    return {**{s: counts(s) for s in SPACES}, "pairs": len(pairs), "pairs_that_leak_less": sum(less)}
+    spaces = {s: counts(s) for s in SPACES}
+    return {**spaces, "pairs": len(pairs), "pairs_that_leak_less": sum(less)}
 
 
 def draw_sheet(bench, path, directions, measured):
@@ -256,7 +261,7 @@ def draw_sheet(bench, path, directions, measured):
     codes, rows = measured[0], []
     for direction in directions.values():
         step = direction.to(codes.device)
-        rows.append(torch.cat([codes[k] + t * step for k in (0, 1) for t in range(-3, 4)]).view(14, -1))
+        rows.append(torch.stack([codes[k] + t * step for k in (0, 1) for t in range(-3, 4)]))
     pictures = torch.cat([bench.render("W", row) for row in rows])
     write_sheet(path, pictures, columns=14, zoom=1)
 
@@ -299,7 +304,8 @@ def write(args, bench, found):
         "seed": args.seed,
         "licence": "MIT OR Apache-2.0",
     }
-    save_model(args.out, tensors, {"family": "directions", "config": config, "provenance": provenance})
+    manifest = {"family": "directions", "config": config, "provenance": provenance}
+    save_model(args.out, tensors, manifest)
 
 
 def parse_arguments():

@@ -20,6 +20,7 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         let loaded = model::load(name)?;
         let mut facts = json!(loaded.generator.spec());
         facts["spaces"] = json!(loaded.facts.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
+        facts["s_dim"] = json!(loaded.facts.s_dim());
         facts["directions"] = json!(loaded.facts.directions.keys().collect::<Vec<_>>());
         facts["direction_facts"] = direction_facts(&loaded);
         facts["encoder"] = json!(loaded.facts.encoder);
@@ -96,6 +97,8 @@ fn report(common: &Common, facts: &serde_json::Value) -> Result<u8> {
             serde_json::Value::Array(a) if a.iter().all(|v| v.is_string()) => {
                 a.iter().filter_map(|v| v.as_str()).collect::<Vec<_>>().join(" ")
             }
+            // `s_dim` says enough for a reader; programs ask for JSON.
+            serde_json::Value::Array(_) if key == "styles" => continue,
             // One line each says more than an object of objects.
             serde_json::Value::Object(of) if key == "direction_facts" => {
                 for (name, about) in of {
