@@ -15,7 +15,13 @@ SHAPES = 64  # drawn; IDENTITY of them are used by the head shape
 IDENTITY = 37
 EYES_BROWN = {"african": 0.97, "asian": 0.93, "caucasian": 0.3}
 HAIR_BASE = np.array(
-    [[0.05, 0.04, 0.035], [0.16, 0.09, 0.05], [0.35, 0.2, 0.09], [0.62, 0.45, 0.2], [0.45, 0.12, 0.04]]
+    [
+        [0.05, 0.04, 0.035],
+        [0.16, 0.09, 0.05],
+        [0.35, 0.2, 0.09],
+        [0.62, 0.45, 0.2],
+        [0.45, 0.12, 0.04],
+    ]
 )
 HAIR_BASE_ODDS = {
     "caucasian": (0.4, 0.25, 0.15, 0.12, 0.08),
@@ -107,7 +113,8 @@ class Person:
 
     @property
     def shirt(self):
-        return self.shirt_draw**1.5 * 0.75 + 0.03
+        """Linear RGB [3] f32: the precision that it is drawn and labelled in."""
+        return (self.shirt_draw**1.5 * 0.75 + 0.03).astype(np.float32)
 
 
 def draw_face(rs):
@@ -127,11 +134,10 @@ def draw_face(rs):
     light = rs.randn() * 0.7
     shape = rs.randn(SHAPES) * 0.17
     mirrored = bool(rs.rand() < 0.5)
-    person = Person(
+    return Person(
         male, gender, age, race, weight, smile, mouth_open, yaw, pitch, roll, brow, eye_closure,
         glasses, light, shape, mirrored,
     )  # fmt: skip
-    return person
 
 
 def skin_key(person, catalogue):
