@@ -25,6 +25,8 @@ pub struct Loaded {
     pub facts: Arc<ModelFacts>,
     /// Its own directions, by name.
     pub directions: BTreeMap<String, Direction>,
+    /// What the file of the directions says about them.
+    pub directions_config: serde_json::Value,
     /// Its network for attributes and the perceptual distance.
     pub features: Option<Arc<Features>>,
     /// Element types of the file's tensors: `f16 ×84`.
@@ -176,6 +178,7 @@ fn open(path: &Path) -> Result<Checkpoint> {
 
 fn bundle(model: Checkpoint, attributes: Option<Checkpoint>, directions: Option<Checkpoint>) -> Result<Loaded> {
     let generator = generator::load(&model, &device())?;
+    let directions_config = directions.as_ref().map(|d| d.config.clone()).unwrap_or_default();
     let directions =
         directions.map(|d| own_directions(&d, &*generator, &model.sha256)).transpose()?.unwrap_or_default();
     let features = attributes.map(|a| features(&a)).transpose()?;
@@ -183,7 +186,8 @@ fn bundle(model: Checkpoint, attributes: Option<Checkpoint>, directions: Option<
     let features = features.map(Arc::new);
     let dtype = model.dtypes();
     let Checkpoint { sha256, provenance, notes, .. } = model;
-    Ok(Loaded { generator, facts, directions, features, dtype, sha256, provenance, notes, stats: OnceLock::new() })
+    let stats = OnceLock::new();
+    Ok(Loaded { generator, facts, directions, directions_config, features, dtype, sha256, provenance, notes, stats })
 }
 
 fn facts(generator: &dyn Generator, directions: &BTreeMap<String, Direction>, perceptual: bool) -> ModelFacts {
@@ -301,6 +305,7 @@ fn toy() -> Result<Loaded> {
         generator,
         facts: Arc::new(facts),
         directions: directions.into_iter().collect(),
+        directions_config: serde_json::Value::Null,
         features: Some(Arc::new(features)),
         dtype: "f32".into(),
         sha256: String::new(),
