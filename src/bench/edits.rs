@@ -248,10 +248,10 @@ impl Run<'_> {
     fn moved(&self, task: &Task, code: &Latent, steps: f64) -> Result<Tensor> {
         let g = self.bench.generator;
         let space = self.ways[task.way].space;
-        let code = if space == Space::S { spaces::lift(g, code, Space::S)? } else { code.clone() };
-        let moved = apply(&code, steps, &task.direction)?;
+        // An encoder's code of W+ may be moved in S.
+        let moved = apply(&spaces::lift(g, code, space)?, steps, &task.direction)?;
         let noise = moved.noise.clone().map_or(Noise::Const, Noise::Maps);
-        Ok(g.synthesize(&spaces::to_ws(g, &moved)?, &noise)?.clamp(-1f32, 1f32)?)
+        Ok(spaces::synthesize(g, &moved, &noise)?.clamp(-1f32, 1f32)?)
     }
 
     fn measure(&self, metric: &dyn Metric, a: &Tensor, b: &Tensor) -> Result<f64> {

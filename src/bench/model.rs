@@ -2,23 +2,20 @@
 
 use super::plan::Calibrated;
 use super::read::NetworkReader;
+use crate::latent::Direction;
 use crate::value::Loaded;
-use serde_json::Value;
 
 /// The directions of a generator whose steps are calibrated in units of an attribute: `smile` and kin, not its principal
 /// components, which may lean on an attribute but are not made for it.
 pub fn calibrated(model: &Loaded) -> Vec<Calibrated> {
-    let told = |name: &str| model.directions_config.get("directions").and_then(|all| all.get(name));
-    let one = |(name, direction): (&String, &crate::latent::Direction)| {
-        let about = told(name)?;
-        let word = |key: &str| about.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let per_step = about.get("per_step").and_then(Value::as_f64).filter(|v| *v != 0.0 && v.is_finite())?;
-        let made_for = !word("attribute").is_empty() && !component(name);
-        made_for.then(|| Calibrated {
+    let one = |direction: &Direction| {
+        let about = direction.about.as_deref()?;
+        let measured = about.per_step != 0.0 && about.per_step.is_finite() && !about.attribute.is_empty();
+        (measured && !component(&direction.name)).then(|| Calibrated {
             direction: direction.clone(),
-            attribute: word("attribute"),
-            unit: word("unit"),
-            per_step,
+            attribute: about.attribute.clone(),
+            unit: about.unit.clone(),
+            per_step: about.per_step,
         })
     };
     model.directions.iter().filter_map(one).collect()

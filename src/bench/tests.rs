@@ -24,7 +24,17 @@ fn toy() -> impl Generator {
 
 fn direction(name: &str, data: Vec<f64>) -> Direction {
     let (dim, name) = (data.len(), name.to_owned());
-    Direction { space: Space::W, data, rows: 1, dim, layers: None, model: None, origin: name.clone(), name }
+    Direction {
+        space: Space::W,
+        data,
+        rows: 1,
+        dim,
+        layers: None,
+        model: None,
+        about: None,
+        origin: name.clone(),
+        name,
+    }
 }
 
 fn calibrated(attribute: &str, unit: &str, data: Vec<f64>) -> Calibrated {

@@ -40,19 +40,27 @@ impl Way {
         }
     }
 
-    /// The space that is searched: S has no inversion of its own, its codes are those of W+.
+    /// The space that is searched: an encoder's codes are those of W+, from where they can be moved in S.
     pub fn inverted(&self) -> Space {
-        if self.space == Space::S { Space::WPlus } else { self.space }
+        if self.space == Space::S && self.method.encodes() { Space::WPlus } else { self.space }
+    }
+
+    fn works(&self) -> bool {
+        match self.method {
+            Method::Optimize => true,
+            Method::Projector => self.space == Space::W,
+            Method::Encoder | Method::Hybrid => self.space != Space::Z,
+        }
     }
 }
 
 /// The spaces in which edits can be compared, from narrow to wide.
 pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
 
-/// All ways of these methods and spaces, in their order; empty lists mean what the model brings: `optimize`, `encoder` and
-/// `hybrid`, and every space that has directions (`has`).
+/// All ways of these methods and spaces, in their order; empty lists mean what the model brings: `optimize` in every space
+/// that has directions (`has`), `encoder` and `hybrid` in the layered ones.
 ///
-/// Pairs that cannot work are left out: the projector searches W only, an encoder gives layered codes.
+/// Pairs that cannot work are left out: the projector searches W only, an encoder knows no z.
 ///
 /// # Errors
 /// When a name is unknown, the model brings no encoder for a method named, or nothing is left.
@@ -62,11 +70,18 @@ pub fn ways(
     facts: &ModelFacts,
     has: &dyn Fn(Space) -> bool,
 ) -> Result<Vec<Way>> {
-    let spaces = if spaces.is_empty() {
-        SPACES.into_iter().filter(|s| facts.spaces.contains(&way_in(*s)) && has(*s)).collect()
+    let wanted = if spaces.is_empty() {
+        SPACES.into_iter().filter(|s| facts.spaces.contains(s) && has(*s)).collect()
     } else {
         spaces.iter().map(|s| space(s, facts)).collect::<Result<Vec<_>>>()?
     };
+    if wanted.is_empty() {
+        return Err(Error::new(
+            Failure::Usage,
+            format!("{} brings no calibrated directions to edit along", Safe(&facts.name)),
+        )
+        .hint("put a directions.safetensors beside the generator and name their folder: --model DIR"));
+    }
     let methods = if methods.is_empty() {
         let all = [Method::Optimize, Method::Encoder, Method::Hybrid];
         all.into_iter().filter(|m| facts.encoder || !m.encodes()).map(|m| (m, Kind::Raw)).collect()
@@ -75,30 +90,20 @@ pub fn ways(
     };
     let mut found: Vec<Way> = Vec::new();
     for (method, kind) in methods {
-        for &space in &spaces {
+        for &space in &wanted {
             let way = Way { method, kind, space };
-            if works(method, way.inverted()) && !found.contains(&way) {
+            // An encoder reads one code a layer: in W its rows are only averaged, which nobody asked for.
+            let usual = !(spaces.is_empty() && method.encodes() && space == Space::W);
+            if way.works() && usual && !found.contains(&way) {
                 found.push(way);
             }
         }
     }
     if found.is_empty() {
         return Err(Error::new(Failure::Usage, "none of these methods works in any of these spaces")
-            .hint("optimize works in Z, W and W+, projector in W, encoder and hybrid in W+; S edits codes of W+"));
+            .hint("optimize works in all of them, projector in W, encoder and hybrid in W, W+ and S"));
     }
     Ok(found)
-}
-
-fn way_in(space: Space) -> Space {
-    if space == Space::S { Space::WPlus } else { space }
-}
-
-fn works(method: Method, space: Space) -> bool {
-    match method {
-        Method::Optimize => true,
-        Method::Projector => space == Space::W,
-        Method::Encoder | Method::Hybrid => space == Space::WPlus,
-    }
 }
 
 fn space(name: &str, facts: &ModelFacts) -> Result<Space> {
@@ -107,7 +112,7 @@ fn space(name: &str, facts: &ModelFacts) -> Result<Space> {
         Error::new(Failure::Usage, format!("there are no edits in a space {}", Safe(name)))
             .hint(format!("one of {}", names()))
     })?;
-    if facts.spaces.contains(&way_in(space)) {
+    if facts.spaces.contains(&space) {
         return Ok(space);
     }
     let own: Vec<&str> = facts.spaces.iter().map(|s| s.name()).collect();
@@ -160,6 +165,9 @@ mod tests {
             both,
             ["projector W", "optimize:conditional W", "optimize:conditional S", "optimize W", "optimize S"]
         );
+        assert_eq!(names(&["hybrid"], &["Z", "W", "S"], true).unwrap(), ["hybrid W", "hybrid S"]);
+        let of = |method| Way { method, kind: Kind::Raw, space: Space::S }.inverted();
+        assert_eq!((of(Method::Hybrid), of(Method::Optimize)), (Space::WPlus, Space::S));
         assert!(names(&["projector"], &["W+"], true).unwrap_err().repair().unwrap().contains("projector in W"));
     }
 
