@@ -259,6 +259,7 @@ fn stopping_keeps_whole_people() {
     let outcome = run(&control, &ways, &request(&["up", "down"], 2)).unwrap();
     assert_eq!((outcome.people, outcome.stopped), (1, true));
     assert!(outcome.rows.iter().all(|r| r.n == 1 && r.psnr.is_some()));
+    let control = Control::default();
     control.request(Stop::Abort);
     let e = run(&control, &ways, &request(&["up"], 2)).unwrap_err();
     assert_eq!(e.kind(), Failure::Interrupted);
