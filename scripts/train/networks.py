@@ -172,9 +172,12 @@ class Synthesis(nn.Module):
             yield block, start
             start += block.num_convs
 
-    def forward(self, ws, noise="const", dtype=torch.float32):
+    def forward(self, ws, noise="const", dtype=torch.float32, up_to=None):
+        """`up_to` stops at that resolution, for the cheap first part of training."""
         x, img = ws.new_zeros((), dtype=dtype), None
-        for block, start in self.blocks():
+        for (block, start), resolution in zip(self.blocks(), self.resolutions):
+            if up_to and resolution > up_to:
+                break
             x, img = block(x, img, ws[:, start : start + block.num_convs + 1], noise)
         return img
 

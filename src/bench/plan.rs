@@ -37,6 +37,8 @@ pub struct Request {
     pub limit: Option<usize>,
     /// Gradient steps of every inversion, instead of its method's own.
     pub steps: Option<usize>,
+    /// Passes of the encoder, instead of its own number.
+    pub passes: Option<usize>,
     /// Whether the true pictures are inverted, too.
     pub ceiling: bool,
     /// Seed of everything random.

@@ -44,6 +44,9 @@ pub struct Edits {
     /// Gradient steps of every inversion, instead of its method's own.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     steps: Option<u64>,
+    /// Passes of the encoder, instead of its own number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    passes: Option<u64>,
     /// Do not invert the true pictures: much faster, and psnr_ceiling stays empty.
     #[arg(long)]
     no_ceiling: bool,
@@ -71,14 +74,18 @@ fn edits(common: &Common, options: &Edits) -> Result<u8> {
 }
 
 fn limit(options: &Edits) -> Option<usize> {
-    options.limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX))
+    options.limit.map(count)
+}
+
+fn count(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
 }
 
 fn run(common: &Common, options: &Edits, (model, pairs): (&Loaded, &Pairs), control: &Control) -> Result<Outcome> {
     let perceptual = model.features.clone().map(Perceptual::new);
     let reader = parts::reader(model);
     let directions = parts::calibrated(model);
-    let bench = Bench {
+    let mut bench = Bench {
         generator: &*model.generator,
         perceptual: perceptual.as_ref(),
         encoder: None,
@@ -88,10 +95,14 @@ fn run(common: &Common, options: &Edits, (model, pairs): (&Loaded, &Pairs), cont
         control,
     };
     let ways = bench.ways(&options.methods, &options.spaces, &model.facts)?;
+    if ways.iter().any(|w| w.method.encodes()) {
+        bench.encoder = model.encoder()?;
+    }
     let request = Request {
         edits: options.edits.clone(),
         limit: limit(options),
-        steps: options.steps.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        steps: options.steps.map(count),
+        passes: options.passes.map(count),
         ceiling: !options.no_ceiling,
         seed: common.seed,
     };

@@ -72,7 +72,7 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
 fn direction_line(name: &str, about: &serde_json::Value) -> String {
     let Ok(a) = serde_json::from_value::<About>(about.clone()) else { return name.to_owned() };
     let r2 = a.accuracy.map(|v| format!(", R² {v:.2}")).unwrap_or_default();
-    let moves = a.attribute.is_empty().then(|| a.leakage.iter().max_by(|x, y| x.1.abs().total_cmp(&y.1.abs())));
+    let moves = a.variance.is_some().then(|| a.leakage.iter().max_by(|x, y| x.1.abs().total_cmp(&y.1.abs())));
     let moves = moves.flatten().map(|(n, v)| format!(", moves {n} {v:+.1} σ")).unwrap_or_default();
     format!("{name}: {} ({}) a step{r2}{moves}", a.per_step, a.unit)
 }

@@ -111,7 +111,7 @@ pub fn about(a: &About) -> Vec<(&'static str, String)> {
     };
     let mut rows = Vec::new();
     if !a.attribute.is_empty() {
-        rows.push(("attribute", a.attribute.clone()));
+        rows.push((if a.variance.is_some() { "moves most" } else { "attribute" }, a.attribute.clone()));
     }
     if a.per_step != 0.0 {
         rows.push(("one step", format!("{:.4}{unit}", a.per_step)));
@@ -133,7 +133,7 @@ pub fn about(a: &About) -> Vec<(&'static str, String)> {
     }
     if !a.leakage.is_empty() {
         let strength = a.leakage_at.unwrap_or(1.0);
-        let key = if a.attribute.is_empty() { "moves" } else { "leakage" };
+        let key = if a.variance.is_some() { "moves" } else { "leakage" };
         rows.push((key, format!("{} σ at {strength:+}", list(&a.leakage))));
     }
     if !a.layers.is_empty() {
