@@ -30,7 +30,7 @@ from networks import Generator
 SHEET_SEED = 0
 SIZES = (1, 2, 4, 8)  # the pixel loss compares pictures averaged over squares of these sides
 FEATURES_FROM = 64  # smaller pictures are compared by their pixels alone
-MAPPING_RATE = 10.0  # of --g-rate; its weights are stored 100 times larger (lr_mul)
+MAPPING_RATE = 3.0  # of --g-rate; its weights are stored 100 times larger (lr_mul)
 AFFINE_RATE = 4.0
 
 
@@ -51,6 +51,7 @@ def parse_arguments():
     add("--adversary", type=float, default=0.02, help="weight of the discriminator's verdict")
     add("--grow", default="32:110000,64:160000", help="SIDE:PICTURES, sides trained until then")
     add("--judge-from", type=int, default=170_000, help="pictures seen before it is asked")
+    add("--fix-mapping", action="store_true", help="keep w of every code, as averaged so far")
     add("--range-weight", type=float, default=10.0, help="penalty on pixels beyond [-1, 1]")
     add("--channels", default="256,256,192,96,48,32", help="feature maps from 4 px up")
     add("--z-dim", type=int, default=128)
@@ -152,6 +153,11 @@ class Trainer:
         for name in ("generator", "ema", "heads", "g_optimizer", "d_optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.seen, self.features.gains = state["seen"], state["gains"]
+
+    def fix_mapping(self):
+        """From here on a code keeps its w, so that an encoder can be trained beside."""
+        self.generator.mapping.load_state_dict(self.ema.mapping.state_dict())
+        self.generator.mapping.requires_grad_(False)
 
     def set_rates(self, factor):
         for optimizer, rate in (
@@ -268,6 +274,8 @@ def main():
     if os.path.exists(checkpoint):
         trainer.restore(torch.load(checkpoint, map_location=device, weights_only=True))
         torch.manual_seed(args.seed + trainer.seen)
+    if args.fix_mapping:
+        trainer.fix_mapping()
     pairs = Pairs(images, codes, args.batch, args.seed + trainer.seen)
     if trainer.seen == 0:
         trainer.features.calibrate(pairs.next(device)[0])

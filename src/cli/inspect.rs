@@ -23,6 +23,7 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         facts["s_dim"] = json!(loaded.facts.s_dim());
         facts["directions"] = json!(loaded.facts.directions.keys().collect::<Vec<_>>());
         facts["direction_facts"] = direction_facts(&loaded);
+        facts["encoder"] = json!(loaded.facts.encoder);
         facts["dtype"] = json!(loaded.dtype);
         facts["sha256"] = json!(loaded.sha256);
         facts["provenance"] = loaded.provenance.clone();

@@ -231,6 +231,28 @@ fn a_generator_loaded_bare_does_not_hide_its_directions() {
 }
 
 #[test]
+fn an_encoder_is_used_where_it_can_be() {
+    let how = |call: &str| {
+        let kept = run(&format!("r = invert(sample(seed: 3), {call})\nr")).unwrap();
+        let Some((_, Value::Inversion(i))) = kept.shown.last() else { panic!("{call} shows no inversion") };
+        (i.config.method.name(), i.config.plan(), i.code.space.name())
+    };
+    let plan = |s: &str| s.to_owned();
+    assert_eq!(how("steps: 2"), ("hybrid", plan("3 passes + 2 steps"), "W+"));
+    assert_eq!(how("space: W, steps: 2"), ("hybrid", plan("3 passes + 2 steps"), "W"));
+    assert_eq!(how("steps: 2, init: mean"), ("optimize", plan("2 steps"), "W+"));
+    assert_eq!(how("space: Z, steps: 1"), ("optimize", plan("1 step"), "Z"));
+    assert_eq!(how("method: encoder"), ("encoder", plan("3 passes"), "W+"));
+    assert_eq!(how("method: encoder, steps: 1"), ("encoder", plan("1 pass"), "W+"));
+    assert_eq!(how("method: hybrid, passes: 0, steps: 2"), ("hybrid", plan("0 passes + 2 steps"), "W+"));
+    let code = "invert(sample(seed: 3), method: encoder, space: Z)";
+    let e = error(code);
+    assert_eq!((e.kind(), underlined(code, &e)), (Kind::Check, "Z"));
+    assert!(error("invert(sample(seed: 3), method: optimize, passes: 2)").repair().unwrap().contains("hybrid"));
+    assert!(error("invert(sample(seed: 3), method: encoder, passes: 2, steps: 2)").repair().is_some());
+}
+
+#[test]
 fn style_codes_are_the_same_pictures_and_move_in_their_own_space() {
     let code = "w = sample(seed: 1); s = to(S, w); d = direction(\"smile\", space: S)\n\
                 print(mae(w, s), norm((s + 2*d - s) - 2*d) / norm(d) < 1e-5, norm(s - to(S, to(W+, w))))\n\

@@ -118,17 +118,18 @@ impl PassNet {
     /// # Errors
     /// When they are not.
     pub fn check(&self, spec: &Spec) -> Result<()> {
-        let (mine, wanted) = (
-            [self.channels(), self.config.num_ws, self.config.w_dim],
-            [spec.channels, spec.num_ws, spec.w_dim],
-        );
+        let (mine, wanted) =
+            ([self.channels(), self.config.num_ws, self.config.w_dim], [spec.channels, spec.num_ws, spec.w_dim]);
         if mine == wanted {
             return Ok(());
         }
-        let said = |[channels, rows, dim]: [usize; 3]| format!("{channels} channels and codes of {rows}×{dim}");
+        let said = |[channels, rows, dim]: [usize; 3]| format!("{channels}-channel pictures and codes of {rows}×{dim}");
         let model = Safe(&spec.name);
-        Err(Error::new(Kind::Format, format!("{}: it is for {}, {model} has {}", self.name, said(mine), said(wanted)))
-            .hint("put the encoder there that was trained for this generator"))
+        Err(Error::new(
+            Kind::Format,
+            format!("{}: it is for {}, {model} makes {}", self.name, said(mine), said(wanted)),
+        )
+        .hint("put the encoder there that was trained for this generator"))
     }
 
     /// Pictures as the network reads them.

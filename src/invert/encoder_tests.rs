@@ -5,8 +5,10 @@ use super::*;
 use crate::control::Stop;
 use crate::error::Kind;
 use crate::generator::Spec;
+use crate::limits::LIMITS;
 use crate::space::Space;
 use crate::tensor::Parts;
+use crate::weights::{self, Array};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -291,4 +293,28 @@ fn a_broken_network_names_what_is_wrong() {
         p.insert("conv0.weight".into(), Tensor::zeros((6, 5, 3, 3), DType::F32, &Device::Cpu).unwrap());
     };
     assert!(refused(&odd).contains("as many channels"));
+}
+
+/// Passes of small random networks against numbers from PyTorch in double precision (tests/reference/encoder).
+#[test]
+fn passes_agree_with_pytorch() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/encoder");
+    for name in ["grid2", "grid4", "odd"] {
+        let file = weights::open(&folder.join(format!("{name}.safetensors")), &LIMITS).unwrap();
+        let config: EncoderConfig = serde_json::from_value(file.config.clone()).unwrap();
+        let tensor = |a: &Array| Tensor::from_vec(a.to_f32(), a.shape.clone(), &Device::Cpu).unwrap();
+        let mut parts: Parts = file.tensors.iter().map(|(k, a)| (k.clone(), tensor(a))).collect();
+        let [x, y, delta] = ["ref.x", "ref.y", "ref.delta"].map(|k| parts.remove(k).unwrap());
+        let network = PassNet::new(name, config, parts, &Device::Cpu).unwrap();
+        let found = network.pass(&x, &y).unwrap();
+        assert_eq!(found.dims(), delta.dims());
+        for (a, b) in values(&found).iter().zip(values(&delta)) {
+            assert!((a - b).abs() < 1e-5 * b.abs().max(1.0), "{name}: {a} {b}");
+        }
+        // Both pictures count, and so does what is beyond the range: not at all.
+        assert_ne!(values(&found), values(&network.pass(&y, &x).unwrap()));
+        let clamped = x.clamp(-1f32, 1f32).unwrap();
+        assert_ne!(values(&x), values(&clamped));
+        assert_eq!(values(&found), values(&network.pass(&clamped, &y).unwrap()));
+    }
 }

@@ -240,7 +240,8 @@ fn warn(diagnosis: &mut Diagnosis, config: &Config, numbers: &[Number], outcomes
     for (i, far) in diagnosis.mean_distance.iter().enumerate().filter(|(_, d)| **d > FAR) {
         say(i, format!("the code lies {far:.1} σ from the mean of {mean}: outside what the generator was trained on"));
     }
-    let useless = |s: &State| config.passes_taken() > 0 && s.stopped.is_none() && s.best.as_ref().is_some_and(|b| b.step == 0);
+    let useless =
+        |s: &State| config.passes_taken() > 0 && s.stopped.is_none() && s.best.as_ref().is_some_and(|b| b.step == 0);
     for (i, _) in outcomes.iter().enumerate().filter(|(_, s)| useless(s)) {
         say(i, "no pass of the encoder came nearer than the start, which is kept: try method: optimize".into());
     }

@@ -164,3 +164,91 @@ fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
     put("offsets.bias", &[spec.num_ws * spec.w_dim], 0.0)?;
     PassNet::new("toy encoder, seed 0", config, parts, device)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::generator::toy::Toy;
+    use crate::invert::EncoderConfig;
+    use crate::value::model;
+    use crate::weights::{Array, Manifest, safetensors};
+    use candle_core::Device;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    fn write(path: &Path, family: &str, config: serde_json::Value, tensors: &BTreeMap<String, Array>) {
+        let manifest = Manifest { format: 1, family: family.into(), config, provenance: serde_json::Value::Null };
+        std::fs::write(path, safetensors::write_f32(tensors, Some(&manifest)).unwrap()).unwrap();
+    }
+
+    /// A folder with a generator of 8 pixels; its sha256.
+    fn generator(folder: &Path, toy: &Toy) -> String {
+        let tensors = toy.build(&Device::Cpu).unwrap().tensors().into_iter().map(|(name, t)| {
+            let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            (name, Array::f32(t.dims(), values).unwrap())
+        });
+        let path = folder.join("generator.safetensors");
+        write(&path, "stylegan2", serde_json::json!({"img_resolution": 8}), &tensors.collect());
+        model::load(path.to_str().unwrap()).unwrap().sha256.clone()
+    }
+
+    /// An encoder for codes of 4×16 with all weights 0 but the base's bias.
+    fn encoder(folder: &Path, family: &str, sha256: &str, channels: usize) {
+        let config = EncoderConfig {
+            input_resolution: 8,
+            strides: vec![2],
+            leaky: 0.2,
+            grid: 1,
+            num_ws: 4,
+            w_dim: 16,
+            generator_sha256: Some(sha256.into()),
+            steps: 2,
+        };
+        let zeros = |shape: &[usize]| Array::f32(shape, vec![0.0; shape.iter().product()]).unwrap();
+        let tensors = BTreeMap::from([
+            ("conv0.weight".to_owned(), zeros(&[3, 2 * channels, 3, 3])),
+            ("conv0.bias".to_owned(), zeros(&[3])),
+            ("base.weight".to_owned(), zeros(&[16, 3])),
+            ("base.bias".to_owned(), Array::f32(&[16], vec![0.25; 16]).unwrap()),
+            ("offsets.weight".to_owned(), zeros(&[64, 3])),
+            ("offsets.bias".to_owned(), zeros(&[64])),
+        ]);
+        write(&folder.join("encoder.safetensors"), family, serde_json::to_value(config).unwrap(), &tensors);
+    }
+
+    #[test]
+    fn a_folder_brings_its_encoder() {
+        let folder = tempfile::tempdir().unwrap();
+        let toy = Toy { resolution: 8, ..Toy::default() };
+        let sha256 = generator(folder.path(), &toy);
+        let name = folder.path().to_str().unwrap();
+        encoder(folder.path(), "encoder", &sha256, 3);
+        let loaded = model::load(name).unwrap();
+        assert!(loaded.facts.encoder);
+        let own = loaded.encoder().unwrap().unwrap();
+        assert!(own.name().starts_with("encoder ") && own.name().len() == 20 && own.passes() == 2);
+        let picture = candle_core::Tensor::zeros((1, 3, 8, 8), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let delta = own.pass(&picture, &picture).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(delta, [0.25; 64]);
+        // The generator's file alone brings none.
+        let bare = model::load(folder.path().join("generator.safetensors").to_str().unwrap()).unwrap();
+        assert!(!bare.facts.encoder && bare.encoder().unwrap().is_none());
+    }
+
+    #[test]
+    fn an_encoder_of_something_else_is_refused_with_its_repair() {
+        let refused = |family: &str, sha: Option<&str>, channels: usize| {
+            let folder = tempfile::tempdir().unwrap();
+            let toy = Toy { resolution: 8, seed: 3, ..Toy::default() };
+            let sha256 = generator(folder.path(), &toy);
+            encoder(folder.path(), family, sha.unwrap_or(&sha256), channels);
+            let loaded = model::load(folder.path().to_str().unwrap());
+            let e = loaded.and_then(|l| l.encoder().map(|_| ())).err().unwrap();
+            assert!(e.repair().unwrap().contains("encoder"), "{e}");
+            e.message().to_owned()
+        };
+        assert!(refused("encoder", Some("0123"), 3).contains("trained for another generator"));
+        assert!(refused("attributes", None, 3).contains("`attributes`"));
+        // A grey encoder of this colour generator: seen when it is first used.
+        assert!(refused("encoder", None, 1).contains("1-channel pictures and codes of 4×16, generator makes 3-channel"));
+    }
+}

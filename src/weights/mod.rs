@@ -206,7 +206,8 @@ pub fn manifest_of_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>, limit
 
 fn manifest_of(source: &Source, limits: &Limits) -> Result<Manifest> {
     let Draft { family, config, provenance, .. } = draft(source, limits)?;
-    let family = family.ok_or_else(|| source.fail(0, "the file must say what it is (metadata `gannet`), it does not"))?;
+    let family =
+        family.ok_or_else(|| source.fail(0, "the file must say what it is (metadata `gannet`), it does not"))?;
     Ok(Manifest { format: safetensors::FORMAT, family, config, provenance })
 }
 
