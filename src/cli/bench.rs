@@ -38,7 +38,7 @@ pub struct Edits {
     /// optimize, projector, encoder or hybrid, each alone or with :conditional.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     methods: Vec<String>,
-    /// Z, W, W+ or S (moved in S, inverted in W+); all that have directions unless given.
+    /// Z, W, W+ or S; all that have directions unless given.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     spaces: Vec<String>,
     /// Gradient steps of every inversion, instead of its method's own.
