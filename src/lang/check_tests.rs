@@ -17,6 +17,8 @@ fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
         directions: vec!["smile".into(), "age".into()],
         encoder: true,
         perceptual: true,
+        identity: false,
+        landmarks: false,
     })
 }
 

@@ -32,8 +32,12 @@ pub struct ModelFacts {
     pub directions: Vec<String>,
     /// Whether it brings an encoder.
     pub encoder: bool,
-    /// Whether it brings a network for the perceptual distance.
+    /// Whether it brings a network for attributes and the perceptual distance.
     pub perceptual: bool,
+    /// Whether that network has an identity embedding.
+    pub identity: bool,
+    /// Whether that network finds faces and their landmarks.
+    pub landmarks: bool,
 }
 
 impl ModelFacts {
