@@ -47,6 +47,11 @@ impl Control {
         Self { stop: Arc::default(), listener: Some(Arc::new(listener)) }
     }
 
+    /// A control that obeys the same stop signal and reports to a listener of its own: for work that is a part of this one.
+    pub fn part(&self, listener: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        Self { stop: self.stop.clone(), listener: Some(Arc::new(listener)) }
+    }
+
     /// What is asked of the work now; asked at every step.
     pub fn stop(&self) -> Stop {
         match self.stop.load(Ordering::Relaxed) {

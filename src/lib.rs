@@ -1,5 +1,6 @@
 //! gannet: a terminal notebook for the latent spaces of GANs.
 
+pub mod bench;
 pub mod builtin;
 pub mod builtins;
 pub mod cli;

@@ -37,6 +37,10 @@ pub struct Limits {
     pub rank: usize,
     /// Entries of a zip archive.
     pub zip_entries: usize,
+    /// Entries of a tar archive.
+    pub tar_entries: usize,
+    /// Bytes of a file of labels, unpacked.
+    pub label_bytes: u64,
 }
 
 /// The budgets in force.
@@ -58,4 +62,6 @@ pub const LIMITS: Limits = Limits {
     tensors: 20_000,
     rank: 8,
     zip_entries: 20_000,
+    tar_entries: 200_000,
+    label_bytes: 256 << 20,
 };

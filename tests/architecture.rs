@@ -22,7 +22,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("r4 builtin", &["builtin"]),
     ("r5", &["builtins"]),
     ("r6", &["eval"]),
-    ("r7", &["notebook", "batch"]),
+    ("r7", &["notebook", "batch", "bench"]),
     ("r8", &["ui"]),
     ("r9", &["cli"]),
 ];

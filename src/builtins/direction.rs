@@ -3,13 +3,14 @@
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type,
 };
-use crate::direction::{Arrays, Facts, Source, from_arrays};
+use crate::direction::{Arrays, Facts, split};
 use crate::error::{Error, Result};
 use crate::lang::suggest::near;
 use crate::latent::{Direction, ModelId};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
+use crate::value::directions::{self, Directions};
 use crate::value::{Value, model};
 use crate::weights;
 use std::path::Path;
@@ -25,7 +26,13 @@ pub const BUILTIN: Builtin = Builtin {
                 &[Kind::Text],
                 "a name from the generator's own set, or a file: npy, npz, pt, safetensors",
             ),
-            Param::optional("space", &[Kind::Space], "-", "of a file that does not say: Z, W or W+"),
+            Param::optional(
+                "space",
+                &[Kind::Space],
+                "-",
+                "which one, where it is known in several: Z, W, W+ or S; W unless given. Of a file that does not say, the \
+                space it is in",
+            ),
             Param::optional(
                 "key",
                 &[Kind::Text],
@@ -39,7 +46,9 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Edit,
     summary: "a direction: named, or from a file",
-    details: "`code + k*direction` moves; `a | [b, c]` projects b and c out of a, jointly; `a @ 0..4` keeps layers. Files: \
+    details: "`code + k*direction` moves; `a | [b, c]` projects b and c out of a, jointly; `a @ 0..4` keeps layers. One step of \
+              the generator's own is one standard deviation of the attribute (of yaw one degree); `info(direction(\"smile\"))` \
+              tells what was measured. A direction of S moves codes of S: `to(S, code) + direction(\"smile\", space: S)`. Files: \
               InterFaceGAN boundaries (npy), e4e directions (pt), GANSpace components (npz, pt; steps of one sigma), and what \
               `save` wrote, with its generator.",
     examples: &[
@@ -47,6 +56,10 @@ pub const BUILTIN: Builtin = Builtin {
         Example {
             code: "smile = direction(\"smile\") | [direction(\"age\"), direction(\"glasses\")]; show sample(seed: 1) + 2*smile",
             note: "smile without age and glasses",
+        },
+        Example {
+            code: "to(S, sample(seed: 1)) + 2*direction(\"smile\", space: S)",
+            note: "in the space of the styles",
         },
     ],
     cost: None,
@@ -75,8 +88,9 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 /// The direction meant.
 fn find(name: &str, key: Option<&str>, space: Option<Space>, current: Option<&Arc<ModelFacts>>) -> Result<Direction> {
     let loaded = current.and_then(|m| model::loaded(&model::id_of(m)));
-    if let Some(own) = loaded.as_ref().and_then(|l| l.directions.get(name)) {
-        return Ok(own.clone());
+    if let Some(all) = loaded.as_ref().map(|l| &l.directions).filter(|all| all.get(name).is_some()) {
+        let own = space.map_or_else(|| all.get(name), |s| all.in_space(name, s));
+        return own.cloned().ok_or_else(|| elsewhere(name, space, current));
     }
     if Path::new(name).is_file() {
         return from_file(name, key, space, current);
@@ -84,15 +98,25 @@ fn find(name: &str, key: Option<&str>, space: Option<Space>, current: Option<&Ar
     Err(unknown(name, current))
 }
 
+/// The generator has that direction, but not in that space.
+fn elsewhere(name: &str, space: Option<Space>, current: Option<&Arc<ModelFacts>>) -> Error {
+    let known = current.and_then(|m| m.directions.get(name)).map(Vec::as_slice).unwrap_or_default();
+    let names: Vec<&str> = known.iter().map(|s| s.name()).collect();
+    let wanted = space.map_or("", Space::name);
+    let message = format!("there is no direction \"{}\" in {wanted}: it is known in {}", Safe(name), names.join(", "));
+    let first = names.first().copied().unwrap_or("W");
+    Error::check(message).hint(format!("direction(\"{}\", space: {first})", Safe(name)))
+}
+
 fn unknown(name: &str, current: Option<&Arc<ModelFacts>>) -> Error {
-    let own = current.map(|m| m.directions.clone()).unwrap_or_default();
+    let own: Vec<&str> = current.map(|m| m.directions.keys().map(String::as_str).collect()).unwrap_or_default();
     let whose =
         current.map_or_else(|| "no generator is loaded".to_owned(), |m| format!("{} has none of that name", m.name));
     let error = Error::check(format!("there is no direction \"{}\": {whose}, and there is no such file", Safe(name)));
-    match near(name, own.iter().map(String::as_str)).first() {
+    match near(name, own.iter().copied()).first() {
         Some(d) => error.hint(format!("direction(\"{d}\")")),
         None if own.is_empty() => error.hint("give a file with a direction: npy, npz, pt or safetensors"),
-        None => error.hint(format!("one of {}, or a file", own.join(", "))),
+        None => error.hint(format!("one of {}, or a file", current.map(|m| m.direction_names()).unwrap_or_default())),
     }
 }
 
@@ -103,32 +127,46 @@ fn from_file(
     current: Option<&Arc<ModelFacts>>,
 ) -> Result<Direction> {
     let file = weights::open(Path::new(path), &LIMITS)?;
-    let config = (file.family.as_deref() == Some("directions")).then_some(&file.config);
-    let said = config.and_then(|c| c.get("space")?.as_str()).and_then(Space::parse);
+    let config = directions::config(&file);
+    let said = directions::space_of(&file);
     let owner: Option<ModelId> =
         config.and_then(|c| c.get("generator")).and_then(|g| serde_json::from_value(g.clone()).ok());
-    let arrays = model::arrays(&file);
     let facts = match (&owner, current) {
         // The generator that the file names may not be loaded; its sizes then come from the arrays themselves.
-        (Some(id), _) => model::known(id).map_or_else(|| sizes(&arrays, said), |m| model::sizes(&m)),
+        (Some(id), _) => model::known(id).map_or_else(|| sizes(&directions::arrays(&file), said), |m| model::sizes(&m)),
         (None, Some(m)) => model::sizes(m),
-        (None, None) => sizes(&arrays, said),
+        (None, None) => sizes(&directions::arrays(&file), said),
     };
-    let mut all = from_arrays(&arrays, &Source { file: path, space: said.or(space) }, &facts)?;
-    let names = all.iter().map(|d| Safe(&d.name).to_string()).collect::<Vec<_>>().join(", ");
-    let index = match key {
-        Some(k) => all.iter().position(|d| d.name == k),
-        None if all.len() == 1 => Some(0),
-        None => None,
-    };
-    let Some(index) = index else {
-        return Err(Error::runtime(format!("{} holds several directions", Safe(path)))
-            .hint(format!("say which with `key`: {}", shorten(&names))));
-    };
-    let mut one = all.swap_remove(index);
+    let all = directions::read(&file, said.or(space), &facts)?;
+    let mut one = pick(all, key, space, path)?;
     one.model = owner.or_else(|| current.map(|m| model::id_of(m)));
     one.origin = format!("from {path}");
     Ok(one)
+}
+
+/// The direction meant: the only one, the one of that name, and of that space where the name is in several.
+fn pick(all: Vec<Direction>, key: Option<&str>, space: Option<Space>, path: &str) -> Result<Direction> {
+    let names: Vec<String> = all.iter().map(|d| format!("{}/{}", d.space, Safe(&d.name))).collect();
+    let listed = shorten(&names.join(", "));
+    let (in_key, name) = key.map_or((None, None), |k| (split(k).0, Some(split(k).1)));
+    let space = in_key.or(space);
+    let fits = |d: &Direction| {
+        let named = name.is_none_or(|n| d.name == n) || key.is_some_and(|k| d.name == k);
+        named && space.is_none_or(|s| d.space == s)
+    };
+    let mut left: Vec<Direction> = all.into_iter().filter(fits).collect();
+    if let (Some(name), true) = (name, left.len() > 1) {
+        let all: Directions = left.iter().cloned().collect();
+        left = all.get(name).cloned().into_iter().collect();
+    }
+    match (left.pop(), left.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (Some(_), false) => Err(Error::runtime(format!("{} holds several directions", Safe(path)))
+            .hint(format!("say which with `key`: {listed}"))),
+        (None, _) => {
+            Err(Error::runtime(format!("{} holds no such direction", Safe(path))).hint(format!("it holds {listed}")))
+        }
+    }
 }
 
 fn shorten(names: &str) -> String {
@@ -144,6 +182,7 @@ fn sizes(arrays: &Arrays, space: Option<Space>) -> Facts {
         z_dim: dim,
         w_dim: dim,
         num_ws: rows.max(1),
+        s_dim: dim,
         spaces: vec![space.unwrap_or(Space::W), Space::WPlus],
         model: None,
     }

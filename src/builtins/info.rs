@@ -2,7 +2,9 @@
 
 use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
 use crate::error::Result;
-use crate::value::{Cell, Loaded, Table, Value, display};
+use crate::latent::Direction;
+use crate::safe::Safe;
+use crate::value::{Cell, Loaded, Table, Value, directions, display};
 use std::sync::Arc;
 
 /// `info(x)`
@@ -19,6 +21,7 @@ pub const BUILTIN: Builtin = Builtin {
     examples: &[
         Example { code: "info()", note: "the current generator" },
         Example { code: "info(sample(seed: 1))", note: "a code" },
+        Example { code: "info(direction(\"smile\"))", note: "a direction, and what was measured about it" },
     ],
     cost: None,
     definition: None,
@@ -33,6 +36,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let rows = match args.get("x") {
         None => model(ctx.model()?),
         Some(Value::Model(m)) => model(m),
+        Some(Value::Direction(d)) => direction(d),
         Some(other) => facts(other),
     };
     let rows = rows.into_iter().map(|(k, v)| vec![Cell::Text(k), Cell::Text(v)]).collect();
@@ -51,6 +55,21 @@ fn words(v: &serde_json::Value) -> String {
     v.as_str().map_or_else(|| v.to_string(), str::to_owned)
 }
 
+/// The rows about a direction.
+fn direction(d: &Direction) -> Vec<(String, String)> {
+    let model = d.model.as_ref().map_or("an unnamed generator", |m| m.name.as_str());
+    let rows = [
+        ("name", d.name.clone()),
+        ("space", d.space.to_string()),
+        ("size", if d.rows > 1 { format!("{}×{}", d.rows, d.dim) } else { d.dim.to_string() }),
+        ("length", format!("{:.4}", crate::direction::norm(d))),
+        ("generator", model.to_owned()),
+        ("origin", d.origin.clone()),
+    ];
+    let told = d.about.as_deref().map(directions::about).unwrap_or_default();
+    rows.into_iter().chain(told).map(|(k, v)| (k.to_owned(), Safe(&v).to_string())).collect()
+}
+
 /// The rows about a generator.
 pub fn model(m: &Loaded) -> Vec<(String, String)> {
     let s = m.generator.spec();
@@ -61,9 +80,10 @@ pub fn model(m: &Loaded) -> Vec<(String, String)> {
         ("resolution", format!("{0}×{0}, {1} channels", s.resolution, s.channels)),
         ("z, w, c", format!("{}, {}, {}", s.z_dim, s.w_dim, s.c_dim)),
         ("num_ws", s.num_ws.to_string()),
+        ("styles", format!("{} in {} layers", s.s_dim(), s.styles.len())),
         ("parameters", s.parameters.to_string()),
         ("spaces", spaces),
-        ("directions", m.facts.directions.join(" ")),
+        ("directions", m.facts.direction_names()),
         ("fingerprint", s.fingerprint.clone()),
         ("sha256", m.sha256.clone()),
     ]

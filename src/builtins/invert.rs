@@ -30,7 +30,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "space",
                 &[Kind::Space],
                 "-",
-                "Z, W, W+ or N (noise maps only); W+ where the generator has one, W \
+                "Z, W, W+, S (styles) or N (noise maps only); W+ where the generator has one, W \
                 for the projector",
             ),
             Param::optional(
@@ -115,7 +115,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         fits(size, &m).map_err(|e| e.at(at("picture")))?;
     }
     let found = if space == Space::N { Space::W } else { space };
-    let layers = (found == Space::WPlus).then_some(m.num_ws);
+    let layers = m.layers(found);
     Ok(Type::Inversion(CodeType {
         space: (space != Space::N).then_some(found),
         layers,

@@ -23,7 +23,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "space",
                 &[Kind::Space],
                 "-",
-                "Z, W or W+; needed where the file does not say and the shape fits \
+                "Z, W, W+ or S; needed where the file does not say and the shape fits \
                 several",
             ),
             Param::optional("key", &[Kind::Text], "-", "which array, where the file holds several").named(),
@@ -70,7 +70,10 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         Some(id) => crate::value::model::known(id),
         None => model,
     };
-    let layers = (found.space == Space::WPlus).then_some(found.layers);
+    let layers = match found.space {
+        Space::S => known.as_ref().filter(|m| m.s_dim() == found.dim).and_then(|m| m.layers(Space::S)),
+        space => (space == Space::WPlus).then_some(found.layers),
+    };
     let origin = Some(format!("from {}", Safe(path)));
     Ok(Type::Latent(CodeType { space: Some(found.space), layers, model: known, count: Some(found.count), origin }))
 }
@@ -114,8 +117,8 @@ fn resolve(file: &Checkpoint, array: &Array, wanted: Option<Space>, current: Opt
     let space = said.or(wanted).map_or_else(|| guess(&shape, current), Ok)?;
     let unfit = || Error::runtime(format!("an array of shape {shape:?} holds no {space} codes"));
     let (count, layers, dim) = match (space, &shape[..]) {
-        (Space::Z | Space::W, [d]) => (1, 1, *d),
-        (Space::Z | Space::W, [n, d]) => (*n, 1, *d),
+        (Space::Z | Space::W | Space::S, [d]) => (1, 1, *d),
+        (Space::Z | Space::W | Space::S, [n, d]) => (*n, 1, *d),
         (Space::WPlus, [l, d]) => (1, *l, *d),
         (Space::WPlus, [n, l, d]) => (*n, *l, *d),
         // The official projector saves a W code as [1, num_ws, w_dim], all rows equal.
@@ -123,10 +126,14 @@ fn resolve(file: &Checkpoint, array: &Array, wanted: Option<Space>, current: Opt
         _ => return Err(unfit().hint("say the space it is in: `space: W+` for one row a layer")),
     };
     if let Some(m) = current.filter(|m| model.as_ref().is_none_or(|id| id.fingerprint == m.fingerprint)) {
-        let wanted = if space == Space::Z { m.z_dim } else { m.w_dim };
+        let wanted = match space {
+            Space::Z => m.z_dim,
+            Space::S => m.s_dim(),
+            _ => m.w_dim,
+        };
         if dim != wanted || (space == Space::WPlus && layers != m.num_ws) {
             return Err(unfit()
-                .note(format!("{} has w {}×{} and z {}", Safe(&m.name), m.num_ws, m.w_dim, m.z_dim))
+                .note(format!("{} has w {}×{}, z {} and s {}", Safe(&m.name), m.num_ws, m.w_dim, m.z_dim, m.s_dim()))
                 .hint("load the generator that the code belongs to"));
         }
     }
@@ -147,18 +154,19 @@ fn guess(shape: &[usize], current: Option<&ModelFacts>) -> Result<Space> {
         (Space::Z, [d] | [_, d]) => *d == m.z_dim,
         (Space::W, [d] | [_, d]) => *d == m.w_dim,
         (Space::WPlus, [l, d] | [_, l, d]) => (*l, *d) == (m.num_ws, m.w_dim),
+        (Space::S, [d] | [_, d]) => *d == m.s_dim(),
         _ => false,
     };
     let all: Vec<Space> = m.spaces.iter().copied().filter(fits).collect();
     match all[..] {
         [one] => Ok(one),
         [] => Err(Error::runtime(format!("an array of shape {shape:?} fits no space of {}", Safe(&m.name)))
-            .note(format!("z {}, w {}, {} layers", m.z_dim, m.w_dim, m.num_ws))
+            .note(format!("z {}, w {}, {} layers, s {}", m.z_dim, m.w_dim, m.num_ws, m.s_dim()))
             .hint("load the generator that the code belongs to")),
         _ => {
             let names: Vec<&str> = all.iter().map(|s| s.name()).collect();
             Err(Error::runtime(format!("an array of shape {shape:?} may be in {}", names.join(" or ")))
-                .hint("add `space: W` (or Z, W+)"))
+                .hint("add `space: W` (or Z, W+, S)"))
         }
     }
 }

@@ -19,13 +19,14 @@ pub const BUILTIN: Builtin = Builtin {
             Param::required("b", &[Kind::Latent], "the code that gives `layers`"),
             Param::required("layers", &[Kind::Range, Kind::Number], "half open, from 0: coarse first"),
         ],
-        returns: "Latent[W+]",
+        returns: "Latent[W+] or Latent[S]",
         infer,
     },
     category: Category::Edit,
     summary: "style mixing: layers of b in a",
     details: "Karras et al. 2019. Coarse layers (0..4) hold pose and shape, middle ones (4..8) features, fine ones colour. \
-              Z and W codes are lifted to W+ first.",
+              Z and W codes are lifted to W+ first; beside a code of S, both are lifted to S, whose layers are the styles that \
+              a row of W+ controls.",
     examples: &[Example {
         code: "mix(sample(seed: 1), sample(seed: 2), layers: 4..8)",
         note: "features of the second",
@@ -50,27 +51,32 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         crate::builtin::layer_range(&value, m.num_ws).map_err(|e| crate::builtin::as_check(e).at(span))?;
     }
     let layers = a.as_ref().map(|m| m.num_ws);
-    Ok(Type::Latent(CodeType { space: Some(Space::WPlus), layers, model: a, ..shared::code(call, "a") }))
+    // A code whose space only a run can tell may be one of S.
+    let spaces = ["a", "b"].map(|n| shared::code(call, n).space);
+    let space = match spaces {
+        [Some(Space::S), _] | [_, Some(Space::S)] => Some(Space::S),
+        [Some(_), Some(_)] => Some(Space::WPlus),
+        _ => None,
+    };
+    Ok(Type::Latent(CodeType { space, layers, model: a, ..shared::code(call, "a") }))
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let (a, b) = (args.latent("a")?, args.latent("b")?);
     let model = ctx.model_of(&a)?;
     let g = &*model.generator;
-    let (a, b) = (spaces::lift(g, &a, Space::WPlus)?, spaces::lift(g, &b, Space::WPlus)?);
+    let space = if [a.space, b.space].contains(&Space::S) { Space::S } else { Space::WPlus };
+    let lift = |code, name| spaces::lift(g, code, space).map_err(|e| e.at(args.span(name)));
+    let (a, b) = (lift(&a, "a")?, lift(&b, "b")?);
     if a.data.dims() != b.data.dims() {
         return Err(Error::runtime(format!("{} codes cannot mix with {}", a.count(), b.count())).at(args.span));
     }
-    let range = args.layers("layers", a.layers())?.unwrap_or(0..a.layers());
-    let part = |from: usize, to: usize, of: &Tensor| of.narrow(1, from, to - from);
-    let data = Tensor::cat(
-        &[
-            part(0, range.start, &a.data)?,
-            part(range.start, range.end, &b.data)?,
-            part(range.end, a.layers(), &a.data)?,
-        ],
-        1,
-    )?;
+    let sizes = if space == Space::S { g.spec().style_sizes() } else { vec![1; a.layers()] };
+    let range = args.layers("layers", sizes.len())?.unwrap_or(0..sizes.len());
+    let (from, to): (usize, usize) = (sizes[..range.start].iter().sum(), sizes[..range.end].iter().sum());
+    let part = |of: &Tensor, from: usize, to: usize| of.narrow(1, from, to - from);
+    let parts = [part(&a.data, 0, from)?, part(&b.data, from, to)?, part(&a.data, to, a.data.dim(1)?)?];
+    let data = Tensor::cat(&parts, 1)?;
     let origin = format!("mix of ({}) with layers {}..{} of ({})", a.origin, range.start, range.end, b.origin);
     Ok(Value::Latent(shared::blend(&a, data, origin)))
 }

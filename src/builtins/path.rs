@@ -25,7 +25,7 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Edit,
     summary: "frames through several codes, evenly spaced",
-    details: "Linear between W and W+ codes, spherical between Z codes. `|> save(\"morph.gif\")` makes the film.",
+    details: "Linear between codes of W, W+ and S, spherical between Z codes. `|> save(\"morph.gif\")` makes the film.",
     examples: &[Example {
         code: "path(sample(seed: 1), sample(seed: 2), sample(seed: 3), frames: 7)",
         note: "seven frames through three codes",
@@ -49,7 +49,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         {
             return Err(Error::check(format!("a path stays in one space, here are {x} and {y}"))
                 .at(a.span)
-                .hint(format!("lift the narrower codes: to({}, …)", if x == Space::Z { y } else { Space::WPlus })));
+                .hint(format!("lift the narrower codes: to({}, …)", shared::wider(x, y))));
         }
         first.get_or_insert(c);
     }

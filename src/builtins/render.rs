@@ -3,7 +3,6 @@
 use super::shared;
 use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
 use crate::error::Result;
-use crate::generator::stylegan2::truncate;
 use crate::generator::{Noise, spaces};
 use crate::value::{Image, Value};
 
@@ -62,9 +61,9 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         _ => code.noise.clone().map_or(Noise::Const, Noise::Maps),
     };
     let g = &*model.generator;
-    let ws = truncate(&spaces::to_ws(g, &code)?, g.mean_w(), psi, cutoff)?;
+    let cut = spaces::truncated(g, &code, psi, cutoff)?;
     Ok(Value::Image(Image {
-        data: g.synthesize(&ws, &noise)?,
+        data: spaces::synthesize(g, &cut, &noise)?,
         captions: Vec::new(),
         origin: format!("render of {}", code.origin),
         notes: Vec::new(),

@@ -59,7 +59,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     }
     let count = if call.arg("n").is_some() { shared::count(call, "n") } else { Some(1) };
     let space = if call.arg("space").is_some() { space } else { given };
-    let layers = model.as_ref().filter(|_| space == Some(Space::WPlus)).map(|m| m.num_ws);
+    let layers = space.and_then(|s| model.as_ref()?.layers(s));
     Ok(Type::Latent(CodeType { space, layers, model, count, origin: Some("sampled".into()) }))
 }
 
@@ -83,7 +83,7 @@ fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
         Some(Value::Number(n)) if *n > 0.0 => *n as u64,
         _ => 1,
     };
-    let row = model(args, ctx).map_or(512, |m| m.facts.z_dim + m.facts.num_ws * m.facts.w_dim);
+    let row = model(args, ctx).map_or(512, |m| m.facts.z_dim + m.facts.num_ws * m.facts.w_dim + m.facts.s_dim());
     n.saturating_mul(4 * row as u64)
 }
 

@@ -292,23 +292,34 @@ fn codes(code: &Latent, ctx: &Context<'_>) -> Result<Archive> {
     Ok((tensors, manifest("latent", config, json!(code.origin), ctx)))
 }
 
+/// Directions of one space under their names; of several under `W/name`, so that each says its own.
 fn directions(all: &[Direction], ctx: &Context<'_>) -> Result<Archive> {
     let mut tensors = BTreeMap::new();
-    let mut origins = serde_json::Map::new();
+    let (mut origins, mut told) = (serde_json::Map::new(), serde_json::Map::new());
     let (space, model) = all.first().map_or((Space::W, None), |d| (d.space, d.model.clone()));
+    let several = all.iter().any(|d| d.space != space);
     for d in all {
-        if (d.space, &d.model) != (space, &model) {
-            return Err(Error::runtime("one file holds directions of one space and one generator"));
+        if d.model != model {
+            return Err(Error::runtime("one file holds directions of one generator").hint("save them to two files"));
         }
+        let name = if several { format!("{}/{}", d.space, d.name) } else { d.name.clone() };
         let shape = if d.rows == 1 { vec![d.dim] } else { vec![d.rows, d.dim] };
         // In double precision: an orthogonalised direction stays orthogonal to 1e-12 in the file.
         let values = Array::f64(&shape, d.data.clone())
             .ok_or_else(|| Error::runtime(format!("the direction {} has a broken shape", Safe(&d.name))))?;
-        if tensors.insert(d.name.clone(), values).is_some() {
-            return Err(Error::runtime(format!("two directions are named {}", Safe(&d.name))));
+        if tensors.insert(name.clone(), values).is_some() {
+            return Err(
+                Error::runtime(format!("two directions are named {}", Safe(&name))).hint("save them to two files")
+            );
         }
-        origins.insert(d.name.clone(), json!(d.origin));
+        if let Some(about) = d.about.as_deref() {
+            told.insert(name.clone(), json!(about));
+        }
+        origins.insert(name, json!(d.origin));
     }
-    let config = json!({"space": space.name(), "generator": model});
+    let mut config = json!({"generator": model, "directions": told});
+    if !several {
+        config["space"] = json!(space.name());
+    }
     Ok((tensors, manifest("directions", config, serde_json::Value::Object(origins), ctx)))
 }

@@ -71,17 +71,21 @@ pub fn same_codes(call: &CheckedCall<'_>, names: [&str; 2]) -> Result<CodeType> 
     Ok(CodeType { space: a.space.or(b.space), layers: a.layers.or(b.layers), model: a.model.or(b.model), ..a })
 }
 
+/// The space that both can be lifted to.
+pub fn wider(x: Space, y: Space) -> Space {
+    let order = [Space::Z, Space::W, Space::WPlus, Space::S];
+    let rank = |s: Space| order.iter().position(|o| *o == s);
+    match (rank(x), rank(y)) {
+        (Some(a), Some(b)) => order[a.max(b)],
+        _ => Space::WPlus,
+    }
+}
+
 fn agree(a: &CodeType, b: &CodeType) -> Result<()> {
     if let (Some(x), Some(y)) = (a.space, b.space)
         && x != y
     {
-        let wide = if x == Space::Z {
-            y
-        } else if y == Space::Z {
-            x
-        } else {
-            Space::WPlus
-        };
+        let wide = wider(x, y);
         return Err(Error::check(format!("the codes live in different spaces: {x} and {y}"))
             .hint(format!("lift the other one first: to({wide}, …)")));
     }
@@ -111,8 +115,13 @@ pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
             Err(Error::check(format!("a {d} direction cannot move a Z code"))
                 .hint(format!("lift the code: to({d}, …)")))
         }
-        (Some(c), Some(Space::Z)) if c != Space::Z => {
-            Err(Error::check(format!("a Z direction cannot move a {c} code")).hint("use a direction in W"))
+        (Some(c), Some(Space::S)) if c != Space::S => {
+            Err(Error::check(format!("an S direction cannot move a {c} code")).hint("lift the code: to(S, …)"))
+        }
+        (Some(c), Some(d)) if c != d && [c, d].iter().any(|s| matches!(s, Space::Z | Space::S)) => {
+            let from = if c == Space::S { c } else { Space::W };
+            Err(Error::check(format!("a {d} direction cannot move a {c} code"))
+                .hint(format!("use a direction of {from}: direction(\"smile\", space: {from})")))
         }
         _ => Ok(()),
     }

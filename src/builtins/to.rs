@@ -12,17 +12,21 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "to",
         params: &[
-            Param::required("space", &[Kind::Space], "W or W+"),
+            Param::required("space", &[Kind::Space], "W, W+ or S"),
             Param::required("code", &[Kind::Latent], "the code to lift"),
         ],
         returns: "Latent",
         infer,
     },
     category: Category::Edit,
-    summary: "lifts a code into a wider space: Z → W → W+",
-    details: "Exact, the picture stays the same: Z → W is the mapping network, W → W+ repeats the code for every layer. \
+    summary: "lifts a code into a wider space: Z → W → W+ → S",
+    details: "Exact, the picture stays the same: Z → W is the mapping network, W → W+ repeats the code for every layer, \
+              W+ → S computes the styles that each layer reads (StyleSpace, Wu et al. 2021). \
               There is no way back: a wider space holds codes that the narrower one lacks; `invert` finds the nearest.",
-    examples: &[Example { code: "to(W+, sample(seed: 3, space: Z))", note: "a layered code" }],
+    examples: &[
+        Example { code: "to(W+, sample(seed: 3, space: Z))", note: "a layered code" },
+        Example { code: "to(S, sample(seed: 3))", note: "the styles of all layers: the same picture" },
+    ],
     cost: None,
     definition: None,
     run: |args, ctx| {
@@ -37,7 +41,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let from = shared::code(call, "code");
     let target = shared::space(call, "space");
     let model = shared::model_of(call, "code");
-    let rank = |s: Space| [Space::Z, Space::W, Space::WPlus].iter().position(|x| *x == s);
+    let rank = |s: Space| [Space::Z, Space::W, Space::WPlus, Space::S].iter().position(|x| *x == s);
     if let (Some(a), Some(b)) = (from.space, target) {
         match (rank(a), rank(b)) {
             (Some(x), Some(y)) if x <= y => {}
@@ -47,12 +51,15 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
                     .hint(format!("find the nearest {b} code of its picture: invert(render(code), space: {b})")));
             }
             _ => {
-                return Err(Error::check(format!("`to` lifts Z → W → W+, not {a} → {b}"))
+                return Err(Error::check(format!("`to` lifts Z → W → W+ → S, not {a} → {b}"))
                     .at(call.span)
                     .hint("to(W+, code)"));
             }
         }
     }
-    let layers = model.as_ref().filter(|_| target == Some(Space::WPlus)).map(|m| m.num_ws);
+    if let (Some(Space::S), Some(m)) = (target, &model) {
+        shared::check_space(Space::S, m, call.arg("space").map_or(call.span, |a| a.span))?;
+    }
+    let layers = target.and_then(|s| model.as_ref()?.layers(s));
     Ok(Type::Latent(CodeType { space: target, layers, model, ..from }))
 }

@@ -3,6 +3,7 @@
 use super::{Common, out, prepare};
 use crate::error::{Error, Kind, Result};
 use crate::generator::FAMILIES;
+use crate::latent::About;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::store::{Disk, write_atomic};
@@ -19,7 +20,8 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         let loaded = model::load(name)?;
         let mut facts = json!(loaded.generator.spec());
         facts["spaces"] = json!(loaded.facts.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
-        facts["directions"] = json!(loaded.facts.directions);
+        facts["directions"] = json!(loaded.facts.directions.keys().collect::<Vec<_>>());
+        facts["direction_facts"] = direction_facts(&loaded);
         facts["dtype"] = json!(loaded.dtype);
         facts["sha256"] = json!(loaded.sha256);
         facts["provenance"] = loaded.provenance.clone();
@@ -50,6 +52,7 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         facts["w_dim"] = json!(spec.w_dim);
         facts["c_dim"] = json!(spec.c_dim);
         facts["num_ws"] = json!(spec.num_ws);
+        facts["s_dim"] = json!(spec.s_dim());
         facts["parameters"] = json!(spec.parameters);
         facts["spaces"] = json!(spec.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
     }
@@ -65,6 +68,20 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
     report(common, &facts)
 }
 
+/// `W/smile: 0.2 (0 to 1) a step, R² 0.83`.
+fn direction_line(name: &str, about: &serde_json::Value) -> String {
+    let Ok(a) = serde_json::from_value::<About>(about.clone()) else { return name.to_owned() };
+    let r2 = a.accuracy.map(|v| format!(", R² {v:.2}")).unwrap_or_default();
+    let moves = a.attribute.is_empty().then(|| a.leakage.iter().max_by(|x, y| x.1.abs().total_cmp(&y.1.abs())));
+    let moves = moves.flatten().map(|(n, v)| format!(", moves {n} {v:+.1} σ")).unwrap_or_default();
+    format!("{name}: {} ({}) a step{r2}{moves}", a.per_step, a.unit)
+}
+
+/// What was measured about each direction that a generator brings: `{"W/smile": {…}}`.
+fn direction_facts(m: &model::Loaded) -> serde_json::Value {
+    m.directions.iter().map(|d| (format!("{}/{}", d.space, d.name), json!(d.about.as_deref()))).collect()
+}
+
 /// The facts as one JSON object, or one a line.
 fn report(common: &Common, facts: &serde_json::Value) -> Result<u8> {
     if common.json {
@@ -77,6 +94,13 @@ fn report(common: &Common, facts: &serde_json::Value) -> Result<u8> {
             serde_json::Value::String(s) => s.clone(),
             serde_json::Value::Array(a) if a.iter().all(|v| v.is_string()) => {
                 a.iter().filter_map(|v| v.as_str()).collect::<Vec<_>>().join(" ")
+            }
+            // One line each says more than an object of objects.
+            serde_json::Value::Object(of) if key == "direction_facts" => {
+                for (name, about) in of {
+                    text.push_str(&format!("{:<12} {}\n", "direction", Safe(&direction_line(name, about))));
+                }
+                continue;
             }
             other => other.to_string(),
         };
@@ -107,8 +131,9 @@ pub fn models(common: &Common) -> Result<u8> {
     for name in model::NAMES {
         let m = model::load(name)?;
         let line = if common.json {
-            json!({"name": name, "family": m.facts.family, "resolution": m.facts.resolution, "directions": m.facts.directions})
-                .to_string()
+            json!({"name": name, "family": m.facts.family, "resolution": m.facts.resolution, "s_dim": m.facts.s_dim(),
+                "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_facts": direction_facts(&m)})
+            .to_string()
         } else {
             crate::value::display::describe(&crate::value::Value::Model(m))
         };

@@ -1,5 +1,6 @@
 //! The command line: what it looks like, and which part of the house does it.
 
+mod bench;
 mod doctor;
 mod inspect;
 mod programs;
@@ -143,6 +144,12 @@ enum Command {
     Models,
     /// What was found of terminal and machine, and why.
     Doctor,
+    /// Measurements.
+    Bench {
+        /// What is measured.
+        #[command(subcommand)]
+        which: bench::Which,
+    },
     /// Shell completions.
     Completions {
         /// bash, zsh, fish, elvish or powershell.
@@ -193,6 +200,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Compare { a, b }) => shortcuts::compare(&common, &a, &b),
         Some(Command::Models) => inspect::models(&common),
         Some(Command::Doctor) => doctor::doctor(&common),
+        Some(Command::Bench { which }) => bench::bench(&common, &which),
         Some(Command::Completions { shell }) => completions(shell),
     }
 }

@@ -52,7 +52,10 @@ fn unfit(latent: &Latent, direction: &Direction) -> Error {
         latent.layers(),
         latent.dim()
     ))
-    .hint(format!("use a direction found in {} of the same generator", latent.space))
+    .hint(match direction.space {
+        Space::S if latent.space != Space::S => "bring the code there first: to(S, code)".into(),
+        _ => format!("use a direction found in {} of the same generator", latent.space),
+    })
 }
 
 /// A W code as `[N, rows, D]`.
@@ -99,6 +102,7 @@ pub fn difference(a: &Latent, b: &Latent) -> Result<Direction> {
         model: a.model.clone().or_else(|| b.model.clone()),
         name: origin.clone(),
         origin,
+        about: None,
     })
 }
 

@@ -63,21 +63,36 @@ pub fn lift(d: &Direction, num_ws: usize) -> Result<Direction> {
     }
 }
 
-/// The direction in the layers `range` only (half open); W becomes W+ with zero rows outside.
+/// The direction in the layers `range` only (half open); W becomes W+ with zero rows outside, S keeps the styles that
+/// these rows of w control: `styles` says how many each row has.
 ///
 /// # Errors
-/// When the range is empty or reaches beyond `num_ws`.
-pub fn at_layers(d: &Direction, range: Range<usize>, num_ws: usize) -> Result<Direction> {
+/// When the range is empty or reaches beyond `num_ws`, and when an S direction has not the styles of the generator.
+pub fn at_layers(d: &Direction, range: Range<usize>, num_ws: usize, styles: &[usize]) -> Result<Direction> {
     if range.start >= range.end || range.end > num_ws {
         return Err(Error::runtime(format!("layers {}..{} do not exist", range.start, range.end))
             .hint(format!("layers count from 0 and end before {num_ws}: 0..{num_ws} is all of them")));
     }
-    let mut out = lift(d, num_ws)?;
-    for (i, row) in out.data.chunks_exact_mut(out.dim.max(1)).enumerate() {
+    let mut out = if d.space == Space::S { d.clone() } else { lift(d, num_ws)? };
+    let sizes = if d.space == Space::S { styles.to_vec() } else { vec![out.dim; num_ws] };
+    if sizes.iter().sum::<usize>() != out.data.len() {
+        return Err(Error::runtime(format!(
+            "the direction `{}` has {} styles, the generator's layers {}",
+            Safe(&d.name),
+            out.data.len(),
+            sizes.iter().sum::<usize>()
+        ))
+        .hint("use a direction of this generator"));
+    }
+    let mut rest = out.data.as_mut_slice();
+    for (i, size) in sizes.into_iter().enumerate() {
+        let (row, after) = rest.split_at_mut(size);
         if !range.contains(&i) {
             row.fill(0.0);
         }
+        rest = after;
     }
+    out.about = None;
     out.origin = format!("{} @ {}..{}", d.origin, range.start, range.end);
     // Restricting twice keeps what both allow.
     out.layers = Some(match &d.layers {
@@ -111,6 +126,7 @@ fn combine(a: &Direction, b: &Direction, sign: char, f: impl Fn(f64, f64) -> f64
         origin: format!("({}) {sign} ({})", a.origin, b.origin),
         layers: if x.layers == y.layers { x.layers.clone() } else { None },
         model: a.model.clone().or_else(|| b.model.clone()),
+        about: None,
         ..x
     })
 }
@@ -121,6 +137,7 @@ pub fn scale(d: &Direction, k: f64) -> Direction {
         data: d.data.iter().map(|v| v * k).collect(),
         name: format!("{k}*{}", d.name),
         origin: format!("{k} * ({})", d.origin),
+        about: None,
         ..d.clone()
     }
 }
@@ -135,7 +152,7 @@ pub fn unit(d: &Direction) -> Result<Direction> {
         return Err(Error::runtime(format!("the direction `{}` has length {length}", Safe(&d.name)))
             .hint("a direction needs a length above zero"));
     }
-    Ok(Direction { data: d.data.iter().map(|v| v / length).collect(), ..d.clone() })
+    Ok(Direction { data: d.data.iter().map(|v| v / length).collect(), about: None, ..d.clone() })
 }
 
 /// The scalar product, as stored (no lifting).

@@ -60,6 +60,7 @@ pub fn conditional(base: &Direction, conditions: &[Direction]) -> Result<Conditi
     let direction = Direction {
         data: rest,
         layers: None,
+        about: None,
         name: format!("{} | [{names}]", base.name),
         origin: format!("({}) | [{}]", base.origin, list(conditions, |d| &d.origin)),
         model: lifted.model.clone().or_else(|| conditions.iter().find_map(|c| c.model.clone())),

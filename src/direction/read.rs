@@ -3,7 +3,7 @@
 //! The caller reads the file (`weights/`) and hands over plain arrays, so nothing here knows a format. Known forms
 //! (formats.md, 4.5): InterFaceGAN `.npy` (1, 512); e4e `.pt` (1, 512) or (18, 512); GANSpace `.npz` (`lat_comp`,
 //! `lat_mean`, `lat_stdev`) and `.pt` (`comp`, `mean`, `std`); II2S `.npz` (`X_comp`, `X_mean`, `X_stdev`); and our own
-//! safetensors of family `directions`, one tensor a direction.
+//! safetensors of family `directions`, one tensor a direction, named `smile` or, with its space, `W/smile`.
 
 use crate::error::{Error, Kind, Result};
 use crate::latent::{Direction, ModelId};
@@ -23,6 +23,8 @@ pub struct Facts {
     pub w_dim: usize,
     /// Layers of a W+ code.
     pub num_ws: usize,
+    /// Dimensions of a style code; 0 where there is no space S.
+    pub s_dim: usize,
     /// Spaces its codes can live in.
     pub spaces: Vec<Space>,
     /// Which generator it is, `None` when the file does not tell and the caller does not claim it.
@@ -42,7 +44,7 @@ const COMPONENTS: [[&str; 3]; 3] =
     [["lat_comp", "lat_mean", "lat_stdev"], ["comp", "mean", "std"], ["X_comp", "X_mean", "X_stdev"]];
 
 /// All directions of a file's arrays by name: principal components as `pc0`, `pc1`, … in steps of one σ; a single unnamed
-/// or named array by the file's stem; otherwise every array by its own name.
+/// or named array by the file's stem; otherwise every array by its own name, whose `W/` or `S/` says its space.
 ///
 /// # Errors
 /// When nothing is there, a shape fits no space of the generator, or the space cannot be told.
@@ -57,9 +59,21 @@ pub fn from_arrays(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Ve
     let single = arrays.len() == 1;
     let one = |(key, (shape, data)): (&String, &(Vec<usize>, Vec<f64>))| {
         let name = if single && (key.is_empty() || key == "data") { stem } else { key.as_str() };
-        from_array(name, shape, data, source, facts)
+        let (space, name) = split(name);
+        from_array(name, shape, data, &Source { space: space.or(source.space), ..source.clone() }, facts)
     };
     arrays.iter().map(one).collect()
+}
+
+/// Space and name of a key such as `W/smile`.
+pub fn split(key: &str) -> (Option<Space>, &str) {
+    match key.split_once('/') {
+        Some((space, name)) if !name.is_empty() => match Space::parse(space) {
+            Some(space) => (Some(space), name),
+            None => (None, key),
+        },
+        _ => (None, key),
+    }
 }
 
 /// One direction from one array of shape (D), (1, D) or (L, D).
@@ -96,6 +110,7 @@ pub fn from_array(name: &str, shape: &[usize], data: &[f64], source: &Source, fa
         model: facts.model.clone(),
         name: name.into(),
         origin: format!("file {}", source.file),
+        about: None,
     })
 }
 
@@ -106,13 +121,14 @@ fn space_of(name: &str, rows: usize, dim: usize, source: &Source, facts: &Facts)
                 Space::Z => rows == 1 && dim == facts.z_dim,
                 Space::W => rows == 1 && dim == facts.w_dim,
                 Space::WPlus => (rows == facts.num_ws || rows == 1) && dim == facts.w_dim,
+                Space::S => rows == 1 && dim == facts.s_dim,
                 _ => false,
             }
     };
     let shape_error = || {
         bad(source, &format!("`{}` is {rows}×{dim}, which fits no code of the generator", Safe(name))).hint(format!(
-            "Z is 1×{}, W is 1×{}, W+ is {}×{}; use the generator it was found for",
-            facts.z_dim, facts.w_dim, facts.num_ws, facts.w_dim
+            "Z is 1×{}, W is 1×{}, W+ is {}×{}, S is 1×{}; use the generator it was found for",
+            facts.z_dim, facts.w_dim, facts.num_ws, facts.w_dim, facts.s_dim
         ))
     };
     if let Some(given) = source.space {
@@ -124,12 +140,15 @@ fn space_of(name: &str, rows: usize, dim: usize, source: &Source, facts: &Facts)
     if stem(source.file).ends_with("_w_boundary") && fits(Space::W) {
         return Ok(Space::W);
     }
-    match (fits(Space::Z), fits(Space::W)) {
-        (true, false) => Ok(Space::Z),
-        (false, true) => Ok(Space::W),
-        (false, false) => Err(shape_error()),
-        (true, true) => Err(bad(source, &format!("`{}` could be a Z or a W direction: both are 1×{dim}", Safe(name)))
-            .hint("say which: direction(\"…\", space: W)")),
+    let all: Vec<Space> = [Space::Z, Space::W, Space::S].into_iter().filter(|s| fits(*s)).collect();
+    match all[..] {
+        [one] => Ok(one),
+        [] => Err(shape_error()),
+        [.., last] => {
+            let names: Vec<&str> = all.iter().map(|s| s.name()).collect();
+            let message = format!("`{}` could be a {} direction: each is 1×{dim}", Safe(name), names.join(" or a "));
+            Err(bad(source, &message).hint(format!("say which: direction(\"…\", space: {last})")))
+        }
     }
 }
 

@@ -9,7 +9,17 @@ use std::collections::BTreeMap;
 
 fn direction(space: Space, rows: usize, data: Vec<f64>) -> Direction {
     let dim = data.len() / rows;
-    Direction { space, data, rows, dim, layers: None, model: None, name: "d".into(), origin: "test".into() }
+    Direction {
+        space,
+        data,
+        rows,
+        dim,
+        layers: None,
+        model: None,
+        name: "d".into(),
+        origin: "test".into(),
+        about: None,
+    }
 }
 
 fn random(seed: u64, dim: usize) -> Direction {
@@ -84,11 +94,37 @@ fn w_lifts_to_w_plus_everywhere() {
 #[test]
 fn layers_restrict() {
     let w = direction(Space::W, 1, vec![1.0, 2.0]);
-    let part = at_layers(&w, 1..2, 3).unwrap();
+    let part = at_layers(&w, 1..2, 3, &[]).unwrap();
     assert_eq!(part.data, [0.0, 0.0, 1.0, 2.0, 0.0, 0.0]);
     assert_eq!((part.layers.clone(), layers_of(&part)), (Some(1..2), Some(1..2)));
-    assert!(at_layers(&w, 2..4, 3).unwrap_err().repair().unwrap().contains("0..3"));
-    assert!(at_layers(&direction(Space::Z, 1, vec![1.0]), 0..1, 3).is_err());
+    assert!(at_layers(&w, 2..4, 3, &[]).unwrap_err().repair().unwrap().contains("0..3"));
+    assert!(at_layers(&direction(Space::Z, 1, vec![1.0]), 0..1, 3, &[]).is_err());
+}
+
+#[test]
+fn the_layers_of_a_style_direction_are_the_rows_of_w() {
+    let s = direction(Space::S, 1, vec![1.0, 2.0, 3.0, 4.0, 5.0]);
+    let sizes = [2, 2, 1];
+    let part = at_layers(&s, 1..2, 3, &sizes).unwrap();
+    assert_eq!((part.space, part.rows, part.data.as_slice()), (Space::S, 1, [0.0, 0.0, 3.0, 4.0, 0.0].as_slice()));
+    assert_eq!(at_layers(&s, 1..3, 3, &sizes).unwrap().data, [0.0, 0.0, 3.0, 4.0, 5.0]);
+    assert!(at_layers(&s, 2..4, 3, &sizes).is_err());
+    assert!(at_layers(&s, 0..1, 3, &[2, 2]).unwrap_err().message().contains("styles"), "of another generator");
+}
+
+#[test]
+fn what_was_measured_goes_with_the_first_change() {
+    let about = Some(std::sync::Arc::new(crate::latent::About::default()));
+    let d = Direction { about, ..direction(Space::W, 1, vec![1.0, 2.0]) };
+    assert!(lift(&d, 3).unwrap().about.is_some(), "the same direction, written for all layers");
+    let changed = [
+        scale(&d, 2.0),
+        unit(&d).unwrap(),
+        add(&d, &d).unwrap(),
+        at_layers(&d, 0..1, 3, &[]).unwrap(),
+        conditional(&d, &[direction(Space::W, 1, vec![1.0, 0.0])]).unwrap().direction,
+    ];
+    assert!(changed.iter().all(|c| c.about.is_none()));
 }
 
 #[test]
@@ -124,7 +160,14 @@ fn what_does_not_fit_is_an_error() {
 }
 
 fn facts(z: usize, w: usize) -> Facts {
-    Facts { z_dim: z, w_dim: w, num_ws: 3, spaces: vec![Space::Z, Space::W, Space::WPlus], model: None }
+    Facts {
+        z_dim: z,
+        w_dim: w,
+        num_ws: 3,
+        s_dim: 5,
+        spaces: vec![Space::Z, Space::W, Space::WPlus, Space::S],
+        model: None,
+    }
 }
 
 fn arrays(list: &[(&str, &[usize], Vec<f64>)]) -> Arrays {
@@ -150,6 +193,25 @@ fn boundaries_tell_their_space_or_ask() {
     let wrong = arrays(&[("", &[4, 2], vec![1.0; 8])]);
     let e = from_arrays(&wrong, &Source { file: "p.pt", space: None }, &facts(2, 2)).unwrap_err();
     assert!(e.message().contains("4×2") && e.repair().unwrap().contains("3×2"));
+}
+
+#[test]
+fn one_file_may_hold_several_spaces() {
+    let all = arrays(&[
+        ("S/smile", &[5], vec![1.0; 5]),
+        ("W/smile", &[2], vec![1.0; 2]),
+        ("W+/smile", &[3, 2], vec![1.0; 6]),
+        ("Z/smile", &[2], vec![1.0; 2]),
+        ("age", &[2], vec![1.0; 2]),
+        ("x/age", &[2], vec![1.0; 2]),
+    ]);
+    let read = from_arrays(&all, &Source { file: "d.safetensors", space: Some(Space::W) }, &facts(2, 2)).unwrap();
+    let found: Vec<(&str, Space)> = read.iter().map(|d| (d.name.as_str(), d.space)).collect();
+    let smiles = [("smile", Space::S), ("smile", Space::WPlus), ("smile", Space::W), ("smile", Space::Z)];
+    assert_eq!(found, [&smiles[..], &[("age", Space::W), ("x/age", Space::W)]].concat());
+    let short = arrays(&[("S/smile", &[4], vec![1.0; 4])]);
+    let e = from_arrays(&short, &Source { file: "d.safetensors", space: None }, &facts(2, 2)).unwrap_err();
+    assert!(e.repair().unwrap().contains("S is 1×5"), "{e}");
 }
 
 #[test]

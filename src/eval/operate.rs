@@ -120,10 +120,13 @@ pub fn layers(base: &Value, layers: &Value, ctx: &Context<'_>) -> Result<Value> 
         }
         .ok_or_else(|| Error::runtime("the direction's generator is not loaded, so its layers are not known"))?,
     };
-    Ok(Value::Direction(direction::at_layers(&d, layer_range(layers, count)?, count)?))
+    let styles =
+        d.model.as_ref().and_then(crate::value::model::known).or_else(|| Some(ctx.model.as_ref()?.facts.clone()));
+    let styles = styles.map(|m| m.style_sizes.clone()).unwrap_or_default();
+    Ok(Value::Direction(direction::at_layers(&d, layer_range(layers, count)?, count, &styles)?))
 }
 
-/// `base[index]`: layers of a W+ code, elements of a list, pictures of a batch.
+/// `base[index]`: layers of a W+ or S code, elements of a list, pictures of a batch.
 pub fn index(base: &Value, index: &Value) -> Result<Value> {
     match base {
         Value::List(items) => {
@@ -140,7 +143,7 @@ pub fn index(base: &Value, index: &Value) -> Result<Value> {
             Ok(Value::Image(Image { data, captions, ..i.clone() }))
         }
         other => match as_latent(other) {
-            Some(code) if code.space == Space::WPlus => code_layers(&code, index),
+            Some(code) if matches!(code.space, Space::WPlus | Space::S) => code_layers(&code, index),
             Some(code) => Err(Error::runtime(format!("a {} code has no layers to choose", code.space))
                 .hint("lift it first: to(W+, code)[4..8]; several codes are gone through by [c for c in codes]")),
             None => Err(Error::runtime(format!("{} has no parts", other.ty()))),
@@ -152,12 +155,30 @@ fn out_of(what: &str, count: usize) -> Error {
     Error::runtime(format!("there are {count} {what}, counted from 0")).hint(format!("an index below {count}"))
 }
 
-/// The chosen layers of a W+ code.
+/// The chosen layers of a W+ code, or the styles that these rows of w control in a code of S.
 fn code_layers(code: &Latent, index: &Value) -> Result<Value> {
-    let range = layer_range(index, code.layers())?;
-    let data = code.data.narrow(1, range.start, range.len())?;
+    let sizes = match code.space {
+        Space::S => style_sizes(code)?,
+        _ => vec![1; code.layers()],
+    };
+    let range = layer_range(index, sizes.len())?;
+    let (from, to): (usize, usize) = (sizes[..range.start].iter().sum(), sizes[..range.end].iter().sum());
+    let data = code.data.narrow(1, from, to - from)?;
     let origin = format!("layers {}..{} of ({})", range.start, range.end, code.origin);
     Ok(Value::Latent(Latent { data: data.contiguous()?, noise: None, origin, ..code.clone() }))
+}
+
+/// The layers of a whole code of S.
+fn style_sizes(code: &Latent) -> Result<Vec<usize>> {
+    let known = code.model.as_ref().and_then(crate::value::model::known).ok_or_else(|| {
+        Error::runtime("the code's generator is not loaded, so its layers are not known").hint("load it first")
+    })?;
+    if known.s_dim() != code.dim() {
+        let message =
+            format!("a part of {} styles has no layers of its own: {} has {}", code.dim(), known.name, known.s_dim());
+        return Err(Error::runtime(message).hint("choose the layers of the whole code"));
+    }
+    Ok(known.style_sizes.clone())
 }
 
 /// Some of N codes, with their noise maps.

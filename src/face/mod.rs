@@ -100,7 +100,8 @@ pub fn align(network: &Features, picture: &Raster, channels: usize, side: usize)
     let (picture, notes) = match &found {
         Some(f) if f.sure() && f.fills(size) => {
             let (picture, mut notes) = fit(picture, channels, side)?;
-            let kept = format!("the face stands as in the training pictures: kept whole (confidence {:.2})", f.confidence);
+            let kept =
+                format!("the face stands as in the training pictures: kept whole (confidence {:.2})", f.confidence);
             notes.insert(0, kept);
             (picture, notes)
         }
@@ -108,7 +109,10 @@ pub fn align(network: &Features, picture: &Raster, channels: usize, side: usize)
         guess => {
             let (picture, mut notes) = fit(picture, channels, side)?;
             let sure = guess.as_ref().map_or(0.0, |f| f.confidence);
-            notes.insert(0, format!("warning: no face found (best guess: confidence {sure:.2}), so the middle is taken"));
+            notes.insert(
+                0,
+                format!("warning: no face found (best guess: confidence {sure:.2}), so the middle is taken"),
+            );
             (picture, notes)
         }
     };

@@ -41,7 +41,8 @@ pub fn settle(network: &Features, picture: &Pyramid, seeds: Vec<Seed>) -> Result
             break;
         }
     }
-    let mut found = frames.iter().filter_map(|f| confirm(network, picture, f).transpose()).collect::<Result<Vec<_>>>()?;
+    let mut found =
+        frames.iter().filter_map(|f| confirm(network, picture, f).transpose()).collect::<Result<Vec<_>>>()?;
     let best = found.iter().map(|f| f.confidence).fold(0.0, f64::max);
     // Of those about as sure as the surest, the largest: the one that the picture is of.
     found.retain(|f| f.confidence >= CLEARLY * best);
@@ -102,7 +103,8 @@ fn confirm(network: &Features, picture: &Pyramid, frame: &Similarity) -> Result<
         seen.iter().zip(&beside).map(|(s, b)| (s.points.map(|p| b.apply(p)), s.framing)).collect();
     let points = median(&inside.iter().map(|(p, _)| *p).collect::<Vec<_>>());
     let framing = median(&inside.iter().map(|(_, f)| *f).collect::<Vec<_>>());
-    let square = |p: &Points| p.iter().zip(&points).map(|(a, b)| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)).sum::<f64>();
+    let square =
+        |p: &Points| p.iter().zip(&points).map(|(a, b)| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)).sum::<f64>();
     let spread = (inside.iter().map(|(p, _)| square(p)).sum::<f64>() / (5.0 * n)).sqrt();
     let frame = Similarity::between(&framing, &points);
     Ok(frame.map(|frame| Found { points, frame, confidence, spread }))

@@ -36,7 +36,7 @@ pub struct Trial {
     pub size: f64,
     /// Its turn in degrees, -30 to 30, clockwise.
     pub turn: f64,
-    /// What lies behind it: `plain`, `gradient`, `noise` or `picture` (another one, blurred).
+    /// What lies behind it: `plain`, `gradient`, `noise` or `picture` (a corner of another one, blurred).
     pub backdrop: &'static str,
 }
 
@@ -132,8 +132,12 @@ fn canvas(other: &Raster, side: usize, rng: &mut Rng) -> Result<(Raster, &'stati
             let grain = |i: usize| f64::from(corners[0][i % 3]) + 40.0 * rng.normal();
             Raster::new(side, side, 3, (0..side * side * 3).map(grain).map(|v| v.clamp(0.0, 255.0) as u8).collect())?
         }
-        // Eight pixels a side: colours and shapes of a picture, but no face that anyone would see.
-        _ => resize(&resize(&other.to_rgb()?, 8, 8, Filter::Area)?, side, side, Filter::Bicubic)?,
+        // The lower left quarter in eight pixels a side: colours and shapes of a picture, but no face.
+        _ => {
+            let (w, h) = (other.width.div_ceil(2), other.height.div_ceil(2));
+            let corner = other.to_rgb()?.crop(0, other.height - h, w, h)?;
+            resize(&resize(&corner, 8, 8, Filter::Area)?, side, side, Filter::Bicubic)?
+        }
     };
     Ok((picture, BACKDROPS[kind]))
 }
@@ -186,11 +190,13 @@ pub fn error(points: &Points, truth: &Points) -> f64 {
 pub fn summary(rows: &[Row]) -> Summary {
     let n = rows.len().max(1) as f64;
     let share = |what: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| what(r)).count() as f64 / n;
-    let mut errors: Vec<f64> = rows.iter().map(|r| r.error.filter(|_| r.confidence >= super::SURE).unwrap_or(f64::INFINITY)).collect();
+    let mut errors: Vec<f64> =
+        rows.iter().map(|r| r.error.filter(|_| r.confidence >= super::SURE).unwrap_or(f64::INFINITY)).collect();
     errors.sort_by(f64::total_cmp);
     let quantile = |q: f64| errors.get((q * (n - 1.0)).round() as usize).copied().filter(|e| e.is_finite());
     let mean = |right: bool| {
-        let of: Vec<f64> = rows.iter().filter(|r| r.error.is_some_and(|e| e <= RIGHT) == right).map(|r| r.confidence).collect();
+        let of: Vec<f64> =
+            rows.iter().filter(|r| r.error.is_some_and(|e| e <= RIGHT) == right).map(|r| r.confidence).collect();
         (!of.is_empty()).then(|| of.iter().sum::<f64>() / of.len() as f64)
     };
     let mut seconds: Vec<f64> = rows.iter().map(|r| r.seconds).collect();
@@ -250,7 +256,14 @@ mod tests {
     #[test]
     fn a_face_not_found_is_no_small_error() {
         let row = |error, confidence| Row {
-            trial: 0, size: 1.0, turn: 0.0, backdrop: "plain", error, confidence, confidence_empty: 0.1, seconds: 1.0,
+            trial: 0,
+            size: 1.0,
+            turn: 0.0,
+            backdrop: "plain",
+            error,
+            confidence,
+            confidence_empty: 0.1,
+            seconds: 1.0,
         };
         let s = summary(&[row(Some(2.0), 0.9), row(Some(1.0), 0.2), row(None, 0.0), row(Some(40.0), 0.6)]);
         assert_eq!((s.found, s.wrong, s.false_alarms, s.n), (0.25, 0.25, 0.0, 4));

@@ -106,10 +106,11 @@ pub fn describe(file: &Info) -> Result<Option<Spec>> {
     if file.family.as_deref() != Some("stylegan2") {
         return Ok(None);
     }
-    let c =
-        given(&file.file, &file.config)?.complete(&Shapes(file)).map_err(|e| e.note(format!("in {}", file.file)))?;
+    let shapes = Shapes(file);
+    let c = given(&file.file, &file.config)?.complete(&shapes).map_err(|e| e.note(format!("in {}", file.file)))?;
     let buffer = |name: &str| derived(name) || name.ends_with("noise_const") || name.ends_with("w_avg");
     let parameters = file.tensors.iter().filter(|(n, _)| !buffer(n)).map(|(_, s)| s.shape.iter().product::<usize>());
+    let styles = c.styles(&shapes);
     Ok(Some(Spec {
         name: c.name,
         family: "stylegan2".into(),
@@ -120,6 +121,7 @@ pub fn describe(file: &Info) -> Result<Option<Spec>> {
         c_dim: c.c_dim,
         num_ws: c.num_ws,
         spaces: SPACES.to_vec(),
+        styles,
         parameters: parameters.sum(),
         noise_sizes: Vec::new(),
         fingerprint: String::new(),

@@ -1,10 +1,11 @@
 //! Codes of a generator: drawing them, their mean, and lifting them to the space that the synthesis reads.
 
 use super::stylegan2::truncate;
-use super::{Generator, Spec};
+use super::{Generator, Noise, Spec};
 use crate::error::{Error, Result};
 use crate::latent::{Latent, ModelId};
 use crate::rng::Rng;
+use crate::safe::Safe;
 use crate::space::Space;
 use candle_core::Tensor;
 
@@ -15,7 +16,7 @@ pub struct Draw<'a> {
     pub seed: u64,
     /// Truncation: 1 for none, 0 for the mean code.
     pub psi: f64,
-    /// Z, W or W+.
+    /// Z, W, W+ or S.
     pub space: Space,
     /// Labels of a conditional generator, `[n or 1, c_dim]`.
     pub labels: Option<&'a Tensor>,
@@ -38,7 +39,7 @@ fn latent(g: &dyn Generator, space: Space, data: Tensor, origin: String) -> Late
 
 /// Draws `n` codes from the prior.
 ///
-/// Errors for spaces other than Z, W and W+, for truncation in Z, and when labels do not fit.
+/// Errors for spaces other than Z, W, W+ and S, for truncation in Z, and when labels do not fit.
 pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
     if how.space == Space::Z && how.psi != 1.0 {
         return Err(Error::runtime(format!("truncation (psi {}) is defined in W, not in Z", how.psi))
@@ -69,15 +70,15 @@ pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
     lift(g, &code, how.space)
 }
 
-/// The mean code of the generator in W (`[1, w_dim]`) or W+ (`[1, num_ws, w_dim]`).
+/// The mean code of the generator in W (`[1, w_dim]`), W+ (`[1, num_ws, w_dim]`) or S (`[1, s_dim]`).
 pub fn mean(g: &dyn Generator, space: Space) -> Result<Latent> {
     let code = latent(g, Space::W, g.mean_w().unsqueeze(0)?, "mean_w".into());
     lift(g, &code, space)
 }
 
-/// Lifts a code along Z → W → W+; a code that is there already stays as it is.
+/// Lifts a code along Z → W → W+ → S; a code that is there already stays as it is.
 ///
-/// Errors for every other way, and for a code of another generator's sizes.
+/// Errors for every other way, for S where the generator has no styles, and for a code of another generator's sizes.
 pub fn lift(g: &dyn Generator, code: &Latent, space: Space) -> Result<Latent> {
     fits(g.spec(), code)?;
     let data = match (code.space, space) {
@@ -85,14 +86,46 @@ pub fn lift(g: &dyn Generator, code: &Latent, space: Space) -> Result<Latent> {
         (Space::Z, Space::W) => g.map(&code.data, code.labels.as_ref())?,
         (Space::Z, Space::WPlus) => broadcast(&g.map(&code.data, code.labels.as_ref())?, g.spec().num_ws)?,
         (Space::W, Space::WPlus) => broadcast(&code.data, g.spec().num_ws)?,
+        (Space::Z | Space::W | Space::WPlus, Space::S) => g.styles(&to_ws(g, code)?)?,
         (from, to) => return Err(no_way(from, to)),
     };
     Ok(Latent { space, data, ..code.clone() })
 }
 
-/// The layered code that the synthesis reads: `[N, num_ws, w_dim]`.
+/// The layered code that the synthesis reads: `[N, num_ws, w_dim]`. Not for S: see [`synthesize`].
 pub fn to_ws(g: &dyn Generator, code: &Latent) -> Result<Tensor> {
     Ok(lift(g, code, Space::WPlus)?.data)
+}
+
+/// The pictures of codes of any space, `[N, C, H, W]`.
+///
+/// Errors for spaces that have no pictures of their own, and for a code of another generator's sizes.
+pub fn synthesize(g: &dyn Generator, code: &Latent, noise: &Noise) -> Result<Tensor> {
+    match code.space {
+        Space::S => {
+            fits(g.spec(), code)?;
+            g.synthesize_styles(&code.data, noise)
+        }
+        _ => g.synthesize(&to_ws(g, code)?, noise),
+    }
+}
+
+/// Pulls the codes that the synthesis reads towards the mean (see [`truncate`]), in W+ or, for a style code, in S: styles
+/// depend on w linearly, so both are the same.
+///
+/// Errors as [`lift`].
+pub fn truncated(g: &dyn Generator, code: &Latent, psi: f64, cutoff: Option<usize>) -> Result<Latent> {
+    if code.space != Space::S {
+        let lifted = lift(g, code, Space::WPlus)?;
+        return Ok(Latent { data: truncate(&lifted.data, g.mean_w(), psi, cutoff)?, ..lifted });
+    }
+    fits(g.spec(), code)?;
+    let sizes = g.spec().style_sizes();
+    let cut: usize = sizes.iter().take(cutoff.unwrap_or(sizes.len())).sum();
+    let all = code.data.dim(1)?;
+    let pulled = truncate(&code.data, &mean(g, Space::S)?.data.squeeze(0)?, psi, None)?;
+    let parts = [pulled.narrow(1, 0, cut)?, code.data.narrow(1, cut, all - cut)?];
+    Ok(Latent { data: Tensor::cat(&parts, 1)?, ..code.clone() })
 }
 
 fn broadcast(w: &Tensor, layers: usize) -> Result<Tensor> {
@@ -106,6 +139,7 @@ fn fits(spec: &Spec, code: &Latent) -> Result<()> {
         Space::Z => vec![n, spec.z_dim],
         Space::W => vec![n, spec.w_dim],
         Space::WPlus => vec![n, spec.num_ws, spec.w_dim],
+        Space::S if !spec.styles.is_empty() => vec![n, spec.s_dim()],
         _ => return Ok(()),
     };
     if code.data.dims() == expected {
@@ -115,7 +149,7 @@ fn fits(spec: &Spec, code: &Latent) -> Result<()> {
         "a {} code of shape {:?} does not fit {}: expected {expected:?}",
         code.space,
         code.data.dims(),
-        spec.name
+        Safe(&spec.name)
     );
     Err(Error::runtime(message).hint("use a code that was made for this generator"))
 }
@@ -129,8 +163,12 @@ fn no_way(from: Space, to: Space) -> Error {
         (Space::W | Space::WPlus, Space::Z) => {
             ("the mapping network cannot be run backwards".into(), "invert into Z instead".into())
         }
+        (Space::S, _) => (
+            "most style codes are the styles of no w at all".into(),
+            format!("find the nearest {to} code of its picture: invert(render(code), space: {to})"),
+        ),
         _ => (
-            "codes are lifted along Z, W, W+ only".into(),
+            "codes are lifted along Z, W, W+, S only".into(),
             format!("invert the picture into {to}, or work with the code in {from}"),
         ),
     };
@@ -140,6 +178,7 @@ fn no_way(from: Space, to: Space) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generator::stylegan2::Architecture;
     use crate::generator::toy::Toy;
     use candle_core::Device;
 
@@ -186,7 +225,8 @@ mod tests {
         assert_eq!(rows(&plus.data), rows(&to_ws(&g, &z).expect("ws")));
         let first = plus.data.narrow(1, 3, 1).and_then(|t| t.squeeze(1)).expect("layer");
         assert_eq!(rows(&first), rows(&w.data));
-        for (code, space) in [(&plus, Space::W), (&w, Space::Z), (&z, Space::S)] {
+        let s = lift(&g, &w, Space::S).expect("s");
+        for (code, space) in [(&plus, Space::W), (&w, Space::Z), (&z, Space::F), (&s, Space::WPlus), (&s, Space::Z)] {
             let e = lift(&g, code, space).expect_err("no way");
             assert!(e.repair().is_some() && e.message().contains(space.name()), "{e}");
         }
@@ -194,6 +234,69 @@ mod tests {
         assert!(
             lift(&Toy { w_dim: 7, ..Toy::default() }.build(&Device::Cpu).expect("toy"), &other, Space::WPlus).is_err()
         );
+    }
+
+    #[test]
+    fn styles_make_the_picture_of_the_code_they_come_from() {
+        for architecture in [Architecture::Skip, Architecture::Resnet, Architecture::Orig] {
+            let g = Toy { architecture, ..Toy::default() }.build(&Device::Cpu).expect("toy");
+            let w = sample(&g, 2, Draw { seed: 4, ..Draw::default() }).expect("w");
+            let s = lift(&g, &w, Space::S).expect("s");
+            assert_eq!(s.data.dims(), [2, g.spec().s_dim()]);
+            assert_eq!(g.spec().style_sizes().iter().sum::<usize>(), g.spec().s_dim());
+            assert!(g.spec().style_sizes().iter().all(|&n| n > 0), "every row of w has styles");
+            let picture = |code: &Latent| rows(&synthesize(&g, code, &Noise::Const).expect("picture"));
+            assert_eq!(picture(&s), picture(&w), "to the last bit");
+            // Truncation commutes with the affine maps.
+            for cutoff in [None, Some(3)] {
+                let [a, b] = [&w, &s].map(|c| picture(&truncated(&g, c, 0.5, cutoff).expect("truncated")).concat());
+                assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5));
+            }
+            let short = Latent { data: s.data.narrow(1, 0, 5).expect("part"), ..s };
+            assert!(synthesize(&g, &short, &Noise::Const).expect_err("a part of a code").repair().is_some());
+        }
+    }
+
+    #[test]
+    fn a_row_of_w_moves_its_own_styles_only() {
+        let g = Toy::default().build(&Device::Cpu).expect("toy");
+        let [a, b] =
+            [1, 2].map(|seed| to_ws(&g, &sample(&g, 1, Draw { seed, ..Draw::default() }).expect("w")).expect("ws"));
+        let styles = |ws: &Tensor| rows(&g.styles(ws).expect("styles")).concat();
+        let (mut from, before) = (0, styles(&a));
+        for (row, size) in g.spec().style_sizes().into_iter().enumerate() {
+            let rest = 7 - row;
+            let parts =
+                [a.narrow(1, 0, row), b.narrow(1, row, 1), a.narrow(1, row + 1, rest)].map(|t| t.expect("rows"));
+            let after = styles(&Tensor::cat(&parts, 1).expect("mixed"));
+            for (i, (x, y)) in before.iter().zip(&after).enumerate() {
+                assert!((from..from + size).contains(&i) || x == y, "style {i} moves with row {row}");
+            }
+            assert_ne!(before[from..from + size], after[from..from + size]);
+            from += size;
+        }
+    }
+
+    /// The affine map of one layer, in double precision, from its tensors.
+    #[test]
+    fn styles_are_the_affine_maps_by_hand() {
+        let g = Toy::default().build(&Device::Cpu).expect("toy");
+        let ws = to_ws(&g, &sample(&g, 1, Draw { seed: 3, ..Draw::default() }).expect("w")).expect("ws");
+        let styles = rows(&g.styles(&ws).expect("styles")).concat();
+        let tensors = g.tensors();
+        let mut at = 0;
+        for layer in &g.spec().styles {
+            let get = |what: &str| &tensors[&format!("synthesis.{}.affine.{what}", layer.name)];
+            let (weight, bias) = (rows(get("weight")), rows(&get("bias").unsqueeze(0).expect("row")).concat());
+            let w = ws.narrow(1, layer.row, 1).map(|t| rows(&t).concat()).expect("row");
+            for (row, b) in weight.iter().zip(&bias) {
+                let dot: f64 = row.iter().zip(&w).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+                let want = dot / (w.len() as f64).sqrt() + f64::from(*b);
+                assert!((f64::from(styles[at]) - want).abs() < 1e-5, "style {at} of {}", layer.name);
+                at += 1;
+            }
+        }
+        assert_eq!(at, styles.len());
     }
 
     #[test]

@@ -115,11 +115,12 @@ mod tests {
             };
             from.iter().zip(&noisy).map(gap).sum::<f64>()
         };
-        for k in 0..8 {
-            let step = 1e-3 * if k % 2 == 0 { 1.0 } else { -1.0 };
-            let mut other = best;
-            *[&mut other.a, &mut other.b, &mut other.shift[0], &mut other.shift[1]][k / 2] += step;
-            assert!(error(&other) > error(&best));
+        let [x, y] = best.shift;
+        for step in [1e-3, -1e-3] {
+            assert!(error(&Similarity { a: best.a + step, ..best }) > error(&best));
+            assert!(error(&Similarity { b: best.b + step, ..best }) > error(&best));
+            assert!(error(&Similarity { shift: [x + step, y], ..best }) > error(&best));
+            assert!(error(&Similarity { shift: [x, y + step], ..best }) > error(&best));
         }
     }
 

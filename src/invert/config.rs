@@ -11,7 +11,7 @@ use std::time::Duration;
 /// How the code is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Gradient descent with Adam in any of Z, W, W+, N.
+    /// Gradient descent with Adam in any of Z, W, W+, S, N.
     Optimize,
     /// NVIDIA's projector (Karras et al. 2020, appendix D): W, noise maps, w noise that fades.
     Projector,
@@ -85,7 +85,7 @@ pub struct Checkpoint {
 /// What an inversion is asked to do.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The space that is searched: Z, W, W+, or N (noise maps only, at a fixed code).
+    /// The space that is searched: Z, W, W+, S, or N (noise maps only, at a fixed code).
     pub space: Space,
     /// How.
     pub method: Method,
@@ -206,9 +206,9 @@ impl Config {
 
     fn check_space(&self, job: &Job) -> Result<()> {
         let spec = job.generator.spec();
-        if !matches!(self.space, Space::Z | Space::W | Space::WPlus | Space::N) {
+        if !matches!(self.space, Space::Z | Space::W | Space::WPlus | Space::S | Space::N) {
             return Err(
-                Error::runtime(format!("inversion does not search {}", self.space)).hint("use one of Z, W, W+ or N")
+                Error::runtime(format!("inversion does not search {}", self.space)).hint("use one of Z, W, W+, S or N")
             );
         }
         if self.space != Space::N && !spec.spaces.contains(&self.space) {
@@ -252,6 +252,10 @@ impl Config {
         if l.perceptual.is_some_and(|p| p > 0.0) && job.perceptual.is_none() {
             return Err(Error::runtime("a perceptual loss needs a feature network, and there is none")
                 .hint("use perceptual: 0, or a generator that brings one"));
+        }
+        if self.space == Space::S && l.offset > 0.0 {
+            return Err(Error::runtime("a style code has no offsets from W: its styles come from no rows of w")
+                .hint("use offset: 0, or space: W+"));
         }
         if matches!(self.init, Init::BestOf(0)) {
             return Err(Error::runtime("the best of 0 samples does not exist").hint("use 1 or more"));

@@ -127,7 +127,7 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
 
 /// The ladder: one inversion a space, each started from the code of the one before, so that no rung is worse than the last.
 ///
-/// `spaces` go from narrow to wide (Z, W, W+); the first has its space's default start. Space, method, start and checkpoint
+/// `spaces` go from narrow to wide (Z, W, W+, S); the first has its space's default start. Space, method, start and checkpoint
 /// of `config` do not count: every rung is [`Method::Optimize`].
 ///
 /// # Errors

@@ -16,7 +16,8 @@ pub trait Objective {
     /// The weighted terms, each `[N]` with gradients; the loss is their sum. Terms of weight 0 are left out.
     ///
     /// # Shapes
-    /// pictures `[N, C, H, W]`, ws `[N, num_ws, w_dim]`, noise maps `[N, 1, H, W]`
+    /// pictures `[N, C, H, W]`, ws `[N, num_ws, w_dim]` (where a style code is searched, that: it has no offsets), noise maps
+    /// `[N, 1, H, W]`
     ///
     /// # Errors
     /// When a tensor operation fails.

@@ -3,7 +3,7 @@
 use super::{Config, Init, Job, Method, Objective, PictureLoss, WStats, content_hash, w_noise};
 use crate::control::Stop;
 use crate::error::{Error, Result};
-use crate::generator::Noise;
+use crate::generator::{Noise, spaces};
 use crate::latent::Latent;
 use crate::rng::Rng;
 use crate::space::Space;
@@ -115,9 +115,8 @@ impl<'a> Problem<'a> {
         let tracked: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
         let (code, searched) = self.split(&tracked)?;
         let code = self.with_w_noise(code, step)?;
-        let ws = self.layered_code(&code)?;
-        let picture = self.job.generator.synthesize(&ws, &noise_of(self.maps(&tracked)?))?;
-        let terms = self.loss.loss(&picture, &ws, searched)?;
+        let (picture, read) = self.synthesize(&code, &noise_of(self.maps(&tracked)?))?;
+        let terms = self.loss.loss(&picture, &read, searched)?;
         let mut sum: Option<Tensor> = None;
         let mut numbers = Vec::with_capacity(terms.len());
         for (name, value) in terms {
@@ -172,7 +171,16 @@ impl<'a> Problem<'a> {
         Ok((code + (draw * deviation)?)?)
     }
 
-    /// The code as the synthesis network reads it, `[1, num_ws, w_dim]`.
+    /// The picture of a code, and the code as the synthesis network reads it: `[1, num_ws, w_dim]`, in S `[1, s_dim]`.
+    fn synthesize(&self, code: &Tensor, noise: &Noise) -> Result<(Tensor, Tensor)> {
+        if self.config.space == Space::S {
+            return Ok((self.job.generator.synthesize_styles(code, noise)?, code.clone()));
+        }
+        let ws = self.layered_code(code)?;
+        Ok((self.job.generator.synthesize(&ws, noise)?, ws))
+    }
+
+    /// The code as rows of w, `[1, num_ws, w_dim]`.
     fn layered_code(&self, code: &Tensor) -> Result<Tensor> {
         let layers = self.job.generator.spec().num_ws;
         match (self.config.space, code.rank()) {
@@ -232,7 +240,8 @@ impl<'a> Problem<'a> {
         let spec = self.job.generator.spec();
         let given = code.dims().to_vec();
         let fitted = match (from, self.config.space) {
-            (Space::Z, Space::Z) => code,
+            (Space::Z, Space::Z) | (Space::S, Space::S) => code,
+            (Space::Z | Space::W | Space::WPlus, Space::S) => self.styles(code, from)?,
             (Space::Z, to) => {
                 let w = self.job.generator.map(&code, self.labels.as_ref())?;
                 if to == Space::WPlus { layered(&w, spec.num_ws)? } else { w }
@@ -240,11 +249,18 @@ impl<'a> Problem<'a> {
             (Space::W, Space::WPlus) => layered(&code, spec.num_ws)?,
             (Space::W, Space::W | Space::N) | (Space::WPlus, Space::WPlus | Space::N) => code,
             (from, to) => {
-                return Err(Error::runtime(format!("a {from} code cannot start a search in {to}"))
-                    .hint(if from == Space::WPlus { "use space: W+" } else { "start from a Z, W or W+ code" }));
+                return Err(Error::runtime(format!("a {from} code cannot start a search in {to}")).hint(match from {
+                    Space::WPlus => "use space: W+ or S",
+                    Space::S => "use space: S",
+                    _ => "start from a Z, W, W+ or S code",
+                }));
             }
         };
-        let dim = if self.config.space == Space::Z { spec.z_dim } else { spec.w_dim };
+        let dim = match self.config.space {
+            Space::Z => spec.z_dim,
+            Space::S => spec.s_dim(),
+            _ => spec.w_dim,
+        };
         let layers_fit = fitted.rank() == 2 || (fitted.rank() == 3 && fitted.dims()[1] == spec.num_ws);
         if !layers_fit || fitted.dims().last() != Some(&dim) {
             return Err(Error::runtime(format!(
@@ -254,6 +270,14 @@ impl<'a> Problem<'a> {
             .hint("use a code of the same generator"));
         }
         Ok(fitted.detach())
+    }
+
+    /// The styles of a code of Z, W or W+.
+    fn styles(&self, code: Tensor, from: Space) -> Result<Tensor> {
+        let generator = self.job.generator;
+        let origin = String::new();
+        let latent = Latent { space: from, data: code, model: None, noise: None, labels: self.labels.clone(), origin };
+        Ok(spaces::lift(generator, &latent, Space::S)?.data)
     }
 
     /// The j-th random sample of the prior in the space that is searched.
@@ -268,10 +292,9 @@ impl<'a> Problem<'a> {
         let mut best: Option<(f64, Tensor)> = None;
         for j in 0..k {
             let code = self.drawn(j)?;
-            let ws = self.layered_code(&code)?;
-            let picture = self.job.generator.synthesize(&ws, &noise_of(&maps))?;
+            let (picture, read) = self.synthesize(&code, &noise_of(&maps))?;
             let mut loss = 0.0;
-            for (_, value) in self.loss.loss(&picture, &ws, &[])? {
+            for (_, value) in self.loss.loss(&picture, &read, &[])? {
                 loss += f64::from(value.sum_all()?.to_vec0::<f32>()?);
             }
             if best.as_ref().is_none_or(|(least, _)| loss < *least) {

@@ -14,6 +14,8 @@ const TRACE_ROWS: usize = 1000;
 const SAFE_OFFSET: f64 = 0.5;
 /// Distances from the mean, in σ_w, beyond which a code is no typical sample.
 const FAR: f64 = 2.5;
+/// Draws that measure the spread of style codes: it only has to tell 2 σ from 3.
+const STYLE_SAMPLES: usize = 1000;
 /// PSNR in dB under which the picture has not been reached.
 const REACHED: f64 = 20.0;
 
@@ -74,9 +76,10 @@ pub struct Diagnosis {
     /// How far the rows of a W+ code lie from W: the root mean square distance from their mean, in σ_w; one an image. Absent
     /// in other spaces.
     pub offsets: Option<Vec<f64>>,
-    /// How far the code (its mean row; the w of a z) lies from the mean of w, in σ_w; a typical sample has about 1.
+    /// How far the code (its mean row; the w of a z) lies from the mean of w, in σ_w; a typical sample has about 1. A style
+    /// code: from the mean of style codes, in their σ.
     pub mean_distance: Vec<f64>,
-    /// Spread of w over the prior, σ_w.
+    /// Spread of w over the prior, σ_w; in S that of the style codes.
     pub sigma: f64,
     /// In words, what to beware of.
     pub warnings: Vec<String>,
@@ -183,6 +186,11 @@ fn measure(job: &Job, a: &Tensor, b: &Tensor) -> Result<Vec<Number>> {
 }
 
 fn diagnose(job: &Job, stats: &WStats, code: &Latent) -> Result<Diagnosis> {
+    let of_styles = match code.space {
+        Space::S => Some(WStats::in_space(job.generator, job.labels, STYLE_SAMPLES, Space::S)?),
+        _ => None,
+    };
+    let stats = of_styles.as_ref().unwrap_or(stats);
     let w = match code.space {
         Space::Z => job.generator.map(&code.data, expanded(job, code.count())?.as_ref())?,
         _ => code.data.clone(),
@@ -227,8 +235,9 @@ fn warn(diagnosis: &mut Diagnosis, config: &Config, numbers: &[Number], outcomes
     for (i, offset) in diagnosis.offsets.iter().flatten().enumerate().filter(|(_, o)| **o > SAFE_OFFSET) {
         say(i, format!("offsets from W: {offset:.2} σ; edits stay safe below {SAFE_OFFSET}: raise `offset` or use W"));
     }
+    let mean = if config.space == Space::S { "its styles" } else { "w" };
     for (i, far) in diagnosis.mean_distance.iter().enumerate().filter(|(_, d)| **d > FAR) {
-        say(i, format!("the code lies {far:.1} σ from the mean of w: outside what the generator was trained on"));
+        say(i, format!("the code lies {far:.1} σ from the mean of {mean}: outside what the generator was trained on"));
     }
     let psnr = numbers.iter().find(|n| n.name == "psnr");
     for (i, db) in psnr.iter().flat_map(|n| &n.each).enumerate().filter(|(_, p)| **p < REACHED) {

@@ -1,8 +1,10 @@
 //! Mean and spread of w over the prior.
 
+use super::problem::layered;
 use crate::error::Result;
 use crate::generator::Generator;
 use crate::rng::Rng;
+use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
 
 /// Samples that NVIDIA's projector draws.
@@ -12,10 +14,10 @@ const CHUNK: usize = 500;
 /// The projector's seed: the statistics belong to the generator, not to a run.
 const SEED: u64 = 123;
 
-/// Mean and spread of w over the prior.
+/// Mean and spread of w, or of style codes, over the prior.
 #[derive(Clone, Debug)]
 pub struct WStats {
-    /// The mean, `[w_dim]` in f32.
+    /// The mean, `[w_dim]` (of style codes `[s_dim]`) in f32.
     pub mean: Tensor,
     /// √(Σ ‖w − mean‖² / samples): the distance that a typical w has from the mean.
     pub sigma: f64,
@@ -29,25 +31,38 @@ impl WStats {
     /// # Errors
     /// When the mapping fails.
     pub fn of(generator: &dyn Generator, labels: Option<&Tensor>, samples: usize) -> Result<Self> {
+        Self::in_space(generator, labels, samples, Space::W)
+    }
+
+    /// As [`WStats::of`], of w or, for [`Space::S`], of the style codes of w.
+    ///
+    /// # Errors
+    /// When the mapping fails, and in S where the generator has no styles.
+    pub fn in_space(generator: &dyn Generator, labels: Option<&Tensor>, samples: usize, space: Space) -> Result<Self> {
         let spec = generator.spec();
+        let dim = if space == Space::S { spec.s_dim() } else { spec.w_dim };
         let mut rng = Rng::new(SEED);
-        let mut all: Vec<f32> = Vec::with_capacity(samples * spec.w_dim);
-        while all.len() < samples * spec.w_dim {
-            let n = CHUNK.min(samples - all.len() / spec.w_dim);
+        let mut all: Vec<f32> = Vec::with_capacity(samples * dim);
+        let mut drawn = 0;
+        while drawn < samples {
+            let n = CHUNK.min(samples - drawn);
+            drawn += n;
             let z = Tensor::from_vec(rng.normals(n * spec.z_dim), (n, spec.z_dim), &Device::Cpu)?;
             let z = z.to_device(generator.device())?;
             let labels = match labels {
                 Some(l) => Some(l.narrow(0, 0, 1)?.broadcast_as((n, l.dims()[1]))?.contiguous()?),
                 None => None,
             };
-            let w = generator.map(&z, labels.as_ref())?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-            all.extend(w.flatten_all()?.to_vec1::<f32>()?);
+            let w = generator.map(&z, labels.as_ref())?;
+            let code = if space == Space::S { generator.styles(&layered(&w, spec.num_ws)?)? } else { w };
+            let code = code.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+            all.extend(code.flatten_all()?.to_vec1::<f32>()?);
         }
-        let mean = mean_row(&all, spec.w_dim);
+        let mean = mean_row(&all, dim);
         let square = |row: &[f32]| row.iter().zip(&mean).map(|(v, m)| (f64::from(*v) - m).powi(2)).sum::<f64>();
-        let total: f64 = all.chunks_exact(spec.w_dim).map(square).sum();
+        let total: f64 = all.chunks_exact(dim).map(square).sum();
         let mean: Vec<f32> = mean.iter().map(|v| *v as f32).collect();
-        let mean = Tensor::from_vec(mean, spec.w_dim, &Device::Cpu)?.to_device(generator.device())?;
+        let mean = Tensor::from_vec(mean, dim, &Device::Cpu)?.to_device(generator.device())?;
         Ok(Self { mean, sigma: (total / samples.max(1) as f64).sqrt(), samples })
     }
 }

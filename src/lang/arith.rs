@@ -131,6 +131,8 @@ fn applied(op: BinaryOp, (c, a): (&CodeType, Operand<'_>), (d, b): (&CodeType, O
 /// How a direction of one space can act on a code of another.
 fn bridge(code: Space, direction: Space, expr: &Expr) -> String {
     match (code, direction) {
+        // Nothing leads out of S again.
+        (Space::S, _) => "use a direction of S: direction(\"age\", space: S)".into(),
         (Space::Z, _) => format!("bring the code there first: to({direction}, {expr})"),
         (_, Space::Z) => format!("use a direction of {code}, such as one of the generator's own: direction(\"age\")"),
         _ => format!("bring the code there first: to({direction}, {expr}), or use a direction of {code}"),
@@ -152,7 +154,7 @@ pub(super) fn same(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) 
             ("direction", Space::WPlus, Space::W) => layered(&b, y),
             ("direction", Space::W, Space::WPlus) => layered(&a, x),
             ("direction", ..) => format!("use two directions of {s}, or two of {t}"),
-            _ if s == Space::Z => format!("bring both into one space: to({t}, {})", a.expr),
+            _ if s == Space::Z || t == Space::S => format!("bring both into one space: to({t}, {})", a.expr),
             _ => format!("bring both into one space: to({s}, {})", b.expr),
         };
         return Err(with_generators(error, x, y).hint(hint));
@@ -189,7 +191,7 @@ fn one_generator(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) ->
 }
 
 fn own_direction(model: &ModelFacts, wanted: &str) -> String {
-    match model.directions.first().filter(|_| wanted == "direction") {
+    match model.directions.keys().next().filter(|_| wanted == "direction") {
         Some(name) => format!("after `load` of {}, take its own: direction(\"{name}\")", model.name),
         None => format!("make both with {}", model.name),
     }

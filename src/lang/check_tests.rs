@@ -7,14 +7,17 @@ fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
         name: name.into(),
         fingerprint: fingerprint.into(),
         family: "stylegan2".into(),
-        spaces: vec![Space::Z, Space::W, Space::WPlus],
+        spaces: vec![Space::Z, Space::W, Space::WPlus, Space::S],
         num_ws: 10,
         z_dim: 64,
         w_dim: 64,
+        style_sizes: vec![32; 10],
         c_dim: 0,
         resolution: 64,
         channels: 3,
-        directions: vec!["smile".into(), "age".into()],
+        directions: [("smile", vec![Space::W, Space::S]), ("age", vec![Space::W])]
+            .map(|(n, s)| (n.to_owned(), s))
+            .into(),
         encoder: true,
         perceptual: true,
         identity: false,
@@ -31,7 +34,7 @@ fn space_of(c: &CheckedCall<'_>, otherwise: Space) -> Option<Space> {
 }
 
 fn code_type(c: &CheckedCall<'_>, space: Option<Space>) -> CodeType {
-    let layers = c.model.as_ref().filter(|_| space == Some(Space::WPlus)).map(|m| m.num_ws);
+    let layers = space.and_then(|s| c.model.as_ref()?.layers(s));
     CodeType { space, layers, model: c.model.clone(), count: None, origin: None }
 }
 

@@ -83,7 +83,7 @@ impl Checker<'_> {
         }
         let error = Error::check(format!("nothing is named `{name}`")).at(span);
         let known = self.known_values();
-        let own = self.model.as_ref().and_then(|m| m.directions.iter().find(|d| *d == name));
+        let own = self.model.as_ref().and_then(|m| m.directions.get(name));
         Err(match (own, did_you_mean(name, known.iter().map(String::as_str))) {
             (Some(_), _) => error.hint(format!("direction(\"{name}\") from the generator's own set")),
             (None, Some(hint)) => error.hint(hint),
@@ -193,7 +193,7 @@ impl Checker<'_> {
             let error = error.label(base.span, arith::describe("code", c));
             return Err(error.hint(format!("bring it into W+ first: to(W+, {base})[{index}]")));
         }
-        let total = c.layers.or_else(|| c.model.as_ref().filter(|_| c.space == Some(Space::WPlus)).map(|m| m.num_ws));
+        let total = c.layers.or_else(|| c.model.as_ref()?.layers(c.space?));
         let whose = format!("this {}", arith::describe("code", c));
         let layers = arith::layers(index, at, total, &whose)?;
         Ok(Type::Latent(CodeType { layers, ..c.clone() }).into())
@@ -217,7 +217,7 @@ impl Checker<'_> {
         if let Some(space @ (Space::Z | Space::N)) = c.space {
             let error = Error::check(format!("a {space} direction has no layers")).at(layers.span);
             let error = error.label(base.span, arith::describe("direction", &c));
-            return Err(error.hint("directions of W and W+ can be restricted"));
+            return Err(error.hint("directions of W, W+ and S can be restricted"));
         }
         let total = c.layers.or(c.model.as_ref().map(|m| m.num_ws));
         arith::layers(layers, at.value.as_ref(), total, &format!("this {}", arith::describe("direction", &c)))?;

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result, Span};
 use crate::space::Space;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,14 +23,16 @@ pub struct ModelFacts {
     pub z_dim: usize,
     /// Dimensions of w.
     pub w_dim: usize,
+    /// How many styles each row of a W+ code controls: the layers of a code of S; empty where there is no space S.
+    pub style_sizes: Vec<usize>,
     /// Number of classes; 0 when unconditional.
     pub c_dim: usize,
     /// Side of its pictures in pixels.
     pub resolution: usize,
     /// Channels of its pictures.
     pub channels: usize,
-    /// Names of its own directions.
-    pub directions: Vec<String>,
+    /// Its own directions by name, each with the spaces in which it is known, the default one first.
+    pub directions: BTreeMap<String, Vec<Space>>,
     /// Whether it brings an encoder.
     pub encoder: bool,
     /// Whether it brings a network for attributes and the perceptual distance.
@@ -44,6 +47,40 @@ impl ModelFacts {
     /// Name and the first digits of the fingerprint, as shown in errors: `faces (77f0…)`.
     pub fn label(&self) -> String {
         format!("{} ({}…)", self.name, self.fingerprint.get(..4).unwrap_or(""))
+    }
+
+    /// Dimensions of a style code; 0 where there is no space S.
+    pub fn s_dim(&self) -> usize {
+        self.style_sizes.iter().sum()
+    }
+
+    /// Layers of a whole code of that space; `None` where codes have no layers.
+    pub fn layers(&self, space: Space) -> Option<usize> {
+        match space {
+            Space::WPlus => Some(self.num_ws),
+            Space::S if !self.style_sizes.is_empty() => Some(self.style_sizes.len()),
+            _ => None,
+        }
+    }
+
+    /// Its own directions in one line: `age glasses smile pc01..pc20`.
+    pub fn direction_names(&self) -> String {
+        let component = |name: &str| name.strip_prefix("pc").and_then(|n| n.parse::<usize>().ok());
+        let mut words: Vec<String> = Vec::new();
+        let mut run: Option<(&str, usize)> = None;
+        for name in self.directions.keys() {
+            match (component(name), &mut run) {
+                (Some(k), Some((first, last))) if k == *last + 1 => {
+                    *last = k;
+                    words.pop();
+                    words.push(format!("{first}..{name}"));
+                    continue;
+                }
+                (k, run) => *run = k.map(|k| (name.as_str(), k)),
+            }
+            words.push(name.clone());
+        }
+        if words.is_empty() { "none".into() } else { words.join(" ") }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use crate::space::Space;
 use candle_core::Tensor;
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Which generator a code belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -16,7 +18,7 @@ pub struct ModelId {
 /// N latent codes in one space of one generator.
 ///
 /// # Shapes
-/// Z `[N, z_dim]`, W `[N, w_dim]`, W+ `[N, num_ws, w_dim]`, all f32.
+/// Z `[N, z_dim]`, W `[N, w_dim]`, W+ `[N, num_ws, w_dim]`, S `[N, s_dim]`, all f32.
 #[derive(Clone, Debug)]
 pub struct Latent {
     /// The space.
@@ -57,7 +59,7 @@ pub struct Direction {
     pub space: Space,
     /// Row-major numbers, `rows × dim`; rows outside `layers` are zero.
     pub data: Vec<f64>,
-    /// 1 for Z and W, `num_ws` for W+.
+    /// 1 for Z, W and S, `num_ws` for W+.
     pub rows: usize,
     /// Dimensions of one row.
     pub dim: usize,
@@ -69,4 +71,51 @@ pub struct Direction {
     pub name: String,
     /// How it was made.
     pub origin: String,
+    /// What was measured about it; gone as soon as it is changed.
+    pub about: Option<Arc<About>>,
+}
+
+/// What was measured about a direction, as it stands in the metadata of its file. "Mean" is over held-out codes.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct About {
+    /// The attribute that it was found for, as the attribute network calls it; empty for a principal component.
+    pub attribute: String,
+    /// What `per_step` is measured in.
+    pub unit: String,
+    /// How far one step moves the attribute, in `unit`.
+    pub per_step: f64,
+    /// How well a linear function of held-out codes tells the attribute: R².
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Mean movement of the attribute by strength, in steps: ideally every value is its key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub effect: BTreeMap<String, f64>,
+    /// Share of the codes whose attribute only rises from the lowest of those strengths to the highest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monotone: Option<f64>,
+    /// Mean movement of every other attribute, in its standard deviations.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub leakage: BTreeMap<String, f64>,
+    /// The strength at which the leakage was measured; 1 where the file does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leakage_at: Option<f64>,
+    /// Where it acts: the share of the effect that is left when only these layers move.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<LayerShare>,
+    /// Of a principal component: its share of the variance of w.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variance: Option<f64>,
+}
+
+/// How much of a direction's effect some layers have alone.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct LayerShare {
+    /// First layer.
+    pub from: usize,
+    /// One past the last layer.
+    pub to: usize,
+    /// Their movement of the attribute as a part of the whole direction's.
+    pub share: f64,
 }

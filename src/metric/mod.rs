@@ -11,9 +11,7 @@ mod planes;
 mod resize;
 mod ssim;
 
-pub use features::{
-    Dense, Features, FeaturesConfig, Finding, LANDMARKS, Landmarks, Level, Output, Points, Reading,
-};
+pub use features::{Dense, Features, FeaturesConfig, Finding, LANDMARKS, Landmarks, Level, Output, Points, Reading};
 pub use identity::Identity;
 pub use perceptual::Perceptual;
 pub use pixel::{Mae, Mse, Psnr, Rmse};

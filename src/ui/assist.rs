@@ -49,7 +49,7 @@ impl Words {
         Self {
             names: session.names.iter().map(|(n, v)| (n.clone(), display::type_name(v))).collect(),
             functions: session.functions.iter().map(|(n, d)| (n.clone(), params(d))).collect(),
-            directions: facts.map(|f| f.directions.clone()).unwrap_or_default(),
+            directions: facts.map(|f| f.directions.keys().cloned().collect()).unwrap_or_default(),
             spaces: facts.map(|f| f.spaces.clone()).unwrap_or_default(),
         }
     }

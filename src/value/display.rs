@@ -1,6 +1,6 @@
 //! How values look: the picture first, then the numbers that one reads.
 
-use super::{Cell, Image, Loaded, Table, Value};
+use super::{Cell, Image, Loaded, Table, Value, directions};
 use crate::error::Result;
 use crate::generator::{Noise, spaces};
 use crate::image::Raster;
@@ -9,6 +9,7 @@ use crate::lang::types::Type;
 use crate::latent::{Direction, Latent};
 use crate::render::{Display, Picture};
 use crate::safe::Safe;
+use crate::space::Space;
 use candle_core::Tensor;
 
 /// How much an error picture is amplified.
@@ -17,7 +18,7 @@ const ERROR_GAIN: f64 = 4.0;
 /// The pictures of codes, with the noise that was found with them, or else the stored one.
 pub fn render(code: &Latent, model: &Loaded) -> Result<Image> {
     let noise = code.noise.clone().map_or(Noise::Const, Noise::Maps);
-    let data = model.generator.synthesize(&spaces::to_ws(&*model.generator, code)?, &noise)?;
+    let data = spaces::synthesize(&*model.generator, code, &noise)?;
     Ok(Image { data, captions: Vec::new(), origin: code.origin.clone(), notes: Vec::new(), model: Some(model.id()) })
 }
 
@@ -36,6 +37,7 @@ pub fn display(value: &Value, picture: &dyn Fn(&Latent) -> Result<Image>) -> Res
         Value::Latent(l) | Value::Path(l) => show_image(&picture(l)?, vec![describe(value)])?,
         Value::Inversion(i) => show_inversion(i)?,
         Value::Table(t) => show_table(t)?,
+        Value::Direction(d) => Display { pictures: Vec::new(), lines: direction_lines(d) },
         Value::List(items) => show_list(items, picture)?,
         other => Display { pictures: Vec::new(), lines: vec![describe(other)] },
     })
@@ -163,6 +165,13 @@ fn describe_code(kind: &str, l: &Latent) -> String {
     format!("{kind}[{}] {many}{size} of {}{noise} · {}", l.space, Safe(&model), Safe(&l.origin))
 }
 
+/// A direction, and what was measured about it.
+fn direction_lines(d: &Direction) -> Vec<String> {
+    let rows = d.about.as_deref().map(directions::about).unwrap_or_default();
+    let told = rows.into_iter().map(|(what, value)| format!("{what}: {}", Safe(&value)));
+    std::iter::once(describe_direction(d)).chain(told).collect()
+}
+
 fn describe_direction(d: &Direction) -> String {
     let norm = d.data.iter().map(|v| v * v).sum::<f64>().sqrt();
     let layers = d.layers.as_ref().map(|r| format!(" @ {}..{}", r.start, r.end)).unwrap_or_default();
@@ -179,9 +188,9 @@ fn describe_direction(d: &Direction) -> String {
 fn describe_model(m: &Loaded) -> String {
     let f = &m.facts;
     let spaces = f.spaces.iter().map(|s| s.name()).collect::<Vec<_>>().join(" ");
-    let directions = if f.directions.is_empty() { "none".to_owned() } else { f.directions.join(" ") };
+    let styles = if f.s_dim() == 0 { String::new() } else { format!(" · s {}", f.s_dim()) };
     format!(
-        "{} · {} {}²×{} · z {} · w {}×{} · spaces {spaces} · directions {}",
+        "{} · {} {}²×{} · z {} · w {}×{}{styles} · spaces {spaces} · directions {}",
         Safe(&f.name),
         f.family,
         f.resolution,
@@ -189,7 +198,7 @@ fn describe_model(m: &Loaded) -> String {
         f.z_dim,
         f.num_ws,
         f.w_dim,
-        Safe(&directions)
+        Safe(&f.direction_names())
     )
 }
 
@@ -230,11 +239,11 @@ pub fn json(value: &Value) -> serde_json::Value {
             json!({"type": "Image", "shape": i.dims(), "origin": i.origin, "notes": i.notes, "captions": i.captions})
         }
         Value::Model(m) => json!({"type": "Model", "facts": m.generator.spec(), "sha256": m.sha256,
-            "directions": m.facts.directions}),
+            "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_spaces": direction_spaces(m)}),
         Value::Latent(l) => merge(json!({"type": "Latent"}), code(l)),
         Value::Path(l) => merge(json!({"type": "Path"}), code(l)),
         Value::Direction(d) => json!({"type": "Direction", "space": d.space.name(), "rows": d.rows, "dim": d.dim,
-            "name": d.name, "model": d.model, "origin": d.origin}),
+            "name": d.name, "model": d.model, "origin": d.origin, "about": d.about.as_deref()}),
         Value::Inversion(i) => merge(json!({"type": "Inversion"}), inversion_json(i)),
         Value::Table(t) => {
             let cell = |c: &Cell| match c {
@@ -249,6 +258,12 @@ pub fn json(value: &Value) -> serde_json::Value {
         }
         other => json!({"type": other.ty().to_string(), "value": plain(other)}),
     }
+}
+
+/// The spaces of every direction that a generator brings: `{"smile": ["W", "S", "Z"]}`.
+pub fn direction_spaces(m: &Loaded) -> serde_json::Value {
+    let names = |all: &Vec<Space>| all.iter().map(|s| s.name()).collect::<Vec<_>>();
+    m.facts.directions.iter().map(|(name, all)| (name.clone(), serde_json::json!(names(all)))).collect()
 }
 
 fn merge(mut a: serde_json::Value, b: serde_json::Value) -> serde_json::Value {

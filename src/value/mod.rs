@@ -1,12 +1,13 @@
 //! Values: the only type that crosses between the language and the tensors.
 
+pub mod directions;
 pub mod display;
 pub mod model;
 
 pub use model::Loaded;
 
 use crate::invert::Inversion;
-use crate::lang::types::{CodeType, Type};
+use crate::lang::types::{CodeType, ModelFacts, Type};
 use crate::latent::{Direction, Latent};
 use crate::space::Space;
 use candle_core::Tensor;
@@ -129,12 +130,18 @@ impl Value {
     }
 }
 
+/// The layers of a style code, when it is a whole one.
+fn whole(space: Space, dim: usize, model: Option<&ModelFacts>) -> Option<usize> {
+    model.filter(|m| space == Space::S && m.s_dim() == dim).and_then(|m| m.layers(space))
+}
+
 /// What the checker knows of a code.
 pub fn code_type(l: &Latent) -> CodeType {
+    let known = l.model.as_ref().and_then(model::known);
     CodeType {
         space: Some(l.space),
-        layers: (l.data.rank() == 3).then(|| l.layers()),
-        model: l.model.as_ref().and_then(model::known),
+        layers: if l.data.rank() == 3 { Some(l.layers()) } else { whole(l.space, l.dim(), known.as_deref()) },
+        model: known,
         count: Some(l.count()),
         origin: Some(l.origin.clone()),
     }
@@ -142,10 +149,11 @@ pub fn code_type(l: &Latent) -> CodeType {
 
 /// What the checker knows of a direction.
 pub fn direction_type(d: &Direction) -> CodeType {
+    let known = d.model.as_ref().and_then(model::known);
     CodeType {
         space: Some(d.space),
-        layers: (d.space == Space::WPlus).then_some(d.rows),
-        model: d.model.as_ref().and_then(model::known),
+        layers: if d.space == Space::WPlus { Some(d.rows) } else { whole(d.space, d.dim, known.as_deref()) },
+        model: known,
         count: Some(1),
         origin: Some(d.origin.clone()),
     }

@@ -1,18 +1,19 @@
 //! Generators with what belongs to them: their own directions, the network of the perceptual distance.
 
-use crate::direction::{self, Source};
+use super::directions::{self, Directions};
+use crate::direction;
 use crate::error::{Error, Result};
 use crate::generator::spaces::model_id;
 use crate::generator::{self, Generator};
 use crate::invert::{PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
-use crate::latent::{Direction, ModelId};
+use crate::latent::{About, Direction, ModelId};
 use crate::limits::LIMITS;
 use crate::metric::{Features, FeaturesConfig};
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::weights::{self, Checkpoint};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,7 +26,7 @@ pub struct Loaded {
     /// What the checker knows of it.
     pub facts: Arc<ModelFacts>,
     /// Its own directions, by name.
-    pub directions: BTreeMap<String, Direction>,
+    pub directions: Directions,
     /// Its network for attributes and the perceptual distance.
     pub features: Option<Arc<Features>>,
     /// Element types of the file's tensors: `f16 ×84`.
@@ -187,7 +188,7 @@ fn bundle(model: Checkpoint, attributes: Option<Checkpoint>, directions: Option<
     Ok(Loaded { generator, facts, directions, features, dtype, sha256, provenance, notes, stats: OnceLock::new() })
 }
 
-fn facts(generator: &dyn Generator, directions: &BTreeMap<String, Direction>, features: Option<&Features>) -> ModelFacts {
+fn facts(generator: &dyn Generator, directions: &Directions, features: Option<&Features>) -> ModelFacts {
     let s = generator.spec();
     ModelFacts {
         name: s.name.clone(),
@@ -197,10 +198,11 @@ fn facts(generator: &dyn Generator, directions: &BTreeMap<String, Direction>, fe
         num_ws: s.num_ws,
         z_dim: s.z_dim,
         w_dim: s.w_dim,
+        style_sizes: s.style_sizes(),
         c_dim: s.c_dim,
         resolution: s.resolution,
         channels: s.channels,
-        directions: directions.keys().cloned().collect(),
+        directions: directions.spaces(),
         encoder: false,
         perceptual: features.is_some(),
         identity: features.is_some_and(|f| f.config().knows_identity()),
@@ -209,9 +211,9 @@ fn facts(generator: &dyn Generator, directions: &BTreeMap<String, Direction>, fe
 }
 
 /// The directions of a `directions` file, which must have been found in this very generator.
-fn own_directions(file: &Checkpoint, generator: &dyn Generator, sha256: &str) -> Result<BTreeMap<String, Direction>> {
+fn own_directions(file: &Checkpoint, generator: &dyn Generator, sha256: &str) -> Result<Directions> {
     let model = &model_id(generator.spec());
-    let sizes = sizes(&facts(generator, &BTreeMap::new(), None));
+    let sizes = sizes(&facts(generator, &Directions::default(), None));
     let wanted = file.config.get("generator_sha256").and_then(serde_json::Value::as_str);
     if wanted.is_some_and(|w| w != sha256) {
         return Err(Error::runtime(format!(
@@ -220,17 +222,8 @@ fn own_directions(file: &Checkpoint, generator: &dyn Generator, sha256: &str) ->
         ))
         .hint("load the generator's file alone, or put the matching directions.safetensors there"));
     }
-    let space = file.config.get("space").and_then(serde_json::Value::as_str).and_then(Space::parse);
-    let source = Source { file: &file.file, space: Some(space.unwrap_or(Space::W)) };
-    let all = direction::from_arrays(&arrays(file), &source, &sizes)?;
-    let owned =
-        |d: Direction| (d.name.clone(), Direction { model: Some(model.clone()), origin: "own set".into(), ..d });
-    Ok(all.into_iter().map(owned).collect())
-}
-
-/// The tensors of a file in double precision, as direction files are read.
-pub fn arrays(file: &Checkpoint) -> direction::Arrays {
-    file.tensors.iter().map(|(k, a)| (k.clone(), (a.shape.clone(), a.to_f64()))).collect()
+    let all = directions::read(file, directions::space_of(file).or(Some(Space::W)), &sizes)?;
+    Ok(all.into_iter().map(|d| Direction { model: Some(model.clone()), origin: "own set".into(), ..d }).collect())
 }
 
 /// The sizes that decide what an array can be.
@@ -239,6 +232,7 @@ pub fn sizes(m: &ModelFacts) -> direction::Facts {
         z_dim: m.z_dim,
         w_dim: m.w_dim,
         num_ws: m.num_ws,
+        s_dim: m.s_dim(),
         spaces: m.spaces.clone(),
         model: Some(id_of(m)),
     }
@@ -261,21 +255,7 @@ fn toy() -> Result<Loaded> {
     let device = device();
     let generator = generator::toy(0, &device)?;
     let spec = generator.spec();
-    let id = model_id(spec);
-    let directions = ["age", "glasses", "smile"].map(|name| {
-        let mut rng = Rng::derive(0, name);
-        let direction = Direction {
-            space: Space::W,
-            data: (0..spec.w_dim).map(|_| rng.normal()).collect(),
-            rows: 1,
-            dim: spec.w_dim,
-            layers: None,
-            model: Some(id.clone()),
-            name: name.into(),
-            origin: "seeded, means nothing".into(),
-        };
-        (name.to_owned(), direction)
-    });
+    let directions = toy_directions(&*generator)?;
     let config = toy_config(spec.resolution)?;
     let (widths, outputs) = ([spec.channels, 4, 6, 8], config.outputs.len());
     let mut rng = Rng::derive(0, "toy features");
@@ -293,14 +273,11 @@ fn toy() -> Result<Loaded> {
     put("head.weight", &[outputs, widths[3]], 0.3)?;
     put("head.bias", &[outputs], 0.0)?;
     let features = Features::new("toy features", config, tensors, &device)?;
-    let facts = {
-        let map: BTreeMap<String, Direction> = directions.iter().cloned().collect();
-        facts(&*generator, &map, Some(&features))
-    };
+    let facts = facts(&*generator, &directions, Some(&features));
     Ok(Loaded {
         generator,
         facts: Arc::new(facts),
-        directions: directions.into_iter().collect(),
+        directions,
         features: Some(Arc::new(features)),
         dtype: "f32".into(),
         sha256: String::new(),
@@ -320,6 +297,39 @@ fn toy_config(resolution: usize) -> Result<FeaturesConfig> {
     ]);
     serde_json::from_value(json!({"input_resolution": resolution, "strides": [1, 2, 2], "outputs": outputs}))
         .map_err(|e| Error::runtime(format!("the toy's configuration is unreadable: {e}")))
+}
+
+/// Three seeded directions that mean nothing: in W, in Z, and in S the styles that the W one moves.
+fn toy_directions(generator: &dyn Generator) -> Result<Directions> {
+    use crate::rng::Rng;
+
+    let spec = generator.spec();
+    let one = |space, name: &str, data: Vec<f64>| Direction {
+        space,
+        dim: data.len(),
+        data,
+        rows: 1,
+        layers: None,
+        model: Some(model_id(spec)),
+        name: name.into(),
+        origin: "seeded, means nothing".into(),
+        about: Some(Arc::new(About { unit: "nothing: it is seeded".into(), per_step: 1.0, ..About::default() })),
+    };
+    let mut all = Vec::new();
+    for name in ["age", "glasses", "smile"] {
+        let mut rng = Rng::derive(0, name);
+        let w: Vec<f64> = (0..spec.w_dim).map(|_| rng.normal()).collect();
+        let z: Vec<f64> = (0..spec.z_dim).map(|_| rng.normal()).collect();
+        let ws = |w: Vec<f64>| -> Result<Tensor> {
+            let w = Tensor::from_vec(w, (1, 1, spec.w_dim), generator.device())?.to_dtype(DType::F32)?;
+            Ok(w.repeat((1, spec.num_ws, 1))?)
+        };
+        // The affine maps without their constant part.
+        let moved = (generator.styles(&ws(w.clone())?)? - generator.styles(&ws(vec![0.0; spec.w_dim])?)?)?;
+        let s = moved.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+        all.extend([one(Space::W, name, w), one(Space::Z, name, z), one(Space::S, name, s)]);
+    }
+    Ok(all.into_iter().collect())
 }
 
 /// Which generator the facts are about.

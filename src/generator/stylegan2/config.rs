@@ -2,6 +2,7 @@
 
 use super::source::Source;
 use crate::error::{Error, Kind, Result};
+use crate::generator::StyleLayer;
 use crate::limits::LIMITS;
 use serde::{Deserialize, Serialize};
 
@@ -154,6 +155,25 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The layers that read styles, in the order in which they run, by the shapes of their affine maps.
+    ///
+    /// A block's picture shares its row with the first layer of the next block.
+    pub fn styles(&self, tensors: &dyn Source) -> Vec<StyleLayer> {
+        let mut all = Vec::new();
+        let mut row = 0;
+        for resolution in self.resolutions() {
+            for layer in ["conv0", "conv1", "torgb"] {
+                let name = format!("b{resolution}.{layer}");
+                let affine = tensors.shape(&format!("synthesis.{name}.affine.weight"));
+                if let Some(&size) = affine.as_ref().and_then(|s| s.first()) {
+                    all.push(StyleLayer { name, row, size });
+                    row += usize::from(layer != "torgb");
+                }
+            }
+        }
+        all
     }
 
     /// The resolutions of the blocks: 4, 8, … .

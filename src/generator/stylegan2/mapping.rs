@@ -31,6 +31,11 @@ impl Dense {
         Self { activation, ..self }
     }
 
+    /// How many numbers it makes.
+    pub(super) fn outputs(&self) -> usize {
+        self.bias.elem_count()
+    }
+
     /// x `[N, inputs]` → `[N, outputs]`.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = (linear(x, &self.weight)? * self.weight_gain)?;

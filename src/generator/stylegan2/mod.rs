@@ -20,7 +20,7 @@ use crate::tensor::Filter;
 use candle_core::{Device, Tensor, Var};
 use mapping::Mapping;
 use std::collections::BTreeMap;
-use synthesis::Synthesis;
+use synthesis::{Styles, Synthesis};
 
 /// Reads a model's tensors, keeping what it has read.
 struct Reader<'a> {
@@ -98,7 +98,7 @@ pub struct StyleGan2 {
 }
 
 /// The spaces that its codes can live in.
-pub const SPACES: [Space; 3] = [Space::Z, Space::W, Space::WPlus];
+pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
 
 impl StyleGan2 {
     /// Builds the generator from its tensors; `fingerprint` identifies them.
@@ -107,6 +107,7 @@ impl StyleGan2 {
     /// supported. What stays in `source` was not understood.
     pub fn new(source: &mut dyn Source, given: &Given, fingerprint: &str, device: &Device) -> Result<Self> {
         let config = given.complete(source)?;
+        let styles = config.styles(source);
         let mut r = Reader { source, device, parameters: BTreeMap::new(), buffers: BTreeMap::new() };
         let mapping = Mapping::read(&mut r, &config)?;
         let mean_w = r.buffer("mapping.w_avg", &[config.w_dim])?;
@@ -121,6 +122,7 @@ impl StyleGan2 {
             c_dim: config.c_dim,
             num_ws: config.num_ws,
             spaces: SPACES.to_vec(),
+            styles,
             parameters: r.parameters.values().map(Tensor::elem_count).sum(),
             noise_sizes: synthesis.noise().filter_map(|n| n.map.dims().last().copied()).collect(),
             fingerprint: fingerprint.into(),
@@ -211,18 +213,34 @@ impl Generator for StyleGan2 {
     }
 
     fn synthesize(&self, ws: &Tensor, noise: &Noise) -> Result<Tensor> {
-        let s = &self.spec;
-        let n = ws.dims().first().copied().unwrap_or(0);
-        if n == 0 || ws.dims() != [n, s.num_ws, s.w_dim] {
-            let message =
-                format!("a code of shape {:?}, the generator reads [N, {}, {}]", ws.dims(), s.num_ws, s.w_dim);
-            return Err(Error::runtime(message).hint("use a code that was made for this generator"));
-        }
-        self.synthesis.forward(ws, self.maps(noise, n)?.into_iter())
+        let n = reads(ws, &[self.spec.num_ws, self.spec.w_dim])?;
+        self.synthesis.forward(Styles::of_rows(ws), n, self.maps(noise, n)?.into_iter())
+    }
+
+    fn styles(&self, ws: &Tensor) -> Result<Tensor> {
+        reads(ws, &[self.spec.num_ws, self.spec.w_dim])?;
+        self.synthesis.styles(ws)
+    }
+
+    fn synthesize_styles(&self, s: &Tensor, noise: &Noise) -> Result<Tensor> {
+        let n = reads(s, &[self.spec.s_dim()])?;
+        self.synthesis.forward(Styles::given(s), n, self.maps(noise, n)?.into_iter())
     }
 
     fn noise_maps(&self) -> Vec<Tensor> {
         self.synthesis.noise().map(|l| l.map.clone()).collect()
+    }
+}
+
+/// How many codes there are, if each has the sizes that the generator reads.
+fn reads(codes: &Tensor, sizes: &[usize]) -> Result<usize> {
+    match codes.dims() {
+        [n, rest @ ..] if *n > 0 && rest == sizes => Ok(*n),
+        other => {
+            let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+            let message = format!("a code of shape {other:?}, the generator reads [N, {}]", sizes.join(", "));
+            Err(Error::runtime(message).hint("use a code that was made for this generator"))
+        }
     }
 }
 

@@ -52,8 +52,8 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: &Tensor, w: &Tensor, maps: &mut Maps) -> Result<Tensor> {
-        let style = self.affine.forward(w)?;
+    fn forward(&self, x: &Tensor, styles: &mut Styles<'_>, maps: &mut Maps) -> Result<Tensor> {
+        let style = styles.of_layer(&self.affine)?;
         let mut x = match &self.up {
             Some(filter) => modulated_conv_up2(x, &self.weight, &style, filter)?,
             None => modulated_conv(x, &self.weight, &style, true)?,
@@ -103,8 +103,8 @@ impl ToRgb {
         })
     }
 
-    fn forward(&self, x: &Tensor, w: &Tensor) -> Result<Tensor> {
-        let style = (self.affine.forward(w)? * self.gain)?;
+    fn forward(&self, x: &Tensor, styles: &mut Styles<'_>) -> Result<Tensor> {
+        let style = (styles.of_picture(&self.affine)? * self.gain)?;
         let y = modulated_conv(x, &self.weight, &style, false)?;
         Ok(bias_act(&y, &self.bias, Activation { clamp: self.clamp, ..Activation::LINEAR })?)
     }
@@ -173,16 +173,16 @@ impl Block {
         self.conv0.iter().chain(std::iter::once(&self.conv1))
     }
 
-    /// Features of the block from those of the block before; `ws` gives the next layer's code.
-    fn features(&self, x: Option<Tensor>, ws: &mut Rows<'_>, maps: &mut Maps) -> Result<Tensor> {
+    /// Features of the block from those of the block before; of the first block for `n` pictures.
+    fn features(&self, x: Option<Tensor>, n: usize, styles: &mut Styles<'_>, maps: &mut Maps) -> Result<Tensor> {
         let mut x = match (&self.constant, x) {
-            (Some(c), _) => c.broadcast_left(ws.count)?,
+            (Some(c), _) => c.broadcast_left(n)?,
             (None, Some(x)) => x,
             (None, None) => return Err(crate::error::Error::runtime("a block without input")),
         };
         let short = self.shortcut.as_ref().map(|s| s.forward(&x)).transpose()?;
         for layer in self.layers() {
-            x = layer.forward(&x, &ws.next()?, maps)?;
+            x = layer.forward(&x, styles, maps)?;
         }
         Ok(match short {
             Some(y) => (y + x)?,
@@ -191,22 +191,41 @@ impl Block {
     }
 }
 
-/// The rows of a layered code, one after the other.
-struct Rows<'a> {
-    ws: &'a Tensor,
+/// The styles of the layers, one after the other: computed from the rows of a layered code, or given as a style code.
+pub(super) struct Styles<'a> {
+    codes: &'a Tensor,
+    given: bool,
+    /// The next row, or the next style.
     at: usize,
-    count: usize,
 }
 
-impl Rows<'_> {
-    fn peek(&self) -> Result<Tensor> {
-        Ok(self.ws.narrow(1, self.at, 1)?.squeeze(1)?.contiguous()?)
+impl<'a> Styles<'a> {
+    /// From ws `[N, num_ws, w_dim]`.
+    pub(super) fn of_rows(ws: &'a Tensor) -> Self {
+        Self { codes: ws, given: false, at: 0 }
     }
 
-    fn next(&mut self) -> Result<Tensor> {
-        let row = self.peek()?;
-        self.at += 1;
-        Ok(row)
+    /// From a style code `[N, s_dim]`.
+    pub(super) fn given(s: &'a Tensor) -> Self {
+        Self { codes: s, given: true, at: 0 }
+    }
+
+    /// The styles of a convolution, `[N, I]`; every convolution has a row of its own.
+    fn of_layer(&mut self, affine: &Dense) -> Result<Tensor> {
+        let style = self.of_picture(affine)?;
+        self.at += usize::from(!self.given);
+        Ok(style)
+    }
+
+    /// The styles of a picture, `[N, I]`: it shares its row with the first layer of the next block.
+    fn of_picture(&mut self, affine: &Dense) -> Result<Tensor> {
+        if !self.given {
+            return affine.forward(&self.codes.narrow(1, self.at, 1)?.squeeze(1)?.contiguous()?);
+        }
+        let size = affine.outputs();
+        let style = self.codes.narrow(1, self.at, size)?.contiguous()?;
+        self.at += size;
+        Ok(style)
     }
 }
 
@@ -232,16 +251,29 @@ impl Synthesis {
         self.blocks.iter().flat_map(Block::layers).filter_map(|l| l.noise.as_ref())
     }
 
-    /// ws `[N, num_ws, w_dim]` → `[N, C, R, R]`.
-    pub(super) fn forward(&self, ws: &Tensor, mut maps: Maps) -> Result<Tensor> {
-        let mut rows = Rows { ws, at: 0, count: ws.dim(0)? };
+    /// The styles of all layers in the order in which they run, ws `[N, num_ws, w_dim]` → `[N, s_dim]`.
+    pub(super) fn styles(&self, ws: &Tensor) -> Result<Tensor> {
+        let mut styles = Styles::of_rows(ws);
+        let mut all = Vec::new();
+        for block in &self.blocks {
+            for layer in block.layers() {
+                all.push(styles.of_layer(&layer.affine)?);
+            }
+            if let Some(torgb) = &block.torgb {
+                all.push(styles.of_picture(&torgb.affine)?);
+            }
+        }
+        Ok(Tensor::cat(&all, 1)?)
+    }
+
+    /// `n` pictures, `[N, C, R, R]`.
+    pub(super) fn forward(&self, mut styles: Styles<'_>, n: usize, mut maps: Maps) -> Result<Tensor> {
         let (mut x, mut picture) = (None, None::<Tensor>);
         for block in &self.blocks {
-            let features = block.features(x, &mut rows, &mut maps)?;
+            let features = block.features(x, n, &mut styles, &mut maps)?;
             picture = picture.map(|p| up2(&p, &block.filter)).transpose()?;
             if let Some(torgb) = &block.torgb {
-                // The picture shares its code with the first layer of the next block.
-                let y = torgb.forward(&features, &rows.peek()?)?;
+                let y = torgb.forward(&features, &mut styles)?;
                 picture = Some(match picture {
                     Some(p) => (p + y)?,
                     None => y,

@@ -55,9 +55,11 @@ mod tests {
 
     #[test]
     fn places_are_pixels_and_the_framing_follows_the_head() {
-        let mut outputs = vec![json!({"name": "yaw_deg", "mean": 1.0, "std": 2.0}), json!({"name": "face", "kind": "probability"})];
+        let mut outputs =
+            vec![json!({"name": "yaw_deg", "mean": 1.0, "std": 2.0}), json!({"name": "face", "kind": "probability"})];
         for name in LANDMARKS {
-            outputs.extend(["x", "y"].map(|c| json!({"name": format!("{name}_{c}"), "group": "landmarks", "mean": 0.5})));
+            outputs
+                .extend(["x", "y"].map(|c| json!({"name": format!("{name}_{c}"), "group": "landmarks", "mean": 0.5})));
         }
         let framing = json!([[0.4, 0.4], [0.6, 0.4], [0.5, 0.6], [0.4, 0.7], [0.6, 0.7]]);
         let slopes = json!([[0.01, 0.0], [0.01, 0.0], [0.02, 0.001], [0.01, 0.0], [0.01, 0.0]]);

@@ -118,7 +118,8 @@ impl Features {
                 _ if ["identity", "landmarks"].contains(&o.group.as_str()) || joined && !first() => {}
                 Reading::Category => out.push(self.class(&o.group, scores)),
                 Reading::Regression if joined => {
-                    let level = Level::Vector(config.group(&o.group).iter().filter_map(|r| scores.get(*r).copied()).collect());
+                    let level =
+                        Level::Vector(config.group(&o.group).iter().filter_map(|r| scores.get(*r).copied()).collect());
                     out.push(Finding { name: o.group.clone(), level, unit: o.unit.clone() });
                 }
                 Reading::Regression => out.push(single(Level::Number(score))),
@@ -179,7 +180,8 @@ mod tests {
     }
 
     fn people() -> Features {
-        let rgb = |n: &str| serde_json::json!({"name": n, "group": "hair_rgb", "mean": 0.5, "std": 0.1, "unit": "linear"});
+        let rgb =
+            |n: &str| serde_json::json!({"name": n, "group": "hair_rgb", "mean": 0.5, "std": 0.1, "unit": "linear"});
         let class = |n: &str| serde_json::json!({"name": n, "group": "hair", "kind": "category"});
         constant(
             serde_json::json!([

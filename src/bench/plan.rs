@@ -1,0 +1,204 @@
+//! What is run: which edits, along which directions, how far a unit of a label is.
+
+use super::pairs::Pairs;
+use super::read::Spread;
+use super::way::{Kind, Way};
+use crate::direction::{conditional, cosine};
+use crate::error::{Error, Kind as Failure, Result};
+use crate::lang::suggest::did_you_mean;
+use crate::latent::Direction;
+use crate::safe::Safe;
+use crate::space::Space;
+
+/// From this cosine on, two directions count as correlated.
+const CORRELATED: f64 = 0.1;
+/// The unit of a direction's step that is a difference of logits.
+const LOGIT: &str = "logit";
+
+/// A direction with what its step means.
+#[derive(Clone, Debug)]
+pub struct Calibrated {
+    /// The direction.
+    pub direction: Direction,
+    /// The attribute that it moves, as the labels and the attribute network name it.
+    pub attribute: String,
+    /// The unit of `per_step`; `logit` for a binary attribute.
+    pub unit: String,
+    /// What one step moves the attribute by.
+    pub per_step: f64,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Names of edits; empty for all that have a direction.
+    pub edits: Vec<String>,
+    /// People at most, the first ones.
+    pub limit: Option<usize>,
+    /// Gradient steps of every inversion, instead of its method's own.
+    pub steps: Option<usize>,
+    /// Whether the true pictures are inverted, too.
+    pub ceiling: bool,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+/// An edit of the data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit {
+    /// Its name: `smile_1`.
+    pub name: String,
+    /// The label that it changes: `smile`.
+    pub attribute: String,
+}
+
+/// A row of the table: an edit in one way.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Index into [`Plan::edits`].
+    pub edit: usize,
+    /// Index into the ways.
+    pub way: usize,
+    /// Where the code is moved.
+    pub direction: Direction,
+    /// Steps along it for one unit of the label.
+    pub steps_per_unit: f64,
+}
+
+/// All rows.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The edits that have rows.
+    pub edits: Vec<Edit>,
+    /// Row by row, the edits outermost.
+    pub tasks: Vec<Task>,
+    /// What was left out, and why.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    /// Whether the data have all these edits.
+    ///
+    /// # Errors
+    /// When one is unknown; the nearest names are given.
+    pub fn check_names(pairs: &Pairs, wanted: &[String]) -> Result<()> {
+        names(pairs, wanted).map(drop)
+    }
+
+    /// Finds the direction of every edit in every way.
+    ///
+    /// `spread` gives the units of binary attributes.
+    ///
+    /// # Errors
+    /// When an edit named is unknown or has no direction in any way, and when nothing is left to run.
+    pub fn new(
+        pairs: &Pairs,
+        wanted: &[String],
+        ways: &[Way],
+        all: &[Calibrated],
+        spread: Option<&Spread>,
+    ) -> Result<Self> {
+        let mut plan = Self { edits: Vec::new(), tasks: Vec::new(), notes: Vec::new() };
+        for name in names(pairs, wanted)? {
+            let edit = Edit { attribute: pairs.attribute(&name)?, name };
+            let before = plan.tasks.len();
+            for (way, how) in ways.iter().enumerate() {
+                match course(&edit.attribute, how, all, spread)? {
+                    Some((direction, steps_per_unit)) => {
+                        plan.tasks.push(Task { edit: plan.edits.len(), way, direction, steps_per_unit });
+                    }
+                    None => plan.notes.push(format!(
+                        "{} is left out in {}: there is no direction for {} there",
+                        Safe(&edit.name),
+                        how.space,
+                        Safe(&edit.attribute)
+                    )),
+                }
+            }
+            if plan.tasks.len() > before {
+                plan.edits.push(edit);
+            } else if !wanted.is_empty() {
+                return Err(no_direction(&edit, all));
+            }
+        }
+        plan.notes.dedup();
+        if plan.tasks.is_empty() {
+            return Err(Error::new(Failure::Usage, "no edit of the data has a calibrated direction in these spaces")
+                .hint("load a generator that brings directions, or name other --spaces"));
+        }
+        Ok(plan)
+    }
+}
+
+fn no_direction(edit: &Edit, all: &[Calibrated]) -> Error {
+    let mut known: Vec<&str> = all.iter().map(|c| c.attribute.as_str()).collect();
+    known.sort_unstable();
+    known.dedup();
+    let (name, attribute) = (Safe(&edit.name), Safe(&edit.attribute));
+    Error::new(Failure::Usage, format!("{name} changes {attribute}, for which there is no direction in these spaces"))
+        .hint(format!("edits of these can be run: {}", Safe(&known.join(", "))))
+}
+
+/// The edits asked for, in the data's order; all of them when none is named.
+fn names(pairs: &Pairs, wanted: &[String]) -> Result<Vec<String>> {
+    for name in wanted {
+        if !pairs.edits.contains(name) {
+            let known = pairs.edits.iter().map(String::as_str);
+            let listed = format!("one of {}", Safe(&pairs.edits.join(", ")));
+            return Err(Error::new(Failure::Usage, format!("the data have no edit {}", Safe(name)))
+                .hint(did_you_mean(name, known).unwrap_or(listed)));
+        }
+    }
+    Ok(pairs.edits.iter().filter(|e| wanted.is_empty() || wanted.contains(e)).cloned().collect())
+}
+
+/// The direction of an attribute in a space: W directions move W+ codes where W+ has none of its own.
+fn find<'a>(attribute: &str, space: Space, all: &'a [Calibrated]) -> Option<&'a Calibrated> {
+    let of = |s: Space| all.iter().find(|c| c.attribute == attribute && c.direction.space == s);
+    of(space).or_else(|| if space == Space::WPlus { of(Space::W) } else { None })
+}
+
+/// Whether any direction moves codes of a space.
+pub fn has_directions(space: Space, all: &[Calibrated]) -> bool {
+    all.iter().any(|c| find(&c.attribute, space, all).is_some())
+}
+
+/// The direction that a way takes for an attribute, and its steps for one unit of the label.
+///
+/// For a binary attribute the label's unit is the way from the typical logit without to the typical one with it, over the
+/// generator's own samples.
+fn course(attribute: &str, way: &Way, all: &[Calibrated], spread: Option<&Spread>) -> Result<Option<(Direction, f64)>> {
+    let Some(base) = find(attribute, way.space, all) else { return Ok(None) };
+    let per_unit = match (base.unit.as_str(), spread) {
+        (LOGIT, Some(spread)) => spread.between_sides(attribute)? / base.per_step,
+        (LOGIT, None) => {
+            return Err(Error::runtime(format!(
+                "{} is binary: its strength needs an attribute network",
+                Safe(attribute)
+            ))
+            .hint("leave this edit out: --edits"));
+        }
+        _ => 1.0 / base.per_step,
+    };
+    if way.kind == Kind::Raw {
+        return Ok(Some((base.direction.clone(), per_unit)));
+    }
+    let mut conditions = Vec::new();
+    let mut seen = vec![attribute];
+    for other in all {
+        let name = other.attribute.as_str();
+        // Each attribute once, by the direction that this space would take for it.
+        let taken = find(name, way.space, all).is_some_and(|c| std::ptr::eq(c, other));
+        if taken && !seen.contains(&name) && cosine(&base.direction, &other.direction)?.abs() > CORRELATED {
+            seen.push(name);
+            conditions.push(other.direction.clone());
+        }
+    }
+    if conditions.is_empty() {
+        return Ok(Some((base.direction.clone(), per_unit)));
+    }
+    // What is left of the direction moves its own attribute by the square of its share, to first order: the length that
+    // was lost must be walked.
+    let found = conditional(&base.direction, &conditions)?;
+    Ok(Some((found.direction, per_unit / found.left.powi(2))))
+}

@@ -1,0 +1,293 @@
+//! The benchmark on people of the toy generator, whose edits are planted: the truth is a known step of a known direction.
+
+use super::edits::Bench;
+use super::*;
+use crate::control::{Control, Stop};
+use crate::error::Kind as Failure;
+use crate::generator::toy::Toy;
+use crate::generator::{Generator, Noise, spaces};
+use crate::image::{Raster, encode};
+use crate::invert::Method;
+use crate::latent::Direction;
+use crate::rng::Rng;
+use crate::space::Space;
+use candle_core::{DType, Device, Tensor};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+/// What one step of the planted direction does to the label.
+const PER_STEP: f64 = 0.5;
+
+fn toy() -> impl Generator {
+    Toy::default().build(&Device::Cpu).unwrap()
+}
+
+fn direction(name: &str, data: Vec<f64>) -> Direction {
+    let (dim, name) = (data.len(), name.to_owned());
+    Direction {
+        space: Space::W,
+        data,
+        rows: 1,
+        dim,
+        layers: None,
+        model: None,
+        about: None,
+        origin: name.clone(),
+        name,
+    }
+}
+
+fn calibrated(attribute: &str, unit: &str, data: Vec<f64>) -> Calibrated {
+    let direction = direction(attribute, data);
+    Calibrated { direction, attribute: attribute.into(), unit: unit.into(), per_step: PER_STEP }
+}
+
+/// A seeded direction, `size` long in every component on average.
+fn seeded(name: &str, size: f64) -> Vec<f64> {
+    let mut rng = Rng::derive(4, name);
+    (0..16).map(|_| size * rng.normal()).collect()
+}
+
+/// `lift` moves by the planted direction, `still` by nothing, `hat` is binary.
+fn directions() -> Vec<Calibrated> {
+    vec![
+        calibrated("lift", "", seeded("lift", 0.3)),
+        calibrated("still", "", vec![0.0; 16]),
+        calibrated("hat", "logit", seeded("hat", 0.1)),
+    ]
+}
+
+/// Writes three people: `up` moves `lift` by two steps (the last person is there already), `down` back by one, `same`
+/// changes the label of `still` only, `hatted` the binary one.
+fn write(folder: &Path) {
+    let g = toy();
+    let along = seeded("lift", 0.3);
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut labels = String::new();
+    for person in 0..3u64 {
+        let draw = spaces::Draw { seed: person, psi: 0.5, ..spaces::Draw::default() };
+        let code = spaces::sample(&g, 1, draw).unwrap();
+        let up = if person == 2 { 0.0 } else { 2.0 };
+        for (edit, steps, still, hat) in
+            [("base", 0.0, 0, 0), ("up", up, 0, 0), ("down", -1.0, 0, 0), ("same", 0.0, 1, 0), ("hatted", 0.0, 0, 1)]
+        {
+            let moved = crate::direction::apply(&code, steps, &direction("lift", along.clone())).unwrap();
+            let picture = g.synthesize(&spaces::to_ws(&g, &moved).unwrap(), &Noise::Const).unwrap();
+            let raster = Raster::from_tensor(&picture).unwrap().remove(0);
+            let file = format!("{person}_{edit}.png");
+            let lift = 0.25 + steps * PER_STEP;
+            labels += &format!(
+                "{{\"id\": {person}, \"edit\": \"{edit}\", \"file\": \"{file}\", \"lift\": {lift}, \"still\": {still}, \
+                 \"hat\": {hat}, \"hair\": \"bob\"}}\n"
+            );
+            files.push((file, encode::png(&raster, &[]).unwrap()));
+        }
+    }
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(n, b)| (n.as_str(), b.as_slice())).collect();
+    std::fs::write(folder.join("pairs_0.tar"), tar::tests::archive(&files)).unwrap();
+    std::fs::write(folder.join("pairs_0.jsonl"), labels).unwrap();
+}
+
+/// The folder of those people, written once.
+fn people() -> Pairs {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path());
+        folder
+    });
+    Pairs::open(folder.path()).unwrap()
+}
+
+/// Reads brightness as `lift`, colour differences as others, and the picture in 16 patches as identity.
+struct Planted(Vec<Attribute>);
+
+impl Planted {
+    fn new() -> Self {
+        let named = |(name, group): &(&str, &str)| Attribute {
+            name: (*name).into(),
+            group: (!group.is_empty()).then(|| (*group).to_owned()),
+        };
+        Self(
+            [("lift", ""), ("warm", ""), ("hat", ""), ("tint_r", "tint"), ("tint_g", "tint")]
+                .iter()
+                .map(named)
+                .collect(),
+        )
+    }
+}
+
+impl Reader for Planted {
+    fn attributes(&self) -> &[Attribute] {
+        &self.0
+    }
+
+    fn read(&self, pictures: &Tensor) -> crate::error::Result<Vec<Seen>> {
+        let colours = pictures.to_dtype(DType::F64)?.mean((2, 3))?.to_vec2::<f64>()?;
+        let patches = crate::metric::resize_to(&pictures.mean_keepdim(1)?, 4, 4)?.flatten_from(1)?;
+        let patches = patches.to_dtype(DType::F64)?.to_vec2::<f64>()?;
+        let seen = |(c, p): (&Vec<f64>, Vec<f64>)| Seen {
+            raw: vec![c[0] + c[1] + c[2], c[0] - c[2], c[1] - c[0], c[0], c[1]],
+            identity: Some(p),
+        };
+        Ok(colours.iter().zip(patches).map(seen).collect())
+    }
+}
+
+fn run(control: &Control, ways: &[Way], request: &Request) -> crate::error::Result<Outcome> {
+    let (g, reader, directions) = (toy(), Planted::new(), directions());
+    let bench = Bench {
+        generator: &g,
+        perceptual: None,
+        encoder: None,
+        reader: Some(&reader),
+        directions: &directions,
+        stats: None,
+        control,
+    };
+    bench.run(&people(), ways, request)
+}
+
+fn way(space: Space, kind: Kind) -> Way {
+    Way { method: Method::Optimize, kind, space }
+}
+
+fn request(edits: &[&str], steps: usize) -> Request {
+    let edits = edits.iter().map(|e| (*e).to_owned()).collect();
+    Request { edits, steps: Some(steps), ..Request::default() }
+}
+
+#[test]
+fn a_perfect_editor_beats_no_edit_and_nothing_equals_no_edit() {
+    let ways = [way(Space::W, Kind::Raw), way(Space::WPlus, Kind::Raw)];
+    let request = Request { ceiling: true, ..request(&["up", "same"], 60) };
+    let outcome = run(&Control::default(), &ways, &request).unwrap();
+    let named: Vec<String> =
+        outcome.rows.iter().map(|r| format!("{} {} {} {}", r.edit, r.method, r.space, r.n)).collect();
+    // The third person's `lift` is there already: two people are left.
+    assert_eq!(named, ["up optimize W 2", "up optimize W+ 2", "same optimize W 3", "same optimize W+ 3"]);
+    assert!((outcome.people, outcome.stopped) == (3, false) && outcome.notes.is_empty());
+    let up = &outcome.rows[0];
+    let [psnr, no_edit, ceiling] = [up.psnr, up.psnr_no_edit, up.psnr_ceiling].map(Option::unwrap);
+    assert!(psnr > no_edit + 3.0 && ceiling > no_edit + 3.0, "{up:?}");
+    assert_eq!((up.better, up.steps, up.perceptual), (Some(1.0), Some(2.0), None));
+    assert!((up.moved.unwrap() - 1.0).abs() < 0.5, "{up:?}");
+    assert!(
+        up.leakage.unwrap() < up.leakage_no_edit.unwrap(),
+        "the truth moves the others, and the edit follows it: {up:?}"
+    );
+    assert!(up.identity.unwrap() <= 1.0 + 1e-9 && up.ssim.unwrap() > up.ssim_no_edit.unwrap());
+    for same in &outcome.rows[2..] {
+        assert!((same.psnr.unwrap() - same.psnr_no_edit.unwrap()).abs() < 1e-6, "{same:?}");
+        // The truth is the base picture itself, and its ceiling the base's own reconstruction.
+        assert!((same.psnr_ceiling.unwrap() - same.psnr.unwrap()).abs() < 1e-6);
+        assert!(same.psnr_base.unwrap().is_infinite() && same.moved.is_none() && same.leakage.unwrap() < 1e-4);
+    }
+}
+
+#[test]
+fn rows_do_not_depend_on_what_runs_beside_them() {
+    let one = |people, edits: &[&str]| {
+        let request = Request { limit: people, ..request(edits, 3) };
+        run(&Control::default(), &[way(Space::W, Kind::Raw)], &request).unwrap()
+    };
+    let (all, part) = (one(None, &["down", "up"]), one(None, &["down"]));
+    let timeless = |r: &Row| Row { seconds: None, ..r.clone() };
+    // The data's order, whatever the order asked for.
+    assert_eq!((all.rows[0].edit.as_str(), all.rows[1].edit.as_str()), ("up", "down"));
+    assert_eq!(timeless(&all.rows[1]), timeless(&part.rows[0]));
+    assert!(part.rows[0].psnr_ceiling.is_none() && part.rows[0].seconds.unwrap() > 0.0);
+    let first = one(Some(1), &["down"]);
+    assert_eq!((first.people, first.rows[0].n, first.stopped), (1, 1, false));
+    assert_ne!(first.rows[0].psnr, part.rows[0].psnr);
+}
+
+#[test]
+fn a_binary_label_counts_as_the_way_between_both_sides() {
+    let outcome = run(&Control::default(), &[way(Space::W, Kind::Raw)], &request(&["hatted"], 1)).unwrap();
+    let spread = Spread::of(&toy(), &Planted::new(), 0).unwrap();
+    let expected = spread.between_sides("hat").unwrap() / PER_STEP;
+    assert!(expected > 0.0 && (outcome.rows[0].steps.unwrap() - expected).abs() < 1e-9);
+}
+
+#[test]
+fn conditional_directions_lose_what_they_share_and_walk_the_rest() {
+    let (mut lift, mut age) = (vec![0.0; 16], vec![0.0; 16]);
+    (lift[0], lift[1], age[0]) = (3.0, 4.0, 2.0);
+    let mut far = vec![0.0; 16];
+    (far[0], far[2]) = (0.05, 1.0);
+    let all = [calibrated("lift", "", lift), calibrated("age", "", age), calibrated("far", "", far)];
+    let ways = [way(Space::W, Kind::Conditional), way(Space::WPlus, Kind::Raw)];
+    let plan = Plan::new(&people(), &["up".into()], &ways, &all, None).unwrap();
+    let (conditional, raw) = (&plan.tasks[0], &plan.tasks[1]);
+    // Without what it shares with `age`, (3, 4) is (0, 4), 0.8 of its length: 1 / 0.64 of the steps; `far` is too far to count.
+    assert!(conditional.direction.data[0].abs() < 1e-12 && (conditional.direction.data[1] - 4.0).abs() < 1e-12);
+    assert!((conditional.steps_per_unit - 2.0 / 0.64).abs() < 1e-9);
+    assert_eq!((raw.steps_per_unit, raw.direction.data[0], raw.direction.name.as_str()), (2.0, 3.0, "lift"));
+    assert_eq!(conditional.direction.name, "lift | [age]");
+}
+
+#[test]
+fn what_cannot_be_run_is_said() {
+    let e = run(&Control::default(), &[way(Space::W, Kind::Raw)], &request(&["upp"], 1)).unwrap_err();
+    assert_eq!((e.kind(), e.repair()), (Failure::Usage, Some("did you mean `up`?")));
+    let one = [calibrated("lift", "", seeded("lift", 1.0))];
+    let plan = |wanted: &[String], space| Plan::new(&people(), wanted, &[way(space, Kind::Raw)], &one, None);
+    let e = plan(&["same".into()], Space::W).unwrap_err();
+    assert!(e.message().contains("still") && e.repair().unwrap().contains("lift"), "{e}");
+    let rest = plan(&[], Space::W).unwrap();
+    let left: Vec<&str> = rest.edits.iter().map(|e| e.name.as_str()).collect();
+    assert_eq!(left, ["up", "down"]);
+    assert!(rest.notes.len() == 2 && rest.notes[0].contains("same is left out in W"), "{:?}", rest.notes);
+    assert!(plan(&[], Space::Z).unwrap_err().message().contains("no edit of the data"));
+}
+
+#[test]
+fn stopping_keeps_whole_people() {
+    let own: Arc<OnceLock<Control>> = Arc::default();
+    let (known, at) = (own.clone(), std::sync::Mutex::new(0));
+    let control = Control::new(move |p| {
+        let mut last = at.lock().unwrap();
+        assert!(p.step >= *last && p.step <= p.total, "{} after {last} of {}", p.step, p.total);
+        *last = p.step;
+        if p.title == "edits: person 2 of 3" {
+            known.get().unwrap().request(Stop::Keep);
+        }
+    });
+    own.set(control.clone()).ok().unwrap();
+    let ways = [way(Space::W, Kind::Raw)];
+    let outcome = run(&control, &ways, &request(&["up", "down"], 2)).unwrap();
+    assert_eq!((outcome.people, outcome.stopped), (1, true));
+    assert!(outcome.rows.iter().all(|r| r.n == 1 && r.psnr.is_some()));
+    control.request(Stop::Abort);
+    let e = run(&control, &ways, &request(&["up"], 2)).unwrap_err();
+    assert_eq!(e.kind(), Failure::Interrupted);
+}
+
+#[test]
+fn broken_folders_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |files: &[&str], labels: &str| {
+        let files: Vec<(&str, &[u8])> = files.iter().map(|f| (*f, &b"x"[..])).collect();
+        std::fs::write(folder.path().join("pairs_0.tar"), tar::tests::archive(&files)).unwrap();
+        std::fs::write(folder.path().join("pairs_0.jsonl"), labels).unwrap();
+        Pairs::open(folder.path()).err().unwrap()
+    };
+    let line = |edit: &str, rest: &str| format!("{{\"id\": 1, \"edit\": \"{edit}\", \"file\": \"a\"{rest}}}\n");
+    let e = open(&["b"], &line("base", ""));
+    assert!(e.message().contains("holds a") && e.notes()[0].contains("base of person 1"), "{e}");
+    assert!(open(&["a"], &line("up", "")).message().contains("no `base`"));
+    assert!(open(&["a"], &line("up", "").repeat(2)).message().contains("labelled twice"));
+    assert_eq!(open(&["a"], "").kind(), Failure::Usage);
+    assert_eq!(Pairs::open(&folder.path().join("none")).err().unwrap().kind(), Failure::Usage);
+    // An edit must change one label more often than any other.
+    let two =
+        line("base", ", \"u\": 0, \"v\": 0") + &line("both", ", \"u\": 1, \"v\": 1") + &line("none", ", \"u\": 0");
+    std::fs::write(folder.path().join("pairs_0.jsonl"), two).unwrap();
+    let pairs = Pairs::open(folder.path()).unwrap();
+    assert!(pairs.attribute("both").unwrap_err().message().contains("several labels alike: u, v"));
+    assert!(pairs.attribute("none").unwrap_err().message().contains("nobody"));
+    // The picture is no picture: found when it is read.
+    let e = pairs.picture(&pairs.people[0].base, 3, 8, &Device::Cpu).unwrap_err();
+    assert!(e.message().contains("pairs_0.tar: a"), "{e}");
+}

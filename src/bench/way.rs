@@ -1,0 +1,186 @@
+//! Ways to edit: how the picture is inverted, in which space it is edited, and along which kind of direction.
+
+use crate::error::{Error, Kind as Failure, Result};
+use crate::invert::Method;
+use crate::lang::suggest::did_you_mean;
+use crate::lang::types::ModelFacts;
+use crate::safe::Safe;
+use crate::space::Space;
+
+/// Which direction is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The calibrated direction itself.
+    Raw,
+    /// With the directions of correlated attributes projected out.
+    Conditional,
+}
+
+impl Kind {
+    const ALL: [(&'static str, Self); 2] = [("raw", Self::Raw), ("conditional", Self::Conditional)];
+}
+
+/// One way to edit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// How the picture is inverted.
+    pub method: Method,
+    /// Which kind of direction is taken.
+    pub kind: Kind,
+    /// The space in which the code is moved.
+    pub space: Space,
+}
+
+impl Way {
+    /// `optimize`, `hybrid:conditional`: as `--methods` takes it.
+    pub fn name(&self) -> String {
+        match self.kind {
+            Kind::Raw => self.method.name().to_owned(),
+            Kind::Conditional => format!("{}:conditional", self.method.name()),
+        }
+    }
+
+    /// The space that is searched: an encoder's codes are those of W+, from where they can be moved in S.
+    pub fn inverted(&self) -> Space {
+        if self.space == Space::S && self.method.encodes() { Space::WPlus } else { self.space }
+    }
+
+    fn works(&self) -> bool {
+        match self.method {
+            Method::Optimize => true,
+            Method::Projector => self.space == Space::W,
+            Method::Encoder | Method::Hybrid => self.space != Space::Z,
+        }
+    }
+}
+
+/// The spaces in which edits can be compared, from narrow to wide.
+pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
+
+/// All ways of these methods and spaces, in their order; empty lists mean what the model brings: `optimize` in every space
+/// that has directions (`has`), `encoder` and `hybrid` in the layered ones.
+///
+/// Pairs that cannot work are left out: the projector searches W only, an encoder knows no z.
+///
+/// # Errors
+/// When a name is unknown, the model brings no encoder for a method named, or nothing is left.
+pub fn ways(
+    methods: &[String],
+    spaces: &[String],
+    facts: &ModelFacts,
+    has: &dyn Fn(Space) -> bool,
+) -> Result<Vec<Way>> {
+    let wanted = if spaces.is_empty() {
+        SPACES.into_iter().filter(|s| facts.spaces.contains(s) && has(*s)).collect()
+    } else {
+        spaces.iter().map(|s| space(s, facts)).collect::<Result<Vec<_>>>()?
+    };
+    if wanted.is_empty() {
+        return Err(Error::new(
+            Failure::Usage,
+            format!("{} brings no calibrated directions to edit along", Safe(&facts.name)),
+        )
+        .hint("put a directions.safetensors beside the generator and name their folder: --model DIR"));
+    }
+    let methods = if methods.is_empty() {
+        let all = [Method::Optimize, Method::Encoder, Method::Hybrid];
+        all.into_iter().filter(|m| facts.encoder || !m.encodes()).map(|m| (m, Kind::Raw)).collect()
+    } else {
+        methods.iter().map(|m| method(m, facts)).collect::<Result<Vec<_>>>()?
+    };
+    let mut found: Vec<Way> = Vec::new();
+    for (method, kind) in methods {
+        for &space in &wanted {
+            let way = Way { method, kind, space };
+            // An encoder reads one code a layer: in W its rows are only averaged, which nobody asked for.
+            let usual = !(spaces.is_empty() && method.encodes() && space == Space::W);
+            if way.works() && usual && !found.contains(&way) {
+                found.push(way);
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::new(Failure::Usage, "none of these methods works in any of these spaces")
+            .hint("optimize works in all of them, projector in W, encoder and hybrid in W, W+ and S"));
+    }
+    Ok(found)
+}
+
+fn space(name: &str, facts: &ModelFacts) -> Result<Space> {
+    let names = || SPACES.map(|s| s.name()).join(", ");
+    let space = Space::parse(name).filter(|s| SPACES.contains(s)).ok_or_else(|| {
+        Error::new(Failure::Usage, format!("there are no edits in a space {}", Safe(name)))
+            .hint(format!("one of {}", names()))
+    })?;
+    if facts.spaces.contains(&space) {
+        return Ok(space);
+    }
+    let own: Vec<&str> = facts.spaces.iter().map(|s| s.name()).collect();
+    Err(Error::new(Failure::Usage, format!("{} has no codes in {space}", Safe(&facts.name)))
+        .hint(format!("one of its spaces: {}", own.join(", "))))
+}
+
+fn method(name: &str, facts: &ModelFacts) -> Result<(Method, Kind)> {
+    let (head, tail) = name.split_once(':').unwrap_or((name, "raw"));
+    let unknown = |word: &str, known: Vec<&'static str>| {
+        let listed = format!("one of {}", known.join(", "));
+        Error::new(Failure::Usage, format!("there is no way to edit called {}", Safe(name)))
+            .hint(did_you_mean(word, known).unwrap_or(listed))
+    };
+    let kinds = || Kind::ALL.map(|(n, _)| n).to_vec();
+    let method = Method::parse(head).ok_or_else(|| unknown(head, Method::ALL.map(|(n, _)| n).to_vec()))?;
+    let kind = Kind::ALL.iter().find(|(n, _)| *n == tail).ok_or_else(|| unknown(tail, kinds()))?.1;
+    if method.encodes() && !facts.encoder {
+        return Err(Error::new(Failure::Usage, format!("{} brings no encoder, which {head} needs", Safe(&facts.name)))
+            .hint("--methods optimize"));
+    }
+    Ok((method, kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(encoder: bool) -> ModelFacts {
+        ModelFacts { encoder, ..(*crate::value::model::load("toy").unwrap().facts).clone() }
+    }
+
+    fn names(methods: &[&str], spaces: &[&str], encoder: bool) -> Result<Vec<String>> {
+        let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let found = ways(&own(methods), &own(spaces), &facts(encoder), &|s| matches!(s, Space::W | Space::WPlus))?;
+        Ok(found.iter().map(|w| format!("{} {}", w.name(), w.space)).collect())
+    }
+
+    #[test]
+    fn the_default_is_what_the_model_brings() {
+        assert_eq!(names(&[], &[], false).unwrap(), ["optimize W", "optimize W+"]);
+        assert_eq!(names(&[], &[], true).unwrap(), ["optimize W", "optimize W+", "encoder W+", "hybrid W+"]);
+    }
+
+    #[test]
+    fn pairs_that_cannot_work_are_left_out() {
+        let both =
+            names(&["projector", "optimize:conditional", "optimize:raw", "optimize"], &["W", "S"], true).unwrap();
+        assert_eq!(
+            both,
+            ["projector W", "optimize:conditional W", "optimize:conditional S", "optimize W", "optimize S"]
+        );
+        assert_eq!(names(&["hybrid"], &["Z", "W", "S"], true).unwrap(), ["hybrid W", "hybrid S"]);
+        let of = |method| Way { method, kind: Kind::Raw, space: Space::S }.inverted();
+        assert_eq!((of(Method::Hybrid), of(Method::Optimize)), (Space::WPlus, Space::S));
+        assert!(names(&["projector"], &["W+"], true).unwrap_err().repair().unwrap().contains("projector in W"));
+    }
+
+    #[test]
+    fn wrong_names_are_answered() {
+        let hint = |m: &[&str], s: &[&str]| {
+            let e = names(m, s, false).unwrap_err();
+            assert_eq!(e.kind(), Failure::Usage);
+            e.repair().unwrap().to_owned()
+        };
+        assert_eq!(hint(&["optimise"], &[]), "did you mean `optimize`?");
+        assert_eq!(hint(&["optimize:condtional"], &[]), "did you mean `conditional`?");
+        assert_eq!(hint(&["hybrid"], &[]), "--methods optimize");
+        assert!(hint(&[], &["Q"]).contains("W+") && hint(&[], &["F"]).contains("W+"));
+    }
+}

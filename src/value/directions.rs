@@ -1,0 +1,215 @@
+//! The directions that a generator brings: by name, in one or several spaces, with what was measured about them.
+
+use crate::direction::{self, Facts, Source};
+use crate::error::{Error, Kind, Result};
+use crate::latent::{About, Direction};
+use crate::safe::Safe;
+use crate::space::Space;
+use crate::weights::Checkpoint;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Which space a name stands for when none is said: the first of these in which it is known.
+const ORDER: [Space; 4] = [Space::W, Space::WPlus, Space::S, Space::Z];
+
+/// Directions by name.
+#[derive(Clone, Debug, Default)]
+pub struct Directions {
+    by_name: BTreeMap<String, Vec<Direction>>,
+}
+
+impl Directions {
+    /// The direction of that name, in W where it is known there.
+    pub fn get(&self, name: &str) -> Option<&Direction> {
+        self.by_name.get(name)?.first()
+    }
+
+    /// The direction of that name in that space.
+    pub fn in_space(&self, name: &str, space: Space) -> Option<&Direction> {
+        self.by_name.get(name)?.iter().find(|d| d.space == space)
+    }
+
+    /// All names with their spaces, the default one first.
+    pub fn spaces(&self) -> BTreeMap<String, Vec<Space>> {
+        self.by_name.iter().map(|(n, all)| (n.clone(), all.iter().map(|d| d.space).collect())).collect()
+    }
+
+    /// All of them, by name, the default space first.
+    pub fn iter(&self) -> impl Iterator<Item = &Direction> {
+        self.by_name.values().flatten()
+    }
+
+    /// How many there are, each space counted.
+    pub fn len(&self) -> usize {
+        self.by_name.values().map(Vec::len).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+}
+
+impl FromIterator<Direction> for Directions {
+    fn from_iter<I: IntoIterator<Item = Direction>>(all: I) -> Self {
+        let mut by_name: BTreeMap<String, Vec<Direction>> = BTreeMap::new();
+        for d in all {
+            by_name.entry(d.name.clone()).or_default().push(d);
+        }
+        let rank = |d: &Direction| ORDER.iter().position(|s| *s == d.space);
+        by_name.values_mut().for_each(|all| all.sort_by_key(|d| rank(d).unwrap_or(ORDER.len())));
+        Self { by_name }
+    }
+}
+
+/// The tensors of a file in double precision, as direction files are read.
+pub fn arrays(file: &Checkpoint) -> direction::Arrays {
+    file.tensors.iter().map(|(k, a)| (k.clone(), (a.shape.clone(), a.to_f64()))).collect()
+}
+
+/// The settings of a file of the family `directions`.
+pub fn config(file: &Checkpoint) -> Option<&serde_json::Value> {
+    (file.family.as_deref() == Some("directions")).then_some(&file.config)
+}
+
+/// The space that a file of bare names is in.
+pub fn space_of(file: &Checkpoint) -> Option<Space> {
+    config(file)?.get("space")?.as_str().and_then(Space::parse)
+}
+
+/// The directions of a file; `space` is that of arrays which say none. What was measured comes from `config.directions`,
+/// by the name of the tensor.
+///
+/// # Errors
+/// When an array fits no space of the generator, and when its metadata cannot be read.
+pub fn read(file: &Checkpoint, space: Option<Space>, facts: &Facts) -> Result<Vec<Direction>> {
+    let source = Source { file: &file.file, space };
+    let mut all = direction::from_arrays(&arrays(file), &source, facts)?;
+    let Some(told) = config(file).and_then(|c| c.get("directions")?.as_object()) else { return Ok(all) };
+    for d in &mut all {
+        let keys = [format!("{}/{}", d.space, d.name), d.name.clone()];
+        let bare = |key: &&String| key.contains('/') || file.tensors.contains_key(&d.name);
+        let Some(json) = keys.iter().filter(bare).find_map(|k| told.get(k)) else { continue };
+        let about: About = serde_json::from_value(json.clone()).map_err(|e| {
+            let message = format!("{}: what is said about `{}` cannot be read: {e}", Safe(&file.file), Safe(&d.name));
+            Error::new(Kind::Format, message).hint("the manual lists the keys of a directions file")
+        })?;
+        d.about = Some(Arc::new(about));
+    }
+    Ok(all)
+}
+
+/// What was measured about a direction, as rows of a table: what, value.
+pub fn about(a: &About) -> Vec<(&'static str, String)> {
+    let unit = if a.unit.is_empty() { String::new() } else { format!(" {}", a.unit) };
+    let list = |all: &BTreeMap<String, f64>| {
+        let mut all: Vec<(&String, &f64)> = all.iter().collect();
+        all.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        let shown = all.iter().filter(|(_, v)| v.abs() >= 0.1).take(8);
+        let words: Vec<String> = shown.map(|(name, v)| format!("{name} {v:+.2}")).collect();
+        if words.is_empty() { "nothing by 0.1 or more".to_owned() } else { words.join(", ") }
+    };
+    let mut rows = Vec::new();
+    if !a.attribute.is_empty() {
+        rows.push(("attribute", a.attribute.clone()));
+    }
+    if a.per_step != 0.0 {
+        rows.push(("one step", format!("{:.4}{unit}", a.per_step)));
+    }
+    if let Some(v) = a.variance {
+        rows.push(("variance", format!("{:.1} % of that of w", 100.0 * v)));
+    }
+    if let Some(r2) = a.accuracy {
+        rows.push(("accuracy", format!("R² {r2:.3} of a linear fit on held-out codes")));
+    }
+    if !a.effect.is_empty() {
+        let mut all: Vec<(f64, &f64)> = a.effect.iter().filter_map(|(k, v)| Some((k.parse().ok()?, v))).collect();
+        all.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let words: Vec<String> = all.iter().map(|(k, v)| format!("{v:+.2} at {k:+}")).collect();
+        rows.push(("movement", format!("{} steps", words.join(", "))));
+    }
+    if let Some(m) = a.monotone {
+        rows.push(("monotone", format!("for {:.0} % of the codes", 100.0 * m)));
+    }
+    if !a.leakage.is_empty() {
+        let strength = a.leakage_at.unwrap_or(1.0);
+        let key = if a.attribute.is_empty() { "moves" } else { "leakage" };
+        rows.push((key, format!("{} σ at {strength:+}", list(&a.leakage))));
+    }
+    if !a.layers.is_empty() {
+        let part = |l: &crate::latent::LayerShare| format!("{}..{} {:.0} %", l.from, l.to, 100.0 * l.share);
+        rows.push(("layers alone", a.layers.iter().map(part).collect::<Vec<_>>().join(", ")));
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::LIMITS;
+    use crate::weights::{self, Array, Manifest, safetensors};
+    use serde_json::json;
+
+    fn file(config: serde_json::Value, tensors: &[(&str, usize)]) -> Checkpoint {
+        let one = |(name, n): &(&str, usize)| ((*name).to_owned(), Array::f32(&[*n], vec![0.5; *n]).unwrap());
+        let manifest = Manifest { format: 1, family: "directions".into(), config, provenance: json!({}) };
+        let bytes = safetensors::write(&tensors.iter().map(one).collect(), Some(&manifest)).unwrap();
+        weights::open_bytes("d.safetensors", bytes, &LIMITS).unwrap()
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            z_dim: 4,
+            w_dim: 4,
+            num_ws: 2,
+            s_dim: 6,
+            spaces: vec![Space::Z, Space::W, Space::WPlus, Space::S],
+            model: None,
+        }
+    }
+
+    #[test]
+    fn one_file_several_spaces_and_what_was_measured() {
+        let config = json!({"directions": {
+            "W/smile": {"attribute": "smile", "unit": "0 to 1", "per_step": 0.2, "accuracy": 0.8, "effect": {"-1": -0.9, "2": 1.8},
+                "monotone": 0.97, "leakage": {"age": 0.31, "yaw_deg": -0.02}, "leakage_at": 2.0,
+                "layers": [{"from": 0, "to": 2, "share": 0.75}], "unknown": true},
+            "S/smile": {"attribute": "smile", "per_step": 0.1}}});
+        let f = file(config, &[("Z/smile", 4), ("W/smile", 4), ("S/smile", 6), ("W/pc01", 4)]);
+        let all: Directions = read(&f, None, &facts()).unwrap().into_iter().collect();
+        assert_eq!(all.spaces()["smile"], [Space::W, Space::S, Space::Z]);
+        assert_eq!((all.get("smile").unwrap().space, all.len()), (Space::W, 4));
+        assert_eq!(all.in_space("smile", Space::S).unwrap().dim, 6);
+        assert_eq!(all.in_space("smile", Space::S).unwrap().about.as_ref().unwrap().per_step, 0.1);
+        assert!(all.in_space("smile", Space::Z).unwrap().about.is_none() && all.in_space("pc01", Space::S).is_none());
+        let rows = about(all.get("smile").unwrap().about.as_ref().unwrap());
+        let text = rows.iter().map(|(k, v)| format!("{k}: {v}")).collect::<Vec<_>>().join("\n");
+        for part in [
+            "one step: 0.2000 0 to 1",
+            "accuracy: R² 0.800",
+            "movement: -0.90 at -1, +1.80 at +2 steps",
+            "monotone: for 97 %",
+            "leakage: age +0.31 σ at +2",
+            "layers alone: 0..2 75 %",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("yaw"), "what hardly moves is left out: {text}");
+    }
+
+    #[test]
+    fn files_of_bare_names_keep_working() {
+        let config = json!({"space": "W", "directions": {"smile": {"attribute": "smile", "per_step": 0.2}}});
+        let f = file(config, &[("smile", 4), ("age", 4)]);
+        let all: Directions = read(&f, space_of(&f), &facts()).unwrap().into_iter().collect();
+        assert_eq!(all.get("smile").unwrap().about.as_ref().unwrap().attribute, "smile");
+        assert_eq!(all.get("age").unwrap().space, Space::W);
+    }
+
+    #[test]
+    fn metadata_of_another_kind_is_an_error() {
+        let f = file(json!({"space": "W", "directions": {"smile": {"per_step": "much"}}}), &[("smile", 4)]);
+        let e = read(&f, space_of(&f), &facts()).unwrap_err();
+        assert!(e.message().contains("`smile`") && e.repair().is_some(), "{e}");
+    }
+}
