@@ -121,6 +121,36 @@ fn codes_and_pictures() {
     }
 }
 
+/// Space S: the official code's picture comes from its styles alone, and the affine maps are those of its weights.
+#[test]
+fn styles_make_the_official_pictures() {
+    for case in cases() {
+        let g = case.build();
+        let ws = layered(&g.map(case.at("z"), case.get("c")).unwrap(), g.spec().num_ws);
+        let s = g.styles(&ws).unwrap();
+        let picture = g.synthesize_styles(&s, &Noise::Const).unwrap();
+        assert_eq!(flat(&picture), flat(&g.synthesize(&ws, &Noise::Const).unwrap()), "{}: to the last bit", case.name);
+        let e = worst(&picture, case.at("image.const"));
+        assert!(e <= 1e-3, "{}: ref.image.const differs by {e:e}", case.name);
+        assert_eq!(s.dims(), [ws.dims()[0], g.spec().s_dim()]);
+        let (mut at, mut largest) = (0, 0.0f64);
+        for layer in &g.spec().styles {
+            let get = |what: &str| &case.weights[&format!("synthesis.{}.affine.{what}", layer.name)];
+            let (weight, bias) = (flat(get("weight")), flat(get("bias")));
+            let w = flat(&ws.narrow(0, 0, 1).unwrap().narrow(1, layer.row, 1).unwrap());
+            let styles = flat(&s.narrow(0, 0, 1).unwrap().narrow(1, at, layer.size).unwrap());
+            for ((row, b), style) in weight.chunks(w.len()).zip(&bias).zip(styles) {
+                let dot: f64 = row.iter().zip(&w).map(|(x, y)| x * y).sum();
+                let want = dot / (w.len() as f64).sqrt() + b;
+                largest = largest.max((style - want).abs() / want.abs().max(1.0));
+            }
+            at += layer.size;
+        }
+        assert!(largest < 1e-5, "{}: a style differs by {largest:e}", case.name);
+        println!("{}: {at} styles, largest difference {largest:.1e}", case.name);
+    }
+}
+
 #[test]
 fn pickles_give_the_same_pictures() {
     use gannet::{generator, limits::LIMITS, weights};

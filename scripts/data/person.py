@@ -15,7 +15,13 @@ SHAPES = 64  # drawn; IDENTITY of them are used by the head shape
 IDENTITY = 37
 EYES_BROWN = {"african": 0.97, "asian": 0.93, "caucasian": 0.3}
 HAIR_BASE = np.array(
-    [[0.05, 0.04, 0.035], [0.16, 0.09, 0.05], [0.35, 0.2, 0.09], [0.62, 0.45, 0.2], [0.45, 0.12, 0.04]]
+    [
+        [0.05, 0.04, 0.035],
+        [0.16, 0.09, 0.05],
+        [0.35, 0.2, 0.09],
+        [0.62, 0.45, 0.2],
+        [0.45, 0.12, 0.04],
+    ]
 )
 HAIR_BASE_ODDS = {
     "caucasian": (0.4, 0.25, 0.15, 0.12, 0.08),
@@ -39,6 +45,7 @@ class Catalogue:
     brows: int
 
     def eye_odds(self, race):
+        """The probability of each eye colour, in the order of `eyes`; sum 1."""
         brown = EYES_BROWN[race]
         other = (1 - brown) / max(1, len(self.eyes) - 2)
         odds = np.array([brown if name.startswith("brown") else other for name in self.eyes])
@@ -47,45 +54,50 @@ class Catalogue:
 
 @dataclasses.dataclass
 class Person:
-    """A face, its pose, its light and its dress. Angles in radians, colours linear."""
+    """A face, its pose, its light and its dress: first what makes the face, then what is put on.
 
-    male: bool
+    Angles in radians, colours linear RGB. A `*_draw` is a random number that other attributes turn
+    into what is seen.
+    """
+
+    male: bool  # chooses skin and hair; the form of the head goes by gender
     gender: float  # 0 female to 1 male
     age: float  # 0 to 1: 20 to 80 years
-    race: dict
-    weight: float
-    smile: float
-    mouth_open: float
+    race: dict  # share of each of RACES, sum 1
+    weight: float  # 0 thin, 0.5 average, 1 heavy
+    smile: float  # 0 to 1
+    mouth_open: float  # 0 to 0.8
     yaw: float
     pitch: float
     roll: float
-    brow: float
-    eye_closure: float
+    brow: float  # below 0 a frown, above 0 raised; 1 is full
+    eye_closure: float  # 0 open
     glasses: bool
-    light: float
-    shape: np.ndarray
+    light: float  # azimuth of the sun
+    shape: np.ndarray  # [SHAPES]
     mirrored: bool
-    background: np.ndarray = None
-    background_fall: float = 0.0  # the bottom's share of the top's light, 0 to 1 of its range
-    light_height: float = 0.0
-    warmth: float = 0.0
-    light_power: float = 0.0
-    skin: str = ""
-    skin_index: int = 0
-    tint: tuple = ()
-    shirt_draw: np.ndarray = None
-    eye: int = 0
+    background: np.ndarray = None  # [3], at the top
+    background_fall: float = 0.0  # 0 to 1: the bottom has 45 % to 85 % of the top's light
+    light_height: float = 0.0  # 0 to 1
+    warmth: float = 0.0  # of the sun's colour; normal
+    light_power: float = 0.0  # 0 to 1
+    skin: str = ""  # a name of the catalogue
+    skin_index: int = 0  # which of its textures
+    tint: tuple = ()  # lightness and warmth of the skin; normal
+    shirt_draw: np.ndarray = None  # [3], 0 to 1
+    eye: int = 0  # index into the catalogue's eye colours
     grey_draw: float = 0.0
-    greys: bool = True
-    hair_base: int = 0
-    brow_style: int = 0
-    hair_index: int = 0
+    greys: bool = True  # False: hair never turns grey
+    hair_base: int = 0  # index into HAIR_BASE
+    brow_style: int = 0  # index into the catalogue's brows
+    hair_index: int = 0  # index into `hair_styles`
     glasses_draws: tuple = ()  # height, squareness, thickness: 0 to 1
-    glasses_colour: int = 0
+    glasses_colour: int = 0  # index into the frames' colours
     sunglasses: bool = False
 
     @property
     def main_race(self):
+        """The one with the largest share: it chooses skin, eyes and hair."""
         return max(self.race, key=self.race.get)
 
     @property
@@ -98,16 +110,19 @@ class Person:
 
     @property
     def hair(self):
+        """The name of the hair style, or `bald`."""
         return self.hair_styles[self.hair_index]
 
     @property
     def hair_colour(self):
+        """Linear RGB [3]: the base colour, greyer with age."""
         grey = np.clip((self.age - 0.55) * 2.4 + self.grey_draw * 0.12, 0, 1) * self.greys
         return HAIR_BASE[self.hair_base] * (1 - grey) + np.array([0.6, 0.6, 0.6]) * grey
 
     @property
     def shirt(self):
-        return self.shirt_draw**1.5 * 0.75 + 0.03
+        """Linear RGB [3] f32: the precision that it is drawn and labelled in."""
+        return (self.shirt_draw**1.5 * 0.75 + 0.03).astype(np.float32)
 
 
 def draw_face(rs):
@@ -127,11 +142,10 @@ def draw_face(rs):
     light = rs.randn() * 0.7
     shape = rs.randn(SHAPES) * 0.17
     mirrored = bool(rs.rand() < 0.5)
-    person = Person(
+    return Person(
         male, gender, age, race, weight, smile, mouth_open, yaw, pitch, roll, brow, eye_closure,
         glasses, light, shape, mirrored,
     )  # fmt: skip
-    return person
 
 
 def skin_key(person, catalogue):

@@ -17,11 +17,23 @@ W_AVG_SAMPLES = 20_000
 
 
 @torch.no_grad()
-def centre(generator, seed=0):
-    """Set `w_avg` to the mean of `W_AVG_SAMPLES` latents."""
+def settle(generator, seed=0):
+    """Scale w to unit variance, averaged over its coordinates, and set `w_avg` to its mean.
+
+    Pictures stay the same: the leaky ReLU that ends the mapping passes a positive factor on, and
+    the affine layers divide by it. Steps and distances in W then mean what they mean elsewhere.
+    """
+    mapping = generator.mapping
     rng = torch.Generator().manual_seed(seed)
-    z = torch.randn(W_AVG_SAMPLES, generator.config["z_dim"], generator=rng)
-    generator.mapping.w_avg.copy_(generator.mapping(z).mean(0))
+    w = mapping(torch.randn(W_AVG_SAMPLES, generator.config["z_dim"], generator=rng))
+    factor = 1 / w.var(0).mean().sqrt()
+    last = getattr(mapping, f"fc{mapping.layers - 1}")
+    last.weight.mul_(factor)
+    last.bias.mul_(factor)
+    for name, weight in generator.synthesis.named_parameters():
+        if name.endswith("affine.weight"):
+            weight.div_(factor)
+    mapping.w_avg.copy_(w.mean(0) * factor)
 
 
 def describe(generator, name):
@@ -57,7 +69,7 @@ def main():
     state = torch.load(args.checkpoint, map_location="cpu", weights_only=True)
     generator = Generator(**state["config"]).eval()
     generator.load_state_dict(state["ema"])
-    centre(generator)
+    settle(generator)
     tensors = {name: t.half() for name, t in generator.state_dict().items()}
     for name, t in tensors.items():
         if not t.isfinite().all():

@@ -96,7 +96,9 @@ class Lite0:
 
 
 def resize(x, size):
-    """Bilinear resize of [N, C, H, W] to a square."""
+    """Bilinear resize of [N, C, H, W] to a square; the same tensor where it has that size."""
+    if x.shape[2:] == (size, size):
+        return x
     return F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
 
 
@@ -126,11 +128,10 @@ class Projection:
     @torch.no_grad()
     def calibrate(self, x):
         """Choose the gains that give every tap unit variance on the pictures `x`."""
-        self.gains = [1 / tap.float().std().item() for tap in self.net(resize(x, self.size))]
+        self.gains = [1 / tap.float().std().item() for tap in self.net(x)]
 
-    def __call__(self, x):
-        x = resize(x, self.size)
-        taps = self.net(x)
+    def mix(self, x, taps):
+        """What the heads look at: the mixed `taps` of the pictures `x`, and the pictures."""
         mixed, outputs = None, []
         for i in reversed(range(4)):
             y = F.conv2d(taps[i] * self.gains[i], self.channel_mix[i])

@@ -1,4 +1,4 @@
-"""The generator (an ordinary StyleGAN2) and the attribute regressor.
+"""The generator: an ordinary StyleGAN2.
 
 Parameter names, shapes and arithmetic of `Generator` are those of the stylegan2-ada-pytorch
 checkpoint format with the `skip` architecture, so `state_dict()` minus nothing loads there once
@@ -172,9 +172,12 @@ class Synthesis(nn.Module):
             yield block, start
             start += block.num_convs
 
-    def forward(self, ws, noise="const", dtype=torch.float32):
+    def forward(self, ws, noise="const", dtype=torch.float32, up_to=None):
+        """`up_to` stops at that resolution, for the cheap first part of training."""
         x, img = ws.new_zeros((), dtype=dtype), None
-        for block, start in self.blocks():
+        for (block, start), resolution in zip(self.blocks(), self.resolutions):
+            if up_to and resolution > up_to:
+                break
             x, img = block(x, img, ws[:, start : start + block.num_convs + 1], noise)
         return img
 
@@ -197,35 +200,3 @@ class Generator(nn.Module):
         if psi != 1:
             w = self.mapping.w_avg.lerp(w, psi)
         return self.synthesis(self.broadcast(w), noise, dtype)
-
-
-class AttributeNet(nn.Module):
-    """Plain CNN: 3x3 convolutions with leaky ReLU, mean over space, one linear layer.
-
-    [N, 3, R, R] in [-1, 1] -> [N, outputs]: standardised values, or logits of probabilities.
-    """
-
-    PLAN = ((32, 1), (48, 2), (64, 2), (96, 2), (128, 2), (128, 1))  # channels, stride
-
-    def __init__(self, outputs, plan=PLAN):
-        super().__init__()
-        self.strides = [stride for _, stride in plan]
-        n_in = 3
-        for i, (n_out, stride) in enumerate(plan):
-            conv = nn.Conv2d(n_in, n_out, 3, stride, padding=1)
-            nn.init.kaiming_normal_(conv.weight, a=LEAK)
-            nn.init.zeros_(conv.bias)
-            setattr(self, f"conv{i}", conv)
-            n_in = n_out
-        self.head = nn.Linear(n_in, outputs)
-
-    def taps(self, x):
-        """The output of every convolution, after its activation."""
-        out = []
-        for i in range(len(self.strides)):
-            x = F.leaky_relu(getattr(self, f"conv{i}")(x), LEAK)
-            out.append(x)
-        return out
-
-    def forward(self, x):
-        return self.head(self.taps(x)[-1].mean((2, 3)))

@@ -1,12 +1,15 @@
-"""Train the generator against a projected discriminator.
+"""Train the generator on rendered faces and their codes, and against a projected discriminator.
 
     python train_generator.py --data WORK/data --out WORK/run --minutes 100
     python train_generator.py --data WORK/data --out WORK/run --minutes 30   # goes on where it was
 
-Each iteration draws one batch of generated pictures and uses it for both steps: hinge loss on
-four heads over fixed features (features.py). Batch statistics of the heads are taken over real
-and generated pictures together; taken apart, they give the two away and saturate the heads.
-The average of the generator's weights (`ema`) is what is scored, drawn and exported.
+The pictures are rendered from known draws, so each has its latent code (codes.py), distributed as
+the prior. A batch is the pictures' codes: most are held to their own picture (pixels at four sizes,
+fixed features at four depths), the rest have their styles mixed. All of them, once `--judge-from`
+pictures are seen, also face the discriminator: hinge loss on four heads over fixed features
+(features.py). Batch statistics of the heads are taken over real and generated pictures together;
+taken apart, they give the two away and saturate the heads. The average of the generator's weights
+(`ema`) is what is scored, drawn and exported.
 """
 
 import argparse
@@ -19,35 +22,41 @@ import torch
 import torch.nn.functional as F
 
 import networks
-import score
+from codes import Codes
 from common import load_images, pick_device, save_checkpoint, to_tensor, write_sheet
 from features import Discriminator, Projection
 from networks import Generator
 
 SHEET_SEED = 0
+SIZES = (1, 2, 4, 8)  # the pixel loss compares pictures averaged over squares of these sides
+FEATURES_FROM = 64  # smaller pictures are compared by their pixels alone
+MAPPING_RATE = 3.0  # of --g-rate; its weights are stored 100 times larger (lr_mul)
+AFFINE_RATE = 4.0
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
-    add("--data", required=True, help="folder written by prepare.py")
+    add("--data", required=True, help="folder written by prepare.py and codes.py")
     add("--out", required=True, help="folder for checkpoints, sheets and the log; resumed from")
-    add("--init", help="generator (and, as a pair, discriminator) weights to start from")
-    add("--init-images", type=int, default=0, help="pictures already seen by --init")
     add("--minutes", type=float, default=100, help="length of this run; the rates decay with it")
     add("--batch", type=int, default=8, help="a multiple of 8")
     add("--g-rate", type=float, default=2e-3)
     add("--d-rate", type=float, default=3e-4)
     add("--decay-from", type=float, default=0.7, help="fraction of the run where decay begins")
     add("--final-rate", type=float, default=0.1, help="the rates' last fraction")
-    add("--mixing", type=float, default=0.9, help="probability of style mixing")
-    add("--augment", type=float, default=0.2, help="probability of each augmentation")
-    add("--colour", type=float, default=0.3, help="strength of colour augmentation")
+    add("--mixed", type=float, default=0.25, help="share of a batch with mixed styles")
+    add("--pixels", type=float, default=1.0, help="weight of the pixel loss")
+    add("--features", type=float, default=1.0, help="weight of the feature loss")
+    add("--adversary", type=float, default=0.02, help="weight of the discriminator's verdict")
+    add("--grow", default="32:110000,64:160000", help="SIDE:PICTURES, sides trained until then")
+    add("--judge-from", type=int, default=170_000, help="pictures seen before it is asked")
+    add("--fix-mapping", action="store_true", help="keep w of every code, as averaged so far")
     add("--range-weight", type=float, default=10.0, help="penalty on pixels beyond [-1, 1]")
-    add("--channels", default="256,256,128,64,48", help="feature maps from 4 px up")
+    add("--channels", default="256,256,192,96,48,32", help="feature maps from 4 px up")
+    add("--z-dim", type=int, default=128)
+    add("--w-dim", type=int, default=512)
     add("--save-minutes", type=float, default=6)
-    add("--score-minutes", type=float, default=15)
-    add("--score-samples", type=int, default=2000)
     add("--seed", type=int, default=1)
     add("--threads", type=int, default=1)
     add("--device", default="auto")
@@ -55,59 +64,60 @@ def parse_arguments():
     return parser.parse_args()
 
 
-class RealImages:
-    """Endless shuffled batches of mirrored-at-random pictures."""
+class Pairs:
+    """Endless shuffled batches of pictures, mirrored at random, with their codes."""
 
-    def __init__(self, images, batch, device, seed):
-        self.images, self.batch, self.device = images, batch, device
+    def __init__(self, images, codes, batch, seed):
+        self.images, self.codes, self.batch = images, codes, batch
         self.rng = np.random.default_rng(seed)
         self.order = []
 
-    def next(self):
+    def next(self, device):
+        """Pictures [N, 3, R, R] in [-1, 1] and codes [N, D]."""
         if len(self.order) < self.batch:
             self.order = list(self.rng.permutation(len(self.images)))
-        chosen = [self.order.pop() for _ in range(self.batch)]
-        x = to_tensor(self.images[chosen], self.device)
-        flip = torch.from_numpy(self.rng.random((self.batch, 1, 1, 1)) < 0.5).to(self.device)
-        return torch.where(flip, x.flip(3), x)
+        chosen = np.array([self.order.pop() for _ in range(self.batch)])
+        mirrored = self.rng.random(self.batch) < 0.5
+        z = torch.from_numpy(self.codes.draw(chosen, mirrored, self.rng)).to(device)
+        x = to_tensor(self.images[chosen], device)
+        flip = torch.from_numpy(mirrored).to(device)[:, None, None, None]
+        return torch.where(flip, x.flip(3), x), z
 
 
-def augment(x, probability, colour, shift=0.125):
-    """Brightness, saturation, contrast and translation of some of the pictures; differentiable.
+def mixed_styles(generator, w, count):
+    """Latents [N, L, D] of `w` [N, D]; the last `count` take their later rows from a neighbour."""
+    ws = generator.broadcast(w)
+    rows = torch.arange(ws.shape[1], device=w.device)[:, None]
+    cut = torch.randint(1, len(rows), (len(w), 1, 1), device=w.device)
+    cut[: len(w) - count] = len(rows)
+    return torch.where(rows < cut, ws, ws.roll(1, 0))
 
-    Colours and place are each changed with `probability`. Left at 1, nothing ever shows the heads
-    where faces really stand and how bright they are, and the generator drifts from both.
+
+@torch.no_grad()
+def start_from_codes(generator):
+    """Weights to start from where every picture has its code and nothing random is to be kept.
+
+    Styles near 1; a mapping whose first layers pass the code on, as z and -z, beside random
+    features of it, so that the affine layers find every draw at once: through layers that are all
+    random, only half of a draw's variance is linear in w.
     """
-    n, _, size, _ = x.shape
-
-    def chosen(*shape):
-        return torch.rand(n, *shape, device=x.device) < probability
-
-    recoloured = chosen(1, 1, 1) * colour
-
-    def amount():
-        return (torch.rand(n, 1, 1, 1, device=x.device) - 0.5) * recoloured
-
-    x = x + amount()
-    grey = x.mean(1, keepdim=True)
-    x = (x - grey) * (1 + 2 * amount()) + grey
-    mean = x.mean((1, 2, 3), keepdim=True)
-    x = (x - mean) * (1 + amount()) + mean
-    reach = round(size * shift)
-    padded = F.pad(x, (reach,) * 4)
-    corners = torch.randint(0, 2 * reach + 1, (n, 2), device=x.device)
-    corners = torch.where(chosen(1), corners, reach).tolist()
-    return torch.stack([p[:, i : i + size, j : j + size] for p, (i, j) in zip(padded, corners)])
+    for name, weight in generator.named_parameters():
+        if name.endswith("affine.weight"):
+            weight.mul_(0.1)
+    mapping = generator.mapping
+    for i in range(mapping.layers - 1):
+        layer = getattr(mapping, f"fc{i}")
+        n_out, n_in = layer.weight.shape
+        through = torch.eye(n_in) / 2**0.5
+        rows = torch.cat([through, -through]) if i == 0 else through
+        layer.weight.mul_(1.0 if i == 0 else 0.1)
+        layer.weight[: len(rows)] = rows[:n_out] / layer.weight_gain
 
 
-def mixed_styles(generator, n, probability, device):
-    """Latents [N, L, D]; with `probability` the rows from a random one on are another's."""
-    w = generator.mapping(torch.randn(2 * n, generator.config["z_dim"], device=device))
-    first, second = (generator.broadcast(half) for half in w.chunk(2))
-    rows = first.shape[1]
-    cut = torch.randint(1, rows, (n, 1, 1), device=device)
-    cut = torch.where(torch.rand(n, 1, 1, device=device) < probability, cut, rows)
-    return torch.where(torch.arange(rows, device=device)[:, None] < cut, first, second)
+def pixel_loss(fake, real):
+    """Mean absolute difference, averaged over the picture at several sizes."""
+    difference = fake - real
+    return sum(F.avg_pool2d(difference, k).abs().mean() for k in SIZES) / len(SIZES)
 
 
 class Trainer:
@@ -117,33 +127,37 @@ class Trainer:
         self.args, self.device = args, device
         resolutions = [4 << i for i in range(args.channels.count(",") + 1)]
         channels = dict(zip(resolutions, map(int, args.channels.split(","))))
-        self.generator = Generator(channels).to(device)
-        self.ema = Generator(channels).to(device).eval().requires_grad_(False)
+        sizes = {"z_dim": args.z_dim, "w_dim": args.w_dim}
+        self.generator = Generator(channels, **sizes).to(device)
+        start_from_codes(self.generator)
+        self.ema = Generator(channels, **sizes).to(device).eval().requires_grad_(False)
         self.ema.load_state_dict(self.generator.state_dict())
         self.heads = Discriminator().to(device, memory_format=torch.channels_last)
         self.features = Projection(device)
-        betas = (0.0, 0.99)
-        self.g_optimizer = torch.optim.Adam(self.generator.parameters(), args.g_rate, betas)
-        self.d_optimizer = torch.optim.Adam(self.heads.parameters(), args.d_rate, betas)
-        self.seen, self.best = 0, float("inf")
+        scales = {"mapping": MAPPING_RATE, "affine": AFFINE_RATE, "rest": 1.0}
+        groups = {name: [] for name in scales}
+        for name, parameter in self.generator.named_parameters():
+            kind = next((kind for kind in scales if kind in name), "rest")
+            groups[kind].append(parameter)
+        groups = [{"params": p, "scale": scales[kind]} for kind, p in groups.items()]
+        self.g_optimizer = torch.optim.Adam(groups, args.g_rate, (0.9, 0.99))
+        self.d_optimizer = torch.optim.Adam(self.heads.parameters(), args.d_rate, (0.0, 0.99))
+        self.seen = 0
 
     def state(self):
         parts = ("generator", "ema", "heads", "g_optimizer", "d_optimizer")
         state = {name: getattr(self, name).state_dict() for name in parts}
-        return state | {"seen": self.seen, "best": self.best, "config": self.ema.config}
+        return state | {"seen": self.seen, "gains": self.features.gains, "config": self.ema.config}
 
     def restore(self, state):
         for name in ("generator", "ema", "heads", "g_optimizer", "d_optimizer"):
             getattr(self, name).load_state_dict(state[name])
-        self.seen, self.best = state["seen"], state["best"]
+        self.seen, self.features.gains = state["seen"], state["gains"]
 
-    def start_from(self, path, seen):
-        state = torch.load(path, map_location=self.device, weights_only=True)
-        self.generator.load_state_dict(state["generator"])
-        self.ema.load_state_dict(state["generator"])
-        if "heads" in state:
-            self.heads.load_state_dict(state["heads"])
-        self.seen = seen
+    def fix_mapping(self):
+        """From here on a code keeps its w, so that an encoder can be trained beside."""
+        self.generator.mapping.load_state_dict(self.ema.mapping.state_dict())
+        self.generator.mapping.requires_grad_(False)
 
     def set_rates(self, factor):
         for optimizer, rate in (
@@ -151,39 +165,72 @@ class Trainer:
             (self.d_optimizer, self.args.d_rate),
         ):
             for group in optimizer.param_groups:
-                group["lr"] = rate * factor
+                group["lr"] = rate * factor * group.get("scale", 1.0)
 
     def judge(self, features):
         with torch.autocast(self.device.type, torch.bfloat16):
             return self.heads(features)
 
-    def step(self, real):
-        """One iteration on one batch; returns the losses and mean logits."""
-        n = len(real)
-        ws = mixed_styles(self.generator, n, self.args.mixing, self.device)
-        fake = self.generator.synthesis(ws, "random", torch.bfloat16)
-        of_fake = self.features(augment(fake, self.args.augment, self.args.colour))
-        with torch.no_grad():
-            of_real = self.features(augment(real, self.args.augment, self.args.colour))
+    def feature_loss(self, fake, real):
+        """Mean absolute difference of the fixed features, each depth scaled to unit variance."""
+        gains = self.features.gains
+        return sum((a - b).abs().float().mean() * g for a, b, g in zip(fake, real, gains)) / 4
 
+    def train_heads(self, of_real, of_fake):
+        """One step of the discriminator; returns its loss and the mean logits of both sides."""
+        n = len(of_real[0])
         self.heads.train().requires_grad_(True)
         both = self.judge([torch.cat([r, f.detach()]) for r, f in zip(of_real, of_fake)])
-        d_loss = sum(F.relu(1 - y[:n]).mean() + F.relu(1 + y[n:]).mean() for y in both)
+        loss = sum(F.relu(1 - y[:n]).mean() + F.relu(1 + y[n:]).mean() for y in both)
         self.d_optimizer.zero_grad(set_to_none=True)
-        d_loss.backward()
+        loss.backward()
         self.d_optimizer.step()
-
-        # Running statistics here: one fixed map, so the generator cannot play with the batch.
+        # Running statistics from here: one fixed map, so the generator cannot play with the batch.
         self.heads.eval().requires_grad_(False)
-        g_loss = -sum(y.mean() for y in self.judge(of_fake))
+        logits = [sum(y[part].mean().item() for y in both) / 4 for part in (slice(n), slice(n, None))]
+        return [loss.item(), *logits]
+
+    def against_features(self, real, fake, own):
+        """The feature loss of the first `own` pictures plus the verdict, and what to log of both."""
+        args, whole = self.args, real.shape[2] == self.features.size
+        taps_fake = self.features.net(fake)
+        with torch.no_grad():
+            taps_real = self.features.net(real)
+        depth = self.feature_loss([t[:own] for t in taps_fake], [t[:own] for t in taps_real])
+        loss, verdict = args.features * depth, [0.0, 0.0, 0.0]
+        if whole and self.seen >= args.judge_from:
+            of_fake = self.features.mix(fake, taps_fake)
+            with torch.no_grad():
+                of_real = self.features.mix(real, taps_real)
+            verdict = self.train_heads(of_real, of_fake)
+            loss = loss - args.adversary * sum(y.mean() for y in self.judge(of_fake))
+        return loss, [depth.item(), *verdict]
+
+    def side(self):
+        """The side of the pictures trained on now: small ones first, they cost less."""
+        stages = (stage.split(":") for stage in self.args.grow.split(",") if stage)
+        full = self.ema.synthesis.resolutions[-1]
+        return next((int(side) for side, until in stages if self.seen < int(until)), full)
+
+    def step(self, real, z):
+        """One iteration on one batch; returns the losses, and the discriminator's logits."""
+        args, n, side = self.args, len(real), self.side()
+        mixed = int(args.mixed * n) if self.seen >= args.judge_from else 0
+        ws = mixed_styles(self.generator, self.generator.mapping(z), mixed)
+        fake = self.generator.synthesis(ws, "random", torch.bfloat16, side)
+        real = F.avg_pool2d(real, real.shape[2] // side)
+        pixels = pixel_loss(fake[: n - mixed], real[: n - mixed])
         outside = F.relu(fake.abs() - 1).square().mean()
+        loss, rest = args.pixels * pixels + args.range_weight * outside, [0.0] * 4
+        if side >= FEATURES_FROM:
+            more, rest = self.against_features(real, fake, n - mixed)
+            loss = loss + more
         self.g_optimizer.zero_grad(set_to_none=True)
-        (g_loss + self.args.range_weight * outside).backward()
+        loss.backward()
         self.g_optimizer.step()
         self.seen += n
         self.average(n)
-        logits = [y[:n].mean().item() for y in both], [y[n:].mean().item() for y in both]
-        return np.array([d_loss.item(), g_loss.item(), outside.item(), *logits[0], *logits[1]])
+        return np.array([pixels.item(), outside.item(), *rest])
 
     @torch.no_grad()
     def average(self, n):
@@ -195,12 +242,20 @@ class Trainer:
 
 
 @torch.no_grad()
-def draw_sheets(trainer, folder):
+def draw_sheets(trainer, folder, real, z):
+    """Samples of fresh codes at two truncations, and pictures beside what their codes give."""
     rng = torch.Generator().manual_seed(SHEET_SEED)
-    z = torch.randn(64, trainer.ema.config["z_dim"], generator=rng).to(trainer.device)
+    fresh = torch.randn(48, trainer.ema.config["z_dim"], generator=rng).to(trainer.device)
+
+    def pictures(codes, psi):
+        parts = [trainer.ema(part, psi, dtype=torch.bfloat16) for part in codes.split(16)]
+        return torch.cat(parts)
+
+    name = os.path.join(folder, f"sheet_{trainer.seen // 1000:04d}k")
     for psi in (1.0, 0.7):
-        x = torch.cat([trainer.ema(part, psi, dtype=torch.bfloat16) for part in z.split(16)])
-        write_sheet(os.path.join(folder, f"sheet_{trainer.seen // 1000:04d}k_{psi}.png"), x)
+        write_sheet(f"{name}_{psi}.png", pictures(fresh, psi), zoom=1)
+    pairs = torch.stack([real, pictures(z, 1.0)], 1).flatten(0, 1)
+    write_sheet(f"{name}_pairs.png", pairs, zoom=1)
 
 
 def main():
@@ -210,50 +265,43 @@ def main():
     device = pick_device(args.device)
     os.makedirs(args.out, exist_ok=True)
     if not args.no_compile:
+        torch._dynamo.config.recompile_limit = 64  # one for every shape, trained and averaged
         networks.activate = torch.compile(networks.activate, dynamic=False)
+    codes = Codes(os.path.join(args.data, "codes.npz"), args.z_dim)
     images = load_images(args.data)
-    reals = RealImages(images, args.batch, device, args.seed)
     trainer = Trainer(args, device)
-    trainer.features.calibrate(torch.cat([reals.next() for _ in range(8)]))
     checkpoint = os.path.join(args.out, "last.pt")
     if os.path.exists(checkpoint):
         trainer.restore(torch.load(checkpoint, map_location=device, weights_only=True))
         torch.manual_seed(args.seed + trainer.seen)
-        reals = RealImages(images, args.batch, device, args.seed + trainer.seen)
-    elif args.init:
-        trainer.start_from(args.init, args.init_images)
-    scorer = score.Scorer(images, device, trainer.features.net)
+    if args.fix_mapping:
+        trainer.fix_mapping()
+    pairs = Pairs(images, codes, args.batch, args.seed + trainer.seen)
+    if trainer.seen == 0:
+        trainer.features.calibrate(pairs.next(device)[0])
 
-    start = saved = scored = time.time()
+    start = saved = time.time()
     window, window_start, done = [], start, False
     with open(os.path.join(args.out, "log.jsonl"), "a") as log:
         while not done:
             progress = (time.time() - start) / (60 * args.minutes)
             decay = (progress - args.decay_from) / (1 - args.decay_from)
             trainer.set_rates(1 - (1 - args.final_rate) * min(1.0, max(0.0, decay)))
-            window.append(trainer.step(reals.next()))
+            window.append(trainer.step(*pairs.next(device)))
             now, done = time.time(), progress >= 1
-            record = {"minute": round((now - start) / 60, 1), "seen": trainer.seen}
-            if len(window) == 50 or done:
-                rate = len(window) * args.batch / (now - window_start)
-                mean = np.mean(window, 0).round(3).tolist()
-                names = {"d": mean[0], "g": mean[1], "outside": mean[2]}
-                record |= names | {"real": mean[3:7], "fake": mean[7:], "rate": round(rate, 1)}
+            if len(window) == 100 or done:
+                names = ("pixels", "outside", "features", "d", "real", "fake")
+                record = {"minute": round((now - start) / 60, 1), "seen": trainer.seen}
+                record |= dict(zip(names, np.mean(window, 0).round(4).tolist()))
+                record["rate"] = round(len(window) * args.batch / (now - window_start), 1)
                 print(json.dumps(record), file=log, flush=True)
                 print(json.dumps(record), flush=True)
                 window, window_start = [], now
-            if done or now - scored > 60 * args.score_minutes:
-                distance = scorer.score(trainer.ema, args.score_samples)
-                print(json.dumps({"seen": trainer.seen, "fd": round(distance, 3)}), file=log)
-                print(f"seen {trainer.seen}: Frechet distance {distance:.3f}", flush=True)
-                if distance < trainer.best:
-                    trainer.best = distance
-                    save_checkpoint(os.path.join(args.out, "best.pt"), trainer.state())
-                scored = window_start = time.time()
             if done or now - saved > 60 * args.save_minutes:
-                draw_sheets(trainer, args.out)
+                draw_sheets(trainer, args.out, *pairs.next(device))
                 save_checkpoint(checkpoint, trainer.state())
                 saved = time.time()
+                window_start += saved - now
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type,
 };
-use crate::direction::{Arrays, Facts, split};
+use crate::direction::{Arrays, Facts, lift, split};
 use crate::error::{Error, Result};
 use crate::lang::suggest::near;
 use crate::latent::{Direction, ModelId};
@@ -90,7 +90,11 @@ fn find(name: &str, key: Option<&str>, space: Option<Space>, current: Option<&Ar
     let loaded = current.and_then(|m| model::loaded(&model::id_of(m)));
     if let Some(all) = loaded.as_ref().map(|l| &l.directions).filter(|all| all.get(name).is_some()) {
         let own = space.map_or_else(|| all.get(name), |s| all.in_space(name, s));
-        return own.cloned().ok_or_else(|| elsewhere(name, space, current));
+        return match (own, space, all.in_space(name, Space::W), current) {
+            (Some(own), ..) => Ok(own.clone()),
+            (None, Some(Space::WPlus), Some(w), Some(m)) => lift(w, m.num_ws),
+            _ => Err(elsewhere(name, space, current)),
+        };
     }
     if Path::new(name).is_file() {
         return from_file(name, key, space, current);

@@ -84,6 +84,7 @@ pub fn model(m: &Loaded) -> Vec<(String, String)> {
         ("parameters", s.parameters.to_string()),
         ("spaces", spaces),
         ("directions", m.facts.direction_names()),
+        ("encoder", if m.facts.encoder { "yes" } else { "none" }.to_owned()),
         ("fingerprint", s.fingerprint.clone()),
         ("sha256", m.sha256.clone()),
     ]

@@ -16,6 +16,9 @@ use std::time::Duration;
 /// At most this long between two checkpoints: what a dropped line may cost.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(20);
 
+/// Passes of an encoder that may be asked for; more than a few hardly change anything.
+const MOST_PASSES: usize = 1000;
+
 /// `invert(picture, space: W+, method: …, steps: …)`
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
@@ -37,11 +40,26 @@ pub const BUILTIN: Builtin = Builtin {
                 "method",
                 &[Kind::Choice],
                 "auto",
-                "`optimize`: Adam; `projector`: NVIDIA's, in W; `encoder`: one \
-                pass; `hybrid`: encoder, then optimize; `auto`: hybrid where there is an encoder, else optimize",
+                "`optimize`: Adam; `projector`: NVIDIA's, in W; `encoder`: \
+                refinement passes of the generator's own encoder; `hybrid`: these, then optimize; `auto`: hybrid where \
+                there is an encoder, the space is W or W+ and no start is given, else optimize",
             )
             .choices(&["auto", "optimize", "projector", "encoder", "hybrid"]),
-            Param::optional("steps", &[Kind::Number], "-", "gradient steps; optimize 400, projector 1000, hybrid 200"),
+            Param::optional(
+                "steps",
+                &[Kind::Number],
+                "-",
+                "gradient steps; optimize 400, projector 1000, hybrid 200; of \
+                `method: encoder` its passes",
+            ),
+            Param::optional(
+                "passes",
+                &[Kind::Number],
+                "-",
+                "of the encoder, before any gradient step; as many as it was \
+                trained for",
+            )
+            .named(),
             Param::optional(
                 "init",
                 &[Kind::Choice, Kind::Latent],
@@ -69,8 +87,11 @@ pub const BUILTIN: Builtin = Builtin {
     category: Category::Invert,
     summary: "finds the code that makes a picture",
     details: "An Inversion stands for its code wherever a code is wanted. Ctrl-C stops it and keeps the best so far. Several \
-              pictures at once give exactly what each gives alone. Every term of the loss stays apart in the trace. Methods: \
-              Image2StyleGAN (optimize), Karras et al. 2020 appendix D (projector).",
+              pictures at once give exactly what each gives alone. Every term of the loss stays apart in the trace. An \
+              encoder begins at the mean of w (or the start it is given) and corrects the code by looking at target and \
+              reconstruction, pass after pass; the best pass by the loss is kept, and where hybrid goes on from. In W the \
+              layers' corrections are averaged. Methods: Image2StyleGAN (optimize), Karras et al. 2020 appendix D \
+              (projector), e4e and ReStyle (encoder).",
     examples: &[
         Example {
             code: "invert(sample(seed: 3), space: W, steps: 20)",
@@ -79,6 +100,14 @@ pub const BUILTIN: Builtin = Builtin {
         Example {
             code: "invert(sample(seed: 3), space: Z, init: best_of: 8, steps: 10)",
             note: "in Z, from the best of 8",
+        },
+        Example {
+            code: "invert(sample(seed: 3), method: encoder, steps: 2)",
+            note: "two passes of the encoder, no gradient",
+        },
+        Example {
+            code: "invert(sample(seed: 3), method: hybrid, passes: 1, steps: 10)",
+            note: "one pass, then ten gradient steps in W+",
         },
     ],
     cost: Some(cost),
@@ -107,6 +136,11 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let space = shared::space(call, "space").unwrap_or_else(|| usual(&m.spaces, &method));
     if space != Space::N {
         shared::check_space(space, &m, at("space"))?;
+    }
+    if matches!(method.as_str(), "encoder" | "hybrid") && Method::parse(&method).is_some_and(|m| !m.works_in(space)) {
+        return Err(Error::check(format!("an encoder gives W or W+ codes, it does not search {space}"))
+            .at(at("space"))
+            .hint("space: W+, or method: optimize"));
     }
     if method == "projector" && space != Space::W {
         return Err(Error::check(format!("the projector searches W, not {space}")).at(at("space")).hint("space: W"));
@@ -142,17 +176,14 @@ fn cost(_: &Args, ctx: &Context<'_>) -> u64 {
 
 fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     let word = args.word("method")?;
+    let space = args.space("space")?.unwrap_or_else(|| usual(&model.facts.spaces, word));
     let method = match word {
-        "auto" if model.facts.encoder => Method::Hybrid,
-        "auto" => Method::Optimize,
+        "auto" => auto(args, model, space),
         w => Method::parse(w).ok_or_else(|| Error::runtime(format!("no method {w}")).at(args.span("method")))?,
     };
-    let space = args.space("space")?.unwrap_or_else(|| usual(&model.facts.spaces, word));
     let mut c = Config::new(space, method);
     c.seed = args.seed(ctx)?;
-    if let Some(s) = args.count("steps", 0..=1_000_000)? {
-        c.steps = s;
-    }
+    (c.passes, c.steps) = steps(args, &c)?;
     let weight = |name: &str| args.number(name, 0.0..=1e12);
     c.lr = weight("lr")?.unwrap_or(c.lr);
     c.losses.l2 = weight("l2")?.unwrap_or(c.losses.l2);
@@ -164,6 +195,32 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     }
     c.init = init(args, c.init)?;
     Ok(c)
+}
+
+/// Hybrid where an encoder can help: a start that was given is the user's own, and no encoder moves z.
+fn auto(args: &Args, model: &Loaded, space: Space) -> Method {
+    let started = ["init", "start", "best_of"].iter().any(|name| args.get(name).is_some());
+    let hybrid = model.facts.encoder && !started && Method::Hybrid.works_in(space);
+    if hybrid { Method::Hybrid } else { Method::Optimize }
+}
+
+/// Passes and gradient steps; `steps` of the encoder are its passes.
+fn steps(args: &Args, c: &Config) -> Result<(Option<usize>, usize)> {
+    let passes = args.count("passes", 0..=MOST_PASSES)?;
+    if passes.is_some() && !c.method.encodes() {
+        return Err(Error::runtime(format!("method {} makes no passes of an encoder", c.method.name()))
+            .at(args.span("passes"))
+            .hint("leave `passes` out, or use method: hybrid"));
+    }
+    if c.method != Method::Encoder {
+        return Ok((passes, args.count("steps", 0..=1_000_000)?.unwrap_or(c.steps)));
+    }
+    match (passes, args.count("steps", 0..=MOST_PASSES)?) {
+        (Some(_), Some(_)) => Err(Error::runtime("the steps of the encoder are its passes: both are given")
+            .at(args.span("steps"))
+            .hint("give one of them")),
+        (passes, steps) => Ok((passes.or(steps), 0)),
+    }
 }
 
 fn init(args: &Args, usual: Init) -> Result<Init> {
@@ -207,6 +264,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let job = Job {
         perceptual: perceptual.as_ref(),
         labels: labels.as_ref(),
+        encoder: if config.method.encodes() { model.encoder()? } else { None },
         stats: model.stats()?,
         ..Job::new(&*model.generator, &ctx.control)
     };

@@ -22,7 +22,7 @@ pub const BUILTIN: Builtin = Builtin {
             Param::optional("n", &[Kind::Number], "1", "how many codes"),
             Param::optional("seed", &[Kind::Number], "-", "the session's seed unless given"),
             Param::optional("psi", &[Kind::Number], "1", "truncation: w = mean + psi·(w − mean); 1 is none"),
-            Param::optional("space", &[Kind::Space], "-", "Z, W or W+; W where the generator has one"),
+            Param::optional("space", &[Kind::Space], "-", "Z, W, W+ or S; W where the generator has one"),
             Param::optional("class", &[Kind::Number], "-", "class of a conditional generator, from 0").named(),
             Param::optional("model", &[Kind::Model], "-", "a generator other than the current one").named(),
         ],

@@ -20,8 +20,10 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         let loaded = model::load(name)?;
         let mut facts = json!(loaded.generator.spec());
         facts["spaces"] = json!(loaded.facts.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
+        facts["s_dim"] = json!(loaded.facts.s_dim());
         facts["directions"] = json!(loaded.facts.directions.keys().collect::<Vec<_>>());
         facts["direction_facts"] = direction_facts(&loaded);
+        facts["encoder"] = json!(loaded.facts.encoder);
         facts["dtype"] = json!(loaded.dtype);
         facts["sha256"] = json!(loaded.sha256);
         facts["provenance"] = loaded.provenance.clone();
@@ -72,7 +74,7 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
 fn direction_line(name: &str, about: &serde_json::Value) -> String {
     let Ok(a) = serde_json::from_value::<About>(about.clone()) else { return name.to_owned() };
     let r2 = a.accuracy.map(|v| format!(", R² {v:.2}")).unwrap_or_default();
-    let moves = a.attribute.is_empty().then(|| a.leakage.iter().max_by(|x, y| x.1.abs().total_cmp(&y.1.abs())));
+    let moves = a.variance.is_some().then(|| a.leakage.iter().max_by(|x, y| x.1.abs().total_cmp(&y.1.abs())));
     let moves = moves.flatten().map(|(n, v)| format!(", moves {n} {v:+.1} σ")).unwrap_or_default();
     format!("{name}: {} ({}) a step{r2}{moves}", a.per_step, a.unit)
 }
@@ -95,6 +97,8 @@ fn report(common: &Common, facts: &serde_json::Value) -> Result<u8> {
             serde_json::Value::Array(a) if a.iter().all(|v| v.is_string()) => {
                 a.iter().filter_map(|v| v.as_str()).collect::<Vec<_>>().join(" ")
             }
+            // `s_dim` says enough for a reader; programs ask for JSON.
+            serde_json::Value::Array(_) if key == "styles" => continue,
             // One line each says more than an object of objects.
             serde_json::Value::Object(of) if key == "direction_facts" => {
                 for (name, about) in of {

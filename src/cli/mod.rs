@@ -123,13 +123,13 @@ enum Command {
         /// The pictures.
         #[arg(required = true)]
         images: Vec<PathBuf>,
-        /// Z, W or W+.
+        /// Z, W, W+ or S.
         #[arg(long)]
         space: Option<String>,
         /// auto, optimize, projector, encoder or hybrid.
         #[arg(long, default_value = "auto")]
         method: String,
-        /// Gradient steps.
+        /// Gradient steps; of the encoder its passes.
         #[arg(long)]
         steps: Option<usize>,
     },

@@ -27,7 +27,7 @@ fn quoted(path: &Path) -> Result<String> {
 pub fn invert(common: &Common, images: &[PathBuf], how: &How) -> Result<u8> {
     let space = how.space.as_deref().map(|s| {
         Space::parse(s).ok_or_else(|| {
-            Error::new(Kind::Usage, format!("there is no space {}", crate::safe::Safe(s))).hint("Z, W or W+")
+            Error::new(Kind::Usage, format!("there is no space {}", crate::safe::Safe(s))).hint("Z, W, W+ or S")
         })
     });
     let mut options = format!("method: {}", how.method);

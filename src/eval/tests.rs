@@ -229,3 +229,102 @@ fn a_generator_loaded_bare_does_not_hide_its_directions() {
                 print(norm(direction(\"age\")) > 0)";
     assert_eq!(run(code).unwrap().printed, ["true"]);
 }
+
+#[test]
+fn an_encoder_is_used_where_it_can_be() {
+    let how = |call: &str| {
+        let kept = run(&format!("r = invert(sample(seed: 3), {call})\nr")).unwrap();
+        let Some((_, Value::Inversion(i))) = kept.shown.last() else { panic!("{call} shows no inversion") };
+        (i.config.method.name(), i.config.plan(), i.code.space.name())
+    };
+    let plan = |s: &str| s.to_owned();
+    assert_eq!(how("steps: 2"), ("hybrid", plan("3 passes + 2 steps"), "W+"));
+    assert_eq!(how("space: W, steps: 2"), ("hybrid", plan("3 passes + 2 steps"), "W"));
+    assert_eq!(how("steps: 2, init: mean"), ("optimize", plan("2 steps"), "W+"));
+    assert_eq!(how("space: Z, steps: 1"), ("optimize", plan("1 step"), "Z"));
+    assert_eq!(how("method: encoder"), ("encoder", plan("3 passes"), "W+"));
+    assert_eq!(how("method: encoder, steps: 1"), ("encoder", plan("1 pass"), "W+"));
+    assert_eq!(how("method: hybrid, passes: 0, steps: 2"), ("hybrid", plan("0 passes + 2 steps"), "W+"));
+    let code = "invert(sample(seed: 3), method: encoder, space: Z)";
+    let e = error(code);
+    assert_eq!((e.kind(), underlined(code, &e)), (Kind::Check, "Z"));
+    assert!(error("invert(sample(seed: 3), method: optimize, passes: 2)").repair().unwrap().contains("hybrid"));
+    assert!(error("invert(sample(seed: 3), method: encoder, passes: 2, steps: 2)").repair().is_some());
+}
+
+#[test]
+fn style_codes_are_the_same_pictures_and_move_in_their_own_space() {
+    let code = "w = sample(seed: 1); s = to(S, w); d = direction(\"smile\", space: S)\n\
+                print(mae(w, s), norm((s + 2*d - s) - 2*d) / norm(d) < 1e-5, norm(s - to(S, to(W+, w))))\n\
+                print(mae(render(w, psi: 0.5, cutoff: 3), render(s, psi: 0.5, cutoff: 3)) < 1e-4)\n\
+                print(cosine(to(S, w + direction(\"smile\")) - s, d) > 0.9999)\n\
+                print(norm(lerp(s, to(S, sample(seed: 2)), 0) - s), mae(sample(seed: 1, space: S), w))\n\
+                strip(s, along: d, n: 3); grid([s, s + d]); show s, s + 2*(d | [direction(\"age\", space: S)])";
+    assert_eq!(run(code).unwrap().printed, ["0 true 0", "true", "true", "0 0"]);
+    let code = "print(norm(direction(\"smile\", space: W+) - direction(\"smile\") @ 0..8))";
+    assert_eq!(run(code).unwrap().printed, ["0"], "W directions are known in W+ as well");
+}
+
+#[test]
+fn layers_of_styles_are_the_rows_of_w() {
+    let code = "a = sample(seed: 1); b = sample(seed: 2); m = mix(to(S, a), b, layers: 2..5)\n\
+                print(norm(m - to(S, mix(a, b, layers: 2..5))))\n\
+                s = to(S, a); n = s + direction(\"smile\", space: S) @ 2..5\n\
+                print(norm(n[0..2] - s[0..2]), norm(n[2..5] - s[2..5]) > 0, norm(n[5..8] - s[5..8]))";
+    assert_eq!(run(code).unwrap().printed, ["0", "0 true 0"]);
+}
+
+#[test]
+fn nothing_leads_out_of_the_styles_and_every_mistake_names_its_repair() {
+    let cases = [
+        ("s = to(S, sample())\nto(W+, s)", "invert(render"),
+        ("w = sample()\nw + direction(\"smile\", space: S)", "to(S, w)"),
+        ("s = sample(space: S)\ns + direction(\"smile\")", "direction of S"),
+        ("s = sample(space: S)\nstrip(s, along: direction(\"smile\"))", "space: S"),
+        ("w = sample()\nstrip(w, along: direction(\"smile\", space: S))", "to(S"),
+        ("w = sample(); s = to(S, w)\nw - s", "to(S, w)"),
+        ("w = sample(); s = to(S, w)\nlerp(w, s, 0.5)", "to(S"),
+        ("s = sample(space: S)\ns[3..9]", "3..8"),
+        ("d = direction(\"smile\", space: S)\nd @ 7..9", "7..8"),
+        ("d = direction(\"smile\", space: S)\nd + direction(\"smile\")", "of S"),
+        ("direction(\"smile\", space: N)", "direction(\"smile\", space: W)"),
+        ("invert(sample(), space: F)", "S"),
+    ];
+    for (code, hint) in cases {
+        let e = error(&format!("print(1)\n{code}"));
+        assert_eq!(e.kind().exit_code(), 2, "{code}: {e}");
+        assert!(e.repair().is_some_and(|r| r.contains(hint)), "{code}: {e} · {:?}", e.repair());
+    }
+}
+
+#[test]
+fn style_codes_and_directions_of_several_spaces_come_back_from_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |n: &str| folder.path().join(n).display().to_string();
+    let mut s = session(folder.path());
+    run_in(&mut s, "s = sample(seed: 5, n: 2, space: S); save(s, \"s.safetensors\"); save(s, \"s.npy\")").unwrap();
+    let all = "d = direction(\"smile\", space: S); e = direction(\"smile\"); save([d, e], \"d.safetensors\")\n\
+               save(d, \"one.safetensors\")";
+    run_in(&mut s, all).unwrap();
+    let code = format!(
+        "a = latent(\"{}\"); b = latent(\"{}\")\nprint(mae(a, s), mae(b, s))\n\
+         print(norm(direction(\"{d}\", key: \"smile\", space: S) - d), norm(direction(\"{d}\", key: \"S/smile\") - d))\n\
+         print(norm(direction(\"{d}\", key: \"smile\") - e), norm(direction(\"{}\") - d))\n\
+         info(direction(\"{d}\", key: \"smile\"))",
+        at("s.safetensors"),
+        at("s.npy"),
+        at("one.safetensors"),
+        d = at("d.safetensors")
+    );
+    let kept = run_in(&mut s, &code).unwrap();
+    assert_eq!(kept.printed, ["0 0", "0 0", "0 0"]);
+    assert!(kept.shown[0].0.lines.iter().any(|l| l.contains("one step")), "{:?}", kept.shown[0].0.lines);
+}
+
+#[test]
+fn a_bare_direction_tells_what_was_measured_until_it_is_changed() {
+    let kept = run("direction(\"smile\")\n2*direction(\"smile\")\ninfo()").unwrap();
+    assert!(kept.shown[0].0.lines.len() > 1 && kept.shown[0].0.lines[1].contains("one step"));
+    assert_eq!(kept.shown[1].0.lines.len(), 1);
+    assert!(kept.shown[2].0.lines.iter().any(|l| l.contains("styles")));
+}

@@ -37,9 +37,11 @@ struct Header {
 
 /// Names a run: configuration, generator, target, key and version.
 fn run_of(problem: &Problem) -> Result<String> {
+    let encoder = problem.job.encoder.filter(|_| problem.config.method.encodes());
     Ok(format!(
-        "{} · generator {} · target {} · key {} · features {} · gannet {}",
+        "{} · encoder {} · generator {} · target {} · key {} · features {} · gannet {}",
         problem.config.describe()?,
+        encoder.map_or("none", |e| e.name()),
         problem.job.generator.spec().fingerprint,
         problem.target_hash,
         problem.key,

@@ -15,9 +15,9 @@ pub enum Method {
     Optimize,
     /// NVIDIA's projector (Karras et al. 2020, appendix D): W, noise maps, w noise that fades.
     Projector,
-    /// One pass of the generator's encoder.
+    /// Passes of the generator's encoder, each on the result of the one before.
     Encoder,
-    /// The encoder's code, then gradient descent from there.
+    /// The encoder's best code, then gradient descent from there.
     Hybrid,
 }
 
@@ -40,9 +40,18 @@ impl Method {
         Self::ALL.iter().find(|(n, _)| *n == name).map(|(_, m)| *m)
     }
 
-    /// Whether it starts from an encoder's code.
+    /// Whether it begins with passes of an encoder.
     pub fn encodes(self) -> bool {
         matches!(self, Self::Encoder | Self::Hybrid)
+    }
+
+    /// Whether it can search a space: encoders move codes of W and W+, the projector is in W.
+    pub fn works_in(self, space: Space) -> bool {
+        match self {
+            Self::Optimize => true,
+            Self::Projector => space == Space::W,
+            Self::Encoder | Self::Hybrid => matches!(space, Space::W | Space::WPlus),
+        }
     }
 }
 
@@ -89,11 +98,13 @@ pub struct Config {
     pub space: Space,
     /// How.
     pub method: Method,
-    /// Gradient steps; the encoder takes none.
+    /// Gradient steps; the method `encoder` takes none.
     pub steps: usize,
+    /// Passes of the encoder, for the methods that have one; as many as it is meant for unless given.
+    pub passes: Option<usize>,
     /// Peak learning rate.
     pub lr: f64,
-    /// Where it starts; encoder and hybrid start from the encoder.
+    /// Where it starts; an encoder's first pass is at the generator's own mean of w, for which it was trained.
     pub init: Init,
     /// Weights of the terms.
     pub losses: Losses,
@@ -120,6 +131,7 @@ impl Config {
                 Method::Hybrid => 200,
                 Method::Optimize => 400,
             },
+            passes: None,
             lr: if space == Space::Z || projector { 0.1 } else { 0.05 },
             // Z has no useful mean: the mapping network normalises z, and 0 has no direction.
             init: if space == Space::Z { Init::BestOf(16) } else { Init::Mean },
@@ -136,14 +148,34 @@ impl Config {
         if self.method == Method::Encoder { 0 } else { self.steps }
     }
 
+    /// Passes of the encoder that will be taken, once they are decided.
+    pub fn passes_taken(&self) -> usize {
+        self.passes.filter(|_| self.method.encodes()).unwrap_or(0)
+    }
+
+    /// Passes and steps in words: `3 passes + 200 steps`.
+    pub fn plan(&self) -> String {
+        let many = |n: usize, what: &str, more: &str| format!("{n} {what}{}", if n == 1 { "" } else { more });
+        match (many(self.passes_taken(), "pass", "es"), many(self.steps_taken(), "step", "s")) {
+            (passes, _) if self.method == Method::Encoder => passes,
+            (passes, steps) if self.method == Method::Hybrid => format!("{passes} + {steps}"),
+            (_, steps) => steps,
+        }
+    }
+
+    /// With what was left open decided.
+    pub(super) fn resolved(&self, job: &Job) -> Self {
+        let passes = self.passes.or(job.encoder.map(|e| e.passes())).filter(|_| self.method.encodes());
+        Self { passes, ..self.clone() }
+    }
+
     /// One line that says all of it: for provenance, and to tell whether a checkpoint belongs to this run.
     ///
     /// # Errors
     /// When the start code cannot be read.
     pub fn describe(&self) -> Result<String> {
         let init = match &self.init {
-            _ if self.method.encodes() => "encoder".to_string(),
-            Init::Mean => "mean".into(),
+            Init::Mean => "mean".to_string(),
             Init::Random => "random".into(),
             Init::BestOf(k) => format!("best of {k}"),
             Init::Latent(l) => {
@@ -156,8 +188,13 @@ impl Config {
             }
         };
         let perceptual = self.losses.perceptual.map_or("default".to_string(), |p| p.to_string());
+        let passes = match self.passes {
+            _ if !self.method.encodes() => String::new(),
+            Some(n) => format!(" passes {n}"),
+            None => " passes default".into(),
+        };
         Ok(format!(
-            "invert space {} method {} steps {} lr {} init {init} l2 {} l1 {} perceptual {perceptual} offset {} noise {} \
+            "invert space {} method {}{passes} steps {} lr {} init {init} l2 {} l1 {} perceptual {perceptual} offset {} noise {} \
              noise_regularise {} seed {}",
             self.space,
             self.method.name(),
@@ -219,7 +256,7 @@ impl Config {
         if self.space == Space::N && spec.noise_sizes.is_empty() {
             return Err(Error::runtime("the generator adds no noise: there is no N to search").hint("use W or W+"));
         }
-        if matches!(self.init, Init::Mean) && self.space == Space::Z && !self.method.encodes() {
+        if matches!(self.init, Init::Mean) && self.space == Space::Z && self.method == Method::Optimize {
             return Err(Error::runtime("Z has no mean to start from: the mapping network normalises z")
                 .hint("use a random start, or the best of some"));
         }
@@ -227,7 +264,7 @@ impl Config {
     }
 
     fn check_method(&self, job: &Job) -> Result<()> {
-        if self.method == Method::Projector && self.space != Space::W {
+        if self.method == Method::Projector && !self.method.works_in(self.space) {
             return Err(Error::runtime(format!("the projector works in W, not in {}", self.space))
                 .hint("use space: W, or method: optimize"));
         }
@@ -236,8 +273,9 @@ impl Config {
             return Err(Error::runtime(format!("{name} brings no encoder, which method {} needs", self.method.name()))
                 .hint("use method: optimize or method: projector"));
         }
-        if self.method.encodes() && self.space == Space::Z {
-            return Err(Error::runtime("an encoder gives W or W+ codes, not Z").hint("use space: W+"));
+        if self.method.encodes() && !self.method.works_in(self.space) {
+            return Err(Error::runtime(format!("an encoder gives W or W+ codes, it does not search {}", self.space))
+                .hint("use space: W+, or method: optimize"));
         }
         Ok(())
     }

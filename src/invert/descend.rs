@@ -45,7 +45,7 @@ impl State {
             params,
             step: 0,
             best: None,
-            trace: Trace::new(problem.config.steps_taken()),
+            trace: Trace::new(problem.total()),
             finished: false,
             stopped: None,
             diverged: None,
@@ -72,11 +72,42 @@ impl State {
         Ok(())
     }
 
+    /// To the next point: a pass of the encoder while there are any, then steps of gradient descent.
     fn advance(&mut self, problem: &Problem, e: &Evaluation) -> Result<()> {
+        let passes = problem.config.passes_taken();
+        if self.step < passes {
+            let code = problem.refine(&e.code, &e.picture)?;
+            self.move_to(code);
+            self.step += 1;
+            return Ok(());
+        }
+        match self.better_pass(problem)? {
+            Some(better) => self.descend(problem, &better),
+            None => self.descend(problem, e),
+        }
+    }
+
+    /// After the last pass: back to the best of them, evaluated anew for its gradients, if that was an earlier one.
+    fn better_pass(&mut self, problem: &Problem) -> Result<Option<Evaluation>> {
+        let passes = problem.config.passes_taken();
+        let best = self.best.as_ref().filter(|b| passes > 0 && self.step == passes && b.step != passes);
+        let Some(code) = best.map(|b| b.code.clone()) else { return Ok(None) };
+        self.move_to(code);
+        problem.evaluate(&self.params, self.step, true).map(Some)
+    }
+
+    /// Puts another code in the place of the first parameter; the noise maps behind it stay.
+    fn move_to(&mut self, code: Tensor) {
+        if let Some(first) = self.params.first_mut() {
+            *first = code;
+        }
+    }
+
+    fn descend(&mut self, problem: &Problem, e: &Evaluation) -> Result<()> {
         let (config, steps) = (problem.config, problem.config.steps_taken().max(1) as f64);
         // The projector asks at the step's start, where its first rate is 0; elsewhere the middle wastes no step.
         let at = if config.method == Method::Projector { 0.0 } else { 0.5 };
-        let lr = config.lr * ramp((self.step as f64 + at) / steps);
+        let lr = config.lr * ramp(((self.step - config.passes_taken()) as f64 + at) / steps);
         self.params = self.adam.step(&self.params, &e.gradients, lr)?;
         let codes = self.params.len() - problem.split(&self.params)?.1.len();
         if config.noise_regularise > 0.0 {
@@ -95,12 +126,13 @@ pub(super) fn descend(problem: &Problem) -> Result<State> {
         Some(saved) => saved,
         None => State::start(problem)?,
     };
-    let steps = problem.config.steps_taken();
+    let (passes, steps) = (problem.config.passes_taken(), problem.total());
     let (mut reported, mut saved) = (Instant::now(), Instant::now());
     while !state.finished {
-        let e = problem.evaluate(&state.params, state.step, state.step < steps)?;
+        let e = problem.evaluate(&state.params, state.step, (passes..steps).contains(&state.step))?;
         state.record(problem, &e)?;
-        if state.step.is_multiple_of(REPORT_STEPS) || state.step == steps || reported.elapsed() >= REPORT_TIME {
+        let due = state.step <= passes || state.step.is_multiple_of(REPORT_STEPS) || state.step == steps;
+        if due || reported.elapsed() >= REPORT_TIME {
             report(problem, &state, &e);
             reported = Instant::now();
         }
@@ -142,7 +174,7 @@ fn stopped_for_later(problem: &Problem, state: &State) -> Error {
     if let Err(e) = checkpoint::save(problem, state) {
         return e;
     }
-    let at = format!("inversion stopped before step {} of {}", state.step, problem.config.steps_taken());
+    let at = format!("inversion stopped before step {} of {}", state.step, problem.total());
     match &problem.config.checkpoint {
         Some(_) => Error::new(Kind::Resumable, at).hint("run it again: it goes on from its checkpoint"),
         None => Error::new(Kind::Resumable, at).hint("run it again: without a checkpoint it starts anew"),
@@ -155,10 +187,12 @@ fn report(problem: &Problem, state: &State, e: &Evaluation) {
         return;
     }
     let (i, n) = problem.place;
-    let steps = problem.config.steps_taken();
+    let steps = problem.total();
+    // The view takes a new title for a new loop: passes and steps have their own pace.
+    let verb = if state.step < problem.config.passes_taken() { "encode" } else { "invert" };
     let which = if n > 1 { format!(" ({} of {n})", i + 1) } else { String::new() };
     control.report(Progress {
-        title: format!("invert {}{which}", problem.config.space),
+        title: format!("{verb} {}{which}", problem.config.space),
         step: i * steps + state.step,
         total: n * steps,
         losses: e.terms.clone(),

@@ -1,7 +1,7 @@
 //! Inversion: from a picture to the code that makes it.
 //!
 //! One loop serves all methods: [`Method::Optimize`] (Image2StyleGAN and kin), [`Method::Projector`] (NVIDIA's, in W with
-//! its noise maps), [`Method::Encoder`] (one pass) and [`Method::Hybrid`] (encoder, then optimisation). Images are inverted
+//! its noise maps), [`Method::Encoder`] (passes of an encoder) and [`Method::Hybrid`] (these, then optimisation). Images are inverted
 //! one after the other, never in one batched kernel: batched matrix products may round differently with the batch's size,
 //! and a picture's result must not depend on its neighbours, to the last bit. All randomness of an image comes from the seed
 //! and the image's key (by default its content), never from its place in the batch.
@@ -12,6 +12,7 @@ mod adam;
 mod checkpoint;
 mod config;
 mod descend;
+mod encoder;
 mod noise;
 mod objective;
 mod problem;
@@ -21,6 +22,7 @@ mod stats;
 
 pub use adam::Adam;
 pub use config::{Checkpoint, Config, Init, Losses, Method};
+pub use encoder::{Encoder, EncoderConfig, PassNet};
 pub use noise::{normalise, regulariser};
 pub use objective::{Objective, PictureLoss, Term};
 pub use result::{Diagnosis, Inversion, Number, Trace};
@@ -30,7 +32,7 @@ pub use stats::{PROJECTOR_SAMPLES, WStats};
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Noise};
-use crate::latent::{Latent, ModelId};
+use crate::latent::ModelId;
 use crate::metric::Perceptual;
 use crate::rng::Rng;
 use crate::space::Space;
@@ -38,18 +40,6 @@ use candle_core::{DType, Device, Tensor};
 use problem::Problem;
 use sha2::{Digest, Sha256};
 use std::time::Instant;
-
-/// A network that reads codes off pictures.
-pub trait Encoder: Send + Sync {
-    /// Its name, for provenance.
-    fn name(&self) -> &str;
-
-    /// Codes of pictures, in W or W+.
-    ///
-    /// # Shapes
-    /// `[N, C, H, W]` in [-1, 1] → N codes
-    fn encode(&self, pictures: &Tensor) -> Result<Latent>;
-}
 
 /// What an inversion works with.
 #[derive(Clone, Copy)]
@@ -92,6 +82,7 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
     let target = target.detach().to_dtype(DType::F32)?.to_device(job.generator.device())?;
     check_target(job, &target)?;
     let mut notes = config.check(job)?;
+    let config = &config.resolved(job);
     let stats = match job.stats {
         Some(s) => s.clone(),
         None => WStats::of(job.generator, job.labels, PROJECTOR_SAMPLES)?,
@@ -127,18 +118,21 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
 
 /// The ladder: one inversion a space, each started from the code of the one before, so that no rung is worse than the last.
 ///
-/// `spaces` go from narrow to wide (Z, W, W+, S); the first has its space's default start. Space, method, start and checkpoint
-/// of `config` do not count: every rung is [`Method::Optimize`].
+/// `spaces` go from narrow to wide (Z, W, W+, S); the first has its space's default start. Space, start and checkpoint of
+/// `config` do not count. Every rung is [`Method::Optimize`], or with [`Method::Hybrid`] in `config` those from W on begin
+/// with the encoder's passes at the code of the rung below.
 ///
 /// # Errors
 /// As [`invert`], and when a space is narrower than the one before.
 pub fn ladder(job: &Job, target: &Tensor, config: &Config, spaces: &[Space]) -> Result<Vec<Inversion>> {
     let mut rungs: Vec<Inversion> = Vec::with_capacity(spaces.len());
     for &space in spaces {
-        let first = Config::new(space, Method::Optimize);
+        let hybrid = config.method == Method::Hybrid && Method::Hybrid.works_in(space);
+        let method = if hybrid { Method::Hybrid } else { Method::Optimize };
+        let first = Config::new(space, method);
         let init = rungs.last().map_or(first.init, |below| Init::Latent(below.code.clone()));
         // A checkpoint holds one run; the rungs would fight over it.
-        let rung = Config { space, init, method: Method::Optimize, checkpoint: None, ..config.clone() };
+        let rung = Config { space, init, method, checkpoint: None, ..config.clone() };
         rungs.push(invert(job, target, &rung)?);
     }
     Ok(rungs)
@@ -182,5 +176,7 @@ pub fn content_hash(t: &Tensor) -> Result<String> {
     Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
 }
 
+#[cfg(test)]
+mod encoder_tests;
 #[cfg(test)]
 mod tests;

@@ -140,6 +140,25 @@ impl<'a> Problem<'a> {
         Ok(Evaluation { terms: numbers, total, code: code.detach(), picture: picture.detach(), gradients: found })
     }
 
+    /// One pass of the encoder: the code after it, from a code and the picture that it makes. In W, where there is one row
+    /// for all layers, the rows of the pass are averaged.
+    pub fn refine(&self, code: &Tensor, picture: &Tensor) -> Result<Tensor> {
+        let encoder = self.job.encoder.ok_or_else(|| Error::runtime("there is no encoder"))?;
+        let delta = encoder.pass(&self.picture, picture)?.detach(); // [1LD]
+        let delta = if code.rank() == 2 { delta.mean(1)? } else { delta };
+        if delta.dims() != code.dims() {
+            let (name, given) = (crate::safe::Safe(encoder.name()), delta.dims());
+            return Err(Error::runtime(format!("{name} gives {given:?}, the code is {:?}", code.dims()))
+                .hint("use the encoder of this generator, or method: optimize"));
+        }
+        Ok((code + delta)?)
+    }
+
+    /// Passes of the encoder and gradient steps, in all.
+    pub fn total(&self) -> usize {
+        self.config.passes_taken() + self.config.steps_taken()
+    }
+
     /// Tells feature networks apart by what they make of the target: name and weights may both have changed.
     pub fn perceptual_mark(&self) -> Result<String> {
         match self.loss.perceptual.as_ref().and_then(|(_, taps, weight)| Some((taps.last()?, weight))) {
@@ -191,10 +210,10 @@ impl<'a> Problem<'a> {
     }
 
     fn start_code(&self) -> Result<Tensor> {
-        if self.config.method.encodes() {
-            return self.encoded();
-        }
         match &self.config.init {
+            Init::Mean if self.config.method.encodes() => {
+                self.fit(self.job.generator.mean_w().detach().unsqueeze(0)?, Space::W)
+            }
             Init::Mean => self.fit(self.stats.mean.unsqueeze(0)?, Space::W),
             Init::Random => self.drawn(0),
             Init::BestOf(k) => self.best_of(*k),
@@ -219,20 +238,11 @@ impl<'a> Problem<'a> {
     fn maps_of_start(&self) -> Result<Vec<Tensor>> {
         let Init::Latent(Latent { noise: Some(maps), .. }) = &self.config.init else { return Ok(Vec::new()) };
         let own = self.job.generator.noise_maps();
-        if self.config.method.encodes() {
-            return Ok(Vec::new());
-        }
         if own.len() != maps.len() || own.iter().zip(maps).any(|(a, b)| a.dims()[1..] != b.dims()[1..]) {
             return Err(Error::runtime("the noise maps of the start code do not fit the generator")
                 .hint("use a code of the same generator"));
         }
         maps.iter().map(|m| self.mine(m)).collect()
-    }
-
-    fn encoded(&self) -> Result<Tensor> {
-        let encoder = self.job.encoder.ok_or_else(|| Error::runtime("there is no encoder"))?;
-        let code = encoder.encode(&self.picture)?;
-        self.fit(code.data.detach().to_dtype(DType::F32)?.to_device(self.device())?, code.space)
     }
 
     /// A code of `from` in the space that is searched.

@@ -108,7 +108,7 @@ pub struct Inversion {
     pub config: Config,
     /// Wall-clock time.
     pub seconds: f64,
-    /// Steps planned, an image.
+    /// Steps planned, an image: passes of the encoder and gradient steps.
     pub steps: usize,
     /// The seed.
     pub seed: u64,
@@ -136,13 +136,14 @@ pub(super) fn assemble(
         (Space::N, _) => Space::W,
         (space, _) => space,
     };
+    let by = job.encoder.filter(|_| config.method.encodes()).map(|e| format!(" · {}", e.name())).unwrap_or_default();
     let code = Latent {
         space,
         data: code,
         model: Some(model_of(job.generator)),
         noise: (maps > 0).then_some(noise),
         labels: job.labels.cloned(),
-        origin: format!("{} · target {}", config.describe()?, content_hash(target)?.get(..12).unwrap_or("")),
+        origin: format!("{}{by} · target {}", config.describe()?, content_hash(target)?.get(..12).unwrap_or("")),
     };
     let numbers = measure(job, &reconstruction, target)?;
     let mut diagnosis = diagnose(job, stats, &code)?;
@@ -159,7 +160,7 @@ pub(super) fn assemble(
         diagnosis,
         config: config.clone(),
         seconds: 0.0,
-        steps: config.steps_taken(),
+        steps: config.passes_taken() + config.steps_taken(),
         seed: config.seed,
     })
 }
@@ -238,6 +239,11 @@ fn warn(diagnosis: &mut Diagnosis, config: &Config, numbers: &[Number], outcomes
     let mean = if config.space == Space::S { "its styles" } else { "w" };
     for (i, far) in diagnosis.mean_distance.iter().enumerate().filter(|(_, d)| **d > FAR) {
         say(i, format!("the code lies {far:.1} σ from the mean of {mean}: outside what the generator was trained on"));
+    }
+    let useless =
+        |s: &State| config.passes_taken() > 0 && s.stopped.is_none() && s.best.as_ref().is_some_and(|b| b.step == 0);
+    for (i, _) in outcomes.iter().enumerate().filter(|(_, s)| useless(s)) {
+        say(i, "no pass of the encoder came nearer than the start, which is kept: try method: optimize".into());
     }
     let psnr = numbers.iter().find(|n| n.name == "psnr");
     for (i, db) in psnr.iter().flat_map(|n| &n.each).enumerate().filter(|(_, p)| **p < REACHED) {

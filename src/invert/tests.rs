@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-fn generator() -> Arc<dyn Generator> {
+pub(super) fn generator() -> Arc<dyn Generator> {
     toy(0, &Device::Cpu).unwrap()
 }
 
 /// A picture that no toy makes: rings and an edge, a little different for every `k`.
-fn foreign(k: usize) -> Tensor {
+pub(super) fn foreign(k: usize) -> Tensor {
     let mut data = Vec::new();
     for c in 0..3 {
         for i in 0..32 * 32 {
@@ -28,7 +28,7 @@ fn foreign(k: usize) -> Tensor {
     Tensor::from_vec(data, (1, 3, 32, 32), &Device::Cpu).unwrap()
 }
 
-fn pair() -> Tensor {
+pub(super) fn pair() -> Tensor {
     Tensor::cat(&[foreign(0), foreign(3)], 0).unwrap()
 }
 
@@ -36,17 +36,17 @@ fn config(space: Space, steps: usize) -> Config {
     Config { steps, ..Config::new(space, Method::Optimize) }
 }
 
-fn values(t: &Tensor) -> Vec<f32> {
+pub(super) fn values(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_vec1().unwrap()
 }
 
 /// Statistics of few samples: the tests need no more, and all share them.
-fn stats(g: &dyn Generator) -> WStats {
+pub(super) fn stats(g: &dyn Generator) -> WStats {
     WStats::of(g, None, 500).unwrap()
 }
 
 /// Inverts with shared statistics.
-fn run(g: &dyn Generator, target: &Tensor, config: &Config) -> Result<Inversion> {
+pub(super) fn run(g: &dyn Generator, target: &Tensor, config: &Config) -> Result<Inversion> {
     let (control, stats) = (Control::default(), stats(g));
     invert(&Job { stats: Some(&stats), ..Job::new(g, &control) }, target, config)
 }
@@ -250,7 +250,7 @@ fn seeds_matter_and_repeat() {
 }
 
 /// A control that asks for `stop` at the k-th report.
-fn stopping(k: usize, stop: Stop) -> Control {
+pub(super) fn stopping(k: usize, stop: Stop) -> Control {
     let (seen, inner) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::OnceLock::<Control>::new()));
     let holder = inner.clone();
     let control = Control::new(move |p| {
@@ -363,34 +363,6 @@ fn offsets_are_measured_and_can_be_held() {
     assert!(free.diagnosis.warnings.iter().any(|w| w.contains("not reached")) == (free.numbers[0].value < 20.0));
 }
 
-struct Teacher {
-    code: Latent,
-}
-
-impl Encoder for Teacher {
-    fn name(&self) -> &str {
-        "teacher"
-    }
-    fn encode(&self, _: &Tensor) -> Result<Latent> {
-        Ok(self.code.clone())
-    }
-}
-
-#[test]
-fn encoders_are_used_and_missed_by_name() {
-    let g = generator();
-    let e = run(g.as_ref(), &foreign(0), &Config::new(Space::WPlus, Method::Hybrid)).unwrap_err();
-    assert!(e.message().contains("no encoder") && e.repair().unwrap().contains("optimize"));
-    let teacher = Teacher { code: run(g.as_ref(), &foreign(0), &config(Space::W, 30)).unwrap().code };
-    let (control, stats) = (Control::default(), stats(g.as_ref()));
-    let job = Job { encoder: Some(&teacher), stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
-    let encoded = invert(&job, &foreign(0), &Config::new(Space::WPlus, Method::Encoder)).unwrap();
-    assert_eq!((encoded.steps, encoded.code.layers()), (0, 8));
-    assert_eq!(values(&encoded.code.data)[..16], values(&teacher.code.data)[..]);
-    let hybrid = Config { steps: 20, ..Config::new(Space::WPlus, Method::Hybrid) };
-    assert!(invert(&job, &foreign(0), &hybrid).unwrap().loss[0] < encoded.loss[0]);
-}
-
 #[test]
 fn what_cannot_work_is_refused_with_its_repair() {
     let g = generator();
@@ -418,4 +390,35 @@ fn a_long_trace_stays_bounded_and_keeps_its_ends() {
     assert!(trace.steps.len() <= 1001, "{}", trace.steps.len());
     assert_eq!((trace.steps[0], *trace.steps.last().unwrap()), (0, 25_000));
     assert_eq!(*trace.losses().last().unwrap(), 25_001.0);
+}
+
+#[test]
+fn styles_reach_at_least_what_their_layered_code_reaches() {
+    let (g, control) = (generator(), Control::default());
+    let stats = stats(g.as_ref());
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    let rungs = ladder(&job, &foreign(0), &config(Space::W, 60), &[Space::W, Space::WPlus, Space::S]).unwrap();
+    let psnr = |i: &Inversion| i.numbers.iter().find(|n| n.name == "psnr").unwrap().value;
+    assert!(
+        psnr(&rungs[1]) > psnr(&rungs[0]) && psnr(&rungs[2]) > psnr(&rungs[1]) + 0.1,
+        "{:?}",
+        rungs.iter().map(psnr).collect::<Vec<_>>()
+    );
+    let s = &rungs[2];
+    assert_eq!((s.code.space, s.code.data.dims()), (Space::S, &[1, g.spec().s_dim()][..]));
+    // The code makes the reconstruction that is shown.
+    let again = crate::generator::spaces::synthesize(g.as_ref(), &s.code, &Noise::Const).unwrap();
+    assert_eq!(values(&again), values(&s.reconstruction));
+    assert!(s.diagnosis.offsets.is_none() && s.diagnosis.mean_distance[0] > 0.0);
+    let offset = Config { losses: Losses { offset: 1.0, ..config(Space::S, 1).losses }, ..config(Space::S, 1) };
+    assert!(run(g.as_ref(), &foreign(0), &offset).unwrap_err().repair().unwrap().contains("W+"));
+}
+
+#[test]
+fn a_typical_style_code_lies_one_sigma_from_the_mean() {
+    let g = generator();
+    let mut c = config(Space::S, 0);
+    c.init = Init::Random;
+    let found = run(g.as_ref(), &foreign(0), &c).unwrap();
+    assert!((0.5..1.8).contains(&found.diagnosis.mean_distance[0]), "{:?}", found.diagnosis.mean_distance);
 }

@@ -426,3 +426,33 @@ pub trait World {
     /// A function defined earlier in the session.
     fn function(&self, name: &str) -> Option<Arc<super::ast::Def>>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_are_listed_as_one_run() {
+        let names = ["age", "pc01", "pc02", "pc03", "smile"];
+        let facts = |names: &[&str]| ModelFacts {
+            name: "g".into(),
+            fingerprint: String::new(),
+            family: "stylegan2".into(),
+            spaces: vec![Space::W],
+            num_ws: 3,
+            z_dim: 2,
+            w_dim: 2,
+            style_sizes: vec![4, 2, 1],
+            c_dim: 0,
+            resolution: 8,
+            channels: 3,
+            directions: names.iter().map(|n| ((*n).to_owned(), vec![Space::W])).collect(),
+            encoder: false,
+            perceptual: false,
+        };
+        assert_eq!(facts(&names).direction_names(), "age pc01..pc03 smile");
+        assert_eq!(facts(&["pc01", "pc03", "pc04"]).direction_names(), "pc01 pc03..pc04");
+        assert_eq!(facts(&[]).direction_names(), "none");
+        assert_eq!((facts(&[]).layers(Space::S), facts(&[]).s_dim(), facts(&[]).layers(Space::Z)), (Some(3), 7, None));
+    }
+}

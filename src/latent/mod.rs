@@ -79,7 +79,7 @@ pub struct Direction {
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct About {
-    /// The attribute that it was found for, as the attribute network calls it; empty for a principal component.
+    /// The attribute that it was found for; of a principal component the one that it moves most, empty when it moves none.
     pub attribute: String,
     /// What `per_step` is measured in.
     pub unit: String,

@@ -13,6 +13,7 @@ mod modulated;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod trunk;
 
 pub use act::{Activation, add_noise, bias_act, scale};
 pub use conv::{conv_transpose2d, conv2d};
@@ -20,3 +21,4 @@ pub use device::{device, threads};
 pub use fir::{Filter, Resample, down2, fir, up2};
 pub use matmul::{linear, matmul};
 pub use modulated::{Weight, conv_up2, modulated_conv, modulated_conv_up2};
+pub use trunk::{Parts, Trunk, all_taken, take, take_shaped};

@@ -13,9 +13,11 @@ const CURVE: usize = 36;
 /// The details of an inversion, from its JSON (see [`crate::value::display::json`]).
 pub(super) fn details(i: &Json) -> Vec<String> {
     let text = |key: &str| i[key].as_str().unwrap_or("?").to_owned();
+    let passes =
+        i["passes"].as_u64().filter(|&n| n > 0).map(|n| format!(", {n} of them the encoder's")).unwrap_or_default();
     let stopped = i["stopped_at"].as_u64().map(|s| format!(", stopped at step {s}")).unwrap_or_default();
     let mut lines = vec![format!(
-        "{} in {}, {} steps{stopped}, {:.1} s, seed {}",
+        "{} in {}, {} steps{passes}{stopped}, {:.1} s, seed {}",
         text("method"),
         text("space"),
         i["steps"],

@@ -2,7 +2,7 @@
 
 use crate::direction::{self, Facts, Source};
 use crate::error::{Error, Kind, Result};
-use crate::latent::{About, Direction};
+use crate::latent::{About, Direction, LayerShare};
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::weights::Checkpoint;
@@ -11,6 +11,11 @@ use std::sync::Arc;
 
 /// Which space a name stands for when none is said: the first of these in which it is known.
 const ORDER: [Space; 4] = [Space::W, Space::WPlus, Space::S, Space::Z];
+
+/// Leakage below this many standard deviations is not listed.
+const SHOWN: f64 = 0.1;
+/// How many attributes are listed.
+const LISTED: usize = 8;
 
 /// Directions by name.
 #[derive(Clone, Debug, Default)]
@@ -101,46 +106,45 @@ pub fn read(file: &Checkpoint, space: Option<Space>, facts: &Facts) -> Result<Ve
 
 /// What was measured about a direction, as rows of a table: what, value.
 pub fn about(a: &About) -> Vec<(&'static str, String)> {
+    let component = a.variance.is_some();
     let unit = if a.unit.is_empty() { String::new() } else { format!(" {}", a.unit) };
-    let list = |all: &BTreeMap<String, f64>| {
-        let mut all: Vec<(&String, &f64)> = all.iter().collect();
-        all.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
-        let shown = all.iter().filter(|(_, v)| v.abs() >= 0.1).take(8);
-        let words: Vec<String> = shown.map(|(name, v)| format!("{name} {v:+.2}")).collect();
-        if words.is_empty() { "nothing by 0.1 or more".to_owned() } else { words.join(", ") }
-    };
-    let mut rows = Vec::new();
-    if !a.attribute.is_empty() {
-        rows.push(("attribute", a.attribute.clone()));
-    }
-    if a.per_step != 0.0 {
-        rows.push(("one step", format!("{:.4}{unit}", a.per_step)));
-    }
-    if let Some(v) = a.variance {
-        rows.push(("variance", format!("{:.1} % of that of w", 100.0 * v)));
-    }
-    if let Some(r2) = a.accuracy {
-        rows.push(("accuracy", format!("R² {r2:.3} of a linear fit on held-out codes")));
-    }
-    if !a.effect.is_empty() {
-        let mut all: Vec<(f64, &f64)> = a.effect.iter().filter_map(|(k, v)| Some((k.parse().ok()?, v))).collect();
-        all.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let words: Vec<String> = all.iter().map(|(k, v)| format!("{v:+.2} at {k:+}")).collect();
-        rows.push(("movement", format!("{} steps", words.join(", "))));
-    }
-    if let Some(m) = a.monotone {
-        rows.push(("monotone", format!("for {:.0} % of the codes", 100.0 * m)));
-    }
-    if !a.leakage.is_empty() {
-        let strength = a.leakage_at.unwrap_or(1.0);
-        let key = if a.attribute.is_empty() { "moves" } else { "leakage" };
-        rows.push((key, format!("{} σ at {strength:+}", list(&a.leakage))));
-    }
-    if !a.layers.is_empty() {
-        let part = |l: &crate::latent::LayerShare| format!("{}..{} {:.0} %", l.from, l.to, 100.0 * l.share);
-        rows.push(("layers alone", a.layers.iter().map(part).collect::<Vec<_>>().join(", ")));
-    }
-    rows
+    let strength = a.leakage_at.unwrap_or(1.0);
+    let said = |what, there: bool, value: String| there.then_some((what, value));
+    let rows = [
+        said(if component { "moves most" } else { "attribute" }, !a.attribute.is_empty(), a.attribute.clone()),
+        said("one step", a.per_step != 0.0, format!("{:.4}{unit}", a.per_step)),
+        a.variance.map(|v| ("variance", format!("{:.1} % of that of w", 100.0 * v))),
+        a.accuracy.map(|r2| ("accuracy", format!("R² {r2:.3} of a linear fit on held-out codes"))),
+        said("movement", !a.effect.is_empty(), format!("{} steps", movement(&a.effect))),
+        a.monotone.map(|m| ("monotone", format!("for {:.0} % of the codes", 100.0 * m))),
+        said(
+            if component { "moves" } else { "leakage" },
+            !a.leakage.is_empty(),
+            format!("{} σ at {strength:+}", largest(&a.leakage)),
+        ),
+        said("layers alone", !a.layers.is_empty(), shares(&a.layers)),
+    ];
+    rows.into_iter().flatten().collect()
+}
+
+/// `-0.90 at -1, +1.80 at +2`, from the lowest strength up.
+fn movement(effect: &BTreeMap<String, f64>) -> String {
+    let mut all: Vec<(f64, &f64)> = effect.iter().filter_map(|(k, v)| Some((k.parse().ok()?, v))).collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    all.iter().map(|(k, v)| format!("{v:+.2} at {k:+}")).collect::<Vec<_>>().join(", ")
+}
+
+/// The largest movements first; what hardly moves is left out.
+fn largest(leakage: &BTreeMap<String, f64>) -> String {
+    let mut all: Vec<(&String, &f64)> = leakage.iter().filter(|(_, v)| v.abs() >= SHOWN).collect();
+    all.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+    let words: Vec<String> = all.iter().take(LISTED).map(|(name, v)| format!("{name} {v:+.2}")).collect();
+    if words.is_empty() { format!("nothing by {SHOWN} or more") } else { words.join(", ") }
+}
+
+/// `0..2 75 %, 2..4 12 %`.
+fn shares(layers: &[LayerShare]) -> String {
+    layers.iter().map(|l| format!("{}..{} {:.0} %", l.from, l.to, 100.0 * l.share)).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -293,10 +293,10 @@ pub fn summary(i: &Inversion) -> Vec<String> {
         if i.code.layers() > 1 { format!("{}×{}", i.code.layers(), i.code.dim()) } else { i.code.dim().to_string() };
     let stopped = i.stopped_at.map(|s| format!(", stopped at {s}")).unwrap_or_default();
     let how = format!(
-        "{}, {} ({size}), {} steps{stopped}, {:.1} s · seed {}",
+        "{}, {} ({size}), {}{stopped}, {:.1} s · seed {}",
         i.config.method.name(),
         i.config.space,
-        i.steps,
+        i.config.plan(),
         i.seconds,
         i.seed
     );
@@ -316,6 +316,7 @@ fn inversion_json(i: &Inversion) -> serde_json::Value {
         "model": i.code.model,
         "method": i.config.method.name(),
         "steps": i.steps,
+        "passes": i.config.passes_taken(),
         "seed": i.seed,
         "seconds": i.seconds,
         "stopped_at": i.stopped_at,

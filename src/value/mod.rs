@@ -2,6 +2,7 @@
 
 pub mod directions;
 pub mod display;
+mod encoder;
 pub mod model;
 
 pub use model::Loaded;

@@ -1,11 +1,12 @@
 //! Generators with what belongs to them: their own directions, the network of the perceptual distance.
 
 use super::directions::{self, Directions};
+use super::encoder::{EncoderSource, OwnEncoder};
 use crate::direction;
 use crate::error::{Error, Result};
 use crate::generator::spaces::model_id;
 use crate::generator::{self, Generator};
-use crate::invert::{PROJECTOR_SAMPLES, WStats};
+use crate::invert::{Encoder, PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
 use crate::latent::{About, Direction, ModelId};
 use crate::limits::LIMITS;
@@ -29,6 +30,8 @@ pub struct Loaded {
     pub directions: Directions,
     /// Its network for attributes and the perceptual distance.
     pub features: Option<Arc<Features>>,
+    /// Its encoder; see [`Loaded::encoder`].
+    encoder: Option<OwnEncoder>,
     /// Element types of the file's tensors: `f16 ×84`.
     pub dtype: String,
     /// Sha256 of the file, hexadecimal; empty for one made in code.
@@ -50,6 +53,16 @@ impl Loaded {
     /// Which generator this is.
     pub fn id(&self) -> ModelId {
         id_of(&self.facts)
+    }
+
+    /// Its encoder, read at the first call; `None` when it brings none.
+    ///
+    /// # Errors
+    /// When the encoder's file cannot be read or does not fit the generator.
+    pub fn encoder(&self) -> Result<Option<&dyn Encoder>> {
+        let Some(own) = &self.encoder else { return Ok(None) };
+        let network: &dyn Encoder = own.network()?;
+        Ok(Some(network))
     }
 
     /// Mean and spread of w over the prior, computed at the first call; not for a conditional generator, whose statistics
@@ -74,6 +87,8 @@ mod embedded {
     pub const GENERATOR: &[u8] = include_bytes!("../../models/faces/generator.safetensors");
     pub const ATTRIBUTES: &[u8] = include_bytes!("../../models/faces/attributes.safetensors");
     pub const DIRECTIONS: &[u8] = include_bytes!("../../models/faces/directions.safetensors");
+    /// `Some(include_bytes!("../../models/faces/encoder.safetensors"))` once the bundle holds one.
+    pub const ENCODER: Option<&[u8]> = None;
 }
 
 /// Names that `load` takes besides files.
@@ -113,7 +128,7 @@ pub fn known(id: &ModelId) -> Option<Arc<ModelFacts>> {
 }
 
 /// Loads a generator by name (`faces`, `toy`), from a file, or from a folder that holds `generator.safetensors` and, if
-/// it likes, `directions.safetensors` and `attributes.safetensors`. A source is read once a process, unless it changed.
+/// it likes, `directions.safetensors`, `attributes.safetensors` and `encoder.safetensors`. A source is read once a process, unless it changed.
 ///
 /// # Errors
 /// When the file cannot be read, breaks a rule of its format, or is of an unknown family.
@@ -127,6 +142,7 @@ pub fn load(source: &str) -> Result<Arc<Loaded>> {
             weights::open_bytes("faces/generator.safetensors", embedded::GENERATOR, &LIMITS)?,
             Some(weights::open_bytes("faces/attributes.safetensors", embedded::ATTRIBUTES, &LIMITS)?),
             Some(weights::open_bytes("faces/directions.safetensors", embedded::DIRECTIONS, &LIMITS)?),
+            embedded::ENCODER.map(|bytes| EncoderSource::Bytes("faces/encoder.safetensors", bytes)),
         )?,
         "toy" => toy()?,
         path => from_path(Path::new(path))?,
@@ -151,7 +167,7 @@ fn key(source: &str) -> String {
 
 fn from_path(path: &Path) -> Result<Loaded> {
     if !path.is_dir() {
-        return bundle(open(path)?, None, None);
+        return bundle(open(path)?, None, None, None);
     }
     let part = |name: &str| {
         let file = path.join(name);
@@ -161,7 +177,9 @@ fn from_path(path: &Path) -> Result<Loaded> {
         Error::runtime(format!("the folder {} holds no generator.safetensors", Safe(&path.to_string_lossy())))
             .hint("name the file itself")
     })?;
-    bundle(generator, part("attributes.safetensors")?, part("directions.safetensors")?)
+    let encoder = path.join("encoder.safetensors");
+    let encoder = encoder.exists().then_some(EncoderSource::File(encoder));
+    bundle(generator, part("attributes.safetensors")?, part("directions.safetensors")?, encoder)
 }
 
 fn open(path: &Path) -> Result<Checkpoint> {
@@ -176,16 +194,25 @@ fn open(path: &Path) -> Result<Checkpoint> {
     })
 }
 
-fn bundle(model: Checkpoint, attributes: Option<Checkpoint>, directions: Option<Checkpoint>) -> Result<Loaded> {
+fn bundle(
+    model: Checkpoint,
+    attributes: Option<Checkpoint>,
+    directions: Option<Checkpoint>,
+    encoder: Option<EncoderSource>,
+) -> Result<Loaded> {
     let generator = generator::load(&model, &device())?;
     let directions =
         directions.map(|d| own_directions(&d, &*generator, &model.sha256)).transpose()?.unwrap_or_default();
     let features = attributes.map(|a| features(&a)).transpose()?;
-    let facts = Arc::new(facts(&*generator, &directions, features.as_ref()));
+    let announce = |e| OwnEncoder::announce(e, generator.spec(), &model.sha256, &device());
+    let encoder = encoder.map(announce).transpose()?;
+    let facts = facts(&*generator, &directions, features.as_ref());
+    let facts = Arc::new(ModelFacts { encoder: encoder.is_some(), ..facts });
     let features = features.map(Arc::new);
     let dtype = model.dtypes();
     let Checkpoint { sha256, provenance, notes, .. } = model;
-    Ok(Loaded { generator, facts, directions, features, dtype, sha256, provenance, notes, stats: OnceLock::new() })
+    let stats = OnceLock::new();
+    Ok(Loaded { generator, facts, directions, features, encoder, dtype, sha256, provenance, notes, stats })
 }
 
 fn facts(generator: &dyn Generator, directions: &Directions, features: Option<&Features>) -> ModelFacts {
@@ -248,7 +275,8 @@ fn features(file: &Checkpoint) -> Result<Features> {
     Features::new("attributes", config, tensors, &device())
 }
 
-/// The toy: a tiny seeded generator with three seeded directions and a seeded feature network, for tests and examples.
+/// The toy: a tiny seeded generator with three seeded directions, a seeded feature network and a seeded encoder, for tests
+/// and examples.
 fn toy() -> Result<Loaded> {
     use crate::rng::Rng;
 
@@ -273,12 +301,14 @@ fn toy() -> Result<Loaded> {
     put("head.weight", &[outputs, widths[3]], 0.3)?;
     put("head.bias", &[outputs], 0.0)?;
     let features = Features::new("toy features", config, tensors, &device)?;
-    let facts = facts(&*generator, &directions, Some(&features));
+    let facts = ModelFacts { encoder: true, ..facts(&*generator, &directions, Some(&features)) };
+    let encoder = OwnEncoder::announce(EncoderSource::Toy, generator.spec(), "", &device)?;
     Ok(Loaded {
         generator,
         facts: Arc::new(facts),
         directions,
         features: Some(Arc::new(features)),
+        encoder: Some(encoder),
         dtype: "f32".into(),
         sha256: String::new(),
         provenance: json!({"made": "in code, seed 0"}),

@@ -191,6 +191,26 @@ pub fn inspect(path: &Path, limits: &Limits) -> Result<Info> {
     })
 }
 
+/// What a file in our own format says of itself, read from its head alone: no number is looked at, no hash computed.
+///
+/// # Errors
+/// As [`open`], and when the file has no manifest.
+pub fn manifest(path: &Path, limits: &Limits) -> Result<Manifest> {
+    manifest_of(&Source::open(path, limits)?, limits)
+}
+
+/// As [`manifest`], for bytes in memory.
+pub fn manifest_of_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>, limits: &Limits) -> Result<Manifest> {
+    manifest_of(&Source::bytes(name, bytes), limits)
+}
+
+fn manifest_of(source: &Source, limits: &Limits) -> Result<Manifest> {
+    let Draft { family, config, provenance, .. } = draft(source, limits)?;
+    let family =
+        family.ok_or_else(|| source.fail(0, "the file must say what it is (metadata `gannet`), it does not"))?;
+    Ok(Manifest { format: safetensors::FORMAT, family, config, provenance })
+}
+
 /// Reads the arrays of a file of codes or directions: npy, npz, safetensors, torch. A bare array has the name `""`.
 ///
 /// # Errors

@@ -1,0 +1,171 @@
+//! A plain stack of 3×3 convolutions with leaky ReLU: what small networks that look at pictures are made of.
+
+use super::{Activation, bias_act, conv2d};
+use crate::error::{Error, Kind, Result};
+use crate::safe::Safe;
+use candle_core::{DType, Device, Tensor};
+use std::collections::BTreeMap;
+
+/// The tensors of a model file, by name; what is used is taken out.
+pub type Parts = BTreeMap<String, Tensor>;
+
+struct Conv {
+    weight: Tensor,
+    bias: Tensor,
+    stride: usize,
+}
+
+/// Convolutions 3×3 with padding 1, each followed by a leaky ReLU.
+pub struct Trunk {
+    convs: Vec<Conv>,
+    activation: Activation,
+}
+
+impl Trunk {
+    /// Takes `conv{i}.weight [O, I, 3, 3]` and `conv{i}.bias [O]`, one pair a stride, out of `parts`; `file` stands for them
+    /// in errors.
+    ///
+    /// # Errors
+    /// When there is no stride or one of 0, and when a tensor is missing or does not fit its neighbours.
+    pub fn take(file: &str, strides: &[usize], leaky: f64, parts: &mut Parts, device: &Device) -> Result<Self> {
+        if strides.is_empty() || strides.contains(&0) || !(0.0..=1.0).contains(&leaky) {
+            return Err(bad(file, "it needs at least one stride, none of them 0, and a slope `leaky` of 0 to 1"));
+        }
+        let mut convs: Vec<Conv> = Vec::with_capacity(strides.len());
+        for (i, &stride) in strides.iter().enumerate() {
+            let weight = take(file, parts, &format!("conv{i}.weight"), device)?;
+            let fits = |dims: &[usize]| match (dims, convs.last()) {
+                ([_, inner, 3, 3], Some(before)) => before.bias.elem_count() == *inner,
+                ([_, _, 3, 3], None) => true,
+                _ => false,
+            };
+            if !fits(weight.dims()) {
+                return Err(bad(file, &format!("`conv{i}.weight` {:?} does not fit its neighbours", weight.dims())));
+            }
+            let bias = take_shaped(file, parts, &format!("conv{i}.bias"), &[weight.dims()[0]], device)?;
+            convs.push(Conv { weight, bias, stride });
+        }
+        Ok(Self { convs, activation: Activation { slope: leaky, gain: 1.0, clamp: None } })
+    }
+
+    /// Channels of the pictures that it reads.
+    pub fn inputs(&self) -> usize {
+        self.convs.first().map_or(0, |c| c.weight.dims()[1])
+    }
+
+    /// Channels of its last map.
+    pub fn outputs(&self) -> usize {
+        self.convs.last().map_or(0, |c| c.bias.elem_count())
+    }
+
+    /// Side of its last map for pictures of `side` pixels.
+    pub fn side(&self, side: usize) -> usize {
+        // (n + 2·1 − 3) / s + 1 is n / s, rounded up.
+        self.convs.iter().fold(side, |n, c| n.div_ceil(c.stride))
+    }
+
+    /// The map of every convolution, after its activation, with gradients.
+    ///
+    /// # Shapes
+    /// `[N, C, H, W]` → one `[N, C_i, H_i, W_i]` a convolution.
+    pub fn maps(&self, pictures: &Tensor) -> Result<Vec<Tensor>> {
+        let mut all: Vec<Tensor> = Vec::with_capacity(self.convs.len());
+        for c in &self.convs {
+            let y = conv2d(all.last().unwrap_or(pictures), &c.weight, c.stride, 1)?;
+            all.push(bias_act(&y, &c.bias, self.activation)?);
+        }
+        Ok(all)
+    }
+}
+
+/// Takes a tensor out, in single precision on `device`.
+///
+/// # Errors
+/// When it is missing.
+pub fn take(file: &str, parts: &mut Parts, name: &str, device: &Device) -> Result<Tensor> {
+    let t = parts.remove(name).ok_or_else(|| bad(file, &format!("tensor `{name}` is missing")))?;
+    Ok(t.to_dtype(DType::F32)?.to_device(device)?)
+}
+
+/// As [`take`], for a tensor whose shape is known.
+///
+/// # Errors
+/// When it is missing or of another shape.
+pub fn take_shaped(file: &str, parts: &mut Parts, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
+    let t = take(file, parts, name, device)?;
+    if t.dims() == shape {
+        return Ok(t);
+    }
+    Err(bad(file, &format!("`{name}` has shape {:?}, {shape:?} is needed", t.dims())))
+}
+
+/// Nothing may be left over once a network has taken its parts.
+///
+/// # Errors
+/// When there is a tensor that no layer took.
+pub fn all_taken(file: &str, parts: &Parts) -> Result<()> {
+    parts.keys().next().map_or(Ok(()), |left| Err(bad(file, &format!("tensor `{}` belongs to no layer", Safe(left)))))
+}
+
+fn bad(file: &str, what: &str) -> Error {
+    Error::new(Kind::Format, format!("{}: {what}", Safe(file))).hint("use the file as the training script wrote it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(values: Vec<f32>, shape: &[usize]) -> Tensor {
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    /// One channel, identity kernels; biases −1 and 0.
+    fn parts() -> Parts {
+        let mut kernel = vec![0f32; 9];
+        kernel[4] = 1.0;
+        Parts::from([
+            ("conv0.weight".to_string(), tensor(kernel.clone(), &[1, 1, 3, 3])),
+            ("conv0.bias".to_string(), tensor(vec![-1.0], &[1])),
+            ("conv1.weight".to_string(), tensor(kernel, &[1, 1, 3, 3])),
+            ("conv1.bias".to_string(), tensor(vec![0.0], &[1])),
+        ])
+    }
+
+    #[test]
+    fn maps_computed_by_hand() {
+        let mut parts = parts();
+        let trunk = Trunk::take("hand", &[1, 2], 0.2, &mut parts, &Device::Cpu).unwrap();
+        all_taken("hand", &parts).unwrap();
+        let maps = trunk.maps(&tensor(vec![0.0, 1.5, 3.0, -1.0, 5.0, 5.0], &[1, 1, 2, 3])).unwrap();
+        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        // leaky(x − 1), then every second place of it: leaky(−0.2) and leaky(2).
+        for (got, want) in values(&maps[0]).iter().zip([-0.2, 0.5, 2.0, -0.4, 4.0, 4.0]) {
+            assert!((got - want).abs() < 1e-6);
+        }
+        assert_eq!(maps[1].dims(), [1, 1, 1, 2]);
+        assert!(values(&maps[1]).iter().zip([-0.04, 2.0]).all(|(got, want)| (got - want).abs() < 1e-6));
+        assert_eq!((trunk.inputs(), trunk.outputs(), trunk.side(3), trunk.side(128)), (1, 1, 2, 64));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let refused = |strides: &[usize], change: &dyn Fn(&mut Parts)| {
+            let mut parts = parts();
+            change(&mut parts);
+            let e = Trunk::take("f", strides, 0.2, &mut parts, &Device::Cpu).err().unwrap();
+            assert!(e.repair().is_some());
+            e.message().to_owned()
+        };
+        assert!(refused(&[], &|_| ()).contains("stride"));
+        assert!(refused(&[1, 0], &|_| ()).contains("stride"));
+        assert!(refused(&[1, 1, 1], &|_| ()).contains("`conv2.weight` is missing"));
+        assert!(refused(&[1, 1], &|p| drop(p.remove("conv1.bias"))).contains("conv1.bias"));
+        let wide = |p: &mut Parts| drop(p.insert("conv1.weight".into(), tensor(vec![0.0; 18], &[1, 2, 3, 3])));
+        assert!(refused(&[1, 1], &wide).contains("`conv1.weight` [1, 2, 3, 3]"));
+        let long = |p: &mut Parts| drop(p.insert("conv0.bias".into(), tensor(vec![0.0; 2], &[2])));
+        assert!(refused(&[1, 1], &long).contains("`conv0.bias` has shape [2]"));
+        let mut rest = parts();
+        Trunk::take("f", &[1], 0.2, &mut rest, &Device::Cpu).unwrap();
+        assert!(all_taken("f", &rest).unwrap_err().message().contains("conv1.bias"));
+    }
+}

@@ -1,0 +1,256 @@
+//! The encoder that a generator brings: announced when the generator is loaded, read when it is first used.
+//!
+//! An encoder is among the largest files of a bundle, and most sessions never invert: reading it only on demand keeps the
+//! start short. What can be wrong with it is still found at once where its head tells: its family and its generator.
+
+use crate::error::{Error, Kind, Result};
+use crate::generator::Spec;
+use crate::invert::{EncoderConfig, PassNet};
+use crate::limits::LIMITS;
+use crate::rng::Rng;
+use crate::safe::Safe;
+use crate::tensor::Parts;
+use crate::weights::{self, Checkpoint, Manifest};
+use candle_core::{Device, Tensor};
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+/// The family of encoder files.
+const FAMILY: &str = "encoder";
+/// Channels of the toy encoder's maps.
+const TOY_WIDTHS: [usize; 3] = [8, 8, 12];
+/// Size of the toy encoder's answers: about a third of the spread of w.
+const TOY_SPREAD: f64 = 0.05;
+
+/// Where an encoder is read from.
+#[derive(Clone, Debug)]
+pub enum EncoderSource {
+    /// A file.
+    File(PathBuf),
+    /// Bytes in the binary, with a name for errors.
+    Bytes(&'static str, &'static [u8]),
+    /// None: the toy's, made in code.
+    Toy,
+}
+
+impl EncoderSource {
+    fn manifest(&self) -> Result<Manifest> {
+        match self {
+            Self::File(path) => weights::manifest(path, &LIMITS),
+            Self::Bytes(name, bytes) => weights::manifest_of_bytes(name, *bytes, &LIMITS),
+            Self::Toy => Err(Error::runtime("the toy encoder has no file")),
+        }
+    }
+
+    fn open(&self) -> Result<Checkpoint> {
+        match self {
+            Self::File(path) => weights::open(path, &LIMITS),
+            Self::Bytes(name, bytes) => weights::open_bytes(name, *bytes, &LIMITS),
+            Self::Toy => Err(Error::runtime("the toy encoder has no file")),
+        }
+    }
+}
+
+/// A generator's encoder, read at its first use.
+pub struct OwnEncoder {
+    source: EncoderSource,
+    spec: Spec,
+    generator_sha256: String,
+    device: Device,
+    network: OnceLock<PassNet>,
+}
+
+impl OwnEncoder {
+    /// Announces the encoder of the generator `spec`, whose file has the hash `generator_sha256`; only the head of the
+    /// encoder's file is read.
+    ///
+    /// # Errors
+    /// When the file is no encoder, or was trained for another generator.
+    pub fn announce(source: EncoderSource, spec: &Spec, generator_sha256: &str, device: &Device) -> Result<Self> {
+        let own = Self {
+            source,
+            spec: spec.clone(),
+            generator_sha256: generator_sha256.to_owned(),
+            device: device.clone(),
+            network: OnceLock::new(),
+        };
+        if !matches!(own.source, EncoderSource::Toy) {
+            let Manifest { family, config, .. } = own.source.manifest()?;
+            own.settings(&family, &config)?;
+        }
+        Ok(own)
+    }
+
+    /// The network.
+    ///
+    /// # Errors
+    /// When the file cannot be read, breaks a rule of its format, or does not fit the generator.
+    pub fn network(&self) -> Result<&PassNet> {
+        if let Some(network) = self.network.get() {
+            return Ok(network);
+        }
+        let fresh = match self.source {
+            EncoderSource::Toy => toy(&self.spec, &self.device)?,
+            _ => self.read()?,
+        };
+        fresh.check(&self.spec)?;
+        Ok(self.network.get_or_init(|| fresh))
+    }
+
+    fn read(&self) -> Result<PassNet> {
+        let file = self.source.open()?;
+        // The file may have been replaced since it was announced.
+        let config = self.settings(file.family.as_deref().unwrap_or_default(), &file.config)?;
+        let mut parts = Parts::new();
+        for (name, a) in &file.tensors {
+            parts.insert(name.clone(), Tensor::from_vec(a.to_f32(), a.shape.clone(), &Device::Cpu)?);
+        }
+        let name = format!("encoder {}", file.sha256.get(..12).unwrap_or_default());
+        PassNet::new(&name, config, parts, &self.device).map_err(|e| e.note(format!("in {}", file.file)))
+    }
+
+    fn settings(&self, family: &str, config: &serde_json::Value) -> Result<EncoderConfig> {
+        let model = Safe(&self.spec.name);
+        if family != FAMILY {
+            return Err(Error::new(
+                Kind::Format,
+                format!("the encoder beside {model} is of the family `{}`, not `{FAMILY}`", Safe(family)),
+            )
+            .hint("put an encoder.safetensors there, or none"));
+        }
+        let config: EncoderConfig = serde_json::from_value(config.clone()).map_err(|e| {
+            Error::new(Kind::Format, format!("the settings of the encoder beside {model} are unreadable: {e}"))
+                .hint("use the file as the training script wrote it")
+        })?;
+        match &config.generator_sha256 {
+            Some(wanted) if *wanted != self.generator_sha256 => {
+                Err(Error::runtime(format!("the encoder beside {model} was trained for another generator"))
+                    .hint("load the generator's file alone, or put the matching encoder.safetensors there"))
+            }
+            _ => Ok(config),
+        }
+    }
+}
+
+/// A tiny encoder with seeded random weights for the toy generator: it has learned nothing, but it runs.
+fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
+    let config = EncoderConfig {
+        input_resolution: spec.resolution,
+        strides: vec![2; TOY_WIDTHS.len()],
+        leaky: 0.2,
+        grid: 2,
+        num_ws: spec.num_ws,
+        w_dim: spec.w_dim,
+        generator_sha256: None,
+        steps: 3,
+    };
+    let mut rng = Rng::derive(0, "toy encoder");
+    let mut parts = Parts::new();
+    let mut put = |name: &str, shape: &[usize], scale: f64| -> Result<()> {
+        let values: Vec<f32> = rng.normals(shape.iter().product()).iter().map(|v| v * scale as f32).collect();
+        parts.insert(name.to_owned(), Tensor::from_vec(values, shape, device)?);
+        Ok(())
+    };
+    let mut inner = 2 * spec.channels;
+    for (i, outer) in TOY_WIDTHS.into_iter().enumerate() {
+        put(&format!("conv{i}.weight"), &[outer, inner, 3, 3], (2.0 / (9 * inner) as f64).sqrt())?;
+        put(&format!("conv{i}.bias"), &[outer], 0.1)?;
+        inner = outer;
+    }
+    let places = inner * config.grid * config.grid;
+    put("base.weight", &[spec.w_dim, places], TOY_SPREAD)?;
+    put("base.bias", &[spec.w_dim], 0.0)?;
+    put("offsets.weight", &[spec.num_ws * spec.w_dim, inner], 0.2 * TOY_SPREAD)?;
+    put("offsets.bias", &[spec.num_ws * spec.w_dim], 0.0)?;
+    PassNet::new("toy encoder, seed 0", config, parts, device)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::generator::toy::Toy;
+    use crate::invert::EncoderConfig;
+    use crate::value::model;
+    use crate::weights::{Array, Manifest, safetensors};
+    use candle_core::Device;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    fn write(path: &Path, family: &str, config: serde_json::Value, tensors: &BTreeMap<String, Array>) {
+        let manifest = Manifest { format: 1, family: family.into(), config, provenance: serde_json::Value::Null };
+        std::fs::write(path, safetensors::write_f32(tensors, Some(&manifest)).unwrap()).unwrap();
+    }
+
+    /// A folder with a generator of 8 pixels; its sha256.
+    fn generator(folder: &Path, toy: &Toy) -> String {
+        let tensors = toy.build(&Device::Cpu).unwrap().tensors().into_iter().map(|(name, t)| {
+            let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            (name, Array::f32(t.dims(), values).unwrap())
+        });
+        let path = folder.join("generator.safetensors");
+        write(&path, "stylegan2", serde_json::json!({"img_resolution": 8}), &tensors.collect());
+        model::load(path.to_str().unwrap()).unwrap().sha256.clone()
+    }
+
+    /// An encoder for codes of 4×16 with all weights 0 but the base's bias.
+    fn encoder(folder: &Path, family: &str, sha256: &str, channels: usize) {
+        let config = EncoderConfig {
+            input_resolution: 8,
+            strides: vec![2],
+            leaky: 0.2,
+            grid: 1,
+            num_ws: 4,
+            w_dim: 16,
+            generator_sha256: Some(sha256.into()),
+            steps: 2,
+        };
+        let zeros = |shape: &[usize]| Array::f32(shape, vec![0.0; shape.iter().product()]).unwrap();
+        let tensors = BTreeMap::from([
+            ("conv0.weight".to_owned(), zeros(&[3, 2 * channels, 3, 3])),
+            ("conv0.bias".to_owned(), zeros(&[3])),
+            ("base.weight".to_owned(), zeros(&[16, 3])),
+            ("base.bias".to_owned(), Array::f32(&[16], vec![0.25; 16]).unwrap()),
+            ("offsets.weight".to_owned(), zeros(&[64, 3])),
+            ("offsets.bias".to_owned(), zeros(&[64])),
+        ]);
+        write(&folder.join("encoder.safetensors"), family, serde_json::to_value(config).unwrap(), &tensors);
+    }
+
+    #[test]
+    fn a_folder_brings_its_encoder() {
+        let folder = tempfile::tempdir().unwrap();
+        let toy = Toy { resolution: 8, ..Toy::default() };
+        let sha256 = generator(folder.path(), &toy);
+        let name = folder.path().to_str().unwrap();
+        encoder(folder.path(), "encoder", &sha256, 3);
+        let loaded = model::load(name).unwrap();
+        assert!(loaded.facts.encoder);
+        let own = loaded.encoder().unwrap().unwrap();
+        assert!(own.name().starts_with("encoder ") && own.name().len() == 20 && own.passes() == 2);
+        let picture = candle_core::Tensor::zeros((1, 3, 8, 8), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let delta = own.pass(&picture, &picture).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(delta, [0.25; 64]);
+        // The generator's file alone brings none.
+        let bare = model::load(folder.path().join("generator.safetensors").to_str().unwrap()).unwrap();
+        assert!(!bare.facts.encoder && bare.encoder().unwrap().is_none());
+    }
+
+    #[test]
+    fn an_encoder_of_something_else_is_refused_with_its_repair() {
+        let refused = |family: &str, sha: Option<&str>, channels: usize| {
+            let folder = tempfile::tempdir().unwrap();
+            let toy = Toy { resolution: 8, seed: 3, ..Toy::default() };
+            let sha256 = generator(folder.path(), &toy);
+            encoder(folder.path(), family, sha.unwrap_or(&sha256), channels);
+            let loaded = model::load(folder.path().to_str().unwrap());
+            let e = loaded.and_then(|l| l.encoder().map(|_| ())).err().unwrap();
+            assert!(e.repair().unwrap().contains("encoder"), "{e}");
+            e.message().to_owned()
+        };
+        assert!(refused("encoder", Some("0123"), 3).contains("trained for another generator"));
+        assert!(refused("attributes", None, 3).contains("`attributes`"));
+        // A grey encoder of this colour generator: seen when it is first used.
+        assert!(
+            refused("encoder", None, 1).contains("1-channel pictures and codes of 4×16, generator makes 3-channel")
+        );
+    }
+}
