@@ -5,14 +5,14 @@ use crate::image::{Pyramid, Similarity};
 use crate::metric::Features;
 use candle_core::{Device, Tensor};
 
-/// From one size of window to the next: √2, the network allows for a face half as large again.
-const STEP: f64 = std::f64::consts::SQRT_2;
-/// The largest window: a face may fill more than the picture.
-const LARGEST: f64 = 1.4;
+/// From one size of window to the next: the network allows for a face half as large again, or two thirds as large.
+const STEP: f64 = 1.6;
+/// The largest window, as a share of the picture's shorter side: a face may fill more than the picture.
+const LARGEST: f64 = 1.5;
 /// The smallest window, in pixels: below it too little is left of a face.
 const SMALLEST: f64 = 40.0;
 /// At most this many smallest windows beside each other cover the picture: what bounds time and memory.
-const MOST: f64 = 72.0;
+const MOST: f64 = 64.0;
 /// Pixels of repeated edge around the picture, as a share of the window.
 const EDGE: f64 = 0.25;
 /// A probability from which a window is followed up at once.
@@ -85,10 +85,11 @@ fn strongest(mut seeds: Vec<Seed>, most: usize) -> Vec<Seed> {
 /// The sides of the windows to look through, in pixels of the picture, the largest first.
 pub fn windows([width, height]: [usize; 2]) -> Vec<f64> {
     let (w, h) = (width as f64, height as f64);
-    let first = LARGEST * w.min(h);
-    let last = SMALLEST.max((w * h / MOST).sqrt()).min(first);
-    let sizes = std::iter::successors(Some(first), |s| Some(s / STEP));
-    sizes.take_while(|s| *s >= last / 1.001).collect()
+    let last = SMALLEST.max((w * h / MOST).sqrt()).min(LARGEST * w.min(h));
+    let sizes = std::iter::successors(Some(last), |s| Some(s * STEP));
+    let mut all: Vec<f64> = sizes.take_while(|s| *s <= LARGEST * w.min(h)).collect();
+    all.reverse();
+    all
 }
 
 /// The windows of one size that look like a face.
@@ -120,9 +121,10 @@ mod tests {
     #[test]
     fn windows_fall_from_larger_than_the_picture_to_small_ones() {
         let all = windows([1024, 1024]);
-        assert!(all[0] > 1024.0 && *all.last().unwrap() < 150.0 && *all.last().unwrap() > 118.0, "{all:?}");
+        assert!(all[0] > 800.0 && (all.last().unwrap() - 128.0).abs() < 1e-9, "{all:?}");
         assert!(all.windows(2).all(|p| (p[0] / p[1] - STEP).abs() < 1e-9));
-        assert_eq!(windows([30, 500]), [42.0]);
+        assert_eq!(windows([128, 128]).len(), 4);
+        assert_eq!(windows([20, 500]), [30.0]);
         // A panorama is not searched for tiny faces: what it costs is bounded.
         let last = *windows([8000, 1000]).last().unwrap();
         assert!(8000.0 * 1000.0 / (last * last) <= MOST * 1.01, "{last}");

@@ -9,6 +9,8 @@ use candle_core::{Device, Tensor};
 
 /// At most this many times a window is moved to where its landmarks ask for.
 const ROUNDS: usize = 4;
+/// The most probable windows that go on after the first move, and after the others.
+const KEPT: [usize; 2] = [6, 3];
 /// A window less probable than this after its first move is given up.
 const GIVEN_UP: f64 = 0.1;
 /// Faces with at least this share of the surest one's confidence may be the one that is meant.
@@ -29,18 +31,21 @@ pub fn settle(network: &Features, picture: &Pyramid, seeds: Vec<Seed>) -> Result
     let mut frames: Vec<Similarity> = seeds.iter().map(Seed::frame).collect();
     for round in 0..ROUNDS {
         let seen = look(network, picture, &frames)?;
-        let moved = frames.iter().zip(&seen).filter(|(_, s)| round == 0 || s.face >= GIVEN_UP);
-        let moved: Vec<_> = moved.filter_map(|(f, s)| Some((*f, asked(f, s)?))).collect();
-        let still = moved.iter().all(|(before, after)| stands(before, after));
+        let looked = frames.iter().zip(&seen).filter(|(_, s)| round == 0 || s.face >= GIVEN_UP);
+        let mut moved: Vec<_> = looked.filter_map(|(f, s)| Some((*f, asked(f, s)?, s.face))).collect();
         // What is left when all are given up still answers how sure one can be.
         if moved.is_empty() {
             break;
         }
-        frames = distinct(moved.into_iter().map(|(_, after)| after));
+        moved.sort_by(|a, b| b.2.total_cmp(&a.2));
+        let still = moved.iter().all(|(before, after, _)| stands(before, after));
+        frames = distinct(moved.into_iter().map(|(_, after, _)| after));
+        frames.truncate(KEPT[round.min(1)]);
         if still {
             break;
         }
     }
+    frames.truncate(KEPT[1]);
     let mut found =
         frames.iter().filter_map(|f| confirm(network, picture, f).transpose()).collect::<Result<Vec<_>>>()?;
     let best = found.iter().map(|f| f.confidence).fold(0.0, f64::max);

@@ -449,6 +449,8 @@ mod tests {
             directions: names.iter().map(|n| ((*n).to_owned(), vec![Space::W])).collect(),
             encoder: false,
             perceptual: false,
+            identity: false,
+            landmarks: false,
         };
         assert_eq!(facts(&names).direction_names(), "age pc01..pc03 smile");
         assert_eq!(facts(&["pc01", "pc03", "pc04"]).direction_names(), "pc01 pc03..pc04");
