@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn shrinking_weighs_every_pixel() {
         // Stripes of one pixel average to grey, whatever the turn; picking pixels would show black and white.
-        let stripes = |i: usize| if i % 2 == 0 { 255 } else { 0 };
+        let stripes = |i: usize| if i.is_multiple_of(2) { 255 } else { 0 };
         let p = Raster::new(256, 256, 1, (0..256 * 256).map(|i| stripes(i % 256)).collect()).unwrap();
         for degrees in [0.0, 17.0] {
             let inner = Similarity::new(8.0, degrees, [0.0; 2]);
