@@ -188,6 +188,7 @@ impl Run<'_> {
     fn invert(&self, target: &Tensor, (method, space): (Method, Space), pace: &mut Pace) -> Result<Option<Found>> {
         let mut config = Config::new(space, method);
         config.seed = self.request.seed;
+        config.passes = self.request.passes.filter(|_| method.encodes());
         if let (Some(steps), true) = (self.request.steps, method != Method::Encoder) {
             config.steps = steps;
         }

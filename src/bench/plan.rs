@@ -37,6 +37,8 @@ pub struct Request {
     pub limit: Option<usize>,
     /// Gradient steps of every inversion, instead of its method's own.
     pub steps: Option<usize>,
+    /// Passes of the encoder, instead of its own number.
+    pub passes: Option<usize>,
     /// Whether the true pictures are inverted, too.
     pub ceiling: bool,
     /// Seed of everything random.
@@ -107,12 +109,7 @@ impl Plan {
                     Some((direction, steps_per_unit)) => {
                         plan.tasks.push(Task { edit: plan.edits.len(), way, direction, steps_per_unit });
                     }
-                    None => plan.notes.push(format!(
-                        "{} is left out in {}: there is no direction for {} there",
-                        Safe(&edit.name),
-                        how.space,
-                        Safe(&edit.attribute)
-                    )),
+                    None => plan.note(&edit, how),
                 }
             }
             if plan.tasks.len() > before {
@@ -121,12 +118,22 @@ impl Plan {
                 return Err(no_direction(&edit, all));
             }
         }
-        plan.notes.dedup();
         if plan.tasks.is_empty() {
             return Err(Error::new(Failure::Usage, "no edit of the data has a calibrated direction in these spaces")
                 .hint("load a generator that brings directions, or name other --spaces"));
         }
         Ok(plan)
+    }
+}
+
+impl Plan {
+    /// Says once that an edit has no row in a space.
+    fn note(&mut self, edit: &Edit, way: &Way) {
+        let (name, attribute) = (Safe(&edit.name), Safe(&edit.attribute));
+        let note = format!("{name} is left out in {}: there is no direction for {attribute} there", way.space);
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 }
 

@@ -148,6 +148,36 @@ fn run(control: &Control, ways: &[Way], request: &Request) -> crate::error::Resu
     bench.run(&people(), ways, request)
 }
 
+#[test]
+fn an_encoder_is_asked_once_for_the_spaces_that_its_codes_are_moved_in() {
+    let (g, control) = (toy(), Control::default());
+    let model = crate::value::model::load("toy").unwrap();
+    let styles = g.spec().s_dim();
+    let mut directions = directions();
+    let mut in_styles = calibrated("lift", "", (0..styles).map(|i| (i as f64).sin()).collect());
+    in_styles.direction.space = Space::S;
+    directions.push(in_styles);
+    let bench = Bench {
+        generator: &g,
+        perceptual: None,
+        encoder: model.encoder().unwrap(),
+        reader: None,
+        directions: &directions,
+        stats: None,
+        control: &control,
+    };
+    let ways = bench.ways(&["encoder".into(), "hybrid".into()], &[], &model.facts).unwrap();
+    let names: Vec<String> = ways.iter().map(|w| format!("{} {}", w.name(), w.space)).collect();
+    assert_eq!(names, ["encoder W+", "encoder S", "hybrid W+", "hybrid S"]);
+    let request = Request { passes: Some(1), limit: Some(1), ..request(&["up"], 2) };
+    let rows = bench.run(&people(), &ways, &request).unwrap().rows;
+    let [plus, styles, hybrid] = [&rows[0], &rows[1], &rows[2]];
+    assert!(plus.psnr_no_edit == styles.psnr_no_edit && plus.psnr != styles.psnr, "{plus:?} {styles:?}");
+    // Two gradient steps later the reconstruction is another one.
+    assert_ne!(hybrid.psnr_no_edit, plus.psnr_no_edit);
+    assert!(rows.iter().all(|r| r.n == 1 && r.leakage.is_none() && r.psnr.is_some_and(f64::is_finite)));
+}
+
 fn way(space: Space, kind: Kind) -> Way {
     Way { method: Method::Optimize, kind, space }
 }
@@ -259,6 +289,7 @@ fn stopping_keeps_whole_people() {
     let outcome = run(&control, &ways, &request(&["up", "down"], 2)).unwrap();
     assert_eq!((outcome.people, outcome.stopped), (1, true));
     assert!(outcome.rows.iter().all(|r| r.n == 1 && r.psnr.is_some()));
+    let control = Control::default();
     control.request(Stop::Abort);
     let e = run(&control, &ways, &request(&["up"], 2)).unwrap_err();
     assert_eq!(e.kind(), Failure::Interrupted);

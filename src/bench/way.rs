@@ -46,11 +46,7 @@ impl Way {
     }
 
     fn works(&self) -> bool {
-        match self.method {
-            Method::Optimize => true,
-            Method::Projector => self.space == Space::W,
-            Method::Encoder | Method::Hybrid => self.space != Space::Z,
-        }
+        self.method.works_in(self.inverted())
     }
 }
 

@@ -59,6 +59,9 @@ pub struct Edits {
     /// Gradient steps of every inversion, instead of its method's own.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     steps: Option<u64>,
+    /// Passes of the encoder, instead of its own number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    passes: Option<u64>,
     /// Do not invert the true pictures: much faster, and psnr_ceiling stays empty.
     #[arg(long)]
     no_ceiling: bool,
@@ -94,8 +97,9 @@ fn find_faces(common: &Common, options: &Align) -> Result<u8> {
             .hint("put an attributes.safetensors with landmarks, `face` and `framing` beside the generator")
     })?;
     let pairs = Pairs::open(&options.data)?;
-    let found =
-        watched(common, "align", |control| align::align(network, &pairs, count(options.limit), common.seed, control))?;
+    let found = watched(common, "align", |control| {
+        align::align(network, &pairs, options.limit.map(count), common.seed, control)
+    })?;
     if common.json {
         let lines = found.rows.iter().map(serde_json::to_value).chain([serde_json::to_value(&found.summary)]);
         for line in lines {
@@ -114,18 +118,18 @@ fn find_faces(common: &Common, options: &Align) -> Result<u8> {
 }
 
 fn limit(options: &Edits) -> Option<usize> {
-    count(options.limit)
+    options.limit.map(count)
 }
 
-fn count(limit: Option<u64>) -> Option<usize> {
-    limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX))
+fn count(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
 }
 
 fn run(common: &Common, options: &Edits, (model, pairs): (&Loaded, &Pairs), control: &Control) -> Result<Outcome> {
     let perceptual = model.features.clone().map(Perceptual::new);
     let reader = parts::reader(model);
     let directions = parts::calibrated(model);
-    let bench = Bench {
+    let mut bench = Bench {
         generator: &*model.generator,
         perceptual: perceptual.as_ref(),
         encoder: None,
@@ -135,10 +139,14 @@ fn run(common: &Common, options: &Edits, (model, pairs): (&Loaded, &Pairs), cont
         control,
     };
     let ways = bench.ways(&options.methods, &options.spaces, &model.facts)?;
+    if ways.iter().any(|w| w.method.encodes()) {
+        bench.encoder = model.encoder()?;
+    }
     let request = Request {
         edits: options.edits.clone(),
         limit: limit(options),
-        steps: options.steps.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        steps: options.steps.map(count),
+        passes: options.passes.map(count),
         ceiling: !options.no_ceiling,
         seed: common.seed,
     };
