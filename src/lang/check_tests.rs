@@ -20,6 +20,8 @@ fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
             .into(),
         encoder: true,
         perceptual: true,
+        identity: false,
+        landmarks: false,
     })
 }
 

@@ -249,6 +249,8 @@ mod tests {
         assert!(refused("encoder", Some("0123"), 3).contains("trained for another generator"));
         assert!(refused("attributes", None, 3).contains("`attributes`"));
         // A grey encoder of this colour generator: seen when it is first used.
-        assert!(refused("encoder", None, 1).contains("1-channel pictures and codes of 4×16, generator makes 3-channel"));
+        assert!(
+            refused("encoder", None, 1).contains("1-channel pictures and codes of 4×16, generator makes 3-channel")
+        );
     }
 }
