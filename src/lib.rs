@@ -8,6 +8,7 @@ pub mod control;
 pub mod direction;
 pub mod error;
 pub mod eval;
+pub mod face;
 pub mod generator;
 pub mod image;
 pub mod invert;

@@ -17,7 +17,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("r0 c", &["control", "store"]),
     ("r1", &["lang", "image", "weights", "tensor", "latent"]),
     ("r2", &["generator", "metric", "render"]),
-    ("r3", &["direction", "invert"]),
+    ("r3", &["direction", "face", "invert"]),
     ("r4 value", &["value"]),
     ("r4 builtin", &["builtin"]),
     ("r5", &["builtins"]),

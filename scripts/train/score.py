@@ -22,7 +22,7 @@ from scipy.stats import ks_2samp
 from attributes import load_attributes
 from common import load_images, pick_device, to_tensor, write_sheet
 from features import Lite0, resize
-from fit_directions import load_generator
+from editing import load_generator
 
 BATCH = 50
 NEIGHBOURS = 3

@@ -78,7 +78,7 @@ impl<'a> Bench<'a> {
         }
         // Names first: 256 samples are read before the spread is known.
         Plan::check_names(pairs, &request.edits)?;
-        let spread = self.reader.map(|r| Spread::of(self.generator, r, request.seed)).transpose()?;
+        let spread = self.reader.map(|r| Spread::of(self.generator, r, request.seed, self.control)).transpose()?;
         let plan = Plan::new(pairs, &request.edits, ways, self.directions, spread.as_ref())?;
         let run = Run { bench: *self, pairs, ways, request, plan: &plan, spread: spread.as_ref() };
         let people = &pairs.people[..pairs.people.len().min(request.limit.unwrap_or(usize::MAX))];

@@ -21,6 +21,8 @@ pub struct Label {
     pub file: String,
     /// Every label that is one number; true and false count as 1 and 0.
     pub scalars: BTreeMap<String, f64>,
+    /// `landmarks`: eyes, nose and corners of the mouth in pixels of the picture, where the line has them.
+    pub landmarks: Option<[[f64; 2]; 5]>,
 }
 
 /// Reads a file of labels; `.gz` is unpacked.
@@ -70,7 +72,9 @@ fn label(line: &[u8]) -> Result<Label, String> {
     let number = |v: &Value| v.as_f64().or(v.as_bool().map(|b| f64::from(u8::from(b))));
     let scalars = object.iter().filter(|(k, _)| *k != "id");
     let scalars = scalars.filter_map(|(k, v)| Some((k.clone(), number(v)?))).collect();
-    Ok(Label { person, edit, file, scalars })
+    let landmarks = object.get("landmarks").map(|v| serde_json::from_value(v.clone()));
+    let landmarks = landmarks.transpose().map_err(|_| "`landmarks` are not five pairs of numbers")?;
+    Ok(Label { person, edit, file, scalars, landmarks })
 }
 
 #[cfg(test)]
@@ -102,7 +106,10 @@ mod tests {
         let labels = read(&plain, &LIMITS).unwrap();
         assert_eq!(labels, read(&gz, &LIMITS).unwrap());
         let scalars = BTreeMap::from([("smile".into(), 0.5), ("glasses".into(), 1.0)]);
-        assert_eq!(labels[0], Label { person: "7".into(), edit: "base".into(), file: "7.png".into(), scalars });
+        assert_eq!(
+            labels[0],
+            Label { person: "7".into(), edit: "base".into(), file: "7.png".into(), scalars, landmarks: None }
+        );
         assert_eq!(labels.len(), 2);
     }
 

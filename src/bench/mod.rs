@@ -1,7 +1,8 @@
 //! Benchmarks against what is known to be true.
 //!
-//! [`edits`]: edits of held-out people against the true pictures of those edits, for every inversion method and space.
+//! [`align`]: faces pasted anywhere, found and framed. [`edits`]: edits of held-out people against the true pictures of those edits, for every inversion method and space.
 
+pub mod align;
 pub mod edits;
 mod labels;
 pub mod model;

@@ -3,7 +3,7 @@
 use super::labels::{self, Label};
 use super::tar::Archive;
 use crate::error::{Error, Kind, Result};
-use crate::image::{decode, fit};
+use crate::image::{Raster, decode, fit};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use candle_core::{Device, Tensor};
@@ -20,6 +20,8 @@ pub struct Version {
     pub file: String,
     /// Its labels that are numbers.
     pub labels: BTreeMap<String, f64>,
+    /// Eyes, nose and corners of the mouth in pixels of the picture, where they are labelled.
+    pub landmarks: Option<[[f64; 2]; 5]>,
 }
 
 /// A person: the picture to invert, and the truth of every edit.
@@ -97,8 +99,8 @@ impl Pairs {
     }
 
     fn take(&mut self, path: &Path, label: Label, versions: &mut BTreeMap<String, Version>) -> Result<()> {
-        let Label { person, edit, file, scalars } = label;
-        if versions.insert(edit.clone(), Version { file, labels: scalars }).is_some() {
+        let Label { person, edit, file, scalars, landmarks } = label;
+        if versions.insert(edit.clone(), Version { file, labels: scalars, landmarks }).is_some() {
             let shown = path.to_string_lossy();
             let what = format!("{}: {} of person {} is labelled twice", Safe(&shown), Safe(&edit), Safe(&person));
             return Err(Error::new(Kind::Format, what).hint("keep one of the two lines or files"));
@@ -141,11 +143,18 @@ impl Pairs {
     /// # Errors
     /// When the file cannot be read or is no picture.
     pub fn picture(&self, version: &Version, channels: usize, resolution: usize, device: &Device) -> Result<Tensor> {
+        fit(&self.raster(version)?, channels, resolution)?.0.to_tensor(device)
+    }
+
+    /// A picture as it is stored.
+    ///
+    /// # Errors
+    /// As [`Self::picture`].
+    pub fn raster(&self, version: &Version) -> Result<Raster> {
         let missing = || Error::new(Kind::Io, format!("{}: no archive holds {}", self.shown(), Safe(&version.file)));
         let archive = self.archives.iter().find(|a| a.holds(&version.file)).ok_or_else(missing)?;
         let name = format!("{}: {}", archive.path().to_string_lossy(), version.file);
-        let decoded = decode(&name, &archive.read(&version.file, &LIMITS)?, &LIMITS)?;
-        fit(&decoded.raster, channels, resolution)?.0.to_tensor(device)
+        Ok(decode(&name, &archive.read(&version.file, &LIMITS)?, &LIMITS)?.raster)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is read off pictures: attributes and identity.
 
-use crate::error::{Error, Result};
+use crate::control::{Control, Progress, Stop};
+use crate::error::{Error, Kind, Result};
 use crate::generator::{Generator, Noise, spaces};
 use crate::metric::Features;
 use crate::rng::Rng;
@@ -127,14 +128,19 @@ impl Spread {
     /// Reads 256 samples at psi 1, drawn from the seed. No picture of the benchmark is looked at.
     ///
     /// # Errors
-    /// When generator or reader fail.
-    pub fn of(generator: &dyn Generator, reader: &dyn Reader, seed: u64) -> Result<Self> {
+    /// When generator or reader fail; `Interrupted` when it is stopped.
+    pub fn of(generator: &dyn Generator, reader: &dyn Reader, seed: u64, control: &Control) -> Result<Self> {
         let seed = Rng::derive(seed, "bench: attribute spread").next_u64();
         let labels = uniform_label(generator)?;
         let draw = spaces::Draw { seed, labels: labels.as_ref(), ..spaces::Draw::default() };
         let ws = spaces::to_ws(generator, &spaces::sample(generator, SAMPLES, draw)?)?;
         let mut rows: Vec<Vec<f64>> = Vec::with_capacity(SAMPLES);
         for from in (0..SAMPLES).step_by(BATCH) {
+            if control.stop() != Stop::No {
+                return Err(Error::new(Kind::Interrupted, "stopped before the first person"));
+            }
+            let title = "edits: samples for the units".to_owned();
+            control.report(Progress { title, step: from, total: SAMPLES, losses: Vec::new(), preview: None });
             let part = ws.narrow(0, from, BATCH.min(SAMPLES - from))?;
             let pictures = generator.synthesize(&part, &Noise::Const)?.clamp(-1f32, 1f32)?;
             rows.extend(reader.read(&pictures)?.into_iter().map(|s| s.raw));

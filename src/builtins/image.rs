@@ -3,6 +3,7 @@
 use super::shared;
 use crate::builtin::{Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type};
 use crate::error::{Error, Result};
+use crate::face;
 use crate::image::{Raster, fit, read};
 use crate::lang::suggest::near;
 use crate::limits::LIMITS;
@@ -10,7 +11,7 @@ use crate::safe::Safe;
 use crate::value::{Image, Value};
 use std::path::Path;
 
-/// `image(path, …, align: center, size: none)`
+/// `image(path, …, align: auto, size: …)`
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "image",
@@ -20,11 +21,12 @@ pub const BUILTIN: Builtin = Builtin {
             Param::optional(
                 "align",
                 &[Kind::Choice, Kind::List],
-                "center",
-                "`center` crops to the square, `none` stretches \
-                nothing and keeps the frame, `[x, y, w, h]` takes that rectangle of pixels",
+                "auto",
+                "`auto` finds the face and frames it as in training where the generator brings a network for that, else as \
+                `center`, which crops to the square; `none` stretches nothing and keeps the frame; `[x, y, w, h]` takes that \
+                rectangle of pixels",
             )
-            .choices(&["center", "none"])
+            .choices(&["auto", "center", "none"])
             .named(),
             Param::optional("size", &[Kind::Number], "-", "side in pixels; the current generator's unless given")
                 .named(),
@@ -34,9 +36,11 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Invert,
     summary: "reads pictures and fits them to the generator",
-    details: "Any size and orientation: EXIF turned, cropped to the square, resampled (Lanczos) to the generator's \
-              resolution and channels; it says what it did. With `align: none` the picture keeps its own size and shape \
-              unless `size` is given. Range [-1, 1].",
+    details: "Any size and orientation: EXIF turned, cropped, resampled to the generator's resolution and channels; it says \
+              what it did. A face is looked for coarse to fine, then turned (every pixel weighed when it shrinks, bicubic \
+              when it grows) until eyes, nose and mouth stand as in the training pictures; a square picture that stands so \
+              already is kept whole; without a sure face the centre is taken, with a warning. With `align: none` the \
+              picture keeps its own size and shape unless `size` is given. Range [-1, 1].",
     examples: &[Example { code: "image(\"models/faces/examples/900000.jpg\")", note: "a face, fitted" }],
     cost: None,
     definition: None,
@@ -108,34 +112,62 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     Ok(Value::Image(Image { data, captions: Vec::new(), origin: names.join(", "), notes, model: None }))
 }
 
+/// What becomes of the frame.
+enum Frame {
+    /// The face where there is a network that finds it, else the centre.
+    Face,
+    /// The centre.
+    Centre,
+    /// All of it, at its own size.
+    Kept,
+}
+
 fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String>)> {
     exists(path)?;
     let decoded = read(Path::new(path), &LIMITS)?;
     let mut notes = decoded.notes;
     let mut raster = decoded.raster;
-    let size = args.count("size", 1..=LIMITS.image_side as usize)?;
     let channels = ctx.model.as_ref().map_or(3, |m| m.facts.channels);
-    let kept = match args.need("align")? {
-        Value::Word(w, _) => w == "none",
+    let frame = match args.need("align")? {
+        Value::Word(w, _) if w == "none" => Frame::Kept,
+        Value::Word(w, _) if w == "auto" => Frame::Face,
         Value::List(items) => {
             raster = cropped(&raster, items, args)?;
             notes.push(format!("the given rectangle, {}×{}", raster.width, raster.height));
-            false
+            Frame::Centre
         }
-        _ => false,
+        _ => Frame::Centre,
     };
-    let side = match (size, &ctx.model) {
-        (Some(s), _) => s,
-        (None, Some(m)) if !kept => m.facts.resolution,
+    let size = args.count("size", 1..=LIMITS.image_side as usize)?;
+    let side = match (size, &ctx.model, &frame) {
+        (Some(s), ..) => s,
+        (None, Some(m), Frame::Face | Frame::Centre) => m.facts.resolution,
         _ => {
             let (raster, said) = raster.convert(channels)?;
             notes.extend(said.map(str::to_owned));
             return Ok((raster, notes));
         }
     };
-    let (raster, said) = fit(&raster, channels, side)?;
+    let network = ctx.model.as_ref().and_then(|m| m.features.as_deref()).filter(|f| f.config().finds_faces());
+    let (raster, said) = match (&frame, network) {
+        (Frame::Face, Some(network)) => {
+            let aligned = face::align(network, &raster, channels, side)?;
+            (aligned.picture, aligned.notes)
+        }
+        _ => fit(&raster, channels, side)?,
+    };
+    // Whoever asks for it is told; as a default it is what a generator of anything but faces does.
+    if matches!(frame, Frame::Face) && network.is_none() && given(args) {
+        notes.push("the generator brings no network that finds faces, so the middle is taken".to_owned());
+    }
     notes.extend(said);
     Ok((raster, notes))
+}
+
+/// Whether `align` was written in the call.
+fn given(args: &Args) -> bool {
+    let at = args.params.iter().position(|p| p.name == "align");
+    at.and_then(|i| args.written.get(i)).is_some_and(|w| !w.is_empty())
 }
 
 fn cropped(raster: &Raster, items: &[Value], args: &Args) -> Result<Raster> {

@@ -3,7 +3,7 @@
 use super::shared;
 use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Signature, Type};
 use crate::error::Result;
-use crate::metric::{self, Metric, Perceptual};
+use crate::metric::{self, Identity, Metric, Perceptual};
 use crate::value::{Cell, Table, Value};
 use std::sync::Arc;
 
@@ -28,7 +28,8 @@ fn infer(_: &CheckedCall<'_>) -> Result<Type> {
 pub fn metrics(ctx: &Context<'_>) -> Vec<Box<dyn Metric>> {
     let mut all = metric::all();
     if let Some(f) = ctx.model.as_ref().and_then(|m| m.features.clone()) {
-        all.push(Box::new(Perceptual::new(f)));
+        all.push(Box::new(Perceptual::new(f.clone())));
+        all.extend(Identity::new(f).map(|m| Box::new(m) as Box<dyn Metric>));
     }
     all
 }

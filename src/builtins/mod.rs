@@ -1,9 +1,11 @@
 //! The built-in functions, one file each: a constant, its implementation, its tests.
 
+mod attributes;
 mod compare;
 mod cosine;
 mod direction;
 mod grid;
+mod identity;
 mod image;
 mod info;
 mod invert;
@@ -36,11 +38,13 @@ mod shared;
 use crate::builtin::Builtin;
 
 /// All built-in functions, by name.
-pub const ALL: [&Builtin; 30] = [
+pub const ALL: [&Builtin; 32] = [
+    &attributes::BUILTIN,
     &compare::BUILTIN,
     &cosine::BUILTIN,
     &direction::BUILTIN,
     &grid::BUILTIN,
+    &identity::BUILTIN,
     &image::BUILTIN,
     &info::BUILTIN,
     &invert::BUILTIN,

@@ -1,6 +1,7 @@
 //! `bench`: measurements of what gannet does.
 
 use super::{Common, out, prepare};
+use crate::bench::align;
 use crate::bench::edits::Bench;
 use crate::bench::{Outcome, Pairs, Request, model as parts, table};
 use crate::control::Control;
@@ -21,6 +22,20 @@ pub enum Which {
         (exit code 130). What the columns mean stands under the table; --json gives one object a row."
     )]
     Edits(Edits),
+    /// Faces of held-out people pasted at any place, size and turn, found again by the attribute network.
+    #[command(after_help = "--json gives one object a person, then one with the summary.")]
+    Align(Align),
+}
+
+/// Options of `bench align`.
+#[derive(Debug, Args)]
+pub struct Align {
+    /// Folder with pairs_*.tar and pairs_*.jsonl or pairs_*.jsonl.gz, whose lines hold landmarks.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The first N people only.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
 }
 
 /// Options of `bench edits`.
@@ -38,7 +53,7 @@ pub struct Edits {
     /// optimize, projector, encoder or hybrid, each alone or with :conditional.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     methods: Vec<String>,
-    /// Z, W, W+ or S (moved in S, inverted in W+); all that have directions unless given.
+    /// Z, W, W+ or S; all that have directions unless given.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     spaces: Vec<String>,
     /// Gradient steps of every inversion, instead of its method's own.
@@ -56,6 +71,7 @@ pub struct Edits {
 pub fn bench(common: &Common, which: &Which) -> Result<u8> {
     match which {
         Which::Edits(options) => edits(common, options),
+        Which::Align(options) => find_faces(common, options),
     }
 }
 
@@ -69,6 +85,34 @@ fn edits(common: &Common, options: &Edits) -> Result<u8> {
         let all = pairs.people.len().min(limit(options).unwrap_or(usize::MAX));
         return Err(Error::new(Kind::Interrupted, format!("stopped after {} of {all} people", outcome.people))
             .note("the rows are of these"));
+    }
+    Ok(0)
+}
+
+fn find_faces(common: &Common, options: &Align) -> Result<u8> {
+    prepare(common)?;
+    let model = model::load(&common.model)?;
+    let network = model.features.as_deref().filter(|f| f.config().finds_faces()).ok_or_else(|| {
+        Error::runtime(format!("{} brings no network that finds faces", crate::safe::Safe(&model.facts.name)))
+            .hint("put an attributes.safetensors with landmarks, `face` and `framing` beside the generator")
+    })?;
+    let pairs = Pairs::open(&options.data)?;
+    let found = watched(common, "align", |control| {
+        align::align(network, &pairs, options.limit.map(count), common.seed, control)
+    })?;
+    if common.json {
+        let lines = found.rows.iter().map(serde_json::to_value).chain([serde_json::to_value(&found.summary)]);
+        for line in lines {
+            let line = line.map_err(|e| Error::runtime(format!("a row cannot be written: {e}")))?;
+            out(format!("{line}\n").as_bytes())?;
+        }
+    } else {
+        let table = align::table(&found);
+        let notes = table.notes.join("\n");
+        out(format!("{}\n\n{notes}\n", display::plain(&Value::Table(std::sync::Arc::new(table)))).as_bytes())?;
+    }
+    if found.stopped {
+        return Err(Error::new(Kind::Interrupted, format!("stopped after {} people", found.rows.len())));
     }
     Ok(0)
 }

@@ -39,7 +39,7 @@ pub fn invert(common: &Common, images: &[PathBuf], how: &How) -> Result<u8> {
     }
     let mut program = String::new();
     for image in images {
-        let _ = writeln!(program, "r = invert(image({}), {options})\nr", quoted(image)?);
+        let _ = writeln!(program, "x = image({})\nprint(x)\nr = invert(x, {options})\nr", quoted(image)?);
         if common.out.is_some() {
             let stem = image.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_else(|| "inverted".into());
             for ending in ["png", "safetensors"] {

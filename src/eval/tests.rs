@@ -328,3 +328,28 @@ fn a_bare_direction_tells_what_was_measured_until_it_is_changed() {
     assert_eq!(kept.shown[1].0.lines.len(), 1);
     assert!(kept.shown[2].0.lines.iter().any(|l| l.contains("styles")));
 }
+
+#[test]
+fn whoever_asks_for_alignment_hears_when_there_is_none() {
+    let notes = |code: &str| match &run(code).unwrap().shown[0].1 {
+        Value::Image(i) => i.notes.clone(),
+        other => panic!("{other:?}"),
+    };
+    let file = "models/faces/examples/900000.jpg";
+    let asked = notes(&format!("image(\"{file}\", align: auto)"));
+    assert!(asked[0].contains("no network that finds faces"), "{asked:?}");
+    let silent = notes(&format!("image(\"{file}\")"));
+    assert_eq!(silent, asked[1..]);
+    assert_eq!(silent, notes(&format!("image(\"{file}\", align: center)")));
+}
+
+#[test]
+fn attributes_have_a_row_each_and_a_column_a_picture() {
+    let shown = run("attributes(sample(seed: 1, n: 2))").unwrap().shown;
+    let Value::Table(t) = &shown[0].1 else { panic!("{:?}", shown[0].1) };
+    assert_eq!(t.columns, ["name", "#0", "#1", "unit"]);
+    let names: Vec<String> = t.rows.iter().map(|r| format!("{:?}", r[0])).collect();
+    // The identity is three numbers that nobody reads.
+    assert_eq!(names.len(), 3, "{names:?}");
+    assert!(names[2].contains("hair"), "{names:?}");
+}

@@ -8,8 +8,12 @@ pub mod encode;
 pub mod palette;
 pub mod raster;
 pub mod resample;
+pub mod similarity;
+pub mod warp;
 
 pub use align::fit;
 pub use decode::{Decoded, decode, read};
 pub use raster::Raster;
 pub use resample::{Filter, resize};
+pub use similarity::{Point, Similarity};
+pub use warp::Pyramid;

@@ -20,6 +20,8 @@ fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
             .into(),
         encoder: true,
         perceptual: true,
+        identity: false,
+        landmarks: false,
     })
 }
 
@@ -290,7 +292,7 @@ fn layers_lie_within_the_generator() {
 #[test]
 fn a_direction_of_another_generator_is_shown_with_both_labels() {
     let program = "load \"ffhq.pkl\"\nold = direction(\"age\")\nw + 2*old";
-    wrong(program, "old", "a direction of stylegan2-ffhq and a code of faces", "direction(\"smile\")");
+    wrong(program, "old", "a direction of stylegan2-ffhq and a code of faces", "direction(\"age\")");
     right("load \"ffhq.pkl\"\nold = direction(\"age\")\nload \"faces\"\nw + 2*direction(\"smile\")");
     let (source, checked) =
         run(&format!("{SETUP}load \"ffhq.pkl\"\nold = direction(\"age\", space: Z)\nshow r + 2*old"));

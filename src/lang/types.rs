@@ -35,8 +35,12 @@ pub struct ModelFacts {
     pub directions: BTreeMap<String, Vec<Space>>,
     /// Whether it brings an encoder.
     pub encoder: bool,
-    /// Whether it brings a network for the perceptual distance.
+    /// Whether it brings a network for attributes and the perceptual distance.
     pub perceptual: bool,
+    /// Whether that network has an identity embedding.
+    pub identity: bool,
+    /// Whether that network finds faces and their landmarks.
+    pub landmarks: bool,
 }
 
 impl ModelFacts {
@@ -445,6 +449,8 @@ mod tests {
             directions: names.iter().map(|n| ((*n).to_owned(), vec![Space::W])).collect(),
             encoder: false,
             perceptual: false,
+            identity: false,
+            landmarks: false,
         };
         assert_eq!(facts(&names).direction_names(), "age pc01..pc03 smile");
         assert_eq!(facts(&["pc01", "pc03", "pc04"]).direction_names(), "pc01 pc03..pc04");

@@ -4,13 +4,15 @@
 //! cannot be printed without the text that says what it is ([`Metric::definition`]).
 
 mod features;
+mod identity;
 mod perceptual;
 mod pixel;
 mod planes;
 mod resize;
 mod ssim;
 
-pub use features::{Features, FeaturesConfig, Output};
+pub use features::{Dense, Features, FeaturesConfig, Finding, LANDMARKS, Landmarks, Level, Output, Points, Reading};
+pub use identity::Identity;
 pub use perceptual::Perceptual;
 pub use pixel::{Mae, Mse, Psnr, Rmse};
 pub use resize::{area_matrix, resize_to};

@@ -10,11 +10,12 @@ use crate::invert::{Encoder, PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
 use crate::latent::{About, Direction, ModelId};
 use crate::limits::LIMITS;
-use crate::metric::Features;
+use crate::metric::{Features, FeaturesConfig};
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::weights::{self, Checkpoint};
 use candle_core::{DType, Device, Tensor};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -205,7 +206,7 @@ fn bundle(
     let features = attributes.map(|a| features(&a)).transpose()?;
     let announce = |e| OwnEncoder::announce(e, generator.spec(), &model.sha256, &device());
     let encoder = encoder.map(announce).transpose()?;
-    let facts = facts(&*generator, &directions, features.is_some());
+    let facts = facts(&*generator, &directions, features.as_ref());
     let facts = Arc::new(ModelFacts { encoder: encoder.is_some(), ..facts });
     let features = features.map(Arc::new);
     let dtype = model.dtypes();
@@ -214,7 +215,7 @@ fn bundle(
     Ok(Loaded { generator, facts, directions, features, encoder, dtype, sha256, provenance, notes, stats })
 }
 
-fn facts(generator: &dyn Generator, directions: &Directions, perceptual: bool) -> ModelFacts {
+fn facts(generator: &dyn Generator, directions: &Directions, features: Option<&Features>) -> ModelFacts {
     let s = generator.spec();
     ModelFacts {
         name: s.name.clone(),
@@ -230,14 +231,16 @@ fn facts(generator: &dyn Generator, directions: &Directions, perceptual: bool) -
         channels: s.channels,
         directions: directions.spaces(),
         encoder: false,
-        perceptual,
+        perceptual: features.is_some(),
+        identity: features.is_some_and(|f| f.config().knows_identity()),
+        landmarks: features.is_some_and(|f| f.config().finds_faces()),
     }
 }
 
 /// The directions of a `directions` file, which must have been found in this very generator.
 fn own_directions(file: &Checkpoint, generator: &dyn Generator, sha256: &str) -> Result<Directions> {
     let model = &model_id(generator.spec());
-    let sizes = sizes(&facts(generator, &Directions::default(), false));
+    let sizes = sizes(&facts(generator, &Directions::default(), None));
     let wanted = file.config.get("generator_sha256").and_then(serde_json::Value::as_str);
     if wanted.is_some_and(|w| w != sha256) {
         return Err(Error::runtime(format!(
@@ -275,14 +278,14 @@ fn features(file: &Checkpoint) -> Result<Features> {
 /// The toy: a tiny seeded generator with three seeded directions, a seeded feature network and a seeded encoder, for tests
 /// and examples.
 fn toy() -> Result<Loaded> {
-    use crate::metric::{FeaturesConfig, Output};
     use crate::rng::Rng;
 
     let device = device();
     let generator = generator::toy(0, &device)?;
     let spec = generator.spec();
     let directions = toy_directions(&*generator)?;
-    let (widths, outputs) = ([spec.channels, 4, 6, 8], 1);
+    let config = toy_config(spec.resolution)?;
+    let (widths, outputs) = ([spec.channels, 4, 6, 8], config.outputs.len());
     let mut rng = Rng::derive(0, "toy features");
     let mut tensors = BTreeMap::new();
     let mut put = |name: &str, shape: &[usize], scale: f64| -> Result<()> {
@@ -297,11 +300,8 @@ fn toy() -> Result<Loaded> {
     }
     put("head.weight", &[outputs, widths[3]], 0.3)?;
     put("head.bias", &[outputs], 0.0)?;
-    let score = Output { name: "score".into(), kind: "linear".into(), mean: 0.0, std: 1.0, unit: String::new() };
-    let config =
-        FeaturesConfig { input_resolution: spec.resolution, strides: vec![1, 2, 2], leaky: 0.2, outputs: vec![score] };
     let features = Features::new("toy features", config, tensors, &device)?;
-    let facts = ModelFacts { encoder: true, ..facts(&*generator, &directions, true) };
+    let facts = ModelFacts { encoder: true, ..facts(&*generator, &directions, Some(&features)) };
     let encoder = OwnEncoder::announce(EncoderSource::Toy, generator.spec(), "", &device)?;
     Ok(Loaded {
         generator,
@@ -311,10 +311,22 @@ fn toy() -> Result<Loaded> {
         encoder: Some(encoder),
         dtype: "f32".into(),
         sha256: String::new(),
-        provenance: serde_json::json!({"made": "in code, seed 0"}),
+        provenance: json!({"made": "in code, seed 0"}),
         notes: Vec::new(),
         stats: OnceLock::new(),
     })
+}
+
+/// The toy's feature network: a score, a probability, a category and an identity of three numbers, all meaningless.
+fn toy_config(resolution: usize) -> Result<FeaturesConfig> {
+    let identity = |i: usize| json!({"name": format!("identity_{i:02}"), "group": "identity"});
+    let class = |name: &str| json!({"name": name, "group": "hair", "kind": "category"});
+    let outputs = json!([
+        {"name": "score"}, {"name": "glasses", "kind": "probability"}, class("hair.long"), class("hair.short"),
+        identity(0), identity(1), identity(2),
+    ]);
+    serde_json::from_value(json!({"input_resolution": resolution, "strides": [1, 2, 2], "outputs": outputs}))
+        .map_err(|e| Error::runtime(format!("the toy's configuration is unreadable: {e}")))
 }
 
 /// Three seeded directions that mean nothing: in W, in Z, and in S the styles that the W one moves.

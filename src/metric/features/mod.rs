@@ -1,52 +1,22 @@
 //! A small plain network that reads attributes off pictures; its layers are what the perceptual distance looks at.
 
+mod config;
+mod dense;
+mod landmarks;
+mod readings;
+
+pub use config::{FeaturesConfig, LANDMARKS, Output, Points, Reading};
+pub use dense::Dense;
+pub use landmarks::Landmarks;
+pub use readings::{Finding, Level};
+
 use super::resize::resize_to;
 use crate::error::{Error, Result};
 use crate::safe::Safe;
-use crate::tensor::conv2d;
+use crate::tensor::{Activation, bias_act, conv2d};
 use candle_core::{DType, Device, Tensor};
+use config::bad;
 use std::collections::BTreeMap;
-
-/// One output of the network.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Output {
-    /// What it reads: `smile`.
-    pub name: String,
-    /// How the raw number becomes a score: `binary` and `probability` through a sigmoid; everything else is linear.
-    #[serde(default)]
-    pub kind: String,
-    /// Mean over the training set; a linear score is `raw · std + mean`.
-    #[serde(default)]
-    pub mean: f64,
-    /// Standard deviation over the training set.
-    #[serde(default = "one")]
-    pub std: f64,
-    /// Unit of the score, for display.
-    #[serde(default)]
-    pub unit: String,
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-/// The shape of the network.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct FeaturesConfig {
-    /// Side of the pictures that it was trained on.
-    pub input_resolution: usize,
-    /// Stride of every convolution.
-    pub strides: Vec<usize>,
-    /// Slope of the leaky ReLU below zero.
-    #[serde(default = "slope")]
-    pub leaky: f64,
-    /// Its outputs, in order.
-    pub outputs: Vec<Output>,
-}
-
-fn slope() -> f64 {
-    0.2
-}
 
 struct Conv {
     weight: Tensor,
@@ -54,7 +24,7 @@ struct Conv {
     stride: usize,
 }
 
-/// The network: convolutions 3×3 with padding 1 and leaky ReLU, mean over space, linear head.
+/// The network: convolutions 3×3 with padding 1 and leaky ReLU, mean over the cells of a grid, linear head.
 pub struct Features {
     config: FeaturesConfig,
     convs: Vec<Conv>,
@@ -64,19 +34,17 @@ pub struct Features {
 }
 
 impl Features {
-    /// From its tensors: `conv{i}.weight [O, I, 3, 3]`, `conv{i}.bias [O]`, `head.weight [outputs, C]`, `head.bias`.
+    /// From its tensors: `conv{i}.weight [O, I, 3, 3]`, `conv{i}.bias [O]`, `head.weight [outputs, C · grid²]`, `head.bias`.
     ///
     /// # Errors
-    /// When a tensor is missing, has another shape, or is left over.
+    /// When the configuration contradicts itself, or a tensor is missing, has another shape, or is left over.
     pub fn new(
         name: &str,
         config: FeaturesConfig,
         mut tensors: BTreeMap<String, Tensor>,
         device: &Device,
     ) -> Result<Self> {
-        if config.strides.len() < 2 || config.strides.contains(&0) || config.input_resolution == 0 {
-            return Err(bad(name, "its configuration needs a resolution and at least two strides, none of them 0"));
-        }
+        config.check(name)?;
         let mut take = |key: &str, rank: usize| -> Result<Tensor> {
             let t = tensors.remove(key).ok_or_else(|| bad(name, &format!("tensor `{key}` is missing")))?;
             if t.rank() != rank {
@@ -95,7 +63,7 @@ impl Features {
             convs.push(Conv { weight, bias, stride });
         }
         let (head_weight, head_bias) = (take("head.weight", 2)?, take("head.bias", 1)?);
-        let last = convs.last().map_or(0, |c| c.bias.elem_count());
+        let last = convs.last().map_or(0, |c| c.bias.elem_count()) * config.grid * config.grid;
         if head_weight.dims() != [config.outputs.len(), last] || head_bias.elem_count() != config.outputs.len() {
             return Err(bad(name, &format!("`head.weight` {:?} does not fit the outputs", head_weight.dims())));
         }
@@ -115,6 +83,11 @@ impl Features {
         &self.config
     }
 
+    /// Where its tensors live.
+    pub fn device(&self) -> &Device {
+        self.head_weight.device()
+    }
+
     /// Channels of the pictures that it reads.
     pub fn channels(&self) -> usize {
         self.convs.first().map_or(0, |c| c.weight.dims()[1])
@@ -125,6 +98,41 @@ impl Features {
     /// # Shapes
     /// `[N, C, H, W]` in [-1, 1], of any size → one `[N, C_i, H_i, W_i]` a convolution.
     pub fn activations(&self, pictures: &Tensor) -> Result<Vec<Tensor>> {
+        let side = self.config.input_resolution;
+        let mut x = resize_to(&self.readable(pictures)?, side, side)?;
+        let mut all = Vec::with_capacity(self.convs.len());
+        for c in &self.convs {
+            x = self.layer(&x, c)?;
+            all.push(x.clone());
+        }
+        Ok(all)
+    }
+
+    /// Attribute scores in their own units (years, degrees; probabilities in [0, 1]; the classes of a category sum to 1).
+    ///
+    /// # Shapes
+    /// `[N, C, H, W]` → `[N, outputs]`, with gradients.
+    pub fn scores(&self, pictures: &Tensor) -> Result<Tensor> {
+        self.scored(&self.raw_scores(pictures)?)
+    }
+
+    /// The head's numbers before any unit, sigmoid or softmax.
+    ///
+    /// # Shapes
+    /// `[N, C, H, W]` → `[N, outputs]`, with gradients.
+    pub fn raw_scores(&self, pictures: &Tensor) -> Result<Tensor> {
+        let last = self.activations(pictures)?.pop().ok_or_else(|| bad(&self.name, "it has no layer"))?;
+        let grid = self.config.grid;
+        let pooled = if grid == 1 {
+            last.flatten_from(2)?.mean(2)? // [NC]
+        } else {
+            resize_to(&last, grid, grid)?.flatten_from(1)? // [N, C·g·g]
+        };
+        Ok(pooled.matmul(&self.head_weight.t()?)?.broadcast_add(&self.head_bias)?)
+    }
+
+    /// Pictures in single precision, refused when they have other channels than the network reads.
+    fn readable(&self, pictures: &Tensor) -> Result<Tensor> {
         let (_, channels, _, _) = pictures.dims4()?;
         if channels != self.channels() {
             return Err(Error::runtime(format!(
@@ -134,58 +142,14 @@ impl Features {
             ))
             .hint("use a pixel loss (perceptual: 0)"));
         }
-        let side = self.config.input_resolution;
-        let mut x = resize_to(&pictures.to_dtype(DType::F32)?, side, side)?;
-        let mut all = Vec::with_capacity(self.convs.len());
-        for c in &self.convs {
-            x = leaky(&convolve(&x, &c.weight, &c.bias, c.stride)?, self.config.leaky)?;
-            all.push(x.clone());
-        }
-        Ok(all)
+        Ok(pictures.to_dtype(DType::F32)?)
     }
 
-    /// Attribute scores in their own units (years, degrees; probabilities in [0, 1]).
-    ///
-    /// # Shapes
-    /// `[N, C, H, W]` → `[N, outputs]`, with gradients.
-    pub fn scores(&self, pictures: &Tensor) -> Result<Tensor> {
-        let raw = self.raw_scores(pictures)?;
-        let mut columns = Vec::with_capacity(self.config.outputs.len());
-        for (i, o) in self.config.outputs.iter().enumerate() {
-            let column = raw.narrow(1, i, 1)?;
-            columns.push(match o.kind.as_str() {
-                "binary" | "probability" => candle_nn::ops::sigmoid(&column)?,
-                _ => column.affine(o.std, o.mean)?,
-            });
-        }
-        Ok(Tensor::cat(&columns, 1)?)
+    /// One convolution 3×3 with padding 1, and its leaky ReLU.
+    fn layer(&self, x: &Tensor, c: &Conv) -> Result<Tensor> {
+        let act = Activation { slope: self.config.leaky, gain: 1.0, clamp: None };
+        Ok(bias_act(&conv2d(x, &c.weight, c.stride, 1)?, &c.bias, act)?)
     }
-
-    /// The head's numbers before any unit or sigmoid.
-    ///
-    /// # Shapes
-    /// `[N, C, H, W]` → `[N, outputs]`, with gradients.
-    pub fn raw_scores(&self, pictures: &Tensor) -> Result<Tensor> {
-        let last = self.activations(pictures)?.pop().ok_or_else(|| bad(&self.name, "it has no layer"))?;
-        let pooled = last.flatten_from(2)?.mean(2)?; // [NC]
-        Ok(pooled.matmul(&self.head_weight.t()?)?.broadcast_add(&self.head_bias)?)
-    }
-}
-
-fn bad(name: &str, what: &str) -> Error {
-    Error::new(crate::error::Kind::Format, format!("{}: {what}", Safe(name)))
-        .hint("use the file as the training script wrote it")
-}
-
-/// The one place where the network convolves: 3×3, padding 1.
-fn convolve(x: &Tensor, weight: &Tensor, bias: &Tensor, stride: usize) -> Result<Tensor> {
-    let y = conv2d(x, weight, stride, 1)?;
-    Ok(y.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?)?)
-}
-
-/// `max(x, 0) + slope · min(x, 0)`.
-fn leaky(x: &Tensor, slope: f64) -> Result<Tensor> {
-    Ok(((x.relu()? * (1.0 - slope))? + (x * slope)?)?)
 }
 
 #[cfg(test)]
@@ -200,6 +164,29 @@ pub(crate) mod tests {
     }
 
     fn parts(channels: usize) -> (FeaturesConfig, BTreeMap<String, Tensor>) {
+        layout(
+            channels,
+            serde_json::json!([
+                {"name": "glasses", "kind": "binary"}, {"name": "age", "kind": "linear", "mean": 40.0, "std": 12.0}
+            ]),
+        )
+    }
+
+    /// A random network of one channel with these outputs, for tests.
+    pub(crate) fn with_outputs(outputs: serde_json::Value) -> Features {
+        with_outputs_and(outputs, serde_json::json!({}))
+    }
+
+    /// As [`with_outputs`], with more in its configuration.
+    pub(crate) fn with_outputs_and(outputs: serde_json::Value, more: serde_json::Value) -> Features {
+        let (config, tensors) = layout(1, outputs);
+        let mut config = serde_json::to_value(config).unwrap();
+        config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Features::new("random", serde_json::from_value(config).unwrap(), tensors, &Device::Cpu).unwrap()
+    }
+
+    fn layout(channels: usize, outputs: serde_json::Value) -> (FeaturesConfig, BTreeMap<String, Tensor>) {
+        let count = outputs.as_array().unwrap().len();
         let mut rng = Rng::new(5);
         let mut tensors = BTreeMap::new();
         let mut add = |name: &str, shape: &[usize]| {
@@ -211,17 +198,10 @@ pub(crate) mod tests {
             add(&format!("conv{i}.weight"), &[widths[i + 1], widths[i], 3, 3]);
             add(&format!("conv{i}.bias"), &[widths[i + 1]]);
         }
-        add("head.weight", &[2, 8]);
-        add("head.bias", &[2]);
-        let output = |name: &str, kind: &str, mean, std| Output {
-            name: name.into(),
-            kind: kind.into(),
-            mean,
-            std,
-            unit: String::new(),
-        };
-        let outputs = vec![output("glasses", "binary", 0.0, 1.0), output("age", "linear", 40.0, 12.0)];
-        (FeaturesConfig { input_resolution: 8, strides: vec![1, 2, 2], leaky: 0.2, outputs }, tensors)
+        add("head.weight", &[count, 8]);
+        add("head.bias", &[count]);
+        let config = serde_json::json!({"input_resolution": 8, "strides": [1, 2, 2], "outputs": outputs});
+        (serde_json::from_value(config).unwrap(), tensors)
     }
 
     #[test]
@@ -250,8 +230,8 @@ pub(crate) mod tests {
             ("head.weight".to_string(), t(vec![2.0], &[1, 1])),
             ("head.bias".to_string(), t(vec![0.5], &[1])),
         ]);
-        let output = Output { name: "o".into(), kind: String::new(), mean: 0.0, std: 1.0, unit: String::new() };
-        let config = FeaturesConfig { input_resolution: 2, strides: vec![1, 2], leaky: 0.2, outputs: vec![output] };
+        let config = serde_json::json!({"input_resolution": 2, "strides": [1, 2], "outputs": [{"name": "o"}]});
+        let config = serde_json::from_value(config).unwrap();
         let net = Features::new("hand", config, tensors, &Device::Cpu).unwrap();
         let taps = net.activations(&t(vec![0.0, 1.5, 3.0, -1.0], &[1, 1, 2, 2])).unwrap();
         let first = taps[0].flatten_all().unwrap().to_vec1::<f32>().unwrap();

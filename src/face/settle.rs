@@ -1,0 +1,171 @@
+//! From a window that looks like a face to the frame that its landmarks ask for.
+
+use super::Found;
+use super::scan::Seed;
+use crate::error::Result;
+use crate::image::{Point, Pyramid, Similarity};
+use crate::metric::{Features, Landmarks, Points};
+use candle_core::{Device, Tensor};
+
+/// At most this many times a window is moved to where its landmarks ask for.
+const ROUNDS: usize = 4;
+/// The most probable windows that go on after the first move, and after the others.
+const KEPT: [usize; 2] = [6, 3];
+/// A window less probable than this after its first move is given up.
+const GIVEN_UP: f64 = 0.1;
+/// Faces with at least this share of the surest one's confidence may be the one that is meant.
+const CLEARLY: f64 = 0.8;
+/// The frames beside the last one that the landmarks are read in as well: scale, degrees, shift in shares of the side.
+const BESIDE: [(f64, f64, Point); 7] = [
+    (1.0, 0.0, [0.0, 0.0]),
+    (1.06, 5.0, [0.02, 0.02]),
+    (0.94, -5.0, [-0.02, 0.02]),
+    (1.06, -5.0, [-0.02, -0.02]),
+    (0.94, 5.0, [0.02, -0.02]),
+    (1.12, 0.0, [0.0, 0.03]),
+    (0.9, 0.0, [0.0, -0.03]),
+];
+
+/// The largest face among the seeds that is clearly one, or else the most probable guess.
+pub fn settle(network: &Features, picture: &Pyramid, seeds: Vec<Seed>) -> Result<Option<Found>> {
+    let mut frames: Vec<Similarity> = seeds.iter().map(Seed::frame).collect();
+    for round in 0..ROUNDS {
+        let seen = look(network, picture, &frames)?;
+        let looked = frames.iter().zip(&seen).filter(|(_, s)| round == 0 || s.face >= GIVEN_UP);
+        let mut moved: Vec<_> = looked.filter_map(|(f, s)| Some((*f, asked(f, s)?, s.face))).collect();
+        // What is left when all are given up still answers how sure one can be.
+        if moved.is_empty() {
+            break;
+        }
+        moved.sort_by(|a, b| b.2.total_cmp(&a.2));
+        let still = moved.iter().all(|(before, after, _)| stands(before, after));
+        frames = distinct(moved.into_iter().map(|(_, after, _)| after));
+        frames.truncate(KEPT[round.min(1)]);
+        if still {
+            break;
+        }
+    }
+    frames.truncate(KEPT[1]);
+    let mut found =
+        frames.iter().filter_map(|f| confirm(network, picture, f).transpose()).collect::<Result<Vec<_>>>()?;
+    let best = found.iter().map(|f| f.confidence).fold(0.0, f64::max);
+    // Of those about as sure as the surest, the largest: the one that the picture is of.
+    found.retain(|f| f.confidence >= CLEARLY * best);
+    Ok(found.into_iter().max_by(|a, b| a.frame.scale().total_cmp(&b.frame.scale())))
+}
+
+/// The landmarks in every frame, in shares of its side.
+fn look(network: &Features, picture: &Pyramid, frames: &[Similarity]) -> Result<Vec<Landmarks>> {
+    if frames.is_empty() {
+        return Ok(Vec::new());
+    }
+    let side = network.config().input_resolution;
+    let unit = Similarity::new(1.0 / side as f64, 0.0, [0.0; 2]);
+    let data: Vec<f32> = frames.iter().flat_map(|f| picture.square(&unit.then(f), side)).collect();
+    let shape = (frames.len(), picture.channels(), side, side);
+    let windows = Tensor::from_vec(data, shape, &Device::Cpu)?.to_device(network.device())?;
+    let shares = |p: Points| p.map(|[x, y]| [x / side as f64, y / side as f64]);
+    let seen = network.landmarks(&windows)?.into_iter();
+    Ok(seen.map(|l| Landmarks { points: shares(l.points), framing: shares(l.framing), ..l }).collect())
+}
+
+/// The frame in which the landmarks seen would stand where the training pictures have them.
+fn asked(frame: &Similarity, seen: &Landmarks) -> Option<Similarity> {
+    let step = Similarity::between(&seen.framing, &seen.points)?;
+    // Landmarks so far from what the network was trained on are no face's.
+    (0.4..2.5).contains(&step.scale()).then(|| step.then(frame))
+}
+
+/// Whether two frames are the same for all that the network can tell.
+fn stands(before: &Similarity, after: &Similarity) -> bool {
+    let step = after.then(&before.inverse());
+    let [x, y] = step.apply([0.5, 0.5]);
+    step.scale().ln().abs() < 0.01 && step.degrees().abs() < 0.5 && libm::hypot(x - 0.5, y - 0.5) < 0.005
+}
+
+/// The frames, one of each kind.
+fn distinct(frames: impl Iterator<Item = Similarity>) -> Vec<Similarity> {
+    let mut kept: Vec<Similarity> = Vec::new();
+    for f in frames {
+        let same = |k: &Similarity| {
+            let [x, y] = f.then(&k.inverse()).apply([0.5, 0.5]);
+            libm::hypot(x - 0.5, y - 0.5) < 0.15 && (f.scale() / k.scale()).ln().abs() < 0.25
+        };
+        if !kept.iter().any(same) {
+            kept.push(f);
+        }
+    }
+    kept
+}
+
+/// Reads the landmarks in the frame and beside it: their medians, how far they differ, and the mean probability.
+fn confirm(network: &Features, picture: &Pyramid, frame: &Similarity) -> Result<Option<Found>> {
+    let beside: Vec<Similarity> = BESIDE.iter().map(|b| shaken(*b).then(frame)).collect();
+    let seen = look(network, picture, &beside)?;
+    let n = seen.len() as f64;
+    let confidence = seen.iter().map(|s| s.face).sum::<f64>() / n;
+    let inside: Vec<(Points, Points)> =
+        seen.iter().zip(&beside).map(|(s, b)| (s.points.map(|p| b.apply(p)), s.framing)).collect();
+    let points = median(&inside.iter().map(|(p, _)| *p).collect::<Vec<_>>());
+    let framing = median(&inside.iter().map(|(_, f)| *f).collect::<Vec<_>>());
+    let square =
+        |p: &Points| p.iter().zip(&points).map(|(a, b)| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)).sum::<f64>();
+    let spread = (inside.iter().map(|(p, _)| square(p)).sum::<f64>() / (5.0 * n)).sqrt();
+    let frame = Similarity::between(&framing, &points);
+    Ok(frame.map(|frame| Found { points, frame, confidence, spread }))
+}
+
+/// A frame a little beside the unit square, turned and scaled about its middle.
+fn shaken((scale, degrees, shift): (f64, f64, Point)) -> Similarity {
+    let turn = Similarity::new(scale, degrees, [0.0; 2]);
+    let [x, y] = turn.apply([0.5, 0.5]);
+    Similarity { shift: [0.5 + shift[0] - x, 0.5 + shift[1] - y], ..turn }
+}
+
+/// The median of every coordinate.
+fn median(all: &[Points]) -> Points {
+    let mut out = [[0.0; 2]; 5];
+    for (k, v) in out.iter_mut().flatten().enumerate() {
+        let mut values: Vec<f64> = all.iter().map(|p| p[k / 2][k % 2]).collect();
+        values.sort_by(f64::total_cmp);
+        *v = values.get(values.len() / 2).copied().unwrap_or(f64::NAN);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAMING: Points = [[0.4, 0.4], [0.6, 0.4], [0.5, 0.6], [0.4, 0.7], [0.6, 0.7]];
+
+    #[test]
+    fn landmarks_ask_for_the_frame_that_puts_them_in_place() {
+        let (now, wanted) = (Similarity::new(100.0, 0.0, [20.0, 30.0]), Similarity::new(130.0, 12.0, [5.0, 8.0]));
+        // What the network would see of a face that stands as trained in the frame wanted.
+        let points = FRAMING.map(|p| now.inverse().apply(wanted.apply(p)));
+        let seen = Landmarks { points, face: 1.0, framing: FRAMING };
+        let asked = asked(&now, &seen).unwrap();
+        assert!(stands(&asked, &wanted) && !stands(&asked, &now));
+        let lost = Landmarks { points: FRAMING.map(|[x, y]| [x * 9.0, y * 9.0]), ..seen };
+        assert!(super::asked(&now, &lost).is_none());
+    }
+
+    #[test]
+    fn frames_of_one_face_are_one() {
+        let f = |scale, x| Similarity::new(scale, 0.0, [x, 0.0]);
+        assert_eq!(distinct([f(100.0, 0.0), f(105.0, 4.0), f(100.0, 40.0), f(60.0, 20.0)].into_iter()).len(), 3);
+    }
+
+    #[test]
+    fn medians_leave_the_odd_one_out() {
+        let at = |v: f64| [[v; 2]; 5];
+        assert_eq!(median(&[at(1.0), at(90.0), at(2.0)]), at(2.0));
+    }
+
+    #[test]
+    fn shaken_frames_turn_about_their_middle() {
+        let [x, y] = shaken((1.1, 7.0, [0.1, 0.0])).apply([0.5, 0.5]);
+        assert!((x - 0.6).abs() < 1e-12 && (y - 0.5).abs() < 1e-12);
+    }
+}

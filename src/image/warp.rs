@@ -1,0 +1,215 @@
+//! Squares cut out of a picture at any place, size and turn.
+
+use super::raster::{Raster, to_byte};
+use super::resample::{Filter, resize_f32};
+use super::similarity::Similarity;
+
+/// At most this many samples a side of an output pixel; beyond it the picture is halved first.
+const SAMPLES: usize = 16;
+
+/// A picture in floating point, [-1, 1], and its halvings, so that small squares of large pictures are cheap.
+pub struct Pyramid {
+    /// Each half the size of the one before, by area.
+    levels: Vec<Level>,
+    channels: usize,
+}
+
+struct Level {
+    width: usize,
+    height: usize,
+    /// `[height, width, channels]`
+    data: Vec<f32>,
+}
+
+impl Pyramid {
+    /// Of that picture; halved until a side is shorter than 32 pixels.
+    pub fn new(picture: &Raster) -> Self {
+        let channels = picture.channels;
+        let data = picture.data.iter().map(|&v| f32::from(v) / 127.5 - 1.0).collect();
+        let mut levels = vec![Level { width: picture.width, height: picture.height, data }];
+        while let Some(last) = levels.last().filter(|l| l.width.min(l.height) >= 32) {
+            let (width, height) = (last.width / 2, last.height / 2);
+            let (from, to) = ((last.width, last.height), (width, height));
+            let data = resize_f32(&last.data, channels, from, to, Filter::Area);
+            levels.push(Level { width, height, data });
+        }
+        Self { levels, channels }
+    }
+
+    /// The square of `side` pixels that `place` maps into the picture (output pixels to picture pixels), for a network to
+    /// read: from the halving that is just finer than the square.
+    ///
+    /// # Shapes
+    /// → `[channels, side, side]` in [-1, 1], what lies outside repeats the picture's edge
+    pub fn square(&self, place: &Similarity, side: usize) -> Vec<f32> {
+        let coarse = place.scale().max(1.0).log2() as usize;
+        planar(&self.sample(coarse, place, side), self.channels)
+    }
+
+    /// As [`Self::square`], with every pixel of the picture weighed: the area's mean when it shrinks, bicubic when it grows.
+    pub fn picture(&self, place: &Similarity, side: usize) -> crate::error::Result<Raster> {
+        let coarse = (place.scale() / SAMPLES as f64).max(1.0).log2().ceil() as usize;
+        let data = self.sample(coarse, place, side).into_iter().map(to_byte).collect();
+        Raster::new(side, side, self.channels, data)
+    }
+
+    /// The picture reduced or enlarged so that its pixels are `step` of the original's wide, with an edge of repeated
+    /// pixels around it.
+    ///
+    /// # Shapes
+    /// → `[channels, h, w]`, h, w
+    pub fn reduced(&self, step: f64, edge: usize) -> (Vec<f32>, usize, usize) {
+        let coarse = (step.max(1.0).log2() as usize).min(self.levels.len() - 1);
+        let level = &self.levels[coarse];
+        let [w, h] = [self.levels[0].width, self.levels[0].height].map(|n| ((n as f64 / step).round() as usize).max(1));
+        let filter = if step < 1.0 { Filter::Bicubic } else { Filter::Area };
+        let small = resize_f32(&level.data, self.channels, (level.width, level.height), (w, h), filter);
+        let (wide, high) = (w + 2 * edge, h + 2 * edge);
+        let mut out = vec![0f32; self.channels * wide * high];
+        for (c, plane) in out.chunks_exact_mut(wide * high).enumerate() {
+            for (i, v) in plane.iter_mut().enumerate() {
+                let inside = |at: usize, n: usize| at.saturating_sub(edge).min(n - 1);
+                *v = small[(inside(i / wide, h) * w + inside(i % wide, w)) * self.channels + c];
+            }
+        }
+        (out, high, wide)
+    }
+
+    /// Width and height of the picture.
+    pub fn size(&self) -> [usize; 2] {
+        [self.levels[0].width, self.levels[0].height]
+    }
+
+    /// Channels of the picture.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Samples `[side, side, channels]`, each the mean of as many bicubic samples as it covers pixels.
+    fn sample(&self, coarse: usize, place: &Similarity, side: usize) -> Vec<f32> {
+        let coarse = coarse.min(self.levels.len() - 1);
+        let level = &self.levels[coarse];
+        // An odd side loses its last pixel at every halving; the rest keeps its place.
+        let half = Similarity { a: 1.0 / (1 << coarse) as f64, b: 0.0, shift: [0.0; 2] };
+        let place = place.then(&half);
+        let n = (place.scale().ceil() as usize).clamp(1, SAMPLES);
+        let mut out = vec![0f32; side * side * self.channels];
+        for (i, pixel) in out.chunks_exact_mut(self.channels).enumerate() {
+            for k in 0..n * n {
+                let at = |i: usize, k: usize| i as f64 + (k as f64 + 0.5) / n as f64;
+                level.add(place.apply([at(i % side, k % n), at(i / side, k / n)]), pixel);
+            }
+            pixel.iter_mut().for_each(|v| *v /= (n * n) as f32);
+        }
+        out
+    }
+}
+
+impl Level {
+    /// Adds the bicubic sample at a point to a pixel.
+    fn add(&self, [x, y]: [f64; 2], pixel: &mut [f32]) {
+        let (x, y) = (x - 0.5, y - 0.5);
+        let (wx, wy) = (cubic(x - x.floor()), cubic(y - y.floor()));
+        let near = |at: f64, k: usize, n: usize| (at.floor() + k as f64 - 1.0).clamp(0.0, (n - 1) as f64) as usize;
+        let columns = [0, 1, 2, 3].map(|k| near(x, k, self.width) * pixel.len());
+        for (k, wy) in wy.into_iter().enumerate() {
+            let row = &self.data[near(y, k, self.height) * self.width * pixel.len()..];
+            for (at, wx) in columns.into_iter().zip(wx) {
+                let w = wx * wy;
+                pixel.iter_mut().zip(&row[at..]).for_each(|(p, v)| *p += w * v);
+            }
+        }
+    }
+}
+
+/// The weights of the four pixels around a place `t` behind the second (Keys 1981, a = -0.5).
+fn cubic(t: f64) -> [f32; 4] {
+    let near = |x: f64| ((1.5 * x - 2.5) * x * x + 1.0) as f32;
+    let far = |x: f64| (((-0.5 * x + 2.5) * x - 4.0) * x + 2.0) as f32;
+    [far(1.0 + t), near(t), near(1.0 - t), far(2.0 - t)]
+}
+
+fn planar(interleaved: &[f32], channels: usize) -> Vec<f32> {
+    (0..channels).flat_map(|c| interleaved.iter().skip(c).step_by(channels).copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A picture whose red is x and green is y, in steps of one byte a pixel.
+    fn slopes(width: usize, height: usize) -> Raster {
+        let pixel = |i: usize| [(i % width) as u8, (i / width) as u8, 7];
+        Raster::new(width, height, 3, (0..width * height).flat_map(pixel).collect()).unwrap()
+    }
+
+    #[test]
+    fn the_identity_changes_no_byte() {
+        let p = slopes(40, 40);
+        let same = Pyramid::new(&p).picture(&Similarity::new(1.0, 0.0, [0.0; 2]), 40).unwrap();
+        assert_eq!(same, p);
+    }
+
+    #[test]
+    fn a_crop_and_a_quarter_turn_are_exact() {
+        let p = slopes(60, 50);
+        let pyramid = Pyramid::new(&p);
+        let crop = pyramid.picture(&Similarity::new(1.0, 0.0, [10.0, 5.0]), 20).unwrap();
+        assert_eq!(crop, p.crop(10, 5, 20, 20).unwrap());
+        // The output's x runs down the picture, its y to the left.
+        let turned = pyramid.picture(&Similarity::new(1.0, 90.0, [30.0, 5.0]), 20).unwrap();
+        assert_eq!(turned.pixel(0, 0), p.pixel(29, 5));
+        assert_eq!(turned.pixel(3, 7), p.pixel(22, 8));
+    }
+
+    #[test]
+    fn slopes_keep_their_place_at_every_size_and_turn() {
+        let pyramid = Pyramid::new(&slopes(200, 200));
+        for (scale, degrees) in [(0.4, 10.0), (1.0, 33.0), (2.5, -20.0), (5.0, 45.0)] {
+            let inner = Similarity::new(scale, degrees, [0.0; 2]);
+            let [x, y] = inner.apply([8.0, 8.0]);
+            let place = Similarity { shift: [100.0 - x, 100.0 - y], ..inner };
+            let out = pyramid.picture(&place, 16).unwrap();
+            let net = pyramid.square(&place, 16);
+            for i in 0..256 {
+                let [x, y] = place.apply([(i % 16) as f64 + 0.5, (i / 16) as f64 + 0.5]);
+                let pixel = out.pixel(i % 16, i / 16);
+                // Pixel k covers k..k+1, its value k stands at its middle.
+                assert!((f64::from(pixel[0]) + 0.5 - x).abs() < 0.6 && (f64::from(pixel[1]) + 0.5 - y).abs() < 0.6);
+                let read = |v: f32| (f64::from(v) + 1.0) * 127.5 + 0.5;
+                assert!((read(net[i]) - x).abs() < 0.05 && (read(net[256 + i]) - y).abs() < 0.05, "{scale} {degrees}");
+            }
+        }
+    }
+
+    #[test]
+    fn shrinking_weighs_every_pixel() {
+        // Stripes of one pixel average to grey, whatever the turn; picking pixels would show black and white.
+        let stripes = |i: usize| if i.is_multiple_of(2) { 255 } else { 0 };
+        let p = Raster::new(256, 256, 1, (0..256 * 256).map(|i| stripes(i % 256)).collect()).unwrap();
+        for degrees in [0.0, 17.0] {
+            let inner = Similarity::new(8.0, degrees, [0.0; 2]);
+            let [x, y] = inner.apply([8.0, 8.0]);
+            let out = Pyramid::new(&p).picture(&Similarity { shift: [128.0 - x, 128.0 - y], ..inner }, 16).unwrap();
+            assert!(out.data.iter().all(|v| v.abs_diff(127) <= 3), "{degrees}: {:?}", out.data);
+        }
+    }
+
+    #[test]
+    fn what_lies_outside_repeats_the_edge() {
+        let p = slopes(40, 40);
+        let out = Pyramid::new(&p).picture(&Similarity::new(1.0, 0.0, [-10.0, 30.0]), 20).unwrap();
+        assert_eq!(out.pixel(0, 0), [0, 30, 7]);
+        assert_eq!(out.pixel(19, 19), [9, 39, 7]);
+    }
+
+    #[test]
+    fn reduced_with_an_edge() {
+        let (data, h, w) = Pyramid::new(&slopes(80, 40)).reduced(4.0, 2);
+        assert_eq!((h, w, data.len()), (14, 24, 3 * 14 * 24));
+        let red = |x: usize, y: usize| (data[y * 24 + x] + 1.0) * 127.5;
+        assert!((red(2, 5) - 1.5).abs() < 1e-3 && (red(0, 5) - 1.5).abs() < 1e-3 && (red(21, 5) - 77.5).abs() < 1e-3);
+        let (_, h, w) = Pyramid::new(&slopes(80, 40)).reduced(0.5, 0);
+        assert_eq!((h, w), (80, 160));
+    }
+}
