@@ -87,8 +87,7 @@ mod embedded {
     pub const GENERATOR: &[u8] = include_bytes!("../../models/faces/generator.safetensors");
     pub const ATTRIBUTES: &[u8] = include_bytes!("../../models/faces/attributes.safetensors");
     pub const DIRECTIONS: &[u8] = include_bytes!("../../models/faces/directions.safetensors");
-    /// `Some(include_bytes!("../../models/faces/encoder.safetensors"))` once the bundle holds one.
-    pub const ENCODER: Option<&[u8]> = None;
+    pub const ENCODER: &[u8] = include_bytes!("../../models/faces/encoder.safetensors");
 }
 
 /// Names that `load` takes besides files.
@@ -142,7 +141,7 @@ pub fn load(source: &str) -> Result<Arc<Loaded>> {
             weights::open_bytes("faces/generator.safetensors", embedded::GENERATOR, &LIMITS)?,
             Some(weights::open_bytes("faces/attributes.safetensors", embedded::ATTRIBUTES, &LIMITS)?),
             Some(weights::open_bytes("faces/directions.safetensors", embedded::DIRECTIONS, &LIMITS)?),
-            embedded::ENCODER.map(|bytes| EncoderSource::Bytes("faces/encoder.safetensors", bytes)),
+            Some(EncoderSource::Bytes("faces/encoder.safetensors", embedded::ENCODER)),
         )?,
         "toy" => toy()?,
         path => from_path(Path::new(path))?,
