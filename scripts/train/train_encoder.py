@@ -53,6 +53,7 @@ def parse_arguments():
     add("--batch", type=int, default=8, help="new pictures a step and pass; 4 times in `first`")
     add("--samples", type=float, default=0.25, help="share of new pictures that are samples")
     add("--rate", type=float, default=5e-4)
+    add("--later", type=float, default=0.6, help="of the rate after the first stage")
     add("--pixels", type=float, default=4.0, help="weight of the squared error on [-1, 1]")
     add("--perceptual", type=float, default=0.8)
     add("--identity", type=float, default=0.2)
@@ -103,8 +104,12 @@ class Trainer:
         self.net.spread.copy_(self.distance.spread)
         self.ema.load_state_dict(self.net.state_dict())
         self.ema.eval().requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), args.rate, weight_decay=1e-3)
+        # The second moments must follow fast: gradients grow when a stage begins.
+        betas = (0.9, 0.98)
+        weights = self.net.parameters()
+        self.optimizer = torch.optim.AdamW(weights, args.rate, betas, weight_decay=1e-3)
         self.step_count, self.seen, self.seconds, self.waiting = 0, 0, 0.0, None
+        self.stage, self.stage_steps = STAGES[0], 0
         self.rng = torch.Generator().manual_seed(args.seed)
 
     def draw(self, ws):
@@ -112,12 +117,15 @@ class Trainer:
 
     def state(self):
         parts = {k: getattr(self, k).state_dict() for k in ("net", "ema", "optimizer")}
-        return parts | {"step": self.step_count, "seen": self.seen, "seconds": self.seconds}
+        counts = {"step": self.step_count, "seen": self.seen, "seconds": self.seconds}
+        return parts | counts | {"stage": self.stage, "stage_steps": self.stage_steps}
 
     def restore(self, state):
         for k in ("net", "ema", "optimizer"):
             getattr(self, k).load_state_dict(state[k])
         self.step_count, self.seen, self.seconds = state["step"], state["seen"], state["seconds"]
+        # A checkpoint without them warms up anew, which does no harm.
+        self.stage, self.stage_steps = state.get("stage", ""), state.get("stage_steps", 0)
         self.rng.manual_seed(self.args.seed + self.step_count)
 
     @torch.no_grad()
@@ -148,7 +156,8 @@ class Trainer:
         far = self.distance(ws - target)
         size = (offsets * self.net.spread).square().sum(2).mean() / self.distance.sigma**2
         weight = 1.0 if stage != "pictures" else np.interp(progress, (0, 1), self.args.codes)
-        loss = weight * far.mean() + self.args.offsets * size
+        # Far ones count less: they are few, and would be heard alone.
+        loss = weight * (far / (0.5 + far.detach())).mean() + self.args.offsets * size
         record = {"codes": far[:n].mean(), "last": far[-n:].mean(), "size": size}
         if stage == "pictures":
             y = self.draw(ws)
@@ -157,10 +166,17 @@ class Trainer:
         self.descend(loss)
         if stage != "first":
             keep = n * (self.args.ages - 1)
-            ws = ws.detach()[:keep]
-            y = y.detach()[:keep] if stage == "pictures" else self.redrawn(ws)
+            ws, y = ws.detach()[:keep], y.detach()[:keep]
+            if stage == "passes":
+                ws = self.no_farther(ws, target[:keep], far.detach()[:keep])
+                y = self.redrawn(ws)
             self.waiting = [clean[:keep], target[:keep], x[:keep], ws, y]
         return {name: value.item() for name, value in record.items()}
+
+    @staticmethod
+    def no_farther(ws, target, far):
+        """The codes, brought as near to the true ones as the mean of w is: nothing runs away."""
+        return target + (ws - target) / far.clamp(min=1).sqrt()[:, None, None]
 
     @torch.no_grad()
     def redrawn(self, ws):
@@ -182,15 +198,19 @@ class Trainer:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
-        self.step_count += 1
+        self.step_count, self.stage_steps = self.step_count + 1, self.stage_steps + 1
         keep = min(EMA, (self.step_count + 1) / (self.step_count + 10))
         with torch.no_grad():
             torch._foreach_lerp_(
                 list(self.ema.parameters()), list(self.net.parameters()), 1 - keep
             )
 
-    def set_rate(self, progress):
-        rate = self.args.rate * min(1, (self.step_count + 1) / 100)
+    def enter(self, stage, progress):
+        """The rate at this share of the whole time: a warm-up in each stage, then a cosine."""
+        if stage != self.stage:
+            self.stage, self.stage_steps = stage, 0
+        rate = self.args.rate * min(1, (self.stage_steps + 1) / 100)
+        rate *= 1.0 if stage == STAGES[0] else self.args.later
         rate *= 0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, progress)))
         self.optimizer.param_groups[0]["lr"] = rate
 
@@ -297,7 +317,7 @@ def train(trainer, pairs, held_out, journal):
     clock = saved = time.time()
     while not done:
         stage, within = stage_of(args, trainer.seconds / (60 * args.minutes))
-        trainer.set_rate(trainer.seconds / (60 * args.minutes))
+        trainer.enter(stage, trainer.seconds / (60 * args.minutes))
         row = trainer.step(pairs[stage], stage, within)
         trainer.seconds, clock = trainer.seconds + time.time() - clock, time.time()
         done = trainer.seconds >= 60 * args.minutes

@@ -367,7 +367,7 @@ fn offsets_are_measured_and_can_be_held() {
 fn what_cannot_work_is_refused_with_its_repair() {
     let g = generator();
     let refuse = |c: &Config| run(g.as_ref(), &foreign(0), c).unwrap_err().repair().unwrap().to_string();
-    assert!(refuse(&config(Space::S, 1)).contains("W+"));
+    assert!(refuse(&config(Space::P, 1)).contains("W+"));
     assert!(refuse(&Config { init: Init::Mean, ..config(Space::Z, 1) }).contains("random"));
     assert!(refuse(&Config::new(Space::WPlus, Method::Projector)).contains("space: W"));
     let mut c = config(Space::W, 1);

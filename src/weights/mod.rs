@@ -256,6 +256,8 @@ fn finish<T>(
 fn draft(source: &Source, limits: &Limits) -> Result<Draft> {
     let head = source.read(0, source.len().min(16))?;
     match &head[..] {
+        // Before the pickles: a header of 640 bytes begins like one (0x80 0x02).
+        [_, _, _, _, 0, 0, 0, 0, b'{', ..] => safetensors::read(source, limits),
         [b'P', b'K', 3 | 5, 4 | 6, ..] => from_zip(source, limits),
         h if h.starts_with(npy::MAGIC) => {
             let mut draft = Draft::new(Format::Npy);
