@@ -1,4 +1,4 @@
-//! `gannet bench edits` as its users call it: a folder of people in, rows out.
+//! `gannet bench edits` and `bench inversions` as their users call them: a folder of people in, rows out.
 #![cfg(test)]
 
 use serde_json::{Value, json};
@@ -111,4 +111,53 @@ fn rows_have_the_documented_keys_and_mistakes_are_answered() {
     }
     let o = gannet(folder.path(), &["bench", "edits", "--data", "m"]);
     assert!(o.status.code() == Some(2) && text(&o.stderr).contains("pairs_*.tar"), "{}", text(&o.stderr));
+}
+
+#[test]
+fn inversions_are_compared_row_by_row() {
+    let folder = tempfile::tempdir().unwrap();
+    bundle(folder.path());
+    people(folder.path());
+    let bench = |model: &str, args: &[&str]| {
+        let all: Vec<&str> =
+            ["--model", model, "bench", "inversions", "--data", "d"].iter().chain(args).copied().collect();
+        gannet(folder.path(), &all)
+    };
+    // The toy generator has an encoder and looks at any picture in its own size.
+    let o = bench("toy", &["--json", "--methods", "encoder:3,optimize:2,encoder:1,hybrid:1", "--passes", "2"]);
+    assert!(o.status.success(), "{}", text(&o.stderr));
+    let rows: Vec<Value> = text(&o.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let named: Vec<Value> =
+        rows.iter().map(|r| json!([r["method"], r["space"], r["steps"], r["passes"], r["n"]])).collect();
+    let wanted = json!([
+        ["encoder", "W+", 3, 3, 2],
+        ["optimize", "W", 2, 0, 2],
+        ["optimize", "W+", 2, 0, 2],
+        ["encoder", "W+", 1, 1, 2],
+        ["hybrid", "W+", 1, 2, 2]
+    ]);
+    assert_eq!(Value::from(named), wanted);
+    for row in &rows {
+        let keys: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).take(10).collect();
+        assert_eq!(keys.join(" "), "method space steps n psnr ssim perceptual identity offset seconds");
+        assert!(row["psnr"].is_f64() && row["perceptual_se"].is_f64() && row["seconds"].as_f64() > Some(0.0), "{row}");
+        assert_eq!(row["offset"].is_f64(), row["space"] == "W+", "{row}");
+    }
+    let o = bench("m", &["--methods", "projector:1,optimize:1", "--spaces", "W", "--limit", "1", "--quiet"]);
+    assert!(o.status.success() && o.stderr.is_empty(), "{}", text(&o.stderr));
+    let table = text(&o.stdout);
+    for part in ["projector", "percept.", "kept is the best point", "psnr: "] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    for (args, part) in [
+        (&["--methods", "optimise:100"][..], "did you mean `optimize`?"),
+        (&["--methods", "optimize:ten"], "a whole number from 0 to"),
+        (&["--methods", "encoder:3"], "brings no encoder"),
+        (&["--spaces", "Q"], "Z, W, W+, S"),
+        (&["--passes", "0"], "0"),
+    ] {
+        let o = bench("m", args);
+        assert!(o.status.code() == Some(2) && text(&o.stderr).contains(part), "{args:?}: {}", text(&o.stderr));
+        assert!(o.stdout.is_empty());
+    }
 }

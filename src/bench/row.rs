@@ -138,13 +138,14 @@ impl Row {
 }
 
 /// The mean, or nothing where a value is missing or there is none.
-fn mean(values: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
+pub(super) fn mean(values: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
     let n = values.len();
     let sum = values.sum::<Option<f64>>()?;
     (n > 0).then(|| sum / n as f64)
 }
 
-fn standard_error(values: &[f64]) -> Option<f64> {
+/// Standard error of the mean; `None` for fewer than two values.
+pub(super) fn standard_error(values: &[f64]) -> Option<f64> {
     let n = values.len() as f64;
     if values.len() < 2 {
         return None;

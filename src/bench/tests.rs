@@ -1,6 +1,5 @@
 //! The benchmark on people of the toy generator, whose edits are planted: the truth is a known step of a known direction.
 
-use super::edits::Bench;
 use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind as Failure;
@@ -134,7 +133,7 @@ impl Reader for Planted {
     }
 }
 
-fn run(control: &Control, ways: &[Way], request: &Request) -> crate::error::Result<Outcome> {
+fn run(control: &Control, ways: &[Way], request: &Request) -> crate::error::Result<Outcome<Row>> {
     let (g, reader, directions) = (toy(), Planted::new(), directions());
     let bench = Bench {
         generator: &g,
@@ -176,6 +175,83 @@ fn an_encoder_is_asked_once_for_the_spaces_that_its_codes_are_moved_in() {
     // Two gradient steps later the reconstruction is another one.
     assert_ne!(hybrid.psnr_no_edit, plus.psnr_no_edit);
     assert!(rows.iter().all(|r| r.n == 1 && r.leakage.is_none() && r.psnr.is_some_and(f64::is_finite)));
+}
+
+/// Inversions of the same people, with the toy's own encoder.
+fn inverted(control: &Control, settings: &[Setting], limit: usize) -> crate::error::Result<Outcome<inversions::Row>> {
+    let (g, reader) = (toy(), Planted::new());
+    let model = crate::value::model::load("toy").unwrap();
+    let bench = Bench {
+        generator: &g,
+        perceptual: None,
+        encoder: model.encoder().unwrap(),
+        reader: Some(&reader),
+        directions: &[],
+        stats: model.stats().unwrap(),
+        control,
+    };
+    let request = inversions::Request { limit: Some(limit), passes: Some(2), seed: 0 };
+    inversions::run(&bench, &people(), settings, &request)
+}
+
+fn setting(method: Method, space: Space, steps: usize) -> Setting {
+    Setting { method, space, steps: Some(steps) }
+}
+
+#[test]
+fn more_steps_come_closer_and_rows_stand_in_the_order_asked_for() {
+    let settings = [
+        setting(Method::Optimize, Space::WPlus, 60),
+        setting(Method::Encoder, Space::WPlus, 1),
+        setting(Method::Encoder, Space::WPlus, 3),
+        setting(Method::Hybrid, Space::WPlus, 40),
+        setting(Method::Optimize, Space::W, 0),
+    ];
+    let found = inverted(&Control::default(), &settings, 2).unwrap();
+    assert_eq!((found.people, found.stopped), (2, false));
+    let named: Vec<String> =
+        found.rows.iter().map(|r| format!("{} {} {} {} {}", r.method, r.space, r.steps, r.n, r.passes)).collect();
+    assert_eq!(
+        named,
+        ["optimize W+ 60 2 0", "encoder W+ 1 2 1", "encoder W+ 3 2 3", "hybrid W+ 40 2 2", "optimize W 0 2 0"]
+    );
+    for row in &found.rows {
+        let all = [row.psnr, row.ssim, row.identity, row.seconds, row.psnr_se, row.identity_se, row.best];
+        assert!(all.iter().all(|v| v.is_some_and(f64::is_finite)) && row.perceptual.is_none(), "{row:?}");
+        assert_eq!(row.offset.is_some(), row.space == "W+", "{row:?}");
+        assert!(row.identity.unwrap() <= 1.0 + 1e-9 && row.best.unwrap() <= (row.passes + row.steps) as f64);
+    }
+    let psnr = |i: usize| found.rows[i].psnr.unwrap();
+    // The loss is the squared error alone: the best of three passes is none the worse for the last two.
+    assert!(psnr(2) >= psnr(1) && psnr(3) > psnr(2) && psnr(0) > psnr(4) + 3.0, "{:?}", found.rows);
+    assert!(found.notes[0].starts_with("psnr: ") && found.notes.iter().all(|n| !n.starts_with("perceptual")));
+    // Rows do not depend on what runs beside them.
+    let alone = inverted(&Control::default(), &settings[3..4], 2).unwrap().rows.remove(0);
+    let timeless = |r: &inversions::Row| inversions::Row { seconds: None, seconds_se: None, ..r.clone() };
+    assert_eq!(timeless(&alone), timeless(&found.rows[3]));
+}
+
+#[test]
+fn stopped_inversions_keep_whole_people() {
+    let own: Arc<OnceLock<Control>> = Arc::default();
+    let (known, at) = (own.clone(), std::sync::Mutex::new(0));
+    let control = Control::new(move |p| {
+        let mut last = at.lock().unwrap();
+        assert!(p.step >= *last && p.step <= p.total, "{} after {last} of {}", p.step, p.total);
+        *last = p.step;
+        // In the second person's second inversion: more than 7 of 7 + 5 and of 7 more.
+        if p.title == "inversions: person 2 of 3" && p.step > 12 + 7 {
+            known.get().unwrap().request(Stop::Keep);
+        }
+    });
+    own.set(control.clone()).ok().unwrap();
+    let settings = [setting(Method::Optimize, Space::W, 6), setting(Method::Encoder, Space::WPlus, 4)];
+    let found = inverted(&control, &settings, 3).unwrap();
+    assert_eq!((found.people, found.stopped), (1, true));
+    assert!(found.rows.iter().all(|r| r.n == 1 && r.psnr.is_some() && r.psnr_se.is_none()), "{:?}", found.rows);
+    let control = Control::default();
+    control.request(Stop::Abort);
+    assert_eq!(inverted(&control, &settings, 3).unwrap_err().kind(), Failure::Interrupted);
 }
 
 fn way(space: Space, kind: Kind) -> Way {

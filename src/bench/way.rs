@@ -42,15 +42,16 @@ impl Way {
 
     /// The space that is searched: an encoder's codes are those of W+, from where they can be moved in S.
     pub fn inverted(&self) -> Space {
-        if self.space == Space::S && self.method.encodes() { Space::WPlus } else { self.space }
-    }
-
-    fn works(&self) -> bool {
-        self.method.works_in(self.inverted())
+        inverted(self.method, self.space)
     }
 }
 
-/// The spaces in which edits can be compared, from narrow to wide.
+/// See [`Way::inverted`].
+fn inverted(method: Method, space: Space) -> Space {
+    if space == Space::S && method.encodes() { Space::WPlus } else { space }
+}
+
+/// The spaces in which inversions and edits can be compared, from narrow to wide.
 pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
 
 /// All ways of these methods and spaces, in their order; empty lists mean what the model brings: `optimize` in every space
@@ -69,7 +70,7 @@ pub fn ways(
     let wanted = if spaces.is_empty() {
         SPACES.into_iter().filter(|s| facts.spaces.contains(s) && has(*s)).collect()
     } else {
-        spaces.iter().map(|s| space(s, facts)).collect::<Result<Vec<_>>>()?
+        named_spaces(spaces, facts)?
     };
     if wanted.is_empty() {
         return Err(Error::new(
@@ -84,28 +85,52 @@ pub fn ways(
     } else {
         methods.iter().map(|m| method(m, facts)).collect::<Result<Vec<_>>>()?
     };
-    let mut found: Vec<Way> = Vec::new();
-    for (method, kind) in methods {
-        for &space in &wanted {
-            let way = Way { method, kind, space };
-            // An encoder reads one code a layer: in W its rows are only averaged, which nobody asked for.
-            let usual = !(spaces.is_empty() && method.encodes() && space == Space::W);
-            if way.works() && usual && !found.contains(&way) {
-                found.push(way);
+    let works = |method: Method, space| method.works_in(inverted(method, space));
+    let found = cross(&methods, &wanted, !spaces.is_empty(), &works)?;
+    Ok(found.into_iter().map(|(method, kind, space)| Way { method, kind, space }).collect())
+}
+
+/// Each of these methods in each of the spaces that it works in, once, in their order. An encoder is asked in W only where
+/// somebody `chose` the spaces: it reads one code a layer, and in W its rows are only averaged.
+///
+/// # Errors
+/// When nothing is left.
+pub(super) fn cross<T: Copy + PartialEq>(
+    methods: &[(Method, T)],
+    spaces: &[Space],
+    chose: bool,
+    works: &dyn Fn(Method, Space) -> bool,
+) -> Result<Vec<(Method, T, Space)>> {
+    let mut found = Vec::new();
+    for &(method, how) in methods {
+        for &space in spaces {
+            let usual = chose || !(method.encodes() && space == Space::W);
+            if usual && works(method, space) && !found.contains(&(method, how, space)) {
+                found.push((method, how, space));
             }
         }
     }
     if found.is_empty() {
-        return Err(Error::new(Failure::Usage, "none of these methods works in any of these spaces")
-            .hint("optimize works in all of them, projector in W, encoder and hybrid in W, W+ and S"));
+        return Err(Error::new(Failure::Usage, "none of these methods works in any of these spaces").hint(
+            "optimize works in all of them, projector in W, encoder and hybrid in W and W+ (an edit moves their codes \
+             in S, too)",
+        ));
     }
     Ok(found)
+}
+
+/// The spaces of these names.
+///
+/// # Errors
+/// When one is unknown, or the generator has no such codes.
+pub(super) fn named_spaces(names: &[String], facts: &ModelFacts) -> Result<Vec<Space>> {
+    names.iter().map(|s| space(s, facts)).collect()
 }
 
 fn space(name: &str, facts: &ModelFacts) -> Result<Space> {
     let names = || SPACES.map(|s| s.name()).join(", ");
     let space = Space::parse(name).filter(|s| SPACES.contains(s)).ok_or_else(|| {
-        Error::new(Failure::Usage, format!("there are no edits in a space {}", Safe(name)))
+        Error::new(Failure::Usage, format!("there are no rows for a space {}", Safe(name)))
             .hint(format!("one of {}", names()))
     })?;
     if facts.spaces.contains(&space) {
@@ -118,19 +143,32 @@ fn space(name: &str, facts: &ModelFacts) -> Result<Space> {
 
 fn method(name: &str, facts: &ModelFacts) -> Result<(Method, Kind)> {
     let (head, tail) = name.split_once(':').unwrap_or((name, "raw"));
-    let unknown = |word: &str, known: Vec<&'static str>| {
-        let listed = format!("one of {}", known.join(", "));
+    let method = named_method(head, facts)?;
+    let kind = Kind::ALL.iter().find(|(n, _)| *n == tail).ok_or_else(|| {
+        let kinds = Kind::ALL.map(|(n, _)| n);
+        let listed = format!("one of {}", kinds.join(", "));
         Error::new(Failure::Usage, format!("there is no way to edit called {}", Safe(name)))
-            .hint(did_you_mean(word, known).unwrap_or(listed))
-    };
-    let kinds = || Kind::ALL.map(|(n, _)| n).to_vec();
-    let method = Method::parse(head).ok_or_else(|| unknown(head, Method::ALL.map(|(n, _)| n).to_vec()))?;
-    let kind = Kind::ALL.iter().find(|(n, _)| *n == tail).ok_or_else(|| unknown(tail, kinds()))?.1;
+            .hint(did_you_mean(tail, kinds).unwrap_or(listed))
+    })?;
+    Ok((method, kind.1))
+}
+
+/// The inversion method of that name.
+///
+/// # Errors
+/// When it is unknown, or the generator brings no encoder for it.
+pub(super) fn named_method(name: &str, facts: &ModelFacts) -> Result<Method> {
+    let method = Method::parse(name).ok_or_else(|| {
+        let known = Method::ALL.map(|(n, _)| n);
+        let listed = format!("one of {}", known.join(", "));
+        Error::new(Failure::Usage, format!("there is no method called {}", Safe(name)))
+            .hint(did_you_mean(name, known).unwrap_or(listed))
+    })?;
     if method.encodes() && !facts.encoder {
-        return Err(Error::new(Failure::Usage, format!("{} brings no encoder, which {head} needs", Safe(&facts.name)))
+        return Err(Error::new(Failure::Usage, format!("{} brings no encoder, which {name} needs", Safe(&facts.name)))
             .hint("--methods optimize"));
     }
-    Ok((method, kind))
+    Ok(method)
 }
 
 #[cfg(test)]

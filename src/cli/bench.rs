@@ -1,16 +1,16 @@
 //! `bench`: measurements of what gannet does.
 
 use super::{Common, out, prepare};
-use crate::bench::align;
-use crate::bench::edits::Bench;
-use crate::bench::{Outcome, Pairs, Request, model as parts, table};
+use crate::bench::{self, Bench, Outcome, Pairs, Row, align, inversions, model as parts};
 use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use crate::metric::Perceptual;
 use crate::ui::{Terminal, Verbosity, run_live, run_plain};
-use crate::value::{Loaded, Value, display, model};
+use crate::value::{Loaded, Table, Value, display, model};
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
@@ -22,6 +22,14 @@ pub enum Which {
         (exit code 130). What the columns mean stands under the table; --json gives one object a row."
     )]
     Edits(Edits),
+    /// Inversions of held-out people, by method, space and number of steps.
+    #[command(
+        after_help = "Each person's base picture is inverted by every method. STEPS are gradient steps, of the encoder its \
+        passes: encoder:3, hybrid:100, optimize:1000. Where a method is slow, run it by itself with a smaller --limit. Ctrl-C \
+        ends with the people who are whole (exit code 130). What the columns mean stands under the table; --json gives one \
+        object a row, with standard errors."
+    )]
+    Inversions(Inversions),
     /// Faces of held-out people pasted at any place, size and turn, found again by the attribute network.
     #[command(after_help = "--json gives one object a person, then one with the summary.")]
     Align(Align),
@@ -67,10 +75,32 @@ pub struct Edits {
     no_ceiling: bool,
 }
 
+/// Options of `bench inversions`.
+#[derive(Debug, Args)]
+pub struct Inversions {
+    /// Folder with pairs_*.tar and pairs_*.jsonl or pairs_*.jsonl.gz.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The first N people only.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// optimize, projector, encoder or hybrid, with commas between; encoder:1, :3, :5, hybrid:100, :300 and optimize:1000
+    /// unless given.
+    #[arg(long, value_name = "METHOD[:STEPS]", value_delimiter = ',')]
+    methods: Vec<String>,
+    /// Z, W, W+ or S; unless given W and W+, encoder and hybrid in W+ alone.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    spaces: Vec<String>,
+    /// Passes of the encoder before the steps of a hybrid, instead of its own number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    passes: Option<u64>,
+}
+
 /// `gannet bench`
 pub fn bench(common: &Common, which: &Which) -> Result<u8> {
     match which {
         Which::Edits(options) => edits(common, options),
+        Which::Inversions(options) => invert(common, options),
         Which::Align(options) => find_faces(common, options),
     }
 }
@@ -79,14 +109,37 @@ fn edits(common: &Common, options: &Edits) -> Result<u8> {
     prepare(common)?;
     let model = model::load(&common.model)?;
     let pairs = Pairs::open(&options.data)?;
-    let outcome = watched(common, "edits", |control| run(common, options, (&model, &pairs), control))?;
-    show(common, &outcome)?;
-    if outcome.stopped {
-        let all = pairs.people.len().min(limit(options).unwrap_or(usize::MAX));
-        return Err(Error::new(Kind::Interrupted, format!("stopped after {} of {all} people", outcome.people))
-            .note("the rows are of these"));
+    let outcome = watched(common, "edits", |control| edited(common, options, (&model, &pairs), control))?;
+    show(common, &outcome.rows, || bench::table(&outcome.rows, &outcome.notes))?;
+    whole(&outcome, &pairs, options.limit)
+}
+
+fn invert(common: &Common, options: &Inversions) -> Result<u8> {
+    prepare(common)?;
+    let model = model::load(&common.model)?;
+    let settings = bench::settings(&options.methods, &options.spaces, &model.facts)?;
+    let pairs = Pairs::open(&options.data)?;
+    let limit = options.limit.map(count);
+    let request = inversions::Request { limit, passes: options.passes.map(count), seed: common.seed };
+    let outcome = watched(common, "inversions", |control| {
+        let encodes = settings.iter().any(|s| s.method.encodes());
+        on(&model, control, |bench| {
+            let bench = Bench { encoder: if encodes { model.encoder()? } else { None }, ..bench };
+            inversions::run(&bench, &pairs, &settings, &request)
+        })
+    })?;
+    show(common, &outcome.rows, || inversions::table(&outcome))?;
+    whole(&outcome, &pairs, options.limit)
+}
+
+/// 0, or the error that says that not all people are in the rows.
+fn whole<R>(outcome: &Outcome<R>, pairs: &Pairs, limit: Option<u64>) -> Result<u8> {
+    if !outcome.stopped {
+        return Ok(0);
     }
-    Ok(0)
+    let all = pairs.people.len().min(limit.map_or(usize::MAX, count));
+    Err(Error::new(Kind::Interrupted, format!("stopped after {} of {all} people", outcome.people))
+        .note("the rows are of these"))
 }
 
 fn find_faces(common: &Common, options: &Align) -> Result<u8> {
@@ -100,16 +153,9 @@ fn find_faces(common: &Common, options: &Align) -> Result<u8> {
     let found = watched(common, "align", |control| {
         align::align(network, &pairs, options.limit.map(count), common.seed, control)
     })?;
+    show(common, &found.rows, || align::table(&found))?;
     if common.json {
-        let lines = found.rows.iter().map(serde_json::to_value).chain([serde_json::to_value(&found.summary)]);
-        for line in lines {
-            let line = line.map_err(|e| Error::runtime(format!("a row cannot be written: {e}")))?;
-            out(format!("{line}\n").as_bytes())?;
-        }
-    } else {
-        let table = align::table(&found);
-        let notes = table.notes.join("\n");
-        out(format!("{}\n\n{notes}\n", display::plain(&Value::Table(std::sync::Arc::new(table)))).as_bytes())?;
+        line(&found.summary)?;
     }
     if found.stopped {
         return Err(Error::new(Kind::Interrupted, format!("stopped after {} people", found.rows.len())));
@@ -117,40 +163,48 @@ fn find_faces(common: &Common, options: &Align) -> Result<u8> {
     Ok(0)
 }
 
-fn limit(options: &Edits) -> Option<usize> {
-    options.limit.map(count)
-}
-
 fn count(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 
-fn run(common: &Common, options: &Edits, (model, pairs): (&Loaded, &Pairs), control: &Control) -> Result<Outcome> {
-    let perceptual = model.features.clone().map(Perceptual::new);
-    let reader = parts::reader(model);
+fn edited(
+    common: &Common,
+    options: &Edits,
+    (model, pairs): (&Loaded, &Pairs),
+    control: &Control,
+) -> Result<Outcome<Row>> {
     let directions = parts::calibrated(model);
-    let mut bench = Bench {
-        generator: &*model.generator,
-        perceptual: perceptual.as_ref(),
-        encoder: None,
-        reader: reader.as_ref().map(|r| r as _),
-        directions: &directions,
-        stats: model.stats()?,
-        control,
-    };
-    let ways = bench.ways(&options.methods, &options.spaces, &model.facts)?;
-    if ways.iter().any(|w| w.method.encodes()) {
-        bench.encoder = model.encoder()?;
-    }
-    let request = Request {
+    let request = bench::Request {
         edits: options.edits.clone(),
-        limit: limit(options),
+        limit: options.limit.map(count),
         steps: options.steps.map(count),
         passes: options.passes.map(count),
         ceiling: !options.no_ceiling,
         seed: common.seed,
     };
-    bench.run(pairs, &ways, &request)
+    on(model, control, |bench| {
+        let mut bench = Bench { directions: &directions, ..bench };
+        let ways = bench.ways(&options.methods, &options.spaces, &model.facts)?;
+        if ways.iter().any(|w| w.method.encodes()) {
+            bench.encoder = model.encoder()?;
+        }
+        bench.run(pairs, &ways, &request)
+    })
+}
+
+/// Gives `work` the parts of a generator that every benchmark of inversion needs; encoder and directions are its own to add.
+fn on<T>(model: &Loaded, control: &Control, work: impl FnOnce(Bench<'_>) -> Result<T>) -> Result<T> {
+    let perceptual = model.features.clone().map(Perceptual::new);
+    let reader = parts::reader(model);
+    work(Bench {
+        generator: &*model.generator,
+        perceptual: perceptual.as_ref(),
+        encoder: None,
+        reader: reader.as_ref().map(|r| r as _),
+        directions: &[],
+        stats: model.stats()?,
+        control,
+    })
 }
 
 /// Runs with progress on the terminal, or as lines on stderr where there is none or rows go to another program.
@@ -164,17 +218,18 @@ fn watched<T: Send>(common: &Common, title: &str, work: impl FnOnce(&Control) ->
     }
 }
 
-fn show(common: &Common, outcome: &Outcome) -> Result<()> {
+/// One JSON object a row, or the table with its notes.
+fn show(common: &Common, rows: &[impl Serialize], table: impl FnOnce() -> Table) -> Result<()> {
     if common.json {
-        for row in &outcome.rows {
-            let line =
-                serde_json::to_string(row).map_err(|e| Error::runtime(format!("a row cannot be written: {e}")))?;
-            out(format!("{line}\n").as_bytes())?;
-        }
-        return Ok(());
+        return rows.iter().try_for_each(line);
     }
-    let table = table(&outcome.rows, &outcome.notes);
+    let table = table();
     let notes = table.notes.join("\n");
-    let text = display::plain(&Value::Table(std::sync::Arc::new(table)));
+    let text = display::plain(&Value::Table(Arc::new(table)));
     out(format!("{text}\n\n{notes}\n").as_bytes())
+}
+
+fn line(row: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(row).map_err(|e| Error::runtime(format!("a row cannot be written: {e}")))?;
+    out(format!("{text}\n").as_bytes())
 }
