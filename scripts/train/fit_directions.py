@@ -24,7 +24,7 @@ import time
 import torch
 
 from common import pick_device, save_model, write_atomically, write_sheet
-from editing import Bench
+from editing import SCALARS, Bench
 
 SPACES = ("Z", "W", "S")
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -134,7 +134,7 @@ def facts(bench, target, r2, movement):
     others = [i for i in range(len(bench.targets)) if i != target]
     keys = [f"{k * steps:.4g}" for k in STRENGTHS]
     return {
-        "attribute": t.name,
+        "attribute": SCALARS.get(t.name, t.name),  # as the labels call it
         "unit": t.unit,
         "per_step": round(t.per_step, 5),
         "accuracy": round(r2.item(), 4),
@@ -191,10 +191,10 @@ def components(bench, args):
         top = change.abs().argmax()
         if change[top] < 0:  # the sign of a component is free: what it moves most, it raises
             direction, change = -direction, -change
-        name = f"pc{k + 1:02}"
+        name, named = f"pc{k + 1:02}", bench.targets[top].name
         directions[name] = direction.float()
         told[name] = {
-            "attribute": bench.targets[top].name if change[top] >= CLEAR else "",
+            "attribute": SCALARS.get(named, named) if change[top] >= CLEAR else "",
             "unit": "standard deviation of the component",
             "per_step": 1.0,
             "variance": round((variance / values.sum()).item(), 5),
