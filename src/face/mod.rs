@@ -1,9 +1,9 @@
 //! Faces in pictures of any size: where the largest one is, and the picture turned and cropped as the generator's training
 //! pictures were.
 //!
-//! [`find`] looks coarse to fine: the attribute network runs over the whole picture at many scales ([`scan`]); the best
+//! [`find`] looks coarse to fine: the attribute network runs over the whole picture at many scales (`scan`); the best
 //! windows are then moved, turned and scaled until the landmarks that the network reads in them stand where the training
-//! pictures have them ([`settle`]). [`align`] cuts that window out.
+//! pictures have them (`settle`). [`align`] cuts that window out.
 
 mod scan;
 mod settle;
