@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 
 import networks
+from attributes import load_attributes
 from codes import Codes
 from common import load_images, pick_device, save_checkpoint, to_tensor, write_sheet
 from features import Discriminator, Projection
@@ -48,6 +49,8 @@ def parse_arguments():
     add("--mixed", type=float, default=0.25, help="share of a batch with mixed styles")
     add("--pixels", type=float, default=1.0, help="weight of the pixel loss")
     add("--features", type=float, default=1.0, help="weight of the feature loss")
+    add("--attributes", help="attribute network's file: its readings are compared as well")
+    add("--readings", type=float, default=0.3, help="weight of that loss")
     add("--adversary", type=float, default=0.02, help="weight of the discriminator's verdict")
     add("--grow", default="32:110000,64:160000", help="SIDE:PICTURES, sides trained until then")
     add("--judge-from", type=int, default=170_000, help="pictures seen before it is asked")
@@ -134,6 +137,9 @@ class Trainer:
         self.ema.load_state_dict(self.generator.state_dict())
         self.heads = Discriminator().to(device, memory_format=torch.channels_last)
         self.features = Projection(device)
+        self.reader = None
+        if args.attributes:
+            self.reader = load_attributes(args.attributes, device)[0].requires_grad_(False)
         scales = {"mapping": MAPPING_RATE, "affine": AFFINE_RATE, "rest": 1.0}
         groups = {name: [] for name in scales}
         for name, parameter in self.generator.named_parameters():
@@ -206,6 +212,15 @@ class Trainer:
             loss = loss - args.adversary * sum(y.mean() for y in self.judge(of_fake))
         return loss, [depth.item(), *verdict]
 
+    def reading_loss(self, fake, real):
+        """Mean squared difference of the attribute network's raw readings, logits bounded: what is
+        small in a picture, a smile or a brow, weighs there as much as what is large."""
+        with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.no_grad():
+                truth = self.reader(real)
+            made = self.reader(fake)
+        return (made.float().clamp(-4, 4) - truth.float().clamp(-4, 4)).square().mean()
+
     def side(self):
         """The side of the pictures trained on now: small ones first, they cost less."""
         stages = (stage.split(":") for stage in self.args.grow.split(",") if stage)
@@ -225,6 +240,9 @@ class Trainer:
         if side >= FEATURES_FROM:
             more, rest = self.against_features(real, fake, n - mixed)
             loss = loss + more
+        if self.reader is not None and side == self.features.size:
+            readings = self.reading_loss(fake[: n - mixed], real[: n - mixed])
+            loss, rest = loss + args.readings * readings, [*rest, readings.item()]
         self.g_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.g_optimizer.step()
@@ -290,7 +308,7 @@ def main():
             window.append(trainer.step(*pairs.next(device)))
             now, done = time.time(), progress >= 1
             if len(window) == 100 or done:
-                names = ("pixels", "outside", "features", "d", "real", "fake")
+                names = ("pixels", "outside", "features", "d", "real", "fake", "readings")
                 record = {"minute": round((now - start) / 60, 1), "seen": trainer.seen}
                 record |= dict(zip(names, np.mean(window, 0).round(4).tolist()))
                 record["rate"] = round(len(window) * args.batch / (now - window_start), 1)
