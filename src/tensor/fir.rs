@@ -54,6 +54,14 @@ impl Filter {
         (self.height, self.width)
     }
 
+    /// Column and row whose product it is, when it is one.
+    pub(super) fn separable(&self) -> Option<&(Vec<f32>, Vec<f32>)> {
+        match &*self.terms {
+            [term] => Some(term),
+            _ => None,
+        }
+    }
+
     /// Its taps, row-major.
     pub fn matrix(&self) -> Vec<f32> {
         let mut taps = vec![0.0; self.height * self.width];
@@ -175,22 +183,39 @@ fn column(dst: &mut [f32], src: &[f32], width: usize, taps: &[f32], axis: Axis) 
     }
 }
 
-struct Fir {
+/// One resampling of planes of one size.
+pub(super) struct Fir {
     filter: Filter,
     y: Axis,
     x: Axis,
     gain: f32,
 }
 
-impl CustomOp1 for Fir {
-    fn name(&self) -> &'static str {
-        "fir"
+impl Fir {
+    fn new(filter: &Filter, h: usize, w: usize, how: Resample) -> Result<Self> {
+        let (th, tw) = filter.size();
+        let pad = (how.before, how.after);
+        let y = Axis::new(h, th, how.up, how.down, pad)?;
+        let x = Axis::new(w, tw, how.up, how.down, pad)?;
+        Ok(Self { filter: filter.clone(), y, x, gain: how.gain as f32 })
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, c, h, w) = layout.shape().dims4()?;
-        let src = f32s(self.name(), storage, layout)?;
-        let mut out = vec![0f32; n * c * self.y.out * self.x.out];
+    /// Doubles planes of `h × w`; see [`up2`].
+    pub(super) fn up2(filter: &Filter, h: usize, w: usize) -> Result<Self> {
+        Self::new(filter, h, w, doubling(filter))
+    }
+
+    /// The gradient of this resampling of planes of `h × w`.
+    pub(super) fn transposed(&self, h: usize, w: usize) -> Self {
+        let (th, tw) = self.filter.size();
+        let (y, x) = (self.y.transposed(h, th), self.x.transposed(w, tw));
+        Self { filter: self.filter.flipped(), y, x, gain: self.gain }
+    }
+
+    /// Resamples planes of `h × w`.
+    pub(super) fn run(&self, src: &[f32], h: usize, w: usize) -> Vec<f32> {
+        let count = src.len() / (h * w).max(1);
+        let mut out = vec![0f32; count * self.y.out * self.x.out];
         planes(&mut out, self.y.out * self.x.out, |i, dst| {
             let src = &src[i * h * w..][..h * w];
             scratch(h * self.x.out, |rows| {
@@ -206,14 +231,24 @@ impl CustomOp1 for Fir {
                 dst.iter_mut().for_each(|v| *v *= self.gain);
             }
         });
+        out
+    }
+}
+
+impl CustomOp1 for Fir {
+    fn name(&self) -> &'static str {
+        "fir"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (n, c, h, w) = layout.shape().dims4()?;
+        let out = self.run(f32s(self.name(), storage, layout)?, h, w);
         Ok((CpuStorage::F32(out), (n, c, self.y.out, self.x.out).into()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
         let (_, _, h, w) = x.dims4()?;
-        let (th, tw) = self.filter.size();
-        let (y, x_axis) = (self.y.transposed(h, th), self.x.transposed(w, tw));
-        tracked(x, || g.contiguous()?.apply_op1(Self { filter: self.filter.flipped(), y, x: x_axis, gain: self.gain }))
+        tracked(x, || g.contiguous()?.apply_op1(self.transposed(h, w)))
     }
 }
 
@@ -238,11 +273,7 @@ pub struct Resample {
 /// x `[N, C, H, W]` → `[N, C, (H·up + before + after − taps)/down + 1, …]`.
 pub fn fir(x: &Tensor, filter: &Filter, how: Resample) -> Result<Tensor> {
     let (_, _, h, w) = x.dims4()?;
-    let (th, tw) = filter.size();
-    let pad = (how.before, how.after);
-    let y_axis = Axis::new(h, th, how.up, how.down, pad)?;
-    let x_axis = Axis::new(w, tw, how.up, how.down, pad)?;
-    x.contiguous()?.apply_op1(Fir { filter: filter.clone(), y: y_axis, x: x_axis, gain: how.gain as f32 })
+    x.contiguous()?.apply_op1(Fir::new(filter, h, w, how)?)
 }
 
 /// Doubles an image: zero insertion, filter, gain 4 (StyleGAN2's `upsample2d`).
@@ -250,8 +281,13 @@ pub fn fir(x: &Tensor, filter: &Filter, how: Resample) -> Result<Tensor> {
 /// # Shapes
 /// x `[N, C, H, W]` → `[N, C, 2H, 2W]`.
 pub fn up2(x: &Tensor, filter: &Filter) -> Result<Tensor> {
+    fir(x, filter, doubling(filter))
+}
+
+/// How an image is doubled with a filter.
+fn doubling(filter: &Filter) -> Resample {
     let t = filter.size().0 as isize;
-    fir(x, filter, Resample { up: 2, down: 1, before: (t + 1) / 2, after: (t - 2).div_euclid(2), gain: 4.0 })
+    Resample { up: 2, down: 1, before: (t + 1) / 2, after: (t - 2).div_euclid(2), gain: 4.0 }
 }
 
 /// Halves an image: filter, every second pixel (StyleGAN2's `downsample2d`).

@@ -7,6 +7,7 @@
 mod act;
 mod conv;
 mod device;
+mod engine;
 mod fir;
 mod matmul;
 mod modulated;
@@ -18,6 +19,7 @@ mod trunk;
 pub use act::{Activation, add_noise, bias_act, scale};
 pub use conv::{conv_transpose2d, conv2d};
 pub use device::{device, threads};
+pub use engine::{Isa, Network, RgbConv, Stage, StyledConv, force};
 pub use fir::{Filter, Resample, down2, fir, up2};
 pub use matmul::{linear, matmul};
 pub use modulated::{Weight, conv_up2, modulated_conv, modulated_conv_up2};

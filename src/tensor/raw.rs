@@ -53,6 +53,12 @@ impl<'a> Shared<'a> {
         // SAFETY: in bounds by the assertion, unaliased by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(at), len) }
     }
+
+    /// The address of element `at`, for kernels that have checked their sizes.
+    pub(super) fn at(&self, at: usize) -> *mut f32 {
+        debug_assert!(at < self.len, "element outside its tensor");
+        self.start.wrapping_add(at)
+    }
 }
 
 /// A matrix in a slice: element (r, c) is `data[r * rows + c * cols]`.
@@ -135,6 +141,15 @@ pub(super) fn blocks(n: usize, work: usize, f: impl Fn(usize) + Sync + Send) {
         (0..n).for_each(f);
     } else {
         (0..n).into_par_iter().for_each(f);
+    }
+}
+
+/// Runs `f` for every index below `n`, in parallel, at least `together` of them one after the other.
+pub(super) fn jobs(n: usize, together: usize, f: impl Fn(usize) + Sync + Send) {
+    if n <= together {
+        (0..n).for_each(f);
+    } else {
+        (0..n).into_par_iter().with_min_len(together).for_each(f);
     }
 }
 

@@ -4,8 +4,12 @@ use super::Reader;
 use super::config::{Architecture, Config};
 use super::mapping::Dense;
 use crate::error::Result;
-use crate::tensor::{Activation, Filter, Weight, add_noise, bias_act, conv2d, modulated_conv, modulated_conv_up2, up2};
+use crate::tensor::{
+    Activation, Filter, Network, RgbConv, Stage, StyledConv, Weight, add_noise, bias_act, conv2d, modulated_conv,
+    modulated_conv_up2, up2,
+};
 use candle_core::Tensor;
+use std::sync::Arc;
 
 /// The noise maps of one forward pass, one for each noisy layer: not yet scaled by the layer's strength.
 pub(super) type Maps = std::vec::IntoIter<Option<Tensor>>;
@@ -67,6 +71,19 @@ impl Layer {
     }
 }
 
+impl Layer {
+    /// What the engine needs of it.
+    fn styled(&self) -> StyledConv<'_> {
+        StyledConv {
+            weight: self.weight.tensor(),
+            bias: &self.bias,
+            up: self.up.as_ref(),
+            activation: self.activation,
+            noise: self.noise.is_some(),
+        }
+    }
+}
+
 /// The noise of a layer that has any.
 fn read_noise(r: &mut Reader<'_>, name: &str, resolution: usize) -> Result<Option<NoiseInput>> {
     let strength = format!("{name}.noise_strength");
@@ -107,6 +124,13 @@ impl ToRgb {
         let style = (styles.of_picture(&self.affine)? * self.gain)?;
         let y = modulated_conv(x, &self.weight, &style, false)?;
         Ok(bias_act(&y, &self.bias, Activation { clamp: self.clamp, ..Activation::LINEAR })?)
+    }
+}
+
+impl ToRgb {
+    /// What the engine needs of it.
+    fn plain(&self) -> RgbConv<'_> {
+        RgbConv { weight: self.weight.tensor(), bias: &self.bias, gain: self.gain, clamp: self.clamp }
     }
 }
 
@@ -169,6 +193,11 @@ impl Block {
         Ok((block, outputs))
     }
 
+    /// What the engine needs of it.
+    fn stage(&self) -> Stage<'_> {
+        Stage { convs: self.layers().map(Layer::styled).collect(), rgb: self.torgb.as_ref().map(ToRgb::plain) }
+    }
+
     fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.conv0.iter().chain(std::iter::once(&self.conv1))
     }
@@ -229,9 +258,21 @@ impl<'a> Styles<'a> {
     }
 }
 
+/// The blocks on the engine; none where it cannot run them.
+fn network(blocks: &[Block]) -> Result<Option<Network>> {
+    let Some(Block { constant: Some(constant), filter, .. }) = blocks.first() else { return Ok(None) };
+    if blocks.iter().any(|b| b.shortcut.is_some() || b.filter != *filter) {
+        return Ok(None);
+    }
+    let stages: Vec<Stage<'_>> = blocks.iter().map(Block::stage).collect();
+    Ok(Network::new(constant, &stages, filter)?)
+}
+
 /// The synthesis network.
 pub(super) struct Synthesis {
     blocks: Vec<Block>,
+    /// The same on the engine, where that can run it.
+    network: Option<Arc<Network>>,
 }
 
 impl Synthesis {
@@ -243,7 +284,8 @@ impl Synthesis {
             blocks.push(block);
             channels = outputs;
         }
-        Ok(Self { blocks })
+        let network = network(&blocks)?.map(Arc::new);
+        Ok(Self { blocks, network })
     }
 
     /// The noise of the layers that have any, in order.
@@ -267,7 +309,32 @@ impl Synthesis {
     }
 
     /// `n` pictures, `[N, C, R, R]`.
-    pub(super) fn forward(&self, mut styles: Styles<'_>, n: usize, mut maps: Maps) -> Result<Tensor> {
+    pub(super) fn forward(&self, styles: Styles<'_>, n: usize, maps: Maps) -> Result<Tensor> {
+        match &self.network {
+            Some(network) => {
+                let codes = if styles.given { styles.codes.clone() } else { self.styles(styles.codes)? };
+                Ok(network.forward(&codes, self.flat_noise(maps, n)?.as_ref())?)
+            }
+            None => self.step_by_step(styles, n, maps),
+        }
+    }
+
+    /// The noise of all layers as the engine reads it, `[N or 1, T]`, scaled; none when there is no noise.
+    fn flat_noise(&self, maps: Maps, n: usize) -> Result<Option<Tensor>> {
+        let scaled = self.noise().zip(maps).filter_map(|(layer, map)| map.map(|map| (map, &layer.strength)));
+        let scaled = scaled.map(|(map, strength)| map.broadcast_mul(strength)?.flatten_from(1));
+        let mut flat = scaled.collect::<candle_core::Result<Vec<_>>>()?;
+        let samples = flat.iter().map(|t| t.dims()[0]).max().unwrap_or(0);
+        for map in &mut flat {
+            if map.dim(0)? != samples {
+                *map = map.broadcast_as((n, map.dim(1)?))?;
+            }
+        }
+        Ok(if flat.is_empty() { None } else { Some(Tensor::cat(&flat, 1)?) })
+    }
+
+    /// As [`Synthesis::forward`], from single operators: with gradients to the weights, and for any architecture.
+    fn step_by_step(&self, mut styles: Styles<'_>, n: usize, mut maps: Maps) -> Result<Tensor> {
         let (mut x, mut picture) = (None, None::<Tensor>);
         for block in &self.blocks {
             let features = block.features(x, n, &mut styles, &mut maps)?;

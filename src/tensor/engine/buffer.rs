@@ -1,0 +1,183 @@
+//! Memory of the engine: aligned, and kept for the next operator when it is given back.
+//!
+//! A step of an inversion needs the same buffers as the step before. Fresh memory costs a page fault and a zeroed page
+//! every 4 KiB, about as much as writing it twice; so buffers go back to a pool that all threads share.
+
+use super::simd::LANES;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+/// Sixteen numbers, a cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; LANES]);
+
+/// Lines that wait for their next use, by capacity.
+struct Pool {
+    free: BTreeMap<usize, Vec<Vec<Line>>>,
+    lines: usize,
+}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new(), lines: 0 });
+
+/// What the pool keeps at most, in lines: 1 GiB.
+const KEPT: usize = (1 << 30) / 64;
+
+/// A buffer of numbers, aligned to a cache line. What it holds at first is unspecified.
+pub(in crate::tensor) struct Buffer {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+/// The capacity that serves `lines`: the next of eight steps to each power of two, so that similar sizes share buffers.
+fn class(lines: usize) -> usize {
+    let step = (lines.max(8).next_power_of_two() / 16).max(1);
+    lines.max(8).next_multiple_of(step)
+}
+
+impl Buffer {
+    /// A buffer of `len` numbers.
+    pub(in crate::tensor) fn new(len: usize) -> Self {
+        let class = class(len.div_ceil(LANES));
+        let found = POOL.lock().ok().and_then(|mut pool| {
+            let found = pool.free.get_mut(&class)?.pop()?;
+            pool.lines -= class;
+            Some(found)
+        });
+        Self { lines: found.unwrap_or_else(|| vec![Line([0.0; LANES]); class]), len }
+    }
+
+    /// A buffer of zeros.
+    pub(in crate::tensor) fn zeros(len: usize) -> Self {
+        let mut b = Self::new(len);
+        b.fill(0.0);
+        b
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        let Ok(mut pool) = POOL.lock() else { return };
+        if pool.lines + lines.len() <= KEPT {
+            pool.lines += lines.len();
+            pool.free.entry(lines.len()).or_default().push(lines);
+        }
+    }
+}
+
+impl std::ops::Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: `Line` is sixteen numbers without padding, and `len` of them fit into the lines.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl std::ops::DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above, and the borrow is unique.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+/// Features in blocks of sixteen channels: `[N, ⌈C/16⌉, H, W, 16]`. Channels beyond C are finite and count for nothing.
+pub(in crate::tensor) struct Map {
+    pub(in crate::tensor) data: Buffer,
+    pub(in crate::tensor) n: usize,
+    /// Channels that count.
+    pub(in crate::tensor) channels: usize,
+    pub(in crate::tensor) h: usize,
+    pub(in crate::tensor) w: usize,
+}
+
+/// Blocks of sixteen that hold `channels`.
+pub(in crate::tensor) fn blocks_of(channels: usize) -> usize {
+    channels.div_ceil(LANES)
+}
+
+impl Map {
+    /// A map whose numbers are unspecified.
+    pub(in crate::tensor) fn new(n: usize, channels: usize, h: usize, w: usize) -> Self {
+        Self { data: Buffer::new(n * blocks_of(channels) * LANES * h * w), n, channels, h, w }
+    }
+
+    /// Blocks of channels.
+    pub(in crate::tensor) fn blocks(&self) -> usize {
+        blocks_of(self.channels)
+    }
+
+    /// Elements of one block of one sample.
+    pub(in crate::tensor) fn plane(&self) -> usize {
+        self.h * self.w * LANES
+    }
+
+    /// From `[N, C, H, W]`.
+    pub(in crate::tensor) fn from_planar(x: &[f32], (n, c, h, w): (usize, usize, usize, usize)) -> Self {
+        assert_eq!(x.len(), n * c * h * w, "map and its data");
+        let mut map = Self::new(n, c, h, w);
+        let (blocks, area, plane) = (map.blocks(), h * w, map.plane().max(1));
+        crate::tensor::raw::planes(&mut map.data, plane, |i, dst| {
+            let (sample, block) = (i / blocks, i % blocks);
+            let used = LANES.min(c - block * LANES);
+            let src = &x[(sample * c + block * LANES) * area..][..used * area];
+            for (p, line) in dst.chunks_exact_mut(LANES).enumerate() {
+                line.fill(0.0);
+                for (l, v) in line.iter_mut().zip(src[p..].iter().step_by(area)) {
+                    *l = *v;
+                }
+            }
+        });
+        map
+    }
+
+    /// To `[N, C, H, W]`.
+    pub(in crate::tensor) fn to_planar(&self) -> Vec<f32> {
+        let (area, blocks) = (self.h * self.w, self.blocks());
+        let mut out = vec![0f32; self.n * self.channels * area];
+        crate::tensor::raw::planes(&mut out, area, |i, dst| {
+            let (sample, c) = (i / self.channels, i % self.channels);
+            let src = &self.data[(sample * blocks + c / LANES) * self.plane() + c % LANES..];
+            for (d, s) in dst.iter_mut().zip(src.iter().step_by(LANES)) {
+                *d = *s;
+            }
+        });
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_and_come_back() {
+        // A size that nothing else asks for: tests share the pool.
+        let n = 7_777_777;
+        let mut a = Buffer::new(n);
+        a.fill(3.0);
+        assert_eq!((a.len(), a.as_ptr().align_offset(64)), (n, 0));
+        let start = a.as_ptr();
+        drop(a);
+        let mut zeros = Buffer::zeros(n);
+        assert_eq!(zeros.as_ptr(), start);
+        assert!(zeros.iter().all(|v| *v == 0.0));
+        zeros[n - 1] = 1.0;
+        for n in 1..5000 {
+            assert!(class(n) >= n && class(n) <= (n.max(8) * 9).div_ceil(8), "{n}: {}", class(n));
+            assert_eq!(class(class(n)), class(n));
+        }
+    }
+
+    #[test]
+    fn planar_and_back() {
+        for c in [1, 3, 16, 17, 40] {
+            let x: Vec<f32> = (0..2 * c * 5 * 3).map(|v| v as f32).collect();
+            let map = Map::from_planar(&x, (2, c, 5, 3));
+            assert_eq!(map.to_planar(), x);
+            let total: f32 = map.data.iter().sum();
+            assert_eq!(total, x.iter().sum::<f32>(), "channels beyond {c} are zero");
+        }
+    }
+}

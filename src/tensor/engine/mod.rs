@@ -1,0 +1,18 @@
+//! The CPU engine: convolutions on blocks of sixteen channels, with gradients, for the instruction set of the machine.
+//!
+//! [`Network`] runs a whole StyleGAN2 synthesis as one operator. The planar operators beside this folder compute the same
+//! from single steps: they are what trained weights, unusual filters and other devices use, and what the engine is
+//! tested against.
+#![allow(unsafe_code)]
+
+mod buffer;
+mod conv;
+mod kernels;
+mod network;
+mod pointwise;
+mod simd;
+mod styled;
+
+pub use network::{Network, Stage};
+pub use simd::{Isa, force};
+pub use styled::{RgbConv, StyledConv};

@@ -1,0 +1,374 @@
+//! Sixteen numbers at a time: one interface, three instruction sets, chosen when the program runs.
+//!
+//! Kernels are written once over [`Lanes`] and compiled for each set by [`Isa::run`]. The portable set is plain Rust that
+//! the compiler vectorises for any processor; it is the reference of the others.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Numbers in one vector; channels are kept in blocks of this many.
+pub(in crate::tensor) const LANES: usize = 16;
+
+/// A vector of sixteen numbers in single precision.
+///
+/// # Safety
+/// Every method needs the instruction set of its implementation; loads and stores need sixteen valid elements.
+pub(super) trait Lanes: Copy {
+    /// Blocks of outputs and tiles that a matrix kernel keeps in registers at a time.
+    const TILE: (usize, usize);
+
+    unsafe fn splat(v: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    unsafe fn add(self, b: Self) -> Self;
+    unsafe fn sub(self, b: Self) -> Self;
+    unsafe fn mul(self, b: Self) -> Self;
+    /// `self · b + c`.
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+    /// The smaller one; `b` where one is not a number.
+    unsafe fn min(self, b: Self) -> Self;
+    /// The greater one; `b` where one is not a number.
+    unsafe fn max(self, b: Self) -> Self;
+    /// `yes` where self is above zero, else `no`.
+    unsafe fn positive(self, yes: Self, no: Self) -> Self;
+    /// `v` where |self| is below `limit`, else 0.
+    unsafe fn inside(self, limit: Self, v: Self) -> Self;
+    /// The sum of all sixteen.
+    unsafe fn sum(self) -> f32;
+
+    /// Keeps the compiler from moving loads across: it would hoist broadcasts out of a kernel and run out of registers.
+    #[inline(always)]
+    unsafe fn fence() {}
+}
+
+/// Work that is compiled for every instruction set.
+pub(super) trait Work {
+    /// Does it. Implementations are `#[inline(always)]`, or the instruction set of the caller is lost.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `L`.
+    unsafe fn run<L: Lanes>(self);
+}
+
+/// An instruction set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Isa {
+    /// Plain Rust, vectorised by the compiler for the oldest processor of the target.
+    Portable = 1,
+    /// AVX2 with FMA.
+    Avx2 = 2,
+    /// AVX-512 (F, VL, BW, DQ).
+    Avx512 = 3,
+}
+
+/// What [`force`] has chosen; 0 for nothing.
+static FORCED: AtomicU8 = AtomicU8::new(0);
+
+impl Isa {
+    /// All of them, the simplest first.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Whether this processor has it.
+    pub fn available(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                Self::Avx2.available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// The one in use: the best that this processor has, unless one was forced.
+    pub fn current() -> Self {
+        let forced = FORCED.load(Ordering::Relaxed);
+        let all = Self::ALL.into_iter().rev();
+        let chosen = |isa: &Self| if forced == 0 { isa.available() } else { *isa as u8 == forced };
+        all.into_iter().find(chosen).unwrap_or(Self::Portable)
+    }
+
+    /// Compiles the work for this set and does it.
+    ///
+    /// # Safety
+    /// As the work demands. That the processor has the set is checked.
+    pub(super) unsafe fn run<W: Work>(self, work: W) {
+        debug_assert!(self.available());
+        match self {
+            // SAFETY: every processor runs plain Rust; the work's own demands are passed on.
+            Self::Portable => unsafe { work.run::<Portable>() },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Isa` that is run was found available.
+            Self::Avx2 => unsafe { x86::avx2(work) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Self::Avx512 => unsafe { x86::avx512(work) },
+            #[cfg(not(target_arch = "x86_64"))]
+            // SAFETY: as for the portable set.
+            _ => unsafe { work.run::<Portable>() },
+        }
+    }
+}
+
+/// Uses this instruction set from now on, for measuring and testing; models that are loaded already keep theirs.
+///
+/// False, and nothing is changed, when the processor does not have it.
+pub fn force(isa: Isa) -> bool {
+    let there = isa.available();
+    if there {
+        FORCED.store(isa as u8, Ordering::Relaxed);
+    }
+    there
+}
+
+/// Plain Rust.
+#[derive(Clone, Copy)]
+pub(super) struct Portable([f32; LANES]);
+
+impl Portable {
+    #[inline(always)]
+    fn zip(self, b: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|i| f(self.0[i], b.0[i])))
+    }
+}
+
+impl Lanes for Portable {
+    const TILE: (usize, usize) = (1, 2);
+
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> Self {
+        Self([v; LANES])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: sixteen elements, by the caller's promise.
+        Self(unsafe { from.cast::<[f32; LANES]>().read_unaligned() })
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as above.
+        unsafe { to.cast::<[f32; LANES]>().write_unaligned(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, b: Self) -> Self {
+        self.zip(b, |a, b| a + b)
+    }
+    #[inline(always)]
+    unsafe fn sub(self, b: Self) -> Self {
+        self.zip(b, |a, b| a - b)
+    }
+    #[inline(always)]
+    unsafe fn mul(self, b: Self) -> Self {
+        self.zip(b, |a, b| a * b)
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] * b.0[i] + c.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn min(self, b: Self) -> Self {
+        self.zip(b, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    unsafe fn max(self, b: Self) -> Self {
+        self.zip(b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    unsafe fn positive(self, yes: Self, no: Self) -> Self {
+        Self(std::array::from_fn(|i| if self.0[i] > 0.0 { yes.0[i] } else { no.0[i] }))
+    }
+    #[inline(always)]
+    unsafe fn inside(self, limit: Self, v: Self) -> Self {
+        Self(std::array::from_fn(|i| if self.0[i].abs() < limit.0[i] { v.0[i] } else { 0.0 }))
+    }
+    #[inline(always)]
+    unsafe fn sum(self) -> f32 {
+        let mut v = self.0;
+        for half in [8, 4, 2, 1] {
+            for i in 0..half {
+                v[i] += v[i + half];
+            }
+        }
+        v[0]
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Lanes, Work};
+    use std::arch::x86_64::*;
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn avx2<W: Work>(work: W) {
+        // SAFETY: the feature is on here.
+        unsafe { work.run::<Avx2>() }
+    }
+
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+    pub(super) unsafe fn avx512<W: Work>(work: W) {
+        // SAFETY: the features are on here.
+        unsafe { work.run::<Avx512>() }
+    }
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx2(__m256, __m256);
+
+    // SAFETY of all blocks: the trait's contract, the set is there and the addresses are valid.
+    impl Lanes for Avx2 {
+        const TILE: (usize, usize) = (1, 6);
+
+        #[inline(always)]
+        unsafe fn splat(v: f32) -> Self {
+            let v = unsafe { _mm256_set1_ps(v) };
+            Self(v, v)
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { Self(_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe {
+                _mm256_storeu_ps(to, self.0);
+                _mm256_storeu_ps(to.add(8), self.1);
+            }
+        }
+        #[inline(always)]
+        unsafe fn add(self, b: Self) -> Self {
+            unsafe { Self(_mm256_add_ps(self.0, b.0), _mm256_add_ps(self.1, b.1)) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, b: Self) -> Self {
+            unsafe { Self(_mm256_sub_ps(self.0, b.0), _mm256_sub_ps(self.1, b.1)) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, b: Self) -> Self {
+            unsafe { Self(_mm256_mul_ps(self.0, b.0), _mm256_mul_ps(self.1, b.1)) }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+            unsafe { Self(_mm256_fmadd_ps(self.0, b.0, c.0), _mm256_fmadd_ps(self.1, b.1, c.1)) }
+        }
+        #[inline(always)]
+        unsafe fn min(self, b: Self) -> Self {
+            unsafe { Self(_mm256_min_ps(self.0, b.0), _mm256_min_ps(self.1, b.1)) }
+        }
+        #[inline(always)]
+        unsafe fn max(self, b: Self) -> Self {
+            unsafe { Self(_mm256_max_ps(self.0, b.0), _mm256_max_ps(self.1, b.1)) }
+        }
+        #[inline(always)]
+        unsafe fn positive(self, yes: Self, no: Self) -> Self {
+            unsafe {
+                let zero = _mm256_setzero_ps();
+                let pick = |v, yes, no| _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_GT_OQ>(v, zero));
+                Self(pick(self.0, yes.0, no.0), pick(self.1, yes.1, no.1))
+            }
+        }
+        #[inline(always)]
+        unsafe fn inside(self, limit: Self, v: Self) -> Self {
+            unsafe {
+                let sign = _mm256_set1_ps(-0.0);
+                let keep = |x, limit, v| {
+                    _mm256_and_ps(v, _mm256_cmp_ps::<_CMP_LT_OQ>(_mm256_andnot_ps(sign, x), limit))
+                };
+                Self(keep(self.0, limit.0, v.0), keep(self.1, limit.1, v.1))
+            }
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            unsafe {
+                let v = _mm256_add_ps(self.0, self.1);
+                let v = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps::<1>(v));
+                let v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+                _mm_cvtss_f32(_mm_add_ss(v, _mm_shuffle_ps::<1>(v, v)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn fence() {
+            unsafe { std::arch::asm!("", options(nostack, preserves_flags)) }
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Avx512(__m512);
+
+    impl Lanes for Avx512 {
+        const TILE: (usize, usize) = (2, 12);
+
+        #[inline(always)]
+        unsafe fn splat(v: f32) -> Self {
+            Self(unsafe { _mm512_set1_ps(v) })
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            Self(unsafe { _mm512_loadu_ps(from) })
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm512_storeu_ps(to, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, b: Self) -> Self {
+            Self(unsafe { _mm512_add_ps(self.0, b.0) })
+        }
+        #[inline(always)]
+        unsafe fn sub(self, b: Self) -> Self {
+            Self(unsafe { _mm512_sub_ps(self.0, b.0) })
+        }
+        #[inline(always)]
+        unsafe fn mul(self, b: Self) -> Self {
+            Self(unsafe { _mm512_mul_ps(self.0, b.0) })
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+            Self(unsafe { _mm512_fmadd_ps(self.0, b.0, c.0) })
+        }
+        #[inline(always)]
+        unsafe fn min(self, b: Self) -> Self {
+            Self(unsafe { _mm512_min_ps(self.0, b.0) })
+        }
+        #[inline(always)]
+        unsafe fn max(self, b: Self) -> Self {
+            Self(unsafe { _mm512_max_ps(self.0, b.0) })
+        }
+        #[inline(always)]
+        unsafe fn positive(self, yes: Self, no: Self) -> Self {
+            unsafe {
+                let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps());
+                Self(_mm512_mask_blend_ps(above, no.0, yes.0))
+            }
+        }
+        #[inline(always)]
+        unsafe fn inside(self, limit: Self, v: Self) -> Self {
+            unsafe {
+                let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(_mm512_abs_ps(self.0), limit.0);
+                Self(_mm512_maskz_mov_ps(below, v.0))
+            }
+        }
+        #[inline(always)]
+        unsafe fn sum(self) -> f32 {
+            unsafe { _mm512_reduce_add_ps(self.0) }
+        }
+        #[inline(always)]
+        unsafe fn fence() {
+            unsafe { std::arch::asm!("", options(nostack, preserves_flags)) }
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! StyleGAN2's layers on the engine: a styled 3×3 convolution with all that follows it, and toRGB, each with its gradient.
+
+use super::buffer::{Map, blocks_of};
+use super::conv::{Conv, Epilogue, Finish, Gradient, Packed, Phases};
+use super::kernels::Taps;
+use super::pointwise::{ActBackward, COLOURS, Squares, Sums, ToRgb};
+use super::simd::{Isa, LANES};
+use crate::tensor::{Activation, Filter};
+use candle_core::{DType, Result, Tensor};
+
+/// A styled convolution: modulated, demodulated, with noise, bias and leaky ReLU.
+pub struct StyledConv<'a> {
+    /// `[O, I, 3, 3]`.
+    pub weight: &'a Tensor,
+    /// `[O]`.
+    pub bias: &'a Tensor,
+    /// The filter, where the layer doubles the size.
+    pub up: Option<&'a Filter>,
+    /// What follows the bias.
+    pub activation: Activation,
+    /// Whether it adds noise.
+    pub noise: bool,
+}
+
+/// From features to a picture: a 1×1 convolution, modulated without demodulation.
+pub struct RgbConv<'a> {
+    /// `[K, I, 1, 1]`.
+    pub weight: &'a Tensor,
+    /// `[K]`.
+    pub bias: &'a Tensor,
+    /// Factor of the styles.
+    pub gain: f64,
+    /// The picture is limited to ±clamp.
+    pub clamp: Option<f64>,
+}
+
+/// The numbers of a frozen tensor on the CPU in single precision; none for any other.
+fn frozen(t: &Tensor) -> Result<Option<Vec<f32>>> {
+    if t.track_op() || !t.device().is_cpu() || t.dtype() != DType::F32 {
+        return Ok(None);
+    }
+    Ok(Some(t.flatten_all()?.to_vec1()?))
+}
+
+/// `v`, filled with zeros to whole blocks.
+fn padded(mut v: Vec<f32>) -> Vec<f32> {
+    v.resize(blocks_of(v.len()) * LANES, 0.0);
+    v
+}
+
+/// Lines of `width` elements, each filled with zeros to whole blocks.
+fn pad_lines(v: impl Iterator<Item = f32>, width: usize) -> Vec<f32> {
+    let lanes = blocks_of(width) * LANES;
+    let mut out = Vec::new();
+    for (i, v) in v.enumerate() {
+        out.resize(i / width * lanes + i % width, 0.0);
+        out.push(v);
+    }
+    out.resize(out.len().div_ceil(lanes.max(1)) * lanes, 0.0);
+    out
+}
+
+/// The maps from nine weights to the taps of the even and the odd outputs of a doubling convolution along one axis; none
+/// where three taps are not enough.
+///
+/// The transposed convolution gives `z[2i + a] += x[i] w[a]`, the filter `y[o] = Σ_t f[T−1−t] z[o + t − 1]`: an input
+/// reaches output `2i + a − t + 1`.
+fn doubling(filter: &[f32]) -> Option<[[[f32; 3]; 3]; 2]> {
+    let mut taps = [[[0f32; 3]; 3]; 2];
+    // As in `conv_up2`: what the padding of an image of 2H leaves before the transposed convolution's result.
+    let before = 1 + (filter.len() as isize + 1) / 2 - 2;
+    for a in 0..3 {
+        for (t, f) in filter.iter().rev().enumerate() {
+            let reach = a as isize - t as isize + before;
+            let phase = reach.rem_euclid(2);
+            // Output 2m + phase reads input m + j with 2j = phase − reach.
+            let j = (phase - reach) / 2;
+            if !(-1..=1).contains(&j) {
+                return None;
+            }
+            taps[phase as usize][(j + 1) as usize][a] += f * 2.0;
+        }
+    }
+    Some(taps)
+}
+
+/// Turned round, for the gradient.
+fn turned(taps: [[f32; 3]; 3]) -> Taps {
+    Taps::Mixed([taps[2], taps[1], taps[0]])
+}
+
+/// Both directions of a convolution, taps in order and turned round.
+fn pack(w: &[f32], (o, i): (usize, usize), up: Option<[[[f32; 3]; 3]; 2]>) -> (Packed, Packed) {
+    let ahead = |out: usize, inp: usize, tap: usize| w[(out * i + inp) * 9 + tap];
+    let back = |out: usize, inp: usize, tap: usize| w[(inp * i + out) * 9 + tap];
+    match up {
+        None => (
+            Packed::new((o, i), (Phases::One, Phases::One), [Taps::Plain { flip: false }; 2], ahead),
+            Packed::new((i, o), (Phases::One, Phases::One), [Taps::Plain { flip: true }; 2], back),
+        ),
+        Some(taps) => (
+            Packed::new((o, i), (Phases::One, Phases::Four), taps.map(Taps::Mixed), ahead),
+            Packed::new((i, o), (Phases::Four, Phases::One), taps.map(turned), back),
+        ),
+    }
+}
+
+/// Noise of one layer: a map for each sample, so many elements apart.
+pub(super) type Noise<'a> = Option<(&'a [f32], usize)>;
+
+/// A [`StyledConv`] ready to run.
+pub(super) struct Layer {
+    forward: Packed,
+    backward: Packed,
+    squares: Squares,
+    bias: Vec<f32>,
+    act: [f32; 3],
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) up: bool,
+    pub(super) noise: bool,
+}
+
+/// What the gradient of a layer needs of its forward pass.
+pub(super) struct Kept {
+    pub(super) y: Map,
+    factors: Vec<f32>,
+}
+
+impl Layer {
+    /// None where the engine cannot run it: weights that are trained, a long or inseparable filter, another device.
+    pub(super) fn new(conv: &StyledConv<'_>) -> Result<Option<Self>> {
+        let (outputs, inputs, k, _) = conv.weight.dims4()?;
+        let (Some(w), Some(bias)) = (frozen(conv.weight)?, frozen(conv.bias)?) else { return Ok(None) };
+        let up = match conv.up {
+            None => None,
+            Some(filter) => match filter.separable() {
+                // One set of taps serves both axes.
+                Some((column, row)) if column.len() == row.len() => {
+                    let unit = |v: &[f32]| v.iter().map(|x| x / v.iter().sum::<f32>()).collect::<Vec<_>>();
+                    let same = unit(column).iter().zip(unit(row)).all(|(a, b)| (a - b).abs() <= 1e-6);
+                    let gain: f32 = column.iter().sum::<f32>() * row.iter().sum::<f32>();
+                    let root = gain.abs().sqrt();
+                    let taps: Vec<f32> = unit(row).iter().map(|v| v * root).collect();
+                    match doubling(&taps).filter(|_| same && gain > 0.0) {
+                        Some(taps) => Some(taps),
+                        None => return Ok(None),
+                    }
+                }
+                _ => return Ok(None),
+            },
+        };
+        let a = conv.activation;
+        if k != 3 || a.slope <= 0.0 || a.gain <= 0.0 {
+            return Ok(None);
+        }
+        let (forward, backward) = pack(&w, (outputs, inputs), up);
+        Ok(Some(Self {
+            forward,
+            backward,
+            squares: Squares::new(&w, outputs, inputs),
+            bias: padded(bias),
+            act: [a.slope as f32, a.gain as f32, a.clamp.map_or(f32::INFINITY, |c| c as f32)],
+            inputs,
+            outputs,
+            up: up.is_some(),
+            noise: conv.noise,
+        }))
+    }
+
+    /// Its result for styles `[N, I]` in whole blocks.
+    pub(super) fn forward(&self, isa: Isa, x: &Map, style: &[f32], noise: Noise<'_>) -> Kept {
+        let factors = self.squares.factors(isa, style);
+        let scale = if self.up { 2 } else { 1 };
+        let mut y = Map::new(x.n, self.outputs, x.h * scale, x.w * scale);
+        let epilogue = Epilogue { scale: Some(&factors), bias: &self.bias, noise, act: self.act };
+        let finish = Finish::Activate(&epilogue);
+        Conv { isa, weights: &self.forward, x, style: Some(style), finish }.run(&mut y);
+        Kept { y, factors }
+    }
+
+    /// From the gradient of its result in `g` (`fresh` when only toRGB reads it) to that of its input; the gradient of the
+    /// styles in whole blocks, and the sums over pixels and channels.
+    pub(super) fn backward(&self, isa: Isa, at: &At<'_>, kept: Kept, mut g: Map, fresh: bool) -> (Map, Vec<f32>, Sums) {
+        let Kept { y, factors } = kept;
+        let act = ActBackward {
+            isa,
+            y: &y,
+            scale: Some(&factors),
+            bias: &self.bias,
+            noise: at.noise,
+            act: self.act,
+            rgb: at.rgb,
+            sums: true,
+        };
+        let sums = act.run(&mut g, fresh);
+        drop(y);
+        let mut dx = Map::new(at.x.n, self.inputs, at.x.h, at.x.w);
+        let gradient = Gradient { style: at.style, x: at.x };
+        let conv = Conv { isa, weights: &self.backward, x: &g, style: None, finish: Finish::Gradient(&gradient) };
+        let mut styles = conv.run(&mut dx);
+        self.squares.backward(isa, at.style, &factors, &sums.scale, &mut styles);
+        (dx, styles, sums)
+    }
+}
+
+/// Where a layer stood in the forward pass.
+pub(super) struct At<'a> {
+    pub(super) x: &'a Map,
+    pub(super) style: &'a [f32],
+    pub(super) noise: Noise<'a>,
+    /// The gradient of the picture that toRGB makes of the result, and its weights.
+    pub(super) rgb: Option<(&'a [f32], &'a [f32])>,
+}
+
+/// An [`RgbConv`] ready to run.
+pub(super) struct Rgb {
+    /// `[K, I]` in whole blocks, times the gain.
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    clamp: f32,
+    pub(super) inputs: usize,
+    pub(super) colours: usize,
+}
+
+impl Rgb {
+    /// None where the engine cannot run it.
+    pub(super) fn new(conv: &RgbConv<'_>) -> Result<Option<Self>> {
+        let (colours, inputs, k, _) = conv.weight.dims4()?;
+        let (Some(w), Some(bias)) = (frozen(conv.weight)?, frozen(conv.bias)?) else { return Ok(None) };
+        if k != 1 || colours > COLOURS || inputs == 0 {
+            return Ok(None);
+        }
+        let weight = pad_lines(w.iter().map(|v| v * conv.gain as f32), inputs);
+        Ok(Some(Self { weight, bias, clamp: conv.clamp.map_or(f32::INFINITY, |c| c as f32), inputs, colours }))
+    }
+
+    /// The weights of every sample: `[N, K, I]` in whole blocks.
+    pub(super) fn modulated(&self, style: &[f32]) -> Vec<f32> {
+        let lanes = blocks_of(self.inputs) * LANES;
+        let line = |s: &'_ [f32]| self.weight.iter().zip(s.iter().cycle()).map(|(w, s)| w * s).collect::<Vec<_>>();
+        style.chunks_exact(lanes).flat_map(line).collect()
+    }
+
+    /// The picture `[N, K, H, W]`.
+    pub(super) fn forward(&self, isa: Isa, x: &Map, weight: &[f32]) -> Vec<f32> {
+        ToRgb { isa, x, weight, bias: &self.bias, clamp: self.clamp }.run()
+    }
+
+    /// Whether the gradient needs the picture: where it is clamped, nothing passes.
+    pub(super) fn clamps(&self) -> bool {
+        self.clamp.is_finite()
+    }
+
+    /// The gradient of the picture where it passes the clamp.
+    pub(super) fn through_clamp(&self, picture: &[f32], g: &[f32]) -> Vec<f32> {
+        g.iter().zip(picture).map(|(g, y)| if y.abs() < self.clamp { *g } else { 0.0 }).collect()
+    }
+
+    /// The gradient of the styles, from that of the weights of every sample.
+    pub(super) fn styles(&self, g: &[f32]) -> Vec<f32> {
+        let lanes = blocks_of(self.inputs) * LANES;
+        let mut out = vec![0f32; g.len() / self.colours.max(1)];
+        for (out, g) in out.chunks_exact_mut(lanes).zip(g.chunks_exact(self.colours * lanes)) {
+            for (g, w) in g.chunks_exact(lanes).zip(self.weight.chunks_exact(lanes)) {
+                out.iter_mut().zip(g).zip(w).for_each(|((o, g), w)| *o += g * w);
+            }
+        }
+        out
+    }
+}
