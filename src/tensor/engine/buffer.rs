@@ -4,28 +4,78 @@
 //! every 4 KiB, about as much as writing it twice; so buffers go back to a pool that all threads share.
 
 use super::simd::LANES;
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::BTreeMap;
+use std::ptr::NonNull;
 use std::sync::Mutex;
 
-/// Sixteen numbers, a cache line.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f32; LANES]);
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Bytes of a huge page. Kernels walk through many places of a buffer at once, more than there are entries for small
+/// pages in the processor's tables.
+const HUGE: usize = 2 << 20;
 
-/// Lines that wait for their next use, by capacity.
+/// Memory of whole cache lines.
+struct Block {
+    start: NonNull<f32>,
+    lines: usize,
+}
+
+// SAFETY: a block owns its memory.
+unsafe impl Send for Block {}
+// SAFETY: shared, it is only read.
+unsafe impl Sync for Block {}
+
+impl Block {
+    fn layout(lines: usize) -> Layout {
+        let bytes = lines * LINE;
+        let align = if bytes >= HUGE { HUGE } else { LINE };
+        // The size is bounded by `Buffer::new`, so that it cannot overflow.
+        Layout::from_size_align(bytes, align).unwrap_or(Layout::new::<[f32; LANES]>())
+    }
+
+    /// Zeros, in `lines` lines, at least one.
+    fn new(lines: usize) -> Self {
+        let layout = Self::layout(lines);
+        // SAFETY: the layout is not empty; the memory is initialised before anything reads it.
+        unsafe {
+            let Some(start) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
+            #[cfg(target_os = "linux")]
+            if layout.align() == HUGE {
+                // Only advice: without huge pages everything works as well, a little slower.
+                let _ = rustix::mm::madvise(
+                    start.as_ptr().cast(),
+                    layout.size(),
+                    rustix::mm::Advice::LinuxHugepage,
+                );
+            }
+            start.write_bytes(0, layout.size());
+            Self { start: start.cast(), lines }
+        }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.start.as_ptr().cast(), Self::layout(self.lines)) }
+    }
+}
+
+/// Blocks that wait for their next use, by capacity.
 struct Pool {
-    free: BTreeMap<usize, Vec<Vec<Line>>>,
+    free: BTreeMap<usize, Vec<Block>>,
     lines: usize,
 }
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new(), lines: 0 });
 
 /// What the pool keeps at most, in lines: 1 GiB.
-const KEPT: usize = (1 << 30) / 64;
+const KEPT: usize = (1 << 30) / LINE;
 
 /// A buffer of numbers, aligned to a cache line. What it holds at first is unspecified.
 pub(in crate::tensor) struct Buffer {
-    lines: Vec<Line>,
+    block: Option<Block>,
     len: usize,
 }
 
@@ -37,14 +87,20 @@ fn class(lines: usize) -> usize {
 
 impl Buffer {
     /// A buffer of `len` numbers.
+    ///
+    /// Panics beyond 2⁵⁸ numbers.
     pub(in crate::tensor) fn new(len: usize) -> Self {
+        assert!(len < 1 << 58, "a buffer of {len} numbers");
+        if len == 0 {
+            return Self { block: None, len };
+        }
         let class = class(len.div_ceil(LANES));
         let found = POOL.lock().ok().and_then(|mut pool| {
             let found = pool.free.get_mut(&class)?.pop()?;
             pool.lines -= class;
             Some(found)
         });
-        Self { lines: found.unwrap_or_else(|| vec![Line([0.0; LANES]); class]), len }
+        Self { block: Some(found.unwrap_or_else(|| Block::new(class))), len }
     }
 
     /// A buffer of zeros.
@@ -53,15 +109,18 @@ impl Buffer {
         b.fill(0.0);
         b
     }
+
+    fn start(&self) -> NonNull<f32> {
+        self.block.as_ref().map_or(NonNull::dangling(), |b| b.start)
+    }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let lines = std::mem::take(&mut self.lines);
-        let Ok(mut pool) = POOL.lock() else { return };
-        if pool.lines + lines.len() <= KEPT {
-            pool.lines += lines.len();
-            pool.free.entry(lines.len()).or_default().push(lines);
+        let (Some(block), Ok(mut pool)) = (self.block.take(), POOL.lock()) else { return };
+        if pool.lines + block.lines <= KEPT {
+            pool.lines += block.lines;
+            pool.free.entry(block.lines).or_default().push(block);
         }
     }
 }
@@ -70,15 +129,15 @@ impl std::ops::Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: `Line` is sixteen numbers without padding, and `len` of them fit into the lines.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        // SAFETY: the block is initialised and has room for `len` numbers; without one there are none.
+        unsafe { std::slice::from_raw_parts(self.start().as_ptr(), self.len) }
     }
 }
 
 impl std::ops::DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
         // SAFETY: as above, and the borrow is unique.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.start().as_ptr(), self.len) }
     }
 }
 

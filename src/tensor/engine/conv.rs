@@ -1,13 +1,13 @@
-//! The 3×3 convolution of the engine, and what is fused with it.
+//! The 3×3 convolutions of the engine, and what is fused with them.
 //!
-//! One kernel serves all forms. A convolution that doubles the size (transposed, then filtered) is a 3×3 convolution to
-//! four phases, which are written side by side; one of stride 2 reads four phases. Their gradients are one another.
-//! Work is cut by shapes alone, and sums are added in a fixed order: the same bits for any number of threads.
+//! One driver serves all forms; see [`Form`]. Work is cut by shapes alone, and sums are added in a fixed order: the same
+//! bits for any number of threads.
 
 use super::buffer::{Buffer, Map, blocks_of};
-use super::kernels::{Grid, PANEL, POINTS, Taps, panel, tile_in, tile_out, weights};
+use super::kernels::{Down, Grid, PANEL, Same, Scheme, Up, WEIGHTS, panel, tile_in, tile_out, weights};
 use super::simd::{Isa, LANES, Lanes, Work};
 use crate::tensor::raw::{Shared, jobs};
+use std::marker::PhantomData;
 
 /// Elements of transformed input that are alive at a time.
 const ALIVE: usize = 4 << 20;
@@ -15,47 +15,67 @@ const ALIVE: usize = 4 << 20;
 const RANGE: usize = 12;
 /// Jobs that a chunk of work is cut into, about.
 const JOBS: usize = 16;
-/// Panels whose products are kept before they are transformed back.
-const GROUP: usize = 4;
+/// Elements of products that a job keeps before it transforms them back.
+const GROUP: usize = 1 << 16;
 
-/// Which pixels of a map stand beside each other: all, or every second in four phases.
+/// What a convolution does to the size of a map, `h → h'`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phases {
-    /// One.
-    One,
-    /// Four: even and odd rows, even and odd columns.
-    Four,
+pub(super) enum Form {
+    /// Padded by one: h.
+    Same,
+    /// Its gradient to the input.
+    SameBack,
+    /// Transposed, stride 2: 2h + 1.
+    Up,
+    /// Its gradient to the input: h where the map has 2h + 1.
+    UpBack,
+    /// Stride 2, padded by one: ⌈h/2⌉.
+    Half,
+    /// Its gradient to the input.
+    HalfBack,
 }
 
-impl Phases {
-    fn count(self) -> usize {
+impl Form {
+    /// Whether the weights are read turned round.
+    fn flips(self) -> bool {
+        matches!(self, Self::SameBack | Self::Up | Self::HalfBack)
+    }
+
+    /// Where the first tile begins, in the input and in the output.
+    fn origin(self) -> (isize, isize) {
         match self {
-            Self::One => 1,
-            Self::Four => 4,
+            Self::Same | Self::SameBack | Self::Up => (-1, 0),
+            Self::UpBack => (0, 0),
+            Self::Half => (-1, 0),
+            Self::HalfBack => (-1, -1),
         }
     }
 
-    fn step(self) -> usize {
+    /// Whether a map of `input` pixels along an axis gives one of `output`.
+    fn fits(self, input: usize, output: usize) -> bool {
         match self {
-            Self::One => 1,
-            Self::Four => 2,
+            Self::Same | Self::SameBack => input == output,
+            Self::Up => output == 2 * input + 1,
+            Self::UpBack => input == 2 * output + 1,
+            Self::Half => output == input.div_ceil(2),
+            Self::HalfBack => input == output.div_ceil(2),
         }
     }
 
-    /// Pixels of the low resolution along an axis of `n`.
-    fn low(self, n: usize) -> usize {
-        n.div_ceil(self.step())
+    /// Tiles that cover `output` pixels along an axis.
+    fn tiles(self, output: usize) -> usize {
+        match self {
+            Self::Up => output.div_ceil(Up::STEPS[1]),
+            Self::HalfBack => (output + 1).div_ceil(Up::STEPS[1]),
+            _ => output.div_ceil(4),
+        }
     }
+}
 
-    /// The pixels of a phase and block of a sample, in a map of so many blocks, rows and columns.
-    #[inline(always)]
-    fn grid(self, (blocks, h, w): (usize, usize, usize), sample: usize, index: usize) -> Grid {
-        let (phase, block) = (index / blocks, index % blocks);
-        let (dy, dx, step) = (phase / 2, phase % 2, self.step());
-        let start = ((sample * blocks + block) * h * w + dy * w + dx) * LANES;
-        let (rows, columns) = (step * w * LANES, step * LANES);
-        Grid { start, rows, columns, h: (h - dy.min(h)).div_ceil(step), w: (w - dx.min(w)).div_ceil(step) }
-    }
+/// The pixels of one block of one sample.
+#[inline(always)]
+fn grid((blocks, h, w): (usize, usize, usize), sample: usize, block: usize) -> Grid {
+    Grid { start: (sample * blocks + block) * h * w * LANES, h, w }
 }
 
 /// Weights in the order of the kernel, one way.
@@ -64,18 +84,14 @@ pub(super) struct Packed {
     w: Buffer,
     inputs: usize,
     outputs: usize,
-    pub(super) read: Phases,
-    pub(super) write: Phases,
-    /// Along one axis for each half of a phase, of the outputs or of the inputs.
-    taps: [Taps; 2],
+    form: Form,
 }
 
 impl Packed {
     /// From `w(output, input, tap)`.
     pub(super) fn new(
         (outputs, inputs): (usize, usize),
-        (read, write): (Phases, Phases),
-        taps: [Taps; 2],
+        form: Form,
         w: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         let padded = blocks_of(inputs) * LANES;
@@ -89,12 +105,7 @@ impl Packed {
                 }
             }
         });
-        Self { w: buffer, inputs, outputs, read, write, taps }
-    }
-
-    /// Blocks of inputs and of outputs, phases counted.
-    fn blocks(&self) -> (usize, usize) {
-        (blocks_of(self.inputs) * self.read.count(), blocks_of(self.outputs) * self.write.count())
+        Self { w: buffer, inputs, outputs, form }
     }
 
     /// Transforms the weights of one block of outputs: 36 runs of `stride` elements at `u`.
@@ -102,17 +113,11 @@ impl Packed {
     /// # Safety
     /// `u` holds 36 runs of all inputs.
     #[inline(always)]
-    unsafe fn transform<L: Lanes>(&self, output: usize, u: *mut f32, stride: usize) {
-        let (ins, outs) = (blocks_of(self.inputs), blocks_of(self.outputs));
-        let (phase, block) = (output / outs, output % outs);
-        let each = ins * LANES;
-        let w = self.w[block * each * 9 * LANES..][..each * 9 * LANES].as_ptr();
-        for source in 0..self.read.count() {
-            let phase = phase.max(source);
-            let taps = [self.taps[phase / 2], self.taps[phase % 2]];
-            // SAFETY: the caller's promise, and the weights were sliced above.
-            unsafe { weights::<L>(w, u.add(source * each * LANES), stride, each, &taps) };
-        }
+    unsafe fn transform<L: Lanes, S: Scheme>(&self, output: usize, u: *mut f32, stride: usize) {
+        let each = blocks_of(self.inputs) * LANES;
+        let w = self.w[output * each * 9 * LANES..][..each * 9 * LANES].as_ptr();
+        // SAFETY: the caller's promise, and the weights were sliced above.
+        unsafe { weights::<L, S>(w, (u, stride), each, self.form.flips()) };
     }
 }
 
@@ -165,16 +170,15 @@ struct Tiles {
 }
 
 impl Tiles {
-    fn new(n: usize, h: usize, w: usize) -> Self {
-        let (down, across) = (h.div_ceil(4), w.div_ceil(4));
+    fn new(n: usize, down: usize, across: usize) -> Self {
         Self { across, each: down * across, all: n * down * across }
     }
 
-    /// Sample and first output pixel.
+    /// Sample, row and column.
     #[inline(always)]
-    fn place(&self, tile: usize) -> (usize, usize, usize) {
+    fn place(&self, tile: usize) -> (usize, isize, isize) {
         let (sample, at) = (tile / self.each, tile % self.each);
-        (sample, at / self.across * 4, at % self.across * 4)
+        (sample, (at / self.across) as isize, (at % self.across) as isize)
     }
 }
 
@@ -183,11 +187,20 @@ impl Conv<'_> {
     ///
     /// Panics when sizes do not fit: a mistake of the caller, found before anything is written.
     pub(super) fn run(&self, out: &mut Map) -> Vec<f32> {
-        let (ins, outs) = self.weights.blocks();
+        match self.weights.form {
+            Form::Same | Form::SameBack => self.run_as::<Same>(out),
+            Form::Up | Form::HalfBack => self.run_as::<Up>(out),
+            Form::UpBack | Form::Half => self.run_as::<Down>(out),
+        }
+    }
+
+    fn run_as<S: Scheme>(&self, out: &mut Map) -> Vec<f32> {
         let tiles = self.check(out);
+        let (ins, outs) = (self.x.blocks(), out.blocks());
+        let points = S::SIDES[1] * S::SIDES[1];
         let run = ins * PANEL * LANES + LANES;
         let panels = tiles.all.div_ceil(PANEL);
-        let chunks = panels.div_ceil((ALIVE / (POINTS * run)).max(GROUP)).max(1);
+        let chunks = panels.div_ceil((ALIVE / (points * run)).max(1)).max(1);
         let chunk = panels.div_ceil(chunks);
         let pairs = outs.div_ceil(2);
         // Few ranges where there are many outputs to share out, as each transforms the weights anew.
@@ -197,13 +210,13 @@ impl Conv<'_> {
             Finish::Gradient(_) => Buffer::zeros(ranges * out.n * outs * LANES),
             _ => Buffer::new(0),
         };
-        let mut v = Buffer::new(chunk * POINTS * run);
+        let mut v = Buffer::new(chunk * points * run);
         let (n, mut done) = (out.n, 0);
         for first in (0..panels).step_by(chunk.max(1)) {
             let count = chunk.min(panels - first);
-            self.read(&mut v, (tiles, run), (first, count));
+            self.read::<S>(&mut v, (tiles, run), (first, count));
             let (here, shared) = (count.div_ceil(range), Shared::new(&mut parts));
-            let sizes = (out.blocks(), out.h, out.w);
+            let sizes = (outs, out.h, out.w);
             let whole = Shared::new(&mut out.data);
             jobs(here * pairs, 1, |job| {
                 let (part, pair) = (job / pairs, job % pairs);
@@ -219,6 +232,7 @@ impl Conv<'_> {
                     out: &whole,
                     sizes,
                     sums: (&shared, (done + part) * n * outs * LANES),
+                    scheme: PhantomData::<S>,
                 };
                 // SAFETY: every job writes its own tiles of its own blocks, and its own part of the sums.
                 unsafe { self.isa.run(job) };
@@ -231,37 +245,41 @@ impl Conv<'_> {
     /// The tiles, if all sizes fit.
     fn check(&self, out: &Map) -> Tiles {
         let (x, w) = (self.x, self.weights);
-        let low = (w.read.low(x.h), w.read.low(x.w));
         assert_eq!((x.n, x.channels), (out.n, w.inputs), "samples and input channels");
-        assert_eq!((out.channels, w.write.low(out.h), w.write.low(out.w)), (w.outputs, low.0, low.1), "output");
+        assert!(w.outputs == out.channels && w.form.fits(x.h, out.h) && w.form.fits(x.w, out.w), "output");
         assert!(x.data.len() == x.n * x.blocks() * x.plane() && out.data.len() == out.n * out.blocks() * out.plane());
-        let fits = |v: Option<&[f32]>, n: usize| v.is_none_or(|v| v.len() == n);
-        assert!(fits(self.style, x.n * x.blocks() * LANES), "styles");
-        let (lanes, area) = (out.blocks() * LANES, out.h * out.w);
+        assert!(self.style.is_none_or(|v| v.len() == x.n * x.blocks() * LANES), "styles");
         match &self.finish {
-            Finish::Activate(e) => {
-                assert!(fits(e.scale, out.n * lanes) && e.bias.len() == lanes, "scale and bias");
-                assert!(e.noise.is_none_or(|(map, apart)| map.len() >= (out.n - 1) * apart + area), "noise");
-            }
+            Finish::Activate(e) => e.check(out),
             Finish::Gradient(g) => {
                 let same = (g.x.n, g.x.channels, g.x.h, g.x.w) == (out.n, out.channels, out.h, out.w);
-                assert!(same && w.write == Phases::One && g.style.len() == out.n * lanes, "input and styles");
+                assert!(same && g.style.len() == out.n * out.blocks() * LANES, "input and styles");
             }
             Finish::Plain => {}
         }
-        Tiles::new(x.n, low.0, low.1)
+        Tiles::new(x.n, w.form.tiles(out.h), w.form.tiles(out.w))
     }
 
     /// Transforms the inputs of `count` panels from `first`.
-    fn read(&self, v: &mut Buffer, (tiles, run): (Tiles, usize), (first, count): (usize, usize)) {
-        let (ins, _) = self.weights.blocks();
+    fn read<S: Scheme>(&self, v: &mut Buffer, (tiles, run): (Tiles, usize), (first, count): (usize, usize)) {
+        let ins = self.x.blocks();
         let shared = Shared::new(v);
         jobs(count * ins, 8, |job| {
             let (at, block) = (job / ins, job % ins);
-            let job = Read { conv: self, tiles, run, first: (first + at) * PANEL, block, v: (&shared, at) };
+            let first = (first + at) * PANEL;
+            let job = Read { conv: self, tiles, run, first, block, v: (&shared, at), scheme: PhantomData::<S> };
             // SAFETY: every job writes its own panel of its own block.
             unsafe { self.isa.run(job) };
         });
+    }
+}
+
+impl Epilogue<'_> {
+    /// Panics when the sizes are not those of `out`.
+    pub(super) fn check(&self, out: &Map) {
+        let (lanes, area) = (out.blocks() * LANES, out.h * out.w);
+        assert!(self.scale.is_none_or(|s| s.len() == out.n * lanes) && self.bias.len() == lanes, "scale and bias");
+        assert!(self.noise.is_none_or(|(map, apart)| map.len() >= (out.n - 1) * apart + area), "noise");
     }
 }
 
@@ -280,7 +298,7 @@ pub(super) fn total(parts: &[f32], len: usize) -> Vec<f32> {
 }
 
 /// Transforms one panel of one block of the input.
-struct Read<'a> {
+struct Read<'a, S> {
     conv: &'a Conv<'a>,
     tiles: Tiles,
     run: usize,
@@ -289,34 +307,36 @@ struct Read<'a> {
     block: usize,
     /// Where to, and the panel's place there.
     v: (&'a Shared<'a>, usize),
+    scheme: PhantomData<S>,
 }
 
-impl Work for Read<'_> {
+impl<S: Scheme> Work for Read<'_, S> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Self { conv, tiles, run, first, block, v } = self;
-        let blocks = conv.x.blocks();
+        let Self { conv, tiles, run, first, block, v, .. } = self;
+        let (blocks, points) = (conv.x.blocks(), S::SIDES[1] * S::SIDES[1]);
         // SAFETY: a panel is the job's own; the slice checks its bounds.
-        let to = unsafe { v.0.slice(v.1 * POINTS * run, POINTS * run) }.as_mut_ptr();
+        let to = unsafe { v.0.slice(v.1 * points * run, points * run) }.as_mut_ptr();
         let from = conv.x.data.as_ptr();
+        let (step, origin) = (S::STEPS[0] as isize, conv.weights.form.origin().0);
         for t in 0..PANEL.min(tiles.all - first) {
             let (sample, y, x) = tiles.place(first + t);
-            let grid = conv.weights.read.grid((blocks, conv.x.h, conv.x.w), sample, block);
+            let grid = grid((blocks, conv.x.h, conv.x.w), sample, block);
             // SAFETY: the grid lies in the map, the style has its blocks, and the places of this block in the panel.
             unsafe {
                 let scale = match conv.style {
-                    Some(s) => Some(L::load(s[(sample * blocks + block % blocks) * LANES..][..LANES].as_ptr())),
-                    None => None,
+                    Some(s) => L::load(s[(sample * blocks + block) * LANES..][..LANES].as_ptr()),
+                    None => L::splat(1.0),
                 };
                 let to = to.add((block * PANEL + t) * LANES);
-                tile_in::<L>((from, &grid), (y as isize - 1, x as isize - 1), scale, (to, run));
+                tile_in::<L, S>((from, &grid), (y * step + origin, x * step + origin), scale, (to, run));
             }
         }
     }
 }
 
 /// The products of a range of panels with one or two blocks of outputs, transformed back and finished.
-struct Products<'a> {
+struct Products<'a, S> {
     conv: &'a Conv<'a>,
     v: &'a [f32],
     run: usize,
@@ -330,89 +350,88 @@ struct Products<'a> {
     sizes: (usize, usize, usize),
     /// Where the sums of this range begin.
     sums: (&'a Shared<'a>, usize),
+    scheme: PhantomData<S>,
 }
 
-/// Elements of the products of a panel.
-const PRODUCTS: usize = POINTS * PANEL * 2 * LANES;
+/// Elements of the products of a panel at one point.
+const ROW: usize = PANEL * 2 * LANES;
 
-impl Work for Products<'_> {
+impl<S: Scheme> Work for Products<'_, S> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let inputs = self.conv.weights.blocks().0 * LANES;
-        let (two, stride) = (self.outputs.len() == 2, inputs * LANES);
-        let mut u = Buffer::new(2 * POINTS * stride);
-        let mut m = Buffer::new(GROUP * PRODUCTS);
-        let u = u.as_mut_ptr();
+        let side = S::SIDES[1];
+        let each = side * side * ROW;
+        let most = (GROUP / each).max(1);
+        let stride = self.conv.x.blocks() * LANES * LANES;
+        let mut u = Buffer::new(2 * WEIGHTS * stride);
+        let mut m = Buffer::new(most * each);
         for (i, output) in self.outputs.clone().enumerate() {
-            // SAFETY: two times 36 runs of all inputs.
-            unsafe { self.conv.weights.transform::<L>(output, u.add(i * POINTS * stride), stride) };
+            let u = u[i * WEIGHTS * stride..].as_mut_ptr();
+            // SAFETY: 36 runs of all inputs.
+            unsafe { self.conv.weights.transform::<L, S>(output, u, stride) };
         }
         let mut from = self.panels.start;
         while from < self.panels.end {
-            let group = GROUP.min(self.panels.end - from);
-            for point in 0..POINTS {
+            let group = most.min(self.panels.end - from);
+            for point in 0..side * side {
+                let weight = S::weight(point / side) * 6 + S::weight(point % side);
+                let a = &u[weight * stride..];
                 for at in 0..group {
-                    let tiles = PANEL.min(self.tiles.all - (self.first + from + at) * PANEL);
-                    let b = self.v[((from + at) * POINTS + point) * self.run..][..self.run].as_ptr();
-                    let c = m[at * PRODUCTS + point * PANEL * 2 * LANES..][..PANEL * 2 * LANES].as_mut_ptr();
-                    let (blocks, run) = (inputs / LANES, POINTS * stride);
+                    let b = &self.v[((from + at) * side * side + point) * self.run..][..self.run];
+                    let c = &mut m[at * each + point * ROW..][..ROW];
                     // SAFETY: u holds the weights of both blocks, b a run of the panel, c its products.
-                    unsafe {
-                        let a = u.add(point * stride).cast_const();
-                        match (two, L::TILE.0) {
-                            (true, 2) => panel::<L, 2>((blocks, tiles), (a, run), b, c),
-                            (true, _) => {
-                                panel::<L, 1>((blocks, tiles), (a, run), b, c);
-                                panel::<L, 1>((blocks, tiles), (a.add(run), run), b, c.add(LANES));
-                            }
-                            (false, _) => panel::<L, 1>((blocks, tiles), (a, run), b, c),
-                        }
-                    }
+                    unsafe { self.multiply::<L>(from + at, a.as_ptr(), b.as_ptr(), c.as_mut_ptr()) };
                 }
             }
             for (i, output) in self.outputs.clone().enumerate() {
-                // SAFETY: as promised to `run`.
-                unsafe { self.finish::<L>(output, &m[i * LANES..], from, group) };
+                for at in 0..group {
+                    // SAFETY: as promised to `run`.
+                    unsafe { self.finish::<L>(output, &m[at * each + i * LANES..], from + at) };
+                }
             }
             from += group;
         }
     }
 }
 
-impl Products<'_> {
-    /// Transforms back the products of a group of panels and writes one block of outputs.
+impl<S: Scheme> Products<'_, S> {
+    /// The products of one panel at one point.
     #[inline(always)]
-    unsafe fn finish<L: Lanes>(&self, output: usize, m: &[f32], from: usize, group: usize) {
-        let block = output % self.sizes.0;
-        for at in 0..group {
-            let first = (self.first + from + at) * PANEL;
-            for t in 0..PANEL.min(self.tiles.all - first) {
-                let (sample, y, x) = self.tiles.place(first + t);
-                let grid = self.conv.weights.write.grid(self.sizes, sample, output);
-                let (y, x) = (y as isize, x as isize);
-                let tile = Tile { sample, block, y, x, grid, whole: grid.holds(y, x, 4) };
-                // SAFETY: the products of a tile lie 36 strides apart; the job owns its pixels.
-                unsafe {
-                    let products = m[at * PRODUCTS + t * 2 * LANES..].as_ptr();
-                    let values = tile_out::<L>(products, PANEL * 2 * LANES);
-                    match &self.conv.finish {
-                        Finish::Activate(e) => self.activate(&tile, values, e),
-                        Finish::Gradient(g) => self.gradient(&tile, values, g),
-                        Finish::Plain => self.plain(&tile, values),
-                    }
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn plain<L: Lanes>(&self, tile: &Tile, values: [[L; 4]; 4]) {
-        // SAFETY: the pixels are the job's own.
+    unsafe fn multiply<L: Lanes>(&self, at: usize, a: *const f32, b: *const f32, c: *mut f32) {
+        let tiles = PANEL.min(self.tiles.all - (self.first + at) * PANEL);
+        let blocks = self.conv.x.blocks();
+        let (sizes, run) = ((blocks, tiles), WEIGHTS * blocks * LANES * LANES);
+        // SAFETY: the caller's promise.
         unsafe {
-            for (r, row) in values.into_iter().enumerate() {
-                for (c, v) in row.into_iter().enumerate() {
-                    if let Some(at) = tile.at(r, c) {
-                        v.store(self.out.at(at));
+            match (self.outputs.len() == 2, L::TILE.0) {
+                (true, 2) => panel::<L, 2>(sizes, (a, run), b, c),
+                (true, _) => {
+                    panel::<L, 1>(sizes, (a, run), b, c);
+                    panel::<L, 1>(sizes, (a.add(run), run), b, c.add(LANES));
+                }
+                (false, _) => panel::<L, 1>(sizes, (a, run), b, c),
+            }
+        }
+    }
+
+    /// Transforms back the products of a panel and writes one block of outputs.
+    #[inline(always)]
+    unsafe fn finish<L: Lanes>(&self, block: usize, m: &[f32], at: usize) {
+        let first = (self.first + at) * PANEL;
+        let (step, origin) = (S::STEPS[1] as isize, self.conv.weights.form.origin().1);
+        for t in 0..PANEL.min(self.tiles.all - first) {
+            let (sample, y, x) = self.tiles.place(first + t);
+            let grid = grid(self.sizes, sample, block);
+            let (y, x) = (y * step + origin, x * step + origin);
+            let tile = Tile { sample, block, y, x, grid, whole: grid.holds(y, x, S::SIDES[2]) };
+            // SAFETY: the products of a tile lie a row apart; the job owns its pixels.
+            unsafe {
+                let values = tile_out::<L, S>(m[t * 2 * LANES..].as_ptr(), ROW);
+                for (r, row) in values.into_iter().take(S::SIDES[2]).enumerate() {
+                    match &self.conv.finish {
+                        Finish::Activate(e) => self.activate(&tile, (r, row), e),
+                        Finish::Gradient(g) => self.gradient(&tile, (r, row), g),
+                        Finish::Plain => self.plain(&tile, (r, row)),
                     }
                 }
             }
@@ -420,50 +439,97 @@ impl Products<'_> {
     }
 
     #[inline(always)]
-    unsafe fn activate<L: Lanes>(&self, tile: &Tile, values: [[L; 4]; 4], e: &Epilogue<'_>) {
-        let (blocks, h, w) = self.sizes;
+    unsafe fn plain<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; 9])) {
+        for (c, v) in row.into_iter().take(S::SIDES[2]).enumerate() {
+            if let Some(at) = tile.at(r, c) {
+                // SAFETY: the pixels are the job's own.
+                unsafe { v.store(self.out.at(at)) };
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn activate<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; 9]), e: &Epilogue<'_>) {
         // SAFETY: the sizes of scale, bias and noise were checked; the pixels are the job's own.
         unsafe {
-            let scale = match e.scale {
-                Some(s) => L::load(s.as_ptr().add((tile.sample * blocks + tile.block) * LANES)),
-                None => L::splat(1.0),
-            };
-            let bias = L::load(e.bias.as_ptr().add(tile.block * LANES));
-            let [slope, gain, clamp] = e.act;
-            let (gain, below) = (L::splat(gain), L::splat(slope * gain));
-            let (clamp, low) = (L::splat(clamp), L::splat(-clamp));
-            let map = e.noise.map_or(std::ptr::null(), |(map, apart)| map.as_ptr().add(tile.sample * apart));
-            let first = (tile.sample * blocks + tile.block) * h * w;
-            for (r, row) in values.into_iter().enumerate() {
-                for (c, v) in row.into_iter().enumerate() {
-                    let Some(at) = tile.at(r, c) else { continue };
-                    let shift = if map.is_null() { bias } else { bias.add(L::splat(*map.add(at / LANES - first))) };
-                    let v = v.mul_add(scale, shift);
-                    let v = v.mul(v.positive(gain, below));
-                    low.max(clamp.min(v)).store(self.out.at(at));
-                }
+            let ready = e.ready::<L>(self.sizes.0, tile.sample, tile.block);
+            for (c, v) in row.into_iter().take(S::SIDES[2]).enumerate() {
+                let Some(at) = tile.at(r, c) else { continue };
+                ready.apply(v, (at - tile.grid.start) / LANES).store(self.out.at(at));
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn gradient<L: Lanes>(&self, tile: &Tile, values: [[L; 4]; 4], g: &Gradient<'_>) {
-        let blocks = self.sizes.0;
-        let lane = (tile.sample * blocks + tile.block) * LANES;
+    unsafe fn gradient<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; 9]), g: &Gradient<'_>) {
+        let lane = (tile.sample * self.sizes.0 + tile.block) * LANES;
         // SAFETY: the sizes of input and styles were checked; pixels and sums are the job's own.
         unsafe {
             let style = L::load(g.style.as_ptr().add(lane));
-            let sums = self.sums.0.slice(self.sums.1 + lane, LANES).as_mut_ptr();
+            let sums = self.sums.0.at(self.sums.1 + lane);
             let mut sum = L::load(sums);
             let x = g.x.data.as_ptr();
-            for (r, row) in values.into_iter().enumerate() {
-                for (c, v) in row.into_iter().enumerate() {
-                    let Some(at) = tile.at(r, c) else { continue };
-                    sum = v.mul_add(L::load(x.add(at)), sum);
-                    v.mul(style).store(self.out.at(at));
-                }
+            for (c, v) in row.into_iter().take(S::SIDES[2]).enumerate() {
+                let Some(at) = tile.at(r, c) else { continue };
+                sum = v.mul_add(L::load(x.add(at)), sum);
+                v.mul(style).store(self.out.at(at));
             }
             sum.store(sums);
+        }
+    }
+}
+
+/// An epilogue for one block of one sample, in registers.
+#[derive(Clone, Copy)]
+pub(super) struct Ready<L> {
+    scale: L,
+    bias: L,
+    /// Above and below zero.
+    gain: (L, L),
+    clamp: (L, L),
+    noise: *const f32,
+}
+
+impl Epilogue<'_> {
+    /// # Safety
+    /// The sizes were checked.
+    #[inline(always)]
+    pub(super) unsafe fn ready<L: Lanes>(&self, blocks: usize, sample: usize, block: usize) -> Ready<L> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let scale = match self.scale {
+                Some(s) => L::load(s.as_ptr().add((sample * blocks + block) * LANES)),
+                None => L::splat(1.0),
+            };
+            let noise = match self.noise {
+                Some((map, apart)) => map.as_ptr().add(sample * apart),
+                None => std::ptr::null(),
+            };
+            let [slope, gain, clamp] = self.act;
+            Ready {
+                scale,
+                bias: L::load(self.bias.as_ptr().add(block * LANES)),
+                gain: (L::splat(gain), L::splat(gain * slope)),
+                clamp: (L::splat(clamp), L::splat(-clamp)),
+                noise,
+            }
+        }
+    }
+}
+
+impl<L: Lanes> Ready<L> {
+    /// # Safety
+    /// There is such a pixel.
+    #[inline(always)]
+    pub(super) unsafe fn apply(&self, v: L, pixel: usize) -> L {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let shift =
+                if self.noise.is_null() { self.bias } else { self.bias.add(L::splat(*self.noise.add(pixel))) };
+            let v = v.mul_add(self.scale, shift);
+            let v = v.mul(v.positive(self.gain.0, self.gain.1));
+            // In this order a value that is not a number stays one.
+            self.clamp.1.max(self.clamp.0.min(v))
         }
     }
 }
@@ -472,7 +538,7 @@ impl Products<'_> {
 struct Tile {
     sample: usize,
     block: usize,
-    /// Its first pixel, in the low resolution.
+    /// Its first pixel.
     y: isize,
     x: isize,
     grid: Grid,

@@ -1,90 +1,247 @@
-//! The inner loops of the convolution: Winograd's F(4×4, 3×3) (Lavin and Gray 2016) on blocks of sixteen channels.
+//! The inner loops of the convolutions: Winograd's algorithm (Lavin and Gray 2016) on blocks of sixteen channels.
 //!
-//! Four by four outputs are computed from six by six inputs with 36 products instead of 144: `Y = Aᵀ[(G g Gᵀ) ∘ (Bᵀ d B)]A`,
-//! with the interpolation points 0, ±1, ±2 and ∞. Over all channels, each of the 36 products is a matrix product. The
-//! weights are transformed when they are used: that costs a few per cent where maps are large, and where they are small,
-//! reading 36 numbers a weight from memory would cost more than making them from nine.
+//! A tile of outputs is `Y = Aᵀ[(G g Gᵀ) ∘ (Bᵀ d B)]A`. Over all channels, each product is a matrix product. Three schemes
+//! share everything else:
+//! - [`Same`], F(4×4, 3×3) with the points 0, ±1, ±2, ∞: 36 products for 16 outputs instead of 144.
+//! - [`Up`], the transposed convolution of stride 2: along an axis, even outputs have two taps, which F(4, 2) with the points
+//!   0, ±1, 2, ∞ gives four of for five products; odd outputs have one. 81 products for 64 outputs instead of 144.
+//! - [`Down`], the convolution of stride 2, is its transpose.
+//!
+//! The weights are transformed when they are used, to 36 matrices in each scheme: that costs a few per cent where maps are
+//! large, and where they are small, reading 36 numbers a weight from memory would cost more than making them from nine.
 
 use super::simd::{LANES, Lanes};
 
 // No closures around vectors: they are functions of their own, without the instruction set of the kernel, and what they
 // call is not inlined.
 
-/// Products of one tile.
-pub(super) const POINTS: usize = 36;
+/// Transformed weights of a kernel.
+pub(super) const WEIGHTS: usize = 36;
 /// Tiles whose inputs are kept side by side.
 pub(super) const PANEL: usize = 12;
+/// Vectors along one axis of a tile, at most.
+const LINE: usize = 9;
 
-/// A line of six weights from three: G, with the taps in order or turned round.
-#[inline(always)]
-unsafe fn spread<L: Lanes>(k: [L; 3]) -> [L; 6] {
-    // SAFETY: the set of `L` is there.
-    unsafe {
-        let (ends, far) = (k[0].add(k[2]), k[0].mul_add(L::splat(1.0 / 24.0), k[2].mul(L::splat(1.0 / 6.0))));
-        let (sixth, twelfth) = (L::splat(-1.0 / 6.0), k[1].mul(L::splat(1.0 / 12.0)));
-        [
-            k[0].mul(L::splat(0.25)),
-            ends.add(k[1]).mul(sixth),
-            ends.sub(k[1]).mul(sixth),
-            far.add(twelfth),
-            far.sub(twelfth),
-            k[2],
-        ]
-    }
+/// How outputs are computed from inputs along one axis.
+///
+/// # Safety
+/// The processor has the instruction set of `L`.
+pub(super) trait Scheme {
+    /// Inputs, products and outputs of a tile along an axis.
+    const SIDES: [usize; 3];
+    /// Pixels between tiles, in the input and in the output.
+    const STEPS: [usize; 2];
+
+    /// Which of the six transformed weights a product uses.
+    fn weight(product: usize) -> usize;
+    /// Six transformed weights from three: G.
+    unsafe fn weights<L: Lanes>(k: [L; 3]) -> [L; 6];
+    /// Transformed inputs: Bᵀ.
+    unsafe fn into<L: Lanes>(d: [L; LINE]) -> [L; LINE];
+    /// Outputs from products: Aᵀ.
+    unsafe fn out_of<L: Lanes>(m: [L; LINE]) -> [L; LINE];
 }
 
-/// A linear combination.
-#[inline(always)]
-unsafe fn mix<L: Lanes>(m: &[f32; 3], w: [L; 3]) -> L {
-    // SAFETY: the set of `L` is there.
-    unsafe { w[2].mul_add(L::splat(m[2]), w[1].mul_add(L::splat(m[1]), w[0].mul(L::splat(m[0])))) }
-}
+/// The same size.
+pub(super) struct Same;
+/// Twice the size and one: `z[2i + a] += x[i] w[a]`. The weights come turned round.
+pub(super) struct Up;
+/// Every second place: `y[i] = Σ_a x[2i + a] w[a]`.
+pub(super) struct Down;
 
-/// How the nine weights of a kernel become the three by three taps of a convolution along one axis.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Taps {
-    /// As they are, or turned round.
-    Plain { flip: bool },
-    /// Any linear map: tap j is `Σ_a m[j][a] · w[a]`.
-    Mixed([[f32; 3]; 3]),
-}
+impl Scheme for Same {
+    const SIDES: [usize; 3] = [6, 6, 4];
+    const STEPS: [usize; 2] = [4, 4];
 
-impl Taps {
     #[inline(always)]
-    unsafe fn line<L: Lanes>(&self, w: [L; 3]) -> [L; 6] {
+    fn weight(product: usize) -> usize {
+        product
+    }
+
+    #[inline(always)]
+    unsafe fn weights<L: Lanes>(k: [L; 3]) -> [L; 6] {
         // SAFETY: the set of `L` is there.
         unsafe {
-            match self {
-                Self::Plain { flip: false } => spread(w),
-                Self::Plain { flip: true } => spread([w[2], w[1], w[0]]),
-                Self::Mixed(m) => spread([mix(&m[0], w), mix(&m[1], w), mix(&m[2], w)]),
-            }
+            let (ends, far) = (k[0].add(k[2]), k[0].mul_add(L::splat(1.0 / 24.0), k[2].mul(L::splat(1.0 / 6.0))));
+            let (sixth, twelfth) = (L::splat(-1.0 / 6.0), k[1].mul(L::splat(1.0 / 12.0)));
+            [
+                k[0].mul(L::splat(0.25)),
+                ends.add(k[1]).mul(sixth),
+                ends.sub(k[1]).mul(sixth),
+                far.add(twelfth),
+                far.sub(twelfth),
+                k[2],
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn into<L: Lanes>(d: [L; LINE]) -> [L; LINE] {
+        // SAFETY: the set of `L` is there.
+        unsafe {
+            let (two, four, minus_four) = (L::splat(2.0), L::splat(4.0), L::splat(-4.0));
+            let (zero, minus_five) = (L::splat(0.0), L::splat(-5.0));
+            let (a, b) = (d[2].mul_add(minus_four, d[4]), d[1].mul_add(minus_four, d[3]));
+            let (c, e) = (d[4].sub(d[2]), d[3].sub(d[1]).mul(two));
+            let first = d[0].mul_add(four, d[2].mul_add(minus_five, d[4]));
+            let last = d[1].mul_add(four, d[3].mul_add(minus_five, d[5]));
+            [first, a.add(b), a.sub(b), c.add(e), c.sub(e), last, zero, zero, zero]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn out_of<L: Lanes>(m: [L; LINE]) -> [L; LINE] {
+        // SAFETY: the set of `L` is there.
+        unsafe {
+            let zero = L::splat(0.0);
+            let (s12, d12) = (m[1].add(m[2]), m[1].sub(m[2]));
+            let (s34, d34) = (m[3].add(m[4]), m[3].sub(m[4]));
+            let y = [
+                m[0].add(s12).add(s34),
+                d34.mul_add(L::splat(2.0), d12),
+                s34.mul_add(L::splat(4.0), s12),
+                d34.mul_add(L::splat(8.0), d12).add(m[5]),
+            ];
+            [y[0], y[1], y[2], y[3], zero, zero, zero, zero, zero]
         }
     }
 }
 
-/// Transforms the weights of one block of outputs and `inputs` inputs.
+/// G of F(4, 2) for the outer taps, and the middle tap as it is.
+#[inline(always)]
+unsafe fn pair_weights<L: Lanes>(k: [L; 3]) -> [L; 6] {
+    // SAFETY: the set of `L` is there.
+    unsafe {
+        let (a, b) = (k[0], k[2]);
+        [
+            a.mul(L::splat(0.5)),
+            a.add(b).mul(L::splat(-0.5)),
+            b.sub(a).mul(L::splat(1.0 / 6.0)),
+            b.mul_add(L::splat(1.0 / 3.0), a.mul(L::splat(1.0 / 6.0))),
+            b,
+            k[1],
+        ]
+    }
+}
+
+/// Bᵀ of F(4, 2).
+#[inline(always)]
+unsafe fn pair_into<L: Lanes>(d: [L; 5]) -> [L; 5] {
+    // SAFETY: the set of `L` is there.
+    unsafe {
+        let (two, minus_two) = (L::splat(2.0), L::splat(-2.0));
+        let odd = d[3].sub(d[1]);
+        [
+            d[0].sub(d[2]).mul_add(two, odd),
+            d[1].mul_add(minus_two, d[3].sub(d[2])),
+            d[1].mul_add(two, d[2].mul_add(L::splat(-3.0), d[3])),
+            odd,
+            odd.mul_add(minus_two, d[4].sub(d[2])),
+        ]
+    }
+}
+
+/// Aᵀ of F(4, 2).
+#[inline(always)]
+unsafe fn pair_out<L: Lanes>(m: [L; 5]) -> [L; 4] {
+    // SAFETY: the set of `L` is there.
+    unsafe {
+        let (sum, difference) = (m[1].add(m[2]), m[1].sub(m[2]));
+        [
+            m[0].add(sum).add(m[3]),
+            m[3].mul_add(L::splat(2.0), difference),
+            m[3].mul_add(L::splat(4.0), sum),
+            m[3].mul_add(L::splat(8.0), difference).add(m[4]),
+        ]
+    }
+}
+
+impl Scheme for Up {
+    const SIDES: [usize; 3] = [5, 9, 8];
+    const STEPS: [usize; 2] = [4, 8];
+
+    #[inline(always)]
+    fn weight(product: usize) -> usize {
+        product.min(5)
+    }
+
+    #[inline(always)]
+    unsafe fn weights<L: Lanes>(k: [L; 3]) -> [L; 6] {
+        // SAFETY: the set of `L` is there.
+        unsafe { pair_weights(k) }
+    }
+
+    #[inline(always)]
+    unsafe fn into<L: Lanes>(d: [L; LINE]) -> [L; LINE] {
+        // SAFETY: the set of `L` is there.
+        let t = unsafe { pair_into([d[0], d[1], d[2], d[3], d[4]]) };
+        [t[0], t[1], t[2], t[3], t[4], d[1], d[2], d[3], d[4]]
+    }
+
+    #[inline(always)]
+    unsafe fn out_of<L: Lanes>(m: [L; LINE]) -> [L; LINE] {
+        // SAFETY: the set of `L` is there.
+        let (even, zero) = unsafe { (pair_out([m[0], m[1], m[2], m[3], m[4]]), L::splat(0.0)) };
+        [even[0], m[5], even[1], m[6], even[2], m[7], even[3], m[8], zero]
+    }
+}
+
+impl Scheme for Down {
+    const SIDES: [usize; 3] = [9, 9, 4];
+    const STEPS: [usize; 2] = [8, 4];
+
+    #[inline(always)]
+    fn weight(product: usize) -> usize {
+        product.min(5)
+    }
+
+    #[inline(always)]
+    unsafe fn weights<L: Lanes>(k: [L; 3]) -> [L; 6] {
+        // SAFETY: the set of `L` is there.
+        unsafe { pair_weights(k) }
+    }
+
+    #[inline(always)]
+    unsafe fn into<L: Lanes>(d: [L; LINE]) -> [L; LINE] {
+        // SAFETY: the set of `L` is there.
+        let t = unsafe { pair_into([d[0], d[2], d[4], d[6], d[8]]) };
+        [t[0], t[1], t[2], t[3], t[4], d[1], d[3], d[5], d[7]]
+    }
+
+    #[inline(always)]
+    unsafe fn out_of<L: Lanes>(m: [L; LINE]) -> [L; LINE] {
+        // SAFETY: the set of `L` is there.
+        unsafe {
+            let (even, zero) = (pair_out([m[0], m[1], m[2], m[3], m[4]]), L::splat(0.0));
+            let [a, b, c, d] = even;
+            [a.add(m[5]), b.add(m[6]), c.add(m[7]), d.add(m[8]), zero, zero, zero, zero, zero]
+        }
+    }
+}
+
+/// Transforms the weights of one block of outputs and `inputs` inputs, turned round if `flip`.
 ///
 /// # Safety
 /// `w` points at `inputs · 9` vectors, `u` at 36 places `stride` elements apart with `inputs` vectors each.
 #[inline(always)]
-pub(super) unsafe fn weights<L: Lanes>(w: *const f32, u: *mut f32, stride: usize, inputs: usize, taps: &[Taps; 2]) {
+pub(super) unsafe fn weights<L: Lanes, S: Scheme>(w: *const f32, (u, stride): (*mut f32, usize), inputs: usize, flip: bool) {
     // SAFETY: the caller's promise.
     unsafe {
+        let turn = |i: usize| if flip { 2 - i } else { i };
         for i in 0..inputs {
             let w = w.add(i * 9 * LANES);
             let mut columns = [[L::splat(0.0); 3]; 6];
             for x in 0..3 {
                 let mut line = [L::splat(0.0); 3];
                 for (y, v) in line.iter_mut().enumerate() {
-                    *v = L::load(w.add((y * 3 + x) * LANES));
+                    *v = L::load(w.add((turn(y) * 3 + turn(x)) * LANES));
                 }
-                for (column, v) in columns.iter_mut().zip(taps[0].line(line)) {
+                for (column, v) in columns.iter_mut().zip(S::weights(line)) {
                     column[x] = v;
                 }
             }
             for (y, column) in columns.into_iter().enumerate() {
-                for (x, v) in taps[1].line(column).into_iter().enumerate() {
+                for (x, v) in S::weights(column).into_iter().enumerate() {
                     v.store(u.add((y * 6 + x) * stride + i * LANES));
                 }
             }
@@ -92,48 +249,10 @@ pub(super) unsafe fn weights<L: Lanes>(w: *const f32, u: *mut f32, stride: usize
     }
 }
 
-/// Six transformed inputs from six: Bᵀ.
-#[inline(always)]
-unsafe fn into<L: Lanes>(d: [L; 6]) -> [L; 6] {
-    // SAFETY: the set of `L` is there.
-    unsafe {
-        let (two, four, minus_four) = (L::splat(2.0), L::splat(4.0), L::splat(-4.0));
-        let minus_five = L::splat(-5.0);
-        let (a, b) = (d[2].mul_add(minus_four, d[4]), d[1].mul_add(minus_four, d[3]));
-        let (c, e) = (d[4].sub(d[2]), d[3].sub(d[1]).mul(two));
-        [
-            d[0].mul_add(four, d[2].mul_add(minus_five, d[4])),
-            a.add(b),
-            a.sub(b),
-            c.add(e),
-            c.sub(e),
-            d[1].mul_add(four, d[3].mul_add(minus_five, d[5])),
-        ]
-    }
-}
-
-/// Four outputs from six products: Aᵀ.
-#[inline(always)]
-unsafe fn out_of<L: Lanes>(m: [L; 6]) -> [L; 4] {
-    // SAFETY: the set of `L` is there.
-    unsafe {
-        let (s12, d12) = (m[1].add(m[2]), m[1].sub(m[2]));
-        let (s34, d34) = (m[3].add(m[4]), m[3].sub(m[4]));
-        [
-            m[0].add(s12).add(s34),
-            d34.mul_add(L::splat(2.0), d12),
-            s34.mul_add(L::splat(4.0), s12),
-            d34.mul_add(L::splat(8.0), d12).add(m[5]),
-        ]
-    }
-}
-
-/// A grid of vectors in a map: pixel (y, x) lies at `start + y · rows + x · columns` elements.
+/// A grid of vectors in a map: pixel (y, x) lies at `start + (y · w + x) · 16` elements.
 #[derive(Clone, Copy)]
 pub(super) struct Grid {
     pub(super) start: usize,
-    pub(super) rows: usize,
-    pub(super) columns: usize,
     /// Pixels there are; beyond them is zero.
     pub(super) h: usize,
     pub(super) w: usize,
@@ -142,83 +261,85 @@ pub(super) struct Grid {
 impl Grid {
     /// Whether a square of `side` pixels from (y, x) lies inside.
     #[inline(always)]
-    pub(super) fn holds(&self, y: isize, x: isize, side: isize) -> bool {
-        y >= 0 && x >= 0 && y + side <= self.h as isize && x + side <= self.w as isize
+    pub(super) fn holds(&self, y: isize, x: isize, side: usize) -> bool {
+        y >= 0 && x >= 0 && y as usize + side <= self.h && x as usize + side <= self.w
     }
 
     #[inline(always)]
     pub(super) fn at(&self, y: isize, x: isize) -> isize {
-        self.start as isize + y * self.rows as isize + x * self.columns as isize
+        self.start as isize + (y * self.w as isize + x) * LANES as isize
     }
 }
 
-/// Transforms the input tile whose first pixel is (y, x), scaled by `scale`, to 36 places `stride` elements apart.
+/// Transforms the input tile whose first pixel is (y, x), scaled by `scale`, to places `stride` elements apart.
 ///
 /// # Safety
 /// The grid lies in the data at `from`, and the places at `to` are valid.
 #[inline(always)]
-pub(super) unsafe fn tile_in<L: Lanes>(
+pub(super) unsafe fn tile_in<L: Lanes, S: Scheme>(
     (from, grid): (*const f32, &Grid),
     (y, x): (isize, isize),
-    scale: Option<L>,
+    scale: L,
     (to, stride): (*mut f32, usize),
 ) {
     // SAFETY: the caller's promise; pixels outside the grid are not read.
     unsafe {
         let zero = L::splat(0.0);
-        let mut half = [[zero; 6]; 6];
-        let inside = grid.holds(y, x, 6);
-        for c in 0..6 {
-            let mut column = [zero; 6];
+        let [side, products, _] = S::SIDES;
+        let mut half = [[zero; LINE]; LINE];
+        let inside = grid.holds(y, x, side);
+        for c in 0..side {
+            let mut column = [zero; LINE];
             if inside {
                 let top = from.offset(grid.at(y, x + c as isize));
-                for (r, v) in column.iter_mut().enumerate() {
-                    *v = L::load(top.add(r * grid.rows));
+                for (r, v) in column.iter_mut().take(side).enumerate() {
+                    *v = L::load(top.add(r * grid.w * LANES));
                 }
             } else {
-                for (r, v) in column.iter_mut().enumerate() {
+                for (r, v) in column.iter_mut().take(side).enumerate() {
                     let (y, x) = (y + r as isize, x + c as isize);
                     if grid.holds(y, x, 1) {
                         *v = L::load(from.offset(grid.at(y, x)));
                     }
                 }
             }
-            for (row, v) in half.iter_mut().zip(into(column)) {
+            for (row, v) in half.iter_mut().zip(S::into(column)).take(products) {
                 row[c] = v;
             }
         }
-        for (r, row) in half.into_iter().enumerate() {
-            for (c, v) in into(row).into_iter().enumerate() {
-                let v = match scale {
-                    Some(s) => v.mul(s),
-                    None => v,
-                };
-                v.store(to.add((r * 6 + c) * stride));
+        for (r, row) in half.into_iter().take(products).enumerate() {
+            for (c, v) in S::into(row).into_iter().take(products).enumerate() {
+                v.mul(scale).store(to.add((r * products + c) * stride));
             }
         }
     }
 }
 
-/// The four by four outputs of a tile from its 36 products, `stride` elements apart.
+/// The outputs of a tile from its products, `stride` elements apart.
 ///
 /// # Safety
 /// The places at `from` are valid.
 #[inline(always)]
-pub(super) unsafe fn tile_out<L: Lanes>(from: *const f32, stride: usize) -> [[L; 4]; 4] {
+pub(super) unsafe fn tile_out<L: Lanes, S: Scheme>(from: *const f32, stride: usize) -> [[L; LINE]; LINE] {
     // SAFETY: the caller's promise.
     unsafe {
         let zero = L::splat(0.0);
-        let mut half = [[zero; 6]; 4];
-        for c in 0..6 {
-            let mut column = [zero; 6];
-            for (r, v) in column.iter_mut().enumerate() {
-                *v = L::load(from.add((r * 6 + c) * stride));
+        let [_, products, side] = S::SIDES;
+        let mut half = [[zero; LINE]; LINE];
+        for c in 0..products {
+            let mut column = [zero; LINE];
+            for (r, v) in column.iter_mut().take(products).enumerate() {
+                *v = L::load(from.add((r * products + c) * stride));
             }
-            for (row, v) in half.iter_mut().zip(out_of(column)) {
+            for (row, v) in half.iter_mut().zip(S::out_of(column)).take(side) {
                 row[c] = v;
             }
         }
-        [out_of(half[0]), out_of(half[1]), out_of(half[2]), out_of(half[3])]
+        let mut out = [[zero; LINE]; LINE];
+        for (out, row) in out.iter_mut().zip(half).take(side) {
+            *out = S::out_of(row);
+        }
+        out
     }
 }
 

@@ -5,6 +5,7 @@
 //! tested against.
 #![allow(unsafe_code)]
 
+mod blur;
 mod buffer;
 mod conv;
 mod kernels;

@@ -58,7 +58,7 @@ impl Network {
             let mut convs = Vec::new();
             for conv in &stage.convs {
                 let Some(layer) = Layer::new(conv)? else { return Ok(None) };
-                side = if layer.up { (side.0 * 2, side.1 * 2) } else { side };
+                side = if layer.doubles() { (side.0 * 2, side.1 * 2) } else { side };
                 network.styles += layer.inputs;
                 network.noise += if layer.noise { side.0 * side.1 } else { 0 };
                 convs.push(layer);
@@ -200,7 +200,7 @@ impl Network {
                 flow = Some(dx);
             }
             if i > 0 && self.stages[..i].iter().any(|s| s.rgb.is_some()) {
-                let doubled = stage.convs.iter().any(|c| c.up);
+                let doubled = stage.convs.iter().any(Layer::doubles);
                 if doubled {
                     let (h, w) = (size.0 / 2, size.1 / 2);
                     picture = Fir::up2(&self.filter, h, w)?.transposed(h, w).run(&picture, size.0, size.1);

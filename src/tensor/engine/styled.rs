@@ -1,8 +1,8 @@
 //! StyleGAN2's layers on the engine: a styled 3×3 convolution with all that follows it, and toRGB, each with its gradient.
 
+use super::blur::Blur;
 use super::buffer::{Map, blocks_of};
-use super::conv::{Conv, Epilogue, Finish, Gradient, Packed, Phases};
-use super::kernels::Taps;
+use super::conv::{Conv, Epilogue, Finish, Form, Gradient, Packed};
 use super::pointwise::{ActBackward, COLOURS, Squares, Sums, ToRgb};
 use super::simd::{Isa, LANES};
 use crate::tensor::{Activation, Filter};
@@ -60,49 +60,24 @@ fn pad_lines(v: impl Iterator<Item = f32>, width: usize) -> Vec<f32> {
     out
 }
 
-/// The maps from nine weights to the taps of the even and the odd outputs of a doubling convolution along one axis; none
-/// where three taps are not enough.
-///
-/// The transposed convolution gives `z[2i + a] += x[i] w[a]`, the filter `y[o] = Σ_t f[T−1−t] z[o + t − 1]`: an input
-/// reaches output `2i + a − t + 1`.
-fn doubling(filter: &[f32]) -> Option<[[[f32; 3]; 3]; 2]> {
-    let mut taps = [[[0f32; 3]; 3]; 2];
-    // As in `conv_up2`: what the padding of an image of 2H leaves before the transposed convolution's result.
-    let before = 1 + (filter.len() as isize + 1) / 2 - 2;
-    for a in 0..3 {
-        for (t, f) in filter.iter().rev().enumerate() {
-            let reach = a as isize - t as isize + before;
-            let phase = reach.rem_euclid(2);
-            // Output 2m + phase reads input m + j with 2j = phase − reach.
-            let j = (phase - reach) / 2;
-            if !(-1..=1).contains(&j) {
-                return None;
-            }
-            taps[phase as usize][(j + 1) as usize][a] += f * 2.0;
-        }
-    }
-    Some(taps)
+/// Both directions of a convolution.
+fn pack(w: &[f32], (o, i): (usize, usize), [ahead, back]: [Form; 2]) -> (Packed, Packed) {
+    (
+        Packed::new((o, i), ahead, |out, inp, tap| w[(out * i + inp) * 9 + tap]),
+        Packed::new((i, o), back, |out, inp, tap| w[(inp * i + out) * 9 + tap]),
+    )
 }
 
-/// Turned round, for the gradient.
-fn turned(taps: [[f32; 3]; 3]) -> Taps {
-    Taps::Mixed([taps[2], taps[1], taps[0]])
-}
-
-/// Both directions of a convolution, taps in order and turned round.
-fn pack(w: &[f32], (o, i): (usize, usize), up: Option<[[[f32; 3]; 3]; 2]>) -> (Packed, Packed) {
-    let ahead = |out: usize, inp: usize, tap: usize| w[(out * i + inp) * 9 + tap];
-    let back = |out: usize, inp: usize, tap: usize| w[(inp * i + out) * 9 + tap];
-    match up {
-        None => (
-            Packed::new((o, i), (Phases::One, Phases::One), [Taps::Plain { flip: false }; 2], ahead),
-            Packed::new((i, o), (Phases::One, Phases::One), [Taps::Plain { flip: true }; 2], back),
-        ),
-        Some(taps) => (
-            Packed::new((o, i), (Phases::One, Phases::Four), taps.map(Taps::Mixed), ahead),
-            Packed::new((i, o), (Phases::Four, Phases::One), taps.map(turned), back),
-        ),
-    }
+/// The taps of a filter that the engine can apply between a doubling convolution and its activation, with the gain of four
+/// that makes up for the zeros between pixels, and in the order in which they meet the pixels.
+fn taps(filter: &Filter) -> Option<[f32; 4]> {
+    let (column, row) = filter.separable()?;
+    let sums: [f32; 2] = [column, row].map(|v| v.iter().sum());
+    let same = column.iter().zip(row).all(|(a, b)| (a / sums[0] - b / sums[1]).abs() <= 1e-6);
+    let gain = 2.0 * (sums[0] * sums[1]).sqrt();
+    let mut taps: [f32; 4] = row.as_slice().try_into().ok()?;
+    taps.reverse();
+    (same && gain.is_normal()).then(|| taps.map(|v| v / sums[1] * gain))
 }
 
 /// Noise of one layer: a map for each sample, so many elements apart.
@@ -117,7 +92,8 @@ pub(super) struct Layer {
     act: [f32; 3],
     pub(super) inputs: usize,
     pub(super) outputs: usize,
-    pub(super) up: bool,
+    /// The filter's taps, where the layer doubles the size.
+    up: Option<[f32; 4]>,
     pub(super) noise: bool,
 }
 
@@ -132,29 +108,16 @@ impl Layer {
     pub(super) fn new(conv: &StyledConv<'_>) -> Result<Option<Self>> {
         let (outputs, inputs, k, _) = conv.weight.dims4()?;
         let (Some(w), Some(bias)) = (frozen(conv.weight)?, frozen(conv.bias)?) else { return Ok(None) };
-        let up = match conv.up {
-            None => None,
-            Some(filter) => match filter.separable() {
-                // One set of taps serves both axes.
-                Some((column, row)) if column.len() == row.len() => {
-                    let unit = |v: &[f32]| v.iter().map(|x| x / v.iter().sum::<f32>()).collect::<Vec<_>>();
-                    let same = unit(column).iter().zip(unit(row)).all(|(a, b)| (a - b).abs() <= 1e-6);
-                    let gain: f32 = column.iter().sum::<f32>() * row.iter().sum::<f32>();
-                    let root = gain.abs().sqrt();
-                    let taps: Vec<f32> = unit(row).iter().map(|v| v * root).collect();
-                    match doubling(&taps).filter(|_| same && gain > 0.0) {
-                        Some(taps) => Some(taps),
-                        None => return Ok(None),
-                    }
-                }
-                _ => return Ok(None),
-            },
+        let up = match conv.up.map(taps) {
+            Some(None) => return Ok(None),
+            up => up.flatten(),
         };
         let a = conv.activation;
         if k != 3 || a.slope <= 0.0 || a.gain <= 0.0 {
             return Ok(None);
         }
-        let (forward, backward) = pack(&w, (outputs, inputs), up);
+        let forms = if up.is_some() { [Form::Up, Form::UpBack] } else { [Form::Same, Form::SameBack] };
+        let (forward, backward) = pack(&w, (outputs, inputs), forms);
         Ok(Some(Self {
             forward,
             backward,
@@ -163,19 +126,31 @@ impl Layer {
             act: [a.slope as f32, a.gain as f32, a.clamp.map_or(f32::INFINITY, |c| c as f32)],
             inputs,
             outputs,
-            up: up.is_some(),
+            up,
             noise: conv.noise,
         }))
+    }
+
+    /// Whether its result has twice the size.
+    pub(super) fn doubles(&self) -> bool {
+        self.up.is_some()
     }
 
     /// Its result for styles `[N, I]` in whole blocks.
     pub(super) fn forward(&self, isa: Isa, x: &Map, style: &[f32], noise: Noise<'_>) -> Kept {
         let factors = self.squares.factors(isa, style);
-        let scale = if self.up { 2 } else { 1 };
+        let scale = if self.doubles() { 2 } else { 1 };
         let mut y = Map::new(x.n, self.outputs, x.h * scale, x.w * scale);
         let epilogue = Epilogue { scale: Some(&factors), bias: &self.bias, noise, act: self.act };
-        let finish = Finish::Activate(&epilogue);
-        Conv { isa, weights: &self.forward, x, style: Some(style), finish }.run(&mut y);
+        let conv = Conv { isa, weights: &self.forward, x, style: Some(style), finish: Finish::Activate(&epilogue) };
+        match self.up {
+            None => drop(conv.run(&mut y)),
+            Some(taps) => {
+                let mut z = Map::new(x.n, self.outputs, 2 * x.h + 1, 2 * x.w + 1);
+                Conv { finish: Finish::Plain, ..conv }.run(&mut z);
+                Blur { isa, x: &z, taps, before: 1 }.run(&mut y, Some(&epilogue));
+            }
+        }
         Kept { y, factors }
     }
 
@@ -197,6 +172,11 @@ impl Layer {
         drop(y);
         let mut dx = Map::new(at.x.n, self.inputs, at.x.h, at.x.w);
         let gradient = Gradient { style: at.style, x: at.x };
+        if let Some([a, b, c, d]) = self.up {
+            let mut z = Map::new(g.n, g.channels, g.h + 1, g.w + 1);
+            Blur { isa, x: &g, taps: [d, c, b, a], before: 2 }.run(&mut z, None);
+            g = z;
+        }
         let conv = Conv { isa, weights: &self.backward, x: &g, style: None, finish: Finish::Gradient(&gradient) };
         let mut styles = conv.run(&mut dx);
         self.squares.backward(isa, at.style, &factors, &sums.scale, &mut styles);
