@@ -163,7 +163,7 @@ fn find_faces(common: &Common, options: &Align) -> Result<u8> {
     Ok(0)
 }
 
-fn count(n: u64) -> usize {
+pub(super) fn count(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
 
@@ -208,7 +208,11 @@ fn on<T>(model: &Loaded, control: &Control, work: impl FnOnce(Bench<'_>) -> Resu
 }
 
 /// Runs with progress on the terminal, or as lines on stderr where there is none or rows go to another program.
-fn watched<T: Send>(common: &Common, title: &str, work: impl FnOnce(&Control) -> Result<T> + Send) -> Result<T> {
+pub(super) fn watched<T: Send>(
+    common: &Common,
+    title: &str,
+    work: impl FnOnce(&Control) -> Result<T> + Send,
+) -> Result<T> {
     if common.quiet {
         run_plain(title, Verbosity::Quiet, work)
     } else if common.json {
@@ -219,7 +223,7 @@ fn watched<T: Send>(common: &Common, title: &str, work: impl FnOnce(&Control) ->
 }
 
 /// One JSON object a row, or the table with its notes.
-fn show(common: &Common, rows: &[impl Serialize], table: impl FnOnce() -> Table) -> Result<()> {
+pub(super) fn show(common: &Common, rows: &[impl Serialize], table: impl FnOnce() -> Table) -> Result<()> {
     if common.json {
         return rows.iter().try_for_each(line);
     }

@@ -5,6 +5,7 @@ mod doctor;
 mod inspect;
 mod programs;
 mod shortcuts;
+mod speed;
 
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, Session};
@@ -144,11 +145,14 @@ enum Command {
     Models,
     /// What was found of terminal and machine, and why.
     Doctor,
-    /// Measurements.
+    /// Measurements: without a subcommand of speed and memory.
+    #[command(after_help = speed::HELP)]
     Bench {
-        /// What is measured.
+        #[command(flatten)]
+        speed: speed::Options,
+        /// What else is measured.
         #[command(subcommand)]
-        which: bench::Which,
+        which: Option<bench::Which>,
     },
     /// Shell completions.
     Completions {
@@ -200,7 +204,11 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Compare { a, b }) => shortcuts::compare(&common, &a, &b),
         Some(Command::Models) => inspect::models(&common),
         Some(Command::Doctor) => doctor::doctor(&common),
-        Some(Command::Bench { which }) => bench::bench(&common, &which),
+        Some(Command::Bench { speed, which: None }) => speed::speed(&common, &speed),
+        Some(Command::Bench { speed, which: Some(which) }) => {
+            speed.refuse()?;
+            bench::bench(&common, &which)
+        }
         Some(Command::Completions { shell }) => completions(shell),
     }
 }

@@ -5,6 +5,7 @@
 //! First derivatives only: a gradient is not differentiated again. Results are the same bits for any number of threads.
 
 mod act;
+mod ceiling;
 mod conv;
 mod device;
 mod engine;
@@ -17,6 +18,7 @@ mod tests;
 mod trunk;
 
 pub use act::{Activation, add_noise, bias_act, scale};
+pub use ceiling::ceiling;
 pub use conv::{conv_transpose2d, conv2d};
 pub use device::{device, threads};
 pub use engine::{Isa, Network, RgbConv, Stage, StyledConv, force};

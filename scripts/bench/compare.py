@@ -1,0 +1,120 @@
+"""gannet beside the official StyleGAN2 in PyTorch on the CPU: same machine, same threads, one run, ratios.
+
+    python compare.py --official DIR --gannet BINARY [--resolution 64,256,1024] [--threads 2] [--rounds 5] [--json]
+
+DIR is a clone of NVlabs/stylegan2-ada-pytorch. See README.md for what is compared.
+"""
+import argparse
+import itertools
+import json
+import os
+import sys
+
+import common
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NAMES = {True: "fused", False: "unfused"}
+
+
+class Peer:
+    """PyTorch's best variant of one kind of work at one resolution: chosen by a short run of all, then measured in rounds."""
+
+    def __init__(self, a, resolution, kind, tried):
+        self.a, self.resolution, self.kind = a, resolution, kind
+        self.tried = tried
+        self.times, self.peaks, self.screened = [], [], {}
+
+    def run(self, fused, allocator, *more):
+        command = [sys.executable, os.path.join(HERE, "peer.py"), "--official", self.a.official, "--resolution",
+                   str(self.resolution), "--threads", str(self.a.threads), "--batch", str(self.a.batch),
+                   "--kind", self.kind, *more]
+        if not fused:
+            command.append("--unfused")
+        threads = {"OMP_NUM_THREADS": str(self.a.threads), "MKL_NUM_THREADS": str(self.a.threads)}
+        (found,) = common.child(command, {**os.environ, **threads, **self.tried[allocator]})
+        return found
+
+    def choose(self):
+        """Every variant once; the fastest is the peer."""
+        for fused, allocator in itertools.product((True, False), self.tried):
+            common.say(f"{self.resolution}: PyTorch {self.kind}, {NAMES[fused]}, {allocator}")
+            self.screened[fused, allocator] = self.run(fused, allocator, "--short")
+        self.best = min(self.screened, key=lambda v: self.screened[v]["ms"])
+
+    def round(self):
+        found = self.run(*self.best)
+        self.times.append(found["ms"])
+        self.peaks.append(found["peak_mb"])
+
+    def report(self):
+        """The chosen variant's medians. `least_peak_mb` is the least peak of any variant: memory is compared with that."""
+        fused, allocator = self.best
+        least = min(*self.peaks, *(s["peak_mb"] for s in self.screened.values()))
+        variants = {f"{NAMES[f]} {name}": s for (f, name), s in self.screened.items()}
+        return dict(ms=common.median(self.times), peak_mb=common.median(self.peaks), least_peak_mb=least,
+                    variant=f"{NAMES[fused]} {allocator}", screened=variants)
+
+
+def ratio(peer, own):
+    return peer / own if peer and own else None
+
+
+def compare(a, resolution, tried):
+    """One row: rounds in which PyTorch's forward, its step and gannet take turns."""
+    forward, step = (Peer(a, resolution, kind, tried) for kind in ("forward", "step"))
+    forward.choose()
+    step.choose()
+    own = []
+    for i in range(a.rounds):
+        common.say(f"{resolution}: round {i + 1} of {a.rounds}")
+        forward.round()
+        own.append(common.gannet_row(a.gannet, resolution, a.threads, a.batch, a.gannet_rounds))
+        step.round()
+    mine = {key: common.median([row[key] for row in own])
+            for key in ("forward_ms", "step_ms", "peak_mb", "gflop", "ceiling_share")}
+    peer = dict(forward=forward.report(), step=step.report())
+    return dict(resolution=resolution, threads=a.threads, batch=a.batch, rounds=a.rounds, gannet=mine, pytorch=peer,
+                forward_ratio=ratio(peer["forward"]["ms"], mine["forward_ms"]),
+                step_ratio=ratio(peer["step"]["ms"], mine["step_ms"]),
+                memory_share=ratio(mine["peak_mb"], peer["step"]["least_peak_mb"]))
+
+
+COLUMNS = ["side", "forward ms", "PyTorch", "ratio", "step ms", "PyTorch", "ratio", "peak MiB", "PyTorch", "share"]
+
+
+def line(r):
+    own, peer = r["gannet"], r["pytorch"]
+    return [str(r["resolution"]), own["forward_ms"], peer["forward"]["ms"], r["forward_ratio"], own["step_ms"],
+            peer["step"]["ms"], r["step_ratio"], own["peak_mb"], peer["step"]["least_peak_mb"], r["memory_share"]]
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--official", required=True, help="a clone of NVlabs/stylegan2-ada-pytorch")
+    a.add_argument("--gannet", required=True, help="a release build")
+    a.add_argument("--resolution", type=common.numbers, default=[64, 256, 1024])
+    a.add_argument("--threads", type=int, default=2)
+    a.add_argument("--batch", type=int, default=1)
+    a.add_argument("--rounds", type=int, default=5)
+    a.add_argument("--allocator", default="all", help="default, glibc-tuned, jemalloc, tcmalloc; all that are here unless given")
+    a.add_argument("--gannet-rounds", type=int, help="rounds inside one call of gannet bench; its own number unless given")
+    a.add_argument("--json", action="store_true", help="one object a resolution, with all that was measured")
+    a = a.parse_args()
+    tried = common.allocators(a.allocator)
+    rows = []
+    for resolution in a.resolution:
+        rows.append(compare(a, resolution, tried))
+        if a.json:
+            print(json.dumps(rows[-1]), flush=True)
+    if a.json:
+        return
+    print(common.table(COLUMNS, [line(r) for r in rows]))
+    print(f"\n{a.threads} threads, batch {a.batch}; medians of {a.rounds} rounds in turns; ratio: PyTorch's time by gannet's")
+    for r in rows:
+        kinds = (f"{kind} {r['pytorch'][kind]['variant']}" for kind in ("forward", "step"))
+        print(f"PyTorch at {r['resolution']}: {', '.join(kinds)} (the fastest of {len(r['pytorch']['step']['screened'])})")
+    print("memory: peak of the process from its loaded weights on, gannet's of a row, PyTorch's least of any variant's step")
+
+
+if __name__ == "__main__":
+    main()

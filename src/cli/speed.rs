@@ -1,0 +1,128 @@
+//! `bench` without a subcommand: speed and memory.
+
+use super::bench::{count, show, watched};
+use super::{Common, out, prepare};
+use crate::bench::speed::{self, Job, What};
+use crate::error::{Error, Kind, Result};
+use crate::safe::Safe;
+use crate::value::model;
+use clap::{Args, ValueEnum};
+use std::process::Command;
+
+/// Sides of the random generators unless given.
+const RESOLUTIONS: [usize; 3] = [64, 256, 1024];
+
+/// What stands below `bench --help`.
+pub const HELP: &str = "Without a subcommand: forward and step of a random StyleGAN2 with the published widths and of the \
+    embedded generator (or that of --model), and its inversion; every row in a process of its own. Ctrl-C ends with the \
+    rounds that are whole (exit code 130). What the columns mean stands under the table; --json gives one object a row: \
+    resolution threads batch device dtype forward_ms step_ms gflop ceiling_share peak_mb and more.";
+
+/// Options of `bench` without a subcommand.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct Options {
+    /// Only of these sides, with commas between; 64, 256, 1024 and the generator's own unless given.
+    #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=65536))]
+    resolution: Vec<u64>,
+    /// Pictures at once.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    batch: Option<u64>,
+    /// Rounds of every row; as many as it takes unless given: 5 and a second, at most 20 seconds.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    rounds: Option<u64>,
+    /// Only these rows.
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    only: Vec<Kinds>,
+    /// Serve the one row that this describes, for another process.
+    #[arg(long, hide = true, value_name = "JSON")]
+    worker: Option<String>,
+}
+
+/// Kinds of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kinds {
+    /// The random StyleGAN2.
+    Official,
+    /// The embedded generator, or that of --model.
+    Model,
+    /// An inversion with it.
+    Inversion,
+}
+
+impl Options {
+    /// Refuses options that another benchmark would leave aside.
+    pub fn refuse(&self) -> Result<()> {
+        if *self == Self::default() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Usage, "--resolution, --batch, --rounds and --only are options of `bench` alone")
+            .hint("put the subcommand's own options behind it; `gannet help bench edits` lists them"))
+    }
+
+    fn wants(&self, kind: Kinds) -> bool {
+        self.only.is_empty() || self.only.contains(&kind)
+    }
+}
+
+/// `gannet bench`
+pub fn speed(common: &Common, options: &Options) -> Result<u8> {
+    prepare(common)?;
+    if let Some(job) = &options.worker {
+        return serve(job);
+    }
+    let jobs = jobs(common, options)?;
+    let rounds = options.rounds.map(count);
+    let found = watched(common, "speed", |control| speed::run(&jobs, rounds, |job| command(common, job), control))?;
+    show(common, &found.rows, || speed::table(&found.rows))?;
+    if found.stopped {
+        let rounds: usize = found.rows.iter().map(|r| r.rounds).sum();
+        return Err(Error::new(Kind::Interrupted, format!("stopped after {rounds} rounds"))
+            .note("the rows are medians of these"));
+    }
+    Ok(0)
+}
+
+/// The rows that were asked for.
+fn jobs(common: &Common, options: &Options) -> Result<Vec<Job>> {
+    let given: Vec<usize> = options.resolution.iter().map(|&r| count(r)).collect();
+    let mut all = Vec::new();
+    if options.wants(Kinds::Official) {
+        let sides = if given.is_empty() { RESOLUTIONS.to_vec() } else { given.clone() };
+        sides.iter().try_for_each(|&side| speed::official::check(side))?;
+        all.extend(sides.into_iter().map(What::Official));
+    }
+    if options.wants(Kinds::Model) || options.wants(Kinds::Inversion) {
+        let side = model::load(&common.model)?.facts.resolution;
+        let own = [(Kinds::Model, What::Model as fn(String) -> What), (Kinds::Inversion, What::Inversion)];
+        let wanted = own.into_iter().filter(|(kind, _)| options.wants(*kind));
+        if given.is_empty() || given.contains(&side) {
+            all.extend(wanted.map(|(_, what)| what(common.model.clone())));
+        } else if all.is_empty() {
+            let name = Safe(&common.model);
+            return Err(Error::new(Kind::Usage, format!("{name} makes pictures of {side} pixels a side alone"))
+                .hint(format!("--resolution {side}, or none")));
+        }
+    }
+    let batch = options.batch.map_or(1, count);
+    Ok(all.into_iter().map(|what| Job { what, batch, seed: common.seed }).collect())
+}
+
+/// This program again, to serve a row with the same device and threads.
+fn command(common: &Common, job: &Job) -> Result<Command> {
+    let own = std::env::current_exe().map_err(|e| Error::io("cannot find this program", &e))?;
+    let job = serde_json::to_string(job).map_err(|e| Error::runtime(format!("a row cannot be written: {e}")))?;
+    let mut command = Command::new(own);
+    command.args(["bench", "--worker", &job, "--device", &common.device]);
+    if let Some(threads) = common.threads {
+        command.args(["--threads", &threads.to_string()]);
+    }
+    Ok(command)
+}
+
+fn serve(job: &str) -> Result<u8> {
+    let job: Job = serde_json::from_str(job).map_err(|e| {
+        Error::new(Kind::Usage, format!("--worker: no row: {e}")).hint("it is for `gannet bench` itself")
+    })?;
+    speed::serve(&job, std::io::stdin().lock(), |line| out(format!("{line}\n").as_bytes()))?;
+    Ok(0)
+}
