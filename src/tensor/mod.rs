@@ -5,7 +5,6 @@
 //! First derivatives only: a gradient is not differentiated again. Results are the same bits for any number of threads.
 
 mod act;
-mod ceiling;
 mod conv;
 mod device;
 mod engine;
@@ -18,10 +17,9 @@ mod tests;
 mod trunk;
 
 pub use act::{Activation, add_noise, bias_act, scale};
-pub use ceiling::ceiling;
 pub use conv::{conv_transpose2d, conv2d};
 pub use device::{device, threads};
-pub use engine::{Isa, Network, RgbConv, Stage, StyledConv, force};
+pub use engine::{Isa, Network, RgbConv, Stage, StyledConv, ceiling, force};
 pub use fir::{Filter, Resample, down2, fir, up2};
 pub use matmul::{linear, matmul};
 pub use modulated::{Weight, conv_up2, modulated_conv, modulated_conv_up2};

@@ -10,7 +10,7 @@ use crate::tensor::raw::{Shared, jobs};
 use std::marker::PhantomData;
 
 /// Elements of transformed input that are alive at a time.
-const ALIVE: usize = 4 << 20;
+const ALIVE: usize = 2 << 20;
 /// Panels of tiles that share one transformation of the weights at least, where there are so many.
 const RANGE: usize = 12;
 /// Jobs that a chunk of work is cut into, about.
@@ -65,8 +65,8 @@ impl Form {
     /// Tiles that cover `output` pixels along an axis.
     fn tiles(self, output: usize) -> usize {
         match self {
-            Self::Up => output.div_ceil(Up::STEPS[1]),
-            Self::HalfBack => (output + 1).div_ceil(Up::STEPS[1]),
+            Self::Up => output.div_ceil(8),
+            Self::HalfBack => (output + 1).div_ceil(8),
             _ => output.div_ceil(4),
         }
     }
@@ -113,11 +113,15 @@ impl Packed {
     /// # Safety
     /// `u` holds 36 runs of all inputs.
     #[inline(always)]
-    unsafe fn transform<L: Lanes, S: Scheme>(&self, output: usize, u: *mut f32, stride: usize) {
+    unsafe fn transform<L, S, const I: usize, const P: usize, const O: usize>(&self, output: usize, u: *mut f32, stride: usize)
+    where
+        L: Lanes,
+        S: Scheme<I, P, O>,
+    {
         let each = blocks_of(self.inputs) * LANES;
         let w = self.w[output * each * 9 * LANES..][..each * 9 * LANES].as_ptr();
         // SAFETY: the caller's promise, and the weights were sliced above.
-        unsafe { weights::<L, S>(w, (u, stride), each, self.form.flips()) };
+        unsafe { weights::<L, S, I, P, O>(w, (u, stride), each, self.form.flips()) };
     }
 }
 
@@ -188,16 +192,16 @@ impl Conv<'_> {
     /// Panics when sizes do not fit: a mistake of the caller, found before anything is written.
     pub(super) fn run(&self, out: &mut Map) -> Vec<f32> {
         match self.weights.form {
-            Form::Same | Form::SameBack => self.run_as::<Same>(out),
-            Form::Up | Form::HalfBack => self.run_as::<Up>(out),
-            Form::UpBack | Form::Half => self.run_as::<Down>(out),
+            Form::Same | Form::SameBack => self.run_as::<Same, 6, 6, 4>(out),
+            Form::Up | Form::HalfBack => self.run_as::<Up, 5, 9, 8>(out),
+            Form::UpBack | Form::Half => self.run_as::<Down, 9, 9, 4>(out),
         }
     }
 
-    fn run_as<S: Scheme>(&self, out: &mut Map) -> Vec<f32> {
+    fn run_as<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize>(&self, out: &mut Map) -> Vec<f32> {
         let tiles = self.check(out);
         let (ins, outs) = (self.x.blocks(), out.blocks());
-        let points = S::SIDES[1] * S::SIDES[1];
+        let points = P * P;
         let run = ins * PANEL * LANES + LANES;
         let panels = tiles.all.div_ceil(PANEL);
         let chunks = panels.div_ceil((ALIVE / (points * run)).max(1)).max(1);
@@ -214,14 +218,14 @@ impl Conv<'_> {
         let (n, mut done) = (out.n, 0);
         for first in (0..panels).step_by(chunk.max(1)) {
             let count = chunk.min(panels - first);
-            self.read::<S>(&mut v, (tiles, run), (first, count));
+            self.read::<S, I, P, O>(&mut v, (tiles, run), (first, count));
             let (here, shared) = (count.div_ceil(range), Shared::new(&mut parts));
             let sizes = (outs, out.h, out.w);
             let whole = Shared::new(&mut out.data);
             jobs(here * pairs, 1, |job| {
                 let (part, pair) = (job / pairs, job % pairs);
                 let from = part * range;
-                let job = Products {
+                let job = Products::<S, I, P, O> {
                     conv: self,
                     v: &v,
                     run,
@@ -261,13 +265,18 @@ impl Conv<'_> {
     }
 
     /// Transforms the inputs of `count` panels from `first`.
-    fn read<S: Scheme>(&self, v: &mut Buffer, (tiles, run): (Tiles, usize), (first, count): (usize, usize)) {
+    fn read<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize>(
+        &self,
+        v: &mut Buffer,
+        (tiles, run): (Tiles, usize),
+        (first, count): (usize, usize),
+    ) {
         let ins = self.x.blocks();
         let shared = Shared::new(v);
         jobs(count * ins, 8, |job| {
             let (at, block) = (job / ins, job % ins);
             let first = (first + at) * PANEL;
-            let job = Read { conv: self, tiles, run, first, block, v: (&shared, at), scheme: PhantomData::<S> };
+            let job = Read::<S, I, P, O> { conv: self, tiles, run, first, block, v: (&shared, at), scheme: PhantomData::<S> };
             // SAFETY: every job writes its own panel of its own block.
             unsafe { self.isa.run(job) };
         });
@@ -298,7 +307,7 @@ pub(super) fn total(parts: &[f32], len: usize) -> Vec<f32> {
 }
 
 /// Transforms one panel of one block of the input.
-struct Read<'a, S> {
+struct Read<'a, S, const I: usize, const P: usize, const O: usize> {
     conv: &'a Conv<'a>,
     tiles: Tiles,
     run: usize,
@@ -310,11 +319,11 @@ struct Read<'a, S> {
     scheme: PhantomData<S>,
 }
 
-impl<S: Scheme> Work for Read<'_, S> {
+impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work for Read<'_, S, I, P, O> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         let Self { conv, tiles, run, first, block, v, .. } = self;
-        let (blocks, points) = (conv.x.blocks(), S::SIDES[1] * S::SIDES[1]);
+        let (blocks, points) = (conv.x.blocks(), P * P);
         // SAFETY: a panel is the job's own; the slice checks its bounds.
         let to = unsafe { v.0.slice(v.1 * points * run, points * run) }.as_mut_ptr();
         let from = conv.x.data.as_ptr();
@@ -329,14 +338,14 @@ impl<S: Scheme> Work for Read<'_, S> {
                     None => L::splat(1.0),
                 };
                 let to = to.add((block * PANEL + t) * LANES);
-                tile_in::<L, S>((from, &grid), (y * step + origin, x * step + origin), scale, (to, run));
+                tile_in::<L, S, I, P, O>((from, &grid), (y * step + origin, x * step + origin), scale, (to, run));
             }
         }
     }
 }
 
 /// The products of a range of panels with one or two blocks of outputs, transformed back and finished.
-struct Products<'a, S> {
+struct Products<'a, S, const I: usize, const P: usize, const O: usize> {
     conv: &'a Conv<'a>,
     v: &'a [f32],
     run: usize,
@@ -356,11 +365,10 @@ struct Products<'a, S> {
 /// Elements of the products of a panel at one point.
 const ROW: usize = PANEL * 2 * LANES;
 
-impl<S: Scheme> Work for Products<'_, S> {
+impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work for Products<'_, S, I, P, O> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let side = S::SIDES[1];
-        let each = side * side * ROW;
+        let each = P * P * ROW;
         let most = (GROUP / each).max(1);
         let stride = self.conv.x.blocks() * LANES * LANES;
         let mut u = Buffer::new(2 * WEIGHTS * stride);
@@ -368,16 +376,16 @@ impl<S: Scheme> Work for Products<'_, S> {
         for (i, output) in self.outputs.clone().enumerate() {
             let u = u[i * WEIGHTS * stride..].as_mut_ptr();
             // SAFETY: 36 runs of all inputs.
-            unsafe { self.conv.weights.transform::<L, S>(output, u, stride) };
+            unsafe { self.conv.weights.transform::<L, S, I, P, O>(output, u, stride) };
         }
         let mut from = self.panels.start;
         while from < self.panels.end {
             let group = most.min(self.panels.end - from);
-            for point in 0..side * side {
-                let weight = S::weight(point / side) * 6 + S::weight(point % side);
+            for point in 0..P * P {
+                let weight = S::weight(point / P) * 6 + S::weight(point % P);
                 let a = &u[weight * stride..];
                 for at in 0..group {
-                    let b = &self.v[((from + at) * side * side + point) * self.run..][..self.run];
+                    let b = &self.v[((from + at) * P * P + point) * self.run..][..self.run];
                     let c = &mut m[at * each + point * ROW..][..ROW];
                     // SAFETY: u holds the weights of both blocks, b a run of the panel, c its products.
                     unsafe { self.multiply::<L>(from + at, a.as_ptr(), b.as_ptr(), c.as_mut_ptr()) };
@@ -394,7 +402,7 @@ impl<S: Scheme> Work for Products<'_, S> {
     }
 }
 
-impl<S: Scheme> Products<'_, S> {
+impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Products<'_, S, I, P, O> {
     /// The products of one panel at one point.
     #[inline(always)]
     unsafe fn multiply<L: Lanes>(&self, at: usize, a: *const f32, b: *const f32, c: *mut f32) {
@@ -423,11 +431,11 @@ impl<S: Scheme> Products<'_, S> {
             let (sample, y, x) = self.tiles.place(first + t);
             let grid = grid(self.sizes, sample, block);
             let (y, x) = (y * step + origin, x * step + origin);
-            let tile = Tile { sample, block, y, x, grid, whole: grid.holds(y, x, S::SIDES[2]) };
+            let tile = Tile { sample, block, y, x, grid, whole: grid.holds(y, x, O) };
             // SAFETY: the products of a tile lie a row apart; the job owns its pixels.
             unsafe {
-                let values = tile_out::<L, S>(m[t * 2 * LANES..].as_ptr(), ROW);
-                for (r, row) in values.into_iter().take(S::SIDES[2]).enumerate() {
+                let values = tile_out::<L, S, I, P, O>(m[t * 2 * LANES..].as_ptr(), ROW);
+                for (r, row) in values.into_iter().enumerate() {
                     match &self.conv.finish {
                         Finish::Activate(e) => self.activate(&tile, (r, row), e),
                         Finish::Gradient(g) => self.gradient(&tile, (r, row), g),
@@ -439,8 +447,8 @@ impl<S: Scheme> Products<'_, S> {
     }
 
     #[inline(always)]
-    unsafe fn plain<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; 9])) {
-        for (c, v) in row.into_iter().take(S::SIDES[2]).enumerate() {
+    unsafe fn plain<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; O])) {
+        for (c, v) in row.into_iter().enumerate() {
             if let Some(at) = tile.at(r, c) {
                 // SAFETY: the pixels are the job's own.
                 unsafe { v.store(self.out.at(at)) };
@@ -449,11 +457,11 @@ impl<S: Scheme> Products<'_, S> {
     }
 
     #[inline(always)]
-    unsafe fn activate<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; 9]), e: &Epilogue<'_>) {
+    unsafe fn activate<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; O]), e: &Epilogue<'_>) {
         // SAFETY: the sizes of scale, bias and noise were checked; the pixels are the job's own.
         unsafe {
             let ready = e.ready::<L>(self.sizes.0, tile.sample, tile.block);
-            for (c, v) in row.into_iter().take(S::SIDES[2]).enumerate() {
+            for (c, v) in row.into_iter().enumerate() {
                 let Some(at) = tile.at(r, c) else { continue };
                 ready.apply(v, (at - tile.grid.start) / LANES).store(self.out.at(at));
             }
@@ -461,7 +469,7 @@ impl<S: Scheme> Products<'_, S> {
     }
 
     #[inline(always)]
-    unsafe fn gradient<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; 9]), g: &Gradient<'_>) {
+    unsafe fn gradient<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; O]), g: &Gradient<'_>) {
         let lane = (tile.sample * self.sizes.0 + tile.block) * LANES;
         // SAFETY: the sizes of input and styles were checked; pixels and sums are the job's own.
         unsafe {
@@ -469,7 +477,7 @@ impl<S: Scheme> Products<'_, S> {
             let sums = self.sums.0.at(self.sums.1 + lane);
             let mut sum = L::load(sums);
             let x = g.x.data.as_ptr();
-            for (c, v) in row.into_iter().take(S::SIDES[2]).enumerate() {
+            for (c, v) in row.into_iter().enumerate() {
                 let Some(at) = tile.at(r, c) else { continue };
                 sum = v.mul_add(L::load(x.add(at)), sum);
                 v.mul(style).store(self.out.at(at));

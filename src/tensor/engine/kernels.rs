@@ -19,16 +19,12 @@ use super::simd::{LANES, Lanes};
 pub(super) const WEIGHTS: usize = 36;
 /// Tiles whose inputs are kept side by side.
 pub(super) const PANEL: usize = 12;
-/// Vectors along one axis of a tile, at most.
-const LINE: usize = 9;
 
-/// How outputs are computed from inputs along one axis.
+/// How `O` outputs are computed from `I` inputs with `P` products along one axis.
 ///
 /// # Safety
 /// The processor has the instruction set of `L`.
-pub(super) trait Scheme {
-    /// Inputs, products and outputs of a tile along an axis.
-    const SIDES: [usize; 3];
+pub(super) trait Scheme<const I: usize, const P: usize, const O: usize> {
     /// Pixels between tiles, in the input and in the output.
     const STEPS: [usize; 2];
 
@@ -37,9 +33,9 @@ pub(super) trait Scheme {
     /// Six transformed weights from three: G.
     unsafe fn weights<L: Lanes>(k: [L; 3]) -> [L; 6];
     /// Transformed inputs: Bᵀ.
-    unsafe fn into<L: Lanes>(d: [L; LINE]) -> [L; LINE];
+    unsafe fn into<L: Lanes>(d: [L; I]) -> [L; P];
     /// Outputs from products: Aᵀ.
-    unsafe fn out_of<L: Lanes>(m: [L; LINE]) -> [L; LINE];
+    unsafe fn out_of<L: Lanes>(m: [L; P]) -> [L; O];
 }
 
 /// The same size.
@@ -49,8 +45,7 @@ pub(super) struct Up;
 /// Every second place: `y[i] = Σ_a x[2i + a] w[a]`.
 pub(super) struct Down;
 
-impl Scheme for Same {
-    const SIDES: [usize; 3] = [6, 6, 4];
+impl Scheme<6, 6, 4> for Same {
     const STEPS: [usize; 2] = [4, 4];
 
     #[inline(always)]
@@ -76,33 +71,31 @@ impl Scheme for Same {
     }
 
     #[inline(always)]
-    unsafe fn into<L: Lanes>(d: [L; LINE]) -> [L; LINE] {
+    unsafe fn into<L: Lanes>(d: [L; 6]) -> [L; 6] {
         // SAFETY: the set of `L` is there.
         unsafe {
             let (two, four, minus_four) = (L::splat(2.0), L::splat(4.0), L::splat(-4.0));
-            let (zero, minus_five) = (L::splat(0.0), L::splat(-5.0));
+            let minus_five = L::splat(-5.0);
             let (a, b) = (d[2].mul_add(minus_four, d[4]), d[1].mul_add(minus_four, d[3]));
             let (c, e) = (d[4].sub(d[2]), d[3].sub(d[1]).mul(two));
             let first = d[0].mul_add(four, d[2].mul_add(minus_five, d[4]));
             let last = d[1].mul_add(four, d[3].mul_add(minus_five, d[5]));
-            [first, a.add(b), a.sub(b), c.add(e), c.sub(e), last, zero, zero, zero]
+            [first, a.add(b), a.sub(b), c.add(e), c.sub(e), last]
         }
     }
 
     #[inline(always)]
-    unsafe fn out_of<L: Lanes>(m: [L; LINE]) -> [L; LINE] {
+    unsafe fn out_of<L: Lanes>(m: [L; 6]) -> [L; 4] {
         // SAFETY: the set of `L` is there.
         unsafe {
-            let zero = L::splat(0.0);
             let (s12, d12) = (m[1].add(m[2]), m[1].sub(m[2]));
             let (s34, d34) = (m[3].add(m[4]), m[3].sub(m[4]));
-            let y = [
+            [
                 m[0].add(s12).add(s34),
                 d34.mul_add(L::splat(2.0), d12),
                 s34.mul_add(L::splat(4.0), s12),
                 d34.mul_add(L::splat(8.0), d12).add(m[5]),
-            ];
-            [y[0], y[1], y[2], y[3], zero, zero, zero, zero, zero]
+            ]
         }
     }
 }
@@ -156,8 +149,7 @@ unsafe fn pair_out<L: Lanes>(m: [L; 5]) -> [L; 4] {
     }
 }
 
-impl Scheme for Up {
-    const SIDES: [usize; 3] = [5, 9, 8];
+impl Scheme<5, 9, 8> for Up {
     const STEPS: [usize; 2] = [4, 8];
 
     #[inline(always)]
@@ -172,22 +164,21 @@ impl Scheme for Up {
     }
 
     #[inline(always)]
-    unsafe fn into<L: Lanes>(d: [L; LINE]) -> [L; LINE] {
+    unsafe fn into<L: Lanes>(d: [L; 5]) -> [L; 9] {
         // SAFETY: the set of `L` is there.
         let t = unsafe { pair_into([d[0], d[1], d[2], d[3], d[4]]) };
         [t[0], t[1], t[2], t[3], t[4], d[1], d[2], d[3], d[4]]
     }
 
     #[inline(always)]
-    unsafe fn out_of<L: Lanes>(m: [L; LINE]) -> [L; LINE] {
+    unsafe fn out_of<L: Lanes>(m: [L; 9]) -> [L; 8] {
         // SAFETY: the set of `L` is there.
-        let (even, zero) = unsafe { (pair_out([m[0], m[1], m[2], m[3], m[4]]), L::splat(0.0)) };
-        [even[0], m[5], even[1], m[6], even[2], m[7], even[3], m[8], zero]
+        let even = unsafe { pair_out([m[0], m[1], m[2], m[3], m[4]]) };
+        [even[0], m[5], even[1], m[6], even[2], m[7], even[3], m[8]]
     }
 }
 
-impl Scheme for Down {
-    const SIDES: [usize; 3] = [9, 9, 4];
+impl Scheme<9, 9, 4> for Down {
     const STEPS: [usize; 2] = [8, 4];
 
     #[inline(always)]
@@ -202,19 +193,18 @@ impl Scheme for Down {
     }
 
     #[inline(always)]
-    unsafe fn into<L: Lanes>(d: [L; LINE]) -> [L; LINE] {
+    unsafe fn into<L: Lanes>(d: [L; 9]) -> [L; 9] {
         // SAFETY: the set of `L` is there.
         let t = unsafe { pair_into([d[0], d[2], d[4], d[6], d[8]]) };
         [t[0], t[1], t[2], t[3], t[4], d[1], d[3], d[5], d[7]]
     }
 
     #[inline(always)]
-    unsafe fn out_of<L: Lanes>(m: [L; LINE]) -> [L; LINE] {
+    unsafe fn out_of<L: Lanes>(m: [L; 9]) -> [L; 4] {
         // SAFETY: the set of `L` is there.
         unsafe {
-            let (even, zero) = (pair_out([m[0], m[1], m[2], m[3], m[4]]), L::splat(0.0));
-            let [a, b, c, d] = even;
-            [a.add(m[5]), b.add(m[6]), c.add(m[7]), d.add(m[8]), zero, zero, zero, zero, zero]
+            let [a, b, c, d] = pair_out([m[0], m[1], m[2], m[3], m[4]]);
+            [a.add(m[5]), b.add(m[6]), c.add(m[7]), d.add(m[8])]
         }
     }
 }
@@ -224,7 +214,15 @@ impl Scheme for Down {
 /// # Safety
 /// `w` points at `inputs · 9` vectors, `u` at 36 places `stride` elements apart with `inputs` vectors each.
 #[inline(always)]
-pub(super) unsafe fn weights<L: Lanes, S: Scheme>(w: *const f32, (u, stride): (*mut f32, usize), inputs: usize, flip: bool) {
+pub(super) unsafe fn weights<L, S, const I: usize, const P: usize, const O: usize>(
+    w: *const f32,
+    (u, stride): (*mut f32, usize),
+    inputs: usize,
+    flip: bool,
+) where
+    L: Lanes,
+    S: Scheme<I, P, O>,
+{
     // SAFETY: the caller's promise.
     unsafe {
         let turn = |i: usize| if flip { 2 - i } else { i };
@@ -276,40 +274,42 @@ impl Grid {
 /// # Safety
 /// The grid lies in the data at `from`, and the places at `to` are valid.
 #[inline(always)]
-pub(super) unsafe fn tile_in<L: Lanes, S: Scheme>(
+pub(super) unsafe fn tile_in<L, S, const I: usize, const P: usize, const O: usize>(
     (from, grid): (*const f32, &Grid),
     (y, x): (isize, isize),
     scale: L,
     (to, stride): (*mut f32, usize),
-) {
+) where
+    L: Lanes,
+    S: Scheme<I, P, O>,
+{
     // SAFETY: the caller's promise; pixels outside the grid are not read.
     unsafe {
         let zero = L::splat(0.0);
-        let [side, products, _] = S::SIDES;
-        let mut half = [[zero; LINE]; LINE];
-        let inside = grid.holds(y, x, side);
-        for c in 0..side {
-            let mut column = [zero; LINE];
+        let mut half = [[zero; I]; P];
+        let inside = grid.holds(y, x, I);
+        for c in 0..I {
+            let mut column = [zero; I];
             if inside {
                 let top = from.offset(grid.at(y, x + c as isize));
-                for (r, v) in column.iter_mut().take(side).enumerate() {
+                for (r, v) in column.iter_mut().enumerate() {
                     *v = L::load(top.add(r * grid.w * LANES));
                 }
             } else {
-                for (r, v) in column.iter_mut().take(side).enumerate() {
+                for (r, v) in column.iter_mut().enumerate() {
                     let (y, x) = (y + r as isize, x + c as isize);
                     if grid.holds(y, x, 1) {
                         *v = L::load(from.offset(grid.at(y, x)));
                     }
                 }
             }
-            for (row, v) in half.iter_mut().zip(S::into(column)).take(products) {
+            for (row, v) in half.iter_mut().zip(S::into(column)) {
                 row[c] = v;
             }
         }
-        for (r, row) in half.into_iter().take(products).enumerate() {
-            for (c, v) in S::into(row).into_iter().take(products).enumerate() {
-                v.mul(scale).store(to.add((r * products + c) * stride));
+        for (r, row) in half.into_iter().enumerate() {
+            for (c, v) in S::into(row).into_iter().enumerate() {
+                v.mul(scale).store(to.add((r * P + c) * stride));
             }
         }
     }
@@ -320,23 +320,26 @@ pub(super) unsafe fn tile_in<L: Lanes, S: Scheme>(
 /// # Safety
 /// The places at `from` are valid.
 #[inline(always)]
-pub(super) unsafe fn tile_out<L: Lanes, S: Scheme>(from: *const f32, stride: usize) -> [[L; LINE]; LINE] {
+pub(super) unsafe fn tile_out<L, S, const I: usize, const P: usize, const O: usize>(from: *const f32, stride: usize) -> [[L; O]; O]
+where
+    L: Lanes,
+    S: Scheme<I, P, O>,
+{
     // SAFETY: the caller's promise.
     unsafe {
         let zero = L::splat(0.0);
-        let [_, products, side] = S::SIDES;
-        let mut half = [[zero; LINE]; LINE];
-        for c in 0..products {
-            let mut column = [zero; LINE];
-            for (r, v) in column.iter_mut().take(products).enumerate() {
-                *v = L::load(from.add((r * products + c) * stride));
+        let mut half = [[zero; P]; O];
+        for c in 0..P {
+            let mut column = [zero; P];
+            for (r, v) in column.iter_mut().enumerate() {
+                *v = L::load(from.add((r * P + c) * stride));
             }
-            for (row, v) in half.iter_mut().zip(S::out_of(column)).take(side) {
+            for (row, v) in half.iter_mut().zip(S::out_of(column)) {
                 row[c] = v;
             }
         }
-        let mut out = [[zero; LINE]; LINE];
-        for (out, row) in out.iter_mut().zip(half).take(side) {
+        let mut out = [[zero; O]; O];
+        for (out, row) in out.iter_mut().zip(half) {
             *out = S::out_of(row);
         }
         out

@@ -7,13 +7,17 @@
 
 mod blur;
 mod buffer;
+mod ceiling;
 mod conv;
 mod kernels;
 mod network;
 mod pointwise;
 mod simd;
 mod styled;
+#[cfg(test)]
+mod tests;
 
+pub use ceiling::ceiling;
 pub use network::{Network, Stage};
 pub use simd::{Isa, force};
 pub use styled::{RgbConv, StyledConv};

@@ -46,13 +46,23 @@ impl Network {
     /// # Errors
     /// When a tensor has another rank.
     pub fn new(constant: &Tensor, stages: &[Stage<'_>], filter: &Filter) -> Result<Option<Self>> {
+        Self::for_isa(Isa::current(), constant, stages, filter)
+    }
+
+    /// As [`Network::new`], for an instruction set that this processor has.
+    pub(super) fn for_isa(
+        isa: Isa,
+        constant: &Tensor,
+        stages: &[Stage<'_>],
+        filter: &Filter,
+    ) -> Result<Option<Self>> {
         let (c, h, w) = constant.dims3()?;
         if constant.track_op() || !constant.device().is_cpu() {
             return Ok(None);
         }
         let start = Map::from_planar(&constant.flatten_all()?.to_vec1::<f32>()?, (1, c, h, w));
         let mut network =
-            Self { isa: Isa::current(), constant: start, stages: Vec::new(), filter: filter.clone(), styles: 0, noise: 0 };
+            Self { isa, constant: start, stages: Vec::new(), filter: filter.clone(), styles: 0, noise: 0 };
         let mut side = (h, w);
         for stage in stages {
             let mut convs = Vec::new();
