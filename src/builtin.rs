@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Span};
 use crate::latent::{Direction, Latent};
 use crate::render::Display;
 use crate::space::Space;
-use crate::value::{Image, Loaded, Value};
+use crate::value::{Image, Loaded, Value, display};
 use candle_core::Device;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -119,7 +119,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`Context::model_of`], and when rendering fails.
     pub fn picture(&self, code: &Latent) -> Result<Image> {
-        crate::value::display::render(code, &*self.model_of(code)?)
+        display::render(code, &*self.model_of(code)?, &self.control)
     }
 
     /// The generator that made a code, or the current one for a code that does not say.
@@ -345,4 +345,24 @@ pub fn as_images(value: &Value, ctx: &Context<'_>) -> Result<Image> {
         Value::Latent(l) | Value::Path(l) => ctx.picture(l),
         other => Err(Error::runtime(format!("{} has no picture", other.ty()))),
     }
+}
+
+/// As [`as_images`] of every value; codes beside each other are rendered in batches.
+///
+/// # Errors
+/// When a value has no picture; named is its place.
+pub fn all_images(values: &[(Value, Span)], ctx: &Context<'_>) -> Result<Vec<Image>> {
+    let code = |v: &Value| if let Value::Latent(l) | Value::Path(l) = v { Some(l.clone()) } else { None };
+    let mut images = Vec::with_capacity(values.len());
+    let mut rest = values;
+    while let [(first, span), ..] = rest {
+        let codes: Vec<Latent> = rest.iter().map_while(|(v, _)| code(v)).collect();
+        if codes.is_empty() {
+            images.push(as_images(first, ctx).map_err(|e| e.at(*span))?);
+        } else {
+            images.extend(display::together(&codes, &|l| ctx.picture(l)).map_err(|e| e.at(*span))?);
+        }
+        rest = &rest[codes.len().max(1)..];
+    }
+    Ok(images)
 }

@@ -1,7 +1,8 @@
-"""Files and pictures shared by the training scripts: data, checkpoints, sample sheets."""
+"""What the training scripts share: data, checkpoints, sample sheets, the log and its loop."""
 
 import json
 import os
+import time
 
 import numpy as np
 import torch
@@ -61,3 +62,44 @@ def pick_device(name):
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+class Journal:
+    """The log: means over some steps, on the screen and in a file."""
+
+    def __init__(self, folder, every):
+        self.file, self.every = open(os.path.join(folder, "log.jsonl"), "a"), every
+        self.rows, self.since = [], None
+
+    def write(self, record):
+        print(json.dumps(record), file=self.file, flush=True)
+        print(json.dumps(record), flush=True)
+
+    def pause(self):
+        """What comes now is no training, and does not count in the rate."""
+        self.since = None
+
+    def take(self, head, row, last):
+        """The numbers of a step by name; `head`, with the pictures `seen`, stands before their means."""
+        self.since = self.since or (time.time(), head["seen"])
+        if self.rows and row.keys() != self.rows[0].keys():
+            self.rows = []
+        self.rows.append(row)
+        if len(self.rows) < self.every and not last:
+            return
+        means = {k: round(float(np.mean([r[k] for r in self.rows])), 4) for k in row}
+        spent, count = time.time() - self.since[0], head["seen"] - self.since[1]
+        self.write(head | means | {"rate": round(count / max(1e-9, spent), 1)})
+        self.rows, self.since = [], (time.time(), head["seen"])
+
+
+def run_steps(step, save, journal, save_minutes):
+    """Train until `step()`, which gives (head, row, last), says it was the last; save at times."""
+    saved, done = time.time(), False
+    while not done:
+        head, row, done = step()
+        journal.take(head, row, done)
+        if done or time.time() - saved > 60 * save_minutes:
+            save()
+            journal.pause()
+            saved = time.time()

@@ -25,7 +25,16 @@ import torch
 
 from attributes import load_attributes, load_tensors
 from codes import Codes
-from common import load_images, pick_device, save_checkpoint, save_model, to_tensor, write_sheet
+from common import (
+    Journal,
+    load_images,
+    pick_device,
+    run_steps,
+    save_checkpoint,
+    save_model,
+    to_tensor,
+    write_sheet,
+)
 from editing import load_generator
 from encoder import Encoder, refine, settings, stored
 from likeness import CodeDistance, Likeness
@@ -286,49 +295,26 @@ def stage_of(args, progress):
             return stage, min(1.0, (progress - start) / max(1e-9, end - start))
 
 
-class Journal:
-    """The log: means over some steps, on the screen and in a file."""
-
-    def __init__(self, folder, every=25):
-        self.file, self.every = open(os.path.join(folder, "log.jsonl"), "a"), every
-        self.rows, self.since = [], None
-
-    def write(self, record):
-        print(json.dumps(record), file=self.file, flush=True)
-        print(json.dumps(record), flush=True)
-
-    def take(self, trainer, stage, row, last):
-        self.since = self.since or (time.time(), trainer.seen)
-        if self.rows and row.keys() != self.rows[0].keys():
-            self.rows = []
-        self.rows.append(row)
-        if len(self.rows) < self.every and not last:
-            return
-        record = {"minute": round(trainer.seconds / 60, 1), "stage": stage, "seen": trainer.seen}
-        record |= {k: round(float(np.mean([r[k] for r in self.rows])), 4) for k in row}
-        spent, count = time.time() - self.since[0], trainer.seen - self.since[1]
-        self.write(record | {"rate": round(count / max(1e-9, spent), 1)})
-        self.rows, self.since = [], (time.time(), trainer.seen)
-
-
 def train(trainer, pairs, held_out, journal):
     """Steps until the time is over, with a checkpoint, scores and a sheet now and then."""
-    args, done = trainer.args, trainer.seconds >= 60 * trainer.args.minutes
-    clock = saved = time.time()
-    while not done:
-        stage, within = stage_of(args, trainer.seconds / (60 * args.minutes))
-        trainer.enter(stage, trainer.seconds / (60 * args.minutes))
+    args, budget = trainer.args, 60 * trainer.args.minutes
+
+    def step():
+        clock = time.time()
+        stage, within = stage_of(args, trainer.seconds / budget)
+        trainer.enter(stage, trainer.seconds / budget)
         row = trainer.step(pairs[stage], stage, within)
-        trainer.seconds, clock = trainer.seconds + time.time() - clock, time.time()
-        done = trainer.seconds >= 60 * args.minutes
-        journal.take(trainer, stage, row, done)
-        if done or time.time() - saved > 60 * args.save_minutes:
-            save_checkpoint(os.path.join(args.out, "last.pt"), trainer.state())
-            scores = score(trainer, trainer.ema, held_out[: args.score])
-            journal.write({"seen": trainer.seen} | scores)
-            draw_sheet(trainer, held_out, args.out)
-            clock = saved = time.time()
-            journal.since = None
+        trainer.seconds += time.time() - clock
+        head = {"minute": round(trainer.seconds / 60, 1), "stage": stage, "seen": trainer.seen}
+        return head, row, trainer.seconds >= budget
+
+    def save():
+        save_checkpoint(os.path.join(args.out, "last.pt"), trainer.state())
+        journal.write({"seen": trainer.seen} | score(trainer, trainer.ema, held_out[: args.score]))
+        draw_sheet(trainer, held_out, args.out)
+
+    if trainer.seconds < budget:
+        run_steps(step, save, journal, args.save_minutes)
 
 
 def main():
@@ -347,7 +333,7 @@ def main():
     later = MixedPairs(images, codes, args.batch, args.samples, seed)
     pairs = dict.fromkeys(STAGES, later)
     pairs["first"] = MixedPairs(images, codes, 4 * args.batch, 0.0, seed)
-    train(trainer, pairs, held_out, Journal(args.out))
+    train(trainer, pairs, held_out, Journal(args.out, every=25))
     if args.model:
         export(trainer, held_out)
 

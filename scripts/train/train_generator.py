@@ -13,7 +13,6 @@ taken apart, they give the two away and saturate the heads. The average of the g
 """
 
 import argparse
-import json
 import os
 import time
 
@@ -24,10 +23,19 @@ import torch.nn.functional as F
 import networks
 from attributes import load_attributes
 from codes import Codes
-from common import load_images, pick_device, save_checkpoint, to_tensor, write_sheet
+from common import (
+    Journal,
+    load_images,
+    pick_device,
+    run_steps,
+    save_checkpoint,
+    to_tensor,
+    write_sheet,
+)
 from features import Discriminator, Projection
 from networks import Generator
 
+LOSSES = ("pixels", "outside", "features", "d", "real", "fake", "readings")
 SHEET_SEED = 0
 SIZES = (1, 2, 4, 8)  # the pixel loss compares pictures averaged over squares of these sides
 FEATURES_FROM = 64  # smaller pictures are compared by their pixels alone
@@ -298,28 +306,21 @@ def main():
     if trainer.seen == 0:
         trainer.features.calibrate(pairs.next(device)[0])
 
-    start = saved = time.time()
-    window, window_start, done = [], start, False
-    with open(os.path.join(args.out, "log.jsonl"), "a") as log:
-        while not done:
-            progress = (time.time() - start) / (60 * args.minutes)
-            decay = (progress - args.decay_from) / (1 - args.decay_from)
-            trainer.set_rates(1 - (1 - args.final_rate) * min(1.0, max(0.0, decay)))
-            window.append(trainer.step(*pairs.next(device)))
-            now, done = time.time(), progress >= 1
-            if len(window) == 100 or done:
-                names = ("pixels", "outside", "features", "d", "real", "fake", "readings")
-                record = {"minute": round((now - start) / 60, 1), "seen": trainer.seen}
-                record |= dict(zip(names, np.mean(window, 0).round(4).tolist()))
-                record["rate"] = round(len(window) * args.batch / (now - window_start), 1)
-                print(json.dumps(record), file=log, flush=True)
-                print(json.dumps(record), flush=True)
-                window, window_start = [], now
-            if done or now - saved > 60 * args.save_minutes:
-                draw_sheets(trainer, args.out, *pairs.next(device))
-                save_checkpoint(checkpoint, trainer.state())
-                saved = time.time()
-                window_start += saved - now
+    start = time.time()
+
+    def step():
+        progress = (time.time() - start) / (60 * args.minutes)
+        decay = (progress - args.decay_from) / (1 - args.decay_from)
+        trainer.set_rates(1 - (1 - args.final_rate) * min(1.0, max(0.0, decay)))
+        row = dict(zip(LOSSES, trainer.step(*pairs.next(device))))
+        head = {"minute": round((time.time() - start) / 60, 1), "seen": trainer.seen}
+        return head, row, progress >= 1
+
+    def save():
+        draw_sheets(trainer, args.out, *pairs.next(device))
+        save_checkpoint(checkpoint, trainer.state())
+
+    run_steps(step, save, Journal(args.out, every=100), args.save_minutes)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 //! How well faces are found and framed: the held-out people pasted anywhere, at any size and turn.
 
 use super::pairs::Pairs;
-use crate::control::{Control, Progress, Stop};
+use super::row::cell;
+use crate::control::{Control, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::face::trial::{self, RIGHT, Row, Sample, Summary};
 use crate::metric::Features;
@@ -41,11 +42,14 @@ pub fn align(
     let mut rows = Vec::new();
     let mut stopped = false;
     for index in 0..samples.len() {
-        if control.stop() != Stop::No {
-            stopped = true;
-            break;
+        // Asked to stop it ends with the people who are through.
+        match trial::run(network, index, &trial::trial(&samples, index, seed)?, control) {
+            Err(e) if e.kind() == Kind::Interrupted => {
+                stopped = true;
+                break;
+            }
+            row => rows.push(row?),
         }
-        rows.push(trial::run(network, index, &trial::trial(&samples, index, seed)?)?);
         let title = "align".to_owned();
         control.report(Progress { title, step: index + 1, total: samples.len(), losses: Vec::new(), preview: None });
     }
@@ -56,15 +60,14 @@ pub fn align(
 pub fn table(found: &Alignment) -> Table {
     let s = &found.summary;
     let percent = |v: f64| Cell::Text(format!("{:.1} %", 100.0 * v));
-    let number = |v: Option<f64>, digits| v.map_or(Cell::Text("-".into()), |v| Cell::Number(v, digits));
     let rows = [
-        ("median landmark error", number(s.median_error, 2)),
-        ("90 % of the errors stay below", number(s.p90_error, 2)),
+        ("median landmark error", cell(s.median_error, 2)),
+        ("90 % of the errors stay below", cell(s.p90_error, 2)),
         ("found", percent(s.found)),
         ("sure and wrong", percent(s.wrong)),
         ("false alarms", percent(s.false_alarms)),
-        ("mean confidence when right", number(s.confidence_right, 3)),
-        ("mean confidence when wrong", number(s.confidence_wrong, 3)),
+        ("mean confidence when right", cell(s.confidence_right, 3)),
+        ("mean confidence when wrong", cell(s.confidence_wrong, 3)),
         ("seconds", Cell::Number(s.seconds, 2)),
     ];
     let notes = vec![

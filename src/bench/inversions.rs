@@ -1,7 +1,7 @@
 //! How close inversions come to the pictures of held-out people: a row for every method, space and number of steps.
 
 use super::pairs::Pairs;
-use super::row::{Closeness, mean, standard_error};
+use super::row::{Closeness, cell, mean, standard_error, table_of};
 use super::setting::Setting;
 use super::shared::{Bench, Outcome, Pace, gather};
 use crate::error::Result;
@@ -174,8 +174,7 @@ pub const DEFINITIONS: [&str; 6] = [
 
 /// The rows as a table for people.
 pub fn table(outcome: &Outcome<Row>) -> Table {
-    let columns = "method,space,steps,n,psnr,ssim,percept.,identity,offset,seconds".split(',');
-    let cell = |value: Option<f64>, digits| value.map_or(Cell::Text("-".into()), |v| Cell::Number(v, digits));
+    let columns = "method,space,steps,n,psnr,ssim,percept.,identity,offset,seconds";
     let row = |r: &Row| {
         vec![
             Cell::Text(r.method.clone()),
@@ -190,12 +189,7 @@ pub fn table(outcome: &Outcome<Row>) -> Table {
             cell(r.seconds, 2),
         ]
     };
-    Table {
-        columns: columns.map(str::to_owned).collect(),
-        rows: outcome.rows.iter().map(row).collect(),
-        notes: DEFINITIONS.iter().map(|d| (*d).to_owned()).chain(outcome.notes.iter().cloned()).collect(),
-        pictures: Vec::new(),
-    }
+    table_of(columns, outcome.rows.iter().map(row).collect(), &DEFINITIONS, &outcome.notes)
 }
 
 #[cfg(test)]

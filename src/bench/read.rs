@@ -1,17 +1,15 @@
 //! What is read off pictures: attributes and identity.
 
-use crate::control::{Control, Progress, Stop};
-use crate::error::{Error, Kind, Result};
-use crate::generator::{Generator, Noise, spaces};
-use crate::metric::Features;
+use crate::control::Control;
+use crate::error::{Error, Result};
+use crate::generator::{Generator, Noise, each_batch, spaces};
+use crate::metric::{Features, Output, Reading};
 use crate::rng::Rng;
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Samples from which the spread of every attribute is taken.
 const SAMPLES: usize = 256;
-/// Samples in one forward pass.
-const BATCH: usize = 8;
 /// Samples that a side of a binary attribute needs before its mean says anything.
 const FEWEST: usize = 4;
 
@@ -69,7 +67,7 @@ impl<'a> NetworkReader<'a> {
     pub fn new(network: &'a Features) -> Self {
         let (mut attributes, mut columns, mut identity) = (Vec::new(), Vec::new(), Vec::new());
         for (i, output) in network.config().outputs.iter().enumerate() {
-            match column(&output.name) {
+            match column(output) {
                 Column::Attribute(group) => {
                     attributes.push(Attribute { name: output.name.clone(), group });
                     columns.push(i);
@@ -82,19 +80,15 @@ impl<'a> NetworkReader<'a> {
     }
 }
 
-/// By the names that the attribute file documents; a class is written after its category, `hair.bob01`.
-fn column(name: &str) -> Column {
-    const LANDMARKS: [&str; 5] = ["eye_left_", "eye_right_", "nose_", "mouth_left_", "mouth_right_"];
-    let coordinate = name.ends_with("_x") || name.ends_with("_y");
-    if name.starts_with("identity_") {
-        return Column::Identity;
+/// By what the attribute file says of the output. Places, classes and whether there is a face say nothing of an edit's leakage.
+fn column(output: &Output) -> Column {
+    match output.group.as_str() {
+        "identity" => Column::Identity,
+        "landmarks" => Column::Other,
+        _ if output.kind == Reading::Category || output.name == "face" => Column::Other,
+        "" => Column::Attribute(None),
+        group => Column::Attribute(Some(group.to_owned())),
     }
-    if name.contains('.') || name == "face" || (coordinate && LANDMARKS.iter().any(|l| name.starts_with(l))) {
-        return Column::Other;
-    }
-    let colour = ["_r", "_g", "_b"].iter().find_map(|c| name.strip_suffix(c));
-    let race = ["african", "asian", "caucasian"].contains(&name).then(|| "race".to_owned());
-    Column::Attribute(colour.map(|c| format!("{c}_rgb")).or(race))
 }
 
 impl Reader for NetworkReader<'_> {
@@ -133,18 +127,14 @@ impl Spread {
         let seed = Rng::derive(seed, "bench: attribute spread").next_u64();
         let labels = uniform_label(generator)?;
         let draw = spaces::Draw { seed, labels: labels.as_ref(), ..spaces::Draw::default() };
-        let ws = spaces::to_ws(generator, &spaces::sample(generator, SAMPLES, draw)?)?;
+        let codes = spaces::sample(generator, SAMPLES, draw)?;
         let mut rows: Vec<Vec<f64>> = Vec::with_capacity(SAMPLES);
-        for from in (0..SAMPLES).step_by(BATCH) {
-            if control.stop() != Stop::No {
-                return Err(Error::new(Kind::Interrupted, "stopped before the first person"));
-            }
-            let title = "edits: samples for the units".to_owned();
-            control.report(Progress { title, step: from, total: SAMPLES, losses: Vec::new(), preview: None });
-            let part = ws.narrow(0, from, BATCH.min(SAMPLES - from))?;
-            let pictures = generator.synthesize(&part, &Noise::Const)?.clamp(-1f32, 1f32)?;
-            rows.extend(reader.read(&pictures)?.into_iter().map(|s| s.raw));
-        }
+        let watch = (control, "edits: samples for the units");
+        each_batch(generator, &codes, &Noise::Const, watch, |pictures| {
+            rows.extend(reader.read(&pictures.clamp(-1f32, 1f32)?)?.into_iter().map(|s| s.raw));
+            Ok(())
+        })
+        .map_err(|e| e.note("no person was looked at"))?;
         Ok(Self::from_rows(reader.attributes(), &rows))
     }
 
@@ -229,23 +219,26 @@ mod tests {
 
     #[test]
     fn columns_are_sorted_by_what_they_are() {
-        let of = |name: &str| match column(name) {
-            Column::Attribute(g) => g.unwrap_or_else(|| "alone".into()),
-            Column::Identity => "identity".into(),
-            Column::Other => "other".into(),
+        let of = |name: &str, kind: &str, group: &str| {
+            let output = serde_json::json!({"name": name, "kind": kind, "group": group});
+            match column(&serde_json::from_value(output).unwrap()) {
+                Column::Attribute(g) => g.unwrap_or_else(|| "alone".into()),
+                Column::Identity => "identity".into(),
+                Column::Other => "other".into(),
+            }
         };
         let cases = [
-            ("smile", "alone"),
-            ("mouth_open", "alone"),
-            ("hair_r", "hair_rgb"),
-            ("asian", "race"),
-            ("identity_07", "identity"),
-            ("eye_left_x", "other"),
-            ("hair.bob01", "other"),
-            ("face", "other"),
+            ("smile", "regression", "", "alone"),
+            ("glasses", "probability", "", "alone"),
+            ("hair_r", "regression", "hair_rgb", "hair_rgb"),
+            ("asian", "regression", "race", "race"),
+            ("identity_07", "regression", "identity", "identity"),
+            ("eye_left_x", "regression", "landmarks", "other"),
+            ("hair.bob01", "category", "hair", "other"),
+            ("face", "probability", "", "other"),
         ];
-        for (name, wanted) in cases {
-            assert_eq!(of(name), wanted, "{name}");
+        for (name, kind, group, wanted) in cases {
+            assert_eq!(of(name, kind, group), wanted, "{name}");
         }
     }
 

@@ -181,11 +181,24 @@ pub const DEFINITIONS: [&str; 9] = [
     "conditional: directions with |cosine| > 0.1 are projected out jointly, and the length lost is walked (1 / share²)",
 ];
 
+/// A number of a row for people: `-` where it could not be measured.
+pub(super) fn cell(value: Option<f64>, digits: usize) -> Cell {
+    value.map_or(Cell::Text("-".into()), |v| Cell::Number(v, digits))
+}
+
+/// A table for people: columns named in one text with commas, and under it what they mean and what else is to be said.
+pub(super) fn table_of(columns: &str, rows: Vec<Vec<Cell>>, definitions: &[&str], notes: &[String]) -> Table {
+    Table {
+        columns: columns.split(',').map(str::to_owned).collect(),
+        rows,
+        notes: definitions.iter().map(|d| (*d).to_owned()).chain(notes.iter().cloned()).collect(),
+        pictures: Vec::new(),
+    }
+}
+
 /// The rows as a table for people.
 pub fn table(rows: &[Row], notes: &[String]) -> Table {
-    let columns =
-        "edit,method,space,n,psnr,no edit,gain,±,ceiling,ssim,percept.,identity,leakage,moved,seconds".split(',');
-    let cell = |value: Option<f64>, digits| value.map_or(Cell::Text("-".into()), |v| Cell::Number(v, digits));
+    let columns = "edit,method,space,n,psnr,no edit,gain,±,ceiling,ssim,percept.,identity,leakage,moved,seconds";
     let row = |r: &Row| {
         let gain = r.psnr.zip(r.psnr_no_edit).map(|(a, b)| a - b);
         vec![
@@ -206,12 +219,7 @@ pub fn table(rows: &[Row], notes: &[String]) -> Table {
             cell(r.seconds, 2),
         ]
     };
-    Table {
-        columns: columns.map(str::to_owned).collect(),
-        rows: rows.iter().map(row).collect(),
-        notes: DEFINITIONS.iter().map(|d| (*d).to_owned()).chain(notes.iter().cloned()).collect(),
-        pictures: Vec::new(),
-    }
+    table_of(columns, rows.iter().map(row).collect(), &DEFINITIONS, notes)
 }
 
 #[cfg(test)]

@@ -39,29 +39,13 @@ impl Archive {
         let failed = |e: std::io::Error| Error::io(format!("cannot read {}", Safe(&shown)), &e);
         let file = File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
-        let (mut from, mut entries, mut at) = (BufReader::new(file), BTreeMap::new(), 0u64);
-        while at < length {
-            let broken = |rule: &str| Error::format(&shown, at, rule).hint("copy or download the archive again");
-            let mut block = [0u8; BLOCK as usize];
-            from.read_exact(&mut block).map_err(|_| broken("the archive ends inside a header"))?;
-            if block.iter().all(|&b| b == 0) {
-                break;
-            }
-            let header = header(&block).map_err(|rule| broken(&rule))?;
-            let (data, padded) = (at + BLOCK, header.size.next_multiple_of(BLOCK));
-            if header.size > length - data.min(length) {
-                return Err(broken("the archive ends before its file does"));
-            }
+        let mut scan = Scan { shown: &shown, from: BufReader::new(file), length, at: 0 };
+        let mut entries = BTreeMap::new();
+        while let Some(header) = scan.header()? {
             match header.kind {
-                b'0' | 0 => drop(entries.insert(header.name, (data, header.size))),
-                b'x' | b'g' => {
-                    let mut said = vec![0; header.size.min(EXTENDED) as usize];
-                    from.read_exact(&mut said).map_err(failed)?;
-                    if header.size > EXTENDED || overrides(&said) {
-                        return Err(broken("an extended header changes a name or size").hint("use shorter names"));
-                    }
-                }
-                b'L' => return Err(broken("a name longer than 100 bytes").hint("use shorter names")),
+                b'0' | 0 => drop(entries.insert(header.name, (scan.at + BLOCK, header.size))),
+                b'x' | b'g' => scan.check_extended(header.size)?,
+                b'L' => return Err(scan.broken("a name longer than 100 bytes").hint("use shorter names")),
                 // Folders, links and devices hold no picture.
                 _ => {}
             }
@@ -69,8 +53,7 @@ impl Archive {
                 return Err(Error::new(Kind::Limit, format!("{}: too many files", Safe(&shown)))
                     .hint(format!("an archive may hold {}", limits.tar_entries)));
             }
-            at = data + padded;
-            from.seek(SeekFrom::Start(at)).map_err(failed)?;
+            scan.go_past(header.size)?;
         }
         Ok(Self { path: path.into(), entries })
     }
@@ -104,6 +87,59 @@ impl Archive {
         let mut bytes = vec![0; size as usize];
         file.read_exact(&mut bytes).map_err(failed)?;
         Ok(bytes)
+    }
+}
+
+/// The way through an archive from header to header.
+struct Scan<'a> {
+    shown: &'a str,
+    from: BufReader<File>,
+    length: u64,
+    /// Where the header at hand begins.
+    at: u64,
+}
+
+impl Scan<'_> {
+    fn broken(&self, rule: &str) -> Error {
+        Error::format(self.shown, self.at, rule).hint("copy or download the archive again")
+    }
+
+    fn failed(&self, e: &std::io::Error) -> Error {
+        Error::io(format!("cannot read {}", Safe(self.shown)), e)
+    }
+
+    /// The header at hand, `None` at the end.
+    fn header(&mut self) -> Result<Option<Header>> {
+        if self.at >= self.length {
+            return Ok(None);
+        }
+        let mut block = [0u8; BLOCK as usize];
+        self.from.read_exact(&mut block).map_err(|_| self.broken("the archive ends inside a header"))?;
+        if block.iter().all(|&b| b == 0) {
+            return Ok(None);
+        }
+        let header = header(&block).map_err(|rule| self.broken(&rule))?;
+        if header.size > self.length - (self.at + BLOCK).min(self.length) {
+            return Err(self.broken("the archive ends before its file does"));
+        }
+        Ok(Some(header))
+    }
+
+    /// Refuses an extended header that changes what is read here.
+    fn check_extended(&mut self, size: u64) -> Result<()> {
+        let mut said = vec![0; size.min(EXTENDED) as usize];
+        self.from.read_exact(&mut said).map_err(|e| self.failed(&e))?;
+        if size > EXTENDED || overrides(&said) {
+            return Err(self.broken("an extended header changes a name or size").hint("use shorter names"));
+        }
+        Ok(())
+    }
+
+    /// To the header behind a file of that size.
+    fn go_past(&mut self, size: u64) -> Result<()> {
+        self.at += BLOCK + size.next_multiple_of(BLOCK);
+        self.from.seek(SeekFrom::Start(self.at)).map_err(|e| self.failed(&e))?;
+        Ok(())
     }
 }
 

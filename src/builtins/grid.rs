@@ -1,6 +1,8 @@
 //! `grid`: several pictures as one.
 
-use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type, as_images};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type, all_images,
+};
 use crate::error::{Error, Result};
 use crate::image::{Raster, encode};
 use crate::value::{Image, Value};
@@ -42,8 +44,8 @@ fn infer(_: &CheckedCall<'_>) -> Result<Type> {
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let mut rasters = Vec::new();
-    for (value, span) in args.many("pictures") {
-        rasters.extend(Raster::from_tensor(&as_images(&value, ctx).map_err(|e| e.at(span))?.data)?);
+    for image in all_images(&args.many("pictures"), ctx)? {
+        rasters.extend(Raster::from_tensor(&image.data)?);
     }
     let count = rasters.len();
     if count == 0 {

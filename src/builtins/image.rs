@@ -151,7 +151,7 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
     let network = ctx.model.as_ref().and_then(|m| m.features.as_deref()).filter(|f| f.config().finds_faces());
     let (raster, said) = match (&frame, network) {
         (Frame::Face, Some(network)) => {
-            let aligned = face::align(network, &raster, channels, side)?;
+            let aligned = face::align(network, &raster, channels, side, &ctx.control)?;
             (aligned.picture, aligned.notes)
         }
         _ => fit(&raster, channels, side)?,

@@ -3,12 +3,14 @@
 use super::shared;
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type,
+    all_images,
 };
 use crate::error::{Error, Result};
 use crate::invert::{self, Checkpoint, Config, Init, Job, Method};
 use crate::metric::Perceptual;
 use crate::space::Space;
 use crate::value::{Loaded, Value};
+use candle_core::Tensor;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +28,8 @@ pub const BUILTIN: Builtin = Builtin {
         params: &[
             Param::required(
                 "picture",
-                &[Kind::Image, Kind::Latent],
-                "pictures of the generator's size; of a code its picture",
+                &[Kind::Image, Kind::Latent, Kind::List],
+                "pictures of the generator's size, or a list of them; of a code its picture",
             ),
             Param::optional(
                 "space",
@@ -87,7 +89,8 @@ pub const BUILTIN: Builtin = Builtin {
     category: Category::Invert,
     summary: "finds the code that makes a picture",
     details: "An Inversion stands for its code wherever a code is wanted. Ctrl-C stops it and keeps the best so far. Several \
-              pictures at once give exactly what each gives alone. Every term of the loss stays apart in the trace. An \
+              pictures at once, as `invert([image(\"a.png\"), image(\"b.png\")])`, take less time than one after the other and \
+              give exactly what each gives alone. Every term of the loss stays apart in the trace. An \
               encoder begins at the mean of w (or the start it is given) and corrects the code by looking at target and \
               reconstruction, pass after pass; the best pass by the loss is kept, and where hybrid goes on from. In W the \
               layers' corrections are averaged. Methods: Image2StyleGAN (optimize), Karras et al. 2020 appendix D \
@@ -104,6 +107,10 @@ pub const BUILTIN: Builtin = Builtin {
         Example {
             code: "invert(sample(seed: 3), method: encoder, steps: 2)",
             note: "two passes of the encoder, no gradient",
+        },
+        Example {
+            code: "invert([render(sample(seed: 3)), render(sample(seed: 4))], space: W, steps: 5)",
+            note: "two pictures at once",
         },
         Example {
             code: "invert(sample(seed: 3), method: hybrid, passes: 1, steps: 10)",
@@ -145,7 +152,11 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     if method == "projector" && space != Space::W {
         return Err(Error::check(format!("the projector searches W, not {space}")).at(at("space")).hint("space: W"));
     }
-    if let Some(Type::Image(Some(size))) = call.arg("picture").map(|a| a.ty.clone()) {
+    let picture = match call.arg("picture").map(|a| a.ty.clone()) {
+        Some(Type::List(each)) => Some(*each),
+        other => other,
+    };
+    if let Some(Type::Image(Some(size))) = picture {
         fits(size, &m).map_err(|e| e.at(at("picture")))?;
     }
     let found = if space == Space::N { Space::W } else { space };
@@ -245,18 +256,30 @@ fn init(args: &Args, usual: Init) -> Result<Init> {
     }
 }
 
+/// All pictures in one batch, `[N, C, R, R]`.
+fn pictures(args: &Args, ctx: &Context<'_>) -> Result<Tensor> {
+    let facts = &ctx.model()?.facts;
+    let images = all_images(&args.many("picture"), ctx)?;
+    for image in &images {
+        let [_, c, h, w] = image.dims();
+        fits([c, h, w], facts).map_err(|e| e.at(args.span("picture")))?;
+    }
+    match &images[..] {
+        [] => Err(Error::runtime("there is no picture to invert").at(args.span("picture"))),
+        [one] => Ok(one.data.clone()),
+        several => Ok(Tensor::cat(&several.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?),
+    }
+}
+
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model()?.clone();
-    let pictures = args.images("picture", ctx)?;
-    let [_, c, h, w] = pictures.dims();
-    fits([c, h, w], &model.facts).map_err(|e| e.at(args.span("picture")))?;
+    let pictures = pictures(args, ctx)?;
     let mut config = config(args, &model, ctx)?;
     let perceptual = model.features.clone().map(Perceptual::new);
-    let labels = super::sample::labels(args, &model, pictures.dims()[0])?;
+    let labels = super::sample::labels(args, &model, pictures.dim(0)?)?;
     if let Some(folder) = &ctx.checkpoints {
         // The name is what is computed: a rerun of the same script finds its own checkpoint, another one never does.
-        let what =
-            format!("{} {} {}", model.facts.fingerprint, invert::content_hash(&pictures.data)?, config.describe()?);
+        let what = format!("{} {} {}", model.facts.fingerprint, invert::content_hash(&pictures)?, config.describe()?);
         let key: String = Sha256::digest(what).iter().take(12).map(|b| format!("{b:02x}")).collect();
         let path = folder.join(format!("invert-{key}.safetensors"));
         config.checkpoint = Some(Checkpoint { path, every: CHECKPOINT_EVERY });
@@ -268,6 +291,6 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         stats: model.stats()?,
         ..Job::new(&*model.generator, &ctx.control)
     };
-    let found = invert::invert(&job, &pictures.data, &config).map_err(|e| e.at(args.span))?;
+    let found = invert::invert(&job, &pictures, &config).map_err(|e| e.at(args.span))?;
     Ok(Value::Inversion(Arc::new(found)))
 }

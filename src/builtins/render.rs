@@ -3,7 +3,7 @@
 use super::shared;
 use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
 use crate::error::Result;
-use crate::generator::{Noise, spaces};
+use crate::generator::{self, Noise, spaces};
 use crate::value::{Image, Value};
 
 /// `render(code, noise: const, psi: 1)`
@@ -57,13 +57,13 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let cutoff = args.count("cutoff", 0..=model.facts.num_ws)?;
     let noise = match args.word("noise")? {
         "none" => Noise::None,
-        "random" => Noise::Random(args.seed(ctx)?),
+        "random" => Noise::Random { seed: args.seed(ctx)?, first: 0 },
         _ => code.noise.clone().map_or(Noise::Const, Noise::Maps),
     };
     let g = &*model.generator;
     let cut = spaces::truncated(g, &code, psi, cutoff)?;
     Ok(Value::Image(Image {
-        data: spaces::synthesize(g, &cut, &noise)?,
+        data: generator::pictures(g, &cut, &noise, (&ctx.control, "render"))?,
         captions: Vec::new(),
         origin: format!("render of {}", code.origin),
         notes: Vec::new(),

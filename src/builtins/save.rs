@@ -1,9 +1,10 @@
 //! `save`: results as files.
 
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type, as_images, as_latent,
+    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type, all_images, as_latent,
 };
 use crate::error::{Error, Result};
+use crate::generator::{Noise, each_batch};
 use crate::image::{Raster, encode};
 use crate::lang::suggest::near;
 use crate::latent::{Direction, Latent, ModelId};
@@ -125,9 +126,9 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let target = target.to_string_lossy().into_owned();
     let written = match ending.as_str() {
         "safetensors" => vec![(target, archive(value, ctx)?)],
-        "npy" => numbers(value, &target, ctx)?,
+        "npy" => numbers(value, &target, args, ctx)?,
         "gif" => vec![(target, film(value, args, ctx)?)],
-        _ => stills(value, &target, &ending, args, ctx)?,
+        _ => stills(&target, &ending, args, ctx)?,
     };
     for (file, bytes) in &written {
         write(Path::new(file), bytes).map_err(|e| e.at(span))?;
@@ -156,11 +157,8 @@ fn provenance(model: Option<&ModelId>, origin: &str, ctx: &Context<'_>) -> Vec<(
     all
 }
 
-fn images(value: &Value, ctx: &Context<'_>) -> Result<Vec<Image>> {
-    match value {
-        Value::List(items) => items.iter().map(|v| as_images(v, ctx)).collect(),
-        other => Ok(vec![as_images(other, ctx)?]),
-    }
+fn images(args: &Args, ctx: &Context<'_>) -> Result<Vec<Image>> {
+    all_images(&args.many("value"), ctx)
 }
 
 fn rasters(images: &[Image]) -> Result<Vec<Raster>> {
@@ -171,8 +169,8 @@ fn rasters(images: &[Image]) -> Result<Vec<Raster>> {
     Ok(all)
 }
 
-fn stills(value: &Value, target: &str, ending: &str, args: &Args, ctx: &Context<'_>) -> Result<Vec<(String, Vec<u8>)>> {
-    let images = images(value, ctx).map_err(|e| e.at(args.span("value")))?;
+fn stills(target: &str, ending: &str, args: &Args, ctx: &Context<'_>) -> Result<Vec<(String, Vec<u8>)>> {
+    let images = images(args, ctx)?;
     let mut all = rasters(&images)?;
     let quality = args.need_count("quality", 1..=100)? as u8;
     let texts = images.first().map(|i| provenance(i.model.as_ref(), &i.origin, ctx)).unwrap_or_default();
@@ -198,9 +196,9 @@ fn stills(value: &Value, target: &str, ending: &str, args: &Args, ctx: &Context<
 
 fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
     let frames = match value {
-        // Frame by frame: a path of a thousand frames never stands in memory at full precision.
+        // A batch at a time: a path of a thousand frames never stands in memory at full precision.
         Value::Path(l) | Value::Latent(l) => frames(l, ctx)?,
-        other => rasters(&images(other, ctx)?)?,
+        _ => rasters(&images(args, ctx)?)?,
     };
     let fps = args.need_number("fps", 0.1..=100.0)?;
     encode::gif(&frames, (1000.0 / fps).round() as u32).map_err(|e| e.at(args.span("value")))
@@ -209,20 +207,12 @@ fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
 fn frames(path: &Latent, ctx: &Context<'_>) -> Result<Vec<Raster>> {
     let model = ctx.model_of(path)?;
     let mut all = Vec::with_capacity(path.count());
-    for i in 0..path.count() {
-        let frame = Latent { data: path.data.narrow(0, i, 1)?, noise: None, ..path.clone() };
-        all.extend(Raster::from_tensor(&crate::value::display::render(&frame, &model)?.data)?);
-        if ctx.control.stop() != crate::control::Stop::No {
-            return Err(Error::new(crate::error::Kind::Interrupted, "stopped; nothing was written"));
-        }
-        ctx.control.report(crate::control::Progress {
-            title: "render the film".into(),
-            step: i + 1,
-            total: path.count(),
-            losses: Vec::new(),
-            preview: None,
-        });
-    }
+    let noise = path.noise.clone().map_or(Noise::Const, Noise::Maps);
+    each_batch(&*model.generator, path, &noise, (&ctx.control, "render the film"), |batch| {
+        all.extend(Raster::from_tensor(&batch)?);
+        Ok(())
+    })
+    .map_err(|e| e.note("no film was written"))?;
     Ok(all)
 }
 
@@ -232,10 +222,10 @@ fn array(t: &Tensor) -> Result<Array> {
         .ok_or_else(|| Error::runtime(format!("a tensor of shape {shape:?} cannot be saved")))
 }
 
-fn numbers(value: &Value, target: &str, ctx: &Context<'_>) -> Result<Vec<(String, Vec<u8>)>> {
+fn numbers(value: &Value, target: &str, args: &Args, ctx: &Context<'_>) -> Result<Vec<(String, Vec<u8>)>> {
     let tensor = match as_latent(value) {
         Some(code) => code.data,
-        None => Tensor::cat(&images(value, ctx)?.into_iter().map(|i| i.data).collect::<Vec<_>>(), 0)?,
+        None => Tensor::cat(&images(args, ctx)?.into_iter().map(|i| i.data).collect::<Vec<_>>(), 0)?,
     };
     if !target.contains("{i}") {
         return Ok(vec![(target.to_owned(), npy::to_bytes(&array(&tensor)?)?)]);

@@ -56,19 +56,14 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let n = args.need_count("n", 2..=1000)?;
     let (from, to) = (args.need_number("from", -1e3..=1e3)?, args.need_number("to", -1e3..=1e3)?);
     let model = ctx.model_of(&code)?;
-    let (mut pictures, mut captions) = (Vec::with_capacity(n), Vec::with_capacity(n));
-    for k in 0..n {
-        let strength = from + (to - from) * k as f64 / (n - 1) as f64;
-        let moved: Latent = direction::apply(&code, strength, &along).map_err(|e| e.at(args.span("along")))?;
-        pictures.push(crate::value::display::render(&moved, &model)?.data);
-        captions.push(format!("{strength:+.2}"));
-        if ctx.control.stop() != crate::control::Stop::No {
-            return Err(Error::new(crate::error::Kind::Interrupted, "stopped").at(args.span));
-        }
-    }
+    let strengths: Vec<f64> = (0..n).map(|k| from + (to - from) * k as f64 / (n - 1) as f64).collect();
+    let moved = |strength: &f64| direction::apply(&code, *strength, &along).map_err(|e| e.at(args.span("along")));
+    let codes = strengths.iter().map(moved).collect::<Result<Vec<Latent>>>()?;
+    let render = |l: &Latent| crate::value::display::render(l, &model, &ctx.control).map_err(|e| e.at(args.span));
+    let pictures = crate::value::display::together(&codes, &render)?;
     Ok(Value::Image(Image {
-        data: Tensor::cat(&pictures, 0)?,
-        captions,
+        data: Tensor::cat(&pictures.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?,
+        captions: strengths.iter().map(|s| format!("{s:+.2}")).collect(),
         origin: format!("({}) along {}", code.origin, along.name),
         notes: Vec::new(),
         model: Some(model.id()),

@@ -8,7 +8,6 @@ use crate::lang::check;
 use crate::latent::{Direction, Latent};
 use crate::space::Space;
 use crate::value::{Image, Value};
-use candle_core::Tensor;
 use std::sync::Arc;
 
 /// `a op b`.
@@ -183,16 +182,7 @@ fn style_sizes(code: &Latent) -> Result<Vec<usize>> {
 
 /// Some of N codes, with their noise maps.
 fn codes(code: &Latent, start: usize, len: usize) -> Result<Latent> {
-    let part = |t: &Tensor| -> Result<Tensor> {
-        Ok(if t.dim(0)? == code.count() { t.narrow(0, start, len)?.contiguous()? } else { t.clone() })
-    };
-    Ok(Latent {
-        data: part(&code.data)?,
-        noise: code.noise.as_ref().map(|n| n.iter().map(part).collect::<Result<Vec<_>>>()).transpose()?,
-        labels: code.labels.as_ref().map(part).transpose()?,
-        origin: format!("{}, #{start}", code.origin),
-        ..code.clone()
-    })
+    Ok(Latent { origin: format!("{}, #{start}", code.origin), ..code.part(start, len)? })
 }
 
 /// What a comprehension goes through.

@@ -9,7 +9,8 @@ mod scan;
 mod settle;
 pub mod trial;
 
-use crate::error::Result;
+use crate::control::{Control, Stop};
+use crate::error::{Error, Kind, Result};
 use crate::image::{Point, Pyramid, Raster, Similarity, fit};
 use crate::metric::{Features, Points};
 
@@ -62,10 +63,14 @@ impl Found {
 /// one at all. A 1024 px photograph takes about a second of one core, less when the face is large.
 ///
 /// # Errors
-/// When the network finds no faces ([`crate::metric::FeaturesConfig::finds_faces`]) or reads other channels.
-pub fn find(network: &Features, picture: &Pyramid) -> Result<Option<Found>> {
+/// When the network finds no faces ([`crate::metric::FeaturesConfig::finds_faces`]) or reads other channels; `Interrupted`
+/// when it is asked to stop, which it looks for between two sizes.
+pub fn find(network: &Features, picture: &Pyramid, control: &Control) -> Result<Option<Found>> {
     let mut seeds = scan::Seeds::default();
     for window in scan::windows(picture.size()) {
+        if control.stop() != Stop::No {
+            return Err(Error::new(Kind::Interrupted, "stopped while it looked for a face"));
+        }
         let before = seeds.best();
         let here = seeds.add(scan::level(network, picture, window)?);
         // Past the face's own size the network is sure of it no more; smaller windows cost the most, so look now.
@@ -94,8 +99,8 @@ pub struct Aligned {
 ///
 /// # Errors
 /// As [`find`] and [`fit`].
-pub fn align(network: &Features, picture: &Raster, channels: usize, side: usize) -> Result<Aligned> {
-    let found = find(network, &Pyramid::new(&picture.convert(network.channels())?.0))?;
+pub fn align(network: &Features, picture: &Raster, channels: usize, side: usize, control: &Control) -> Result<Aligned> {
+    let found = find(network, &Pyramid::new(&picture.convert(network.channels())?.0), control)?;
     let size = [picture.width, picture.height];
     let (picture, notes) = match &found {
         Some(f) if f.sure() && f.fills(size) => {
@@ -149,6 +154,17 @@ mod tests {
 
     fn found(frame: Similarity) -> Found {
         Found { points: [[0.0; 2]; 5], frame, confidence: 1.0, spread: 0.0 }
+    }
+
+    #[test]
+    fn a_search_can_be_stopped() {
+        let network = crate::metric::random_features(1);
+        let picture = Pyramid::new(&Raster::new(64, 48, 1, vec![9; 64 * 48]).unwrap());
+        let control = Control::default();
+        for stop in [Stop::Keep, Stop::Abort, Stop::Checkpoint] {
+            control.request(stop);
+            assert_eq!(find(&network, &picture, &control).unwrap_err().kind(), Kind::Interrupted);
+        }
     }
 
     #[test]

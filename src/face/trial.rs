@@ -1,6 +1,7 @@
 //! How well faces are found: pictures with known landmarks pasted anywhere, at any size and turn, and looked for.
 
 use super::{Found, find};
+use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::image::{Filter, Pyramid, Raster, Similarity, resize};
 use crate::metric::{Features, Points};
@@ -161,11 +162,11 @@ fn paste(picture: &Raster, canvas: &Raster, place: &Similarity) -> Result<Raster
 ///
 /// # Errors
 /// As [`find`].
-pub fn run(network: &Features, index: usize, trial: &Trial) -> Result<Row> {
+pub fn run(network: &Features, index: usize, trial: &Trial, control: &Control) -> Result<Row> {
     let start = std::time::Instant::now();
-    let found = find(network, &Pyramid::new(&trial.picture.convert(network.channels())?.0))?;
+    let found = find(network, &Pyramid::new(&trial.picture.convert(network.channels())?.0), control)?;
     let seconds = start.elapsed().as_secs_f64();
-    let empty = find(network, &Pyramid::new(&trial.empty.convert(network.channels())?.0))?;
+    let empty = find(network, &Pyramid::new(&trial.empty.convert(network.channels())?.0), control)?;
     let confidence = |f: &Option<Found>| f.as_ref().map_or(0.0, |f| f.confidence);
     Ok(Row {
         trial: index,

@@ -1,10 +1,12 @@
 //! Generators: from latent codes to pictures, with gradients.
 
+mod batches;
 mod load;
 pub mod spaces;
 pub mod stylegan2;
 pub mod toy;
 
+pub use batches::{batch_size, each_batch, pictures};
 pub use load::{FAMILIES, describe, load, stylegan2 as load_stylegan2};
 pub use toy::toy;
 
@@ -84,10 +86,33 @@ pub enum Noise {
     Const,
     /// None at all.
     None,
-    /// Fresh maps from a seed.
-    Random(u64),
+    /// Fresh maps: those of a picture depend on the seed and on its place.
+    Random {
+        /// Where they come from.
+        seed: u64,
+        /// The place of the first picture.
+        first: usize,
+    },
     /// These maps, in layer order, each `[N or 1, 1, H, W]`; gradients flow into them.
     Maps(Vec<Tensor>),
+}
+
+impl Noise {
+    /// The noise of the `len` pictures from `from` on, of `count`.
+    ///
+    /// # Errors
+    /// When there are not as many.
+    pub fn part(&self, from: usize, len: usize, count: usize) -> Result<Self> {
+        Ok(match self {
+            Self::Random { seed, first } => Self::Random { seed: *seed, first: first + from },
+            Self::Maps(maps) => {
+                let part =
+                    |m: &Tensor| if m.dim(0)? == count { m.narrow(0, from, len)?.contiguous() } else { Ok(m.clone()) };
+                Self::Maps(maps.iter().map(part).collect::<Result<_, candle_core::Error>>()?)
+            }
+            other => other.clone(),
+        })
+    }
 }
 
 /// A generator.

@@ -9,6 +9,9 @@ use crate::safe::Safe;
 use crate::space::Space;
 use candle_core::Tensor;
 
+/// Codes that are mapped at once: what bounds the memory of many.
+const MAPPED: usize = 1000;
+
 /// How codes are drawn.
 #[derive(Clone, Debug)]
 pub struct Draw<'a> {
@@ -57,12 +60,11 @@ pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
     if how.space == Space::Z {
         return Ok(code);
     }
-    // One z at a time: a taller matrix product may round differently, and the i-th code must not depend on n.
-    let one = |i: usize| {
-        let label = code.labels.as_ref().map(|c| c.narrow(0, i, 1)).transpose()?;
-        g.map(&code.data.narrow(0, i, 1)?, label.as_ref())
+    let mapped = |from: usize| -> Result<Tensor> {
+        let part = code.part(from, MAPPED.min(n - from))?;
+        g.map(&part.data, part.labels.as_ref())
     };
-    let data = Tensor::cat(&(0..n).map(one).collect::<Result<Vec<_>>>()?, 0)?;
+    let data = Tensor::cat(&(0..n).step_by(MAPPED).map(mapped).collect::<Result<Vec<_>>>()?, 0)?;
     let mut code = Latent { space: Space::W, data, ..code };
     if how.psi != 1.0 {
         code.data = truncate(&code.data, g.mean_w(), how.psi, None)?;
@@ -192,10 +194,7 @@ mod tests {
         for space in [Space::Z, Space::W, Space::WPlus] {
             let draw = || Draw { seed: 5, space, ..Draw::default() };
             let (a, b) = (sample(&g, 2, draw()).expect("2"), sample(&g, 5, draw()).expect("5"));
-            for (a, b) in rows(&a.data).concat().iter().zip(rows(&b.data).concat()) {
-                // A matrix product of another height may round otherwise in W.
-                assert!((a - b).abs() < 1e-5 && (space != Space::Z || *a == b));
-            }
+            assert_eq!(rows(&a.data), rows(&b.data)[..2], "to the last bit");
             assert_ne!(rows(&a.data)[0], rows(&a.data)[1]);
         }
     }

@@ -253,7 +253,7 @@ mod tests {
                 let z = Tensor::ones((2, 16), candle_core::DType::F32, &Device::Cpu).expect("z");
                 let w = g.map(&z, labels.as_ref()).expect("w");
                 let ws = w.unsqueeze(1).and_then(|w| w.repeat((1, g.spec().num_ws, 1))).expect("ws");
-                let p = g.synthesize(&ws, &Noise::Random(3)).expect("picture");
+                let p = g.synthesize(&ws, &Noise::Random { seed: 3, first: 0 }).expect("picture");
                 assert_eq!(p.dims(), [2, i + 2, resolution, resolution]);
             }
         }

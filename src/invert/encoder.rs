@@ -159,7 +159,7 @@ impl Encoder for PassNet {
     fn pass(&self, pictures: &Tensor, current: &Tensor) -> Result<Tensor> {
         let c = &self.config;
         let x = Tensor::cat(&[self.fit(pictures)?, self.fit(current)?], 1)?; // [N, 2C, R, R]
-        let map = self.trunk.maps(&x)?.pop().ok_or_else(|| bad(&self.name, "it has no layer"))?;
+        let map = self.trunk.last(&x)?;
         let (n, _, side, _) = map.dims4()?;
         let places = map.avg_pool2d(side / c.grid)?.flatten_from(1)?; // [N, C·grid²]
         let whole = map.flatten_from(2)?.mean(2)?; // [NC]

@@ -1,6 +1,6 @@
 //! What the encoder's methods promise, on the toy generator.
 
-use super::tests::{foreign, generator, pair, run, stats, stopping, values};
+use super::tests::{as_alone, foreign, generator, pair, run, several, stats, stopping, values};
 use super::*;
 use crate::control::Stop;
 use crate::error::Kind;
@@ -113,6 +113,23 @@ fn every_pass_of_a_good_encoder_comes_nearer() {
     let w = invert(&job, &target, &passes(Space::W, 3)).unwrap();
     assert_eq!(w.code.data.dims(), [1, 16]);
     assert!((w.loss[0] - found.loss[0]).abs() < 1e-5 * found.loss[0].max(1e-3));
+}
+
+#[test]
+fn a_batch_is_its_images_alone() {
+    let g = generator();
+    let (control, stats, network) = (Control::default(), stats(g.as_ref()), network());
+    let job = with(g.as_ref(), &network, &stats, &control);
+    for space in [Space::W, Space::WPlus] {
+        as_alone(&job, &several(9), &passes(space, 3), &[0, 5, 8]);
+        // Some go back to an earlier pass before they descend, some do not.
+        as_alone(
+            &job,
+            &several(9),
+            &Config { steps: 5, passes: Some(4), ..Config::new(space, Method::Hybrid) },
+            &[0, 5, 8],
+        );
+    }
 }
 
 #[test]

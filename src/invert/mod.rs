@@ -1,10 +1,10 @@
 //! Inversion: from a picture to the code that makes it.
 //!
 //! One loop serves all methods: [`Method::Optimize`] (Image2StyleGAN and kin), [`Method::Projector`] (NVIDIA's, in W with
-//! its noise maps), [`Method::Encoder`] (passes of an encoder) and [`Method::Hybrid`] (these, then optimisation). Images are inverted
-//! one after the other, never in one batched kernel: batched matrix products may round differently with the batch's size,
-//! and a picture's result must not depend on its neighbours, to the last bit. All randomness of an image comes from the seed
-//! and the image's key (by default its content), never from its place in the batch.
+//! its noise maps), [`Method::Encoder`] (passes of an encoder) and [`Method::Hybrid`] (these, then optimisation). Images are
+//! inverted in batches of a bounded size ([`batch_size`]), and what comes out for one does not depend on its neighbours, to
+//! the last bit: operators round each sample alike in any batch, every image has its own optimiser state, schedule and best
+//! point, and all its randomness comes from the seed and the image's key (by default its content), never from its place.
 //!
 //! Losses are `[N]` and stay apart by term in the trace; only the backward pass sums them.
 
@@ -19,6 +19,7 @@ mod problem;
 mod result;
 mod schedule;
 mod stats;
+mod together;
 
 pub use adam::Adam;
 pub use config::{Checkpoint, Config, Init, Losses, Method};
@@ -31,7 +32,7 @@ pub use stats::{PROJECTOR_SAMPLES, WStats};
 
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::generator::{Generator, Noise};
+use crate::generator::{Generator, Noise, batch_size};
 use crate::latent::ModelId;
 use crate::metric::Perceptual;
 use crate::rng::Rng;
@@ -69,7 +70,7 @@ impl<'a> Job<'a> {
 
 /// Inverts pictures.
 ///
-/// On [`crate::control::Stop::Keep`] the best so far is the result; images that had not begun give their start.
+/// On [`crate::control::Stop::Keep`] the best so far is the result; images of batches that had not begun give their start.
 ///
 /// # Shapes
 /// target `[N, C, R, R]` in [-1, 1], at the generator's resolution.
@@ -89,10 +90,14 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
     };
     let count = target.dims()[0];
     let mut outcomes = Vec::with_capacity(count);
-    for i in 0..count {
-        let picture = target.narrow(0, i, 1)?.contiguous()?;
-        let problem = Problem::new(job, config, &stats, picture, (i, count))?;
-        outcomes.push(descend::descend(&problem)?);
+    let size = batch_size(job.generator.spec().resolution);
+    for from in (0..count).step_by(size) {
+        let one = |i: usize| {
+            let picture = target.narrow(0, i, 1)?.force_contiguous()?;
+            Problem::new(job, config, &stats, picture, (i, count))
+        };
+        let problems = (from..count.min(from + size)).map(one).collect::<Result<Vec<_>>>()?;
+        outcomes.extend(descend::descend(&problems)?);
     }
     checkpoint::remove_all(config, count);
     let mut inversion = result::assemble(job, config, &stats, &target, outcomes)?;

@@ -1,7 +1,8 @@
 //! What is minimised, term by term.
 
 use super::regulariser;
-use crate::error::Result;
+use super::together::stacked;
+use crate::error::{Error, Result};
 use crate::metric::{Perceptual, resize_to};
 use candle_core::Tensor;
 
@@ -59,6 +60,20 @@ impl<'a> PictureLoss<'a> {
     pub fn with_perceptual(mut self, perceptual: &'a Perceptual, weight: f64) -> Result<Self> {
         self.perceptual = Some((perceptual, perceptual.taps(&self.target)?, weight));
         Ok(self)
+    }
+
+    /// The loss of several targets in one batch, in their order; what else there is, is that of the first.
+    ///
+    /// # Errors
+    /// When there is none, or their targets differ in size.
+    pub(super) fn join(parts: &[&Self]) -> Result<Self> {
+        let first = parts.first().ok_or_else(|| Error::runtime("no targets to compare with"))?;
+        let taps = |i: usize| stacked(parts.iter().filter_map(|p| p.perceptual.as_ref()?.1.get(i)));
+        let perceptual = match &first.perceptual {
+            Some((network, own, weight)) => Some((*network, (0..own.len()).map(taps).collect::<Result<_>>()?, *weight)),
+            None => None,
+        };
+        Ok(Self { target: stacked(parts.iter().map(|p| &p.target))?, perceptual, ..**first })
     }
 
     fn pixel_terms(&self, pictures: &Tensor) -> Result<Vec<Term>> {

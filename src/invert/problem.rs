@@ -1,13 +1,14 @@
 //! One image to invert: what is searched, where it starts, and what a point is worth.
 
+use super::together::{Point, stacked, synthesize};
 use super::{Config, Init, Job, Method, Objective, PictureLoss, WStats, content_hash, w_noise};
 use crate::control::Stop;
 use crate::error::{Error, Result};
-use crate::generator::{Noise, spaces};
+use crate::generator::{Noise, batch_size, spaces};
 use crate::latent::Latent;
 use crate::rng::Rng;
 use crate::space::Space;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 
 /// One image to invert.
 pub(super) struct Problem<'a> {
@@ -20,27 +21,16 @@ pub(super) struct Problem<'a> {
     pub key: String,
     /// Sha256 of the target.
     pub target_hash: String,
-    picture: Tensor,
-    labels: Option<Tensor>,
-    loss: PictureLoss<'a>,
-    /// The code in space N, where only the noise maps are searched.
-    fixed: Option<Tensor>,
-    /// Noise maps that the start code brings: where the search of the maps starts, or what stays fixed without one.
-    given_maps: Vec<Tensor>,
-}
-
-/// What a point is worth.
-pub(super) struct Evaluation {
-    /// The weighted terms.
-    pub terms: Vec<(&'static str, f64)>,
-    /// Their sum.
-    pub total: f64,
-    /// The code that was evaluated, w noise included.
-    pub code: Tensor,
-    /// The picture it makes, `[1, C, H, W]`.
+    /// The target, `[1, C, R, R]`.
     pub picture: Tensor,
-    /// Gradients in the parameters' order; empty when none were asked for.
-    pub gradients: Vec<Tensor>,
+    /// Its label, `[1, c_dim]`.
+    pub labels: Option<Tensor>,
+    /// What is minimised.
+    pub loss: PictureLoss<'a>,
+    /// The code in space N, where only the noise maps are searched.
+    pub fixed: Option<Tensor>,
+    /// Noise maps that the start code brings: where the search of the maps starts, or what stays fixed without one.
+    pub given_maps: Vec<Tensor>,
 }
 
 impl<'a> Problem<'a> {
@@ -109,51 +99,6 @@ impl<'a> Problem<'a> {
         Ok(if searched.is_empty() { &self.given_maps } else { searched })
     }
 
-    /// The loss at `params`, in step `step`; with gradients when asked for.
-    pub fn evaluate(&self, params: &[Tensor], step: usize, gradients: bool) -> Result<Evaluation> {
-        let vars = params.iter().map(|p| Ok(Var::from_tensor(p)?)).collect::<Result<Vec<Var>>>()?;
-        let tracked: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
-        let (code, searched) = self.split(&tracked)?;
-        let code = self.with_w_noise(code, step)?;
-        let (picture, read) = self.synthesize(&code, &noise_of(self.maps(&tracked)?))?;
-        let terms = self.loss.loss(&picture, &read, searched)?;
-        let mut sum: Option<Tensor> = None;
-        let mut numbers = Vec::with_capacity(terms.len());
-        for (name, value) in terms {
-            numbers.push((name, f64::from(value.to_dtype(DType::F32)?.sum_all()?.to_vec0::<f32>()?)));
-            sum = Some(match sum {
-                Some(s) => (s + value)?,
-                None => value,
-            });
-        }
-        let total = numbers.iter().map(|(_, v)| v).sum();
-        let mut found = Vec::new();
-        if let (true, Some(sum)) = (gradients, sum) {
-            let grads = sum.sum_all()?.backward()?;
-            for v in &vars {
-                found.push(match grads.get(v) {
-                    Some(g) => g.detach(),
-                    None => v.zeros_like()?,
-                });
-            }
-        }
-        Ok(Evaluation { terms: numbers, total, code: code.detach(), picture: picture.detach(), gradients: found })
-    }
-
-    /// One pass of the encoder: the code after it, from a code and the picture that it makes. In W, where there is one row
-    /// for all layers, the rows of the pass are averaged.
-    pub fn refine(&self, code: &Tensor, picture: &Tensor) -> Result<Tensor> {
-        let encoder = self.job.encoder.ok_or_else(|| Error::runtime("there is no encoder"))?;
-        let delta = encoder.pass(&self.picture, picture)?.detach(); // [1LD]
-        let delta = if code.rank() == 2 { delta.mean(1)? } else { delta };
-        if delta.dims() != code.dims() {
-            let (name, given) = (crate::safe::Safe(encoder.name()), delta.dims());
-            return Err(Error::runtime(format!("{name} gives {given:?}, the code is {:?}", code.dims()))
-                .hint("use the encoder of this generator, or method: optimize"));
-        }
-        Ok((code + delta)?)
-    }
-
     /// Passes of the encoder and gradient steps, in all.
     pub fn total(&self) -> usize {
         self.config.passes_taken() + self.config.steps_taken()
@@ -176,37 +121,20 @@ impl<'a> Problem<'a> {
         self.job.generator.device()
     }
 
-    /// The projector's fading noise on w; a stream a step, so that a resumed run draws the same.
-    fn with_w_noise(&self, code: &Tensor, step: usize) -> Result<Tensor> {
+    /// The projector's fading noise on w, `None` where there is none (any more); a stream a step, so that a resumed run draws
+    /// the same.
+    pub fn w_noise(&self, step: usize) -> Result<Option<Tensor>> {
         if self.config.method != Method::Projector {
-            return Ok(code.clone());
+            return Ok(None);
         }
         let deviation = self.stats.sigma * w_noise(step as f64 / self.config.steps.max(1) as f64);
         if deviation == 0.0 {
-            return Ok(code.clone());
+            return Ok(None);
         }
-        let draw = self.rng(&format!("w noise {step}")).normals(code.elem_count());
-        let draw = Tensor::from_vec(draw, code.dims(), &Device::Cpu)?.to_device(self.device())?;
-        Ok((code + (draw * deviation)?)?)
-    }
-
-    /// The picture of a code, and the code as the synthesis network reads it: `[1, num_ws, w_dim]`, in S `[1, s_dim]`.
-    fn synthesize(&self, code: &Tensor, noise: &Noise) -> Result<(Tensor, Tensor)> {
-        if self.config.space == Space::S {
-            return Ok((self.job.generator.synthesize_styles(code, noise)?, code.clone()));
-        }
-        let ws = self.layered_code(code)?;
-        Ok((self.job.generator.synthesize(&ws, noise)?, ws))
-    }
-
-    /// The code as rows of w, `[1, num_ws, w_dim]`.
-    fn layered_code(&self, code: &Tensor) -> Result<Tensor> {
-        let layers = self.job.generator.spec().num_ws;
-        match (self.config.space, code.rank()) {
-            (Space::Z, _) => layered(&self.job.generator.map(code, self.labels.as_ref())?, layers),
-            (_, 3) => Ok(code.clone()),
-            _ => layered(code, layers),
-        }
+        // It searches W alone.
+        let dim = self.job.generator.spec().w_dim;
+        let draw = self.rng(&format!("w noise {step}")).normals(dim);
+        Ok(Some((Tensor::from_vec(draw, (1, dim), &Device::Cpu)?.to_device(self.device())? * deviation)?))
     }
 
     fn start_code(&self) -> Result<Tensor> {
@@ -300,15 +228,13 @@ impl<'a> Problem<'a> {
     fn best_of(&self, k: usize) -> Result<Tensor> {
         let maps = if self.config.searches_noise(&self.job) { self.start_maps()? } else { Vec::new() };
         let mut best: Option<(f64, Tensor)> = None;
-        for j in 0..k {
-            let code = self.drawn(j)?;
-            let (picture, read) = self.synthesize(&code, &noise_of(&maps))?;
-            let mut loss = 0.0;
-            for (_, value) in self.loss.loss(&picture, &read, &[])? {
-                loss += f64::from(value.sum_all()?.to_vec0::<f32>()?);
-            }
-            if best.as_ref().is_none_or(|(least, _)| loss < *least) {
-                best = Some((loss, code));
+        let size = batch_size(self.job.generator.spec().resolution);
+        for from in (0..k).step_by(size) {
+            let codes = (from..k.min(from + size)).map(|j| self.drawn(j)).collect::<Result<Vec<_>>>()?;
+            for (code, loss) in codes.iter().zip(self.losses(&codes, &maps)?) {
+                if best.as_ref().is_none_or(|(least, _)| loss < *least) {
+                    best = Some((loss, code.clone()));
+                }
             }
             // Not on Checkpoint: a resumed run must start from the same sample.
             if matches!(self.job.control.stop(), Stop::Keep | Stop::Abort) {
@@ -316,6 +242,19 @@ impl<'a> Problem<'a> {
             }
         }
         best.map(|(_, code)| code).ok_or_else(|| Error::runtime("no sample could be drawn"))
+    }
+
+    /// The losses of several codes with the same noise maps.
+    fn losses(&self, codes: &[Tensor], maps: &[Tensor]) -> Result<Vec<f64>> {
+        let here = vec![Point { problem: self, params: &[], step: 0 }; codes.len()];
+        let (pictures, read) = synthesize(&here, &stacked(codes.iter())?, maps)?;
+        let loss = PictureLoss::join(&vec![&self.loss; codes.len()])?;
+        let mut sums = vec![0.0; codes.len()];
+        for (_, each) in loss.loss(&pictures, &read, &[])? {
+            let each = each.to_vec1::<f32>()?;
+            sums.iter_mut().zip(each).for_each(|(sum, v)| *sum += f64::from(v));
+        }
+        Ok(sums)
     }
 
     fn start_maps(&self) -> Result<Vec<Tensor>> {
@@ -335,7 +274,7 @@ impl<'a> Problem<'a> {
     }
 }
 
-fn noise_of(maps: &[Tensor]) -> Noise {
+pub(super) fn noise_of(maps: &[Tensor]) -> Noise {
     if maps.is_empty() { Noise::Const } else { Noise::Maps(maps.to_vec()) }
 }
 

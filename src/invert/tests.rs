@@ -227,6 +227,77 @@ fn a_picture_does_not_depend_on_its_neighbours() {
     assert_ne!(both.loss[0], both.loss[1]);
 }
 
+/// As many different pictures.
+pub(super) fn several(n: usize) -> Tensor {
+    Tensor::cat(&(0..n).map(foreign).collect::<Vec<_>>(), 0).unwrap()
+}
+
+/// Every image of the batch must be, bit for bit, what it is alone.
+pub(super) fn as_alone(job: &Job, targets: &Tensor, config: &Config, images: &[usize]) {
+    let bits = |t: &Tensor| values(t).into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    let all = invert(job, targets, config).unwrap();
+    for &i in images {
+        let own = |t: &Tensor| bits(&t.narrow(0, i, 1).unwrap());
+        let alone = invert(job, &targets.narrow(0, i, 1).unwrap(), config).unwrap();
+        let what = format!("image {i}, {}", config.describe().unwrap());
+        assert_eq!(own(&all.code.data), bits(&alone.code.data), "{what}");
+        assert_eq!(own(&all.reconstruction), bits(&alone.reconstruction), "{what}");
+        assert_eq!((all.loss[i], all.best_step[i]), (alone.loss[0], alone.best_step[0]), "{what}");
+        assert_eq!(all.trace[i], alone.trace[0], "{what}");
+        let maps = |found: &Inversion| found.code.noise.clone().unwrap_or_default();
+        let (mine, theirs) = (maps(&all), maps(&alone));
+        assert_eq!(mine.iter().map(own).collect::<Vec<_>>(), theirs.iter().map(bits).collect::<Vec<_>>(), "{what}");
+    }
+}
+
+#[test]
+fn a_batch_is_its_images_alone_for_every_gradient_method() {
+    let (g, control) = (generator(), Control::default());
+    let (stats, network) = (stats(g.as_ref()), Perceptual::new(Arc::new(crate::metric::random_features(3))));
+    let job = Job { stats: Some(&stats), perceptual: Some(&network), ..Job::new(g.as_ref(), &control) };
+    // Ten are more than one batch.
+    let targets = several(10);
+    let mut plus = config(Space::WPlus, 6);
+    (plus.losses.l1, plus.losses.offset) = (0.3, 0.5);
+    let best = Config { init: Init::BestOf(10), ..config(Space::Z, 5) };
+    let projector = Config { steps: 20, ..Config::new(Space::W, Method::Projector) };
+    for c in [plus, best, projector, config(Space::S, 5), config(Space::N, 4)] {
+        as_alone(&job, &targets, &c, &[0, 3, 7, 9]);
+    }
+}
+
+#[test]
+fn an_interrupt_keeps_the_best_of_its_batch_and_the_starts_of_later_ones() {
+    let g = generator();
+    let (control, stats) = (stopping(3, Stop::Keep), stats(g.as_ref()));
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    let found = invert(&job, &several(10), &config(Space::W, 500)).unwrap();
+    let at = found.stopped_at.unwrap();
+    assert!(at > 0 && at <= 20, "{at}");
+    assert_eq!((found.code.count(), found.loss.len()), (10, 10));
+    for i in 0..10 {
+        let losses = found.trace[i].losses();
+        assert_eq!(found.loss[i], losses.iter().copied().fold(f64::INFINITY, f64::min));
+        assert_eq!(losses.len(), if i < 8 { at + 1 } else { 1 }, "image {i}");
+    }
+    assert!(found.best_step[..8].iter().all(|s| *s > 0) && found.best_step[8..] == [0, 0]);
+}
+
+#[test]
+fn progress_counts_the_steps_of_all_images() {
+    let g = generator();
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (to, stats) = (seen.clone(), stats(g.as_ref()));
+    let control = Control::new(move |p| to.lock().unwrap().push((p.title, p.step, p.total, p.losses.len())));
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    invert(&job, &several(9), &config(Space::W, 10)).unwrap();
+    let seen = seen.lock().unwrap();
+    assert!(seen.iter().all(|(_, _, total, losses)| (*total, *losses) == (90, 1)) && seen.is_sorted_by_key(|s| s.1));
+    assert_eq!((seen[0].0.as_str(), seen[0].1), ("invert W (1–8 of 9)", 0));
+    let last = seen.last().unwrap();
+    assert_eq!((last.0.as_str(), last.1), ("invert W (9 of 9)", 90));
+}
+
 #[test]
 fn the_thread_count_changes_nothing() {
     let c = Config { seed: 1, init: Init::Random, ..config(Space::WPlus, 15) };

@@ -1,5 +1,6 @@
 //! Latent codes and directions: data with their space, generator and origin.
 
+use crate::error::{Error, Result};
 use crate::space::Space;
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -49,6 +50,50 @@ impl Latent {
     /// Dimensions of one row.
     pub fn dim(&self) -> usize {
         self.data.dims().last().copied().unwrap_or(0)
+    }
+
+    /// The `len` codes from `from` on, with their noise maps and labels; what there is one of for all, stays.
+    ///
+    /// # Errors
+    /// When there are not as many.
+    pub fn part(&self, from: usize, len: usize) -> Result<Self> {
+        if (from, len) == (0, self.count()) {
+            return Ok(self.clone());
+        }
+        let part = |t: &Tensor| -> Result<Tensor> {
+            Ok(if t.dim(0)? == self.count() { t.narrow(0, from, len)?.contiguous()? } else { t.clone() })
+        };
+        Ok(Self {
+            data: part(&self.data)?,
+            noise: self.noise.as_ref().map(|n| n.iter().map(part).collect::<Result<Vec<_>>>()).transpose()?,
+            labels: self.labels.as_ref().map(part).transpose()?,
+            ..self.clone()
+        })
+    }
+
+    /// Whether codes can stand in one batch: one space of one generator, without noise maps of their own.
+    pub fn fits_beside(&self, other: &Self) -> bool {
+        let label = |l: &Self| l.labels.as_ref().map(|t| t.dims().to_vec());
+        self.space == other.space
+            && self.data.dims()[1..] == other.data.dims()[1..]
+            && self.model == other.model
+            && self.noise.is_none()
+            && other.noise.is_none()
+            // Labels are one for all or one each; only the latter can be put one after the other.
+            && [self, other].into_iter().all(|l| label(l).is_none_or(|dims| dims[0] == l.count()))
+            && self.labels.is_some() == other.labels.is_some()
+    }
+
+    /// Codes that [`Latent::fits_beside`] each other as one batch, called as the first of them.
+    ///
+    /// # Errors
+    /// When there is none, or they do not fit.
+    pub fn join(codes: &[Self]) -> Result<Self> {
+        let first = codes.first().ok_or_else(|| Error::runtime("no codes to put into one batch"))?;
+        let data = Tensor::cat(&codes.iter().map(|c| &c.data).collect::<Vec<_>>(), 0)?;
+        let labels: Vec<&Tensor> = codes.iter().filter_map(|c| c.labels.as_ref()).collect();
+        let labels = if labels.is_empty() { None } else { Some(Tensor::cat(&labels, 0)?) };
+        Ok(Self { data, labels, noise: None, ..first.clone() })
     }
 }
 
@@ -118,4 +163,52 @@ pub struct LayerShare {
     pub to: usize,
     /// Their movement of the attribute as a part of the whole direction's.
     pub share: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    fn codes(n: usize, at: f32) -> Latent {
+        let numbers = |width: usize| (0..n * width).map(|i| at + i as f32).collect::<Vec<_>>();
+        let tensor = |width: usize| Tensor::from_vec(numbers(width), (n, width), &Device::Cpu).unwrap();
+        let (data, labels) = (tensor(3), Some(tensor(2)));
+        Latent { space: Space::W, data, model: None, noise: None, labels, origin: format!("from {at}") }
+    }
+
+    fn rows(t: &Tensor) -> Vec<Vec<f32>> {
+        t.to_vec2().unwrap()
+    }
+
+    #[test]
+    fn what_was_joined_comes_apart_again() {
+        let all = [codes(2, 0.0), codes(1, 50.0), codes(3, 100.0)];
+        let joined = Latent::join(&all).unwrap();
+        assert_eq!((joined.count(), joined.origin.as_str()), (6, "from 0"));
+        for (code, from) in all.iter().zip([0, 2, 3]) {
+            let part = joined.part(from, code.count()).unwrap();
+            assert_eq!(rows(&part.data), rows(&code.data));
+            assert_eq!(rows(part.labels.as_ref().unwrap()), rows(code.labels.as_ref().unwrap()));
+        }
+        assert!(joined.part(5, 2).is_err() && Latent::join(&[]).is_err());
+    }
+
+    #[test]
+    fn only_the_like_stand_in_one_batch() {
+        let a = codes(2, 0.0);
+        let one_label = Latent { labels: Some(a.labels.as_ref().unwrap().narrow(0, 0, 1).unwrap()), ..a.clone() };
+        let other = ModelId { name: "other".into(), fingerprint: "f".into() };
+        assert!(a.fits_beside(&codes(1, 9.0)));
+        for b in [
+            Latent { space: Space::Z, ..a.clone() },
+            Latent { data: a.data.narrow(1, 0, 2).unwrap(), ..a.clone() },
+            Latent { model: Some(other), ..a.clone() },
+            Latent { noise: Some(Vec::new()), ..a.clone() },
+            Latent { labels: None, ..a.clone() },
+            one_label,
+        ] {
+            assert!(!a.fits_beside(&b) && !b.fits_beside(&a), "{b:?}");
+        }
+    }
 }

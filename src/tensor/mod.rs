@@ -21,6 +21,6 @@ pub use conv::{conv_transpose2d, conv2d};
 pub use device::{device, threads};
 pub use engine::{Isa, Network, RgbConv, Stage, StyledConv, ceiling, force};
 pub use fir::{Filter, Resample, down2, fir, up2};
-pub use matmul::{linear, matmul};
+pub use matmul::{linear, linear_by};
 pub use modulated::{Weight, conv_up2, modulated_conv, modulated_conv_up2};
 pub use trunk::{Parts, Trunk, all_taken, take, take_shaped};

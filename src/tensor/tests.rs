@@ -307,16 +307,41 @@ fn scaling_and_noise() {
 
 #[test]
 fn matrices() {
-    let product = |a: &D, b: &D, turned: bool| {
-        let (m, k, n) = (a.shape[0], a.shape[1], b.shape[usize::from(!turned)]);
-        let at = |i: usize, j: usize| if turned { b.v[j * k + i] } else { b.v[i * n + j] };
-        let v = (0..m * n).map(|i| (0..k).map(|l| a.v[i / n * k + l] * at(l, i % n)).sum()).collect();
+    let product = |a: &D, w: &D| {
+        let (m, k, n) = (a.shape[0], a.shape[1], w.shape[0]);
+        let v = (0..m * n).map(|i| (0..k).map(|l| a.v[i / n * k + l] * w.v[i % n * k + l]).sum()).collect();
         D { shape: vec![m, n], v }
     };
-    for (m, k, n) in [(1, 1, 1), (1, 7, 5), (3, 5, 2), (2, 3, 133)] {
-        let (a, b, w) = (D::random("a", &[m, k]), D::random("b", &[k, n]), D::random("w", &[n, k]));
-        check("matmul", &[a.clone(), b], &|a| matmul(&a[0], &a[1]), &|a| product(&a[0], &a[1], false));
-        check("linear", &[a, w], &|a| linear(&a[0], &a[1]), &|a| product(&a[0], &a[1], true));
+    for (m, k, n) in [(1, 1, 1), (1, 7, 5), (3, 5, 2), (2, 3, 133), (9, 6, 4)] {
+        let (a, w) = (D::random("a", &[m, k]), D::random("w", &[n, k]));
+        check("linear", &[a.clone(), w.clone()], &|a| linear(&a[0], &a[1]), &|a| product(&a[0], &a[1]));
+        check("linear_by", &[a, w], &|a| linear_by(&a[0], &a[1], 3), &|a| product(&a[0], &a[1]));
+    }
+}
+
+/// A row and its gradient are the same bits in any batch.
+#[test]
+fn a_row_does_not_depend_on_the_others() {
+    let tensor =
+        |d: &D| Tensor::from_vec(d.v.iter().map(|v| *v as f32).collect(), d.shape.clone(), &Device::Cpu).unwrap();
+    let bits = |t: &Tensor| {
+        t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    for (k, n) in [(16, 16), (517, 300), (1000, 1)] {
+        let (x, w) = (tensor(&D::random("x", &[11, k])), tensor(&D::random("w", &[n, k])));
+        let run = |x: Tensor| {
+            let x = Var::from_tensor(&x).unwrap();
+            let y = linear(&x, &w).unwrap();
+            let grads = y.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            let rows = x.dim(0).unwrap();
+            let (y, g) = (bits(&y), bits(grads.get(&x).unwrap()));
+            (0..rows).map(|r| [&y[r * n..][..n], &g[r * k..][..k]].concat()).collect::<Vec<_>>()
+        };
+        let all = run(x.clone());
+        for (from, len) in [(0, 1), (5, 1), (10, 1), (3, 2), (1, 6), (2, 8)] {
+            let part = run(x.narrow(0, from, len).unwrap().contiguous().unwrap());
+            assert_eq!(part, all[from..from + len], "{len} rows of {k} from {from}");
+        }
     }
 }
 

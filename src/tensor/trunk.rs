@@ -64,6 +64,11 @@ impl Trunk {
         self.convs.iter().fold(side, |n, c| n.div_ceil(c.stride))
     }
 
+    /// Strides of all convolutions together: pixels from one place of the last map to the next.
+    pub fn stride(&self) -> usize {
+        self.convs.iter().map(|c| c.stride).product()
+    }
+
     /// The map of every convolution, after its activation, with gradients.
     ///
     /// # Shapes
@@ -71,10 +76,21 @@ impl Trunk {
     pub fn maps(&self, pictures: &Tensor) -> Result<Vec<Tensor>> {
         let mut all: Vec<Tensor> = Vec::with_capacity(self.convs.len());
         for c in &self.convs {
-            let y = conv2d(all.last().unwrap_or(pictures), &c.weight, c.stride, 1)?;
-            all.push(bias_act(&y, &c.bias, self.activation)?);
+            all.push(self.layer(all.last().unwrap_or(pictures), c)?);
         }
         Ok(all)
+    }
+
+    /// The last map alone, with gradients; without any, no other map outlives the next.
+    ///
+    /// # Shapes
+    /// `[N, C, H, W]` → `[N, C_last, H_last, W_last]`
+    pub fn last(&self, pictures: &Tensor) -> Result<Tensor> {
+        self.convs.iter().try_fold(pictures.clone(), |x, c| self.layer(&x, c))
+    }
+
+    fn layer(&self, x: &Tensor, c: &Conv) -> Result<Tensor> {
+        Ok(bias_act(&conv2d(x, &c.weight, c.stride, 1)?, &c.bias, self.activation)?)
     }
 }
 
@@ -136,7 +152,8 @@ mod tests {
         let mut parts = parts();
         let trunk = Trunk::take("hand", &[1, 2], 0.2, &mut parts, &Device::Cpu).unwrap();
         all_taken("hand", &parts).unwrap();
-        let maps = trunk.maps(&tensor(vec![0.0, 1.5, 3.0, -1.0, 5.0, 5.0], &[1, 1, 2, 3])).unwrap();
+        let picture = tensor(vec![0.0, 1.5, 3.0, -1.0, 5.0, 5.0], &[1, 1, 2, 3]);
+        let maps = trunk.maps(&picture).unwrap();
         let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         // leaky(x − 1), then every second place of it: leaky(−0.2) and leaky(2).
         for (got, want) in values(&maps[0]).iter().zip([-0.2, 0.5, 2.0, -0.4, 4.0, 4.0]) {
@@ -144,7 +161,9 @@ mod tests {
         }
         assert_eq!(maps[1].dims(), [1, 1, 1, 2]);
         assert!(values(&maps[1]).iter().zip([-0.04, 2.0]).all(|(got, want)| (got - want).abs() < 1e-6));
+        assert_eq!(values(&trunk.last(&picture).unwrap()), values(&maps[1]));
         assert_eq!((trunk.inputs(), trunk.outputs(), trunk.side(3), trunk.side(128)), (1, 1, 2, 64));
+        assert_eq!(trunk.stride(), 2);
     }
 
     #[test]

@@ -15,8 +15,11 @@ use std::time::{Duration, Instant};
 const GRACE: Duration = Duration::from_millis(150);
 /// Between two frames.
 const FRAME: Duration = Duration::from_millis(40);
-/// Between two previews, at least; over a slow line more (see [`Pace`]).
+/// Between two previews, at least; over a slow line and for large pictures more (see [`Pace`]).
 const PREVIEW: Duration = Duration::from_millis(120);
+/// How many times as long as a preview takes to make and to draw the next one waits: what is shown never costs the work
+/// more than a fiftieth, 2 %, of one core. The picture itself is one that the work made anyway.
+const REST: u32 = 50;
 /// Rows without a preview.
 const ROWS: u16 = 5;
 /// Rows with one, at most.
@@ -103,14 +106,18 @@ fn watch(terminal: &mut Terminal<Line>, title: &str, events: &Receiver<Event>, s
 struct Pace {
     pause: Duration,
     preview: Duration,
+    /// What the last preview took to make.
+    made: Duration,
     last_preview: Option<Instant>,
 }
 
 impl Pace {
-    /// A write that blocks tells that the line is slow: a frame then gets at most a fifth of the time.
-    fn learn(&mut self, wrote: Duration) {
+    /// A write that blocks tells that the line is slow: a frame then gets at most a fifth of the time. Making a preview
+    /// takes the work's cores from it, so it rests the longer after `made`.
+    fn learn(&mut self, wrote: Duration, made: Option<Duration>) {
         self.pause = FRAME.max(wrote * 4);
-        self.preview = PREVIEW.max(wrote * 12);
+        let made = made.unwrap_or(self.made);
+        (self.made, self.preview) = (made, PREVIEW.max(wrote * 12).max(made * REST));
     }
 
     fn preview_due(&self) -> bool {
@@ -128,7 +135,7 @@ struct Show {
 
 impl Show {
     fn new(view: View) -> Self {
-        let pace = Pace { pause: FRAME, preview: PREVIEW, last_preview: None };
+        let pace = Pace { pause: FRAME, preview: PREVIEW, made: Duration::ZERO, last_preview: None };
         Self { view, begun: Instant::now(), waiting: None, pace }
     }
 
@@ -148,18 +155,21 @@ impl Show {
     }
 
     fn frame(&mut self, live: &mut Terminal<Live<'_>>) -> std::io::Result<()> {
+        let mut made = None;
         if self.pace.preview_due()
             && let Some(image) = self.waiting.take()
         {
             self.make_room(live)?;
             let (columns, rows) = live.screen_size();
+            let begun = Instant::now();
             self.view.preview = Pixels::fit(&image, columns / 3, live.rows().min(rows.saturating_sub(1)));
+            made = Some(begun.elapsed());
             self.pace.last_preview = Some(Instant::now());
         }
         self.view.elapsed = self.begun.elapsed();
         let before = Instant::now();
         live.draw(|frame| self.view.draw(frame))?;
-        self.pace.learn(before.elapsed());
+        self.pace.learn(before.elapsed(), made);
         Ok(())
     }
 
@@ -176,11 +186,24 @@ mod tests {
 
     #[test]
     fn a_slow_line_gets_fewer_frames() {
-        let mut pace = Pace { pause: FRAME, preview: PREVIEW, last_preview: None };
-        pace.learn(Duration::from_micros(200));
+        let mut pace = Pace { pause: FRAME, preview: PREVIEW, made: Duration::ZERO, last_preview: None };
+        pace.learn(Duration::from_micros(200), None);
         assert_eq!((pace.pause, pace.preview), (FRAME, PREVIEW));
-        pace.learn(Duration::from_millis(100));
+        pace.learn(Duration::from_millis(100), None);
         assert_eq!((pace.pause, pace.preview), (Duration::from_millis(400), Duration::from_millis(1200)));
+    }
+
+    #[test]
+    fn a_preview_costs_the_work_two_percent_at_most() {
+        let mut pace = Pace { pause: FRAME, preview: PREVIEW, made: Duration::ZERO, last_preview: None };
+        let quick = Duration::from_micros(100);
+        pace.learn(quick, Some(Duration::from_millis(30)));
+        assert_eq!((pace.pause, pace.preview), (FRAME, Duration::from_millis(1500)));
+        // Frames without a preview do not shorten the rest.
+        pace.learn(quick, None);
+        assert_eq!(pace.preview, Duration::from_millis(1500));
+        pace.learn(quick, Some(quick));
+        assert_eq!(pace.preview, PREVIEW);
     }
 
     #[test]

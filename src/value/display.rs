@@ -1,8 +1,9 @@
 //! How values look: the picture first, then the numbers that one reads.
 
 use super::{Cell, Image, Loaded, Table, Value, directions};
+use crate::control::Control;
 use crate::error::Result;
-use crate::generator::{Noise, spaces};
+use crate::generator::{self, Noise};
 use crate::image::Raster;
 use crate::invert::Inversion;
 use crate::lang::types::Type;
@@ -15,11 +16,39 @@ use candle_core::Tensor;
 /// How much an error picture is amplified.
 const ERROR_GAIN: f64 = 4.0;
 
-/// The pictures of codes, with the noise that was found with them, or else the stored one.
-pub fn render(code: &Latent, model: &Loaded) -> Result<Image> {
+/// The pictures of codes, with the noise that was found with them, or else the stored one; a bounded number at a time.
+///
+/// # Errors
+/// When the code does not fit the generator; `Interrupted` when many pictures are stopped before all are there.
+pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image> {
     let noise = code.noise.clone().map_or(Noise::Const, Noise::Maps);
-    let data = spaces::synthesize(&*model.generator, code, &noise)?;
+    let data = generator::pictures(&*model.generator, code, &noise, (control, "render"))?;
     Ok(Image { data, captions: Vec::new(), origin: code.origin.clone(), notes: Vec::new(), model: Some(model.id()) })
+}
+
+/// The pictures of several codes, one image each; codes beside each other that can are rendered in one batch.
+///
+/// # Errors
+/// When a code's picture cannot be made.
+pub fn together(codes: &[Latent], picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Vec<Image>> {
+    let mut all = Vec::with_capacity(codes.len());
+    let mut rest = codes;
+    while !rest.is_empty() {
+        let run = 1 + rest.windows(2).take_while(|pair| pair[0].fits_beside(&pair[1])).count();
+        let (now, later) = rest.split_at(run);
+        rest = later;
+        let image = match now {
+            [one] => picture(one)?,
+            several => picture(&Latent::join(several)?)?,
+        };
+        let mut from = 0;
+        for code in now {
+            let data = image.data.narrow(0, from, code.count())?;
+            from += code.count();
+            all.push(Image { data, origin: code.origin.clone(), ..image.clone() });
+        }
+    }
+    Ok(all)
 }
 
 /// `|a - b|`, amplified, as a picture that is black where both agree.
@@ -48,12 +77,18 @@ pub fn display(value: &Value, picture: &dyn Fn(&Latent) -> Result<Image>) -> Res
 /// # Errors
 /// As [`display`].
 pub fn side_by_side(values: &[Value], picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
+    let code = |v: &Value| match v {
+        Value::Latent(l) | Value::Path(l) => Some(l.clone()),
+        Value::Inversion(i) => Some(i.code.clone()),
+        _ => None,
+    };
+    let codes: Vec<Latent> = values.iter().filter_map(code).collect();
+    let mut rendered = together(&codes, picture)?.into_iter();
     let mut all = Display { pictures: Vec::new(), lines: Vec::new() };
     for v in values {
         let image = match v {
             Value::Image(i) => Some(i.clone()),
-            Value::Latent(l) | Value::Path(l) => Some(picture(l)?),
-            Value::Inversion(i) => Some(picture(&i.code)?),
+            Value::Latent(_) | Value::Path(_) | Value::Inversion(_) => rendered.next(),
             _ => None,
         };
         match image {

@@ -20,6 +20,7 @@ use crate::tensor::Filter;
 use candle_core::{Device, Tensor, Var};
 use mapping::Mapping;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use synthesis::{Styles, Synthesis};
 
 /// Reads a model's tensors, keeping what it has read.
@@ -171,8 +172,8 @@ impl StyleGan2 {
         match noise {
             Noise::None => Ok(vec![None; sizes.len()]),
             Noise::Const => Ok(self.synthesis.noise().map(|l| Some(l.map.clone())).collect()),
-            Noise::Random(seed) => {
-                sizes.iter().enumerate().map(|(i, &s)| Ok(Some(self.draw(*seed, i, n, s)?))).collect()
+            Noise::Random { seed, first } => {
+                sizes.iter().enumerate().map(|(i, &s)| Ok(Some(self.draw(*seed, i, *first..first + n, s)?))).collect()
             }
             Noise::Maps(maps) => {
                 let fits = maps.len() == sizes.len()
@@ -188,9 +189,10 @@ impl StyleGan2 {
     }
 
     /// Noise that depends on the seed, the layer and the sample alone.
-    fn draw(&self, seed: u64, layer: usize, n: usize, side: usize) -> Result<Tensor> {
+    fn draw(&self, seed: u64, layer: usize, samples: Range<usize>, side: usize) -> Result<Tensor> {
+        let n = samples.len();
         let data: Vec<f32> =
-            (0..n).flat_map(|i| Rng::derive(seed, &format!("noise {layer} {i}")).normals(side * side)).collect();
+            samples.flat_map(|i| Rng::derive(seed, &format!("noise {layer} {i}")).normals(side * side)).collect();
         Ok(Tensor::from_vec(data, (n, 1, side, side), &self.device)?)
     }
 }
@@ -277,7 +279,7 @@ mod tests {
         let run = || -> Vec<u32> {
             let g = toy.build(&Device::Cpu).expect("toy");
             let ws = Var::from_vec(Rng::new(1).normals(2 * 10 * 16), (2, 10, 16), &Device::Cpu).expect("ws");
-            let picture = g.synthesize(&ws, &Noise::Random(1)).expect("picture");
+            let picture = g.synthesize(&ws, &Noise::Random { seed: 1, first: 0 }).expect("picture");
             let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward()).expect("backward");
             let both = [&picture, grads.get(&ws).expect("gradient")];
             let bits = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("values");

@@ -83,11 +83,6 @@ fn cell() -> usize {
 }
 
 impl FeaturesConfig {
-    /// Side of the last map for pictures of `side` pixels: every convolution is 3×3 with padding 1.
-    pub fn last_side(&self, side: usize) -> usize {
-        self.strides.iter().fold(side, |n, s| n.saturating_sub(1) / (*s).max(1) + 1)
-    }
-
     /// The outputs of a group, in order.
     pub fn group(&self, name: &str) -> Vec<usize> {
         let of = |(i, o): (usize, &Output)| (o.group == name).then_some(i);
@@ -129,9 +124,8 @@ impl FeaturesConfig {
         if !self.leaky.is_finite() || self.leaky < 0.0 {
             return Err(bad(name, "the slope of its leaky ReLU is below zero"));
         }
-        let last = self.last_side(self.input_resolution);
-        if self.grid == 0 || self.grid > 1 && !last.is_multiple_of(self.grid) {
-            return Err(bad(name, &format!("a last map of {last}×{last} is not divided by a grid of {}", self.grid)));
+        if self.grid == 0 {
+            return Err(bad(name, "a grid of 0 cells"));
         }
         if let Some(o) = self.outputs.iter().find(|o| !o.mean.is_finite() || !o.std.is_finite()) {
             return Err(bad(name, &format!("output `{}` has no finite mean and deviation", Safe(&o.name))));
@@ -176,20 +170,9 @@ mod tests {
     }
 
     #[test]
-    fn sides_follow_the_strides() {
-        let c = |strides: &[usize]| FeaturesConfig {
-            strides: strides.to_vec(),
-            ..config(r#"{"input_resolution": 128, "strides": [1, 1], "outputs": []}"#)
-        };
-        assert_eq!(c(&[2, 2, 1, 2, 2]).last_side(128), 8);
-        assert_eq!(c(&[2, 2]).last_side(7), 2);
-        assert_eq!(c(&[1, 1]).last_side(7), 7);
-    }
-
-    #[test]
     fn what_cannot_be_is_refused_by_name() {
         let cases = [
-            (r#""grid": 3, "outputs": []"#, "grid of 3"),
+            (r#""grid": 0, "outputs": []"#, "grid of 0"),
             (r#""outputs": [{"name": "hair.bob", "kind": "category"}]"#, "hair.bob"),
             (r#""outputs": [], "framing": [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]"#, "framing"),
             (r#""outputs": [], "framing_per_yaw_degree": [[0, 0], [0, 0], [0, 0], [0, 0], [0, 0]]"#, "yaw_deg"),

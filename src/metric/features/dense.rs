@@ -28,12 +28,9 @@ impl Features {
     /// # Errors
     /// When the picture is smaller than one window or has other channels.
     pub fn dense(&self, picture: &Tensor, outputs: &[usize]) -> Result<Dense> {
-        let mut x = self.readable(picture)?;
-        for c in &self.convs {
-            x = self.layer(&x, c)?;
-        }
+        let x = self.trunk.last(&self.readable(picture)?)?;
         let side = self.config.input_resolution;
-        let (map, grid) = (self.config.last_side(side), self.config.grid);
+        let (map, grid) = (self.trunk.side(side), self.config.grid);
         let (cell, dims) = (map / grid, x.dims4()?);
         let (Some(rows), Some(columns)) = (dims.2.checked_sub(map), dims.3.checked_sub(map)) else {
             return Err(bad(&self.name, &format!("no window of {side}² fits the picture")));
@@ -51,8 +48,7 @@ impl Features {
                 sum = (sum + w.matmul(&here.contiguous()?.flatten_from(1)?)?)?;
             }
         }
-        let stride = self.config.strides.iter().product();
-        Ok(Dense { places, stride, side, raw: sum.t()?.contiguous()?.to_vec2()? })
+        Ok(Dense { places, stride: self.trunk.stride(), side, raw: sum.t()?.contiguous()?.to_vec2()? })
     }
 }
 
@@ -71,33 +67,33 @@ mod tests {
     use super::*;
     use crate::metric::features::FeaturesConfig;
     use crate::rng::Rng;
+    use crate::tensor::Parts;
     use candle_core::Device;
-    use std::collections::BTreeMap;
 
-    /// 1 → 3 → 4 → 5 channels, windows of 16², last map 4², grid 2.
-    fn net() -> Features {
+    /// 1 → 3 → 4 → 5 channels, windows of 16², last map 4², grid 2; biases of the convolutions with that spread.
+    fn net(bias: f32) -> Features {
         let config: FeaturesConfig = serde_json::from_value(serde_json::json!({
             "input_resolution": 16, "strides": [1, 2, 2], "grid": 2, "outputs": [{"name": "a"}, {"name": "b"}]
         }))
         .unwrap();
         let mut rng = Rng::new(2);
-        let mut tensors = BTreeMap::new();
-        let mut add = |name: String, shape: &[usize]| {
-            let data = rng.normals(shape.iter().product()).into_iter().map(|v| v * 0.4).collect::<Vec<_>>();
+        let mut tensors = Parts::new();
+        let mut add = |name: String, shape: &[usize], spread: f32| {
+            let data = rng.normals(shape.iter().product()).into_iter().map(|v| v * spread).collect::<Vec<_>>();
             tensors.insert(name, Tensor::from_vec(data, shape, &Device::Cpu).unwrap());
         };
         for (i, [inner, outer]) in [[1, 3], [3, 4], [4, 5]].into_iter().enumerate() {
-            add(format!("conv{i}.weight"), &[outer, inner, 3, 3]);
-            add(format!("conv{i}.bias"), &[outer]);
+            add(format!("conv{i}.weight"), &[outer, inner, 3, 3], 0.4);
+            add(format!("conv{i}.bias"), &[outer], bias);
         }
-        add("head.weight".into(), &[2, 20]);
-        add("head.bias".into(), &[2]);
+        add("head.weight".into(), &[2, 20], 0.4);
+        add("head.bias".into(), &[2], 0.4);
         Features::new("net", config, tensors, &Device::Cpu).unwrap()
     }
 
     #[test]
     fn one_window_is_the_network_itself() {
-        let net = net();
+        let net = net(0.4);
         let x = Tensor::from_vec(Rng::new(3).normals(256), (1, 1, 16, 16), &Device::Cpu).unwrap();
         let dense = net.dense(&x, &[1, 0]).unwrap();
         let raw = net.raw_scores(&x).unwrap().to_vec2::<f32>().unwrap();
@@ -108,10 +104,7 @@ mod tests {
     #[test]
     fn a_window_far_from_zeros_is_read_where_it_stands() {
         // Flat surroundings of zero are what padding adds, but for the biases: without them both ways agree inside.
-        let mut net = net();
-        for c in &mut net.convs {
-            c.bias = c.bias.zeros_like().unwrap();
-        }
+        let net = net(0.0);
         let window = Rng::new(4).normals(256);
         let mut wide = vec![0f32; 40 * 48];
         for (y, row) in window.chunks_exact(16).enumerate() {

@@ -13,64 +13,36 @@ pub use readings::{Finding, Level};
 use super::resize::resize_to;
 use crate::error::{Error, Result};
 use crate::safe::Safe;
-use crate::tensor::{Activation, bias_act, conv2d};
+use crate::tensor::{Parts, Trunk, all_taken, linear, take_shaped};
 use candle_core::{DType, Device, Tensor};
 use config::bad;
-use std::collections::BTreeMap;
-
-struct Conv {
-    weight: Tensor,
-    bias: Tensor,
-    stride: usize,
-}
 
 /// The network: convolutions 3×3 with padding 1 and leaky ReLU, mean over the cells of a grid, linear head.
 pub struct Features {
     config: FeaturesConfig,
-    convs: Vec<Conv>,
+    trunk: Trunk,
     head_weight: Tensor,
     head_bias: Tensor,
     name: String,
 }
 
 impl Features {
-    /// From its tensors: `conv{i}.weight [O, I, 3, 3]`, `conv{i}.bias [O]`, `head.weight [outputs, C · grid²]`, `head.bias`.
+    /// From its tensors: `conv{i}` as [`Trunk::take`] reads them, `head.weight [outputs, C · grid²]`, `head.bias`.
     ///
     /// # Errors
     /// When the configuration contradicts itself, or a tensor is missing, has another shape, or is left over.
-    pub fn new(
-        name: &str,
-        config: FeaturesConfig,
-        mut tensors: BTreeMap<String, Tensor>,
-        device: &Device,
-    ) -> Result<Self> {
+    pub fn new(name: &str, config: FeaturesConfig, mut parts: Parts, device: &Device) -> Result<Self> {
         config.check(name)?;
-        let mut take = |key: &str, rank: usize| -> Result<Tensor> {
-            let t = tensors.remove(key).ok_or_else(|| bad(name, &format!("tensor `{key}` is missing")))?;
-            if t.rank() != rank {
-                return Err(bad(name, &format!("`{key}` has shape {:?}, expected {rank} dimensions", t.dims())));
-            }
-            Ok(t.to_device(device)?.to_dtype(DType::F32)?)
-        };
-        let mut convs: Vec<Conv> = Vec::new();
-        for (i, &stride) in config.strides.iter().enumerate() {
-            let (weight, bias) = (take(&format!("conv{i}.weight"), 4)?, take(&format!("conv{i}.bias"), 1)?);
-            let (o, inner, kh, kw) = weight.dims4()?;
-            let fits = convs.last().is_none_or(|c| c.bias.dims1().is_ok_and(|before| before == inner));
-            if (kh, kw) != (3, 3) || bias.dims1()? != o || !fits {
-                return Err(bad(name, &format!("`conv{i}.weight` {:?} does not fit its neighbours", weight.dims())));
-            }
-            convs.push(Conv { weight, bias, stride });
+        let trunk = Trunk::take(name, &config.strides, config.leaky, &mut parts, device)?;
+        let last = trunk.side(config.input_resolution);
+        if config.grid > 1 && !last.is_multiple_of(config.grid) {
+            return Err(bad(name, &format!("a last map of {last}×{last} is not divided by a grid of {}", config.grid)));
         }
-        let (head_weight, head_bias) = (take("head.weight", 2)?, take("head.bias", 1)?);
-        let last = convs.last().map_or(0, |c| c.bias.elem_count()) * config.grid * config.grid;
-        if head_weight.dims() != [config.outputs.len(), last] || head_bias.elem_count() != config.outputs.len() {
-            return Err(bad(name, &format!("`head.weight` {:?} does not fit the outputs", head_weight.dims())));
-        }
-        if let Some(left) = tensors.keys().next() {
-            return Err(bad(name, &format!("tensor `{}` belongs to no layer", Safe(left))));
-        }
-        Ok(Self { config, convs, head_weight, head_bias, name: name.into() })
+        let head = [config.outputs.len(), trunk.outputs() * config.grid * config.grid];
+        let head_weight = take_shaped(name, &mut parts, "head.weight", &head, device)?;
+        let head_bias = take_shaped(name, &mut parts, "head.bias", &head[..1], device)?;
+        all_taken(name, &parts)?;
+        Ok(Self { config, trunk, head_weight, head_bias, name: name.into() })
     }
 
     /// Its name, as printed in definitions.
@@ -90,7 +62,7 @@ impl Features {
 
     /// Channels of the pictures that it reads.
     pub fn channels(&self) -> usize {
-        self.convs.first().map_or(0, |c| c.weight.dims()[1])
+        self.trunk.inputs()
     }
 
     /// The activations of every convolution, with gradients.
@@ -98,14 +70,7 @@ impl Features {
     /// # Shapes
     /// `[N, C, H, W]` in [-1, 1], of any size → one `[N, C_i, H_i, W_i]` a convolution.
     pub fn activations(&self, pictures: &Tensor) -> Result<Vec<Tensor>> {
-        let side = self.config.input_resolution;
-        let mut x = resize_to(&self.readable(pictures)?, side, side)?;
-        let mut all = Vec::with_capacity(self.convs.len());
-        for c in &self.convs {
-            x = self.layer(&x, c)?;
-            all.push(x.clone());
-        }
-        Ok(all)
+        self.trunk.maps(&self.fitted(pictures)?)
     }
 
     /// Attribute scores in their own units (years, degrees; probabilities in [0, 1]; the classes of a category sum to 1).
@@ -121,14 +86,20 @@ impl Features {
     /// # Shapes
     /// `[N, C, H, W]` → `[N, outputs]`, with gradients.
     pub fn raw_scores(&self, pictures: &Tensor) -> Result<Tensor> {
-        let last = self.activations(pictures)?.pop().ok_or_else(|| bad(&self.name, "it has no layer"))?;
+        let last = self.trunk.last(&self.fitted(pictures)?)?;
         let grid = self.config.grid;
         let pooled = if grid == 1 {
             last.flatten_from(2)?.mean(2)? // [NC]
         } else {
             resize_to(&last, grid, grid)?.flatten_from(1)? // [N, C·g·g]
         };
-        Ok(pooled.matmul(&self.head_weight.t()?)?.broadcast_add(&self.head_bias)?)
+        Ok(linear(&pooled, &self.head_weight)?.broadcast_add(&self.head_bias)?)
+    }
+
+    /// Pictures at the training size.
+    fn fitted(&self, pictures: &Tensor) -> Result<Tensor> {
+        let side = self.config.input_resolution;
+        resize_to(&self.readable(pictures)?, side, side)
     }
 
     /// Pictures in single precision, refused when they have other channels than the network reads.
@@ -144,12 +115,6 @@ impl Features {
         }
         Ok(pictures.to_dtype(DType::F32)?)
     }
-
-    /// One convolution 3×3 with padding 1, and its leaky ReLU.
-    fn layer(&self, x: &Tensor, c: &Conv) -> Result<Tensor> {
-        let act = Activation { slope: self.config.leaky, gain: 1.0, clamp: None };
-        Ok(bias_act(&conv2d(x, &c.weight, c.stride, 1)?, &c.bias, act)?)
-    }
 }
 
 #[cfg(test)]
@@ -163,7 +128,7 @@ pub(crate) mod tests {
         Features::new("random", config, tensors, &Device::Cpu).unwrap()
     }
 
-    fn parts(channels: usize) -> (FeaturesConfig, BTreeMap<String, Tensor>) {
+    fn parts(channels: usize) -> (FeaturesConfig, Parts) {
         layout(
             channels,
             serde_json::json!([
@@ -185,10 +150,10 @@ pub(crate) mod tests {
         Features::new("random", serde_json::from_value(config).unwrap(), tensors, &Device::Cpu).unwrap()
     }
 
-    fn layout(channels: usize, outputs: serde_json::Value) -> (FeaturesConfig, BTreeMap<String, Tensor>) {
+    fn layout(channels: usize, outputs: serde_json::Value) -> (FeaturesConfig, Parts) {
         let count = outputs.as_array().unwrap().len();
         let mut rng = Rng::new(5);
-        let mut tensors = BTreeMap::new();
+        let mut tensors = Parts::new();
         let mut add = |name: &str, shape: &[usize]| {
             let data = rng.normals(shape.iter().product()).into_iter().map(|v| v * 0.4).collect::<Vec<_>>();
             tensors.insert(name.to_string(), Tensor::from_vec(data, shape, &Device::Cpu).unwrap());
@@ -222,7 +187,7 @@ pub(crate) mod tests {
         let mut kernel = vec![0f32; 9];
         kernel[4] = 1.0;
         let t = |v: Vec<f32>, s: &[usize]| Tensor::from_vec(v, s, &Device::Cpu).unwrap();
-        let tensors = BTreeMap::from([
+        let tensors = Parts::from([
             ("conv0.weight".to_string(), t(kernel.clone(), &[1, 1, 3, 3])),
             ("conv0.bias".to_string(), t(vec![-1.0], &[1])),
             ("conv1.weight".to_string(), t(kernel, &[1, 1, 3, 3])),
@@ -254,5 +219,12 @@ pub(crate) mod tests {
         tensors.remove("conv1.bias");
         let e = Features::new("f", config, tensors, &Device::Cpu).err().unwrap();
         assert!(e.message().contains("conv1.bias"));
+    }
+
+    #[test]
+    fn the_last_map_must_divide_into_the_grid() {
+        let (config, tensors) = parts(1);
+        let e = Features::new("f", FeaturesConfig { grid: 3, ..config }, tensors, &Device::Cpu).err().unwrap();
+        assert!(e.message().contains("2×2") && e.message().contains("grid of 3"), "{e}");
     }
 }

@@ -1,0 +1,159 @@
+//! Several images at one point each, evaluated in one pass through the generator.
+//!
+//! Operators and losses keep images apart to the last bit, so what an image is worth does not depend on the others: a batch
+//! is only a faster way to the same numbers.
+
+use super::problem::{Problem, layered, noise_of};
+use super::{Objective, PictureLoss};
+use crate::error::{Error, Result};
+use crate::space::Space;
+use candle_core::{DType, Tensor, Var};
+
+/// Where one image of the batch stands.
+#[derive(Clone, Copy)]
+pub(super) struct Point<'b, 'a> {
+    pub problem: &'b Problem<'a>,
+    /// Code (not in N) and noise maps, each `[1, …]`.
+    pub params: &'b [Tensor],
+    pub step: usize,
+}
+
+/// What a point is worth.
+pub(super) struct Evaluation {
+    /// The weighted terms.
+    pub terms: Vec<(&'static str, f64)>,
+    /// Their sum.
+    pub total: f64,
+    /// The code that was evaluated, w noise included, `[1, …]`.
+    pub code: Tensor,
+    /// The picture it makes, `[1, C, H, W]`.
+    pub picture: Tensor,
+    /// Gradients in the parameters' order; empty when none were asked for.
+    pub gradients: Vec<Tensor>,
+}
+
+/// One tensor `[N, …]` of N tensors `[1, …]`.
+pub(super) fn stacked<'t>(parts: impl Iterator<Item = &'t Tensor>) -> Result<Tensor> {
+    let all: Vec<&Tensor> = parts.collect();
+    match all[..] {
+        [one] => Ok(one.clone()),
+        _ => Ok(Tensor::cat(&all, 0)?),
+    }
+}
+
+/// The loss at every point, with gradients when asked for; `loss` compares with the points' targets, in their order.
+pub(super) fn evaluate(points: &[Point<'_, '_>], loss: &PictureLoss<'_>, gradients: bool) -> Result<Vec<Evaluation>> {
+    let nothing = || Error::runtime("there is nothing to search");
+    let first = points.first().ok_or_else(nothing)?;
+    let vars = (0..first.params.len())
+        .map(|i| Ok(Var::from_tensor(&stacked(points.iter().filter_map(|p| p.params.get(i)))?)?))
+        .collect::<Result<Vec<Var>>>()?;
+    let tracked: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+    let fixed = points.iter().filter_map(|p| p.problem.fixed.as_ref()).collect::<Vec<_>>();
+    let (code, searched) = match (fixed.is_empty(), tracked.split_first()) {
+        (false, _) => (stacked(fixed.into_iter())?, &tracked[..]),
+        (true, Some((code, maps))) => (code.clone(), maps),
+        (true, None) => return Err(nothing()),
+    };
+    let code = with_w_noise(code, points)?;
+    let maps = if searched.is_empty() { given_maps(points)? } else { searched.to_vec() };
+    let (picture, read) = synthesize(points, &code, &maps)?;
+    let terms = loss.loss(&picture, &read, searched)?;
+    let numbers = terms
+        .iter()
+        .map(|(name, value)| Ok((*name, value.to_dtype(DType::F32)?.to_vec1::<f32>()?)))
+        .collect::<Result<Vec<(&'static str, Vec<f32>)>>>()?;
+    let found = if gradients { slopes(terms, &vars)? } else { Vec::new() };
+    let (code, picture) = (code.detach(), picture.detach());
+    let one = |i: usize| -> Result<Evaluation> {
+        let terms: Vec<_> =
+            numbers.iter().map(|(name, each)| (*name, each.get(i).map_or(f64::NAN, |v| f64::from(*v)))).collect();
+        Ok(Evaluation {
+            total: terms.iter().map(|(_, v)| v).sum(),
+            terms,
+            code: row(&code, i)?,
+            picture: row(&picture, i)?,
+            gradients: found.iter().map(|g| row(g, i)).collect::<Result<_>>()?,
+        })
+    };
+    (0..points.len()).map(one).collect()
+}
+
+/// Image `i` of a batch, without the rest of it in memory.
+fn row(batch: &Tensor, i: usize) -> Result<Tensor> {
+    match batch.dim(0)? {
+        1 => Ok(batch.clone()),
+        _ => Ok(batch.narrow(0, i, 1)?.force_contiguous()?),
+    }
+}
+
+/// The gradients of all terms together: each image's are of its own loss, as no other depends on its numbers.
+fn slopes(terms: Vec<(&'static str, Tensor)>, vars: &[Var]) -> Result<Vec<Tensor>> {
+    let mut sum: Option<Tensor> = None;
+    for (_, value) in terms {
+        sum = Some(match sum {
+            Some(s) => (s + value)?,
+            None => value,
+        });
+    }
+    let Some(sum) = sum else { return Ok(Vec::new()) };
+    let grads = sum.sum_all()?.backward()?;
+    let of = |v: &Var| match grads.get(v) {
+        Some(g) => Ok(g.detach()),
+        None => Ok(v.zeros_like()?),
+    };
+    vars.iter().map(of).collect()
+}
+
+/// The projector's fading noise, where there is any.
+fn with_w_noise(code: Tensor, points: &[Point<'_, '_>]) -> Result<Tensor> {
+    let drawn = points.iter().map(|p| p.problem.w_noise(p.step)).collect::<Result<Vec<Option<Tensor>>>>()?;
+    let Some(some) = drawn.iter().flatten().next() else { return Ok(code) };
+    // Images that were resumed may be further than others.
+    let none = some.zeros_like()?;
+    Ok((code + stacked(drawn.iter().map(|n| n.as_ref().unwrap_or(&none)))?)?)
+}
+
+/// The noise maps that came with the start codes; none where the generator's own are used.
+fn given_maps(points: &[Point<'_, '_>]) -> Result<Vec<Tensor>> {
+    let count = points.first().map_or(0, |p| p.problem.given_maps.len());
+    (0..count).map(|i| stacked(points.iter().filter_map(|p| p.problem.given_maps.get(i)))).collect()
+}
+
+/// The pictures of codes, and the codes as the synthesis network reads them: `[N, num_ws, w_dim]`, in S `[N, s_dim]`.
+pub(super) fn synthesize(points: &[Point<'_, '_>], code: &Tensor, maps: &[Tensor]) -> Result<(Tensor, Tensor)> {
+    let Some(Point { problem, .. }) = points.first() else { return Err(Error::runtime("no image to make")) };
+    let (generator, noise) = (problem.job.generator, noise_of(maps));
+    if problem.config.space == Space::S {
+        return Ok((generator.synthesize_styles(code, &noise)?, code.clone()));
+    }
+    let layers = generator.spec().num_ws;
+    let ws = match (problem.config.space, code.rank()) {
+        (Space::Z, _) => {
+            let labels: Vec<&Tensor> = points.iter().filter_map(|p| p.problem.labels.as_ref()).collect();
+            let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
+            layered(&generator.map(code, labels.as_ref())?, layers)?
+        }
+        (_, 3) => code.clone(),
+        _ => layered(code, layers)?,
+    };
+    Ok((generator.synthesize(&ws, &noise)?, ws))
+}
+
+/// One pass of the encoder for every point: its code after it. In W, where there is one row for all layers, the rows of the
+/// pass are averaged.
+pub(super) fn refine(points: &[Point<'_, '_>], at: &[&Evaluation]) -> Result<Vec<Tensor>> {
+    let encoder = points.first().and_then(|p| p.problem.job.encoder);
+    let encoder = encoder.ok_or_else(|| Error::runtime("there is no encoder"))?;
+    let targets = stacked(points.iter().map(|p| &p.problem.picture))?;
+    let code = stacked(at.iter().map(|e| &e.code))?;
+    let delta = encoder.pass(&targets, &stacked(at.iter().map(|e| &e.picture))?)?.detach(); // [NLD]
+    let delta = if code.rank() == 2 { delta.mean(1)? } else { delta };
+    if delta.dims() != code.dims() {
+        let (name, given) = (crate::safe::Safe(encoder.name()), delta.dims());
+        return Err(Error::runtime(format!("{name} gives {given:?}, the code is {:?}", code.dims()))
+            .hint("use the encoder of this generator, or method: optimize"));
+    }
+    let moved = (code + delta)?;
+    (0..points.len()).map(|i| row(&moved, i)).collect()
+}
