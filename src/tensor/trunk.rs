@@ -1,10 +1,11 @@
 //! A plain stack of 3×3 convolutions with leaky ReLU: what small networks that look at pictures are made of.
 
-use super::{Activation, bias_act, conv2d};
+use super::{Activation, Stack, bias_act, conv2d};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The tensors of a model file, by name; what is used is taken out.
 pub type Parts = BTreeMap<String, Tensor>;
@@ -19,6 +20,8 @@ struct Conv {
 pub struct Trunk {
     convs: Vec<Conv>,
     activation: Activation,
+    /// The same on the engine, where that can run it.
+    stack: Option<Arc<Stack>>,
 }
 
 impl Trunk {
@@ -45,7 +48,10 @@ impl Trunk {
             let bias = take_shaped(file, parts, &format!("conv{i}.bias"), &[weight.dims()[0]], device)?;
             convs.push(Conv { weight, bias, stride });
         }
-        Ok(Self { convs, activation: Activation { slope: leaky, gain: 1.0, clamp: None } })
+        let activation = Activation { slope: leaky, gain: 1.0, clamp: None };
+        let parts: Vec<_> = convs.iter().map(|c| (&c.weight, &c.bias, c.stride)).collect();
+        let stack = Stack::new(&parts, activation)?.map(Arc::new);
+        Ok(Self { convs, activation, stack })
     }
 
     /// Channels of the pictures that it reads.
@@ -74,6 +80,9 @@ impl Trunk {
     /// # Shapes
     /// `[N, C, H, W]` → one `[N, C_i, H_i, W_i]` a convolution.
     pub fn maps(&self, pictures: &Tensor) -> Result<Vec<Tensor>> {
+        if let Some(stack) = &self.stack {
+            return Ok(stack.maps(pictures, true)?);
+        }
         let mut all: Vec<Tensor> = Vec::with_capacity(self.convs.len());
         for c in &self.convs {
             all.push(self.layer(all.last().unwrap_or(pictures), c)?);
@@ -86,7 +95,10 @@ impl Trunk {
     /// # Shapes
     /// `[N, C, H, W]` → `[N, C_last, H_last, W_last]`
     pub fn last(&self, pictures: &Tensor) -> Result<Tensor> {
-        self.convs.iter().try_fold(pictures.clone(), |x, c| self.layer(&x, c))
+        match &self.stack {
+            Some(stack) => Ok(stack.maps(pictures, false)?.remove(0)),
+            None => self.convs.iter().try_fold(pictures.clone(), |x, c| self.layer(&x, c)),
+        }
     }
 
     fn layer(&self, x: &Tensor, c: &Conv) -> Result<Tensor> {

@@ -108,6 +108,11 @@ impl Packed {
         Self { w: buffer, inputs, outputs, form }
     }
 
+    /// Channels that it reads.
+    pub(super) fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// Transforms the weights of one block of outputs: 36 runs of `stride` elements at `u`.
     ///
     /// # Safety

@@ -1,8 +1,8 @@
 //! The CPU engine: convolutions on blocks of sixteen channels, with gradients, for the instruction set of the machine.
 //!
-//! [`Network`] runs a whole StyleGAN2 synthesis as one operator. The planar operators beside this folder compute the same
-//! from single steps: they are what trained weights, unusual filters and other devices use, and what the engine is
-//! tested against.
+//! [`Network`] runs a whole StyleGAN2 synthesis as one operator, [`Stack`] the convolutions of a network that looks at
+//! pictures. The planar operators beside this folder compute the same from single steps: they are what trained weights,
+//! unusual filters and other devices use.
 #![allow(unsafe_code)]
 
 mod blur;
@@ -13,6 +13,7 @@ mod kernels;
 mod network;
 mod pointwise;
 mod simd;
+mod stack;
 mod styled;
 #[cfg(test)]
 mod tests;
@@ -20,4 +21,5 @@ mod tests;
 pub use ceiling::ceiling;
 pub use network::{Network, Stage};
 pub use simd::{Isa, force};
+pub use stack::Stack;
 pub use styled::{RgbConv, StyledConv};

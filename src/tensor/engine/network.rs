@@ -351,11 +351,12 @@ impl CustomOp2 for Run {
     }
 
     fn bwd(&self, s: &Tensor, noise: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let tape = self.kept.lock().ok().and_then(|mut kept| kept.take());
-        let Some(tape) = tape else { bail!("stylegan2: gradients are computed once for every forward pass") };
+        let kept = self.kept.lock().ok().and_then(|mut kept| kept.take());
         let numbers = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
         let (styles, maps, g) = (numbers(s)?, numbers(noise)?, numbers(g)?);
         let codes = self.codes((&styles, s.shape()), (&maps, noise.shape()))?;
+        // Gradients use up what was kept, layer by layer; who asks again has the forward pass made again.
+        let tape = kept.map_or_else(|| Ok(self.network.paint(&codes, true)?.1), Ok::<_, candle_core::Error>)?;
         let (ds, dn) = self.network.unpaint(&codes, tape, &g)?;
         let n = codes.n;
         let ds = tracked(s, || Tensor::from_vec(ds, s.shape(), s.device()))?;

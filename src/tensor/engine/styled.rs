@@ -35,7 +35,7 @@ pub struct RgbConv<'a> {
 }
 
 /// The numbers of a frozen tensor on the CPU in single precision; none for any other.
-fn frozen(t: &Tensor) -> Result<Option<Vec<f32>>> {
+pub(super) fn frozen(t: &Tensor) -> Result<Option<Vec<f32>>> {
     if t.track_op() || !t.device().is_cpu() || t.dtype() != DType::F32 {
         return Ok(None);
     }
@@ -43,7 +43,7 @@ fn frozen(t: &Tensor) -> Result<Option<Vec<f32>>> {
 }
 
 /// `v`, filled with zeros to whole blocks.
-fn padded(mut v: Vec<f32>) -> Vec<f32> {
+pub(super) fn padded(mut v: Vec<f32>) -> Vec<f32> {
     v.resize(blocks_of(v.len()) * LANES, 0.0);
     v
 }
@@ -61,7 +61,7 @@ fn pad_lines(v: impl Iterator<Item = f32>, width: usize) -> Vec<f32> {
 }
 
 /// Both directions of a convolution.
-fn pack(w: &[f32], (o, i): (usize, usize), [ahead, back]: [Form; 2]) -> (Packed, Packed) {
+pub(super) fn pack(w: &[f32], (o, i): (usize, usize), [ahead, back]: [Form; 2]) -> (Packed, Packed) {
     (
         Packed::new((o, i), ahead, |out, inp, tap| w[(out * i + inp) * 9 + tap]),
         Packed::new((i, o), back, |out, inp, tap| w[(inp * i + out) * 9 + tap]),

@@ -3,7 +3,7 @@
 use super::buffer::{Map, blocks_of};
 use super::conv::{Conv, Finish, Form, Packed};
 use super::simd::{Isa, LANES};
-use super::{Network, RgbConv, Stage, StyledConv};
+use super::{Network, RgbConv, Stack, Stage, StyledConv};
 use crate::rng::Rng;
 use crate::tensor::{Activation, Filter};
 use candle_core::{Device, Tensor, Var};
@@ -360,6 +360,9 @@ fn a_network_and_its_gradients() {
                 let d = distance(&found, &slopes[k]);
                 assert!(d <= 1e-4, "{what}: gradients of argument {k} {d:.1e}");
             }
+            let again = y.mul(&weights).and_then(|l| l.sum_all()).and_then(|l| l.backward()).expect("backward");
+            let g = |grads: &candle_core::backprop::GradStore| numbers(grads.get(&a).expect("gradient"));
+            assert_eq!(g(&again), g(&grads), "{what}: gradients asked for twice");
             // Without gradients, without noise: the same path, less kept.
             let frozen = network.forward(&a.as_detached_tensor(), Some(&b.as_detached_tensor())).expect("forward");
             assert_eq!(numbers(&frozen), numbers(&y), "{what}: kept or not");
@@ -394,4 +397,80 @@ fn the_bits_depend_neither_on_threads_nor_on_the_batch() {
     let (y, g) = (one.0.len() / 3, one.1.len() / 3);
     assert!(one.0[y..2 * y] == alone.0, "pictures of a batch");
     assert!(one.1[g..2 * g] == alone.1, "gradients of a batch");
+}
+
+/// All maps of a stack with strides 1 and 2, at sizes that 2 does not divide, and their gradients.
+#[test]
+fn a_stack_and_its_gradients() {
+    let channels = [5, 20, 7, 33];
+    let strides = [1, 2, 2];
+    let (n, h, w) = (2, 11, 14);
+    let weights: Vec<Vec<f32>> = (0..3).map(|k| random(&format!("w{k}"), channels[k + 1] * channels[k] * 9)).collect();
+    let biases: Vec<Vec<f32>> = (0..3).map(|k| random(&format!("b{k}"), channels[k + 1])).collect();
+    let x = random("x", n * channels[0] * h * w);
+    let wide = |v: &[f32]| v.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>();
+    let look = |x: &[f64]| -> Vec<f64> {
+        let mut all = Vec::new();
+        for x in x.chunks_exact(channels[0] * h * w) {
+            let mut x = Planes { c: channels[0], h, w, v: x.to_vec() };
+            for k in 0..3 {
+                let form = if strides[k] == 1 { Form::Same } else { Form::Half };
+                let size = (x.h.div_ceil(strides[k]), x.w.div_ceil(strides[k]));
+                x = convolve(form, &x, &wide(&weights[k]), channels[k + 1], size);
+                for (at, v) in x.v.iter_mut().enumerate() {
+                    let sum = *v + f64::from(biases[k][at / (x.h * x.w)]);
+                    *v = if sum > 0.0 { sum } else { 0.1 * sum };
+                }
+                all.extend(&x.v);
+            }
+        }
+        all
+    };
+    let expected = look(&wide(&x));
+    let probe = wide(&random("probe", expected.len()));
+    let loss = |x: &[f64]| look(x).iter().zip(&probe).map(|(a, b)| a * b).sum::<f64>();
+    let picked: Vec<usize> = (0..x.len()).step_by(37).collect();
+    let slopes: Vec<f64> = picked
+        .iter()
+        .map(|&at| {
+            let moved = |by: f64| {
+                let mut x = wide(&x);
+                x[at] += by;
+                loss(&x)
+            };
+            (moved(1e-5) - moved(-1e-5)) / 2e-5
+        })
+        .collect();
+    let tensor = |v: &[f32], shape: &[usize]| Tensor::from_vec(v.to_vec(), shape, &Device::Cpu).expect("tensor");
+    let parts: Vec<(Tensor, Tensor)> = (0..3)
+        .map(|k| (tensor(&weights[k], &[channels[k + 1], channels[k], 3, 3]), tensor(&biases[k], &[channels[k + 1]])))
+        .collect();
+    let convs: Vec<_> = parts.iter().zip(strides).map(|((w, b), s)| (w, b, s)).collect();
+    let activation = Activation { slope: 0.1, gain: 1.0, clamp: None };
+    for isa in sets() {
+        let stack = Arc::new(Stack::for_isa(isa, &convs, activation).expect("stack").expect("supported"));
+        let x = Var::from_tensor(&tensor(&x, &[n, channels[0], h, w])).expect("var");
+        let maps = stack.maps(&x, true).expect("maps");
+        let flat: Vec<Tensor> = maps.iter().map(|m| m.flatten_from(1).expect("flat")).collect();
+        let flat = Tensor::cat(&flat, 1).expect("all");
+        let numbers = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("numbers");
+        let d = distance(&numbers(&flat), &expected);
+        assert!(d <= 1e-5, "{}: maps {d:.1e}", isa.name());
+        let weights: Vec<f32> = probe.iter().map(|v| *v as f32).collect();
+        let loss = flat.mul(&tensor(&weights, flat.dims())).and_then(|l| l.sum_all()).expect("loss");
+        let grads = loss.backward().expect("backward");
+        let g = numbers(grads.get(&x).expect("gradient"));
+        let found: Vec<f32> = picked.iter().map(|&at| g[at]).collect();
+        let d = distance(&found, &slopes);
+        assert!(d <= 1e-4, "{}: gradients {d:.1e}", isa.name());
+        let last = stack.maps(&x, false).expect("last");
+        assert_eq!(numbers(&last[0]), numbers(&maps[2]), "{}: the last map alone", isa.name());
+        let gradient = |y: &Tensor| {
+            let grads = y.sqr().and_then(|l| l.sum_all()).and_then(|l| l.backward()).expect("backward");
+            numbers(grads.get(&x).expect("gradient"))
+        };
+        // The second asks a graph whose maps the gradients above have used up.
+        let (alone, again) = (gradient(&last[0]), wide(&gradient(&maps[2])));
+        assert!(distance(&alone, &again) <= 1e-6, "{}: the last map's gradient", isa.name());
+    }
 }
