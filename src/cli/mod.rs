@@ -66,6 +66,9 @@ struct Common {
     /// Threads that compute; results do not depend on it.
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
+    /// Instructions of the CPU engine: auto, avx512, avx2 or portable.
+    #[arg(long, global = true, default_value = "auto", env = "GANNET_KERNELS", hide_env = true, value_name = "SET")]
+    kernels: String,
     /// How pictures are shown: auto, kitty, iterm, sixel, blocks or none.
     #[arg(long, global = true, default_value = "auto", env = "GANNET_GRAPHICS", hide_env = true, value_name = "HOW")]
     graphics: String,
@@ -231,6 +234,7 @@ fn prepare(common: &Common) -> Result<()> {
     if let Some(n) = common.threads {
         crate::tensor::threads(n)?;
     }
+    crate::tensor::kernels(&common.kernels)?;
     model::set_device(crate::tensor::device(&common.device)?);
     Ok(())
 }

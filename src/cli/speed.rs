@@ -107,12 +107,12 @@ fn jobs(common: &Common, options: &Options) -> Result<Vec<Job>> {
     Ok(all.into_iter().map(|what| Job { what, batch, seed: common.seed }).collect())
 }
 
-/// This program again, to serve a row with the same device and threads.
+/// This program again, to serve a row with the same device, kernels and threads.
 fn command(common: &Common, job: &Job) -> Result<Command> {
     let own = std::env::current_exe().map_err(|e| Error::io("cannot find this program", &e))?;
     let job = serde_json::to_string(job).map_err(|e| Error::runtime(format!("a row cannot be written: {e}")))?;
     let mut command = Command::new(own);
-    command.args(["bench", "--worker", &job, "--device", &common.device]);
+    command.args(["bench", "--worker", &job, "--device", &common.device, "--kernels", &common.kernels]);
     if let Some(threads) = common.threads {
         command.args(["--threads", &threads.to_string()]);
     }

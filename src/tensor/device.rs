@@ -1,5 +1,6 @@
 //! Where tensors live and how many threads work on them.
 
+use super::Isa;
 use crate::error::{Error, Kind, Result};
 use candle_core::Device;
 
@@ -42,6 +43,24 @@ pub fn threads(n: usize) -> Result<()> {
         .map_err(|_| Error::runtime("the number of threads is set already").hint("give `--threads` once, at the start"))
 }
 
+/// Chooses the instructions of the CPU engine: `auto`, `avx512`, `avx2` or `portable`; for models that are loaded after.
+///
+/// Errors on an unknown name, and on a set that this processor does not have.
+pub fn kernels(name: &str) -> Result<()> {
+    if name == "auto" {
+        return Ok(());
+    }
+    let Some(isa) = Isa::ALL.into_iter().find(|isa| isa.name() == name) else {
+        let message = format!("unknown kernels `{}`", crate::safe::Safe(name));
+        return Err(Error::new(Kind::Usage, message).hint("use `auto`, `avx512`, `avx2` or `portable`"));
+    };
+    if super::force(isa) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Usage, format!("this processor does not have {name}"))
+        .hint(format!("use `--kernels {}`, the best that it has, or `portable`", Isa::current().name())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,5 +77,8 @@ mod tests {
             assert!(e.message().contains("no CUDA") && e.repair().is_some_and(|h| h.contains("cpu")));
         }
         assert_eq!(threads(0).expect_err("zero").kind(), Kind::Usage);
+        let e = kernels("sse").expect_err("unknown");
+        assert!(e.kind() == Kind::Usage && e.repair().is_some_and(|h| h.contains("portable")));
+        assert!(kernels("auto").is_ok());
     }
 }

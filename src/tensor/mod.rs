@@ -18,7 +18,7 @@ mod trunk;
 
 pub use act::{Activation, add_noise, bias_act, scale};
 pub use conv::{conv_transpose2d, conv2d};
-pub use device::{device, threads};
+pub use device::{device, kernels, threads};
 pub use engine::{Isa, Network, RgbConv, Stack, Stage, StyledConv, ceiling, force};
 pub use fir::{Filter, Resample, down2, fir, up2};
 pub use matmul::{linear, linear_by};

@@ -17,6 +17,8 @@ pub struct Row {
     pub device: String,
     /// The type that is computed in.
     pub dtype: String,
+    /// The instructions of the CPU engine: `avx512`, `avx2` or `portable`; none on another device.
+    pub kernels: Option<&'static str>,
     /// A forward pass of the batch, ms.
     pub forward_ms: Option<f64>,
     /// A step on the batch, ms.
@@ -61,6 +63,7 @@ impl Row {
             batch: job.batch,
             device: facts.device.clone(),
             dtype: facts.dtype.clone(),
+            kernels: (facts.device == "cpu").then(|| crate::tensor::Isa::current().name()),
             forward_ms,
             step_ms: all(|t| &t.step),
             gflop,

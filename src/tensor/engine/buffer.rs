@@ -70,8 +70,8 @@ struct Pool {
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new(), lines: 0 });
 
-/// What the pool keeps at most, in lines: 1 GiB.
-const KEPT: usize = (1 << 30) / LINE;
+/// What the pool keeps at most, in lines: 2 GiB, a step at 1024 pixels.
+const KEPT: usize = (2 << 30) / LINE;
 
 /// A buffer of numbers, aligned to a cache line. What it holds at first is unspecified.
 pub(in crate::tensor) struct Buffer {

@@ -15,6 +15,8 @@ const ALIVE: usize = 2 << 20;
 const RANGE: usize = 12;
 /// Jobs that a chunk of work is cut into, about.
 const JOBS: usize = 16;
+/// Elements of transformed weights that leave room for inputs in the nearer cache.
+const CLOSE: usize = 160 << 10;
 /// Elements of products that a job keeps before it transforms them back.
 const GROUP: usize = 1 << 16;
 
@@ -170,6 +172,44 @@ pub(super) struct Conv<'a> {
     pub(super) finish: Finish<'a>,
 }
 
+/// How a convolution is cut into jobs, by its shape alone.
+struct Plan {
+    /// Panels of tiles.
+    panels: usize,
+    /// Panels of one chunk, whose transformed inputs are alive together.
+    chunk: usize,
+    /// Panels of one job.
+    range: usize,
+    /// Blocks of outputs of one job.
+    outputs: usize,
+    /// Elements of a panel's inputs at one point.
+    run: usize,
+    /// Whether inputs are transformed before the jobs and for all of them, or by each job for itself.
+    apart: bool,
+}
+
+impl Plan {
+    fn new((ins, outs): (usize, usize), points: usize, panels: usize) -> Self {
+        // One line more than there is keeps the runs of a panel out of each other's place in the cache.
+        let run = ins * PANEL * LANES + LANES;
+        if ins * outs * WEIGHTS * LANES * LANES <= CLOSE && panels >= JOBS * RANGE {
+            // All weights stay in the nearer cache, and so can the inputs of a few panels.
+            let range = (panels / (4 * JOBS)).clamp(RANGE, 4 * RANGE);
+            return Self { panels, chunk: panels, range, outputs: outs, run, apart: false };
+        }
+        let chunks = panels.div_ceil((ALIVE / (points * run)).max(1)).max(1);
+        let chunk = panels.div_ceil(chunks);
+        // Few ranges where there are many outputs to share out, as each transforms the weights anew.
+        let range = (chunk * outs.div_ceil(2) / JOBS).clamp(RANGE, chunk.max(RANGE));
+        Self { panels, chunk, range, outputs: 2, run, apart: true }
+    }
+
+    /// Sums that are added up in the end.
+    fn parts(&self) -> usize {
+        self.panels.div_ceil(self.chunk.max(1)) * self.chunk.div_ceil(self.range)
+    }
+}
+
 /// The tiles of a map, sample after sample.
 #[derive(Clone, Copy)]
 struct Tiles {
@@ -205,50 +245,42 @@ impl Conv<'_> {
 
     fn run_as<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize>(&self, out: &mut Map) -> Vec<f32> {
         let tiles = self.check(out);
-        let (ins, outs) = (self.x.blocks(), out.blocks());
-        let points = P * P;
-        let run = ins * PANEL * LANES + LANES;
-        let panels = tiles.all.div_ceil(PANEL);
-        let chunks = panels.div_ceil((ALIVE / (points * run)).max(1)).max(1);
-        let chunk = panels.div_ceil(chunks);
-        let pairs = outs.div_ceil(2);
-        // Few ranges where there are many outputs to share out, as each transforms the weights anew.
-        let range = (chunk * pairs / JOBS).clamp(RANGE, chunk.max(RANGE));
-        let ranges = chunks * chunk.div_ceil(range);
+        let plan = Plan::new((self.x.blocks(), out.blocks()), P * P, tiles.all.div_ceil(PANEL));
+        let each = out.n * out.blocks() * LANES;
         let mut parts = match self.finish {
-            Finish::Gradient(_) => Buffer::zeros(ranges * out.n * outs * LANES),
+            Finish::Gradient(_) => Buffer::zeros(plan.parts() * each),
             _ => Buffer::new(0),
         };
-        let mut v = Buffer::new(chunk * points * run);
-        let (n, mut done) = (out.n, 0);
-        for first in (0..panels).step_by(chunk.max(1)) {
-            let count = chunk.min(panels - first);
-            self.read::<S, I, P, O>(&mut v, (tiles, run), (first, count));
-            let (here, shared) = (count.div_ceil(range), Shared::new(&mut parts));
-            let sizes = (outs, out.h, out.w);
-            let whole = Shared::new(&mut out.data);
-            jobs(here * pairs, 1, |job| {
-                let (part, pair) = (job / pairs, job % pairs);
-                let from = part * range;
+        let mut v = Buffer::new(if plan.apart { plan.chunk * P * P * plan.run } else { 0 });
+        let (sums, sizes) = (Shared::new(&mut parts), (out.blocks(), out.h, out.w));
+        let whole = Shared::new(&mut out.data);
+        for (i, first) in (0..plan.panels).step_by(plan.chunk.max(1)).enumerate() {
+            let count = plan.chunk.min(plan.panels - first);
+            if plan.apart {
+                self.read::<S, I, P, O>(&mut v, (tiles, plan.run), (first, count));
+            }
+            let shares = sizes.0.div_ceil(plan.outputs);
+            jobs(count.div_ceil(plan.range) * shares, 1, |job| {
+                let (part, share) = (job / shares, job % shares);
+                let (from, block) = (part * plan.range, share * plan.outputs);
                 let job = Products::<S, I, P, O> {
                     conv: self,
-                    v: &v,
-                    run,
+                    v: plan.apart.then_some(&v),
+                    run: plan.run,
                     tiles,
                     first,
-                    panels: from..count.min(from + range),
-                    outputs: pair * 2..outs.min(pair * 2 + 2),
+                    panels: from..count.min(from + plan.range),
+                    outputs: block..sizes.0.min(block + plan.outputs),
                     out: &whole,
                     sizes,
-                    sums: (&shared, (done + part) * n * outs * LANES),
-                    scheme: PhantomData::<S>,
+                    sums: (&sums, (i * plan.chunk.div_ceil(plan.range) + part) * each),
+                    scheme: PhantomData,
                 };
                 // SAFETY: every job writes its own tiles of its own blocks, and its own part of the sums.
                 unsafe { self.isa.run(job) };
             });
-            done += here;
         }
-        total(&parts, n * outs * LANES)
+        total(&parts, each)
     }
 
     /// The tiles, if all sizes fit.
@@ -280,9 +312,9 @@ impl Conv<'_> {
         let shared = Shared::new(v);
         jobs(count * ins, 8, |job| {
             let (at, block) = (job / ins, job % ins);
-            let first = (first + at) * PANEL;
-            let job = Read::<S, I, P, O> { conv: self, tiles, run, first, block, v: (&shared, at), scheme: PhantomData::<S> };
-            // SAFETY: every job writes its own panel of its own block.
+            // SAFETY: every job writes its own block of its own panel.
+            let to = shared.at(at * P * P * run);
+            let job = Read::<S, I, P, O> { conv: self, tiles, run, panel: first + at, block, to, scheme: PhantomData };
             unsafe { self.isa.run(job) };
         });
     }
@@ -316,21 +348,19 @@ struct Read<'a, S, const I: usize, const P: usize, const O: usize> {
     conv: &'a Conv<'a>,
     tiles: Tiles,
     run: usize,
-    /// The first tile.
-    first: usize,
+    panel: usize,
     block: usize,
-    /// Where to, and the panel's place there.
-    v: (&'a Shared<'a>, usize),
+    /// Where the panel goes: a run for every point, which this job shares with other blocks.
+    to: *mut f32,
     scheme: PhantomData<S>,
 }
 
 impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work for Read<'_, S, I, P, O> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let Self { conv, tiles, run, first, block, v, .. } = self;
-        let (blocks, points) = (conv.x.blocks(), P * P);
-        // SAFETY: a panel is the job's own; the slice checks its bounds.
-        let to = unsafe { v.0.slice(v.1 * points * run, points * run) }.as_mut_ptr();
+        let Self { conv, tiles, run, panel, block, to, .. } = self;
+        let first = panel * PANEL;
+        let blocks = conv.x.blocks();
         let from = conv.x.data.as_ptr();
         let (step, origin) = (S::STEPS[0] as isize, conv.weights.form.origin().0);
         for t in 0..PANEL.min(tiles.all - first) {
@@ -349,13 +379,14 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work fo
     }
 }
 
-/// The products of a range of panels with one or two blocks of outputs, transformed back and finished.
+/// The products of a range of panels with some blocks of outputs, transformed back and finished.
 struct Products<'a, S, const I: usize, const P: usize, const O: usize> {
     conv: &'a Conv<'a>,
-    v: &'a [f32],
+    /// The inputs of the chunk, where they are transformed already.
+    v: Option<&'a [f32]>,
     run: usize,
     tiles: Tiles,
-    /// The first panel of `v`.
+    /// The first panel of the chunk.
     first: usize,
     panels: std::ops::Range<usize>,
     outputs: std::ops::Range<usize>,
@@ -376,47 +407,73 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work fo
         let each = P * P * ROW;
         let most = (GROUP / each).max(1);
         let stride = self.conv.x.blocks() * LANES * LANES;
-        let mut u = Buffer::new(2 * WEIGHTS * stride);
+        let mut u = Buffer::new(self.outputs.len() * WEIGHTS * stride);
         let mut m = Buffer::new(most * each);
+        let mut own = Buffer::new(if self.v.is_none() { most * P * P * self.run } else { 0 });
         for (i, output) in self.outputs.clone().enumerate() {
             let u = u[i * WEIGHTS * stride..].as_mut_ptr();
             // SAFETY: 36 runs of all inputs.
             unsafe { self.conv.weights.transform::<L, S, I, P, O>(output, u, stride) };
         }
-        let mut from = self.panels.start;
-        while from < self.panels.end {
+        for from in self.panels.clone().step_by(most) {
             let group = most.min(self.panels.end - from);
-            for point in 0..P * P {
-                let weight = S::weight(point / P) * 6 + S::weight(point % P);
-                let a = &u[weight * stride..];
-                for at in 0..group {
-                    let b = &self.v[((from + at) * P * P + point) * self.run..][..self.run];
-                    let c = &mut m[at * each + point * ROW..][..ROW];
-                    // SAFETY: u holds the weights of both blocks, b a run of the panel, c its products.
-                    unsafe { self.multiply::<L>(from + at, a.as_ptr(), b.as_ptr(), c.as_mut_ptr()) };
+            let v = match self.v {
+                Some(v) => &v[from * P * P * self.run..],
+                None => {
+                    // SAFETY: the buffer is this job's own.
+                    unsafe { self.read::<L>(&mut own, from, group) };
+                    &own[..]
+                }
+            };
+            for pair in (0..self.outputs.len()).step_by(2) {
+                let two = self.outputs.len() - pair > 1;
+                for point in 0..P * P {
+                    let weight = S::weight(point / P) * 6 + S::weight(point % P);
+                    let a = &u[(pair * WEIGHTS + weight) * stride..];
+                    for at in 0..group {
+                        let b = &v[(at * P * P + point) * self.run..][..self.run];
+                        let c = &mut m[at * each + point * ROW..][..ROW];
+                        // SAFETY: u holds the weights of both blocks, b a run of the panel, c its products.
+                        unsafe { self.multiply::<L>((from + at, two), a.as_ptr(), b.as_ptr(), c.as_mut_ptr()) };
+                    }
+                }
+                for i in 0..if two { 2 } else { 1 } {
+                    for at in 0..group {
+                        let block = self.outputs.start + pair + i;
+                        // SAFETY: as promised to `run`.
+                        unsafe { self.finish::<L>(block, &m[at * each + i * LANES..], from + at) };
+                    }
                 }
             }
-            for (i, output) in self.outputs.clone().enumerate() {
-                for at in 0..group {
-                    // SAFETY: as promised to `run`.
-                    unsafe { self.finish::<L>(output, &m[at * each + i * LANES..], from + at) };
-                }
-            }
-            from += group;
         }
     }
 }
 
 impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Products<'_, S, I, P, O> {
+    /// Transforms the inputs of a group of panels.
+    #[inline(always)]
+    unsafe fn read<L: Lanes>(&self, to: &mut [f32], from: usize, group: usize) {
+        let Self { conv, tiles, run, .. } = *self;
+        for at in 0..group {
+            let to = to[at * P * P * run..].as_mut_ptr();
+            for block in 0..conv.x.blocks() {
+                let panel = self.first + from + at;
+                let work = Read::<S, I, P, O> { conv, tiles, run, panel, block, to, scheme: PhantomData };
+                // SAFETY: a panel of the buffer.
+                unsafe { work.run::<L>() };
+            }
+        }
+    }
+
     /// The products of one panel at one point.
     #[inline(always)]
-    unsafe fn multiply<L: Lanes>(&self, at: usize, a: *const f32, b: *const f32, c: *mut f32) {
+    unsafe fn multiply<L: Lanes>(&self, (at, two): (usize, bool), a: *const f32, b: *const f32, c: *mut f32) {
         let tiles = PANEL.min(self.tiles.all - (self.first + at) * PANEL);
         let blocks = self.conv.x.blocks();
         let (sizes, run) = ((blocks, tiles), WEIGHTS * blocks * LANES * LANES);
         // SAFETY: the caller's promise.
         unsafe {
-            match (self.outputs.len() == 2, L::TILE.0) {
+            match (two, L::TILE.0) {
                 (true, 2) => panel::<L, 2>(sizes, (a, run), b, c),
                 (true, _) => {
                     panel::<L, 1>(sizes, (a, run), b, c);
