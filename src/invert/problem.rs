@@ -118,15 +118,12 @@ impl<'a> Problem<'a> {
         let (picture, read) = self.synthesize(&code, &noise_of(self.maps(&tracked)?))?;
         let terms = self.loss.loss(&picture, &read, searched)?;
         let mut sum: Option<Tensor> = None;
-        let mut numbers = Vec::with_capacity(terms.len());
-        for (name, value) in terms {
-            numbers.push((name, f64::from(value.to_dtype(DType::F32)?.sum_all()?.to_vec0::<f32>()?)));
+        for (_, value) in &terms {
             sum = Some(match sum {
                 Some(s) => (s + value)?,
-                None => value,
+                None => value.clone(),
             });
         }
-        let total = numbers.iter().map(|(_, v)| v).sum();
         let mut found = Vec::new();
         if let (true, Some(sum)) = (gradients, sum) {
             let grads = sum.sum_all()?.backward()?;
@@ -137,6 +134,9 @@ impl<'a> Problem<'a> {
                 });
             }
         }
+        // Read last and at once: a GPU is waited for a single time a step.
+        let numbers = read_terms(terms)?;
+        let total = numbers.iter().map(|(_, v)| v).sum();
         Ok(Evaluation { terms: numbers, total, code: code.detach(), picture: picture.detach(), gradients: found })
     }
 
@@ -333,6 +333,17 @@ impl<'a> Problem<'a> {
         }
         Ok(maps)
     }
+}
+
+/// The numbers of named terms, each summed over its elements.
+fn read_terms(terms: Vec<(&'static str, Tensor)>) -> Result<Vec<(&'static str, f64)>> {
+    if terms.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sums: Vec<Tensor> =
+        terms.iter().map(|(_, t)| Ok(t.detach().to_dtype(DType::F32)?.sum_all()?)).collect::<Result<_>>()?;
+    let numbers = Tensor::stack(&sums, 0)?.to_vec1::<f32>()?;
+    Ok(terms.iter().zip(numbers).map(|((name, _), v)| (*name, f64::from(v))).collect())
 }
 
 fn noise_of(maps: &[Tensor]) -> Noise {

@@ -26,21 +26,21 @@ static std::unique_ptr<std::barrier<>> meeting;
 static void __syncthreads() { meeting->arrive_and_wait(); }
 static unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }
 
-// Runs `kernel` on a grid.
+// Runs `kernel` on a grid. A thread may return early, but not before a __syncthreads that others reach.
 static void launch(Dim grid, Dim block, const std::function<void()> &kernel) {
     gridDim = grid, blockDim = block;
     const unsigned threads = block.x * block.y;
-    for (unsigned b = 0; b < grid.x * grid.y * grid.z; b++) {
-        meeting = std::make_unique<std::barrier<>>(threads);
-        std::vector<std::thread> all;
-        for (unsigned t = 0; t < threads; t++)
-            all.emplace_back([&, t] {
+    meeting = std::make_unique<std::barrier<>>(threads);
+    std::barrier<> next(threads);
+    std::vector<std::thread> all;
+    for (unsigned t = 0; t < threads; t++)
+        all.emplace_back([&, t] {
+            threadIdx = {t % block.x, t / block.x, 0};
+            for (unsigned b = 0; b < grid.x * grid.y * grid.z; b++) {
                 blockIdx = {b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y};
-                threadIdx = {t % block.x, t / block.x, 0};
                 kernel();
-                // Who returns early waits for nobody, and nobody waits for it.
-                meeting->arrive_and_drop();
-            });
-        for (auto &thread : all) thread.join();
-    }
+                next.arrive_and_wait();
+            }
+        });
+    for (auto &thread : all) thread.join();
 }
