@@ -151,6 +151,7 @@ def main():
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    os.makedirs(args.sheets, exist_ok=True)
     device = pick_device(args.device)
     images = load_images(args.data)
     order = np.random.default_rng(0).permutation(len(images))

@@ -14,7 +14,6 @@ use crate::lang::span::Source;
 use crate::lang::types::{ModelFacts, Signature, Type, World};
 use crate::limits::LIMITS;
 use crate::value::{Loaded, Value, display, model};
-use candle_core::Device;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -148,7 +147,7 @@ impl<'a> Evaluator<'a> {
         let ctx = Context {
             model: session.model.clone(),
             seed: session.options.seed,
-            device: session.model.as_ref().map_or(Device::Cpu, |m| m.generator.device().clone()),
+            device: session.model.as_ref().map_or_else(model::device, |m| m.generator.device().clone()),
             out: session.options.out.clone(),
             confined: session.options.confined,
             control: control.clone(),

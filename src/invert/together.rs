@@ -59,11 +59,12 @@ pub(super) fn evaluate(points: &[Point<'_, '_>], loss: &PictureLoss<'_>, gradien
     let maps = if searched.is_empty() { given_maps(points)? } else { searched.to_vec() };
     let (picture, read) = synthesize(points, &code, &maps)?;
     let terms = loss.loss(&picture, &read, searched)?;
+    let found = if gradients { slopes(&terms, &vars)? } else { Vec::new() };
+    // Read last: a GPU is not waited for before its work is given to it.
     let numbers = terms
         .iter()
         .map(|(name, value)| Ok((*name, value.to_dtype(DType::F32)?.to_vec1::<f32>()?)))
         .collect::<Result<Vec<(&'static str, Vec<f32>)>>>()?;
-    let found = if gradients { slopes(terms, &vars)? } else { Vec::new() };
     let (code, picture) = (code.detach(), picture.detach());
     let one = |i: usize| -> Result<Evaluation> {
         let terms: Vec<_> =
@@ -88,12 +89,12 @@ fn row(batch: &Tensor, i: usize) -> Result<Tensor> {
 }
 
 /// The gradients of all terms together: each image's are of its own loss, as no other depends on its numbers.
-fn slopes(terms: Vec<(&'static str, Tensor)>, vars: &[Var]) -> Result<Vec<Tensor>> {
+fn slopes(terms: &[(&'static str, Tensor)], vars: &[Var]) -> Result<Vec<Tensor>> {
     let mut sum: Option<Tensor> = None;
     for (_, value) in terms {
         sum = Some(match sum {
             Some(s) => (s + value)?,
-            None => value,
+            None => value.clone(),
         });
     }
     let Some(sum) = sum else { return Ok(Vec::new()) };

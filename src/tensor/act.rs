@@ -1,8 +1,12 @@
 //! Pointwise operators on `[N, C, …]`: bias with leaky ReLU, channel scaling, noise; and the sums that are their gradients.
 
 use super::conv::tracked;
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::raw::{f32s, planes, sum};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, bail};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 /// The activation after a bias.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +34,15 @@ fn planar(shape: &Shape) -> Result<(usize, usize, usize)> {
     }
 }
 
+/// N, C and the elements of one plane, when the bias fits.
+fn biased(l1: &Layout, l2: &Layout) -> Result<[usize; 3]> {
+    let (n, c, plane) = planar(l1.shape())?;
+    if l2.shape().elem_count() != c {
+        bail!("bias_act: bias {:?} does not fit {:?}", l2.shape(), l1.shape());
+    }
+    Ok([n, c, plane])
+}
+
 struct BiasAct(Activation);
 
 impl CustomOp2 for BiasAct {
@@ -38,11 +51,8 @@ impl CustomOp2 for BiasAct {
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, c, plane) = planar(l1.shape())?;
+        let [n, c, plane] = biased(l1, l2)?;
         let (x, bias) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
-        if bias.len() != c {
-            bail!("bias_act: bias {:?} does not fit {:?}", l2.shape(), l1.shape());
-        }
         let (slope, gain) = (self.0.slope as f32, self.0.gain as f32);
         let clamp = self.0.clamp.map_or(f32::INFINITY, |c| c as f32);
         let mut out = vec![0f32; n * c * plane];
@@ -62,6 +72,11 @@ impl CustomOp2 for BiasAct {
             }
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::act::bias_act(self.0, biased(l1, l2)?, (s1, l1), (s2, l2))
     }
 
     fn bwd(&self, x: &Tensor, b: &Tensor, y: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -92,6 +107,14 @@ impl CustomOp2 for ActGrad {
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        if l1.shape() != l2.shape() {
+            bail!("bias_act_grad: gradient {:?} does not fit {:?}", l2.shape(), l1.shape());
+        }
+        cuda::act::bias_act_grad(self.0, (s1, l1), (s2, l2))
+    }
 }
 
 /// Adds a bias to every channel, then applies the activation.
@@ -104,6 +127,15 @@ pub fn bias_act(x: &Tensor, bias: &Tensor, activation: Activation) -> Result<Ten
     x.contiguous()?.apply_op2(&bias.contiguous()?, BiasAct(activation))
 }
 
+/// N, C and the elements of one plane, when the factors fit.
+fn scaled(l1: &Layout, l2: &Layout) -> Result<[usize; 3]> {
+    let (n, c, plane) = planar(l1.shape())?;
+    if l2.dims() != [n, c] {
+        bail!("scale: factors {:?} do not fit {:?}", l2.shape(), l1.shape());
+    }
+    Ok([n, c, plane])
+}
+
 struct Scale;
 
 impl CustomOp2 for Scale {
@@ -112,11 +144,8 @@ impl CustomOp2 for Scale {
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, c, plane) = planar(l1.shape())?;
+        let [n, c, plane] = scaled(l1, l2)?;
         let (x, s) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
-        if l2.dims() != [n, c] {
-            bail!("scale: factors {:?} do not fit {:?}", l2.shape(), l1.shape());
-        }
         let mut out = vec![0f32; n * c * plane];
         planes(&mut out, plane, |i, dst| {
             for (d, x) in dst.iter_mut().zip(&x[i * plane..]) {
@@ -124,6 +153,11 @@ impl CustomOp2 for Scale {
             }
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::act::scale(scaled(l1, l2)?[2], (s1, l1), (s2, l2))
     }
 
     fn bwd(&self, x: &Tensor, s: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -159,6 +193,15 @@ impl CustomOp2 for PlaneDot {
             .collect();
         Ok((CpuStorage::F32(out), (n, c).into()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        if l1.shape() != l2.shape() {
+            bail!("plane_dot: {:?} does not fit {:?}", l2.shape(), l1.shape());
+        }
+        let (n, c, plane) = planar(l1.shape())?;
+        cuda::act::plane_dot([n, c, plane], (s1, l1), (s2, l2))
+    }
 }
 
 /// `[N, C, …]` → `[C]`.
@@ -179,10 +222,26 @@ impl CustomOp1 for ChannelSum {
         }
         Ok((CpuStorage::F32(out.into_iter().map(|v| v as f32).collect()), c.into()))
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (n, c, plane) = planar(layout.shape())?;
+        cuda::act::channel_sum([n, c, plane], (storage, layout))
+    }
 }
 
 fn channel_sum(x: &Tensor) -> Result<Tensor> {
     x.contiguous()?.apply_op1(ChannelSum)
+}
+
+/// N, C and the elements of one plane, when the noise fits.
+fn noisy(l1: &Layout, l2: &Layout) -> Result<[usize; 3]> {
+    let (n, c, h, w) = l1.shape().dims4()?;
+    let (maps, one, nh, nw) = l2.shape().dims4()?;
+    if one != 1 || (nh, nw) != (h, w) || (maps != 1 && maps != n) {
+        bail!("add_noise: a map {:?} does not fit {:?}", l2.shape(), l1.shape());
+    }
+    Ok([n, c, h * w])
 }
 
 struct AddNoise;
@@ -193,12 +252,9 @@ impl CustomOp2 for AddNoise {
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, c, h, w) = l1.shape().dims4()?;
-        let (maps, one, nh, nw) = l2.shape().dims4()?;
-        if one != 1 || (nh, nw) != (h, w) || (maps != 1 && maps != n) {
-            bail!("add_noise: a map {:?} does not fit {:?}", l2.shape(), l1.shape());
-        }
-        let (x, noise, plane) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?, h * w);
+        let [_, c, plane] = noisy(l1, l2)?;
+        let maps = l2.dims()[0];
+        let (x, noise) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         let mut out = vec![0f32; x.len()];
         planes(&mut out, plane, |i, dst| {
             let noise = &noise[if maps == 1 { 0 } else { i / c * plane }..];
@@ -207,6 +263,11 @@ impl CustomOp2 for AddNoise {
             }
         });
         Ok((CpuStorage::F32(out), l1.shape().clone()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::act::add_noise(noisy(l1, l2)?, (s1, l1), (s2, l2))
     }
 
     fn bwd(&self, x: &Tensor, noise: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
@@ -222,6 +283,58 @@ impl CustomOp2 for AddNoise {
 /// x `[N, C, H, W]`, noise `[N or 1, 1, H, W]` → as x.
 pub fn add_noise(x: &Tensor, noise: &Tensor) -> Result<Tensor> {
     x.contiguous()?.apply_op2(&noise.contiguous()?, AddNoise)
+}
+
+/// On the GPU, where a pass over memory is what an operator costs, noise, bias and activation in one.
+struct NoiseBiasAct(Activation);
+
+impl CustomOp3 for NoiseBiasAct {
+    fn name(&self) -> &'static str {
+        "noise_bias_act"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (noisy, shape) = AddNoise.cpu_fwd(s1, l1, s2, l2)?;
+        BiasAct(self.0).cpu_fwd(&noisy, &Layout::contiguous(shape), s3, l3)
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+        s3: &CudaStorage,
+        l3: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        biased(l1, l3)?;
+        cuda::act::noise_bias_act(self.0, noisy(l1, l2)?, [(s1, l1), (s2, l2), (s3, l3)])
+    }
+
+    fn bwd(&self, x: &Tensor, noise: &Tensor, b: &Tensor, y: &Tensor, g: &Tensor) -> Result<Gradients3> {
+        let g = if self.0 == Activation::LINEAR { g.clone() } else { y.apply_op2(&g.contiguous()?, ActGrad(self.0))? };
+        let dn = tracked(noise, || g.contiguous()?.apply_op1(MapSum { shared: noise.dim(0)? == 1 }))?;
+        Ok((tracked(x, || Ok(g.clone()))?, dn, tracked(b, || channel_sum(&g))?))
+    }
+}
+
+type Gradients3 = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
+
+/// [`add_noise`], then [`bias_act`]: the same bits on the CPU, one pass over memory on a GPU.
+///
+/// # Shapes
+/// x `[N, C, H, W]`, noise `[N or 1, 1, H, W]`, bias `[C]` → as x.
+pub fn noise_bias_act(x: &Tensor, noise: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
+    x.contiguous()?.apply_op3(&noise.contiguous()?, &bias.contiguous()?, NoiseBiasAct(activation))
 }
 
 /// `[N, C, H, W]` → `[N or 1, 1, H, W]`: the sum over channels, and over samples when they share the map.
@@ -250,5 +363,12 @@ impl CustomOp1 for MapSum {
             }
         });
         Ok((CpuStorage::F32(out), (maps, 1, h, w).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (n, c, h, w) = layout.shape().dims4()?;
+        let (maps, each) = if self.shared { (1, n * c) } else { (n, c) };
+        cuda::act::map_sum([maps, each, h, w], (storage, layout))
     }
 }

@@ -3,7 +3,11 @@
 //! Inputs are unfolded into columns (im2col) a group of rows at a time and multiplied by the weights.
 #![allow(unsafe_code)]
 
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::raw::{Into, Mat, Shared, blocks, f32s, gemm, planes, scratch};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 /// Columns of one matrix product.
@@ -14,10 +18,10 @@ const ROWS: usize = 64;
 const UNFOLDED: usize = 1 << 22;
 
 /// How a kernel slides.
-#[derive(Clone, Copy, Debug)]
-struct Slide {
-    stride: usize,
-    padding: usize,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Slide {
+    pub stride: usize,
+    pub padding: usize,
 }
 
 impl Slide {
@@ -32,17 +36,17 @@ impl Slide {
 }
 
 /// All sizes of one convolution: `[n, i, h, w]` with `[o, i, k, k]` to `[n, o, oh, ow]`.
-#[derive(Clone, Copy, Debug)]
-struct Sizes {
-    n: usize,
-    i: usize,
-    h: usize,
-    w: usize,
-    o: usize,
-    k: usize,
-    oh: usize,
-    ow: usize,
-    slide: Slide,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Sizes {
+    pub n: usize,
+    pub i: usize,
+    pub h: usize,
+    pub w: usize,
+    pub o: usize,
+    pub k: usize,
+    pub oh: usize,
+    pub ow: usize,
+    pub slide: Slide,
 }
 
 impl Sizes {
@@ -254,15 +258,48 @@ struct ConvW(Slide, usize);
 
 type Both = (Option<Tensor>, Option<Tensor>);
 
+impl Conv {
+    fn sizes(&self, x: &Layout, w: &Layout) -> Result<Sizes> {
+        Sizes::new(self.name(), x.shape().dims4()?, w.shape().dims4()?, self.0)
+    }
+}
+
+impl ConvT {
+    fn sizes(&self, g: &Layout, w: &Layout) -> Result<Sizes> {
+        let ((n, _, gh, gw), w) = (g.shape().dims4()?, w.shape().dims4()?);
+        let z = Sizes::new(self.name(), (n, w.1, self.1.0, self.1.1), w, self.0)?;
+        if (n, z.o, z.oh, z.ow) != g.shape().dims4()? {
+            bail!("conv_transpose2d: input {gh}x{gw} of {:?} and weight {w:?} do not give {:?}", g.shape(), self.1);
+        }
+        Ok(z)
+    }
+}
+
+impl ConvW {
+    fn sizes(&self, x: &Layout, g: &Layout) -> Result<Sizes> {
+        let (x, g) = (x.shape().dims4()?, g.shape().dims4()?);
+        let z = Sizes::new(self.name(), x, (g.1, x.1, self.1, self.1), self.0)?;
+        if (z.n, z.o, z.oh, z.ow) != g {
+            bail!("conv2d_weight: gradient {g:?} does not fit input {x:?}");
+        }
+        Ok(z)
+    }
+}
+
 impl CustomOp2 for Conv {
     fn name(&self) -> &'static str {
         "conv2d"
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let z = Sizes::new(self.name(), l1.shape().dims4()?, l2.shape().dims4()?, self.0)?;
+        let z = self.sizes(l1, l2)?;
         let out = z.forward(f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         Ok((CpuStorage::F32(out), (z.n, z.o, z.oh, z.ow).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::conv::forward(&self.sizes(l1, l2)?, (s1, l1), (s2, l2))
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, g: &Tensor) -> Result<Both> {
@@ -279,13 +316,14 @@ impl CustomOp2 for ConvT {
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let ((n, _, gh, gw), w) = (l1.shape().dims4()?, l2.shape().dims4()?);
-        let z = Sizes::new(self.name(), (n, w.1, self.1.0, self.1.1), w, self.0)?;
-        if (n, z.o, z.oh, z.ow) != l1.shape().dims4()? {
-            bail!("conv_transpose2d: input {gh}x{gw} of {:?} and weight {w:?} do not give {:?}", l1.shape(), self.1);
-        }
+        let z = self.sizes(l1, l2)?;
         let out = z.transpose(f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         Ok((CpuStorage::F32(out), (z.n, z.i, z.h, z.w).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::conv::transpose(&self.sizes(l1, l2)?, (s1, l1), (s2, l2))
     }
 
     fn bwd(&self, x: &Tensor, w: &Tensor, _: &Tensor, g: &Tensor) -> Result<Both> {
@@ -301,13 +339,14 @@ impl CustomOp2 for ConvW {
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (x, g) = (l1.shape().dims4()?, l2.shape().dims4()?);
-        let z = Sizes::new(self.name(), x, (g.1, x.1, self.1, self.1), self.0)?;
-        if (z.n, z.o, z.oh, z.ow) != g {
-            bail!("conv2d_weight: gradient {g:?} does not fit input {x:?}");
-        }
+        let z = self.sizes(l1, l2)?;
         let out = z.weight(f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         Ok((CpuStorage::F32(out), (z.o, z.i, z.k, z.k).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::conv::weight(&self.sizes(l1, l2)?, (s1, l1), (s2, l2))
     }
 
     fn bwd(&self, x: &Tensor, y: &Tensor, _: &Tensor, g: &Tensor) -> Result<Both> {

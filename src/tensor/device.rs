@@ -20,14 +20,20 @@ fn unknown(name: &str) -> Error {
         .hint("use `cpu`, `cuda` or `cuda:N`")
 }
 
+#[cfg(feature = "cuda")]
 fn cuda(index: usize) -> Result<Device> {
-    if !candle_core::utils::cuda_is_available() {
-        return Err(Error::runtime("this build of gannet has no CUDA support").hint("use `--device cpu`"));
-    }
-    Device::new_cuda(index).map_err(|e| {
-        Error::runtime(format!("cannot use GPU {index}: {e}"))
+    super::cuda::open(index).map_err(|why| {
+        Error::runtime(format!("cannot use GPU {index}: {why}"))
             .hint("see `nvidia-smi` for the GPUs of this machine, or use `--device cpu`")
     })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(_: usize) -> Result<Device> {
+    Err(Error::runtime("this build has no CUDA support").hint(
+        "build gannet with it, `cargo build --release --features cudnn` where CUDA and cuDNN are installed and \
+         `scripts/cuda/build-cuda.sh` elsewhere, or use `--device cpu`",
+    ))
 }
 
 /// Sets how many threads compute, once for the process, before the first tensor; results are the same for any number.
@@ -72,10 +78,12 @@ mod tests {
             let e = device(bad).expect_err(bad);
             assert_eq!((e.kind(), e.repair().is_some()), (Kind::Usage, true), "{bad}");
         }
-        if !candle_core::utils::cuda_is_available() {
-            let e = device("cuda:1").expect_err("no GPU in this build");
-            assert!(e.message().contains("no CUDA") && e.repair().is_some_and(|h| h.contains("cpu")));
-        }
+        // No machine has that many GPUs: with the feature, the driver (or its absence) is the reason.
+        let e = device("cuda:1000").expect_err("no such GPU");
+        let said = if cfg!(feature = "cuda") { "cannot use GPU 1000: " } else { "this build has no CUDA support" };
+        assert!(e.message().starts_with(said), "{}", e.message());
+        assert!(e.repair().is_some_and(|h| h.contains("--device cpu")));
+        assert_eq!(e.repair().is_some_and(|h| h.contains("cargo build")), !cfg!(feature = "cuda"));
         assert_eq!(threads(0).expect_err("zero").kind(), Kind::Usage);
         let e = kernels("sse").expect_err("unknown");
         assert!(e.kind() == Kind::Usage && e.repair().is_some_and(|h| h.contains("portable")));

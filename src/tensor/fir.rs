@@ -4,7 +4,11 @@
 //! `y[o] = Σ_t f[T − 1 − t] · xu[o·down + t − before]`. Its transpose has the same form, which is its gradient.
 
 use super::conv::tracked;
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::raw::{f32s, planes, scratch};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use std::sync::Arc;
 
@@ -114,6 +118,15 @@ impl Axis {
 
     fn transposed(self, n: usize, taps: usize) -> Self {
         Self { up: self.down, down: self.up, before: taps as isize - 1 - self.before, out: n }
+    }
+
+    /// As the GPU's kernels take it, for an input of `n` pixels.
+    #[cfg(feature = "cuda")]
+    fn pass(self, n: usize, taps: usize) -> Result<cuda::fir::Axis> {
+        let int = |v: isize| i32::try_from(v).map_err(|_| candle_core::Error::msg("fir: a picture too large for CUDA"));
+        let [input, output, taps, up, down] = [n, self.out, taps, self.up, self.down].map(|v| int(v as isize));
+        let before = int(self.before)?;
+        Ok(cuda::fir::Axis { input: input?, output: output?, taps: taps?, up: up?, down: down?, before })
     }
 
     /// For tap `t` over an input of `n`: the first output, its input, the steps of both, and how many.
@@ -244,6 +257,15 @@ impl CustomOp1 for Fir {
         let (n, c, h, w) = layout.shape().dims4()?;
         let out = self.run(f32s(self.name(), storage, layout)?, h, w);
         Ok((CpuStorage::F32(out), (n, c, self.y.out, self.x.out).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, storage: &CudaStorage, layout: &Layout) -> Result<(CudaStorage, Shape)> {
+        let (_, _, h, w) = layout.shape().dims4()?;
+        // The kernels want the taps in the order in which they meet the input.
+        let turned = self.filter.flipped();
+        let (y, x) = (self.y.pass(h, turned.height)?, self.x.pass(w, turned.width)?);
+        cuda::fir::Job { y, x, gain: self.gain, terms: &turned.terms }.run((storage, layout))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {

@@ -5,7 +5,11 @@
 #![allow(unsafe_code)]
 
 use super::conv::tracked;
+#[cfg(feature = "cuda")]
+use super::cuda;
 use super::raw::{Into, Mat, Shared, blocks, f32s, gemm, scratch};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 /// Columns of one block of the output.
@@ -23,20 +27,28 @@ struct Product {
     group: Option<usize>,
 }
 
-impl CustomOp2 for Product {
-    fn name(&self) -> &'static str {
-        "matmul"
-    }
-
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+impl Product {
+    /// Rows and columns of the result and the length of the sums.
+    fn sizes(&self, l1: &Layout, l2: &Layout) -> Result<[usize; 3]> {
         let (da, db) = (l1.shape().dims2()?, l2.shape().dims2()?);
         let (m, k) = if self.ta { (da.1, da.0) } else { da };
         let (kb, n) = if self.tb { (db.1, db.0) } else { db };
         if k != kb {
             bail!("matmul: {da:?} and {db:?} do not fit (transposed: {}, {})", self.ta, self.tb);
         }
-        let a = Mat::new(f32s(self.name(), s1, l1)?, da.1);
-        let b = Mat::new(f32s(self.name(), s2, l2)?, db.1);
+        Ok([m, n, k])
+    }
+}
+
+impl CustomOp2 for Product {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        let [m, n, k] = self.sizes(l1, l2)?;
+        let a = Mat::new(f32s(self.name(), s1, l1)?, if self.ta { m } else { k });
+        let b = Mat::new(f32s(self.name(), s2, l2)?, if self.tb { k } else { n });
         let a = if self.ta { a.t() } else { a };
         let b = if self.tb { b.t() } else { b };
         let mut out = vec![0f32; m * n];
@@ -59,6 +71,11 @@ impl CustomOp2 for Product {
             filled_up([height, group], [width, k], a, b, rows);
         });
         Ok((CpuStorage::F32(out), (m, n).into()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+        cuda::matmul::product(self.sizes(l1, l2)?, ((s1, l1), self.ta), ((s2, l2), self.tb))
     }
 
     fn bwd(&self, a: &Tensor, b: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {

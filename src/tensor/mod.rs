@@ -6,6 +6,8 @@
 
 mod act;
 mod conv;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
 mod engine;
 mod fir;
@@ -16,8 +18,10 @@ mod raw;
 mod tests;
 mod trunk;
 
-pub use act::{Activation, add_noise, bias_act, scale};
+pub use act::{Activation, add_noise, bias_act, noise_bias_act, scale};
 pub use conv::{conv_transpose2d, conv2d};
+#[cfg(feature = "cuda")]
+pub use cuda::allow_tf32;
 pub use device::{device, kernels, threads};
 pub use engine::{Isa, Network, RgbConv, Stack, Stage, StyledConv, ceiling, force};
 pub use fir::{Filter, Resample, down2, fir, up2};

@@ -285,6 +285,29 @@ fn bias_and_activation() {
 }
 
 #[test]
+fn noise_bias_and_activation_at_once() {
+    let activation = Activation { clamp: Some(1.5), ..Activation::LRELU };
+    let one_by_one: Fast<'_> = &|a| bias_act(&add_noise(&a[0], &a[1])?, &a[2], activation);
+    let at_once: Fast<'_> = &|a| noise_bias_act(&a[0], &a[1], &a[2], activation);
+    for maps in [1, 2] {
+        let arguments = [D::random("x", &[2, 3, 5, 3]), D::random("noise", &[maps, 1, 5, 3]), D::random("b", &[3])];
+        let run = |f: Fast<'_>| {
+            let vars: Vec<Var> = arguments.iter().map(|a| Var::from_tensor(&a.tensor()).expect("var")).collect();
+            let y = f(&vars.iter().map(|v| v.as_tensor().clone()).collect::<Vec<_>>()).expect("value");
+            let grads = y.sqr().and_then(|t| t.sum_all()).and_then(|t| t.backward()).expect("backward");
+            let mut all = flat(&y);
+            vars.iter().for_each(|v| all.extend(flat(grads.get(v).expect("gradient"))));
+            all
+        };
+        assert_eq!(run(at_once), run(one_by_one), "the same bits");
+        frozen_arguments_have_no_gradient("noise_bias_act", &arguments, at_once);
+    }
+    let t = |shape: &[usize]| D::random("t", shape).tensor();
+    assert!(noise_bias_act(&t(&[2, 3, 4, 4]), &t(&[3, 1, 4, 4]), &t(&[3]), activation).is_err(), "maps");
+    assert!(noise_bias_act(&t(&[2, 3, 4, 4]), &t(&[1, 1, 4, 4]), &t(&[2]), activation).is_err(), "bias");
+}
+
+#[test]
 fn scaling_and_noise() {
     let arguments = [D::random("x", &[2, 3, 5, 3]), D::random("s", &[2, 3])];
     check("scale", &arguments, &|a| scale(&a[0], &a[1]), &|a| {

@@ -17,8 +17,6 @@ pub struct Row {
     pub device: String,
     /// The type that is computed in.
     pub dtype: String,
-    /// The instructions of the CPU engine: `avx512`, `avx2` or `portable`; none on another device.
-    pub kernels: Option<&'static str>,
     /// A forward pass of the batch, ms.
     pub forward_ms: Option<f64>,
     /// A step on the batch, ms.
@@ -29,6 +27,8 @@ pub struct Row {
     pub ceiling_share: Option<f64>,
     /// Peak resident memory of the process that did this row, weights included, MiB.
     pub peak_mb: Option<f64>,
+    /// The instructions of the CPU engine: `avx512`, `avx2` or `portable`; none on another device.
+    pub kernels: Option<&'static str>,
     /// Name of the generator; `official` for random weights of the published widths.
     pub generator: String,
     /// `synthesis` or `inversion`.

@@ -43,11 +43,7 @@ impl Block {
             #[cfg(target_os = "linux")]
             if layout.align() == HUGE {
                 // Only advice: without huge pages everything works as well, a little slower.
-                let _ = rustix::mm::madvise(
-                    start.as_ptr().cast(),
-                    layout.size(),
-                    rustix::mm::Advice::LinuxHugepage,
-                );
+                let _ = rustix::mm::madvise(start.as_ptr().cast(), layout.size(), rustix::mm::Advice::LinuxHugepage);
             }
             start.write_bytes(0, layout.size());
             Self { start: start.cast(), lines }

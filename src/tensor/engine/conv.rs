@@ -120,8 +120,12 @@ impl Packed {
     /// # Safety
     /// `u` holds 36 runs of all inputs.
     #[inline(always)]
-    unsafe fn transform<L, S, const I: usize, const P: usize, const O: usize>(&self, output: usize, u: *mut f32, stride: usize)
-    where
+    unsafe fn transform<L, S, const I: usize, const P: usize, const O: usize>(
+        &self,
+        output: usize,
+        u: *mut f32,
+        stride: usize,
+    ) where
         L: Lanes,
         S: Scheme<I, P, O>,
     {
@@ -203,11 +207,6 @@ impl Plan {
         let range = (chunk * outs.div_ceil(2) / JOBS).clamp(RANGE, chunk.max(RANGE));
         Self { panels, chunk, range, outputs: 2, run, apart: true }
     }
-
-    /// Sums that are added up in the end.
-    fn parts(&self) -> usize {
-        self.panels.div_ceil(self.chunk.max(1)) * self.chunk.div_ceil(self.range)
-    }
 }
 
 /// The tiles of a map, sample after sample.
@@ -246,15 +245,16 @@ impl Conv<'_> {
     fn run_as<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize>(&self, out: &mut Map) -> Vec<f32> {
         let tiles = self.check(out);
         let plan = Plan::new((self.x.blocks(), out.blocks()), P * P, tiles.all.div_ceil(PANEL));
-        let each = out.n * out.blocks() * LANES;
+        // The sums of every tile: how many tiles are added up before the next rounding must not depend on the batch.
+        let each = out.blocks() * LANES;
         let mut parts = match self.finish {
-            Finish::Gradient(_) => Buffer::zeros(plan.parts() * each),
+            Finish::Gradient(_) => Buffer::new(tiles.all * each),
             _ => Buffer::new(0),
         };
         let mut v = Buffer::new(if plan.apart { plan.chunk * P * P * plan.run } else { 0 });
         let (sums, sizes) = (Shared::new(&mut parts), (out.blocks(), out.h, out.w));
         let whole = Shared::new(&mut out.data);
-        for (i, first) in (0..plan.panels).step_by(plan.chunk.max(1)).enumerate() {
+        for first in (0..plan.panels).step_by(plan.chunk.max(1)) {
             let count = plan.chunk.min(plan.panels - first);
             if plan.apart {
                 self.read::<S, I, P, O>(&mut v, (tiles, plan.run), (first, count));
@@ -273,14 +273,14 @@ impl Conv<'_> {
                     outputs: block..sizes.0.min(block + plan.outputs),
                     out: &whole,
                     sizes,
-                    sums: (&sums, (i * plan.chunk.div_ceil(plan.range) + part) * each),
+                    sums: &sums,
                     scheme: PhantomData,
                 };
                 // SAFETY: every job writes its own tiles of its own blocks, and its own part of the sums.
                 unsafe { self.isa.run(job) };
             });
         }
-        total(&parts, each)
+        parts.chunks_exact((tiles.each * each).max(1)).flat_map(|sample| total(sample, each)).collect()
     }
 
     /// The tiles, if all sizes fit.
@@ -393,8 +393,8 @@ struct Products<'a, S, const I: usize, const P: usize, const O: usize> {
     out: &'a Shared<'a>,
     /// Blocks, height and width of the output.
     sizes: (usize, usize, usize),
-    /// Where the sums of this range begin.
-    sums: (&'a Shared<'a>, usize),
+    /// The sums of every tile and block, where they are wanted.
+    sums: &'a Shared<'a>,
     scheme: PhantomData<S>,
 }
 
@@ -497,12 +497,16 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Product
             // SAFETY: the products of a tile lie a row apart; the job owns its pixels.
             unsafe {
                 let values = tile_out::<L, S, I, P, O>(m[t * 2 * LANES..].as_ptr(), ROW);
+                let mut sum = L::splat(0.0);
                 for (r, row) in values.into_iter().enumerate() {
                     match &self.conv.finish {
                         Finish::Activate(e) => self.activate(&tile, (r, row), e),
-                        Finish::Gradient(g) => self.gradient(&tile, (r, row), g),
+                        Finish::Gradient(g) => sum = self.gradient(&tile, (r, row), g, sum),
                         Finish::Plain => self.plain(&tile, (r, row)),
                     }
+                }
+                if let Finish::Gradient(_) = self.conv.finish {
+                    sum.store(self.sums.at(((first + t) * self.sizes.0 + block) * LANES));
                 }
             }
         }
@@ -531,21 +535,19 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Product
     }
 
     #[inline(always)]
-    unsafe fn gradient<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; O]), g: &Gradient<'_>) {
+    unsafe fn gradient<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; O]), g: &Gradient<'_>, mut sum: L) -> L {
         let lane = (tile.sample * self.sizes.0 + tile.block) * LANES;
-        // SAFETY: the sizes of input and styles were checked; pixels and sums are the job's own.
+        // SAFETY: the sizes of input and styles were checked; the pixels are the job's own.
         unsafe {
             let style = L::load(g.style.as_ptr().add(lane));
-            let sums = self.sums.0.at(self.sums.1 + lane);
-            let mut sum = L::load(sums);
             let x = g.x.data.as_ptr();
             for (c, v) in row.into_iter().enumerate() {
                 let Some(at) = tile.at(r, c) else { continue };
                 sum = v.mul_add(L::load(x.add(at)), sum);
                 v.mul(style).store(self.out.at(at));
             }
-            sum.store(sums);
         }
+        sum
     }
 }
 
@@ -594,8 +596,7 @@ impl<L: Lanes> Ready<L> {
     pub(super) unsafe fn apply(&self, v: L, pixel: usize) -> L {
         // SAFETY: the caller's promise.
         unsafe {
-            let shift =
-                if self.noise.is_null() { self.bias } else { self.bias.add(L::splat(*self.noise.add(pixel))) };
+            let shift = if self.noise.is_null() { self.bias } else { self.bias.add(L::splat(*self.noise.add(pixel))) };
             let v = v.mul_add(self.scale, shift);
             let v = v.mul(v.positive(self.gain.0, self.gain.1));
             // In this order a value that is not a number stays one.

@@ -320,7 +320,10 @@ pub(super) unsafe fn tile_in<L, S, const I: usize, const P: usize, const O: usiz
 /// # Safety
 /// The places at `from` are valid.
 #[inline(always)]
-pub(super) unsafe fn tile_out<L, S, const I: usize, const P: usize, const O: usize>(from: *const f32, stride: usize) -> [[L; O]; O]
+pub(super) unsafe fn tile_out<L, S, const I: usize, const P: usize, const O: usize>(
+    from: *const f32,
+    stride: usize,
+) -> [[L; O]; O]
 where
     L: Lanes,
     S: Scheme<I, P, O>,

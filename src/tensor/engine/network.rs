@@ -7,10 +7,10 @@
 use super::buffer::{Map, blocks_of};
 use super::simd::{Isa, LANES};
 use super::styled::{At, Kept, Layer, Noise, Rgb, RgbConv, StyledConv};
+use crate::tensor::Filter;
 use crate::tensor::conv::tracked;
 use crate::tensor::fir::Fir;
 use crate::tensor::raw::f32s;
-use crate::tensor::Filter;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex};
 
@@ -50,12 +50,7 @@ impl Network {
     }
 
     /// As [`Network::new`], for an instruction set that this processor has.
-    pub(super) fn for_isa(
-        isa: Isa,
-        constant: &Tensor,
-        stages: &[Stage<'_>],
-        filter: &Filter,
-    ) -> Result<Option<Self>> {
+    pub(super) fn for_isa(isa: Isa, constant: &Tensor, stages: &[Stage<'_>], filter: &Filter) -> Result<Option<Self>> {
         let (c, h, w) = constant.dims3()?;
         if constant.track_op() || !constant.device().is_cpu() {
             return Ok(None);

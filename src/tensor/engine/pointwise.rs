@@ -129,7 +129,8 @@ impl ActBackward<'_> {
         let (to, maps, sums) = (Shared::new(&mut g.data), Shared::new(&mut noise), Shared::new(&mut parts));
         jobs(n * chunks, 2, |job| {
             let (sample, first) = (job / chunks, job % chunks * PIXELS);
-            let work = ActPixels { op: self, at: (sample, first), fresh, g: &to, noise: &maps, sums: (&sums, job * each) };
+            let work =
+                ActPixels { op: self, at: (sample, first), fresh, g: &to, noise: &maps, sums: (&sums, job * each) };
             // SAFETY: every job writes its own pixels and its own part of the sums.
             unsafe { self.isa.run(work) };
         });

@@ -118,9 +118,10 @@ fn every_form_of_the_convolution() {
                 let mut expected = Vec::new();
                 let w64: Vec<f64> = weight.iter().map(|v| f64::from(*v)).collect();
                 for (s, x) in x.chunks_exact(i * ih * iw).enumerate() {
-                    let scaled = x.iter().enumerate().map(|(at, v)| {
-                        f64::from(*v) * f64::from(style[s * blocks_of(i) * LANES + at / (ih * iw)])
-                    });
+                    let scaled = x
+                        .iter()
+                        .enumerate()
+                        .map(|(at, v)| f64::from(*v) * f64::from(style[s * blocks_of(i) * LANES + at / (ih * iw)]));
                     let x = Planes { c: i, h: ih, w: iw, v: scaled.collect() };
                     expected.extend(convolve(form, &x, &w64, o, (oh, ow)).v);
                 }
@@ -135,7 +136,8 @@ fn every_form_of_the_convolution() {
 #[should_panic(expected = "output")]
 fn a_map_of_another_size_is_refused() {
     let packed = Packed::new((3, 3), Form::Up, |_, _, _| 1.0);
-    let conv = Conv { isa: Isa::Portable, weights: &packed, x: &Map::new(1, 3, 4, 4), style: None, finish: Finish::Plain };
+    let conv =
+        Conv { isa: Isa::Portable, weights: &packed, x: &Map::new(1, 3, 4, 4), style: None, finish: Finish::Plain };
     conv.run(&mut Map::new(1, 3, 8, 8));
 }
 
@@ -208,8 +210,12 @@ impl Small {
             .map(|(convs, rgb, bias)| Stage {
                 convs: convs
                     .iter()
-                    .map(|(weight, bias, up)| {
-                        StyledConv { weight, bias, up: up.then_some(&filter), activation, noise: true }
+                    .map(|(weight, bias, up)| StyledConv {
+                        weight,
+                        bias,
+                        up: up.then_some(&filter),
+                        activation,
+                        noise: true,
                     })
                     .collect(),
                 rgb: Some(RgbConv { weight: rgb, bias, gain: 0.5, clamp: self.clamp }),
@@ -238,7 +244,8 @@ impl Small {
             for (k, bias) in bias.iter().enumerate() {
                 for p in 0..x.h * x.w {
                     let sum: f64 =
-                        (0..x.c).map(|c| rgb[k * x.c + c] * 0.5 * style[c] * x.v[c * x.h * x.w + p]).sum::<f64>() + bias;
+                        (0..x.c).map(|c| rgb[k * x.c + c] * 0.5 * style[c] * x.v[c * x.h * x.w + p]).sum::<f64>()
+                            + bias;
                     picture.v[k * x.h * x.w + p] += sum.clamp(-clamp, clamp);
                 }
             }
@@ -334,7 +341,11 @@ fn a_network_and_its_gradients() {
         let slope = |which: usize, at: usize| {
             let moved = |by: f64| {
                 let (mut a, mut b) = (styles64.clone(), noise64.clone());
-                if which == 0 { a[at] += by } else { b[at] += by }
+                if which == 0 {
+                    a[at] += by
+                } else {
+                    b[at] += by
+                }
                 loss(&a, &b)
             };
             (moved(1e-5) - moved(-1e-5)) / 2e-5

@@ -1,0 +1,146 @@
+//! Pointwise operators and the sums that are their gradients (act.cu).
+
+use super::{In, THREADS, done, each, empty, f32s, grid};
+use crate::tensor::act::Activation;
+use candle_core::backend::BackendStorage;
+use candle_core::cuda_backend::cudarc::driver::{CudaView, DeviceRepr};
+use candle_core::cuda_backend::{CudaDevice, CudaStorage};
+use candle_core::{Result, Shape};
+
+const ACT: &str = include_str!(concat!(env!("OUT_DIR"), "/act.ptx"));
+/// Elements of a plane that one block adds.
+const PART: usize = 1 << 14;
+/// Parts of a plane at most.
+const PARTS: usize = 64;
+/// Pixels and channel lanes of a block of `map_sum`, as in act.cu.
+const PIXELS: usize = 32;
+const LANES: usize = 16;
+
+type Out = Result<(CudaStorage, Shape)>;
+
+/// The activation as the kernels take it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Act {
+    slope: f32,
+    gain: f32,
+    clamp: f32,
+}
+
+// SAFETY: three floats, as in act.cu.
+unsafe impl DeviceRepr for Act {}
+
+impl Act {
+    fn new(a: Activation) -> Self {
+        Self { slope: a.slope as f32, gain: a.gain as f32, clamp: a.clamp.map_or(f32::INFINITY, |c| c as f32) }
+    }
+}
+
+/// x `[n, c, plane]`, bias `[c]`.
+pub(in crate::tensor) fn bias_act(a: Activation, [_, c, plane]: [usize; 3], x: In<'_>, bias: In<'_>) -> Out {
+    let device = x.0.device();
+    let (src, bias) = (f32s("bias_act", x)?, f32s("bias_act", bias)?);
+    let n = src.len();
+    let mut out = empty("bias_act", device, n)?;
+    let sizes = (n as u32, plane as u32, c as u32);
+    launch!(device, ACT, "bias_act", each(n), [&sizes.0, &sizes.1, &sizes.2, &Act::new(a), &src, &bias, &mut out])?;
+    done(out, device, x.1.shape())
+}
+
+/// y and g of one shape.
+pub(in crate::tensor) fn bias_act_grad(a: Activation, y: In<'_>, g: In<'_>) -> Out {
+    let device = y.0.device();
+    let (src, grad) = (f32s("bias_act_grad", y)?, f32s("bias_act_grad", g)?);
+    let n = src.len();
+    let mut out = empty("bias_act_grad", device, n)?;
+    // The slope below zero, all in all.
+    let act = Act { slope: (a.gain * a.slope) as f32, ..Act::new(a) };
+    launch!(device, ACT, "bias_act_grad", each(n), [&(n as u32), &act, &src, &grad, &mut out])?;
+    done(out, device, y.1.shape())
+}
+
+/// x `[n, c, plane]`, noise `[n or 1, plane]`, bias `[c]`.
+pub(in crate::tensor) fn noise_bias_act(a: Activation, sizes: [usize; 3], [x, noise, bias]: [In<'_>; 3]) -> Out {
+    let (device, [_, c, plane]) = (x.0.device(), sizes);
+    let op = "noise_bias_act";
+    let (src, map, bias) = (f32s(op, x)?, f32s(op, noise)?, f32s(op, bias)?);
+    let n = src.len();
+    let mut out = empty(op, device, n)?;
+    let (act, shared) = (Act::new(a), u32::from(noise.1.dims()[0] == 1));
+    let sizes = (n as u32, plane as u32, c as u32);
+    launch!(device, ACT, op, each(n), [&sizes.0, &sizes.1, &sizes.2, &shared, &act, &src, &map, &bias, &mut out])?;
+    done(out, device, x.1.shape())
+}
+
+/// x `[planes, plane]`, s `[planes]`.
+pub(in crate::tensor) fn scale(plane: usize, x: In<'_>, s: In<'_>) -> Out {
+    let device = x.0.device();
+    let (src, s) = (f32s("scale", x)?, f32s("scale", s)?);
+    let n = src.len();
+    let mut out = empty("scale", device, n)?;
+    launch!(device, ACT, "scale", each(n), [&(n as u32), &(plane as u32), &src, &s, &mut out])?;
+    done(out, device, x.1.shape())
+}
+
+/// x `[n, c, plane]`, noise `[n or 1, plane]`.
+pub(in crate::tensor) fn add_noise([_, c, plane]: [usize; 3], x: In<'_>, noise: In<'_>) -> Out {
+    let device = x.0.device();
+    let (src, map) = (f32s("add_noise", x)?, f32s("add_noise", noise)?);
+    let n = src.len();
+    let mut out = empty("add_noise", device, n)?;
+    let (sizes, shared) = ((n as u32, plane as u32, c as u32), u32::from(noise.1.dims()[0] == 1));
+    launch!(device, ACT, "add_noise", each(n), [&sizes.0, &sizes.1, &sizes.2, &shared, &src, &map, &mut out])?;
+    done(out, device, x.1.shape())
+}
+
+/// Two `[n, c, plane]` to `[n, c]`.
+pub(in crate::tensor) fn plane_dot([n, c, plane]: [usize; 3], a: In<'_>, b: In<'_>) -> Out {
+    let (device, splits) = (a.0.device(), splits(plane));
+    let (x, y) = (f32s("plane_dot", a)?, f32s("plane_dot", b)?);
+    let mut parts = empty("plane_dot", device, n * c * splits)?;
+    if n * c > 0 {
+        let blocks = grid([n * c, splits, 1], [THREADS, 1]);
+        launch!(device, ACT, "plane_dot", blocks, [&(plane as u32), &x, &y, &mut parts])?;
+    }
+    if splits == 1 {
+        return done(parts, device, (n, c));
+    }
+    parts_sum(device, [n * c, 1, splits], &parts.as_view(), (n, c).into())
+}
+
+/// `[n, c, plane]` to `[c]`.
+pub(in crate::tensor) fn channel_sum([n, c, plane]: [usize; 3], x: In<'_>) -> Out {
+    let (device, splits) = (x.0.device(), splits(plane));
+    let src = f32s("channel_sum", x)?;
+    let mut parts = empty("channel_sum", device, n * c * splits)?;
+    if n * c > 0 {
+        let blocks = grid([n * c, splits, 1], [THREADS, 1]);
+        launch!(device, ACT, "plane_sum", blocks, [&(plane as u32), &src, &mut parts])?;
+    }
+    parts_sum(device, [c, n, splits], &parts.as_view(), c.into())
+}
+
+/// Into how many parts a plane is cut, so that a few large planes occupy the whole GPU too.
+fn splits(plane: usize) -> usize {
+    plane.div_ceil(PART).clamp(1, PARTS)
+}
+
+fn parts_sum(device: &CudaDevice, [outs, n, splits]: [usize; 3], parts: &CudaView<'_, f32>, shape: Shape) -> Out {
+    let mut out = empty("parts_sum", device, outs)?;
+    let sizes = (outs as u32, n as u32, splits as u32);
+    launch!(device, ACT, "parts_sum", each(outs), [&sizes.0, &sizes.1, &sizes.2, parts, &mut out])?;
+    done(out, device, shape)
+}
+
+/// `[maps * each, plane]` to `[maps, plane]`, of the shape `[maps, 1, h, w]`.
+pub(in crate::tensor) fn map_sum([maps, each, h, w]: [usize; 4], x: In<'_>) -> Out {
+    let (device, plane) = (x.0.device(), h * w);
+    let src = f32s("map_sum", x)?;
+    let mut out = empty("map_sum", device, maps * plane)?;
+    if maps * plane > 0 {
+        // A grid is at most 65535 high: no batch comes near.
+        let blocks = grid([plane.div_ceil(PIXELS), maps, 1], [PIXELS, LANES]);
+        launch!(device, ACT, "map_sum", blocks, [&(plane as u32), &(each as u32), &src, &mut out])?;
+    }
+    done(out, device, (maps, 1, h, w))
+}

@@ -1,0 +1,38 @@
+//! Convolution, its transpose and its weight gradient.
+//!
+//! With cuDNN, each is one of its three calls. candle's own way through them would be longer: it has cuDNN's forward call
+//! alone, picks an algorithm and clears a workspace at every call, and does the transpose with a plain kernel. Writing the
+//! transpose as a convolution with flipped weights, and that of stride 2 as four of them or over inserted zeros, is what
+//! cuDNN's backward call does inside, without the copies. Without cuDNN, inputs are unfolded into columns and multiplied by
+//! cuBLAS, as on the CPU.
+
+#[cfg(feature = "cudnn")]
+use super::cudnn as way;
+#[cfg(not(feature = "cudnn"))]
+use super::unfold as way;
+use super::{In, done, f32s};
+use crate::tensor::conv::Sizes;
+use candle_core::backend::BackendStorage;
+use candle_core::cuda_backend::CudaStorage;
+use candle_core::{Result, Shape};
+
+/// x `[n, i, h, w]`, w `[o, i, k, k]` → `[n, o, oh, ow]`.
+pub(in crate::tensor) fn forward(z: &Sizes, x: In<'_>, w: In<'_>) -> Result<(CudaStorage, Shape)> {
+    let device = x.0.device();
+    let out = way::forward(device, z, &f32s("conv2d", x)?, &f32s("conv2d", w)?)?;
+    done(out, device, (z.n, z.o, z.oh, z.ow))
+}
+
+/// g `[n, o, oh, ow]`, w `[o, i, k, k]` → `[n, i, h, w]`.
+pub(in crate::tensor) fn transpose(z: &Sizes, g: In<'_>, w: In<'_>) -> Result<(CudaStorage, Shape)> {
+    let device = g.0.device();
+    let out = way::transpose(device, z, &f32s("conv_transpose2d", g)?, &f32s("conv_transpose2d", w)?)?;
+    done(out, device, (z.n, z.i, z.h, z.w))
+}
+
+/// x `[n, i, h, w]`, g `[n, o, oh, ow]` → `[o, i, k, k]`.
+pub(in crate::tensor) fn weight(z: &Sizes, x: In<'_>, g: In<'_>) -> Result<(CudaStorage, Shape)> {
+    let device = x.0.device();
+    let out = way::weight(device, z, &f32s("conv2d_weight", x)?, &f32s("conv2d_weight", g)?)?;
+    done(out, device, (z.o, z.i, z.k, z.k))
+}

@@ -1,0 +1,88 @@
+//! The matrix product, by cuBLAS in single precision.
+
+use super::{In, done, empty, f32s};
+use candle_core::backend::BackendStorage;
+use candle_core::cuda_backend::cudarc::cublas::{Gemm, GemmConfig, sys::cublasOperation_t};
+use candle_core::cuda_backend::cudarc::driver::{CudaView, CudaViewMut};
+use candle_core::cuda_backend::{CudaDevice, CudaStorage, WrapErr};
+use candle_core::{Result, Shape, bail};
+
+/// A row-major matrix: its numbers, how far its rows are apart, and whether it is used transposed.
+pub(super) struct Mat<'a> {
+    pub data: CudaView<'a, f32>,
+    pub stride: usize,
+    pub transposed: bool,
+}
+
+impl Mat<'_> {
+    fn operation(&self) -> cublasOperation_t {
+        if self.transposed { cublasOperation_t::CUBLAS_OP_T } else { cublasOperation_t::CUBLAS_OP_N }
+    }
+
+    /// Refuses what does not hold a matrix of `rows` × `columns` (as used).
+    fn check(&self, rows: usize, columns: usize) -> Result<()> {
+        let (lines, width) = if self.transposed { (columns, rows) } else { (rows, columns) };
+        if self.stride < width || (lines - 1) * self.stride + width > self.data.len() {
+            bail!("matmul: a matrix of {lines}x{width} outside its {} numbers", self.data.len());
+        }
+        Ok(())
+    }
+}
+
+/// Where a product goes: rows `stride` apart; `add` keeps what is there.
+pub(super) struct Into<'a> {
+    pub data: CudaViewMut<'a, f32>,
+    pub stride: usize,
+    pub add: bool,
+}
+
+/// `into (+)= a · b` with a `[m, k]` and b `[k, n]`, none of them empty.
+pub(super) fn gemm(
+    device: &CudaDevice,
+    [m, n, k]: [usize; 3],
+    a: &Mat<'_>,
+    b: &Mat<'_>,
+    mut into: Into<'_>,
+) -> Result<()> {
+    a.check(m, k)?;
+    b.check(k, n)?;
+    if into.stride < n || (m - 1) * into.stride + n > into.data.len() {
+        bail!("matmul: a product of {m}x{n} outside its {} numbers", into.data.len());
+    }
+    // cuBLAS counts columns first: it computes the transposed product of the transposed matrices.
+    let config = GemmConfig {
+        transa: b.operation(),
+        transb: a.operation(),
+        m: n as i32,
+        n: m as i32,
+        k: k as i32,
+        alpha: 1.0,
+        lda: b.stride as i32,
+        ldb: a.stride as i32,
+        beta: if into.add { 1.0 } else { 0.0 },
+        ldc: into.stride as i32,
+    };
+    // SAFETY: the three matrices were checked to lie in their numbers.
+    unsafe { device.cublas_handle().gemm(config, &b.data, &a.data, &mut into.data) }.w()
+}
+
+/// `a · b` of `[m, k]` and `[k, n]`, each stored transposed when it says so.
+pub(in crate::tensor) fn product(
+    [m, n, k]: [usize; 3],
+    a: (In<'_>, bool),
+    b: (In<'_>, bool),
+) -> Result<(CudaStorage, Shape)> {
+    let device = a.0.0.device();
+    let mut out = empty("matmul", device, m * n)?;
+    if m * n * k == 0 {
+        device.cuda_stream().memset_zeros(&mut out).w()?;
+    } else {
+        let into = Into { data: out.as_view_mut(), stride: n, add: false };
+        gemm(device, [m, n, k], &mat(a)?, &mat(b)?, into)?;
+    }
+    done(out, device, (m, n))
+}
+
+fn mat<'a>((x, transposed): (In<'a>, bool)) -> Result<Mat<'a>> {
+    Ok(Mat { data: f32s("matmul", x)?, stride: x.1.shape().dims2()?.1, transposed })
+}
