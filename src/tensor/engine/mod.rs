@@ -4,6 +4,8 @@
 //! pictures. The planar operators beside this folder compute the same from single steps: they are what trained weights,
 //! unusual filters and other devices use.
 #![allow(unsafe_code)]
+// Loops over registers count them; and a closure would lose the instruction set of the kernel around it.
+#![allow(clippy::needless_range_loop, clippy::manual_map)]
 
 mod blur;
 mod buffer;
