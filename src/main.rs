@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    gannet::tensor::own_threads_only();
     ExitCode::from(gannet::cli::main(std::env::args_os()))
 }

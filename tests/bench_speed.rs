@@ -26,7 +26,7 @@ fn rows(o: &Output) -> Vec<Value> {
 }
 
 /// The keys that are promised, and those that explain them.
-const KEYS: &str = "resolution threads batch device dtype forward_ms step_ms gflop ceiling_share peak_mb \
+const KEYS: &str = "resolution threads batch device dtype forward_ms step_ms gflop ceiling_share peak_mb kernels \
                     generator work ms_per_image bytes ceiling_gflops seconds method steps rounds";
 
 #[test]

@@ -36,6 +36,17 @@ fn cuda(_: usize) -> Result<Device> {
     ))
 }
 
+/// Keeps candle from computing with threads of its own: they wait by spinning, on cores that the engine's threads need, and
+/// do not know of [`threads`]. To be called first in `main`; what the environment says already is left alone.
+#[allow(unsafe_code)]
+pub fn own_threads_only() {
+    const NAME: &str = "CANDLE_NUM_THREADS";
+    if std::env::var_os(NAME).is_none() {
+        // SAFETY: the caller's promise, no other thread runs that could read the environment.
+        unsafe { std::env::set_var(NAME, "1") };
+    }
+}
+
 /// Sets how many threads compute, once for the process, before the first tensor; results are the same for any number.
 ///
 /// Errors for zero threads and when computing has begun already.
