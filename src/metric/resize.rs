@@ -1,7 +1,7 @@
 //! Differentiable resizing of pictures, as two matrix products.
 
 use crate::error::Result;
-use crate::tensor::linear_by;
+use crate::tensor::linear;
 use candle_core::{Device, Tensor};
 
 /// The matrix that resizes one axis.
@@ -43,9 +43,9 @@ pub fn resize_to(pictures: &Tensor, h: usize, w: usize) -> Result<Tensor> {
         let m: Vec<f32> = area_matrix(from, to).into_iter().map(|v| v as f32).collect();
         Ok(Tensor::from_vec(m, (to, from), &Device::Cpu)?.to_device(pictures.device())?)
     };
-    let across = linear_by(&pictures.reshape((n * c * from_h, from_w))?, &matrix(from_w, w)?, c * from_h)?; // [NCH, w]
+    let across = linear(&pictures.reshape((n * c * from_h, from_w))?, &matrix(from_w, w)?)?; // [NCH, w]
     let turned = across.reshape((n * c, from_h, w))?.transpose(1, 2)?.contiguous()?; // [NC, w, H]
-    let down = linear_by(&turned.reshape((n * c * w, from_h))?, &matrix(from_h, h)?, c * w)?; // [NCw, h]
+    let down = linear(&turned.reshape((n * c * w, from_h))?, &matrix(from_h, h)?)?; // [NCw, h]
     Ok(down.reshape((n * c, w, h))?.transpose(1, 2)?.contiguous()?.reshape((n, c, h, w))?)
 }
 

@@ -1,13 +1,14 @@
 //! The fully connected layer: a matrix product.
 //!
-//! Rows of the result are made in groups of a fixed height, a short last group filled up with zeros: how a product rounds
-//! depends on its height, and a sample's numbers must not depend on how many others stand in the batch.
+//! A row of the result that belongs to one sample is added up by itself, so that a sample's numbers do not depend on how many
+//! others stand in the batch; sums over the samples are ordinary matrix products.
 #![allow(unsafe_code)]
 
 use super::conv::tracked;
 #[cfg(feature = "cuda")]
 use super::cuda;
-use super::raw::{Into, Mat, Shared, blocks, f32s, gemm, scratch};
+use super::engine::{times, times_transposed};
+use super::raw::{Into, Mat, Shared, blocks, f32s, gemm};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
@@ -15,16 +16,13 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 /// Columns of one block of the output.
 const BLOCK: usize = 128;
 
-/// Rows of one group where a sample is a row.
-const GROUP: usize = 4;
-
 /// `a · b`, either transposed first.
 #[derive(Clone, Copy)]
 struct Product {
     ta: bool,
     tb: bool,
-    /// Rows that are multiplied together; `None` for all, where a sum over the samples is made.
-    group: Option<usize>,
+    /// Whether every row of the result is a sample's.
+    apart: bool,
 }
 
 impl Product {
@@ -47,28 +45,24 @@ impl CustomOp2 for Product {
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
         let [m, n, k] = self.sizes(l1, l2)?;
-        let a = Mat::new(f32s(self.name(), s1, l1)?, if self.ta { m } else { k });
-        let b = Mat::new(f32s(self.name(), s2, l2)?, if self.tb { k } else { n });
+        let (x, y) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
+        if self.apart && !self.ta {
+            let product = if self.tb { times_transposed } else { times };
+            return Ok((CpuStorage::F32(product(x, y, [m, n, k])), (m, n).into()));
+        }
+        let a = Mat::new(x, if self.ta { m } else { k });
+        let b = Mat::new(y, if self.tb { k } else { n });
         let a = if self.ta { a.t() } else { a };
         let b = if self.tb { b.t() } else { b };
         let mut out = vec![0f32; m * n];
         let shared = Shared::new(&mut out);
-        let group = self.group.unwrap_or(m).max(1);
-        // Products are small or wide here: cut along the columns, and into the groups of rows.
-        let across = n.div_ceil(BLOCK);
-        blocks(across * m.div_ceil(group), m * n * k / 16, |i| {
-            let (n0, m0) = (i % across * BLOCK, i / across * group);
-            let (width, height) = (BLOCK.min(n - n0), group.min(m - m0));
-            let (a, b) = (Mat { data: &a.data[m0 * a.rows..], ..a }, Mat { data: &b.data[n0 * b.cols..], ..b });
-            if height == group {
-                let into = Into { out: &shared, at: m0 * n + n0, stride: n, add: false };
-                // SAFETY: every block owns its rows and columns.
-                unsafe { gemm(into, [group, width, k], a, b) };
-                return;
-            }
-            // SAFETY: as above.
-            let rows = (0..height).map(|r| unsafe { shared.slice((m0 + r) * n + n0, width) });
-            filled_up([height, group], [width, k], a, b, rows);
+        // Products are small or wide here: cut along the columns.
+        blocks(n.div_ceil(BLOCK), m * n * k / 16, |i| {
+            let n0 = i * BLOCK;
+            let b = Mat { data: &b.data[n0 * b.cols..], ..b };
+            let into = Into { out: &shared, at: n0, stride: n, add: false };
+            // SAFETY: every block owns its columns.
+            unsafe { gemm(into, [m, BLOCK.min(n - n0), k], a, b) };
         });
         Ok((CpuStorage::F32(out), (m, n).into()))
     }
@@ -82,36 +76,14 @@ impl CustomOp2 for Product {
         // With A' = a or aᵀ and B' likewise: dA' = g B'ᵀ and dB' = A'ᵀ g.
         let da = tracked(a, || match self.ta {
             false => product(g, b, Self { ta: false, tb: !self.tb, ..*self }),
-            true => product(b, g, Self { ta: self.tb, tb: true, group: None }),
+            true => product(b, g, Self { ta: self.tb, tb: true, apart: false }),
         })?;
         let db = tracked(b, || match self.tb {
-            false => product(a, g, Self { ta: !self.ta, tb: false, group: None }),
-            true => product(g, a, Self { ta: true, tb: self.ta, group: None }),
+            false => product(a, g, Self { ta: !self.ta, tb: false, apart: false }),
+            true => product(g, a, Self { ta: true, tb: self.ta, apart: false }),
         })?;
         Ok((da, db))
     }
-}
-
-/// The first `height` rows of `a`, filled up with zeros to `group` rows, times `b`, into `rows`.
-fn filled_up<'a>(
-    [height, group]: [usize; 2],
-    [width, k]: [usize; 2],
-    a: Mat<'_>,
-    b: Mat<'_>,
-    rows: impl Iterator<Item = &'a mut [f32]>,
-) {
-    scratch(group * (k + width), |room| {
-        let (full, out) = room.split_at_mut(group * k);
-        for (r, row) in full.chunks_exact_mut(k.max(1)).enumerate() {
-            for (c, v) in row.iter_mut().enumerate() {
-                *v = if r < height { a.data[r * a.rows + c * a.cols] } else { 0.0 };
-            }
-        }
-        let into = Into { out: &Shared::new(out), at: 0, stride: width, add: false };
-        // SAFETY: the scratch is this thread's own.
-        unsafe { gemm(into, [group, width, k], Mat::new(full, k), b) };
-        rows.zip(out.chunks_exact(width)).for_each(|(to, from)| to.copy_from_slice(from));
-    });
 }
 
 fn product(a: &Tensor, b: &Tensor, how: Product) -> Result<Tensor> {
@@ -123,13 +95,5 @@ fn product(a: &Tensor, b: &Tensor, how: Product) -> Result<Tensor> {
 /// # Shapes
 /// x `[N, I]`, w `[O, I]` → `[N, O]`.
 pub fn linear(x: &Tensor, w: &Tensor) -> Result<Tensor> {
-    linear_by(x, w, GROUP)
-}
-
-/// As [`linear`], for samples of `rows` rows each.
-///
-/// # Shapes
-/// x `[N·rows, I]`, w `[O, I]` → `[N·rows, O]`.
-pub fn linear_by(x: &Tensor, w: &Tensor, rows: usize) -> Result<Tensor> {
-    product(x, w, Product { ta: false, tb: true, group: Some(rows) })
+    product(x, w, Product { ta: false, tb: true, apart: true })
 }

@@ -25,6 +25,6 @@ pub use cuda::allow_tf32;
 pub use device::{device, kernels, own_threads_only, threads};
 pub use engine::{Isa, Network, RgbConv, Stack, Stage, StyledConv, ceiling, force};
 pub use fir::{Filter, Resample, down2, fir, up2};
-pub use matmul::{linear, linear_by};
+pub use matmul::linear;
 pub use modulated::{Weight, conv_up2, modulated_conv, modulated_conv_up2};
 pub use trunk::{Parts, Trunk, all_taken, take, take_shaped};

@@ -335,10 +335,9 @@ fn matrices() {
         let v = (0..m * n).map(|i| (0..k).map(|l| a.v[i / n * k + l] * w.v[i % n * k + l]).sum()).collect();
         D { shape: vec![m, n], v }
     };
-    for (m, k, n) in [(1, 1, 1), (1, 7, 5), (3, 5, 2), (2, 3, 133), (9, 6, 4)] {
+    for (m, k, n) in [(1, 1, 1), (1, 7, 5), (3, 5, 2), (2, 3, 133), (9, 6, 4), (6, 37, 70)] {
         let (a, w) = (D::random("a", &[m, k]), D::random("w", &[n, k]));
-        check("linear", &[a.clone(), w.clone()], &|a| linear(&a[0], &a[1]), &|a| product(&a[0], &a[1]));
-        check("linear_by", &[a, w], &|a| linear_by(&a[0], &a[1], 3), &|a| product(&a[0], &a[1]));
+        check("linear", &[a, w], &|a| linear(&a[0], &a[1]), &|a| product(&a[0], &a[1]));
     }
 }
 

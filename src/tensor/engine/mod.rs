@@ -11,6 +11,7 @@ mod blur;
 mod buffer;
 mod ceiling;
 mod conv;
+mod dense;
 mod kernels;
 mod network;
 mod pointwise;
@@ -21,6 +22,7 @@ mod styled;
 mod tests;
 
 pub use ceiling::ceiling;
+pub(super) use dense::{times, times_transposed};
 pub use network::{Network, Stage};
 pub use simd::{Isa, force};
 pub use stack::Stack;
