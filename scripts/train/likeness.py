@@ -6,6 +6,14 @@ import torch.nn.functional as F
 EPS = 1e-10
 SAMPLES = 4000
 
+SIZES = (1, 2, 4, 8)  # the pixel loss compares pictures averaged over squares of these sides
+
+
+def pixel_loss(made, truth):
+    """Mean absolute difference, averaged over the picture at several sizes."""
+    difference = made - truth
+    return sum(F.avg_pool2d(difference, k).abs().mean() for k in SIZES) / len(SIZES)
+
 
 def layers_of(generator):
     """The affine maps that read each row of a W+ code: the row's convolutions and toRGB."""

@@ -21,7 +21,6 @@ import torch
 import torch.nn.functional as F
 
 import networks
-from attributes import load_attributes
 from codes import Codes
 from common import (
     Journal,
@@ -33,11 +32,12 @@ from common import (
     write_sheet,
 )
 from features import Discriminator, Projection
+from likeness import pixel_loss
 from networks import Generator
+from reading import Reading
 
-LOSSES = ("pixels", "outside", "features", "d", "real", "fake", "readings")
+LOSSES = ("pixels", "outside", "features", "d", "real", "fake", "readings", "around")
 SHEET_SEED = 0
-SIZES = (1, 2, 4, 8)  # the pixel loss compares pictures averaged over squares of these sides
 FEATURES_FROM = 64  # smaller pictures are compared by their pixels alone
 MAPPING_RATE = 3.0  # of --g-rate; its weights are stored 100 times larger (lr_mul)
 AFFINE_RATE = 4.0
@@ -59,6 +59,8 @@ def parse_arguments():
     add("--features", type=float, default=1.0, help="weight of the feature loss")
     add("--attributes", help="attribute network's file: its readings are compared as well")
     add("--readings", type=float, default=0.3, help="weight of that loss")
+    add("--stress", default="", help="NAME:FACTOR,... readings that weigh more")
+    add("--around", type=float, default=0.0, help="weight of the pixels at the eyes and the mouth")
     add("--adversary", type=float, default=0.02, help="weight of the discriminator's verdict")
     add("--grow", default="32:110000,64:160000", help="SIDE:PICTURES, sides trained until then")
     add("--judge-from", type=int, default=170_000, help="pictures seen before it is asked")
@@ -125,12 +127,6 @@ def start_from_codes(generator):
         layer.weight[: len(rows)] = rows[:n_out] / layer.weight_gain
 
 
-def pixel_loss(fake, real):
-    """Mean absolute difference, averaged over the picture at several sizes."""
-    difference = fake - real
-    return sum(F.avg_pool2d(difference, k).abs().mean() for k in SIZES) / len(SIZES)
-
-
 class Trainer:
     """Networks, optimisers and the two steps."""
 
@@ -147,7 +143,9 @@ class Trainer:
         self.features = Projection(device)
         self.reader = None
         if args.attributes:
-            self.reader = load_attributes(args.attributes, device)[0].requires_grad_(False)
+            stressed = (part.split(":") for part in args.stress.split(",") if part)
+            stressed = {name: float(factor) for name, factor in stressed}
+            self.reader = Reading(args.attributes, device, stressed)
         scales = {"mapping": MAPPING_RATE, "affine": AFFINE_RATE, "rest": 1.0}
         groups = {name: [] for name in scales}
         for name, parameter in self.generator.named_parameters():
@@ -220,14 +218,14 @@ class Trainer:
             loss = loss - args.adversary * sum(y.mean() for y in self.judge(of_fake))
         return loss, [depth.item(), *verdict]
 
-    def reading_loss(self, fake, real):
-        """Mean squared difference of the attribute network's raw readings, logits bounded: what is
-        small in a picture, a smile or a brow, weighs there as much as what is large."""
-        with torch.autocast(self.device.type, torch.bfloat16):
-            with torch.no_grad():
-                truth = self.reader(real)
-            made = self.reader(fake)
-        return (made.float().clamp(-4, 4) - truth.float().clamp(-4, 4)).square().mean()
+    def against_readings(self, real, fake):
+        """What the attribute network makes of pictures and originals, and what to log of it."""
+        with torch.no_grad():
+            truth = self.reader.raw(real)
+        readings = self.reader.difference(fake, truth)
+        around = self.reader.around(fake, real, truth)
+        loss = self.args.readings * readings + self.args.around * around
+        return loss, [readings.item(), around.item()]
 
     def side(self):
         """The side of the pictures trained on now: small ones first, they cost less."""
@@ -249,8 +247,8 @@ class Trainer:
             more, rest = self.against_features(real, fake, n - mixed)
             loss = loss + more
         if self.reader is not None and side == self.features.size:
-            readings = self.reading_loss(fake[: n - mixed], real[: n - mixed])
-            loss, rest = loss + args.readings * readings, [*rest, readings.item()]
+            more, read = self.against_readings(real[: n - mixed], fake[: n - mixed])
+            loss, rest = loss + more, [*rest, *read]
         self.g_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.g_optimizer.step()

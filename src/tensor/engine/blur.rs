@@ -1,7 +1,7 @@
 //! The separable filter of four taps that follows a doubling convolution, and its gradient.
 
 use super::buffer::{Buffer, Map};
-use super::conv::Epilogue;
+use super::finish::Epilogue;
 use super::simd::{Isa, LANES, Lanes, Work};
 use crate::tensor::raw::{Shared, jobs};
 

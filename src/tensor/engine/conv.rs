@@ -4,10 +4,13 @@
 //! bits for any number of threads.
 
 use super::buffer::{Buffer, Map, blocks_of};
+use super::direct;
+use super::finish::{Finish, total};
 use super::kernels::{Down, Grid, PANEL, Same, Scheme, Up, WEIGHTS, panel, tile_in, tile_out, weights};
 use super::simd::{Isa, LANES, Lanes, Work};
 use crate::tensor::raw::{Shared, jobs};
 use std::marker::PhantomData;
+use std::ops::Range;
 
 /// Elements of transformed input that are alive at a time.
 const ALIVE: usize = 2 << 20;
@@ -19,6 +22,11 @@ const JOBS: usize = 16;
 const CLOSE: usize = 160 << 10;
 /// Elements of products that a job keeps before it transforms them back.
 const GROUP: usize = 1 << 16;
+/// Elements of products that may wait in the nearer cache while weights are transformed a few blocks of inputs at a time,
+/// and these blocks.
+const WAITING: (usize, usize) = (1 << 17, 4);
+/// Pixels of a map up to which every product is made: forms that keep the size, and forms that change it.
+const FEW: (usize, usize) = (16, 64);
 
 /// What a convolution does to the size of a map, `h → h'`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +72,15 @@ impl Form {
         }
     }
 
-    /// Tiles that cover `output` pixels along an axis.
+    /// Whether a map of so many pixels, the smaller one, is so small that every product is made.
+    fn few(self, pixels: usize) -> bool {
+        pixels <= if matches!(self, Self::Same | Self::SameBack) { FEW.0 } else { FEW.1 }
+    }
+
+    /// Tiles that cover `output` pixels along an axis; of a doubling convolution all but perhaps the last pixel.
     fn tiles(self, output: usize) -> usize {
         match self {
-            Self::Up => output.div_ceil(8),
+            Self::Up => (output / 2).div_ceil(4),
             Self::HalfBack => (output + 1).div_ceil(8),
             _ => output.div_ceil(4),
         }
@@ -115,55 +128,36 @@ impl Packed {
         self.inputs
     }
 
-    /// Transforms the weights of one block of outputs: 36 runs of `stride` elements at `u`.
+    /// What it does to a map.
+    pub(super) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The weights from a block of outputs on, and how many elements each block has.
+    pub(super) fn block(&self, output: usize) -> (&[f32], usize) {
+        let each = blocks_of(self.inputs) * LANES * 9 * LANES;
+        (&self.w[output * each..], each)
+    }
+
+    /// Transforms the weights of one block of outputs and some blocks of inputs: 36 runs of `stride` elements at `u`.
     ///
     /// # Safety
-    /// `u` holds 36 runs of all inputs.
+    /// `u` holds 36 runs of these inputs.
     #[inline(always)]
     unsafe fn transform<L, S, const I: usize, const P: usize, const O: usize>(
         &self,
-        output: usize,
+        (output, inputs): (usize, &Range<usize>),
         u: *mut f32,
         stride: usize,
     ) where
         L: Lanes,
         S: Scheme<I, P, O>,
     {
-        let each = blocks_of(self.inputs) * LANES;
-        let w = self.w[output * each * 9 * LANES..][..each * 9 * LANES].as_ptr();
+        let (w, _) = self.block(output);
+        let w = w[inputs.start * 9 * LANES * LANES..][..inputs.len() * 9 * LANES * LANES].as_ptr();
         // SAFETY: the caller's promise, and the weights were sliced above.
-        unsafe { weights::<L, S, I, P, O>(w, (u, stride), each, self.form.flips()) };
+        unsafe { weights::<L, S, I, P, O>(w, (u, stride), inputs.len() * LANES, self.form.flips()) };
     }
-}
-
-/// What becomes of the outputs.
-pub(super) enum Finish<'a> {
-    /// Scaled, noise and bias added, activated.
-    Activate(&'a Epilogue<'a>),
-    /// Scaled by the style, and multiplied with the input of the layer: gradients of input and style.
-    Gradient(&'a Gradient<'a>),
-    /// Nothing.
-    Plain,
-}
-
-/// After a convolution.
-pub(super) struct Epilogue<'a> {
-    /// Factors `[N, C]` in whole blocks; none is 1.
-    pub(super) scale: Option<&'a [f32]>,
-    /// `[C]` in whole blocks.
-    pub(super) bias: &'a [f32],
-    /// A map `[H, W]` for each sample, so many elements apart; 0 where all share one.
-    pub(super) noise: Option<(&'a [f32], usize)>,
-    /// Slope below zero, gain, clamp.
-    pub(super) act: [f32; 3],
-}
-
-/// After the gradient of a convolution.
-pub(super) struct Gradient<'a> {
-    /// The styles `[N, C]` in whole blocks.
-    pub(super) style: &'a [f32],
-    /// The input of the convolution.
-    pub(super) x: &'a Map,
 }
 
 /// One convolution.
@@ -222,6 +216,11 @@ impl Tiles {
         Self { across, each: down * across, all: n * down * across }
     }
 
+    /// Rows of one sample.
+    fn down(&self) -> usize {
+        self.each / self.across.max(1)
+    }
+
     /// Sample, row and column.
     #[inline(always)]
     fn place(&self, tile: usize) -> (usize, isize, isize) {
@@ -235,22 +234,34 @@ impl Conv<'_> {
     ///
     /// Panics when sizes do not fit: a mistake of the caller, found before anything is written.
     pub(super) fn run(&self, out: &mut Map) -> Vec<f32> {
-        match self.weights.form {
-            Form::Same | Form::SameBack => self.run_as::<Same, 6, 6, 4>(out),
-            Form::Up | Form::HalfBack => self.run_as::<Up, 5, 9, 8>(out),
-            Form::UpBack | Form::Half => self.run_as::<Down, 9, 9, 4>(out),
+        let tiles = self.check(out);
+        let form = self.weights.form;
+        if form.few((self.x.h * self.x.w).min(out.h * out.w)) {
+            return direct::run(self, out, &[(0..out.h, 0..out.w)]);
+        }
+        match form {
+            Form::Same | Form::SameBack => self.run_as::<Same, 6, 6, 4>(out, tiles),
+            Form::Up => {
+                let mut sums = self.run_as::<Up, 5, 9, 8>(out, tiles);
+                let (h, w) = (out.h.min(tiles.down() * 8), out.w.min(tiles.across * 8));
+                let edges = [(h..out.h, 0..out.w), (0..h, w..out.w)];
+                sums.iter_mut().zip(direct::run(self, out, &edges)).for_each(|(sum, edge)| *sum += edge);
+                sums
+            }
+            Form::HalfBack => self.run_as::<Up, 5, 9, 8>(out, tiles),
+            Form::UpBack | Form::Half => self.run_as::<Down, 9, 9, 4>(out, tiles),
         }
     }
 
-    fn run_as<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize>(&self, out: &mut Map) -> Vec<f32> {
-        let tiles = self.check(out);
+    fn run_as<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize>(
+        &self,
+        out: &mut Map,
+        tiles: Tiles,
+    ) -> Vec<f32> {
         let plan = Plan::new((self.x.blocks(), out.blocks()), P * P, tiles.all.div_ceil(PANEL));
         // The sums of every tile: how many tiles are added up before the next rounding must not depend on the batch.
         let each = out.blocks() * LANES;
-        let mut parts = match self.finish {
-            Finish::Gradient(_) => Buffer::new(tiles.all * each),
-            _ => Buffer::new(0),
-        };
+        let mut parts = Buffer::new(if self.finish.sums() { tiles.all * each } else { 0 });
         let mut v = Buffer::new(if plan.apart { plan.chunk * P * P * plan.run } else { 0 });
         let (sums, sizes) = (Shared::new(&mut parts), (out.blocks(), out.h, out.w));
         let whole = Shared::new(&mut out.data);
@@ -290,14 +301,7 @@ impl Conv<'_> {
         assert!(w.outputs == out.channels && w.form.fits(x.h, out.h) && w.form.fits(x.w, out.w), "output");
         assert!(x.data.len() == x.n * x.blocks() * x.plane() && out.data.len() == out.n * out.blocks() * out.plane());
         assert!(self.style.is_none_or(|v| v.len() == x.n * x.blocks() * LANES), "styles");
-        match &self.finish {
-            Finish::Activate(e) => e.check(out),
-            Finish::Gradient(g) => {
-                let same = (g.x.n, g.x.channels, g.x.h, g.x.w) == (out.n, out.channels, out.h, out.w);
-                assert!(same && g.style.len() == out.n * out.blocks() * LANES, "input and styles");
-            }
-            Finish::Plain => {}
-        }
+        self.finish.check(out);
         Tiles::new(x.n, w.form.tiles(out.h), w.form.tiles(out.w))
     }
 
@@ -318,29 +322,6 @@ impl Conv<'_> {
             unsafe { self.isa.run(job) };
         });
     }
-}
-
-impl Epilogue<'_> {
-    /// Panics when the sizes are not those of `out`.
-    pub(super) fn check(&self, out: &Map) {
-        let (lanes, area) = (out.blocks() * LANES, out.h * out.w);
-        assert!(self.scale.is_none_or(|s| s.len() == out.n * lanes) && self.bias.len() == lanes, "scale and bias");
-        assert!(self.noise.is_none_or(|(map, apart)| map.len() >= (out.n - 1) * apart + area), "noise");
-    }
-}
-
-/// The sum of `parts`, each of `len`, in their order.
-pub(super) fn total(parts: &[f32], len: usize) -> Vec<f32> {
-    if parts.is_empty() {
-        return Vec::new();
-    }
-    let mut sums = vec![0f64; len];
-    for part in parts.chunks_exact(len) {
-        for (s, v) in sums.iter_mut().zip(part) {
-            *s += f64::from(*v);
-        }
-    }
-    sums.into_iter().map(|v| v as f32).collect()
 }
 
 /// Transforms one panel of one block of the input.
@@ -388,8 +369,8 @@ struct Products<'a, S, const I: usize, const P: usize, const O: usize> {
     tiles: Tiles,
     /// The first panel of the chunk.
     first: usize,
-    panels: std::ops::Range<usize>,
-    outputs: std::ops::Range<usize>,
+    panels: Range<usize>,
+    outputs: Range<usize>,
     out: &'a Shared<'a>,
     /// Blocks, height and width of the output.
     sizes: (usize, usize, usize),
@@ -404,44 +385,57 @@ const ROW: usize = PANEL * 2 * LANES;
 impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work for Products<'_, S, I, P, O> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
-        let each = P * P * ROW;
-        let most = (GROUP / each).max(1);
-        let stride = self.conv.x.blocks() * LANES * LANES;
+        let (each, blocks) = (P * P * ROW, self.conv.x.blocks());
+        // Few products wait for all blocks of inputs, whose weights then need not be there at once.
+        let waits = self.v.is_some() && self.panels.len() * each <= WAITING.0;
+        let (most, deep) = if waits { (self.panels.len(), WAITING.1) } else { ((GROUP / each).max(1), blocks) };
+        // One line more keeps the 36 places that a weight goes to out of each other's place in the cache.
+        let stride = deep.min(blocks) * LANES * LANES + LANES;
         let mut u = Buffer::new(self.outputs.len() * WEIGHTS * stride);
         let mut m = Buffer::new(most * each);
         let mut own = Buffer::new(if self.v.is_none() { most * P * P * self.run } else { 0 });
-        for (i, output) in self.outputs.clone().enumerate() {
-            let u = u[i * WEIGHTS * stride..].as_mut_ptr();
-            // SAFETY: 36 runs of all inputs.
-            unsafe { self.conv.weights.transform::<L, S, I, P, O>(output, u, stride) };
-        }
-        for from in self.panels.clone().step_by(most) {
-            let group = most.min(self.panels.end - from);
-            let v = match self.v {
-                Some(v) => &v[from * P * P * self.run..],
-                None => {
-                    // SAFETY: the buffer is this job's own.
-                    unsafe { self.read::<L>(&mut own, from, group) };
-                    &own[..]
-                }
-            };
-            for pair in (0..self.outputs.len()).step_by(2) {
-                let two = self.outputs.len() - pair > 1;
-                for point in 0..P * P {
-                    let weight = S::weight(point / P) * 6 + S::weight(point % P);
-                    let a = &u[(pair * WEIGHTS + weight) * stride..];
-                    for at in 0..group {
-                        let b = &v[(at * P * P + point) * self.run..][..self.run];
-                        let c = &mut m[at * each + point * ROW..][..ROW];
-                        // SAFETY: u holds the weights of both blocks, b a run of the panel, c its products.
-                        unsafe { self.multiply::<L>((from + at, two), a.as_ptr(), b.as_ptr(), c.as_mut_ptr()) };
+        for inputs in (0..blocks).step_by(deep).map(|from| from..blocks.min(from + deep)) {
+            for (i, output) in self.outputs.clone().enumerate() {
+                let u = u[i * WEIGHTS * stride..].as_mut_ptr();
+                // SAFETY: 36 runs of these inputs.
+                unsafe { self.conv.weights.transform::<L, S, I, P, O>((output, &inputs), u, stride) };
+            }
+            for from in self.panels.clone().step_by(most) {
+                let group = most.min(self.panels.end - from);
+                let v = match self.v {
+                    Some(v) => &v[from * P * P * self.run..],
+                    None => {
+                        // SAFETY: the buffer is this job's own.
+                        unsafe { self.read::<L>(&mut own, from, group) };
+                        &own[..]
                     }
-                }
-                for i in 0..if two { 2 } else { 1 } {
-                    for at in 0..group {
-                        let block = self.outputs.start + pair + i;
-                        // SAFETY: as promised to `run`.
-                        unsafe { self.finish::<L>(block, &m[at * each + i * LANES..], from + at) };
+                };
+                for pair in (0..self.outputs.len()).step_by(2) {
+                    let two = self.outputs.len() - pair > 1;
+                    for point in 0..P * P {
+                        let weight = S::weight(point / P) * 6 + S::weight(point % P);
+                        let a = &u[(pair * WEIGHTS + weight) * stride..];
+                        for at in 0..group {
+                            let b = &v[(at * P * P + point) * self.run + inputs.start * PANEL * LANES..];
+                            let c = &mut m[at * each + point * ROW..][..ROW];
+                            // What the following products read: the next panel, or the first of the next point.
+                            let (on, ahead) = if at + 1 < group { (at + 1, point) } else { (0, point + 1) };
+                            let weight = S::weight(ahead / P) * 6 + S::weight(ahead % P);
+                            let next = [
+                                u.as_ptr().wrapping_add((pair * WEIGHTS + weight) * stride),
+                                v.as_ptr().wrapping_add((on * P * P + ahead) * self.run + inputs.start * PANEL * LANES),
+                            ];
+                            let (a, b) = ((a.as_ptr(), WEIGHTS * stride), (b.as_ptr(), c.as_mut_ptr()));
+                            // SAFETY: u holds the weights of both blocks, b a run of the panel, c its products.
+                            unsafe { self.multiply::<L>((from + at, two), &inputs, a, b, next) };
+                        }
+                    }
+                    for i in 0..if two && inputs.end == blocks { 2 } else { usize::from(inputs.end == blocks) } {
+                        for at in 0..group {
+                            let block = self.outputs.start + pair + i;
+                            // SAFETY: as promised to `run`.
+                            unsafe { self.finish::<L>(block, &m[at * each + i * LANES..], from + at) };
+                        }
                     }
                 }
             }
@@ -465,21 +459,27 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Product
         }
     }
 
-    /// The products of one panel at one point.
+    /// The products of one panel at one point with some blocks of inputs, added to those of the blocks before.
     #[inline(always)]
-    unsafe fn multiply<L: Lanes>(&self, (at, two): (usize, bool), a: *const f32, b: *const f32, c: *mut f32) {
-        let tiles = PANEL.min(self.tiles.all - (self.first + at) * PANEL);
-        let blocks = self.conv.x.blocks();
-        let (sizes, run) = ((blocks, tiles), WEIGHTS * blocks * LANES * LANES);
+    unsafe fn multiply<L: Lanes>(
+        &self,
+        (at, two): (usize, bool),
+        inputs: &Range<usize>,
+        (a, run): (*const f32, usize),
+        (b, c): (*const f32, *mut f32),
+        next: [*const f32; 2],
+    ) {
+        let sizes = (inputs.len(), PANEL.min(self.tiles.all - (self.first + at) * PANEL));
+        let more = inputs.start > 0;
         // SAFETY: the caller's promise.
         unsafe {
             match (two, L::TILE.0) {
-                (true, 2) => panel::<L, 2>(sizes, (a, run), b, c),
+                (true, 2) => panel::<L, 2>(sizes, (a, run), b, (c, more), next),
                 (true, _) => {
-                    panel::<L, 1>(sizes, (a, run), b, c);
-                    panel::<L, 1>(sizes, (a.add(run), run), b, c.add(LANES));
+                    panel::<L, 1>(sizes, (a, run), b, (c, more), next);
+                    panel::<L, 1>(sizes, (a.add(run), run), b, (c.add(LANES), more), next);
                 }
-                (false, _) => panel::<L, 1>(sizes, (a, run), b, c),
+                (false, _) => panel::<L, 1>(sizes, (a, run), b, (c, more), next),
             }
         }
     }
@@ -493,135 +493,24 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Product
             let (sample, y, x) = self.tiles.place(first + t);
             let grid = grid(self.sizes, sample, block);
             let (y, x) = (y * step + origin, x * step + origin);
-            let tile = Tile { sample, block, y, x, grid, whole: grid.holds(y, x, O) };
+            let whole = grid.holds(y, x, O);
             // SAFETY: the products of a tile lie a row apart; the job owns its pixels.
             unsafe {
                 let values = tile_out::<L, S, I, P, O>(m[t * 2 * LANES..].as_ptr(), ROW);
-                let mut sum = L::splat(0.0);
+                let pen = self.conv.finish.pen::<L>(self.sizes.0, (sample, block), grid.start);
+                let (to, mut sum) = (self.out.at(grid.start), L::splat(0.0));
                 for (r, row) in values.into_iter().enumerate() {
-                    match &self.conv.finish {
-                        Finish::Activate(e) => self.activate(&tile, (r, row), e),
-                        Finish::Gradient(g) => sum = self.gradient(&tile, (r, row), g, sum),
-                        Finish::Plain => self.plain(&tile, (r, row)),
+                    for (c, v) in row.into_iter().enumerate() {
+                        let (y, x) = (y + r as isize, x + c as isize);
+                        if whole || grid.holds(y, x, 1) {
+                            sum = pen.put(v, y as usize * grid.w + x as usize, to, sum);
+                        }
                     }
                 }
-                if let Finish::Gradient(_) = self.conv.finish {
+                if self.conv.finish.sums() {
                     sum.store(self.sums.at(((first + t) * self.sizes.0 + block) * LANES));
                 }
             }
         }
-    }
-
-    #[inline(always)]
-    unsafe fn plain<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; O])) {
-        for (c, v) in row.into_iter().enumerate() {
-            if let Some(at) = tile.at(r, c) {
-                // SAFETY: the pixels are the job's own.
-                unsafe { v.store(self.out.at(at)) };
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn activate<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; O]), e: &Epilogue<'_>) {
-        // SAFETY: the sizes of scale, bias and noise were checked; the pixels are the job's own.
-        unsafe {
-            let ready = e.ready::<L>(self.sizes.0, tile.sample, tile.block);
-            for (c, v) in row.into_iter().enumerate() {
-                let Some(at) = tile.at(r, c) else { continue };
-                ready.apply(v, (at - tile.grid.start) / LANES).store(self.out.at(at));
-            }
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn gradient<L: Lanes>(&self, tile: &Tile, (r, row): (usize, [L; O]), g: &Gradient<'_>, mut sum: L) -> L {
-        let lane = (tile.sample * self.sizes.0 + tile.block) * LANES;
-        // SAFETY: the sizes of input and styles were checked; the pixels are the job's own.
-        unsafe {
-            let style = L::load(g.style.as_ptr().add(lane));
-            let x = g.x.data.as_ptr();
-            for (c, v) in row.into_iter().enumerate() {
-                let Some(at) = tile.at(r, c) else { continue };
-                sum = v.mul_add(L::load(x.add(at)), sum);
-                v.mul(style).store(self.out.at(at));
-            }
-        }
-        sum
-    }
-}
-
-/// An epilogue for one block of one sample, in registers.
-#[derive(Clone, Copy)]
-pub(super) struct Ready<L> {
-    scale: L,
-    bias: L,
-    /// Above and below zero.
-    gain: (L, L),
-    clamp: (L, L),
-    noise: *const f32,
-}
-
-impl Epilogue<'_> {
-    /// # Safety
-    /// The sizes were checked.
-    #[inline(always)]
-    pub(super) unsafe fn ready<L: Lanes>(&self, blocks: usize, sample: usize, block: usize) -> Ready<L> {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let scale = match self.scale {
-                Some(s) => L::load(s.as_ptr().add((sample * blocks + block) * LANES)),
-                None => L::splat(1.0),
-            };
-            let noise = match self.noise {
-                Some((map, apart)) => map.as_ptr().add(sample * apart),
-                None => std::ptr::null(),
-            };
-            let [slope, gain, clamp] = self.act;
-            Ready {
-                scale,
-                bias: L::load(self.bias.as_ptr().add(block * LANES)),
-                gain: (L::splat(gain), L::splat(gain * slope)),
-                clamp: (L::splat(clamp), L::splat(-clamp)),
-                noise,
-            }
-        }
-    }
-}
-
-impl<L: Lanes> Ready<L> {
-    /// # Safety
-    /// There is such a pixel.
-    #[inline(always)]
-    pub(super) unsafe fn apply(&self, v: L, pixel: usize) -> L {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let shift = if self.noise.is_null() { self.bias } else { self.bias.add(L::splat(*self.noise.add(pixel))) };
-            let v = v.mul_add(self.scale, shift);
-            let v = v.mul(v.positive(self.gain.0, self.gain.1));
-            // In this order a value that is not a number stays one.
-            self.clamp.1.max(self.clamp.0.min(v))
-        }
-    }
-}
-
-/// Where a tile of outputs goes.
-struct Tile {
-    sample: usize,
-    block: usize,
-    /// Its first pixel.
-    y: isize,
-    x: isize,
-    grid: Grid,
-    /// Whether all its pixels are there.
-    whole: bool,
-}
-
-impl Tile {
-    /// The place of a pixel, if it is there.
-    #[inline(always)]
-    fn at(&self, r: usize, c: usize) -> Option<usize> {
-        let (y, x) = (self.y + r as isize, self.x + c as isize);
-        (self.whole || self.grid.holds(y, x, 1)).then(|| self.grid.at(y, x) as usize)
     }
 }

@@ -17,6 +17,8 @@ use super::simd::{LANES, Lanes};
 
 /// Transformed weights of a kernel.
 pub(super) const WEIGHTS: usize = 36;
+/// Inputs whose weights are asked for before they are transformed: they come from memory.
+const AHEAD: usize = 16;
 /// Tiles whose inputs are kept side by side.
 pub(super) const PANEL: usize = 12;
 
@@ -232,7 +234,9 @@ pub(super) unsafe fn weights<L, S, const I: usize, const P: usize, const O: usiz
             for x in 0..3 {
                 let mut line = [L::splat(0.0); 3];
                 for (y, v) in line.iter_mut().enumerate() {
-                    *v = L::load(w.add((turn(y) * 3 + turn(x)) * LANES));
+                    let at = w.add((turn(y) * 3 + turn(x)) * LANES);
+                    *v = L::load(at);
+                    L::fetch(at.wrapping_add(AHEAD * 9 * LANES));
                 }
                 for (column, v) in columns.iter_mut().zip(S::weights(line)) {
                     column[x] = v;
@@ -349,7 +353,8 @@ where
     }
 }
 
-/// The matrix kernel: `c[t][o] = Σ_i a[o][i] · b[i][t]` for `M` blocks of outputs and `N` tiles, in registers.
+/// The matrix kernel: `c[t][o] = Σ_i a[o][i] · b[i][t]`, or that added to it, for `M` blocks of outputs and `N` tiles, in
+/// registers.
 ///
 /// # Safety
 /// `a` points at `M` runs of `inputs · 16` vectors, `run` elements apart; `b` at `inputs` panels; `c` at `N` rows of
@@ -359,17 +364,29 @@ unsafe fn product<L: Lanes, const M: usize, const N: usize>(
     inputs: usize,
     (a, run): (*const f32, usize),
     b: *const f32,
-    c: *mut f32,
+    (c, more): (*mut f32, bool),
+    next: [*const f32; 2],
 ) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [[L::splat(0.0); N]; M];
+        if more {
+            for t in 0..N {
+                for m in 0..M {
+                    sums[m][t] = L::load(c.add((t * 2 + m) * LANES));
+                }
+            }
+        }
         for block in 0..inputs {
             let (a, b) = (a.add(block * LANES * LANES), b.add(block * PANEL * LANES));
             for i in 0..LANES {
                 let mut left = [L::splat(0.0); M];
                 for (m, left) in left.iter_mut().enumerate() {
                     *left = L::load(a.add(m * run + i * LANES));
+                    L::fetch(next[0].wrapping_add(block * LANES * LANES + m * run + i * LANES));
+                }
+                if i < PANEL {
+                    L::fetch(next[1].wrapping_add((block * PANEL + i) * LANES));
                 }
                 for t in 0..N {
                     let right = L::splat(*b.add(t * LANES + i));
@@ -397,7 +414,8 @@ pub(super) unsafe fn panel<L: Lanes, const M: usize>(
     (inputs, tiles): (usize, usize),
     a: (*const f32, usize),
     b: *const f32,
-    c: *mut f32,
+    (c, more): (*mut f32, bool),
+    next: [*const f32; 2],
 ) {
     let mut t = 0;
     while t < tiles {
@@ -408,7 +426,7 @@ pub(super) unsafe fn panel<L: Lanes, const M: usize>(
             macro_rules! columns {
                 ($($n:literal)*) => {
                     match n {
-                        $($n => product::<L, M, $n>(inputs, a, b, c),)*
+                        $($n => product::<L, M, $n>(inputs, a, b, (c, more), next),)*
                         _ => unreachable!("a tile has at most twelve columns"),
                     }
                 };
@@ -416,5 +434,86 @@ pub(super) unsafe fn panel<L: Lanes, const M: usize>(
             columns!(1 2 3 4 5 6 7 8 9 10 11 12);
         }
         t += n;
+    }
+}
+
+/// Adds to `c[t][o]` the products of one block of inputs with some taps: `Σ_i Σ_tap w[o][i][tap] · from[place(tap, t)][i]`.
+///
+/// # Safety
+/// `w` points at `M` runs of 16 inputs · 9 taps, `run` elements apart; the places are pixels at `from`; `c` has `pixels`
+/// rows of 2 blocks.
+#[inline(always)]
+pub(super) unsafe fn gathered<L: Lanes, const M: usize>(
+    taps: &[(usize, [usize; PANEL])],
+    w: (*const f32, usize),
+    from: *const f32,
+    c: *mut f32,
+    pixels: usize,
+) {
+    let mut t = 0;
+    while t < pixels {
+        let n = L::TILE.1.min(pixels - t);
+        // SAFETY: the caller's promise, t + n pixels at most.
+        unsafe {
+            let c = c.add(t * 2 * LANES);
+            macro_rules! columns {
+                ($($n:literal)*) => {
+                    match n {
+                        $($n => picked::<L, M, $n>((taps, t), w, from, c),)*
+                        _ => unreachable!("a tile has at most twelve columns"),
+                    }
+                };
+            }
+            columns!(1 2 3 4 5 6 7 8 9 10 11 12);
+        }
+        t += n;
+    }
+}
+
+/// [`gathered`] for `N` pixels from the `first`.
+///
+/// # Safety
+/// As for [`gathered`].
+#[inline(always)]
+unsafe fn picked<L: Lanes, const M: usize, const N: usize>(
+    (taps, first): (&[(usize, [usize; PANEL])], usize),
+    (w, run): (*const f32, usize),
+    from: *const f32,
+    c: *mut f32,
+) {
+    // SAFETY: the caller's promise; what is fetched ahead is not read.
+    unsafe {
+        let mut sums = [[L::splat(0.0); N]; M];
+        for t in 0..N {
+            for m in 0..M {
+                sums[m][t] = L::load(c.add((t * 2 + m) * LANES));
+            }
+        }
+        for (tap, places) in taps {
+            let mut right = [from; N];
+            for t in 0..N {
+                right[t] = from.add(places[first + t] * LANES);
+            }
+            for i in 0..LANES {
+                let mut left = [L::splat(0.0); M];
+                for (m, left) in left.iter_mut().enumerate() {
+                    let at = w.add(m * run + (i * 9 + tap) * LANES);
+                    *left = L::load(at);
+                    L::fetch(at.wrapping_add(9 * LANES * LANES));
+                }
+                for t in 0..N {
+                    let right = L::splat(*right[t].add(i));
+                    for m in 0..M {
+                        sums[m][t] = left[m].mul_add(right, sums[m][t]);
+                    }
+                    L::fence();
+                }
+            }
+        }
+        for t in 0..N {
+            for m in 0..M {
+                sums[m][t].store(c.add((t * 2 + m) * LANES));
+            }
+        }
     }
 }

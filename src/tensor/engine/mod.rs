@@ -12,6 +12,8 @@ mod buffer;
 mod ceiling;
 mod conv;
 mod dense;
+mod direct;
+mod finish;
 mod kernels;
 mod network;
 mod pointwise;

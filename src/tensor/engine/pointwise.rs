@@ -139,7 +139,7 @@ impl ActBackward<'_> {
         }
         let mut found = Sums { noise, ..Sums::default() };
         for parts in parts.chunks_exact(chunks * each) {
-            let all = super::conv::total(parts, each);
+            let all = super::finish::total(parts, each);
             found.scale.extend_from_slice(&all[..lanes]);
             found.rgb.extend_from_slice(&all[lanes..]);
         }

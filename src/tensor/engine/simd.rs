@@ -38,6 +38,10 @@ pub(super) trait Lanes: Copy {
     /// Keeps the compiler from moving loads across: it would hoist broadcasts out of a kernel and run out of registers.
     #[inline(always)]
     unsafe fn fence() {}
+
+    /// Asks for a cache line that will be read soon; any address may be given.
+    #[inline(always)]
+    unsafe fn fetch(_: *const f32) {}
 }
 
 /// Work that is compiled for every instruction set.
@@ -303,6 +307,10 @@ mod x86 {
         unsafe fn fence() {
             unsafe { std::arch::asm!("", options(nostack, preserves_flags)) }
         }
+        #[inline(always)]
+        unsafe fn fetch(at: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
     }
 
     #[derive(Clone, Copy)]
@@ -368,6 +376,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn fence() {
             unsafe { std::arch::asm!("", options(nostack, preserves_flags)) }
+        }
+        #[inline(always)]
+        unsafe fn fetch(at: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! A plain stack of 3×3 convolutions as one operator: what looks at pictures rather than makes them.
 
 use super::buffer::Map;
-use super::conv::{Conv, Epilogue, Finish, Form, Packed};
+use super::conv::{Conv, Form, Packed};
+use super::finish::{Epilogue, Finish};
 use super::pointwise::ActBackward;
 use super::simd::Isa;
 use super::styled::{frozen, pack, padded};

@@ -2,7 +2,8 @@
 
 use super::blur::Blur;
 use super::buffer::{Map, blocks_of};
-use super::conv::{Conv, Epilogue, Finish, Form, Gradient, Packed};
+use super::conv::{Conv, Form, Packed};
+use super::finish::{Epilogue, Finish, Gradient};
 use super::pointwise::{ActBackward, COLOURS, Squares, Sums, ToRgb};
 use super::simd::{Isa, LANES};
 use crate::tensor::{Activation, Filter};

@@ -1,7 +1,8 @@
 //! The engine against plain loops in double precision, for every instruction set that this processor has.
 
 use super::buffer::{Map, blocks_of};
-use super::conv::{Conv, Finish, Form, Packed};
+use super::conv::{Conv, Form, Packed};
+use super::finish::Finish;
 use super::simd::{Isa, LANES};
 use super::{Network, RgbConv, Stack, Stage, StyledConv};
 use crate::rng::Rng;
@@ -94,41 +95,46 @@ fn at_negative(form: Form, y: isize, a: isize, x: isize, b: isize) -> bool {
     }
 }
 
+/// Every form at small sizes, where every product is made; at sizes of some tiles, with and without an edge that they leave;
+/// with more channels than are transformed at a time; and with so many tiles that the weights stay and the inputs come by.
 #[test]
 fn every_form_of_the_convolution() {
-    let sizes: [(usize, usize); 5] = [(1, 1), (4, 4), (5, 7), (9, 3), (16, 13)];
-    for isa in sets() {
-        for (k, (n, i, o)) in [(1, 3, 5), (2, 16, 16), (1, 17, 33), (3, 40, 20)].into_iter().enumerate() {
-            for form in [Form::Same, Form::SameBack, Form::Up, Form::UpBack, Form::Half, Form::HalfBack] {
-                let (h, w) = sizes[(k * 2 + form as usize) % sizes.len()];
-                let ((ih, iw), (oh, ow)) = match form {
-                    Form::Same | Form::SameBack => ((h, w), (h, w)),
-                    Form::Up => ((h, w), (2 * h + 1, 2 * w + 1)),
-                    Form::UpBack => ((2 * h + 1, 2 * w + 1), (h, w)),
-                    Form::Half => ((h, w), (h.div_ceil(2), w.div_ceil(2))),
-                    Form::HalfBack => ((h.div_ceil(2), w.div_ceil(2)), (h, w)),
-                };
-                let (x, weight) = (random("x", n * i * ih * iw), random("w", o * i * 9));
-                let packed = Packed::new((o, i), form, |out, inp, tap| weight[(out * i + inp) * 9 + tap]);
-                let map = Map::from_planar(&x, (n, i, ih, iw));
-                let style = random("style", n * blocks_of(i) * LANES);
-                let mut out = Map::new(n, o, oh, ow);
-                let conv = Conv { isa, weights: &packed, x: &map, style: Some(&style), finish: Finish::Plain };
-                conv.run(&mut out);
-                let mut expected = Vec::new();
-                let w64: Vec<f64> = weight.iter().map(|v| f64::from(*v)).collect();
-                for (s, x) in x.chunks_exact(i * ih * iw).enumerate() {
-                    let scaled = x
-                        .iter()
-                        .enumerate()
-                        .map(|(at, v)| f64::from(*v) * f64::from(style[s * blocks_of(i) * LANES + at / (ih * iw)]));
-                    let x = Planes { c: i, h: ih, w: iw, v: scaled.collect() };
-                    expected.extend(convolve(form, &x, &w64, o, (oh, ow)).v);
-                }
-                let d = distance(&out.to_planar(), &expected);
-                assert!(d <= 1e-5, "{} {form:?} {n}x{i}->{o} {ih}x{iw}: {d:.1e}", isa.name());
-            }
+    let channels: [(usize, usize, usize); 4] = [(1, 3, 5), (2, 16, 16), (1, 17, 33), (3, 40, 20)];
+    let small: [(usize, usize); 6] = [(1, 1), (4, 4), (5, 7), (9, 3), (8, 20), (16, 13)];
+    let mut cases: Vec<_> = channels.into_iter().flat_map(|c| small.map(|size| (c, size))).collect();
+    cases.extend([((1, 150, 33), (12, 16)), ((1, 70, 20), (48, 44)), ((1, 3, 5), (190, 194))]);
+    for (channels, (h, w)) in cases {
+        for form in [Form::Same, Form::SameBack, Form::Up, Form::UpBack, Form::Half, Form::HalfBack] {
+            let sizes = match form {
+                Form::Same | Form::SameBack => ((h, w), (h, w)),
+                Form::Up => ((h, w), (2 * h + 1, 2 * w + 1)),
+                Form::UpBack => ((2 * h + 1, 2 * w + 1), (h, w)),
+                Form::Half => ((h, w), (h.div_ceil(2), w.div_ceil(2))),
+                Form::HalfBack => ((h.div_ceil(2), w.div_ceil(2)), (h, w)),
+            };
+            check(form, channels, sizes);
         }
+    }
+}
+
+/// One form for samples, inputs and outputs, from a size to a size.
+fn check(form: Form, (n, i, o): (usize, usize, usize), ((ih, iw), (oh, ow)): ((usize, usize), (usize, usize))) {
+    let (x, weight) = (random("x", n * i * ih * iw), random("w", o * i * 9));
+    let packed = Packed::new((o, i), form, |out, inp, tap| weight[(out * i + inp) * 9 + tap]);
+    let map = Map::from_planar(&x, (n, i, ih, iw));
+    let style = random("style", n * blocks_of(i) * LANES);
+    let w64: Vec<f64> = weight.iter().map(|v| f64::from(*v)).collect();
+    let mut expected = Vec::new();
+    for (s, x) in x.chunks_exact(i * ih * iw).enumerate() {
+        let factor = |at: usize| f64::from(style[s * blocks_of(i) * LANES + at / (ih * iw)]);
+        let v = x.iter().enumerate().map(|(at, v)| f64::from(*v) * factor(at)).collect();
+        expected.extend(convolve(form, &Planes { c: i, h: ih, w: iw, v }, &w64, o, (oh, ow)).v);
+    }
+    for isa in sets() {
+        let mut out = Map::new(n, o, oh, ow);
+        Conv { isa, weights: &packed, x: &map, style: Some(&style), finish: Finish::Plain }.run(&mut out);
+        let d = distance(&out.to_planar(), &expected);
+        assert!(d <= 1e-5, "{} {form:?} {n}x{i}->{o} {ih}x{iw}: {d:.1e}", isa.name());
     }
 }
 
