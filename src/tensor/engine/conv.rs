@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Elements of transformed input that are alive at a time.
-const ALIVE: usize = 2 << 20;
+const ALIVE: usize = 5 << 20;
 /// Panels of tiles that share one transformation of the weights at least, where there are so many.
 const RANGE: usize = 12;
 /// Jobs that a chunk of work is cut into, about.
