@@ -3,7 +3,7 @@
 use super::pairs::Pairs;
 use super::read::Spread;
 use super::way::{Kind, Way};
-use crate::direction::{conditional, cosine};
+use crate::direction::{at_layers, conditional, cosine};
 use crate::error::{Error, Kind as Failure, Result};
 use crate::lang::suggest::did_you_mean;
 use crate::latent::Direction;
@@ -12,6 +12,8 @@ use crate::space::Space;
 
 /// From this cosine on, two directions count as correlated.
 const CORRELATED: f64 = 0.1;
+/// The part of a direction's effect that the layers have where it acts.
+const ACTS: f64 = 0.8;
 /// The unit of a direction's step that is a difference of logits.
 const LOGIT: &str = "logit";
 
@@ -187,25 +189,40 @@ fn course(attribute: &str, way: &Way, all: &[Calibrated], spread: Option<&Spread
         }
         _ => 1.0 / base.per_step,
     };
-    if way.kind == Kind::Raw {
-        return Ok(Some((base.direction.clone(), per_unit)));
+    match way.kind {
+        Kind::Raw => Ok(Some((base.direction.clone(), per_unit))),
+        Kind::Conditional => conditioned(base, way.space, all, per_unit).map(Some),
+        Kind::Layers => local(base, way.space, per_unit),
     }
+}
+
+/// A direction of W in the layers where it acts, for W+; none for other spaces and where its file does not say.
+fn local(base: &Calibrated, space: Space, per_unit: f64) -> Result<Option<(Direction, f64)>> {
+    let about = base.direction.about.as_ref().filter(|_| space == Space::WPlus && base.direction.space == Space::W);
+    let Some((about, (layers, share))) = about.and_then(|a| Some((a, a.acting(ACTS)?))) else { return Ok(None) };
+    let all = about.layers.iter().map(|l| l.to).max().unwrap_or(layers.end);
+    Ok(Some((at_layers(&base.direction, layers, all, &[])?, per_unit / share)))
+}
+
+/// A direction without those of the attributes that it is correlated with.
+fn conditioned(base: &Calibrated, space: Space, all: &[Calibrated], per_unit: f64) -> Result<(Direction, f64)> {
+    let attribute = base.attribute.as_str();
     let mut conditions = Vec::new();
     let mut seen = vec![attribute];
     for other in all {
         let name = other.attribute.as_str();
         // Each attribute once, by the direction that this space would take for it.
-        let taken = find(name, way.space, all).is_some_and(|c| std::ptr::eq(c, other));
+        let taken = find(name, space, all).is_some_and(|c| std::ptr::eq(c, other));
         if taken && !seen.contains(&name) && cosine(&base.direction, &other.direction)?.abs() > CORRELATED {
             seen.push(name);
             conditions.push(other.direction.clone());
         }
     }
     if conditions.is_empty() {
-        return Ok(Some((base.direction.clone(), per_unit)));
+        return Ok((base.direction.clone(), per_unit));
     }
     // What is left of the direction moves its own attribute by the square of its share, to first order: the length that
     // was lost must be walked.
     let found = conditional(&base.direction, &conditions)?;
-    Ok(Some((found.direction, per_unit / found.left.powi(2))))
+    Ok((found.direction, per_unit / found.left.powi(2)))
 }

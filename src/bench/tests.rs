@@ -7,7 +7,7 @@ use crate::generator::toy::Toy;
 use crate::generator::{Generator, Noise, spaces};
 use crate::image::{Raster, encode};
 use crate::invert::Method;
-use crate::latent::Direction;
+use crate::latent::{About, Direction, LayerShare};
 use crate::rng::Rng;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
@@ -331,6 +331,21 @@ fn conditional_directions_lose_what_they_share_and_walk_the_rest() {
     assert!((conditional.steps_per_unit - 2.0 / 0.64).abs() < 1e-9);
     assert_eq!((raw.steps_per_unit, raw.direction.data[0], raw.direction.name.as_str()), (2.0, 3.0, "lift"));
     assert_eq!(conditional.direction.name, "lift | [age]");
+}
+
+#[test]
+fn directions_move_only_the_layers_where_they_act() {
+    let mut lift = calibrated("lift", "", seeded("lift", 1.0));
+    let plan = |lift: &Calibrated, space| {
+        Plan::new(&people(), &["up".into()], &[way(space, Kind::Layers)], std::slice::from_ref(lift), None)
+    };
+    assert!(plan(&lift, Space::WPlus).is_err(), "its file says nothing about layers");
+    let layers = [(0, 1, 0.1), (1, 2, 0.85), (2, 3, 0.05)].map(|(from, to, share)| LayerShare { from, to, share });
+    lift.direction.about = Some(Arc::new(About { layers: layers.to_vec(), ..About::default() }));
+    let task = &plan(&lift, Space::WPlus).unwrap().tasks[0];
+    assert_eq!((task.direction.rows, task.direction.layers.clone()), (3, Some(1..2)));
+    assert!((task.steps_per_unit - 2.0 / 0.85).abs() < 1e-9);
+    assert!(plan(&lift, Space::W).is_err());
 }
 
 #[test]

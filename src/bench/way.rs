@@ -14,10 +14,13 @@ pub enum Kind {
     Raw,
     /// With the directions of correlated attributes projected out.
     Conditional,
+    /// In the layers of W+ where it acts, as its file says, and longer by what the others had of the effect.
+    Layers,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 2] = [("raw", Self::Raw), ("conditional", Self::Conditional)];
+    const ALL: [(&'static str, Self); 3] =
+        [("raw", Self::Raw), ("conditional", Self::Conditional), ("layers", Self::Layers)];
 }
 
 /// One way to edit.
@@ -32,11 +35,12 @@ pub struct Way {
 }
 
 impl Way {
-    /// `optimize`, `hybrid:conditional`: as `--methods` takes it.
+    /// `optimize`, `hybrid:conditional`, `encoder:layers`: as `--methods` takes it.
     pub fn name(&self) -> String {
-        match self.kind {
-            Kind::Raw => self.method.name().to_owned(),
-            Kind::Conditional => format!("{}:conditional", self.method.name()),
+        let kind = Kind::ALL.iter().find(|(_, kind)| *kind == self.kind).map(|(name, _)| name);
+        match kind.filter(|_| self.kind != Kind::Raw) {
+            Some(kind) => format!("{}:{kind}", self.method.name()),
+            None => self.method.name().to_owned(),
         }
     }
 

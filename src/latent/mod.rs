@@ -153,6 +153,26 @@ pub struct About {
     pub variance: Option<f64>,
 }
 
+impl About {
+    /// The fewest neighbouring layers that have at least `part` of the effect, the first such run, and what they have.
+    /// None where nothing is said about layers, or all of them together have less.
+    pub fn acting(&self, part: f64) -> Option<(Range<usize>, f64)> {
+        let mut best: Option<(Range<usize>, f64)> = None;
+        for (i, first) in self.layers.iter().enumerate() {
+            let mut sum = 0.0;
+            for last in &self.layers[i..] {
+                sum += last.share;
+                let range = first.from..last.to;
+                let narrower = best.as_ref().is_none_or(|(b, _)| range.len() < b.len());
+                if sum >= part && narrower {
+                    best = Some((range, sum));
+                }
+            }
+        }
+        best
+    }
+}
+
 /// How much of a direction's effect some layers have alone.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
@@ -169,6 +189,18 @@ pub struct LayerShare {
 mod tests {
     use super::*;
     use candle_core::Device;
+
+    #[test]
+    fn the_layers_where_a_direction_acts() {
+        let share = |from, share| LayerShare { from, to: from + 2, share };
+        let layers = vec![share(0, 0.05), share(2, 0.3), share(4, 0.55), share(6, 0.2), share(8, -0.1)];
+        let about = About { layers, ..About::default() };
+        let acting = |part| about.acting(part).map(|(range, sum)| (range, (sum * 100.0).round()));
+        assert_eq!(acting(0.5), Some((4..6, 55.0)));
+        assert_eq!(acting(0.8), Some((2..6, 85.0)));
+        assert_eq!(acting(1.08), Some((0..8, 110.0)));
+        assert_eq!((acting(1.2), About::default().acting(0.1)), (None, None));
+    }
 
     fn codes(n: usize, at: f32) -> Latent {
         let numbers = |width: usize| (0..n * width).map(|i| at + i as f32).collect::<Vec<_>>();
