@@ -154,6 +154,9 @@ fn provenance(model: Option<&ModelId>, origin: &str, ctx: &Context<'_>) -> Vec<(
     if let Some(id) = model {
         all.push(("gannet:generator".to_owned(), format!("{} {}", Safe(&id.name), id.fingerprint)));
     }
+    if crate::tensor::previews() {
+        all.push(("gannet:kernels".to_owned(), "bf16".to_owned()));
+    }
     all
 }
 

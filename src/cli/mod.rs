@@ -19,6 +19,7 @@ use crate::value::model;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Where pictures go when there is neither a terminal nor `--out`.
@@ -66,7 +67,7 @@ struct Common {
     /// Threads that compute; results do not depend on it.
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
-    /// Instructions of the CPU engine: auto, avx512, avx2 or portable.
+    /// Instructions of the CPU engine: auto, avx512, avx2 or portable; bf16 for fast previews.
     #[arg(long, global = true, default_value = "auto", env = "GANNET_KERNELS", hide_env = true, value_name = "SET")]
     kernels: String,
     /// How pictures are shown: auto, kitty, iterm, sixel, blocks or none.
@@ -235,6 +236,10 @@ fn prepare(common: &Common) -> Result<()> {
         crate::tensor::threads(n)?;
     }
     crate::tensor::kernels(&common.kernels)?;
+    if crate::tensor::previews() {
+        // Whoever closed stderr does not want to know.
+        let _ = writeln!(std::io::stderr(), "note: pictures are previews, computed in bf16; inversions stay in f32");
+    }
     model::set_device(crate::tensor::device(&common.device)?);
     Ok(())
 }

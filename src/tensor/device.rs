@@ -60,7 +60,8 @@ pub fn threads(n: usize) -> Result<()> {
         .map_err(|_| Error::runtime("the number of threads is set already").hint("give `--threads` once, at the start"))
 }
 
-/// Chooses the instructions of the CPU engine: `auto`, `avx512`, `avx2` or `portable`; for models that are loaded after.
+/// Chooses the instructions of the CPU engine: `auto`, `avx512`, `avx2` or `portable`, or `bf16` for previews (see
+/// [`previews`]); for models that are loaded after.
 ///
 /// Errors on an unknown name, and on a set that this processor does not have.
 pub fn kernels(name: &str) -> Result<()> {
@@ -69,13 +70,21 @@ pub fn kernels(name: &str) -> Result<()> {
     }
     let Some(isa) = Isa::ALL.into_iter().find(|isa| isa.name() == name) else {
         let message = format!("unknown kernels `{}`", crate::safe::Safe(name));
-        return Err(Error::new(Kind::Usage, message).hint("use `auto`, `avx512`, `avx2` or `portable`"));
+        return Err(
+            Error::new(Kind::Usage, message).hint("use `auto`, `avx512`, `avx2` or `portable`, or `bf16` for previews")
+        );
     };
     if super::force(isa) {
         return Ok(());
     }
     Err(Error::new(Kind::Usage, format!("this processor does not have {name}"))
         .hint(format!("use `--kernels {}`, the best that it has, or `portable`", Isa::current().name())))
+}
+
+/// Whether pictures of which no gradient is asked are computed with products in bf16: 8 bits of each factor, sums in single
+/// precision.
+pub fn previews() -> bool {
+    Isa::painting() == Isa::Bf16
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub use act::{Activation, add_noise, bias_act, noise_bias_act, scale};
 pub use conv::{conv_transpose2d, conv2d};
 #[cfg(feature = "cuda")]
 pub use cuda::allow_tf32;
-pub use device::{device, kernels, own_threads_only, threads};
+pub use device::{device, kernels, own_threads_only, previews, threads};
 pub use engine::{Isa, Network, RgbConv, Stack, Stage, StyledConv, ceiling, force};
 pub use fir::{Filter, Resample, down2, fir, up2};
 pub use matmul::linear;

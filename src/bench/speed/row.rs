@@ -63,7 +63,7 @@ impl Row {
             batch: job.batch,
             device: facts.device.clone(),
             dtype: facts.dtype.clone(),
-            kernels: (facts.device == "cpu").then(|| crate::tensor::Isa::current().name()),
+            kernels: (facts.device == "cpu").then(|| crate::tensor::Isa::painting().name()),
             forward_ms,
             step_ms: all(|t| &t.step),
             gflop,

@@ -7,7 +7,7 @@ use super::buffer::{Buffer, Map, blocks_of};
 use super::direct;
 use super::finish::{Finish, total};
 use super::kernels::{Down, Grid, PANEL, Same, Scheme, Up, WEIGHTS, panel, tile_in, tile_out, weights};
-use super::simd::{Isa, LANES, Lanes, Work};
+use super::simd::{Isa, LANES, Lanes, Work, place};
 use crate::tensor::raw::{Shared, jobs};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -353,7 +353,7 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work fo
                     Some(s) => L::load(s[(sample * blocks + block) * LANES..][..LANES].as_ptr()),
                     None => L::splat(1.0),
                 };
-                let to = to.add((block * PANEL + t) * LANES);
+                let to = to.add(place::<L>((block * PANEL + t) * LANES));
                 tile_in::<L, S, I, P, O>((from, &grid), (y * step + origin, x * step + origin), scale, (to, run));
             }
         }
@@ -416,14 +416,15 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work fo
                         let weight = S::weight(point / P) * 6 + S::weight(point % P);
                         let a = &u[(pair * WEIGHTS + weight) * stride..];
                         for at in 0..group {
-                            let b = &v[(at * P * P + point) * self.run + inputs.start * PANEL * LANES..];
+                            let block = place::<L>(inputs.start * PANEL * LANES);
+                            let b = &v[(at * P * P + point) * self.run + block..];
                             let c = &mut m[at * each + point * ROW..][..ROW];
                             // What the following products read: the next panel, or the first of the next point.
                             let (on, ahead) = if at + 1 < group { (at + 1, point) } else { (0, point + 1) };
                             let weight = S::weight(ahead / P) * 6 + S::weight(ahead % P);
                             let next = [
                                 u.as_ptr().wrapping_add((pair * WEIGHTS + weight) * stride),
-                                v.as_ptr().wrapping_add((on * P * P + ahead) * self.run + inputs.start * PANEL * LANES),
+                                v.as_ptr().wrapping_add((on * P * P + ahead) * self.run + block),
                             ];
                             let (a, b) = ((a.as_ptr(), WEIGHTS * stride), (b.as_ptr(), c.as_mut_ptr()));
                             // SAFETY: u holds the weights of both blocks, b a run of the panel, c its products.

@@ -10,7 +10,7 @@
 //! The weights are transformed when they are used, to 36 matrices in each scheme: that costs a few per cent where maps are
 //! large, and where they are small, reading 36 numbers a weight from memory would cost more than making them from nine.
 
-use super::simd::{LANES, Lanes};
+use super::simd::{LANES, Lanes, place};
 
 // No closures around vectors: they are functions of their own, without the instruction set of the kernel, and what they
 // call is not inlined.
@@ -228,6 +228,7 @@ pub(super) unsafe fn weights<L, S, const I: usize, const P: usize, const O: usiz
     // SAFETY: the caller's promise.
     unsafe {
         let turn = |i: usize| if flip { 2 - i } else { i };
+        let mut before = [L::splat(0.0); WEIGHTS];
         for i in 0..inputs {
             let w = w.add(i * 9 * LANES);
             let mut columns = [[L::splat(0.0); 3]; 6];
@@ -244,7 +245,14 @@ pub(super) unsafe fn weights<L, S, const I: usize, const P: usize, const O: usiz
             }
             for (y, column) in columns.into_iter().enumerate() {
                 for (x, v) in S::weights(column).into_iter().enumerate() {
-                    v.store(u.add((y * 6 + x) * stride + i * LANES));
+                    let at = y * 6 + x;
+                    if !L::PAIRED {
+                        v.store(u.add(at * stride + i * LANES));
+                    } else if i % 2 == 0 {
+                        before[at] = v;
+                    } else {
+                        before[at].pack_with(v, u.add(at * stride + i / 2 * LANES));
+                    }
                 }
             }
         }
@@ -313,7 +321,7 @@ pub(super) unsafe fn tile_in<L, S, const I: usize, const P: usize, const O: usiz
         }
         for (r, row) in half.into_iter().enumerate() {
             for (c, v) in S::into(row).into_iter().enumerate() {
-                v.mul(scale).store(to.add((r * P + c) * stride));
+                v.mul(scale).pack(to.add((r * P + c) * stride));
             }
         }
     }
@@ -378,20 +386,21 @@ unsafe fn product<L: Lanes, const M: usize, const N: usize>(
             }
         }
         for block in 0..inputs {
-            let (a, b) = (a.add(block * LANES * LANES), b.add(block * PANEL * LANES));
-            for i in 0..LANES {
+            let (ahead, along) = (place::<L>(block * LANES * LANES), place::<L>(block * PANEL * LANES));
+            let (a, b) = (a.add(ahead), b.add(along));
+            for i in 0..place::<L>(LANES) {
                 let mut left = [L::splat(0.0); M];
                 for (m, left) in left.iter_mut().enumerate() {
                     *left = L::load(a.add(m * run + i * LANES));
-                    L::fetch(next[0].wrapping_add(block * LANES * LANES + m * run + i * LANES));
+                    L::fetch(next[0].wrapping_add(ahead + m * run + i * LANES));
                 }
-                if i < PANEL {
-                    L::fetch(next[1].wrapping_add((block * PANEL + i) * LANES));
+                if i < place::<L>(PANEL) {
+                    L::fetch(next[1].wrapping_add(along + i * LANES));
                 }
                 for t in 0..N {
-                    let right = L::splat(*b.add(t * LANES + i));
+                    let right = L::splat(*b.add(place::<L>(t * LANES) + i));
                     for m in 0..M {
-                        sums[m][t] = left[m].mul_add(right, sums[m][t]);
+                        sums[m][t] = left[m].dot(right, sums[m][t]);
                     }
                     L::fence();
                 }
@@ -422,7 +431,7 @@ pub(super) unsafe fn panel<L: Lanes, const M: usize>(
         let n = L::TILE.1.min(tiles - t);
         // SAFETY: the caller's promise, t + n tiles at most.
         unsafe {
-            let (b, c) = (b.add(t * LANES), c.add(t * 2 * LANES));
+            let (b, c) = (b.add(place::<L>(t * LANES)), c.add(t * 2 * LANES));
             macro_rules! columns {
                 ($($n:literal)*) => {
                     match n {

@@ -46,7 +46,7 @@ impl Network {
     /// # Errors
     /// When a tensor has another rank.
     pub fn new(constant: &Tensor, stages: &[Stage<'_>], filter: &Filter) -> Result<Option<Self>> {
-        Self::for_isa(Isa::current(), constant, stages, filter)
+        Self::for_isa(Isa::painting(), constant, stages, filter)
     }
 
     /// As [`Network::new`], for an instruction set that this processor has.
@@ -124,6 +124,8 @@ impl Network {
 
     fn paint(&self, codes: &Codes<'_>, keep: bool) -> Result<(Vec<f32>, Tape)> {
         let mut tape = Tape { start: self.start(codes.n), stages: Vec::new() };
+        // What gradients are taken of is computed in single precision.
+        let isa = if keep { self.isa.exact() } else { self.isa };
         let (mut place, mut picture) = (Place::default(), Vec::new());
         let mut size = (0, 0);
         for stage in &self.stages {
@@ -132,7 +134,7 @@ impl Network {
                 let x = done.convs.last().map(|k: &Kept| &k.y);
                 let x = x.or_else(|| tape.last()).unwrap_or(&tape.start);
                 let style = self.style(codes.styles, place.style, layer.inputs);
-                let kept = layer.forward(self.isa, x, &style, place.noise(codes, layer));
+                let kept = layer.forward(isa, x, &style, place.noise(codes, layer));
                 place.after(layer, &kept.y, codes);
                 done.convs.push(kept);
                 if !keep {
@@ -149,7 +151,7 @@ impl Network {
             size = (x.h, x.w);
             if let Some(rgb) = &stage.rgb {
                 let weight = rgb.modulated(&self.style(codes.styles, place.style, rgb.inputs));
-                let new = rgb.forward(self.isa, x, &weight);
+                let new = rgb.forward(isa, x, &weight);
                 place.style += rgb.inputs;
                 done.picture = if keep && rgb.clamps() { new.clone() } else { Vec::new() };
                 picture = added(picture, new);
@@ -194,7 +196,7 @@ impl Network {
                     Some(g) => (g, false),
                     None => (Map::new(kept.y.n, kept.y.channels, kept.y.h, kept.y.w), true),
                 };
-                let (dx, styles, sums) = layer.backward(self.isa, &at, kept, g, fresh);
+                let (dx, styles, sums) = layer.backward(self.isa.exact(), &at, kept, g, fresh);
                 self.put(&mut found.styles, &styles, place.style, layer.inputs);
                 if layer.noise {
                     self.put_noise(&mut found.noise, &sums.noise, place.noise);

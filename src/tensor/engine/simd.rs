@@ -15,6 +15,8 @@ pub(in crate::tensor) const LANES: usize = 16;
 pub(super) trait Lanes: Copy {
     /// Blocks of outputs and tiles that a matrix kernel keeps in registers at a time.
     const TILE: (usize, usize);
+    /// Whether [`Lanes::dot`] takes pairs of numbers in bf16: half the memory, twice the products, 8 bits of each.
+    const PAIRED: bool = false;
 
     unsafe fn splat(v: f32) -> Self;
     unsafe fn load(from: *const f32) -> Self;
@@ -42,6 +44,28 @@ pub(super) trait Lanes: Copy {
     /// Asks for a cache line that will be read soon; any address may be given.
     #[inline(always)]
     unsafe fn fetch(_: *const f32) {}
+
+    /// What matrix kernels add up: `self · b + c`, of both numbers of a pair where there are pairs.
+    #[inline(always)]
+    unsafe fn dot(self, b: Self, c: Self) -> Self {
+        // SAFETY: the set is there.
+        unsafe { self.mul_add(b, c) }
+    }
+    /// Stores neighbours as pairs, or as they are.
+    #[inline(always)]
+    unsafe fn pack(self, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(to) }
+    }
+    /// Stores pairs of a lane of `self` and the same of `b`; only where there are pairs.
+    #[inline(always)]
+    unsafe fn pack_with(self, _: Self, _: *mut f32) {}
+}
+
+/// Where element `at` of a row of products' factors lies: pairs take half the room.
+#[inline(always)]
+pub(super) const fn place<L: Lanes>(at: usize) -> usize {
+    if L::PAIRED { at / 2 } else { at }
 }
 
 /// Work that is compiled for every instruction set.
@@ -63,14 +87,18 @@ pub enum Isa {
     Avx2 = 2,
     /// AVX-512 (F, VL, BW, DQ).
     Avx512 = 3,
+    /// AVX-512 with products in bf16, for pictures that are only looked at.
+    Bf16 = 4,
 }
 
 /// What [`force`] has chosen; 0 for nothing.
 static FORCED: AtomicU8 = AtomicU8::new(0);
 
 impl Isa {
-    /// All of them, the simplest first.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    /// Those in single precision, the simplest first.
+    pub const EXACT: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Bf16];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -78,7 +106,13 @@ impl Isa {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Bf16 => "bf16",
         }
+    }
+
+    /// The set in single precision that goes with it.
+    pub(super) fn exact(self) -> Self {
+        if self == Self::Bf16 { Self::Avx512 } else { self }
     }
 
     /// Whether this processor has it.
@@ -95,17 +129,30 @@ impl Isa {
                     && is_x86_feature_detected!("avx512bw")
                     && is_x86_feature_detected!("avx512dq")
             }
+            #[cfg(target_arch = "x86_64")]
+            Self::Bf16 => Self::Avx512.available() && is_x86_feature_detected!("avx512bf16"),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
     }
 
-    /// The one in use: the best that this processor has, unless one was forced.
+    /// The one in use, always in single precision: the best that this processor has, unless one was forced.
     pub fn current() -> Self {
+        Self::forced().map_or_else(Self::best, Self::exact)
+    }
+
+    /// The one for pictures of which no gradient will be asked: bf16 only where it was forced.
+    pub fn painting() -> Self {
+        Self::forced().unwrap_or_else(Self::best)
+    }
+
+    fn forced() -> Option<Self> {
         let forced = FORCED.load(Ordering::Relaxed);
-        let all = Self::ALL.into_iter().rev();
-        let chosen = |isa: &Self| if forced == 0 { isa.available() } else { *isa as u8 == forced };
-        all.into_iter().find(chosen).unwrap_or(Self::Portable)
+        Self::ALL.into_iter().find(|isa| *isa as u8 == forced)
+    }
+
+    fn best() -> Self {
+        Self::EXACT.into_iter().rev().find(|isa| isa.available()).unwrap_or(Self::Portable)
     }
 
     /// Compiles the work for this set and does it.
@@ -123,6 +170,9 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             Self::Avx512 => unsafe { x86::avx512(work) },
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: as above.
+            Self::Bf16 => unsafe { x86::avx512bf16(work) },
             #[cfg(not(target_arch = "x86_64"))]
             // SAFETY: as for the portable set.
             _ => unsafe { work.run::<Portable>() },
@@ -227,7 +277,13 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
     pub(super) unsafe fn avx512<W: Work>(work: W) {
         // SAFETY: the features are on here.
-        unsafe { work.run::<Avx512>() }
+        unsafe { work.run::<Avx512<false>>() }
+    }
+
+    #[target_feature(enable = "avx512bf16,avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+    pub(super) unsafe fn avx512bf16<W: Work>(work: W) {
+        // SAFETY: the features are on here.
+        unsafe { work.run::<Avx512<true>>() }
     }
 
     #[derive(Clone, Copy)]
@@ -313,11 +369,13 @@ mod x86 {
         }
     }
 
+    /// With products in pairs of bf16 or in single precision.
     #[derive(Clone, Copy)]
-    pub(super) struct Avx512(__m512);
+    pub(super) struct Avx512<const PAIRED: bool>(__m512);
 
-    impl Lanes for Avx512 {
+    impl<const PAIRED: bool> Lanes for Avx512<PAIRED> {
         const TILE: (usize, usize) = (2, 12);
+        const PAIRED: bool = PAIRED;
 
         #[inline(always)]
         unsafe fn splat(v: f32) -> Self {
@@ -372,6 +430,37 @@ mod x86 {
         #[inline(always)]
         unsafe fn sum(self) -> f32 {
             unsafe { _mm512_reduce_add_ps(self.0) }
+        }
+        #[inline(always)]
+        unsafe fn dot(self, b: Self, c: Self) -> Self {
+            if !PAIRED {
+                return unsafe { self.mul_add(b, c) };
+            }
+            unsafe {
+                let a = std::mem::transmute::<__m512, __m512bh>(self.0);
+                let b = std::mem::transmute::<__m512, __m512bh>(b.0);
+                Self(_mm512_dpbf16_ps(c.0, a, b))
+            }
+        }
+        #[inline(always)]
+        unsafe fn pack(self, to: *mut f32) {
+            if !PAIRED {
+                return unsafe { self.store(to) };
+            }
+            unsafe {
+                let half = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(self.0));
+                _mm256_storeu_si256(to.cast(), half);
+            }
+        }
+        #[inline(always)]
+        unsafe fn pack_with(self, b: Self, to: *mut f32) {
+            unsafe {
+                let a = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(self.0));
+                let b = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(b.0));
+                let b = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(b));
+                let pairs = _mm512_or_si512(_mm512_cvtepu16_epi32(a), b);
+                _mm512_storeu_si512(to.cast(), pairs);
+            }
         }
         #[inline(always)]
         unsafe fn fence() {
