@@ -220,9 +220,10 @@ class Trainer:
 
     def against_readings(self, real, fake):
         """What the attribute network makes of pictures and originals, and what to log of it."""
+        seen_fake, seen_real = self.reader.disguised(fake, real)
         with torch.no_grad():
-            truth = self.reader.raw(real)
-        readings = self.reader.difference(fake, truth)
+            truth = self.reader.raw(seen_real)
+        readings = self.reader.difference(seen_fake, truth)
         around = self.reader.around(fake, real, truth)
         loss = self.args.readings * readings + self.args.around * around
         return loss, [readings.item(), around.item()]
