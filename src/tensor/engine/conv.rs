@@ -6,7 +6,8 @@
 use super::buffer::{Buffer, Map, blocks_of};
 use super::direct;
 use super::finish::{Finish, total};
-use super::kernels::{Down, Grid, PANEL, Same, Scheme, Up, WEIGHTS, panel, tile_in, tile_out, weights};
+use super::kernels::{Grid, PANEL, WEIGHTS, panel, tile_in, tile_out, weights};
+use super::schemes::{Down, Same, Scheme, Up};
 use super::simd::{Isa, LANES, Lanes, Work, place};
 use crate::tensor::raw::{Shared, jobs};
 use std::marker::PhantomData;

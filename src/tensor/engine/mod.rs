@@ -17,11 +17,14 @@ mod finish;
 mod kernels;
 mod network;
 mod pointwise;
+mod schemes;
 mod simd;
 mod stack;
 mod styled;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use ceiling::ceiling;
 pub(super) use dense::{times, times_transposed};
