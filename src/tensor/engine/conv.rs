@@ -402,38 +402,22 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work fo
                 unsafe { self.conv.weights.transform::<L, S, I, P, O>((output, &inputs), u, stride) };
             }
             for from in self.panels.clone().step_by(most) {
-                let group = most.min(self.panels.end - from);
+                let count = most.min(self.panels.end - from);
                 let v = match self.v {
                     Some(v) => &v[from * P * P * self.run..],
                     None => {
                         // SAFETY: the buffer is this job's own.
-                        unsafe { self.read::<L>(&mut own, from, group) };
+                        unsafe { self.read::<L>(&mut own, from, count) };
                         &own[..]
                     }
                 };
+                let group = Group { from, count, v, inputs: &inputs, stride };
                 for pair in (0..self.outputs.len()).step_by(2) {
-                    let two = self.outputs.len() - pair > 1;
-                    for point in 0..P * P {
-                        let weight = S::weight(point / P) * 6 + S::weight(point % P);
-                        let a = &u[(pair * WEIGHTS + weight) * stride..];
-                        for at in 0..group {
-                            let block = place::<L>(inputs.start * PANEL * LANES);
-                            let b = &v[(at * P * P + point) * self.run + block..];
-                            let c = &mut m[at * each + point * ROW..][..ROW];
-                            // What the following products read: the next panel, or the first of the next point.
-                            let (on, ahead) = if at + 1 < group { (at + 1, point) } else { (0, point + 1) };
-                            let weight = S::weight(ahead / P) * 6 + S::weight(ahead % P);
-                            let next = [
-                                u.as_ptr().wrapping_add((pair * WEIGHTS + weight) * stride),
-                                v.as_ptr().wrapping_add((on * P * P + ahead) * self.run + block),
-                            ];
-                            let (a, b) = ((a.as_ptr(), WEIGHTS * stride), (b.as_ptr(), c.as_mut_ptr()));
-                            // SAFETY: u holds the weights of both blocks, b a run of the panel, c its products.
-                            unsafe { self.multiply::<L>((from + at, two), &inputs, a, b, next) };
-                        }
-                    }
-                    for i in 0..if two && inputs.end == blocks { 2 } else { usize::from(inputs.end == blocks) } {
-                        for at in 0..group {
+                    let some = 2.min(self.outputs.len() - pair);
+                    // SAFETY: the weights of these blocks of outputs, and all products of the group.
+                    unsafe { self.multiply_group::<L>(&group, some, &u[pair * WEIGHTS * stride..], &mut m) };
+                    for i in (0..some).take_while(|_| inputs.end == blocks) {
+                        for at in 0..count {
                             let block = self.outputs.start + pair + i;
                             // SAFETY: as promised to `run`.
                             unsafe { self.finish::<L>(block, &m[at * each + i * LANES..], from + at) };
@@ -443,6 +427,19 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work fo
             }
         }
     }
+}
+
+/// Panels that are multiplied with one after the other by the same weights.
+struct Group<'a> {
+    /// The first of them in the chunk, and how many they are.
+    from: usize,
+    count: usize,
+    /// Their inputs.
+    v: &'a [f32],
+    /// The blocks of inputs whose weights are there.
+    inputs: &'a Range<usize>,
+    /// Elements between the weights of two points.
+    stride: usize,
 }
 
 impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Products<'_, S, I, P, O> {
@@ -457,6 +454,29 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Product
                 let work = Read::<S, I, P, O> { conv, tiles, run, panel, block, to, scheme: PhantomData };
                 // SAFETY: a panel of the buffer.
                 unsafe { work.run::<L>() };
+            }
+        }
+    }
+
+    /// The products of a group at all points with one or two blocks of outputs.
+    #[inline(always)]
+    unsafe fn multiply_group<L: Lanes>(&self, group: &Group<'_>, outputs: usize, u: &[f32], m: &mut [f32]) {
+        let Group { from, count, v, inputs, stride } = *group;
+        let skip = place::<L>(inputs.start * PANEL * LANES);
+        let weight = |point: usize| (S::weight(point / P) * 6 + S::weight(point % P)) * stride;
+        for point in 0..P * P {
+            for at in 0..count {
+                let a = u[weight(point)..].as_ptr();
+                let b = v[(at * P * P + point) * self.run + skip..].as_ptr();
+                let c = m[(at * P * P + point) * ROW..][..ROW].as_mut_ptr();
+                // What the following products read: the next panel, or the first of the next point.
+                let (on, ahead) = if at + 1 < count { (at + 1, point) } else { (0, point + 1) };
+                let next = [
+                    u.as_ptr().wrapping_add(weight(ahead)),
+                    v.as_ptr().wrapping_add((on * P * P + ahead) * self.run + skip),
+                ];
+                // SAFETY: u holds the weights of these blocks, b a run of the panel, c its products.
+                unsafe { self.multiply::<L>((from + at, outputs == 2), inputs, (a, WEIGHTS * stride), (b, c), next) };
             }
         }
     }
