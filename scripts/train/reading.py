@@ -40,7 +40,7 @@ class Reading:
     def __init__(self, path, device, stressed):
         self.net, outputs = load_attributes(path, device)
         self.net.requires_grad_(False)
-        self.weights = weights(outputs, stressed).to(device)
+        self.weights, self.plain = (weights(outputs, s).to(device) for s in (stressed, {}))
         points = torch.tensor([[outputs[i]["mean"], outputs[i]["std"]] for i in LANDMARKS])
         self.mean, self.std = points.to(device).unbind(1)
 
@@ -51,15 +51,20 @@ class Reading:
 
     @staticmethod
     def disguised(fake, real):
-        """Both without colour in a random half of the pairs: or the network is deceived by colour, and
-        lips turn blue that should show teeth."""
-        grey = torch.rand(len(real), 1, 1, 1, device=real.device) < 0.5
-        return (torch.where(grey, x.mean(1, keepdim=True), x) for x in (fake, real))
+        """Both without colour in a random half of the pairs, and which [N]."""
+        grey = torch.rand(len(real), device=real.device) < 0.5
+        pale = (torch.where(grey[:, None, None, None], x.mean(1, keepdim=True), x) for x in (fake, real))
+        return *pale, grey
 
-    def difference(self, fake, truth):
-        """Weighted mean squared difference of the readings `truth` [N, outputs] and of `fake`."""
+    def difference(self, fake, truth, grey):
+        """Weighted mean squared difference of the readings `truth` [N, outputs] and of `fake`.
+
+        Stress is on the pairs without colour alone: in colour the network is deceived by it, and
+        lips turn blue that should show teeth.
+        """
         made = self.raw(fake).clamp(-BOUND, BOUND)
-        return ((made - truth.clamp(-BOUND, BOUND)).square() * self.weights).mean()
+        weights = torch.where(grey[:, None], self.weights, self.plain)
+        return ((made - truth.clamp(-BOUND, BOUND)).square() * weights).mean()
 
     def windows(self, truth, side):
         """Weights [N, 1, side, side] of the pixels: 1 at the eyes and the corners of the mouth."""

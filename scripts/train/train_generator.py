@@ -64,6 +64,7 @@ def parse_arguments():
     add("--adversary", type=float, default=0.02, help="weight of the discriminator's verdict")
     add("--grow", default="32:110000,64:160000", help="SIDE:PICTURES, sides trained until then")
     add("--judge-from", type=int, default=170_000, help="pictures seen before it is asked")
+    add("--average", type=float, default=10_000, help="half-life of the averaged weights, pictures")
     add("--fix-mapping", action="store_true", help="keep w of every code, as averaged so far")
     add("--range-weight", type=float, default=10.0, help="penalty on pixels beyond [-1, 1]")
     add("--channels", default="256,256,192,96,48,32", help="feature maps from 4 px up")
@@ -220,10 +221,10 @@ class Trainer:
 
     def against_readings(self, real, fake):
         """What the attribute network makes of pictures and originals, and what to log of it."""
-        seen_fake, seen_real = self.reader.disguised(fake, real)
+        seen_fake, seen_real, grey = self.reader.disguised(fake, real)
         with torch.no_grad():
             truth = self.reader.raw(seen_real)
-        readings = self.reader.difference(seen_fake, truth)
+        readings = self.reader.difference(seen_fake, truth, grey)
         around = self.reader.around(fake, real, truth)
         loss = self.args.readings * readings + self.args.around * around
         return loss, [readings.item(), around.item()]
@@ -259,8 +260,8 @@ class Trainer:
 
     @torch.no_grad()
     def average(self, n):
-        """Move `ema`; its half-life is 5 % of the pictures seen, at most 10,000."""
-        keep = 0.5 ** (n / max(1.0, min(10_000, 0.05 * self.seen)))
+        """Move `ema`; its half-life is 5 % of the pictures seen, at most `--average`."""
+        keep = 0.5 ** (n / max(1.0, min(self.args.average, 0.05 * self.seen)))
         weights = list(self.generator.parameters())
         torch._foreach_lerp_(list(self.ema.parameters()), weights, 1 - keep)
         self.ema.mapping.w_avg.copy_(self.generator.mapping.w_avg)
