@@ -36,6 +36,7 @@ CLASSES = {
     "long_hair": ("hair.long01", "hair.braid01", "hair.ponytail01", "hair.bob01", "hair.bob02"),
 }
 WATCHED = ("sunglasses", "african", "asian", "caucasian")  # leaked into, not searched for
+READ = 0.1  # score on held-out pictures below which an output says nothing: `weight`
 DEGREE_STEPS = ("yaw",)  # one step is one degree; of all others one standard deviation
 
 
@@ -100,7 +101,7 @@ def classes(outputs, name, wanted):
 
 def all_targets(outputs):
     """Targets that the network can read, and how many of them are searched for."""
-    names = {o["name"] for o in outputs}
+    names = {o["name"] for o in outputs if o.get("score", {"value": 1})["value"] >= READ}
     found = [scalar(outputs, n, a) for n, a in SCALARS.items() if a in names]
     found += [luminance(outputs, n, g) for n, g in COLOURS.items() if f"{g}_r" in names]
     found += [classes(outputs, n, c) for n, c in CLASSES.items() if names.issuperset(c)]

@@ -177,7 +177,11 @@ pub fn has_directions(space: Space, all: &[Calibrated]) -> bool {
 /// For a binary attribute the label's unit is the way from the typical logit without to the typical one with it, over the
 /// generator's own samples.
 fn course(attribute: &str, way: &Way, all: &[Calibrated], spread: Option<&Spread>) -> Result<Option<(Direction, f64)>> {
-    let Some(base) = find(attribute, way.space, all) else { return Ok(None) };
+    let found = match way.kind {
+        Kind::OfW | Kind::Layers => find(attribute, Space::W, all).filter(|_| way.space == Space::WPlus),
+        Kind::Raw | Kind::Conditional => find(attribute, way.space, all),
+    };
+    let Some(base) = found else { return Ok(None) };
     let per_unit = match (base.unit.as_str(), spread) {
         (LOGIT, Some(spread)) => spread.between_sides(attribute)? / base.per_step,
         (LOGIT, None) => {
@@ -190,15 +194,15 @@ fn course(attribute: &str, way: &Way, all: &[Calibrated], spread: Option<&Spread
         _ => 1.0 / base.per_step,
     };
     match way.kind {
-        Kind::Raw => Ok(Some((base.direction.clone(), per_unit))),
+        Kind::Raw | Kind::OfW => Ok(Some((base.direction.clone(), per_unit))),
         Kind::Conditional => conditioned(base, way.space, all, per_unit).map(Some),
-        Kind::Layers => local(base, way.space, per_unit),
+        Kind::Layers => local(base, per_unit),
     }
 }
 
-/// A direction of W in the layers where it acts, for W+; none for other spaces and where its file does not say.
-fn local(base: &Calibrated, space: Space, per_unit: f64) -> Result<Option<(Direction, f64)>> {
-    let about = base.direction.about.as_ref().filter(|_| space == Space::WPlus && base.direction.space == Space::W);
+/// A direction of W in the layers where it acts, for W+; none where its file does not say.
+fn local(base: &Calibrated, per_unit: f64) -> Result<Option<(Direction, f64)>> {
+    let about = base.direction.about.as_ref();
     let Some((about, (layers, share))) = about.and_then(|a| Some((a, a.acting(ACTS)?))) else { return Ok(None) };
     let all = about.layers.iter().map(|l| l.to).max().unwrap_or(layers.end);
     Ok(Some((at_layers(&base.direction, layers, all, &[])?, per_unit / share)))

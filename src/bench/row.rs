@@ -46,8 +46,8 @@ pub struct Closeness {
 pub struct Row {
     /// The edit's name in the data.
     pub edit: String,
-    /// The inversion method, with `:conditional` where correlated attributes were projected out, and
-    /// `:layers` where the code was moved only in the layers in which the direction acts.
+    /// The inversion method, with `:conditional` where correlated attributes were projected out, `:w` where the direction of
+    /// W was taken in W+, and `:layers` where that only moved the layers in which it acts.
     pub method: String,
     /// The space in which the code was moved.
     pub space: String,
@@ -167,7 +167,7 @@ fn moved(samples: &[Sample]) -> Option<f64> {
 }
 
 /// What the columns mean, a line each.
-pub const DEFINITIONS: [&str; 10] = [
+pub const DEFINITIONS: [&str; 11] = [
     "psnr, ssim, percept.: the edited reconstruction of the base picture against the true picture of the edit, at the \
      generator's size, values clamped to [-1, 1]; means over the n people whose label the edit changes",
     "no edit: PSNR of the unedited reconstruction against the true picture; gain ±: psnr minus that, and its standard error",
@@ -179,7 +179,8 @@ pub const DEFINITIONS: [&str; 10] = [
     "seconds: inversion, edit and rendering of one picture on this machine",
     "strength: the true difference of the label in steps of the calibrated direction; a binary label counts as the way \
      between the typical logits of both sides over the samples. Nothing is fitted to these people",
-    "layers: the code is moved only in the fewest neighbouring layers that have 0.8 of the direction's effect (share), and \
+    "w: the direction of W in all layers of W+, also where W+ has one of its own (without it that one is taken)",
+    "layers: the code is moved along the direction of W only in the fewest neighbouring layers that have 0.8 of the direction's effect (share), and \
      1 / share as far",
     "conditional: directions with |cosine| > 0.1 are projected out jointly, and the length lost is walked (1 / share²)",
 ];

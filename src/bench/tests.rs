@@ -349,6 +349,20 @@ fn directions_move_only_the_layers_where_they_act() {
 }
 
 #[test]
+fn of_two_directions_the_space_s_own_is_taken_unless_the_other_is_named() {
+    let of_w = calibrated("lift", "", seeded("lift", 1.0));
+    let mut own = of_w.clone();
+    own.direction = crate::direction::lift(&of_w.direction, 3).unwrap();
+    own.direction.name = "own".into();
+    let all = [of_w, own];
+    let ways = [Kind::Raw, Kind::OfW].map(|kind| way(Space::WPlus, kind));
+    let plan = Plan::new(&people(), &["up".into()], &ways, &all, None).unwrap();
+    let names: Vec<&str> = plan.tasks.iter().map(|t| t.direction.name.as_str()).collect();
+    assert_eq!(names, ["own", "lift"]);
+    assert!(Plan::new(&people(), &["up".into()], &[way(Space::W, Kind::OfW)], &all, None).is_err());
+}
+
+#[test]
 fn what_cannot_be_run_is_said() {
     let e = run(&Control::default(), &[way(Space::W, Kind::Raw)], &request(&["upp"], 1)).unwrap_err();
     assert_eq!((e.kind(), e.repair()), (Failure::Usage, Some("did you mean `up`?")));

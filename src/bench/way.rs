@@ -14,13 +14,15 @@ pub enum Kind {
     Raw,
     /// With the directions of correlated attributes projected out.
     Conditional,
-    /// In the layers of W+ where it acts, as its file says, and longer by what the others had of the effect.
+    /// The direction of W in all layers of W+, also where W+ has one of its own.
+    OfW,
+    /// That one in the layers where it acts, as its file says, and longer by what the others had of the effect.
     Layers,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 3] =
-        [("raw", Self::Raw), ("conditional", Self::Conditional), ("layers", Self::Layers)];
+    const ALL: [(&'static str, Self); 4] =
+        [("raw", Self::Raw), ("conditional", Self::Conditional), ("w", Self::OfW), ("layers", Self::Layers)];
 }
 
 /// One way to edit.

@@ -58,7 +58,7 @@ pub struct Edits {
     /// Names of edits, with commas between; all that have a direction unless given.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     edits: Vec<String>,
-    /// optimize, projector, encoder or hybrid, each alone, with :conditional or with :layers.
+    /// optimize, projector, encoder or hybrid, each alone, with :conditional, with :w or with :layers.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     methods: Vec<String>,
     /// Z, W, W+ or S; all that have directions unless given.

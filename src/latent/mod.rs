@@ -133,6 +133,9 @@ pub struct About {
     /// How well a linear function of held-out codes tells the attribute: R².
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// What it was fitted to and how well, where that was no linear fit to codes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fitted: Option<String>,
     /// Mean movement of the attribute by strength, in steps: ideally every value is its key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub effect: BTreeMap<String, f64>,

@@ -115,6 +115,7 @@ pub fn about(a: &About) -> Vec<(&'static str, String)> {
         said("one step", a.per_step != 0.0, format!("{:.4}{unit}", a.per_step)),
         a.variance.map(|v| ("variance", format!("{:.1} % of that of w", 100.0 * v))),
         a.accuracy.map(|r2| ("accuracy", format!("R² {r2:.3} of a linear fit on held-out codes"))),
+        a.fitted.as_ref().map(|text| ("fitted to", Safe(text).to_string())),
         said("movement", !a.effect.is_empty(), format!("{} steps", movement(&a.effect))),
         a.monotone.map(|m| ("monotone", format!("for {:.0} % of the codes", 100.0 * m))),
         said(
@@ -178,7 +179,7 @@ mod tests {
             "W/smile": {"attribute": "smile", "unit": "0 to 1", "per_step": 0.2, "accuracy": 0.8, "effect": {"-1": -0.9, "2": 1.8},
                 "monotone": 0.97, "leakage": {"age": 0.31, "yaw_deg": -0.02}, "leakage_at": 2.0,
                 "layers": [{"from": 0, "to": 2, "share": 0.75}], "unknown": true},
-            "S/smile": {"attribute": "smile", "per_step": 0.1}}});
+            "S/smile": {"attribute": "smile", "per_step": 0.1, "fitted": "pairs of 3 people"}}});
         let f = file(config, &[("Z/smile", 4), ("W/smile", 4), ("S/smile", 6), ("W/pc01", 4)]);
         let all: Directions = read(&f, None, &facts()).unwrap().into_iter().collect();
         assert_eq!(all.spaces()["smile"], [Space::W, Space::S, Space::Z]);
@@ -199,6 +200,8 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("yaw"), "what hardly moves is left out: {text}");
+        let of_s = about(all.in_space("smile", Space::S).unwrap().about.as_ref().unwrap());
+        assert!(of_s.contains(&("fitted to", "pairs of 3 people".into())), "{of_s:?}");
     }
 
     #[test]
