@@ -30,7 +30,8 @@ pub const BUILTIN: Builtin = Builtin {
                 "space",
                 &[Kind::Space],
                 "-",
-                "which one, where it is known in several: Z, W, W+ or S; W unless given. Of a file that does not say, the \
+                "which one, where it is known in several: Z, W, W+ or S; W unless given; in W+ that of W in every layer where W+ \
+                has none of its own. Of a file that does not say, the \
                 space it is in",
             ),
             Param::optional(
