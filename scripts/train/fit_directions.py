@@ -35,6 +35,7 @@ COMPONENTS = 20
 CLEAR = 0.5  # standard deviations at +2 from which a component is named after what it moves
 REACH = 1.0  # how far +2 may lead, in mean distances of samples from their mean
 MISSED, FALLS = 0.4, 0.04  # deviations at +2, share of codes, from which a direction is bent
+ROUNDS = 2  # of bending, at most
 PAIR = 0.1  # |cosine| from which a pair is conditioned
 
 
@@ -172,10 +173,12 @@ def measure_space(bench, args, space, fit):
         directions[name] = calibrate(bench, *tuned)
         movement = moved(bench, space, codes, directions[name], STRENGTHS, start)
         told[name] = facts(bench, i, scores[i], movement)
-        if space == "W" and misses(target, told[name]):
-            directions[name] = steer(bench, args.seed + 500, directions[name], i)
+        for k in range(ROUNDS):
+            if space != "W" or not misses(target, told[name]):
+                break
+            directions[name] = steer(bench, args.seed + 500 + k, directions[name], i)
             movement = moved(bench, space, codes, directions[name], STRENGTHS, start)
-            told[name] = facts(bench, i, scores[i], movement) | {"steered": True}
+            told[name] = facts(bench, i, scores[i], movement) | {"steered": k + 1}
         movements[name] = movement
         if space == "W":
             whole = movement[-1, few, i].mean().item()
@@ -309,7 +312,7 @@ def write(args, bench, found):
             "effect": "mean movement at these strengths, in steps",
             "monotone": "share of codes that rise at every step from the lowest strength up",
             "monotone_up": "the same from 0 up",
-            "steered": "bent from the regression normal by rendering (steer.py)",
+            "steered": "how often it was bent from the regression normal by rendering (steer.py)",
             "leakage": "mean movement of others at `leakage_at`, in their standard deviations",
             "layers": "movement of these layers of w alone, as a share of the whole",
         },
