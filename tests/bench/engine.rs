@@ -10,7 +10,9 @@ use gannet::bench::speed::{forward, official};
 use gannet::error::{Error, Result};
 use gannet::generator::{Generator, Noise};
 use gannet::rng::Rng;
-use gannet::tensor::{Activation, Filter, Network, RgbConv, Stage, StyledConv, own_threads_only};
+use gannet::tensor::{
+    Activation, Filter, Network, RgbConv, Stage, StyledConv, Weight, modulated_conv, own_threads_only,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,21 +66,28 @@ fn layers(criterion: &mut Criterion) -> Result<()> {
     for (name, all) in kinds {
         let mut group = criterion.benchmark_group(name);
         for layer in all {
-            let conv = Stand::new(layer.channels.0, layer.input(), Some(layer))?;
-            conv.measure(&mut group, layer.side, layer.flop())?;
+            Stand::new(layer)?.measure(&mut group, layer)?;
         }
     }
     Ok(())
 }
 
-/// The picture alone, of given features.
+/// The picture alone, by the operator on planar maps that trained weights are run with: the engine paints between its layers.
 fn pictures(criterion: &mut Criterion) -> Result<()> {
     let mut group = criterion.benchmark_group("to_rgb");
     for (channels, side) in [(512, 64), (64, 256)] {
-        let stand = Stand::new(channels, side, None)?;
-        group.throughput(Throughput::Elements((2 * channels * PICTURE * side * side) as u64));
-        stand.forward()?;
-        group.bench_function(format!("{side}/forward"), |b| b.iter(|| stand.forward()));
+        let weight = Weight::new(draw("colour", &[PICTURE, channels, 1, 1])?, false)?;
+        let x = Var::from_tensor(&draw("features", &[1, channels, side, side])?)?;
+        let style = Var::from_tensor(&draw("styles", &[1, channels])?)?;
+        let forward = || modulated_conv(&x.detach(), &weight, &style.detach(), false);
+        let step = || modulated_conv(&x, &weight, &style, false)?.sqr()?.sum_all()?.backward();
+        forward()?;
+        step()?;
+        let flop = (2 * channels * PICTURE * side * side) as u64;
+        group.throughput(Throughput::Elements(flop));
+        group.bench_function(format!("{side}/forward"), |b| b.iter(forward));
+        group.throughput(Throughput::Elements(2 * flop));
+        group.bench_function(format!("{side}/step"), |b| b.iter(step));
     }
     Ok(())
 }
@@ -87,18 +96,17 @@ fn pictures(criterion: &mut Criterion) -> Result<()> {
 struct Stand {
     network: Arc<Network>,
     styles: Var,
-    noise: Option<Var>,
+    noise: Var,
 }
 
 impl Stand {
-    /// Reads `[channels, side, side]`; without a layer it makes a picture of that.
-    fn new(channels: usize, side: usize, layer: Option<Layer>) -> Result<Self> {
+    fn new(layer: Layer) -> Result<Self> {
+        let ((inputs, outputs), side) = (layer.channels, layer.input());
         let filter = Filter::new(&[1.0, 3.0, 3.0, 1.0])?;
-        let constant = draw("constant", &[channels, side, side])?;
-        let outputs = layer.map_or(channels, |l| l.channels.1);
-        let (weight, bias) = (draw("weight", &[outputs, channels, 3, 3])?, draw("bias", &[outputs])?);
+        let constant = draw("constant", &[inputs, side, side])?;
+        let (weight, bias) = (draw("weight", &[outputs, inputs, 3, 3])?, draw("bias", &[outputs])?);
         let (colour, shift) = (draw("colour", &[PICTURE, outputs, 1, 1])?, draw("shift", &[PICTURE])?);
-        let conv = |layer: Layer| StyledConv {
+        let conv = StyledConv {
             weight: &weight,
             bias: &bias,
             up: layer.up.then_some(&filter),
@@ -106,33 +114,28 @@ impl Stand {
             noise: true,
         };
         let rgb = RgbConv { weight: &colour, bias: &shift, gain: 1.0 / (outputs as f64).sqrt(), clamp: None };
-        let stage = Stage { convs: layer.map(conv).into_iter().collect(), rgb: Some(rgb) };
-        let network = Network::new(&constant, &[stage], &filter)?;
-        let styles = outputs + layer.map_or(0, |l| l.channels.0);
+        let network = Network::new(&constant, &[Stage { convs: vec![conv], rgb: Some(rgb) }], &filter)?;
         Ok(Self {
             network: Arc::new(network.ok_or_else(|| Error::runtime("the engine does not run this layer"))?),
-            styles: Var::from_tensor(&draw("styles", &[1, styles])?)?,
-            noise: layer
-                .map(|l| Ok(Var::from_tensor(&draw("noise", &[1, l.side * l.side])?)?) as Result<_>)
-                .transpose()?,
+            styles: Var::from_tensor(&draw("styles", &[1, inputs + outputs])?)?,
+            noise: Var::from_tensor(&draw("noise", &[1, layer.side * layer.side])?)?,
         })
     }
 
     fn forward(&self) -> Result<Tensor> {
-        let noise = self.noise.as_ref().map(|n| n.detach());
-        Ok(self.network.forward(&self.styles.detach(), noise.as_ref())?)
+        Ok(self.network.forward(&self.styles.detach(), Some(&self.noise.detach()))?)
     }
 
     fn step(&self) -> Result<()> {
-        let noise = self.noise.as_ref().map(Var::as_tensor);
-        let gradients = self.network.forward(&self.styles, noise)?.sqr()?.sum_all()?.backward()?;
+        let gradients = self.network.forward(&self.styles, Some(&self.noise))?.sqr()?.sum_all()?.backward()?;
         match gradients.get(&self.styles) {
             Some(_) => Ok(()),
             None => Err(Error::runtime("a step gave no gradient")),
         }
     }
 
-    fn measure(&self, group: &mut BenchmarkGroup<'_, WallTime>, side: usize, flop: u64) -> Result<()> {
+    fn measure(&self, group: &mut BenchmarkGroup<'_, WallTime>, layer: Layer) -> Result<()> {
+        let (side, flop) = (layer.side, layer.flop());
         // What is wrong is said once; the timed calls are the same.
         self.forward()?;
         self.step()?;
