@@ -27,7 +27,7 @@ fn rows(o: &Output) -> Vec<Value> {
 
 /// The keys that are promised, and those that explain them.
 const KEYS: &str = "resolution threads batch device dtype forward_ms step_ms gflop ceiling_share peak_mb kernels \
-                    generator work ms_per_image bytes ceiling_gflops seconds method steps rounds";
+                    generator work ms_per_image bytes ceiling_gflops seconds seconds_per_image gain method steps rounds";
 
 #[test]
 fn rows_have_the_promised_keys_and_numbers_that_fit_together() {
@@ -75,6 +75,23 @@ fn a_generator_of_ones_own_and_its_inversion_are_measured() {
 }
 
 #[test]
+fn batches_stand_beside_one_picture_at_a_time() {
+    let options = ["--only", "inversion", "--methods", "encoder:1,optimize:3", "--batch", "1,3", "--rounds", "2"];
+    let all = rows(&bench(&[&["--model", "toy", "--json"], &options[..]].concat()));
+    let of = |r: &Value| format!("{} {} ×{}", r["method"].as_str().unwrap(), r["steps"], r["batch"]);
+    assert_eq!(
+        all.iter().map(of).collect::<Vec<_>>(),
+        ["encoder 1 ×1", "encoder 1 ×3", "optimize 3 ×1", "optimize 3 ×3"]
+    );
+    for pair in all.chunks(2) {
+        let each = |r: &Value| r["seconds_per_image"].as_f64().unwrap();
+        assert!((each(&pair[1]) * 3.0 - pair[1]["seconds"].as_f64().unwrap()).abs() < 1e-9);
+        let gain = pair[1]["gain"].as_f64().unwrap();
+        assert!((gain - each(&pair[0]) / each(&pair[1])).abs() < 1e-9 && pair[0]["gain"].is_null(), "{pair:?}");
+    }
+}
+
+#[test]
 fn people_get_a_table_that_explains_itself() {
     let o = bench(&["--only", "official", "--resolution", "4", "--rounds", "1", "--quiet"]);
     assert!(o.status.success(), "{}", text(&o.stderr));
@@ -96,6 +113,8 @@ fn mistakes_are_answered() {
     assert!(complaint(&["--batch", "2", "edits", "--data", "."]).contains("--batch"));
     assert!(complaint(&["--batch", "0"]).contains("--batch"));
     assert!(complaint(&["--only", "people"]).contains("inversion"));
+    assert!(complaint(&["--only", "model", "--methods", "hybrid"]).contains("--only inversion"));
+    assert!(complaint(&["--methods", "hybird:3"]).contains("did you mean `hybrid`?"));
     // The other benchmarks are called as before.
     assert!(complaint(&["edits"]).contains("--data"));
 }

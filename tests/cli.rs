@@ -217,6 +217,66 @@ fn the_shortcut_inverts_and_saves() {
 }
 
 #[test]
+fn several_pictures_are_inverted_together_into_the_same_files() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(code(&gannet(folder.path(), &["eval", "sample(n: 9, seed: 4) |> save(\"p{i}.png\")"])), 0);
+    // Nine are more than one batch.
+    let all: Vec<String> = (0..9).map(|i| format!("p{i}.png")).collect();
+    let invert = |images: &[String], out: &str| {
+        let options = ["--method", "hybrid", "--steps", "6", "--out", out];
+        let args: Vec<&str> = ["invert"].into_iter().chain(images.iter().map(String::as_str)).chain(options).collect();
+        gannet(folder.path(), &args)
+    };
+    let o = invert(&all, "together");
+    assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+    assert_eq!(text(&o.stdout).matches("PSNR").count(), 9);
+    for i in [0, 3, 8] {
+        let o = invert(&all[i..=i], "alone");
+        assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+        for ending in ["png", "safetensors"] {
+            let file = |out: &str| std::fs::read(folder.path().join(format!("{out}/p{i}.{ending}"))).unwrap();
+            assert!(file("together") == file("alone"), "p{i}.{ending}");
+        }
+    }
+    assert_ne!(
+        std::fs::read(folder.path().join("together/p0.safetensors")).unwrap(),
+        std::fs::read(folder.path().join("together/p1.safetensors")).unwrap()
+    );
+    // Each is shown by itself, also to programs.
+    let o = gannet(folder.path(), &["invert", "p0.png", "p1.png", "--method", "encoder", "--json"]);
+    let found: Vec<serde_json::Value> = text(&o.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let inversions: Vec<_> = found.iter().filter(|v| v["type"] == "Inversion").collect();
+    assert_eq!(inversions.len(), 2, "{found:?}");
+    assert!(inversions.iter().all(|v| v["loss"].as_array().unwrap().len() == 1));
+}
+
+#[test]
+fn a_picture_that_cannot_be_inverted_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(code(&gannet(folder.path(), &["eval", "save(sample(), \"good.png\")"])), 0);
+    std::fs::write(folder.path().join("bad.png"), "no picture").unwrap();
+    let refused = |images: [&str; 2], out: &str| {
+        let o = gannet(folder.path(), &["invert", images[0], images[1], "--steps", "2", "--out", out]);
+        assert_ne!(code(&o), 0);
+        (code(&o), text(&o.stderr))
+    };
+    let (status, said) = refused(["good.png", "bad.png"], "o");
+    assert!(status == 1 && said.contains("bad.png") && !said.contains("good.png"), "{said}");
+    let (status, said) = refused(["good.png", "missing.png"], "o");
+    assert!(status == 2 && said.contains("missing.png does not exist"), "{said}");
+    // Two of one name, and a picture in the place of its own reconstruction.
+    std::fs::create_dir(folder.path().join("more")).unwrap();
+    std::fs::copy(folder.path().join("good.png"), folder.path().join("more/good.png")).unwrap();
+    let (status, said) = refused(["good.png", "more/good.png"], "o");
+    assert!(status == 2 && said.contains("both be saved as good.png"), "{said}");
+    let before = std::fs::read(folder.path().join("good.png")).unwrap();
+    let (status, said) = refused(["good.png", "bad.png"], ".");
+    assert!(status == 2 && said.contains("good.png would be replaced"), "{said}");
+    assert!(before == std::fs::read(folder.path().join("good.png")).unwrap());
+    assert!(!folder.path().join("o").exists());
+}
+
+#[test]
 fn a_stopped_script_saves_the_best_so_far_and_a_terminated_one_resumes_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let program = "r = invert(sample(seed: 3), space: W+, steps: 4000)\nsave(r, \"r.safetensors\")\n";

@@ -90,7 +90,7 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "finds the code that makes a picture",
     details: "An Inversion stands for its code wherever a code is wanted. Ctrl-C stops it and keeps the best so far. Several \
               pictures at once, as `invert([image(\"a.png\"), image(\"b.png\")])`, take less time than one after the other and \
-              give exactly what each gives alone. Every term of the loss stays apart in the trace. An \
+              give exactly what each gives alone: `[one for one in r]` takes them apart. Every term of the loss stays apart in the trace. An \
               encoder begins at the mean of w (or the start it is given) and corrects the code by looking at target and \
               reconstruction, pass after pass; the best pass by the loss is kept, and where hybrid goes on from. In W the \
               layers' corrections are averaged. Methods: Image2StyleGAN (optimize), Karras et al. 2020 appendix D \

@@ -123,7 +123,7 @@ enum Command {
         /// What to write: NAME.safetensors.
         to: PathBuf,
     },
-    /// Invert pictures; with --out, save codes and reconstructions.
+    /// Invert pictures, several together; with --out, save codes and reconstructions.
     Invert {
         /// The pictures.
         #[arg(required = true)]

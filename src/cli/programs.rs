@@ -10,7 +10,7 @@ use crate::safe::Safe;
 use crate::store::{Disk, write_atomic};
 use crate::ui::Keys;
 use crate::ui::repl::{ReplOptions, Resume};
-use crate::ui::runner::{complain, is_closed};
+use crate::ui::runner::{Runner, complain, is_closed};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -51,7 +51,12 @@ pub fn eval(common: &Common, code: String, set: &[String]) -> Result<u8> {
 pub fn program(common: &Common, source: &Source, set: &[String], confined: bool) -> Result<u8> {
     let sets = sets(set)?;
     let (mut runner, _) = runner(common, options(common, confined))?;
-    match runner.run(source, &sets) {
+    run_in(&mut runner, source, &sets)
+}
+
+/// As [`program`], in a session that stands already.
+pub fn run_in(runner: &mut Runner, source: &Source, sets: &BTreeMap<String, String>) -> Result<u8> {
+    match runner.run(source, sets) {
         Ok(()) => Ok(0),
         Err(e) if is_closed(&e) => Ok(0),
         Err(e) => {

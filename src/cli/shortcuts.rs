@@ -2,8 +2,11 @@
 
 use super::{Common, programs};
 use crate::error::{Error, Kind, Result};
+use crate::generator::batch_size;
 use crate::lang::span::Source;
+use crate::safe::Safe;
 use crate::space::Space;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -23,35 +26,118 @@ fn quoted(path: &Path) -> Result<String> {
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
-/// `gannet invert`
+impl How {
+    /// As arguments of `invert`.
+    fn arguments(&self) -> Result<String> {
+        let mut text = format!("method: {}", self.method);
+        if let Some(s) = self.space.as_deref() {
+            let space = Space::parse(s).ok_or_else(|| {
+                Error::new(Kind::Usage, format!("there is no space {}", Safe(s))).hint("Z, W, W+ or S")
+            })?;
+            let _ = write!(text, ", space: {space}");
+        }
+        if let Some(s) = self.steps {
+            let _ = write!(text, ", steps: {s}");
+        }
+        Ok(text)
+    }
+}
+
+/// `gannet invert`: as many pictures together as the generator makes in one batch, each saved before the next ones begin.
 pub fn invert(common: &Common, images: &[PathBuf], how: &How) -> Result<u8> {
-    let space = how.space.as_deref().map(|s| {
-        Space::parse(s).ok_or_else(|| {
-            Error::new(Kind::Usage, format!("there is no space {}", crate::safe::Safe(s))).hint("Z, W, W+ or S")
-        })
-    });
-    let mut options = format!("method: {}", how.method);
-    if let Some(s) = space.transpose()? {
-        let _ = write!(options, ", space: {s}");
-    }
-    if let Some(s) = how.steps {
-        let _ = write!(options, ", steps: {s}");
-    }
-    let mut program = String::new();
+    let how = how.arguments()?;
+    let names = match &common.out {
+        Some(out) => names(images, out)?.into_iter().map(Some).collect(),
+        None => vec![None; images.len()],
+    };
+    let (mut runner, _) = super::runner(common, super::options(common, true))?;
+    let together = runner.session.model.as_ref().map_or(1, |m| batch_size(m.facts.resolution));
+    let batches = images.chunks(together).zip(names.chunks(together));
+    let program = batches.map(|(images, names)| inversion(images, names, &how)).collect::<Result<String>>()?;
+    programs::run_in(&mut runner, &Source::new("invert", program)?, &BTreeMap::new())
+}
+
+/// What the results are called, without endings.
+///
+/// # Errors
+/// When one would be written over another, or over a picture that is to be inverted.
+fn names(images: &[PathBuf], out: &Path) -> Result<Vec<String>> {
+    let given: Vec<PathBuf> = images.iter().filter_map(|i| i.canonicalize().ok()).collect();
+    let mut taken: BTreeMap<String, &Path> = BTreeMap::new();
+    let mut all = Vec::with_capacity(images.len());
     for image in images {
-        let _ = writeln!(program, "x = image({})\nprint(x)\nr = invert(x, {options})\nr", quoted(image)?);
-        if common.out.is_some() {
-            let stem = image.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_else(|| "inverted".into());
-            for ending in ["png", "safetensors"] {
-                let _ = writeln!(program, "print(save(r, {}))", quoted(Path::new(&format!("{stem}.{ending}")))?);
-            }
+        let name = image.file_stem().map_or_else(|| "inverted".into(), |s| s.to_string_lossy().into_owned());
+        if let Some(other) = taken.insert(name.clone(), image) {
+            let (a, b) = (shown(other), shown(image));
+            return Err(Error::new(Kind::Usage, format!("{a} and {b} would both be saved as {}.png", Safe(&name)))
+                .hint("rename one, or invert them one by one, each with an --out of its own"));
+        }
+        let target = out.join(format!("{name}.png"));
+        if target.canonicalize().is_ok_and(|t| given.contains(&t)) {
+            return Err(Error::new(Kind::Usage, format!("{} would be replaced by a reconstruction", shown(&target)))
+                .hint("give --out another folder"));
+        }
+        all.push(name);
+    }
+    Ok(all)
+}
+
+fn shown(path: &Path) -> String {
+    Safe(&path.to_string_lossy()).to_string()
+}
+
+/// The program that inverts some pictures together and shows one result after the other, saved where it has a name.
+fn inversion(images: &[PathBuf], names: &[Option<String>], how: &str) -> Result<String> {
+    let paths = images.iter().map(|i| quoted(i)).collect::<Result<Vec<_>>>()?;
+    let mut program = String::new();
+    for (i, path) in paths.iter().enumerate() {
+        let _ = writeln!(program, "x{i} = image({path})\nprint(x{i})");
+    }
+    let pictures = (0..paths.len()).map(|i| format!("x{i}")).collect::<Vec<_>>().join(", ");
+    let _ = writeln!(program, "r = invert([{pictures}], {how})\neach = [one for one in r]");
+    for (i, (path, name)) in paths.iter().zip(names).enumerate() {
+        if paths.len() > 1 {
+            let _ = writeln!(program, "print({path})");
+        }
+        let _ = writeln!(program, "each[{i}]");
+        for file in name.iter().flat_map(|n| [format!("{n}.png"), format!("{n}.safetensors")]) {
+            let _ = writeln!(program, "print(save(each[{i}], {}))", quoted(Path::new(&file))?);
         }
     }
-    programs::program(common, &Source::new("invert", program)?, &[], true)
+    Ok(program)
 }
 
 /// `gannet compare`
 pub fn compare(common: &Common, a: &Path, b: &Path) -> Result<u8> {
     let program = format!("compare(image({}, align: none), image({}, align: none))", quoted(a)?, quoted(b)?);
     programs::program(common, &Source::new("compare", program)?, &[], true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_called_as_their_pictures_and_none_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["a.png", "b.jpg"] {
+            std::fs::write(at(name), "").unwrap();
+        }
+        let out = at("out");
+        assert_eq!(names(&[at("a.png"), at("b.jpg"), at("c d.webp")], &out).unwrap(), ["a", "b", "c d"]);
+        let e = names(&[at("x/a.png"), at("y/a.jpg")], &out).unwrap_err();
+        assert!(e.kind() == Kind::Usage && e.message().contains("x/a.png") && e.message().contains("y/a.jpg"), "{e}");
+        // The picture itself is where its reconstruction would go, however the folder is written; a jpg is not.
+        let e = names(&[at("b.jpg"), at("a.png")], &at("./")).unwrap_err();
+        assert!(e.kind() == Kind::Usage && e.message().contains("a.png would be replaced"), "{e}");
+        assert_eq!(names(&[at("b.jpg")], folder.path()).unwrap(), ["b"]);
+    }
+
+    #[test]
+    fn texts_of_a_program_mean_the_path() {
+        let program = inversion(&["a\"b\\.png".into()], &[None], "method: auto").unwrap();
+        assert!(program.starts_with("x0 = image(\"a\\\"b\\\\.png\")\n"), "{program}");
+        assert!(!program.contains("save"), "{program}");
+    }
 }

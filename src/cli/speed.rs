@@ -24,15 +24,18 @@ pub struct Options {
     /// Only of these sides, with commas between; 64, 256, 1024 and the generator's own unless given.
     #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=65536))]
     resolution: Vec<u64>,
-    /// Pictures at once.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
-    batch: Option<u64>,
+    /// Pictures at once; of several numbers, with commas between, each has rows of its own.
+    #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=1024))]
+    batch: Vec<u64>,
     /// Rounds of every row; as many as it takes unless given: 5 and a second, at most 20 seconds.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     rounds: Option<u64>,
     /// Only these rows.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     only: Vec<Kinds>,
+    /// How to invert: optimize, projector, encoder or hybrid, with commas between; hybrid:300 unless given.
+    #[arg(long, value_name = "METHOD[:STEPS]", value_delimiter = ',')]
+    methods: Vec<String>,
     /// Serve the one row that this describes, for another process.
     #[arg(long, hide = true, value_name = "JSON")]
     worker: Option<String>,
@@ -55,8 +58,11 @@ impl Options {
         if *self == Self::default() {
             return Ok(());
         }
-        Err(Error::new(Kind::Usage, "--resolution, --batch, --rounds and --only are options of `bench` alone")
-            .hint("put the subcommand's own options behind it; `gannet help bench edits` lists them"))
+        Err(Error::new(
+            Kind::Usage,
+            "--resolution, --batch, --rounds, --only and --methods are options of `bench` alone",
+        )
+        .hint("put the subcommand's own options behind it; `gannet help bench edits` lists them"))
     }
 
     fn wants(&self, kind: Kinds) -> bool {
@@ -82,8 +88,12 @@ pub fn speed(common: &Common, options: &Options) -> Result<u8> {
     Ok(0)
 }
 
-/// The rows that were asked for.
+/// The rows that were asked for, those of one work beside each other.
 fn jobs(common: &Common, options: &Options) -> Result<Vec<Job>> {
+    if !options.methods.is_empty() && !options.wants(Kinds::Inversion) {
+        return Err(Error::new(Kind::Usage, "--methods says how to invert, but --only leaves inversions out")
+            .hint("--only inversion"));
+    }
     let given: Vec<usize> = options.resolution.iter().map(|&r| count(r)).collect();
     let mut all = Vec::new();
     if options.wants(Kinds::Official) {
@@ -93,18 +103,34 @@ fn jobs(common: &Common, options: &Options) -> Result<Vec<Job>> {
     }
     if options.wants(Kinds::Model) || options.wants(Kinds::Inversion) {
         let side = model::load(&common.model)?.facts.resolution;
-        let own = [(Kinds::Model, What::Model as fn(String) -> What), (Kinds::Inversion, What::Inversion)];
-        let wanted = own.into_iter().filter(|(kind, _)| options.wants(*kind));
         if given.is_empty() || given.contains(&side) {
-            all.extend(wanted.map(|(_, what)| what(common.model.clone())));
+            all.extend(own(common, options)?);
         } else if all.is_empty() {
             let name = Safe(&common.model);
             return Err(Error::new(Kind::Usage, format!("{name} makes pictures of {side} pixels a side alone"))
                 .hint(format!("--resolution {side}, or none")));
         }
     }
-    let batch = options.batch.map_or(1, count);
-    Ok(all.into_iter().map(|what| Job { what, batch, seed: common.seed }).collect())
+    let batches = if options.batch.is_empty() { vec![1] } else { options.batch.iter().map(|&b| count(b)).collect() };
+    let with = |what: What| batches.iter().map(move |&batch| Job { what: what.clone(), batch, seed: common.seed });
+    Ok(all.into_iter().flat_map(with).collect())
+}
+
+/// What is measured of the generator of `--model`.
+fn own(common: &Common, options: &Options) -> Result<Vec<What>> {
+    let mut all = Vec::new();
+    if options.wants(Kinds::Model) {
+        all.push(What::Model(common.model.clone()));
+    }
+    if options.wants(Kinds::Inversion) {
+        let facts = &model::load(&common.model)?.facts;
+        options.methods.iter().try_for_each(|m| speed::setting(Some(m), facts).map(drop))?;
+        let methods: Vec<Option<&String>> =
+            if options.methods.is_empty() { vec![None] } else { options.methods.iter().map(Some).collect() };
+        let inversion = |m: Option<&String>| What::Inversion { model: common.model.clone(), method: m.cloned() };
+        all.extend(methods.into_iter().map(inversion));
+    }
+    Ok(all)
 }
 
 /// This program again, to serve a row with the same device, kernels and threads.

@@ -193,6 +193,7 @@ pub fn elements(over: &Value) -> Result<Vec<Value>> {
         }
         Value::List(items) => Ok(items.to_vec()),
         Value::Image(i) => (0..i.dims()[0]).map(|k| index(over, &Value::Number(k as f64))).collect(),
+        Value::Inversion(i) => Ok(i.parts()?.into_iter().map(|one| Value::Inversion(Arc::new(one))).collect()),
         other => match as_latent(other) {
             Some(code) => (0..code.count()).map(|k| codes(&code, k, 1).map(Value::Latent)).collect(),
             None => Err(Error::runtime(format!("{} has no elements to go through", other.ty()))

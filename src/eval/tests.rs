@@ -353,3 +353,53 @@ fn attributes_have_a_row_each_and_a_column_a_picture() {
     assert_eq!(names.len(), 3, "{names:?}");
     assert!(names[2].contains("hair"), "{names:?}");
 }
+
+#[test]
+fn strips_grids_and_paths_are_rendered_in_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = session(folder.path());
+    let start = "w = sample(seed: 1); d = direction(\"smile\"); p = path(w, sample(seed: 2), frames: 20)\n\
+                 r = invert(w, method: projector, space: W, steps: 2)";
+    run_in(&mut session, start).unwrap();
+    for code in [
+        "s = strip(w, along: d, from: 0, to: 19, n: 20)",
+        // Its codes have noise maps of their own.
+        "s = strip(r, along: d, from: 0, to: 19, n: 20)",
+        "g = grid(sample(n: 20))",
+        "g = grid([sample(seed: k) for k in 1..20], columns: 5)",
+        "g = grid(p)",
+        "show [w + k*d for k in 1..20]",
+        "show [r + k*d for k in 1..20]",
+        "save(p, \"p.gif\")",
+        "save(p, \"p-{i}.png\")",
+    ] {
+        let made = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let to = made.clone();
+        let control = Control::new(move |p| to.lock().unwrap().push((p.title.starts_with("render"), p.step)));
+        session.run(&Source::new("test", code).unwrap(), &BTreeMap::new(), &control, &mut Kept::default()).unwrap();
+        assert_eq!(*made.lock().unwrap(), [8, 16, 20].map(|n| (true, n)), "{code}");
+    }
+    // In a batch every code keeps its own maps.
+    let code =
+        "s = strip(r, along: d, from: 0, to: 19, n: 20); one = render(r + 13*d); bare = render(r + 13*d, noise: none)";
+    run_in(&mut session, code).unwrap();
+    let picture = |name: &str, k: usize| match &session.names[name] {
+        Value::Image(i) => i.data.narrow(0, k, 1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap(),
+        other => panic!("{name} is {}", other.ty()),
+    };
+    assert_eq!(picture("s", 13), picture("one", 0));
+    assert_ne!(picture("s", 13), picture("bare", 0));
+}
+
+#[test]
+fn a_batch_is_gone_through_one_by_one() {
+    let code = "r = invert([sample(seed: 1), sample(seed: 2)], space: W, steps: 3)\n[one for one in r]\n\
+                alone = invert(sample(seed: 2), space: W, steps: 3)\nprint(norm([one for one in r][1] - alone))\n\
+                codes = [c for c in sample(n: 3, seed: 5)]\nprint(norm(codes[0] - sample(seed: 5)))";
+    let kept = run(code).unwrap();
+    let Value::List(parts) = &kept.shown[0].1 else { panic!("a list") };
+    assert!(parts.iter().all(|p| matches!(p, Value::Inversion(i) if i.code.count() == 1 && i.loss.len() == 1)));
+    assert_eq!((parts.len(), kept.printed), (2, vec!["0".to_owned(); 2]));
+    // Of one alone there is nothing to go through.
+    assert!(error("[c for c in sample()]").message().contains("cannot go through"));
+}

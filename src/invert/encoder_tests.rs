@@ -152,7 +152,7 @@ fn the_best_pass_is_kept_and_more_passes_are_never_worse() {
     let target = astray.picture(g.as_ref());
     let found = invert(&with(g.as_ref(), &astray, &stats, &control), &target, &passes(Space::WPlus, 3)).unwrap();
     assert_eq!((found.best_step[0], values(&found.code.data)), (0, values(&astray.at)));
-    assert!(found.diagnosis.warnings.iter().any(|w| w.contains("no pass of the encoder")));
+    assert!(found.diagnosis.warnings.iter().any(|w| w.text.contains("no pass of the encoder")));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn every_pass_is_reported_and_can_be_the_last() {
     assert_eq!(*seen.lock().unwrap(), wanted);
     let control = stopping(2, Stop::Keep);
     let found = invert(&with(g.as_ref(), &network, &stats, &control), &foreign(0), &passes(Space::WPlus, 9)).unwrap();
-    assert_eq!((found.stopped_at, found.trace[0].losses().len()), (Some(1), 2));
+    assert_eq!((found.stopped_at(), found.trace[0].losses().len()), (Some(1), 2));
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub use config::{Checkpoint, Config, Init, Losses, Method};
 pub use encoder::{Encoder, EncoderConfig, PassNet};
 pub use noise::{normalise, regulariser};
 pub use objective::{Objective, PictureLoss, Term};
-pub use result::{Diagnosis, Inversion, Number, Trace};
+pub use result::{Diagnosis, Inversion, Number, Trace, Warning};
 pub use schedule::{ramp, w_noise};
 pub use stats::{PROJECTOR_SAMPLES, WStats};
 
@@ -82,7 +82,7 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
     let clock = Instant::now();
     let target = target.detach().to_dtype(DType::F32)?.to_device(job.generator.device())?;
     check_target(job, &target)?;
-    let mut notes = config.check(job)?;
+    let mut warnings: Vec<_> = config.check(job)?.into_iter().map(|text| Warning { image: None, text }).collect();
     let config = &config.resolved(job);
     let stats = match job.stats {
         Some(s) => s.clone(),
@@ -101,8 +101,8 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
     }
     checkpoint::remove_all(config, count);
     let mut inversion = result::assemble(job, config, &stats, &target, outcomes)?;
-    notes.append(&mut inversion.diagnosis.warnings);
-    inversion.diagnosis.warnings = notes;
+    warnings.append(&mut inversion.diagnosis.warnings);
+    inversion.diagnosis.warnings = warnings;
     inversion.seconds = clock.elapsed().as_secs_f64();
     Ok(inversion)
 }

@@ -81,8 +81,26 @@ pub struct Diagnosis {
     pub mean_distance: Vec<f64>,
     /// Spread of w over the prior, σ_w; in S that of the style codes.
     pub sigma: f64,
-    /// In words, what to beware of.
-    pub warnings: Vec<String>,
+    /// What to beware of.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something to beware of, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Which of several images it is about, from 0; none where there is one, or all are meant.
+    pub image: Option<usize>,
+    /// The words.
+    pub text: String,
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.image {
+            Some(i) => write!(f, "image {}: {}", i + 1, self.text),
+            None => f.write_str(&self.text),
+        }
+    }
 }
 
 /// What an inversion found.
@@ -106,14 +124,77 @@ pub struct Inversion {
     pub diagnosis: Diagnosis,
     /// What was asked.
     pub config: Config,
-    /// Wall-clock time.
+    /// How it was found, all that matters in one line, for provenance.
+    pub how: String,
+    /// Wall-clock time of all images; of one that was taken out of several its share.
     pub seconds: f64,
     /// Steps planned, an image: passes of the encoder and gradient steps.
     pub steps: usize,
     /// The seed.
     pub seed: u64,
-    /// The step at which the user stopped it; of the first image that was cut short.
-    pub stopped_at: Option<usize>,
+    /// The step at which the user stopped it, one an image; none for those that had ended.
+    pub stopped: Vec<Option<usize>>,
+}
+
+impl Inversion {
+    /// The step at which the user stopped it, of the first image that was cut short.
+    pub fn stopped_at(&self) -> Option<usize> {
+        self.stopped.iter().copied().flatten().next()
+    }
+
+    /// Every image's own: what inverting it alone would have given, but for the time, which is an equal share.
+    ///
+    /// # Errors
+    /// When a picture cannot be read.
+    pub fn parts(&self) -> Result<Vec<Self>> {
+        (0..self.code.count()).map(|i| self.part(i)).collect()
+    }
+
+    fn part(&self, i: usize) -> Result<Self> {
+        let row = |t: &Tensor| -> Result<Tensor> { Ok(t.narrow(0, i, 1)?.force_contiguous()?) };
+        let target = row(&self.target)?;
+        let number = |n: &Number| {
+            let own = n.each.get(i).copied().unwrap_or(n.value);
+            Number { value: own, each: vec![own], ..n.clone() }
+        };
+        Ok(Self {
+            code: Latent { origin: origin(&self.how, &target)?, ..self.code.part(i, 1)? },
+            reconstruction: row(&self.reconstruction)?,
+            target,
+            trace: own(&self.trace, i),
+            loss: own(&self.loss, i),
+            best_step: own(&self.best_step, i),
+            numbers: self.numbers.iter().map(number).collect(),
+            diagnosis: self.diagnosis.part(i),
+            seconds: self.seconds / self.code.count() as f64,
+            stopped: own(&self.stopped, i),
+            config: self.config.clone(),
+            how: self.how.clone(),
+            ..*self
+        })
+    }
+}
+
+impl Diagnosis {
+    fn part(&self, i: usize) -> Self {
+        let about = |w: &&Warning| w.image.is_none_or(|image| image == i);
+        Self {
+            offsets: self.offsets.as_ref().map(|all| own(all, i)),
+            mean_distance: own(&self.mean_distance, i),
+            sigma: self.sigma,
+            warnings: self.warnings.iter().filter(about).map(|w| Warning { image: None, ..w.clone() }).collect(),
+        }
+    }
+}
+
+/// What a list with one an image says of image `i`.
+fn own<T: Clone>(all: &[T], i: usize) -> Vec<T> {
+    all.get(i).cloned().into_iter().collect()
+}
+
+/// What a code says of where it comes from.
+fn origin(how: &str, target: &Tensor) -> Result<String> {
+    Ok(format!("{how} · target {}", content_hash(target)?.get(..12).unwrap_or("")))
 }
 
 /// Puts the images' outcomes together.
@@ -137,13 +218,14 @@ pub(super) fn assemble(
         (space, _) => space,
     };
     let by = job.encoder.filter(|_| config.method.encodes()).map(|e| format!(" · {}", e.name())).unwrap_or_default();
+    let how = format!("{}{by}", config.describe()?);
     let code = Latent {
         space,
         data: code,
         model: Some(model_of(job.generator)),
         noise: (maps > 0).then_some(noise),
         labels: job.labels.cloned(),
-        origin: format!("{}{by} · target {}", config.describe()?, content_hash(target)?.get(..12).unwrap_or("")),
+        origin: origin(&how, target)?,
     };
     let numbers = measure(job, &reconstruction, target)?;
     let mut diagnosis = diagnose(job, stats, &code)?;
@@ -153,12 +235,13 @@ pub(super) fn assemble(
         target: target.clone(),
         loss: best.iter().map(|b| b.loss).collect(),
         best_step: best.iter().map(|b| b.step).collect(),
-        stopped_at: outcomes.iter().find_map(|s| s.stopped),
+        stopped: outcomes.iter().map(|s| s.stopped).collect(),
         trace: outcomes.into_iter().map(|s| s.trace).collect(),
         code,
         numbers,
         diagnosis,
         config: config.clone(),
+        how,
         seconds: 0.0,
         steps: config.passes_taken() + config.steps_taken(),
         seed: config.seed,
@@ -222,8 +305,8 @@ fn expanded(job: &Job, n: usize) -> Result<Option<Tensor>> {
 
 fn warn(diagnosis: &mut Diagnosis, config: &Config, numbers: &[Number], outcomes: &[State]) {
     let mut say = |i: usize, text: String| {
-        let which = if outcomes.len() > 1 { format!("image {}: ", i + 1) } else { String::new() };
-        diagnosis.warnings.push(which + &text);
+        let image = (outcomes.len() > 1).then_some(i);
+        diagnosis.warnings.push(Warning { image, text });
     };
     for (i, state) in outcomes.iter().enumerate() {
         if let Some(why) = &state.unsaved {

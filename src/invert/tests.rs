@@ -150,7 +150,7 @@ fn the_perceptual_term_stands_apart_and_is_brought_down() {
         assert!(trace.terms.last().unwrap()[column] < 0.5 * trace.terms[0][column], "{method:?} {trace:?}");
         let number = found.numbers.iter().find(|n| n.name == "perceptual").unwrap();
         assert!(number.definition.contains("not comparable with published LPIPS"));
-        assert!(found.diagnosis.warnings.iter().all(|w| !w.contains("pixel loss only")));
+        assert!(found.diagnosis.warnings.iter().all(|w| !w.text.contains("pixel loss only")));
     }
 }
 
@@ -236,6 +236,7 @@ pub(super) fn several(n: usize) -> Tensor {
 pub(super) fn as_alone(job: &Job, targets: &Tensor, config: &Config, images: &[usize]) {
     let bits = |t: &Tensor| values(t).into_iter().map(f32::to_bits).collect::<Vec<_>>();
     let all = invert(job, targets, config).unwrap();
+    let parts = all.parts().unwrap();
     for &i in images {
         let own = |t: &Tensor| bits(&t.narrow(0, i, 1).unwrap());
         let alone = invert(job, &targets.narrow(0, i, 1).unwrap(), config).unwrap();
@@ -247,6 +248,15 @@ pub(super) fn as_alone(job: &Job, targets: &Tensor, config: &Config, images: &[u
         let maps = |found: &Inversion| found.code.noise.clone().unwrap_or_default();
         let (mine, theirs) = (maps(&all), maps(&alone));
         assert_eq!(mine.iter().map(own).collect::<Vec<_>>(), theirs.iter().map(bits).collect::<Vec<_>>(), "{what}");
+        // Taken out of the batch it is the same inversion: codes and pictures, and all that is said of them.
+        let part = &parts[i];
+        let pictures = |r: &Inversion| [bits(&r.code.data), bits(&r.reconstruction), bits(&r.target)];
+        assert_eq!(pictures(part), pictures(&alone), "{what}");
+        assert_eq!((&part.code.origin, part.code.count()), (&alone.code.origin, 1), "{what}");
+        assert_eq!((&part.numbers, &part.diagnosis), (&alone.numbers, &alone.diagnosis), "{what}");
+        assert_eq!((&part.trace, &part.loss, &part.best_step), (&alone.trace, &alone.loss, &alone.best_step));
+        assert_eq!((&part.stopped, &part.how, part.steps), (&alone.stopped, &alone.how, alone.steps));
+        assert_eq!(part.seconds, all.seconds / all.code.count() as f64);
     }
 }
 
@@ -272,7 +282,7 @@ fn an_interrupt_keeps_the_best_of_its_batch_and_the_starts_of_later_ones() {
     let (control, stats) = (stopping(3, Stop::Keep), stats(g.as_ref()));
     let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
     let found = invert(&job, &several(10), &config(Space::W, 500)).unwrap();
-    let at = found.stopped_at.unwrap();
+    let at = found.stopped_at().unwrap();
     assert!(at > 0 && at <= 20, "{at}");
     assert_eq!((found.code.count(), found.loss.len()), (10, 10));
     for i in 0..10 {
@@ -281,6 +291,8 @@ fn an_interrupt_keeps_the_best_of_its_batch_and_the_starts_of_later_ones() {
         assert_eq!(losses.len(), if i < 8 { at + 1 } else { 1 }, "image {i}");
     }
     assert!(found.best_step[..8].iter().all(|s| *s > 0) && found.best_step[8..] == [0, 0]);
+    let stopped: Vec<_> = found.parts().unwrap().iter().map(Inversion::stopped_at).collect();
+    assert_eq!((&stopped[..8], &stopped[8..]), (&[Some(at); 8][..], &[Some(0); 2][..]));
 }
 
 #[test]
@@ -340,7 +352,7 @@ fn stopping_keeps_the_best_so_far() {
     let (control, stats) = (stopping(3, Stop::Keep), stats(g.as_ref()));
     let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
     let found = invert(&job, &foreign(0), &config(Space::W, 500)).unwrap();
-    let at = found.stopped_at.unwrap();
+    let at = found.stopped_at().unwrap();
     assert!(at > 0 && at <= 20, "{at}");
     assert_eq!(found.loss[0], found.trace[0].losses().into_iter().fold(f64::INFINITY, f64::min));
     // The rest of a batch gives its start.
@@ -430,8 +442,8 @@ fn offsets_are_measured_and_can_be_held() {
     let held = run(g.as_ref(), &foreign(0), &c).unwrap();
     let offset = |i: &Inversion| i.diagnosis.offsets.as_ref().unwrap()[0];
     assert!(offset(&free) > 0.5 && offset(&held) < 0.5 * offset(&free), "{} {}", offset(&free), offset(&held));
-    assert!(free.diagnosis.warnings.iter().any(|w| w.contains("offsets from W")));
-    assert!(free.diagnosis.warnings.iter().any(|w| w.contains("not reached")) == (free.numbers[0].value < 20.0));
+    assert!(free.diagnosis.warnings.iter().any(|w| w.text.contains("offsets from W")));
+    assert!(free.diagnosis.warnings.iter().any(|w| w.text.contains("not reached")) == (free.numbers[0].value < 20.0));
 }
 
 #[test]

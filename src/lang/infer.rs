@@ -105,6 +105,9 @@ impl Checker<'_> {
             Type::Range => Type::Number,
             Type::List(t) => *t,
             Type::Unknown | Type::Dataset | Type::Path(_) => Type::Unknown,
+            // One code is no list; of how many pictures an inversion is, is known when it runs.
+            Type::Latent(c) if c.count.is_some_and(|n| n > 1) => Type::Latent(CodeType { count: Some(1), ..c }),
+            Type::Inversion(c) if c.count != Some(1) => Type::Inversion(CodeType { count: Some(1), ..c }),
             ty => {
                 let error = Error::check(format!("`for` cannot go through {ty}")).at(over.span);
                 return Err(error.hint("go through a range, `for a in -3..3`, or a list"));

@@ -71,17 +71,18 @@ impl Latent {
         })
     }
 
-    /// Whether codes can stand in one batch: one space of one generator, without noise maps of their own.
+    /// Whether codes can stand in one batch: one space of one generator, with labels and noise maps of one kind or without.
     pub fn fits_beside(&self, other: &Self) -> bool {
-        let label = |l: &Self| l.labels.as_ref().map(|t| t.dims().to_vec());
+        let maps = |l: &Self| Some(l.noise.as_ref()?.iter().map(|m| m.dims()[1..].to_vec()).collect::<Vec<_>>());
+        // Labels and maps are one for all or one each; only the latter can be put one after the other.
+        let one_each = |l: &Self| l.labels.iter().chain(l.noise.iter().flatten()).all(|t| t.dims()[0] == l.count());
         self.space == other.space
             && self.data.dims()[1..] == other.data.dims()[1..]
             && self.model == other.model
-            && self.noise.is_none()
-            && other.noise.is_none()
-            // Labels are one for all or one each; only the latter can be put one after the other.
-            && [self, other].into_iter().all(|l| label(l).is_none_or(|dims| dims[0] == l.count()))
+            && maps(self) == maps(other)
             && self.labels.is_some() == other.labels.is_some()
+            && one_each(self)
+            && one_each(other)
     }
 
     /// Codes that [`Latent::fits_beside`] each other as one batch, called as the first of them.
@@ -90,10 +91,16 @@ impl Latent {
     /// When there is none, or they do not fit.
     pub fn join(codes: &[Self]) -> Result<Self> {
         let first = codes.first().ok_or_else(|| Error::runtime("no codes to put into one batch"))?;
-        let data = Tensor::cat(&codes.iter().map(|c| &c.data).collect::<Vec<_>>(), 0)?;
-        let labels: Vec<&Tensor> = codes.iter().filter_map(|c| c.labels.as_ref()).collect();
-        let labels = if labels.is_empty() { None } else { Some(Tensor::cat(&labels, 0)?) };
-        Ok(Self { data, labels, noise: None, ..first.clone() })
+        let all = |of: &dyn Fn(&Self) -> Option<&Tensor>| -> Result<Tensor> {
+            Ok(Tensor::cat(&codes.iter().filter_map(of).collect::<Vec<_>>(), 0)?)
+        };
+        let map = |k: usize| all(&|c| c.noise.as_ref()?.get(k));
+        Ok(Self {
+            data: all(&|c| Some(&c.data))?,
+            labels: first.labels.as_ref().map(|_| all(&|c| c.labels.as_ref())).transpose()?,
+            noise: first.noise.as_ref().map(|maps| (0..maps.len()).map(map).collect::<Result<_>>()).transpose()?,
+            ..first.clone()
+        })
     }
 }
 
@@ -212,6 +219,13 @@ mod tests {
         Latent { space: Space::W, data, model: None, noise: None, labels, origin: format!("from {at}") }
     }
 
+    /// With two noise maps each, of different sizes.
+    fn noisy(n: usize, at: f32) -> Latent {
+        let code = codes(n, at);
+        let map = |side: usize| Tensor::full(at, (n, 1, side, side), &Device::Cpu).unwrap();
+        Latent { noise: Some(vec![map(2), map(4)]), ..code }
+    }
+
     fn rows(t: &Tensor) -> Vec<Vec<f32>> {
         t.to_vec2().unwrap()
     }
@@ -227,6 +241,11 @@ mod tests {
             assert_eq!(rows(part.labels.as_ref().unwrap()), rows(code.labels.as_ref().unwrap()));
         }
         assert!(joined.part(5, 2).is_err() && Latent::join(&[]).is_err());
+        let joined = Latent::join(&[noisy(1, 3.0), noisy(2, 5.0)]).unwrap();
+        let maps = |l: &Latent| l.noise.clone().unwrap();
+        assert_eq!(maps(&joined).iter().map(|m| m.dims().to_vec()).collect::<Vec<_>>(), [[3, 1, 2, 2], [3, 1, 4, 4]]);
+        let own = maps(&joined.part(1, 2).unwrap())[1].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(own, [5.0; 32]);
     }
 
     #[test]
@@ -244,6 +263,13 @@ mod tests {
             one_label,
         ] {
             assert!(!a.fits_beside(&b) && !b.fits_beside(&a), "{b:?}");
+        }
+        let (n, all) = (noisy(2, 0.0), noisy(2, 1.0).noise.unwrap());
+        assert!(n.fits_beside(&noisy(1, 9.0)) && !n.fits_beside(&a) && !a.fits_beside(&n));
+        // Fewer maps, others, or one for both codes.
+        let one = all[1].narrow(0, 0, 1).unwrap();
+        for maps in [vec![all[0].clone()], vec![all[1].clone(); 2], vec![all[0].clone(), one]] {
+            assert!(!n.fits_beside(&Latent { noise: Some(maps), ..n.clone() }));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Work in a worker thread, watched in a live view.
 
+use super::pace::{Drawn, Pace};
 use super::preview::Pixels;
 use super::signals::Signals;
 use super::terminal::{Line, Live, Terminal};
@@ -13,13 +14,6 @@ use std::time::{Duration, Instant};
 
 /// Work that ends sooner shows nothing: a view that flashes helps nobody.
 const GRACE: Duration = Duration::from_millis(150);
-/// Between two frames.
-const FRAME: Duration = Duration::from_millis(40);
-/// Between two previews, at least; over a slow line and for large pictures more (see [`Pace`]).
-const PREVIEW: Duration = Duration::from_millis(120);
-/// How many times as long as a preview takes to make and to draw the next one waits: what is shown never costs the work
-/// more than a fiftieth, 2 %, of one core. The picture itself is one that the work made anyway.
-const REST: u32 = 50;
 /// Rows without a preview.
 const ROWS: u16 = 5;
 /// Rows with one, at most.
@@ -94,7 +88,7 @@ fn watch(terminal: &mut Terminal<Line>, title: &str, events: &Receiver<Event>, s
             if show.frame(&mut live).is_err() || restore::frame().is_none() {
                 break;
             }
-            if show.gather(events, show.pace.pause) {
+            if show.gather(events, show.pace.pause()) {
                 return;
             }
         }
@@ -102,27 +96,10 @@ fn watch(terminal: &mut Terminal<Line>, title: &str, events: &Receiver<Event>, s
     while !show.gather(events, Duration::from_secs(1)) {}
 }
 
-/// How fast frames may follow each other.
-struct Pace {
-    pause: Duration,
-    preview: Duration,
-    /// What the last preview took to make.
-    made: Duration,
-    last_preview: Option<Instant>,
-}
-
-impl Pace {
-    /// A write that blocks tells that the line is slow: a frame then gets at most a fifth of the time. Making a preview
-    /// takes the work's cores from it, so it rests the longer after `made`.
-    fn learn(&mut self, wrote: Duration, made: Option<Duration>) {
-        self.pause = FRAME.max(wrote * 4);
-        let made = made.unwrap_or(self.made);
-        (self.made, self.preview) = (made, PREVIEW.max(wrote * 12).max(made * REST));
-    }
-
-    fn preview_due(&self) -> bool {
-        self.last_preview.is_none_or(|t| t.elapsed() >= self.preview)
-    }
+/// Time that this thread has kept a core busy.
+fn busy() -> Duration {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(t.tv_sec.try_into().unwrap_or(0), t.tv_nsec.try_into().unwrap_or(0))
 }
 
 struct Show {
@@ -131,12 +108,13 @@ struct Show {
     /// The latest picture, while it waits to be shown; older ones are never drawn.
     waiting: Option<Tensor>,
     pace: Pace,
+    /// [`busy`] at the end of the last frame.
+    busy: Duration,
 }
 
 impl Show {
     fn new(view: View) -> Self {
-        let pace = Pace { pause: FRAME, preview: PREVIEW, made: Duration::ZERO, last_preview: None };
-        Self { view, begun: Instant::now(), waiting: None, pace }
+        Self { view, begun: Instant::now(), waiting: None, pace: Pace::default(), busy: busy() }
     }
 
     /// Takes in what comes within `time`; returns whether the work is done.
@@ -155,21 +133,19 @@ impl Show {
     }
 
     fn frame(&mut self, live: &mut Terminal<Live<'_>>) -> std::io::Result<()> {
-        let mut made = None;
-        if self.pace.preview_due()
-            && let Some(image) = self.waiting.take()
-        {
+        let image = if self.pace.preview_due(self.begun.elapsed()) { self.waiting.take() } else { None };
+        if let Some(image) = &image {
             self.make_room(live)?;
             let (columns, rows) = live.screen_size();
-            let begun = Instant::now();
-            self.view.preview = Pixels::fit(&image, columns / 3, live.rows().min(rows.saturating_sub(1)));
-            made = Some(begun.elapsed());
-            self.pace.last_preview = Some(Instant::now());
+            self.view.preview = Pixels::fit(image, columns / 3, live.rows().min(rows.saturating_sub(1)));
         }
         self.view.elapsed = self.begun.elapsed();
         let before = Instant::now();
         live.draw(|frame| self.view.draw(frame))?;
-        self.pace.learn(before.elapsed(), made);
+        let (wrote, spent) = (before.elapsed(), busy());
+        let drawn = Drawn { preview: image.is_some(), busy: spent.saturating_sub(self.busy), wrote };
+        self.pace.learn(self.begun.elapsed(), drawn);
+        self.busy = spent;
         Ok(())
     }
 
@@ -183,28 +159,6 @@ impl Show {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_slow_line_gets_fewer_frames() {
-        let mut pace = Pace { pause: FRAME, preview: PREVIEW, made: Duration::ZERO, last_preview: None };
-        pace.learn(Duration::from_micros(200), None);
-        assert_eq!((pace.pause, pace.preview), (FRAME, PREVIEW));
-        pace.learn(Duration::from_millis(100), None);
-        assert_eq!((pace.pause, pace.preview), (Duration::from_millis(400), Duration::from_millis(1200)));
-    }
-
-    #[test]
-    fn a_preview_costs_the_work_two_percent_at_most() {
-        let mut pace = Pace { pause: FRAME, preview: PREVIEW, made: Duration::ZERO, last_preview: None };
-        let quick = Duration::from_micros(100);
-        pace.learn(quick, Some(Duration::from_millis(30)));
-        assert_eq!((pace.pause, pace.preview), (FRAME, Duration::from_millis(1500)));
-        // Frames without a preview do not shorten the rest.
-        pace.learn(quick, None);
-        assert_eq!(pace.preview, Duration::from_millis(1500));
-        pace.learn(quick, Some(quick));
-        assert_eq!(pace.preview, PREVIEW);
-    }
 
     #[test]
     fn only_the_latest_picture_waits() {

@@ -17,6 +17,7 @@ mod history;
 mod inline;
 pub mod line;
 pub mod live;
+mod pace;
 pub mod plain;
 mod preview;
 mod recall;

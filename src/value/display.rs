@@ -326,7 +326,7 @@ pub fn summary(i: &Inversion) -> Vec<String> {
     let numbers = i.numbers.iter().map(number).collect::<Vec<_>>().join(" · ");
     let size =
         if i.code.layers() > 1 { format!("{}×{}", i.code.layers(), i.code.dim()) } else { i.code.dim().to_string() };
-    let stopped = i.stopped_at.map(|s| format!(", stopped at {s}")).unwrap_or_default();
+    let stopped = i.stopped_at().map(|s| format!(", stopped at {s}")).unwrap_or_default();
     let how = format!(
         "{}, {} ({size}), {}{stopped}, {:.1} s · seed {}",
         i.config.method.name(),
@@ -354,12 +354,12 @@ fn inversion_json(i: &Inversion) -> serde_json::Value {
         "passes": i.config.passes_taken(),
         "seed": i.seed,
         "seconds": i.seconds,
-        "stopped_at": i.stopped_at,
+        "stopped_at": i.stopped_at(),
         "loss": i.loss,
         "numbers": i.numbers.iter().map(number).collect::<Vec<_>>(),
         "offsets": i.diagnosis.offsets,
         "mean_distance": i.diagnosis.mean_distance,
-        "warnings": i.diagnosis.warnings,
+        "warnings": i.diagnosis.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "trace": i.trace.iter().map(|t| serde_json::json!({"names": t.names, "steps": t.steps, "terms": t.terms})).collect::<Vec<_>>(),
         "origin": i.code.origin,
     })

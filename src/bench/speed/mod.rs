@@ -11,7 +11,7 @@ mod work;
 mod worker;
 
 pub use row::{DEFINITIONS, Row, table};
-pub use subject::{Facts, Job, STEPS, Times, What};
+pub use subject::{Facts, Job, STEPS, Times, What, setting};
 pub use work::{Work, forward};
 pub use worker::serve;
 
@@ -55,7 +55,15 @@ pub fn run(
     let whole = begin(jobs, start, &plan, &mut measured)? && take_turns(&mut measured, &plan)?;
     // Twice, and the better one counts: what else ran at one of the moments does not lower a ceiling.
     let ceiling = before.max(crate::tensor::ceiling(threads));
-    let rows = measured.iter().filter(|m| !m.times.is_empty()).map(|m| m.row(ceiling)).collect();
+    measured.retain(|m| !m.times.is_empty());
+    let mut rows: Vec<Row> = measured.iter().map(|m| m.row(ceiling)).collect();
+    for i in 0..rows.len() {
+        let single = Job { batch: 1, ..measured[i].job.clone() };
+        let other = measured.iter().position(|m| *m.job == single).filter(|other| *other != i);
+        if let Some(single) = other.map(|other| rows[other].clone()) {
+            rows[i].compare(&single);
+        }
+    }
     Ok(Found { rows, stopped: !whole })
 }
 
@@ -204,6 +212,15 @@ mod tests {
         let rounds = |r: usize| ["8", "16"].map(|side| format!("speed: official {side}, round {r}"));
         assert_eq!(said, [rounds(1), rounds(2)].concat());
         assert_eq!(titles.last().map(|(_, step, total)| (*step, *total)), Some((3, 4)));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_batch_is_compared_with_one_picture_at_a_time_of_the_same_work() {
+        let jobs = [job(8), Job { batch: 4, ..job(8) }, Job { batch: 4, ..job(16) }];
+        let found = run(&jobs, Some(1), |_| Ok(fake(1)), &Control::default()).unwrap();
+        // All take the same time.
+        assert_eq!(found.rows.iter().map(|r| r.gain).collect::<Vec<_>>(), [None, Some(4.0), None]);
     }
 
     #[test]

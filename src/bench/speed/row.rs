@@ -41,6 +41,10 @@ pub struct Row {
     pub ceiling_gflops: Option<f64>,
     /// An inversion of the batch, s.
     pub seconds: Option<f64>,
+    /// `seconds` a picture.
+    pub seconds_per_image: Option<f64>,
+    /// How many times as fast a picture is as in the row of this run that has one at a time, by a forward or an inversion.
+    pub gain: Option<f64>,
     /// Its method.
     pub method: Option<String>,
     /// Its gradient steps.
@@ -54,7 +58,7 @@ impl Row {
     pub fn new(job: &Job, facts: &Facts, rounds: &[Times], ceiling: Option<f64>) -> Self {
         let all = |of: fn(&Times) -> &Vec<f64>| median(rounds.iter().flat_map(|t| of(t).iter().copied()).collect());
         let forward_ms = all(|t| &t.forward);
-        let gflop = facts.work.map(|w| w.gflop);
+        let (gflop, seconds) = (facts.work.map(|w| w.gflop), all(|t| &t.inversion));
         let rate = gflop.zip(forward_ms).map(|(gflop, ms)| gflop / (ms / 1e3));
         let (method, steps) = facts.inversion.clone().unzip();
         Self {
@@ -74,11 +78,19 @@ impl Row {
             ms_per_image: forward_ms.map(|ms| ms / job.batch as f64),
             bytes: facts.work.map(|w| w.bytes),
             ceiling_gflops: ceiling.filter(|_| gflop.is_some()),
-            seconds: all(|t| &t.inversion),
+            seconds,
+            seconds_per_image: seconds.map(|s| s / job.batch as f64),
+            gain: None,
             method,
             steps,
             rounds: rounds.len(),
         }
+    }
+
+    /// Compares with the row of the same work that has one picture at a time.
+    pub(super) fn compare(&mut self, single: &Row) {
+        let each = |r: &Row| r.seconds_per_image.or(r.ms_per_image);
+        self.gain = each(single).zip(each(self)).map(|(single, own)| single / own);
     }
 }
 
@@ -90,7 +102,7 @@ fn median(mut all: Vec<f64>) -> Option<f64> {
 }
 
 /// What the columns mean, a line each.
-pub const DEFINITIONS: [&str; 7] = [
+pub const DEFINITIONS: [&str; 8] = [
     "times: medians over all calls; the rounds of the rows take turns, each row in a process of its own",
     "official: StyleGAN2 with the published widths (channel_base 32768, 16384 at 256; channel_max 512) and random weights",
     "step: forward, the sum of the picture's squares, and its gradient to w+ and the noise maps; weights are frozen",
@@ -100,11 +112,13 @@ pub const DEFINITIONS: [&str; 7] = [
     "peak: resident memory of the row's process at most, from its loaded weights on, MiB; - where the system does not tell",
     "seconds: an inversion of the batch in W+ from picture to code, with encoder and perceptual network as the generator \
      brings them; the statistics of w are known before",
+    "gain: how many times as fast a picture is as in the row with one at a time, by an inversion's seconds or a forward; - \
+     without such a row in this run",
 ];
 
 /// The rows as a table for people.
 pub fn table(rows: &[Row]) -> Table {
-    let columns = "generator,work,side,threads,batch,forward ms,step ms,GFLOP,ceiling,peak MiB,seconds".split(',');
+    let columns = "generator,work,side,threads,batch,forward ms,step ms,GFLOP,ceiling,peak MiB,seconds,gain".split(',');
     let cell = |value: Option<f64>, digits| value.map_or(Cell::Text("-".into()), |v| Cell::Number(v, digits));
     let row = |r: &Row| {
         let work = match (&r.method, r.steps) {
@@ -123,6 +137,7 @@ pub fn table(rows: &[Row]) -> Table {
             cell(r.ceiling_share, 2),
             cell(r.peak_mb, 0),
             cell(r.seconds, 2),
+            cell(r.gain, 2),
         ]
     };
     Table {
@@ -166,7 +181,8 @@ mod tests {
 
     #[test]
     fn an_inversion_has_seconds_alone() {
-        let job = Job { what: What::Inversion("faces".into()), batch: 1, seed: 0 };
+        let what = What::Inversion { model: "faces".into(), method: None };
+        let job = Job { what, batch: 1, seed: 0 };
         let rounds = [Times { inversion: vec![12.5], ..Times::default() }];
         let r = Row::new(&job, &facts(Some(("hybrid".into(), 300))), &rounds, Some(600.0));
         assert_eq!((r.seconds, r.forward_ms, r.step_ms, r.gflop, r.peak_mb), (Some(12.5), None, None, None, None));
@@ -174,6 +190,18 @@ mod tests {
         let t = table(&[r]);
         assert_eq!(t.columns.len(), t.rows[0].len());
         assert!(matches!(&t.rows[0][1], Cell::Text(s) if s == "hybrid 300"));
+    }
+
+    #[test]
+    fn a_gain_is_of_one_picture() {
+        let inversion = |batch: usize, seconds: f64| {
+            let what = What::Inversion { model: "faces".into(), method: None };
+            let rounds = [Times { inversion: vec![seconds], ..Times::default() }];
+            Row::new(&Job { what, batch, seed: 0 }, &facts(Some(("hybrid".into(), 300))), &rounds, None)
+        };
+        let (single, mut four) = (inversion(1, 10.0), inversion(4, 32.0));
+        four.compare(&single);
+        assert_eq!((four.seconds_per_image, four.gain, single.gain), (Some(8.0), Some(1.25), None));
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use super::memory;
 use super::official;
 use super::work::{self, Work};
+use crate::bench::setting::{Setting, settings};
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Noise};
 use crate::invert::{self, Config, Method};
+use crate::lang::types::ModelFacts;
 use crate::metric::Perceptual;
 use crate::rng::Rng;
-use crate::space::Space;
+use crate::safe::Safe;
 use crate::value::{Loaded, model};
 use candle_core::{DeviceLocation, Tensor, Var};
 use serde::{Deserialize, Serialize};
@@ -30,8 +32,13 @@ pub enum What {
     Official(usize),
     /// Forward and step of a generator: a name or a path.
     Model(String),
-    /// An inversion with a generator, from picture to code: a name or a path.
-    Inversion(String),
+    /// An inversion with a generator, from picture to code.
+    Inversion {
+        /// A name or a path.
+        model: String,
+        /// `METHOD[:STEPS]`; unless given hybrid, where there is an encoder, or optimize, of [`STEPS`] steps.
+        method: Option<String>,
+    },
 }
 
 /// A row to measure.
@@ -48,11 +55,16 @@ pub struct Job {
 impl Job {
     /// In words, for progress and errors.
     pub fn title(&self) -> String {
-        match &self.what {
+        let of = if self.batch > 1 { format!(" ×{}", self.batch) } else { String::new() };
+        let what = match &self.what {
             What::Official(r) => format!("{} {r}", official::NAME),
             What::Model(name) => name.clone(),
-            What::Inversion(name) => format!("{name}, inversion"),
-        }
+            What::Inversion { model, method } => {
+                let by = method.as_ref().map(|m| format!(" by {m}")).unwrap_or_default();
+                format!("{model}, inversion{by}")
+            }
+        };
+        what + &of
     }
 }
 
@@ -113,7 +125,7 @@ impl Subject {
                 Self::synthesis(Arc::new(generator), job)?
             }
             What::Model(name) => Self::synthesis(model::load(name)?.generator.clone(), job)?,
-            What::Inversion(name) => Self::inversion(&model::load(name)?, job)?,
+            What::Inversion { model, method } => Self::inversion(&model::load(model)?, method.as_deref(), job)?,
         };
         // Weights are there, what loading them took besides is gone: the peak counts from here.
         subject.measurable = memory::forget() && subject.generator.device().is_cpu();
@@ -132,13 +144,14 @@ impl Subject {
         Ok(Self { facts, generator, timed, measurable: false })
     }
 
-    fn inversion(model: &Arc<Loaded>, job: &Job) -> Result<Self> {
+    fn inversion(model: &Arc<Loaded>, method: Option<&str>, job: &Job) -> Result<Self> {
         let generator = model.generator.clone();
-        let method = if model.encoder()?.is_some() { Method::Hybrid } else { Method::Optimize };
-        let config = Config { steps: STEPS, seed: job.seed, ..Config::new(Space::WPlus, method) };
+        let config = setting(method, &model.facts)?.config(None, job.seed);
         let (perceptual, target) = (model.features.clone().map(Perceptual::new), pictures(model, job)?);
         model.stats()?;
-        let inversion = Some((method.name().to_owned(), STEPS));
+        let passes = config.passes.or(model.encoder()?.map(|e| e.passes())).unwrap_or(0);
+        let steps = if config.method == Method::Encoder { passes } else { config.steps };
+        let inversion = Some((config.method.name().to_owned(), steps));
         let facts = Facts { inversion, ..facts(&*generator, None) };
         let timed = Timed::Inversion { model: model.clone(), perceptual, config: Box::new(config), target };
         Ok(Self { facts, generator, timed, measurable: false })
@@ -159,7 +172,7 @@ impl Subject {
                     *calls = times.map(several);
                 }
             }
-            Timed::Inversion { config, .. } => drop(self.invert(&Config { steps: 1, ..(**config).clone() })?),
+            Timed::Inversion { config, .. } => drop(self.invert(&short(config))?),
         }
         Ok(())
     }
@@ -229,6 +242,23 @@ impl Subject {
     }
 }
 
+/// The inversion that is timed: in W+ where its method searches that, in W where it does not.
+///
+/// # Errors
+/// When there is no such method, or the generator brings no encoder for it.
+pub fn setting(method: Option<&str>, facts: &ModelFacts) -> Result<Setting> {
+    let usual = if facts.encoder { Method::Hybrid } else { Method::Optimize };
+    let method = method.map_or_else(|| format!("{}:{STEPS}", usual.name()), str::to_owned);
+    // They come from narrow to wide.
+    let last = settings(std::slice::from_ref(&method), &[], facts)?.pop();
+    last.ok_or_else(|| Error::runtime(format!("{} searches no space of {}", Safe(&method), Safe(&facts.name))))
+}
+
+/// With one step, or one pass: once is enough to have everything in its place.
+fn short(config: &Config) -> Config {
+    Config { steps: config.steps.min(1), passes: config.method.encodes().then_some(1), ..config.clone() }
+}
+
 fn facts(generator: &dyn Generator, work: Option<Work>) -> Facts {
     let spec = generator.spec();
     Facts {
@@ -262,6 +292,7 @@ fn pictures(model: &Loaded, job: &Job) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::space::Space;
 
     #[test]
     fn a_round_times_every_kind() {
@@ -273,9 +304,26 @@ mod tests {
         assert!(!times.forward.is_empty() && !times.step.is_empty() && times.inversion.is_empty());
         assert!(times.forward.iter().chain(&times.step).all(|&t| t > 0.0));
 
-        let inversion = of(What::Inversion("toy".into()));
+        let inverting =
+            |method: Option<&str>| of(What::Inversion { model: "toy".into(), method: method.map(str::to_owned) });
+        let inversion = inverting(None);
         assert_eq!(inversion.facts().inversion, Some(("hybrid".into(), STEPS)));
         assert_eq!((inversion.facts().work, inversion.facts().resolution), (None, 32));
         assert!(inversion.invert(&Config { steps: 2, ..Config::new(Space::WPlus, Method::Optimize) }).unwrap() > 0.0);
+        let short = inverting(Some("encoder:2"));
+        assert_eq!(short.facts().inversion, Some(("encoder".into(), 2)));
+        assert!(short.round().unwrap().inversion[0] > 0.0);
+    }
+
+    #[test]
+    fn inversions_are_in_the_widest_space_of_their_method() {
+        let facts = model::load("toy").unwrap().facts.clone();
+        let of = |method: Option<&str>| setting(method, &facts).map(|s| (s.method, s.space, s.steps));
+        assert_eq!(of(None).unwrap(), (Method::Hybrid, Space::WPlus, Some(STEPS)));
+        assert_eq!(of(Some("optimize:7")).unwrap(), (Method::Optimize, Space::WPlus, Some(7)));
+        assert_eq!(of(Some("projector:9")).unwrap(), (Method::Projector, Space::W, Some(9)));
+        assert!(of(Some("hybird")).unwrap_err().repair().is_some());
+        let bare = ModelFacts { encoder: false, ..(*facts).clone() };
+        assert_eq!(setting(None, &bare).unwrap().method, Method::Optimize);
     }
 }
