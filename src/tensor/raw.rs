@@ -9,6 +9,7 @@ use candle_core::{CpuStorage, Layout, Result, bail};
 use rayon::prelude::*;
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Elements below which a loop is not worth the threads.
 const SERIAL: usize = 1 << 14;
@@ -144,13 +145,40 @@ pub(super) fn blocks(n: usize, work: usize, f: impl Fn(usize) + Sync + Send) {
     }
 }
 
-/// Runs `f` for every index below `n`, in parallel, at least `together` of them one after the other.
+/// Runs `f` on a thread of the pool. What it does in parallel then starts at once, where a thread from outside would have
+/// to wake one that starts it and to be woken in the end, each time.
+pub(super) fn inside<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| f())
+}
+
+/// Runs `f` for every index below `n`, in parallel, `together` of them one after the other.
+///
+/// Every thread begins with a range of its own, which keeps neighbours in its cache, and when it is done takes from those of
+/// the others, `together` indices at a time. Rayon's iterators share out larger pieces, and jobs are few and long: threads
+/// would wait for the last piece.
 pub(super) fn jobs(n: usize, together: usize, f: impl Fn(usize) + Sync + Send) {
-    if n <= together {
-        (0..n).for_each(f);
-    } else {
-        (0..n).into_par_iter().with_min_len(together).for_each(f);
+    let (parts, threads) = (n.div_ceil(together), rayon::current_num_threads());
+    let shares = threads.min(parts);
+    if shares <= 1 {
+        return (0..n).for_each(f);
     }
+    let next: Vec<AtomicUsize> = (0..shares).map(|share| AtomicUsize::new(share * parts / shares)).collect();
+    let work = || {
+        let own = rayon::current_thread_index().unwrap_or(0);
+        for share in (own..own + shares).map(|share| share % shares) {
+            loop {
+                let part = next[share].fetch_add(1, Ordering::Relaxed);
+                if part >= (share + 1) * parts / shares {
+                    break;
+                }
+                (part * together..n.min((part + 1) * together)).for_each(&f);
+            }
+        }
+    };
+    rayon::scope(|scope| {
+        (1..shares).for_each(|_| scope.spawn(|_| work()));
+        work();
+    });
 }
 
 /// Runs `f(index, plane)` for every plane of `len` elements of `out`.
@@ -201,4 +229,22 @@ pub(super) fn scratch<R>(n: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     let result = f(&mut buffer[..n]);
     SCRATCH.with(|s| *s.borrow_mut() = buffer);
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_job_is_done_once() {
+        for threads in [1, 2, 3, 8] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for (n, together) in [(0, 1), (1, 1), (5, 8), (7, 1), (100, 1), (101, 4)] {
+                let done: Vec<AtomicUsize> = (0..n).map(|_| AtomicUsize::new(0)).collect();
+                let all = || jobs(n, together, |i| drop(done[i].fetch_add(1, Ordering::Relaxed)));
+                pool.install(|| inside(all));
+                assert!(done.iter().all(|d| d.load(Ordering::Relaxed) == 1), "{n} by {together} on {threads}");
+            }
+        }
+    }
 }

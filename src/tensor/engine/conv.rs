@@ -198,8 +198,10 @@ impl Plan {
         }
         let chunks = panels.div_ceil((ALIVE / (points * run)).max(1)).max(1);
         let chunk = panels.div_ceil(chunks);
-        // Few ranges where there are many outputs to share out, as each transforms the weights anew.
-        let range = (chunk * outs.div_ceil(2) / JOBS).clamp(RANGE, chunk.max(RANGE));
+        // Few ranges where there are many outputs to share out, as each transforms the weights anew; and none that is
+        // much shorter than the others.
+        let ranges = chunk.div_ceil((chunk * outs.div_ceil(2) / JOBS).clamp(RANGE, chunk.max(RANGE))).max(1);
+        let range = chunk.div_ceil(ranges);
         Self { panels, chunk, range, outputs: 2, run, apart: true }
     }
 }

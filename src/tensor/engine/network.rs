@@ -10,7 +10,7 @@ use super::styled::{At, Kept, Layer, Noise, Rgb, RgbConv, StyledConv};
 use crate::tensor::Filter;
 use crate::tensor::conv::tracked;
 use crate::tensor::fir::Fir;
-use crate::tensor::raw::f32s;
+use crate::tensor::raw::{f32s, inside};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex};
 
@@ -335,7 +335,7 @@ impl CustomOp2 for Run {
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
         let (styles, noise) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         let codes = self.codes((styles, l1.shape()), (noise, l2.shape()))?;
-        let (picture, tape) = self.network.paint(&codes, self.keep)?;
+        let (picture, tape) = inside(|| self.network.paint(&codes, self.keep))?;
         let Some(x) = tape.last() else { bail!("stylegan2: a network without layers") };
         let (n, h, w) = (x.n, x.h, x.w);
         let channels = picture.len() / (n * h * w).max(1);
@@ -354,7 +354,7 @@ impl CustomOp2 for Run {
         let codes = self.codes((&styles, s.shape()), (&maps, noise.shape()))?;
         // Gradients use up what was kept, layer by layer; who asks again has the forward pass made again.
         let tape = kept.map_or_else(|| Ok(self.network.paint(&codes, true)?.1), Ok::<_, candle_core::Error>)?;
-        let (ds, dn) = self.network.unpaint(&codes, tape, &g)?;
+        let (ds, dn) = inside(|| self.network.unpaint(&codes, tape, &g))?;
         let n = codes.n;
         let ds = tracked(s, || Tensor::from_vec(ds, s.shape(), s.device()))?;
         let dn = tracked(noise, || {
