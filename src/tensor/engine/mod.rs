@@ -13,6 +13,7 @@ mod ceiling;
 mod conv;
 mod dense;
 mod direct;
+mod filtered;
 mod finish;
 mod kernels;
 mod network;
@@ -28,6 +29,7 @@ mod x86;
 
 pub use ceiling::ceiling;
 pub(super) use dense::{times, times_transposed};
+pub(super) use filtered::Between;
 pub use network::{Network, Stage};
 pub use simd::{Isa, force};
 pub use stack::Stack;

@@ -390,6 +390,36 @@ fn a_network_and_its_gradients() {
     }
 }
 
+/// The engine gives weights no gradient: it refuses any that is asked for one, so that the planar operators are taken.
+#[test]
+fn what_is_trained_is_refused() {
+    let shapes: [&[usize]; 5] = [&[3, 4, 4], &[5, 3, 3, 3], &[5], &[3, 5, 1, 1], &[3]];
+    let filter = Filter::new(&[1.0, 3.0, 3.0, 1.0]).expect("filter");
+    let tensor = |s: &[usize]| Tensor::from_vec(random("t", s.iter().product()), s, &Device::Cpu).expect("tensor");
+    let variables = shapes.map(|s| Var::from_tensor(&tensor(s)).expect("var"));
+    let takes = |trained: Option<usize>| {
+        let part = |k: usize| match trained == Some(k) {
+            true => variables[k].as_tensor().clone(),
+            false => variables[k].as_detached_tensor(),
+        };
+        let [constant, weight, bias, rgb, rgb_bias] = std::array::from_fn(part);
+        let activation = Activation::LRELU;
+        let conv = StyledConv { weight: &weight, bias: &bias, up: None, activation, noise: true };
+        let rgb = RgbConv { weight: &rgb, bias: &rgb_bias, gain: 1.0, clamp: None };
+        let stages = [Stage { convs: vec![conv], rgb: Some(rgb) }];
+        let network = Network::new(&constant, &stages, &filter).expect("network").is_some();
+        (network, Stack::new(&[(&weight, &bias, 1)], activation).expect("stack").is_some())
+    };
+    assert!(takes(None) == (true, true), "frozen");
+    assert!(takes(Some(0)) == (false, true), "the constant");
+    assert!(takes(Some(1)) == (false, false) && takes(Some(2)) == (false, false), "a convolution");
+    assert!(takes(Some(3)) == (false, true) && takes(Some(4)) == (false, true), "toRGB");
+    // What is computed from something trained counts as trained.
+    let computed = (variables[1].as_tensor() * 2.0).expect("computed");
+    let bias = variables[2].as_detached_tensor();
+    assert!(Stack::new(&[(&computed, &bias, 1)], Activation::LRELU).expect("stack").is_none());
+}
+
 /// Pictures in bf16 are near those in single precision but not the same; what gradients are taken of stays exact.
 #[test]
 fn previews_are_near_and_gradients_exact() {
