@@ -1,4 +1,4 @@
-//! The filtered nonlinearity of StyleGAN3 (Karras et al. 2021, section 2 and appendix D): a leaky ReLU between two
+//! The filtered nonlinearity of StyleGAN3 (Karras et al. 2021, section 3.2 and appendix D): a leaky ReLU between two
 //! resamplings, so that the frequencies it makes do not alias.
 
 use super::act::{Activation, bias_act, biased, channel_sum};
@@ -126,7 +126,7 @@ impl CustomOp3 for FusedGrad {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{D, Fast, check, close, flat, naive_act, naive_resample};
+    use super::super::reference::{D, Fast, check, close, flat, naive_act, naive_resample};
     use super::*;
     use candle_core::Var;
 

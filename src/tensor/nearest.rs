@@ -48,7 +48,7 @@ pub fn conv_nearest2(x: &Tensor, kernel: &Tensor) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{D, check, close, flat, naive_conv};
+    use super::super::reference::{D, check, close, flat, naive_conv};
     use super::super::{Filter, conv2d, down2, up2};
     use super::*;
 

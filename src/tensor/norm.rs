@@ -108,7 +108,7 @@ impl Affine {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{D, Fast, compare, naive_act, naive_conv, naive_transpose};
+    use super::super::reference::{D, Fast, compare, naive_act, naive_conv, naive_transpose};
     use super::super::{conv_transpose2d, conv2d, linear};
     use super::*;
 

@@ -228,9 +228,12 @@ unsafe fn combine<L: Lanes>(to: &mut [f32], from: *const f32, terms: &[Term], ad
             vectors::<L, 4>(to.as_mut_ptr().add(at), from.add(at), terms, add);
             at += 4 * LANES;
         }
-        while at + LANES <= to.len() {
+        if at + 2 * LANES <= to.len() {
+            vectors::<L, 2>(to.as_mut_ptr().add(at), from.add(at), terms, add);
+            at += 2 * LANES;
+        }
+        if at < to.len() {
             vectors::<L, 1>(to.as_mut_ptr().add(at), from.add(at), terms, add);
-            at += LANES;
         }
     }
 }

@@ -17,6 +17,8 @@ mod filtered;
 mod finish;
 mod kernels;
 mod network;
+#[cfg(test)]
+mod network_tests;
 mod pointwise;
 mod schemes;
 mod simd;
