@@ -151,8 +151,8 @@ pub(super) fn naive_resample(x: &D, taps: &D, (up, down): (usize, usize), paddin
     let plane = x.shape[2] * x.shape[3];
     // The pixel under place `at` of the padded line, if it is one and no zero between two.
     let under = |at: usize, before: isize, n: usize| {
-        let at = at as isize - before;
-        (at >= 0 && at as usize % up == 0 && at as usize / up < n).then_some(at as usize / up)
+        let at = usize::try_from(at as isize - before).ok()?;
+        (at.is_multiple_of(up) && at / up < n).then_some(at / up)
     };
     each4(&y.shape.clone(), |[n, c, r, q]| {
         let x_plane = &x.v[(n * x.shape[1] + c) * plane..][..plane];
