@@ -167,7 +167,7 @@ impl<'a> Feed<'a> {
         }
         for (phase, terms) in slot.chunks_exact_mut(stage.result.len).zip(&stage.terms[0]) {
             // SAFETY: terms lie within the source's row, by its size.
-            unsafe { combine::<L>(phase, row.as_ptr(), terms, false) };
+            unsafe { combine::<L>(phase, row, terms, false) };
         }
     }
 
@@ -185,11 +185,11 @@ impl<'a> Feed<'a> {
                 self.terms.push(Term { at: i % stage.slots * size, by: column[stage.tap(o, i)] });
             }
             // SAFETY: a slot holds all phases of the result.
-            return unsafe { combine::<L>(to, self.ring.as_ptr(), &self.terms, false) };
+            return unsafe { combine::<L>(to, self.ring, &self.terms, false) };
         }
         to.fill(0.0);
         for i in stage.wants(o) {
-            let from = self.ring[i % stage.slots * size..][..size].as_ptr();
+            let from = &self.ring[i % stage.slots * size..][..size];
             for (phase, terms) in to.chunks_exact_mut(stage.result.len).zip(&stage.terms[stage.tap(o, i)]) {
                 // SAFETY: terms lie within the source's row, by its size.
                 unsafe { combine::<L>(phase, from, terms, true) };
@@ -218,10 +218,11 @@ impl<'a> Feed<'a> {
 /// `to (+)= Σ by · from[at..]`, `to` in whole vectors.
 ///
 /// # Safety
-/// As many elements as `to` has can be read at every term; the instruction set is there.
+/// `from` has as many elements as `to` at every term; the instruction set is there.
 #[inline(always)]
-unsafe fn combine<L: Lanes>(to: &mut [f32], from: *const f32, terms: &[Term], add: bool) {
-    let mut at = 0;
+unsafe fn combine<L: Lanes>(to: &mut [f32], from: &[f32], terms: &[Term], add: bool) {
+    debug_assert!(to.len().is_multiple_of(LANES) && terms.iter().all(|t| t.at + to.len() <= from.len()));
+    let (mut at, from) = (0, from.as_ptr());
     // SAFETY: the caller's promise, and `to` ends where the last vector does.
     unsafe {
         while at + 4 * LANES <= to.len() {
