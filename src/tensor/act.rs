@@ -24,6 +24,15 @@ impl Activation {
     pub const LINEAR: Self = Self { slope: 1.0, gain: 1.0, clamp: None };
     /// StyleGAN's leaky ReLU: slope 0.2, gain √2.
     pub const LRELU: Self = Self { slope: 0.2, gain: std::f64::consts::SQRT_2, clamp: None };
+
+    /// Errors where the sign of a result would not be that of its input, from which gradients are taken.
+    pub(super) fn check(self, op: &str) -> Result<()> {
+        let fine = |v: f64| v >= 0.0 && v.is_finite();
+        if fine(self.slope) && fine(self.gain) && self.gain > 0.0 && self.clamp.is_none_or(|c| c >= 0.0) {
+            return Ok(());
+        }
+        bail!("{op}: an activation needs a slope from 0, a gain above 0 and a clamp from 0, found {self:?}")
+    }
 }
 
 /// N, C and the elements of one plane.
@@ -35,7 +44,7 @@ fn planar(shape: &Shape) -> Result<(usize, usize, usize)> {
 }
 
 /// N, C and the elements of one plane, when the bias fits.
-fn biased(l1: &Layout, l2: &Layout) -> Result<[usize; 3]> {
+pub(super) fn biased(l1: &Layout, l2: &Layout) -> Result<[usize; 3]> {
     let (n, c, plane) = planar(l1.shape())?;
     if l2.shape().elem_count() != c {
         bail!("bias_act: bias {:?} does not fit {:?}", l2.shape(), l1.shape());
@@ -123,7 +132,11 @@ impl CustomOp2 for ActGrad {
 ///
 /// # Shapes
 /// x `[N, C, …]`, bias `[C]` → as x.
+///
+/// # Errors
+/// When the bias does not fit, and for an activation that its fields forbid.
 pub fn bias_act(x: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
+    activation.check("bias_act")?;
     x.contiguous()?.apply_op2(&bias.contiguous()?, BiasAct(activation))
 }
 
@@ -230,7 +243,7 @@ impl CustomOp1 for ChannelSum {
     }
 }
 
-fn channel_sum(x: &Tensor) -> Result<Tensor> {
+pub(super) fn channel_sum(x: &Tensor) -> Result<Tensor> {
     x.contiguous()?.apply_op1(ChannelSum)
 }
 
@@ -334,6 +347,7 @@ type Gradients3 = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 /// # Shapes
 /// x `[N, C, H, W]`, noise `[N or 1, 1, H, W]`, bias `[C]` → as x.
 pub fn noise_bias_act(x: &Tensor, noise: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
+    activation.check("noise_bias_act")?;
     x.contiguous()?.apply_op3(&noise.contiguous()?, &bias.contiguous()?, NoiseBiasAct(activation))
 }
 

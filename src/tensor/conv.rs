@@ -27,7 +27,7 @@ pub(super) struct Slide {
 impl Slide {
     /// How many kernel positions fit into `n` pixels.
     fn out(self, n: usize, k: usize) -> Option<usize> {
-        (n + 2 * self.padding).checked_sub(k)?.checked_div(self.stride).map(|v| v + 1)
+        n.checked_add(self.padding.checked_mul(2)?)?.checked_sub(k)?.checked_div(self.stride).map(|v| v + 1)
     }
 
     fn plain(self, k: usize) -> bool {
@@ -379,10 +379,28 @@ pub fn conv2d(x: &Tensor, w: &Tensor, stride: usize, padding: usize) -> Result<T
 /// # Shapes
 /// x `[N, A, H, W]`, w `[A, B, k, k]` → `[N, B, (H − 1)·stride − 2·padding + k, …]`.
 pub fn conv_transpose2d(x: &Tensor, w: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
+    conv_transpose2d_to(x, w, stride, padding, 0)
+}
+
+/// As [`conv_transpose2d`], with `extra` rows and columns more below and to the right (PyTorch's output padding): the size
+/// that a [`conv2d`] of the same stride has rounded away, as in the 5×5 layers that double a picture.
+///
+/// # Shapes
+/// x `[N, A, H, W]`, w `[A, B, k, k]` → `[N, B, (H − 1)·stride − 2·padding + k + extra, …]`.
+///
+/// # Errors
+/// When channels do not fit, nothing is left within the padding, or `extra` is not below the stride.
+pub fn conv_transpose2d_to(x: &Tensor, w: &Tensor, stride: usize, padding: usize, extra: usize) -> Result<Tensor> {
     let ((_, _, h, width), (_, _, k, _)) = (x.dims4()?, w.dims4()?);
-    let size = |n: usize| match (n.saturating_sub(1) * stride + k).checked_sub(2 * padding) {
-        Some(v) if n > 0 && v > 0 => Ok(v),
-        _ => bail!("conv_transpose2d: nothing left of {h}x{width} with padding {padding}"),
+    if extra > 0 && extra >= stride {
+        bail!("conv_transpose2d: {extra} more rows need a stride above that, found {stride}");
+    }
+    let size = |n: usize| {
+        let full = n.checked_sub(1)?.checked_mul(stride)?.checked_add(k)?.checked_add(extra)?;
+        full.checked_sub(padding.checked_mul(2)?).filter(|v| *v > 0)
     };
-    apply(x, w, ConvT(Slide { stride, padding }, (size(h)?, size(width)?)))
+    match (size(h), size(width)) {
+        (Some(h), Some(width)) => apply(x, w, ConvT(Slide { stride, padding }, (h, width))),
+        _ => bail!("conv_transpose2d: nothing left of {h}x{width} with kernel {k}, stride {stride}, padding {padding}"),
+    }
 }

@@ -35,10 +35,13 @@ impl Filter {
 
     /// A given matrix `[height, width]` of taps, row-major, as it stands (not normalised).
     ///
-    /// Errors when the sizes do not fit or are zero.
+    /// Errors when the sizes do not fit or are zero, and when a tap is not finite.
     pub fn from_matrix(height: usize, width: usize, taps: &[f32]) -> Result<Self> {
-        if taps.is_empty() || taps.len() != height * width {
-            bail!("a filter of {height}x{width} needs {} taps, got {}", height * width, taps.len());
+        if taps.is_empty() || height.checked_mul(width) != Some(taps.len()) {
+            bail!("a filter of {height}x{width} needs as many taps, got {}", taps.len());
+        }
+        if !taps.iter().all(|t| t.is_finite()) {
+            bail!("a filter of {height}x{width} has a tap that is not finite");
         }
         let terms = match rank_one(width, taps) {
             Some(term) => vec![term],
@@ -51,6 +54,16 @@ impl Filter {
                 .collect(),
         };
         Ok(Self { terms: terms.into(), height, width })
+    }
+
+    /// The outer product of `taps` with itself as it stands (not normalised), as StyleGAN3 stores its filters.
+    ///
+    /// Errors when there are no taps or one is not finite.
+    pub fn from_taps(taps: &[f32]) -> Result<Self> {
+        if taps.is_empty() || !taps.iter().all(|t| t.is_finite()) {
+            bail!("a filter needs taps that are finite numbers, got {taps:?}");
+        }
+        Ok(Self { height: taps.len(), width: taps.len(), terms: [(taps.to_vec(), taps.to_vec())].into() })
     }
 
     /// Height and width in taps.
@@ -78,7 +91,7 @@ impl Filter {
     }
 
     /// Turned by 180 degrees.
-    fn flipped(&self) -> Self {
+    pub(super) fn flipped(&self) -> Self {
         let turn = |v: &[f32]| v.iter().rev().copied().collect::<Vec<_>>();
         Self { terms: self.terms.iter().map(|(c, r)| (turn(c), turn(r))).collect(), ..*self }
     }
@@ -99,21 +112,26 @@ fn rank_one(width: usize, taps: &[f32]) -> Option<(Vec<f32>, Vec<f32>)> {
 
 /// How one axis is resampled.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Axis {
-    up: usize,
-    down: usize,
+pub(super) struct Axis {
+    pub(super) up: usize,
+    pub(super) down: usize,
     /// Zeros before the upsampled signal; negative crops.
-    before: isize,
-    out: usize,
+    pub(super) before: isize,
+    pub(super) out: usize,
 }
 
 impl Axis {
     fn new(n: usize, taps: usize, up: usize, down: usize, pad: (isize, isize)) -> Result<Self> {
-        let full = (n * up) as isize + pad.0 + pad.1 - taps as isize;
-        if up == 0 || down == 0 || full < 0 {
-            bail!("fir: {taps} taps do not fit {n} pixels (up {up}, down {down}, padding {pad:?})");
+        let full = || {
+            let pixels = isize::try_from(n.checked_mul(up)?).ok()?;
+            pixels.checked_add(pad.0)?.checked_add(pad.1)?.checked_sub_unsigned(taps)
+        };
+        match full() {
+            Some(full) if full >= 0 && n > 0 && up > 0 && down > 0 => {
+                Ok(Self { up, down, before: pad.0, out: full as usize / down + 1 })
+            }
+            _ => bail!("fir: {taps} taps do not fit {n} pixels (up {up}, down {down}, padding {pad:?})"),
         }
-        Ok(Self { up, down, before: pad.0, out: full as usize / down + 1 })
     }
 
     fn transposed(self, n: usize, taps: usize) -> Self {
@@ -153,7 +171,7 @@ impl Axis {
     }
 }
 
-fn gcd(a: usize, b: usize) -> usize {
+pub(super) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
@@ -197,20 +215,31 @@ fn column(dst: &mut [f32], src: &[f32], width: usize, taps: &[f32], axis: Axis) 
 }
 
 /// One resampling of planes of one size.
+#[derive(Clone)]
 pub(super) struct Fir {
-    filter: Filter,
-    y: Axis,
-    x: Axis,
-    gain: f32,
+    pub(super) filter: Filter,
+    pub(super) y: Axis,
+    pub(super) x: Axis,
+    pub(super) gain: f32,
 }
 
 impl Fir {
     fn new(filter: &Filter, h: usize, w: usize, how: Resample) -> Result<Self> {
-        let (th, tw) = filter.size();
         let pad = (how.before, how.after);
-        let y = Axis::new(h, th, how.up, how.down, pad)?;
-        let x = Axis::new(w, tw, how.up, how.down, pad)?;
-        Ok(Self { filter: filter.clone(), y, x, gain: how.gain as f32 })
+        Self::padded(filter, (h, w), (how.up, how.down), [pad, pad], how.gain)
+    }
+
+    /// As [`fir`] of planes of `size`, with a padding of its own for height and width.
+    pub(super) fn padded(
+        filter: &Filter,
+        (h, w): (usize, usize),
+        (up, down): (usize, usize),
+        [pad_y, pad_x]: [(isize, isize); 2],
+        gain: f64,
+    ) -> Result<Self> {
+        let (th, tw) = filter.size();
+        let (y, x) = (Axis::new(h, th, up, down, pad_y)?, Axis::new(w, tw, up, down, pad_x)?);
+        Ok(Self { filter: filter.clone(), y, x, gain: gain as f32 })
     }
 
     /// Doubles planes of `h × w`; see [`up2`].

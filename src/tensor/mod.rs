@@ -3,6 +3,10 @@
 //! Operators take and give candle tensors, `[N, C, H, W]` in single precision, of any batch, size and number of
 //! channels. Each computes the gradient only of arguments that something asks for, so frozen weights cost nothing.
 //! First derivatives only: a gradient is not differentiated again. Results are the same bits for any number of threads.
+//!
+//! No gradient is lost silently. Every function here gives one to each tensor argument. [`Network`] and [`Stack`], which hold
+//! their weights in a form of their own, give gradients to what they read alone, and are not made of weights that are
+//! tracked: whoever asks for them gets none and takes the functions instead.
 
 mod act;
 mod conv;
@@ -10,21 +14,29 @@ mod conv;
 mod cuda;
 mod device;
 mod engine;
+mod filtered;
 mod fir;
 mod matmul;
 mod modulated;
+mod nearest;
+mod norm;
 mod raw;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;
 mod trunk;
 
 pub use act::{Activation, add_noise, bias_act, noise_bias_act, scale};
-pub use conv::{conv_transpose2d, conv2d};
+pub use conv::{conv_transpose2d, conv_transpose2d_to, conv2d};
 #[cfg(feature = "cuda")]
 pub use cuda::allow_tf32;
 pub use device::{device, kernels, own_threads_only, previews, threads};
 pub use engine::{Isa, Network, RgbConv, Stack, Stage, StyledConv, ceiling, force};
+pub use filtered::{FilteredLrelu, filtered_lrelu};
 pub use fir::{Filter, Resample, down2, fir, up2};
 pub use matmul::linear;
 pub use modulated::{Weight, conv_up2, modulated_conv, modulated_conv_up2};
+pub use nearest::{conv_nearest2, nearest2_kernel};
+pub use norm::{Affine, FixedNorm};
 pub use trunk::{Parts, Trunk, all_taken, take, take_shaped};

@@ -1,155 +1,9 @@
 //! Every operator against plain loops in double precision, its gradient against finite differences of those loops, and
 //! its bits against the number of threads.
 
+use super::reference::*;
 use super::*;
-use crate::rng::Rng;
 use candle_core::{Device, Tensor, Var};
-
-/// A small tensor in double precision.
-#[derive(Clone)]
-struct D {
-    shape: Vec<usize>,
-    v: Vec<f64>,
-}
-
-impl D {
-    /// Random numbers that single precision holds exactly.
-    fn random(name: &str, shape: &[usize]) -> Self {
-        let v = Rng::derive(7, name).normals(shape.iter().product()).into_iter().map(f64::from).collect();
-        Self { shape: shape.to_vec(), v }
-    }
-
-    fn zeros(shape: &[usize]) -> Self {
-        Self { shape: shape.to_vec(), v: vec![0.0; shape.iter().product()] }
-    }
-
-    fn at(&self, i: [usize; 4]) -> usize {
-        i.iter().zip(&self.shape).fold(0, |a, (i, n)| a * n + i)
-    }
-
-    fn tensor(&self) -> Tensor {
-        let v: Vec<f32> = self.v.iter().map(|&x| x as f32).collect();
-        Tensor::from_vec(v, self.shape.as_slice(), &Device::Cpu).expect("tensor")
-    }
-}
-
-fn flat(t: &Tensor) -> Vec<f64> {
-    t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("f32").into_iter().map(f64::from).collect()
-}
-
-fn close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}: size");
-    let peak = expected.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
-    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
-        assert!((a - b).abs() <= tolerance * peak, "{what}: element {i} is {a}, expected {b} (peak {peak})");
-    }
-}
-
-type Fast<'a> = &'a dyn Fn(&[Tensor]) -> candle_core::Result<Tensor>;
-type Naive<'a> = &'a dyn Fn(&[D]) -> D;
-
-/// Compares values and gradients of all arguments; the loss is the scalar product with fixed random numbers.
-fn check(what: &str, arguments: &[D], fast: Fast<'_>, naive: Naive<'_>) {
-    let variables: Vec<Var> = arguments.iter().map(|a| Var::from_tensor(&a.tensor()).expect("var")).collect();
-    let inputs: Vec<Tensor> = variables.iter().map(|v| v.as_tensor().clone()).collect();
-    let (found, expected) = (fast(&inputs).expect(what), naive(arguments));
-    assert_eq!(found.dims(), expected.shape, "{what}: shape");
-    close(&flat(&found), &expected.v, 3e-6, what);
-    let probe = D::random("probe", &expected.shape);
-    let loss = found.mul(&probe.tensor()).and_then(|t| t.sum_all()).expect("loss");
-    let grads = loss.backward().expect("backward");
-    let value = |a: &[D]| naive(a).v.iter().zip(&probe.v).map(|(a, b)| a * b).sum::<f64>();
-    for (k, v) in variables.iter().enumerate() {
-        let mut shifted = arguments.to_vec();
-        let differences: Vec<f64> = (0..arguments[k].v.len())
-            .map(|i| {
-                let (x, h) = (arguments[k].v[i], 1e-6);
-                let mut side = |x| {
-                    shifted[k].v[i] = x;
-                    value(&shifted)
-                };
-                let d = (side(x + h) - side(x - h)) / (2.0 * h);
-                shifted[k].v[i] = x;
-                d
-            })
-            .collect();
-        close(&flat(grads.get(v).expect("gradient")), &differences, 5e-6, &format!("{what}: gradient of argument {k}"));
-    }
-    frozen_arguments_have_no_gradient(what, arguments, fast);
-}
-
-/// With only the first argument asked for, the others must get no gradient at all.
-fn frozen_arguments_have_no_gradient(what: &str, arguments: &[D], fast: Fast<'_>) {
-    let first = Var::from_tensor(&arguments[0].tensor()).expect("var");
-    let mut inputs = vec![first.as_tensor().clone()];
-    inputs.extend(arguments[1..].iter().map(D::tensor));
-    let grads = fast(&inputs).and_then(|t| t.sum_all()).and_then(|t| t.backward()).expect(what);
-    assert!(inputs[1..].iter().all(|t| grads.get(t).is_none()), "{what}: a frozen argument got a gradient");
-}
-
-fn naive_conv(x: &D, w: &D, stride: usize, padding: usize) -> D {
-    let (k, out) = (w.shape[2], |n: usize| (n + 2 * padding - w.shape[2]) / stride + 1);
-    let mut y = D::zeros(&[x.shape[0], w.shape[0], out(x.shape[2]), out(x.shape[3])]);
-    each4(&y.shape.clone(), |[n, o, r, c]| {
-        let mut sum = 0.0;
-        each4(&[1, x.shape[1], k, k], |[_, i, ky, kx]| {
-            let (iy, ix) = ((r * stride + ky).wrapping_sub(padding), (c * stride + kx).wrapping_sub(padding));
-            if iy < x.shape[2] && ix < x.shape[3] {
-                sum += x.v[x.at([n, i, iy, ix])] * w.v[w.at([o, i, ky, kx])];
-            }
-        });
-        let at = y.at([n, o, r, c]);
-        y.v[at] = sum;
-    });
-    y
-}
-
-fn naive_transpose(x: &D, w: &D, stride: usize, padding: usize) -> D {
-    let (k, out) = (w.shape[2], |n: usize| (n - 1) * stride + w.shape[2] - 2 * padding);
-    let mut y = D::zeros(&[x.shape[0], w.shape[1], out(x.shape[2]), out(x.shape[3])]);
-    each4(&x.shape, |[n, a, r, c]| {
-        each4(&[1, w.shape[1], k, k], |[_, b, ky, kx]| {
-            let (oy, ox) = ((r * stride + ky).wrapping_sub(padding), (c * stride + kx).wrapping_sub(padding));
-            if oy < y.shape[2] && ox < y.shape[3] {
-                let at = y.at([n, b, oy, ox]);
-                y.v[at] += x.v[x.at([n, a, r, c])] * w.v[w.at([a, b, ky, kx])];
-            }
-        });
-    });
-    y
-}
-
-/// Literally: insert zeros, pad or crop, convolve (flipped taps), keep every `down`-th.
-fn naive_fir(x: &D, taps: &D, how: Resample) -> D {
-    let (th, tw) = (taps.shape[2], taps.shape[3]);
-    let full = |n: usize| ((n * how.up) as isize + how.before + how.after) as usize;
-    let (fh, fw) = (full(x.shape[2]), full(x.shape[3]));
-    let mut y = D::zeros(&[x.shape[0], x.shape[1], (fh - th) / how.down + 1, (fw - tw) / how.down + 1]);
-    let pixel = |n, c, r: usize, q: usize| {
-        let (r, q) = (r as isize - how.before, q as isize - how.before);
-        let up = how.up as isize;
-        let inside = r >= 0 && q >= 0 && r % up == 0 && q % up == 0;
-        let (r, q) = ((r / up) as usize, (q / up) as usize);
-        if inside && r < x.shape[2] && q < x.shape[3] { x.v[x.at([n, c, r, q])] } else { 0.0 }
-    };
-    each4(&y.shape.clone(), |[n, c, r, q]| {
-        let mut sum = 0.0;
-        each4(&[1, 1, th, tw], |[_, _, ty, tx]| {
-            let f = taps.v[taps.at([0, 0, th - 1 - ty, tw - 1 - tx])];
-            sum += f * pixel(n, c, r * how.down + ty, q * how.down + tx);
-        });
-        let at = y.at([n, c, r, q]);
-        y.v[at] = sum * how.gain;
-    });
-    y
-}
-
-fn each4(shape: &[usize], mut f: impl FnMut([usize; 4])) {
-    let [a, b, c, d] = shape else { panic!("four dimensions, got {shape:?}") };
-    for i in 0..a * b * c * d {
-        f([i / (b * c * d), i / (c * d) % b, i / d % c, i % d]);
-    }
-}
 
 #[test]
 fn convolution() {
@@ -173,19 +27,28 @@ fn convolution() {
 
 #[test]
 fn transposed_convolution() {
-    for (i, &(n, a, h, w, b, k, s, p)) in [
-        (1, 1, 1, 1, 1, 3, 2, 0),
-        (2, 3, 5, 4, 5, 3, 2, 0),
-        (1, 5, 3, 3, 2, 3, 2, 1),
-        (2, 2, 3, 5, 3, 1, 2, 0),
-        (1, 18, 2, 3, 17, 3, 1, 1),
+    for (i, &(n, a, h, w, b, k, s, p, extra)) in [
+        (1, 1, 1, 1, 1, 3, 2, 0, 0),
+        (2, 3, 5, 4, 5, 3, 2, 0, 0),
+        (1, 5, 3, 3, 2, 3, 2, 1, 0),
+        (2, 2, 3, 5, 3, 1, 2, 0, 0),
+        (1, 18, 2, 3, 17, 3, 1, 1, 0),
+        // DCGAN: from a code to 4×4, then doubling; and its older form with 5×5.
+        (2, 7, 1, 1, 3, 4, 1, 0, 0),
+        (2, 3, 4, 5, 5, 4, 2, 1, 0),
+        (1, 17, 3, 1, 19, 4, 2, 1, 0),
+        (2, 3, 4, 3, 2, 5, 2, 2, 1),
+        // Strides beyond the kernel leave gaps; all but the middle is cut off.
+        (1, 2, 3, 4, 3, 2, 3, 0, 2),
+        (1, 3, 4, 3, 2, 4, 3, 2, 1),
+        (1, 2, 3, 3, 2, 5, 1, 3, 0),
     ]
     .iter()
     .enumerate()
     {
         let arguments = [D::random("x", &[n, a, h, w]), D::random("w", &[a, b, k, k])];
-        let naive: Naive<'_> = &|a| naive_transpose(&a[0], &a[1], s, p);
-        check(&format!("transpose {i}"), &arguments, &|a| conv_transpose2d(&a[0], &a[1], s, p), naive);
+        let naive: Naive<'_> = &|a| naive_transpose(&a[0], &a[1], s, p, extra);
+        check(&format!("transpose {i}"), &arguments, &|a| conv_transpose2d_to(&a[0], &a[1], s, p, extra), naive);
     }
 }
 
@@ -198,7 +61,7 @@ fn large_convolutions_in_many_blocks() {
         close(&flat(&y), &naive_conv(&x, &w, s, p).v, 3e-6, "large conv");
         let (x, w) = (D::random("x", &[1, 21, 41, 39]), D::random("w", &[21, 67, k, k]));
         let y = conv_transpose2d(&x.tensor(), &w.tensor(), s, p).expect("conv");
-        close(&flat(&y), &naive_transpose(&x, &w, s, p).v, 3e-6, "large transpose");
+        close(&flat(&y), &naive_transpose(&x, &w, s, p, 0).v, 3e-6, "large transpose");
     }
 }
 
@@ -268,9 +131,7 @@ fn bias_and_activation() {
     {
         let naive = |a: &[D]| {
             let (plane, c) = (a[0].shape[2..].iter().product::<usize>(), a[0].shape[1]);
-            let clamp = activation.clamp.unwrap_or(f64::INFINITY);
-            let act = |v: f64| (if v > 0.0 { v } else { v * activation.slope } * activation.gain).clamp(-clamp, clamp);
-            let v = a[0].v.iter().enumerate().map(|(j, x)| act(x + a[1].v[j / plane % c])).collect();
+            let v = a[0].v.iter().enumerate().map(|(j, x)| naive_act(x + a[1].v[j / plane % c], activation)).collect();
             D { shape: a[0].shape.clone(), v }
         };
         for shape in [vec![2, 3, 3, 5], vec![3, 7]] {
@@ -300,7 +161,7 @@ fn noise_bias_and_activation_at_once() {
             all
         };
         assert_eq!(run(at_once), run(one_by_one), "the same bits");
-        frozen_arguments_have_no_gradient("noise_bias_act", &arguments, at_once);
+        gradients_of_what_is_tracked("noise_bias_act", &arguments, at_once);
     }
     let t = |shape: &[usize]| D::random("t", shape).tensor();
     assert!(noise_bias_act(&t(&[2, 3, 4, 4]), &t(&[3, 1, 4, 4]), &t(&[3]), activation).is_err(), "maps");
@@ -413,7 +274,7 @@ fn modulated_convolution() {
                 turned.v[at] = w.v[w.at([o, i, y, x])];
             });
             let how = Resample { up: 1, down: 1, before: 1, after: 1, gain: 4.0 };
-            naive_fir(&naive_transpose(x, &turned, 2, 0), &taps, how)
+            naive_fir(&naive_transpose(x, &turned, 2, 0, 0), &taps, how)
         })
     });
 }
@@ -447,6 +308,20 @@ fn what_does_not_fit_is_an_error() {
     assert!(conv2d(&t(&[1, 3, 2, 2]), &t(&[2, 3, 3, 3]), 1, 0).is_err(), "kernel larger than the picture");
     assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[2, 3, 3, 3]), 0, 1).is_err(), "stride 0");
     assert!(conv_transpose2d(&t(&[1, 3, 4, 4]), &t(&[2, 3, 3, 3]), 2, 0).is_err(), "channels");
+    let to = |x: &[usize], w: &[usize], [stride, padding, extra]: [usize; 3]| {
+        conv_transpose2d_to(&t(x), &t(w), stride, padding, extra).map(|y| y.dims().to_vec()).map_err(|e| e.to_string())
+    };
+    let (x, w) = (&[1, 2, 4, 3], &[2, 3, 4, 4]);
+    assert_eq!(to(x, w, [2, 1, 1]).as_deref(), Ok(&[1, 3, 9, 7][..]));
+    assert!(to(x, w, [2, 1, 2]).is_err_and(|e| e.contains("2 more rows need a stride above")));
+    assert!(
+        to(x, w, [1, 0, usize::MAX]).is_err() && to(x, w, [usize::MAX, 0, 0]).is_err() && to(x, w, [0, 0, 0]).is_err()
+    );
+    assert!(to(x, w, [2, 4, 0]).is_err_and(|e| e.contains("nothing left")) && to(x, w, [2, usize::MAX, 0]).is_err());
+    assert!(
+        to(&[1, 2, 0, 3], w, [2, 1, 0]).is_err() && to(x, &[2, 3, 4, 3], [2, 1, 0]).is_err(),
+        "no rows; not square"
+    );
     assert!(
         scale(&t(&[2, 3, 4, 4]), &t(&[1, 3])).is_err() && bias_act(&t(&[2, 3]), &t(&[2]), Activation::LRELU).is_err()
     );
@@ -454,4 +329,37 @@ fn what_does_not_fit_is_an_error() {
     let filter = Filter::new(&[1.0; 9]).expect("filter");
     let how = Resample { up: 1, down: 1, before: 0, after: 0, gain: 1.0 };
     assert!(fir(&t(&[1, 1, 4, 4]), &filter, how).is_err(), "filter larger than the picture");
+    let refused = |how: Resample| fir(&t(&[1, 1, 20, 20]), &filter, how).is_err();
+    assert!(!refused(how) && refused(Resample { up: 0, ..how }) && refused(Resample { down: 0, ..how }), "factors");
+    assert!(refused(Resample { before: -20, ..how }), "all is cropped");
+    assert!(refused(Resample { up: usize::MAX, ..how }) && refused(Resample { after: isize::MAX, ..how }), "overflow");
+    assert!(fir(&t(&[1, 1, 20, 0]), &filter, Resample { after: 20, ..how }).is_err(), "no pixels");
+    let backwards = Activation { slope: -0.2, ..Activation::LRELU };
+    assert!(bias_act(&t(&[2, 3]), &t(&[3]), backwards).is_err(), "no gradient from the sign");
+}
+
+/// A trunk whose weights are trained takes the operators that give them gradients; frozen, it gives the same maps.
+#[test]
+fn a_trunk_with_trained_weights() {
+    let shapes: [&[usize]; 5] = [&[2, 3, 7, 6], &[5, 3, 3, 3], &[5], &[4, 5, 3, 3], &[4]];
+    let arguments = shapes.map(|s| D::random(&format!("{s:?}"), s));
+    let trunk = |a: &[Tensor]| {
+        let names = ["conv0.weight", "conv0.bias", "conv1.weight", "conv1.bias"];
+        let mut parts: Parts = names.map(String::from).into_iter().zip(a[1..].iter().cloned()).collect();
+        Trunk::take("test", &[1, 2], 0.2, &mut parts, &Device::Cpu).map_err(candle_core::Error::wrap)
+    };
+    let act = |y: D, b: &D| {
+        let plane = y.shape[2] * y.shape[3];
+        let leaky = Activation { slope: 0.2, gain: 1.0, clamp: None };
+        let v = y.v.iter().enumerate().map(|(i, v)| naive_act(v + b.v[i / plane % b.v.len()], leaky)).collect();
+        D { v, ..y }
+    };
+    let naive: Naive<'_> = &|a| act(naive_conv(&act(naive_conv(&a[0], &a[1], 1, 1), &a[2]), &a[3], 2, 1), &a[4]);
+    let last: Fast<'_> = &|a| trunk(a)?.last(&a[0]).map_err(candle_core::Error::wrap);
+    let maps: Fast<'_> = &|a| Ok(trunk(a)?.maps(&a[0]).map_err(candle_core::Error::wrap)?.remove(1));
+    // Not bit for bit: with frozen weights alone another path is taken.
+    compare("trunk", &arguments, last, naive);
+    compare("trunk", &arguments, maps, naive);
+    let frozen = arguments.each_ref().map(D::tensor);
+    close(&flat(&last(&frozen).expect("frozen")), &naive(&arguments).v, 1e-5, "frozen");
 }

@@ -290,6 +290,43 @@ mod tests {
         assert!(one == two && one == three);
     }
 
+    /// Each parameter alone gets the gradient that it gets with all the others, whichever operators that makes the synthesis
+    /// take; and the picture stays what it is.
+    #[test]
+    fn no_parameter_loses_its_gradient() {
+        let g = Toy { resolution: 16, features: 6, ..Toy::default() }.build(&Device::Cpu).expect("toy");
+        let z =
+            Tensor::from_vec(Rng::new(1).normals(2 * g.spec().z_dim), (2, g.spec().z_dim), &Device::Cpu).expect("z");
+        let run = |tuned: &dyn Fn(&str) -> bool| {
+            let (g, variables) = g.with_variables(tuned).expect("variables");
+            let w = g.map(&z, None).and_then(|w| Ok(w.unsqueeze(1)?.repeat((1, g.spec().num_ws, 1))?)).expect("w");
+            let picture = g.synthesize(&w, &Noise::Const).expect("picture");
+            let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward());
+            let numbers = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("numbers");
+            let of = |(name, v): (String, Var)| {
+                let g = grads.as_ref().ok().and_then(|g| g.get(&v).map(numbers));
+                (name, g)
+            };
+            (numbers(&picture), variables.into_iter().map(of).collect::<BTreeMap<_, _>>())
+        };
+        let far = |a: &[f32], b: &[f32]| {
+            let of = |v: &mut dyn Iterator<Item = f32>| v.map(|v| f64::from(v * v)).sum::<f64>();
+            (of(&mut a.iter().zip(b).map(|(a, b)| a - b)) / of(&mut b.iter().copied()).max(1e-30)).sqrt()
+        };
+        let (frozen, _) = run(&|_| false);
+        let (picture, all) = run(&|_| true);
+        assert!(far(&picture, &frozen) <= 1e-5, "the picture");
+        assert!(all.len() > 40, "{} parameters", all.len());
+        for (name, expected) in &all {
+            let expected = expected.as_ref().unwrap_or_else(|| panic!("no gradient of {name}"));
+            assert!(expected.iter().any(|v| *v != 0.0), "the gradient of {name} is zero");
+            let (_, alone) = run(&|n| n == name);
+            let found = alone[name].as_ref().unwrap_or_else(|| panic!("no gradient of {name} alone"));
+            let d = far(found, expected);
+            assert!(d <= 1e-4, "{name} alone: {d:.1e}");
+        }
+    }
+
     /// How long the size of the embedded model takes. Run alone, with optimisation.
     #[test]
     #[ignore = "a measurement"]

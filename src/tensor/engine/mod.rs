@@ -13,9 +13,12 @@ mod ceiling;
 mod conv;
 mod dense;
 mod direct;
+mod filtered;
 mod finish;
 mod kernels;
 mod network;
+#[cfg(test)]
+mod network_tests;
 mod pointwise;
 mod schemes;
 mod simd;
@@ -28,6 +31,7 @@ mod x86;
 
 pub use ceiling::ceiling;
 pub(super) use dense::{times, times_transposed};
+pub(super) use filtered::Between;
 pub use network::{Network, Stage};
 pub use simd::{Isa, force};
 pub use stack::Stack;

@@ -6,7 +6,7 @@
 
 use super::buffer::{Map, blocks_of};
 use super::simd::{Isa, LANES};
-use super::styled::{At, Kept, Layer, Noise, Rgb, RgbConv, StyledConv};
+use super::styled::{At, Kept, Layer, Noise, Rgb, RgbConv, StyledConv, frozen};
 use crate::tensor::Filter;
 use crate::tensor::conv::tracked;
 use crate::tensor::fir::Fir;
@@ -41,7 +41,8 @@ pub struct Network {
 
 impl Network {
     /// A network from its constant `[C, H, W]`, its stages, and the filter that doubles pictures; none where the engine
-    /// cannot run it: trained weights, a filter of more than four taps, a device that is not the CPU.
+    /// cannot run it: trained weights, a filter of more than four taps, a device that is not the CPU. The numbers are copied:
+    /// what becomes of the tensors later is not seen.
     ///
     /// # Errors
     /// When a tensor has another rank.
@@ -52,10 +53,8 @@ impl Network {
     /// As [`Network::new`], for an instruction set that this processor has.
     pub(super) fn for_isa(isa: Isa, constant: &Tensor, stages: &[Stage<'_>], filter: &Filter) -> Result<Option<Self>> {
         let (c, h, w) = constant.dims3()?;
-        if constant.track_op() || !constant.device().is_cpu() {
-            return Ok(None);
-        }
-        let start = Map::from_planar(&constant.flatten_all()?.to_vec1::<f32>()?, (1, c, h, w));
+        let Some(start) = frozen(constant)? else { return Ok(None) };
+        let start = Map::from_planar(&start, (1, c, h, w));
         let mut network =
             Self { isa, constant: start, stages: Vec::new(), filter: filter.clone(), styles: 0, noise: 0 };
         let mut side = (h, w);
