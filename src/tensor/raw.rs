@@ -241,7 +241,7 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             for (n, together) in [(0, 1), (1, 1), (5, 8), (7, 1), (100, 1), (101, 4)] {
                 let done: Vec<AtomicUsize> = (0..n).map(|_| AtomicUsize::new(0)).collect();
-                let all = || jobs(n, together, |i| drop(done[i].fetch_add(1, Ordering::Relaxed)));
+                let all = || jobs(n, together, |i| _ = done[i].fetch_add(1, Ordering::Relaxed));
                 pool.install(|| inside(all));
                 assert!(done.iter().all(|d| d.load(Ordering::Relaxed) == 1), "{n} by {together} on {threads}");
             }
