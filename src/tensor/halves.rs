@@ -40,10 +40,10 @@ impl HalfWeight {
     }
 }
 
-/// The largest magnitude of every row, `[N, M]` → `[N, 1]`, as a constant: what it divides is multiplied back or cancelled,
-/// so its gradient is zero.
+/// The largest magnitude of every row, `[N, M]` → `[N, 1]`, never zero, as a constant: what it divides is multiplied back or
+/// cancelled, so its gradient is zero.
 fn largest(rows: &Tensor) -> Result<Tensor> {
-    rows.detach().abs()?.max_keepdim(1)?.clamp(f32::MIN_POSITIVE, f32::INFINITY)
+    rows.detach().abs()?.max_keepdim(1)? + f64::from(f32::MIN_POSITIVE)
 }
 
 /// A modulated and demodulated convolution, zero padded; with a filter it doubles the size.
