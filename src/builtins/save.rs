@@ -154,8 +154,8 @@ fn provenance(model: Option<&ModelId>, origin: &str, ctx: &Context<'_>) -> Vec<(
     if let Some(id) = model {
         all.push(("gannet:generator".to_owned(), format!("{} {}", Safe(&id.name), id.fingerprint)));
     }
-    if crate::tensor::previews() {
-        all.push(("gannet:kernels".to_owned(), "bf16".to_owned()));
+    if let Some(numbers) = crate::tensor::reduced() {
+        all.push(("gannet:kernels".to_owned(), numbers.to_owned()));
     }
     all
 }

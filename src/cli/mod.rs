@@ -67,7 +67,8 @@ struct Common {
     /// Threads that compute; results do not depend on it.
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
-    /// Instructions of the CPU engine: auto, avx512, avx2 or portable; bf16 for fast previews.
+    /// Instructions of the CPU engine: auto, avx512, avx2 or portable, bf16 for fast previews; numbers of a GPU: auto, f32,
+    /// tf32 or f16.
     #[arg(long, global = true, default_value = "auto", env = "GANNET_KERNELS", hide_env = true, value_name = "SET")]
     kernels: String,
     /// How pictures are shown: auto, kitty, iterm, sixel, blocks or none.
@@ -235,12 +236,18 @@ fn prepare(common: &Common) -> Result<()> {
     if let Some(n) = common.threads {
         crate::tensor::threads(n)?;
     }
-    crate::tensor::kernels(&common.kernels)?;
-    if crate::tensor::previews() {
+    let device = crate::tensor::device(&common.device)?;
+    crate::tensor::kernels(&common.kernels, &device)?;
+    let note = match crate::tensor::reduced() {
+        Some("f16") => "the four highest resolutions are computed in f16, in inversions too",
+        Some(_) => "pictures are previews, computed in bf16; inversions stay in f32",
+        None => "",
+    };
+    if !note.is_empty() {
         // Whoever closed stderr does not want to know.
-        let _ = writeln!(std::io::stderr(), "note: pictures are previews, computed in bf16; inversions stay in f32");
+        let _ = writeln!(std::io::stderr(), "note: {note}");
     }
-    model::set_device(crate::tensor::device(&common.device)?);
+    model::set_device(device);
     Ok(())
 }
 

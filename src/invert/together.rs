@@ -4,7 +4,7 @@
 //! is only a faster way to the same numbers.
 
 use super::problem::{Problem, layered, noise_of};
-use super::{Objective, PictureLoss};
+use super::{Objective, PictureLoss, Term};
 use crate::error::{Error, Result};
 use crate::space::Space;
 use candle_core::{DType, Tensor, Var};
@@ -59,12 +59,8 @@ pub(super) fn evaluate(points: &[Point<'_, '_>], loss: &PictureLoss<'_>, gradien
     let maps = if searched.is_empty() { given_maps(points)? } else { searched.to_vec() };
     let (picture, read) = synthesize(points, &code, &maps)?;
     let terms = loss.loss(&picture, &read, searched)?;
-    let found = if gradients { slopes(&terms, &vars)? } else { Vec::new() };
-    // Read last: a GPU is not waited for before its work is given to it.
-    let numbers = terms
-        .iter()
-        .map(|(name, value)| Ok((*name, value.to_dtype(DType::F32)?.to_vec1::<f32>()?)))
-        .collect::<Result<Vec<(&'static str, Vec<f32>)>>>()?;
+    let found = if gradients { slopes(&terms, &vars, loss_scale(&picture))? } else { Vec::new() };
+    let numbers = fetched(&terms)?;
     let (code, picture) = (code.detach(), picture.detach());
     let one = |i: usize| -> Result<Evaluation> {
         let terms: Vec<_> =
@@ -80,6 +76,14 @@ pub(super) fn evaluate(points: &[Point<'_, '_>], loss: &PictureLoss<'_>, gradien
     (0..points.len()).map(one).collect()
 }
 
+/// The numbers of all terms, for every image. The only time in a step that a GPU is waited for: once, and after all its work
+/// was given to it.
+fn fetched(terms: &[Term]) -> Result<Vec<(&'static str, Vec<f32>)>> {
+    let values = terms.iter().map(|(_, value)| value.to_dtype(DType::F32)).collect::<candle_core::Result<Vec<_>>>()?;
+    let rows = if values.is_empty() { Vec::new() } else { Tensor::stack(&values, 0)?.to_vec2::<f32>()? };
+    Ok(terms.iter().map(|(name, _)| *name).zip(rows).collect())
+}
+
 /// Image `i` of a batch, without the rest of it in memory.
 fn row(batch: &Tensor, i: usize) -> Result<Tensor> {
     match batch.dim(0)? {
@@ -88,8 +92,15 @@ fn row(batch: &Tensor, i: usize) -> Result<Tensor> {
     }
 }
 
+/// By how much the loss is scaled while gradients pass a network in f16, where a mean over all pixels has gradients too
+/// small for it: about the number of values of a picture, a power of two, so that nothing else changes. 1 elsewhere.
+fn loss_scale(pictures: &Tensor) -> f64 {
+    let values = pictures.elem_count() / pictures.dims().first().map_or(1, |n| (*n).max(1));
+    if crate::tensor::halves(pictures.device()) { values.next_power_of_two() as f64 } else { 1.0 }
+}
+
 /// The gradients of all terms together: each image's are of its own loss, as no other depends on its numbers.
-fn slopes(terms: &[(&'static str, Tensor)], vars: &[Var]) -> Result<Vec<Tensor>> {
+fn slopes(terms: &[Term], vars: &[Var], scale: f64) -> Result<Vec<Tensor>> {
     let mut sum: Option<Tensor> = None;
     for (_, value) in terms {
         sum = Some(match sum {
@@ -98,9 +109,10 @@ fn slopes(terms: &[(&'static str, Tensor)], vars: &[Var]) -> Result<Vec<Tensor>>
         });
     }
     let Some(sum) = sum else { return Ok(Vec::new()) };
-    let grads = sum.sum_all()?.backward()?;
+    let scaled = |t: Tensor, by: f64| if by == 1.0 { Ok(t) } else { t * by };
+    let grads = scaled(sum.sum_all()?, scale)?.backward()?;
     let of = |v: &Var| match grads.get(v) {
-        Some(g) => Ok(g.detach()),
+        Some(g) => Ok(scaled(g.detach(), 1.0 / scale)?),
         None => Ok(v.zeros_like()?),
     };
     vars.iter().map(of).collect()
@@ -157,4 +169,33 @@ pub(super) fn refine(points: &[Point<'_, '_>], at: &[&Evaluation]) -> Result<Vec
     }
     let moved = (code + delta)?;
     (0..points.len()).map(|i| row(&moved, i)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn a_scaled_loss_gives_the_same_gradients_and_all_terms_are_read() {
+        let numbers = |n: usize| (1..=n).map(|i| 0.37 * i as f32).collect::<Vec<f32>>();
+        let vars = [(2, 3), (2, 1)].map(|s| Var::from_vec(numbers(s.0 * s.1), s, &Device::Cpu).unwrap());
+        let (squares, unused) = (vars[0].sqr().unwrap().mean(1).unwrap(), vars[0].abs().unwrap().mean(1).unwrap());
+        let terms: Vec<Term> = vec![("squares", squares), ("size", (unused * 1e-9).unwrap())];
+        let bits = |scale: f64| -> Vec<Vec<u32>> {
+            let found = slopes(&terms, &vars, scale).unwrap();
+            let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            found.iter().map(|t| flat(t).into_iter().map(f32::to_bits).collect()).collect()
+        };
+        assert_eq!(bits(1.0), bits(f64::from(1 << 22)), "a power of two changes exponents alone");
+        assert!(bits(1.0)[0].iter().all(|b| *b != 0) && bits(1.0)[1] == [0, 0], "what no term reads has no slope");
+        let read = fetched(&terms).unwrap();
+        assert_eq!(
+            read.iter().map(|(name, each)| (*name, each.len())).collect::<Vec<_>>(),
+            [("squares", 2), ("size", 2)]
+        );
+        assert_eq!(read[0].1, terms[0].1.to_vec1::<f32>().unwrap());
+        assert!(fetched(&[]).unwrap().is_empty());
+        assert_eq!(loss_scale(&Tensor::zeros((2, 3, 8, 8), DType::F32, &Device::Cpu).unwrap()), 1.0);
+    }
 }

@@ -3,6 +3,10 @@
 use crate::error::Result;
 use crate::tensor::linear;
 use candle_core::{Device, Tensor};
+use std::sync::{Mutex, PoisonError};
+
+/// Matrices that are kept; a step needs a few sizes, the same at every step.
+const KEPT: usize = 16;
 
 /// The matrix that resizes one axis.
 ///
@@ -39,14 +43,25 @@ pub fn resize_to(pictures: &Tensor, h: usize, w: usize) -> Result<Tensor> {
     if (from_h, from_w) == (h, w) {
         return Ok(pictures.clone());
     }
-    let matrix = |from: usize, to: usize| -> Result<Tensor> {
-        let m: Vec<f32> = area_matrix(from, to).into_iter().map(|v| v as f32).collect();
-        Ok(Tensor::from_vec(m, (to, from), &Device::Cpu)?.to_device(pictures.device())?)
-    };
+    let matrix = |from: usize, to: usize| matrix(from, to, pictures.device());
     let across = linear(&pictures.reshape((n * c * from_h, from_w))?, &matrix(from_w, w)?)?; // [NCH, w]
     let turned = across.reshape((n * c, from_h, w))?.transpose(1, 2)?.contiguous()?; // [NC, w, H]
     let down = linear(&turned.reshape((n * c * w, from_h))?, &matrix(from_h, h)?)?; // [NCw, h]
     Ok(down.reshape((n * c, w, h))?.transpose(1, 2)?.contiguous()?.reshape((n, c, h, w))?)
+}
+
+/// [`area_matrix`] on `device`, `[to, from]`: kept, as a GPU would wait for it to come from the host at every step.
+fn matrix(from: usize, to: usize, device: &Device) -> Result<Tensor> {
+    static MATRICES: Mutex<Vec<Tensor>> = Mutex::new(Vec::new());
+    let mut kept = MATRICES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(m) = kept.iter().find(|m| m.dims() == [to, from] && m.device().same_device(device)) {
+        return Ok(m.clone());
+    }
+    let m: Vec<f32> = area_matrix(from, to).into_iter().map(|v| v as f32).collect();
+    let m = Tensor::from_vec(m, (to, from), &Device::Cpu)?.to_device(device)?;
+    kept.truncate(KEPT - 1);
+    kept.insert(0, m.clone());
+    Ok(m)
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! Pointwise operators on `[N, C, …]`: bias with leaky ReLU, channel scaling, noise; and the sums that are their gradients.
+//!
+//! What has pixels may be f16: it is computed with in single precision and rounded where it is stored. Biases, factors, noise
+//! and all sums are in single precision.
 
 use super::conv::tracked;
 #[cfg(feature = "cuda")]
 use super::cuda;
-use super::raw::{f32s, planes, sum};
+use super::raw::{f32s, planes, singles, stored, sum};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
@@ -61,7 +64,7 @@ impl CustomOp2 for BiasAct {
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
         let [n, c, plane] = biased(l1, l2)?;
-        let (x, bias) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
+        let (x, bias) = (singles(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         let (slope, gain) = (self.0.slope as f32, self.0.gain as f32);
         let clamp = self.0.clamp.map_or(f32::INFINITY, |c| c as f32);
         let mut out = vec![0f32; n * c * plane];
@@ -80,7 +83,7 @@ impl CustomOp2 for BiasAct {
                 };
             }
         });
-        Ok((CpuStorage::F32(out), l1.shape().clone()))
+        Ok((stored(out, s1), l1.shape().clone()))
     }
 
     #[cfg(feature = "cuda")]
@@ -103,7 +106,7 @@ impl CustomOp2 for ActGrad {
     }
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (y, g) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
+        let (y, g) = (singles(self.name(), s1, l1)?, singles(self.name(), s2, l2)?);
         let (above, below) = (self.0.gain as f32, (self.0.gain * self.0.slope) as f32);
         let clamp = self.0.clamp.map_or(f32::INFINITY, |c| c as f32);
         let (_, _, plane) = planar(l1.shape())?;
@@ -114,7 +117,7 @@ impl CustomOp2 for ActGrad {
                 *d = if y.abs() >= clamp { 0.0 } else { g * k };
             }
         });
-        Ok((CpuStorage::F32(out), l1.shape().clone()))
+        Ok((stored(out, s1), l1.shape().clone()))
     }
 
     #[cfg(feature = "cuda")]
@@ -158,14 +161,14 @@ impl CustomOp2 for Scale {
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
         let [n, c, plane] = scaled(l1, l2)?;
-        let (x, s) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
+        let (x, s) = (singles(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         let mut out = vec![0f32; n * c * plane];
         planes(&mut out, plane, |i, dst| {
             for (d, x) in dst.iter_mut().zip(&x[i * plane..]) {
                 *d = x * s[i];
             }
         });
-        Ok((CpuStorage::F32(out), l1.shape().clone()))
+        Ok((stored(out, s1), l1.shape().clone()))
     }
 
     #[cfg(feature = "cuda")]
@@ -197,7 +200,7 @@ impl CustomOp2 for PlaneDot {
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
         let (n, c, plane) = planar(l1.shape())?;
-        let (a, b) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
+        let (a, b) = (singles(self.name(), s1, l1)?, singles(self.name(), s2, l2)?);
         let out = (0..n * c)
             .map(|i| {
                 let (a, b) = (&a[i * plane..][..plane], &b[i * plane..][..plane]);
@@ -227,7 +230,7 @@ impl CustomOp1 for ChannelSum {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (n, c, plane) = planar(layout.shape())?;
-        let x = f32s(self.name(), storage, layout)?;
+        let x = singles(self.name(), storage, layout)?;
         let mut out = vec![0f64; c];
         for i in 0..n * c {
             let x = &x[i * plane..][..plane];
@@ -315,6 +318,13 @@ impl CustomOp3 for NoiseBiasAct {
         s3: &CpuStorage,
         l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
+        if let CpuStorage::F16(_) = s1 {
+            // One rounding at the end, as in the kernel.
+            let x = CpuStorage::F32(singles(self.name(), s1, l1)?.into_owned());
+            let (y, shape) = self.cpu_fwd(&x, &Layout::contiguous(l1.shape()), s2, l2, s3, l3)?;
+            let y = f32s(self.name(), &y, &Layout::contiguous(&shape))?.to_vec();
+            return Ok((stored(y, s1), shape));
+        }
         let (noisy, shape) = AddNoise.cpu_fwd(s1, l1, s2, l2)?;
         BiasAct(self.0).cpu_fwd(&noisy, &Layout::contiguous(shape), s3, l3)
     }
@@ -363,7 +373,7 @@ impl CustomOp1 for MapSum {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (n, c, h, w) = layout.shape().dims4()?;
-        let (x, plane) = (f32s(self.name(), storage, layout)?, h * w);
+        let (x, plane) = (singles(self.name(), storage, layout)?, h * w);
         let maps = if self.shared { 1 } else { n };
         let each = if self.shared { n * c } else { c };
         let mut out = vec![0f32; maps * plane];

@@ -1,11 +1,12 @@
 //! Convolution, its transpose and its weight gradient: three operators whose gradients are one another.
 //!
-//! Inputs are unfolded into columns (im2col) a group of rows at a time and multiplied by the weights.
+//! Inputs are unfolded into columns (im2col) a group of rows at a time and multiplied by the weights. Inputs and weights may
+//! both be f16: sums are in single precision, and the gradient of such weights is not taken.
 #![allow(unsafe_code)]
 
 #[cfg(feature = "cuda")]
 use super::cuda;
-use super::raw::{Into, Mat, Shared, blocks, f32s, gemm, planes, scratch};
+use super::raw::{Into, Mat, Shared, blocks, f32s, gemm, planes, scratch, singles, stored};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
@@ -293,8 +294,8 @@ impl CustomOp2 for Conv {
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
         let z = self.sizes(l1, l2)?;
-        let out = z.forward(f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
-        Ok((CpuStorage::F32(out), (z.n, z.o, z.oh, z.ow).into()))
+        let out = z.forward(&singles(self.name(), s1, l1)?, &singles(self.name(), s2, l2)?);
+        Ok((stored(out, s1), (z.n, z.o, z.oh, z.ow).into()))
     }
 
     #[cfg(feature = "cuda")]
@@ -317,8 +318,8 @@ impl CustomOp2 for ConvT {
 
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
         let z = self.sizes(l1, l2)?;
-        let out = z.transpose(f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
-        Ok((CpuStorage::F32(out), (z.n, z.i, z.h, z.w).into()))
+        let out = z.transpose(&singles(self.name(), s1, l1)?, &singles(self.name(), s2, l2)?);
+        Ok((stored(out, s1), (z.n, z.i, z.h, z.w).into()))
     }
 
     #[cfg(feature = "cuda")]

@@ -3,6 +3,7 @@
 use super::Isa;
 use crate::error::{Error, Kind, Result};
 use candle_core::Device;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The device of a name: `cpu`, `cuda` (the first GPU) or `cuda:N`.
 ///
@@ -60,14 +61,45 @@ pub fn threads(n: usize) -> Result<()> {
         .map_err(|_| Error::runtime("the number of threads is set already").hint("give `--threads` once, at the start"))
 }
 
-/// Chooses the instructions of the CPU engine: `auto`, `avx512`, `avx2` or `portable`, or `bf16` for previews (see
-/// [`previews`]); for models that are loaded after.
+/// Whether networks on a GPU use f16.
+static HALVES: AtomicBool = AtomicBool::new(false);
+
+/// Chooses how models that are loaded after compute on `on`: of the CPU engine the instructions, `auto`, `avx512`, `avx2` or
+/// `portable`, or `bf16` for previews; of a GPU the numbers, `auto` (which is `tf32` with cuDNN), `f32`, `tf32` or `f16`. What
+/// `bf16` and `f16` do: [`reduced`].
 ///
-/// Errors on an unknown name, and on a set that this processor does not have.
-pub fn kernels(name: &str) -> Result<()> {
-    if name == "auto" {
-        return Ok(());
+/// Errors on an unknown name, on one of the other device, and on what this processor or this build does not have.
+pub fn kernels(name: &str, on: &Device) -> Result<()> {
+    match (name, on.is_cuda()) {
+        ("auto", _) => Ok(()),
+        ("f32" | "tf32" | "f16", true) => numbers(name),
+        ("f32" | "tf32" | "f16", false) => Err(Error::new(Kind::Usage, format!("kernels `{name}` are those of a GPU"))
+            .hint("add `--device cuda`, or use `auto`, or `bf16` for previews on the CPU")),
+        (_, true) => Err(Error::new(Kind::Usage, format!("a GPU has no kernels `{}`", crate::safe::Safe(name)))
+            .hint("use `auto`, `f32`, `tf32` or `f16`, or `--device cpu`")),
+        (_, false) => instructions(name),
     }
+}
+
+/// Chooses the numbers of a GPU.
+#[cfg(feature = "cuda")]
+fn numbers(name: &str) -> Result<()> {
+    if name == "tf32" && !cfg!(feature = "cudnn") {
+        return Err(Error::runtime("this build convolves in single precision alone: it has no cuDNN")
+            .hint("build it with `--features cudnn`, or use `--kernels auto`"));
+    }
+    super::cuda::allow_tf32(name != "f32");
+    HALVES.store(name == "f16", Ordering::Relaxed);
+    Ok(())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn numbers(_: &str) -> Result<()> {
+    Err(Error::runtime("this build has no CUDA support"))
+}
+
+/// Chooses the instructions of the CPU engine.
+fn instructions(name: &str) -> Result<()> {
     let Some(isa) = Isa::ALL.into_iter().find(|isa| isa.name() == name) else {
         let message = format!("unknown kernels `{}`", crate::safe::Safe(name));
         return Err(
@@ -81,10 +113,32 @@ pub fn kernels(name: &str) -> Result<()> {
         .hint(format!("use `--kernels {}`, the best that it has, or `portable`", Isa::current().name())))
 }
 
-/// Whether pictures of which no gradient is asked are computed with products in bf16: 8 bits of each factor, sums in single
-/// precision.
-pub fn previews() -> bool {
-    Isa::painting() == Isa::Bf16
+/// What takes fewer bits than single precision, where that was asked for; sums stay in single precision.
+///
+/// `bf16`: on the CPU, pictures of which no gradient is asked, 8 bits of each factor. `f16`: on a GPU, StyleGAN2's four
+/// highest resolutions, with or without gradients, as in the official code.
+pub fn reduced() -> Option<&'static str> {
+    match (HALVES.load(Ordering::Relaxed), Isa::painting()) {
+        (true, _) => Some("f16"),
+        (false, Isa::Bf16) => Some("bf16"),
+        (false, _) => None,
+    }
+}
+
+/// Whether networks on `on` use f16 where the official code does.
+pub fn halves(on: &Device) -> bool {
+    on.is_cuda() && HALVES.load(Ordering::Relaxed)
+}
+
+/// The kernels in use, by the names of [`kernels`], on the CPU or else on a GPU.
+pub fn computing(cpu: bool) -> &'static str {
+    #[cfg(feature = "cuda")]
+    if !cpu {
+        let single = if super::cuda::tf32() { "tf32" } else { "f32" };
+        return reduced().unwrap_or(single);
+    }
+    let _ = cpu;
+    Isa::painting().name()
 }
 
 #[cfg(test)]
@@ -105,8 +159,11 @@ mod tests {
         assert!(e.repair().is_some_and(|h| h.contains("--device cpu")));
         assert_eq!(e.repair().is_some_and(|h| h.contains("cargo build")), !cfg!(feature = "cuda"));
         assert_eq!(threads(0).expect_err("zero").kind(), Kind::Usage);
-        let e = kernels("sse").expect_err("unknown");
+        let e = kernels("sse", &Device::Cpu).expect_err("unknown");
         assert!(e.kind() == Kind::Usage && e.repair().is_some_and(|h| h.contains("portable")));
-        assert!(kernels("auto").is_ok());
+        let e = kernels("f16", &Device::Cpu).expect_err("a GPU's");
+        assert!(e.kind() == Kind::Usage && e.repair().is_some_and(|h| h.contains("--device cuda")));
+        assert!(kernels("auto", &Device::Cpu).is_ok());
+        assert!(reduced() != Some("f16") && !halves(&Device::Cpu));
     }
 }

@@ -6,7 +6,7 @@
 use super::conv::tracked;
 #[cfg(feature = "cuda")]
 use super::cuda;
-use super::raw::{f32s, planes, scratch};
+use super::raw::{planes, scratch, singles, stored};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
@@ -284,8 +284,8 @@ impl CustomOp1 for Fir {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (n, c, h, w) = layout.shape().dims4()?;
-        let out = self.run(f32s(self.name(), storage, layout)?, h, w);
-        Ok((CpuStorage::F32(out), (n, c, self.y.out, self.x.out).into()))
+        let out = self.run(&singles(self.name(), storage, layout)?, h, w);
+        Ok((stored(out, storage), (n, c, self.y.out, self.x.out).into()))
     }
 
     #[cfg(feature = "cuda")]

@@ -34,13 +34,17 @@ impl Weight {
 
     /// The demodulation coefficients of styles `[N, I]`: `[N, O]`.
     fn demodulation(&self, style: &Tensor) -> Result<Tensor> {
-        let squares = self.squares.clone().map_or_else(|| squares(&self.w), Ok)?;
-        linear(&style.sqr()?, &squares)?.affine(1.0, 1e-8)?.sqrt()?.recip()
+        demodulation(style, &self.squares.clone().map_or_else(|| squares(&self.w), Ok)?)
     }
 }
 
+/// `1/√(Σ s² Σ_k w² + 1e-8)` of styles `[N, I]` and squares `[O, I]`: `[N, O]`.
+pub(super) fn demodulation(style: &Tensor, squares: &Tensor) -> Result<Tensor> {
+    linear(&style.sqr()?, squares)?.affine(1.0, 1e-8)?.sqrt()?.recip()
+}
+
 /// `Σ_k w²`: `[O, I]`.
-fn squares(w: &Tensor) -> Result<Tensor> {
+pub(super) fn squares(w: &Tensor) -> Result<Tensor> {
     w.sqr()?.flatten_from(2)?.sum(2)
 }
 

@@ -1,12 +1,13 @@
 //! The walled-off part: reading candle's storage, shared disjoint writes, and one matrix product.
 //!
-//! Everything here is single precision and row-major. Work is cut into blocks by the shapes alone, never by the number of
+//! Everything here is computed in single precision, row-major. Work is cut into blocks by the shapes alone, never by the number of
 //! threads, and every output element is written by one block in a fixed order of additions: results are the same bits for
 //! any size of the thread pool.
 #![allow(unsafe_code)]
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +21,24 @@ pub(super) fn f32s<'a>(op: &str, storage: &'a CpuStorage, layout: &Layout) -> Re
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&data[start..end]),
         None => bail!("{op}: expected a contiguous tensor, found strides {:?}", layout.stride()),
+    }
+}
+
+/// The numbers of a contiguous tensor of f32 or of f16, in single precision.
+pub(super) fn singles<'a>(op: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<Cow<'a, [f32]>> {
+    match (storage, layout.contiguous_offsets()) {
+        (CpuStorage::F16(data), Some((start, end))) => {
+            Ok(Cow::Owned(data[start..end].iter().map(|v| v.to_f32()).collect()))
+        }
+        _ => f32s(op, storage, layout).map(Cow::Borrowed),
+    }
+}
+
+/// A result in the type of the argument `like`: rounded to the nearest of f16, if that is what it is stored in.
+pub(super) fn stored(numbers: Vec<f32>, like: &CpuStorage) -> CpuStorage {
+    match like {
+        CpuStorage::F16(_) => CpuStorage::F16(numbers.into_iter().map(half::f16::from_f32).collect()),
+        _ => CpuStorage::F32(numbers),
     }
 }
 

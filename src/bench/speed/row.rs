@@ -27,8 +27,8 @@ pub struct Row {
     pub ceiling_share: Option<f64>,
     /// Peak resident memory of the process that did this row, weights included, MiB.
     pub peak_mb: Option<f64>,
-    /// The instructions of the CPU engine: `avx512`, `avx2` or `portable`; none on another device.
-    pub kernels: Option<&'static str>,
+    /// The instructions of the CPU engine, `avx512`, `avx2` or `portable`, or the numbers of a GPU, `f32`, `tf32` or `f16`.
+    pub kernels: &'static str,
     /// Name of the generator; `official` for random weights of the published widths.
     pub generator: String,
     /// `synthesis` or `inversion`.
@@ -67,7 +67,7 @@ impl Row {
             batch: job.batch,
             device: facts.device.clone(),
             dtype: facts.dtype.clone(),
-            kernels: (facts.device == "cpu").then(|| crate::tensor::Isa::painting().name()),
+            kernels: crate::tensor::computing(facts.device == "cpu"),
             forward_ms,
             step_ms: all(|t| &t.step),
             gflop,

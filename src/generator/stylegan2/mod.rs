@@ -1,8 +1,9 @@
 //! StyleGAN2 and StyleGAN2-ADA (Karras et al. 2020), by the names and the arithmetic of NVIDIA's PyTorch code.
 //!
 //! Square pictures of any power of two from 4 pixels, 1 to 4 channels, any number of features a layer, the architectures
-//! skip, resnet and orig, with or without labels. Always in single precision. Not run: first blocks other than 4×4,
-//! kernels other than 3×3, activations other than leaky ReLU.
+//! skip, resnet and orig, with or without labels. In single precision; on a GPU, when asked, the four highest resolutions in
+//! f16 as there, unless weights are trained. Not run: first blocks other than 4×4, kernels other than 3×3, activations other
+//! than leaky ReLU.
 
 mod config;
 mod mapping;
@@ -27,6 +28,8 @@ use synthesis::{Styles, Synthesis};
 struct Reader<'a> {
     source: &'a mut dyn Source,
     device: &'a Device,
+    /// Whether the highest resolutions are computed in f16.
+    halves: bool,
     parameters: BTreeMap<String, Tensor>,
     buffers: BTreeMap<String, Tensor>,
 }
@@ -107,9 +110,14 @@ impl StyleGan2 {
     /// Errors when a tensor is missing or of another shape, when `given` and the tensors disagree, and on what is not
     /// supported. What stays in `source` was not understood.
     pub fn new(source: &mut dyn Source, given: &Given, fingerprint: &str, device: &Device) -> Result<Self> {
+        Self::build(source, given, fingerprint, device, crate::tensor::halves(device))
+    }
+
+    /// As [`StyleGan2::new`]; whether in f16 where the official code is.
+    fn build(source: &mut dyn Source, given: &Given, fingerprint: &str, device: &Device, halves: bool) -> Result<Self> {
         let config = given.complete(source)?;
         let styles = config.styles(source);
-        let mut r = Reader { source, device, parameters: BTreeMap::new(), buffers: BTreeMap::new() };
+        let mut r = Reader { source, device, halves, parameters: BTreeMap::new(), buffers: BTreeMap::new() };
         let mapping = Mapping::read(&mut r, &config)?;
         let mean_w = r.buffer("mapping.w_avg", &[config.w_dim])?;
         let synthesis = Synthesis::read(&mut r, &config)?;
@@ -162,7 +170,7 @@ impl StyleGan2 {
             conv_clamp: c.conv_clamp,
             ..Given::default()
         };
-        let copy = Self::new(&mut source, &given, &self.spec.fingerprint, &self.device)?;
+        let copy = Self::build(&mut source, &given, &self.spec.fingerprint, &self.device, false)?;
         Ok((copy, variables))
     }
 
@@ -309,22 +317,82 @@ mod tests {
             };
             (numbers(&picture), variables.into_iter().map(of).collect::<BTreeMap<_, _>>())
         };
-        let far = |a: &[f32], b: &[f32]| {
-            let of = |v: &mut dyn Iterator<Item = f32>| v.map(|v| f64::from(v * v)).sum::<f64>();
-            (of(&mut a.iter().zip(b).map(|(a, b)| a - b)) / of(&mut b.iter().copied()).max(1e-30)).sqrt()
-        };
         let (frozen, _) = run(&|_| false);
         let (picture, all) = run(&|_| true);
-        assert!(far(&picture, &frozen) <= 1e-5, "the picture");
+        assert!(apart(&picture, &frozen) <= 1e-5, "the picture");
         assert!(all.len() > 40, "{} parameters", all.len());
         for (name, expected) in &all {
             let expected = expected.as_ref().unwrap_or_else(|| panic!("no gradient of {name}"));
             assert!(expected.iter().any(|v| *v != 0.0), "the gradient of {name} is zero");
             let (_, alone) = run(&|n| n == name);
             let found = alone[name].as_ref().unwrap_or_else(|| panic!("no gradient of {name} alone"));
-            let d = far(found, expected);
+            let d = apart(found, expected);
             assert!(d <= 1e-4, "{name} alone: {d:.1e}");
         }
+    }
+
+    /// The same network with its highest resolutions in f16; on the CPU, where numbers are rounded as a GPU stores them.
+    fn halved(g: &StyleGan2, given: &Given) -> StyleGan2 {
+        StyleGan2::build(&mut Tensors(g.tensors()), given, "", &Device::Cpu, true).expect("halved")
+    }
+
+    /// A picture, and the gradients of `gain` times its mean square to the codes and the noise maps.
+    fn step(g: &StyleGan2, ws: &Var, gain: f64) -> Vec<Vec<f32>> {
+        let maps: Vec<Var> = g.noise_maps().iter().map(|m| Var::from_tensor(m).expect("map")).collect();
+        let noise = Noise::Maps(maps.iter().map(|m| m.as_tensor().clone()).collect());
+        let picture = g.synthesize(ws, &noise).expect("picture");
+        let grads = picture.sqr().and_then(|p| p.mean_all()? * gain).and_then(|l| l.backward()).expect("backward");
+        let slopes = std::iter::once(ws).chain(&maps).map(|v| grads.get(v).expect("gradient"));
+        let flat = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("values");
+        std::iter::once(&picture).chain(slopes).map(flat).collect()
+    }
+
+    /// The difference, as a share of `b`, in root mean square: the leaky ReLU's kink moves single gradients by more than a
+    /// rounding.
+    fn apart(a: &[f32], b: &[f32]) -> f64 {
+        let sum = |v: &mut dyn Iterator<Item = f32>| v.map(|v| f64::from(v).powi(2)).sum::<f64>();
+        (sum(&mut a.iter().zip(b).map(|(a, b)| a - b)) / sum(&mut b.iter().copied())).sqrt()
+    }
+
+    #[test]
+    fn the_highest_resolutions_in_f16_are_near_and_only_those() {
+        for architecture in [Architecture::Skip, Architecture::Orig, Architecture::Resnet] {
+            let toy = Toy { resolution: 64, features: 24, architecture, ..Toy::default() };
+            let g = toy.build(&Device::Cpu).expect("toy");
+            let half = halved(&g, &toy.given());
+            // 8, 16, 32 and 64 pixels.
+            assert_eq!(half.synthesis.halves(), [false, true, true, true, true]);
+            assert_eq!(g.synthesis.halves(), [false; 5]);
+            let ws = Var::from_vec(Rng::new(1).normals(2 * 10 * 16), (2, 10, 16), &Device::Cpu).expect("ws");
+            let (found, expected) = (step(&half, &ws, 1e4), step(&g, &ws, 1e4));
+            for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
+                let off = apart(a, b);
+                assert!(off > 1e-6 && off < if i == 0 { 1e-2 } else { 5e-2 }, "{architecture:?}, part {i}: {off}");
+            }
+        }
+    }
+
+    #[test]
+    fn f16_neither_overflows_with_large_codes_nor_loses_the_gradients_of_a_mean_when_it_is_scaled() {
+        let toy = Toy { resolution: 64, features: 24, ..Toy::default() };
+        let given = Given { conv_clamp: Some(256.0), ..toy.given() };
+        let g = toy.build(&Device::Cpu).expect("toy");
+        let g = StyleGan2::new(&mut Tensors(g.tensors()), &given, "", &Device::Cpu).expect("clamped");
+        let half = halved(&g, &given);
+        let ws = |size: f32| {
+            let draw = Rng::new(2).normals(10 * 16).into_iter().map(|v: f32| v * size).collect();
+            Var::from_vec(draw, (1, 10, 16), &Device::Cpu).expect("ws")
+        };
+        let [picture, expected] = [&half, &g].map(|g| step(g, &ws(1e5), 1.0).remove(0));
+        assert!(picture.iter().all(|v| v.is_finite()) && apart(&picture, &expected) < 1e-2, "not limited alike");
+        // A mean over a large batch of large pictures has gradients below the smallest f16.
+        let (codes, gain, scale) = (ws(1.0), 1e-6, 2f64.powi(30));
+        let [plain, scaled, expected] =
+            [(&half, gain), (&half, gain * scale), (&g, gain)].map(|(g, gain)| step(g, &codes, gain).remove(1));
+        let scaled: Vec<f32> = scaled.into_iter().map(|v| v / scale as f32).collect();
+        // The rows from the third on serve layers in f16 alone.
+        assert!(plain[2 * 16..].iter().all(|v| *v == 0.0), "lost without");
+        assert!(apart(&scaled, &expected) < 5e-2, "{}", apart(&scaled, &expected));
     }
 
     /// How long the size of the embedded model takes. Run alone, with optimisation.

@@ -5,11 +5,16 @@ use super::config::{Architecture, Config};
 use super::mapping::Dense;
 use crate::error::Result;
 use crate::tensor::{
-    Activation, Filter, Network, RgbConv, Stage, StyledConv, Weight, add_noise, bias_act, conv2d, modulated_conv,
-    modulated_conv_up2, up2,
+    Activation, Filter, HalfWeight, Network, RgbConv, Stage, StyledConv, Weight, bias_act, conv2d, half_conv, half_rgb,
+    modulated_conv, modulated_conv_up2, noise_bias_act, up2,
 };
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use std::sync::Arc;
+
+/// How many of the highest resolutions are in f16, where any are (the official `num_fp16_res`).
+const HALVES: u32 = 4;
+/// The limit of activations in f16 where the network says none (the official `conv_clamp`).
+const HALF_CLAMP: f64 = 256.0;
 
 /// The noise maps of one forward pass, one for each noisy layer: not yet scaled by the layer's strength.
 pub(super) type Maps = std::vec::IntoIter<Option<Tensor>>;
@@ -25,6 +30,7 @@ pub(super) struct NoiseInput {
 struct Layer {
     affine: Dense,
     weight: Weight,
+    half: Option<HalfWeight>,
     bias: Tensor,
     noise: Option<NoiseInput>,
     up: Option<Filter>,
@@ -36,6 +42,20 @@ struct Place<'a> {
     config: &'a Config,
     name: String,
     resolution: usize,
+    /// Whether they are in f16.
+    half: bool,
+}
+
+impl Place<'_> {
+    /// A weight in f16, where the layers are.
+    fn halved(&self, w: &Tensor, up: bool) -> Result<Option<HalfWeight>> {
+        Ok(if self.half { Some(HalfWeight::new(w, up)?) } else { None })
+    }
+
+    /// The limit of the activations.
+    fn clamp(&self) -> Option<f64> {
+        self.config.conv_clamp.or(self.half.then_some(HALF_CLAMP))
+    }
 }
 
 impl Layer {
@@ -48,24 +68,26 @@ impl Layer {
         let base = Activation::LRELU;
         Ok(Self {
             affine: Dense::read(r, &format!("{name}.affine"), [at.config.w_dim, inputs], 1.0)?,
+            half: at.halved(&weight, up)?,
             weight: Weight::new(weight, up)?,
             bias: r.parameter(&format!("{name}.bias"), &[outputs])?,
             noise: read_noise(r, &name, at.resolution)?,
             up: up.then_some(filter),
-            activation: Activation { gain: base.gain * gain, clamp: at.config.conv_clamp.map(|c| c * gain), ..base },
+            activation: Activation { gain: base.gain * gain, clamp: at.clamp().map(|c| c * gain), ..base },
         })
     }
 
     fn forward(&self, x: &Tensor, styles: &mut Styles<'_>, maps: &mut Maps) -> Result<Tensor> {
         let style = styles.of_layer(&self.affine)?;
-        let mut x = match &self.up {
-            Some(filter) => modulated_conv_up2(x, &self.weight, &style, filter)?,
-            None => modulated_conv(x, &self.weight, &style, true)?,
+        let x = match (&self.half, &self.up) {
+            (Some(weight), up) => half_conv(x, weight, &style, up.as_ref())?,
+            (None, Some(filter)) => modulated_conv_up2(x, &self.weight, &style, filter)?,
+            (None, None) => modulated_conv(x, &self.weight, &style, true)?,
         };
         if let Some(noise) = &self.noise
             && let Some(map) = maps.next().flatten()
         {
-            x = add_noise(&x, &map.broadcast_mul(&noise.strength)?)?;
+            return Ok(noise_bias_act(&x, &map.broadcast_mul(&noise.strength)?, &self.bias, self.activation)?);
         }
         Ok(bias_act(&x, &self.bias, self.activation)?)
     }
@@ -102,6 +124,7 @@ fn read_noise(r: &mut Reader<'_>, name: &str, resolution: usize) -> Result<Optio
 struct ToRgb {
     affine: Dense,
     weight: Weight,
+    half: Option<HalfWeight>,
     bias: Tensor,
     gain: f64,
     clamp: Option<f64>,
@@ -111,18 +134,24 @@ impl ToRgb {
     fn read(r: &mut Reader<'_>, at: &Place<'_>, inputs: usize) -> Result<Self> {
         let name = format!("{}.torgb", at.name);
         let channels = at.config.img_channels;
+        let weight = r.parameter(&format!("{name}.weight"), &[channels, inputs, 1, 1])?;
         Ok(Self {
             affine: Dense::read(r, &format!("{name}.affine"), [at.config.w_dim, inputs], 1.0)?,
-            weight: Weight::new(r.parameter(&format!("{name}.weight"), &[channels, inputs, 1, 1])?, false)?,
+            half: at.halved(&weight, false)?,
+            weight: Weight::new(weight, false)?,
             bias: r.parameter(&format!("{name}.bias"), &[channels])?,
             gain: 1.0 / (inputs as f64).sqrt(),
-            clamp: at.config.conv_clamp,
+            clamp: at.clamp(),
         })
     }
 
+    /// A picture in single precision.
     fn forward(&self, x: &Tensor, styles: &mut Styles<'_>) -> Result<Tensor> {
         let style = (styles.of_picture(&self.affine)? * self.gain)?;
-        let y = modulated_conv(x, &self.weight, &style, false)?;
+        let y = match &self.half {
+            Some(weight) => half_rgb(x, weight, &style)?,
+            None => modulated_conv(x, &self.weight, &style, false)?,
+        };
         Ok(bias_act(&y, &self.bias, Activation { clamp: self.clamp, ..Activation::LINEAR })?)
     }
 }
@@ -144,11 +173,14 @@ struct Shortcut {
 impl Shortcut {
     fn read(r: &mut Reader<'_>, at: &Place<'_>, [inputs, outputs]: [usize; 2]) -> Result<Self> {
         let name = format!("{}.skip", at.name);
-        Ok(Self {
-            weight: r.parameter(&format!("{name}.weight"), &[outputs, inputs, 1, 1])?,
-            filter: r.filter(&format!("{name}.resample_filter"), at.config.resample_filter.as_deref())?,
-            gain: (0.5 / inputs as f64).sqrt(),
-        })
+        let weight = r.parameter(&format!("{name}.weight"), &[outputs, inputs, 1, 1])?;
+        let filter = r.filter(&format!("{name}.resample_filter"), at.config.resample_filter.as_deref())?;
+        let gain = (0.5 / inputs as f64).sqrt();
+        if at.half {
+            // Scaled beforehand, so that sums stay in range.
+            return Ok(Self { weight: (weight * gain)?.to_dtype(DType::F16)?, filter, gain: 1.0 });
+        }
+        Ok(Self { weight, filter, gain })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
@@ -165,6 +197,8 @@ struct Block {
     torgb: Option<ToRgb>,
     shortcut: Option<Shortcut>,
     filter: Filter,
+    /// Whether its features are f16.
+    half: bool,
 }
 
 impl Block {
@@ -173,7 +207,9 @@ impl Block {
         let name = format!("synthesis.b{resolution}");
         let filter = r.filter(&format!("{name}.resample_filter"), c.resample_filter.as_deref())?;
         let outputs = r.shape(&format!("{name}.conv1.weight"))?.first().copied().unwrap_or(0);
-        let at = Place { config: c, name, resolution };
+        // The official code has no f16 below 8 pixels.
+        let half = r.halves && resolution >= (c.img_resolution >> (HALVES - 1)).max(8);
+        let at = Place { config: c, name, resolution, half };
         let first = inputs == 0;
         let residual = !first && c.architecture == Architecture::Resnet;
         let gain = if residual { 0.5f64.sqrt() } else { 1.0 };
@@ -189,6 +225,7 @@ impl Block {
             },
             shortcut: if residual { Some(Shortcut::read(r, &at, [inputs, outputs])?) } else { None },
             filter,
+            half,
         };
         Ok((block, outputs))
     }
@@ -209,6 +246,9 @@ impl Block {
             (None, Some(x)) => x,
             (None, None) => return Err(crate::error::Error::runtime("a block without input")),
         };
+        if self.half {
+            x = x.to_dtype(DType::F16)?;
+        }
         let short = self.shortcut.as_ref().map(|s| s.forward(&x)).transpose()?;
         for layer in self.layers() {
             x = layer.forward(&x, styles, maps)?;
@@ -261,7 +301,7 @@ impl<'a> Styles<'a> {
 /// The blocks on the engine; none where it cannot run them.
 fn network(blocks: &[Block]) -> Result<Option<Network>> {
     let Some(Block { constant: Some(constant), filter, .. }) = blocks.first() else { return Ok(None) };
-    if blocks.iter().any(|b| b.shortcut.is_some() || b.filter != *filter) {
+    if blocks.iter().any(|b| b.shortcut.is_some() || b.half || b.filter != *filter) {
         return Ok(None);
     }
     let stages: Vec<Stage<'_>> = blocks.iter().map(Block::stage).collect();
@@ -286,6 +326,12 @@ impl Synthesis {
         }
         let network = network(&blocks)?.map(Arc::new);
         Ok(Self { blocks, network })
+    }
+
+    /// Which blocks are in f16, from the lowest resolution on.
+    #[cfg(test)]
+    pub(super) fn halves(&self) -> Vec<bool> {
+        self.blocks.iter().map(|b| b.half).collect()
     }
 
     /// The noise of the layers that have any, in order.

@@ -10,7 +10,7 @@
 use super::cudnn as way;
 #[cfg(not(feature = "cudnn"))]
 use super::unfold as way;
-use super::{In, done, f32s};
+use super::{In, done, numbers};
 use crate::tensor::conv::Sizes;
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::CudaStorage;
@@ -18,21 +18,25 @@ use candle_core::{Result, Shape};
 
 /// x `[n, i, h, w]`, w `[o, i, k, k]` → `[n, o, oh, ow]`.
 pub(in crate::tensor) fn forward(z: &Sizes, x: In<'_>, w: In<'_>) -> Result<(CudaStorage, Shape)> {
-    let device = x.0.device();
-    let out = way::forward(device, z, &f32s("conv2d", x)?, &f32s("conv2d", w)?)?;
-    done(out, device, (z.n, z.o, z.oh, z.ow))
+    let (op, device) = ("conv2d", x.0.device());
+    typed!(op, x.0, T => {
+        let out = way::forward::<T>(device, z, &numbers(op, x)?, &numbers(op, w)?)?;
+        done(out, device, (z.n, z.o, z.oh, z.ow))
+    })
 }
 
 /// g `[n, o, oh, ow]`, w `[o, i, k, k]` → `[n, i, h, w]`.
 pub(in crate::tensor) fn transpose(z: &Sizes, g: In<'_>, w: In<'_>) -> Result<(CudaStorage, Shape)> {
-    let device = g.0.device();
-    let out = way::transpose(device, z, &f32s("conv_transpose2d", g)?, &f32s("conv_transpose2d", w)?)?;
-    done(out, device, (z.n, z.i, z.h, z.w))
+    let (op, device) = ("conv_transpose2d", g.0.device());
+    typed!(op, g.0, T => {
+        let out = way::transpose::<T>(device, z, &numbers(op, g)?, &numbers(op, w)?)?;
+        done(out, device, (z.n, z.i, z.h, z.w))
+    })
 }
 
-/// x `[n, i, h, w]`, g `[n, o, oh, ow]` → `[o, i, k, k]`.
+/// x `[n, i, h, w]`, g `[n, o, oh, ow]` → `[o, i, k, k]`: of weights in single precision alone.
 pub(in crate::tensor) fn weight(z: &Sizes, x: In<'_>, g: In<'_>) -> Result<(CudaStorage, Shape)> {
-    let device = x.0.device();
-    let out = way::weight(device, z, &f32s("conv2d_weight", x)?, &f32s("conv2d_weight", g)?)?;
+    let (op, device) = ("conv2d_weight", x.0.device());
+    let out = way::weight::<f32>(device, z, &numbers(op, x)?, &numbers(op, g)?)?;
     done(out, device, (z.o, z.i, z.k, z.k))
 }

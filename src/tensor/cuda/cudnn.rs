@@ -1,6 +1,7 @@
-//! Convolutions by cuDNN: descriptors and algorithms are made once for every size and kept.
+//! Convolutions by cuDNN: descriptors and algorithms are made once for every size and kept. Sums are in single precision,
+//! whatever type the numbers are stored in.
 
-use super::{empty, tf32};
+use super::{Number, empty, tf32};
 use crate::tensor::conv::Sizes;
 use candle_core::cuda_backend::cudarc::cudnn::sys::{
     cudnnConvolutionBwdDataAlgo_t as DataAlgo, cudnnConvolutionBwdFilterAlgo_t as FilterAlgo,
@@ -8,12 +9,13 @@ use candle_core::cuda_backend::cudarc::cudnn::sys::{
     cudnnTensorFormat_t as Format,
 };
 use candle_core::cuda_backend::cudarc::cudnn::{
-    ConvBackwardData, ConvBackwardFilter, ConvDescriptor, ConvForward, Cudnn, CudnnError, FilterDescriptor,
-    TensorDescriptor,
+    ConvBackwardData, ConvBackwardFilter, ConvDescriptor, ConvForward, Cudnn, CudnnDataType, CudnnError,
+    FilterDescriptor, TensorDescriptor,
 };
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
 use candle_core::cuda_backend::{CudaDevice, DeviceId, WrapErr};
 use candle_core::{Error, Result, bail};
+use half::f16;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -24,24 +26,62 @@ const WORKSPACE: usize = 1 << 30;
 type Choice<A> = (A, usize);
 
 /// One convolution as cuDNN describes it, with the algorithms once they are chosen.
-struct Plan {
+pub(super) struct Plan<T: CudnnDataType> {
+    /// In the type of the sums.
     conv: ConvDescriptor<f32>,
     /// `[n, i, h, w]`.
-    x: TensorDescriptor<f32>,
-    w: FilterDescriptor<f32>,
+    x: TensorDescriptor<T>,
+    w: FilterDescriptor<T>,
     /// `[n, o, oh, ow]`.
-    y: TensorDescriptor<f32>,
+    y: TensorDescriptor<T>,
     forward: Option<Choice<Algo>>,
     data: Option<Choice<DataAlgo>>,
     filter: Option<Choice<FilterAlgo>>,
 }
 
-type Key = (DeviceId, Sizes, bool);
+/// With whether TF32 is allowed.
+pub(super) type Key = (DeviceId, Sizes, bool);
 
 #[derive(Default)]
-struct Plans {
+pub(super) struct Plans {
     handles: HashMap<DeviceId, Arc<Cudnn>>,
-    plans: HashMap<Key, Plan>,
+    singles: HashMap<Key, Plan<f32>>,
+    halves: HashMap<Key, Plan<f16>>,
+}
+
+/// A type that cuDNN convolves.
+pub(super) trait Convolved: Number + CudnnDataType {
+    /// The factors with which a result is written: what is computed, nothing of what was there.
+    const WRITE: (Self, Self);
+    /// The plans of this type.
+    fn plans(all: &mut Plans) -> &mut HashMap<Key, Plan<Self>>;
+    /// How products are computed.
+    fn math(tf32: bool) -> Math;
+}
+
+impl Convolved for f32 {
+    const WRITE: (Self, Self) = (1.0, 0.0);
+
+    fn plans(all: &mut Plans) -> &mut HashMap<Key, Plan<Self>> {
+        &mut all.singles
+    }
+
+    /// cuDNN's default permits TF32 for single precision.
+    fn math(tf32: bool) -> Math {
+        if tf32 { Math::CUDNN_DEFAULT_MATH } else { Math::CUDNN_FMA_MATH }
+    }
+}
+
+impl Convolved for f16 {
+    const WRITE: (Self, Self) = (f16::ONE, f16::ZERO);
+
+    fn plans(all: &mut Plans) -> &mut HashMap<Key, Plan<Self>> {
+        &mut all.halves
+    }
+
+    fn math(_: bool) -> Math {
+        Math::CUDNN_TENSOR_OP_MATH
+    }
 }
 
 // SAFETY: a handle and its descriptors may be used from any thread, one at a time; they are reached under the lock alone.
@@ -53,13 +93,12 @@ fn failed(e: CudnnError) -> Error {
     Error::msg(format!("cuDNN: {e}"))
 }
 
-impl Plan {
+impl<T: Convolved> Plan<T> {
     fn new(handle: &Arc<Cudnn>, z: &Sizes, tf32: bool) -> std::result::Result<Self, CudnnError> {
         let (s, p) = (z.slide.stride as i32, z.slide.padding as i32);
         let size = |a: [usize; 4]| a.map(|n| n as i32);
         let mut conv = handle.create_conv2d([p, p], [s, s], [1, 1], Mode::CUDNN_CROSS_CORRELATION)?;
-        // cuDNN's default permits TF32 for single precision.
-        conv.set_math_type(if tf32 { Math::CUDNN_DEFAULT_MATH } else { Math::CUDNN_FMA_MATH })?;
+        conv.set_math_type(T::math(tf32))?;
         let format = Format::CUDNN_TENSOR_NCHW;
         Ok(Self {
             conv,
@@ -74,7 +113,7 @@ impl Plan {
 }
 
 /// Runs `f` with the plan of these sizes.
-fn with_plan<R>(device: &CudaDevice, z: &Sizes, f: impl FnOnce(&mut Plan) -> Result<R>) -> Result<R> {
+fn with_plan<T: Convolved, R>(device: &CudaDevice, z: &Sizes, f: impl FnOnce(&mut Plan<T>) -> Result<R>) -> Result<R> {
     if [z.n, z.i, z.h, z.w, z.o, z.k].contains(&0) {
         bail!("conv2d: an empty convolution {z:?}");
     }
@@ -82,7 +121,7 @@ fn with_plan<R>(device: &CudaDevice, z: &Sizes, f: impl FnOnce(&mut Plan) -> Res
     stream.context().bind_to_thread().w()?;
     let mut plans = PLANS.lock().map_err(|_| Error::msg("a convolution failed in another thread"))?;
     let key = (device.id(), *z, tf32());
-    if !plans.plans.contains_key(&key) {
+    if !T::plans(&mut plans).contains_key(&key) {
         let handle = match plans.handles.get(&key.0) {
             Some(handle) => handle.clone(),
             None => {
@@ -91,9 +130,10 @@ fn with_plan<R>(device: &CudaDevice, z: &Sizes, f: impl FnOnce(&mut Plan) -> Res
                 handle
             }
         };
-        plans.plans.insert(key, Plan::new(&handle, z, key.2).map_err(failed)?);
+        let plan = Plan::new(&handle, z, key.2).map_err(failed)?;
+        T::plans(&mut plans).insert(key, plan);
     }
-    match plans.plans.get_mut(&key) {
+    match T::plans(&mut plans).get_mut(&key) {
         Some(plan) => f(plan),
         None => bail!("conv2d: a plan is gone"),
     }
@@ -122,14 +162,14 @@ fn workspace(device: &CudaDevice, bytes: usize) -> Result<CudaSlice<u8>> {
     unsafe { device.alloc::<u8>(bytes.max(1)) }
 }
 
-pub(super) fn forward(
+pub(super) fn forward<T: Convolved>(
     device: &CudaDevice,
     z: &Sizes,
-    x: &CudaView<'_, f32>,
-    w: &CudaView<'_, f32>,
-) -> Result<CudaSlice<f32>> {
+    x: &CudaView<'_, T>,
+    w: &CudaView<'_, T>,
+) -> Result<CudaSlice<T>> {
     let mut out = empty("conv2d", device, z.n * z.o * z.oh * z.ow)?;
-    with_plan(device, z, |plan| {
+    with_plan(device, z, |plan: &mut Plan<T>| {
         let call = ConvForward { conv: &plan.conv, x: &plan.x, w: &plan.w, y: &plan.y };
         let advised = match plan.forward {
             Some((kept, _)) => kept,
@@ -139,19 +179,19 @@ pub(super) fn forward(
         let (algo, bytes) = choose(&mut plan.forward, advised, plain, |a| call.get_workspace_size(a))?;
         let mut space = workspace(device, bytes)?;
         // SAFETY: the numbers are those that the descriptors describe: sizes were checked against the tensors.
-        unsafe { call.launch(algo, Some(&mut space), (1.0, 0.0), x, w, &mut out) }.map_err(failed)
+        unsafe { call.launch(algo, Some(&mut space), T::WRITE, x, w, &mut out) }.map_err(failed)
     })?;
     Ok(out)
 }
 
-pub(super) fn transpose(
+pub(super) fn transpose<T: Convolved>(
     device: &CudaDevice,
     z: &Sizes,
-    g: &CudaView<'_, f32>,
-    w: &CudaView<'_, f32>,
-) -> Result<CudaSlice<f32>> {
+    g: &CudaView<'_, T>,
+    w: &CudaView<'_, T>,
+) -> Result<CudaSlice<T>> {
     let mut out = empty("conv_transpose2d", device, z.n * z.i * z.h * z.w)?;
-    with_plan(device, z, |plan| {
+    with_plan(device, z, |plan: &mut Plan<T>| {
         let call = ConvBackwardData { conv: &plan.conv, dx: &plan.x, w: &plan.w, dy: &plan.y };
         let plain = DataAlgo::CUDNN_CONVOLUTION_BWD_DATA_ALGO_1;
         let advised = match plan.data {
@@ -165,19 +205,19 @@ pub(super) fn transpose(
         let (algo, bytes) = choose(&mut plan.data, advised, plain, |a| call.get_workspace_size(a))?;
         let mut space = workspace(device, bytes)?;
         // SAFETY: as in `forward`.
-        unsafe { call.launch(algo, Some(&mut space), (1.0, 0.0), &mut out, w, g) }.map_err(failed)
+        unsafe { call.launch(algo, Some(&mut space), T::WRITE, &mut out, w, g) }.map_err(failed)
     })?;
     Ok(out)
 }
 
-pub(super) fn weight(
+pub(super) fn weight<T: Convolved>(
     device: &CudaDevice,
     z: &Sizes,
-    x: &CudaView<'_, f32>,
-    g: &CudaView<'_, f32>,
-) -> Result<CudaSlice<f32>> {
+    x: &CudaView<'_, T>,
+    g: &CudaView<'_, T>,
+) -> Result<CudaSlice<T>> {
     let mut out = empty("conv2d_weight", device, z.o * z.i * z.k * z.k)?;
-    with_plan(device, z, |plan| {
+    with_plan(device, z, |plan: &mut Plan<T>| {
         let call = ConvBackwardFilter { conv: &plan.conv, x: &plan.x, dw: &plan.w, dy: &plan.y };
         let plain = FilterAlgo::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1;
         let advised = match plan.filter {
@@ -193,7 +233,7 @@ pub(super) fn weight(
         let (algo, bytes) = choose(&mut plan.filter, advised, plain, |a| call.get_workspace_size(a))?;
         let mut space = workspace(device, bytes)?;
         // SAFETY: as in `forward`.
-        unsafe { call.launch(algo, Some(&mut space), (1.0, 0.0), x, &mut out, g) }.map_err(failed)
+        unsafe { call.launch(algo, Some(&mut space), T::WRITE, x, &mut out, g) }.map_err(failed)
     })?;
     Ok(out)
 }

@@ -1,4 +1,6 @@
 // Zero insertion, filter and decimation of planes in one pass: y[o] = sum_t f[T-1-t] xu[o down + t - before] an axis.
+// Planes are f32 or, in the kernels whose names end in _h, f16.
+#include "numbers.cuh"
 
 // As in fir.rs.
 constexpr int MAX_TAPS = 256;
@@ -26,8 +28,8 @@ template <int UP> __device__ static void first(const Axis &a, const int o, const
 }
 
 // TAPS, UP and DOWN of both axes, when known beforehand: the compiler unrolls the loops. 0: read them.
-template <int TAPS, int UP, int DOWN>
-__device__ static void filter(const Fir &f, const float *__restrict__ src, float *__restrict__ dst) {
+template <int TAPS, int UP, int DOWN, typename T>
+__device__ static void filter(const Fir &f, const T *__restrict__ src, T *__restrict__ dst) {
     const int ow = f.x.out, oh = f.y.out, w = f.x.in, h = f.y.in;
     const int taps_y = TAPS ? TAPS : f.y.taps, taps_x = TAPS ? TAPS : f.x.taps;
     const int up_y = UP ? UP : f.y.up, up_x = UP ? UP : f.x.up;
@@ -37,7 +39,7 @@ __device__ static void filter(const Fir &f, const float *__restrict__ src, float
     int tx0, ix0;
     first<UP>(f.x, ox, down_x, tx0, ix0);
     for (int p = blockIdx.z; p < f.planes; p += gridDim.z) {
-        const float *plane = src + (size_t)p * h * w;
+        const T *plane = src + (size_t)p * h * w;
         for (int r = 0; r < ROWS; r++) {
             const int oy = (blockIdx.y * ROWS + r) * TILE_H + threadIdx.y;
             if (oy >= oh) break;
@@ -49,26 +51,31 @@ __device__ static void filter(const Fir &f, const float *__restrict__ src, float
                 if ((unsigned)iy >= (unsigned)h) continue;
 #pragma unroll
                 for (int tx = tx0, ix = ix0; tx < taps_x; tx += up_x, ix++)
-                    if ((unsigned)ix < (unsigned)w) sum += f.taps[ty * taps_x + tx] * plane[iy * w + ix];
+                    if ((unsigned)ix < (unsigned)w) sum += f.taps[ty * taps_x + tx] * get(plane[iy * w + ix]);
             }
-            dst[((size_t)p * oh + oy) * ow + ox] = sum * f.gain;
+            put(dst[((size_t)p * oh + oy) * ow + ox], sum * f.gain);
         }
     }
 }
 
-extern "C" __global__ void fir(const __grid_constant__ Fir f, const float *__restrict__ x, float *__restrict__ y) {
-    filter<0, 0, 0>(f, x, y);
-}
+// Any sizes, and StyleGAN2's: [1, 3, 3, 1] after an up convolution, and the doubling and halving of pictures.
+#define KERNELS(T, suffix)                                                                                             \
+    extern "C" __global__ void fir##suffix(const __grid_constant__ Fir f, const T *__restrict__ x,                     \
+                                           T *__restrict__ y) {                                                        \
+        filter<0, 0, 0>(f, x, y);                                                                                      \
+    }                                                                                                                  \
+    extern "C" __global__ void fir_4##suffix(const __grid_constant__ Fir f, const T *__restrict__ x,                   \
+                                             T *__restrict__ y) {                                                      \
+        filter<4, 1, 1>(f, x, y);                                                                                      \
+    }                                                                                                                  \
+    extern "C" __global__ void fir_4_up2##suffix(const __grid_constant__ Fir f, const T *__restrict__ x,               \
+                                                 T *__restrict__ y) {                                                  \
+        filter<4, 2, 1>(f, x, y);                                                                                      \
+    }                                                                                                                  \
+    extern "C" __global__ void fir_4_down2##suffix(const __grid_constant__ Fir f, const T *__restrict__ x,             \
+                                                   T *__restrict__ y) {                                                \
+        filter<4, 1, 2>(f, x, y);                                                                                      \
+    }
 
-// StyleGAN2's: [1, 3, 3, 1] after an up convolution, and the doubling and halving of pictures.
-extern "C" __global__ void fir_4(const __grid_constant__ Fir f, const float *__restrict__ x, float *__restrict__ y) {
-    filter<4, 1, 1>(f, x, y);
-}
-extern "C" __global__ void fir_4_up2(const __grid_constant__ Fir f, const float *__restrict__ x,
-                                     float *__restrict__ y) {
-    filter<4, 2, 1>(f, x, y);
-}
-extern "C" __global__ void fir_4_down2(const __grid_constant__ Fir f, const float *__restrict__ x,
-                                       float *__restrict__ y) {
-    filter<4, 1, 2>(f, x, y);
-}
+KERNELS(float, )
+KERNELS(__half, _h)

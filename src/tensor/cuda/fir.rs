@@ -1,6 +1,6 @@
 //! Resampling (fir.cu): any factors and taps, in one pass while the filter is small and in two when it is a product.
 
-use super::{In, done, empty, f32s, grid};
+use super::{In, Number, done, empty, grid, numbers};
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DeviceRepr};
 use candle_core::cuda_backend::{CudaDevice, CudaStorage};
@@ -65,12 +65,12 @@ impl Pass {
         }
     }
 
-    fn run(&self, device: &CudaDevice, src: &CudaView<'_, f32>) -> Result<CudaSlice<f32>> {
+    fn run<T: Number>(&self, device: &CudaDevice, src: &CudaView<'_, T>) -> Result<CudaSlice<T>> {
         let size = [self.planes, self.y.output, self.x.output].map(|n| n as usize);
         let mut out = empty("fir", device, size.iter().product())?;
         if out.len() >= size.iter().product() && size.iter().all(|&n| n > 0) {
             let tiles = [size[2].div_ceil(TILE_W), size[1].div_ceil(TILE_H * ROWS), size[0].min(MAX_DEPTH)];
-            launch!(device, FIR, self.kernel(), grid(tiles, [TILE_W, TILE_H]), [self, src, &mut out])?;
+            launch!(device, FIR, T::kernel(self.kernel()), grid(tiles, [TILE_W, TILE_H]), [self, src, &mut out])?;
         }
         Ok(out)
     }
@@ -104,8 +104,12 @@ impl Job<'_> {
 
     /// x `[n, c, h, w]` → `[n, c, oh, ow]`.
     pub(in crate::tensor) fn run(&self, x: In<'_>) -> Result<(CudaStorage, Shape)> {
+        typed!("fir", x.0, T => self.run_of::<T>(x))
+    }
+
+    fn run_of<T: Number>(&self, x: In<'_>) -> Result<(CudaStorage, Shape)> {
         let ((n, c, _, _), device) = (x.1.shape().dims4()?, x.0.device());
-        let (src, planes) = (f32s("fir", x)?, n * c);
+        let (src, planes) = (numbers::<T>("fir", x)?, n * c);
         let out = match self.terms {
             [(column, row)] if column.len() * row.len() > ONE_PASS => {
                 let (y, x) = (Axis::still(self.y.input), Axis::still(self.x.output));

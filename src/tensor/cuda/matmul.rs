@@ -1,20 +1,21 @@
-//! The matrix product, by cuBLAS in single precision.
+//! The matrix product, by cuBLAS; sums in single precision.
 
-use super::{In, done, empty, f32s};
+use super::{In, Number, done, empty, f32s};
 use candle_core::backend::BackendStorage;
-use candle_core::cuda_backend::cudarc::cublas::{Gemm, GemmConfig, sys::cublasOperation_t};
+use candle_core::cuda_backend::cudarc::cublas::{CudaBlas, Gemm, GemmConfig, sys::cublasOperation_t};
 use candle_core::cuda_backend::cudarc::driver::{CudaView, CudaViewMut};
 use candle_core::cuda_backend::{CudaDevice, CudaStorage, WrapErr};
 use candle_core::{Result, Shape, bail};
+use half::f16;
 
 /// A row-major matrix: its numbers, how far its rows are apart, and whether it is used transposed.
-pub(super) struct Mat<'a> {
-    pub data: CudaView<'a, f32>,
+pub(super) struct Mat<'a, T = f32> {
+    pub data: CudaView<'a, T>,
     pub stride: usize,
     pub transposed: bool,
 }
 
-impl Mat<'_> {
+impl<T: Number> Mat<'_, T> {
     fn operation(&self) -> cublasOperation_t {
         if self.transposed { cublasOperation_t::CUBLAS_OP_T } else { cublasOperation_t::CUBLAS_OP_N }
     }
@@ -30,20 +31,39 @@ impl Mat<'_> {
 }
 
 /// Where a product goes: rows `stride` apart; `add` keeps what is there.
-pub(super) struct Into<'a> {
-    pub data: CudaViewMut<'a, f32>,
+pub(super) struct Into<'a, T = f32> {
+    pub data: CudaViewMut<'a, T>,
     pub stride: usize,
     pub add: bool,
 }
 
+/// A type that cuBLAS multiplies.
+pub(super) trait Multiplied: Number {
+    const ONE: Self;
+    const ZERO: Self;
+}
+
+impl Multiplied for f32 {
+    const ONE: Self = 1.0;
+    const ZERO: Self = 0.0;
+}
+
+impl Multiplied for f16 {
+    const ONE: Self = f16::ONE;
+    const ZERO: Self = f16::ZERO;
+}
+
 /// `into (+)= a · b` with a `[m, k]` and b `[k, n]`, none of them empty.
-pub(super) fn gemm(
+pub(super) fn gemm<T: Multiplied>(
     device: &CudaDevice,
     [m, n, k]: [usize; 3],
-    a: &Mat<'_>,
-    b: &Mat<'_>,
-    mut into: Into<'_>,
-) -> Result<()> {
+    a: &Mat<'_, T>,
+    b: &Mat<'_, T>,
+    mut into: Into<'_, T>,
+) -> Result<()>
+where
+    CudaBlas: Gemm<T>,
+{
     a.check(m, k)?;
     b.check(k, n)?;
     if into.stride < n || (m - 1) * into.stride + n > into.data.len() {
@@ -56,10 +76,10 @@ pub(super) fn gemm(
         m: n as i32,
         n: m as i32,
         k: k as i32,
-        alpha: 1.0,
+        alpha: T::ONE,
         lda: b.stride as i32,
         ldb: a.stride as i32,
-        beta: if into.add { 1.0 } else { 0.0 },
+        beta: if into.add { T::ONE } else { T::ZERO },
         ldc: into.stride as i32,
     };
     // SAFETY: the three matrices were checked to lie in their numbers.

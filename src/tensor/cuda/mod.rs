@@ -9,10 +9,27 @@
 macro_rules! launch {
     ($device:expr, $module:ident, $kernel:expr, $grid:expr, [$($argument:expr),* $(,)?]) => {{
         use candle_core::cuda_backend::{WrapErr, cudarc::driver::PushKernelArg};
-        let kernel = $device.get_or_load_custom_func($kernel, concat!("gannet_", stringify!($module)), $module)?;
+        let kernel = $device.get_or_load_custom_func($kernel.as_ref(), concat!("gannet_", stringify!($module)), $module)?;
         // SAFETY: the arguments are the kernel's, in type and order; their sizes were checked by the caller.
         unsafe { kernel.builder()$(.arg($argument))*.launch($grid) }.w().map(drop)
     }};
+}
+
+/// Evaluates `$body` with `$t` for the type in which `$storage` holds its numbers.
+macro_rules! typed {
+    ($op:expr, $storage:expr, $t:ident => $body:expr) => {
+        match candle_core::backend::BackendStorage::dtype($storage) {
+            candle_core::DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            candle_core::DType::F16 => {
+                type $t = half::f16;
+                $body
+            }
+            other => candle_core::bail!("{}: expected f32 or f16, found {other:?}", $op),
+        }
+    };
 }
 
 pub(super) mod act;
@@ -24,8 +41,8 @@ pub(super) mod matmul;
 #[cfg(not(feature = "cudnn"))]
 mod unfold;
 
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, LaunchConfig, result, sys};
-use candle_core::cuda_backend::{CudaDevice, CudaStorage};
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DeviceRepr, LaunchConfig, result, sys};
+use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage};
 use candle_core::{Device, Layout, Result, Shape, bail};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -39,7 +56,7 @@ const BLOCKS: usize = 1 << 13;
 
 static TF32: AtomicBool = AtomicBool::new(true);
 
-/// Allows or forbids TF32 in convolutions: inputs rounded to 10 bits of mantissa, sums in single precision. Allowed at
+/// Allows or forbids TF32 in convolutions of f32: inputs rounded to 10 bits of mantissa, sums in single precision. Allowed at
 /// first, as PyTorch does for convolutions; matrix products are always in single precision, as there.
 ///
 /// It has an effect with cuDNN alone: without it, convolutions are in single precision anyway.
@@ -47,10 +64,9 @@ pub fn allow_tf32(allowed: bool) {
     TF32.store(allowed, Ordering::Relaxed);
 }
 
-/// Whether convolutions may use TF32.
-#[cfg(feature = "cudnn")]
-fn tf32() -> bool {
-    TF32.load(Ordering::Relaxed)
+/// Whether convolutions of f32 use TF32.
+pub(super) fn tf32() -> bool {
+    cfg!(feature = "cudnn") && TF32.load(Ordering::Relaxed)
 }
 
 /// GPU `index`, set up for one process that uses it from any thread.
@@ -92,12 +108,35 @@ fn keep_freed_memory(device: &CudaDevice) -> std::result::Result<(), result::Dri
     }
 }
 
+/// A type that numbers are stored in; all are computed with in single precision.
+trait Number: CudaDType + DeviceRepr {
+    /// The name that a kernel has for this type.
+    fn kernel(name: &str) -> String;
+}
+
+impl Number for f32 {
+    fn kernel(name: &str) -> String {
+        name.to_owned()
+    }
+}
+
+impl Number for half::f16 {
+    fn kernel(name: &str) -> String {
+        format!("{name}_h")
+    }
+}
+
 /// The numbers of a contiguous f32 tensor.
-fn f32s<'a>(op: &str, (storage, layout): In<'a>) -> Result<CudaView<'a, f32>> {
+fn f32s<'a>(op: &str, input: In<'a>) -> Result<CudaView<'a, f32>> {
+    numbers(op, input)
+}
+
+/// The numbers of a contiguous tensor of type `T`.
+fn numbers<'a, T: Number>(op: &str, (storage, layout): In<'a>) -> Result<CudaView<'a, T>> {
     let Some((start, end)) = layout.contiguous_offsets() else {
         bail!("{op}: expected a contiguous tensor, found strides {:?}", layout.stride())
     };
-    match storage.as_cuda_slice::<f32>()?.try_slice(start..end) {
+    match storage.as_cuda_slice::<T>()?.try_slice(start..end) {
         Some(view) if i32::try_from(end - start).is_ok() => Ok(view),
         Some(_) => bail!("{op}: {:?} is too large for one CUDA operator: use a smaller batch", layout.shape()),
         None => bail!("{op}: a layout {:?} outside its data", layout.shape()),
@@ -105,16 +144,16 @@ fn f32s<'a>(op: &str, (storage, layout): In<'a>) -> Result<CudaView<'a, f32>> {
 }
 
 /// A result of `n` elements with any content.
-fn empty(op: &str, device: &CudaDevice, n: usize) -> Result<CudaSlice<f32>> {
+fn empty<T: Number>(op: &str, device: &CudaDevice, n: usize) -> Result<CudaSlice<T>> {
     if i32::try_from(n).is_err() {
         bail!("{op}: a result of {n} elements is too large for one CUDA operator: use a smaller batch");
     }
     // SAFETY: every operator writes all of its result. The driver refuses sizes of zero.
-    unsafe { device.alloc::<f32>(n.max(1)) }
+    unsafe { device.alloc::<T>(n.max(1)) }
 }
 
 /// A result as candle holds it.
-fn done(out: CudaSlice<f32>, device: &CudaDevice, shape: impl Into<Shape>) -> Result<(CudaStorage, Shape)> {
+fn done<T: Number>(out: CudaSlice<T>, device: &CudaDevice, shape: impl Into<Shape>) -> Result<(CudaStorage, Shape)> {
     Ok((CudaStorage::wrap_cuda_slice(out, device.clone()), shape.into()))
 }
 

@@ -1,10 +1,11 @@
 //! Convolutions without cuDNN: inputs unfolded into columns (im2col, unfold.cu) and multiplied by cuBLAS, one sample and a
 //! group of rows at a time.
 
-use super::matmul::{Into, Mat, gemm};
-use super::{each, empty};
+use super::matmul::{Into, Mat, Multiplied, gemm};
+use super::{Number, each, empty};
 use crate::tensor::conv::Sizes;
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DeviceRepr};
+use candle_core::cuda_backend::cudarc::cublas::{CudaBlas, Gemm};
+use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DeviceRepr, ValidAsZeroBits};
 use candle_core::cuda_backend::{CudaDevice, WrapErr};
 use candle_core::{Result, bail};
 
@@ -39,7 +40,7 @@ struct Group {
 }
 
 /// The groups of rows of every sample, with room for the columns of the largest.
-fn groups(device: &CudaDevice, z: &Sizes) -> Result<(Vec<Group>, CudaSlice<f32>)> {
+fn groups<T: Number>(device: &CudaDevice, z: &Sizes) -> Result<(Vec<Group>, CudaSlice<T>)> {
     if [z.n, z.i, z.h, z.w, z.o, z.k].contains(&0) {
         bail!("conv2d: an empty convolution {z:?}");
     }
@@ -65,18 +66,27 @@ fn groups(device: &CudaDevice, z: &Sizes) -> Result<(Vec<Group>, CudaSlice<f32>)
     Ok((all, empty("conv2d", device, inner * rows * z.ow)?))
 }
 
-fn unfold(device: &CudaDevice, z: &Sizes, g: &Group, x: &CudaView<'_, f32>, cols: &mut CudaSlice<f32>) -> Result<()> {
-    let (n, plane) = (z.i * z.k * z.k * g.width, z.i * z.h * z.w);
-    let x = x.slice(g.sample * plane..(g.sample + 1) * plane);
-    launch!(device, UNFOLD, "unfold", each(n), [&(n as u32), &g.window, &x, cols])
-}
-
-pub(super) fn forward(
+fn unfold<T: Number>(
     device: &CudaDevice,
     z: &Sizes,
-    x: &CudaView<'_, f32>,
-    w: &CudaView<'_, f32>,
-) -> Result<CudaSlice<f32>> {
+    g: &Group,
+    x: &CudaView<'_, T>,
+    cols: &mut CudaSlice<T>,
+) -> Result<()> {
+    let (n, plane) = (z.i * z.k * z.k * g.width, z.i * z.h * z.w);
+    let x = x.slice(g.sample * plane..(g.sample + 1) * plane);
+    launch!(device, UNFOLD, T::kernel("unfold"), each(n), [&(n as u32), &g.window, &x, cols])
+}
+
+pub(super) fn forward<T: Multiplied + ValidAsZeroBits>(
+    device: &CudaDevice,
+    z: &Sizes,
+    x: &CudaView<'_, T>,
+    w: &CudaView<'_, T>,
+) -> Result<CudaSlice<T>>
+where
+    CudaBlas: Gemm<T>,
+{
     let (grid, inner) = (z.oh * z.ow, z.i * z.k * z.k);
     let mut out = empty("conv2d", device, z.n * z.o * grid)?;
     let (groups, mut cols) = groups(device, z)?;
@@ -91,12 +101,15 @@ pub(super) fn forward(
     Ok(out)
 }
 
-pub(super) fn transpose(
+pub(super) fn transpose<T: Multiplied + ValidAsZeroBits>(
     device: &CudaDevice,
     z: &Sizes,
-    g: &CudaView<'_, f32>,
-    w: &CudaView<'_, f32>,
-) -> Result<CudaSlice<f32>> {
+    g: &CudaView<'_, T>,
+    w: &CudaView<'_, T>,
+) -> Result<CudaSlice<T>>
+where
+    CudaBlas: Gemm<T>,
+{
     let (grid, inner, plane) = (z.oh * z.ow, z.i * z.k * z.k, z.i * z.h * z.w);
     let mut out = empty("conv_transpose2d", device, z.n * plane)?;
     device.cuda_stream().memset_zeros(&mut out).w()?;
@@ -108,17 +121,20 @@ pub(super) fn transpose(
         let into = Into { data: cols.as_view_mut(), stride: group.width, add: false };
         gemm(device, [inner, group.width, z.o], &w, &g, into)?;
         let mut to = out.slice_mut(group.sample * plane..(group.sample + 1) * plane);
-        launch!(device, UNFOLD, "fold", each(plane), [&(plane as u32), &group.window, &cols, &mut to])?;
+        launch!(device, UNFOLD, T::kernel("fold"), each(plane), [&(plane as u32), &group.window, &cols, &mut to])?;
     }
     Ok(out)
 }
 
-pub(super) fn weight(
+pub(super) fn weight<T: Multiplied + ValidAsZeroBits>(
     device: &CudaDevice,
     z: &Sizes,
-    x: &CudaView<'_, f32>,
-    g: &CudaView<'_, f32>,
-) -> Result<CudaSlice<f32>> {
+    x: &CudaView<'_, T>,
+    g: &CudaView<'_, T>,
+) -> Result<CudaSlice<T>>
+where
+    CudaBlas: Gemm<T>,
+{
     let (grid, inner) = (z.oh * z.ow, z.i * z.k * z.k);
     let mut out = empty("conv2d_weight", device, z.o * inner)?;
     let (groups, mut cols) = groups(device, z)?;
