@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from attributes import load_tensors, predict
-from common import load_images, pick_device, save_model, to_tensor, write_atomically
+from common import load_images, save_model, to_tensor, write_atomically, write_sheet
 from editing import SCALARS, Bench, scalar
 from encoder import load_encoder, refine
 from fit_directions import STRENGTHS, cosines, facts, layer_shares, moved
@@ -210,6 +210,17 @@ def measure(bench, walk, direction, args):
     return told | facts(bench, walk.at, None, movement) | {"layers": shares}, score
 
 
+@torch.no_grad()
+def draw_sheet(path, truth, found):
+    """The first two people, at -3 .. +3 deviations, one row a direction."""
+    rows = []
+    for walk, direction in found:
+        whole = direction * walk.target.steps_per_sd
+        codes = torch.cat([truth.codes[k] + t * whole[None] for k in (0, 1) for t in range(-3, 4)])
+        rows.append(truth.bench.render("W+", codes))
+    write_sheet(path, torch.cat(rows), columns=14, zoom=1)
+
+
 def add(path, found, provenance):
     """Put directions {name: (tensor, facts)} of W+ into a directions file."""
     tensors, manifest = load_tensors(path)
@@ -231,6 +242,7 @@ def parse_arguments():
     add("--pairs", required=True, help="folder that prepare.py made of rendered pairs")
     add("--models", required=True, help="the bundle's folder; its directions get W+/NAME")
     add("--report", help="JSON with every number, for the model card")
+    add("--sheet", help="PNG of two people a row, each at -3 .. +3 along every direction")
     add("--only", default="", help="attributes, with commas")
     add("--passes", type=int, default=3, help="of the encoder")
     add("--steps", type=int, default=240)
@@ -255,16 +267,19 @@ def main():
     bench.net.requires_grad_(False)
     truth = Truth(bench, Pairs(args.pairs), load_encoder(paths["encoder"])[0], args.passes)
     print(f"read: {time.time() - begun:.0f} s", flush=True)
-    found, report = {}, {}
+    found, report, walks = {}, {}, []
     for name in filter(None, args.only.split(",")) if args.only else EDITS:
         walk = Walk(truth, name, args)
         direction = walk.fit()
         told, report[name] = measure(bench, walk, direction, args)
         found[name] = (direction, told)
+        walks.append((walk, direction))
         print(name, report[name], told.get("effect"), f"{time.time() - begun:.0f} s", flush=True)
     used = {"script": "scripts/train/fit_walks.py", "steps": args.steps, "batch": args.batch}
     used |= {"own": args.own, "others": args.others, "passes": args.passes, "seed": args.seed}
     add(paths["directions"], found, used)
+    if args.sheet:
+        draw_sheet(args.sheet, truth, walks)
     if args.report:
         whole = {name: report[name] | {"about": found[name][1]} for name in found}
         write_atomically(args.report, json.dumps(whole, indent=1).encode())
