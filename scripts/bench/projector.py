@@ -16,10 +16,11 @@ import tempfile
 import time
 
 import common
+import draws
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 FEATURES = os.path.join(HERE, "..", "..", "models", "faces", "attributes.safetensors")
-Z_DIM, MAPPING_LAYERS, W_SAMPLES = 512, 8, 10_000
+Z_DIM, MAPPING_LAYERS, W_SAMPLES, STATISTICS_SEED = 512, 8, 10_000, 123
 LEARNING_RATE, RAMP_UP, RAMP_DOWN = 0.1, 0.05, 0.25
 W_NOISE, W_NOISE_RAMP = 0.05, 0.75
 NOISE_WEIGHT = 1e5
@@ -132,10 +133,9 @@ def rate(t):
 
 
 def statistics_of_w(g):
-    """Mean `[1, 1, w_dim]` and spread of w."""
-    import numpy as np
+    """Mean `[1, 1, w_dim]` and spread of w, from the draws that gannet takes."""
     import torch
-    z = np.random.RandomState(123).randn(W_SAMPLES, Z_DIM).astype(np.float32)
+    z = draws.normals(STATISTICS_SEED, W_SAMPLES * Z_DIM).reshape(W_SAMPLES, Z_DIM)
     with torch.inference_mode():
         w = torch.cat([g.mapping(part, None)[:, :1] for part in torch.from_numpy(z).split(500)])
     w = w.clone()
@@ -144,29 +144,38 @@ def statistics_of_w(g):
 
 
 def target_of(a):
+    """The target's bytes, `[H, W, 3]`, and its tensor."""
     import numpy as np
     import torch
     from PIL import Image
-    values = np.asarray(Image.open(os.path.join(a.folder, "target.png")).convert("RGB"), np.float32)
-    return torch.from_numpy(values / 127.5 - 1).permute(2, 0, 1)[None].contiguous()
+    values = np.asarray(Image.open(os.path.join(a.folder, "target.png")).convert("RGB"))
+    return values, torch.from_numpy(values.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None].contiguous()
+
+
+def random_numbers(a, picture, maps):
+    """What both programs draw, before any clock runs: the noise maps to start with, and the noise on w of every step."""
+    import torch
+    drawn = draws.Projector(picture, a.seed)
+    start = [torch.from_numpy(m) for m in drawn.maps([m.shape for m in maps])]
+    on_w = [torch.from_numpy(drawn.on_w(step, common.W_DIM)) for step in range(a.steps)]
+    return start, on_w
 
 
 def descend(a, g, distance, start, steps, fused):
     """The loop: w and the noise maps after `steps` steps, the seconds it took, and the losses on the way."""
     import torch
-    torch.manual_seed(a.seed)
-    mean, spread = start
+    (mean, spread), (first, on_w) = start
     maps = common.free_noise(g.synthesis)
     with torch.no_grad():
-        for m in maps:
-            m.normal_()
+        for m, drawn in zip(maps, first, strict=True):
+            m.copy_(drawn)
     w = mean.clone().requires_grad_(True)
     adam = torch.optim.Adam([w, *maps], lr=LEARNING_RATE, betas=(0.9, 0.999))
     losses, clock = [], time.perf_counter()
     for step in range(steps):
         t = step / a.steps
         adam.param_groups[0]["lr"] = rate(t)
-        noise = torch.randn_like(w) * (spread * W_NOISE * max(0.0, 1.0 - t / W_NOISE_RAMP) ** 2)
+        noise = on_w[step] * (spread * W_NOISE * max(0.0, 1.0 - t / W_NOISE_RAMP) ** 2)
         ws = (w + noise).repeat(1, g.mapping.num_ws, 1)
         seen = distance(g.synthesis(ws, noise_mode="const", fused_modconv=fused))
         loss = seen + NOISE_WEIGHT * regulariser(maps)
@@ -192,6 +201,13 @@ def judge(g, distance, w, maps):
     return dict(distance=seen, noise=noise, loss=seen + noise)
 
 
+def run(a, g, distance, start, fused):
+    """One whole run of PyTorch's, judged."""
+    w, maps, seconds, losses = descend(a, g, distance, start, a.steps, fused)
+    return dict(seconds=seconds, variant="fused" if fused else "unfused", least=min(losses), losses=losses,
+                **judge(g, distance, w, maps))
+
+
 def torch_part(a):
     """PyTorch's run; then both results judged by the same code."""
     import torch
@@ -199,20 +215,21 @@ def torch_part(a):
     torch.set_num_threads(a.threads)
     torch.set_num_interop_threads(1)
     g = generator(a)
-    distance = Distance(a.features, target_of(a))
-    start = statistics_of_w(g)
+    picture, target = target_of(a)
+    distance = Distance(a.features, target)
+    start = statistics_of_w(g), random_numbers(a, picture, common.free_noise(g.synthesis))
     # The faster way to modulate, by a few steps of each; the first step of each warms up.
     tried = {}
     for fused in (True, False):
         descend(a, g, distance, start, 1, fused)
         tried[fused] = descend(a, g, distance, start, 2, fused)[2]
     fused = min(tried, key=tried.get)
-    w, maps, seconds, losses = descend(a, g, distance, start, a.steps, fused)
+    found = dict(pytorch=run(a, g, distance, start, fused))
+    if a.control:
+        found["control"] = run(a, g, distance, start, not fused)
     theirs = load_file(os.path.join(a.folder, "gannet.safetensors"))
-    own = [theirs[f"noise.{i}"].reshape(m.shape) for i, m in enumerate(maps)]
-    print(json.dumps(dict(pytorch=dict(seconds=seconds, variant="fused" if fused else "unfused", least=min(losses),
-                                       **judge(g, distance, w, maps)),
-                          gannet=judge(g, distance, theirs["code"], own))))
+    maps = [theirs[f"noise.{i}"].reshape(m.shape) for i, m in enumerate(start[1][0])]
+    print(json.dumps(dict(found, gannet=judge(g, distance, theirs["code"], maps))))
 
 
 # ---- the whole ----
@@ -223,6 +240,8 @@ def part(a, name, env=None):
                str(a.threads), "--seed", str(a.seed)]
     if a.target:
         command += ["--target", a.target]
+    if a.control:
+        command.append("--control")
     threads = {"OMP_NUM_THREADS": str(a.threads), "MKL_NUM_THREADS": str(a.threads)}
     return common.child(command, {**os.environ, **threads, **(env or {})})
 
@@ -240,6 +259,13 @@ def gannet_part(a):
     return next(v for v in values if v.get("type") == "Inversion")
 
 
+def together(one, other):
+    """The first step in which two runs' losses differ by more than a thousandth, a hundredth, a tenth; none where they never
+    do. Rounding alone drives them apart, ever faster."""
+    apart = [(step, abs(loss / other[step] - 1)) for step, loss in one if step < len(other)]
+    return {str(part): next((step for step, by in apart if by > part), None) for part in (1e-3, 1e-2, 1e-1)}
+
+
 def whole(a):
     (allocator,) = common.allocators(a.allocator).items()
     common.say("generator and target")
@@ -247,24 +273,36 @@ def whole(a):
     common.say(f"gannet: {a.steps} steps")
     own = gannet_part(a)
     common.say(f"PyTorch: {a.steps} steps")
-    (found,) = part(a, "torch", allocator[1])
-    gannet, peer = found["gannet"], found["pytorch"]
+    (both,) = part(a, "torch", allocator[1])
+    gannet, peer = both["gannet"], both["pytorch"]
     gannet.update(seconds=own["seconds"], least=own["loss"][0])
-    return dict(resolution=a.resolution, steps=a.steps, threads=a.threads, seed=a.seed, allocator=allocator[0],
-                gannet=gannet, pytorch=peer, time_ratio=peer["seconds"] / gannet["seconds"],
-                loss_ratio=gannet["loss"] / peer["loss"], least_ratio=gannet["least"] / peer["least"],
-                distance_ratio=gannet["distance"] / peer["distance"])
+    (trace,) = own["trace"]
+    losses = peer.pop("losses")
+    same = together([(step, sum(terms)) for step, terms in zip(trace["steps"], trace["terms"])], losses)
+    found = dict(resolution=a.resolution, steps=a.steps, threads=a.threads, seed=a.seed, allocator=allocator[0],
+                 gannet=gannet, pytorch=peer, time_ratio=peer["seconds"] / gannet["seconds"],
+                 loss_ratio=gannet["loss"] / peer["loss"], least_ratio=gannet["least"] / peer["least"],
+                 distance_ratio=gannet["distance"] / peer["distance"], same_until=same)
+    if a.control:
+        control = found["control"] = both["control"]
+        found.update(control_ratio=control["loss"] / peer["loss"],
+                     control_same_until=together(enumerate(control.pop("losses")), losses))
+    return found
 
 
 def show(r):
     columns = ["", "seconds", "loss", "distance", "noise", "least loss"]
     rows = []
-    for name in ("gannet", "pytorch"):
+    for name in [n for n in ("gannet", "pytorch", "control") if n in r]:
         side = r[name]
         rows.append([name, side["seconds"], *(f"{side[key]:.5f}" for key in ("loss", "distance", "noise", "least"))])
     print(common.table(columns, rows))
     print(f"\n{r['steps']} steps at {r['resolution']}, {r['threads']} threads, PyTorch {r['pytorch']['variant']}, "
           f"{r['allocator']}: time ratio {r['time_ratio']:.2f}, loss ratio {r['loss_ratio']:.4f}")
+    print(f"first step with losses apart by .1 %, 1 %, 10 %: {list(r['same_until'].values())}")
+    if "control" in r:
+        print(f"control, PyTorch {r['control']['variant']} against itself: loss ratio {r['control_ratio']:.4f}, "
+              f"apart {list(r['control_same_until'].values())}")
     print("loss: of the codes and noise maps found, judged by one code in PyTorch, without noise on w; least loss: as each "
           "program saw it on its way")
 
@@ -280,6 +318,8 @@ def main():
     a.add_argument("--threads", type=int, default=2)
     a.add_argument("--seed", type=int, default=0)
     a.add_argument("--allocator", default="glibc-tuned", help="PyTorch's: default, glibc-tuned, jemalloc or tcmalloc")
+    a.add_argument("--control", action="store_true",
+                   help="also PyTorch's other variant: how far rounding alone moves the final loss")
     a.add_argument("--json", action="store_true")
     a.add_argument("--part", choices=["prepare", "torch"], help=argparse.SUPPRESS)
     a.add_argument("--folder", help=argparse.SUPPRESS)
