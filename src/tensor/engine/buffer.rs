@@ -4,7 +4,7 @@
 //! every 4 KiB, about as much as writing it twice; so buffers go back to a pool that all threads share.
 
 use super::simd::LANES;
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::sync::Mutex;
@@ -28,57 +28,33 @@ unsafe impl Sync for Block {}
 
 impl Block {
     fn layout(lines: usize) -> Layout {
+        let bytes = lines * LINE;
+        let align = if bytes >= HUGE { HUGE } else { LINE };
         // The size is bounded by `Buffer::new`, so that it cannot overflow.
-        Layout::from_size_align(lines * LINE, LINE).unwrap_or(Layout::new::<[f32; LANES]>())
+        Layout::from_size_align(bytes, align).unwrap_or(Layout::new::<[f32; LANES]>())
     }
 
     /// Zeros, in `lines` lines, at least one.
     fn new(lines: usize) -> Self {
         let layout = Self::layout(lines);
-        #[cfg(target_os = "linux")]
-        if layout.size() >= HUGE {
-            let Some(start) = map(layout.size()) else { handle_alloc_error(layout) };
-            return Self { start, lines };
+        // SAFETY: the layout is not empty; the memory is initialised before anything reads it.
+        unsafe {
+            let Some(start) = NonNull::new(alloc(layout)) else { handle_alloc_error(layout) };
+            #[cfg(target_os = "linux")]
+            if layout.align() == HUGE {
+                // Only advice: without huge pages everything works as well, a little slower.
+                let _ = rustix::mm::madvise(start.as_ptr().cast(), layout.size(), rustix::mm::Advice::LinuxHugepage);
+            }
+            start.write_bytes(0, layout.size());
+            Self { start: start.cast(), lines }
         }
-        // SAFETY: the layout is not empty.
-        let Some(start) = NonNull::new(unsafe { alloc_zeroed(layout) }) else { handle_alloc_error(layout) };
-        Self { start: start.cast(), lines }
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        let layout = Self::layout(self.lines);
-        #[cfg(target_os = "linux")]
-        if layout.size() >= HUGE {
-            // SAFETY: mapped with this size; nothing points there any more. It cannot fail.
-            let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), layout.size()) };
-            return;
-        }
         // SAFETY: allocated with this layout.
-        unsafe { dealloc(self.start.as_ptr().cast(), layout) }
-    }
-}
-
-/// Zeros from the system itself, at the start of a huge page. The allocator would mix them with what it keeps of smaller
-/// things, in small pages.
-#[cfg(target_os = "linux")]
-fn map(bytes: usize) -> Option<NonNull<f32>> {
-    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
-    // SAFETY: a mapping of our own, of which the ends that are too much are given back.
-    unsafe {
-        let all =
-            mmap_anonymous(std::ptr::null_mut(), bytes + HUGE, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
-        let all = all.ok()?.cast::<u8>();
-        let before = all.align_offset(HUGE);
-        let start = all.add(before);
-        if before > 0 {
-            munmap(all.cast(), before).ok()?;
-        }
-        munmap(start.add(bytes).cast(), HUGE - before).ok()?;
-        // Only advice: without huge pages everything works as well, a little slower.
-        let _ = madvise(start.cast(), bytes, Advice::LinuxHugepage);
-        NonNull::new(start.cast())
+        unsafe { dealloc(self.start.as_ptr().cast(), Self::layout(self.lines)) }
     }
 }
 
