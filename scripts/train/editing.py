@@ -1,4 +1,4 @@
-"""What fit_directions.py works with: pictures of codes in Z, W and S, and attributes in steps.
+"""What the fits of directions work with: pictures of codes of any space, attributes in steps, descent.
 
 Space S (StyleSpace, Wu et al. 2021) is the concatenation, in the order of execution, of what the
 affine map of every convolution and toRGB makes of its row of w.
@@ -49,6 +49,22 @@ def load_generator(path, device):
     generator = Generator(channels, config["z_dim"], config["w_dim"], config["mapping_layers"])
     generator.load_state_dict(tensors)
     return generator.to(device).eval().requires_grad_(False)
+
+
+def descend(steps, rate, start, loss_at):
+    """Where `steps` steps of Adam lead from the tensor `start`, the rate falling to 0 as a cosine.
+
+    `loss_at(step, free)` is what `free`, of the shape of `start`, costs at this step.
+    """
+    free = start.clone().requires_grad_(True)
+    adam = torch.optim.Adam([free], lr=rate, betas=(0.9, 0.99))
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps)
+    for step in range(steps):
+        adam.zero_grad()
+        loss_at(step, free).backward()
+        adam.step()
+        decay.step()
+    return free.detach()
 
 
 class Target:
@@ -114,7 +130,8 @@ class Bench:
 
     def __init__(self, generator_path, attributes_path, device):
         self.generator = load_generator(generator_path, device)
-        self.net, self.outputs = load_attributes(attributes_path, device)
+        net, self.outputs = load_attributes(attributes_path, device)
+        self.net = net.requires_grad_(False)
         if device.type == "cpu":
             self.net = self.net.to(memory_format=torch.channels_last)
         self.device, self.rendered = device, 0

@@ -1,6 +1,6 @@
 """Write a training checkpoint's averaged generator as a gannet model file.
 
-    python export.py --checkpoint WORK/run/best.pt --out models/faces/generator.safetensors
+    python export.py --checkpoint WORK/run/last.pt --out models/faces/generator.safetensors
 
 Weights are stored as f16 under the names of the stylegan2-ada-pytorch format. `w_avg` is the
 mean of 20,000 mapped latents, not the moving average of training.

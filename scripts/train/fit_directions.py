@@ -167,21 +167,24 @@ def measure_space(bench, args, space, fit):
     codes = bench.lift(("Z", bench.sample(count, args.seed + 200)), space)
     start = bench.score(space, codes)
     few, directions, told, movements = slice(0, args.tuning_probes), {}, {}, {}
+
+    def measure(direction, i):
+        movement = moved(bench, space, codes, direction, STRENGTHS, start)
+        return movement, facts(bench, i, scores[i], movement)
+
     for i, target in enumerate(bench.targets[: bench.searched]):
         name = target.name
         tuned = (space, codes[few], start[few], normals[:, i], slopes[i], i)
         directions[name] = calibrate(bench, *tuned)
-        movement = moved(bench, space, codes, directions[name], STRENGTHS, start)
-        told[name] = facts(bench, i, scores[i], movement)
+        movements[name], told[name] = measure(directions[name], i)
         for k in range(ROUNDS):
             if space != "W" or not misses(target, told[name]):
                 break
             directions[name] = steer(bench, args.seed + 500 + k, directions[name], i)
-            movement = moved(bench, space, codes, directions[name], STRENGTHS, start)
-            told[name] = facts(bench, i, scores[i], movement) | {"steered": k + 1}
-        movements[name] = movement
+            movements[name], told[name] = measure(directions[name], i)
+            told[name]["steered"] = k + 1
         if space == "W":
-            whole = movement[-1, few, i].mean().item()
+            whole = movements[name][-1, few, i].mean().item()
             told[name]["layers"] = layer_shares(
                 bench, codes[few], start[few], directions[name], i, whole
             )
@@ -356,7 +359,6 @@ def main():
     torch.set_num_threads(args.threads)
     begun = time.time()
     bench = Bench(args.generator, args.attributes, pick_device(args.device))
-    bench.net.requires_grad_(False)
     fits = fit_all(bench, args)
     print(f"fitted: {bench.rendered} pictures, {time.time() - begun:.0f} s", flush=True)
     directions, told, measured = {}, {}, None

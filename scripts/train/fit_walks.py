@@ -1,6 +1,6 @@
 """Fit directions in W+ to pairs of pictures that differ in one label, and measure what they do.
 
-    python ../data/make.py pairs 30000 500 WORK/rendered
+    python ../data/make.py pairs 30000 400 WORK/rendered
     python prepare.py --source WORK/rendered --pattern "pairs_*" --out WORK/pairs_fit
     python fit_walks.py --pairs WORK/pairs_fit --models models/faces --report WORK/walks.json
 
@@ -28,7 +28,7 @@ import torch
 
 from attributes import load_tensors, predict
 from common import load_images, save_model, to_tensor, write_atomically, write_sheet
-from editing import SCALARS, Bench, scalar
+from editing import SCALARS, Bench, descend, scalar
 from encoder import load_encoder, refine
 from fit_directions import STRENGTHS, cosines, facts, layer_shares, moved
 from reading import weights
@@ -135,9 +135,9 @@ class Walk:
             read = truth.bench.net(made).float()
         return made - truth.made[people], read - truth.read_made[people]
 
-    def terms(self, direction, rows):
-        """Shares of the true change that are missed: in pixels, of the attribute, beside it."""
-        pixels, read = self.change(direction, rows)
+    def terms(self, change, rows):
+        """Shares of the true change that `change` misses: in pixels, of the attribute, beside it."""
+        pixels, read = change
         wrong = (read - self.goal_read[rows]).square()
         return (
             (pixels - self.goal[rows]).square().mean() / self.pixels,
@@ -150,21 +150,17 @@ class Walk:
         args, rng = self.args, torch.Generator().manual_seed(self.args.seed)
         bench = self.truth.bench
         w = bench.lift(("Z", bench.sample(2000, args.seed)), "W")
-        free = torch.zeros(bench.generator.synthesis.num_ws, w.shape[1], requires_grad=True)
         scale = w.std(0) / self.steps.abs().mean()
-        adam = torch.optim.Adam([free], lr=args.rate, betas=(0.9, 0.99))
-        decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, args.steps)
-        for step in range(args.steps):
+
+        def loss_at(step, free):
             rows = self.fitted[torch.randint(len(self.fitted), (args.batch,), generator=rng)]
-            terms = self.terms(free * scale, rows)
-            loss = sum(k * t for k, t in zip((1, args.own, args.others), terms))
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-            decay.step()
+            terms = self.terms(self.change(free * scale, rows), rows)
             if step % 25 == 0:
                 print(self.name, step, *(f"{t.item():.3f}" for t in terms), flush=True)
-        return (free * scale).detach()
+            return sum(k * t for k, t in zip((1, args.own, args.others), terms))
+
+        nothing = torch.zeros(bench.generator.synthesis.num_ws, w.shape[1])
+        return descend(args.steps, args.rate, nothing, loss_at) * scale
 
     @torch.no_grad()
     def score(self, direction):
@@ -172,7 +168,7 @@ class Walk:
         rows, parts = self.held, []
         gains, shares = [], []
         for part in rows.split(50):
-            pixels, read = self.change(direction, part)
+            change = pixels, read = self.change(direction, part)
             truth = self.truth.base[self.people[part]] + self.goal[part]
             made = self.truth.made[self.people[part]]
             before = (made - truth).square().mean((1, 2, 3))
@@ -180,7 +176,7 @@ class Walk:
             gains.append(10 * torch.log10(before / after))
             goal = self.goal_read[part, self.column]
             shares.append(read[:, self.column] * goal)
-            parts.append(torch.stack(self.terms(direction, part)) * len(part))
+            parts.append(torch.stack(self.terms(change, part)) * len(part))
         gains = torch.cat(gains)
         share = torch.cat(shares).mean() / self.goal_read[rows, self.column].square().mean()
         terms = (sum(parts) / len(rows)).tolist()
@@ -264,7 +260,6 @@ def main():
     paths = {n: os.path.join(args.models, f"{n}.safetensors") for n in PARTS}
     bench = Bench(paths["generator"], paths["attributes"], torch.device("cpu"))
     bench.settle_spreads(bench.read(bench.raw("Z", bench.sample(SAMPLES, args.seed))))
-    bench.net.requires_grad_(False)
     truth = Truth(bench, Pairs(args.pairs), load_encoder(paths["encoder"])[0], args.passes)
     print(f"read: {time.time() - begun:.0f} s", flush=True)
     found, report, walks = {}, {}, []

@@ -10,6 +10,8 @@ code, little else moved.
 import torch
 import torch.nn.functional as F
 
+from editing import descend
+
 STEPS, BATCH, RATE = 160, 12, 0.01  # the rate in standard deviations of w
 CODES = 3000
 SATURATED = 4.0  # squared deviations from which a code cannot follow and counts no more
@@ -44,10 +46,9 @@ def steer(bench, seed, direction, target):
     spreads = torch.tensor([t.spread for t in bench.targets])
     w = bench.lift(("Z", bench.sample(CODES, seed)), "W")
     rng = torch.Generator().manual_seed(seed)
-    bend, scale = torch.zeros_like(direction).requires_grad_(True), w.std(0)
-    adam = torch.optim.Adam([bend], lr=RATE, betas=(0.9, 0.99))
-    decay = torch.optim.lr_scheduler.CosineAnnealingLR(adam, STEPS)
-    for _ in range(STEPS):
+    scale = w.std(0)
+
+    def loss_at(_step, bend):
         codes = w[torch.randint(len(w), (BATCH,), generator=rng)]
         near = torch.rand(BATCH, generator=rng)
         with torch.no_grad():
@@ -55,8 +56,7 @@ def steer(bench, seed, direction, target):
         bent = direction + bend * scale
         strengths = (near, near + 1)
         moved = [read(bench, codes + k[:, None] * bent, spreads) - start for k in strengths]
-        adam.zero_grad()
-        loss_of(target, strengths, moved).backward()
-        adam.step()
-        decay.step()
-    return (direction + bend * scale).detach()
+        return loss_of(target, strengths, moved)
+
+    bend = descend(STEPS, RATE, torch.zeros_like(direction), loss_at)
+    return direction + bend * scale
