@@ -118,10 +118,10 @@ def child(command, env=None):
     return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
 
 
-def gannet_row(binary, resolution, threads, batch, rounds=None, device="cpu"):
-    """One row of `gannet bench`: the random generator of that resolution."""
+def gannet_row(binary, resolution, threads, batch, rounds=None, kernels="auto"):
+    """One row of `gannet bench` on the CPU: the random generator of that resolution."""
     command = [binary, "bench", "--json", "--quiet", "--only", "official", "--resolution", str(resolution),
-               "--threads", str(threads), "--batch", str(batch), "--device", device]
+               "--threads", str(threads), "--batch", str(batch), "--device", "cpu", "--kernels", kernels]
     if rounds:
         command += ["--rounds", str(rounds)]
     (row,) = child(command)

@@ -60,31 +60,38 @@ def ratio(peer, own):
 
 
 def compare(a, resolution, tried):
-    """One row: rounds in which PyTorch's forward, its step and gannet take turns."""
+    """A row for each of gannet's kernels: rounds in which PyTorch's forward, gannet and PyTorch's step take turns."""
     forward, step = (Peer(a, resolution, kind, tried) for kind in ("forward", "step"))
     forward.choose()
     step.choose()
-    own = []
+    own = {kernels: [] for kernels in a.kernels}
     for i in range(a.rounds):
         common.say(f"{resolution}: round {i + 1} of {a.rounds}")
         forward.round()
-        own.append(common.gannet_row(a.gannet, resolution, a.threads, a.batch, a.gannet_rounds))
+        for kernels, rows in own.items():
+            rows.append(common.gannet_row(a.gannet, resolution, a.threads, a.batch, a.gannet_rounds, kernels=kernels))
         step.round()
-    mine = {key: common.median([row[key] for row in own])
-            for key in ("forward_ms", "step_ms", "peak_mb", "gflop", "ceiling_share")}
     peer = dict(forward=forward.report(), step=step.report())
-    return dict(resolution=resolution, threads=a.threads, batch=a.batch, rounds=a.rounds, gannet=mine, pytorch=peer,
+    return [dict(resolution=resolution, threads=a.threads, batch=a.batch, rounds=a.rounds, **beside(rows, peer))
+            for rows in own.values()]
+
+
+def beside(rows, peer):
+    """Medians of gannet's rows, and their ratios to PyTorch's."""
+    mine = {key: common.median([row[key] for row in rows])
+            for key in ("forward_ms", "step_ms", "peak_mb", "gflop", "ceiling_share")}
+    return dict(kernels=rows[0]["kernels"], gannet=mine, pytorch=peer,
                 forward_ratio=ratio(peer["forward"]["ms"], mine["forward_ms"]),
                 step_ratio=ratio(peer["step"]["ms"], mine["step_ms"]),
                 memory_share=ratio(mine["peak_mb"], peer["step"]["least_peak_mb"]))
 
 
-COLUMNS = ["side", "forward ms", "PyTorch", "ratio", "step ms", "PyTorch", "ratio", "peak MiB", "PyTorch", "share"]
+COLUMNS = ["side", "kernels", "forward ms", "PyTorch", "ratio", "step ms", "PyTorch", "ratio", "peak MiB", "PyTorch", "share"]
 
 
 def line(r):
     own, peer = r["gannet"], r["pytorch"]
-    return [str(r["resolution"]), own["forward_ms"], peer["forward"]["ms"], r["forward_ratio"], own["step_ms"],
+    return [str(r["resolution"]), r["kernels"], own["forward_ms"], peer["forward"]["ms"], r["forward_ratio"], own["step_ms"],
             peer["step"]["ms"], r["step_ratio"], own["peak_mb"], peer["step"]["least_peak_mb"], r["memory_share"]]
 
 
@@ -97,20 +104,23 @@ def main():
     a.add_argument("--batch", type=int, default=1)
     a.add_argument("--rounds", type=int, default=5)
     a.add_argument("--allocator", default="all", help="default, glibc-tuned, jemalloc, tcmalloc; all that are here unless given")
+    a.add_argument("--kernels", type=lambda text: text.split(","), default=["auto"],
+                   help="avx512, avx2, portable: gannet with each, in turns; the fastest here unless given")
     a.add_argument("--gannet-rounds", type=int, help="rounds inside one call of gannet bench; its own number unless given")
-    a.add_argument("--json", action="store_true", help="one object a resolution, with all that was measured")
+    a.add_argument("--json", action="store_true", help="one object a row, with all that was measured")
     a = a.parse_args()
     tried = common.allocators(a.allocator)
     rows = []
     for resolution in a.resolution:
-        rows.append(compare(a, resolution, tried))
-        if a.json:
-            print(json.dumps(rows[-1]), flush=True)
+        new = compare(a, resolution, tried)
+        rows += new
+        for row in new if a.json else []:
+            print(json.dumps(row), flush=True)
     if a.json:
         return
     print(common.table(COLUMNS, [line(r) for r in rows]))
     print(f"\n{a.threads} threads, batch {a.batch}; medians of {a.rounds} rounds in turns; ratio: PyTorch's time by gannet's")
-    for r in rows:
+    for r in rows[::len(a.kernels)]:
         kinds = (f"{kind} {r['pytorch'][kind]['variant']}" for kind in ("forward", "step"))
         print(f"PyTorch at {r['resolution']}: {', '.join(kinds)} (the fastest of {len(r['pytorch']['step']['screened'])})")
     print("memory: peak of the process from its loaded weights on, gannet's of a row, PyTorch's least of any variant's step")
