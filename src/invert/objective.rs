@@ -96,7 +96,7 @@ impl Objective for PictureLoss<'_> {
         let pictures = if self.limited { limit(pictures)? } else { pictures.clone() };
         let mut terms = self.pixel_terms(&pictures)?;
         if let Some((network, target, weight)) = &self.perceptual {
-            terms.push(("perceptual", (network.between(&network.taps(&pictures)?, target)? * *weight)?));
+            terms.push(("perceptual", (network.to(&pictures, target)? * *weight)?));
         }
         if self.offset > 0.0 {
             let rows = ws.broadcast_sub(&ws.mean_keepdim(1)?)?; // [NLD]

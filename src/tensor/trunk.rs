@@ -101,6 +101,20 @@ impl Trunk {
         }
     }
 
+    /// [`Stack::unit_distance`] of the last maps to targets, where the engine can tell it: none on other devices, and where the
+    /// targets have gradients as well.
+    ///
+    /// # Shapes
+    /// `[N, C, H, W]`, targets `[N, C_i, H_i · W_i]` → `[N]`
+    pub fn unit_distance(&self, pictures: &Tensor, targets: &[Tensor], eps: f64) -> Result<Option<Tensor>> {
+        match &self.stack {
+            Some(stack) if !targets.iter().any(Tensor::track_op) => {
+                Ok(Some(stack.unit_distance(pictures, targets, eps)?))
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn layer(&self, x: &Tensor, c: &Conv) -> Result<Tensor> {
         Ok(bias_act(&conv2d(x, &c.weight, c.stride, 1)?, &c.bias, self.activation)?)
     }

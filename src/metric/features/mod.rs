@@ -73,6 +73,14 @@ impl Features {
         self.trunk.maps(&self.fitted(pictures)?)
     }
 
+    /// [`Trunk::unit_distance`] of the activations to targets: a faster way from pictures to a distance, where there is one.
+    ///
+    /// # Shapes
+    /// `[N, C, H, W]`, one `[N, C_i, H_i · W_i]` for each of the last convolutions → `[N]`, with gradients.
+    pub(super) fn unit_distance(&self, pictures: &Tensor, targets: &[Tensor], eps: f64) -> Result<Option<Tensor>> {
+        self.trunk.unit_distance(&self.fitted(pictures)?, targets, eps)
+    }
+
     /// Attribute scores in their own units (years, degrees; probabilities in [0, 1]; the classes of a category sum to 1).
     ///
     /// # Shapes

@@ -26,6 +26,7 @@ mod stack;
 mod styled;
 #[cfg(test)]
 mod tests;
+mod unit_distance;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

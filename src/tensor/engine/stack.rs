@@ -6,6 +6,7 @@ use super::finish::{Epilogue, Finish};
 use super::pointwise::ActBackward;
 use super::simd::Isa;
 use super::styled::{frozen, pack, padded};
+use super::unit_distance::UnitDistance;
 use crate::tensor::Activation;
 use crate::tensor::raw::f32s;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
@@ -68,9 +69,9 @@ impl Stack {
     /// When the channels do not fit.
     pub fn maps(self: &Arc<Self>, x: &Tensor, all: bool) -> Result<Vec<Tensor>> {
         let (n, _, h, w) = x.dims4()?;
-        let run = Run { stack: self.clone(), all, keep: x.track_op(), kept: Mutex::new(None) };
+        let look = Look { stack: self.clone(), keep: x.track_op(), kept: Mutex::new(None) };
         let shapes = self.shapes(h, w);
-        let flat = x.contiguous()?.apply_op1(run)?;
+        let flat = x.contiguous()?.apply_op1(Run { look, all })?;
         let Some(&(c, h, w)) = shapes.last().filter(|_| !all) else {
             let mut at = 0;
             return shapes
@@ -83,6 +84,31 @@ impl Stack {
                 .collect();
         };
         Ok(vec![flat.reshape((n, c, h, w))?])
+    }
+
+    /// How far the maps of the last `targets.len()` convolutions are from the targets, every pixel's channels at unit length
+    /// (the root of their squares and `eps`): the squared difference summed over channels, its mean over space, the mean of
+    /// that over the maps. With gradients to the picture; the targets are constants.
+    ///
+    /// # Shapes
+    /// `[N, C, H, W]`, targets `[N, C_i, H_i · W_i]` → `[N]`
+    ///
+    /// # Errors
+    /// When the channels or the targets do not fit.
+    pub fn unit_distance(self: &Arc<Self>, x: &Tensor, targets: &[Tensor], eps: f64) -> Result<Tensor> {
+        let (n, _, h, w) = x.dims4()?;
+        let Some(skipped) = self.layers.len().checked_sub(targets.len()).filter(|_| !targets.is_empty()) else {
+            bail!("unit_distance: {} targets for the maps of {} convolutions", targets.len(), self.layers.len());
+        };
+        let mut maps = Vec::with_capacity(targets.len());
+        for (target, (c, h, w)) in targets.iter().zip(self.shapes(h, w).split_off(skipped)) {
+            if target.dims() != [n, c, h * w] {
+                bail!("unit_distance: a target {:?} for maps {:?}", target.dims(), [n, c, h, w]);
+            }
+            maps.push(Map::from_planar(&target.flatten_all()?.to_vec1::<f32>()?, (n, c, h, w)));
+        }
+        let look = Look { stack: self.clone(), keep: x.track_op(), kept: Mutex::new(None) };
+        x.contiguous()?.apply_op1(Distance { look, skipped, targets: maps, eps: eps as f32 })
     }
 
     /// Channels, height and width of every map.
@@ -114,27 +140,23 @@ impl Stack {
         maps
     }
 
-    /// The gradient of the picture from that of the maps, `[N, all of them flattened]` or the last map's.
-    fn unlook(&self, mut maps: Vec<Map>, g: &[f32], all: bool, shape: (usize, usize, usize, usize)) -> Vec<f32> {
-        let sizes: Vec<usize> = maps.iter().map(|m| m.channels * m.h * m.w).collect();
-        let each = if all { sizes.iter().sum() } else { sizes.last().copied().unwrap_or(0) };
-        let (mut end, mut flow) = (each, None::<Map>);
-        for (layer, size) in self.layers.iter().zip(&sizes).rev() {
+    /// The gradient of the picture from what `own` gives of every map's: none where only later maps are read.
+    fn unlook(
+        &self,
+        mut maps: Vec<Map>,
+        own: impl Fn(usize, &Map) -> Option<Map>,
+        shape: (usize, usize, usize, usize),
+    ) -> Vec<f32> {
+        let mut flow = None::<Map>;
+        for (i, layer) in self.layers.iter().enumerate().rev() {
             let Some(y) = maps.pop() else { break };
-            let last = flow.is_none();
-            let mut g = if all || last {
-                end -= size;
-                let own: Vec<f32> = g.chunks_exact(each.max(1)).flat_map(|s| &s[end..end + size]).copied().collect();
-                let mut own = Map::from_planar(&own, (y.n, y.channels, y.h, y.w));
-                if let Some(flow) = flow.take() {
+            let mut g = match (own(i, &y), flow.take()) {
+                (Some(mut own), Some(flow)) => {
                     own.data.iter_mut().zip(flow.data.iter()).for_each(|(o, f)| *o += f);
+                    own
                 }
-                own
-            } else {
-                match flow.take() {
-                    Some(flow) => flow,
-                    None => break,
-                }
+                (Some(g), None) | (None, Some(g)) => g,
+                (None, None) => continue,
             };
             let act = ActBackward {
                 isa: self.isa,
@@ -156,14 +178,53 @@ impl Stack {
     }
 }
 
-/// One look.
-struct Run {
+/// One look at a picture, and what gradients need of it.
+struct Look {
     stack: Arc<Stack>,
-    /// Whether all maps are wanted.
-    all: bool,
     /// Whether gradients will be asked for.
     keep: bool,
     kept: Mutex<Option<Vec<Map>>>,
+}
+
+impl Look {
+    /// All maps, or the last alone.
+    fn maps(&self, op: &str, (storage, layout): (&CpuStorage, &Layout), all: bool) -> Result<Vec<Map>> {
+        let shape @ (n, c, h, w) = layout.shape().dims4()?;
+        let data = f32s(op, storage, layout)?;
+        let inputs = self.stack.layers.first().map_or(0, |l| l.forward.inputs());
+        if c != inputs || n * h * w == 0 {
+            bail!("{op}: pictures {:?} do not fit weights for {inputs} channels", layout.shape());
+        }
+        Ok(self.stack.look(Map::from_planar(data, shape), all || self.keep))
+    }
+
+    /// Keeps the maps for the gradients, if there will be any.
+    fn keep(&self, maps: Vec<Map>) {
+        if self.keep
+            && let Ok(mut kept) = self.kept.lock()
+        {
+            *kept = Some(maps);
+        }
+    }
+
+    /// The maps of the look at `x`. Gradients use up what was kept; who asks again has the maps made again.
+    fn again(&self, x: &Tensor) -> Result<Vec<Map>> {
+        match self.kept.lock().ok().and_then(|mut kept| kept.take()) {
+            Some(maps) => Ok(maps),
+            None => Ok(self.stack.look(Map::from_planar(&numbers(x)?, x.dims4()?), true)),
+        }
+    }
+}
+
+fn numbers(t: &Tensor) -> Result<Vec<f32>> {
+    t.flatten_all()?.to_vec1::<f32>()
+}
+
+/// The maps, `[N, all of them flattened]`, or the last one's.
+struct Run {
+    look: Look,
+    /// Whether all maps are wanted.
+    all: bool,
 }
 
 impl CustomOp1 for Run {
@@ -172,14 +233,9 @@ impl CustomOp1 for Run {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (n, c, h, w) = layout.shape().dims4()?;
-        let data = f32s(self.name(), storage, layout)?;
-        let inputs = self.stack.layers.first().map_or(0, |l| l.forward.inputs());
-        if c != inputs || n * h * w == 0 {
-            bail!("{}: pictures {:?} do not fit weights for {inputs} channels", self.name(), layout.shape());
-        }
-        let maps = self.stack.look(Map::from_planar(data, (n, c, h, w)), self.all || self.keep);
+        let maps = self.look.maps(self.name(), (storage, layout), self.all)?;
         let wanted = if self.all { &maps[..] } else { &maps[maps.len() - 1..] };
+        let n = layout.dims()[0];
         let planar: Vec<Vec<f32>> = wanted.iter().map(Map::to_planar).collect();
         let each: usize = planar.iter().map(|p| p.len() / n).sum();
         let mut out = Vec::with_capacity(n * each);
@@ -188,24 +244,68 @@ impl CustomOp1 for Run {
                 out.extend_from_slice(&p[sample * (p.len() / n)..][..p.len() / n]);
             }
         }
-        if self.keep
-            && let Ok(mut kept) = self.kept.lock()
-        {
-            *kept = Some(maps);
-        }
+        self.look.keep(maps);
         Ok((CpuStorage::F32(out), (n, each).into()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
-        let numbers = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
-        let kept = self.kept.lock().ok().and_then(|mut kept| kept.take());
-        // Gradients use up what was kept; who asks again has the maps made again.
-        let maps = match kept {
-            Some(maps) => maps,
-            None => self.stack.look(Map::from_planar(&numbers(x)?, x.dims4()?), true),
+        let (maps, each, g) = (self.look.again(x)?, g.dims2()?.1, numbers(g)?);
+        let sizes: Vec<usize> = maps.iter().map(|m| m.channels * m.h * m.w).collect();
+        let own = |i: usize, y: &Map| {
+            let start = match (self.all, i + 1 == sizes.len()) {
+                (true, _) => sizes[..i].iter().sum(),
+                (false, true) => 0,
+                (false, false) => return None,
+            };
+            let own: Vec<f32> =
+                g.chunks_exact(each).flat_map(|sample| &sample[start..start + sizes[i]]).copied().collect();
+            Some(Map::from_planar(&own, (y.n, y.channels, y.h, y.w)))
         };
-        let g = numbers(g)?;
-        let dx = self.stack.unlook(maps, &g, self.all, x.dims4()?);
+        let dx = self.look.stack.unlook(maps, own, x.dims4()?);
+        Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
+    }
+}
+
+/// The distance of the maps from targets, `[N]`.
+struct Distance {
+    look: Look,
+    /// Maps before the first that is compared.
+    skipped: usize,
+    targets: Vec<Map>,
+    eps: f32,
+}
+
+impl Distance {
+    fn of<'a>(&'a self, x: &'a Map, target: &'a Map) -> UnitDistance<'a> {
+        UnitDistance { isa: self.look.stack.isa, x, target, eps: self.eps }
+    }
+}
+
+impl CustomOp1 for Distance {
+    fn name(&self) -> &'static str {
+        "unit_distance"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let maps = self.look.maps(self.name(), (storage, layout), true)?;
+        let mut sums = vec![0.0; layout.dims()[0]];
+        for (x, target) in maps[self.skipped..].iter().zip(&self.targets) {
+            sums.iter_mut().zip(self.of(x, target).distances()).for_each(|(sum, d)| *sum += d);
+        }
+        self.look.keep(maps);
+        let means: Vec<f32> = sums.iter().map(|sum| (sum / self.targets.len() as f64) as f32).collect();
+        let shape = means.len().into();
+        Ok((CpuStorage::F32(means), shape))
+    }
+
+    fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        let (maps, count) = (self.look.again(x)?, self.targets.len() as f32);
+        let slopes: Vec<f32> = numbers(g)?.into_iter().map(|g| g / count).collect();
+        let own = |i: usize, y: &Map| {
+            let target = self.targets.get(i.checked_sub(self.skipped)?)?;
+            Some(self.of(y, target).gradient(&slopes))
+        };
+        let dx = self.look.stack.unlook(maps, own, x.dims4()?);
         Ok(Some(Tensor::from_vec(dx, x.shape(), x.device())?))
     }
 }
