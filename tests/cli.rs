@@ -105,6 +105,20 @@ fn check_underlines_every_mistake_and_runs_nothing() {
 }
 
 #[test]
+fn a_picture_of_a_batch_is_chosen_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = "c = sample(n: 2, seed: 7)\nx = render(c)\nprint(mae(x[1], [render(one) for one in c][1]))\n\
+                   save(x[0..2], \"{i}.png\")\n";
+    std::fs::write(folder.path().join("batch.gnt"), program).unwrap();
+    assert_eq!(code(&gannet(folder.path(), &["check", "batch.gnt"])), 0);
+    let o = gannet(folder.path(), &["eval", program, "--out", "."]);
+    assert_eq!((code(&o), text(&o.stdout).as_str()), (0, "0\n./0.png, ./1.png\n"), "{}", text(&o.stderr));
+    let refused = gannet(folder.path(), &["eval", "render(sample(n: 2))[0.5]"]);
+    assert_eq!(code(&refused), 2);
+    assert!(text(&refused.stderr).contains("pictures are whole numbers from 0"), "{}", text(&refused.stderr));
+}
+
+#[test]
 fn pictures_never_go_into_a_pipe() {
     let folder = tempfile::tempdir().unwrap();
     let o = gannet(folder.path(), &["eval", "sample(n: 2)", "--out", "p"]);
