@@ -186,16 +186,6 @@ fn a_script_saves_nowhere_but_below_its_folder() {
 }
 
 #[test]
-fn bombs_are_refused_before_they_allocate() {
-    for code in ["sample(n: 100000, space: W+) |> render()", "[i for i in 0..1000000000]", "def f(x) = f(x)\nf(1)"] {
-        let begun = std::time::Instant::now();
-        let e = error(code);
-        assert!(matches!(e.kind(), Kind::Limit | Kind::Check | Kind::Runtime), "{code}: {e}");
-        assert!(begun.elapsed().as_secs() < 5, "{code} took {:?}", begun.elapsed());
-    }
-}
-
-#[test]
 fn a_stop_keeps_the_best_so_far_and_ends_the_program() {
     let control = Control::default();
     control.request(Stop::Keep);
