@@ -1,8 +1,10 @@
 //! The program as its users call it: exit codes, pipes, files, and the same bytes again.
 #![cfg(test)]
 
+use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 const PROGRAM: &str = "\
 param strength = 2\n\
@@ -102,6 +104,63 @@ fn check_underlines_every_mistake_and_runs_nothing() {
     std::fs::write(folder.path().join("good.gnt"), "z = sample(space: Z)\nshow to(W, z) + direction(\"smile\")\n")
         .unwrap();
     assert_eq!(code(&gannet(folder.path(), &["check", "good.gnt"])), 0);
+}
+
+#[test]
+fn a_picture_of_a_batch_is_chosen_by_its_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = "c = sample(n: 2, seed: 7)\nx = render(c)\nprint(mae(x[1], [render(one) for one in c][1]))\n\
+                   save(x[0..2], \"{i}.png\")\n";
+    std::fs::write(folder.path().join("batch.gnt"), program).unwrap();
+    assert_eq!(code(&gannet(folder.path(), &["check", "batch.gnt"])), 0);
+    let o = gannet(folder.path(), &["eval", program, "--out", "."]);
+    assert_eq!((code(&o), text(&o.stdout).as_str()), (0, "0\n./0.png, ./1.png\n"), "{}", text(&o.stderr));
+    let refused = gannet(folder.path(), &["eval", "render(sample(n: 2))[0.5]"]);
+    assert_eq!(code(&refused), 2);
+    assert!(text(&refused.stderr).contains("pictures are whole numbers from 0"), "{}", text(&refused.stderr));
+}
+
+/// `gannet eval` with so many seconds of processor time, after which the system sends SIGXCPU: the work is bounded, not
+/// the clock, which counts the neighbours' work as well. Only what hangs takes a minute.
+fn eval_within(folder: &Path, work: u32, code: &str) -> (ExitStatus, String) {
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -S -t $1 && exec \"$0\" --model toy eval \"$2\" --out ."])
+        .args([env!("CARGO_BIN_EXE_gannet"), &work.to_string(), code])
+        .current_dir(folder)
+        .env("GANNET_STATE", folder.join("state"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut errors = child.stderr.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut text = String::new();
+        errors.read_to_string(&mut text).map(|_| text)
+    });
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(60) {
+        if let Some(status) = child.try_wait().unwrap() {
+            return (status, reader.join().unwrap().unwrap());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    panic!("hangs: {code}");
+}
+
+#[test]
+fn bombs_are_refused_before_they_allocate() {
+    let folder = tempfile::tempdir().unwrap();
+    for bomb in ["sample(n: 100000, space: W+) |> render()", "[i for i in 0..1000000000]", "def f(x) = f(x)\nf(1)"] {
+        let (status, errors) = eval_within(folder.path(), 5, bomb);
+        assert!(matches!(status.code(), Some(1 | 2)), "{bomb}: {status} {errors}");
+        assert_eq!((errors.matches("error: ").count(), errors.matches("try: ").count()), (1, 1), "{bomb}: {errors}");
+    }
+    // The limit is seen when it is passed.
+    let (status, errors) = eval_within(folder.path(), 1, "invert(sample(), method: optimize, steps: 100000)");
+    assert!(status.to_string().contains("SIGXCPU"), "{status} {errors}");
 }
 
 #[test]

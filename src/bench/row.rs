@@ -170,18 +170,19 @@ fn moved(samples: &[Sample]) -> Option<f64> {
 pub const DEFINITIONS: [&str; 11] = [
     "psnr, ssim, percept.: the edited reconstruction of the base picture against the true picture of the edit, at the \
      generator's size, values clamped to [-1, 1]; means over the n people whose label the edit changes",
-    "no edit: PSNR of the unedited reconstruction against the true picture; gain ±: psnr minus that, and its standard error",
+    "no edit: PSNR of the unedited reconstruction against the true picture; gain ±: psnr minus that, and its standard \
+     error",
     "ceiling: PSNR of the true picture's own reconstruction by the same method",
     "identity: cosine of the identity embeddings of the edited reconstruction and the base picture",
-    "leakage: how far the other attributes moved beyond what the truth moves them, |Δ edit - Δ truth|, mean, in standard \
-     deviations over 256 samples of the generator (colours and race count once each)",
+    "leakage: how far the other attributes moved beyond what the truth moves them, |Δ edit - Δ truth|, mean, in \
+     standard deviations over 256 samples of the generator (colours and race count once each)",
     "moved: the edited attribute's own movement as a share of the truth's, both as the attribute network reads them",
     "seconds: inversion, edit and rendering of one picture on this machine",
     "strength: the true difference of the label in steps of the calibrated direction; a binary label counts as the way \
      between the typical logits of both sides over the samples. Nothing is fitted to these people",
     "w: the direction of W in all layers of W+, also where W+ has one of its own (without it that one is taken)",
-    "layers: the code is moved along the direction of W only in the fewest neighbouring layers that have 0.8 of the direction's effect (share), and \
-     1 / share as far",
+    "layers: the code is moved along the direction of W only in the fewest neighbouring layers that have 0.8 of the \
+     direction's effect (share), and 1 / share as far",
     "conditional: directions with |cosine| > 0.1 are projected out jointly, and the length lost is walked (1 / share²)",
 ];
 

@@ -30,9 +30,8 @@ pub const BUILTIN: Builtin = Builtin {
                 "space",
                 &[Kind::Space],
                 "-",
-                "which one, where it is known in several: Z, W, W+ or S; W unless given; in W+ that of W in every layer where W+ \
-                has none of its own. Of a file that does not say, the \
-                space it is in",
+                "which one, where it is known in several: Z, W, W+ or S; W unless given; in W+ that of W in every \
+                layer where W+ has none of its own. Of a file that does not say, the space it is in",
             ),
             Param::optional(
                 "key",
@@ -47,15 +46,16 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Edit,
     summary: "a direction: named, or from a file",
-    details: "`code + k*direction` moves; `a | [b, c]` projects b and c out of a, jointly; `a @ 0..4` keeps layers. One step of \
-              the generator's own is one standard deviation of the attribute (of yaw one degree); `info(direction(\"smile\"))` \
-              tells what was measured. A direction of S moves codes of S: `to(S, code) + direction(\"smile\", space: S)`. Files: \
-              InterFaceGAN boundaries (npy), e4e directions (pt), GANSpace components (npz, pt; steps of one sigma), and what \
-              `save` wrote, with its generator.",
+    details: "`code + k*direction` moves; `a | [b, c]` projects b and c out of a, jointly; `a @ 0..4` keeps layers. \
+              One step of the generator's own is one standard deviation of the attribute (of yaw one degree); \
+              `info(direction(\"smile\"))` tells what was measured. A direction of S moves codes of S: `to(S, code) + \
+              direction(\"smile\", space: S)`. Files: InterFaceGAN boundaries (npy), e4e directions (pt), GANSpace \
+              components (npz, pt; steps of one sigma), and what `save` wrote, with its generator.",
     examples: &[
         Example { code: "direction(\"smile\")", note: "from the generator's own set" },
         Example {
-            code: "smile = direction(\"smile\") | [direction(\"age\"), direction(\"glasses\")]; show sample(seed: 1) + 2*smile",
+            code: "smile = direction(\"smile\") | [direction(\"age\"), direction(\"glasses\")]; \
+                   show sample(seed: 1) + 2*smile",
             note: "smile without age and glasses",
         },
         Example {

@@ -88,13 +88,13 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Invert,
     summary: "finds the code that makes a picture",
-    details: "An Inversion stands for its code wherever a code is wanted. Ctrl-C stops it and keeps the best so far. Several \
-              pictures at once, as `invert([image(\"a.png\"), image(\"b.png\")])`, take less time than one after the other and \
-              give exactly what each gives alone: `[one for one in r]` takes them apart. Every term of the loss stays apart in the trace. An \
-              encoder begins at the mean of w (or the start it is given) and corrects the code by looking at target and \
-              reconstruction, pass after pass; the best pass by the loss is kept, and where hybrid goes on from. In W the \
-              layers' corrections are averaged. Methods: Image2StyleGAN (optimize), Karras et al. 2020 appendix D \
-              (projector), e4e and ReStyle (encoder).",
+    details: "An Inversion stands for its code wherever a code is wanted. Ctrl-C stops it and keeps the best so far. \
+              Several pictures at once, as `invert([image(\"a.png\"), image(\"b.png\")])`, take less time than one \
+              after the other and give exactly what each gives alone: `[one for one in r]` takes them apart. Every \
+              term of the loss stays apart in the trace. An encoder begins at the mean of w (or the start it is given) \
+              and corrects the code by looking at target and reconstruction, pass after pass; the best pass by the \
+              loss is kept, and where hybrid goes on from. In W the layers' corrections are averaged. Methods: \
+              Image2StyleGAN (optimize), Karras et al. 2020 appendix D (projector), e4e and ReStyle (encoder).",
     examples: &[
         Example {
             code: "invert(sample(seed: 3), space: W, steps: 20)",

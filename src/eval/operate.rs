@@ -7,7 +7,9 @@ use crate::lang::ast::{BinaryOp, CompareOp};
 use crate::lang::check;
 use crate::latent::{Direction, Latent};
 use crate::space::Space;
+use crate::value::display::plain;
 use crate::value::{Image, Value};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// `a op b`.
@@ -129,17 +131,20 @@ pub fn layers(base: &Value, layers: &Value, ctx: &Context<'_>) -> Result<Value> 
 pub fn index(base: &Value, index: &Value) -> Result<Value> {
     match base {
         Value::List(items) => {
-            let range = layer_range(index, items.len()).map_err(|_| out_of("elements", items.len()))?;
+            let range = parts(index, items.len(), "element")?;
             Ok(match index {
                 Value::Number(_) => items[range.start].clone(),
                 _ => Value::List(Arc::new(items[range].to_vec())),
             })
         }
         Value::Image(i) => {
-            let range = layer_range(index, i.dims()[0]).map_err(|_| out_of("pictures", i.dims()[0]))?;
+            let range = parts(index, i.dims()[0], "picture")?;
             let captions = i.captions.get(range.clone()).map(<[String]>::to_vec).unwrap_or_default();
             let data = i.data.narrow(0, range.start, range.len())?;
             Ok(Value::Image(Image { data, captions, ..i.clone() }))
+        }
+        Value::Path(_) => {
+            Err(Error::runtime("a path has no parts to choose").hint("go through its frames: [w for w in path]"))
         }
         other => match as_latent(other) {
             Some(code) if matches!(code.space, Space::WPlus | Space::S) => code_layers(&code, index),
@@ -150,8 +155,17 @@ pub fn index(base: &Value, index: &Value) -> Result<Value> {
     }
 }
 
-fn out_of(what: &str, count: usize) -> Error {
-    Error::runtime(format!("there are {count} {what}, counted from 0")).hint(format!("an index below {count}"))
+/// Which of `count` elements or pictures (`part`: one of them) an index chooses.
+fn parts(index: &Value, count: usize, part: &str) -> Result<Range<usize>> {
+    layer_range(index, count).map_err(|_| {
+        let s = if count == 1 { "" } else { "s" };
+        let error = Error::runtime(format!("there is no {part} {}: {count} {part}{s}, counted from 0", plain(index)));
+        match index {
+            _ if count == 0 => error.hint("choose from one that is not empty"),
+            Value::Range { .. } => error.hint(format!("a range without a step within 0..{count}")),
+            _ => error.hint(format!("an index below {count}")),
+        }
+    })
 }
 
 /// The chosen layers of a W+ code, or the styles that these rows of w control in a code of S.

@@ -234,24 +234,32 @@ pub(super) fn joined(x: &CodeType, y: &CodeType) -> CodeType {
     }
 }
 
-/// Checks an index against `total` layers; the number of layers chosen, where it is known.
-pub(super) fn layers(index: &Expr, value: Option<&Const>, total: Option<usize>, whose: &str) -> Result<Option<usize>> {
+/// Checks an index of layers, elements or pictures (`part`: one of them), however many there are; where it begins and
+/// ends, where that is known.
+pub(super) fn parts(index: &Expr, value: Option<&Const>, part: &str) -> Result<Option<(f64, f64)>> {
+    let refuse = |what: String| Error::check(what).at(index.span);
     let (from, to) = match value {
         None => return Ok(None),
         Some(Const::Number(n)) => (*n, *n + 1.0),
-        Some(Const::Range(a, b, None)) => (*a, *b),
+        Some(Const::Range(a, b, step)) if step.is_none_or(|s| s == 1.0) => (*a, *b),
         Some(Const::Range(..)) => {
-            return Err(Error::check("layers take no step").at(index.span).hint("choose them without `by`"));
+            return Err(refuse(format!("{part}s take no step")).hint("choose them without `by`"));
         }
-        Some(_) => return Err(Error::check("layers are numbers").at(index.span).hint("like `0..4` or `3`")),
+        Some(_) => return Err(refuse(format!("{part}s are numbers")).hint("like `0..4` or `3`")),
     };
     if [from, to].iter().any(|n| n.fract() != 0.0 || *n < 0.0) {
-        return Err(Error::check("layers are whole numbers from 0").at(index.span).hint("like `0..4` or `3`"));
+        return Err(refuse(format!("{part}s are whole numbers from 0")).hint("like `0..4` or `3`"));
     }
     if from >= to {
-        let error = Error::check("this range holds no layers").at(index.span).note("layer ranges are half open");
-        return Err(error.hint(format!("{from}..{} for layer {from}", from + 1.0)));
+        let error = refuse(format!("this range holds no {part}s")).note(format!("{part} ranges are half open"));
+        return Err(error.hint(format!("{from}..{} for {part} {from}", from + 1.0)));
     }
+    Ok(Some((from, to)))
+}
+
+/// Checks an index against `total` layers; the number of layers chosen, where it is known.
+pub(super) fn layers(index: &Expr, value: Option<&Const>, total: Option<usize>, whose: &str) -> Result<Option<usize>> {
+    let Some((from, to)) = parts(index, value, "layer")? else { return Ok(None) };
     let Some(total) = total else { return Ok(Some((to - from) as usize)) };
     if to > total as f64 {
         let which = if matches!(value, Some(Const::Number(_))) {

@@ -250,6 +250,10 @@ fn arithmetic_has_the_types_of_the_design() {
         ("[w + a*smile for a in -3..3 by 1.5 if a > 0]", "List[Latent[W]]"),
         ("[w, w][0]", "Latent[W]"),
         ("[w, w][0..1]", "List[Latent[W]]"),
+        ("[x, x][1]", "Image"),
+        ("x[0]", "Image"),
+        ("x[0..2]", "Image"),
+        ("[one for one in x]", "List[Image]"),
         ("1 < 2", "Bool"),
         ("w |> strip(along: smile)", "List[Image]"),
         ("0..4 by 2", "Range"),
@@ -287,6 +291,36 @@ fn layers_lie_within_the_generator() {
     wrong("smile[3]", "3", "restricted with `@`", "smile @ 3");
     wrong("r[0..4] + wide", "wide", "the code has 4 layers, the direction 10", "@ 4..8");
     right("r[9]\nr[4..10]\nsmile @ 9\nsmile @ 0..10\nr[8..9]\nto(W+, w)[4..8]\nr[3]");
+}
+
+#[test]
+fn lists_and_pictures_are_indexed_as_far_as_that_is_known() {
+    for (of, part) in [("x", "picture"), ("[w, z]", "element")] {
+        let refused = |index: &str, at: &str, what: &str, repair: &str| {
+            wrong(&format!("{of}[{index}]"), at, &what.replace("part", part), repair);
+        };
+        refused("-1", "-1", "parts are whole numbers from 0", "`3`");
+        refused("0.5", "0.5", "parts are whole numbers", "0..4");
+        refused("2..1", "2..1", "this range holds no parts", "2..3");
+        refused("0..4 by 2", "0..4 by 2", "parts take no step", "`by`");
+        refused("w", "w", "an index is a number or a range, not Latent[W]", "w[3]");
+        // How many there are is known when it runs.
+        right(&format!("{of}[7]\n{of}[0..7]\n{of}[0..2 by 1]\nn = 1\n{of}[n..n + 1]\nshow [{of}[i] for i in 0..1]"));
+    }
+    // What is known of one picture is known of its batch.
+    let types = BTreeMap::from([("batch".to_owned(), Type::Image(Some([3, 64, 32])))]);
+    let (_, checked) =
+        run_in(&Session { bound: types, ..Session::default() }, "one = batch[0]\ntwo = batch[0..2]", &[]);
+    let bindings = checked.unwrap().bindings;
+    assert!(["one", "two"].iter().all(|name| bindings[*name] == Type::Image(Some([3, 64, 32]))), "{bindings:?}");
+}
+
+#[test]
+fn only_whole_layered_codes_have_layers() {
+    right("s = sample(space: S)\ns[2..5]\ns[0..10]\nr[2..6][0..4]\nr[0..2 by 1]\nsmile @ 0..2");
+    wrong("s = sample(space: S)\ns[2..5][0..3]", "s[2..5]", "a part of an S code has no layers", "whole code");
+    wrong("r[2..6][4]", "4", "no layer 4", "3");
+    wrong("n = sample(space: N)\nn[0]", "0", "a N code has no layers", "W+");
 }
 
 #[test]
@@ -367,7 +401,8 @@ fn what_makes_no_sense_is_refused_with_a_better_way() {
     wrong("[a for a in w]", "w", "cannot go through Latent[W]", "-3..3");
     wrong("[a for a in 3..0 by 1]", "1", "never reaches", "by -1");
     wrong("0..w", "w", "between numbers", "0..4");
-    wrong("x[3]", "x", "no parts", "lists");
+    wrong("(0..4)[3]", "(0..4)", "Range has no parts", "lists, pictures");
+    wrong("\"text\"[0]", "\"text\"", "Text has no parts", "lists, pictures");
     wrong("w(3)", "w", "cannot be called", "`*`");
     right("smile @ 0..10 + wide\nw - to(W, z)\nw - smile\nsmile | age\nw + 2*smile\nlerp(w, w, 0.5)\nlerp(w, r, 0.5)");
 }

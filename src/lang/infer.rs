@@ -104,6 +104,7 @@ impl Checker<'_> {
         let element = match self.infer(over)?.ty {
             Type::Range => Type::Number,
             Type::List(t) => *t,
+            of @ Type::Image(_) => of,
             Type::Unknown | Type::Dataset | Type::Path(_) => Type::Unknown,
             // One code is no list; of how many pictures an inversion is, is known when it runs.
             Type::Latent(c) if c.count.is_some_and(|n| n > 1) => Type::Latent(CodeType { count: Some(1), ..c }),
@@ -171,12 +172,17 @@ impl Checker<'_> {
         }
         match &of {
             Type::Unknown => Ok(Type::Unknown.into()),
-            Type::List(element) => Ok(match at.ty {
-                Type::Number => (**element).clone(),
-                Type::Range => of.clone(),
-                _ => Type::Unknown,
+            Type::List(element) => {
+                arith::parts(index, at.value.as_ref(), "element")?;
+                Ok(match at.ty {
+                    Type::Number => (**element).clone(),
+                    Type::Range => of.clone(),
+                    _ => Type::Unknown,
+                }
+                .into())
             }
-            .into()),
+            // One picture of a batch is a batch of one.
+            Type::Image(_) => arith::parts(index, at.value.as_ref(), "picture").map(|_| of.clone().into()),
             Type::Direction(_) => {
                 Err(Error::check("a direction is restricted with `@`").at(index.span).hint(format!("{base} @ {index}")))
             }
@@ -184,19 +190,24 @@ impl Checker<'_> {
                 Some(c) => self.select(c, base, index, at.value.as_ref()),
                 None => Err(Error::check(format!("{of} has no parts to choose"))
                     .at(base.span)
-                    .hint("lists and layered codes are indexed")),
+                    .hint("lists, pictures and layered codes are indexed")),
             },
         }
     }
 
     /// Layers of a code: `w[4..8]`.
     fn select(&mut self, c: &CodeType, base: &Expr, index: &Expr, at: Option<&Const>) -> Result<Typed> {
-        if let Some(space @ (Space::Z | Space::W | Space::P | Space::PN)) = c.space {
+        if let Some(space) = c.space.filter(|s| !matches!(s, Space::WPlus | Space::S)) {
             let error = Error::check(format!("a {space} code has no layers to choose")).at(index.span);
             let error = error.label(base.span, arith::describe("code", c));
             return Err(error.hint(format!("bring it into W+ first: to(W+, {base})[{index}]")));
         }
-        let total = c.layers.or_else(|| c.model.as_ref()?.layers(c.space?));
+        let whole = c.model.as_ref().zip(c.space).and_then(|(m, space)| m.layers(space));
+        if c.space == Some(Space::S) && c.layers.zip(whole).is_some_and(|(some, all)| some != all) {
+            let error = Error::check("a part of an S code has no layers of its own").at(base.span);
+            return Err(error.hint("choose the layers of the whole code"));
+        }
+        let total = c.layers.or(whole);
         let whose = format!("this {}", arith::describe("code", c));
         let layers = arith::layers(index, at, total, &whose)?;
         Ok(Type::Latent(CodeType { layers, ..c.clone() }).into())

@@ -1,8 +1,8 @@
 //! The walled-off part: reading candle's storage, shared disjoint writes, and one matrix product.
 //!
-//! Everything here is computed in single precision, row-major. Work is cut into blocks by the shapes alone, never by the number of
-//! threads, and every output element is written by one block in a fixed order of additions: results are the same bits for
-//! any size of the thread pool.
+//! Everything here is computed in single precision, row-major. Work is cut into blocks by the shapes alone, never by
+//! the number of threads, and every output element is written by one block in a fixed order of additions: results are
+//! the same bits for any size of the thread pool.
 #![allow(unsafe_code)]
 
 use candle_core::{CpuStorage, Layout, Result, bail};

@@ -6,9 +6,10 @@
 use super::buffer::{Buffer, Map, blocks_of};
 use super::direct;
 use super::finish::{Finish, total};
-use super::kernels::{Grid, PANEL, WEIGHTS, panel, tile_in, tile_out, weights};
+use super::kernels::{PANEL, WEIGHTS, weights};
+use super::products::{Products, Read, Tiles};
 use super::schemes::{Down, Same, Scheme, Up};
-use super::simd::{Isa, LANES, Lanes, Work, place};
+use super::simd::{Isa, LANES, Lanes};
 use crate::tensor::raw::{Shared, jobs};
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -21,11 +22,6 @@ const RANGE: usize = 12;
 const JOBS: usize = 16;
 /// Elements of transformed weights that leave room for inputs in the nearer cache.
 const CLOSE: usize = 160 << 10;
-/// Elements of products that a job keeps before it transforms them back.
-const GROUP: usize = 1 << 16;
-/// Elements of products that may wait in the nearer cache while weights are transformed a few blocks of inputs at a time,
-/// and these blocks.
-const WAITING: (usize, usize) = (1 << 17, 4);
 /// Pixels of a map up to which every product is made: forms that keep the size, and forms that change it.
 const FEW: (usize, usize) = (16, 64);
 
@@ -53,7 +49,7 @@ impl Form {
     }
 
     /// Where the first tile begins, in the input and in the output.
-    fn origin(self) -> (isize, isize) {
+    pub(super) fn origin(self) -> (isize, isize) {
         match self {
             Self::Same | Self::SameBack | Self::Up => (-1, 0),
             Self::UpBack => (0, 0),
@@ -86,12 +82,6 @@ impl Form {
             _ => output.div_ceil(4),
         }
     }
-}
-
-/// The pixels of one block of one sample.
-#[inline(always)]
-fn grid((blocks, h, w): (usize, usize, usize), sample: usize, block: usize) -> Grid {
-    Grid { start: (sample * blocks + block) * h * w * LANES, h, w }
 }
 
 /// Weights in the order of the kernel, one way.
@@ -145,7 +135,7 @@ impl Packed {
     /// # Safety
     /// `u` holds 36 runs of these inputs.
     #[inline(always)]
-    unsafe fn transform<L, S, const I: usize, const P: usize, const O: usize>(
+    pub(super) unsafe fn transform<L, S, const I: usize, const P: usize, const O: usize>(
         &self,
         (output, inputs): (usize, &Range<usize>),
         u: *mut f32,
@@ -203,32 +193,6 @@ impl Plan {
         let ranges = chunk.div_ceil((chunk * outs.div_ceil(2) / JOBS).clamp(RANGE, chunk.max(RANGE))).max(1);
         let range = chunk.div_ceil(ranges);
         Self { panels, chunk, range, outputs: 2, run, apart: true }
-    }
-}
-
-/// The tiles of a map, sample after sample.
-#[derive(Clone, Copy)]
-struct Tiles {
-    across: usize,
-    each: usize,
-    all: usize,
-}
-
-impl Tiles {
-    fn new(n: usize, down: usize, across: usize) -> Self {
-        Self { across, each: down * across, all: n * down * across }
-    }
-
-    /// Rows of one sample.
-    fn down(&self) -> usize {
-        self.each / self.across.max(1)
-    }
-
-    /// Sample, row and column.
-    #[inline(always)]
-    fn place(&self, tile: usize) -> (usize, isize, isize) {
-        let (sample, at) = (tile / self.each, tile % self.each);
-        (sample, (at / self.across) as isize, (at % self.across) as isize)
     }
 }
 
@@ -324,217 +288,5 @@ impl Conv<'_> {
             let job = Read::<S, I, P, O> { conv: self, tiles, run, panel: first + at, block, to, scheme: PhantomData };
             unsafe { self.isa.run(job) };
         });
-    }
-}
-
-/// Transforms one panel of one block of the input.
-struct Read<'a, S, const I: usize, const P: usize, const O: usize> {
-    conv: &'a Conv<'a>,
-    tiles: Tiles,
-    run: usize,
-    panel: usize,
-    block: usize,
-    /// Where the panel goes: a run for every point, which this job shares with other blocks.
-    to: *mut f32,
-    scheme: PhantomData<S>,
-}
-
-impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work for Read<'_, S, I, P, O> {
-    #[inline(always)]
-    unsafe fn run<L: Lanes>(self) {
-        let Self { conv, tiles, run, panel, block, to, .. } = self;
-        let first = panel * PANEL;
-        let blocks = conv.x.blocks();
-        let from = conv.x.data.as_ptr();
-        let (step, origin) = (S::STEPS[0] as isize, conv.weights.form.origin().0);
-        for t in 0..PANEL.min(tiles.all - first) {
-            let (sample, y, x) = tiles.place(first + t);
-            let grid = grid((blocks, conv.x.h, conv.x.w), sample, block);
-            // SAFETY: the grid lies in the map, the style has its blocks, and the places of this block in the panel.
-            unsafe {
-                let scale = match conv.style {
-                    Some(s) => L::load(s[(sample * blocks + block) * LANES..][..LANES].as_ptr()),
-                    None => L::splat(1.0),
-                };
-                let to = to.add(place::<L>((block * PANEL + t) * LANES));
-                tile_in::<L, S, I, P, O>((from, &grid), (y * step + origin, x * step + origin), scale, (to, run));
-            }
-        }
-    }
-}
-
-/// The products of a range of panels with some blocks of outputs, transformed back and finished.
-struct Products<'a, S, const I: usize, const P: usize, const O: usize> {
-    conv: &'a Conv<'a>,
-    /// The inputs of the chunk, where they are transformed already.
-    v: Option<&'a [f32]>,
-    run: usize,
-    tiles: Tiles,
-    /// The first panel of the chunk.
-    first: usize,
-    panels: Range<usize>,
-    outputs: Range<usize>,
-    out: &'a Shared<'a>,
-    /// Blocks, height and width of the output.
-    sizes: (usize, usize, usize),
-    /// The sums of every tile and block, where they are wanted.
-    sums: &'a Shared<'a>,
-    scheme: PhantomData<S>,
-}
-
-/// Elements of the products of a panel at one point.
-const ROW: usize = PANEL * 2 * LANES;
-
-impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work for Products<'_, S, I, P, O> {
-    #[inline(always)]
-    unsafe fn run<L: Lanes>(self) {
-        let (each, blocks) = (P * P * ROW, self.conv.x.blocks());
-        // Few products wait for all blocks of inputs, whose weights then need not be there at once.
-        let waits = self.v.is_some() && self.panels.len() * each <= WAITING.0;
-        let (most, deep) = if waits { (self.panels.len(), WAITING.1) } else { ((GROUP / each).max(1), blocks) };
-        // One line more keeps the 36 places that a weight goes to out of each other's place in the cache.
-        let stride = deep.min(blocks) * LANES * LANES + LANES;
-        let mut u = Buffer::new(self.outputs.len() * WEIGHTS * stride);
-        let mut m = Buffer::new(most * each);
-        let mut own = Buffer::new(if self.v.is_none() { most * P * P * self.run } else { 0 });
-        for inputs in (0..blocks).step_by(deep).map(|from| from..blocks.min(from + deep)) {
-            for (i, output) in self.outputs.clone().enumerate() {
-                let u = u[i * WEIGHTS * stride..].as_mut_ptr();
-                // SAFETY: 36 runs of these inputs.
-                unsafe { self.conv.weights.transform::<L, S, I, P, O>((output, &inputs), u, stride) };
-            }
-            for from in self.panels.clone().step_by(most) {
-                let count = most.min(self.panels.end - from);
-                let v = match self.v {
-                    Some(v) => &v[from * P * P * self.run..],
-                    None => {
-                        // SAFETY: the buffer is this job's own.
-                        unsafe { self.read::<L>(&mut own, from, count) };
-                        &own[..]
-                    }
-                };
-                let group = Group { from, count, v, inputs: &inputs, stride };
-                for pair in (0..self.outputs.len()).step_by(2) {
-                    let some = 2.min(self.outputs.len() - pair);
-                    // SAFETY: the weights of these blocks of outputs, and all products of the group.
-                    unsafe { self.multiply_group::<L>(&group, some, &u[pair * WEIGHTS * stride..], &mut m) };
-                    for i in (0..some).take_while(|_| inputs.end == blocks) {
-                        for at in 0..count {
-                            let block = self.outputs.start + pair + i;
-                            // SAFETY: as promised to `run`.
-                            unsafe { self.finish::<L>(block, &m[at * each + i * LANES..], from + at) };
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Panels that are multiplied with one after the other by the same weights.
-struct Group<'a> {
-    /// The first of them in the chunk, and how many they are.
-    from: usize,
-    count: usize,
-    /// Their inputs.
-    v: &'a [f32],
-    /// The blocks of inputs whose weights are there.
-    inputs: &'a Range<usize>,
-    /// Elements between the weights of two points.
-    stride: usize,
-}
-
-impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Products<'_, S, I, P, O> {
-    /// Transforms the inputs of a group of panels.
-    #[inline(always)]
-    unsafe fn read<L: Lanes>(&self, to: &mut [f32], from: usize, group: usize) {
-        let Self { conv, tiles, run, .. } = *self;
-        for at in 0..group {
-            let to = to[at * P * P * run..].as_mut_ptr();
-            for block in 0..conv.x.blocks() {
-                let panel = self.first + from + at;
-                let work = Read::<S, I, P, O> { conv, tiles, run, panel, block, to, scheme: PhantomData };
-                // SAFETY: a panel of the buffer.
-                unsafe { work.run::<L>() };
-            }
-        }
-    }
-
-    /// The products of a group at all points with one or two blocks of outputs.
-    #[inline(always)]
-    unsafe fn multiply_group<L: Lanes>(&self, group: &Group<'_>, outputs: usize, u: &[f32], m: &mut [f32]) {
-        let Group { from, count, v, inputs, stride } = *group;
-        let skip = place::<L>(inputs.start * PANEL * LANES);
-        let weight = |point: usize| (S::weight(point / P) * 6 + S::weight(point % P)) * stride;
-        for point in 0..P * P {
-            for at in 0..count {
-                let a = u[weight(point)..].as_ptr();
-                let b = v[(at * P * P + point) * self.run + skip..].as_ptr();
-                let c = m[(at * P * P + point) * ROW..][..ROW].as_mut_ptr();
-                // What the following products read: the next panel, or the first of the next point.
-                let (on, ahead) = if at + 1 < count { (at + 1, point) } else { (0, point + 1) };
-                let next = [
-                    u.as_ptr().wrapping_add(weight(ahead)),
-                    v.as_ptr().wrapping_add((on * P * P + ahead) * self.run + skip),
-                ];
-                // SAFETY: u holds the weights of these blocks, b a run of the panel, c its products.
-                unsafe { self.multiply::<L>((from + at, outputs == 2), inputs, (a, WEIGHTS * stride), (b, c), next) };
-            }
-        }
-    }
-
-    /// The products of one panel at one point with some blocks of inputs, added to those of the blocks before.
-    #[inline(always)]
-    unsafe fn multiply<L: Lanes>(
-        &self,
-        (at, two): (usize, bool),
-        inputs: &Range<usize>,
-        (a, run): (*const f32, usize),
-        (b, c): (*const f32, *mut f32),
-        next: [*const f32; 2],
-    ) {
-        let sizes = (inputs.len(), PANEL.min(self.tiles.all - (self.first + at) * PANEL));
-        let more = inputs.start > 0;
-        // SAFETY: the caller's promise.
-        unsafe {
-            match (two, L::TILE.0) {
-                (true, 2) => panel::<L, 2>(sizes, (a, run), b, (c, more), next),
-                (true, _) => {
-                    panel::<L, 1>(sizes, (a, run), b, (c, more), next);
-                    panel::<L, 1>(sizes, (a.add(run), run), b, (c.add(LANES), more), next);
-                }
-                (false, _) => panel::<L, 1>(sizes, (a, run), b, (c, more), next),
-            }
-        }
-    }
-
-    /// Transforms back the products of a panel and writes one block of outputs.
-    #[inline(always)]
-    unsafe fn finish<L: Lanes>(&self, block: usize, m: &[f32], at: usize) {
-        let first = (self.first + at) * PANEL;
-        let (step, origin) = (S::STEPS[1] as isize, self.conv.weights.form.origin().1);
-        for t in 0..PANEL.min(self.tiles.all - first) {
-            let (sample, y, x) = self.tiles.place(first + t);
-            let grid = grid(self.sizes, sample, block);
-            let (y, x) = (y * step + origin, x * step + origin);
-            let whole = grid.holds(y, x, O);
-            // SAFETY: the products of a tile lie a row apart; the job owns its pixels.
-            unsafe {
-                let values = tile_out::<L, S, I, P, O>(m[t * 2 * LANES..].as_ptr(), ROW);
-                let pen = self.conv.finish.pen::<L>(self.sizes.0, (sample, block), grid.start);
-                let (to, mut sum) = (self.out.at(grid.start), L::splat(0.0));
-                for (r, row) in values.into_iter().enumerate() {
-                    for (c, v) in row.into_iter().enumerate() {
-                        let (y, x) = (y + r as isize, x + c as isize);
-                        if whole || grid.holds(y, x, 1) {
-                            sum = pen.put(v, y as usize * grid.w + x as usize, to, sum);
-                        }
-                    }
-                }
-                if self.conv.finish.sums() {
-                    sum.store(self.sums.at(((first + t) * self.sizes.0 + block) * LANES));
-                }
-            }
-        }
     }
 }

@@ -20,6 +20,7 @@ mod network;
 #[cfg(test)]
 mod network_tests;
 mod pointwise;
+mod products;
 mod schemes;
 mod simd;
 mod stack;
