@@ -130,6 +130,12 @@ impl Packed {
         (&self.w[output * each..], each)
     }
 
+    /// The weights of one block of outputs and some blocks of inputs.
+    pub(super) fn some(&self, output: usize, inputs: &Range<usize>) -> &[f32] {
+        let (w, _) = self.block(output);
+        &w[inputs.start * 9 * LANES * LANES..][..inputs.len() * 9 * LANES * LANES]
+    }
+
     /// Transforms the weights of one block of outputs and some blocks of inputs: 36 runs of `stride` elements at `u`.
     ///
     /// # Safety
@@ -144,9 +150,8 @@ impl Packed {
         L: Lanes,
         S: Scheme<I, P, O>,
     {
-        let (w, _) = self.block(output);
-        let w = w[inputs.start * 9 * LANES * LANES..][..inputs.len() * 9 * LANES * LANES].as_ptr();
-        // SAFETY: the caller's promise, and the weights were sliced above.
+        let w = self.some(output, inputs).as_ptr();
+        // SAFETY: the caller's promise, and these are the weights of these inputs.
         unsafe { weights::<L, S, I, P, O>(w, (u, stride), inputs.len() * LANES, self.form.flips()) };
     }
 }

@@ -123,6 +123,7 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work fo
                 // SAFETY: 36 runs of these inputs.
                 unsafe { self.conv.weights.transform::<L, S, I, P, O>((output, &inputs), u, stride) };
             }
+            let mut coming = self.coming(inputs.end, deep);
             for from in self.panels.clone().step_by(most) {
                 let count = most.min(self.panels.end - from);
                 let v = match self.v {
@@ -136,8 +137,9 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work fo
                 let group = Group { from, count, v, inputs: &inputs, stride };
                 for pair in (0..self.outputs.len()).step_by(2) {
                     let some = 2.min(self.outputs.len() - pair);
+                    let u = &u[pair * WEIGHTS * stride..];
                     // SAFETY: the weights of these blocks of outputs, and all products of the group.
-                    unsafe { self.multiply_group::<L>(&group, some, &u[pair * WEIGHTS * stride..], &mut m) };
+                    unsafe { self.multiply_group::<L>(&group, &mut coming, some, u, &mut m) };
                     for i in (0..some).take_while(|_| inputs.end == blocks) {
                         for at in 0..count {
                             let block = self.outputs.start + pair + i;
@@ -164,7 +166,47 @@ struct Group<'a> {
     stride: usize,
 }
 
-impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Products<'_, S, I, P, O> {
+/// Weights that are transformed next. That waits for memory, which products leave idle: so some are asked for with each
+/// product.
+struct Coming<'a> {
+    /// Of two blocks of outputs.
+    weights: [&'a [f32]; 2],
+    /// Elements to ask for at a time.
+    step: usize,
+}
+
+impl Coming<'_> {
+    /// Asks for some more.
+    #[inline(always)]
+    unsafe fn fetch<L: Lanes>(&mut self) {
+        for weights in &mut self.weights {
+            let (now, later) = weights.split_at(self.step.min(weights.len()));
+            for line in now.chunks_exact(LANES) {
+                // SAFETY: any address may be given.
+                unsafe { L::fetch_early(line.as_ptr()) };
+            }
+            *weights = later;
+        }
+    }
+}
+
+impl<'a, S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Products<'a, S, I, P, O> {
+    /// What is transformed after the inputs before block `end`: the next `deep` blocks of inputs, or the first ones of the
+    /// next outputs, most likely this thread's next job. Nothing where all weights stay near.
+    #[inline(always)]
+    fn coming(&self, end: usize, deep: usize) -> Coming<'a> {
+        let (weights, blocks) = (self.conv.weights, self.conv.x.blocks());
+        let (outputs, start) = if end < blocks { (&self.outputs, end) } else { (&(self.outputs.end..self.sizes.0), 0) };
+        let inputs = start..blocks.min(start + deep);
+        let some = |i: usize| match outputs.clone().nth(i) {
+            Some(output) if self.v.is_some() => weights.some(output, &inputs),
+            _ => &[],
+        };
+        let lines = inputs.len() * LANES * 9;
+        let step = lines.div_ceil(P * P * self.panels.len()) * LANES;
+        Coming { weights: [some(0), some(1)], step }
+    }
+
     /// Transforms the inputs of a group of panels.
     #[inline(always)]
     unsafe fn read<L: Lanes>(&self, to: &mut [f32], from: usize, group: usize) {
@@ -182,7 +224,14 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Product
 
     /// The products of a group at all points with one or two blocks of outputs.
     #[inline(always)]
-    unsafe fn multiply_group<L: Lanes>(&self, group: &Group<'_>, outputs: usize, u: &[f32], m: &mut [f32]) {
+    unsafe fn multiply_group<L: Lanes>(
+        &self,
+        group: &Group<'_>,
+        coming: &mut Coming<'_>,
+        outputs: usize,
+        u: &[f32],
+        m: &mut [f32],
+    ) {
         let Group { from, count, v, inputs, stride } = *group;
         let skip = place::<L>(inputs.start * PANEL * LANES);
         let weight = |point: usize| (S::weight(point / P) * 6 + S::weight(point % P)) * stride;
@@ -197,6 +246,8 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Product
                     u.as_ptr().wrapping_add(weight(ahead)),
                     v.as_ptr().wrapping_add((on * P * P + ahead) * self.run + skip),
                 ];
+                // SAFETY: the set is there.
+                unsafe { coming.fetch::<L>() };
                 // SAFETY: u holds the weights of these blocks, b a run of the panel, c its products.
                 unsafe { self.multiply::<L>((from + at, outputs == 2), inputs, (a, WEIGHTS * stride), (b, c), next) };
             }

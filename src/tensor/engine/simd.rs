@@ -45,6 +45,10 @@ pub(super) trait Lanes: Copy {
     #[inline(always)]
     unsafe fn fetch(_: *const f32) {}
 
+    /// Asks for a cache line that will be read later, and keeps it out of the nearest cache; any address may be given.
+    #[inline(always)]
+    unsafe fn fetch_early(_: *const f32) {}
+
     /// What matrix kernels add up: `self · b + c`, of both numbers of a pair where there are pairs.
     #[inline(always)]
     unsafe fn dot(self, b: Self, c: Self) -> Self {

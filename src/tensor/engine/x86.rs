@@ -101,6 +101,10 @@ impl Lanes for Avx2 {
     unsafe fn fetch(at: *const f32) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
     }
+    #[inline(always)]
+    unsafe fn fetch_early(at: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
+    }
 }
 
 /// With products in pairs of bf16 or in single precision.
@@ -203,5 +207,9 @@ impl<const PAIRED: bool> Lanes for Avx512<PAIRED> {
     #[inline(always)]
     unsafe fn fetch(at: *const f32) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn fetch_early(at: *const f32) {
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
     }
 }
