@@ -301,6 +301,9 @@ pub fn layer_range(value: &Value, count: usize) -> Result<std::ops::Range<usize>
     let (from, to) = match value {
         Value::Range { from, to, step } if step.is_none_or(|s| s == 1.0) => (*from, *to),
         Value::Number(n) => (*n, *n + 1.0),
+        Value::Range { from, to, .. } => {
+            return Err(Error::runtime("layers are a range without a step").hint(format!("{from}..{to}")));
+        }
         other => return Err(Error::runtime(format!("layers are a range such as 4..8, this is {}", other.ty()))),
     };
     if from.fract() != 0.0 || to.fract() != 0.0 || from < 0.0 || from >= to || to > count as f64 {

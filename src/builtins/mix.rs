@@ -45,8 +45,12 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
             .at(call.span)
             .hint("take both codes from one generator"));
     }
-    if let (Some(m), Some(Const::Range(from, to, _))) = (&a, call.value("layers")) {
-        let value = Value::Range { from: *from, to: *to, step: None };
+    let layers = match call.value("layers") {
+        Some(Const::Range(from, to, step)) => Some(Value::Range { from: *from, to: *to, step: *step }),
+        Some(Const::Number(layer)) => Some(Value::Number(*layer)),
+        _ => None,
+    };
+    if let (Some(m), Some(value)) = (&a, layers) {
         let span = call.arg("layers").map_or(call.span, |x| x.span);
         crate::builtin::layer_range(&value, m.num_ws).map_err(|e| crate::builtin::as_check(e).at(span))?;
     }

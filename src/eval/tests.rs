@@ -104,6 +104,16 @@ fn layers_of_a_code_and_of_a_direction() {
 }
 
 #[test]
+fn layers_to_mix_are_checked_before_anything_runs() {
+    for (layers, repair) in [("2..5 by 2", "2..5"), ("8", "0..8"), ("6..9", "0..8")] {
+        let code = format!("a = sample(seed: 1)\nshow mix(a, a, layers: {layers})");
+        let e = error(&code);
+        assert_eq!((e.kind(), underlined(&code, &e)), (Kind::Check, layers), "{e}");
+        assert!(e.to_string().contains(repair), "{e}");
+    }
+}
+
+#[test]
 fn interpolation_ends_are_exact() {
     let code = "a = sample(seed: 1); b = sample(seed: 2)\nprint(norm(lerp(a, b, 0) - a), norm(lerp(a, b, 1) - b))\n\
                 p = path(a, b, frames: 3)\nprint(norm(lerp(a, b, 0.5) - [c for c in p][1]) < 1e-5)";
