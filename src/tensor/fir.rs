@@ -147,13 +147,24 @@ impl Axis {
         Ok(cuda::fir::Axis { input: input?, output: output?, taps: taps?, up: up?, down: down?, before })
     }
 
+    /// Outputs and inputs between two that one tap connects.
+    fn steps(self) -> (usize, usize) {
+        let g = gcd(self.up, self.down);
+        (self.up / g, self.down / g)
+    }
+
+    /// What [`line`] needs beside an input of `n`.
+    fn spare(self, n: usize) -> usize {
+        let (o_step, i_step) = self.steps();
+        self.out.next_multiple_of(o_step) + n.next_multiple_of(i_step)
+    }
+
     /// For tap `t` over an input of `n`: the first output, its input, the steps of both, and how many.
     fn hits(self, t: usize, n: usize) -> Option<Hits> {
         let (up, down) = (self.up as isize, self.down as isize);
         let shift = t as isize - self.before;
         // o·down + shift = i·up; solutions repeat every up/gcd outputs.
-        let g = gcd(self.up, self.down) as isize;
-        let (o_step, i_step) = (up / g, down / g);
+        let (o_step, i_step) = (self.steps().0 as isize, self.steps().1 as isize);
         let first = (0..o_step).find(|o| (o * down + shift).rem_euclid(up) == 0)?;
         let start = (first * down + shift).div_euclid(up);
         let skip = if start < 0 { (-start + i_step - 1) / i_step } else { 0 };
@@ -183,20 +194,33 @@ struct Hits {
     count: usize,
 }
 
-/// Filters one line: `dst += f * src`.
-fn line(dst: &mut [f32], src: &[f32], taps: &[f32], axis: Axis) {
+/// Filters one line; `dst` is zero before. `spare` has [`Axis::spare`] elements: where a tap reads or writes every second
+/// pixel, say, these are brought side by side, so that the compiler makes vectors of them.
+fn line(dst: &mut [f32], src: &[f32], taps: &[f32], axis: Axis, spare: &mut [f32]) {
+    let (o_step, i_step) = axis.steps();
+    if (o_step, i_step) == (1, 1) {
+        return weigh(dst, src, taps, axis, (dst.len(), src.len()), src.len());
+    }
+    let (outs, ins) = (dst.len().div_ceil(o_step), src.len().div_ceil(i_step));
+    let (from, to) = spare.split_at_mut(ins * i_step);
+    let to = &mut to[..outs * o_step];
+    for (phase, from) in from.chunks_exact_mut(ins).enumerate() {
+        from.iter_mut().zip(src.iter().skip(phase).step_by(i_step)).for_each(|(f, s)| *f = *s);
+    }
+    to.fill(0.0);
+    weigh(to, from, taps, axis, (outs, ins), src.len());
+    for (phase, to) in to.chunks_exact(outs).enumerate() {
+        dst.iter_mut().skip(phase).step_by(o_step).zip(to).for_each(|(d, t)| *d = *t);
+    }
+}
+
+/// `dst += f · src` for every tap of a line of `n` pixels whose phases lie one after the other, `each` pixels long.
+fn weigh(dst: &mut [f32], src: &[f32], taps: &[f32], axis: Axis, each: (usize, usize), n: usize) {
     for (t, f) in taps.iter().rev().enumerate() {
-        let Some(h) = axis.hits(t, src.len()) else { continue };
-        if h.o_step == 1 && h.i_step == 1 {
-            for (d, s) in dst[h.o..].iter_mut().zip(&src[h.i..]).take(h.count) {
-                *d += f * s;
-            }
-        } else {
-            let src = src[h.i..].iter().step_by(h.i_step);
-            for (d, s) in dst[h.o..].iter_mut().step_by(h.o_step).zip(src).take(h.count) {
-                *d += f * s;
-            }
-        }
+        let Some(h) = axis.hits(t, n) else { continue };
+        let to = &mut dst[h.o % h.o_step * each.0 + h.o / h.o_step..][..h.count];
+        let from = &src[h.i % h.i_step * each.1 + h.i / h.i_step..][..h.count];
+        to.iter_mut().zip(from).for_each(|(d, s)| *d += f * s);
     }
 }
 
@@ -260,11 +284,13 @@ impl Fir {
         let mut out = vec![0f32; count * self.y.out * self.x.out];
         planes(&mut out, self.y.out * self.x.out, |i, dst| {
             let src = &src[i * h * w..][..h * w];
-            scratch(h * self.x.out, |rows| {
+            let each = h * self.x.out;
+            scratch(each + self.x.spare(w), |buffer| {
+                let (rows, spare) = buffer.split_at_mut(each);
                 for (taps_y, taps_x) in self.filter.terms.iter() {
                     rows.fill(0.0);
                     for (dst, src) in rows.chunks_exact_mut(self.x.out).zip(src.chunks_exact(w)) {
-                        line(dst, src, taps_x, self.x);
+                        line(dst, src, taps_x, self.x, spare);
                     }
                     column(dst, rows, self.x.out, taps_y, self.y);
                 }
