@@ -14,15 +14,18 @@ import common
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = {True: "fused", False: "unfused"}
+# One short run tells variants apart no better than this on a shared machine.
+CLOSE = 1.15
 
 
 class Peer:
-    """PyTorch's best variant of one kind of work at one resolution: chosen by a short run of all, then measured in rounds."""
+    """PyTorch's best variant of one kind of work at one resolution. A short run of all leaves those that are about as fast as
+    the fastest; these are measured in all rounds, and the one with the least median is the peer."""
 
     def __init__(self, a, resolution, kind, tried):
         self.a, self.resolution, self.kind = a, resolution, kind
         self.tried = tried
-        self.times, self.peaks, self.screened = [], [], {}
+        self.screened, self.measured = {}, {}
 
     def run(self, fused, allocator, *more):
         command = [sys.executable, os.path.join(HERE, "peer.py"), "--official", self.a.official, "--resolution",
@@ -35,24 +38,26 @@ class Peer:
         return found
 
     def choose(self):
-        """Every variant once; the fastest is the peer."""
+        """Every variant once; who is within `CLOSE` of the fastest stays."""
         for fused, allocator in itertools.product((True, False), self.tried):
             common.say(f"{self.resolution}: PyTorch {self.kind}, {NAMES[fused]}, {allocator}")
             self.screened[fused, allocator] = self.run(fused, allocator, "--short")
-        self.best = min(self.screened, key=lambda v: self.screened[v]["ms"])
+        fastest = min(s["ms"] for s in self.screened.values())
+        self.measured = {v: [] for v, s in self.screened.items() if s["ms"] <= CLOSE * fastest}
 
     def round(self):
-        found = self.run(*self.best)
-        self.times.append(found["ms"])
-        self.peaks.append(found["peak_mb"])
+        for variant, rounds in self.measured.items():
+            rounds.append(self.run(*variant))
 
     def report(self):
-        """The chosen variant's medians. `least_peak_mb` is the least peak of any variant: memory is compared with that."""
-        fused, allocator = self.best
-        least = min(*self.peaks, *(s["peak_mb"] for s in self.screened.values()))
-        variants = {f"{NAMES[f]} {name}": s for (f, name), s in self.screened.items()}
-        return dict(ms=common.median(self.times), peak_mb=common.median(self.peaks), least_peak_mb=least,
-                    variant=f"{NAMES[fused]} {allocator}", screened=variants)
+        """The best variant's medians. `least_peak_mb` is the least peak of any variant: memory is compared with that."""
+        medians = {v: {key: common.median([r[key] for r in rounds]) for key in ("ms", "peak_mb")}
+                   for v, rounds in self.measured.items()}
+        best = min(medians, key=lambda v: medians[v]["ms"])
+        every = [*self.screened.values(), *itertools.chain(*self.measured.values())]
+        named = lambda variants: {f"{NAMES[f]} {name}": found for (f, name), found in variants.items()}
+        return dict(medians[best], least_peak_mb=min(e["peak_mb"] for e in every), variant=next(iter(named({best: 0}))),
+                    screened=named(self.screened), measured=named(medians))
 
 
 def ratio(peer, own):
