@@ -13,9 +13,13 @@ import sys
 import common
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-NAMES = {True: "fused", False: "unfused"}
 # One short run tells variants apart no better than this on a shared machine.
 CLOSE = 1.15
+
+
+def name(variant):
+    fused, allocator = variant
+    return f"{'fused' if fused else 'unfused'} {allocator}"
 
 
 class Peer:
@@ -39,9 +43,9 @@ class Peer:
 
     def choose(self):
         """Every variant once; who is within `CLOSE` of the fastest stays."""
-        for fused, allocator in itertools.product((True, False), self.tried):
-            common.say(f"{self.resolution}: PyTorch {self.kind}, {NAMES[fused]}, {allocator}")
-            self.screened[fused, allocator] = self.run(fused, allocator, "--short")
+        for variant in itertools.product((True, False), self.tried):
+            common.say(f"{self.resolution}: PyTorch {self.kind}, {name(variant)}")
+            self.screened[variant] = self.run(*variant, "--short")
         fastest = min(s["ms"] for s in self.screened.values())
         self.measured = {v: [] for v, s in self.screened.items() if s["ms"] <= CLOSE * fastest}
 
@@ -55,9 +59,8 @@ class Peer:
                    for v, rounds in self.measured.items()}
         best = min(medians, key=lambda v: medians[v]["ms"])
         every = [*self.screened.values(), *itertools.chain(*self.measured.values())]
-        named = lambda variants: {f"{NAMES[f]} {name}": found for (f, name), found in variants.items()}
-        return dict(medians[best], least_peak_mb=min(e["peak_mb"] for e in every), variant=next(iter(named({best: 0}))),
-                    screened=named(self.screened), measured=named(medians))
+        return dict(medians[best], least_peak_mb=min(e["peak_mb"] for e in every), variant=name(best),
+                    screened={name(v): s for v, s in self.screened.items()}, measured={name(v): m for v, m in medians.items()})
 
 
 def ratio(peer, own):

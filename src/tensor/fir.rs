@@ -164,7 +164,8 @@ impl Axis {
         let (up, down) = (self.up as isize, self.down as isize);
         let shift = t as isize - self.before;
         // o·down + shift = i·up; solutions repeat every up/gcd outputs.
-        let (o_step, i_step) = (self.steps().0 as isize, self.steps().1 as isize);
+        let steps = self.steps();
+        let (o_step, i_step) = (steps.0 as isize, steps.1 as isize);
         let first = (0..o_step).find(|o| (o * down + shift).rem_euclid(up) == 0)?;
         let start = (first * down + shift).div_euclid(up);
         let skip = if start < 0 { (-start + i_step - 1) / i_step } else { 0 };
