@@ -1,7 +1,9 @@
-//! Compiles the CUDA kernels to PTX with nvcc, when the feature `cuda` is on; does nothing otherwise.
+//! Compiles the CUDA kernels to PTX with nvcc, when the feature `cuda` is on; does nothing
+//! otherwise.
 //!
-//! `NVCC` names the compiler, else it is `$CUDA_HOME/bin/nvcc` or the one on the path. `CUDA_COMPUTE_CAP` is the oldest
-//! GPU to serve (80 unless set): PTX for it runs on every later one, the driver compiles it there at first use.
+//! `NVCC` names the compiler, else it is `$CUDA_HOME/bin/nvcc` or the one on the path.
+//! `CUDA_COMPUTE_CAP` is the oldest GPU to serve (80 unless set): PTX for it runs on every later
+//! one, the driver compiles it there at first use.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -42,14 +44,23 @@ fn kernels() -> Result<(), String> {
 fn compile(source: &std::path::Path, out: &std::path::Path) -> Result<(), String> {
     let nvcc = nvcc();
     // A number without the "a" of `sm_90a`, which would tie the kernels to one GPU.
-    let cap: String = env::var("CUDA_COMPUTE_CAP").unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
+    let cap: String = env::var("CUDA_COMPUTE_CAP")
+        .unwrap_or_default()
+        .chars()
+        .filter(char::is_ascii_digit)
+        .collect();
     let cap = if cap.is_empty() { "80" } else { &cap };
     let ptx = out.join(source.with_extension("ptx").file_name().unwrap_or_default());
     let status = Command::new(&nvcc)
         .args(["--ptx", "-O3", "-std=c++17", &format!("-arch=compute_{cap}"), "-o"])
         .args([&ptx, &source.to_path_buf()])
         .status()
-        .map_err(|e| format!("cannot run {}: {e}; scripts/cuda/build-cuda.sh brings a compiler", nvcc.display()))?;
+        .map_err(|e| {
+            format!(
+                "cannot run {}: {e}; scripts/cuda/build-cuda.sh brings a compiler",
+                nvcc.display()
+            )
+        })?;
     if status.success() { Ok(()) } else { Err(format!("nvcc refused {}", source.display())) }
 }
 

@@ -1,5 +1,5 @@
-//! What a built-in function is. Each one lives in a file of its own under [`crate::builtins`]; the checker, help,
-//! completion, hints and the reference read only the constant there.
+//! What a built-in function is. Each one lives in a file of its own under [`crate::builtins`]; the
+//! checker, help, completion, hints and the reference read only the constant there.
 
 use crate::control::Control;
 use crate::error::{Error, Result, Span};
@@ -11,7 +11,9 @@ use candle_core::Device;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use crate::lang::types::{CheckedArg, CheckedCall, CodeType, Const, Kind, ModelFacts, Param, Signature, Type};
+pub use crate::lang::types::{
+    CheckedArg, CheckedCall, CodeType, Const, Kind, ModelFacts, Param, Signature, Type,
+};
 
 /// Where a built-in stands in the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,8 @@ pub enum Category {
 
 impl Category {
     /// All, in the order of the reference.
-    pub const ALL: [Self; 6] = [Self::Generate, Self::Invert, Self::Edit, Self::See, Self::Measure, Self::File];
+    pub const ALL: [Self; 6] =
+        [Self::Generate, Self::Invert, Self::Edit, Self::See, Self::Measure, Self::File];
 
     /// Its heading.
     pub const fn name(self) -> &'static str {
@@ -69,9 +72,11 @@ pub struct Builtin {
     pub details: &'static str,
     /// Calls that run.
     pub examples: &'static [Example],
-    /// Bytes of tensors that the call would need at most; refused before it runs when over the budget.
+    /// Bytes of tensors that the call would need at most; refused before it runs when over the
+    /// budget.
     pub cost: Option<fn(&Args, &Context<'_>) -> u64>,
-    /// What its number means, shown when it stands alone on a line; `None` for what explains itself.
+    /// What its number means, shown when it stands alone on a line; `None` for what explains
+    /// itself.
     pub definition: Option<fn(&Context<'_>) -> String>,
     /// Computes it.
     pub run: fn(&Args, &mut Context<'_>) -> Result<Value>,
@@ -111,7 +116,9 @@ impl Context<'_> {
     /// # Errors
     /// When none is loaded.
     pub fn model(&self) -> Result<&Arc<Loaded>> {
-        self.model.as_ref().ok_or_else(|| Error::runtime("no generator is loaded").hint("load \"faces\""))
+        self.model
+            .as_ref()
+            .ok_or_else(|| Error::runtime("no generator is loaded").hint("load \"faces\""))
     }
 
     /// The pictures of codes, by the generator that made them.
@@ -130,8 +137,11 @@ impl Context<'_> {
         match &code.model {
             None => self.model().cloned(),
             Some(id) => crate::value::model::loaded(id).ok_or_else(|| {
-                Error::runtime(format!("the code belongs to {}, which is not loaded", crate::safe::Safe(&id.name)))
-                    .hint("load that generator first")
+                Error::runtime(format!(
+                    "the code belongs to {}, which is not loaded",
+                    crate::safe::Safe(&id.name)
+                ))
+                .hint("load that generator first")
             }),
         }
     }
@@ -183,7 +193,8 @@ impl Args {
     /// # Errors
     /// When it is missing; the checker reports that first.
     pub fn need(&self, name: &str) -> Result<&Value> {
-        self.get(name).ok_or_else(|| Error::runtime(format!("argument `{name}` is missing")).at(self.span))
+        self.get(name)
+            .ok_or_else(|| Error::runtime(format!("argument `{name}` is missing")).at(self.span))
     }
 
     fn wrong(&self, name: &str, wanted: &str, got: &Value) -> Error {
@@ -195,20 +206,27 @@ impl Args {
         match self.get(name) {
             None => Ok(None),
             Some(Value::Number(v)) if v.is_finite() && range.contains(v) => Ok(Some(*v)),
-            Some(Value::Number(v)) => {
-                Err(Error::runtime(format!("`{name}` is {v}, it must lie in {}..{}", range.start(), range.end()))
-                    .at(self.span(name)))
-            }
+            Some(Value::Number(v)) => Err(Error::runtime(format!(
+                "`{name}` is {v}, it must lie in {}..{}",
+                range.start(),
+                range.end()
+            ))
+            .at(self.span(name))),
             Some(other) => Err(self.wrong(name, "a number", other)),
         }
     }
 
     /// An optional whole number within `range`.
-    pub fn count(&self, name: &str, range: std::ops::RangeInclusive<usize>) -> Result<Option<usize>> {
+    pub fn count(
+        &self,
+        name: &str,
+        range: std::ops::RangeInclusive<usize>,
+    ) -> Result<Option<usize>> {
         let bounds = *range.start() as f64..=*range.end() as f64;
         match self.number(name, bounds)? {
             Some(v) if v.fract() != 0.0 => {
-                Err(Error::runtime(format!("`{name}` is {v}, it must be a whole number")).at(self.span(name)))
+                Err(Error::runtime(format!("`{name}` is {v}, it must be a whole number"))
+                    .at(self.span(name)))
             }
             v => Ok(v.map(|v| v as usize)),
         }
@@ -216,12 +234,14 @@ impl Args {
 
     /// A whole number of a parameter that has a default.
     pub fn need_count(&self, name: &str, range: std::ops::RangeInclusive<usize>) -> Result<usize> {
-        self.count(name, range)?.ok_or_else(|| Error::runtime(format!("`{name}` is missing")).at(self.span))
+        self.count(name, range)?
+            .ok_or_else(|| Error::runtime(format!("`{name}` is missing")).at(self.span))
     }
 
     /// A number of a parameter that has a default.
     pub fn need_number(&self, name: &str, range: std::ops::RangeInclusive<f64>) -> Result<f64> {
-        self.number(name, range)?.ok_or_else(|| Error::runtime(format!("`{name}` is missing")).at(self.span))
+        self.number(name, range)?
+            .ok_or_else(|| Error::runtime(format!("`{name}` is missing")).at(self.span))
     }
 
     /// The seed given, or the session's.
@@ -302,9 +322,16 @@ pub fn layer_range(value: &Value, count: usize) -> Result<std::ops::Range<usize>
         Value::Range { from, to, step } if step.is_none_or(|s| s == 1.0) => (*from, *to),
         Value::Number(n) => (*n, *n + 1.0),
         Value::Range { from, to, .. } => {
-            return Err(Error::runtime("layers are a range without a step").hint(format!("{from}..{to}")));
+            return Err(
+                Error::runtime("layers are a range without a step").hint(format!("{from}..{to}"))
+            );
         }
-        other => return Err(Error::runtime(format!("layers are a range such as 4..8, this is {}", other.ty()))),
+        other => {
+            return Err(Error::runtime(format!(
+                "layers are a range such as 4..8, this is {}",
+                other.ty()
+            )));
+        }
     };
     if from.fract() != 0.0 || to.fract() != 0.0 || from < 0.0 || from >= to || to > count as f64 {
         return Err(Error::runtime(format!("layers {from}..{to} are not within 0..{count}"))
@@ -355,7 +382,8 @@ pub fn as_images(value: &Value, ctx: &Context<'_>) -> Result<Image> {
 /// # Errors
 /// When a value has no picture; named is its place.
 pub fn all_images(values: &[(Value, Span)], ctx: &Context<'_>) -> Result<Vec<Image>> {
-    let code = |v: &Value| if let Value::Latent(l) | Value::Path(l) = v { Some(l.clone()) } else { None };
+    let code =
+        |v: &Value| if let Value::Latent(l) | Value::Path(l) = v { Some(l.clone()) } else { None };
     let mut images = Vec::with_capacity(values.len());
     let mut rest = values;
     while let [(first, span), ..] = rest {

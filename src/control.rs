@@ -26,7 +26,8 @@ pub struct Progress {
     pub step: usize,
     /// Steps in all.
     pub total: usize,
-    /// The terms of the loss, by name, each already weighted; `loss` is their sum. Means over the batch, for display only.
+    /// The terms of the loss, by name, each already weighted; `loss` is their sum. Means over the
+    /// batch, for display only.
     pub losses: Vec<(&'static str, f64)>,
     /// The best pictures so far, `[N, C, H, W]` in [-1, 1], when one was asked for.
     pub preview: Option<Tensor>,
@@ -47,7 +48,8 @@ impl Control {
         Self { stop: Arc::default(), listener: Some(Arc::new(listener)) }
     }
 
-    /// A control that obeys the same stop signal and reports to a listener of its own: for work that is a part of this one.
+    /// A control that obeys the same stop signal and reports to a listener of its own: for work
+    /// that is a part of this one.
     pub fn part(&self, listener: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Self { stop: self.stop.clone(), listener: Some(Arc::new(listener)) }
     }

@@ -1,8 +1,9 @@
 //! Seeded random numbers, the same on every platform.
 //!
-//! A counter-based generator (SplitMix64, Steele et al. 2014): the i-th number depends on the seed and i alone, so a
-//! sample does not change when others are drawn beside it. Normals come from Box–Muller with the functions of `libm`,
-//! which are the same code everywhere; the platform's own may differ in the last bit.
+//! A counter-based generator (SplitMix64, Steele et al. 2014): the i-th number depends on the seed
+//! and i alone, so a sample does not change when others are drawn beside it. Normals come from
+//! Box–Muller with the functions of `libm`, which are the same code everywhere; the platform's own
+//! may differ in the last bit.
 
 /// A stream of random numbers.
 #[derive(Clone, Debug)]
@@ -20,8 +21,9 @@ impl Rng {
     /// An independent stream: the same seed and name always give the same one.
     pub fn derive(seed: u64, name: &str) -> Self {
         // FNV-1a folds the name into the seed; SplitMix64 then decorrelates neighbours.
-        let hash =
-            name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| {
+            (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
+        });
         let mut rng = Self::new(seed ^ hash);
         Self::new(rng.next_u64())
     }

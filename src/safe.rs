@@ -1,14 +1,15 @@
 //! The only way in which text from outside reaches a terminal or a log.
 //!
-//! A file name, a class name in a pickle or a line of a script may hold escape sequences; printed raw they would drive the
-//! terminal. [`Safe`] shows them as visible escapes.
+//! A file name, a class name in a pickle or a line of a script may hold escape sequences; printed
+//! raw they would drive the terminal. [`Safe`] shows them as visible escapes.
 
 use std::fmt;
 
 /// Displays text with every control character made visible.
 ///
-/// Kept: printable characters, `\n` and `\t`. Escaped as `\u{..}`: the other C0 controls, DEL, U+0080–U+009F, and the
-/// bidirectional controls that could reorder what is read (U+061C, U+200E/F, U+202A–E, U+2066–9), and U+2028/9.
+/// Kept: printable characters, `\n` and `\t`. Escaped as `\u{..}`: the other C0 controls, DEL,
+/// U+0080–U+009F, and the bidirectional controls that could reorder what is read (U+061C, U+200E/F,
+/// U+202A–E, U+2066–9), and U+2028/9.
 ///
 /// ```
 /// assert_eq!(gannet::safe::Safe("a\u{1b}[2Jb").to_string(), "a\\u{1b}[2Jb");
@@ -45,8 +46,7 @@ mod tests {
         for c in (0..=0x2100u32).filter_map(char::from_u32) {
             let shown = Safe(&c.to_string()).to_string();
             let control = c.is_control() && c != '\n' && c != '\t';
-            let bidi =
-                matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let bidi = matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
             assert_eq!(shown != c.to_string(), control || bidi, "{:x}", c as u32);
             assert!(shown.chars().all(is_safe));
         }

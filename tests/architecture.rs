@@ -1,16 +1,18 @@
 //! The plan of the house, held by a test.
 //!
-//! Every file under `src` belongs to a storey: its first folder, or its own name, stands in [`HOUSE`]. A file imports
-//! only from storeys below its own, or from its own folder. `unsafe`, output and `unwrap` have their places as well.
-//! The test reads tokens, so comments, doc examples, texts and test code do not count (`unsafe` counts in tests too).
+//! Every file under `src` belongs to a storey: its first folder, or its own name, stands in
+//! [`HOUSE`]. A file imports only from storeys below its own, or from its own folder. `unsafe`,
+//! output and `unwrap` have their places as well. The test reads tokens, so comments, doc examples,
+//! texts and test code do not count (`unsafe` counts in tests too).
 
 #![cfg(test)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The storeys, the lowest first: rank in the design, and what lives there. The ground floor has an order of its own,
-/// since an error shows outside text safely and a file operation fails with an error.
+/// The storeys, the lowest first: rank in the design, and what lives there. The ground floor has an
+/// order of its own, since an error shows outside text safely and a file operation fails with an
+/// error.
 const HOUSE: &[(&str, &[&str])] = &[
     ("r0 a", &["limits", "rng", "safe", "space"]),
     ("r0 b", &["error"]),
@@ -33,8 +35,9 @@ const FREE: &[&str] = &["lib", "main"];
 /// Where `unsafe` may stand: measured kernels.
 const UNSAFE: &[&str] = &["tensor"];
 
-/// Who may hold the process's stdout and stderr: the one sink, the command line, the panic hook, and the probe that asks
-/// the terminal what it can show. The pictures of `render` go to the writer that they are handed.
+/// Who may hold the process's stdout and stderr: the one sink, the command line, the panic hook,
+/// and the probe that asks the terminal what it can show. The pictures of `render` go to the writer
+/// that they are handed.
 const SINKS: &[&str] = &["ui", "cli", "main", "render/probe.rs"];
 
 /// What the language must never see: it is checked and formatted without any tensor.
@@ -78,7 +81,8 @@ fn inspect(files: &BTreeMap<String, String>) -> Vec<String> {
         out.extend(places.map(|t| complaint(name, t, "`unsafe` stands only in src/tensor")));
     }
     for (name, kept) in code {
-        let is_test = tests.iter().any(|t| name == format!("{t}.rs") || name.starts_with(&format!("{t}/")));
+        let is_test =
+            tests.iter().any(|t| name == format!("{t}.rs") || name.starts_with(&format!("{t}/")));
         if !is_test {
             out.extend(imports(name, &kept));
             out.extend(habits(name, &kept));
@@ -109,7 +113,9 @@ fn imports(file: &str, code: &[Token]) -> Vec<String> {
         return Vec::new();
     }
     let Some(height) = rank(own) else {
-        return vec![format!("src/{file}:1: `{own}` has no rank: give it one in tests/architecture.rs")];
+        return vec![format!(
+            "src/{file}:1: `{own}` has no rank: give it one in tests/architecture.rs"
+        )];
     };
     let mut out = Vec::new();
     for (target, at) in targets(file, code) {
@@ -118,11 +124,17 @@ fn imports(file: &str, code: &[Token]) -> Vec<String> {
             Some(to) if to < height => {}
             Some(to) => {
                 let (from, to) = (HOUSE[height].0, HOUSE[to].0);
-                let what = format!("{own} ({from}) must not import {} ({to}): only what lies below", target.text);
+                let what = format!(
+                    "{own} ({from}) must not import {} ({to}): only what lies below",
+                    target.text
+                );
                 out.push(complaint(file, &at, &what));
             }
             None => {
-                let what = format!("`crate::{}` is no module with a rank: import from its module", target.text);
+                let what = format!(
+                    "`crate::{}` is no module with a rank: import from its module",
+                    target.text
+                );
                 out.push(complaint(file, &at, &what));
             }
         }
@@ -130,7 +142,8 @@ fn imports(file: &str, code: &[Token]) -> Vec<String> {
     out
 }
 
-/// The top-level names that a file's paths reach, through `crate` or through `super` up to the root.
+/// The top-level names that a file's paths reach, through `crate` or through `super` up to the
+/// root.
 fn targets(file: &str, code: &[Token]) -> Vec<(Token, Token)> {
     let mut path: Vec<&str> = file.trim_end_matches(".rs").split('/').collect();
     if path.last() == Some(&"mod") {
@@ -152,7 +165,9 @@ fn targets(file: &str, code: &[Token]) -> Vec<(Token, Token)> {
                 inline.pop_if(|d| *d == depth);
                 depth -= 1;
             }
-            "crate" if text(i + 1) == "::" => out.extend(heads(&code[i + 2..]).map(|h| (h, t.clone()))),
+            "crate" if text(i + 1) == "::" => {
+                out.extend(heads(&code[i + 2..]).map(|h| (h, t.clone())))
+            }
             "super" if i == 0 || text(i - 1) != "::" => {
                 let mut levels = 1;
                 while text(i + 2 * levels) == "super" {
@@ -177,7 +192,9 @@ fn heads(after: &[Token]) -> impl Iterator<Item = Token> {
             match t.text.as_str() {
                 "{" => depth += 1,
                 "}" => depth -= 1,
-                _ if depth == 1 && ["{", ","].contains(&after[i - 1].text.as_str()) => out.push(t.clone()),
+                _ if depth == 1 && ["{", ","].contains(&after[i - 1].text.as_str()) => {
+                    out.push(t.clone())
+                }
                 _ => {}
             }
             if depth == 0 {
@@ -209,11 +226,19 @@ fn habits(file: &str, code: &[Token]) -> Vec<String> {
                 "the process's own streams belong to the sink in src/ui: take a writer"
             }
             "unwrap" if before == "." && after == "(" => "`unwrap` outside tests: return an Error",
-            // A parser may have an `expect` of its own, `self.expect("(")`; the one of Option and Result takes a text.
-            "expect" if before == "." && after == "(" && text(i + 2).starts_with('"') && !own_method(code, i) => {
+            // A parser may have an `expect` of its own, `self.expect("(")`; the one of Option and
+            // Result takes a text.
+            "expect"
+                if before == "."
+                    && after == "("
+                    && text(i + 2).starts_with('"')
+                    && !own_method(code, i) =>
+            {
                 "`expect` outside tests: return an Error"
             }
-            "candle_core" | "candle_nn" if NO_TENSORS.contains(&own) => "this storey knows no tensors",
+            "candle_core" | "candle_nn" if NO_TENSORS.contains(&own) => {
+                "this storey knows no tensors"
+            }
             _ => continue,
         };
         out.push(complaint(file, t, what));
@@ -223,13 +248,15 @@ fn habits(file: &str, code: &[Token]) -> Vec<String> {
 
 /// Whether the name at `i` is called right on `self`.
 fn own_method(code: &[Token], i: usize) -> bool {
-    i >= 2 && code[i - 2].text == "self" && code.get(i.wrapping_sub(3)).is_none_or(|t| t.text != ".")
+    i >= 2
+        && code[i - 2].text == "self"
+        && code.get(i.wrapping_sub(3)).is_none_or(|t| t.text != ".")
 }
 
 // ---- test code ----
 
-/// The tokens of a file without what stands under `#[cfg(test)]` or `#[test]`; and the test modules that it declares in
-/// other files, as paths without `.rs`.
+/// The tokens of a file without what stands under `#[cfg(test)]` or `#[test]`; and the test modules
+/// that it declares in other files, as paths without `.rs`.
 fn without_tests(file: &str, all: &[Token]) -> (Vec<Token>, Vec<String>) {
     let (mut kept, mut modules, mut i) = (Vec::new(), Vec::new(), 0);
     while i < all.len() {
@@ -290,7 +317,9 @@ fn item(all: &[Token], mut at: usize) -> (usize, usize) {
     while k < all.len() {
         match all[k].text.as_str() {
             "(" | "[" => k = closing(all, k),
-            "{" if all[at..k].iter().any(|t| t.text == "use" || t.text == "=") => k = closing(all, k),
+            "{" if all[at..k].iter().any(|t| t.text == "use" || t.text == "=") => {
+                k = closing(all, k)
+            }
             "{" => return (at, closing(all, k)),
             ";" => return (at, k + 1),
             _ => k += 1,
@@ -310,7 +339,8 @@ fn declared(file: &str, attributes: &[Token], item: &[Token]) -> Option<String> 
         let path = attributes.get(k + 2)?.text.trim_matches('"');
         return Some(format!("{}{}", folder(file), path.trim_end_matches(".rs")));
     }
-    let root = ["mod", "lib", "main"].iter().any(|n| file.rsplit('/').next() == Some(&format!("{n}.rs")));
+    let root =
+        ["mod", "lib", "main"].iter().any(|n| file.rsplit('/').next() == Some(&format!("{n}.rs")));
     let base = if root { folder(file) } else { format!("{}/", file.trim_end_matches(".rs")) };
     Some(format!("{base}{}", item[at + 1].text))
 }
@@ -331,7 +361,8 @@ fn tokens(source: &str) -> Vec<Token> {
         let len = length(rest, c);
         let text = &rest[..len];
         if !c.is_whitespace() && !text.starts_with("//") && !text.starts_with("/*") {
-            // All texts look alike: only that one stands there matters, but for the file name of a `#[path]`.
+            // All texts look alike: only that one stands there matters, but for the file name of a
+            // `#[path]`.
             out.push(Token { text: text.to_owned(), line });
         }
         line += text.matches('\n').count();
@@ -352,7 +383,10 @@ fn length(rest: &str, first: char) -> usize {
     }
     let prefix = rest.len() - rest.trim_start_matches(['b', 'c', 'r']).len();
     let hashes = rest[prefix..].len() - rest[prefix..].trim_start_matches('#').len();
-    if (1..=2).contains(&prefix) && rest[..prefix].ends_with('r') && rest[prefix + hashes..].starts_with('"') {
+    if (1..=2).contains(&prefix)
+        && rest[..prefix].ends_with('r')
+        && rest[prefix + hashes..].starts_with('"')
+    {
         let end = format!("\"{}", "#".repeat(hashes));
         let start = prefix + hashes + 1;
         return rest[start..].find(&end).map_or(rest.len(), |k| start + k + end.len());
@@ -361,9 +395,15 @@ fn length(rest: &str, first: char) -> usize {
         '"' => quoted(rest, '"'),
         'b' | 'c' if rest[1..].starts_with('"') => 1 + quoted(&rest[1..], '"'),
         'b' if rest[1..].starts_with('\'') => 1 + quoted(&rest[1..], '\''),
-        '\'' if rest[1..].starts_with('\\') || rest[1..].chars().nth(1) == Some('\'') => quoted(rest, '\''),
-        '\'' => 1 + rest[1..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len() - 1),
-        'r' if rest.starts_with("r#") => 2 + rest[2..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(0),
+        '\'' if rest[1..].starts_with('\\') || rest[1..].chars().nth(1) == Some('\'') => {
+            quoted(rest, '\'')
+        }
+        '\'' => {
+            1 + rest[1..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len() - 1)
+        }
+        'r' if rest.starts_with("r#") => {
+            2 + rest[2..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(0)
+        }
         ':' if rest.starts_with("::") => until("::"),
         c if c.is_alphanumeric() || c == '_' => word(),
         c => c.len_utf8(),
@@ -417,28 +457,55 @@ mod proof {
         let got = complaints(&[(name, text)]);
         assert_eq!(got.len(), want.len(), "{got:#?}");
         for (g, (line, words)) in got.iter().zip(want) {
-            assert!(g.starts_with(&format!("src/{name}:{line}: ")) && g.contains(words), "{g} lacks {line}, {words}");
+            assert!(
+                g.starts_with(&format!("src/{name}:{line}: ")) && g.contains(words),
+                "{g} lacks {line}, {words}"
+            );
         }
     }
 
     #[test]
     fn imports_go_down() {
-        expect("metric/mod.rs", "use crate::error::Result;\nuse crate::tensor::conv;\nuse crate::metric::x;", &[]);
+        expect(
+            "metric/mod.rs",
+            "use crate::error::Result;\nuse crate::tensor::conv;\nuse crate::metric::x;",
+            &[],
+        );
         expect("lang/parse.rs", "use crate::lang::lex;\nuse super::ast::Expr;\nuse self::x;", &[]);
-        expect("metric/mod.rs", "use crate::generator::Spec;", &[(1, "metric (r2) must not import generator (r2)")]);
-        expect("tensor/mod.rs", "\nuse crate::eval::run;", &[(2, "tensor (r1) must not import eval (r6)")]);
+        expect(
+            "metric/mod.rs",
+            "use crate::generator::Spec;",
+            &[(1, "metric (r2) must not import generator (r2)")],
+        );
+        expect(
+            "tensor/mod.rs",
+            "\nuse crate::eval::run;",
+            &[(2, "tensor (r1) must not import eval (r6)")],
+        );
         expect(
             "value.rs",
             "fn f() -> crate::builtin::B { crate::builtins::all() }",
             &[(1, "builtin"), (1, "builtins")],
         );
-        expect("safe.rs", "use crate::error::Error;", &[(1, "safe (r0 a) must not import error (r0 b)")]);
+        expect(
+            "safe.rs",
+            "use crate::error::Error;",
+            &[(1, "safe (r0 a) must not import error (r0 b)")],
+        );
     }
 
     #[test]
     fn every_form_of_a_path_is_seen() {
-        expect("metric/a.rs", "use crate::{error::{Error, Kind}, ui, eval::{self, x}};", &[(1, "ui"), (1, "eval")]);
-        expect("metric/a.rs", "use super::super::ui::x;", &[(1, "metric (r2) must not import ui (r8)")]);
+        expect(
+            "metric/a.rs",
+            "use crate::{error::{Error, Kind}, ui, eval::{self, x}};",
+            &[(1, "ui"), (1, "eval")],
+        );
+        expect(
+            "metric/a.rs",
+            "use super::super::ui::x;",
+            &[(1, "metric (r2) must not import ui (r8)")],
+        );
         expect("metric/mod.rs", "use super::ui;", &[(1, "ui")]);
         expect("safe.rs", "use super::{space, eval};", &[(1, "space"), (1, "eval")]);
         expect(
@@ -446,7 +513,11 @@ mod proof {
             "mod b { use super::super::super::ui::x; use super::super::y; }\nuse super::z;",
             &[(1, "ui")],
         );
-        expect("metric/a.rs", "pub(crate) fn f(x: &crate :: cli :: X) {}\npub(super) fn g() {}", &[(1, "cli")]);
+        expect(
+            "metric/a.rs",
+            "pub(crate) fn f(x: &crate :: cli :: X) {}\npub(super) fn g() {}",
+            &[(1, "cli")],
+        );
         expect("metric/a.rs", "macro_rules! m { () => { $crate::ui::f() } }", &[(1, "ui")]);
     }
 
@@ -454,7 +525,11 @@ mod proof {
     fn unknown_storeys_are_refused() {
         expect("garage.rs", "", &[(1, "`garage` has no rank")]);
         expect("attic/roof/mod.rs", "", &[(1, "`attic` has no rank")]);
-        expect("eval.rs", "use crate::Result;\nuse crate::*;", &[(1, "`crate::Result`"), (2, "`crate::*`")]);
+        expect(
+            "eval.rs",
+            "use crate::Result;\nuse crate::*;",
+            &[(1, "`crate::Result`"), (2, "`crate::*`")],
+        );
         expect("lib.rs", "pub mod ui;\npub use crate::ui::x;", &[]);
     }
 
@@ -472,7 +547,11 @@ mod proof {
         let test = "#[cfg(test)]\nmod tests {\n use crate::ui;\n #[test]\n fn t() { x.unwrap(); println!(); }\n}\n";
         expect("metric/a.rs", test, &[]);
         expect("metric/a.rs", &format!("{test}fn f() {{ x.unwrap(); }}"), &[(7, "unwrap")]);
-        expect("metric/a.rs", "#[cfg(test)]\nuse crate::{ui, eval};\nuse crate::cli;", &[(3, "cli")]);
+        expect(
+            "metric/a.rs",
+            "#[cfg(test)]\nuse crate::{ui, eval};\nuse crate::cli;",
+            &[(3, "cli")],
+        );
         expect(
             "metric/a.rs",
             "#[cfg(test)]\n#[allow(x)]\nconst A: B = B { c: crate::ui::X };\nuse crate::cli;",
@@ -488,10 +567,19 @@ mod proof {
         let bad = "use crate::ui;";
         let free = |files: &[(&str, &str)]| assert_eq!(complaints(files), Vec::<String>::new());
         free(&[("metric/mod.rs", "#[cfg(test)]\nmod tests;"), ("metric/tests.rs", bad)]);
-        free(&[("metric/mod.rs", "#[cfg(test)]\npub(crate) mod tests;"), ("metric/tests/deep.rs", bad)]);
+        free(&[
+            ("metric/mod.rs", "#[cfg(test)]\npub(crate) mod tests;"),
+            ("metric/tests/deep.rs", bad),
+        ]);
         free(&[("value.rs", "#[cfg(test)]\nmod tests;"), ("value/tests.rs", bad)]);
-        free(&[("store/a.rs", "#[cfg(test)]\n#[path = \"a_tests.rs\"]\nmod tests;"), ("store/a_tests.rs", bad)]);
-        let other = complaints(&[("metric/mod.rs", "#[cfg(test)]\nmod tests;"), ("metric/tests_too.rs", bad)]);
+        free(&[
+            ("store/a.rs", "#[cfg(test)]\n#[path = \"a_tests.rs\"]\nmod tests;"),
+            ("store/a_tests.rs", bad),
+        ]);
+        let other = complaints(&[
+            ("metric/mod.rs", "#[cfg(test)]\nmod tests;"),
+            ("metric/tests_too.rs", bad),
+        ]);
         assert_eq!(other.len(), 1, "{other:?}");
     }
 
@@ -502,7 +590,11 @@ mod proof {
             "fn f() {\n println!();\n eprint!(\"\");\n dbg!(x); }",
             &[(2, "sink"), (3, "sink"), (4, "sink")],
         );
-        expect("render/a.rs", "fn f() { std::io::stdout(); c.stdout(x); }\nfn stderr() {}", &[(1, "streams")]);
+        expect(
+            "render/a.rs",
+            "fn f() { std::io::stdout(); c.stdout(x); }\nfn stderr() {}",
+            &[(1, "streams")],
+        );
         expect("ui/plain.rs", "fn f() { println!(); std::io::stderr(); }", &[]);
         expect(
             "eval.rs",

@@ -1,4 +1,5 @@
-//! `gannet bench edits` and `bench inversions` as their users call them: a folder of people in, rows out.
+//! `gannet bench edits` and `bench inversions` as their users call them: a folder of people in,
+//! rows out.
 #![cfg(test)]
 
 use serde_json::{Value, json};
@@ -29,7 +30,8 @@ fn bundle(folder: &Path) {
     let facts: Value = serde_json::from_slice(&o.stdout).unwrap();
     let dim = facts["w_dim"].as_u64().unwrap() as usize;
     let told = json!({"smile": {"attribute": "smile", "unit": "0 to 1", "per_step": 0.25}});
-    let manifest = json!({"format": 1, "family": "directions", "config": {"space": "W", "directions": told}});
+    let manifest =
+        json!({"format": 1, "family": "directions", "config": {"space": "W", "directions": told}});
     let header = json!({
         "__metadata__": {"gannet": manifest.to_string()},
         "smile": {"dtype": "F32", "shape": [dim], "data_offsets": [0, 4 * dim]},
@@ -44,7 +46,8 @@ fn bundle(folder: &Path) {
     std::fs::write(folder.join("m/directions.safetensors"), bytes).unwrap();
 }
 
-/// A folder `d` of two people: `smiling` is a step away from the base, `beard` an edit without a direction.
+/// A folder `d` of two people: `smiling` is a step away from the base, `beard` an edit without a
+/// direction.
 fn people(folder: &Path) {
     std::fs::create_dir(folder.join("d")).unwrap();
     let mut labels = String::new();
@@ -57,12 +60,17 @@ fn people(folder: &Path) {
         assert!(o.status.success(), "{}", text(&o.stderr));
         for (edit, smile, beard) in [("base", 0.5, 0), ("smiling", 0.75, 0), ("beard", 0.5, 1)] {
             let file = format!("{id}_{edit}.png");
-            labels += &format!("{}\n", json!({"id": id, "edit": edit, "file": file, "smile": smile, "beard": beard}));
+            labels += &format!(
+                "{}\n",
+                json!({"id": id, "edit": edit, "file": file, "smile": smile, "beard": beard})
+            );
         }
     }
     std::fs::write(folder.join("d/pairs_0.jsonl"), labels).unwrap();
     let script = "cd d && tar --format=ustar -cf pairs_0.tar *.png && gzip pairs_0.jsonl";
-    assert!(Command::new("sh").args(["-c", script]).current_dir(folder).status().unwrap().success());
+    assert!(
+        Command::new("sh").args(["-c", script]).current_dir(folder).status().unwrap().success()
+    );
 }
 
 #[test]
@@ -71,17 +79,22 @@ fn rows_have_the_documented_keys_and_mistakes_are_answered() {
     bundle(folder.path());
     people(folder.path());
     let bench = |args: &[&str]| {
-        let all: Vec<&str> =
-            ["--model", "m", "bench", "edits", "--data", "d", "--steps", "2"].iter().chain(args).copied().collect();
+        let all: Vec<&str> = ["--model", "m", "bench", "edits", "--data", "d", "--steps", "2"]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
         gannet(folder.path(), &all)
     };
     let o = bench(&["--json", "--limit", "1"]);
     assert!(o.status.success(), "{}", text(&o.stderr));
-    let rows: Vec<Value> = text(&o.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let rows: Vec<Value> =
+        text(&o.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let spaces: Vec<&str> = rows.iter().map(|r| r["space"].as_str().unwrap()).collect();
     assert_eq!(spaces, ["W", "W+"], "one edit has a direction, in every space that it moves");
     for row in &rows {
-        let keys: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).take(12).collect();
+        let keys: Vec<&str> =
+            row.as_object().unwrap().keys().map(String::as_str).take(12).collect();
         let documented = "edit method space n psnr psnr_no_edit psnr_ceiling ssim perceptual identity leakage seconds";
         assert_eq!(keys.join(" "), documented);
         assert_eq!(
@@ -90,12 +103,21 @@ fn rows_have_the_documented_keys_and_mistakes_are_answered() {
         );
         assert!(row["psnr"].is_f64() && row["psnr_ceiling"].is_f64() && row["ssim"].is_f64());
         // The bundle brings no attribute network.
-        assert!(row["perceptual"].is_null() && row["identity"].is_null() && row["leakage"].is_null());
+        assert!(
+            row["perceptual"].is_null() && row["identity"].is_null() && row["leakage"].is_null()
+        );
     }
-    let o = bench(&["--no-ceiling", "--spaces", "W", "--methods", "projector,optimize:conditional"]);
+    let o =
+        bench(&["--no-ceiling", "--spaces", "W", "--methods", "projector,optimize:conditional"]);
     assert!(o.status.success(), "{}", text(&o.stderr));
     let table = text(&o.stdout);
-    for part in ["optimize:conditional", "projector", "no edit", "leakage: how far", "beard is left out in W"] {
+    for part in [
+        "optimize:conditional",
+        "projector",
+        "no edit",
+        "leakage: how far",
+        "beard is left out in W",
+    ] {
         assert!(table.contains(part), "{part}: {table}");
     }
     for (args, part) in [
@@ -106,11 +128,19 @@ fn rows_have_the_documented_keys_and_mistakes_are_answered() {
         (&["--limit", "0"], "0"),
     ] {
         let o = bench(args);
-        assert!(o.status.code() == Some(2) && text(&o.stderr).contains(part), "{args:?}: {}", text(&o.stderr));
+        assert!(
+            o.status.code() == Some(2) && text(&o.stderr).contains(part),
+            "{args:?}: {}",
+            text(&o.stderr)
+        );
         assert!(o.stdout.is_empty());
     }
     let o = gannet(folder.path(), &["bench", "edits", "--data", "m"]);
-    assert!(o.status.code() == Some(2) && text(&o.stderr).contains("pairs_*.tar"), "{}", text(&o.stderr));
+    assert!(
+        o.status.code() == Some(2) && text(&o.stderr).contains("pairs_*.tar"),
+        "{}",
+        text(&o.stderr)
+    );
 }
 
 #[test]
@@ -119,16 +149,25 @@ fn inversions_are_compared_row_by_row() {
     bundle(folder.path());
     people(folder.path());
     let bench = |model: &str, args: &[&str]| {
-        let all: Vec<&str> =
-            ["--model", model, "bench", "inversions", "--data", "d"].iter().chain(args).copied().collect();
+        let all: Vec<&str> = ["--model", model, "bench", "inversions", "--data", "d"]
+            .iter()
+            .chain(args)
+            .copied()
+            .collect();
         gannet(folder.path(), &all)
     };
     // The toy generator has an encoder and looks at any picture in its own size.
-    let o = bench("toy", &["--json", "--methods", "encoder:3,optimize:2,encoder:1,hybrid:1", "--passes", "2"]);
+    let o = bench(
+        "toy",
+        &["--json", "--methods", "encoder:3,optimize:2,encoder:1,hybrid:1", "--passes", "2"],
+    );
     assert!(o.status.success(), "{}", text(&o.stderr));
-    let rows: Vec<Value> = text(&o.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    let named: Vec<Value> =
-        rows.iter().map(|r| json!([r["method"], r["space"], r["steps"], r["passes"], r["n"]])).collect();
+    let rows: Vec<Value> =
+        text(&o.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let named: Vec<Value> = rows
+        .iter()
+        .map(|r| json!([r["method"], r["space"], r["steps"], r["passes"], r["n"]]))
+        .collect();
     let wanted = json!([
         ["encoder", "W+", 3, 3, 2],
         ["optimize", "W", 2, 0, 2],
@@ -138,12 +177,24 @@ fn inversions_are_compared_row_by_row() {
     ]);
     assert_eq!(Value::from(named), wanted);
     for row in &rows {
-        let keys: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).take(10).collect();
-        assert_eq!(keys.join(" "), "method space steps n psnr ssim perceptual identity offset seconds");
-        assert!(row["psnr"].is_f64() && row["perceptual_se"].is_f64() && row["seconds"].as_f64() > Some(0.0), "{row}");
+        let keys: Vec<&str> =
+            row.as_object().unwrap().keys().map(String::as_str).take(10).collect();
+        assert_eq!(
+            keys.join(" "),
+            "method space steps n psnr ssim perceptual identity offset seconds"
+        );
+        assert!(
+            row["psnr"].is_f64()
+                && row["perceptual_se"].is_f64()
+                && row["seconds"].as_f64() > Some(0.0),
+            "{row}"
+        );
         assert_eq!(row["offset"].is_f64(), row["space"] == "W+", "{row}");
     }
-    let o = bench("m", &["--methods", "projector:1,optimize:1", "--spaces", "W", "--limit", "1", "--quiet"]);
+    let o = bench(
+        "m",
+        &["--methods", "projector:1,optimize:1", "--spaces", "W", "--limit", "1", "--quiet"],
+    );
     assert!(o.status.success() && o.stderr.is_empty(), "{}", text(&o.stderr));
     let table = text(&o.stdout);
     for part in ["projector", "percept.", "kept is the best point", "psnr: "] {
@@ -157,7 +208,11 @@ fn inversions_are_compared_row_by_row() {
         (&["--passes", "0"], "0"),
     ] {
         let o = bench("m", args);
-        assert!(o.status.code() == Some(2) && text(&o.stderr).contains(part), "{args:?}: {}", text(&o.stderr));
+        assert!(
+            o.status.code() == Some(2) && text(&o.stderr).contains(part),
+            "{args:?}: {}",
+            text(&o.stderr)
+        );
         assert!(o.stdout.is_empty());
     }
 }

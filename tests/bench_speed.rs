@@ -31,13 +31,26 @@ const KEYS: &str = "resolution threads batch device dtype forward_ms step_ms gfl
 
 #[test]
 fn rows_have_the_promised_keys_and_numbers_that_fit_together() {
-    let all = rows(&bench(&["--json", "--resolution", "8", "--batch", "2", "--threads", "1", "--rounds", "2"]));
+    let all = rows(&bench(&[
+        "--json",
+        "--resolution",
+        "8",
+        "--batch",
+        "2",
+        "--threads",
+        "1",
+        "--rounds",
+        "2",
+    ]));
     // Only the random one has this side; faces and its inversion have another.
     assert_eq!(all.len(), 1);
     let r = &all[0];
     let keys: Vec<&str> = r.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(keys, KEYS.split_whitespace().collect::<Vec<_>>());
-    assert_eq!((r["resolution"].as_u64(), r["threads"].as_u64(), r["batch"].as_u64()), (Some(8), Some(1), Some(2)));
+    assert_eq!(
+        (r["resolution"].as_u64(), r["threads"].as_u64(), r["batch"].as_u64()),
+        (Some(8), Some(1), Some(2))
+    );
     assert_eq!(
         (r["generator"].as_str(), r["device"].as_str(), r["dtype"].as_str()),
         (Some("official"), Some("cpu"), Some("f32"))
@@ -47,38 +60,61 @@ fn rows_have_the_promised_keys_and_numbers_that_fit_together() {
     assert!((number("ms_per_image") * 2.0 - number("forward_ms")).abs() < 1e-6);
     let share = number("gflop") / (number("forward_ms") / 1e3) / number("ceiling_gflops");
     assert!((number("ceiling_share") - share).abs() < 1e-6 * share);
-    assert_eq!((r["rounds"].as_u64(), r["seconds"].is_null(), r["work"].as_str()), (Some(2), true, Some("synthesis")));
+    assert_eq!(
+        (r["rounds"].as_u64(), r["seconds"].is_null(), r["work"].as_str()),
+        (Some(2), true, Some("synthesis"))
+    );
 }
 
 #[test]
 #[cfg(target_os = "linux")]
 fn the_peak_is_of_the_row_alone() {
     let mut peaks = Vec::new();
-    for r in rows(&bench(&["--json", "--only", "official", "--resolution", "16,4", "--rounds", "1"])) {
+    for r in
+        rows(&bench(&["--json", "--only", "official", "--resolution", "16,4", "--rounds", "1"]))
+    {
         peaks.push(r["peak_mb"].as_f64());
     }
     let [Some(large), Some(small)] = peaks[..] else {
         return; // a sandbox without the high-water mark: null is what was promised
     };
-    // The smaller network comes after the larger one, and does not carry its memory: weights of 21 million more.
+    // The smaller network comes after the larger one, and does not carry its memory: weights of 21
+    // million more.
     assert!(small + 40.0 < large, "{small} {large}");
 }
 
 #[test]
 fn a_generator_of_ones_own_and_its_inversion_are_measured() {
-    let all = rows(&bench(&["--model", "toy", "--json", "--only", "model,inversion", "--rounds", "1"]));
-    assert_eq!(all.iter().map(|r| r["work"].as_str().unwrap()).collect::<Vec<_>>(), ["synthesis", "inversion"]);
+    let all =
+        rows(&bench(&["--model", "toy", "--json", "--only", "model,inversion", "--rounds", "1"]));
+    assert_eq!(
+        all.iter().map(|r| r["work"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["synthesis", "inversion"]
+    );
     assert!(all.iter().all(|r| r["generator"] == "toy" && r["resolution"] == 32));
     let inversion = &all[1];
-    assert_eq!((inversion["method"].as_str(), inversion["steps"].as_u64()), (Some("hybrid"), Some(300)));
+    assert_eq!(
+        (inversion["method"].as_str(), inversion["steps"].as_u64()),
+        (Some("hybrid"), Some(300))
+    );
     assert!(inversion["seconds"].as_f64().unwrap() > 0.0 && inversion["forward_ms"].is_null());
 }
 
 #[test]
 fn batches_stand_beside_one_picture_at_a_time() {
-    let options = ["--only", "inversion", "--methods", "encoder:1,optimize:3", "--batch", "1,3", "--rounds", "2"];
+    let options = [
+        "--only",
+        "inversion",
+        "--methods",
+        "encoder:1,optimize:3",
+        "--batch",
+        "1,3",
+        "--rounds",
+        "2",
+    ];
     let all = rows(&bench(&[&["--model", "toy", "--json"], &options[..]].concat()));
-    let of = |r: &Value| format!("{} {} ×{}", r["method"].as_str().unwrap(), r["steps"], r["batch"]);
+    let of =
+        |r: &Value| format!("{} {} ×{}", r["method"].as_str().unwrap(), r["steps"], r["batch"]);
     assert_eq!(
         all.iter().map(of).collect::<Vec<_>>(),
         ["encoder 1 ×1", "encoder 1 ×3", "optimize 3 ×1", "optimize 3 ×3"]
@@ -87,7 +123,10 @@ fn batches_stand_beside_one_picture_at_a_time() {
         let each = |r: &Value| r["seconds_per_image"].as_f64().unwrap();
         assert!((each(&pair[1]) * 3.0 - pair[1]["seconds"].as_f64().unwrap()).abs() < 1e-9);
         let gain = pair[1]["gain"].as_f64().unwrap();
-        assert!((gain - each(&pair[0]) / each(&pair[1])).abs() < 1e-9 && pair[0]["gain"].is_null(), "{pair:?}");
+        assert!(
+            (gain - each(&pair[0]) / each(&pair[1])).abs() < 1e-9 && pair[0]["gain"].is_null(),
+            "{pair:?}"
+        );
     }
 }
 
@@ -132,7 +171,8 @@ fn ctrl_c_ends_it_with_what_is_whole() {
     // In the second round or later, one is whole.
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
-    let round = |line: &str| line.split_once("round ")?.1.split_whitespace().next()?.parse::<usize>().ok();
+    let round =
+        |line: &str| line.split_once("round ")?.1.split_whitespace().next()?.parse::<usize>().ok();
     while round(&line).is_none_or(|n| n < 2) {
         line.clear();
         assert!(stderr.read_line(&mut line).unwrap() > 0, "no progress");

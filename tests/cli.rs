@@ -49,7 +49,8 @@ fn the_same_script_gives_the_same_bytes_whatever_the_threads() {
         let o = gannet(folder.path(), &["run", "edit.gnt", "--out", &out, "--threads", threads]);
         assert_eq!(code(&o), 0, "{}", text(&o.stderr));
         let names = ["edit.png", "edit.safetensors", "code.npy", "pure.safetensors", "morph.gif"];
-        let files = names.map(|n| (n.to_owned(), std::fs::read(folder.path().join(&out).join(n)).unwrap()));
+        let files =
+            names.map(|n| (n.to_owned(), std::fs::read(folder.path().join(&out).join(n)).unwrap()));
         match &first {
             None => first = Some(files.into()),
             Some(f) => {
@@ -98,11 +99,17 @@ fn check_underlines_every_mistake_and_runs_nothing() {
         assert_eq!(errors.matches("error: ").count(), 4, "{errors}");
         assert_eq!(errors.matches("try: ").count(), 4, "{errors}");
         assert!(errors.contains("^^^^"), "{errors}");
-        assert!(!folder.path().join("ran.png").exists(), "nothing runs before the whole program is right");
+        assert!(
+            !folder.path().join("ran.png").exists(),
+            "nothing runs before the whole program is right"
+        );
     }
     // Two of the repairs, followed.
-    std::fs::write(folder.path().join("good.gnt"), "z = sample(space: Z)\nshow to(W, z) + direction(\"smile\")\n")
-        .unwrap();
+    std::fs::write(
+        folder.path().join("good.gnt"),
+        "z = sample(space: Z)\nshow to(W, z) + direction(\"smile\")\n",
+    )
+    .unwrap();
     assert_eq!(code(&gannet(folder.path(), &["check", "good.gnt"])), 0);
 }
 
@@ -114,14 +121,24 @@ fn a_picture_of_a_batch_is_chosen_by_its_number() {
     std::fs::write(folder.path().join("batch.gnt"), program).unwrap();
     assert_eq!(code(&gannet(folder.path(), &["check", "batch.gnt"])), 0);
     let o = gannet(folder.path(), &["eval", program, "--out", "."]);
-    assert_eq!((code(&o), text(&o.stdout).as_str()), (0, "0\n./0.png, ./1.png\n"), "{}", text(&o.stderr));
+    assert_eq!(
+        (code(&o), text(&o.stdout).as_str()),
+        (0, "0\n./0.png, ./1.png\n"),
+        "{}",
+        text(&o.stderr)
+    );
     let refused = gannet(folder.path(), &["eval", "render(sample(n: 2))[0.5]"]);
     assert_eq!(code(&refused), 2);
-    assert!(text(&refused.stderr).contains("pictures are whole numbers from 0"), "{}", text(&refused.stderr));
+    assert!(
+        text(&refused.stderr).contains("pictures are whole numbers from 0"),
+        "{}",
+        text(&refused.stderr)
+    );
 }
 
-/// `gannet eval` with so many seconds of processor time, after which the system sends SIGXCPU: the work is bounded, not
-/// the clock, which counts the neighbours' work as well. Only what hangs takes a minute.
+/// `gannet eval` with so many seconds of processor time, after which the system sends SIGXCPU: the
+/// work is bounded, not the clock, which counts the neighbours' work as well. Only what hangs takes
+/// a minute.
 fn eval_within(folder: &Path, work: u32, code: &str) -> (ExitStatus, String) {
     let mut child = Command::new("sh")
         .args(["-c", "ulimit -S -t $1 && exec \"$0\" --model toy eval \"$2\" --out ."])
@@ -153,13 +170,22 @@ fn eval_within(folder: &Path, work: u32, code: &str) -> (ExitStatus, String) {
 #[test]
 fn bombs_are_refused_before_they_allocate() {
     let folder = tempfile::tempdir().unwrap();
-    for bomb in ["sample(n: 100000, space: W+) |> render()", "[i for i in 0..1000000000]", "def f(x) = f(x)\nf(1)"] {
+    for bomb in [
+        "sample(n: 100000, space: W+) |> render()",
+        "[i for i in 0..1000000000]",
+        "def f(x) = f(x)\nf(1)",
+    ] {
         let (status, errors) = eval_within(folder.path(), 5, bomb);
         assert!(matches!(status.code(), Some(1 | 2)), "{bomb}: {status} {errors}");
-        assert_eq!((errors.matches("error: ").count(), errors.matches("try: ").count()), (1, 1), "{bomb}: {errors}");
+        assert_eq!(
+            (errors.matches("error: ").count(), errors.matches("try: ").count()),
+            (1, 1),
+            "{bomb}: {errors}"
+        );
     }
     // The limit is seen when it is passed.
-    let (status, errors) = eval_within(folder.path(), 1, "invert(sample(), method: optimize, steps: 100000)");
+    let (status, errors) =
+        eval_within(folder.path(), 1, "invert(sample(), method: optimize, steps: 100000)");
     assert!(status.to_string().contains("SIGXCPU"), "{status} {errors}");
 }
 
@@ -177,18 +203,29 @@ fn pictures_never_go_into_a_pipe() {
 #[test]
 fn json_is_one_object_a_line_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
-    let o = gannet(folder.path(), &["eval", "sample(); psnr(sample(), sample(seed: 1)); print(3); info()", "--json"]);
+    let o = gannet(
+        folder.path(),
+        &["eval", "sample(); psnr(sample(), sample(seed: 1)); print(3); info()", "--json"],
+    );
     assert_eq!((code(&o), o.stderr.len()), (0, 0));
     let lines = text(&o.stdout);
     let types: Vec<String> = lines
         .lines()
-        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["type"].as_str().unwrap().to_owned())
+        .map(|l| {
+            serde_json::from_str::<serde_json::Value>(l).unwrap()["type"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
         .collect();
     assert_eq!(types, ["Latent", "Number", "Print", "Table"]);
     for args in [&["info", "toy", "--json"][..], &["doctor", "--json"], &["models", "--json"]] {
         let o = gannet(folder.path(), args);
         assert_eq!(code(&o), 0, "{args:?}");
-        assert!(text(&o.stdout).lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{args:?}");
+        assert!(
+            text(&o.stdout).lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()),
+            "{args:?}"
+        );
     }
 }
 
@@ -211,7 +248,18 @@ fn info_and_convert_keep_the_fingerprint() {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/pkl/p4_32_gray.pkl");
     let pkl = root.to_str().unwrap();
-    let keys = ["family", "resolution", "z_dim", "w_dim", "c_dim", "num_ws", "parameters", "dtype", "spaces", "sha256"];
+    let keys = [
+        "family",
+        "resolution",
+        "z_dim",
+        "w_dim",
+        "c_dim",
+        "num_ws",
+        "parameters",
+        "dtype",
+        "spaces",
+        "sha256",
+    ];
     let info = |model: &str| {
         let o = gannet(folder.path(), &["info", model, "--json"]);
         assert_eq!(code(&o), 0, "{}", text(&o.stderr));
@@ -237,13 +285,17 @@ fn info_and_convert_keep_the_fingerprint() {
 #[test]
 fn a_hostile_pickle_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
-    // Protocol 4; os.system by STACK_GLOBAL, called with one text: what a malicious checkpoint does.
+    // Protocol 4; os.system by STACK_GLOBAL, called with one text: what a malicious checkpoint
+    // does.
     let mut bytes = b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x0btouch owned\x85R.".to_vec();
     std::fs::write(folder.path().join("evil.pkl"), &bytes).unwrap();
     let o = gannet(folder.path(), &["info", "evil.pkl"]);
     assert_eq!(code(&o), 1);
     let error = text(&o.stderr);
-    assert!(error.contains("evil.pkl") && error.contains("byte") && error.contains("os.system"), "{error}");
+    assert!(
+        error.contains("evil.pkl") && error.contains("byte") && error.contains("os.system"),
+        "{error}"
+    );
     assert!(!folder.path().join("owned").exists());
     bytes.truncate(9);
     std::fs::write(folder.path().join("cut.pkl"), &bytes).unwrap();
@@ -267,9 +319,13 @@ fn the_shortcut_inverts_and_saves() {
     let folder = tempfile::tempdir().unwrap();
     let o = gannet(folder.path(), &["eval", "save(sample(seed: 2), \"me.png\")"]);
     assert_eq!(code(&o), 0);
-    let o = gannet(folder.path(), &["invert", "me.png", "--space", "W", "--steps", "20", "--out", "o"]);
+    let o =
+        gannet(folder.path(), &["invert", "me.png", "--space", "W", "--steps", "20", "--out", "o"]);
     assert_eq!(code(&o), 0, "{}", text(&o.stderr));
-    assert!(folder.path().join("o/me.png").is_file() && folder.path().join("o/me.safetensors").is_file());
+    assert!(
+        folder.path().join("o/me.png").is_file()
+            && folder.path().join("o/me.safetensors").is_file()
+    );
     assert!(text(&o.stdout).contains("PSNR"));
     let o = gannet(folder.path(), &["compare", "me.png", "o/me.png"]);
     assert!(code(&o) == 0 && text(&o.stdout).contains("ssim"), "{}", text(&o.stderr));
@@ -278,12 +334,19 @@ fn the_shortcut_inverts_and_saves() {
 #[test]
 fn several_pictures_are_inverted_together_into_the_same_files() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(code(&gannet(folder.path(), &["eval", "sample(n: 9, seed: 4) |> save(\"p{i}.png\")"])), 0);
+    assert_eq!(
+        code(&gannet(folder.path(), &["eval", "sample(n: 9, seed: 4) |> save(\"p{i}.png\")"])),
+        0
+    );
     // Nine are more than one batch.
     let all: Vec<String> = (0..9).map(|i| format!("p{i}.png")).collect();
     let invert = |images: &[String], out: &str| {
         let options = ["--method", "hybrid", "--steps", "6", "--out", out];
-        let args: Vec<&str> = ["invert"].into_iter().chain(images.iter().map(String::as_str)).chain(options).collect();
+        let args: Vec<&str> = ["invert"]
+            .into_iter()
+            .chain(images.iter().map(String::as_str))
+            .chain(options)
+            .collect();
         gannet(folder.path(), &args)
     };
     let o = invert(&all, "together");
@@ -293,7 +356,9 @@ fn several_pictures_are_inverted_together_into_the_same_files() {
         let o = invert(&all[i..=i], "alone");
         assert_eq!(code(&o), 0, "{}", text(&o.stderr));
         for ending in ["png", "safetensors"] {
-            let file = |out: &str| std::fs::read(folder.path().join(format!("{out}/p{i}.{ending}"))).unwrap();
+            let file = |out: &str| {
+                std::fs::read(folder.path().join(format!("{out}/p{i}.{ending}"))).unwrap()
+            };
             assert!(file("together") == file("alone"), "p{i}.{ending}");
         }
     }
@@ -303,7 +368,8 @@ fn several_pictures_are_inverted_together_into_the_same_files() {
     );
     // Each is shown by itself, also to programs.
     let o = gannet(folder.path(), &["invert", "p0.png", "p1.png", "--method", "encoder", "--json"]);
-    let found: Vec<serde_json::Value> = text(&o.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let found: Vec<serde_json::Value> =
+        text(&o.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let inversions: Vec<_> = found.iter().filter(|v| v["type"] == "Inversion").collect();
     assert_eq!(inversions.len(), 2, "{found:?}");
     assert!(inversions.iter().all(|v| v["loss"].as_array().unwrap().len() == 1));
@@ -315,7 +381,8 @@ fn a_picture_that_cannot_be_inverted_is_named() {
     assert_eq!(code(&gannet(folder.path(), &["eval", "save(sample(), \"good.png\")"])), 0);
     std::fs::write(folder.path().join("bad.png"), "no picture").unwrap();
     let refused = |images: [&str; 2], out: &str| {
-        let o = gannet(folder.path(), &["invert", images[0], images[1], "--steps", "2", "--out", out]);
+        let o =
+            gannet(folder.path(), &["invert", images[0], images[1], "--steps", "2", "--out", out]);
         assert_ne!(code(&o), 0);
         (code(&o), text(&o.stderr))
     };
@@ -338,7 +405,8 @@ fn a_picture_that_cannot_be_inverted_is_named() {
 #[test]
 fn a_stopped_script_saves_the_best_so_far_and_a_terminated_one_resumes_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
-    let program = "r = invert(sample(seed: 3), space: W+, steps: 4000)\nsave(r, \"r.safetensors\")\n";
+    let program =
+        "r = invert(sample(seed: 3), space: W+, steps: 4000)\nsave(r, \"r.safetensors\")\n";
     std::fs::write(folder.path().join("long.gnt"), program).unwrap();
     let stopped = |signal: &str, out: &str| {
         let mut child = Command::new(env!("CARGO_BIN_EXE_gannet"))

@@ -1,6 +1,8 @@
-//! An acknowledged cell is never lost, though the process is killed at any moment (promises 6 and 10).
+//! An acknowledged cell is never lost, though the process is killed at any moment (promises 6 and
+//! 10).
 //!
-//! The children are this test program again. `GANNET_CRASH_ROUNDS` sets the number of kills (500 for a release).
+//! The children are this test program again. `GANNET_CRASH_ROUNDS` sets the number of kills (500
+//! for a release).
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use gannet::notebook::{Cell, Record, Status, create, open, replay, sessions};
@@ -72,7 +74,9 @@ fn kill_at_random_moments_loses_nothing_acknowledged() {
         let mut writer = child("child_appends_until_killed", folder.path(), path.as_deref());
         let lines = BufReader::new(writer.stdout.take().unwrap()).lines();
         let reader = std::thread::spawn(move || {
-            let said = lines.map_while(Result::ok).filter_map(|l| l.strip_prefix("acknowledged ")?.parse().ok());
+            let said = lines
+                .map_while(Result::ok)
+                .filter_map(|l| l.strip_prefix("acknowledged ")?.parse().ok());
             said.last()
         });
         std::thread::sleep(Duration::from_millis(5 + rng.below(40) as u64));
@@ -96,7 +100,8 @@ fn kill_at_random_moments_loses_nothing_acknowledged() {
 #[test]
 fn eight_processes_on_one_folder_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let writers: Vec<Child> = (0..8).map(|_| child("child_appends_200", folder.path(), None)).collect();
+    let writers: Vec<Child> =
+        (0..8).map(|_| child("child_appends_200", folder.path(), None)).collect();
     for mut writer in writers {
         assert!(writer.wait().unwrap().success());
     }

@@ -1,16 +1,18 @@
-//! Every operator on the GPU against the CPU: values and gradients within 1e-3 of the peak, the bound of TF32, and within
-//! 2e-5 in single precision. In f16 the CPU rounds where a GPU stores: within 4e-3.
+//! Every operator on the GPU against the CPU: values and gradients within 1e-3 of the peak, the
+//! bound of TF32, and within 2e-5 in single precision. In f16 the CPU rounds where a GPU stores:
+//! within 4e-3.
 //!
-//! Without a GPU, or in a build without the feature `cuda`, nothing can be compared: each test says so and passes, unless
-//! GANNET_NEED_GPU is set (scripts/cuda/measure sets it).
+//! Without a GPU, or in a build without the feature `cuda`, nothing can be compared: each test says
+//! so and passes, unless GANNET_NEED_GPU is set (scripts/cuda/measure sets it).
 #![cfg(test)]
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use gannet::generator::{Generator, Noise, toy};
 use gannet::rng::Rng;
 use gannet::tensor::{
-    Activation, Filter, HalfWeight, Resample, Weight, add_noise, bias_act, conv_transpose2d, conv2d, device, down2,
-    fir, half_conv, half_rgb, linear, modulated_conv, modulated_conv_up2, noise_bias_act, scale, up2,
+    Activation, Filter, HalfWeight, Resample, Weight, add_noise, bias_act, conv_transpose2d,
+    conv2d, device, down2, fir, half_conv, half_rgb, linear, modulated_conv, modulated_conv_up2,
+    noise_bias_act, scale, up2,
 };
 use std::io::Write;
 use std::process::Command;
@@ -37,7 +39,8 @@ fn gpu(test: &str) -> Option<Device> {
     }
 }
 
-/// Runs `f` in single precision or with TF32 allowed; one test at a time, since the choice is the process's.
+/// Runs `f` in single precision or with TF32 allowed; one test at a time, since the choice is the
+/// process's.
 fn with_tf32<R>(allowed: bool, f: impl FnOnce() -> R) -> R {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -65,7 +68,10 @@ fn close(what: &str, found: &Tensor, expected: &Tensor, bound: f64) {
     let peak = f64::from(expected.iter().fold(1e-30f32, |m, v| m.max(v.abs())));
     for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
         let difference = (f64::from(*a) - f64::from(*b)).abs();
-        assert!(difference <= bound * peak, "{what}: element {i} is {a}, on the CPU {b} (peak {peak}, bound {bound})");
+        assert!(
+            difference <= bound * peak,
+            "{what}: element {i} is {a}, on the CPU {b} (peak {peak}, bound {bound})"
+        );
     }
 }
 
@@ -73,8 +79,10 @@ type Operator<'a> = &'a dyn Fn(&[Tensor]) -> Result<Tensor>;
 
 /// The value and the gradients of all arguments, for a loss that weighs every element differently.
 fn run(arguments: &[Tensor], f: Operator<'_>, device: &Device) -> Vec<Tensor> {
-    let variables: Vec<Var> =
-        arguments.iter().map(|a| Var::from_tensor(&a.to_device(device).unwrap()).unwrap()).collect();
+    let variables: Vec<Var> = arguments
+        .iter()
+        .map(|a| Var::from_tensor(&a.to_device(device).unwrap()).unwrap())
+        .collect();
     let inputs: Vec<Tensor> = variables.iter().map(|v| v.as_tensor().clone()).collect();
     let y = f(&inputs).unwrap();
     let probe = numbers("probe", y.dims()).to_device(device).unwrap();
@@ -84,7 +92,8 @@ fn run(arguments: &[Tensor], f: Operator<'_>, device: &Device) -> Vec<Tensor> {
     all
 }
 
-/// Compares an operator of arguments of these shapes with the CPU, and with itself: the same bits at every run.
+/// Compares an operator of arguments of these shapes with the CPU, and with itself: the same bits
+/// at every run.
 fn compare(what: &str, gpu: &Device, shapes: &[&[usize]], f: Operator<'_>) {
     compare_within(&[(false, F32), (true, TF32)], what, gpu, shapes, f);
 }
@@ -96,14 +105,22 @@ fn compare_halves(what: &str, gpu: &Device, shapes: &[&[usize]], f: Operator<'_>
 }
 
 /// With TF32 or without, and the bound for it.
-fn compare_within(bounds: &[(bool, f64)], what: &str, gpu: &Device, shapes: &[&[usize]], f: Operator<'_>) {
-    let arguments: Vec<Tensor> = shapes.iter().enumerate().map(|(i, s)| numbers(&format!("{what} {i}"), s)).collect();
+fn compare_within(
+    bounds: &[(bool, f64)],
+    what: &str,
+    gpu: &Device,
+    shapes: &[&[usize]],
+    f: Operator<'_>,
+) {
+    let arguments: Vec<Tensor> =
+        shapes.iter().enumerate().map(|(i, s)| numbers(&format!("{what} {i}"), s)).collect();
     let expected = run(&arguments, f, &Device::Cpu);
     for &(allowed, bound) in bounds {
         with_tf32(allowed, || {
             let found = run(&arguments, f, gpu);
             for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
-                let part = if i == 0 { "value".into() } else { format!("gradient of argument {}", i - 1) };
+                let part =
+                    if i == 0 { "value".into() } else { format!("gradient of argument {}", i - 1) };
                 assert!(a.device().is_cuda(), "{what}: {part} left the GPU");
                 close(&format!("{what}, {part}"), a, b, bound);
             }
@@ -135,11 +152,16 @@ fn convolutions() {
         let what = format!("conv2d {n} {i} {h} {w} {o} {k} {s} {p}");
         compare(&what, &gpu, &[&[n, i, h, w], &[o, i, k, k]], &|a| conv2d(&a[0], &a[1], s, p));
     }
-    for (n, i, h, w, o, k, s, p) in
-        [(1, 1, 1, 1, 1, 3, 2, 0), (2, 3, 5, 4, 5, 3, 2, 0), (1, 5, 3, 3, 2, 3, 2, 1), (1, 64, 16, 16, 32, 3, 2, 0)]
-    {
+    for (n, i, h, w, o, k, s, p) in [
+        (1, 1, 1, 1, 1, 3, 2, 0),
+        (2, 3, 5, 4, 5, 3, 2, 0),
+        (1, 5, 3, 3, 2, 3, 2, 1),
+        (1, 64, 16, 16, 32, 3, 2, 0),
+    ] {
         let what = format!("conv_transpose2d {n} {i} {h} {w} {o} {k} {s} {p}");
-        compare(&what, &gpu, &[&[n, i, h, w], &[i, o, k, k]], &|a| conv_transpose2d(&a[0], &a[1], s, p));
+        compare(&what, &gpu, &[&[n, i, h, w], &[i, o, k, k]], &|a| {
+            conv_transpose2d(&a[0], &a[1], s, p)
+        });
     }
 }
 
@@ -158,7 +180,9 @@ fn filters() {
             (2, 3, 3, 4, 1.0),
         ] {
             let how = Resample { up, down, before, after, gain };
-            compare(&format!("filter {t} {how:?}"), &gpu, &[&[2, 3, 37, 15]], &|a| fir(&a[0], &filter, how));
+            compare(&format!("filter {t} {how:?}"), &gpu, &[&[2, 3, 37, 15]], &|a| {
+                fir(&a[0], &filter, how)
+            });
         }
     }
     compare("up2", &gpu, &[&[1, 3, 40, 40]], &|a| up2(&a[0], &filter()));
@@ -179,13 +203,17 @@ fn pointwise_operators() {
         compare(&what, &gpu, &[&[3, 7], &[7]], &|a| bias_act(&a[0], &a[1], activation));
         for maps in [1, 2] {
             let shapes: [&[usize]; 3] = [&[2, 40, 9, 5], &[maps, 1, 9, 5], &[40]];
-            compare(&format!("noise_{what}"), &gpu, &shapes, &|a| noise_bias_act(&a[0], &a[1], &a[2], activation));
+            compare(&format!("noise_{what}"), &gpu, &shapes, &|a| {
+                noise_bias_act(&a[0], &a[1], &a[2], activation)
+            });
         }
     }
     // Large planes are summed in parts.
     compare("scale", &gpu, &[&[2, 3, 200, 170], &[2, 3]], &|a| scale(&a[0], &a[1]));
     for maps in [1, 2] {
-        compare("add_noise", &gpu, &[&[2, 40, 9, 5], &[maps, 1, 9, 5]], &|a| add_noise(&a[0], &a[1]));
+        compare("add_noise", &gpu, &[&[2, 40, 9, 5], &[maps, 1, 9, 5]], &|a| {
+            add_noise(&a[0], &a[1])
+        });
     }
     for (m, k, n) in [(1, 1, 1), (3, 5, 2), (2, 300, 133)] {
         compare("linear", &gpu, &[&[m, k], &[n, k]], &|a| linear(&a[0], &a[1]));
@@ -214,7 +242,8 @@ fn half(t: &Tensor) -> Result<Tensor> {
 #[test]
 fn operators_in_f16() {
     let Some(gpu) = gpu("operators in f16") else { return };
-    for (n, i, h, w, o, k, s, p) in [(2, 3, 5, 7, 5, 3, 1, 1), (1, 64, 32, 32, 64, 3, 1, 1), (2, 16, 9, 9, 3, 1, 1, 0)]
+    for (n, i, h, w, o, k, s, p) in
+        [(2, 3, 5, 7, 5, 3, 1, 1), (1, 64, 32, 32, 64, 3, 1, 1), (2, 16, 9, 9, 3, 1, 1, 0)]
     {
         let kernel = numbers("kernel", &[o, i, k, k]);
         compare_halves(&format!("conv2d {n} {i} {h} {w} {o} {k}"), &gpu, &[&[n, i, h, w]], &|a| {
@@ -230,10 +259,14 @@ fn operators_in_f16() {
     compare_halves("up2", &gpu, &[&[1, 3, 20, 20]], &|a| up2(&half(&a[0])?, &filter()));
     compare_halves("down2", &gpu, &[&[1, 3, 20, 20]], &|a| down2(&half(&a[0])?, &filter()));
     let clamped = Activation { clamp: Some(0.5), ..Activation::LRELU };
-    compare_halves("bias_act", &gpu, &[&[2, 3, 33, 5], &[3]], &|a| bias_act(&half(&a[0])?, &a[1], clamped));
+    compare_halves("bias_act", &gpu, &[&[2, 3, 33, 5], &[3]], &|a| {
+        bias_act(&half(&a[0])?, &a[1], clamped)
+    });
     for maps in [1, 2] {
         let shapes: [&[usize]; 3] = [&[2, 40, 9, 5], &[maps, 1, 9, 5], &[40]];
-        compare_halves("noise_bias_act", &gpu, &shapes, &|a| noise_bias_act(&half(&a[0])?, &a[1], &a[2], clamped));
+        compare_halves("noise_bias_act", &gpu, &shapes, &|a| {
+            noise_bias_act(&half(&a[0])?, &a[1], &a[2], clamped)
+        });
     }
     compare_halves("scale", &gpu, &[&[2, 3, 200, 170], &[2, 3]], &|a| scale(&half(&a[0])?, &a[1]));
     let kernel = numbers("kernel", &[40, 24, 3, 3]);
@@ -260,9 +293,12 @@ fn a_whole_generator() {
     let networks = [toy(0, &Device::Cpu).unwrap(), in_singles];
     let spec = networks[0].spec().clone();
     let ws = numbers("ws", &[2, spec.num_ws, spec.w_dim]);
-    let picture = |g: &dyn Generator, ws: &Tensor| g.synthesize(ws, &Noise::Const).map_err(candle_core::Error::wrap);
+    let picture = |g: &dyn Generator, ws: &Tensor| {
+        g.synthesize(ws, &Noise::Const).map_err(candle_core::Error::wrap)
+    };
     let expected = run(std::slice::from_ref(&ws), &|a| picture(&*networks[0], &a[0]), &Device::Cpu);
-    // Roundings add up over the layers; the leaky ReLU's kink moves some gradients by more than that.
+    // Roundings add up over the layers; the leaky ReLU's kink moves some gradients by more than
+    // that.
     for (allowed, value, gradient) in [(false, 1e-4, 1e-3), (true, 5e-3, 5e-2)] {
         with_tf32(allowed, || {
             let found = run(std::slice::from_ref(&ws), &|a| picture(&*networks[1], &a[0]), &gpu);
@@ -270,10 +306,14 @@ fn a_whole_generator() {
             close("gradient of ws", &found[1], &expected[1], gradient);
         });
     }
-    let found = with_tf32(true, || run(std::slice::from_ref(&ws), &|a| picture(&*in_halves, &a[0]), &gpu));
+    let found =
+        with_tf32(true, || run(std::slice::from_ref(&ws), &|a| picture(&*in_halves, &a[0]), &gpu));
     close("picture in f16", &found[0], &expected[0], 1e-2);
     close("gradient of ws in f16", &found[1], &expected[1], 5e-2);
-    assert!(flat(&found[0]) != flat(&expected[0]) && found[0].dtype() == DType::F32, "rounded, and f32 at its end");
+    assert!(
+        flat(&found[0]) != flat(&expected[0]) && found[0].dtype() == DType::F32,
+        "rounded, and f32 at its end"
+    );
 }
 
 #[test]
@@ -288,12 +328,16 @@ fn what_does_not_fit_is_an_error_there_too() {
     assert!(bias_act(&t(&[2, 3]), &numbers("b", &[3]), Activation::LRELU).is_err(), "two devices");
 }
 
-/// The program: where the tests were built, or where GANNET_BINARY says on a machine that they were carried to.
+/// The program: where the tests were built, or where GANNET_BINARY says on a machine that they were
+/// carried to.
 fn gannet() -> Command {
-    Command::new(std::env::var_os("GANNET_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_gannet").into()))
+    Command::new(
+        std::env::var_os("GANNET_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_gannet").into()),
+    )
 }
 
-/// Everything that a session does with tensors, on one device: a tensor left on the other would be an error.
+/// Everything that a session does with tensors, on one device: a tensor left on the other would be
+/// an error.
 #[test]
 fn a_program_runs_on_the_gpu() {
     if gpu("a program").is_none() {
@@ -313,12 +357,16 @@ fn a_program_runs_on_the_gpu() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&found.stderr);
-        assert!(found.status.success() && said.contains("in f16") == (kernels == "f16"), "{kernels}: {said}");
+        assert!(
+            found.status.success() && said.contains("in f16") == (kernels == "f16"),
+            "{kernels}: {said}"
+        );
         let png = std::fs::read(folder.path().join("x.png")).unwrap();
         let marked = png.windows(18).any(|w| w == b"gannet:kernels\0f16".as_slice());
         assert_eq!(marked, kernels == "f16", "what a picture was computed in stands in it");
     }
-    let found = gannet().args(["--device", "cuda", "--kernels", "avx2", "eval", "1"]).output().unwrap();
+    let found =
+        gannet().args(["--device", "cuda", "--kernels", "avx2", "eval", "1"]).output().unwrap();
     let said = String::from_utf8_lossy(&found.stderr);
     assert!(found.status.code() == Some(2) && said.contains("`f16`"), "{said}");
 }
@@ -328,12 +376,24 @@ fn without_a_gpu_the_program_says_why() {
     if device("cuda").is_ok() {
         return;
     }
-    let found = gannet().args(["--model", "toy", "--device", "cuda", "eval", "1"]).output().unwrap();
+    let found =
+        gannet().args(["--model", "toy", "--device", "cuda", "eval", "1"]).output().unwrap();
     let said = String::from_utf8_lossy(&found.stderr);
-    let why = if cfg!(feature = "cuda") { "cannot use GPU 0: " } else { "this build has no CUDA support" };
-    assert!(!found.status.success() && said.contains(why) && said.contains("--device cpu"), "{said}");
+    let why = if cfg!(feature = "cuda") {
+        "cannot use GPU 0: "
+    } else {
+        "this build has no CUDA support"
+    };
+    assert!(
+        !found.status.success() && said.contains(why) && said.contains("--device cpu"),
+        "{said}"
+    );
     // A GPU's numbers on the CPU: refused, not passed over.
-    let found = gannet().args(["--model", "toy", "--kernels", "f16", "eval", "1"]).output().unwrap();
+    let found =
+        gannet().args(["--model", "toy", "--kernels", "f16", "eval", "1"]).output().unwrap();
     let said = String::from_utf8_lossy(&found.stderr);
-    assert!(found.status.code() == Some(2) && said.contains("--device cuda") && said.contains("bf16"), "{said}");
+    assert!(
+        found.status.code() == Some(2) && said.contains("--device cuda") && said.contains("bf16"),
+        "{said}"
+    );
 }

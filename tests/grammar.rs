@@ -1,7 +1,9 @@
-//! The grammar, in both directions: every rule has a parser, examples that are accepted and examples that are refused.
+//! The grammar, in both directions: every rule has a parser, examples that are accepted and
+//! examples that are refused.
 //!
-//! Examples in one file are separated by a line `#---`. An example that is refused ends in `#^ text :: words`: its first
-//! error underlines that text (`END` for the end of a statement), and its message holds those words.
+//! Examples in one file are separated by a line `#---`. An example that is refused ends in
+//! `#^ text :: words`: its first error underlines that text (`END` for the end of a statement), and
+//! its message holds those words.
 
 #![allow(clippy::unwrap_used)]
 
@@ -49,7 +51,8 @@ fn every_rule_has_examples_of_both_kinds_and_a_parser() {
     let read = |name: &str| fs::read_to_string(grammar().join("../src/lang").join(name)).unwrap();
     let source = ["lex.rs", "parse.rs", "expr.rs"].map(read).concat();
     for rule in &rules {
-        let found = source.contains(&format!("fn {rule}(")) || source.contains(&format!("fn {rule}<"));
+        let found =
+            source.contains(&format!("fn {rule}(")) || source.contains(&format!("fn {rule}<"));
         assert!(found, "no parser function `{rule}`");
     }
 }
@@ -78,7 +81,9 @@ fn every_rule_that_is_used_is_defined() {
                 None => c,
             })
             .collect();
-        for word in outside.split(|c: char| !c.is_ascii_lowercase() && c != '_').filter(|w| !w.is_empty()) {
+        for word in
+            outside.split(|c: char| !c.is_ascii_lowercase() && c != '_').filter(|w| !w.is_empty())
+        {
             assert!(rules.contains(word) || given.contains(&word), "`{word}` in: {body}");
         }
     }
@@ -91,7 +96,11 @@ fn accepted_examples_are_read_and_formatting_them_is_stable() {
             let source = Source::new(rule.clone(), text.clone()).unwrap();
             assert_eq!(parse(&source).1, [], "{rule}: {text}");
             let once = format(&source).unwrap();
-            assert_eq!(format(&Source::new("again", once.clone()).unwrap()).unwrap(), once, "{rule}: {text}");
+            assert_eq!(
+                format(&Source::new("again", once.clone()).unwrap()).unwrap(),
+                once,
+                "{rule}: {text}"
+            );
         }
     }
 }
@@ -101,7 +110,8 @@ fn refused_examples_are_refused_where_they_are_wrong() {
     let mut wrong = Vec::new();
     for (rule, texts) in examples("reject") {
         for text in texts {
-            let (code, note) = text.rsplit_once("\n#^ ").unwrap_or_else(|| panic!("{rule}: no `#^` in {text}"));
+            let (code, note) =
+                text.rsplit_once("\n#^ ").unwrap_or_else(|| panic!("{rule}: no `#^` in {text}"));
             let (place, words) = note.split_once(" :: ").unwrap();
             let source = Source::new(rule.clone(), code).unwrap();
             let errors = parse(&source).1;

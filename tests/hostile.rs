@@ -1,8 +1,14 @@
 //! Promise 1: no model file runs code, aborts, or exceeds its budget.
 //!
-//! Every input is read in a child process with 1 GiB of address space and 5 seconds of processor time: no signal, no
-//! panic, and one line that names the file, an offset and the broken rule.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
+//! Every input is read in a child process with 1 GiB of address space and 5 seconds of processor
+//! time: no signal, no panic, and one line that names the file, an offset and the broken rule.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test"
+)]
 
 #[path = "weights_support/mod.rs"]
 mod support;
@@ -18,8 +24,8 @@ use support::{files, pickles};
 
 const FILE: &str = "GANNET_HOSTILE_FILE";
 
-/// Seconds of processor time that reading a file may take. The work is what is bounded: on a busy machine the same work
-/// takes longer by the clock.
+/// Seconds of processor time that reading a file may take. The work is what is bounded: on a busy
+/// machine the same work takes longer by the clock.
 const WORK: u32 = 5;
 /// How long a child may take by the clock: only one that waits for something takes that long.
 const HANGS: Duration = Duration::from_secs(60);
@@ -52,7 +58,10 @@ fn child() {
                     line.lines().count() == 1 && line.chars().all(gannet::safe::is_safe),
                     "one safe line: {line:?}"
                 );
-                assert!(line.contains(&name) && line.contains("at byte "), "file and offset: {line}");
+                assert!(
+                    line.contains(&name) && line.contains("at byte "),
+                    "file and offset: {line}"
+                );
                 assert!(line.len() < 2000, "a line of a report: {} bytes", line.len());
                 println!("REFUSED {line}");
             }
@@ -65,7 +74,8 @@ fn read_in_child(path: &Path) -> Result<String, String> {
     read_within(path, WORK, HANGS)
 }
 
-/// The same with so many seconds of processor time, after which the system sends SIGXCPU, and as long by the clock.
+/// The same with so many seconds of processor time, after which the system sends SIGXCPU, and as
+/// long by the clock.
 fn read_within(path: &Path, work: u32, hangs: Duration) -> Result<String, String> {
     let script = "ulimit -v 1048576 && ulimit -S -t $1 && exec \"$0\" --exact child --nocapture --test-threads=1";
     let mut child = Command::new("sh")
@@ -119,17 +129,26 @@ fn hostile_files_are_refused_in_one_line() {
                     let seen = read_in_child(&path);
                     std::fs::remove_file(&path).unwrap();
                     if std::env::var_os("GANNET_HOSTILE_SHOW").is_some() {
-                        let first =
-                            seen.as_ref().map(|t| t.lines().find(|l| l.contains("REFUSED")).unwrap_or("").to_string());
+                        let first = seen.as_ref().map(|t| {
+                            t.lines().find(|l| l.contains("REFUSED")).unwrap_or("").to_string()
+                        });
                         eprintln!("{what}: {first:?}");
                     }
                     match seen {
-                        // All three ways must refuse, inspect too unless only the numbers are wrong.
-                        Ok(text) if text.matches("REFUSED").count() < if what.starts_with("value") { 2 } else { 3 } => {
+                        // All three ways must refuse, inspect too unless only the numbers are
+                        // wrong.
+                        Ok(text)
+                            if text.matches("REFUSED").count()
+                                < if what.starts_with("value") { 2 } else { 3 } =>
+                        {
                             wrong.lock().unwrap().push(format!("{what}: was read: {text}"));
                         }
                         // What stands behind a bar is the rule that must be named.
-                        Ok(text) if what.split_once(" | ").is_some_and(|(_, rule)| !text.contains(rule)) => {
+                        Ok(text)
+                            if what
+                                .split_once(" | ")
+                                .is_some_and(|(_, rule)| !text.contains(rule)) =>
+                        {
                             wrong.lock().unwrap().push(format!("{what}: another rule: {text}"));
                         }
                         Ok(_) => {}
@@ -143,7 +162,8 @@ fn hostile_files_are_refused_in_one_line() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
-/// The other side of the rules: files that keep them, if only just, are read in the same small child.
+/// The other side of the rules: files that keep them, if only just, are read in the same small
+/// child.
 #[test]
 fn files_at_the_edge_of_the_rules_are_read() {
     if std::env::var_os(FILE).is_some() {

@@ -21,7 +21,8 @@ fn resampling_agrees_with_pillow() {
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let wide = read(&reference("source_96x128.png"), &LIMITS).unwrap().raster;
     let small = read(&reference("source_30x40.png"), &LIMITS).unwrap().raster;
-    let jobs = [("down", &wide), ("exact", &wide), ("wide", &wide), ("tiny", &small), ("up", &small)];
+    let jobs =
+        [("down", &wide), ("exact", &wide), ("wide", &wide), ("tiny", &small), ("up", &small)];
     let (mut bytes_seen, mut equal) = (0, 0);
     for (job, source) in jobs {
         for (filter, name) in FILTERS {
@@ -29,8 +30,10 @@ fn resampling_agrees_with_pillow() {
             let (h, w) = (exact.shape()[0], exact.shape()[1]);
             let values: Vec<f32> = source.data.iter().map(|&v| f32::from(v)).collect();
             let ours = resize_f32(&values, 3, (source.width, source.height), (w, h), filter);
-            let theirs = exact.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
-            let worst = ours.iter().zip(theirs).map(|(a, b)| (a - b * 255.0).abs()).fold(0.0, f32::max);
+            let theirs =
+                exact.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+            let worst =
+                ours.iter().zip(theirs).map(|(a, b)| (a - b * 255.0).abs()).fold(0.0, f32::max);
             assert!(worst < 1e-3, "{job} {name}: {worst} of 255");
             let rounded = tensors.tensor(&format!("{job}.{name}.u8")).unwrap();
             let ours = resize(source, w, h, filter).unwrap().data;
@@ -55,7 +58,10 @@ fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
     let mut all = kind.to_vec();
     all.extend(body);
     let crc = all.iter().fold(!0u32, |crc, b| {
-        (0..8).fold(crc ^ u32::from(*b), |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 })
+        (0..8).fold(
+            crc ^ u32::from(*b),
+            |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 },
+        )
     });
     let mut out = (body.len() as u32).to_be_bytes().to_vec();
     out.extend(all);
@@ -74,7 +80,8 @@ fn png_with(width: u32, height: u32, depth: u8, colour: u8, chunks: &[Vec<u8>]) 
     out
 }
 
-/// A zlib stream that unpacks to about 1000 times its size: a long run of one stored byte, by fixed Huffman codes.
+/// A zlib stream that unpacks to about 1000 times its size: a long run of one stored byte, by fixed
+/// Huffman codes.
 fn zlib_run(bytes: usize) -> Vec<u8> {
     let mut bits = Vec::new();
     let mut push = |value: u32, count: u32, msb_first: bool| {
@@ -90,7 +97,9 @@ fn zlib_run(bytes: usize) -> Vec<u8> {
     }
     push(0, 7, true);
     let mut out = vec![0x78, 0x01];
-    out.extend(bits.chunks(8).map(|b| b.iter().enumerate().fold(0u8, |v, (k, bit)| v | (*bit as u8) << k)));
+    out.extend(
+        bits.chunks(8).map(|b| b.iter().enumerate().fold(0u8, |v, (k, bit)| v | (*bit as u8) << k)),
+    );
     out.extend([0; 4]);
     out
 }
@@ -99,7 +108,15 @@ fn bombs() -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<(String, Vec<u8>)> = Vec::new();
     let mut add = |name: &str, bytes: Vec<u8>| all.push((name.to_string(), bytes));
     let idat = |body: &[u8]| chunk(b"IDAT", body);
-    for (w, h) in [(8193, 1), (1, 8193), (100_000, 100_000), (u32::MAX, u32::MAX), (0x7fff_ffff, 1), (0, 5), (5, 0)] {
+    for (w, h) in [
+        (8193, 1),
+        (1, 8193),
+        (100_000, 100_000),
+        (u32::MAX, u32::MAX),
+        (0x7fff_ffff, 1),
+        (0, 5),
+        (5, 0),
+    ] {
         add(&format!("png {w}x{h}"), png_with(w, h, 8, 2, &[idat(&zlib_run(1000))]));
     }
     add("png 8192² of 16 bits", png_with(8192, 8192, 16, 6, &[idat(&zlib_run(100_000))]));
@@ -114,11 +131,18 @@ fn bombs() -> Vec<(String, Vec<u8>)> {
     add("png with a chunk of 4 GiB", long);
     let mut text = b"k\0\0".to_vec();
     text.extend(zlib_run(300 << 20));
-    add("png with 300 MiB of text", png_with(8200, 4, 8, 2, &[chunk(b"zTXt", &text), idat(&zlib_run(1000))]));
+    add(
+        "png with 300 MiB of text",
+        png_with(8200, 4, 8, 2, &[chunk(b"zTXt", &text), idat(&zlib_run(1000))]),
+    );
     let mut profile = b"p\0\0".to_vec();
     profile.extend(zlib_run(300 << 20));
-    add("png with a profile of 300 MiB", png_with(4, 4, 8, 2, &[chunk(b"iCCP", &profile), idat(&zlib_run(10))]));
-    let gif = |w: u16, h: u16| [&b"GIF89a"[..], &w.to_le_bytes(), &h.to_le_bytes(), &[0, 0, 0]].concat();
+    add(
+        "png with a profile of 300 MiB",
+        png_with(4, 4, 8, 2, &[chunk(b"iCCP", &profile), idat(&zlib_run(10))]),
+    );
+    let gif =
+        |w: u16, h: u16| [&b"GIF89a"[..], &w.to_le_bytes(), &h.to_le_bytes(), &[0, 0, 0]].concat();
     add("gif of 65535²", gif(65535, 65535));
     add("gif of no pixels", gif(0, 0));
     add("gif without a frame", [gif(10, 10), vec![0x3b]].concat());
@@ -126,9 +150,11 @@ fn bombs() -> Vec<(String, Vec<u8>)> {
     add("gif whose frame is larger than itself", [gif(10, 10), frame.to_vec()].concat());
     let jpeg = encode::jpeg(&picture(), 90).unwrap();
     let frame_header = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
-    for (name, side) in
-        [("jpeg of 65535²", [0xff; 4]), ("jpeg of no pixels", [0; 4]), ("jpeg of 1×9000", [0x23, 0x28, 0, 1])]
-    {
+    for (name, side) in [
+        ("jpeg of 65535²", [0xff; 4]),
+        ("jpeg of no pixels", [0; 4]),
+        ("jpeg of 1×9000", [0x23, 0x28, 0, 1]),
+    ] {
         let mut broken = jpeg.clone();
         broken[frame_header + 5..frame_header + 9].copy_from_slice(&side);
         add(name, broken);
@@ -140,9 +166,13 @@ fn bombs() -> Vec<(String, Vec<u8>)> {
     canvas.extend([0xff; 6]);
     add("webp of 16777216²", canvas);
     add("webp of nothing", b"RIFF\x04\0\0\0WEBP".to_vec());
-    for (name, bytes) in
-        [("text", &b"hello"[..]), ("empty", b""), ("svg", b"<svg/>"), ("bmp", b"BM\0\0\0\0"), ("tiff", b"II*\0")]
-    {
+    for (name, bytes) in [
+        ("text", &b"hello"[..]),
+        ("empty", b""),
+        ("svg", b"<svg/>"),
+        ("bmp", b"BM\0\0\0\0"),
+        ("tiff", b"II*\0"),
+    ] {
         add(name, bytes.to_vec());
     }
     let gif = encode::gif(&[picture()], 50).unwrap();
@@ -150,7 +180,10 @@ fn bombs() -> Vec<(String, Vec<u8>)> {
     for (name, whole) in [("png", png), ("jpeg", jpeg), ("webp", webp), ("gif", gif)] {
         assert!(decode(name, &whole, &LIMITS).is_ok(), "{name} is broken before it is cut");
         for percent in [1, 5, 20, 45, 70, 80, 90] {
-            add(&format!("{name} cut at {percent} %"), whole[..whole.len() * percent / 100].to_vec());
+            add(
+                &format!("{name} cut at {percent} %"),
+                whole[..whole.len() * percent / 100].to_vec(),
+            );
         }
     }
     all
@@ -163,7 +196,8 @@ fn peak() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) >> 10
 }
 
-/// The processor time that this thread had, on which everything is decoded: a busy machine does not change it.
+/// The processor time that this thread had, on which everything is decoded: a busy machine does not
+/// change it.
 fn worked() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap()
@@ -196,9 +230,13 @@ fn bombs_and_truncations_are_errors() {
 
 #[test]
 fn files_that_are_no_files() {
-    let endless = read(Path::new("/dev/zero"), &gannet::limits::Limits { image_bytes: 1 << 20, ..LIMITS }).unwrap_err();
+    let endless =
+        read(Path::new("/dev/zero"), &gannet::limits::Limits { image_bytes: 1 << 20, ..LIMITS })
+            .unwrap_err();
     assert_eq!(endless.kind(), Kind::Limit);
     assert_eq!(read(Path::new("/nowhere/\u{1b}[2J"), &LIMITS).unwrap_err().kind(), Kind::Io);
-    assert!(!read(Path::new("/nowhere/\u{1b}[2J"), &LIMITS).unwrap_err().to_string().contains('\u{1b}'));
+    assert!(
+        !read(Path::new("/nowhere/\u{1b}[2J"), &LIMITS).unwrap_err().to_string().contains('\u{1b}')
+    );
     assert!(read(Path::new("/"), &LIMITS).is_err());
 }

@@ -16,7 +16,8 @@ struct Reference {
 }
 
 fn reference() -> Reference {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/attributes/network.safetensors");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/reference/attributes/network.safetensors");
     let file = weights::open(&path, &LIMITS).unwrap();
     assert_eq!(file.family.as_deref(), Some("attributes"));
     let config = serde_json::from_value(file.config.clone()).unwrap();
@@ -28,7 +29,10 @@ fn reference() -> Reference {
             None => tensors.insert(name.clone(), t),
         };
     }
-    Reference { network: Arc::new(Features::new("reference", config, tensors, &Device::Cpu).unwrap()), numbers }
+    Reference {
+        network: Arc::new(Features::new("reference", config, tensors, &Device::Cpu).unwrap()),
+        numbers,
+    }
 }
 
 /// The largest difference over the largest value.
@@ -104,7 +108,8 @@ fn landmarks_scale_with_the_picture() {
     let x = &numbers["x"];
     let large = x.upsample_nearest2d(64, 64).unwrap();
     let (small, large) = (network.landmarks(x).unwrap(), network.landmarks(&large).unwrap());
-    // Doubling pixels and averaging them again gives the same picture, so the same shares of twice the side.
+    // Doubling pixels and averaging them again gives the same picture, so the same shares of twice
+    // the side.
     for (s, l) in small.iter().zip(&large) {
         for (p, q) in s.points.iter().flatten().zip(l.points.iter().flatten()) {
             assert!((2.0 * p - q).abs() < 1e-3, "{p} {q}");

@@ -1,5 +1,6 @@
-//! StyleGAN2 against numbers from NVIDIA's own PyTorch code (tests/reference): pictures, codes, and gradients in codes,
-//! noise and weights, for every architecture, with labels, other channel counts and clamping.
+//! StyleGAN2 against numbers from NVIDIA's own PyTorch code (tests/reference): pictures, codes, and
+//! gradients in codes, noise and weights, for every architecture, with labels, other channel counts
+//! and clamping.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
@@ -24,7 +25,8 @@ fn read(path: &Path) -> Case {
     let about = header.metadata().clone().expect("metadata");
     let json = |key: &str| serde_json::from_str::<serde_json::Value>(&about[key]).expect(key);
     let all = candle_core::safetensors::load(path, &Device::Cpu).expect("tensors");
-    let (numbers, weights): (BTreeMap<_, _>, _) = all.into_iter().partition(|(k, _)| k.starts_with("ref."));
+    let (numbers, weights): (BTreeMap<_, _>, _) =
+        all.into_iter().partition(|(k, _)| k.starts_with("ref."));
     Case {
         name: path.file_stem().expect("name").to_string_lossy().into_owned(),
         given: Given::parse(&json("gannet")["config"]).expect("config"),
@@ -36,8 +38,10 @@ fn read(path: &Path) -> Case {
 
 fn cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/stylegan2");
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder).expect("tests/reference").map(|e| e.expect("entry").path()).collect();
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+        .expect("tests/reference")
+        .map(|e| e.expect("entry").path())
+        .collect();
     paths.retain(|p| p.extension().is_some_and(|e| e == "safetensors"));
     paths.sort();
     assert!(paths.len() >= 8, "only {} reference files", paths.len());
@@ -49,7 +53,12 @@ impl Case {
         let mut source = Tensors(self.weights.clone());
         let g = StyleGan2::new(&mut source, &self.given, "test", &Device::Cpu)
             .unwrap_or_else(|e| panic!("{}: {e}", self.name));
-        assert_eq!(source.unused(), Vec::<&str>::new(), "{}: tensors that were not understood", self.name);
+        assert_eq!(
+            source.unused(),
+            Vec::<&str>::new(),
+            "{}: tensors that were not understood",
+            self.name
+        );
         g
     }
 
@@ -63,7 +72,8 @@ impl Case {
 
     /// The reference's loss: mean squared difference to its target.
     fn loss(&self, picture: &Tensor) -> Tensor {
-        let target = self.numbers.get(self.notes["target"].as_str().expect("target")).expect("target");
+        let target =
+            self.numbers.get(self.notes["target"].as_str().expect("target")).expect("target");
         picture.sub(target).unwrap().sqr().unwrap().mean_all().unwrap()
     }
 }
@@ -75,7 +85,11 @@ fn flat(t: &Tensor) -> Vec<f64> {
 fn worst(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.dims(), b.dims());
     // Not `max`, which would drop a NaN.
-    flat(a).iter().zip(flat(b)).map(|(a, b)| (a - b).abs()).fold(0.0, |m, d| if d <= m { m } else { d })
+    flat(a)
+        .iter()
+        .zip(flat(b))
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, |m, d| if d <= m { m } else { d })
 }
 
 fn relative(a: &Tensor, b: &Tensor) -> f64 {
@@ -121,7 +135,8 @@ fn codes_and_pictures() {
     }
 }
 
-/// Space S: the official code's picture comes from its styles alone, and the affine maps are those of its weights.
+/// Space S: the official code's picture comes from its styles alone, and the affine maps are those
+/// of its weights.
 #[test]
 fn styles_make_the_official_pictures() {
     for case in cases() {
@@ -129,13 +144,19 @@ fn styles_make_the_official_pictures() {
         let ws = layered(&g.map(case.at("z"), case.get("c")).unwrap(), g.spec().num_ws);
         let s = g.styles(&ws).unwrap();
         let picture = g.synthesize_styles(&s, &Noise::Const).unwrap();
-        assert_eq!(flat(&picture), flat(&g.synthesize(&ws, &Noise::Const).unwrap()), "{}: to the last bit", case.name);
+        assert_eq!(
+            flat(&picture),
+            flat(&g.synthesize(&ws, &Noise::Const).unwrap()),
+            "{}: to the last bit",
+            case.name
+        );
         let e = worst(&picture, case.at("image.const"));
         assert!(e <= 1e-3, "{}: ref.image.const differs by {e:e}", case.name);
         assert_eq!(s.dims(), [ws.dims()[0], g.spec().s_dim()]);
         let (mut at, mut largest) = (0, 0.0f64);
         for layer in &g.spec().styles {
-            let get = |what: &str| &case.weights[&format!("synthesis.{}.affine.{what}", layer.name)];
+            let get =
+                |what: &str| &case.weights[&format!("synthesis.{}.affine.{what}", layer.name)];
             let (weight, bias) = (flat(get("weight")), flat(get("bias")));
             let w = flat(&ws.narrow(0, 0, 1).unwrap().narrow(1, layer.row, 1).unwrap());
             let styles = flat(&s.narrow(0, 0, 1).unwrap().narrow(1, at, layer.size).unwrap());
@@ -160,12 +181,15 @@ fn pickles_give_the_same_pictures() {
     let cases = cases();
     for (file, about) in index.as_object().expect("files") {
         let case = cases.iter().find(|c| about["case"] == c.name.as_str()).expect("case");
-        let checkpoint = weights::open(&folder.join(file), &LIMITS).unwrap_or_else(|e| panic!("{file}: {e}"));
-        let g = generator::load(&checkpoint, &Device::Cpu).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let checkpoint =
+            weights::open(&folder.join(file), &LIMITS).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let g =
+            generator::load(&checkpoint, &Device::Cpu).unwrap_or_else(|e| panic!("{file}: {e}"));
         let picture = g.synthesize(case.at("w"), &Noise::Const).unwrap();
         let e = worst(&picture, case.at("image.const"));
         // Half-precision weights are other weights; the loader must come near, not equal.
-        let tolerance = if about["dtypes"].as_array().expect("dtypes").len() > 1 { 0.05 } else { 1e-3 };
+        let tolerance =
+            if about["dtypes"].as_array().expect("dtypes").len() > 1 { 0.05 } else { 1e-3 };
         assert!(e <= tolerance, "{file}: differs by {e:e}");
         println!("{file}: largest difference of a picture {e:.1e}");
     }
@@ -179,8 +203,9 @@ fn gradients_in_codes_and_noise() {
             continue;
         }
         let g = case.build();
-        // Not at ref.w, which is rounded to f32: in sg2_64_resnet one activation of b8.conv1 lies so near the kink of the
-        // leaky ReLU that the rounding turns its sign, and with it the gradient by a thousandth.
+        // Not at ref.w, which is rounded to f32: in sg2_64_resnet one activation of b8.conv1 lies
+        // so near the kink of the leaky ReLU that the rounding turns its sign, and with it the
+        // gradient by a thousandth.
         let ws = layered(&g.map(case.at("z"), case.get("c")).unwrap(), g.spec().num_ws);
         let ws = Var::from_tensor(&ws).unwrap();
         let noise: Vec<Var> = g.noise_maps().iter().map(|m| Var::from_tensor(m).unwrap()).collect();
@@ -222,7 +247,8 @@ fn gradients_in_weights() {
     let mut compared = 0;
     for case in cases() {
         let prefix = "ref.grad.weight.";
-        let wanted: Vec<&str> = case.numbers.keys().filter_map(|k| k.strip_prefix(prefix)).collect();
+        let wanted: Vec<&str> =
+            case.numbers.keys().filter_map(|k| k.strip_prefix(prefix)).collect();
         if wanted.is_empty() {
             continue;
         }
@@ -232,7 +258,8 @@ fn gradients_in_weights() {
         let grads = case.loss(&g.synthesize(&ws, &Noise::Const).unwrap()).backward().unwrap();
         let mut largest = 0.0f64;
         for (name, v) in &variables {
-            let found = grads.get(v).unwrap_or_else(|| panic!("{}: no gradient of {name}", case.name));
+            let found =
+                grads.get(v).unwrap_or_else(|| panic!("{}: no gradient of {name}", case.name));
             let e = relative(found, case.at(&format!("grad.weight.{name}")));
             assert!(e <= 1e-4, "{}: gradient of {name} differs by {e:e}", case.name);
             largest = largest.max(e);

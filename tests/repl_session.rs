@@ -1,6 +1,8 @@
-//! The whole prompt with the toy generator: on a pseudo-terminal, in a pipe, in tmux, and killed at random moments.
+//! The whole prompt with the toy generator: on a pseudo-terminal, in a pipe, in tmux, and killed at
+//! random moments.
 //!
-//! The children are this test program again (see `pty`). `GANNET_CRASH_ROUNDS` sets the number of kills.
+//! The children are this test program again (see `pty`). `GANNET_CRASH_ROUNDS` sets the number of
+//! kills.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod pty;
@@ -19,13 +21,15 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-// ---- the children --------------------------------------------------------------------------------------------------
+// ---- the children
+// --------------------------------------------------------------------------------------------------
 
 fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from)
 }
 
-/// The prompt, with its sessions in `GANNET_TEST_FOLDER`, resuming the latest where `GANNET_TEST_RESUME` is set.
+/// The prompt, with its sessions in `GANNET_TEST_FOLDER`, resuming the latest where
+/// `GANNET_TEST_RESUME` is set.
 #[test]
 #[ignore = "a child of the tests below"]
 fn child_session() {
@@ -80,15 +84,23 @@ fn disk() -> Arc<dyn Files> {
     Arc::new(Disk)
 }
 
-// ---- on a pseudo-terminal ------------------------------------------------------------------------------------------
+// ---- on a pseudo-terminal
+// ------------------------------------------------------------------------------------------
 
 #[test]
 fn cells_errors_undo_and_help() {
     let folder = tempfile::tempdir().unwrap();
     let mut pty = session(folder.path());
-    assert!(pty.text().contains("gannet 0.1 · toy 32²") && pty.text().contains("· ?help"), "{}", pty.text());
+    assert!(
+        pty.text().contains("gannet 0.1 · toy 32²") && pty.text().contains("· ?help"),
+        "{}",
+        pty.text()
+    );
     assert!(enter(&mut pty, "n = 40000 + 17").contains("40017"));
-    assert!(enter(&mut pty, "n = n + 1; m = 2 * n").contains("[3] m = 2 * n"), "the second statement is a cell");
+    assert!(
+        enter(&mut pty, "n = n + 1; m = 2 * n").contains("[3] m = 2 * n"),
+        "the second statement is a cell"
+    );
     let wrong = enter(&mut pty, "oops(1)");
     assert!(wrong.contains("oops") && wrong.contains("error"), "{wrong}");
     assert!(enter(&mut pty, ":undo").contains("[3] taken back: m = 2 * n"));
@@ -147,14 +159,19 @@ fn a_session_comes_back_as_it_was_and_computes_on_demand() {
     let mut pty = resumed(folder.path());
     pty.wait_for("[4] ", 1);
     let shown = pty.text();
-    for part in ["[1] a = sample(seed: 5)", "▀", "[2] k = 40000", "# failed", "values are computed again"] {
+    for part in
+        ["[1] a = sample(seed: 5)", "▀", "[2] k = 40000", "# failed", "values are computed again"]
+    {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     // Known before it has a value: white, not pale.
     pty.send("k");
     pty.wait_for("\x1b[0mk", 1);
     let next = enter(&mut pty, " + 18");
-    assert!(next.contains("computing the values of 2 cells again") && next.contains("40018"), "{next}");
+    assert!(
+        next.contains("computing the values of 2 cells again") && next.contains("40018"),
+        "{next}"
+    );
     assert!(!enter(&mut pty, "a").contains("computing"));
     assert!(enter(&mut pty, ":undo").contains("[5] taken back"));
     pty.send("\x04");
@@ -169,7 +186,12 @@ fn a_torn_journal_says_so_and_goes_on() {
     pty.send("\x04");
     pty.restored();
     let path = sessions(&disk(), folder.path()).unwrap().pop().unwrap().path;
-    std::fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"0123456789abcdef {\"torn").unwrap();
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(path)
+        .unwrap()
+        .write_all(b"0123456789abcdef {\"torn")
+        .unwrap();
     let mut pty = resumed(folder.path());
     pty.wait_for("torn by a crash", 1);
     pty.wait_for("[2] ", 1);
@@ -188,7 +210,8 @@ fn saved_opened_and_run_from_the_prompt() {
     enter(&mut pty, "m = n + 5");
     let save = format!(":save {}", file.display());
     assert!(enter(&mut pty, &save).contains("2 cells saved"));
-    std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + "\n#%% more\np = m + 1\n").unwrap();
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + "\n#%% more\np = m + 1\n")
+        .unwrap();
     assert!(enter(&mut pty, &save).contains("not what this session wrote"));
     // The load statement before the cells is one as well; nothing has run yet.
     let opened = enter(&mut pty, &format!(":open {}", file.display()));
@@ -218,7 +241,8 @@ fn sigterm_in_the_middle_leaves_a_whole_journal_and_says_that_it_can_go_on() {
     assert!(cells[1].output.join(" ").contains("run it again"), "{:?}", cells[1].output);
 }
 
-// ---- in a pipe -----------------------------------------------------------------------------------------------------
+// ---- in a pipe
+// -----------------------------------------------------------------------------------------------------
 
 fn piped(text: &str) -> (Option<i32>, String, String) {
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -245,7 +269,8 @@ fn a_pipe_runs_every_statement_without_prompt_or_escapes() {
     assert!(out.contains("40001") && err.contains("error"), "{out} {err}");
 }
 
-// ---- killed --------------------------------------------------------------------------------------------------------
+// ---- killed
+// --------------------------------------------------------------------------------------------------------
 
 #[test]
 fn kill_9_at_random_moments_loses_nothing_that_was_seen() {
@@ -259,7 +284,10 @@ fn kill_9_at_random_moments_loses_nothing_that_was_seen() {
         // What was seen in the round before stands on the screen again, before anything runs.
         let shown = pty.text();
         for n in last_round.iter().rev().take(25) {
-            assert!(shown.contains(&format!("{}", 40_000 + n)), "round {round}: {n} is not shown again: {shown}");
+            assert!(
+                shown.contains(&format!("{}", 40_000 + n)),
+                "round {round}: {n} is not shown again: {shown}"
+            );
         }
         let end = Instant::now() + Duration::from_micros(rng.below(250_000) as u64);
         let mut sent = Vec::new();
@@ -279,7 +307,8 @@ fn kill_9_at_random_moments_loses_nothing_that_was_seen() {
         pty.child.wait().unwrap();
         std::thread::sleep(Duration::from_millis(10));
         let seen = pty.text();
-        last_round = sent.into_iter().filter(|n| seen.contains(&format!("{}", 40_000 + n))).collect();
+        last_round =
+            sent.into_iter().filter(|n| seen.contains(&format!("{}", 40_000 + n))).collect();
         all.extend(last_round.iter().copied());
         if sessions(&disk(), folder.path()).unwrap().is_empty() {
             assert!(all.is_empty());
@@ -289,13 +318,18 @@ fn kill_9_at_random_moments_loses_nothing_that_was_seen() {
             .iter()
             .filter_map(|c| c.output.first()?.parse::<u32>().ok()?.checked_sub(40_000))
             .collect();
-        assert!(kept.is_superset(&all), "round {round}: lost {:?}", all.difference(&kept).collect::<Vec<_>>());
+        assert!(
+            kept.is_superset(&all),
+            "round {round}: lost {:?}",
+            all.difference(&kept).collect::<Vec<_>>()
+        );
     }
     println!("{rounds} kills, {} cells seen, none lost", all.len());
     assert!(all.len() > rounds, "the children hardly ran: {}", all.len());
 }
 
-// ---- in tmux -------------------------------------------------------------------------------------------------------
+// ---- in tmux
+// -------------------------------------------------------------------------------------------------------
 
 struct Tmux {
     name: String,
@@ -303,7 +337,11 @@ struct Tmux {
 
 impl Tmux {
     fn run(&self, args: &[&str]) -> String {
-        let out = Command::new("tmux").args(["-L", &self.name, "-f", "/dev/null"]).args(args).output().unwrap();
+        let out = Command::new("tmux")
+            .args(["-L", &self.name, "-f", "/dev/null"])
+            .args(args)
+            .output()
+            .unwrap();
         String::from_utf8_lossy(&out.stdout).into_owned()
     }
 
@@ -347,7 +385,10 @@ fn in_tmux_an_inversion_is_watched_stopped_and_shown() {
     assert!(live.contains("900000"), "{live}");
     tmux.run(&["send-keys", "C-c"]);
     let shown = tmux.wait_for("[2]");
-    assert!(shown.contains("PSNR") && shown.contains("stopped; the best so far is kept"), "{shown}");
+    assert!(
+        shown.contains("PSNR") && shown.contains("stopped; the best so far is kept"),
+        "{shown}"
+    );
     assert!(!shown.contains('━'), "the live view is gone without a trace:\n{shown}");
     tmux.run(&["send-keys", "40000 + 17", "Enter"]);
     tmux.wait_for("40017");

@@ -1,7 +1,8 @@
 //! The prompt and the live view on a real pseudo-terminal.
 //!
-//! Each test starts this very test program again as a child whose terminal is a pseudo-terminal made here, with one of
-//! the `child_` functions below as its only test. The child's own terminal modes are read from our end at any moment.
+//! Each test starts this very test program again as a child whose terminal is a pseudo-terminal
+//! made here, with one of the `child_` functions below as its only test. The child's own terminal
+//! modes are read from our end at any moment.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod pty;
@@ -16,7 +17,8 @@ use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-// ---- the children --------------------------------------------------------------------------------------------------
+// ---- the children
+// --------------------------------------------------------------------------------------------------
 
 struct Words;
 
@@ -31,7 +33,8 @@ impl Assist for Words {
 
     fn complete(&self, line: &str, pos: usize) -> (usize, Vec<Candidate>) {
         let start = line[..pos].rfind(' ').map_or(0, |i| i + 1);
-        let all = ["invert", "interpolate"].into_iter().filter(|w| w.starts_with(&line[start..pos]));
+        let all =
+            ["invert", "interpolate"].into_iter().filter(|w| w.starts_with(&line[start..pos]));
         (start, all.map(|w| Candidate { display: w.into(), replacement: w.into() }).collect())
     }
 
@@ -40,7 +43,8 @@ impl Assist for Words {
     }
 }
 
-/// `run N` works N steps of 10 ms with previews, `boom` panics in the work, anything else is echoed.
+/// `run N` works N steps of 10 ms with previews, `boom` panics in the work, anything else is
+/// echoed.
 fn repl(catch: bool, typed: &str) {
     let mut terminal = Terminal::acquire().unwrap();
     terminal.type_ahead(typed);
@@ -52,7 +56,8 @@ fn repl(catch: bool, typed: &str) {
             Input::Text(text) => {
                 let mut once = || run_live(&mut terminal, "job", |control| job(&text, control));
                 let answer = if catch {
-                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(once)).unwrap_or_else(|_| "caught".into())
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(once))
+                        .unwrap_or_else(|_| "caught".into())
                 } else {
                     once()
                 };
@@ -81,7 +86,8 @@ fn job(text: &str, control: &Control) -> String {
     };
     for step in 1..=n {
         std::thread::sleep(Duration::from_millis(10));
-        let preview = Some(Tensor::full(step as f32 / n as f32, (1, 3, 32, 32), &Device::Cpu).unwrap());
+        let preview =
+            Some(Tensor::full(step as f32 / n as f32, (1, 3, 32, 32), &Device::Cpu).unwrap());
         let losses = vec![("pixel", 1.0 / step as f64)];
         control.report(Progress { title: "job W+".into(), step, total: n, losses, preview });
         // A stubborn job finishes nothing early but when it is aborted.
@@ -110,7 +116,8 @@ fn child_repl_that_catches() {
     repl(true, "");
 }
 
-// ---- the proofs ----------------------------------------------------------------------------------------------------
+// ---- the proofs
+// ----------------------------------------------------------------------------------------------------
 
 #[test]
 fn prompt_run_prompt() {
@@ -170,14 +177,16 @@ fn three_lines_in_one_write_all_run_and_so_does_type_ahead() {
     pty.wait_for("> ", 1);
     pty.send("one\rrun 40\rthree\r");
     pty.wait_for("▀", 1);
-    // Typed while the work runs: not echoed into the view, kept in order, run after what came before.
+    // Typed while the work runs: not echoed into the view, kept in order, run after what came
+    // before.
     pty.send("four\r");
     pty.wait_for("=four=", 1);
     pty.send("(a\rb)\r");
     pty.wait_for("=(a/b)=", 1);
     pty.send("\x04");
     let text = pty.restored();
-    let at: Vec<usize> = ["=one=", "=finished 40=", "=three=", "=four="].map(|s| text.find(s).unwrap()).to_vec();
+    let at: Vec<usize> =
+        ["=one=", "=finished 40=", "=three=", "=four="].map(|s| text.find(s).unwrap()).to_vec();
     assert!(at.is_sorted(), "{at:?}");
 }
 
@@ -186,8 +195,9 @@ fn a_long_burst_keeps_its_order() {
     let mut pty = Pty::start("child_repl");
     pty.wait_for("> ", 1);
     // More than any buffer on the way holds at once, with a run in the middle of it.
-    let lines: Vec<String> =
-        (0..60).map(|i| if i == 3 { "run 20".into() } else { format!("line{i:02}{}", "x".repeat(30)) }).collect();
+    let lines: Vec<String> = (0..60)
+        .map(|i| if i == 3 { "run 20".into() } else { format!("line{i:02}{}", "x".repeat(30)) })
+        .collect();
     pty.send(&(lines.join("\r") + "\r"));
     pty.wait_for("=line59", 1);
     pty.send("\x04");
@@ -309,6 +319,9 @@ fn piped_lines_run_without_a_terminal() {
     child.stdin.take().unwrap().write_all(b"one\nrun 20\n(a\nb)\n").unwrap();
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && text.contains("=one=\n=finished 20=\n=(a/b)=\n"), "{text:?}");
+    assert!(
+        output.status.success() && text.contains("=one=\n=finished 20=\n=(a/b)=\n"),
+        "{text:?}"
+    );
     assert!(!text.contains('\x1b'), "no control sequence goes into a pipe");
 }

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 
 // ------------------------------------------------------------------ the terminals
 
-/// How a terminal answers: what it says to each question, in the order asked, and what is typed around it.
+/// How a terminal answers: what it says to each question, in the order asked, and what is typed
+/// around it.
 #[derive(Clone, Default)]
 struct Script {
     delay: u64,
@@ -42,12 +43,17 @@ fn kitty() -> Script {
 }
 
 fn xterm() -> Script {
-    let answers = vec![("[16t", "\x1b[6;13;6t"), ("[>q", "\x1bP>|XTerm(379)\x1b\\"), ("\x1b[c", "\x1b[?64;1;4;22c")];
+    let answers = vec![
+        ("[16t", "\x1b[6;13;6t"),
+        ("[>q", "\x1bP>|XTerm(379)\x1b\\"),
+        ("\x1b[c", "\x1b[?64;1;4;22c"),
+    ];
     Script { answers, ..Script::default() }
 }
 
 fn iterm() -> Script {
-    let answers = vec![("[>q", "\x1bP>|iTerm2 3.5.0\x1b\\"), ("$qm", ALL[4].1), ("\x1b[c", "\x1b[?62;4c")];
+    let answers =
+        vec![("[>q", "\x1bP>|iTerm2 3.5.0\x1b\\"), ("$qm", ALL[4].1), ("\x1b[c", "\x1b[?62;4c")];
     Script { answers, ..Script::default() }
 }
 
@@ -154,13 +160,20 @@ fn each_terminal_is_recognised() {
     let t = run(&xterm(), &ENV).probe.terminal;
     assert_eq!((t.protocol, t.colours, t.cell), (Protocol::Sixel, Colours::Indexed, (6, 13)));
     let t = run(&iterm(), &ENV).probe.terminal;
-    assert_eq!((t.protocol, t.colours, t.name.as_str()), (Protocol::Iterm, Colours::True, "iTerm2 3.5.0"));
+    assert_eq!(
+        (t.protocol, t.colours, t.name.as_str()),
+        (Protocol::Iterm, Colours::True, "iTerm2 3.5.0")
+    );
 }
 
 #[test]
 fn a_mute_terminal_costs_300_ms() {
     let r = run(&Script { keys: ["", "typed", "", ""], ..Script::default() }, &ENV);
-    assert!(r.took >= Duration::from_millis(290) && r.took < Duration::from_millis(400), "{:?}", r.took);
+    assert!(
+        r.took >= Duration::from_millis(290) && r.took < Duration::from_millis(400),
+        "{:?}",
+        r.took
+    );
     assert_eq!(r.probe.terminal.protocol, Protocol::Blocks);
     assert_eq!([r.probe.typed, r.left].concat(), b"typed");
     assert!(r.probe.terminal.reasons.iter().any(|x| x.contains("did not answer")));
@@ -170,7 +183,11 @@ fn a_mute_terminal_costs_300_ms() {
 fn a_slow_terminal_is_waited_for_but_not_longer() {
     let r = run(&Script { delay: 60, ..kitty() }, &ENV);
     assert_eq!(r.probe.terminal.protocol, Protocol::Kitty);
-    assert!(r.took >= Duration::from_millis(60) && r.took < Duration::from_millis(260), "{:?}", r.took);
+    assert!(
+        r.took >= Duration::from_millis(60) && r.took < Duration::from_millis(260),
+        "{:?}",
+        r.took
+    );
     assert!(r.probe.terminal.round_trip.unwrap() >= Duration::from_millis(60));
 }
 
@@ -178,7 +195,8 @@ fn a_slow_terminal_is_waited_for_but_not_longer() {
 fn no_key_is_lost_and_none_changes_place() {
     let scripts = [kitty(), xterm(), iterm(), Script { delay: 60, ..kitty() }, Script::default()];
     for (i, script) in scripts.into_iter().enumerate() {
-        // Keys after the last answer meet a line discipline again, which would turn a return into a newline.
+        // Keys after the last answer meet a line discipline again, which would turn a return into a
+        // newline.
         let keys = ["x = image(\"žena.jpg\")\nshow ", "x\x1b[A\x03", "\x1b[5~", "\x1bPé"];
         // A mute terminal has no place between or after its answers.
         let keys = if script.answers.is_empty() { [keys[0], keys[1], "", keys[3]] } else { keys };
@@ -195,13 +213,19 @@ fn pipes_and_lost_terminals_get_no_graphics() {
     let env = Environment::from(&ENV[..]);
     let p = probe_on(slave.as_fd(), writer.as_fd(), &Options::default(), &env);
     assert_eq!((p.terminal.protocol, p.terminal.colours), (Protocol::None, Colours::None));
-    assert!(read_all(&master, Duration::from_millis(10)).is_empty(), "a pipe is not asked anything");
+    assert!(
+        read_all(&master, Duration::from_millis(10)).is_empty(),
+        "a pipe is not asked anything"
+    );
     let p = probe_on(writer.as_fd(), slave.as_fd(), &Options::default(), &env);
     assert_eq!(p.terminal.protocol, Protocol::Blocks, "nobody there to answer, but colours show");
     let dumb = Environment::from(&[("TERM", "dumb")][..]);
     let p = probe_on(slave.as_fd(), slave.as_fd(), &Options::default(), &dumb);
     assert_eq!(p.terminal.protocol, Protocol::None);
-    assert!(read_all(&master, Duration::from_millis(10)).is_empty(), "a dumb terminal is not asked anything");
+    assert!(
+        read_all(&master, Duration::from_millis(10)).is_empty(),
+        "a dumb terminal is not asked anything"
+    );
     drop(master);
     let start = Instant::now();
     probe_on(slave.as_fd(), slave.as_fd(), &Options::default(), &env);
@@ -238,7 +262,8 @@ fn unbase64(text: &str) -> Vec<u8> {
         b'/' => 63,
         _ => panic!("not base64: {c}"),
     };
-    let digits: Vec<u32> = text.trim_end_matches('=').bytes().map(|c| u32::from(digit(c))).collect();
+    let digits: Vec<u32> =
+        text.trim_end_matches('=').bytes().map(|c| u32::from(digit(c))).collect();
     let four = |d: &[u32]| {
         let v = (0..4).fold(0, |v, k| v << 6 | d.get(k).copied().unwrap_or(0));
         v.to_be_bytes()[1..d.len()].to_vec()
@@ -266,13 +291,23 @@ impl Screen {
         if let Some(t) = text.strip_prefix("\x1b]1337;File=") {
             let (body, rest) = t.split_once('\x07').unwrap();
             let (keys, data) = body.split_once(':').unwrap();
-            self.found.push(Found { kind: Protocol::Iterm, file: unbase64(data), at: self.at, keys: keys.into() });
+            self.found.push(Found {
+                kind: Protocol::Iterm,
+                file: unbase64(data),
+                at: self.at,
+                keys: keys.into(),
+            });
             return rest;
         }
         if text.starts_with("\x1bP") {
             let end = text.find("\x1b\\").unwrap() + 2;
             let file = text.as_bytes()[..end].to_vec();
-            self.found.push(Found { kind: Protocol::Sixel, file, at: self.at, keys: String::new() });
+            self.found.push(Found {
+                kind: Protocol::Sixel,
+                file,
+                at: self.at,
+                keys: String::new(),
+            });
             return &text[end..];
         }
         if let Some(t) = text.strip_prefix("\x1b[") {
@@ -300,7 +335,12 @@ impl Screen {
         if keys.contains("a=d") {
             self.deleted += 1;
         } else if keys.contains("a=T") {
-            self.found.push(Found { kind: Protocol::Kitty, file: data.into(), at: self.at, keys: keys.into() });
+            self.found.push(Found {
+                kind: Protocol::Kitty,
+                file: data.into(),
+                at: self.at,
+                keys: keys.into(),
+            });
         } else {
             self.found.last_mut().unwrap().file.extend(data.bytes());
         }
@@ -359,10 +399,13 @@ fn picture(side: usize, phase: f64) -> Raster {
 }
 
 fn result() -> Display {
-    Display::text(["PSNR 29.4 dB · SSIM 0.91 · perceptual 0.11", "hybrid, W+ (12×512), 300 steps, 11.2 s · seed 0"])
-        .picture(picture(256, 0.0), "target")
-        .picture(picture(256, 0.3), "inverted")
-        .picture(picture(256, 0.6), "error ×4")
+    Display::text([
+        "PSNR 29.4 dB · SSIM 0.91 · perceptual 0.11",
+        "hybrid, W+ (12×512), 300 steps, 11.2 s · seed 0",
+    ])
+    .picture(picture(256, 0.0), "target")
+    .picture(picture(256, 0.3), "inverted")
+    .picture(picture(256, 0.6), "error ×4")
 }
 
 fn terminal(protocol: Protocol) -> Terminal {
@@ -389,10 +432,18 @@ fn check_layout(screen: &Screen, columns: usize, rows: usize) {
     assert_eq!(places, [(0, 0), (0, columns + 1), (0, 2 * columns + 2)]);
     let lines = screen.lines();
     assert!(lines.iter().all(|l| l.chars().count() <= 80), "{lines:?}");
-    assert!(lines[rows].starts_with("target") && lines[rows].contains("inverted") && lines[rows].contains("error ×4"));
+    assert!(
+        lines[rows].starts_with("target")
+            && lines[rows].contains("inverted")
+            && lines[rows].contains("error ×4")
+    );
     let edge = 3 * columns + 2;
-    assert!(lines[..rows].iter().all(|l| l.chars().take(edge).all(|c| c == ' ')), "text under a picture");
-    let beside: String = lines[..rows].iter().map(|l| l.chars().skip(edge).collect::<String>()).collect();
+    assert!(
+        lines[..rows].iter().all(|l| l.chars().take(edge).all(|c| c == ' ')),
+        "text under a picture"
+    );
+    let beside: String =
+        lines[..rows].iter().map(|l| l.chars().skip(edge).collect::<String>()).collect();
     assert!(beside.contains("PSNR 29.4 dB") && beside.contains("seed 0"), "{lines:?}");
     assert_eq!((screen.at, screen.synchronized), ((rows + 1, 0), (1, 1)));
 }
@@ -417,7 +468,11 @@ fn iterm_pictures_come_back() {
     let screen = Screen::read(&painter.render(&result(), 80).unwrap());
     check_layout(&screen, 14, 7);
     for (found, p) in screen.found.iter().zip(result().pictures) {
-        assert!(found.keys.contains("inline=1") && found.keys.contains("width=14;height=7"), "{}", found.keys);
+        assert!(
+            found.keys.contains("inline=1") && found.keys.contains("width=14;height=7"),
+            "{}",
+            found.keys
+        );
         let back = decode("iterm", &found.file, &LIMITS).unwrap().raster;
         assert_eq!(back, resize(&p.raster, 112, 112, Filter::Area).unwrap());
     }
@@ -436,14 +491,22 @@ fn iterm_pictures_come_back() {
 fn sixel_pictures_come_back() {
     let mut painter = Painter::new(terminal(Protocol::Sixel));
     let bytes = painter.render(&result(), 80).unwrap();
-    assert_eq!(bytes, Painter::new(terminal(Protocol::Sixel)).render(&result(), 80).unwrap(), "the same bytes again");
+    assert_eq!(
+        bytes,
+        Painter::new(terminal(Protocol::Sixel)).render(&result(), 80).unwrap(),
+        "the same bytes again"
+    );
     let screen = Screen::read(&bytes);
     check_layout(&screen, 14, 7);
     for (found, p) in screen.found.iter().zip(result().pictures) {
         assert_eq!(found.kind, Protocol::Sixel);
         let image = icy_sixel::SixelImage::decode(&found.file).unwrap();
-        let back = Raster::new(image.width, image.height, 4, image.pixels).unwrap().crop(0, 0, 112, 112).unwrap();
-        let quality = psnr(&back.to_rgb().unwrap(), &resize(&p.raster, 112, 112, Filter::Area).unwrap());
+        let back = Raster::new(image.width, image.height, 4, image.pixels)
+            .unwrap()
+            .crop(0, 0, 112, 112)
+            .unwrap();
+        let quality =
+            psnr(&back.to_rgb().unwrap(), &resize(&p.raster, 112, 112, Filter::Area).unwrap());
         assert!(quality > 26.0, "256 dithered colours gave {quality} dB");
     }
 }
@@ -451,17 +514,25 @@ fn sixel_pictures_come_back() {
 #[test]
 fn narrow_wide_and_colourless() {
     for width in [20u16, 40, 60, 80, 120, 200] {
-        for protocol in [Protocol::Kitty, Protocol::Iterm, Protocol::Sixel, Protocol::Blocks, Protocol::None] {
+        for protocol in
+            [Protocol::Kitty, Protocol::Iterm, Protocol::Sixel, Protocol::Blocks, Protocol::None]
+        {
             let bytes = Painter::new(terminal(protocol)).render(&result(), width).unwrap();
             // Text alone has plain line ends: it may go into a pipe.
-            let text = String::from_utf8(bytes.clone()).unwrap().replace("\r\n", "\n").replace('\n', "\r\n");
+            let text = String::from_utf8(bytes.clone())
+                .unwrap()
+                .replace("\r\n", "\n")
+                .replace('\n', "\r\n");
             let lines = Screen::read(text.as_bytes()).lines();
             let widest = lines.iter().map(|l| l.chars().count()).max().unwrap();
             // Descriptions are not wrapped: they may be paths.
             let limit = usize::from(width).max(if protocol == Protocol::None { 50 } else { 26 });
             assert!(widest <= limit, "{protocol:?} {width}: {widest}");
             let text = lines.concat();
-            assert!(text.contains("target") && text.contains("29.4"), "{protocol:?} {width}: {text}");
+            assert!(
+                text.contains("target") && text.contains("29.4"),
+                "{protocol:?} {width}: {text}"
+            );
             if protocol == Protocol::None {
                 assert!(!bytes.contains(&0x1b) && text.contains("[picture 256×256 rgb, mean #"));
             }
@@ -472,12 +543,17 @@ fn narrow_wide_and_colourless() {
 #[test]
 fn outside_text_never_reaches_the_terminal() {
     let evil = "a\x1b]0;owned\x07\u{9b}31m\u{202e}b\r";
-    for protocol in [Protocol::Kitty, Protocol::Sixel, Protocol::Iterm, Protocol::Blocks, Protocol::None] {
+    for protocol in
+        [Protocol::Kitty, Protocol::Sixel, Protocol::Iterm, Protocol::Blocks, Protocol::None]
+    {
         let display = Display::text([evil]).picture(picture(32, 0.0), evil);
         let bytes = Painter::new(terminal(protocol)).render(&display, 200).unwrap();
         // The screen panics on every sequence that the painter does not send.
         let lines = Screen::read(&bytes).lines().concat();
-        assert!(lines.contains("\\u{1b}]0;owned\\u{7}\\u{9b}31m\\u{202e}b\\u{d}"), "{protocol:?}: {lines}");
+        assert!(
+            lines.contains("\\u{1b}]0;owned\\u{7}\\u{9b}31m\\u{202e}b\\u{d}"),
+            "{protocol:?}: {lines}"
+        );
     }
 }
 
@@ -534,7 +610,10 @@ impl Drop for Tmux {
 /// The helper's command line inside tmux.
 fn helper() -> String {
     let exe = std::env::current_exe().unwrap();
-    format!("{HELPER}=1 COLORTERM=truecolor {} --exact helper_inside_tmux --ignored --nocapture", exe.display())
+    format!(
+        "{HELPER}=1 COLORTERM=truecolor {} --exact helper_inside_tmux --ignored --nocapture",
+        exe.display()
+    )
 }
 
 /// Plays a kitty until the text comes, and returns all that it was sent.
@@ -543,7 +622,9 @@ fn play_kitty(master: &OwnedFd, until: &str) -> Vec<u8> {
     let mut seen = Vec::new();
     let mut answered = [false; 2];
     let start = Instant::now();
-    while !String::from_utf8_lossy(&seen).contains(until) && start.elapsed() < Duration::from_secs(15) {
+    while !String::from_utf8_lossy(&seen).contains(until)
+        && start.elapsed() < Duration::from_secs(15)
+    {
         seen.extend(read_all(master, Duration::from_millis(10)));
         for (done, (question, answer)) in answered.iter_mut().zip(questions) {
             if !*done && seen.windows(question.len()).any(|w| w == question.as_bytes()) {
@@ -563,7 +644,8 @@ fn kitty_behind_tmux_gets_pictures_and_placeholders() {
         return;
     }
     let Pty { master, slave } = pty();
-    tcsetwinsize(&slave, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 800, ws_ypixel: 480 }).unwrap();
+    tcsetwinsize(&slave, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 800, ws_ypixel: 480 })
+        .unwrap();
     let end = || std::process::Stdio::from(slave.try_clone().unwrap());
     // The helper waits until tmux knows what is behind it.
     let command = format!("sleep 1; {}", helper());
@@ -605,7 +687,8 @@ fn kitty_behind_tmux_gets_pictures_and_placeholders() {
     assert!(screen.found[0].keys.contains("c=16,r=8,U=1"), "{}", screen.found[0].keys);
     assert_eq!(decode("kitty", &screen.found[0].file, &LIMITS).unwrap().raster, picture(128, 0.0));
     // What tmux keeps, and draws again when the pane moves.
-    let rows: Vec<_> = pane.lines().map(|l| l.matches('\u{10eeee}').count()).filter(|&n| n > 0).collect();
+    let rows: Vec<_> =
+        pane.lines().map(|l| l.matches('\u{10eeee}').count()).filter(|&n| n > 0).collect();
     assert_eq!(rows, [16; 8]);
     assert!(text.contains('\u{10eeee}'));
 }
@@ -666,7 +749,10 @@ fn half_blocks_survive_tmux() {
     assert!(capture.contains("typed<>"), "an answer was taken for typed text: {capture}");
     let rows = pixels_of(&capture);
     let (w, h) = (rows[0].len(), rows.len() * 2);
-    let data = rows.iter().flat_map(|r| [0, 1].map(|k| r.iter().flat_map(|p| p[k]).collect::<Vec<u8>>())).flatten();
+    let data = rows
+        .iter()
+        .flat_map(|r| [0, 1].map(|k| r.iter().flat_map(|p| p[k]).collect::<Vec<u8>>()))
+        .flatten();
     let back = Raster::new(w, h, 3, data.collect()).unwrap();
     assert_eq!((w, h), (40, 40));
     let quality = psnr(&back, &resize(&picture(128, 0.0), w, h, Filter::Area).unwrap());

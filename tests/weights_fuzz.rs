@@ -1,5 +1,12 @@
-//! Mutated model files, read in process: an error or a checkpoint, never a panic. Seeded, so that a failure repeats.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
+//! Mutated model files, read in process: an error or a checkpoint, never a panic. Seeded, so that a
+//! failure repeats.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test"
+)]
 
 #[path = "weights_support/mod.rs"]
 mod support;
@@ -10,8 +17,16 @@ use gannet::weights;
 use support::{files, pickles, reference};
 
 /// Bytes that readers trip over.
-const ODD: [&[u8]; 8] =
-    [&[0], &[0xff], &[0x7f], &[0x80], &[0xff; 4], &[0xff; 8], &[0, 0, 0, 0, 0, 0, 0, 0x80], &[0, 0, 0, 0x40]];
+const ODD: [&[u8]; 8] = [
+    &[0],
+    &[0xff],
+    &[0x7f],
+    &[0x80],
+    &[0xff; 4],
+    &[0xff; 8],
+    &[0, 0, 0, 0, 0, 0, 0, 0x80],
+    &[0, 0, 0, 0x40],
+];
 
 /// A copy with a few bytes changed, put in, taken out, repeated or cut off.
 fn mutate(rng: &mut Rng, seed: &[u8]) -> Vec<u8> {
@@ -39,16 +54,23 @@ fn mutate(rng: &mut Rng, seed: &[u8]) -> Vec<u8> {
 fn fuzz(name: &str, seeds: &[Vec<u8>], rounds: usize) -> usize {
     let mut readable = 0;
     for (s, seed) in seeds.iter().enumerate() {
-        assert!(weights::open_bytes("seed", seed.clone(), &LIMITS).is_ok(), "{name}: seed {s} itself is read");
+        assert!(
+            weights::open_bytes("seed", seed.clone(), &LIMITS).is_ok(),
+            "{name}: seed {s} itself is read"
+        );
         for i in 0..rounds {
             let mut rng = Rng::derive(i as u64, &format!("{name}{s}"));
             let mutant = mutate(&mut rng, seed);
-            let result = std::panic::catch_unwind(|| weights::open_bytes("mutant", mutant, &LIMITS));
+            let result =
+                std::panic::catch_unwind(|| weights::open_bytes("mutant", mutant, &LIMITS));
             match result {
                 Ok(Ok(_)) => readable += 1,
                 Ok(Err(e)) => {
                     let line = e.to_string();
-                    assert!(line.contains("at byte ") && !line.contains('\n'), "{name}: seed {s}, round {i}: {line}");
+                    assert!(
+                        line.contains("at byte ") && !line.contains('\n'),
+                        "{name}: seed {s}, round {i}: {line}"
+                    );
                 }
                 Err(_) => panic!("{name}: seed {s}, round {i} panics"),
             }
@@ -57,7 +79,8 @@ fn fuzz(name: &str, seeds: &[Vec<u8>], rounds: usize) -> usize {
     readable
 }
 
-/// Most mutants must be refused, but some must get past the first checks, or nothing behind them was tried.
+/// Most mutants must be refused, but some must get past the first checks, or nothing behind them
+/// was tried.
 fn assert_deep(readable: usize, tried: usize) {
     assert!(readable > tried / 200, "{readable} of {tried} were readable");
     assert!(readable < tried * 9 / 10, "{readable} of {tried} were readable");
@@ -65,7 +88,8 @@ fn assert_deep(readable: usize, tried: usize) {
 
 #[test]
 fn pickles_mutated() {
-    let seeds: Vec<Vec<u8>> = pickles::good().into_iter().filter(|(_, b)| b.len() < 2000).map(|(_, b)| b).collect();
+    let seeds: Vec<Vec<u8>> =
+        pickles::good().into_iter().filter(|(_, b)| b.len() < 2000).map(|(_, b)| b).collect();
     assert_deep(fuzz("pickle", &seeds, 2000), seeds.len() * 2000);
 }
 
@@ -78,7 +102,8 @@ fn torch_files_mutated() {
 
 #[test]
 fn numpy_files_mutated() {
-    let names = ["half_f2_2x24.npy", "boundary_f8_1x64.npy", "projected_w.npz", "ganspace_deflated.npz"];
+    let names =
+        ["half_f2_2x24.npy", "boundary_f8_1x64.npy", "projected_w.npz", "ganspace_deflated.npz"];
     let seeds = names.map(|n| reference(&format!("torch/{n}")));
     assert_deep(fuzz("numpy", &seeds, 2000), seeds.len() * 2000);
 }
@@ -121,7 +146,9 @@ fn random_pickle_programs() {
         for _ in 0..4 + rng.below(40) {
             match rng.below(8) {
                 0 => body.extend(pickles::int(rng.below(5) as i128 - 1)),
-                1 => body.extend(pickles::text(["f4", "<", "x", "storage", "latin1"][rng.below(5)])),
+                1 => {
+                    body.extend(pickles::text(["f4", "<", "x", "storage", "latin1"][rng.below(5)]))
+                }
                 2 => {
                     let (module, name) = names[rng.below(names.len())];
                     body.extend(pickles::global(module, name));
@@ -131,8 +158,9 @@ fn random_pickle_programs() {
                 _ => body.push(plain[rng.below(plain.len())]),
             }
         }
-        let result =
-            std::panic::catch_unwind(|| weights::open_bytes("program", pickles::pickle(&body), &LIMITS).is_ok());
+        let result = std::panic::catch_unwind(|| {
+            weights::open_bytes("program", pickles::pickle(&body), &LIMITS).is_ok()
+        });
         assert!(result.is_ok(), "round {round} panics");
     }
 }

@@ -1,5 +1,11 @@
 //! How much memory a large file takes. One test alone in its process: the peak is the process's.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test"
+)]
 
 #[path = "weights_support/mod.rs"]
 mod support;
@@ -21,18 +27,21 @@ fn peak() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// Writes `{"G": [as many again], "t0": …}` as NVIDIA's pickles do, each storage a nested legacy file, without ever
-/// holding more than one storage.
+/// Writes `{"G": [as many again], "t0": …}` as NVIDIA's pickles do, each storage a nested legacy
+/// file, without ever holding more than one storage.
 fn write(path: &std::path::Path) {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
-    let blob_head = legacy(&persistent_id("FloatStorage", "k", (TENSOR / 4).into()), &[("k", TENSOR / 4, &[])]);
+    let blob_head =
+        legacy(&persistent_id("FloatStorage", "k", (TENSOR / 4).into()), &[("k", TENSOR / 4, &[])]);
     let len = (blob_head.len() as u64 + TENSOR) as u32;
     file.write_all(b"\x80\x04}").unwrap();
     for i in 0..COUNT {
         // `tensor` around a mark that is replaced by the storage's bytes as they are written.
         let mark = b"STORAGE-HERE";
         let storage = call(global("torch.storage", "_load_from_bytes"), &[mark.to_vec()]);
-        let body = [text(&format!("t{i}")), tensor(storage, 0, &[(TENSOR / 4).into()], &[1]), vec![b's']].concat();
+        let body =
+            [text(&format!("t{i}")), tensor(storage, 0, &[(TENSOR / 4).into()], &[1]), vec![b's']]
+                .concat();
         let at = body.windows(mark.len()).position(|w| w == mark).unwrap();
         file.write_all(&[&body[..at], b"B", &len.to_le_bytes(), &blob_head].concat()).unwrap();
         for _ in 0..TENSOR / MIB {
@@ -55,5 +64,9 @@ fn opening_holds_little_more_than_the_tensors() {
     let all = weights::open(&path, &LIMITS).unwrap();
     assert_eq!(all.tensors.len() as u64, COUNT);
     // The tensors, one storage on its way, and change.
-    assert!(peak() - before < COUNT * TENSOR + 2 * TENSOR + 8 * MIB, "open took {} MiB", (peak() - before) / MIB);
+    assert!(
+        peak() - before < COUNT * TENSOR + 2 * TENSOR + 8 * MIB,
+        "open took {} MiB",
+        (peak() - before) / MIB
+    );
 }

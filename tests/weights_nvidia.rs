@@ -1,5 +1,11 @@
 //! NVIDIA network pickles that the reference files do not cover, made by our own assembler.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test"
+)]
 
 #[path = "weights_support/mod.rs"]
 mod support;
@@ -14,8 +20,14 @@ fn dict(pairs: &[(&str, Vec<u8>)]) -> Vec<u8> {
 }
 
 /// A persistent object with these parameters, modules and further attributes.
-fn module(class: &str, own: &[(&str, Vec<u8>)], inner: &[(&str, Vec<u8>)], more: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let mut state = vec![("_parameters", dict(own)), ("_buffers", b"}".to_vec()), ("_modules", dict(inner))];
+fn module(
+    class: &str,
+    own: &[(&str, Vec<u8>)],
+    inner: &[(&str, Vec<u8>)],
+    more: &[(&str, Vec<u8>)],
+) -> Vec<u8> {
+    let mut state =
+        vec![("_parameters", dict(own)), ("_buffers", b"}".to_vec()), ("_modules", dict(inner))];
     state.extend(more.iter().cloned());
     let src = text("raise SystemExit('never run')");
     let meta = [
@@ -40,7 +52,12 @@ fn generator(input: &str) -> Vec<u8> {
     let input = module(input, &[("weight", one()), ("bias", b"N".to_vec())], &[], &[]);
     let synthesis = module("SynthesisNetwork", &[], &[("input", input)], &[]);
     let mapping = module("MappingNetwork", &[], &[], &[("num_layers", int(2))]);
-    module("Generator", &[], &[("synthesis", synthesis), ("mapping", mapping)], &[("z_dim", int(8))])
+    module(
+        "Generator",
+        &[],
+        &[("synthesis", synthesis), ("mapping", mapping)],
+        &[("z_dim", int(8))],
+    )
 }
 
 #[test]
@@ -49,7 +66,10 @@ fn stylegan3_is_told_by_its_classes() {
     assert_eq!(got.family.as_deref(), Some("stylegan3"));
     assert_eq!(got.tensors.keys().collect::<Vec<_>>(), ["synthesis.input.weight"]);
     assert_eq!((&got.config["z_dim"], &got.config["mapping_layers"]), (&8.into(), &2.into()));
-    assert_eq!((&got.config["architecture"], &got.config["mapping_lr_multiplier"]), (&"skip".into(), &0.01.into()));
+    assert_eq!(
+        (&got.config["architecture"], &got.config["mapping_lr_multiplier"]),
+        (&"skip".into(), &0.01.into())
+    );
 }
 
 #[test]
@@ -58,14 +78,18 @@ fn without_an_average_the_generator_itself_is_read_with_a_note() {
     assert_eq!((got.family.as_deref(), got.notes.len()), (Some("stylegan2"), 1));
     assert!(got.notes[0].contains("no G_ema"));
     assert_eq!(got.provenance["network"], "G");
-    let both = open(&dict(&[("G", b"N".to_vec()), ("G_ema", generator("SynthesisBlock"))])).unwrap();
+    let both =
+        open(&dict(&[("G", b"N".to_vec()), ("G_ema", generator("SynthesisBlock"))])).unwrap();
     assert_eq!((both.notes.len(), &both.provenance["network"]), (0, &"G_ema".into()));
 }
 
 #[test]
 fn buffers_outside_the_state_dict_stay_outside() {
     let hidden = [global("builtins", "set"), [&b"]"[..], &text("b"), b"a\x85R"].concat()].concat();
-    let more = [("_buffers", dict(&[("a", one()), ("b", one())])), ("_non_persistent_buffers_set", hidden)];
+    let more = [
+        ("_buffers", dict(&[("a", one()), ("b", one())])),
+        ("_non_persistent_buffers_set", hidden),
+    ];
     let got = open(&dict(&[("G_ema", module("Generator", &[], &[], &more))])).unwrap();
     assert_eq!(got.tensors.keys().collect::<Vec<_>>(), ["a"]);
     assert_eq!(got.family, None, "an unknown class is not taken for a known family");
@@ -81,16 +105,27 @@ fn a_module_without_state_is_refused() {
 
 #[test]
 fn tensorflow_pickles_are_recognised_and_refused_with_a_way_out() {
-    let state = dict(&[("version", int(4)), ("static_kwargs", b"}".to_vec()), ("variables", b"]".to_vec())]);
-    let network = [global("dnnlib.tflib.network", "Network"), b")\x81".to_vec(), state, b"b".to_vec()].concat();
+    let state = dict(&[
+        ("version", int(4)),
+        ("static_kwargs", b"}".to_vec()),
+        ("variables", b"]".to_vec()),
+    ]);
+    let network =
+        [global("dnnlib.tflib.network", "Network"), b")\x81".to_vec(), state, b"b".to_vec()]
+            .concat();
     let e = open(&[b"(", &network.repeat(3)[..], b"t"].concat()).unwrap_err();
     assert!(e.to_string().contains("TensorFlow") && e.repair().is_some(), "{e}");
 }
 
 #[test]
 fn a_namespace_beside_the_tensors_becomes_settings() {
-    let args =
-        [global("argparse", "Namespace"), b")\x81".to_vec(), dict(&[("size", int(256))]), b"b".to_vec()].concat();
+    let args = [
+        global("argparse", "Namespace"),
+        b")\x81".to_vec(),
+        dict(&[("size", int(256))]),
+        b"b".to_vec(),
+    ]
+    .concat();
     let got = open(&dict(&[
         ("g_ema", dict(&[("input.input", one()), ("convs.0.conv.modulation.weight", one())])),
         ("args", args),

@@ -1,5 +1,12 @@
-//! Every reader against files and numbers made by other code (tests/reference): no tensor missing, none extra, difference 0.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr, reason = "a test")]
+//! Every reader against files and numbers made by other code (tests/reference): no tensor missing,
+//! none extra, difference 0.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test"
+)]
 
 use gannet::limits::LIMITS;
 use gannet::weights::{self, Array, Format};
@@ -35,7 +42,11 @@ fn nvidia_pickles_equal_the_official_state_dicts() {
     for (file, facts) in &index {
         let path = reference(&format!("pkl/{file}"));
         let got = weights::open(&path, &LIMITS).unwrap_or_else(|e| panic!("{e}"));
-        assert_eq!((got.format, got.family.as_deref()), (Format::NvidiaPickle, Some("stylegan2")), "{file}");
+        assert_eq!(
+            (got.format, got.family.as_deref()),
+            (Format::NvidiaPickle, Some("stylegan2")),
+            "{file}"
+        );
         assert_eq!(got.tensors.len() as u64, facts["tensors"], "{file}");
         assert_same(file, &got.tensors, &tensors(&path.with_extension("safetensors")));
         for (key, value) in facts["config"].as_object().unwrap() {
@@ -46,7 +57,10 @@ fn nvidia_pickles_equal_the_official_state_dicts() {
             assert!(same, "{file}: {key} is {value}, not {}", got.config[key]);
         }
         let info = weights::inspect(&path, &LIMITS).unwrap();
-        assert_eq!((info.sha256, info.config, info.tensors.len()), (got.sha256, got.config, got.tensors.len()));
+        assert_eq!(
+            (info.sha256, info.config, info.tensors.len()),
+            (got.sha256, got.config, got.tensors.len())
+        );
         assert_eq!(got.provenance["module_src_sha256"].as_str().map(str::len), Some(64));
     }
 }
@@ -85,7 +99,12 @@ fn torch_and_numpy_files_equal_their_makers_numbers() {
             let (g, w) = (&got[name], &all[entry["tensor"].as_str().unwrap()]);
             assert_eq!(g.shape, w.shape, "{file}: {name}");
             assert_eq!(g.to_f64(), w.to_f64(), "{file}: {name}");
-            let short = entry["dtype"].as_str().unwrap().replace("float", "f").replace("uint", "u").replace("int", "i");
+            let short = entry["dtype"]
+                .as_str()
+                .unwrap()
+                .replace("float", "f")
+                .replace("uint", "u")
+                .replace("int", "i");
             assert_eq!(g.dtype().name(), short, "{file}: {name}");
         }
     }
@@ -106,7 +125,8 @@ fn strides_matter_for_published_directions() {
     let got = tensors(&reference("torch/pca_zip.pt"));
     let (comp, k) = (got["comp"].to_f64(), got["comp"].shape[0]);
     let dim = comp.len() / k;
-    let dot = |i: usize, j: usize| (0..dim).map(|d| comp[i * dim + d] * comp[j * dim + d]).sum::<f64>();
+    let dot =
+        |i: usize, j: usize| (0..dim).map(|d| comp[i * dim + d] * comp[j * dim + d]).sum::<f64>();
     for i in 0..k {
         for j in 0..k {
             assert!((dot(i, j) - f64::from(u8::from(i == j))).abs() < 1e-5, "rows {i} and {j}");

@@ -22,7 +22,8 @@ pub struct Alignment {
 /// Pastes the base picture of the first `limit` people into a canvas each, and looks for the face.
 ///
 /// # Errors
-/// When a person has no labelled landmarks, a picture cannot be read, or the network finds no faces.
+/// When a person has no labelled landmarks, a picture cannot be read, or the network finds no
+/// faces.
 pub fn align(
     network: &Features,
     pairs: &Pairs,
@@ -33,8 +34,11 @@ pub fn align(
     let people = &pairs.people[..pairs.people.len().min(limit.unwrap_or(usize::MAX))];
     let sample = |p: &super::Person| {
         let lacks = || {
-            Error::new(Kind::Format, format!("person {} has no labelled landmarks", crate::safe::Safe(&p.id)))
-                .hint("bench align needs `landmarks` in the lines of the base pictures")
+            Error::new(
+                Kind::Format,
+                format!("person {} has no labelled landmarks", crate::safe::Safe(&p.id)),
+            )
+            .hint("bench align needs `landmarks` in the lines of the base pictures")
         };
         Ok(Sample { picture: pairs.raster(&p.base)?, points: p.base.landmarks.ok_or_else(lacks)? })
     };
@@ -51,7 +55,13 @@ pub fn align(
             row => rows.push(row?),
         }
         let title = "align".to_owned();
-        control.report(Progress { title, step: index + 1, total: samples.len(), losses: Vec::new(), preview: None });
+        control.report(Progress {
+            title,
+            step: index + 1,
+            total: samples.len(),
+            losses: Vec::new(),
+            preview: None,
+        });
     }
     Ok(Alignment { summary: trial::summary(&rows), rows, stopped })
 }

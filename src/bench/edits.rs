@@ -1,8 +1,9 @@
 //! Edits of held-out people against the true pictures of those edits.
 //!
-//! Each person's `base` picture is inverted, the code moved along the calibrated direction by the true difference of the
-//! label, and the result compared with the true picture of that person with that edit; beside it the two ends that any
-//! editor lies between: the unedited reconstruction, and the true picture inverted with the same method.
+//! Each person's `base` picture is inverted, the code moved along the calibrated direction by the
+//! true difference of the label, and the result compared with the true picture of that person with
+//! that edit; beside it the two ends that any editor lies between: the unedited reconstruction, and
+//! the true picture inverted with the same method.
 
 use super::pairs::{Pairs, Person, Version};
 use super::plan::{Plan, Request, Task, has_directions};
@@ -29,7 +30,12 @@ impl Bench<'_> {
     ///
     /// # Errors
     /// When a name is unknown or cannot be used with this generator.
-    pub fn ways(&self, methods: &[String], spaces: &[String], facts: &ModelFacts) -> Result<Vec<Way>> {
+    pub fn ways(
+        &self,
+        methods: &[String],
+        spaces: &[String],
+        facts: &ModelFacts,
+    ) -> Result<Vec<Way>> {
         ways(methods, spaces, facts, &|s| has_directions(s, self.directions))
     }
 
@@ -38,15 +44,21 @@ impl Bench<'_> {
     /// When it is stopped to keep what there is, it ends with the people who are whole.
     ///
     /// # Errors
-    /// When a name of an edit is unknown, a picture cannot be read, or an inversion fails; `Interrupted` when it is aborted.
+    /// When a name of an edit is unknown, a picture cannot be read, or an inversion fails;
+    /// `Interrupted` when it is aborted.
     pub fn run(&self, pairs: &Pairs, ways: &[Way], request: &Request) -> Result<Outcome<Row>> {
         self.check()?;
         // Names first: 256 samples are read before the spread is known.
         Plan::check_names(pairs, &request.edits)?;
-        let spread = self.reader.map(|r| Spread::of(self.generator, r, request.seed, self.control)).transpose()?;
+        let spread = self
+            .reader
+            .map(|r| Spread::of(self.generator, r, request.seed, self.control))
+            .transpose()?;
         let plan = Plan::new(pairs, &request.edits, ways, self.directions, spread.as_ref())?;
         let run = Run { bench: *self, pairs, ways, request, plan: &plan, spread: spread.as_ref() };
-        let found = gather(pairs, request.limit, plan.tasks.len(), |person, place| run.person(person, place))?;
+        let found = gather(pairs, request.limit, plan.tasks.len(), |person, place| {
+            run.person(person, place)
+        })?;
         let row = |(task, samples): (&Task, &Vec<Sample>)| {
             Row::new(&plan.edits[task.edit], &ways[task.way], &task.direction.name, samples)
         };
@@ -73,7 +85,11 @@ struct Truth<'p> {
 
 impl Run<'_> {
     /// All samples of a person, by task; `None` when it was stopped before all were there.
-    fn person(&self, person: &Person, place: (usize, usize)) -> Result<Option<Vec<(usize, Sample)>>> {
+    fn person(
+        &self,
+        person: &Person,
+        place: (usize, usize),
+    ) -> Result<Option<Vec<(usize, Sample)>>> {
         let truth = self.truth(person)?;
         let mut pace = self.pace(&truth, place);
         let mut samples = Vec::new();
@@ -85,7 +101,9 @@ impl Run<'_> {
             for truth in &truth.edits {
                 ceilings.push(match truth {
                     Some((_, shown)) if self.request.ceiling => {
-                        let Some(found) = self.invert(&shown.picture, (method, space), &mut pace)? else {
+                        let Some(found) =
+                            self.invert(&shown.picture, (method, space), &mut pace)?
+                        else {
                             return Ok(None);
                         };
                         Some(self.bench.close(&found.shown.picture, &shown.picture)?)
@@ -106,10 +124,14 @@ impl Run<'_> {
     }
 
     fn truth<'p>(&self, person: &'p Person) -> Result<Truth<'p>> {
-        let shown = |v: &'p Version| -> Result<(&'p Version, Shown)> { Ok((v, self.bench.truth(self.pairs, v)?)) };
+        let shown = |v: &'p Version| -> Result<(&'p Version, Shown)> {
+            Ok((v, self.bench.truth(self.pairs, v)?))
+        };
         let mut edits = Vec::new();
         for edit in &self.plan.edits {
-            let changed = |v: &&Version| v.labels.get(&edit.attribute) != person.base.labels.get(&edit.attribute);
+            let changed = |v: &&Version| {
+                v.labels.get(&edit.attribute) != person.base.labels.get(&edit.attribute)
+            };
             edits.push(person.edits.get(&edit.name).filter(changed).map(shown).transpose()?);
         }
         Ok(Truth { base: shown(&person.base)?, edits })
@@ -121,7 +143,12 @@ impl Run<'_> {
     }
 
     /// `None` when it was stopped.
-    fn invert(&self, target: &Tensor, (method, space): (Method, Space), pace: &mut Pace) -> Result<Option<Found>> {
+    fn invert(
+        &self,
+        target: &Tensor,
+        (method, space): (Method, Space),
+        pace: &mut Pace,
+    ) -> Result<Option<Found>> {
         let mut config = Config::new(space, method);
         config.seed = self.request.seed;
         config.passes = self.request.passes.filter(|_| method.encodes());
@@ -140,8 +167,12 @@ impl Run<'_> {
     ) -> Result<Sample> {
         let attribute = &self.plan.edits[task.edit].attribute;
         let label = |v: &Version| {
-            let missing =
-                || Error::new(Kind::Format, format!("{} has no label {attribute}", crate::safe::Safe(&v.file)));
+            let missing = || {
+                Error::new(
+                    Kind::Format,
+                    format!("{} has no label {attribute}", crate::safe::Safe(&v.file)),
+                )
+            };
             v.labels.get(attribute).copied().ok_or_else(missing)
         };
         let steps = (label(to)? - label(from)?) * task.steps_per_unit;
@@ -174,7 +205,8 @@ impl Run<'_> {
         Ok(spaces::synthesize(g, &moved, &noise)?.clamp(-1f32, 1f32)?)
     }
 
-    /// The other attributes' movement beyond the truth's: of the edit, and of no edit. Both pairs are (after, before).
+    /// The other attributes' movement beyond the truth's: of the edit, and of no edit. Both pairs
+    /// are (after, before).
     fn leakage(&self, attribute: &str, edit: [&Shown; 2], truth: [&Shown; 2]) -> Option<[f64; 2]> {
         let spread = self.spread.filter(|s| s.others(attribute) > 0)?;
         let (edit, truth) = (movement(edit)?, movement(truth)?);
@@ -182,7 +214,12 @@ impl Run<'_> {
         Some([&edit, &still].map(|m| spread.distance(m, &truth, attribute)))
     }
 
-    fn own_movement(&self, attribute: &str, edit: [&Shown; 2], truth: [&Shown; 2]) -> Option<[f64; 2]> {
+    fn own_movement(
+        &self,
+        attribute: &str,
+        edit: [&Shown; 2],
+        truth: [&Shown; 2],
+    ) -> Option<[f64; 2]> {
         let at = self.spread?.place(attribute)?;
         Some([*movement(edit)?.get(at)?, *movement(truth)?.get(at)?])
     }

@@ -1,4 +1,5 @@
-//! How close inversions come to the pictures of held-out people: a row for every method, space and number of steps.
+//! How close inversions come to the pictures of held-out people: a row for every method, space and
+//! number of steps.
 
 use super::pairs::Pairs;
 use super::row::{Closeness, cell, mean, standard_error, table_of};
@@ -35,8 +36,9 @@ pub struct Sample {
     pub seconds: f64,
 }
 
-/// One row: means over `n` people, and `_se` the standard errors of these. The first ten fields are the benchmark's table;
-/// the rest explains them. Numbers that could not be measured are `None`, `null` in JSON.
+/// One row: means over `n` people, and `_se` the standard errors of these. The first ten fields are
+/// the benchmark's table; the rest explains them. Numbers that could not be measured are `None`,
+/// `null` in JSON.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Row {
     /// The inversion method.
@@ -120,7 +122,12 @@ impl Row {
 ///
 /// # Errors
 /// When a picture cannot be read or an inversion fails; `Interrupted` when it is aborted.
-pub fn run(bench: &Bench, pairs: &Pairs, settings: &[Setting], request: &Request) -> Result<Outcome<Row>> {
+pub fn run(
+    bench: &Bench,
+    pairs: &Pairs,
+    settings: &[Setting],
+    request: &Request,
+) -> Result<Outcome<Row>> {
     bench.check()?;
     let passes = request.passes.or(bench.encoder.map(|e| e.passes()));
     let configs: Vec<Config> = settings.iter().map(|s| s.config(passes, request.seed)).collect();
@@ -131,17 +138,29 @@ pub fn run(bench: &Bench, pairs: &Pairs, settings: &[Setting], request: &Request
         let mut samples = Vec::new();
         for (row, config) in configs.iter().enumerate() {
             let control = pace.next(bench.control, weight(config));
-            let Some(found) = bench.invert(&truth.picture, config, &control)? else { return Ok(None) };
+            let Some(found) = bench.invert(&truth.picture, config, &control)? else {
+                return Ok(None);
+            };
             let close = bench.close(&found.shown.picture, &truth.picture)?;
             let identity = truth.identity_with(&found.shown);
             samples.push((
                 row,
-                Sample { close, identity, offset: found.offset, best: found.best, seconds: found.seconds },
+                Sample {
+                    close,
+                    identity,
+                    offset: found.offset,
+                    best: found.best,
+                    seconds: found.seconds,
+                },
             ));
         }
         Ok(Some(samples))
     })?;
-    let rows = configs.iter().zip(&found.samples).map(|(config, samples)| Row::new(config, samples)).collect();
+    let rows = configs
+        .iter()
+        .zip(&found.samples)
+        .map(|(config, samples)| Row::new(config, samples))
+        .collect();
     Ok(Outcome { rows, notes: metrics(bench), people: found.people, stopped: found.stopped })
 }
 
@@ -205,11 +224,16 @@ mod tests {
             best: 3,
             ..Sample::default()
         };
-        let config = Setting { method: Method::Hybrid, space: Space::WPlus, steps: Some(7) }.config(Some(2), 0);
+        let config = Setting { method: Method::Hybrid, space: Space::WPlus, steps: Some(7) }
+            .config(Some(2), 0);
         let row = Row::new(&config, &[one(20.0, Some(1.0)), one(22.0, Some(1.0)), one(27.0, None)]);
         assert_eq!((row.steps, row.passes, row.n, row.best), (7, 2, 3, Some(3.0)));
-        assert_eq!((row.psnr, row.ssim, row.ssim_se, row.perceptual), (Some(23.0), Some(0.5), Some(0.0), None));
-        // Deviations 3, 1, 4: variance 13, over 3 people. One offset is missing: neither mean nor error is of all.
+        assert_eq!(
+            (row.psnr, row.ssim, row.ssim_se, row.perceptual),
+            (Some(23.0), Some(0.5), Some(0.0), None)
+        );
+        // Deviations 3, 1, 4: variance 13, over 3 people. One offset is missing: neither mean nor
+        // error is of all.
         assert!((row.psnr_se.unwrap() - (13.0f64 / 3.0).sqrt()).abs() < 1e-12);
         assert_eq!((row.offset, row.offset_se), (None, None));
         assert_eq!(Row::new(&config, &[]).psnr, None);

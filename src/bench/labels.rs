@@ -21,19 +21,23 @@ pub struct Label {
     pub file: String,
     /// Every label that is one number; true and false count as 1 and 0.
     pub scalars: BTreeMap<String, f64>,
-    /// `landmarks`: eyes, nose and corners of the mouth in pixels of the picture, where the line has them.
+    /// `landmarks`: eyes, nose and corners of the mouth in pixels of the picture, where the line
+    /// has them.
     pub landmarks: Option<[[f64; 2]; 5]>,
 }
 
 /// Reads a file of labels; `.gz` is unpacked.
 ///
 /// # Errors
-/// When it cannot be read, unpacks to more than `limits.label_bytes`, or a line is no such object: file and line are named.
+/// When it cannot be read, unpacks to more than `limits.label_bytes`, or a line is no such object:
+/// file and line are named.
 pub fn read(path: &Path, limits: &Limits) -> Result<Vec<Label>> {
     let shown = path.to_string_lossy();
     let text = text(path, limits)?;
     let mut labels = Vec::new();
-    for (i, line) in text.split(|&b| b == b'\n').enumerate().filter(|(_, l)| !l.trim_ascii().is_empty()) {
+    for (i, line) in
+        text.split(|&b| b == b'\n').enumerate().filter(|(_, l)| !l.trim_ascii().is_empty())
+    {
         labels.push(label(line).map_err(|what| {
             Error::new(Kind::Format, format!("{}: line {}: {}", Safe(&shown), i + 1, Safe(&what)))
                 .hint("one JSON object a line with `id`, `edit`, `file` and the labels")
@@ -47,7 +51,8 @@ fn text(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let failed = |e: std::io::Error| Error::io(format!("cannot read {}", Safe(&shown)), &e);
     let file = File::open(path).map_err(failed)?;
     let packed = path.extension().is_some_and(|e| e == "gz");
-    let from: Box<dyn Read> = if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let from: Box<dyn Read> =
+        if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     let mut bytes = Vec::new();
     // One byte more than allowed tells that it is too long, however well it was packed.
     from.take(limits.label_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
@@ -73,7 +78,8 @@ fn label(line: &[u8]) -> Result<Label, String> {
     let scalars = object.iter().filter(|(k, _)| *k != "id");
     let scalars = scalars.filter_map(|(k, v)| Some((k.clone(), number(v)?))).collect();
     let landmarks = object.get("landmarks").map(|v| serde_json::from_value(v.clone()));
-    let landmarks = landmarks.transpose().map_err(|_| "`landmarks` are not five pairs of numbers")?;
+    let landmarks =
+        landmarks.transpose().map_err(|_| "`landmarks` are not five pairs of numbers")?;
     Ok(Label { person, edit, file, scalars, landmarks })
 }
 
@@ -108,14 +114,22 @@ mod tests {
         let scalars = BTreeMap::from([("smile".into(), 0.5), ("glasses".into(), 1.0)]);
         assert_eq!(
             labels[0],
-            Label { person: "7".into(), edit: "base".into(), file: "7.png".into(), scalars, landmarks: None }
+            Label {
+                person: "7".into(),
+                edit: "base".into(),
+                file: "7.png".into(),
+                scalars,
+                landmarks: None
+            }
         );
         assert_eq!(labels.len(), 2);
     }
 
     #[test]
     fn a_broken_line_is_named() {
-        for (line, what) in [("{\"id\": 1", "JSON"), ("[1]", "object"), ("{\"id\": 1, \"edit\": \"x\"}", "`file`")] {
+        for (line, what) in
+            [("{\"id\": 1", "JSON"), ("[1]", "object"), ("{\"id\": 1, \"edit\": \"x\"}", "`file`")]
+        {
             let (_f, path) = written("a.jsonl", format!("{LINES}{line}\n").as_bytes());
             let e = read(&path, &LIMITS).unwrap_err();
             assert!(e.message().contains("a.jsonl: line 4") && e.message().contains(what), "{e}");

@@ -1,8 +1,9 @@
 //! Benchmarks against what is known to be true, and of speed.
 //!
-//! [`align`]: faces pasted anywhere, found and framed. [`edits`]: edits of held-out people against the true pictures of
-//! those edits, for every inversion method and space. [`inversions`]: how close every method, space and number of steps
-//! comes to their pictures. [`speed`]: how long synthesis, its gradient and an inversion take, and how much memory.
+//! [`align`]: faces pasted anywhere, found and framed. [`edits`]: edits of held-out people against
+//! the true pictures of those edits, for every inversion method and space. [`inversions`]: how
+//! close every method, space and number of steps comes to their pictures. [`speed`]: how long
+//! synthesis, its gradient and an inversion take, and how much memory.
 
 pub mod align;
 pub mod edits;

@@ -5,12 +5,13 @@ use super::read::NetworkReader;
 use crate::latent::Direction;
 use crate::value::Loaded;
 
-/// The directions of a generator whose steps are calibrated in units of an attribute: `smile` and kin, not its principal
-/// components, which may lean on an attribute but are not made for it.
+/// The directions of a generator whose steps are calibrated in units of an attribute: `smile` and
+/// kin, not its principal components, which may lean on an attribute but are not made for it.
 pub fn calibrated(model: &Loaded) -> Vec<Calibrated> {
     let one = |direction: &Direction| {
         let about = direction.about.as_deref()?;
-        let measured = about.per_step != 0.0 && about.per_step.is_finite() && !about.attribute.is_empty();
+        let measured =
+            about.per_step != 0.0 && about.per_step.is_finite() && !about.attribute.is_empty();
         (measured && !component(&direction.name)).then(|| Calibrated {
             direction: direction.clone(),
             attribute: about.attribute.clone(),
@@ -41,7 +42,10 @@ mod tests {
         let all = calibrated(&faces);
         for attribute in ["smile", "yaw_deg", "glasses"] {
             let found = all.iter().find(|c| c.attribute == attribute).unwrap();
-            assert!(found.per_step > 0.0 && (found.unit == "logit") == (attribute == "glasses"), "{found:?}");
+            assert!(
+                found.per_step > 0.0 && (found.unit == "logit") == (attribute == "glasses"),
+                "{found:?}"
+            );
         }
         assert!(component("pc01") && !component("pc") && !component("pcx") && !component("smile"));
     }

@@ -49,14 +49,18 @@ impl Pairs {
     /// Reads all labels and where every picture lies; pictures are read when asked for.
     ///
     /// # Errors
-    /// When the folder holds no such files, a file is damaged, a version is labelled twice, a person has no base picture, or
-    /// a labelled picture is in no archive.
+    /// When the folder holds no such files, a file is damaged, a version is labelled twice, a
+    /// person has no base picture, or a labelled picture is in no archive.
     pub fn open(folder: &Path) -> Result<Self> {
         let files = listed(folder)?;
-        let ends = |p: &&PathBuf, endings: &[&str]| endings.iter().any(|e| p.to_string_lossy().ends_with(e));
-        let archives = files.iter().filter(|p| ends(p, &[".tar"])).map(|p| Archive::open(p, &LIMITS));
+        let ends = |p: &&PathBuf, endings: &[&str]| {
+            endings.iter().any(|e| p.to_string_lossy().ends_with(e))
+        };
+        let archives =
+            files.iter().filter(|p| ends(p, &[".tar"])).map(|p| Archive::open(p, &LIMITS));
         let archives = archives.collect::<Result<Vec<_>>>()?;
-        let mut pairs = Self { folder: folder.into(), people: Vec::new(), edits: Vec::new(), archives };
+        let mut pairs =
+            Self { folder: folder.into(), people: Vec::new(), edits: Vec::new(), archives };
         let mut found: Vec<(String, BTreeMap<String, Version>)> = Vec::new();
         let mut known = BTreeMap::new();
         for path in files.iter().filter(|p| ends(p, &[".jsonl", ".jsonl.gz"])) {
@@ -71,14 +75,19 @@ impl Pairs {
         }
         for (id, mut edits) in found {
             let base = edits.remove(BASE).ok_or_else(|| {
-                Error::new(Kind::Format, format!("{}: person {} has no `base` picture", pairs.shown(), Safe(&id)))
-                    .hint("each person needs a line with \"edit\": \"base\"")
+                Error::new(
+                    Kind::Format,
+                    format!("{}: person {} has no `base` picture", pairs.shown(), Safe(&id)),
+                )
+                .hint("each person needs a line with \"edit\": \"base\"")
             })?;
             pairs.people.push(Person { id, base, edits });
         }
         if pairs.people.is_empty() {
             return Err(Error::new(Kind::Usage, format!("{} holds no people", pairs.shown()))
-                .hint("--data wants a folder with pairs_*.tar and pairs_*.jsonl or pairs_*.jsonl.gz"));
+                .hint(
+                    "--data wants a folder with pairs_*.tar and pairs_*.jsonl or pairs_*.jsonl.gz",
+                ));
         }
         Ok(pairs)
     }
@@ -94,15 +103,30 @@ impl Pairs {
         let from = path.file_name().unwrap_or_default().to_string_lossy();
         let what = format!("{}: no pairs_*.tar holds {}", self.shown(), Safe(&label.file));
         Err(Error::new(Kind::Io, what)
-            .note(format!("{} names it as {} of person {}", Safe(&from), Safe(&label.edit), Safe(&label.person)))
+            .note(format!(
+                "{} names it as {} of person {}",
+                Safe(&from),
+                Safe(&label.edit),
+                Safe(&label.person)
+            ))
             .hint("put the archive that belongs to these labels beside them"))
     }
 
-    fn take(&mut self, path: &Path, label: Label, versions: &mut BTreeMap<String, Version>) -> Result<()> {
+    fn take(
+        &mut self,
+        path: &Path,
+        label: Label,
+        versions: &mut BTreeMap<String, Version>,
+    ) -> Result<()> {
         let Label { person, edit, file, scalars, landmarks } = label;
         if versions.insert(edit.clone(), Version { file, labels: scalars, landmarks }).is_some() {
             let shown = path.to_string_lossy();
-            let what = format!("{}: {} of person {} is labelled twice", Safe(&shown), Safe(&edit), Safe(&person));
+            let what = format!(
+                "{}: {} of person {} is labelled twice",
+                Safe(&shown),
+                Safe(&edit),
+                Safe(&person)
+            );
             return Err(Error::new(Kind::Format, what).hint("keep one of the two lines or files"));
         }
         if edit != BASE && !self.edits.contains(&edit) {
@@ -111,23 +135,30 @@ impl Pairs {
         Ok(())
     }
 
-    /// The label that an edit changes: of those which differ from the base picture for anybody, the one that differs for
-    /// most people (glasses put on may be sunglasses, too).
+    /// The label that an edit changes: of those which differ from the base picture for anybody, the
+    /// one that differs for most people (glasses put on may be sunglasses, too).
     ///
     /// # Errors
     /// When it changes no label, or two labels for as many people.
     pub fn attribute(&self, edit: &str) -> Result<String> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for (person, truth) in self.people.iter().filter_map(|p| Some((p, p.edits.get(edit)?))) {
-            let changed = |(key, value): &(&String, &f64)| person.base.labels.get(*key).is_some_and(|b| b != *value);
+            let changed = |(key, value): &(&String, &f64)| {
+                person.base.labels.get(*key).is_some_and(|b| b != *value)
+            };
             for (key, _) in truth.labels.iter().filter(changed) {
                 *counts.entry(key).or_default() += 1;
             }
         }
         let most = counts.values().max().copied().unwrap_or(0);
-        let names: Vec<&str> = counts.iter().filter(|(_, n)| **n == most).map(|(k, _)| *k).collect();
-        let fail =
-            |what: String| Err(Error::new(Kind::Format, format!("{}: the edit {} {what}", self.shown(), Safe(edit))));
+        let names: Vec<&str> =
+            counts.iter().filter(|(_, n)| **n == most).map(|(k, _)| *k).collect();
+        let fail = |what: String| {
+            Err(Error::new(
+                Kind::Format,
+                format!("{}: the edit {} {what}", self.shown(), Safe(edit)),
+            ))
+        };
         match names[..] {
             [one] => Ok(one.to_owned()),
             [] => fail("changes nobody's labels".into()),
@@ -135,14 +166,21 @@ impl Pairs {
         }
     }
 
-    /// A picture as a generator of that size sees it: cropped to its centre square, resized, values in [-1, 1].
+    /// A picture as a generator of that size sees it: cropped to its centre square, resized, values
+    /// in [-1, 1].
     ///
     /// # Shapes
     /// → `[1, channels, resolution, resolution]`
     ///
     /// # Errors
     /// When the file cannot be read or is no picture.
-    pub fn picture(&self, version: &Version, channels: usize, resolution: usize, device: &Device) -> Result<Tensor> {
+    pub fn picture(
+        &self,
+        version: &Version,
+        channels: usize,
+        resolution: usize,
+        device: &Device,
+    ) -> Result<Tensor> {
         fit(&self.raster(version)?, channels, resolution)?.0.to_tensor(device)
     }
 
@@ -151,7 +189,12 @@ impl Pairs {
     /// # Errors
     /// As [`Self::picture`].
     pub fn raster(&self, version: &Version) -> Result<Raster> {
-        let missing = || Error::new(Kind::Io, format!("{}: no archive holds {}", self.shown(), Safe(&version.file)));
+        let missing = || {
+            Error::new(
+                Kind::Io,
+                format!("{}: no archive holds {}", self.shown(), Safe(&version.file)),
+            )
+        };
         let archive = self.archives.iter().find(|a| a.holds(&version.file)).ok_or_else(missing)?;
         let name = format!("{}: {}", archive.path().to_string_lossy(), version.file);
         Ok(decode(&name, &archive.read(&version.file, &LIMITS)?, &LIMITS)?.raster)

@@ -94,7 +94,8 @@ impl Plan {
     /// `spread` gives the units of binary attributes.
     ///
     /// # Errors
-    /// When an edit named is unknown or has no direction in any way, and when nothing is left to run.
+    /// When an edit named is unknown or has no direction in any way, and when nothing is left to
+    /// run.
     pub fn new(
         pairs: &Pairs,
         wanted: &[String],
@@ -109,7 +110,12 @@ impl Plan {
             for (way, how) in ways.iter().enumerate() {
                 match course(&edit.attribute, how, all, spread)? {
                     Some((direction, steps_per_unit)) => {
-                        plan.tasks.push(Task { edit: plan.edits.len(), way, direction, steps_per_unit });
+                        plan.tasks.push(Task {
+                            edit: plan.edits.len(),
+                            way,
+                            direction,
+                            steps_per_unit,
+                        });
                     }
                     None => plan.note(&edit, how),
                 }
@@ -121,8 +127,11 @@ impl Plan {
             }
         }
         if plan.tasks.is_empty() {
-            return Err(Error::new(Failure::Usage, "no edit of the data has a calibrated direction in these spaces")
-                .hint("load a generator that brings directions, or name other --spaces"));
+            return Err(Error::new(
+                Failure::Usage,
+                "no edit of the data has a calibrated direction in these spaces",
+            )
+            .hint("load a generator that brings directions, or name other --spaces"));
         }
         Ok(plan)
     }
@@ -132,7 +141,10 @@ impl Plan {
     /// Says once that an edit has no row in a space.
     fn note(&mut self, edit: &Edit, way: &Way) {
         let (name, attribute) = (Safe(&edit.name), Safe(&edit.attribute));
-        let note = format!("{name} is left out in {}: there is no direction for {attribute} there", way.space);
+        let note = format!(
+            "{name} is left out in {}: there is no direction for {attribute} there",
+            way.space
+        );
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
@@ -144,8 +156,11 @@ fn no_direction(edit: &Edit, all: &[Calibrated]) -> Error {
     known.sort_unstable();
     known.dedup();
     let (name, attribute) = (Safe(&edit.name), Safe(&edit.attribute));
-    Error::new(Failure::Usage, format!("{name} changes {attribute}, for which there is no direction in these spaces"))
-        .hint(format!("edits of these can be run: {}", Safe(&known.join(", "))))
+    Error::new(
+        Failure::Usage,
+        format!("{name} changes {attribute}, for which there is no direction in these spaces"),
+    )
+    .hint(format!("edits of these can be run: {}", Safe(&known.join(", "))))
 }
 
 /// The edits asked for, in the data's order; all of them when none is named.
@@ -154,14 +169,18 @@ fn names(pairs: &Pairs, wanted: &[String]) -> Result<Vec<String>> {
         if !pairs.edits.contains(name) {
             let known = pairs.edits.iter().map(String::as_str);
             let listed = format!("one of {}", Safe(&pairs.edits.join(", ")));
-            return Err(Error::new(Failure::Usage, format!("the data have no edit {}", Safe(name)))
-                .hint(did_you_mean(name, known).unwrap_or(listed)));
+            return Err(Error::new(
+                Failure::Usage,
+                format!("the data have no edit {}", Safe(name)),
+            )
+            .hint(did_you_mean(name, known).unwrap_or(listed)));
         }
     }
     Ok(pairs.edits.iter().filter(|e| wanted.is_empty() || wanted.contains(e)).cloned().collect())
 }
 
-/// The direction of an attribute in a space: W directions move W+ codes where W+ has none of its own.
+/// The direction of an attribute in a space: W directions move W+ codes where W+ has none of its
+/// own.
 fn find<'a>(attribute: &str, space: Space, all: &'a [Calibrated]) -> Option<&'a Calibrated> {
     let of = |s: Space| all.iter().find(|c| c.attribute == attribute && c.direction.space == s);
     of(space).or_else(|| if space == Space::WPlus { of(Space::W) } else { None })
@@ -174,11 +193,18 @@ pub fn has_directions(space: Space, all: &[Calibrated]) -> bool {
 
 /// The direction that a way takes for an attribute, and its steps for one unit of the label.
 ///
-/// For a binary attribute the label's unit is the way from the typical logit without to the typical one with it, over the
-/// generator's own samples.
-fn course(attribute: &str, way: &Way, all: &[Calibrated], spread: Option<&Spread>) -> Result<Option<(Direction, f64)>> {
+/// For a binary attribute the label's unit is the way from the typical logit without to the typical
+/// one with it, over the generator's own samples.
+fn course(
+    attribute: &str,
+    way: &Way,
+    all: &[Calibrated],
+    spread: Option<&Spread>,
+) -> Result<Option<(Direction, f64)>> {
     let found = match way.kind {
-        Kind::OfW | Kind::Layers => find(attribute, Space::W, all).filter(|_| way.space == Space::WPlus),
+        Kind::OfW | Kind::Layers => {
+            find(attribute, Space::W, all).filter(|_| way.space == Space::WPlus)
+        }
         Kind::Raw | Kind::Conditional => find(attribute, way.space, all),
     };
     let Some(base) = found else { return Ok(None) };
@@ -203,13 +229,20 @@ fn course(attribute: &str, way: &Way, all: &[Calibrated], spread: Option<&Spread
 /// A direction of W in the layers where it acts, for W+; none where its file does not say.
 fn local(base: &Calibrated, per_unit: f64) -> Result<Option<(Direction, f64)>> {
     let about = base.direction.about.as_ref();
-    let Some((about, (layers, share))) = about.and_then(|a| Some((a, a.acting(ACTS)?))) else { return Ok(None) };
+    let Some((about, (layers, share))) = about.and_then(|a| Some((a, a.acting(ACTS)?))) else {
+        return Ok(None);
+    };
     let all = about.layers.iter().map(|l| l.to).max().unwrap_or(layers.end);
     Ok(Some((at_layers(&base.direction, layers, all, &[])?, per_unit / share)))
 }
 
 /// A direction without those of the attributes that it is correlated with.
-fn conditioned(base: &Calibrated, space: Space, all: &[Calibrated], per_unit: f64) -> Result<(Direction, f64)> {
+fn conditioned(
+    base: &Calibrated,
+    space: Space,
+    all: &[Calibrated],
+    per_unit: f64,
+) -> Result<(Direction, f64)> {
     let attribute = base.attribute.as_str();
     let mut conditions = Vec::new();
     let mut seen = vec![attribute];
@@ -217,7 +250,10 @@ fn conditioned(base: &Calibrated, space: Space, all: &[Calibrated], per_unit: f6
         let name = other.attribute.as_str();
         // Each attribute once, by the direction that this space would take for it.
         let taken = find(name, space, all).is_some_and(|c| std::ptr::eq(c, other));
-        if taken && !seen.contains(&name) && cosine(&base.direction, &other.direction)?.abs() > CORRELATED {
+        if taken
+            && !seen.contains(&name)
+            && cosine(&base.direction, &other.direction)?.abs() > CORRELATED
+        {
             seen.push(name);
             conditions.push(other.direction.clone());
         }
@@ -225,8 +261,8 @@ fn conditioned(base: &Calibrated, space: Space, all: &[Calibrated], per_unit: f6
     if conditions.is_empty() {
         return Ok((base.direction.clone(), per_unit));
     }
-    // What is left of the direction moves its own attribute by the square of its share, to first order: the length that
-    // was lost must be walked.
+    // What is left of the direction moves its own attribute by the square of its share, to first
+    // order: the length that was lost must be walked.
     let found = conditional(&base.direction, &conditions)?;
     Ok((found.direction, per_unit / found.left.powi(2)))
 }

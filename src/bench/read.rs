@@ -18,7 +18,8 @@ const FEWEST: usize = 4;
 pub struct Attribute {
     /// Its name, as in the labels.
     pub name: String,
-    /// Several numbers that are one attribute (the three of a colour) name it here; they count once.
+    /// Several numbers that are one attribute (the three of a colour) name it here; they count
+    /// once.
     pub group: Option<String>,
 }
 
@@ -80,7 +81,8 @@ impl<'a> NetworkReader<'a> {
     }
 }
 
-/// By what the attribute file says of the output. Places, classes and whether there is a face say nothing of an edit's leakage.
+/// By what the attribute file says of the output. Places, classes and whether there is a face say
+/// nothing of an edit's leakage.
 fn column(output: &Output) -> Column {
     match output.group.as_str() {
         "identity" => Column::Identity,
@@ -97,8 +99,11 @@ impl Reader for NetworkReader<'_> {
     }
 
     fn read(&self, pictures: &Tensor) -> Result<Vec<Seen>> {
-        let raw = self.network.raw_scores(pictures)?.to_dtype(DType::F64)?.to_device(&Device::Cpu)?;
-        let pick = |row: &[f64], which: &[usize]| which.iter().filter_map(|&i| row.get(i).copied()).collect::<Vec<_>>();
+        let raw =
+            self.network.raw_scores(pictures)?.to_dtype(DType::F64)?.to_device(&Device::Cpu)?;
+        let pick = |row: &[f64], which: &[usize]| {
+            which.iter().filter_map(|&i| row.get(i).copied()).collect::<Vec<_>>()
+        };
         let rows = raw.to_vec2::<f64>()?;
         let seen = |row: &Vec<f64>| Seen {
             raw: pick(row, &self.columns),
@@ -108,7 +113,8 @@ impl Reader for NetworkReader<'_> {
     }
 }
 
-/// How attributes spread over the generator's own samples: the units of leakage, and the two sides of binary ones.
+/// How attributes spread over the generator's own samples: the units of leakage, and the two sides
+/// of binary ones.
 #[derive(Clone, Debug)]
 pub struct Spread {
     attributes: Vec<Attribute>,
@@ -123,7 +129,12 @@ impl Spread {
     ///
     /// # Errors
     /// When generator or reader fail; `Interrupted` when it is stopped.
-    pub fn of(generator: &dyn Generator, reader: &dyn Reader, seed: u64, control: &Control) -> Result<Self> {
+    pub fn of(
+        generator: &dyn Generator,
+        reader: &dyn Reader,
+        seed: u64,
+        control: &Control,
+    ) -> Result<Self> {
         let seed = Rng::derive(seed, "bench: attribute spread").next_u64();
         let labels = uniform_label(generator)?;
         let draw = spaces::Draw { seed, labels: labels.as_ref(), ..spaces::Draw::default() };
@@ -145,7 +156,8 @@ impl Spread {
         for i in 0..attributes.len() {
             let all: Vec<f64> = of(i).collect();
             let centre = mean(&all);
-            deviations.push(mean(&all.iter().map(|v| (v - centre).powi(2)).collect::<Vec<_>>()).sqrt());
+            deviations
+                .push(mean(&all.iter().map(|v| (v - centre).powi(2)).collect::<Vec<_>>()).sqrt());
             let (off, on): (Vec<f64>, Vec<f64>) = all.iter().partition(|v| **v < 0.0);
             sides.push([(mean(&off), off.len()), (mean(&on), on.len())]);
         }
@@ -159,8 +171,11 @@ impl Spread {
     pub fn between_sides(&self, attribute: &str) -> Result<f64> {
         let at = self.attributes.iter().position(|a| a.name == attribute);
         let sides = at.and_then(|i| self.sides.get(i)).ok_or_else(|| {
-            Error::runtime(format!("the attribute network does not read {}", crate::safe::Safe(attribute)))
-                .hint("leave this edit out: --edits")
+            Error::runtime(format!(
+                "the attribute network does not read {}",
+                crate::safe::Safe(attribute)
+            ))
+            .hint("leave this edit out: --edits")
         })?;
         let [(off, n), (on, m)] = *sides;
         if n.min(m) < FEWEST {
@@ -174,12 +189,15 @@ impl Spread {
         Ok(on - off)
     }
 
-    /// The mean over the attributes other than `except` of how far `a` and `b` are apart, in standard deviations of the
-    /// samples; a group counts once, with the root of its mean square. 0 when nothing else is read.
+    /// The mean over the attributes other than `except` of how far `a` and `b` are apart, in
+    /// standard deviations of the samples; a group counts once, with the root of its mean square. 0
+    /// when nothing else is read.
     pub fn distance(&self, a: &[f64], b: &[f64], except: &str) -> f64 {
         let mut squares: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         let values = self.attributes.iter().zip(&self.deviations).zip(a.iter().zip(b));
-        for ((attribute, sd), (x, y)) in values.filter(|((a, sd), _)| a.name != except && **sd > 0.0) {
+        for ((attribute, sd), (x, y)) in
+            values.filter(|((a, sd), _)| a.name != except && **sd > 0.0)
+        {
             let key = attribute.group.as_deref().unwrap_or(&attribute.name);
             squares.entry(key).or_default().push(((x - y) / sd).powi(2));
         }
@@ -214,7 +232,10 @@ mod tests {
     use super::*;
 
     fn named(names: &[(&str, Option<&str>)]) -> Vec<Attribute> {
-        names.iter().map(|(n, g)| Attribute { name: (*n).into(), group: g.map(str::to_owned) }).collect()
+        names
+            .iter()
+            .map(|(n, g)| Attribute { name: (*n).into(), group: g.map(str::to_owned) })
+            .collect()
     }
 
     #[test]
@@ -244,12 +265,18 @@ mod tests {
 
     #[test]
     fn distances_are_in_deviations_and_groups_count_once() {
-        let attributes =
-            named(&[("edited", None), ("a", None), ("c_r", Some("c")), ("c_g", Some("c")), ("flat", None)]);
+        let attributes = named(&[
+            ("edited", None),
+            ("a", None),
+            ("c_r", Some("c")),
+            ("c_g", Some("c")),
+            ("flat", None),
+        ]);
         // Deviations 1, 2, 1, 1 and 0.
         let rows = [vec![-1.0, -2.0, -1.0, 1.0, 5.0], vec![1.0, 2.0, 1.0, -1.0, 5.0]];
         let spread = Spread::from_rows(&attributes, &rows);
-        // a: 3/2; c: √((9 + 1)/2); what never varies has no unit and does not count, nor does what was edited.
+        // a: 3/2; c: √((9 + 1)/2); what never varies has no unit and does not count, nor does what
+        // was edited.
         let got = spread.distance(&[9.0, 3.0, 3.0, 0.0, 9.0], &[0.0, 0.0, 0.0, 1.0, 0.0], "edited");
         assert!((got - (1.5 + 5f64.sqrt()) / 2.0).abs() < 1e-12, "{got}");
         assert_eq!(spread.others("edited"), 3);
@@ -257,7 +284,8 @@ mod tests {
 
     #[test]
     fn both_sides_must_be_seen() {
-        let rows: Vec<Vec<f64>> = (0..20).map(|i| vec![if i < 5 { 4.0 + f64::from(i) } else { -3.0 }, -1.0]).collect();
+        let rows: Vec<Vec<f64>> =
+            (0..20).map(|i| vec![if i < 5 { 4.0 + f64::from(i) } else { -3.0 }, -1.0]).collect();
         let spread = Spread::from_rows(&named(&[("glasses", None), ("hat", None)]), &rows);
         assert_eq!(spread.between_sides("glasses").unwrap(), 9.0);
         assert!(spread.between_sides("hat").unwrap_err().message().contains("0 show hat"));

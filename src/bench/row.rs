@@ -17,7 +17,8 @@ pub struct Sample {
     pub psnr_base: f64,
     /// PSNR of the unedited reconstruction against the base picture.
     pub psnr_inversion: f64,
-    /// Cosines with the base picture's identity: of the edit, the unedited reconstruction, and the truth.
+    /// Cosines with the base picture's identity: of the edit, the unedited reconstruction, and the
+    /// truth.
     pub identity: Option<[f64; 3]>,
     /// Movement of the other attributes against the truth's: of the edit, and of no edit.
     pub leakage: Option<[f64; 2]>,
@@ -40,14 +41,16 @@ pub struct Closeness {
     pub perceptual: Option<f64>,
 }
 
-/// One row: an edit, a method and a space, means over `n` people. The first twelve fields are the benchmark's table; the rest
-/// explains them. Numbers that could not be measured are `None`, `null` in JSON.
+/// One row: an edit, a method and a space, means over `n` people. The first twelve fields are the
+/// benchmark's table; the rest explains them. Numbers that could not be measured are `None`, `null`
+/// in JSON.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Row {
     /// The edit's name in the data.
     pub edit: String,
-    /// The inversion method, with `:conditional` where correlated attributes were projected out, `:w` where the direction of
-    /// W was taken in W+, and `:layers` where that only moved the layers in which it acts.
+    /// The inversion method, with `:conditional` where correlated attributes were projected out,
+    /// `:w` where the direction of W was taken in W+, and `:layers` where that only moved the
+    /// layers in which it acts.
     pub method: String,
     /// The space in which the code was moved.
     pub space: String,
@@ -155,7 +158,8 @@ pub(super) fn standard_error(values: &[f64]) -> Option<f64> {
     Some((values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / (n - 1.0) / n).sqrt())
 }
 
-/// The edited attribute's movement in the truth's sense, over all people, as a share of the truth's.
+/// The edited attribute's movement in the truth's sense, over all people, as a share of the
+/// truth's.
 fn moved(samples: &[Sample]) -> Option<f64> {
     let (mut ours, mut theirs) = (0.0, 0.0);
     for s in samples {
@@ -191,8 +195,14 @@ pub(super) fn cell(value: Option<f64>, digits: usize) -> Cell {
     value.map_or(Cell::Text("-".into()), |v| Cell::Number(v, digits))
 }
 
-/// A table for people: columns named in one text with commas, and under it what they mean and what else is to be said.
-pub(super) fn table_of(columns: &str, rows: Vec<Vec<Cell>>, definitions: &[&str], notes: &[String]) -> Table {
+/// A table for people: columns named in one text with commas, and under it what they mean and what
+/// else is to be said.
+pub(super) fn table_of(
+    columns: &str,
+    rows: Vec<Vec<Cell>>,
+    definitions: &[&str],
+    notes: &[String],
+) -> Table {
     Table {
         columns: columns.split(',').map(str::to_owned).collect(),
         rows,
@@ -235,7 +245,8 @@ mod tests {
 
     fn row(samples: &[Sample]) -> Row {
         let edit = Edit { name: "smile_1".into(), attribute: "smile".into() };
-        let way = Way { method: Method::Optimize, kind: super::super::Kind::Raw, space: Space::WPlus };
+        let way =
+            Way { method: Method::Optimize, kind: super::super::Kind::Raw, space: Space::WPlus };
         Row::new(&edit, &way, "smile", samples)
     }
 
@@ -257,8 +268,14 @@ mod tests {
             ..Sample::default()
         };
         let r = row(&[one(1.0, [1.0, 2.0]), one(3.0, [-1.0, -2.0]), one(-1.0, [0.0, 1.0])]);
-        assert_eq!((r.n, r.psnr, r.psnr_no_edit, r.psnr_ceiling), (3, Some(21.0), Some(20.0), None));
-        assert_eq!((r.better, r.moved, r.identity, r.leakage), (Some(2.0 / 3.0), Some(0.4), Some(0.5), None));
+        assert_eq!(
+            (r.n, r.psnr, r.psnr_no_edit, r.psnr_ceiling),
+            (3, Some(21.0), Some(20.0), None)
+        );
+        assert_eq!(
+            (r.better, r.moved, r.identity, r.leakage),
+            (Some(2.0 / 3.0), Some(0.4), Some(0.5), None)
+        );
         // Deviations 0, 2, -2: variance 4, over 3 people.
         assert!((r.gain_se.unwrap() - (4.0f64 / 3.0).sqrt()).abs() < 1e-12);
         let nobody = row(&[]);

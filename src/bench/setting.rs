@@ -8,9 +8,15 @@ use crate::safe::Safe;
 use crate::space::Space;
 use std::ops::RangeInclusive;
 
-/// What is compared unless methods are named: those that an encoder makes possible, and those that need none.
-const ENCODED: [(Method, usize); 5] =
-    [(Method::Encoder, 1), (Method::Encoder, 3), (Method::Encoder, 5), (Method::Hybrid, 100), (Method::Hybrid, 300)];
+/// What is compared unless methods are named: those that an encoder makes possible, and those that
+/// need none.
+const ENCODED: [(Method, usize); 5] = [
+    (Method::Encoder, 1),
+    (Method::Encoder, 3),
+    (Method::Encoder, 5),
+    (Method::Hybrid, 100),
+    (Method::Hybrid, 300),
+];
 const PLAIN: [(Method, usize); 1] = [(Method::Optimize, 1000)];
 
 /// One way to invert, a row of the table.
@@ -39,14 +45,16 @@ impl Setting {
     }
 }
 
-/// The settings that `METHOD[:STEPS]` and names of spaces stand for, methods outermost, in their order.
+/// The settings that `METHOD[:STEPS]` and names of spaces stand for, methods outermost, in their
+/// order.
 ///
-/// Without methods the field's table: the encoder at 1, 3 and 5 passes, hybrid at 100 and 300 steps, optimize at 1000 (the
-/// last only where the model brings no encoder). Without spaces W and W+, the encoder's methods in W+ only.
+/// Without methods the field's table: the encoder at 1, 3 and 5 passes, hybrid at 100 and 300
+/// steps, optimize at 1000 (the last only where the model brings no encoder). Without spaces W and
+/// W+, the encoder's methods in W+ only.
 ///
 /// # Errors
-/// When a name is unknown, steps are no such number, the model brings no encoder for a method named, or no method works in
-/// these spaces.
+/// When a name is unknown, steps are no such number, the model brings no encoder for a method
+/// named, or no method works in these spaces.
 pub fn settings(methods: &[String], spaces: &[String], facts: &ModelFacts) -> Result<Vec<Setting>> {
     let methods = if methods.is_empty() {
         let encoded = ENCODED.iter().filter(|_| facts.encoder);
@@ -62,7 +70,8 @@ pub fn settings(methods: &[String], spaces: &[String], facts: &ModelFacts) -> Re
 /// W and W+, or what there is of a generator that has neither.
 fn usual(facts: &ModelFacts) -> Vec<Space> {
     let own = SPACES.into_iter().filter(|s| facts.spaces.contains(s));
-    let (layered, rest): (Vec<Space>, Vec<Space>) = own.partition(|s| matches!(s, Space::W | Space::WPlus));
+    let (layered, rest): (Vec<Space>, Vec<Space>) =
+        own.partition(|s| matches!(s, Space::W | Space::WPlus));
     if layered.is_empty() { rest } else { layered }
 }
 
@@ -74,8 +83,11 @@ fn method(word: &str, facts: &ModelFacts) -> Result<(Method, Option<usize>)> {
     let number = |text: &str| {
         text.parse().ok().filter(|n| range.contains(n)).ok_or_else(|| {
             let (from, to) = (range.start(), range.end());
-            Error::new(Kind::Usage, format!("{}: what stands after the colon is no number of steps", Safe(word)))
-                .hint(format!("{head}:N, N a whole number from {from} to {to}"))
+            Error::new(
+                Kind::Usage,
+                format!("{}: what stands after the colon is no number of steps", Safe(word)),
+            )
+            .hint(format!("{head}:N, N a whole number from {from} to {to}"))
         })
     };
     Ok((method, tail.map(number).transpose()?))
@@ -91,7 +103,8 @@ mod tests {
     use super::*;
 
     fn names(methods: &[&str], spaces: &[&str], encoder: bool) -> Result<Vec<String>> {
-        let facts = ModelFacts { encoder, ..(*crate::value::model::load("toy").unwrap().facts).clone() };
+        let facts =
+            ModelFacts { encoder, ..(*crate::value::model::load("toy").unwrap().facts).clone() };
         let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         let shown = |s: &Setting| format!("{} {} {:?}", s.method.name(), s.space, s.steps);
         Ok(settings(&own(methods), &own(spaces), &facts)?.iter().map(shown).collect())
@@ -101,7 +114,8 @@ mod tests {
     fn the_default_is_the_fields_table() {
         let optimized = ["optimize W Some(1000)", "optimize W+ Some(1000)"];
         assert_eq!(names(&[], &[], false).unwrap(), optimized);
-        let mut all: Vec<String> = [1, 3, 5].iter().map(|n| format!("encoder W+ Some({n})")).collect();
+        let mut all: Vec<String> =
+            [1, 3, 5].iter().map(|n| format!("encoder W+ Some({n})")).collect();
         all.extend([100, 300].iter().map(|n| format!("hybrid W+ Some({n})")));
         all.extend(optimized.map(str::to_owned));
         assert_eq!(names(&[], &[], true).unwrap(), all);
@@ -109,11 +123,20 @@ mod tests {
 
     #[test]
     fn rows_keep_the_order_asked_for_and_come_once() {
-        let found = names(&["projector:9", "hybrid", "encoder:2", "hybrid"], &["W+", "W"], true).unwrap();
-        let wanted =
-            ["projector W Some(9)", "hybrid W+ None", "hybrid W None", "encoder W+ Some(2)", "encoder W Some(2)"];
+        let found =
+            names(&["projector:9", "hybrid", "encoder:2", "hybrid"], &["W+", "W"], true).unwrap();
+        let wanted = [
+            "projector W Some(9)",
+            "hybrid W+ None",
+            "hybrid W None",
+            "encoder W+ Some(2)",
+            "encoder W Some(2)",
+        ];
         assert_eq!(found, wanted);
-        assert_eq!(names(&["optimize:0", "encoder:1"], &["S"], true).unwrap(), ["optimize S Some(0)"]);
+        assert_eq!(
+            names(&["optimize:0", "encoder:1"], &["S"], true).unwrap(),
+            ["optimize S Some(0)"]
+        );
     }
 
     #[test]
@@ -133,7 +156,8 @@ mod tests {
 
     #[test]
     fn steps_of_the_encoder_are_passes() {
-        let config = |method, steps| Setting { method, space: Space::WPlus, steps }.config(Some(4), 9);
+        let config =
+            |method, steps| Setting { method, space: Space::WPlus, steps }.config(Some(4), 9);
         let taken = |c: Config| (c.passes_taken(), c.steps_taken(), c.seed);
         assert_eq!(taken(config(Method::Encoder, Some(2))), (2, 0, 9));
         assert_eq!(taken(config(Method::Encoder, None)), (4, 0, 9));

@@ -1,5 +1,5 @@
-//! What the benchmarks of inversion share: what they work with, a single inversion, the comparison of two pictures, and
-//! the way through the people.
+//! What the benchmarks of inversion share: what they work with, a single inversion, the comparison
+//! of two pictures, and the way through the people.
 
 use super::pairs::{Pairs, Person, Version};
 use super::plan::Calibrated;
@@ -88,7 +88,12 @@ impl Bench<'_> {
     /// A true picture at the generator's size.
     pub(super) fn truth(&self, pairs: &Pairs, version: &Version) -> Result<Shown> {
         let spec = self.generator.spec();
-        self.shown(pairs.picture(version, spec.channels, spec.resolution, self.generator.device())?)
+        self.shown(pairs.picture(
+            version,
+            spec.channels,
+            spec.resolution,
+            self.generator.device(),
+        )?)
     }
 
     pub(super) fn shown(&self, picture: Tensor) -> Result<Shown> {
@@ -99,8 +104,14 @@ impl Bench<'_> {
         Ok(Shown { picture, seen })
     }
 
-    /// `None` when it was stopped: what it has then is not the method's result. Progress goes to `control`.
-    pub(super) fn invert(&self, target: &Tensor, config: &Config, control: &Control) -> Result<Option<Found>> {
+    /// `None` when it was stopped: what it has then is not the method's result. Progress goes to
+    /// `control`.
+    pub(super) fn invert(
+        &self,
+        target: &Tensor,
+        config: &Config,
+        control: &Control,
+    ) -> Result<Option<Found>> {
         let job = Job {
             perceptual: self.perceptual,
             encoder: self.encoder,
@@ -147,8 +158,9 @@ pub(super) struct Gathered<T> {
     pub stopped: bool,
 }
 
-/// Takes the first `limit` people one after the other; `person`, which is told how many of how many came before, gives
-/// samples with the numbers of their rows, or `None` when it was stopped before all were there.
+/// Takes the first `limit` people one after the other; `person`, which is told how many of how many
+/// came before, gives samples with the numbers of their rows, or `None` when it was stopped before
+/// all were there.
 pub(super) fn gather<T>(
     pairs: &Pairs,
     limit: Option<usize>,
@@ -178,7 +190,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For a person, whose inversions weigh `own` together; `place` is how many people of how many came before.
+    /// For a person, whose inversions weigh `own` together; `place` is how many people of how many
+    /// came before.
     pub fn new(what: &str, own: usize, place: (usize, usize)) -> Self {
         let title = format!("{what}: person {} of {}", place.0 + 1, place.1);
         Self { title, own: own.max(1), begun: 0, place }

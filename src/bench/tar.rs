@@ -1,7 +1,8 @@
 //! Files of a tar archive, found by name and read in place: nothing is unpacked.
 //!
-//! Read are the POSIX ustar, GNU and pre-POSIX headers (POSIX.1-2017, pax, "ustar Interchange Format") of regular files
-//! with names of up to 255 bytes. Longer names and sizes in extended headers are refused, never skipped.
+//! Read are the POSIX ustar, GNU and pre-POSIX headers (POSIX.1-2017, pax, "ustar Interchange
+//! Format") of regular files with names of up to 255 bytes. Longer names and sizes in extended
+//! headers are refused, never skipped.
 
 use crate::error::{Error, Kind, Result};
 use crate::limits::Limits;
@@ -32,8 +33,8 @@ impl Archive {
     /// Reads the headers of an archive.
     ///
     /// # Errors
-    /// When the file cannot be read, a header is broken, a file reaches beyond the archive's end, or there are more
-    /// entries than `limits.tar_entries`.
+    /// When the file cannot be read, a header is broken, a file reaches beyond the archive's end,
+    /// or there are more entries than `limits.tar_entries`.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let shown = path.to_string_lossy();
         let failed = |e: std::io::Error| Error::io(format!("cannot read {}", Safe(&shown)), &e);
@@ -45,7 +46,11 @@ impl Archive {
             match header.kind {
                 b'0' | 0 => drop(entries.insert(header.name, (scan.at + BLOCK, header.size))),
                 b'x' | b'g' => scan.check_extended(header.size)?,
-                b'L' => return Err(scan.broken("a name longer than 100 bytes").hint("use shorter names")),
+                b'L' => {
+                    return Err(scan
+                        .broken("a name longer than 100 bytes")
+                        .hint("use shorter names"));
+                }
                 // Folders, links and devices hold no picture.
                 _ => {}
             }
@@ -71,7 +76,8 @@ impl Archive {
     /// The bytes of a file.
     ///
     /// # Errors
-    /// When there is none of that name, it is longer than `limits.image_bytes`, or the archive changed meanwhile.
+    /// When there is none of that name, it is longer than `limits.image_bytes`, or the archive
+    /// changed meanwhile.
     pub fn read(&self, name: &str, limits: &Limits) -> Result<Vec<u8>> {
         let shown = self.path.to_string_lossy();
         let Some(&(at, size)) = self.entries.get(name) else {
@@ -79,9 +85,12 @@ impl Archive {
         };
         if size > limits.image_bytes {
             let what = format!("{}: {} has {size} bytes", Safe(&shown), Safe(name));
-            return Err(Error::new(Kind::Limit, what).hint(format!("a picture may have {}", limits.image_bytes)));
+            return Err(Error::new(Kind::Limit, what)
+                .hint(format!("a picture may have {}", limits.image_bytes)));
         }
-        let failed = |e: std::io::Error| Error::io(format!("cannot read {} in {}", Safe(name), Safe(&shown)), &e);
+        let failed = |e: std::io::Error| {
+            Error::io(format!("cannot read {} in {}", Safe(name), Safe(&shown)), &e)
+        };
         let mut file = File::open(&self.path).map_err(failed)?;
         file.seek(SeekFrom::Start(at)).map_err(failed)?;
         let mut bytes = vec![0; size as usize];
@@ -114,7 +123,9 @@ impl Scan<'_> {
             return Ok(None);
         }
         let mut block = [0u8; BLOCK as usize];
-        self.from.read_exact(&mut block).map_err(|_| self.broken("the archive ends inside a header"))?;
+        self.from
+            .read_exact(&mut block)
+            .map_err(|_| self.broken("the archive ends inside a header"))?;
         if block.iter().all(|&b| b == 0) {
             return Ok(None);
         }
@@ -130,7 +141,9 @@ impl Scan<'_> {
         let mut said = vec![0; size.min(EXTENDED) as usize];
         self.from.read_exact(&mut said).map_err(|e| self.failed(&e))?;
         if size > EXTENDED || overrides(&said) {
-            return Err(self.broken("an extended header changes a name or size").hint("use shorter names"));
+            return Err(self
+                .broken("an extended header changes a name or size")
+                .hint("use shorter names"));
         }
         Ok(())
     }
@@ -147,7 +160,10 @@ impl Scan<'_> {
 fn header(block: &[u8]) -> Result<Header, String> {
     let field = |from: usize, to: usize| block.get(from..to).unwrap_or_default();
     // The checksum counts itself as blanks.
-    let sum: u64 = (0..).zip(block).map(|(i, &b)| if (148..156).contains(&i) { 32 } else { u64::from(b) }).sum();
+    let sum: u64 = (0..)
+        .zip(block)
+        .map(|(i, &b)| if (148..156).contains(&i) { 32 } else { u64::from(b) })
+        .sum();
     if octal(field(148, 156)) != Some(sum) {
         return Err("a header's checksum is wrong: this is no tar archive, or a damaged one".into());
     }
@@ -171,7 +187,8 @@ fn text(field: &[u8]) -> Result<String, String> {
     text.map(str::to_owned).map_err(|_| "a file's name is no UTF-8".into())
 }
 
-/// Whether an extended header (`LENGTH KEY=VALUE` lines) says what this reader takes from the plain one.
+/// Whether an extended header (`LENGTH KEY=VALUE` lines) says what this reader takes from the plain
+/// one.
 fn overrides(said: &[u8]) -> bool {
     String::from_utf8_lossy(said).lines().any(|l| {
         let key = l.split_once(' ').map_or(l, |(_, rest)| rest);
@@ -226,7 +243,9 @@ pub(super) mod tests {
         assert_eq!(a.read("a.png", &LIMITS).unwrap(), b"one");
         assert_eq!(a.read("b", &LIMITS).unwrap(), long);
         assert_eq!(a.read("empty", &LIMITS).unwrap(), b"");
-        assert!(!a.holds("c") && a.read("c", &LIMITS).unwrap_err().message().contains("holds no c"));
+        assert!(
+            !a.holds("c") && a.read("c", &LIMITS).unwrap_err().message().contains("holds no c")
+        );
         let small = Limits { image_bytes: 999, ..LIMITS };
         assert_eq!(a.read("b", &small).unwrap_err().kind(), Kind::Limit);
         std::fs::remove_file(a.path()).unwrap();

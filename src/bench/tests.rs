@@ -1,4 +1,5 @@
-//! The benchmark on people of the toy generator, whose edits are planted: the truth is a known step of a known direction.
+//! The benchmark on people of the toy generator, whose edits are planted: the truth is a known step
+//! of a known direction.
 
 use super::*;
 use crate::control::{Control, Stop};
@@ -56,8 +57,8 @@ fn directions() -> Vec<Calibrated> {
     ]
 }
 
-/// Writes three people: `up` moves `lift` by two steps (the last person is there already), `down` back by one, `same`
-/// changes the label of `still` only, `hatted` the binary one.
+/// Writes three people: `up` moves `lift` by two steps (the last person is there already), `down`
+/// back by one, `same` changes the label of `still` only, `hatted` the binary one.
 fn write(folder: &Path) {
     let g = toy();
     let along = seeded("lift", 0.3);
@@ -67,10 +68,15 @@ fn write(folder: &Path) {
         let draw = spaces::Draw { seed: person, psi: 0.5, ..spaces::Draw::default() };
         let code = spaces::sample(&g, 1, draw).unwrap();
         let up = if person == 2 { 0.0 } else { 2.0 };
-        for (edit, steps, still, hat) in
-            [("base", 0.0, 0, 0), ("up", up, 0, 0), ("down", -1.0, 0, 0), ("same", 0.0, 1, 0), ("hatted", 0.0, 0, 1)]
-        {
-            let moved = crate::direction::apply(&code, steps, &direction("lift", along.clone())).unwrap();
+        for (edit, steps, still, hat) in [
+            ("base", 0.0, 0, 0),
+            ("up", up, 0, 0),
+            ("down", -1.0, 0, 0),
+            ("same", 0.0, 1, 0),
+            ("hatted", 0.0, 0, 1),
+        ] {
+            let moved =
+                crate::direction::apply(&code, steps, &direction("lift", along.clone())).unwrap();
             let picture = g.synthesize(&spaces::to_ws(&g, &moved).unwrap(), &Noise::Const).unwrap();
             let raster = Raster::from_tensor(&picture).unwrap().remove(0);
             let file = format!("{person}_{edit}.png");
@@ -98,7 +104,8 @@ fn people() -> Pairs {
     Pairs::open(folder.path()).unwrap()
 }
 
-/// Reads brightness as `lift`, colour differences as others, and the picture in 16 patches as identity.
+/// Reads brightness as `lift`, colour differences as others, and the picture in 16 patches as
+/// identity.
 struct Planted(Vec<Attribute>);
 
 impl Planted {
@@ -123,7 +130,8 @@ impl Reader for Planted {
 
     fn read(&self, pictures: &Tensor) -> crate::error::Result<Vec<Seen>> {
         let colours = pictures.to_dtype(DType::F64)?.mean((2, 3))?.to_vec2::<f64>()?;
-        let patches = crate::metric::resize_to(&pictures.mean_keepdim(1)?, 4, 4)?.flatten_from(1)?;
+        let patches =
+            crate::metric::resize_to(&pictures.mean_keepdim(1)?, 4, 4)?.flatten_from(1)?;
         let patches = patches.to_dtype(DType::F64)?.to_vec2::<f64>()?;
         let seen = |(c, p): (&Vec<f64>, Vec<f64>)| Seen {
             raw: vec![c[0] + c[1] + c[2], c[0] - c[2], c[1] - c[0], c[0], c[1]],
@@ -171,14 +179,23 @@ fn an_encoder_is_asked_once_for_the_spaces_that_its_codes_are_moved_in() {
     let request = Request { passes: Some(1), limit: Some(1), ..request(&["up"], 2) };
     let rows = bench.run(&people(), &ways, &request).unwrap().rows;
     let [plus, styles, hybrid] = [&rows[0], &rows[1], &rows[2]];
-    assert!(plus.psnr_no_edit == styles.psnr_no_edit && plus.psnr != styles.psnr, "{plus:?} {styles:?}");
+    assert!(
+        plus.psnr_no_edit == styles.psnr_no_edit && plus.psnr != styles.psnr,
+        "{plus:?} {styles:?}"
+    );
     // Two gradient steps later the reconstruction is another one.
     assert_ne!(hybrid.psnr_no_edit, plus.psnr_no_edit);
-    assert!(rows.iter().all(|r| r.n == 1 && r.leakage.is_none() && r.psnr.is_some_and(f64::is_finite)));
+    assert!(
+        rows.iter().all(|r| r.n == 1 && r.leakage.is_none() && r.psnr.is_some_and(f64::is_finite))
+    );
 }
 
 /// Inversions of the same people, with the toy's own encoder.
-fn inverted(control: &Control, settings: &[Setting], limit: usize) -> crate::error::Result<Outcome<inversions::Row>> {
+fn inverted(
+    control: &Control,
+    settings: &[Setting],
+    limit: usize,
+) -> crate::error::Result<Outcome<inversions::Row>> {
     let (g, reader) = (toy(), Planted::new());
     let model = crate::value::model::load("toy").unwrap();
     let bench = Bench {
@@ -209,25 +226,46 @@ fn more_steps_come_closer_and_rows_stand_in_the_order_asked_for() {
     ];
     let found = inverted(&Control::default(), &settings, 2).unwrap();
     assert_eq!((found.people, found.stopped), (2, false));
-    let named: Vec<String> =
-        found.rows.iter().map(|r| format!("{} {} {} {} {}", r.method, r.space, r.steps, r.n, r.passes)).collect();
+    let named: Vec<String> = found
+        .rows
+        .iter()
+        .map(|r| format!("{} {} {} {} {}", r.method, r.space, r.steps, r.n, r.passes))
+        .collect();
     assert_eq!(
         named,
-        ["optimize W+ 60 2 0", "encoder W+ 1 2 1", "encoder W+ 3 2 3", "hybrid W+ 40 2 2", "optimize W 0 2 0"]
+        [
+            "optimize W+ 60 2 0",
+            "encoder W+ 1 2 1",
+            "encoder W+ 3 2 3",
+            "hybrid W+ 40 2 2",
+            "optimize W 0 2 0"
+        ]
     );
     for row in &found.rows {
-        let all = [row.psnr, row.ssim, row.identity, row.seconds, row.psnr_se, row.identity_se, row.best];
-        assert!(all.iter().all(|v| v.is_some_and(f64::is_finite)) && row.perceptual.is_none(), "{row:?}");
+        let all =
+            [row.psnr, row.ssim, row.identity, row.seconds, row.psnr_se, row.identity_se, row.best];
+        assert!(
+            all.iter().all(|v| v.is_some_and(f64::is_finite)) && row.perceptual.is_none(),
+            "{row:?}"
+        );
         assert_eq!(row.offset.is_some(), row.space == "W+", "{row:?}");
-        assert!(row.identity.unwrap() <= 1.0 + 1e-9 && row.best.unwrap() <= (row.passes + row.steps) as f64);
+        assert!(
+            row.identity.unwrap() <= 1.0 + 1e-9
+                && row.best.unwrap() <= (row.passes + row.steps) as f64
+        );
     }
     let psnr = |i: usize| found.rows[i].psnr.unwrap();
-    // The loss is the squared error alone: the best of three passes is none the worse for the last two.
+    // The loss is the squared error alone: the best of three passes is none the worse for the last
+    // two.
     assert!(psnr(2) >= psnr(1) && psnr(3) > psnr(2) && psnr(0) > psnr(4) + 3.0, "{:?}", found.rows);
-    assert!(found.notes[0].starts_with("psnr: ") && found.notes.iter().all(|n| !n.starts_with("perceptual")));
+    assert!(
+        found.notes[0].starts_with("psnr: ")
+            && found.notes.iter().all(|n| !n.starts_with("perceptual"))
+    );
     // Rows do not depend on what runs beside them.
     let alone = inverted(&Control::default(), &settings[3..4], 2).unwrap().rows.remove(0);
-    let timeless = |r: &inversions::Row| inversions::Row { seconds: None, seconds_se: None, ..r.clone() };
+    let timeless =
+        |r: &inversions::Row| inversions::Row { seconds: None, seconds_se: None, ..r.clone() };
     assert_eq!(timeless(&alone), timeless(&found.rows[3]));
 }
 
@@ -245,10 +283,15 @@ fn stopped_inversions_keep_whole_people() {
         }
     });
     own.set(control.clone()).ok().unwrap();
-    let settings = [setting(Method::Optimize, Space::W, 6), setting(Method::Encoder, Space::WPlus, 4)];
+    let settings =
+        [setting(Method::Optimize, Space::W, 6), setting(Method::Encoder, Space::WPlus, 4)];
     let found = inverted(&control, &settings, 3).unwrap();
     assert_eq!((found.people, found.stopped), (1, true));
-    assert!(found.rows.iter().all(|r| r.n == 1 && r.psnr.is_some() && r.psnr_se.is_none()), "{:?}", found.rows);
+    assert!(
+        found.rows.iter().all(|r| r.n == 1 && r.psnr.is_some() && r.psnr_se.is_none()),
+        "{:?}",
+        found.rows
+    );
     let control = Control::default();
     control.request(Stop::Abort);
     assert_eq!(inverted(&control, &settings, 3).unwrap_err().kind(), Failure::Interrupted);
@@ -268,10 +311,16 @@ fn a_perfect_editor_beats_no_edit_and_nothing_equals_no_edit() {
     let ways = [way(Space::W, Kind::Raw), way(Space::WPlus, Kind::Raw)];
     let request = Request { ceiling: true, ..request(&["up", "same"], 60) };
     let outcome = run(&Control::default(), &ways, &request).unwrap();
-    let named: Vec<String> =
-        outcome.rows.iter().map(|r| format!("{} {} {} {}", r.edit, r.method, r.space, r.n)).collect();
+    let named: Vec<String> = outcome
+        .rows
+        .iter()
+        .map(|r| format!("{} {} {} {}", r.edit, r.method, r.space, r.n))
+        .collect();
     // The third person's `lift` is there already: two people are left.
-    assert_eq!(named, ["up optimize W 2", "up optimize W+ 2", "same optimize W 3", "same optimize W+ 3"]);
+    assert_eq!(
+        named,
+        ["up optimize W 2", "up optimize W+ 2", "same optimize W 3", "same optimize W+ 3"]
+    );
     assert!((outcome.people, outcome.stopped) == (3, false) && outcome.notes.is_empty());
     let up = &outcome.rows[0];
     let [psnr, no_edit, ceiling] = [up.psnr, up.psnr_no_edit, up.psnr_ceiling].map(Option::unwrap);
@@ -287,7 +336,11 @@ fn a_perfect_editor_beats_no_edit_and_nothing_equals_no_edit() {
         assert!((same.psnr.unwrap() - same.psnr_no_edit.unwrap()).abs() < 1e-6, "{same:?}");
         // The truth is the base picture itself, and its ceiling the base's own reconstruction.
         assert!((same.psnr_ceiling.unwrap() - same.psnr.unwrap()).abs() < 1e-6);
-        assert!(same.psnr_base.unwrap().is_infinite() && same.moved.is_none() && same.leakage.unwrap() < 1e-4);
+        assert!(
+            same.psnr_base.unwrap().is_infinite()
+                && same.moved.is_none()
+                && same.leakage.unwrap() < 1e-4
+        );
     }
 }
 
@@ -310,7 +363,8 @@ fn rows_do_not_depend_on_what_runs_beside_them() {
 
 #[test]
 fn a_binary_label_counts_as_the_way_between_both_sides() {
-    let outcome = run(&Control::default(), &[way(Space::W, Kind::Raw)], &request(&["hatted"], 1)).unwrap();
+    let outcome =
+        run(&Control::default(), &[way(Space::W, Kind::Raw)], &request(&["hatted"], 1)).unwrap();
     let spread = Spread::of(&toy(), &Planted::new(), 0, &Control::default()).unwrap();
     let expected = spread.between_sides("hat").unwrap() / PER_STEP;
     assert!(expected > 0.0 && (outcome.rows[0].steps.unwrap() - expected).abs() < 1e-9);
@@ -322,14 +376,22 @@ fn conditional_directions_lose_what_they_share_and_walk_the_rest() {
     (lift[0], lift[1], age[0]) = (3.0, 4.0, 2.0);
     let mut far = vec![0.0; 16];
     (far[0], far[2]) = (0.05, 1.0);
-    let all = [calibrated("lift", "", lift), calibrated("age", "", age), calibrated("far", "", far)];
+    let all =
+        [calibrated("lift", "", lift), calibrated("age", "", age), calibrated("far", "", far)];
     let ways = [way(Space::W, Kind::Conditional), way(Space::WPlus, Kind::Raw)];
     let plan = Plan::new(&people(), &["up".into()], &ways, &all, None).unwrap();
     let (conditional, raw) = (&plan.tasks[0], &plan.tasks[1]);
-    // Without what it shares with `age`, (3, 4) is (0, 4), 0.8 of its length: 1 / 0.64 of the steps; `far` is too far to count.
-    assert!(conditional.direction.data[0].abs() < 1e-12 && (conditional.direction.data[1] - 4.0).abs() < 1e-12);
+    // Without what it shares with `age`, (3, 4) is (0, 4), 0.8 of its length: 1 / 0.64 of the
+    // steps; `far` is too far to count.
+    assert!(
+        conditional.direction.data[0].abs() < 1e-12
+            && (conditional.direction.data[1] - 4.0).abs() < 1e-12
+    );
     assert!((conditional.steps_per_unit - 2.0 / 0.64).abs() < 1e-9);
-    assert_eq!((raw.steps_per_unit, raw.direction.data[0], raw.direction.name.as_str()), (2.0, 3.0, "lift"));
+    assert_eq!(
+        (raw.steps_per_unit, raw.direction.data[0], raw.direction.name.as_str()),
+        (2.0, 3.0, "lift")
+    );
     assert_eq!(conditional.direction.name, "lift | [age]");
 }
 
@@ -337,10 +399,20 @@ fn conditional_directions_lose_what_they_share_and_walk_the_rest() {
 fn directions_move_only_the_layers_where_they_act() {
     let mut lift = calibrated("lift", "", seeded("lift", 1.0));
     let plan = |lift: &Calibrated, space| {
-        Plan::new(&people(), &["up".into()], &[way(space, Kind::Layers)], std::slice::from_ref(lift), None)
+        Plan::new(
+            &people(),
+            &["up".into()],
+            &[way(space, Kind::Layers)],
+            std::slice::from_ref(lift),
+            None,
+        )
     };
     assert!(plan(&lift, Space::WPlus).is_err(), "its file says nothing about layers");
-    let layers = [(0, 1, 0.1), (1, 2, 0.85), (2, 3, 0.05)].map(|(from, to, share)| LayerShare { from, to, share });
+    let layers = [(0, 1, 0.1), (1, 2, 0.85), (2, 3, 0.05)].map(|(from, to, share)| LayerShare {
+        from,
+        to,
+        share,
+    });
     lift.direction.about = Some(Arc::new(About { layers: layers.to_vec(), ..About::default() }));
     let task = &plan(&lift, Space::WPlus).unwrap().tasks[0];
     assert_eq!((task.direction.rows, task.direction.layers.clone()), (3, Some(1..2)));
@@ -364,16 +436,23 @@ fn of_two_directions_the_space_s_own_is_taken_unless_the_other_is_named() {
 
 #[test]
 fn what_cannot_be_run_is_said() {
-    let e = run(&Control::default(), &[way(Space::W, Kind::Raw)], &request(&["upp"], 1)).unwrap_err();
+    let e =
+        run(&Control::default(), &[way(Space::W, Kind::Raw)], &request(&["upp"], 1)).unwrap_err();
     assert_eq!((e.kind(), e.repair()), (Failure::Usage, Some("did you mean `up`?")));
     let one = [calibrated("lift", "", seeded("lift", 1.0))];
-    let plan = |wanted: &[String], space| Plan::new(&people(), wanted, &[way(space, Kind::Raw)], &one, None);
+    let plan = |wanted: &[String], space| {
+        Plan::new(&people(), wanted, &[way(space, Kind::Raw)], &one, None)
+    };
     let e = plan(&["same".into()], Space::W).unwrap_err();
     assert!(e.message().contains("still") && e.repair().unwrap().contains("lift"), "{e}");
     let rest = plan(&[], Space::W).unwrap();
     let left: Vec<&str> = rest.edits.iter().map(|e| e.name.as_str()).collect();
     assert_eq!(left, ["up", "down"]);
-    assert!(rest.notes.len() == 2 && rest.notes[0].contains("same is left out in W"), "{:?}", rest.notes);
+    assert!(
+        rest.notes.len() == 2 && rest.notes[0].contains("same is left out in W"),
+        "{:?}",
+        rest.notes
+    );
     assert!(plan(&[], Space::Z).unwrap_err().message().contains("no edit of the data"));
 }
 
@@ -412,7 +491,9 @@ fn broken_folders_are_named() {
         std::fs::write(folder.path().join("pairs_0.jsonl"), labels).unwrap();
         Pairs::open(folder.path()).err().unwrap()
     };
-    let line = |edit: &str, rest: &str| format!("{{\"id\": 1, \"edit\": \"{edit}\", \"file\": \"a\"{rest}}}\n");
+    let line = |edit: &str, rest: &str| {
+        format!("{{\"id\": 1, \"edit\": \"{edit}\", \"file\": \"a\"{rest}}}\n")
+    };
     let e = open(&["b"], &line("base", ""));
     assert!(e.message().contains("holds a") && e.notes()[0].contains("base of person 1"), "{e}");
     assert!(open(&["a"], &line("up", "")).message().contains("no `base`"));
@@ -420,8 +501,9 @@ fn broken_folders_are_named() {
     assert_eq!(open(&["a"], "").kind(), Failure::Usage);
     assert_eq!(Pairs::open(&folder.path().join("none")).err().unwrap().kind(), Failure::Usage);
     // An edit must change one label more often than any other.
-    let two =
-        line("base", ", \"u\": 0, \"v\": 0") + &line("both", ", \"u\": 1, \"v\": 1") + &line("none", ", \"u\": 0");
+    let two = line("base", ", \"u\": 0, \"v\": 0")
+        + &line("both", ", \"u\": 1, \"v\": 1")
+        + &line("none", ", \"u\": 0");
     std::fs::write(folder.path().join("pairs_0.jsonl"), two).unwrap();
     let pairs = Pairs::open(folder.path()).unwrap();
     assert!(pairs.attribute("both").unwrap_err().message().contains("several labels alike: u, v"));

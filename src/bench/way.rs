@@ -1,4 +1,5 @@
-//! Ways to edit: how the picture is inverted, in which space it is edited, and along which kind of direction.
+//! Ways to edit: how the picture is inverted, in which space it is edited, and along which kind of
+//! direction.
 
 use crate::error::{Error, Kind as Failure, Result};
 use crate::invert::Method;
@@ -16,13 +17,18 @@ pub enum Kind {
     Conditional,
     /// The direction of W in all layers of W+, also where W+ has one of its own.
     OfW,
-    /// That one in the layers where it acts, as its file says, and longer by what the others had of the effect.
+    /// That one in the layers where it acts, as its file says, and longer by what the others had of
+    /// the effect.
     Layers,
 }
 
 impl Kind {
-    const ALL: [(&'static str, Self); 4] =
-        [("raw", Self::Raw), ("conditional", Self::Conditional), ("w", Self::OfW), ("layers", Self::Layers)];
+    const ALL: [(&'static str, Self); 4] = [
+        ("raw", Self::Raw),
+        ("conditional", Self::Conditional),
+        ("w", Self::OfW),
+        ("layers", Self::Layers),
+    ];
 }
 
 /// One way to edit.
@@ -46,7 +52,8 @@ impl Way {
         }
     }
 
-    /// The space that is searched: an encoder's codes are those of W+, from where they can be moved in S.
+    /// The space that is searched: an encoder's codes are those of W+, from where they can be moved
+    /// in S.
     pub fn inverted(&self) -> Space {
         inverted(self.method, self.space)
     }
@@ -60,8 +67,9 @@ fn inverted(method: Method, space: Space) -> Space {
 /// The spaces in which inversions and edits can be compared, from narrow to wide.
 pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
 
-/// All ways of these methods and spaces, in their order; empty lists mean what the model brings: `optimize` in every space
-/// that has directions (`has`), `encoder` and `hybrid` in the layered ones.
+/// All ways of these methods and spaces, in their order; empty lists mean what the model brings:
+/// `optimize` in every space that has directions (`has`), `encoder` and `hybrid` in the layered
+/// ones.
 ///
 /// Pairs that cannot work are left out: the projector searches W only, an encoder knows no z.
 ///
@@ -83,7 +91,9 @@ pub fn ways(
             Failure::Usage,
             format!("{} brings no calibrated directions to edit along", Safe(&facts.name)),
         )
-        .hint("put a directions.safetensors beside the generator and name their folder: --model DIR"));
+        .hint(
+            "put a directions.safetensors beside the generator and name their folder: --model DIR",
+        ));
     }
     let methods = if methods.is_empty() {
         let all = [Method::Optimize, Method::Encoder, Method::Hybrid];
@@ -96,8 +106,9 @@ pub fn ways(
     Ok(found.into_iter().map(|(method, kind, space)| Way { method, kind, space }).collect())
 }
 
-/// Each of these methods in each of the spaces that it works in, once, in their order. An encoder is asked in W only where
-/// somebody `chose` the spaces: it reads one code a layer, and in W its rows are only averaged.
+/// Each of these methods in each of the spaces that it works in, once, in their order. An encoder
+/// is asked in W only where somebody `chose` the spaces: it reads one code a layer, and in W its
+/// rows are only averaged.
 ///
 /// # Errors
 /// When nothing is left.
@@ -171,8 +182,11 @@ pub(super) fn named_method(name: &str, facts: &ModelFacts) -> Result<Method> {
             .hint(did_you_mean(name, known).unwrap_or(listed))
     })?;
     if method.encodes() && !facts.encoder {
-        return Err(Error::new(Failure::Usage, format!("{} brings no encoder, which {name} needs", Safe(&facts.name)))
-            .hint("--methods optimize"));
+        return Err(Error::new(
+            Failure::Usage,
+            format!("{} brings no encoder, which {name} needs", Safe(&facts.name)),
+        )
+        .hint("--methods optimize"));
     }
     Ok(method)
 }
@@ -187,28 +201,49 @@ mod tests {
 
     fn names(methods: &[&str], spaces: &[&str], encoder: bool) -> Result<Vec<String>> {
         let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        let found = ways(&own(methods), &own(spaces), &facts(encoder), &|s| matches!(s, Space::W | Space::WPlus))?;
+        let found = ways(&own(methods), &own(spaces), &facts(encoder), &|s| {
+            matches!(s, Space::W | Space::WPlus)
+        })?;
         Ok(found.iter().map(|w| format!("{} {}", w.name(), w.space)).collect())
     }
 
     #[test]
     fn the_default_is_what_the_model_brings() {
         assert_eq!(names(&[], &[], false).unwrap(), ["optimize W", "optimize W+"]);
-        assert_eq!(names(&[], &[], true).unwrap(), ["optimize W", "optimize W+", "encoder W+", "hybrid W+"]);
+        assert_eq!(
+            names(&[], &[], true).unwrap(),
+            ["optimize W", "optimize W+", "encoder W+", "hybrid W+"]
+        );
     }
 
     #[test]
     fn pairs_that_cannot_work_are_left_out() {
-        let both =
-            names(&["projector", "optimize:conditional", "optimize:raw", "optimize"], &["W", "S"], true).unwrap();
+        let both = names(
+            &["projector", "optimize:conditional", "optimize:raw", "optimize"],
+            &["W", "S"],
+            true,
+        )
+        .unwrap();
         assert_eq!(
             both,
-            ["projector W", "optimize:conditional W", "optimize:conditional S", "optimize W", "optimize S"]
+            [
+                "projector W",
+                "optimize:conditional W",
+                "optimize:conditional S",
+                "optimize W",
+                "optimize S"
+            ]
         );
         assert_eq!(names(&["hybrid"], &["Z", "W", "S"], true).unwrap(), ["hybrid W", "hybrid S"]);
         let of = |method| Way { method, kind: Kind::Raw, space: Space::S }.inverted();
         assert_eq!((of(Method::Hybrid), of(Method::Optimize)), (Space::WPlus, Space::S));
-        assert!(names(&["projector"], &["W+"], true).unwrap_err().repair().unwrap().contains("projector in W"));
+        assert!(
+            names(&["projector"], &["W+"], true)
+                .unwrap_err()
+                .repair()
+                .unwrap()
+                .contains("projector in W")
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! `attributes`: what is to be seen in a picture.
 
 use super::shared;
-use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, Context, Example, Param, Signature, Type,
+};
 use crate::error::{Error, Result};
 use crate::metric::{Finding, Level};
 use crate::value::{Cell, Table, Value};

@@ -1,7 +1,9 @@
 //! `cosine`: how alike directions are.
 
 use super::shared;
-use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
+};
 use crate::direction;
 use crate::error::{Error, Result};
 use crate::latent::Direction;
@@ -12,7 +14,12 @@ use std::sync::Arc;
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "cosine",
-        params: &[Param::required("directions", &[Kind::Direction, Kind::List], "two, or more for a table").variadic()],
+        params: &[Param::required(
+            "directions",
+            &[Kind::Direction, Kind::List],
+            "two, or more for a table",
+        )
+        .variadic()],
         returns: "Number or Table",
         infer,
     },
@@ -44,9 +51,13 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         if let (Some(x), Some(y)) = (&known.model, &c.model)
             && x.fingerprint != y.fingerprint
         {
-            return Err(Error::check(format!("directions of different generators: {} and {}", x.label(), y.label()))
-                .at(a.span)
-                .hint("compare directions of one generator"));
+            return Err(Error::check(format!(
+                "directions of different generators: {} and {}",
+                x.label(),
+                y.label()
+            ))
+            .at(a.span)
+            .hint("compare directions of one generator"));
         }
     }
     Ok(match given {
@@ -65,14 +76,17 @@ fn run(args: &Args, _: &mut Context<'_>) -> Result<Value> {
         }
     }
     match &all[..] {
-        [] | [_] => Err(Error::runtime("a cosine needs two directions").at(args.span).hint("cosine(a, b)")),
+        [] | [_] => {
+            Err(Error::runtime("a cosine needs two directions").at(args.span).hint("cosine(a, b)"))
+        }
         [a, b] => Ok(Value::Number(direction::cosine(a, b).map_err(|e| e.at(args.span))?)),
         _ => table(&all).map_err(|e| e.at(args.span)),
     }
 }
 
 fn table(all: &[Direction]) -> Result<Value> {
-    let columns = std::iter::once(String::new()).chain(all.iter().map(|d| d.name.clone())).collect();
+    let columns =
+        std::iter::once(String::new()).chain(all.iter().map(|d| d.name.clone())).collect();
     let row = |(d, cosines): (&Direction, Vec<f64>)| {
         // Rounding would print -0.000 for what is zero to double precision.
         let cell = |v: f64| Cell::Number(if v.abs() < 5e-4 { 0.0 } else { v }, 3);

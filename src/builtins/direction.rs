@@ -1,7 +1,8 @@
 //! `direction`: a named direction of the generator, or one from a file.
 
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type,
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts,
+    Param, Signature, Type,
 };
 use crate::direction::{Arrays, Facts, lift, split};
 use crate::error::{Error, Result};
@@ -81,15 +82,21 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         _ => None,
     };
     let space = super::shared::space(call, "space");
-    let found =
-        find(name, key.as_deref(), space, call.model.as_ref()).map_err(|e| crate::builtin::as_check(e).at(span))?;
+    let found = find(name, key.as_deref(), space, call.model.as_ref())
+        .map_err(|e| crate::builtin::as_check(e).at(span))?;
     Ok(Type::Direction(crate::value::direction_type(&found)))
 }
 
 /// The direction meant.
-fn find(name: &str, key: Option<&str>, space: Option<Space>, current: Option<&Arc<ModelFacts>>) -> Result<Direction> {
+fn find(
+    name: &str,
+    key: Option<&str>,
+    space: Option<Space>,
+    current: Option<&Arc<ModelFacts>>,
+) -> Result<Direction> {
     let loaded = current.and_then(|m| model::loaded(&model::id_of(m)));
-    if let Some(all) = loaded.as_ref().map(|l| &l.directions).filter(|all| all.get(name).is_some()) {
+    if let Some(all) = loaded.as_ref().map(|l| &l.directions).filter(|all| all.get(name).is_some())
+    {
         let own = space.map_or_else(|| all.get(name), |s| all.in_space(name, s));
         return match (own, space, all.in_space(name, Space::W), current) {
             (Some(own), ..) => Ok(own.clone()),
@@ -108,20 +115,35 @@ fn elsewhere(name: &str, space: Option<Space>, current: Option<&Arc<ModelFacts>>
     let known = current.and_then(|m| m.directions.get(name)).map(Vec::as_slice).unwrap_or_default();
     let names: Vec<&str> = known.iter().map(|s| s.name()).collect();
     let wanted = space.map_or("", Space::name);
-    let message = format!("there is no direction \"{}\" in {wanted}: it is known in {}", Safe(name), names.join(", "));
+    let message = format!(
+        "there is no direction \"{}\" in {wanted}: it is known in {}",
+        Safe(name),
+        names.join(", ")
+    );
     let first = names.first().copied().unwrap_or("W");
     Error::check(message).hint(format!("direction(\"{}\", space: {first})", Safe(name)))
 }
 
 fn unknown(name: &str, current: Option<&Arc<ModelFacts>>) -> Error {
-    let own: Vec<&str> = current.map(|m| m.directions.keys().map(String::as_str).collect()).unwrap_or_default();
-    let whose =
-        current.map_or_else(|| "no generator is loaded".to_owned(), |m| format!("{} has none of that name", m.name));
-    let error = Error::check(format!("there is no direction \"{}\": {whose}, and there is no such file", Safe(name)));
+    let own: Vec<&str> =
+        current.map(|m| m.directions.keys().map(String::as_str).collect()).unwrap_or_default();
+    let whose = current.map_or_else(
+        || "no generator is loaded".to_owned(),
+        |m| format!("{} has none of that name", m.name),
+    );
+    let error = Error::check(format!(
+        "there is no direction \"{}\": {whose}, and there is no such file",
+        Safe(name)
+    ));
     match near(name, own.iter().copied()).first() {
         Some(d) => error.hint(format!("direction(\"{d}\")")),
-        None if own.is_empty() => error.hint("give a file with a direction: npy, npz, pt or safetensors"),
-        None => error.hint(format!("one of {}, or a file", current.map(|m| m.direction_names()).unwrap_or_default())),
+        None if own.is_empty() => {
+            error.hint("give a file with a direction: npy, npz, pt or safetensors")
+        }
+        None => error.hint(format!(
+            "one of {}, or a file",
+            current.map(|m| m.direction_names()).unwrap_or_default()
+        )),
     }
 }
 
@@ -134,11 +156,14 @@ fn from_file(
     let file = weights::open(Path::new(path), &LIMITS)?;
     let config = directions::config(&file);
     let said = directions::space_of(&file);
-    let owner: Option<ModelId> =
-        config.and_then(|c| c.get("generator")).and_then(|g| serde_json::from_value(g.clone()).ok());
+    let owner: Option<ModelId> = config
+        .and_then(|c| c.get("generator"))
+        .and_then(|g| serde_json::from_value(g.clone()).ok());
     let facts = match (&owner, current) {
-        // The generator that the file names may not be loaded; its sizes then come from the arrays themselves.
-        (Some(id), _) => model::known(id).map_or_else(|| sizes(&directions::arrays(&file), said), |m| model::sizes(&m)),
+        // The generator that the file names may not be loaded; its sizes then come from the arrays
+        // themselves.
+        (Some(id), _) => model::known(id)
+            .map_or_else(|| sizes(&directions::arrays(&file), said), |m| model::sizes(&m)),
         (None, Some(m)) => model::sizes(m),
         (None, None) => sizes(&directions::arrays(&file), said),
     };
@@ -149,8 +174,14 @@ fn from_file(
     Ok(one)
 }
 
-/// The direction meant: the only one, the one of that name, and of that space where the name is in several.
-fn pick(all: Vec<Direction>, key: Option<&str>, space: Option<Space>, path: &str) -> Result<Direction> {
+/// The direction meant: the only one, the one of that name, and of that space where the name is in
+/// several.
+fn pick(
+    all: Vec<Direction>,
+    key: Option<&str>,
+    space: Option<Space>,
+    path: &str,
+) -> Result<Direction> {
     let names: Vec<String> = all.iter().map(|d| format!("{}/{}", d.space, Safe(&d.name))).collect();
     let listed = shorten(&names.join(", "));
     let (in_key, name) = key.map_or((None, None), |k| (split(k).0, Some(split(k).1)));
@@ -168,14 +199,17 @@ fn pick(all: Vec<Direction>, key: Option<&str>, space: Option<Space>, path: &str
         (Some(one), true) => Ok(one),
         (Some(_), false) => Err(Error::runtime(format!("{} holds several directions", Safe(path)))
             .hint(format!("say which with `key`: {listed}"))),
-        (None, _) => {
-            Err(Error::runtime(format!("{} holds no such direction", Safe(path))).hint(format!("it holds {listed}")))
-        }
+        (None, _) => Err(Error::runtime(format!("{} holds no such direction", Safe(path)))
+            .hint(format!("it holds {listed}"))),
     }
 }
 
 fn shorten(names: &str) -> String {
-    if names.chars().count() <= 120 { names.to_owned() } else { names.chars().take(120).chain(['…']).collect() }
+    if names.chars().count() <= 120 {
+        names.to_owned()
+    } else {
+        names.chars().take(120).chain(['…']).collect()
+    }
 }
 
 /// Sizes read off the arrays, for a file whose generator is not at hand.
@@ -196,7 +230,7 @@ fn sizes(arrays: &Arrays, space: Option<Space>) -> Facts {
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let key = args.get("key").map(|_| args.text("key")).transpose()?;
     let current = ctx.model.as_ref().map(|m| m.facts.clone());
-    let found =
-        find(args.text("name")?, key, args.space("space")?, current.as_ref()).map_err(|e| e.at(args.span("name")))?;
+    let found = find(args.text("name")?, key, args.space("space")?, current.as_ref())
+        .map_err(|e| e.at(args.span("name")))?;
     Ok(Value::Direction(found))
 }

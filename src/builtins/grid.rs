@@ -1,7 +1,8 @@
 //! `grid`: several pictures as one.
 
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type, all_images,
+    Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
+    all_images,
 };
 use crate::error::{Error, Result};
 use crate::image::{Raster, encode};
@@ -32,7 +33,10 @@ pub const BUILTIN: Builtin = Builtin {
     category: Category::See,
     summary: "several pictures as one, in rows",
     details: "With gaps of two pixels. All pictures must have one size.",
-    examples: &[Example { code: "grid(sample(n: 4, seed: 7), columns: 2)", note: "two rows of two" }],
+    examples: &[Example {
+        code: "grid(sample(n: 4, seed: 7), columns: 2)",
+        note: "two rows of two",
+    }],
     cost: None,
     definition: None,
     run,
@@ -51,7 +55,8 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     if count == 0 {
         return Err(Error::runtime("a grid needs at least one picture").at(args.span));
     }
-    let columns = args.count("columns", 1..=10_000)?.unwrap_or_else(|| (count as f64).sqrt().ceil() as usize);
+    let columns =
+        args.count("columns", 1..=10_000)?.unwrap_or_else(|| (count as f64).sqrt().ceil() as usize);
     let one = encode::grid(&rasters, columns).map_err(|e| e.at(args.span))?;
     Ok(Value::Image(Image {
         data: one.to_tensor(&ctx.device)?,

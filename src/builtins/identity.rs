@@ -8,16 +8,27 @@ use crate::value::Loaded;
 
 /// `identity(a, b)`
 pub const BUILTIN: Builtin = Builtin {
-    signature: Signature { name: "identity", params: shared::params::TWO, returns: "Number", infer },
+    signature: Signature {
+        name: "identity",
+        params: shared::params::TWO,
+        returns: "Number",
+        infer,
+    },
     category: Category::Measure,
     summary: "how much two pictures show the same person; higher is closer",
     details: "Cosine of the identity embeddings that the generator's attribute network reads: 1 is the same person, about 0 \
               two people at random. The number depends on that network: compare it only with numbers of the same one. The \
               mean over the pictures when there are several.",
-    examples: &[Example { code: "identity(sample(seed: 1), sample(seed: 2))", note: "two unlike people" }],
+    examples: &[Example {
+        code: "identity(sample(seed: 1), sample(seed: 2))",
+        note: "two unlike people",
+    }],
     cost: None,
     definition: Some(|ctx| {
-        ctx.model.as_ref().and_then(|m| of(m)).map_or_else(String::new, |metric| metric.definition())
+        ctx.model
+            .as_ref()
+            .and_then(|m| of(m))
+            .map_or_else(String::new, |metric| metric.definition())
     }),
     run: |args, ctx| {
         let model = ctx.model()?;

@@ -1,7 +1,9 @@
 //! `image`: pictures from files.
 
 use super::shared;
-use crate::builtin::{Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type,
+};
 use crate::error::{Error, Result};
 use crate::face;
 use crate::image::{Raster, fit, read};
@@ -100,16 +102,22 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         names.push(path);
         notes.extend(said);
     }
-    let same = rasters
-        .windows(2)
-        .all(|w| (w[0].width, w[0].height, w[0].channels) == (w[1].width, w[1].height, w[1].channels));
+    let same = rasters.windows(2).all(|w| {
+        (w[0].width, w[0].height, w[0].channels) == (w[1].width, w[1].height, w[1].channels)
+    });
     if !same {
         return Err(Error::runtime("the pictures have different sizes, so they are no batch")
             .at(args.span)
             .hint("give `size`, or read them one by one"));
     }
     let data = Raster::batch(&rasters, &ctx.device)?;
-    Ok(Value::Image(Image { data, captions: Vec::new(), origin: names.join(", "), notes, model: None }))
+    Ok(Value::Image(Image {
+        data,
+        captions: Vec::new(),
+        origin: names.join(", "),
+        notes,
+        model: None,
+    }))
 }
 
 /// What becomes of the frame.
@@ -148,7 +156,8 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
             return Ok((raster, notes));
         }
     };
-    let network = ctx.model.as_ref().and_then(|m| m.features.as_deref()).filter(|f| f.config().finds_faces());
+    let network =
+        ctx.model.as_ref().and_then(|m| m.features.as_deref()).filter(|f| f.config().finds_faces());
     let (raster, said) = match (&frame, network) {
         (Frame::Face, Some(network)) => {
             let aligned = face::align(network, &raster, channels, side, &ctx.control)?;
@@ -158,7 +167,9 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
     };
     // Whoever asks for it is told; as a default it is what a generator of anything but faces does.
     if matches!(frame, Frame::Face) && network.is_none() && given(args) {
-        notes.push("the generator brings no network that finds faces, so the middle is taken".to_owned());
+        notes.push(
+            "the generator brings no network that finds faces, so the middle is taken".to_owned(),
+        );
     }
     notes.extend(said);
     Ok((raster, notes))
@@ -180,6 +191,9 @@ fn cropped(raster: &Raster, items: &[Value], args: &Args) -> Result<Raster> {
         .collect();
     match numbers[..] {
         [x, y, w, h] if items.len() == 4 => raster.crop(x, y, w, h),
-        _ => Err(Error::runtime("a rectangle is `[x, y, w, h]` in whole pixels").at(args.span("align"))),
+        _ => {
+            Err(Error::runtime("a rectangle is `[x, y, w, h]` in whole pixels")
+                .at(args.span("align")))
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! `info`: what a value is.
 
-use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
+};
 use crate::error::Result;
 use crate::latent::Direction;
 use crate::safe::Safe;
@@ -11,7 +13,12 @@ use std::sync::Arc;
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "info",
-        params: &[Param::optional("x", &[Kind::Any], "-", "any value; the current generator unless given")],
+        params: &[Param::optional(
+            "x",
+            &[Kind::Any],
+            "-",
+            "any value; the current generator unless given",
+        )],
         returns: "Table",
         infer,
     },
@@ -21,7 +28,10 @@ pub const BUILTIN: Builtin = Builtin {
     examples: &[
         Example { code: "info()", note: "the current generator" },
         Example { code: "info(sample(seed: 1))", note: "a code" },
-        Example { code: "info(direction(\"smile\"))", note: "a direction, and what was measured about it" },
+        Example {
+            code: "info(direction(\"smile\"))",
+            note: "a direction, and what was measured about it",
+        },
     ],
     cost: None,
     definition: None,

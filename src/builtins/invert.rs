@@ -2,8 +2,8 @@
 
 use super::shared;
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type,
-    all_images,
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts,
+    Param, Signature, Type, all_images,
 };
 use crate::error::{Error, Result};
 use crate::invert::{self, Checkpoint, Config, Init, Job, Method};
@@ -123,8 +123,11 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn usual(spaces: &[Space], method: &str) -> Space {
-    let order =
-        if method == "projector" { [Space::W, Space::WPlus, Space::Z] } else { [Space::WPlus, Space::W, Space::Z] };
+    let order = if method == "projector" {
+        [Space::W, Space::WPlus, Space::Z]
+    } else {
+        [Space::WPlus, Space::W, Space::Z]
+    };
     order.into_iter().find(|s| spaces.contains(s)).unwrap_or(Space::Z)
 }
 
@@ -136,21 +139,30 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     };
     let at = |name: &str| call.arg(name).map_or(call.span, |a| a.span);
     if matches!(method.as_str(), "encoder" | "hybrid") && !m.encoder {
-        return Err(Error::check(format!("{} brings no encoder, which `method: {method}` needs", m.name))
-            .at(at("method"))
-            .hint("method: optimize"));
+        return Err(Error::check(format!(
+            "{} brings no encoder, which `method: {method}` needs",
+            m.name
+        ))
+        .at(at("method"))
+        .hint("method: optimize"));
     }
     let space = shared::space(call, "space").unwrap_or_else(|| usual(&m.spaces, &method));
     if space != Space::N {
         shared::check_space(space, &m, at("space"))?;
     }
-    if matches!(method.as_str(), "encoder" | "hybrid") && Method::parse(&method).is_some_and(|m| !m.works_in(space)) {
-        return Err(Error::check(format!("an encoder gives W or W+ codes, it does not search {space}"))
-            .at(at("space"))
-            .hint("space: W+, or method: optimize"));
+    if matches!(method.as_str(), "encoder" | "hybrid")
+        && Method::parse(&method).is_some_and(|m| !m.works_in(space))
+    {
+        return Err(Error::check(format!(
+            "an encoder gives W or W+ codes, it does not search {space}"
+        ))
+        .at(at("space"))
+        .hint("space: W+, or method: optimize"));
     }
     if method == "projector" && space != Space::W {
-        return Err(Error::check(format!("the projector searches W, not {space}")).at(at("space")).hint("space: W"));
+        return Err(Error::check(format!("the projector searches W, not {space}"))
+            .at(at("space"))
+            .hint("space: W"));
     }
     let picture = match call.arg("picture").map(|a| a.ty.clone()) {
         Some(Type::List(each)) => Some(*each),
@@ -175,11 +187,17 @@ fn fits(size: [usize; 3], m: &ModelFacts) -> Result<()> {
     if [c, h, w] == [m.channels, m.resolution, m.resolution] {
         return Ok(());
     }
-    Err(Error::check(format!("the picture is {w}×{h}×{c}, {} makes {r}×{r}×{}", m.name, m.channels, r = m.resolution))
-        .hint("image(path) fits a picture to the current generator; load the generator before it"))
+    Err(Error::check(format!(
+        "the picture is {w}×{h}×{c}, {} makes {r}×{r}×{}",
+        m.name,
+        m.channels,
+        r = m.resolution
+    ))
+    .hint("image(path) fits a picture to the current generator; load the generator before it"))
 }
 
-/// Activations of a step, kept for the backward pass: about 40 maps of 64 channels at full resolution.
+/// Activations of a step, kept for the backward pass: about 40 maps of 64 channels at full
+/// resolution.
 fn cost(_: &Args, ctx: &Context<'_>) -> u64 {
     let side = ctx.model.as_ref().map_or(0, |m| m.facts.resolution) as u64;
     side * side * 64 * 4 * 40
@@ -190,7 +208,8 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     let space = args.space("space")?.unwrap_or_else(|| usual(&model.facts.spaces, word));
     let method = match word {
         "auto" => auto(args, model, space),
-        w => Method::parse(w).ok_or_else(|| Error::runtime(format!("no method {w}")).at(args.span("method")))?,
+        w => Method::parse(w)
+            .ok_or_else(|| Error::runtime(format!("no method {w}")).at(args.span("method")))?,
     };
     let mut c = Config::new(space, method);
     c.seed = args.seed(ctx)?;
@@ -208,7 +227,8 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     Ok(c)
 }
 
-/// Hybrid where an encoder can help: a start that was given is the user's own, and no encoder moves z.
+/// Hybrid where an encoder can help: a start that was given is the user's own, and no encoder moves
+/// z.
 fn auto(args: &Args, model: &Loaded, space: Space) -> Method {
     let started = ["init", "start", "best_of"].iter().any(|name| args.get(name).is_some());
     let hybrid = model.facts.encoder && !started && Method::Hybrid.works_in(space);
@@ -219,17 +239,22 @@ fn auto(args: &Args, model: &Loaded, space: Space) -> Method {
 fn steps(args: &Args, c: &Config) -> Result<(Option<usize>, usize)> {
     let passes = args.count("passes", 0..=MOST_PASSES)?;
     if passes.is_some() && !c.method.encodes() {
-        return Err(Error::runtime(format!("method {} makes no passes of an encoder", c.method.name()))
-            .at(args.span("passes"))
-            .hint("leave `passes` out, or use method: hybrid"));
+        return Err(Error::runtime(format!(
+            "method {} makes no passes of an encoder",
+            c.method.name()
+        ))
+        .at(args.span("passes"))
+        .hint("leave `passes` out, or use method: hybrid"));
     }
     if c.method != Method::Encoder {
         return Ok((passes, args.count("steps", 0..=1_000_000)?.unwrap_or(c.steps)));
     }
     match (passes, args.count("steps", 0..=MOST_PASSES)?) {
-        (Some(_), Some(_)) => Err(Error::runtime("the steps of the encoder are its passes: both are given")
-            .at(args.span("steps"))
-            .hint("give one of them")),
+        (Some(_), Some(_)) => {
+            Err(Error::runtime("the steps of the encoder are its passes: both are given")
+                .at(args.span("steps"))
+                .hint("give one of them"))
+        }
         (passes, steps) => Ok((passes.or(steps), 0)),
     }
 }
@@ -278,9 +303,16 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let perceptual = model.features.clone().map(Perceptual::new);
     let labels = super::sample::labels(args, &model, pictures.dim(0)?)?;
     if let Some(folder) = &ctx.checkpoints {
-        // The name is what is computed: a rerun of the same script finds its own checkpoint, another one never does.
-        let what = format!("{} {} {}", model.facts.fingerprint, invert::content_hash(&pictures)?, config.describe()?);
-        let key: String = Sha256::digest(what).iter().take(12).map(|b| format!("{b:02x}")).collect();
+        // The name is what is computed: a rerun of the same script finds its own checkpoint,
+        // another one never does.
+        let what = format!(
+            "{} {} {}",
+            model.facts.fingerprint,
+            invert::content_hash(&pictures)?,
+            config.describe()?
+        );
+        let key: String =
+            Sha256::digest(what).iter().take(12).map(|b| format!("{b:02x}")).collect();
         let path = folder.join(format!("invert-{key}.safetensors"));
         config.checkpoint = Some(Checkpoint { path, every: CHECKPOINT_EVERY });
     }

@@ -1,7 +1,8 @@
 //! `latent`: codes from files.
 
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts, Param, Signature, Type,
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts,
+    Param, Signature, Type,
 };
 use crate::error::{Error, Result};
 use crate::latent::{Latent, ModelId};
@@ -26,7 +27,8 @@ pub const BUILTIN: Builtin = Builtin {
                 "Z, W, W+ or S; needed where the file does not say and the shape fits \
                 several",
             ),
-            Param::optional("key", &[Kind::Text], "-", "which array, where the file holds several").named(),
+            Param::optional("key", &[Kind::Text], "-", "which array, where the file holds several")
+                .named(),
         ],
         returns: "Latent",
         infer,
@@ -71,11 +73,19 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         None => model,
     };
     let layers = match found.space {
-        Space::S => known.as_ref().filter(|m| m.s_dim() == found.dim).and_then(|m| m.layers(Space::S)),
+        Space::S => {
+            known.as_ref().filter(|m| m.s_dim() == found.dim).and_then(|m| m.layers(Space::S))
+        }
         space => (space == Space::WPlus).then_some(found.layers),
     };
     let origin = Some(format!("from {}", Safe(path)));
-    Ok(Type::Latent(CodeType { space: Some(found.space), layers, model: known, count: Some(found.count), origin }))
+    Ok(Type::Latent(CodeType {
+        space: Some(found.space),
+        layers,
+        model: known,
+        count: Some(found.count),
+        origin,
+    }))
 }
 
 /// What an array is as codes.
@@ -87,31 +97,45 @@ struct Found {
     model: Option<ModelId>,
 }
 
-/// The array meant, with its name: the one given, the only one, or the one named `code`, `w` or `latent`.
+/// The array meant, with its name: the one given, the only one, or the one named `code`, `w` or
+/// `latent`.
 fn pick<'a>(file: &'a Checkpoint, key: Option<&str>) -> Result<(&'a str, &'a Array)> {
     let names = || file.tensors.keys().map(|k| Safe(k).to_string()).collect::<Vec<_>>().join(", ");
     let get = |k: &str| file.tensors.get_key_value(k).map(|(k, a)| (k.as_str(), a));
     if let Some(k) = key {
         return get(k).ok_or_else(|| {
-            Error::runtime(format!("the file has no array {}", Safe(k))).hint(format!("one of {}", names()))
+            Error::runtime(format!("the file has no array {}", Safe(k)))
+                .hint(format!("one of {}", names()))
         });
     }
-    let only = || (file.tensors.len() == 1).then(|| file.tensors.iter().next().map(|(k, a)| (k.as_str(), a))).flatten();
+    let only = || {
+        (file.tensors.len() == 1)
+            .then(|| file.tensors.iter().next().map(|(k, a)| (k.as_str(), a)))
+            .flatten()
+    };
     only().or_else(|| ["code", "w", "latent"].into_iter().find_map(get)).ok_or_else(|| {
-        Error::runtime(format!("the file holds several arrays: {}", names())).hint("say which with `key: \"…\"`")
+        Error::runtime(format!("the file holds several arrays: {}", names()))
+            .hint("say which with `key: \"…\"`")
     })
 }
 
 /// Space and shape of the codes; the generator's sizes decide what the file does not say.
-fn resolve(file: &Checkpoint, array: &Array, wanted: Option<Space>, current: Option<&ModelFacts>) -> Result<Found> {
+fn resolve(
+    file: &Checkpoint,
+    array: &Array,
+    wanted: Option<Space>,
+    current: Option<&ModelFacts>,
+) -> Result<Found> {
     let config = (file.family.as_deref() == Some("latent")).then_some(&file.config);
     let said = config.and_then(|c| c.get("space")?.as_str()).and_then(Space::parse);
-    let model: Option<ModelId> =
-        config.and_then(|c| c.get("generator")).and_then(|g| serde_json::from_value(g.clone()).ok());
+    let model: Option<ModelId> = config
+        .and_then(|c| c.get("generator"))
+        .and_then(|g| serde_json::from_value(g.clone()).ok());
     if let (Some(a), Some(b)) = (said, wanted)
         && a != b
     {
-        return Err(Error::runtime(format!("the file holds {a} codes")).hint(format!("leave out `space`, or say {a}")));
+        return Err(Error::runtime(format!("the file holds {a} codes"))
+            .hint(format!("leave out `space`, or say {a}")));
     }
     let shape: Vec<usize> = array.shape.clone();
     let space = said.or(wanted).map_or_else(|| guess(&shape, current), Ok)?;
@@ -125,7 +149,9 @@ fn resolve(file: &Checkpoint, array: &Array, wanted: Option<Space>, current: Opt
         (Space::W, [n, l, d]) if rows_agree(array, *l, *d) => (*n, *l, *d),
         _ => return Err(unfit().hint("say the space it is in: `space: W+` for one row a layer")),
     };
-    if let Some(m) = current.filter(|m| model.as_ref().is_none_or(|id| id.fingerprint == m.fingerprint)) {
+    if let Some(m) =
+        current.filter(|m| model.as_ref().is_none_or(|id| id.fingerprint == m.fingerprint))
+    {
         let wanted = match space {
             Space::Z => m.z_dim,
             Space::S => m.s_dim(),
@@ -133,7 +159,14 @@ fn resolve(file: &Checkpoint, array: &Array, wanted: Option<Space>, current: Opt
         };
         if dim != wanted || (space == Space::WPlus && layers != m.num_ws) {
             return Err(unfit()
-                .note(format!("{} has w {}×{}, z {} and s {}", Safe(&m.name), m.num_ws, m.w_dim, m.z_dim, m.s_dim()))
+                .note(format!(
+                    "{} has w {}×{}, z {} and s {}",
+                    Safe(&m.name),
+                    m.num_ws,
+                    m.w_dim,
+                    m.z_dim,
+                    m.s_dim()
+                ))
                 .hint("load the generator that the code belongs to"));
         }
     }
@@ -148,7 +181,9 @@ fn rows_agree(array: &Array, layers: usize, dim: usize) -> bool {
 /// The only space that the shape fits.
 fn guess(shape: &[usize], current: Option<&ModelFacts>) -> Result<Space> {
     let Some(m) = current else {
-        return Err(Error::runtime("the file does not say the space of its codes").hint("add `space: W`"));
+        return Err(
+            Error::runtime("the file does not say the space of its codes").hint("add `space: W`")
+        );
     };
     let fits = |s: &Space| match (s, shape) {
         (Space::Z, [d] | [_, d]) => *d == m.z_dim,
@@ -160,13 +195,19 @@ fn guess(shape: &[usize], current: Option<&ModelFacts>) -> Result<Space> {
     let all: Vec<Space> = m.spaces.iter().copied().filter(fits).collect();
     match all[..] {
         [one] => Ok(one),
-        [] => Err(Error::runtime(format!("an array of shape {shape:?} fits no space of {}", Safe(&m.name)))
-            .note(format!("z {}, w {}, {} layers, s {}", m.z_dim, m.w_dim, m.num_ws, m.s_dim()))
-            .hint("load the generator that the code belongs to")),
+        [] => Err(Error::runtime(format!(
+            "an array of shape {shape:?} fits no space of {}",
+            Safe(&m.name)
+        ))
+        .note(format!("z {}, w {}, {} layers, s {}", m.z_dim, m.w_dim, m.num_ws, m.s_dim()))
+        .hint("load the generator that the code belongs to")),
         _ => {
             let names: Vec<&str> = all.iter().map(|s| s.name()).collect();
-            Err(Error::runtime(format!("an array of shape {shape:?} may be in {}", names.join(" or ")))
-                .hint("add `space: W` (or Z, W+, S)"))
+            Err(Error::runtime(format!(
+                "an array of shape {shape:?} may be in {}",
+                names.join(" or ")
+            ))
+            .hint("add `space: W` (or Z, W+, S)"))
         }
     }
 }
@@ -178,11 +219,16 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let key = args.get("key").map(|_| args.text("key")).transpose()?;
     let (name, array) = pick(&file, key).map_err(|e| e.at(span))?;
     let current = ctx.model.as_ref().map(|m| m.facts.clone());
-    let found = resolve(&file, array, args.space("space")?, current.as_deref()).map_err(|e| e.at(span))?;
+    let found =
+        resolve(&file, array, args.space("space")?, current.as_deref()).map_err(|e| e.at(span))?;
     let data = Tensor::from_vec(array.to_f32(), array.shape.clone(), &ctx.device)?;
     let data = match found.space {
         Space::WPlus => data.reshape((found.count, found.layers, found.dim))?,
-        _ => data.reshape((found.count, found.layers, found.dim))?.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?,
+        _ => data
+            .reshape((found.count, found.layers, found.dim))?
+            .narrow(1, 0, 1)?
+            .squeeze(1)?
+            .contiguous()?,
     };
     let extra = |prefix: &str| -> Result<Vec<Tensor>> {
         let mut all = Vec::new();
@@ -199,5 +245,12 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         .map(|a| Tensor::from_vec(a.to_f32(), a.shape.clone(), &ctx.device))
         .transpose()?;
     let model = found.model.or_else(|| ctx.model.as_ref().map(|m| m.id()));
-    Ok(Value::Latent(Latent { space: found.space, data, model, noise, labels, origin: format!("from {path}") }))
+    Ok(Value::Latent(Latent {
+        space: found.space,
+        data,
+        model,
+        noise,
+        labels,
+        origin: format!("from {path}"),
+    }))
 }

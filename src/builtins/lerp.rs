@@ -11,14 +11,21 @@ pub const BUILTIN: Builtin = Builtin {
     category: Category::Edit,
     summary: "linear interpolation: (1 − t)·a + t·b",
     details: "Between codes of one space of one generator. The ends are exact. In Z prefer `slerp`.",
-    examples: &[Example { code: "lerp(sample(seed: 1), sample(seed: 2), 0.3)", note: "three tenths of the way" }],
+    examples: &[Example {
+        code: "lerp(sample(seed: 1), sample(seed: 2), 0.3)",
+        note: "three tenths of the way",
+    }],
     cost: None,
     definition: None,
     run: |args, _| {
         let (a, b) = shared::pair(args, ["a", "b"])?;
         let t = args.need_number("t", -100.0..=100.0)?;
         let data = ((&a.data * (1.0 - t))? + (&b.data * t)?)?;
-        Ok(Value::Latent(shared::blend(&a, data, format!("lerp {t} of ({}) and ({})", a.origin, b.origin))))
+        Ok(Value::Latent(shared::blend(
+            &a,
+            data,
+            format!("lerp {t} of ({}) and ({})", a.origin, b.origin),
+        )))
     },
 };
 

@@ -1,6 +1,8 @@
 //! `load`: a generator.
 
-use crate::builtin::{Builtin, Category, CheckedCall, Const, Example, Kind, Param, Signature, Type};
+use crate::builtin::{
+    Builtin, Category, CheckedCall, Const, Example, Kind, Param, Signature, Type,
+};
 use crate::error::Result;
 use crate::value::{Value, model};
 

@@ -51,7 +51,8 @@ pub fn table(a: &candle_core::Tensor, b: &candle_core::Tensor, ctx: &Context<'_>
         match m.measure(a, b) {
             Ok(each) => {
                 let mean = each.iter().sum::<f64>() / each.len().max(1) as f64;
-                let numbers = std::iter::once(mean).chain(each.iter().copied().filter(|_| count > 1));
+                let numbers =
+                    std::iter::once(mean).chain(each.iter().copied().filter(|_| count > 1));
                 let digits = if m.unit() == "dB" { 2 } else { 4 };
                 let name = std::iter::once(Cell::Text(m.name().to_owned()));
                 rows.push(name.chain(numbers.map(|v| Cell::Number(v, digits))).collect());

@@ -2,7 +2,8 @@
 
 use super::shared;
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, Param, Signature, Type,
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, Param,
+    Signature, Type,
 };
 use crate::error::{Error, Result};
 use crate::generator::spaces;
@@ -17,7 +18,11 @@ pub const BUILTIN: Builtin = Builtin {
         params: &[
             Param::required("a", &[Kind::Latent], "the code that keeps the other layers"),
             Param::required("b", &[Kind::Latent], "the code that gives `layers`"),
-            Param::required("layers", &[Kind::Range, Kind::Number], "half open, from 0: coarse first"),
+            Param::required(
+                "layers",
+                &[Kind::Range, Kind::Number],
+                "half open, from 0: coarse first",
+            ),
         ],
         returns: "Latent[W+] or Latent[S]",
         infer,
@@ -41,18 +46,25 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     if let (Some(x), Some(y)) = (&a, &b)
         && x.fingerprint != y.fingerprint
     {
-        return Err(Error::check(format!("the codes belong to different generators: {} and {}", x.label(), y.label()))
-            .at(call.span)
-            .hint("take both codes from one generator"));
+        return Err(Error::check(format!(
+            "the codes belong to different generators: {} and {}",
+            x.label(),
+            y.label()
+        ))
+        .at(call.span)
+        .hint("take both codes from one generator"));
     }
     let layers = match call.value("layers") {
-        Some(Const::Range(from, to, step)) => Some(Value::Range { from: *from, to: *to, step: *step }),
+        Some(Const::Range(from, to, step)) => {
+            Some(Value::Range { from: *from, to: *to, step: *step })
+        }
         Some(Const::Number(layer)) => Some(Value::Number(*layer)),
         _ => None,
     };
     if let (Some(m), Some(value)) = (&a, layers) {
         let span = call.arg("layers").map_or(call.span, |x| x.span);
-        crate::builtin::layer_range(&value, m.num_ws).map_err(|e| crate::builtin::as_check(e).at(span))?;
+        crate::builtin::layer_range(&value, m.num_ws)
+            .map_err(|e| crate::builtin::as_check(e).at(span))?;
     }
     let layers = a.as_ref().map(|m| m.num_ws);
     // A code whose space only a run can tell may be one of S.
@@ -73,14 +85,20 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let lift = |code, name| spaces::lift(g, code, space).map_err(|e| e.at(args.span(name)));
     let (a, b) = (lift(&a, "a")?, lift(&b, "b")?);
     if a.data.dims() != b.data.dims() {
-        return Err(Error::runtime(format!("{} codes cannot mix with {}", a.count(), b.count())).at(args.span));
+        return Err(Error::runtime(format!("{} codes cannot mix with {}", a.count(), b.count()))
+            .at(args.span));
     }
     let sizes = if space == Space::S { g.spec().style_sizes() } else { vec![1; a.layers()] };
     let range = args.layers("layers", sizes.len())?.unwrap_or(0..sizes.len());
-    let (from, to): (usize, usize) = (sizes[..range.start].iter().sum(), sizes[..range.end].iter().sum());
+    let (from, to): (usize, usize) =
+        (sizes[..range.start].iter().sum(), sizes[..range.end].iter().sum());
     let part = |of: &Tensor, from: usize, to: usize| of.narrow(1, from, to - from);
-    let parts = [part(&a.data, 0, from)?, part(&b.data, from, to)?, part(&a.data, to, a.data.dim(1)?)?];
+    let parts =
+        [part(&a.data, 0, from)?, part(&b.data, from, to)?, part(&a.data, to, a.data.dim(1)?)?];
     let data = Tensor::cat(&parts, 1)?;
-    let origin = format!("mix of ({}) with layers {}..{} of ({})", a.origin, range.start, range.end, b.origin);
+    let origin = format!(
+        "mix of ({}) with layers {}..{} of ({})",
+        a.origin, range.start, range.end, b.origin
+    );
     Ok(Value::Latent(shared::blend(&a, data, origin)))
 }

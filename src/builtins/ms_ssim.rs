@@ -6,7 +6,12 @@ use crate::metric::{Metric, MsSsim};
 
 /// `ms_ssim(a, b)`
 pub const BUILTIN: Builtin = Builtin {
-    signature: Signature { name: "ms_ssim", params: shared::params::TWO, returns: "Number", infer: shared::number },
+    signature: Signature {
+        name: "ms_ssim",
+        params: shared::params::TWO,
+        returns: "Number",
+        infer: shared::number,
+    },
     category: Category::Measure,
     summary: "multi-scale structural similarity; 1 is equal",
     details: "Wang et al. 2003: five scales with the published weights, on [0, 1]; pictures of at least 176 pixels a side.",

@@ -1,6 +1,8 @@
 //! `norm`: Euclidean length.
 
-use crate::builtin::{Builtin, Category, CheckedCall, Example, Kind, Param, Signature, Type, as_latent};
+use crate::builtin::{
+    Builtin, Category, CheckedCall, Example, Kind, Param, Signature, Type, as_latent,
+};
 use crate::direction;
 use crate::error::{Error, Result};
 use crate::value::Value;
@@ -24,8 +26,16 @@ pub const BUILTIN: Builtin = Builtin {
     run: |args, _| match args.need("x")? {
         Value::Direction(d) => Ok(Value::Number(direction::norm(d))),
         other => {
-            let code = as_latent(other).ok_or_else(|| Error::runtime("`x` is no code").at(args.span("x")))?;
-            let rows = code.data.flatten_from(1)?.to_dtype(DType::F64)?.sqr()?.sum(1)?.sqrt()?.to_vec1::<f64>()?;
+            let code = as_latent(other)
+                .ok_or_else(|| Error::runtime("`x` is no code").at(args.span("x")))?;
+            let rows = code
+                .data
+                .flatten_from(1)?
+                .to_dtype(DType::F64)?
+                .sqr()?
+                .sum(1)?
+                .sqrt()?
+                .to_vec1::<f64>()?;
             Ok(match rows[..] {
                 [one] => Value::Number(one),
                 _ => Value::List(Arc::new(rows.into_iter().map(Value::Number).collect())),

@@ -1,7 +1,9 @@
 //! `path`: frames through several codes.
 
 use super::{shared, slerp};
-use crate::builtin::{Args, Builtin, Category, CheckedCall, CodeType, Context, Example, Kind, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, CodeType, Context, Example, Kind, Param, Signature, Type,
+};
 use crate::error::{Error, Result};
 use crate::latent::Latent;
 use crate::space::Space;
@@ -16,9 +18,17 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "path",
         params: &[
-            Param::required("codes", &[Kind::Latent, Kind::List], "two or more codes of one space").variadic(),
-            Param::optional("frames", &[Kind::Number], "60", "frames in all, both ends included").named(),
-            Param::optional("closed", &[Kind::Bool], "false", "return to the first code, for a loop").named(),
+            Param::required("codes", &[Kind::Latent, Kind::List], "two or more codes of one space")
+                .variadic(),
+            Param::optional("frames", &[Kind::Number], "60", "frames in all, both ends included")
+                .named(),
+            Param::optional(
+                "closed",
+                &[Kind::Bool],
+                "false",
+                "return to the first code, for a loop",
+            )
+            .named(),
         ],
         returns: "Path",
         infer,
@@ -57,15 +67,21 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         && matches!(one.ty, Type::Latent(_) | Type::Inversion(_))
         && shared::code_type(&one.ty).count == Some(1)
     {
-        return Err(Error::check("a path needs two codes or more").at(one.span).hint("path(a, b, frames: 60)"));
+        return Err(Error::check("a path needs two codes or more")
+            .at(one.span)
+            .hint("path(a, b, frames: 60)"));
     }
-    let frames = if call.arg("frames").is_some() { shared::count(call, "frames") } else { Some(60) };
+    let frames =
+        if call.arg("frames").is_some() { shared::count(call, "frames") } else { Some(60) };
     Ok(Type::Path(CodeType { count: frames, ..first.unwrap_or_default() }))
 }
 
 fn cost(args: &Args, _: &Context<'_>) -> u64 {
-    let row =
-        args.many("codes").first().and_then(|(v, _)| crate::builtin::as_latent(v)).map_or(0, |l| l.data.elem_count());
+    let row = args
+        .many("codes")
+        .first()
+        .and_then(|(v, _)| crate::builtin::as_latent(v))
+        .map_or(0, |l| l.data.elem_count());
     let frames = match args.get("frames") {
         Some(Value::Number(n)) if *n > 0.0 => *n as u64,
         _ => 0,
@@ -77,8 +93,8 @@ fn run(args: &Args, _: &mut Context<'_>) -> Result<Value> {
     let mut rows = Vec::new();
     let mut like: Option<Latent> = None;
     for (value, span) in args.many("codes") {
-        let code =
-            crate::builtin::as_latent(&value).ok_or_else(|| Error::runtime("a path goes through codes").at(span))?;
+        let code = crate::builtin::as_latent(&value)
+            .ok_or_else(|| Error::runtime("a path goes through codes").at(span))?;
         if let Some(l) = &like
             && (l.space != code.space || l.data.dims()[1..] != code.data.dims()[1..])
         {

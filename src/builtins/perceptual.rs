@@ -7,13 +7,21 @@ use crate::metric::{Metric, Perceptual};
 
 /// `perceptual(a, b)`
 pub const BUILTIN: Builtin = Builtin {
-    signature: Signature { name: "perceptual", params: shared::params::TWO, returns: "Number", infer },
+    signature: Signature {
+        name: "perceptual",
+        params: shared::params::TWO,
+        returns: "Number",
+        infer,
+    },
     category: Category::Measure,
     summary: "distance of deep features; lower is closer",
     details: "LPIPS (Zhang et al. 2018) in form, with equal weights: features of the network that comes with the generator, \
               scaled to unit length over the channels, squared difference summed over channels, mean over space and over \
               the layers. The number depends on that network: compare it only with numbers of the same one.",
-    examples: &[Example { code: "perceptual(sample(seed: 1), sample(seed: 2))", note: "two unlike pictures" }],
+    examples: &[Example {
+        code: "perceptual(sample(seed: 1), sample(seed: 2))",
+        note: "two unlike pictures",
+    }],
     cost: None,
     definition: Some(|ctx| {
         let features = ctx.model.as_ref().and_then(|m| m.features.clone());

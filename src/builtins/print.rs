@@ -8,8 +8,12 @@ use crate::value::{Value, display};
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "print",
-        params: &[Param::required("values", &[Kind::Any], "what to write; several stand with a blank between them")
-            .variadic()],
+        params: &[Param::required(
+            "values",
+            &[Kind::Any],
+            "what to write; several stand with a blank between them",
+        )
+        .variadic()],
         returns: "nothing",
         infer,
     },
@@ -20,7 +24,8 @@ pub const BUILTIN: Builtin = Builtin {
     cost: None,
     definition: None,
     run: |args, ctx| {
-        let texts: Vec<String> = args.values.iter().flatten().map(|(v, _)| display::plain(v)).collect();
+        let texts: Vec<String> =
+            args.values.iter().flatten().map(|(v, _)| display::plain(v)).collect();
         ctx.output.print(&texts.join(" "))?;
         Ok(Value::Nothing)
     },

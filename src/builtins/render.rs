@@ -1,7 +1,9 @@
 //! `render`: the picture of a code.
 
 use super::shared;
-use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
+};
 use crate::error::Result;
 use crate::generator::{self, Noise, spaces};
 use crate::value::{Image, Value};
@@ -20,9 +22,21 @@ pub const BUILTIN: Builtin = Builtin {
                 the code; `none`; `random`: from the seed",
             )
             .choices(&["const", "none", "random"]),
-            Param::optional("psi", &[Kind::Number], "1", "truncation towards the mean w; 1 is none"),
-            Param::optional("cutoff", &[Kind::Number], "-", "truncate only layers below this one").named(),
-            Param::optional("seed", &[Kind::Number], "-", "of random noise; the session's unless given").named(),
+            Param::optional(
+                "psi",
+                &[Kind::Number],
+                "1",
+                "truncation towards the mean w; 1 is none",
+            ),
+            Param::optional("cutoff", &[Kind::Number], "-", "truncate only layers below this one")
+                .named(),
+            Param::optional(
+                "seed",
+                &[Kind::Number],
+                "-",
+                "of random noise; the session's unless given",
+            )
+            .named(),
         ],
         returns: "Image",
         infer,
@@ -32,7 +46,10 @@ pub const BUILTIN: Builtin = Builtin {
     details: "Range [-1, 1], not clamped. Truncation follows StyleGAN: w = mean + psi·(w − mean) on the layers below `cutoff`.",
     examples: &[
         Example { code: "render(sample(seed: 5), psi: 0.7)", note: "truncated" },
-        Example { code: "render(sample(n: 2, seed: 5), noise: none)", note: "two pictures without noise" },
+        Example {
+            code: "render(sample(n: 2, seed: 5), noise: none)",
+            note: "two pictures without noise",
+        },
     ],
     cost: Some(cost),
     definition: None,

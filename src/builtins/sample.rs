@@ -2,7 +2,8 @@
 
 use super::shared;
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, Param, Signature, Type,
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, Param,
+    Signature, Type,
 };
 use crate::error::{Error, Result};
 use crate::generator::spaces::{self, Draw};
@@ -21,10 +22,27 @@ pub const BUILTIN: Builtin = Builtin {
         params: &[
             Param::optional("n", &[Kind::Number], "1", "how many codes"),
             Param::optional("seed", &[Kind::Number], "-", "the session's seed unless given"),
-            Param::optional("psi", &[Kind::Number], "1", "truncation: w = mean + psi·(w − mean); 1 is none"),
-            Param::optional("space", &[Kind::Space], "-", "Z, W, W+ or S; W where the generator has one"),
-            Param::optional("class", &[Kind::Number], "-", "class of a conditional generator, from 0").named(),
-            Param::optional("model", &[Kind::Model], "-", "a generator other than the current one").named(),
+            Param::optional(
+                "psi",
+                &[Kind::Number],
+                "1",
+                "truncation: w = mean + psi·(w − mean); 1 is none",
+            ),
+            Param::optional(
+                "space",
+                &[Kind::Space],
+                "-",
+                "Z, W, W+ or S; W where the generator has one",
+            ),
+            Param::optional(
+                "class",
+                &[Kind::Number],
+                "-",
+                "class of a conditional generator, from 0",
+            )
+            .named(),
+            Param::optional("model", &[Kind::Model], "-", "a generator other than the current one")
+                .named(),
         ],
         returns: "Latent",
         infer,
@@ -68,7 +86,8 @@ fn usual(spaces: &[Space]) -> Space {
 }
 
 fn in_z() -> Error {
-    Error::check("psi acts in W, these codes are in Z").hint("sample(…, space: W, psi: …), or render(z, psi: …)")
+    Error::check("psi acts in W, these codes are in Z")
+        .hint("sample(…, space: W, psi: …), or render(z, psi: …)")
 }
 
 fn model(args: &Args, ctx: &Context<'_>) -> Result<Arc<Loaded>> {
@@ -83,7 +102,8 @@ fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
         Some(Value::Number(n)) if *n > 0.0 => *n as u64,
         _ => 1,
     };
-    let row = model(args, ctx).map_or(512, |m| m.facts.z_dim + m.facts.num_ws * m.facts.w_dim + m.facts.s_dim());
+    let row = model(args, ctx)
+        .map_or(512, |m| m.facts.z_dim + m.facts.num_ws * m.facts.w_dim + m.facts.s_dim());
     n.saturating_mul(4 * row as u64)
 }
 
@@ -98,7 +118,11 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     }
     let labels = labels(args, &model, n)?;
     let seed = args.seed(ctx)?;
-    Ok(Value::Latent(spaces::sample(&*model.generator, n, Draw { seed, psi, space, labels: labels.as_ref() })?))
+    Ok(Value::Latent(spaces::sample(
+        &*model.generator,
+        n,
+        Draw { seed, psi, space, labels: labels.as_ref() },
+    )?))
 }
 
 /// One-hot labels of the class given.
@@ -114,7 +138,9 @@ pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
         };
     };
     if c == 0 {
-        return Err(Error::runtime(format!("{} has no classes", model.facts.name)).at(args.span("class")));
+        return Err(
+            Error::runtime(format!("{} has no classes", model.facts.name)).at(args.span("class"))
+        );
     }
     let mut row = vec![0f32; n * c];
     for k in 0..n {

@@ -1,7 +1,8 @@
 //! `save`: results as files.
 
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type, all_images, as_latent,
+    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type,
+    all_images, as_latent,
 };
 use crate::error::{Error, Result};
 use crate::generator::{Noise, each_batch};
@@ -39,8 +40,20 @@ pub const BUILTIN: Builtin = Builtin {
             .writes(),
             Param::optional("quality", &[Kind::Number], "92", "of a jpg, 1 to 100").named(),
             Param::optional("fps", &[Kind::Number], "20", "frames a second of a gif").named(),
-            Param::optional("columns", &[Kind::Number], "-", "of a grid; pictures of a strip stand in one row").named(),
-            Param::optional("outside", &[Kind::Bool], "false", "allow a path outside the output folder").named(),
+            Param::optional(
+                "columns",
+                &[Kind::Number],
+                "-",
+                "of a grid; pictures of a strip stand in one row",
+            )
+            .named(),
+            Param::optional(
+                "outside",
+                &[Kind::Bool],
+                "false",
+                "allow a path outside the output folder",
+            )
+            .named(),
         ],
         returns: "Text",
         infer,
@@ -54,8 +67,14 @@ pub const BUILTIN: Builtin = Builtin {
     examples: &[
         Example { code: "save(sample(seed: 1), \"one.png\")", note: "a picture" },
         Example { code: "sample(n: 3, seed: 1) |> save(\"each-{i}.png\")", note: "three files" },
-        Example { code: "path(sample(seed: 1), sample(seed: 2), frames: 4) |> save(\"morph.gif\")", note: "a film" },
-        Example { code: "save(direction(\"smile\") | direction(\"age\"), \"pure.safetensors\")", note: "a direction" },
+        Example {
+            code: "path(sample(seed: 1), sample(seed: 2), frames: 4) |> save(\"morph.gif\")",
+            note: "a film",
+        },
+        Example {
+            code: "save(direction(\"smile\") | direction(\"age\"), \"pure.safetensors\")",
+            note: "a direction",
+        },
     ],
     cost: None,
     definition: None,
@@ -74,45 +93,63 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
                 .hint("save(direction, \"name.safetensors\")"))
         }
         Some(Type::Image(_)) if ending == "safetensors" => {
-            Err(Error::check("pictures are no codes").at(span).hint("png, jpg, webp or npy for pictures"))
+            Err(Error::check("pictures are no codes")
+                .at(span)
+                .hint("png, jpg, webp or npy for pictures"))
         }
-        Some(Type::Number | Type::Bool | Type::Text) if picture => Err(Error::check("this has no picture").at(span)),
+        Some(Type::Number | Type::Bool | Type::Text) if picture => {
+            Err(Error::check("this has no picture").at(span))
+        }
         _ => Ok(Type::Text),
     }
 }
 
 fn ending(path: &str) -> Result<String> {
-    let ending = Path::new(path).extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let ending =
+        Path::new(path).extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     if ENDINGS.contains(&ending.as_str()) {
         return Ok(ending);
     }
-    let hint = near(&ending, ENDINGS)
-        .first()
-        .map_or_else(|| format!("one of {}", ENDINGS.join(" ")), |e| format!("end the name in .{e}"));
+    let hint = near(&ending, ENDINGS).first().map_or_else(
+        || format!("one of {}", ENDINGS.join(" ")),
+        |e| format!("end the name in .{e}"),
+    );
     Err(Error::check(format!("{} says no format", Safe(path))).hint(hint))
 }
 
 /// Where a path of a script leads: inside the output folder unless told otherwise.
 fn destination(path: &str, ctx: &Context<'_>, outside: bool) -> Result<PathBuf> {
     let relative = Path::new(path);
-    let leaves = relative.components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir));
+    let leaves =
+        relative.components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir));
     if leaves && ctx.confined && !outside {
         return Err(Error::runtime(format!("{} leads out of the output folder", Safe(path)))
             .hint("a script saves below --out; add `outside: true` to allow this one"));
     }
     let target = ctx.out.join(relative);
     if ctx.confined && !outside && !stays_inside(&target, &ctx.out) {
-        return Err(Error::runtime(format!("{} leads out of the output folder through a link", Safe(path)))
-            .hint("add `outside: true` to allow this one"));
+        return Err(Error::runtime(format!(
+            "{} leads out of the output folder through a link",
+            Safe(path)
+        ))
+        .hint("add `outside: true` to allow this one"));
     }
     Ok(target)
 }
 
-/// Whether the nearest existing folder of the target, links resolved, lies in `root`, and the target is no link itself.
+/// Whether the nearest existing folder of the target, links resolved, lies in `root`, and the
+/// target is no link itself.
 fn stays_inside(target: &Path, root: &Path) -> bool {
-    let Ok(root) = if root.as_os_str().is_empty() { Path::new(".") } else { root }.canonicalize() else { return true };
+    let Ok(root) = if root.as_os_str().is_empty() { Path::new(".") } else { root }.canonicalize()
+    else {
+        return true;
+    };
     let existing = target.ancestors().skip(1).find_map(|a| {
-        if a.as_os_str().is_empty() { Path::new(".").canonicalize().ok() } else { a.canonicalize().ok() }
+        if a.as_os_str().is_empty() {
+            Path::new(".").canonicalize().ok()
+        } else {
+            a.canonicalize().ok()
+        }
     });
     !target.is_symlink() && existing.is_none_or(|e| e.starts_with(&root))
 }
@@ -137,7 +174,9 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |e: &std::io::Error| Error::io(format!("cannot write {}", Safe(&path.to_string_lossy())), e);
+    let failed = |e: &std::io::Error| {
+        Error::io(format!("cannot write {}", Safe(&path.to_string_lossy())), e)
+    };
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
     }
@@ -172,18 +211,28 @@ fn rasters(images: &[Image]) -> Result<Vec<Raster>> {
     Ok(all)
 }
 
-fn stills(target: &str, ending: &str, args: &Args, ctx: &Context<'_>) -> Result<Vec<(String, Vec<u8>)>> {
+fn stills(
+    target: &str,
+    ending: &str,
+    args: &Args,
+    ctx: &Context<'_>,
+) -> Result<Vec<(String, Vec<u8>)>> {
     let images = images(args, ctx)?;
     let mut all = rasters(&images)?;
     let quality = args.need_count("quality", 1..=100)? as u8;
-    let texts = images.first().map(|i| provenance(i.model.as_ref(), &i.origin, ctx)).unwrap_or_default();
+    let texts =
+        images.first().map(|i| provenance(i.model.as_ref(), &i.origin, ctx)).unwrap_or_default();
     let bytes = |r: &Raster| match ending {
         "png" => encode::png(r, &texts),
         "webp" => encode::webp(r),
         _ => encode::jpeg(r, quality),
     };
     if target.contains("{i}") {
-        return all.iter().enumerate().map(|(i, r)| Ok((target.replace("{i}", &i.to_string()), bytes(r)?))).collect();
+        return all
+            .iter()
+            .enumerate()
+            .map(|(i, r)| Ok((target.replace("{i}", &i.to_string()), bytes(r)?)))
+            .collect();
     }
     if all.len() != 1 {
         // A strip is one captioned row; anything else the smallest square.
@@ -192,9 +241,9 @@ fn stills(target: &str, ending: &str, args: &Args, ctx: &Context<'_>) -> Result<
         let columns = args.count("columns", 1..=10_000)?.unwrap_or(square.max(1));
         all = vec![encode::grid(&all, columns).map_err(|e| e.at(args.span("value")))?];
     }
-    all.first()
-        .map(|r| Ok(vec![(target.to_owned(), bytes(r)?)]))
-        .unwrap_or_else(|| Err(Error::runtime("there is no picture to save").at(args.span("value"))))
+    all.first().map(|r| Ok(vec![(target.to_owned(), bytes(r)?)])).unwrap_or_else(|| {
+        Err(Error::runtime("there is no picture to save").at(args.span("value")))
+    })
 }
 
 fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
@@ -225,16 +274,26 @@ fn array(t: &Tensor) -> Result<Array> {
         .ok_or_else(|| Error::runtime(format!("a tensor of shape {shape:?} cannot be saved")))
 }
 
-fn numbers(value: &Value, target: &str, args: &Args, ctx: &Context<'_>) -> Result<Vec<(String, Vec<u8>)>> {
+fn numbers(
+    value: &Value,
+    target: &str,
+    args: &Args,
+    ctx: &Context<'_>,
+) -> Result<Vec<(String, Vec<u8>)>> {
     let tensor = match as_latent(value) {
         Some(code) => code.data,
-        None => Tensor::cat(&images(args, ctx)?.into_iter().map(|i| i.data).collect::<Vec<_>>(), 0)?,
+        None => {
+            Tensor::cat(&images(args, ctx)?.into_iter().map(|i| i.data).collect::<Vec<_>>(), 0)?
+        }
     };
     if !target.contains("{i}") {
         return Ok(vec![(target.to_owned(), npy::to_bytes(&array(&tensor)?)?)]);
     }
     let one = |i: usize| -> Result<_> {
-        Ok((target.replace("{i}", &i.to_string()), npy::to_bytes(&array(&tensor.narrow(0, i, 1)?)?)?))
+        Ok((
+            target.replace("{i}", &i.to_string()),
+            npy::to_bytes(&array(&tensor.narrow(0, i, 1)?)?)?,
+        ))
     };
     (0..tensor.dim(0)?).map(one).collect()
 }
@@ -254,8 +313,9 @@ fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
             directions(&all, ctx)?
         }
         other => {
-            let code = as_latent(other)
-                .ok_or_else(|| Error::runtime(format!("{} is saved as a picture or npy", other.ty())))?;
+            let code = as_latent(other).ok_or_else(|| {
+                Error::runtime(format!("{} is saved as a picture or npy", other.ty()))
+            })?;
             codes(&code, ctx)?
         }
     };
@@ -264,7 +324,12 @@ fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
 
 type Archive = (BTreeMap<String, Array>, Manifest);
 
-fn manifest(family: &str, config: serde_json::Value, origin: serde_json::Value, ctx: &Context<'_>) -> Manifest {
+fn manifest(
+    family: &str,
+    config: serde_json::Value,
+    origin: serde_json::Value,
+    ctx: &Context<'_>,
+) -> Manifest {
     Manifest {
         format: 1,
         family: family.to_owned(),
@@ -293,17 +358,18 @@ fn directions(all: &[Direction], ctx: &Context<'_>) -> Result<Archive> {
     let several = all.iter().any(|d| d.space != space);
     for d in all {
         if d.model != model {
-            return Err(Error::runtime("one file holds directions of one generator").hint("save them to two files"));
+            return Err(Error::runtime("one file holds directions of one generator")
+                .hint("save them to two files"));
         }
         let name = if several { format!("{}/{}", d.space, d.name) } else { d.name.clone() };
         let shape = if d.rows == 1 { vec![d.dim] } else { vec![d.rows, d.dim] };
         // In double precision: an orthogonalised direction stays orthogonal to 1e-12 in the file.
-        let values = Array::f64(&shape, d.data.clone())
-            .ok_or_else(|| Error::runtime(format!("the direction {} has a broken shape", Safe(&d.name))))?;
+        let values = Array::f64(&shape, d.data.clone()).ok_or_else(|| {
+            Error::runtime(format!("the direction {} has a broken shape", Safe(&d.name)))
+        })?;
         if tensors.insert(name.clone(), values).is_some() {
-            return Err(
-                Error::runtime(format!("two directions are named {}", Safe(&name))).hint("save them to two files")
-            );
+            return Err(Error::runtime(format!("two directions are named {}", Safe(&name)))
+                .hint("save them to two files"));
         }
         if let Some(about) = d.about.as_deref() {
             told.insert(name.clone(), json!(about));

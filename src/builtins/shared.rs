@@ -68,7 +68,12 @@ pub fn same_codes(call: &CheckedCall<'_>, names: [&str; 2]) -> Result<CodeType> 
         Some(s) => e.at(span).label(left, format!("code in {s}")),
         None => e.at(span),
     })?;
-    Ok(CodeType { space: a.space.or(b.space), layers: a.layers.or(b.layers), model: a.model.or(b.model), ..a })
+    Ok(CodeType {
+        space: a.space.or(b.space),
+        layers: a.layers.or(b.layers),
+        model: a.model.or(b.model),
+        ..a
+    })
 }
 
 /// The space that both can be lifted to.
@@ -92,13 +97,18 @@ fn agree(a: &CodeType, b: &CodeType) -> Result<()> {
     if let (Some(x), Some(y)) = (&a.model, &b.model)
         && x.fingerprint != y.fingerprint
     {
-        return Err(Error::check(format!("the codes belong to different generators: {} and {}", x.label(), y.label()))
-            .hint("take both codes from one generator"));
+        return Err(Error::check(format!(
+            "the codes belong to different generators: {} and {}",
+            x.label(),
+            y.label()
+        ))
+        .hint("take both codes from one generator"));
     }
     Ok(())
 }
 
-/// Checks that a direction can move a code: the same generator, and a space that acts on the code's.
+/// Checks that a direction can move a code: the same generator, and a space that acts on the
+/// code's.
 pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
     if let (Some(x), Some(y)) = (&code.model, &direction.model)
         && x.fingerprint != y.fingerprint
@@ -116,7 +126,8 @@ pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
                 .hint(format!("lift the code: to({d}, …)")))
         }
         (Some(c), Some(Space::S)) if c != Space::S => {
-            Err(Error::check(format!("an S direction cannot move a {c} code")).hint("lift the code: to(S, …)"))
+            Err(Error::check(format!("an S direction cannot move a {c} code"))
+                .hint("lift the code: to(S, …)"))
         }
         (Some(c), Some(d)) if c != d && [c, d].iter().any(|s| matches!(s, Space::Z | Space::S)) => {
             let from = if c == Space::S { c } else { Space::W };
@@ -127,7 +138,8 @@ pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
     }
 }
 
-/// The running counterpart of [`same_codes`]: both codes in one space, one generator, and as many of each.
+/// The running counterpart of [`same_codes`]: both codes in one space, one generator, and as many
+/// of each.
 pub fn pair(args: &Args, names: [&str; 2]) -> Result<(Latent, Latent)> {
     let (a, b) = (args.latent(names[0])?, args.latent(names[1])?);
     let span = args.span(names[1]);
@@ -164,14 +176,17 @@ pub fn two_images(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Tensor)> {
 fn align(a: &Image, b: &Image) -> Result<(Tensor, Tensor)> {
     let ([n, c, h, w], [m, c2, h2, w2]) = (a.dims(), b.dims());
     if (c, h, w) != (c2, h2, w2) {
-        return Err(Error::runtime(format!("the pictures differ in size: {w}×{h}×{c} and {w2}×{h2}×{c2}"))
-            .hint("image(path, size: …) brings a picture to a size"));
+        return Err(Error::runtime(format!(
+            "the pictures differ in size: {w}×{h}×{c} and {w2}×{h2}×{c2}"
+        ))
+        .hint("image(path, size: …) brings a picture to a size"));
     }
     match (n, m) {
         _ if n == m => Ok((a.data.clone(), b.data.clone())),
         (1, _) => Ok((a.data.broadcast_as(b.data.shape())?.contiguous()?, b.data.clone())),
         (_, 1) => Ok((a.data.clone(), b.data.broadcast_as(a.data.shape())?.contiguous()?)),
-        _ => Err(Error::runtime(format!("{n} pictures against {m}")).hint("compare as many with as many, or with one")),
+        _ => Err(Error::runtime(format!("{n} pictures against {m}"))
+            .hint("compare as many with as many, or with one")),
     }
 }
 
@@ -191,7 +206,11 @@ pub mod params {
 
     /// Two pictures.
     pub const TWO: &[Param] = &[
-        Param::required("a", PICTURES, "pictures, an inversion (its reconstruction) or codes (rendered)"),
+        Param::required(
+            "a",
+            PICTURES,
+            "pictures, an inversion (its reconstruction) or codes (rendered)",
+        ),
         Param::required("b", PICTURES, "as many pictures of the same size, or one"),
     ];
 }

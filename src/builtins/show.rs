@@ -1,6 +1,8 @@
 //! `show`: values side by side.
 
-use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
+};
 use crate::error::Result;
 use crate::render::Display;
 use crate::value::{Value, display};
@@ -9,9 +11,12 @@ use crate::value::{Value, display};
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "show",
-        params: &[
-            Param::required("values", &[Kind::Any], "pictures, codes (rendered), inversions, tables, …").variadic()
-        ],
+        params: &[Param::required(
+            "values",
+            &[Kind::Any],
+            "pictures, codes (rendered), inversions, tables, …",
+        )
+        .variadic()],
         returns: "nothing",
         infer,
     },
@@ -19,7 +24,10 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "shows values side by side",
     details: "`show a, b` and `show(a, b)` are the same. Where there is no terminal that shows pictures, they are written as \
               PNG files and named.",
-    examples: &[Example { code: "show sample(seed: 1), sample(seed: 2)", note: "two pictures side by side" }],
+    examples: &[Example {
+        code: "show sample(seed: 1), sample(seed: 2)",
+        note: "two pictures side by side",
+    }],
     cost: None,
     definition: None,
     run,

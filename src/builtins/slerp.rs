@@ -8,7 +8,12 @@ use candle_core::{D, Tensor};
 
 /// `slerp(a, b, t)`
 pub const BUILTIN: Builtin = Builtin {
-    signature: Signature { name: "slerp", params: lerp::PARAMS, returns: "Latent", infer: lerp::infer },
+    signature: Signature {
+        name: "slerp",
+        params: lerp::PARAMS,
+        returns: "Latent",
+        infer: lerp::infer,
+    },
     category: Category::Edit,
     summary: "spherical interpolation: along the great circle, the length interpolated linearly",
     details: "Shoemake 1985, row by row: keeps the length that codes of Z have (about √dim), which `lerp` shortens. \
@@ -23,7 +28,11 @@ pub const BUILTIN: Builtin = Builtin {
         let (a, b) = shared::pair(args, ["a", "b"])?;
         let t = args.need_number("t", -100.0..=100.0)?;
         let data = slerp(&a.data, &b.data, t)?;
-        Ok(Value::Latent(shared::blend(&a, data, format!("slerp {t} of ({}) and ({})", a.origin, b.origin))))
+        Ok(Value::Latent(shared::blend(
+            &a,
+            data,
+            format!("slerp {t} of ({}) and ({})", a.origin, b.origin),
+        )))
     },
 };
 
@@ -34,7 +43,8 @@ pub const BUILTIN: Builtin = Builtin {
 pub fn slerp(a: &Tensor, b: &Tensor, t: f64) -> Result<Tensor> {
     let dims = a.dims().to_vec();
     let width = a.dim(D::Minus1)?;
-    let rows = |x: &Tensor| -> Result<Vec<Vec<f32>>> { Ok(x.reshape(((), width))?.to_vec2::<f32>()?) };
+    let rows =
+        |x: &Tensor| -> Result<Vec<Vec<f32>>> { Ok(x.reshape(((), width))?.to_vec2::<f32>()?) };
     let mut out = Vec::with_capacity(a.elem_count());
     for (x, y) in rows(a)?.iter().zip(rows(b)?.iter()) {
         out.extend(slerp_row(x, y, t));
@@ -43,7 +53,9 @@ pub fn slerp(a: &Tensor, b: &Tensor, t: f64) -> Result<Tensor> {
 }
 
 fn slerp_row(x: &[f32], y: &[f32], t: f64) -> Vec<f32> {
-    let dot = |p: &[f32], q: &[f32]| p.iter().zip(q).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let dot = |p: &[f32], q: &[f32]| {
+        p.iter().zip(q).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>()
+    };
     let (nx, ny) = (dot(x, x).sqrt(), dot(y, y).sqrt());
     let cos = (dot(x, y) / (nx * ny)).clamp(-1.0, 1.0);
     let angle = libm::acos(cos);

@@ -1,7 +1,9 @@
 //! `strip`: a direction, walked.
 
 use super::shared;
-use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type};
+use crate::builtin::{
+    Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
+};
 use crate::direction;
 use crate::error::{Error, Result};
 use crate::latent::Latent;
@@ -25,7 +27,10 @@ pub const BUILTIN: Builtin = Builtin {
     category: Category::See,
     summary: "pictures of a code moved along a direction, evenly spaced",
     details: "The pictures are captioned with their strength; `save` puts them in one row.",
-    examples: &[Example { code: "strip(sample(seed: 2), along: direction(\"smile\"), n: 3)", note: "three strengths" }],
+    examples: &[Example {
+        code: "strip(sample(seed: 2), along: direction(\"smile\"), n: 3)",
+        note: "three strengths",
+    }],
     cost: Some(cost),
     definition: None,
     run,
@@ -49,17 +54,25 @@ fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let (code, along) = (args.latent("code")?, args.direction("along")?);
     if code.count() != 1 {
-        return Err(Error::runtime(format!("a strip walks from one code, here are {}", code.count()))
-            .at(args.span("code"))
-            .hint("one strip each: [strip(c, along: …) for c in codes]"));
+        return Err(Error::runtime(format!(
+            "a strip walks from one code, here are {}",
+            code.count()
+        ))
+        .at(args.span("code"))
+        .hint("one strip each: [strip(c, along: …) for c in codes]"));
     }
     let n = args.need_count("n", 2..=1000)?;
     let (from, to) = (args.need_number("from", -1e3..=1e3)?, args.need_number("to", -1e3..=1e3)?);
     let model = ctx.model_of(&code)?;
-    let strengths: Vec<f64> = (0..n).map(|k| from + (to - from) * k as f64 / (n - 1) as f64).collect();
-    let moved = |strength: &f64| direction::apply(&code, *strength, &along).map_err(|e| e.at(args.span("along")));
+    let strengths: Vec<f64> =
+        (0..n).map(|k| from + (to - from) * k as f64 / (n - 1) as f64).collect();
+    let moved = |strength: &f64| {
+        direction::apply(&code, *strength, &along).map_err(|e| e.at(args.span("along")))
+    };
     let codes = strengths.iter().map(moved).collect::<Result<Vec<Latent>>>()?;
-    let render = |l: &Latent| crate::value::display::render(l, &model, &ctx.control).map_err(|e| e.at(args.span));
+    let render = |l: &Latent| {
+        crate::value::display::render(l, &model, &ctx.control).map_err(|e| e.at(args.span))
+    };
     let pictures = crate::value::display::together(&codes, &render)?;
     Ok(Value::Image(Image {
         data: Tensor::cat(&pictures.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?,

@@ -1,7 +1,9 @@
 //! `to`: a code in a wider space.
 
 use super::shared;
-use crate::builtin::{Builtin, Category, CheckedCall, CodeType, Example, Kind, Param, Signature, Type};
+use crate::builtin::{
+    Builtin, Category, CheckedCall, CodeType, Example, Kind, Param, Signature, Type,
+};
 use crate::error::{Error, Result};
 use crate::generator::spaces;
 use crate::space::Space;
@@ -25,7 +27,10 @@ pub const BUILTIN: Builtin = Builtin {
               There is no way back: a wider space holds codes that the narrower one lacks; `invert` finds the nearest.",
     examples: &[
         Example { code: "to(W+, sample(seed: 3, space: Z))", note: "a layered code" },
-        Example { code: "to(S, sample(seed: 3))", note: "the styles of all layers: the same picture" },
+        Example {
+            code: "to(S, sample(seed: 3))",
+            note: "the styles of all layers: the same picture",
+        },
     ],
     cost: None,
     definition: None,
@@ -33,7 +38,9 @@ pub const BUILTIN: Builtin = Builtin {
         let code = args.latent("code")?;
         let space = args.space("space")?.unwrap_or(code.space);
         let model = ctx.model_of(&code)?;
-        Ok(Value::Latent(spaces::lift(&*model.generator, &code, space).map_err(|e| e.at(args.span))?))
+        Ok(Value::Latent(
+            spaces::lift(&*model.generator, &code, space).map_err(|e| e.at(args.span))?,
+        ))
     },
 };
 
@@ -48,7 +55,9 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
             (Some(_), Some(_)) => {
                 return Err(Error::check(format!("a {a} code cannot go back to {b}"))
                     .at(call.span)
-                    .hint(format!("find the nearest {b} code of its picture: invert(render(code), space: {b})")));
+                    .hint(format!(
+                        "find the nearest {b} code of its picture: invert(render(code), space: {b})"
+                    )));
             }
             _ => {
                 return Err(Error::check(format!("`to` lifts Z → W → W+ → S, not {a} → {b}"))

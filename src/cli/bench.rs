@@ -30,7 +30,8 @@ pub enum Which {
         object a row, with standard errors."
     )]
     Inversions(Inversions),
-    /// Faces of held-out people pasted at any place, size and turn, found again by the attribute network.
+    /// Faces of held-out people pasted at any place, size and turn, found again by the attribute
+    /// network.
     #[command(after_help = "--json gives one object a person, then one with the summary.")]
     Align(Align),
 }
@@ -58,7 +59,8 @@ pub struct Edits {
     /// Names of edits, with commas between; all that have a direction unless given.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     edits: Vec<String>,
-    /// optimize, projector, encoder or hybrid, each alone, with :conditional, with :w or with :layers.
+    /// optimize, projector, encoder or hybrid, each alone, with :conditional, with :w or with
+    /// :layers.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     methods: Vec<String>,
     /// Z, W, W+ or S; all that have directions unless given.
@@ -84,8 +86,8 @@ pub struct Inversions {
     /// The first N people only.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// optimize, projector, encoder or hybrid, with commas between; encoder:1, :3, :5, hybrid:100, :300 and optimize:1000
-    /// unless given.
+    /// optimize, projector, encoder or hybrid, with commas between; encoder:1, :3, :5, hybrid:100,
+    /// :300 and optimize:1000 unless given.
     #[arg(long, value_name = "METHOD[:STEPS]", value_delimiter = ',')]
     methods: Vec<String>,
     /// Z, W, W+ or S; unless given W and W+, encoder and hybrid in W+ alone.
@@ -109,7 +111,8 @@ fn edits(common: &Common, options: &Edits) -> Result<u8> {
     prepare(common)?;
     let model = model::load(&common.model)?;
     let pairs = Pairs::open(&options.data)?;
-    let outcome = watched(common, "edits", |control| edited(common, options, (&model, &pairs), control))?;
+    let outcome =
+        watched(common, "edits", |control| edited(common, options, (&model, &pairs), control))?;
     show(common, &outcome.rows, || bench::table(&outcome.rows, &outcome.notes))?;
     whole(&outcome, &pairs, options.limit)
 }
@@ -120,7 +123,8 @@ fn invert(common: &Common, options: &Inversions) -> Result<u8> {
     let settings = bench::settings(&options.methods, &options.spaces, &model.facts)?;
     let pairs = Pairs::open(&options.data)?;
     let limit = options.limit.map(count);
-    let request = inversions::Request { limit, passes: options.passes.map(count), seed: common.seed };
+    let request =
+        inversions::Request { limit, passes: options.passes.map(count), seed: common.seed };
     let outcome = watched(common, "inversions", |control| {
         let encodes = settings.iter().any(|s| s.method.encodes());
         on(&model, control, |bench| {
@@ -158,7 +162,10 @@ fn find_faces(common: &Common, options: &Align) -> Result<u8> {
         line(&found.summary)?;
     }
     if found.stopped {
-        return Err(Error::new(Kind::Interrupted, format!("stopped after {} people", found.rows.len())));
+        return Err(Error::new(
+            Kind::Interrupted,
+            format!("stopped after {} people", found.rows.len()),
+        ));
     }
     Ok(0)
 }
@@ -192,8 +199,13 @@ fn edited(
     })
 }
 
-/// Gives `work` the parts of a generator that every benchmark of inversion needs; encoder and directions are its own to add.
-fn on<T>(model: &Loaded, control: &Control, work: impl FnOnce(Bench<'_>) -> Result<T>) -> Result<T> {
+/// Gives `work` the parts of a generator that every benchmark of inversion needs; encoder and
+/// directions are its own to add.
+fn on<T>(
+    model: &Loaded,
+    control: &Control,
+    work: impl FnOnce(Bench<'_>) -> Result<T>,
+) -> Result<T> {
     let perceptual = model.features.clone().map(Perceptual::new);
     let reader = parts::reader(model);
     work(Bench {
@@ -207,7 +219,8 @@ fn on<T>(model: &Loaded, control: &Control, work: impl FnOnce(Bench<'_>) -> Resu
     })
 }
 
-/// Runs with progress on the terminal, or as lines on stderr where there is none or rows go to another program.
+/// Runs with progress on the terminal, or as lines on stderr where there is none or rows go to
+/// another program.
 pub(super) fn watched<T: Send>(
     common: &Common,
     title: &str,
@@ -223,7 +236,11 @@ pub(super) fn watched<T: Send>(
 }
 
 /// One JSON object a row, or the table with its notes.
-pub(super) fn show(common: &Common, rows: &[impl Serialize], table: impl FnOnce() -> Table) -> Result<()> {
+pub(super) fn show(
+    common: &Common,
+    rows: &[impl Serialize],
+    table: impl FnOnce() -> Table,
+) -> Result<()> {
     if common.json {
         return rows.iter().try_for_each(line);
     }
@@ -234,6 +251,7 @@ pub(super) fn show(common: &Common, rows: &[impl Serialize], table: impl FnOnce(
 }
 
 fn line(row: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string(row).map_err(|e| Error::runtime(format!("a row cannot be written: {e}")))?;
+    let text = serde_json::to_string(row)
+        .map_err(|e| Error::runtime(format!("a row cannot be written: {e}")))?;
     out(format!("{text}\n").as_bytes())
 }

@@ -12,14 +12,16 @@ pub fn doctor(common: &Common) -> Result<u8> {
     let terminal = probe(&asking(common)?).terminal;
     let device = prepare(common);
     let begun = Instant::now();
-    let generator = model::load(&common.model)
-        .map(|m| format!("{}, ready in {:.0} ms", m.facts.label(), begun.elapsed().as_secs_f64() * 1e3));
+    let generator = model::load(&common.model).map(|m| {
+        format!("{}, ready in {:.0} ms", m.facts.label(), begun.elapsed().as_secs_f64() * 1e3)
+    });
     let failed = device.is_err() || generator.is_err();
     let mut all = findings(&terminal);
     all.push(finding("device", device.map(|()| common.device.clone())));
     all.push(finding("generator", generator));
     for one in &all {
-        let text = if common.json { serde_json::json!(one).to_string() } else { lines(one).join("\n") };
+        let text =
+            if common.json { serde_json::json!(one).to_string() } else { lines(one).join("\n") };
         out(format!("{text}\n").as_bytes())?;
     }
     Ok(u8::from(failed))
@@ -28,6 +30,8 @@ pub fn doctor(common: &Common) -> Result<u8> {
 fn finding(topic: &'static str, found: Result<String, Error>) -> Finding {
     match found {
         Ok(found) => Finding { topic, found, repair: None },
-        Err(e) => Finding { topic, found: e.message().to_owned(), repair: e.repair().map(str::to_owned) },
+        Err(e) => {
+            Finding { topic, found: e.message().to_owned(), repair: e.repair().map(str::to_owned) }
+        }
     }
 }

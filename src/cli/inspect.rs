@@ -74,14 +74,20 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
 fn direction_line(name: &str, about: &serde_json::Value) -> String {
     let Ok(a) = serde_json::from_value::<About>(about.clone()) else { return name.to_owned() };
     let r2 = a.accuracy.map(|v| format!(", R² {v:.2}")).unwrap_or_default();
-    let moves = a.variance.is_some().then(|| a.leakage.iter().max_by(|x, y| x.1.abs().total_cmp(&y.1.abs())));
+    let moves = a
+        .variance
+        .is_some()
+        .then(|| a.leakage.iter().max_by(|x, y| x.1.abs().total_cmp(&y.1.abs())));
     let moves = moves.flatten().map(|(n, v)| format!(", moves {n} {v:+.1} σ")).unwrap_or_default();
     format!("{name}: {} ({}) a step{r2}{moves}", a.per_step, a.unit)
 }
 
 /// What was measured about each direction that a generator brings: `{"W/smile": {…}}`.
 fn direction_facts(m: &model::Loaded) -> serde_json::Value {
-    m.directions.iter().map(|d| (format!("{}/{}", d.space, d.name), json!(d.about.as_deref()))).collect()
+    m.directions
+        .iter()
+        .map(|d| (format!("{}/{}", d.space, d.name), json!(d.about.as_deref())))
+        .collect()
 }
 
 /// The facts as one JSON object, or one a line.
@@ -102,7 +108,11 @@ fn report(common: &Common, facts: &serde_json::Value) -> Result<u8> {
             // One line each says more than an object of objects.
             serde_json::Value::Object(of) if key == "direction_facts" => {
                 for (name, about) in of {
-                    text.push_str(&format!("{:<12} {}\n", "direction", Safe(&direction_line(name, about))));
+                    text.push_str(&format!(
+                        "{:<12} {}\n",
+                        "direction",
+                        Safe(&direction_line(name, about))
+                    ));
                 }
                 continue;
             }
@@ -117,8 +127,11 @@ fn report(common: &Common, facts: &serde_json::Value) -> Result<u8> {
 /// `gannet convert`
 pub fn convert(from: &Path, to: &Path) -> Result<u8> {
     if to.extension().is_none_or(|e| e != "safetensors") {
-        return Err(Error::new(Kind::Usage, format!("{} is no .safetensors file", Safe(&to.to_string_lossy())))
-            .hint("gannet convert IN OUT.safetensors"));
+        return Err(Error::new(
+            Kind::Usage,
+            format!("{} is no .safetensors file", Safe(&to.to_string_lossy())),
+        )
+        .hint("gannet convert IN OUT.safetensors"));
     }
     let checkpoint = weights::open(from, &LIMITS)?;
     let bytes = weights::convert(&checkpoint)?;

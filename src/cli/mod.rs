@@ -27,7 +27,13 @@ const PICTURES: &str = "gannet-out";
 
 /// A terminal notebook for the latent spaces of GANs.
 #[derive(Debug, Parser)]
-#[command(name = "gannet", version, about, max_term_width = 80, args_conflicts_with_subcommands = false)]
+#[command(
+    name = "gannet",
+    version,
+    about,
+    max_term_width = 80,
+    args_conflicts_with_subcommands = false
+)]
 #[command(after_help = "Without a command: the prompt, with the embedded generator loaded.\n\
     Exit codes: 0 ok, 1 the program failed, 2 usage or a check error, 75 stopped and can resume, 130 interrupted.")]
 struct Cli {
@@ -67,12 +73,26 @@ struct Common {
     /// Threads that compute; results do not depend on it.
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
-    /// Instructions of the CPU engine: auto, avx512, avx2 or portable, bf16 for fast previews; numbers of a GPU: auto, f32,
-    /// tf32 or f16.
-    #[arg(long, global = true, default_value = "auto", env = "GANNET_KERNELS", hide_env = true, value_name = "SET")]
+    /// Instructions of the CPU engine: auto, avx512, avx2 or portable, bf16 for fast previews;
+    /// numbers of a GPU: auto, f32, tf32 or f16.
+    #[arg(
+        long,
+        global = true,
+        default_value = "auto",
+        env = "GANNET_KERNELS",
+        hide_env = true,
+        value_name = "SET"
+    )]
     kernels: String,
     /// How pictures are shown: auto, kitty, iterm, sixel, blocks or none.
-    #[arg(long, global = true, default_value = "auto", env = "GANNET_GRAPHICS", hide_env = true, value_name = "HOW")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "auto",
+        env = "GANNET_GRAPHICS",
+        hide_env = true,
+        value_name = "HOW"
+    )]
     graphics: String,
     /// The characters of block pictures: half, quad or sextant.
     #[arg(long, global = true, default_value = "half", value_name = "WHICH")]
@@ -171,7 +191,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => {
-            // Help and version go to stdout with 0, mistakes to stderr with 2; a closed pipe is no concern here.
+            // Help and version go to stdout with 0, mistakes to stderr with 2; a closed pipe is no
+            // concern here.
             let _ = e.print();
             return u8::try_from(e.exit_code()).unwrap_or(2);
         }
@@ -182,7 +203,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Err(e) if runner::is_closed(&e) => 0,
         Err(e) => {
             if let Ok(source) = name {
-                runner::complain(&source, &e, Colour::of_environment() != Colour::None && terminal_stderr());
+                runner::complain(
+                    &source,
+                    &e,
+                    Colour::of_environment() != Colour::None && terminal_stderr(),
+                );
             }
             e.kind().exit_code()
         }
@@ -294,9 +319,12 @@ fn sets(given: &[String]) -> Result<BTreeMap<String, String>> {
     given
         .iter()
         .map(|s| {
-            s.split_once('=').map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned())).ok_or_else(|| {
-                Error::new(Kind::Usage, format!("`--set {}` has no `=`", Safe(s))).hint("--set strength=3")
-            })
+            s.split_once('=').map(|(k, v)| (k.trim().to_owned(), v.trim().to_owned())).ok_or_else(
+                || {
+                    Error::new(Kind::Usage, format!("`--set {}` has no `=`", Safe(s)))
+                        .hint("--set strength=3")
+                },
+            )
         })
         .collect()
 }
@@ -313,7 +341,10 @@ mod tests {
     #[test]
     fn sets_are_pairs() {
         let pairs = sets(&["a=1".into(), "b = \"x=y\"".into()]);
-        assert_eq!(pairs.unwrap(), BTreeMap::from([("a".into(), "1".into()), ("b".into(), "\"x=y\"".into())]));
+        assert_eq!(
+            pairs.unwrap(),
+            BTreeMap::from([("a".into(), "1".into()), ("b".into(), "\"x=y\"".into())])
+        );
         assert_eq!(sets(&["a".into()]).unwrap_err().kind(), Kind::Usage);
     }
 }

@@ -31,7 +31,10 @@ fn read(path: &Path) -> Result<Source> {
     // One byte more than allowed tells that it is too long, whatever the file claims.
     input.take(LIMITS.source_bytes as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     let text = String::from_utf8(bytes).map_err(|e| {
-        Error::check(format!("{name}: at byte {}: a program is UTF-8 text", e.utf8_error().valid_up_to()))
+        Error::check(format!(
+            "{name}: at byte {}: a program is UTF-8 text",
+            e.utf8_error().valid_up_to()
+        ))
     })?;
     Source::new(name, text)
 }
@@ -75,9 +78,9 @@ pub fn check(common: &Common, files: &[std::path::PathBuf]) -> Result<u8> {
         let source = read(file)?;
         let found = session.check(&source, &BTreeMap::new());
         match found {
-            Ok(_) if common.json => {
-                super::out(format!("{}\n", serde_json::json!({"file": source.name(), "ok": true})).as_bytes())?
-            }
+            Ok(_) if common.json => super::out(
+                format!("{}\n", serde_json::json!({"file": source.name(), "ok": true})).as_bytes(),
+            )?,
             Ok(_) => {}
             Err(e) => {
                 if common.json {

@@ -22,7 +22,9 @@ pub struct How {
 
 /// A text of the language.
 fn quoted(path: &Path) -> Result<String> {
-    let text = path.to_str().ok_or_else(|| Error::new(Kind::Usage, "the path is no UTF-8").hint("rename the file"))?;
+    let text = path
+        .to_str()
+        .ok_or_else(|| Error::new(Kind::Usage, "the path is no UTF-8").hint("rename the file"))?;
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
@@ -32,7 +34,8 @@ impl How {
         let mut text = format!("method: {}", self.method);
         if let Some(s) = self.space.as_deref() {
             let space = Space::parse(s).ok_or_else(|| {
-                Error::new(Kind::Usage, format!("there is no space {}", Safe(s))).hint("Z, W, W+ or S")
+                Error::new(Kind::Usage, format!("there is no space {}", Safe(s)))
+                    .hint("Z, W, W+ or S")
             })?;
             let _ = write!(text, ", space: {space}");
         }
@@ -43,7 +46,8 @@ impl How {
     }
 }
 
-/// `gannet invert`: as many pictures together as the generator makes in one batch, each saved before the next ones begin.
+/// `gannet invert`: as many pictures together as the generator makes in one batch, each saved
+/// before the next ones begin.
 pub fn invert(common: &Common, images: &[PathBuf], how: &How) -> Result<u8> {
     let how = how.arguments()?;
     let names = match &common.out {
@@ -53,7 +57,9 @@ pub fn invert(common: &Common, images: &[PathBuf], how: &How) -> Result<u8> {
     let (mut runner, _) = super::runner(common, super::options(common, true))?;
     let together = runner.session.model.as_ref().map_or(1, |m| batch_size(m.facts.resolution));
     let batches = images.chunks(together).zip(names.chunks(together));
-    let program = batches.map(|(images, names)| inversion(images, names, &how)).collect::<Result<String>>()?;
+    let program = batches
+        .map(|(images, names)| inversion(images, names, &how))
+        .collect::<Result<String>>()?;
     programs::run_in(&mut runner, &Source::new("invert", program)?, &BTreeMap::new())
 }
 
@@ -66,16 +72,24 @@ fn names(images: &[PathBuf], out: &Path) -> Result<Vec<String>> {
     let mut taken: BTreeMap<String, &Path> = BTreeMap::new();
     let mut all = Vec::with_capacity(images.len());
     for image in images {
-        let name = image.file_stem().map_or_else(|| "inverted".into(), |s| s.to_string_lossy().into_owned());
+        let name = image
+            .file_stem()
+            .map_or_else(|| "inverted".into(), |s| s.to_string_lossy().into_owned());
         if let Some(other) = taken.insert(name.clone(), image) {
             let (a, b) = (shown(other), shown(image));
-            return Err(Error::new(Kind::Usage, format!("{a} and {b} would both be saved as {}.png", Safe(&name)))
-                .hint("rename one, or invert them one by one, each with an --out of its own"));
+            return Err(Error::new(
+                Kind::Usage,
+                format!("{a} and {b} would both be saved as {}.png", Safe(&name)),
+            )
+            .hint("rename one, or invert them one by one, each with an --out of its own"));
         }
         let target = out.join(format!("{name}.png"));
         if target.canonicalize().is_ok_and(|t| given.contains(&t)) {
-            return Err(Error::new(Kind::Usage, format!("{} would be replaced by a reconstruction", shown(&target)))
-                .hint("give --out another folder"));
+            return Err(Error::new(
+                Kind::Usage,
+                format!("{} would be replaced by a reconstruction", shown(&target)),
+            )
+            .hint("give --out another folder"));
         }
         all.push(name);
     }
@@ -86,7 +100,8 @@ fn shown(path: &Path) -> String {
     Safe(&path.to_string_lossy()).to_string()
 }
 
-/// The program that inverts some pictures together and shows one result after the other, saved where it has a name.
+/// The program that inverts some pictures together and shows one result after the other, saved
+/// where it has a name.
 fn inversion(images: &[PathBuf], names: &[Option<String>], how: &str) -> Result<String> {
     let paths = images.iter().map(|i| quoted(i)).collect::<Result<Vec<_>>>()?;
     let mut program = String::new();
@@ -109,7 +124,8 @@ fn inversion(images: &[PathBuf], names: &[Option<String>], how: &str) -> Result<
 
 /// `gannet compare`
 pub fn compare(common: &Common, a: &Path, b: &Path) -> Result<u8> {
-    let program = format!("compare(image({}, align: none), image({}, align: none))", quoted(a)?, quoted(b)?);
+    let program =
+        format!("compare(image({}, align: none), image({}, align: none))", quoted(a)?, quoted(b)?);
     programs::program(common, &Source::new("compare", program)?, &[], true)
 }
 
@@ -125,10 +141,19 @@ mod tests {
             std::fs::write(at(name), "").unwrap();
         }
         let out = at("out");
-        assert_eq!(names(&[at("a.png"), at("b.jpg"), at("c d.webp")], &out).unwrap(), ["a", "b", "c d"]);
+        assert_eq!(
+            names(&[at("a.png"), at("b.jpg"), at("c d.webp")], &out).unwrap(),
+            ["a", "b", "c d"]
+        );
         let e = names(&[at("x/a.png"), at("y/a.jpg")], &out).unwrap_err();
-        assert!(e.kind() == Kind::Usage && e.message().contains("x/a.png") && e.message().contains("y/a.jpg"), "{e}");
-        // The picture itself is where its reconstruction would go, however the folder is written; a jpg is not.
+        assert!(
+            e.kind() == Kind::Usage
+                && e.message().contains("x/a.png")
+                && e.message().contains("y/a.jpg"),
+            "{e}"
+        );
+        // The picture itself is where its reconstruction would go, however the folder is written; a
+        // jpg is not.
         let e = names(&[at("b.jpg"), at("a.png")], &at("./")).unwrap_err();
         assert!(e.kind() == Kind::Usage && e.message().contains("a.png would be replaced"), "{e}");
         assert_eq!(names(&[at("b.jpg")], folder.path()).unwrap(), ["b"]);

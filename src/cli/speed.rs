@@ -21,7 +21,8 @@ pub const HELP: &str = "Without a subcommand: forward and step of a random Style
 /// Options of `bench` without a subcommand.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct Options {
-    /// Only of these sides, with commas between; 64, 256, 1024 and the generator's own unless given.
+    /// Only of these sides, with commas between; 64, 256, 1024 and the generator's own unless
+    /// given.
     #[arg(long, value_name = "N,M", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=65536))]
     resolution: Vec<u64>,
     /// Pictures at once; of several numbers, with commas between, each has rows of its own.
@@ -33,7 +34,8 @@ pub struct Options {
     /// Only these rows.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     only: Vec<Kinds>,
-    /// How to invert: optimize, projector, encoder or hybrid, with commas between; hybrid:300 unless given.
+    /// How to invert: optimize, projector, encoder or hybrid, with commas between; hybrid:300
+    /// unless given.
     #[arg(long, value_name = "METHOD[:STEPS]", value_delimiter = ',')]
     methods: Vec<String>,
     /// Serve the one row that this describes, for another process.
@@ -78,7 +80,9 @@ pub fn speed(common: &Common, options: &Options) -> Result<u8> {
     }
     let jobs = jobs(common, options)?;
     let rounds = options.rounds.map(count);
-    let found = watched(common, "speed", |control| speed::run(&jobs, rounds, |job| command(common, job), control))?;
+    let found = watched(common, "speed", |control| {
+        speed::run(&jobs, rounds, |job| command(common, job), control)
+    })?;
     show(common, &found.rows, || speed::table(&found.rows))?;
     if found.stopped {
         let rounds: usize = found.rows.iter().map(|r| r.rounds).sum();
@@ -91,8 +95,11 @@ pub fn speed(common: &Common, options: &Options) -> Result<u8> {
 /// The rows that were asked for, those of one work beside each other.
 fn jobs(common: &Common, options: &Options) -> Result<Vec<Job>> {
     if !options.methods.is_empty() && !options.wants(Kinds::Inversion) {
-        return Err(Error::new(Kind::Usage, "--methods says how to invert, but --only leaves inversions out")
-            .hint("--only inversion"));
+        return Err(Error::new(
+            Kind::Usage,
+            "--methods says how to invert, but --only leaves inversions out",
+        )
+        .hint("--only inversion"));
     }
     let given: Vec<usize> = options.resolution.iter().map(|&r| count(r)).collect();
     let mut all = Vec::new();
@@ -107,12 +114,21 @@ fn jobs(common: &Common, options: &Options) -> Result<Vec<Job>> {
             all.extend(own(common, options)?);
         } else if all.is_empty() {
             let name = Safe(&common.model);
-            return Err(Error::new(Kind::Usage, format!("{name} makes pictures of {side} pixels a side alone"))
-                .hint(format!("--resolution {side}, or none")));
+            return Err(Error::new(
+                Kind::Usage,
+                format!("{name} makes pictures of {side} pixels a side alone"),
+            )
+            .hint(format!("--resolution {side}, or none")));
         }
     }
-    let batches = if options.batch.is_empty() { vec![1] } else { options.batch.iter().map(|&b| count(b)).collect() };
-    let with = |what: What| batches.iter().map(move |&batch| Job { what: what.clone(), batch, seed: common.seed });
+    let batches = if options.batch.is_empty() {
+        vec![1]
+    } else {
+        options.batch.iter().map(|&b| count(b)).collect()
+    };
+    let with = |what: What| {
+        batches.iter().map(move |&batch| Job { what: what.clone(), batch, seed: common.seed })
+    };
     Ok(all.into_iter().flat_map(with).collect())
 }
 
@@ -125,9 +141,15 @@ fn own(common: &Common, options: &Options) -> Result<Vec<What>> {
     if options.wants(Kinds::Inversion) {
         let facts = &model::load(&common.model)?.facts;
         options.methods.iter().try_for_each(|m| speed::setting(Some(m), facts).map(drop))?;
-        let methods: Vec<Option<&String>> =
-            if options.methods.is_empty() { vec![None] } else { options.methods.iter().map(Some).collect() };
-        let inversion = |m: Option<&String>| What::Inversion { model: common.model.clone(), method: m.cloned() };
+        let methods: Vec<Option<&String>> = if options.methods.is_empty() {
+            vec![None]
+        } else {
+            options.methods.iter().map(Some).collect()
+        };
+        let inversion = |m: Option<&String>| What::Inversion {
+            model: common.model.clone(),
+            method: m.cloned(),
+        };
         all.extend(methods.into_iter().map(inversion));
     }
     Ok(all)
@@ -136,9 +158,18 @@ fn own(common: &Common, options: &Options) -> Result<Vec<What>> {
 /// This program again, to serve a row with the same device, kernels and threads.
 fn command(common: &Common, job: &Job) -> Result<Command> {
     let own = std::env::current_exe().map_err(|e| Error::io("cannot find this program", &e))?;
-    let job = serde_json::to_string(job).map_err(|e| Error::runtime(format!("a row cannot be written: {e}")))?;
+    let job = serde_json::to_string(job)
+        .map_err(|e| Error::runtime(format!("a row cannot be written: {e}")))?;
     let mut command = Command::new(own);
-    command.args(["bench", "--worker", &job, "--device", &common.device, "--kernels", &common.kernels]);
+    command.args([
+        "bench",
+        "--worker",
+        &job,
+        "--device",
+        &common.device,
+        "--kernels",
+        &common.kernels,
+    ]);
     if let Some(threads) = common.threads {
         command.args(["--threads", &threads.to_string()]);
     }
@@ -147,7 +178,8 @@ fn command(common: &Common, job: &Job) -> Result<Command> {
 
 fn serve(job: &str) -> Result<u8> {
     let job: Job = serde_json::from_str(job).map_err(|e| {
-        Error::new(Kind::Usage, format!("--worker: no row: {e}")).hint("it is for `gannet bench` itself")
+        Error::new(Kind::Usage, format!("--worker: no row: {e}"))
+            .hint("it is for `gannet bench` itself")
     })?;
     speed::serve(&job, std::io::stdin().lock(), |line| out(format!("{line}\n").as_bytes()))?;
     Ok(0)

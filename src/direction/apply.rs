@@ -10,8 +10,8 @@ use std::ops::Range;
 
 /// `latent + k · direction`, for every code of the batch.
 ///
-/// W with a W+ direction becomes W+; a W direction moves every layer of a W+ code. The sum is formed in double precision
-/// and rounded once. Noise maps and labels stay.
+/// W with a W+ direction becomes W+; a W direction moves every layer of a W+ code. The sum is
+/// formed in double precision and rounded once. Noise maps and labels stay.
 ///
 /// # Errors
 /// When space, size or generator do not fit.
@@ -24,11 +24,18 @@ pub fn apply(latent: &Latent, k: f64, direction: &Direction) -> Result<Latent> {
         _ => return Err(unfit(latent, direction)),
     };
     let layered = code.rank() == 3;
-    if along.dim != latent.dim() || (layered && along.rows != code.dims()[1]) || (!layered && along.rows != 1) {
+    if along.dim != latent.dim()
+        || (layered && along.rows != code.dims()[1])
+        || (!layered && along.rows != 1)
+    {
         return Err(unfit(latent, direction));
     }
     let shape = if layered { vec![1, along.rows, along.dim] } else { vec![1, along.dim] };
-    let step = Tensor::from_vec(along.data.iter().map(|v| v * k).collect::<Vec<f64>>(), shape, &Device::Cpu)?;
+    let step = Tensor::from_vec(
+        along.data.iter().map(|v| v * k).collect::<Vec<f64>>(),
+        shape,
+        &Device::Cpu,
+    )?;
     let step = step.to_device(code.device())?;
     let data = code.to_dtype(DType::F64)?.broadcast_add(&step)?.to_dtype(DType::F32)?;
     Ok(Latent {
@@ -72,8 +79,11 @@ pub fn difference(a: &Latent, b: &Latent) -> Result<Direction> {
     same_model(a.model.as_ref(), b.model.as_ref())?;
     for l in [a, b] {
         if l.count() != 1 {
-            return Err(Error::runtime(format!("a direction between {} codes is not one direction", l.count()))
-                .hint("take one code of each batch"));
+            return Err(Error::runtime(format!(
+                "a direction between {} codes is not one direction",
+                l.count()
+            ))
+            .hint("take one code of each batch"));
         }
     }
     let (x, y, space) = match (a.space, b.space) {
@@ -86,8 +96,12 @@ pub fn difference(a: &Latent, b: &Latent) -> Result<Direction> {
         }
     };
     if x.dims() != y.dims() {
-        return Err(Error::runtime(format!("codes of shape {:?} and {:?} cannot be subtracted", x.dims(), y.dims()))
-            .hint("both must come from the same generator"));
+        return Err(Error::runtime(format!(
+            "codes of shape {:?} and {:?} cannot be subtracted",
+            x.dims(),
+            y.dims()
+        ))
+        .hint("both must come from the same generator"));
     }
     let flat = |t: &Tensor| -> Result<Vec<f64>> {
         Ok(t.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?)

@@ -35,43 +35,62 @@ fn mismatch(a: &Direction, b: &Direction) -> Error {
 pub(super) fn same_model(a: Option<&ModelId>, b: Option<&ModelId>) -> Result<()> {
     match (a, b) {
         (Some(x), Some(y)) if x.fingerprint != y.fingerprint => {
-            let label = |m: &ModelId| format!("{} ({}…)", Safe(&m.name), m.fingerprint.get(..4).unwrap_or(""));
-            Err(Error::runtime(format!("these belong to different generators: {} and {}", label(x), label(y)))
-                .hint("take both from the same generator"))
+            let label = |m: &ModelId| {
+                format!("{} ({}…)", Safe(&m.name), m.fingerprint.get(..4).unwrap_or(""))
+            };
+            Err(Error::runtime(format!(
+                "these belong to different generators: {} and {}",
+                label(x),
+                label(y)
+            ))
+            .hint("take both from the same generator"))
         }
         _ => Ok(()),
     }
 }
 
-/// A W direction as W+: the same row in all `num_ws` layers, zero in the layers it was restricted away from. A W+
-/// direction of that many layers stays as it is.
+/// A W direction as W+: the same row in all `num_ws` layers, zero in the layers it was restricted
+/// away from. A W+ direction of that many layers stays as it is.
 ///
 /// # Errors
 /// When it lives in neither W nor W+, or already has another number of layers.
 pub fn lift(d: &Direction, num_ws: usize) -> Result<Direction> {
     match d.space {
         Space::WPlus if d.rows == num_ws => Ok(d.clone()),
-        Space::WPlus => {
-            Err(Error::runtime(format!("the direction `{}` has {} layers, {num_ws} are needed", Safe(&d.name), d.rows))
-                .hint("use a direction of this generator, or one in W"))
-        }
-        Space::W if d.rows == 1 => {
-            Ok(Direction { space: Space::WPlus, rows: num_ws, data: d.data.repeat(num_ws), ..d.clone() })
-        }
+        Space::WPlus => Err(Error::runtime(format!(
+            "the direction `{}` has {} layers, {num_ws} are needed",
+            Safe(&d.name),
+            d.rows
+        ))
+        .hint("use a direction of this generator, or one in W")),
+        Space::W if d.rows == 1 => Ok(Direction {
+            space: Space::WPlus,
+            rows: num_ws,
+            data: d.data.repeat(num_ws),
+            ..d.clone()
+        }),
         _ => Err(Error::runtime(format!("a {} direction cannot become W+", d.space))
             .hint("only W directions lift to W+; find this one in W")),
     }
 }
 
-/// The direction in the layers `range` only (half open); W becomes W+ with zero rows outside, S keeps the styles that
-/// these rows of w control: `styles` says how many each row has.
+/// The direction in the layers `range` only (half open); W becomes W+ with zero rows outside, S
+/// keeps the styles that these rows of w control: `styles` says how many each row has.
 ///
 /// # Errors
-/// When the range is empty or reaches beyond `num_ws`, and when an S direction has not the styles of the generator.
-pub fn at_layers(d: &Direction, range: Range<usize>, num_ws: usize, styles: &[usize]) -> Result<Direction> {
+/// When the range is empty or reaches beyond `num_ws`, and when an S direction has not the styles
+/// of the generator.
+pub fn at_layers(
+    d: &Direction,
+    range: Range<usize>,
+    num_ws: usize,
+    styles: &[usize],
+) -> Result<Direction> {
     if range.start >= range.end || range.end > num_ws {
         return Err(Error::runtime(format!("layers {}..{} do not exist", range.start, range.end))
-            .hint(format!("layers count from 0 and end before {num_ws}: 0..{num_ws} is all of them")));
+            .hint(format!(
+                "layers count from 0 and end before {num_ws}: 0..{num_ws} is all of them"
+            )));
     }
     let mut out = if d.space == Space::S { d.clone() } else { lift(d, num_ws)? };
     let sizes = if d.space == Space::S { styles.to_vec() } else { vec![out.dim; num_ws] };
@@ -96,7 +115,10 @@ pub fn at_layers(d: &Direction, range: Range<usize>, num_ws: usize, styles: &[us
     out.origin = format!("{} @ {}..{}", d.origin, range.start, range.end);
     // Restricting twice keeps what both allow.
     out.layers = Some(match &d.layers {
-        Some(before) => before.start.max(range.start)..before.end.min(range.end).max(before.start.max(range.start)),
+        Some(before) => {
+            before.start.max(range.start)
+                ..before.end.min(range.end).max(before.start.max(range.start))
+        }
         None => range,
     });
     Ok(out)
@@ -118,7 +140,12 @@ pub fn sub(a: &Direction, b: &Direction) -> Result<Direction> {
     combine(a, b, '-', |x, y| x - y)
 }
 
-fn combine(a: &Direction, b: &Direction, sign: char, f: impl Fn(f64, f64) -> f64) -> Result<Direction> {
+fn combine(
+    a: &Direction,
+    b: &Direction,
+    sign: char,
+    f: impl Fn(f64, f64) -> f64,
+) -> Result<Direction> {
     let (x, y) = fit(a, b)?;
     Ok(Direction {
         data: x.data.iter().zip(&y.data).map(|(&p, &q)| f(p, q)).collect(),
@@ -149,8 +176,11 @@ pub fn scale(d: &Direction, k: f64) -> Direction {
 pub fn unit(d: &Direction) -> Result<Direction> {
     let length = norm(d);
     if !(length.is_finite() && length > 0.0) {
-        return Err(Error::runtime(format!("the direction `{}` has length {length}", Safe(&d.name)))
-            .hint("a direction needs a length above zero"));
+        return Err(Error::runtime(format!(
+            "the direction `{}` has length {length}",
+            Safe(&d.name)
+        ))
+        .hint("a direction needs a length above zero"));
     }
     Ok(Direction { data: d.data.iter().map(|v| v / length).collect(), about: None, ..d.clone() })
 }
@@ -160,7 +190,8 @@ pub fn dot(a: &Direction, b: &Direction) -> f64 {
     a.data.iter().zip(&b.data).map(|(x, y)| x * y).sum()
 }
 
-/// The Euclidean length over all rows. A W direction has the length of its one row, not of its lift.
+/// The Euclidean length over all rows. A W direction has the length of its one row, not of its
+/// lift.
 pub fn norm(d: &Direction) -> f64 {
     // Scaled by the largest entry: neither tiny nor huge entries lose the length.
     let top = d.data.iter().fold(0.0f64, |m, v| m.max(v.abs()));

@@ -7,7 +7,8 @@ use crate::latent::Direction;
 use crate::safe::Safe;
 use crate::space::Space;
 
-/// Less than this part of the base outside the span is rounding noise of single-precision files, not a direction.
+/// Less than this part of the base outside the span is rounding noise of single-precision files,
+/// not a direction.
 const NOTHING_LEFT: f64 = 1e-7;
 
 /// A conditioned direction and what it took.
@@ -25,17 +26,19 @@ pub struct Conditioned {
     pub rank: usize,
 }
 
-/// `base | [conditions]`: the base with the span of all conditions projected out by least squares (InterFaceGAN,
-/// Shen et al. 2020, section 3.2). The result is the residual itself, not scaled back: a step along it is the part of the
-/// base's step that the conditions do not share.
+/// `base | [conditions]`: the base with the span of all conditions projected out by least squares
+/// (InterFaceGAN, Shen et al. 2020, section 3.2). The result is the residual itself, not scaled
+/// back: a step along it is the part of the base's step that the conditions do not share.
 ///
-/// Joint, never chained: taking out one condition after the other brings parts of the first back when they are not
-/// orthogonal. If any is W+, the W ones are lifted.
+/// Joint, never chained: taking out one condition after the other brings parts of the first back
+/// when they are not orthogonal. If any is W+, the W ones are lifted.
 ///
 /// # Errors
-/// When a condition does not fit the base, is zero, or when the base lies in the span of the conditions.
+/// When a condition does not fit the base, is zero, or when the base lies in the span of the
+/// conditions.
 pub fn conditional(base: &Direction, conditions: &[Direction]) -> Result<Conditioned> {
-    let rows = conditions.iter().chain([base]).filter(|d| d.space == Space::WPlus).map(|d| d.rows).next();
+    let rows =
+        conditions.iter().chain([base]).filter(|d| d.space == Space::WPlus).map(|d| d.rows).next();
     let lifted = match rows {
         Some(rows) if base.space == Space::W => lift(base, rows)?,
         _ => base.clone(),

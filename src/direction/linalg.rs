@@ -12,8 +12,9 @@ pub(super) fn length(a: &[f64]) -> f64 {
 
 /// Takes from `v` what lies in the span of the orthonormal `basis`.
 ///
-/// Twice: the first pass leaves rounding errors relative to the old length, the second relative to the new one ("twice is
-/// enough", Kahan; Giraud et al. 2005). A third pass costs nothing where almost all of `v` lay in the span.
+/// Twice: the first pass leaves rounding errors relative to the old length, the second relative to
+/// the new one ("twice is enough", Kahan; Giraud et al. 2005). A third pass costs nothing where
+/// almost all of `v` lay in the span.
 pub(super) fn remove(v: &mut [f64], basis: &[Vec<f64>]) {
     for _ in 0..3 {
         for q in basis {
@@ -23,17 +24,21 @@ pub(super) fn remove(v: &mut [f64], basis: &[Vec<f64>]) {
     }
 }
 
-/// An orthonormal basis of the span of `vectors`: Gram–Schmidt with column pivoting and reorthogonalisation.
+/// An orthonormal basis of the span of `vectors`: Gram–Schmidt with column pivoting and
+/// reorthogonalisation.
 ///
-/// The vectors count by their angle, not their length. One whose remainder falls below `n · ε` of its length (n = the
-/// larger of count and dimension, as in numpy's `matrix_rank`) is dependent and adds nothing. Zero vectors add nothing.
+/// The vectors count by their angle, not their length. One whose remainder falls below `n · ε` of
+/// its length (n = the larger of count and dimension, as in numpy's `matrix_rank`) is dependent and
+/// adds nothing. Zero vectors add nothing.
 pub(super) fn basis(vectors: &[&[f64]]) -> Vec<Vec<f64>> {
     let mut rest: Vec<Vec<f64>> = vectors.iter().filter_map(|v| scaled(v)).collect();
     let size = rest.first().map_or(0, Vec::len).max(rest.len());
     let tolerance = size as f64 * f64::EPSILON;
     let mut found: Vec<Vec<f64>> = Vec::new();
     // The longest remainder first: it is the best determined.
-    while let Some(best) = (0..rest.len()).max_by(|&i, &j| length(&rest[i]).total_cmp(&length(&rest[j]))) {
+    while let Some(best) =
+        (0..rest.len()).max_by(|&i, &j| length(&rest[i]).total_cmp(&length(&rest[j])))
+    {
         let chosen = rest.swap_remove(best);
         if length(&chosen) <= tolerance {
             break;

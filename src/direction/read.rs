@@ -1,9 +1,10 @@
 //! Directions from the arrays of a file: single boundaries, component files, and files of our own.
 //!
-//! The caller reads the file (`weights/`) and hands over plain arrays, so nothing here knows a format. Known forms
-//! (formats.md, 4.5): InterFaceGAN `.npy` (1, 512); e4e `.pt` (1, 512) or (18, 512); GANSpace `.npz` (`lat_comp`,
-//! `lat_mean`, `lat_stdev`) and `.pt` (`comp`, `mean`, `std`); II2S `.npz` (`X_comp`, `X_mean`, `X_stdev`); and our own
-//! safetensors of family `directions`, one tensor a direction, named `smile` or, with its space, `W/smile`.
+//! The caller reads the file (`weights/`) and hands over plain arrays, so nothing here knows a
+//! format. Known forms (formats.md, 4.5): InterFaceGAN `.npy` (1, 512); e4e `.pt` (1, 512) or (18,
+//! 512); GANSpace `.npz` (`lat_comp`, `lat_mean`, `lat_stdev`) and `.pt` (`comp`, `mean`, `std`);
+//! II2S `.npz` (`X_comp`, `X_mean`, `X_stdev`); and our own safetensors of family `directions`, one
+//! tensor a direction, named `smile` or, with its space, `W/smile`.
 
 use crate::error::{Error, Kind, Result};
 use crate::latent::{Direction, ModelId};
@@ -34,17 +35,22 @@ pub struct Facts {
 /// Where the arrays come from.
 #[derive(Clone, Debug)]
 pub struct Source<'a> {
-    /// The file's name: names the direction, and a `_w_boundary` ending tells W (InterFaceGAN's convention).
+    /// The file's name: names the direction, and a `_w_boundary` ending tells W (InterFaceGAN's
+    /// convention).
     pub file: &'a str,
     /// The space, when the caller knows it; `None` infers it.
     pub space: Option<Space>,
 }
 
-const COMPONENTS: [[&str; 3]; 3] =
-    [["lat_comp", "lat_mean", "lat_stdev"], ["comp", "mean", "std"], ["X_comp", "X_mean", "X_stdev"]];
+const COMPONENTS: [[&str; 3]; 3] = [
+    ["lat_comp", "lat_mean", "lat_stdev"],
+    ["comp", "mean", "std"],
+    ["X_comp", "X_mean", "X_stdev"],
+];
 
-/// All directions of a file's arrays by name: principal components as `pc0`, `pc1`, … in steps of one σ; a single unnamed
-/// or named array by the file's stem; otherwise every array by its own name, whose `W/` or `S/` says its space.
+/// All directions of a file's arrays by name: principal components as `pc0`, `pc1`, … in steps of
+/// one σ; a single unnamed or named array by the file's stem; otherwise every array by its own
+/// name, whose `W/` or `S/` says its space.
 ///
 /// # Errors
 /// When nothing is there, a shape fits no space of the generator, or the space cannot be told.
@@ -60,7 +66,13 @@ pub fn from_arrays(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Ve
     let one = |(key, (shape, data)): (&String, &(Vec<usize>, Vec<f64>))| {
         let name = if single && (key.is_empty() || key == "data") { stem } else { key.as_str() };
         let (space, name) = split(name);
-        from_array(name, shape, data, &Source { space: space.or(source.space), ..source.clone() }, facts)
+        from_array(
+            name,
+            shape,
+            data,
+            &Source { space: space.or(source.space), ..source.clone() },
+            facts,
+        )
     };
     arrays.iter().map(one).collect()
 }
@@ -79,21 +91,35 @@ pub fn split(key: &str) -> (Option<Space>, &str) {
 /// One direction from one array of shape (D), (1, D) or (L, D).
 ///
 /// # Space inference
-/// L rows equal to `num_ws` > 1: W+. One row: the space that the caller gives; else W when the file is named
-/// `*_w_boundary`; else the only space of the generator with that many dimensions. Z and W of equal size cannot be told
-/// apart by looking, so that is an error.
+/// L rows equal to `num_ws` > 1: W+. One row: the space that the caller gives; else W when the file
+/// is named `*_w_boundary`; else the only space of the generator with that many dimensions. Z and W
+/// of equal size cannot be told apart by looking, so that is an error.
 ///
 /// # Errors
 /// When the shape fits no space, the space is ambiguous, or a value is not finite.
-pub fn from_array(name: &str, shape: &[usize], data: &[f64], source: &Source, facts: &Facts) -> Result<Direction> {
+pub fn from_array(
+    name: &str,
+    shape: &[usize],
+    data: &[f64],
+    source: &Source,
+    facts: &Facts,
+) -> Result<Direction> {
     let (rows, dim) = match *shape {
         [d] => (1, d),
         [l, d] => (l, d),
         [1, l, d] | [l, 1, d] => (l, d),
-        _ => return Err(bad(source, &format!("`{}` has shape {shape:?}, not (D) or (L, D)", Safe(name)))),
+        _ => {
+            return Err(bad(
+                source,
+                &format!("`{}` has shape {shape:?}, not (D) or (L, D)", Safe(name)),
+            ));
+        }
     };
     if rows.checked_mul(dim) != Some(data.len()) || data.is_empty() {
-        return Err(bad(source, &format!("`{}` has {} values for shape {shape:?}", Safe(name), data.len())));
+        return Err(bad(
+            source,
+            &format!("`{}` has {} values for shape {shape:?}", Safe(name), data.len()),
+        ));
     }
     if let Some(i) = data.iter().position(|v| !v.is_finite()) {
         return Err(bad(source, &format!("value {i} of `{}` is not finite", Safe(name))));
@@ -126,7 +152,11 @@ fn space_of(name: &str, rows: usize, dim: usize, source: &Source, facts: &Facts)
             }
     };
     let shape_error = || {
-        bad(source, &format!("`{}` is {rows}×{dim}, which fits no code of the generator", Safe(name))).hint(format!(
+        bad(
+            source,
+            &format!("`{}` is {rows}×{dim}, which fits no code of the generator", Safe(name)),
+        )
+        .hint(format!(
             "Z is 1×{}, W is 1×{}, W+ is {}×{}, S is 1×{}; use the generator it was found for",
             facts.z_dim, facts.w_dim, facts.num_ws, facts.w_dim, facts.s_dim
         ))
@@ -146,7 +176,11 @@ fn space_of(name: &str, rows: usize, dim: usize, source: &Source, facts: &Facts)
         [] => Err(shape_error()),
         [.., last] => {
             let names: Vec<&str> = all.iter().map(|s| s.name()).collect();
-            let message = format!("`{}` could be a {} direction: each is 1×{dim}", Safe(name), names.join(" or a "));
+            let message = format!(
+                "`{}` could be a {} direction: each is 1×{dim}",
+                Safe(name),
+                names.join(" or a ")
+            );
             Err(bad(source, &message).hint(format!("say which: direction(\"…\", space: {last})")))
         }
     }
@@ -154,22 +188,35 @@ fn space_of(name: &str, rows: usize, dim: usize, source: &Source, facts: &Facts)
 
 /// Principal components as directions `pc0`, `pc1`, … each one σ long.
 ///
-/// The space, unless given, is W where the generator has one (GANSpace's choice for StyleGAN) and Z otherwise.
+/// The space, unless given, is W where the generator has one (GANSpace's choice for StyleGAN) and Z
+/// otherwise.
 ///
 /// # Errors
 /// When components and deviations do not fit each other or the generator.
 pub fn components(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Vec<Direction>> {
-    let Some([comp_key, _, std_key]) = COMPONENTS.iter().find(|[comp, ..]| arrays.contains_key(*comp)) else {
+    let Some([comp_key, _, std_key]) =
+        COMPONENTS.iter().find(|[comp, ..]| arrays.contains_key(*comp))
+    else {
         return Err(bad(source, "it holds no components (`lat_comp`, `comp` or `X_comp`)"));
     };
-    let get = |key: &str| arrays.get(key).ok_or_else(|| bad(source, &format!("array `{key}` is missing")));
+    let get = |key: &str| {
+        arrays.get(key).ok_or_else(|| bad(source, &format!("array `{key}` is missing")))
+    };
     let ((shape, comp), (_, std)) = (get(comp_key)?, get(std_key)?);
     let (count, dim) = match *shape.as_slice() {
         [n, d] | [n, 1, d] => (n, d),
-        _ => return Err(bad(source, &format!("`{comp_key}` has shape {shape:?}, not (N, D) or (N, 1, D)"))),
+        _ => {
+            return Err(bad(
+                source,
+                &format!("`{comp_key}` has shape {shape:?}, not (N, D) or (N, 1, D)"),
+            ));
+        }
     };
     if std.len() != count || count.checked_mul(dim) != Some(comp.len()) || dim == 0 {
-        return Err(bad(source, &format!("{count} components of {dim} values, but {} deviations", std.len())));
+        return Err(bad(
+            source,
+            &format!("{count} components of {dim} values, but {} deviations", std.len()),
+        ));
     }
     let default = if facts.spaces.contains(&Space::W) { Space::W } else { Space::Z };
     let source = Source { file: source.file, space: source.space.or(Some(default)) };

@@ -28,7 +28,9 @@ fn random(seed: u64, dim: usize) -> Direction {
 }
 
 fn code(space: Space, shape: &[usize], seed: u64) -> Latent {
-    let data = Tensor::from_vec(Rng::new(seed).normals(shape.iter().product()), shape, &Device::Cpu).unwrap();
+    let data =
+        Tensor::from_vec(Rng::new(seed).normals(shape.iter().product()), shape, &Device::Cpu)
+            .unwrap();
     Latent { space, data, model: None, noise: None, labels: None, origin: "code".into() }
 }
 
@@ -38,9 +40,11 @@ fn values(t: &Tensor) -> Vec<f32> {
 
 #[test]
 fn joint_and_not_chained() {
-    // Worked by hand: base (1,1,1), conditions (1,0,0) and (1,1,0)/√2 leave (0,0,1); chaining the two leaves (½,-½,1)… .
+    // Worked by hand: base (1,1,1), conditions (1,0,0) and (1,1,0)/√2 leave (0,0,1); chaining the
+    // two leaves (½,-½,1)… .
     let base = direction(Space::W, 1, vec![1.0, 1.0, 1.0]);
-    let conditions = [direction(Space::W, 1, vec![1.0, 0.0, 0.0]), direction(Space::W, 1, vec![1.0, 1.0, 0.0])];
+    let conditions =
+        [direction(Space::W, 1, vec![1.0, 0.0, 0.0]), direction(Space::W, 1, vec![1.0, 1.0, 0.0])];
     let c = conditional(&base, &conditions).unwrap();
     let root3 = 3f64.sqrt();
     for (got, want) in c.direction.data.iter().zip([0.0, 0.0, 1.0]) {
@@ -82,7 +86,8 @@ fn a_base_inside_the_span_says_so() {
 
 #[test]
 fn w_lifts_to_w_plus_everywhere() {
-    let (w, plus) = (direction(Space::W, 1, vec![1.0, 2.0]), direction(Space::WPlus, 3, vec![1.0; 6]));
+    let (w, plus) =
+        (direction(Space::W, 1, vec![1.0, 2.0]), direction(Space::WPlus, 3, vec![1.0; 6]));
     assert_eq!(add(&w, &plus).unwrap().data, [2.0, 3.0, 2.0, 3.0, 2.0, 3.0]);
     assert_eq!(sub(&plus, &w).unwrap().data, [0.0, -1.0, 0.0, -1.0, 0.0, -1.0]);
     assert!((cosine(&w, &plus).unwrap() - 3.0 / 10f64.sqrt()).abs() < 1e-15);
@@ -106,10 +111,16 @@ fn the_layers_of_a_style_direction_are_the_rows_of_w() {
     let s = direction(Space::S, 1, vec![1.0, 2.0, 3.0, 4.0, 5.0]);
     let sizes = [2, 2, 1];
     let part = at_layers(&s, 1..2, 3, &sizes).unwrap();
-    assert_eq!((part.space, part.rows, part.data.as_slice()), (Space::S, 1, [0.0, 0.0, 3.0, 4.0, 0.0].as_slice()));
+    assert_eq!(
+        (part.space, part.rows, part.data.as_slice()),
+        (Space::S, 1, [0.0, 0.0, 3.0, 4.0, 0.0].as_slice())
+    );
     assert_eq!(at_layers(&s, 1..3, 3, &sizes).unwrap().data, [0.0, 0.0, 3.0, 4.0, 5.0]);
     assert!(at_layers(&s, 2..4, 3, &sizes).is_err());
-    assert!(at_layers(&s, 0..1, 3, &[2, 2]).unwrap_err().message().contains("styles"), "of another generator");
+    assert!(
+        at_layers(&s, 0..1, 3, &[2, 2]).unwrap_err().message().contains("styles"),
+        "of another generator"
+    );
 }
 
 #[test]
@@ -143,7 +154,9 @@ fn a_w_direction_moves_every_layer_of_every_code() {
     let codes = code(Space::WPlus, &[2, 3, 2], 1);
     let moved = apply(&codes, 2.0, &direction(Space::W, 1, vec![0.5, -1.0])).unwrap();
     for (before, after) in values(&codes.data).chunks(2).zip(values(&moved.data).chunks(2)) {
-        assert!((after[0] - before[0] - 1.0).abs() < 1e-6 && (after[1] - before[1] + 2.0).abs() < 1e-6);
+        assert!(
+            (after[0] - before[0] - 1.0).abs() < 1e-6 && (after[1] - before[1] + 2.0).abs() < 1e-6
+        );
     }
     assert!(moved.origin.contains("2 * (test)"));
 }
@@ -155,7 +168,8 @@ fn what_does_not_fit_is_an_error() {
     assert!(apply(&w, 1.0, &z).unwrap_err().message().contains("Z direction"));
     assert!(add(&z, &direction(Space::W, 1, vec![1.0, 2.0])).is_err());
     let model = |f: &str| Some(ModelId { name: "g".into(), fingerprint: f.into() });
-    let (mine, other) = (Direction { model: model("aaaa"), ..z.clone() }, Direction { model: model("bbbb"), ..z });
+    let (mine, other) =
+        (Direction { model: model("aaaa"), ..z.clone() }, Direction { model: model("bbbb"), ..z });
     assert!(cosine(&mine, &other).unwrap_err().message().contains("different generators"));
 }
 
@@ -171,7 +185,9 @@ fn facts(z: usize, w: usize) -> Facts {
 }
 
 fn arrays(list: &[(&str, &[usize], Vec<f64>)]) -> Arrays {
-    list.iter().map(|(n, s, d)| (n.to_string(), (s.to_vec(), d.clone()))).collect::<BTreeMap<_, _>>()
+    list.iter()
+        .map(|(n, s, d)| (n.to_string(), (s.to_vec(), d.clone())))
+        .collect::<BTreeMap<_, _>>()
 }
 
 #[test]
@@ -181,13 +197,17 @@ fn boundaries_tell_their_space_or_ask() {
     let e = read("stylegan_ffhq_age_boundary.npy", None, 2).unwrap_err();
     assert!(e.message().contains("Z or a W") && e.repair().unwrap().contains("space: W"));
     let named = read("dir/stylegan_ffhq_age_w_boundary.npy", None, 2).unwrap();
-    assert_eq!((named[0].space, named[0].name.as_str()), (Space::W, "stylegan_ffhq_age_w_boundary"));
+    assert_eq!(
+        (named[0].space, named[0].name.as_str()),
+        (Space::W, "stylegan_ffhq_age_w_boundary")
+    );
     assert_eq!(read("age.npy", Some(Space::Z), 2).unwrap()[0].space, Space::Z);
     assert_eq!(read("age.npy", None, 7).unwrap()[0].space, Space::W);
     assert_eq!(read("age.npy", Some(Space::WPlus), 2).unwrap()[0].rows, 3);
     let layered = arrays(&[("", &[3, 2], vec![1.0; 6])]);
     assert_eq!(
-        from_arrays(&layered, &Source { file: "p.pt", space: None }, &facts(2, 2)).unwrap()[0].space,
+        from_arrays(&layered, &Source { file: "p.pt", space: None }, &facts(2, 2)).unwrap()[0]
+            .space,
         Space::WPlus
     );
     let wrong = arrays(&[("", &[4, 2], vec![1.0; 8])]);
@@ -205,12 +225,16 @@ fn one_file_may_hold_several_spaces() {
         ("age", &[2], vec![1.0; 2]),
         ("x/age", &[2], vec![1.0; 2]),
     ]);
-    let read = from_arrays(&all, &Source { file: "d.safetensors", space: Some(Space::W) }, &facts(2, 2)).unwrap();
+    let read =
+        from_arrays(&all, &Source { file: "d.safetensors", space: Some(Space::W) }, &facts(2, 2))
+            .unwrap();
     let found: Vec<(&str, Space)> = read.iter().map(|d| (d.name.as_str(), d.space)).collect();
-    let smiles = [("smile", Space::S), ("smile", Space::WPlus), ("smile", Space::W), ("smile", Space::Z)];
+    let smiles =
+        [("smile", Space::S), ("smile", Space::WPlus), ("smile", Space::W), ("smile", Space::Z)];
     assert_eq!(found, [&smiles[..], &[("age", Space::W), ("x/age", Space::W)]].concat());
     let short = arrays(&[("S/smile", &[4], vec![1.0; 4])]);
-    let e = from_arrays(&short, &Source { file: "d.safetensors", space: None }, &facts(2, 2)).unwrap_err();
+    let e = from_arrays(&short, &Source { file: "d.safetensors", space: None }, &facts(2, 2))
+        .unwrap_err();
     assert!(e.repair().unwrap().contains("S is 1×5"), "{e}");
 }
 
@@ -221,9 +245,13 @@ fn components_step_in_sigmas() {
         ("mean", &[1, 2], vec![9.0, 9.0]),
         ("std", &[2], vec![3.0, 0.5]),
     ]);
-    let all = from_arrays(&pca, &Source { file: "ffhq_pca.pt", space: None }, &facts(2, 2)).unwrap();
+    let all =
+        from_arrays(&pca, &Source { file: "ffhq_pca.pt", space: None }, &facts(2, 2)).unwrap();
     assert_eq!(all.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["pc0", "pc1"]);
-    assert_eq!((all[0].data.as_slice(), all[1].data.as_slice()), ([3.0, 0.0].as_slice(), [0.0, 0.5].as_slice()));
+    assert_eq!(
+        (all[0].data.as_slice(), all[1].data.as_slice()),
+        ([3.0, 0.0].as_slice(), [0.0, 0.5].as_slice())
+    );
     let torn = arrays(&[("comp", &[2, 1, 2], vec![1.0; 4]), ("std", &[1], vec![3.0])]);
     assert!(from_arrays(&torn, &Source { file: "x.pt", space: None }, &facts(2, 2)).is_err());
 }
@@ -231,18 +259,23 @@ fn components_step_in_sigmas() {
 #[test]
 fn values_must_be_finite() {
     let nan = arrays(&[("", &[2], vec![f64::NAN, 1.0])]);
-    assert!(from_arrays(&nan, &Source { file: "x.npy", space: Some(Space::W) }, &facts(2, 2)).is_err());
+    assert!(
+        from_arrays(&nan, &Source { file: "x.npy", space: Some(Space::W) }, &facts(2, 2)).is_err()
+    );
 }
 
 #[test]
 fn joint_projection_equals_numpy_least_squares() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/linear/orthogonal.json");
-    let cases: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/reference/linear/orthogonal.json");
+    let cases: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let vector = |v: &serde_json::Value| -> Vec<f64> { serde_json::from_value(v.clone()).unwrap() };
     for (name, case) in cases.as_object().unwrap() {
         let base = direction(Space::W, 1, vector(&case["direction"]));
         let conditions = case["conditions"].as_array().unwrap();
-        let conditions: Vec<Direction> = conditions.iter().map(|c| direction(Space::W, 1, vector(c))).collect();
+        let conditions: Vec<Direction> =
+            conditions.iter().map(|c| direction(Space::W, 1, vector(c))).collect();
         let c = conditional(&base, &conditions).unwrap();
         assert_eq!(c.rank as u64, case["rank"].as_u64().unwrap(), "{name}");
         for (got, want) in c.direction.data.iter().zip(vector(&case["projected"])) {

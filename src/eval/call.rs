@@ -19,31 +19,47 @@ impl Evaluator<'_> {
         if let Some(def) = self.functions.get(name).cloned() {
             return self.defined(&def, call, piped);
         }
-        let builtin = builtins::find(name)
-            .ok_or_else(|| Error::runtime(format!("there is no function `{name}`")).at(call.name.span))?;
+        let builtin = builtins::find(name).ok_or_else(|| {
+            Error::runtime(format!("there is no function `{name}`")).at(call.name.span)
+        })?;
         let bound = bind(&builtin.signature, piped, &call.args, span)?;
         let mut values = Vec::with_capacity(bound.len());
         for (param, given) in builtin.signature.params.iter().zip(&bound) {
             values.push(self.argument(param, given, span)?);
         }
-        let written = bound.iter().map(|given| given.iter().map(|e| e.to_string()).collect()).collect();
+        let written =
+            bound.iter().map(|given| given.iter().map(|e| e.to_string()).collect()).collect();
         let args = Args { params: builtin.signature.params, values, written, span };
         self.afford(builtin, &args)?;
         (builtin.run)(&args, &mut self.ctx).map_err(|e| e.at(span))
     }
 
-    fn argument(&mut self, param: &Param, given: &[&Expr], call: Span) -> Result<Vec<(Value, Span)>> {
+    fn argument(
+        &mut self,
+        param: &Param,
+        given: &[&Expr],
+        call: Span,
+    ) -> Result<Vec<(Value, Span)>> {
         if given.is_empty() {
-            return Ok(param.default.and_then(|d| default(param, d)).map(|v| (v, call)).into_iter().collect());
+            return Ok(param
+                .default
+                .and_then(|d| default(param, d))
+                .map(|v| (v, call))
+                .into_iter()
+                .collect());
         }
         given.iter().map(|e| Ok((self.argument_value(param, e)?, e.span))).collect()
     }
 
-    /// A bare word where the parameter takes words and no variable of that name is bound; else a value.
+    /// A bare word where the parameter takes words and no variable of that name is bound; else a
+    /// value.
     fn argument_value(&mut self, param: &Param, e: &Expr) -> Result<Value> {
-        let takes = |word: &str| param.accepts.contains(&Accepts::Choice) && param.choices.contains(&word);
+        let takes =
+            |word: &str| param.accepts.contains(&Accepts::Choice) && param.choices.contains(&word);
         match &e.kind {
-            ExprKind::Name(n) if takes(n) && self.lookup(n).is_none() => Ok(Value::Word(n.clone(), None)),
+            ExprKind::Name(n) if takes(n) && self.lookup(n).is_none() => {
+                Ok(Value::Word(n.clone(), None))
+            }
             ExprKind::Tagged { word, value } if takes(&format!("{}:", word.name)) => {
                 Ok(Value::Word(word.name.clone(), Some(Box::new(self.expr(value)?))))
             }
@@ -60,14 +76,20 @@ impl Evaluator<'_> {
         let gb = |b: u64| format!("{:.1} GB", b as f64 / 1e9);
         Err(Error::new(
             Kind::Limit,
-            format!("`{}` needs {}, the budget is {}", builtin.signature.name, gb(need), gb(LIMITS.tensor_bytes)),
+            format!(
+                "`{}` needs {}, the budget is {}",
+                builtin.signature.name,
+                gb(need),
+                gb(LIMITS.tensor_bytes)
+            ),
         )
         .at(args.span)
         .hint("ask for fewer at a time"))
     }
 
     fn defined(&mut self, def: &Arc<Def>, call: &Call, piped: Option<&Expr>) -> Result<Value> {
-        let given: Vec<&Expr> = piped.into_iter().chain(call.args.iter().map(|a| &a.value)).collect();
+        let given: Vec<&Expr> =
+            piped.into_iter().chain(call.args.iter().map(|a| &a.value)).collect();
         if given.len() != def.params.len() {
             return Err(Error::runtime(format!(
                 "`{}` takes {} arguments, here are {}",

@@ -77,7 +77,8 @@ impl Session {
     /// Checks a program, then runs it statement by statement.
     ///
     /// # Errors
-    /// Check errors before anything ran; else the first statement that failed. What ran before stays.
+    /// Check errors before anything ran; else the first statement that failed. What ran before
+    /// stays.
     pub fn run(
         &mut self,
         source: &Source,
@@ -89,15 +90,22 @@ impl Session {
         checked.program.statements.iter().try_for_each(|s| self.step(s, control, output))
     }
 
-    /// Runs one statement of a checked program. What it binds stays, also when it was stopped with the best so far kept.
+    /// Runs one statement of a checked program. What it binds stays, also when it was stopped with
+    /// the best so far kept.
     ///
     /// # Errors
     /// When it fails; `Interrupted` when it was asked to stop, after its result was kept and shown.
-    pub fn step(&mut self, statement: &Stmt, control: &Control, output: &mut dyn Output) -> Result<()> {
+    pub fn step(
+        &mut self,
+        statement: &Stmt,
+        control: &Control,
+        output: &mut dyn Output,
+    ) -> Result<()> {
         Evaluator::new(self, control, output).statement(statement)?;
         match control.stop() {
             Stop::No => Ok(()),
-            _ => Err(Error::new(Kind::Interrupted, "stopped; the best so far is kept").at(statement.span)),
+            _ => Err(Error::new(Kind::Interrupted, "stopped; the best so far is kept")
+                .at(statement.span)),
         }
     }
 }
@@ -147,7 +155,10 @@ impl<'a> Evaluator<'a> {
         let ctx = Context {
             model: session.model.clone(),
             seed: session.options.seed,
-            device: session.model.as_ref().map_or_else(model::device, |m| m.generator.device().clone()),
+            device: session
+                .model
+                .as_ref()
+                .map_or_else(model::device, |m| m.generator.device().clone()),
             out: session.options.out.clone(),
             confined: session.options.confined,
             control: control.clone(),
@@ -232,16 +243,23 @@ impl<'a> Evaluator<'a> {
     }
 
     fn assert(&mut self, condition: &Expr) -> Result<()> {
-        // The sides are computed once and named in the message: "psnr is 12.3" helps, "false" does not.
+        // The sides are computed once and named in the message: "psnr is 12.3" helps, "false" does
+        // not.
         let (holds, found) = match &condition.kind {
             ExprKind::Compare { op, lhs, rhs, .. } => {
                 let (a, b) = (self.expr(lhs)?, self.expr(rhs)?);
-                let found = format!("{} {} {}", display::plain(&a), op.symbol(), display::plain(&b));
+                let found =
+                    format!("{} {} {}", display::plain(&a), op.symbol(), display::plain(&b));
                 (operate::compare(*op, &a, &b).map_err(|e| e.at(condition.span))?, found)
             }
             _ => match self.expr(condition)? {
                 Value::Bool(b) => (b, b.to_string()),
-                other => return Err(Error::runtime(format!("`assert` wants true or false, this is {}", other.ty()))),
+                other => {
+                    return Err(Error::runtime(format!(
+                        "`assert` wants true or false, this is {}",
+                        other.ty()
+                    )));
+                }
             },
         };
         if holds {
@@ -278,7 +296,9 @@ impl<'a> Evaluator<'a> {
             ExprKind::Text(t) => Ok(Value::Text(t.clone())),
             ExprKind::Bool(b) => Ok(Value::Bool(*b)),
             ExprKind::Space(s) => Ok(Value::Space(*s)),
-            ExprKind::Name(n) => self.lookup(n).cloned().ok_or_else(|| Error::runtime(format!("`{n}` has no value"))),
+            ExprKind::Name(n) => {
+                self.lookup(n).cloned().ok_or_else(|| Error::runtime(format!("`{n}` has no value")))
+            }
             ExprKind::List(items) => self.list(items),
             ExprKind::Comprehension { body, var, over, filter } => {
                 self.comprehension(body, &var.name, over, filter.as_deref())
@@ -322,7 +342,10 @@ impl<'a> Evaluator<'a> {
     fn number(&mut self, e: &Expr) -> Result<f64> {
         match self.expr(e)? {
             Value::Number(v) => Ok(v),
-            other => Err(Error::runtime(format!("a number is wanted, this is {}", other.ty())).at(e.span)),
+            other => {
+                Err(Error::runtime(format!("a number is wanted, this is {}", other.ty()))
+                    .at(e.span))
+            }
         }
     }
 
@@ -332,7 +355,13 @@ impl<'a> Evaluator<'a> {
         Ok(Value::Range { from, to, step })
     }
 
-    fn comprehension(&mut self, body: &Expr, var: &str, over: &Expr, filter: Option<&Expr>) -> Result<Value> {
+    fn comprehension(
+        &mut self,
+        body: &Expr,
+        var: &str,
+        over: &Expr,
+        filter: Option<&Expr>,
+    ) -> Result<Value> {
         let elements = self.expr(over)?;
         let elements = operate::elements(&elements).map_err(|e| e.at(over.span))?;
         let mut out = Vec::with_capacity(elements.len());

@@ -18,13 +18,22 @@ pub fn binary(op: BinaryOp, a: &Value, b: &Value) -> Result<Value> {
     match (op, a, b) {
         (_, Value::Number(x), Value::Number(y)) => arithmetic(op, *x, *y),
         (Add, Value::Text(x), Value::Text(y)) => Ok(Value::Text(format!("{x}{y}"))),
-        (Add, Value::Direction(x), Value::Direction(y)) => Ok(Value::Direction(direction::add(x, y)?)),
-        (Sub, Value::Direction(x), Value::Direction(y)) => Ok(Value::Direction(direction::sub(x, y)?)),
-        (Mul, Value::Number(k), Value::Direction(d)) | (Mul, Value::Direction(d), Value::Number(k)) => {
+        (Add, Value::Direction(x), Value::Direction(y)) => {
+            Ok(Value::Direction(direction::add(x, y)?))
+        }
+        (Sub, Value::Direction(x), Value::Direction(y)) => {
+            Ok(Value::Direction(direction::sub(x, y)?))
+        }
+        (Mul, Value::Number(k), Value::Direction(d))
+        | (Mul, Value::Direction(d), Value::Number(k)) => {
             Ok(Value::Direction(direction::scale(d, *k)))
         }
-        (Div, Value::Direction(d), Value::Number(k)) if *k != 0.0 => Ok(Value::Direction(direction::scale(d, 1.0 / k))),
-        (Div, Value::Direction(_), Value::Number(_)) => Err(Error::runtime("division of a direction by zero")),
+        (Div, Value::Direction(d), Value::Number(k)) if *k != 0.0 => {
+            Ok(Value::Direction(direction::scale(d, 1.0 / k)))
+        }
+        (Div, Value::Direction(_), Value::Number(_)) => {
+            Err(Error::runtime("division of a direction by zero"))
+        }
         (Add, x, Value::Direction(d)) | (Add, Value::Direction(d), x) => moved(x, 1.0, d),
         (Sub, x, Value::Direction(d)) => moved(x, -1.0, d),
         (Sub, x, y) => match (as_latent(x), as_latent(y)) {
@@ -51,7 +60,8 @@ fn arithmetic(op: BinaryOp, x: f64, y: f64) -> Result<Value> {
 }
 
 fn moved(code: &Value, k: f64, d: &Direction) -> Result<Value> {
-    let code = as_latent(code).ok_or_else(|| Error::runtime(format!("a direction moves codes, not {}", code.ty())))?;
+    let code = as_latent(code)
+        .ok_or_else(|| Error::runtime(format!("a direction moves codes, not {}", code.ty())))?;
     Ok(Value::Latent(direction::apply(&code, k, d)?))
 }
 
@@ -96,7 +106,9 @@ pub fn condition(base: &Value, conditions: &[Value]) -> Result<Value> {
     let mut all = Vec::new();
     for c in conditions {
         match c {
-            Value::List(items) => all.extend(items.iter().map(one_direction).collect::<Result<Vec<_>>>()?),
+            Value::List(items) => {
+                all.extend(items.iter().map(one_direction).collect::<Result<Vec<_>>>()?)
+            }
             other => all.push(one_direction(other)?),
         }
     }
@@ -106,7 +118,9 @@ pub fn condition(base: &Value, conditions: &[Value]) -> Result<Value> {
 fn one_direction(v: &Value) -> Result<Direction> {
     match v {
         Value::Direction(d) => Ok(d.clone()),
-        other => Err(Error::runtime(format!("`|` stands between directions, this is {}", other.ty()))),
+        other => {
+            Err(Error::runtime(format!("`|` stands between directions, this is {}", other.ty())))
+        }
     }
 }
 
@@ -119,10 +133,15 @@ pub fn layers(base: &Value, layers: &Value, ctx: &Context<'_>) -> Result<Value> 
             Some(id) => crate::value::model::known(id).map(|m| m.num_ws),
             None => ctx.model.as_ref().map(|m| m.facts.num_ws),
         }
-        .ok_or_else(|| Error::runtime("the direction's generator is not loaded, so its layers are not known"))?,
+        .ok_or_else(|| {
+            Error::runtime("the direction's generator is not loaded, so its layers are not known")
+        })?,
     };
-    let styles =
-        d.model.as_ref().and_then(crate::value::model::known).or_else(|| Some(ctx.model.as_ref()?.facts.clone()));
+    let styles = d
+        .model
+        .as_ref()
+        .and_then(crate::value::model::known)
+        .or_else(|| Some(ctx.model.as_ref()?.facts.clone()));
     let styles = styles.map(|m| m.style_sizes.clone()).unwrap_or_default();
     Ok(Value::Direction(direction::at_layers(&d, layer_range(layers, count)?, count, &styles)?))
 }
@@ -159,7 +178,10 @@ pub fn index(base: &Value, index: &Value) -> Result<Value> {
 fn parts(index: &Value, count: usize, part: &str) -> Result<Range<usize>> {
     layer_range(index, count).map_err(|_| {
         let s = if count == 1 { "" } else { "s" };
-        let error = Error::runtime(format!("there is no {part} {}: {count} {part}{s}, counted from 0", plain(index)));
+        let error = Error::runtime(format!(
+            "there is no {part} {}: {count} {part}{s}, counted from 0",
+            plain(index)
+        ));
         match index {
             _ if count == 0 => error.hint("choose from one that is not empty"),
             Value::Range { .. } => error.hint(format!("a range without a step within 0..{count}")),
@@ -175,7 +197,8 @@ fn code_layers(code: &Latent, index: &Value) -> Result<Value> {
         _ => vec![1; code.layers()],
     };
     let range = layer_range(index, sizes.len())?;
-    let (from, to): (usize, usize) = (sizes[..range.start].iter().sum(), sizes[..range.end].iter().sum());
+    let (from, to): (usize, usize) =
+        (sizes[..range.start].iter().sum(), sizes[..range.end].iter().sum());
     let data = code.data.narrow(1, from, to - from)?;
     let origin = format!("layers {}..{} of ({})", range.start, range.end, code.origin);
     Ok(Value::Latent(Latent { data: data.contiguous()?, noise: None, origin, ..code.clone() }))
@@ -184,11 +207,16 @@ fn code_layers(code: &Latent, index: &Value) -> Result<Value> {
 /// The layers of a whole code of S.
 fn style_sizes(code: &Latent) -> Result<Vec<usize>> {
     let known = code.model.as_ref().and_then(crate::value::model::known).ok_or_else(|| {
-        Error::runtime("the code's generator is not loaded, so its layers are not known").hint("load it first")
+        Error::runtime("the code's generator is not loaded, so its layers are not known")
+            .hint("load it first")
     })?;
     if known.s_dim() != code.dim() {
-        let message =
-            format!("a part of {} styles has no layers of its own: {} has {}", code.dim(), known.name, known.s_dim());
+        let message = format!(
+            "a part of {} styles has no layers of its own: {} has {}",
+            code.dim(),
+            known.name,
+            known.s_dim()
+        );
         return Err(Error::runtime(message).hint("choose the layers of the whole code"));
     }
     Ok(known.style_sizes.clone())
@@ -206,10 +234,16 @@ pub fn elements(over: &Value) -> Result<Vec<Value>> {
             Ok(check::numbers(*from, *to, *step)?.into_iter().map(Value::Number).collect())
         }
         Value::List(items) => Ok(items.to_vec()),
-        Value::Image(i) => (0..i.dims()[0]).map(|k| index(over, &Value::Number(k as f64))).collect(),
-        Value::Inversion(i) => Ok(i.parts()?.into_iter().map(|one| Value::Inversion(Arc::new(one))).collect()),
+        Value::Image(i) => {
+            (0..i.dims()[0]).map(|k| index(over, &Value::Number(k as f64))).collect()
+        }
+        Value::Inversion(i) => {
+            Ok(i.parts()?.into_iter().map(|one| Value::Inversion(Arc::new(one))).collect())
+        }
         other => match as_latent(other) {
-            Some(code) => (0..code.count()).map(|k| codes(&code, k, 1).map(Value::Latent)).collect(),
+            Some(code) => {
+                (0..code.count()).map(|k| codes(&code, k, 1).map(Value::Latent)).collect()
+            }
             None => Err(Error::runtime(format!("{} has no elements to go through", other.ty()))
                 .hint("a range such as -3..3 by 1.5, or a list")),
         },

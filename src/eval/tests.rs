@@ -30,7 +30,12 @@ fn session(out: &Path) -> Session {
 
 fn run_in(session: &mut Session, code: &str) -> Result<Kept> {
     let mut kept = Kept::default();
-    session.run(&Source::new("test", code).unwrap(), &BTreeMap::new(), &Control::default(), &mut kept)?;
+    session.run(
+        &Source::new("test", code).unwrap(),
+        &BTreeMap::new(),
+        &Control::default(),
+        &mut kept,
+    )?;
     Ok(kept)
 }
 
@@ -57,10 +62,14 @@ fn every_example_runs() {
             // What an example saves and reads again lies in a folder of its own.
             let folder = tempfile::tempdir().unwrap();
             let inside = |name: &str| format!("\"{}/{name}\"", folder.path().display());
-            let code =
-                e.code.replace("latent(\"code.safetensors\")", &format!("latent({})", inside("code.safetensors")));
-            let code = code
-                .replace("save(\"code.safetensors\")", &format!("save({}, outside: true)", inside("code.safetensors")));
+            let code = e.code.replace(
+                "latent(\"code.safetensors\")",
+                &format!("latent({})", inside("code.safetensors")),
+            );
+            let code = code.replace(
+                "save(\"code.safetensors\")",
+                &format!("save({}, outside: true)", inside("code.safetensors")),
+            );
             if let Err(error) = run_in(&mut session(folder.path()), &code) {
                 panic!("example of {}: {code}\n{error}", b.signature.name);
             }
@@ -122,7 +131,8 @@ fn interpolation_ends_are_exact() {
 
 #[test]
 fn a_function_sees_its_parameters_and_the_program() {
-    let code = "k = 3\ndef f(x) = x * k\ndef g(k) = f(k + 1)\nprint(g(1), [f(i) for i in 1..3 if i > 1])";
+    let code =
+        "k = 3\ndef f(x) = x * k\ndef g(k) = f(k + 1)\nprint(g(1), [f(i) for i in 1..3 if i > 1])";
     assert_eq!(run(code).unwrap().printed, ["6 [6, 9]"]);
 }
 
@@ -172,8 +182,10 @@ fn saved_codes_and_directions_come_back_with_what_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let at = |n: &str| folder.path().join(n).display().to_string();
     let mut s = session(folder.path());
-    run_in(&mut s, "w = to(W+, sample(seed: 5)); save(w, \"w.safetensors\"); save(w, \"w.npy\")").unwrap();
-    run_in(&mut s, "d = direction(\"smile\") | direction(\"age\"); save(d, \"d.safetensors\")").unwrap();
+    run_in(&mut s, "w = to(W+, sample(seed: 5)); save(w, \"w.safetensors\"); save(w, \"w.npy\")")
+        .unwrap();
+    run_in(&mut s, "d = direction(\"smile\") | direction(\"age\"); save(d, \"d.safetensors\")")
+        .unwrap();
     let code = format!(
         "print(norm(latent(\"{}\") - w), norm(latent(\"{}\") - w), norm(direction(\"{}\") - d))",
         at("w.safetensors"),
@@ -234,7 +246,9 @@ fn a_generator_loaded_bare_does_not_hide_its_directions() {
 fn an_encoder_is_used_where_it_can_be() {
     let how = |call: &str| {
         let kept = run(&format!("r = invert(sample(seed: 3), {call})\nr")).unwrap();
-        let Some((_, Value::Inversion(i))) = kept.shown.last() else { panic!("{call} shows no inversion") };
+        let Some((_, Value::Inversion(i))) = kept.shown.last() else {
+            panic!("{call} shows no inversion")
+        };
         (i.config.method.name(), i.config.plan(), i.code.space.name())
     };
     let plan = |s: &str| s.to_owned();
@@ -244,12 +258,22 @@ fn an_encoder_is_used_where_it_can_be() {
     assert_eq!(how("space: Z, steps: 1"), ("optimize", plan("1 step"), "Z"));
     assert_eq!(how("method: encoder"), ("encoder", plan("3 passes"), "W+"));
     assert_eq!(how("method: encoder, steps: 1"), ("encoder", plan("1 pass"), "W+"));
-    assert_eq!(how("method: hybrid, passes: 0, steps: 2"), ("hybrid", plan("0 passes + 2 steps"), "W+"));
+    assert_eq!(
+        how("method: hybrid, passes: 0, steps: 2"),
+        ("hybrid", plan("0 passes + 2 steps"), "W+")
+    );
     let code = "invert(sample(seed: 3), method: encoder, space: Z)";
     let e = error(code);
     assert_eq!((e.kind(), underlined(code, &e)), (Kind::Check, "Z"));
-    assert!(error("invert(sample(seed: 3), method: optimize, passes: 2)").repair().unwrap().contains("hybrid"));
-    assert!(error("invert(sample(seed: 3), method: encoder, passes: 2, steps: 2)").repair().is_some());
+    assert!(
+        error("invert(sample(seed: 3), method: optimize, passes: 2)")
+            .repair()
+            .unwrap()
+            .contains("hybrid")
+    );
+    assert!(
+        error("invert(sample(seed: 3), method: encoder, passes: 2, steps: 2)").repair().is_some()
+    );
 }
 
 #[test]
@@ -302,7 +326,11 @@ fn style_codes_and_directions_of_several_spaces_come_back_from_files() {
     let folder = tempfile::tempdir().unwrap();
     let at = |n: &str| folder.path().join(n).display().to_string();
     let mut s = session(folder.path());
-    run_in(&mut s, "s = sample(seed: 5, n: 2, space: S); save(s, \"s.safetensors\"); save(s, \"s.npy\")").unwrap();
+    run_in(
+        &mut s,
+        "s = sample(seed: 5, n: 2, space: S); save(s, \"s.safetensors\"); save(s, \"s.npy\")",
+    )
+    .unwrap();
     let all = "d = direction(\"smile\", space: S); e = direction(\"smile\"); save([d, e], \"d.safetensors\")\n\
                save(d, \"one.safetensors\")";
     run_in(&mut s, all).unwrap();
@@ -318,7 +346,11 @@ fn style_codes_and_directions_of_several_spaces_come_back_from_files() {
     );
     let kept = run_in(&mut s, &code).unwrap();
     assert_eq!(kept.printed, ["0 0", "0 0", "0 0"]);
-    assert!(kept.shown[0].0.lines.iter().any(|l| l.contains("one step")), "{:?}", kept.shown[0].0.lines);
+    assert!(
+        kept.shown[0].0.lines.iter().any(|l| l.contains("one step")),
+        "{:?}",
+        kept.shown[0].0.lines
+    );
 }
 
 #[test]
@@ -375,16 +407,25 @@ fn strips_grids_and_paths_are_rendered_in_batches() {
     ] {
         let made = Arc::new(std::sync::Mutex::new(Vec::new()));
         let to = made.clone();
-        let control = Control::new(move |p| to.lock().unwrap().push((p.title.starts_with("render"), p.step)));
-        session.run(&Source::new("test", code).unwrap(), &BTreeMap::new(), &control, &mut Kept::default()).unwrap();
+        let control =
+            Control::new(move |p| to.lock().unwrap().push((p.title.starts_with("render"), p.step)));
+        session
+            .run(
+                &Source::new("test", code).unwrap(),
+                &BTreeMap::new(),
+                &control,
+                &mut Kept::default(),
+            )
+            .unwrap();
         assert_eq!(*made.lock().unwrap(), [8, 16, 20].map(|n| (true, n)), "{code}");
     }
     // In a batch every code keeps its own maps.
-    let code =
-        "s = strip(r, along: d, from: 0, to: 19, n: 20); one = render(r + 13*d); bare = render(r + 13*d, noise: none)";
+    let code = "s = strip(r, along: d, from: 0, to: 19, n: 20); one = render(r + 13*d); bare = render(r + 13*d, noise: none)";
     run_in(&mut session, code).unwrap();
     let picture = |name: &str, k: usize| match &session.names[name] {
-        Value::Image(i) => i.data.narrow(0, k, 1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap(),
+        Value::Image(i) => {
+            i.data.narrow(0, k, 1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        }
         other => panic!("{name} is {}", other.ty()),
     };
     assert_eq!(picture("s", 13), picture("one", 0));
@@ -398,7 +439,11 @@ fn a_batch_is_gone_through_one_by_one() {
                 codes = [c for c in sample(n: 3, seed: 5)]\nprint(norm(codes[0] - sample(seed: 5)))";
     let kept = run(code).unwrap();
     let Value::List(parts) = &kept.shown[0].1 else { panic!("a list") };
-    assert!(parts.iter().all(|p| matches!(p, Value::Inversion(i) if i.code.count() == 1 && i.loss.len() == 1)));
+    assert!(
+        parts
+            .iter()
+            .all(|p| matches!(p, Value::Inversion(i) if i.code.count() == 1 && i.loss.len() == 1))
+    );
     assert_eq!((parts.len(), kept.printed), (2, vec!["0".to_owned(); 2]));
     // Of one alone there is nothing to go through.
     assert!(error("[c for c in sample()]").message().contains("cannot go through"));
@@ -414,13 +459,18 @@ fn pictures_of_a_batch_are_chosen_like_elements_of_a_list() {
     assert_eq!(kept.printed, ["0 0 0", "true"]);
     let counts: Vec<usize> = kept.shown.iter().map(|(display, _)| display.pictures.len()).collect();
     assert_eq!((counts, kept.shown[1].0.pictures[0].caption.as_str()), (vec![2, 1], "+2.00"));
-    for (index, hint) in [("x[3]", "below 3"), ("x[1..4]", "within 0..3"), ("[x, x][2]", "below 2")] {
+    for (index, hint) in [("x[3]", "below 3"), ("x[1..4]", "within 0..3"), ("[x, x][2]", "below 2")]
+    {
         let e = error(&format!("x = render(sample(n: 3))\n{index}"));
-        assert!(e.kind() == Kind::Runtime && e.repair().is_some_and(|r| r.contains(hint)), "{index}: {e}");
+        assert!(
+            e.kind() == Kind::Runtime && e.repair().is_some_and(|r| r.contains(hint)),
+            "{index}: {e}"
+        );
     }
 }
 
-/// What the checker lets through is computed and has the type that it said; what it refuses would have failed.
+/// What the checker lets through is computed and has the type that it said; what it refuses would
+/// have failed.
 #[test]
 fn checker_and_evaluator_agree_on_every_index_of_every_value() {
     let folder = tempfile::tempdir().unwrap();
@@ -452,10 +502,14 @@ fn checker_and_evaluator_agree_on_every_index_of_every_value() {
     }
     for (name, _, types) in values {
         let mut seen = Vec::new();
-        for index in ["1", "0..2", "0..2 by 1", "0..2 by 2", "-1", "0.5", "1..1", "1..0", "\"a\"", "w"] {
+        for index in
+            ["1", "0..2", "0..2 by 1", "0..2 by 2", "-1", "0.5", "1..1", "1..0", "\"a\"", "w"]
+        {
             let code = format!("it = {name}[{index}]");
             let source = Source::new("test", &code).unwrap();
-            let said = s.check(&source, &BTreeMap::new()).map(|checked| checked.bindings["it"].to_string());
+            let said = s
+                .check(&source, &BTreeMap::new())
+                .map(|checked| checked.bindings["it"].to_string());
             let (program, _) = parse::parse(&source);
             let made = s.step(&program.statements[0], &Control::default(), &mut Kept::default());
             let made = made.map(|()| s.names["it"].ty().to_string());
@@ -464,7 +518,9 @@ fn checker_and_evaluator_agree_on_every_index_of_every_value() {
                     assert_eq!(said, made, "{code}");
                     seen.push(said);
                 }
-                (Err(said), Err(made)) => assert!(said.repair().is_some() && made.span().is_some(), "{code}: {made}"),
+                (Err(said), Err(made)) => {
+                    assert!(said.repair().is_some() && made.span().is_some(), "{code}: {made}")
+                }
                 (said, made) => panic!("{code}: the checker says {said:?}, the evaluator {made:?}"),
             }
         }

@@ -5,13 +5,16 @@ use crate::image::{Pyramid, Similarity};
 use crate::metric::Features;
 use candle_core::{Device, Tensor};
 
-/// From one size of window to the next: the network allows for a face half as large again, or two thirds as large.
+/// From one size of window to the next: the network allows for a face half as large again, or two
+/// thirds as large.
 const STEP: f64 = 1.6;
-/// The largest window, as a share of the picture's shorter side: a face may fill more than the picture.
+/// The largest window, as a share of the picture's shorter side: a face may fill more than the
+/// picture.
 const LARGEST: f64 = 1.5;
 /// The smallest window, in pixels: below it too little is left of a face.
 const SMALLEST: f64 = 40.0;
-/// At most this many smallest windows beside each other cover the picture: what bounds time and memory.
+/// At most this many smallest windows beside each other cover the picture: what bounds time and
+/// memory.
 const MOST: f64 = 64.0;
 /// Pixels of repeated edge around the picture, as a share of the window.
 const EDGE: f64 = 0.25;
@@ -42,7 +45,8 @@ impl Seed {
     /// Whether two windows show the same: their middles are close and their sizes alike.
     fn same(&self, other: &Self) -> bool {
         let middle = |s: &Self, k: usize| s.corner[k] + s.side / 2.0;
-        let near = |k: usize| (middle(self, k) - middle(other, k)).abs() < 0.3 * self.side.min(other.side);
+        let near =
+            |k: usize| (middle(self, k) - middle(other, k)).abs() < 0.3 * self.side.min(other.side);
         near(0) && near(1) && (self.side / other.side).ln().abs() < 0.2
     }
 }
@@ -95,13 +99,17 @@ pub fn windows([width, height]: [usize; 2]) -> Vec<f64> {
 /// The windows of one size that look like a face.
 pub fn level(network: &Features, picture: &Pyramid, window: f64) -> Result<Vec<Seed>> {
     let config = network.config();
-    let face = config.output("face").ok_or_else(|| Error::runtime("the attribute network finds no faces"))?;
+    let face = config
+        .output("face")
+        .ok_or_else(|| Error::runtime("the attribute network finds no faces"))?;
     let step = window / config.input_resolution as f64; // picture pixels a pixel
     let edge = (EDGE * config.input_resolution as f64).round() as usize;
     let (data, h, w) = picture.reduced(step, edge);
-    let small = Tensor::from_vec(data, (1, picture.channels(), h, w), &Device::Cpu)?.to_device(network.device())?;
+    let small = Tensor::from_vec(data, (1, picture.channels(), h, w), &Device::Cpu)?
+        .to_device(network.device())?;
     let dense = network.dense(&small, &[face])?;
-    let probability = |raw: &Vec<f32>| 1.0 / (1.0 + (-f64::from(raw.first().copied().unwrap_or(f32::MIN))).exp());
+    let probability =
+        |raw: &Vec<f32>| 1.0 / (1.0 + (-f64::from(raw.first().copied().unwrap_or(f32::MIN))).exp());
     let seed = |(i, raw): (usize, &Vec<f32>)| {
         let place = [i % dense.places[1], i / dense.places[1]];
         let corner = place.map(|k| ((k * dense.stride) as f64 - edge as f64) * step);
@@ -133,7 +141,12 @@ mod tests {
 
     #[test]
     fn the_strongest_of_each_place_stay() {
-        let all = vec![seed(0.0, 100.0, 0.5), seed(10.0, 100.0, 0.9), seed(80.0, 100.0, 0.4), seed(0.0, 50.0, 0.3)];
+        let all = vec![
+            seed(0.0, 100.0, 0.5),
+            seed(10.0, 100.0, 0.9),
+            seed(80.0, 100.0, 0.4),
+            seed(0.0, 50.0, 0.3),
+        ];
         let kept = strongest(all.clone(), 3);
         assert_eq!(kept.iter().map(|s| s.face).collect::<Vec<_>>(), [0.9, 0.4, 0.3]);
         assert_eq!(strongest(all, 1).len(), 1);

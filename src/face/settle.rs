@@ -15,7 +15,8 @@ const KEPT: [usize; 2] = [6, 3];
 const GIVEN_UP: f64 = 0.1;
 /// Faces with at least this share of the surest one's confidence may be the one that is meant.
 const CLEARLY: f64 = 0.8;
-/// The frames beside the last one that the landmarks are read in as well: scale, degrees, shift in shares of the side.
+/// The frames beside the last one that the landmarks are read in as well: scale, degrees, shift in
+/// shares of the side.
 const BESIDE: [(f64, f64, Point); 7] = [
     (1.0, 0.0, [0.0, 0.0]),
     (1.06, 5.0, [0.02, 0.02]),
@@ -32,7 +33,8 @@ pub fn settle(network: &Features, picture: &Pyramid, seeds: Vec<Seed>) -> Result
     for round in 0..ROUNDS {
         let seen = look(network, picture, &frames)?;
         let looked = frames.iter().zip(&seen).filter(|(_, s)| round == 0 || s.face >= GIVEN_UP);
-        let mut moved: Vec<_> = looked.filter_map(|(f, s)| Some((*f, asked(f, s)?, s.face))).collect();
+        let mut moved: Vec<_> =
+            looked.filter_map(|(f, s)| Some((*f, asked(f, s)?, s.face))).collect();
         // What is left when all are given up still answers how sure one can be.
         if moved.is_empty() {
             break;
@@ -46,8 +48,10 @@ pub fn settle(network: &Features, picture: &Pyramid, seeds: Vec<Seed>) -> Result
         }
     }
     frames.truncate(KEPT[1]);
-    let mut found =
-        frames.iter().filter_map(|f| confirm(network, picture, f).transpose()).collect::<Result<Vec<_>>>()?;
+    let mut found = frames
+        .iter()
+        .filter_map(|f| confirm(network, picture, f).transpose())
+        .collect::<Result<Vec<_>>>()?;
     let best = found.iter().map(|f| f.confidence).fold(0.0, f64::max);
     // Of those about as sure as the surest, the largest: the one that the picture is of.
     found.retain(|f| f.confidence >= CLEARLY * best);
@@ -66,7 +70,9 @@ fn look(network: &Features, picture: &Pyramid, frames: &[Similarity]) -> Result<
     let windows = Tensor::from_vec(data, shape, &Device::Cpu)?.to_device(network.device())?;
     let shares = |p: Points| p.map(|[x, y]| [x / side as f64, y / side as f64]);
     let seen = network.landmarks(&windows)?.into_iter();
-    Ok(seen.map(|l| Landmarks { points: shares(l.points), framing: shares(l.framing), ..l }).collect())
+    Ok(seen
+        .map(|l| Landmarks { points: shares(l.points), framing: shares(l.framing), ..l })
+        .collect())
 }
 
 /// The frame in which the landmarks seen would stand where the training pictures have them.
@@ -80,7 +86,9 @@ fn asked(frame: &Similarity, seen: &Landmarks) -> Option<Similarity> {
 fn stands(before: &Similarity, after: &Similarity) -> bool {
     let step = after.then(&before.inverse());
     let [x, y] = step.apply([0.5, 0.5]);
-    step.scale().ln().abs() < 0.01 && step.degrees().abs() < 0.5 && libm::hypot(x - 0.5, y - 0.5) < 0.005
+    step.scale().ln().abs() < 0.01
+        && step.degrees().abs() < 0.5
+        && libm::hypot(x - 0.5, y - 0.5) < 0.005
 }
 
 /// The frames, one of each kind.
@@ -98,7 +106,8 @@ fn distinct(frames: impl Iterator<Item = Similarity>) -> Vec<Similarity> {
     kept
 }
 
-/// Reads the landmarks in the frame and beside it: their medians, how far they differ, and the mean probability.
+/// Reads the landmarks in the frame and beside it: their medians, how far they differ, and the mean
+/// probability.
 fn confirm(network: &Features, picture: &Pyramid, frame: &Similarity) -> Result<Option<Found>> {
     let beside: Vec<Similarity> = BESIDE.iter().map(|b| shaken(*b).then(frame)).collect();
     let seen = look(network, picture, &beside)?;
@@ -108,8 +117,12 @@ fn confirm(network: &Features, picture: &Pyramid, frame: &Similarity) -> Result<
         seen.iter().zip(&beside).map(|(s, b)| (s.points.map(|p| b.apply(p)), s.framing)).collect();
     let points = median(&inside.iter().map(|(p, _)| *p).collect::<Vec<_>>());
     let framing = median(&inside.iter().map(|(_, f)| *f).collect::<Vec<_>>());
-    let square =
-        |p: &Points| p.iter().zip(&points).map(|(a, b)| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)).sum::<f64>();
+    let square = |p: &Points| {
+        p.iter()
+            .zip(&points)
+            .map(|(a, b)| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2))
+            .sum::<f64>()
+    };
     let spread = (inside.iter().map(|(p, _)| square(p)).sum::<f64>() / (5.0 * n)).sqrt();
     let frame = Similarity::between(&framing, &points);
     Ok(frame.map(|frame| Found { points, frame, confidence, spread }))
@@ -141,7 +154,8 @@ mod tests {
 
     #[test]
     fn landmarks_ask_for_the_frame_that_puts_them_in_place() {
-        let (now, wanted) = (Similarity::new(100.0, 0.0, [20.0, 30.0]), Similarity::new(130.0, 12.0, [5.0, 8.0]));
+        let (now, wanted) =
+            (Similarity::new(100.0, 0.0, [20.0, 30.0]), Similarity::new(130.0, 12.0, [5.0, 8.0]));
         // What the network would see of a face that stands as trained in the frame wanted.
         let points = FRAMING.map(|p| now.inverse().apply(wanted.apply(p)));
         let seen = Landmarks { points, face: 1.0, framing: FRAMING };
@@ -154,7 +168,11 @@ mod tests {
     #[test]
     fn frames_of_one_face_are_one() {
         let f = |scale, x| Similarity::new(scale, 0.0, [x, 0.0]);
-        assert_eq!(distinct([f(100.0, 0.0), f(105.0, 4.0), f(100.0, 40.0), f(60.0, 20.0)].into_iter()).len(), 3);
+        assert_eq!(
+            distinct([f(100.0, 0.0), f(105.0, 4.0), f(100.0, 40.0), f(60.0, 20.0)].into_iter())
+                .len(),
+            3
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How well faces are found: pictures with known landmarks pasted anywhere, at any size and turn, and looked for.
+//! How well faces are found: pictures with known landmarks pasted anywhere, at any size and turn,
+//! and looked for.
 
 use super::{Found, find};
 use crate::control::Control;
@@ -7,7 +8,8 @@ use crate::image::{Filter, Pyramid, Raster, Similarity, resize};
 use crate::metric::{Features, Points};
 use crate::rng::Rng;
 
-/// A face is found when its landmarks are off by at most this, on average, in % of the distance between the eyes.
+/// A face is found when its landmarks are off by at most this, on average, in % of the distance
+/// between the eyes.
 pub const RIGHT: f64 = 10.0;
 
 /// Sides of the canvases, as multiples of the pasted picture's.
@@ -37,7 +39,8 @@ pub struct Trial {
     pub size: f64,
     /// Its turn in degrees, -30 to 30, clockwise.
     pub turn: f64,
-    /// What lies behind it: `plain`, `gradient`, `noise` or `picture` (a corner of another one, blurred).
+    /// What lies behind it: `plain`, `gradient`, `noise` or `picture` (a corner of another one,
+    /// blurred).
     pub backdrop: &'static str,
 }
 
@@ -52,7 +55,8 @@ pub struct Row {
     pub turn: f64,
     /// What lies behind it.
     pub backdrop: &'static str,
-    /// Mean distance of the landmarks from the truth in % of the distance between the eyes; null when nothing was found.
+    /// Mean distance of the landmarks from the truth in % of the distance between the eyes; null
+    /// when nothing was found.
     pub error: Option<f64>,
     /// How sure the search was, in [0, 1].
     pub confidence: f64,
@@ -74,8 +78,8 @@ impl Row {
 pub struct Summary {
     /// Trials.
     pub n: usize,
-    /// Median over the trials of the mean landmark error in % of the distance between the eyes; a face that was not found
-    /// counts as infinitely far (null when that is the median).
+    /// Median over the trials of the mean landmark error in % of the distance between the eyes; a
+    /// face that was not found counts as infinitely far (null when that is the median).
     pub median_error: Option<f64>,
     /// The error that nine of ten trials stay below.
     pub p90_error: Option<f64>,
@@ -93,7 +97,8 @@ pub struct Summary {
     pub seconds: f64,
 }
 
-/// Trial number `index`: a sample at a random place, size and turn on a random canvas; the same for the same seed.
+/// Trial number `index`: a sample at a random place, size and turn on a random canvas; the same for
+/// the same seed.
 ///
 /// # Errors
 /// When there are no samples.
@@ -131,9 +136,15 @@ fn canvas(other: &Raster, side: usize, rng: &mut Rng) -> Result<(Raster, &'stati
         1 => resize(&Raster::new(2, 2, 3, corners.concat())?, side, side, Filter::Bicubic)?,
         2 => {
             let grain = |i: usize| f64::from(corners[0][i % 3]) + 40.0 * rng.normal();
-            Raster::new(side, side, 3, (0..side * side * 3).map(grain).map(|v| v.clamp(0.0, 255.0) as u8).collect())?
+            Raster::new(
+                side,
+                side,
+                3,
+                (0..side * side * 3).map(grain).map(|v| v.clamp(0.0, 255.0) as u8).collect(),
+            )?
         }
-        // The lower left quarter in eight pixels a side: colours and shapes of a picture, but no face.
+        // The lower left quarter in eight pixels a side: colours and shapes of a picture, but no
+        // face.
         _ => {
             let (w, h) = (other.width.div_ceil(2), other.height.div_ceil(2));
             let corner = other.to_rgb()?.crop(0, other.height - h, w, h)?;
@@ -164,7 +175,8 @@ fn paste(picture: &Raster, canvas: &Raster, place: &Similarity) -> Result<Raster
 /// As [`find`].
 pub fn run(network: &Features, index: usize, trial: &Trial, control: &Control) -> Result<Row> {
     let start = std::time::Instant::now();
-    let found = find(network, &Pyramid::new(&trial.picture.convert(network.channels())?.0), control)?;
+    let found =
+        find(network, &Pyramid::new(&trial.picture.convert(network.channels())?.0), control)?;
     let seconds = start.elapsed().as_secs_f64();
     let empty = find(network, &Pyramid::new(&trial.empty.convert(network.channels())?.0), control)?;
     let confidence = |f: &Option<Found>| f.as_ref().map_or(0.0, |f| f.confidence);
@@ -191,13 +203,19 @@ pub fn error(points: &Points, truth: &Points) -> f64 {
 pub fn summary(rows: &[Row]) -> Summary {
     let n = rows.len().max(1) as f64;
     let share = |what: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| what(r)).count() as f64 / n;
-    let mut errors: Vec<f64> =
-        rows.iter().map(|r| r.error.filter(|_| r.confidence >= super::SURE).unwrap_or(f64::INFINITY)).collect();
+    let mut errors: Vec<f64> = rows
+        .iter()
+        .map(|r| r.error.filter(|_| r.confidence >= super::SURE).unwrap_or(f64::INFINITY))
+        .collect();
     errors.sort_by(f64::total_cmp);
-    let quantile = |q: f64| errors.get((q * (n - 1.0)).round() as usize).copied().filter(|e| e.is_finite());
+    let quantile =
+        |q: f64| errors.get((q * (n - 1.0)).round() as usize).copied().filter(|e| e.is_finite());
     let mean = |right: bool| {
-        let of: Vec<f64> =
-            rows.iter().filter(|r| r.error.is_some_and(|e| e <= RIGHT) == right).map(|r| r.confidence).collect();
+        let of: Vec<f64> = rows
+            .iter()
+            .filter(|r| r.error.is_some_and(|e| e <= RIGHT) == right)
+            .map(|r| r.confidence)
+            .collect();
         (!of.is_empty()).then(|| of.iter().sum::<f64>() / of.len() as f64)
     };
     let mut seconds: Vec<f64> = rows.iter().map(|r| r.seconds).collect();
@@ -237,7 +255,8 @@ mod tests {
             assert!((0.5..=2.0).contains(&t.size) && t.turn.abs() <= 30.0);
             assert_eq!((t.picture.width, t.picture.channels), (t.empty.width, 3));
             for [x, y] in t.truth {
-                // Redder than what a pasted pixel of blue or its neighbours would be, and changed by the pasting.
+                // Redder than what a pasted pixel of blue or its neighbours would be, and changed
+                // by the pasting.
                 let pixel = t.picture.pixel(x as usize, y as usize);
                 assert!(pixel[0] > 40, "trial {index}: {pixel:?} at {x} {y}, size {}", t.size);
             }
@@ -266,10 +285,21 @@ mod tests {
             confidence_empty: 0.1,
             seconds: 1.0,
         };
-        let s = summary(&[row(Some(2.0), 0.9), row(Some(1.0), 0.2), row(None, 0.0), row(Some(40.0), 0.6)]);
+        let s = summary(&[
+            row(Some(2.0), 0.9),
+            row(Some(1.0), 0.2),
+            row(None, 0.0),
+            row(Some(40.0), 0.6),
+        ]);
         assert_eq!((s.found, s.wrong, s.false_alarms, s.n), (0.25, 0.25, 0.0, 4));
         assert_eq!(s.median_error, None, "the third of four is not finite");
-        assert_eq!(summary(&[row(Some(2.0), 0.9), row(Some(3.0), 0.9), row(None, 0.0)]).median_error, Some(3.0));
-        assert!((s.confidence_right.unwrap() - 0.55).abs() < 1e-9 && (s.confidence_wrong.unwrap() - 0.3).abs() < 1e-9);
+        assert_eq!(
+            summary(&[row(Some(2.0), 0.9), row(Some(3.0), 0.9), row(None, 0.0)]).median_error,
+            Some(3.0)
+        );
+        assert!(
+            (s.confidence_right.unwrap() - 0.55).abs() < 1e-9
+                && (s.confidence_wrong.unwrap() - 0.3).abs() < 1e-9
+        );
     }
 }

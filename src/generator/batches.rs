@@ -1,6 +1,7 @@
 //! Pictures in batches of a bounded size: what a list of codes, a strip or a film is rendered in.
 //!
-//! A picture's bits do not depend on the batch that it is made in, so how codes are cut into batches shows nowhere.
+//! A picture's bits do not depend on the batch that it is made in, so how codes are cut into
+//! batches shows nowhere.
 
 use super::{Generator, Noise, spaces};
 use crate::control::{Control, Progress, Stop};
@@ -10,20 +11,22 @@ use candle_core::Tensor;
 
 /// Pictures in one batch at most: beyond it threads gain nothing more.
 const MOST: usize = 8;
-/// Pixels of one batch at most, as far as there is more than one picture: 8 pictures of 256². It bounds the memory of the
-/// feature maps, which grow with both.
+/// Pixels of one batch at most, as far as there is more than one picture: 8 pictures of 256². It
+/// bounds the memory of the feature maps, which grow with both.
 const PIXELS: usize = 8 * 256 * 256;
 
-/// Pictures of `resolution`² that are made, or searched for, in one batch: 8 up to 256², 2 of 512², 1 of 1024².
+/// Pictures of `resolution`² that are made, or searched for, in one batch: 8 up to 256², 2 of 512²,
+/// 1 of 1024².
 pub fn batch_size(resolution: usize) -> usize {
     (PIXELS / (resolution * resolution).max(1)).clamp(1, MOST)
 }
 
-/// Makes the pictures of codes of any space, and hands them on a batch at a time, `[n, C, H, W]`; `title` names the work
-/// where it takes more than one batch.
+/// Makes the pictures of codes of any space, and hands them on a batch at a time, `[n, C, H, W]`;
+/// `title` names the work where it takes more than one batch.
 ///
 /// # Errors
-/// As [`spaces::synthesize`] and `take`; `Interrupted` when it is asked to stop between two batches.
+/// As [`spaces::synthesize`] and `take`; `Interrupted` when it is asked to stop between two
+/// batches.
 pub fn each_batch(
     g: &dyn Generator,
     code: &Latent,
@@ -34,13 +37,22 @@ pub fn each_batch(
     let (count, size) = (code.count(), batch_size(g.spec().resolution));
     for from in (0..count).step_by(size) {
         if from > 0 && control.stop() != Stop::No {
-            return Err(Error::new(Kind::Interrupted, format!("stopped after {from} of {count} pictures")));
+            return Err(Error::new(
+                Kind::Interrupted,
+                format!("stopped after {from} of {count} pictures"),
+            ));
         }
         let n = size.min(count - from);
         take(spaces::synthesize(g, &code.part(from, n)?, &noise.part(from, n, count)?)?.detach())?;
         if count > size {
             let (title, step) = (title.to_owned(), from + n);
-            control.report(Progress { title, step, total: count, losses: Vec::new(), preview: None });
+            control.report(Progress {
+                title,
+                step,
+                total: count,
+                losses: Vec::new(),
+                preview: None,
+            });
         }
     }
     Ok(())
@@ -50,7 +62,12 @@ pub fn each_batch(
 ///
 /// # Errors
 /// As [`each_batch`].
-pub fn pictures(g: &dyn Generator, code: &Latent, noise: &Noise, watch: (&Control, &str)) -> Result<Tensor> {
+pub fn pictures(
+    g: &dyn Generator,
+    code: &Latent,
+    noise: &Noise,
+    watch: (&Control, &str),
+) -> Result<Tensor> {
     let mut all = Vec::new();
     each_batch(g, code, noise, watch, |batch| {
         all.push(batch);
@@ -87,7 +104,8 @@ mod tests {
         for space in [Space::Z, Space::W, Space::WPlus, Space::S] {
             let draw = spaces::Draw { seed: 3, space, ..spaces::Draw::default() };
             let code = spaces::sample(&g, 11, draw).unwrap();
-            let own = g.noise_maps().iter().map(|m| m.repeat((11, 1, 1, 1)).unwrap()).collect::<Vec<_>>();
+            let own =
+                g.noise_maps().iter().map(|m| m.repeat((11, 1, 1, 1)).unwrap()).collect::<Vec<_>>();
             for noise in [Noise::Const, Noise::Random { seed: 2, first: 0 }, Noise::Maps(own)] {
                 let all = pictures(&g, &code, &noise, (&control, "")).unwrap();
                 assert_eq!(all.dims(), [11, 3, 32, 32]);
@@ -103,7 +121,8 @@ mod tests {
     #[test]
     fn a_gradient_is_the_same_bits_in_any_batch() {
         let g = Toy { features: 40, ..Toy::default() }.build(&Device::Cpu).unwrap();
-        let z = spaces::sample(&g, 5, spaces::Draw { space: Space::Z, ..spaces::Draw::default() }).unwrap();
+        let z = spaces::sample(&g, 5, spaces::Draw { space: Space::Z, ..spaces::Draw::default() })
+            .unwrap();
         let gradient = |z: &Tensor| {
             let z = Var::from_tensor(z).unwrap();
             let w = g.map(&z, None).unwrap();
@@ -122,7 +141,8 @@ mod tests {
     fn a_long_rendering_can_be_stopped() {
         let g = Toy::default().build(&Device::Cpu).unwrap();
         let code = spaces::sample(&g, 20, spaces::Draw::default()).unwrap();
-        let (seen, holder) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::OnceLock::<Control>::new()));
+        let (seen, holder) =
+            (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::OnceLock::<Control>::new()));
         let (count, inner) = (seen.clone(), holder.clone());
         let control = Control::new(move |p| {
             assert_eq!((p.title.as_str(), p.total), ("film", 20));

@@ -15,8 +15,8 @@ pub const FAMILIES: [&str; 1] = ["stylegan2"];
 /// The generator that a checkpoint holds.
 ///
 /// # Errors
-/// When its family is unknown or missing, when tensors are missing, left over or of another shape, and when its
-/// settings contradict its tensors.
+/// When its family is unknown or missing, when tensors are missing, left over or of another shape,
+/// and when its settings contradict its tensors.
 pub fn load(checkpoint: &Checkpoint, device: &Device) -> Result<Arc<dyn Generator>> {
     match checkpoint.family.as_deref() {
         Some("stylegan2") => Ok(Arc::new(stylegan2(checkpoint, device)?)),
@@ -32,7 +32,8 @@ pub fn stylegan2(checkpoint: &Checkpoint, device: &Device) -> Result<StyleGan2> 
     let given = given(&checkpoint.file, &checkpoint.config)?;
     let mut source = Taking { checkpoint, taken: BTreeSet::new() };
     let id = fingerprint(&checkpoint.tensors);
-    let g = StyleGan2::new(&mut source, &given, &id, device).map_err(|e| e.note(format!("in {}", checkpoint.file)))?;
+    let g = StyleGan2::new(&mut source, &given, &id, device)
+        .map_err(|e| e.note(format!("in {}", checkpoint.file)))?;
     source.finish()?;
     Ok(g)
 }
@@ -41,7 +42,8 @@ pub fn stylegan2(checkpoint: &Checkpoint, device: &Device) -> Result<StyleGan2> 
 fn given(file: &str, config: &serde_json::Value) -> Result<Given> {
     let mut given = if config.is_null() { Given::default() } else { Given::parse(config)? };
     if given.name.is_none() {
-        given.name = std::path::Path::new(file).file_stem().map(|s| s.to_string_lossy().into_owned());
+        given.name =
+            std::path::Path::new(file).file_stem().map(|s| s.to_string_lossy().into_owned());
     }
     Ok(given)
 }
@@ -65,29 +67,48 @@ struct Taking<'a> {
 
 impl Taking<'_> {
     fn finish(&self) -> Result<()> {
-        let left: Vec<&String> =
-            self.checkpoint.tensors.keys().filter(|n| !self.taken.contains(*n) && !derived(n)).collect();
+        let left: Vec<&String> = self
+            .checkpoint
+            .tensors
+            .keys()
+            .filter(|n| !self.taken.contains(*n) && !derived(n))
+            .collect();
         let Some(first) = left.first() else { return Ok(()) };
         let file = &self.checkpoint.file;
-        let message =
-            format!("{file}: {} tensors belong to no part of a StyleGAN2, `{}` for one", left.len(), Safe(first));
-        Err(Error::new(Kind::Format, message)
-            .hint("the file is of a changed architecture: convert it without these, or use another"))
+        let message = format!(
+            "{file}: {} tensors belong to no part of a StyleGAN2, `{}` for one",
+            left.len(),
+            Safe(first)
+        );
+        Err(Error::new(Kind::Format, message).hint(
+            "the file is of a changed architecture: convert it without these, or use another",
+        ))
     }
 }
 
 impl Source for Taking<'_> {
     fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.checkpoint.tensors.get(name).filter(|_| !self.taken.contains(name)).map(|a| a.shape.clone())
+        self.checkpoint
+            .tensors
+            .get(name)
+            .filter(|_| !self.taken.contains(name))
+            .map(|a| a.shape.clone())
     }
 
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         match self.checkpoint.tensors.get(name) {
-            None => Err(Error::new(Kind::Format, format!("tensor `{}` {shape:?} is missing", Safe(name)))
-                .hint("the file is not whole, or not of this family: `gannet info` shows what it holds")),
+            None => Err(Error::new(
+                Kind::Format,
+                format!("tensor `{}` {shape:?} is missing", Safe(name)),
+            )
+            .hint(
+                "the file is not whole, or not of this family: `gannet info` shows what it holds",
+            )),
             Some(a) if a.shape != shape => {
-                let message = format!("tensor `{}` is {:?}, {shape:?} is needed", Safe(name), a.shape);
-                Err(Error::new(Kind::Format, message).hint("its settings and its tensors do not belong together"))
+                let message =
+                    format!("tensor `{}` is {:?}, {shape:?} is needed", Safe(name), a.shape);
+                Err(Error::new(Kind::Format, message)
+                    .hint("its settings and its tensors do not belong together"))
             }
             Some(a) => {
                 self.taken.insert(name.to_owned());
@@ -97,8 +118,8 @@ impl Source for Taking<'_> {
     }
 }
 
-/// What a checkpoint would become, from its settings and the shapes of its tensors alone, so without fingerprint and noise
-/// sizes; `None` for a family that is not synthesised.
+/// What a checkpoint would become, from its settings and the shapes of its tensors alone, so
+/// without fingerprint and noise sizes; `None` for a family that is not synthesised.
 ///
 /// # Errors
 /// When settings and shapes contradict each other.
@@ -107,9 +128,16 @@ pub fn describe(file: &Info) -> Result<Option<Spec>> {
         return Ok(None);
     }
     let shapes = Shapes(file);
-    let c = given(&file.file, &file.config)?.complete(&shapes).map_err(|e| e.note(format!("in {}", file.file)))?;
-    let buffer = |name: &str| derived(name) || name.ends_with("noise_const") || name.ends_with("w_avg");
-    let parameters = file.tensors.iter().filter(|(n, _)| !buffer(n)).map(|(_, s)| s.shape.iter().product::<usize>());
+    let c = given(&file.file, &file.config)?
+        .complete(&shapes)
+        .map_err(|e| e.note(format!("in {}", file.file)))?;
+    let buffer =
+        |name: &str| derived(name) || name.ends_with("noise_const") || name.ends_with("w_avg");
+    let parameters = file
+        .tensors
+        .iter()
+        .filter(|(n, _)| !buffer(n))
+        .map(|(_, s)| s.shape.iter().product::<usize>());
     let styles = c.styles(&shapes);
     Ok(Some(Spec {
         name: c.name,
@@ -192,12 +220,23 @@ mod tests {
             e.to_string()
         };
         let one = || Array::f32(&[1], vec![0.0]).expect("array");
-        assert!(refused(&|c| c.family = Some("cyclegan".into())).contains("known families: stylegan2"));
+        assert!(
+            refused(&|c| c.family = Some("cyclegan".into())).contains("known families: stylegan2")
+        );
         assert!(refused(&|c| c.family = None).contains("known families"));
         assert!(refused(&|c| drop(c.tensors.insert("extra".into(), one()))).contains("`extra`"));
-        assert!(refused(&|c| drop(c.tensors.remove("synthesis.b8.conv0.bias"))).contains("synthesis.b8.conv0.bias"));
-        assert!(refused(&|c| drop(c.tensors.insert("mapping.w_avg".into(), one()))).contains("mapping.w_avg"));
-        assert!(refused(&|c| drop(c.tensors.remove("synthesis.b4.const"))).contains("synthesis.b4.const"));
+        assert!(
+            refused(&|c| drop(c.tensors.remove("synthesis.b8.conv0.bias")))
+                .contains("synthesis.b8.conv0.bias")
+        );
+        assert!(
+            refused(&|c| drop(c.tensors.insert("mapping.w_avg".into(), one())))
+                .contains("mapping.w_avg")
+        );
+        assert!(
+            refused(&|c| drop(c.tensors.remove("synthesis.b4.const")))
+                .contains("synthesis.b4.const")
+        );
         for (key, value) in [
             ("img_resolution", json!(16)),
             ("z_dim", json!(3)),

@@ -48,7 +48,8 @@ pub struct Spec {
     /// Spaces its codes can live in.
     #[serde(skip)]
     pub spaces: Vec<Space>,
-    /// The layers that read styles, in the order in which they run; empty where there is no space S.
+    /// The layers that read styles, in the order in which they run; empty where there is no space
+    /// S.
     pub styles: Vec<StyleLayer>,
     /// Parameters, buffers not counted.
     pub parameters: usize,
@@ -59,9 +60,11 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// How many styles each row of a W+ code controls, `num_ws` numbers; empty where there is no space S.
+    /// How many styles each row of a W+ code controls, `num_ws` numbers; empty where there is no
+    /// space S.
     ///
-    /// Layers run in the order of their rows, so a row's styles stand side by side in a style code: these are its layers.
+    /// Layers run in the order of their rows, so a row's styles stand side by side in a style code:
+    /// these are its layers.
     pub fn style_sizes(&self) -> Vec<usize> {
         let mut sizes = vec![0; if self.styles.is_empty() { 0 } else { self.num_ws }];
         for layer in &self.styles {
@@ -106,8 +109,13 @@ impl Noise {
         Ok(match self {
             Self::Random { seed, first } => Self::Random { seed: *seed, first: first + from },
             Self::Maps(maps) => {
-                let part =
-                    |m: &Tensor| if m.dim(0)? == count { m.narrow(0, from, len)?.contiguous() } else { Ok(m.clone()) };
+                let part = |m: &Tensor| {
+                    if m.dim(0)? == count {
+                        m.narrow(0, from, len)?.contiguous()
+                    } else {
+                        Ok(m.clone())
+                    }
+                };
                 Self::Maps(maps.iter().map(part).collect::<Result<_, candle_core::Error>>()?)
             }
             other => other.clone(),
@@ -138,8 +146,8 @@ pub trait Generator: Send + Sync {
     /// ws `[N, num_ws, w_dim]` → `[N, C, H, W]`, nominal range [-1, 1], not clamped.
     fn synthesize(&self, ws: &Tensor, noise: &Noise) -> Result<Tensor>;
 
-    /// Style codes (space S; Wu et al. 2021, StyleSpace) of layered codes: what every layer's affine map makes of its row,
-    /// one layer after the other as in [`Spec::styles`], unscaled.
+    /// Style codes (space S; Wu et al. 2021, StyleSpace) of layered codes: what every layer's
+    /// affine map makes of its row, one layer after the other as in [`Spec::styles`], unscaled.
     ///
     /// # Shapes
     /// ws `[N, num_ws, w_dim]` → `[N, s_dim]`.
@@ -168,6 +176,13 @@ pub trait Generator: Send + Sync {
 }
 
 fn no_styles(spec: &Spec) -> Error {
-    Error::runtime(format!("{} has no space S: the layers of {} read no styles", Safe(&spec.name), Safe(&spec.family)))
-        .hint(format!("its spaces are {}", spec.spaces.iter().map(|s| s.name()).collect::<Vec<_>>().join(", ")))
+    Error::runtime(format!(
+        "{} has no space S: the layers of {} read no styles",
+        Safe(&spec.name),
+        Safe(&spec.family)
+    ))
+    .hint(format!(
+        "its spaces are {}",
+        spec.spaces.iter().map(|s| s.name()).collect::<Vec<_>>().join(", ")
+    ))
 }

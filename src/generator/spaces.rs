@@ -1,4 +1,5 @@
-//! Codes of a generator: drawing them, their mean, and lifting them to the space that the synthesis reads.
+//! Codes of a generator: drawing them, their mean, and lifting them to the space that the synthesis
+//! reads.
 
 use super::stylegan2::truncate;
 use super::{Generator, Noise, Spec};
@@ -45,11 +46,15 @@ fn latent(g: &dyn Generator, space: Space, data: Tensor, origin: String) -> Late
 /// Errors for spaces other than Z, W, W+ and S, for truncation in Z, and when labels do not fit.
 pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
     if how.space == Space::Z && how.psi != 1.0 {
-        return Err(Error::runtime(format!("truncation (psi {}) is defined in W, not in Z", how.psi))
-            .hint("draw in W or W+, or leave psi out"));
+        return Err(Error::runtime(format!(
+            "truncation (psi {}) is defined in W, not in Z",
+            how.psi
+        ))
+        .hint("draw in W or W+, or leave psi out"));
     }
     let dim = g.spec().z_dim;
-    let z: Vec<f32> = (0..n).flat_map(|i| Rng::derive(how.seed, &format!("z {i}")).normals(dim)).collect();
+    let z: Vec<f32> =
+        (0..n).flat_map(|i| Rng::derive(how.seed, &format!("z {i}")).normals(dim)).collect();
     let z = Tensor::from_vec(z, (n, dim), g.device())?;
     let labels = match how.labels {
         Some(c) if c.dims().first() == Some(&1) && n != 1 => Some(c.repeat((n, 1))?),
@@ -72,7 +77,8 @@ pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
     lift(g, &code, how.space)
 }
 
-/// The mean code of the generator in W (`[1, w_dim]`), W+ (`[1, num_ws, w_dim]`) or S (`[1, s_dim]`).
+/// The mean code of the generator in W (`[1, w_dim]`), W+ (`[1, num_ws, w_dim]`) or S
+/// (`[1, s_dim]`).
 pub fn mean(g: &dyn Generator, space: Space) -> Result<Latent> {
     let code = latent(g, Space::W, g.mean_w().unsqueeze(0)?, "mean_w".into());
     lift(g, &code, space)
@@ -80,13 +86,16 @@ pub fn mean(g: &dyn Generator, space: Space) -> Result<Latent> {
 
 /// Lifts a code along Z → W → W+ → S; a code that is there already stays as it is.
 ///
-/// Errors for every other way, for S where the generator has no styles, and for a code of another generator's sizes.
+/// Errors for every other way, for S where the generator has no styles, and for a code of another
+/// generator's sizes.
 pub fn lift(g: &dyn Generator, code: &Latent, space: Space) -> Result<Latent> {
     fits(g.spec(), code)?;
     let data = match (code.space, space) {
         (a, b) if a == b => code.data.clone(),
         (Space::Z, Space::W) => g.map(&code.data, code.labels.as_ref())?,
-        (Space::Z, Space::WPlus) => broadcast(&g.map(&code.data, code.labels.as_ref())?, g.spec().num_ws)?,
+        (Space::Z, Space::WPlus) => {
+            broadcast(&g.map(&code.data, code.labels.as_ref())?, g.spec().num_ws)?
+        }
         (Space::W, Space::WPlus) => broadcast(&code.data, g.spec().num_ws)?,
         (Space::Z | Space::W | Space::WPlus, Space::S) => g.styles(&to_ws(g, code)?)?,
         (from, to) => return Err(no_way(from, to)),
@@ -101,7 +110,8 @@ pub fn to_ws(g: &dyn Generator, code: &Latent) -> Result<Tensor> {
 
 /// The pictures of codes of any space, `[N, C, H, W]`.
 ///
-/// Errors for spaces that have no pictures of their own, and for a code of another generator's sizes.
+/// Errors for spaces that have no pictures of their own, and for a code of another generator's
+/// sizes.
 pub fn synthesize(g: &dyn Generator, code: &Latent, noise: &Noise) -> Result<Tensor> {
     match code.space {
         Space::S => {
@@ -112,11 +122,16 @@ pub fn synthesize(g: &dyn Generator, code: &Latent, noise: &Noise) -> Result<Ten
     }
 }
 
-/// Pulls the codes that the synthesis reads towards the mean (see [`truncate`]), in W+ or, for a style code, in S: styles
-/// depend on w linearly, so both are the same.
+/// Pulls the codes that the synthesis reads towards the mean (see [`truncate`]), in W+ or, for a
+/// style code, in S: styles depend on w linearly, so both are the same.
 ///
 /// Errors as [`lift`].
-pub fn truncated(g: &dyn Generator, code: &Latent, psi: f64, cutoff: Option<usize>) -> Result<Latent> {
+pub fn truncated(
+    g: &dyn Generator,
+    code: &Latent,
+    psi: f64,
+    cutoff: Option<usize>,
+) -> Result<Latent> {
     if code.space != Space::S {
         let lifted = lift(g, code, Space::WPlus)?;
         return Ok(Latent { data: truncate(&lifted.data, g.mean_w(), psi, cutoff)?, ..lifted });
@@ -225,13 +240,20 @@ mod tests {
         let first = plus.data.narrow(1, 3, 1).and_then(|t| t.squeeze(1)).expect("layer");
         assert_eq!(rows(&first), rows(&w.data));
         let s = lift(&g, &w, Space::S).expect("s");
-        for (code, space) in [(&plus, Space::W), (&w, Space::Z), (&z, Space::F), (&s, Space::WPlus), (&s, Space::Z)] {
+        for (code, space) in
+            [(&plus, Space::W), (&w, Space::Z), (&z, Space::F), (&s, Space::WPlus), (&s, Space::Z)]
+        {
             let e = lift(&g, code, space).expect_err("no way");
             assert!(e.repair().is_some() && e.message().contains(space.name()), "{e}");
         }
         let other = Latent { space: Space::W, ..z.clone() };
         assert!(
-            lift(&Toy { w_dim: 7, ..Toy::default() }.build(&Device::Cpu).expect("toy"), &other, Space::WPlus).is_err()
+            lift(
+                &Toy { w_dim: 7, ..Toy::default() }.build(&Device::Cpu).expect("toy"),
+                &other,
+                Space::WPlus
+            )
+            .is_err()
         );
     }
 
@@ -244,32 +266,43 @@ mod tests {
             assert_eq!(s.data.dims(), [2, g.spec().s_dim()]);
             assert_eq!(g.spec().style_sizes().iter().sum::<usize>(), g.spec().s_dim());
             assert!(g.spec().style_sizes().iter().all(|&n| n > 0), "every row of w has styles");
-            let picture = |code: &Latent| rows(&synthesize(&g, code, &Noise::Const).expect("picture"));
+            let picture =
+                |code: &Latent| rows(&synthesize(&g, code, &Noise::Const).expect("picture"));
             assert_eq!(picture(&s), picture(&w), "to the last bit");
             // Truncation commutes with the affine maps.
             for cutoff in [None, Some(3)] {
-                let [a, b] = [&w, &s].map(|c| picture(&truncated(&g, c, 0.5, cutoff).expect("truncated")).concat());
+                let [a, b] = [&w, &s]
+                    .map(|c| picture(&truncated(&g, c, 0.5, cutoff).expect("truncated")).concat());
                 assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-4));
             }
             let short = Latent { data: s.data.narrow(1, 0, 5).expect("part"), ..s };
-            assert!(synthesize(&g, &short, &Noise::Const).expect_err("a part of a code").repair().is_some());
+            assert!(
+                synthesize(&g, &short, &Noise::Const)
+                    .expect_err("a part of a code")
+                    .repair()
+                    .is_some()
+            );
         }
     }
 
     #[test]
     fn a_row_of_w_moves_its_own_styles_only() {
         let g = Toy::default().build(&Device::Cpu).expect("toy");
-        let [a, b] =
-            [1, 2].map(|seed| to_ws(&g, &sample(&g, 1, Draw { seed, ..Draw::default() }).expect("w")).expect("ws"));
+        let [a, b] = [1, 2].map(|seed| {
+            to_ws(&g, &sample(&g, 1, Draw { seed, ..Draw::default() }).expect("w")).expect("ws")
+        });
         let styles = |ws: &Tensor| rows(&g.styles(ws).expect("styles")).concat();
         let (mut from, before) = (0, styles(&a));
         for (row, size) in g.spec().style_sizes().into_iter().enumerate() {
             let rest = 7 - row;
-            let parts =
-                [a.narrow(1, 0, row), b.narrow(1, row, 1), a.narrow(1, row + 1, rest)].map(|t| t.expect("rows"));
+            let parts = [a.narrow(1, 0, row), b.narrow(1, row, 1), a.narrow(1, row + 1, rest)]
+                .map(|t| t.expect("rows"));
             let after = styles(&Tensor::cat(&parts, 1).expect("mixed"));
             for (i, (x, y)) in before.iter().zip(&after).enumerate() {
-                assert!((from..from + size).contains(&i) || x == y, "style {i} moves with row {row}");
+                assert!(
+                    (from..from + size).contains(&i) || x == y,
+                    "style {i} moves with row {row}"
+                );
             }
             assert_ne!(before[from..from + size], after[from..from + size]);
             from += size;
@@ -280,18 +313,24 @@ mod tests {
     #[test]
     fn styles_are_the_affine_maps_by_hand() {
         let g = Toy::default().build(&Device::Cpu).expect("toy");
-        let ws = to_ws(&g, &sample(&g, 1, Draw { seed: 3, ..Draw::default() }).expect("w")).expect("ws");
+        let ws =
+            to_ws(&g, &sample(&g, 1, Draw { seed: 3, ..Draw::default() }).expect("w")).expect("ws");
         let styles = rows(&g.styles(&ws).expect("styles")).concat();
         let tensors = g.tensors();
         let mut at = 0;
         for layer in &g.spec().styles {
             let get = |what: &str| &tensors[&format!("synthesis.{}.affine.{what}", layer.name)];
-            let (weight, bias) = (rows(get("weight")), rows(&get("bias").unsqueeze(0).expect("row")).concat());
+            let (weight, bias) =
+                (rows(get("weight")), rows(&get("bias").unsqueeze(0).expect("row")).concat());
             let w = ws.narrow(1, layer.row, 1).map(|t| rows(&t).concat()).expect("row");
             for (row, b) in weight.iter().zip(&bias) {
                 let dot: f64 = row.iter().zip(&w).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
                 let want = dot / (w.len() as f64).sqrt() + f64::from(*b);
-                assert!((f64::from(styles[at]) - want).abs() < 1e-5, "style {at} of {}", layer.name);
+                assert!(
+                    (f64::from(styles[at]) - want).abs() < 1e-5,
+                    "style {at} of {}",
+                    layer.name
+                );
                 at += 1;
             }
         }
@@ -301,13 +340,23 @@ mod tests {
     #[test]
     fn labels_are_asked_for_and_used() {
         let g = Toy { c_dim: 3, ..Toy::default() }.build(&Device::Cpu).expect("toy");
-        assert!(sample(&g, 2, Draw::default()).expect_err("no label").message().contains("conditional"));
+        assert!(
+            sample(&g, 2, Draw::default()).expect_err("no label").message().contains("conditional")
+        );
         let label = |k: usize| {
-            Tensor::from_vec((0..3).map(|i| if i == k { 1f32 } else { 0.0 }).collect(), (1, 3), &Device::Cpu)
+            Tensor::from_vec(
+                (0..3).map(|i| if i == k { 1f32 } else { 0.0 }).collect(),
+                (1, 3),
+                &Device::Cpu,
+            )
         };
         let [a, b] = [0, 1].map(|k| {
             let label = label(k).expect("label");
-            rows(&sample(&g, 2, Draw { labels: Some(&label), ..Draw::default() }).expect("code").data)
+            rows(
+                &sample(&g, 2, Draw { labels: Some(&label), ..Draw::default() })
+                    .expect("code")
+                    .data,
+            )
         });
         assert_ne!(a, b);
         let plain = Toy::default().build(&Device::Cpu).expect("toy");

@@ -14,7 +14,8 @@ const AVERAGED: usize = 1000;
 /// The mapping network's learning-rate multiplier.
 const LR: f64 = 0.01;
 
-/// The toy generator of a seed: 32 pixels, three channels, 8 layers; the same numbers for the same seed, in milliseconds.
+/// The toy generator of a seed: 32 pixels, three channels, 8 layers; the same numbers for the same
+/// seed, in milliseconds.
 pub fn toy(seed: u64, device: &Device) -> Result<Arc<dyn Generator>> {
     Ok(Arc::new(Toy { seed, ..Toy::default() }.build(device)?))
 }
@@ -128,7 +129,11 @@ impl Toy {
             let torgb = format!("{name}.torgb");
             d.dense(&format!("{torgb}.affine"), self.w_dim, outputs, 1.0, 1.0)?;
             // With features of about unit variance, the pictures then span about [-1, 1].
-            let share = if self.architecture == Architecture::Skip { self.resolution.ilog2() - 1 } else { 1 };
+            let share = if self.architecture == Architecture::Skip {
+                self.resolution.ilog2() - 1
+            } else {
+                1
+            };
             let spread = 0.4 / f64::from(share).sqrt();
             d.put(&format!("{torgb}.weight"), &[self.channels, outputs, 1, 1], 0.0, spread)?;
             d.put(&format!("{torgb}.bias"), &[self.channels], 0.0, 0.05)?;
@@ -139,7 +144,13 @@ impl Toy {
         Ok(outputs)
     }
 
-    fn layer(&self, d: &mut Draw<'_>, name: &str, resolution: usize, [inputs, outputs]: [usize; 2]) -> Result<()> {
+    fn layer(
+        &self,
+        d: &mut Draw<'_>,
+        name: &str,
+        resolution: usize,
+        [inputs, outputs]: [usize; 2],
+    ) -> Result<()> {
         d.dense(&format!("{name}.affine"), self.w_dim, inputs, 2.5, 1.0)?;
         d.put(&format!("{name}.weight"), &[outputs, inputs, 3, 3], 0.0, 1.0)?;
         d.put(&format!("{name}.bias"), &[outputs], 0.0, 0.2)?;
@@ -178,12 +189,20 @@ impl Draw<'_> {
     /// A tensor with the given mean and spread.
     fn put(&mut self, name: &str, shape: &[usize], mean: f64, spread: f64) -> Result<()> {
         let mut rng = Rng::derive(self.seed, name);
-        let data: Vec<f32> = (0..shape.iter().product()).map(|_| (mean + spread * rng.normal()) as f32).collect();
+        let data: Vec<f32> =
+            (0..shape.iter().product()).map(|_| (mean + spread * rng.normal()) as f32).collect();
         self.tensors.insert(name.into(), Tensor::from_vec(data, shape, self.device)?);
         Ok(())
     }
 
-    fn dense(&mut self, name: &str, inputs: usize, outputs: usize, spread: f64, bias: f64) -> Result<()> {
+    fn dense(
+        &mut self,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        spread: f64,
+        bias: f64,
+    ) -> Result<()> {
         self.put(&format!("{name}.weight"), &[outputs, inputs], 0.0, spread)?;
         self.put(&format!("{name}.bias"), &[outputs], bias, 0.0)
     }
@@ -206,7 +225,8 @@ mod tests {
     use crate::space::Space;
 
     fn pictures(g: &dyn Generator, n: usize) -> Tensor {
-        let codes = spaces::sample(g, n, spaces::Draw { seed: 1, ..spaces::Draw::default() }).expect("codes");
+        let codes = spaces::sample(g, n, spaces::Draw { seed: 1, ..spaces::Draw::default() })
+            .expect("codes");
         let ws = spaces::to_ws(g, &codes).expect("ws");
         g.synthesize(&ws, &Noise::Const).expect("pictures")
     }
@@ -224,7 +244,8 @@ mod tests {
             let inside = all.iter().filter(|v| v.abs() <= 1.0).count() as f32 / all.len() as f32;
             assert!(inside > 0.8, "seed {seed}: {inside} inside [-1, 1]");
             for i in 1..16 {
-                let d = rows[0].iter().zip(&rows[i]).map(|(a, b)| (a - b).powi(2)).sum::<f32>() / rows[0].len() as f32;
+                let d = rows[0].iter().zip(&rows[i]).map(|(a, b)| (a - b).powi(2)).sum::<f32>()
+                    / rows[0].len() as f32;
                 assert!(d.sqrt() > 0.1, "seed {seed}: pictures 0 and {i} differ by {}", d.sqrt());
             }
         }
@@ -235,24 +256,42 @@ mod tests {
         let [a, b, c] = [1, 1, 2].map(|s| toy(s, &Device::Cpu).expect("toy"));
         assert_eq!(a.spec(), b.spec());
         assert_ne!(a.spec().fingerprint, c.spec().fingerprint);
-        assert_eq!((a.spec().num_ws, a.spec().noise_sizes.as_slice()), (8, &[4, 8, 8, 16, 16, 32, 32][..]));
+        assert_eq!(
+            (a.spec().num_ws, a.spec().noise_sizes.as_slice()),
+            (8, &[4, 8, 8, 16, 16, 32, 32][..])
+        );
         let mean = spaces::mean(a.as_ref(), Space::W).expect("mean");
-        let norm = mean.data.sqr().and_then(|t| t.sum_all()).and_then(|t| t.to_scalar::<f32>()).expect("norm");
+        let norm = mean
+            .data
+            .sqr()
+            .and_then(|t| t.sum_all())
+            .and_then(|t| t.to_scalar::<f32>())
+            .expect("norm");
         assert!(norm > 0.01, "w_avg is computed, not left zero: {norm}");
     }
 
     #[test]
     fn every_configuration_runs() {
-        for (i, architecture) in [Architecture::Skip, Architecture::Resnet, Architecture::Orig].into_iter().enumerate()
+        for (i, architecture) in
+            [Architecture::Skip, Architecture::Resnet, Architecture::Orig].into_iter().enumerate()
         {
             for resolution in [4, 8, 16] {
-                let toy = Toy { resolution, channels: i + 2, features: 5, c_dim: i, architecture, ..Toy::default() };
+                let toy = Toy {
+                    resolution,
+                    channels: i + 2,
+                    features: 5,
+                    c_dim: i,
+                    architecture,
+                    ..Toy::default()
+                };
                 let g = toy.build(&Device::Cpu).expect("toy");
-                let labels =
-                    (i > 0).then(|| Tensor::ones((2, i), candle_core::DType::F32, &Device::Cpu).expect("labels"));
+                let labels = (i > 0).then(|| {
+                    Tensor::ones((2, i), candle_core::DType::F32, &Device::Cpu).expect("labels")
+                });
                 let z = Tensor::ones((2, 16), candle_core::DType::F32, &Device::Cpu).expect("z");
                 let w = g.map(&z, labels.as_ref()).expect("w");
-                let ws = w.unsqueeze(1).and_then(|w| w.repeat((1, g.spec().num_ws, 1))).expect("ws");
+                let ws =
+                    w.unsqueeze(1).and_then(|w| w.repeat((1, g.spec().num_ws, 1))).expect("ws");
                 let p = g.synthesize(&ws, &Noise::Random { seed: 3, first: 0 }).expect("picture");
                 assert_eq!(p.dims(), [2, i + 2, resolution, resolution]);
             }

@@ -4,10 +4,11 @@ use super::raster::Raster;
 use super::resample::{Filter, resize};
 use crate::error::Result;
 
-/// The picture as a generator wants it: a centred square of `resolution` pixels with `channels` channels, and in words
-/// what was done to it (nothing for a picture that already fits).
+/// The picture as a generator wants it: a centred square of `resolution` pixels with `channels`
+/// channels, and in words what was done to it (nothing for a picture that already fits).
 ///
-/// Sides that differ by an odd number lose the extra pixel on the right or at the bottom. Sizes change by Lanczos.
+/// Sides that differ by an odd number lose the extra pixel on the right or at the bottom. Sizes
+/// change by Lanczos.
 ///
 /// # Errors
 /// When `channels` is not 1, 3 or 4, or `resolution` is 0 or beyond the limit of a side.

@@ -30,27 +30,37 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Decoded> {
     // A device or a pipe has no length to check first: stop reading one byte after the limit.
     file.take(limits.image_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > limits.image_bytes {
-        return Err(Error::new(Kind::Limit, format!("{}: longer than {} bytes", Safe(&shown), limits.image_bytes)));
+        return Err(Error::new(
+            Kind::Limit,
+            format!("{}: longer than {} bytes", Safe(&shown), limits.image_bytes),
+        ));
     }
     decode(&shown, &bytes, limits)
 }
 
-/// Decodes a PNG, JPEG, WebP or GIF (its first frame) and turns it as its EXIF orientation says. `name` is for errors.
+/// Decodes a PNG, JPEG, WebP or GIF (its first frame) and turns it as its EXIF orientation says.
+/// `name` is for errors.
 ///
-/// 16-bit samples are reduced to 8, grey with alpha becomes rgba. Colours are taken as sRGB; another profile is noted.
+/// 16-bit samples are reduced to 8, grey with alpha becomes rgba. Colours are taken as sRGB;
+/// another profile is noted.
 ///
 /// # Errors
-/// `Format` for what is no such picture or is cut short; `Limit` for a side beyond `limits.image_side` or more than
-/// `limits.image_bytes` decoded, both taken from the header before anything is decoded.
+/// `Format` for what is no such picture or is cut short; `Limit` for a side beyond
+/// `limits.image_side` or more than `limits.image_bytes` decoded, both taken from the header before
+/// anything is decoded.
 pub fn decode(name: &str, bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     let broken = |rule: String| Error::format(name, 0, Safe(&rule));
-    let format = image::guess_format(bytes)
-        .ok()
-        .filter(|f| SUPPORTED.contains(f))
-        .ok_or_else(|| broken("not a PNG, JPEG, WebP or GIF picture".into()).hint("convert it to PNG first"))?;
+    let format =
+        image::guess_format(bytes).ok().filter(|f| SUPPORTED.contains(f)).ok_or_else(|| {
+            broken("not a PNG, JPEG, WebP or GIF picture".into()).hint("convert it to PNG first")
+        })?;
     if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
-        return Err(Error::format(name, bytes.len() as u64, "the JPEG ends before its picture does")
-            .hint("copy or download the file again"));
+        return Err(Error::format(
+            name,
+            bytes.len() as u64,
+            "the JPEG ends before its picture does",
+        )
+        .hint("copy or download the file again"));
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(crate_limits(limits));
@@ -76,7 +86,8 @@ pub fn decode(name: &str, bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     Ok(Decoded { raster: raster(picture, kind)?, notes })
 }
 
-const SUPPORTED: [ImageFormat; 4] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif];
+const SUPPORTED: [ImageFormat; 4] =
+    [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif];
 
 fn crate_limits(limits: &Limits) -> image::Limits {
     let mut l = image::Limits::default();
@@ -93,13 +104,18 @@ fn check_size(name: &str, decoder: &impl ImageDecoder, limits: &Limits) -> Resul
         return Err(Error::format(name, 0, "the picture has no pixels"));
     }
     let too_big = |what: String| {
-        Err(Error::new(Kind::Limit, format!("{}: {w}×{h} pixels, {what}", Safe(name))).hint("reduce the picture first"))
+        Err(Error::new(Kind::Limit, format!("{}: {w}×{h} pixels, {what}", Safe(name)))
+            .hint("reduce the picture first"))
     };
     if w.max(h) > limits.image_side {
         return too_big(format!("a side may have {}", limits.image_side));
     }
     if decoder.total_bytes() > limits.image_bytes {
-        return too_big(format!("{} bytes decoded, {} are allowed", decoder.total_bytes(), limits.image_bytes));
+        return too_big(format!(
+            "{} bytes decoded, {} are allowed",
+            decoder.total_bytes(),
+            limits.image_bytes
+        ));
     }
     Ok(())
 }
@@ -127,7 +143,8 @@ fn is_srgb(profile: &[u8]) -> bool {
     profile.windows(4).any(|w| w == b"sRGB") || profile.windows(8).any(|w| w == b"\0s\0R\0G\0B")
 }
 
-/// Whether the end-of-image marker follows the scans. The decoder itself fills what is missing with grey, silently.
+/// Whether the end-of-image marker follows the scans. The decoder itself fills what is missing with
+/// grey, silently.
 fn jpeg_is_whole(bytes: &[u8]) -> bool {
     let mut at = 2;
     while let (Some(&a), Some(&b)) = (bytes.get(at), bytes.get(at + 1)) {
@@ -137,10 +154,13 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
             (0xff, 0xff) => at += 1,
             (0xff, 0x00 | 0x01 | 0xd0..=0xd8) => at += 2,
             (0xff, _) => {
-                let length = bytes.get(at + 2..at + 4).map_or(0, |l| usize::from(l[0]) << 8 | usize::from(l[1]));
+                let length = bytes
+                    .get(at + 2..at + 4)
+                    .map_or(0, |l| usize::from(l[0]) << 8 | usize::from(l[1]));
                 at += 2 + length.max(2);
             }
-            // Entropy-coded data, or bytes between segments, over which decoders look for the next marker.
+            // Entropy-coded data, or bytes between segments, over which decoders look for the next
+            // marker.
             _ => at += 1,
         }
     }
@@ -164,7 +184,10 @@ mod tests {
             let d = decode("a.png", &encode::png(&p, &[]).unwrap(), &LIMITS).unwrap();
             assert_eq!((d.raster, d.notes.len()), (p.clone(), 0));
             if c > 1 {
-                assert_eq!(decode("a.webp", &encode::webp(&p).unwrap(), &LIMITS).unwrap().raster, p);
+                assert_eq!(
+                    decode("a.webp", &encode::webp(&p).unwrap(), &LIMITS).unwrap().raster,
+                    p
+                );
             }
         }
     }
@@ -204,11 +227,17 @@ mod tests {
             let e = decode("a.png", &png, &l).unwrap_err();
             assert_eq!(e.kind(), Kind::Limit, "{e}");
         }
-        assert!(decode("a.png", &png, &Limits { image_side: 6, image_bytes: 72, ..LIMITS }).is_ok());
+        assert!(
+            decode("a.png", &png, &Limits { image_side: 6, image_bytes: 72, ..LIMITS }).is_ok()
+        );
     }
 
     #[test]
     fn profiles_are_noticed() {
-        assert!(is_srgb(b"desc sRGB IEC61966-2.1") && is_srgb(b"mluc\0s\0R\0G\0B") && !is_srgb(b"Display P3"));
+        assert!(
+            is_srgb(b"desc sRGB IEC61966-2.1")
+                && is_srgb(b"mluc\0s\0R\0G\0B")
+                && !is_srgb(b"Display P3")
+        );
     }
 }

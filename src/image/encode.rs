@@ -31,8 +31,8 @@ fn color(p: &Raster) -> ExtendedColorType {
 
 /// A PNG with these texts (key, value) in this order; the same input gives the same bytes.
 ///
-/// Keys have 1 to 79 Latin-1 characters. Values in Latin-1 go into `tEXt`, others into `iTXt`. Compression is fast:
-/// the default level is thirty times slower here and no smaller.
+/// Keys have 1 to 79 Latin-1 characters. Values in Latin-1 go into `tEXt`, others into `iTXt`.
+/// Compression is fast: the default level is thirty times slower here and no smaller.
 pub fn png(picture: &Raster, texts: &[(String, String)]) -> Result<Vec<u8>> {
     let fail = |e: png::EncodingError| failed("PNG", picture, e);
     let (w, h) = size("PNG", picture)?;
@@ -48,7 +48,8 @@ pub fn png(picture: &Raster, texts: &[(String, String)]) -> Result<Vec<u8>> {
     for (key, value) in texts {
         let (key, value) = (key.clone(), value.clone());
         let latin = value.chars().all(|c| (c as u32) < 256);
-        if latin { encoder.add_text_chunk(key, value) } else { encoder.add_itxt_chunk(key, value) }.map_err(fail)?;
+        if latin { encoder.add_text_chunk(key, value) } else { encoder.add_itxt_chunk(key, value) }
+            .map_err(fail)?;
     }
     let mut writer = encoder.write_header().map_err(fail)?;
     writer.write_image_data(&picture.data).map_err(fail)?;
@@ -56,12 +57,15 @@ pub fn png(picture: &Raster, texts: &[(String, String)]) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The texts that [`png()`] wrote: first those in `tEXt`, then those in `iTXt`, each in their order.
+/// The texts that [`png()`] wrote: first those in `tEXt`, then those in `iTXt`, each in their
+/// order.
 ///
 /// # Errors
 /// When the bytes are no PNG.
 pub fn png_texts(bytes: &[u8]) -> Result<Vec<(String, String)>> {
-    let reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().map_err(|e| Error::format("PNG", 0, e))?;
+    let reader = png::Decoder::new(std::io::Cursor::new(bytes))
+        .read_info()
+        .map_err(|e| Error::format("PNG", 0, e))?;
     let info = reader.info();
     let plain = info.uncompressed_latin1_text.iter().map(|t| (t.keyword.clone(), t.text.clone()));
     let mut texts: Vec<_> = plain.collect();
@@ -92,10 +96,12 @@ pub fn webp(picture: &Raster) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// An endless GIF animation of pictures of one size, `delay` milliseconds each (GIF counts in tens), with one palette of
-/// at most 256 colours for all frames, so that still parts do not flicker. Alpha is laid on white.
+/// An endless GIF animation of pictures of one size, `delay` milliseconds each (GIF counts in
+/// tens), with one palette of at most 256 colours for all frames, so that still parts do not
+/// flicker. Alpha is laid on white.
 pub fn gif(frames: &[Raster], delay: u32) -> Result<Vec<u8>> {
-    let first = frames.first().ok_or_else(|| Error::runtime("an animation needs at least one picture"))?;
+    let first =
+        frames.first().ok_or_else(|| Error::runtime("an animation needs at least one picture"))?;
     if let Some(odd) = frames.iter().find(|f| (f.width, f.height) != (first.width, first.height)) {
         let sizes = format!("{}×{} and {}×{}", first.width, first.height, odd.width, odd.height);
         return Err(Error::runtime(format!("frames of {sizes} do not fit into one animation")));
@@ -108,9 +114,11 @@ pub fn gif(frames: &[Raster], delay: u32) -> Result<Vec<u8>> {
     encoder.set_repeat(Repeat::Infinite).map_err(fail)?;
     for frame in frames {
         // The encoder keeps a frame's colours as they are when there are 256 or fewer.
-        let opaque = |&i: &u8| palette.0.get(usize::from(i)).map_or([0; 4], |c| [c[0], c[1], c[2], 255]);
+        let opaque =
+            |&i: &u8| palette.0.get(usize::from(i)).map_or([0; 4], |c| [c[0], c[1], c[2], 255]);
         let rgba = palette.apply(frame)?.iter().flat_map(opaque).collect();
-        let buffer = RgbaImage::from_raw(w, h, rgba).ok_or_else(|| failed("GIF", first, "wrong size"))?;
+        let buffer =
+            RgbaImage::from_raw(w, h, rgba).ok_or_else(|| failed("GIF", first, "wrong size"))?;
         let delay = Delay::from_numer_denom_ms(delay.max(10), 1);
         encoder.encode_frame(Frame::from_parts(buffer, 0, 0, delay)).map_err(fail)?;
     }
@@ -118,9 +126,11 @@ pub fn gif(frames: &[Raster], delay: u32) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Pictures of one size on one sheet, row by row, [`GAP`] black pixels between them. All in the richest mode among them.
+/// Pictures of one size on one sheet, row by row, [`GAP`] black pixels between them. All in the
+/// richest mode among them.
 pub fn grid(pictures: &[Raster], columns: usize) -> Result<Raster> {
-    let first = pictures.first().ok_or_else(|| Error::runtime("a grid needs at least one picture"))?;
+    let first =
+        pictures.first().ok_or_else(|| Error::runtime("a grid needs at least one picture"))?;
     let (w, h) = (first.width, first.height);
     let columns = columns.clamp(1, pictures.len());
     let rows = pictures.len().div_ceil(columns);
@@ -190,7 +200,10 @@ mod tests {
         assert!((error as f64 / 3072.0) < 65.0, "{error}");
         let separators = bytes.windows(3).filter(|w| *w == [0x21, 0xf9, 4]).count();
         assert_eq!(separators, 3);
-        assert!(gif(&[], 5).is_err() && gif(&[wave(0), Raster::filled(1, 1, &[0]).unwrap()], 5).is_err());
+        assert!(
+            gif(&[], 5).is_err()
+                && gif(&[wave(0), Raster::filled(1, 1, &[0]).unwrap()], 5).is_err()
+        );
     }
 
     #[test]
@@ -199,7 +212,10 @@ mod tests {
         let sheet = grid(&[tile(10), tile(20), tile(30)], 2).unwrap();
         assert_eq!((sheet.width, sheet.height), (8, 6));
         let at = |x, y| sheet.pixel(x, y)[0];
-        assert_eq!([at(2, 1), at(3, 0), at(4, 0), at(5, 0), at(0, 3), at(0, 4), at(5, 4)], [10, 0, 0, 20, 0, 30, 0]);
+        assert_eq!(
+            [at(2, 1), at(3, 0), at(4, 0), at(5, 0), at(0, 3), at(0, 4), at(5, 4)],
+            [10, 0, 0, 20, 0, 30, 0]
+        );
         assert!(grid(&[], 2).is_err());
     }
 }

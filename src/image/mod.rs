@@ -1,6 +1,8 @@
-//! Pictures as bytes: reading, writing, resampling and fitting them to a generator. No networks here.
+//! Pictures as bytes: reading, writing, resampling and fitting them to a generator. No networks
+//! here.
 //!
-//! Everything is sRGB as stored: like PIL and the official GAN code, resampling averages encoded values, not light.
+//! Everything is sRGB as stored: like PIL and the official GAN code, resampling averages encoded
+//! values, not light.
 
 pub mod align;
 pub mod decode;

@@ -1,7 +1,7 @@
 //! Reducing pictures to at most 256 colours, the same for all frames of an animation.
 //!
-//! Median cut (Heckbert 1982) over colours of 5 bits a channel, then error diffusion (Floyd and Steinberg 1976). No
-//! random start, no threads: equal pictures give equal bytes.
+//! Median cut (Heckbert 1982) over colours of 5 bits a channel, then error diffusion (Floyd and
+//! Steinberg 1976). No random start, no threads: equal pictures give equal bytes.
 
 use super::raster::Raster;
 use crate::error::{Error, Result};
@@ -36,13 +36,20 @@ impl Palette {
     /// When there is no picture or `colours` is not in 2..=256.
     pub fn of(pictures: &[Raster], colours: usize) -> Result<Self> {
         if pictures.is_empty() || !(2..=256).contains(&colours) {
-            return Err(Error::runtime(format!("no palette of {colours} colours for {} pictures", pictures.len())));
+            return Err(Error::runtime(format!(
+                "no palette of {colours} colours for {} pictures",
+                pictures.len()
+            )));
         }
         let mut boxes = vec![histogram(pictures)?];
         while boxes.len() < colours {
             // The box that costs most is cut; a box of one colour costs nothing.
             let costs = boxes.iter().map(|b| cost(b).0).enumerate();
-            let Some((worst, _)) = costs.filter(|c| c.1 > 0).max_by_key(|c| (c.1, usize::MAX - c.0)) else { break };
+            let Some((worst, _)) =
+                costs.filter(|c| c.1 > 0).max_by_key(|c| (c.1, usize::MAX - c.0))
+            else {
+                break;
+            };
             let (low, high) = cut(boxes.swap_remove(worst));
             boxes.extend([low, high]);
         }
@@ -67,15 +74,18 @@ impl Palette {
     pub fn apply(&self, picture: &Raster) -> Result<Vec<u8>> {
         let rgb = picture.to_rgb()?;
         let width = rgb.width;
-        // Errors in sixteenths, carried to the current and the next row; one pixel of margin on either side.
+        // Errors in sixteenths, carried to the current and the next row; one pixel of margin on
+        // either side.
         let mut rows = [vec![[0i32; 3]; width + 2], vec![[0i32; 3]; width + 2]];
         let mut cache = vec![None; 1 << 15];
         let mut out = Vec::with_capacity(width * rgb.height);
         for line in rgb.data.chunks_exact(width * 3) {
             for (x, p) in line.chunks_exact(3).enumerate() {
-                let wanted = [0, 1, 2].map(|a| (i32::from(p[a]) + rows[0][x + 1][a] / 16).clamp(0, 255));
+                let wanted =
+                    [0, 1, 2].map(|a| (i32::from(p[a]) + rows[0][x + 1][a] / 16).clamp(0, 255));
                 let key = wanted.iter().fold(0, |k, v| k << 5 | (*v as usize >> 3));
-                let index = *cache[key].get_or_insert_with(|| self.nearest(wanted.map(|v| v & !7 | 4)));
+                let index =
+                    *cache[key].get_or_insert_with(|| self.nearest(wanted.map(|v| v & !7 | 4)));
                 for a in 0..3 {
                     let error = wanted[a] - i32::from(self.0[index][a]);
                     rows[0][x + 2][a] += error * 7;
@@ -108,8 +118,13 @@ fn histogram(pictures: &[Raster]) -> Result<Vec<Bin>> {
 /// The largest squared spread of a box over the axes times its pixels' number, and that axis.
 fn cost(bins: &[Bin]) -> (u64, usize) {
     let all = bins.iter().fold(Bin::default(), Bin::join);
-    let spread = |a: usize| bins.iter().map(|b| b.count * b.mean(a).abs_diff(all.mean(a)).pow(2)).sum::<u64>();
-    (0..3).map(|a| (if bins.len() > 1 { spread(a) } else { 0 }, a)).max_by_key(|&(s, a)| (s, 3 - a)).unwrap_or((0, 0))
+    let spread = |a: usize| {
+        bins.iter().map(|b| b.count * b.mean(a).abs_diff(all.mean(a)).pow(2)).sum::<u64>()
+    };
+    (0..3)
+        .map(|a| (if bins.len() > 1 { spread(a) } else { 0 }, a))
+        .max_by_key(|&(s, a)| (s, 3 - a))
+        .unwrap_or((0, 0))
 }
 
 /// Cuts a box of two or more colours at the mean of its widest axis.
@@ -130,7 +145,8 @@ mod tests {
     fn few_colours_stay_exact() {
         let p = Raster::new(2, 2, 3, vec![255, 0, 0, 0, 255, 0, 0, 0, 255, 40, 50, 60]).unwrap();
         let palette = Palette::of(std::slice::from_ref(&p), 256).unwrap();
-        let back: Vec<u8> = palette.apply(&p).unwrap().iter().flat_map(|&i| palette.0[usize::from(i)]).collect();
+        let back: Vec<u8> =
+            palette.apply(&p).unwrap().iter().flat_map(|&i| palette.0[usize::from(i)]).collect();
         assert_eq!(back, p.data);
     }
 

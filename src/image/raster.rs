@@ -17,10 +17,12 @@ pub struct Raster {
 }
 
 impl Raster {
-    /// A picture of these bytes; refuses empty pictures, other channel counts and a wrong number of bytes.
+    /// A picture of these bytes; refuses empty pictures, other channel counts and a wrong number of
+    /// bytes.
     pub fn new(width: usize, height: usize, channels: usize, data: Vec<u8>) -> Result<Self> {
         let wanted = width.checked_mul(height).and_then(|n| n.checked_mul(channels));
-        if width == 0 || height == 0 || !matches!(channels, 1 | 3 | 4) || wanted != Some(data.len()) {
+        if width == 0 || height == 0 || !matches!(channels, 1 | 3 | 4) || wanted != Some(data.len())
+        {
             return Err(Error::runtime(format!(
                 "a picture of {width}×{height} pixels and {channels} channels cannot have {} bytes",
                 data.len()
@@ -49,13 +51,17 @@ impl Raster {
         }
     }
 
-    /// The picture with another number of channels (1, 3 or 4), and a note of what that took; `None` when nothing.
+    /// The picture with another number of channels (1, 3 or 4), and a note of what that took;
+    /// `None` when nothing.
     ///
-    /// Grey to rgb repeats the value; rgb to grey takes Rec. 601 luma (299 r + 587 g + 114 b, as PIL's `L`); alpha is laid
-    /// on white, because pictures with alpha are mostly cut-outs made for a white page.
+    /// Grey to rgb repeats the value; rgb to grey takes Rec. 601 luma (299 r + 587 g + 114 b, as
+    /// PIL's `L`); alpha is laid on white, because pictures with alpha are mostly cut-outs made for
+    /// a white page.
     pub fn convert(&self, channels: usize) -> Result<(Self, Option<&'static str>)> {
         if !matches!(channels, 1 | 3 | 4) {
-            return Err(Error::runtime(format!("a picture cannot have {channels} channels; 1, 3 or 4 are possible")));
+            return Err(Error::runtime(format!(
+                "a picture cannot have {channels} channels; 1, 3 or 4 are possible"
+            )));
         }
         let each = |f: &dyn Fn(&[u8], &mut Vec<u8>)| {
             let mut data = Vec::with_capacity(self.width * self.height * channels);
@@ -66,9 +72,14 @@ impl Raster {
             (from, to) if from == to => (self.clone(), None),
             (1, 3) => (each(&|p, out| out.extend([p[0]; 3])), Some("grey repeated as rgb")),
             (1, _) => (each(&|p, out| out.extend([p[0], p[0], p[0], 255])), None),
-            (3, 1) => (each(&|p, out| out.push(luma(p))), Some("rgb reduced to grey (Rec. 601 luma)")),
+            (3, 1) => {
+                (each(&|p, out| out.push(luma(p))), Some("rgb reduced to grey (Rec. 601 luma)"))
+            }
             (3, _) => (each(&|p, out| out.extend([p[0], p[1], p[2], 255])), None),
-            (_, 3) => (each(&|p, out| out.extend(on_white(p))), self.has_alpha().then_some("alpha laid on white")),
+            (_, 3) => (
+                each(&|p, out| out.extend(on_white(p))),
+                self.has_alpha().then_some("alpha laid on white"),
+            ),
             (_, _) => {
                 let note = if self.has_alpha() {
                     "alpha laid on white, reduced to grey (Rec. 601 luma)"
@@ -92,7 +103,9 @@ impl Raster {
 
     /// The rectangle of `width × height` pixels whose top left pixel is (`x`, `y`).
     pub fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Result<Self> {
-        let fits = |from: usize, len: usize, all: usize| from.checked_add(len).is_some_and(|end| end <= all);
+        let fits = |from: usize, len: usize, all: usize| {
+            from.checked_add(len).is_some_and(|end| end <= all)
+        };
         if !fits(x, width, self.width) || !fits(y, height, self.height) {
             return Err(Error::runtime(format!(
                 "a crop of {width}×{height} at {x},{y} leaves the picture of {}×{}",
@@ -120,7 +133,8 @@ impl Raster {
     /// # Shapes
     /// → `[N, C, H, W]`, f32 in [-1, 1].
     pub fn batch(pictures: &[Self], device: &Device) -> Result<Tensor> {
-        let first = pictures.first().ok_or_else(|| Error::runtime("no pictures to put into a tensor"))?;
+        let first =
+            pictures.first().ok_or_else(|| Error::runtime("no pictures to put into a tensor"))?;
         let (w, h, c) = (first.width, first.height, first.channels);
         if let Some(odd) = pictures.iter().find(|p| (p.width, p.height, p.channels) != (w, h, c)) {
             return Err(Error::runtime(format!(
@@ -134,25 +148,33 @@ impl Raster {
         let mut values = Vec::with_capacity(pictures.len() * w * h * c);
         for p in pictures {
             for channel in 0..c {
-                values.extend(p.data.iter().skip(channel).step_by(c).map(|&v| f32::from(v) / 127.5 - 1.0));
+                values.extend(
+                    p.data.iter().skip(channel).step_by(c).map(|&v| f32::from(v) / 127.5 - 1.0),
+                );
             }
         }
         Ok(Tensor::from_vec(values, (pictures.len(), c, h, w), device)?)
     }
 
-    /// The pictures of a tensor: `u8 = round((clamp(x, -1, 1) + 1) * 127.5)`, halves to even, NaN to 0.
+    /// The pictures of a tensor: `u8 = round((clamp(x, -1, 1) + 1) * 127.5)`, halves to even, NaN
+    /// to 0.
     ///
     /// # Shapes
-    /// `[N, C, H, W]` or `[C, H, W]`, any float type, C of 1, 3 or 4 → N pictures. `from_tensor(to_tensor(p)) == [p]`.
+    /// `[N, C, H, W]` or `[C, H, W]`, any float type, C of 1, 3 or 4 → N pictures.
+    /// `from_tensor(to_tensor(p)) == [p]`.
     pub fn from_tensor(images: &Tensor) -> Result<Vec<Self>> {
         let images = if images.rank() == 3 { images.unsqueeze(0)? } else { images.clone() };
         let (_, c, h, w) = images.dims4().map_err(|_| {
             Error::new(
                 Kind::Runtime,
-                format!("a tensor of shape {:?} is no batch of pictures [N, C, H, W]", images.dims()),
+                format!(
+                    "a tensor of shape {:?} is no batch of pictures [N, C, H, W]",
+                    images.dims()
+                ),
             )
         })?;
-        let hwc = images.to_dtype(DType::F32)?.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<f32>()?;
+        let hwc =
+            images.to_dtype(DType::F32)?.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<f32>()?;
         hwc.chunks_exact((c * h * w).max(1))
             .map(|p| Self::new(w, h, c, p.iter().map(|&x| to_byte(x)).collect()))
             .collect()
@@ -180,7 +202,8 @@ mod tests {
     use super::*;
 
     fn ramp(channels: usize) -> Raster {
-        Raster::new(16, 16, channels, (0..256 * channels).map(|i| (i * 7 % 256) as u8).collect()).unwrap()
+        Raster::new(16, 16, channels, (0..256 * channels).map(|i| (i * 7 % 256) as u8).collect())
+            .unwrap()
     }
 
     #[test]
@@ -199,7 +222,10 @@ mod tests {
     fn rounding_and_range() {
         // 0 is the only value that falls exactly between two bytes (127.5); the even one is 128.
         assert_eq!([0.0, -7.0, 7.0, f32::NAN, -1.0, 1.0].map(to_byte), [128, 0, 255, 0, 0, 255]);
-        assert_eq!([0.49, 0.51, 100.49, 100.51].map(|k| to_byte(k / 127.5 - 1.0)), [0, 1, 100, 101]);
+        assert_eq!(
+            [0.49, 0.51, 100.49, 100.51].map(|k| to_byte(k / 127.5 - 1.0)),
+            [0, 1, 100, 101]
+        );
     }
 
     #[test]
@@ -231,6 +257,8 @@ mod tests {
         assert_eq!(ramp(1).crop(1, 2, 2, 1).unwrap().data, ramp(1).data[33..35]);
         let empty = Tensor::zeros((0, 3, 2, 2), DType::F32, &Device::Cpu).unwrap();
         assert!(Raster::from_tensor(&empty).unwrap().is_empty());
-        assert!(Raster::from_tensor(&Tensor::zeros((2, 2), DType::F32, &Device::Cpu).unwrap()).is_err());
+        assert!(
+            Raster::from_tensor(&Tensor::zeros((2, 2), DType::F32, &Device::Cpu).unwrap()).is_err()
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! Separable, antialiased resampling with PIL's semantics.
 //!
-//! When a picture shrinks, the filter widens by the same factor, so every source pixel counts (Pillow's `resize` with
-//! `reducing_gap=None`). Bytes are rounded and clipped after each pass, as Pillow does, so that a picture prepared here
-//! equals one prepared by the official scripts; [`resize_f32`] does neither.
+//! When a picture shrinks, the filter widens by the same factor, so every source pixel counts
+//! (Pillow's `resize` with `reducing_gap=None`). Bytes are rounded and clipped after each pass, as
+//! Pillow does, so that a picture prepared here equals one prepared by the official scripts;
+//! [`resize_f32`] does neither.
 
 use super::raster::Raster;
 use crate::error::{Error, Result};
@@ -69,17 +70,26 @@ fn taps(from: usize, to: usize, filter: Filter) -> Vec<Taps> {
         // Truncation, not floor, and the clamp at 0: as Pillow bounds the window.
         let first = (center - support + 0.5).max(0.0) as usize;
         let end = ((center + support + 0.5) as usize).min(from);
-        let raw: Vec<f64> = (first..end).map(|x| filter.weight((x as f64 - center + 0.5) / widen)).collect();
+        let raw: Vec<f64> =
+            (first..end).map(|x| filter.weight((x as f64 - center + 0.5) / widen)).collect();
         let sum: f64 = raw.iter().sum();
         Taps { first, weights: raw.iter().map(|w| (w / sum) as f32).collect() }
     };
     (0..to).map(tap).collect()
 }
 
-/// Resamples interleaved floating-point pixels, `[height, width, channels]` → `[to.1, to.0, channels]`, unclamped.
+/// Resamples interleaved floating-point pixels, `[height, width, channels]` →
+/// `[to.1, to.0, channels]`, unclamped.
 ///
-/// `from` and `to` are (width, height), all at least 1; `data` has `from.0 * from.1 * channels` values.
-pub fn resize_f32(data: &[f32], channels: usize, from: (usize, usize), to: (usize, usize), filter: Filter) -> Vec<f32> {
+/// `from` and `to` are (width, height), all at least 1; `data` has `from.0 * from.1 * channels`
+/// values.
+pub fn resize_f32(
+    data: &[f32],
+    channels: usize,
+    from: (usize, usize),
+    to: (usize, usize),
+    filter: Filter,
+) -> Vec<f32> {
     both_passes(data, channels, [from, to], filter, |v| v)
 }
 
@@ -108,7 +118,13 @@ fn byte(v: f32) -> f32 {
     (v.clamp(0.0, 255.0) + 0.5).floor().min(255.0)
 }
 
-fn horizontal(data: &[f32], channels: usize, from: (usize, usize), to: usize, filter: Filter) -> Vec<f32> {
+fn horizontal(
+    data: &[f32],
+    channels: usize,
+    from: (usize, usize),
+    to: usize,
+    filter: Filter,
+) -> Vec<f32> {
     let taps = taps(from.0, to, filter);
     let mut out = vec![0.0; to * channels * from.1];
     let rows = data.chunks_exact(from.0 * channels).zip(out.chunks_exact_mut(to * channels));
@@ -134,7 +150,8 @@ fn vertical(data: &[f32], row: usize, (from, to): (usize, usize), filter: Filter
     out
 }
 
-/// The picture at another size. Alpha is premultiplied while colours are mixed, so hidden colours do not bleed.
+/// The picture at another size. Alpha is premultiplied while colours are mixed, so hidden colours
+/// do not bleed.
 ///
 /// # Errors
 /// When a side is 0 or beyond [`LIMITS`].

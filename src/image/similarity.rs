@@ -22,11 +22,14 @@ impl Similarity {
         Self { a: scale * libm::cos(turn), b: scale * libm::sin(turn), shift }
     }
 
-    /// The map of least squared error from points to points, without reflection (Umeyama 1991, in the plane); `None` when
-    /// there are not two different points to map, or a number is not finite.
+    /// The map of least squared error from points to points, without reflection (Umeyama 1991, in
+    /// the plane); `None` when there are not two different points to map, or a number is not
+    /// finite.
     pub fn between(from: &[Point], to: &[Point]) -> Option<Self> {
         let n = from.len().min(to.len()) as f64;
-        let mean = |points: &[Point]| points.iter().fold([0.0; 2], |m, p| [m[0] + p[0] / n, m[1] + p[1] / n]);
+        let mean = |points: &[Point]| {
+            points.iter().fold([0.0; 2], |m, p| [m[0] + p[0] / n, m[1] + p[1] / n])
+        };
         let (f, t) = (mean(from), mean(to));
         let (mut a, mut b, mut spread) = (0.0, 0.0, 0.0);
         for (p, q) in from.iter().zip(to) {
@@ -91,7 +94,8 @@ mod tests {
 
     #[test]
     fn inverse_and_composition() {
-        let (s, t) = (Similarity::new(0.7, -33.0, [4.0, -2.0]), Similarity::new(3.0, 170.0, [1.0, 5.0]));
+        let (s, t) =
+            (Similarity::new(0.7, -33.0, [4.0, -2.0]), Similarity::new(3.0, 170.0, [1.0, 5.0]));
         let p = [2.5, -7.0];
         near(s.inverse().apply(s.apply(p)), p);
         near(s.then(&t).apply(p), t.apply(s.apply(p)));
@@ -106,7 +110,8 @@ mod tests {
         let found = Similarity::between(&from, &exact).unwrap();
         near([found.a, found.b], [s.a, s.b]);
         near(found.shift, s.shift);
-        let noisy: Vec<Point> = exact.iter().map(|p| [p[0] + 0.3 * rng.normal(), p[1] + 0.3 * rng.normal()]).collect();
+        let noisy: Vec<Point> =
+            exact.iter().map(|p| [p[0] + 0.3 * rng.normal(), p[1] + 0.3 * rng.normal()]).collect();
         let best = Similarity::between(&from, &noisy).unwrap();
         let error = |m: &Similarity| {
             let gap = |(p, q): (&Point, &Point)| {

@@ -7,7 +7,8 @@ use super::similarity::Similarity;
 /// At most this many samples a side of an output pixel; beyond it the picture is halved first.
 const SAMPLES: usize = 16;
 
-/// A picture in floating point, [-1, 1], and its halvings, so that small squares of large pictures are cheap.
+/// A picture in floating point, [-1, 1], and its halvings, so that small squares of large pictures
+/// are cheap.
 pub struct Pyramid {
     /// Each half the size of the one before, by area.
     levels: Vec<Level>,
@@ -36,8 +37,8 @@ impl Pyramid {
         Self { levels, channels }
     }
 
-    /// The square of `side` pixels that `place` maps into the picture (output pixels to picture pixels), for a network to
-    /// read: from the halving that is just finer than the square.
+    /// The square of `side` pixels that `place` maps into the picture (output pixels to picture
+    /// pixels), for a network to read: from the halving that is just finer than the square.
     ///
     /// # Shapes
     /// → `[channels, side, side]` in [-1, 1], what lies outside repeats the picture's edge
@@ -46,24 +47,27 @@ impl Pyramid {
         planar(&self.sample(coarse, place, side), self.channels)
     }
 
-    /// As [`Self::square`], with every pixel of the picture weighed: the area's mean when it shrinks, bicubic when it grows.
+    /// As [`Self::square`], with every pixel of the picture weighed: the area's mean when it
+    /// shrinks, bicubic when it grows.
     pub fn picture(&self, place: &Similarity, side: usize) -> crate::error::Result<Raster> {
         let coarse = (place.scale() / SAMPLES as f64).max(1.0).log2().ceil() as usize;
         let data = self.sample(coarse, place, side).into_iter().map(to_byte).collect();
         Raster::new(side, side, self.channels, data)
     }
 
-    /// The picture reduced or enlarged so that its pixels are `step` of the original's wide, with an edge of repeated
-    /// pixels around it.
+    /// The picture reduced or enlarged so that its pixels are `step` of the original's wide, with
+    /// an edge of repeated pixels around it.
     ///
     /// # Shapes
     /// → `[channels, h, w]`, h, w
     pub fn reduced(&self, step: f64, edge: usize) -> (Vec<f32>, usize, usize) {
         let coarse = (step.max(1.0).log2() as usize).min(self.levels.len() - 1);
         let level = &self.levels[coarse];
-        let [w, h] = [self.levels[0].width, self.levels[0].height].map(|n| ((n as f64 / step).round() as usize).max(1));
+        let [w, h] = [self.levels[0].width, self.levels[0].height]
+            .map(|n| ((n as f64 / step).round() as usize).max(1));
         let filter = if step < 1.0 { Filter::Bicubic } else { Filter::Area };
-        let small = resize_f32(&level.data, self.channels, (level.width, level.height), (w, h), filter);
+        let small =
+            resize_f32(&level.data, self.channels, (level.width, level.height), (w, h), filter);
         let (wide, high) = (w + 2 * edge, h + 2 * edge);
         let mut out = vec![0f32; self.channels * wide * high];
         for (c, plane) in out.chunks_exact_mut(wide * high).enumerate() {
@@ -85,7 +89,8 @@ impl Pyramid {
         self.channels
     }
 
-    /// Samples `[side, side, channels]`, each the mean of as many bicubic samples as it covers pixels.
+    /// Samples `[side, side, channels]`, each the mean of as many bicubic samples as it covers
+    /// pixels.
     fn sample(&self, coarse: usize, place: &Similarity, side: usize) -> Vec<f32> {
         let coarse = coarse.min(self.levels.len() - 1);
         let level = &self.levels[coarse];
@@ -110,7 +115,9 @@ impl Level {
     fn add(&self, [x, y]: [f64; 2], pixel: &mut [f32]) {
         let (x, y) = (x - 0.5, y - 0.5);
         let (wx, wy) = (cubic(x - x.floor()), cubic(y - y.floor()));
-        let near = |at: f64, k: usize, n: usize| (at.floor() + k as f64 - 1.0).clamp(0.0, (n - 1) as f64) as usize;
+        let near = |at: f64, k: usize, n: usize| {
+            (at.floor() + k as f64 - 1.0).clamp(0.0, (n - 1) as f64) as usize
+        };
         let columns = [0, 1, 2, 3].map(|k| near(x, k, self.width) * pixel.len());
         for (k, wy) in wy.into_iter().enumerate() {
             let row = &self.data[near(y, k, self.height) * self.width * pixel.len()..];
@@ -175,22 +182,32 @@ mod tests {
                 let [x, y] = place.apply([(i % 16) as f64 + 0.5, (i / 16) as f64 + 0.5]);
                 let pixel = out.pixel(i % 16, i / 16);
                 // Pixel k covers k..k+1, its value k stands at its middle.
-                assert!((f64::from(pixel[0]) + 0.5 - x).abs() < 0.6 && (f64::from(pixel[1]) + 0.5 - y).abs() < 0.6);
+                assert!(
+                    (f64::from(pixel[0]) + 0.5 - x).abs() < 0.6
+                        && (f64::from(pixel[1]) + 0.5 - y).abs() < 0.6
+                );
                 let read = |v: f32| (f64::from(v) + 1.0) * 127.5 + 0.5;
-                assert!((read(net[i]) - x).abs() < 0.05 && (read(net[256 + i]) - y).abs() < 0.05, "{scale} {degrees}");
+                assert!(
+                    (read(net[i]) - x).abs() < 0.05 && (read(net[256 + i]) - y).abs() < 0.05,
+                    "{scale} {degrees}"
+                );
             }
         }
     }
 
     #[test]
     fn shrinking_weighs_every_pixel() {
-        // Stripes of one pixel average to grey, whatever the turn; picking pixels would show black and white.
+        // Stripes of one pixel average to grey, whatever the turn; picking pixels would show black
+        // and white.
         let stripes = |i: usize| if i.is_multiple_of(2) { 255 } else { 0 };
-        let p = Raster::new(256, 256, 1, (0..256 * 256).map(|i| stripes(i % 256)).collect()).unwrap();
+        let p =
+            Raster::new(256, 256, 1, (0..256 * 256).map(|i| stripes(i % 256)).collect()).unwrap();
         for degrees in [0.0, 17.0] {
             let inner = Similarity::new(8.0, degrees, [0.0; 2]);
             let [x, y] = inner.apply([8.0, 8.0]);
-            let out = Pyramid::new(&p).picture(&Similarity { shift: [128.0 - x, 128.0 - y], ..inner }, 16).unwrap();
+            let out = Pyramid::new(&p)
+                .picture(&Similarity { shift: [128.0 - x, 128.0 - y], ..inner }, 16)
+                .unwrap();
             assert!(out.data.iter().all(|v| v.abs_diff(127) <= 3), "{degrees}: {:?}", out.data);
         }
     }
@@ -208,7 +225,11 @@ mod tests {
         let (data, h, w) = Pyramid::new(&slopes(80, 40)).reduced(4.0, 2);
         assert_eq!((h, w, data.len()), (14, 24, 3 * 14 * 24));
         let red = |x: usize, y: usize| (data[y * 24 + x] + 1.0) * 127.5;
-        assert!((red(2, 5) - 1.5).abs() < 1e-3 && (red(0, 5) - 1.5).abs() < 1e-3 && (red(21, 5) - 77.5).abs() < 1e-3);
+        assert!(
+            (red(2, 5) - 1.5).abs() < 1e-3
+                && (red(0, 5) - 1.5).abs() < 1e-3
+                && (red(21, 5) - 77.5).abs() < 1e-3
+        );
         let (_, h, w) = Pyramid::new(&slopes(80, 40)).reduced(0.5, 0);
         assert_eq!((h, w), (80, 160));
     }

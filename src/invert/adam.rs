@@ -21,7 +21,8 @@ impl Adam {
     /// # Errors
     /// When the zeros cannot be allocated.
     pub fn new(parameters: &[Tensor]) -> Result<Self> {
-        let zeros = parameters.iter().map(|p| Ok(p.zeros_like()?)).collect::<Result<Vec<Tensor>>>()?;
+        let zeros =
+            parameters.iter().map(|p| Ok(p.zeros_like()?)).collect::<Result<Vec<Tensor>>>()?;
         Ok(Self { steps: 0, first: zeros.clone(), second: zeros })
     }
 
@@ -29,7 +30,12 @@ impl Adam {
     ///
     /// # Errors
     /// When gradients and parameters differ in number or shape.
-    pub fn step(&mut self, parameters: &[Tensor], gradients: &[Tensor], lr: f64) -> Result<Vec<Tensor>> {
+    pub fn step(
+        &mut self,
+        parameters: &[Tensor],
+        gradients: &[Tensor],
+        lr: f64,
+    ) -> Result<Vec<Tensor>> {
         if parameters.len() != self.first.len() || gradients.len() != self.first.len() {
             return Err(Error::runtime("Adam was made for another number of parameters"));
         }
@@ -61,7 +67,9 @@ impl Adam {
     /// # Errors
     /// When the two lists do not fit each other.
     pub fn restore(steps: usize, first: Vec<Tensor>, second: Vec<Tensor>) -> Result<Self> {
-        if first.len() != second.len() || first.iter().zip(&second).any(|(a, b)| a.dims() != b.dims()) {
+        if first.len() != second.len()
+            || first.iter().zip(&second).any(|(a, b)| a.dims() != b.dims())
+        {
             return Err(Error::runtime("the saved state of Adam is not consistent"));
         }
         Ok(Self { steps, first, second })
@@ -79,12 +87,17 @@ mod tests {
 
     /// Follows a stored trajectory of torch.optim.Adam in double precision.
     fn follow(name: &str, rates: impl Fn(usize) -> f64) {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/optim/trajectories.json");
-        let stored: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/reference/optim/trajectories.json");
+        let stored: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let (a, b) = (&stored["quadratic"]["A"], numbers(&stored["quadratic"]["b"]));
         let a: Vec<Vec<f64>> = a.as_array().unwrap().iter().map(numbers).collect();
         let quadratic = |x: &[f64]| -> Vec<f64> {
-            a.iter().zip(&b).map(|(row, b)| row.iter().zip(x).map(|(p, q)| p * q).sum::<f64>() - b).collect()
+            a.iter()
+                .zip(&b)
+                .map(|(row, b)| row.iter().zip(x).map(|(p, q)| p * q).sum::<f64>() - b)
+                .collect()
         };
         let rosenbrock = |x: &[f64]| {
             let bend = x[1] - x[0] * x[0];

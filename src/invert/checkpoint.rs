@@ -1,7 +1,8 @@
 //! The state of one image's optimisation in a file: tensors and a header, as safetensors.
 //!
-//! Written whole or not at all (a temporary file, synced, then renamed). A resumed run gives the same bytes as one that was
-//! never interrupted: all tensors are kept in full precision, and random numbers depend on seed, image and step alone.
+//! Written whole or not at all (a temporary file, synced, then renamed). A resumed run gives the
+//! same bytes as one that was never interrupted: all tensors are kept in full precision, and random
+//! numbers depend on seed, image and step alone.
 
 use super::descend::{Best, State};
 use super::problem::Problem;
@@ -86,7 +87,8 @@ pub(super) fn save(problem: &Problem, state: &State) -> Result<()> {
         params: state.params.len(),
         maps: state.best.as_ref().map_or(0, |b| b.maps.len()),
     };
-    let header = serde_json::to_string(&header).map_err(|e| Error::runtime(format!("checkpoint header: {e}")))?;
+    let header = serde_json::to_string(&header)
+        .map_err(|e| Error::runtime(format!("checkpoint header: {e}")))?;
     let tensors = tensors_of(state)?;
     let views = tensors.iter().map(|(name, raw)| Ok((name.as_str(), raw.view()?)));
     let views = views.collect::<Result<Vec<(&str, TensorView)>>>()?;
@@ -102,24 +104,35 @@ pub(super) fn load(problem: &Problem) -> Result<Option<State>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io(format!("reading checkpoint {}", path.display()), &e)),
         Ok(m) if m.len() > LIMITS.model_bytes => {
-            return Err(Error::new(Kind::Limit, format!("checkpoint {} is too large", path.display())));
+            return Err(Error::new(
+                Kind::Limit,
+                format!("checkpoint {} is too large", path.display()),
+            ));
         }
         Ok(_) => {}
     }
-    let bytes = fs::read(&path).map_err(|e| Error::io(format!("reading checkpoint {}", path.display()), &e))?;
+    let bytes = fs::read(&path)
+        .map_err(|e| Error::io(format!("reading checkpoint {}", path.display()), &e))?;
     let broken = |what: String| {
         let place = path.display().to_string();
         Error::new(Kind::Format, format!("{}: {what}", crate::safe::Safe(&place)))
             .hint("remove the checkpoint to start anew")
     };
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(e.to_string()))?;
-    let text = metadata.metadata().as_ref().and_then(|m| m.get(HEADER)).ok_or_else(|| broken("no header".into()))?;
+    let text = metadata
+        .metadata()
+        .as_ref()
+        .and_then(|m| m.get(HEADER))
+        .ok_or_else(|| broken("no header".into()))?;
     let header: Header = serde_json::from_str(text).map_err(|e| broken(e.to_string()))?;
     if header.run != run_of(problem)? {
-        return Err(broken("it belongs to another run".into()).note(crate::safe::Safe(&header.run).to_string()));
+        return Err(broken("it belongs to another run".into())
+            .note(crate::safe::Safe(&header.run).to_string()));
     }
     let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(e.to_string()))?;
-    state_of(&header, &file, problem.job.generator.device()).map(Some).map_err(|e| broken(e.to_string()))
+    state_of(&header, &file, problem.job.generator.device())
+        .map(Some)
+        .map_err(|e| broken(e.to_string()))
 }
 
 /// A tensor's bytes.
@@ -131,7 +144,8 @@ struct Raw {
 
 impl Raw {
     fn singles(t: &Tensor) -> Result<Self> {
-        let values = t.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        let values =
+            t.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
         let bytes = values.into_iter().flat_map(f32::to_le_bytes).collect();
         Ok(Self { dtype: Dtype::F32, shape: t.dims().to_vec(), bytes })
     }
@@ -173,16 +187,22 @@ fn state_of(header: &Header, file: &SafeTensors, device: &Device) -> Result<Stat
     let view = |name: &str| file.tensor(name).map_err(|e| Error::runtime(format!("`{name}`: {e}")));
     let single = |name: &str| -> Result<Tensor> {
         let v = view(name)?;
-        let values: Vec<f32> = v.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let values: Vec<f32> =
+            v.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
         Ok(Tensor::from_vec(values, v.shape(), &Device::Cpu)?.to_device(device)?)
     };
     let doubles = |name: &str| -> Result<Vec<f64>> {
         Ok(view(name)?.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
     };
-    let list = |name: &str, n: usize| (0..n).map(|i| single(&format!("{name}.{i}"))).collect::<Result<Vec<Tensor>>>();
+    let list = |name: &str, n: usize| {
+        (0..n).map(|i| single(&format!("{name}.{i}"))).collect::<Result<Vec<Tensor>>>()
+    };
     let best = match header.best_step {
         Some(step) => Some(Best {
-            loss: doubles("best.loss")?.first().copied().ok_or_else(|| Error::runtime("`best.loss` is empty"))?,
+            loss: doubles("best.loss")?
+                .first()
+                .copied()
+                .ok_or_else(|| Error::runtime("`best.loss` is empty"))?,
             step,
             code: single("best.code")?,
             maps: list("best.map", header.maps)?,
@@ -199,7 +219,11 @@ fn state_of(header: &Header, file: &SafeTensors, device: &Device) -> Result<Stat
     };
     Ok(State {
         params: list("param", header.params)?,
-        adam: Adam::restore(header.adam_steps, list("first", header.params)?, list("second", header.params)?)?,
+        adam: Adam::restore(
+            header.adam_steps,
+            list("first", header.params)?,
+            list("second", header.params)?,
+        )?,
         step: header.step,
         best,
         trace,

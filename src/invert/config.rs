@@ -64,8 +64,9 @@ pub enum Init {
     Random,
     /// The one of k random samples with the smallest loss.
     BestOf(usize),
-    /// These codes, one for all images or one each; Z and W are lifted to the space that is searched. Noise maps that came
-    /// with them are used: as the start where maps are searched, fixed otherwise.
+    /// These codes, one for all images or one each; Z and W are lifted to the space that is
+    /// searched. Noise maps that came with them are used: as the start where maps are searched,
+    /// fixed otherwise.
     Latent(Latent),
 }
 
@@ -76,9 +77,11 @@ pub struct Losses {
     pub l2: f64,
     /// Mean absolute error on [-1, 1].
     pub l1: f64,
-    /// Perceptual distance. `None`: the method's default where there is a feature network, 0 and said so where there is none.
+    /// Perceptual distance. `None`: the method's default where there is a feature network, 0 and
+    /// said so where there is none.
     pub perceptual: Option<f64>,
-    /// Mean squared distance of a W+ code's rows from their mean, in units of σ_w² (after e4e's delta regularisation).
+    /// Mean squared distance of a W+ code's rows from their mean, in units of σ_w² (after e4e's
+    /// delta regularisation).
     pub offset: f64,
 }
 
@@ -100,11 +103,13 @@ pub struct Config {
     pub method: Method,
     /// Gradient steps; the method `encoder` takes none.
     pub steps: usize,
-    /// Passes of the encoder, for the methods that have one; as many as it is meant for unless given.
+    /// Passes of the encoder, for the methods that have one; as many as it is meant for unless
+    /// given.
     pub passes: Option<usize>,
     /// Peak learning rate.
     pub lr: f64,
-    /// Where it starts; an encoder's first pass is at the generator's own mean of w, for which it was trained.
+    /// Where it starts; an encoder's first pass is at the generator's own mean of w, for which it
+    /// was trained.
     pub init: Init,
     /// Weights of the terms.
     pub losses: Losses,
@@ -135,7 +140,12 @@ impl Config {
             lr: if space == Space::Z || projector { 0.1 } else { 0.05 },
             // Z has no useful mean: the mapping network normalises z, and 0 has no direction.
             init: if space == Space::Z { Init::BestOf(16) } else { Init::Mean },
-            losses: Losses { l2: if projector { 0.0 } else { 1.0 }, l1: 0.0, perceptual: None, offset: 0.0 },
+            losses: Losses {
+                l2: if projector { 0.0 } else { 1.0 },
+                l1: 0.0,
+                perceptual: None,
+                offset: 0.0,
+            },
             noise: projector || space == Space::N,
             noise_regularise: 1e5,
             seed: 0,
@@ -155,7 +165,9 @@ impl Config {
 
     /// Passes and steps in words: `3 passes + 200 steps`.
     pub fn plan(&self) -> String {
-        let many = |n: usize, what: &str, more: &str| format!("{n} {what}{}", if n == 1 { "" } else { more });
+        let many = |n: usize, what: &str, more: &str| {
+            format!("{n} {what}{}", if n == 1 { "" } else { more })
+        };
         match (many(self.passes_taken(), "pass", "es"), many(self.steps_taken(), "step", "s")) {
             (passes, _) if self.method == Method::Encoder => passes,
             (passes, steps) if self.method == Method::Hybrid => format!("{passes} + {steps}"),
@@ -165,11 +177,13 @@ impl Config {
 
     /// With what was left open decided.
     pub(super) fn resolved(&self, job: &Job) -> Self {
-        let passes = self.passes.or(job.encoder.map(|e| e.passes())).filter(|_| self.method.encodes());
+        let passes =
+            self.passes.or(job.encoder.map(|e| e.passes())).filter(|_| self.method.encodes());
         Self { passes, ..self.clone() }
     }
 
-    /// One line that says all of it: for provenance, and to tell whether a checkpoint belongs to this run.
+    /// One line that says all of it: for provenance, and to tell whether a checkpoint belongs to
+    /// this run.
     ///
     /// # Errors
     /// When the start code cannot be read.
@@ -215,9 +229,11 @@ impl Config {
         self.losses.perceptual.unwrap_or(if job.perceptual.is_some() { default } else { 0.0 })
     }
 
-    /// The weight of the squared error in force: without a feature network the projector falls back to it.
+    /// The weight of the squared error in force: without a feature network the projector falls back
+    /// to it.
     pub(super) fn l2_weight(&self, job: &Job) -> f64 {
-        let nothing = self.losses.l2 == 0.0 && self.losses.l1 == 0.0 && self.perceptual_weight(job) == 0.0;
+        let nothing =
+            self.losses.l2 == 0.0 && self.losses.l1 == 0.0 && self.perceptual_weight(job) == 0.0;
         if nothing { 1.0 } else { self.losses.l2 }
     }
 
@@ -244,21 +260,30 @@ impl Config {
     fn check_space(&self, job: &Job) -> Result<()> {
         let spec = job.generator.spec();
         if !matches!(self.space, Space::Z | Space::W | Space::WPlus | Space::S | Space::N) {
-            return Err(
-                Error::runtime(format!("inversion does not search {}", self.space)).hint("use one of Z, W, W+, S or N")
-            );
+            return Err(Error::runtime(format!("inversion does not search {}", self.space))
+                .hint("use one of Z, W, W+, S or N"));
         }
         if self.space != Space::N && !spec.spaces.contains(&self.space) {
             let all: Vec<&str> = spec.spaces.iter().map(|s| s.name()).collect();
-            return Err(Error::runtime(format!("{} has no {} space", Safe(&spec.name), self.space))
-                .hint(format!("use one of {}", all.join(", "))));
+            return Err(Error::runtime(format!(
+                "{} has no {} space",
+                Safe(&spec.name),
+                self.space
+            ))
+            .hint(format!("use one of {}", all.join(", "))));
         }
         if self.space == Space::N && spec.noise_sizes.is_empty() {
-            return Err(Error::runtime("the generator adds no noise: there is no N to search").hint("use W or W+"));
+            return Err(Error::runtime("the generator adds no noise: there is no N to search")
+                .hint("use W or W+"));
         }
-        if matches!(self.init, Init::Mean) && self.space == Space::Z && self.method == Method::Optimize {
-            return Err(Error::runtime("Z has no mean to start from: the mapping network normalises z")
-                .hint("use a random start, or the best of some"));
+        if matches!(self.init, Init::Mean)
+            && self.space == Space::Z
+            && self.method == Method::Optimize
+        {
+            return Err(Error::runtime(
+                "Z has no mean to start from: the mapping network normalises z",
+            )
+            .hint("use a random start, or the best of some"));
         }
         Ok(())
     }
@@ -270,12 +295,18 @@ impl Config {
         }
         if self.method.encodes() && job.encoder.is_none() {
             let name = Safe(&job.generator.spec().name);
-            return Err(Error::runtime(format!("{name} brings no encoder, which method {} needs", self.method.name()))
-                .hint("use method: optimize or method: projector"));
+            return Err(Error::runtime(format!(
+                "{name} brings no encoder, which method {} needs",
+                self.method.name()
+            ))
+            .hint("use method: optimize or method: projector"));
         }
         if self.method.encodes() && !self.method.works_in(self.space) {
-            return Err(Error::runtime(format!("an encoder gives W or W+ codes, it does not search {}", self.space))
-                .hint("use space: W+, or method: optimize"));
+            return Err(Error::runtime(format!(
+                "an encoder gives W or W+ codes, it does not search {}",
+                self.space
+            ))
+            .hint("use space: W+, or method: optimize"));
         }
         Ok(())
     }
@@ -283,28 +314,43 @@ impl Config {
     fn check_numbers(&self, job: &Job) -> Result<()> {
         let l = &self.losses;
         let weights = [l.l2, l.l1, l.perceptual.unwrap_or(0.0), l.offset, self.noise_regularise];
-        if weights.iter().any(|w| !(w.is_finite() && *w >= 0.0)) || !(self.lr.is_finite() && self.lr > 0.0) {
-            return Err(Error::runtime("a weight below 0, a learning rate not above 0, or a value that is not finite")
-                .hint("weights are 0 or more, learning rates about 0.01 to 0.1"));
+        if weights.iter().any(|w| !(w.is_finite() && *w >= 0.0))
+            || !(self.lr.is_finite() && self.lr > 0.0)
+        {
+            return Err(Error::runtime(
+                "a weight below 0, a learning rate not above 0, or a value that is not finite",
+            )
+            .hint("weights are 0 or more, learning rates about 0.01 to 0.1"));
         }
         if l.perceptual.is_some_and(|p| p > 0.0) && job.perceptual.is_none() {
-            return Err(Error::runtime("a perceptual loss needs a feature network, and there is none")
-                .hint("use perceptual: 0, or a generator that brings one"));
+            return Err(Error::runtime(
+                "a perceptual loss needs a feature network, and there is none",
+            )
+            .hint("use perceptual: 0, or a generator that brings one"));
         }
         if self.space == Space::S && l.offset > 0.0 {
-            return Err(Error::runtime("a style code has no offsets from W: its styles come from no rows of w")
-                .hint("use offset: 0, or space: W+"));
+            return Err(Error::runtime(
+                "a style code has no offsets from W: its styles come from no rows of w",
+            )
+            .hint("use offset: 0, or space: W+"));
         }
         if matches!(self.init, Init::BestOf(0)) {
-            return Err(Error::runtime("the best of 0 samples does not exist").hint("use 1 or more"));
+            return Err(
+                Error::runtime("the best of 0 samples does not exist").hint("use 1 or more")
+            );
         }
         let c_dim = job.generator.spec().c_dim;
         let given = job.labels.and_then(|l| l.dims().last().copied()).unwrap_or(0);
         if c_dim != given {
-            let repair = if c_dim == 0 { "leave the labels out" } else { "say which class the picture shows" };
-            return Err(
-                Error::runtime(format!("the generator reads labels of {c_dim} values, given are {given}")).hint(repair)
-            );
+            let repair = if c_dim == 0 {
+                "leave the labels out"
+            } else {
+                "say which class the picture shows"
+            };
+            return Err(Error::runtime(format!(
+                "the generator reads labels of {c_dim} values, given are {given}"
+            ))
+            .hint(repair));
         }
         Ok(())
     }

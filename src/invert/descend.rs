@@ -1,4 +1,5 @@
-//! The loop: evaluate, record, ask whether to stop, step; for all images of a batch at once, each with a state of its own.
+//! The loop: evaluate, record, ask whether to stop, step; for all images of a batch at once, each
+//! with a state of its own.
 
 use super::problem::Problem;
 use super::together::{Evaluation, Point, evaluate, refine};
@@ -73,10 +74,12 @@ impl State {
         Ok(())
     }
 
-    /// After the last pass: goes back to the best of them, if that was an earlier one; whether it did.
+    /// After the last pass: goes back to the best of them, if that was an earlier one; whether it
+    /// did.
     fn back_to_better_pass(&mut self, problem: &Problem) -> bool {
         let passes = problem.config.passes_taken();
-        let best = self.best.as_ref().filter(|b| passes > 0 && self.step == passes && b.step != passes);
+        let best =
+            self.best.as_ref().filter(|b| passes > 0 && self.step == passes && b.step != passes);
         let Some(code) = best.map(|b| b.code.clone()) else { return false };
         self.move_to(code);
         true
@@ -91,7 +94,8 @@ impl State {
 
     fn descend(&mut self, problem: &Problem, e: &Evaluation) -> Result<()> {
         let (config, steps) = (problem.config, problem.config.steps_taken().max(1) as f64);
-        // The projector asks at the step's start, where its first rate is 0; elsewhere the middle wastes no step.
+        // The projector asks at the step's start, where its first rate is 0; elsewhere the middle
+        // wastes no step.
         let at = if config.method == Method::Projector { 0.0 } else { 0.5 };
         let lr = config.lr * ramp(((self.step - config.passes_taken()) as f64 + at) / steps);
         self.params = self.adam.step(&self.params, &e.gradients, lr)?;
@@ -175,7 +179,8 @@ impl<'a> Batch<'_, 'a> {
             }
             Stop::Abort => {
                 let step = on.first().map_or(0, |(i, _)| self.states[*i].step);
-                let text = format!("inversion stopped at step {step} of {}", self.problem()?.total());
+                let text =
+                    format!("inversion stopped at step {step} of {}", self.problem()?.total());
                 return Err(Error::new(Kind::Interrupted, text));
             }
             Stop::Checkpoint => {
@@ -183,7 +188,13 @@ impl<'a> Batch<'_, 'a> {
                 return Err(self.stopped_for_later()?);
             }
         }
-        if self.problem()?.config.checkpoint.as_ref().is_some_and(|c| self.saved.elapsed() >= c.every) {
+        if self
+            .problem()?
+            .config
+            .checkpoint
+            .as_ref()
+            .is_some_and(|c| self.saved.elapsed() >= c.every)
+        {
             self.save();
             self.saved = Instant::now();
         }
@@ -203,10 +214,15 @@ impl<'a> Batch<'_, 'a> {
     }
 
     fn point(&self, i: usize) -> Point<'_, 'a> {
-        Point { problem: &self.problems[i], params: &self.states[i].params, step: self.states[i].step }
+        Point {
+            problem: &self.problems[i],
+            params: &self.states[i].params,
+            step: self.states[i].step,
+        }
     }
 
-    /// To the next points: a pass of the encoder while there are any, then steps of gradient descent.
+    /// To the next points: a pass of the encoder while there are any, then steps of gradient
+    /// descent.
     fn advance(&mut self, on: Vec<(usize, Evaluation)>) -> Result<()> {
         let passes = self.problem()?.config.passes_taken();
         let (encoded, mut descending): (Vec<_>, Vec<_>) =
@@ -259,8 +275,11 @@ impl<'a> Batch<'_, 'a> {
         let step = self.states.iter().map(|s| s.step).min().unwrap_or(0);
         let at = format!("inversion stopped before step {step} of {}", problem.total());
         Ok(match &problem.config.checkpoint {
-            Some(_) => Error::new(Kind::Resumable, at).hint("run it again: it goes on from its checkpoint"),
-            None => Error::new(Kind::Resumable, at).hint("run it again: without a checkpoint it starts anew"),
+            Some(_) => {
+                Error::new(Kind::Resumable, at).hint("run it again: it goes on from its checkpoint")
+            }
+            None => Error::new(Kind::Resumable, at)
+                .hint("run it again: without a checkpoint it starts anew"),
         })
     }
 
@@ -275,18 +294,24 @@ impl<'a> Batch<'_, 'a> {
         self.reported = Instant::now();
     }
 
-    /// Where the whole stands. The picture shown is one that was made anyway: watching costs no pass through the generator.
+    /// Where the whole stands. The picture shown is one that was made anyway: watching costs no
+    /// pass through the generator.
     fn progress(&self, problem: &Problem, first: usize, found: &[Evaluation]) -> Progress {
         let ((before, n), steps) = (problem.place, problem.total());
         // The view takes a new title for a new loop: passes and steps have their own pace.
-        let verb = if self.states[first].step < problem.config.passes_taken() { "encode" } else { "invert" };
+        let verb = if self.states[first].step < problem.config.passes_taken() {
+            "encode"
+        } else {
+            "invert"
+        };
         let which = match (self.states.len(), n) {
             (_, 1) => String::new(),
             (1, n) => format!(" ({} of {n})", before + 1),
             (size, n) => format!(" ({}–{} of {n})", before + 1, before + size),
         };
         let mean = |k: usize| found.iter().map(|e| e.terms[k].1).sum::<f64>() / found.len() as f64;
-        let names = found.first().map(|e| e.terms.iter().map(|(name, _)| *name)).into_iter().flatten();
+        let names =
+            found.first().map(|e| e.terms.iter().map(|(name, _)| *name)).into_iter().flatten();
         Progress {
             title: format!("{verb} {}{which}", problem.config.space),
             step: before * steps + self.states.iter().map(|s| s.step).sum::<usize>(),

@@ -1,8 +1,10 @@
-//! The encoder: a network that looks at a picture and at what a code makes now, and says how to change the code.
+//! The encoder: a network that looks at a picture and at what a code makes now, and says how to
+//! change the code.
 //!
-//! After e4e (Tov et al. 2021): one base vector for all layers plus small offsets a layer, so that codes stay near W; run
-//! again and again on its own results as ReStyle does (Alaluf et al. 2021): w ← w + pass(x, G(w)), beginning at the mean of
-//! w. The loop itself is the one of all methods; here is a single pass.
+//! After e4e (Tov et al. 2021): one base vector for all layers plus small offsets a layer, so that
+//! codes stay near W; run again and again on its own results as ReStyle does (Alaluf et al. 2021):
+//! w ← w + pass(x, G(w)), beginning at the mean of w. The loop itself is the one of all methods;
+//! here is a single pass.
 
 use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
@@ -22,8 +24,8 @@ pub trait Encoder: Send + Sync {
     /// One pass: what to add to the codes.
     ///
     /// # Shapes
-    /// pictures `[N, C, H, W]` and current `[N, C, H, W]`, what the codes make now, both about [-1, 1] →
-    /// `[N, num_ws, w_dim]`
+    /// pictures `[N, C, H, W]` and current `[N, C, H, W]`, what the codes make now, both about [-1,
+    /// 1] → `[N, num_ws, w_dim]`
     ///
     /// # Errors
     /// When the pictures have other channels than it reads.
@@ -63,7 +65,8 @@ fn one() -> usize {
     1
 }
 
-/// An encoder of our own format: a trunk over picture and reconstruction, a base head, an offset head.
+/// An encoder of our own format: a trunk over picture and reconstruction, a base head, an offset
+/// head.
 pub struct PassNet {
     name: String,
     config: EncoderConfig,
@@ -73,23 +76,35 @@ pub struct PassNet {
 }
 
 impl PassNet {
-    /// From its tensors: `conv{i}` as [`Trunk::take`] reads them, on twice the pictures' channels; `base.weight`
-    /// `[w_dim, C·grid²]` and `base.bias`; `offsets.weight` `[num_ws·w_dim, C]` and `offsets.bias`.
+    /// From its tensors: `conv{i}` as [`Trunk::take`] reads them, on twice the pictures' channels;
+    /// `base.weight` `[w_dim, C·grid²]` and `base.bias`; `offsets.weight` `[num_ws·w_dim, C]` and
+    /// `offsets.bias`.
     ///
     /// # Errors
     /// When a tensor is missing, has another shape, or is left over.
-    pub fn new(name: &str, config: EncoderConfig, mut parts: Parts, device: &Device) -> Result<Self> {
+    pub fn new(
+        name: &str,
+        config: EncoderConfig,
+        mut parts: Parts,
+        device: &Device,
+    ) -> Result<Self> {
         let c = &config;
         if [c.input_resolution, c.grid, c.num_ws, c.w_dim, c.steps].contains(&0) {
             return Err(bad(name, "none of its sizes may be 0"));
         }
         let trunk = Trunk::take(name, &c.strides, c.leaky, &mut parts, device)?;
         if !trunk.inputs().is_multiple_of(2) {
-            return Err(bad(name, "it must read as many channels of the picture as of its reconstruction"));
+            return Err(bad(
+                name,
+                "it must read as many channels of the picture as of its reconstruction",
+            ));
         }
         let side = trunk.side(c.input_resolution);
         if !side.is_multiple_of(c.grid) {
-            return Err(bad(name, &format!("a last map of {side}² does not divide into {0}×{0} places", c.grid)));
+            return Err(bad(
+                name,
+                &format!("a last map of {side}² does not divide into {0}×{0} places", c.grid),
+            ));
         }
         let mut head = |name_of: &str, shape: [usize; 2]| -> Result<[Tensor; 2]> {
             Ok([
@@ -118,12 +133,16 @@ impl PassNet {
     /// # Errors
     /// When they are not.
     pub fn check(&self, spec: &Spec) -> Result<()> {
-        let (mine, wanted) =
-            ([self.channels(), self.config.num_ws, self.config.w_dim], [spec.channels, spec.num_ws, spec.w_dim]);
+        let (mine, wanted) = (
+            [self.channels(), self.config.num_ws, self.config.w_dim],
+            [spec.channels, spec.num_ws, spec.w_dim],
+        );
         if mine == wanted {
             return Ok(());
         }
-        let said = |[channels, rows, dim]: [usize; 3]| format!("{channels}-channel pictures and codes of {rows}×{dim}");
+        let said = |[channels, rows, dim]: [usize; 3]| {
+            format!("{channels}-channel pictures and codes of {rows}×{dim}")
+        };
         let model = Safe(&spec.name);
         Err(Error::new(
             Kind::Format,
@@ -163,7 +182,8 @@ impl Encoder for PassNet {
         let (n, _, side, _) = map.dims4()?;
         let places = map.avg_pool2d(side / c.grid)?.flatten_from(1)?; // [N, C·grid²]
         let whole = map.flatten_from(2)?.mean(2)?; // [NC]
-        let head = |x: &Tensor, [weight, bias]: &[Tensor; 2]| linear(x, weight)?.broadcast_add(bias);
+        let head =
+            |x: &Tensor, [weight, bias]: &[Tensor; 2]| linear(x, weight)?.broadcast_add(bias);
         let base = head(&places, &self.base)?.unsqueeze(1)?; // [N1D]
         let offsets = head(&whole, &self.offsets)?.reshape((n, c.num_ws, c.w_dim))?; // [NLD]
         Ok(offsets.broadcast_add(&base)?)
@@ -171,5 +191,6 @@ impl Encoder for PassNet {
 }
 
 fn bad(name: &str, what: &str) -> Error {
-    Error::new(Kind::Format, format!("{}: {what}", Safe(name))).hint("use the file as the training script wrote it")
+    Error::new(Kind::Format, format!("{}: {what}", Safe(name)))
+        .hint("use the file as the training script wrote it")
 }

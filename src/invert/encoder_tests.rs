@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// An encoder that knows the answer: every pass goes a share of the way from the code it believes in to the goal.
+/// An encoder that knows the answer: every pass goes a share of the way from the code it believes
+/// in to the goal.
 struct Teacher {
     goal: Tensor,
     at: Tensor,
@@ -22,7 +23,8 @@ struct Teacher {
 }
 
 impl Teacher {
-    /// Towards the code of a sample, by `share` of what is left a pass; above 2 it runs away from it.
+    /// Towards the code of a sample, by `share` of what is left a pass; above 2 it runs away from
+    /// it.
     fn new(g: &dyn Generator, share: f64) -> Self {
         let z = Tensor::from_vec(Rng::new(77).normals(16), (1, 16), &Device::Cpu).unwrap();
         let goal = problem::layered(&g.map(&z, None).unwrap(), 8).unwrap();
@@ -75,7 +77,11 @@ fn parts(channels: usize) -> Parts {
         ("offsets.weight", vec![128, 5], 0.02),
         ("offsets.bias", vec![128], 0.01),
     ] {
-        let data = rng.normals(shape.iter().product()).into_iter().map(|v| v * scale).collect::<Vec<f32>>();
+        let data = rng
+            .normals(shape.iter().product())
+            .into_iter()
+            .map(|v| v * scale)
+            .collect::<Vec<f32>>();
         parts.insert(name.to_string(), Tensor::from_vec(data, shape, &Device::Cpu).unwrap());
     }
     parts
@@ -85,7 +91,12 @@ fn network() -> PassNet {
     PassNet::new("random", settings(), parts(3), &Device::Cpu).unwrap()
 }
 
-fn with<'a>(g: &'a dyn Generator, encoder: &'a dyn Encoder, stats: &'a WStats, control: &'a Control) -> Job<'a> {
+fn with<'a>(
+    g: &'a dyn Generator,
+    encoder: &'a dyn Encoder,
+    stats: &'a WStats,
+    control: &'a Control,
+) -> Job<'a> {
     Job { encoder: Some(encoder), stats: Some(stats), ..Job::new(g, control) }
 }
 
@@ -96,14 +107,18 @@ fn passes(space: Space, n: usize) -> Config {
 #[test]
 fn every_pass_of_a_good_encoder_comes_nearer() {
     let g = generator();
-    let (control, stats, teacher) = (Control::default(), stats(g.as_ref()), Teacher::new(g.as_ref(), 0.5));
+    let (control, stats, teacher) =
+        (Control::default(), stats(g.as_ref()), Teacher::new(g.as_ref(), 0.5));
     let target = teacher.picture(g.as_ref());
     let job = with(g.as_ref(), &teacher, &stats, &control);
     let found = invert(&job, &target, &Config::new(Space::WPlus, Method::Encoder)).unwrap();
     assert_eq!((found.steps, found.best_step[0], found.config.passes), (3, 3, Some(3)));
     assert!(found.trace[0].losses().windows(2).all(|l| l[1] < l[0]), "{:?}", found.trace);
     assert_eq!(found.loss[0], *found.trace[0].losses().last().unwrap());
-    assert!(found.code.origin.contains("method encoder passes 3") && found.code.origin.contains("· teacher ·"));
+    assert!(
+        found.code.origin.contains("method encoder passes 3")
+            && found.code.origin.contains("· teacher ·")
+    );
     // After three halvings an eighth of the way is left.
     let left = values(&(&found.code.data - &teacher.goal).unwrap());
     let way = values(&(&teacher.at - &teacher.goal).unwrap());
@@ -150,7 +165,9 @@ fn the_best_pass_is_kept_and_more_passes_are_never_worse() {
     // One that leads astray: the start is kept, and that is said.
     let astray = Teacher::new(g.as_ref(), 3.0);
     let target = astray.picture(g.as_ref());
-    let found = invert(&with(g.as_ref(), &astray, &stats, &control), &target, &passes(Space::WPlus, 3)).unwrap();
+    let found =
+        invert(&with(g.as_ref(), &astray, &stats, &control), &target, &passes(Space::WPlus, 3))
+            .unwrap();
     assert_eq!((found.best_step[0], values(&found.code.data)), (0, values(&astray.at)));
     assert!(found.diagnosis.warnings.iter().any(|w| w.text.contains("no pass of the encoder")));
 }
@@ -202,14 +219,21 @@ fn every_pass_is_reported_and_can_be_the_last() {
     let (stats, network) = (stats(g.as_ref()), network());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let heard = seen.clone();
-    let control = Control::new(move |p| heard.lock().unwrap().push((p.title, p.step, p.total, p.preview.is_some())));
+    let control = Control::new(move |p| {
+        heard.lock().unwrap().push((p.title, p.step, p.total, p.preview.is_some()))
+    });
     let config = Config { steps: 1, passes: Some(2), ..Config::new(Space::WPlus, Method::Hybrid) };
     invert(&with(g.as_ref(), &network, &stats, &control), &foreign(0), &config).unwrap();
     let line = |verb: &str, step| (format!("{verb} W+"), step, 3, true);
     let wanted = [line("encode", 0), line("encode", 1), line("invert", 2), line("invert", 3)];
     assert_eq!(*seen.lock().unwrap(), wanted);
     let control = stopping(2, Stop::Keep);
-    let found = invert(&with(g.as_ref(), &network, &stats, &control), &foreign(0), &passes(Space::WPlus, 9)).unwrap();
+    let found = invert(
+        &with(g.as_ref(), &network, &stats, &control),
+        &foreign(0),
+        &passes(Space::WPlus, 9),
+    )
+    .unwrap();
     assert_eq!((found.stopped_at(), found.trace[0].losses().len()), (Some(1), 2));
 }
 
@@ -218,7 +242,8 @@ fn passes_resume_from_their_checkpoint() {
     let g = generator();
     let (stats, network, quiet) = (stats(g.as_ref()), network(), Control::default());
     let folder = tempfile::tempdir().unwrap();
-    let checkpoint = Checkpoint { path: folder.path().join("state"), every: Duration::from_secs(3600) };
+    let checkpoint =
+        Checkpoint { path: folder.path().join("state"), every: Duration::from_secs(3600) };
     let plain = Config { steps: 12, passes: Some(4), ..Config::new(Space::WPlus, Method::Hybrid) };
     let saved = Config { checkpoint: Some(checkpoint), ..plain.clone() };
     let whole = invert(&with(g.as_ref(), &network, &stats, &quiet), &foreign(0), &plain).unwrap();
@@ -254,7 +279,10 @@ fn rungs_of_a_hybrid_ladder_are_never_worse() {
     assert_eq!(rungs.iter().map(|r| r.config.method).collect::<Vec<_>>(), methods);
     for (below, above) in rungs.iter().zip(&rungs[1..]) {
         assert!(below.loss.iter().zip(&above.loss).all(|(a, b)| b <= a));
-        assert!((above.trace[0].losses()[0] - below.loss[0]).abs() < 1e-6, "the passes begin at the rung below");
+        assert!(
+            (above.trace[0].losses()[0] - below.loss[0]).abs() < 1e-6,
+            "the passes begin at the rung below"
+        );
     }
 }
 
@@ -287,7 +315,11 @@ fn what_does_not_fit_is_refused_with_its_repair() {
     assert_eq!(network.pass(&wide, &wide).unwrap().dims(), [2, 8, 16]);
     network.check(g.spec()).unwrap();
     let e = network.check(&Spec { w_dim: 17, ..g.spec().clone() }).unwrap_err();
-    assert!(e.message().contains("codes of 8×16") && e.message().contains("8×17") && e.repair().is_some());
+    assert!(
+        e.message().contains("codes of 8×16")
+            && e.message().contains("8×17")
+            && e.repair().is_some()
+    );
 }
 
 #[test]
@@ -304,22 +336,29 @@ fn a_broken_network_names_what_is_wrong() {
     assert!(refused(&|c, _| c.grid = 3).contains("4² does not divide into 3×3"));
     assert!(refused(&|c, _| c.grid = 0).contains("0"));
     assert!(refused(&|c, _| c.steps = 0).contains("0"));
-    let spare = |_: &mut EncoderConfig, p: &mut Parts| drop(p.insert("head.bias".into(), p["base.bias"].clone()));
+    let spare = |_: &mut EncoderConfig, p: &mut Parts| {
+        drop(p.insert("head.bias".into(), p["base.bias"].clone()))
+    };
     assert!(refused(&spare).contains("`head.bias` belongs to no layer"));
     let odd = |_: &mut EncoderConfig, p: &mut Parts| {
-        p.insert("conv0.weight".into(), Tensor::zeros((6, 5, 3, 3), DType::F32, &Device::Cpu).unwrap());
+        p.insert(
+            "conv0.weight".into(),
+            Tensor::zeros((6, 5, 3, 3), DType::F32, &Device::Cpu).unwrap(),
+        );
     };
     assert!(refused(&odd).contains("as many channels"));
 }
 
-/// Passes of small random networks against numbers from PyTorch in double precision (tests/reference/encoder).
+/// Passes of small random networks against numbers from PyTorch in double precision
+/// (tests/reference/encoder).
 #[test]
 fn passes_agree_with_pytorch() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/encoder");
     for name in ["grid2", "grid4", "odd"] {
         let file = weights::open(&folder.join(format!("{name}.safetensors")), &LIMITS).unwrap();
         let config: EncoderConfig = serde_json::from_value(file.config.clone()).unwrap();
-        let tensor = |a: &Array| Tensor::from_vec(a.to_f32(), a.shape.clone(), &Device::Cpu).unwrap();
+        let tensor =
+            |a: &Array| Tensor::from_vec(a.to_f32(), a.shape.clone(), &Device::Cpu).unwrap();
         let mut parts: Parts = file.tensors.iter().map(|(k, a)| (k.clone(), tensor(a))).collect();
         let [x, y, delta] = ["ref.x", "ref.y", "ref.delta"].map(|k| parts.remove(k).unwrap());
         let network = PassNet::new(name, config, parts, &Device::Cpu).unwrap();

@@ -1,10 +1,12 @@
 //! Inversion: from a picture to the code that makes it.
 //!
-//! One loop serves all methods: [`Method::Optimize`] (Image2StyleGAN and kin), [`Method::Projector`] (NVIDIA's, in W with
-//! its noise maps), [`Method::Encoder`] (passes of an encoder) and [`Method::Hybrid`] (these, then optimisation). Images are
-//! inverted in batches of a bounded size ([`batch_size`]), and what comes out for one does not depend on its neighbours, to
-//! the last bit: operators round each sample alike in any batch, every image has its own optimiser state, schedule and best
-//! point, and all its randomness comes from the seed and the image's key (by default its content), never from its place.
+//! One loop serves all methods: [`Method::Optimize`] (Image2StyleGAN and kin),
+//! [`Method::Projector`] (NVIDIA's, in W with its noise maps), [`Method::Encoder`] (passes of an
+//! encoder) and [`Method::Hybrid`] (these, then optimisation). Images are inverted in batches of a
+//! bounded size ([`batch_size`]), and what comes out for one does not depend on its neighbours, to
+//! the last bit: operators round each sample alike in any batch, every image has its own optimiser
+//! state, schedule and best point, and all its randomness comes from the seed and the image's key
+//! (by default its content), never from its place.
 //!
 //! Losses are `[N]` and stay apart by term in the trace; only the backward pass sums them.
 
@@ -64,25 +66,36 @@ pub struct Job<'a> {
 impl<'a> Job<'a> {
     /// A job with nothing but a generator.
     pub fn new(generator: &'a dyn Generator, control: &'a Control) -> Self {
-        Self { generator, perceptual: None, encoder: None, labels: None, stats: None, keys: &[], control }
+        Self {
+            generator,
+            perceptual: None,
+            encoder: None,
+            labels: None,
+            stats: None,
+            keys: &[],
+            control,
+        }
     }
 }
 
 /// Inverts pictures.
 ///
-/// On [`crate::control::Stop::Keep`] the best so far is the result; images of batches that had not begun give their start.
+/// On [`crate::control::Stop::Keep`] the best so far is the result; images of batches that had not
+/// begun give their start.
 ///
 /// # Shapes
 /// target `[N, C, R, R]` in [-1, 1], at the generator's resolution.
 ///
 /// # Errors
-/// Before anything runs: when the target or the configuration do not fit the generator. While it runs: `Interrupted` on
-/// [`crate::control::Stop::Abort`], `Resumable` on [`crate::control::Stop::Checkpoint`].
+/// Before anything runs: when the target or the configuration do not fit the generator. While it
+/// runs: `Interrupted` on [`crate::control::Stop::Abort`], `Resumable` on
+/// [`crate::control::Stop::Checkpoint`].
 pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> {
     let clock = Instant::now();
     let target = target.detach().to_dtype(DType::F32)?.to_device(job.generator.device())?;
     check_target(job, &target)?;
-    let mut warnings: Vec<_> = config.check(job)?.into_iter().map(|text| Warning { image: None, text }).collect();
+    let mut warnings: Vec<_> =
+        config.check(job)?.into_iter().map(|text| Warning { image: None, text }).collect();
     let config = &config.resolved(job);
     let stats = match job.stats {
         Some(s) => s.clone(),
@@ -107,29 +120,38 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
     Ok(inversion)
 }
 
-/// Inverts a picture that the generator made itself: what the method reaches when the target is certainly in range.
+/// Inverts a picture that the generator made itself: what the method reaches when the target is
+/// certainly in range.
 ///
 /// # Errors
 /// As [`invert`].
 pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
     let spec = job.generator.spec();
     let z = Rng::derive(config.seed, "invert: self-test").normals(spec.z_dim);
-    let z = Tensor::from_vec(z, (1, spec.z_dim), &Device::Cpu)?.to_device(job.generator.device())?;
+    let z =
+        Tensor::from_vec(z, (1, spec.z_dim), &Device::Cpu)?.to_device(job.generator.device())?;
     let w = job.generator.map(&z, problem::labels_of(job, 0)?.as_ref())?;
     let ws = problem::layered(&w, spec.num_ws)?;
     let picture = job.generator.synthesize(&ws, &Noise::Const)?;
     invert(job, &picture, config)
 }
 
-/// The ladder: one inversion a space, each started from the code of the one before, so that no rung is worse than the last.
+/// The ladder: one inversion a space, each started from the code of the one before, so that no rung
+/// is worse than the last.
 ///
-/// `spaces` go from narrow to wide (Z, W, W+, S); the first has its space's default start. Space, start and checkpoint of
-/// `config` do not count. Every rung is [`Method::Optimize`], or with [`Method::Hybrid`] in `config` those from W on begin
-/// with the encoder's passes at the code of the rung below.
+/// `spaces` go from narrow to wide (Z, W, W+, S); the first has its space's default start. Space,
+/// start and checkpoint of `config` do not count. Every rung is [`Method::Optimize`], or with
+/// [`Method::Hybrid`] in `config` those from W on begin with the encoder's passes at the code of
+/// the rung below.
 ///
 /// # Errors
 /// As [`invert`], and when a space is narrower than the one before.
-pub fn ladder(job: &Job, target: &Tensor, config: &Config, spaces: &[Space]) -> Result<Vec<Inversion>> {
+pub fn ladder(
+    job: &Job,
+    target: &Tensor,
+    config: &Config,
+    spaces: &[Space],
+) -> Result<Vec<Inversion>> {
     let mut rungs: Vec<Inversion> = Vec::with_capacity(spaces.len());
     for &space in spaces {
         let hybrid = config.method == Method::Hybrid && Method::Hybrid.works_in(space);
@@ -146,17 +168,22 @@ pub fn ladder(job: &Job, target: &Tensor, config: &Config, spaces: &[Space]) -> 
 fn check_target(job: &Job, target: &Tensor) -> Result<()> {
     let spec = job.generator.spec();
     let dims = target.dims();
-    if dims.len() != 4 || dims[0] == 0 || dims[1..] != [spec.channels, spec.resolution, spec.resolution] {
+    if dims.len() != 4
+        || dims[0] == 0
+        || dims[1..] != [spec.channels, spec.resolution, spec.resolution]
+    {
         return Err(Error::runtime(format!(
             "the generator makes pictures of {}×{}×{}, the target is {dims:?}",
             spec.channels, spec.resolution, spec.resolution
         ))
-        .hint(format!("resize it to {0}×{0} with {1} channels first", spec.resolution, spec.channels)));
+        .hint(format!(
+            "resize it to {0}×{0} with {1} channels first",
+            spec.resolution, spec.channels
+        )));
     }
     if !target.sum_all()?.to_vec0::<f32>()?.is_finite() {
-        return Err(
-            Error::runtime("the target holds values that are not finite").hint("repair or leave out the picture")
-        );
+        return Err(Error::runtime("the target holds values that are not finite")
+            .hint("repair or leave out the picture"));
     }
     if !job.keys.is_empty() && job.keys.len() != dims[0] {
         return Err(Error::runtime(format!("{} keys for {} pictures", job.keys.len(), dims[0])));
@@ -172,7 +199,8 @@ fn model_of(generator: &dyn Generator) -> ModelId {
 
 /// Sha256 of a tensor's shape and values, hexadecimal.
 pub fn content_hash(t: &Tensor) -> Result<String> {
-    let values = t.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+    let values =
+        t.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
     let mut hash = Sha256::new();
     hash.update(format!("{:?}", t.dims()));
     for v in values {

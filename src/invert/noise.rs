@@ -6,8 +6,8 @@ use candle_core::Tensor;
 /// The coarsest side at which neighbours are compared.
 const COARSEST: usize = 8;
 
-/// How alike neighbouring values of a noise map are, at all scales down to 8² (Karras et al. 2020, appendix D): the sum of
-/// `mean(n · roll_x(n))² + mean(n · roll_y(n))²`.
+/// How alike neighbouring values of a noise map are, at all scales down to 8² (Karras et al. 2020,
+/// appendix D): the sum of `mean(n · roll_x(n))² + mean(n · roll_y(n))²`.
 ///
 /// # Shapes
 /// `[N, 1, H, W]` → `[N]`, with gradients.
@@ -64,7 +64,9 @@ mod tests {
             let want = case["value"].as_f64().unwrap();
             assert!((value.to_vec1::<f64>().unwrap()[0] - want).abs() < 1e-12, "{name}");
             let grads = value.sum_all().unwrap().backward().unwrap();
-            for (got, want) in flat(grads.get(&var).unwrap()).iter().zip(flat(&stored[&format!("{name}.grad")])) {
+            for (got, want) in
+                flat(grads.get(&var).unwrap()).iter().zip(flat(&stored[&format!("{name}.grad")]))
+            {
                 assert!((got - want).abs() < 1e-12, "{name}");
             }
             let normal = flat(&normalise(&map).unwrap());

@@ -14,18 +14,20 @@ pub type Term = (&'static str, Tensor);
 
 /// A loss of pictures and the codes that made them.
 pub trait Objective {
-    /// The weighted terms, each `[N]` with gradients; the loss is their sum. Terms of weight 0 are left out.
+    /// The weighted terms, each `[N]` with gradients; the loss is their sum. Terms of weight 0 are
+    /// left out.
     ///
     /// # Shapes
-    /// pictures `[N, C, H, W]`, ws `[N, num_ws, w_dim]` (where a style code is searched, that: it has no offsets), noise maps
-    /// `[N, 1, H, W]`
+    /// pictures `[N, C, H, W]`, ws `[N, num_ws, w_dim]` (where a style code is searched, that: it
+    /// has no offsets), noise maps `[N, 1, H, W]`
     ///
     /// # Errors
     /// When a tensor operation fails.
     fn loss(&self, pictures: &Tensor, ws: &Tensor, noise: &[Tensor]) -> Result<Vec<Term>>;
 }
 
-/// The loss of all methods: squared and absolute error, perceptual distance, offsets from W, and the noise regulariser.
+/// The loss of all methods: squared and absolute error, perceptual distance, offsets from W, and
+/// the noise regulariser.
 pub struct PictureLoss<'a> {
     /// The pictures to reach, `[N, C, H, W]`.
     pub target: Tensor,
@@ -62,7 +64,8 @@ impl<'a> PictureLoss<'a> {
         Ok(self)
     }
 
-    /// The loss of several targets in one batch, in their order; what else there is, is that of the first.
+    /// The loss of several targets in one batch, in their order; what else there is, is that of the
+    /// first.
     ///
     /// # Errors
     /// When there is none, or their targets differ in size.
@@ -70,7 +73,9 @@ impl<'a> PictureLoss<'a> {
         let first = parts.first().ok_or_else(|| Error::runtime("no targets to compare with"))?;
         let taps = |i: usize| stacked(parts.iter().filter_map(|p| p.perceptual.as_ref()?.1.get(i)));
         let perceptual = match &first.perceptual {
-            Some((network, own, weight)) => Some((*network, (0..own.len()).map(taps).collect::<Result<_>>()?, *weight)),
+            Some((network, own, weight)) => {
+                Some((*network, (0..own.len()).map(taps).collect::<Result<_>>()?, *weight))
+            }
             None => None,
         };
         Ok(Self { target: stacked(parts.iter().map(|p| &p.target))?, perceptual, ..**first })

@@ -29,7 +29,8 @@ pub(super) struct Problem<'a> {
     pub loss: PictureLoss<'a>,
     /// The code in space N, where only the noise maps are searched.
     pub fixed: Option<Tensor>,
-    /// Noise maps that the start code brings: where the search of the maps starts, or what stays fixed without one.
+    /// Noise maps that the start code brings: where the search of the maps starts, or what stays
+    /// fixed without one.
     pub given_maps: Vec<Tensor>,
 }
 
@@ -104,9 +105,15 @@ impl<'a> Problem<'a> {
         self.config.passes_taken() + self.config.steps_taken()
     }
 
-    /// Tells feature networks apart by what they make of the target: name and weights may both have changed.
+    /// Tells feature networks apart by what they make of the target: name and weights may both have
+    /// changed.
     pub fn perceptual_mark(&self) -> Result<String> {
-        match self.loss.perceptual.as_ref().and_then(|(_, taps, weight)| Some((taps.last()?, weight))) {
+        match self
+            .loss
+            .perceptual
+            .as_ref()
+            .and_then(|(_, taps, weight)| Some((taps.last()?, weight)))
+        {
             Some((tap, weight)) => Ok(format!("{} weight {weight}", content_hash(tap)?)),
             None => Ok("none".into()),
         }
@@ -121,8 +128,8 @@ impl<'a> Problem<'a> {
         self.job.generator.device()
     }
 
-    /// The projector's fading noise on w, `None` where there is none (any more); a stream a step, so that a resumed run draws
-    /// the same.
+    /// The projector's fading noise on w, `None` where there is none (any more); a stream a step,
+    /// so that a resumed run draws the same.
     pub fn w_noise(&self, step: usize) -> Result<Option<Tensor>> {
         if self.config.method != Method::Projector {
             return Ok(None);
@@ -134,7 +141,10 @@ impl<'a> Problem<'a> {
         // It searches W alone.
         let dim = self.job.generator.spec().w_dim;
         let draw = self.rng(&format!("w noise {step}")).normals(dim);
-        Ok(Some((Tensor::from_vec(draw, (1, dim), &Device::Cpu)?.to_device(self.device())? * deviation)?))
+        Ok(Some(
+            (Tensor::from_vec(draw, (1, dim), &Device::Cpu)?.to_device(self.device())?
+                * deviation)?,
+        ))
     }
 
     fn start_code(&self) -> Result<Tensor> {
@@ -148,8 +158,11 @@ impl<'a> Problem<'a> {
             Init::Latent(l) => {
                 let n = l.count();
                 if n != 1 && n != self.place.1 {
-                    return Err(Error::runtime(format!("{n} start codes for {} pictures", self.place.1))
-                        .hint("give one for all, or one each"));
+                    return Err(Error::runtime(format!(
+                        "{n} start codes for {} pictures",
+                        self.place.1
+                    ))
+                    .hint("give one for all, or one each"));
                 }
                 self.fit(self.mine(&l.data)?, l.space)
             }
@@ -159,16 +172,27 @@ impl<'a> Problem<'a> {
     /// This image's row of a batch, or the only one.
     fn mine(&self, batch: &Tensor) -> Result<Tensor> {
         let row = if batch.dims().first() == Some(&1) { 0 } else { self.place.0 };
-        Ok(batch.narrow(0, row, 1)?.contiguous()?.detach().to_dtype(DType::F32)?.to_device(self.device())?)
+        Ok(batch
+            .narrow(0, row, 1)?
+            .contiguous()?
+            .detach()
+            .to_dtype(DType::F32)?
+            .to_device(self.device())?)
     }
 
     /// The noise maps that came with the start code, if they fit the generator.
     fn maps_of_start(&self) -> Result<Vec<Tensor>> {
-        let Init::Latent(Latent { noise: Some(maps), .. }) = &self.config.init else { return Ok(Vec::new()) };
+        let Init::Latent(Latent { noise: Some(maps), .. }) = &self.config.init else {
+            return Ok(Vec::new());
+        };
         let own = self.job.generator.noise_maps();
-        if own.len() != maps.len() || own.iter().zip(maps).any(|(a, b)| a.dims()[1..] != b.dims()[1..]) {
-            return Err(Error::runtime("the noise maps of the start code do not fit the generator")
-                .hint("use a code of the same generator"));
+        if own.len() != maps.len()
+            || own.iter().zip(maps).any(|(a, b)| a.dims()[1..] != b.dims()[1..])
+        {
+            return Err(Error::runtime(
+                "the noise maps of the start code do not fit the generator",
+            )
+            .hint("use a code of the same generator"));
         }
         maps.iter().map(|m| self.mine(m)).collect()
     }
@@ -187,11 +211,12 @@ impl<'a> Problem<'a> {
             (Space::W, Space::WPlus) => layered(&code, spec.num_ws)?,
             (Space::W, Space::W | Space::N) | (Space::WPlus, Space::WPlus | Space::N) => code,
             (from, to) => {
-                return Err(Error::runtime(format!("a {from} code cannot start a search in {to}")).hint(match from {
-                    Space::WPlus => "use space: W+ or S",
-                    Space::S => "use space: S",
-                    _ => "start from a Z, W, W+ or S code",
-                }));
+                return Err(Error::runtime(format!("a {from} code cannot start a search in {to}"))
+                    .hint(match from {
+                        Space::WPlus => "use space: W+ or S",
+                        Space::S => "use space: S",
+                        _ => "start from a Z, W, W+ or S code",
+                    }));
             }
         };
         let dim = match self.config.space {
@@ -199,7 +224,8 @@ impl<'a> Problem<'a> {
             Space::S => spec.s_dim(),
             _ => spec.w_dim,
         };
-        let layers_fit = fitted.rank() == 2 || (fitted.rank() == 3 && fitted.dims()[1] == spec.num_ws);
+        let layers_fit =
+            fitted.rank() == 2 || (fitted.rank() == 3 && fitted.dims()[1] == spec.num_ws);
         if !layers_fit || fitted.dims().last() != Some(&dim) {
             return Err(Error::runtime(format!(
                 "a start code of {given:?} does not fit {}",
@@ -214,23 +240,33 @@ impl<'a> Problem<'a> {
     fn styles(&self, code: Tensor, from: Space) -> Result<Tensor> {
         let generator = self.job.generator;
         let origin = String::new();
-        let latent = Latent { space: from, data: code, model: None, noise: None, labels: self.labels.clone(), origin };
+        let latent = Latent {
+            space: from,
+            data: code,
+            model: None,
+            noise: None,
+            labels: self.labels.clone(),
+            origin,
+        };
         Ok(spaces::lift(generator, &latent, Space::S)?.data)
     }
 
     /// The j-th random sample of the prior in the space that is searched.
     fn drawn(&self, j: usize) -> Result<Tensor> {
         let dim = self.job.generator.spec().z_dim;
-        let z = Tensor::from_vec(self.rng(&format!("start {j}")).normals(dim), (1, dim), &Device::Cpu)?;
+        let z =
+            Tensor::from_vec(self.rng(&format!("start {j}")).normals(dim), (1, dim), &Device::Cpu)?;
         self.fit(z.to_device(self.device())?, Space::Z)
     }
 
     fn best_of(&self, k: usize) -> Result<Tensor> {
-        let maps = if self.config.searches_noise(&self.job) { self.start_maps()? } else { Vec::new() };
+        let maps =
+            if self.config.searches_noise(&self.job) { self.start_maps()? } else { Vec::new() };
         let mut best: Option<(f64, Tensor)> = None;
         let size = batch_size(self.job.generator.spec().resolution);
         for from in (0..k).step_by(size) {
-            let codes = (from..k.min(from + size)).map(|j| self.drawn(j)).collect::<Result<Vec<_>>>()?;
+            let codes =
+                (from..k.min(from + size)).map(|j| self.drawn(j)).collect::<Result<Vec<_>>>()?;
             for (code, loss) in codes.iter().zip(self.losses(&codes, &maps)?) {
                 if best.as_ref().is_none_or(|(least, _)| loss < *least) {
                     best = Some((loss, code.clone()));

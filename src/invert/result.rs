@@ -73,11 +73,11 @@ pub struct Number {
 /// What the codes tell about themselves.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnosis {
-    /// How far the rows of a W+ code lie from W: the root mean square distance from their mean, in σ_w; one an image. Absent
-    /// in other spaces.
+    /// How far the rows of a W+ code lie from W: the root mean square distance from their mean, in
+    /// σ_w; one an image. Absent in other spaces.
     pub offsets: Option<Vec<f64>>,
-    /// How far the code (its mean row; the w of a z) lies from the mean of w, in σ_w; a typical sample has about 1. A style
-    /// code: from the mean of style codes, in their σ.
+    /// How far the code (its mean row; the w of a z) lies from the mean of w, in σ_w; a typical
+    /// sample has about 1. A style code: from the mean of style codes, in their σ.
     pub mean_distance: Vec<f64>,
     /// Spread of w over the prior, σ_w; in S that of the style codes.
     pub sigma: f64,
@@ -142,7 +142,8 @@ impl Inversion {
         self.stopped.iter().copied().flatten().next()
     }
 
-    /// Every image's own: what inverting it alone would have given, but for the time, which is an equal share.
+    /// Every image's own: what inverting it alone would have given, but for the time, which is an
+    /// equal share.
     ///
     /// # Errors
     /// When a picture cannot be read.
@@ -182,7 +183,12 @@ impl Diagnosis {
             offsets: self.offsets.as_ref().map(|all| own(all, i)),
             mean_distance: own(&self.mean_distance, i),
             sigma: self.sigma,
-            warnings: self.warnings.iter().filter(about).map(|w| Warning { image: None, ..w.clone() }).collect(),
+            warnings: self
+                .warnings
+                .iter()
+                .filter(about)
+                .map(|w| Warning { image: None, ..w.clone() })
+                .collect(),
         }
     }
 }
@@ -206,18 +212,28 @@ pub(super) fn assemble(
     outcomes: Vec<State>,
 ) -> Result<Inversion> {
     let nothing = || Error::runtime("an inversion ended without any point");
-    let best = outcomes.iter().map(|s| s.best.as_ref().ok_or_else(nothing)).collect::<Result<Vec<&Best>>>()?;
-    let stack = |f: &dyn Fn(&Best) -> Tensor| Tensor::cat(&best.iter().map(|b| f(b)).collect::<Vec<_>>(), 0);
+    let best = outcomes
+        .iter()
+        .map(|s| s.best.as_ref().ok_or_else(nothing))
+        .collect::<Result<Vec<&Best>>>()?;
+    let stack = |f: &dyn Fn(&Best) -> Tensor| {
+        Tensor::cat(&best.iter().map(|b| f(b)).collect::<Vec<_>>(), 0)
+    };
     let code = stack(&|b| b.code.clone())?;
     let maps = best.first().map_or(0, |b| b.maps.len());
-    let noise = (0..maps).map(|i| Ok(stack(&|b| b.maps[i].clone())?)).collect::<Result<Vec<Tensor>>>()?;
+    let noise =
+        (0..maps).map(|i| Ok(stack(&|b| b.maps[i].clone())?)).collect::<Result<Vec<Tensor>>>()?;
     let reconstruction = stack(&|b| b.picture.clone())?;
     let space = match (config.space, code.rank()) {
         (Space::N, 3) => Space::WPlus,
         (Space::N, _) => Space::W,
         (space, _) => space,
     };
-    let by = job.encoder.filter(|_| config.method.encodes()).map(|e| format!(" · {}", e.name())).unwrap_or_default();
+    let by = job
+        .encoder
+        .filter(|_| config.method.encodes())
+        .map(|e| format!(" · {}", e.name()))
+        .unwrap_or_default();
     let how = format!("{}{by}", config.describe()?);
     let code = Latent {
         space,
@@ -286,8 +302,10 @@ fn diagnose(job: &Job, stats: &WStats, code: &Latent) -> Result<Diagnosis> {
     let (mut offsets, mut mean_distance) = (Vec::new(), Vec::new());
     for layers in &rows {
         let n = layers.len().max(1) as f64;
-        let centre: Vec<f64> = (0..mean.len()).map(|d| layers.iter().map(|r| r[d]).sum::<f64>() / n).collect();
-        let square = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
+        let centre: Vec<f64> =
+            (0..mean.len()).map(|d| layers.iter().map(|r| r[d]).sum::<f64>() / n).collect();
+        let square =
+            |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
         offsets.push((layers.iter().map(|r| square(r, &centre)).sum::<f64>() / n).sqrt() / sigma);
         mean_distance.push(square(&centre, &mean).sqrt() / sigma);
     }
@@ -313,18 +331,38 @@ fn warn(diagnosis: &mut Diagnosis, config: &Config, numbers: &[Number], outcomes
             say(i, format!("no checkpoint was kept: {why}"));
         }
         if let Some(step) = state.diverged {
-            say(i, format!("the loss was no longer finite at step {step}; kept is the best before: use a smaller lr"));
+            say(
+                i,
+                format!(
+                    "the loss was no longer finite at step {step}; kept is the best before: use a smaller lr"
+                ),
+            );
         }
     }
-    for (i, offset) in diagnosis.offsets.iter().flatten().enumerate().filter(|(_, o)| **o > SAFE_OFFSET) {
-        say(i, format!("offsets from W: {offset:.2} σ; edits stay safe below {SAFE_OFFSET}: raise `offset` or use W"));
+    for (i, offset) in
+        diagnosis.offsets.iter().flatten().enumerate().filter(|(_, o)| **o > SAFE_OFFSET)
+    {
+        say(
+            i,
+            format!(
+                "offsets from W: {offset:.2} σ; edits stay safe below {SAFE_OFFSET}: raise `offset` or use W"
+            ),
+        );
     }
     let mean = if config.space == Space::S { "its styles" } else { "w" };
     for (i, far) in diagnosis.mean_distance.iter().enumerate().filter(|(_, d)| **d > FAR) {
-        say(i, format!("the code lies {far:.1} σ from the mean of {mean}: outside what the generator was trained on"));
+        say(
+            i,
+            format!(
+                "the code lies {far:.1} σ from the mean of {mean}: outside what the generator was trained on"
+            ),
+        );
     }
-    let useless =
-        |s: &State| config.passes_taken() > 0 && s.stopped.is_none() && s.best.as_ref().is_some_and(|b| b.step == 0);
+    let useless = |s: &State| {
+        config.passes_taken() > 0
+            && s.stopped.is_none()
+            && s.best.as_ref().is_some_and(|b| b.step == 0)
+    };
     for (i, _) in outcomes.iter().enumerate().filter(|(_, s)| useless(s)) {
         say(i, "no pass of the encoder came nearer than the start, which is kept: try method: optimize".into());
     }
@@ -335,6 +373,11 @@ fn warn(diagnosis: &mut Diagnosis, config: &Config, numbers: &[Number], outcomes
             Space::W => "; try W+",
             _ => "",
         };
-        say(i, format!("the picture is not reached (PSNR {db:.1} dB): perhaps out of the generator's range{wider}"));
+        say(
+            i,
+            format!(
+                "the picture is not reached (PSNR {db:.1} dB): perhaps out of the generator's range{wider}"
+            ),
+        );
     }
 }

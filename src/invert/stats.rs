@@ -26,7 +26,8 @@ pub struct WStats {
 }
 
 impl WStats {
-    /// From `samples` fixed draws of z; a conditional generator is sampled at the first of the labels.
+    /// From `samples` fixed draws of z; a conditional generator is sampled at the first of the
+    /// labels.
     ///
     /// # Errors
     /// When the mapping fails.
@@ -38,7 +39,12 @@ impl WStats {
     ///
     /// # Errors
     /// When the mapping fails, and in S where the generator has no styles.
-    pub fn in_space(generator: &dyn Generator, labels: Option<&Tensor>, samples: usize, space: Space) -> Result<Self> {
+    pub fn in_space(
+        generator: &dyn Generator,
+        labels: Option<&Tensor>,
+        samples: usize,
+        space: Space,
+    ) -> Result<Self> {
         let spec = generator.spec();
         let dim = if space == Space::S { spec.s_dim() } else { spec.w_dim };
         let mut rng = Rng::new(SEED);
@@ -54,12 +60,15 @@ impl WStats {
                 None => None,
             };
             let w = generator.map(&z, labels.as_ref())?;
-            let code = if space == Space::S { generator.styles(&layered(&w, spec.num_ws)?)? } else { w };
+            let code =
+                if space == Space::S { generator.styles(&layered(&w, spec.num_ws)?)? } else { w };
             let code = code.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
             all.extend(code.flatten_all()?.to_vec1::<f32>()?);
         }
         let mean = mean_row(&all, dim);
-        let square = |row: &[f32]| row.iter().zip(&mean).map(|(v, m)| (f64::from(*v) - m).powi(2)).sum::<f64>();
+        let square = |row: &[f32]| {
+            row.iter().zip(&mean).map(|(v, m)| (f64::from(*v) - m).powi(2)).sum::<f64>()
+        };
         let total: f64 = all.chunks_exact(dim).map(square).sum();
         let mean: Vec<f32> = mean.iter().map(|v| *v as f32).collect();
         let mean = Tensor::from_vec(mean, dim, &Device::Cpu)?.to_device(generator.device())?;

@@ -61,7 +61,9 @@ fn statistics_agree_with_the_closed_form_of_their_samples() {
     for (a, b) in values(&s.mean).iter().zip(values(&mean)) {
         assert!((a - b).abs() < 1e-5);
     }
-    let square = w.broadcast_sub(&mean).unwrap().sqr().unwrap().sum_all().unwrap().to_vec0::<f32>().unwrap() / 500.0;
+    let square =
+        w.broadcast_sub(&mean).unwrap().sqr().unwrap().sum_all().unwrap().to_vec0::<f32>().unwrap()
+            / 500.0;
     assert!((s.sigma - f64::from(square).sqrt()).abs() < 1e-4 * s.sigma);
 }
 
@@ -112,7 +114,8 @@ fn every_rung_of_the_ladder_is_nearer() {
     let (g, control) = (generator(), Control::default());
     let stats = stats(g.as_ref());
     let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
-    let rungs = ladder(&job, &pair(), &config(Space::W, 40), &[Space::Z, Space::W, Space::WPlus]).unwrap();
+    let rungs =
+        ladder(&job, &pair(), &config(Space::W, 40), &[Space::Z, Space::W, Space::WPlus]).unwrap();
     for (below, above) in rungs.iter().zip(&rungs[1..]) {
         for (a, b) in below.loss.iter().zip(&above.loss) {
             assert!(b < a, "{a} {b}");
@@ -124,12 +127,16 @@ fn every_rung_of_the_ladder_is_nearer() {
 #[test]
 fn noise_maps_that_were_found_stay_with_their_code() {
     let g = generator();
-    let found = run(g.as_ref(), &foreign(0), &Config { noise: true, ..config(Space::W, 30) }).unwrap();
-    let noise = |i: &Inversion| i.code.noise.as_ref().unwrap().iter().flat_map(values).collect::<Vec<f32>>();
+    let found =
+        run(g.as_ref(), &foreign(0), &Config { noise: true, ..config(Space::W, 30) }).unwrap();
+    let noise = |i: &Inversion| {
+        i.code.noise.as_ref().unwrap().iter().flat_map(values).collect::<Vec<f32>>()
+    };
     let on = Config { init: Init::Latent(found.code.clone()), ..config(Space::WPlus, 5) };
     let fixed = run(g.as_ref(), &foreign(0), &on).unwrap();
     assert_eq!(noise(&fixed), noise(&found));
-    let moved = run(g.as_ref(), &foreign(0), &Config { noise: true, noise_regularise: 0.0, ..on }).unwrap();
+    let moved =
+        run(g.as_ref(), &foreign(0), &Config { noise: true, noise_regularise: 0.0, ..on }).unwrap();
     assert_ne!(noise(&moved), noise(&found));
     // Both go on from the picture that was reached.
     let reached = Psnr.measure(&found.reconstruction, &found.target).unwrap()[0];
@@ -139,15 +146,21 @@ fn noise_maps_that_were_found_stay_with_their_code() {
 #[test]
 fn the_perceptual_term_stands_apart_and_is_brought_down() {
     let (g, control) = (generator(), Control::default());
-    let (stats, network) = (stats(g.as_ref()), Perceptual::new(Arc::new(crate::metric::random_features(3))));
-    let job = Job { stats: Some(&stats), perceptual: Some(&network), ..Job::new(g.as_ref(), &control) };
+    let (stats, network) =
+        (stats(g.as_ref()), Perceptual::new(Arc::new(crate::metric::random_features(3))));
+    let job =
+        Job { stats: Some(&stats), perceptual: Some(&network), ..Job::new(g.as_ref(), &control) };
     for method in [Method::Optimize, Method::Projector] {
         let target = own(g.as_ref(), 5);
-        let found = invert(&job, &target, &Config { steps: 60, ..Config::new(Space::W, method) }).unwrap();
+        let found =
+            invert(&job, &target, &Config { steps: 60, ..Config::new(Space::W, method) }).unwrap();
         let trace = &found.trace[0];
         let column = trace.names.iter().position(|n| n == "perceptual").unwrap();
         assert_eq!(trace.names.contains(&"l2".to_string()), method == Method::Optimize);
-        assert!(trace.terms.last().unwrap()[column] < 0.5 * trace.terms[0][column], "{method:?} {trace:?}");
+        assert!(
+            trace.terms.last().unwrap()[column] < 0.5 * trace.terms[0][column],
+            "{method:?} {trace:?}"
+        );
         let number = found.numbers.iter().find(|n| n.name == "perceptual").unwrap();
         assert!(number.definition.contains("not comparable with published LPIPS"));
         assert!(found.diagnosis.warnings.iter().all(|w| !w.text.contains("pixel loss only")));
@@ -197,7 +210,9 @@ fn the_gradient_agrees_with_finite_differences() {
     let grad = values(grads.get(&var).unwrap());
     let value = |along: &[f32], t: f32| {
         let moved: Vec<f32> = base.iter().zip(along).map(|(b, d)| b + t * d).collect();
-        f64::from(at(&Tensor::from_vec(moved, total, &Device::Cpu).unwrap()).to_vec0::<f32>().unwrap())
+        f64::from(
+            at(&Tensor::from_vec(moved, total, &Device::Cpu).unwrap()).to_vec0::<f32>().unwrap(),
+        )
     };
     for seed in 0..4 {
         let mut along = Rng::new(seed).normals(total);
@@ -219,7 +234,10 @@ fn a_picture_does_not_depend_on_its_neighbours() {
         let alone = run(g.as_ref(), &foreign(k), &c).unwrap();
         let mine = both.code.data.narrow(0, i, 1).unwrap();
         assert_eq!(values(&mine), values(&alone.code.data));
-        assert_eq!(values(&both.reconstruction.narrow(0, i, 1).unwrap()), values(&alone.reconstruction));
+        assert_eq!(
+            values(&both.reconstruction.narrow(0, i, 1).unwrap()),
+            values(&alone.reconstruction)
+        );
         assert_eq!(both.trace[i], alone.trace[0]);
         let (noise, own) = (both.code.noise.as_ref().unwrap(), alone.code.noise.unwrap());
         assert_eq!(values(&noise[3].narrow(0, i, 1).unwrap()), values(&own[3]));
@@ -247,15 +265,27 @@ pub(super) fn as_alone(job: &Job, targets: &Tensor, config: &Config, images: &[u
         assert_eq!(all.trace[i], alone.trace[0], "{what}");
         let maps = |found: &Inversion| found.code.noise.clone().unwrap_or_default();
         let (mine, theirs) = (maps(&all), maps(&alone));
-        assert_eq!(mine.iter().map(own).collect::<Vec<_>>(), theirs.iter().map(bits).collect::<Vec<_>>(), "{what}");
-        // Taken out of the batch it is the same inversion: codes and pictures, and all that is said of them.
+        assert_eq!(
+            mine.iter().map(own).collect::<Vec<_>>(),
+            theirs.iter().map(bits).collect::<Vec<_>>(),
+            "{what}"
+        );
+        // Taken out of the batch it is the same inversion: codes and pictures, and all that is said
+        // of them.
         let part = &parts[i];
-        let pictures = |r: &Inversion| [bits(&r.code.data), bits(&r.reconstruction), bits(&r.target)];
+        let pictures =
+            |r: &Inversion| [bits(&r.code.data), bits(&r.reconstruction), bits(&r.target)];
         assert_eq!(pictures(part), pictures(&alone), "{what}");
         assert_eq!((&part.code.origin, part.code.count()), (&alone.code.origin, 1), "{what}");
         assert_eq!((&part.numbers, &part.diagnosis), (&alone.numbers, &alone.diagnosis), "{what}");
-        assert_eq!((&part.trace, &part.loss, &part.best_step), (&alone.trace, &alone.loss, &alone.best_step));
-        assert_eq!((&part.stopped, &part.how, part.steps), (&alone.stopped, &alone.how, alone.steps));
+        assert_eq!(
+            (&part.trace, &part.loss, &part.best_step),
+            (&alone.trace, &alone.loss, &alone.best_step)
+        );
+        assert_eq!(
+            (&part.stopped, &part.how, part.steps),
+            (&alone.stopped, &alone.how, alone.steps)
+        );
         assert_eq!(part.seconds, all.seconds / all.code.count() as f64);
     }
 }
@@ -263,8 +293,10 @@ pub(super) fn as_alone(job: &Job, targets: &Tensor, config: &Config, images: &[u
 #[test]
 fn a_batch_is_its_images_alone_for_every_gradient_method() {
     let (g, control) = (generator(), Control::default());
-    let (stats, network) = (stats(g.as_ref()), Perceptual::new(Arc::new(crate::metric::random_features(3))));
-    let job = Job { stats: Some(&stats), perceptual: Some(&network), ..Job::new(g.as_ref(), &control) };
+    let (stats, network) =
+        (stats(g.as_ref()), Perceptual::new(Arc::new(crate::metric::random_features(3))));
+    let job =
+        Job { stats: Some(&stats), perceptual: Some(&network), ..Job::new(g.as_ref(), &control) };
     // Ten are more than one batch.
     let targets = several(10);
     let mut plus = config(Space::WPlus, 6);
@@ -300,11 +332,15 @@ fn progress_counts_the_steps_of_all_images() {
     let g = generator();
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
     let (to, stats) = (seen.clone(), stats(g.as_ref()));
-    let control = Control::new(move |p| to.lock().unwrap().push((p.title, p.step, p.total, p.losses.len())));
+    let control =
+        Control::new(move |p| to.lock().unwrap().push((p.title, p.step, p.total, p.losses.len())));
     let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
     invert(&job, &several(9), &config(Space::W, 10)).unwrap();
     let seen = seen.lock().unwrap();
-    assert!(seen.iter().all(|(_, _, total, losses)| (*total, *losses) == (90, 1)) && seen.is_sorted_by_key(|s| s.1));
+    assert!(
+        seen.iter().all(|(_, _, total, losses)| (*total, *losses) == (90, 1))
+            && seen.is_sorted_by_key(|s| s.1)
+    );
     assert_eq!((seen[0].0.as_str(), seen[0].1), ("invert W (1–8 of 9)", 0));
     let last = seen.last().unwrap();
     assert_eq!((last.0.as_str(), last.1), ("invert W (9 of 9)", 90));
@@ -334,7 +370,8 @@ fn seeds_matter_and_repeat() {
 
 /// A control that asks for `stop` at the k-th report.
 pub(super) fn stopping(k: usize, stop: Stop) -> Control {
-    let (seen, inner) = (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::OnceLock::<Control>::new()));
+    let (seen, inner) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::OnceLock::<Control>::new()));
     let holder = inner.clone();
     let control = Control::new(move |p| {
         assert_eq!(p.preview.unwrap().dims(), [1, 3, 32, 32]);
@@ -359,7 +396,10 @@ fn stopping_keeps_the_best_so_far() {
     let found = invert(&job, &pair(), &config(Space::W, 500)).unwrap();
     assert_eq!((found.best_step.as_slice(), found.code.count()), ([0, 0].as_slice(), 2));
     control.request(Stop::Abort);
-    assert_eq!(invert(&job, &foreign(0), &config(Space::W, 9)).unwrap_err().kind(), Kind::Interrupted);
+    assert_eq!(
+        invert(&job, &foreign(0), &config(Space::W, 9)).unwrap_err().kind(),
+        Kind::Interrupted
+    );
 }
 
 #[test]
@@ -390,10 +430,16 @@ fn a_resumed_run_equals_the_uninterrupted_one() {
         assert!(stops >= 2, "{stops}");
         assert_eq!(values(&whole.code.data), values(&resumed.code.data));
         assert_eq!(values(&whole.reconstruction), values(&resumed.reconstruction));
-        let noise = |i: &Inversion| i.code.noise.as_ref().unwrap().iter().flat_map(values).collect::<Vec<f32>>();
+        let noise = |i: &Inversion| {
+            i.code.noise.as_ref().unwrap().iter().flat_map(values).collect::<Vec<f32>>()
+        };
         assert_eq!(noise(&whole), noise(&resumed));
         assert_eq!(whole.trace, resumed.trace);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "checkpoints are removed at the end");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            0,
+            "checkpoints are removed at the end"
+        );
     }
 }
 
@@ -425,7 +471,8 @@ fn without_the_regulariser_the_picture_goes_into_the_noise() {
         let c = Config { noise_regularise, noise: true, lr: 0.1, ..config(Space::N, 100) };
         let found = run(g.as_ref(), &foreign(0), &c).unwrap();
         let maps = found.code.noise.unwrap();
-        let alike: f32 = maps.iter().map(|m| values(&regulariser(&normalise(m).unwrap()).unwrap())[0]).sum();
+        let alike: f32 =
+            maps.iter().map(|m| values(&regulariser(&normalise(m).unwrap()).unwrap())[0]).sum();
         (found.numbers[0].value, alike)
     };
     let ((psnr, alike), (free_psnr, free_alike)) = (found(1e5), found(0.0));
@@ -441,15 +488,24 @@ fn offsets_are_measured_and_can_be_held() {
     c.losses.offset = 10.0;
     let held = run(g.as_ref(), &foreign(0), &c).unwrap();
     let offset = |i: &Inversion| i.diagnosis.offsets.as_ref().unwrap()[0];
-    assert!(offset(&free) > 0.5 && offset(&held) < 0.5 * offset(&free), "{} {}", offset(&free), offset(&held));
+    assert!(
+        offset(&free) > 0.5 && offset(&held) < 0.5 * offset(&free),
+        "{} {}",
+        offset(&free),
+        offset(&held)
+    );
     assert!(free.diagnosis.warnings.iter().any(|w| w.text.contains("offsets from W")));
-    assert!(free.diagnosis.warnings.iter().any(|w| w.text.contains("not reached")) == (free.numbers[0].value < 20.0));
+    assert!(
+        free.diagnosis.warnings.iter().any(|w| w.text.contains("not reached"))
+            == (free.numbers[0].value < 20.0)
+    );
 }
 
 #[test]
 fn what_cannot_work_is_refused_with_its_repair() {
     let g = generator();
-    let refuse = |c: &Config| run(g.as_ref(), &foreign(0), c).unwrap_err().repair().unwrap().to_string();
+    let refuse =
+        |c: &Config| run(g.as_ref(), &foreign(0), c).unwrap_err().repair().unwrap().to_string();
     assert!(refuse(&config(Space::P, 1)).contains("W+"));
     assert!(refuse(&Config { init: Init::Mean, ..config(Space::Z, 1) }).contains("random"));
     assert!(refuse(&Config::new(Space::WPlus, Method::Projector)).contains("space: W"));
@@ -480,7 +536,9 @@ fn styles_reach_at_least_what_their_layered_code_reaches() {
     let (g, control) = (generator(), Control::default());
     let stats = stats(g.as_ref());
     let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
-    let rungs = ladder(&job, &foreign(0), &config(Space::W, 60), &[Space::W, Space::WPlus, Space::S]).unwrap();
+    let rungs =
+        ladder(&job, &foreign(0), &config(Space::W, 60), &[Space::W, Space::WPlus, Space::S])
+            .unwrap();
     let psnr = |i: &Inversion| i.numbers.iter().find(|n| n.name == "psnr").unwrap().value;
     assert!(
         psnr(&rungs[1]) > psnr(&rungs[0]) && psnr(&rungs[2]) > psnr(&rungs[1]) + 0.1,
@@ -493,7 +551,10 @@ fn styles_reach_at_least_what_their_layered_code_reaches() {
     let again = crate::generator::spaces::synthesize(g.as_ref(), &s.code, &Noise::Const).unwrap();
     assert_eq!(values(&again), values(&s.reconstruction));
     assert!(s.diagnosis.offsets.is_none() && s.diagnosis.mean_distance[0] > 0.0);
-    let offset = Config { losses: Losses { offset: 1.0, ..config(Space::S, 1).losses }, ..config(Space::S, 1) };
+    let offset = Config {
+        losses: Losses { offset: 1.0, ..config(Space::S, 1).losses },
+        ..config(Space::S, 1)
+    };
     assert!(run(g.as_ref(), &foreign(0), &offset).unwrap_err().repair().unwrap().contains("W+"));
 }
 
@@ -503,5 +564,9 @@ fn a_typical_style_code_lies_one_sigma_from_the_mean() {
     let mut c = config(Space::S, 0);
     c.init = Init::Random;
     let found = run(g.as_ref(), &foreign(0), &c).unwrap();
-    assert!((0.5..1.8).contains(&found.diagnosis.mean_distance[0]), "{:?}", found.diagnosis.mean_distance);
+    assert!(
+        (0.5..1.8).contains(&found.diagnosis.mean_distance[0]),
+        "{:?}",
+        found.diagnosis.mean_distance
+    );
 }

@@ -1,7 +1,7 @@
 //! Several images at one point each, evaluated in one pass through the generator.
 //!
-//! Operators and losses keep images apart to the last bit, so what an image is worth does not depend on the others: a batch
-//! is only a faster way to the same numbers.
+//! Operators and losses keep images apart to the last bit, so what an image is worth does not
+//! depend on the others: a batch is only a faster way to the same numbers.
 
 use super::problem::{Problem, layered, noise_of};
 use super::{Objective, PictureLoss, Term};
@@ -41,8 +41,13 @@ pub(super) fn stacked<'t>(parts: impl Iterator<Item = &'t Tensor>) -> Result<Ten
     }
 }
 
-/// The loss at every point, with gradients when asked for; `loss` compares with the points' targets, in their order.
-pub(super) fn evaluate(points: &[Point<'_, '_>], loss: &PictureLoss<'_>, gradients: bool) -> Result<Vec<Evaluation>> {
+/// The loss at every point, with gradients when asked for; `loss` compares with the points'
+/// targets, in their order.
+pub(super) fn evaluate(
+    points: &[Point<'_, '_>],
+    loss: &PictureLoss<'_>,
+    gradients: bool,
+) -> Result<Vec<Evaluation>> {
     let nothing = || Error::runtime("there is nothing to search");
     let first = points.first().ok_or_else(nothing)?;
     let vars = (0..first.params.len())
@@ -63,8 +68,10 @@ pub(super) fn evaluate(points: &[Point<'_, '_>], loss: &PictureLoss<'_>, gradien
     let numbers = fetched(&terms)?;
     let (code, picture) = (code.detach(), picture.detach());
     let one = |i: usize| -> Result<Evaluation> {
-        let terms: Vec<_> =
-            numbers.iter().map(|(name, each)| (*name, each.get(i).map_or(f64::NAN, |v| f64::from(*v)))).collect();
+        let terms: Vec<_> = numbers
+            .iter()
+            .map(|(name, each)| (*name, each.get(i).map_or(f64::NAN, |v| f64::from(*v))))
+            .collect();
         Ok(Evaluation {
             total: terms.iter().map(|(_, v)| v).sum(),
             terms,
@@ -76,11 +83,15 @@ pub(super) fn evaluate(points: &[Point<'_, '_>], loss: &PictureLoss<'_>, gradien
     (0..points.len()).map(one).collect()
 }
 
-/// The numbers of all terms, for every image. The only time in a step that a GPU is waited for: once, and after all its work
-/// was given to it.
+/// The numbers of all terms, for every image. The only time in a step that a GPU is waited for:
+/// once, and after all its work was given to it.
 fn fetched(terms: &[Term]) -> Result<Vec<(&'static str, Vec<f32>)>> {
-    let values = terms.iter().map(|(_, value)| value.to_dtype(DType::F32)).collect::<candle_core::Result<Vec<_>>>()?;
-    let rows = if values.is_empty() { Vec::new() } else { Tensor::stack(&values, 0)?.to_vec2::<f32>()? };
+    let values = terms
+        .iter()
+        .map(|(_, value)| value.to_dtype(DType::F32))
+        .collect::<candle_core::Result<Vec<_>>>()?;
+    let rows =
+        if values.is_empty() { Vec::new() } else { Tensor::stack(&values, 0)?.to_vec2::<f32>()? };
     Ok(terms.iter().map(|(name, _)| *name).zip(rows).collect())
 }
 
@@ -92,14 +103,16 @@ fn row(batch: &Tensor, i: usize) -> Result<Tensor> {
     }
 }
 
-/// By how much the loss is scaled while gradients pass a network in f16, where a mean over all pixels has gradients too
-/// small for it: about the number of values of a picture, a power of two, so that nothing else changes. 1 elsewhere.
+/// By how much the loss is scaled while gradients pass a network in f16, where a mean over all
+/// pixels has gradients too small for it: about the number of values of a picture, a power of two,
+/// so that nothing else changes. 1 elsewhere.
 fn loss_scale(pictures: &Tensor) -> f64 {
     let values = pictures.elem_count() / pictures.dims().first().map_or(1, |n| (*n).max(1));
     if crate::tensor::halves(pictures.device()) { values.next_power_of_two() as f64 } else { 1.0 }
 }
 
-/// The gradients of all terms together: each image's are of its own loss, as no other depends on its numbers.
+/// The gradients of all terms together: each image's are of its own loss, as no other depends on
+/// its numbers.
 fn slopes(terms: &[Term], vars: &[Var], scale: f64) -> Result<Vec<Tensor>> {
     let mut sum: Option<Tensor> = None;
     for (_, value) in terms {
@@ -120,7 +133,10 @@ fn slopes(terms: &[Term], vars: &[Var], scale: f64) -> Result<Vec<Tensor>> {
 
 /// The projector's fading noise, where there is any.
 fn with_w_noise(code: Tensor, points: &[Point<'_, '_>]) -> Result<Tensor> {
-    let drawn = points.iter().map(|p| p.problem.w_noise(p.step)).collect::<Result<Vec<Option<Tensor>>>>()?;
+    let drawn = points
+        .iter()
+        .map(|p| p.problem.w_noise(p.step))
+        .collect::<Result<Vec<Option<Tensor>>>>()?;
     let Some(some) = drawn.iter().flatten().next() else { return Ok(code) };
     // Images that were resumed may be further than others.
     let none = some.zeros_like()?;
@@ -133,9 +149,16 @@ fn given_maps(points: &[Point<'_, '_>]) -> Result<Vec<Tensor>> {
     (0..count).map(|i| stacked(points.iter().filter_map(|p| p.problem.given_maps.get(i)))).collect()
 }
 
-/// The pictures of codes, and the codes as the synthesis network reads them: `[N, num_ws, w_dim]`, in S `[N, s_dim]`.
-pub(super) fn synthesize(points: &[Point<'_, '_>], code: &Tensor, maps: &[Tensor]) -> Result<(Tensor, Tensor)> {
-    let Some(Point { problem, .. }) = points.first() else { return Err(Error::runtime("no image to make")) };
+/// The pictures of codes, and the codes as the synthesis network reads them: `[N, num_ws, w_dim]`,
+/// in S `[N, s_dim]`.
+pub(super) fn synthesize(
+    points: &[Point<'_, '_>],
+    code: &Tensor,
+    maps: &[Tensor],
+) -> Result<(Tensor, Tensor)> {
+    let Some(Point { problem, .. }) = points.first() else {
+        return Err(Error::runtime("no image to make"));
+    };
     let (generator, noise) = (problem.job.generator, noise_of(maps));
     if problem.config.space == Space::S {
         return Ok((generator.synthesize_styles(code, &noise)?, code.clone()));
@@ -143,7 +166,8 @@ pub(super) fn synthesize(points: &[Point<'_, '_>], code: &Tensor, maps: &[Tensor
     let layers = generator.spec().num_ws;
     let ws = match (problem.config.space, code.rank()) {
         (Space::Z, _) => {
-            let labels: Vec<&Tensor> = points.iter().filter_map(|p| p.problem.labels.as_ref()).collect();
+            let labels: Vec<&Tensor> =
+                points.iter().filter_map(|p| p.problem.labels.as_ref()).collect();
             let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
             layered(&generator.map(code, labels.as_ref())?, layers)?
         }
@@ -153,8 +177,8 @@ pub(super) fn synthesize(points: &[Point<'_, '_>], code: &Tensor, maps: &[Tensor
     Ok((generator.synthesize(&ws, &noise)?, ws))
 }
 
-/// One pass of the encoder for every point: its code after it. In W, where there is one row for all layers, the rows of the
-/// pass are averaged.
+/// One pass of the encoder for every point: its code after it. In W, where there is one row for all
+/// layers, the rows of the pass are averaged.
 pub(super) fn refine(points: &[Point<'_, '_>], at: &[&Evaluation]) -> Result<Vec<Tensor>> {
     let encoder = points.first().and_then(|p| p.problem.job.encoder);
     let encoder = encoder.ok_or_else(|| Error::runtime("there is no encoder"))?;
@@ -164,8 +188,11 @@ pub(super) fn refine(points: &[Point<'_, '_>], at: &[&Evaluation]) -> Result<Vec
     let delta = if code.rank() == 2 { delta.mean(1)? } else { delta };
     if delta.dims() != code.dims() {
         let (name, given) = (crate::safe::Safe(encoder.name()), delta.dims());
-        return Err(Error::runtime(format!("{name} gives {given:?}, the code is {:?}", code.dims()))
-            .hint("use the encoder of this generator, or method: optimize"));
+        return Err(Error::runtime(format!(
+            "{name} gives {given:?}, the code is {:?}",
+            code.dims()
+        ))
+        .hint("use the encoder of this generator, or method: optimize"));
     }
     let moved = (code + delta)?;
     (0..points.len()).map(|i| row(&moved, i)).collect()
@@ -179,8 +206,10 @@ mod tests {
     #[test]
     fn a_scaled_loss_gives_the_same_gradients_and_all_terms_are_read() {
         let numbers = |n: usize| (1..=n).map(|i| 0.37 * i as f32).collect::<Vec<f32>>();
-        let vars = [(2, 3), (2, 1)].map(|s| Var::from_vec(numbers(s.0 * s.1), s, &Device::Cpu).unwrap());
-        let (squares, unused) = (vars[0].sqr().unwrap().mean(1).unwrap(), vars[0].abs().unwrap().mean(1).unwrap());
+        let vars =
+            [(2, 3), (2, 1)].map(|s| Var::from_vec(numbers(s.0 * s.1), s, &Device::Cpu).unwrap());
+        let (squares, unused) =
+            (vars[0].sqr().unwrap().mean(1).unwrap(), vars[0].abs().unwrap().mean(1).unwrap());
         let terms: Vec<Term> = vec![("squares", squares), ("size", (unused * 1e-9).unwrap())];
         let bits = |scale: f64| -> Vec<Vec<u32>> {
             let found = slopes(&terms, &vars, scale).unwrap();
@@ -188,7 +217,10 @@ mod tests {
             found.iter().map(|t| flat(t).into_iter().map(f32::to_bits).collect()).collect()
         };
         assert_eq!(bits(1.0), bits(f64::from(1 << 22)), "a power of two changes exponents alone");
-        assert!(bits(1.0)[0].iter().all(|b| *b != 0) && bits(1.0)[1] == [0, 0], "what no term reads has no slope");
+        assert!(
+            bits(1.0)[0].iter().all(|b| *b != 0) && bits(1.0)[1] == [0, 0],
+            "what no term reads has no slope"
+        );
         let read = fetched(&terms).unwrap();
         assert_eq!(
             read.iter().map(|(name, each)| (*name, each.len())).collect::<Vec<_>>(),
@@ -196,6 +228,9 @@ mod tests {
         );
         assert_eq!(read[0].1, terms[0].1.to_vec1::<f32>().unwrap());
         assert!(fetched(&[]).unwrap().is_empty());
-        assert_eq!(loss_scale(&Tensor::zeros((2, 3, 8, 8), DType::F32, &Device::Cpu).unwrap()), 1.0);
+        assert_eq!(
+            loss_scale(&Tensor::zeros((2, 3, 8, 8), DType::F32, &Device::Cpu).unwrap()),
+            1.0
+        );
     }
 }

@@ -46,9 +46,15 @@ pub(super) fn binary(op: BinaryOp, a: Operand<'_>, b: Operand<'_>, at: Span) -> 
         }
         (Sub, _, _) if let (Some(x), Some(y)) = (code(a.ty), code(b.ty)) => {
             same("subtract", ("code", x, a), ("code", y, b))?;
-            Ok(Type::Direction(CodeType { origin: Some("a difference of codes".into()), ..joined(x, y) }))
+            Ok(Type::Direction(CodeType {
+                origin: Some("a difference of codes".into()),
+                ..joined(x, y)
+            }))
         }
-        _ => Err(refusal(op, a, b).at(at).label(a.expr.span, a.ty.to_string()).label(b.expr.span, b.ty.to_string())),
+        _ => Err(refusal(op, a, b)
+            .at(at)
+            .label(a.expr.span, a.ty.to_string())
+            .label(b.expr.span, b.ty.to_string())),
     }
 }
 
@@ -88,11 +94,18 @@ fn refusal(op: BinaryOp, a: Operand<'_>, b: Operand<'_>) -> Error {
 }
 
 /// The code that a direction gives when it is added to a code.
-fn applied(op: BinaryOp, (c, a): (&CodeType, Operand<'_>), (d, b): (&CodeType, Operand<'_>)) -> Result<CodeType> {
+fn applied(
+    op: BinaryOp,
+    (c, a): (&CodeType, Operand<'_>),
+    (d, b): (&CodeType, Operand<'_>),
+) -> Result<CodeType> {
     use Space::{PN, PNPlus, W, WPlus};
     let layered = matches!(
         (c.space, d.space),
-        (Some(WPlus), Some(W)) | (Some(W), Some(WPlus)) | (Some(PNPlus), Some(PN)) | (Some(PN), Some(PNPlus))
+        (Some(WPlus), Some(W))
+            | (Some(W), Some(WPlus))
+            | (Some(PNPlus), Some(PN))
+            | (Some(PN), Some(PNPlus))
     );
     let (verb, link) = if op == BinaryOp::Add { ("add", "to") } else { ("subtract", "from") };
     if let (Some(cs), Some(ds)) = (c.space, d.space)
@@ -134,8 +147,12 @@ fn bridge(code: Space, direction: Space, expr: &Expr) -> String {
         // Nothing leads out of S again.
         (Space::S, _) => "use a direction of S: direction(\"age\", space: S)".into(),
         (Space::Z, _) => format!("bring the code there first: to({direction}, {expr})"),
-        (_, Space::Z) => format!("use a direction of {code}, such as one of the generator's own: direction(\"age\")"),
-        _ => format!("bring the code there first: to({direction}, {expr}), or use a direction of {code}"),
+        (_, Space::Z) => format!(
+            "use a direction of {code}, such as one of the generator's own: direction(\"age\")"
+        ),
+        _ => format!(
+            "bring the code there first: to({direction}, {expr}), or use a direction of {code}"
+        ),
     }
 }
 
@@ -154,7 +171,9 @@ pub(super) fn same(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) 
             ("direction", Space::WPlus, Space::W) => layered(&b, y),
             ("direction", Space::W, Space::WPlus) => layered(&a, x),
             ("direction", ..) => format!("use two directions of {s}, or two of {t}"),
-            _ if s == Space::Z || t == Space::S => format!("bring both into one space: to({t}, {})", a.expr),
+            _ if s == Space::Z || t == Space::S => {
+                format!("bring both into one space: to({t}, {})", a.expr)
+            }
             _ => format!("bring both into one space: to({s}, {})", b.expr),
         };
         return Err(with_generators(error, x, y).hint(hint));
@@ -186,13 +205,18 @@ fn one_generator(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) ->
         return Ok(());
     }
     let message = format!("cannot {verb} a {other} of {} and a {what} of {}", n.name, m.name);
-    let error = Error::check(message).at(b.core).found(describe(other, y)).label(a.core, describe(what, x));
-    Err(error.note("different generators: their spaces share nothing but the name").hint(own_direction(m, other)))
+    let error =
+        Error::check(message).at(b.core).found(describe(other, y)).label(a.core, describe(what, x));
+    Err(error
+        .note("different generators: their spaces share nothing but the name")
+        .hint(own_direction(m, other)))
 }
 
 fn own_direction(model: &ModelFacts, wanted: &str) -> String {
     match model.directions.keys().next().filter(|_| wanted == "direction") {
-        Some(name) => format!("after `load` of {}, take its own: direction(\"{name}\")", model.name),
+        Some(name) => {
+            format!("after `load` of {}, take its own: direction(\"{name}\")", model.name)
+        }
         None => format!("make both with {}", model.name),
     }
 }
@@ -200,9 +224,10 @@ fn own_direction(model: &ModelFacts, wanted: &str) -> String {
 /// The note that the generators differ as well.
 fn with_generators(error: Error, x: &CodeType, y: &CodeType) -> Error {
     match (&x.model, &y.model) {
-        (Some(m), Some(n)) if m.fingerprint != n.fingerprint => {
-            error.note(format!("these belong to different generators as well: {} and {}", m.name, n.name))
-        }
+        (Some(m), Some(n)) if m.fingerprint != n.fingerprint => error.note(format!(
+            "these belong to different generators as well: {} and {}",
+            m.name, n.name
+        )),
         _ => error,
     }
 }
@@ -234,8 +259,8 @@ pub(super) fn joined(x: &CodeType, y: &CodeType) -> CodeType {
     }
 }
 
-/// Checks an index of layers, elements or pictures (`part`: one of them), however many there are; where it begins and
-/// ends, where that is known.
+/// Checks an index of layers, elements or pictures (`part`: one of them), however many there are;
+/// where it begins and ends, where that is known.
 pub(super) fn parts(index: &Expr, value: Option<&Const>, part: &str) -> Result<Option<(f64, f64)>> {
     let refuse = |what: String| Error::check(what).at(index.span);
     let (from, to) = match value {
@@ -251,14 +276,20 @@ pub(super) fn parts(index: &Expr, value: Option<&Const>, part: &str) -> Result<O
         return Err(refuse(format!("{part}s are whole numbers from 0")).hint("like `0..4` or `3`"));
     }
     if from >= to {
-        let error = refuse(format!("this range holds no {part}s")).note(format!("{part} ranges are half open"));
+        let error = refuse(format!("this range holds no {part}s"))
+            .note(format!("{part} ranges are half open"));
         return Err(error.hint(format!("{from}..{} for {part} {from}", from + 1.0)));
     }
     Ok(Some((from, to)))
 }
 
 /// Checks an index against `total` layers; the number of layers chosen, where it is known.
-pub(super) fn layers(index: &Expr, value: Option<&Const>, total: Option<usize>, whose: &str) -> Result<Option<usize>> {
+pub(super) fn layers(
+    index: &Expr,
+    value: Option<&Const>,
+    total: Option<usize>,
+    whose: &str,
+) -> Result<Option<usize>> {
     let Some((from, to)) = parts(index, value, "layer")? else { return Ok(None) };
     let Some(total) = total else { return Ok(Some((to - from) as usize)) };
     if to > total as f64 {
@@ -271,7 +302,9 @@ pub(super) fn layers(index: &Expr, value: Option<&Const>, total: Option<usize>, 
             Some(Const::Range(..)) if from < total as f64 => format!("{from}..{total}"),
             _ => format!("{}, the last one", total.saturating_sub(1)),
         };
-        return Err(Error::check(format!("there is {which}: {whose} has layers 0..{total}")).at(index.span).hint(hint));
+        return Err(Error::check(format!("there is {which}: {whose} has layers 0..{total}"))
+            .at(index.span)
+            .hint(hint));
     }
     Ok(Some((to - from) as usize))
 }

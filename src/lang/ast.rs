@@ -1,7 +1,8 @@
 //! The syntax tree.
 //!
 //! Every node knows where it stands in the source. The parser keeps the depth of a tree within
-//! [`expression_depth`](crate::limits::Limits::expression_depth), so plain recursion over it is safe.
+//! [`expression_depth`](crate::limits::Limits::expression_depth), so plain recursion over it is
+//! safe.
 
 use crate::error::Span;
 use crate::space::Space;
@@ -13,7 +14,8 @@ use std::sync::Arc;
 pub struct Program {
     /// The statements of all code cells, in order.
     pub statements: Vec<Stmt>,
-    /// The cells of a notebook, in order; a plain script is one code cell without a marker. They cover the text.
+    /// The cells of a notebook, in order; a plain script is one code cell without a marker. They
+    /// cover the text.
     pub cells: Vec<Cell>,
     /// Comments, in order, without the `#%%` lines.
     pub comments: Vec<Comment>,
@@ -82,8 +84,8 @@ pub enum StmtKind {
         /// Its value.
         value: Expr,
     },
-    /// `load "x"`: a call of `load` that sets the current generator and displays it. The span of the call is the
-    /// statement's, its name's span is the keyword.
+    /// `load "x"`: a call of `load` that sets the current generator and displays it. The span of
+    /// the call is the statement's, its name's span is the keyword.
     Load(Call),
     /// `show a, b`: a call of `show`; one list counts as its elements.
     Show(Call),
@@ -102,7 +104,8 @@ pub enum StmtKind {
     Expr(Expr),
 }
 
-/// A function definition. Its body sees its parameters, and the names of the program as they are when it is called.
+/// A function definition. Its body sees its parameters, and the names of the program as they are
+/// when it is called.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Def {
     /// Its name.
@@ -202,7 +205,8 @@ pub enum ExprKind {
     Condition {
         /// The direction.
         base: Box<Expr>,
-        /// What is projected out of it together; at least one. An element may be a list of directions.
+        /// What is projected out of it together; at least one. An element may be a list of
+        /// directions.
         conditions: Vec<Expr>,
     },
     /// `-a`.
@@ -312,21 +316,35 @@ impl Expr {
     /// The expressions right below this one, in source order.
     pub fn children(&self) -> Vec<&Self> {
         match &self.kind {
-            ExprKind::Number(_) | ExprKind::Text(_) | ExprKind::Bool(_) | ExprKind::Space(_) | ExprKind::Name(_) => {
-                Vec::new()
-            }
+            ExprKind::Number(_)
+            | ExprKind::Text(_)
+            | ExprKind::Bool(_)
+            | ExprKind::Space(_)
+            | ExprKind::Name(_) => Vec::new(),
             ExprKind::List(items) => items.iter().collect(),
             ExprKind::Comprehension { body, over, filter, .. } => {
-                [Some(body), Some(over), filter.as_ref()].into_iter().flatten().map(AsRef::as_ref).collect()
+                [Some(body), Some(over), filter.as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .map(AsRef::as_ref)
+                    .collect()
             }
-            ExprKind::Range { from, to, step } => {
-                [Some(from), Some(to), step.as_ref()].into_iter().flatten().map(AsRef::as_ref).collect()
-            }
+            ExprKind::Range { from, to, step } => [Some(from), Some(to), step.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(AsRef::as_ref)
+                .collect(),
             ExprKind::Call(call) => call.args.iter().map(|a| &a.value).collect(),
-            ExprKind::Index { base, index: other } | ExprKind::Layers { base, layers: other } => vec![base, other],
-            ExprKind::Condition { base, conditions } => std::iter::once(&**base).chain(conditions).collect(),
+            ExprKind::Index { base, index: other } | ExprKind::Layers { base, layers: other } => {
+                vec![base, other]
+            }
+            ExprKind::Condition { base, conditions } => {
+                std::iter::once(&**base).chain(conditions).collect()
+            }
             ExprKind::Neg(inner) | ExprKind::Tagged { value: inner, .. } => vec![inner],
-            ExprKind::Binary { lhs, rhs, .. } | ExprKind::Compare { lhs, rhs, .. } => vec![lhs, rhs],
+            ExprKind::Binary { lhs, rhs, .. } | ExprKind::Compare { lhs, rhs, .. } => {
+                vec![lhs, rhs]
+            }
             ExprKind::Pipe { lhs, call, .. } => {
                 std::iter::once(&**lhs).chain(call.args.iter().map(|a| &a.value)).collect()
             }
@@ -352,7 +370,10 @@ impl StmtKind {
     /// The expressions right below the statement, in source order.
     pub fn children(&self) -> Vec<&Expr> {
         match self {
-            Self::Let { value, .. } | Self::Param { value, .. } | Self::Assert(value) | Self::Expr(value) => {
+            Self::Let { value, .. }
+            | Self::Param { value, .. }
+            | Self::Assert(value)
+            | Self::Expr(value) => {
                 vec![value]
             }
             Self::Load(call) | Self::Show(call) => call.args.iter().map(|a| &a.value).collect(),

@@ -5,8 +5,9 @@ use super::suggest::did_you_mean;
 use super::types::{Param, Signature};
 use crate::error::{Error, Result, Span};
 
-/// The arguments of a call by parameter, in the order of the signature: several for a variadic one, none where the default
-/// stands. `piped` is what `|>` hands on, the first positional argument. `span` is the call.
+/// The arguments of a call by parameter, in the order of the signature: several for a variadic one,
+/// none where the default stands. `piped` is what `|>` hands on, the first positional argument.
+/// `span` is the call.
 pub fn bind<'a>(
     signature: &Signature,
     piped: Option<&'a Expr>,
@@ -16,14 +17,18 @@ pub fn bind<'a>(
     let params = signature.params;
     let mut filled: Vec<Vec<&Expr>> = vec![Vec::new(); params.len()];
     let mut positional = (0..params.len()).filter(|&i| !params[i].named).peekable();
-    let given = piped.map(|e| (None, e)).into_iter().chain(args.iter().map(|a| (a.name.as_ref(), &a.value)));
+    let given = piped
+        .map(|e| (None, e))
+        .into_iter()
+        .chain(args.iter().map(|a| (a.name.as_ref(), &a.value)));
     for (name, value) in given {
         let index = match name {
             Some(name) => params
                 .iter()
                 .position(|p| p.name == name.name)
                 .ok_or_else(|| unknown(signature, &name.name).at(name.span))?,
-            None => next_positional(&mut positional, params).ok_or_else(|| too_many(signature, value.span))?,
+            None => next_positional(&mut positional, params)
+                .ok_or_else(|| too_many(signature, value.span))?,
         };
         let repeats = name.is_some() || !params[index].variadic;
         if let (true, Some(first)) = (repeats, filled[index].first()) {
@@ -41,7 +46,10 @@ pub fn bind<'a>(
     }
 }
 
-fn next_positional(left: &mut std::iter::Peekable<impl Iterator<Item = usize>>, params: &[Param]) -> Option<usize> {
+fn next_positional(
+    left: &mut std::iter::Peekable<impl Iterator<Item = usize>>,
+    params: &[Param],
+) -> Option<usize> {
     let index = *left.peek()?;
     if !params[index].variadic {
         left.next();
@@ -51,7 +59,8 @@ fn next_positional(left: &mut std::iter::Peekable<impl Iterator<Item = usize>>, 
 
 fn unknown(signature: &Signature, name: &str) -> Error {
     let known = signature.params.iter().map(|p| p.name);
-    let error = Error::check(format!("`{}` has no argument `{name}`", signature.name)).note(usage(signature));
+    let error = Error::check(format!("`{}` has no argument `{name}`", signature.name))
+        .note(usage(signature));
     match did_you_mean(name, known.clone()) {
         Some(hint) => error.hint(hint),
         None => error.hint(format!("its arguments are {}", known.collect::<Vec<_>>().join(", "))),
@@ -60,7 +69,8 @@ fn unknown(signature: &Signature, name: &str) -> Error {
 
 fn too_many(signature: &Signature, span: Span) -> Error {
     let n = signature.params.iter().filter(|p| !p.named).count();
-    let named: Vec<String> = signature.params.iter().filter(|p| p.named).map(|p| format!("`{}:`", p.name)).collect();
+    let named: Vec<String> =
+        signature.params.iter().filter(|p| p.named).map(|p| format!("`{}:`", p.name)).collect();
     let message = format!("`{}` takes at most {n} arguments without a name", signature.name);
     let error = Error::check(message).at(span).note(usage(signature));
     if named.is_empty() {
@@ -84,7 +94,8 @@ pub fn usage(signature: &Signature) -> String {
         .iter()
         .map(|p| {
             let kinds: Vec<&str> = p.accepts.iter().map(|k| k.name()).collect();
-            let default = p.default.filter(|d| *d != "-").map_or(String::new(), |d| format!(" = {d}"));
+            let default =
+                p.default.filter(|d| *d != "-").map_or(String::new(), |d| format!(" = {d}"));
             let dots = if p.variadic { "…" } else { "" };
             format!("{}{dots}: {}{default}", p.name, kinds.join("|"))
         })

@@ -1,4 +1,5 @@
-//! The whole program is checked before its first statement runs: names, types, spaces, generators, layers.
+//! The whole program is checked before its first statement runs: names, types, spaces, generators,
+//! layers.
 
 use super::ast::{Def, Expr, ExprKind, Program, Stmt, StmtKind};
 use super::infer::Typed;
@@ -24,12 +25,17 @@ pub struct Checked {
     pub model: Option<Arc<ModelFacts>>,
 }
 
-/// Checks a program. `sets` are the `--set name=value` of the command line; every one must name a `param`.
+/// Checks a program. `sets` are the `--set name=value` of the command line; every one must name a
+/// `param`.
 ///
 /// # Errors
-/// All errors that were found, one a statement at most, joined by [`Error::all`]. A name whose statement failed is taken
-/// as fitting everywhere, so that one slip costs one error.
-pub fn check(program: &Program, world: &dyn World, sets: &BTreeMap<String, String>) -> Result<Checked> {
+/// All errors that were found, one a statement at most, joined by [`Error::all`]. A name whose
+/// statement failed is taken as fitting everywhere, so that one slip costs one error.
+pub fn check(
+    program: &Program,
+    world: &dyn World,
+    sets: &BTreeMap<String, String>,
+) -> Result<Checked> {
     let mut checker = Checker {
         world,
         names: BTreeMap::new(),
@@ -60,7 +66,8 @@ pub fn check(program: &Program, world: &dyn World, sets: &BTreeMap<String, Strin
     }
 }
 
-/// The values of a range: from its first on, its end included when a step lands on it. The step is 1 unless given.
+/// The values of a range: from its first on, its end included when a step lands on it. The step is
+/// 1 unless given.
 ///
 /// ```
 /// # use gannet::lang::check::numbers;
@@ -74,13 +81,17 @@ pub fn numbers(from: f64, to: f64, step: Option<f64>) -> Result<Vec<f64>> {
     let step = step.unwrap_or(1.0);
     let steps = (to - from) / step;
     if !steps.is_finite() || steps < 0.0 {
-        let error = Error::runtime(format!("the range {from}..{to} by {step} never reaches its end"));
-        return Err(error.hint(format!("{from}..{to} by {}", if step == 0.0 { 1.0 } else { -step })));
+        let error =
+            Error::runtime(format!("the range {from}..{to} by {step} never reaches its end"));
+        return Err(
+            error.hint(format!("{from}..{to} by {}", if step == 0.0 { 1.0 } else { -step }))
+        );
     }
     // 0..1 by 0.1 lands on its end but for rounding, which must not cost a value.
     let count = (steps + 1e-9).floor() + 1.0;
     if count > LIMITS.list_len as f64 {
-        let message = format!("the range {from}..{to} by {step} has more than {} values", LIMITS.list_len);
+        let message =
+            format!("the range {from}..{to} by {step} has more than {} values", LIMITS.list_len);
         return Err(Error::new(crate::error::Kind::Limit, message).hint("take a larger step"));
     }
     Ok((0..count as usize).map(|i| from + i as f64 * step).collect())
@@ -108,7 +119,10 @@ impl Checker<'_> {
     /// The type of a variable.
     pub(super) fn lookup(&self, name: &str) -> Option<Typed> {
         let local = self.locals.iter().rev().find(|(n, _)| n == name).map(|(_, t)| t);
-        local.or_else(|| self.names.get(name)).cloned().or_else(|| self.world.binding(name).map(Typed::from))
+        local
+            .or_else(|| self.names.get(name))
+            .cloned()
+            .or_else(|| self.world.binding(name).map(Typed::from))
     }
 
     /// A function of the program (`true`) or the session.
@@ -128,7 +142,11 @@ impl Checker<'_> {
 
     /// All names that may be called.
     pub(super) fn known_functions(&self) -> Vec<String> {
-        self.functions.keys().cloned().chain(self.world.names().into_iter().map(String::from)).collect()
+        self.functions
+            .keys()
+            .cloned()
+            .chain(self.world.names().into_iter().map(String::from))
+            .collect()
     }
 
     fn statement(&mut self, statement: &mut Stmt, sets: &BTreeMap<String, String>) -> Result<()> {
@@ -142,10 +160,12 @@ impl Checker<'_> {
                 self.names.insert(name.name.clone(), typed);
             }
             StmtKind::Def(def) => {
-                let locals = def.params.iter().map(|p| (p.name.clone(), Type::Unknown.into())).collect();
+                let locals =
+                    def.params.iter().map(|p| (p.name.clone(), Type::Unknown.into())).collect();
                 self.functions.insert(def.name.name.clone(), def.clone());
                 let def = def.clone();
-                // Its own model of the current generator: a `load` in a body happens when it is called.
+                // Its own model of the current generator: a `load` in a body happens when it is
+                // called.
                 let model = self.model.clone();
                 let result = self.body(&def, locals);
                 self.model = model;
@@ -177,21 +197,26 @@ impl Checker<'_> {
         }
     }
 
-    /// The value of a parameter: the default, or what `--set` says, which must be of the default's type.
+    /// The value of a parameter: the default, or what `--set` says, which must be of the default's
+    /// type.
     fn param(&mut self, name: &str, default: &mut Expr, set: Option<&String>) -> Result<Typed> {
         let typed = self.infer(default)?;
         if typed.value.is_none() {
-            let error = Error::check(format!("the default of `{name}` is not a constant")).at(default.span);
+            let error =
+                Error::check(format!("the default of `{name}` is not a constant")).at(default.span);
             return Err(error.hint("a number, a text, true, false, a space or a range"));
         }
         let Some(set) = set else { return Ok(typed) };
-        let value = self.literal(set).filter(|v| std::mem::discriminant(&v.ty) == std::mem::discriminant(&typed.ty));
+        let value = self
+            .literal(set)
+            .filter(|v| std::mem::discriminant(&v.ty) == std::mem::discriminant(&typed.ty));
         let value = match (value, &typed.ty) {
             (Some(value), _) => value,
             // On a command line the shell has already taken the quotes.
             (None, Type::Text) => Typed { ty: Type::Text, value: Some(Const::Text(set.clone())) },
             (None, ty) => {
-                let error = Error::check(format!("--set {name}={set}: `{name}` is {ty}")).at(default.span);
+                let error =
+                    Error::check(format!("--set {name}={set}: `{name}` is {ty}")).at(default.span);
                 return Err(error.found("its default").hint(format!("--set {name}={default}")));
             }
         };
@@ -227,7 +252,9 @@ fn written(value: &Const, span: Span) -> Expr {
         Const::Text(t) => ExprKind::Text(t.clone()),
         Const::Bool(b) => ExprKind::Bool(*b),
         Const::Space(s) => ExprKind::Space(*s),
-        Const::Range(a, b, step) => ExprKind::Range { from: boxed(*a), to: boxed(*b), step: step.map(boxed) },
+        Const::Range(a, b, step) => {
+            ExprKind::Range { from: boxed(*a), to: boxed(*b), step: step.map(boxed) }
+        }
         Const::Choice(word, _) => ExprKind::Name(word.clone()),
     };
     Expr::new(kind, span)
@@ -238,14 +265,18 @@ fn unknown_sets(program: &Program, sets: &BTreeMap<String, String>) -> Vec<Error
     let params: Vec<&str> = program
         .statements
         .iter()
-        .filter_map(|s| if let StmtKind::Param { name, .. } = &s.kind { Some(name.name.as_str()) } else { None })
+        .filter_map(|s| {
+            if let StmtKind::Param { name, .. } = &s.kind { Some(name.name.as_str()) } else { None }
+        })
         .collect();
     let unknown = sets.keys().filter(|k| !params.contains(&k.as_str()));
     let error = |key: &String| {
         let error = Error::check(format!("--set {key}: the program has no parameter `{key}`"));
         match did_you_mean(key, params.iter().copied()) {
             Some(hint) => error.hint(hint),
-            None if params.is_empty() => error.hint(format!("declare it in the script: `param {key} = 1`")),
+            None if params.is_empty() => {
+                error.hint(format!("declare it in the script: `param {key} = 1`"))
+            }
             None => error.hint(format!("its parameters are {}", params.join(", "))),
         }
     };

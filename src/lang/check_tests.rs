@@ -40,9 +40,13 @@ fn code_type(c: &CheckedCall<'_>, space: Option<Space>) -> CodeType {
 
 fn infer_load(c: &CheckedCall<'_>) -> Result<Type> {
     match c.value("path") {
-        Some(Const::Text(t)) if t == "ffhq.pkl" => Ok(Type::Model(Some(facts("stylegan2-ffhq", "ab12aa")))),
+        Some(Const::Text(t)) if t == "ffhq.pkl" => {
+            Ok(Type::Model(Some(facts("stylegan2-ffhq", "ab12aa"))))
+        }
         Some(Const::Text(t)) if t == "faces" => Ok(Type::Model(Some(facts("faces", "77f0bb")))),
-        _ => Err(Error::check("there is no file of that name").at(c.args[0][0].span).hint("load \"faces\"")),
+        _ => Err(Error::check("there is no file of that name")
+            .at(c.args[0][0].span)
+            .hint("load \"faces\"")),
     }
 }
 
@@ -59,10 +63,12 @@ const ANY: &[Kind] = &[Kind::Any];
 const CODE: &[Kind] = &[Kind::Latent];
 const NUMBER: &[Kind] = &[Kind::Number];
 const SPACE: Param = Param::optional("space", &[Kind::Space], "W", "a space").named();
-const INITS: Param =
-    Param::optional("init", &[Kind::Choice], "mean", "the start").choices(&["mean", "random", "best_of:"]).named();
-const METHOD: Param =
-    Param::optional("method", &[Kind::Choice, Kind::Text], "hybrid", "how").choices(&["hybrid", "encoder"]).named();
+const INITS: Param = Param::optional("init", &[Kind::Choice], "mean", "the start")
+    .choices(&["mean", "random", "best_of:"])
+    .named();
+const METHOD: Param = Param::optional("method", &[Kind::Choice, Kind::Text], "hybrid", "how")
+    .choices(&["hybrid", "encoder"])
+    .named();
 
 static SIGNATURES: [Signature; 12] = [
     Signature {
@@ -101,7 +107,10 @@ static SIGNATURES: [Signature; 12] = [
     },
     Signature {
         name: "to",
-        params: &[Param::required("space", &[Kind::Space], "a space"), Param::required("code", CODE, "a code")],
+        params: &[
+            Param::required("space", &[Kind::Space], "a space"),
+            Param::required("code", CODE, "a code"),
+        ],
         returns: "Latent",
         infer: |c| Ok(Type::Latent(code_type(c, space_of(c, Space::W)))),
     },
@@ -113,7 +122,10 @@ static SIGNATURES: [Signature; 12] = [
     },
     Signature {
         name: "save",
-        params: &[Param::required("what", ANY, "what"), Param::required("path", &[Kind::Text], "where")],
+        params: &[
+            Param::required("what", ANY, "what"),
+            Param::required("path", &[Kind::Text], "where"),
+        ],
         returns: "nothing",
         infer: |_| Ok(Type::Nothing),
     },
@@ -141,13 +153,20 @@ static SIGNATURES: [Signature; 12] = [
     },
     Signature {
         name: "lerp",
-        params: &[Param::required("a", CODE, ""), Param::required("b", CODE, ""), Param::required("t", NUMBER, "")],
+        params: &[
+            Param::required("a", CODE, ""),
+            Param::required("b", CODE, ""),
+            Param::required("t", NUMBER, ""),
+        ],
         returns: "Latent",
         infer: infer_mix,
     },
     Signature {
         name: "psnr",
-        params: &[Param::required("a", &[Kind::Image], ""), Param::required("b", &[Kind::Image, Kind::Inversion], "")],
+        params: &[
+            Param::required("a", &[Kind::Image], ""),
+            Param::required("b", &[Kind::Image, Kind::Inversion], ""),
+        ],
         returns: "Number",
         infer: |_| Ok(Type::Number),
     },
@@ -305,20 +324,33 @@ fn lists_and_pictures_are_indexed_as_far_as_that_is_known() {
         refused("0..4 by 2", "0..4 by 2", "parts take no step", "`by`");
         refused("w", "w", "an index is a number or a range, not Latent[W]", "w[3]");
         // How many there are is known when it runs.
-        right(&format!("{of}[7]\n{of}[0..7]\n{of}[0..2 by 1]\nn = 1\n{of}[n..n + 1]\nshow [{of}[i] for i in 0..1]"));
+        right(&format!(
+            "{of}[7]\n{of}[0..7]\n{of}[0..2 by 1]\nn = 1\n{of}[n..n + 1]\nshow [{of}[i] for i in 0..1]"
+        ));
     }
     // What is known of one picture is known of its batch.
     let types = BTreeMap::from([("batch".to_owned(), Type::Image(Some([3, 64, 32])))]);
-    let (_, checked) =
-        run_in(&Session { bound: types, ..Session::default() }, "one = batch[0]\ntwo = batch[0..2]", &[]);
+    let (_, checked) = run_in(
+        &Session { bound: types, ..Session::default() },
+        "one = batch[0]\ntwo = batch[0..2]",
+        &[],
+    );
     let bindings = checked.unwrap().bindings;
-    assert!(["one", "two"].iter().all(|name| bindings[*name] == Type::Image(Some([3, 64, 32]))), "{bindings:?}");
+    assert!(
+        ["one", "two"].iter().all(|name| bindings[*name] == Type::Image(Some([3, 64, 32]))),
+        "{bindings:?}"
+    );
 }
 
 #[test]
 fn only_whole_layered_codes_have_layers() {
     right("s = sample(space: S)\ns[2..5]\ns[0..10]\nr[2..6][0..4]\nr[0..2 by 1]\nsmile @ 0..2");
-    wrong("s = sample(space: S)\ns[2..5][0..3]", "s[2..5]", "a part of an S code has no layers", "whole code");
+    wrong(
+        "s = sample(space: S)\ns[2..5][0..3]",
+        "s[2..5]",
+        "a part of an S code has no layers",
+        "whole code",
+    );
     wrong("r[2..6][4]", "4", "no layer 4", "3");
     wrong("n = sample(space: N)\nn[0]", "0", "a N code has no layers", "W+");
 }
@@ -326,10 +358,18 @@ fn only_whole_layered_codes_have_layers() {
 #[test]
 fn a_direction_of_another_generator_is_shown_with_both_labels() {
     let program = "load \"ffhq.pkl\"\nold = direction(\"age\")\nw + 2*old";
-    wrong(program, "old", "a direction of stylegan2-ffhq and a code of faces", "direction(\"age\")");
-    right("load \"ffhq.pkl\"\nold = direction(\"age\")\nload \"faces\"\nw + 2*direction(\"smile\")");
-    let (source, checked) =
-        run(&format!("{SETUP}load \"ffhq.pkl\"\nold = direction(\"age\", space: Z)\nshow r + 2*old"));
+    wrong(
+        program,
+        "old",
+        "a direction of stylegan2-ffhq and a code of faces",
+        "direction(\"age\")",
+    );
+    right(
+        "load \"ffhq.pkl\"\nold = direction(\"age\")\nload \"faces\"\nw + 2*direction(\"smile\")",
+    );
+    let (source, checked) = run(&format!(
+        "{SETUP}load \"ffhq.pkl\"\nold = direction(\"age\", space: Z)\nshow r + 2*old"
+    ));
     let shown = crate::lang::span::render(&source, &checked.unwrap_err(), false);
     let expected = "\
 error: cannot add a Z direction to a W+ code
@@ -367,18 +407,30 @@ fn arguments_are_counted_named_and_typed() {
     wrong("strip(w, along: smile, along: age)", "along", "given twice", "one");
     wrong("x |> invert(x)", "x", "at most 1", "space:");
     wrong("strip(w, along: 3)", "3", "`along` of `strip` is Direction, not Number", "a direction");
-    wrong("invert(x, method: \"other\", space: 3)", "3", "`space` of `invert` is Space, not Number", "a space");
+    wrong(
+        "invert(x, method: \"other\", space: 3)",
+        "3",
+        "`space` of `invert` is Space, not Number",
+        "a space",
+    );
     wrong("invert(x, init: best_of)", "best_of", "no choice", "best_of: 8");
     wrong("invert(x, init: worst_of: 8)", "worst_of", "no choice", "init: best_of");
     wrong("strip(w, along: a: 3)", "a: 3", "`a:` is no value", "lists such words");
     wrong("invert(x, init: \"mean\")", "\"mean\"", "is word, not Text", "without quotes");
-    right("invert(x, init: best_of: 8, method: encoder)\nshow w, r, x\nx |> invert\nstrip(r, along: smile)");
+    right(
+        "invert(x, init: best_of: 8, method: encoder)\nshow w, r, x\nx |> invert\nstrip(r, along: smile)",
+    );
 }
 
 #[test]
 fn a_variable_named_like_a_word_is_the_variable() {
     right("hybrid = \"encoder\"\ninvert(x, method: hybrid)");
-    wrong("hybrid = 3\ninvert(x, method: hybrid)", "hybrid", "is word or Text, not Number", "one of hybrid, encoder");
+    wrong(
+        "hybrid = 3\ninvert(x, method: hybrid)",
+        "hybrid",
+        "is word or Text, not Number",
+        "one of hybrid, encoder",
+    );
 }
 
 #[test]
@@ -404,12 +456,16 @@ fn what_makes_no_sense_is_refused_with_a_better_way() {
     wrong("(0..4)[3]", "(0..4)", "Range has no parts", "lists, pictures");
     wrong("\"text\"[0]", "\"text\"", "Text has no parts", "lists, pictures");
     wrong("w(3)", "w", "cannot be called", "`*`");
-    right("smile @ 0..10 + wide\nw - to(W, z)\nw - smile\nsmile | age\nw + 2*smile\nlerp(w, w, 0.5)\nlerp(w, r, 0.5)");
+    right(
+        "smile @ 0..10 + wide\nw - to(W, z)\nw - smile\nsmile | age\nw + 2*smile\nlerp(w, w, 0.5)\nlerp(w, r, 0.5)",
+    );
 }
 
 #[test]
 fn functions_are_checked_at_their_definition_and_at_each_call() {
-    right("def younger(w, a) = w - a*(age | smile)\nx |> invert() |> younger(2) |> save(\"out.png\")");
+    right(
+        "def younger(w, a) = w - a*(age | smile)\nx |> invert() |> younger(2) |> save(\"out.png\")",
+    );
     wrong("def f(a) = a + nme", "nme", "nothing is named", "nme");
     wrong("def f(a) = f(a)", "f", "calls itself", "list");
     wrong("def f(a, b) = a + b\nf(w)", "f(w)", "takes 2 arguments, not 1", "f(a, b)");
@@ -417,9 +473,15 @@ fn functions_are_checked_at_their_definition_and_at_each_call() {
     wrong("def f(a) = a + smile\nf(z)", "smile", "W direction to a Z code", "to(W, a)");
     let (source, checked) = run(&format!("{SETUP}def f(a) = a + smile\nf(z)"));
     let error = checked.unwrap_err();
-    assert!(error.labels().iter().any(|l| source.slice(l.span) == "f" && l.text.contains("call of `f`")));
+    assert!(
+        error
+            .labels()
+            .iter()
+            .any(|l| source.slice(l.span) == "f" && l.text.contains("call of `f`"))
+    );
     assert_eq!(
-        run(&format!("{SETUP}def f(a) = a + smile\nit = f(w)")).1.unwrap().bindings["it"].to_string(),
+        run(&format!("{SETUP}def f(a) = a + smile\nit = f(w)")).1.unwrap().bindings["it"]
+            .to_string(),
         "Latent[W]"
     );
 }
@@ -429,7 +491,10 @@ fn functions_and_names_of_the_session_are_known() {
     let (_, first) = run(&format!("{SETUP}def f(a) = a + smile"));
     let first = first.unwrap();
     let session = Session { bound: first.bindings, functions: first.functions };
-    assert_eq!(run_in(&session, "it = f(w)", &[]).1.unwrap().bindings["it"].to_string(), "Latent[W]");
+    assert_eq!(
+        run_in(&session, "it = f(w)", &[]).1.unwrap().bindings["it"].to_string(),
+        "Latent[W]"
+    );
     let (source, checked) = run_in(&session, "show f(z)", &[]);
     let error = checked.unwrap_err();
     assert_eq!(source.slice(error.span().unwrap()), "f(z)");
@@ -447,8 +512,10 @@ fn calls_that_double_at_every_level_end() {
 
 #[test]
 fn one_slip_costs_one_error() {
-    let (_, checked) = run("a = qqq\nb = a + 1\nc = b[3]\ndef f(p) = rrr\nf(3)\nload \"no\"\nd = nothing");
-    let messages: Vec<String> = checked.unwrap_err().iter().map(|e| e.message().to_string()).collect();
+    let (_, checked) =
+        run("a = qqq\nb = a + 1\nc = b[3]\ndef f(p) = rrr\nf(3)\nload \"no\"\nd = nothing");
+    let messages: Vec<String> =
+        checked.unwrap_err().iter().map(|e| e.message().to_string()).collect();
     assert_eq!(messages.len(), 4, "{messages:?}");
 }
 
@@ -463,12 +530,23 @@ fn parameters_take_their_values_from_outside() {
     assert_eq!(printed(&[])[0], "param strength = 2");
     assert_eq!(
         printed(&[("strength", "-3"), ("out", "b c.png"), ("r", "0..4 by 2"), ("on", "false")]),
-        ["param strength = -3", "param out = \"b c.png\"", "param r = 0..4 by 2", "param on = false"]
+        [
+            "param strength = -3",
+            "param out = \"b c.png\"",
+            "param r = 0..4 by 2",
+            "param on = false"
+        ]
     );
     assert_eq!(printed(&[("out", "\"q\"")])[1], "param out = \"q\"");
     let bad = set(&[("strength", "high")]).unwrap_err();
-    assert!(bad.message().contains("`strength` is Number") && bad.repair().unwrap().contains("strength=2"));
-    assert_eq!(set(&[("strenght", "3")]).unwrap_err().repair().unwrap(), "did you mean `strength`?");
+    assert!(
+        bad.message().contains("`strength` is Number")
+            && bad.repair().unwrap().contains("strength=2")
+    );
+    assert_eq!(
+        set(&[("strenght", "3")]).unwrap_err().repair().unwrap(),
+        "did you mean `strength`?"
+    );
     let computed = run_in(&session, "param a = sample()", &[]).1.unwrap_err();
     assert!(computed.message().contains("not a constant"));
 }
@@ -485,7 +563,9 @@ fn ranges_as_values_include_their_end() {
     assert_eq!(numbers(0.0, 1.0, Some(0.1)).unwrap().len(), 11);
     assert_eq!(numbers(3.0, 0.0, Some(-1.0)).unwrap(), [3.0, 2.0, 1.0, 0.0]);
     assert_eq!(numbers(2.0, 2.0, None).unwrap(), [2.0]);
-    for (a, b, s) in [(0.0, 3.0, Some(0.0)), (3.0, 0.0, None), (0.0, 1e9, None), (0.0, f64::NAN, None)] {
+    for (a, b, s) in
+        [(0.0, 3.0, Some(0.0)), (3.0, 0.0, None), (0.0, 1e9, None), (0.0, f64::NAN, None)]
+    {
         assert!(numbers(a, b, s).is_err(), "{a}..{b} by {s:?}");
     }
 }
@@ -505,7 +585,8 @@ fn the_sketch_of_the_language_checks_but_for_what_the_session_lacks() {
 
 #[test]
 fn deep_programs_are_refused_and_never_overflow() {
-    let nest = |open: &str, inner: &str, n: usize| format!("{}{inner}{}", open.repeat(n), ")".repeat(n));
+    let nest =
+        |open: &str, inner: &str, n: usize| format!("{}{inner}{}", open.repeat(n), ")".repeat(n));
     let mut text = format!("def f0(a) = {}\n", nest("-(", "a", 30));
     for i in 1..60 {
         text += &format!("def f{i}(a) = {}\n", nest("-(", &format!("f{}(a)", i - 1), 30));

@@ -18,7 +18,8 @@ fn node(i: Tokens<'_>, kind: ExprKind, start: usize) -> Parsed<'_, Expr> {
 }
 
 fn too_deep<T>(i: Tokens<'_>, span: Span) -> Parsed<'_, T> {
-    let message = format!("this expression is nested deeper than {} levels", LIMITS.expression_depth);
+    let message =
+        format!("this expression is nested deeper than {} levels", LIMITS.expression_depth);
     i.refuse(Error::check(message).at(span).hint("give a part of it a name first: `part = …`"))
 }
 
@@ -63,7 +64,9 @@ fn comparison(i: Tokens<'_>) -> Parsed<'_, Expr> {
     let (i, Some((sign, op_span))) = opt(operator(SIGNS)).parse(i)? else { return Ok((i, lhs)) };
     let (i, rhs) = cut(label("an expression", range)).parse(i)?;
     if let (_, Some((_, span))) = opt(operator(SIGNS)).parse(i)? {
-        let error = Error::check("comparisons do not chain").at(span).label(op_span, "the first comparison");
+        let error = Error::check("comparisons do not chain")
+            .at(span)
+            .label(op_span, "the first comparison");
         return i.refuse(error.hint("write two asserts, `assert a < b` and `assert b < c`"));
     }
     let op = match sign {
@@ -83,7 +86,11 @@ fn range(i: Tokens<'_>) -> Parsed<'_, Expr> {
     let (i, Some(_)) = opt(operator(&[".."])).parse(i)? else { return Ok((i, from)) };
     let (i, to) = cut(label("the end of the range", sum)).parse(i)?;
     let (i, step) = opt(preceded(keyword("by", ""), cut(label("a step", sum)))).parse(i)?;
-    node(i, ExprKind::Range { from: Box::new(from), to: Box::new(to), step: step.map(Box::new) }, start)
+    node(
+        i,
+        ExprKind::Range { from: Box::new(from), to: Box::new(to), step: step.map(Box::new) },
+        start,
+    )
 }
 
 fn sum(i: Tokens<'_>) -> Parsed<'_, Expr> {
@@ -118,8 +125,10 @@ fn chain<'a>(
 
 fn negation(i: Tokens<'_>) -> Parsed<'_, Expr> {
     let (i, signs) = many0(operator(&["-"])).parse(i)?;
-    // Read in a loop and built from the inside, so that a thousand signs are refused rather than recursed into.
-    let (mut i, mut value) = if signs.is_empty() { condition(i)? } else { cut(condition).parse(i)? };
+    // Read in a loop and built from the inside, so that a thousand signs are refused rather than
+    // recursed into.
+    let (mut i, mut value) =
+        if signs.is_empty() { condition(i)? } else { cut(condition).parse(i)? };
     for (_, span) in signs.into_iter().rev() {
         (i, value) = node(i, ExprKind::Neg(Box::new(value)), span.start)?;
     }
@@ -129,7 +138,8 @@ fn negation(i: Tokens<'_>) -> Parsed<'_, Expr> {
 fn condition(i: Tokens<'_>) -> Parsed<'_, Expr> {
     let start = i.at();
     let (i, base) = layers(i)?;
-    let (rest, parts) = many0(preceded(operator(&["|"]), cut(label("a direction", layers)))).parse(i)?;
+    let (rest, parts) =
+        many0(preceded(operator(&["|"]), cut(label("a direction", layers)))).parse(i)?;
     if parts.is_empty() {
         return Ok((i, base));
     }
@@ -138,7 +148,9 @@ fn condition(i: Tokens<'_>) -> Parsed<'_, Expr> {
         match part.kind {
             ExprKind::List(items) if items.is_empty() => {
                 let error = Error::check("a condition needs at least one direction").at(part.span);
-                return rest.refuse(error.hint("name the directions to project out: `smile | [age, glasses]`"));
+                return rest.refuse(
+                    error.hint("name the directions to project out: `smile | [age, glasses]`"),
+                );
             }
             ExprKind::List(items) => conditions.extend(items),
             _ => conditions.push(part),
@@ -152,7 +164,8 @@ fn layers(i: Tokens<'_>) -> Parsed<'_, Expr> {
     let (mut i, mut base) = postfix(i)?;
     while let (rest, Some(_)) = opt(operator(&["@"])).parse(i)? {
         let (rest, layers) = cut(label("layers, like `0..4` or `3`", layer_range)).parse(rest)?;
-        (i, base) = node(rest, ExprKind::Layers { base: Box::new(base), layers: Box::new(layers) }, start)?;
+        (i, base) =
+            node(rest, ExprKind::Layers { base: Box::new(base), layers: Box::new(layers) }, start)?;
     }
     Ok((i, base))
 }
@@ -175,20 +188,28 @@ fn postfix(i: Tokens<'_>) -> Parsed<'_, Expr> {
     while let (rest, Some(_)) = opt(operator(&["["])).parse(i)? {
         let (rest, index) = cut(nested(expression)).parse(rest)?;
         let (rest, _) = cut(symbol("]", "`]`")).parse(rest)?;
-        (i, base) = node(rest, ExprKind::Index { base: Box::new(base), index: Box::new(index) }, start)?;
+        (i, base) =
+            node(rest, ExprKind::Index { base: Box::new(base), index: Box::new(index) }, start)?;
     }
     Ok((i, base))
 }
 
 fn primary(i: Tokens<'_>) -> Parsed<'_, Expr> {
-    label("an expression", alt((number, text, truth, space, call_expression, name, list, group))).parse(i)
+    label("an expression", alt((number, text, truth, space, call_expression, name, list, group)))
+        .parse(i)
 }
 
 fn number(i: Tokens<'_>) -> Parsed<'_, Expr> {
     let (rest, token) = kind("a number", |k| k == TokenKind::Number)(i)?;
     match i.word(token).parse::<f64>() {
-        Ok(value) if value.is_finite() => Ok((rest, Expr::new(ExprKind::Number(value), token.span))),
-        _ => rest.refuse(Error::check("this number is too large").at(token.span).hint("numbers reach up to 1.7e308")),
+        Ok(value) if value.is_finite() => {
+            Ok((rest, Expr::new(ExprKind::Number(value), token.span)))
+        }
+        _ => rest.refuse(
+            Error::check("this number is too large")
+                .at(token.span)
+                .hint("numbers reach up to 1.7e308"),
+        ),
     }
 }
 
@@ -200,7 +221,9 @@ pub(super) fn text(i: Tokens<'_>) -> Parsed<'_, Expr> {
         Err((at, len)) => {
             let start = token.span.start + 1 + at;
             let error = Error::check("this escape means nothing").at(Span::new(start, start + len));
-            rest.refuse(error.hint("write `\\\\` for a backslash; there are `\\\"`, `\\\\`, `\\n`, `\\t`, `\\u{e4}`"))
+            rest.refuse(error.hint(
+                "write `\\\\` for a backslash; there are `\\\"`, `\\\\`, `\\n`, `\\t`, `\\u{e4}`",
+            ))
         }
     }
 }
@@ -235,7 +258,8 @@ fn unicode(escape: &str) -> Option<(char, usize)> {
 }
 
 fn truth(i: Tokens<'_>) -> Parsed<'_, Expr> {
-    let word = |word, value| keyword(word, "").map(move |t| Expr::new(ExprKind::Bool(value), t.span));
+    let word =
+        |word, value| keyword(word, "").map(move |t| Expr::new(ExprKind::Bool(value), t.span));
     alt((word("true", true), word("false", false))).parse(i)
 }
 
@@ -267,7 +291,8 @@ fn call(i: Tokens<'_>) -> Parsed<'_, Call> {
 
 /// A name that can be called; `load` and `show` can, though they are words of the language.
 fn function_name(i: Tokens<'_>) -> Parsed<'_, Ident> {
-    let word = |word| keyword(word, "").map(move |t| Ident { name: String::from(word), span: t.span });
+    let word =
+        |word| keyword(word, "").map(move |t| Ident { name: String::from(word), span: t.span });
     alt((ident("a function", false), word("load"), word("show"))).parse(i)
 }
 
@@ -317,13 +342,17 @@ fn list(i: Tokens<'_>) -> Parsed<'_, Expr> {
 }
 
 fn elements(i: Tokens<'_>) -> Parsed<'_, ExprKind> {
-    let (rest, Some(first)) = opt(expression).parse(i)? else { return Ok((i, ExprKind::List(Vec::new()))) };
-    // The first element is read once, whatever follows: reading it again as a comprehension would double at every level.
+    let (rest, Some(first)) = opt(expression).parse(i)? else {
+        return Ok((i, ExprKind::List(Vec::new())));
+    };
+    // The first element is read once, whatever follows: reading it again as a comprehension would
+    // double at every level.
     if rest.peek(0).is_some_and(|t| t.kind == TokenKind::Keyword && rest.word(t) == "for") {
         return comprehension(rest, first);
     }
     let (rest, more) = many0(preceded(symbol(",", "`,`"), expression)).parse(rest)?;
-    trailing_comma(rest, std::iter::once(first).chain(more).collect()).map(|(i, items)| (i, ExprKind::List(items)))
+    trailing_comma(rest, std::iter::once(first).chain(more).collect())
+        .map(|(i, items)| (i, ExprKind::List(items)))
 }
 
 fn comprehension(i: Tokens<'_>, body: Expr) -> Parsed<'_, ExprKind> {
@@ -332,7 +361,15 @@ fn comprehension(i: Tokens<'_>, body: Expr) -> Parsed<'_, ExprKind> {
     let (i, _) = cut(keyword("in", "`in`")).parse(i)?;
     let (i, over) = cut(expression).parse(i)?;
     let (i, filter) = opt(preceded(keyword("if", "`if`"), cut(expression))).parse(i)?;
-    Ok((i, ExprKind::Comprehension { body: Box::new(body), var, over: Box::new(over), filter: filter.map(Box::new) }))
+    Ok((
+        i,
+        ExprKind::Comprehension {
+            body: Box::new(body),
+            var,
+            over: Box::new(over),
+            filter: filter.map(Box::new),
+        },
+    ))
 }
 
 fn group(i: Tokens<'_>) -> Parsed<'_, Expr> {

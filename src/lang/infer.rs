@@ -68,9 +68,11 @@ impl Checker<'_> {
             ExprKind::Neg(inner) => self.negation(inner),
             ExprKind::Binary { op, op_span, lhs, rhs } => self.binary(*op, *op_span, lhs, rhs),
             ExprKind::Compare { op, op_span, lhs, rhs } => self.compare(*op, *op_span, lhs, rhs),
-            ExprKind::Tagged { word, .. } => Err(Error::check(format!("`{}:` is no value", word.name))
-                .at(e.span)
-                .hint("only a parameter that lists such words takes them")),
+            ExprKind::Tagged { word, .. } => {
+                Err(Error::check(format!("`{}:` is no value", word.name))
+                    .at(e.span)
+                    .hint("only a parameter that lists such words takes them"))
+            }
         }
     }
 
@@ -85,7 +87,9 @@ impl Checker<'_> {
         let known = self.known_values();
         let own = self.model.as_ref().and_then(|m| m.directions.get(name));
         Err(match (own, did_you_mean(name, known.iter().map(String::as_str))) {
-            (Some(_), _) => error.hint(format!("direction(\"{name}\") from the generator's own set")),
+            (Some(_), _) => {
+                error.hint(format!("direction(\"{name}\") from the generator's own set"))
+            }
             (None, Some(hint)) => error.hint(hint),
             (None, None) => error.hint(format!("give it a value first: `{name} = …`")),
         })
@@ -100,15 +104,25 @@ impl Checker<'_> {
         Ok(Type::List(Box::new(element.unwrap_or(Type::Unknown))).into())
     }
 
-    fn comprehension(&mut self, body: &Expr, var: &Ident, over: &Expr, filter: Option<&Expr>) -> Result<Typed> {
+    fn comprehension(
+        &mut self,
+        body: &Expr,
+        var: &Ident,
+        over: &Expr,
+        filter: Option<&Expr>,
+    ) -> Result<Typed> {
         let element = match self.infer(over)?.ty {
             Type::Range => Type::Number,
             Type::List(t) => *t,
             of @ Type::Image(_) => of,
             Type::Unknown | Type::Dataset | Type::Path(_) => Type::Unknown,
             // One code is no list; of how many pictures an inversion is, is known when it runs.
-            Type::Latent(c) if c.count.is_some_and(|n| n > 1) => Type::Latent(CodeType { count: Some(1), ..c }),
-            Type::Inversion(c) if c.count != Some(1) => Type::Inversion(CodeType { count: Some(1), ..c }),
+            Type::Latent(c) if c.count.is_some_and(|n| n > 1) => {
+                Type::Latent(CodeType { count: Some(1), ..c })
+            }
+            Type::Inversion(c) if c.count != Some(1) => {
+                Type::Inversion(CodeType { count: Some(1), ..c })
+            }
             ty => {
                 let error = Error::check(format!("`for` cannot go through {ty}")).at(over.span);
                 return Err(error.hint("go through a range, `for a in -3..3`, or a list"));
@@ -146,7 +160,11 @@ impl Checker<'_> {
             let wrong = from_value.zip(to_value).is_some_and(|(a, b)| (b - a) * s < 0.0);
             if s == 0.0 || wrong {
                 let error = Error::check("this range never reaches its end").at(at.span);
-                return Err(error.hint(if s == 0.0 { "a step that is not 0".into() } else { format!("by {}", -s) }));
+                return Err(error.hint(if s == 0.0 {
+                    "a step that is not 0".into()
+                } else {
+                    format!("by {}", -s)
+                }));
             }
         }
         let known = from_value.zip(to_value).filter(|_| step_value != Some(None));
@@ -159,7 +177,9 @@ impl Checker<'_> {
             Typed { value: Some(Const::Number(n)), .. } => Ok(Some(n)),
             Typed { ty: Type::Number | Type::Unknown, .. } => Ok(None),
             Typed { ty, .. } => {
-                Err(Error::check(format!("a range goes between numbers, not {ty}")).at(e.span).hint("like `0..4`"))
+                Err(Error::check(format!("a range goes between numbers, not {ty}"))
+                    .at(e.span)
+                    .hint("like `0..4`"))
             }
         }
     }
@@ -167,7 +187,8 @@ impl Checker<'_> {
     fn index(&mut self, base: &Expr, index: &Expr) -> Result<Typed> {
         let (of, at) = (self.infer(base)?.ty, self.infer(index)?);
         if !matches!(at.ty, Type::Number | Type::Range | Type::Unknown) {
-            let error = Error::check(format!("an index is a number or a range, not {}", at.ty)).at(index.span);
+            let error = Error::check(format!("an index is a number or a range, not {}", at.ty))
+                .at(index.span);
             return Err(error.hint("like `w[3]` or `w[4..8]`"));
         }
         match &of {
@@ -182,10 +203,12 @@ impl Checker<'_> {
                 .into())
             }
             // One picture of a batch is a batch of one.
-            Type::Image(_) => arith::parts(index, at.value.as_ref(), "picture").map(|_| of.clone().into()),
-            Type::Direction(_) => {
-                Err(Error::check("a direction is restricted with `@`").at(index.span).hint(format!("{base} @ {index}")))
+            Type::Image(_) => {
+                arith::parts(index, at.value.as_ref(), "picture").map(|_| of.clone().into())
             }
+            Type::Direction(_) => Err(Error::check("a direction is restricted with `@`")
+                .at(index.span)
+                .hint(format!("{base} @ {index}"))),
             _ => match code(&of) {
                 Some(c) => self.select(c, base, index, at.value.as_ref()),
                 None => Err(Error::check(format!("{of} has no parts to choose"))
@@ -196,9 +219,16 @@ impl Checker<'_> {
     }
 
     /// Layers of a code: `w[4..8]`.
-    fn select(&mut self, c: &CodeType, base: &Expr, index: &Expr, at: Option<&Const>) -> Result<Typed> {
+    fn select(
+        &mut self,
+        c: &CodeType,
+        base: &Expr,
+        index: &Expr,
+        at: Option<&Const>,
+    ) -> Result<Typed> {
         if let Some(space) = c.space.filter(|s| !matches!(s, Space::WPlus | Space::S)) {
-            let error = Error::check(format!("a {space} code has no layers to choose")).at(index.span);
+            let error =
+                Error::check(format!("a {space} code has no layers to choose")).at(index.span);
             let error = error.label(base.span, arith::describe("code", c));
             return Err(error.hint(format!("bring it into W+ first: to(W+, {base})[{index}]")));
         }
@@ -219,13 +249,19 @@ impl Checker<'_> {
             Type::Unknown => return Ok(Type::Unknown.into()),
             Type::Direction(c) => c,
             ty => {
-                let error = Error::check(format!("`@` restricts a direction, not {ty}")).at(base.span);
-                let hint = if code(&ty).is_some() { format!("{base}[{layers}]") } else { "`smile @ 0..4`".into() };
+                let error =
+                    Error::check(format!("`@` restricts a direction, not {ty}")).at(base.span);
+                let hint = if code(&ty).is_some() {
+                    format!("{base}[{layers}]")
+                } else {
+                    "`smile @ 0..4`".into()
+                };
                 return Err(error.hint(hint));
             }
         };
         if !matches!(at.ty, Type::Number | Type::Range | Type::Unknown) {
-            let error = Error::check(format!("layers are a number or a range, not {}", at.ty)).at(layers.span);
+            let error = Error::check(format!("layers are a number or a range, not {}", at.ty))
+                .at(layers.span);
             return Err(error.hint("like `smile @ 0..4`"));
         }
         if let Some(space @ (Space::Z | Space::N)) = c.space {
@@ -234,7 +270,12 @@ impl Checker<'_> {
             return Err(error.hint("directions of W, W+ and S can be restricted"));
         }
         let total = c.layers.or(c.model.as_ref().map(|m| m.num_ws));
-        arith::layers(layers, at.value.as_ref(), total, &format!("this {}", arith::describe("direction", &c)))?;
+        arith::layers(
+            layers,
+            at.value.as_ref(),
+            total,
+            &format!("this {}", arith::describe("direction", &c)),
+        )?;
         // A W direction that is not the same for all layers is a W+ direction.
         let space = match c.space {
             Some(Space::W) => Some(Space::WPlus),
@@ -263,7 +304,9 @@ impl Checker<'_> {
     fn negation(&mut self, inner: &Expr) -> Result<Typed> {
         match self.infer(inner)? {
             Typed { ty, value: Some(Const::Number(n)) } => Ok(constant(ty, Const::Number(-n))),
-            Typed { ty: ty @ (Type::Number | Type::Direction(_) | Type::Unknown), .. } => Ok(ty.into()),
+            Typed { ty: ty @ (Type::Number | Type::Direction(_) | Type::Unknown), .. } => {
+                Ok(ty.into())
+            }
             Typed { ty, .. } => Err(Error::check(format!("cannot negate {ty}"))
                 .at(inner.span)
                 .hint("numbers and directions have a negative")),
@@ -284,7 +327,9 @@ impl Checker<'_> {
             }
         }
         if let (BinaryOp::Div, Some(Const::Number(0.0))) = (op, &b.value) {
-            return Err(Error::check("division by zero").at(rhs.span).hint("divide by another number"));
+            return Err(Error::check("division by zero")
+                .at(rhs.span)
+                .hint("divide by another number"));
         }
         let plain = |expr, ty| Operand { expr, ty, core: expr.span };
         if let Ok(ty) = arith::binary(op, plain(lhs, &a.ty), plain(rhs, &b.ty), at) {
@@ -302,7 +347,8 @@ impl Checker<'_> {
                 ExprKind::Neg(inner) => inner,
                 ExprKind::Binary { op: BinaryOp::Div, lhs, .. } => lhs,
                 ExprKind::Binary { op: BinaryOp::Mul, lhs, rhs, .. } => {
-                    let scaled = matches!(self.infer(rhs), Ok(Typed { ty: Type::Direction(_), .. }));
+                    let scaled =
+                        matches!(self.infer(rhs), Ok(Typed { ty: Type::Direction(_), .. }));
                     if scaled { rhs } else { lhs }
                 }
                 _ => return Operand { expr, ty, core: core.span },
@@ -314,8 +360,12 @@ impl Checker<'_> {
         let (a, b) = (self.infer(lhs)?.ty, self.infer(rhs)?.ty);
         let equality = matches!(op, CompareOp::Equal | CompareOp::NotEqual);
         match (&a, &b) {
-            (Type::Unknown, _) | (_, Type::Unknown) | (Type::Number, Type::Number) => Ok(Type::Bool.into()),
-            (Type::Text, Type::Text) | (Type::Bool, Type::Bool) | (Type::Space, Type::Space) if equality => {
+            (Type::Unknown, _) | (_, Type::Unknown) | (Type::Number, Type::Number) => {
+                Ok(Type::Bool.into())
+            }
+            (Type::Text, Type::Text) | (Type::Bool, Type::Bool) | (Type::Space, Type::Space)
+                if equality =>
+            {
                 Ok(Type::Bool.into())
             }
             _ => Err(Error::check(format!("`{}` cannot compare {a} and {b}", op.symbol()))
@@ -347,7 +397,9 @@ impl Checker<'_> {
                 }
                 ty => Err(Error::check(format!("`{name}` is {ty} and cannot be called"))
                     .at(call.name.span)
-                    .hint(format!("write `*` to multiply, or give the function another name than `{name}`"))),
+                    .hint(format!(
+                        "write `*` to multiply, or give the function another name than `{name}`"
+                    ))),
             };
         }
         let error = Error::check(format!("there is no function `{name}`")).at(call.name.span);
@@ -360,10 +412,18 @@ impl Checker<'_> {
         piped.into_iter().chain(args.iter().map(|a| &a.value)).map(|e| self.infer(e)).collect()
     }
 
-    fn call_def(&mut self, def: &Arc<Def>, here: bool, piped: Option<&Expr>, call: &Call, span: Span) -> Result<Type> {
+    fn call_def(
+        &mut self,
+        def: &Arc<Def>,
+        here: bool,
+        piped: Option<&Expr>,
+        call: &Call,
+        span: Span,
+    ) -> Result<Type> {
         let name = &def.name.name;
         if let Some(named) = call.args.iter().find_map(|a| a.name.as_ref()) {
-            let error = Error::check(format!("`{name}` takes its arguments by place")).at(named.span);
+            let error =
+                Error::check(format!("`{name}` takes its arguments by place")).at(named.span);
             return Err(error.hint("leave out the name and the colon"));
         }
         let args = self.infer_all(piped, &call.args)?;
@@ -387,7 +447,9 @@ impl Checker<'_> {
                 return e.label(call.name.span, format!("in this call of `{name}`"));
             }
             // The body stands in another text: its places mean nothing here.
-            let moved = Error::check(e.message()).at(span).note(format!("in the body of `{name}`, defined earlier"));
+            let moved = Error::check(e.message())
+                .at(span)
+                .note(format!("in the body of `{name}`, defined earlier"));
             match e.repair() {
                 Some(hint) => moved.hint(hint),
                 None => moved,
@@ -405,14 +467,27 @@ impl Checker<'_> {
         Ok(result?.ty)
     }
 
-    fn call_builtin(&mut self, signature: &Signature, piped: Option<&Expr>, call: &Call, span: Span) -> Result<Type> {
+    fn call_builtin(
+        &mut self,
+        signature: &Signature,
+        piped: Option<&Expr>,
+        call: &Call,
+        span: Span,
+    ) -> Result<Type> {
         let bound = bind(signature, piped, &call.args, span)?;
         let mut args = Vec::with_capacity(bound.len());
         for (param, given) in signature.params.iter().zip(bound) {
-            let checked: Result<Vec<_>> = given.into_iter().map(|e| self.argument(signature, param, e)).collect();
+            let checked: Result<Vec<_>> =
+                given.into_iter().map(|e| self.argument(signature, param, e)).collect();
             args.push(checked?);
         }
-        let checked = CheckedCall { args, span, model: self.model.clone(), signature, written: &self.written };
+        let checked = CheckedCall {
+            args,
+            span,
+            model: self.model.clone(),
+            signature,
+            written: &self.written,
+        };
         let ty = (signature.infer)(&checked).map_err(|e| e.at(span))?;
         for (_, given) in signature.params.iter().zip(checked.args).filter(|(p, _)| p.writes) {
             self.written.extend(given.into_iter().filter_map(|a| match a.value {
@@ -471,7 +546,11 @@ fn no_choice(param: &Param, word: &str, names: &[String]) -> Error {
     if param.choices.contains(&tagged.as_str()) {
         return error.hint(format!("it needs a value: `{tagged} 8`"));
     }
-    let words = param.choices.iter().map(|c| c.trim_end_matches(':')).chain(names.iter().map(String::as_str));
+    let words = param
+        .choices
+        .iter()
+        .map(|c| c.trim_end_matches(':'))
+        .chain(names.iter().map(String::as_str));
     let listed = format!("one of {}", param.choices.join(", "));
     match near(word, words).first() {
         Some(best) => error.note(listed).hint(format!("{}: {best}", param.name)),
@@ -481,13 +560,16 @@ fn no_choice(param: &Param, word: &str, names: &[String]) -> Error {
 
 fn unfit(signature: &Signature, param: &Param, ty: &Type, e: &Expr) -> Error {
     let kinds: Vec<&str> = param.accepts.iter().map(|k| k.name()).collect();
-    let message = format!("`{}` of `{}` is {}, not {ty}", param.name, signature.name, kinds.join(" or "));
+    let message =
+        format!("`{}` of `{}` is {}, not {ty}", param.name, signature.name, kinds.join(" or "));
     let error = Error::check(message).at(e.span).note(usage(signature));
     match &e.kind {
         ExprKind::Text(word) if param.choices.contains(&word.as_str()) => {
             error.hint(format!("without quotes: `{}: {word}`", param.name))
         }
-        _ if !param.choices.is_empty() => error.hint(format!("one of {}", param.choices.join(", "))),
+        _ if !param.choices.is_empty() => {
+            error.hint(format!("one of {}", param.choices.join(", ")))
+        }
         _ => error.hint(param.doc),
     }
 }

@@ -1,4 +1,5 @@
-//! What the parser reads, and how it fails: tokens as a nom input, and failures that keep the farthest one.
+//! What the parser reads, and how it fails: tokens as a nom input, and failures that keep the
+//! farthest one.
 
 use super::ast::Ident;
 use super::lex::{Token, TokenKind};
@@ -39,7 +40,9 @@ impl Failure {
         if other.said.is_some() || other.at > self.at {
             return other;
         }
-        self.expected.extend(other.expected.iter().filter(|e| !self.expected.contains(e)).collect::<Vec<_>>());
+        self.expected.extend(
+            other.expected.iter().filter(|e| !self.expected.contains(e)).collect::<Vec<_>>(),
+        );
         self
     }
 
@@ -117,7 +120,8 @@ impl<'a> Tokens<'a> {
         Err(nom::Err::Error(failure))
     }
 
-    /// Fails without naming an expectation: operators that may follow anything are not worth listing.
+    /// Fails without naming an expectation: operators that may follow anything are not worth
+    /// listing.
     fn decline<T>(self) -> Parsed<'a, T> {
         Err(nom::Err::Error(Failure { at: self.at(), ..Failure::default() }))
     }
@@ -144,7 +148,9 @@ impl<'a> Tokens<'a> {
         let found = self.word(*token);
         let error = Error::check(format!("expected {expected}, found `{found}`")).at(token.span);
         match (token.kind, found) {
-            (TokenKind::Symbol(_), "=") => error.hint("arguments are named with a colon, `name: value`; `==` compares"),
+            (TokenKind::Symbol(_), "=") => {
+                error.hint("arguments are named with a colon, `name: value`; `==` compares")
+            }
             (TokenKind::Keyword, _) => error.note(format!("`{found}` is a word of the language")),
             _ => error,
         }
@@ -160,10 +166,12 @@ fn bad(word: &str, span: Span) -> Error {
             error(format!("`{word}` does not start a text")).hint("texts stand in `\"…\"`")
         }
         '−' | '–' | '—' => error(format!("`{word}` is not a minus sign")).hint("write `-`"),
-        '.' => error("a `.` means nothing here".into()).hint("write `0.5` for a number, `0..4` for a range"),
+        '.' => error("a `.` means nothing here".into())
+            .hint("write `0.5` for a number, `0..4` for a range"),
         '!' => error("a `!` means nothing here".into()).hint("`!=` compares"),
         '×' => error(format!("`{word}` means nothing here")).hint("write `*`"),
-        _ => error(format!("`{word}` means nothing here")).hint("take it out, or put it into a text or a comment"),
+        _ => error(format!("`{word}` means nothing here"))
+            .hint("take it out, or put it into a text or a comment"),
     }
 }
 
@@ -179,7 +187,10 @@ pub(super) fn kind<'a>(
 }
 
 /// A symbol; `name` is how it is called when it is missing.
-pub(super) fn symbol<'a>(symbol: &'static str, name: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, Token> {
+pub(super) fn symbol<'a>(
+    symbol: &'static str,
+    name: &'static str,
+) -> impl Fn(Tokens<'a>) -> Parsed<'a, Token> {
     kind(name, move |k| k == TokenKind::Symbol(symbol))
 }
 
@@ -188,24 +199,37 @@ pub(super) fn operator<'a>(
     symbols: &'static [&'static str],
 ) -> impl Fn(Tokens<'a>) -> Parsed<'a, (&'static str, Span)> {
     move |i| match i.peek(0) {
-        Some(Token { kind: TokenKind::Symbol(s), span }) if symbols.contains(&s) => Ok((i.advance(), (s, span))),
+        Some(Token { kind: TokenKind::Symbol(s), span }) if symbols.contains(&s) => {
+            Ok((i.advance(), (s, span)))
+        }
         _ => i.decline(),
     }
 }
 
 /// A word of the language.
-pub(super) fn keyword<'a>(word: &'static str, name: &'static str) -> impl Fn(Tokens<'a>) -> Parsed<'a, Token> {
+pub(super) fn keyword<'a>(
+    word: &'static str,
+    name: &'static str,
+) -> impl Fn(Tokens<'a>) -> Parsed<'a, Token> {
     move |i| match i.peek(0) {
-        Some(token) if token.kind == TokenKind::Keyword && i.word(token) == word => Ok((i.advance(), token)),
+        Some(token) if token.kind == TokenKind::Keyword && i.word(token) == word => {
+            Ok((i.advance(), token))
+        }
         _ if name.is_empty() => i.decline(),
         _ => i.fail(name),
     }
 }
 
 /// Any word as an [`Ident`], keywords included when `any`.
-pub(super) fn ident<'a>(expected: &'static str, any: bool) -> impl Fn(Tokens<'a>) -> Parsed<'a, Ident> {
+pub(super) fn ident<'a>(
+    expected: &'static str,
+    any: bool,
+) -> impl Fn(Tokens<'a>) -> Parsed<'a, Ident> {
     move |i| {
-        let fits = |k| matches!(k, TokenKind::Name) || (any && matches!(k, TokenKind::Keyword | TokenKind::Space(_)));
+        let fits = |k| {
+            matches!(k, TokenKind::Name)
+                || (any && matches!(k, TokenKind::Keyword | TokenKind::Space(_)))
+        };
         let (rest, token) = kind(expected, fits)(i)?;
         Ok((rest, Ident { name: i.word(token).into(), span: token.span }))
     }

@@ -1,15 +1,16 @@
 //! `gannet fmt`: the canonical layout of a source.
 //!
-//! It works on tokens, so comments, cells, parentheses and the author's line breaks within a statement stay: only blanks,
-//! indentation, blank lines and `;` change. What the text means cannot.
+//! It works on tokens, so comments, cells, parentheses and the author's line breaks within a
+//! statement stay: only blanks, indentation, blank lines and `;` change. What the text means
+//! cannot.
 
 use super::lex::{self, Token, TokenKind};
 use super::parse::parse;
 use super::span::Source;
 use crate::error::{Error, Result, Span};
 
-/// A source in its canonical layout: one statement a line, one blank line at most, one blank around operators and none
-/// around `*`, `/` and `..`, four for every open bracket.
+/// A source in its canonical layout: one statement a line, one blank line at most, one blank around
+/// operators and none around `*`, `/` and `..`, four for every open bracket.
 ///
 /// ```
 /// use gannet::lang::{layout::format, span::Source};
@@ -47,7 +48,17 @@ impl<'a> Layout<'a> {
     fn new(text: &'a str) -> Self {
         let tokens = lex::tokens(text);
         let ends = lex::ends_statement(&tokens, text);
-        Self { text, tokens, ends, out: String::new(), depth: 0, held: false, newlines: 0, last: None, before: None }
+        Self {
+            text,
+            tokens,
+            ends,
+            out: String::new(),
+            depth: 0,
+            held: false,
+            newlines: 0,
+            last: None,
+            before: None,
+        }
     }
 
     fn run(mut self) -> String {
@@ -65,7 +76,12 @@ impl<'a> Layout<'a> {
                 _ => self.word(token),
             }
         }
-        let prose = self.tokens.iter().rev().find(|t| !t.is("\n")).is_some_and(|t| t.kind == TokenKind::Prose);
+        let prose = self
+            .tokens
+            .iter()
+            .rev()
+            .find(|t| !t.is("\n"))
+            .is_some_and(|t| t.kind == TokenKind::Prose);
         if !self.out.is_empty() && !self.out.ends_with('\n') && !prose {
             self.out.push('\n');
         }
@@ -155,7 +171,9 @@ impl<'a> Layout<'a> {
             (_, TokenKind::Symbol("*" | "/")) => false,
             _ if sign => false,
             // `show (a)` and `show(a)` are two different things.
-            (TokenKind::Keyword, TokenKind::Symbol("(")) => last.span.end != next.span.start || !self.callable(last),
+            (TokenKind::Keyword, TokenKind::Symbol("(")) => {
+                last.span.end != next.span.start || !self.callable(last)
+            }
             (_, TokenKind::Symbol("(")) => !self.operand(last),
             (_, TokenKind::Symbol("[")) => !self.operand(last),
             _ => true,

@@ -1,5 +1,7 @@
 use super::*;
-use crate::lang::ast::{Arg, BinaryOp, Call, CompareOp, Def, Expr, ExprKind, Ident, Program, Stmt, StmtKind};
+use crate::lang::ast::{
+    Arg, BinaryOp, Call, CompareOp, Def, Expr, ExprKind, Ident, Program, Stmt, StmtKind,
+};
 use crate::space::Space;
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -13,7 +15,8 @@ fn shape(text: &str) -> Option<String> {
     let (program, errors) = parse(&source(text));
     errors.is_empty().then(|| {
         let Program { statements, cells, comments } = &program;
-        let cells: Vec<_> = cells.iter().map(|c| (c.kind, &c.title, c.statements.clone(), &c.text)).collect();
+        let cells: Vec<_> =
+            cells.iter().map(|c| (c.kind, &c.title, c.statements.clone(), &c.text)).collect();
         let comments: Vec<_> = comments.iter().map(|c| &c.text).collect();
         without_spans(&format!("{statements:?} {cells:?} {comments:?}"))
     })
@@ -41,7 +44,10 @@ fn blanks_are_canonical() {
     formats("r+2 * -smile|[age,glasses]@0 .. 4", "r + 2*-smile | [age, glasses] @ 0..4\n");
     formats("-a - -b", "-a - -b\n");
     formats("[w+a*s for a in - 3..3 by 1.5 if a>0]", "[w + a*s for a in -3..3 by 1.5 if a > 0]\n");
-    formats("show [a]\nshow (a)\nshow(a)\nload(\"x\")", "show [a]\nshow (a)\nshow(a)\nload(\"x\")\n");
+    formats(
+        "show [a]\nshow (a)\nshow(a)\nload(\"x\")",
+        "show [a]\nshow (a)\nshow(a)\nload(\"x\")\n",
+    );
     formats("def f (a ,b)=a", "def f(a, b) = a\n");
     formats("f (x) [3]", "f(x)[3]\n");
     formats("invert(x, init : best_of:8)", "invert(x, init: best_of: 8)\n");
@@ -97,7 +103,8 @@ fn ident(name: &str) -> Ident {
 fn leaf() -> impl Strategy<Value = Expr> {
     prop_oneof![
         (0.0..1e6f64).prop_map(ExprKind::Number),
-        prop_oneof![Just(0.0), Just(1e300), Just(1e-7), Just(3.0), Just(1e16)].prop_map(ExprKind::Number),
+        prop_oneof![Just(0.0), Just(1e300), Just(1e-7), Just(3.0), Just(1e16)]
+            .prop_map(ExprKind::Number),
         "(?s).{0,6}".prop_map(ExprKind::Text),
         any::<bool>().prop_map(ExprKind::Bool),
         prop::sample::select(Space::ALL.to_vec()).prop_map(ExprKind::Space),
@@ -108,15 +115,22 @@ fn leaf() -> impl Strategy<Value = Expr> {
 
 fn call(inner: impl Strategy<Value = Expr>) -> impl Strategy<Value = Call> {
     let name = prop_oneof![Just("f"), Just("show"), Just("load"), Just("g2")];
-    let arg = (prop::option::of(prop_oneof![Just("by"), Just("n"), Just("W"), Just("if")]), any::<bool>(), inner)
+    let arg = (
+        prop::option::of(prop_oneof![Just("by"), Just("n"), Just("W"), Just("if")]),
+        any::<bool>(),
+        inner,
+    )
         .prop_map(|(name, tagged, value)| {
             let value = match name {
-                Some(_) if tagged => boxed(ExprKind::Tagged { word: ident("best_of"), value: Box::new(value) }),
+                Some(_) if tagged => {
+                    boxed(ExprKind::Tagged { word: ident("best_of"), value: Box::new(value) })
+                }
                 _ => value,
             };
             Arg { name: name.map(ident), value }
         });
-    (name, prop::collection::vec(arg, 0..3)).prop_map(|(name, args)| Call { name: ident(name), args })
+    (name, prop::collection::vec(arg, 0..3))
+        .prop_map(|(name, args)| Call { name: ident(name), args })
 }
 
 fn expr() -> impl Strategy<Value = Expr> {
@@ -126,26 +140,42 @@ fn expr() -> impl Strategy<Value = Expr> {
         let b = || inner.clone().prop_map(Box::new);
         let two = || (b(), b());
         let arithmetic = prop::sample::select(vec![Add, Sub, Mul, Div]);
-        let comparison = prop::sample::select(vec![Equal, Greater, GreaterEq, Less, LessEq, NotEqual]);
+        let comparison =
+            prop::sample::select(vec![Equal, Greater, GreaterEq, Less, LessEq, NotEqual]);
         let op_span = Span::default();
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(ExprKind::List),
-            (b(), b(), prop::option::of(b())).prop_map(|(body, over, filter)| ExprKind::Comprehension {
-                body,
-                var: ident("v"),
-                over,
-                filter
+            (b(), b(), prop::option::of(b())).prop_map(|(body, over, filter)| {
+                ExprKind::Comprehension { body, var: ident("v"), over, filter }
             }),
-            (b(), b(), prop::option::of(b())).prop_map(|(from, to, step)| ExprKind::Range { from, to, step }),
+            (b(), b(), prop::option::of(b())).prop_map(|(from, to, step)| ExprKind::Range {
+                from,
+                to,
+                step
+            }),
             call(inner.clone()).prop_map(ExprKind::Call),
             two().prop_map(|(base, index)| ExprKind::Index { base, index }),
             two().prop_map(|(base, layers)| ExprKind::Layers { base, layers }),
             (b(), prop::collection::vec(inner.clone(), 1..3))
                 .prop_map(|(base, conditions)| ExprKind::Condition { base, conditions }),
             b().prop_map(ExprKind::Neg),
-            (arithmetic, b(), b()).prop_map(move |(op, lhs, rhs)| ExprKind::Binary { op, op_span, lhs, rhs }),
-            (comparison, b(), b()).prop_map(move |(op, lhs, rhs)| ExprKind::Compare { op, op_span, lhs, rhs }),
-            (b(), call(inner.clone())).prop_map(move |(lhs, call)| ExprKind::Pipe { lhs, call, call_span: op_span }),
+            (arithmetic, b(), b()).prop_map(move |(op, lhs, rhs)| ExprKind::Binary {
+                op,
+                op_span,
+                lhs,
+                rhs
+            }),
+            (comparison, b(), b()).prop_map(move |(op, lhs, rhs)| ExprKind::Compare {
+                op,
+                op_span,
+                lhs,
+                rhs
+            }),
+            (b(), call(inner.clone())).prop_map(move |(lhs, call)| ExprKind::Pipe {
+                lhs,
+                call,
+                call_span: op_span
+            }),
         ]
         .prop_map(boxed)
     })
@@ -153,7 +183,11 @@ fn expr() -> impl Strategy<Value = Expr> {
 
 fn statement() -> impl Strategy<Value = Stmt> {
     let some = |call: Call| Call {
-        args: call.args.into_iter().chain([Arg { name: None, value: boxed(ExprKind::Name("z".into())) }]).collect(),
+        args: call
+            .args
+            .into_iter()
+            .chain([Arg { name: None, value: boxed(ExprKind::Name("z".into())) }])
+            .collect(),
         ..call
     };
     prop_oneof![
@@ -163,9 +197,15 @@ fn statement() -> impl Strategy<Value = Stmt> {
         expr().prop_map(StmtKind::Expr),
         call(expr()).prop_map(move |c| StmtKind::Show(Call { name: ident("show"), ..some(c) })),
         call(expr()).prop_map(move |c| StmtKind::Load(Call { name: ident("load"), ..some(c) })),
-        (prop::sample::subsequence(vec!["p", "q", "r"], 0..4), expr()).prop_map(|(params, body)| {
-            StmtKind::Def(Arc::new(Def { name: ident("f"), params: params.into_iter().map(ident).collect(), body }))
-        }),
+        (prop::sample::subsequence(vec!["p", "q", "r"], 0..4), expr()).prop_map(
+            |(params, body)| {
+                StmtKind::Def(Arc::new(Def {
+                    name: ident("f"),
+                    params: params.into_iter().map(ident).collect(),
+                    body,
+                }))
+            }
+        ),
     ]
     .prop_map(|kind| Stmt { kind, span: Span::default() })
 }

@@ -1,7 +1,8 @@
 //! From text to tokens.
 //!
-//! One lexer serves everybody: it never fails, so that highlighting, completion and the prompt can use it on broken text;
-//! what is no token comes out as [`TokenKind::Bad`], which the parser refuses.
+//! One lexer serves everybody: it never fails, so that highlighting, completion and the prompt can
+//! use it on broken text; what is no token comes out as [`TokenKind::Bad`], which the parser
+//! refuses.
 
 use crate::error::Span;
 use crate::space::Space;
@@ -12,12 +13,13 @@ use nom::combinator::{opt, recognize, verify};
 use nom::{IResult, Parser};
 
 /// The words that cannot name a variable.
-pub const KEYWORDS: [&str; 11] = ["load", "show", "param", "def", "assert", "for", "in", "by", "if", "true", "false"];
+pub const KEYWORDS: [&str; 11] =
+    ["load", "show", "param", "def", "assert", "for", "in", "by", "if", "true", "false"];
 
 /// All operators and punctuation, longer ones before their beginnings.
 const SYMBOLS: [&str; 23] = [
-    "|>", "..", "<=", ">=", "==", "!=", "(", ")", "[", "]", ",", ":", ";", "=", "+", "-", "*", "/", "|", "@", "<", ">",
-    "\n",
+    "|>", "..", "<=", ">=", "==", "!=", "(", ")", "[", "]", ",", ":", ";", "=", "+", "-", "*", "/",
+    "|", "@", "<", ">", "\n",
 ];
 
 /// What a token is.
@@ -73,7 +75,8 @@ impl Token {
 pub fn tokens(text: &str) -> Vec<Token> {
     let (mut out, mut at, mut prose): (Vec<Token>, _, _) = (Vec::new(), 0, false);
     while at < text.len() {
-        let line_start = out.last().is_none_or(|t| t.is("\n") || t.is(";") || t.kind == TokenKind::Prose);
+        let line_start =
+            out.last().is_none_or(|t| t.is("\n") || t.is(";") || t.kind == TokenKind::Prose);
         let blanks = text[at..].len() - text[at..].trim_start_matches(blank).len();
         let rest = &text[at + blanks..];
         let marker = line_start && rest.starts_with("#%%");
@@ -103,7 +106,8 @@ pub fn tokens(text: &str) -> Vec<Token> {
     out
 }
 
-/// Whether the prompt should read another line: a bracket is open, or an operator waits for its right side.
+/// Whether the prompt should read another line: a bracket is open, or an operator waits for its
+/// right side.
 pub fn incomplete(text: &str) -> bool {
     let mut open = Vec::new();
     let mut last = None;
@@ -136,9 +140,11 @@ fn is_text_cell(line: &str) -> bool {
     line.strip_prefix("#%%").is_some_and(|rest| rest.split_whitespace().next() == Some("md"))
 }
 
-/// Marks the newlines that end a statement: those that are not in brackets, after a waiting operator or before `|>`.
+/// Marks the newlines that end a statement: those that are not in brackets, after a waiting
+/// operator or before `|>`.
 ///
-/// A line that can only start a statement ends what an unclosed bracket holds open, so that one slip costs one error.
+/// A line that can only start a statement ends what an unclosed bracket holds open, so that one
+/// slip costs one error.
 pub(super) fn ends_statement(tokens: &[Token], text: &str) -> Vec<bool> {
     let mut ends = vec![false; tokens.len()];
     let mut depth = 0usize;
@@ -146,8 +152,11 @@ pub(super) fn ends_statement(tokens: &[Token], text: &str) -> Vec<bool> {
     for (i, token) in tokens.iter().enumerate() {
         match token.kind {
             TokenKind::Symbol("\n") => {
-                let next = tokens[i + 1..].iter().find(|t| !t.is("\n") && t.kind != TokenKind::Comment);
-                let held = depth > 0 || last.is_some_and(|t| waits(t, text)) || next.is_some_and(|t| t.is("|>"));
+                let next =
+                    tokens[i + 1..].iter().find(|t| !t.is("\n") && t.kind != TokenKind::Comment);
+                let held = depth > 0
+                    || last.is_some_and(|t| waits(t, text))
+                    || next.is_some_and(|t| t.is("|>"));
                 ends[i] = !held || starts_statement(&tokens[i + 1..], text);
                 if ends[i] {
                     (depth, last) = (0, None);
@@ -158,7 +167,8 @@ pub(super) fn ends_statement(tokens: &[Token], text: &str) -> Vec<bool> {
             }
             TokenKind::Comment => {}
             _ => {
-                depth = (depth + usize::from(token.opens())).saturating_sub(usize::from(token.closes()));
+                depth = (depth + usize::from(token.opens()))
+                    .saturating_sub(usize::from(token.closes()));
                 last = Some(token);
             }
         }
@@ -184,7 +194,9 @@ fn starts_statement(tokens: &[Token], text: &str) -> bool {
 fn waits(token: &Token, text: &str) -> bool {
     match token.kind {
         TokenKind::Symbol(s) => !matches!(s, ")" | "]" | ";" | "\n"),
-        TokenKind::Keyword => matches!(&text[token.span.start..token.span.end], "for" | "in" | "by" | "if"),
+        TokenKind::Keyword => {
+            matches!(&text[token.span.start..token.span.end], "for" | "in" | "by" | "if")
+        }
         _ => false,
     }
 }
@@ -253,7 +265,9 @@ fn word(i: &str) -> IResult<&str, TokenKind> {
     let mut plus = alt((tag("PN+"), tag("W+")));
     let (rest, word) = name.parse(i)?;
     // `W+` is one word, but `Wide+1` is not.
-    if let (true, Ok((rest, word))) = (matches!(word, "W" | "PN"), plus.parse(i) as IResult<&str, &str>) {
+    if let (true, Ok((rest, word))) =
+        (matches!(word, "W" | "PN"), plus.parse(i) as IResult<&str, &str>)
+    {
         return Ok((rest, Space::parse(word).map_or(TokenKind::Bad, TokenKind::Space)));
     }
     let kind = match Space::parse(word) {
@@ -283,7 +297,10 @@ mod tests {
     fn ranges_are_no_decimal_points() {
         assert_eq!(
             words("0..4 1.5..2 -3..3 1e-3 1.e 2E+1x"),
-            ["0", "..", "4", "1.5", "..", "2", "-", "3", "..", "3", "1e-3", "1", ".", "e", "2E+1", "x"]
+            [
+                "0", "..", "4", "1.5", "..", "2", "-", "3", "..", "3", "1e-3", "1", ".", "e",
+                "2E+1", "x"
+            ]
         );
     }
 
@@ -319,10 +336,22 @@ mod tests {
 
     #[test]
     fn the_prompt_reads_on_where_something_is_open() {
-        for text in ["f(", "f(a,", "[1, 2", "a +", "x |>", "a = # later", "show a,\n", "[x for", "(\n#%%x\n("] {
+        for text in [
+            "f(",
+            "f(a,",
+            "[1, 2",
+            "a +",
+            "x |>",
+            "a = # later",
+            "show a,\n",
+            "[x for",
+            "(\n#%%x\n(",
+        ] {
             assert!(incomplete(text), "{text}");
         }
-        for text in ["", "f()", "a", "# a +", "(]", "f)", "\"abc", "load \"x\"", "#%% md\n(", "1..2"] {
+        for text in
+            ["", "f()", "a", "# a +", "(]", "f)", "\"abc", "load \"x\"", "#%% md\n(", "1..2"]
+        {
             assert!(!incomplete(text), "{text}");
         }
     }

@@ -1,4 +1,5 @@
-//! From tokens to the syntax tree, statement by statement: an error in one does not hide those of the next.
+//! From tokens to the syntax tree, statement by statement: an error in one does not hide those of
+//! the next.
 
 use super::ast::{Cell, CellKind, Comment, Def, Ident, Program, Stmt, StmtKind};
 use super::expr::{arguments, expression};
@@ -107,7 +108,8 @@ fn unclosed(error: Error, tokens: &[Token]) -> Error {
     }
     match (open.last(), error.span(), tokens.last()) {
         (Some(bracket), Some(at), Some(last)) if at.start >= last.span.end => {
-            let hint = "close it; if a named argument follows, write it with a colon, `name: value`";
+            let hint =
+                "close it; if a named argument follows, write it with a colon, `name: value`";
             error.label(bracket.span, "this bracket is still open").hint(hint)
         }
         _ => error,
@@ -115,7 +117,8 @@ fn unclosed(error: Error, tokens: &[Token]) -> Error {
 }
 
 fn cell(marker: Option<Token>, text: &str, statements: usize) -> Cell {
-    let start = marker.map_or(0, |m| text[m.span.end..].find('\n').map_or(text.len(), |n| m.span.end + n + 1));
+    let start = marker
+        .map_or(0, |m| text[m.span.end..].find('\n').map_or(text.len(), |n| m.span.end + n + 1));
     let line = marker.map_or("", |m| &text[m.span.start..m.span.end]);
     let (prose, title) = lex::marker(line);
     Cell {
@@ -155,7 +158,8 @@ fn show(i: Tokens<'_>) -> Parsed<'_, StmtKind> {
     Ok((i, StmtKind::Show(call)))
 }
 
-/// A word and its arguments without brackets. A bracket that touches the word makes it a plain call: `show(a) |> …`.
+/// A word and its arguments without brackets. A bracket that touches the word makes it a plain
+/// call: `show(a) |> …`.
 fn command<'a>(word: &'static str, i: Tokens<'a>) -> Parsed<'a, super::ast::Call> {
     let (rest, token) = keyword(word, "")(i)?;
     if rest.touches() && rest.peek(0).is_some_and(|t| t.is("(")) {
@@ -188,11 +192,14 @@ fn def(i: Tokens<'_>) -> Parsed<'_, StmtKind> {
 }
 
 fn parameters(i: Tokens<'_>) -> Parsed<'_, Vec<Ident>> {
-    let (i, params) = separated_list0(symbol(",", "`,`"), ident("a parameter's name", false)).parse(i)?;
+    let (i, params) =
+        separated_list0(symbol(",", "`,`"), ident("a parameter's name", false)).parse(i)?;
     for (n, p) in params.iter().enumerate() {
         if let Some(first) = params[..n].iter().find(|q| q.name == p.name) {
             let error = Error::check(format!("`{}` is a parameter twice", p.name)).at(p.span);
-            return i.refuse(error.label(first.span, "the first one").hint("give them different names"));
+            return i.refuse(
+                error.label(first.span, "the first one").hint("give them different names"),
+            );
         }
     }
     Ok((i, params))
@@ -208,7 +215,11 @@ fn binding(i: Tokens<'_>) -> Parsed<'_, StmtKind> {
         && sign.is("=")
         && matches!(word.kind, TokenKind::Keyword | TokenKind::Space(_))
     {
-        let what = if word.kind == TokenKind::Keyword { "a word of the language" } else { "the name of a space" };
+        let what = if word.kind == TokenKind::Keyword {
+            "a word of the language"
+        } else {
+            "the name of a space"
+        };
         let message = format!("`{}` is {what} and cannot name a value", i.word(word));
         return i.refuse(Error::check(message).at(word.span).hint("choose another name"));
     }
@@ -235,7 +246,8 @@ mod tests {
     fn read(text: &str) -> (Program, Vec<(String, String)>) {
         let source = Source::new("t.gnt", text).unwrap();
         let (program, errors) = parse(&source);
-        let said = |e: &Error| (source.slice(e.span().unwrap()).to_string(), e.message().to_string());
+        let said =
+            |e: &Error| (source.slice(e.span().unwrap()).to_string(), e.message().to_string());
         let errors = errors.iter().map(said).collect();
         (program, errors)
     }
@@ -278,7 +290,8 @@ mod tests {
     #[test]
     fn every_statement_has_its_own_error() {
         let (program, errors) = read("a = (1\nb = 2\nc = )\nd = 4; e = 1 2\nf(\ng = 3)\nh = 1");
-        let names: Vec<&str> = program.statements.iter().filter_map(|s| s.kind.binds()).map(|i| &*i.name).collect();
+        let names: Vec<&str> =
+            program.statements.iter().filter_map(|s| s.kind.binds()).map(|i| &*i.name).collect();
         assert_eq!(names, ["b", "d", "h"]);
         assert_eq!(errors.len(), 5, "{errors:?}");
     }
@@ -317,16 +330,27 @@ mod tests {
             },
             other => panic!("{other:?}"),
         };
-        assert_eq!(["a | b", "a | b | c", "a | [b, c]", "a | b | [c, d]"].map(conditions), [1, 2, 2, 3]);
+        assert_eq!(
+            ["a | b", "a | b | c", "a | [b, c]", "a | b | [c, d]"].map(conditions),
+            [1, 2, 2, 3]
+        );
     }
 
     #[test]
     fn cells_cover_the_text_and_hold_their_statements() {
-        let (program, errors) = read("#%% md Intro\n# Hi (\n\n#%% first\na = 1\nb\n#%%\n#%%\nc # last");
+        let (program, errors) =
+            read("#%% md Intro\n# Hi (\n\n#%% first\na = 1\nb\n#%%\n#%%\nc # last");
         assert_eq!(errors, []);
-        let shape: Vec<_> = program.cells.iter().map(|c| (c.kind, c.title.as_str(), c.statements.clone())).collect();
+        let shape: Vec<_> = program
+            .cells
+            .iter()
+            .map(|c| (c.kind, c.title.as_str(), c.statements.clone()))
+            .collect();
         use CellKind::{Code, Text};
-        assert_eq!(shape, [(Text, "Intro", 0..0), (Code, "first", 0..2), (Code, "", 2..2), (Code, "", 2..3)]);
+        assert_eq!(
+            shape,
+            [(Text, "Intro", 0..0), (Code, "first", 0..2), (Code, "", 2..2), (Code, "", 2..3)]
+        );
         assert_eq!(program.cells[0].text, "# Hi (\n\n");
         assert_eq!(program.comments[0].text, " last");
     }

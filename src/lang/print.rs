@@ -4,7 +4,8 @@ use super::ast::{Arg, Call, Expr, ExprKind, Stmt, StmtKind};
 use crate::safe::is_safe;
 use std::fmt::{self, Display, Formatter, Result, Write};
 
-/// How tight an expression binds, from a pipe (0) to a word (9), in the order of the grammar's rules.
+/// How tight an expression binds, from a pipe (0) to a word (9), in the order of the grammar's
+/// rules.
 fn level(kind: &ExprKind) -> u8 {
     use super::ast::BinaryOp::{Add, Div, Mul, Sub};
     match kind {
@@ -35,7 +36,10 @@ struct Commas<'a, T>(&'a [T]);
 
 impl<T: Display> Display for Commas<'_, T> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        self.0.iter().enumerate().try_for_each(|(i, item)| write!(f, "{}{item}", if i > 0 { ", " } else { "" }))
+        self.0
+            .iter()
+            .enumerate()
+            .try_for_each(|(i, item)| write!(f, "{}{item}", if i > 0 { ", " } else { "" }))
     }
 }
 
@@ -72,7 +76,9 @@ impl Display for Expr {
                 let gap = if at == 3 { " " } else { "" };
                 write!(f, "{}{gap}{}{gap}{}", At(lhs, at), op.symbol(), At(rhs, at + 1))
             }
-            ExprKind::Compare { op, lhs, rhs, .. } => write!(f, "{} {} {}", At(lhs, 2), op.symbol(), At(rhs, 2)),
+            ExprKind::Compare { op, lhs, rhs, .. } => {
+                write!(f, "{} {} {}", At(lhs, 2), op.symbol(), At(rhs, 2))
+            }
             ExprKind::Pipe { lhs, call, .. } => write!(f, "{lhs} |> {call}"),
             ExprKind::Tagged { word, value } => write!(f, "{}: {value}", word.name),
         }
@@ -100,7 +106,9 @@ fn text(t: &str, f: &mut Formatter<'_>) -> Result {
 /// Whether the text of an expression ends in `@ 3`.
 fn ends_in_layer(e: &Expr) -> bool {
     match &e.kind {
-        ExprKind::Layers { layers, .. } => !matches!(layers.kind, ExprKind::Range { step: None, .. }),
+        ExprKind::Layers { layers, .. } => {
+            !matches!(layers.kind, ExprKind::Range { step: None, .. })
+        }
         ExprKind::Neg(last) | ExprKind::Binary { rhs: last, .. } => ends_in_layer(last),
         ExprKind::Condition { conditions, .. } => conditions.last().is_some_and(ends_in_layer),
         _ => false,
@@ -109,14 +117,17 @@ fn ends_in_layer(e: &Expr) -> bool {
 
 fn condition(base: &Expr, conditions: &[Expr], f: &mut Formatter<'_>) -> Result {
     match conditions {
-        [one] if !matches!(one.kind, ExprKind::List(_)) => write!(f, "{} | {}", At(base, 7), At(one, 7)),
+        [one] if !matches!(one.kind, ExprKind::List(_)) => {
+            write!(f, "{} | {}", At(base, 7), At(one, 7))
+        }
         _ => write!(f, "{} | [{}]", At(base, 7), Commas(conditions)),
     }
 }
 
 fn layer_range(layers: &Expr, f: &mut Formatter<'_>) -> Result {
     let bare = |e: &Expr| matches!(e.kind, ExprKind::Number(_) | ExprKind::Name(_));
-    let bound = |e: &Expr, f: &mut Formatter<'_>| if bare(e) { e.fmt(f) } else { write!(f, "({e})") };
+    let bound =
+        |e: &Expr, f: &mut Formatter<'_>| if bare(e) { e.fmt(f) } else { write!(f, "({e})") };
     match &layers.kind {
         ExprKind::Range { from, to, step: None } => {
             bound(from, f)?;
@@ -144,7 +155,9 @@ impl Display for Stmt {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.kind {
             StmtKind::Let { name, value } => write!(f, "{} = {value}", name.name),
-            StmtKind::Load(call) | StmtKind::Show(call) => write!(f, "{} {}", call.name.name, Commas(&call.args)),
+            StmtKind::Load(call) | StmtKind::Show(call) => {
+                write!(f, "{} {}", call.name.name, Commas(&call.args))
+            }
             StmtKind::Param { name, value } => write!(f, "param {} = {value}", name.name),
             StmtKind::Def(def) => {
                 let params: Vec<&str> = def.params.iter().map(|p| p.name.as_str()).collect();

@@ -22,8 +22,12 @@ impl Source {
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Result<Self> {
         let (name, text) = (name.into(), text.into());
         if text.len() > LIMITS.source_bytes {
-            let message =
-                format!("{}: {} bytes, but a source has at most {}", Safe(&name), text.len(), LIMITS.source_bytes);
+            let message = format!(
+                "{}: {} bytes, but a source has at most {}",
+                Safe(&name),
+                text.len(),
+                LIMITS.source_bytes
+            );
             return Err(Error::new(Kind::Limit, message).hint("split it into several scripts"));
         }
         Ok(Self { name, text })
@@ -58,16 +62,19 @@ fn floor(text: &str, byte: usize) -> usize {
     (0..=byte.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
 }
 
-/// Shows an error and the others of its pass: message, line, underlined span, labels, notes, and `try:` with the repair.
+/// Shows an error and the others of its pass: message, line, underlined span, labels, notes, and
+/// `try:` with the repair.
 ///
-/// Ends in a newline. Text from outside comes out as [`crate::safe`] allows it, and underlines stay below what they mean.
+/// Ends in a newline. Text from outside comes out as [`crate::safe`] allows it, and underlines stay
+/// below what they mean.
 pub fn render(source: &Source, error: &Error, colour: bool) -> String {
     let shown = Shown::new(source);
     let blocks: Vec<String> = error.iter().map(|e| shown.render(e, colour)).collect();
     blocks.join("\n")
 }
 
-/// A source as it is shown: unsafe characters written out, with the way from its bytes to those shown.
+/// A source as it is shown: unsafe characters written out, with the way from its bytes to those
+/// shown.
 struct Shown<'a> {
     source: &'a Source,
     name: String,
@@ -98,7 +105,8 @@ impl<'a> Shown<'a> {
     fn place(&self, byte: usize) -> usize {
         let byte = floor(&self.source.text, byte);
         let (from, to) = self.moved[self.moved.partition_point(|m| m.0 <= byte).saturating_sub(1)];
-        // Within a written-out character only its first byte is asked for, so plain addition is right.
+        // Within a written-out character only its first byte is asked for, so plain addition is
+        // right.
         floor(&self.text, to + (byte - from))
     }
 
@@ -128,7 +136,8 @@ impl<'a> Shown<'a> {
     fn write(&self, error: &Error, out: &mut dyn WriteColor) {
         let result = if error.span().is_some() {
             let diagnostic = self.diagnostic(error);
-            term::emit_to_write_style(out, &Config::default(), self, &diagnostic).map_err(|e| e.to_string())
+            term::emit_to_write_style(out, &Config::default(), self, &diagnostic)
+                .map_err(|e| e.to_string())
         } else {
             write_plain(error, out).map_err(|e| e.to_string())
         };
@@ -141,10 +150,9 @@ impl<'a> Shown<'a> {
     fn diagnostic(&self, error: &Error) -> Diagnostic<()> {
         let primary = Label::primary((), self.range(error.span().unwrap_or_default()))
             .with_message(Safe(error.span_text()).to_string());
-        let others = error
-            .labels()
-            .iter()
-            .map(|l| Label::secondary((), self.range(l.span)).with_message(Safe(&l.text).to_string()));
+        let others = error.labels().iter().map(|l| {
+            Label::secondary((), self.range(l.span)).with_message(Safe(&l.text).to_string())
+        });
         Diagnostic::error()
             .with_message(Safe(error.message()))
             .with_labels(std::iter::once(primary).chain(others).collect())
@@ -246,8 +254,13 @@ error: cannot add a Z direction to a W+ code
 ";
         assert_eq!(render(&source(text), &e, false), expected);
         let coloured = render(&source(text), &e, true);
-        assert!(coloured.contains("\u{1b}[") && coloured.lines().count() == expected.lines().count());
-        assert_eq!(coloured.lines().map(without_colour).collect::<Vec<_>>().join("\n") + "\n", expected);
+        assert!(
+            coloured.contains("\u{1b}[") && coloured.lines().count() == expected.lines().count()
+        );
+        assert_eq!(
+            coloured.lines().map(without_colour).collect::<Vec<_>>().join("\n") + "\n",
+            expected
+        );
     }
 
     #[test]
@@ -267,7 +280,11 @@ error: cannot add a Z direction to a W+ code
     fn names_and_messages_from_outside_are_shown_safely() {
         let s = Source::new("\u{1b}]0;x\u{7}.gnt", "a").unwrap();
         let evil = "\u{1b}[31m";
-        let placed = Error::check(evil).at(Span::new(0, 1)).found(evil).label(Span::new(0, 1), evil).note(evil);
+        let placed = Error::check(evil)
+            .at(Span::new(0, 1))
+            .found(evil)
+            .label(Span::new(0, 1), evil)
+            .note(evil);
         for e in [placed.hint(evil), Error::check(evil).note(evil).hint(evil)] {
             let shown = render(&s, &e, false);
             assert!(shown.chars().all(is_safe), "{shown:?}");
@@ -282,7 +299,8 @@ error: cannot add a Z direction to a W+ code
 
     #[test]
     fn several_errors_are_blocks_with_a_blank_line_between() {
-        let e = Error::check("one").at(Span::new(0, 1)).and(Error::check("two").at(Span::new(2, 3)));
+        let e =
+            Error::check("one").at(Span::new(0, 1)).and(Error::check("two").at(Span::new(2, 3)));
         let shown = render(&source("a b"), &e, false);
         assert_eq!(shown.split("\n\n").count(), 2);
         assert!(shown.starts_with("error: one\n") && shown.contains("\n\nerror: two\n"));
@@ -291,7 +309,8 @@ error: cannot add a Z direction to a W+ code
     #[test]
     fn spans_that_lie_outside_never_panic() {
         for text in ["", "ä", "ä\n", "\r\n\u{1b}"] {
-            for (a, b) in [(0, 0), (0, 9), (1, 1), (1, 2), (5, 1), (3, 3), (usize::MAX, usize::MAX)] {
+            for (a, b) in [(0, 0), (0, 9), (1, 1), (1, 2), (5, 1), (3, 3), (usize::MAX, usize::MAX)]
+            {
                 let shown = render(&source(text), &Error::check("x").at(Span::new(a, b)), false);
                 assert!(shown.starts_with("error: x\n"), "{shown}");
             }
@@ -301,13 +320,19 @@ error: cannot add a Z direction to a W+ code
     #[test]
     fn places_count_lines_and_characters_from_one() {
         let s = source("ab\nä!x\n");
-        assert_eq!([0, 2, 3, 5, 6, 99].map(|b| s.location(b)), [(1, 1), (1, 3), (2, 1), (2, 2), (2, 3), (3, 1)]);
+        assert_eq!(
+            [0, 2, 3, 5, 6, 99].map(|b| s.location(b)),
+            [(1, 1), (1, 3), (2, 1), (2, 2), (2, 3), (3, 1)]
+        );
         assert_eq!(s.slice(Span::new(3, 6)), "ä!");
     }
 
     #[test]
     fn a_source_too_large_is_refused() {
-        assert_eq!(Source::new("x", " ".repeat(LIMITS.source_bytes + 1)).unwrap_err().kind(), Kind::Limit);
+        assert_eq!(
+            Source::new("x", " ".repeat(LIMITS.source_bytes + 1)).unwrap_err().kind(),
+            Kind::Limit
+        );
         assert!(Source::new("x", " ".repeat(LIMITS.source_bytes)).is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! Did you mean: the known names nearest to a misspelt one.
 
-/// Up to three names that are near: first by Damerau–Levenshtein distance (at most 3, and less than half of the word is
-/// wrong), then those that contain the word or lie in it.
+/// Up to three names that are near: first by Damerau–Levenshtein distance (at most 3, and less than
+/// half of the word is wrong), then those that contain the word or lie in it.
 pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let lower = word.to_lowercase();
     let mut found: Vec<(usize, &str)> = known
@@ -10,8 +10,14 @@ pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a
             let other = name.to_lowercase();
             let distance = strsim::damerau_levenshtein(&lower, &other);
             let longest = lower.chars().count().max(other.chars().count());
-            let contains = lower.len() >= 3 && other.len() >= 3 && (other.contains(&lower) || lower.contains(&other));
-            if distance <= 3 && distance * 2 < longest { Some((distance, name)) } else { contains.then_some((4, name)) }
+            let contains = lower.len() >= 3
+                && other.len() >= 3
+                && (other.contains(&lower) || lower.contains(&other));
+            if distance <= 3 && distance * 2 < longest {
+                Some((distance, name))
+            } else {
+                contains.then_some((4, name))
+            }
         })
         .collect();
     found.sort();

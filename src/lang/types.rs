@@ -23,7 +23,8 @@ pub struct ModelFacts {
     pub z_dim: usize,
     /// Dimensions of w.
     pub w_dim: usize,
-    /// How many styles each row of a W+ code controls: the layers of a code of S; empty where there is no space S.
+    /// How many styles each row of a W+ code controls: the layers of a code of S; empty where there
+    /// is no space S.
     pub style_sizes: Vec<usize>,
     /// Number of classes; 0 when unconditional.
     pub c_dim: usize,
@@ -31,7 +32,8 @@ pub struct ModelFacts {
     pub resolution: usize,
     /// Channels of its pictures.
     pub channels: usize,
-    /// Its own directions by name, each with the spaces in which it is known, the default one first.
+    /// Its own directions by name, each with the spaces in which it is known, the default one
+    /// first.
     pub directions: BTreeMap<String, Vec<Space>>,
     /// Whether it brings an encoder.
     pub encoder: bool,
@@ -279,7 +281,8 @@ pub struct Param {
     pub name: &'static str,
     /// What it accepts.
     pub accepts: &'static [Kind],
-    /// Bare words it takes (with [`Kind::Choice`]); a word ending in `:` takes a value after it (`best_of: 8`).
+    /// Bare words it takes (with [`Kind::Choice`]); a word ending in `:` takes a value after it
+    /// (`best_of: 8`).
     pub choices: &'static [&'static str],
     /// Source text of the default; `None` makes it required. `"-"` means optional without a value.
     pub default: Option<&'static str>,
@@ -296,7 +299,16 @@ pub struct Param {
 impl Param {
     /// A required parameter.
     pub const fn required(name: &'static str, accepts: &'static [Kind], doc: &'static str) -> Self {
-        Self { name, accepts, choices: &[], default: None, variadic: false, named: false, writes: false, doc }
+        Self {
+            name,
+            accepts,
+            choices: &[],
+            default: None,
+            variadic: false,
+            named: false,
+            writes: false,
+            doc,
+        }
     }
 
     /// A parameter with a default, written in the language; `"-"` for "none".
@@ -306,7 +318,16 @@ impl Param {
         default: &'static str,
         doc: &'static str,
     ) -> Self {
-        Self { name, accepts, choices: &[], default: Some(default), variadic: false, named: false, writes: false, doc }
+        Self {
+            name,
+            accepts,
+            choices: &[],
+            default: Some(default),
+            variadic: false,
+            named: false,
+            writes: false,
+            doc,
+        }
     }
 
     /// The bare words it takes.
@@ -365,7 +386,8 @@ pub struct CheckedArg {
 /// A call as the checker hands it to a built-in's `infer`.
 #[derive(Clone, Debug)]
 pub struct CheckedCall<'a> {
-    /// Arguments by parameter, in the order of the signature; several for a variadic one, none for a default.
+    /// Arguments by parameter, in the order of the signature; several for a variadic one, none for
+    /// a default.
     pub args: Vec<Vec<CheckedArg>>,
     /// The whole call.
     pub span: Span,
@@ -395,7 +417,8 @@ impl CheckedCall<'_> {
     }
 }
 
-/// A built-in function's result type from its arguments; refuses what cannot work, with a span and a repair.
+/// A built-in function's result type from its arguments; refuses what cannot work, with a span and
+/// a repair.
 pub type Infer = fn(&CheckedCall<'_>) -> Result<Type, Error>;
 
 /// Name, parameters and result of a built-in function.
@@ -455,6 +478,9 @@ mod tests {
         assert_eq!(facts(&names).direction_names(), "age pc01..pc03 smile");
         assert_eq!(facts(&["pc01", "pc03", "pc04"]).direction_names(), "pc01 pc03..pc04");
         assert_eq!(facts(&[]).direction_names(), "none");
-        assert_eq!((facts(&[]).layers(Space::S), facts(&[]).s_dim(), facts(&[]).layers(Space::Z)), (Some(3), 7, None));
+        assert_eq!(
+            (facts(&[]).layers(Space::S), facts(&[]).s_dim(), facts(&[]).layers(Space::Z)),
+            (Some(3), 7, None)
+        );
     }
 }

@@ -52,7 +52,8 @@ impl Latent {
         self.data.dims().last().copied().unwrap_or(0)
     }
 
-    /// The `len` codes from `from` on, with their noise maps and labels; what there is one of for all, stays.
+    /// The `len` codes from `from` on, with their noise maps and labels; what there is one of for
+    /// all, stays.
     ///
     /// # Errors
     /// When there are not as many.
@@ -61,21 +62,35 @@ impl Latent {
             return Ok(self.clone());
         }
         let part = |t: &Tensor| -> Result<Tensor> {
-            Ok(if t.dim(0)? == self.count() { t.narrow(0, from, len)?.contiguous()? } else { t.clone() })
+            Ok(if t.dim(0)? == self.count() {
+                t.narrow(0, from, len)?.contiguous()?
+            } else {
+                t.clone()
+            })
         };
         Ok(Self {
             data: part(&self.data)?,
-            noise: self.noise.as_ref().map(|n| n.iter().map(part).collect::<Result<Vec<_>>>()).transpose()?,
+            noise: self
+                .noise
+                .as_ref()
+                .map(|n| n.iter().map(part).collect::<Result<Vec<_>>>())
+                .transpose()?,
             labels: self.labels.as_ref().map(part).transpose()?,
             ..self.clone()
         })
     }
 
-    /// Whether codes can stand in one batch: one space of one generator, with labels and noise maps of one kind or without.
+    /// Whether codes can stand in one batch: one space of one generator, with labels and noise maps
+    /// of one kind or without.
     pub fn fits_beside(&self, other: &Self) -> bool {
-        let maps = |l: &Self| Some(l.noise.as_ref()?.iter().map(|m| m.dims()[1..].to_vec()).collect::<Vec<_>>());
-        // Labels and maps are one for all or one each; only the latter can be put one after the other.
-        let one_each = |l: &Self| l.labels.iter().chain(l.noise.iter().flatten()).all(|t| t.dims()[0] == l.count());
+        let maps = |l: &Self| {
+            Some(l.noise.as_ref()?.iter().map(|m| m.dims()[1..].to_vec()).collect::<Vec<_>>())
+        };
+        // Labels and maps are one for all or one each; only the latter can be put one after the
+        // other.
+        let one_each = |l: &Self| {
+            l.labels.iter().chain(l.noise.iter().flatten()).all(|t| t.dims()[0] == l.count())
+        };
         self.space == other.space
             && self.data.dims()[1..] == other.data.dims()[1..]
             && self.model == other.model
@@ -90,7 +105,8 @@ impl Latent {
     /// # Errors
     /// When there is none, or they do not fit.
     pub fn join(codes: &[Self]) -> Result<Self> {
-        let first = codes.first().ok_or_else(|| Error::runtime("no codes to put into one batch"))?;
+        let first =
+            codes.first().ok_or_else(|| Error::runtime("no codes to put into one batch"))?;
         let all = |of: &dyn Fn(&Self) -> Option<&Tensor>| -> Result<Tensor> {
             Ok(Tensor::cat(&codes.iter().filter_map(of).collect::<Vec<_>>(), 0)?)
         };
@@ -98,7 +114,11 @@ impl Latent {
         Ok(Self {
             data: all(&|c| Some(&c.data))?,
             labels: first.labels.as_ref().map(|_| all(&|c| c.labels.as_ref())).transpose()?,
-            noise: first.noise.as_ref().map(|maps| (0..maps.len()).map(map).collect::<Result<_>>()).transpose()?,
+            noise: first
+                .noise
+                .as_ref()
+                .map(|maps| (0..maps.len()).map(map).collect::<Result<_>>())
+                .transpose()?,
             ..first.clone()
         })
     }
@@ -127,11 +147,13 @@ pub struct Direction {
     pub about: Option<Arc<About>>,
 }
 
-/// What was measured about a direction, as it stands in the metadata of its file. "Mean" is over held-out codes.
+/// What was measured about a direction, as it stands in the metadata of its file. "Mean" is over
+/// held-out codes.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct About {
-    /// The attribute that it was found for; of a principal component the one that it moves most, empty when it moves none.
+    /// The attribute that it was found for; of a principal component the one that it moves most,
+    /// empty when it moves none.
     pub attribute: String,
     /// What `per_step` is measured in.
     pub unit: String,
@@ -146,7 +168,8 @@ pub struct About {
     /// Mean movement of the attribute by strength, in steps: ideally every value is its key.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub effect: BTreeMap<String, f64>,
-    /// Share of the codes whose attribute only rises from the lowest of those strengths to the highest.
+    /// Share of the codes whose attribute only rises from the lowest of those strengths to the
+    /// highest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monotone: Option<f64>,
     /// Mean movement of every other attribute, in its standard deviations.
@@ -164,8 +187,9 @@ pub struct About {
 }
 
 impl About {
-    /// The fewest neighbouring layers that have at least `part` of the effect, the first such run, and what they have.
-    /// None where nothing is said about layers, or all of them together have less.
+    /// The fewest neighbouring layers that have at least `part` of the effect, the first such run,
+    /// and what they have. None where nothing is said about layers, or all of them together have
+    /// less.
     pub fn acting(&self, part: f64) -> Option<(Range<usize>, f64)> {
         let mut best: Option<(Range<usize>, f64)> = None;
         for (i, first) in self.layers.iter().enumerate() {
@@ -203,7 +227,8 @@ mod tests {
     #[test]
     fn the_layers_where_a_direction_acts() {
         let share = |from, share| LayerShare { from, to: from + 2, share };
-        let layers = vec![share(0, 0.05), share(2, 0.3), share(4, 0.55), share(6, 0.2), share(8, -0.1)];
+        let layers =
+            vec![share(0, 0.05), share(2, 0.3), share(4, 0.55), share(6, 0.2), share(8, -0.1)];
         let about = About { layers, ..About::default() };
         let acting = |part| about.acting(part).map(|(range, sum)| (range, (sum * 100.0).round()));
         assert_eq!(acting(0.5), Some((4..6, 55.0)));
@@ -214,9 +239,17 @@ mod tests {
 
     fn codes(n: usize, at: f32) -> Latent {
         let numbers = |width: usize| (0..n * width).map(|i| at + i as f32).collect::<Vec<_>>();
-        let tensor = |width: usize| Tensor::from_vec(numbers(width), (n, width), &Device::Cpu).unwrap();
+        let tensor =
+            |width: usize| Tensor::from_vec(numbers(width), (n, width), &Device::Cpu).unwrap();
         let (data, labels) = (tensor(3), Some(tensor(2)));
-        Latent { space: Space::W, data, model: None, noise: None, labels, origin: format!("from {at}") }
+        Latent {
+            space: Space::W,
+            data,
+            model: None,
+            noise: None,
+            labels,
+            origin: format!("from {at}"),
+        }
     }
 
     /// With two noise maps each, of different sizes.
@@ -243,15 +276,22 @@ mod tests {
         assert!(joined.part(5, 2).is_err() && Latent::join(&[]).is_err());
         let joined = Latent::join(&[noisy(1, 3.0), noisy(2, 5.0)]).unwrap();
         let maps = |l: &Latent| l.noise.clone().unwrap();
-        assert_eq!(maps(&joined).iter().map(|m| m.dims().to_vec()).collect::<Vec<_>>(), [[3, 1, 2, 2], [3, 1, 4, 4]]);
-        let own = maps(&joined.part(1, 2).unwrap())[1].flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(
+            maps(&joined).iter().map(|m| m.dims().to_vec()).collect::<Vec<_>>(),
+            [[3, 1, 2, 2], [3, 1, 4, 4]]
+        );
+        let own =
+            maps(&joined.part(1, 2).unwrap())[1].flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(own, [5.0; 32]);
     }
 
     #[test]
     fn only_the_like_stand_in_one_batch() {
         let a = codes(2, 0.0);
-        let one_label = Latent { labels: Some(a.labels.as_ref().unwrap().narrow(0, 0, 1).unwrap()), ..a.clone() };
+        let one_label = Latent {
+            labels: Some(a.labels.as_ref().unwrap().narrow(0, 0, 1).unwrap()),
+            ..a.clone()
+        };
         let other = ModelId { name: "other".into(), fingerprint: "f".into() };
         assert!(a.fits_beside(&codes(1, 9.0)));
         for b in [

@@ -28,7 +28,8 @@ impl Identity {
         Self::cosine(&self.features.identity(a)?, &self.features.identity(b)?)
     }
 
-    /// The cosine of embeddings that are known already ([`Features::identity`]), with gradients into both.
+    /// The cosine of embeddings that are known already ([`Features::identity`]), with gradients
+    /// into both.
     ///
     /// # Shapes
     /// `[N, k]` twice → `[N]` in [-1, 1]
@@ -57,7 +58,8 @@ impl Metric for Identity {
     }
     fn measure(&self, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
         super::planes::pair(a, b)?;
-        let [a, b] = [a, b].map(|x| self.features.identity(x).and_then(|e| Ok(e.to_dtype(DType::F64)?)));
+        let [a, b] =
+            [a, b].map(|x| self.features.identity(x).and_then(|e| Ok(e.to_dtype(DType::F64)?)));
         Ok(Self::cosine(&a?, &b?)?.to_vec1()?)
     }
 }
@@ -70,8 +72,11 @@ mod tests {
     use candle_core::Device;
 
     fn network() -> Arc<Features> {
-        let identity = |i: usize| serde_json::json!({"name": format!("identity_{i:02}"), "group": "identity"});
-        Arc::new(with_outputs(serde_json::json!([{"name": "age"}, identity(0), identity(1), identity(2)])))
+        let identity =
+            |i: usize| serde_json::json!({"name": format!("identity_{i:02}"), "group": "identity"});
+        Arc::new(with_outputs(
+            serde_json::json!([{"name": "age"}, identity(0), identity(1), identity(2)]),
+        ))
     }
 
     fn pictures(seed: u64) -> Tensor {
@@ -88,13 +93,17 @@ mod tests {
         let [x, y] = [&a, &b].map(|p| net.identity(p).unwrap().to_vec2::<f32>().unwrap());
         for ((x, y), got) in x.iter().zip(&y).zip(&ab) {
             assert_eq!(x.len(), 3);
-            let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>();
+            let dot = |x: &[f32], y: &[f32]| {
+                x.iter().zip(y).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum::<f64>()
+            };
             assert!((dot(x, y) / (dot(x, x) * dot(y, y)).sqrt() - got).abs() < 1e-9);
         }
     }
 
     #[test]
     fn a_network_without_the_group_has_no_such_metric() {
-        assert!(Identity::new(Arc::new(with_outputs(serde_json::json!([{"name": "age"}])))).is_none());
+        assert!(
+            Identity::new(Arc::new(with_outputs(serde_json::json!([{"name": "age"}])))).is_none()
+        );
     }
 }

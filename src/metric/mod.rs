@@ -1,7 +1,8 @@
 //! How close two pictures are: every number comes with its definition.
 //!
-//! The papers of the field print the same names for different things (range, peak, window, backbone), so a metric here
-//! cannot be printed without the text that says what it is ([`Metric::definition`]).
+//! The papers of the field print the same names for different things (range, peak, window,
+//! backbone), so a metric here cannot be printed without the text that says what it is
+//! ([`Metric::definition`]).
 
 mod features;
 mod identity;
@@ -11,7 +12,9 @@ mod planes;
 mod resize;
 mod ssim;
 
-pub use features::{Dense, Features, FeaturesConfig, Finding, LANDMARKS, Landmarks, Level, Output, Points, Reading};
+pub use features::{
+    Dense, Features, FeaturesConfig, Finding, LANDMARKS, Landmarks, Level, Output, Points, Reading,
+};
 pub use identity::Identity;
 pub use perceptual::Perceptual;
 pub use pixel::{Mae, Mse, Psnr, Rmse};
@@ -58,7 +61,14 @@ pub trait Metric: Send + Sync {
 
 /// The metrics that need no network, in the order in which they are shown.
 pub fn all() -> Vec<Box<dyn Metric>> {
-    vec![Box::new(Psnr), Box::new(Ssim), Box::new(MsSsim), Box::new(Mse), Box::new(Rmse), Box::new(Mae)]
+    vec![
+        Box::new(Psnr),
+        Box::new(Ssim),
+        Box::new(MsSsim),
+        Box::new(Mse),
+        Box::new(Rmse),
+        Box::new(Mae),
+    ]
 }
 
 /// The metric of that name.

@@ -8,7 +8,8 @@ use std::sync::Arc;
 /// Keeps the length of a zero feature vector above zero.
 const EPS: f64 = 1e-10;
 
-/// A perceptual distance over a feature network, after LPIPS (Zhang et al. 2018) with equal weights.
+/// A perceptual distance over a feature network, after LPIPS (Zhang et al. 2018) with equal
+/// weights.
 #[derive(Clone)]
 pub struct Perceptual {
     features: Arc<Features>,
@@ -25,8 +26,8 @@ impl Perceptual {
         &self.features
     }
 
-    /// What is compared: the activations of all convolutions but the first, every place scaled to unit length over the
-    /// channels.
+    /// What is compared: the activations of all convolutions but the first, every place scaled to
+    /// unit length over the channels.
     ///
     /// # Shapes
     /// `[N, C, H, W]` → one `[N, C_i, H_i · W_i]` a tap, with gradients.
@@ -34,8 +35,8 @@ impl Perceptual {
         self.features.activations(pictures)?.iter().skip(1).map(unit_length).collect()
     }
 
-    /// The distance from precomputed taps: for every tap the squared difference summed over channels, mean over space;
-    /// then the mean over the taps.
+    /// The distance from precomputed taps: for every tap the squared difference summed over
+    /// channels, mean over space; then the mean over the taps.
     ///
     /// # Shapes
     /// two results of [`Self::taps`] → `[N]`, with gradients.
@@ -48,12 +49,14 @@ impl Perceptual {
                 None => distance,
             });
         }
-        let sum = sum.ok_or_else(|| crate::error::Error::runtime("the feature network has no layer to compare"))?;
+        let sum = sum.ok_or_else(|| {
+            crate::error::Error::runtime("the feature network has no layer to compare")
+        })?;
         Ok((sum / a.len() as f64)?)
     }
 
-    /// The distance to precomputed taps, for a loss: faster than [`Self::between`], but equal pictures are only equal up to
-    /// rounding.
+    /// The distance to precomputed taps, for a loss: faster than [`Self::between`], but equal
+    /// pictures are only equal up to rounding.
     ///
     /// # Shapes
     /// `[N, C, H, W]` and the taps of as many pictures → `[N]`, with gradients.
@@ -131,15 +134,20 @@ mod tests {
         let pictures = Var::from_tensor(&picture(1, 3)).unwrap();
         let weights = Tensor::new(&[1f32, -2.0, 0.5], &Device::Cpu).unwrap();
         let numbers = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let both = [p.to(&pictures, &target), p.between(&p.taps(&pictures).unwrap(), &target)].map(|distance| {
-            let distance = distance.unwrap();
-            let grads = (&distance * &weights).unwrap().sum_all().unwrap().backward().unwrap();
-            [numbers(&distance), numbers(grads.get(&pictures).unwrap())]
-        });
+        let both = [p.to(&pictures, &target), p.between(&p.taps(&pictures).unwrap(), &target)].map(
+            |distance| {
+                let distance = distance.unwrap();
+                let grads = (&distance * &weights).unwrap().sum_all().unwrap().backward().unwrap();
+                [numbers(&distance), numbers(grads.get(&pictures).unwrap())]
+            },
+        );
         for (short, long) in both[0].iter().zip(&both[1]) {
             let scale = long.iter().fold(0f32, |most, v| most.max(v.abs()));
             assert!(scale > 0.0 && short.len() == long.len());
-            assert!(short.iter().zip(long).all(|(a, b)| (a - b).abs() < 1e-5 * scale), "{short:?} {long:?}");
+            assert!(
+                short.iter().zip(long).all(|(a, b)| (a - b).abs() < 1e-5 * scale),
+                "{short:?} {long:?}"
+            );
         }
         let few = p.to(&picture(1, 2), &target).unwrap_err();
         assert!(few.message().contains("target"), "{}", few.message());
@@ -156,7 +164,8 @@ mod tests {
         let base = x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let at = |along: &[f32], t: f32| {
             let moved: Vec<f32> = base.iter().zip(along).map(|(b, d)| b + t * d).collect();
-            p.measure(&Tensor::from_vec(moved, (1, 1, 12, 12), &Device::Cpu).unwrap(), &y).unwrap()[0]
+            p.measure(&Tensor::from_vec(moved, (1, 1, 12, 12), &Device::Cpu).unwrap(), &y).unwrap()
+                [0]
         };
         for seed in 0..4 {
             let along = Rng::new(seed).normals(144);

@@ -20,13 +20,17 @@ impl Planes {
     /// From `[N, C, H, W]` in [-1, 1].
     pub fn new(pictures: &Tensor) -> Result<Self> {
         let (n, c, h, w) = pictures.dims4().map_err(|_| {
-            Error::runtime(format!("a metric needs pictures [N, C, H, W], not {:?}", pictures.dims()))
-                .hint("compare images, not codes")
+            Error::runtime(format!(
+                "a metric needs pictures [N, C, H, W], not {:?}",
+                pictures.dims()
+            ))
+            .hint("compare images, not codes")
         })?;
         if n * c * h * w == 0 {
             return Err(Error::runtime(format!("cannot measure an empty picture {n}×{c}×{h}×{w}")));
         }
-        let flat = pictures.detach().to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?;
+        let flat =
+            pictures.detach().to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?;
         let data = flat.to_vec1::<f64>()?.into_iter().map(|v| (v + 1.0) / 2.0).collect();
         Ok(Self { n, c, h, w, data })
     }
@@ -47,8 +51,12 @@ impl Planes {
 /// Both batches, once it is sure that they fit each other.
 pub(super) fn pair(a: &Tensor, b: &Tensor) -> Result<(Planes, Planes)> {
     if a.dims() != b.dims() {
-        return Err(Error::runtime(format!("cannot compare pictures of {:?} and {:?}", a.dims(), b.dims()))
-            .hint("resize one of them to the other's size first"));
+        return Err(Error::runtime(format!(
+            "cannot compare pictures of {:?} and {:?}",
+            a.dims(),
+            b.dims()
+        ))
+        .hint("resize one of them to the other's size first"));
     }
     Ok((Planes::new(a)?, Planes::new(b)?))
 }

@@ -12,7 +12,8 @@ fn folder() -> PathBuf {
 fn png(path: &Path, channels: usize) -> Tensor {
     let decoded = image::open(path).unwrap();
     let (w, h) = (decoded.width() as usize, decoded.height() as usize);
-    let bytes = if channels == 1 { decoded.to_luma8().into_raw() } else { decoded.to_rgb8().into_raw() };
+    let bytes =
+        if channels == 1 { decoded.to_luma8().into_raw() } else { decoded.to_rgb8().into_raw() };
     // Doubles: 2v/255 - 1 in f32 would already cost 1e-7.
     let data: Vec<f64> = bytes.into_iter().map(|v| 2.0 * f64::from(v) / 255.0 - 1.0).collect();
     let t = Tensor::from_vec(data, (1, h, w, channels), &Device::Cpu).unwrap();
@@ -22,7 +23,9 @@ fn png(path: &Path, channels: usize) -> Tensor {
 #[test]
 fn equals_scikit_image_and_the_definition() {
     let Ok(text) = std::fs::read_to_string(folder().join("expected.json")) else {
-        panic!("tests/reference/metrics/expected.json is missing: the reference numbers must be in the checkout");
+        panic!(
+            "tests/reference/metrics/expected.json is missing: the reference numbers must be in the checkout"
+        );
     };
     let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
     let mut compared = 0;
@@ -32,10 +35,15 @@ fn equals_scikit_image_and_the_definition() {
         let read = |tag: &str| png(&folder().join(pair["files"][tag].as_str().unwrap()), channels);
         let (a, b) = (read("a"), read("b"));
         let keys = [("mse", "mse"), ("mae", "mae"), ("rmse", "rmse"), ("psnr", "psnr")];
-        for (ours, theirs) in keys.into_iter().chain([("ssim", "ssim_gaussian11"), ("ms_ssim", "ms_ssim")]) {
+        for (ours, theirs) in
+            keys.into_iter().chain([("ssim", "ssim_gaussian11"), ("ms_ssim", "ms_ssim")])
+        {
             let Some(want) = unit[theirs].as_f64() else { continue };
             let got = by_name(ours).unwrap().measure(&a, &b).unwrap()[0];
-            assert!((got - want).abs() < 1e-9 * want.abs().max(1.0), "{name} {ours}: {got} instead of {want}");
+            assert!(
+                (got - want).abs() < 1e-9 * want.abs().max(1.0),
+                "{name} {ours}: {got} instead of {want}"
+            );
             compared += 1;
         }
     }

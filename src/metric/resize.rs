@@ -10,8 +10,8 @@ const KEPT: usize = 16;
 
 /// The matrix that resizes one axis.
 ///
-/// Shrinking averages the covered source pixels by their share (area); growing interpolates linearly between pixel centres
-/// (`align_corners = false`). Every row sums to 1.
+/// Shrinking averages the covered source pixels by their share (area); growing interpolates
+/// linearly between pixel centres (`align_corners = false`). Every row sums to 1.
 ///
 /// # Shapes
 /// → `[to, from]` row-major.
@@ -50,11 +50,13 @@ pub fn resize_to(pictures: &Tensor, h: usize, w: usize) -> Result<Tensor> {
     Ok(down.reshape((n * c, w, h))?.transpose(1, 2)?.contiguous()?.reshape((n, c, h, w))?)
 }
 
-/// [`area_matrix`] on `device`, `[to, from]`: kept, as a GPU would wait for it to come from the host at every step.
+/// [`area_matrix`] on `device`, `[to, from]`: kept, as a GPU would wait for it to come from the
+/// host at every step.
 fn matrix(from: usize, to: usize, device: &Device) -> Result<Tensor> {
     static MATRICES: Mutex<Vec<Tensor>> = Mutex::new(Vec::new());
     let mut kept = MATRICES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(m) = kept.iter().find(|m| m.dims() == [to, from] && m.device().same_device(device)) {
+    if let Some(m) = kept.iter().find(|m| m.dims() == [to, from] && m.device().same_device(device))
+    {
         return Ok(m.clone());
     }
     let m: Vec<f32> = area_matrix(from, to).into_iter().map(|v| v as f32).collect();
@@ -75,8 +77,13 @@ mod tests {
         assert_eq!(small, [1.0, 5.0]);
         // 3 from 4: each output covers 4/3 of a pixel.
         let third = resize_to(&x, 1, 3).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        assert!((third[0] - 0.5).abs() < 1e-6 && (third[1] - 3.0).abs() < 1e-6 && (third[2] - 5.5).abs() < 1e-6);
-        let back = resize_to(&Tensor::from_vec(small, (1, 1, 1, 2), &Device::Cpu).unwrap(), 1, 4).unwrap();
+        assert!(
+            (third[0] - 0.5).abs() < 1e-6
+                && (third[1] - 3.0).abs() < 1e-6
+                && (third[2] - 5.5).abs() < 1e-6
+        );
+        let back =
+            resize_to(&Tensor::from_vec(small, (1, 1, 1, 2), &Device::Cpu).unwrap(), 1, 4).unwrap();
         assert_eq!(back.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [1.0, 2.0, 4.0, 5.0]);
     }
 

@@ -1,8 +1,8 @@
 //! Structural similarity, at one scale and at five.
 //!
-//! SSIM: Wang et al. 2004, with the Gaussian window of that paper and of scikit-image's `gaussian_weights=True, sigma=1.5,
-//! use_sample_covariance=False`: 11×11, only where it lies wholly inside the picture. MS-SSIM: Wang, Simoncelli and Bovik
-//! 2003.
+//! SSIM: Wang et al. 2004, with the Gaussian window of that paper and of scikit-image's
+//! `gaussian_weights=True, sigma=1.5, use_sample_covariance=False`: 11×11, only where it lies
+//! wholly inside the picture. MS-SSIM: Wang, Simoncelli and Bovik 2003.
 
 use super::planes::{Planes, pair};
 use super::{Better, Metric};
@@ -40,7 +40,9 @@ impl Plane {
     /// The Gaussian mean at every place where the whole window lies inside.
     fn blurred(&self) -> Self {
         let (kernel, (h, w)) = (gaussian(), (self.h - 2 * RADIUS, self.w - 2 * RADIUS));
-        let tap = |at: &dyn Fn(usize) -> f64| kernel.iter().enumerate().map(|(t, g)| g * at(t)).sum::<f64>();
+        let tap = |at: &dyn Fn(usize) -> f64| {
+            kernel.iter().enumerate().map(|(t, g)| g * at(t)).sum::<f64>()
+        };
         let mut across = Vec::with_capacity(self.h * w);
         for row in self.data.chunks_exact(self.w) {
             across.extend((0..w).map(|x| tap(&|t| row[x + t])));
@@ -56,8 +58,13 @@ impl Plane {
     fn halved(&self) -> Self {
         let (h, w) = (self.h / 2, self.w / 2);
         let at = |y: usize, x: usize| self.data[y * self.w + x];
-        let mean =
-            |y, x| (at(2 * y, 2 * x) + at(2 * y, 2 * x + 1) + at(2 * y + 1, 2 * x) + at(2 * y + 1, 2 * x + 1)) / 4.0;
+        let mean = |y, x| {
+            (at(2 * y, 2 * x)
+                + at(2 * y, 2 * x + 1)
+                + at(2 * y + 1, 2 * x)
+                + at(2 * y + 1, 2 * x + 1))
+                / 4.0
+        };
         let data = (0..h).flat_map(|y| (0..w).map(move |x| mean(y, x))).collect();
         Self { h, w, data }
     }
@@ -88,7 +95,8 @@ fn similarity(a: &Plane, b: &Plane) -> (f64, f64) {
     (whole / n, structure / n)
 }
 
-/// The product over the scales; the coarsest contributes its whole similarity. Negative means count as 0.
+/// The product over the scales; the coarsest contributes its whole similarity. Negative means count
+/// as 0.
 fn multiscale(mut a: Plane, mut b: Plane) -> f64 {
     let mut product = 1.0;
     for (i, &weight) in SCALES.iter().enumerate() {
@@ -102,7 +110,13 @@ fn multiscale(mut a: Plane, mut b: Plane) -> f64 {
     product
 }
 
-fn per_channel(a: &Tensor, b: &Tensor, least: usize, name: &str, f: fn(Plane, Plane) -> f64) -> Result<Vec<f64>> {
+fn per_channel(
+    a: &Tensor,
+    b: &Tensor,
+    least: usize,
+    name: &str,
+    f: fn(Plane, Plane) -> f64,
+) -> Result<Vec<f64>> {
     let (a, b) = pair(a, b)?;
     if a.h.min(a.w) < least {
         return Err(Error::runtime(format!(
@@ -116,7 +130,9 @@ fn per_channel(a: &Tensor, b: &Tensor, least: usize, name: &str, f: fn(Plane, Pl
         .hint(if least > WINDOW { "use ssim" } else { "use psnr" }));
     }
     Ok((0..a.n)
-        .map(|i| (0..a.c).map(|k| f(Plane::of(&a, i, k), Plane::of(&b, i, k))).sum::<f64>() / a.c as f64)
+        .map(|i| {
+            (0..a.c).map(|k| f(Plane::of(&a, i, k), Plane::of(&b, i, k))).sum::<f64>() / a.c as f64
+        })
         .collect())
 }
 

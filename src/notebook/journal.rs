@@ -1,11 +1,12 @@
 //! The append-only journal of one session.
 //!
-//! A line a record: 16 hex digits of a seal, a space, JSON. The seal is the beginning of SHA-256 over the seal before it
-//! and the JSON, so that a line is valid only in its place. [`Journal::append`] returns after `fdatasync`; only then may
-//! the output of a cell be shown.
+//! A line a record: 16 hex digits of a seal, a space, JSON. The seal is the beginning of SHA-256
+//! over the seal before it and the JSON, so that a line is valid only in its place.
+//! [`Journal::append`] returns after `fdatasync`; only then may the output of a cell be shown.
 //!
-//! A line that does not fit its seal ends the valid part. When nothing follows that line, a crash tore it off: it was never
-//! acknowledged, and is dropped. When more follows, the file was damaged: it is set aside whole, and the valid part goes on.
+//! A line that does not fit its seal ends the valid part. When nothing follows that line, a crash
+//! tore it off: it was never acknowledged, and is dropped. When more follows, the file was damaged:
+//! it is set aside whole, and the valid part goes on.
 
 use super::record::{Header, Record};
 use crate::error::{Error, Kind, Result};
@@ -61,9 +62,14 @@ pub fn read_journal(bytes: &[u8]) -> Reading {
     if !rest.is_empty() {
         let kept = reading.records.len();
         reading.notice = Some(if reading.damaged {
-            format!("damaged at byte {}: the {kept} records before it are kept, the file is set aside", reading.valid)
+            format!(
+                "damaged at byte {}: the {kept} records before it are kept, the file is set aside",
+                reading.valid
+            )
         } else {
-            format!("the last record was torn by a crash before it was acknowledged; the {kept} before it are kept")
+            format!(
+                "the last record was torn by a crash before it was acknowledged; the {kept} before it are kept"
+            )
         });
     }
     reading
@@ -119,42 +125,57 @@ impl Journal {
         Ok(Self { sink, path: path.to_path_buf(), len: line.len() as u64, seal, dirty: false })
     }
 
-    /// Opens a journal to go on: drops a torn tail, sets a damaged file aside, and says what it found.
+    /// Opens a journal to go on: drops a torn tail, sets a damaged file aside, and says what it
+    /// found.
     ///
     /// # Errors
-    /// When the file cannot be read, is no journal, or the system refuses; the file is then as it was.
+    /// When the file cannot be read, is no journal, or the system refuses; the file is then as it
+    /// was.
     pub fn resume(files: &dyn Files, path: &Path) -> Result<(Self, Reading)> {
         let bytes = files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?;
         let mut reading = read_journal(&bytes);
         if reading.header().is_none() {
             let rule = reading.notice.unwrap_or_else(|| "no header".into());
-            return Err(Error::format(&path.to_string_lossy(), 0, format!("not a gannet journal: {rule}")));
+            return Err(Error::format(
+                &path.to_string_lossy(),
+                0,
+                format!("not a gannet journal: {rule}"),
+            ));
         }
         if reading.damaged {
             let aside = set_aside(files, path, &bytes)?;
-            write_atomic(files, path, &bytes[..reading.valid as usize]).map_err(|e| failed("repair", path, &e))?;
+            write_atomic(files, path, &bytes[..reading.valid as usize])
+                .map_err(|e| failed("repair", path, &e))?;
             let notice = reading.notice.get_or_insert_default();
             let _ = write!(notice, " as {}", Safe(&aside.to_string_lossy()));
         }
         let sink = files.append(path).map_err(|e| failed("open", path, &e))?;
         // A torn tail is cut before the first append, by the same path that clears a failed one.
         let dirty = !reading.damaged && reading.valid < bytes.len() as u64;
-        let journal = Self { sink, path: path.to_path_buf(), len: reading.valid, seal: reading.seal.clone(), dirty };
+        let journal = Self {
+            sink,
+            path: path.to_path_buf(),
+            len: reading.valid,
+            seal: reading.seal.clone(),
+            dirty,
+        };
         Ok((journal, reading))
     }
 
     /// Appends a record. When this returns `Ok`, the record survives a crash.
     ///
     /// # Errors
-    /// When the system refuses: the record is then not acknowledged, and the journal can be tried again.
+    /// When the system refuses: the record is then not acknowledged, and the journal can be tried
+    /// again.
     pub fn append(&mut self, record: Record) -> Result<()> {
         let record = match record {
             Record::Cell(cell) => Record::Cell(cell.bounded()),
             other => other,
         };
         let (seal, line) = seal_line(&self.seal, &record)?;
-        self.put(&line)
-            .map_err(|e| failed("write", &self.path, &e).hint("free some space, then run the cell again"))?;
+        self.put(&line).map_err(|e| {
+            failed("write", &self.path, &e).hint("free some space, then run the cell again")
+        })?;
         self.seal = seal;
         self.len += line.len() as u64;
         Ok(())
@@ -196,7 +217,10 @@ fn set_aside(files: &dyn Files, path: &Path, bytes: &[u8]) -> Result<PathBuf> {
             Err(e) => return Err(failed("set aside", path, &e)),
         }
     }
-    Err(Error::new(Kind::Io, format!("{} was set aside a thousand times", Safe(&path.to_string_lossy()))))
+    Err(Error::new(
+        Kind::Io,
+        format!("{} was set aside a thousand times", Safe(&path.to_string_lossy())),
+    ))
 }
 
 fn failed(doing: &str, path: &Path, error: &std::io::Error) -> Error {

@@ -14,7 +14,10 @@ fn header() -> Header {
 }
 
 fn cell(id: u64) -> Record {
-    Record::Cell(Cell { output: vec![format!("output {id}")], ..Cell::new(id, format!("show {id}"), Status::Ok) })
+    Record::Cell(Cell {
+        output: vec![format!("output {id}")],
+        ..Cell::new(id, format!("show {id}"), Status::Ok)
+    })
 }
 
 fn begin(disk: &FaultyDisk) -> Journal {
@@ -43,7 +46,10 @@ fn after_a_crash_at_any_moment_every_acknowledged_cell_is_there() {
         for loss in Loss::some(200) {
             let left = FaultyDisk::after_crash(&log[..upto], loss);
             let (ids, reading) = found(&left);
-            assert!(ids.len() as u64 >= promised, "{loss:?} after {upto}: only {ids:?} of {promised}");
+            assert!(
+                ids.len() as u64 >= promised,
+                "{loss:?} after {upto}: only {ids:?} of {promised}"
+            );
             assert!(ids.iter().copied().eq(1..=ids.len() as u64));
             assert!(!reading.damaged, "a crash was taken for damage: {loss:?} after {upto}");
             // And the session goes on.
@@ -63,7 +69,8 @@ fn a_journal_without_sync_would_fail_the_same_proof() {
     let disk = FaultyDisk::new();
     let mut journal = begin(&disk);
     journal.append(cell(1)).unwrap();
-    let careless: Vec<Op> = disk.log().into_iter().filter(|op| !matches!(op, Op::Sync(_))).collect();
+    let careless: Vec<Op> =
+        disk.log().into_iter().filter(|op| !matches!(op, Op::Sync(_))).collect();
     let lost = Loss { keep: 0, zeros: false, names: true };
     assert!(Journal::resume(&FaultyDisk::after_crash(&careless, lost), Path::new(PATH)).is_err());
 }
@@ -82,11 +89,16 @@ fn any_failing_operation_costs_only_the_cell_it_failed() {
                 }
             }
             disk.heal();
-            let left = FaultyDisk::after_crash(&disk.log(), Loss { keep: 0, zeros: false, names: false });
+            let left =
+                FaultyDisk::after_crash(&disk.log(), Loss { keep: 0, zeros: false, names: false });
             assert_eq!(found(&left).0, acknowledged, "{errno:?} at {k}");
-            // The failed one may be the last and still be there: present and not promised is allowed, torn is not.
+            // The failed one may be the last and still be there: present and not promised is
+            // allowed, torn is not.
             let (ids, reading) = found(&disk);
-            assert!(ids.starts_with(&acknowledged) && !reading.damaged, "{errno:?} at {k}: {ids:?}");
+            assert!(
+                ids.starts_with(&acknowledged) && !reading.damaged,
+                "{errno:?} at {k}: {ids:?}"
+            );
         }
     }
 }
@@ -103,7 +115,11 @@ fn a_failed_opening_leaves_the_file_as_it_was() {
             let valid = &bytes[..read_journal(&bytes).valid as usize];
             assert!(now == bytes || now == valid, "{errno:?} at {k}");
             if now == valid {
-                assert_eq!(disk.read(Path::new("/s/a.damaged-1"), 1 << 20).unwrap(), bytes, "{opened:?}");
+                assert_eq!(
+                    disk.read(Path::new("/s/a.damaged-1"), 1 << 20).unwrap(),
+                    bytes,
+                    "{opened:?}"
+                );
             }
         }
     }

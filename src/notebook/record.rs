@@ -57,7 +57,15 @@ pub struct Cell {
 impl Cell {
     /// A cell without output.
     pub fn new(id: u64, source: impl Into<String>, status: Status) -> Self {
-        Self { id, source: source.into(), status, output: Vec::new(), pictures: Vec::new(), seed: None, millis: None }
+        Self {
+            id,
+            source: source.into(),
+            status,
+            output: Vec::new(),
+            pictures: Vec::new(),
+            seed: None,
+            millis: None,
+        }
     }
 
     /// The cell with its outputs cut to the budgets; what was left out is said in the last line.

@@ -37,7 +37,8 @@ impl Session {
         &self.undone
     }
 
-    /// The number of the next cell. Numbers are not used twice, so that an output names its cell for good.
+    /// The number of the next cell. Numbers are not used twice, so that an output names its cell
+    /// for good.
     pub fn next_id(&self) -> u64 {
         self.last_id + 1
     }

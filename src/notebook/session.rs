@@ -38,7 +38,9 @@ pub struct Opened {
 /// # Errors
 /// When the system refuses.
 pub fn create(files: &Arc<dyn Files>, folder: &Path, model: &str) -> Result<Opened> {
-    files.make_folder(folder).map_err(|e| Error::io(format!("cannot make {}", shown(folder)), &e))?;
+    files
+        .make_folder(folder)
+        .map_err(|e| Error::io(format!("cannot make {}", shown(folder)), &e))?;
     let started = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     for n in 0..1000 {
         let session = name(started, n);
@@ -58,17 +60,25 @@ pub fn create(files: &Arc<dyn Files>, folder: &Path, model: &str) -> Result<Open
 /// Opens a session to go on with it.
 ///
 /// # Errors
-/// When another process holds it, when it is no journal or of a later format, or when the system refuses.
+/// When another process holds it, when it is no journal or of a later format, or when the system
+/// refuses.
 pub fn open(files: &Arc<dyn Files>, path: &Path) -> Result<Opened> {
     let Some(lock) = lock_of(path)? else {
-        return Err(Error::new(Kind::Io, format!("the session {} is open in another process", shown(path)))
-            .hint("close it there, or begin a new one"));
+        return Err(Error::new(
+            Kind::Io,
+            format!("the session {} is open in another process", shown(path)),
+        )
+        .hint("close it there, or begin a new one"));
     };
     let found = peek(files, path)?;
     if let Some(header) = found.header().filter(|h| h.format > FORMAT) {
         return Err(Error::new(
             Kind::Format,
-            format!("the session {} has format {}, this gannet knows {FORMAT}", shown(path), header.format),
+            format!(
+                "the session {} has format {}, this gannet knows {FORMAT}",
+                shown(path),
+                header.format
+            ),
         )
         .hint(format!("open it with gannet {}", Safe(&header.version))));
     }
@@ -76,12 +86,14 @@ pub fn open(files: &Arc<dyn Files>, path: &Path) -> Result<Opened> {
     Ok(Opened { journal, reading, _lock: lock })
 }
 
-/// All sessions of a folder, oldest first; files that are no journal are passed over. Reads, and changes nothing.
+/// All sessions of a folder, oldest first; files that are no journal are passed over. Reads, and
+/// changes nothing.
 ///
 /// # Errors
 /// When the folder cannot be read.
 pub fn sessions(files: &Arc<dyn Files>, folder: &Path) -> Result<Vec<SessionInfo>> {
-    let paths = files.list(folder).map_err(|e| Error::io(format!("cannot read {}", shown(folder)), &e))?;
+    let paths =
+        files.list(folder).map_err(|e| Error::io(format!("cannot read {}", shown(folder)), &e))?;
     let journals = paths.into_iter().filter(|p| p.extension().is_some_and(|e| e == EXTENSION));
     let mut found: Vec<SessionInfo> = journals.filter_map(|path| info(files, path)).collect();
     found.sort_by(|a, b| (a.header.started, &a.path).cmp(&(b.header.started, &b.path)));
@@ -113,7 +125,10 @@ fn name(seconds: u64, n: u32) -> String {
     let (year, month, date) = civil(days);
     let (hour, minute, second) = (day / 3600, day / 60 % 60, day % 60);
     let again = if n == 0 { String::new() } else { format!("-{n}") };
-    format!("{year:04}{month:02}{date:02}-{hour:02}{minute:02}{second:02}-{}{again}", std::process::id())
+    format!(
+        "{year:04}{month:02}{date:02}-{hour:02}{minute:02}{second:02}-{}{again}",
+        std::process::id()
+    )
 }
 
 /// Year, month and day of a day counted from 1970-01-01 (Gregorian).
@@ -179,7 +194,13 @@ mod tests {
     fn a_later_format_is_refused_and_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s.journal");
-        let header = Header { format: 2, version: "9.9".into(), session: "s".into(), model: String::new(), started: 0 };
+        let header = Header {
+            format: 2,
+            version: "9.9".into(),
+            session: "s".into(),
+            model: String::new(),
+            started: 0,
+        };
         drop(Journal::create(&Disk, &path, header).unwrap());
         let before = std::fs::read(&path).unwrap();
         assert!(open(&disk(), &path).err().unwrap().message().contains("format 2"));

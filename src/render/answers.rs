@@ -3,11 +3,12 @@
 /// The id of the picture that the query asks kitty about; nothing is shown under it.
 pub const QUERY_ID: u32 = 31;
 
-/// The question: kitty graphics, cell and window size in pixels, name, synchronised updates, true colour, and at last the
-/// device attributes, which every terminal answers: nothing comes after them.
+/// The question: kitty graphics, cell and window size in pixels, name, synchronised updates, true
+/// colour, and at last the device attributes, which every terminal answers: nothing comes after
+/// them.
 ///
-/// The colour is set, asked back and reset; nothing is printed in it. Inside a multiplexer kitty is not asked about: tmux
-/// would take the question for a new title of its pane.
+/// The colour is set, asked back and reset; nothing is printed in it. Inside a multiplexer kitty is
+/// not asked about: tmux would take the question for a new title of its pane.
 pub fn question(multiplexed: bool) -> Vec<u8> {
     let kitty = format!("\x1b_Gi={QUERY_ID},s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\");
     let kitty = if multiplexed { "" } else { &kitty };
@@ -40,8 +41,8 @@ pub struct Answers {
     pub typed: Vec<u8>,
 }
 
-/// Splits what came from the terminal. Works on any bytes; what is no complete answer counts as typed, but the
-/// beginning of an answer at the very end is dropped: no key sends it.
+/// Splits what came from the terminal. Works on any bytes; what is no complete answer counts as
+/// typed, but the beginning of an answer at the very end is dropped: no key sends it.
 pub fn split(bytes: &[u8]) -> Answers {
     let mut found = Answers::default();
     let mut rest = bytes;
@@ -103,7 +104,8 @@ fn device_string((body, length): (&[u8], usize)) -> Option<Reply> {
     Some(Reply { length, effect: Box::new(move |a| a.true_colour |= kept) })
 }
 
-/// `CSI ? … c`, `CSI 4;h;w t`, `CSI 6;h;w t`, `CSI ? 2026;n $ y`; no other, for keys are CSI sequences too.
+/// `CSI ? … c`, `CSI 4;h;w t`, `CSI 6;h;w t`, `CSI ? 2026;n $ y`; no other, for keys are CSI
+/// sequences too.
 fn csi(bytes: &[u8]) -> Option<Reply> {
     let body = bytes.strip_prefix(b"\x1b[")?;
     let end = body.iter().position(|b| (0x40..=0x7e).contains(b))?;
@@ -132,9 +134,12 @@ fn csi(bytes: &[u8]) -> Option<Reply> {
 /// Whether the bytes can only be an answer whose end has not come.
 fn is_begun(bytes: &[u8]) -> bool {
     // An escape may be the first half of the end.
-    let open = |opening: &[u8]| bytes.starts_with(opening) && !bytes[1..bytes.len() - 1].contains(&0x1b);
+    let open =
+        |opening: &[u8]| bytes.starts_with(opening) && !bytes[1..bytes.len() - 1].contains(&0x1b);
     let digits = |opening: &[u8]| {
-        bytes.strip_prefix(opening).is_some_and(|b| b.iter().all(|c| matches!(c, b'0'..=b'9' | b';' | b'$')))
+        bytes
+            .strip_prefix(opening)
+            .is_some_and(|b| b.iter().all(|c| matches!(c, b'0'..=b'9' | b';' | b'$')))
     };
     [&b"\x1b_Gi="[..], b"\x1bP>|", b"\x1bP1$r", b"\x1bP0$r"].into_iter().any(open)
         || [&b"\x1b[?"[..], b"\x1b[4;", b"\x1b[6;"].into_iter().any(digits)
@@ -165,8 +170,19 @@ mod tests {
 
     #[test]
     fn keys_between_answers_are_kept_in_order() {
-        // Text, UTF-8, arrows, Alt-P, Alt-_, a mouse report, function keys with a tilde, Ctrl-C, a lone escape.
-        let keys = ["show ", "žena", "\x1b[A", "\x1bP", "\x1b_", "\x1b[<0;3;4M", "\x1b[15~", "\x03", "\x1b"];
+        // Text, UTF-8, arrows, Alt-P, Alt-_, a mouse report, function keys with a tilde, Ctrl-C, a
+        // lone escape.
+        let keys = [
+            "show ",
+            "žena",
+            "\x1b[A",
+            "\x1bP",
+            "\x1b_",
+            "\x1b[<0;3;4M",
+            "\x1b[15~",
+            "\x03",
+            "\x1b",
+        ];
         let answers = ["\x1b_Gi=31;OK\x1b\\", "\x1b[6;20;10t", "\x1bP>|foot\x1b\\", "\x1b[?62;4c"];
         for shift in 0..keys.len() {
             let mut stream = Vec::new();
@@ -186,7 +202,9 @@ mod tests {
         assert!(!split(b"\x1b_Gi=31;ENOTSUPPORTED\x1b\\").kitty);
         assert!(!split(b"\x1b_Gi=32;OK\x1b\\").kitty);
         assert!(split(b"\x1bP1$r0;48:2::1:2:3m\x1b\\").true_colour);
-        assert!(!split(b"\x1bP1$r48:5:16m\x1b\\").true_colour && !split(b"\x1bP0$r\x1b\\").true_colour);
+        assert!(
+            !split(b"\x1bP1$r48:5:16m\x1b\\").true_colour && !split(b"\x1bP0$r\x1b\\").true_colour
+        );
         assert!(!split(b"\x1b[?2026;0$y").synchronized);
         assert_eq!(split(b"\x1b[?65;1;4;9c").attributes, Some(vec![65, 1, 4, 9]));
     }
@@ -200,7 +218,8 @@ mod tests {
             let extra = a.typed.strip_prefix(b"a").unwrap_or(&[]);
             assert!(extra.len() <= 4 && !extra.contains(&b'b'), "{cut}: {extra:?}");
         }
-        let noise: Vec<u8> = (0..4000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let noise: Vec<u8> =
+            (0..4000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         assert!(split(&noise).typed.len() <= noise.len());
     }
 }

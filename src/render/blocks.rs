@@ -17,7 +17,8 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// For a terminal's cells and colours. Without colours it paints in 256: it was asked for by name.
+    /// For a terminal's cells and colours. Without colours it paints in 256: it was asked for by
+    /// name.
     pub fn new(terminal: &Terminal) -> Self {
         Self { cell: terminal.cell, colours: terminal.colours, symbols: terminal.symbols }
     }
@@ -40,7 +41,9 @@ impl Blocks {
         if self.colours != Colours::True && self.symbols == Symbols::Half {
             small = dithered(&small)?;
         }
-        Ok((0..cells.1.max(1)).map(|row| self.line(&small, usize::from(row), usize::from(cells.0.max(1)))).collect())
+        Ok((0..cells.1.max(1))
+            .map(|row| self.line(&small, usize::from(row), usize::from(cells.0.max(1))))
+            .collect())
     }
 
     fn line(&self, small: &Raster, row: usize, columns: usize) -> String {
@@ -91,7 +94,12 @@ impl ImageSink for Blocks {
         fit_cells(picture, self.cell, room)
     }
 
-    fn rows(&mut self, _: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<Option<Vec<String>>> {
+    fn rows(
+        &mut self,
+        _: &mut dyn Write,
+        picture: &Raster,
+        cells: (u16, u16),
+    ) -> Result<Option<Vec<String>>> {
         self.lines(picture, cells).map(Some)
     }
 
@@ -121,8 +129,9 @@ fn half(top: Option<Rgb>, bottom: Option<Rgb>) -> Cell {
     }
 }
 
-/// The split of a cell's pixels into ink and paper with the least squared error against the two means. Pixels outside the
-/// picture take part with the mean of the others, so an edge looks like its neighbourhood.
+/// The split of a cell's pixels into ink and paper with the least squared error against the two
+/// means. Pixels outside the picture take part with the mean of the others, so an edge looks like
+/// its neighbourhood.
 fn two_colours(pixels: &[Option<Rgb>], symbols: Symbols) -> Cell {
     let known: Vec<Rgb> = pixels.iter().flatten().copied().collect();
     let Some(fill) = mean(&known) else { return Cell { symbol: ' ', ink: None, paper: None } };
@@ -139,7 +148,8 @@ fn two_colours(pixels: &[Option<Rgb>], symbols: Symbols) -> Cell {
 
 fn mean(colours: &[Rgb]) -> Option<Rgb> {
     let n = colours.len() as u32;
-    let channel = |a: usize| (colours.iter().map(|c| u32::from(c[a])).sum::<u32>() + n / 2) / n.max(1);
+    let channel =
+        |a: usize| (colours.iter().map(|c| u32::from(c[a])).sum::<u32>() + n / 2) / n.max(1);
     (n > 0).then(|| [0, 1, 2].map(|a| channel(a) as u8))
 }
 
@@ -150,7 +160,8 @@ fn spread(colours: &[Rgb]) -> u32 {
 
 /// The character whose ink covers these pixels, numbered by rows from the lowest bit.
 fn symbol(mask: usize, symbols: Symbols) -> char {
-    const QUADRANTS: [char; 16] = [' ', '▘', '▝', '▀', '▖', '▌', '▞', '▛', '▗', '▚', '▐', '▜', '▄', '▙', '▟', '█'];
+    const QUADRANTS: [char; 16] =
+        [' ', '▘', '▝', '▀', '▖', '▌', '▞', '▛', '▗', '▚', '▐', '▜', '▄', '▙', '▟', '█'];
     if symbols == Symbols::Quad {
         return QUADRANTS.get(mask).copied().unwrap_or('█');
     }
@@ -160,20 +171,24 @@ fn symbol(mask: usize, symbols: Symbols) -> char {
         21 => '▌',
         42 => '▐',
         63.. => '█',
-        m => char::from_u32(0x1fb00 + m as u32 - 1 - u32::from(m > 21) - u32::from(m > 42)).unwrap_or('█'),
+        m => char::from_u32(0x1fb00 + m as u32 - 1 - u32::from(m > 21) - u32::from(m > 42))
+            .unwrap_or('█'),
     }
 }
 
-/// The picture in xterm's fixed colours. They are so few that dark skin turns red when each pixel takes the nearest, and
-/// speckled when all of the error is diffused: brightness counts more than hue, and half of the error is passed on.
+/// The picture in xterm's fixed colours. They are so few that dark skin turns red when each pixel
+/// takes the nearest, and speckled when all of the error is diffused: brightness counts more than
+/// hue, and half of the error is passed on.
 fn dithered(small: &Raster) -> Result<Raster> {
     let width = small.width;
-    // Thirty-seconds of a level: half of the sixteenths of Floyd and Steinberg. One pixel of margin on either side.
+    // Thirty-seconds of a level: half of the sixteenths of Floyd and Steinberg. One pixel of margin
+    // on either side.
     let mut carried = [vec![[0i32; 3]; width + 2], vec![[0i32; 3]; width + 2]];
     let mut data = Vec::with_capacity(small.data.len());
     for line in small.data.chunks_exact(width * 3) {
         for (x, p) in line.chunks_exact(3).enumerate() {
-            let wanted = [0, 1, 2].map(|a| (i32::from(p[a]) + carried[0][x + 1][a] / 32).clamp(0, 255));
+            let wanted =
+                [0, 1, 2].map(|a| (i32::from(p[a]) + carried[0][x + 1][a] / 32).clamp(0, 255));
             let chosen = alike(wanted);
             for a in 0..3 {
                 let error = wanted[a] - i32::from(chosen[a]);
@@ -190,7 +205,8 @@ fn dithered(small: &Raster) -> Result<Raster> {
     Raster::new(width, small.height, 3, data)
 }
 
-/// The fixed colour that looks most alike: squared distance plus [`BRIGHTNESS`] times that of the luma.
+/// The fixed colour that looks most alike: squared distance plus [`BRIGHTNESS`] times that of the
+/// luma.
 fn alike(wanted: [i32; 3]) -> Rgb {
     let far = |c: &Rgb| {
         let d = [0, 1, 2].map(|a| wanted[a] - i32::from(c[a]));
@@ -204,7 +220,9 @@ const BRIGHTNESS: i32 = 6;
 
 /// The nearest of xterm's 240 fixed colours: a cube of six levels and 24 greys.
 pub fn indexed(c: Rgb) -> u8 {
-    let level = |v: u8| LEVELS.iter().enumerate().min_by_key(|(_, l)| l.abs_diff(v)).map_or(0, |(i, _)| i as u8);
+    let level = |v: u8| {
+        LEVELS.iter().enumerate().min_by_key(|(_, l)| l.abs_diff(v)).map_or(0, |(i, _)| i as u8)
+    };
     let [r, g, b] = c.map(level);
     let cube = 16 + 36 * r + 6 * g + b;
     let mean = c.iter().map(|v| u32::from(*v)).sum::<u32>() / 3;
@@ -253,7 +271,9 @@ mod tests {
     fn few_colours_keep_the_brightness() {
         for colour in [[80, 45, 30], [224, 180, 150], [20, 20, 60]] {
             let d = dithered(&Raster::filled(24, 24, &colour).unwrap()).unwrap();
-            let luma = |c: &[u8]| 0.299 * f64::from(c[0]) + 0.587 * f64::from(c[1]) + 0.114 * f64::from(c[2]);
+            let luma = |c: &[u8]| {
+                0.299 * f64::from(c[0]) + 0.587 * f64::from(c[1]) + 0.114 * f64::from(c[2])
+            };
             let mean = d.data.chunks(3).map(luma).sum::<f64>() / 576.0;
             assert!((mean - luma(&colour)).abs() < 6.0, "{colour:?}: {mean}");
         }
@@ -269,8 +289,12 @@ mod tests {
             assert_eq!(of_index(indexed(c)), c, "{i}");
         }
         // Exhaustive over a coarse lattice: no fixed colour is nearer than the one chosen.
-        for c in (0..4096u32).map(|k| [(k >> 8) as u8 * 17, (k >> 4 & 15) as u8 * 17, (k & 15) as u8 * 17]) {
-            let far = |i: u8| (0..3).map(|a| u32::from(of_index(i)[a].abs_diff(c[a])).pow(2)).sum::<u32>();
+        for c in (0..4096u32)
+            .map(|k| [(k >> 8) as u8 * 17, (k >> 4 & 15) as u8 * 17, (k & 15) as u8 * 17])
+        {
+            let far = |i: u8| {
+                (0..3).map(|a| u32::from(of_index(i)[a].abs_diff(c[a])).pow(2)).sum::<u32>()
+            };
             let best = (16..=255u8).map(far).min().unwrap();
             assert_eq!(far(indexed(c)), best, "{c:?}");
         }
@@ -282,12 +306,24 @@ mod tests {
         let cell = two_colours(&[Some(w), Some(k), Some(k), Some(k)], Symbols::Quad);
         assert_eq!(cell, Cell { symbol: '▘', ink: Some(w), paper: Some(k) });
         let left: Vec<_> = [w, k, w, k, w, k].map(Some).to_vec();
-        assert_eq!(two_colours(&left, Symbols::Sextant), Cell { symbol: '▌', ink: Some(w), paper: Some(k) });
-        assert_eq!((symbol(1, Symbols::Sextant), symbol(62, Symbols::Sextant)), ('\u{1fb00}', '\u{1fb3b}'));
-        assert_eq!((symbol(22, Symbols::Sextant), symbol(43, Symbols::Sextant)), ('\u{1fb14}', '\u{1fb28}'));
+        assert_eq!(
+            two_colours(&left, Symbols::Sextant),
+            Cell { symbol: '▌', ink: Some(w), paper: Some(k) }
+        );
+        assert_eq!(
+            (symbol(1, Symbols::Sextant), symbol(62, Symbols::Sextant)),
+            ('\u{1fb00}', '\u{1fb3b}')
+        );
+        assert_eq!(
+            (symbol(22, Symbols::Sextant), symbol(43, Symbols::Sextant)),
+            ('\u{1fb14}', '\u{1fb28}')
+        );
         assert_eq!(two_colours(&[None; 4], Symbols::Quad).symbol, ' ');
         // Four different pixels: the two pairs that are alike are found.
-        let near = two_colours(&[Some([9; 3]), Some([250; 3]), Some([251; 3]), Some([10; 3])], Symbols::Quad);
+        let near = two_colours(
+            &[Some([9; 3]), Some([250; 3]), Some([251; 3]), Some([10; 3])],
+            Symbols::Quad,
+        );
         assert_eq!((near.symbol, near.ink, near.paper), ('▞', Some([251; 3]), Some([10; 3])));
     }
 }

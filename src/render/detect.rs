@@ -17,7 +17,8 @@ pub struct Facts<'a> {
     pub tmux: Option<Tmux>,
     /// Whether this runs in tmux at all.
     pub in_tmux: bool,
-    /// Columns, rows, and the window's pixels across and down, as the kernel knows them; 0 for unknown.
+    /// Columns, rows, and the window's pixels across and down, as the kernel knows them; 0 for
+    /// unknown.
     pub size: [u16; 4],
     /// The process's environment.
     pub environment: Option<&'a Environment>,
@@ -49,7 +50,10 @@ pub fn decide(facts: &Facts<'_>, options: &Options) -> Terminal {
     }
     reasons.push(reason);
     if !facts.asked {
-        reasons.push("was not asked: its input is elsewhere, in the background, or would print the question".into());
+        reasons.push(
+            "was not asked: its input is elsewhere, in the background, or would print the question"
+                .into(),
+        );
     } else if facts.answers.attributes.is_none() {
         reasons.push("did not answer in time".into());
     }
@@ -88,7 +92,9 @@ fn protocol(facts: &Facts<'_>, colours: Colours) -> (Protocol, String) {
     let (found, why) = if facts.in_tmux { in_tmux(facts, sixel) } else { direct(facts, sixel) };
     match (found, colours) {
         (Some(p), _) => (p, why),
-        (None, Colours::None) => (Protocol::None, format!("{why}; without colours no blocks either")),
+        (None, Colours::None) => {
+            (Protocol::None, format!("{why}; without colours no blocks either"))
+        }
         (None, _) => (Protocol::Blocks, why),
     }
 }
@@ -103,9 +109,10 @@ fn direct(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
     if iterm {
         return say(Protocol::Iterm, "its name stands for iTerm2 graphics");
     }
-    // Without a name of its own the environment may tell, but only about a terminal that is there and answers: SSH drops
-    // these variables, and a stale one would spill a picture as text.
-    let told = matches!(facts.env("TERM_PROGRAM"), "iTerm.app" | "WezTerm") || facts.env("LC_TERMINAL") == "iTerm2";
+    // Without a name of its own the environment may tell, but only about a terminal that is there
+    // and answers: SSH drops these variables, and a stale one would spill a picture as text.
+    let told = matches!(facts.env("TERM_PROGRAM"), "iTerm.app" | "WezTerm")
+        || facts.env("LC_TERMINAL") == "iTerm2";
     if told && facts.answers.name.is_none() && facts.answers.attributes.is_some() {
         return say(Protocol::Iterm, "TERM_PROGRAM or LC_TERMINAL stands for iTerm2 graphics");
     }
@@ -119,7 +126,9 @@ fn in_tmux(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
     if sixel {
         return (Some(Protocol::Sixel), "tmux itself shows sixel".into());
     }
-    let Some(tmux) = &facts.tmux else { return (None, "tmux did not say what is behind it".into()) };
+    let Some(tmux) = &facts.tmux else {
+        return (None, "tmux did not say what is behind it".into());
+    };
     let behind = if speaks_iterm(&tmux.name) {
         Protocol::Iterm
     } else if has_placeholders(&tmux.name) {
@@ -131,7 +140,10 @@ fn in_tmux(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
         return (None, "no client is attached to tmux".into());
     }
     if !tmux.passthrough {
-        return (None, "tmux keeps graphics back (repair: tmux set -g allow-passthrough on)".into());
+        return (
+            None,
+            "tmux keeps graphics back (repair: tmux set -g allow-passthrough on)".into(),
+        );
     }
     (Some(behind), "the terminal behind tmux shows graphics, and tmux hands them on".into())
 }
@@ -143,7 +155,9 @@ fn speaks_iterm(name: &str) -> bool {
 /// Kitty from 0.28 on, and ghostty: in tmux pictures must be text that moves with the pane.
 fn has_placeholders(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let minor = name.strip_prefix("kitty(0.").map(|v| v.split(|c: char| !c.is_ascii_digit()).next().unwrap_or(""));
+    let minor = name
+        .strip_prefix("kitty(0.")
+        .map(|v| v.split(|c: char| !c.is_ascii_digit()).next().unwrap_or(""));
     let old = minor.and_then(|m| m.parse::<u32>().ok()).is_some_and(|m| m < 28);
     !old && (name.contains("kitty") || name.contains("ghostty"))
 }
@@ -155,7 +169,11 @@ fn cell(facts: &Facts<'_>) -> (u16, u16) {
     let sane = |c: &(u16, u16)| (3..=100).contains(&c.0) && (5..=200).contains(&c.1);
     let tmux = facts.tmux.as_ref().and_then(|t| t.cell);
     let window = facts.answers.window.and_then(|(w, h)| per(w, h));
-    [tmux, facts.answers.cell, window, per(width, height)].into_iter().flatten().find(sane).unwrap_or((8, 16))
+    [tmux, facts.answers.cell, window, per(width, height)]
+        .into_iter()
+        .flatten()
+        .find(sane)
+        .unwrap_or((8, 16))
 }
 
 #[cfg(test)]
@@ -220,7 +238,12 @@ mod tests {
         let mut f = facts(Some("tmux 3.3a"), false, &[1, 2]);
         f.in_tmux = true;
         assert_eq!(protocol_of(&f), Protocol::Blocks);
-        let behind = |name: &str| Tmux { name: name.into(), passthrough: true, attached: true, ..Tmux::default() };
+        let behind = |name: &str| Tmux {
+            name: name.into(),
+            passthrough: true,
+            attached: true,
+            ..Tmux::default()
+        };
         for (name, wanted) in [
             ("kitty(0.35.2)", Protocol::Kitty),
             ("xterm-kitty", Protocol::Kitty),
@@ -234,7 +257,10 @@ mod tests {
         }
         f.tmux = Some(Tmux { passthrough: false, ..behind("kitty") });
         let t = decide(&f, &Options::default());
-        assert!(t.protocol == Protocol::Blocks && t.reasons.iter().any(|r| r.contains("allow-passthrough on")));
+        assert!(
+            t.protocol == Protocol::Blocks
+                && t.reasons.iter().any(|r| r.contains("allow-passthrough on"))
+        );
         f.tmux = Some(Tmux { attached: false, ..behind("kitty") });
         assert_eq!(protocol_of(&f), Protocol::Blocks);
         f.answers.attributes = Some(vec![1, 4]);

@@ -94,9 +94,9 @@ impl Painter {
         !self.sink.is_text()
     }
 
-    /// The bytes that show a result from the start of a line on, in at most `width` columns; the cursor ends at the start
-    /// of the line below. Works in cooked and in raw mode; only where words stand for pictures, perhaps in a pipe, lines end
-    /// in `\n` alone.
+    /// The bytes that show a result from the start of a line on, in at most `width` columns; the
+    /// cursor ends at the start of the line below. Works in cooked and in raw mode; only where
+    /// words stand for pictures, perhaps in a pipe, lines end in `\n` alone.
     pub fn render(&mut self, display: &Display, width: u16) -> Result<Vec<u8>> {
         let width = usize::from(width.max(8));
         let mut out = Vec::new();
@@ -135,18 +135,22 @@ impl Painter {
         Ok(())
     }
 
-    /// Beside the pictures if both get the room they need, else below, the pictures in as few even rows as possible.
+    /// Beside the pictures if both get the room they need, else below, the pictures in as few even
+    /// rows as possible.
     fn plan<'a>(&self, display: &'a Display, width: usize) -> (Vec<Band<'a>>, Vec<String>) {
-        let wrapped = |room: usize| display.lines.iter().flat_map(|l| wrap(l, room)).collect::<Vec<_>>();
+        let wrapped =
+            |room: usize| display.lines.iter().flat_map(|l| wrap(l, room)).collect::<Vec<_>>();
         let (pictures, n) = (&display.pictures[..], display.pictures.len());
         let wishes = pictures.iter().map(|p| self.sink.columns(&p.raster));
-        let (least, wish) = wishes.fold((1, 1), |a, b| (a.0.max(usize::from(b.0)), a.1.max(usize::from(b.1))));
+        let (least, wish) =
+            wishes.fold((1, 1), |a, b| (a.0.max(usize::from(b.0)), a.1.max(usize::from(b.1))));
         if n == 0 {
             return (Vec::new(), wrapped(width));
         }
         let longest = display.lines.iter().map(|l| columns_of(&printable(l))).max().unwrap_or(0);
         if longest > 0 && width > longest.min(TEXT) + MARGIN {
-            let each = ((width - longest.min(TEXT) - MARGIN + GAP) / n).saturating_sub(GAP).min(wish);
+            let each =
+                ((width - longest.min(TEXT) - MARGIN + GAP) / n).saturating_sub(GAP).min(wish);
             if each >= least {
                 let room = width - MARGIN - n * (each + GAP) + GAP;
                 return (vec![Band { pictures, each, beside: wrapped(room) }], Vec::new());
@@ -155,21 +159,27 @@ impl Painter {
         let most = ((width + GAP) / (least + GAP)).clamp(1, n);
         let across = n.div_ceil(n.div_ceil(most));
         let each = ((width + GAP) / across - GAP).min(wish);
-        let bands = pictures.chunks(across).map(|pictures| Band { pictures, each, beside: Vec::new() }).collect();
+        let bands = pictures
+            .chunks(across)
+            .map(|pictures| Band { pictures, each, beside: Vec::new() })
+            .collect();
         (bands, wrapped(width))
     }
 
-    /// Rows that pictures may take: all of a band must be on the screen at once, for painting cannot scroll.
+    /// Rows that pictures may take: all of a band must be on the screen at once, for painting
+    /// cannot scroll.
     fn row_limit(&self) -> u16 {
         self.terminal.rows.saturating_sub(4).clamp(2, 30)
     }
 
     fn band(&mut self, out: &mut Vec<u8>, band: &Band<'_>) -> Result<()> {
         let room = (u16::try_from(band.each).unwrap_or(u16::MAX), self.row_limit());
-        let sizes: Vec<_> = band.pictures.iter().map(|p| self.sink.cells(&p.raster, room)).collect();
+        let sizes: Vec<_> =
+            band.pictures.iter().map(|p| self.sink.cells(&p.raster, room)).collect();
         let high = sizes.iter().map(|s| usize::from(s.1)).max().unwrap_or(1);
         // A picture that is narrower than its share leaves no hole.
-        let share = sizes.iter().map(|s| usize::from(s.0)).max().unwrap_or(1).max(band.each.min(12));
+        let share =
+            sizes.iter().map(|s| usize::from(s.0)).max().unwrap_or(1).max(band.each.min(12));
         let mut rows = Vec::new();
         for (p, size) in band.pictures.iter().zip(&sizes) {
             match self.sink.rows(out, &p.raster, *size)? {
@@ -209,8 +219,14 @@ impl Painter {
 }
 
 /// The lines of a band: rows of pictures, captions under them, text at their right.
-fn rows_of(band: &Band<'_>, rows: &[Vec<String>], sizes: &[(u16, u16)], (share, high): (usize, usize)) -> Vec<String> {
-    let captions: Vec<String> = band.pictures.iter().map(|p| cut(&printable(&p.caption), share)).collect();
+fn rows_of(
+    band: &Band<'_>,
+    rows: &[Vec<String>],
+    sizes: &[(u16, u16)],
+    (share, high): (usize, usize),
+) -> Vec<String> {
+    let captions: Vec<String> =
+        band.pictures.iter().map(|p| cut(&printable(&p.caption), share)).collect();
     let captioned = captions.iter().any(|c| !c.is_empty());
     let count = (high + usize::from(captioned)).max(band.beside.len());
     // Text that is shorter than the pictures stands in their middle.

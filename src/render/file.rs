@@ -26,7 +26,8 @@ impl Files {
         &self.written
     }
 
-    /// Writes a picture with these texts; the path is `picture-0001.png` or the next number that is free.
+    /// Writes a picture with these texts; the path is `picture-0001.png` or the next number that is
+    /// free.
     ///
     /// # Errors
     /// When the folder or file cannot be made; a file that was begun is removed again.

@@ -1,4 +1,5 @@
-//! iTerm2's inline images (iterm2.com/documentation-images.html), also understood by WezTerm, Konsole and mlterm.
+//! iTerm2's inline images (iterm2.com/documentation-images.html), also understood by WezTerm,
+//! Konsole and mlterm.
 
 use super::kitty::base64;
 use super::sink::{ImageSink, fit_cells, pixel_columns, reduced, unwritten};
@@ -8,7 +9,8 @@ use crate::error::Result;
 use crate::image::{Raster, encode};
 use std::io::Write;
 
-/// A PNG beyond this goes as JPEG instead: what is inspected should be exact, but not cost seconds on a slow line.
+/// A PNG beyond this goes as JPEG instead: what is inspected should be exact, but not cost seconds
+/// on a slow line.
 const EXACT_BYTES: usize = 384 << 10;
 const QUALITY: u8 = 92;
 
@@ -31,7 +33,10 @@ impl ImageSink for Iterm {
         let png = encode::png(&small, &[])?;
         let file = if png.len() > EXACT_BYTES { encode::jpeg(&small, QUALITY)? } else { png };
         let (columns, rows) = cells;
-        let keys = format!("inline=1;size={};width={columns};height={rows};preserveAspectRatio=1", file.len());
+        let keys = format!(
+            "inline=1;size={};width={columns};height={rows};preserveAspectRatio=1",
+            file.len()
+        );
         let sequence = format!("\x1b]1337;File={keys};doNotMoveCursor=1:{}\x07", base64(&file));
         let sequence = if self.passthrough { tmux::wrap(&sequence) } else { sequence };
         // Not all of them know doNotMoveCursor: save and restore the cursor as well.

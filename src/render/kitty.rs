@@ -1,7 +1,8 @@
 //! The kitty graphics protocol (sw.kovidgoyal.net/kitty/graphics-protocol).
 //!
-//! Pictures are reduced to what the cells show and sent as PNG, in chunks, without any file or shared memory: over SSH
-//! only bytes arrive. Inside tmux they become Unicode placeholders, which tmux moves about as the text they are.
+//! Pictures are reduced to what the cells show and sent as PNG, in chunks, without any file or
+//! shared memory: over SSH only bytes arrive. Inside tmux they become Unicode placeholders, which
+//! tmux moves about as the text they are.
 
 use super::sink::{ImageSink, fit_cells, pixel_columns, put_rows, reduced, unwritten};
 use super::terminal::Terminal;
@@ -21,7 +22,8 @@ const PREVIEW: u32 = 255;
 pub struct Kitty {
     cell: (u16, u16),
     passthrough: bool,
-    /// The upper two bytes of all ids, so that processes that share a terminal do not overwrite each other's pictures.
+    /// The upper two bytes of all ids, so that processes that share a terminal do not overwrite
+    /// each other's pictures.
     base: u32,
     sent: u32,
 }
@@ -56,7 +58,13 @@ impl Kitty {
     }
 
     /// Sends a picture and shows it at the cursor (or, in tmux, wherever its placeholders stand).
-    fn transmit(&self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16), id: u32) -> Result<()> {
+    fn transmit(
+        &self,
+        out: &mut dyn Write,
+        picture: &Raster,
+        cells: (u16, u16),
+        id: u32,
+    ) -> Result<()> {
         let small = reduced(picture, self.cell, cells)?;
         let png = encode::png(&self.padded(&small, cells)?, &[])?;
         let text = base64(&png);
@@ -73,17 +81,22 @@ impl Kitty {
         Ok(())
     }
 
-    /// The picture with transparent pixels at its right or bottom, so that stretching it over whole cells keeps its
-    /// aspect.
+    /// The picture with transparent pixels at its right or bottom, so that stretching it over whole
+    /// cells keeps its aspect.
     fn padded(&self, picture: &Raster, cells: (u16, u16)) -> Result<Raster> {
-        let frame = (usize::from(cells.0) * usize::from(self.cell.0), usize::from(cells.1) * usize::from(self.cell.1));
+        let frame = (
+            usize::from(cells.0) * usize::from(self.cell.0),
+            usize::from(cells.1) * usize::from(self.cell.1),
+        );
         let (w, h) = (picture.width, picture.height);
-        let (wide, high) = (w.max((h * frame.0).div_ceil(frame.1)), h.max((w * frame.1).div_ceil(frame.0)));
+        let (wide, high) =
+            (w.max((h * frame.0).div_ceil(frame.1)), h.max((w * frame.1).div_ceil(frame.0)));
         if (wide, high) == (w, h) {
             return Ok(picture.clone());
         }
         let mut all = Raster::filled(wide, high, &[0; 4])?;
-        for (from, to) in picture.data.chunks_exact(w * 3).zip(all.data.chunks_exact_mut(wide * 4)) {
+        for (from, to) in picture.data.chunks_exact(w * 3).zip(all.data.chunks_exact_mut(wide * 4))
+        {
             for (p, q) in from.chunks_exact(3).zip(to.chunks_exact_mut(4)) {
                 q.copy_from_slice(&[p[0], p[1], p[2], 255]);
             }
@@ -91,7 +104,13 @@ impl Kitty {
         Ok(all)
     }
 
-    fn show(&self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16), id: u32) -> Result<()> {
+    fn show(
+        &self,
+        out: &mut dyn Write,
+        picture: &Raster,
+        cells: (u16, u16),
+        id: u32,
+    ) -> Result<()> {
         let cells = self.bounded(cells);
         self.transmit(out, picture, cells, id)?;
         if self.passthrough { put_rows(out, &placeholders(id, cells), cells.0) } else { Ok(()) }
@@ -114,7 +133,12 @@ impl ImageSink for Kitty {
         fit_cells(picture, self.cell, self.bounded(room))
     }
 
-    fn rows(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<Option<Vec<String>>> {
+    fn rows(
+        &mut self,
+        out: &mut dyn Write,
+        picture: &Raster,
+        cells: (u16, u16),
+    ) -> Result<Option<Vec<String>>> {
         if !self.passthrough {
             return Ok(None);
         }
@@ -137,8 +161,8 @@ impl ImageSink for Kitty {
     }
 }
 
-/// Rows of placeholder characters: the id is their colour, two marks on the first of a row name row and column, and the
-/// others count on from it.
+/// Rows of placeholder characters: the id is their colour, two marks on the first of a row name row
+/// and column, and the others count on from it.
 fn placeholders(id: u32, (columns, rows): (u16, u16)) -> Vec<String> {
     let [_, r, g, b] = id.to_be_bytes();
     let row = |mark: &char| {
@@ -150,13 +174,14 @@ fn placeholders(id: u32, (columns, rows): (u16, u16)) -> Vec<String> {
 
 /// The first of the combining marks with which the protocol counts.
 const ROWS: [char; 64] = [
-    '\u{305}', '\u{30d}', '\u{30e}', '\u{310}', '\u{312}', '\u{33d}', '\u{33e}', '\u{33f}', '\u{346}', '\u{34a}',
-    '\u{34b}', '\u{34c}', '\u{350}', '\u{351}', '\u{352}', '\u{357}', '\u{35b}', '\u{363}', '\u{364}', '\u{365}',
-    '\u{366}', '\u{367}', '\u{368}', '\u{369}', '\u{36a}', '\u{36b}', '\u{36c}', '\u{36d}', '\u{36e}', '\u{36f}',
-    '\u{483}', '\u{484}', '\u{485}', '\u{486}', '\u{487}', '\u{592}', '\u{593}', '\u{594}', '\u{595}', '\u{597}',
-    '\u{598}', '\u{599}', '\u{59c}', '\u{59d}', '\u{59e}', '\u{59f}', '\u{5a0}', '\u{5a1}', '\u{5a8}', '\u{5a9}',
-    '\u{5ab}', '\u{5ac}', '\u{5af}', '\u{5c4}', '\u{610}', '\u{611}', '\u{612}', '\u{613}', '\u{614}', '\u{615}',
-    '\u{616}', '\u{617}', '\u{657}', '\u{658}',
+    '\u{305}', '\u{30d}', '\u{30e}', '\u{310}', '\u{312}', '\u{33d}', '\u{33e}', '\u{33f}',
+    '\u{346}', '\u{34a}', '\u{34b}', '\u{34c}', '\u{350}', '\u{351}', '\u{352}', '\u{357}',
+    '\u{35b}', '\u{363}', '\u{364}', '\u{365}', '\u{366}', '\u{367}', '\u{368}', '\u{369}',
+    '\u{36a}', '\u{36b}', '\u{36c}', '\u{36d}', '\u{36e}', '\u{36f}', '\u{483}', '\u{484}',
+    '\u{485}', '\u{486}', '\u{487}', '\u{592}', '\u{593}', '\u{594}', '\u{595}', '\u{597}',
+    '\u{598}', '\u{599}', '\u{59c}', '\u{59d}', '\u{59e}', '\u{59f}', '\u{5a0}', '\u{5a1}',
+    '\u{5a8}', '\u{5a9}', '\u{5ab}', '\u{5ac}', '\u{5af}', '\u{5c4}', '\u{610}', '\u{611}',
+    '\u{612}', '\u{613}', '\u{614}', '\u{615}', '\u{616}', '\u{617}', '\u{657}', '\u{658}',
 ];
 
 /// Base64 with padding (RFC 4648).
@@ -164,7 +189,8 @@ pub fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
-        let value = (0..3).fold(0u32, |v, k| v << 8 | u32::from(three.get(k).copied().unwrap_or(0)));
+        let value =
+            (0..3).fold(0u32, |v, k| v << 8 | u32::from(three.get(k).copied().unwrap_or(0)));
         for k in 0..4 {
             let digit = DIGITS[(value >> (18 - 6 * k) & 63) as usize];
             out.push(if k <= three.len() { char::from(digit) } else { '=' });
@@ -184,7 +210,9 @@ mod tests {
     #[test]
     fn base64_vectors() {
         // RFC 4648, section 10.
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")] {
+        for (plain, coded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
+        {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
     }
@@ -224,6 +252,9 @@ mod tests {
         let p = Raster::filled(10, 10, &[1, 2, 3]).unwrap();
         assert_eq!(kitty(false).padded(&p, (2, 1)).unwrap(), p);
         let wide = kitty(false).padded(&p, (3, 1)).unwrap();
-        assert_eq!((wide.width, wide.height, wide.pixel(9, 9)[3], wide.pixel(10, 9)[3]), (15, 10, 255, 0));
+        assert_eq!(
+            (wide.width, wide.height, wide.pixel(9, 9)[3], wide.pixel(10, 9)[3]),
+            (15, 10, 255, 0)
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Pictures on a terminal: what it can do, found out without harm, and the bytes that show them.
 //!
-//! [`probe()`] asks the terminal once, with a deadline and without losing a key. A [`Painter`] then turns a [`Display`]
-//! into bytes: pictures side by side with captions and lines of text. Nothing here prints; callers write the bytes.
+//! [`probe()`] asks the terminal once, with a deadline and without losing a key. A [`Painter`] then
+//! turns a [`Display`] into bytes: pictures side by side with captions and lines of text. Nothing
+//! here prints; callers write the bytes.
 
 pub mod answers;
 pub mod blocks;

@@ -1,4 +1,5 @@
-//! Asking the terminal what it can do: once, bounded in time, without a thread and without losing a key.
+//! Asking the terminal what it can do: once, bounded in time, without a thread and without losing a
+//! key.
 
 use super::answers::{self, Answers};
 use super::detect::{Facts, decide};
@@ -18,14 +19,18 @@ pub struct Options {
     pub graphics: Graphics,
     /// The characters of block pictures.
     pub symbols: Symbols,
-    /// How long a mute terminal is waited for. One that began to answer, or whose `TERM` is known to answer, gets three
-    /// times as long.
+    /// How long a mute terminal is waited for. One that began to answer, or whose `TERM` is known
+    /// to answer, gets three times as long.
     pub deadline: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { graphics: Graphics::Auto, symbols: Symbols::Half, deadline: Duration::from_millis(300) }
+        Self {
+            graphics: Graphics::Auto,
+            symbols: Symbols::Half,
+            deadline: Duration::from_millis(300),
+        }
     }
 }
 
@@ -36,8 +41,14 @@ pub struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// The process's own.
     pub fn of_process() -> Self {
-        let wanted = ["TERM", "COLORTERM", "NO_COLOR", "TERM_PROGRAM", "LC_TERMINAL", "TMUX", "TMUX_PANE"];
-        Self(wanted.into_iter().filter_map(|n| Some((n.to_string(), std::env::var(n).ok()?))).collect())
+        let wanted =
+            ["TERM", "COLORTERM", "NO_COLOR", "TERM_PROGRAM", "LC_TERMINAL", "TMUX", "TMUX_PANE"];
+        Self(
+            wanted
+                .into_iter()
+                .filter_map(|n| Some((n.to_string(), std::env::var(n).ok()?)))
+                .collect(),
+        )
     }
 
     /// The value of a variable.
@@ -57,7 +68,8 @@ impl From<&[(&str, &str)]> for Environment {
 pub struct Probe {
     /// The terminal.
     pub terminal: Terminal,
-    /// What the user typed meanwhile, in order and complete: hand it to the prompt as its first input.
+    /// What the user typed meanwhile, in order and complete: hand it to the prompt as its first
+    /// input.
     pub typed: Vec<u8>,
 }
 
@@ -66,9 +78,14 @@ pub fn probe(options: &Options) -> Probe {
     probe_on(rustix::stdio::stdin(), rustix::stdio::stdout(), options, &Environment::of_process())
 }
 
-/// Probes the terminal behind these two descriptors. Never fails: what cannot be found out is taken for absent, and the
-/// terminal's reasons say so. Its mode is as before when this returns.
-pub fn probe_on(input: BorrowedFd<'_>, output: BorrowedFd<'_>, options: &Options, environment: &Environment) -> Probe {
+/// Probes the terminal behind these two descriptors. Never fails: what cannot be found out is taken
+/// for absent, and the terminal's reasons say so. Its mode is as before when this returns.
+pub fn probe_on(
+    input: BorrowedFd<'_>,
+    output: BorrowedFd<'_>,
+    options: &Options,
+    environment: &Environment,
+) -> Probe {
     if !termios::isatty(output) {
         let mut terminal = Terminal::plain("output is no terminal");
         if let Graphics::Force(p) = options.graphics {
@@ -77,11 +94,13 @@ pub fn probe_on(input: BorrowedFd<'_>, output: BorrowedFd<'_>, options: &Options
         }
         return Probe { terminal, typed: Vec::new() };
     }
-    let size = termios::tcgetwinsize(output).map_or([0; 4], |s| [s.ws_col, s.ws_row, s.ws_xpixel, s.ws_ypixel]);
+    let size = termios::tcgetwinsize(output)
+        .map_or([0; 4], |s| [s.ws_col, s.ws_row, s.ws_xpixel, s.ws_ypixel]);
     let asked = may_ask(input, environment);
     let heard = if asked {
         let question = answers::question(is_multiplexed(environment));
-        let sure = environment.get("TERM").is_some_and(|t| ANSWERING.iter().any(|a| t.starts_with(a)));
+        let sure =
+            environment.get("TERM").is_some_and(|t| ANSWERING.iter().any(|a| t.starts_with(a)));
         let deadline = if sure { 3 * options.deadline } else { options.deadline };
         ask([input, output], &question, [deadline, 3 * options.deadline])
     } else {
@@ -100,8 +119,10 @@ pub fn probe_on(input: BorrowedFd<'_>, output: BorrowedFd<'_>, options: &Options
     Probe { terminal, typed: facts.answers.typed }
 }
 
-/// Values of `TERM`, by their beginning, that only terminals have which answer: waiting for them is never in vain.
-const ANSWERING: [&str; 7] = ["xterm-kitty", "xterm-ghostty", "foot", "wezterm", "alacritty", "contour", "mlterm"];
+/// Values of `TERM`, by their beginning, that only terminals have which answer: waiting for them is
+/// never in vain.
+const ANSWERING: [&str; 7] =
+    ["xterm-kitty", "xterm-ghostty", "foot", "wezterm", "alacritty", "contour", "mlterm"];
 
 /// Inside tmux or screen, or behind them at the other end of SSH, which carries only `TERM`.
 fn is_multiplexed(environment: &Environment) -> bool {
@@ -109,7 +130,8 @@ fn is_multiplexed(environment: &Environment) -> bool {
     environment.get("TMUX").is_some() || term.starts_with("tmux") || term.starts_with("screen")
 }
 
-/// Whether the terminal can be asked: it can answer, would not print the question, and we may change its mode.
+/// Whether the terminal can be asked: it can answer, would not print the question, and we may
+/// change its mode.
 fn may_ask(input: BorrowedFd<'_>, environment: &Environment) -> bool {
     let prints_it = matches!(environment.get("TERM"), Some("dumb" | "linux"))
         || environment.get("TERM_PROGRAM") == Some("Apple_Terminal");
@@ -125,7 +147,11 @@ struct Heard {
 }
 
 /// Asks, and waits the first time for a first answer and the second for the last one.
-fn ask([input, output]: [BorrowedFd<'_>; 2], question: &[u8], [first, last]: [Duration; 2]) -> Heard {
+fn ask(
+    [input, output]: [BorrowedFd<'_>; 2],
+    question: &[u8],
+    [first, last]: [Duration; 2],
+) -> Heard {
     let Ok(_raw) = RawMode::enter(input) else { return Heard::default() };
     let start = Instant::now();
     if write_all(output, question).is_err() {
@@ -147,7 +173,11 @@ fn ask([input, output]: [BorrowedFd<'_>; 2], question: &[u8], [first, last]: [Du
 }
 
 /// Appends what arrives before `end`; false when nothing did.
-fn read_before(input: BorrowedFd<'_>, end: Instant, bytes: &mut Vec<u8>) -> rustix::io::Result<bool> {
+fn read_before(
+    input: BorrowedFd<'_>,
+    end: Instant,
+    bytes: &mut Vec<u8>,
+) -> rustix::io::Result<bool> {
     loop {
         let left = end.saturating_duration_since(Instant::now());
         let time = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };

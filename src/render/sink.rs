@@ -12,21 +12,27 @@ use std::io::Write;
 
 /// Paints pictures into rectangles of cells. Sizes in cells are (columns, rows), both at least 1.
 pub trait ImageSink: Send {
-    /// Paints a picture with its top left corner at the cursor, which stays there. The rows below must exist already:
-    /// painting never scrolls.
+    /// Paints a picture with its top left corner at the cursor, which stays there. The rows below
+    /// must exist already: painting never scrolls.
     fn put(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()>;
 
     /// The cells that the picture takes in this room: as large as fits, its aspect kept.
     fn cells(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16);
 
-    /// The picture as rows of text, one for each row of cells, when it can be shown so; what must be sent first goes to
-    /// `out`.
-    fn rows(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<Option<Vec<String>>> {
+    /// The picture as rows of text, one for each row of cells, when it can be shown so; what must
+    /// be sent first goes to `out`.
+    fn rows(
+        &mut self,
+        out: &mut dyn Write,
+        picture: &Raster,
+        cells: (u16, u16),
+    ) -> Result<Option<Vec<String>>> {
         let _ = (out, picture, cells);
         Ok(None)
     }
 
-    /// Like [`put`](Self::put), but the terminal need keep only the last picture that was put so: a live preview.
+    /// Like [`put`](Self::put), but the terminal need keep only the last picture that was put so: a
+    /// live preview.
     fn preview(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
         self.put(out, picture, cells)
     }
@@ -69,7 +75,8 @@ pub fn fit_cells(picture: &Raster, cell: (u16, u16), room: (u16, u16)) -> (u16, 
     let (columns, rows) = (f64::from(room.0.max(1)), f64::from(room.1.max(1)));
     let scale = (columns * cw / w).min(rows * ch / h);
     // A thousandth of a cell is no reason for another one.
-    let count = |pixels: f64, cell: f64, most: f64| (pixels / cell - 1e-3).ceil().clamp(1.0, most) as u16;
+    let count =
+        |pixels: f64, cell: f64, most: f64| (pixels / cell - 1e-3).ceil().clamp(1.0, most) as u16;
     (count(w * scale, cw, columns), count(h * scale, ch, rows))
 }
 
@@ -82,14 +89,16 @@ pub fn fit_pixels(picture: &Raster, cell: (u16, u16), cells: (u16, u16)) -> (usi
     (side(w, limit.0), side(h, limit.1))
 }
 
-/// The picture in rgb (alpha laid on white), reduced by the area filter to what the cells can show; never enlarged.
+/// The picture in rgb (alpha laid on white), reduced by the area filter to what the cells can show;
+/// never enlarged.
 pub fn reduced(picture: &Raster, cell: (u16, u16), cells: (u16, u16)) -> Result<Raster> {
     let (w, h) = fit_pixels(picture, cell, cells);
     let rgb = picture.to_rgb()?;
     if w < rgb.width || h < rgb.height { resize(&rgb, w, h, Filter::Area) } else { Ok(rgb) }
 }
 
-/// The columns of a picture shown in pixels: large enough to judge, no larger than its own pixels unless it is small.
+/// The columns of a picture shown in pixels: large enough to judge, no larger than its own pixels
+/// unless it is small.
 pub(super) fn pixel_columns(picture: &Raster, cell: (u16, u16)) -> (u16, u16) {
     let own = picture.width.div_ceil(usize::from(cell.0.max(1)));
     (14, own.clamp(14, 36) as u16)

@@ -18,7 +18,8 @@ impl Sixel {
         Self { cell: terminal.cell }
     }
 
-    /// The picture at the exact pixels it will have: a terminal does not scale sixels. Small ones grow by whole pixels.
+    /// The picture at the exact pixels it will have: a terminal does not scale sixels. Small ones
+    /// grow by whole pixels.
     pub fn pixels(&self, picture: &Raster, cells: (u16, u16)) -> Result<Raster> {
         let (w, h) = fit_pixels(picture, self.cell, cells);
         resize(&picture.to_rgb()?, w, h, Filter::Area)

@@ -42,7 +42,8 @@ impl std::str::FromStr for Graphics {
             "none" => Self::Force(Protocol::None),
             _ => {
                 let message = format!("no graphics called \"{}\"", Safe(word));
-                return Err(Error::new(Kind::Usage, message).hint("auto, kitty, iterm, sixel, blocks or none"));
+                return Err(Error::new(Kind::Usage, message)
+                    .hint("auto, kitty, iterm, sixel, blocks or none"));
             }
         })
     }
@@ -79,10 +80,8 @@ impl std::str::FromStr for Symbols {
             "half" => Ok(Self::Half),
             "quad" => Ok(Self::Quad),
             "sextant" => Ok(Self::Sextant),
-            _ => {
-                Err(Error::new(Kind::Usage, format!("no symbols called \"{}\"", Safe(word)))
-                    .hint("half, quad or sextant"))
-            }
+            _ => Err(Error::new(Kind::Usage, format!("no symbols called \"{}\"", Safe(word)))
+                .hint("half, quad or sextant")),
         }
     }
 }

@@ -7,7 +7,8 @@ use crate::safe::Safe;
 use std::io::Write;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// A picture in words: `[picture 64×64 rgb, mean #8a7060]`. The mean is over its pixels, alpha laid on white.
+/// A picture in words: `[picture 64×64 rgb, mean #8a7060]`. The mean is over its pixels, alpha laid
+/// on white.
 pub fn describe(picture: &Raster) -> Result<String> {
     let rgb = picture.to_rgb()?;
     let pixels = (rgb.width * rgb.height) as u64;
@@ -70,7 +71,8 @@ fn take(text: &str, columns: usize) -> (&str, &str) {
     text.split_at(at)
 }
 
-/// Text in lines of at most so many columns, broken at spaces where possible; the indent of a line is kept by its rest.
+/// Text in lines of at most so many columns, broken at spaces where possible; the indent of a line
+/// is kept by its rest.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(4);
     let mut lines = Vec::new();
@@ -80,12 +82,17 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
         let mut rest = line.to_string();
         while rest.width() > columns {
             let (head, _) = take(&rest, columns);
-            // A space right behind the head breaks there; else the last one within, else the middle of a word.
+            // A space right behind the head breaks there; else the last one within, else the middle
+            // of a word.
             let whole = rest[head.len()..].starts_with(' ');
             let space = head.rfind(' ').filter(|&at| !head[..at].trim().is_empty());
             let at = if whole { head.len() } else { space.unwrap_or(head.len()) };
             let tail = rest.split_off(at.max(rest.chars().next().map_or(1, char::len_utf8)));
-            lines.push(std::mem::replace(&mut rest, format!("{indent}{}", tail.trim_start())).trim_end().to_string());
+            lines.push(
+                std::mem::replace(&mut rest, format!("{indent}{}", tail.trim_start()))
+                    .trim_end()
+                    .to_string(),
+            );
         }
         lines.push(rest);
     }
@@ -112,7 +119,10 @@ mod tests {
         assert_eq!(wrap("顔顔顔顔", 5), ["顔顔", "顔顔"]);
         assert_eq!(wrap("a\n\nb", 9), ["a", "", "b"]);
         assert_eq!(wrap("\u{1b}[2J", 80), ["\\u{1b}[2J"]);
-        assert_eq!((cut("abcdef", 4), cut("abcd", 4), cut("abc", 0)), ("abc…".into(), "abcd".into(), String::new()));
+        assert_eq!(
+            (cut("abcdef", 4), cut("abcd", 4), cut("abc", 0)),
+            ("abc…".into(), "abcd".into(), String::new())
+        );
         assert_eq!(printable("a\nb\u{7}"), "a b\\u{7}");
     }
 

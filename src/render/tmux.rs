@@ -31,8 +31,13 @@ pub fn ask(environment: &Environment, time: Duration) -> Option<Tmux> {
     if let Some(pane) = environment.get("TMUX_PANE") {
         command.args(["-t", pane]);
     }
-    let mut child =
-        command.arg(FORMAT).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    let mut child = command
+        .arg(FORMAT)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
     let start = Instant::now();
     while child.try_wait().ok()?.is_none() {
         if start.elapsed() > time {
@@ -50,8 +55,11 @@ pub fn ask(environment: &Environment, time: Duration) -> Option<Tmux> {
 
 fn parse(text: &str) -> Option<Tmux> {
     let fields: Vec<&str> = text.trim_end_matches('\n').split('\t').collect();
-    let [kind, term, features, passthrough, attached, width, height] = fields[..] else { return None };
-    let cell = width.parse().ok().zip(height.parse().ok()).filter(|&(w, h): &(u16, u16)| w > 0 && h > 0);
+    let [kind, term, features, passthrough, attached, width, height] = fields[..] else {
+        return None;
+    };
+    let cell =
+        width.parse().ok().zip(height.parse().ok()).filter(|&(w, h): &(u16, u16)| w > 0 && h > 0);
     Some(Tmux {
         name: if kind.is_empty() { term } else { kind }.to_string(),
         passthrough: matches!(passthrough, "on" | "all" | "1"),
@@ -73,10 +81,16 @@ mod tests {
     #[test]
     fn what_tmux_says() {
         let t = parse("kitty(0.35.2)\txterm-kitty\tbpaste,RGB,title\ton\t1\t10\t20\n").unwrap();
-        assert_eq!((t.name.as_str(), t.passthrough, t.attached, t.true_colour), ("kitty(0.35.2)", true, true, true));
+        assert_eq!(
+            (t.name.as_str(), t.passthrough, t.attached, t.true_colour),
+            ("kitty(0.35.2)", true, true, true)
+        );
         assert_eq!(t.cell, Some((10, 20)));
         let t = parse("\txterm-256color\tbpaste\toff\t0\t0\t0\n").unwrap();
-        assert_eq!((t.name.as_str(), t.passthrough, t.attached, t.cell), ("xterm-256color", false, false, None));
+        assert_eq!(
+            (t.name.as_str(), t.passthrough, t.attached, t.cell),
+            ("xterm-256color", false, false, None)
+        );
         assert_eq!(parse("no server"), None);
     }
 

@@ -5,18 +5,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Replaces `path` by `bytes`: after a crash at any moment the file is the old one or the new one, whole.
+/// Replaces `path` by `bytes`: after a crash at any moment the file is the old one or the new one,
+/// whole.
 ///
-/// Temp file in the same folder, write, sync, rename, sync of the folder. When this returns `Ok` the new content survives
-/// a loss of power; on an error the old content is in place and no temp file is left where removing it was possible. The
-/// one exception is an error of the last step, the sync of the folder: the new file is then in place, whole, but a crash
-/// may bring the old one back.
+/// Temp file in the same folder, write, sync, rename, sync of the folder. When this returns `Ok`
+/// the new content survives a loss of power; on an error the old content is in place and no temp
+/// file is left where removing it was possible. The one exception is an error of the last step, the
+/// sync of the folder: the new file is then in place, whole, but a crash may bring the old one
+/// back.
 ///
 /// # Errors
 /// What the system says.
 pub fn write_atomic(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temp = temp_beside(path);
-    let written = write_new_unsynced_name(files, &temp, bytes).and_then(|()| files.rename(&temp, path));
+    let written =
+        write_new_unsynced_name(files, &temp, bytes).and_then(|()| files.rename(&temp, path));
     if let Err(e) = written {
         // The first error is the one to report; the temp file may never have come to be.
         let _ = files.remove(&temp);
@@ -46,7 +49,8 @@ fn write_new_unsynced_name(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::
     sink.sync()
 }
 
-/// A name that no other process and no other call uses: hidden, so that no listing takes it for a result.
+/// A name that no other process and no other call uses: hidden, so that no listing takes it for a
+/// result.
 fn temp_beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -86,7 +90,10 @@ mod tests {
                 }
                 failures += 1;
                 let last_step = disk.last_failed() == Some("sync_folder");
-                assert!(now == b"old" || (last_step && now == b"the new content"), "{errno:?} at {k}");
+                assert!(
+                    now == b"old" || (last_step && now == b"the new content"),
+                    "{errno:?} at {k}"
+                );
                 assert_eq!(disk.list(Path::new("/d")).unwrap().len(), 1, "a temp file was left");
             }
             // create, write, sync, rename, sync_folder
@@ -105,7 +112,10 @@ mod tests {
             for loss in Loss::some(15) {
                 let left = FaultyDisk::after_crash(&log[..upto], loss);
                 let now = left.read(Path::new(PATH), 1 << 20).unwrap();
-                assert!(now == b"old" || now == b"the new content", "{loss:?} after {upto}: {now:?}");
+                assert!(
+                    now == b"old" || now == b"the new content",
+                    "{loss:?} after {upto}: {now:?}"
+                );
                 if upto == log.len() {
                     assert_eq!(now, b"the new content", "acknowledged, yet lost: {loss:?}");
                 }
@@ -115,7 +125,8 @@ mod tests {
 
     #[test]
     fn without_the_sync_the_proof_fails() {
-        // The twin must be able to tell a careless writer from ours, else the two tests above prove nothing.
+        // The twin must be able to tell a careless writer from ours, else the two tests above prove
+        // nothing.
         let disk = FaultyDisk::new();
         with_old(&disk);
         let temp = Path::new("/d/t");

@@ -28,10 +28,14 @@ impl Sink for DiskSink {
 impl Files for Disk {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        // One byte more than allowed tells a file at the limit from one beyond it, whatever its metadata claim.
+        // One byte more than allowed tells a file at the limit from one beyond it, whatever its
+        // metadata claim.
         File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > limit {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit} bytes")));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("larger than {limit} bytes"),
+            ));
         }
         Ok(bytes)
     }

@@ -1,9 +1,10 @@
-//! The faulty twin of the disk, for tests: an in-memory file system that keeps a log of every operation, can fail any of
-//! them, and can say what a crash after any prefix of the log would have left.
+//! The faulty twin of the disk, for tests: an in-memory file system that keeps a log of every
+//! operation, can fail any of them, and can say what a crash after any prefix of the log would have
+//! left.
 //!
-//! The crash model is the usual adversary: bytes survive only up to the last `sync` of their file, later ones may be
-//! there, absent, cut anywhere, or read as zeros; a name in a folder survives only when the folder was synced since,
-//! and may survive earlier.
+//! The crash model is the usual adversary: bytes survive only up to the last `sync` of their file,
+//! later ones may be there, absent, cut anywhere, or read as zeros; a name in a folder survives
+//! only when the folder was synced since, and may survive earlier.
 
 use super::{Files, Sink, folder_of};
 use std::collections::BTreeMap;
@@ -70,10 +71,13 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Losses that keep 0..=`bytes` unsynced bytes, in all their variants, and the one that loses nothing.
+    /// Losses that keep 0..=`bytes` unsynced bytes, in all their variants, and the one that loses
+    /// nothing.
     pub fn some(bytes: usize) -> impl Iterator<Item = Self> {
         let variants = [(false, false), (false, true), (true, false), (true, true)];
-        (0..=bytes).chain([usize::MAX]).flat_map(move |keep| variants.map(|(zeros, names)| Self { keep, zeros, names }))
+        (0..=bytes)
+            .chain([usize::MAX])
+            .flat_map(move |keep| variants.map(|(zeros, names)| Self { keep, zeros, names }))
     }
 }
 

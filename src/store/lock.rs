@@ -5,10 +5,11 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// An exclusive lock, held until dropped or until the process ends in whatever way: the system releases it.
+/// An exclusive lock, held until dropped or until the process ends in whatever way: the system
+/// releases it.
 ///
-/// The lock file stays behind, empty: removing it would let a third process lock a new file of the same name while a
-/// second one still waits on the old.
+/// The lock file stays behind, empty: removing it would let a third process lock a new file of the
+/// same name while a second one still waits on the old.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -53,7 +54,8 @@ mod tests {
         let path = folder.path().join("s.lock");
         let first = Lock::try_take(&path).unwrap();
         assert!(first.is_some());
-        // flock belongs to the open file, so a second open in the same process competes as another process would.
+        // flock belongs to the open file, so a second open in the same process competes as another
+        // process would.
         assert!(Lock::try_take(&path).unwrap().is_none());
         drop(first);
         assert!(Lock::try_take(&path).unwrap().is_some());

@@ -1,7 +1,9 @@
-//! How the house keeps what it was given: a save is whole or absent, an append is on the disk before it is acknowledged.
+//! How the house keeps what it was given: a save is whole or absent, an append is on the disk
+//! before it is acknowledged.
 //!
-//! All file operations that must survive a crash go through [`Files`]. [`Disk`] is the real one; [`faulty::FaultyDisk`] is
-//! its twin for tests, which fails the k-th operation or loses whatever was not synced.
+//! All file operations that must survive a crash go through [`Files`]. [`Disk`] is the real one;
+//! [`faulty::FaultyDisk`] is its twin for tests, which fails the k-th operation or loses whatever
+//! was not synced.
 
 mod atomic;
 mod disk;

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The state folder: `$GANNET_STATE`, else `$XDG_STATE_HOME/gannet`, else `~/.local/state/gannet`; `None` without a home.
+/// The state folder: `$GANNET_STATE`, else `$XDG_STATE_HOME/gannet`, else `~/.local/state/gannet`;
+/// `None` without a home.
 pub fn state_folder() -> Option<PathBuf> {
     resolve(|name| std::env::var_os(name))
 }
@@ -32,8 +33,9 @@ mod tests {
 
     #[test]
     fn the_first_that_is_set_wins() {
-        let with =
-            |pairs: &[(&str, &str)]| resolve(|name| pairs.iter().find(|p| p.0 == name).map(|p| OsString::from(p.1)));
+        let with = |pairs: &[(&str, &str)]| {
+            resolve(|name| pairs.iter().find(|p| p.0 == name).map(|p| OsString::from(p.1)))
+        };
         let all = [("GANNET_STATE", "/g"), ("XDG_STATE_HOME", "/x"), ("HOME", "/h")];
         assert_eq!(with(&all), Some("/g".into()));
         assert_eq!(with(&all[1..]), Some("/x/gannet".into()));

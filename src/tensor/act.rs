@@ -1,7 +1,8 @@
-//! Pointwise operators on `[N, C, …]`: bias with leaky ReLU, channel scaling, noise; and the sums that are their gradients.
+//! Pointwise operators on `[N, C, …]`: bias with leaky ReLU, channel scaling, noise; and the sums
+//! that are their gradients.
 //!
-//! What has pixels may be f16: it is computed with in single precision and rounded where it is stored. Biases, factors, noise
-//! and all sums are in single precision.
+//! What has pixels may be f16: it is computed with in single precision and rounded where it is
+//! stored. Biases, factors, noise and all sums are in single precision.
 
 use super::conv::tracked;
 #[cfg(feature = "cuda")]
@@ -9,12 +10,15 @@ use super::cuda;
 use super::raw::{f32s, planes, singles, stored, sum};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail,
+};
 
 /// The activation after a bias.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Activation {
-    /// Slope for inputs at or below zero: 0.2 is StyleGAN's leaky ReLU, 1 the identity, 0 a ReLU. Never negative.
+    /// Slope for inputs at or below zero: 0.2 is StyleGAN's leaky ReLU, 1 the identity, 0 a ReLU.
+    /// Never negative.
     pub slope: f64,
     /// The result is scaled by this, above zero.
     pub gain: f64,
@@ -28,13 +32,20 @@ impl Activation {
     /// StyleGAN's leaky ReLU: slope 0.2, gain √2.
     pub const LRELU: Self = Self { slope: 0.2, gain: std::f64::consts::SQRT_2, clamp: None };
 
-    /// Errors where the sign of a result would not be that of its input, from which gradients are taken.
+    /// Errors where the sign of a result would not be that of its input, from which gradients are
+    /// taken.
     pub(super) fn check(self, op: &str) -> Result<()> {
         let fine = |v: f64| v >= 0.0 && v.is_finite();
-        if fine(self.slope) && fine(self.gain) && self.gain > 0.0 && self.clamp.is_none_or(|c| c >= 0.0) {
+        if fine(self.slope)
+            && fine(self.gain)
+            && self.gain > 0.0
+            && self.clamp.is_none_or(|c| c >= 0.0)
+        {
             return Ok(());
         }
-        bail!("{op}: an activation needs a slope from 0, a gain above 0 and a clamp from 0, found {self:?}")
+        bail!(
+            "{op}: an activation needs a slope from 0, a gain above 0 and a clamp from 0, found {self:?}"
+        )
     }
 }
 
@@ -62,7 +73,13 @@ impl CustomOp2 for BiasAct {
         "bias_act"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let [n, c, plane] = biased(l1, l2)?;
         let (x, bias) = (singles(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         let (slope, gain) = (self.0.slope as f32, self.0.gain as f32);
@@ -87,12 +104,28 @@ impl CustomOp2 for BiasAct {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         cuda::act::bias_act(self.0, biased(l1, l2)?, (s1, l1), (s2, l2))
     }
 
-    fn bwd(&self, x: &Tensor, b: &Tensor, y: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let g = if self.0 == Activation::LINEAR { g.clone() } else { y.apply_op2(&g.contiguous()?, ActGrad(self.0))? };
+    fn bwd(
+        &self,
+        x: &Tensor,
+        b: &Tensor,
+        y: &Tensor,
+        g: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let g = if self.0 == Activation::LINEAR {
+            g.clone()
+        } else {
+            y.apply_op2(&g.contiguous()?, ActGrad(self.0))?
+        };
         Ok((tracked(x, || Ok(g.clone()))?, tracked(b, || channel_sum(&g))?))
     }
 }
@@ -105,7 +138,13 @@ impl CustomOp2 for ActGrad {
         "bias_act_grad"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (y, g) = (singles(self.name(), s1, l1)?, singles(self.name(), s2, l2)?);
         let (above, below) = (self.0.gain as f32, (self.0.gain * self.0.slope) as f32);
         let clamp = self.0.clamp.map_or(f32::INFINITY, |c| c as f32);
@@ -121,7 +160,13 @@ impl CustomOp2 for ActGrad {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         if l1.shape() != l2.shape() {
             bail!("bias_act_grad: gradient {:?} does not fit {:?}", l2.shape(), l1.shape());
         }
@@ -159,7 +204,13 @@ impl CustomOp2 for Scale {
         "scale"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let [n, c, plane] = scaled(l1, l2)?;
         let (x, s) = (singles(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         let mut out = vec![0f32; n * c * plane];
@@ -172,11 +223,23 @@ impl CustomOp2 for Scale {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         cuda::act::scale(scaled(l1, l2)?[2], (s1, l1), (s2, l2))
     }
 
-    fn bwd(&self, x: &Tensor, s: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        s: &Tensor,
+        _: &Tensor,
+        g: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let g = g.contiguous()?;
         Ok((tracked(x, || g.apply_op2(s, Self))?, tracked(s, || x.apply_op2(&g, PlaneDot))?))
     }
@@ -198,7 +261,13 @@ impl CustomOp2 for PlaneDot {
         "plane_dot"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (n, c, plane) = planar(l1.shape())?;
         let (a, b) = (singles(self.name(), s1, l1)?, singles(self.name(), s2, l2)?);
         let out = (0..n * c)
@@ -211,7 +280,13 @@ impl CustomOp2 for PlaneDot {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         if l1.shape() != l2.shape() {
             bail!("plane_dot: {:?} does not fit {:?}", l2.shape(), l1.shape());
         }
@@ -267,7 +342,13 @@ impl CustomOp2 for AddNoise {
         "add_noise"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let [_, c, plane] = noisy(l1, l2)?;
         let maps = l2.dims()[0];
         let (x, noise) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
@@ -282,13 +363,26 @@ impl CustomOp2 for AddNoise {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         cuda::act::add_noise(noisy(l1, l2)?, (s1, l1), (s2, l2))
     }
 
-    fn bwd(&self, x: &Tensor, noise: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        noise: &Tensor,
+        _: &Tensor,
+        g: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let dx = tracked(x, || Ok(g.clone()))?;
-        let dn = tracked(noise, || g.contiguous()?.apply_op1(MapSum { shared: noise.dim(0)? == 1 }))?;
+        let dn =
+            tracked(noise, || g.contiguous()?.apply_op1(MapSum { shared: noise.dim(0)? == 1 }))?;
         Ok((dx, dn))
     }
 }
@@ -301,7 +395,8 @@ pub fn add_noise(x: &Tensor, noise: &Tensor) -> Result<Tensor> {
     x.contiguous()?.apply_op2(&noise.contiguous()?, AddNoise)
 }
 
-/// On the GPU, where a pass over memory is what an operator costs, noise, bias and activation in one.
+/// On the GPU, where a pass over memory is what an operator costs, noise, bias and activation in
+/// one.
 struct NoiseBiasAct(Activation);
 
 impl CustomOp3 for NoiseBiasAct {
@@ -343,9 +438,21 @@ impl CustomOp3 for NoiseBiasAct {
         cuda::act::noise_bias_act(self.0, noisy(l1, l2)?, [(s1, l1), (s2, l2), (s3, l3)])
     }
 
-    fn bwd(&self, x: &Tensor, noise: &Tensor, b: &Tensor, y: &Tensor, g: &Tensor) -> Result<Gradients3> {
-        let g = if self.0 == Activation::LINEAR { g.clone() } else { y.apply_op2(&g.contiguous()?, ActGrad(self.0))? };
-        let dn = tracked(noise, || g.contiguous()?.apply_op1(MapSum { shared: noise.dim(0)? == 1 }))?;
+    fn bwd(
+        &self,
+        x: &Tensor,
+        noise: &Tensor,
+        b: &Tensor,
+        y: &Tensor,
+        g: &Tensor,
+    ) -> Result<Gradients3> {
+        let g = if self.0 == Activation::LINEAR {
+            g.clone()
+        } else {
+            y.apply_op2(&g.contiguous()?, ActGrad(self.0))?
+        };
+        let dn =
+            tracked(noise, || g.contiguous()?.apply_op1(MapSum { shared: noise.dim(0)? == 1 }))?;
         Ok((tracked(x, || Ok(g.clone()))?, dn, tracked(b, || channel_sum(&g))?))
     }
 }
@@ -356,12 +463,18 @@ type Gradients3 = (Option<Tensor>, Option<Tensor>, Option<Tensor>);
 ///
 /// # Shapes
 /// x `[N, C, H, W]`, noise `[N or 1, 1, H, W]`, bias `[C]` → as x.
-pub fn noise_bias_act(x: &Tensor, noise: &Tensor, bias: &Tensor, activation: Activation) -> Result<Tensor> {
+pub fn noise_bias_act(
+    x: &Tensor,
+    noise: &Tensor,
+    bias: &Tensor,
+    activation: Activation,
+) -> Result<Tensor> {
     activation.check("noise_bias_act")?;
     x.contiguous()?.apply_op3(&noise.contiguous()?, &bias.contiguous()?, NoiseBiasAct(activation))
 }
 
-/// `[N, C, H, W]` → `[N or 1, 1, H, W]`: the sum over channels, and over samples when they share the map.
+/// `[N, C, H, W]` → `[N or 1, 1, H, W]`: the sum over channels, and over samples when they share
+/// the map.
 struct MapSum {
     shared: bool,
 }

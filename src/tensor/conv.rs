@@ -1,7 +1,9 @@
-//! Convolution, its transpose and its weight gradient: three operators whose gradients are one another.
+//! Convolution, its transpose and its weight gradient: three operators whose gradients are one
+//! another.
 //!
-//! Inputs are unfolded into columns (im2col) a group of rows at a time and multiplied by the weights. Inputs and weights may
-//! both be f16: sums are in single precision, and the gradient of such weights is not taken.
+//! Inputs are unfolded into columns (im2col) a group of rows at a time and multiplied by the
+//! weights. Inputs and weights may both be f16: sums are in single precision, and the gradient of
+//! such weights is not taken.
 #![allow(unsafe_code)]
 
 #[cfg(feature = "cuda")]
@@ -28,7 +30,10 @@ pub(super) struct Slide {
 impl Slide {
     /// How many kernel positions fit into `n` pixels.
     fn out(self, n: usize, k: usize) -> Option<usize> {
-        n.checked_add(self.padding.checked_mul(2)?)?.checked_sub(k)?.checked_div(self.stride).map(|v| v + 1)
+        n.checked_add(self.padding.checked_mul(2)?)?
+            .checked_sub(k)?
+            .checked_div(self.stride)
+            .map(|v| v + 1)
     }
 
     fn plain(self, k: usize) -> bool {
@@ -51,7 +56,12 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    fn new(op: &str, x: (usize, usize, usize, usize), w: (usize, usize, usize, usize), slide: Slide) -> Result<Self> {
+    fn new(
+        op: &str,
+        x: (usize, usize, usize, usize),
+        w: (usize, usize, usize, usize),
+        slide: Slide,
+    ) -> Result<Self> {
         let ((n, i, h, width), (o, wi, k, kw)) = (x, w);
         if wi != i || k != kw {
             bail!("{op}: input {x:?} does not fit weight {w:?}");
@@ -154,7 +164,12 @@ impl Sizes {
                 let width = (self.oh.min(r0 + rows) - r0) * self.ow;
                 scratch(self.i * self.taps() * width, |cols| {
                     planes(cols, self.taps() * width, |c, cols| {
-                        self.unfold(cols, &x[c * self.h * self.w..][..self.h * self.w], r0, r0 + width / self.ow);
+                        self.unfold(
+                            cols,
+                            &x[c * self.h * self.w..][..self.h * self.w],
+                            r0,
+                            r0 + width / self.ow,
+                        );
                     });
                     self.multiply(&shared, at, w, cols, width);
                 });
@@ -188,7 +203,11 @@ impl Sizes {
         let (plane, grid, inner) = (self.h * self.w, self.oh * self.ow, self.i * self.taps());
         let (block, shared) = (self.channel_block(), Shared::new(&mut out));
         let per_sample = self.i.div_ceil(block);
-        let rows = if self.slide.plain(self.k) { self.oh } else { (4 * COLUMNS / self.ow.max(1)).clamp(1, self.oh) };
+        let rows = if self.slide.plain(self.k) {
+            self.oh
+        } else {
+            (4 * COLUMNS / self.ow.max(1)).clamp(1, self.oh)
+        };
         blocks(self.n * per_sample, self.n * self.o * grid * inner, |b| {
             let (sample, c0) = (b / per_sample, b % per_sample * block);
             let channels = block.min(self.i - c0);
@@ -199,14 +218,17 @@ impl Sizes {
             let mine = unsafe { shared.slice((sample * self.i + c0) * plane, channels * plane) };
             for r0 in (0..self.oh).step_by(rows) {
                 let width = (self.oh.min(r0 + rows) - r0) * self.ow;
-                let g = Mat { data: &g[sample * self.o * grid + r0 * self.ow..], rows: grid, cols: 1 };
+                let g =
+                    Mat { data: &g[sample * self.o * grid + r0 * self.ow..], rows: grid, cols: 1 };
                 if self.slide.plain(self.k) {
                     own_product(mine, [m, width, self.o], w, g, false);
                     continue;
                 }
                 scratch(m * width, |cols| {
                     own_product(cols, [m, width, self.o], w, g, false);
-                    for (cols, plane) in cols.chunks_exact(self.taps() * width).zip(mine.chunks_exact_mut(plane)) {
+                    for (cols, plane) in
+                        cols.chunks_exact(self.taps() * width).zip(mine.chunks_exact_mut(plane))
+                    {
                         self.fold(cols, plane, r0, r0 + width / self.ow);
                     }
                 });
@@ -225,15 +247,19 @@ impl Sizes {
         blocks(self.i.div_ceil(block), self.n * self.o * grid * inner, |b| {
             let c0 = b * block;
             let m = block.min(self.i - c0) * self.taps();
-            for (sample, r0) in (0..self.n).flat_map(|s| (0..self.oh).step_by(rows).map(move |r| (s, r))) {
+            for (sample, r0) in
+                (0..self.n).flat_map(|s| (0..self.oh).step_by(rows).map(move |r| (s, r)))
+            {
                 let width = (self.oh.min(r0 + rows) - r0) * self.ow;
-                let g = Mat { data: &g[sample * self.o * grid + r0 * self.ow..], rows: grid, cols: 1 };
+                let g =
+                    Mat { data: &g[sample * self.o * grid + r0 * self.ow..], rows: grid, cols: 1 };
                 scratch(m * width, |cols| {
                     for (c, cols) in cols.chunks_exact_mut(self.taps() * width).enumerate() {
                         let x = &x[(sample * self.i + c0 + c) * plane..][..plane];
                         self.unfold(cols, x, r0, r0 + width / self.ow);
                     }
-                    let into = Into { out: &shared, at: c0 * self.taps(), stride: inner, add: true };
+                    let into =
+                        Into { out: &shared, at: c0 * self.taps(), stride: inner, add: true };
                     // SAFETY: every block owns the columns of its channels.
                     unsafe { gemm(into, [self.o, m, width], g, Mat::new(cols, width).t()) };
                 });
@@ -270,7 +296,11 @@ impl ConvT {
         let ((n, _, gh, gw), w) = (g.shape().dims4()?, w.shape().dims4()?);
         let z = Sizes::new(self.name(), (n, w.1, self.1.0, self.1.1), w, self.0)?;
         if (n, z.o, z.oh, z.ow) != g.shape().dims4()? {
-            bail!("conv_transpose2d: input {gh}x{gw} of {:?} and weight {w:?} do not give {:?}", g.shape(), self.1);
+            bail!(
+                "conv_transpose2d: input {gh}x{gw} of {:?} and weight {w:?} do not give {:?}",
+                g.shape(),
+                self.1
+            );
         }
         Ok(z)
     }
@@ -292,14 +322,26 @@ impl CustomOp2 for Conv {
         "conv2d"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let z = self.sizes(l1, l2)?;
         let out = z.forward(&singles(self.name(), s1, l1)?, &singles(self.name(), s2, l2)?);
         Ok((stored(out, s1), (z.n, z.o, z.oh, z.ow).into()))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         cuda::conv::forward(&self.sizes(l1, l2)?, (s1, l1), (s2, l2))
     }
 
@@ -316,14 +358,26 @@ impl CustomOp2 for ConvT {
         "conv_transpose2d"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let z = self.sizes(l1, l2)?;
         let out = z.transpose(&singles(self.name(), s1, l1)?, &singles(self.name(), s2, l2)?);
         Ok((stored(out, s1), (z.n, z.i, z.h, z.w).into()))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         cuda::conv::transpose(&self.sizes(l1, l2)?, (s1, l1), (s2, l2))
     }
 
@@ -339,14 +393,26 @@ impl CustomOp2 for ConvW {
         "conv2d_weight"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let z = self.sizes(l1, l2)?;
         let out = z.weight(f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         Ok((CpuStorage::F32(out), (z.o, z.i, z.k, z.k).into()))
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         cuda::conv::weight(&self.sizes(l1, l2)?, (s1, l1), (s2, l2))
     }
 
@@ -363,7 +429,10 @@ fn apply(a: &Tensor, b: &Tensor, op: impl CustomOp2 + Send + Sync + 'static) -> 
 }
 
 /// The gradient of an argument, only when something asks for it: frozen weights cost nothing.
-pub(super) fn tracked(arg: &Tensor, grad: impl FnOnce() -> Result<Tensor>) -> Result<Option<Tensor>> {
+pub(super) fn tracked(
+    arg: &Tensor,
+    grad: impl FnOnce() -> Result<Tensor>,
+) -> Result<Option<Tensor>> {
     if arg.track_op() { grad().map(Some) } else { Ok(None) }
 }
 
@@ -383,15 +452,23 @@ pub fn conv_transpose2d(x: &Tensor, w: &Tensor, stride: usize, padding: usize) -
     conv_transpose2d_to(x, w, stride, padding, 0)
 }
 
-/// As [`conv_transpose2d`], with `extra` rows and columns more below and to the right (PyTorch's output padding): the size
-/// that a [`conv2d`] of the same stride has rounded away, as in the 5×5 layers that double a picture.
+/// As [`conv_transpose2d`], with `extra` rows and columns more below and to the right (PyTorch's
+/// output padding): the size that a [`conv2d`] of the same stride has rounded away, as in the 5×5
+/// layers that double a picture.
 ///
 /// # Shapes
 /// x `[N, A, H, W]`, w `[A, B, k, k]` → `[N, B, (H − 1)·stride − 2·padding + k + extra, …]`.
 ///
 /// # Errors
-/// When channels do not fit, nothing is left within the padding, or `extra` is not below the stride.
-pub fn conv_transpose2d_to(x: &Tensor, w: &Tensor, stride: usize, padding: usize, extra: usize) -> Result<Tensor> {
+/// When channels do not fit, nothing is left within the padding, or `extra` is not below the
+/// stride.
+pub fn conv_transpose2d_to(
+    x: &Tensor,
+    w: &Tensor,
+    stride: usize,
+    padding: usize,
+    extra: usize,
+) -> Result<Tensor> {
     let ((_, _, h, width), (_, _, k, _)) = (x.dims4()?, w.dims4()?);
     if extra > 0 && extra >= stride {
         bail!("conv_transpose2d: {extra} more rows need a stride above that, found {stride}");
@@ -402,6 +479,8 @@ pub fn conv_transpose2d_to(x: &Tensor, w: &Tensor, stride: usize, padding: usize
     };
     match (size(h), size(width)) {
         (Some(h), Some(width)) => apply(x, w, ConvT(Slide { stride, padding }, (h, width))),
-        _ => bail!("conv_transpose2d: nothing left of {h}x{width} with kernel {k}, stride {stride}, padding {padding}"),
+        _ => bail!(
+            "conv_transpose2d: nothing left of {h}x{width} with kernel {k}, stride {stride}, padding {padding}"
+        ),
     }
 }

@@ -37,8 +37,9 @@ fn cuda(_: usize) -> Result<Device> {
     ))
 }
 
-/// Keeps candle from computing with threads of its own: they wait by spinning, on cores that the engine's threads need, and
-/// do not know of [`threads`]. To be called first in `main`; what the environment says already is left alone.
+/// Keeps candle from computing with threads of its own: they wait by spinning, on cores that the
+/// engine's threads need, and do not know of [`threads`]. To be called first in `main`; what the
+/// environment says already is left alone.
 #[allow(unsafe_code)]
 pub fn own_threads_only() {
     const NAME: &str = "CANDLE_NUM_THREADS";
@@ -48,35 +49,43 @@ pub fn own_threads_only() {
     }
 }
 
-/// Sets how many threads compute, once for the process, before the first tensor; results are the same for any number.
+/// Sets how many threads compute, once for the process, before the first tensor; results are the
+/// same for any number.
 ///
 /// Errors for zero threads and when computing has begun already.
 pub fn threads(n: usize) -> Result<()> {
     if n == 0 {
-        return Err(Error::new(Kind::Usage, "zero threads cannot compute").hint("use `--threads 1` or more"));
+        return Err(Error::new(Kind::Usage, "zero threads cannot compute")
+            .hint("use `--threads 1` or more"));
     }
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(n)
-        .build_global()
-        .map_err(|_| Error::runtime("the number of threads is set already").hint("give `--threads` once, at the start"))
+    rayon::ThreadPoolBuilder::new().num_threads(n).build_global().map_err(|_| {
+        Error::runtime("the number of threads is set already")
+            .hint("give `--threads` once, at the start")
+    })
 }
 
 /// Whether networks on a GPU use f16.
 static HALVES: AtomicBool = AtomicBool::new(false);
 
-/// Chooses how models that are loaded after compute on `on`: of the CPU engine the instructions, `auto`, `avx512`, `avx2` or
-/// `portable`, or `bf16` for previews; of a GPU the numbers, `auto` (which is `tf32` with cuDNN), `f32`, `tf32` or `f16`. What
-/// `bf16` and `f16` do: [`reduced`].
+/// Chooses how models that are loaded after compute on `on`: of the CPU engine the instructions,
+/// `auto`, `avx512`, `avx2` or `portable`, or `bf16` for previews; of a GPU the numbers, `auto`
+/// (which is `tf32` with cuDNN), `f32`, `tf32` or `f16`. What `bf16` and `f16` do: [`reduced`].
 ///
-/// Errors on an unknown name, on one of the other device, and on what this processor or this build does not have.
+/// Errors on an unknown name, on one of the other device, and on what this processor or this build
+/// does not have.
 pub fn kernels(name: &str, on: &Device) -> Result<()> {
     match (name, on.is_cuda()) {
         ("auto", _) => Ok(()),
         ("f32" | "tf32" | "f16", true) => numbers(name),
-        ("f32" | "tf32" | "f16", false) => Err(Error::new(Kind::Usage, format!("kernels `{name}` are those of a GPU"))
-            .hint("add `--device cuda`, or use `auto`, or `bf16` for previews on the CPU")),
-        (_, true) => Err(Error::new(Kind::Usage, format!("a GPU has no kernels `{}`", crate::safe::Safe(name)))
-            .hint("use `auto`, `f32`, `tf32` or `f16`, or `--device cpu`")),
+        ("f32" | "tf32" | "f16", false) => {
+            Err(Error::new(Kind::Usage, format!("kernels `{name}` are those of a GPU"))
+                .hint("add `--device cuda`, or use `auto`, or `bf16` for previews on the CPU"))
+        }
+        (_, true) => Err(Error::new(
+            Kind::Usage,
+            format!("a GPU has no kernels `{}`", crate::safe::Safe(name)),
+        )
+        .hint("use `auto`, `f32`, `tf32` or `f16`, or `--device cpu`")),
         (_, false) => instructions(name),
     }
 }
@@ -85,8 +94,10 @@ pub fn kernels(name: &str, on: &Device) -> Result<()> {
 #[cfg(feature = "cuda")]
 fn numbers(name: &str) -> Result<()> {
     if name == "tf32" && !cfg!(feature = "cudnn") {
-        return Err(Error::runtime("this build convolves in single precision alone: it has no cuDNN")
-            .hint("build it with `--features cudnn`, or use `--kernels auto`"));
+        return Err(Error::runtime(
+            "this build convolves in single precision alone: it has no cuDNN",
+        )
+        .hint("build it with `--features cudnn`, or use `--kernels auto`"));
     }
     super::cuda::allow_tf32(name != "f32");
     HALVES.store(name == "f16", Ordering::Relaxed);
@@ -102,21 +113,23 @@ fn numbers(_: &str) -> Result<()> {
 fn instructions(name: &str) -> Result<()> {
     let Some(isa) = Isa::ALL.into_iter().find(|isa| isa.name() == name) else {
         let message = format!("unknown kernels `{}`", crate::safe::Safe(name));
-        return Err(
-            Error::new(Kind::Usage, message).hint("use `auto`, `avx512`, `avx2` or `portable`, or `bf16` for previews")
-        );
+        return Err(Error::new(Kind::Usage, message)
+            .hint("use `auto`, `avx512`, `avx2` or `portable`, or `bf16` for previews"));
     };
     if super::force(isa) {
         return Ok(());
     }
-    Err(Error::new(Kind::Usage, format!("this processor does not have {name}"))
-        .hint(format!("use `--kernels {}`, the best that it has, or `portable`", Isa::current().name())))
+    Err(Error::new(Kind::Usage, format!("this processor does not have {name}")).hint(format!(
+        "use `--kernels {}`, the best that it has, or `portable`",
+        Isa::current().name()
+    )))
 }
 
-/// What takes fewer bits than single precision, where that was asked for; sums stay in single precision.
+/// What takes fewer bits than single precision, where that was asked for; sums stay in single
+/// precision.
 ///
-/// `bf16`: on the CPU, pictures of which no gradient is asked, 8 bits of each factor. `f16`: on a GPU, StyleGAN2's four
-/// highest resolutions, with or without gradients, as in the official code.
+/// `bf16`: on the CPU, pictures of which no gradient is asked, 8 bits of each factor. `f16`: on a
+/// GPU, StyleGAN2's four highest resolutions, with or without gradients, as in the official code.
 pub fn reduced() -> Option<&'static str> {
     match (HALVES.load(Ordering::Relaxed), Isa::painting()) {
         (true, _) => Some("f16"),
@@ -152,9 +165,14 @@ mod tests {
             let e = device(bad).expect_err(bad);
             assert_eq!((e.kind(), e.repair().is_some()), (Kind::Usage, true), "{bad}");
         }
-        // No machine has that many GPUs: with the feature, the driver (or its absence) is the reason.
+        // No machine has that many GPUs: with the feature, the driver (or its absence) is the
+        // reason.
         let e = device("cuda:1000").expect_err("no such GPU");
-        let said = if cfg!(feature = "cuda") { "cannot use GPU 1000: " } else { "this build has no CUDA support" };
+        let said = if cfg!(feature = "cuda") {
+            "cannot use GPU 1000: "
+        } else {
+            "this build has no CUDA support"
+        };
         assert!(e.message().starts_with(said), "{}", e.message());
         assert!(e.repair().is_some_and(|h| h.contains("--device cpu")));
         assert_eq!(e.repair().is_some_and(|h| h.contains("cargo build")), !cfg!(feature = "cuda"));

@@ -1,5 +1,5 @@
-//! The filtered nonlinearity of StyleGAN3 (Karras et al. 2021, section 3.2 and appendix D): a leaky ReLU between two
-//! resamplings, so that the frequencies it makes do not alias.
+//! The filtered nonlinearity of StyleGAN3 (Karras et al. 2021, section 3.2 and appendix D): a leaky
+//! ReLU between two resamplings, so that the frequencies it makes do not alias.
 
 use super::act::{Activation, bias_act, biased, channel_sum};
 use super::conv::tracked;
@@ -31,7 +31,8 @@ impl FilteredLrelu {
         self.activation.check("filtered_lrelu")?;
         let [left, right, above, below] = self.padding;
         let padding = [(above, below), (left, right)];
-        let up = Fir::padded(&self.up_filter, size, (self.up, 1), padding, (self.up as f64).powi(2))?;
+        let up =
+            Fir::padded(&self.up_filter, size, (self.up, 1), padding, (self.up as f64).powi(2))?;
         let between = (up.y.out, up.x.out);
         let down = Fir::padded(&self.down_filter, between, (1, self.down), [(0, 0); 2], 1.0)?;
         Ok([up, down])
@@ -40,16 +41,17 @@ impl FilteredLrelu {
 
 /// Adds a bias to every channel, upsamples, activates, and downsamples.
 ///
-/// On the CPU the upsampled picture, many times as large as what goes in, is made a few rows at a time and never stored: not
-/// for the gradient either, which makes it again. On other devices it takes four operators.
+/// On the CPU the upsampled picture, many times as large as what goes in, is made a few rows at a
+/// time and never stored: not for the gradient either, which makes it again. On other devices it
+/// takes four operators.
 ///
 /// # Shapes
 /// x `[N, C, H, W]`, bias `[C]` → `[N, C, H', W']` with
 /// `W' = (W·up + left + right − (up_taps − 1) − down_taps)/down + 1`, and H' likewise.
 ///
 /// # Errors
-/// When the bias does not fit, a factor is zero, a filter is larger than what it runs over, and for an activation that its
-/// fields forbid.
+/// When the bias does not fit, a factor is zero, a filter is larger than what it runs over, and for
+/// an activation that its fields forbid.
 pub fn filtered_lrelu(x: &Tensor, bias: &Tensor, how: &FilteredLrelu) -> Result<Tensor> {
     let (_, _, h, w) = x.dims4()?;
     let filters = how.filters((h, w))?;
@@ -61,7 +63,12 @@ pub fn filtered_lrelu(x: &Tensor, bias: &Tensor, how: &FilteredLrelu) -> Result<
 }
 
 /// The same from single operators, with everything between them stored.
-pub(super) fn one_by_one(x: &Tensor, bias: &Tensor, [up, down]: [Fir; 2], activation: Activation) -> Result<Tensor> {
+pub(super) fn one_by_one(
+    x: &Tensor,
+    bias: &Tensor,
+    [up, down]: [Fir; 2],
+    activation: Activation,
+) -> Result<Tensor> {
     let wide = bias_act(x, bias, Activation::LINEAR)?.apply_op1(up)?;
     bias_act(&wide, &bias.zeros_like()?, activation)?.apply_op1(down)
 }
@@ -78,7 +85,13 @@ impl CustomOp2 for Fused {
         "filtered_lrelu"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let ([n, c, _], (_, _, h, w)) = (biased(l1, l2)?, l1.shape().dims4()?);
         let (x, bias) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         let [up, down] = &self.filters;
@@ -86,7 +99,13 @@ impl CustomOp2 for Fused {
         Ok((CpuStorage::F32(out), (n, c, down.y.out, down.x.out).into()))
     }
 
-    fn bwd(&self, x: &Tensor, b: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        g: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         if !x.track_op() && !b.track_op() {
             return Ok((None, None));
         }
@@ -137,7 +156,10 @@ mod tests {
 
     fn run(isa: Isa, a: &[Tensor], how: &FilteredLrelu) -> Result<Tensor> {
         let (_, _, h, w) = a[0].dims4()?;
-        a[0].apply_op2(&a[1], Fused { isa, filters: how.filters((h, w))?, activation: how.activation })
+        a[0].apply_op2(
+            &a[1],
+            Fused { isa, filters: how.filters((h, w))?, activation: how.activation },
+        )
     }
 
     fn taps(f: &Filter) -> D {
@@ -149,14 +171,22 @@ mod tests {
         let (plane, c) = (a[0].shape[2] * a[0].shape[3], a[0].shape[1]);
         let v = a[0].v.iter().enumerate().map(|(i, x)| x + a[1].v[i / plane % c]).collect();
         let x = D { shape: a[0].shape.clone(), v };
-        let mut wide = naive_resample(&x, &taps(&how.up_filter), (how.up, 1), how.padding, (how.up as f64).powi(2));
+        let mut wide = naive_resample(
+            &x,
+            &taps(&how.up_filter),
+            (how.up, 1),
+            how.padding,
+            (how.up as f64).powi(2),
+        );
         wide.v.iter_mut().for_each(|v| *v = naive_act(*v, how.activation));
         naive_resample(&wide, &taps(&how.down_filter), (1, how.down), [0; 4], 1.0)
     }
 
     /// A product of two lines, or a matrix that is none.
     fn filter(name: &str, height: usize, width: usize, product: bool) -> Filter {
-        let random = |name: &str, n| D::random(name, &[n]).v.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
+        let random = |name: &str, n| {
+            D::random(name, &[n]).v.into_iter().map(|v| v as f32).collect::<Vec<f32>>()
+        };
         let (a, b) = (random(&format!("{name}a"), height), random(&format!("{name}b"), width));
         let outer: Vec<f32> = a.iter().flat_map(|a| b.iter().map(move |b| a * b)).collect();
         let matrix = if product { outer } else { random(name, height * width) };
@@ -180,12 +210,17 @@ mod tests {
         ((1, 4), [(1, 1), (6, 6)], [true, false], [2, 2, 2, 2]),
         ((4, 1), [(6, 6), (1, 1)], [true, true], [-3, -2, -5, -1]),
         ((3, 2), [(7, 4), (3, 5)], [true, true], [1, 6, 7, -2]),
-        // So much is cropped, or padded, that rows and columns of the input are not read, or of the result see none.
+        // So much is cropped, or padded, that rows and columns of the input are not read, or of the
+        // result see none.
         ((2, 3), [(3, 3), (3, 3)], [true, false], [14, -6, -7, 15]),
     ];
 
-    fn how(&((up, down), [a, b], [first, second], padding): &Case, activation: Activation) -> FilteredLrelu {
-        let (up_filter, down_filter) = (filter("up", a.0, a.1, first), filter("down", b.0, b.1, second));
+    fn how(
+        &((up, down), [a, b], [first, second], padding): &Case,
+        activation: Activation,
+    ) -> FilteredLrelu {
+        let (up_filter, down_filter) =
+            (filter("up", a.0, a.1, first), filter("down", b.0, b.1, second));
         FilteredLrelu { up, up_filter, down_filter, down, padding, activation }
     }
 
@@ -200,7 +235,8 @@ mod tests {
         }
     }
 
-    /// Rows of several vectors, on every instruction set: values, and the gradient in some directions.
+    /// Rows of several vectors, on every instruction set: values, and the gradient in some
+    /// directions.
     #[test]
     fn wide_maps() {
         for (i, case) in CASES.iter().enumerate() {
@@ -208,7 +244,8 @@ mod tests {
             let a = [D::random("x", &[2, 3, 11, 73]), D::random("b", &[3])];
             let expected = naive(&a, &how);
             let probe = D::random("probe", &expected.shape);
-            let loss = |a: &[D]| naive(a, &how).v.iter().zip(&probe.v).map(|(a, b)| a * b).sum::<f64>();
+            let loss =
+                |a: &[D]| naive(a, &how).v.iter().zip(&probe.v).map(|(a, b)| a * b).sum::<f64>();
             let along: [D; 2] = [0, 1].map(|k| D::random("direction", &a[k].shape));
             let moved = |k: usize, by: f64| {
                 let mut a = a.clone();
@@ -219,21 +256,31 @@ mod tests {
             for isa in sets() {
                 let what = format!("filtered {i} {}", isa.name());
                 let vars = [0, 1].map(|k| Var::from_tensor(&a[k].tensor()).expect("var"));
-                let y = run(isa, &vars.each_ref().map(|v| v.as_tensor().clone()), &how).expect("forward");
+                let y = run(isa, &vars.each_ref().map(|v| v.as_tensor().clone()), &how)
+                    .expect("forward");
                 close(&flat(&y), &expected.v, 3e-6, &what);
-                let grads = y.mul(&probe.tensor()).and_then(|l| l.sum_all()).and_then(|l| l.backward()).expect("grads");
+                let grads = y
+                    .mul(&probe.tensor())
+                    .and_then(|l| l.sum_all())
+                    .and_then(|l| l.backward())
+                    .expect("grads");
                 for k in 0..2 {
                     let g = flat(grads.get(&vars[k]).expect("gradient"));
                     let norm = g.iter().map(|v| v * v).sum::<f64>().sqrt();
                     let found: f64 = g.iter().zip(&along[k].v).map(|(a, b)| a * b).sum();
-                    assert!((found - slopes[k]).abs() <= 1e-4 * norm, "{what}: {k}: {found}, expected {}", slopes[k]);
+                    assert!(
+                        (found - slopes[k]).abs() <= 1e-4 * norm,
+                        "{what}: {k}: {found}, expected {}",
+                        slopes[k]
+                    );
                 }
             }
         }
     }
 
-    /// What NVIDIA's reference implementation (stylegan3, `filtered_lrelu` with `impl='ref'`) gives in double precision for
-    /// inputs made by formulas: values, and the gradients of x and of the bias.
+    /// What NVIDIA's reference implementation (stylegan3, `filtered_lrelu` with `impl='ref'`) gives
+    /// in double precision for inputs made by formulas: values, and the gradients of x and of the
+    /// bias.
     const OFFICIAL: [[&str; 3]; 3] = [
         [
             "0.0008338177 0.004307323 0.001423586 -0.009745473 -0.004053699 -0.007354952 0.008052766 0.00383376",
@@ -262,10 +309,17 @@ mod tests {
 
     #[test]
     fn as_the_official_reference() {
-        let ramp = |n: usize, k: usize| (0..n).map(|i| ((i * k % 1009) as f64 - 504.0) / 256.0).collect::<Vec<f64>>();
+        let ramp = |n: usize, k: usize| {
+            (0..n).map(|i| ((i * k % 1009) as f64 - 504.0) / 256.0).collect::<Vec<f64>>()
+        };
         let filter = |[h, w]: [usize; 2], k: usize| {
             let taps: Vec<f32> = (0..h * w).map(|i| ((i * k % 23) as f32 - 7.0) / 64.0).collect();
-            if h == 1 && w > 1 { Filter::from_taps(&taps) } else { Filter::from_matrix(h, w, &taps) }.expect("filter")
+            if h == 1 && w > 1 {
+                Filter::from_taps(&taps)
+            } else {
+                Filter::from_matrix(h, w, &taps)
+            }
+            .expect("filter")
         };
         let cases = [
             ((2, 2), [[1, 6], [1, 6]], [4, 3, 4, 2], None),
@@ -273,19 +327,31 @@ mod tests {
             ((1, 2), [[1, 1], [3, 5]], [2, 1, 3, -1], Some(0.05)),
         ];
         for (((up, down), [a, b], padding, clamp), official) in cases.into_iter().zip(OFFICIAL) {
-            let numbers =
-                |text: &str| text.split_whitespace().map(|v| v.parse().expect("number")).collect::<Vec<f64>>();
+            let numbers = |text: &str| {
+                text.split_whitespace().map(|v| v.parse().expect("number")).collect::<Vec<f64>>()
+            };
             let [y, dx, db] = official.map(numbers);
             let activation = Activation { clamp, ..Activation::LRELU };
-            let how =
-                FilteredLrelu { up, up_filter: filter(a, 37), down_filter: filter(b, 31), down, padding, activation };
-            let var =
-                |v: Vec<f64>, shape: &[usize]| Var::from_tensor(&D { shape: shape.to_vec(), v }.tensor()).expect("var");
+            let how = FilteredLrelu {
+                up,
+                up_filter: filter(a, 37),
+                down_filter: filter(b, 31),
+                down,
+                padding,
+                activation,
+            };
+            let var = |v: Vec<f64>, shape: &[usize]| {
+                Var::from_tensor(&D { shape: shape.to_vec(), v }.tensor()).expect("var")
+            };
             let (x, b) = (var(ramp(24, 389), &[1, 2, 4, 3]), var(vec![0.25, -0.5], &[2]));
             let found = filtered_lrelu(&x, &b, &how).expect("forward");
             close(&flat(&found), &y, 2e-6, "values");
             let probe = D { shape: found.dims().to_vec(), v: ramp(y.len(), 577) }.tensor();
-            let grads = found.mul(&probe).and_then(|l| l.sum_all()).and_then(|l| l.backward()).expect("backward");
+            let grads = found
+                .mul(&probe)
+                .and_then(|l| l.sum_all())
+                .and_then(|l| l.backward())
+                .expect("backward");
             close(&flat(grads.get(&x).expect("gradient")), &dx, 2e-6, "gradient of x");
             close(&flat(grads.get(&b).expect("gradient")), &db, 2e-6, "gradient of the bias");
         }
@@ -296,7 +362,9 @@ mod tests {
         for (i, case) in CASES.iter().enumerate() {
             let how = how(case, Activation { clamp: Some(2.0), ..Activation::LRELU });
             let (x, b) = (D::random("x", &[2, 3, 9, 10]).tensor(), D::random("b", &[3]).tensor());
-            let one_by_one = one_by_one(&x, &b, how.filters((9, 10)).expect("filters"), how.activation).expect("ops");
+            let one_by_one =
+                one_by_one(&x, &b, how.filters((9, 10)).expect("filters"), how.activation)
+                    .expect("ops");
             let fused = filtered_lrelu(&x, &b, &how).expect("fused");
             close(&flat(&fused), &flat(&one_by_one), 3e-6, &format!("filtered {i}"));
         }
@@ -306,12 +374,16 @@ mod tests {
     fn the_bits_depend_neither_on_threads_nor_on_the_batch() {
         for case in [&CASES[1], &CASES[5]] {
             let how = how(case, Activation::LRELU);
-            let (x, b) = (D::random("x", &[3, 20, 33, 35]).tensor(), D::random("b", &[20]).tensor());
+            let (x, b) =
+                (D::random("x", &[3, 20, 33, 35]).tensor(), D::random("b", &[20]).tensor());
             let all = |from: usize, n: usize| {
                 let x = Var::from_tensor(&x.narrow(0, from, n).expect("part")).expect("var");
                 let y = filtered_lrelu(&x, &b, &how).expect("forward");
-                let grads = y.sqr().and_then(|l| l.sum_all()).and_then(|l| l.backward()).expect("backward");
-                let each = |t: &Tensor| t.chunk(n, 0).expect("samples").iter().map(flat).collect::<Vec<_>>();
+                let grads =
+                    y.sqr().and_then(|l| l.sum_all()).and_then(|l| l.backward()).expect("backward");
+                let each = |t: &Tensor| {
+                    t.chunk(n, 0).expect("samples").iter().map(flat).collect::<Vec<_>>()
+                };
                 (each(&y), each(grads.get(&x).expect("gradient")))
             };
             let pool = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("pool");
@@ -334,7 +406,10 @@ mod tests {
         assert!(filtered_lrelu(&x, &b, &good).is_ok());
         assert!(said(&|f| f.up = 0).contains("up 0") && said(&|f| f.down = 0).contains("down 0"));
         assert!(said(&|f| f.up = usize::MAX).contains("do not fit"), "overflow");
-        assert!(said(&|f| f.padding = [isize::MAX; 4]).contains("do not fit"), "overflow of the padding");
+        assert!(
+            said(&|f| f.padding = [isize::MAX; 4]).contains("do not fit"),
+            "overflow of the padding"
+        );
         assert!(
             said(&|f| f.padding = [1, 1, 9, 9]).contains("12 taps do not fit 4 pixels"),
             "narrower than the filter"
@@ -352,10 +427,18 @@ mod tests {
             Activation { clamp: Some(-1.0), ..Activation::LRELU },
             Activation { clamp: Some(f64::NAN), ..Activation::LRELU },
         ] {
-            assert!(said(&|f| f.activation = activation).contains("filtered_lrelu: an activation needs"));
+            assert!(
+                said(&|f| f.activation = activation)
+                    .contains("filtered_lrelu: an activation needs")
+            );
         }
         let refused = |shape: &[usize], bias: usize| {
-            filtered_lrelu(&D::random("x", shape).tensor(), &D::random("b", &[bias]).tensor(), &good).is_err()
+            filtered_lrelu(
+                &D::random("x", shape).tensor(),
+                &D::random("b", &[bias]).tensor(),
+                &good,
+            )
+            .is_err()
         };
         assert!(
             refused(&[1, 3, 4, 4], 2)
@@ -368,7 +451,10 @@ mod tests {
         let y = filtered_lrelu(
             &nan,
             &b,
-            &FilteredLrelu { activation: Activation { clamp: Some(1.0), ..Activation::LRELU }, ..good },
+            &FilteredLrelu {
+                activation: Activation { clamp: Some(1.0), ..Activation::LRELU },
+                ..good
+            },
         );
         assert!(flat(&y.expect("nan")).iter().any(|v| v.is_nan()), "a NaN must stay visible");
     }

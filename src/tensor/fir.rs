@@ -1,7 +1,8 @@
 //! Zero-insert upsampling, FIR filtering and decimation of images (upfirdn), with its gradient.
 //!
-//! For one axis, with filter taps f of length T in convolution order and x upsampled to xu (xu\[i·up\] = x\[i\], else 0):
-//! `y[o] = Σ_t f[T − 1 − t] · xu[o·down + t − before]`. Its transpose has the same form, which is its gradient.
+//! For one axis, with filter taps f of length T in convolution order and x upsampled to xu
+//! (xu\[i·up\] = x\[i\], else 0): `y[o] = Σ_t f[T − 1 − t] · xu[o·down + t − before]`. Its
+//! transpose has the same form, which is its gradient.
 
 use super::conv::tracked;
 #[cfg(feature = "cuda")]
@@ -21,7 +22,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// The outer product of `taps` with itself, normalised to sum 1, as StyleGAN2 makes `[1, 3, 3, 1]`.
+    /// The outer product of `taps` with itself, normalised to sum 1, as StyleGAN2 makes
+    /// `[1, 3, 3, 1]`.
     ///
     /// Errors when there are no taps or their sum is zero or not finite.
     pub fn new(taps: &[f64]) -> Result<Self> {
@@ -56,14 +58,19 @@ impl Filter {
         Ok(Self { terms: terms.into(), height, width })
     }
 
-    /// The outer product of `taps` with itself as it stands (not normalised), as StyleGAN3 stores its filters.
+    /// The outer product of `taps` with itself as it stands (not normalised), as StyleGAN3 stores
+    /// its filters.
     ///
     /// Errors when there are no taps or one is not finite.
     pub fn from_taps(taps: &[f32]) -> Result<Self> {
         if taps.is_empty() || !taps.iter().all(|t| t.is_finite()) {
             bail!("a filter needs taps that are finite numbers, got {taps:?}");
         }
-        Ok(Self { height: taps.len(), width: taps.len(), terms: [(taps.to_vec(), taps.to_vec())].into() })
+        Ok(Self {
+            height: taps.len(),
+            width: taps.len(),
+            terms: [(taps.to_vec(), taps.to_vec())].into(),
+        })
     }
 
     /// Height and width in taps.
@@ -105,8 +112,10 @@ fn rank_one(width: usize, taps: &[f32]) -> Option<(Vec<f32>, Vec<f32>)> {
     }
     let row = taps[at / width * width..][..width].to_vec();
     let column: Vec<f32> = taps.chunks_exact(width).map(|r| r[at % width] / peak).collect();
-    let close =
-        taps.iter().enumerate().all(|(i, t)| (t - column[i / width] * row[i % width]).abs() <= 1e-6 * peak.abs());
+    let close = taps
+        .iter()
+        .enumerate()
+        .all(|(i, t)| (t - column[i / width] * row[i % width]).abs() <= 1e-6 * peak.abs());
     close.then_some((column, row))
 }
 
@@ -130,7 +139,9 @@ impl Axis {
             Some(full) if full >= 0 && n > 0 && up > 0 && down > 0 => {
                 Ok(Self { up, down, before: pad.0, out: full as usize / down + 1 })
             }
-            _ => bail!("fir: {taps} taps do not fit {n} pixels (up {up}, down {down}, padding {pad:?})"),
+            _ => bail!(
+                "fir: {taps} taps do not fit {n} pixels (up {up}, down {down}, padding {pad:?})"
+            ),
         }
     }
 
@@ -141,10 +152,21 @@ impl Axis {
     /// As the GPU's kernels take it, for an input of `n` pixels.
     #[cfg(feature = "cuda")]
     fn pass(self, n: usize, taps: usize) -> Result<cuda::fir::Axis> {
-        let int = |v: isize| i32::try_from(v).map_err(|_| candle_core::Error::msg("fir: a picture too large for CUDA"));
-        let [input, output, taps, up, down] = [n, self.out, taps, self.up, self.down].map(|v| int(v as isize));
+        let int = |v: isize| {
+            i32::try_from(v)
+                .map_err(|_| candle_core::Error::msg("fir: a picture too large for CUDA"))
+        };
+        let [input, output, taps, up, down] =
+            [n, self.out, taps, self.up, self.down].map(|v| int(v as isize));
         let before = int(self.before)?;
-        Ok(cuda::fir::Axis { input: input?, output: output?, taps: taps?, up: up?, down: down?, before })
+        Ok(cuda::fir::Axis {
+            input: input?,
+            output: output?,
+            taps: taps?,
+            up: up?,
+            down: down?,
+            before,
+        })
     }
 
     /// Outputs and inputs between two that one tap connects.
@@ -159,7 +181,8 @@ impl Axis {
         self.out.next_multiple_of(o_step) + n.next_multiple_of(i_step)
     }
 
-    /// For tap `t` over an input of `n`: the first output, its input, the steps of both, and how many.
+    /// For tap `t` over an input of `n`: the first output, its input, the steps of both, and how
+    /// many.
     fn hits(self, t: usize, n: usize) -> Option<Hits> {
         let (up, down) = (self.up as isize, self.down as isize);
         let shift = t as isize - self.before;
@@ -195,8 +218,9 @@ struct Hits {
     count: usize,
 }
 
-/// Filters one line; `dst` is zero before. `spare` has [`Axis::spare`] elements: where a tap reads or writes every second
-/// pixel, say, these are brought side by side, so that the compiler makes vectors of them.
+/// Filters one line; `dst` is zero before. `spare` has [`Axis::spare`] elements: where a tap reads
+/// or writes every second pixel, say, these are brought side by side, so that the compiler makes
+/// vectors of them.
 fn line(dst: &mut [f32], src: &[f32], taps: &[f32], axis: Axis, spare: &mut [f32]) {
     let (o_step, i_step) = axis.steps();
     if (o_step, i_step) == (1, 1) {
@@ -215,7 +239,8 @@ fn line(dst: &mut [f32], src: &[f32], taps: &[f32], axis: Axis, spare: &mut [f32
     }
 }
 
-/// `dst += f · src` for every tap of a line of `n` pixels whose phases lie one after the other, `each` pixels long.
+/// `dst += f · src` for every tap of a line of `n` pixels whose phases lie one after the other,
+/// `each` pixels long.
 fn weigh(dst: &mut [f32], src: &[f32], taps: &[f32], axis: Axis, each: (usize, usize), n: usize) {
     for (t, f) in taps.iter().rev().enumerate() {
         let Some(h) = axis.hits(t, n) else { continue };
@@ -374,5 +399,9 @@ fn doubling(filter: &Filter) -> Resample {
 /// x `[N, C, H, W]` → `[N, C, H/2, W/2]`.
 pub fn down2(x: &Tensor, filter: &Filter) -> Result<Tensor> {
     let t = filter.size().0 as isize;
-    fir(x, filter, Resample { up: 1, down: 2, before: (t - 1) / 2, after: (t - 2).div_euclid(2), gain: 1.0 })
+    fir(
+        x,
+        filter,
+        Resample { up: 1, down: 2, before: (t - 1) / 2, after: (t - 2).div_euclid(2), gain: 1.0 },
+    )
 }

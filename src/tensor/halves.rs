@@ -1,9 +1,11 @@
-//! StyleGAN2's modulated convolutions in f16, as the official code has them in its highest resolutions on a GPU: features
-//! and weights stored in f16, sums and all that belongs to styles in single precision.
+//! StyleGAN2's modulated convolutions in f16, as the official code has them in its highest
+//! resolutions on a GPU: features and weights stored in f16, sums and all that belongs to styles in
+//! single precision.
 //!
-//! f16 ends at 65504. So weights and styles are first divided by their largest magnitudes, the weights by √(I·k²) as well:
-//! no sum of products is then more than √(I·k²) times the largest feature, and the activation's clamp limits those to 256.
-//! Demodulation cancels the divisors; where there is none, single precision multiplies them back.
+//! f16 ends at 65504. So weights and styles are first divided by their largest magnitudes, the
+//! weights by √(I·k²) as well: no sum of products is then more than √(I·k²) times the largest
+//! feature, and the activation's clamp limits those to 256. Demodulation cancels the divisors;
+//! where there is none, single precision multiplies them back.
 
 use super::act::scale;
 use super::conv::conv2d;
@@ -36,12 +38,16 @@ impl HalfWeight {
         let divisors = (largest(&flat)? * ((i * k * k) as f64).sqrt())?; // [O1]
         let w = flat.broadcast_div(&divisors)?.reshape((o, i, k, k))?;
         let stored = if up { w.transpose(0, 1)?.contiguous()? } else { w.clone() };
-        Ok(Self { w: stored.to_dtype(DType::F16)?, squares: squares(&w)?, divisors: divisors.t()?.contiguous()? })
+        Ok(Self {
+            w: stored.to_dtype(DType::F16)?,
+            squares: squares(&w)?,
+            divisors: divisors.t()?.contiguous()?,
+        })
     }
 }
 
-/// The largest magnitude of every row, `[N, M]` → `[N, 1]`, never zero, as a constant: what it divides is multiplied back or
-/// cancelled, so its gradient is zero.
+/// The largest magnitude of every row, `[N, M]` → `[N, 1]`, never zero, as a constant: what it
+/// divides is multiplied back or cancelled, so its gradient is zero.
 fn largest(rows: &Tensor) -> Result<Tensor> {
     rows.detach().abs()?.max_keepdim(1)? + f64::from(f32::MIN_POSITIVE)
 }
@@ -49,8 +55,14 @@ fn largest(rows: &Tensor) -> Result<Tensor> {
 /// A modulated and demodulated convolution, zero padded; with a filter it doubles the size.
 ///
 /// # Shapes
-/// x `[N, I, H, W]` in f16, style `[N, I]` in single precision → `[N, O, H, W]` or `[N, O, 2H, 2W]` in f16.
-pub fn half_conv(x: &Tensor, weight: &HalfWeight, style: &Tensor, up: Option<&Filter>) -> Result<Tensor> {
+/// x `[N, I, H, W]` in f16, style `[N, I]` in single precision → `[N, O, H, W]` or `[N, O, 2H, 2W]`
+/// in f16.
+pub fn half_conv(
+    x: &Tensor,
+    weight: &HalfWeight,
+    style: &Tensor,
+    up: Option<&Filter>,
+) -> Result<Tensor> {
     let style = style.broadcast_div(&largest(style)?)?;
     let x = scale(x, &style)?;
     let y = match up {
@@ -92,7 +104,10 @@ mod tests {
         let (found, expected) = (flat(found), flat(expected));
         let peak = expected.iter().fold(0f32, |m, v| m.max(v.abs()));
         let worst = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
-        assert!(found.iter().all(|v| v.is_finite()) && worst <= 1e-2 * peak, "{what}: off by {worst}, peak {peak}");
+        assert!(
+            found.iter().all(|v| v.is_finite()) && worst <= 1e-2 * peak,
+            "{what}: off by {worst}, peak {peak}"
+        );
         assert!(worst > 1e-6 * peak, "{what}: not rounded");
     }
 
@@ -115,42 +130,61 @@ mod tests {
             let (x, s) = (draw("x", &[2, 24, 9, 9], 3.0), draw("s", &[2, 24], styles));
             let what = format!("styles of {styles}, weights of {weights}");
             let w3 = draw("w3", &[20, 24, 3, 3], weights);
-            let (single, half) = (Weight::new(w3.clone(), false).unwrap(), HalfWeight::new(&w3, false).unwrap());
+            let (single, half) =
+                (Weight::new(w3.clone(), false).unwrap(), HalfWeight::new(&w3, false).unwrap());
             let pairs = [
                 (run(&x, &s, &|x, s| half_conv(&x.to_dtype(DType::F16)?, &half, s, None)), {
                     run(&x, &s, &|x, s| modulated_conv(x, &single, s, true))
                 }),
                 {
-                    let (single, half) = (Weight::new(w3.clone(), true).unwrap(), HalfWeight::new(&w3, true).unwrap());
-                    let found = run(&x, &s, &|x, s| half_conv(&x.to_dtype(DType::F16)?, &half, s, Some(&filter)));
+                    let (single, half) = (
+                        Weight::new(w3.clone(), true).unwrap(),
+                        HalfWeight::new(&w3, true).unwrap(),
+                    );
+                    let found = run(&x, &s, &|x, s| {
+                        half_conv(&x.to_dtype(DType::F16)?, &half, s, Some(&filter))
+                    });
                     (found, run(&x, &s, &|x, s| modulated_conv_up2(x, &single, s, &filter)))
                 },
                 {
                     let w1 = draw("w1", &[3, 24, 1, 1], weights);
-                    let (single, half) =
-                        (Weight::new(w1.clone(), false).unwrap(), HalfWeight::new(&w1, false).unwrap());
+                    let (single, half) = (
+                        Weight::new(w1.clone(), false).unwrap(),
+                        HalfWeight::new(&w1, false).unwrap(),
+                    );
                     let found = run(&x, &s, &|x, s| half_rgb(&x.to_dtype(DType::F16)?, &half, s));
                     (found, run(&x, &s, &|x, s| modulated_conv(x, &single, s, false)))
                 },
             ];
             for ((found, expected), name) in pairs.iter().zip(["conv", "up", "toRGB"]) {
-                // Demodulation's 1e-8 counts for tiny weights in single precision, and no longer after the division. toRGB's
-                // gradients are themselves beyond f16 where its factors are.
+                // Demodulation's 1e-8 counts for tiny weights in single precision, and no longer
+                // after the division. toRGB's gradients are themselves beyond f16 where its factors
+                // are.
                 let parts = match (name, styles > 1.0, styles < 1.0) {
                     ("toRGB", false, false) | ("conv" | "up", _, false) => 3,
                     ("toRGB", ..) => 1,
                     _ => 0,
                 };
-                for (i, part) in ["value", "gradient of x", "gradient of s"].iter().enumerate().take(parts) {
+                for (i, part) in
+                    ["value", "gradient of x", "gradient of s"].iter().enumerate().take(parts)
+                {
                     close(&format!("{name}, {part}, {what}"), &found[i], &expected[i]);
                 }
                 assert_eq!(found[0].dtype(), if name == "toRGB" { DType::F32 } else { DType::F16 });
             }
         }
         // Plain f16, for contrast.
-        let (x, s, w) = (draw("x", &[2, 24, 9, 9], 3.0), draw("s", &[2, 24], 3e3), draw("w3", &[20, 24, 3, 3], 40.0));
-        let plain =
-            conv2d(&scale(&x.to_dtype(DType::F16).unwrap(), &s).unwrap(), &w.to_dtype(DType::F16).unwrap(), 1, 1);
+        let (x, s, w) = (
+            draw("x", &[2, 24, 9, 9], 3.0),
+            draw("s", &[2, 24], 3e3),
+            draw("w3", &[20, 24, 3, 3], 40.0),
+        );
+        let plain = conv2d(
+            &scale(&x.to_dtype(DType::F16).unwrap(), &s).unwrap(),
+            &w.to_dtype(DType::F16).unwrap(),
+            1,
+            1,
+        );
         assert!(flat(&plain.unwrap()).iter().any(|v| !v.is_finite()));
     }
 
@@ -158,14 +192,16 @@ mod tests {
     fn the_largest_sum_there_can_be_stays_finite() {
         // All features at the clamp, all weights and styles alike.
         let ones = |shape: &[usize]| Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap();
-        let x = (ones(&[1, 512, 4, 4]) * (256.0 * 2f64.sqrt())).unwrap().to_dtype(DType::F16).unwrap();
+        let x =
+            (ones(&[1, 512, 4, 4]) * (256.0 * 2f64.sqrt())).unwrap().to_dtype(DType::F16).unwrap();
         let weight = HalfWeight::new(&(ones(&[2, 512, 3, 3]) * 1e3).unwrap(), false).unwrap();
         let y = half_conv(&x, &weight, &(ones(&[1, 512]) * 1e3).unwrap(), None).unwrap();
         // In the middle all nine taps meet: 362 · √4608 · demodulation 1.
         let middle = f64::from(flat(&y)[5]);
         assert!((middle / (256.0 * 2f64.sqrt() * 4608f64.sqrt()) - 1.0).abs() < 2e-3, "{middle}");
         let act = Activation { clamp: Some(256.0), ..Activation::LRELU };
-        let limited = bias_act(&y, &Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap(), act).unwrap();
+        let limited =
+            bias_act(&y, &Tensor::zeros(2, DType::F32, &Device::Cpu).unwrap(), act).unwrap();
         assert_eq!((limited.dtype(), flat(&limited)[5]), (DType::F16, 256.0));
     }
 }

@@ -1,7 +1,8 @@
 //! The fully connected layer: a matrix product.
 //!
-//! A row of the result that belongs to one sample is added up by itself, so that a sample's numbers do not depend on how many
-//! others stand in the batch; sums over the samples are ordinary matrix products.
+//! A row of the result that belongs to one sample is added up by itself, so that a sample's numbers
+//! do not depend on how many others stand in the batch; sums over the samples are ordinary matrix
+//! products.
 #![allow(unsafe_code)]
 
 use super::conv::tracked;
@@ -43,7 +44,13 @@ impl CustomOp2 for Product {
         "matmul"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let [m, n, k] = self.sizes(l1, l2)?;
         let (x, y) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         if self.apart && !self.ta {
@@ -68,11 +75,23 @@ impl CustomOp2 for Product {
     }
 
     #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, s1: &CudaStorage, l1: &Layout, s2: &CudaStorage, l2: &Layout) -> Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        s1: &CudaStorage,
+        l1: &Layout,
+        s2: &CudaStorage,
+        l2: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
         cuda::matmul::product(self.sizes(l1, l2)?, ((s1, l1), self.ta), ((s2, l2), self.tb))
     }
 
-    fn bwd(&self, a: &Tensor, b: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        a: &Tensor,
+        b: &Tensor,
+        _: &Tensor,
+        g: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         // With A' = a or aᵀ and B' likewise: dA' = g B'ᵀ and dB' = A'ᵀ g.
         let da = tracked(a, || match self.ta {
             false => product(g, b, Self { ta: false, tb: !self.tb, ..*self }),

@@ -1,12 +1,14 @@
 //! Tensors: the device, and the operators that the generators are made of, each with its gradient.
 //!
-//! Operators take and give candle tensors, `[N, C, H, W]` in single precision, of any batch, size and number of
-//! channels. Each computes the gradient only of arguments that something asks for, so frozen weights cost nothing.
-//! First derivatives only: a gradient is not differentiated again. Results are the same bits for any number of threads.
+//! Operators take and give candle tensors, `[N, C, H, W]` in single precision, of any batch, size
+//! and number of channels. Each computes the gradient only of arguments that something asks for, so
+//! frozen weights cost nothing. First derivatives only: a gradient is not differentiated again.
+//! Results are the same bits for any number of threads.
 //!
-//! No gradient is lost silently. Every function here gives one to each tensor argument. [`Network`] and [`Stack`], which hold
-//! their weights in a form of their own, give gradients to what they read alone, and are not made of weights that are
-//! tracked: whoever asks for them gets none and takes the functions instead.
+//! No gradient is lost silently. Every function here gives one to each tensor argument. [`Network`]
+//! and [`Stack`], which hold their weights in a form of their own, give gradients to what they read
+//! alone, and are not made of weights that are tracked: whoever asks for them gets none and takes
+//! the functions instead.
 
 mod act;
 mod conv;

@@ -1,5 +1,6 @@
-//! Batch normalisation with fixed statistics, as generators run it: an affine map of every channel, which a convolution
-//! before it can take in (Ioffe and Szegedy 2015; conditional: de Vries et al. 2017, as in BigGAN).
+//! Batch normalisation with fixed statistics, as generators run it: an affine map of every channel,
+//! which a convolution before it can take in (Ioffe and Szegedy 2015; conditional: de Vries et al.
+//! 2017, as in BigGAN).
 
 use super::act::{Activation, bias_act, scale};
 use candle_core::{Result, Tensor, bail};
@@ -12,7 +13,8 @@ pub struct FixedNorm {
     factor: Tensor,
 }
 
-/// What becomes of every channel: `scale · x + shift`, both `[C]`, or `[N, C]` where samples have their own.
+/// What becomes of every channel: `scale · x + shift`, both `[C]`, or `[N, C]` where samples have
+/// their own.
 #[derive(Clone, Debug)]
 pub struct Affine {
     /// The factors.
@@ -34,12 +36,16 @@ impl FixedNorm {
         let shifted = (var + eps)?;
         let numbers = shifted.to_vec1::<f32>()?;
         if let Some(at) = numbers.iter().position(|v| !(v.is_finite() && *v > 0.0)) {
-            bail!("batch norm: variance {} of channel {at} (with eps {eps}) is not above zero", numbers[at]);
+            bail!(
+                "batch norm: variance {} of channel {at} (with eps {eps}) is not above zero",
+                numbers[at]
+            );
         }
         Ok(Self { mean: mean.clone(), factor: shifted.sqrt()?.recip()? })
     }
 
-    /// With the gain and bias that follow the normalisation: `gain · (x − mean)/√(var + eps) + bias`.
+    /// With the gain and bias that follow the normalisation:
+    /// `gain · (x − mean)/√(var + eps) + bias`.
     ///
     /// # Shapes
     /// gain, bias `[C]`, or `[N, C]` for the conditional norm.
@@ -47,9 +53,15 @@ impl FixedNorm {
     /// # Errors
     /// When the shapes do not fit.
     pub fn affine(&self, gain: &Tensor, bias: &Tensor) -> Result<Affine> {
-        if gain.dims() != bias.dims() || gain.rank() > 2 || gain.dims().last() != self.mean.dims().last() {
+        if gain.dims() != bias.dims()
+            || gain.rank() > 2
+            || gain.dims().last() != self.mean.dims().last()
+        {
             let (gain, bias) = (gain.shape(), bias.shape());
-            bail!("batch norm: gain {gain:?} and bias {bias:?} do not fit {:?} channels", self.mean.shape());
+            bail!(
+                "batch norm: gain {gain:?} and bias {bias:?} do not fit {:?} channels",
+                self.mean.shape()
+            );
         }
         let scale = gain.broadcast_mul(&self.factor)?;
         let shift = (bias - scale.broadcast_mul(&self.mean)?)?;
@@ -58,20 +70,28 @@ impl FixedNorm {
 }
 
 impl Affine {
-    /// Folds it into the layer before it: weight and bias whose result is this map of what the old ones gave. `outputs` is
-    /// the axis of the weight that counts its outputs: 0 of a convolution and a fully connected layer, 1 of a transposed
-    /// convolution. Gradients flow to all that is tracked.
+    /// Folds it into the layer before it: weight and bias whose result is this map of what the old
+    /// ones gave. `outputs` is the axis of the weight that counts its outputs: 0 of a convolution
+    /// and a fully connected layer, 1 of a transposed convolution. Gradients flow to all that is
+    /// tracked.
     ///
     /// # Shapes
     /// Of `[C]`; weight as it is, bias `[C]` or none → the same, bias `[C]`.
     ///
     /// # Errors
     /// When the shapes do not fit; what differs from sample to sample cannot be folded.
-    pub fn fold(&self, weight: &Tensor, bias: Option<&Tensor>, outputs: usize) -> Result<(Tensor, Tensor)> {
+    pub fn fold(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        outputs: usize,
+    ) -> Result<(Tensor, Tensor)> {
         let c = self.scale.elem_count();
         if self.scale.rank() != 1 || outputs > 1 || weight.rank() < 2 || weight.dim(outputs)? != c {
             let (scale, weight) = (self.scale.shape(), weight.shape());
-            bail!("batch norm: factors {scale:?} cannot be folded into axis {outputs} of a weight {weight:?}");
+            bail!(
+                "batch norm: factors {scale:?} cannot be folded into axis {outputs} of a weight {weight:?}"
+            );
         }
         // Its own operator: it gives a frozen weight no gradient.
         let folded = match outputs {
@@ -93,7 +113,9 @@ impl Affine {
     /// # Errors
     /// When the shapes do not fit.
     pub fn apply(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
-        let [n, c, ..] = *x.dims() else { bail!("batch norm: expected [N, C, ...], found {:?}", x.shape()) };
+        let [n, c, ..] = *x.dims() else {
+            bail!("batch norm: expected [N, C, ...], found {:?}", x.shape())
+        };
         if self.scale.rank() == 1 {
             let factors = self.scale.broadcast_as((n, self.scale.elem_count()))?;
             return bias_act(&scale(x, &factors)?, &self.shift, activation);
@@ -101,7 +123,11 @@ impl Affine {
         // One bias for each plane: planes as channels of one sample.
         let mut planes = x.dims().to_vec();
         (planes[0], planes[1]) = (1, n * c);
-        let y = bias_act(&scale(x, &self.scale)?.reshape(planes)?, &self.shift.flatten_all()?, activation)?;
+        let y = bias_act(
+            &scale(x, &self.scale)?.reshape(planes)?,
+            &self.shift.flatten_all()?,
+            activation,
+        )?;
         y.reshape(x.shape())
     }
 }
@@ -125,7 +151,8 @@ mod tests {
         FixedNorm::new(&mean.tensor(), &var.tensor(), EPS).expect("norm")
     }
 
-    /// `gain · (y + b − mean)/√(var + eps) + bias`, then the activation; gain and bias of samples, or of all.
+    /// `gain · (y + b − mean)/√(var + eps) + bias`, then the activation; gain and bias of samples,
+    /// or of all.
     fn naive(y: &D, b: &D, gain: &D, bias: &D, activation: Activation) -> D {
         let ([mean, var], plane) = (statistics(), y.shape[2..].iter().product::<usize>());
         let one = |(at, y): (usize, &f64)| {
@@ -138,7 +165,9 @@ mod tests {
 
     #[test]
     fn folded_into_the_layer_before() {
-        let last = |w: &[usize]| ["w", "b", "gain", "bias"].map(|n| D::random(n, if n == "w" { w } else { &[5] }));
+        let last = |w: &[usize]| {
+            ["w", "b", "gain", "bias"].map(|n| D::random(n, if n == "w" { w } else { &[5] }))
+        };
         let case = |what: &str,
                     x: &[usize],
                     w: &[usize],
@@ -154,10 +183,17 @@ mod tests {
                 naive(&naive_run(&a[0], &a[1]), &a[2], &a[3], &a[4], Activation::LRELU)
             });
         };
-        case("conv", &[2, 3, 4, 5], &[5, 3, 3, 3], 0, &|x, w| conv2d(x, w, 1, 1), &|x, w| naive_conv(x, w, 1, 1));
-        case("transposed", &[2, 3, 3, 4], &[3, 5, 4, 4], 1, &|x, w| conv_transpose2d(x, w, 2, 1), &|x, w| {
-            naive_transpose(x, w, 2, 1, 0)
+        case("conv", &[2, 3, 4, 5], &[5, 3, 3, 3], 0, &|x, w| conv2d(x, w, 1, 1), &|x, w| {
+            naive_conv(x, w, 1, 1)
         });
+        case(
+            "transposed",
+            &[2, 3, 3, 4],
+            &[3, 5, 4, 4],
+            1,
+            &|x, w| conv_transpose2d(x, w, 2, 1),
+            &|x, w| naive_transpose(x, w, 2, 1, 0),
+        );
         case("linear", &[2, 7], &[5, 7], 0, &|x, w| linear(x, w), &|x, w| {
             let at = |i: usize| (0..7).map(|k| x.v[i / 5 * 7 + k] * w.v[i % 5 * 7 + k]).sum();
             D { shape: vec![2, 5], v: (0..10).map(at).collect() }
@@ -170,7 +206,8 @@ mod tests {
         let none = D::zeros(&[5]);
         for shape in [&[5usize][..], &[3, 5]] {
             for x in [&[3usize, 5, 3, 4][..], &[3, 5]] {
-                let arguments = [D::random("x", x), D::random("gain", shape), D::random("bias", shape)];
+                let arguments =
+                    [D::random("x", x), D::random("gain", shape), D::random("bias", shape)];
                 let fast: Fast<'_> = &|a| norm().affine(&a[1], &a[2])?.apply(&a[0], relu);
                 compare("affine", &arguments, fast, &|a| naive(&a[0], &none, &a[1], &a[2], relu));
             }
@@ -179,28 +216,55 @@ mod tests {
         let t = |shape: &[usize]| D::random("t", shape).tensor();
         let affine = norm().affine(&t(&[5]), &t(&[5])).expect("affine");
         let (_, bias) = affine.fold(&t(&[5, 2, 3, 3]), None, 0).expect("fold");
-        assert_eq!(bias.to_vec1::<f32>().expect("bias"), affine.shift.to_vec1::<f32>().expect("shift"));
+        assert_eq!(
+            bias.to_vec1::<f32>().expect("bias"),
+            affine.shift.to_vec1::<f32>().expect("shift")
+        );
     }
 
     #[test]
     fn what_does_not_fit_is_an_error() {
         let t = |shape: &[usize]| D::random("t", shape).tensor();
-        let of = |var: &[f32], eps| FixedNorm::new(&t(&[2]), &Tensor::new(var, &candle_core::Device::Cpu)?, eps);
+        let of = |var: &[f32], eps| {
+            FixedNorm::new(&t(&[2]), &Tensor::new(var, &candle_core::Device::Cpu)?, eps)
+        };
         assert!(of(&[1.0, 0.0], 1e-5).is_ok());
-        assert!(of(&[1.0], 1e-5).is_err() && of(&[1.0, -1.0], 1e-5).is_err() && of(&[f32::NAN, 1.0], 1e-5).is_err());
+        assert!(
+            of(&[1.0], 1e-5).is_err()
+                && of(&[1.0, -1.0], 1e-5).is_err()
+                && of(&[f32::NAN, 1.0], 1e-5).is_err()
+        );
         assert!(of(&[0.0, 1.0], 0.0).is_err_and(|e| e.to_string().contains("channel 0")));
-        for (gain, bias) in
-            [(&[4][..], &[4][..]), (&[5], &[2, 5]), (&[2, 4], &[2, 4]), (&[1, 2, 5], &[1, 2, 5]), (&[], &[])]
-        {
+        for (gain, bias) in [
+            (&[4][..], &[4][..]),
+            (&[5], &[2, 5]),
+            (&[2, 4], &[2, 4]),
+            (&[1, 2, 5], &[1, 2, 5]),
+            (&[], &[]),
+        ] {
             assert!(norm().affine(&t(gain), &t(bias)).is_err(), "{gain:?} {bias:?}");
         }
-        let (one, own) = (norm().affine(&t(&[5]), &t(&[5])).unwrap(), norm().affine(&t(&[2, 5]), &t(&[2, 5])).unwrap());
-        assert!(one.fold(&t(&[3, 5, 4, 4]), None, 0).is_err() && one.fold(&t(&[3, 5, 4, 4]), None, 1).is_ok(), "axis");
-        assert!(one.fold(&t(&[5, 3]), Some(&t(&[3])), 0).is_err() && one.fold(&t(&[2, 2, 5]), None, 2).is_err());
-        assert!(own.fold(&t(&[5, 3]), None, 0).is_err_and(|e| e.to_string().contains("folded")), "of samples");
+        let (one, own) = (
+            norm().affine(&t(&[5]), &t(&[5])).unwrap(),
+            norm().affine(&t(&[2, 5]), &t(&[2, 5])).unwrap(),
+        );
+        assert!(
+            one.fold(&t(&[3, 5, 4, 4]), None, 0).is_err()
+                && one.fold(&t(&[3, 5, 4, 4]), None, 1).is_ok(),
+            "axis"
+        );
+        assert!(
+            one.fold(&t(&[5, 3]), Some(&t(&[3])), 0).is_err()
+                && one.fold(&t(&[2, 2, 5]), None, 2).is_err()
+        );
+        assert!(
+            own.fold(&t(&[5, 3]), None, 0).is_err_and(|e| e.to_string().contains("folded")),
+            "of samples"
+        );
         assert!(own.apply(&t(&[3, 5, 2, 2]), Activation::LRELU).is_err(), "samples");
         assert!(
-            one.apply(&t(&[3, 4, 2, 2]), Activation::LRELU).is_err() && one.apply(&t(&[5]), Activation::LRELU).is_err()
+            one.apply(&t(&[3, 4, 2, 2]), Activation::LRELU).is_err()
+                && one.apply(&t(&[5]), Activation::LRELU).is_err()
         );
     }
 }

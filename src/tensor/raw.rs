@@ -1,8 +1,8 @@
 //! The walled-off part: reading candle's storage, shared disjoint writes, and one matrix product.
 //!
-//! Everything here is computed in single precision, row-major. Work is cut into blocks by the shapes alone, never by
-//! the number of threads, and every output element is written by one block in a fixed order of additions: results are
-//! the same bits for any size of the thread pool.
+//! Everything here is computed in single precision, row-major. Work is cut into blocks by the
+//! shapes alone, never by the number of threads, and every output element is written by one block
+//! in a fixed order of additions: results are the same bits for any size of the thread pool.
 #![allow(unsafe_code)]
 
 use candle_core::{CpuStorage, Layout, Result, bail};
@@ -17,7 +17,9 @@ const SERIAL: usize = 1 << 14;
 
 /// The numbers of a contiguous f32 tensor.
 pub(super) fn f32s<'a>(op: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let CpuStorage::F32(data) = storage else { bail!("{op}: expected f32, found {:?}", storage_dtype(storage)) };
+    let CpuStorage::F32(data) = storage else {
+        bail!("{op}: expected f32, found {:?}", storage_dtype(storage))
+    };
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&data[start..end]),
         None => bail!("{op}: expected a contiguous tensor, found strides {:?}", layout.stride()),
@@ -25,7 +27,11 @@ pub(super) fn f32s<'a>(op: &str, storage: &'a CpuStorage, layout: &Layout) -> Re
 }
 
 /// The numbers of a contiguous tensor of f32 or of f16, in single precision.
-pub(super) fn singles<'a>(op: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<Cow<'a, [f32]>> {
+pub(super) fn singles<'a>(
+    op: &str,
+    storage: &'a CpuStorage,
+    layout: &Layout,
+) -> Result<Cow<'a, [f32]>> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F16(data), Some((start, end))) => {
             Ok(Cow::Owned(data[start..end].iter().map(|v| v.to_f32()).collect()))
@@ -34,10 +40,13 @@ pub(super) fn singles<'a>(op: &str, storage: &'a CpuStorage, layout: &Layout) ->
     }
 }
 
-/// A result in the type of the argument `like`: rounded to the nearest of f16, if that is what it is stored in.
+/// A result in the type of the argument `like`: rounded to the nearest of f16, if that is what it
+/// is stored in.
 pub(super) fn stored(numbers: Vec<f32>, like: &CpuStorage) -> CpuStorage {
     match like {
-        CpuStorage::F16(_) => CpuStorage::F16(numbers.into_iter().map(half::f16::from_f32).collect()),
+        CpuStorage::F16(_) => {
+            CpuStorage::F16(numbers.into_iter().map(half::f16::from_f32).collect())
+        }
         _ => CpuStorage::F32(numbers),
     }
 }
@@ -54,7 +63,8 @@ pub(super) struct Shared<'a> {
     life: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: the pointer is only reached through `slice` and `gemm`, whose callers promise that concurrent parts are disjoint.
+// SAFETY: the pointer is only reached through `slice` and `gemm`, whose callers promise that
+// concurrent parts are disjoint.
 unsafe impl Sync for Shared<'_> {}
 unsafe impl Send for Shared<'_> {}
 
@@ -124,12 +134,16 @@ pub(super) struct Into<'a, 'b> {
 pub(super) unsafe fn gemm(dst: Into<'_, '_>, [m, n, k]: [usize; 3], a: Mat<'_>, b: Mat<'_>) {
     a.check(m, k);
     b.check(k, n);
-    assert!(m == 0 || n == 0 || dst.at + (m - 1) * dst.stride + n <= dst.out.len, "product outside its tensor");
+    assert!(
+        m == 0 || n == 0 || dst.at + (m - 1) * dst.stride + n <= dst.out.len,
+        "product outside its tensor"
+    );
     if m == 0 || n == 0 {
         return;
     }
     let beta = if dst.add { 1.0 } else { 0.0 };
-    // SAFETY: all three matrices were checked to lie in their data; the destination is unaliased by the caller's promise.
+    // SAFETY: all three matrices were checked to lie in their data; the destination is unaliased by
+    // the caller's promise.
     unsafe {
         gemm::gemm::<f32>(
             m,
@@ -164,24 +178,25 @@ pub(super) fn blocks(n: usize, work: usize, f: impl Fn(usize) + Sync + Send) {
     }
 }
 
-/// Runs `f` on a thread of the pool. What it does in parallel then starts at once, where a thread from outside would have
-/// to wake one that starts it and to be woken in the end, each time.
+/// Runs `f` on a thread of the pool. What it does in parallel then starts at once, where a thread
+/// from outside would have to wake one that starts it and to be woken in the end, each time.
 pub(super) fn inside<R: Send>(f: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| f())
 }
 
 /// Runs `f` for every index below `n`, in parallel, `together` of them one after the other.
 ///
-/// Every thread begins with a range of its own, which keeps neighbours in its cache, and when it is done takes from those of
-/// the others, `together` indices at a time. Rayon's iterators share out larger pieces, and jobs are few and long: threads
-/// would wait for the last piece.
+/// Every thread begins with a range of its own, which keeps neighbours in its cache, and when it is
+/// done takes from those of the others, `together` indices at a time. Rayon's iterators share out
+/// larger pieces, and jobs are few and long: threads would wait for the last piece.
 pub(super) fn jobs(n: usize, together: usize, f: impl Fn(usize) + Sync + Send) {
     let (parts, threads) = (n.div_ceil(together), rayon::current_num_threads());
     let shares = threads.min(parts);
     if shares <= 1 {
         return (0..n).for_each(f);
     }
-    let next: Vec<AtomicUsize> = (0..shares).map(|share| AtomicUsize::new(share * parts / shares)).collect();
+    let next: Vec<AtomicUsize> =
+        (0..shares).map(|share| AtomicUsize::new(share * parts / shares)).collect();
     let work = || {
         let own = rayon::current_thread_index().unwrap_or(0);
         for share in (own..own + shares).map(|share| share % shares) {
@@ -208,11 +223,15 @@ pub(super) fn planes(out: &mut [f32], len: usize, f: impl Fn(usize, &mut [f32]) 
     if out.len() < SERIAL {
         out.chunks_mut(len).enumerate().for_each(|(i, p)| f(i, p));
     } else {
-        out.par_chunks_mut(len).with_min_len(SERIAL.div_ceil(2 * len)).enumerate().for_each(|(i, p)| f(i, p));
+        out.par_chunks_mut(len)
+            .with_min_len(SERIAL.div_ceil(2 * len))
+            .enumerate()
+            .for_each(|(i, p)| f(i, p));
     }
 }
 
-/// The sum of `term(i)` over `0..n` in double precision, over blocks summed in sixteen lanes of single precision.
+/// The sum of `term(i)` over `0..n` in double precision, over blocks summed in sixteen lanes of
+/// single precision.
 pub(super) fn sum(n: usize, term: impl Fn(usize) -> f32) -> f64 {
     const LANES: usize = 16;
     let mut total = 0.0;
@@ -262,7 +281,10 @@ mod tests {
                 let done: Vec<AtomicUsize> = (0..n).map(|_| AtomicUsize::new(0)).collect();
                 let all = || jobs(n, together, |i| _ = done[i].fetch_add(1, Ordering::Relaxed));
                 pool.install(|| inside(all));
-                assert!(done.iter().all(|d| d.load(Ordering::Relaxed) == 1), "{n} by {together} on {threads}");
+                assert!(
+                    done.iter().all(|d| d.load(Ordering::Relaxed) == 1),
+                    "{n} by {together} on {threads}"
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! What tests measure operators against: plain loops in double precision, and finite differences of these.
+//! What tests measure operators against: plain loops in double precision, and finite differences of
+//! these.
 
 use super::{Activation, Resample};
 use crate::rng::Rng;
@@ -14,7 +15,11 @@ pub(super) struct D {
 impl D {
     /// Random numbers that single precision holds exactly.
     pub(super) fn random(name: &str, shape: &[usize]) -> Self {
-        let v = Rng::derive(7, name).normals(shape.iter().product()).into_iter().map(f64::from).collect();
+        let v = Rng::derive(7, name)
+            .normals(shape.iter().product())
+            .into_iter()
+            .map(f64::from)
+            .collect();
         Self { shape: shape.to_vec(), v }
     }
 
@@ -33,14 +38,22 @@ impl D {
 }
 
 pub(super) fn flat(t: &Tensor) -> Vec<f64> {
-    t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("f32").into_iter().map(f64::from).collect()
+    t.flatten_all()
+        .and_then(|t| t.to_vec1::<f32>())
+        .expect("f32")
+        .into_iter()
+        .map(f64::from)
+        .collect()
 }
 
 pub(super) fn close(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}: size");
     let peak = expected.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
-        assert!((a - b).abs() <= tolerance * peak, "{what}: element {i} is {a}, expected {b} (peak {peak})");
+        assert!(
+            (a - b).abs() <= tolerance * peak,
+            "{what}: element {i} is {a}, expected {b} (peak {peak})"
+        );
     }
 }
 
@@ -53,9 +66,11 @@ pub(super) fn check(what: &str, arguments: &[D], fast: Fast<'_>, naive: Naive<'_
     gradients_of_what_is_tracked(what, arguments, fast);
 }
 
-/// Compares values and gradients of all arguments; the loss is the scalar product with fixed random numbers.
+/// Compares values and gradients of all arguments; the loss is the scalar product with fixed random
+/// numbers.
 pub(super) fn compare(what: &str, arguments: &[D], fast: Fast<'_>, naive: Naive<'_>) {
-    let variables: Vec<Var> = arguments.iter().map(|a| Var::from_tensor(&a.tensor()).expect("var")).collect();
+    let variables: Vec<Var> =
+        arguments.iter().map(|a| Var::from_tensor(&a.tensor()).expect("var")).collect();
     let inputs: Vec<Tensor> = variables.iter().map(|v| v.as_tensor().clone()).collect();
     let (found, expected) = (fast(&inputs).expect(what), naive(arguments));
     assert_eq!(found.dims(), expected.shape, "{what}: shape");
@@ -78,7 +93,12 @@ pub(super) fn compare(what: &str, arguments: &[D], fast: Fast<'_>, naive: Naive<
                 d
             })
             .collect();
-        close(&flat(grads.get(v).expect("gradient")), &differences, 5e-6, &format!("{what}: gradient of argument {k}"));
+        close(
+            &flat(grads.get(v).expect("gradient")),
+            &differences,
+            5e-6,
+            &format!("{what}: gradient of argument {k}"),
+        );
     }
 }
 
@@ -87,10 +107,14 @@ pub(super) fn gradients_of_what_is_tracked(what: &str, arguments: &[D], fast: Fa
     let all = (1 << arguments.len()) - 1;
     let run = |asked: usize| -> Vec<Option<Vec<f64>>> {
         let is = |k: usize| asked >> k & 1 == 1;
-        let variables: Vec<Var> = arguments.iter().map(|a| Var::from_tensor(&a.tensor()).expect("var")).collect();
-        let tracked = |(k, v): (usize, &Var)| if is(k) { v.as_tensor().clone() } else { v.as_detached_tensor() };
+        let variables: Vec<Var> =
+            arguments.iter().map(|a| Var::from_tensor(&a.tensor()).expect("var")).collect();
+        let tracked = |(k, v): (usize, &Var)| {
+            if is(k) { v.as_tensor().clone() } else { v.as_detached_tensor() }
+        };
         let inputs: Vec<Tensor> = variables.iter().enumerate().map(tracked).collect();
-        let grads = fast(&inputs).and_then(|t| t.sqr()?.sum_all()).and_then(|t| t.backward()).expect(what);
+        let grads =
+            fast(&inputs).and_then(|t| t.sqr()?.sum_all()).and_then(|t| t.backward()).expect(what);
         inputs.iter().map(|t| grads.get(t).map(flat)).collect()
     };
     let full = run(all);
@@ -98,7 +122,10 @@ pub(super) fn gradients_of_what_is_tracked(what: &str, arguments: &[D], fast: Fa
     for asked in 1..all {
         for (k, (found, full)) in run(asked).iter().zip(&full).enumerate() {
             let expected = full.as_ref().filter(|_| asked >> k & 1 == 1);
-            assert!(found.as_ref() == expected, "{what}: gradient of argument {k} when {asked:b} is asked for");
+            assert!(
+                found.as_ref() == expected,
+                "{what}: gradient of argument {k} when {asked:b} is asked for"
+            );
         }
     }
 }
@@ -109,7 +136,8 @@ pub(super) fn naive_conv(x: &D, w: &D, stride: usize, padding: usize) -> D {
     each4(&y.shape.clone(), |[n, o, r, c]| {
         let mut sum = 0.0;
         each4(&[1, x.shape[1], k, k], |[_, i, ky, kx]| {
-            let (iy, ix) = ((r * stride + ky).wrapping_sub(padding), (c * stride + kx).wrapping_sub(padding));
+            let (iy, ix) =
+                ((r * stride + ky).wrapping_sub(padding), (c * stride + kx).wrapping_sub(padding));
             if iy < x.shape[2] && ix < x.shape[3] {
                 sum += x.v[x.at([n, i, iy, ix])] * w.v[w.at([o, i, ky, kx])];
             }
@@ -125,7 +153,8 @@ pub(super) fn naive_transpose(x: &D, w: &D, stride: usize, padding: usize, extra
     let mut y = D::zeros(&[x.shape[0], w.shape[1], out(x.shape[2]), out(x.shape[3])]);
     each4(&x.shape, |[n, a, r, c]| {
         each4(&[1, w.shape[1], k, k], |[_, b, ky, kx]| {
-            let (oy, ox) = ((r * stride + ky).wrapping_sub(padding), (c * stride + kx).wrapping_sub(padding));
+            let (oy, ox) =
+                ((r * stride + ky).wrapping_sub(padding), (c * stride + kx).wrapping_sub(padding));
             if oy < y.shape[2] && ox < y.shape[3] {
                 let at = y.at([n, b, oy, ox]);
                 y.v[at] += x.v[x.at([n, a, r, c])] * w.v[w.at([a, b, ky, kx])];
@@ -141,8 +170,15 @@ pub(super) fn naive_fir(x: &D, taps: &D, how: Resample) -> D {
     naive_resample(x, taps, (up, down), [before, after, before, after], gain)
 }
 
-/// Literally: insert zeros, pad or crop (left, right, above, below), convolve (flipped taps), keep every `down`-th.
-pub(super) fn naive_resample(x: &D, taps: &D, (up, down): (usize, usize), padding: [isize; 4], gain: f64) -> D {
+/// Literally: insert zeros, pad or crop (left, right, above, below), convolve (flipped taps), keep
+/// every `down`-th.
+pub(super) fn naive_resample(
+    x: &D,
+    taps: &D,
+    (up, down): (usize, usize),
+    padding: [isize; 4],
+    gain: f64,
+) -> D {
     let (th, tw) = (taps.shape[2], taps.shape[3]);
     let [left, right, above, below] = padding;
     let full = |n: usize, padding: isize| ((n * up) as isize + padding) as usize;
@@ -161,7 +197,8 @@ pub(super) fn naive_resample(x: &D, taps: &D, (up, down): (usize, usize), paddin
             let Some(row) = under(r * down + ty, above, x.shape[2]) else { continue };
             for tx in 0..tw {
                 let Some(column) = under(q * down + tx, left, x.shape[3]) else { continue };
-                sum += taps.v[(th - 1 - ty) * tw + tw - 1 - tx] * x_plane[row * x.shape[3] + column];
+                sum +=
+                    taps.v[(th - 1 - ty) * tw + tw - 1 - tx] * x_plane[row * x.shape[3] + column];
             }
         }
         let at = y.at([n, c, r, q]);

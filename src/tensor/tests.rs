@@ -1,5 +1,5 @@
-//! Every operator against plain loops in double precision, its gradient against finite differences of those loops, and
-//! its bits against the number of threads.
+//! Every operator against plain loops in double precision, its gradient against finite differences
+//! of those loops, and its bits against the number of threads.
 
 use super::reference::*;
 use super::*;
@@ -21,7 +21,9 @@ fn convolution() {
     .enumerate()
     {
         let arguments = [D::random("x", &[n, ci, h, w]), D::random("w", &[co, ci, k, k])];
-        check(&format!("conv {i}"), &arguments, &|a| conv2d(&a[0], &a[1], s, p), &|a| naive_conv(&a[0], &a[1], s, p));
+        check(&format!("conv {i}"), &arguments, &|a| conv2d(&a[0], &a[1], s, p), &|a| {
+            naive_conv(&a[0], &a[1], s, p)
+        });
     }
 }
 
@@ -48,13 +50,19 @@ fn transposed_convolution() {
     {
         let arguments = [D::random("x", &[n, a, h, w]), D::random("w", &[a, b, k, k])];
         let naive: Naive<'_> = &|a| naive_transpose(&a[0], &a[1], s, p, extra);
-        check(&format!("transpose {i}"), &arguments, &|a| conv_transpose2d_to(&a[0], &a[1], s, p, extra), naive);
+        check(
+            &format!("transpose {i}"),
+            &arguments,
+            &|a| conv_transpose2d_to(&a[0], &a[1], s, p, extra),
+            naive,
+        );
     }
 }
 
 #[test]
 fn large_convolutions_in_many_blocks() {
-    // Over every blocking limit: columns, rows, channels. Values only: differences would take too long.
+    // Over every blocking limit: columns, rows, channels. Values only: differences would take too
+    // long.
     for (s, p, k) in [(1, 1, 3), (2, 0, 3), (1, 0, 1)] {
         let (x, w) = (D::random("x", &[1, 21, 41, 39]), D::random("w", &[67, 21, k, k]));
         let y = conv2d(&x.tensor(), &w.tensor(), s, p).expect("conv");
@@ -90,7 +98,9 @@ fn filters() {
             let v: Vec<f32> = taps.v.iter().map(|&v| v as f32).collect();
             let filter = Filter::from_matrix(taps.shape[2], taps.shape[3], &v).expect("filter");
             let arguments = [D::random("x", &[2, 3, 5, 6])];
-            check(&format!("fir {t}.{i}"), &arguments, &|a| fir(&a[0], &filter, how), &|a| naive_fir(&a[0], taps, how));
+            check(&format!("fir {t}.{i}"), &arguments, &|a| fir(&a[0], &filter, how), &|a| {
+                naive_fir(&a[0], taps, how)
+            });
         }
     }
 }
@@ -110,10 +120,15 @@ fn a_filter_is_the_same_from_taps_and_from_its_matrix() {
     assert_eq!(down2(&up2(&x, &a).expect("up"), &a).expect("down").dims(), x.dims());
     // Away from the border a constant stays what it is.
     let ones = Tensor::ones((1, 1, 8, 8), candle_core::DType::F32, &Device::Cpu).expect("ones");
-    let inner = up2(&ones, &a).and_then(|t| t.narrow(2, 4, 8)).and_then(|t| t.narrow(3, 4, 8)).expect("inner");
+    let inner = up2(&ones, &a)
+        .and_then(|t| t.narrow(2, 4, 8))
+        .and_then(|t| t.narrow(3, 4, 8))
+        .expect("inner");
     close(&flat(&inner), &[1.0; 64], 1e-6, "constant");
     assert!(
-        Filter::new(&[1.0, -1.0]).is_err() && Filter::new(&[]).is_err() && Filter::from_matrix(2, 2, &[1.0]).is_err()
+        Filter::new(&[1.0, -1.0]).is_err()
+            && Filter::new(&[]).is_err()
+            && Filter::from_matrix(2, 2, &[1.0]).is_err()
     );
 }
 
@@ -131,17 +146,28 @@ fn bias_and_activation() {
     {
         let naive = |a: &[D]| {
             let (plane, c) = (a[0].shape[2..].iter().product::<usize>(), a[0].shape[1]);
-            let v = a[0].v.iter().enumerate().map(|(j, x)| naive_act(x + a[1].v[j / plane % c], activation)).collect();
+            let v = a[0]
+                .v
+                .iter()
+                .enumerate()
+                .map(|(j, x)| naive_act(x + a[1].v[j / plane % c], activation))
+                .collect();
             D { shape: a[0].shape.clone(), v }
         };
         for shape in [vec![2, 3, 3, 5], vec![3, 7]] {
             let arguments = [D::random("x", &shape), D::random("b", &[shape[1]])];
-            check(&format!("bias_act {i} {shape:?}"), &arguments, &|a| bias_act(&a[0], &a[1], activation), &naive);
+            check(
+                &format!("bias_act {i} {shape:?}"),
+                &arguments,
+                &|a| bias_act(&a[0], &a[1], activation),
+                &naive,
+            );
         }
     }
     let nan = Tensor::new(&[[f32::NAN]], &Device::Cpu).expect("nan");
     let zero = Tensor::new(&[0f32], &Device::Cpu).expect("zero");
-    let y = bias_act(&nan, &zero, Activation { clamp: Some(1.0), ..Activation::LRELU }).expect("nan");
+    let y =
+        bias_act(&nan, &zero, Activation { clamp: Some(1.0), ..Activation::LRELU }).expect("nan");
     assert!(flat(&y)[0].is_nan(), "a NaN must stay visible");
 }
 
@@ -151,11 +177,18 @@ fn noise_bias_and_activation_at_once() {
     let one_by_one: Fast<'_> = &|a| bias_act(&add_noise(&a[0], &a[1])?, &a[2], activation);
     let at_once: Fast<'_> = &|a| noise_bias_act(&a[0], &a[1], &a[2], activation);
     for maps in [1, 2] {
-        let arguments = [D::random("x", &[2, 3, 5, 3]), D::random("noise", &[maps, 1, 5, 3]), D::random("b", &[3])];
+        let arguments = [
+            D::random("x", &[2, 3, 5, 3]),
+            D::random("noise", &[maps, 1, 5, 3]),
+            D::random("b", &[3]),
+        ];
         let run = |f: Fast<'_>| {
-            let vars: Vec<Var> = arguments.iter().map(|a| Var::from_tensor(&a.tensor()).expect("var")).collect();
-            let y = f(&vars.iter().map(|v| v.as_tensor().clone()).collect::<Vec<_>>()).expect("value");
-            let grads = y.sqr().and_then(|t| t.sum_all()).and_then(|t| t.backward()).expect("backward");
+            let vars: Vec<Var> =
+                arguments.iter().map(|a| Var::from_tensor(&a.tensor()).expect("var")).collect();
+            let y =
+                f(&vars.iter().map(|v| v.as_tensor().clone()).collect::<Vec<_>>()).expect("value");
+            let grads =
+                y.sqr().and_then(|t| t.sum_all()).and_then(|t| t.backward()).expect("backward");
             let mut all = flat(&y);
             vars.iter().for_each(|v| all.extend(flat(grads.get(v).expect("gradient"))));
             all
@@ -164,8 +197,14 @@ fn noise_bias_and_activation_at_once() {
         gradients_of_what_is_tracked("noise_bias_act", &arguments, at_once);
     }
     let t = |shape: &[usize]| D::random("t", shape).tensor();
-    assert!(noise_bias_act(&t(&[2, 3, 4, 4]), &t(&[3, 1, 4, 4]), &t(&[3]), activation).is_err(), "maps");
-    assert!(noise_bias_act(&t(&[2, 3, 4, 4]), &t(&[1, 1, 4, 4]), &t(&[2]), activation).is_err(), "bias");
+    assert!(
+        noise_bias_act(&t(&[2, 3, 4, 4]), &t(&[3, 1, 4, 4]), &t(&[3]), activation).is_err(),
+        "maps"
+    );
+    assert!(
+        noise_bias_act(&t(&[2, 3, 4, 4]), &t(&[1, 1, 4, 4]), &t(&[2]), activation).is_err(),
+        "bias"
+    );
 }
 
 #[test]
@@ -193,7 +232,9 @@ fn scaling_and_noise() {
 fn matrices() {
     let product = |a: &D, w: &D| {
         let (m, k, n) = (a.shape[0], a.shape[1], w.shape[0]);
-        let v = (0..m * n).map(|i| (0..k).map(|l| a.v[i / n * k + l] * w.v[i % n * k + l]).sum()).collect();
+        let v = (0..m * n)
+            .map(|i| (0..k).map(|l| a.v[i / n * k + l] * w.v[i % n * k + l]).sum())
+            .collect();
         D { shape: vec![m, n], v }
     };
     for (m, k, n) in [(1, 1, 1), (1, 7, 5), (3, 5, 2), (2, 3, 133), (9, 6, 4), (6, 37, 70)] {
@@ -205,10 +246,18 @@ fn matrices() {
 /// A row and its gradient are the same bits in any batch.
 #[test]
 fn a_row_does_not_depend_on_the_others() {
-    let tensor =
-        |d: &D| Tensor::from_vec(d.v.iter().map(|v| *v as f32).collect(), d.shape.clone(), &Device::Cpu).unwrap();
+    let tensor = |d: &D| {
+        Tensor::from_vec(d.v.iter().map(|v| *v as f32).collect(), d.shape.clone(), &Device::Cpu)
+            .unwrap()
+    };
     let bits = |t: &Tensor| {
-        t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        t.flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap()
+            .into_iter()
+            .map(f32::to_bits)
+            .collect::<Vec<_>>()
     };
     for (k, n) in [(16, 16), (517, 300), (1000, 1)] {
         let (x, w) = (tensor(&D::random("x", &[11, k])), tensor(&D::random("w", &[n, k])));
@@ -235,7 +284,10 @@ fn naive_modulated(x: &D, w: &D, s: &D, demodulate: bool, conv: &dyn Fn(&D, &D) 
     let mut out = D::zeros(&[0, 0, 0, 0]);
     for i in 0..n {
         let style = |j: usize| s.v[i * s.shape[1] + j % inner / taps];
-        let mut own = D { shape: w.shape.clone(), v: w.v.iter().enumerate().map(|(j, w)| w * style(j)).collect() };
+        let mut own = D {
+            shape: w.shape.clone(),
+            v: w.v.iter().enumerate().map(|(j, w)| w * style(j)).collect(),
+        };
         if demodulate {
             for row in own.v.chunks_mut(inner) {
                 let norm = (row.iter().map(|v| v * v).sum::<f64>() + 1e-8).sqrt();
@@ -255,16 +307,23 @@ fn naive_modulated(x: &D, w: &D, s: &D, demodulate: bool, conv: &dyn Fn(&D, &D) 
 #[test]
 fn modulated_convolution() {
     for (k, demodulate) in [(3, true), (1, false), (3, false), (1, true)] {
-        let arguments = [D::random("x", &[2, 3, 4, 5]), D::random("w", &[5, 3, k, k]), D::random("s", &[2, 3])];
-        let fast: Fast<'_> = &|a| modulated_conv(&a[0], &Weight::new(a[1].clone(), false)?, &a[2], demodulate);
+        let arguments =
+            [D::random("x", &[2, 3, 4, 5]), D::random("w", &[5, 3, k, k]), D::random("s", &[2, 3])];
+        let fast: Fast<'_> =
+            &|a| modulated_conv(&a[0], &Weight::new(a[1].clone(), false)?, &a[2], demodulate);
         check("modulated", &arguments, fast, &|a| {
             naive_modulated(&a[0], &a[1], &a[2], demodulate, &|x, w| naive_conv(x, w, 1, k / 2))
         });
     }
-    let taps = D { shape: vec![1, 1, 4, 4], v: outer(&[1.0, 3.0, 3.0, 1.0]).into_iter().map(f64::from).collect() };
+    let taps = D {
+        shape: vec![1, 1, 4, 4],
+        v: outer(&[1.0, 3.0, 3.0, 1.0]).into_iter().map(f64::from).collect(),
+    };
     let filter = Filter::new(&[1.0, 3.0, 3.0, 1.0]).expect("filter");
-    let arguments = [D::random("x", &[2, 3, 3, 3]), D::random("w", &[5, 3, 3, 3]), D::random("s", &[2, 3])];
-    let fast: Fast<'_> = &|a| modulated_conv_up2(&a[0], &Weight::new(a[1].clone(), true)?, &a[2], &filter);
+    let arguments =
+        [D::random("x", &[2, 3, 3, 3]), D::random("w", &[5, 3, 3, 3]), D::random("s", &[2, 3])];
+    let fast: Fast<'_> =
+        &|a| modulated_conv_up2(&a[0], &Weight::new(a[1].clone(), true)?, &a[2], &filter);
     check("modulated up", &arguments, fast, &|a| {
         naive_modulated(&a[0], &a[1], &a[2], true, &|x, w| {
             // Input channels first, as a transposed convolution has them.
@@ -289,15 +348,19 @@ fn the_bits_do_not_depend_on_the_threads() {
         let noise = Var::from_tensor(&D::random("n", &[1, 1, 66, 62]).tensor()).expect("n");
         let bias = Var::from_tensor(&D::random("b", &[70]).tensor()).expect("b");
         let weight = Weight::new(w.as_tensor().clone(), true).expect("weight");
-        let y = modulated_conv_up2(&x, &weight, &s, &filter).and_then(|y| add_noise(&y, &noise)).expect("up");
-        let y = bias_act(&y, &bias, Activation::LRELU).and_then(|y| down2(&y, &filter)).expect("act");
+        let y = modulated_conv_up2(&x, &weight, &s, &filter)
+            .and_then(|y| add_noise(&y, &noise))
+            .expect("up");
+        let y =
+            bias_act(&y, &bias, Activation::LRELU).and_then(|y| down2(&y, &filter)).expect("act");
         let z = modulated_conv(&x, &weight, &s, true).and_then(|z| (z + y)?.sqr()).expect("conv");
         let grads = z.sum_all().and_then(|l| l.backward()).expect("backward");
         let found = [&x, &w, &s, &noise, &bias].map(|v| grads.get(v).expect("gradient").clone());
         found.iter().chain([&z]).flat_map(flat).map(|v| (v as f32).to_bits()).collect()
     };
-    let [one, two, three] =
-        [1, 2, 3].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("pool").install(run));
+    let [one, two, three] = [1, 2, 3].map(|n| {
+        rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("pool").install(run)
+    });
     assert!(one == two && one == three);
 }
 
@@ -305,58 +368,88 @@ fn the_bits_do_not_depend_on_the_threads() {
 fn what_does_not_fit_is_an_error() {
     let t = |shape: &[usize]| D::random("t", shape).tensor();
     assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[2, 4, 3, 3]), 1, 1).is_err(), "channels");
-    assert!(conv2d(&t(&[1, 3, 2, 2]), &t(&[2, 3, 3, 3]), 1, 0).is_err(), "kernel larger than the picture");
+    assert!(
+        conv2d(&t(&[1, 3, 2, 2]), &t(&[2, 3, 3, 3]), 1, 0).is_err(),
+        "kernel larger than the picture"
+    );
     assert!(conv2d(&t(&[1, 3, 4, 4]), &t(&[2, 3, 3, 3]), 0, 1).is_err(), "stride 0");
     assert!(conv_transpose2d(&t(&[1, 3, 4, 4]), &t(&[2, 3, 3, 3]), 2, 0).is_err(), "channels");
     let to = |x: &[usize], w: &[usize], [stride, padding, extra]: [usize; 3]| {
-        conv_transpose2d_to(&t(x), &t(w), stride, padding, extra).map(|y| y.dims().to_vec()).map_err(|e| e.to_string())
+        conv_transpose2d_to(&t(x), &t(w), stride, padding, extra)
+            .map(|y| y.dims().to_vec())
+            .map_err(|e| e.to_string())
     };
     let (x, w) = (&[1, 2, 4, 3], &[2, 3, 4, 4]);
     assert_eq!(to(x, w, [2, 1, 1]).as_deref(), Ok(&[1, 3, 9, 7][..]));
     assert!(to(x, w, [2, 1, 2]).is_err_and(|e| e.contains("2 more rows need a stride above")));
     assert!(
-        to(x, w, [1, 0, usize::MAX]).is_err() && to(x, w, [usize::MAX, 0, 0]).is_err() && to(x, w, [0, 0, 0]).is_err()
+        to(x, w, [1, 0, usize::MAX]).is_err()
+            && to(x, w, [usize::MAX, 0, 0]).is_err()
+            && to(x, w, [0, 0, 0]).is_err()
     );
-    assert!(to(x, w, [2, 4, 0]).is_err_and(|e| e.contains("nothing left")) && to(x, w, [2, usize::MAX, 0]).is_err());
+    assert!(
+        to(x, w, [2, 4, 0]).is_err_and(|e| e.contains("nothing left"))
+            && to(x, w, [2, usize::MAX, 0]).is_err()
+    );
     assert!(
         to(&[1, 2, 0, 3], w, [2, 1, 0]).is_err() && to(x, &[2, 3, 4, 3], [2, 1, 0]).is_err(),
         "no rows; not square"
     );
     assert!(
-        scale(&t(&[2, 3, 4, 4]), &t(&[1, 3])).is_err() && bias_act(&t(&[2, 3]), &t(&[2]), Activation::LRELU).is_err()
+        scale(&t(&[2, 3, 4, 4]), &t(&[1, 3])).is_err()
+            && bias_act(&t(&[2, 3]), &t(&[2]), Activation::LRELU).is_err()
     );
-    assert!(add_noise(&t(&[2, 3, 4, 4]), &t(&[3, 1, 4, 4])).is_err() && linear(&t(&[2, 3]), &t(&[3, 2])).is_err());
+    assert!(
+        add_noise(&t(&[2, 3, 4, 4]), &t(&[3, 1, 4, 4])).is_err()
+            && linear(&t(&[2, 3]), &t(&[3, 2])).is_err()
+    );
     let filter = Filter::new(&[1.0; 9]).expect("filter");
     let how = Resample { up: 1, down: 1, before: 0, after: 0, gain: 1.0 };
     assert!(fir(&t(&[1, 1, 4, 4]), &filter, how).is_err(), "filter larger than the picture");
     let refused = |how: Resample| fir(&t(&[1, 1, 20, 20]), &filter, how).is_err();
-    assert!(!refused(how) && refused(Resample { up: 0, ..how }) && refused(Resample { down: 0, ..how }), "factors");
+    assert!(
+        !refused(how) && refused(Resample { up: 0, ..how }) && refused(Resample { down: 0, ..how }),
+        "factors"
+    );
     assert!(refused(Resample { before: -20, ..how }), "all is cropped");
-    assert!(refused(Resample { up: usize::MAX, ..how }) && refused(Resample { after: isize::MAX, ..how }), "overflow");
+    assert!(
+        refused(Resample { up: usize::MAX, ..how })
+            && refused(Resample { after: isize::MAX, ..how }),
+        "overflow"
+    );
     assert!(fir(&t(&[1, 1, 20, 0]), &filter, Resample { after: 20, ..how }).is_err(), "no pixels");
     let backwards = Activation { slope: -0.2, ..Activation::LRELU };
     assert!(bias_act(&t(&[2, 3]), &t(&[3]), backwards).is_err(), "no gradient from the sign");
 }
 
-/// A trunk whose weights are trained takes the operators that give them gradients; frozen, it gives the same maps.
+/// A trunk whose weights are trained takes the operators that give them gradients; frozen, it gives
+/// the same maps.
 #[test]
 fn a_trunk_with_trained_weights() {
     let shapes: [&[usize]; 5] = [&[2, 3, 7, 6], &[5, 3, 3, 3], &[5], &[4, 5, 3, 3], &[4]];
     let arguments = shapes.map(|s| D::random(&format!("{s:?}"), s));
     let trunk = |a: &[Tensor]| {
         let names = ["conv0.weight", "conv0.bias", "conv1.weight", "conv1.bias"];
-        let mut parts: Parts = names.map(String::from).into_iter().zip(a[1..].iter().cloned()).collect();
-        Trunk::take("test", &[1, 2], 0.2, &mut parts, &Device::Cpu).map_err(candle_core::Error::wrap)
+        let mut parts: Parts =
+            names.map(String::from).into_iter().zip(a[1..].iter().cloned()).collect();
+        Trunk::take("test", &[1, 2], 0.2, &mut parts, &Device::Cpu)
+            .map_err(candle_core::Error::wrap)
     };
     let act = |y: D, b: &D| {
         let plane = y.shape[2] * y.shape[3];
         let leaky = Activation { slope: 0.2, gain: 1.0, clamp: None };
-        let v = y.v.iter().enumerate().map(|(i, v)| naive_act(v + b.v[i / plane % b.v.len()], leaky)).collect();
+        let v =
+            y.v.iter()
+                .enumerate()
+                .map(|(i, v)| naive_act(v + b.v[i / plane % b.v.len()], leaky))
+                .collect();
         D { v, ..y }
     };
-    let naive: Naive<'_> = &|a| act(naive_conv(&act(naive_conv(&a[0], &a[1], 1, 1), &a[2]), &a[3], 2, 1), &a[4]);
+    let naive: Naive<'_> =
+        &|a| act(naive_conv(&act(naive_conv(&a[0], &a[1], 1, 1), &a[2]), &a[3], 2, 1), &a[4]);
     let last: Fast<'_> = &|a| trunk(a)?.last(&a[0]).map_err(candle_core::Error::wrap);
-    let maps: Fast<'_> = &|a| Ok(trunk(a)?.maps(&a[0]).map_err(candle_core::Error::wrap)?.remove(1));
+    let maps: Fast<'_> =
+        &|a| Ok(trunk(a)?.maps(&a[0]).map_err(candle_core::Error::wrap)?.remove(1));
     // Not bit for bit: with frozen weights alone another path is taken.
     compare("trunk", &arguments, last, naive);
     compare("trunk", &arguments, maps, naive);

@@ -1,4 +1,5 @@
-//! A plain stack of 3×3 convolutions with leaky ReLU: what small networks that look at pictures are made of.
+//! A plain stack of 3×3 convolutions with leaky ReLU: what small networks that look at pictures are
+//! made of.
 
 use super::{Activation, Stack, bias_act, conv2d};
 use crate::error::{Error, Kind, Result};
@@ -25,14 +26,24 @@ pub struct Trunk {
 }
 
 impl Trunk {
-    /// Takes `conv{i}.weight [O, I, 3, 3]` and `conv{i}.bias [O]`, one pair a stride, out of `parts`; `file` stands for them
-    /// in errors.
+    /// Takes `conv{i}.weight [O, I, 3, 3]` and `conv{i}.bias [O]`, one pair a stride, out of
+    /// `parts`; `file` stands for them in errors.
     ///
     /// # Errors
-    /// When there is no stride or one of 0, and when a tensor is missing or does not fit its neighbours.
-    pub fn take(file: &str, strides: &[usize], leaky: f64, parts: &mut Parts, device: &Device) -> Result<Self> {
+    /// When there is no stride or one of 0, and when a tensor is missing or does not fit its
+    /// neighbours.
+    pub fn take(
+        file: &str,
+        strides: &[usize],
+        leaky: f64,
+        parts: &mut Parts,
+        device: &Device,
+    ) -> Result<Self> {
         if strides.is_empty() || strides.contains(&0) || !(0.0..=1.0).contains(&leaky) {
-            return Err(bad(file, "it needs at least one stride, none of them 0, and a slope `leaky` of 0 to 1"));
+            return Err(bad(
+                file,
+                "it needs at least one stride, none of them 0, and a slope `leaky` of 0 to 1",
+            ));
         }
         let mut convs: Vec<Conv> = Vec::with_capacity(strides.len());
         for (i, &stride) in strides.iter().enumerate() {
@@ -43,9 +54,13 @@ impl Trunk {
                 _ => false,
             };
             if !fits(weight.dims()) {
-                return Err(bad(file, &format!("`conv{i}.weight` {:?} does not fit its neighbours", weight.dims())));
+                return Err(bad(
+                    file,
+                    &format!("`conv{i}.weight` {:?} does not fit its neighbours", weight.dims()),
+                ));
             }
-            let bias = take_shaped(file, parts, &format!("conv{i}.bias"), &[weight.dims()[0]], device)?;
+            let bias =
+                take_shaped(file, parts, &format!("conv{i}.bias"), &[weight.dims()[0]], device)?;
             convs.push(Conv { weight, bias, stride });
         }
         let activation = Activation { slope: leaky, gain: 1.0, clamp: None };
@@ -101,12 +116,17 @@ impl Trunk {
         }
     }
 
-    /// [`Stack::unit_distance`] of the last maps to targets, where the engine can tell it: none on other devices, and where the
-    /// targets have gradients as well.
+    /// [`Stack::unit_distance`] of the last maps to targets, where the engine can tell it: none on
+    /// other devices, and where the targets have gradients as well.
     ///
     /// # Shapes
     /// `[N, C, H, W]`, targets `[N, C_i, H_i · W_i]` → `[N]`
-    pub fn unit_distance(&self, pictures: &Tensor, targets: &[Tensor], eps: f64) -> Result<Option<Tensor>> {
+    pub fn unit_distance(
+        &self,
+        pictures: &Tensor,
+        targets: &[Tensor],
+        eps: f64,
+    ) -> Result<Option<Tensor>> {
         match &self.stack {
             Some(stack) if !targets.iter().any(Tensor::track_op) => {
                 Ok(Some(stack.unit_distance(pictures, targets, eps)?))
@@ -133,7 +153,13 @@ pub fn take(file: &str, parts: &mut Parts, name: &str, device: &Device) -> Resul
 ///
 /// # Errors
 /// When it is missing or of another shape.
-pub fn take_shaped(file: &str, parts: &mut Parts, name: &str, shape: &[usize], device: &Device) -> Result<Tensor> {
+pub fn take_shaped(
+    file: &str,
+    parts: &mut Parts,
+    name: &str,
+    shape: &[usize],
+    device: &Device,
+) -> Result<Tensor> {
     let t = take(file, parts, name, device)?;
     if t.dims() == shape {
         return Ok(t);
@@ -146,11 +172,14 @@ pub fn take_shaped(file: &str, parts: &mut Parts, name: &str, shape: &[usize], d
 /// # Errors
 /// When there is a tensor that no layer took.
 pub fn all_taken(file: &str, parts: &Parts) -> Result<()> {
-    parts.keys().next().map_or(Ok(()), |left| Err(bad(file, &format!("tensor `{}` belongs to no layer", Safe(left)))))
+    parts.keys().next().map_or(Ok(()), |left| {
+        Err(bad(file, &format!("tensor `{}` belongs to no layer", Safe(left))))
+    })
 }
 
 fn bad(file: &str, what: &str) -> Error {
-    Error::new(Kind::Format, format!("{}: {what}", Safe(file))).hint("use the file as the training script wrote it")
+    Error::new(Kind::Format, format!("{}: {what}", Safe(file)))
+        .hint("use the file as the training script wrote it")
 }
 
 #[cfg(test)]
@@ -186,9 +215,14 @@ mod tests {
             assert!((got - want).abs() < 1e-6);
         }
         assert_eq!(maps[1].dims(), [1, 1, 1, 2]);
-        assert!(values(&maps[1]).iter().zip([-0.04, 2.0]).all(|(got, want)| (got - want).abs() < 1e-6));
+        assert!(
+            values(&maps[1]).iter().zip([-0.04, 2.0]).all(|(got, want)| (got - want).abs() < 1e-6)
+        );
         assert_eq!(values(&trunk.last(&picture).unwrap()), values(&maps[1]));
-        assert_eq!((trunk.inputs(), trunk.outputs(), trunk.side(3), trunk.side(128)), (1, 1, 2, 64));
+        assert_eq!(
+            (trunk.inputs(), trunk.outputs(), trunk.side(3), trunk.side(128)),
+            (1, 1, 2, 64)
+        );
         assert_eq!(trunk.stride(), 2);
     }
 
@@ -205,7 +239,9 @@ mod tests {
         assert!(refused(&[1, 0], &|_| ()).contains("stride"));
         assert!(refused(&[1, 1, 1], &|_| ()).contains("`conv2.weight` is missing"));
         assert!(refused(&[1, 1], &|p| drop(p.remove("conv1.bias"))).contains("conv1.bias"));
-        let wide = |p: &mut Parts| drop(p.insert("conv1.weight".into(), tensor(vec![0.0; 18], &[1, 2, 3, 3])));
+        let wide = |p: &mut Parts| {
+            drop(p.insert("conv1.weight".into(), tensor(vec![0.0; 18], &[1, 2, 3, 3])))
+        };
         assert!(refused(&[1, 1], &wide).contains("`conv1.weight` [1, 2, 3, 3]"));
         let long = |p: &mut Parts| drop(p.insert("conv0.bias".into(), tensor(vec![0.0; 2], &[2])));
         assert!(refused(&[1, 1], &long).contains("`conv0.bias` has shape [2]"));

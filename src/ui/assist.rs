@@ -1,7 +1,7 @@
 //! The language at the prompt: colours, completion and the signature of the call being typed.
 //!
-//! All from the tolerant lexer and the constants of the built-in functions; what the session knows comes as a
-//! [`Words`], taken anew after each cell.
+//! All from the tolerant lexer and the constants of the built-in functions; what the session knows
+//! comes as a [`Words`], taken anew after each cell.
 
 use super::commands;
 use super::complete;
@@ -60,10 +60,15 @@ impl Words {
         for statement in &parse::parse(&source).0.statements {
             match (&statement.kind, statement.kind.binds()) {
                 (StmtKind::Def(d), _) => {
-                    self.functions.insert(d.name.name.clone(), d.params.iter().map(|p| p.name.clone()).collect());
+                    self.functions.insert(
+                        d.name.name.clone(),
+                        d.params.iter().map(|p| p.name.clone()).collect(),
+                    );
                 }
                 (_, Some(name)) => {
-                    self.names.entry(name.name.clone()).or_insert_with(|| "computed when needed".to_owned());
+                    self.names
+                        .entry(name.name.clone())
+                        .or_insert_with(|| "computed when needed".to_owned());
                 }
                 _ => {}
             }
@@ -129,7 +134,10 @@ impl Assist for Language {
         let name = &line[call.name.start..call.name.end];
         let Some(builtin) = call.builtin else {
             let params = self.words.functions.get(name)?;
-            return Some(format!("\n{}", cut(&format!("    ╰─ {name}({})", params.join(", ")), columns)));
+            return Some(format!(
+                "\n{}",
+                cut(&format!("    ╰─ {name}({})", params.join(", ")), columns)
+            ));
         };
         let current = call.param(line);
         let first = format!("    ╰─ {}", signature(builtin, current, columns.saturating_sub(7)));
@@ -155,7 +163,13 @@ impl Language {
         }
     }
 
-    fn name_style(&self, line: &str, tokens: &[Token], i: usize, own: &BTreeSet<&str>) -> &'static str {
+    fn name_style(
+        &self,
+        line: &str,
+        tokens: &[Token],
+        i: usize,
+        own: &BTreeSet<&str>,
+    ) -> &'static str {
         let word = slice(line, &tokens[i]);
         let next = tokens.get(i + 1);
         let known = |w: &str| own.contains(w) || self.words.names.contains_key(w);
@@ -166,7 +180,10 @@ impl Language {
         if next.is_some_and(|t| t.is(":")) {
             let call = context(line, tokens[i].span.start).call;
             let wrong = call.and_then(|c| c.builtin).is_some_and(|b| {
-                !b.signature.params.iter().any(|p| p.name == word || p.choices.iter().any(|c| *c == format!("{word}:")))
+                !b.signature
+                    .params
+                    .iter()
+                    .any(|p| p.name == word || p.choices.iter().any(|c| *c == format!("{word}:")))
             });
             return if wrong { WRONG } else { KEYWORD };
         }
@@ -193,12 +210,18 @@ fn bound_here<'t>(text: &'t str, tokens: &[Token]) -> BTreeSet<&'t str> {
     for (i, token) in tokens.iter().enumerate() {
         let before = i.checked_sub(1).map(|k| slice(text, &tokens[k]));
         let named = matches!(before, Some("for" | "def" | "param"));
-        if token.kind == TokenKind::Name && (named || tokens.get(i + 1).is_some_and(|t| t.is("="))) {
+        if token.kind == TokenKind::Name && (named || tokens.get(i + 1).is_some_and(|t| t.is("=")))
+        {
             own.insert(slice(text, token));
         }
         if before == Some("def") {
             let end = tokens[i..].iter().position(|t| t.is(")")).unwrap_or(0);
-            own.extend(tokens[i..i + end].iter().filter(|t| t.kind == TokenKind::Name).map(|t| slice(text, t)));
+            own.extend(
+                tokens[i..i + end]
+                    .iter()
+                    .filter(|t| t.kind == TokenKind::Name)
+                    .map(|t| slice(text, t)),
+            );
         }
     }
     own
@@ -235,8 +258,10 @@ fn pair_at(tokens: &[Token], pos: usize) -> Option<Pair> {
 
 fn paint_command(line: &str) -> String {
     let mut out = String::new();
-    let end =
-        line.trim_start().find(char::is_whitespace).map_or(line.len(), |n| n + line.len() - line.trim_start().len());
+    let end = line
+        .trim_start()
+        .find(char::is_whitespace)
+        .map_or(line.len(), |n| n + line.len() - line.trim_start().len());
     let known = commands::is_known(line[..end].trim()) || line.trim_start().starts_with('?');
     paint(&mut out, if known { KEYWORD } else { QUIET }, &line[..end]);
     plain(&mut out, &line[end..]);
@@ -262,7 +287,8 @@ pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// `name(a, ‹b: Number = 1›, …) → Latent` in at most so many columns, the current parameter always in sight.
+/// `name(a, ‹b: Number = 1›, …) → Latent` in at most so many columns, the current parameter always
+/// in sight.
 fn signature(builtin: &Builtin, current: Option<&Param>, columns: usize) -> String {
     let s = &builtin.signature;
     let word = |p: &Param| {
@@ -276,7 +302,8 @@ fn signature(builtin: &Builtin, current: Option<&Param>, columns: usize) -> Stri
     let words: Vec<String> = s.params.iter().map(word).collect();
     let at = s.params.iter().position(|p| current.is_some_and(|c| c.name == p.name)).unwrap_or(0);
     let whole = |from: usize, to: usize| {
-        let (left, right) = (if from > 0 { "…, " } else { "" }, if to < words.len() { ", …" } else { "" });
+        let (left, right) =
+            (if from > 0 { "…, " } else { "" }, if to < words.len() { ", …" } else { "" });
         format!("{}({left}{}{right}) → {}", s.name, words[from..to].join(", "), s.returns)
     };
     let (mut from, mut to) = (0, words.len());
@@ -312,7 +339,10 @@ pub(super) fn parameter(p: &Param) -> String {
 /// Text in lines below an indent.
 pub(super) fn indented(text: &str, indent: usize, columns: usize) -> Vec<String> {
     let blank = " ".repeat(indent);
-    wrap(&one_line(text), columns.saturating_sub(indent)).into_iter().map(|l| format!("{blank}{l}")).collect()
+    wrap(&one_line(text), columns.saturating_sub(indent))
+        .into_iter()
+        .map(|l| format!("{blank}{l}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -332,7 +362,10 @@ mod tests {
     fn styled(line: &str) -> Vec<(String, String)> {
         let shown = language().highlight(line, line.len());
         let pieces = shown.split("\x1b[").skip(1).filter(|p| !p.starts_with("0m"));
-        pieces.map(|p| p.split_once('m').unwrap()).map(|(s, t)| (t.to_owned(), s.to_owned())).collect()
+        pieces
+            .map(|p| p.split_once('m').unwrap())
+            .map(|(s, t)| (t.to_owned(), s.to_owned()))
+            .collect()
     }
 
     fn style_of(line: &str, word: &str) -> String {
@@ -379,7 +412,10 @@ mod tests {
     fn brackets_find_their_partner() {
         let at = |line: &str, pos: usize| {
             let shown = language().highlight(line, pos);
-            (shown.matches(&format!("\x1b[{PAIR}m")).count(), shown.matches(&format!("\x1b[{WRONG}m")).count())
+            (
+                shown.matches(&format!("\x1b[{PAIR}m")).count(),
+                shown.matches(&format!("\x1b[{WRONG}m")).count(),
+            )
         };
         assert_eq!(at("(x + [1])", 9), (2, 0));
         assert_eq!(at("(x + [1])", 5), (2, 0));
@@ -399,7 +435,9 @@ mod tests {
         assert!(language().hint("invert(x", 3).is_none(), "only at the end of the line");
         assert!(hint(":save ").contains(":save FILE.gnt"));
         for b in builtins::ALL {
-            for line in [format!("{}(", b.signature.name), format!("{}(1, 2, 3, ", b.signature.name)] {
+            for line in
+                [format!("{}(", b.signature.name), format!("{}(1, 2, 3, ", b.signature.name)]
+            {
                 for columns in [20, 40, 80] {
                     let language = Language { columns, ..language() };
                     let shown = language.hint(&line, line.len()).unwrap();

@@ -1,4 +1,5 @@
-//! The cells of a session: on the disk before they are shown, and the session's state after each of them.
+//! The cells of a session: on the disk before they are shown, and the session's state after each of
+//! them.
 
 use crate::error::{Error, Result};
 use crate::eval;
@@ -33,10 +34,19 @@ impl Cells {
     /// A new session that begins with `base`; without a folder nothing is kept.
     pub(super) fn new(folder: Option<PathBuf>, model: String, base: eval::Session) -> Self {
         let log = notebook::Session::default();
-        Self { files: Arc::new(Disk), folder, opened: None, model, log, base, after: BTreeMap::new() }
+        Self {
+            files: Arc::new(Disk),
+            folder,
+            opened: None,
+            model,
+            log,
+            base,
+            after: BTreeMap::new(),
+        }
     }
 
-    /// Takes up a session from its journal, in place of this one; returns what was found wrong with it.
+    /// Takes up a session from its journal, in place of this one; returns what was found wrong with
+    /// it.
     pub(super) fn resume(&mut self, path: &Path) -> Result<Option<String>> {
         let opened = notebook::open(&self.files, path)?;
         self.log = notebook::replay(opened.reading.records.iter().cloned());
@@ -115,9 +125,12 @@ impl Cells {
         Ok(())
     }
 
-    /// Takes the last cell back that changed anything, and the failed ones after it; `None` when there is none.
+    /// Takes the last cell back that changed anything, and the failed ones after it; `None` when
+    /// there is none.
     pub(super) fn undo(&mut self) -> Result<Option<Cell>> {
-        let Some(cell) = self.log.cells().iter().rev().find(|c| changed(c)).cloned() else { return Ok(None) };
+        let Some(cell) = self.log.cells().iter().rev().find(|c| changed(c)).cloned() else {
+            return Ok(None);
+        };
         while self.log.cells().last().is_some_and(|c| c.id >= cell.id) {
             self.append(Record::Undo)?;
         }
@@ -126,14 +139,17 @@ impl Cells {
 
     /// Brings the next cell back that changed anything, and the failed ones before and behind it.
     pub(super) fn redo(&mut self) -> Result<Option<Cell>> {
-        let Some(cell) = self.log.undone().iter().rev().find(|c| changed(c)).cloned() else { return Ok(None) };
+        let Some(cell) = self.log.undone().iter().rev().find(|c| changed(c)).cloned() else {
+            return Ok(None);
+        };
         while self.log.undone().last().is_some_and(|c| c.id <= cell.id || !changed(c)) {
             self.append(Record::Redo)?;
         }
         Ok(Some(cell))
     }
 
-    /// A state, and the cells that lead from it to the last one in force; no cells when the state is the last one's.
+    /// A state, and the cells that lead from it to the last one in force; no cells when the state
+    /// is the last one's.
     pub(super) fn way(&self) -> (eval::Session, Vec<Cell>) {
         let all: Vec<&Cell> = self.log.cells().iter().filter(|c| changed(c)).collect();
         let known = all.iter().rposition(|c| self.after.contains_key(&c.id));
@@ -155,7 +171,8 @@ impl Cells {
         }
         let named = self.sessions()?.into_iter().find(|s| s.header.session == wanted);
         named.map(|s| Some(s.path)).ok_or_else(|| {
-            Error::runtime(format!("there is no session {}", crate::safe::Safe(wanted))).hint(":sessions lists them")
+            Error::runtime(format!("there is no session {}", crate::safe::Safe(wanted)))
+                .hint(":sessions lists them")
         })
     }
 }
@@ -186,7 +203,9 @@ mod tests {
     fn undo_restores_states_and_passes_over_failures() {
         let folder = tempfile::tempdir().unwrap();
         let mut cells = Cells::new(Some(folder.path().into()), "toy".into(), session(0.0));
-        for (id, status) in [(1, Status::Ok), (2, Status::Failed), (3, Status::Stopped), (4, Status::Failed)] {
+        for (id, status) in
+            [(1, Status::Ok), (2, Status::Failed), (3, Status::Stopped), (4, Status::Failed)]
+        {
             put(&mut cells, id, status);
         }
         assert_eq!(number(&cells.way().0), 3.0);
@@ -207,9 +226,13 @@ mod tests {
         assert_eq!(again.find(None).unwrap(), Some(path.clone()));
         assert_eq!(again.resume(&path).unwrap(), None);
         assert_eq!(*again.log(), log);
-        // Nothing is computed yet: the way leads from the beginning over the two that changed anything.
+        // Nothing is computed yet: the way leads from the beginning over the two that changed
+        // anything.
         let (state, rest) = again.way();
-        assert_eq!((number(&state), rest.iter().map(|c| c.id).collect::<Vec<_>>()), (0.0, vec![1, 3]));
+        assert_eq!(
+            (number(&state), rest.iter().map(|c| c.id).collect::<Vec<_>>()),
+            (0.0, vec![1, 3])
+        );
     }
 
     #[test]

@@ -46,16 +46,32 @@ pub(super) const ALL: [Entry; 16] = [
     entry(":undo", ":undo", "takes the last cell back, with everything it changed"),
     entry(":redo", ":redo", "brings the cell back that was taken back last"),
     entry(":history", ":history", "the cells of this session"),
-    entry(":save", ":save FILE.gnt", "the cells in force as a script; :save! replaces a file that is not ours"),
-    entry(":open", ":open FILE.gnt", "lays a script's cells ready, running nothing: Enter runs the next"),
+    entry(
+        ":save",
+        ":save FILE.gnt",
+        "the cells in force as a script; :save! replaces a file that is not ours",
+    ),
+    entry(
+        ":open",
+        ":open FILE.gnt",
+        "lays a script's cells ready, running nothing: Enter runs the next",
+    ),
     entry(":run", ":run", "runs all cells that :open laid ready"),
     entry(":drop", ":drop", "forgets the cells that :open laid ready"),
     entry(":rerun", ":rerun", "computes the values of a resumed session now"),
     entry(":set", ":set KEY VALUE", "seed, graphics, echo or keys; alone it shows them"),
     entry(":doctor", ":doctor", "the terminal, the machine and the files, and what to repair"),
-    entry(":details", ":details [NAME]", "the last inversion: losses over the steps, every number defined"),
+    entry(
+        ":details",
+        ":details [NAME]",
+        "the last inversion: losses over the steps, every number defined",
+    ),
     entry(":sessions", ":sessions", "the sessions kept on this machine"),
-    entry(":resume", ":resume [SESSION]", "goes on with another session, the latest when none is named"),
+    entry(
+        ":resume",
+        ":resume [SESSION]",
+        "goes on with another session, the latest when none is named",
+    ),
     entry(":quit", ":quit", "ends; the session is kept (also Ctrl-D)"),
     entry("?", "?NAME [N]", "explains a function; N puts its N-th example on the prompt"),
 ];
@@ -135,7 +151,8 @@ fn file(command: &str, path: &str) -> Result<PathBuf> {
     let path = path.strip_prefix('"').and_then(|p| p.strip_suffix('"')).unwrap_or(path);
     if path.is_empty() {
         let command = command.trim_end_matches('!');
-        return Err(Error::new(Kind::Usage, format!("{command} wants a file")).hint(format!("{command} edit.gnt")));
+        return Err(Error::new(Kind::Usage, format!("{command} wants a file"))
+            .hint(format!("{command} edit.gnt")));
     }
     // As a shell does; nothing else of a shell's is meant.
     let home = path.strip_prefix("~/").zip(std::env::var_os("HOME"));
@@ -144,7 +161,11 @@ fn file(command: &str, path: &str) -> Result<PathBuf> {
 
 fn unknown(name: &str) -> Error {
     let error = Error::new(Kind::Usage, format!("there is no command {}", Safe(name)));
-    let near = ALL.iter().map(|e| (strsim::damerau_levenshtein(e.name, name), e.name)).filter(|(d, _)| *d <= 2).min();
+    let near = ALL
+        .iter()
+        .map(|e| (strsim::damerau_levenshtein(e.name, name), e.name))
+        .filter(|(d, _)| *d <= 2)
+        .min();
     error.hint(near.map_or(":help", |(_, n)| n))
 }
 

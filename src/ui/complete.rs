@@ -36,7 +36,11 @@ pub(super) fn complete(words: &Words, line: &str, pos: usize) -> (usize, Vec<Can
 
 /// A candidate with a few words about it.
 fn candidate(replacement: impl Into<String>, shown: &str, about: &str) -> Candidate {
-    let display = if about.is_empty() { printable(shown) } else { printable(&format!("{shown}  {}", one_line(about))) };
+    let display = if about.is_empty() {
+        printable(shown)
+    } else {
+        printable(&format!("{shown}  {}", one_line(about)))
+    };
     Candidate { display: cut(&display, COLUMNS), replacement: replacement.into() }
 }
 
@@ -68,13 +72,18 @@ fn topics(text: &str, begins: usize) -> (usize, Vec<Candidate>) {
 
 fn in_text(words: &Words, at: &Context, typed: &str, text: &str) -> Vec<Candidate> {
     let Some(call) = at.call else { return Vec::new() };
-    let (name, param) = (&text[call.name.start..call.name.end], call.param(text).map_or("", |p| p.name));
+    let (name, param) =
+        (&text[call.name.start..call.name.end], call.param(text).map_or("", |p| p.name));
     let mut found = Vec::new();
     let mut offer = |all: &mut dyn Iterator<Item = &str>, about: &str| {
-        found.extend(all.filter(|n| n.starts_with(typed)).map(|n| candidate(format!("{n}\""), n, about)));
+        found.extend(
+            all.filter(|n| n.starts_with(typed)).map(|n| candidate(format!("{n}\""), n, about)),
+        );
     };
     match (name, param) {
-        ("direction", "name") => offer(&mut words.directions.iter().map(String::as_str), "direction of the generator"),
+        ("direction", "name") => {
+            offer(&mut words.directions.iter().map(String::as_str), "direction of the generator")
+        }
         ("load", _) => offer(&mut model::NAMES.into_iter(), "built in"),
         _ => {}
     }
@@ -86,16 +95,24 @@ fn in_text(words: &Words, at: &Context, typed: &str, text: &str) -> Vec<Candidat
 
 /// Files and folders whose path begins as typed; a file is followed by `end`.
 fn files(typed: &str, end: &str) -> Vec<Candidate> {
-    let (folder, begun) = typed.rsplit_once('/').map_or(("", typed), |(f, b)| (&typed[..=f.len()], b));
-    let Ok(entries) = std::fs::read_dir(if folder.is_empty() { Path::new(".") } else { Path::new(folder) }) else {
+    let (folder, begun) =
+        typed.rsplit_once('/').map_or(("", typed), |(f, b)| (&typed[..=f.len()], b));
+    let Ok(entries) =
+        std::fs::read_dir(if folder.is_empty() { Path::new(".") } else { Path::new(folder) })
+    else {
         return Vec::new();
     };
     let mut found = Vec::new();
     for entry in entries.flatten() {
-        // A name that is no Unicode, or would need escapes, cannot be written in the language as it is.
+        // A name that is no Unicode, or would need escapes, cannot be written in the language as it
+        // is.
         let Ok(name) = entry.file_name().into_string() else { continue };
         let hidden = name.starts_with('.') && !begun.starts_with('.');
-        if hidden || !name.starts_with(begun) || name.contains(['"', '\\']) || name.chars().any(char::is_control) {
+        if hidden
+            || !name.starts_with(begun)
+            || name.contains(['"', '\\'])
+            || name.chars().any(char::is_control)
+        {
             continue;
         }
         let is_folder = entry.path().is_dir();
@@ -137,7 +154,9 @@ fn values(words: &Words, param: Option<&Param>, typed: &str) -> Vec<Candidate> {
                 let more = if c.ends_with(':') { " " } else { "" };
                 (format!("{c}{more}"), param.name.to_owned())
             })),
-            Kind::Space => all.extend(spaces(words).map(|s| (s.name().to_owned(), "space".to_owned()))),
+            Kind::Space => {
+                all.extend(spaces(words).map(|s| (s.name().to_owned(), "space".to_owned())))
+            }
             Kind::Bool => all.extend(["true", "false"].map(|b| (b.to_owned(), String::new()))),
             _ => {}
         }
@@ -154,9 +173,14 @@ fn spaces(words: &Words) -> impl Iterator<Item = Space> {
 /// The names of arguments that are not given yet.
 fn arguments(call: &Open, at: &Context, text: &str, typed: &str) -> Vec<Candidate> {
     let Some(builtin) = call.builtin else { return Vec::new() };
-    let inside: Vec<&str> = at.tokens.iter().filter(|t| t.span.start > call.name.end).map(|t| slice(text, t)).collect();
+    let inside: Vec<&str> =
+        at.tokens.iter().filter(|t| t.span.start > call.name.end).map(|t| slice(text, t)).collect();
     let given = |p: &Param| inside.windows(2).any(|w| w[0] == p.name && w[1] == ":");
-    let open = builtin.signature.params.iter().filter(|p| p.name.starts_with(typed) && !given(p) && !p.variadic);
+    let open = builtin
+        .signature
+        .params
+        .iter()
+        .filter(|p| p.name.starts_with(typed) && !given(p) && !p.variadic);
     open.map(|p| candidate(format!("{}: ", p.name), &parameter(p), p.doc)).collect()
 }
 
@@ -164,9 +188,15 @@ fn arguments(call: &Open, at: &Context, text: &str, typed: &str) -> Vec<Candidat
 fn names(words: &Words, typed: &str) -> Vec<Candidate> {
     let mut found = Vec::new();
     let fits = |n: &str| n.starts_with(typed);
-    found.extend(words.names.iter().filter(|(n, _)| fits(n)).map(|(n, ty)| candidate(n.clone(), n, ty)));
+    found.extend(
+        words.names.iter().filter(|(n, _)| fits(n)).map(|(n, ty)| candidate(n.clone(), n, ty)),
+    );
     let own = words.functions.iter().filter(|(n, _)| fits(n));
-    found.extend(own.map(|(n, params)| candidate(format!("{n}("), &format!("{n}({})", params.join(", ")), "")));
+    found.extend(
+        own.map(|(n, params)| {
+            candidate(format!("{n}("), &format!("{n}({})", params.join(", ")), "")
+        }),
+    );
     if typed.is_empty() {
         // Everything that could begin here is no help; variables are.
         return found;
@@ -179,7 +209,9 @@ fn names(words: &Words, typed: &str) -> Vec<Candidate> {
     }));
     let keywords = KEYWORDS.iter().filter(|k| fits(k) && builtins::find(k).is_none());
     found.extend(keywords.map(|k| candidate(*k, k, "")));
-    found.extend(spaces(words).filter(|s| fits(s.name())).map(|s| candidate(s.name(), s.name(), "space")));
+    found.extend(
+        spaces(words).filter(|s| fits(s.name())).map(|s| candidate(s.name(), s.name(), "space")),
+    );
     found
 }
 
@@ -238,7 +270,9 @@ mod tests {
 
     #[test]
     fn every_candidate_begins_as_typed_and_fits_the_screen() {
-        for line in ["i", "s", "invert(x, ", "sample(n", "direction(\"", ":", "?", "show ", "image(\"src/"] {
+        for line in
+            ["i", "s", "invert(x, ", "sample(n", "direction(\"", ":", "?", "show ", "image(\"src/"]
+        {
             let (start, found) = complete(&words(), line, line.len());
             assert!(!found.is_empty(), "{line}");
             for c in found {

@@ -1,4 +1,5 @@
-//! Where the cursor stands in a line that is not finished: in which call, at which argument, inside a text.
+//! Where the cursor stands in a line that is not finished: in which call, at which argument, inside
+//! a text.
 
 use crate::builtin::{Builtin, Param};
 use crate::builtins;
@@ -53,10 +54,12 @@ pub(super) fn context(line: &str, pos: usize) -> Context {
     let text = line.get(..pos).unwrap_or(line);
     let tokens = tokens(text);
     let last = tokens.last();
-    let in_text =
-        last.filter(|t| t.kind == TokenKind::Bad && text[t.span.start..].starts_with('"')).map(|t| t.span.start + 1);
+    let in_text = last
+        .filter(|t| t.kind == TokenKind::Bad && text[t.span.start..].starts_with('"'))
+        .map(|t| t.span.start + 1);
     let typing = |t: &&Token| {
-        t.span.end == text.len() && matches!(t.kind, TokenKind::Name | TokenKind::Keyword | TokenKind::Space(_))
+        t.span.end == text.len()
+            && matches!(t.kind, TokenKind::Name | TokenKind::Keyword | TokenKind::Space(_))
     };
     let word = in_text.or_else(|| last.filter(typing).map(|t| t.span.start)).unwrap_or(text.len());
     let call = innermost(text, &tokens);
@@ -105,7 +108,9 @@ fn begins(tokens: &[Token], i: usize) -> bool {
 }
 
 fn called(text: &str, tokens: &[Token], bracket: usize) -> Option<Open> {
-    let name = tokens[..bracket].last().filter(|t| matches!(t.kind, TokenKind::Name | TokenKind::Keyword))?;
+    let name = tokens[..bracket]
+        .last()
+        .filter(|t| matches!(t.kind, TokenKind::Name | TokenKind::Keyword))?;
     // What `|>` hands on fills the first place.
     let piped = bracket >= 2 && tokens[bracket - 2].is("|>");
     Some(open(text, name, usize::from(piped)))

@@ -13,9 +13,13 @@ const CURVE: usize = 36;
 /// The details of an inversion, from its JSON (see [`crate::value::display::json`]).
 pub(super) fn details(i: &Json) -> Vec<String> {
     let text = |key: &str| i[key].as_str().unwrap_or("?").to_owned();
-    let passes =
-        i["passes"].as_u64().filter(|&n| n > 0).map(|n| format!(", {n} of them the encoder's")).unwrap_or_default();
-    let stopped = i["stopped_at"].as_u64().map(|s| format!(", stopped at step {s}")).unwrap_or_default();
+    let passes = i["passes"]
+        .as_u64()
+        .filter(|&n| n > 0)
+        .map(|n| format!(", {n} of them the encoder's"))
+        .unwrap_or_default();
+    let stopped =
+        i["stopped_at"].as_u64().map(|s| format!(", stopped at step {s}")).unwrap_or_default();
     let mut lines = vec![format!(
         "{} in {}, {} steps{passes}{stopped}, {:.1} s, seed {}",
         text("method"),
@@ -27,9 +31,13 @@ pub(super) fn details(i: &Json) -> Vec<String> {
     for n in array(&i["numbers"]) {
         let value = n["value"].as_f64().map_or_else(|| "?".to_owned(), format::number);
         lines.push(
-            format!("{} {value} {}", n["name"].as_str().unwrap_or("?"), n["unit"].as_str().unwrap_or(""))
-                .trim_end()
-                .to_owned(),
+            format!(
+                "{} {value} {}",
+                n["name"].as_str().unwrap_or("?"),
+                n["unit"].as_str().unwrap_or("")
+            )
+            .trim_end()
+            .to_owned(),
         );
         lines.extend(indented(n["definition"].as_str().unwrap_or(""), 4, COLUMNS));
     }
@@ -39,14 +47,21 @@ pub(super) fn details(i: &Json) -> Vec<String> {
         let which = if traces.len() > 1 { format!(" of picture {}", k + 1) } else { String::new() };
         lines.extend(curves(trace, &which));
     }
-    lines.extend(array(&i["warnings"]).iter().filter_map(Json::as_str).map(|w| format!("note: {w}")));
+    lines.extend(
+        array(&i["warnings"]).iter().filter_map(Json::as_str).map(|w| format!("note: {w}")),
+    );
     lines.into_iter().flat_map(|l| wrap(&l, COLUMNS)).collect()
 }
 
 /// What the codes tell, with definitions.
 fn codes(i: &Json) -> Vec<String> {
-    let list =
-        |key: &str| array(&i[key]).iter().filter_map(Json::as_f64).map(|v| format!("{v:.2}")).collect::<Vec<_>>();
+    let list = |key: &str| {
+        array(&i[key])
+            .iter()
+            .filter_map(Json::as_f64)
+            .map(|v| format!("{v:.2}"))
+            .collect::<Vec<_>>()
+    };
     let mut lines = Vec::new();
     for (key, name, definition) in [
         (
@@ -98,7 +113,12 @@ fn curve(name: &str, values: Vec<f64>, (first, last): (f64, f64)) -> String {
         .into_iter()
         .map(|h| ['▁', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'][h.min(8)])
         .collect();
-    format!("  {:<12} {bars:<CURVE$} {} → {}", cut(name, 12), format::number(first), format::number(last))
+    format!(
+        "  {:<12} {bars:<CURVE$} {} → {}",
+        cut(name, 12),
+        format::number(first),
+        format::number(last)
+    )
 }
 
 fn array(v: &Json) -> &[Json] {
@@ -113,7 +133,8 @@ mod tests {
 
     #[test]
     fn every_number_and_every_term() {
-        let terms: Vec<[f64; 2]> = (0..200).map(|k| [f64::exp(-f64::from(k) / 30.0), 0.02]).collect();
+        let terms: Vec<[f64; 2]> =
+            (0..200).map(|k| [f64::exp(-f64::from(k) / 30.0), 0.02]).collect();
         let i = json!({"method": "optimize", "space": "W+", "steps": 200, "seconds": 2.5, "seed": 7, "stopped_at": 150,
             "numbers": [{"name": "psnr", "value": 29.41, "unit": "dB", "definition": "10 log10(4 / mse) on [-1, 1]"}],
             "offsets": [0.31], "mean_distance": [1.2], "warnings": ["beware"],

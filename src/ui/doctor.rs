@@ -36,7 +36,8 @@ pub fn findings(terminal: &Terminal) -> Vec<Finding> {
 /// A finding in lines of at most 79 columns.
 pub fn lines(f: &Finding) -> Vec<String> {
     let mark = if f.repair.is_some() { "!" } else { "✓" };
-    let mut out: Vec<String> = wrap(&f.found, COLUMNS - 17).into_iter().map(|l| format!("{:17}{l}", "")).collect();
+    let mut out: Vec<String> =
+        wrap(&f.found, COLUMNS - 17).into_iter().map(|l| format!("{:17}{l}", "")).collect();
     if let Some(first) = out.first_mut() {
         *first = format!("{mark} {:<14} {}", f.topic, first.trim_start());
     }
@@ -47,8 +48,10 @@ pub fn lines(f: &Finding) -> Vec<String> {
 
 fn on_terminal(t: &Terminal) -> Vec<Finding> {
     let name = if t.name.is_empty() { "unnamed".to_owned() } else { Safe(&t.name).to_string() };
-    let mut out =
-        vec![fine("terminal", format!("{name}, {}×{} cells of {}×{} pixels", t.columns, t.rows, t.cell.0, t.cell.1))];
+    let mut out = vec![fine(
+        "terminal",
+        format!("{name}, {}×{} cells of {}×{} pixels", t.columns, t.rows, t.cell.0, t.cell.1),
+    )];
     let mut pictures = fine("pictures", format!("{}; {}", t.summary(), t.reasons.join("; ")));
     if matches!(t.protocol, Protocol::Blocks | Protocol::None) {
         pictures.repair = Some(
@@ -67,7 +70,8 @@ fn on_terminal(t: &Terminal) -> Vec<Finding> {
         Colours::None => fine("colours", "none (NO_COLOR, a pipe, or a terminal without)"),
     });
     if std::env::var_os("TMUX").is_some() {
-        let mut tmux = fine("tmux", if t.passthrough { "passthrough is on" } else { "passthrough is off" });
+        let mut tmux =
+            fine("tmux", if t.passthrough { "passthrough is on" } else { "passthrough is off" });
         if !t.passthrough {
             tmux.repair = Some("tmux set -g allow-passthrough on".into());
         }
@@ -81,16 +85,18 @@ fn on_terminal(t: &Terminal) -> Vec<Finding> {
 
 fn on_machine() -> Vec<Finding> {
     let features = features();
-    let mut cpu = fine("cpu", format!("{}, {} threads", features.join(" "), rayon::current_num_threads()));
+    let mut cpu =
+        fine("cpu", format!("{}, {} threads", features.join(" "), rayon::current_num_threads()));
     if cfg!(target_arch = "x86_64") && !features.contains(&"fma") {
         cpu.repair = Some("this CPU has no AVX2 and FMA: expect a tenth of the speed".into());
     }
     let device = crate::value::model::device();
     let gpu = match (device.is_cuda(), candle_core::utils::cuda_is_available()) {
         (true, _) => fine("gpu", "in use"),
-        (false, true) => {
-            Finding { repair: Some("gannet --device cuda".into()), ..fine("gpu", "there is one, not in use") }
-        }
+        (false, true) => Finding {
+            repair: Some("gannet --device cuda".into()),
+            ..fine("gpu", "there is one, not in use")
+        },
         (false, false) => fine("gpu", "not used: this build has no CUDA"),
     };
     vec![cpu, gpu]
@@ -114,10 +120,14 @@ fn features() -> Vec<&'static str> {
 fn on_files() -> Vec<Finding> {
     let Some(folder) = store::state_folder() else {
         let repair = Some("set HOME or GANNET_STATE".into());
-        return vec![Finding { repair, ..fine("sessions", "there is no place for them: nothing is kept") }];
+        return vec![Finding {
+            repair,
+            ..fine("sessions", "there is no place for them: nothing is kept")
+        }];
     };
     let shown = Safe(&folder.to_string_lossy()).to_string();
-    let usable = nearest(&folder).is_some_and(|f| rustix::fs::access(f, rustix::fs::Access::WRITE_OK).is_ok());
+    let usable = nearest(&folder)
+        .is_some_and(|f| rustix::fs::access(f, rustix::fs::Access::WRITE_OK).is_ok());
     vec![if usable {
         fine("sessions", format!("kept in {shown}"))
     } else {
@@ -145,10 +155,16 @@ mod tests {
         let lines = report(&t);
         assert!(lines.iter().all(|l| width(l) <= COLUMNS), "{lines:#?}");
         let text = lines.join("\n");
-        assert!(text.contains("x\\u{1b}[2J") && text.contains("! pictures") && text.contains("try: "), "{text}");
+        assert!(
+            text.contains("x\\u{1b}[2J") && text.contains("! pictures") && text.contains("try: "),
+            "{text}"
+        );
         for topic in ["terminal", "line", "colours", "cpu", "gpu", "sessions"] {
             assert!(
-                lines.iter().any(|l| l[3..].trim_start().starts_with(topic) || l.contains(&format!(" {topic} "))),
+                lines
+                    .iter()
+                    .any(|l| l[3..].trim_start().starts_with(topic)
+                        || l.contains(&format!(" {topic} "))),
                 "{topic}"
             );
         }

@@ -24,7 +24,8 @@ pub(super) fn number(v: f64) -> String {
     }
 }
 
-/// What is left of `total` steps when `step` of them took `elapsed`; `None` while nothing can be said.
+/// What is left of `total` steps when `step` of them took `elapsed`; `None` while nothing can be
+/// said.
 pub(super) fn remaining(step: usize, total: usize, elapsed: Duration) -> Option<Duration> {
     if step == 0 || total < step {
         return None;
@@ -42,7 +43,13 @@ mod tests {
         for (ms, text) in times {
             assert_eq!(time(Duration::from_millis(ms)), text);
         }
-        for (v, text) in [(0.0421, "0.0421"), (29.412, "29.41"), (1.2e-7, "1.20e-7"), (0.0, "0"), (f64::NAN, "NaN")] {
+        for (v, text) in [
+            (0.0421, "0.0421"),
+            (29.412, "29.41"),
+            (1.2e-7, "1.20e-7"),
+            (0.0, "0"),
+            (f64::NAN, "NaN"),
+        ] {
             assert_eq!(number(v), text);
         }
         assert_eq!(remaining(100, 300, Duration::from_secs(10)), Some(Duration::from_secs(20)));

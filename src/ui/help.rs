@@ -77,7 +77,8 @@ pub(super) fn about(name: &str) -> Vec<String> {
     if !b.examples.is_empty() {
         lines.push(format!("?{name} 1 puts the first on the prompt: Enter runs it"));
     }
-    let related = builtins::ALL.iter().filter(|o| o.category == b.category && o.signature.name != name);
+    let related =
+        builtins::ALL.iter().filter(|o| o.category == b.category && o.signature.name != name);
     let related: Vec<&str> = related.map(|o| o.signature.name).collect();
     if !related.is_empty() {
         lines.extend(wrap(&format!("related: {}", related.join(" ")), COLUMNS));
@@ -105,7 +106,8 @@ fn unknown(name: &str) -> Vec<String> {
         strsim::damerau_levenshtein(known, name) <= 3.min(name.chars().count() / 2)
             || (name.len() >= 3 && (known.contains(name) || one_line(b.summary).contains(name)))
     };
-    let near: Vec<String> = builtins::ALL.iter().filter(near).map(|b| format!("?{}", b.signature.name)).collect();
+    let near: Vec<String> =
+        builtins::ALL.iter().filter(near).map(|b| format!("?{}", b.signature.name)).collect();
     let mut line = format!("nothing is called {}", Safe(name));
     match near.is_empty() {
         true => line.push_str("; ? lists everything"),
@@ -141,7 +143,9 @@ mod tests {
         }
         assert!(overview().iter().chain(&list()).all(|l| width(l) <= COLUMNS));
         assert!(
-            builtins::ALL.iter().all(|b| list().iter().any(|l| l.starts_with(&format!("  {} ", b.signature.name))))
+            builtins::ALL
+                .iter()
+                .all(|b| list().iter().any(|l| l.starts_with(&format!("  {} ", b.signature.name))))
         );
     }
 

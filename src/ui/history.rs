@@ -1,8 +1,9 @@
 //! What was typed before: one file a user, to which any number of processes append.
 //!
-//! A line of JSON text an entry, so that an entry may have several lines itself. Each is written with one write to a
-//! file opened for appending and under a lock, so that no process can cut into another's. Nothing is ever rewritten but
-//! when the file grew too long, and then under the same lock.
+//! A line of JSON text an entry, so that an entry may have several lines itself. Each is written
+//! with one write to a file opened for appending and under a lock, so that no process can cut into
+//! another's. Nothing is ever rewritten but when the file grew too long, and then under the same
+//! lock.
 
 use crate::store::{Disk, Files, Lock, write_atomic};
 use std::fs::OpenOptions;
@@ -21,9 +22,13 @@ pub(super) struct History(pub(super) Option<PathBuf>);
 impl History {
     /// The last entries, oldest first. A line that is no entry is passed over.
     pub(super) fn load(&self) -> Vec<String> {
-        let Some(bytes) = self.0.as_ref().and_then(|path| Disk.read(path, BYTES * 4).ok()) else { return Vec::new() };
-        let mut entries: Vec<String> =
-            bytes.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let Some(bytes) = self.0.as_ref().and_then(|path| Disk.read(path, BYTES * 4).ok()) else {
+            return Vec::new();
+        };
+        let mut entries: Vec<String> = bytes
+            .split(|b| *b == b'\n')
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect();
         entries.drain(..entries.len().saturating_sub(ENTRIES));
         entries
     }
@@ -45,7 +50,10 @@ impl History {
     fn shorten(&self, path: &Path) -> io::Result<()> {
         let entries = self.load();
         let half = &entries[entries.len() / 2..];
-        let lines = half.iter().map(|e| Ok(serde_json::to_string(e)? + "\n")).collect::<io::Result<String>>()?;
+        let lines = half
+            .iter()
+            .map(|e| Ok(serde_json::to_string(e)? + "\n"))
+            .collect::<io::Result<String>>()?;
         write_atomic(&Disk, path, lines.as_bytes())
     }
 }
@@ -67,7 +75,9 @@ mod tests {
         std::thread::scope(|s| {
             for w in 0..8 {
                 let history = &history;
-                s.spawn(move || (0..50).for_each(|i| history.append(&format!("{w}\n\u{1b}{i}")).unwrap()));
+                s.spawn(move || {
+                    (0..50).for_each(|i| history.append(&format!("{w}\n\u{1b}{i}")).unwrap())
+                });
             }
         });
         let mut found = history.load();

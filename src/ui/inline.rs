@@ -1,9 +1,10 @@
 //! A ratatui backend for a few rows at the cursor that never asks where the cursor is.
 //!
-//! ratatui's own inline viewport needs the cursor's absolute row: a query at the start and at every resize, answered on
-//! stdin between the user's keys, and after two seconds not at all on a mute terminal. Here all moves are relative to
-//! the view's first cell, where the cursor rests between frames. So wiping the view is the same few bytes at any time,
-//! from any thread, and a resize cannot leave copies behind.
+//! ratatui's own inline viewport needs the cursor's absolute row: a query at the start and at every
+//! resize, answered on stdin between the user's keys, and after two seconds not at all on a mute
+//! terminal. Here all moves are relative to the view's first cell, where the cursor rests between
+//! frames. So wiping the view is the same few bytes at any time, from any thread, and a resize
+//! cannot leave copies behind.
 
 use ratatui::backend::{Backend, ClearType, WindowSize};
 use ratatui::buffer::Cell;
@@ -34,7 +35,8 @@ impl Inline {
         }
     }
 
-    /// The bytes since the last call, as one synchronised update that leaves the cursor at the first cell.
+    /// The bytes since the last call, as one synchronised update that leaves the cursor at the
+    /// first cell.
     pub(super) fn take(&mut self) -> Vec<u8> {
         if self.out.is_empty() {
             return Vec::new();
@@ -67,7 +69,8 @@ impl Inline {
 
     fn style(&mut self, cell: &Cell) {
         self.out.extend_from_slice(b"\x1b[0");
-        for (flag, code) in [(Modifier::BOLD, "1"), (Modifier::DIM, "2"), (Modifier::REVERSED, "7")] {
+        for (flag, code) in [(Modifier::BOLD, "1"), (Modifier::DIM, "2"), (Modifier::REVERSED, "7")]
+        {
             if cell.modifier.contains(flag) {
                 let _ = write!(self.out, ";{code}");
             }

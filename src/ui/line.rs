@@ -21,7 +21,8 @@ pub trait Assist {
     /// Whether Enter should begin a further line instead of running the text.
     fn incomplete(&self, text: &str) -> bool;
 
-    /// The line with SGR colours, the cursor at byte `pos`; the visible characters must stay the same.
+    /// The line with SGR colours, the cursor at byte `pos`; the visible characters must stay the
+    /// same.
     fn highlight(&self, line: &str, pos: usize) -> String;
 
     /// Where the word before byte `pos` begins, and what it may become.
@@ -113,7 +114,8 @@ impl<A: Assist> Editor<A> {
         self.offered = Some(text);
     }
 
-    /// Reads the next text to run. Ctrl-C clears the line; several lines that arrived at once come one after the other.
+    /// Reads the next text to run. Ctrl-C clears the line; several lines that arrived at once come
+    /// one after the other.
     ///
     /// # Errors
     /// When the terminal fails.
@@ -143,7 +145,11 @@ impl<A: Assist> Editor<A> {
 
     fn once(&mut self, terminal: &mut Terminal<Line>, prompt: &str) -> rustyline::Result<String> {
         let colour = terminal.colour();
-        self.inner.set_color_mode(if colour == Colour::None { ColorMode::Disabled } else { ColorMode::Enabled });
+        self.inner.set_color_mode(if colour == Colour::None {
+            ColorMode::Disabled
+        } else {
+            ColorMode::Enabled
+        });
         if let Some(bridge) = self.inner.helper_mut() {
             bridge.colour = colour;
         }
@@ -195,7 +201,8 @@ fn gone(error: &ReadlineError) -> bool {
 }
 
 fn failed(error: &ReadlineError) -> Error {
-    Error::new(Kind::Io, format!("the prompt failed: {error}")).hint("run a script instead: gannet run FILE.gnt")
+    Error::new(Kind::Io, format!("the prompt failed: {error}"))
+        .hint("run a script instead: gannet run FILE.gnt")
 }
 
 /// From our trait to rustyline's.
@@ -221,7 +228,12 @@ impl<A: Assist> Validator for Bridge<A> {
 impl<A: Assist> Completer for Bridge<A> {
     type Candidate = Candidate;
 
-    fn complete(&self, line: &str, pos: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Candidate>)> {
+    fn complete(
+        &self,
+        line: &str,
+        pos: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Candidate>)> {
         Ok(self.assist.complete(line, pos))
     }
 }
@@ -253,7 +265,11 @@ impl<A: Assist> Highlighter for Bridge<A> {
         Cow::Owned(self.assist.highlight(line, pos))
     }
 
-    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _default: bool) -> Cow<'b, str> {
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(
+        &'s self,
+        prompt: &'p str,
+        _default: bool,
+    ) -> Cow<'b, str> {
         Cow::Owned(format!("\x1b[38;5;38m{prompt}\x1b[0m"))
     }
 

@@ -28,13 +28,17 @@ enum Event {
 
 /// Runs `work` in a worker thread and shows its progress below the last line until it ends.
 ///
-/// Ctrl-C once asks it to keep the best so far, twice to abort; SIGTERM and SIGHUP ask for a checkpoint. Keys typed
-/// meanwhile wait for the next prompt. A failing terminal does not stop the work. Where nobody sits, this is
-/// [`plain::run_plain`].
+/// Ctrl-C once asks it to keep the best so far, twice to abort; SIGTERM and SIGHUP ask for a
+/// checkpoint. Keys typed meanwhile wait for the next prompt. A failing terminal does not stop the
+/// work. Where nobody sits, this is [`plain::run_plain`].
 ///
 /// # Panics
 /// Goes on with the panic of `work`, after the terminal was restored.
-pub fn run_live<T: Send>(terminal: &mut Terminal<Line>, title: &str, work: impl FnOnce(&Control) -> T + Send) -> T {
+pub fn run_live<T: Send>(
+    terminal: &mut Terminal<Line>,
+    title: &str,
+    work: impl FnOnce(&Control) -> T + Send,
+) -> T {
     let signals = terminal.line().signals();
     if !terminal.interactive() {
         return plain::run_plain(title, plain::Verbosity::Normal, work);
@@ -51,7 +55,11 @@ pub fn run_live<T: Send>(terminal: &mut Terminal<Line>, title: &str, work: impl 
         work.map(|work| work(&control))
     };
     let result = std::thread::scope(|scope| {
-        match std::thread::Builder::new().name("work".into()).stack_size(STACK).spawn_scoped(scope, job) {
+        match std::thread::Builder::new()
+            .name("work".into())
+            .stack_size(STACK)
+            .spawn_scoped(scope, job)
+        {
             Ok(worker) => {
                 watch(terminal, title, &events, signals);
                 worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -133,17 +141,20 @@ impl Show {
     }
 
     fn frame(&mut self, live: &mut Terminal<Live<'_>>) -> std::io::Result<()> {
-        let image = if self.pace.preview_due(self.begun.elapsed()) { self.waiting.take() } else { None };
+        let image =
+            if self.pace.preview_due(self.begun.elapsed()) { self.waiting.take() } else { None };
         if let Some(image) = &image {
             self.make_room(live)?;
             let (columns, rows) = live.screen_size();
-            self.view.preview = Pixels::fit(image, columns / 3, live.rows().min(rows.saturating_sub(1)));
+            self.view.preview =
+                Pixels::fit(image, columns / 3, live.rows().min(rows.saturating_sub(1)));
         }
         self.view.elapsed = self.begun.elapsed();
         let before = Instant::now();
         live.draw(|frame| self.view.draw(frame))?;
         let (wrote, spent) = (before.elapsed(), busy());
-        let drawn = Drawn { preview: image.is_some(), busy: spent.saturating_sub(self.busy), wrote };
+        let drawn =
+            Drawn { preview: image.is_some(), busy: spent.saturating_sub(self.busy), wrote };
         self.pace.learn(self.begun.elapsed(), drawn);
         self.busy = spent;
         Ok(())

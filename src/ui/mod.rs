@@ -1,8 +1,9 @@
-//! What a person sees: the prompt, the live view while something runs, and plain lines where there is no terminal.
+//! What a person sees: the prompt, the live view while something runs, and plain lines where there
+//! is no terminal.
 //!
-//! One owner of the terminal at a time, as a type: [`Terminal<Line>`](terminal::Terminal) reads and prints; a
-//! [`Terminal<Live>`](terminal::Live) borrows it, draws, and gives it back as it was. Everything goes out through one
-//! [`Screen`].
+//! One owner of the terminal at a time, as a type: [`Terminal<Line>`](terminal::Terminal) reads and
+//! prints; a [`Terminal<Live>`](terminal::Live) borrows it, draws, and gives it back as it was.
+//! Everything goes out through one [`Screen`].
 
 pub mod assist;
 mod cells;

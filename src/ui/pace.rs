@@ -6,9 +6,9 @@ use std::time::Duration;
 const FRAME: Duration = Duration::from_millis(40);
 /// Between two previews, at least.
 const PREVIEW: Duration = Duration::from_millis(120);
-/// How many times as long as drawing kept a core busy the next drawing of its kind rests. Frames without a new preview and
-/// those with one then take a hundredth of one core each, and a step, which waits for the last of its cores, becomes longer
-/// by a fiftieth, 2 %, at most.
+/// How many times as long as drawing kept a core busy the next drawing of its kind rests. Frames
+/// without a new preview and those with one then take a hundredth of one core each, and a step,
+/// which waits for the last of its cores, becomes longer by a fiftieth, 2 %, at most.
 const REST: u32 = 100;
 
 /// What a frame took.
@@ -86,16 +86,19 @@ mod tests {
         assert_eq!(pace.pause(), 100 * MS);
     }
 
-    /// Two minutes of a view whose frames take up to `frame` of a core and its previews up to `preview`; the most that all
-    /// drawings but the last of each kind had taken at any time, as a share of it, and the number of previews.
+    /// Two minutes of a view whose frames take up to `frame` of a core and its previews up to
+    /// `preview`; the most that all drawings but the last of each kind had taken at any time, as a
+    /// share of it, and the number of previews.
     fn share(frame: Duration, preview: Duration, seed: u64) -> (f64, usize) {
         let (mut pace, mut rng) = (Pace::default(), Rng::new(seed));
-        let (mut now, mut spent, mut last, mut previews) = (Duration::ZERO, Duration::ZERO, [Duration::ZERO; 2], 0);
+        let (mut now, mut spent, mut last, mut previews) =
+            (Duration::ZERO, Duration::ZERO, [Duration::ZERO; 2], 0);
         let mut most: f64 = 0.0;
         while now < 120_000 * MS {
             let new = pace.preview_due(now);
             let busy = if new { preview } else { frame }.mul_f64(rng.uniform());
-            most = most.max((spent - last[0] - last[1]).as_secs_f64() / now.as_secs_f64().max(1e-9));
+            most =
+                most.max((spent - last[0] - last[1]).as_secs_f64() / now.as_secs_f64().max(1e-9));
             spent += busy;
             last[usize::from(new)] = busy;
             previews += usize::from(new);
@@ -110,12 +113,16 @@ mod tests {
 
     #[test]
     fn a_view_takes_the_fiftieth_part_of_a_core_at_most() {
-        for (seed, (frame, preview)) in [(MS, 5 * MS), (10 * MS, 50 * MS), (MS / 10, 400 * MS)].into_iter().enumerate()
+        for (seed, (frame, preview)) in
+            [(MS, 5 * MS), (10 * MS, 50 * MS), (MS / 10, 400 * MS)].into_iter().enumerate()
         {
             let (most, previews) = share(frame, preview, seed as u64);
             assert!(most <= 0.02, "{frame:?} {preview:?}: {most}");
             // It is no less alive than it may be.
-            assert!(most > 0.004 && previews > 2, "{frame:?} {preview:?}: {most}, {previews} previews");
+            assert!(
+                most > 0.004 && previews > 2,
+                "{frame:?} {preview:?}: {most}, {previews} previews"
+            );
         }
     }
 }

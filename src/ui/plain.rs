@@ -20,15 +20,18 @@ pub enum Verbosity {
     Normal,
 }
 
-/// Runs `work` here, with progress lines on stderr. SIGINT once keeps the best so far, twice aborts, a third time ends
-/// the process; SIGTERM and SIGHUP ask for a checkpoint.
+/// Runs `work` here, with progress lines on stderr. SIGINT once keeps the best so far, twice
+/// aborts, a third time ends the process; SIGTERM and SIGHUP ask for a checkpoint.
 pub fn run_plain<T>(title: &str, verbosity: Verbosity, work: impl FnOnce(&Control) -> T) -> T {
     let control = match verbosity {
         Verbosity::Quiet => Control::default(),
         Verbosity::Normal => {
             let lines = Mutex::new(Lines::new(title));
             Control::new(move |progress| {
-                let line = lines.lock().unwrap_or_else(PoisonError::into_inner).take(progress, Instant::now());
+                let line = lines
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take(progress, Instant::now());
                 if let Some(line) = line {
                     // Whoever closed stderr does not want to know.
                     let _ = writeln!(std::io::stderr(), "{line}");
@@ -36,7 +39,8 @@ pub fn run_plain<T>(title: &str, verbosity: Verbosity, work: impl FnOnce(&Contro
             })
         }
     };
-    // Without signal handlers the work still runs; Ctrl-C then ends the process, as it does everywhere.
+    // Without signal handlers the work still runs; Ctrl-C then ends the process, as it does
+    // everywhere.
     let _watching = signals().ok().map(|s| s.watch(&control, true));
     work(&control)
 }
@@ -62,7 +66,12 @@ impl Lines {
             return None;
         }
         self.last = now;
-        let parts = [self.view.title().to_string(), self.view.steps(), self.view.times(), self.view.losses()];
+        let parts = [
+            self.view.title().to_string(),
+            self.view.steps(),
+            self.view.times(),
+            self.view.losses(),
+        ];
         let parts: Vec<String> = parts.into_iter().filter(|p| !p.is_empty()).collect();
         Some(parts.join("  "))
     }
@@ -78,8 +87,13 @@ mod tests {
         let begun = lines.begun;
         let said: Vec<String> = (0..100)
             .filter_map(|i| {
-                let progress =
-                    Progress { title: "fit".into(), step: i, total: 100, losses: vec![("pixel", 0.5)], preview: None };
+                let progress = Progress {
+                    title: "fit".into(),
+                    step: i,
+                    total: 100,
+                    losses: vec![("pixel", 0.5)],
+                    preview: None,
+                };
                 lines.take(progress, begun + Duration::from_millis(100 * i as u64))
             })
             .collect();

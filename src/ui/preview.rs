@@ -19,8 +19,8 @@ pub(super) struct Pixels {
 }
 
 impl Pixels {
-    /// The first picture of `[N, C, H, W]` in [-1, 1], averaged down to fit `columns` × `rows` cells; `None` for what is
-    /// no picture.
+    /// The first picture of `[N, C, H, W]` in [-1, 1], averaged down to fit `columns` × `rows`
+    /// cells; `None` for what is no picture.
     pub(super) fn fit(image: &Tensor, columns: u16, rows: u16) -> Option<Self> {
         let (_, c, h, w) = image.dims4().ok()?;
         let (bw, bh) = (f64::from(columns), f64::from(rows) * 2.0);
@@ -31,7 +31,11 @@ impl Pixels {
         let width = ((w as f64 * scale).round() as usize).max(1);
         // Whole cells only: half a cell would show the terminal's background.
         let height = ((h as f64 * scale / 2.0).round() as usize).max(1) * 2;
-        let first = image.i(0).and_then(|t| t.to_dtype(DType::F32)).and_then(|t| t.to_device(&Device::Cpu)).ok()?;
+        let first = image
+            .i(0)
+            .and_then(|t| t.to_dtype(DType::F32))
+            .and_then(|t| t.to_device(&Device::Cpu))
+            .ok()?;
         let planes: Vec<Vec<f32>> = (0..c.min(3))
             .map(|k| first.i(k)?.flatten_all()?.to_vec1())
             .collect::<Result<_, candle_core::Error>>()
@@ -41,7 +45,8 @@ impl Pixels {
             let plane = &planes[if planes.len() < 3 { 0 } else { k }];
             level(mean(plane, w, span(x, width, w), span(y, height, h)))
         };
-        let rgb = (0..width * height).map(|i| [0, 1, 2].map(|k| at(i % width, i / width, k))).collect();
+        let rgb =
+            (0..width * height).map(|i| [0, 1, 2].map(|k| at(i % width, i / width, k))).collect();
         Some(Self { width, rgb })
     }
 
@@ -59,15 +64,21 @@ impl Pixels {
         let (columns, rows) = self.cells();
         for y in 0..rows.min(area.height) {
             for x in 0..columns.min(area.width) {
-                let pixel = |dy: usize| self.rgb[(usize::from(y) * 2 + dy) * self.width + usize::from(x)];
+                let pixel =
+                    |dy: usize| self.rgb[(usize::from(y) * 2 + dy) * self.width + usize::from(x)];
                 let cell = &mut buffer[(area.x + x, area.y + y)];
                 let (top, bottom) = (pixel(0), pixel(1));
                 match colour {
-                    Colour::True => cell.set_symbol("▀").set_fg(true_colour(top)).set_bg(true_colour(bottom)),
-                    Colour::Indexed => {
-                        cell.set_symbol("▀").set_fg(Color::Indexed(index(top))).set_bg(Color::Indexed(index(bottom)))
+                    Colour::True => {
+                        cell.set_symbol("▀").set_fg(true_colour(top)).set_bg(true_colour(bottom))
                     }
-                    Colour::None => cell.set_char(char::from(RAMP[(luma(top) + luma(bottom)) / 32])),
+                    Colour::Indexed => cell
+                        .set_symbol("▀")
+                        .set_fg(Color::Indexed(index(top)))
+                        .set_bg(Color::Indexed(index(bottom))),
+                    Colour::None => {
+                        cell.set_char(char::from(RAMP[(luma(top) + luma(bottom)) / 32]))
+                    }
                 };
             }
         }
@@ -101,13 +112,19 @@ fn true_colour([r, g, b]: [u8; 3]) -> Color {
 /// The nearest of xterm's 6×6×6 cube and 24 greys.
 fn index(rgb: [u8; 3]) -> u8 {
     const STEPS: [i32; 6] = [0, 95, 135, 175, 215, 255];
-    let nearest = |v: u8| (0..6u8).min_by_key(|i| (STEPS[usize::from(*i)] - i32::from(v)).abs()).unwrap_or(0);
+    let nearest =
+        |v: u8| (0..6u8).min_by_key(|i| (STEPS[usize::from(*i)] - i32::from(v)).abs()).unwrap_or(0);
     let cube = rgb.map(nearest);
     let cube_rgb = cube.map(|i| STEPS[usize::from(i)]);
-    let grey = ((i32::from(rgb[0]) + i32::from(rgb[1]) + i32::from(rgb[2])) / 3 - 3).clamp(0, 235) / 10;
+    let grey =
+        ((i32::from(rgb[0]) + i32::from(rgb[1]) + i32::from(rgb[2])) / 3 - 3).clamp(0, 235) / 10;
     let grey = grey.min(23);
     let away = |c: [i32; 3]| c.iter().zip(rgb).map(|(a, b)| (a - i32::from(b)).pow(2)).sum::<i32>();
-    if away([8 + 10 * grey; 3]) < away(cube_rgb) { 232 + grey as u8 } else { 16 + 36 * cube[0] + 6 * cube[1] + cube[2] }
+    if away([8 + 10 * grey; 3]) < away(cube_rgb) {
+        232 + grey as u8
+    } else {
+        16 + 36 * cube[0] + 6 * cube[1] + cube[2]
+    }
 }
 
 #[cfg(test)]
@@ -132,7 +149,10 @@ mod tests {
         let area = Rect::new(0, 0, 4, 2);
         let mut buffer = Buffer::empty(area);
         p.draw(area, &mut buffer, Colour::True);
-        assert_eq!((buffer[(3, 1)].fg, buffer[(3, 1)].bg), (Color::Rgb(0, 0, 255), Color::Rgb(0, 0, 255)));
+        assert_eq!(
+            (buffer[(3, 1)].fg, buffer[(3, 1)].bg),
+            (Color::Rgb(0, 0, 255), Color::Rgb(0, 0, 255))
+        );
         p.draw(Rect::new(0, 0, 9, 9).intersection(area), &mut buffer, Colour::None);
         // Red and blue differ in ink as they do in brightness: 54 and 18 of 255.
         assert_eq!((buffer[(0, 0)].symbol(), buffer[(3, 0)].symbol()), (":", "."));
@@ -144,11 +164,17 @@ mod tests {
             let image = picture((2, c, h, w), |_| f32::NAN);
             let p = Pixels::fit(&image, 24, 12).unwrap();
             let (columns, rows) = p.cells();
-            assert!(columns <= 24 && rows <= 12 && columns > 0 && rows > 0, "{c} {h} {w}: {columns}×{rows}");
+            assert!(
+                columns <= 24 && rows <= 12 && columns > 0 && rows > 0,
+                "{c} {h} {w}: {columns}×{rows}"
+            );
         }
         let flat = Tensor::zeros((3, 4), DType::F32, &Device::Cpu).unwrap();
         assert_eq!(Pixels::fit(&flat, 24, 12), None);
-        assert_eq!(Pixels::fit(&Tensor::zeros((1, 3, 8, 8), DType::F32, &Device::Cpu).unwrap(), 0, 3), None);
+        assert_eq!(
+            Pixels::fit(&Tensor::zeros((1, 3, 8, 8), DType::F32, &Device::Cpu).unwrap(), 0, 3),
+            None
+        );
     }
 
     #[test]

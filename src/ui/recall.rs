@@ -41,8 +41,8 @@ fn small(picture: &Raster) -> Result<Raster> {
     resize(picture, side(picture.width), side(picture.height), Filter::Area)
 }
 
-/// What a cell of a journal showed; in words where pictures cannot be shown. A picture that cannot be read is left out:
-/// its words stand there.
+/// What a cell of a journal showed; in words where pictures cannot be shown. A picture that cannot
+/// be read is left out: its words stand there.
 pub(super) fn recall(cell: &Cell, pictures: bool) -> Display {
     let read = |p: &Picture| {
         let raster = decode("a picture of the journal", &p.png, &LIMITS).ok()?.raster;
@@ -51,8 +51,10 @@ pub(super) fn recall(cell: &Cell, pictures: bool) -> Display {
     let shown: Option<Vec<render::Picture>> = cell.pictures.iter().map(read).collect();
     match shown {
         Some(all) if pictures && !all.is_empty() => {
-            // The pictures themselves stand for the words about them, but for those that were too many to keep.
-            let (words, lines): (Vec<&String>, Vec<&String>) = cell.output.iter().partition(|l| about_picture(l));
+            // The pictures themselves stand for the words about them, but for those that were too
+            // many to keep.
+            let (words, lines): (Vec<&String>, Vec<&String>) =
+                cell.output.iter().partition(|l| about_picture(l));
             let more = words.len().saturating_sub(all.len());
             let more = (more > 0).then(|| format!("… {more} more pictures were not kept"));
             Display { pictures: all, lines: lines.into_iter().cloned().chain(more).collect() }
@@ -89,12 +91,17 @@ mod tests {
             .picture(Raster::filled(300, 100, &[200, 10, 30]).unwrap(), "target")
             .picture(Raster::filled(20, 20, &[1, 2, 3]).unwrap(), "");
         let mut cell = Cell::new(1, "x", Status::Ok);
-        let events = [Event::Print("printed\nlines".into()), Event::Display(shown, serde_json::Value::Null)];
+        let events =
+            [Event::Print("printed\nlines".into()), Event::Display(shown, serde_json::Value::Null)];
         remember(&mut cell, &events).unwrap();
         assert!(cell.pictures.iter().all(|p| p.png.len() < 64 << 10));
         let again = recall(&cell, true);
         assert_eq!(again.lines, ["printed", "lines", "two numbers"]);
-        let sizes: Vec<_> = again.pictures.iter().map(|p| (p.raster.width, p.raster.height, &p.caption[..])).collect();
+        let sizes: Vec<_> = again
+            .pictures
+            .iter()
+            .map(|p| (p.raster.width, p.raster.height, &p.caption[..]))
+            .collect();
         assert_eq!(sizes, [(96, 32, "target"), (20, 20, "")]);
         assert_eq!(again.pictures[1].raster.pixel(3, 3), [1, 2, 3]);
         let words = recall(&cell, false);

@@ -57,8 +57,8 @@ pub struct ReplOptions {
     pub keys: Keys,
 }
 
-/// Runs the prompt until it ends, or what is piped in. Returns the exit code: 0; 1 when a cell of a pipe failed; 75 when
-/// the session was asked to end from outside while something ran.
+/// Runs the prompt until it ends, or what is piped in. Returns the exit code: 0; 1 when a cell of a
+/// pipe failed; 75 when the session was asked to end from outside while something ran.
 ///
 /// # Errors
 /// When the terminal fails, or the session to resume cannot be opened.
@@ -76,7 +76,8 @@ pub fn run(options: ReplOptions) -> Result<u8> {
     };
     // What is piped in is a script, and kept as one by whoever wrote it.
     let sessions = sessions.filter(|_| interactive || resume.is_some());
-    let fingerprint = runner.session.model.as_ref().map(|m| m.facts.fingerprint.clone()).unwrap_or_default();
+    let fingerprint =
+        runner.session.model.as_ref().map(|m| m.facts.fingerprint.clone()).unwrap_or_default();
     let cells = Cells::new(sessions, format!("{model} {fingerprint}"), runner.session.clone());
     let mut repl = Repl {
         runner,
@@ -167,7 +168,8 @@ impl Repl {
         self.runner.terminal.line().signals().ended()
     }
 
-    // ---- reading -------------------------------------------------------------------------------------------------
+    // ---- reading
+    // -------------------------------------------------------------------------------------------------
 
     fn read(&mut self) -> Result<Input> {
         let columns = usize::from(self.runner.terminal.size().0);
@@ -190,7 +192,8 @@ impl Repl {
         }
     }
 
-    // ---- cells ---------------------------------------------------------------------------------------------------
+    // ---- cells
+    // ---------------------------------------------------------------------------------------------------
 
     /// Checks a text as a whole, then runs its statements, each a cell.
     fn entry(&mut self, text: &str) -> Result<()> {
@@ -204,7 +207,9 @@ impl Repl {
         };
         let program = match self.runner.session.check(&source, &BTreeMap::new()) {
             Ok(checked) => checked.program,
-            Err(e) => return self.finish(&source, Cell::new(id, text, Status::Failed), &[], Some(&e)),
+            Err(e) => {
+                return self.finish(&source, Cell::new(id, text, Status::Failed), &[], Some(&e));
+            }
         };
         let count = program.statements.len();
         for (k, statement) in program.statements.iter().enumerate() {
@@ -233,7 +238,8 @@ impl Repl {
             Ok(()) => Status::Ok,
             Err(e) if kept(e) => Status::Stopped,
             Err(_) => {
-                // A failed cell changes nothing, so that a rerun of the others gives the same state.
+                // A failed cell changes nothing, so that a rerun of the others gives the same
+                // state.
                 self.runner.session = before;
                 Status::Failed
             }
@@ -246,7 +252,13 @@ impl Repl {
     }
 
     /// Records a cell, then shows it.
-    fn finish(&mut self, source: &Source, mut cell: Cell, events: &[Event], error: Option<&Error>) -> Result<()> {
+    fn finish(
+        &mut self,
+        source: &Source,
+        mut cell: Cell,
+        events: &[Event],
+        error: Option<&Error>,
+    ) -> Result<()> {
         cell.seed = Some(self.runner.session.options.seed);
         self.notice_inversion(events);
         let remembered = remember(&mut cell, events);
@@ -264,7 +276,9 @@ impl Repl {
         match recorded {
             Ok(()) => Ok(()),
             // The value is there and shown; that it is not kept must be known.
-            Err(e) => self.refuse(&e.note(format!("[{id}] is not in the session's journal and will not come back"))),
+            Err(e) => self.refuse(
+                &e.note(format!("[{id}] is not in the session's journal and will not come back")),
+            ),
         }
     }
 
@@ -283,7 +297,11 @@ impl Repl {
         self.restore(state);
         self.stale = false;
         if !cells.is_empty() {
-            let many = if cells.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", cells.len()) };
+            let many = if cells.len() == 1 {
+                "1 cell".to_owned()
+            } else {
+                format!("{} cells", cells.len())
+            };
             self.whisper(&format!("computing the values of {many} again"))?;
         }
         for cell in &cells {
@@ -294,9 +312,10 @@ impl Repl {
             match outcome {
                 Ok(()) => self.cells.keep(cell.id, self.runner.session.clone()),
                 Err(e) => {
-                    self.refuse(
-                        &e.note(format!("[{}] could not be computed again; later cells may miss it", cell.id)),
-                    )?;
+                    self.refuse(&e.note(format!(
+                        "[{}] could not be computed again; later cells may miss it",
+                        cell.id
+                    )))?;
                 }
             }
             if self.ended() {
@@ -330,7 +349,8 @@ impl Repl {
         self.restore(state);
     }
 
-    // ---- out -----------------------------------------------------------------------------------------------------
+    // ---- out
+    // -----------------------------------------------------------------------------------------------------
 
     fn banner(&self) -> String {
         let terminal = &self.runner.painter.terminal;
@@ -340,9 +360,13 @@ impl Repl {
             || "no generator".to_owned(),
             |m| {
                 let f = &m.facts;
-                let from = if model::NAMES.contains(&self.model.as_str()) { " (embedded)" } else { "" };
-                let (space, dim) =
-                    if f.spaces.contains(&crate::space::Space::W) { ("W", f.w_dim) } else { ("Z", f.z_dim) };
+                let from =
+                    if model::NAMES.contains(&self.model.as_str()) { " (embedded)" } else { "" };
+                let (space, dim) = if f.spaces.contains(&crate::space::Space::W) {
+                    ("W", f.w_dim)
+                } else {
+                    ("Z", f.z_dim)
+                };
                 format!("{} {}²{from} · {space} {dim}", Safe(&f.name), f.resolution)
             },
         );
@@ -382,7 +406,11 @@ impl Repl {
             return Ok(());
         }
         let line = Safe(line);
-        let text = if self.colour() { format!("\x1b[38;5;244m{line}\x1b[0m\n") } else { format!("{line}\n") };
+        let text = if self.colour() {
+            format!("\x1b[38;5;244m{line}\x1b[0m\n")
+        } else {
+            format!("{line}\n")
+        };
         self.runner.put(text.as_bytes())
     }
 
@@ -416,7 +444,8 @@ fn quiet(e: &Error) -> bool {
     e.kind() == Kind::Interrupted
 }
 
-/// Whether a stopped statement kept its best so far: the evaluator's own words tell it from one that kept nothing.
+/// Whether a stopped statement kept its best so far: the evaluator's own words tell it from one
+/// that kept nothing.
 fn kept(e: &Error) -> bool {
     quiet(e) && e.message().contains("best so far is kept")
 }
@@ -426,7 +455,9 @@ fn read_pipe() -> Result<Input> {
     let mut text = String::new();
     let mut input = std::io::stdin().lock();
     loop {
-        let read = input.read_line(&mut text).map_err(|e| Error::io("cannot read what is piped in", &e))?;
+        let read = input
+            .read_line(&mut text)
+            .map_err(|e| Error::io("cannot read what is piped in", &e))?;
         let waits = !is_command(&text) && lex::incomplete(&text);
         match (read, text.trim().is_empty()) {
             (0, true) => return Ok(Input::End),

@@ -13,10 +13,11 @@ static LIVE: AtomicBool = AtomicBool::new(false);
 /// Held while a frame is written, so that nothing cuts into it.
 static FRAME: Mutex<()> = Mutex::new(());
 
-/// Wipes a live view from its first cell on: colours, cursor and synchronised updates are as a shell expects them.
+/// Wipes a live view from its first cell on: colours, cursor and synchronised updates are as a
+/// shell expects them.
 ///
-/// The screen is cleared from the second column on, after the first line was: tmux would push a screen that is cleared
-/// from its very first cell into its history, as a copy of the view.
+/// The screen is cleared from the second column on, after the first line was: tmux would push a
+/// screen that is cleared from its very first cell into its history, as a copy of the view.
 pub(super) const WIPE: &[u8] = b"\x1b[?2026l\x1b[0m\r\x1b[K\x1b[C\x1b[J\r\x1b[?25h";
 /// Ends what a prompt switches on.
 const PROMPT_OFF: &[u8] = b"\x1b[?2004l";
@@ -53,7 +54,8 @@ pub(super) fn frame() -> Option<MutexGuard<'static, ()>> {
     LIVE.load(SeqCst).then_some(guard)
 }
 
-/// Gives the terminal back as it was found. Safe to call from any thread, at any time, more than once.
+/// Gives the terminal back as it was found. Safe to call from any thread, at any time, more than
+/// once.
 pub fn restore() {
     let _guard = patient_frame();
     let was_live = live_ends();
@@ -68,7 +70,8 @@ pub fn restore() {
     }
 }
 
-/// Waits shortly for a frame to end. The panicking thread may itself be the one that draws: hence never for long.
+/// Waits shortly for a frame to end. The panicking thread may itself be the one that draws: hence
+/// never for long.
 fn patient_frame() -> Option<MutexGuard<'static, ()>> {
     patient(&FRAME)
 }

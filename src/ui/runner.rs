@@ -1,4 +1,5 @@
-//! Programs run for a person or a pipe: checked, worked in the background, shown statement by statement.
+//! Programs run for a person or a pipe: checked, worked in the background, shown statement by
+//! statement.
 
 use super::plain::{Verbosity, run_plain};
 use super::{Line, Terminal, run_live};
@@ -75,7 +76,8 @@ impl Runner {
         Ok(())
     }
 
-    /// A process that ends takes its names with it: an inversion that was stopped is saved, and the error says where.
+    /// A process that ends takes its names with it: an inversion that was stopped is saved, and the
+    /// error says where.
     fn keep(&mut self, statement: &Stmt, stopped: Error) -> Error {
         let StmtKind::Let { name, .. } = &statement.kind else { return stopped };
         let found = matches!(self.session.names.get(&name.name), Some(Value::Inversion(_)));
@@ -84,9 +86,17 @@ impl Runner {
         }
         let path = format!("{}-stopped.safetensors", name.name);
         let save = Source::new("stopped", format!("save({}, \"{path}\")", name.name));
-        let run = |source| self.session.run(&source, &BTreeMap::new(), &Control::default(), &mut Collected::default());
+        let run = |source| {
+            self.session.run(
+                &source,
+                &BTreeMap::new(),
+                &Control::default(),
+                &mut Collected::default(),
+            )
+        };
         match save.and_then(run) {
-            Ok(()) => stopped.note(format!("the code is in {}", self.session.options.out.join(path).display())),
+            Ok(()) => stopped
+                .note(format!("the code is in {}", self.session.options.out.join(path).display())),
             Err(e) => stopped.note(format!("the code could not be saved: {e}")),
         }
     }
@@ -119,7 +129,9 @@ impl Runner {
     fn show_one(&mut self, event: &Event) -> Result<()> {
         match event {
             Event::Print(line) if !self.style.json => self.put(format!("{line}\n").as_bytes()),
-            Event::Print(line) => self.line_of_json(&serde_json::json!({"type": "Print", "value": line})),
+            Event::Print(line) => {
+                self.line_of_json(&serde_json::json!({"type": "Print", "value": line}))
+            }
             Event::Display(_, json) if self.style.json => self.line_of_json(json),
             Event::Display(shown, _) => {
                 let (columns, rows) = self.terminal.size();

@@ -102,7 +102,10 @@ mod tests {
         let with = |pairs: &'static [(&str, &str)]| {
             Colour::resolve(|n| pairs.iter().find(|p| p.0 == n).map(|p| p.1.to_string()))
         };
-        assert_eq!(with(&[("TERM", "xterm"), ("COLORTERM", "truecolor"), ("NO_COLOR", "1")]), Colour::None);
+        assert_eq!(
+            with(&[("TERM", "xterm"), ("COLORTERM", "truecolor"), ("NO_COLOR", "1")]),
+            Colour::None
+        );
         assert_eq!(with(&[("TERM", "xterm"), ("COLORTERM", "truecolor")]), Colour::True);
         assert_eq!(with(&[("TERM", "xterm-256color"), ("NO_COLOR", "")]), Colour::Indexed);
         assert_eq!(with(&[("TERM", "dumb"), ("COLORTERM", "truecolor")]), Colour::None);

@@ -20,8 +20,8 @@ const COMPARED: u64 = 64 << 20;
 pub(super) struct Written(BTreeMap<PathBuf, Vec<u8>>);
 
 impl Written {
-    /// Writes a script, whole or not at all. A file with other content than this session gave it is not replaced,
-    /// unless `force`.
+    /// Writes a script, whole or not at all. A file with other content than this session gave it is
+    /// not replaced, unless `force`.
     ///
     /// # Errors
     /// When the file is somebody else's, or the system refuses.
@@ -34,7 +34,8 @@ impl Written {
                 .hint(format!(":save! {shown} replaces it"))
         };
         // Contents are compared, never times: an editor may have the file open.
-        let ours = known.is_some_and(|h| Disk.read(path, COMPARED).is_ok_and(|bytes| *h == hash(&bytes)));
+        let ours =
+            known.is_some_and(|h| Disk.read(path, COMPARED).is_ok_and(|bytes| *h == hash(&bytes)));
         let written = if force || ours {
             write_atomic(&Disk, path, text.as_bytes())
         } else {
@@ -62,7 +63,9 @@ pub(super) fn script(cells: &[Cell], model: &str, seed: u64) -> String {
         text.push_str(&format!("\n#%% {}\n", cell.id));
         let of_cell = cell.seed.unwrap_or(seed);
         if of_cell != seed_in_force {
-            text.push_str(&format!("# seed {of_cell} was in force from here: gannet run --seed {of_cell}\n"));
+            text.push_str(&format!(
+                "# seed {of_cell} was in force from here: gannet run --seed {of_cell}\n"
+            ));
             seed_in_force = of_cell;
         }
         if cell.status == Status::Stopped {
@@ -78,16 +81,25 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The cells of a script, in order: what stands under a marker is one; before the first marker each statement is.
+/// The cells of a script, in order: what stands under a marker is one; before the first marker each
+/// statement is.
 ///
 /// # Errors
-/// All parse errors, and when the file cannot be read; the source comes back with them for the message.
+/// All parse errors, and when the file cannot be read; the source comes back with them for the
+/// message.
 pub(super) fn cells_of(path: &Path) -> std::result::Result<Vec<String>, (Option<Source>, Error)> {
     let shown = Safe(&path.to_string_lossy()).to_string();
     let read = Disk.read(path, crate::limits::LIMITS.source_bytes as u64 + 1);
     let bytes = read.map_err(|e| (None, Error::io(format!("cannot read {shown}"), &e)))?;
     let text = String::from_utf8(bytes).map_err(|e| {
-        (None, Error::format(&path.to_string_lossy(), e.utf8_error().valid_up_to() as u64, "a script is UTF-8 text"))
+        (
+            None,
+            Error::format(
+                &path.to_string_lossy(),
+                e.utf8_error().valid_up_to() as u64,
+                "a script is UTF-8 text",
+            ),
+        )
     })?;
     let source = Source::new(shown, text).map_err(|e| (None, e))?;
     let (program, errors) = parse::parse(&source);

@@ -1,6 +1,7 @@
 //! Signals, in one place: what Ctrl-C, SIGTERM and a dropped line ask of the work that runs.
 //!
-//! A thread of its own waits for them, so that the answer does not depend on what the main thread does.
+//! A thread of its own waits for them, so that the answer does not depend on what the main thread
+//! does.
 
 use crate::control::{Control, Stop};
 use crate::error::{Error, Result};
@@ -50,15 +51,16 @@ fn listen(signals: &'static Signals) -> std::io::Result<()> {
 }
 
 impl Signals {
-    /// A Ctrl-C: the first keeps the best so far, the second aborts. Returns whether the process should die: only
-    /// where no prompt follows, at the third.
+    /// A Ctrl-C: the first keeps the best so far, the second aborts. Returns whether the process
+    /// should die: only where no prompt follows, at the third.
     fn interrupt(&self) -> bool {
         let n = self.interrupts.fetch_add(1, SeqCst) + 1;
         self.pass_on();
         n >= 3 && self.deadly.load(SeqCst)
     }
 
-    /// The session is to end. Returns whether the process may die at once: a prompt holds nothing unsaved.
+    /// The session is to end. Returns whether the process may die at once: a prompt holds nothing
+    /// unsaved.
     fn end(&self) -> bool {
         self.ended.store(true, SeqCst);
         self.pass_on();
@@ -89,8 +91,8 @@ impl Signals {
         self.ended.load(SeqCst)
     }
 
-    /// Passes every request on to `control` while the guard lives, those that came before included. With `deadly`, a
-    /// third Ctrl-C ends the process: there is no prompt to come back to.
+    /// Passes every request on to `control` while the guard lives, those that came before included.
+    /// With `deadly`, a third Ctrl-C ends the process: there is no prompt to come back to.
     pub fn watch(&'static self, control: &Control, deadly: bool) -> Watching {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(control.clone());
         self.deadly.store(deadly, SeqCst);

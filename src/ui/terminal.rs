@@ -40,9 +40,11 @@ pub struct Live<'t> {
 }
 
 impl Terminal<Line> {
-    /// Takes the terminal of this process, until dropped. Without one, lines are read and written as they come.
+    /// Takes the terminal of this process, until dropped. Without one, lines are read and written
+    /// as they come.
     ///
-    /// Between prompts the terminal echoes nothing and keeps what is typed for the next one; Ctrl-C is a signal.
+    /// Between prompts the terminal echoes nothing and keeps what is typed for the next one; Ctrl-C
+    /// is a signal.
     ///
     /// # Errors
     /// When somebody in this process holds it already, or signals cannot be listened for.
@@ -62,7 +64,8 @@ impl Terminal<Line> {
         restore::install_panic_hook();
         let found = interactive().then(restore::modes).flatten();
         let base = found.clone().map(quiet);
-        let line = Line { screen, found, base, signals, colour, line_start: true, typed: String::new() };
+        let line =
+            Line { screen, found, base, signals, colour, line_start: true, typed: String::new() };
         line.settle();
         Ok(Self { mode: line })
     }
@@ -121,7 +124,8 @@ impl Terminal<Line> {
         }
         self.mode.settle();
         if let Some(mut modes) = self.mode.base.clone() {
-            // A process stopped in the middle of a frame would leave a hidden cursor in a strange place.
+            // A process stopped in the middle of a frame would leave a hidden cursor in a strange
+            // place.
             modes.special_codes[SpecialCodeIndex::VSUSP] = 0;
             modes.special_codes[SpecialCodeIndex::VQUIT] = 0;
             restore::set(&modes);
@@ -129,7 +133,8 @@ impl Terminal<Line> {
         restore::live_begins();
         let screen_size = self.mode.screen.size();
         let view = view(screen_size, rows)?;
-        let mut live = Terminal { mode: Live { line: &mut self.mode, view, screen_size, wanted: rows } };
+        let mut live =
+            Terminal { mode: Live { line: &mut self.mode, view, screen_size, wanted: rows } };
         live.mode.begin()?;
         Ok(live)
     }
@@ -158,7 +163,8 @@ impl Line {
         self.screen.put(bytes)
     }
 
-    /// The modes between prompts. Set anew each time: a panic that was caught or a `fg` may have changed them.
+    /// The modes between prompts. Set anew each time: a panic that was caught or a `fg` may have
+    /// changed them.
     pub(super) fn settle(&self) {
         if let (Some(found), Some(base)) = (&self.found, &self.base) {
             restore::hold(found);
@@ -183,7 +189,8 @@ impl Drop for Line {
     }
 }
 
-/// Keys wait in the terminal, unseen and as typed, until somebody reads them; Ctrl-C stays a signal.
+/// Keys wait in the terminal, unseen and as typed, until somebody reads them; Ctrl-C stays a
+/// signal.
 fn quiet(mut modes: Termios) -> Termios {
     modes.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN);
     modes.local_modes.insert(LocalModes::ISIG);
@@ -195,13 +202,16 @@ fn quiet(mut modes: Termios) -> Termios {
 }
 
 fn view(screen: (u16, u16), rows: u16) -> io::Result<ratatui::Terminal<Inline>> {
-    // One row of the screen stays for what stood there; the last column stays free: writing there may wrap.
-    let size = Size::new(screen.0.saturating_sub(1).max(1), rows.min(screen.1.saturating_sub(1)).max(1));
+    // One row of the screen stays for what stood there; the last column stays free: writing there
+    // may wrap.
+    let size =
+        Size::new(screen.0.saturating_sub(1).max(1), rows.min(screen.1.saturating_sub(1)).max(1));
     ratatui::Terminal::new(Inline::new(size))
 }
 
 impl Terminal<Live<'_>> {
-    /// Draws a frame. A frame that the terminal no longer wants (it was restored after a panic) is dropped.
+    /// Draws a frame. A frame that the terminal no longer wants (it was restored after a panic) is
+    /// dropped.
     ///
     /// # Errors
     /// What the system says.

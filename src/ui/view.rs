@@ -95,7 +95,11 @@ impl View {
 
     fn left(&self) -> Option<Duration> {
         let (step, at) = self.first?;
-        format::remaining(self.step - step, self.total.checked_sub(step)?, self.elapsed.saturating_sub(at))
+        format::remaining(
+            self.step - step,
+            self.total.checked_sub(step)?,
+            self.elapsed.saturating_sub(at),
+        )
     }
 
     /// `7.4 s, 3.8 s left`.
@@ -107,7 +111,8 @@ impl View {
 
     /// The loss and its terms in one line; empty without losses.
     pub(super) fn losses(&self) -> String {
-        let terms: Vec<String> = self.losses.iter().map(|(n, v)| format!("{n} {}", format::number(*v))).collect();
+        let terms: Vec<String> =
+            self.losses.iter().map(|(n, v)| format!("{n} {}", format::number(*v))).collect();
         match terms.len() {
             0 => String::new(),
             1 => terms.concat(),
@@ -140,11 +145,16 @@ impl View {
             frame.render_widget(line, Rect { y: y as u16, height: 1, ..text });
         }
         if text.height > 2 {
-            frame
-                .render_widget(Line::styled(self.advice(), self.dim()), Rect { y: text.height - 1, height: 1, ..text });
+            frame.render_widget(
+                Line::styled(self.advice(), self.dim()),
+                Rect { y: text.height - 1, height: 1, ..text },
+            );
         }
         if text.height > 3 {
-            self.curve(frame, Rect { x: 1, y: 2, width: text.width.saturating_sub(2), height: text.height - 3 });
+            self.curve(
+                frame,
+                Rect { x: 1, y: 2, width: text.width.saturating_sub(2), height: text.height - 3 },
+            );
         }
     }
 
@@ -182,7 +192,8 @@ impl View {
         for (x, level) in levels.into_iter().enumerate() {
             for row in 0..usize::from(area.height) {
                 let below = (usize::from(area.height) - 1 - row) * 8;
-                let symbol = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"][level.saturating_sub(below).min(8)];
+                let symbol = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
+                    [level.saturating_sub(below).min(8)];
                 frame.buffer_mut()[(area.x + x as u16, area.y + row as u16)]
                     .set_symbol(symbol)
                     .set_style(self.accent());
@@ -195,15 +206,21 @@ impl View {
     }
 
     fn dim(&self) -> Style {
-        if self.colour == Colour::None { Style::new() } else { Style::new().fg(Color::Indexed(244)) }
+        if self.colour == Colour::None {
+            Style::new()
+        } else {
+            Style::new().fg(Color::Indexed(244))
+        }
     }
 }
 
-/// Bars of 1..=`height` eighths, one a column; values that are no positive number stand at the bottom.
+/// Bars of 1..=`height` eighths, one a column; values that are no positive number stand at the
+/// bottom.
 pub(super) fn heights(history: &[f64], width: usize, height: usize) -> Vec<usize> {
     let columns = history.len().min(width);
     // The last of each column's values, so that the newest is always seen.
-    let logs: Vec<f64> = (1..=columns).map(|i| history[i * history.len() / columns - 1].max(1e-30).ln()).collect();
+    let logs: Vec<f64> =
+        (1..=columns).map(|i| history[i * history.len() / columns - 1].max(1e-30).ln()).collect();
     let (low, high) = logs.iter().fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
     let scale = if high - low > 1e-9 { (height - 1) as f64 / (high - low) } else { 0.0 };
     logs.iter().map(|v| 1 + ((v - low) * scale) as usize).collect()
@@ -220,7 +237,8 @@ mod tests {
         let mut view = View::new("invert W+", colour);
         for step in 1..=198 {
             let losses = vec![("pixel", 1.0 / step as f64), ("perceptual", 0.0297)];
-            let progress = Progress { title: "invert W+".into(), step, total: 300, losses, preview: None };
+            let progress =
+                Progress { title: "invert W+".into(), step, total: 300, losses, preview: None };
             view.take(progress, Duration::from_millis(100 + 37 * step as u64));
         }
         view.elapsed = Duration::from_millis(100 + 37 * 198);
@@ -231,7 +249,9 @@ mod tests {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|f| view.draw(f)).unwrap();
         let buffer = terminal.backend().buffer();
-        let row = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_string();
+        let row = |y| {
+            (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_string()
+        };
         (0..height).map(row).collect::<Vec<_>>().join("\n")
     }
 
@@ -239,9 +259,15 @@ mod tests {
     fn as_sketched() {
         let shown = screen(&running(Colour::None), 79, 5);
         let lines: Vec<&str> = shown.lines().collect();
-        assert_eq!(lines[0], " invert W+  ━━━━━━━━━━━━━━━━━━──────────  198/300   7.4 s, 3.8 s left");
+        assert_eq!(
+            lines[0],
+            " invert W+  ━━━━━━━━━━━━━━━━━━──────────  198/300   7.4 s, 3.8 s left"
+        );
         assert_eq!(lines[1], " loss 0.0348  pixel 0.0051 perceptual 0.0297");
-        assert!(lines[2].starts_with(" █") && lines[3].starts_with(" █") && lines[3].ends_with('▁'), "{shown}");
+        assert!(
+            lines[2].starts_with(" █") && lines[3].starts_with(" █") && lines[3].ends_with('▁'),
+            "{shown}"
+        );
         assert_eq!(lines[4], " ^C stop and keep the best so far");
     }
 

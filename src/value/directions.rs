@@ -1,4 +1,5 @@
-//! The directions that a generator brings: by name, in one or several spaces, with what was measured about them.
+//! The directions that a generator brings: by name, in one or several spaces, with what was
+//! measured about them.
 
 use crate::direction::{self, Facts, Source};
 use crate::error::{Error, Kind, Result};
@@ -36,7 +37,10 @@ impl Directions {
 
     /// All names with their spaces, the default one first.
     pub fn spaces(&self) -> BTreeMap<String, Vec<Space>> {
-        self.by_name.iter().map(|(n, all)| (n.clone(), all.iter().map(|d| d.space).collect())).collect()
+        self.by_name
+            .iter()
+            .map(|(n, all)| (n.clone(), all.iter().map(|d| d.space).collect()))
+            .collect()
     }
 
     /// All of them, by name, the default space first.
@@ -82,21 +86,27 @@ pub fn space_of(file: &Checkpoint) -> Option<Space> {
     config(file)?.get("space")?.as_str().and_then(Space::parse)
 }
 
-/// The directions of a file; `space` is that of arrays which say none. What was measured comes from `config.directions`,
-/// by the name of the tensor.
+/// The directions of a file; `space` is that of arrays which say none. What was measured comes from
+/// `config.directions`, by the name of the tensor.
 ///
 /// # Errors
 /// When an array fits no space of the generator, and when its metadata cannot be read.
 pub fn read(file: &Checkpoint, space: Option<Space>, facts: &Facts) -> Result<Vec<Direction>> {
     let source = Source { file: &file.file, space };
     let mut all = direction::from_arrays(&arrays(file), &source, facts)?;
-    let Some(told) = config(file).and_then(|c| c.get("directions")?.as_object()) else { return Ok(all) };
+    let Some(told) = config(file).and_then(|c| c.get("directions")?.as_object()) else {
+        return Ok(all);
+    };
     for d in &mut all {
         let keys = [format!("{}/{}", d.space, d.name), d.name.clone()];
         let bare = |key: &&String| key.contains('/') || file.tensors.contains_key(&d.name);
         let Some(json) = keys.iter().filter(bare).find_map(|k| told.get(k)) else { continue };
         let about: About = serde_json::from_value(json.clone()).map_err(|e| {
-            let message = format!("{}: what is said about `{}` cannot be read: {e}", Safe(&file.file), Safe(&d.name));
+            let message = format!(
+                "{}: what is said about `{}` cannot be read: {e}",
+                Safe(&file.file),
+                Safe(&d.name)
+            );
             Error::new(Kind::Format, message).hint("the manual lists the keys of a directions file")
         })?;
         d.about = Some(Arc::new(about));
@@ -111,7 +121,11 @@ pub fn about(a: &About) -> Vec<(&'static str, String)> {
     let strength = a.leakage_at.unwrap_or(1.0);
     let said = |what, there: bool, value: String| there.then_some((what, value));
     let rows = [
-        said(if component { "moves most" } else { "attribute" }, !a.attribute.is_empty(), a.attribute.clone()),
+        said(
+            if component { "moves most" } else { "attribute" },
+            !a.attribute.is_empty(),
+            a.attribute.clone(),
+        ),
         said("one step", a.per_step != 0.0, format!("{:.4}{unit}", a.per_step)),
         a.variance.map(|v| ("variance", format!("{:.1} % of that of w", 100.0 * v))),
         a.accuracy.map(|r2| ("accuracy", format!("R² {r2:.3} of a linear fit on held-out codes"))),
@@ -130,7 +144,8 @@ pub fn about(a: &About) -> Vec<(&'static str, String)> {
 
 /// `-0.90 at -1, +1.80 at +2`, from the lowest strength up.
 fn movement(effect: &BTreeMap<String, f64>) -> String {
-    let mut all: Vec<(f64, &f64)> = effect.iter().filter_map(|(k, v)| Some((k.parse().ok()?, v))).collect();
+    let mut all: Vec<(f64, &f64)> =
+        effect.iter().filter_map(|(k, v)| Some((k.parse().ok()?, v))).collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     all.iter().map(|(k, v)| format!("{v:+.2} at {k:+}")).collect::<Vec<_>>().join(", ")
 }
@@ -139,13 +154,18 @@ fn movement(effect: &BTreeMap<String, f64>) -> String {
 fn largest(leakage: &BTreeMap<String, f64>) -> String {
     let mut all: Vec<(&String, &f64)> = leakage.iter().filter(|(_, v)| v.abs() >= SHOWN).collect();
     all.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
-    let words: Vec<String> = all.iter().take(LISTED).map(|(name, v)| format!("{name} {v:+.2}")).collect();
+    let words: Vec<String> =
+        all.iter().take(LISTED).map(|(name, v)| format!("{name} {v:+.2}")).collect();
     if words.is_empty() { format!("nothing by {SHOWN} or more") } else { words.join(", ") }
 }
 
 /// `0..2 75 %, 2..4 12 %`.
 fn shares(layers: &[LayerShare]) -> String {
-    layers.iter().map(|l| format!("{}..{} {:.0} %", l.from, l.to, 100.0 * l.share)).collect::<Vec<_>>().join(", ")
+    layers
+        .iter()
+        .map(|l| format!("{}..{} {:.0} %", l.from, l.to, 100.0 * l.share))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -156,9 +176,13 @@ mod tests {
     use serde_json::json;
 
     fn file(config: serde_json::Value, tensors: &[(&str, usize)]) -> Checkpoint {
-        let one = |(name, n): &(&str, usize)| ((*name).to_owned(), Array::f32(&[*n], vec![0.5; *n]).unwrap());
-        let manifest = Manifest { format: 1, family: "directions".into(), config, provenance: json!({}) };
-        let bytes = safetensors::write(&tensors.iter().map(one).collect(), Some(&manifest)).unwrap();
+        let one = |(name, n): &(&str, usize)| {
+            ((*name).to_owned(), Array::f32(&[*n], vec![0.5; *n]).unwrap())
+        };
+        let manifest =
+            Manifest { format: 1, family: "directions".into(), config, provenance: json!({}) };
+        let bytes =
+            safetensors::write(&tensors.iter().map(one).collect(), Some(&manifest)).unwrap();
         weights::open_bytes("d.safetensors", bytes, &LIMITS).unwrap()
     }
 
@@ -186,7 +210,10 @@ mod tests {
         assert_eq!((all.get("smile").unwrap().space, all.len()), (Space::W, 4));
         assert_eq!(all.in_space("smile", Space::S).unwrap().dim, 6);
         assert_eq!(all.in_space("smile", Space::S).unwrap().about.as_ref().unwrap().per_step, 0.1);
-        assert!(all.in_space("smile", Space::Z).unwrap().about.is_none() && all.in_space("pc01", Space::S).is_none());
+        assert!(
+            all.in_space("smile", Space::Z).unwrap().about.is_none()
+                && all.in_space("pc01", Space::S).is_none()
+        );
         let rows = about(all.get("smile").unwrap().about.as_ref().unwrap());
         let text = rows.iter().map(|(k, v)| format!("{k}: {v}")).collect::<Vec<_>>().join("\n");
         for part in [
@@ -206,7 +233,8 @@ mod tests {
 
     #[test]
     fn files_of_bare_names_keep_working() {
-        let config = json!({"space": "W", "directions": {"smile": {"attribute": "smile", "per_step": 0.2}}});
+        let config =
+            json!({"space": "W", "directions": {"smile": {"attribute": "smile", "per_step": 0.2}}});
         let f = file(config, &[("smile", 4), ("age", 4)]);
         let all: Directions = read(&f, space_of(&f), &facts()).unwrap().into_iter().collect();
         assert_eq!(all.get("smile").unwrap().about.as_ref().unwrap().attribute, "smile");
@@ -215,7 +243,10 @@ mod tests {
 
     #[test]
     fn metadata_of_another_kind_is_an_error() {
-        let f = file(json!({"space": "W", "directions": {"smile": {"per_step": "much"}}}), &[("smile", 4)]);
+        let f = file(
+            json!({"space": "W", "directions": {"smile": {"per_step": "much"}}}),
+            &[("smile", 4)],
+        );
         let e = read(&f, space_of(&f), &facts()).unwrap_err();
         assert!(e.message().contains("`smile`") && e.repair().is_some(), "{e}");
     }

@@ -16,21 +16,33 @@ use candle_core::Tensor;
 /// How much an error picture is amplified.
 const ERROR_GAIN: f64 = 4.0;
 
-/// The pictures of codes, with the noise that was found with them, or else the stored one; a bounded number at a time.
+/// The pictures of codes, with the noise that was found with them, or else the stored one; a
+/// bounded number at a time.
 ///
 /// # Errors
-/// When the code does not fit the generator; `Interrupted` when many pictures are stopped before all are there.
+/// When the code does not fit the generator; `Interrupted` when many pictures are stopped before
+/// all are there.
 pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image> {
     let noise = code.noise.clone().map_or(Noise::Const, Noise::Maps);
     let data = generator::pictures(&*model.generator, code, &noise, (control, "render"))?;
-    Ok(Image { data, captions: Vec::new(), origin: code.origin.clone(), notes: Vec::new(), model: Some(model.id()) })
+    Ok(Image {
+        data,
+        captions: Vec::new(),
+        origin: code.origin.clone(),
+        notes: Vec::new(),
+        model: Some(model.id()),
+    })
 }
 
-/// The pictures of several codes, one image each; codes beside each other that can are rendered in one batch.
+/// The pictures of several codes, one image each; codes beside each other that can are rendered in
+/// one batch.
 ///
 /// # Errors
 /// When a code's picture cannot be made.
-pub fn together(codes: &[Latent], picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Vec<Image>> {
+pub fn together(
+    codes: &[Latent],
+    picture: &dyn Fn(&Latent) -> Result<Image>,
+) -> Result<Vec<Image>> {
     let mut all = Vec::with_capacity(codes.len());
     let mut rest = codes;
     while !rest.is_empty() {
@@ -53,7 +65,8 @@ pub fn together(codes: &[Latent], picture: &dyn Fn(&Latent) -> Result<Image>) ->
 
 /// `|a - b|`, amplified, as a picture that is black where both agree.
 pub fn error_picture(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    Ok(((a.clamp(-1f32, 1f32)? - b.clamp(-1f32, 1f32)?)?.abs()?.affine(ERROR_GAIN, -1.0)?).clamp(-1f32, 1f32)?)
+    Ok(((a.clamp(-1f32, 1f32)? - b.clamp(-1f32, 1f32)?)?.abs()?.affine(ERROR_GAIN, -1.0)?)
+        .clamp(-1f32, 1f32)?)
 }
 
 /// What a value looks like; `picture` renders a code.
@@ -76,7 +89,10 @@ pub fn display(value: &Value, picture: &dyn Fn(&Latent) -> Result<Image>) -> Res
 ///
 /// # Errors
 /// As [`display`].
-pub fn side_by_side(values: &[Value], picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
+pub fn side_by_side(
+    values: &[Value],
+    picture: &dyn Fn(&Latent) -> Result<Image>,
+) -> Result<Display> {
     let code = |v: &Value| match v {
         Value::Latent(l) | Value::Path(l) => Some(l.clone()),
         Value::Inversion(i) => Some(i.code.clone()),
@@ -110,7 +126,10 @@ fn show_image(image: &Image, lines: Vec<String>) -> Result<Display> {
 fn pictures(image: &Image) -> Result<Vec<Picture>> {
     let rasters = Raster::from_tensor(&image.data)?.into_iter().enumerate();
     Ok(rasters
-        .map(|(i, raster)| Picture { raster, caption: image.captions.get(i).cloned().unwrap_or_default() })
+        .map(|(i, raster)| Picture {
+            raster,
+            caption: image.captions.get(i).cloned().unwrap_or_default(),
+        })
         .collect())
 }
 
@@ -119,7 +138,10 @@ fn show_list(items: &[Value], picture: &dyn Fn(&Latent) -> Result<Image>) -> Res
     if !items.is_empty() && items.iter().all(visual) {
         return side_by_side(items, picture);
     }
-    Ok(Display { pictures: Vec::new(), lines: vec![plain(&Value::List(std::sync::Arc::new(items.to_vec())))] })
+    Ok(Display {
+        pictures: Vec::new(),
+        lines: vec![plain(&Value::List(std::sync::Arc::new(items.to_vec())))],
+    })
 }
 
 fn show_inversion(i: &Inversion) -> Result<Display> {
@@ -153,7 +175,9 @@ fn layout(t: &Table) -> Vec<String> {
         Cell::Number(v, digits) => format!("{v:.digits$}"),
     };
     let rows: Vec<Vec<String>> = t.rows.iter().map(|r| r.iter().map(text).collect()).collect();
-    let width = |k: usize| rows.iter().filter_map(|r| r.get(k)).chain(t.columns.get(k)).map(|s| s.width()).max();
+    let width = |k: usize| {
+        rows.iter().filter_map(|r| r.get(k)).chain(t.columns.get(k)).map(|s| s.width()).max()
+    };
     let widths: Vec<usize> = (0..t.columns.len()).map(|k| width(k).unwrap_or(0)).collect();
     let numeric = |k: usize| t.rows.iter().any(|r| matches!(r.get(k), Some(Cell::Number(..))));
     let line = |cells: &[String]| {
@@ -194,8 +218,10 @@ fn describe_image(i: &Image) -> String {
 
 fn describe_code(kind: &str, l: &Latent) -> String {
     let many = if l.count() == 1 { String::new() } else { format!("{} × ", l.count()) };
-    let size = if l.layers() > 1 { format!("{}×{}", l.layers(), l.dim()) } else { l.dim().to_string() };
-    let model = l.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
+    let size =
+        if l.layers() > 1 { format!("{}×{}", l.layers(), l.dim()) } else { l.dim().to_string() };
+    let model =
+        l.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
     let noise = if l.noise.is_some() { ", with its noise maps" } else { "" };
     format!("{kind}[{}] {many}{size} of {}{noise} · {}", l.space, Safe(&model), Safe(&l.origin))
 }
@@ -209,8 +235,10 @@ fn direction_lines(d: &Direction) -> Vec<String> {
 
 fn describe_direction(d: &Direction) -> String {
     let norm = d.data.iter().map(|v| v * v).sum::<f64>().sqrt();
-    let layers = d.layers.as_ref().map(|r| format!(" @ {}..{}", r.start, r.end)).unwrap_or_default();
-    let model = d.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
+    let layers =
+        d.layers.as_ref().map(|r| format!(" @ {}..{}", r.start, r.end)).unwrap_or_default();
+    let model =
+        d.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
     format!(
         "Direction[{}] {}{layers} of {}, length {norm:.4} · {}",
         d.space,
@@ -253,7 +281,9 @@ pub fn plain(value: &Value) -> String {
             Some(v) => format!("{}: {}", Safe(w), plain(v)),
             None => Safe(w).to_string(),
         },
-        Value::List(items) => format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(", ")),
+        Value::List(items) => {
+            format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(", "))
+        }
         Value::Table(t) => layout(t).join("\n"),
         other => describe(other),
     }
@@ -262,14 +292,15 @@ pub fn plain(value: &Value) -> String {
 /// A value as one JSON object, for `--json`.
 pub fn json(value: &Value) -> serde_json::Value {
     use serde_json::json;
-    let code =
-        |l: &Latent| json!({"space": l.space.name(), "shape": l.data.dims(), "model": l.model, "origin": l.origin});
+    let code = |l: &Latent| json!({"space": l.space.name(), "shape": l.data.dims(), "model": l.model, "origin": l.origin});
     match value {
         Value::Nothing => serde_json::Value::Null,
         Value::Number(v) => json!({"type": "Number", "value": v}),
         Value::Text(t) => json!({"type": "Text", "value": t}),
         Value::Bool(b) => json!({"type": "Bool", "value": b}),
-        Value::List(items) => json!({"type": "List", "items": items.iter().map(json).collect::<Vec<_>>()}),
+        Value::List(items) => {
+            json!({"type": "List", "items": items.iter().map(json).collect::<Vec<_>>()})
+        }
         Value::Image(i) => {
             json!({"type": "Image", "shape": i.dims(), "origin": i.origin, "notes": i.notes, "captions": i.captions})
         }
@@ -277,8 +308,10 @@ pub fn json(value: &Value) -> serde_json::Value {
             "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_spaces": direction_spaces(m)}),
         Value::Latent(l) => merge(json!({"type": "Latent"}), code(l)),
         Value::Path(l) => merge(json!({"type": "Path"}), code(l)),
-        Value::Direction(d) => json!({"type": "Direction", "space": d.space.name(), "rows": d.rows, "dim": d.dim,
-            "name": d.name, "model": d.model, "origin": d.origin, "about": d.about.as_deref()}),
+        Value::Direction(d) => {
+            json!({"type": "Direction", "space": d.space.name(), "rows": d.rows, "dim": d.dim,
+            "name": d.name, "model": d.model, "origin": d.origin, "about": d.about.as_deref()})
+        }
         Value::Inversion(i) => merge(json!({"type": "Inversion"}), inversion_json(i)),
         Value::Table(t) => {
             let cell = |c: &Cell| match c {
@@ -298,7 +331,11 @@ pub fn json(value: &Value) -> serde_json::Value {
 /// The spaces of every direction that a generator brings: `{"smile": ["W", "S", "Z"]}`.
 pub fn direction_spaces(m: &Loaded) -> serde_json::Value {
     let names = |all: &Vec<Space>| all.iter().map(|s| s.name()).collect::<Vec<_>>();
-    m.facts.directions.iter().map(|(name, all)| (name.clone(), serde_json::json!(names(all)))).collect()
+    m.facts
+        .directions
+        .iter()
+        .map(|(name, all)| (name.clone(), serde_json::json!(names(all))))
+        .collect()
 }
 
 fn merge(mut a: serde_json::Value, b: serde_json::Value) -> serde_json::Value {
@@ -324,8 +361,11 @@ pub fn summary(i: &Inversion) -> Vec<String> {
         format!("{name} {:.digits$}{}{}", n.value, if n.unit.is_empty() { "" } else { " " }, n.unit)
     };
     let numbers = i.numbers.iter().map(number).collect::<Vec<_>>().join(" · ");
-    let size =
-        if i.code.layers() > 1 { format!("{}×{}", i.code.layers(), i.code.dim()) } else { i.code.dim().to_string() };
+    let size = if i.code.layers() > 1 {
+        format!("{}×{}", i.code.layers(), i.code.dim())
+    } else {
+        i.code.dim().to_string()
+    };
     let stopped = i.stopped_at().map(|s| format!(", stopped at {s}")).unwrap_or_default();
     let how = format!(
         "{}, {} ({size}), {}{stopped}, {:.1} s · seed {}",

@@ -1,7 +1,9 @@
-//! The encoder that a generator brings: announced when the generator is loaded, read when it is first used.
+//! The encoder that a generator brings: announced when the generator is loaded, read when it is
+//! first used.
 //!
-//! An encoder is among the largest files of a bundle, and most sessions never invert: reading it only on demand keeps the
-//! start short. What can be wrong with it is still found at once where its head tells: its family and its generator.
+//! An encoder is among the largest files of a bundle, and most sessions never invert: reading it
+//! only on demand keeps the start short. What can be wrong with it is still found at once where its
+//! head tells: its family and its generator.
 
 use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
@@ -61,12 +63,17 @@ pub struct OwnEncoder {
 }
 
 impl OwnEncoder {
-    /// Announces the encoder of the generator `spec`, whose file has the hash `generator_sha256`; only the head of the
-    /// encoder's file is read.
+    /// Announces the encoder of the generator `spec`, whose file has the hash `generator_sha256`;
+    /// only the head of the encoder's file is read.
     ///
     /// # Errors
     /// When the file is no encoder, or was trained for another generator.
-    pub fn announce(source: EncoderSource, spec: &Spec, generator_sha256: &str, device: &Device) -> Result<Self> {
+    pub fn announce(
+        source: EncoderSource,
+        spec: &Spec,
+        generator_sha256: &str,
+        device: &Device,
+    ) -> Result<Self> {
         let own = Self {
             source,
             spec: spec.clone(),
@@ -103,10 +110,12 @@ impl OwnEncoder {
         let config = self.settings(file.family.as_deref().unwrap_or_default(), &file.config)?;
         let mut parts = Parts::new();
         for (name, a) in &file.tensors {
-            parts.insert(name.clone(), Tensor::from_vec(a.to_f32(), a.shape.clone(), &Device::Cpu)?);
+            parts
+                .insert(name.clone(), Tensor::from_vec(a.to_f32(), a.shape.clone(), &Device::Cpu)?);
         }
         let name = format!("encoder {}", file.sha256.get(..12).unwrap_or_default());
-        PassNet::new(&name, config, parts, &self.device).map_err(|e| e.note(format!("in {}", file.file)))
+        PassNet::new(&name, config, parts, &self.device)
+            .map_err(|e| e.note(format!("in {}", file.file)))
     }
 
     fn settings(&self, family: &str, config: &serde_json::Value) -> Result<EncoderConfig> {
@@ -114,25 +123,34 @@ impl OwnEncoder {
         if family != FAMILY {
             return Err(Error::new(
                 Kind::Format,
-                format!("the encoder beside {model} is of the family `{}`, not `{FAMILY}`", Safe(family)),
+                format!(
+                    "the encoder beside {model} is of the family `{}`, not `{FAMILY}`",
+                    Safe(family)
+                ),
             )
             .hint("put an encoder.safetensors there, or none"));
         }
         let config: EncoderConfig = serde_json::from_value(config.clone()).map_err(|e| {
-            Error::new(Kind::Format, format!("the settings of the encoder beside {model} are unreadable: {e}"))
-                .hint("use the file as the training script wrote it")
+            Error::new(
+                Kind::Format,
+                format!("the settings of the encoder beside {model} are unreadable: {e}"),
+            )
+            .hint("use the file as the training script wrote it")
         })?;
         match &config.generator_sha256 {
-            Some(wanted) if *wanted != self.generator_sha256 => {
-                Err(Error::runtime(format!("the encoder beside {model} was trained for another generator"))
-                    .hint("load the generator's file alone, or put the matching encoder.safetensors there"))
-            }
+            Some(wanted) if *wanted != self.generator_sha256 => Err(Error::runtime(format!(
+                "the encoder beside {model} was trained for another generator"
+            ))
+            .hint(
+                "load the generator's file alone, or put the matching encoder.safetensors there",
+            )),
             _ => Ok(config),
         }
     }
 }
 
-/// A tiny encoder with seeded random weights for the toy generator: it has learned nothing, but it runs.
+/// A tiny encoder with seeded random weights for the toy generator: it has learned nothing, but it
+/// runs.
 fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
     let config = EncoderConfig {
         input_resolution: spec.resolution,
@@ -147,7 +165,8 @@ fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
     let mut rng = Rng::derive(0, "toy encoder");
     let mut parts = Parts::new();
     let mut put = |name: &str, shape: &[usize], scale: f64| -> Result<()> {
-        let values: Vec<f32> = rng.normals(shape.iter().product()).iter().map(|v| v * scale as f32).collect();
+        let values: Vec<f32> =
+            rng.normals(shape.iter().product()).iter().map(|v| v * scale as f32).collect();
         parts.insert(name.to_owned(), Tensor::from_vec(values, shape, device)?);
         Ok(())
     };
@@ -175,8 +194,18 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    fn write(path: &Path, family: &str, config: serde_json::Value, tensors: &BTreeMap<String, Array>) {
-        let manifest = Manifest { format: 1, family: family.into(), config, provenance: serde_json::Value::Null };
+    fn write(
+        path: &Path,
+        family: &str,
+        config: serde_json::Value,
+        tensors: &BTreeMap<String, Array>,
+    ) {
+        let manifest = Manifest {
+            format: 1,
+            family: family.into(),
+            config,
+            provenance: serde_json::Value::Null,
+        };
         std::fs::write(path, safetensors::write_f32(tensors, Some(&manifest)).unwrap()).unwrap();
     }
 
@@ -212,7 +241,12 @@ mod tests {
             ("offsets.weight".to_owned(), zeros(&[64, 3])),
             ("offsets.bias".to_owned(), zeros(&[64])),
         ]);
-        write(&folder.join("encoder.safetensors"), family, serde_json::to_value(config).unwrap(), &tensors);
+        write(
+            &folder.join("encoder.safetensors"),
+            family,
+            serde_json::to_value(config).unwrap(),
+            &tensors,
+        );
     }
 
     #[test]
@@ -226,11 +260,15 @@ mod tests {
         assert!(loaded.facts.encoder);
         let own = loaded.encoder().unwrap().unwrap();
         assert!(own.name().starts_with("encoder ") && own.name().len() == 20 && own.passes() == 2);
-        let picture = candle_core::Tensor::zeros((1, 3, 8, 8), candle_core::DType::F32, &Device::Cpu).unwrap();
-        let delta = own.pass(&picture, &picture).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let picture =
+            candle_core::Tensor::zeros((1, 3, 8, 8), candle_core::DType::F32, &Device::Cpu)
+                .unwrap();
+        let delta =
+            own.pass(&picture, &picture).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(delta, [0.25; 64]);
         // The generator's file alone brings none.
-        let bare = model::load(folder.path().join("generator.safetensors").to_str().unwrap()).unwrap();
+        let bare =
+            model::load(folder.path().join("generator.safetensors").to_str().unwrap()).unwrap();
         assert!(!bare.facts.encoder && bare.encoder().unwrap().is_none());
     }
 
@@ -250,7 +288,8 @@ mod tests {
         assert!(refused("attributes", None, 3).contains("`attributes`"));
         // A grey encoder of this colour generator: seen when it is first used.
         assert!(
-            refused("encoder", None, 1).contains("1-channel pictures and codes of 4×16, generator makes 3-channel")
+            refused("encoder", None, 1)
+                .contains("1-channel pictures and codes of 4×16, generator makes 3-channel")
         );
     }
 }

@@ -141,7 +141,11 @@ pub fn code_type(l: &Latent) -> CodeType {
     let known = l.model.as_ref().and_then(model::known);
     CodeType {
         space: Some(l.space),
-        layers: if l.data.rank() == 3 { Some(l.layers()) } else { whole(l.space, l.dim(), known.as_deref()) },
+        layers: if l.data.rank() == 3 {
+            Some(l.layers())
+        } else {
+            whole(l.space, l.dim(), known.as_deref())
+        },
         model: known,
         count: Some(l.count()),
         origin: Some(l.origin.clone()),
@@ -153,7 +157,11 @@ pub fn direction_type(d: &Direction) -> CodeType {
     let known = d.model.as_ref().and_then(model::known);
     CodeType {
         space: Some(d.space),
-        layers: if d.space == Space::WPlus { Some(d.rows) } else { whole(d.space, d.dim, known.as_deref()) },
+        layers: if d.space == Space::WPlus {
+            Some(d.rows)
+        } else {
+            whole(d.space, d.dim, known.as_deref())
+        },
         model: known,
         count: Some(1),
         origin: Some(d.origin.clone()),

@@ -1,4 +1,5 @@
-//! Generators with what belongs to them: their own directions, the network of the perceptual distance.
+//! Generators with what belongs to them: their own directions, the network of the perceptual
+//! distance.
 
 use super::directions::{self, Directions};
 use super::encoder::{EncoderSource, OwnEncoder};
@@ -65,8 +66,8 @@ impl Loaded {
         Ok(Some(network))
     }
 
-    /// Mean and spread of w over the prior, computed at the first call; not for a conditional generator, whose statistics
-    /// belong to a class.
+    /// Mean and spread of w over the prior, computed at the first call; not for a conditional
+    /// generator, whose statistics belong to a class.
     ///
     /// # Errors
     /// When the mapping network fails.
@@ -126,8 +127,9 @@ pub fn known(id: &ModelId) -> Option<Arc<ModelFacts>> {
     loaded(id).map(|l| l.facts.clone())
 }
 
-/// Loads a generator by name (`faces`, `toy`), from a file, or from a folder that holds `generator.safetensors` and, if
-/// it likes, `directions.safetensors`, `attributes.safetensors` and `encoder.safetensors`. A source is read once a process, unless it changed.
+/// Loads a generator by name (`faces`, `toy`), from a file, or from a folder that holds
+/// `generator.safetensors` and, if it likes, `directions.safetensors`, `attributes.safetensors` and
+/// `encoder.safetensors`. A source is read once a process, unless it changed.
 ///
 /// # Errors
 /// When the file cannot be read, breaks a rule of its format, or is of an unknown family.
@@ -139,8 +141,16 @@ pub fn load(source: &str) -> Result<Arc<Loaded>> {
     let loaded = Arc::new(match source {
         "faces" => bundle(
             weights::open_bytes("faces/generator.safetensors", embedded::GENERATOR, &LIMITS)?,
-            Some(weights::open_bytes("faces/attributes.safetensors", embedded::ATTRIBUTES, &LIMITS)?),
-            Some(weights::open_bytes("faces/directions.safetensors", embedded::DIRECTIONS, &LIMITS)?),
+            Some(weights::open_bytes(
+                "faces/attributes.safetensors",
+                embedded::ATTRIBUTES,
+                &LIMITS,
+            )?),
+            Some(weights::open_bytes(
+                "faces/directions.safetensors",
+                embedded::DIRECTIONS,
+                &LIMITS,
+            )?),
             Some(EncoderSource::Bytes("faces/encoder.safetensors", embedded::ENCODER)),
         )?,
         "toy" => toy()?,
@@ -149,7 +159,10 @@ pub fn load(source: &str) -> Result<Arc<Loaded>> {
     let mut registry = registry();
     registry.by_source.insert(key, loaded.clone());
     // The same weights may come bare and with their directions: the richer one serves both.
-    let known = registry.by_fingerprint.entry(loaded.facts.fingerprint.clone()).or_insert_with(|| loaded.clone());
+    let known = registry
+        .by_fingerprint
+        .entry(loaded.facts.fingerprint.clone())
+        .or_insert_with(|| loaded.clone());
     if loaded.directions.len() > known.directions.len() {
         *known = loaded.clone();
     }
@@ -173,8 +186,11 @@ fn from_path(path: &Path) -> Result<Loaded> {
         file.exists().then(|| open(&file)).transpose()
     };
     let generator = part("generator.safetensors")?.ok_or_else(|| {
-        Error::runtime(format!("the folder {} holds no generator.safetensors", Safe(&path.to_string_lossy())))
-            .hint("name the file itself")
+        Error::runtime(format!(
+            "the folder {} holds no generator.safetensors",
+            Safe(&path.to_string_lossy())
+        ))
+        .hint("name the file itself")
     })?;
     let encoder = path.join("encoder.safetensors");
     let encoder = encoder.exists().then_some(EncoderSource::File(encoder));
@@ -187,8 +203,9 @@ fn open(path: &Path) -> Result<Checkpoint> {
             e
         } else {
             let names = NAMES.map(|n| format!("\"{n}\"")).join(", ");
-            Error::check(format!("there is no file {}", Safe(&path.to_string_lossy())))
-                .hint(format!("give the path of a checkpoint, or one of the built-in names {names}"))
+            Error::check(format!("there is no file {}", Safe(&path.to_string_lossy()))).hint(
+                format!("give the path of a checkpoint, or one of the built-in names {names}"),
+            )
         }
     })
 }
@@ -200,8 +217,10 @@ fn bundle(
     encoder: Option<EncoderSource>,
 ) -> Result<Loaded> {
     let generator = generator::load(&model, &device())?;
-    let directions =
-        directions.map(|d| own_directions(&d, &*generator, &model.sha256)).transpose()?.unwrap_or_default();
+    let directions = directions
+        .map(|d| own_directions(&d, &*generator, &model.sha256))
+        .transpose()?
+        .unwrap_or_default();
     let features = attributes.map(|a| features(&a)).transpose()?;
     let announce = |e| OwnEncoder::announce(e, generator.spec(), &model.sha256, &device());
     let encoder = encoder.map(announce).transpose()?;
@@ -211,10 +230,25 @@ fn bundle(
     let dtype = model.dtypes();
     let Checkpoint { sha256, provenance, notes, .. } = model;
     let stats = OnceLock::new();
-    Ok(Loaded { generator, facts, directions, features, encoder, dtype, sha256, provenance, notes, stats })
+    Ok(Loaded {
+        generator,
+        facts,
+        directions,
+        features,
+        encoder,
+        dtype,
+        sha256,
+        provenance,
+        notes,
+        stats,
+    })
 }
 
-fn facts(generator: &dyn Generator, directions: &Directions, features: Option<&Features>) -> ModelFacts {
+fn facts(
+    generator: &dyn Generator,
+    directions: &Directions,
+    features: Option<&Features>,
+) -> ModelFacts {
     let s = generator.spec();
     ModelFacts {
         name: s.name.clone(),
@@ -237,7 +271,11 @@ fn facts(generator: &dyn Generator, directions: &Directions, features: Option<&F
 }
 
 /// The directions of a `directions` file, which must have been found in this very generator.
-fn own_directions(file: &Checkpoint, generator: &dyn Generator, sha256: &str) -> Result<Directions> {
+fn own_directions(
+    file: &Checkpoint,
+    generator: &dyn Generator,
+    sha256: &str,
+) -> Result<Directions> {
     let model = &model_id(generator.spec());
     let sizes = sizes(&facts(generator, &Directions::default(), None));
     let wanted = file.config.get("generator_sha256").and_then(serde_json::Value::as_str);
@@ -246,10 +284,15 @@ fn own_directions(file: &Checkpoint, generator: &dyn Generator, sha256: &str) ->
             "the directions beside {} were found in another generator",
             Safe(&model.name)
         ))
-        .hint("load the generator's file alone, or put the matching directions.safetensors there"));
+        .hint(
+            "load the generator's file alone, or put the matching directions.safetensors there",
+        ));
     }
     let all = directions::read(file, directions::space_of(file).or(Some(Space::W)), &sizes)?;
-    Ok(all.into_iter().map(|d| Direction { model: Some(model.clone()), origin: "own set".into(), ..d }).collect())
+    Ok(all
+        .into_iter()
+        .map(|d| Direction { model: Some(model.clone()), origin: "own set".into(), ..d })
+        .collect())
 }
 
 /// The sizes that decide what an array can be.
@@ -265,8 +308,9 @@ pub fn sizes(m: &ModelFacts) -> direction::Facts {
 }
 
 fn features(file: &Checkpoint) -> Result<Features> {
-    let config = serde_json::from_value(file.config.clone())
-        .map_err(|e| Error::runtime(format!("the attribute network's configuration is unreadable: {e}")))?;
+    let config = serde_json::from_value(file.config.clone()).map_err(|e| {
+        Error::runtime(format!("the attribute network's configuration is unreadable: {e}"))
+    })?;
     let mut tensors = BTreeMap::new();
     for (name, a) in &file.tensors {
         tensors.insert(name.clone(), Tensor::from_vec(a.to_f32(), a.shape.clone(), &device())?);
@@ -274,8 +318,8 @@ fn features(file: &Checkpoint) -> Result<Features> {
     Features::new("attributes", config, tensors, &device())
 }
 
-/// The toy: a tiny seeded generator with three seeded directions, a seeded feature network and a seeded encoder, for tests
-/// and examples.
+/// The toy: a tiny seeded generator with three seeded directions, a seeded feature network and a
+/// seeded encoder, for tests and examples.
 fn toy() -> Result<Loaded> {
     use crate::rng::Rng;
 
@@ -288,7 +332,8 @@ fn toy() -> Result<Loaded> {
     let mut rng = Rng::derive(0, "toy features");
     let mut tensors = BTreeMap::new();
     let mut put = |name: &str, shape: &[usize], scale: f64| -> Result<()> {
-        let values: Vec<f32> = rng.normals(shape.iter().product()).iter().map(|v| v * scale as f32).collect();
+        let values: Vec<f32> =
+            rng.normals(shape.iter().product()).iter().map(|v| v * scale as f32).collect();
         tensors.insert(name.to_owned(), Tensor::from_vec(values, shape, &device)?);
         Ok(())
     };
@@ -316,7 +361,8 @@ fn toy() -> Result<Loaded> {
     })
 }
 
-/// The toy's feature network: a score, a probability, a category and an identity of three numbers, all meaningless.
+/// The toy's feature network: a score, a probability, a category and an identity of three numbers,
+/// all meaningless.
 fn toy_config(resolution: usize) -> Result<FeaturesConfig> {
     let identity = |i: usize| json!({"name": format!("identity_{i:02}"), "group": "identity"});
     let class = |name: &str| json!({"name": name, "group": "hair", "kind": "category"});
@@ -324,8 +370,10 @@ fn toy_config(resolution: usize) -> Result<FeaturesConfig> {
         {"name": "score"}, {"name": "glasses", "kind": "probability"}, class("hair.long"), class("hair.short"),
         identity(0), identity(1), identity(2),
     ]);
-    serde_json::from_value(json!({"input_resolution": resolution, "strides": [1, 2, 2], "outputs": outputs}))
-        .map_err(|e| Error::runtime(format!("the toy's configuration is unreadable: {e}")))
+    serde_json::from_value(
+        json!({"input_resolution": resolution, "strides": [1, 2, 2], "outputs": outputs}),
+    )
+    .map_err(|e| Error::runtime(format!("the toy's configuration is unreadable: {e}")))
 }
 
 /// Three seeded directions that mean nothing: in W, in Z, and in S the styles that the W one moves.
@@ -342,7 +390,11 @@ fn toy_directions(generator: &dyn Generator) -> Result<Directions> {
         model: Some(model_id(spec)),
         name: name.into(),
         origin: "seeded, means nothing".into(),
-        about: Some(Arc::new(About { unit: "nothing: it is seeded".into(), per_step: 1.0, ..About::default() })),
+        about: Some(Arc::new(About {
+            unit: "nothing: it is seeded".into(),
+            per_step: 1.0,
+            ..About::default()
+        })),
     };
     let mut all = Vec::new();
     for name in ["age", "glasses", "smile"] {
@@ -350,11 +402,13 @@ fn toy_directions(generator: &dyn Generator) -> Result<Directions> {
         let w: Vec<f64> = (0..spec.w_dim).map(|_| rng.normal()).collect();
         let z: Vec<f64> = (0..spec.z_dim).map(|_| rng.normal()).collect();
         let ws = |w: Vec<f64>| -> Result<Tensor> {
-            let w = Tensor::from_vec(w, (1, 1, spec.w_dim), generator.device())?.to_dtype(DType::F32)?;
+            let w = Tensor::from_vec(w, (1, 1, spec.w_dim), generator.device())?
+                .to_dtype(DType::F32)?;
             Ok(w.repeat((1, spec.num_ws, 1))?)
         };
         // The affine maps without their constant part.
-        let moved = (generator.styles(&ws(w.clone())?)? - generator.styles(&ws(vec![0.0; spec.w_dim])?)?)?;
+        let moved = (generator.styles(&ws(w.clone())?)?
+            - generator.styles(&ws(vec![0.0; spec.w_dim])?)?)?;
         let s = moved.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
         all.extend([one(Space::W, name, w), one(Space::Z, name, z), one(Space::S, name, s)]);
     }

@@ -27,13 +27,17 @@ pub(super) struct Archive {
 impl Archive {
     /// Reads the directory.
     ///
-    /// Refused: too many entries, two of one name, entries that share bytes, names that lead out of the archive,
-    /// encryption, other compressions than deflate, sizes beyond the limits.
+    /// Refused: too many entries, two of one name, entries that share bytes, names that lead out of
+    /// the archive, encryption, other compressions than deflate, sizes beyond the limits.
     pub(super) fn open(source: &Source, limits: &Limits) -> Result<Self> {
         let bad = |e: &dyn std::fmt::Display| source.fail(0, format_args!("zip: {e}"));
         let mut zip = Zip::new(Stream::new(source.clone())).map_err(|e| bad(&e))?;
         if zip.len() > limits.zip_entries {
-            return Err(bad(&format_args!("at most {} entries, not {}", limits.zip_entries, zip.len())));
+            return Err(bad(&format_args!(
+                "at most {} entries, not {}",
+                limits.zip_entries,
+                zip.len()
+            )));
         }
         if zip.has_duplicate_names() {
             return Err(bad(&"entry names are unique"));
@@ -59,16 +63,30 @@ impl Archive {
 }
 
 /// One entry; `None` for a folder.
-fn entry(source: &Source, zip: &Rc<RefCell<Zip>>, index: usize) -> Result<Option<(String, Source)>> {
+fn entry(
+    source: &Source,
+    zip: &Rc<RefCell<Zip>>,
+    index: usize,
+) -> Result<Option<(String, Source)>> {
     let mut archive = zip.borrow_mut();
-    let file = archive.by_index_raw(index).map_err(|e| source.fail(0, format_args!("zip: entry {index}: {e}")))?;
+    let file = archive
+        .by_index_raw(index)
+        .map_err(|e| source.fail(0, format_args!("zip: entry {index}: {e}")))?;
     let at = file.header_start();
-    let name = file.name().map_err(|e| source.fail(at, format_args!("zip: entry name: {e}")))?.into_owned();
-    let bad = |rule: &dyn std::fmt::Display| Err(source.fail(at, format_args!("zip entry {}: {rule}", quoted(&name))));
+    let name = file
+        .name()
+        .map_err(|e| source.fail(at, format_args!("zip: entry name: {e}")))?
+        .into_owned();
+    let bad = |rule: &dyn std::fmt::Display| {
+        Err(source.fail(at, format_args!("zip entry {}: {rule}", quoted(&name))))
+    };
     if file.is_dir() {
         return Ok(None);
     }
-    if name.starts_with(['/', '\\']) || name.contains('\0') || name.split(['/', '\\']).any(|part| part == "..") {
+    if name.starts_with(['/', '\\'])
+        || name.contains('\0')
+        || name.split(['/', '\\']).any(|part| part == "..")
+    {
         return bad(&"names do not lead out of the archive");
     }
     if file.encrypted() {
@@ -108,7 +126,11 @@ impl Inflated {
         // One byte more than declared would show that the directory lies.
         file.take(self.size + 1).read_to_end(&mut out)?;
         if out.len() as u64 != self.size {
-            return Err(io::Error::other(format!("the directory says {} bytes, {} came out", self.size, out.len())));
+            return Err(io::Error::other(format!(
+                "the directory says {} bytes, {} came out",
+                self.size,
+                out.len()
+            )));
         }
         Ok(out)
     }
@@ -126,13 +148,16 @@ impl ReadAt for Inflated {
     }
 }
 
-/// The bytes of a zip archive with these entries, stored; the same entries always give the same bytes.
+/// The bytes of a zip archive with these entries, stored; the same entries always give the same
+/// bytes.
 ///
 /// # Errors
 /// When an entry cannot be packed (more than 4 GiB).
 pub fn write<'a>(entries: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> Result<Vec<u8>> {
     use std::io::Write;
-    let cannot = |e: &dyn std::fmt::Display| Error::runtime(format!("cannot write zip: {}", one_line(&e.to_string())));
+    let cannot = |e: &dyn std::fmt::Display| {
+        Error::runtime(format!("cannot write zip: {}", one_line(&e.to_string())))
+    };
     let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
     let options = zip::write::SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)

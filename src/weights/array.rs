@@ -153,12 +153,14 @@ pub struct Array {
 impl Array {
     /// An array of single-precision numbers; `None` when shape and length do not agree.
     pub fn f32(shape: &[usize], values: Vec<f32>) -> Option<Self> {
-        (elements(shape)? == values.len() as u64).then(|| Self { shape: shape.to_vec(), data: Data::F32(values) })
+        (elements(shape)? == values.len() as u64)
+            .then(|| Self { shape: shape.to_vec(), data: Data::F32(values) })
     }
 
     /// An array of double-precision numbers; `None` when shape and length do not agree.
     pub fn f64(shape: &[usize], values: Vec<f64>) -> Option<Self> {
-        (elements(shape)? == values.len() as u64).then(|| Self { shape: shape.to_vec(), data: Data::F64(values) })
+        (elements(shape)? == values.len() as u64)
+            .then(|| Self { shape: shape.to_vec(), data: Data::F64(values) })
     }
 
     /// Number of elements.
@@ -229,7 +231,8 @@ impl Array {
 
     /// Collects the elements that `layout` names from little-endian bytes.
     ///
-    /// `None` when the system has no memory for them. Every index of the layout must lie within the bytes.
+    /// `None` when the system has no memory for them. Every index of the layout must lie within the
+    /// bytes.
     pub(crate) fn gather(dtype: DType, layout: &Layout, bytes: &[u8]) -> Option<Self> {
         let data = match dtype {
             DType::F16 => Data::F16(collect(layout, bytes)?),
@@ -289,13 +292,19 @@ impl Layout {
         if self.elements()? == 0 {
             return Some(0);
         }
-        self.shape.iter().zip(&self.strides).try_fold(1u64, |n, (&d, &s)| n.checked_add((d - 1).checked_mul(s)?))
+        self.shape
+            .iter()
+            .zip(&self.strides)
+            .try_fold(1u64, |n, (&d, &s)| n.checked_add((d - 1).checked_mul(s)?))
     }
 
     /// Whether the elements lie one after the other.
     fn contiguous(&self) -> bool {
         let rows = Self::rows(&self.shape);
-        self.shape.iter().zip(self.strides.iter().zip(&rows.strides)).all(|(&d, (s, r))| d <= 1 || s == r)
+        self.shape
+            .iter()
+            .zip(self.strides.iter().zip(&rows.strides))
+            .all(|(&d, (s, r))| d <= 1 || s == r)
     }
 
     /// Calls `take` with every element's index in order.
@@ -356,7 +365,10 @@ mod tests {
 
     #[test]
     fn numbers_survive_conversion() {
-        let a = Array { shape: vec![2], data: Data::BF16(vec![bf16::from_f32(1.5), bf16::from_f32(-2.0)]) };
+        let a = Array {
+            shape: vec![2],
+            data: Data::BF16(vec![bf16::from_f32(1.5), bf16::from_f32(-2.0)]),
+        };
         assert_eq!((a.to_f32(), a.to_f64()), (vec![1.5, -2.0], vec![1.5, -2.0]));
         let back = Array::gather(DType::BF16, &Layout::rows(&[2]), &a.le_bytes()).unwrap();
         assert_eq!(back, a);

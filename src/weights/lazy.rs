@@ -1,4 +1,5 @@
-//! A tensor that is known but not yet read: all readers end here, so that `inspect` reads no numbers at all.
+//! A tensor that is known but not yet read: all readers end here, so that `inspect` reads no
+//! numbers at all.
 
 use super::array::{Array, DType, Layout};
 use super::source::{Source, quoted};
@@ -8,7 +9,8 @@ use crate::limits::Limits;
 /// Bytes that may be worked through beyond the file's own, whatever its size.
 const HEADROOM: u64 = 64 << 20;
 
-/// How much work one file may cause: a small file must not fill the memory by naming the same bytes many times.
+/// How much work one file may cause: a small file must not fill the memory by naming the same bytes
+/// many times.
 pub(crate) struct Spend {
     left: u64,
 }
@@ -26,7 +28,8 @@ impl Spend {
                 self.left = left;
                 Ok(())
             }
-            None => Err(source.fail(at, "the file unfolds to more than 64 MiB beyond six times its own size")),
+            None => Err(source
+                .fail(at, "the file unfolds to more than 64 MiB beyond six times its own size")),
         }
     }
 }
@@ -46,10 +49,19 @@ impl Lazy {
     /// The tensor whose element 0 stands at element `first` of a storage.
     ///
     /// Refused: more dimensions than the limit, sizes that overflow, elements outside the storage.
-    pub(crate) fn new(source: Source, dtype: DType, mut layout: Layout, first: u64, limits: &Limits) -> Result<Self> {
+    pub(crate) fn new(
+        source: Source,
+        dtype: DType,
+        mut layout: Layout,
+        first: u64,
+        limits: &Limits,
+    ) -> Result<Self> {
         if layout.shape.len() > limits.rank {
             let n = layout.shape.len();
-            return Err(source.fail(0, format_args!("a tensor has at most {} dimensions, not {n}", limits.rank)));
+            return Err(source.fail(
+                0,
+                format_args!("a tensor has at most {} dimensions, not {n}", limits.rank),
+            ));
         }
         // A dimension of one element is never stepped over; its stride may be anything.
         for (stride, &size) in layout.strides.iter_mut().zip(&layout.shape) {
@@ -82,12 +94,17 @@ impl Lazy {
         self.layout.shape.iter().map(|&n| n as usize).collect()
     }
 
-    /// Takes the work of reading it from the budget: the bytes it spans, those it unfolds to, and those before them.
+    /// Takes the work of reading it from the budget: the bytes it spans, those it unfolds to, and
+    /// those before them.
     pub(crate) fn charge(&self, spend: &mut Spend) -> Result<()> {
         let size = self.dtype.size() as u64;
         let bytes = |n: Option<u64>| n.unwrap_or(u64::MAX).saturating_mul(size);
         let cost = bytes(self.layout.span()).saturating_add(bytes(self.layout.elements()));
-        spend.charge(cost.saturating_add(self.source.seek_cost(self.offset)), &self.source, self.offset)
+        spend.charge(
+            cost.saturating_add(self.source.seek_cost(self.offset)),
+            &self.source,
+            self.offset,
+        )
     }
 
     /// Reads it; NaN and infinities are refused.
@@ -99,12 +116,14 @@ impl Lazy {
         if self.big_endian {
             bytes.chunks_exact_mut(size as usize).for_each(<[u8]>::reverse);
         }
-        let array = Array::gather(self.dtype, &self.layout, &bytes).ok_or_else(|| self.source.no_memory(span))?;
+        let array = Array::gather(self.dtype, &self.layout, &bytes)
+            .ok_or_else(|| self.source.no_memory(span))?;
         match array.first_not_finite() {
             None => Ok(array),
-            Some(i) => Err(self
-                .source
-                .fail(self.offset, format_args!("values are finite; element {i} of tensor {} is not", quoted(name)))),
+            Some(i) => Err(self.source.fail(
+                self.offset,
+                format_args!("values are finite; element {i} of tensor {} is not", quoted(name)),
+            )),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Model files from outside, read without executing anything.
 //!
-//! [`open`] tells a file's format from its content and reads its tensors into plain [`Array`]s; [`inspect`] reads all
-//! but the numbers; [`convert`] turns a checkpoint into our own format, safetensors with a [`Manifest`].
+//! [`open`] tells a file's format from its content and reads its tensors into plain [`Array`]s;
+//! [`inspect`] reads all but the numbers; [`convert`] turns a checkpoint into our own format,
+//! safetensors with a [`Manifest`].
 //!
 //! # Threat model
-//! A file may be made by an attacker. It can be refused, with one line that names file, offset and rule; it cannot run
-//! code, abort the process, use more memory than a small multiple of its size, or put control characters on a terminal.
-//! Not promised: that the weights are those their author meant. The sha256 tells whether two files are the same.
+//! A file may be made by an attacker. It can be refused, with one line that names file, offset and
+//! rule; it cannot run code, abort the process, use more memory than a small multiple of its size,
+//! or put control characters on a terminal. Not promised: that the weights are those their author
+//! meant. The sha256 tells whether two files are the same.
 //!
 //! ```no_run
 //! use gannet::{limits::LIMITS, weights};
@@ -160,21 +162,33 @@ struct Draft {
 impl Draft {
     fn new(format: Format) -> Self {
         let (config, provenance, notes) = (Json::Null, Json::Null, Vec::new());
-        Self { format, family: None, config, provenance, notes, tensors: BTreeMap::new(), unpacked: 0 }
+        Self {
+            format,
+            family: None,
+            config,
+            provenance,
+            notes,
+            tensors: BTreeMap::new(),
+            unpacked: 0,
+        }
     }
 }
 
 /// Reads a file: any format of [`Format`], told by its content.
 ///
 /// # Errors
-/// One line with file, offset and rule when the file breaks its format's rules or a budget of `limits`; `Io` when it
-/// cannot be read or is not a regular file.
+/// One line with file, offset and rule when the file breaks its format's rules or a budget of
+/// `limits`; `Io` when it cannot be read or is not a regular file.
 pub fn open(path: &Path, limits: &Limits) -> Result<Checkpoint> {
     load(&Source::open(path, limits)?, limits)
 }
 
 /// As [`open`], for bytes in memory (the embedded model): `name` stands for the file in errors.
-pub fn open_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>, limits: &Limits) -> Result<Checkpoint> {
+pub fn open_bytes(
+    name: &str,
+    bytes: impl Into<Cow<'static, [u8]>>,
+    limits: &Limits,
+) -> Result<Checkpoint> {
     load(&Source::bytes(name, bytes), limits)
 }
 
@@ -191,7 +205,8 @@ pub fn inspect(path: &Path, limits: &Limits) -> Result<Info> {
     })
 }
 
-/// What a file in our own format says of itself, read from its head alone: no number is looked at, no hash computed.
+/// What a file in our own format says of itself, read from its head alone: no number is looked at,
+/// no hash computed.
 ///
 /// # Errors
 /// As [`open`], and when the file has no manifest.
@@ -200,18 +215,24 @@ pub fn manifest(path: &Path, limits: &Limits) -> Result<Manifest> {
 }
 
 /// As [`manifest`], for bytes in memory.
-pub fn manifest_of_bytes(name: &str, bytes: impl Into<Cow<'static, [u8]>>, limits: &Limits) -> Result<Manifest> {
+pub fn manifest_of_bytes(
+    name: &str,
+    bytes: impl Into<Cow<'static, [u8]>>,
+    limits: &Limits,
+) -> Result<Manifest> {
     manifest_of(&Source::bytes(name, bytes), limits)
 }
 
 fn manifest_of(source: &Source, limits: &Limits) -> Result<Manifest> {
     let Draft { family, config, provenance, .. } = draft(source, limits)?;
-    let family =
-        family.ok_or_else(|| source.fail(0, "the file must say what it is (metadata `gannet`), it does not"))?;
+    let family = family.ok_or_else(|| {
+        source.fail(0, "the file must say what it is (metadata `gannet`), it does not")
+    })?;
     Ok(Manifest { format: safetensors::FORMAT, family, config, provenance })
 }
 
-/// Reads the arrays of a file of codes or directions: npy, npz, safetensors, torch. A bare array has the name `""`.
+/// Reads the arrays of a file of codes or directions: npy, npz, safetensors, torch. A bare array
+/// has the name `""`.
 ///
 /// # Errors
 /// As [`open`].
@@ -226,9 +247,16 @@ fn load(source: &Source, limits: &Limits) -> Result<Checkpoint> {
     finish(source, draft, |name, lazy, spend| lazy.load(name, spend))
 }
 
-fn load_all(source: &Source, tensors: BTreeMap<String, Lazy>, unpacked: u64) -> Result<BTreeMap<String, Array>> {
+fn load_all(
+    source: &Source,
+    tensors: BTreeMap<String, Lazy>,
+    unpacked: u64,
+) -> Result<BTreeMap<String, Array>> {
     let mut spend = Spend::new(source.len().saturating_add(unpacked));
-    tensors.into_iter().map(|(name, lazy)| lazy.load(&name, &mut spend).map(|a| (name, a))).collect()
+    tensors
+        .into_iter()
+        .map(|(name, lazy)| lazy.load(&name, &mut spend).map(|a| (name, a)))
+        .collect()
 }
 
 /// Turns a draft into a checkpoint; each tensor's storage is let go as soon as the tensor is made.
@@ -238,7 +266,10 @@ fn finish<T>(
     make: impl Fn(&str, Lazy, &mut Spend) -> Result<T>,
 ) -> Result<Checkpoint<T>> {
     let mut spend = Spend::new(source.len().saturating_add(draft.unpacked));
-    let tensors = draft.tensors.into_iter().map(|(name, lazy)| make(&name, lazy, &mut spend).map(|t| (name, t)));
+    let tensors = draft
+        .tensors
+        .into_iter()
+        .map(|(name, lazy)| make(&name, lazy, &mut spend).map(|t| (name, t)));
     Ok(Checkpoint {
         tensors: tensors.collect::<Result<_>>()?,
         file: source.name().to_string(),
@@ -271,7 +302,9 @@ fn draft(source: &Source, limits: &Limits) -> Result<Draft> {
                 [0x89, b'H', b'D', b'F', ..] => "this is HDF5, which is not read",
                 [0x1f, 0x8b, ..] => "this is a gzip file; unpack it first",
                 [b'<', ..] => "this is a web page, not a model: the download failed",
-                [b'v', b'e', b'r', b's', b'i', b'o', b'n', ..] => "this is a Git LFS pointer, not the file itself",
+                [b'v', b'e', b'r', b's', b'i', b'o', b'n', ..] => {
+                    "this is a Git LFS pointer, not the file itself"
+                }
                 _ => "this is none of safetensors, a pickle, a torch file, npy or npz",
             };
             Err(source.fail(0, what))
@@ -291,7 +324,10 @@ fn from_zip(source: &Source, limits: &Limits) -> Result<Draft> {
     let mut draft = Draft { unpacked: archive.unpacked, ..Draft::new(Format::Npz) };
     for (name, entry) in &archive.entries {
         let Some(name) = name.strip_suffix(".npy") else {
-            return Err(entry.fail(0, "zip: a torch file has data.pkl, an npz only .npy entries; this is neither"));
+            return Err(entry.fail(
+                0,
+                "zip: a torch file has data.pkl, an npz only .npy entries; this is neither",
+            ));
         };
         if !entry.read(0, entry.len().min(6))?.starts_with(npy::MAGIC) {
             return Err(entry.fail(0, "the entry is no NumPy array"));
@@ -319,10 +355,12 @@ fn sha256(source: &Source) -> Result<String> {
     Ok(hex(&hash.finalize()))
 }
 
-/// Sha256 over the tensors as f32, hexadecimal: the same before and after conversion, whatever the file around them.
+/// Sha256 over the tensors as f32, hexadecimal: the same before and after conversion, whatever the
+/// file around them.
 ///
-/// Sorted by name; of each: the name's length and bytes, the rank, the sizes (u64, little endian), the values (f32, little
-/// endian). Tensors that follow from the settings ([`remap::derived`]) are left out.
+/// Sorted by name; of each: the name's length and bytes, the rank, the sizes (u64, little endian),
+/// the values (f32, little endian). Tensors that follow from the settings ([`remap::derived`]) are
+/// left out.
 pub fn fingerprint(tensors: &BTreeMap<String, Array>) -> String {
     let mut hash = Sha256::new();
     for (name, array) in tensors.iter().filter(|(n, _)| !remap::derived(n)) {
@@ -341,8 +379,13 @@ pub fn fingerprint(tensors: &BTreeMap<String, Array>) -> String {
 /// When the checkpoint has no family (it is not known to be a generator) or no tensors.
 pub fn convert(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     let Some(family) = &checkpoint.family else {
-        let e = crate::error::Error::runtime(format!("{}: this is not a known generator", checkpoint.file));
-        return Err(e.hint("convert a StyleGAN2 network pickle or a safetensors file with a manifest"));
+        let e = crate::error::Error::runtime(format!(
+            "{}: this is not a known generator",
+            checkpoint.file
+        ));
+        return Err(
+            e.hint("convert a StyleGAN2 network pickle or a safetensors file with a manifest")
+        );
     };
     let mut source = json!({
         "format": checkpoint.format.name(),

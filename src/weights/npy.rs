@@ -42,29 +42,40 @@ pub(super) fn read(source: &Source, limits: &Limits) -> Result<Lazy> {
         v => return Err(source.fail(6, format_args!("npy versions 1 to 3 are read, this is {v}"))),
     };
     if len > HEADER {
-        return Err(source.fail(8, format_args!("the header has at most {HEADER} bytes, not {len}")));
+        return Err(
+            source.fail(8, format_args!("the header has at most {HEADER} bytes, not {len}"))
+        );
     }
     let at = cursor.at();
     let text = String::from_utf8_lossy(&source.read(at, len)?).into_owned();
-    let header = Literal { text: &text, at: 0 }.header().map_err(|(i, rule)| source.fail(at + i as u64, rule))?;
+    let header = Literal { text: &text, at: 0 }
+        .header()
+        .map_err(|(i, rule)| source.fail(at + i as u64, rule))?;
     if header.code.contains('O') {
-        return Err(source.fail(at, "an array of Python objects is a pickle in disguise and is not read"));
+        return Err(
+            source.fail(at, "an array of Python objects is a pickle in disguise and is not read")
+        );
     }
     let Some((dtype, big)) = dtype(&header.code) else {
         let e = source.fail(at, format_args!("element type {} is not read", quoted(&header.code)));
         return Err(e.hint("save it as float32"));
     };
-    let layout = if header.fortran { Layout::columns(&header.shape) } else { Layout::rows(&header.shape) };
+    let layout =
+        if header.fortran { Layout::columns(&header.shape) } else { Layout::rows(&header.shape) };
     let data = source.window(at + len, source.len() - at - len)?;
     let want = elements(&header.shape).and_then(|n| n.checked_mul(dtype.size() as u64));
     if want != Some(data.len()) {
         let (shape, have) = (&header.shape, data.len());
-        return Err(data.fail(0, format_args!("shape {shape:?} of {} does not fill {have} bytes", dtype.name())));
+        return Err(data.fail(
+            0,
+            format_args!("shape {shape:?} of {} does not fill {have} bytes", dtype.name()),
+        ));
     }
     Ok(Lazy::new(data, dtype, layout, 0, limits)?.big_endian(big))
 }
 
-/// The bytes of a version 1.0 file: row-major, little endian. `None` for an element type that NumPy lacks (bf16).
+/// The bytes of a version 1.0 file: row-major, little endian. `None` for an element type that NumPy
+/// lacks (bf16).
 pub fn write(array: &Array) -> Option<Vec<u8>> {
     let code = match array.dtype() {
         DType::F16 => "<f2",
@@ -79,9 +90,11 @@ pub fn write(array: &Array) -> Option<Vec<u8>> {
         DType::Bool => "|b1",
     };
     let shape: String = array.shape.iter().map(|n| format!("{n}, ")).collect();
-    let shape = if array.shape.len() == 1 { shape.trim_end() } else { shape.trim_end_matches(", ") };
+    let shape =
+        if array.shape.len() == 1 { shape.trim_end() } else { shape.trim_end_matches(", ") };
     let dict = format!("{{'descr': '{code}', 'fortran_order': False, 'shape': ({shape}), }}");
-    // The whole header is a multiple of 64 bytes, so that the numbers are aligned; it ends with a newline.
+    // The whole header is a multiple of 64 bytes, so that the numbers are aligned; it ends with a
+    // newline.
     let pad = (64 - (10 + dict.len() + 1) % 64) % 64;
     let len = u16::try_from(dict.len() + pad + 1).ok()?;
     let mut out = [MAGIC, &[1, 0], &len.to_le_bytes(), dict.as_bytes()].concat();
@@ -200,7 +213,8 @@ impl Literal<'_> {
 /// # Errors
 /// When the element type has no NumPy code.
 pub fn to_bytes(array: &Array) -> Result<Vec<u8>> {
-    write(array).ok_or_else(|| Error::runtime(format!("npy files cannot hold {}", array.dtype().name())))
+    write(array)
+        .ok_or_else(|| Error::runtime(format!("npy files cannot hold {}", array.dtype().name())))
 }
 
 #[cfg(test)]
@@ -238,13 +252,24 @@ mod tests {
     #[test]
     fn broken_headers_name_the_rule() {
         let rule = |dict: &str| load(file(dict, &[0; 4])).unwrap_err().to_string();
-        assert!(rule("{'descr': '|O', 'fortran_order': False, 'shape': ()}").contains("pickle in disguise"));
-        assert!(rule("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}").contains("does not fill"));
-        assert!(rule("{'descr': '<c8', 'fortran_order': False, 'shape': ()}").contains("`<c8` is not read"));
+        assert!(
+            rule("{'descr': '|O', 'fortran_order': False, 'shape': ()}")
+                .contains("pickle in disguise")
+        );
+        assert!(
+            rule("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}")
+                .contains("does not fill")
+        );
+        assert!(
+            rule("{'descr': '<c8', 'fortran_order': False, 'shape': ()}")
+                .contains("`<c8` is not read")
+        );
         assert!(rule("{'descr': [('a', '<f4')], 'fortran_order': False}").contains("structured"));
         assert!(rule("{'descr': '<f4', 'descr': '<f4'}").contains("twice"));
         assert!(rule("{'shape': (18446744073709551616,)}").contains("a size"));
-        assert!(rule("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}").contains("a size"));
+        assert!(
+            rule("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}").contains("a size")
+        );
         assert!(rule("__import__('os')").contains("`{` is expected"));
         assert!(rule("{'descr': '<f4").contains("does not end"));
     }

@@ -1,7 +1,9 @@
-//! Network pickles of stylegan2-ada-pytorch and stylegan3: tensors under their official names, settings from attributes.
+//! Network pickles of stylegan2-ada-pytorch and stylegan3: tensors under their official names,
+//! settings from attributes.
 //!
-//! Each module in such a file is a persistent object: class name, source code and attributes. The source is never run,
-//! not even parsed; its sha256 goes to the provenance, so that forks can be told apart.
+//! Each module in such a file is a persistent object: class name, source code and attributes. The
+//! source is never run, not even parsed; its sha256 goes to the provenance, so that forks can be
+//! told apart.
 
 use super::hex;
 use super::pickle::value::{Heap, Node, Value};
@@ -15,8 +17,9 @@ use std::collections::HashSet;
 /// The network that a file is about: `G_ema`, else `G`, else the file's only value.
 pub(super) fn network(heap: &Heap, root: &Value) -> Option<(&'static str, Value)> {
     let persistent = |v: &Value| matches!(heap.node(v), Some(Node::Persistent(_)));
-    let named =
-        ["G_ema", "G"].into_iter().find_map(|k| Some((k, heap.get(root, k).filter(|v| persistent(v))?.clone())));
+    let named = ["G_ema", "G"]
+        .into_iter()
+        .find_map(|k| Some((k, heap.get(root, k).filter(|v| persistent(v))?.clone())));
     named.or_else(|| persistent(root).then(|| ("network", root.clone())))
 }
 
@@ -76,10 +79,16 @@ fn source_hash(heap: &Heap, meta: &Value) -> Result<Json> {
 }
 
 /// Adds the tensors of a module and of those inside it, and the names of their classes.
-fn collect(tree: &mut Tree<'_>, module: &Value, prefix: &str, classes: &mut Vec<String>) -> Result<()> {
+fn collect(
+    tree: &mut Tree<'_>,
+    module: &Value,
+    prefix: &str,
+    classes: &mut Vec<String>,
+) -> Result<()> {
     let heap = tree.heap();
     let Some(state) = state(heap, module) else {
-        let rule = format_args!("module {} is not a persistent object with a state", quoted(prefix));
+        let rule =
+            format_args!("module {} is not a persistent object with a state", quoted(prefix));
         return Err(tree.source.fail(heap.at(module), rule));
     };
     let class = class(heap, module);
@@ -88,8 +97,10 @@ fn collect(tree: &mut Tree<'_>, module: &Value, prefix: &str, classes: &mut Vec<
     }
     // Buffers of this set are not part of a state_dict.
     let hidden = heap.get(state, "_non_persistent_buffers_set").map_or(&[][..], |s| heap.items(s));
-    let hidden: HashSet<&str> =
-        hidden.iter().filter_map(|v| if let Value::Text(t) = v { Some(&**t) } else { None }).collect();
+    let hidden: HashSet<&str> = hidden
+        .iter()
+        .filter_map(|v| if let Value::Text(t) = v { Some(&**t) } else { None })
+        .collect();
     for group in ["_parameters", "_buffers", "_modules"] {
         let Some(group_dict) = heap.get(state, group) else { continue };
         for (key, value) in heap.pairs(group_dict) {
@@ -114,14 +125,15 @@ fn find<'a>(heap: &'a Heap, start: &'a Value, path: &[&str]) -> Option<&'a Value
     path.iter().try_fold(start, |v, key| heap.get(state(heap, v).unwrap_or(v), key))
 }
 
-/// The generator's settings: from attributes where the network keeps them, else from its recipe, else the defaults of
-/// the official code.
+/// The generator's settings: from attributes where the network keeps them, else from its recipe,
+/// else the defaults of the official code.
 fn settings(heap: &Heap, network: &Value) -> Json {
     let mut out = Map::new();
     let mut put = |key: &str, value: Option<Json>| {
         out.extend(value.map(|v| (key.to_string(), v)));
     };
-    let first = |paths: &[&[&str]]| paths.iter().find_map(|p| json_of(heap, find(heap, network, p)?));
+    let first =
+        |paths: &[&[&str]]| paths.iter().find_map(|p| json_of(heap, find(heap, network, p)?));
     for key in ["z_dim", "c_dim", "w_dim", "img_resolution", "img_channels", "num_ws"] {
         put(key, first(&[&[key], &["_init_kwargs", key], &["_modules", "synthesis", key]]));
     }
@@ -139,15 +151,22 @@ fn settings(heap: &Heap, network: &Value) -> Json {
     Json::Object(out)
 }
 
-/// A setting of the synthesis network: its recipe, or the first block's own attribute, or the default.
+/// A setting of the synthesis network: its recipe, or the first block's own attribute, or the
+/// default.
 fn synthesis(heap: &Heap, network: &Value, key: &str) -> Json {
-    let recipe: [&[&str]; 2] =
-        [&["_modules", "synthesis", "_init_kwargs", key], &["_init_kwargs", "synthesis_kwargs", key]];
-    let from_recipe =
-        recipe.iter().find_map(|p| find(heap, network, p)).map(|v| json_of(heap, v).unwrap_or(Json::Null));
+    let recipe: [&[&str]; 2] = [
+        &["_modules", "synthesis", "_init_kwargs", key],
+        &["_init_kwargs", "synthesis_kwargs", key],
+    ];
+    let from_recipe = recipe
+        .iter()
+        .find_map(|p| find(heap, network, p))
+        .map(|v| json_of(heap, v).unwrap_or(Json::Null));
     let attribute: &[&str] = match key {
         "architecture" => &["_modules", "synthesis", "_modules", "b4", "architecture"],
-        "conv_clamp" => &["_modules", "synthesis", "_modules", "b4", "_modules", "conv1", "conv_clamp"],
+        "conv_clamp" => {
+            &["_modules", "synthesis", "_modules", "b4", "_modules", "conv1", "conv_clamp"]
+        }
         "num_fp16_res" => &["_modules", "synthesis", "num_fp16_res"],
         _ => &["resample_filter"],
     };
@@ -166,7 +185,9 @@ fn synthesis(heap: &Heap, network: &Value, key: &str) -> Json {
 fn json_of(heap: &Heap, value: &Value) -> Option<Json> {
     match heap.items(value) {
         [] => scalar(value),
-        items if items.len() <= 64 => items.iter().map(scalar).collect::<Option<Vec<_>>>().map(Json::Array),
+        items if items.len() <= 64 => {
+            items.iter().map(scalar).collect::<Option<Vec<_>>>().map(Json::Array)
+        }
         _ => None,
     }
 }

@@ -15,7 +15,8 @@ pub fn derived(name: &str) -> bool {
 
 /// How the tensors of another family are called here: the first rule that fits a name renames it.
 ///
-/// `{n}` in `from` stands for a number; in `to` it is written back, `{n+1}` and `{n-1}` with a step.
+/// `{n}` in `from` stands for a number; in `to` it is written back, `{n+1}` and `{n-1}` with a
+/// step.
 pub struct Rule {
     /// The name in the file.
     pub from: &'static str,
@@ -35,7 +36,11 @@ impl Rule {
         }
         let n: i64 = digits.parse().ok()?;
         let steps = [("{n}", n), ("{n+1}", n + 1), ("{n-1}", n - 1)];
-        Some(steps.iter().fold(self.to.to_string(), |to, (mark, n)| to.replace(mark, &n.to_string())))
+        Some(
+            steps
+                .iter()
+                .fold(self.to.to_string(), |to, (mark, n)| to.replace(mark, &n.to_string())),
+        )
     }
 }
 
@@ -43,7 +48,11 @@ impl Rule {
 ///
 /// # Errors
 /// When two tensors come to have one name.
-pub fn rename(file: &str, tensors: BTreeMap<String, Array>, table: &[Rule]) -> Result<BTreeMap<String, Array>> {
+pub fn rename(
+    file: &str,
+    tensors: BTreeMap<String, Array>,
+    table: &[Rule],
+) -> Result<BTreeMap<String, Array>> {
     let mut out = BTreeMap::new();
     for (name, array) in tensors {
         let new = table.iter().find_map(|r| r.apply(&name)).unwrap_or_else(|| name.clone());
@@ -86,7 +95,10 @@ impl Weights {
         match self.optional(name, shape)? {
             Some(array) => Ok(array),
             None => {
-                let e = Error::new(Kind::Format, format!("{}: tensor `{name}` {shape:?} is missing", self.file));
+                let e = Error::new(
+                    Kind::Format,
+                    format!("{}: tensor `{name}` {shape:?} is missing", self.file),
+                );
                 Err(match self.nearest(name) {
                     Some(near) => e.note(format!("the file has {}", quoted(near))),
                     None => e,
@@ -102,7 +114,8 @@ impl Weights {
     pub fn optional(&mut self, name: &str, shape: &[usize]) -> Result<Option<Array>> {
         match self.tensors.get(name) {
             Some(a) if a.shape != shape => {
-                let text = format!("{}: tensor `{name}` is {:?}, {shape:?} is needed", self.file, a.shape);
+                let text =
+                    format!("{}: tensor `{name}` is {:?}, {shape:?} is needed", self.file, a.shape);
                 Err(Error::new(Kind::Format, text))
             }
             _ => Ok(self.tensors.remove(name)),
@@ -111,16 +124,18 @@ impl Weights {
 
     /// Takes every tensor whose name ends in `.suffix` or is it, to be checked by the generator.
     pub fn take_all(&mut self, suffix: &str) -> Vec<(String, Array)> {
-        let fits = |n: &str| n.strip_suffix(suffix).is_some_and(|p| p.is_empty() || p.ends_with('.'));
+        let fits =
+            |n: &str| n.strip_suffix(suffix).is_some_and(|p| p.is_empty() || p.ends_with('.'));
         let names: Vec<String> = self.tensors.keys().filter(|n| fits(n)).cloned().collect();
         names.into_iter().filter_map(|n| self.tensors.remove_entry(&n)).collect()
     }
 
-    /// Takes every `resample_filter` and checks that it is the one that the taps make: their outer product, or from eight
-    /// taps on the taps themselves, with sum 1.
+    /// Takes every `resample_filter` and checks that it is the one that the taps make: their outer
+    /// product, or from eight taps on the taps themselves, with sum 1.
     ///
     /// # Errors
-    /// When a stored filter is another one: the settings would draw other pictures than the weights were trained for.
+    /// When a stored filter is another one: the settings would draw other pictures than the weights
+    /// were trained for.
     pub fn take_resample_filters(&mut self, taps: &[f64]) -> Result<()> {
         let sum: f64 = taps.iter().sum();
         let row: Vec<f64> = taps.iter().map(|t| t / sum).collect();
@@ -129,8 +144,13 @@ impl Weights {
         for (name, filter) in self.take_all("resample_filter") {
             let same = |(a, b): (&f64, &f64)| (a - b).abs() <= 1e-6;
             if filter.len() != want.len() || !filter.to_f64().iter().zip(&want).all(same) {
-                let text = format!("{}: {} is not the filter of the taps {taps:?}", self.file, quoted(&name));
-                return Err(Error::new(Kind::Format, text).hint("correct resample_filter in the file's settings"));
+                let text = format!(
+                    "{}: {} is not the filter of the taps {taps:?}",
+                    self.file,
+                    quoted(&name)
+                );
+                return Err(Error::new(Kind::Format, text)
+                    .hint("correct resample_filter in the file's settings"));
             }
         }
         Ok(())
@@ -149,7 +169,8 @@ impl Weights {
         let left = self.unused();
         let Some(first) = left.first() else { return Ok(()) };
         let names: Vec<String> = left.iter().take(5).map(|n| quoted(n)).collect();
-        let more = if left.len() > 5 { format!(" and {} more", left.len() - 5) } else { String::new() };
+        let more =
+            if left.len() > 5 { format!(" and {} more", left.len() - 5) } else { String::new() };
         let text = format!("{}: the generator does not use {}{more}", self.file, names.join(", "));
         let shape = &self.tensors[first].shape;
         Err(Error::new(Kind::Format, text).note(format!("{} is {shape:?}", quoted(first))))
@@ -157,7 +178,9 @@ impl Weights {
 
     /// The name most like one that is missing.
     fn nearest(&self, name: &str) -> Option<&str> {
-        let distance = |n: &&String| strsim::damerau_levenshtein(name, &n.chars().take(200).collect::<String>());
+        let distance = |n: &&String| {
+            strsim::damerau_levenshtein(name, &n.chars().take(200).collect::<String>())
+        };
         let best = self.tensors.keys().filter(|n| !derived(n)).map(|n| (distance(&n), n)).min()?;
         (best.0 <= name.len() / 3 + 1).then_some(best.1)
     }
@@ -180,7 +203,13 @@ mod tests {
         assert_eq!(e, "f: tensor `b4.const` is [1], [2, 3] is needed");
         assert!(w.take("b4.const", &[1]).is_ok());
         assert_eq!(w.unused(), ["extra"]);
-        assert!(w.clone().finish().unwrap_err().to_string().contains("does not use `extra`; `extra` is [1]"));
+        assert!(
+            w.clone()
+                .finish()
+                .unwrap_err()
+                .to_string()
+                .contains("does not use `extra`; `extra` is [1]")
+        );
         assert!(w.optional("extra", &[1]).unwrap().is_some());
         assert!(w.optional("extra", &[1]).unwrap().is_none());
         assert!(w.finish().is_ok());
@@ -189,9 +218,14 @@ mod tests {
     #[test]
     fn stored_filters_must_be_those_of_the_settings() {
         let binomial = [1.0, 3.0, 3.0, 1.0];
-        let outer: Vec<f32> =
-            binomial.iter().flat_map(|a| binomial.iter().map(move |b| (a * b / 64.0) as f32)).collect();
-        let all = BTreeMap::from([("b8.resample_filter".to_string(), Array::f32(&[4, 4], outer).unwrap())]);
+        let outer: Vec<f32> = binomial
+            .iter()
+            .flat_map(|a| binomial.iter().map(move |b| (a * b / 64.0) as f32))
+            .collect();
+        let all = BTreeMap::from([(
+            "b8.resample_filter".to_string(),
+            Array::f32(&[4, 4], outer).unwrap(),
+        )]);
         assert!(Weights::new("f", all.clone()).take_resample_filters(&binomial).is_ok());
         let e = Weights::new("f", all).take_resample_filters(&[1.0, 2.0, 2.0, 1.0]).unwrap_err();
         assert!(e.to_string().contains("`b8.resample_filter` is not the filter"), "{e}");
@@ -205,7 +239,10 @@ mod tests {
         ];
         let names = ["style.1.weight", "style.x.weight", "noises.noise_3", "other"];
         let out = rename("f", tensors(&names), &table).unwrap();
-        assert_eq!(out.keys().collect::<Vec<_>>(), ["mapping.fc0.weight", "other", "style.x.weight"]);
+        assert_eq!(
+            out.keys().collect::<Vec<_>>(),
+            ["mapping.fc0.weight", "other", "style.x.weight"]
+        );
         let clash = [Rule { from: "a", to: "b" }];
         assert!(rename("f", tensors(&["a", "b"]), &clash).is_err());
     }

@@ -1,8 +1,9 @@
 //! Our own format: safetensors with a manifest in its metadata.
 //!
-//! The metadata entry `gannet` holds the [`Manifest`] as JSON: `{"format": 1, "family": …, "config": {…},
-//! "provenance": {…}}`. The crate `safetensors` checks that the tensors cover the data without gap or overlap; what it
-//! leaves open is checked here: duplicate keys, the header's size, at least one tensor, finite values.
+//! The metadata entry `gannet` holds the [`Manifest`] as JSON:
+//! `{"format": 1, "family": …, "config": {…}, "provenance": {…}}`. The crate `safetensors` checks
+//! that the tensors cover the data without gap or overlap; what it leaves open is checked here:
+//! duplicate keys, the header's size, at least one tensor, finite values.
 
 use super::array::{Array, DType, Layout};
 use super::lazy::Lazy;
@@ -39,7 +40,10 @@ pub struct Manifest {
 pub(super) fn read(source: &Source, limits: &Limits) -> Result<Draft> {
     let len = u64::from_le_bytes(source.cursor().array()?);
     if len > limits.header_bytes {
-        return Err(source.fail(0, format_args!("the header has at most {} bytes, not {len}", limits.header_bytes)));
+        return Err(source.fail(
+            0,
+            format_args!("the header has at most {} bytes, not {len}", limits.header_bytes),
+        ));
     }
     let header = source.read(8, len)?;
     unique_keys(source, &header)?;
@@ -49,11 +53,15 @@ pub(super) fn read(source: &Source, limits: &Limits) -> Result<Draft> {
         return Err(source.fail(8, "at least one tensor is needed, none is listed"));
     }
     if tensors.len() > limits.tensors {
-        return Err(source.fail(8, format_args!("at most {} tensors, not {}", limits.tensors, tensors.len())));
+        return Err(source
+            .fail(8, format_args!("at most {} tensors, not {}", limits.tensors, tensors.len())));
     }
     let (data, want) = (source.len() - 8 - len, meta.data_len() as u64);
     if data != want {
-        return Err(source.fail(8 + len, format_args!("the tensors need {want} bytes of data, {data} are here")));
+        return Err(source.fail(
+            8 + len,
+            format_args!("the tensors need {want} bytes of data, {data} are here"),
+        ));
     }
     let mut draft = Draft::new(Format::Safetensors);
     for (name, info) in tensors {
@@ -71,13 +79,20 @@ fn manifest(source: &Source, text: &str) -> Result<Manifest> {
     let bad = |e| source.fail(8, format_args!("metadata `gannet` is no manifest: {e}"));
     let m: Manifest = serde_json::from_str(text).map_err(bad)?;
     if m.format != FORMAT {
-        let e = source.fail(8, format_args!("manifest format {FORMAT} is read, this is {}", m.format));
+        let e =
+            source.fail(8, format_args!("manifest format {FORMAT} is read, this is {}", m.format));
         return Err(e.hint("a newer gannet"));
     }
     Ok(m)
 }
 
-fn tensor(source: &Source, name: &str, info: &TensorInfo, data: u64, limits: &Limits) -> Result<Lazy> {
+fn tensor(
+    source: &Source,
+    name: &str,
+    info: &TensorInfo,
+    data: u64,
+    limits: &Limits,
+) -> Result<Lazy> {
     let (start, end) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
     let dtype = match info.dtype {
         Dtype::F16 => DType::F16,
@@ -90,7 +105,11 @@ fn tensor(source: &Source, name: &str, info: &TensorInfo, data: u64, limits: &Li
         Dtype::I64 => DType::I64,
         Dtype::U8 => DType::U8,
         Dtype::BOOL => DType::Bool,
-        other => return Err(source.fail(8, format_args!("tensor {}: type {other:?} is not read", quoted(name)))),
+        other => {
+            return Err(
+                source.fail(8, format_args!("tensor {}: type {other:?} is not read", quoted(name)))
+            );
+        }
     };
     let shape: Vec<u64> = info.shape.iter().map(|&n| n as u64).collect();
     Lazy::new(source.window(data + start, end - start)?, dtype, Layout::rows(&shape), 0, limits)
@@ -102,7 +121,8 @@ fn unique_keys(source: &Source, json: &[u8]) -> Result<()> {
 }
 
 fn json_error(source: &Source, e: &serde_json::Error) -> Error {
-    source.fail(8 + e.column() as u64, format_args!("the header is JSON that describes tensors: {e}"))
+    source
+        .fail(8 + e.column() as u64, format_args!("the header is JSON that describes tensors: {e}"))
 }
 
 /// Any JSON, only to see that its keys are unique.
@@ -144,7 +164,10 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         while let Some(key) = map.next_key::<String>()? {
             if seen.contains(&key) {
                 map.next_value::<IgnoredAny>()?;
-                return Err(A::Error::custom(format_args!("the key {} appears twice", quoted(&key))));
+                return Err(A::Error::custom(format_args!(
+                    "the key {} appears twice",
+                    quoted(&key)
+                )));
             }
             map.next_value::<Unique>()?;
             seen.insert(key);
@@ -206,21 +229,38 @@ pub fn write(tensors: &BTreeMap<String, Array>, manifest: Option<&Manifest>) -> 
 ///
 /// # Errors
 /// As [`write()`].
-pub fn write_f32(tensors: &BTreeMap<String, Array>, manifest: Option<&Manifest>) -> Result<Vec<u8>> {
+pub fn write_f32(
+    tensors: &BTreeMap<String, Array>,
+    manifest: Option<&Manifest>,
+) -> Result<Vec<u8>> {
     serialize(tensors, manifest, true)
 }
 
-fn serialize(tensors: &BTreeMap<String, Array>, manifest: Option<&Manifest>, single: bool) -> Result<Vec<u8>> {
+fn serialize(
+    tensors: &BTreeMap<String, Array>,
+    manifest: Option<&Manifest>,
+    single: bool,
+) -> Result<Vec<u8>> {
     if tensors.is_empty() {
         return Err(Error::runtime("a safetensors file needs at least one tensor"));
     }
-    if let Some((name, a)) = tensors.iter().find(|(_, a)| super::array::elements(&a.shape) != Some(a.len() as u64)) {
+    if let Some((name, a)) =
+        tensors.iter().find(|(_, a)| super::array::elements(&a.shape) != Some(a.len() as u64))
+    {
         let n = a.len();
-        return Err(Error::runtime(format!("tensor {} of shape {:?} holds {n} values", quoted(name), a.shape)));
+        return Err(Error::runtime(format!(
+            "tensor {} of shape {:?} holds {n} values",
+            quoted(name),
+            a.shape
+        )));
     }
-    let cannot = |e: &dyn std::fmt::Display| Error::runtime(format!("cannot write safetensors: {e}"));
+    let cannot =
+        |e: &dyn std::fmt::Display| Error::runtime(format!("cannot write safetensors: {e}"));
     let meta = match manifest {
-        Some(m) => Some(HashMap::from([("gannet".into(), serde_json::to_string(m).map_err(|e| cannot(&e))?)])),
+        Some(m) => Some(HashMap::from([(
+            "gannet".into(),
+            serde_json::to_string(m).map_err(|e| cannot(&e))?,
+        )])),
         None => None,
     };
     let views = tensors.iter().map(|(name, array)| (name, Out { array, single }));
@@ -234,7 +274,10 @@ mod tests {
     use serde_json::json;
 
     fn file(header: &str, data: &[u8]) -> Source {
-        Source::bytes("f", [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat())
+        Source::bytes(
+            "f",
+            [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat(),
+        )
     }
 
     fn rule(header: &str, data: &[u8]) -> String {
@@ -243,8 +286,14 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let tensors = BTreeMap::from([("a".to_string(), Array::f32(&[2], vec![1.0, 2.0]).unwrap())]);
-        let m = Manifest { format: 1, family: "x".into(), config: json!({"n": 3}), provenance: json!({}) };
+        let tensors =
+            BTreeMap::from([("a".to_string(), Array::f32(&[2], vec![1.0, 2.0]).unwrap())]);
+        let m = Manifest {
+            format: 1,
+            family: "x".into(),
+            config: json!({"n": 3}),
+            provenance: json!({}),
+        };
         let bytes = write(&tensors, Some(&m)).unwrap();
         assert_eq!(bytes, write(&tensors, Some(&m)).unwrap());
         let draft = read(&Source::bytes("f", bytes), &LIMITS).unwrap();
@@ -261,8 +310,13 @@ mod tests {
         assert!(rule(&format!(r#"{{"a":{t},"a":{t}}}"#), &[0; 4]).contains("`a` appears twice"));
         assert!(rule("{}", &[]).contains("at least one tensor"));
         assert!(rule(&format!(r#"{{"a":{t}}}"#), &[0; 5]).contains("need 4 bytes of data, 5"));
-        assert!(rule(r#"{"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}"#, &[0; 4]).contains("not read"));
+        assert!(
+            rule(r#"{"a":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4]}}"#, &[0; 4])
+                .contains("not read")
+        );
         let meta = r#"{"__metadata__":{"gannet":"{\"format\":2,\"family\":\"x\"}"},"#;
-        assert!(rule(&format!(r#"{meta}"a":{t}}}"#), &[0; 4]).contains("format 1 is read, this is 2"));
+        assert!(
+            rule(&format!(r#"{meta}"a":{t}}}"#), &[0; 4]).contains("format 1 is read, this is 2")
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! Where bytes come from: a file, a part of it, or memory; every failure names file, offset and rule.
+//! Where bytes come from: a file, a part of it, or memory; every failure names file, offset and
+//! rule.
 //!
-//! A file is read by position, never mapped: one that is truncated while it is read gives an error, not a signal.
+//! A file is read by position, never mapped: one that is truncated while it is read gives an error,
+//! not a signal.
 
 use crate::error::{Error, Kind, Result};
 use crate::limits::Limits;
@@ -98,11 +100,16 @@ impl Source {
     /// The `len` bytes from `at` on.
     pub(crate) fn window(&self, at: u64, len: u64) -> Result<Self> {
         match at.checked_add(len) {
-            Some(end) if end <= self.len => Ok(Self { start: self.start + at, len, ..self.clone() }),
-            _ => {
-                Err(self
-                    .fail(at, format_args!("{len} bytes are needed here, but {} follow", self.len.saturating_sub(at))))
+            Some(end) if end <= self.len => {
+                Ok(Self { start: self.start + at, len, ..self.clone() })
             }
+            _ => Err(self.fail(
+                at,
+                format_args!(
+                    "{len} bytes are needed here, but {} follow",
+                    self.len.saturating_sub(at)
+                ),
+            )),
         }
     }
 
@@ -218,7 +225,9 @@ impl Cursor {
 
     /// The next byte.
     pub(crate) fn byte(&mut self) -> Result<u8> {
-        let held = |c: &Self| c.at.checked_sub(c.buffer_at).and_then(|i| c.buffer.get(i as usize).copied());
+        let held = |c: &Self| {
+            c.at.checked_sub(c.buffer_at).and_then(|i| c.buffer.get(i as usize).copied())
+        };
         if let Some(b) = held(self) {
             self.at += 1;
             return Ok(b);
@@ -303,9 +312,13 @@ mod tests {
     #[test]
     fn only_regular_files_within_the_limit() {
         let limits = Limits { model_bytes: 3, ..crate::limits::LIMITS };
-        assert!(Source::open(Path::new("/"), &limits).is_err_and(|e| e.message().contains("regular")));
+        assert!(
+            Source::open(Path::new("/"), &limits).is_err_and(|e| e.message().contains("regular"))
+        );
         let f = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(f.path(), b"1234").unwrap();
-        assert!(Source::open(f.path(), &limits).is_err_and(|e| e.message().contains("at most 3 bytes")));
+        assert!(
+            Source::open(f.path(), &limits).is_err_and(|e| e.message().contains("at most 3 bytes"))
+        );
     }
 }

@@ -37,7 +37,10 @@ pub(super) fn from_zip(archive: &Archive, main: &str, limits: &Limits) -> Result
     }
     let mut loaded = pickle::load(source, &mut Work::new(limits, source.len() + archive.unpacked))?;
     let data = format!("{prefix}data/");
-    let places = archive.entries.iter().filter_map(|(n, s)| Some((Rc::from(n.strip_prefix(&data)?), s.clone())));
+    let places = archive
+        .entries
+        .iter()
+        .filter_map(|(n, s)| Some((Rc::from(n.strip_prefix(&data)?), s.clone())));
     loaded.places = places.collect::<HashMap<_, _>>();
     let draft = Draft { unpacked: archive.unpacked, ..Draft::new(Format::TorchZip) };
     Tree { source, limits, loaded: &loaded, draft, settings: 0 }.read()
@@ -65,7 +68,8 @@ impl<'a> Tree<'a> {
             }
             nvidia::read(&mut self, name, &network)?;
         } else if self.tensorflow(root) {
-            let e = self.source.fail(0, "a TensorFlow network pickle is recognised but not converted");
+            let e =
+                self.source.fail(0, "a TensorFlow network pickle is recognised but not converted");
             return Err(e.hint("convert it to a PyTorch pickle with the official legacy.py"));
         } else {
             let rest = self.flatten("", root)?;
@@ -81,7 +85,9 @@ impl<'a> Tree<'a> {
     /// Whether this is `(G, D, Gs)` of the TensorFlow code.
     fn tensorflow(&self, root: &Value) -> bool {
         let heap = self.heap();
-        let network = |v: &Value| heap.get(v, "build_func_name").or_else(|| heap.get(v, "static_kwargs")).is_some();
+        let network = |v: &Value| {
+            heap.get(v, "build_func_name").or_else(|| heap.get(v, "static_kwargs")).is_some()
+        };
         heap.items(root).iter().any(network)
     }
 
@@ -89,14 +95,19 @@ impl<'a> Tree<'a> {
     fn flatten(&mut self, name: &str, value: &Value) -> Result<Option<Json>> {
         let heap = self.heap();
         check_name(self.source, heap.at(value), name)?;
-        let inner = |key: &str| if name.is_empty() { key.to_string() } else { format!("{name}.{key}") };
+        let inner =
+            |key: &str| if name.is_empty() { key.to_string() } else { format!("{name}.{key}") };
         match heap.node(value) {
-            Some(Node::Tensor(_) | Node::Ndarray(Some(_))) => self.tensor(name, value).map(|()| None),
+            Some(Node::Tensor(_) | Node::Ndarray(Some(_))) => {
+                self.tensor(name, value).map(|()| None)
+            }
             Some(Node::Dict(_) | Node::Object(_)) => {
                 let mut rest = serde_json::Map::new();
                 for (key, value) in heap.pairs(value) {
                     let Some(key) = key_text(key) else {
-                        return Err(self.source.fail(heap.at(value), "the keys of a checkpoint are text or numbers"));
+                        return Err(self
+                            .source
+                            .fail(heap.at(value), "the keys of a checkpoint are text or numbers"));
                     };
                     if let Some(setting) = self.flatten(&inner(&key), value)? {
                         rest.insert(key, setting);
@@ -127,21 +138,28 @@ impl<'a> Tree<'a> {
         let lazy = match self.heap().node(value) {
             Some(Node::Tensor(t)) => self.torch(name, t, at)?,
             Some(Node::Ndarray(Some(a))) => self.numpy(name, a, at)?,
-            _ => return Err(self.source.fail(at, format_args!("{} is not a tensor", quoted(name)))),
+            _ => {
+                return Err(self.source.fail(at, format_args!("{} is not a tensor", quoted(name))));
+            }
         };
         if self.draft.tensors.len() >= self.limits.tensors {
-            return Err(self.source.fail(at, format_args!("at most {} tensors", self.limits.tensors)));
+            return Err(self
+                .source
+                .fail(at, format_args!("at most {} tensors", self.limits.tensors)));
         }
         match self.draft.tensors.insert(name.to_string(), lazy) {
             None => Ok(()),
-            Some(_) => Err(self.source.fail(at, format_args!("tensor {} appears twice", quoted(name)))),
+            Some(_) => {
+                Err(self.source.fail(at, format_args!("tensor {} appears twice", quoted(name))))
+            }
         }
     }
 
     fn torch(&self, name: &str, t: &Tensor, at: u64) -> Result<Lazy> {
         let bytes = self.storage(name, &t.storage, at)?;
         let layout = Layout { shape: t.shape.clone(), strides: t.strides.clone() };
-        Lazy::new(bytes, t.dtype, layout, t.first, self.limits).map_err(|e| e.note(format!("tensor {}", quoted(name))))
+        Lazy::new(bytes, t.dtype, layout, t.first, self.limits)
+            .map_err(|e| e.note(format!("tensor {}", quoted(name))))
     }
 
     /// A storage's bytes: exactly as many as it says, or more where the file pads them.
@@ -149,7 +167,11 @@ impl<'a> Tree<'a> {
         let bytes = match &storage.place {
             Place::At(source) => source,
             Place::Key(key) => self.loaded.places.get(key).ok_or_else(|| {
-                let rule = format_args!("the storage {} of tensor {} is missing", quoted(key), quoted(name));
+                let rule = format_args!(
+                    "the storage {} of tensor {} is missing",
+                    quoted(key),
+                    quoted(name)
+                );
                 self.source.fail(at, rule)
             })?,
         };
@@ -169,7 +191,8 @@ impl<'a> Tree<'a> {
 
     fn numpy(&self, name: &str, a: &Ndarray, at: u64) -> Result<Lazy> {
         let Some((dtype, big)) = npy::dtype(&a.code) else {
-            let rule = format_args!("NumPy type {} of {} is not read", quoted(&a.code), quoted(name));
+            let rule =
+                format_args!("NumPy type {} of {} is not read", quoted(&a.code), quoted(name));
             return Err(self.source.fail(at, rule));
         };
         let layout = if a.fortran { Layout::columns(&a.shape) } else { Layout::rows(&a.shape) };
@@ -179,7 +202,11 @@ impl<'a> Tree<'a> {
 
 /// Names are bounded, so that deep nesting cannot multiply long keys.
 pub(super) fn check_name(source: &Source, at: u64, name: &str) -> Result<()> {
-    if name.len() <= NAME { Ok(()) } else { Err(source.fail(at, format_args!("names have at most {NAME} bytes"))) }
+    if name.len() <= NAME {
+        Ok(())
+    } else {
+        Err(source.fail(at, format_args!("names have at most {NAME} bytes")))
+    }
 }
 
 fn key_text(key: &Value) -> Option<String> {
@@ -211,7 +238,10 @@ fn family(draft: &Draft) -> Option<String> {
         ("scaleLayers.0.0.module.weight", "pggan"),
     ];
     let has = |mark: &str| {
-        draft.tensors.keys().any(|k| k.strip_suffix(mark).is_some_and(|p| p.is_empty() || p.ends_with('.')))
+        draft
+            .tensors
+            .keys()
+            .any(|k| k.strip_suffix(mark).is_some_and(|p| p.is_empty() || p.ends_with('.')))
     };
     MARKS.iter().find(|(mark, _)| has(mark)).map(|(_, family)| (*family).to_string())
 }

@@ -1,8 +1,10 @@
-//! The CPU engine's operators one by one: `cargo bench --bench engine`, and `… -- conv/256` for some of them.
+//! The CPU engine's operators one by one: `cargo bench --bench engine`, and `… -- conv/256` for
+//! some of them.
 //!
-//! Layers have the published widths at their side and all that belongs to them: modulation, demodulation, noise, bias,
-//! leaky ReLU. `step` is forward and backward, to styles and noise. Elements a second are the products' FLOP/s. Threads:
-//! `RAYON_NUM_THREADS`. How a whole generator does, beside its peers: `gannet bench` and `scripts/bench`.
+//! Layers have the published widths at their side and all that belongs to them: modulation,
+//! demodulation, noise, bias, leaky ReLU. `step` is forward and backward, to styles and noise.
+//! Elements a second are the products' FLOP/s. Threads: `RAYON_NUM_THREADS`. How a whole generator
+//! does, beside its peers: `gannet bench` and `scripts/bench`.
 
 use candle_core::{Device, Tensor, Var};
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
@@ -11,7 +13,8 @@ use gannet::error::{Error, Result};
 use gannet::generator::{Generator, Noise};
 use gannet::rng::Rng;
 use gannet::tensor::{
-    Activation, Filter, Network, RgbConv, Stage, StyledConv, Weight, modulated_conv, own_threads_only,
+    Activation, Filter, Network, RgbConv, Stage, StyledConv, Weight, modulated_conv,
+    own_threads_only,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +40,8 @@ impl Layer {
         if self.up { self.side / 2 } else { self.side }
     }
 
-    /// Multiply-adds × 2 of the direct 3×3 convolution; a doubling one is a transposed one on its input.
+    /// Multiply-adds × 2 of the direct 3×3 convolution; a doubling one is a transposed one on its
+    /// input.
     fn flop(self) -> u64 {
         (2 * 9 * self.channels.0 * self.channels.1 * self.input() * self.input()) as u64
     }
@@ -57,7 +61,8 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// One layer, and the picture that is made of its result: a 1×1 convolution to three channels, a hundredth of the work.
+/// One layer, and the picture that is made of its result: a 1×1 convolution to three channels, a
+/// hundredth of the work.
 fn layers(criterion: &mut Criterion) -> Result<()> {
     let kinds = [
         ("conv", [Layer::new((512, 512), 64, false), Layer::new((64, 64), 256, false)]),
@@ -72,7 +77,8 @@ fn layers(criterion: &mut Criterion) -> Result<()> {
     Ok(())
 }
 
-/// The picture alone, by the operator on planar maps that trained weights are run with: the engine paints between its layers.
+/// The picture alone, by the operator on planar maps that trained weights are run with: the engine
+/// paints between its layers.
 fn pictures(criterion: &mut Criterion) -> Result<()> {
     let mut group = criterion.benchmark_group("to_rgb");
     for (channels, side) in [(512, 64), (64, 256)] {
@@ -105,7 +111,8 @@ impl Stand {
         let filter = Filter::new(&[1.0, 3.0, 3.0, 1.0])?;
         let constant = draw("constant", &[inputs, side, side])?;
         let (weight, bias) = (draw("weight", &[outputs, inputs, 3, 3])?, draw("bias", &[outputs])?);
-        let (colour, shift) = (draw("colour", &[PICTURE, outputs, 1, 1])?, draw("shift", &[PICTURE])?);
+        let (colour, shift) =
+            (draw("colour", &[PICTURE, outputs, 1, 1])?, draw("shift", &[PICTURE])?);
         let conv = StyledConv {
             weight: &weight,
             bias: &bias,
@@ -113,10 +120,18 @@ impl Stand {
             activation: Activation::LRELU,
             noise: true,
         };
-        let rgb = RgbConv { weight: &colour, bias: &shift, gain: 1.0 / (outputs as f64).sqrt(), clamp: None };
-        let network = Network::new(&constant, &[Stage { convs: vec![conv], rgb: Some(rgb) }], &filter)?;
+        let rgb = RgbConv {
+            weight: &colour,
+            bias: &shift,
+            gain: 1.0 / (outputs as f64).sqrt(),
+            clamp: None,
+        };
+        let network =
+            Network::new(&constant, &[Stage { convs: vec![conv], rgb: Some(rgb) }], &filter)?;
         Ok(Self {
-            network: Arc::new(network.ok_or_else(|| Error::runtime("the engine does not run this layer"))?),
+            network: Arc::new(
+                network.ok_or_else(|| Error::runtime("the engine does not run this layer"))?,
+            ),
             styles: Var::from_tensor(&draw("styles", &[1, inputs + outputs])?)?,
             noise: Var::from_tensor(&draw("noise", &[1, layer.side * layer.side])?)?,
         })
@@ -127,7 +142,8 @@ impl Stand {
     }
 
     fn step(&self) -> Result<()> {
-        let gradients = self.network.forward(&self.styles, Some(&self.noise))?.sqr()?.sum_all()?.backward()?;
+        let gradients =
+            self.network.forward(&self.styles, Some(&self.noise))?.sqr()?.sum_all()?.backward()?;
         match gradients.get(&self.styles) {
             Some(_) => Ok(()),
             None => Err(Error::runtime("a step gave no gradient")),

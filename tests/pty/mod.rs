@@ -21,7 +21,8 @@ pub struct Pty {
 }
 
 impl Pty {
-    /// Starts `child` on a terminal of 80 × 24, in a session of its own so that Ctrl-C becomes its signal.
+    /// Starts `child` on a terminal of 80 × 24, in a session of its own so that Ctrl-C becomes its
+    /// signal.
     pub fn start(child: &str) -> Self {
         Self::with(child, &[])
     }
@@ -32,9 +33,12 @@ impl Pty {
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
-        let slave =
-            rustix::fs::open(&name, rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY, rustix::fs::Mode::empty())
-                .unwrap();
+        let slave = rustix::fs::open(
+            &name,
+            rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY,
+            rustix::fs::Mode::empty(),
+        )
+        .unwrap();
         let (ws_row, ws_col) = (24, 80);
         tcsetwinsize(&slave, Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let before = tcgetattr(&slave).unwrap();
@@ -89,7 +93,11 @@ impl Pty {
     pub fn wait_for(&self, text: &str, times: usize) {
         let deadline = Instant::now() + Duration::from_secs(20);
         while self.text().matches(text).count() < times {
-            assert!(Instant::now() < deadline, "{text:?} not seen {times} times, at last: {:?}", self.tail());
+            assert!(
+                Instant::now() < deadline,
+                "{text:?} not seen {times} times, at last: {:?}",
+                self.tail()
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -102,7 +110,11 @@ impl Pty {
             std::thread::sleep(Duration::from_millis(5));
         }
         std::thread::sleep(Duration::from_millis(30));
-        assert_eq!(modes(&tcgetattr(&self.slave).unwrap()), modes(&self.before), "the terminal's modes");
+        assert_eq!(
+            modes(&tcgetattr(&self.slave).unwrap()),
+            modes(&self.before),
+            "the terminal's modes"
+        );
         let text = self.text();
         assert!(text.rfind("\x1b[?25l") <= text.rfind("\x1b[?25h"), "the cursor stays hidden");
         assert!(text.rfind("\x1b[?2026h") <= text.rfind("\x1b[?2026l"), "an update stays open");
@@ -122,5 +134,8 @@ impl Drop for Pty {
 }
 
 fn modes(t: &Termios) -> String {
-    format!("{:?} {:?} {:?} {:?} {:?}", t.input_modes, t.output_modes, t.local_modes, t.control_modes, t.special_codes)
+    format!(
+        "{:?} {:?} {:?} {:?} {:?}",
+        t.input_modes, t.output_modes, t.local_modes, t.control_modes, t.special_codes
+    )
 }

@@ -13,5 +13,8 @@ pub fn reference(path: &str) -> Vec<u8> {
 
 /// The first `n` bytes for each n up to the whole, `step` apart.
 pub fn cuts(what: &str, bytes: &[u8], step: usize) -> Vec<(String, Vec<u8>)> {
-    (0..bytes.len()).step_by(step).map(|n| (format!("{what} cut at {n}"), bytes[..n].to_vec())).collect()
+    (0..bytes.len())
+        .step_by(step)
+        .map(|n| (format!("{what} cut at {n}"), bytes[..n].to_vec()))
+        .collect()
 }

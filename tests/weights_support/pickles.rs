@@ -41,7 +41,8 @@ pub fn dict(value: &[u8]) -> Vec<u8> {
 }
 
 pub fn persistent_id(storage: &str, key: &str, len: i128) -> Vec<u8> {
-    let id = [text("storage"), global("torch", storage), text(key), text("cpu"), int(len), vec![b'N']];
+    let id =
+        [text("storage"), global("torch", storage), text(key), text("cpu"), int(len), vec![b'N']];
     [tuple(&id), vec![b'Q']].concat()
 }
 
@@ -83,7 +84,12 @@ pub fn ndarray(code: &str, order: &str, shape: &[i128], data: Vec<u8>) -> Vec<u8
 
 fn dtype(code: &str, order: &str) -> Vec<u8> {
     let made = call(global("numpy", "dtype"), &[text(code), vec![0x89], vec![0x88]]);
-    [made, tuple(&[int(3), text(order), b"N".to_vec(), b"N".to_vec(), b"N".to_vec(), int(-1)]), vec![b'b']].concat()
+    [
+        made,
+        tuple(&[int(3), text(order), b"N".to_vec(), b"N".to_vec(), b"N".to_vec(), int(-1)]),
+        vec![b'b'],
+    ]
+    .concat()
 }
 
 /// Names that must mean nothing, dangerous ones and ones that would drive a terminal.
@@ -145,17 +151,24 @@ fn names() -> Cases {
     for (module, name) in names {
         let old = [format!("c{module}\n{name}\n").into_bytes(), b")R".to_vec()].concat();
         out.push((format!("GLOBAL {module:?} {name:?}"), pickle(&old)));
-        out.push((format!("STACK_GLOBAL {module:?} {name:?}"), dict(&call(global(module, name), &[text("id")]))));
+        out.push((
+            format!("STACK_GLOBAL {module:?} {name:?}"),
+            dict(&call(global(module, name), &[text("id")])),
+        ));
     }
     out.push(("name with line ends".into(), pickle(&global("os\nsystem", "a\n\tb"))));
-    out.push(("name line without end".into(), pickle(&[b"c".to_vec(), vec![b'a'; 1 << 16]].concat())));
+    out.push((
+        "name line without end".into(),
+        pickle(&[b"c".to_vec(), vec![b'a'; 1 << 16]].concat()),
+    ));
     out.push(("INST".into(), pickle(b"(ios\nsystem\n")));
     out
 }
 
 /// Every opcode on an empty stack, and every allowed name with arguments it must not take.
 fn misuse() -> Cases {
-    let mut out: Cases = (0..=255u8).map(|op| (format!("opcode {op:#04x}"), pickle(&[op]))).collect();
+    let mut out: Cases =
+        (0..=255u8).map(|op| (format!("opcode {op:#04x}"), pickle(&[op]))).collect();
     let known = [
         ("torch_utils.persistence", "_reconstruct_persistent_obj"),
         ("collections", "OrderedDict"),
@@ -183,15 +196,27 @@ fn misuse() -> Cases {
             let c = call(global(module, name), &vec![arg; n]);
             out.push((format!("{module}.{name} with {n} arguments"), dict(&c)));
         }
-        out.push((format!("{module}.{name} given a state"), dict(&[global(module, name), b"}b".to_vec()].concat())));
+        out.push((
+            format!("{module}.{name} given a state"),
+            dict(&[global(module, name), b"}b".to_vec()].concat()),
+        ));
     }
     out.push(("call of a text".into(), dict(&call(text("print"), &[]))));
-    out.push(("arguments not a tuple".into(), dict(&[global("collections", "OrderedDict"), b"NR".to_vec()].concat())));
+    out.push((
+        "arguments not a tuple".into(),
+        dict(&[global("collections", "OrderedDict"), b"NR".to_vec()].concat()),
+    ));
     out.push((
         "named arguments".into(),
         dict(
-            &[global("collections", "OrderedDict"), b")".to_vec(), b"}".to_vec(), text("k"), b"Ns\x92".to_vec()]
-                .concat(),
+            &[
+                global("collections", "OrderedDict"),
+                b")".to_vec(),
+                b"}".to_vec(),
+                text("k"),
+                b"Ns\x92".to_vec(),
+            ]
+            .concat(),
         ),
     ));
     out.push(("key without value".into(), pickle(b"}(Nu")));
@@ -201,7 +226,12 @@ fn misuse() -> Cases {
         "keys that are containers".into(),
         pickle(&[b"}]", &tensor(storage(1), 0, &[1], &[1])[..], b"s"].concat()),
     ));
-    for id in [b"N".to_vec(), text("storage"), tuple(&[text("module"), b"N".to_vec()]), tuple(&[text("storage")])] {
+    for id in [
+        b"N".to_vec(),
+        text("storage"),
+        tuple(&[text("module"), b"N".to_vec()]),
+        tuple(&[text("storage")]),
+    ] {
         out.push(("odd persistent id".into(), dict(&[id, b"Q".to_vec()].concat())));
     }
     out
@@ -209,7 +239,9 @@ fn misuse() -> Cases {
 
 /// Values that multiply, nest or fill.
 fn bombs() -> Cases {
-    let rounds = |head: &[u8], round: &[u8], n: usize, tail: &[u8]| pickle(&[head, &round.repeat(n), tail].concat());
+    let rounds = |head: &[u8], round: &[u8], n: usize, tail: &[u8]| {
+        pickle(&[head, &round.repeat(n), tail].concat())
+    };
     let mut out: Cases = vec![
         ("tuple doubling | unfolds to at most".into(), rounds(b"]", b"2\x86", 60, b"")),
         ("memo doubling".into(), rounds(b"]q\x00", b"0h\x00h\x00\x86q\x00", 60, b"")),
@@ -223,7 +255,10 @@ fn bombs() -> Cases {
         ("tuple nesting".into(), rounds(b")", b"\x85", 100_000, b"")),
         ("tuple nesting, just too deep | nested at most 64".into(), rounds(b")", b"\x85", 64, b"")),
         ("list nesting".into(), rounds(b"", b"](", 5_000, &b"e".repeat(5_000))),
-        ("dict nesting".into(), rounds(b"", b"}K\x00", 4_999, &[&b"N"[..], &b"s".repeat(4_999)].concat())),
+        (
+            "dict nesting".into(),
+            rounds(b"", b"}K\x00", 4_999, &[&b"N"[..], &b"s".repeat(4_999)].concat()),
+        ),
         (
             "a long list named many times | unfolds to at most".into(),
             pickle(
@@ -239,7 +274,8 @@ fn bombs() -> Cases {
         ("long names of many tensors | names have at most".into(), {
             let one = [tensor(storage(1), 0, &[1], &[1]), b"q\x00".to_vec()].concat();
             let long = [&b"X\xe8\x03\0\0"[..], &[b'n'; 1000]].concat();
-            let many: Vec<u8> = (0..4_000).flat_map(|i| [int(i), b"h\x00".to_vec()].concat()).collect();
+            let many: Vec<u8> =
+                (0..4_000).flat_map(|i| [int(i), b"h\x00".to_vec()].concat()).collect();
             let inner = [&one[..], b"0}(", &many, b"u"].concat();
             let deep = (0..50).fold(inner, |v, _| [b"}", &long[..], &v, b"s"].concat());
             pickle(&deep)
@@ -262,7 +298,12 @@ fn bombs() -> Cases {
         ),
         (
             "texts that fill the memory | outside its storages".into(),
-            rounds(b"", &[b"X\x00\x04\x00\x00".to_vec(), vec![b'a'; 1024], b"0".to_vec()].concat(), 66_000, b"N"),
+            rounds(
+                b"",
+                &[b"X\x00\x04\x00\x00".to_vec(), vec![b'a'; 1024], b"0".to_vec()].concat(),
+                66_000,
+                b"N",
+            ),
         ),
     ];
     for (what, head) in [
@@ -287,7 +328,10 @@ fn bombs() -> Cases {
     out.push(("torch files in torch files".into(), dict(&blob(nested))));
     out.push(("a nested file that is no storage".into(), dict(&blob(legacy(b"N", &[])))));
     out.push(("a nested pickle that is no torch file".into(), dict(&blob(pickle(b"N")))));
-    out.push(("not Latin-1".into(), dict(&call(global("_codecs", "encode"), &[text("€"), text("latin1")]))));
+    out.push((
+        "not Latin-1".into(),
+        dict(&call(global("_codecs", "encode"), &[text("€"), text("latin1")])),
+    ));
     out
 }
 
@@ -323,7 +367,10 @@ fn tensors() -> Cases {
             dict(&tensor(storage(4), first, shape, strides)),
         ));
         let object = tensor(persistent_id("FloatStorage", "k", 4), first, shape, strides);
-        out.push((format!("legacy tensor {shape:?} {strides:?} at {first}"), legacy(&object, &[("k", 4, &[0; 16])])));
+        out.push((
+            format!("legacy tensor {shape:?} {strides:?} at {first}"),
+            legacy(&object, &[("k", 4, &[0; 16])]),
+        ));
     }
     let one = |key: &str, len| tensor(persistent_id("FloatStorage", key, len), 0, &[1], &[1]);
     let four = [0u8; 16];
@@ -337,7 +384,10 @@ fn tensors() -> Cases {
         ("storage without a file".into(), dict(&one("k", 4))),
         (
             "untyped storage".into(),
-            legacy(&tensor(persistent_id("UntypedStorage", "k", 4), 0, &[1], &[1]), &[("k", 4, &four)]),
+            legacy(
+                &tensor(persistent_id("UntypedStorage", "k", 4), 0, &[1], &[1]),
+                &[("k", 4, &four)],
+            ),
         ),
         (
             "a tensor twice".into(),
@@ -366,14 +416,23 @@ fn tensors() -> Cases {
         ("array of text".into(), dict(&ndarray("U5", "<", &[1], bytes(&[0; 20])))),
         ("array larger than its bytes".into(), dict(&ndarray("f4", "<", &[2], bytes(&[0; 4])))),
         ("array of 2^60".into(), dict(&ndarray("f4", "<", &[1 << 60], bytes(&[0; 4])))),
-        ("value: array with NaN".into(), dict(&ndarray("f8", ">", &[1], bytes(&f64::NAN.to_be_bytes())))),
+        (
+            "value: array with NaN".into(),
+            dict(&ndarray("f8", ">", &[1], bytes(&f64::NAN.to_be_bytes()))),
+        ),
         (
             "scalar of a wrong size".into(),
-            dict(&call(global("numpy.core.multiarray", "scalar"), &[dtype("f8", "<"), bytes(&[0; 4])])),
+            dict(&call(
+                global("numpy.core.multiarray", "scalar"),
+                &[dtype("f8", "<"), bytes(&[0; 4])],
+            )),
         ),
         (
             "scalar of objects".into(),
-            dict(&call(global("numpy.core.multiarray", "scalar"), &[dtype("O8", "|"), bytes(&[0; 8])])),
+            dict(&call(
+                global("numpy.core.multiarray", "scalar"),
+                &[dtype("O8", "|"), bytes(&[0; 8])],
+            )),
         ),
     ]);
     out
@@ -396,11 +455,17 @@ pub fn good() -> Cases {
     let deep = (0..61).fold(deep, |v, _| [v, vec![0x85]].concat());
     vec![
         ("a column-major tensor".into(), dict(&x)),
-        ("a stride that is never used".into(), dict(&tensor(storage(4), 0, &[1, 4], &[i128::from(u64::MAX), 1]))),
+        (
+            "a stride that is never used".into(),
+            dict(&tensor(storage(4), 0, &[1, 4], &[i128::from(u64::MAX), 1])),
+        ),
         ("an expanded tensor".into(), dict(&tensor(storage(1), 0, &[1 << 20], &[0]))),
         ("an empty tensor".into(), dict(&tensor(storage(0), 0, &[0, 4], &[4, 1]))),
         ("a big-endian array".into(), dict(&ndarray("f4", ">", &[1], bytes(&1f32.to_be_bytes())))),
         ("values 63 deep".into(), pickle(&deep)),
-        ("a high memo index".into(), pickle(&[b"}r\xff\xff\xff\xff", &text("x")[..], &x, b"s"].concat())),
+        (
+            "a high memo index".into(),
+            pickle(&[b"}r\xff\xff\xff\xff", &text("x")[..], &x, b"s"].concat()),
+        ),
     ]
 }

@@ -1,7 +1,8 @@
 //! How fast synthesis, its gradient and an inversion are, and how much memory they take.
 //!
-//! Every row is measured in a process of its own ([`serve`]), whose peak memory is then the row's. [`run`] asks the processes
-//! in turn for one round each, so that a machine that is slow for a while is slow for all rows.
+//! Every row is measured in a process of its own ([`serve`]), whose peak memory is then the row's.
+//! [`run`] asks the processes in turn for one round each, so that a machine that is slow for a
+//! while is slow for all rows.
 
 mod memory;
 pub mod official;
@@ -36,7 +37,8 @@ pub struct Found {
     pub stopped: bool,
 }
 
-/// Measures the rows: `rounds` rounds each, or as many as it takes. `start` gives the command that runs [`serve`] for a row.
+/// Measures the rows: `rounds` rounds each, or as many as it takes. `start` gives the command that
+/// runs [`serve`] for a row.
 ///
 /// When it is stopped to keep what there is, it ends with the rounds that are whole.
 ///
@@ -53,7 +55,8 @@ pub fn run(
     let before = crate::tensor::ceiling(threads);
     let mut measured = Vec::new();
     let whole = begin(jobs, start, &plan, &mut measured)? && take_turns(&mut measured, &plan)?;
-    // Twice, and the better one counts: what else ran at one of the moments does not lower a ceiling.
+    // Twice, and the better one counts: what else ran at one of the moments does not lower a
+    // ceiling.
     let ceiling = before.max(crate::tensor::ceiling(threads));
     measured.retain(|m| !m.times.is_empty());
     let mut rows: Vec<Row> = measured.iter().map(|m| m.row(ceiling)).collect();
@@ -95,7 +98,10 @@ fn take_turns(all: &mut [Measured<'_>], plan: &Plan<'_>) -> Result<bool> {
             if !plan.wants(&all[i]) {
                 continue;
             }
-            plan.report(format!("speed: {}, round {}", all[i].job.title(), all[i].times.len() + 1), all);
+            plan.report(
+                format!("speed: {}, round {}", all[i].job.title(), all[i].times.len() + 1),
+                all,
+            );
             if !all[i].round(plan.control)? {
                 return Ok(false);
             }
@@ -133,7 +139,12 @@ impl Measured<'_> {
 
     /// The ceiling is this machine's CPU's: a GPU has another.
     fn row(&self, ceiling: f64) -> Row {
-        Row::new(self.job, &self.facts, &self.times, (self.facts.device == "cpu").then_some(ceiling))
+        Row::new(
+            self.job,
+            &self.facts,
+            &self.times,
+            (self.facts.device == "cpu").then_some(ceiling),
+        )
     }
 }
 
@@ -149,11 +160,19 @@ impl Plan<'_> {
         wants(self.rounds, m.times.len(), m.spent)
     }
 
-    /// Tells where the whole stands; without a fixed number, rounds above the usual one are not foreseen.
+    /// Tells where the whole stands; without a fixed number, rounds above the usual one are not
+    /// foreseen.
     fn report(&self, title: String, all: &[Measured<'_>]) {
         let each = self.rounds.unwrap_or(ROUNDS);
-        let step = all.iter().map(|m| if self.wants(m) { m.times.len().min(each) } else { each }).sum();
-        self.control.report(Progress { title, step, total: self.rows * each, losses: Vec::new(), preview: None });
+        let step =
+            all.iter().map(|m| if self.wants(m) { m.times.len().min(each) } else { each }).sum();
+        self.control.report(Progress {
+            title,
+            step,
+            total: self.rows * each,
+            losses: Vec::new(),
+            preview: None,
+        });
     }
 }
 
@@ -184,7 +203,9 @@ mod tests {
         let ready = r#"{"ready":{"generator":"g","resolution":8,"threads":1,"device":"cpu","dtype":"f32","work":{"gflop":1.0,"bytes":2.0},"inversion":null}}"#;
         let round = r#"{"round":{"forward":[10.0],"step":[30.0],"inversion":[],"peak":5.0}}"#;
         let mut command = Command::new("sh");
-        let script = format!("echo '{ready}'; for i in $(seq {rounds}); do read line; echo '{round}'; done; sleep 9");
+        let script = format!(
+            "echo '{ready}'; for i in $(seq {rounds}); do read line; echo '{round}'; done; sleep 9"
+        );
         command.args(["-c", &script]);
         command
     }
@@ -203,13 +224,17 @@ mod tests {
         let found = run(&[job(8), job(16)], Some(2), |_| Ok(fake(2)), &control).unwrap();
         assert!(!found.stopped && found.rows.len() == 2);
         let row = &found.rows[1];
-        assert_eq!((row.rounds, row.forward_ms, row.step_ms, row.peak_mb), (2, Some(10.0), Some(30.0), Some(5.0)));
+        assert_eq!(
+            (row.rounds, row.forward_ms, row.step_ms, row.peak_mb),
+            (2, Some(10.0), Some(30.0), Some(5.0))
+        );
         // 1 GFLOP in 10 ms against what this machine does.
         let ceiling = row.ceiling_gflops.unwrap();
         assert!((row.ceiling_share.unwrap() - 100.0 / ceiling).abs() < 1e-9);
         let titles = titles.lock().unwrap();
         let said: Vec<&str> = titles[2..].iter().map(|(t, _, _)| t.as_str()).collect();
-        let rounds = |r: usize| ["8", "16"].map(|side| format!("speed: official {side}, round {r}"));
+        let rounds =
+            |r: usize| ["8", "16"].map(|side| format!("speed: official {side}, round {r}"));
         assert_eq!(said, [rounds(1), rounds(2)].concat());
         assert_eq!(titles.last().map(|(_, step, total)| (*step, *total)), Some((3, 4)));
     }

@@ -1,4 +1,5 @@
-//! A StyleGAN2 of the published widths with random weights: as much work as a trained one, and no file.
+//! A StyleGAN2 of the published widths with random weights: as much work as a trained one, and no
+//! file.
 
 use crate::error::{Error, Kind, Result};
 use crate::generator::stylegan2::{Given, StyleGan2, Tensors};
@@ -68,7 +69,8 @@ impl Part {
     }
 }
 
-/// All tensors, as the official code initialises them; only noise counts for something, so that its work is not lost.
+/// All tensors, as the official code initialises them; only noise counts for something, so that its
+/// work is not lost.
 fn plan(resolution: usize) -> Vec<Part> {
     let mut all = Vec::new();
     let mut put = |name: String, shape: &[usize], mean: f64, spread: f64| {
@@ -112,7 +114,8 @@ mod tests {
         assert_eq!(of(64), [512, 512, 512, 512, 512]);
         assert_eq!(of(256), [512, 512, 512, 512, 256, 128, 64]);
         assert_eq!(of(1024), [512, 512, 512, 512, 512, 256, 128, 64, 32]);
-        // Config f at 1024² has 28.27 million parameters in its synthesis network (30.37 with the mapping's 2.10).
+        // Config f at 1024² has 28.27 million parameters in its synthesis network (30.37 with the
+        // mapping's 2.10).
         let parts = plan(1024);
         let buffers = ["noise_const", "w_avg"];
         let parameters = parts.iter().filter(|p| !buffers.iter().any(|b| p.name.ends_with(b)));
@@ -127,7 +130,8 @@ mod tests {
         let ws = Tensor::ones((2, 4, 512), DType::F32, &Device::Cpu).expect("ws");
         let p = g.synthesize(&ws, &Noise::Const).expect("pictures");
         assert_eq!(p.dims(), [2, 3, 8, 8]);
-        let size = p.sqr().and_then(|p| p.mean_all()).and_then(|m| m.to_scalar::<f32>()).expect("mean");
+        let size =
+            p.sqr().and_then(|p| p.mean_all()).and_then(|m| m.to_scalar::<f32>()).expect("mean");
         assert!(size.is_finite() && size > 1e-3, "{size}");
         assert!(check(96).is_err() && check(2).is_err() && check(2048).is_err());
     }

@@ -3,8 +3,9 @@
 use super::subject::{Facts, Job, Times};
 use crate::value::{Cell, Table};
 
-/// One row: medians over all calls of all rounds. Numbers that were not measured are `None`, `null` in JSON: an inversion has
-/// no forward of its own, a synthesis no seconds. The first ten fields are the benchmark's table.
+/// One row: medians over all calls of all rounds. Numbers that were not measured are `None`, `null`
+/// in JSON: an inversion has no forward of its own, a synthesis no seconds. The first ten fields
+/// are the benchmark's table.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Row {
     /// Side of the pictures.
@@ -27,7 +28,8 @@ pub struct Row {
     pub ceiling_share: Option<f64>,
     /// Peak resident memory of the process that did this row, weights included, MiB.
     pub peak_mb: Option<f64>,
-    /// The instructions of the CPU engine, `avx512`, `avx2` or `portable`, or the numbers of a GPU, `f32`, `tf32` or `f16`.
+    /// The instructions of the CPU engine, `avx512`, `avx2` or `portable`, or the numbers of a GPU,
+    /// `f32`, `tf32` or `f16`.
     pub kernels: &'static str,
     /// Name of the generator; `official` for random weights of the published widths.
     pub generator: String,
@@ -43,7 +45,8 @@ pub struct Row {
     pub seconds: Option<f64>,
     /// `seconds` a picture.
     pub seconds_per_image: Option<f64>,
-    /// How many times as fast a picture is as in the row of this run that has one at a time, by a forward or an inversion.
+    /// How many times as fast a picture is as in the row of this run that has one at a time, by a
+    /// forward or an inversion.
     pub gain: Option<f64>,
     /// Its method.
     pub method: Option<String>,
@@ -56,7 +59,9 @@ pub struct Row {
 impl Row {
     /// From the times of its rounds; `ceiling` in GFLOP/s, where it was measured.
     pub fn new(job: &Job, facts: &Facts, rounds: &[Times], ceiling: Option<f64>) -> Self {
-        let all = |of: fn(&Times) -> &Vec<f64>| median(rounds.iter().flat_map(|t| of(t).iter().copied()).collect());
+        let all = |of: fn(&Times) -> &Vec<f64>| {
+            median(rounds.iter().flat_map(|t| of(t).iter().copied()).collect())
+        };
         let forward_ms = all(|t| &t.forward);
         let (gflop, seconds) = (facts.work.map(|w| w.gflop), all(|t| &t.inversion));
         let rate = gflop.zip(forward_ms).map(|(gflop, ms)| gflop / (ms / 1e3));
@@ -118,8 +123,12 @@ pub const DEFINITIONS: [&str; 8] = [
 
 /// The rows as a table for people.
 pub fn table(rows: &[Row]) -> Table {
-    let columns = "generator,work,side,threads,batch,forward ms,step ms,GFLOP,ceiling,peak MiB,seconds,gain".split(',');
-    let cell = |value: Option<f64>, digits| value.map_or(Cell::Text("-".into()), |v| Cell::Number(v, digits));
+    let columns =
+        "generator,work,side,threads,batch,forward ms,step ms,GFLOP,ceiling,peak MiB,seconds,gain"
+            .split(',');
+    let cell = |value: Option<f64>, digits| {
+        value.map_or(Cell::Text("-".into()), |v| Cell::Number(v, digits))
+    };
     let row = |r: &Row| {
         let work = match (&r.method, r.steps) {
             (Some(method), Some(steps)) => format!("{method} {steps}"),
@@ -171,7 +180,10 @@ mod tests {
         let job = Job { what: What::Official(256), batch: 2, seed: 0 };
         let rounds = [one(&[90.0, 100.0], 300.0, 500.0), one(&[200.0], 310.0, 600.0)];
         let r = Row::new(&job, &facts(None), &rounds, Some(600.0));
-        assert_eq!((r.forward_ms, r.step_ms, r.ms_per_image), (Some(100.0), Some(305.0), Some(50.0)));
+        assert_eq!(
+            (r.forward_ms, r.step_ms, r.ms_per_image),
+            (Some(100.0), Some(305.0), Some(50.0))
+        );
         // 30 GFLOP in 0.1 s are 300 GFLOP/s.
         assert!((r.ceiling_share.unwrap() - 0.5).abs() < 1e-12);
         assert_eq!((r.peak_mb, r.seconds, r.rounds, r.work), (Some(600.0), None, 2, "synthesis"));
@@ -185,7 +197,10 @@ mod tests {
         let job = Job { what, batch: 1, seed: 0 };
         let rounds = [Times { inversion: vec![12.5], ..Times::default() }];
         let r = Row::new(&job, &facts(Some(("hybrid".into(), 300))), &rounds, Some(600.0));
-        assert_eq!((r.seconds, r.forward_ms, r.step_ms, r.gflop, r.peak_mb), (Some(12.5), None, None, None, None));
+        assert_eq!(
+            (r.seconds, r.forward_ms, r.step_ms, r.gflop, r.peak_mb),
+            (Some(12.5), None, None, None, None)
+        );
         assert_eq!((r.work, r.ceiling_share, r.ceiling_gflops), ("inversion", None, None));
         let t = table(&[r]);
         assert_eq!(t.columns.len(), t.rows[0].len());
@@ -197,7 +212,12 @@ mod tests {
         let inversion = |batch: usize, seconds: f64| {
             let what = What::Inversion { model: "faces".into(), method: None };
             let rounds = [Times { inversion: vec![seconds], ..Times::default() }];
-            Row::new(&Job { what, batch, seed: 0 }, &facts(Some(("hybrid".into(), 300))), &rounds, None)
+            Row::new(
+                &Job { what, batch, seed: 0 },
+                &facts(Some(("hybrid".into(), 300))),
+                &rounds,
+                None,
+            )
         };
         let (single, mut four) = (inversion(1, 10.0), inversion(4, 32.0));
         four.compare(&single);
@@ -208,8 +228,10 @@ mod tests {
     fn the_first_keys_are_those_of_the_documentation() {
         let job = Job { what: What::Official(256), batch: 1, seed: 0 };
         let json = serde_json::to_value(Row::new(&job, &facts(None), &[], None)).unwrap();
-        let keys: Vec<&str> = json.as_object().unwrap().keys().take(10).map(String::as_str).collect();
-        let wanted = "resolution threads batch device dtype forward_ms step_ms gflop ceiling_share peak_mb";
+        let keys: Vec<&str> =
+            json.as_object().unwrap().keys().take(10).map(String::as_str).collect();
+        let wanted =
+            "resolution threads batch device dtype forward_ms step_ms gflop ceiling_share peak_mb";
         assert_eq!(keys.join(" "), wanted);
         assert!(json["forward_ms"].is_null());
     }

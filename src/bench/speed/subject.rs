@@ -36,7 +36,8 @@ pub enum What {
     Inversion {
         /// A name or a path.
         model: String,
-        /// `METHOD[:STEPS]`; unless given hybrid, where there is an encoder, or optimize, of [`STEPS`] steps.
+        /// `METHOD[:STEPS]`; unless given hybrid, where there is an encoder, or optimize, of
+        /// [`STEPS`] steps.
         method: Option<String>,
     },
 }
@@ -109,8 +110,17 @@ pub struct Subject {
 }
 
 enum Timed {
-    Synthesis { ws: Var, maps: Vec<Var>, calls: [usize; 2] },
-    Inversion { model: Arc<Loaded>, perceptual: Option<Perceptual>, config: Box<Config>, target: Tensor },
+    Synthesis {
+        ws: Var,
+        maps: Vec<Var>,
+        calls: [usize; 2],
+    },
+    Inversion {
+        model: Arc<Loaded>,
+        perceptual: Option<Perceptual>,
+        config: Box<Config>,
+        target: Tensor,
+    },
 }
 
 impl Subject {
@@ -125,7 +135,9 @@ impl Subject {
                 Self::synthesis(Arc::new(generator), job)?
             }
             What::Model(name) => Self::synthesis(model::load(name)?.generator.clone(), job)?,
-            What::Inversion { model, method } => Self::inversion(&model::load(model)?, method.as_deref(), job)?,
+            What::Inversion { model, method } => {
+                Self::inversion(&model::load(model)?, method.as_deref(), job)?
+            }
         };
         // Weights are there, what loading them took besides is gone: the peak counts from here.
         subject.measurable = memory::forget() && subject.generator.device().is_cpu();
@@ -138,7 +150,11 @@ impl Subject {
         let size = (job.batch, spec.num_ws, spec.w_dim);
         let draw = Rng::derive(job.seed, "speed: codes").normals(size.0 * size.1 * size.2);
         let ws = Var::from_tensor(&Tensor::from_vec(draw, size, generator.device())?)?;
-        let maps = generator.noise_maps().iter().map(Var::from_tensor).collect::<candle_core::Result<Vec<_>>>()?;
+        let maps = generator
+            .noise_maps()
+            .iter()
+            .map(Var::from_tensor)
+            .collect::<candle_core::Result<Vec<_>>>()?;
         let facts = facts(&*generator, work::forward(spec, job.batch));
         let timed = Timed::Synthesis { ws, maps, calls: [1, 1] };
         Ok(Self { facts, generator, timed, measurable: false })
@@ -147,13 +163,15 @@ impl Subject {
     fn inversion(model: &Arc<Loaded>, method: Option<&str>, job: &Job) -> Result<Self> {
         let generator = model.generator.clone();
         let config = setting(method, &model.facts)?.config(None, job.seed);
-        let (perceptual, target) = (model.features.clone().map(Perceptual::new), pictures(model, job)?);
+        let (perceptual, target) =
+            (model.features.clone().map(Perceptual::new), pictures(model, job)?);
         model.stats()?;
         let passes = config.passes.or(model.encoder()?.map(|e| e.passes())).unwrap_or(0);
         let steps = if config.method == Method::Encoder { passes } else { config.steps };
         let inversion = Some((config.method.name().to_owned(), steps));
         let facts = Facts { inversion, ..facts(&*generator, None) };
-        let timed = Timed::Inversion { model: model.clone(), perceptual, config: Box::new(config), target };
+        let timed =
+            Timed::Inversion { model: model.clone(), perceptual, config: Box::new(config), target };
         Ok(Self { facts, generator, timed, measurable: false })
     }
 
@@ -251,12 +269,18 @@ pub fn setting(method: Option<&str>, facts: &ModelFacts) -> Result<Setting> {
     let method = method.map_or_else(|| format!("{}:{STEPS}", usual.name()), str::to_owned);
     // They come from narrow to wide.
     let last = settings(std::slice::from_ref(&method), &[], facts)?.pop();
-    last.ok_or_else(|| Error::runtime(format!("{} searches no space of {}", Safe(&method), Safe(&facts.name))))
+    last.ok_or_else(|| {
+        Error::runtime(format!("{} searches no space of {}", Safe(&method), Safe(&facts.name)))
+    })
 }
 
 /// With one step, or one pass: once is enough to have everything in its place.
 fn short(config: &Config) -> Config {
-    Config { steps: config.steps.min(1), passes: config.method.encodes().then_some(1), ..config.clone() }
+    Config {
+        steps: config.steps.min(1),
+        passes: config.method.encodes().then_some(1),
+        ..config.clone()
+    }
 }
 
 fn facts(generator: &dyn Generator, work: Option<Work>) -> Facts {
@@ -276,7 +300,8 @@ fn facts(generator: &dyn Generator, work: Option<Work>) -> Facts {
     }
 }
 
-/// Pictures of the generator's own, to be found again: an inversion takes its time whatever they show.
+/// Pictures of the generator's own, to be found again: an inversion takes its time whatever they
+/// show.
 fn pictures(model: &Loaded, job: &Job) -> Result<Tensor> {
     let (g, spec) = (&model.generator, model.generator.spec());
     if spec.c_dim > 0 {
@@ -299,17 +324,26 @@ mod tests {
         let of = |what| Subject::prepare(&Job { what, batch: 2, seed: 1 }).unwrap();
         let synthesis = of(What::Official(8));
         let facts = synthesis.facts();
-        assert_eq!((facts.generator.as_str(), facts.resolution, facts.device.as_str()), ("official", 8, "cpu"));
+        assert_eq!(
+            (facts.generator.as_str(), facts.resolution, facts.device.as_str()),
+            ("official", 8, "cpu")
+        );
         let times = synthesis.round().unwrap();
         assert!(!times.forward.is_empty() && !times.step.is_empty() && times.inversion.is_empty());
         assert!(times.forward.iter().chain(&times.step).all(|&t| t > 0.0));
 
-        let inverting =
-            |method: Option<&str>| of(What::Inversion { model: "toy".into(), method: method.map(str::to_owned) });
+        let inverting = |method: Option<&str>| {
+            of(What::Inversion { model: "toy".into(), method: method.map(str::to_owned) })
+        };
         let inversion = inverting(None);
         assert_eq!(inversion.facts().inversion, Some(("hybrid".into(), STEPS)));
         assert_eq!((inversion.facts().work, inversion.facts().resolution), (None, 32));
-        assert!(inversion.invert(&Config { steps: 2, ..Config::new(Space::WPlus, Method::Optimize) }).unwrap() > 0.0);
+        assert!(
+            inversion
+                .invert(&Config { steps: 2, ..Config::new(Space::WPlus, Method::Optimize) })
+                .unwrap()
+                > 0.0
+        );
         let short = inverting(Some("encoder:2"));
         assert_eq!(short.facts().inversion, Some(("encoder".into(), 2)));
         assert!(short.round().unwrap().inversion[0] > 0.0);
@@ -318,7 +352,8 @@ mod tests {
     #[test]
     fn inversions_are_in_the_widest_space_of_their_method() {
         let facts = model::load("toy").unwrap().facts.clone();
-        let of = |method: Option<&str>| setting(method, &facts).map(|s| (s.method, s.space, s.steps));
+        let of =
+            |method: Option<&str>| setting(method, &facts).map(|s| (s.method, s.space, s.steps));
         assert_eq!(of(None).unwrap(), (Method::Hybrid, Space::WPlus, Some(STEPS)));
         assert_eq!(of(Some("optimize:7")).unwrap(), (Method::Optimize, Space::WPlus, Some(7)));
         assert_eq!(of(Some("projector:9")).unwrap(), (Method::Projector, Space::W, Some(9)));

@@ -7,15 +7,17 @@ use crate::generator::Spec;
 pub struct Work {
     /// Multiply-adds × 2 of the modulated convolutions done directly, 10⁹.
     pub gflop: f64,
-    /// Bytes that these convolutions cannot do without: weights and input read once, output written once, single precision.
+    /// Bytes that these convolutions cannot do without: weights and input read once, output written
+    /// once, single precision.
     pub bytes: f64,
 }
 
 /// The work of a generator whose layers read styles; `None` where they do not.
 ///
-/// Counted are the 3×3 convolutions (that of an upsampling layer as a transposed one: nine products a pixel of its input)
-/// and the 1×1 ones to the picture; not counted resampling filters, affine maps, the shortcuts of resnet blocks, and what
-/// is done element by element. Algorithms with fewer products, as Winograd's, may need less.
+/// Counted are the 3×3 convolutions (that of an upsampling layer as a transposed one: nine products
+/// a pixel of its input) and the 1×1 ones to the picture; not counted resampling filters, affine
+/// maps, the shortcuts of resnet blocks, and what is done element by element. Algorithms with fewer
+/// products, as Winograd's, may need less.
 pub fn forward(spec: &Spec, batch: usize) -> Option<Work> {
     let mut total = Work { gflop: 0.0, bytes: 0.0 };
     for (i, layer) in spec.styles.iter().enumerate() {
@@ -32,7 +34,8 @@ pub fn forward(spec: &Spec, batch: usize) -> Option<Work> {
         let weights = (taps * inputs * outputs) as f64;
         let pixels = |side: usize| (batch * side * side) as f64;
         total.gflop += 2e-9 * weights * pixels(from);
-        total.bytes += 4.0 * (weights + inputs as f64 * pixels(from) + outputs as f64 * pixels(side));
+        total.bytes +=
+            4.0 * (weights + inputs as f64 * pixels(from) + outputs as f64 * pixels(side));
     }
     (total.gflop > 0.0).then_some(total)
 }
@@ -79,7 +82,8 @@ mod tests {
         let g = official::build(8, 0, &Device::Cpu).unwrap();
         let one = forward(g.spec(), 1).unwrap();
         assert!((one.gflop - 2e-9 * products).abs() < 1e-12);
-        let features = 512.0 * (16.0 + 16.0 + 16.0 + 64.0 + 64.0 + 64.0) + (512.0 + 3.0) * (16.0 + 64.0);
+        let features =
+            512.0 * (16.0 + 16.0 + 16.0 + 64.0 + 64.0 + 64.0) + (512.0 + 3.0) * (16.0 + 64.0);
         assert!((one.bytes - 4.0 * (3.0 * full + 2.0 * picture + features)).abs() < 0.5);
         // A batch shares the weights.
         let three = forward(g.spec(), 3).unwrap();

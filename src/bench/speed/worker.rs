@@ -1,7 +1,7 @@
 //! A row's work in a process of its own, so that its memory is its own: both ends of the line.
 //!
-//! The worker prepares itself and says what it is; then it answers every line on its standard input with one round. The end
-//! of its input is its end: it does not outlive whoever asks.
+//! The worker prepares itself and says what it is; then it answers every line on its standard input
+//! with one round. The end of its input is its end: it does not outlive whoever asks.
 
 use super::subject::{Facts, Job, Subject, Times};
 use crate::control::{Control, Stop};
@@ -28,13 +28,20 @@ pub(super) enum Reply {
 ///
 /// # Errors
 /// When an answer cannot be written. What fails in the work is answered, not returned.
-pub fn serve(job: &Job, requests: impl BufRead, mut answer: impl FnMut(&str) -> Result<()>) -> Result<()> {
+pub fn serve(
+    job: &Job,
+    requests: impl BufRead,
+    mut answer: impl FnMut(&str) -> Result<()>,
+) -> Result<()> {
     let mut say = |reply: &Reply| {
-        let text =
-            serde_json::to_string(reply).map_err(|e| Error::runtime(format!("no answer can be written: {e}")))?;
+        let text = serde_json::to_string(reply)
+            .map_err(|e| Error::runtime(format!("no answer can be written: {e}")))?;
         answer(&text)
     };
-    let failed = |e: Error| Reply::Failed { message: e.message().to_owned(), hint: e.repair().map(str::to_owned) };
+    let failed = |e: Error| Reply::Failed {
+        message: e.message().to_owned(),
+        hint: e.repair().map(str::to_owned),
+    };
     let subject = match Subject::prepare(job) {
         Ok(subject) => subject,
         Err(e) => return say(&failed(e)),
@@ -64,10 +71,16 @@ impl Worker {
         // Ctrl-C is for the process that asks: it decides what becomes of the worker.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn().map_err(|e| Error::io("cannot start a process to measure in", &e))?;
+        let mut child =
+            command.spawn().map_err(|e| Error::io("cannot start a process to measure in", &e))?;
         let (send, replies) = channel();
         if let Some(out) = child.stdout.take() {
-            let read = move || BufReader::new(out).lines().map_while(|l| l.ok()).all(|line| send.send(line).is_ok());
+            let read = move || {
+                BufReader::new(out)
+                    .lines()
+                    .map_while(|l| l.ok())
+                    .all(|line| send.send(line).is_ok())
+            };
             let thread = std::thread::Builder::new().name("worker".into()).spawn(read);
             thread.map_err(|e| Error::io("cannot start a thread", &e))?;
         }
@@ -88,7 +101,9 @@ impl Worker {
             match control.stop() {
                 Stop::No => {}
                 Stop::Keep | Stop::Checkpoint => return Ok(None),
-                Stop::Abort => return Err(Error::new(Kind::Interrupted, "stopped; no rows were kept")),
+                Stop::Abort => {
+                    return Err(Error::new(Kind::Interrupted, "stopped; no rows were kept"));
+                }
             }
             match self.replies.recv_timeout(PAUSE) {
                 Ok(line) => return self.read(&line).map(Some),
@@ -108,7 +123,10 @@ impl Worker {
                 })
             }
             Ok(reply) => Ok(reply),
-            Err(e) => Err(Error::runtime(format!("{}: the measuring process answered nonsense: {e}", self.title))),
+            Err(e) => Err(Error::runtime(format!(
+                "{}: the measuring process answered nonsense: {e}",
+                self.title
+            ))),
         }
     }
 
@@ -148,14 +166,20 @@ mod tests {
     fn every_line_is_answered_with_a_round_until_the_end() {
         let found = answers(What::Model("toy".into()), "round\nround\n");
         assert!(matches!(&found[0], Reply::Ready(f) if f.resolution == 32), "{found:?}");
-        assert!(found[1..].iter().all(|r| matches!(r, Reply::Round(t) if !t.step.is_empty())), "{found:?}");
+        assert!(
+            found[1..].iter().all(|r| matches!(r, Reply::Round(t) if !t.step.is_empty())),
+            "{found:?}"
+        );
         assert_eq!(found.len(), 3);
     }
 
     #[test]
     fn what_fails_is_answered_with_its_repair() {
         let found = answers(What::Official(7), "round\n");
-        assert!(matches!(&found[..], [Reply::Failed { message, hint: Some(_) }] if message.contains('7')), "{found:?}");
+        assert!(
+            matches!(&found[..], [Reply::Failed { message, hint: Some(_) }] if message.contains('7')),
+            "{found:?}"
+        );
     }
 
     #[cfg(unix)]
@@ -170,10 +194,15 @@ mod tests {
     fn a_worker_that_dies_or_errs_is_an_error_that_names_the_row() {
         let control = Control::default();
         let e = worker("exit 3").wait(&control).unwrap_err();
-        assert!(e.message().contains("official 8") && e.message().contains('3') && e.repair().is_some(), "{e:?}");
+        assert!(
+            e.message().contains("official 8") && e.message().contains('3') && e.repair().is_some(),
+            "{e:?}"
+        );
         let e = worker("echo '{'; sleep 9").wait(&control).unwrap_err();
         assert!(e.message().contains("nonsense"), "{e:?}");
-        let e = worker(r#"echo '{"failed": {"message": "no", "hint": "yes"}}'; sleep 9"#).wait(&control).unwrap_err();
+        let e = worker(r#"echo '{"failed": {"message": "no", "hint": "yes"}}'; sleep 9"#)
+            .wait(&control)
+            .unwrap_err();
         assert_eq!((e.message(), e.repair()), ("official 8: no", Some("yes")));
     }
 

@@ -134,20 +134,25 @@ fn refuse(message: String) -> Error {
 impl Config {
     fn check(&self) -> Result<()> {
         if !(1..=4).contains(&self.img_channels) {
-            return Err(
-                refuse(format!("pictures of {} channels", self.img_channels)).hint("1 to 4 channels are supported")
-            );
+            return Err(refuse(format!("pictures of {} channels", self.img_channels))
+                .hint("1 to 4 channels are supported"));
         }
         if !(self.mapping_lr_multiplier.is_finite() && self.mapping_lr_multiplier > 0.0) {
-            return Err(
-                refuse(format!("a mapping_lr_multiplier of {}", self.mapping_lr_multiplier)).hint("0.01 is usual")
-            );
+            return Err(refuse(format!(
+                "a mapping_lr_multiplier of {}",
+                self.mapping_lr_multiplier
+            ))
+            .hint("0.01 is usual"));
         }
         if self.conv_clamp.is_some_and(|c| c.is_nan() || c <= 0.0) {
-            return Err(refuse(format!("a conv_clamp of {:?}", self.conv_clamp)).hint("use null for none"));
+            return Err(
+                refuse(format!("a conv_clamp of {:?}", self.conv_clamp)).hint("use null for none")
+            );
         }
         if let Some(taps) = &self.resample_filter {
-            let usable = taps.len() <= 64 && taps.iter().all(|t| t.is_finite()) && taps.iter().sum::<f64>().is_normal();
+            let usable = taps.len() <= 64
+                && taps.iter().all(|t| t.is_finite())
+                && taps.iter().sum::<f64>().is_normal();
             if !usable {
                 let first = &taps[..taps.len().min(8)];
                 return Err(refuse(format!("a resample_filter of {} taps, {first:?}", taps.len()))
@@ -157,7 +162,8 @@ impl Config {
         Ok(())
     }
 
-    /// The layers that read styles, in the order in which they run, by the shapes of their affine maps.
+    /// The layers that read styles, in the order in which they run, by the shapes of their affine
+    /// maps.
     ///
     /// A block's picture shares its row with the first layer of the next block.
     pub fn styles(&self, tensors: &dyn Source) -> Vec<StyleLayer> {
@@ -198,27 +204,33 @@ impl Seen {
         let has = |name: &str| t.shape(name).is_some();
         let dim = |name: &str, rank: usize, axis: usize| match t.shape(name) {
             Some(s) if s.len() == rank && s.iter().all(|&n| n > 0) => Ok(s[axis]),
-            Some(s) => Err(refuse(format!("tensor `{name}` has shape {s:?}, expected {rank} dimensions"))),
-            None => Err(refuse(format!("tensor `{name}` is missing")).hint("`gannet info` shows what the file holds")),
+            Some(s) => {
+                Err(refuse(format!("tensor `{name}` has shape {s:?}, expected {rank} dimensions")))
+            }
+            None => Err(refuse(format!("tensor `{name}` is missing"))
+                .hint("`gannet info` shows what the file holds")),
         };
         if has("synthesis.b4.conv0.weight") || dim("synthesis.b4.const", 3, 1)? != 4 {
-            return Err(
-                refuse("its first block is not a constant of 4x4".into()).hint("train or convert with square pictures")
-            );
+            return Err(refuse("its first block is not a constant of 4x4".into())
+                .hint("train or convert with square pictures"));
         }
         let mut resolution = 4;
         while has(&format!("synthesis.b{}.conv1.weight", resolution * 2)) {
             resolution *= 2;
             if resolution > LIMITS.image_side as usize {
-                return Err(Error::new(Kind::Limit, format!("pictures of {resolution} pixels a side"))
-                    .hint(format!("up to {} are supported", LIMITS.image_side)));
+                return Err(Error::new(
+                    Kind::Limit,
+                    format!("pictures of {resolution} pixels a side"),
+                )
+                .hint(format!("up to {} are supported", LIMITS.image_side)));
             }
         }
         let mapping_layers = (0..).take_while(|i| has(&format!("mapping.fc{i}.weight"))).count();
         let w_dim = dim("synthesis.b4.conv1.affine.weight", 2, 1)?;
         let (mut c_dim, mut embedded) = (0, 0);
         if has("mapping.embed.weight") {
-            (c_dim, embedded) = (dim("mapping.embed.weight", 2, 1)?, dim("mapping.embed.weight", 2, 0)?);
+            (c_dim, embedded) =
+                (dim("mapping.embed.weight", 2, 1)?, dim("mapping.embed.weight", 2, 0)?);
         }
         let input = if mapping_layers == 0 { w_dim } else { dim("mapping.fc0.weight", 2, 1)? };
         let z_dim = input.checked_sub(embedded).filter(|&z| z > 0);
@@ -230,7 +242,8 @@ impl Seen {
             Architecture::Orig
         };
         Ok(Self {
-            z_dim: z_dim.ok_or_else(|| refuse(format!("{input} mapping inputs leave no room for z")))?,
+            z_dim: z_dim
+                .ok_or_else(|| refuse(format!("{input} mapping inputs leave no room for z")))?,
             c_dim,
             w_dim,
             resolution,

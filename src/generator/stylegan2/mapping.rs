@@ -17,7 +17,12 @@ pub(super) struct Dense {
 
 impl Dense {
     /// Reads `name.weight` `[outputs, inputs]` and `name.bias` `[outputs]`.
-    pub(super) fn read(r: &mut Reader<'_>, name: &str, [inputs, outputs]: [usize; 2], lr: f64) -> Result<Self> {
+    pub(super) fn read(
+        r: &mut Reader<'_>,
+        name: &str,
+        [inputs, outputs]: [usize; 2],
+        lr: f64,
+    ) -> Result<Self> {
         Ok(Self {
             weight: r.parameter(&format!("{name}.weight"), &[outputs, inputs])?,
             bias: r.parameter(&format!("{name}.bias"), &[outputs])?,
@@ -39,7 +44,8 @@ impl Dense {
     /// x `[N, inputs]` → `[N, outputs]`.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = (linear(x, &self.weight)? * self.weight_gain)?;
-        let bias = if self.bias_gain == 1.0 { self.bias.clone() } else { (&self.bias * self.bias_gain)? };
+        let bias =
+            if self.bias_gain == 1.0 { self.bias.clone() } else { (&self.bias * self.bias_gain)? };
         Ok(bias_act(&y, &bias, self.activation)?)
     }
 }
@@ -65,8 +71,15 @@ impl Mapping {
         for i in 0..c.mapping_layers {
             let name = format!("mapping.fc{i}");
             let last = i + 1 == c.mapping_layers;
-            let out = if last { c.w_dim } else { r.shape(&format!("{name}.weight"))?.first().copied().unwrap_or(0) };
-            layers.push(Dense::read(r, &name, [width, out], c.mapping_lr_multiplier)?.activated(Activation::LRELU));
+            let out = if last {
+                c.w_dim
+            } else {
+                r.shape(&format!("{name}.weight"))?.first().copied().unwrap_or(0)
+            };
+            layers.push(
+                Dense::read(r, &name, [width, out], c.mapping_lr_multiplier)?
+                    .activated(Activation::LRELU),
+            );
             width = out;
         }
         Ok(Self { embed, layers, z_dim: c.z_dim, c_dim: c.c_dim })
@@ -76,8 +89,12 @@ impl Mapping {
     pub(super) fn forward(&self, z: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
         let n = z.dims().first().copied().unwrap_or(0);
         if z.dims() != [n, self.z_dim] {
-            return Err(Error::runtime(format!("z has shape {:?}, the generator reads [N, {}]", z.dims(), self.z_dim))
-                .hint("use a code that was made for this generator"));
+            return Err(Error::runtime(format!(
+                "z has shape {:?}, the generator reads [N, {}]",
+                z.dims(),
+                self.z_dim
+            ))
+            .hint("use a code that was made for this generator"));
         }
         let mut x = normalize(z)?;
         match (&self.embed, labels) {
@@ -85,7 +102,11 @@ impl Mapping {
                 x = Tensor::cat(&[&x, &normalize(&embed.forward(c)?)?], 1)?;
             }
             (Some(_), Some(c)) => {
-                let message = format!("labels have shape {:?}, the generator reads [{n}, {}]", c.dims(), self.c_dim);
+                let message = format!(
+                    "labels have shape {:?}, the generator reads [{n}, {}]",
+                    c.dims(),
+                    self.c_dim
+                );
                 return Err(Error::runtime(message).hint("give one label a code"));
             }
             (Some(_), None) => {
@@ -96,8 +117,10 @@ impl Mapping {
                 .hint("say which class"));
             }
             (None, Some(_)) => {
-                return Err(Error::runtime("the generator is not conditional, but a label was given")
-                    .hint("leave the label out"));
+                return Err(Error::runtime(
+                    "the generator is not conditional, but a label was given",
+                )
+                .hint("leave the label out"));
             }
             (None, None) => {}
         }

@@ -1,9 +1,10 @@
-//! StyleGAN2 and StyleGAN2-ADA (Karras et al. 2020), by the names and the arithmetic of NVIDIA's PyTorch code.
+//! StyleGAN2 and StyleGAN2-ADA (Karras et al. 2020), by the names and the arithmetic of NVIDIA's
+//! PyTorch code.
 //!
-//! Square pictures of any power of two from 4 pixels, 1 to 4 channels, any number of features a layer, the architectures
-//! skip, resnet and orig, with or without labels. In single precision; on a GPU, when asked, the four highest resolutions in
-//! f16 as there, unless weights are trained. Not run: first blocks other than 4×4, kernels other than 3×3, activations other
-//! than leaky ReLU.
+//! Square pictures of any power of two from 4 pixels, 1 to 4 channels, any number of features a
+//! layer, the architectures skip, resnet and orig, with or without labels. In single precision; on
+//! a GPU, when asked, the four highest resolutions in f16 as there, unless weights are trained. Not
+//! run: first blocks other than 4×4, kernels other than 3×3, activations other than leaky ReLU.
 
 mod config;
 mod mapping;
@@ -37,7 +38,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn shape(&self, name: &str) -> Result<Vec<usize>> {
         self.source.shape(name).ok_or_else(|| {
-            broken(format!("tensor `{name}` is missing")).hint("`gannet info` shows what the file holds")
+            broken(format!("tensor `{name}` is missing"))
+                .hint("`gannet info` shows what the file holds")
         })
     }
 
@@ -68,18 +70,22 @@ impl Reader<'_> {
         let stored = match shape[..] {
             // A long filter is stored as the taps of both axes.
             [n] => {
-                let matrix: Vec<f32> = stored.iter().flat_map(|a| stored.iter().map(move |b| a * b)).collect();
+                let matrix: Vec<f32> =
+                    stored.iter().flat_map(|a| stored.iter().map(move |b| a * b)).collect();
                 Filter::from_matrix(n, n, &matrix)?
             }
             [h, w] if h == w => Filter::from_matrix(h, w, &stored)?,
             _ => {
-                return Err(broken(format!("filter `{name}` has shape {shape:?}")).hint("square filters are supported"));
+                return Err(broken(format!("filter `{name}` has shape {shape:?}"))
+                    .hint("square filters are supported"));
             }
         };
-        let differ = || stored.matrix().iter().zip(taps.matrix()).any(|(a, b)| (a - b).abs() > 1e-6);
+        let differ =
+            || stored.matrix().iter().zip(taps.matrix()).any(|(a, b)| (a - b).abs() > 1e-6);
         if said.is_some() && (stored.size() != taps.size() || differ()) {
-            return Err(broken(format!("`{name}` is not the filter of the taps {said:?}"))
-                .hint("correct `resample_filter` in the settings, or leave it out to trust the tensors"));
+            return Err(broken(format!("`{name}` is not the filter of the taps {said:?}")).hint(
+                "correct `resample_filter` in the settings, or leave it out to trust the tensors",
+            ));
         }
         Ok(stored)
     }
@@ -107,17 +113,34 @@ pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
 impl StyleGan2 {
     /// Builds the generator from its tensors; `fingerprint` identifies them.
     ///
-    /// Errors when a tensor is missing or of another shape, when `given` and the tensors disagree, and on what is not
-    /// supported. What stays in `source` was not understood.
-    pub fn new(source: &mut dyn Source, given: &Given, fingerprint: &str, device: &Device) -> Result<Self> {
+    /// Errors when a tensor is missing or of another shape, when `given` and the tensors disagree,
+    /// and on what is not supported. What stays in `source` was not understood.
+    pub fn new(
+        source: &mut dyn Source,
+        given: &Given,
+        fingerprint: &str,
+        device: &Device,
+    ) -> Result<Self> {
         Self::build(source, given, fingerprint, device, crate::tensor::halves(device))
     }
 
     /// As [`StyleGan2::new`]; whether in f16 where the official code is.
-    fn build(source: &mut dyn Source, given: &Given, fingerprint: &str, device: &Device, halves: bool) -> Result<Self> {
+    fn build(
+        source: &mut dyn Source,
+        given: &Given,
+        fingerprint: &str,
+        device: &Device,
+        halves: bool,
+    ) -> Result<Self> {
         let config = given.complete(source)?;
         let styles = config.styles(source);
-        let mut r = Reader { source, device, halves, parameters: BTreeMap::new(), buffers: BTreeMap::new() };
+        let mut r = Reader {
+            source,
+            device,
+            halves,
+            parameters: BTreeMap::new(),
+            buffers: BTreeMap::new(),
+        };
         let mapping = Mapping::read(&mut r, &config)?;
         let mean_w = r.buffer("mapping.w_avg", &[config.w_dim])?;
         let synthesis = Synthesis::read(&mut r, &config)?;
@@ -137,7 +160,16 @@ impl StyleGan2 {
             fingerprint: fingerprint.into(),
         };
         let (parameters, buffers) = (r.parameters, r.buffers);
-        Ok(Self { config, spec, device: device.clone(), mapping, synthesis, mean_w, parameters, buffers })
+        Ok(Self {
+            config,
+            spec,
+            device: device.clone(),
+            mapping,
+            synthesis,
+            mean_w,
+            parameters,
+            buffers,
+        })
     }
 
     /// What it is made of.
@@ -150,10 +182,14 @@ impl StyleGan2 {
         self.parameters.iter().chain(&self.buffers).map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
-    /// A copy whose parameters for which `tuned(name)` holds are variables, to be optimised; the variables by name.
+    /// A copy whose parameters for which `tuned(name)` holds are variables, to be optimised; the
+    /// variables by name.
     ///
     /// The copy shares the numbers of the others with this generator.
-    pub fn with_variables(&self, tuned: impl Fn(&str) -> bool) -> Result<(Self, BTreeMap<String, Var>)> {
+    pub fn with_variables(
+        &self,
+        tuned: impl Fn(&str) -> bool,
+    ) -> Result<(Self, BTreeMap<String, Var>)> {
         let mut source = Tensors(self.tensors());
         let mut variables = BTreeMap::new();
         for (name, t) in self.parameters.iter().filter(|(name, _)| tuned(name)) {
@@ -180,16 +216,23 @@ impl StyleGan2 {
         match noise {
             Noise::None => Ok(vec![None; sizes.len()]),
             Noise::Const => Ok(self.synthesis.noise().map(|l| Some(l.map.clone())).collect()),
-            Noise::Random { seed, first } => {
-                sizes.iter().enumerate().map(|(i, &s)| Ok(Some(self.draw(*seed, i, *first..first + n, s)?))).collect()
-            }
+            Noise::Random { seed, first } => sizes
+                .iter()
+                .enumerate()
+                .map(|(i, &s)| Ok(Some(self.draw(*seed, i, *first..first + n, s)?)))
+                .collect(),
             Noise::Maps(maps) => {
                 let fits = maps.len() == sizes.len()
-                    && maps.iter().zip(sizes).all(|(m, &s)| m.dims() == [1, 1, s, s] || m.dims() == [n, 1, s, s]);
+                    && maps
+                        .iter()
+                        .zip(sizes)
+                        .all(|(m, &s)| m.dims() == [1, 1, s, s] || m.dims() == [n, 1, s, s]);
                 if !fits {
                     let found: Vec<_> = maps.iter().map(Tensor::dims).collect();
-                    return Err(Error::runtime(format!("noise maps {found:?} do not fit layers of sides {sizes:?}"))
-                        .hint("use maps that were made for this generator, each [N or 1, 1, H, W]"));
+                    return Err(Error::runtime(format!(
+                        "noise maps {found:?} do not fit layers of sides {sizes:?}"
+                    ))
+                    .hint("use maps that were made for this generator, each [N or 1, 1, H, W]"));
                 }
                 Ok(maps.iter().cloned().map(Some).collect())
             }
@@ -199,8 +242,9 @@ impl StyleGan2 {
     /// Noise that depends on the seed, the layer and the sample alone.
     fn draw(&self, seed: u64, layer: usize, samples: Range<usize>, side: usize) -> Result<Tensor> {
         let n = samples.len();
-        let data: Vec<f32> =
-            samples.flat_map(|i| Rng::derive(seed, &format!("noise {layer} {i}")).normals(side * side)).collect();
+        let data: Vec<f32> = samples
+            .flat_map(|i| Rng::derive(seed, &format!("noise {layer} {i}")).normals(side * side))
+            .collect();
         Ok(Tensor::from_vec(data, (n, 1, side, side), &self.device)?)
     }
 }
@@ -248,7 +292,8 @@ fn reads(codes: &Tensor, sizes: &[usize]) -> Result<usize> {
         [n, rest @ ..] if *n > 0 && rest == sizes => Ok(*n),
         other => {
             let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
-            let message = format!("a code of shape {other:?}, the generator reads [N, {}]", sizes.join(", "));
+            let message =
+                format!("a code of shape {other:?}, the generator reads [N, {}]", sizes.join(", "));
             Err(Error::runtime(message).hint("use a code that was made for this generator"))
         }
     }
@@ -261,7 +306,8 @@ fn reads(codes: &Tensor, sizes: &[usize]) -> Result<usize> {
 /// # Shapes
 /// w `[N, w_dim]` or `[N, num_ws, w_dim]`, mean `[w_dim]` → as w.
 pub fn truncate(w: &Tensor, mean: &Tensor, psi: f64, cutoff: Option<usize>) -> Result<Tensor> {
-    let pull = |w: &Tensor| -> Result<Tensor> { Ok((w.broadcast_sub(mean)? * psi)?.broadcast_add(mean)?) };
+    let pull =
+        |w: &Tensor| -> Result<Tensor> { Ok((w.broadcast_sub(mean)? * psi)?.broadcast_add(mean)?) };
     match cutoff {
         Some(k) if w.rank() == 3 && k < w.dim(1)? => {
             if k == 0 {
@@ -286,11 +332,17 @@ mod tests {
         let toy = Toy { resolution: 64, features: 40, ..Toy::default() };
         let run = || -> Vec<u32> {
             let g = toy.build(&Device::Cpu).expect("toy");
-            let ws = Var::from_vec(Rng::new(1).normals(2 * 10 * 16), (2, 10, 16), &Device::Cpu).expect("ws");
+            let ws = Var::from_vec(Rng::new(1).normals(2 * 10 * 16), (2, 10, 16), &Device::Cpu)
+                .expect("ws");
             let picture = g.synthesize(&ws, &Noise::Random { seed: 1, first: 0 }).expect("picture");
-            let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward()).expect("backward");
+            let grads = picture
+                .sqr()
+                .and_then(|p| p.sum_all())
+                .and_then(|l| l.backward())
+                .expect("backward");
             let both = [&picture, grads.get(&ws).expect("gradient")];
-            let bits = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("values");
+            let bits =
+                |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("values");
             both.into_iter().flat_map(bits).map(f32::to_bits).collect()
         };
         let pool = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("pool");
@@ -298,19 +350,28 @@ mod tests {
         assert!(one == two && one == three);
     }
 
-    /// Each parameter alone gets the gradient that it gets with all the others, whichever operators that makes the synthesis
-    /// take; and the picture stays what it is.
+    /// Each parameter alone gets the gradient that it gets with all the others, whichever operators
+    /// that makes the synthesis take; and the picture stays what it is.
     #[test]
     fn no_parameter_loses_its_gradient() {
-        let g = Toy { resolution: 16, features: 6, ..Toy::default() }.build(&Device::Cpu).expect("toy");
-        let z =
-            Tensor::from_vec(Rng::new(1).normals(2 * g.spec().z_dim), (2, g.spec().z_dim), &Device::Cpu).expect("z");
+        let g =
+            Toy { resolution: 16, features: 6, ..Toy::default() }.build(&Device::Cpu).expect("toy");
+        let z = Tensor::from_vec(
+            Rng::new(1).normals(2 * g.spec().z_dim),
+            (2, g.spec().z_dim),
+            &Device::Cpu,
+        )
+        .expect("z");
         let run = |tuned: &dyn Fn(&str) -> bool| {
             let (g, variables) = g.with_variables(tuned).expect("variables");
-            let w = g.map(&z, None).and_then(|w| Ok(w.unsqueeze(1)?.repeat((1, g.spec().num_ws, 1))?)).expect("w");
+            let w = g
+                .map(&z, None)
+                .and_then(|w| Ok(w.unsqueeze(1)?.repeat((1, g.spec().num_ws, 1))?))
+                .expect("w");
             let picture = g.synthesize(&w, &Noise::Const).expect("picture");
             let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward());
-            let numbers = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("numbers");
+            let numbers =
+                |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("numbers");
             let of = |(name, v): (String, Var)| {
                 let g = grads.as_ref().ok().and_then(|g| g.get(&v).map(numbers));
                 (name, g)
@@ -325,30 +386,38 @@ mod tests {
             let expected = expected.as_ref().unwrap_or_else(|| panic!("no gradient of {name}"));
             assert!(expected.iter().any(|v| *v != 0.0), "the gradient of {name} is zero");
             let (_, alone) = run(&|n| n == name);
-            let found = alone[name].as_ref().unwrap_or_else(|| panic!("no gradient of {name} alone"));
+            let found =
+                alone[name].as_ref().unwrap_or_else(|| panic!("no gradient of {name} alone"));
             let d = apart(found, expected);
             assert!(d <= 1e-4, "{name} alone: {d:.1e}");
         }
     }
 
-    /// The same network with its highest resolutions in f16; on the CPU, where numbers are rounded as a GPU stores them.
+    /// The same network with its highest resolutions in f16; on the CPU, where numbers are rounded
+    /// as a GPU stores them.
     fn halved(g: &StyleGan2, given: &Given) -> StyleGan2 {
         StyleGan2::build(&mut Tensors(g.tensors()), given, "", &Device::Cpu, true).expect("halved")
     }
 
-    /// A picture, and the gradients of `gain` times its mean square to the codes and the noise maps.
+    /// A picture, and the gradients of `gain` times its mean square to the codes and the noise
+    /// maps.
     fn step(g: &StyleGan2, ws: &Var, gain: f64) -> Vec<Vec<f32>> {
-        let maps: Vec<Var> = g.noise_maps().iter().map(|m| Var::from_tensor(m).expect("map")).collect();
+        let maps: Vec<Var> =
+            g.noise_maps().iter().map(|m| Var::from_tensor(m).expect("map")).collect();
         let noise = Noise::Maps(maps.iter().map(|m| m.as_tensor().clone()).collect());
         let picture = g.synthesize(ws, &noise).expect("picture");
-        let grads = picture.sqr().and_then(|p| p.mean_all()? * gain).and_then(|l| l.backward()).expect("backward");
+        let grads = picture
+            .sqr()
+            .and_then(|p| p.mean_all()? * gain)
+            .and_then(|l| l.backward())
+            .expect("backward");
         let slopes = std::iter::once(ws).chain(&maps).map(|v| grads.get(v).expect("gradient"));
         let flat = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("values");
         std::iter::once(&picture).chain(slopes).map(flat).collect()
     }
 
-    /// The difference, as a share of `b`, in root mean square: the leaky ReLU's kink moves single gradients by more than a
-    /// rounding.
+    /// The difference, as a share of `b`, in root mean square: the leaky ReLU's kink moves single
+    /// gradients by more than a rounding.
     fn apart(a: &[f32], b: &[f32]) -> f64 {
         let sum = |v: &mut dyn Iterator<Item = f32>| v.map(|v| f64::from(v).powi(2)).sum::<f64>();
         (sum(&mut a.iter().zip(b).map(|(a, b)| a - b)) / sum(&mut b.iter().copied())).sqrt()
@@ -363,32 +432,41 @@ mod tests {
             // 8, 16, 32 and 64 pixels.
             assert_eq!(half.synthesis.halves(), [false, true, true, true, true]);
             assert_eq!(g.synthesis.halves(), [false; 5]);
-            let ws = Var::from_vec(Rng::new(1).normals(2 * 10 * 16), (2, 10, 16), &Device::Cpu).expect("ws");
+            let ws = Var::from_vec(Rng::new(1).normals(2 * 10 * 16), (2, 10, 16), &Device::Cpu)
+                .expect("ws");
             let (found, expected) = (step(&half, &ws, 1e4), step(&g, &ws, 1e4));
             for (i, (a, b)) in found.iter().zip(&expected).enumerate() {
                 let off = apart(a, b);
-                assert!(off > 1e-6 && off < if i == 0 { 1e-2 } else { 5e-2 }, "{architecture:?}, part {i}: {off}");
+                assert!(
+                    off > 1e-6 && off < if i == 0 { 1e-2 } else { 5e-2 },
+                    "{architecture:?}, part {i}: {off}"
+                );
             }
         }
     }
 
     #[test]
-    fn f16_neither_overflows_with_large_codes_nor_loses_the_gradients_of_a_mean_when_it_is_scaled() {
+    fn f16_neither_overflows_with_large_codes_nor_loses_the_gradients_of_a_mean_when_it_is_scaled()
+    {
         let toy = Toy { resolution: 64, features: 24, ..Toy::default() };
         let given = Given { conv_clamp: Some(256.0), ..toy.given() };
         let g = toy.build(&Device::Cpu).expect("toy");
-        let g = StyleGan2::new(&mut Tensors(g.tensors()), &given, "", &Device::Cpu).expect("clamped");
+        let g =
+            StyleGan2::new(&mut Tensors(g.tensors()), &given, "", &Device::Cpu).expect("clamped");
         let half = halved(&g, &given);
         let ws = |size: f32| {
             let draw = Rng::new(2).normals(10 * 16).into_iter().map(|v: f32| v * size).collect();
             Var::from_vec(draw, (1, 10, 16), &Device::Cpu).expect("ws")
         };
         let [picture, expected] = [&half, &g].map(|g| step(g, &ws(1e5), 1.0).remove(0));
-        assert!(picture.iter().all(|v| v.is_finite()) && apart(&picture, &expected) < 1e-2, "not limited alike");
+        assert!(
+            picture.iter().all(|v| v.is_finite()) && apart(&picture, &expected) < 1e-2,
+            "not limited alike"
+        );
         // A mean over a large batch of large pictures has gradients below the smallest f16.
         let (codes, gain, scale) = (ws(1.0), 1e-6, 2f64.powi(30));
-        let [plain, scaled, expected] =
-            [(&half, gain), (&half, gain * scale), (&g, gain)].map(|(g, gain)| step(g, &codes, gain).remove(1));
+        let [plain, scaled, expected] = [(&half, gain), (&half, gain * scale), (&g, gain)]
+            .map(|(g, gain)| step(g, &codes, gain).remove(1));
         let scaled: Vec<f32> = scaled.into_iter().map(|v| v / scale as f32).collect();
         // The rows from the third on serve layers in f16 alone.
         assert!(plain[2 * 16..].iter().all(|v| *v == 0.0), "lost without");
@@ -402,7 +480,8 @@ mod tests {
         for features in [256, 384] {
             let toy = Toy { resolution: 64, features, z_dim: 256, w_dim: 256, ..Toy::default() };
             let g = toy.build(&Device::Cpu).expect("toy");
-            let ws = Var::from_vec(Rng::new(1).normals(10 * 256), (1, 10, 256), &Device::Cpu).expect("ws");
+            let ws = Var::from_vec(Rng::new(1).normals(10 * 256), (1, 10, 256), &Device::Cpu)
+                .expect("ws");
             let frozen = ws.as_detached_tensor();
             let median = |f: &dyn Fn()| {
                 let mut ms: Vec<f64> = (0..15).map(|_| time(f)).collect();
@@ -411,10 +490,15 @@ mod tests {
             };
             let forward = median(&|| drop(g.synthesize(&frozen, &Noise::Const).expect("picture")));
             let step = median(&|| {
-                let loss = g.synthesize(&ws, &Noise::Const).and_then(|p| Ok(p.sqr()?.mean_all()?)).expect("loss");
+                let loss = g
+                    .synthesize(&ws, &Noise::Const)
+                    .and_then(|p| Ok(p.sqr()?.mean_all()?))
+                    .expect("loss");
                 drop(loss.backward().expect("backward"));
             });
-            eprintln!("{features} features at 4 px: ms (best, median): forward {forward:.1?}, step {step:.1?}");
+            eprintln!(
+                "{features} features at 4 px: ms (best, median): forward {forward:.1?}, step {step:.1?}"
+            );
         }
     }
 

@@ -35,10 +35,10 @@ impl Source for Tensors {
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let found = self.0.get(name).ok_or_else(|| missing(name))?;
         if found.dims() != shape {
-            let message = format!("tensor `{}` has shape {:?}, expected {shape:?}", Safe(name), found.dims());
-            return Err(
-                Error::new(Kind::Format, message).hint("its configuration and its tensors do not belong together")
-            );
+            let message =
+                format!("tensor `{}` has shape {:?}, expected {shape:?}", Safe(name), found.dims());
+            return Err(Error::new(Kind::Format, message)
+                .hint("its configuration and its tensors do not belong together"));
         }
         let found = self.0.remove(name).ok_or_else(|| missing(name))?;
         // A variable must stay the tensor that it is, or its gradient would be lost.

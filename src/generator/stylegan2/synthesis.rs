@@ -5,8 +5,8 @@ use super::config::{Architecture, Config};
 use super::mapping::Dense;
 use crate::error::Result;
 use crate::tensor::{
-    Activation, Filter, HalfWeight, Network, RgbConv, Stage, StyledConv, Weight, bias_act, conv2d, half_conv, half_rgb,
-    modulated_conv, modulated_conv_up2, noise_bias_act, up2,
+    Activation, Filter, HalfWeight, Network, RgbConv, Stage, StyledConv, Weight, bias_act, conv2d,
+    half_conv, half_rgb, modulated_conv, modulated_conv_up2, noise_bias_act, up2,
 };
 use candle_core::{DType, Tensor};
 use std::sync::Arc;
@@ -16,7 +16,8 @@ const HALVES: u32 = 4;
 /// The limit of activations in f16 where the network says none (the official `conv_clamp`).
 const HALF_CLAMP: f64 = 256.0;
 
-/// The noise maps of one forward pass, one for each noisy layer: not yet scaled by the layer's strength.
+/// The noise maps of one forward pass, one for each noisy layer: not yet scaled by the layer's
+/// strength.
 pub(super) type Maps = std::vec::IntoIter<Option<Tensor>>;
 
 /// The noise of one layer.
@@ -60,10 +61,17 @@ impl Place<'_> {
 
 impl Layer {
     /// Reads layer `which` (`conv0` doubles the size) whose activation is scaled by `gain`.
-    fn read(r: &mut Reader<'_>, at: &Place<'_>, which: &str, [inputs, outputs]: [usize; 2], gain: f64) -> Result<Self> {
+    fn read(
+        r: &mut Reader<'_>,
+        at: &Place<'_>,
+        which: &str,
+        [inputs, outputs]: [usize; 2],
+        gain: f64,
+    ) -> Result<Self> {
         let name = format!("{}.{which}", at.name);
         let up = which == "conv0";
-        let filter = r.filter(&format!("{name}.resample_filter"), at.config.resample_filter.as_deref())?;
+        let filter =
+            r.filter(&format!("{name}.resample_filter"), at.config.resample_filter.as_deref())?;
         let weight = r.parameter(&format!("{name}.weight"), &[outputs, inputs, 3, 3])?;
         let base = Activation::LRELU;
         Ok(Self {
@@ -73,7 +81,11 @@ impl Layer {
             bias: r.parameter(&format!("{name}.bias"), &[outputs])?,
             noise: read_noise(r, &name, at.resolution)?,
             up: up.then_some(filter),
-            activation: Activation { gain: base.gain * gain, clamp: at.clamp().map(|c| c * gain), ..base },
+            activation: Activation {
+                gain: base.gain * gain,
+                clamp: at.clamp().map(|c| c * gain),
+                ..base
+            },
         })
     }
 
@@ -87,7 +99,12 @@ impl Layer {
         if let Some(noise) = &self.noise
             && let Some(map) = maps.next().flatten()
         {
-            return Ok(noise_bias_act(&x, &map.broadcast_mul(&noise.strength)?, &self.bias, self.activation)?);
+            return Ok(noise_bias_act(
+                &x,
+                &map.broadcast_mul(&noise.strength)?,
+                &self.bias,
+                self.activation,
+            )?);
         }
         Ok(bias_act(&x, &self.bias, self.activation)?)
     }
@@ -159,7 +176,12 @@ impl ToRgb {
 impl ToRgb {
     /// What the engine needs of it.
     fn plain(&self) -> RgbConv<'_> {
-        RgbConv { weight: self.weight.tensor(), bias: &self.bias, gain: self.gain, clamp: self.clamp }
+        RgbConv {
+            weight: self.weight.tensor(),
+            bias: &self.bias,
+            gain: self.gain,
+            clamp: self.clamp,
+        }
     }
 }
 
@@ -174,7 +196,8 @@ impl Shortcut {
     fn read(r: &mut Reader<'_>, at: &Place<'_>, [inputs, outputs]: [usize; 2]) -> Result<Self> {
         let name = format!("{}.skip", at.name);
         let weight = r.parameter(&format!("{name}.weight"), &[outputs, inputs, 1, 1])?;
-        let filter = r.filter(&format!("{name}.resample_filter"), at.config.resample_filter.as_deref())?;
+        let filter =
+            r.filter(&format!("{name}.resample_filter"), at.config.resample_filter.as_deref())?;
         let gain = (0.5 / inputs as f64).sqrt();
         if at.half {
             // Scaled beforehand, so that sums stay in range.
@@ -202,8 +225,14 @@ struct Block {
 }
 
 impl Block {
-    /// Reads the block of a resolution; `inputs` are the channels of the block before, 0 for the first.
-    fn read(r: &mut Reader<'_>, c: &Config, resolution: usize, inputs: usize) -> Result<(Self, usize)> {
+    /// Reads the block of a resolution; `inputs` are the channels of the block before, 0 for the
+    /// first.
+    fn read(
+        r: &mut Reader<'_>,
+        c: &Config,
+        resolution: usize,
+        inputs: usize,
+    ) -> Result<(Self, usize)> {
         let name = format!("synthesis.b{resolution}");
         let filter = r.filter(&format!("{name}.resample_filter"), c.resample_filter.as_deref())?;
         let outputs = r.shape(&format!("{name}.conv1.weight"))?.first().copied().unwrap_or(0);
@@ -216,14 +245,22 @@ impl Block {
         let constant = format!("{}.const", at.name);
         let block = Self {
             constant: if first { Some(r.parameter(&constant, &[outputs, 4, 4])?) } else { None },
-            conv0: if first { None } else { Some(Layer::read(r, &at, "conv0", [inputs, outputs], 1.0)?) },
+            conv0: if first {
+                None
+            } else {
+                Some(Layer::read(r, &at, "conv0", [inputs, outputs], 1.0)?)
+            },
             conv1: Layer::read(r, &at, "conv1", [outputs, outputs], gain)?,
             torgb: if c.architecture == Architecture::Skip || resolution == c.img_resolution {
                 Some(ToRgb::read(r, &at, outputs)?)
             } else {
                 None
             },
-            shortcut: if residual { Some(Shortcut::read(r, &at, [inputs, outputs])?) } else { None },
+            shortcut: if residual {
+                Some(Shortcut::read(r, &at, [inputs, outputs])?)
+            } else {
+                None
+            },
             filter,
             half,
         };
@@ -232,7 +269,10 @@ impl Block {
 
     /// What the engine needs of it.
     fn stage(&self) -> Stage<'_> {
-        Stage { convs: self.layers().map(Layer::styled).collect(), rgb: self.torgb.as_ref().map(ToRgb::plain) }
+        Stage {
+            convs: self.layers().map(Layer::styled).collect(),
+            rgb: self.torgb.as_ref().map(ToRgb::plain),
+        }
     }
 
     fn layers(&self) -> impl Iterator<Item = &Layer> {
@@ -240,7 +280,13 @@ impl Block {
     }
 
     /// Features of the block from those of the block before; of the first block for `n` pictures.
-    fn features(&self, x: Option<Tensor>, n: usize, styles: &mut Styles<'_>, maps: &mut Maps) -> Result<Tensor> {
+    fn features(
+        &self,
+        x: Option<Tensor>,
+        n: usize,
+        styles: &mut Styles<'_>,
+        maps: &mut Maps,
+    ) -> Result<Tensor> {
         let mut x = match (&self.constant, x) {
             (Some(c), _) => c.broadcast_left(n)?,
             (None, Some(x)) => x,
@@ -260,7 +306,8 @@ impl Block {
     }
 }
 
-/// The styles of the layers, one after the other: computed from the rows of a layered code, or given as a style code.
+/// The styles of the layers, one after the other: computed from the rows of a layered code, or
+/// given as a style code.
 pub(super) struct Styles<'a> {
     codes: &'a Tensor,
     given: bool,
@@ -300,7 +347,9 @@ impl<'a> Styles<'a> {
 
 /// The blocks on the engine; none where it cannot run them.
 fn network(blocks: &[Block]) -> Result<Option<Network>> {
-    let Some(Block { constant: Some(constant), filter, .. }) = blocks.first() else { return Ok(None) };
+    let Some(Block { constant: Some(constant), filter, .. }) = blocks.first() else {
+        return Ok(None);
+    };
     if blocks.iter().any(|b| b.shortcut.is_some() || b.half || b.filter != *filter) {
         return Ok(None);
     }
@@ -339,7 +388,8 @@ impl Synthesis {
         self.blocks.iter().flat_map(Block::layers).filter_map(|l| l.noise.as_ref())
     }
 
-    /// The styles of all layers in the order in which they run, ws `[N, num_ws, w_dim]` → `[N, s_dim]`.
+    /// The styles of all layers in the order in which they run, ws `[N, num_ws, w_dim]` →
+    /// `[N, s_dim]`.
     pub(super) fn styles(&self, ws: &Tensor) -> Result<Tensor> {
         let mut styles = Styles::of_rows(ws);
         let mut all = Vec::new();
@@ -358,16 +408,19 @@ impl Synthesis {
     pub(super) fn forward(&self, styles: Styles<'_>, n: usize, maps: Maps) -> Result<Tensor> {
         match &self.network {
             Some(network) => {
-                let codes = if styles.given { styles.codes.clone() } else { self.styles(styles.codes)? };
+                let codes =
+                    if styles.given { styles.codes.clone() } else { self.styles(styles.codes)? };
                 Ok(network.forward(&codes, self.flat_noise(maps, n)?.as_ref())?)
             }
             None => self.step_by_step(styles, n, maps),
         }
     }
 
-    /// The noise of all layers as the engine reads it, `[N or 1, T]`, scaled; none when there is no noise.
+    /// The noise of all layers as the engine reads it, `[N or 1, T]`, scaled; none when there is no
+    /// noise.
     fn flat_noise(&self, maps: Maps, n: usize) -> Result<Option<Tensor>> {
-        let scaled = self.noise().zip(maps).filter_map(|(layer, map)| map.map(|map| (map, &layer.strength)));
+        let scaled =
+            self.noise().zip(maps).filter_map(|(layer, map)| map.map(|map| (map, &layer.strength)));
         let scaled = scaled.map(|(map, strength)| map.broadcast_mul(strength)?.flatten_from(1));
         let mut flat = scaled.collect::<candle_core::Result<Vec<_>>>()?;
         let samples = flat.iter().map(|t| t.dims()[0]).max().unwrap_or(0);
@@ -379,7 +432,8 @@ impl Synthesis {
         Ok(if flat.is_empty() { None } else { Some(Tensor::cat(&flat, 1)?) })
     }
 
-    /// As [`Synthesis::forward`], from single operators: with gradients to the weights, and for any architecture.
+    /// As [`Synthesis::forward`], from single operators: with gradients to the weights, and for any
+    /// architecture.
     fn step_by_step(&self, mut styles: Styles<'_>, n: usize, mut maps: Maps) -> Result<Tensor> {
         let (mut x, mut picture) = (None, None::<Tensor>);
         for block in &self.blocks {

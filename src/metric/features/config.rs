@@ -1,4 +1,5 @@
-//! What an attribute network says of itself: its shape, its outputs, the framing that it was trained on.
+//! What an attribute network says of itself: its shape, its outputs, the framing that it was
+//! trained on.
 
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
@@ -32,7 +33,8 @@ pub struct Output {
     /// How it is read.
     #[serde(default)]
     pub kind: Reading,
-    /// What it belongs to together with others: `identity`, `landmarks`, `hair`; empty when it stands alone.
+    /// What it belongs to together with others: `identity`, `landmarks`, `hair`; empty when it
+    /// stands alone.
     #[serde(default)]
     pub group: String,
     /// Mean over the training set.
@@ -65,11 +67,12 @@ pub struct FeaturesConfig {
     pub grid: usize,
     /// Its outputs, in order.
     pub outputs: Vec<Output>,
-    /// Mean places of the landmarks in the training pictures, as shares of the side: where alignment puts a face.
+    /// Mean places of the landmarks in the training pictures, as shares of the side: where
+    /// alignment puts a face.
     #[serde(default)]
     pub framing: Option<Points>,
-    /// How those places move with the head's turn in the training pictures, in shares of the side a degree of the output
-    /// `yaw_deg`: a turned head stands off the middle. Absent: they stay.
+    /// How those places move with the head's turn in the training pictures, in shares of the side a
+    /// degree of the output `yaw_deg`: a turned head stands off the middle. Absent: they stay.
     #[serde(default)]
     pub framing_per_yaw_degree: Option<Points>,
 }
@@ -119,7 +122,10 @@ impl FeaturesConfig {
     /// Names the part of the configuration that is wrong.
     pub(super) fn check(&self, name: &str) -> Result<()> {
         if self.strides.len() < 2 || self.strides.contains(&0) || self.input_resolution == 0 {
-            return Err(bad(name, "its configuration needs a resolution and at least two strides, none of them 0"));
+            return Err(bad(
+                name,
+                "its configuration needs a resolution and at least two strides, none of them 0",
+            ));
         }
         if !self.leaky.is_finite() || self.leaky < 0.0 {
             return Err(bad(name, "the slope of its leaky ReLU is below zero"));
@@ -128,10 +134,18 @@ impl FeaturesConfig {
             return Err(bad(name, "a grid of 0 cells"));
         }
         if let Some(o) = self.outputs.iter().find(|o| !o.mean.is_finite() || !o.std.is_finite()) {
-            return Err(bad(name, &format!("output `{}` has no finite mean and deviation", Safe(&o.name))));
+            return Err(bad(
+                name,
+                &format!("output `{}` has no finite mean and deviation", Safe(&o.name)),
+            ));
         }
-        if let Some(o) = self.outputs.iter().find(|o| o.kind == Reading::Category && o.group.is_empty()) {
-            return Err(bad(name, &format!("output `{}` is a category without a group", Safe(&o.name))));
+        if let Some(o) =
+            self.outputs.iter().find(|o| o.kind == Reading::Category && o.group.is_empty())
+        {
+            return Err(bad(
+                name,
+                &format!("output `{}` is a category without a group", Safe(&o.name)),
+            ));
         }
         if self.framing_per_yaw_degree.is_some() && self.output("yaw_deg").is_none() {
             return Err(bad(name, "its framing follows `yaw_deg`, which is no output"));
@@ -146,7 +160,8 @@ impl FeaturesConfig {
 
 /// An error about the network's file.
 pub(super) fn bad(name: &str, what: &str) -> Error {
-    Error::new(Kind::Format, format!("{}: {what}", Safe(name))).hint("use the file as the training script wrote it")
+    Error::new(Kind::Format, format!("{}: {what}", Safe(name)))
+        .hint("use the file as the training script wrote it")
 }
 
 #[cfg(test)]
@@ -175,7 +190,10 @@ mod tests {
             (r#""grid": 0, "outputs": []"#, "grid of 0"),
             (r#""outputs": [{"name": "hair.bob", "kind": "category"}]"#, "hair.bob"),
             (r#""outputs": [], "framing": [[0, 0], [1, 1], [2, 2], [3, 3], [4, 4]]"#, "framing"),
-            (r#""outputs": [], "framing_per_yaw_degree": [[0, 0], [0, 0], [0, 0], [0, 0], [0, 0]]"#, "yaw_deg"),
+            (
+                r#""outputs": [], "framing_per_yaw_degree": [[0, 0], [0, 0], [0, 0], [0, 0], [0, 0]]"#,
+                "yaw_deg",
+            ),
             (r#""outputs": [], "leaky": -0.1"#, "leaky"),
         ];
         for (rest, part) in cases {

@@ -1,7 +1,8 @@
-//! Every window of a large picture at once: the convolutions run over all of it, the head over every place of the last map.
+//! Every window of a large picture at once: the convolutions run over all of it, the head over
+//! every place of the last map.
 //!
-//! A window cut out has zeros around it where here its neighbours stand, so the numbers differ a little: good for a search,
-//! to be confirmed on the window itself.
+//! A window cut out has zeros around it where here its neighbours stand, so the numbers differ a
+//! little: good for a search, to be confirmed on the window itself.
 
 use super::{Features, bad};
 use crate::error::Result;
@@ -20,7 +21,8 @@ pub struct Dense {
 }
 
 impl Features {
-    /// The raw scores of some outputs in every window of the training size, in steps of the product of the strides.
+    /// The raw scores of some outputs in every window of the training size, in steps of the product
+    /// of the strides.
     ///
     /// # Shapes
     /// `[1, C, H, W]` in [-1, 1], H and W at least the training size
@@ -39,16 +41,32 @@ impl Features {
         let cells = mean_of(&mean_of(&x.squeeze(0)?, 1, cell)?, 2, cell)?; // [C, H-c+1, W-c+1]
         let index: Vec<u32> = outputs.iter().map(|&o| o as u32).collect();
         let index = Tensor::from_vec(index, outputs.len(), x.device())?;
-        let weight = self.head_weight.index_select(&index, 0)?.reshape((outputs.len(), dims.1, grid, grid))?; // [kCgg]
-        let mut sum = self.head_bias.index_select(&index, 0)?.unsqueeze(1)?.repeat((1, places[0] * places[1]))?; // [kP]
+        let weight = self.head_weight.index_select(&index, 0)?.reshape((
+            outputs.len(),
+            dims.1,
+            grid,
+            grid,
+        ))?; // [kCgg]
+        let mut sum = self
+            .head_bias
+            .index_select(&index, 0)?
+            .unsqueeze(1)?
+            .repeat((1, places[0] * places[1]))?; // [kP]
         for gy in 0..grid {
             for gx in 0..grid {
-                let here = cells.narrow(1, gy * cell, places[0])?.narrow(2, gx * cell, places[1])?;
-                let w = weight.narrow(2, gy, 1)?.narrow(3, gx, 1)?.reshape((outputs.len(), dims.1))?;
+                let here =
+                    cells.narrow(1, gy * cell, places[0])?.narrow(2, gx * cell, places[1])?;
+                let w =
+                    weight.narrow(2, gy, 1)?.narrow(3, gx, 1)?.reshape((outputs.len(), dims.1))?;
                 sum = (sum + w.matmul(&here.contiguous()?.flatten_from(1)?)?)?;
             }
         }
-        Ok(Dense { places, stride: self.trunk.stride(), side, raw: sum.t()?.contiguous()?.to_vec2()? })
+        Ok(Dense {
+            places,
+            stride: self.trunk.stride(),
+            side,
+            raw: sum.t()?.contiguous()?.to_vec2()?,
+        })
     }
 }
 
@@ -70,7 +88,8 @@ mod tests {
     use crate::tensor::Parts;
     use candle_core::Device;
 
-    /// 1 → 3 → 4 → 5 channels, windows of 16², last map 4², grid 2; biases of the convolutions with that spread.
+    /// 1 → 3 → 4 → 5 channels, windows of 16², last map 4², grid 2; biases of the convolutions with
+    /// that spread.
     fn net(bias: f32) -> Features {
         let config: FeaturesConfig = serde_json::from_value(serde_json::json!({
             "input_resolution": 16, "strides": [1, 2, 2], "grid": 2, "outputs": [{"name": "a"}, {"name": "b"}]
@@ -79,7 +98,11 @@ mod tests {
         let mut rng = Rng::new(2);
         let mut tensors = Parts::new();
         let mut add = |name: String, shape: &[usize], spread: f32| {
-            let data = rng.normals(shape.iter().product()).into_iter().map(|v| v * spread).collect::<Vec<_>>();
+            let data = rng
+                .normals(shape.iter().product())
+                .into_iter()
+                .map(|v| v * spread)
+                .collect::<Vec<_>>();
             tensors.insert(name, Tensor::from_vec(data, shape, &Device::Cpu).unwrap());
         };
         for (i, [inner, outer]) in [[1, 3], [3, 4], [4, 5]].into_iter().enumerate() {
@@ -98,19 +121,25 @@ mod tests {
         let dense = net.dense(&x, &[1, 0]).unwrap();
         let raw = net.raw_scores(&x).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!((dense.places, dense.stride, dense.side), ([1, 1], 4, 16));
-        assert!((dense.raw[0][0] - raw[0][1]).abs() < 1e-5 && (dense.raw[0][1] - raw[0][0]).abs() < 1e-5);
+        assert!(
+            (dense.raw[0][0] - raw[0][1]).abs() < 1e-5
+                && (dense.raw[0][1] - raw[0][0]).abs() < 1e-5
+        );
     }
 
     #[test]
     fn a_window_far_from_zeros_is_read_where_it_stands() {
-        // Flat surroundings of zero are what padding adds, but for the biases: without them both ways agree inside.
+        // Flat surroundings of zero are what padding adds, but for the biases: without them both
+        // ways agree inside.
         let net = net(0.0);
         let window = Rng::new(4).normals(256);
         let mut wide = vec![0f32; 40 * 48];
         for (y, row) in window.chunks_exact(16).enumerate() {
             wide[(y + 12) * 48 + 20..][..16].copy_from_slice(row);
         }
-        let t = |v: Vec<f32>, h: usize, w: usize| Tensor::from_vec(v, (1, 1, h, w), &Device::Cpu).unwrap();
+        let t = |v: Vec<f32>, h: usize, w: usize| {
+            Tensor::from_vec(v, (1, 1, h, w), &Device::Cpu).unwrap()
+        };
         // What leaves the window is lost when it is cut out: zero its rim, so that nothing does.
         let rim = |v: &mut [f32], w: usize, y0: usize, x0: usize| {
             for y in 0..16 {
@@ -128,7 +157,10 @@ mod tests {
         assert_eq!(dense.places, [7, 9]);
         let raw = net.raw_scores(&t(alone, 16, 16)).unwrap().to_vec2::<f32>().unwrap();
         let here = &dense.raw[3 * 9 + 5];
-        assert!((here[0] - raw[0][0]).abs() < 1e-5 && (here[1] - raw[0][1]).abs() < 1e-5, "{here:?} {raw:?}");
+        assert!(
+            (here[0] - raw[0][0]).abs() < 1e-5 && (here[1] - raw[0][1]).abs() < 1e-5,
+            "{here:?} {raw:?}"
+        );
         assert!(net.dense(&t(vec![0.0; 64], 8, 8), &[0]).is_err());
     }
 }

@@ -10,9 +10,11 @@ use candle_core::{DType, Tensor};
 pub struct Landmarks {
     /// The five places in pixels of the picture given; the left edge of the first pixel is 0.
     pub points: Points,
-    /// How probable it is that a whole face stands there near the training framing, so that the places can be trusted.
+    /// How probable it is that a whole face stands there near the training framing, so that the
+    /// places can be trusted.
     pub face: f64,
-    /// Where the training pictures have those places for a head in this pose, in pixels of the picture given.
+    /// Where the training pictures have those places for a head in this pose, in pixels of the
+    /// picture given.
     pub framing: Points,
 }
 
@@ -32,16 +34,24 @@ impl Features {
 
     /// The landmarks from one picture's scores.
     pub(super) fn placed(&self, scores: &[f64], sides: [f64; 2]) -> Result<Landmarks> {
-        let lacks = || bad(&self.name, "the network finds no faces: landmarks, `face` and a framing are needed");
+        let lacks = || {
+            bad(
+                &self.name,
+                "the network finds no faces: landmarks, `face` and a framing are needed",
+            )
+        };
         let outputs = self.config.landmark_outputs().ok_or_else(lacks)?;
-        let face = self.config.output("face").and_then(|at| scores.get(at)).copied().ok_or_else(lacks)?;
+        let face =
+            self.config.output("face").and_then(|at| scores.get(at)).copied().ok_or_else(lacks)?;
         let mut framing = self.config.framing.ok_or_else(lacks)?;
         if let Some(slopes) = &self.config.framing_per_yaw_degree {
-            let yaw = self.config.output("yaw_deg").and_then(|at| scores.get(at)).copied().unwrap_or(0.0);
+            let yaw =
+                self.config.output("yaw_deg").and_then(|at| scores.get(at)).copied().unwrap_or(0.0);
             let moved = framing.iter_mut().flatten().zip(slopes.iter().flatten());
             moved.for_each(|(place, slope)| *place += slope * yaw);
         }
-        let points = outputs.map(|place| place.map(|at| scores.get(at).copied().unwrap_or(f64::NAN)));
+        let points =
+            outputs.map(|place| place.map(|at| scores.get(at).copied().unwrap_or(f64::NAN)));
         let pixels = |p: Points| p.map(|[x, y]| [x * sides[0], y * sides[1]]);
         Ok(Landmarks { points: pixels(points), face, framing: pixels(framing) })
     }
@@ -55,11 +65,14 @@ mod tests {
 
     #[test]
     fn places_are_pixels_and_the_framing_follows_the_head() {
-        let mut outputs =
-            vec![json!({"name": "yaw_deg", "mean": 1.0, "std": 2.0}), json!({"name": "face", "kind": "probability"})];
+        let mut outputs = vec![
+            json!({"name": "yaw_deg", "mean": 1.0, "std": 2.0}),
+            json!({"name": "face", "kind": "probability"}),
+        ];
         for name in LANDMARKS {
-            outputs
-                .extend(["x", "y"].map(|c| json!({"name": format!("{name}_{c}"), "group": "landmarks", "mean": 0.5})));
+            outputs.extend(["x", "y"].map(
+                |c| json!({"name": format!("{name}_{c}"), "group": "landmarks", "mean": 0.5}),
+            ));
         }
         let framing = json!([[0.4, 0.4], [0.6, 0.4], [0.5, 0.6], [0.4, 0.7], [0.6, 0.7]]);
         let slopes = json!([[0.01, 0.0], [0.01, 0.0], [0.02, 0.001], [0.01, 0.0], [0.01, 0.0]]);

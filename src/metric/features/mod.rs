@@ -1,4 +1,5 @@
-//! A small plain network that reads attributes off pictures; its layers are what the perceptual distance looks at.
+//! A small plain network that reads attributes off pictures; its layers are what the perceptual
+//! distance looks at.
 
 mod config;
 mod dense;
@@ -17,7 +18,8 @@ use crate::tensor::{Parts, Trunk, all_taken, linear, take_shaped};
 use candle_core::{DType, Device, Tensor};
 use config::bad;
 
-/// The network: convolutions 3×3 with padding 1 and leaky ReLU, mean over the cells of a grid, linear head.
+/// The network: convolutions 3×3 with padding 1 and leaky ReLU, mean over the cells of a grid,
+/// linear head.
 pub struct Features {
     config: FeaturesConfig,
     trunk: Trunk,
@@ -27,16 +29,26 @@ pub struct Features {
 }
 
 impl Features {
-    /// From its tensors: `conv{i}` as [`Trunk::take`] reads them, `head.weight [outputs, C · grid²]`, `head.bias`.
+    /// From its tensors: `conv{i}` as [`Trunk::take`] reads them,
+    /// `head.weight [outputs, C · grid²]`, `head.bias`.
     ///
     /// # Errors
-    /// When the configuration contradicts itself, or a tensor is missing, has another shape, or is left over.
-    pub fn new(name: &str, config: FeaturesConfig, mut parts: Parts, device: &Device) -> Result<Self> {
+    /// When the configuration contradicts itself, or a tensor is missing, has another shape, or is
+    /// left over.
+    pub fn new(
+        name: &str,
+        config: FeaturesConfig,
+        mut parts: Parts,
+        device: &Device,
+    ) -> Result<Self> {
         config.check(name)?;
         let trunk = Trunk::take(name, &config.strides, config.leaky, &mut parts, device)?;
         let last = trunk.side(config.input_resolution);
         if config.grid > 1 && !last.is_multiple_of(config.grid) {
-            return Err(bad(name, &format!("a last map of {last}×{last} is not divided by a grid of {}", config.grid)));
+            return Err(bad(
+                name,
+                &format!("a last map of {last}×{last} is not divided by a grid of {}", config.grid),
+            ));
         }
         let head = [config.outputs.len(), trunk.outputs() * config.grid * config.grid];
         let head_weight = take_shaped(name, &mut parts, "head.weight", &head, device)?;
@@ -73,15 +85,23 @@ impl Features {
         self.trunk.maps(&self.fitted(pictures)?)
     }
 
-    /// [`Trunk::unit_distance`] of the activations to targets: a faster way from pictures to a distance, where there is one.
+    /// [`Trunk::unit_distance`] of the activations to targets: a faster way from pictures to a
+    /// distance, where there is one.
     ///
     /// # Shapes
-    /// `[N, C, H, W]`, one `[N, C_i, H_i · W_i]` for each of the last convolutions → `[N]`, with gradients.
-    pub(super) fn unit_distance(&self, pictures: &Tensor, targets: &[Tensor], eps: f64) -> Result<Option<Tensor>> {
+    /// `[N, C, H, W]`, one `[N, C_i, H_i · W_i]` for each of the last convolutions → `[N]`, with
+    /// gradients.
+    pub(super) fn unit_distance(
+        &self,
+        pictures: &Tensor,
+        targets: &[Tensor],
+        eps: f64,
+    ) -> Result<Option<Tensor>> {
         self.trunk.unit_distance(&self.fitted(pictures)?, targets, eps)
     }
 
-    /// Attribute scores in their own units (years, degrees; probabilities in [0, 1]; the classes of a category sum to 1).
+    /// Attribute scores in their own units (years, degrees; probabilities in [0, 1]; the classes of
+    /// a category sum to 1).
     ///
     /// # Shapes
     /// `[N, C, H, W]` → `[N, outputs]`, with gradients.
@@ -151,11 +171,15 @@ pub(crate) mod tests {
     }
 
     /// As [`with_outputs`], with more in its configuration.
-    pub(crate) fn with_outputs_and(outputs: serde_json::Value, more: serde_json::Value) -> Features {
+    pub(crate) fn with_outputs_and(
+        outputs: serde_json::Value,
+        more: serde_json::Value,
+    ) -> Features {
         let (config, tensors) = layout(1, outputs);
         let mut config = serde_json::to_value(config).unwrap();
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Features::new("random", serde_json::from_value(config).unwrap(), tensors, &Device::Cpu).unwrap()
+        Features::new("random", serde_json::from_value(config).unwrap(), tensors, &Device::Cpu)
+            .unwrap()
     }
 
     fn layout(channels: usize, outputs: serde_json::Value) -> (FeaturesConfig, Parts) {
@@ -163,7 +187,11 @@ pub(crate) mod tests {
         let mut rng = Rng::new(5);
         let mut tensors = Parts::new();
         let mut add = |name: &str, shape: &[usize]| {
-            let data = rng.normals(shape.iter().product()).into_iter().map(|v| v * 0.4).collect::<Vec<_>>();
+            let data = rng
+                .normals(shape.iter().product())
+                .into_iter()
+                .map(|v| v * 0.4)
+                .collect::<Vec<_>>();
             tensors.insert(name.to_string(), Tensor::from_vec(data, shape, &Device::Cpu).unwrap());
         };
         let widths = [channels, 4, 6, 8];
@@ -173,7 +201,8 @@ pub(crate) mod tests {
         }
         add("head.weight", &[count, 8]);
         add("head.bias", &[count]);
-        let config = serde_json::json!({"input_resolution": 8, "strides": [1, 2, 2], "outputs": outputs});
+        let config =
+            serde_json::json!({"input_resolution": 8, "strides": [1, 2, 2], "outputs": outputs});
         (serde_json::from_value(config).unwrap(), tensors)
     }
 
@@ -212,7 +241,11 @@ pub(crate) mod tests {
             assert!((got - want).abs() < 1e-6);
         }
         // Stride 2 keeps the first pixel: leaky(-.2) = -.04; head 2·(-.04) + .5.
-        let score = net.scores(&t(vec![0.0, 1.5, 3.0, -1.0], &[1, 1, 2, 2])).unwrap().to_vec2::<f32>().unwrap()[0][0];
+        let score = net
+            .scores(&t(vec![0.0, 1.5, 3.0, -1.0], &[1, 1, 2, 2]))
+            .unwrap()
+            .to_vec2::<f32>()
+            .unwrap()[0][0];
         assert!((score - 0.42).abs() < 1e-6);
     }
 
@@ -232,7 +265,9 @@ pub(crate) mod tests {
     #[test]
     fn the_last_map_must_divide_into_the_grid() {
         let (config, tensors) = parts(1);
-        let e = Features::new("f", FeaturesConfig { grid: 3, ..config }, tensors, &Device::Cpu).err().unwrap();
+        let e = Features::new("f", FeaturesConfig { grid: 3, ..config }, tensors, &Device::Cpu)
+            .err()
+            .unwrap();
         assert!(e.message().contains("2×2") && e.message().contains("grid of 3"), "{e}");
     }
 }

@@ -1,4 +1,5 @@
-//! The network's numbers under their names: scores, groups, the identity embedding, and what a person reads.
+//! The network's numbers under their names: scores, groups, the identity embedding, and what a
+//! person reads.
 
 use super::{Features, LANDMARKS, Reading, bad};
 use crate::error::{Error, Result};
@@ -96,8 +97,9 @@ impl Features {
         columns_of(&self.raw_scores(pictures)?, &rows)
     }
 
-    /// Every attribute of every picture as a person reads it: classes with their probability, colours and places
-    /// together, places in pixels of the picture given. The identity embedding, which nobody reads, is left out.
+    /// Every attribute of every picture as a person reads it: classes with their probability,
+    /// colours and places together, places in pixels of the picture given. The identity embedding,
+    /// which nobody reads, is left out.
     ///
     /// # Shapes
     /// `[N, C, H, W]` → N lists of the same names in the same order
@@ -115,32 +117,57 @@ impl Features {
             let first = || config.outputs.iter().position(|p| p.group == o.group) == Some(i);
             let joined = o.kind == Reading::Category || o.group.ends_with("_rgb");
             match o.kind {
-                _ if ["identity", "landmarks"].contains(&o.group.as_str()) || joined && !first() => {}
+                _ if ["identity", "landmarks"].contains(&o.group.as_str())
+                    || joined && !first() => {}
                 Reading::Category => out.push(self.class(&o.group, scores)),
                 Reading::Regression if joined => {
-                    let level =
-                        Level::Vector(config.group(&o.group).iter().filter_map(|r| scores.get(*r).copied()).collect());
+                    let level = Level::Vector(
+                        config
+                            .group(&o.group)
+                            .iter()
+                            .filter_map(|r| scores.get(*r).copied())
+                            .collect(),
+                    );
                     out.push(Finding { name: o.group.clone(), level, unit: o.unit.clone() });
                 }
                 Reading::Regression => out.push(single(Level::Number(score))),
                 Reading::Probability => out.push(single(Level::Probability(score))),
             }
         }
-        for (name, [x, y]) in LANDMARKS.iter().zip(config.landmark_outputs().into_iter().flatten()) {
-            let place = [x, y].iter().zip(sides).filter_map(|(r, side)| Some(scores.get(*r)? * side)).collect();
-            out.push(Finding { name: (*name).into(), level: Level::Vector(place), unit: "pixels".into() });
+        for (name, [x, y]) in LANDMARKS.iter().zip(config.landmark_outputs().into_iter().flatten())
+        {
+            let place = [x, y]
+                .iter()
+                .zip(sides)
+                .filter_map(|(r, side)| Some(scores.get(*r)? * side))
+                .collect();
+            out.push(Finding {
+                name: (*name).into(),
+                level: Level::Vector(place),
+                unit: "pixels".into(),
+            });
         }
         out
     }
 
     fn class(&self, group: &str, scores: &[f64]) -> Finding {
         let score = |r: &usize| scores.get(*r).copied().unwrap_or(0.0);
-        let best = self.config.group(group).into_iter().max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or(0);
+        let best = self
+            .config
+            .group(group)
+            .into_iter()
+            .max_by(|a, b| score(a).total_cmp(&score(b)))
+            .unwrap_or(0);
         let output = self.config.outputs.get(best);
         let name = output.map_or("", |o| o.name.as_str());
-        let name = name.strip_prefix(group).and_then(|n| n.strip_prefix('.')).unwrap_or(name).to_owned();
+        let name =
+            name.strip_prefix(group).and_then(|n| n.strip_prefix('.')).unwrap_or(name).to_owned();
         let unit = output.map(|o| o.unit.clone()).unwrap_or_default();
-        Finding { name: group.into(), level: Level::Class { name, probability: score(&best) }, unit }
+        Finding {
+            name: group.into(),
+            level: Level::Class { name, probability: score(&best) },
+            unit,
+        }
     }
 
     fn lacks(&self, what: &str) -> Error {
@@ -163,7 +190,8 @@ mod tests {
 
     /// A network whose raw scores are its head's bias, whatever the picture.
     fn constant(outputs: serde_json::Value, raw: &[f32]) -> Features {
-        let config = serde_json::json!({"input_resolution": 4, "strides": [2, 2], "outputs": outputs});
+        let config =
+            serde_json::json!({"input_resolution": 4, "strides": [2, 2], "outputs": outputs});
         let config: FeaturesConfig = serde_json::from_value(config).unwrap();
         let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap();
         let bias = Tensor::from_vec(raw.to_vec(), raw.len(), &Device::Cpu).unwrap();
@@ -180,8 +208,7 @@ mod tests {
     }
 
     fn people() -> Features {
-        let rgb =
-            |n: &str| serde_json::json!({"name": n, "group": "hair_rgb", "mean": 0.5, "std": 0.1, "unit": "linear"});
+        let rgb = |n: &str| serde_json::json!({"name": n, "group": "hair_rgb", "mean": 0.5, "std": 0.1, "unit": "linear"});
         let class = |n: &str| serde_json::json!({"name": n, "group": "hair", "kind": "category"});
         constant(
             serde_json::json!([
@@ -204,11 +231,14 @@ mod tests {
     fn attributes_are_read_as_a_person_reads_them() {
         let found = people().read(&picture()).unwrap();
         assert_eq!(found.len(), 2);
-        let f: Vec<_> = found[0].iter().map(|f| (f.name.as_str(), &f.level, f.unit.as_str())).collect();
+        let f: Vec<_> =
+            found[0].iter().map(|f| (f.name.as_str(), &f.level, f.unit.as_str())).collect();
         let near = |a: f64, b: f64| (a - b).abs() < 1e-6;
         assert_eq!(f[0], ("age", &Level::Number(45.0), "years"));
         let Level::Class { name, probability } = f[1].1 else { panic!("{:?}", f[1]) };
-        assert!(f[1].0 == "hair" && name == "bob01" && near(*probability, 1.0 / (1.0 + (-2f64).exp())));
+        assert!(
+            f[1].0 == "hair" && name == "bob01" && near(*probability, 1.0 / (1.0 + (-2f64).exp()))
+        );
         let Level::Probability(p) = f[2].1 else { panic!("{:?}", f[2]) };
         assert!(f[2].0 == "glasses" && near(*p, 1.0 / (1.0 + 1f64.exp())));
         let Level::Vector(v) = f[3].1 else { panic!("{:?}", f[3]) };

@@ -32,22 +32,42 @@ unsafe impl DeviceRepr for Act {}
 
 impl Act {
     fn new(a: Activation) -> Self {
-        Self { slope: a.slope as f32, gain: a.gain as f32, clamp: a.clamp.map_or(f32::INFINITY, |c| c as f32) }
+        Self {
+            slope: a.slope as f32,
+            gain: a.gain as f32,
+            clamp: a.clamp.map_or(f32::INFINITY, |c| c as f32),
+        }
     }
 }
 
 /// x `[n, c, plane]`, bias `[c]`.
-pub(in crate::tensor) fn bias_act(a: Activation, sizes: [usize; 3], x: In<'_>, bias: In<'_>) -> Out {
+pub(in crate::tensor) fn bias_act(
+    a: Activation,
+    sizes: [usize; 3],
+    x: In<'_>,
+    bias: In<'_>,
+) -> Out {
     typed!("bias_act", x.0, T => bias_act_of::<T>(a, sizes, x, bias))
 }
 
-fn bias_act_of<T: Number>(a: Activation, [_, c, plane]: [usize; 3], x: In<'_>, bias: In<'_>) -> Out {
+fn bias_act_of<T: Number>(
+    a: Activation,
+    [_, c, plane]: [usize; 3],
+    x: In<'_>,
+    bias: In<'_>,
+) -> Out {
     let (op, device) = ("bias_act", x.0.device());
     let (src, bias) = (numbers::<T>(op, x)?, f32s(op, bias)?);
     let n = src.len();
     let mut out = empty::<T>(op, device, n)?;
     let sizes = (n as u32, plane as u32, c as u32);
-    launch!(device, ACT, T::kernel(op), each(n), [&sizes.0, &sizes.1, &sizes.2, &Act::new(a), &src, &bias, &mut out])?;
+    launch!(
+        device,
+        ACT,
+        T::kernel(op),
+        each(n),
+        [&sizes.0, &sizes.1, &sizes.2, &Act::new(a), &src, &bias, &mut out]
+    )?;
     done(out, device, x.1.shape())
 }
 
@@ -68,11 +88,19 @@ fn bias_act_grad_of<T: Number>(a: Activation, y: In<'_>, g: In<'_>) -> Out {
 }
 
 /// x `[n, c, plane]`, noise `[n or 1, plane]`, bias `[c]`.
-pub(in crate::tensor) fn noise_bias_act(a: Activation, sizes: [usize; 3], [x, noise, bias]: [In<'_>; 3]) -> Out {
+pub(in crate::tensor) fn noise_bias_act(
+    a: Activation,
+    sizes: [usize; 3],
+    [x, noise, bias]: [In<'_>; 3],
+) -> Out {
     typed!("noise_bias_act", x.0, T => noise_bias_act_of::<T>(a, sizes, [x, noise, bias]))
 }
 
-fn noise_bias_act_of<T: Number>(a: Activation, sizes: [usize; 3], [x, noise, bias]: [In<'_>; 3]) -> Out {
+fn noise_bias_act_of<T: Number>(
+    a: Activation,
+    sizes: [usize; 3],
+    [x, noise, bias]: [In<'_>; 3],
+) -> Out {
     let (device, [_, c, plane]) = (x.0.device(), sizes);
     let op = "noise_bias_act";
     let (src, map, bias) = (numbers::<T>(op, x)?, f32s(op, noise)?, f32s(op, bias)?);
@@ -80,7 +108,13 @@ fn noise_bias_act_of<T: Number>(a: Activation, sizes: [usize; 3], [x, noise, bia
     let mut out = empty::<T>(op, device, n)?;
     let (act, shared) = (Act::new(a), u32::from(noise.1.dims()[0] == 1));
     let (name, sizes) = (T::kernel(op), (n as u32, plane as u32, c as u32));
-    launch!(device, ACT, name, each(n), [&sizes.0, &sizes.1, &sizes.2, &shared, &act, &src, &map, &bias, &mut out])?;
+    launch!(
+        device,
+        ACT,
+        name,
+        each(n),
+        [&sizes.0, &sizes.1, &sizes.2, &shared, &act, &src, &map, &bias, &mut out]
+    )?;
     done(out, device, x.1.shape())
 }
 
@@ -94,7 +128,13 @@ fn scale_of<T: Number>(plane: usize, x: In<'_>, s: In<'_>) -> Out {
     let (src, s) = (numbers::<T>(op, x)?, f32s(op, s)?);
     let n = src.len();
     let mut out = empty::<T>(op, device, n)?;
-    launch!(device, ACT, T::kernel(op), each(n), [&(n as u32), &(plane as u32), &src, &s, &mut out])?;
+    launch!(
+        device,
+        ACT,
+        T::kernel(op),
+        each(n),
+        [&(n as u32), &(plane as u32), &src, &s, &mut out]
+    )?;
     done(out, device, x.1.shape())
 }
 
@@ -105,7 +145,13 @@ pub(in crate::tensor) fn add_noise([_, c, plane]: [usize; 3], x: In<'_>, noise: 
     let n = src.len();
     let mut out = empty::<f32>("add_noise", device, n)?;
     let (sizes, shared) = ((n as u32, plane as u32, c as u32), u32::from(noise.1.dims()[0] == 1));
-    launch!(device, ACT, "add_noise", each(n), [&sizes.0, &sizes.1, &sizes.2, &shared, &src, &map, &mut out])?;
+    launch!(
+        device,
+        ACT,
+        "add_noise",
+        each(n),
+        [&sizes.0, &sizes.1, &sizes.2, &shared, &src, &map, &mut out]
+    )?;
     done(out, device, x.1.shape())
 }
 
@@ -149,7 +195,12 @@ fn splits(plane: usize) -> usize {
     plane.div_ceil(PART).clamp(1, PARTS)
 }
 
-fn parts_sum(device: &CudaDevice, [outs, n, splits]: [usize; 3], parts: &CudaView<'_, f32>, shape: Shape) -> Out {
+fn parts_sum(
+    device: &CudaDevice,
+    [outs, n, splits]: [usize; 3],
+    parts: &CudaView<'_, f32>,
+    shape: Shape,
+) -> Out {
     let mut out = empty::<f32>("parts_sum", device, outs)?;
     let sizes = (outs as u32, n as u32, splits as u32);
     launch!(device, ACT, "parts_sum", each(outs), [&sizes.0, &sizes.1, &sizes.2, parts, &mut out])?;
@@ -168,7 +219,13 @@ fn map_sum_of<T: Number>([maps, each, h, w]: [usize; 4], x: In<'_>) -> Out {
     if maps * plane > 0 {
         // A grid is at most 65535 high: no batch comes near.
         let blocks = grid([plane.div_ceil(PIXELS), maps, 1], [PIXELS, LANES]);
-        launch!(device, ACT, T::kernel(op), blocks, [&(plane as u32), &(each as u32), &src, &mut out])?;
+        launch!(
+            device,
+            ACT,
+            T::kernel(op),
+            blocks,
+            [&(plane as u32), &(each as u32), &src, &mut out]
+        )?;
     }
     done(out, device, (maps, 1, h, w))
 }

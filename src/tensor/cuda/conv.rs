@@ -1,10 +1,11 @@
 //! Convolution, its transpose and its weight gradient.
 //!
-//! With cuDNN, each is one of its three calls. candle's own way through them would be longer: it has cuDNN's forward call
-//! alone, picks an algorithm and clears a workspace at every call, and does the transpose with a plain kernel. Writing the
-//! transpose as a convolution with flipped weights, and that of stride 2 as four of them or over inserted zeros, is what
-//! cuDNN's backward call does inside, without the copies. Without cuDNN, inputs are unfolded into columns and multiplied by
-//! cuBLAS, as on the CPU.
+//! With cuDNN, each is one of its three calls. candle's own way through them would be longer: it
+//! has cuDNN's forward call alone, picks an algorithm and clears a workspace at every call, and
+//! does the transpose with a plain kernel. Writing the transpose as a convolution with flipped
+//! weights, and that of stride 2 as four of them or over inserted zeros, is what cuDNN's backward
+//! call does inside, without the copies. Without cuDNN, inputs are unfolded into columns and
+//! multiplied by cuBLAS, as on the CPU.
 
 #[cfg(feature = "cudnn")]
 use super::cudnn as way;
@@ -26,7 +27,11 @@ pub(in crate::tensor) fn forward(z: &Sizes, x: In<'_>, w: In<'_>) -> Result<(Cud
 }
 
 /// g `[n, o, oh, ow]`, w `[o, i, k, k]` → `[n, i, h, w]`.
-pub(in crate::tensor) fn transpose(z: &Sizes, g: In<'_>, w: In<'_>) -> Result<(CudaStorage, Shape)> {
+pub(in crate::tensor) fn transpose(
+    z: &Sizes,
+    g: In<'_>,
+    w: In<'_>,
+) -> Result<(CudaStorage, Shape)> {
     let (op, device) = ("conv_transpose2d", g.0.device());
     typed!(op, g.0, T => {
         let out = way::transpose::<T>(device, z, &numbers(op, g)?, &numbers(op, w)?)?;

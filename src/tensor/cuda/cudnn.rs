@@ -1,5 +1,5 @@
-//! Convolutions by cuDNN: descriptors and algorithms are made once for every size and kept. Sums are in single precision,
-//! whatever type the numbers are stored in.
+//! Convolutions by cuDNN: descriptors and algorithms are made once for every size and kept. Sums
+//! are in single precision, whatever type the numbers are stored in.
 
 use super::{Number, empty, tf32};
 use crate::tensor::conv::Sizes;
@@ -9,8 +9,8 @@ use candle_core::cuda_backend::cudarc::cudnn::sys::{
     cudnnTensorFormat_t as Format,
 };
 use candle_core::cuda_backend::cudarc::cudnn::{
-    ConvBackwardData, ConvBackwardFilter, ConvDescriptor, ConvForward, Cudnn, CudnnDataType, CudnnError,
-    FilterDescriptor, TensorDescriptor,
+    ConvBackwardData, ConvBackwardFilter, ConvDescriptor, ConvForward, Cudnn, CudnnDataType,
+    CudnnError, FilterDescriptor, TensorDescriptor,
 };
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView};
 use candle_core::cuda_backend::{CudaDevice, DeviceId, WrapErr};
@@ -84,7 +84,8 @@ impl Convolved for f16 {
     }
 }
 
-// SAFETY: a handle and its descriptors may be used from any thread, one at a time; they are reached under the lock alone.
+// SAFETY: a handle and its descriptors may be used from any thread, one at a time; they are reached
+// under the lock alone.
 unsafe impl Send for Plans {}
 
 static PLANS: LazyLock<Mutex<Plans>> = LazyLock::new(Mutex::default);
@@ -97,7 +98,8 @@ impl<T: Convolved> Plan<T> {
     fn new(handle: &Arc<Cudnn>, z: &Sizes, tf32: bool) -> std::result::Result<Self, CudnnError> {
         let (s, p) = (z.slide.stride as i32, z.slide.padding as i32);
         let size = |a: [usize; 4]| a.map(|n| n as i32);
-        let mut conv = handle.create_conv2d([p, p], [s, s], [1, 1], Mode::CUDNN_CROSS_CORRELATION)?;
+        let mut conv =
+            handle.create_conv2d([p, p], [s, s], [1, 1], Mode::CUDNN_CROSS_CORRELATION)?;
         conv.set_math_type(T::math(tf32))?;
         let format = Format::CUDNN_TENSOR_NCHW;
         Ok(Self {
@@ -113,13 +115,18 @@ impl<T: Convolved> Plan<T> {
 }
 
 /// Runs `f` with the plan of these sizes.
-fn with_plan<T: Convolved, R>(device: &CudaDevice, z: &Sizes, f: impl FnOnce(&mut Plan<T>) -> Result<R>) -> Result<R> {
+fn with_plan<T: Convolved, R>(
+    device: &CudaDevice,
+    z: &Sizes,
+    f: impl FnOnce(&mut Plan<T>) -> Result<R>,
+) -> Result<R> {
     if [z.n, z.i, z.h, z.w, z.o, z.k].contains(&0) {
         bail!("conv2d: an empty convolution {z:?}");
     }
     let stream = device.cuda_stream();
     stream.context().bind_to_thread().w()?;
-    let mut plans = PLANS.lock().map_err(|_| Error::msg("a convolution failed in another thread"))?;
+    let mut plans =
+        PLANS.lock().map_err(|_| Error::msg("a convolution failed in another thread"))?;
     let key = (device.id(), *z, tf32());
     if !T::plans(&mut plans).contains_key(&key) {
         let handle = match plans.handles.get(&key.0) {
@@ -139,7 +146,8 @@ fn with_plan<T: Convolved, R>(device: &CudaDevice, z: &Sizes, f: impl FnOnce(&mu
     }
 }
 
-/// The algorithm that cuDNN advises, unless `fits` says no or its workspace is too large: then `plain`.
+/// The algorithm that cuDNN advises, unless `fits` says no or its workspace is too large: then
+/// `plain`.
 fn choose<A: Copy>(
     kept: &mut Option<Choice<A>>,
     advised: A,
@@ -176,9 +184,11 @@ pub(super) fn forward<T: Convolved>(
             None => call.pick_algorithm().map_err(failed)?,
         };
         let plain = Algo::CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
-        let (algo, bytes) = choose(&mut plan.forward, advised, plain, |a| call.get_workspace_size(a))?;
+        let (algo, bytes) =
+            choose(&mut plan.forward, advised, plain, |a| call.get_workspace_size(a))?;
         let mut space = workspace(device, bytes)?;
-        // SAFETY: the numbers are those that the descriptors describe: sizes were checked against the tensors.
+        // SAFETY: the numbers are those that the descriptors describe: sizes were checked against
+        // the tensors.
         unsafe { call.launch(algo, Some(&mut space), T::WRITE, x, w, &mut out) }.map_err(failed)
     })?;
     Ok(out)
@@ -224,13 +234,13 @@ pub(super) fn weight<T: Convolved>(
             Some((kept, _)) => kept,
             // These two add in any order: other bits at every run.
             None => match call.pick_algorithm().map_err(failed)? {
-                FilterAlgo::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0 | FilterAlgo::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3 => {
-                    plain
-                }
+                FilterAlgo::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0
+                | FilterAlgo::CUDNN_CONVOLUTION_BWD_FILTER_ALGO_3 => plain,
                 other => other,
             },
         };
-        let (algo, bytes) = choose(&mut plan.filter, advised, plain, |a| call.get_workspace_size(a))?;
+        let (algo, bytes) =
+            choose(&mut plan.filter, advised, plain, |a| call.get_workspace_size(a))?;
         let mut space = workspace(device, bytes)?;
         // SAFETY: as in `forward`.
         unsafe { call.launch(algo, Some(&mut space), T::WRITE, x, &mut out, g) }.map_err(failed)

@@ -1,4 +1,5 @@
-//! Resampling (fir.cu): any factors and taps, in one pass while the filter is small and in two when it is a product.
+//! Resampling (fir.cu): any factors and taps, in one pass while the filter is small and in two when
+//! it is a product.
 
 use super::{In, Number, done, empty, grid, numbers};
 use candle_core::backend::BackendStorage;
@@ -56,7 +57,8 @@ unsafe impl DeviceRepr for Pass {}
 impl Pass {
     /// The kernel that was compiled for these sizes, or the one for any.
     fn kernel(&self) -> &'static str {
-        let is = |up, down| [self.y, self.x].iter().all(|a| (a.taps, a.up, a.down) == (4, up, down));
+        let is =
+            |up, down| [self.y, self.x].iter().all(|a| (a.taps, a.up, a.down) == (4, up, down));
         match () {
             () if is(1, 1) => "fir_4",
             () if is(2, 1) => "fir_4_up2",
@@ -69,15 +71,22 @@ impl Pass {
         let size = [self.planes, self.y.output, self.x.output].map(|n| n as usize);
         let mut out = empty("fir", device, size.iter().product())?;
         if out.len() >= size.iter().product() && size.iter().all(|&n| n > 0) {
-            let tiles = [size[2].div_ceil(TILE_W), size[1].div_ceil(TILE_H * ROWS), size[0].min(MAX_DEPTH)];
-            launch!(device, FIR, T::kernel(self.kernel()), grid(tiles, [TILE_W, TILE_H]), [self, src, &mut out])?;
+            let tiles =
+                [size[2].div_ceil(TILE_W), size[1].div_ceil(TILE_H * ROWS), size[0].min(MAX_DEPTH)];
+            launch!(
+                device,
+                FIR,
+                T::kernel(self.kernel()),
+                grid(tiles, [TILE_W, TILE_H]),
+                [self, src, &mut out]
+            )?;
         }
         Ok(out)
     }
 }
 
-/// A filter to run: both axes, what it is scaled by, and its terms, each a column and a row whose product it is, in the
-/// order in which they meet the input.
+/// A filter to run: both axes, what it is scaled by, and its terms, each a column and a row whose
+/// product it is, in the order in which they meet the input.
 pub(in crate::tensor) struct Job<'a> {
     pub y: Axis,
     pub x: Axis,
@@ -87,10 +96,19 @@ pub(in crate::tensor) struct Job<'a> {
 
 impl Job<'_> {
     fn pass(&self, planes: usize, taps: &[f32]) -> Result<Pass> {
-        let mut pass = Pass { y: self.y, x: self.x, planes: planes as i32, gain: self.gain, taps: [0.0; MAX_TAPS] };
+        let mut pass = Pass {
+            y: self.y,
+            x: self.x,
+            planes: planes as i32,
+            gain: self.gain,
+            taps: [0.0; MAX_TAPS],
+        };
         match pass.taps.get_mut(..taps.len()) {
             Some(to) => to.copy_from_slice(taps),
-            None => bail!("fir: a filter of {} taps in one pass is too large for CUDA: at most {MAX_TAPS}", taps.len()),
+            None => bail!(
+                "fir: a filter of {} taps in one pass is too large for CUDA: at most {MAX_TAPS}",
+                taps.len()
+            ),
         }
         Ok(pass)
     }
@@ -98,7 +116,9 @@ impl Job<'_> {
     /// All taps, row-major.
     fn matrix(&self) -> Vec<f32> {
         let (height, width) = (self.y.taps as usize, self.x.taps as usize);
-        let sum = |i: usize| self.terms.iter().map(|(column, row)| column[i / width] * row[i % width]).sum();
+        let sum = |i: usize| {
+            self.terms.iter().map(|(column, row)| column[i / width] * row[i % width]).sum()
+        };
         (0..height * width).map(sum).collect()
     }
 

@@ -2,7 +2,9 @@
 
 use super::{In, Number, done, empty, f32s};
 use candle_core::backend::BackendStorage;
-use candle_core::cuda_backend::cudarc::cublas::{CudaBlas, Gemm, GemmConfig, sys::cublasOperation_t};
+use candle_core::cuda_backend::cudarc::cublas::{
+    CudaBlas, Gemm, GemmConfig, sys::cublasOperation_t,
+};
 use candle_core::cuda_backend::cudarc::driver::{CudaView, CudaViewMut};
 use candle_core::cuda_backend::{CudaDevice, CudaStorage, WrapErr};
 use candle_core::{Result, Shape, bail};
@@ -17,7 +19,11 @@ pub(super) struct Mat<'a, T = f32> {
 
 impl<T: Number> Mat<'_, T> {
     fn operation(&self) -> cublasOperation_t {
-        if self.transposed { cublasOperation_t::CUBLAS_OP_T } else { cublasOperation_t::CUBLAS_OP_N }
+        if self.transposed {
+            cublasOperation_t::CUBLAS_OP_T
+        } else {
+            cublasOperation_t::CUBLAS_OP_N
+        }
     }
 
     /// Refuses what does not hold a matrix of `rows` × `columns` (as used).

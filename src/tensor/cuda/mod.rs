@@ -1,16 +1,19 @@
-//! The operators on NVIDIA GPUs: kernels of our own (`*.cu`, compiled to PTX by build.rs), cuBLAS and cuDNN.
+//! The operators on NVIDIA GPUs: kernels of our own (`*.cu`, compiled to PTX by build.rs), cuBLAS
+//! and cuDNN.
 //!
-//! Everything runs on one stream per device and stays there: no operator waits for the GPU or copies to the host.
-//! Tensors have at most 2³¹ − 1 elements. Sums have a fixed order, and of cuDNN's algorithms only those that give the same
-//! bits at every run are taken.
+//! Everything runs on one stream per device and stays there: no operator waits for the GPU or
+//! copies to the host. Tensors have at most 2³¹ − 1 elements. Sums have a fixed order, and of
+//! cuDNN's algorithms only those that give the same bits at every run are taken.
 #![allow(unsafe_code)]
 
-/// Loads kernel `$kernel` of the PTX `$module` and starts it with the arguments, which must be those of the kernel.
+/// Loads kernel `$kernel` of the PTX `$module` and starts it with the arguments, which must be
+/// those of the kernel.
 macro_rules! launch {
     ($device:expr, $module:ident, $kernel:expr, $grid:expr, [$($argument:expr),* $(,)?]) => {{
         use candle_core::cuda_backend::{WrapErr, cudarc::driver::PushKernelArg};
         let kernel = $device.get_or_load_custom_func($kernel.as_ref(), concat!("gannet_", stringify!($module)), $module)?;
-        // SAFETY: the arguments are the kernel's, in type and order; their sizes were checked by the caller.
+        // SAFETY: the arguments are the kernel's, in type and order; their sizes were checked by
+        // the caller.
         unsafe { kernel.builder()$(.arg($argument))*.launch($grid) }.w().map(drop)
     }};
 }
@@ -41,7 +44,9 @@ pub(super) mod matmul;
 #[cfg(not(feature = "cudnn"))]
 mod unfold;
 
-use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DeviceRepr, LaunchConfig, result, sys};
+use candle_core::cuda_backend::cudarc::driver::{
+    CudaSlice, CudaView, DeviceRepr, LaunchConfig, result, sys,
+};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage};
 use candle_core::{Device, Layout, Result, Shape, bail};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,8 +61,9 @@ const BLOCKS: usize = 1 << 13;
 
 static TF32: AtomicBool = AtomicBool::new(true);
 
-/// Allows or forbids TF32 in convolutions of f32: inputs rounded to 10 bits of mantissa, sums in single precision. Allowed at
-/// first, as PyTorch does for convolutions; matrix products are always in single precision, as there.
+/// Allows or forbids TF32 in convolutions of f32: inputs rounded to 10 bits of mantissa, sums in
+/// single precision. Allowed at first, as PyTorch does for convolutions; matrix products are always
+/// in single precision, as there.
 ///
 /// It has an effect with cuDNN alone: without it, convolutions are in single precision anyway.
 pub fn allow_tf32(allowed: bool) {
@@ -74,11 +80,12 @@ pub(super) fn tf32() -> bool {
 /// Errors with the driver's reason when there is no such GPU.
 pub(super) fn open(index: usize) -> std::result::Result<Device, String> {
     result::init().map_err(reason)?;
-    // candle's plain device has a stream for each host thread, with nothing to keep them in order: take a single one.
+    // candle's plain device has a stream for each host thread, with nothing to keep them in order:
+    // take a single one.
     let device = Device::new_cuda_with_stream(index).map_err(|e| e.to_string())?;
     if let Device::Cuda(cuda) = &device {
-        // SAFETY: every use of this device's memory is on its one stream, whose order is all that is needed. Events would
-        // cost two allocations a tensor and several calls a kernel.
+        // SAFETY: every use of this device's memory is on its one stream, whose order is all that
+        // is needed. Events would cost two allocations a tensor and several calls a kernel.
         unsafe { cuda.disable_event_tracking() };
         keep_freed_memory(cuda).map_err(reason)?;
     }
@@ -92,8 +99,8 @@ fn reason(e: result::DriverError) -> String {
     }
 }
 
-/// Freed memory stays with the process. The driver's default is to give it back whenever the stream is waited for, that
-/// is once a step, and to map it anew in the next.
+/// Freed memory stays with the process. The driver's default is to give it back whenever the stream
+/// is waited for, that is once a step, and to map it anew in the next.
 fn keep_freed_memory(device: &CudaDevice) -> std::result::Result<(), result::DriverError> {
     let stream = device.cuda_stream();
     if !stream.context().has_async_alloc() {
@@ -138,7 +145,10 @@ fn numbers<'a, T: Number>(op: &str, (storage, layout): In<'a>) -> Result<CudaVie
     };
     match storage.as_cuda_slice::<T>()?.try_slice(start..end) {
         Some(view) if i32::try_from(end - start).is_ok() => Ok(view),
-        Some(_) => bail!("{op}: {:?} is too large for one CUDA operator: use a smaller batch", layout.shape()),
+        Some(_) => bail!(
+            "{op}: {:?} is too large for one CUDA operator: use a smaller batch",
+            layout.shape()
+        ),
         None => bail!("{op}: a layout {:?} outside its data", layout.shape()),
     }
 }
@@ -146,14 +156,20 @@ fn numbers<'a, T: Number>(op: &str, (storage, layout): In<'a>) -> Result<CudaVie
 /// A result of `n` elements with any content.
 fn empty<T: Number>(op: &str, device: &CudaDevice, n: usize) -> Result<CudaSlice<T>> {
     if i32::try_from(n).is_err() {
-        bail!("{op}: a result of {n} elements is too large for one CUDA operator: use a smaller batch");
+        bail!(
+            "{op}: a result of {n} elements is too large for one CUDA operator: use a smaller batch"
+        );
     }
     // SAFETY: every operator writes all of its result. The driver refuses sizes of zero.
     unsafe { device.alloc::<T>(n.max(1)) }
 }
 
 /// A result as candle holds it.
-fn done<T: Number>(out: CudaSlice<T>, device: &CudaDevice, shape: impl Into<Shape>) -> Result<(CudaStorage, Shape)> {
+fn done<T: Number>(
+    out: CudaSlice<T>,
+    device: &CudaDevice,
+    shape: impl Into<Shape>,
+) -> Result<(CudaStorage, Shape)> {
     Ok((CudaStorage::wrap_cuda_slice(out, device.clone()), shape.into()))
 }
 

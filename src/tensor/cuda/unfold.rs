@@ -1,5 +1,5 @@
-//! Convolutions without cuDNN: inputs unfolded into columns (im2col, unfold.cu) and multiplied by cuBLAS, one sample and a
-//! group of rows at a time.
+//! Convolutions without cuDNN: inputs unfolded into columns (im2col, unfold.cu) and multiplied by
+//! cuBLAS, one sample and a group of rows at a time.
 
 use super::matmul::{Into, Mat, Multiplied, gemm};
 use super::{Number, each, empty};
@@ -62,7 +62,10 @@ fn groups<T: Number>(device: &CudaDevice, z: &Sizes) -> Result<(Vec<Group>, Cuda
         at: r0 * z.ow,
         width: (z.oh.min(r0 + rows) - r0) * z.ow,
     };
-    let all = (0..z.n).flat_map(|s| (0..z.oh).step_by(rows).map(move |r| (s, r))).map(|(s, r)| group(s, r)).collect();
+    let all = (0..z.n)
+        .flat_map(|s| (0..z.oh).step_by(rows).map(move |r| (s, r)))
+        .map(|(s, r)| group(s, r))
+        .collect();
     Ok((all, empty("conv2d", device, inner * rows * z.ow)?))
 }
 
@@ -93,7 +96,8 @@ where
     for g in &groups {
         unfold(device, z, g, x, &mut cols)?;
         let to = g.sample * z.o * grid;
-        let into = Into { data: out.slice_mut(to + g.at..to + z.o * grid), stride: grid, add: false };
+        let into =
+            Into { data: out.slice_mut(to + g.at..to + z.o * grid), stride: grid, add: false };
         let w = Mat { data: w.slice(..), stride: inner, transposed: false };
         let columns = Mat { data: cols.as_view(), stride: g.width, transposed: false };
         gemm(device, [z.o, g.width, inner], &w, &columns, into)?;
@@ -117,11 +121,21 @@ where
     for group in &groups {
         let from = group.sample * z.o * grid;
         let w = Mat { data: w.slice(..), stride: inner, transposed: true };
-        let g = Mat { data: g.slice(from + group.at..from + z.o * grid), stride: grid, transposed: false };
+        let g = Mat {
+            data: g.slice(from + group.at..from + z.o * grid),
+            stride: grid,
+            transposed: false,
+        };
         let into = Into { data: cols.as_view_mut(), stride: group.width, add: false };
         gemm(device, [inner, group.width, z.o], &w, &g, into)?;
         let mut to = out.slice_mut(group.sample * plane..(group.sample + 1) * plane);
-        launch!(device, UNFOLD, T::kernel("fold"), each(plane), [&(plane as u32), &group.window, &cols, &mut to])?;
+        launch!(
+            device,
+            UNFOLD,
+            T::kernel("fold"),
+            each(plane),
+            [&(plane as u32), &group.window, &cols, &mut to]
+        )?;
     }
     Ok(out)
 }
@@ -141,7 +155,11 @@ where
     for (i, group) in groups.iter().enumerate() {
         unfold(device, z, group, x, &mut cols)?;
         let from = group.sample * z.o * grid;
-        let g = Mat { data: g.slice(from + group.at..from + z.o * grid), stride: grid, transposed: false };
+        let g = Mat {
+            data: g.slice(from + group.at..from + z.o * grid),
+            stride: grid,
+            transposed: false,
+        };
         let columns = Mat { data: cols.as_view(), stride: group.width, transposed: true };
         let into = Into { data: out.as_view_mut(), stride: inner, add: i > 0 };
         gemm(device, [z.o, inner, group.width], &g, &columns, into)?;

@@ -21,9 +21,15 @@ impl Blur<'_> {
     pub(super) fn run(&self, out: &mut Map, epilogue: Option<&Epilogue<'_>>) {
         let x = self.x;
         assert_eq!((x.n, x.channels), (out.n, out.channels), "samples and channels");
-        assert!(x.data.len() == x.n * x.blocks() * x.plane() && out.data.len() == out.n * out.blocks() * out.plane());
+        assert!(
+            x.data.len() == x.n * x.blocks() * x.plane()
+                && out.data.len() == out.n * out.blocks() * out.plane()
+        );
         // Three more pixels hold what the filter reads beyond the map.
-        assert!(out.w + 3 >= self.before + x.w, "the filter's result is narrower than what it reads");
+        assert!(
+            out.w + 3 >= self.before + x.w,
+            "the filter's result is narrower than what it reads"
+        );
         if let Some(e) = epilogue {
             e.check(out);
         }
@@ -32,7 +38,14 @@ impl Blur<'_> {
         let (planes, to) = (out.n * out.blocks(), Shared::new(&mut out.data));
         jobs(planes * bands, 1, |job| {
             let (plane, band) = (job / bands, job % bands);
-            let work = Band { blur: self, plane, first: band * ROWS, size, to: (&to, plane * each), epilogue };
+            let work = Band {
+                blur: self,
+                plane,
+                first: band * ROWS,
+                size,
+                to: (&to, plane * each),
+                epilogue,
+            };
             // SAFETY: every job writes its own rows.
             unsafe { self.isa.run(work) };
         });
@@ -56,9 +69,11 @@ impl Work for Band<'_> {
         let (blocks, h, w) = self.size;
         let Blur { x, taps, before, .. } = self.blur;
         let mut line = Buffer::zeros((w + 3) * LANES);
-        // SAFETY: the sizes were checked; rows outside the map are not read, pixels outside stay zero in the line.
+        // SAFETY: the sizes were checked; rows outside the map are not read, pixels outside stay
+        // zero in the line.
         unsafe {
-            let [a, b, c, d] = [L::splat(taps[0]), L::splat(taps[1]), L::splat(taps[2]), L::splat(taps[3])];
+            let [a, b, c, d] =
+                [L::splat(taps[0]), L::splat(taps[1]), L::splat(taps[2]), L::splat(taps[3])];
             let from = x.data.as_ptr().add(self.plane * x.plane());
             for row in self.first..h.min(self.first + ROWS) {
                 let mut rows = [std::ptr::null::<f32>(); 4];
@@ -100,7 +115,8 @@ unsafe fn down<L: Lanes>(rows: [*const f32; 4], taps: [L; 4], to: &mut [f32], w:
         // SAFETY: the caller's promise.
         unsafe {
             let v = if whole {
-                let (first, second) = (L::load(rows[0].add(at * LANES)), L::load(rows[1].add(at * LANES)));
+                let (first, second) =
+                    (L::load(rows[0].add(at * LANES)), L::load(rows[1].add(at * LANES)));
                 let v = L::load(rows[2].add(at * LANES)).mul_add(taps[2], first.mul(taps[0]));
                 L::load(rows[3].add(at * LANES)).mul_add(taps[3], second.mul(taps[1])).add(v)
             } else {

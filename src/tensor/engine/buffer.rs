@@ -1,7 +1,8 @@
 //! Memory of the engine: aligned, and kept for the next operator when it is given back.
 //!
-//! A step of an inversion needs the same buffers as the step before. Fresh memory costs a page fault and a zeroed page
-//! every 4 KiB, about as much as writing it twice; so buffers go back to a pool that all threads share.
+//! A step of an inversion needs the same buffers as the step before. Fresh memory costs a page
+//! fault and a zeroed page every 4 KiB, about as much as writing it twice; so buffers go back to a
+//! pool that all threads share.
 
 use super::simd::LANES;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
@@ -11,8 +12,8 @@ use std::sync::Mutex;
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
-/// Bytes of a huge page. Kernels walk through many places of a buffer at once, more than there are entries for small
-/// pages in the processor's tables.
+/// Bytes of a huge page. Kernels walk through many places of a buffer at once, more than there are
+/// entries for small pages in the processor's tables.
 const HUGE: usize = 2 << 20;
 
 /// Memory of whole cache lines.
@@ -43,7 +44,11 @@ impl Block {
             #[cfg(target_os = "linux")]
             if layout.align() == HUGE {
                 // Only advice: without huge pages everything works as well, a little slower.
-                let _ = rustix::mm::madvise(start.as_ptr().cast(), layout.size(), rustix::mm::Advice::LinuxHugepage);
+                let _ = rustix::mm::madvise(
+                    start.as_ptr().cast(),
+                    layout.size(),
+                    rustix::mm::Advice::LinuxHugepage,
+                );
             }
             start.write_bytes(0, layout.size());
             Self { start: start.cast(), lines }
@@ -75,7 +80,8 @@ pub(in crate::tensor) struct Buffer {
     len: usize,
 }
 
-/// The capacity that serves `lines`: the next of eight steps to each power of two, so that similar sizes share buffers.
+/// The capacity that serves `lines`: the next of eight steps to each power of two, so that similar
+/// sizes share buffers.
 fn class(lines: usize) -> usize {
     let step = (lines.max(8).next_power_of_two() / 16).max(1);
     lines.max(8).next_multiple_of(step)
@@ -125,7 +131,8 @@ impl std::ops::Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: the block is initialised and has room for `len` numbers; without one there are none.
+        // SAFETY: the block is initialised and has room for `len` numbers; without one there are
+        // none.
         unsafe { std::slice::from_raw_parts(self.start().as_ptr(), self.len) }
     }
 }
@@ -137,7 +144,8 @@ impl std::ops::DerefMut for Buffer {
     }
 }
 
-/// Features in blocks of sixteen channels: `[N, ⌈C/16⌉, H, W, 16]`. Channels beyond C are finite and count for nothing.
+/// Features in blocks of sixteen channels: `[N, ⌈C/16⌉, H, W, 16]`. Channels beyond C are finite
+/// and count for nothing.
 pub(in crate::tensor) struct Map {
     pub(in crate::tensor) data: Buffer,
     pub(in crate::tensor) n: usize,
@@ -169,7 +177,10 @@ impl Map {
     }
 
     /// From `[N, C, H, W]`.
-    pub(in crate::tensor) fn from_planar(x: &[f32], (n, c, h, w): (usize, usize, usize, usize)) -> Self {
+    pub(in crate::tensor) fn from_planar(
+        x: &[f32],
+        (n, c, h, w): (usize, usize, usize, usize),
+    ) -> Self {
         assert_eq!(x.len(), n * c * h * w, "map and its data");
         let mut map = Self::new(n, c, h, w);
         let (blocks, area, plane) = (map.blocks(), h * w, map.plane().max(1));

@@ -3,17 +3,19 @@
 use super::simd::{Isa, LANES, Lanes, Work};
 use std::time::{Duration, Instant};
 
-/// Sums that are in flight at a time. With AVX2 each takes two registers: twelve hide the latency, more would be spilled.
+/// Sums that are in flight at a time. With AVX2 each takes two registers: twelve hide the latency,
+/// more would be spilled.
 const CHAINS: usize = 6;
 /// Multiply-adds of each chain between two looks at the clock.
 const ROUNDS: usize = 20_000;
 
-/// Billions of floating-point operations a second that `threads` threads reach together with the instruction set in use,
-/// two a multiply-add, measured for about a tenth of a second.
+/// Billions of floating-point operations a second that `threads` threads reach together with the
+/// instruction set in use, two a multiply-add, measured for about a tenth of a second.
 pub fn ceiling(threads: usize) -> f64 {
     let isa = Isa::current();
     std::thread::scope(|scope| {
-        let running: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(move || measure(isa))).collect();
+        let running: Vec<_> =
+            (0..threads.max(1)).map(|_| scope.spawn(move || measure(isa))).collect();
         running.into_iter().filter_map(|t| t.join().ok()).sum()
     })
 }

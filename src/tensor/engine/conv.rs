@@ -1,7 +1,7 @@
 //! The 3×3 convolutions of the engine, and what is fused with them.
 //!
-//! One driver serves all forms; see [`Form`]. Work is cut by shapes alone, and sums are added in a fixed order: the same
-//! bits for any number of threads.
+//! One driver serves all forms; see [`Form`]. Work is cut by shapes alone, and sums are added in a
+//! fixed order: the same bits for any number of threads.
 
 use super::buffer::{Buffer, Map, blocks_of};
 use super::direct;
@@ -22,7 +22,8 @@ const RANGE: usize = 12;
 const JOBS: usize = 16;
 /// Elements of transformed weights that leave room for inputs in the nearer cache.
 const CLOSE: usize = 160 << 10;
-/// Pixels of a map up to which every product is made: forms that keep the size, and forms that change it.
+/// Pixels of a map up to which every product is made: forms that keep the size, and forms that
+/// change it.
 const FEW: (usize, usize) = (16, 64);
 
 /// What a convolution does to the size of a map, `h → h'`.
@@ -74,7 +75,8 @@ impl Form {
         pixels <= if matches!(self, Self::Same | Self::SameBack) { FEW.0 } else { FEW.1 }
     }
 
-    /// Tiles that cover `output` pixels along an axis; of a doubling convolution all but perhaps the last pixel.
+    /// Tiles that cover `output` pixels along an axis; of a doubling convolution all but perhaps
+    /// the last pixel.
     fn tiles(self, output: usize) -> usize {
         match self {
             Self::Up => (output / 2).div_ceil(4),
@@ -136,7 +138,8 @@ impl Packed {
         &w[inputs.start * 9 * LANES * LANES..][..inputs.len() * 9 * LANES * LANES]
     }
 
-    /// Transforms the weights of one block of outputs and some blocks of inputs: 36 runs of `stride` elements at `u`.
+    /// Transforms the weights of one block of outputs and some blocks of inputs: 36 runs of
+    /// `stride` elements at `u`.
     ///
     /// # Safety
     /// `u` holds 36 runs of these inputs.
@@ -152,7 +155,9 @@ impl Packed {
     {
         let w = self.some(output, inputs).as_ptr();
         // SAFETY: the caller's promise, and these are the weights of these inputs.
-        unsafe { weights::<L, S, I, P, O>(w, (u, stride), inputs.len() * LANES, self.form.flips()) };
+        unsafe {
+            weights::<L, S, I, P, O>(w, (u, stride), inputs.len() * LANES, self.form.flips())
+        };
     }
 }
 
@@ -178,13 +183,15 @@ struct Plan {
     outputs: usize,
     /// Elements of a panel's inputs at one point.
     run: usize,
-    /// Whether inputs are transformed before the jobs and for all of them, or by each job for itself.
+    /// Whether inputs are transformed before the jobs and for all of them, or by each job for
+    /// itself.
     apart: bool,
 }
 
 impl Plan {
     fn new((ins, outs): (usize, usize), points: usize, panels: usize) -> Self {
-        // One line more than there is keeps the runs of a panel out of each other's place in the cache.
+        // One line more than there is keeps the runs of a panel out of each other's place in the
+        // cache.
         let run = ins * PANEL * LANES + LANES;
         if ins * outs * WEIGHTS * LANES * LANES <= CLOSE && panels >= JOBS * RANGE {
             // All weights stay in the nearer cache, and so can the inputs of a few panels.
@@ -193,16 +200,18 @@ impl Plan {
         }
         let chunks = panels.div_ceil((ALIVE / (points * run)).max(1)).max(1);
         let chunk = panels.div_ceil(chunks);
-        // Few ranges where there are many outputs to share out, as each transforms the weights anew; and none that is
-        // much shorter than the others.
-        let ranges = chunk.div_ceil((chunk * outs.div_ceil(2) / JOBS).clamp(RANGE, chunk.max(RANGE))).max(1);
+        // Few ranges where there are many outputs to share out, as each transforms the weights
+        // anew; and none that is much shorter than the others.
+        let ranges =
+            chunk.div_ceil((chunk * outs.div_ceil(2) / JOBS).clamp(RANGE, chunk.max(RANGE))).max(1);
         let range = chunk.div_ceil(ranges);
         Self { panels, chunk, range, outputs: 2, run, apart: true }
     }
 }
 
 impl Conv<'_> {
-    /// Runs it into `out`. With [`Finish::Gradient`] the gradient of the style, `[N, C]` in whole blocks, is returned.
+    /// Runs it into `out`. With [`Finish::Gradient`] the gradient of the style, `[N, C]` in whole
+    /// blocks, is returned.
     ///
     /// Panics when sizes do not fit: a mistake of the caller, found before anything is written.
     pub(super) fn run(&self, out: &mut Map) -> Vec<f32> {
@@ -217,7 +226,9 @@ impl Conv<'_> {
                 let mut sums = self.run_as::<Up, 5, 9, 8>(out, tiles);
                 let (h, w) = (out.h.min(tiles.down() * 8), out.w.min(tiles.across * 8));
                 let edges = [(h..out.h, 0..out.w), (0..h, w..out.w)];
-                sums.iter_mut().zip(direct::run(self, out, &edges)).for_each(|(sum, edge)| *sum += edge);
+                sums.iter_mut()
+                    .zip(direct::run(self, out, &edges))
+                    .for_each(|(sum, edge)| *sum += edge);
                 sums
             }
             Form::HalfBack => self.run_as::<Up, 5, 9, 8>(out, tiles),
@@ -231,7 +242,8 @@ impl Conv<'_> {
         tiles: Tiles,
     ) -> Vec<f32> {
         let plan = Plan::new((self.x.blocks(), out.blocks()), P * P, tiles.all.div_ceil(PANEL));
-        // The sums of every tile: how many tiles are added up before the next rounding must not depend on the batch.
+        // The sums of every tile: how many tiles are added up before the next rounding must not
+        // depend on the batch.
         let each = out.blocks() * LANES;
         let mut parts = Buffer::new(if self.finish.sums() { tiles.all * each } else { 0 });
         let mut v = Buffer::new(if plan.apart { plan.chunk * P * P * plan.run } else { 0 });
@@ -259,19 +271,29 @@ impl Conv<'_> {
                     sums: &sums,
                     scheme: PhantomData,
                 };
-                // SAFETY: every job writes its own tiles of its own blocks, and its own part of the sums.
+                // SAFETY: every job writes its own tiles of its own blocks, and its own part of the
+                // sums.
                 unsafe { self.isa.run(job) };
             });
         }
-        parts.chunks_exact((tiles.each * each).max(1)).flat_map(|sample| total(sample, each)).collect()
+        parts
+            .chunks_exact((tiles.each * each).max(1))
+            .flat_map(|sample| total(sample, each))
+            .collect()
     }
 
     /// The tiles, if all sizes fit.
     fn check(&self, out: &Map) -> Tiles {
         let (x, w) = (self.x, self.weights);
         assert_eq!((x.n, x.channels), (out.n, w.inputs), "samples and input channels");
-        assert!(w.outputs == out.channels && w.form.fits(x.h, out.h) && w.form.fits(x.w, out.w), "output");
-        assert!(x.data.len() == x.n * x.blocks() * x.plane() && out.data.len() == out.n * out.blocks() * out.plane());
+        assert!(
+            w.outputs == out.channels && w.form.fits(x.h, out.h) && w.form.fits(x.w, out.w),
+            "output"
+        );
+        assert!(
+            x.data.len() == x.n * x.blocks() * x.plane()
+                && out.data.len() == out.n * out.blocks() * out.plane()
+        );
         assert!(self.style.is_none_or(|v| v.len() == x.n * x.blocks() * LANES), "styles");
         self.finish.check(out);
         Tiles::new(x.n, w.form.tiles(out.h), w.form.tiles(out.w))
@@ -290,7 +312,15 @@ impl Conv<'_> {
             let (at, block) = (job / ins, job % ins);
             // SAFETY: every job writes its own block of its own panel.
             let to = shared.at(at * P * P * run);
-            let job = Read::<S, I, P, O> { conv: self, tiles, run, panel: first + at, block, to, scheme: PhantomData };
+            let job = Read::<S, I, P, O> {
+                conv: self,
+                tiles,
+                run,
+                panel: first + at,
+                block,
+                to,
+                scheme: PhantomData,
+            };
             unsafe { self.isa.run(job) };
         });
     }

@@ -1,6 +1,8 @@
-//! Products of few rows with a weight matrix: the fully connected layer and its gradient to the input.
+//! Products of few rows with a weight matrix: the fully connected layer and its gradient to the
+//! input.
 //!
-//! Every row of the result is added up by itself and in one order, so it is the same bits in any batch.
+//! Every row of the result is added up by itself and in one order, so it is the same bits in any
+//! batch.
 
 use super::simd::{Isa, LANES, Lanes, Work};
 use crate::tensor::raw::{Shared, blocks};
@@ -72,7 +74,8 @@ impl Work for Dots<'_> {
                 for r in 0..count {
                     let x = &self.x[(self.rows.start + r) * k..][..k];
                     let rest: f32 = x[whole..].iter().zip(&w[whole..]).map(|(a, b)| a * b).sum();
-                    *self.out.at((self.rows.start + r) * n + o) = sums[r][0].add(sums[r][1]).sum() + rest;
+                    *self.out.at((self.rows.start + r) * n + o) =
+                        sums[r][0].add(sums[r][1]).sum() + rest;
                 }
             }
         }
@@ -102,7 +105,8 @@ impl Work for Sums<'_> {
                 for o in 0..k {
                     let v = L::load(self.w.as_ptr().add(o * n + c));
                     for r in 0..count {
-                        sums[r] = v.mul_add(L::splat(self.x[(self.rows.start + r) * k + o]), sums[r]);
+                        sums[r] =
+                            v.mul_add(L::splat(self.x[(self.rows.start + r) * k + o]), sums[r]);
                     }
                 }
                 for r in 0..count {

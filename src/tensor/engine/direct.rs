@@ -1,9 +1,9 @@
 //! Convolutions of few pixels, product by product.
 //!
-//! Where a map has few pixels, Winograd's algorithm spends its time on the weights: it makes 36 numbers of nine and uses
-//! each once or twice. Here the weights are read once, in the order in which they lie in memory, and nothing is
-//! transformed. The same code adds the last row and column of a doubling convolution, which a whole row of tiles would
-//! cost otherwise.
+//! Where a map has few pixels, Winograd's algorithm spends its time on the weights: it makes 36
+//! numbers of nine and uses each once or twice. Here the weights are read once, in the order in
+//! which they lie in memory, and nothing is transformed. The same code adds the last row and column
+//! of a doubling convolution, which a whole row of tiles would cost otherwise.
 
 use super::buffer::{Buffer, Map};
 use super::conv::{Conv, Form};
@@ -16,7 +16,8 @@ use std::ops::Range;
 /// Pixels of an output map, as rows and columns.
 pub(super) type Part = (Range<usize>, Range<usize>);
 
-/// The input pixel that a tap of the weights brings to an output pixel along an axis, if any; it may lie outside.
+/// The input pixel that a tap of the weights brings to an output pixel along an axis, if any; it
+/// may lie outside.
 fn source(form: Form, at: usize, tap: usize) -> Option<isize> {
     let (at, tap) = (at as isize, tap as isize);
     let half = |v: isize| (v.rem_euclid(2) == 0).then_some(v.div_euclid(2));
@@ -52,9 +53,11 @@ impl Table {
         for (rows, columns) in parts {
             // Pixels of a parity take the same taps; in the forms that do not double, all do.
             for parity in 0..4 {
-                let of = |range: &Range<usize>, odd: usize| range.clone().filter(move |v| v % 2 == odd);
-                let group: Vec<_> =
-                    of(rows, parity / 2).flat_map(|y| of(columns, parity % 2).map(move |x| (y, x))).collect();
+                let of =
+                    |range: &Range<usize>, odd: usize| range.clone().filter(move |v| v % 2 == odd);
+                let group: Vec<_> = of(rows, parity / 2)
+                    .flat_map(|y| of(columns, parity % 2).map(move |x| (y, x)))
+                    .collect();
                 table.add(form, (x, out.w), &group, &mut places);
             }
         }
@@ -62,14 +65,24 @@ impl Table {
     }
 
     /// Adds pixels of one parity, cut into parts of about the same size.
-    fn add(&mut self, form: Form, (x, width): (&Map, usize), group: &[(usize, usize)], places: &mut [usize]) {
+    fn add(
+        &mut self,
+        form: Form,
+        (x, width): (&Map, usize),
+        group: &[(usize, usize)],
+        places: &mut [usize],
+    ) {
         let each = group.len().div_ceil(group.len().div_ceil(PANEL).max(1)).max(1);
         for pixels in group.chunks(each) {
             let mut taps = Vec::new();
             for tap in 0..9 {
                 let mut from = [0; PANEL];
                 for (from, (y, x_)) in from.iter_mut().zip(pixels) {
-                    let (Some(y), Some(x_)) = (source(form, *y, tap / 3), source(form, *x_, tap % 3)) else { continue };
+                    let (Some(y), Some(x_)) =
+                        (source(form, *y, tap / 3), source(form, *x_, tap % 3))
+                    else {
+                        continue;
+                    };
                     if (0..x.h as isize).contains(&y) && (0..x.w as isize).contains(&x_) {
                         let place = &mut places[y as usize * x.w + x_ as usize];
                         if *place == 0 {
@@ -83,7 +96,8 @@ impl Table {
                     taps.push((tap, from));
                 }
             }
-            self.few.push(Few { pixels: pixels.iter().map(|(y, x)| y * width + x).collect(), taps });
+            self.few
+                .push(Few { pixels: pixels.iter().map(|(y, x)| y * width + x).collect(), taps });
         }
     }
 
@@ -110,7 +124,8 @@ impl Table {
     }
 }
 
-/// Computes `parts` of the output of a convolution. With sums wanted, those of these parts, `[N, C]` in whole blocks.
+/// Computes `parts` of the output of a convolution. With sums wanted, those of these parts,
+/// `[N, C]` in whole blocks.
 ///
 /// The caller has checked the sizes; parts lie in the output.
 pub(super) fn run(conv: &Conv<'_>, out: &mut Map, parts: &[Part]) -> Vec<f32> {
@@ -122,7 +137,8 @@ pub(super) fn run(conv: &Conv<'_>, out: &mut Map, parts: &[Part]) -> Vec<f32> {
     let (to, totals) = (Shared::new(&mut out.data), Shared::new(&mut sums));
     jobs(sizes.0.div_ceil(2), 1, |pair| {
         let blocks = pair * 2..sizes.0.min(pair * 2 + 2);
-        let job = Pair { conv, table: &table, from: &from, blocks, n, sizes, out: &to, sums: &totals };
+        let job =
+            Pair { conv, table: &table, from: &from, blocks, n, sizes, out: &to, sums: &totals };
         // SAFETY: every job writes its own blocks.
         unsafe { conv.isa.run(job) };
     });
@@ -160,7 +176,8 @@ impl Work for Pair<'_> {
                     let mut first = 0;
                     while first < self.blocks.len() {
                         let m = L::TILE.0.min(self.blocks.len() - first);
-                        // SAFETY: the weights of the blocks, and places in the gathered pixels, which Table made.
+                        // SAFETY: the weights of the blocks, and places in the gathered pixels,
+                        // which Table made.
                         unsafe {
                             let w = w.as_ptr().add(first * run + block * 9 * LANES * LANES);
                             let (from, c) = (from.as_ptr(), c.add(first * LANES));
@@ -179,7 +196,12 @@ impl Work for Pair<'_> {
         for sample in 0..self.n {
             for (i, block) in self.blocks.clone().enumerate() {
                 // SAFETY: the job's own block.
-                unsafe { self.finish::<L>(&c[sample * table.few.len() * ROWS + i * LANES..], (sample, block)) };
+                unsafe {
+                    self.finish::<L>(
+                        &c[sample * table.few.len() * ROWS + i * LANES..],
+                        (sample, block),
+                    )
+                };
             }
         }
     }

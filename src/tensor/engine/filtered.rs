@@ -1,8 +1,10 @@
-//! Two filters with something between them, a few rows at a time: what lies between is never stored.
+//! Two filters with something between them, a few rows at a time: what lies between is never
+//! stored.
 //!
-//! A row is kept in phases, pixel `P·k + p` at place k of phase p. In phases every filter, whether it inserts zeros or leaves
-//! pixels out, is a sum of rows, shifted and scaled: sixteen numbers at a time, whatever the factors. A filter's rows stand in
-//! a ring of as many as it reads. Who asks for a row of the result has the rows below it made, and these those below them.
+//! A row is kept in phases, pixel `P·k + p` at place k of phase p. In phases every filter, whether
+//! it inserts zeros or leaves pixels out, is a sum of rows, shifted and scaled: sixteen numbers at
+//! a time, whatever the factors. A filter's rows stand in a ring of as many as it reads. Who asks
+//! for a row of the result has the rows below it made, and these those below them.
 
 use super::simd::{Isa, LANES, Lanes, Work};
 use crate::tensor::Activation;
@@ -22,9 +24,11 @@ struct Stage {
     y: Axis,
     /// Rows of the source.
     rows: usize,
-    /// The taps along the column in the order in which they meet the rows; none where the filter is not a product.
+    /// The taps along the column in the order in which they meet the rows; none where the filter is
+    /// not a product.
     column: Option<Vec<f32>>,
-    /// For the row of the product, or else for every row of the filter: the terms of every phase of the result.
+    /// For the row of the product, or else for every row of the filter: the terms of every phase of
+    /// the result.
     terms: Vec<Vec<Vec<Term>>>,
     /// Which pixel of the source's row its first place is.
     origin: isize,
@@ -63,8 +67,8 @@ impl Phases {
 }
 
 impl Stage {
-    /// A resampling of planes with `rows` rows, whose result is kept in `count` phases that begin `shift` pixels before its
-    /// first one, `places` in each, with room to read `beyond` these.
+    /// A resampling of planes with `rows` rows, whose result is kept in `count` phases that begin
+    /// `shift` pixels before its first one, `places` in each, with room to read `beyond` these.
     fn new(fir: &Fir, rows: usize, shift: isize, [count, places, beyond]: [usize; 3]) -> Self {
         let Fir { filter, x, y, gain } = fir;
         let (height, width) = filter.size();
@@ -78,7 +82,8 @@ impl Stage {
         let (up, down, before) = (x.up as isize, x.down as isize, x.before + shift);
         let origin = (-before).div_euclid(up);
         let sources = count * x.down / x.up;
-        // Place and tap of every phase: the pixel of the source that the tap meets there, counted from the first.
+        // Place and tap of every phase: the pixel of the source that the tap meets there, counted
+        // from the first.
         let meets = |phase: usize| {
             (0..width).filter_map(move |t| {
                 let at = phase as isize * down + t as isize - before;
@@ -88,8 +93,9 @@ impl Stage {
         let reach = (0..count).flat_map(meets).map(|(at, _)| at / sources).max().unwrap_or(0);
         let source = Phases::new(sources, places + reach, reach);
         let place = |at: usize| at % sources * source.len + at / sources;
-        let phase =
-            |line: &[f32], p| meets(p).map(|(at, t)| Term { at: place(at), by: line[t] * gain }).collect::<Vec<_>>();
+        let phase = |line: &[f32], p| {
+            meets(p).map(|(at, t)| Term { at: place(at), by: line[t] * gain }).collect::<Vec<_>>()
+        };
         let terms = lines.iter().map(|line| (0..count).map(|p| phase(line, p)).collect()).collect();
         let result = Phases::new(count, places, beyond);
         Self { y: *y, rows, column, terms, origin, source, result, slots: height.div_ceil(y.up) }
@@ -108,7 +114,8 @@ impl Stage {
 
     /// The rows of the source that row `o` of the result reads.
     fn wants(&self, o: usize) -> Range<usize> {
-        let (up, taps) = (self.y.up as isize, self.column.as_ref().map_or(self.terms.len(), Vec::len) as isize);
+        let (up, taps) =
+            (self.y.up as isize, self.column.as_ref().map_or(self.terms.len(), Vec::len) as isize);
         let first = o as isize * self.y.down as isize - self.y.before;
         let rows = self.rows as isize;
         let start = (first + up - 1).div_euclid(up).clamp(0, rows);
@@ -190,7 +197,9 @@ impl<'a> Feed<'a> {
         to.fill(0.0);
         for i in stage.wants(o) {
             let from = &self.ring[i % stage.slots * size..][..size];
-            for (phase, terms) in to.chunks_exact_mut(stage.result.len).zip(&stage.terms[stage.tap(o, i)]) {
+            for (phase, terms) in
+                to.chunks_exact_mut(stage.result.len).zip(&stage.terms[stage.tap(o, i)])
+            {
                 // SAFETY: terms lie within the source's row, by its size.
                 unsafe { combine::<L>(phase, from, terms, true) };
             }
@@ -221,7 +230,9 @@ impl<'a> Feed<'a> {
 /// `from` has as many elements as `to` at every term; the instruction set is there.
 #[inline(always)]
 unsafe fn combine<L: Lanes>(to: &mut [f32], from: &[f32], terms: &[Term], add: bool) {
-    debug_assert!(to.len().is_multiple_of(LANES) && terms.iter().all(|t| t.at + to.len() <= from.len()));
+    debug_assert!(
+        to.len().is_multiple_of(LANES) && terms.iter().all(|t| t.at + to.len() <= from.len())
+    );
     let (mut at, from) = (0, from.as_ptr());
     // SAFETY: the caller's promise, and `to` ends where the last vector does.
     unsafe {
@@ -244,7 +255,12 @@ unsafe fn combine<L: Lanes>(to: &mut [f32], from: &[f32], terms: &[Term], add: b
 /// # Safety
 /// As there.
 #[inline(always)]
-unsafe fn vectors<L: Lanes, const N: usize>(to: *mut f32, from: *const f32, terms: &[Term], add: bool) {
+unsafe fn vectors<L: Lanes, const N: usize>(
+    to: *mut f32,
+    from: *const f32,
+    terms: &[Term],
+    add: bool,
+) {
     // SAFETY: the caller's promise.
     unsafe {
         let mut sums = [L::splat(0.0); N];
@@ -286,7 +302,9 @@ impl Plane<'_> {
             if step == 1 {
                 to.iter_mut().zip(from).for_each(|(to, v)| *to = v + self.bias);
             } else {
-                to.iter_mut().zip(from.iter().step_by(phases.count)).for_each(|(to, v)| *to = v + self.bias);
+                to.iter_mut()
+                    .zip(from.iter().step_by(phases.count))
+                    .for_each(|(to, v)| *to = v + self.bias);
             }
         }
     }
@@ -308,17 +326,34 @@ pub(in crate::tensor) struct Between {
 
 impl Between {
     /// From planes of `h × w` to `down(act(up(x + bias)))`.
-    pub(in crate::tensor) fn forward(isa: Isa, [up, down]: [&Fir; 2], size: (usize, usize), act: Activation) -> Self {
+    pub(in crate::tensor) fn forward(
+        isa: Isa,
+        [up, down]: [&Fir; 2],
+        size: (usize, usize),
+        act: Activation,
+    ) -> Self {
         Self::new(isa, [up, down], None, size, act)
     }
 
     /// From such planes and the gradient of the result to that of the planes.
-    pub(in crate::tensor) fn backward(isa: Isa, [up, down]: [&Fir; 2], size: (usize, usize), act: Activation) -> Self {
+    pub(in crate::tensor) fn backward(
+        isa: Isa,
+        [up, down]: [&Fir; 2],
+        size: (usize, usize),
+        act: Activation,
+    ) -> Self {
         Self::new(isa, [up, &up.transposed(size.0, size.1)], Some(down), size, act)
     }
 
-    /// With a filter of which `back` is given, the gradient goes through what is between the filters.
-    fn new(isa: Isa, [up, down]: [&Fir; 2], back: Option<&Fir>, (h, w): (usize, usize), act: Activation) -> Self {
+    /// With a filter of which `back` is given, the gradient goes through what is between the
+    /// filters.
+    fn new(
+        isa: Isa,
+        [up, down]: [&Fir; 2],
+        back: Option<&Fir>,
+        (h, w): (usize, usize),
+        act: Activation,
+    ) -> Self {
         let (height, width) = (up.y.out, up.x.out);
         // Every factor divides the number of phases.
         let factor = back.map_or(down.x.down, |back| back.x.down);
@@ -329,7 +364,8 @@ impl Between {
         let read = (down.x.out - 1) * down.x.down + down.filter.size().1;
         let pixel = |at: &usize| (0..width as isize).contains(&(*at as isize - shift));
         let place = |at: usize| at % phases * last.source.len + at / phases;
-        let turned = |f: &Fir| (Stage::new(&f.transposed(height, width), f.y.out, shift, between), f.x.out);
+        let turned =
+            |f: &Fir| (Stage::new(&f.transposed(height, width), f.y.out, shift, between), f.x.out);
         Self {
             isa,
             up: Stage::new(up, h, shift, between),
@@ -341,7 +377,8 @@ impl Between {
         }
     }
 
-    /// Planes `[N, C, h, w]`, a bias for each channel and perhaps the gradients of their results → planes of the result.
+    /// Planes `[N, C, h, w]`, a bias for each channel and perhaps the gradients of their results →
+    /// planes of the result.
     pub(in crate::tensor) fn run(&self, x: &[f32], bias: &[f32], g: &[f32]) -> Vec<f32> {
         let [w, ow, oh] = self.sizes;
         let read = self.up.rows * w;
@@ -351,8 +388,11 @@ impl Between {
         let mut out = vec![0f32; count * oh * ow];
         planes(&mut out, oh * ow, |i, out| {
             let x = Plane { width: w, data: &x[i * read..][..read], bias: bias[i % channels] };
-            let g =
-                Plane { width: self.back.as_ref().map_or(0, |b| b.1), data: &g[i * gradient..][..gradient], bias: 0.0 };
+            let g = Plane {
+                width: self.back.as_ref().map_or(0, |b| b.1),
+                data: &g[i * gradient..][..gradient],
+                bias: 0.0,
+            };
             scratch(self.room(), |room| {
                 room.fill(0.0);
                 // SAFETY: every stage has room for what it reads, by its sizes.
@@ -362,7 +402,8 @@ impl Between {
         out
     }
 
-    /// Elements that a pass needs: for every filter its ring, a row of its source and one of its result.
+    /// Elements that a pass needs: for every filter its ring, a row of its source and one of its
+    /// result.
     fn room(&self) -> usize {
         let each = |s: &Stage| s.slots * s.slot() + s.source.size + s.result.size;
         each(&self.up) + each(&self.down) + self.back.as_ref().map_or(0, |(back, _)| each(back))
@@ -382,10 +423,12 @@ impl Work for Pass<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         let Self { between, x, g, mut room, out } = self;
-        let [mut up, mut down] = [&between.up, &between.down].map(|stage| Feed::new(stage, &mut room));
+        let [mut up, mut down] =
+            [&between.up, &between.down].map(|stage| Feed::new(stage, &mut room));
         let mut back = between.back.as_ref().map(|(stage, _)| Feed::new(stage, &mut room));
         for (o, out) in out.chunks_exact_mut(between.sizes[1]).enumerate() {
-            // SAFETY: the caller's promise; a row between the filters has the size of what the second reads.
+            // SAFETY: the caller's promise; a row between the filters has the size of what the
+            // second reads.
             unsafe {
                 for m in down.fresh(o) {
                     up.make::<L>(x, m);

@@ -7,7 +7,8 @@ use super::simd::{LANES, Lanes};
 pub(super) enum Finish<'a> {
     /// Scaled, noise and bias added, activated.
     Activate(&'a Epilogue<'a>),
-    /// Scaled by the style, and multiplied with the input of the layer: gradients of input and style.
+    /// Scaled by the style, and multiplied with the input of the layer: gradients of input and
+    /// style.
     Gradient(&'a Gradient<'a>),
     /// Nothing.
     Plain,
@@ -48,7 +49,8 @@ impl Finish<'_> {
         match self {
             Self::Activate(e) => e.check(out),
             Self::Gradient(g) => {
-                let same = (g.x.n, g.x.channels, g.x.h, g.x.w) == (out.n, out.channels, out.h, out.w);
+                let same =
+                    (g.x.n, g.x.channels, g.x.h, g.x.w) == (out.n, out.channels, out.h, out.w);
                 assert!(same && g.style.len() == out.n * out.blocks() * LANES, "input and styles");
             }
             Self::Plain => {}
@@ -65,7 +67,12 @@ impl Finish<'_> {
     /// # Safety
     /// The sizes were checked.
     #[inline(always)]
-    pub(super) unsafe fn pen<L: Lanes>(&self, blocks: usize, (sample, block): (usize, usize), start: usize) -> Pen<L> {
+    pub(super) unsafe fn pen<L: Lanes>(
+        &self,
+        blocks: usize,
+        (sample, block): (usize, usize),
+        start: usize,
+    ) -> Pen<L> {
         // SAFETY: the caller's promise.
         unsafe {
             match self {
@@ -81,7 +88,8 @@ impl Finish<'_> {
 }
 
 impl<L: Lanes> Pen<L> {
-    /// Writes pixel number `pixel` of the block that begins at `to`; returns `sum` and what it adds to the sums.
+    /// Writes pixel number `pixel` of the block that begins at `to`; returns `sum` and what it adds
+    /// to the sums.
     ///
     /// # Safety
     /// There is such a pixel.
@@ -107,8 +115,14 @@ impl Epilogue<'_> {
     /// Panics when the sizes are not those of `out`.
     pub(super) fn check(&self, out: &Map) {
         let (lanes, area) = (out.blocks() * LANES, out.h * out.w);
-        assert!(self.scale.is_none_or(|s| s.len() == out.n * lanes) && self.bias.len() == lanes, "scale and bias");
-        assert!(self.noise.is_none_or(|(map, apart)| map.len() >= (out.n - 1) * apart + area), "noise");
+        assert!(
+            self.scale.is_none_or(|s| s.len() == out.n * lanes) && self.bias.len() == lanes,
+            "scale and bias"
+        );
+        assert!(
+            self.noise.is_none_or(|(map, apart)| map.len() >= (out.n - 1) * apart + area),
+            "noise"
+        );
     }
 }
 
@@ -127,7 +141,12 @@ impl Epilogue<'_> {
     /// # Safety
     /// The sizes were checked.
     #[inline(always)]
-    pub(super) unsafe fn ready<L: Lanes>(&self, blocks: usize, sample: usize, block: usize) -> Ready<L> {
+    pub(super) unsafe fn ready<L: Lanes>(
+        &self,
+        blocks: usize,
+        sample: usize,
+        block: usize,
+    ) -> Ready<L> {
         // SAFETY: the caller's promise.
         unsafe {
             let scale = match self.scale {
@@ -157,7 +176,11 @@ impl<L: Lanes> Ready<L> {
     pub(super) unsafe fn apply(&self, v: L, pixel: usize) -> L {
         // SAFETY: the caller's promise.
         unsafe {
-            let shift = if self.noise.is_null() { self.bias } else { self.bias.add(L::splat(*self.noise.add(pixel))) };
+            let shift = if self.noise.is_null() {
+                self.bias
+            } else {
+                self.bias.add(L::splat(*self.noise.add(pixel)))
+            };
             let v = v.mul_add(self.scale, shift);
             let v = v.mul(v.positive(self.gain.0, self.gain.1));
             // In this order a value that is not a number stays one.

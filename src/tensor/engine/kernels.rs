@@ -1,10 +1,11 @@
-//! The inner loops of the convolutions, on blocks of sixteen channels: tiles into products' factors and back, and products.
+//! The inner loops of the convolutions, on blocks of sixteen channels: tiles into products' factors
+//! and back, and products.
 
 use super::schemes::Scheme;
 use super::simd::{LANES, Lanes, place};
 
-// No closures around vectors: they are functions of their own, without the instruction set of the kernel, and what they
-// call is not inlined.
+// No closures around vectors: they are functions of their own, without the instruction set of the
+// kernel, and what they call is not inlined.
 
 /// Transformed weights of a kernel.
 pub(super) const WEIGHTS: usize = 36;
@@ -16,7 +17,8 @@ pub(super) const PANEL: usize = 12;
 /// Transforms the weights of one block of outputs and `inputs` inputs, turned round if `flip`.
 ///
 /// # Safety
-/// `w` points at `inputs · 9` vectors, `u` at 36 places `stride` elements apart with `inputs` vectors each.
+/// `w` points at `inputs · 9` vectors, `u` at 36 places `stride` elements apart with `inputs`
+/// vectors each.
 #[inline(always)]
 pub(super) unsafe fn weights<L, S, const I: usize, const P: usize, const O: usize>(
     w: *const f32,
@@ -83,7 +85,8 @@ impl Grid {
     }
 }
 
-/// Transforms the input tile whose first pixel is (y, x), scaled by `scale`, to places `stride` elements apart.
+/// Transforms the input tile whose first pixel is (y, x), scaled by `scale`, to places `stride`
+/// elements apart.
 ///
 /// # Safety
 /// The grid lies in the data at `from`, and the places at `to` are valid.
@@ -163,12 +166,12 @@ where
     }
 }
 
-/// The matrix kernel: `c[t][o] = Σ_i a[o][i] · b[i][t]`, or that added to it, for `M` blocks of outputs and `N` tiles, in
-/// registers.
+/// The matrix kernel: `c[t][o] = Σ_i a[o][i] · b[i][t]`, or that added to it, for `M` blocks of
+/// outputs and `N` tiles, in registers.
 ///
 /// # Safety
-/// `a` points at `M` runs of `inputs · 16` vectors, `run` elements apart; `b` at `inputs` panels; `c` at `N` rows of
-/// `2` blocks.
+/// `a` points at `M` runs of `inputs · 16` vectors, `run` elements apart; `b` at `inputs` panels;
+/// `c` at `N` rows of `2` blocks.
 #[inline(always)]
 unsafe fn product<L: Lanes, const M: usize, const N: usize>(
     inputs: usize,
@@ -188,7 +191,8 @@ unsafe fn product<L: Lanes, const M: usize, const N: usize>(
             }
         }
         for block in 0..inputs {
-            let (ahead, along) = (place::<L>(block * LANES * LANES), place::<L>(block * PANEL * LANES));
+            let (ahead, along) =
+                (place::<L>(block * LANES * LANES), place::<L>(block * PANEL * LANES));
             let (a, b) = (a.add(ahead), b.add(along));
             for i in 0..place::<L>(LANES) {
                 let mut left = [L::splat(0.0); M];
@@ -248,11 +252,12 @@ pub(super) unsafe fn panel<L: Lanes, const M: usize>(
     }
 }
 
-/// Adds to `c[t][o]` the products of one block of inputs with some taps: `Σ_i Σ_tap w[o][i][tap] · from[place(tap, t)][i]`.
+/// Adds to `c[t][o]` the products of one block of inputs with some taps:
+/// `Σ_i Σ_tap w[o][i][tap] · from[place(tap, t)][i]`.
 ///
 /// # Safety
-/// `w` points at `M` runs of 16 inputs · 9 taps, `run` elements apart; the places are pixels at `from`; `c` has `pixels`
-/// rows of 2 blocks.
+/// `w` points at `M` runs of 16 inputs · 9 taps, `run` elements apart; the places are pixels at
+/// `from`; `c` has `pixels` rows of 2 blocks.
 #[inline(always)]
 pub(super) unsafe fn gathered<L: Lanes, const M: usize>(
     taps: &[(usize, [usize; PANEL])],

@@ -1,10 +1,12 @@
-//! The CPU engine: convolutions on blocks of sixteen channels, with gradients, for the instruction set of the machine.
+//! The CPU engine: convolutions on blocks of sixteen channels, with gradients, for the instruction
+//! set of the machine.
 //!
-//! [`Network`] runs a whole StyleGAN2 synthesis as one operator, [`Stack`] the convolutions of a network that looks at
-//! pictures. The planar operators beside this folder compute the same from single steps: they are what trained weights,
-//! unusual filters and other devices use.
+//! [`Network`] runs a whole StyleGAN2 synthesis as one operator, [`Stack`] the convolutions of a
+//! network that looks at pictures. The planar operators beside this folder compute the same from
+//! single steps: they are what trained weights, unusual filters and other devices use.
 #![allow(unsafe_code)]
-// Loops over registers count them; and a closure would lose the instruction set of the kernel around it.
+// Loops over registers count them; and a closure would lose the instruction set of the kernel
+// around it.
 #![allow(clippy::needless_range_loop, clippy::manual_map)]
 
 mod blur;

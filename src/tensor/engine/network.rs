@@ -1,8 +1,9 @@
 //! A whole synthesis network as one operator.
 //!
-//! Features stay in blocks of channels from the constant to the picture, nothing is converted between layers, gradients
-//! are written where they are needed, and buffers are given back as soon as nothing reads them. What is frozen costs no
-//! gradient: the weights never do, as a network with trained weights is not run here.
+//! Features stay in blocks of channels from the constant to the picture, nothing is converted
+//! between layers, gradients are written where they are needed, and buffers are given back as soon
+//! as nothing reads them. What is frozen costs no gradient: the weights never do, as a network with
+//! trained weights is not run here.
 
 use super::buffer::{Map, blocks_of};
 use super::simd::{Isa, LANES};
@@ -40,9 +41,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network from its constant `[C, H, W]`, its stages, and the filter that doubles pictures; none where the engine
-    /// cannot run it: trained weights, a filter of more than four taps, a device that is not the CPU. The numbers are copied:
-    /// what becomes of the tensors later is not seen.
+    /// A network from its constant `[C, H, W]`, its stages, and the filter that doubles pictures;
+    /// none where the engine cannot run it: trained weights, a filter of more than four taps, a
+    /// device that is not the CPU. The numbers are copied: what becomes of the tensors later is not
+    /// seen.
     ///
     /// # Errors
     /// When a tensor has another rank.
@@ -51,12 +53,23 @@ impl Network {
     }
 
     /// As [`Network::new`], for an instruction set that this processor has.
-    pub(super) fn for_isa(isa: Isa, constant: &Tensor, stages: &[Stage<'_>], filter: &Filter) -> Result<Option<Self>> {
+    pub(super) fn for_isa(
+        isa: Isa,
+        constant: &Tensor,
+        stages: &[Stage<'_>],
+        filter: &Filter,
+    ) -> Result<Option<Self>> {
         let (c, h, w) = constant.dims3()?;
         let Some(start) = frozen(constant)? else { return Ok(None) };
         let start = Map::from_planar(&start, (1, c, h, w));
-        let mut network =
-            Self { isa, constant: start, stages: Vec::new(), filter: filter.clone(), styles: 0, noise: 0 };
+        let mut network = Self {
+            isa,
+            constant: start,
+            stages: Vec::new(),
+            filter: filter.clone(),
+            styles: 0,
+            noise: 0,
+        };
         let mut side = (h, w);
         for stage in stages {
             let mut convs = Vec::new();
@@ -89,14 +102,15 @@ impl Network {
     /// Pictures, with gradients to styles and noise.
     ///
     /// # Shapes
-    /// styles `[N, S]`: those of every layer in the order in which they run; noise `[1 or N, T]`: the maps of all noisy
-    /// layers, flattened, already scaled; → `[N, K, H, W]`.
+    /// styles `[N, S]`: those of every layer in the order in which they run; noise `[1 or N, T]`:
+    /// the maps of all noisy layers, flattened, already scaled; → `[N, K, H, W]`.
     ///
     /// # Errors
     /// When the sizes do not fit.
     pub fn forward(self: &Arc<Self>, styles: &Tensor, noise: Option<&Tensor>) -> Result<Tensor> {
         let keep = styles.track_op() || noise.is_some_and(Tensor::track_op);
-        let op = Run { network: self.clone(), keep, noisy: noise.is_some(), kept: Mutex::new(None) };
+        let op =
+            Run { network: self.clone(), keep, noisy: noise.is_some(), kept: Mutex::new(None) };
         let nothing = || Tensor::zeros((1, 1), styles.dtype(), styles.device());
         let noise = noise.map_or_else(nothing, Tensor::contiguous)?;
         styles.contiguous()?.apply_op2(&noise, op)
@@ -161,24 +175,37 @@ impl Network {
     }
 
     /// Gradients of the styles `[N, S]` and of the noise `[N, T]`.
-    fn unpaint(&self, codes: &Codes<'_>, mut tape: Tape, g: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
-        let mut found = Found { styles: vec![0f32; codes.n * self.styles], noise: vec![0f32; codes.n * self.noise] };
+    fn unpaint(
+        &self,
+        codes: &Codes<'_>,
+        mut tape: Tape,
+        g: &[f32],
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        let mut found = Found {
+            styles: vec![0f32; codes.n * self.styles],
+            noise: vec![0f32; codes.n * self.noise],
+        };
         let mut place = Place { style: self.styles, noise: self.noise };
         let mut picture = g.to_vec();
         let mut flow: Option<Map> = None;
         for (i, stage) in self.stages.iter().enumerate().rev() {
-            let Some(done) = tape.stages.pop() else { bail!("stylegan2: the forward pass was not kept") };
+            let Some(done) = tape.stages.pop() else {
+                bail!("stylegan2: the forward pass was not kept")
+            };
             let Done { mut convs, picture: shown } = done;
             let mut rgb = None;
             if let Some(layer) = &stage.rgb {
                 place.style -= layer.inputs;
                 let style = self.style(codes.styles, place.style, layer.inputs);
-                let through = if layer.clamps() { layer.through_clamp(&shown, &picture) } else { Vec::new() };
+                let through =
+                    if layer.clamps() { layer.through_clamp(&shown, &picture) } else { Vec::new() };
                 rgb = Some((layer, layer.modulated(&style), through, place.style));
             }
             let mut size = (0, 0);
             for layer in stage.convs.iter().rev() {
-                let Some(kept) = convs.pop() else { bail!("stylegan2: the forward pass was not kept") };
+                let Some(kept) = convs.pop() else {
+                    bail!("stylegan2: the forward pass was not kept")
+                };
                 size = (kept.y.h, kept.y.w);
                 let colours = rgb.take();
                 place.before(layer, &kept.y);
@@ -209,7 +236,9 @@ impl Network {
                 let doubled = stage.convs.iter().any(Layer::doubles);
                 if doubled {
                     let (h, w) = (size.0 / 2, size.1 / 2);
-                    picture = Fir::up2(&self.filter, h, w)?.transposed(h, w).run(&picture, size.0, size.1);
+                    picture = Fir::up2(&self.filter, h, w)?
+                        .transposed(h, w)
+                        .run(&picture, size.0, size.1);
                 }
             }
         }
@@ -331,7 +360,13 @@ impl CustomOp2 for Run {
         "stylegan2"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (styles, noise) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         let codes = self.codes((styles, l1.shape()), (noise, l2.shape()))?;
         let (picture, tape) = inside(|| self.network.paint(&codes, self.keep))?;
@@ -346,13 +381,21 @@ impl CustomOp2 for Run {
         Ok((CpuStorage::F32(picture), (n, channels, h, w).into()))
     }
 
-    fn bwd(&self, s: &Tensor, noise: &Tensor, _: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        s: &Tensor,
+        noise: &Tensor,
+        _: &Tensor,
+        g: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let kept = self.kept.lock().ok().and_then(|mut kept| kept.take());
         let numbers = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
         let (styles, maps, g) = (numbers(s)?, numbers(noise)?, numbers(g)?);
         let codes = self.codes((&styles, s.shape()), (&maps, noise.shape()))?;
-        // Gradients use up what was kept, layer by layer; who asks again has the forward pass made again.
-        let tape = kept.map_or_else(|| Ok(self.network.paint(&codes, true)?.1), Ok::<_, candle_core::Error>)?;
+        // Gradients use up what was kept, layer by layer; who asks again has the forward pass made
+        // again.
+        let tape = kept
+            .map_or_else(|| Ok(self.network.paint(&codes, true)?.1), Ok::<_, candle_core::Error>)?;
         let (ds, dn) = inside(|| self.network.unpaint(&codes, tape, &g))?;
         let n = codes.n;
         let ds = tracked(s, || Tensor::from_vec(ds, s.shape(), s.device()))?;

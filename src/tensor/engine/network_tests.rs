@@ -1,4 +1,5 @@
-//! A synthesis network on the engine against plain loops in double precision, and what all networks on it keep.
+//! A synthesis network on the engine against plain loops in double precision, and what all networks
+//! on it keep.
 
 use super::conv::Form;
 use super::simd::Isa;
@@ -29,7 +30,8 @@ const GAIN: f64 = std::f64::consts::SQRT_2;
 
 impl Small {
     fn new(channels: &[usize], clamp: Option<f64>) -> Self {
-        let wide = |name: &str, n: usize| random(name, n).into_iter().map(f64::from).collect::<Vec<f64>>();
+        let wide =
+            |name: &str, n: usize| random(name, n).into_iter().map(f64::from).collect::<Vec<f64>>();
         let mut stages = Vec::new();
         for (k, &o) in channels.iter().enumerate() {
             let mut layers = Vec::new();
@@ -43,7 +45,12 @@ impl Small {
             layer(o, false);
             stages.push((layers, wide(&format!("rgb{k}"), 3 * o), wide(&format!("rb{k}"), 3)));
         }
-        Self { constant: wide("constant", channels[0] * 16), stages, channels: channels.to_vec(), clamp }
+        Self {
+            constant: wide("constant", channels[0] * 16),
+            stages,
+            channels: channels.to_vec(),
+            clamp,
+        }
     }
 
     fn styles(&self) -> usize {
@@ -58,7 +65,8 @@ impl Small {
     /// The same on the engine, prepared for a set.
     fn build(&self, isa: Isa) -> Arc<Network> {
         let t = |v: &[f64], shape: &[usize]| {
-            Tensor::from_vec(v.iter().map(|x| *x as f32).collect::<Vec<_>>(), shape, &Device::Cpu).expect("tensor")
+            Tensor::from_vec(v.iter().map(|x| *x as f32).collect::<Vec<_>>(), shape, &Device::Cpu)
+                .expect("tensor")
         };
         let filter = Filter::new(&[1.0, 3.0, 3.0, 1.0]).expect("filter");
         let tensors: Vec<_> = self
@@ -66,8 +74,10 @@ impl Small {
             .iter()
             .zip(&self.channels)
             .map(|((layers, rgb, bias), c)| {
-                let convs: Vec<_> =
-                    layers.iter().map(|l| (t(&l.w, &[l.o, l.i, 3, 3]), t(&l.bias, &[l.o]), l.up)).collect();
+                let convs: Vec<_> = layers
+                    .iter()
+                    .map(|l| (t(&l.w, &[l.o, l.i, 3, 3]), t(&l.bias, &[l.o]), l.up))
+                    .collect();
                 (convs, t(rgb, &[3, *c, 1, 1]), t(bias, &[3]))
             })
             .collect();
@@ -89,7 +99,11 @@ impl Small {
             })
             .collect();
         let constant = t(&self.constant, &[self.channels[0], 4, 4]);
-        Arc::new(Network::for_isa(isa, &constant, &stages, &filter).expect("network").expect("supported"))
+        Arc::new(
+            Network::for_isa(isa, &constant, &stages, &filter)
+                .expect("network")
+                .expect("supported"),
+        )
     }
 
     /// The picture of one sample.
@@ -110,9 +124,10 @@ impl Small {
             let style = split(&mut s, x.c);
             for (k, bias) in bias.iter().enumerate() {
                 for p in 0..x.h * x.w {
-                    let sum: f64 =
-                        (0..x.c).map(|c| rgb[k * x.c + c] * 0.5 * style[c] * x.v[c * x.h * x.w + p]).sum::<f64>()
-                            + bias;
+                    let sum: f64 = (0..x.c)
+                        .map(|c| rgb[k * x.c + c] * 0.5 * style[c] * x.v[c * x.h * x.w + p])
+                        .sum::<f64>()
+                        + bias;
                     picture.v[k * x.h * x.w + p] += sum.clamp(-clamp, clamp);
                 }
             }
@@ -182,7 +197,8 @@ impl Layer {
     }
 }
 
-/// Pictures and their gradients, with noise of its own for every sample or one for all, with and without a clamp.
+/// Pictures and their gradients, with noise of its own for every sample or one for all, with and
+/// without a clamp.
 #[test]
 fn a_network_and_its_gradients() {
     for (channels, n, maps, clamp) in
@@ -217,32 +233,48 @@ fn a_network_and_its_gradients() {
             };
             (moved(1e-5) - moved(-1e-5)) / 2e-5
         };
-        let picked = [(0..n * s).step_by(9).collect::<Vec<_>>(), (0..maps * t).step_by(11).collect()];
+        let picked =
+            [(0..n * s).step_by(9).collect::<Vec<_>>(), (0..maps * t).step_by(11).collect()];
         let slopes = [0, 1].map(|k| picked[k].iter().map(|&at| slope(k, at)).collect::<Vec<f64>>());
         for isa in sets() {
             let what = format!("{} {channels:?} n {n} maps {maps}", isa.name());
             let network = small.build(isa);
-            let tensor = |v: &[f32], shape| Tensor::from_vec(v.to_vec(), shape, &Device::Cpu).expect("tensor");
+            let tensor = |v: &[f32], shape| {
+                Tensor::from_vec(v.to_vec(), shape, &Device::Cpu).expect("tensor")
+            };
             let (a, b) = (tensor(&styles, (n, s)), tensor(&noise, (maps, t)));
             let (a, b) = (Var::from_tensor(&a).expect("var"), Var::from_tensor(&b).expect("var"));
             let y = network.forward(&a, Some(&b)).expect("forward");
-            let numbers = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("numbers");
+            let numbers =
+                |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("numbers");
             let d = distance(&numbers(&y), &expected);
             assert!(d <= 1e-5, "{what}: pictures {d:.1e}");
             let weights: Vec<f32> = probe.iter().map(|v| *v as f32).collect();
             let weights = Tensor::from_vec(weights, y.shape(), &Device::Cpu).expect("probe");
-            let grads = y.mul(&weights).and_then(|l| l.sum_all()).and_then(|l| l.backward()).expect("backward");
+            let grads = y
+                .mul(&weights)
+                .and_then(|l| l.sum_all())
+                .and_then(|l| l.backward())
+                .expect("backward");
             for (k, var) in [&a, &b].into_iter().enumerate() {
                 let g = numbers(grads.get(var).expect("gradient"));
                 let found: Vec<f32> = picked[k].iter().map(|&at| g[at]).collect();
                 let d = distance(&found, &slopes[k]);
                 assert!(d <= 1e-4, "{what}: gradients of argument {k} {d:.1e}");
             }
-            let again = y.mul(&weights).and_then(|l| l.sum_all()).and_then(|l| l.backward()).expect("backward");
-            let g = |grads: &candle_core::backprop::GradStore| numbers(grads.get(&a).expect("gradient"));
+            let again = y
+                .mul(&weights)
+                .and_then(|l| l.sum_all())
+                .and_then(|l| l.backward())
+                .expect("backward");
+            let g = |grads: &candle_core::backprop::GradStore| {
+                numbers(grads.get(&a).expect("gradient"))
+            };
             assert_eq!(g(&again), g(&grads), "{what}: gradients asked for twice");
             // Without gradients, without noise: the same path, less kept.
-            let frozen = network.forward(&a.as_detached_tensor(), Some(&b.as_detached_tensor())).expect("forward");
+            let frozen = network
+                .forward(&a.as_detached_tensor(), Some(&b.as_detached_tensor()))
+                .expect("forward");
             assert_eq!(numbers(&frozen), numbers(&y), "{what}: kept or not");
             let silent = paint(&styles64, &vec![0.0; maps * t]);
             let d = distance(&numbers(&network.forward(&a, None).expect("forward")), &silent);
@@ -251,12 +283,15 @@ fn a_network_and_its_gradients() {
     }
 }
 
-/// The engine gives weights no gradient: it refuses any that is asked for one, so that the planar operators are taken.
+/// The engine gives weights no gradient: it refuses any that is asked for one, so that the planar
+/// operators are taken.
 #[test]
 fn what_is_trained_is_refused() {
     let shapes: [&[usize]; 5] = [&[3, 4, 4], &[5, 3, 3, 3], &[5], &[3, 5, 1, 1], &[3]];
     let filter = Filter::new(&[1.0, 3.0, 3.0, 1.0]).expect("filter");
-    let tensor = |s: &[usize]| Tensor::from_vec(random("t", s.iter().product()), s, &Device::Cpu).expect("tensor");
+    let tensor = |s: &[usize]| {
+        Tensor::from_vec(random("t", s.iter().product()), s, &Device::Cpu).expect("tensor")
+    };
     let variables = shapes.map(|s| Var::from_tensor(&tensor(s)).expect("var"));
     let takes = |trained: Option<usize>| {
         let part = |k: usize| match trained == Some(k) {
@@ -281,7 +316,8 @@ fn what_is_trained_is_refused() {
     assert!(Stack::new(&[(&computed, &bias, 1)], Activation::LRELU).expect("stack").is_none());
 }
 
-/// Pictures in bf16 are near those in single precision but not the same; what gradients are taken of stays exact.
+/// Pictures in bf16 are near those in single precision but not the same; what gradients are taken
+/// of stays exact.
 #[test]
 fn previews_are_near_and_gradients_exact() {
     if !Isa::Bf16.available() {
@@ -290,7 +326,10 @@ fn previews_are_near_and_gradients_exact() {
     let small = Small::new(&[70, 40, 33, 7], None);
     let (s, t) = (small.styles(), small.noise());
     let a = Tensor::from_vec(random("styles", s), (1, s), &Device::Cpu).expect("styles");
-    let (a, b) = (Var::from_tensor(&a).expect("var"), Tensor::from_vec(random("noise", t), (1, t), &Device::Cpu));
+    let (a, b) = (
+        Var::from_tensor(&a).expect("var"),
+        Tensor::from_vec(random("noise", t), (1, t), &Device::Cpu),
+    );
     let (frozen, b) = (a.as_detached_tensor(), b.expect("noise"));
     let bits = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("numbers");
     let run = |isa: Isa| {
@@ -307,7 +346,8 @@ fn previews_are_near_and_gradients_exact() {
     assert!((exact.1, exact.2) == (preview.1, preview.2), "what is kept for gradients");
 }
 
-/// The bits of pictures and gradients are the same for any number of threads, and a sample's for any batch.
+/// The bits of pictures and gradients are the same for any number of threads, and a sample's for
+/// any batch.
 #[test]
 fn the_bits_depend_neither_on_threads_nor_on_the_batch() {
     let small = Small::new(&[40, 33, 20, 7], None);
@@ -315,14 +355,18 @@ fn the_bits_depend_neither_on_threads_nor_on_the_batch() {
     let (s, t) = (small.styles(), small.noise());
     let (styles, noise) = (random("styles", 3 * s), random("noise", t));
     let run = |from: usize, n: usize| -> (Vec<u32>, Vec<u32>) {
-        let a = Tensor::from_vec(styles[from * s..][..n * s].to_vec(), (n, s), &Device::Cpu).expect("styles");
+        let a = Tensor::from_vec(styles[from * s..][..n * s].to_vec(), (n, s), &Device::Cpu)
+            .expect("styles");
         let a = Var::from_tensor(&a).expect("var");
         let b = Tensor::from_vec(noise.clone(), (1, t), &Device::Cpu).expect("noise");
         let y = network.forward(&a, Some(&b)).expect("forward");
         let grads = y.sqr().and_then(|l| l.sum_all()).and_then(|l| l.backward()).expect("backward");
         let bits = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("numbers");
         let g = bits(grads.get(&a).expect("gradient"));
-        (bits(&y).into_iter().map(f32::to_bits).collect(), g.into_iter().map(f32::to_bits).collect())
+        (
+            bits(&y).into_iter().map(f32::to_bits).collect(),
+            g.into_iter().map(f32::to_bits).collect(),
+        )
     };
     let pool = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("pool");
     let [one, two, five] = [1, 2, 5].map(|n| pool(n).install(|| run(0, 3)));

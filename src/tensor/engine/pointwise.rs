@@ -22,12 +22,21 @@ pub(super) struct ToRgb<'a> {
 impl ToRgb<'_> {
     /// The picture `[N, K, H, W]`.
     pub(super) fn run(&self) -> Vec<f32> {
-        let (colours, area, lanes) = (self.bias.len(), self.x.h * self.x.w, self.x.blocks() * LANES);
-        assert!(colours <= COLOURS && self.weight.len() == self.x.n * colours * lanes, "weights of toRGB");
+        let (colours, area, lanes) =
+            (self.bias.len(), self.x.h * self.x.w, self.x.blocks() * LANES);
+        assert!(
+            colours <= COLOURS && self.weight.len() == self.x.n * colours * lanes,
+            "weights of toRGB"
+        );
         let mut out = vec![0f32; self.x.n * colours * area];
         let (shared, chunks) = (Shared::new(&mut out), area.div_ceil(PIXELS));
         jobs(self.x.n * chunks, 4, |job| {
-            let work = RgbPixels { op: self, sample: job / chunks, first: job % chunks * PIXELS, out: &shared };
+            let work = RgbPixels {
+                op: self,
+                sample: job / chunks,
+                first: job % chunks * PIXELS,
+                out: &shared,
+            };
             // SAFETY: every job writes its own pixels.
             unsafe { self.isa.run(work) };
         });
@@ -57,7 +66,8 @@ impl Work for RgbPixels<'_> {
                 for (k, w) in w.iter_mut().take(colours).enumerate() {
                     *w = L::load(weight.add(k * blocks * LANES));
                 }
-                let from = x.data.as_ptr().add((sample * blocks + block) * x.plane() + first * LANES);
+                let from =
+                    x.data.as_ptr().add((sample * blocks + block) * x.plane() + first * LANES);
                 for (p, sums) in sums.iter_mut().take(pixels).enumerate() {
                     let v = L::load(from.add(p * LANES));
                     for k in 0..COLOURS {
@@ -96,7 +106,8 @@ pub(super) struct ActBackward<'a> {
     pub(super) noise: Option<(&'a [f32], usize)>,
     /// Slope below zero (above 0 where the sums are wanted), gain, clamp.
     pub(super) act: [f32; 3],
-    /// What a toRGB that reads y adds: the gradient of its picture `[N, K, H, W]` and its weights `[N, K, C]`.
+    /// What a toRGB that reads y adds: the gradient of its picture `[N, K, H, W]` and its weights
+    /// `[N, K, C]`.
     pub(super) rgb: Option<(&'a [f32], &'a [f32])>,
     /// Whether the sums are wanted.
     pub(super) sums: bool,
@@ -119,18 +130,27 @@ impl ActBackward<'_> {
         self.rgb.map_or(0, |(_, w)| w.len() / per_colour.max(1))
     }
 
-    /// Turns the gradient of y in `g` into that of the convolution's result; `fresh` when there is none yet but toRGB's.
+    /// Turns the gradient of y in `g` into that of the convolution's result; `fresh` when there is
+    /// none yet but toRGB's.
     pub(super) fn run(&self, g: &mut Map, fresh: bool) -> Sums {
-        let (n, area, lanes, colours) = (self.y.n, self.y.h * self.y.w, self.y.blocks() * LANES, self.colours());
+        let (n, area, lanes, colours) =
+            (self.y.n, self.y.h * self.y.w, self.y.blocks() * LANES, self.colours());
         self.check(g);
         let (chunks, each) = (area.div_ceil(PIXELS), (1 + colours) * lanes);
         let mut noise = vec![0f32; if self.sums { n * area } else { 0 }];
         let mut parts = Buffer::new(if self.sums { n * chunks * each } else { 0 });
-        let (to, maps, sums) = (Shared::new(&mut g.data), Shared::new(&mut noise), Shared::new(&mut parts));
+        let (to, maps, sums) =
+            (Shared::new(&mut g.data), Shared::new(&mut noise), Shared::new(&mut parts));
         jobs(n * chunks, 2, |job| {
             let (sample, first) = (job / chunks, job % chunks * PIXELS);
-            let work =
-                ActPixels { op: self, at: (sample, first), fresh, g: &to, noise: &maps, sums: (&sums, job * each) };
+            let work = ActPixels {
+                op: self,
+                at: (sample, first),
+                fresh,
+                g: &to,
+                noise: &maps,
+                sums: (&sums, job * each),
+            };
             // SAFETY: every job writes its own pixels and its own part of the sums.
             unsafe { self.isa.run(work) };
         });
@@ -149,10 +169,19 @@ impl ActBackward<'_> {
     fn check(&self, g: &Map) {
         let (y, area, lanes) = (self.y, self.y.h * self.y.w, self.y.blocks() * LANES);
         assert_eq!((y.n, y.channels, y.h, y.w), (g.n, g.channels, g.h, g.w), "gradient and result");
-        assert!(self.scale.is_none_or(|s| s.len() == y.n * lanes) && self.bias.len() == lanes, "scale and bias");
-        assert!(self.noise.is_none_or(|(map, apart)| map.len() >= (y.n - 1) * apart + area), "noise");
+        assert!(
+            self.scale.is_none_or(|s| s.len() == y.n * lanes) && self.bias.len() == lanes,
+            "scale and bias"
+        );
+        assert!(
+            self.noise.is_none_or(|(map, apart)| map.len() >= (y.n - 1) * apart + area),
+            "noise"
+        );
         let colours = self.colours();
-        assert!(colours <= COLOURS && self.rgb.is_none_or(|(g, _)| g.len() == y.n * colours * area), "toRGB");
+        assert!(
+            colours <= COLOURS && self.rgb.is_none_or(|(g, _)| g.len() == y.n * colours * area),
+            "toRGB"
+        );
     }
 }
 
@@ -199,7 +228,9 @@ impl ActPixels<'_> {
             let (up, down) = (L::splat(1.0 / gain), L::splat(1.0 / (gain * slope)));
             let map = op.noise.map(|(map, apart)| map.as_ptr().add(sample * apart + first));
             let pictures: [*const f32; K] = std::array::from_fn(|k| {
-                op.rgb.map_or(std::ptr::null(), |(g, _)| g.as_ptr().add((sample * colours + colour(k)) * area + first))
+                op.rgb.map_or(std::ptr::null(), |(g, _)| {
+                    g.as_ptr().add((sample * colours + colour(k)) * area + first)
+                })
             });
             for block in 0..blocks {
                 let lane = (sample * blocks + block) * LANES;
@@ -211,7 +242,9 @@ impl ActPixels<'_> {
                 let mut w = [zero; K];
                 if let Some((_, weights)) = op.rgb {
                     for (k, w) in w.iter_mut().take(colours).enumerate() {
-                        *w = L::load(weights.as_ptr().add(((sample * colours + k) * blocks + block) * LANES));
+                        *w = L::load(
+                            weights.as_ptr().add(((sample * colours + k) * blocks + block) * LANES),
+                        );
                     }
                 }
                 let start = (sample * blocks + block) * y.plane() + first * LANES;
@@ -237,7 +270,8 @@ impl ActPixels<'_> {
                     g.mul(scale).store(to.add(p * LANES));
                 }
                 if op.sums {
-                    let sums = self.sums.0.slice(self.sums.1, (1 + colours) * blocks * LANES).as_mut_ptr();
+                    let sums =
+                        self.sums.0.slice(self.sums.1, (1 + colours) * blocks * LANES).as_mut_ptr();
                     scales.store(sums.add(block * LANES));
                     for (k, v) in rgb.into_iter().take(colours).enumerate() {
                         v.store(sums.add(((1 + k) * blocks + block) * LANES));
@@ -254,7 +288,8 @@ impl ActPixels<'_> {
     }
 }
 
-/// `Σ_k w²` of a convolution, for demodulation: `[blocks of outputs, inputs, 16]`, inputs in whole blocks.
+/// `Σ_k w²` of a convolution, for demodulation: `[blocks of outputs, inputs, 16]`, inputs in whole
+/// blocks.
 pub(super) struct Squares {
     data: Buffer,
     inputs: usize,
@@ -290,7 +325,14 @@ impl Squares {
 
     /// What the gradient of the factors, given times the factors, adds to that of the styles:
     /// `−s_i Σ_o (g·d)_o d²_o Σ_k w²_oi`.
-    pub(super) fn backward(&self, isa: Isa, style: &[f32], factors: &[f32], g: &[f32], to: &mut [f32]) {
+    pub(super) fn backward(
+        &self,
+        isa: Isa,
+        style: &[f32],
+        factors: &[f32],
+        g: &[f32],
+        to: &mut [f32],
+    ) {
         let weighted: Vec<f32> = g.iter().zip(factors).map(|(g, d)| g * d * d).collect();
         let mut sums = vec![0f32; style.len()];
         // SAFETY: the sizes are those of the squares.
@@ -339,14 +381,17 @@ impl Work for NormsBack<'_> {
     unsafe fn run<L: Lanes>(self) {
         let inputs = self.squares.inputs;
         let lanes = self.squares.outputs.next_multiple_of(LANES);
-        for (out, weighted) in self.out.chunks_exact_mut(inputs).zip(self.weighted.chunks_exact(lanes)) {
+        for (out, weighted) in
+            self.out.chunks_exact_mut(inputs).zip(self.weighted.chunks_exact(lanes))
+        {
             for (i, out) in out.iter_mut().enumerate() {
                 // SAFETY: chunks of whole vectors.
                 unsafe {
                     let mut sum = L::splat(0.0);
                     let blocks = self.squares.data.chunks_exact(inputs * LANES);
                     for (squares, w) in blocks.zip(weighted.chunks_exact(LANES)) {
-                        sum = L::load(squares[i * LANES..].as_ptr()).mul_add(L::load(w.as_ptr()), sum);
+                        sum = L::load(squares[i * LANES..].as_ptr())
+                            .mul_add(L::load(w.as_ptr()), sum);
                     }
                     *out = sum.sum();
                 }

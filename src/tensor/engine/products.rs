@@ -1,4 +1,5 @@
-//! The jobs of a convolution: tiles of the input transformed, multiplied with the weights, transformed back and finished.
+//! The jobs of a convolution: tiles of the input transformed, multiplied with the weights,
+//! transformed back and finished.
 
 use super::buffer::Buffer;
 use super::conv::Conv;
@@ -11,8 +12,8 @@ use std::ops::Range;
 
 /// Elements of products that a job keeps before it transforms them back.
 const GROUP: usize = 1 << 16;
-/// Elements of products that may wait in the nearer cache while weights are transformed a few blocks of inputs at a time,
-/// and these blocks.
+/// Elements of products that may wait in the nearer cache while weights are transformed a few
+/// blocks of inputs at a time, and these blocks.
 const WAITING: (usize, usize) = (1 << 17, 4);
 /// Elements of the products of a panel at one point.
 const ROW: usize = PANEL * 2 * LANES;
@@ -62,7 +63,9 @@ pub(super) struct Read<'a, S, const I: usize, const P: usize, const O: usize> {
     pub(super) scheme: PhantomData<S>,
 }
 
-impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work for Read<'_, S, I, P, O> {
+impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work
+    for Read<'_, S, I, P, O>
+{
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         let Self { conv, tiles, run, panel, block, to, .. } = self;
@@ -73,14 +76,20 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work fo
         for t in 0..PANEL.min(tiles.all - first) {
             let (sample, y, x) = tiles.place(first + t);
             let grid = grid((blocks, conv.x.h, conv.x.w), sample, block);
-            // SAFETY: the grid lies in the map, the style has its blocks, and the places of this block in the panel.
+            // SAFETY: the grid lies in the map, the style has its blocks, and the places of this
+            // block in the panel.
             unsafe {
                 let scale = match conv.style {
                     Some(s) => L::load(s[(sample * blocks + block) * LANES..][..LANES].as_ptr()),
                     None => L::splat(1.0),
                 };
                 let to = to.add(place::<L>((block * PANEL + t) * LANES));
-                tile_in::<L, S, I, P, O>((from, &grid), (y * step + origin, x * step + origin), scale, (to, run));
+                tile_in::<L, S, I, P, O>(
+                    (from, &grid),
+                    (y * step + origin, x * step + origin),
+                    scale,
+                    (to, run),
+                );
             }
         }
     }
@@ -105,14 +114,18 @@ pub(super) struct Products<'a, S, const I: usize, const P: usize, const O: usize
     pub(super) scheme: PhantomData<S>,
 }
 
-impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work for Products<'_, S, I, P, O> {
+impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work
+    for Products<'_, S, I, P, O>
+{
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         let (each, blocks) = (P * P * ROW, self.conv.x.blocks());
         // Few products wait for all blocks of inputs, whose weights then need not be there at once.
         let waits = self.v.is_some() && self.panels.len() * each <= WAITING.0;
-        let (most, deep) = if waits { (self.panels.len(), WAITING.1) } else { ((GROUP / each).max(1), blocks) };
-        // One line more keeps the 36 places that a weight goes to out of each other's place in the cache.
+        let (most, deep) =
+            if waits { (self.panels.len(), WAITING.1) } else { ((GROUP / each).max(1), blocks) };
+        // One line more keeps the 36 places that a weight goes to out of each other's place in the
+        // cache.
         let stride = deep.min(blocks) * LANES * LANES + LANES;
         let mut u = Buffer::new(self.outputs.len() * WEIGHTS * stride);
         let mut m = Buffer::new(most * each);
@@ -121,7 +134,9 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work fo
             for (i, output) in self.outputs.clone().enumerate() {
                 let u = u[i * WEIGHTS * stride..].as_mut_ptr();
                 // SAFETY: 36 runs of these inputs.
-                unsafe { self.conv.weights.transform::<L, S, I, P, O>((output, &inputs), u, stride) };
+                unsafe {
+                    self.conv.weights.transform::<L, S, I, P, O>((output, &inputs), u, stride)
+                };
             }
             let mut coming = self.coming(inputs.end, deep);
             for from in self.panels.clone().step_by(most) {
@@ -138,13 +153,16 @@ impl<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Work fo
                 for pair in (0..self.outputs.len()).step_by(2) {
                     let some = 2.min(self.outputs.len() - pair);
                     let u = &u[pair * WEIGHTS * stride..];
-                    // SAFETY: the weights of these blocks of outputs, and all products of the group.
+                    // SAFETY: the weights of these blocks of outputs, and all products of the
+                    // group.
                     unsafe { self.multiply_group::<L>(&group, &mut coming, some, u, &mut m) };
                     for i in (0..some).take_while(|_| inputs.end == blocks) {
                         for at in 0..count {
                             let block = self.outputs.start + pair + i;
                             // SAFETY: as promised to `run`.
-                            unsafe { self.finish::<L>(block, &m[at * each + i * LANES..], from + at) };
+                            unsafe {
+                                self.finish::<L>(block, &m[at * each + i * LANES..], from + at)
+                            };
                         }
                     }
                 }
@@ -166,8 +184,8 @@ struct Group<'a> {
     stride: usize,
 }
 
-/// Weights that are transformed next. That waits for memory, which products leave idle: so some are asked for with each
-/// product.
+/// Weights that are transformed next. That waits for memory, which products leave idle: so some are
+/// asked for with each product.
 struct Coming<'a> {
     /// Of two blocks of outputs.
     weights: [&'a [f32]; 2],
@@ -190,13 +208,20 @@ impl Coming<'_> {
     }
 }
 
-impl<'a, S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Products<'a, S, I, P, O> {
-    /// What is transformed after the inputs before block `end`: the next `deep` blocks of inputs, or the first ones of the
-    /// next outputs, most likely this thread's next job. Nothing where all weights stay near.
+impl<'a, S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize>
+    Products<'a, S, I, P, O>
+{
+    /// What is transformed after the inputs before block `end`: the next `deep` blocks of inputs,
+    /// or the first ones of the next outputs, most likely this thread's next job. Nothing where all
+    /// weights stay near.
     #[inline(always)]
     fn coming(&self, end: usize, deep: usize) -> Coming<'a> {
         let (weights, blocks) = (self.conv.weights, self.conv.x.blocks());
-        let (outputs, start) = if end < blocks { (&self.outputs, end) } else { (&(self.outputs.end..self.sizes.0), 0) };
+        let (outputs, start) = if end < blocks {
+            (&self.outputs, end)
+        } else {
+            (&(self.outputs.end..self.sizes.0), 0)
+        };
         let inputs = start..blocks.min(start + deep);
         let some = |i: usize| match outputs.clone().nth(i) {
             Some(output) if self.v.is_some() => weights.some(output, &inputs),
@@ -215,7 +240,8 @@ impl<'a, S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Pro
             let to = to[at * P * P * run..].as_mut_ptr();
             for block in 0..conv.x.blocks() {
                 let panel = self.first + from + at;
-                let work = Read::<S, I, P, O> { conv, tiles, run, panel, block, to, scheme: PhantomData };
+                let work =
+                    Read::<S, I, P, O> { conv, tiles, run, panel, block, to, scheme: PhantomData };
                 // SAFETY: a panel of the buffer.
                 unsafe { work.run::<L>() };
             }
@@ -248,13 +274,23 @@ impl<'a, S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize> Pro
                 ];
                 // SAFETY: the set is there.
                 unsafe { coming.fetch::<L>() };
-                // SAFETY: u holds the weights of these blocks, b a run of the panel, c its products.
-                unsafe { self.multiply::<L>((from + at, outputs == 2), inputs, (a, WEIGHTS * stride), (b, c), next) };
+                // SAFETY: u holds the weights of these blocks, b a run of the panel, c its
+                // products.
+                unsafe {
+                    self.multiply::<L>(
+                        (from + at, outputs == 2),
+                        inputs,
+                        (a, WEIGHTS * stride),
+                        (b, c),
+                        next,
+                    )
+                };
             }
         }
     }
 
-    /// The products of one panel at one point with some blocks of inputs, added to those of the blocks before.
+    /// The products of one panel at one point with some blocks of inputs, added to those of the
+    /// blocks before.
     #[inline(always)]
     unsafe fn multiply<L: Lanes>(
         &self,

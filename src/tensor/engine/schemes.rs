@@ -1,14 +1,16 @@
 //! Winograd's algorithm (Lavin and Gray 2016) along one axis, in three schemes.
 //!
-//! A tile of outputs is `Y = Aᵀ[(G g Gᵀ) ∘ (Bᵀ d B)]A`. Over all channels, each product is a matrix product. Three schemes
-//! share everything else:
+//! A tile of outputs is `Y = Aᵀ[(G g Gᵀ) ∘ (Bᵀ d B)]A`. Over all channels, each product is a matrix
+//! product. Three schemes share everything else:
 //! - [`Same`], F(4×4, 3×3) with the points 0, ±1, ±2, ∞: 36 products for 16 outputs instead of 144.
-//! - [`Up`], the transposed convolution of stride 2: along an axis, even outputs have two taps, which F(4, 2) with the points
-//!   0, ±1, 2, ∞ gives four of for five products; odd outputs have one. 81 products for 64 outputs instead of 144.
+//! - [`Up`], the transposed convolution of stride 2: along an axis, even outputs have two taps,
+//!   which F(4, 2) with the points 0, ±1, 2, ∞ gives four of for five products; odd outputs have
+//!   one. 81 products for 64 outputs instead of 144.
 //! - [`Down`], the convolution of stride 2, is its transpose.
 //!
-//! The weights are transformed when they are used, to 36 matrices in each scheme: that costs a few per cent where maps are
-//! large, and where they are small, reading 36 numbers a weight from memory would cost more than making them from nine.
+//! The weights are transformed when they are used, to 36 matrices in each scheme: that costs a few
+//! per cent where maps are large, and where they are small, reading 36 numbers a weight from memory
+//! would cost more than making them from nine.
 
 use super::simd::Lanes;
 
@@ -49,7 +51,8 @@ impl Scheme<6, 6, 4> for Same {
     unsafe fn weights<L: Lanes>(k: [L; 3]) -> [L; 6] {
         // SAFETY: the set of `L` is there.
         unsafe {
-            let (ends, far) = (k[0].add(k[2]), k[0].mul_add(L::splat(1.0 / 24.0), k[2].mul(L::splat(1.0 / 6.0))));
+            let (ends, far) =
+                (k[0].add(k[2]), k[0].mul_add(L::splat(1.0 / 24.0), k[2].mul(L::splat(1.0 / 6.0))));
             let (sixth, twelfth) = (L::splat(-1.0 / 6.0), k[1].mul(L::splat(1.0 / 12.0)));
             [
                 k[0].mul(L::splat(0.25)),

@@ -1,7 +1,8 @@
 //! Sixteen numbers at a time: one interface, three instruction sets, chosen when the program runs.
 //!
-//! Kernels are written once over [`Lanes`] and compiled for each set by [`Isa::run`]. The portable set is plain Rust that
-//! the compiler vectorises for any processor; it is the reference of the others.
+//! Kernels are written once over [`Lanes`] and compiled for each set by [`Isa::run`]. The portable
+//! set is plain Rust that the compiler vectorises for any processor; it is the reference of the
+//! others.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -11,11 +12,13 @@ pub(in crate::tensor) const LANES: usize = 16;
 /// A vector of sixteen numbers in single precision.
 ///
 /// # Safety
-/// Every method needs the instruction set of its implementation; loads and stores need sixteen valid elements.
+/// Every method needs the instruction set of its implementation; loads and stores need sixteen
+/// valid elements.
 pub(super) trait Lanes: Copy {
     /// Blocks of outputs and tiles that a matrix kernel keeps in registers at a time.
     const TILE: (usize, usize);
-    /// Whether [`Lanes::dot`] takes pairs of numbers in bf16: half the memory, twice the products, 8 bits of each.
+    /// Whether [`Lanes::dot`] takes pairs of numbers in bf16: half the memory, twice the products,
+    /// 8 bits of each.
     const PAIRED: bool = false;
 
     unsafe fn splat(v: f32) -> Self;
@@ -37,7 +40,8 @@ pub(super) trait Lanes: Copy {
     /// The sum of all sixteen.
     unsafe fn sum(self) -> f32;
 
-    /// Keeps the compiler from moving loads across: it would hoist broadcasts out of a kernel and run out of registers.
+    /// Keeps the compiler from moving loads across: it would hoist broadcasts out of a kernel and
+    /// run out of registers.
     #[inline(always)]
     unsafe fn fence() {}
 
@@ -45,7 +49,8 @@ pub(super) trait Lanes: Copy {
     #[inline(always)]
     unsafe fn fetch(_: *const f32) {}
 
-    /// Asks for a cache line that will be read later, and keeps it out of the nearest cache; any address may be given.
+    /// Asks for a cache line that will be read later, and keeps it out of the nearest cache; any
+    /// address may be given.
     #[inline(always)]
     unsafe fn fetch_early(_: *const f32) {}
 
@@ -74,7 +79,8 @@ pub(super) const fn place<L: Lanes>(at: usize) -> usize {
 
 /// Work that is compiled for every instruction set.
 pub(super) trait Work {
-    /// Does it. Implementations are `#[inline(always)]`, or the instruction set of the caller is lost.
+    /// Does it. Implementations are `#[inline(always)]`, or the instruction set of the caller is
+    /// lost.
     ///
     /// # Safety
     /// The processor has the instruction set of `L`.
@@ -140,7 +146,8 @@ impl Isa {
         }
     }
 
-    /// The one in use, always in single precision: the best that this processor has, unless one was forced.
+    /// The one in use, always in single precision: the best that this processor has, unless one was
+    /// forced.
     pub fn current() -> Self {
         Self::forced().map_or_else(Self::best, Self::exact)
     }
@@ -184,7 +191,8 @@ impl Isa {
     }
 }
 
-/// Uses this instruction set from now on, for measuring and testing; models that are loaded already keep theirs.
+/// Uses this instruction set from now on, for measuring and testing; models that are loaded already
+/// keep theirs.
 ///
 /// False, and nothing is changed, when the processor does not have it.
 pub fn force(isa: Isa) -> bool {

@@ -1,4 +1,5 @@
-//! A plain stack of 3×3 convolutions as one operator: what looks at pictures rather than makes them.
+//! A plain stack of 3×3 convolutions as one operator: what looks at pictures rather than makes
+//! them.
 
 use super::buffer::Map;
 use super::conv::{Conv, Form, Packed};
@@ -28,12 +29,15 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// From weights `[O, I, 3, 3]`, biases `[O]` and strides; none where the engine cannot run it: another stride, trained
-    /// weights, another device.
+    /// From weights `[O, I, 3, 3]`, biases `[O]` and strides; none where the engine cannot run it:
+    /// another stride, trained weights, another device.
     ///
     /// # Errors
     /// When a weight has another rank.
-    pub fn new(convs: &[(&Tensor, &Tensor, usize)], activation: Activation) -> Result<Option<Self>> {
+    pub fn new(
+        convs: &[(&Tensor, &Tensor, usize)],
+        activation: Activation,
+    ) -> Result<Option<Self>> {
         Self::for_isa(Isa::current(), convs, activation)
     }
 
@@ -86,19 +90,31 @@ impl Stack {
         Ok(vec![flat.reshape((n, c, h, w))?])
     }
 
-    /// How far the maps of the last `targets.len()` convolutions are from the targets, every pixel's channels at unit length
-    /// (the root of their squares and `eps`): the squared difference summed over channels, its mean over space, the mean of
-    /// that over the maps. With gradients to the picture; the targets are constants.
+    /// How far the maps of the last `targets.len()` convolutions are from the targets, every
+    /// pixel's channels at unit length (the root of their squares and `eps`): the squared
+    /// difference summed over channels, its mean over space, the mean of that over the maps. With
+    /// gradients to the picture; the targets are constants.
     ///
     /// # Shapes
     /// `[N, C, H, W]`, targets `[N, C_i, H_i · W_i]` → `[N]`
     ///
     /// # Errors
     /// When the channels or the targets do not fit.
-    pub fn unit_distance(self: &Arc<Self>, x: &Tensor, targets: &[Tensor], eps: f64) -> Result<Tensor> {
+    pub fn unit_distance(
+        self: &Arc<Self>,
+        x: &Tensor,
+        targets: &[Tensor],
+        eps: f64,
+    ) -> Result<Tensor> {
         let (n, _, h, w) = x.dims4()?;
-        let Some(skipped) = self.layers.len().checked_sub(targets.len()).filter(|_| !targets.is_empty()) else {
-            bail!("unit_distance: {} targets for the maps of {} convolutions", targets.len(), self.layers.len());
+        let Some(skipped) =
+            self.layers.len().checked_sub(targets.len()).filter(|_| !targets.is_empty())
+        else {
+            bail!(
+                "unit_distance: {} targets for the maps of {} convolutions",
+                targets.len(),
+                self.layers.len()
+            );
         };
         let mut maps = Vec::with_capacity(targets.len());
         for (target, (c, h, w)) in targets.iter().zip(self.shapes(h, w).split_off(skipped)) {
@@ -140,7 +156,8 @@ impl Stack {
         maps
     }
 
-    /// The gradient of the picture from what `own` gives of every map's: none where only later maps are read.
+    /// The gradient of the picture from what `own` gives of every map's: none where only later maps
+    /// are read.
     fn unlook(
         &self,
         mut maps: Vec<Map>,
@@ -171,7 +188,14 @@ impl Stack {
             act.run(&mut g, false);
             let (n, c, h, w) = maps.last().map_or(shape, |m| (m.n, m.channels, m.h, m.w));
             let mut dx = Map::new(n, c, h, w);
-            Conv { isa: self.isa, weights: &layer.backward, x: &g, style: None, finish: Finish::Plain }.run(&mut dx);
+            Conv {
+                isa: self.isa,
+                weights: &layer.backward,
+                x: &g,
+                style: None,
+                finish: Finish::Plain,
+            }
+            .run(&mut dx);
             flow = Some(dx);
         }
         flow.map(|dx| dx.to_planar()).unwrap_or_default()
@@ -188,7 +212,12 @@ struct Look {
 
 impl Look {
     /// All maps, or the last alone.
-    fn maps(&self, op: &str, (storage, layout): (&CpuStorage, &Layout), all: bool) -> Result<Vec<Map>> {
+    fn maps(
+        &self,
+        op: &str,
+        (storage, layout): (&CpuStorage, &Layout),
+        all: bool,
+    ) -> Result<Vec<Map>> {
         let shape @ (n, c, h, w) = layout.shape().dims4()?;
         let data = f32s(op, storage, layout)?;
         let inputs = self.stack.layers.first().map_or(0, |l| l.forward.inputs());
@@ -207,7 +236,8 @@ impl Look {
         }
     }
 
-    /// The maps of the look at `x`. Gradients use up what was kept; who asks again has the maps made again.
+    /// The maps of the look at `x`. Gradients use up what was kept; who asks again has the maps
+    /// made again.
     fn again(&self, x: &Tensor) -> Result<Vec<Map>> {
         match self.kept.lock().ok().and_then(|mut kept| kept.take()) {
             Some(maps) => Ok(maps),
@@ -257,8 +287,11 @@ impl CustomOp1 for Run {
                 (false, true) => 0,
                 (false, false) => return None,
             };
-            let own: Vec<f32> =
-                g.chunks_exact(each).flat_map(|sample| &sample[start..start + sizes[i]]).copied().collect();
+            let own: Vec<f32> = g
+                .chunks_exact(each)
+                .flat_map(|sample| &sample[start..start + sizes[i]])
+                .copied()
+                .collect();
             Some(Map::from_planar(&own, (y.n, y.channels, y.h, y.w)))
         };
         let dx = self.look.stack.unlook(maps, own, x.dims4()?);
@@ -293,7 +326,8 @@ impl CustomOp1 for Distance {
             sums.iter_mut().zip(self.of(x, target).distances()).for_each(|(sum, d)| *sum += d);
         }
         self.look.keep(maps);
-        let means: Vec<f32> = sums.iter().map(|sum| (sum / self.targets.len() as f64) as f32).collect();
+        let means: Vec<f32> =
+            sums.iter().map(|sum| (sum / self.targets.len() as f64) as f32).collect();
         let shape = means.len().into();
         Ok((CpuStorage::F32(means), shape))
     }

@@ -1,4 +1,5 @@
-//! StyleGAN2's layers on the engine: a styled 3×3 convolution with all that follows it, and toRGB, each with its gradient.
+//! StyleGAN2's layers on the engine: a styled 3×3 convolution with all that follows it, and toRGB,
+//! each with its gradient.
 
 use super::blur::Blur;
 use super::buffer::{Map, blocks_of};
@@ -62,15 +63,20 @@ fn pad_lines(v: impl Iterator<Item = f32>, width: usize) -> Vec<f32> {
 }
 
 /// Both directions of a convolution.
-pub(super) fn pack(w: &[f32], (o, i): (usize, usize), [ahead, back]: [Form; 2]) -> (Packed, Packed) {
+pub(super) fn pack(
+    w: &[f32],
+    (o, i): (usize, usize),
+    [ahead, back]: [Form; 2],
+) -> (Packed, Packed) {
     (
         Packed::new((o, i), ahead, |out, inp, tap| w[(out * i + inp) * 9 + tap]),
         Packed::new((i, o), back, |out, inp, tap| w[(inp * i + out) * 9 + tap]),
     )
 }
 
-/// The taps of a filter that the engine can apply between a doubling convolution and its activation, with the gain of four
-/// that makes up for the zeros between pixels, and in the order in which they meet the pixels.
+/// The taps of a filter that the engine can apply between a doubling convolution and its
+/// activation, with the gain of four that makes up for the zeros between pixels, and in the order
+/// in which they meet the pixels.
 fn taps(filter: &Filter) -> Option<[f32; 4]> {
     let (column, row) = filter.separable()?;
     let sums: [f32; 2] = [column, row].map(|v| v.iter().sum());
@@ -105,10 +111,13 @@ pub(super) struct Kept {
 }
 
 impl Layer {
-    /// None where the engine cannot run it: weights that are trained, a long or inseparable filter, another device.
+    /// None where the engine cannot run it: weights that are trained, a long or inseparable filter,
+    /// another device.
     pub(super) fn new(conv: &StyledConv<'_>) -> Result<Option<Self>> {
         let (outputs, inputs, k, _) = conv.weight.dims4()?;
-        let (Some(w), Some(bias)) = (frozen(conv.weight)?, frozen(conv.bias)?) else { return Ok(None) };
+        let (Some(w), Some(bias)) = (frozen(conv.weight)?, frozen(conv.bias)?) else {
+            return Ok(None);
+        };
         let up = match conv.up.map(taps) {
             Some(None) => return Ok(None),
             up => up.flatten(),
@@ -117,7 +126,8 @@ impl Layer {
         if k != 3 || a.slope <= 0.0 || a.gain <= 0.0 {
             return Ok(None);
         }
-        let forms = if up.is_some() { [Form::Up, Form::UpBack] } else { [Form::Same, Form::SameBack] };
+        let forms =
+            if up.is_some() { [Form::Up, Form::UpBack] } else { [Form::Same, Form::SameBack] };
         let (forward, backward) = pack(&w, (outputs, inputs), forms);
         Ok(Some(Self {
             forward,
@@ -143,7 +153,13 @@ impl Layer {
         let scale = if self.doubles() { 2 } else { 1 };
         let mut y = Map::new(x.n, self.outputs, x.h * scale, x.w * scale);
         let epilogue = Epilogue { scale: Some(&factors), bias: &self.bias, noise, act: self.act };
-        let conv = Conv { isa, weights: &self.forward, x, style: Some(style), finish: Finish::Activate(&epilogue) };
+        let conv = Conv {
+            isa,
+            weights: &self.forward,
+            x,
+            style: Some(style),
+            finish: Finish::Activate(&epilogue),
+        };
         match self.up {
             None => drop(conv.run(&mut y)),
             Some(taps) => {
@@ -155,9 +171,16 @@ impl Layer {
         Kept { y, factors }
     }
 
-    /// From the gradient of its result in `g` (`fresh` when only toRGB reads it) to that of its input; the gradient of the
-    /// styles in whole blocks, and the sums over pixels and channels.
-    pub(super) fn backward(&self, isa: Isa, at: &At<'_>, kept: Kept, mut g: Map, fresh: bool) -> (Map, Vec<f32>, Sums) {
+    /// From the gradient of its result in `g` (`fresh` when only toRGB reads it) to that of its
+    /// input; the gradient of the styles in whole blocks, and the sums over pixels and channels.
+    pub(super) fn backward(
+        &self,
+        isa: Isa,
+        at: &At<'_>,
+        kept: Kept,
+        mut g: Map,
+        fresh: bool,
+    ) -> (Map, Vec<f32>, Sums) {
         let Kept { y, factors } = kept;
         let act = ActBackward {
             isa,
@@ -178,7 +201,13 @@ impl Layer {
             Blur { isa, x: &g, taps: [d, c, b, a], before: 2 }.run(&mut z, None);
             g = z;
         }
-        let conv = Conv { isa, weights: &self.backward, x: &g, style: None, finish: Finish::Gradient(&gradient) };
+        let conv = Conv {
+            isa,
+            weights: &self.backward,
+            x: &g,
+            style: None,
+            finish: Finish::Gradient(&gradient),
+        };
         let mut styles = conv.run(&mut dx);
         self.squares.backward(isa, at.style, &factors, &sums.scale, &mut styles);
         (dx, styles, sums)
@@ -208,18 +237,28 @@ impl Rgb {
     /// None where the engine cannot run it.
     pub(super) fn new(conv: &RgbConv<'_>) -> Result<Option<Self>> {
         let (colours, inputs, k, _) = conv.weight.dims4()?;
-        let (Some(w), Some(bias)) = (frozen(conv.weight)?, frozen(conv.bias)?) else { return Ok(None) };
+        let (Some(w), Some(bias)) = (frozen(conv.weight)?, frozen(conv.bias)?) else {
+            return Ok(None);
+        };
         if k != 1 || colours > COLOURS || inputs == 0 {
             return Ok(None);
         }
         let weight = pad_lines(w.iter().map(|v| v * conv.gain as f32), inputs);
-        Ok(Some(Self { weight, bias, clamp: conv.clamp.map_or(f32::INFINITY, |c| c as f32), inputs, colours }))
+        Ok(Some(Self {
+            weight,
+            bias,
+            clamp: conv.clamp.map_or(f32::INFINITY, |c| c as f32),
+            inputs,
+            colours,
+        }))
     }
 
     /// The weights of every sample: `[N, K, I]` in whole blocks.
     pub(super) fn modulated(&self, style: &[f32]) -> Vec<f32> {
         let lanes = blocks_of(self.inputs) * LANES;
-        let line = |s: &'_ [f32]| self.weight.iter().zip(s.iter().cycle()).map(|(w, s)| w * s).collect::<Vec<_>>();
+        let line = |s: &'_ [f32]| {
+            self.weight.iter().zip(s.iter().cycle()).map(|(w, s)| w * s).collect::<Vec<_>>()
+        };
         style.chunks_exact(lanes).flat_map(line).collect()
     }
 

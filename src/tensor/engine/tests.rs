@@ -1,4 +1,5 @@
-//! The engine against plain loops in double precision, for every instruction set that this processor has.
+//! The engine against plain loops in double precision, for every instruction set that this
+//! processor has.
 
 use super::Stack;
 use super::buffer::{Map, blocks_of};
@@ -54,7 +55,13 @@ impl Planes {
 }
 
 /// `out[o, y, x] = Σ in[i, y·num/den…]`: every form written as a sum over input pixels and taps.
-pub(super) fn convolve(form: Form, x: &Planes, w: &[f64], o: usize, (h, width): (usize, usize)) -> Planes {
+pub(super) fn convolve(
+    form: Form,
+    x: &Planes,
+    w: &[f64],
+    o: usize,
+    (h, width): (usize, usize),
+) -> Planes {
     let mut out = Planes::zeros(o, h, width);
     for oc in 0..o {
         for y in 0..h as isize {
@@ -63,18 +70,26 @@ pub(super) fn convolve(form: Form, x: &Planes, w: &[f64], o: usize, (h, width): 
                 for ic in 0..x.c {
                     for a in 0..3isize {
                         for b in 0..3isize {
-                            // The input pixel that tap (a, b) brings to this output, if there is one.
+                            // The input pixel that tap (a, b) brings to this output, if there is
+                            // one.
                             let from = |at: isize, tap: isize| match form {
                                 Form::Same => Some(at + tap - 1),
                                 Form::SameBack => Some(at - tap + 1),
                                 Form::Up => (at - tap).rem_euclid(2).eq(&0).then(|| (at - tap) / 2),
                                 Form::UpBack => Some(2 * at + tap),
                                 Form::Half => Some(2 * at + tap - 1),
-                                Form::HalfBack => (at - tap + 1).rem_euclid(2).eq(&0).then(|| (at - tap + 1) / 2),
+                                Form::HalfBack => {
+                                    (at - tap + 1).rem_euclid(2).eq(&0).then(|| (at - tap + 1) / 2)
+                                }
                             };
                             if let (Some(fy), Some(fx)) = (from(y, a), from(xx, b)) {
-                                let (fy, fx) = if at_negative(form, y, a, xx, b) { (-1, -1) } else { (fy, fx) };
-                                sum += x.at(ic, fy, fx) * w[(oc * x.c + ic) * 9 + (a * 3 + b) as usize];
+                                let (fy, fx) = if at_negative(form, y, a, xx, b) {
+                                    (-1, -1)
+                                } else {
+                                    (fy, fx)
+                                };
+                                sum += x.at(ic, fy, fx)
+                                    * w[(oc * x.c + ic) * 9 + (a * 3 + b) as usize];
                             }
                         }
                     }
@@ -95,16 +110,19 @@ fn at_negative(form: Form, y: isize, a: isize, x: isize, b: isize) -> bool {
     }
 }
 
-/// Every form at small sizes, where every product is made; at sizes of some tiles, with and without an edge that they leave;
-/// with more channels than are transformed at a time; and with so many tiles that the weights stay and the inputs come by.
+/// Every form at small sizes, where every product is made; at sizes of some tiles, with and without
+/// an edge that they leave; with more channels than are transformed at a time; and with so many
+/// tiles that the weights stay and the inputs come by.
 #[test]
 fn every_form_of_the_convolution() {
     let channels: [(usize, usize, usize); 4] = [(1, 3, 5), (2, 16, 16), (1, 17, 33), (3, 40, 20)];
     let small: [(usize, usize); 6] = [(1, 1), (4, 4), (5, 7), (9, 3), (8, 20), (16, 13)];
-    let mut cases: Vec<_> = channels.into_iter().flat_map(|c| small.map(|size| (c, size))).collect();
+    let mut cases: Vec<_> =
+        channels.into_iter().flat_map(|c| small.map(|size| (c, size))).collect();
     cases.extend([((1, 150, 33), (12, 16)), ((1, 70, 20), (48, 44)), ((1, 3, 5), (190, 194))]);
     for (channels, (h, w)) in cases {
-        for form in [Form::Same, Form::SameBack, Form::Up, Form::UpBack, Form::Half, Form::HalfBack] {
+        for form in [Form::Same, Form::SameBack, Form::Up, Form::UpBack, Form::Half, Form::HalfBack]
+        {
             let sizes = match form {
                 Form::Same | Form::SameBack => ((h, w), (h, w)),
                 Form::Up => ((h, w), (2 * h + 1, 2 * w + 1)),
@@ -118,7 +136,11 @@ fn every_form_of_the_convolution() {
 }
 
 /// One form for samples, inputs and outputs, from a size to a size.
-fn check(form: Form, (n, i, o): (usize, usize, usize), ((ih, iw), (oh, ow)): ((usize, usize), (usize, usize))) {
+fn check(
+    form: Form,
+    (n, i, o): (usize, usize, usize),
+    ((ih, iw), (oh, ow)): ((usize, usize), (usize, usize)),
+) {
     let (x, weight) = (random("x", n * i * ih * iw), random("w", o * i * 9));
     let packed = Packed::new((o, i), form, |out, inp, tap| weight[(out * i + inp) * 9 + tap]);
     let map = Map::from_planar(&x, (n, i, ih, iw));
@@ -132,7 +154,8 @@ fn check(form: Form, (n, i, o): (usize, usize, usize), ((ih, iw), (oh, ow)): ((u
     }
     for isa in sets() {
         let mut out = Map::new(n, o, oh, ow);
-        Conv { isa, weights: &packed, x: &map, style: Some(&style), finish: Finish::Plain }.run(&mut out);
+        Conv { isa, weights: &packed, x: &map, style: Some(&style), finish: Finish::Plain }
+            .run(&mut out);
         let d = distance(&out.to_planar(), &expected);
         assert!(d <= 1e-5, "{} {form:?} {n}x{i}->{o} {ih}x{iw}: {d:.1e}", isa.name());
     }
@@ -142,8 +165,13 @@ fn check(form: Form, (n, i, o): (usize, usize, usize), ((ih, iw), (oh, ow)): ((u
 #[should_panic(expected = "output")]
 fn a_map_of_another_size_is_refused() {
     let packed = Packed::new((3, 3), Form::Up, |_, _, _| 1.0);
-    let conv =
-        Conv { isa: Isa::Portable, weights: &packed, x: &Map::new(1, 3, 4, 4), style: None, finish: Finish::Plain };
+    let conv = Conv {
+        isa: Isa::Portable,
+        weights: &packed,
+        x: &Map::new(1, 3, 4, 4),
+        style: None,
+        finish: Finish::Plain,
+    };
     conv.run(&mut Map::new(1, 3, 8, 8));
 }
 
@@ -153,7 +181,8 @@ fn a_stack_and_its_gradients() {
     let channels = [5, 20, 7, 33];
     let strides = [1, 2, 2];
     let (n, h, w) = (2, 11, 14);
-    let weights: Vec<Vec<f32>> = (0..3).map(|k| random(&format!("w{k}"), channels[k + 1] * channels[k] * 9)).collect();
+    let weights: Vec<Vec<f32>> =
+        (0..3).map(|k| random(&format!("w{k}"), channels[k + 1] * channels[k] * 9)).collect();
     let biases: Vec<Vec<f32>> = (0..3).map(|k| random(&format!("b{k}"), channels[k + 1])).collect();
     let x = random("x", n * channels[0] * h * w);
     let wide = |v: &[f32]| v.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>();
@@ -189,23 +218,33 @@ fn a_stack_and_its_gradients() {
             (moved(1e-5) - moved(-1e-5)) / 2e-5
         })
         .collect();
-    let tensor = |v: &[f32], shape: &[usize]| Tensor::from_vec(v.to_vec(), shape, &Device::Cpu).expect("tensor");
+    let tensor = |v: &[f32], shape: &[usize]| {
+        Tensor::from_vec(v.to_vec(), shape, &Device::Cpu).expect("tensor")
+    };
     let parts: Vec<(Tensor, Tensor)> = (0..3)
-        .map(|k| (tensor(&weights[k], &[channels[k + 1], channels[k], 3, 3]), tensor(&biases[k], &[channels[k + 1]])))
+        .map(|k| {
+            (
+                tensor(&weights[k], &[channels[k + 1], channels[k], 3, 3]),
+                tensor(&biases[k], &[channels[k + 1]]),
+            )
+        })
         .collect();
     let convs: Vec<_> = parts.iter().zip(strides).map(|((w, b), s)| (w, b, s)).collect();
     let activation = Activation { slope: 0.1, gain: 1.0, clamp: None };
     for isa in sets() {
-        let stack = Arc::new(Stack::for_isa(isa, &convs, activation).expect("stack").expect("supported"));
+        let stack =
+            Arc::new(Stack::for_isa(isa, &convs, activation).expect("stack").expect("supported"));
         let x = Var::from_tensor(&tensor(&x, &[n, channels[0], h, w])).expect("var");
         let maps = stack.maps(&x, true).expect("maps");
         let flat: Vec<Tensor> = maps.iter().map(|m| m.flatten_from(1).expect("flat")).collect();
         let flat = Tensor::cat(&flat, 1).expect("all");
-        let numbers = |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("numbers");
+        let numbers =
+            |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("numbers");
         let d = distance(&numbers(&flat), &expected);
         assert!(d <= 1e-5, "{}: maps {d:.1e}", isa.name());
         let weights: Vec<f32> = probe.iter().map(|v| *v as f32).collect();
-        let loss = flat.mul(&tensor(&weights, flat.dims())).and_then(|l| l.sum_all()).expect("loss");
+        let loss =
+            flat.mul(&tensor(&weights, flat.dims())).and_then(|l| l.sum_all()).expect("loss");
         let grads = loss.backward().expect("backward");
         let g = numbers(grads.get(&x).expect("gradient"));
         let found: Vec<f32> = picked.iter().map(|&at| g[at]).collect();
@@ -214,7 +253,8 @@ fn a_stack_and_its_gradients() {
         let last = stack.maps(&x, false).expect("last");
         assert_eq!(numbers(&last[0]), numbers(&maps[2]), "{}: the last map alone", isa.name());
         let gradient = |y: &Tensor| {
-            let grads = y.sqr().and_then(|l| l.sum_all()).and_then(|l| l.backward()).expect("backward");
+            let grads =
+                y.sqr().and_then(|l| l.sum_all()).and_then(|l| l.backward()).expect("backward");
             numbers(grads.get(&x).expect("gradient"))
         };
         // The second asks a graph whose maps the gradients above have used up.

@@ -1,5 +1,5 @@
-//! How far maps are from given ones where every pixel's channels are brought to unit length: what LPIPS (Zhang et al. 2018)
-//! sums up, with equal weights.
+//! How far maps are from given ones where every pixel's channels are brought to unit length: what
+//! LPIPS (Zhang et al. 2018) sums up, with equal weights.
 
 use super::buffer::Map;
 use super::simd::{Isa, LANES, Lanes, Work};
@@ -43,10 +43,15 @@ impl UnitDistance<'_> {
     /// The sums of the jobs, or with slopes the gradient.
     fn run(&self, out: &Shared<'_>, slopes: Option<&[f32]>) {
         let (x, t, chunks) = (self.x, self.target, self.chunks());
-        assert_eq!((x.n, x.channels, x.h, x.w), (t.n, t.channels, t.h, t.w), "a map and what it is compared with");
+        assert_eq!(
+            (x.n, x.channels, x.h, x.w),
+            (t.n, t.channels, t.h, t.w),
+            "a map and what it is compared with"
+        );
         jobs(x.n * chunks, 1, |job| {
             let (sample, first) = (job / chunks, job % chunks * PIXELS);
-            let work = Pixels { op: self, sample, first, out, at: job, slope: slopes.map(|s| s[sample]) };
+            let work =
+                Pixels { op: self, sample, first, out, at: job, slope: slopes.map(|s| s[sample]) };
             // SAFETY: every job writes its own sum or its own pixels.
             unsafe { self.isa.run(work) };
         });
@@ -88,7 +93,9 @@ impl Work for Pixels<'_> {
                 let (one, mut apart, mut along) = (L::splat(scale), L::splat(0.0), L::splat(0.0));
                 for block in 0..blocks {
                     let u = L::load(v.add(block * plane)).mul(one);
-                    let d = u.sub(L::load(t.add(block * plane))).mul(counted[usize::from(block == last)]);
+                    let d = u
+                        .sub(L::load(t.add(block * plane)))
+                        .mul(counted[usize::from(block == last)]);
                     apart = d.mul_add(d, apart);
                     along = d.mul_add(u, along);
                 }
@@ -97,11 +104,14 @@ impl Work for Pixels<'_> {
                     continue;
                 };
                 // d‖u − t‖² = 2 (u − t) · du, and du = (dx − u (u · dx)) / ℓ.
-                let (factor, along) = (L::splat(2.0 * slope * scale / area as f32), L::splat(along.sum()));
+                let (factor, along) =
+                    (L::splat(2.0 * slope * scale / area as f32), L::splat(along.sum()));
                 for block in 0..blocks {
                     let u = L::load(v.add(block * plane)).mul(one);
                     let d = u.sub(L::load(t.add(block * plane))).sub(u.mul(along));
-                    d.mul(factor).mul(counted[usize::from(block == last)]).store(out.at(from + block * plane));
+                    d.mul(factor)
+                        .mul(counted[usize::from(block == last)])
+                        .store(out.at(from + block * plane));
                 }
             }
             if slope.is_none() {
@@ -127,17 +137,24 @@ mod tests {
     }
 
     /// Distances, and the gradient of their sum weighed by `slopes`, in double precision.
-    fn naive(x: &[f32], t: &[f32], (n, c, area): (usize, usize, usize), slopes: &[f32]) -> (Vec<f64>, Vec<f64>) {
+    fn naive(
+        x: &[f32],
+        t: &[f32],
+        (n, c, area): (usize, usize, usize),
+        slopes: &[f32],
+    ) -> (Vec<f64>, Vec<f64>) {
         let (mut far, mut g) = (vec![0.0; n], vec![0.0; x.len()]);
         for (i, p) in (0..n).flat_map(|i| (0..area).map(move |p| (i, p))) {
             let at = |k: usize| (i * c + k) * area + p;
-            let length = ((0..c).map(|k| f64::from(x[at(k)]).powi(2)).sum::<f64>() + f64::from(EPS)).sqrt();
+            let length =
+                ((0..c).map(|k| f64::from(x[at(k)]).powi(2)).sum::<f64>() + f64::from(EPS)).sqrt();
             let unit: Vec<f64> = (0..c).map(|k| f64::from(x[at(k)]) / length).collect();
             let apart: Vec<f64> = (0..c).map(|k| unit[k] - f64::from(t[at(k)])).collect();
             far[i] += apart.iter().map(|d| d * d).sum::<f64>() / area as f64;
             let along: f64 = unit.iter().zip(&apart).map(|(u, d)| u * d).sum();
             for k in 0..c {
-                g[at(k)] = 2.0 * f64::from(slopes[i]) / area as f64 * (apart[k] - unit[k] * along) / length;
+                g[at(k)] = 2.0 * f64::from(slopes[i]) / area as f64 * (apart[k] - unit[k] * along)
+                    / length;
             }
         }
         (far, g)
@@ -145,18 +162,23 @@ mod tests {
 
     #[test]
     fn distances_and_gradients_at_odd_sizes() {
-        for (n, c, h, w) in [(1, 2, 1, 1), (2, 5, 3, 7), (1, 16, 9, 15), (3, 24, 2, 1), (2, 35, 13, 11)] {
+        for (n, c, h, w) in
+            [(1, 2, 1, 1), (2, 5, 3, 7), (1, 16, 9, 15), (3, 24, 2, 1), (2, 35, 13, 11)]
+        {
             let (size, name) = (n * c * h * w, format!("{n} {c} {h} {w}"));
             let slopes = random("slopes", n);
             let (mut x, mut t) = (random(&name, size), random(&format!("{name} target"), size));
             unit(&mut t, (c, h * w));
             x.iter_mut().zip(&t).for_each(|(x, t)| *x = 3.0 * (0.1 * *x + *t));
             let (far, g) = naive(&x, &t, (n, c, h * w), &slopes);
-            let (mut map, mut target) = (Map::from_planar(&x, (n, c, h, w)), Map::from_planar(&t, (n, c, h, w)));
+            let (mut map, mut target) =
+                (Map::from_planar(&x, (n, c, h, w)), Map::from_planar(&t, (n, c, h, w)));
             // What stands in the channels that do not count must not count.
             for m in [&mut map, &mut target] {
                 let (blocks, plane, used) = (m.blocks(), m.plane(), c - (m.blocks() - 1) * LANES);
-                for last in m.data.chunks_exact_mut(blocks * plane).map(|s| &mut s[(blocks - 1) * plane..]) {
+                for last in
+                    m.data.chunks_exact_mut(blocks * plane).map(|s| &mut s[(blocks - 1) * plane..])
+                {
                     last.chunks_exact_mut(LANES).for_each(|pixel| pixel[used..].fill(3.0));
                 }
             }

@@ -80,7 +80,9 @@ impl Lanes for Avx2 {
     unsafe fn inside(self, limit: Self, v: Self) -> Self {
         unsafe {
             let sign = _mm256_set1_ps(-0.0);
-            let keep = |x, limit, v| _mm256_and_ps(v, _mm256_cmp_ps::<_CMP_LT_OQ>(_mm256_andnot_ps(sign, x), limit));
+            let keep = |x, limit, v| {
+                _mm256_and_ps(v, _mm256_cmp_ps::<_CMP_LT_OQ>(_mm256_andnot_ps(sign, x), limit))
+            };
             Self(keep(self.0, limit.0, v.0), keep(self.1, limit.1, v.1))
         }
     }

@@ -107,15 +107,24 @@ impl Repl {
     fn run_ready(&mut self) -> Result<()> {
         while let Some(text) = self.ready.pop_front() {
             if self.interactive() {
-                let shown = numbered(&Cell::new(self.cells.log().next_id(), text.clone(), Status::Ok));
+                let shown =
+                    numbered(&Cell::new(self.cells.log().next_id(), text.clone(), Status::Ok));
                 self.say(shown.lines())?;
             }
             let before = self.cells.log().next_id();
             self.entry(&text)?;
-            let fine = self.cells.log().cells().iter().filter(|c| c.id >= before).all(|c| c.status == Status::Ok);
+            let fine = self
+                .cells
+                .log()
+                .cells()
+                .iter()
+                .filter(|c| c.id >= before)
+                .all(|c| c.status == Status::Ok);
             if !fine && !self.ready.is_empty() {
                 let left = self.ready.len();
-                return self.say([format!("{left} cells are still ready: Enter runs the next, :drop forgets them")]);
+                return self.say([format!(
+                    "{left} cells are still ready: Enter runs the next, :drop forgets them"
+                )]);
             }
         }
         Ok(())
@@ -170,7 +179,8 @@ impl Repl {
 
     fn graphics(&mut self, graphics: Graphics) -> Result<()> {
         let symbols = self.runner.painter.terminal.symbols;
-        let found = render::probe(&render::Options { graphics, symbols, ..render::Options::default() });
+        let found =
+            render::probe(&render::Options { graphics, symbols, ..render::Options::default() });
         self.runner.terminal.type_ahead(&String::from_utf8_lossy(&found.typed));
         self.runner.painter = Painter::new(found.terminal);
         let summary = self.runner.painter.terminal.summary();
@@ -191,7 +201,9 @@ impl Repl {
         };
         match json {
             Some(json) => self.say(details::details(&json)),
-            None if self.stale => self.say(["no inversion is computed yet: :rerun computes the session's values"]),
+            None if self.stale => {
+                self.say(["no inversion is computed yet: :rerun computes the session's values"])
+            }
             None => self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]),
         }
     }
@@ -202,10 +214,15 @@ impl Repl {
         for s in self.cells.sessions()? {
             let mark = if Some(&s.path) == here.as_ref() { "*" } else { " " };
             let model = s.header.model.split(' ').next().unwrap_or_default();
-            lines.push(printable(&format!("{mark} {}  {:>4} records  {model}", s.header.session, s.records)));
+            lines.push(printable(&format!(
+                "{mark} {}  {:>4} records  {model}",
+                s.header.session, s.records
+            )));
         }
         match (lines.is_empty(), self.cells.folder()) {
-            (true, None) => lines.push("sessions are not kept here: set HOME or GANNET_STATE".to_owned()),
+            (true, None) => {
+                lines.push("sessions are not kept here: set HOME or GANNET_STATE".to_owned())
+            }
             (true, Some(_)) => lines.push("no sessions yet".to_owned()),
             _ => lines.push(":resume SESSION goes on with one".to_owned()),
         }

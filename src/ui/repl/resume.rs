@@ -29,8 +29,11 @@ impl Repl {
     fn take_up_model(&mut self) -> Result<()> {
         let wanted = self.cells.model().to_owned();
         let (source, fingerprint) = wanted.rsplit_once(' ').unwrap_or((&wanted, ""));
-        let mut base =
-            eval::Session { names: BTreeMap::new(), functions: BTreeMap::new(), ..self.cells.base().clone() };
+        let mut base = eval::Session {
+            names: BTreeMap::new(),
+            functions: BTreeMap::new(),
+            ..self.cells.base().clone()
+        };
         let matches = |m: &Option<std::sync::Arc<crate::value::Loaded>>| {
             m.as_ref().is_some_and(|m| m.facts.fingerprint == fingerprint)
         };
@@ -40,7 +43,10 @@ impl Repl {
                 base.model = loaded;
                 self.model = source.to_owned();
             } else {
-                let e = Error::runtime(format!("the session began with another generator, {}", Safe(source)));
+                let e = Error::runtime(format!(
+                    "the session began with another generator, {}",
+                    Safe(source)
+                ));
                 self.refuse(&e.hint(format!("gannet --resume --model {}", Safe(source))))?;
             }
         }
@@ -62,7 +68,9 @@ impl Repl {
             self.paint(&shown)?;
         }
         if self.stale {
-            self.whisper("as it was; values are computed again with the next cell, or now with :rerun")?;
+            self.whisper(
+                "as it was; values are computed again with the next cell, or now with :rerun",
+            )?;
         }
         Ok(())
     }

@@ -26,23 +26,35 @@ pub(super) fn call(m: &mut Machine<'_, '_>, global: Global, args: &[Value]) -> R
             let attributes = m.add(Node::Dict(Vec::new()));
             Ok(m.add(Node::Object(attributes)))
         }
-        (Global::Parameter, [data, ..]) if matches!(m.heap.node(data), Some(Node::Tensor(_))) => Ok(data.clone()),
-        (Global::Tensor, [storage, first, shape, strides, ..]) => tensor(m, storage, [first, shape, strides], None),
-        (Global::TensorTyped, [storage, first, shape, strides, _grad, _hooks, Value::Global(Global::DType(_)), ..]) => {
-            tensor(m, storage, [first, shape, strides], args.get(6))
+        (Global::Parameter, [data, ..]) if matches!(m.heap.node(data), Some(Node::Tensor(_))) => {
+            Ok(data.clone())
         }
+        (Global::Tensor, [storage, first, shape, strides, ..]) => {
+            tensor(m, storage, [first, shape, strides], None)
+        }
+        (
+            Global::TensorTyped,
+            [storage, first, shape, strides, _grad, _hooks, Value::Global(Global::DType(_)), ..],
+        ) => tensor(m, storage, [first, shape, strides], args.get(6)),
         (Global::LoadFromBytes, [blob]) => load_from_bytes(m, blob),
         (Global::Size, [sizes]) if m.heap.node(sizes).is_some() => Ok(sizes.clone()),
-        (Global::Encode, [text, Value::Text(code)]) if matches!(&**code, "latin1" | "latin-1") => encode(m, text),
+        (Global::Encode, [text, Value::Text(code)]) if matches!(&**code, "latin1" | "latin-1") => {
+            encode(m, text)
+        }
         (Global::Scalar, [dtype, bytes]) => scalar(m, dtype, bytes),
-        (Global::Reconstruct, [Value::Global(Global::Ndarray), ..]) => Ok(m.add(Node::Ndarray(None))),
+        (Global::Reconstruct, [Value::Global(Global::Ndarray), ..]) => {
+            Ok(m.add(Node::Ndarray(None)))
+        }
         (Global::FromBuffer, [data, dtype, shape, order]) => {
             let fortran = matches!(order, Value::Text(o) if **o == *"F");
             let array = ndarray(m, shape, dtype, fortran, data)?;
             Ok(m.add(Node::Ndarray(Some(array))))
         }
         (Global::NumpyType, [Value::Text(code), ..]) => Ok(m.add(Node::NumpyType(code.clone()))),
-        _ => Err(m.fail(format_args!("{global:?} is not called with these {} arguments", args.len()))),
+        _ => {
+            Err(m
+                .fail(format_args!("{global:?} is not called with these {} arguments", args.len())))
+        }
     }
 }
 
@@ -76,14 +88,23 @@ fn sizes(m: &Machine<'_, '_>, value: &Value) -> Result<Vec<u64>> {
     all.ok_or_else(|| m.fail("sizes, strides and offsets are numbers from 0 to 2^64"))
 }
 
-fn tensor(m: &mut Machine<'_, '_>, storage: &Value, at: [&Value; 3], typed: Option<&Value>) -> Result<Value> {
-    let Some(Node::Storage(storage)) = m.heap.node(storage) else { return Err(m.fail("a tensor needs a storage")) };
+fn tensor(
+    m: &mut Machine<'_, '_>,
+    storage: &Value,
+    at: [&Value; 3],
+    typed: Option<&Value>,
+) -> Result<Value> {
+    let Some(Node::Storage(storage)) = m.heap.node(storage) else {
+        return Err(m.fail("a tensor needs a storage"));
+    };
     let storage = storage.clone();
     let dtype = match typed {
         Some(Value::Global(Global::DType(d))) => Some(*d),
         _ => storage.dtype,
     };
-    let Some(dtype) = dtype else { return Err(m.fail("a tensor of an untyped storage says its type")) };
+    let Some(dtype) = dtype else {
+        return Err(m.fail("a tensor of an untyped storage says its type"));
+    };
     let [first, shape, strides] = at;
     let Some(first) = unsigned(first) else {
         return Err(m.fail("sizes, strides and offsets are numbers from 0 to 2^64"));
@@ -132,13 +153,19 @@ fn scalar(m: &mut Machine<'_, '_>, dtype: &Value, data: &Value) -> Result<Value>
     };
     let data = bytes(m, data)?;
     if data.len() != dtype.size() as u64 {
-        return Err(m.fail(format_args!("a {} has {} bytes, not {}", dtype.name(), dtype.size(), data.len())));
+        return Err(m.fail(format_args!(
+            "a {} has {} bytes, not {}",
+            dtype.name(),
+            dtype.size(),
+            data.len()
+        )));
     }
     let mut raw = data.read(0, data.len())?;
     if big {
         raw.reverse();
     }
-    let value = Array::gather(dtype, &Layout::rows(&[]), &raw).ok_or_else(|| m.fail("no memory"))?;
+    let value =
+        Array::gather(dtype, &Layout::rows(&[]), &raw).ok_or_else(|| m.fail("no memory"))?;
     Ok(match value.data {
         Data::Bool(v) => Value::Bool(v[0]),
         Data::I8(v) => Value::Int(v[0].into()),
@@ -150,7 +177,13 @@ fn scalar(m: &mut Machine<'_, '_>, dtype: &Value, data: &Value) -> Result<Value>
     })
 }
 
-fn ndarray(m: &Machine<'_, '_>, shape: &Value, dtype: &Value, fortran: bool, data: &Value) -> Result<Ndarray> {
+fn ndarray(
+    m: &Machine<'_, '_>,
+    shape: &Value,
+    dtype: &Value,
+    fortran: bool,
+    data: &Value,
+) -> Result<Ndarray> {
     let code = code(m, dtype)?;
     if code.contains('O') {
         return Err(m.fail("arrays of Python objects are not read"));
@@ -163,19 +196,24 @@ pub(super) fn state(m: &mut Machine<'_, '_>, target: &Value, state: &Value) -> R
     let new = match m.heap.node(target) {
         // numpy.dtype: (version, byte order, …); structured types have fields there.
         Some(Node::NumpyType(code)) => match m.heap.items(state) {
-            [_, Value::Text(order), Value::None, Value::None, Value::None, ..] => {
-                Node::NumpyType(format!("{order}{}", code.trim_start_matches(['<', '>', '|', '='])).into())
-            }
+            [_, Value::Text(order), Value::None, Value::None, Value::None, ..] => Node::NumpyType(
+                format!("{order}{}", code.trim_start_matches(['<', '>', '|', '='])).into(),
+            ),
             _ => return Err(m.fail("structured NumPy types are not read")),
         },
         Some(Node::Ndarray(None)) => match m.heap.items(state) {
             [_, shape, dtype, Value::Bool(fortran), data] => {
                 Node::Ndarray(Some(ndarray(m, shape, dtype, *fortran, data)?))
             }
-            _ => return Err(m.fail("a NumPy array's state is (version, shape, type, order, bytes)")),
+            _ => {
+                return Err(m.fail("a NumPy array's state is (version, shape, type, order, bytes)"));
+            }
         },
-        Some(Node::Object(_)) if matches!(m.heap.node(state), Some(Node::Dict(_))) => Node::Object(state.clone()),
-        // Attributes of a dictionary, such as a state_dict's `_metadata`, say nothing about its entries.
+        Some(Node::Object(_)) if matches!(m.heap.node(state), Some(Node::Dict(_))) => {
+            Node::Object(state.clone())
+        }
+        // Attributes of a dictionary, such as a state_dict's `_metadata`, say nothing about its
+        // entries.
         Some(Node::Dict(_)) if matches!(m.heap.node(state), Some(Node::Dict(_))) => return Ok(()),
         _ => return Err(m.fail("only NumPy values, namespaces and dictionaries are given a state")),
     };
@@ -188,9 +226,14 @@ pub(super) fn state(m: &mut Machine<'_, '_>, target: &Value, state: &Value) -> R
 /// BINPERSID: torch names its storages `('storage', type, key, location, elements[, view])`.
 pub(super) fn persistent_id(m: &mut Machine<'_, '_>, id: &Value) -> Result<Value> {
     let storage = match m.heap.items(id) {
-        [Value::Text(kind), Value::Global(Global::Storage(dtype)), key, _location, len, view @ ..]
-            if **kind == *"storage" =>
-        {
+        [
+            Value::Text(kind),
+            Value::Global(Global::Storage(dtype)),
+            key,
+            _location,
+            len,
+            view @ ..,
+        ] if **kind == *"storage" => {
             if !matches!(view, [] | [Value::None]) {
                 return Err(m.fail("storages that view another are not read"));
             }
@@ -199,7 +242,8 @@ pub(super) fn persistent_id(m: &mut Machine<'_, '_>, id: &Value) -> Result<Value
                 Value::Int(n) => n.to_string().into(),
                 _ => return Err(m.fail("storage keys are text")),
             };
-            let len = unsigned(len).ok_or_else(|| m.fail("a storage's size is a number from 0 to 2^64"))?;
+            let len = unsigned(len)
+                .ok_or_else(|| m.fail("a storage's size is a number from 0 to 2^64"))?;
             Storage { dtype: *dtype, len, place: Place::Key(key) }
         }
         _ => return Err(m.fail("the only outside reference is to a torch storage")),

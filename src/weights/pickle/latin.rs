@@ -10,7 +10,8 @@ pub(super) fn decode(text: &Source) -> Result<Source> {
     let (mut cursor, mut count) = (text.cursor(), 0u64);
     while cursor.at() < text.len() {
         let at = cursor.at();
-        next(&mut cursor)?.ok_or_else(|| text.fail(at, "bytes written as text are Latin-1 in UTF-8"))?;
+        next(&mut cursor)?
+            .ok_or_else(|| text.fail(at, "bytes written as text are Latin-1 in UTF-8"))?;
         count += 1;
     }
     let decoder = Decoder { text: text.clone(), state: RefCell::new((text.cursor(), 0)) };
@@ -22,7 +23,9 @@ fn next(cursor: &mut Cursor) -> Result<Option<u8>> {
     let lead = cursor.byte()?;
     Ok(match lead {
         0..=0x7f => Some(lead),
-        0xc2 | 0xc3 => Some(cursor.byte()?).filter(|b| (0x80..=0xbf).contains(b)).map(|b| b | ((lead & 1) << 6)),
+        0xc2 | 0xc3 => Some(cursor.byte()?)
+            .filter(|b| (0x80..=0xbf).contains(b))
+            .map(|b| b | ((lead & 1) << 6)),
         _ => None,
     })
 }

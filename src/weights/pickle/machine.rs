@@ -44,8 +44,15 @@ impl Machine<'_, '_> {
             if op == b'.' {
                 return self.pop();
             }
-            if !(self.scalar(op)? || self.text(op)? || self.collect(op)? || self.remember(op)? || self.call(op)?) {
-                return Err(self.fail(format_args!("opcode 0x{op:02x} is not one of those that model files use")));
+            if !(self.scalar(op)?
+                || self.text(op)?
+                || self.collect(op)?
+                || self.remember(op)?
+                || self.call(op)?)
+            {
+                return Err(self.fail(format_args!(
+                    "opcode 0x{op:02x} is not one of those that model files use"
+                )));
             }
             let held = self.cursor.at() - self.at - std::mem::take(&mut self.left);
             self.work.hold(held, self.cursor.source(), self.at)?;
@@ -74,7 +81,10 @@ impl Machine<'_, '_> {
 
     fn push(&mut self, value: Value) -> Result<bool> {
         if self.stack.len() >= self.work.limits.pickle_stack {
-            return Err(self.fail(format_args!("the stack holds at most {} values", self.work.limits.pickle_stack)));
+            return Err(self.fail(format_args!(
+                "the stack holds at most {} values",
+                self.work.limits.pickle_stack
+            )));
         }
         self.stack.push(value);
         Ok(true)
@@ -114,7 +124,9 @@ impl Machine<'_, '_> {
 
     fn mark(&mut self) -> Result<bool> {
         if self.marks.len() >= self.work.limits.pickle_stack {
-            return Err(self.fail(format_args!("at most {} marks are open", self.work.limits.pickle_stack)));
+            return Err(
+                self.fail(format_args!("at most {} marks are open", self.work.limits.pickle_stack))
+            );
         }
         self.marks.push(self.stack.len());
         Ok(true)
@@ -187,7 +199,8 @@ impl Machine<'_, '_> {
             _ => return Ok(false),
         };
         let part = self.cursor.part(len)?;
-        // Python 2 wrote names as byte strings; short ones of printable ASCII are taken for what they are.
+        // Python 2 wrote names as byte strings; short ones of printable ASCII are taken for what
+        // they are.
         let old = matches!(op, b'U' | b'T') && len <= 256;
         if (!text && !old) || len > SHORT {
             self.left = len;
@@ -358,13 +371,17 @@ impl Machine<'_, '_> {
             Some(g) => self.push(Value::Global(g)),
             None => {
                 let full = quoted(&format!("{module}.{name}"));
-                Err(self.fail(format_args!("the name {full} is not allowed in a model file; nothing was executed")))
+                Err(self.fail(format_args!(
+                    "the name {full} is not allowed in a model file; nothing was executed"
+                )))
             }
         }
     }
 
     fn reduce(&mut self, function: &Value, args: &Value) -> Result<bool> {
-        let Value::Global(global) = function else { return Err(self.fail("only known names are called")) };
+        let Value::Global(global) = function else {
+            return Err(self.fail("only known names are called"));
+        };
         let Some(Node::Tuple(args)) = self.heap.node(args) else {
             return Err(self.fail("arguments are a tuple"));
         };

@@ -1,8 +1,9 @@
 //! A pickle reader that executes nothing.
 //!
-//! A pickle is a program for a stack machine. This machine knows the opcodes of protocols 2 to 5 that model files use and
-//! the names of [`value::Global`], each of which only builds data. Any other name is refused; there is no fallback. Every
-//! resource has a budget of [`crate::limits::Limits`]; storages stay in the file until a tensor is read.
+//! A pickle is a program for a stack machine. This machine knows the opcodes of protocols 2 to 5
+//! that model files use and the names of [`value::Global`], each of which only builds data. Any
+//! other name is refused; there is no fallback. Every resource has a budget of
+//! [`crate::limits::Limits`]; storages stay in the file until a tensor is read.
 
 mod build;
 mod latin;
@@ -43,20 +44,18 @@ impl<'a> Work<'a> {
     /// Takes `n` opcodes' worth of work.
     fn charge(&mut self, n: u64, source: &Source, at: u64) -> Result<()> {
         let most = self.limits.pickle_ops;
-        self.ops = self
-            .ops
-            .checked_sub(n)
-            .ok_or_else(|| source.fail(at, format_args!("a file's pickles have at most {most} opcodes")))?;
+        self.ops = self.ops.checked_sub(n).ok_or_else(|| {
+            source.fail(at, format_args!("a file's pickles have at most {most} opcodes"))
+        })?;
         Ok(())
     }
 
     /// Takes `n` bytes of memory.
     fn hold(&mut self, n: u64, source: &Source, at: u64) -> Result<()> {
         let most = self.limits.pickle_bytes;
-        self.bytes = self
-            .bytes
-            .checked_sub(n)
-            .ok_or_else(|| source.fail(at, format_args!("a pickle has at most {most} bytes outside its storages")))?;
+        self.bytes = self.bytes.checked_sub(n).ok_or_else(|| {
+            source.fail(at, format_args!("a pickle has at most {most} bytes outside its storages"))
+        })?;
         Ok(())
     }
 }
@@ -104,7 +103,9 @@ fn places(cursor: &mut Cursor, heap: &Heap, keys: &Value) -> Result<HashMap<Rc<s
     let mut out = HashMap::new();
     for key in heap.items(keys) {
         let at = cursor.at();
-        let Value::Text(key) = key else { return Err(cursor.source().fail(at, "storage keys are text")) };
+        let Value::Text(key) = key else {
+            return Err(cursor.source().fail(at, "storage keys are text"));
+        };
         let Some(&(size, len)) = sizes.get(key) else {
             return Err(cursor.source().fail(at, "a storage is listed that no tensor uses"));
         };
@@ -113,7 +114,9 @@ fn places(cursor: &mut Cursor, heap: &Heap, keys: &Value) -> Result<HashMap<Rc<s
             let rule = format_args!("a storage of {len} elements says that it has {listed}");
             return Err(cursor.source().fail(at, rule));
         }
-        let bytes = len.checked_mul(size).ok_or_else(|| cursor.source().fail(at, "the storage's size overflows"))?;
+        let bytes = len
+            .checked_mul(size)
+            .ok_or_else(|| cursor.source().fail(at, "the storage's size overflows"))?;
         if out.insert(key.clone(), cursor.part(bytes)?).is_some() {
             return Err(cursor.source().fail(at, "storage keys are unique"));
         }
@@ -130,12 +133,15 @@ fn nested_storage(blob: &Source, work: &mut Work<'_>) -> Result<Storage> {
     let loaded = load(blob, work);
     work.nesting -= 1;
     let loaded = loaded?;
-    let Some(Node::Storage(storage)) = loaded.heap.node(&loaded.root).filter(|_| loaded.torch) else {
+    let Some(Node::Storage(storage)) = loaded.heap.node(&loaded.root).filter(|_| loaded.torch)
+    else {
         return Err(blob.fail(0, "nested bytes are a legacy torch file that holds one storage"));
     };
     let mut storage = storage.clone();
     if let Place::Key(key) = &storage.place {
-        let Some(place) = loaded.places.get(key) else { return Err(blob.fail(0, "the storage's bytes are missing")) };
+        let Some(place) = loaded.places.get(key) else {
+            return Err(blob.fail(0, "the storage's bytes are missing"));
+        };
         storage.place = Place::At(place.clone());
     }
     Ok(storage)

@@ -4,7 +4,8 @@ use crate::weights::array::DType;
 use crate::weights::source::Source;
 use std::rc::Rc;
 
-/// A value. Containers live in the [`Heap`] and are named by index, so that neither copying nor dropping one recurses.
+/// A value. Containers live in the [`Heap`] and are named by index, so that neither copying nor
+/// dropping one recurses.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     None,
@@ -16,7 +17,8 @@ pub(crate) enum Value {
     Ref(usize),
 }
 
-/// The names that are known, each an inert constructor of data. Nothing else in a file has a meaning.
+/// The names that are known, each an inert constructor of data. Nothing else in a file has a
+/// meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Global {
     /// `torch_utils.persistence._reconstruct_persistent_obj`
@@ -74,7 +76,9 @@ impl Global {
             ("numpy", "dtype") => Self::NumpyType,
             ("numpy", "ndarray") => Self::Ndarray,
             ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar") => Self::Scalar,
-            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => Self::Reconstruct,
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => {
+                Self::Reconstruct
+            }
             ("numpy.core.numeric" | "numpy._core.numeric", "_frombuffer") => Self::FromBuffer,
             ("torch" | "torch.storage", "UntypedStorage") => Self::Storage(None),
             ("torch" | "torch.cuda", name) => storage(name)?,
@@ -225,7 +229,11 @@ impl Heap {
 
     /// The value under a text key; the last one counts, as in Python.
     pub(crate) fn get(&self, dict: &Value, key: &str) -> Option<&Value> {
-        self.pairs(dict).iter().rev().find(|(k, _)| matches!(k, Value::Text(t) if **t == *key)).map(|(_, v)| v)
+        self.pairs(dict)
+            .iter()
+            .rev()
+            .find(|(k, _)| matches!(k, Value::Text(t) if **t == *key))
+            .map(|(_, v)| v)
     }
 
     /// Every storage that was named, used or not.
@@ -240,35 +248,45 @@ impl Heap {
             Some(Node::List(v) | Node::Tuple(v) | Node::Set(v)) => {
                 (v.iter().filter_map(inner).collect(), v.len() as u64)
             }
-            Some(Node::Dict(v)) => {
-                (v.iter().flat_map(|(k, v)| [inner(k), inner(v)]).flatten().collect(), v.len() as u64)
-            }
+            Some(Node::Dict(v)) => (
+                v.iter().flat_map(|(k, v)| [inner(k), inner(v)]).flatten().collect(),
+                v.len() as u64,
+            ),
             Some(Node::Object(v) | Node::Persistent(v)) => (inner(v).into_iter().collect(), 0),
             _ => (Vec::new(), 0),
         }
     }
 
-    /// Checks that a value, written out in full, is a tree of bounded size: no value contains itself, none is nested
-    /// deeper than `depth`, and with shared parts counted once for each use there are at most `most` values.
+    /// Checks that a value, written out in full, is a tree of bounded size: no value contains
+    /// itself, none is nested deeper than `depth`, and with shared parts counted once for each use
+    /// there are at most `most` values.
     ///
     /// # Errors
     /// The broken rule, and the offset of the container that breaks it.
     pub(crate) fn audit(&self, root: &Value, depth: usize, most: u64) -> Result<(), (u64, String)> {
         let Value::Ref(root) = root else { return Ok(()) };
-        // (depth below, values when written out) of finished nodes; depth 0 marks one whose parts are being walked.
+        // (depth below, values when written out) of finished nodes; depth 0 marks one whose parts
+        // are being walked.
         let mut known: Vec<Option<(usize, u64)>> = vec![None; self.nodes.len()];
         let mut walk = vec![(*root, false)];
         while let Some((i, parts_done)) = walk.pop() {
             if parts_done {
                 let (parts, own) = self.children(i);
                 let parts = parts.into_iter().filter_map(|c| known[c]);
-                let (deep, all) = parts.fold((0, own), |(d, n), (cd, cn)| (d.max(cd), n.saturating_add(cn)));
+                let (deep, all) =
+                    parts.fold((0, own), |(d, n), (cd, cn)| (d.max(cd), n.saturating_add(cn)));
                 known[i] = Some((deep + 1, all.saturating_add(1)));
                 if deep + 1 > depth {
-                    return Err((self.nodes[i].1, format!("values are nested at most {depth} deep")));
+                    return Err((
+                        self.nodes[i].1,
+                        format!("values are nested at most {depth} deep"),
+                    ));
                 }
                 if all > most {
-                    return Err((self.nodes[i].1, format!("a pickle unfolds to at most {most} values")));
+                    return Err((
+                        self.nodes[i].1,
+                        format!("a pickle unfolds to at most {most} values"),
+                    ));
                 }
             } else if known[i] == Some((0, 0)) {
                 return Err((self.nodes[i].1, "no value contains itself".into()));
@@ -276,7 +294,11 @@ impl Heap {
                 known[i] = Some((0, 0));
                 walk.push((i, true));
                 walk.extend(
-                    self.children(i).0.into_iter().filter(|&c| known[c].is_none_or(|k| k.0 == 0)).map(|c| (c, false)),
+                    self.children(i)
+                        .0
+                        .into_iter()
+                        .filter(|&c| known[c].is_none_or(|k| k.0 == 0))
+                        .map(|c| (c, false)),
                 );
             }
         }
@@ -290,9 +312,13 @@ mod tests {
 
     #[test]
     fn names_outside_the_list_mean_nothing() {
-        for (module, name) in
-            [("os", "system"), ("torch", "Float"), ("torch", "load"), ("builtins", "eval"), ("numpy", "load")]
-        {
+        for (module, name) in [
+            ("os", "system"),
+            ("torch", "Float"),
+            ("torch", "load"),
+            ("builtins", "eval"),
+            ("numpy", "load"),
+        ] {
             assert_eq!(Global::find(module, name), None, "{module}.{name}");
         }
         assert_eq!(Global::find("torch", "FloatStorage"), Some(Global::Storage(Some(DType::F32))));
