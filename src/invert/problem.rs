@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::generator::{Input, Noise, batch_size, spaces};
 use crate::latent::Latent;
 use crate::rng::Rng;
-use crate::space::Space;
+use crate::space::{Space, lattice};
 use candle_core::{DType, Device, Tensor};
 
 /// One image to invert.
@@ -208,8 +208,13 @@ impl<'a> Problem<'a> {
             (Space::Z, Space::N) => Space::W,
             (_, to) => to,
         };
-        let fitted = spaces::rise(self.job.generator, &code, (from, to), &input)
-            .map_err(|e| e.note(format!("a {from} code cannot start a search in {to}")))?;
+        if lattice::lift(from, to).is_err() {
+            let above = spec.spaces.iter().filter(|s| lattice::lift(from, **s).is_ok());
+            let above: Vec<&str> = above.map(|s| s.name()).collect();
+            return Err(Error::runtime(format!("a {from} code cannot start a search in {to}"))
+                .hint(format!("use space: {}", above.join(" or "))));
+        }
+        let fitted = spaces::rise(self.job.generator, &code, (from, to), &input)?;
         let dim = match self.config.space {
             Space::Z => spec.z_dim,
             Space::S => spec.s_dim(),
