@@ -7,12 +7,13 @@
 #![cfg(test)]
 
 use candle_core::{DType, Device, Result, Tensor, Var};
+use gannet::device::device;
 use gannet::generator::{Generator, Input, spaces, toy};
 use gannet::rng::Rng;
 use gannet::space::Space;
 use gannet::tensor::{
     Activation, Filter, HalfWeight, Resample, Weight, add_noise, bias_act, conv_transpose2d,
-    conv2d, device, down2, fir, half_conv, half_rgb, linear, modulated_conv, modulated_conv_up2,
+    conv2d, down2, fir, half_conv, half_rgb, linear, modulated_conv, modulated_conv_up2,
     noise_bias_act, scale, up2,
 };
 use std::io::Write;
@@ -287,7 +288,7 @@ fn operators_in_f16() {
 fn a_whole_generator() {
     let Some(gpu) = gpu("a whole generator") else { return };
     let load = |kernels: &str| {
-        gannet::tensor::kernels(kernels, &gpu).unwrap();
+        gannet::device::kernels(kernels, &gpu).unwrap();
         toy(0, &gpu).unwrap()
     };
     let (in_halves, in_singles) = with_tf32(true, || (load("f16"), load("f32")));

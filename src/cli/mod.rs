@@ -259,10 +259,10 @@ fn out(bytes: &[u8]) -> Result<()> {
 /// Sets device and threads, before the first tensor.
 fn prepare(common: &Common) -> Result<()> {
     if let Some(n) = common.threads {
-        crate::tensor::threads(n)?;
+        crate::device::threads(n)?;
     }
-    let device = crate::tensor::device(&common.device)?;
-    crate::tensor::kernels(&common.kernels, &device)?;
+    let device = crate::device::device(&common.device)?;
+    crate::device::kernels(&common.kernels, &device)?;
     let note = match crate::tensor::reduced() {
         Some("f16") => "the four highest resolutions are computed in f16, in inversions too",
         Some(_) => "pictures are previews, computed in bf16; inversions stay in f32",

@@ -9,8 +9,9 @@
 use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
 use crate::metric::resize_to;
+use crate::network::{Parts, Trunk, all_taken, take_shaped};
 use crate::safe::Safe;
-use crate::tensor::{Parts, Trunk, all_taken, linear, take_shaped};
+use crate::tensor::linear;
 use candle_core::{DType, Device, Tensor};
 
 /// A network that improves codes by looking at pictures.

@@ -84,8 +84,8 @@ fn mean_of(x: &Tensor, axis: usize, n: usize) -> Result<Tensor> {
 mod tests {
     use super::*;
     use crate::metric::features::FeaturesConfig;
+    use crate::network::Parts;
     use crate::rng::Rng;
-    use crate::tensor::Parts;
     use candle_core::Device;
 
     /// 1 → 3 → 4 → 5 channels, windows of 16², last map 4², grid 2; biases of the convolutions with

@@ -13,8 +13,9 @@ pub use readings::{Finding, Level};
 
 use super::resize::resize_to;
 use crate::error::{Error, Result};
+use crate::network::{Parts, Trunk, all_taken, take_shaped};
 use crate::safe::Safe;
-use crate::tensor::{Parts, Trunk, all_taken, linear, take_shaped};
+use crate::tensor::linear;
 use candle_core::{DType, Device, Tensor};
 use config::bad;
 
