@@ -2,12 +2,13 @@
 
 mod batches;
 mod load;
+pub mod registry;
 pub mod spaces;
 pub mod stylegan2;
 pub mod toy;
 
 pub use batches::{batch_size, each_batch, pictures};
-pub use load::{FAMILIES, describe, load, stylegan2 as load_stylegan2};
+pub use load::{convert, describe, load};
 pub use toy::toy;
 
 use crate::error::{Error, Result};

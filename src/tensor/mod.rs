@@ -43,4 +43,4 @@ pub use matmul::linear;
 pub use modulated::{Weight, conv_up2, modulated_conv, modulated_conv_up2};
 pub use nearest::{conv_nearest2, nearest2_kernel};
 pub use norm::{Affine, FixedNorm};
-pub use trunk::{Parts, Trunk, all_taken, take, take_shaped};
+pub use trunk::Trunk;

@@ -430,10 +430,9 @@ fn a_trunk_with_trained_weights() {
     let arguments = shapes.map(|s| D::random(&format!("{s:?}"), s));
     let trunk = |a: &[Tensor]| {
         let names = ["conv0.weight", "conv0.bias", "conv1.weight", "conv1.bias"];
-        let mut parts: Parts =
-            names.map(String::from).into_iter().zip(a[1..].iter().cloned()).collect();
-        Trunk::take("test", &[1, 2], 0.2, &mut parts, &Device::Cpu)
-            .map_err(candle_core::Error::wrap)
+        let parts = names.map(String::from).into_iter().zip(a[1..].iter().cloned()).collect();
+        let mut weights = crate::weights::Weights::of_tensors("test", parts);
+        Trunk::take(&mut weights, &[1, 2], 0.2, &Device::Cpu).map_err(candle_core::Error::wrap)
     };
     let act = |y: D, b: &D| {
         let plane = y.shape[2] * y.shape[3];
