@@ -485,7 +485,7 @@ mod proof {
         expect(
             "tensor/mod.rs",
             "\nuse crate::eval::run;",
-            &[(2, "tensor (r1) must not import eval (r6)")],
+            &[(2, "tensor (r1 b) must not import eval (r6)")],
         );
         expect(
             "value.rs",

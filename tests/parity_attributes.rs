@@ -19,10 +19,10 @@ fn reference() -> Reference {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/reference/attributes/network.safetensors");
     let file = weights::open(&path, &LIMITS).unwrap();
-    assert_eq!(file.family.as_deref(), Some("attributes"));
-    let config = serde_json::from_value(file.config.clone()).unwrap();
+    assert_eq!(file.family(), Some("attributes"));
+    let config = serde_json::from_value(file.config().clone()).unwrap();
     let (mut tensors, mut numbers) = (BTreeMap::new(), BTreeMap::new());
-    for (name, a) in &file.tensors {
+    for (name, a) in &file.weights.arrays().unwrap() {
         let t = Tensor::from_vec(a.to_f32(), a.shape.clone(), &Device::Cpu).unwrap();
         match name.strip_prefix("ref.") {
             Some(name) => numbers.insert(name.to_owned(), t),
@@ -30,7 +30,15 @@ fn reference() -> Reference {
         };
     }
     Reference {
-        network: Arc::new(Features::new("reference", config, tensors, &Device::Cpu).unwrap()),
+        network: Arc::new(
+            Features::new(
+                "reference",
+                config,
+                weights::Weights::of_tensors("reference", tensors),
+                &Device::Cpu,
+            )
+            .unwrap(),
+        ),
         numbers,
     }
 }

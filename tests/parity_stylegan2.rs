@@ -6,9 +6,10 @@
 
 use candle_core::{Device, Tensor, Var};
 use gannet::generator::spaces::{picture, rise, truncate};
-use gannet::generator::stylegan2::{Given, StyleGan2, Tensors};
+use gannet::generator::stylegan2::{Given, StyleGan2};
 use gannet::generator::{Generator, Input, Noise};
 use gannet::space::Space;
+use gannet::weights::Weights;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -52,7 +53,7 @@ fn cases() -> Vec<Case> {
 
 impl Case {
     fn build(&self) -> StyleGan2 {
-        let mut source = Tensors(self.weights.clone());
+        let mut source = Weights::of_tensors(&self.name, self.weights.clone());
         let g = StyleGan2::new(&mut source, &self.given, "test", &Device::Cpu)
             .unwrap_or_else(|e| panic!("{}: {e}", self.name));
         assert_eq!(
@@ -191,8 +192,7 @@ fn pickles_give_the_same_pictures() {
         let case = cases.iter().find(|c| about["case"] == c.name.as_str()).expect("case");
         let checkpoint =
             weights::open(&folder.join(file), &LIMITS).unwrap_or_else(|e| panic!("{file}: {e}"));
-        let g =
-            generator::load(&checkpoint, &Device::Cpu).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let g = generator::load(checkpoint, &Device::Cpu).unwrap_or_else(|e| panic!("{file}: {e}"));
         let picture = paint(&*g, case.at("w"), Noise::Const);
         let e = worst(&picture, case.at("image.const"));
         // Half-precision weights are other weights; the loader must come near, not equal.

@@ -61,8 +61,9 @@ fn fuzz(name: &str, seeds: &[Vec<u8>], rounds: usize) -> usize {
         for i in 0..rounds {
             let mut rng = Rng::derive(i as u64, &format!("{name}{s}"));
             let mutant = mutate(&mut rng, seed);
-            let result =
-                std::panic::catch_unwind(|| weights::open_bytes("mutant", mutant, &LIMITS));
+            let result = std::panic::catch_unwind(|| {
+                weights::open_bytes("mutant", mutant, &LIMITS).and_then(|c| c.weights.arrays())
+            });
             match result {
                 Ok(Ok(_)) => readable += 1,
                 Ok(Err(e)) => {
@@ -159,7 +160,9 @@ fn random_pickle_programs() {
             }
         }
         let result = std::panic::catch_unwind(|| {
-            weights::open_bytes("program", pickles::pickle(&body), &LIMITS).is_ok()
+            weights::open_bytes("program", pickles::pickle(&body), &LIMITS)
+                .and_then(|c| c.weights.arrays())
+                .is_ok()
         });
         assert!(result.is_ok(), "round {round} panics");
     }

@@ -4,7 +4,7 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts,
     Param, Signature, Type,
 };
-use crate::direction::{Arrays, Facts, lift, split};
+use crate::direction::{Facts, lift, split};
 use crate::error::{Error, Result};
 use crate::lang::suggest::near;
 use crate::latent::{Direction, ModelId};
@@ -13,7 +13,7 @@ use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::directions::{self, Directions};
 use crate::value::{Value, model};
-use crate::weights;
+use crate::weights::{self, Listing};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -162,10 +162,11 @@ fn from_file(
     let facts = match (&owner, current) {
         // The generator that the file names may not be loaded; its sizes then come from the arrays
         // themselves.
-        (Some(id), _) => model::known(id)
-            .map_or_else(|| sizes(&directions::arrays(&file), said), |m| model::sizes(&m)),
+        (Some(id), _) => {
+            model::known(id).map_or_else(|| sizes(file.weights.list(), said), |m| model::sizes(&m))
+        }
         (None, Some(m)) => model::sizes(m),
-        (None, None) => sizes(&directions::arrays(&file), said),
+        (None, None) => sizes(file.weights.list(), said),
     };
     let all = directions::read(&file, said.or(space), &facts)?;
     let mut one = pick(all, key, space, path)?;
@@ -213,8 +214,8 @@ fn shorten(names: &str) -> String {
 }
 
 /// Sizes read off the arrays, for a file whose generator is not at hand.
-fn sizes(arrays: &Arrays, space: Option<Space>) -> Facts {
-    let shape = arrays.values().next().map(|(s, _)| s.clone()).unwrap_or_default();
+fn sizes(arrays: &Listing, space: Option<Space>) -> Facts {
+    let shape = arrays.tensors.values().next().map(|s| s.shape.clone()).unwrap_or_default();
     let dim = shape.last().copied().unwrap_or(0);
     let rows = if shape.len() > 1 { shape[shape.len() - 2] } else { 1 };
     Facts {

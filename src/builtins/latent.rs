@@ -10,8 +10,9 @@ use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::Value;
-use crate::weights::{self, Array, Checkpoint};
+use crate::weights::{self, Checkpoint};
 use candle_core::Tensor;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// `latent("w.npy", space: W)`
@@ -66,8 +67,8 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         _ => None,
     };
     let file = weights::open(Path::new(path), &LIMITS).map_err(|e| e.at(span))?;
-    let (_, array) = pick(&file, key).map_err(|e| e.at(span))?;
-    let found = resolve(&file, array, space, model.as_deref()).map_err(|e| e.at(span))?;
+    let name = pick(&file, key).map_err(|e| e.at(span))?;
+    let found = resolve(&file, &name, space, model.as_deref()).map_err(|e| e.at(span))?;
     let known = match &found.model {
         Some(id) => crate::value::model::known(id),
         None => model,
@@ -97,22 +98,19 @@ struct Found {
     model: Option<ModelId>,
 }
 
-/// The array meant, with its name: the one given, the only one, or the one named `code`, `w` or
+/// The name of the array meant: the one given, the only one, or the one named `code`, `w` or
 /// `latent`.
-fn pick<'a>(file: &'a Checkpoint, key: Option<&str>) -> Result<(&'a str, &'a Array)> {
-    let names = || file.tensors.keys().map(|k| Safe(k).to_string()).collect::<Vec<_>>().join(", ");
-    let get = |k: &str| file.tensors.get_key_value(k).map(|(k, a)| (k.as_str(), a));
+fn pick(file: &Checkpoint, key: Option<&str>) -> Result<String> {
+    let all = &file.weights.list().tensors;
+    let names = || all.keys().map(|k| Safe(k).to_string()).collect::<Vec<_>>().join(", ");
+    let get = |k: &str| all.contains_key(k).then(|| k.to_owned());
     if let Some(k) = key {
         return get(k).ok_or_else(|| {
             Error::runtime(format!("the file has no array {}", Safe(k)))
                 .hint(format!("one of {}", names()))
         });
     }
-    let only = || {
-        (file.tensors.len() == 1)
-            .then(|| file.tensors.iter().next().map(|(k, a)| (k.as_str(), a)))
-            .flatten()
-    };
+    let only = || all.keys().next().filter(|_| all.len() == 1).cloned();
     only().or_else(|| ["code", "w", "latent"].into_iter().find_map(get)).ok_or_else(|| {
         Error::runtime(format!("the file holds several arrays: {}", names()))
             .hint("say which with `key: \"…\"`")
@@ -122,11 +120,11 @@ fn pick<'a>(file: &'a Checkpoint, key: Option<&str>) -> Result<(&'a str, &'a Arr
 /// Space and shape of the codes; the generator's sizes decide what the file does not say.
 fn resolve(
     file: &Checkpoint,
-    array: &Array,
+    name: &str,
     wanted: Option<Space>,
     current: Option<&ModelFacts>,
 ) -> Result<Found> {
-    let config = (file.family.as_deref() == Some("latent")).then_some(&file.config);
+    let config = (file.family() == Some("latent")).then(|| file.config());
     let said = config.and_then(|c| c.get("space")?.as_str()).and_then(Space::parse);
     let model: Option<ModelId> = config
         .and_then(|c| c.get("generator"))
@@ -137,7 +135,7 @@ fn resolve(
         return Err(Error::runtime(format!("the file holds {a} codes"))
             .hint(format!("leave out `space`, or say {a}")));
     }
-    let shape: Vec<usize> = array.shape.clone();
+    let shape = file.weights.shape(name).unwrap_or_default().to_vec();
     let space = said.or(wanted).map_or_else(|| guess(&shape, current), Ok)?;
     let unfit = || Error::runtime(format!("an array of shape {shape:?} holds no {space} codes"));
     let (count, layers, dim) = match (space, &shape[..]) {
@@ -146,7 +144,7 @@ fn resolve(
         (Space::WPlus, [l, d]) => (1, *l, *d),
         (Space::WPlus, [n, l, d]) => (*n, *l, *d),
         // The official projector saves a W code as [1, num_ws, w_dim], all rows equal.
-        (Space::W, [n, l, d]) if rows_agree(array, *l, *d) => (*n, *l, *d),
+        (Space::W, [n, l, d]) if rows_agree(file, name, *l, *d)? => (*n, *l, *d),
         _ => return Err(unfit().hint("say the space it is in: `space: W+` for one row a layer")),
     };
     if let Some(m) =
@@ -173,9 +171,10 @@ fn resolve(
     Ok(Found { space, count, layers, dim, model })
 }
 
-fn rows_agree(array: &Array, layers: usize, dim: usize) -> bool {
-    let v = array.to_f32();
-    v.chunks_exact(layers * dim).all(|code| code.chunks_exact(dim).all(|row| row == &code[..dim]))
+fn rows_agree(file: &Checkpoint, name: &str, layers: usize, dim: usize) -> Result<bool> {
+    let v = file.weights.clone().take_array(name)?.into_f32();
+    let agree = |code: &[f32]| code.chunks_exact(dim).all(|row| row == &code[..dim]);
+    Ok(v.chunks_exact((layers * dim).max(1)).all(agree))
 }
 
 /// The only space that the shape fits.
@@ -215,13 +214,18 @@ fn guess(shape: &[usize], current: Option<&ModelFacts>) -> Result<Space> {
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let path = args.text("path")?;
     let span = args.span("path");
-    let file = weights::open(Path::new(path), &LIMITS).map_err(|e| e.at(span))?;
+    let mut file = weights::open(Path::new(path), &LIMITS).map_err(|e| e.at(span))?;
     let key = args.get("key").map(|_| args.text("key")).transpose()?;
-    let (name, array) = pick(&file, key).map_err(|e| e.at(span))?;
+    let name = pick(&file, key).map_err(|e| e.at(span))?;
     let current = ctx.model.as_ref().map(|m| m.facts.clone());
     let found =
-        resolve(&file, array, args.space("space")?, current.as_deref()).map_err(|e| e.at(span))?;
-    let data = Tensor::from_vec(array.to_f32(), array.shape.clone(), &ctx.device)?;
+        resolve(&file, &name, args.space("space")?, current.as_deref()).map_err(|e| e.at(span))?;
+    let names: BTreeSet<String> = file.weights.list().tensors.keys().cloned().collect();
+    let mut take = |name: &str| -> Result<Tensor> {
+        let tensor = file.weights.take_any(name).map_err(|e| e.at(span))?;
+        Ok(tensor.to_device(&ctx.device)?)
+    };
+    let data = take(&name)?;
     let data = match found.space {
         Space::WPlus => data.reshape((found.count, found.layers, found.dim))?,
         _ => data
@@ -230,20 +234,11 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
             .squeeze(1)?
             .contiguous()?,
     };
-    let extra = |prefix: &str| -> Result<Vec<Tensor>> {
-        let mut all = Vec::new();
-        while let Some(a) = file.tensors.get(&format!("{prefix}{}", all.len())) {
-            all.push(Tensor::from_vec(a.to_f32(), a.shape.clone(), &ctx.device)?);
-        }
-        Ok(all)
-    };
-    let noise = Some(extra("noise.")?).filter(|n| !n.is_empty());
-    let labels = file
-        .tensors
-        .get("labels")
-        .filter(|_| name == "code")
-        .map(|a| Tensor::from_vec(a.to_f32(), a.shape.clone(), &ctx.device))
-        .transpose()?;
+    let maps = (0..).map(|i| format!("noise.{i}")).take_while(|n| names.contains(n));
+    let noise = maps.map(|n| take(&n)).collect::<Result<Vec<_>>>()?;
+    let noise = Some(noise).filter(|n| !n.is_empty());
+    let labelled = name == "code" && names.contains("labels");
+    let labels = labelled.then(|| take("labels")).transpose()?;
     let model = found.model.or_else(|| ctx.model.as_ref().map(|m| m.id()));
     Ok(Value::Latent(Latent {
         space: found.space,

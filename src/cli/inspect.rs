@@ -2,7 +2,7 @@
 
 use super::{Common, out, prepare};
 use crate::error::{Error, Kind, Result};
-use crate::generator::FAMILIES;
+use crate::generator::registry::{self, FAMILIES};
 use crate::latent::About;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
@@ -33,20 +33,27 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         return Err(Error::new(Kind::Usage, format!("there is no file {}", Safe(name)))
             .hint("give the path of a checkpoint, or `faces`"));
     }
-    let found = weights::inspect(path, &LIMITS)?;
-    let family = found.family.as_deref();
+    let found = weights::open(path, &LIMITS)?;
+    let listing = found.weights.list();
+    let family = registry::name(listing);
+    let run = family.is_some_and(|name| FAMILIES.iter().any(|f| f.name == name));
     let mut facts = json!({
         "file": found.file,
-        "format": found.format.name(),
+        "format": found.format,
         "family": family,
-        "synthesised": family.is_some_and(|f| FAMILIES.contains(&f)),
-        "tensors": found.tensors.len(),
-        "values": found.values(),
-        "dtype": found.dtypes(),
+        "synthesised": run,
+        "tensors": listing.tensors.len(),
+        "values": listing.values(),
+        "dtype": listing.dtypes(),
         "bytes": found.bytes,
-        "sha256": found.sha256,
+        "sha256": found.sha256()?,
     });
-    if let Some(spec) = crate::generator::describe(&found)? {
+    let mut config = listing.config.clone();
+    if run {
+        let known = registry::recognise(found.clone())?;
+        let spec = known.describe()?;
+        facts["layout"] = json!(known.layout.name);
+        config = known.config.settings;
         facts["name"] = json!(spec.name);
         facts["resolution"] = json!(spec.width.max(spec.height));
         facts["width"] = json!(spec.width);
@@ -60,8 +67,8 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         facts["parameters"] = json!(spec.parameters);
         facts["spaces"] = json!(spec.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
     }
-    if !found.config.is_null() {
-        facts["config"] = found.config.clone();
+    if !config.is_null() {
+        facts["config"] = config;
     }
     if !found.provenance.is_null() {
         facts["provenance"] = found.provenance.clone();
@@ -136,9 +143,9 @@ pub fn convert(from: &Path, to: &Path) -> Result<u8> {
         .hint("gannet convert IN OUT.safetensors"));
     }
     let checkpoint = weights::open(from, &LIMITS)?;
-    let bytes = weights::convert(&checkpoint)?;
+    let bytes = crate::generator::convert(checkpoint.clone())?;
     // Built before it is written: a file that no generator can be made of is not worth keeping.
-    crate::generator::load(&checkpoint, &candle_core::Device::Cpu)?;
+    crate::generator::load(checkpoint, &candle_core::Device::Cpu)?;
     write_atomic(&Disk, to, &bytes)
         .map_err(|e| Error::io(format!("cannot write {}", Safe(&to.to_string_lossy())), &e))?;
     Ok(0)

@@ -1,175 +1,54 @@
-//! From a model file's content to a generator.
+//! From a model file's content to a generator, and to our own format.
 
-use super::stylegan2::{Given, SPACES, Source, StyleGan2};
-use super::{Generator, Inputs, Spec};
-use crate::error::{Error, Kind, Result};
-use crate::safe::Safe;
-use crate::weights::{Checkpoint, Info, fingerprint, remap::derived};
-use candle_core::{Device, Tensor};
-use std::collections::BTreeSet;
+use super::registry::{Found, recognise};
+use super::{Generator, Spec};
+use crate::error::Result;
+use crate::weights::{Checkpoint, Manifest, safetensors};
+use candle_core::Device;
+use serde_json::json;
 use std::sync::Arc;
-
-/// Families that can be run.
-pub const FAMILIES: [&str; 1] = ["stylegan2"];
 
 /// The generator that a checkpoint holds.
 ///
 /// # Errors
 /// When its family is unknown or missing, when tensors are missing, left over or of another shape,
 /// and when its settings contradict its tensors.
-pub fn load(checkpoint: &Checkpoint, device: &Device) -> Result<Arc<dyn Generator>> {
-    match checkpoint.family.as_deref() {
-        Some("stylegan2") => Ok(Arc::new(stylegan2(checkpoint, device)?)),
-        other => Err(unknown(&checkpoint.file, other)),
-    }
-}
-
-/// As [`load`], for a caller that needs more of a StyleGAN2 than the trait offers.
-///
-/// # Errors
-/// As [`load`].
-pub fn stylegan2(checkpoint: &Checkpoint, device: &Device) -> Result<StyleGan2> {
-    let given = given(&checkpoint.file, &checkpoint.config)?;
-    let mut source = Taking { checkpoint, taken: BTreeSet::new() };
-    let id = fingerprint(&checkpoint.tensors);
-    let g = StyleGan2::new(&mut source, &given, &id, device)
-        .map_err(|e| e.note(format!("in {}", checkpoint.file)))?;
-    source.finish()?;
-    Ok(g)
-}
-
-/// The settings as the file says them; a nameless generator is called as its file.
-fn given(file: &str, config: &serde_json::Value) -> Result<Given> {
-    let mut given = if config.is_null() { Given::default() } else { Given::parse(config)? };
-    if given.name.is_none() {
-        given.name =
-            std::path::Path::new(file).file_stem().map(|s| s.to_string_lossy().into_owned());
-    }
-    Ok(given)
-}
-
-fn unknown(file: &str, family: Option<&str>) -> Error {
-    let known = FAMILIES.join(", ");
-    let message = match family {
-        Some(f) => format!("{file}: generators of the family `{}` cannot be run", Safe(f)),
-        None => format!("{file}: this is not a known generator"),
-    };
-    Error::new(Kind::Format, message)
-        .note(format!("known families: {known}"))
-        .hint("`gannet info` shows what the file holds")
-}
-
-/// A checkpoint's tensors, each to be taken once.
-struct Taking<'a> {
-    checkpoint: &'a Checkpoint,
-    taken: BTreeSet<String>,
-}
-
-impl Taking<'_> {
-    fn finish(&self) -> Result<()> {
-        let left: Vec<&String> = self
-            .checkpoint
-            .tensors
-            .keys()
-            .filter(|n| !self.taken.contains(*n) && !derived(n))
-            .collect();
-        let Some(first) = left.first() else { return Ok(()) };
-        let file = &self.checkpoint.file;
-        let message = format!(
-            "{file}: {} tensors belong to no part of a StyleGAN2, `{}` for one",
-            left.len(),
-            Safe(first)
-        );
-        Err(Error::new(Kind::Format, message).hint(
-            "the file is of a changed architecture: convert it without these, or use another",
-        ))
-    }
-}
-
-impl Source for Taking<'_> {
-    fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.checkpoint
-            .tensors
-            .get(name)
-            .filter(|_| !self.taken.contains(name))
-            .map(|a| a.shape.clone())
-    }
-
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        match self.checkpoint.tensors.get(name) {
-            None => Err(Error::new(
-                Kind::Format,
-                format!("tensor `{}` {shape:?} is missing", Safe(name)),
-            )
-            .hint(
-                "the file is not whole, or not of this family: `gannet info` shows what it holds",
-            )),
-            Some(a) if a.shape != shape => {
-                let message =
-                    format!("tensor `{}` is {:?}, {shape:?} is needed", Safe(name), a.shape);
-                Err(Error::new(Kind::Format, message)
-                    .hint("its settings and its tensors do not belong together"))
-            }
-            Some(a) => {
-                self.taken.insert(name.to_owned());
-                Ok(Tensor::from_vec(a.to_f32(), shape, &Device::Cpu)?)
-            }
-        }
-    }
+pub fn load(checkpoint: Checkpoint, device: &Device) -> Result<Arc<dyn Generator>> {
+    recognise(checkpoint)?.read(device)
 }
 
 /// What a checkpoint would become, from its settings and the shapes of its tensors alone, so
-/// without fingerprint and noise sizes; `None` for a family that is not synthesised.
+/// without a fingerprint.
 ///
 /// # Errors
-/// When settings and shapes contradict each other.
-pub fn describe(file: &Info) -> Result<Option<Spec>> {
-    if file.family.as_deref() != Some("stylegan2") {
-        return Ok(None);
-    }
-    let shapes = Shapes(file);
-    let c = given(&file.file, &file.config)?
-        .complete(&shapes)
-        .map_err(|e| e.note(format!("in {}", file.file)))?;
-    let buffer =
-        |name: &str| derived(name) || name.ends_with("noise_const") || name.ends_with("w_avg");
-    let parameters = file
-        .tensors
-        .iter()
-        .filter(|(n, _)| !buffer(n))
-        .map(|(_, s)| s.shape.iter().product::<usize>());
-    let styles = c.styles(&shapes);
-    Ok(Some(Spec {
-        name: c.name,
-        family: "stylegan2".into(),
-        width: c.img_resolution,
-        height: c.img_resolution,
-        channels: c.img_channels,
-        z_dim: c.z_dim,
-        w_dim: c.w_dim,
-        c_dim: c.c_dim,
-        num_ws: c.num_ws,
-        spaces: SPACES.to_vec(),
-        styles,
-        layers: Vec::new(),
-        inputs: Inputs { class: c.c_dim > 0, ..Inputs::default() },
-        parameters: parameters.sum(),
-        noise_sizes: Vec::new(),
-        fingerprint: String::new(),
-    }))
+/// As [`load`], as far as settings and shapes tell.
+pub fn describe(checkpoint: Checkpoint) -> Result<Spec> {
+    recognise(checkpoint)?.describe()
 }
 
-/// Shapes without numbers: enough to describe a generator, not to build it.
-struct Shapes<'a>(&'a Info);
-
-impl Source for Shapes<'_> {
-    fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.0.tensors.get(name).map(|s| s.shape.clone())
+/// A generator's checkpoint in our own format: its tensors as f32 by the family's names, its
+/// settings, and where it came from.
+///
+/// # Errors
+/// When no family knows it, and when it cannot be read.
+pub fn convert(checkpoint: Checkpoint) -> Result<Vec<u8>> {
+    let mut source = json!({
+        "format": checkpoint.format,
+        "sha256": checkpoint.sha256()?,
+        "bytes": checkpoint.bytes,
+    });
+    if !checkpoint.provenance.is_null() {
+        source["said"] = checkpoint.provenance.clone();
     }
-
-    fn take(&mut self, name: &str, _: &[usize]) -> Result<Tensor> {
-        Err(Error::runtime(format!("the numbers of {} were not read", Safe(name))))
-    }
+    let Found { family, weights, config, .. } = recognise(checkpoint)?;
+    let by = concat!("gannet ", env!("CARGO_PKG_VERSION"));
+    let manifest = Manifest {
+        format: safetensors::FORMAT,
+        family: family.name.into(),
+        config: config.settings,
+        provenance: json!({"source": source, "converted_by": by}),
+    };
+    safetensors::write_f32(&weights.arrays()?, Some(&manifest))
 }
 
 #[cfg(test)]
@@ -177,69 +56,73 @@ mod tests {
     use super::*;
     use crate::generator::toy::Toy;
     use crate::limits::LIMITS;
-    use crate::weights::Array;
-    use serde_json::json;
+    use crate::weights::{self, Array};
+    use serde_json::Value as Json;
+    use std::collections::BTreeMap;
 
-    fn checkpoint(toy: &Toy) -> Checkpoint {
+    type Arrays = BTreeMap<String, Array>;
+
+    fn tensors(toy: &Toy) -> Arrays {
         let g = toy.build(&Device::Cpu).expect("toy");
-        let tensors = g.tensors().into_iter().map(|(k, t)| {
+        let array = |(k, t): (String, candle_core::Tensor)| {
             let values = t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("values");
             (k, Array::f32(t.dims(), values).expect("array"))
+        };
+        g.tensors().into_iter().map(array).collect()
+    }
+
+    fn checkpoint(tensors: &Arrays, family: Option<&str>, config: Json) -> Checkpoint {
+        let manifest = family.map(|family| Manifest {
+            format: safetensors::FORMAT,
+            family: family.into(),
+            config,
+            provenance: Json::Null,
         });
-        Checkpoint {
-            file: "toy.safetensors".into(),
-            format: crate::weights::Format::Safetensors,
-            family: Some("stylegan2".into()),
-            config: json!({"img_resolution": toy.resolution}),
-            provenance: serde_json::Value::Null,
-            sha256: String::new(),
-            bytes: 0,
-            notes: Vec::new(),
-            tensors: tensors.collect(),
-        }
+        let bytes = safetensors::write(tensors, manifest.as_ref()).expect("written");
+        weights::open_bytes("toy.safetensors", bytes, &LIMITS).expect("opened")
     }
 
     #[test]
     fn a_checkpoint_gives_back_the_generator_that_it_was_made_of() {
         let toy = Toy { resolution: 8, c_dim: 2, ..Toy::default() };
-        let (a, c) = (toy.build(&Device::Cpu).expect("toy"), checkpoint(&toy));
-        let b = load(&c, &Device::Cpu).expect("loaded");
+        let a = toy.build(&Device::Cpu).expect("toy");
+        let c = checkpoint(&tensors(&toy), Some("stylegan2"), json!({"img_resolution": 8}));
+        let b = load(c.clone(), &Device::Cpu).expect("loaded");
         assert_eq!((b.spec().width, b.spec().c_dim, b.spec().name.as_str()), (8, 2, "toy"));
         assert_eq!(a.spec(), b.spec(), "the same tensors have the same fingerprint");
+        // What it is, is known before a number is read.
+        let said = describe(c.clone()).expect("described");
+        assert_eq!(Spec { fingerprint: a.spec().fingerprint.clone(), ..said }, *a.spec());
         // Through our own file format as well.
-        let bytes = crate::weights::convert(&c).expect("converted");
-        let again = crate::weights::open_bytes("toy.safetensors", bytes, &LIMITS).expect("read");
-        assert_eq!(load(&again, &Device::Cpu).expect("loaded").spec(), a.spec());
+        let bytes = convert(c).expect("converted");
+        let again = weights::open_bytes("toy.safetensors", bytes, &LIMITS).expect("read");
+        assert_eq!(load(again, &Device::Cpu).expect("loaded").spec(), a.spec());
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        let toy = Toy { resolution: 8, ..Toy::default() };
-        let refused = |change: &dyn Fn(&mut Checkpoint)| {
-            let mut c = checkpoint(&toy);
-            change(&mut c);
-            let e = load(&c, &Device::Cpu).err().expect("refused");
+        let whole = tensors(&Toy { resolution: 8, ..Toy::default() });
+        let refused = |c: Checkpoint| {
+            let e = load(c, &Device::Cpu).err().expect("refused");
             assert!(e.repair().is_some(), "{e}");
             e.to_string()
         };
+        let changed = |change: &dyn Fn(&mut Arrays)| {
+            let mut all = whole.clone();
+            change(&mut all);
+            refused(checkpoint(&all, Some("stylegan2"), json!({"img_resolution": 8})))
+        };
         let one = || Array::f32(&[1], vec![0.0]).expect("array");
-        assert!(
-            refused(&|c| c.family = Some("cyclegan".into())).contains("known families: stylegan2")
-        );
-        assert!(refused(&|c| c.family = None).contains("known families"));
-        assert!(refused(&|c| drop(c.tensors.insert("extra".into(), one()))).contains("`extra`"));
-        assert!(
-            refused(&|c| drop(c.tensors.remove("synthesis.b8.conv0.bias")))
-                .contains("synthesis.b8.conv0.bias")
-        );
-        assert!(
-            refused(&|c| drop(c.tensors.insert("mapping.w_avg".into(), one())))
-                .contains("mapping.w_avg")
-        );
-        assert!(
-            refused(&|c| drop(c.tensors.remove("synthesis.b4.const")))
-                .contains("synthesis.b4.const")
-        );
+        let family = |f| refused(checkpoint(&whole, Some(f), Json::Null));
+        assert!(family("cyclegan").contains("known families: stylegan2"));
+        let bare = BTreeMap::from([("x".to_owned(), one())]);
+        assert!(refused(checkpoint(&bare, None, Json::Null)).contains("known families"));
+        assert!(changed(&|t| drop(t.insert("extra".into(), one()))).contains("`extra`"));
+        for name in ["synthesis.b8.conv0.bias", "synthesis.b4.const"] {
+            assert!(changed(&|t| drop(t.remove(name))).contains(name));
+        }
+        let w_avg = "mapping.w_avg";
+        assert!(changed(&|t| drop(t.insert(w_avg.into(), one()))).contains(w_avg));
         for (key, value) in [
             ("img_resolution", json!(16)),
             ("z_dim", json!(3)),
@@ -250,8 +133,28 @@ mod tests {
             ("mapping_lr_multiplier", json!(0)),
             ("resample_filter", json!([1, -1])),
         ] {
-            let text = refused(&|c| c.config = json!({key: value.clone()}));
+            let config = json!({key: value.clone()});
+            let text = refused(checkpoint(&whole, Some("stylegan2"), config));
             assert!(text.contains(key) || text.contains("configuration"), "{key}: {text}");
         }
+    }
+
+    #[test]
+    fn nothing_but_the_head_is_read_to_describe() {
+        let toy = Toy { resolution: 8, ..Toy::default() };
+        let manifest = Manifest {
+            format: safetensors::FORMAT,
+            family: "stylegan2".into(),
+            config: Json::Null,
+            provenance: Json::Null,
+        };
+        let mut bytes = safetensors::write(&tensors(&toy), Some(&manifest)).expect("written");
+        // Numbers that are refused wherever they are read.
+        let head = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
+        bytes[head..].fill(0xff);
+        let c = weights::open_bytes("toy", bytes, &LIMITS).expect("opened");
+        assert_eq!(describe(c.clone()).expect("described").width, 8);
+        let e = load(c, &Device::Cpu).err().expect("refused");
+        assert!(e.message().contains("values are finite"), "{e}");
     }
 }

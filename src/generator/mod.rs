@@ -8,13 +8,14 @@
 mod batches;
 mod input;
 mod load;
+pub mod registry;
 pub mod spaces;
 pub mod stylegan2;
 pub mod toy;
 
 pub use batches::{batch_size, each_batch, pictures};
 pub use input::{Input, Noise};
-pub use load::{FAMILIES, describe, load, stylegan2 as load_stylegan2};
+pub use load::{convert, describe, load};
 pub use spaces::LatentSpace;
 pub use toy::toy;
 

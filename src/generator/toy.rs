@@ -1,11 +1,11 @@
 //! A tiny seeded StyleGAN2 with random weights: for tests, examples and first steps.
 
-use super::stylegan2::{Architecture, Given, StyleGan2, Tensors};
+use super::stylegan2::{Architecture, Given, StyleGan2};
 use super::{Generator, Input};
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 use crate::space::Space;
-use crate::weights::{self, Array};
+use crate::weights::Weights;
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -67,11 +67,12 @@ impl Toy {
     pub fn build(&self, device: &Device) -> Result<StyleGan2> {
         let mut tensors = self.tensors(device)?;
         // The mean of w needs the mapping network; a first build with a mean of zero lends it.
-        let mut first = tensors.clone();
+        let mut first = Weights::of_tensors("toy", tensors.clone());
         let draft = StyleGan2::new(&mut first, &self.given(), "", device)?;
-        tensors.0.insert("mapping.w_avg".into(), self.average(&draft)?);
-        let fingerprint = fingerprint(&tensors.0)?;
-        StyleGan2::new(&mut tensors, &self.given(), &fingerprint, device)
+        tensors.insert("mapping.w_avg".into(), self.average(&draft)?);
+        let mut weights = Weights::of_tensors("toy", tensors);
+        let fingerprint = weights.fingerprint()?;
+        StyleGan2::new(&mut weights, &self.given(), &fingerprint, device)
     }
 
     /// What is said about it beside its tensors.
@@ -90,7 +91,7 @@ impl Toy {
     }
 
     /// Its tensors by name; the mean of w is still zero.
-    pub fn tensors(&self, device: &Device) -> Result<Tensors> {
+    pub fn tensors(&self, device: &Device) -> Result<BTreeMap<String, Tensor>> {
         let sizes = [self.channels, self.features, self.z_dim, self.w_dim];
         if !self.resolution.is_power_of_two() || self.resolution < 4 || sizes.contains(&0) {
             return Err(Error::runtime(format!(
@@ -115,7 +116,7 @@ impl Toy {
             inputs = self.block(&mut d, resolution, inputs)?;
             resolution *= 2;
         }
-        Ok(Tensors(d.tensors))
+        Ok(d.tensors)
     }
 
     fn block(&self, d: &mut Draw<'_>, resolution: usize, inputs: usize) -> Result<usize> {
@@ -210,16 +211,6 @@ impl Draw<'_> {
         self.put(&format!("{name}.weight"), &[outputs, inputs], 0.0, spread)?;
         self.put(&format!("{name}.bias"), &[outputs], bias, 0.0)
     }
-}
-
-/// The fingerprint that its tensors have in a file, too.
-fn fingerprint(tensors: &BTreeMap<String, Tensor>) -> Result<String> {
-    let mut arrays = BTreeMap::new();
-    for (name, t) in tensors {
-        let values = t.flatten_all()?.to_vec1::<f32>()?;
-        arrays.extend(Array::f32(t.dims(), values).map(|a| (name.clone(), a)));
-    }
-    Ok(weights::fingerprint(&arrays))
 }
 
 #[cfg(test)]

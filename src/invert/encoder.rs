@@ -9,9 +9,10 @@
 use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
 use crate::metric::resize_to;
-use crate::network::{Parts, Trunk, all_taken, take_shaped};
+use crate::network::Trunk;
 use crate::safe::Safe;
 use crate::tensor::linear;
+use crate::weights::Weights;
 use candle_core::{DType, Device, Tensor};
 
 /// A network that improves codes by looking at pictures.
@@ -86,14 +87,14 @@ impl PassNet {
     pub fn new(
         name: &str,
         config: EncoderConfig,
-        mut parts: Parts,
+        mut weights: Weights,
         device: &Device,
     ) -> Result<Self> {
         let c = &config;
         if [c.input_resolution, c.grid, c.num_ws, c.w_dim, c.steps].contains(&0) {
             return Err(bad(name, "none of its sizes may be 0"));
         }
-        let trunk = Trunk::take(name, &c.strides, c.leaky, &mut parts, device)?;
+        let trunk = Trunk::take(&mut weights, &c.strides, c.leaky, device)?;
         if !trunk.inputs().is_multiple_of(2) {
             return Err(bad(
                 name,
@@ -109,13 +110,13 @@ impl PassNet {
         }
         let mut head = |name_of: &str, shape: [usize; 2]| -> Result<[Tensor; 2]> {
             Ok([
-                take_shaped(name, &mut parts, &format!("{name_of}.weight"), &shape, device)?,
-                take_shaped(name, &mut parts, &format!("{name_of}.bias"), &shape[..1], device)?,
+                weights.take(&format!("{name_of}.weight"), &shape)?.to_device(device)?,
+                weights.take(&format!("{name_of}.bias"), &shape[..1])?.to_device(device)?,
             ])
         };
         let base = head("base", [c.w_dim, trunk.outputs() * c.grid * c.grid])?;
         let offsets = head("offsets", [c.num_ws * c.w_dim, trunk.outputs()])?;
-        all_taken(name, &parts)?;
+        weights.finish()?;
         Ok(Self { name: name.into(), config, trunk, base, offsets })
     }
 

@@ -6,12 +6,14 @@ use crate::control::Stop;
 use crate::error::Kind;
 use crate::generator::Spec;
 use crate::limits::LIMITS;
-use crate::network::Parts;
 use crate::space::Space;
-use crate::weights::{self, Array};
+use crate::weights::{self, Weights};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+type Parts = BTreeMap<String, Tensor>;
 
 /// An encoder that knows the answer: every pass goes a share of the way from the code it believes
 /// in to the goal.
@@ -88,7 +90,7 @@ fn parts(channels: usize) -> Parts {
 }
 
 fn network() -> PassNet {
-    PassNet::new("random", settings(), parts(3), &Device::Cpu).unwrap()
+    PassNet::new("random", settings(), Weights::of_tensors("e", parts(3)), &Device::Cpu).unwrap()
 }
 
 fn with<'a>(
@@ -327,7 +329,8 @@ fn a_broken_network_names_what_is_wrong() {
     let refused = |change: &dyn Fn(&mut EncoderConfig, &mut Parts)| {
         let (mut config, mut parts) = (settings(), parts(3));
         change(&mut config, &mut parts);
-        let e = PassNet::new("e", config, parts, &Device::Cpu).err().unwrap();
+        let weights = Weights::of_tensors("e", parts);
+        let e = PassNet::new("e", config, weights, &Device::Cpu).err().unwrap();
         assert!(e.repair().is_some());
         e.message().to_owned()
     };
@@ -339,7 +342,7 @@ fn a_broken_network_names_what_is_wrong() {
     let spare = |_: &mut EncoderConfig, p: &mut Parts| {
         drop(p.insert("head.bias".into(), p["base.bias"].clone()))
     };
-    assert!(refused(&spare).contains("`head.bias` belongs to no layer"));
+    assert!(refused(&spare).contains("`head.bias` [16] belongs to no part"));
     let odd = |_: &mut EncoderConfig, p: &mut Parts| {
         p.insert(
             "conv0.weight".into(),
@@ -356,12 +359,11 @@ fn passes_agree_with_pytorch() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/encoder");
     for name in ["grid2", "grid4", "odd"] {
         let file = weights::open(&folder.join(format!("{name}.safetensors")), &LIMITS).unwrap();
-        let config: EncoderConfig = serde_json::from_value(file.config.clone()).unwrap();
-        let tensor =
-            |a: &Array| Tensor::from_vec(a.to_f32(), a.shape.clone(), &Device::Cpu).unwrap();
-        let mut parts: Parts = file.tensors.iter().map(|(k, a)| (k.clone(), tensor(a))).collect();
-        let [x, y, delta] = ["ref.x", "ref.y", "ref.delta"].map(|k| parts.remove(k).unwrap());
-        let network = PassNet::new(name, config, parts, &Device::Cpu).unwrap();
+        let config: EncoderConfig = serde_json::from_value(file.config().clone()).unwrap();
+        let mut weights = file.weights;
+        let numbers = ["ref.x", "ref.y", "ref.delta"];
+        let [x, y, delta] = numbers.map(|k| weights.take_any(k).unwrap());
+        let network = PassNet::new(name, config, weights, &Device::Cpu).unwrap();
         let found = network.pass(&x, &y).unwrap();
         assert_eq!(found.dims(), delta.dims());
         for (a, b) in values(&found).iter().zip(values(&delta)) {

@@ -2,4 +2,4 @@
 
 mod trunk;
 
-pub use trunk::{Parts, Trunk, all_taken, take, take_shaped};
+pub use trunk::Trunk;

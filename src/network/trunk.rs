@@ -4,12 +4,9 @@
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use crate::tensor::{Activation, Stack, bias_act, conv2d};
-use candle_core::{DType, Device, Tensor};
-use std::collections::BTreeMap;
+use crate::weights::Weights;
+use candle_core::{Device, Tensor};
 use std::sync::Arc;
-
-/// The tensors of a model file, by name; what is used is taken out.
-pub type Parts = BTreeMap<String, Tensor>;
 
 struct Conv {
     weight: Tensor,
@@ -26,28 +23,26 @@ pub struct Trunk {
 }
 
 impl Trunk {
-    /// Takes `conv{i}.weight [O, I, 3, 3]` and `conv{i}.bias [O]`, one pair a stride, out of
-    /// `parts`; `file` stands for them in errors.
+    /// Takes `conv{i}.weight [O, I, 3, 3]` and `conv{i}.bias [O]`, one pair a stride.
     ///
     /// # Errors
     /// When there is no stride or one of 0, and when a tensor is missing or does not fit its
     /// neighbours.
     pub fn take(
-        file: &str,
+        weights: &mut Weights,
         strides: &[usize],
         leaky: f64,
-        parts: &mut Parts,
         device: &Device,
     ) -> Result<Self> {
         if strides.is_empty() || strides.contains(&0) || !(0.0..=1.0).contains(&leaky) {
             return Err(bad(
-                file,
+                weights.file(),
                 "it needs at least one stride, none of them 0, and a slope `leaky` of 0 to 1",
             ));
         }
         let mut convs: Vec<Conv> = Vec::with_capacity(strides.len());
         for (i, &stride) in strides.iter().enumerate() {
-            let weight = take(file, parts, &format!("conv{i}.weight"), device)?;
+            let weight = weights.take_any(&format!("conv{i}.weight"))?.to_device(device)?;
             let fits = |dims: &[usize]| match (dims, convs.last()) {
                 ([_, inner, 3, 3], Some(before)) => before.bias.elem_count() == *inner,
                 ([_, _, 3, 3], None) => true,
@@ -55,12 +50,12 @@ impl Trunk {
             };
             if !fits(weight.dims()) {
                 return Err(bad(
-                    file,
+                    weights.file(),
                     &format!("`conv{i}.weight` {:?} does not fit its neighbours", weight.dims()),
                 ));
             }
-            let bias =
-                take_shaped(file, parts, &format!("conv{i}.bias"), &[weight.dims()[0]], device)?;
+            let bias = weights.take(&format!("conv{i}.bias"), &weight.dims()[..1])?;
+            let bias = bias.to_device(device)?;
             convs.push(Conv { weight, bias, stride });
         }
         let activation = Activation { slope: leaky, gain: 1.0, clamp: None };
@@ -140,43 +135,6 @@ impl Trunk {
     }
 }
 
-/// Takes a tensor out, in single precision on `device`.
-///
-/// # Errors
-/// When it is missing.
-pub fn take(file: &str, parts: &mut Parts, name: &str, device: &Device) -> Result<Tensor> {
-    let t = parts.remove(name).ok_or_else(|| bad(file, &format!("tensor `{name}` is missing")))?;
-    Ok(t.to_dtype(DType::F32)?.to_device(device)?)
-}
-
-/// As [`take`], for a tensor whose shape is known.
-///
-/// # Errors
-/// When it is missing or of another shape.
-pub fn take_shaped(
-    file: &str,
-    parts: &mut Parts,
-    name: &str,
-    shape: &[usize],
-    device: &Device,
-) -> Result<Tensor> {
-    let t = take(file, parts, name, device)?;
-    if t.dims() == shape {
-        return Ok(t);
-    }
-    Err(bad(file, &format!("`{name}` has shape {:?}, {shape:?} is needed", t.dims())))
-}
-
-/// Nothing may be left over once a network has taken its parts.
-///
-/// # Errors
-/// When there is a tensor that no layer took.
-pub fn all_taken(file: &str, parts: &Parts) -> Result<()> {
-    parts.keys().next().map_or(Ok(()), |left| {
-        Err(bad(file, &format!("tensor `{}` belongs to no layer", Safe(left))))
-    })
-}
-
 fn bad(file: &str, what: &str) -> Error {
     Error::new(Kind::Format, format!("{}: {what}", Safe(file)))
         .hint("use the file as the training script wrote it")
@@ -185,10 +143,13 @@ fn bad(file: &str, what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn tensor(values: Vec<f32>, shape: &[usize]) -> Tensor {
         Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
     }
+
+    type Parts = BTreeMap<String, Tensor>;
 
     /// One channel, identity kernels; biases −1 and 0.
     fn parts() -> Parts {
@@ -204,9 +165,9 @@ mod tests {
 
     #[test]
     fn maps_computed_by_hand() {
-        let mut parts = parts();
-        let trunk = Trunk::take("hand", &[1, 2], 0.2, &mut parts, &Device::Cpu).unwrap();
-        all_taken("hand", &parts).unwrap();
+        let mut weights = Weights::of_tensors("hand", parts());
+        let trunk = Trunk::take(&mut weights, &[1, 2], 0.2, &Device::Cpu).unwrap();
+        weights.finish().unwrap();
         let picture = tensor(vec![0.0, 1.5, 3.0, -1.0, 5.0, 5.0], &[1, 1, 2, 3]);
         let maps = trunk.maps(&picture).unwrap();
         let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -231,23 +192,24 @@ mod tests {
         let refused = |strides: &[usize], change: &dyn Fn(&mut Parts)| {
             let mut parts = parts();
             change(&mut parts);
-            let e = Trunk::take("f", strides, 0.2, &mut parts, &Device::Cpu).err().unwrap();
+            let mut weights = Weights::of_tensors("f", parts);
+            let e = Trunk::take(&mut weights, strides, 0.2, &Device::Cpu).err().unwrap();
             assert!(e.repair().is_some());
-            e.message().to_owned()
+            e.to_string()
         };
         assert!(refused(&[], &|_| ()).contains("stride"));
         assert!(refused(&[1, 0], &|_| ()).contains("stride"));
-        assert!(refused(&[1, 1, 1], &|_| ()).contains("`conv2.weight` is missing"));
+        assert!(refused(&[1, 1, 1], &|_| ()).contains("`conv2.weight`"));
         assert!(refused(&[1, 1], &|p| drop(p.remove("conv1.bias"))).contains("conv1.bias"));
         let wide = |p: &mut Parts| {
             drop(p.insert("conv1.weight".into(), tensor(vec![0.0; 18], &[1, 2, 3, 3])))
         };
         assert!(refused(&[1, 1], &wide).contains("`conv1.weight` [1, 2, 3, 3]"));
         let long = |p: &mut Parts| drop(p.insert("conv0.bias".into(), tensor(vec![0.0; 2], &[2])));
-        assert!(refused(&[1, 1], &long).contains("`conv0.bias` has shape [2]"));
-        let mut rest = parts();
-        Trunk::take("f", &[1], 0.2, &mut rest, &Device::Cpu).unwrap();
-        assert!(all_taken("f", &rest).unwrap_err().message().contains("conv1.bias"));
+        assert!(refused(&[1, 1], &long).contains("`conv0.bias` is [2], [1] is needed"));
+        let mut rest = Weights::of_tensors("f", parts());
+        Trunk::take(&mut rest, &[1], 0.2, &Device::Cpu).unwrap();
+        assert!(rest.finish().unwrap_err().message().contains("conv1.bias"));
     }
 
     /// A trunk whose weights are trained gives each of them the gradient of the operators that it
@@ -262,9 +224,9 @@ mod tests {
             .map(|s| tensor(Rng::derive(7, &format!("{s:?}")).normals(s.iter().product()), s));
         let names = ["conv0.weight", "conv0.bias", "conv1.weight", "conv1.bias"];
         let trunk = |a: &[Tensor]| {
-            let mut parts: Parts =
-                names.map(String::from).into_iter().zip(a[1..].iter().cloned()).collect();
-            Trunk::take("test", &[1, 2], 0.2, &mut parts, &Device::Cpu).unwrap()
+            let parts = names.map(String::from).into_iter().zip(a[1..].iter().cloned()).collect();
+            let mut weights = Weights::of_tensors("test", parts);
+            Trunk::take(&mut weights, &[1, 2], 0.2, &Device::Cpu).unwrap()
         };
         let act = Activation { slope: 0.2, gain: 1.0, clamp: None };
         let plain = |a: &[Tensor]| {

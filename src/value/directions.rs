@@ -72,13 +72,17 @@ impl FromIterator<Direction> for Directions {
 }
 
 /// The tensors of a file in double precision, as direction files are read.
-pub fn arrays(file: &Checkpoint) -> direction::Arrays {
-    file.tensors.iter().map(|(k, a)| (k.clone(), (a.shape.clone(), a.to_f64()))).collect()
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn arrays(file: &Checkpoint) -> Result<direction::Arrays> {
+    let arrays = file.weights.clone().arrays()?;
+    Ok(arrays.into_iter().map(|(k, a)| (k, (a.shape.clone(), a.to_f64()))).collect())
 }
 
 /// The settings of a file of the family `directions`.
 pub fn config(file: &Checkpoint) -> Option<&serde_json::Value> {
-    (file.family.as_deref() == Some("directions")).then_some(&file.config)
+    (file.family() == Some("directions")).then(|| file.config())
 }
 
 /// The space that a file of bare names is in.
@@ -93,13 +97,13 @@ pub fn space_of(file: &Checkpoint) -> Option<Space> {
 /// When an array fits no space of the generator, and when its metadata cannot be read.
 pub fn read(file: &Checkpoint, space: Option<Space>, facts: &Facts) -> Result<Vec<Direction>> {
     let source = Source { file: &file.file, space };
-    let mut all = direction::from_arrays(&arrays(file), &source, facts)?;
+    let mut all = direction::from_arrays(&arrays(file)?, &source, facts)?;
     let Some(told) = config(file).and_then(|c| c.get("directions")?.as_object()) else {
         return Ok(all);
     };
     for d in &mut all {
         let keys = [format!("{}/{}", d.space, d.name), d.name.clone()];
-        let bare = |key: &&String| key.contains('/') || file.tensors.contains_key(&d.name);
+        let bare = |key: &&String| key.contains('/') || file.weights.has(&d.name);
         let Some(json) = keys.iter().filter(bare).find_map(|k| told.get(k)) else { continue };
         let about: About = serde_json::from_value(json.clone()).map_err(|e| {
             let message = format!(

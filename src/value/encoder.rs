@@ -9,11 +9,11 @@ use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
 use crate::invert::{EncoderConfig, PassNet};
 use crate::limits::LIMITS;
-use crate::network::Parts;
 use crate::rng::Rng;
 use crate::safe::Safe;
-use crate::weights::{self, Checkpoint, Manifest};
+use crate::weights::{self, Checkpoint, Weights};
 use candle_core::{Device, Tensor};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -36,14 +36,6 @@ pub enum EncoderSource {
 }
 
 impl EncoderSource {
-    fn manifest(&self) -> Result<Manifest> {
-        match self {
-            Self::File(path) => weights::manifest(path, &LIMITS),
-            Self::Bytes(name, bytes) => weights::manifest_of_bytes(name, *bytes, &LIMITS),
-            Self::Toy => Err(Error::runtime("the toy encoder has no file")),
-        }
-    }
-
     fn open(&self) -> Result<Checkpoint> {
         match self {
             Self::File(path) => weights::open(path, &LIMITS),
@@ -82,8 +74,8 @@ impl OwnEncoder {
             network: OnceLock::new(),
         };
         if !matches!(own.source, EncoderSource::Toy) {
-            let Manifest { family, config, .. } = own.source.manifest()?;
-            own.settings(&family, &config)?;
+            let file = own.source.open()?;
+            own.settings(file.family().unwrap_or_default(), file.config())?;
         }
         Ok(own)
     }
@@ -107,15 +99,9 @@ impl OwnEncoder {
     fn read(&self) -> Result<PassNet> {
         let file = self.source.open()?;
         // The file may have been replaced since it was announced.
-        let config = self.settings(file.family.as_deref().unwrap_or_default(), &file.config)?;
-        let mut parts = Parts::new();
-        for (name, a) in &file.tensors {
-            parts
-                .insert(name.clone(), Tensor::from_vec(a.to_f32(), a.shape.clone(), &Device::Cpu)?);
-        }
-        let name = format!("encoder {}", file.sha256.get(..12).unwrap_or_default());
-        PassNet::new(&name, config, parts, &self.device)
-            .map_err(|e| e.note(format!("in {}", file.file)))
+        let config = self.settings(file.family().unwrap_or_default(), file.config())?;
+        let name = format!("encoder {}", file.sha256()?.get(..12).unwrap_or_default());
+        PassNet::new(&name, config, file.weights, &self.device)
     }
 
     fn settings(&self, family: &str, config: &serde_json::Value) -> Result<EncoderConfig> {
@@ -163,7 +149,7 @@ fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
         steps: 3,
     };
     let mut rng = Rng::derive(0, "toy encoder");
-    let mut parts = Parts::new();
+    let mut parts = BTreeMap::new();
     let mut put = |name: &str, shape: &[usize], scale: f64| -> Result<()> {
         let values: Vec<f32> =
             rng.normals(shape.iter().product()).iter().map(|v| v * scale as f32).collect();
@@ -181,7 +167,8 @@ fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
     put("base.bias", &[spec.w_dim], 0.0)?;
     put("offsets.weight", &[spec.num_ws * spec.w_dim, inner], 0.2 * TOY_SPREAD)?;
     put("offsets.bias", &[spec.num_ws * spec.w_dim], 0.0)?;
-    PassNet::new("toy encoder, seed 0", config, parts, device)
+    let weights = Weights::of_tensors("toy encoder, seed 0", parts);
+    PassNet::new("toy encoder, seed 0", config, weights, device)
 }
 
 #[cfg(test)]

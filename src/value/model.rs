@@ -14,7 +14,7 @@ use crate::limits::LIMITS;
 use crate::metric::{Features, FeaturesConfig};
 use crate::safe::Safe;
 use crate::space::Space;
-use crate::weights::{self, Checkpoint};
+use crate::weights::{self, Checkpoint, Weights};
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -216,19 +216,20 @@ fn bundle(
     directions: Option<Checkpoint>,
     encoder: Option<EncoderSource>,
 ) -> Result<Loaded> {
-    let generator = generator::load(&model, &device())?;
+    let sha256 = model.sha256()?;
+    let dtype = model.weights.list().dtypes();
+    let Checkpoint { provenance, notes, .. } = model.clone();
+    let generator = generator::load(model, &device())?;
     let directions = directions
-        .map(|d| own_directions(&d, &*generator, &model.sha256))
+        .map(|d| own_directions(&d, &*generator, &sha256))
         .transpose()?
         .unwrap_or_default();
-    let features = attributes.map(|a| features(&a)).transpose()?;
-    let announce = |e| OwnEncoder::announce(e, generator.spec(), &model.sha256, &device());
+    let features = attributes.map(features).transpose()?;
+    let announce = |e| OwnEncoder::announce(e, generator.spec(), &sha256, &device());
     let encoder = encoder.map(announce).transpose()?;
     let facts = facts(&*generator, &directions, features.as_ref());
     let facts = Arc::new(ModelFacts { encoder: encoder.is_some(), ..facts });
     let features = features.map(Arc::new);
-    let dtype = model.dtypes();
-    let Checkpoint { sha256, provenance, notes, .. } = model;
     let stats = OnceLock::new();
     Ok(Loaded {
         generator,
@@ -279,7 +280,7 @@ fn own_directions(
 ) -> Result<Directions> {
     let model = &model_id(generator.spec());
     let sizes = sizes(&facts(generator, &Directions::default(), None));
-    let wanted = file.config.get("generator_sha256").and_then(serde_json::Value::as_str);
+    let wanted = file.config().get("generator_sha256").and_then(serde_json::Value::as_str);
     if wanted.is_some_and(|w| w != sha256) {
         return Err(Error::runtime(format!(
             "the directions beside {} were found in another generator",
@@ -308,15 +309,11 @@ pub fn sizes(m: &ModelFacts) -> direction::Facts {
     }
 }
 
-fn features(file: &Checkpoint) -> Result<Features> {
-    let config = serde_json::from_value(file.config.clone()).map_err(|e| {
+fn features(file: Checkpoint) -> Result<Features> {
+    let config = serde_json::from_value(file.config().clone()).map_err(|e| {
         Error::runtime(format!("the attribute network's configuration is unreadable: {e}"))
     })?;
-    let mut tensors = BTreeMap::new();
-    for (name, a) in &file.tensors {
-        tensors.insert(name.clone(), Tensor::from_vec(a.to_f32(), a.shape.clone(), &device())?);
-    }
-    Features::new("attributes", config, tensors, &device())
+    Features::new("attributes", config, file.weights, &device())
 }
 
 /// The toy: a tiny seeded generator with three seeded directions, a seeded feature network and a
@@ -345,7 +342,8 @@ fn toy() -> Result<Loaded> {
     }
     put("head.weight", &[outputs, widths[3]], 0.3)?;
     put("head.bias", &[outputs], 0.0)?;
-    let features = Features::new("toy features", config, tensors, &device)?;
+    let features =
+        Features::new("toy features", config, Weights::of_tensors("toy", tensors), &device)?;
     let facts = ModelFacts { encoder: true, ..facts(&*generator, &directions, Some(&features)) };
     let encoder = OwnEncoder::announce(EncoderSource::Toy, generator.spec(), "", &device)?;
     Ok(Loaded {

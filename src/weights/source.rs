@@ -12,10 +12,10 @@ use std::fmt::Display;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// Reading at a position, without a cursor of its own.
-pub(crate) trait ReadAt {
+pub(crate) trait ReadAt: Send + Sync {
     /// Fills `buffer` with the bytes from `at` on.
     fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> Result<(), io::Error>;
 
@@ -42,8 +42,8 @@ impl ReadAt for Cow<'static, [u8]> {
 /// A range of bytes with a name. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Source {
-    name: Rc<str>,
-    reader: Rc<dyn ReadAt>,
+    name: Arc<str>,
+    reader: Arc<dyn ReadAt>,
     start: u64,
     len: u64,
 }
@@ -78,7 +78,7 @@ impl Source {
 
     /// Anything that reads at a position.
     pub(crate) fn new(name: &str, reader: impl ReadAt + 'static, len: u64) -> Self {
-        Self { name: one_line(name).into(), reader: Rc::new(reader), start: 0, len }
+        Self { name: one_line(name).into(), reader: Arc::new(reader), start: 0, len }
     }
 
     /// Its name, safe to print.

@@ -2,8 +2,9 @@
 //! file.
 
 use crate::error::{Error, Kind, Result};
-use crate::generator::stylegan2::{Given, StyleGan2, Tensors};
+use crate::generator::stylegan2::{Given, StyleGan2};
 use crate::rng::Rng;
+use crate::weights::Weights;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
@@ -47,7 +48,7 @@ pub fn build(resolution: usize, seed: u64, device: &Device) -> Result<StyleGan2>
     check(resolution)?;
     let drawn: Result<Vec<(String, Tensor)>> =
         plan(resolution).into_par_iter().map(|p| Ok((p.name.clone(), p.draw(seed)?))).collect();
-    let mut tensors = Tensors(drawn?.into_iter().collect());
+    let mut tensors = Weights::of_tensors(NAME, drawn?.into_iter().collect());
     let given = Given { name: Some(NAME.into()), ..Given::default() };
     StyleGan2::new(&mut tensors, &given, &format!("{NAME} {resolution} {seed}"), device)
 }

@@ -1,9 +1,9 @@
 //! What a StyleGAN2 is made of: given, or read from the shapes of its tensors.
 
-use super::source::Source;
 use crate::error::{Error, Kind, Result};
 use crate::generator::StyleLayer;
 use crate::limits::LIMITS;
+use crate::weights::Listing;
 use serde::{Deserialize, Serialize};
 
 /// How the blocks of the synthesis network are joined (Karras et al. 2020, figure 7).
@@ -92,7 +92,7 @@ impl Given {
     /// Joins what is said with what the tensors show.
     ///
     /// Errors where both speak and disagree, and on what is not supported.
-    pub fn complete(&self, tensors: &dyn Source) -> Result<Config> {
+    pub fn complete(&self, tensors: &Listing) -> Result<Config> {
         let seen = Seen::look(tensors)?;
         let c = Config {
             name: self.name.clone().unwrap_or_else(|| "stylegan2".into()),
@@ -166,14 +166,14 @@ impl Config {
     /// maps.
     ///
     /// A block's picture shares its row with the first layer of the next block.
-    pub fn styles(&self, tensors: &dyn Source) -> Vec<StyleLayer> {
+    pub fn styles(&self, tensors: &Listing) -> Vec<StyleLayer> {
         let mut all = Vec::new();
         let mut row = 0;
         for resolution in self.resolutions() {
             for layer in ["conv0", "conv1", "torgb"] {
                 let name = format!("b{resolution}.{layer}");
                 let affine = tensors.shape(&format!("synthesis.{name}.affine.weight"));
-                if let Some(&size) = affine.as_ref().and_then(|s| s.first()) {
+                if let Some(&size) = affine.and_then(|s| s.first()) {
                     all.push(StyleLayer { name, row, size });
                     row += usize::from(layer != "torgb");
                 }
@@ -200,7 +200,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn look(t: &dyn Source) -> Result<Self> {
+    fn look(t: &Listing) -> Result<Self> {
         let has = |name: &str| t.shape(name).is_some();
         let dim = |name: &str, rank: usize, axis: usize| match t.shape(name) {
             Some(s) if s.len() == rank && s.iter().all(|&n| n > 0) => Ok(s[axis]),

@@ -7,19 +7,21 @@
 //! run: first blocks other than 4×4, kernels other than 3×3, activations other than leaky ReLU.
 
 mod config;
+mod family;
+mod layouts;
 mod mapping;
-mod source;
 mod synthesis;
 
 pub use config::{Architecture, Config, Given};
-pub use source::{Source, Tensors};
+pub use family::FAMILY;
 
-use super::{Generator, Input, Inputs, Noise, Spec, Start, Tap, Tapped, Variables};
+use super::{Generator, Input, Noise, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Kind, Result};
 use crate::generator;
 use crate::rng::Rng;
 use crate::space::Space;
 use crate::tensor::Filter;
+use crate::weights::Weights;
 use candle_core::{Device, Tensor, Var};
 use mapping::Mapping;
 use std::collections::BTreeMap;
@@ -29,7 +31,7 @@ use synthesis::{Styles, Synthesis};
 
 /// Reads a model's tensors, keeping what it has read.
 struct Reader<'a> {
-    source: &'a mut dyn Source,
+    source: &'a mut Weights,
     device: &'a Device,
     /// Whether the highest resolutions are computed in f16.
     halves: bool,
@@ -39,7 +41,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn shape(&self, name: &str) -> Result<Vec<usize>> {
-        self.source.shape(name).ok_or_else(|| {
+        self.source.shape(name).map(<[usize]>::to_vec).ok_or_else(|| {
             broken(format!("tensor `{name}` is missing"))
                 .hint("`gannet info` shows what the file holds")
         })
@@ -68,6 +70,7 @@ impl Reader<'_> {
     fn filter(&mut self, name: &str, said: Option<&[f64]>) -> Result<Filter> {
         let taps = Filter::new(said.unwrap_or(&[1.0, 3.0, 3.0, 1.0]))?;
         let Some(shape) = self.source.shape(name) else { return Ok(taps) };
+        let shape = shape.to_vec();
         let stored = self.buffer(name, &shape)?.flatten_all()?.to_vec1::<f32>()?;
         let stored = match shape[..] {
             // A long filter is stored as the taps of both axes.
@@ -118,7 +121,7 @@ impl StyleGan2 {
     /// Errors when a tensor is missing or of another shape, when `given` and the tensors disagree,
     /// and on what is not supported. What stays in `source` was not understood.
     pub fn new(
-        source: &mut dyn Source,
+        source: &mut Weights,
         given: &Given,
         fingerprint: &str,
         device: &Device,
@@ -128,14 +131,14 @@ impl StyleGan2 {
 
     /// As [`StyleGan2::new`]; whether in f16 where the official code is.
     fn build(
-        source: &mut dyn Source,
+        source: &mut Weights,
         given: &Given,
         fingerprint: &str,
         device: &Device,
         halves: bool,
     ) -> Result<Self> {
-        let config = given.complete(source)?;
-        let styles = config.styles(source);
+        let config = given.complete(source.list())?;
+        let spec = family::spec(&config, source.list(), fingerprint);
         let mut r = Reader {
             source,
             device,
@@ -146,28 +149,6 @@ impl StyleGan2 {
         let mapping = Mapping::read(&mut r, &config)?;
         let mean_w = r.buffer("mapping.w_avg", &[config.w_dim])?;
         let synthesis = Synthesis::read(&mut r, &config)?;
-        let spec = Spec {
-            name: config.name.clone(),
-            family: "stylegan2".into(),
-            width: config.img_resolution,
-            height: config.img_resolution,
-            channels: config.img_channels,
-            z_dim: config.z_dim,
-            w_dim: config.w_dim,
-            c_dim: config.c_dim,
-            num_ws: config.num_ws,
-            spaces: SPACES.to_vec(),
-            styles,
-            layers: synthesis.layers(),
-            inputs: Inputs {
-                noise: synthesis.noise().next().is_some(),
-                class: config.c_dim > 0,
-                ..Inputs::default()
-            },
-            parameters: r.parameters.values().map(Tensor::elem_count).sum(),
-            noise_sizes: synthesis.noise().map(|n| [n.map.dims()[2], n.map.dims()[3]]).collect(),
-            fingerprint: fingerprint.into(),
-        };
         let (parameters, buffers) = (r.parameters, r.buffers);
         Ok(Self {
             config,
@@ -193,11 +174,11 @@ impl StyleGan2 {
 
     /// See [`Generator::tuned`].
     fn with_variables(&self, tuned: &dyn Fn(&str) -> bool) -> Result<(Self, Variables)> {
-        let mut source = Tensors(self.tensors());
+        let mut tensors = self.tensors();
         let mut variables = Vec::new();
         for (name, t) in self.parameters.iter().filter(|(name, _)| tuned(name)) {
             let v = Var::from_tensor(&t.copy()?)?;
-            source.0.insert(name.clone(), v.as_tensor().clone());
+            tensors.insert(name.clone(), v.as_tensor().clone());
             variables.push((name.clone(), v));
         }
         let c = &self.config;
@@ -209,6 +190,7 @@ impl StyleGan2 {
             conv_clamp: c.conv_clamp,
             ..Given::default()
         };
+        let mut source = Weights::of_tensors(&c.name, tensors);
         let copy = Self::build(&mut source, &given, &self.spec.fingerprint, &self.device, false)?;
         Ok((copy, variables))
     }
@@ -442,7 +424,8 @@ mod tests {
     /// The same network with its highest resolutions in f16; on the CPU, where numbers are rounded
     /// as a GPU stores them.
     fn halved(g: &StyleGan2, given: &Given) -> StyleGan2 {
-        StyleGan2::build(&mut Tensors(g.tensors()), given, "", &Device::Cpu, true).expect("halved")
+        let mut tensors = Weights::of_tensors("toy", g.tensors());
+        StyleGan2::build(&mut tensors, given, "", &Device::Cpu, true).expect("halved")
     }
 
     /// A picture, and the gradients of `gain` times its mean square to the codes and the noise
@@ -498,7 +481,8 @@ mod tests {
         let given = Given { conv_clamp: Some(256.0), ..toy.given() };
         let g = toy.build(&Device::Cpu).expect("toy");
         let g =
-            StyleGan2::new(&mut Tensors(g.tensors()), &given, "", &Device::Cpu).expect("clamped");
+            StyleGan2::new(&mut Weights::of_tensors("toy", g.tensors()), &given, "", &Device::Cpu)
+                .expect("clamped");
         let half = halved(&g, &given);
         let ws = |size: f32| {
             let draw = Rng::new(2).normals(10 * 16).into_iter().map(|v: f32| v * size).collect();

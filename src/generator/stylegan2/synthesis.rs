@@ -4,7 +4,7 @@ use super::Reader;
 use super::config::{Architecture, Config};
 use super::mapping::Dense;
 use crate::error::Result;
-use crate::generator::{self, Feature, Tap, Tapped};
+use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{
     Activation, Filter, HalfWeight, Network, RgbConv, Stage, StyledConv, Weight, bias_act, conv2d,
     half_conv, half_rgb, modulated_conv, modulated_conv_up2, noise_bias_act, up2,
@@ -215,7 +215,6 @@ impl Shortcut {
 
 /// All layers of one resolution.
 struct Block {
-    resolution: usize,
     constant: Option<Tensor>,
     conv0: Option<Layer>,
     conv1: Layer,
@@ -246,7 +245,6 @@ impl Block {
         let gain = if residual { 0.5f64.sqrt() } else { 1.0 };
         let constant = format!("{}.const", at.name);
         let block = Self {
-            resolution,
             constant: if first { Some(r.parameter(&constant, &[outputs, 4, 4])?) } else { None },
             conv0: if first {
                 None
@@ -276,11 +274,6 @@ impl Block {
             convs: self.layers().map(Layer::styled).collect(),
             rgb: self.torgb.as_ref().map(ToRgb::plain),
         }
-    }
-
-    /// Channels of its maps.
-    fn channels(&self) -> usize {
-        self.conv1.bias.elem_count()
     }
 
     fn layers(&self) -> impl Iterator<Item = &Layer> {
@@ -573,24 +566,5 @@ impl Synthesis {
             return Ok(Tapped { features: Vec::new(), picture: Some(picture) });
         }
         self.walk(Walk { styles, maps, n }, from, taps)
-    }
-
-    /// The points that can be tapped and entered, in their order.
-    pub(super) fn layers(&self) -> Vec<generator::Layer> {
-        let one = |block: &Block, name: String| {
-            let (channels, side) = (block.channels(), block.resolution);
-            generator::Layer { name, channels, height: side, width: side }
-        };
-        let of = |block: &Block| -> Vec<generator::Layer> {
-            let name = format!("b{}", block.resolution);
-            match (&block.shortcut, &block.conv0) {
-                (Some(_), _) => vec![one(block, name)],
-                (None, Some(_)) => {
-                    ["conv0", "conv1"].map(|c| one(block, format!("{name}.{c}"))).to_vec()
-                }
-                (None, None) => vec![one(block, format!("{name}.conv1"))],
-            }
-        };
-        self.blocks.iter().flat_map(of).collect()
     }
 }

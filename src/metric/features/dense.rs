@@ -84,9 +84,10 @@ fn mean_of(x: &Tensor, axis: usize, n: usize) -> Result<Tensor> {
 mod tests {
     use super::*;
     use crate::metric::features::FeaturesConfig;
-    use crate::network::Parts;
     use crate::rng::Rng;
+    use crate::weights::Weights;
     use candle_core::Device;
+    use std::collections::BTreeMap;
 
     /// 1 → 3 → 4 → 5 channels, windows of 16², last map 4², grid 2; biases of the convolutions with
     /// that spread.
@@ -96,7 +97,7 @@ mod tests {
         }))
         .unwrap();
         let mut rng = Rng::new(2);
-        let mut tensors = Parts::new();
+        let mut tensors = BTreeMap::new();
         let mut add = |name: String, shape: &[usize], spread: f32| {
             let data = rng
                 .normals(shape.iter().product())
@@ -111,7 +112,7 @@ mod tests {
         }
         add("head.weight".into(), &[2, 20], 0.4);
         add("head.bias".into(), &[2], 0.4);
-        Features::new("net", config, tensors, &Device::Cpu).unwrap()
+        Features::new("net", config, Weights::of_tensors("net", tensors), &Device::Cpu).unwrap()
     }
 
     #[test]

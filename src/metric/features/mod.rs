@@ -13,9 +13,10 @@ pub use readings::{Finding, Level};
 
 use super::resize::resize_to;
 use crate::error::{Error, Result};
-use crate::network::{Parts, Trunk, all_taken, take_shaped};
+use crate::network::Trunk;
 use crate::safe::Safe;
 use crate::tensor::linear;
+use crate::weights::Weights;
 use candle_core::{DType, Device, Tensor};
 use config::bad;
 
@@ -39,11 +40,11 @@ impl Features {
     pub fn new(
         name: &str,
         config: FeaturesConfig,
-        mut parts: Parts,
+        mut weights: Weights,
         device: &Device,
     ) -> Result<Self> {
         config.check(name)?;
-        let trunk = Trunk::take(name, &config.strides, config.leaky, &mut parts, device)?;
+        let trunk = Trunk::take(&mut weights, &config.strides, config.leaky, device)?;
         let last = trunk.side(config.input_resolution);
         if config.grid > 1 && !last.is_multiple_of(config.grid) {
             return Err(bad(
@@ -52,9 +53,9 @@ impl Features {
             ));
         }
         let head = [config.outputs.len(), trunk.outputs() * config.grid * config.grid];
-        let head_weight = take_shaped(name, &mut parts, "head.weight", &head, device)?;
-        let head_bias = take_shaped(name, &mut parts, "head.bias", &head[..1], device)?;
-        all_taken(name, &parts)?;
+        let head_weight = weights.take("head.weight", &head)?.to_device(device)?;
+        let head_bias = weights.take("head.bias", &head[..1])?.to_device(device)?;
+        weights.finish()?;
         Ok(Self { config, trunk, head_weight, head_bias, name: name.into() })
     }
 
@@ -151,10 +152,16 @@ pub(crate) mod tests {
     use super::*;
     use crate::rng::Rng;
 
+    type Parts = std::collections::BTreeMap<String, Tensor>;
+
+    fn held(tensors: Parts) -> Weights {
+        Weights::of_tensors("f", tensors)
+    }
+
     /// A random network for tests: `channels` → 4 → 6 → 8, pictures of 8².
     pub(crate) fn random(channels: usize) -> Features {
         let (config, tensors) = parts(channels);
-        Features::new("random", config, tensors, &Device::Cpu).unwrap()
+        Features::new("random", config, held(tensors), &Device::Cpu).unwrap()
     }
 
     fn parts(channels: usize) -> (FeaturesConfig, Parts) {
@@ -179,8 +186,8 @@ pub(crate) mod tests {
         let (config, tensors) = layout(1, outputs);
         let mut config = serde_json::to_value(config).unwrap();
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Features::new("random", serde_json::from_value(config).unwrap(), tensors, &Device::Cpu)
-            .unwrap()
+        let config = serde_json::from_value(config).unwrap();
+        Features::new("random", config, held(tensors), &Device::Cpu).unwrap()
     }
 
     fn layout(channels: usize, outputs: serde_json::Value) -> (FeaturesConfig, Parts) {
@@ -235,7 +242,7 @@ pub(crate) mod tests {
         ]);
         let config = serde_json::json!({"input_resolution": 2, "strides": [1, 2], "outputs": [{"name": "o"}]});
         let config = serde_json::from_value(config).unwrap();
-        let net = Features::new("hand", config, tensors, &Device::Cpu).unwrap();
+        let net = Features::new("hand", config, held(tensors), &Device::Cpu).unwrap();
         let taps = net.activations(&t(vec![0.0, 1.5, 3.0, -1.0], &[1, 1, 2, 2])).unwrap();
         let first = taps[0].flatten_all().unwrap().to_vec1::<f32>().unwrap();
         for (got, want) in first.iter().zip([-0.2, 0.5, 2.0, -0.4]) {
@@ -255,20 +262,20 @@ pub(crate) mod tests {
         let (config, mut tensors) = parts(1);
         let spare = tensors["head.bias"].clone();
         tensors.insert("head.scale".into(), spare);
-        let e = Features::new("f", config.clone(), tensors.clone(), &Device::Cpu).err().unwrap();
+        let refused = |t: &Parts| Features::new("f", config.clone(), held(t.clone()), &Device::Cpu);
+        let e = refused(&tensors).err().unwrap();
         assert!(e.message().contains("head.scale"));
         tensors.remove("head.scale");
         tensors.remove("conv1.bias");
-        let e = Features::new("f", config, tensors, &Device::Cpu).err().unwrap();
+        let e = refused(&tensors).err().unwrap();
         assert!(e.message().contains("conv1.bias"));
     }
 
     #[test]
     fn the_last_map_must_divide_into_the_grid() {
         let (config, tensors) = parts(1);
-        let e = Features::new("f", FeaturesConfig { grid: 3, ..config }, tensors, &Device::Cpu)
-            .err()
-            .unwrap();
+        let config = FeaturesConfig { grid: 3, ..config };
+        let e = Features::new("f", config, held(tensors), &Device::Cpu).err().unwrap();
         assert!(e.message().contains("2×2") && e.message().contains("grid of 3"), "{e}");
     }
 }

@@ -204,6 +204,7 @@ mod tests {
             ("head.bias", bias),
         ];
         let tensors: BTreeMap<_, _> = tensors.into_iter().map(|(k, t)| (k.to_owned(), t)).collect();
+        let tensors = crate::weights::Weights::of_tensors("constant", tensors);
         Features::new("constant", config, tensors, &Device::Cpu).unwrap()
     }
 

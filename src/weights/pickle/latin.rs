@@ -2,8 +2,8 @@
 
 use crate::error::Result;
 use crate::weights::source::{Cursor, ReadAt, Source};
-use std::cell::RefCell;
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 /// The bytes behind a text; every character must be at most U+00FF.
 pub(super) fn decode(text: &Source) -> Result<Source> {
@@ -14,7 +14,7 @@ pub(super) fn decode(text: &Source) -> Result<Source> {
             .ok_or_else(|| text.fail(at, "bytes written as text are Latin-1 in UTF-8"))?;
         count += 1;
     }
-    let decoder = Decoder { text: text.clone(), state: RefCell::new((text.cursor(), 0)) };
+    let decoder = Decoder { text: text.clone(), state: Mutex::new((text.cursor(), 0)) };
     Ok(Source::new(&format!("{}:decoded", text.name()), decoder, count))
 }
 
@@ -33,12 +33,12 @@ fn next(cursor: &mut Cursor) -> Result<Option<u8>> {
 /// Decodes from front to back and keeps its place (cursor, bytes decoded); going back starts over.
 struct Decoder {
     text: Source,
-    state: RefCell<(Cursor, u64)>,
+    state: Mutex<(Cursor, u64)>,
 }
 
 impl ReadAt for Decoder {
     fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        let mut state = self.state.borrow_mut();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if at < state.1 {
             *state = (self.text.cursor(), 0);
         }

@@ -1,18 +1,18 @@
 //! NumPy arrays (`.npy`, versions 1.0 to 3.0), read and written.
 
-use super::array::{Array, DType, Layout, elements};
-use super::lazy::Lazy;
-use super::source::{Source, one_line, quoted};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::weights::array::{Array, DType, Layout, elements};
+use crate::weights::lazy::Lazy;
+use crate::weights::source::{Source, one_line, quoted};
 
-pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
+pub(in crate::weights) const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// The longest header that is read; NumPy's own limit is 10,000 characters.
 const HEADER: u64 = 1 << 16;
 
 /// The element type of a NumPy code (`<f4`), and whether its high byte comes first.
-pub(super) fn dtype(code: &str) -> Option<(DType, bool)> {
+pub(in crate::weights) fn dtype(code: &str) -> Option<(DType, bool)> {
     let (order, kind) = match code.as_bytes().first()? {
         b'<' | b'>' | b'|' | b'=' => code.split_at(1),
         _ => ("=", code),
@@ -33,7 +33,7 @@ pub(super) fn dtype(code: &str) -> Option<(DType, bool)> {
 }
 
 /// Reads the header; the numbers stay in the source.
-pub(super) fn read(source: &Source, limits: &Limits) -> Result<Lazy> {
+pub(in crate::weights) fn read(source: &Source, limits: &Limits) -> Result<Lazy> {
     let mut cursor = source.cursor();
     let [.., major, _minor] = cursor.array::<8>()?;
     let len = match major {
@@ -221,14 +221,13 @@ pub fn to_bytes(array: &Array) -> Result<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::limits::LIMITS;
-    use crate::weights::lazy::Spend;
 
     fn file(dict: &str, data: &[u8]) -> Vec<u8> {
         [MAGIC, &[1, 0], &(dict.len() as u16).to_le_bytes(), dict.as_bytes(), data].concat()
     }
 
     fn load(bytes: Vec<u8>) -> Result<Array> {
-        read(&Source::bytes("f", bytes), &LIMITS)?.load("", &mut Spend::new(0))
+        read(&Source::bytes("f", bytes), &LIMITS)?.load("")
     }
 
     #[test]

@@ -3,11 +3,10 @@
 use super::source::{ReadAt, Source, Stream, one_line, quoted, reserve};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
-use std::cell::RefCell;
+use ::zip::{CompressionMethod, ZipArchive};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::rc::Rc;
-use zip::{CompressionMethod, ZipArchive};
+use std::sync::{Arc, Mutex, PoisonError};
 
 type Zip = ZipArchive<Stream>;
 
@@ -45,9 +44,9 @@ impl Archive {
         if zip.has_overlapping_entries().map_err(|e| bad(&e))? {
             return Err(bad(&"entries do not share bytes"));
         }
-        let zip = Rc::new(RefCell::new(zip));
+        let zip = Arc::new(Mutex::new(zip));
         let mut out = Self { entries: BTreeMap::new(), unpacked: 0 };
-        let count = zip.borrow().len();
+        let count = lock(&zip).len();
         for index in 0..count {
             if let Some((name, entry)) = entry(source, &zip, index)? {
                 out.unpacked = out.unpacked.saturating_add(entry.len());
@@ -62,13 +61,14 @@ impl Archive {
     }
 }
 
+/// What a lock guards; a panic elsewhere left nothing half done.
+fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// One entry; `None` for a folder.
-fn entry(
-    source: &Source,
-    zip: &Rc<RefCell<Zip>>,
-    index: usize,
-) -> Result<Option<(String, Source)>> {
-    let mut archive = zip.borrow_mut();
+fn entry(source: &Source, zip: &Arc<Mutex<Zip>>, index: usize) -> Result<Option<(String, Source)>> {
+    let mut archive = lock(zip);
     let file = archive
         .by_index_raw(index)
         .map_err(|e| source.fail(0, format_args!("zip: entry {index}: {e}")))?;
@@ -102,7 +102,7 @@ fn entry(
             return bad(&format_args!("{packed} bytes do not unfold to {size}: a bomb"));
         }
         CompressionMethod::Deflated => {
-            let inflated = Inflated { zip: zip.clone(), index, size, whole: RefCell::default() };
+            let inflated = Inflated { zip: zip.clone(), index, size, whole: Mutex::default() };
             Source::new(&full, inflated, size)
         }
         other => return bad(&format_args!("compression {other:?} is not read")),
@@ -112,15 +112,15 @@ fn entry(
 
 /// A deflated entry, unpacked when it is first read and dropped with its last user.
 struct Inflated {
-    zip: Rc<RefCell<Zip>>,
+    zip: Arc<Mutex<Zip>>,
     index: usize,
     size: u64,
-    whole: RefCell<Option<Vec<u8>>>,
+    whole: Mutex<Option<Vec<u8>>>,
 }
 
 impl Inflated {
     fn unpack(&self) -> io::Result<Vec<u8>> {
-        let mut zip = self.zip.try_borrow_mut().map_err(|_| io::ErrorKind::ResourceBusy)?;
+        let mut zip = lock(&self.zip);
         let file = zip.by_index(self.index)?;
         let mut out = reserve(self.size).ok_or(io::ErrorKind::OutOfMemory)?;
         // One byte more than declared would show that the directory lies.
@@ -138,7 +138,7 @@ impl Inflated {
 
 impl ReadAt for Inflated {
     fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
-        let mut whole = self.whole.borrow_mut();
+        let mut whole = lock(&self.whole);
         if whole.is_none() {
             *whole = Some(self.unpack()?);
         }
@@ -158,10 +158,10 @@ pub fn write<'a>(entries: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> Resul
     let cannot = |e: &dyn std::fmt::Display| {
         Error::runtime(format!("cannot write zip: {}", one_line(&e.to_string())))
     };
-    let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default()
+    let mut zip = ::zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    let options = ::zip::write::SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
-        .last_modified_time(zip::DateTime::default());
+        .last_modified_time(::zip::DateTime::default());
     for (name, bytes) in entries {
         zip.start_file(name, options).map_err(|e| cannot(&e))?;
         zip.write_all(&bytes).map_err(|e| cannot(&e))?;

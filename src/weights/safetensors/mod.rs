@@ -5,10 +5,11 @@
 //! that the tensors cover the data without gap or overlap; what it leaves open is checked here:
 //! duplicate keys, the header's size, at least one tensor, finite values.
 
-use super::array::{Array, DType, Layout};
+use super::array::{Array, DType, Layout, elements};
+use super::container::{Container, Draft};
 use super::lazy::Lazy;
+use super::npy;
 use super::source::{Source, quoted};
-use super::{Draft, Format};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -17,6 +18,25 @@ use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Se
 use serde_json::Value as Json;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// The container.
+pub(super) const CONTAINER: Container = Container {
+    name: "safetensors",
+    holds: |probe| begins(&probe.head),
+    read: |probe| read(probe.source, probe.limits),
+};
+
+/// Whether a file begins like one: the header's length, then JSON.
+///
+/// A short header is told first, a long one only where nothing else begins so.
+pub(super) fn begins(head: &[u8]) -> bool {
+    let pickle = matches!(head, [0x80, 2..=5, ..] | [b'P', b'K', ..]);
+    match head {
+        [_, _, _, _, 0, 0, 0, 0, b'{', ..] => true,
+        [_, _, _, _, _, _, _, _, b'{', ..] => !pickle && !head.starts_with(npy::MAGIC),
+        _ => false,
+    }
+}
 
 /// The version of the manifest that is written and read.
 pub const FORMAT: u32 = 1;
@@ -37,7 +57,7 @@ pub struct Manifest {
 }
 
 /// Reads the header; the numbers stay in the file.
-pub(super) fn read(source: &Source, limits: &Limits) -> Result<Draft> {
+fn read(source: &Source, limits: &Limits) -> Result<Draft> {
     let len = u64::from_le_bytes(source.cursor().array()?);
     if len > limits.header_bytes {
         return Err(source.fail(
@@ -63,7 +83,7 @@ pub(super) fn read(source: &Source, limits: &Limits) -> Result<Draft> {
             format_args!("the tensors need {want} bytes of data, {data} are here"),
         ));
     }
-    let mut draft = Draft::new(Format::Safetensors);
+    let mut draft = Draft::default();
     for (name, info) in tensors {
         draft.tensors.insert(name.clone(), tensor(source, &name, info, 8 + len, limits)?);
     }
@@ -245,7 +265,7 @@ fn serialize(
         return Err(Error::runtime("a safetensors file needs at least one tensor"));
     }
     if let Some((name, a)) =
-        tensors.iter().find(|(_, a)| super::array::elements(&a.shape) != Some(a.len() as u64))
+        tensors.iter().find(|(_, a)| elements(&a.shape) != Some(a.len() as u64))
     {
         let n = a.len();
         return Err(Error::runtime(format!(
@@ -298,7 +318,7 @@ mod tests {
         assert_eq!(bytes, write(&tensors, Some(&m)).unwrap());
         let draft = read(&Source::bytes("f", bytes), &LIMITS).unwrap();
         assert_eq!((draft.family.as_deref(), &draft.config), (Some("x"), &m.config));
-        let a = draft.tensors["a"].load("a", &mut super::super::lazy::Spend::new(0)).unwrap();
+        let a = draft.tensors["a"].load("a").unwrap();
         assert_eq!(a, tensors["a"]);
         assert!(write(&BTreeMap::new(), None).is_err());
     }

@@ -1,81 +1,57 @@
-//! Files of `torch.save` and plain pickles: whatever tensors they hold, under dotted names.
+//! What a pickle built, flattened to tensors under dotted names and settings beside them.
 
-use super::archive::Archive;
-use super::array::Layout;
-use super::lazy::Lazy;
-use super::pickle::value::{Heap, Ndarray, Node, Place, Storage, Tensor, Value};
-use super::pickle::{self, Loaded, Work};
-use super::source::{Source, quoted};
-use super::{Draft, Format, npy, nvidia};
+use super::super::array::Layout;
+use super::super::container::{Draft, Probe};
+use super::super::lazy::Lazy;
+use super::super::numpy::npy;
+use super::super::pickle::Loaded;
+use super::super::pickle::value::{Heap, Ndarray, Node, Place, Storage, Tensor, Value};
+use super::super::source::{Source, quoted};
 use crate::error::Result;
 use crate::limits::Limits;
 use serde_json::Value as Json;
-use std::collections::HashMap;
-use std::rc::Rc;
 
 /// Settings kept from one file.
-const SETTINGS: usize = 2000;
+const SETTINGS: usize = 20_000;
 
 /// Bytes of a tensor's dotted name.
 const NAME: usize = 1024;
 
-/// A pickle with its storages: an NVIDIA network, a legacy torch file, or a dictionary of arrays.
-pub(super) fn from_pickle(source: &Source, limits: &Limits) -> Result<Draft> {
-    let loaded = pickle::load(source, &mut Work::new(limits, source.len()))?;
-    let format = if loaded.torch { Format::TorchLegacy } else { Format::Pickle };
-    Tree { source, limits, loaded: &loaded, draft: Draft::new(format), settings: 0 }.read()
-}
-
-/// A zip archive of `torch.save`: `data.pkl`, and each storage as an entry `data/KEY` beside it.
-pub(super) fn from_zip(archive: &Archive, main: &str, limits: &Limits) -> Result<Draft> {
-    let source = &archive.entries[main];
-    let prefix = main.trim_end_matches("data.pkl");
-    if let Some(order) = archive.entries.get(&format!("{prefix}byteorder"))
-        && order.read(0, order.len().min(16))? != b"little"
-    {
-        return Err(order.fail(0, "big-endian torch files are not read"));
-    }
-    let mut loaded = pickle::load(source, &mut Work::new(limits, source.len() + archive.unpacked))?;
-    let data = format!("{prefix}data/");
-    let places = archive
-        .entries
-        .iter()
-        .filter_map(|(n, s)| Some((Rc::from(n.strip_prefix(&data)?), s.clone())));
-    loaded.places = places.collect::<HashMap<_, _>>();
-    let draft = Draft { unpacked: archive.unpacked, ..Draft::new(Format::TorchZip) };
-    Tree { source, limits, loaded: &loaded, draft, settings: 0 }.read()
-}
-
 /// A loaded pickle on its way to a draft.
-pub(super) struct Tree<'a> {
-    pub(super) source: &'a Source,
+pub(in crate::weights) struct Tree<'a> {
+    pub(in crate::weights) source: &'a Source,
     limits: &'a Limits,
     loaded: &'a Loaded,
-    pub(super) draft: Draft,
+    pub(in crate::weights) draft: Draft,
     settings: usize,
 }
 
 impl<'a> Tree<'a> {
-    pub(super) fn heap(&self) -> &'a Heap {
+    /// The value of a file's pickle, nothing collected yet.
+    pub(in crate::weights) fn new(probe: &'a Probe<'_>, loaded: &'a Loaded) -> Self {
+        let Probe { source, limits, .. } = *probe;
+        Self { source, limits, loaded, draft: Draft::default(), settings: 0 }
+    }
+
+    pub(in crate::weights) fn heap(&self) -> &'a Heap {
         &self.loaded.heap
     }
 
-    fn read(mut self) -> Result<Draft> {
+    /// Everything below the value.
+    pub(super) fn read(mut self) -> Result<Draft> {
         let root = &self.loaded.root;
-        if let Some((name, network)) = nvidia::network(self.heap(), root) {
-            if self.draft.format == Format::Pickle {
-                self.draft.format = Format::NvidiaPickle;
-            }
-            nvidia::read(&mut self, name, &network)?;
-        } else if self.tensorflow(root) {
+        if self.tensorflow(root) {
             let e =
                 self.source.fail(0, "a TensorFlow network pickle is recognised but not converted");
             return Err(e.hint("convert it to a PyTorch pickle with the official legacy.py"));
-        } else {
-            let rest = self.flatten("", root)?;
-            self.draft.config = rest.unwrap_or(Json::Null);
-            self.draft.family = family(&self.draft);
         }
+        let rest = self.flatten("", root)?;
+        self.draft.config = rest.unwrap_or(Json::Null);
+        self.finish()
+    }
+
+    /// The draft, if anything was found.
+    pub(in crate::weights) fn finish(self) -> Result<Draft> {
         if self.draft.tensors.is_empty() {
             return Err(self.source.fail(0, "at least one tensor is needed, none was found"));
         }
@@ -127,13 +103,13 @@ impl<'a> Tree<'a> {
     }
 
     /// A scalar as JSON, as long as there are not too many.
-    fn setting(&mut self, value: &Value) -> Option<Json> {
+    pub(in crate::weights) fn setting(&mut self, value: &Value) -> Option<Json> {
         self.settings += 1;
         if self.settings <= SETTINGS { scalar(value) } else { None }
     }
 
     /// Adds the tensor or NumPy array of a name.
-    pub(super) fn tensor(&mut self, name: &str, value: &Value) -> Result<()> {
+    pub(in crate::weights) fn tensor(&mut self, name: &str, value: &Value) -> Result<()> {
         let at = self.heap().at(value);
         let lazy = match self.heap().node(value) {
             Some(Node::Tensor(t)) => self.torch(name, t, at)?,
@@ -201,7 +177,7 @@ impl<'a> Tree<'a> {
 }
 
 /// Names are bounded, so that deep nesting cannot multiply long keys.
-pub(super) fn check_name(source: &Source, at: u64, name: &str) -> Result<()> {
+pub(in crate::weights) fn check_name(source: &Source, at: u64, name: &str) -> Result<()> {
     if name.len() <= NAME {
         Ok(())
     } else {
@@ -218,7 +194,7 @@ fn key_text(key: &Value) -> Option<String> {
 }
 
 /// A scalar as JSON; containers, names and numbers that JSON lacks are `None`.
-pub(super) fn scalar(value: &Value) -> Option<Json> {
+fn scalar(value: &Value) -> Option<Json> {
     match value {
         Value::Bool(b) => Some(Json::from(*b)),
         Value::Int(n) => i64::try_from(*n).ok().map(Json::from),
@@ -226,22 +202,4 @@ pub(super) fn scalar(value: &Value) -> Option<Json> {
         Value::Text(t) => Some(Json::from(&**t)),
         _ => None,
     }
-}
-
-/// Families that are told by the names of their tensors.
-fn family(draft: &Draft) -> Option<String> {
-    const MARKS: [(&str, &str); 5] = [
-        ("convs.0.conv.modulation.weight", "rosinality-stylegan2"),
-        ("synthesis.early_layer.const", "genforce-stylegan2"),
-        ("synthesis.input.freqs", "stylegan3"),
-        ("synthesis.b4.const", "stylegan2"),
-        ("scaleLayers.0.0.module.weight", "pggan"),
-    ];
-    let has = |mark: &str| {
-        draft
-            .tensors
-            .keys()
-            .any(|k| k.strip_suffix(mark).is_some_and(|p| p.is_empty() || p.ends_with('.')))
-    };
-    MARKS.iter().find(|(mark, _)| has(mark)).map(|(_, family)| (*family).to_string())
 }

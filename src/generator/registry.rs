@@ -1,0 +1,199 @@
+//! The families of generators.
+//!
+//! A family is its folder with a `pub const FAMILY`, and one line in [`FAMILIES`]. How checkpoints
+//! of it are laid out is a list of [`Layout`]s, one file each. Reading a file, `gannet info`,
+//! `gannet models` and errors know families from here alone.
+//!
+//! From a file to a generator:
+//! 1. [`recognise`] finds the family and the layout from the file's listing; no number is read.
+//! 2. The layout's rules rename the tensors, its `settings` gives the family's settings.
+//! 3. [`Family::describe`] says what the generator is, from settings and shapes.
+//! 4. [`Family::read`] takes the tensors, and every tensor must be taken.
+
+use super::{Generator, Spec, stylegan2};
+use crate::error::{Error, Kind, Result};
+use crate::safe::Safe;
+use crate::weights::layout::Layout;
+use crate::weights::{Checkpoint, Listing, Weights};
+use candle_core::Device;
+use serde_json::Value as Json;
+use std::sync::Arc;
+
+/// All families.
+pub const FAMILIES: &[&Family] = &[&stylegan2::FAMILY];
+
+/// Layouts that are known by a tensor's name, but not read.
+const UNREAD: &[(&str, &str)] = &[
+    ("convs.0.conv.modulation.weight", "rosinality-stylegan2"),
+    ("synthesis.early_layer.const", "genforce-stylegan2"),
+    ("synthesis.input.freqs", "stylegan3"),
+    ("scaleLayers.0.0.module.weight", "pggan"),
+];
+
+/// A family of generators.
+pub struct Family {
+    /// Its name, as in manifests: `stylegan2`.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub about: &'static str,
+    /// The layouts in which its checkpoints come, our own first.
+    pub layouts: &'static [&'static Layout],
+    /// The layout of a file of this family; `None` when the file is of another. Only asked where
+    /// the file's manifest names this family or where there is no manifest.
+    pub detect: fn(&Listing) -> Option<&'static Layout>,
+    /// What a generator with these tensors and settings is; without numbers.
+    ///
+    /// Fails when settings and shapes contradict each other, and on what is not supported.
+    pub describe: fn(&Listing, &Config) -> Result<Spec>,
+    /// Builds a generator; takes every tensor that it understands, each once.
+    ///
+    /// Fails as `describe`, and when a tensor is missing, of another shape or not finite.
+    pub read: fn(&mut Weights, &Config, &Device) -> Result<Arc<dyn Generator>>,
+}
+
+impl std::fmt::Debug for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Family").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What a family knows of a generator besides its tensors.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// What it is called where its settings give no name: the file's stem.
+    pub name: String,
+    /// The family's settings, as the layout gives them; null for none.
+    pub settings: Json,
+    /// Sha256 over its tensors, hexadecimal; empty where they were not read.
+    pub fingerprint: String,
+}
+
+/// A checkpoint whose family is known; its tensors bear the family's names.
+#[derive(Debug)]
+pub struct Found {
+    /// The family.
+    pub family: &'static Family,
+    /// How the file is laid out.
+    pub layout: &'static Layout,
+    /// Its tensors, renamed.
+    pub weights: Weights,
+    /// Its settings; the fingerprint is empty.
+    pub config: Config,
+}
+
+impl Found {
+    /// What the generator is, from settings and shapes alone.
+    ///
+    /// # Errors
+    /// As [`Family::describe`].
+    pub fn describe(&self) -> Result<Spec> {
+        (self.family.describe)(self.weights.list(), &self.config)
+            .map_err(|e| e.note(format!("in {}", self.weights.file())))
+    }
+
+    /// The generator. Without a fingerprint in its settings, that is computed first.
+    ///
+    /// # Errors
+    /// As [`Family::read`], and when a tensor is left that the family does not know.
+    pub fn read(mut self, device: &Device) -> Result<Arc<dyn Generator>> {
+        self.describe()?;
+        if self.config.fingerprint.is_empty() {
+            self.config.fingerprint = self.weights.fingerprint()?;
+        }
+        let generator = (self.family.read)(&mut self.weights, &self.config, device)?;
+        self.weights.finish()?;
+        Ok(generator)
+    }
+}
+
+/// The family and layout of a file; `None` where no family knows it.
+fn find(listing: &Listing) -> Option<(&'static Family, &'static Layout)> {
+    let said = listing.family.as_deref();
+    let asked = FAMILIES.iter().filter(|f| said.is_none_or(|s| s == f.name));
+    asked.filter_map(|f| Some((*f, (f.detect)(listing)?))).next()
+}
+
+/// The name of a file's family, or of a layout that is known but not read, or what its manifest
+/// says; `None` where nothing tells.
+pub fn name(listing: &Listing) -> Option<&str> {
+    let known = find(listing).map(|(family, _)| family.name);
+    known.or(listing.family.as_deref()).or_else(|| unread(listing))
+}
+
+/// The layout of a file that is known but not read.
+fn unread(listing: &Listing) -> Option<&'static str> {
+    let ends = |name: &str, mark: &str| {
+        name.strip_suffix(mark).is_some_and(|p| p.is_empty() || p.ends_with('.'))
+    };
+    let has = |mark: &str| listing.tensors.keys().any(|name| ends(name, mark));
+    UNREAD.iter().find(|(mark, _)| has(mark)).map(|(_, name)| *name)
+}
+
+/// Finds a checkpoint's family and gives its tensors the family's names.
+///
+/// # Errors
+/// When no family knows the file, and when its tensors do not fit the layout's rules.
+pub fn recognise(checkpoint: Checkpoint) -> Result<Found> {
+    let Some((family, layout)) = find(checkpoint.weights.list()) else {
+        return Err(unknown(&checkpoint.file, name(checkpoint.weights.list())));
+    };
+    let settings = (layout.settings)(checkpoint.weights.list())
+        .map_err(|e| e.note(format!("in {}", checkpoint.file)))?;
+    let stem = std::path::Path::new(&checkpoint.file).file_stem();
+    let name = stem.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let weights = checkpoint.weights.renamed(layout)?;
+    let config = Config { name, settings, fingerprint: String::new() };
+    Ok(Found { family, layout, weights, config })
+}
+
+fn unknown(file: &str, family: Option<&str>) -> Error {
+    let known: Vec<&str> = FAMILIES.iter().map(|f| f.name).collect();
+    let message = match family {
+        Some(f) => format!("{file}: generators of the family `{}` cannot be run", Safe(f)),
+        None => format!("{file}: this is not a known generator"),
+    };
+    Error::new(Kind::Format, message)
+        .note(format!("known families: {}", known.join(", ")))
+        .hint("`gannet info` shows what the file holds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::Shape;
+    use std::collections::BTreeMap;
+
+    fn listing(names: &[&str], family: Option<&str>) -> Listing {
+        let shape = Shape { dtype: crate::weights::DType::F32, shape: vec![1] };
+        let tensors: BTreeMap<_, _> =
+            names.iter().map(|n| (n.to_string(), shape.clone())).collect();
+        Listing { tensors, family: family.map(str::to_owned), ..Listing::default() }
+    }
+
+    #[test]
+    fn families_and_layouts_have_names_of_their_own() {
+        let mut seen = Vec::new();
+        for family in FAMILIES {
+            assert!(!seen.contains(&family.name), "{}", family.name);
+            assert!(!family.about.is_empty() && family.about.lines().count() == 1);
+            seen.push(family.name);
+            let mut layouts: Vec<&str> = family.layouts.iter().map(|l| l.name).collect();
+            layouts.sort_unstable();
+            layouts.dedup();
+            assert_eq!(layouts.len(), family.layouts.len(), "{}", family.name);
+        }
+    }
+
+    #[test]
+    fn a_manifest_decides_over_names() {
+        let nvidia = ["synthesis.b4.const", "synthesis.b4.conv1.weight"];
+        assert_eq!(name(&listing(&nvidia, None)), Some("stylegan2"));
+        assert_eq!(name(&listing(&nvidia, Some("encoder"))), Some("encoder"));
+        assert!(find(&listing(&nvidia, Some("encoder"))).is_none());
+        assert_eq!(
+            name(&listing(&["g.convs.0.conv.modulation.weight"], None)),
+            Some("rosinality-stylegan2")
+        );
+        assert_eq!(name(&listing(&["w"], None)), None);
+    }
+}

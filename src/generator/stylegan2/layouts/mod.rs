@@ -1,0 +1,13 @@
+//! How checkpoints of StyleGAN2 are laid out, one file a layout.
+
+mod nvidia;
+mod own;
+
+use crate::weights::layout::{Layout, Rule};
+
+/// All of them, our own first.
+pub(super) const LAYOUTS: &[&Layout] = &[&own::LAYOUT, &nvidia::LAYOUT];
+
+/// The filters that NVIDIA's code stores beside the weights.
+const FILTERS: Rule =
+    Rule::spare("{*}resample_filter", "the filter follows from the settings; it is checked");

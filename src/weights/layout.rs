@@ -1,0 +1,293 @@
+//! Checkpoint layouts as tables of rules: what the tensors of a foreign file are called here.
+//!
+//! A layout is data: how it is told, a list of [`Rule`]s, and how its settings are read. The first
+//! rule whose pattern fits a name decides; a name that no rule fits stays as it is, so that the
+//! loader finds it missing a taker and refuses the file.
+//!
+//! ```
+//! use gannet::weights::layout::{Change, Rule};
+//! const RULES: &[Rule] = &[
+//!     Rule::name("style.{n}.weight", "mapping.fc{n-1}.weight"),
+//!     Rule::changed("mapping.{*}/kernel", "mapping.{*}.weight", &[Change::Permute(&[1, 0])]),
+//!     Rule::ignored("noises.{*}", "drawn afresh"),
+//! ];
+//! ```
+
+use super::listing::Listing;
+use crate::error::Result;
+use serde_json::Value as Json;
+use std::fmt;
+
+/// Digits of a number in a name.
+const DIGITS: usize = 4;
+
+/// One way in which a family's tensors are called and laid out in a file.
+pub struct Layout {
+    /// Its name in reports: `nvidia`.
+    pub name: &'static str,
+    /// Whether a file is laid out so; only names, shapes and class names are looked at.
+    pub detect: fn(&Listing) -> bool,
+    /// How its tensors are called here; the first rule that fits counts.
+    pub rules: &'static [Rule],
+    /// The family's settings, from those that the file holds.
+    ///
+    /// Fails when they cannot be read.
+    pub settings: fn(&Listing) -> Result<Json>,
+}
+
+impl fmt::Debug for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layout").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Layout {
+    /// What becomes of a tensor of that name.
+    pub(crate) fn place(&self, name: &str) -> Placed {
+        let fits = |rule: &'static Rule| Some((rule, captures(rule.from, name)?));
+        match self.rules.iter().find_map(fits) {
+            None => Placed::Named(name.to_owned(), &[]),
+            Some((Rule { to: To::Name(to, changes), .. }, found)) => {
+                Placed::Named(fill(to, &found), changes)
+            }
+            Some((Rule { to: To::Spare(_), .. }, _)) => Placed::Spare,
+            Some((Rule { to: To::Ignored(why), .. }, _)) => Placed::Ignored(why),
+        }
+    }
+}
+
+/// The first layout that fits a file.
+pub fn first(layouts: &'static [&'static Layout], listing: &Listing) -> Option<&'static Layout> {
+    layouts.iter().copied().find(|l| (l.detect)(listing))
+}
+
+/// What a tensor of a foreign name is here.
+///
+/// Patterns: `{n}`, any one letter, stands for a number of up to four digits; `{word}` for one part
+/// of the name, without dots; `{*}` for anything, also nothing. In the new name they are written
+/// back; a number with a step as `{n+1}` or `{n-1}`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rule {
+    /// Names in the file.
+    pub from: &'static str,
+    /// What they are here.
+    pub to: To,
+}
+
+impl Rule {
+    /// A tensor that is only called otherwise.
+    pub const fn name(from: &'static str, to: &'static str) -> Self {
+        Self { from, to: To::Name(to, &[]) }
+    }
+
+    /// A tensor whose numbers are changed as well, in that order.
+    pub const fn changed(from: &'static str, to: &'static str, changes: &'static [Change]) -> Self {
+        Self { from, to: To::Name(to, changes) }
+    }
+
+    /// A tensor that a loader may take or leave.
+    pub const fn spare(from: &'static str, why: &'static str) -> Self {
+        Self { from, to: To::Spare(why) }
+    }
+
+    /// A tensor that is not part of the model.
+    pub const fn ignored(from: &'static str, why: &'static str) -> Self {
+        Self { from, to: To::Ignored(why) }
+    }
+}
+
+/// What becomes of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum To {
+    /// It has this name, and its numbers are changed in this order.
+    Name(&'static str, &'static [Change]),
+    /// It keeps its name; a loader may take or leave it, for this reason. It does not count towards
+    /// the fingerprint.
+    Spare(&'static str),
+    /// It is left out, for this reason.
+    Ignored(&'static str),
+}
+
+/// A change of a tensor's numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Change {
+    /// The dimensions in another order: entry `i` names the old dimension that becomes the `i`-th,
+    /// as NumPy's `transpose`.
+    Permute(&'static [usize]),
+    /// The last two dimensions run backwards: a convolution becomes a correlation.
+    Flip,
+    /// This number is added to each.
+    Add(f32),
+    /// Each is multiplied by this number.
+    Scale(f32),
+    /// Leading dimensions of one element are dropped until this many dimensions are left.
+    Squeeze(usize),
+}
+
+/// Where a rule puts a tensor.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Placed {
+    Named(String, &'static [Change]),
+    Spare,
+    Ignored(&'static str),
+}
+
+/// What the parts of a pattern stand for in a name; `None` when it does not fit.
+fn captures<'a>(pattern: &'static str, name: &'a str) -> Option<Vec<(&'static str, &'a str)>> {
+    let Some((head, rest)) = pattern.split_once('{') else {
+        return (pattern == name).then(Vec::new);
+    };
+    let name = name.strip_prefix(head)?;
+    let (key, rest) = rest.split_once('}')?;
+    let longest = match key {
+        "*" => name.len(),
+        k if k.len() == 1 => name.bytes().take(DIGITS).take_while(u8::is_ascii_digit).count(),
+        _ => name.find('.').unwrap_or(name.len()),
+    };
+    let shortest = usize::from(key != "*");
+    (shortest..=longest).rev().filter(|&end| name.is_char_boundary(end)).find_map(|end| {
+        let mut found = captures(rest, &name[end..])?;
+        found.push((key, &name[..end]));
+        Some(found)
+    })
+}
+
+/// The new name.
+fn fill(to: &str, found: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    let mut rest = to;
+    while let Some((head, tail)) = rest.split_once('{') {
+        let (key, tail) = tail.split_once('}').unwrap_or((tail, ""));
+        out.push_str(head);
+        out.push_str(&value(key, found));
+        rest = tail;
+    }
+    out + rest
+}
+
+/// What stands for `n`, `n+1`, `word` or `*`; nothing for a key that the pattern lacks.
+fn value(key: &str, found: &[(&str, &str)]) -> String {
+    let get = |key: &str| found.iter().find(|(k, _)| *k == key).map_or("", |(_, v)| v);
+    let Some(at) = key.find(['+', '-']) else { return get(key).to_owned() };
+    let (key, step) = key.split_at(at);
+    let sum = get(key).parse::<i64>().ok().zip(step.parse::<i64>().ok()).map(|(n, s)| n + s);
+    sum.map_or_else(String::new, |n| n.to_string())
+}
+
+impl Change {
+    /// The shape after the change; `None` when it does not apply to that shape.
+    pub(crate) fn shape(&self, shape: &[usize]) -> Option<Vec<usize>> {
+        match self {
+            Self::Permute(order) => {
+                let mut seen: Vec<usize> = order.to_vec();
+                seen.sort_unstable();
+                (seen.iter().copied().eq(0..shape.len()))
+                    .then(|| order.iter().map(|&d| shape[d]).collect())
+            }
+            Self::Flip => (shape.len() >= 2).then(|| shape.to_vec()),
+            Self::Add(_) | Self::Scale(_) => Some(shape.to_vec()),
+            Self::Squeeze(rank) => {
+                let lead = shape.len().checked_sub(*rank)?;
+                shape[..lead].iter().all(|&n| n == 1).then(|| shape[lead..].to_vec())
+            }
+        }
+    }
+
+    /// The numbers after the change of a tensor of that shape, row-major.
+    pub(crate) fn apply(&self, shape: &[usize], values: Vec<f32>) -> Vec<f32> {
+        match self {
+            Self::Permute(order) => permute(shape, order, &values),
+            Self::Flip => {
+                let plane = shape.iter().rev().take(2).product::<usize>().max(1);
+                values.chunks(plane).flat_map(|p| p.iter().rev().copied()).collect()
+            }
+            Self::Add(v) => values.into_iter().map(|x| x + v).collect(),
+            Self::Scale(v) => values.into_iter().map(|x| x * v).collect(),
+            Self::Squeeze(_) => values,
+        }
+    }
+}
+
+/// The numbers with their dimensions in another order.
+fn permute(shape: &[usize], order: &[usize], values: &[f32]) -> Vec<f32> {
+    let mut strides = vec![1; shape.len()];
+    for i in (1..shape.len()).rev() {
+        strides[i - 1] = strides[i] * shape[i];
+    }
+    let (mut at, mut index) = (0, vec![0; order.len()]);
+    let mut out = Vec::with_capacity(values.len());
+    for _ in 0..values.len() {
+        out.push(values[at]);
+        for (i, &d) in order.iter().enumerate().rev() {
+            index[i] += 1;
+            at += strides[d];
+            if index[i] < shape[d] {
+                break;
+            }
+            at -= strides[d] * shape[d];
+            index[i] = 0;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: Layout = Layout {
+        name: "test",
+        detect: |l| l.has("style.1.weight"),
+        rules: &[
+            Rule::name("style.{n}.weight", "mapping.fc{n-1}.weight"),
+            Rule::changed("{*}.b{r}.{layer}/kernel", "{*}.{layer}{r+1}", &[Change::Flip]),
+            Rule::spare("{*}resample_filter", "it follows from the settings"),
+            Rule::ignored("noises.{*}", "drawn afresh"),
+        ],
+        settings: |l| Ok(l.config.clone()),
+    };
+
+    #[test]
+    fn patterns_capture_numbers_parts_and_rests() {
+        let named = |name: &str| match TABLE.place(name) {
+            Placed::Named(to, _) => to,
+            other => format!("{other:?}"),
+        };
+        assert_eq!(named("style.12.weight"), "mapping.fc11.weight");
+        assert_eq!(named("g.x.b8.conv0/kernel"), "g.x.conv09");
+        // No rule fits: the name stays, and the loader refuses it.
+        for stays in ["style.x.weight", "style.12345.weight", "g.b8.a.b/kernel", "other"] {
+            assert_eq!(named(stays), stays);
+        }
+        assert_eq!(TABLE.place("resample_filter"), Placed::Spare);
+        assert_eq!(TABLE.place("a.b.resample_filter"), Placed::Spare);
+        assert_eq!(TABLE.place("noises.noise_3"), Placed::Ignored("drawn afresh"));
+        assert_eq!(named("ü.b8.é/kernel"), "ü.é9");
+    }
+
+    #[test]
+    fn changes_by_hand() {
+        let numbers = || (0u8..6).map(f32::from).collect::<Vec<_>>();
+        let permute = Change::Permute(&[1, 0]);
+        assert_eq!(permute.shape(&[2, 3]), Some(vec![3, 2]));
+        assert_eq!(permute.apply(&[2, 3], numbers()), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+        // A convolution of TensorFlow, [kh, kw, in, out], becomes [out, in, kh, kw].
+        let conv = Change::Permute(&[3, 2, 0, 1]);
+        assert_eq!(conv.shape(&[1, 2, 3, 1]), Some(vec![1, 3, 1, 2]));
+        assert_eq!(conv.apply(&[1, 2, 3, 1], numbers()), [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]);
+        assert_eq!(Change::Flip.apply(&[1, 2, 3], numbers()), [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]);
+        assert_eq!(Change::Flip.apply(&[3, 1, 2], numbers()), [1.0, 0.0, 3.0, 2.0, 5.0, 4.0]);
+        assert_eq!(Change::Add(1.0).apply(&[1], vec![2.0]), [3.0]);
+        assert_eq!(Change::Scale(4.0).apply(&[1], vec![2.0]), [8.0]);
+        assert_eq!(Change::Squeeze(1).shape(&[1, 1, 4]), Some(vec![4]));
+        for (change, shape) in [
+            (Change::Squeeze(1), &[2, 4][..]),
+            (Change::Squeeze(3), &[2, 4]),
+            (Change::Flip, &[4]),
+            (permute, &[4]),
+            (Change::Permute(&[0, 0]), &[2, 2]),
+        ] {
+            assert_eq!(change.shape(shape), None, "{change:?} of {shape:?}");
+        }
+    }
+}

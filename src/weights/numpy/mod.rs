@@ -1,0 +1,41 @@
+//! NumPy's files: one array (`.npy`), and a zip of arrays (`.npz`).
+
+pub mod npy;
+
+use super::container::{Container, Draft, Probe};
+use crate::error::Result;
+
+/// One array.
+pub(super) const NPY: Container = Container {
+    name: "npy",
+    holds: |probe| probe.head.starts_with(npy::MAGIC),
+    read: |probe| {
+        let mut draft = Draft::default();
+        draft.tensors.insert(String::new(), npy::read(probe.source, probe.limits)?);
+        Ok(draft)
+    },
+};
+
+/// A zip of arrays.
+pub(super) const NPZ: Container =
+    Container { name: "npz", holds: |probe| probe.archive.is_some(), read: npz };
+
+fn npz(probe: &Probe<'_>) -> Result<Draft> {
+    let mut draft = Draft::default();
+    for (name, entry) in probe.archive.iter().flat_map(|a| &a.entries) {
+        let Some(name) = name.strip_suffix(".npy") else {
+            return Err(entry.fail(
+                0,
+                "zip: a torch file has data.pkl, an npz only .npy entries; this is neither",
+            ));
+        };
+        if !entry.read(0, entry.len().min(6))?.starts_with(npy::MAGIC) {
+            return Err(entry.fail(0, "the entry is no NumPy array"));
+        }
+        draft.tensors.insert(name.to_string(), npy::read(entry, probe.limits)?);
+    }
+    if draft.tensors.is_empty() {
+        return Err(probe.source.fail(0, "at least one tensor is needed, the archive is empty"));
+    }
+    Ok(draft)
+}

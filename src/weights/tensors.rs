@@ -1,0 +1,385 @@
+//! A file's tensors while something takes them.
+
+use super::array::{Array, DType};
+use super::hex;
+use super::layout::{Change, Layout, Placed};
+use super::lazy::Lazy;
+use super::listing::{Listing, Shape};
+use super::source::{one_line, quoted};
+use crate::error::{Error, Kind, Result};
+use candle_core::{Device, Tensor};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Named tensors, each read when it is taken and taken at most once.
+///
+/// Nothing is read before: the listing is all that opening a file needs. What is missing, of
+/// another shape or left over is an error, so that a file and its reader cannot disagree unseen.
+///
+/// ```no_run
+/// # use gannet::{limits::LIMITS, weights};
+/// let mut file = weights::open("net.safetensors".as_ref(), &LIMITS)?;
+/// let bias = file.weights.take("conv.bias", &[64])?; // only these 64 numbers are read
+/// file.weights.finish()?; // fails when there is anything else in the file
+/// # Ok::<(), gannet::error::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Weights {
+    file: String,
+    listing: Listing,
+    held: BTreeMap<String, Held>,
+    /// Names that a loader may leave.
+    spare: BTreeSet<String>,
+}
+
+/// A tensor that was not taken yet.
+#[derive(Clone)]
+struct Held {
+    at: At,
+    /// What is done to its numbers once they are read.
+    changes: &'static [Change],
+}
+
+#[derive(Clone)]
+enum At {
+    File(Lazy),
+    Memory(Tensor),
+}
+
+impl std::fmt::Debug for Weights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Weights")
+            .field("file", &self.file)
+            .field("left", &self.held.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Weights {
+    /// The tensors of a file; `listing` holds what is known beside them.
+    pub(crate) fn of_file(
+        file: &str,
+        tensors: BTreeMap<String, Lazy>,
+        mut listing: Listing,
+    ) -> Self {
+        let shape =
+            |(n, t): (&String, &Lazy)| (n.clone(), Shape { dtype: t.dtype, shape: t.shape() });
+        listing.tensors = tensors.iter().map(shape).collect();
+        let held = |(name, lazy)| (name, Held { at: At::File(lazy), changes: &[] });
+        let held = tensors.into_iter().map(held).collect();
+        Self { file: one_line(file), listing, held, spare: BTreeSet::new() }
+    }
+
+    /// Tensors in memory; `name` stands for a file in errors. A variable stays the variable that it
+    /// is.
+    pub fn of_tensors(name: &str, tensors: BTreeMap<String, Tensor>) -> Self {
+        let shape = |(n, t): (&String, &Tensor)| {
+            (n.clone(), Shape { dtype: dtype(t), shape: t.dims().to_vec() })
+        };
+        let listing =
+            Listing { tensors: tensors.iter().map(shape).collect(), ..Listing::default() };
+        let held = |(name, t)| (name, Held { at: At::Memory(t), changes: &[] });
+        let held = tensors.into_iter().map(held).collect();
+        Self { file: one_line(name), listing, held, spare: BTreeSet::new() }
+    }
+
+    /// The file's name, safe to print.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// All tensors by name, taken or not, and what the file says beside them.
+    pub fn list(&self) -> &Listing {
+        &self.listing
+    }
+
+    /// Whether a tensor of that name is there, taken or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.listing.has(name)
+    }
+
+    /// The shape of a tensor, taken or not.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.listing.shape(name)
+    }
+
+    /// The tensors by the names of a layout, changed as it says when they are taken; what it
+    /// ignores is gone.
+    ///
+    /// # Errors
+    /// When two tensors come to have one name, or a change does not fit a shape.
+    pub fn renamed(self, layout: &Layout) -> Result<Self> {
+        let mut out = Self {
+            file: self.file,
+            listing: Listing { tensors: BTreeMap::new(), ..self.listing },
+            held: BTreeMap::new(),
+            spare: BTreeSet::new(),
+        };
+        let mut shapes = self.listing.tensors;
+        for (name, held) in self.held {
+            let Some(mut shape) = shapes.remove(&name) else { continue };
+            let (to, changes) = match layout.place(&name) {
+                Placed::Named(to, changes) => (to, changes),
+                Placed::Spare => {
+                    out.spare.insert(name.clone());
+                    (name.clone(), &[][..])
+                }
+                Placed::Ignored(_) => continue,
+            };
+            for change in changes {
+                shape.shape = change.shape(&shape.shape).ok_or_else(|| {
+                    let (at, sizes) = (quoted(&name), &shape.shape);
+                    let rule = format!("tensor {at} {sizes:?} is not one of the layout");
+                    out.wrong(format!("{rule} `{}`: {change:?} does not fit it", layout.name))
+                })?;
+            }
+            if out.held.insert(to.clone(), Held { at: held.at, changes }).is_some() {
+                return Err(out.wrong(format!("two tensors are called {} here", quoted(&to))));
+            }
+            out.listing.tensors.insert(to, shape);
+        }
+        Ok(out)
+    }
+
+    /// Reads a tensor of that shape, in single precision and in main memory.
+    ///
+    /// # Errors
+    /// When it is missing (the nearest name is offered), of another shape or taken already, when
+    /// it cannot be read, and when a number of it is not finite.
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        match self.listing.shape(name) {
+            None => Err(self.missing(name, shape)),
+            Some(found) if found != shape => {
+                let rule = format!("tensor {} is {found:?}, {shape:?} is needed", quoted(name));
+                let hint = "its settings and its tensors do not belong together";
+                Err(self.wrong(rule).hint(hint))
+            }
+            Some(_) => match self.held.remove(name) {
+                Some(held) => held.tensor(name),
+                None => Err(self.wrong(format!("tensor {} is taken twice", quoted(name)))),
+            },
+        }
+    }
+
+    /// As [`Weights::take`], for a tensor of any shape.
+    ///
+    /// # Errors
+    /// As [`Weights::take`].
+    pub fn take_any(&mut self, name: &str) -> Result<Tensor> {
+        let shape = self.listing.shape(name).unwrap_or_default().to_vec();
+        self.take(name, &shape)
+    }
+
+    /// As [`Weights::take`], in the type that the file has.
+    ///
+    /// # Errors
+    /// As [`Weights::take`].
+    pub fn take_array(&mut self, name: &str) -> Result<Array> {
+        match self.held.remove(name) {
+            Some(held) => held.array(name),
+            None => Err(self.missing(name, self.listing.shape(name).unwrap_or_default())),
+        }
+    }
+
+    /// All tensors that were not taken yet, in the types that the file has.
+    ///
+    /// # Errors
+    /// As [`Weights::take`].
+    pub fn arrays(self) -> Result<BTreeMap<String, Array>> {
+        self.held.into_iter().map(|(n, held)| held.array(&n).map(|a| (n, a))).collect()
+    }
+
+    /// The names of tensors that nothing has taken and that no layout lets a loader leave.
+    pub fn unused(&self) -> Vec<&str> {
+        self.held.keys().filter(|n| !self.spare.contains(*n)).map(String::as_str).collect()
+    }
+
+    /// Ends the taking.
+    ///
+    /// # Errors
+    /// When tensors are left: the file holds something that its reader does not know.
+    pub fn finish(&self) -> Result<()> {
+        let left = self.unused();
+        let Some(first) = left.first() else { return Ok(()) };
+        let shape = self.listing.shape(first).unwrap_or_default();
+        let rule = match left.len() {
+            1 => format!("tensor {} {shape:?} belongs to no part of the model", quoted(first)),
+            n => format!(
+                "{n} tensors belong to no part of the model, {} {shape:?} for one",
+                quoted(first)
+            ),
+        };
+        Err(self.wrong(rule).hint(
+            "the file is of a changed architecture: convert it without these, or use another",
+        ))
+    }
+
+    /// Sha256 over the tensors as f32, hexadecimal: the same before and after conversion, whatever
+    /// the file around them. Reads every tensor once, none is kept.
+    ///
+    /// Sorted by name; of each: the name's length and bytes, the rank, the sizes (u64, little
+    /// endian), the values (f32, little endian). Tensors that a layout lets a loader leave do not
+    /// count.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read or holds a number that is not finite.
+    pub fn fingerprint(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        for (name, held) in self.held.iter().filter(|(n, _)| !self.spare.contains(*n)) {
+            let array = held.array(name)?;
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name);
+            hash.update((array.shape.len() as u64).to_le_bytes());
+            array.shape.iter().for_each(|&n| hash.update((n as u64).to_le_bytes()));
+            array.each_f32_block(|block| hash.update(block));
+        }
+        Ok(hex(&hash.finalize()))
+    }
+
+    /// A broken rule, with the file's name.
+    fn wrong(&self, rule: String) -> Error {
+        Error::new(Kind::Format, rule).note(format!("in {}", self.file))
+    }
+
+    fn missing(&self, name: &str, shape: &[usize]) -> Error {
+        let e = self.wrong(format!("tensor {} {shape:?} is missing", quoted(name)));
+        let e = match self.nearest(name) {
+            Some(near) => e.note(format!("the file has {}", quoted(near))),
+            None => e,
+        };
+        e.hint("the file is not whole, or not of this family: `gannet info` shows what it holds")
+    }
+
+    /// The name most like one that is missing.
+    fn nearest(&self, name: &str) -> Option<&str> {
+        let distance = |n: &&String| {
+            strsim::damerau_levenshtein(name, &n.chars().take(200).collect::<String>())
+        };
+        let best = self.held.keys().map(|n| (distance(&n), n)).min()?;
+        (best.0 <= name.len() / 3 + 1).then_some(best.1)
+    }
+}
+
+impl Held {
+    /// Its numbers in the type that they have, changed.
+    fn array(&self, name: &str) -> Result<Array> {
+        let array = match &self.at {
+            At::File(lazy) => lazy.load(name)?,
+            At::Memory(t) => {
+                let values = t.to_dtype(candle_core::DType::F32)?.flatten_all()?.to_vec1()?;
+                Array { shape: t.dims().to_vec(), data: super::array::Data::F32(values) }
+            }
+        };
+        if self.changes.is_empty() {
+            return Ok(array);
+        }
+        let mut shape = array.shape.clone();
+        let mut values = array.into_f32();
+        for change in self.changes {
+            values = change.apply(&shape, values);
+            shape = change.shape(&shape).unwrap_or(shape);
+        }
+        Ok(Array { shape, data: super::array::Data::F32(values) })
+    }
+
+    /// The same in single precision; a variable as it is.
+    fn tensor(&self, name: &str) -> Result<Tensor> {
+        match &self.at {
+            At::Memory(t) if self.changes.is_empty() => {
+                Ok(if t.dtype() == candle_core::DType::F32 {
+                    t.clone()
+                } else {
+                    t.to_dtype(candle_core::DType::F32)?
+                })
+            }
+            _ => {
+                let array = self.array(name)?;
+                let shape = array.shape.clone();
+                Ok(Tensor::from_vec(array.into_f32(), shape, &Device::Cpu)?)
+            }
+        }
+    }
+}
+
+/// The element type of a tensor in memory.
+fn dtype(t: &Tensor) -> DType {
+    match t.dtype() {
+        candle_core::DType::F16 => DType::F16,
+        candle_core::DType::BF16 => DType::BF16,
+        candle_core::DType::F64 => DType::F64,
+        candle_core::DType::U8 => DType::U8,
+        candle_core::DType::I64 => DType::I64,
+        _ => DType::F32,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::layout::Rule;
+
+    fn weights(names: &[&str]) -> Weights {
+        let one = |n: &&str| (n.to_string(), Tensor::new(&[0f32], &Device::Cpu).unwrap());
+        Weights::of_tensors("f", names.iter().map(one).collect())
+    }
+
+    #[test]
+    fn both_ends_come_out_empty_or_say_why() {
+        let mut w = weights(&["b4.const", "extra"]);
+        let e = w.take("b4.konst", &[1]).unwrap_err();
+        assert_eq!(
+            e.to_string(),
+            "tensor `b4.konst` [1] is missing; in f; the file has `b4.const`"
+        );
+        assert!(e.repair().is_some());
+        let e = w.take("b4.const", &[2, 3]).unwrap_err().to_string();
+        assert!(e.starts_with("tensor `b4.const` is [1], [2, 3] is needed"), "{e}");
+        assert!(w.take("b4.const", &[1]).is_ok());
+        let e = w.take("b4.const", &[1]).unwrap_err().to_string();
+        assert!(e.contains("taken twice"), "{e}");
+        assert_eq!(w.unused(), ["extra"]);
+        let e = w.finish().unwrap_err().to_string();
+        assert!(e.contains("`extra` [1] belongs to no part"), "{e}");
+        assert!(w.take_any("extra").is_ok());
+        assert!(w.finish().is_ok());
+    }
+
+    #[test]
+    fn layouts_rename_change_spare_and_drop() {
+        const TABLE: Layout = Layout {
+            name: "test",
+            detect: |_| true,
+            rules: &[
+                Rule::changed("style.{n}", "fc{n-1}", &[Change::Squeeze(0), Change::Add(1.0)]),
+                Rule::spare("{*}filter", "it follows"),
+                Rule::ignored("d.{*}", "the discriminator"),
+            ],
+            settings: |l| Ok(l.config.clone()),
+        };
+        let mut w = weights(&["style.1", "a.filter", "d.x", "other"]).renamed(&TABLE).unwrap();
+        let names: Vec<&String> = w.list().tensors.keys().collect();
+        assert_eq!(names, ["a.filter", "fc0", "other"]);
+        let before = w.fingerprint().unwrap();
+        assert_eq!(w.take("fc0", &[]).unwrap().to_scalar::<f32>().unwrap(), 1.0);
+        assert_eq!(w.unused(), ["other"]);
+        // What may be left does not count, what must be taken does.
+        let without = weights(&["style.1", "other"]).renamed(&TABLE).unwrap();
+        assert_eq!(without.fingerprint().unwrap(), before);
+        let other = weights(&["style.2", "other"]).renamed(&TABLE).unwrap();
+        assert_ne!(other.fingerprint().unwrap(), before);
+        let e = weights(&["style.1", "fc0"]).renamed(&TABLE).unwrap_err();
+        assert!(e.message().contains("two tensors are called `fc0`"), "{e}");
+    }
+
+    #[test]
+    fn a_change_that_does_not_fit_is_named() {
+        const TABLE: Layout = Layout {
+            name: "test",
+            detect: |_| true,
+            rules: &[Rule::changed("a", "b", &[Change::Flip])],
+            settings: |l| Ok(l.config.clone()),
+        };
+        let e = weights(&["a"]).renamed(&TABLE).unwrap_err();
+        assert!(e.message().contains("`a` [1]") && e.message().contains("Flip"), "{e}");
+    }
+}
