@@ -50,7 +50,7 @@ fn text(x: &str, y: &str) -> Result<Value> {
     if bytes > LIMITS.text_bytes {
         let allowed = LIMITS.text_bytes;
         let what = format!("the text would have {bytes} bytes, {allowed} are allowed");
-        return Err(Error::new(Kind::Limit, what));
+        return Err(Error::new(Kind::Limit, what).hint("print several shorter texts"));
     }
     Ok(Value::Text(format!("{x}{y}")))
 }

@@ -32,7 +32,8 @@ impl List {
     pub fn new(items: Vec<Value>) -> Result<Self> {
         let values = items.iter().fold(0u64, |sum, v| sum.saturating_add(weight(v)));
         let depth = 1 + items.iter().map(depth).max().unwrap_or(0);
-        let refused = |what: String| Err(Error::new(Kind::Limit, what));
+        let refused =
+            |what: String| Err(Error::new(Kind::Limit, what).hint("make lists of fewer values"));
         if values > LIMITS.list_values {
             return refused(format!(
                 "the list holds {values} values, counted through the lists in it; {} are allowed",
