@@ -66,6 +66,7 @@ pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
         return Ok(code);
     }
     let mapped = |from: usize| -> Result<Tensor> {
+        crate::control::check()?;
         let part = code.part(from, MAPPED.min(n - from))?;
         g.map(&part.data, part.labels.as_ref())
     };
