@@ -174,6 +174,12 @@ fn bombs_are_refused_before_they_allocate() {
         "sample(n: 100000, space: W+) |> render()",
         "[i for i in 0..1000000000]",
         "def f(x) = f(x)\nf(1)",
+        // Values that are small in memory and endless to whoever walks them.
+        &format!("x = [1, 2]\n{}x", "x = [x, x]\n".repeat(22)),
+        &format!("x = [1, 2]\n{}print(x)", "x = [[x, 1], x, [x]]\n".repeat(22)),
+        &format!("x = sample()\n{}save(x, \"x.png\")", "x = [x, x]\n".repeat(40)),
+        &format!("t = \"ab\"\n{}print(t)", "t = t + t\n".repeat(40)),
+        &format!("x = []\n{}info(x)", "x = [x]\n".repeat(500)),
     ] {
         let (status, errors) = eval_within(folder.path(), 5, bomb);
         assert!(matches!(status.code(), Some(1 | 2)), "{bomb}: {status} {errors}");

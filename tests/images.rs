@@ -29,7 +29,8 @@ fn resampling_agrees_with_pillow() {
             let exact = tensors.tensor(&format!("{job}.{name}.f32")).unwrap();
             let (h, w) = (exact.shape()[0], exact.shape()[1]);
             let values: Vec<f32> = source.data.iter().map(|&v| f32::from(v)).collect();
-            let ours = resize_f32(&values, 3, (source.width, source.height), (w, h), filter);
+            let ours =
+                resize_f32(&values, 3, (source.width, source.height), (w, h), filter).unwrap();
             let theirs =
                 exact.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
             let worst =

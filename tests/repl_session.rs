@@ -14,6 +14,7 @@ use gannet::rng::Rng;
 use gannet::store::{Disk, Files};
 use gannet::ui::{Keys, ReplOptions, Resume, Runner, Style, Terminal, repl};
 use pty::Pty;
+use rustix::process::{Signal, kill_process};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -232,7 +233,7 @@ fn sigterm_in_the_middle_leaves_a_whole_journal_and_says_that_it_can_go_on() {
     enter(&mut pty, "n = 40000");
     pty.send("r = invert(sample(seed: 3), space: W, steps: 900000)\r");
     pty.wait_for("stop and keep the best so far", 1);
-    rustix::process::kill_process(pty.foreground(), rustix::process::Signal::TERM).unwrap();
+    kill_process(pty.foreground(), Signal::TERM).unwrap();
     pty.restored();
     assert_eq!(pty.child.wait().unwrap().code(), Some(75));
     let cells = journal(folder.path());
@@ -243,6 +244,54 @@ fn sigterm_in_the_middle_leaves_a_whole_journal_and_says_that_it_can_go_on() {
 
 // ---- in a pipe
 // -----------------------------------------------------------------------------------------------------
+
+/// Statements that would take minutes, in what is done to values and pictures.
+fn endless(folder: &Path) -> Vec<String> {
+    let path = folder.join("large.png");
+    let picture = gannet::image::Raster::filled(6000, 6000, &[1, 2, 3]).unwrap();
+    std::fs::write(&path, gannet::image::encode::png(&picture, &[]).unwrap()).unwrap();
+    let path = path.display();
+    vec![
+        "[[a * b for a in 1..99999] for b in 1..99]".into(),
+        "[sample(seed: i) for i in 1..99999]".into(),
+        "show [sample(seed: i, space: W) for i in 1..9999], sample(n: 4999)".into(),
+        format!("ms_ssim(image(\"{path}\", align: none), image(\"{path}\", align: none))"),
+        format!("image(\"{path}\", align: none, size: 8192)"),
+    ]
+}
+
+#[test]
+fn ctrl_c_ends_whatever_runs_and_the_session_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pty = session(folder.path());
+    for (i, statement) in endless(folder.path()).iter().enumerate() {
+        let views = pty.text().matches("\x1b[?25l").count();
+        pty.send(&format!("{statement}\r"));
+        // The live view: it runs.
+        pty.wait_for("\x1b[?25l", views + 1);
+        let prompts = pty.text().matches("\x1b[?2004h").count();
+        pty.send("\x03");
+        pty.wait_for("\x1b[?2004h", prompts + 1);
+        pty.wait_for("stopped", i + 1);
+    }
+    assert!(enter(&mut pty, "20 + 22").contains("42"));
+    pty.send("\x04");
+    pty.restored();
+}
+
+#[test]
+fn sigterm_and_sighup_end_whatever_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    for (i, statement) in endless(folder.path()).iter().enumerate() {
+        let mut pty = session(folder.path());
+        pty.send(&format!("{statement}\r"));
+        pty.wait_for("\x1b[?25l", 1);
+        let signal = if i % 2 == 0 { Signal::TERM } else { Signal::HUP };
+        kill_process(pty.foreground(), signal).unwrap();
+        pty.restored();
+        assert_eq!(pty.child.wait().unwrap().code(), Some(75), "{statement}");
+    }
+}
 
 fn piped(text: &str) -> (Option<i32>, String, String) {
     let mut child = Command::new(std::env::current_exe().unwrap())

@@ -6,6 +6,7 @@ use crate::builtin::{
 };
 use crate::error::{Error, Result};
 use crate::image::{Raster, encode};
+use crate::value::display::room;
 use crate::value::{Image, Value};
 
 /// `grid(pictures, …, columns: …)`
@@ -48,7 +49,9 @@ fn infer(_: &CheckedCall<'_>) -> Result<Type> {
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let mut rasters = Vec::new();
-    for image in all_images(&args.many("pictures"), ctx)? {
+    let images = all_images(&args.many("pictures"), ctx)?;
+    room(images.iter().map(|i| i.data.elem_count() as u64).sum())?;
+    for image in images {
         rasters.extend(Raster::from_tensor(&image.data)?);
     }
     let count = rasters.len();

@@ -7,7 +7,6 @@ use crate::direction;
 use crate::error::{Error, Result};
 use crate::value::Value;
 use candle_core::DType;
-use std::sync::Arc;
 
 /// `norm(x)`
 pub const BUILTIN: Builtin = Builtin {
@@ -38,7 +37,7 @@ pub const BUILTIN: Builtin = Builtin {
                 .to_vec1::<f64>()?;
             Ok(match rows[..] {
                 [one] => Value::Number(one),
-                _ => Value::List(Arc::new(rows.into_iter().map(Value::Number).collect())),
+                _ => Value::list(rows.into_iter().map(Value::Number).collect())?,
             })
         }
     },

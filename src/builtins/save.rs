@@ -12,6 +12,7 @@ use crate::latent::{Direction, Latent, ModelId};
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::store::{Disk, write_atomic};
+use crate::value::display::room;
 use crate::value::{Image, Value};
 use crate::weights::{Array, Manifest, npy, safetensors};
 use candle_core::Tensor;
@@ -205,6 +206,8 @@ fn images(args: &Args, ctx: &Context<'_>) -> Result<Vec<Image>> {
 
 fn rasters(images: &[Image]) -> Result<Vec<Raster>> {
     let mut all = Vec::new();
+    let values = |i: &Image| i.data.elem_count() as u64;
+    room(images.iter().map(values).sum())?;
     for i in images {
         all.extend(Raster::from_tensor(&i.data)?);
     }
@@ -231,7 +234,10 @@ fn stills(
         return all
             .iter()
             .enumerate()
-            .map(|(i, r)| Ok((target.replace("{i}", &i.to_string()), bytes(r)?)))
+            .map(|(i, r)| {
+                ctx.control.check()?;
+                Ok((target.replace("{i}", &i.to_string()), bytes(r)?))
+            })
             .collect();
     }
     if all.len() != 1 {
@@ -258,6 +264,8 @@ fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
 
 fn frames(path: &Latent, ctx: &Context<'_>) -> Result<Vec<Raster>> {
     let model = ctx.model_of(path)?;
+    let side = model.facts.resolution as u64;
+    room(path.count() as u64 * model.facts.channels as u64 * side * side)?;
     let mut all = Vec::with_capacity(path.count());
     let input = spaces::input_of(path);
     each_batch(&*model.generator, path, &input, (&ctx.control, "render the film"), |batch| {
@@ -290,6 +298,7 @@ fn numbers(
         return Ok(vec![(target.to_owned(), npy::to_bytes(&array(&tensor)?)?)]);
     }
     let one = |i: usize| -> Result<_> {
+        ctx.control.check()?;
         Ok((
             target.replace("{i}", &i.to_string()),
             npy::to_bytes(&array(&tensor.narrow(0, i, 1)?)?)?,

@@ -6,7 +6,7 @@ use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use crate::metric::Perceptual;
 use crate::ui::{Terminal, Verbosity, run_live, run_plain};
-use crate::value::{Loaded, Table, Value, display, model};
+use crate::value::{Loaded, Table, Value, model, text};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -246,7 +246,7 @@ pub(super) fn show(
     }
     let table = table();
     let notes = table.notes.join("\n");
-    let text = display::plain(&Value::Table(Arc::new(table)));
+    let text = text::shown(&Value::Table(Arc::new(table)));
     out(format!("{text}\n\n{notes}\n").as_bytes())
 }
 

@@ -14,7 +14,7 @@ use crate::render::file::Files;
 use crate::render::{Painter, Probe, Protocol, probe};
 use crate::safe::Safe;
 use crate::ui::runner::{self, Runner, Style};
-use crate::ui::{Colour, Terminal};
+use crate::ui::{Colour, Terminal, Verbosity, run_plain};
 use crate::value::model;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::collections::BTreeMap;
@@ -292,7 +292,11 @@ fn runner(common: &Common, options: Options) -> Result<(Runner, Probe)> {
         crate::render::Colours::Indexed => Colour::Indexed,
         crate::render::Colours::True => Colour::True,
     });
-    let session = Session::new(&common.model, options)?;
+    // A large generator takes seconds to read: Ctrl-C ends that too.
+    let session = run_plain("load", Verbosity::Quiet, |control| {
+        let _entered = control.enter();
+        Session::new(&common.model, options)
+    })?;
     let painter = if found.terminal.protocol == Protocol::None && common.graphics == "auto" {
         let folder = common.out.clone().unwrap_or_else(|| PICTURES.into());
         Painter::with_sink(found.terminal.clone(), Box::new(Files::new(&folder)))

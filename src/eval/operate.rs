@@ -2,12 +2,13 @@
 
 use crate::builtin::{Context, as_latent, layer_range};
 use crate::direction;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::lang::ast::{BinaryOp, CompareOp};
 use crate::lang::check;
 use crate::latent::{Direction, Latent};
+use crate::limits::LIMITS;
 use crate::space::Space;
-use crate::value::display::plain;
+use crate::value::display::describe;
 use crate::value::{Image, Value};
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ pub fn binary(op: BinaryOp, a: &Value, b: &Value) -> Result<Value> {
     use BinaryOp::{Add, Div, Mul, Sub};
     match (op, a, b) {
         (_, Value::Number(x), Value::Number(y)) => arithmetic(op, *x, *y),
-        (Add, Value::Text(x), Value::Text(y)) => Ok(Value::Text(format!("{x}{y}"))),
+        (Add, Value::Text(x), Value::Text(y)) => text(x, y),
         (Add, Value::Direction(x), Value::Direction(y)) => {
             Ok(Value::Direction(direction::add(x, y)?))
         }
@@ -42,6 +43,16 @@ pub fn binary(op: BinaryOp, a: &Value, b: &Value) -> Result<Value> {
         },
         _ => Err(unfit(op, a, b)),
     }
+}
+
+fn text(x: &str, y: &str) -> Result<Value> {
+    let bytes = x.len() + y.len();
+    if bytes > LIMITS.text_bytes {
+        let allowed = LIMITS.text_bytes;
+        let what = format!("the text would have {bytes} bytes, {allowed} are allowed");
+        return Err(Error::new(Kind::Limit, what).hint("print several shorter texts"));
+    }
+    Ok(Value::Text(format!("{x}{y}")))
 }
 
 fn unfit(op: BinaryOp, a: &Value, b: &Value) -> Error {
@@ -153,7 +164,7 @@ pub fn index(base: &Value, index: &Value) -> Result<Value> {
             let range = parts(index, items.len(), "element")?;
             Ok(match index {
                 Value::Number(_) => items[range.start].clone(),
-                _ => Value::List(Arc::new(items[range].to_vec())),
+                _ => Value::list(items[range].to_vec())?,
             })
         }
         Value::Image(i) => {
@@ -180,7 +191,7 @@ fn parts(index: &Value, count: usize, part: &str) -> Result<Range<usize>> {
         let s = if count == 1 { "" } else { "s" };
         let error = Error::runtime(format!(
             "there is no {part} {}: {count} {part}{s}, counted from 0",
-            plain(index)
+            describe(index)
         ));
         match index {
             _ if count == 0 => error.hint("choose from one that is not empty"),

@@ -209,11 +209,15 @@ fn a_script_saves_nowhere_but_below_its_folder() {
 
 #[test]
 fn a_stop_keeps_the_best_so_far_and_ends_the_program() {
-    let control = Control::default();
-    control.request(Stop::Keep);
+    // Stopped when it first tells how far it is: something is there to keep.
+    let holder = Arc::new(std::sync::OnceLock::<Control>::new());
+    let inner = holder.clone();
+    let control = Control::new(move |_| inner.get().unwrap().request(Stop::Keep));
+    holder.set(control.clone()).ok().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut s = session(folder.path());
-    let source = Source::new("test", "r = invert(sample(seed: 1), steps: 500)\nprint(1)").unwrap();
+    let code = "r = invert(sample(seed: 1), steps: 50000)\nprint(1)";
+    let source = Source::new("test", code).unwrap();
     let mut kept = Kept::default();
     let e = s.run(&source, &BTreeMap::new(), &control, &mut kept).unwrap_err();
     assert_eq!(e.kind().exit_code(), 130);
@@ -525,5 +529,40 @@ fn checker_and_evaluator_agree_on_every_index_of_every_value() {
             }
         }
         assert_eq!(seen.join(" "), types, "{name}");
+    }
+}
+
+#[test]
+fn what_is_made_of_itself_again_and_again_stays_small() {
+    let again = |line: &str| format!("{line}\n").repeat(60);
+    let code = format!(
+        "d = direction(\"smile\")\nc = sample(seed: 1, space: W)\n{}{}",
+        again("d = d + d * 0.5; d = d | [direction(\"age\")]"),
+        again("c = c + d; c = c - d")
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let mut s = session(folder.path());
+    run_in(&mut s, &code).unwrap();
+    match (&s.names["d"], &s.names["c"]) {
+        (Value::Direction(d), Value::Latent(c)) => {
+            assert!(d.name.len().max(d.origin.len()).max(c.origin.len()) < 4000);
+        }
+        _ => panic!("a direction and a code"),
+    }
+}
+
+#[test]
+fn a_first_ctrl_c_ends_what_keeps_nothing() {
+    for code in ["[i for i in 0..9]", "sample(n: 20)", "print([1, 2])", "psnr(sample(), sample())"]
+    {
+        let control = Control::default();
+        control.request(Stop::Keep);
+        let folder = tempfile::tempdir().unwrap();
+        let source = Source::new("test", code).unwrap();
+        let mut kept = Kept::default();
+        let e = session(folder.path()).run(&source, &BTreeMap::new(), &control, &mut kept);
+        let e = e.unwrap_err();
+        assert!(e.kind() == Kind::Interrupted && kept.shown.is_empty(), "{code}: {e}");
+        assert!(!e.message().contains("best so far"), "{code}: {e}");
     }
 }

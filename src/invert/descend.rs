@@ -127,6 +127,9 @@ pub(super) fn descend(problems: &[Problem]) -> Result<Vec<State>> {
     let now = Instant::now();
     let mut batch = Batch { problems, states, joined: None, reported: now, saved: now };
     while batch.step()? {}
+    if let Some(p) = problems.first() {
+        p.job.control.keep();
+    }
     batch.end();
     Ok(batch.states)
 }

@@ -1,13 +1,14 @@
 //! How values look: the picture first, then the numbers that one reads.
 
-use super::{Cell, Image, Loaded, Table, Value, directions};
-use crate::control::Control;
-use crate::error::Result;
+use super::{Cell, Image, List, Loaded, Table, Value, directions, text};
+use crate::control::{self, Control};
+use crate::error::{Error, Kind, Result};
 use crate::generator::{self, spaces};
 use crate::image::Raster;
 use crate::invert::Inversion;
 use crate::lang::types::Type;
 use crate::latent::{Direction, Latent};
+use crate::limits::LIMITS;
 use crate::render::{Display, Picture};
 use crate::safe::Safe;
 use crate::space::Space;
@@ -15,14 +16,22 @@ use candle_core::Tensor;
 
 /// How much an error picture is amplified.
 const ERROR_GAIN: f64 = 4.0;
+/// Values of a band that an error picture is computed in.
+const BAND: usize = 1 << 20;
 
 /// The pictures of codes, with the noise that was found with them, or else the stored one; a
 /// bounded number at a time.
 ///
 /// # Errors
-/// When the code does not fit the generator; `Interrupted` when many pictures are stopped before
-/// all are there.
+/// When the code does not fit the generator; `Limit` when the pictures would need more than
+/// [`LIMITS`]`.tensor_bytes`; `Interrupted` when it is stopped before all are there.
 pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image> {
+    let each = 4 * (model.facts.channels * model.facts.pixels()) as u64;
+    if each.saturating_mul(code.count() as u64) > LIMITS.tensor_bytes {
+        let (n, size) = (code.count(), model.facts.size());
+        return Err(Error::new(Kind::Limit, format!("{n} pictures of {size} are too many at a time"))
+            .hint("choose some of the codes"));
+    }
     let input = spaces::input_of(code);
     let data = generator::pictures(&*model.generator, code, &input, (control, "render"))?;
     Ok(Image {
@@ -46,6 +55,7 @@ pub fn together(
     let mut all = Vec::with_capacity(codes.len());
     let mut rest = codes;
     while !rest.is_empty() {
+        control::check()?;
         let run = 1 + rest.windows(2).take_while(|pair| pair[0].fits_beside(&pair[1])).count();
         let (now, later) = rest.split_at(run);
         rest = later;
@@ -63,10 +73,24 @@ pub fn together(
     Ok(all)
 }
 
-/// `|a - b|`, amplified, as a picture that is black where both agree.
+/// `|a - b|`, amplified, as a picture that is black where both agree. Holds one copy of the
+/// pictures beside the result.
+///
+/// # Shapes
+/// `[N, C, H, W]` twice → the same
 pub fn error_picture(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    Ok(((a.clamp(-1f32, 1f32)? - b.clamp(-1f32, 1f32)?)?.abs()?.affine(ERROR_GAIN, -1.0)?)
-        .clamp(-1f32, 1f32)?)
+    let rows = BAND.div_ceil(a.dim(1)?.max(1) * a.dim(3)?.max(1));
+    let band = |y: usize, n: usize| -> Result<Tensor> {
+        control::check()?;
+        let [a, b] = [a, b].map(|t| t.narrow(2, y, n).and_then(|t| t.clamp(-1f32, 1f32)));
+        Ok((a? - b?)?.abs()?.affine(ERROR_GAIN, -1.0)?.clamp(-1f32, 1f32)?)
+    };
+    let h = a.dim(2)?;
+    let bands = (0..h).step_by(rows).map(|y| band(y, rows.min(h - y)));
+    match &bands.collect::<Result<Vec<_>>>()?[..] {
+        [one] => Ok(one.clone()),
+        several => Ok(Tensor::cat(several, 2)?),
+    }
 }
 
 /// What a value looks like; `picture` renders a code.
@@ -108,7 +132,7 @@ pub fn side_by_side(
             _ => None,
         };
         match image {
-            Some(i) => all.pictures.extend(pictures(&i)?),
+            Some(i) => add(&mut all, &i)?,
             None => {
                 let one = display(v, picture)?;
                 all.pictures.extend(one.pictures);
@@ -120,33 +144,55 @@ pub fn side_by_side(
 }
 
 fn show_image(image: &Image, lines: Vec<String>) -> Result<Display> {
-    Ok(Display { pictures: pictures(image)?, lines })
+    let mut all = Display { pictures: Vec::new(), lines };
+    add(&mut all, image)?;
+    Ok(all)
 }
 
-fn pictures(image: &Image) -> Result<Vec<Picture>> {
+/// Adds an image's pictures to what is shown.
+fn add(all: &mut Display, image: &Image) -> Result<()> {
+    control::check()?;
+    let held: usize = all.pictures.iter().map(|p| p.raster.data.len()).sum();
+    room(held as u64 + image.data.elem_count() as u64)?;
     let rasters = Raster::from_tensor(&image.data)?.into_iter().enumerate();
-    Ok(rasters
-        .map(|(i, raster)| Picture {
-            raster,
-            caption: image.captions.get(i).cloned().unwrap_or_default(),
-        })
-        .collect())
+    all.pictures.extend(rasters.map(|(i, raster)| Picture {
+        raster,
+        caption: image.captions.get(i).cloned().unwrap_or_default(),
+    }));
+    Ok(())
 }
 
-fn show_list(items: &[Value], picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
+/// Refuses pictures of more bytes than one result may hold.
+///
+/// # Errors
+/// `Limit` beyond [`LIMITS`]`.shown_bytes`.
+pub fn room(bytes: u64) -> Result<()> {
+    if bytes <= LIMITS.shown_bytes {
+        return Ok(());
+    }
+    let mb = |b: u64| b / 1_000_000;
+    let text = format!(
+        "these pictures have {} MB together, one result holds at most {} MB",
+        mb(bytes),
+        mb(LIMITS.shown_bytes)
+    );
+    Err(Error::new(Kind::Limit, text)
+        .hint("choose some of them, or save each: save(x, \"{i}.png\")"))
+}
+
+fn show_list(items: &List, picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
     let visual = |v: &Value| matches!(v, Value::Image(_) | Value::Latent(_) | Value::Inversion(_));
     if !items.is_empty() && items.iter().all(visual) {
         return side_by_side(items, picture);
     }
-    Ok(Display {
-        pictures: Vec::new(),
-        lines: vec![plain(&Value::List(std::sync::Arc::new(items.to_vec())))],
-    })
+    Ok(Display { pictures: Vec::new(), lines: vec![text::shown(&Value::List(items.clone()))] })
 }
 
 fn show_inversion(i: &Inversion) -> Result<Display> {
     let mut all = Vec::new();
+    room(3 * i.target.elem_count() as u64)?;
     for n in 0..i.code.count() {
+        control::check()?;
         let (target, found) = (i.target.narrow(0, n, 1)?, i.reconstruction.narrow(0, n, 1)?);
         let error = error_picture(&target, &found)?;
         for (data, caption) in [(target, "target"), (found, "inverted"), (error, "error ×4")] {
@@ -158,17 +204,16 @@ fn show_inversion(i: &Inversion) -> Result<Display> {
 }
 
 fn show_table(t: &Table) -> Result<Display> {
-    let mut all = Vec::new();
+    let mut all = Display { pictures: Vec::new(), lines: layout(t) };
+    all.lines.extend(t.notes.iter().cloned());
     for i in &t.pictures {
-        all.extend(pictures(i)?);
+        add(&mut all, i)?;
     }
-    let mut lines = layout(t);
-    lines.extend(t.notes.iter().cloned());
-    Ok(Display { pictures: all, lines })
+    Ok(all)
 }
 
 /// The rows in aligned columns: texts to the left, numbers to the right.
-fn layout(t: &Table) -> Vec<String> {
+pub(super) fn layout(t: &Table) -> Vec<String> {
     use unicode_width::UnicodeWidthStr;
     let text = |c: &Cell| match c {
         Cell::Text(s) => Safe(s).to_string(),
@@ -199,7 +244,7 @@ pub fn describe(value: &Value) -> String {
         Value::Direction(d) => describe_direction(d),
         Value::Model(m) => describe_model(m),
         Value::Inversion(i) => summary(i).join(" · "),
-        other => plain(other),
+        other => text::shown(other),
     }
 }
 
@@ -265,30 +310,6 @@ fn describe_model(m: &Loaded) -> String {
     )
 }
 
-/// A value as one would write it, for `print`.
-pub fn plain(value: &Value) -> String {
-    match value {
-        Value::Nothing => String::new(),
-        Value::Number(v) => format!("{v}"),
-        Value::Text(t) => Safe(t).to_string(),
-        Value::Bool(b) => b.to_string(),
-        Value::Range { from, to, step } => match step {
-            Some(s) => format!("{from}..{to} by {s}"),
-            None => format!("{from}..{to}"),
-        },
-        Value::Space(s) => s.to_string(),
-        Value::Word(w, v) => match v {
-            Some(v) => format!("{}: {}", Safe(w), plain(v)),
-            None => Safe(w).to_string(),
-        },
-        Value::List(items) => {
-            format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(", "))
-        }
-        Value::Table(t) => layout(t).join("\n"),
-        other => describe(other),
-    }
-}
-
 /// A value as one JSON object, for `--json`.
 pub fn json(value: &Value) -> serde_json::Value {
     use serde_json::json;
@@ -324,7 +345,7 @@ pub fn json(value: &Value) -> serde_json::Value {
             };
             json!({"type": "Table", "rows": t.rows.iter().map(row).collect::<Vec<_>>(), "notes": t.notes})
         }
-        other => json!({"type": other.ty().to_string(), "value": plain(other)}),
+        other => json!({"type": other.ty().to_string(), "value": text::shown(other)}),
     }
 }
 

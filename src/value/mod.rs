@@ -3,8 +3,11 @@
 pub mod directions;
 pub mod display;
 mod encoder;
+mod list;
 pub mod model;
+pub mod text;
 
+pub use list::List;
 pub use model::Loaded;
 
 use crate::invert::Inversion;
@@ -39,7 +42,7 @@ pub enum Value {
     /// A bare word given to a parameter with choices, and the value after its colon.
     Word(String, Option<Box<Value>>),
     /// A list.
-    List(Arc<Vec<Value>>),
+    List(List),
     /// Pictures.
     Image(Image),
     /// A generator.
@@ -102,6 +105,14 @@ pub enum Cell {
 }
 
 impl Value {
+    /// A list of these values.
+    ///
+    /// # Errors
+    /// As [`List::new`].
+    pub fn list(items: Vec<Self>) -> crate::error::Result<Self> {
+        List::new(items).map(Self::List)
+    }
+
     /// The static type, as the checker would know it.
     pub fn ty(&self) -> Type {
         match self {
@@ -112,11 +123,7 @@ impl Value {
             Self::Range { .. } => Type::Range,
             Self::Space(_) => Type::Space,
             Self::Word(..) => Type::Unknown,
-            Self::List(items) => {
-                let first = items.first().map_or(Type::Unknown, Self::ty);
-                let same = items.iter().all(|v| v.ty() == first);
-                Type::List(Box::new(if same { first } else { Type::Unknown }))
-            }
+            Self::List(items) => items.ty().clone(),
             Self::Image(i) => {
                 let [_, c, h, w] = i.dims();
                 Type::Image(Some([c, h, w]))
