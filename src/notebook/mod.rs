@@ -1,6 +1,5 @@
 //! A session that is never lost: an append-only journal of what was acknowledged, and its replay.
 
-mod base64;
 mod journal;
 mod record;
 mod replay;

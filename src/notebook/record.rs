@@ -1,6 +1,6 @@
 //! What a journal records.
 
-use super::base64;
+use crate::store::base64;
 use serde::{Deserialize, Serialize};
 
 /// Pictures kept with a cell.

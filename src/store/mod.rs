@@ -6,6 +6,7 @@
 //! was not synced.
 
 mod atomic;
+pub(crate) mod base64;
 mod disk;
 pub mod faulty;
 mod lock;
