@@ -1,8 +1,8 @@
 //! `save`: results as files.
 
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type,
-    all_images, as_latent,
+    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Output, Param, Signature,
+    Type, all_images, as_latent,
 };
 use crate::error::{Error, Result};
 use crate::generator::{Noise, each_batch};
@@ -18,7 +18,7 @@ use candle_core::Tensor;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "npy", "safetensors"];
 
@@ -138,10 +138,38 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     };
     let mut paths = Vec::with_capacity(written.len());
     for (name, bytes) in &written {
-        let at = outlet.replace(Path::new(name), bytes).map_err(|e| failed(name, &e).at(span))?;
+        let name = Path::new(name);
+        let put = if ctx.replaying {
+            again(&outlet, name, bytes, ctx.output)?
+        } else {
+            outlet.replace(name, bytes)
+        };
+        let at = put.map_err(|e| failed(&name.to_string_lossy(), &e).at(span))?;
         paths.push(at.to_string_lossy().into_owned());
     }
     Ok(Value::Text(paths.join(", ")))
+}
+
+/// Writes a file of a cell that runs again: one that is there is left as it is, and where it is not
+/// what would be written, that is said.
+fn again(
+    outlet: &Outlet,
+    name: &Path,
+    bytes: &[u8],
+    output: &mut dyn Output,
+) -> Result<io::Result<PathBuf>> {
+    // Contents are compared, never times; a longer file is another one.
+    match outlet.read(name, bytes.len() as u64) {
+        Ok(found) if found == bytes => Ok(Ok(outlet.path(name))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(outlet.create(name, bytes)),
+        Ok(_) | Err(_) => {
+            let shown = outlet.path(name);
+            let shown = Safe(&shown.to_string_lossy()).to_string();
+            output
+                .note(&format!("{shown} has changed since it was saved, and is left as it is"))?;
+            Ok(Ok(outlet.path(name)))
+        }
+    }
 }
 
 fn failed(name: &str, e: &io::Error) -> Error {

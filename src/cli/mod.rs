@@ -315,6 +315,7 @@ fn options(common: &Common, confined: bool) -> Options {
         confined,
         echo: false,
         checkpoints: crate::store::state_folder().map(|f| f.join("checkpoints")),
+        replaying: false,
     }
 }
 

@@ -176,9 +176,7 @@ impl Journal {
             other => other,
         };
         let (seal, line) = seal_line(&self.seal, &record)?;
-        self.put(&line).map_err(|e| {
-            failed("write", &self.path, &e).hint("free some space, then run the cell again")
-        })?;
+        self.put(&line).map_err(|e| failed("write", &self.path, &e).hint("free some space"))?;
         self.seal = seal;
         self.len += line.len() as u64;
         Ok(())

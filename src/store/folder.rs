@@ -85,12 +85,12 @@ impl Outlet {
     ) -> io::Result<PathBuf> {
         let path = self.path(name);
         if !self.confined {
-            disk::Disk.make_folder(super::folder_of(&path))?;
+            make_folder(super::folder_of(&path))?;
             write(&disk::Disk, &path)?;
             return Ok(path);
         }
         parts(name)?;
-        disk::Disk.make_folder(&self.opened_root())?;
+        make_folder(&self.opened_root())?;
         let (folder, last) = self.folder_of(name, enter)?;
         write(&Below(folder), Path::new(last))?;
         Ok(path)
@@ -127,6 +127,14 @@ impl Outlet {
 
 /// How a folder is opened by a component of a name.
 type Open = fn(&OwnedFd, &OsStr) -> io::Result<OwnedFd>;
+
+/// Makes a folder. A file in its place is not taken for a result that exists.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    disk::Disk.make_folder(folder).map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+        _ => e,
+    })
+}
 
 /// The folders of a name, and its last component.
 fn parts(name: &Path) -> io::Result<(Vec<&OsStr>, &OsStr)> {

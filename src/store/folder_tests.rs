@@ -111,6 +111,19 @@ fn the_users_own_folder_may_be_a_link_and_what_is_allowed_goes_anywhere() {
 }
 
 #[test]
+fn a_file_in_the_place_of_a_folder_is_no_result_that_exists() {
+    let all = handed();
+    let file = all.path().join("evil/kept.png");
+    for outlet in [Outlet::below(&file), Outlet::anywhere(&file)] {
+        let e = outlet.create(Path::new("a.png"), b"x").unwrap_err();
+        assert_eq!(e.kind(), io::ErrorKind::NotADirectory);
+    }
+    fs::write(all.path().join("in/f"), "").unwrap();
+    let e = Outlet::below(&all.path().join("in")).create(Path::new("f/a.png"), b"x").unwrap_err();
+    assert_eq!(e.kind(), io::ErrorKind::NotADirectory);
+}
+
+#[test]
 fn a_hard_link_to_a_file_elsewhere_is_replaced_not_written_through() {
     let all = handed();
     let (kept, here) = (all.path().join("evil/kept.png"), all.path().join("in/a.png"));
