@@ -88,6 +88,11 @@ pub trait Output {
     fn display(&mut self, display: &Display, value: &Value) -> Result<()>;
     /// Writes a line of its own to standard output.
     fn print(&mut self, line: &str) -> Result<()>;
+    /// Says what was left undone; not a result. Says nothing unless an output wants to.
+    fn note(&mut self, line: &str) -> Result<()> {
+        let _ = line;
+        Ok(())
+    }
 }
 
 /// What a built-in function works in.
@@ -106,6 +111,8 @@ pub struct Context<'a> {
     pub control: Control,
     /// Folder for checkpoints of long work, if it is to be resumable.
     pub checkpoints: Option<PathBuf>,
+    /// Whether a cell runs again only for its value: `save` then replaces no file.
+    pub replaying: bool,
     /// Where results go.
     pub output: &'a mut dyn Output,
 }

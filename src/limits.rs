@@ -57,6 +57,11 @@ pub struct Limits {
     pub tar_entries: usize,
     /// Bytes of a file of labels, unpacked.
     pub label_bytes: u64,
+    /// Bytes of the values that a journal keeps of one cell, before base64. A code in W+ of 18
+    /// layers has 36 KiB, a picture of 256² as PNG about 100.
+    pub kept_bytes: usize,
+    /// Bytes of an inversion's target in a journal, beside `kept_bytes`: nothing else gives it back.
+    pub kept_picture_bytes: usize,
 }
 
 /// The budgets in force.
@@ -86,4 +91,6 @@ pub const LIMITS: Limits = Limits {
     zip_entries: 20_000,
     tar_entries: 200_000,
     label_bytes: 256 << 20,
+    kept_bytes: 256 << 10,
+    kept_picture_bytes: 4 << 20,
 };

@@ -408,6 +408,74 @@ fn a_picture_that_cannot_be_inverted_is_named() {
     assert!(!folder.path().join("o").exists());
 }
 
+/// Every file below a folder, with its content.
+fn files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let (mut found, mut rest) = (Vec::new(), vec![folder.to_path_buf()]);
+    while let Some(folder) = rest.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => rest.push(path),
+                false => found.push((path.clone(), std::fs::read(&path).unwrap())),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_folder_that_was_handed_over_makes_no_script_write_elsewhere() {
+    let all = tempfile::tempdir().unwrap();
+    let (handed, evil) = (all.path().join("in"), all.path().join("evil"));
+    std::fs::create_dir_all(handed.join("real")).unwrap();
+    std::fs::create_dir_all(&evil).unwrap();
+    std::fs::write(evil.join("kept.png"), "kept").unwrap();
+    let links = [
+        ("0", "../evil"),
+        ("0.png", "../evil/kept.png"),
+        ("0.npy", "../evil/new.npy"),
+        ("real/1", "../../evil"),
+        ("gannet-out", "../evil"),
+        ("film.gif", "../evil/film.gif"),
+        ("r-stopped.safetensors", "../evil/r.safetensors"),
+    ];
+    for (link, target) in links {
+        std::os::unix::fs::symlink(target, handed.join(link)).unwrap();
+    }
+    let before = files(&evil);
+    let scripts = [
+        "save(sample(n: 2), \"{i}/x.png\")",
+        "save(sample(n: 2), \"{i}.png\")",
+        "save(sample(n: 2), \"{i}.npy\")",
+        "save(sample(n: 2), \"{i}/x.npy\")",
+        "save(sample(n: 2), \"real/{i}/x.jpg\")",
+        "save(sample(n: 2), \"./{i}/../{i}/x.webp\")",
+        "save(sample(), \"0/x.safetensors\")",
+        "save(direction(\"smile\"), \"0/new/x.safetensors\")",
+        "path(sample(), mean_w(), frames: 2) |> save(\"film.gif\")",
+        "save(sample(), \"../evil/x.png\")",
+        "save(sample(), \"r-stopped.safetensors\")",
+        "show sample()",
+        "sample()",
+    ];
+    for script in scripts {
+        std::fs::write(handed.join("s.gnt"), script).unwrap();
+        let o = gannet(&handed, &["run", "s.gnt"]);
+        assert_eq!(code(&o), 1, "{script}: {} {}", text(&o.stdout), text(&o.stderr));
+        let said = text(&o.stderr);
+        assert!(said.contains("out of the output folder") && said.contains("try: "), "{said}");
+        assert!(files(&evil) == before, "{script} wrote outside");
+    }
+    // What the user names may be a link, and what the script asks for and is told, goes.
+    std::fs::write(handed.join("s.gnt"), "save(sample(), \"x.png\")\nsample()").unwrap();
+    assert_eq!(code(&gannet(&handed, &["run", "s.gnt", "--out", "0"])), 0);
+    assert!(evil.join("x.png").is_file() && evil.join("picture-0001.png").is_file());
+    std::fs::write(handed.join("s.gnt"), "save(sample(), \"0/y.png\", outside: true)").unwrap();
+    assert_eq!(code(&gannet(&handed, &["run", "s.gnt"])), 0);
+    assert!(evil.join("y.png").is_file());
+}
+
 #[test]
 fn a_stopped_script_saves_the_best_so_far_and_a_terminated_one_resumes_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();

@@ -134,12 +134,28 @@ fn ctrl_c_keeps_the_best_so_far_and_the_details_tell() {
     assert!(pty.text().contains("PSNR"));
     let details = enter(&mut pty, ":details");
     assert!(details.contains("stopped at step") && details.contains("logarithmic"), "{details}");
-    assert!(enter(&mut pty, "r").contains("PSNR"));
+    let shown = enter(&mut pty, "r");
     pty.send("\x04");
     pty.restored();
     let saved = journal(folder.path());
     assert_eq!(saved[0].status, gannet::notebook::Status::Stopped);
     assert_eq!(saved[0].pictures.len(), 3);
+    // What was shown is what comes back: its numbers, its step, its pictures, and its curve.
+    let mut pty = resumed(folder.path());
+    pty.wait_for("[3] ", 1);
+    let again = enter(&mut pty, "r");
+    let told = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|l| l.contains("PSNR") || l.contains("stopped at"));
+        lines.map(str::to_owned).collect()
+    };
+    assert!(told(&shown).len() >= 2 && told(&again) == told(&shown), "{shown}\n{again}");
+    assert!(!again.contains("computing"), "{again}");
+    assert!(enter(&mut pty, ":details").contains("stopped at step"));
+    pty.send("\x04");
+    pty.restored();
+    let cells = journal(folder.path());
+    assert_eq!(cells[1].output, cells[2].output);
+    assert!(cells[1].pictures == cells[2].pictures, "the pictures differ");
 }
 
 fn journal(folder: &Path) -> Vec<gannet::notebook::Cell> {
@@ -149,34 +165,64 @@ fn journal(folder: &Path) -> Vec<gannet::notebook::Cell> {
 }
 
 #[test]
-fn a_session_comes_back_as_it_was_and_computes_on_demand() {
+fn a_session_comes_back_as_it_was_and_computes_only_what_is_too_large() {
     let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("a.png");
     let mut pty = session(folder.path());
     enter(&mut pty, "a = sample(seed: 5)");
     enter(&mut pty, "k = 40000");
     enter(&mut pty, "nothing_of_that_name + 1");
+    enter(&mut pty, "big = render(sample(n: 60, seed: 1))");
+    enter(&mut pty, &format!("save(a, \"{}\")", picture.display()));
+    enter(&mut pty, "def far(x) = x + k");
     pty.send(":quit\r");
     pty.restored();
+    std::fs::write(&picture, "mine").unwrap();
     let mut pty = resumed(folder.path());
-    pty.wait_for("[4] ", 1);
+    pty.wait_for("[7] ", 1);
     let shown = pty.text();
-    for part in
-        ["[1] a = sample(seed: 5)", "▀", "[2] k = 40000", "# failed", "values are computed again"]
-    {
+    for part in [
+        "[1] a = sample(seed: 5)",
+        "▀",
+        "[2] k = 40000",
+        "# failed",
+        "as it was; too large for the journal, and computed again when used: big of [4]",
+    ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     // Known before it has a value: white, not pale.
     pty.send("k");
     pty.wait_for("\x1b[0mk", 1);
     let next = enter(&mut pty, " + 18");
-    assert!(
-        next.contains("computing the values of 2 cells again") && next.contains("40018"),
-        "{next}"
-    );
+    assert!(!next.contains("computing") && next.contains("40018"), "{next}");
+    assert!(enter(&mut pty, "far(3)").contains("40003"));
     assert!(!enter(&mut pty, "a").contains("computing"));
-    assert!(enter(&mut pty, ":undo").contains("[5] taken back"));
+    let big = enter(&mut pty, "big[7]");
+    assert!(big.contains("computing again: big of [4]") && big.contains("▀"), "{big}");
+    assert!(!enter(&mut pty, "big[8]").contains("computing"));
+    assert!(enter(&mut pty, ":rerun").contains("all values are there"));
+    assert!(enter(&mut pty, ":undo").contains("[11] taken back"));
+    assert!(enter(&mut pty, "k + 19").contains("40019"));
     pty.send("\x04");
     pty.restored();
+    assert_eq!(std::fs::read_to_string(&picture).unwrap(), "mine", "a save ran again");
+}
+
+#[test]
+fn state_that_cannot_be_written_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    std::fs::write(&state, "in the way").unwrap();
+    let mut pty = session(&state.join("sessions"));
+    for n in 1..4 {
+        assert!(enter(&mut pty, &format!("40000 + {n}")).contains(&format!("{}", 40_000 + n)));
+    }
+    enter(&mut pty, "r = invert(sample(seed: 3), space: W, steps: 2)");
+    pty.send("\x04");
+    pty.restored();
+    let said = pty.text();
+    assert_eq!(said.matches("not kept").count(), 1, "{said}");
+    assert_eq!(said.matches("error").count() + said.matches("checkpoint").count(), 1, "{said}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `save`: results as files.
 
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type,
-    all_images, as_latent,
+    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Output, Param, Signature,
+    Type, all_images, as_latent,
 };
 use crate::error::{Error, Result};
 use crate::generator::{each_batch, spaces};
@@ -11,14 +11,15 @@ use crate::lang::suggest::near;
 use crate::latent::{Direction, Latent, ModelId};
 use crate::safe::Safe;
 use crate::space::Space;
-use crate::store::{Disk, write_atomic};
+use crate::store::Outlet;
 use crate::value::display::room;
 use crate::value::{Image, Value};
 use crate::weights::{Array, Manifest, npy, safetensors};
 use candle_core::Tensor;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::io;
+use std::path::{Path, PathBuf};
 
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "npy", "safetensors"];
 
@@ -118,41 +119,9 @@ fn ending(path: &str) -> Result<String> {
     Err(Error::check(format!("{} says no format", Safe(path))).hint(hint))
 }
 
-/// Where a path of a script leads: inside the output folder unless told otherwise.
-fn destination(path: &str, ctx: &Context<'_>, outside: bool) -> Result<PathBuf> {
-    let relative = Path::new(path);
-    let leaves =
-        relative.components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir));
-    if leaves && ctx.confined && !outside {
-        return Err(Error::runtime(format!("{} leads out of the output folder", Safe(path)))
-            .hint("a script saves below --out; add `outside: true` to allow this one"));
-    }
-    let target = ctx.out.join(relative);
-    if ctx.confined && !outside && !stays_inside(&target, &ctx.out) {
-        return Err(Error::runtime(format!(
-            "{} leads out of the output folder through a link",
-            Safe(path)
-        ))
-        .hint("add `outside: true` to allow this one"));
-    }
-    Ok(target)
-}
-
-/// Whether the nearest existing folder of the target, links resolved, lies in `root`, and the
-/// target is no link itself.
-fn stays_inside(target: &Path, root: &Path) -> bool {
-    let Ok(root) = if root.as_os_str().is_empty() { Path::new(".") } else { root }.canonicalize()
-    else {
-        return true;
-    };
-    let existing = target.ancestors().skip(1).find_map(|a| {
-        if a.as_os_str().is_empty() {
-            Path::new(".").canonicalize().ok()
-        } else {
-            a.canonicalize().ok()
-        }
-    });
-    !target.is_symlink() && existing.is_none_or(|e| e.starts_with(&root))
+/// Where a script's results go: inside the output folder unless told otherwise.
+fn outlet(ctx: &Context<'_>, outside: bool) -> Outlet {
+    if ctx.confined && !outside { Outlet::below(&ctx.out) } else { Outlet::anywhere(&ctx.out) }
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
@@ -160,28 +129,57 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let span = args.span("path");
     let ending = ending(path).map_err(|e| e.at(span))?;
     let value = args.need("value")?;
-    let target = destination(path, ctx, args.flag("outside")?).map_err(|e| e.at(span))?;
-    let target = target.to_string_lossy().into_owned();
+    let outlet = outlet(ctx, args.flag("outside")?);
+    outlet.check(Path::new(path)).map_err(|e| failed(path, &e).at(span))?;
     let written = match ending.as_str() {
-        "safetensors" => vec![(target, archive(value, ctx)?)],
-        "npy" => numbers(value, &target, args, ctx)?,
-        "gif" => vec![(target, film(value, args, ctx)?)],
-        _ => stills(&target, &ending, args, ctx)?,
+        "safetensors" => vec![(path.to_owned(), archive(value, ctx)?)],
+        "npy" => numbers(value, path, args, ctx)?,
+        "gif" => vec![(path.to_owned(), film(value, args, ctx)?)],
+        _ => stills(path, &ending, args, ctx)?,
     };
-    for (file, bytes) in &written {
-        write(Path::new(file), bytes).map_err(|e| e.at(span))?;
+    let mut paths = Vec::with_capacity(written.len());
+    for (name, bytes) in &written {
+        let name = Path::new(name);
+        let put = if ctx.replaying {
+            again(&outlet, name, bytes, ctx.output)?
+        } else {
+            outlet.replace(name, bytes)
+        };
+        let at = put.map_err(|e| failed(&name.to_string_lossy(), &e).at(span))?;
+        paths.push(at.to_string_lossy().into_owned());
     }
-    Ok(Value::Text(written.into_iter().map(|(f, _)| f).collect::<Vec<_>>().join(", ")))
+    Ok(Value::Text(paths.join(", ")))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |e: &std::io::Error| {
-        Error::io(format!("cannot write {}", Safe(&path.to_string_lossy())), e)
-    };
-    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+/// Writes a file of a cell that runs again: one that is there is left as it is, and where it is not
+/// what would be written, that is said.
+fn again(
+    outlet: &Outlet,
+    name: &Path,
+    bytes: &[u8],
+    output: &mut dyn Output,
+) -> Result<io::Result<PathBuf>> {
+    // Contents are compared, never times; a longer file is another one.
+    match outlet.read(name, bytes.len() as u64) {
+        Ok(found) if found == bytes => Ok(Ok(outlet.path(name))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(outlet.create(name, bytes)),
+        Ok(_) | Err(_) => {
+            let shown = outlet.path(name);
+            let shown = Safe(&shown.to_string_lossy()).to_string();
+            output
+                .note(&format!("{shown} has changed since it was saved, and is left as it is"))?;
+            Ok(Ok(outlet.path(name)))
+        }
     }
-    write_atomic(&Disk, path, bytes).map_err(|e| failed(&e))
+}
+
+fn failed(name: &str, e: &io::Error) -> Error {
+    // The system's own refusals have a number; those of the outlet have none.
+    if e.kind() == io::ErrorKind::PermissionDenied && e.raw_os_error().is_none() {
+        return Error::runtime(format!("cannot write {}: {e}", Safe(name)))
+            .hint("a script saves below --out; add `outside: true` to allow this one");
+    }
+    Error::io(format!("cannot write {}", Safe(name)), e)
 }
 
 /// Version, generator, seed and origin, as every picture and code file carries them.
@@ -264,8 +262,7 @@ fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
 
 fn frames(path: &Latent, ctx: &Context<'_>) -> Result<Vec<Raster>> {
     let model = ctx.model_of(path)?;
-    let side = model.facts.resolution as u64;
-    room(path.count() as u64 * model.facts.channels as u64 * side * side)?;
+    room((path.count() * model.facts.channels * model.facts.pixels()) as u64)?;
     let mut all = Vec::with_capacity(path.count());
     let input = spaces::input_of(path);
     each_batch(&*model.generator, path, &input, (&ctx.control, "render the film"), |batch| {

@@ -20,7 +20,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where pictures go when there is neither a terminal nor `--out`.
 const PICTURES: &str = "gannet-out";
@@ -298,8 +298,12 @@ fn runner(common: &Common, options: Options) -> Result<(Runner, Probe)> {
         Session::new(&common.model, options)
     })?;
     let painter = if found.terminal.protocol == Protocol::None && common.graphics == "auto" {
-        let folder = common.out.clone().unwrap_or_else(|| PICTURES.into());
-        Painter::with_sink(found.terminal.clone(), Box::new(Files::new(&folder)))
+        // A folder that the user names may be a link; one that we name must be none.
+        let files = common.out.as_ref().map_or_else(
+            || Files::below(Path::new(""), Path::new(PICTURES)),
+            |out| Files::new(out),
+        );
+        Painter::with_sink(found.terminal.clone(), Box::new(files))
     } else {
         Painter::printing(found.terminal.clone())
     };
@@ -315,6 +319,7 @@ fn options(common: &Common, confined: bool) -> Options {
         confined,
         echo: false,
         checkpoints: crate::store::state_folder().map(|f| f.join("checkpoints")),
+        replaying: false,
     }
 }
 

@@ -30,11 +30,20 @@ pub struct Options {
     pub echo: bool,
     /// Folder for checkpoints of long work.
     pub checkpoints: Option<PathBuf>,
+    /// Whether a cell runs again only for its value: `save` then replaces no file.
+    pub replaying: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 0, out: PathBuf::new(), confined: true, echo: false, checkpoints: None }
+        Self {
+            seed: 0,
+            out: PathBuf::new(),
+            confined: true,
+            echo: false,
+            checkpoints: None,
+            replaying: false,
+        }
     }
 }
 
@@ -160,6 +169,7 @@ impl<'a> Evaluator<'a> {
             confined: session.options.confined,
             control: control.clone(),
             checkpoints: session.options.checkpoints.clone(),
+            replaying: session.options.replaying,
             output,
         };
         Self {

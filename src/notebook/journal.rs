@@ -4,9 +4,10 @@
 //! over the seal before it and the JSON, so that a line is valid only in its place.
 //! [`Journal::append`] returns after `fdatasync`; only then may the output of a cell be shown.
 //!
-//! A line that does not fit its seal ends the valid part. When nothing follows that line, a crash
-//! tore it off: it was never acknowledged, and is dropped. When more follows, the file was damaged:
-//! it is set aside whole, and the valid part goes on.
+//! A line that does not fit its seal ends the valid part. Without a newline at its end, a crash tore
+//! it off: it was never acknowledged, and is dropped. A complete line that does not fit was
+//! acknowledged and is damaged, the last one too: the file is set aside whole, and the valid part
+//! goes on.
 
 use super::record::{Header, Record};
 use crate::error::{Error, Kind, Result};
@@ -30,7 +31,7 @@ pub struct Reading {
     pub valid: u64,
     /// What was found wrong, in words; `None` when all is well.
     pub notice: Option<String>,
-    /// Whether lines follow the first invalid one, so that the file must be set aside.
+    /// Whether the first invalid line is complete, so that the file must be set aside.
     pub damaged: bool,
     seal: String,
 }
@@ -56,9 +57,11 @@ pub fn read_journal(bytes: &[u8]) -> Reading {
         rest = &rest[end + 1..];
     }
     reading.valid = (bytes.len() - rest.len()) as u64;
-    // A torn line may hold zeros, never a further line: each append waits for the one before it.
-    let after_first = rest.iter().position(|b| *b == b'\n').map_or(0, |end| rest.len() - end - 1);
-    reading.damaged = after_first > 0;
+    // A torn line may hold zeros, and ends before its newline: each append waits for the one before
+    // it. One whose very last byte alone is wrong was whole.
+    let (whole, last) = rest.split_at(rest.len().saturating_sub(1));
+    let newline_lost = last != [0] && parse_line(&reading.seal, whole).is_some();
+    reading.damaged = rest.contains(&b'\n') || newline_lost;
     if !rest.is_empty() {
         let kept = reading.records.len();
         reading.notice = Some(if reading.damaged {
@@ -173,9 +176,7 @@ impl Journal {
             other => other,
         };
         let (seal, line) = seal_line(&self.seal, &record)?;
-        self.put(&line).map_err(|e| {
-            failed("write", &self.path, &e).hint("free some space, then run the cell again")
-        })?;
+        self.put(&line).map_err(|e| failed("write", &self.path, &e).hint("free some space"))?;
         self.seal = seal;
         self.len += line.len() as u64;
         Ok(())

@@ -21,6 +21,8 @@ pub enum Event {
     Display(Display, serde_json::Value),
     /// A line for other programs.
     Print(String),
+    /// What was left undone.
+    Note(String),
 }
 
 /// Collects what a statement gives, so that it can be recorded before it is shown.
@@ -43,6 +45,11 @@ impl Output for Collected {
 
     fn print(&mut self, line: &str) -> Result<()> {
         self.events.push(Event::Print(line.to_owned()));
+        Ok(())
+    }
+
+    fn note(&mut self, line: &str) -> Result<()> {
+        self.0.push(Event::Note(line.to_owned()));
         Ok(())
     }
 }
@@ -136,7 +143,12 @@ impl Runner {
 
     fn show_one(&mut self, event: &Event) -> Result<()> {
         match event {
-            Event::Print(line) if !self.style.json => self.put(format!("{line}\n").as_bytes()),
+            Event::Print(line) | Event::Note(line) if !self.style.json => {
+                self.put(format!("{line}\n").as_bytes())
+            }
+            Event::Note(line) => {
+                self.line_of_json(&serde_json::json!({"type": "Note", "value": line}))
+            }
             Event::Print(line) => {
                 self.line_of_json(&serde_json::json!({"type": "Print", "value": line}))
             }

@@ -1,11 +1,22 @@
-//! Base64 (RFC 4648, section 4) for the pictures inside a journal's lines.
+//! Base64 (RFC 4648, section 4): bytes inside a journal's lines and a terminal's commands.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/// The digit of every character, 64 for a character that is none.
+const DIGITS: [u8; 256] = {
+    let mut digits = [64; 256];
+    let mut i = 0;
+    while i < ALPHABET.len() {
+        digits[ALPHABET[i] as usize] = i as u8;
+        i += 1;
+    }
+    digits
+};
+
 /// Encodes with padding.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let word =
@@ -19,7 +30,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 }
 
 /// Decodes what [`encode`] writes; `None` for anything else.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let body = text.trim_end_matches('=');
     if !text.len().is_multiple_of(4) || text.len() - body.len() > 2 {
         return None;
@@ -28,7 +39,11 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     for chunk in body.as_bytes().chunks(4) {
         let mut word = 0u32;
         for c in chunk {
-            word = word << 6 | ALPHABET.iter().position(|a| a == c)? as u32;
+            let digit = DIGITS[usize::from(*c)];
+            if digit == 64 {
+                return None;
+            }
+            word = word << 6 | u32::from(digit);
         }
         let whole = (word << (6 * (4 - chunk.len()))).to_be_bytes();
         bytes.extend_from_slice(&whole[1..chunk.len()]);
@@ -37,12 +52,12 @@ pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 /// For serde's `with`.
-pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&encode(bytes))
 }
 
 /// For serde's `with`.
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     decode(&String::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("not base64"))
 }
 
