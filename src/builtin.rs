@@ -2,8 +2,9 @@
 //! checker, help, completion, hints and the reference read only the constant there.
 
 use crate::control::Control;
+use crate::direction::Forms;
 use crate::error::{Error, Result, Span};
-use crate::latent::{Direction, Latent};
+use crate::latent::Latent;
 use crate::render::Display;
 use crate::space::Space;
 use crate::value::{Image, Loaded, Value, display};
@@ -293,7 +294,7 @@ impl Args {
     }
 
     /// A direction.
-    pub fn direction(&self, name: &str) -> Result<Direction> {
+    pub fn direction(&self, name: &str) -> Result<Arc<Forms>> {
         match self.need(name)? {
             Value::Direction(d) => Ok(d.clone()),
             other => Err(self.wrong(name, "a direction", other)),

@@ -179,6 +179,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         model: Some(m),
         count: None,
         origin: Some("inverted".into()),
+        ..CodeType::default()
     }))
 }
 

@@ -85,6 +85,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         model: known,
         count: Some(found.count),
         origin,
+        ..CodeType::default()
     }))
 }
 

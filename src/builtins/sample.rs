@@ -78,7 +78,8 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let count = if call.arg("n").is_some() { shared::count(call, "n") } else { Some(1) };
     let space = if call.arg("space").is_some() { space } else { given };
     let layers = space.and_then(|s| model.as_ref()?.layers(s));
-    Ok(Type::Latent(CodeType { space, layers, model, count, origin: Some("sampled".into()) }))
+    let origin = Some("sampled".into());
+    Ok(Type::Latent(CodeType { space, layers, model, count, origin, ..CodeType::default() }))
 }
 
 fn usual(spaces: &[Space]) -> Space {

@@ -4,6 +4,7 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type,
     all_images, as_latent,
 };
+use crate::direction::Forms;
 use crate::error::{Error, Result};
 use crate::generator::{Noise, each_batch};
 use crate::image::{Raster, encode};
@@ -301,16 +302,16 @@ fn numbers(
 /// Codes or directions as safetensors with their manifest.
 fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
     let (tensors, manifest) = match value {
-        Value::Direction(d) => directions(std::slice::from_ref(d), ctx)?,
+        Value::Direction(d) => directions(&forms(d), ctx)?,
         Value::List(items) if matches!(items.first(), Some(Value::Direction(_))) => {
-            let all: Vec<Direction> = items
+            let all: Vec<Vec<Direction>> = items
                 .iter()
                 .map(|v| match v {
-                    Value::Direction(d) => Ok(d.clone()),
+                    Value::Direction(d) => Ok(forms(d)),
                     other => Err(Error::runtime(format!("{} is no direction", other.ty()))),
                 })
                 .collect::<Result<_>>()?;
-            directions(&all, ctx)?
+            directions(&all.concat(), ctx)?
         }
         other => {
             let code = as_latent(other).ok_or_else(|| {
@@ -320,6 +321,14 @@ fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
         }
     };
     safetensors::write(&tensors, Some(&manifest))
+}
+
+/// The forms of a direction, one a space: of two that live in one space the one that was found
+/// there.
+fn forms(d: &Forms) -> Vec<Direction> {
+    let own = |space: Space| d.iter().any(|(set, form)| set == space && form.space == space);
+    let kept = d.iter().filter(|(set, form)| *set == form.space || !own(form.space));
+    kept.map(|(_, form)| form.clone()).collect()
 }
 
 type Archive = (BTreeMap<String, Array>, Manifest);
@@ -367,6 +376,10 @@ fn directions(all: &[Direction], ctx: &Context<'_>) -> Result<Archive> {
         let values = Array::f64(&shape, d.data.clone()).ok_or_else(|| {
             Error::runtime(format!("the direction {} has a broken shape", Safe(&d.name)))
         })?;
+        // One that is known in several spaces may come along with its own form of one.
+        if tensors.get(&name) == Some(&values) {
+            continue;
+        }
         if tensors.insert(name.clone(), values).is_some() {
             return Err(Error::runtime(format!("two directions are named {}", Safe(&name)))
                 .hint("save them to two files"));

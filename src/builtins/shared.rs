@@ -120,6 +120,11 @@ pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
         ))
         .hint("take a direction of the code's generator"));
     }
+    let Some(direction) = direction.moving(code.space) else {
+        let code = code.space.map_or("", Space::name);
+        let message = format!("a direction of {} cannot move a {code} code", direction.sets());
+        return Err(Error::check(message).hint(format!("use a direction of {code}")));
+    };
     match (code.space, direction.space) {
         (Some(Space::Z), Some(d)) if d != Space::Z => {
             Err(Error::check(format!("a {d} direction cannot move a Z code"))

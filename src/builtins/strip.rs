@@ -26,7 +26,7 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::See,
     summary: "pictures of a code moved along a direction, evenly spaced",
-    details: "The pictures are captioned with their strength; `save` puts them in one row.",
+    details: "A direction that is named without a space is taken in the space of the code. The pictures are captioned with their strength; `save` puts them in one row.",
     examples: &[Example {
         code: "strip(sample(seed: 2), along: direction(\"smile\"), n: 3)",
         note: "three strengths",
@@ -63,11 +63,12 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     }
     let n = args.need_count("n", 2..=1000)?;
     let (from, to) = (args.need_number("from", -1e3..=1e3)?, args.need_number("to", -1e3..=1e3)?);
+    let along = along.moving(code.space).map_err(|e| e.at(args.span("along")))?;
     let model = ctx.model_of(&code)?;
     let strengths: Vec<f64> =
         (0..n).map(|k| from + (to - from) * k as f64 / (n - 1) as f64).collect();
     let moved = |strength: &f64| {
-        direction::apply(&code, *strength, &along).map_err(|e| e.at(args.span("along")))
+        direction::apply(&code, *strength, along).map_err(|e| e.at(args.span("along")))
     };
     let codes = strengths.iter().map(moved).collect::<Result<Vec<Latent>>>()?;
     let render = |l: &Latent| {
@@ -77,7 +78,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     Ok(Value::Image(Image {
         data: Tensor::cat(&pictures.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?,
         captions: strengths.iter().map(|s| format!("{s:+.2}")).collect(),
-        origin: format!("({}) along {}", code.origin, along.name),
+        origin: format!("({}) along {} in {}", code.origin, along.name, along.space),
         notes: Vec::new(),
         model: Some(model.id()),
     }))

@@ -146,7 +146,7 @@ fn an_assert_that_fails_names_both_sides() {
 #[test]
 fn the_issues_wrong_programs_fail_before_anything_runs_and_their_repairs_work() {
     let cases = [
-        ("z = sample(space: Z)\nshow z + direction(\"smile\")", "smile"),
+        ("z = sample(space: Z)\nshow z + direction(\"smile\", space: W)", "smile"),
         ("w = to(W+, sample())\nshow w[20]", "20"),
         ("show smaple(seed: 1)", "smaple"),
         ("x = image(\"no/such/file.png\")", "no/such/file.png"),
@@ -170,7 +170,7 @@ fn a_direction_of_another_generator_is_refused() {
     let mut d = model::load("toy").unwrap().directions.get("smile").unwrap().clone();
     d.model = Some(crate::latent::ModelId { name: "other".into(), fingerprint: "ab12".repeat(16) });
     let mut s = session(folder.path());
-    s.names.insert("d".into(), Value::Direction(d));
+    s.names.insert("d".into(), d.into());
     run_in(&mut s, "save(d, \"other.safetensors\")").unwrap();
     let code = format!("show sample(seed: 1) + direction(\"{}\")", path.display());
     let e = run_in(&mut s, &code).err().unwrap();
@@ -281,11 +281,11 @@ fn style_codes_are_the_same_pictures_and_move_in_their_own_space() {
     let code = "w = sample(seed: 1); s = to(S, w); d = direction(\"smile\", space: S)\n\
                 print(mae(w, s), norm((s + 2*d - s) - 2*d) / norm(d) < 1e-5, norm(s - to(S, to(W+, w))))\n\
                 print(mae(render(w, psi: 0.5, cutoff: 3), render(s, psi: 0.5, cutoff: 3)) < 1e-4)\n\
-                print(cosine(to(S, w + direction(\"smile\")) - s, d) > 0.9999)\n\
+                print(cosine(to(S, w + direction(\"smile\", space: W)) - s, d) > 0.9999)\n\
                 print(norm(lerp(s, to(S, sample(seed: 2)), 0) - s), mae(sample(seed: 1, space: S), w))\n\
                 strip(s, along: d, n: 3); grid([s, s + d]); show s, s + 2*(d | [direction(\"age\", space: S)])";
     assert_eq!(run(code).unwrap().printed, ["0 true 0", "true", "true", "0 0"]);
-    let code = "print(norm(direction(\"smile\", space: W+) - direction(\"smile\") @ 0..8))";
+    let code = "print(norm(direction(\"age\", space: W+) - direction(\"age\") @ 0..8))";
     assert_eq!(run(code).unwrap().printed, ["0"], "W directions are known in W+ as well");
 }
 
@@ -303,14 +303,14 @@ fn nothing_leads_out_of_the_styles_and_every_mistake_names_its_repair() {
     let cases = [
         ("s = to(S, sample())\nto(W+, s)", "invert(render"),
         ("w = sample()\nw + direction(\"smile\", space: S)", "to(S, w)"),
-        ("s = sample(space: S)\ns + direction(\"smile\")", "direction of S"),
-        ("s = sample(space: S)\nstrip(s, along: direction(\"smile\"))", "space: S"),
+        ("s = sample(space: S)\ns + direction(\"smile\", space: W)", "direction of S"),
+        ("s = sample(space: S)\nstrip(s, along: direction(\"smile\", space: W))", "space: S"),
         ("w = sample()\nstrip(w, along: direction(\"smile\", space: S))", "to(S"),
         ("w = sample(); s = to(S, w)\nw - s", "to(S, w)"),
         ("w = sample(); s = to(S, w)\nlerp(w, s, 0.5)", "to(S"),
         ("s = sample(space: S)\ns[3..9]", "3..8"),
         ("d = direction(\"smile\", space: S)\nd @ 7..9", "7..8"),
-        ("d = direction(\"smile\", space: S)\nd + direction(\"smile\")", "of S"),
+        ("d = direction(\"smile\", space: S)\nd + direction(\"smile\", space: W)", "of S"),
         ("direction(\"smile\", space: N)", "direction(\"smile\", space: W)"),
         ("invert(sample(), space: F)", "S"),
     ];
@@ -356,7 +356,7 @@ fn style_codes_and_directions_of_several_spaces_come_back_from_files() {
 #[test]
 fn a_bare_direction_tells_what_was_measured_until_it_is_changed() {
     let kept = run("direction(\"smile\")\n2*direction(\"smile\")\ninfo()").unwrap();
-    assert!(kept.shown[0].0.lines.len() > 1 && kept.shown[0].0.lines[1].contains("one step"));
+    assert!(kept.shown[0].0.lines.iter().filter(|l| l.contains("one step")).count() == 4);
     assert_eq!(kept.shown[1].0.lines.len(), 1);
     assert!(kept.shown[2].0.lines.iter().any(|l| l.contains("styles")));
 }
@@ -526,4 +526,140 @@ fn checker_and_evaluator_agree_on_every_index_of_every_value() {
         }
         assert_eq!(seen.join(" "), types, "{name}");
     }
+}
+
+/// `code` moved by `what`, compared with the same done by hand in that space: 0 when it is that.
+fn same_step(code: &str, what: &str, by_hand: &str) {
+    let program = format!("c = {code}\nprint(norm((c + {what}) - (c + {by_hand})))");
+    assert_eq!(run(&program).unwrap().printed, ["0"], "{program}");
+}
+
+#[test]
+fn a_named_direction_is_taken_in_the_space_of_the_code_that_it_moves() {
+    let name = |name: &str, space: &str| format!("direction(\"{name}\", space: {space})");
+    let own = |space: &str| format!("to({space}, sample(seed: 1, space: Z))");
+    for space in ["Z", "W", "W+", "S"] {
+        let smile = name("smile", space);
+        same_step(&own(space), "direction(\"smile\")", &smile);
+        // Arithmetic waits for the code.
+        same_step(&own(space), "-2*direction(\"smile\")/4", &format!("-0.5*{smile}"));
+        let code = format!(
+            "c = {}; d = direction(\"smile\"); s = strip(c, along: d, from: 0, to: 2, n: 3)\n\
+             print(mae(s[2], c + 2*{smile}))",
+            own(space)
+        );
+        assert_eq!(run(&code).unwrap().printed, ["0"], "{code}");
+    }
+    for space in ["W+", "S"] {
+        let smile = name("smile", space);
+        same_step(&own(space), "(direction(\"smile\") @ 0..3)", &format!("({smile} @ 0..3)"));
+    }
+    same_step(&own("W"), "(direction(\"smile\") @ 2)", &format!("({} @ 2)", name("smile", "W")));
+}
+
+#[test]
+fn all_parts_of_an_edit_come_from_one_space() {
+    let name = |name: &str, space: &str| format!("direction(\"{name}\", space: {space})");
+    // The toy knows smile in W+, and age not: together they are W's in W+ as well.
+    for (space, from) in [("Z", "Z"), ("W", "W"), ("W+", "W"), ("S", "S")] {
+        let code = format!("to({space}, sample(seed: 1, space: Z))");
+        let (smile, age) = (name("smile", from), name("age", from));
+        for (open, by_hand) in [
+            ("(direction(\"smile\") | direction(\"age\"))", format!("({smile} | {age})")),
+            ("(direction(\"age\") | [direction(\"smile\")])", format!("({age} | [{smile}])")),
+            ("(2*direction(\"smile\") - direction(\"age\"))", format!("(2*{smile} - {age})")),
+        ] {
+            same_step(&code, open, &by_hand);
+        }
+    }
+    // What lives in one space decides for those that are known in several.
+    for space in ["Z", "W", "W+", "S"] {
+        let smile = name("smile", space);
+        let code = format!(
+            "d = to({space}, sample(seed: 1, space: Z)) - to({space}, sample(seed: 2, space: Z))\n\
+             s = direction(\"smile\")\nprint(norm((s + d) - ({smile} + d)), norm((d | s) - (d | {smile})))\n\
+             print(cosine(s, d) - cosine({smile}, d))"
+        );
+        assert_eq!(run(&code).unwrap().printed, ["0 0", "0"], "{code}");
+    }
+    for (code, hint) in [
+        ("direction(\"smile\", space: W+) | direction(\"age\")", "one space"),
+        ("(to(W+, sample()) - to(W+, sample(seed: 1))) + direction(\"age\")", "one space"),
+    ] {
+        let e = error(code);
+        assert_eq!(e.kind().exit_code(), 2, "never mixed: {code}: {e}");
+        assert!(e.repair().unwrap().contains(hint), "{e}");
+    }
+    // The evaluator says the same where the checker cannot know.
+    let hidden = "def f(a, b) = a + b\nl = [direction(\"smile\", space: W+), 3]\n\
+                  f(l[0], direction(\"age\"))";
+    let e = error(hidden);
+    assert_eq!((e.kind(), e.repair().unwrap().contains("one space")), (Kind::Runtime, true), "{e}");
+}
+
+#[test]
+fn the_caption_and_info_say_which_direction_was_taken() {
+    let origin = |code: &str| match &run(code).unwrap().shown[0].1 {
+        Value::Latent(l) => l.origin.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(origin("to(W+, sample()) + direction(\"smile\")").contains("own smile of W+"));
+    assert!(origin("to(W+, sample()) + direction(\"age\")").contains("own age of W)"));
+    assert!(origin("to(S, sample()) + direction(\"age\")").contains("own age of S"));
+    let kept =
+        run("direction(\"smile\")\ninfo(direction(\"smile\"))\ncosine(direction(\"smile\"), \
+                    direction(\"age\"), direction(\"glasses\"))")
+        .unwrap();
+    assert!(
+        kept.shown[0].0.lines[0].contains("Direction[W, W+, S, Z] smile"),
+        "{:?}",
+        kept.shown[0].0
+    );
+    let info = kept.shown[1].0.lines.join("\n");
+    for part in ["W, W+, S and Z", "of         W+", "of         S"] {
+        assert!(info.contains(part), "{info}");
+    }
+    assert!(kept.shown[2].0.lines.iter().any(|l| l.contains("directions in W,")));
+}
+
+#[test]
+fn the_checker_and_the_evaluator_take_the_same_form() {
+    let mut s = session(Path::new("."));
+    for code in ["Z", "W", "W+", "S"] {
+        for d in [
+            "direction(\"smile\")",
+            "direction(\"age\")",
+            "direction(\"smile\") | direction(\"age\")",
+            "direction(\"smile\") @ 1..3",
+            "(direction(\"smile\") @ 1..3) + direction(\"age\")",
+            "direction(\"smile\", space: W)",
+            "direction(\"age\", space: W) @ 2",
+        ] {
+            let code = format!("it = to({code}, sample(seed: 1, space: Z)) + ({d})");
+            let source = Source::new("test", &code).unwrap();
+            let said = s
+                .check(&source, &BTreeMap::new())
+                .map(|checked| checked.bindings["it"].to_string());
+            let (program, _) = parse::parse(&source);
+            let made = s.step(&program.statements[0], &Control::default(), &mut Kept::default());
+            let made = made.map(|()| s.names["it"].ty().to_string());
+            assert_eq!(said.is_ok(), made.is_ok(), "{code}: {said:?} {made:?}");
+            if let (Ok(said), Ok(made)) = (said, made) {
+                assert_eq!(said, made, "{code}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_named_direction_is_saved_in_all_its_spaces() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().join("d.safetensors").display().to_string();
+    let mut s = session(folder.path());
+    run_in(&mut s, "d = 2*direction(\"smile\"); save(d, \"d.safetensors\")").unwrap();
+    let code = format!(
+        "e = direction(\"{at}\")\nfor_all = [norm((c + d) - (c + e)) for c in \
+         [sample(space: Z), sample(), to(W+, sample()), sample(space: S)]]\nprint(for_all)"
+    );
+    assert_eq!(run_in(&mut s, &code).unwrap().printed, ["[0, 0, 0, 0]"]);
 }

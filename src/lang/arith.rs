@@ -3,7 +3,7 @@
 use super::ast::{BinaryOp, Expr};
 use super::types::{CodeType, Const, ModelFacts, Type};
 use crate::error::{Error, Result, Span};
-use crate::space::Space;
+use crate::space::{Form, Space, aligned};
 
 /// An operand: its tree, its type and, where it is known, its value.
 #[derive(Clone, Copy)]
@@ -35,8 +35,7 @@ pub(super) fn binary(op: BinaryOp, a: Operand<'_>, b: Operand<'_>, at: Span) -> 
         }
         (Add | Sub, Type::Direction(x), Type::Direction(y)) => {
             let verb = if op == Add { "add" } else { "subtract" };
-            same(verb, ("direction", x, a), ("direction", y, b))?;
-            Ok(Type::Direction(joined(x, y)))
+            together(verb, &[("direction", x, a), ("direction", y, b)]).map(Type::Direction)
         }
         (Add | Sub, _, Type::Direction(d)) if code(a.ty).is_some() => {
             applied(op, (code(a.ty).unwrap_or(d), a), (d, b)).map(Type::Latent)
@@ -100,6 +99,16 @@ fn applied(
     (d, b): (&CodeType, Operand<'_>),
 ) -> Result<CodeType> {
     use Space::{PN, PNPlus, W, WPlus};
+    let (verb, link) = if op == BinaryOp::Add { ("add", "to") } else { ("subtract", "from") };
+    let moving = d.moving(c.space);
+    let Some(d) = &moving else {
+        let code = c.space.map_or("", Space::name);
+        let error =
+            Error::check(format!("cannot {verb} a direction of {} {link} a {code} code", d.sets()));
+        let error =
+            error.at(b.core).found(describe("direction", d)).label(a.core, describe("code", c));
+        return Err(error.hint(format!("use a direction of {code}")));
+    };
     let layered = matches!(
         (c.space, d.space),
         (Some(WPlus), Some(W))
@@ -107,7 +116,6 @@ fn applied(
             | (Some(PNPlus), Some(PN))
             | (Some(PN), Some(PNPlus))
     );
-    let (verb, link) = if op == BinaryOp::Add { ("add", "to") } else { ("subtract", "from") };
     if let (Some(cs), Some(ds)) = (c.space, d.space)
         && cs != ds
         && !layered
@@ -137,7 +145,7 @@ fn applied(
         layers: rows,
         model: c.model.clone().or(d.model.clone()),
         count: c.count,
-        origin: None,
+        ..CodeType::default()
     })
 }
 
@@ -156,7 +164,52 @@ fn bridge(code: Space, direction: Space, expr: &Expr) -> String {
     }
 }
 
-type Side<'a> = (&'static str, &'a CodeType, Operand<'a>);
+pub(super) type Side<'a> = (&'static str, &'a CodeType, Operand<'a>);
+
+/// Directions that act together: in every space in which all of them are known, of one generator.
+pub(super) fn together(verb: &str, all: &[Side<'_>]) -> Result<CodeType> {
+    let Some((&first, rest)) = all.split_first() else { return Ok(CodeType::default()) };
+    let mut joint = first.1.clone();
+    for side in rest {
+        joint = joined(&joint, side.1);
+    }
+    if all.iter().all(|(_, c, _)| c.forms.is_empty()) {
+        rest.iter().try_for_each(|side| same(verb, first, *side))?;
+        return Ok(joint);
+    }
+    rest.iter().try_for_each(|side| one_generator(verb, first, *side))?;
+    let forms: Vec<Vec<Form>> = all.iter().map(|(_, c, _)| c.all_forms()).collect();
+    if forms.iter().any(Vec::is_empty) {
+        return Ok(CodeType { space: None, layers: None, ..joint });
+    }
+    let groups = aligned(&forms);
+    if groups.is_empty() {
+        return Err(nothing_common(verb, all));
+    }
+    // W beside W+ becomes W+: the wider one comes later in the order of all spaces.
+    let wider = |s: &Space| Space::ALL.iter().position(|o| o == s);
+    let joint_form = |(set, group): &(Space, Vec<usize>)| {
+        let spaces = group.iter().zip(&forms).map(|(i, f)| f[*i].space);
+        Form { set: *set, space: spaces.max_by_key(wider).unwrap_or(*set) }
+    };
+    Ok(joint.of_forms(groups.iter().map(joint_form).collect()))
+}
+
+/// Directions that are known in no space together.
+fn nothing_common(verb: &str, all: &[Side<'_>]) -> Error {
+    let mut sides = all.iter();
+    let (Some((_, x, a)), Some((_, y, b))) = (sides.next(), sides.next_back()) else {
+        return Error::check("these directions have no space in common");
+    };
+    let error =
+        Error::check(format!("cannot {verb} a direction of {} and one of {}", x.sets(), y.sets()));
+    error
+        .at(b.core)
+        .found(describe("direction", y))
+        .label(a.core, describe("direction", x))
+        .note("a direction that is known in several spaces takes that of the others")
+        .hint("use directions that are known in one space")
+}
 
 /// Both in one space, of one generator and of equal layers.
 pub(super) fn same(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) -> Result<()> {
@@ -237,6 +290,7 @@ pub(super) fn describe(what: &str, c: &CodeType) -> String {
     let mut out = match (what, c.space) {
         ("code", Some(s)) => format!("{s} code"),
         (_, Some(s)) => format!("{what} in {s}"),
+        (_, None) if !c.forms.is_empty() => format!("{what} in {}", c.sets()),
         (_, None) => what.to_string(),
     };
     if let Some(m) = &c.model {
@@ -255,7 +309,7 @@ pub(super) fn joined(x: &CodeType, y: &CodeType) -> CodeType {
         layers: x.layers.or(y.layers),
         model: x.model.clone().or(y.model.clone()),
         count: x.count.or(y.count),
-        origin: None,
+        ..CodeType::default()
     }
 }
 

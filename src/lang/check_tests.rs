@@ -35,7 +35,7 @@ fn space_of(c: &CheckedCall<'_>, otherwise: Space) -> Option<Space> {
 
 fn code_type(c: &CheckedCall<'_>, space: Option<Space>) -> CodeType {
     let layers = space.and_then(|s| c.model.as_ref()?.layers(s));
-    CodeType { space, layers, model: c.model.clone(), count: None, origin: None }
+    CodeType { space, layers, model: c.model.clone(), ..CodeType::default() }
 }
 
 fn infer_load(c: &CheckedCall<'_>) -> Result<Type> {

@@ -1,6 +1,6 @@
 //! The type of every expression.
 
-use super::arith::{self, Operand, code};
+use super::arith::{self, Operand, Side, code};
 use super::ast::{Arg, BinaryOp, Call, CompareOp, Def, Expr, ExprKind, Ident};
 use super::bind::{bind, usage};
 use super::check::Checker;
@@ -8,7 +8,7 @@ use super::suggest::{did_you_mean, near};
 use super::types::{CheckedArg, CheckedCall, CodeType, Const, Kind, Param, Signature, Type};
 use crate::error::{Error, Result, Span};
 use crate::limits::LIMITS;
-use crate::space::Space;
+use crate::space::{Form, Space};
 use std::sync::Arc;
 
 /// How many function bodies one check goes through; calls beyond are taken as they come.
@@ -264,41 +264,59 @@ impl Checker<'_> {
                 .at(layers.span);
             return Err(error.hint("like `smile @ 0..4`"));
         }
-        if let Some(space @ (Space::Z | Space::N)) = c.space {
-            let error = Error::check(format!("a {space} direction has no layers")).at(layers.span);
-            let error = error.label(base.span, arith::describe("direction", &c));
+        // A W direction that is not the same for all layers is a W+ direction; one of Z has none.
+        let restricted = |form: Form| match form.space {
+            Space::Z | Space::N => None,
+            Space::W => Some(Form { space: Space::WPlus, ..form }),
+            Space::PN => Some(Form { space: Space::PNPlus, ..form }),
+            _ => Some(form),
+        };
+        let known = c.all_forms();
+        let forms: Vec<Form> = known.iter().copied().filter_map(restricted).collect();
+        if let (Some(form), true) = (known.first(), forms.is_empty()) {
+            let error = Error::check(format!("a {} direction has no layers", form.space));
+            let error = error.at(layers.span).label(base.span, arith::describe("direction", &c));
             return Err(error.hint("directions of W, W+ and S can be restricted"));
         }
         let total = c.layers.or(c.model.as_ref().map(|m| m.num_ws));
-        arith::layers(
-            layers,
-            at.value.as_ref(),
-            total,
-            &format!("this {}", arith::describe("direction", &c)),
-        )?;
-        // A W direction that is not the same for all layers is a W+ direction.
-        let space = match c.space {
-            Some(Space::W) => Some(Space::WPlus),
-            Some(Space::PN) => Some(Space::PNPlus),
-            other => other,
-        };
-        Ok(Type::Direction(CodeType { space, layers: total, ..c }).into())
+        let whose = format!("this {}", arith::describe("direction", &c));
+        arith::layers(layers, at.value.as_ref(), total, &whose)?;
+        let layers = total.filter(|_| forms.len() < 2);
+        Ok(Type::Direction(CodeType { layers, ..c.of_forms(forms) }).into())
     }
 
     fn condition(&mut self, base: &Expr, conditions: &[Expr]) -> Result<Typed> {
-        let of = self.infer(base)?.ty;
-        let first = direction(base, &of)?;
+        let mut all = vec![base];
         for condition in conditions {
-            let ty = self.infer(condition)?.ty;
-            let ty = if let Type::List(t) = ty { *t } else { ty };
-            let other = direction(condition, &ty)?;
-            if let (Some(x), Some(y)) = (&first, &other) {
-                let a = Operand { expr: base, ty: &of, core: base.span };
-                let b = Operand { expr: condition, ty: &ty, core: condition.span };
-                arith::same("project out", ("direction", x, a), ("direction", y, b))?;
+            match &condition.kind {
+                ExprKind::List(items) => all.extend(items),
+                _ => all.push(condition),
             }
         }
-        Ok(first.map_or(Type::Unknown, Type::Direction).into())
+        let mut typed = Vec::with_capacity(all.len());
+        for (i, expr) in all.into_iter().enumerate() {
+            let ty = match self.infer(expr)?.ty {
+                Type::List(element) if i > 0 => *element,
+                ty => ty,
+            };
+            typed.push((expr, direction(expr, &ty)?, ty));
+        }
+        let sides: Vec<Side<'_>> = typed
+            .iter()
+            .filter_map(|(expr, known, ty)| {
+                Some(("direction", known.as_ref()?, Operand { expr, ty, core: expr.span }))
+            })
+            .collect();
+        let result = arith::together("project out", &sides)?;
+        Ok(match &typed[0].1 {
+            None => Type::Unknown,
+            // What is not known yet may be of another space.
+            Some(first) if sides.len() < typed.len() && !first.forms.is_empty() => {
+                Type::Direction(CodeType { model: first.model.clone(), ..CodeType::default() })
+            }
+            Some(first) => Type::Direction(CodeType { origin: first.origin.clone(), ..result }),
+        }
+        .into())
     }
 
     fn negation(&mut self, inner: &Expr) -> Result<Typed> {
@@ -574,6 +592,11 @@ fn unfit(signature: &Signature, param: &Param, ty: &Type, e: &Expr) -> Error {
     }
 }
 
+fn both_forms(x: &CodeType, y: &CodeType) -> Vec<Form> {
+    let known = y.all_forms();
+    x.all_forms().into_iter().filter(|form| known.contains(form)).collect()
+}
+
 /// What two elements of a list have in common.
 fn join(a: &Type, b: &Type) -> Type {
     if a == b {
@@ -585,6 +608,8 @@ fn join(a: &Type, b: &Type) -> Type {
         model: x.model.clone().filter(|_| x.model == y.model),
         count: x.count.filter(|_| x.count == y.count),
         origin: x.origin.clone().filter(|_| x.origin == y.origin),
+        // Each has at least the forms that all have; one alone would be taken for the only one.
+        forms: Some(both_forms(x, y)).filter(|f| f.len() > 1).unwrap_or_default(),
     };
     match (a, b) {
         (Type::Direction(x), Type::Direction(y)) => Type::Direction(common(x, y)),

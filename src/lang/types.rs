@@ -1,7 +1,7 @@
 //! Static types, and the signatures that the checker, help and completion read.
 
 use crate::error::{Error, Result, Span};
-use crate::space::Space;
+use crate::space::{Form, Space, form_for};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -99,6 +99,47 @@ pub struct CodeType {
     pub count: Option<usize>,
     /// Where it comes from, for messages: `found by svm`.
     pub origin: Option<String>,
+    /// The forms of a direction that is known in several spaces, which then has no `space`, or
+    /// whose only form lives elsewhere than its set; else empty.
+    pub forms: Vec<Form>,
+}
+
+impl CodeType {
+    /// The forms of a direction; none where only a run can tell.
+    pub fn all_forms(&self) -> Vec<Form> {
+        match self.space {
+            Some(space) if self.forms.is_empty() => vec![Form { set: space, space }],
+            _ => self.forms.clone(),
+        }
+    }
+
+    /// A direction of these forms; layers are known where there is one form.
+    #[must_use]
+    pub fn of_forms(self, forms: Vec<Form>) -> Self {
+        let space = if let [one] = forms[..] { Some(one.space) } else { None };
+        let layers = space.and_then(|s| self.model.as_ref()?.layers(s));
+        let plain = matches!(forms[..], [one] if one.set == one.space);
+        Self { space, layers, forms: if plain { Vec::new() } else { forms }, ..self }
+    }
+
+    /// A direction as it moves codes of that space: see [`form_for`]. As it is where the space is
+    /// not known; `None` when no form can.
+    pub fn moving(&self, code: Option<Space>) -> Option<Self> {
+        let Some(code) = code.filter(|_| !self.forms.is_empty()) else {
+            return Some(self.clone());
+        };
+        let form = self.forms[form_for(code, &self.forms)?];
+        Some(self.clone().of_forms(vec![Form { set: form.space, space: form.space }]))
+    }
+
+    /// The sets of a direction's forms in words: `W, W+ and S`.
+    pub fn sets(&self) -> String {
+        let names: Vec<&str> = self.all_forms().iter().map(|f| f.set.name()).collect();
+        match names.split_last() {
+            Some((last, most)) if !most.is_empty() => format!("{} and {last}", most.join(", ")),
+            _ => names.concat(),
+        }
+    }
 }
 
 /// A static type.
@@ -245,7 +286,11 @@ impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = |f: &mut fmt::Formatter<'_>, name: &str, c: &CodeType| match c.space {
             Some(s) => write!(f, "{name}[{s}]"),
-            None => f.write_str(name),
+            None if c.forms.is_empty() => f.write_str(name),
+            None => {
+                let sets: Vec<&str> = c.forms.iter().map(|form| form.set.name()).collect();
+                write!(f, "{name}[{}]", sets.join(", "))
+            }
         };
         match self {
             Self::Unknown => f.write_str("a value known when it runs"),

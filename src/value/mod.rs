@@ -7,6 +7,7 @@ pub mod model;
 
 pub use model::Loaded;
 
+use crate::direction::Forms;
 use crate::invert::Inversion;
 use crate::lang::types::{CodeType, ModelFacts, Type};
 use crate::latent::{Direction, Latent};
@@ -46,8 +47,8 @@ pub enum Value {
     Model(Arc<Loaded>),
     /// Codes.
     Latent(Latent),
-    /// A direction.
-    Direction(Direction),
+    /// A direction, in one space or in several.
+    Direction(Arc<Forms>),
     /// A result of `invert`.
     Inversion(Arc<Inversion>),
     /// A table.
@@ -101,6 +102,12 @@ pub enum Cell {
     Number(f64, usize),
 }
 
+impl From<Direction> for Value {
+    fn from(d: Direction) -> Self {
+        Self::Direction(Arc::new(d.into()))
+    }
+}
+
 impl Value {
     /// The static type, as the checker would know it.
     pub fn ty(&self) -> Type {
@@ -123,7 +130,7 @@ impl Value {
             }
             Self::Model(m) => Type::Model(Some(m.facts.clone())),
             Self::Latent(l) => Type::Latent(code_type(l)),
-            Self::Direction(d) => Type::Direction(direction_type(d)),
+            Self::Direction(d) => Type::Direction(forms_type(d)),
             Self::Inversion(i) => Type::Inversion(code_type(&i.code)),
             Self::Table(_) => Type::Table,
             Self::Path(l) => Type::Path(code_type(l)),
@@ -149,11 +156,20 @@ pub fn code_type(l: &Latent) -> CodeType {
         model: known,
         count: Some(l.count()),
         origin: Some(l.origin.clone()),
+        forms: Vec::new(),
     }
 }
 
 /// What the checker knows of a direction.
-pub fn direction_type(d: &Direction) -> CodeType {
+pub fn forms_type(d: &Forms) -> CodeType {
+    let one = direction_type(d.first());
+    let layers = one.layers;
+    let known = one.of_forms(d.spaces());
+    CodeType { layers: layers.filter(|_| !d.is_open()), ..known }
+}
+
+/// What the checker knows of one form of a direction.
+fn direction_type(d: &Direction) -> CodeType {
     let known = d.model.as_ref().and_then(model::known);
     CodeType {
         space: Some(d.space),
@@ -165,5 +181,6 @@ pub fn direction_type(d: &Direction) -> CodeType {
         model: known,
         count: Some(1),
         origin: Some(d.origin.clone()),
+        forms: Vec::new(),
     }
 }
