@@ -86,6 +86,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         model: known,
         count: Some(found.count),
         origin,
+        ..CodeType::default()
     }))
 }
 

@@ -25,6 +25,6 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         model,
         count: Some(1),
         origin: Some("mean".into()),
-        layers: None,
+        ..CodeType::default()
     }))
 }

@@ -4,7 +4,8 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Output, Param, Signature,
     Type, all_images, as_latent,
 };
-use crate::error::{Error, Result};
+use crate::direction::Forms;
+use crate::error::{Error, Kind as ErrorKind, Result, Span};
 use crate::generator::{each_batch, spaces};
 use crate::image::{Raster, encode};
 use crate::lang::suggest::near;
@@ -19,7 +20,7 @@ use candle_core::Tensor;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "npy", "safetensors"];
 
@@ -40,14 +41,19 @@ pub const BUILTIN: Builtin = Builtin {
                 gives one file each",
             )
             .writes(),
-            Param::optional("quality", &[Kind::Number], "92", "of a jpg, 1 to 100").named(),
-            Param::optional("fps", &[Kind::Number], "20", "frames a second of a gif").named(),
+            Param::optional("quality", &[Kind::Number], "92", "of a jpg, 1 to 100")
+                .whole(1, 100)
+                .named(),
+            Param::optional("fps", &[Kind::Number], "20", "frames a second of a gif")
+                .within(0.1, 100.0)
+                .named(),
             Param::optional(
                 "columns",
                 &[Kind::Number],
                 "-",
                 "of a grid; pictures of a strip stand in one row",
             )
+            .whole(1, 10_000)
             .named(),
             Param::optional(
                 "outside",
@@ -87,6 +93,15 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let Some(Const::Text(path)) = call.value("path") else { return Ok(Type::Text) };
     let span = call.arg("path").map_or(call.span, |a| a.span);
     let ending = ending(path).map_err(|e| e.at(span))?;
+    let inside = matches!(call.value("outside"), None | Some(Const::Bool(false)));
+    let known = call.arg("outside").is_none() || call.value("outside").is_some();
+    if call.confined && known && inside && leaves(path) {
+        let (place, text) = match call.arg("outside") {
+            Some(said) => (said.span, "true"),
+            None => (Span::new(span.end, span.end), ", outside: true"),
+        };
+        return Err(leads_out(path).at(span).fix(place, text));
+    }
     let picture = !matches!(ending.as_str(), "npy" | "safetensors");
     match call.arg("value").map(|a| &a.ty) {
         Some(Type::Direction(_)) if ending != "safetensors" => {
@@ -122,6 +137,17 @@ fn ending(path: &str) -> Result<String> {
 /// Where a script's results go: inside the output folder unless told otherwise.
 fn outlet(ctx: &Context<'_>, outside: bool) -> Outlet {
     if ctx.confined && !outside { Outlet::below(&ctx.out) } else { Outlet::anywhere(&ctx.out) }
+}
+
+/// Whether a path leads out of the folder that it starts in.
+fn leaves(path: &str) -> bool {
+    Path::new(path).components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir))
+}
+
+fn leads_out(path: &str) -> Error {
+    Error::new(ErrorKind::Check, format!("{} leads out of the output folder", Safe(path)))
+        .note("a script saves below --out")
+        .hint("add `outside: true` to allow this one")
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
@@ -220,7 +246,7 @@ fn stills(
 ) -> Result<Vec<(String, Vec<u8>)>> {
     let images = images(args, ctx)?;
     let mut all = rasters(&images)?;
-    let quality = args.need_count("quality", 1..=100)? as u8;
+    let quality = args.need_count("quality")? as u8;
     let texts =
         images.first().map(|i| provenance(i.model.as_ref(), &i.origin, ctx)).unwrap_or_default();
     let bytes = |r: &Raster| match ending {
@@ -242,7 +268,7 @@ fn stills(
         // A strip is one captioned row; anything else the smallest square.
         let row = images.len() == 1 && !images[0].captions.is_empty();
         let square = if row { all.len() } else { (all.len() as f64).sqrt().ceil() as usize };
-        let columns = args.count("columns", 1..=10_000)?.unwrap_or(square.max(1));
+        let columns = args.count("columns")?.unwrap_or(square.max(1));
         all = vec![encode::grid(&all, columns).map_err(|e| e.at(args.span("value")))?];
     }
     all.first().map(|r| Ok(vec![(target.to_owned(), bytes(r)?)])).unwrap_or_else(|| {
@@ -256,7 +282,7 @@ fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
         Value::Path(l) | Value::Latent(l) => frames(l, ctx)?,
         _ => rasters(&images(args, ctx)?)?,
     };
-    let fps = args.need_number("fps", 0.1..=100.0)?;
+    let fps = args.need_number("fps")?;
     encode::gif(&frames, (1000.0 / fps).round() as u32).map_err(|e| e.at(args.span("value")))
 }
 
@@ -307,16 +333,16 @@ fn numbers(
 /// Codes or directions as safetensors with their manifest.
 fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
     let (tensors, manifest) = match value {
-        Value::Direction(d) => directions(std::slice::from_ref(d), ctx)?,
+        Value::Direction(d) => directions(&forms(d), ctx)?,
         Value::List(items) if matches!(items.first(), Some(Value::Direction(_))) => {
-            let all: Vec<Direction> = items
+            let all: Vec<Vec<Direction>> = items
                 .iter()
                 .map(|v| match v {
-                    Value::Direction(d) => Ok(d.clone()),
+                    Value::Direction(d) => Ok(forms(d)),
                     other => Err(Error::runtime(format!("{} is no direction", other.ty()))),
                 })
                 .collect::<Result<_>>()?;
-            directions(&all, ctx)?
+            directions(&all.concat(), ctx)?
         }
         other => {
             let code = as_latent(other).ok_or_else(|| {
@@ -326,6 +352,14 @@ fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
         }
     };
     safetensors::write(&tensors, Some(&manifest))
+}
+
+/// The forms of a direction, one a space: of two that live in one space the one that was found
+/// there.
+fn forms(d: &Forms) -> Vec<Direction> {
+    let own = |space: Space| d.iter().any(|(set, form)| set == space && form.space == space);
+    let kept = d.iter().filter(|(set, form)| *set == form.space || !own(form.space));
+    kept.map(|(_, form)| form.clone()).collect()
 }
 
 type Archive = (BTreeMap<String, Array>, Manifest);
@@ -373,6 +407,10 @@ fn directions(all: &[Direction], ctx: &Context<'_>) -> Result<Archive> {
         let values = Array::f64(&shape, d.data.clone()).ok_or_else(|| {
             Error::runtime(format!("the direction {} has a broken shape", Safe(&d.name)))
         })?;
+        // One that is known in several spaces may come along with its own form of one.
+        if tensors.get(&name) == Some(&values) {
+            continue;
+        }
         if tensors.insert(name.clone(), values).is_some() {
             return Err(Error::runtime(format!("two directions are named {}", Safe(&name)))
                 .hint("save them to two files"));

@@ -90,7 +90,7 @@ fn shown(v: Option<&Value>) -> String {
         Some(Value::Latent(l)) => {
             format!("{:?}", l.data.flatten_all().unwrap().to_vec1::<f32>().unwrap())
         }
-        Some(v) => crate::value::display::plain(v),
+        Some(v) => crate::value::text::plain(v).unwrap(),
         None => "nothing".to_owned(),
     }
 }

@@ -27,6 +27,22 @@ impl Sink for DiskSink {
     }
 }
 
+/// Opens a regular file for reading, at once: a pipe or a device is refused and never waited for.
+///
+/// # Errors
+/// What the system says; `InvalidInput` for what is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+    // The type is asked of what is open: between two questions a path may change.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags as i32).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+}
+
 /// An open file as a sink.
 pub(super) fn sink(file: File) -> Box<dyn Sink> {
     Box::new(DiskSink(file))
@@ -49,7 +65,7 @@ pub(super) fn read(file: File, limit: u64) -> io::Result<Vec<u8>> {
 
 impl Files for Disk {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        read(File::open(path)?, limit)
+        read(open_regular(path)?, limit)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn Sink>> {

@@ -49,7 +49,7 @@ impl Output for Collected {
     }
 
     fn note(&mut self, line: &str) -> Result<()> {
-        self.0.push(Event::Note(line.to_owned()));
+        self.events.push(Event::Note(line.to_owned()));
         Ok(())
     }
 }

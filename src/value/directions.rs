@@ -1,7 +1,7 @@
 //! The directions that a generator brings: by name, in one or several spaces, with what was
 //! measured about them.
 
-use crate::direction::{self, Facts, Source};
+use crate::direction::{self, Facts, Forms, Source};
 use crate::error::{Error, Kind, Result};
 use crate::latent::{About, Direction, LayerShare};
 use crate::safe::Safe;
@@ -33,6 +33,22 @@ impl Directions {
     /// The direction of that name in that space.
     pub fn in_space(&self, name: &str, space: Space) -> Option<&Direction> {
         self.by_name.get(name)?.iter().find(|d| d.space == space)
+    }
+
+    /// The direction of that name in every space in which it is known, the default one first. Where
+    /// there are several, the origin of each says which it is: what it moves tells it on.
+    pub fn forms(&self, name: &str) -> Option<Forms> {
+        let all = self.by_name.get(name)?;
+        let told = |d: &Direction| match all.len() {
+            1 => d.clone(),
+            _ => Direction { origin: format!("own {} of {}", d.name, d.space), ..d.clone() },
+        };
+        Forms::of(all.iter().map(told))
+    }
+
+    /// The directions of each name, the default space first.
+    pub fn by_name(&self) -> impl Iterator<Item = &[Direction]> {
+        self.by_name.values().map(Vec::as_slice)
     }
 
     /// All names with their spaces, the default one first.

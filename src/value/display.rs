@@ -2,6 +2,7 @@
 
 use super::{Cell, Image, List, Loaded, Table, Value, directions, text};
 use crate::control::{self, Control};
+use crate::direction::Forms;
 use crate::error::{Error, Kind, Result};
 use crate::generator::{self, spaces};
 use crate::image::Raster;
@@ -29,8 +30,11 @@ pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image>
     let each = 4 * (model.facts.channels * model.facts.pixels()) as u64;
     if each.saturating_mul(code.count() as u64) > LIMITS.tensor_bytes {
         let (n, size) = (code.count(), model.facts.size());
-        return Err(Error::new(Kind::Limit, format!("{n} pictures of {size} are too many at a time"))
-            .hint("choose some of the codes"));
+        return Err(Error::new(
+            Kind::Limit,
+            format!("{n} pictures of {size} are too many at a time"),
+        )
+        .hint("choose some of the codes"));
     }
     let input = spaces::input_of(code);
     let data = generator::pictures(&*model.generator, code, &input, (control, "render"))?;
@@ -241,7 +245,7 @@ pub fn describe(value: &Value) -> String {
         Value::Image(i) => describe_image(i),
         Value::Latent(l) => describe_code("Latent", l),
         Value::Path(l) => format!("Path of {} frames, {}", l.count(), describe_code("Latent", l)),
-        Value::Direction(d) => describe_direction(d),
+        Value::Direction(d) => describe_forms(d),
         Value::Model(m) => describe_model(m),
         Value::Inversion(i) => summary(i).join(" · "),
         other => text::shown(other),
@@ -271,11 +275,36 @@ fn describe_code(kind: &str, l: &Latent) -> String {
     format!("{kind}[{}] {many}{size} of {}{noise} · {}", l.space, Safe(&model), Safe(&l.origin))
 }
 
-/// A direction, and what was measured about it.
-fn direction_lines(d: &Direction) -> Vec<String> {
-    let rows = d.about.as_deref().map(directions::about).unwrap_or_default();
-    let told = rows.into_iter().map(|(what, value)| format!("{what}: {}", Safe(&value)));
-    std::iter::once(describe_direction(d)).chain(told).collect()
+/// A direction, and what was measured about it, form by form where it has several.
+fn direction_lines(all: &Forms) -> Vec<String> {
+    let form = |d: &Direction| {
+        let rows = d.about.as_deref().map(directions::about).unwrap_or_default();
+        let told = rows.into_iter().map(|(what, value)| format!("{what}: {}", Safe(&value)));
+        std::iter::once(describe_direction(d)).chain(told).collect::<Vec<_>>()
+    };
+    if !all.is_open() {
+        return form(all.first());
+    }
+    let measured = all.iter().map(|(_, d)| d).filter(|d| d.about.is_some());
+    std::iter::once(describe_forms(all)).chain(measured.flat_map(form)).collect()
+}
+
+/// One line about a direction.
+fn describe_forms(all: &Forms) -> String {
+    let d = all.first();
+    if !all.is_open() {
+        return describe_direction(d);
+    }
+    let sets: Vec<&str> = all.iter().map(|(set, _)| set.name()).collect();
+    let layers =
+        d.layers.as_ref().map(|r| format!(" @ {}..{}", r.start, r.end)).unwrap_or_default();
+    let model = d.model.as_ref().map_or("an unnamed generator", |m| m.name.as_str());
+    format!(
+        "Direction[{}] {}{layers} of {} · taken in the space of the code that it moves",
+        sets.join(", "),
+        Safe(&d.name),
+        Safe(model)
+    )
 }
 
 fn describe_direction(d: &Direction) -> String {
@@ -329,10 +358,7 @@ pub fn json(value: &Value) -> serde_json::Value {
             "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_spaces": direction_spaces(m)}),
         Value::Latent(l) => merge(json!({"type": "Latent"}), code(l)),
         Value::Path(l) => merge(json!({"type": "Path"}), code(l)),
-        Value::Direction(d) => {
-            json!({"type": "Direction", "space": d.space.name(), "rows": d.rows, "dim": d.dim,
-            "name": d.name, "model": d.model, "origin": d.origin, "about": d.about.as_deref()})
-        }
+        Value::Direction(d) => direction_json(d),
         Value::Inversion(i) => merge(json!({"type": "Inversion"}), inversion_json(i)),
         Value::Table(t) => {
             let cell = |c: &Cell| match c {
@@ -347,6 +373,22 @@ pub fn json(value: &Value) -> serde_json::Value {
         }
         other => json!({"type": other.ty().to_string(), "value": text::shown(other)}),
     }
+}
+
+/// A direction of one form as it is; of several, the forms by the space of their set.
+fn direction_json(all: &Forms) -> serde_json::Value {
+    use serde_json::json;
+    let form = |d: &Direction| {
+        json!({"type": "Direction", "space": d.space.name(), "rows": d.rows, "dim": d.dim,
+            "name": d.name, "model": d.model, "origin": d.origin, "about": d.about.as_deref()})
+    };
+    let first = all.first();
+    if !all.is_open() {
+        return form(first);
+    }
+    let forms: serde_json::Map<String, serde_json::Value> =
+        all.iter().map(|(set, d)| (set.name().to_owned(), form(d))).collect();
+    json!({"type": "Direction", "name": first.name, "model": first.model, "forms": forms})
 }
 
 /// The spaces of every direction that a generator brings: `{"smile": ["W", "S", "Z"]}`.

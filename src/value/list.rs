@@ -80,7 +80,9 @@ fn weight(value: &Value) -> u64 {
         Value::Text(t) => text(t),
         Value::Word(w, v) => text(w) + v.as_deref().map_or(0, weight),
         Value::Latent(l) | Value::Path(l) => text(&l.origin),
-        Value::Direction(d) => text(&d.origin) + d.name.len() as u64 / TEXT,
+        Value::Direction(d) => {
+            d.iter().map(|(_, d)| text(&d.origin) + d.name.len() as u64 / TEXT).sum()
+        }
         Value::Image(i) => text(&i.origin),
         _ => 1,
     }

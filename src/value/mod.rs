@@ -10,6 +10,7 @@ pub mod text;
 pub use list::List;
 pub use model::Loaded;
 
+use crate::direction::Forms;
 use crate::invert::Inversion;
 use crate::lang::types::{CodeType, ModelFacts, Type};
 use crate::latent::{Direction, Latent};
@@ -49,8 +50,8 @@ pub enum Value {
     Model(Arc<Loaded>),
     /// Codes.
     Latent(Latent),
-    /// A direction.
-    Direction(Direction),
+    /// A direction, in one space or in several.
+    Direction(Arc<Forms>),
     /// A result of `invert`.
     Inversion(Arc<Inversion>),
     /// A table.
@@ -104,6 +105,12 @@ pub enum Cell {
     Number(f64, usize),
 }
 
+impl From<Direction> for Value {
+    fn from(d: Direction) -> Self {
+        Self::Direction(Arc::new(d.into()))
+    }
+}
+
 impl Value {
     /// A list of these values.
     ///
@@ -130,7 +137,7 @@ impl Value {
             }
             Self::Model(m) => Type::Model(Some(m.facts.clone())),
             Self::Latent(l) => Type::Latent(code_type(l)),
-            Self::Direction(d) => Type::Direction(direction_type(d)),
+            Self::Direction(d) => Type::Direction(forms_type(d)),
             Self::Inversion(i) => Type::Inversion(code_type(&i.code)),
             Self::Table(_) => Type::Table,
             Self::Path(l) => Type::Path(code_type(l)),
@@ -156,11 +163,20 @@ pub fn code_type(l: &Latent) -> CodeType {
         model: known,
         count: Some(l.count()),
         origin: Some(l.origin.clone()),
+        forms: Vec::new(),
     }
 }
 
 /// What the checker knows of a direction.
-pub fn direction_type(d: &Direction) -> CodeType {
+pub fn forms_type(d: &Forms) -> CodeType {
+    let one = direction_type(d.first());
+    let layers = one.layers;
+    let known = one.of_forms(d.spaces());
+    CodeType { layers: layers.filter(|_| !d.is_open()), ..known }
+}
+
+/// What the checker knows of one form of a direction.
+fn direction_type(d: &Direction) -> CodeType {
     let known = d.model.as_ref().and_then(model::known);
     CodeType {
         space: Some(d.space),
@@ -172,5 +188,6 @@ pub fn direction_type(d: &Direction) -> CodeType {
         model: known,
         count: Some(1),
         origin: Some(d.origin.clone()),
+        forms: Vec::new(),
     }
 }

@@ -375,7 +375,8 @@ fn toy_config(resolution: usize) -> Result<FeaturesConfig> {
     .map_err(|e| Error::runtime(format!("the toy's configuration is unreadable: {e}")))
 }
 
-/// Three seeded directions that mean nothing: in W, in Z, and in S the styles that the W one moves.
+/// Three seeded directions that mean nothing: in W, in Z, and in S the styles that the W one moves;
+/// one of them also has a step of its own for every layer of W+.
 fn toy_directions(generator: &dyn Generator) -> Result<Directions> {
     use crate::rng::Rng;
 
@@ -410,6 +411,9 @@ fn toy_directions(generator: &dyn Generator) -> Result<Directions> {
         let s = moved.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
         all.extend([one(Space::W, name, w), one(Space::Z, name, z), one(Space::S, name, s)]);
     }
+    let mut rng = Rng::derive(0, "smile in W+");
+    let rows: Vec<f64> = (0..spec.num_ws * spec.w_dim).map(|_| rng.normal()).collect();
+    all.push(Direction { rows: spec.num_ws, dim: spec.w_dim, ..one(Space::WPlus, "smile", rows) });
     Ok(all.into_iter().collect())
 }
 

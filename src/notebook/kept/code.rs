@@ -1,6 +1,7 @@
 //! Codes and directions in a journal.
 
 use super::numbers::{Doubles, Floats, broken};
+use crate::direction::Forms;
 use crate::error::Result;
 use crate::latent::{self, Latent, ModelId};
 use crate::space::Space;
@@ -62,6 +63,8 @@ pub(super) fn space(name: &str) -> Result<Space> {
 /// A direction; what was measured about it as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Direction {
+    /// The space whose set it comes from.
+    set: String,
     space: String,
     data: Doubles,
     rows: usize,
@@ -74,7 +77,7 @@ pub struct Direction {
 }
 
 impl Direction {
-    pub(super) fn of(d: &latent::Direction, left: &mut usize) -> Option<Self> {
+    pub(super) fn of(set: Space, d: &latent::Direction, left: &mut usize) -> Option<Self> {
         let words = d.origin.len() + d.name.len();
         *left = left.checked_sub(d.data.len().checked_mul(8)?.checked_add(words)?)?;
         let about = match d.about.as_deref() {
@@ -82,6 +85,7 @@ impl Direction {
             None => None,
         };
         Some(Self {
+            set: set.name().to_owned(),
             space: d.space.name().to_owned(),
             data: Doubles::of(&d.data),
             rows: d.rows,
@@ -113,4 +117,11 @@ impl Direction {
             about: about.map(Arc::new),
         })
     }
+}
+
+/// A direction in every space in which it was known.
+pub(super) fn forms(all: &[Direction]) -> Result<Forms> {
+    let each = all.iter().map(|d| Ok((space(&d.set)?, d.value()?)));
+    Forms::in_sets(each.collect::<Result<Vec<_>>>()?)
+        .ok_or_else(|| broken("a direction in no space"))
 }

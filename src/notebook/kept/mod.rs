@@ -11,7 +11,7 @@ use crate::error::{Error, Kind};
 use crate::latent::Latent;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
-use crate::value::{Value, display, model};
+use crate::value::{List, Value, display, model};
 use candle_core::{DType, Tensor};
 use numbers::Bits;
 use serde::{Deserialize, Serialize};
@@ -83,7 +83,7 @@ pub enum Kept {
     /// A path: its frames as codes.
     Path(code::Code),
     /// A direction.
-    Direction(code::Direction),
+    Direction(Vec<code::Direction>),
     /// A result of `invert`.
     Inversion(Box<inversion::Inversion>),
     /// A table.
@@ -132,15 +132,13 @@ impl Kept {
             }
             Self::Space(s) => Value::Space(code::space(s)?),
             Self::List(items) => {
-                return Ok(list(items)?
-                    .into_iter()
-                    .collect::<Option<Vec<Value>>>()
-                    .map(|all| Value::List(Arc::new(all))));
+                let all: Option<Vec<Value>> = list(items)?.into_iter().collect();
+                return Ok(all.map(List::new).transpose()?.map(Value::List));
             }
             Self::Image(i) => Value::Image(i.value()?),
             Self::Latent(l) => Value::Latent(l.value()?),
             Self::Path(l) => Value::Path(l.value()?),
-            Self::Direction(d) => Value::Direction(d.value()?),
+            Self::Direction(forms) => Value::Direction(Arc::new(code::forms(forms)?)),
             Self::Inversion(i) => Value::Inversion(Arc::new(i.value(&picture)?)),
             Self::Table(t) => Value::Table(Arc::new(t.value()?)),
             Self::Again(_) => return Ok(None),
@@ -194,7 +192,10 @@ impl Budget {
             Value::Image(i) => Kept::Image(picture::Image::of(i, &mut self.left)?),
             Value::Latent(l) => Kept::Latent(code::Code::of(l, &mut self.left)?),
             Value::Path(l) => Kept::Path(code::Code::of(l, &mut self.left)?),
-            Value::Direction(d) => Kept::Direction(code::Direction::of(d, &mut self.left)?),
+            Value::Direction(d) => {
+                let all = d.iter().map(|(set, d)| code::Direction::of(set, d, &mut self.left));
+                Kept::Direction(all.collect::<Option<_>>()?)
+            }
             Value::Inversion(i) => {
                 let kept = inversion::Inversion::of(i, &mut self.left, &mut self.pictures)?;
                 Kept::Inversion(Box::new(kept))
