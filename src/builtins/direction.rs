@@ -12,8 +12,8 @@ use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::directions::{self, Directions};
-use crate::value::{Value, model};
-use crate::weights::{self, Listing};
+use crate::value::{Value, foreign, model};
+use crate::weights::{self, Checkpoint, Listing};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -82,25 +82,25 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         _ => None,
     };
     let space = super::shared::space(call, "space");
-    let found = find(name, key.as_deref(), space, call.model.as_ref())
+    let (found, _) = find(name, key.as_deref(), space, call.model.as_ref())
         .map_err(|e| crate::builtin::as_check(e).at(span))?;
     Ok(Type::Direction(crate::value::direction_type(&found)))
 }
 
-/// The direction meant.
+/// The direction meant; and the file that it is from, where that names no generator.
 fn find(
     name: &str,
     key: Option<&str>,
     space: Option<Space>,
     current: Option<&Arc<ModelFacts>>,
-) -> Result<Direction> {
+) -> Result<(Direction, Option<Checkpoint>)> {
     let loaded = current.and_then(|m| model::loaded(&model::id_of(m)));
-    if let Some(all) = loaded.as_ref().map(|l| &l.directions).filter(|all| all.get(name).is_some())
-    {
+    if let Some(own) = loaded.as_ref().filter(|l| l.facts.directions.contains_key(name)) {
+        let all = own.directions()?;
         let own = space.map_or_else(|| all.get(name), |s| all.in_space(name, s));
         return match (own, space, all.in_space(name, Space::W), current) {
-            (Some(own), ..) => Ok(own.clone()),
-            (None, Some(Space::WPlus), Some(w), Some(m)) => lift(w, m.num_ws),
+            (Some(own), ..) => Ok((own.clone(), None)),
+            (None, Some(Space::WPlus), Some(w), Some(m)) => Ok((lift(w, m.num_ws)?, None)),
             _ => Err(elsewhere(name, space, current)),
         };
     }
@@ -152,7 +152,7 @@ fn from_file(
     key: Option<&str>,
     space: Option<Space>,
     current: Option<&Arc<ModelFacts>>,
-) -> Result<Direction> {
+) -> Result<(Direction, Option<Checkpoint>)> {
     let file = weights::open(Path::new(path), &LIMITS)?;
     let config = directions::config(&file);
     let said = directions::space_of(&file);
@@ -170,9 +170,10 @@ fn from_file(
     };
     let all = directions::read(&file, said.or(space), &facts)?;
     let mut one = pick(all, key, space, path)?;
+    let unnamed = owner.is_none().then_some(file);
     one.model = owner.or_else(|| current.map(|m| model::id_of(m)));
     one.origin = format!("from {path}");
-    Ok(one)
+    Ok((one, unnamed))
 }
 
 /// The direction meant: the only one, the one of that name, and of that space where the name is in
@@ -231,7 +232,16 @@ fn sizes(arrays: &Listing, space: Option<Space>) -> Facts {
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let key = args.get("key").map(|_| args.text("key")).transpose()?;
     let current = ctx.model.as_ref().map(|m| m.facts.clone());
-    let found = find(args.text("name")?, key, args.space("space")?, current.as_ref())
+    let name = args.text("name")?;
+    let (mut found, unnamed) = find(name, key, args.space("space")?, current.as_ref())
         .map_err(|e| e.at(args.span("name")))?;
+    if let (Some(file), Some(model)) = (unnamed, &ctx.model) {
+        let arrays = directions::arrays(&file)?;
+        foreign::components(name, &arrays, model)
+            .and_then(|()| foreign::direction(name, &found, model))
+            .map_err(|e| e.at(args.span("name")))?;
+        found.origin = foreign::note(name, model);
+        ctx.output.print(&format!("note: {}", Safe(&found.origin)))?;
+    }
     Ok(Value::Direction(found))
 }

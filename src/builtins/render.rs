@@ -77,7 +77,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         "random" => Noise::Random { seed: args.seed(ctx)?, first: 0 },
         _ => code.noise.clone().map_or(Noise::Const, Noise::Maps),
     };
-    let g = &*model.generator;
+    let g = &**model.generator()?;
     let cut = spaces::truncated(g, &code, psi, cutoff)?;
     Ok(Value::Image(Image {
         data: generator::pictures(g, &cut, &noise, (&ctx.control, "render"))?,

@@ -260,7 +260,7 @@ fn frames(path: &Latent, ctx: &Context<'_>) -> Result<Vec<Raster>> {
     let model = ctx.model_of(path)?;
     let mut all = Vec::with_capacity(path.count());
     let noise = path.noise.clone().map_or(Noise::Const, Noise::Maps);
-    each_batch(&*model.generator, path, &noise, (&ctx.control, "render the film"), |batch| {
+    each_batch(&**model.generator()?, path, &noise, (&ctx.control, "render the film"), |batch| {
         all.extend(Raster::from_tensor(&batch)?);
         Ok(())
     })
