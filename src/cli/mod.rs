@@ -200,7 +200,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let name = Source::new("gannet", "");
     match dispatch(cli) {
         Ok(code) => code,
-        Err(e) if runner::is_closed(&e) => 0,
+        Err(e) if e.kind() == Kind::Closed => 0,
         Err(e) => {
             if let Ok(source) = name {
                 runner::complain(
@@ -259,10 +259,10 @@ fn out(bytes: &[u8]) -> Result<()> {
 /// Sets device and threads, before the first tensor.
 fn prepare(common: &Common) -> Result<()> {
     if let Some(n) = common.threads {
-        crate::tensor::threads(n)?;
+        crate::device::threads(n)?;
     }
-    let device = crate::tensor::device(&common.device)?;
-    crate::tensor::kernels(&common.kernels, &device)?;
+    let device = crate::device::device(&common.device)?;
+    crate::device::kernels(&common.kernels, &device)?;
     let note = match crate::tensor::reduced() {
         Some("f16") => "the four highest resolutions are computed in f16, in inversions too",
         Some(_) => "pictures are previews, computed in bf16; inversions stay in f32",
@@ -297,7 +297,7 @@ fn runner(common: &Common, options: Options) -> Result<(Runner, Probe)> {
         let folder = common.out.clone().unwrap_or_else(|| PICTURES.into());
         Painter::with_sink(found.terminal.clone(), Box::new(Files::new(&folder)))
     } else {
-        Painter::new(found.terminal.clone())
+        Painter::printing(found.terminal.clone())
     };
     let style = Style { json: common.json, quiet: common.quiet };
     Ok((Runner { session, terminal, painter, style }, found))

@@ -88,7 +88,7 @@ mod tests {
         let a = toy.build(&Device::Cpu).expect("toy");
         let c = checkpoint(&tensors(&toy), Some("stylegan2"), json!({"img_resolution": 8}));
         let b = load(c.clone(), &Device::Cpu).expect("loaded");
-        assert_eq!((b.spec().resolution, b.spec().c_dim, b.spec().name.as_str()), (8, 2, "toy"));
+        assert_eq!((b.spec().width, b.spec().c_dim, b.spec().name.as_str()), (8, 2, "toy"));
         assert_eq!(a.spec(), b.spec(), "the same tensors have the same fingerprint");
         // What it is, is known before a number is read.
         let said = describe(c.clone()).expect("described");
@@ -153,7 +153,7 @@ mod tests {
         let head = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes")) as usize;
         bytes[head..].fill(0xff);
         let c = weights::open_bytes("toy", bytes, &LIMITS).expect("opened");
-        assert_eq!(describe(c.clone()).expect("described").resolution, 8);
+        assert_eq!(describe(c.clone()).expect("described").width, 8);
         let e = load(c, &Device::Cpu).err().expect("refused");
         assert!(e.message().contains("values are finite"), "{e}");
     }

@@ -9,8 +9,9 @@
 use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
 use crate::metric::resize_to;
+use crate::network::Trunk;
 use crate::safe::Safe;
-use crate::tensor::{Trunk, linear};
+use crate::tensor::linear;
 use crate::weights::Weights;
 use candle_core::{DType, Device, Tensor};
 

@@ -29,13 +29,13 @@ impl Teacher {
     /// it.
     fn new(g: &dyn Generator, share: f64) -> Self {
         let z = Tensor::from_vec(Rng::new(77).normals(16), (1, 16), &Device::Cpu).unwrap();
-        let goal = problem::layered(&g.map(&z, None).unwrap(), 8).unwrap();
-        let at = problem::layered(&g.mean_w().unsqueeze(0).unwrap(), 8).unwrap();
+        let goal = spaces::rise(g, &z, (Space::Z, Space::WPlus), &Input::default()).unwrap();
+        let at = spaces::mean(g, Space::WPlus).unwrap().data;
         Self { goal, at, share, calls: AtomicUsize::new(0) }
     }
 
     fn picture(&self, g: &dyn Generator) -> Tensor {
-        g.synthesize(&self.goal, &Noise::Const).unwrap()
+        spaces::picture(g, &self.goal, Space::WPlus, &Input::default()).unwrap()
     }
 }
 

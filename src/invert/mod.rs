@@ -34,7 +34,7 @@ pub use stats::{PROJECTOR_SAMPLES, WStats};
 
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::generator::{Generator, Noise, batch_size};
+use crate::generator::{Generator, Input, batch_size, spaces};
 use crate::latent::ModelId;
 use crate::metric::Perceptual;
 use crate::rng::Rng;
@@ -103,7 +103,7 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
     };
     let count = target.dims()[0];
     let mut outcomes = Vec::with_capacity(count);
-    let size = batch_size(job.generator.spec().resolution);
+    let size = batch_size(job.generator.spec().width, job.generator.spec().height);
     for from in (0..count).step_by(size) {
         let one = |i: usize| {
             let picture = target.narrow(0, i, 1)?.force_contiguous()?;
@@ -130,9 +130,8 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
     let z = Rng::derive(config.seed, "invert: self-test").normals(spec.z_dim);
     let z =
         Tensor::from_vec(z, (1, spec.z_dim), &Device::Cpu)?.to_device(job.generator.device())?;
-    let w = job.generator.map(&z, problem::labels_of(job, 0)?.as_ref())?;
-    let ws = problem::layered(&w, spec.num_ws)?;
-    let picture = job.generator.synthesize(&ws, &Noise::Const)?;
+    let input = Input::labelled(problem::labels_of(job, 0)?.as_ref());
+    let picture = spaces::picture(job.generator, &z, Space::Z, &input)?;
     invert(job, &picture, config)
 }
 
@@ -168,17 +167,14 @@ pub fn ladder(
 fn check_target(job: &Job, target: &Tensor) -> Result<()> {
     let spec = job.generator.spec();
     let dims = target.dims();
-    if dims.len() != 4
-        || dims[0] == 0
-        || dims[1..] != [spec.channels, spec.resolution, spec.resolution]
-    {
+    if dims.len() != 4 || dims[0] == 0 || dims[1..] != [spec.channels, spec.height, spec.width] {
         return Err(Error::runtime(format!(
             "the generator makes pictures of {}×{}×{}, the target is {dims:?}",
-            spec.channels, spec.resolution, spec.resolution
+            spec.channels, spec.height, spec.width
         ))
         .hint(format!(
-            "resize it to {0}×{0} with {1} channels first",
-            spec.resolution, spec.channels
+            "resize it to {}×{} with {} channels first",
+            spec.width, spec.height, spec.channels
         )));
     }
     if !target.sum_all()?.to_vec0::<f32>()?.is_finite() {

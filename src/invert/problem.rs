@@ -4,10 +4,10 @@ use super::together::{Point, stacked, synthesize};
 use super::{Config, Init, Job, Method, Objective, PictureLoss, WStats, content_hash, w_noise};
 use crate::control::Stop;
 use crate::error::{Error, Result};
-use crate::generator::{Noise, batch_size, spaces};
+use crate::generator::{Input, Noise, batch_size, spaces};
 use crate::latent::Latent;
 use crate::rng::Rng;
-use crate::space::Space;
+use crate::space::{Space, lattice};
 use candle_core::{DType, Device, Tensor};
 
 /// One image to invert.
@@ -150,7 +150,7 @@ impl<'a> Problem<'a> {
     fn start_code(&self) -> Result<Tensor> {
         match &self.config.init {
             Init::Mean if self.config.method.encodes() => {
-                self.fit(self.job.generator.mean_w().detach().unsqueeze(0)?, Space::W)
+                self.fit(spaces::mean(self.job.generator, Space::W)?.data.detach(), Space::W)
             }
             Init::Mean => self.fit(self.stats.mean.unsqueeze(0)?, Space::W),
             Init::Random => self.drawn(0),
@@ -201,24 +201,20 @@ impl<'a> Problem<'a> {
     fn fit(&self, code: Tensor, from: Space) -> Result<Tensor> {
         let spec = self.job.generator.spec();
         let given = code.dims().to_vec();
-        let fitted = match (from, self.config.space) {
-            (Space::Z, Space::Z) | (Space::S, Space::S) => code,
-            (Space::Z | Space::W | Space::WPlus, Space::S) => self.styles(code, from)?,
-            (Space::Z, to) => {
-                let w = self.job.generator.map(&code, self.labels.as_ref())?;
-                if to == Space::WPlus { layered(&w, spec.num_ws)? } else { w }
-            }
-            (Space::W, Space::WPlus) => layered(&code, spec.num_ws)?,
-            (Space::W, Space::W | Space::N) | (Space::WPlus, Space::WPlus | Space::N) => code,
-            (from, to) => {
-                return Err(Error::runtime(format!("a {from} code cannot start a search in {to}"))
-                    .hint(match from {
-                        Space::WPlus => "use space: W+ or S",
-                        Space::S => "use space: S",
-                        _ => "start from a Z, W, W+ or S code",
-                    }));
-            }
+        let input = Input::labelled(self.labels.as_ref());
+        let to = match (from, self.config.space) {
+            // Beside the noise maps a code stays as it is.
+            (Space::W | Space::WPlus, Space::N) => from,
+            (Space::Z, Space::N) => Space::W,
+            (_, to) => to,
         };
+        if lattice::lift(from, to).is_err() {
+            let above = spec.spaces.iter().filter(|s| lattice::lift(from, **s).is_ok());
+            let above: Vec<&str> = above.map(|s| s.name()).collect();
+            return Err(Error::runtime(format!("a {from} code cannot start a search in {to}"))
+                .hint(format!("use space: {}", above.join(" or "))));
+        }
+        let fitted = spaces::rise(self.job.generator, &code, (from, to), &input)?;
         let dim = match self.config.space {
             Space::Z => spec.z_dim,
             Space::S => spec.s_dim(),
@@ -236,21 +232,6 @@ impl<'a> Problem<'a> {
         Ok(fitted.detach())
     }
 
-    /// The styles of a code of Z, W or W+.
-    fn styles(&self, code: Tensor, from: Space) -> Result<Tensor> {
-        let generator = self.job.generator;
-        let origin = String::new();
-        let latent = Latent {
-            space: from,
-            data: code,
-            model: None,
-            noise: None,
-            labels: self.labels.clone(),
-            origin,
-        };
-        Ok(spaces::lift(generator, &latent, Space::S)?.data)
-    }
-
     /// The j-th random sample of the prior in the space that is searched.
     fn drawn(&self, j: usize) -> Result<Tensor> {
         let dim = self.job.generator.spec().z_dim;
@@ -263,7 +244,7 @@ impl<'a> Problem<'a> {
         let maps =
             if self.config.searches_noise(&self.job) { self.start_maps()? } else { Vec::new() };
         let mut best: Option<(f64, Tensor)> = None;
-        let size = batch_size(self.job.generator.spec().resolution);
+        let size = batch_size(self.job.generator.spec().width, self.job.generator.spec().height);
         for from in (0..k).step_by(size) {
             let codes =
                 (from..k.min(from + size)).map(|j| self.drawn(j)).collect::<Result<Vec<_>>>()?;
@@ -312,12 +293,6 @@ impl<'a> Problem<'a> {
 
 pub(super) fn noise_of(maps: &[Tensor]) -> Noise {
     if maps.is_empty() { Noise::Const } else { Noise::Maps(maps.to_vec()) }
-}
-
-/// The same w in every layer, `[N, D]` → `[N, L, D]`.
-pub(super) fn layered(w: &Tensor, layers: usize) -> Result<Tensor> {
-    let (n, d) = w.dims2()?;
-    Ok(w.unsqueeze(1)?.broadcast_as((n, layers, d))?.contiguous()?)
 }
 
 /// The labels of image `i`, `[1, c_dim]`.

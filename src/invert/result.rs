@@ -3,6 +3,7 @@
 use super::descend::{Best, State};
 use super::{Config, Job, WStats, content_hash, model_of};
 use crate::error::{Error, Result};
+use crate::generator::{Input, spaces};
 use crate::latent::Latent;
 use crate::metric::{Metric, Mse, Psnr, Ssim};
 use crate::space::Space;
@@ -292,7 +293,10 @@ fn diagnose(job: &Job, stats: &WStats, code: &Latent) -> Result<Diagnosis> {
     };
     let stats = of_styles.as_ref().unwrap_or(stats);
     let w = match code.space {
-        Space::Z => job.generator.map(&code.data, expanded(job, code.count())?.as_ref())?,
+        Space::Z => {
+            let input = Input::labelled(job.labels);
+            spaces::rise(job.generator, &code.data, (Space::Z, Space::W), &input)?
+        }
         _ => code.data.clone(),
     };
     let rows = if w.rank() == 2 { w.unsqueeze(1)? } else { w }; // [NLD]
@@ -311,14 +315,6 @@ fn diagnose(job: &Job, stats: &WStats, code: &Latent) -> Result<Diagnosis> {
     }
     let offsets = (code.space == Space::WPlus).then_some(offsets);
     Ok(Diagnosis { offsets, mean_distance, sigma: stats.sigma, warnings: Vec::new() })
-}
-
-/// The labels, one row an image.
-fn expanded(job: &Job, n: usize) -> Result<Option<Tensor>> {
-    match job.labels {
-        Some(l) if l.dims()[0] != n => Ok(Some(l.broadcast_as((n, l.dims()[1]))?.contiguous()?)),
-        labels => Ok(labels.cloned()),
-    }
 }
 
 fn warn(diagnosis: &mut Diagnosis, config: &Config, numbers: &[Number], outcomes: &[State]) {

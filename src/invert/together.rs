@@ -3,9 +3,10 @@
 //! Operators and losses keep images apart to the last bit, so what an image is worth does not
 //! depend on the others: a batch is only a faster way to the same numbers.
 
-use super::problem::{Problem, layered, noise_of};
+use super::problem::{Problem, noise_of};
 use super::{Objective, PictureLoss, Term};
 use crate::error::{Error, Result};
+use crate::generator::{Input, spaces};
 use crate::space::Space;
 use candle_core::{DType, Tensor, Var};
 
@@ -159,22 +160,17 @@ pub(super) fn synthesize(
     let Some(Point { problem, .. }) = points.first() else {
         return Err(Error::runtime("no image to make"));
     };
-    let (generator, noise) = (problem.job.generator, noise_of(maps));
-    if problem.config.space == Space::S {
-        return Ok((generator.synthesize_styles(code, &noise)?, code.clone()));
-    }
-    let layers = generator.spec().num_ws;
-    let ws = match (problem.config.space, code.rank()) {
-        (Space::Z, _) => {
-            let labels: Vec<&Tensor> =
-                points.iter().filter_map(|p| p.problem.labels.as_ref()).collect();
-            let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
-            layered(&generator.map(code, labels.as_ref())?, layers)?
-        }
-        (_, 3) => code.clone(),
-        _ => layered(code, layers)?,
+    let generator = problem.job.generator;
+    let labels: Vec<&Tensor> = points.iter().filter_map(|p| p.problem.labels.as_ref()).collect();
+    let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
+    let input = Input { noise: noise_of(maps), labels, ..Input::default() };
+    let space = match (problem.config.space, code.rank()) {
+        (Space::N, 3) => Space::WPlus,
+        (Space::N, _) => Space::W,
+        (space, _) => space,
     };
-    Ok((generator.synthesize(&ws, &noise)?, ws))
+    let (space, read) = spaces::synthesised(generator, code, space, &input)?;
+    Ok((spaces::picture(generator, &read, space, &input)?, read))
 }
 
 /// One pass of the encoder for every point: its code after it. In W, where there is one row for all

@@ -87,7 +87,7 @@ pub fn half_rgb(x: &Tensor, weight: &HalfWeight, style: &Tensor) -> Result<Tenso
 mod tests {
     use super::*;
     use crate::rng::Rng;
-    use crate::tensor::{Activation, Weight, bias_act, modulated_conv, modulated_conv_up2};
+    use crate::{Activation, Weight, bias_act, modulated_conv, modulated_conv_up2};
     use candle_core::{Device, Var};
 
     fn draw(name: &str, shape: &[usize], size: f64) -> Tensor {

@@ -1,10 +1,10 @@
 //! StyleGAN2 as the registry knows it.
 
 use super::layouts::LAYOUTS;
-use super::{Config, Given, SPACES, StyleGan2};
+use super::{Architecture, Config, Given, SPACES, StyleGan2};
 use crate::error::Result;
 use crate::generator::registry::{self, Family};
-use crate::generator::{Generator, Spec};
+use crate::generator::{Generator, Inputs, Layer, Spec};
 use crate::weights::{Listing, layout};
 use std::sync::Arc;
 
@@ -45,12 +45,15 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
     };
     let sizes = listing.tensors.iter().filter(|(n, _)| !buffer(n));
     let parameters = sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum();
-    let noisy = |layer: &String| listing.has(&format!("synthesis.{layer}.noise_strength"));
-    let sides = c.resolutions().flat_map(|r| ["conv0", "conv1"].map(|l| (format!("b{r}.{l}"), r)));
+    let noisy = |layer: &str| listing.has(&format!("synthesis.{layer}.noise_strength"));
+    let convs = c.resolutions().flat_map(|r| ["conv0", "conv1"].map(|l| (format!("b{r}.{l}"), r)));
+    let noise_sizes: Vec<[usize; 2]> =
+        convs.filter(|(layer, _)| noisy(layer)).map(|(_, r)| [r, r]).collect();
     Spec {
         name: c.name.clone(),
         family: NAME.into(),
-        resolution: c.img_resolution,
+        width: c.img_resolution,
+        height: c.img_resolution,
         channels: c.img_channels,
         z_dim: c.z_dim,
         w_dim: c.w_dim,
@@ -58,8 +61,28 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         num_ws: c.num_ws,
         spaces: SPACES.to_vec(),
         styles: c.styles(listing),
+        layers: layers(c, listing),
+        inputs: Inputs { noise: !noise_sizes.is_empty(), class: c.c_dim > 0, ..Inputs::default() },
         parameters,
-        noise_sizes: sides.filter(|(l, _)| noisy(l)).map(|(_, r)| r).collect(),
+        noise_sizes,
         fingerprint: fingerprint.into(),
     }
+}
+
+/// The layers that can be tapped and entered: every convolution, but only the end of a residual
+/// block, whose shortcut needs the block's input.
+fn layers(c: &Config, listing: &Listing) -> Vec<Layer> {
+    let mut all = Vec::new();
+    for r in c.resolutions() {
+        let shape = listing.shape(&format!("synthesis.b{r}.conv1.weight"));
+        let channels = shape.and_then(|s| s.first()).copied().unwrap_or(0);
+        let one = |name: String| Layer { name, channels, height: r, width: r };
+        if r > 4 && c.architecture == Architecture::Resnet {
+            all.push(one(format!("b{r}")));
+            continue;
+        }
+        all.extend((r > 4).then(|| one(format!("b{r}.conv0"))));
+        all.push(one(format!("b{r}.conv1")));
+    }
+    all
 }

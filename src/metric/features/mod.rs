@@ -13,8 +13,9 @@ pub use readings::{Finding, Level};
 
 use super::resize::resize_to;
 use crate::error::{Error, Result};
+use crate::network::Trunk;
 use crate::safe::Safe;
-use crate::tensor::{Trunk, linear};
+use crate::tensor::linear;
 use crate::weights::Weights;
 use candle_core::{DType, Device, Tensor};
 use config::bad;

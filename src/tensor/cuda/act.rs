@@ -1,7 +1,7 @@
 //! Pointwise operators and the sums that are their gradients (act.cu).
 
 use super::{In, Number, THREADS, done, each, empty, f32s, grid, numbers};
-use crate::tensor::act::Activation;
+use crate::act::Activation;
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::cudarc::driver::{CudaView, DeviceRepr};
 use candle_core::cuda_backend::{CudaDevice, CudaStorage};
@@ -41,12 +41,7 @@ impl Act {
 }
 
 /// x `[n, c, plane]`, bias `[c]`.
-pub(in crate::tensor) fn bias_act(
-    a: Activation,
-    sizes: [usize; 3],
-    x: In<'_>,
-    bias: In<'_>,
-) -> Out {
+pub(crate) fn bias_act(a: Activation, sizes: [usize; 3], x: In<'_>, bias: In<'_>) -> Out {
     typed!("bias_act", x.0, T => bias_act_of::<T>(a, sizes, x, bias))
 }
 
@@ -72,7 +67,7 @@ fn bias_act_of<T: Number>(
 }
 
 /// y and g of one shape and type.
-pub(in crate::tensor) fn bias_act_grad(a: Activation, y: In<'_>, g: In<'_>) -> Out {
+pub(crate) fn bias_act_grad(a: Activation, y: In<'_>, g: In<'_>) -> Out {
     typed!("bias_act_grad", y.0, T => bias_act_grad_of::<T>(a, y, g))
 }
 
@@ -88,7 +83,7 @@ fn bias_act_grad_of<T: Number>(a: Activation, y: In<'_>, g: In<'_>) -> Out {
 }
 
 /// x `[n, c, plane]`, noise `[n or 1, plane]`, bias `[c]`.
-pub(in crate::tensor) fn noise_bias_act(
+pub(crate) fn noise_bias_act(
     a: Activation,
     sizes: [usize; 3],
     [x, noise, bias]: [In<'_>; 3],
@@ -119,7 +114,7 @@ fn noise_bias_act_of<T: Number>(
 }
 
 /// x `[planes, plane]`, s `[planes]`.
-pub(in crate::tensor) fn scale(plane: usize, x: In<'_>, s: In<'_>) -> Out {
+pub(crate) fn scale(plane: usize, x: In<'_>, s: In<'_>) -> Out {
     typed!("scale", x.0, T => scale_of::<T>(plane, x, s))
 }
 
@@ -139,7 +134,7 @@ fn scale_of<T: Number>(plane: usize, x: In<'_>, s: In<'_>) -> Out {
 }
 
 /// x `[n, c, plane]`, noise `[n or 1, plane]`.
-pub(in crate::tensor) fn add_noise([_, c, plane]: [usize; 3], x: In<'_>, noise: In<'_>) -> Out {
+pub(crate) fn add_noise([_, c, plane]: [usize; 3], x: In<'_>, noise: In<'_>) -> Out {
     let device = x.0.device();
     let (src, map) = (f32s("add_noise", x)?, f32s("add_noise", noise)?);
     let n = src.len();
@@ -156,7 +151,7 @@ pub(in crate::tensor) fn add_noise([_, c, plane]: [usize; 3], x: In<'_>, noise: 
 }
 
 /// Two `[n, c, plane]` of one type to `[n, c]`.
-pub(in crate::tensor) fn plane_dot(sizes: [usize; 3], a: In<'_>, b: In<'_>) -> Out {
+pub(crate) fn plane_dot(sizes: [usize; 3], a: In<'_>, b: In<'_>) -> Out {
     typed!("plane_dot", a.0, T => plane_dot_of::<T>(sizes, a, b))
 }
 
@@ -175,7 +170,7 @@ fn plane_dot_of<T: Number>([n, c, plane]: [usize; 3], a: In<'_>, b: In<'_>) -> O
 }
 
 /// `[n, c, plane]` to `[c]`.
-pub(in crate::tensor) fn channel_sum(sizes: [usize; 3], x: In<'_>) -> Out {
+pub(crate) fn channel_sum(sizes: [usize; 3], x: In<'_>) -> Out {
     typed!("channel_sum", x.0, T => channel_sum_of::<T>(sizes, x))
 }
 
@@ -208,7 +203,7 @@ fn parts_sum(
 }
 
 /// `[maps * each, plane]` to `[maps, plane]`, of the shape `[maps, 1, h, w]`.
-pub(in crate::tensor) fn map_sum(sizes: [usize; 4], x: In<'_>) -> Out {
+pub(crate) fn map_sum(sizes: [usize; 4], x: In<'_>) -> Out {
     typed!("map_sum", x.0, T => map_sum_of::<T>(sizes, x))
 }
 

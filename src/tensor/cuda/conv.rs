@@ -12,13 +12,13 @@ use super::cudnn as way;
 #[cfg(not(feature = "cudnn"))]
 use super::unfold as way;
 use super::{In, done, numbers};
-use crate::tensor::conv::Sizes;
+use crate::conv::Sizes;
 use candle_core::backend::BackendStorage;
 use candle_core::cuda_backend::CudaStorage;
 use candle_core::{Result, Shape};
 
 /// x `[n, i, h, w]`, w `[o, i, k, k]` → `[n, o, oh, ow]`.
-pub(in crate::tensor) fn forward(z: &Sizes, x: In<'_>, w: In<'_>) -> Result<(CudaStorage, Shape)> {
+pub(crate) fn forward(z: &Sizes, x: In<'_>, w: In<'_>) -> Result<(CudaStorage, Shape)> {
     let (op, device) = ("conv2d", x.0.device());
     typed!(op, x.0, T => {
         let out = way::forward::<T>(device, z, &numbers(op, x)?, &numbers(op, w)?)?;
@@ -27,11 +27,7 @@ pub(in crate::tensor) fn forward(z: &Sizes, x: In<'_>, w: In<'_>) -> Result<(Cud
 }
 
 /// g `[n, o, oh, ow]`, w `[o, i, k, k]` → `[n, i, h, w]`.
-pub(in crate::tensor) fn transpose(
-    z: &Sizes,
-    g: In<'_>,
-    w: In<'_>,
-) -> Result<(CudaStorage, Shape)> {
+pub(crate) fn transpose(z: &Sizes, g: In<'_>, w: In<'_>) -> Result<(CudaStorage, Shape)> {
     let (op, device) = ("conv_transpose2d", g.0.device());
     typed!(op, g.0, T => {
         let out = way::transpose::<T>(device, z, &numbers(op, g)?, &numbers(op, w)?)?;
@@ -40,7 +36,7 @@ pub(in crate::tensor) fn transpose(
 }
 
 /// x `[n, i, h, w]`, g `[n, o, oh, ow]` → `[o, i, k, k]`: of weights in single precision alone.
-pub(in crate::tensor) fn weight(z: &Sizes, x: In<'_>, g: In<'_>) -> Result<(CudaStorage, Shape)> {
+pub(crate) fn weight(z: &Sizes, x: In<'_>, g: In<'_>) -> Result<(CudaStorage, Shape)> {
     let (op, device) = ("conv2d_weight", x.0.device());
     let out = way::weight::<f32>(device, z, &numbers(op, x)?, &numbers(op, g)?)?;
     done(out, device, (z.o, z.i, z.k, z.k))

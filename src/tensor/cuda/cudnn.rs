@@ -2,7 +2,7 @@
 //! are in single precision, whatever type the numbers are stored in.
 
 use super::{Number, empty, tf32};
-use crate::tensor::conv::Sizes;
+use crate::conv::Sizes;
 use candle_core::cuda_backend::cudarc::cudnn::sys::{
     cudnnConvolutionBwdDataAlgo_t as DataAlgo, cudnnConvolutionBwdFilterAlgo_t as FilterAlgo,
     cudnnConvolutionFwdAlgo_t as Algo, cudnnConvolutionMode_t as Mode, cudnnMathType_t as Math,

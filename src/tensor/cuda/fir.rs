@@ -22,7 +22,7 @@ const MAX_DEPTH: usize = 65535;
 /// One axis of a pass, as the kernel takes it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::tensor) struct Axis {
+pub(crate) struct Axis {
     /// Pixels in and out.
     pub input: i32,
     pub output: i32,
@@ -87,7 +87,7 @@ impl Pass {
 
 /// A filter to run: both axes, what it is scaled by, and its terms, each a column and a row whose
 /// product it is, in the order in which they meet the input.
-pub(in crate::tensor) struct Job<'a> {
+pub(crate) struct Job<'a> {
     pub y: Axis,
     pub x: Axis,
     pub gain: f32,
@@ -123,7 +123,7 @@ impl Job<'_> {
     }
 
     /// x `[n, c, h, w]` → `[n, c, oh, ow]`.
-    pub(in crate::tensor) fn run(&self, x: In<'_>) -> Result<(CudaStorage, Shape)> {
+    pub(crate) fn run(&self, x: In<'_>) -> Result<(CudaStorage, Shape)> {
         typed!("fir", x.0, T => self.run_of::<T>(x))
     }
 

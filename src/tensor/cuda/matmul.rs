@@ -93,7 +93,7 @@ where
 }
 
 /// `a · b` of `[m, k]` and `[k, n]`, each stored transposed when it says so.
-pub(in crate::tensor) fn product(
+pub(crate) fn product(
     [m, n, k]: [usize; 3],
     a: (In<'_>, bool),
     b: (In<'_>, bool),

@@ -3,7 +3,7 @@
 
 use super::matmul::{Into, Mat, Multiplied, gemm};
 use super::{Number, each, empty};
-use crate::tensor::conv::Sizes;
+use crate::conv::Sizes;
 use candle_core::cuda_backend::cudarc::cublas::{CudaBlas, Gemm};
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DeviceRepr, ValidAsZeroBits};
 use candle_core::cuda_backend::{CudaDevice, WrapErr};

@@ -3,7 +3,7 @@
 use super::buffer::{Buffer, Map};
 use super::finish::Epilogue;
 use super::simd::{Isa, LANES, Lanes, Work};
-use crate::tensor::raw::{Shared, jobs};
+use crate::raw::{Shared, jobs};
 
 /// Rows of one job.
 const ROWS: usize = 16;

@@ -75,7 +75,7 @@ static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new(), lines: 0 });
 const KEPT: usize = (2 << 30) / LINE;
 
 /// A buffer of numbers, aligned to a cache line. What it holds at first is unspecified.
-pub(in crate::tensor) struct Buffer {
+pub(crate) struct Buffer {
     block: Option<Block>,
     len: usize,
 }
@@ -91,7 +91,7 @@ impl Buffer {
     /// A buffer of `len` numbers.
     ///
     /// Panics beyond 2⁵⁸ numbers.
-    pub(in crate::tensor) fn new(len: usize) -> Self {
+    pub(crate) fn new(len: usize) -> Self {
         assert!(len < 1 << 58, "a buffer of {len} numbers");
         if len == 0 {
             return Self { block: None, len };
@@ -106,7 +106,7 @@ impl Buffer {
     }
 
     /// A buffer of zeros.
-    pub(in crate::tensor) fn zeros(len: usize) -> Self {
+    pub(crate) fn zeros(len: usize) -> Self {
         let mut b = Self::new(len);
         b.fill(0.0);
         b
@@ -146,45 +146,42 @@ impl std::ops::DerefMut for Buffer {
 
 /// Features in blocks of sixteen channels: `[N, ⌈C/16⌉, H, W, 16]`. Channels beyond C are finite
 /// and count for nothing.
-pub(in crate::tensor) struct Map {
-    pub(in crate::tensor) data: Buffer,
-    pub(in crate::tensor) n: usize,
+pub(crate) struct Map {
+    pub(crate) data: Buffer,
+    pub(crate) n: usize,
     /// Channels that count.
-    pub(in crate::tensor) channels: usize,
-    pub(in crate::tensor) h: usize,
-    pub(in crate::tensor) w: usize,
+    pub(crate) channels: usize,
+    pub(crate) h: usize,
+    pub(crate) w: usize,
 }
 
 /// Blocks of sixteen that hold `channels`.
-pub(in crate::tensor) fn blocks_of(channels: usize) -> usize {
+pub(crate) fn blocks_of(channels: usize) -> usize {
     channels.div_ceil(LANES)
 }
 
 impl Map {
     /// A map whose numbers are unspecified.
-    pub(in crate::tensor) fn new(n: usize, channels: usize, h: usize, w: usize) -> Self {
+    pub(crate) fn new(n: usize, channels: usize, h: usize, w: usize) -> Self {
         Self { data: Buffer::new(n * blocks_of(channels) * LANES * h * w), n, channels, h, w }
     }
 
     /// Blocks of channels.
-    pub(in crate::tensor) fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         blocks_of(self.channels)
     }
 
     /// Elements of one block of one sample.
-    pub(in crate::tensor) fn plane(&self) -> usize {
+    pub(crate) fn plane(&self) -> usize {
         self.h * self.w * LANES
     }
 
     /// From `[N, C, H, W]`.
-    pub(in crate::tensor) fn from_planar(
-        x: &[f32],
-        (n, c, h, w): (usize, usize, usize, usize),
-    ) -> Self {
+    pub(crate) fn from_planar(x: &[f32], (n, c, h, w): (usize, usize, usize, usize)) -> Self {
         assert_eq!(x.len(), n * c * h * w, "map and its data");
         let mut map = Self::new(n, c, h, w);
         let (blocks, area, plane) = (map.blocks(), h * w, map.plane().max(1));
-        crate::tensor::raw::planes(&mut map.data, plane, |i, dst| {
+        crate::raw::planes(&mut map.data, plane, |i, dst| {
             let (sample, block) = (i / blocks, i % blocks);
             let used = LANES.min(c - block * LANES);
             let src = &x[(sample * c + block * LANES) * area..][..used * area];
@@ -199,10 +196,10 @@ impl Map {
     }
 
     /// To `[N, C, H, W]`.
-    pub(in crate::tensor) fn to_planar(&self) -> Vec<f32> {
+    pub(crate) fn to_planar(&self) -> Vec<f32> {
         let (area, blocks) = (self.h * self.w, self.blocks());
         let mut out = vec![0f32; self.n * self.channels * area];
-        crate::tensor::raw::planes(&mut out, area, |i, dst| {
+        crate::raw::planes(&mut out, area, |i, dst| {
             let (sample, c) = (i / self.channels, i % self.channels);
             let src = &self.data[(sample * blocks + c / LANES) * self.plane() + c % LANES..];
             for (d, s) in dst.iter_mut().zip(src.iter().step_by(LANES)) {

@@ -10,7 +10,7 @@ use super::kernels::{PANEL, WEIGHTS, weights};
 use super::products::{Products, Read, Tiles};
 use super::schemes::{Down, Same, Scheme, Up};
 use super::simd::{Isa, LANES, Lanes};
-use crate::tensor::raw::{Shared, jobs};
+use crate::raw::{Shared, jobs};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -104,7 +104,7 @@ impl Packed {
     ) -> Self {
         let padded = blocks_of(inputs) * LANES;
         let mut buffer = Buffer::zeros(blocks_of(outputs) * padded * 9 * LANES);
-        crate::tensor::raw::planes(&mut buffer, (padded * 9 * LANES).max(1), |block, dst| {
+        crate::raw::planes(&mut buffer, (padded * 9 * LANES).max(1), |block, dst| {
             for (at, v) in dst.iter_mut().enumerate() {
                 let (lane, tap, input) = (at % LANES, at / LANES % 9, at / LANES / 9);
                 let output = block * LANES + lane;

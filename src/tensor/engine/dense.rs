@@ -5,7 +5,7 @@
 //! batch.
 
 use super::simd::{Isa, LANES, Lanes, Work};
-use crate::tensor::raw::{Shared, blocks};
+use crate::raw::{Shared, blocks};
 
 /// Rows that share one reading of the weights.
 const ROWS: usize = 4;
@@ -13,12 +13,12 @@ const ROWS: usize = 4;
 const SHARE: usize = 64;
 
 /// `x · wᵀ`: x `[M, K]`, w `[N, K]` → `[M, N]`.
-pub(in crate::tensor) fn times_transposed(x: &[f32], w: &[f32], [m, n, k]: [usize; 3]) -> Vec<f32> {
+pub(crate) fn times_transposed(x: &[f32], w: &[f32], [m, n, k]: [usize; 3]) -> Vec<f32> {
     run(x, w, [m, n, k], true)
 }
 
 /// `x · w`: x `[M, K]`, w `[K, N]` → `[M, N]`.
-pub(in crate::tensor) fn times(x: &[f32], w: &[f32], [m, n, k]: [usize; 3]) -> Vec<f32> {
+pub(crate) fn times(x: &[f32], w: &[f32], [m, n, k]: [usize; 3]) -> Vec<f32> {
     run(x, w, [m, n, k], false)
 }
 

@@ -10,7 +10,7 @@ use super::conv::{Conv, Form};
 use super::finish::total;
 use super::kernels::{PANEL, gathered};
 use super::simd::{LANES, Lanes, Work};
-use crate::tensor::raw::{Shared, jobs};
+use crate::raw::{Shared, jobs};
 use std::ops::Range;
 
 /// Pixels of an output map, as rows and columns.

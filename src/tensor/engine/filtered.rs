@@ -7,9 +7,9 @@
 //! for a row of the result has the rows below it made, and these those below them.
 
 use super::simd::{Isa, LANES, Lanes, Work};
-use crate::tensor::Activation;
-use crate::tensor::fir::{Axis, Fir, gcd};
-use crate::tensor::raw::{planes, scratch};
+use crate::Activation;
+use crate::fir::{Axis, Fir, gcd};
+use crate::raw::{planes, scratch};
 use std::ops::Range;
 
 /// A number of the source, so many elements from where the sum begins, and its factor.
@@ -311,7 +311,7 @@ impl Plane<'_> {
 }
 
 /// Upsampling, an activation and downsampling as one, or the gradient of that.
-pub(in crate::tensor) struct Between {
+pub(crate) struct Between {
     isa: Isa,
     up: Stage,
     /// What upsamples the gradient, and the gradient's width, where that is what is asked for.
@@ -326,7 +326,7 @@ pub(in crate::tensor) struct Between {
 
 impl Between {
     /// From planes of `h × w` to `down(act(up(x + bias)))`.
-    pub(in crate::tensor) fn forward(
+    pub(crate) fn forward(
         isa: Isa,
         [up, down]: [&Fir; 2],
         size: (usize, usize),
@@ -336,7 +336,7 @@ impl Between {
     }
 
     /// From such planes and the gradient of the result to that of the planes.
-    pub(in crate::tensor) fn backward(
+    pub(crate) fn backward(
         isa: Isa,
         [up, down]: [&Fir; 2],
         size: (usize, usize),
@@ -379,7 +379,7 @@ impl Between {
 
     /// Planes `[N, C, h, w]`, a bias for each channel and perhaps the gradients of their results →
     /// planes of the result.
-    pub(in crate::tensor) fn run(&self, x: &[f32], bias: &[f32], g: &[f32]) -> Vec<f32> {
+    pub(crate) fn run(&self, x: &[f32], bias: &[f32], g: &[f32]) -> Vec<f32> {
         let [w, ow, oh] = self.sizes;
         let read = self.up.rows * w;
         let (count, channels) = (x.len() / read, bias.len().max(1));

@@ -8,10 +8,10 @@
 use super::buffer::{Map, blocks_of};
 use super::simd::{Isa, LANES};
 use super::styled::{At, Kept, Layer, Noise, Rgb, RgbConv, StyledConv, frozen};
-use crate::tensor::Filter;
-use crate::tensor::conv::tracked;
-use crate::tensor::fir::Fir;
-use crate::tensor::raw::{f32s, inside};
+use crate::Filter;
+use crate::conv::tracked;
+use crate::fir::Fir;
+use crate::raw::{f32s, inside};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex};
 

@@ -5,7 +5,7 @@ use super::conv::Form;
 use super::simd::Isa;
 use super::tests::{Planes, convolve, distance, random, sets};
 use super::{Network, RgbConv, Stack, Stage, StyledConv};
-use crate::tensor::{Activation, Filter};
+use crate::{Activation, Filter};
 use candle_core::{Device, Tensor, Var};
 use std::sync::Arc;
 

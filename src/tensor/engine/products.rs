@@ -6,7 +6,7 @@ use super::conv::Conv;
 use super::kernels::{Grid, PANEL, WEIGHTS, panel, tile_in, tile_out};
 use super::schemes::Scheme;
 use super::simd::{LANES, Lanes, Work, place};
-use crate::tensor::raw::Shared;
+use crate::raw::Shared;
 use std::marker::PhantomData;
 use std::ops::Range;
 

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Numbers in one vector; channels are kept in blocks of this many.
-pub(in crate::tensor) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// A vector of sixteen numbers in single precision.
 ///

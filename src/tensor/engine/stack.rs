@@ -8,8 +8,8 @@ use super::pointwise::ActBackward;
 use super::simd::Isa;
 use super::styled::{frozen, pack, padded};
 use super::unit_distance::UnitDistance;
-use crate::tensor::Activation;
-use crate::tensor::raw::f32s;
+use crate::Activation;
+use crate::raw::f32s;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex};
 

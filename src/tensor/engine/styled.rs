@@ -7,7 +7,7 @@ use super::conv::{Conv, Form, Packed};
 use super::finish::{Epilogue, Finish, Gradient};
 use super::pointwise::{ActBackward, COLOURS, Squares, Sums, ToRgb};
 use super::simd::{Isa, LANES};
-use crate::tensor::{Activation, Filter};
+use crate::{Activation, Filter};
 use candle_core::{DType, Result, Tensor};
 
 /// A styled convolution: modulated, demodulated, with noise, bias and leaky ReLU.

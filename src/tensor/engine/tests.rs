@@ -6,8 +6,8 @@ use super::buffer::{Map, blocks_of};
 use super::conv::{Conv, Form, Packed};
 use super::finish::Finish;
 use super::simd::{Isa, LANES};
+use crate::Activation;
 use crate::rng::Rng;
-use crate::tensor::Activation;
 use candle_core::{Device, Tensor, Var};
 use std::sync::Arc;
 

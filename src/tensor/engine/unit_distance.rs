@@ -3,7 +3,7 @@
 
 use super::buffer::Map;
 use super::simd::{Isa, LANES, Lanes, Work};
-use crate::tensor::raw::{Shared, jobs};
+use crate::raw::{Shared, jobs};
 
 /// Pixels of one job.
 const PIXELS: usize = 128;

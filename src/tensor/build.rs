@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
-const KERNELS: &str = "src/tensor/cuda";
+const KERNELS: &str = "cuda";
 
 fn main() -> ExitCode {
     println!("cargo:rerun-if-changed=build.rs");

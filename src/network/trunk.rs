@@ -1,9 +1,9 @@
 //! A plain stack of 3×3 convolutions with leaky ReLU: what small networks that look at pictures are
 //! made of.
 
-use super::{Activation, Stack, bias_act, conv2d};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
+use crate::tensor::{Activation, Stack, bias_act, conv2d};
 use crate::weights::Weights;
 use candle_core::{Device, Tensor};
 use std::sync::Arc;
@@ -210,5 +210,50 @@ mod tests {
         let mut rest = Weights::of_tensors("f", parts());
         Trunk::take(&mut rest, &[1], 0.2, &Device::Cpu).unwrap();
         assert!(rest.finish().unwrap_err().message().contains("conv1.bias"));
+    }
+
+    /// A trunk whose weights are trained gives each of them the gradient of the operators that it
+    /// is made of, and the maps that it gives when they are frozen.
+    #[test]
+    fn trained_weights_have_gradients() {
+        use crate::rng::Rng;
+        use candle_core::Var;
+
+        let shapes: [&[usize]; 5] = [&[2, 3, 7, 6], &[5, 3, 3, 3], &[5], &[4, 5, 3, 3], &[4]];
+        let numbers = shapes
+            .map(|s| tensor(Rng::derive(7, &format!("{s:?}")).normals(s.iter().product()), s));
+        let names = ["conv0.weight", "conv0.bias", "conv1.weight", "conv1.bias"];
+        let trunk = |a: &[Tensor]| {
+            let parts = names.map(String::from).into_iter().zip(a[1..].iter().cloned()).collect();
+            let mut weights = Weights::of_tensors("test", parts);
+            Trunk::take(&mut weights, &[1, 2], 0.2, &Device::Cpu).unwrap()
+        };
+        let act = Activation { slope: 0.2, gain: 1.0, clamp: None };
+        let plain = |a: &[Tensor]| {
+            let x = bias_act(&conv2d(&a[0], &a[1], 1, 1).unwrap(), &a[2], act).unwrap();
+            bias_act(&conv2d(&x, &a[3], 2, 1).unwrap(), &a[4], act).unwrap()
+        };
+        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let close = |a: &Tensor, b: &Tensor| {
+            let (a, b) = (values(a), values(b));
+            a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-4)
+        };
+        let frozen = trunk(&numbers).last(&numbers[0]).unwrap();
+        type Run<'a> = &'a dyn Fn(&[Tensor]) -> Tensor;
+        let run = |network: Run<'_>| {
+            let vars = numbers.each_ref().map(|t| Var::from_tensor(t).unwrap());
+            let maps = network(&vars.each_ref().map(|v| v.as_tensor().clone()));
+            let gradients = maps.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            (maps, vars.map(|v| gradients.get(&v).unwrap().clone()))
+        };
+        let (expected, slopes) = run(&plain);
+        assert!(close(&frozen, &expected));
+        let last: Run<'_> = &|a| trunk(a).last(&a[0]).unwrap();
+        let maps: Run<'_> = &|a| trunk(a).maps(&a[0]).unwrap().remove(1);
+        for network in [last, maps] {
+            let (found, gradients) = run(network);
+            assert!(close(&found, &expected));
+            assert!(gradients.iter().zip(&slopes).all(|(a, b)| close(a, b)));
+        }
     }
 }

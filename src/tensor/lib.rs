@@ -5,10 +5,11 @@
 //! frozen weights cost nothing. First derivatives only: a gradient is not differentiated again.
 //! Results are the same bits for any number of threads.
 //!
+//! This is the only crate of gannet with `unsafe` code: measured kernels, and one call at start.
+//!
 //! No gradient is lost silently. Every function here gives one to each tensor argument. [`Network`]
 //! and [`Stack`], which hold their weights in a form of their own, give gradients to what they read
-//! alone, and are not made of weights that are tracked: whoever asks for them gets none and takes
-//! the functions instead.
+//! alone, and return `None` for tracked weights; callers fall back to the functions.
 
 mod act;
 mod conv;
@@ -27,14 +28,17 @@ mod raw;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+#[path = "../rng.rs"]
+#[allow(dead_code)]
+mod rng;
+#[cfg(test)]
 mod tests;
-mod trunk;
 
 pub use act::{Activation, add_noise, bias_act, noise_bias_act, scale};
 pub use conv::{conv_transpose2d, conv_transpose2d_to, conv2d};
 #[cfg(feature = "cuda")]
-pub use cuda::allow_tf32;
-pub use device::{computing, device, halves, kernels, own_threads_only, reduced, threads};
+pub use cuda::{allow_tf32, open as open_gpu};
+pub use device::{computing, halves, own_threads_only, reduced, use_halves};
 pub use engine::{Isa, Network, RgbConv, Stack, Stage, StyledConv, ceiling, force};
 pub use filtered::{FilteredLrelu, filtered_lrelu};
 pub use fir::{Filter, Resample, down2, fir, up2};
@@ -43,4 +47,3 @@ pub use matmul::linear;
 pub use modulated::{Weight, conv_up2, modulated_conv, modulated_conv_up2};
 pub use nearest::{conv_nearest2, nearest2_kernel};
 pub use norm::{Affine, FixedNorm};
-pub use trunk::Trunk;

@@ -1,0 +1,5 @@
+//! Networks that are not generators: what looks at pictures.
+
+mod trunk;
+
+pub use trunk::Trunk;
