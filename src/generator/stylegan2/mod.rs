@@ -15,7 +15,7 @@ mod synthesis;
 pub use config::{Architecture, Config, Given};
 pub use family::FAMILY;
 
-use super::{Generator, Input, Inputs, Noise, Spec, Start, Tap, Tapped, Variables};
+use super::{Generator, Input, Noise, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Kind, Result};
 use crate::generator;
 use crate::rng::Rng;

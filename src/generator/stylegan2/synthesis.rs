@@ -4,7 +4,7 @@ use super::Reader;
 use super::config::{Architecture, Config};
 use super::mapping::Dense;
 use crate::error::Result;
-use crate::generator::{self, Feature, Tap, Tapped};
+use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{
     Activation, Filter, HalfWeight, Network, RgbConv, Stage, StyledConv, Weight, bias_act, conv2d,
     half_conv, half_rgb, modulated_conv, modulated_conv_up2, noise_bias_act, up2,
@@ -215,7 +215,6 @@ impl Shortcut {
 
 /// All layers of one resolution.
 struct Block {
-    resolution: usize,
     constant: Option<Tensor>,
     conv0: Option<Layer>,
     conv1: Layer,
@@ -246,7 +245,6 @@ impl Block {
         let gain = if residual { 0.5f64.sqrt() } else { 1.0 };
         let constant = format!("{}.const", at.name);
         let block = Self {
-            resolution,
             constant: if first { Some(r.parameter(&constant, &[outputs, 4, 4])?) } else { None },
             conv0: if first {
                 None
@@ -276,11 +274,6 @@ impl Block {
             convs: self.layers().map(Layer::styled).collect(),
             rgb: self.torgb.as_ref().map(ToRgb::plain),
         }
-    }
-
-    /// Channels of its maps.
-    fn channels(&self) -> usize {
-        self.conv1.bias.elem_count()
     }
 
     fn layers(&self) -> impl Iterator<Item = &Layer> {
