@@ -45,10 +45,9 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
     };
     let sizes = listing.tensors.iter().filter(|(n, _)| !buffer(n));
     let parameters = sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum();
-    let noisy = |layer: &str| listing.has(&format!("synthesis.{layer}.noise_strength"));
-    let convs = c.resolutions().flat_map(|r| ["conv0", "conv1"].map(|l| (format!("b{r}.{l}"), r)));
-    let noise_sizes: Vec<[usize; 2]> =
-        convs.filter(|(layer, _)| noisy(layer)).map(|(_, r)| [r, r]).collect();
+    let noisy = |layer: &String| listing.has(&format!("synthesis.{layer}.noise_strength"));
+    let sides = c.resolutions().flat_map(|r| ["conv0", "conv1"].map(|l| (format!("b{r}.{l}"), r)));
+    let noise_sizes: Vec<_> = sides.filter(|(l, _)| noisy(l)).map(|(_, r)| [r, r]).collect();
     Spec {
         name: c.name.clone(),
         family: NAME.into(),
@@ -69,20 +68,24 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
     }
 }
 
-/// The layers that can be tapped and entered: every convolution, but only the end of a residual
-/// block, whose shortcut needs the block's input.
+/// The points that can be tapped and entered: every convolution, but of residual blocks only the
+/// end, because their shortcut needs the block's input.
 fn layers(c: &Config, listing: &Listing) -> Vec<Layer> {
-    let mut all = Vec::new();
-    for r in c.resolutions() {
-        let shape = listing.shape(&format!("synthesis.b{r}.conv1.weight"));
-        let channels = shape.and_then(|s| s.first()).copied().unwrap_or(0);
-        let one = |name: String| Layer { name, channels, height: r, width: r };
-        if r > 4 && c.architecture == Architecture::Resnet {
-            all.push(one(format!("b{r}")));
-            continue;
-        }
-        all.extend((r > 4).then(|| one(format!("b{r}.conv0"))));
-        all.push(one(format!("b{r}.conv1")));
-    }
-    all
+    let of = |side: usize| {
+        let block = format!("b{side}");
+        let convs = ["conv0", "conv1"].map(|conv| format!("{block}.{conv}"));
+        let channels = |name: &String| {
+            listing.shape(&format!("synthesis.{name}.weight")).and_then(|s| s.first().copied())
+        };
+        let residual = c.architecture == Architecture::Resnet && side > 4;
+        let last = convs.len() - 1;
+        let points = convs.into_iter().enumerate().filter(|(i, _)| !residual || *i == last);
+        let layer = |(_, name): (usize, String)| {
+            let channels = channels(&name)?;
+            let name = if residual { block.clone() } else { name };
+            Some(Layer { name, channels, height: side, width: side })
+        };
+        points.filter_map(layer).collect::<Vec<_>>()
+    };
+    c.resolutions().flat_map(of).collect()
 }
