@@ -12,8 +12,8 @@ use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::directions::{self, Directions};
-use crate::value::{Value, model};
-use crate::weights::{self, Listing};
+use crate::value::{Value, foreign, model};
+use crate::weights::{self, Checkpoint, Listing};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -85,7 +85,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     };
     let space = super::shared::space(call, "space");
     let wanted = Wanted { name, key: key.as_deref(), space, call: call.span };
-    let found =
+    let (found, _) =
         find(wanted, call.model.as_ref()).map_err(|e| crate::builtin::as_check(e).at(span))?;
     Ok(Type::Direction(crate::value::forms_type(&found)))
 }
@@ -100,17 +100,22 @@ struct Wanted<'a> {
     call: Span,
 }
 
-/// The direction meant, in every space in which it is known unless one is given.
-fn find(wanted: Wanted<'_>, current: Option<&Arc<ModelFacts>>) -> Result<Forms> {
+/// The direction meant, in every space in which it is known unless one is given; and the file that
+/// it is from, where that names no generator.
+fn find(
+    wanted: Wanted<'_>,
+    current: Option<&Arc<ModelFacts>>,
+) -> Result<(Forms, Option<Checkpoint>)> {
     let Wanted { name, key, space, .. } = wanted;
     let loaded = current.and_then(|m| model::loaded(&model::id_of(m)));
-    let own = loaded.as_ref().map(|l| &l.directions);
-    if let (Some(all), Some(m)) = (own.filter(|all| all.get(name).is_some()), current) {
+    let own = loaded.as_ref().filter(|l| l.facts.directions.contains_key(name));
+    if let (Some(own), Some(m)) = (own, current) {
+        let all = own.directions()?;
         let found = match space {
             None => all.forms(name).map(Ok),
             Some(space) => in_space(all, name, space, m),
         };
-        return found.unwrap_or_else(|| Err(elsewhere(wanted, m)));
+        return found.unwrap_or_else(|| Err(elsewhere(wanted, m))).map(|found| (found, None));
     }
     if Path::new(name).is_file() {
         return from_file(name, key, space, current);
@@ -173,7 +178,7 @@ fn from_file(
     key: Option<&str>,
     space: Option<Space>,
     current: Option<&Arc<ModelFacts>>,
-) -> Result<Forms> {
+) -> Result<(Forms, Option<Checkpoint>)> {
     let file = weights::open(Path::new(path), &LIMITS)?;
     let config = directions::config(&file);
     let said = directions::space_of(&file);
@@ -190,6 +195,7 @@ fn from_file(
         (None, None) => sizes(file.weights.list(), said),
     };
     let all = directions::read(&file, said.or(space), &facts)?;
+    let unnamed = owner.is_none().then(|| file.clone());
     let model = owner.or_else(|| current.map(|m| model::id_of(m)));
     let found = pick(all, key, space, path)?;
     let open = found.len() > 1;
@@ -197,7 +203,9 @@ fn from_file(
         let origin = if open { format!("{} from {path}", d.space) } else { format!("from {path}") };
         Direction { model: model.clone(), origin, ..d }
     };
-    Forms::of(found.into_iter().map(told)).ok_or_else(|| Error::runtime("no direction was read"))
+    let forms = Forms::of(found.into_iter().map(told))
+        .ok_or_else(|| Error::runtime("no direction was read"))?;
+    Ok((forms, unnamed))
 }
 
 /// The direction meant: the only one, the one of that name, and of that space where one is given;
@@ -256,7 +264,16 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let key = args.get("key").map(|_| args.text("key")).transpose()?;
     let current = ctx.model.as_ref().map(|m| m.facts.clone());
     let (name, space) = (args.text("name")?, args.space("space")?);
-    let found = find(Wanted { name, key, space, call: args.span }, current.as_ref())
-        .map_err(|e| e.at(args.span("name")))?;
+    let wanted = Wanted { name, key, space, call: args.span };
+    let (mut found, unnamed) =
+        find(wanted, current.as_ref()).map_err(|e| e.at(args.span("name")))?;
+    if let (Some(file), Some(model)) = (unnamed, &ctx.model) {
+        let arrays = directions::arrays(&file)?;
+        foreign::components(name, &arrays, model)
+            .and_then(|()| found.iter().try_for_each(|(_, d)| foreign::direction(name, d, model)))
+            .map_err(|e| e.at(args.span("name")))?;
+        found.set_origin(&foreign::note(name, model));
+        ctx.output.note(&format!("{}", Safe(&found.first().origin)))?;
+    }
     Ok(Value::Direction(Arc::new(found)))
 }

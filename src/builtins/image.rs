@@ -176,8 +176,10 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
             return Ok((raster, notes));
         }
     };
-    let network =
-        ctx.model.as_ref().and_then(|m| m.features.as_deref()).filter(|f| f.config().finds_faces());
+    let network = match &ctx.model {
+        Some(m) if m.facts.landmarks => m.features()?,
+        _ => None,
+    };
     let (raster, said) = match (&frame, network) {
         (Frame::Face, Some(network)) => {
             let aligned = face::align(network, &raster, channels, side, &ctx.control)?;

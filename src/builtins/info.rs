@@ -45,8 +45,8 @@ fn infer(_: &CheckedCall<'_>) -> Result<Type> {
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let rows = match args.get("x") {
-        None => model(ctx.model()?),
-        Some(Value::Model(m)) => model(m),
+        None => model(ctx.model()?)?,
+        Some(Value::Model(m)) => model(m)?,
         Some(Value::Direction(d)) => direction(d),
         Some(other) => facts(other),
     };
@@ -96,10 +96,13 @@ fn form(d: &Direction, head: (&str, String)) -> Vec<(String, String)> {
 }
 
 /// The rows about a generator.
-pub fn model(m: &Loaded) -> Vec<(String, String)> {
-    let s = m.generator.spec();
+///
+/// # Errors
+/// When the generator's file cannot be read any more.
+pub fn model(m: &Loaded) -> Result<Vec<(String, String)>> {
+    let s = m.spec();
     let spaces = s.spaces.iter().map(|s| s.name()).collect::<Vec<_>>().join(" ");
-    [
+    let rows = [
         ("name", s.name.clone()),
         ("family", s.family.clone()),
         ("resolution", format!("{}×{}, {} channels", s.width, s.height, s.channels)),
@@ -111,8 +114,7 @@ pub fn model(m: &Loaded) -> Vec<(String, String)> {
         ("directions", m.facts.direction_names()),
         ("encoder", if m.facts.encoder { "yes" } else { "none" }.to_owned()),
         ("fingerprint", s.fingerprint.clone()),
-        ("sha256", m.sha256.clone()),
-    ]
-    .map(|(k, v)| (k.to_owned(), v))
-    .into()
+        ("sha256", m.sha256()?.to_owned()),
+    ];
+    Ok(rows.map(|(k, v)| (k.to_owned(), v)).into())
 }

@@ -302,7 +302,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model()?.clone();
     let pictures = pictures(args, ctx)?;
     let mut config = config(args, &model, ctx)?;
-    let perceptual = model.features.clone().map(Perceptual::new);
+    let perceptual = model.features()?.cloned().map(Perceptual::new);
     let labels = super::sample::labels(args, &model, pictures.dim(0)?)?;
     if let Some(folder) = &ctx.checkpoints {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,
@@ -323,7 +323,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         labels: labels.as_ref(),
         encoder: if config.method.encodes() { model.encoder()? } else { None },
         stats: model.stats()?,
-        ..Job::new(&*model.generator, &ctx.control)
+        ..Job::new(&**model.generator()?, &ctx.control)
     };
     let found = invert::invert(&job, &pictures, &config).map_err(|e| e.at(args.span))?;
     Ok(Value::Inversion(Arc::new(found)))

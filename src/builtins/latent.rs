@@ -9,7 +9,7 @@ use crate::latent::{Latent, ModelId};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
-use crate::value::Value;
+use crate::value::{Value, foreign};
 use crate::weights::{self, Checkpoint};
 use candle_core::Tensor;
 use std::collections::BTreeSet;
@@ -240,13 +240,12 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let noise = Some(noise).filter(|n| !n.is_empty());
     let labelled = name == "code" && names.contains("labels");
     let labels = labelled.then(|| take("labels")).transpose()?;
+    let mut origin = format!("from {path}");
+    if let (None, Some(model)) = (&found.model, &ctx.model) {
+        foreign::codes(path, found.space, &data, model).map_err(|e| e.at(span))?;
+        origin = foreign::note(path, model);
+        ctx.output.print(&format!("note: {}", Safe(&origin)))?;
+    }
     let model = found.model.or_else(|| ctx.model.as_ref().map(|m| m.id()));
-    Ok(Value::Latent(Latent {
-        space: found.space,
-        data,
-        model,
-        noise,
-        labels,
-        origin: format!("from {path}"),
-    }))
+    Ok(Value::Latent(Latent { space: found.space, data, model, noise, labels, origin }))
 }

@@ -91,7 +91,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         _ => own.noise,
     };
     let input = Input { noise, ..own };
-    let g = &*model.generator;
+    let g = &**model.generator()?;
     let cut = spaces::truncated(g, &code, psi, cutoff)?;
     Ok(Value::Image(Image {
         data: generator::pictures(g, &cut, &input, (&ctx.control, "render"))?,

@@ -129,7 +129,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let labels = labels(args, &model, n)?;
     let seed = args.seed(ctx)?;
     Ok(Value::Latent(spaces::sample(
-        &*model.generator,
+        &**model.generator()?,
         n,
         Draw { seed, psi, space, labels: labels.as_ref() },
     )?))
@@ -173,5 +173,5 @@ pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
     for k in 0..n {
         row[k * c + class] = 1.0;
     }
-    Ok(Some(Tensor::from_vec(row, (n, c), model.generator.device())?))
+    Ok(Some(Tensor::from_vec(row, (n, c), model.device())?))
 }

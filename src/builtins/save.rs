@@ -291,7 +291,7 @@ fn frames(path: &Latent, ctx: &Context<'_>) -> Result<Vec<Raster>> {
     room((path.count() * model.facts.channels * model.facts.pixels()) as u64)?;
     let mut all = Vec::with_capacity(path.count());
     let input = spaces::input_of(path);
-    each_batch(&*model.generator, path, &input, (&ctx.control, "render the film"), |batch| {
+    each_batch(&**model.generator()?, path, &input, (&ctx.control, "render the film"), |batch| {
         all.extend(Raster::from_tensor(&batch)?);
         Ok(())
     })

@@ -149,7 +149,7 @@ fn whole<R>(outcome: &Outcome<R>, pairs: &Pairs, limit: Option<u64>) -> Result<u
 fn find_faces(common: &Common, options: &Align) -> Result<u8> {
     prepare(common)?;
     let model = model::load(&common.model)?;
-    let network = model.features.as_deref().filter(|f| f.config().finds_faces()).ok_or_else(|| {
+    let network = model.features()?.filter(|f| f.config().finds_faces()).ok_or_else(|| {
         Error::runtime(format!("{} brings no network that finds faces", crate::safe::Safe(&model.facts.name)))
             .hint("put an attributes.safetensors with landmarks, `face` and `framing` beside the generator")
     })?;
@@ -180,7 +180,7 @@ fn edited(
     (model, pairs): (&Loaded, &Pairs),
     control: &Control,
 ) -> Result<Outcome<Row>> {
-    let directions = parts::calibrated(model);
+    let directions = parts::calibrated(model)?;
     let request = bench::Request {
         edits: options.edits.clone(),
         limit: options.limit.map(count),
@@ -206,10 +206,10 @@ fn on<T>(
     control: &Control,
     work: impl FnOnce(Bench<'_>) -> Result<T>,
 ) -> Result<T> {
-    let perceptual = model.features.clone().map(Perceptual::new);
-    let reader = parts::reader(model);
+    let perceptual = model.features()?.cloned().map(Perceptual::new);
+    let reader = parts::reader(model)?;
     work(Bench {
-        generator: &*model.generator,
+        generator: &**model.generator()?,
         perceptual: perceptual.as_ref(),
         encoder: None,
         reader: reader.as_ref().map(|r| r as _),

@@ -3,7 +3,7 @@
 use super::{Common, out, prepare};
 use crate::error::{Error, Kind, Result};
 use crate::generator::registry::{self, FAMILIES};
-use crate::latent::About;
+use crate::latent::{About, Direction};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::store::{Disk, write_atomic};
@@ -18,14 +18,14 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
     let path = Path::new(name);
     if model::NAMES.contains(&name) && !path.exists() {
         let loaded = model::load(name)?;
-        let mut facts = json!(loaded.generator.spec());
+        let mut facts = json!(loaded.spec());
         facts["spaces"] = json!(loaded.facts.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
         facts["s_dim"] = json!(loaded.facts.s_dim());
         facts["directions"] = json!(loaded.facts.directions.keys().collect::<Vec<_>>());
-        facts["direction_facts"] = direction_facts(&loaded);
+        facts["direction_facts"] = direction_facts(&loaded)?;
         facts["encoder"] = json!(loaded.facts.encoder);
         facts["dtype"] = json!(loaded.dtype);
-        facts["sha256"] = json!(loaded.sha256);
+        facts["sha256"] = json!(loaded.sha256()?);
         facts["provenance"] = loaded.provenance.clone();
         return report(common, &facts);
     }
@@ -92,11 +92,9 @@ fn direction_line(name: &str, about: &serde_json::Value) -> String {
 }
 
 /// What was measured about each direction that a generator brings: `{"W/smile": {…}}`.
-fn direction_facts(m: &model::Loaded) -> serde_json::Value {
-    m.directions
-        .iter()
-        .map(|d| (format!("{}/{}", d.space, d.name), json!(d.about.as_deref())))
-        .collect()
+fn direction_facts(m: &model::Loaded) -> Result<serde_json::Value> {
+    let told = |d: &Direction| (format!("{}/{}", d.space, d.name), json!(d.about.as_deref()));
+    Ok(m.directions()?.iter().map(told).collect())
 }
 
 /// The facts as one JSON object, or one a line.
@@ -158,7 +156,7 @@ pub fn models(common: &Common) -> Result<u8> {
         let m = model::load(name)?;
         let line = if common.json {
             json!({"name": name, "family": m.facts.family, "resolution": m.facts.side(), "s_dim": m.facts.s_dim(),
-                "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_facts": direction_facts(&m)})
+                "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_facts": direction_facts(&m)?})
             .to_string()
         } else {
             crate::value::display::describe(&crate::value::Value::Model(m))

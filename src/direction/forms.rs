@@ -43,6 +43,13 @@ impl Forms {
         &self.first.1
     }
 
+    /// Says of all its forms where they come from.
+    pub(crate) fn set_origin(&mut self, origin: &str) {
+        for (_, d) in std::iter::once(&mut self.first).chain(&mut self.rest) {
+            origin.clone_into(&mut d.origin);
+        }
+    }
+
     /// All forms with the space whose set each comes from, the default one first.
     pub fn iter(&self) -> impl Iterator<Item = (Space, &Direction)> {
         std::iter::once(&self.first).chain(&self.rest).map(|(set, d)| (*set, d))

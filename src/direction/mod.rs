@@ -15,7 +15,10 @@ pub use apply::{apply, difference, layers_of};
 pub use arithmetic::{add, at_layers, cosine, cosines, dot, fit, lift, norm, scale, sub, unit};
 pub use conditional::{Conditioned, conditional};
 pub use forms::{Forms, cosines_of};
-pub use read::{Arrays, Facts, Source, components, from_array, from_arrays, split};
+pub use read::{
+    Arrays, DEVIATIONS, Facts, Source, are_components, component_stats, components, from_array,
+    from_arrays, split,
+};
 
 #[cfg(test)]
 mod tests;

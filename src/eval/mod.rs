@@ -66,7 +66,9 @@ impl Session {
     /// # Errors
     /// When the generator cannot be loaded.
     pub fn new(generator: &str, options: Options) -> Result<Self> {
-        let model = Some(model::load(generator)?);
+        let model = model::load(generator)?;
+        model.ready()?;
+        let model = Some(model);
         Ok(Self { names: BTreeMap::new(), functions: BTreeMap::new(), model, options })
     }
 
@@ -165,10 +167,7 @@ impl<'a> Evaluator<'a> {
         let ctx = Context {
             model: session.model.clone(),
             seed: session.options.seed,
-            device: session
-                .model
-                .as_ref()
-                .map_or_else(model::device, |m| m.generator.device().clone()),
+            device: session.model.as_ref().map_or_else(model::device, |m| m.device().clone()),
             out: session.options.out.clone(),
             confined: session.options.confined,
             control: control.clone(),

@@ -167,7 +167,7 @@ fn the_issues_wrong_programs_fail_before_anything_runs_and_their_repairs_work() 
 fn a_direction_of_another_generator_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.safetensors");
-    let mut d = model::load("toy").unwrap().directions.get("smile").unwrap().clone();
+    let mut d = model::load("toy").unwrap().directions().unwrap().get("smile").unwrap().clone();
     d.model = Some(crate::latent::ModelId { name: "other".into(), fingerprint: "ab12".repeat(16) });
     let mut s = session(folder.path());
     s.names.insert("d".into(), d.into());

@@ -69,7 +69,7 @@ pub struct Config {
 }
 
 /// A checkpoint whose family is known; its tensors bear the family's names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Found {
     /// The family.
     pub family: &'static Family,

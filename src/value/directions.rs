@@ -81,8 +81,7 @@ impl FromIterator<Direction> for Directions {
         for d in all {
             by_name.entry(d.name.clone()).or_default().push(d);
         }
-        let rank = |d: &Direction| ORDER.iter().position(|s| *s == d.space);
-        by_name.values_mut().for_each(|all| all.sort_by_key(|d| rank(d).unwrap_or(ORDER.len())));
+        by_name.values_mut().for_each(|all| all.sort_by_key(|d| rank(d.space)));
         Self { by_name }
     }
 }
@@ -93,7 +92,49 @@ impl FromIterator<Direction> for Directions {
 /// When one of them cannot be read.
 pub fn arrays(file: &Checkpoint) -> Result<direction::Arrays> {
     let arrays = file.weights.clone().arrays()?;
-    Ok(arrays.into_iter().map(|(k, a)| (k, (a.shape.clone(), a.to_f64()))).collect())
+    let mut arrays: direction::Arrays =
+        arrays.into_iter().map(|(k, a)| (k, (a.shape.clone(), a.to_f64()))).collect();
+    // A saved edit of GANSpace may hold its deviation as a number of Python.
+    for key in direction::DEVIATIONS {
+        if let Some(number) = file.config().get(key).and_then(serde_json::Value::as_f64) {
+            arrays.entry(key.to_owned()).or_insert((vec![1], vec![number]));
+        }
+    }
+    Ok(arrays)
+}
+
+/// What a saved edit of GANSpace says beside its component: its name, and the layers that it moves
+/// (`edit_start..edit_end`, the end not included).
+struct Edit {
+    name: Option<String>,
+    layers: Option<std::ops::Range<usize>>,
+    space: Option<Space>,
+}
+
+impl Edit {
+    /// The edit that a file's settings describe.
+    fn of(file: &Checkpoint) -> Option<Self> {
+        let said = file.config();
+        let text = |key: &str| said.get(key).and_then(serde_json::Value::as_str);
+        let layer = |key: &str| Some(said.get(key)?.as_u64()? as usize);
+        said.get("component_index")?;
+        Some(Self {
+            name: text("name").map(str::to_owned).filter(|n| !n.is_empty()),
+            layers: layer("edit_start").zip(layer("edit_end")).map(|(a, b)| a..b),
+            space: text("latent_space").and_then(Space::parse),
+        })
+    }
+
+    /// The component as the edit: named, in its layers alone.
+    fn apply(self, component: Direction, facts: &Facts) -> Result<Direction> {
+        let all = 0..facts.num_ws;
+        let layers = self.layers.filter(|l| *l != all && component.space == Space::W);
+        let moved = match layers {
+            Some(l) => direction::at_layers(&component, l.start..l.end.min(all.end), all.end, &[])?,
+            None => component,
+        };
+        Ok(Direction { name: self.name.unwrap_or(moved.name), ..moved })
+    }
 }
 
 /// The settings of a file of the family `directions`.
@@ -106,14 +147,42 @@ pub fn space_of(file: &Checkpoint) -> Option<Space> {
     config(file)?.get("space")?.as_str().and_then(Space::parse)
 }
 
+/// The names of a file's directions, each with its spaces, the default one first, from the names of
+/// its tensors alone; `None` for a file of principal components, which have no names there.
+pub fn names(file: &Checkpoint, space: Option<Space>) -> Option<BTreeMap<String, Vec<Space>>> {
+    let tensors = &file.weights.list().tensors;
+    if direction::are_components(tensors.keys().map(String::as_str)) {
+        return None;
+    }
+    let mut all: BTreeMap<String, Vec<Space>> = BTreeMap::new();
+    for key in tensors.keys() {
+        let (said, name) = direction::split(key);
+        all.entry(name.to_owned()).or_default().push(said.or(space)?);
+    }
+    all.values_mut().for_each(|spaces| spaces.sort_by_key(|s| rank(*s)));
+    Some(all)
+}
+
+/// The place of a space among those that a bare name may stand for.
+fn rank(space: Space) -> usize {
+    ORDER.iter().position(|s| *s == space).unwrap_or(ORDER.len())
+}
+
 /// The directions of a file; `space` is that of arrays which say none. What was measured comes from
 /// `config.directions`, by the name of the tensor.
 ///
 /// # Errors
 /// When an array fits no space of the generator, and when its metadata cannot be read.
 pub fn read(file: &Checkpoint, space: Option<Space>, facts: &Facts) -> Result<Vec<Direction>> {
+    let edit = Edit::of(file);
+    let space = space.or(edit.as_ref().and_then(|e| e.space));
     let source = Source { file: &file.file, space };
     let mut all = direction::from_arrays(&arrays(file)?, &source, facts)?;
+    if let (Some(edit), 1) = (edit, all.len())
+        && let Some(component) = all.pop()
+    {
+        all.push(edit.apply(component, facts)?);
+    }
     let Some(told) = config(file).and_then(|c| c.get("directions")?.as_object()) else {
         return Ok(all);
     };
@@ -249,6 +318,15 @@ mod tests {
         assert!(!text.contains("yaw"), "what hardly moves is left out: {text}");
         let of_s = about(all.in_space("smile", Space::S).unwrap().about.as_ref().unwrap());
         assert!(of_s.contains(&("fitted to", "pairs of 3 people".into())), "{of_s:?}");
+    }
+
+    #[test]
+    fn names_are_known_before_a_number_is_read() {
+        let faces = crate::value::model::load("faces").unwrap();
+        assert_eq!(faces.directions().unwrap().spaces(), faces.facts.directions);
+        assert!(faces.facts.directions["smile"].len() > 1);
+        let components = file(json!({"space": "W"}), &[("comp", 4), ("std", 1)]);
+        assert!(names(&components, space_of(&components)).is_none());
     }
 
     #[test]

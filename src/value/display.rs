@@ -37,7 +37,7 @@ pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image>
         .hint("choose some of the codes"));
     }
     let input = spaces::input_of(code);
-    let data = generator::pictures(&*model.generator, code, &input, (control, "render"))?;
+    let data = generator::pictures(&**model.generator()?, code, &input, (control, "render"))?;
     Ok(Image {
         data,
         captions: Vec::new(),
@@ -354,7 +354,7 @@ pub fn json(value: &Value) -> serde_json::Value {
         Value::Image(i) => {
             json!({"type": "Image", "shape": i.dims(), "origin": i.origin, "notes": i.notes, "captions": i.captions})
         }
-        Value::Model(m) => json!({"type": "Model", "facts": m.generator.spec(), "sha256": m.sha256,
+        Value::Model(m) => json!({"type": "Model", "facts": m.spec(), "sha256": m.sha256().ok(),
             "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_spaces": direction_spaces(m)}),
         Value::Latent(l) => merge(json!({"type": "Latent"}), code(l)),
         Value::Path(l) => merge(json!({"type": "Path"}), code(l)),

@@ -1,8 +1,11 @@
 //! Values: the only type that crosses between the language and the tensors.
 
+mod deferred;
 pub mod directions;
 pub mod display;
+mod embedded;
 mod encoder;
+pub mod foreign;
 mod list;
 pub mod model;
 pub mod text;

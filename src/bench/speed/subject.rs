@@ -135,7 +135,7 @@ impl Subject {
                 let generator = official::build(*resolution, job.seed, &model::device())?;
                 Self::synthesis(Arc::new(generator), job)?
             }
-            What::Model(name) => Self::synthesis(model::load(name)?.generator.clone(), job)?,
+            What::Model(name) => Self::synthesis(model::load(name)?.generator()?.clone(), job)?,
             What::Inversion { model, method } => {
                 Self::inversion(&model::load(model)?, method.as_deref(), job)?
             }
@@ -162,10 +162,10 @@ impl Subject {
     }
 
     fn inversion(model: &Arc<Loaded>, method: Option<&str>, job: &Job) -> Result<Self> {
-        let generator = model.generator.clone();
+        let generator = model.generator()?.clone();
         let config = setting(method, &model.facts)?.config(None, job.seed);
         let (perceptual, target) =
-            (model.features.clone().map(Perceptual::new), pictures(model, job)?);
+            (model.features()?.cloned().map(Perceptual::new), pictures(model, job)?);
         model.stats()?;
         let passes = config.passes.or(model.encoder()?.map(|e| e.passes())).unwrap_or(0);
         let steps = if config.method == Method::Encoder { passes } else { config.steps };
@@ -251,7 +251,7 @@ impl Subject {
             perceptual: perceptual.as_ref(),
             encoder: model.encoder()?,
             stats: model.stats()?,
-            ..invert::Job::new(&*model.generator, &control)
+            ..invert::Job::new(&**model.generator()?, &control)
         };
         Ok(self.clocked(|| invert::invert(&job, target, config).map(drop))? / 1e3)
     }
@@ -309,7 +309,7 @@ fn facts(generator: &dyn Generator, work: Option<Work>) -> Facts {
 /// Pictures of the generator's own, to be found again: an inversion takes its time whatever they
 /// show.
 fn pictures(model: &Loaded, job: &Job) -> Result<Tensor> {
-    let (g, spec) = (&model.generator, model.generator.spec());
+    let (g, spec) = (model.generator()?, model.spec());
     if spec.c_dim > 0 {
         return Err(Error::runtime("the inversion of a conditional generator is not timed")
             .hint("leave it out: --only official,model"));

@@ -7,6 +7,7 @@ use super::super::numpy::npy;
 use super::super::pickle::Loaded;
 use super::super::pickle::value::{Heap, Ndarray, Node, Place, Storage, Tensor, Value};
 use super::super::source::{Source, quoted};
+use super::module::{is_module, module};
 use crate::error::Result;
 use crate::limits::Limits;
 use serde_json::Value as Json;
@@ -77,16 +78,23 @@ impl<'a> Tree<'a> {
             Some(Node::Tensor(_) | Node::Ndarray(Some(_))) => {
                 self.tensor(name, value).map(|()| None)
             }
-            Some(Node::Dict(_) | Node::Object(_)) => {
+            Some(Node::Object(..)) if is_module(heap, value) => {
+                let prefix = if name.is_empty() { String::new() } else { format!("{name}.") };
+                module(self, value, &prefix).map(Some)
+            }
+            Some(Node::Dict(_) | Node::Object(..)) => {
+                let pairs = heap.pairs(value);
+                let spread = is_spread(pairs);
                 let mut rest = serde_json::Map::new();
-                for (key, value) in heap.pairs(value) {
+                for (key, value) in pairs {
                     let Some(key) = key_text(key) else {
                         return Err(self
                             .source
                             .fail(heap.at(value), "the keys of a checkpoint are text or numbers"));
                     };
-                    if let Some(setting) = self.flatten(&inner(&key), value)? {
-                        rest.insert(key, setting);
+                    let key = if spread { key.strip_prefix(SPREAD).unwrap_or(&key) } else { &key };
+                    if let Some(setting) = self.flatten(&inner(key), value)? {
+                        rest.insert(key.to_owned(), setting);
                     }
                 }
                 Ok((!rest.is_empty()).then_some(Json::Object(rest)))
@@ -183,6 +191,15 @@ pub(in crate::weights) fn check_name(source: &Source, at: u64, name: &str) -> Re
     } else {
         Err(source.fail(at, format_args!("names have at most {NAME} bytes")))
     }
+}
+
+/// What names of a state dict begin with when its module was spread over several devices.
+const SPREAD: &str = "module.";
+
+/// Whether a dictionary is the state dict of such a module: all its names begin so.
+fn is_spread(pairs: &[(Value, Value)]) -> bool {
+    let begins = |(key, _): &(Value, Value)| matches!(key, Value::Text(t) if t.len() > SPREAD.len() && t.starts_with(SPREAD));
+    !pairs.is_empty() && pairs.iter().all(begins)
 }
 
 fn key_text(key: &Value) -> Option<String> {
