@@ -22,6 +22,10 @@ use std::sync::Arc;
 const JOURNAL_BYTES: u64 = 512 << 20;
 const SEAL: usize = 16;
 
+/// The format of the journals that this build writes. Values in cells came later: a build that does
+/// not know them passes over them.
+pub(super) const FORMAT: u32 = 1;
+
 /// What a journal file holds.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
@@ -132,18 +136,19 @@ impl Journal {
     /// found.
     ///
     /// # Errors
-    /// When the file cannot be read, is no journal, or the system refuses; the file is then as it
-    /// was.
+    /// When the file cannot be read, is no journal or of a later format, or the system refuses; the
+    /// file is then as it was.
     pub fn resume(files: &dyn Files, path: &Path) -> Result<(Self, Reading)> {
         let bytes = files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?;
         let mut reading = read_journal(&bytes);
-        if reading.header().is_none() {
-            let rule = reading.notice.unwrap_or_else(|| "no header".into());
-            return Err(Error::format(
-                &path.to_string_lossy(),
-                0,
-                format!("not a gannet journal: {rule}"),
-            ));
+        match reading.header() {
+            Some(header) if header.format > FORMAT => return Err(later(path, header)),
+            Some(_) => {}
+            None => {
+                let rule = reading.notice.unwrap_or_else(|| "no header".into());
+                let rule = format!("not a gannet journal: {rule}");
+                return Err(Error::format(&path.to_string_lossy(), 0, rule));
+            }
         }
         if reading.damaged {
             let aside = set_aside(files, path, &bytes)?;
@@ -200,12 +205,30 @@ impl Journal {
     }
 }
 
-/// Reads a journal without opening it for writing; changes nothing.
+/// The header of a journal and how many lines follow it, without reading these.
 ///
 /// # Errors
-/// When the file cannot be read.
-pub(super) fn peek(files: &Arc<dyn Files>, path: &Path) -> Result<Reading> {
-    Ok(read_journal(&files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?))
+/// When the file cannot be read; `None` when it is no journal.
+pub(super) fn skim(files: &Arc<dyn Files>, path: &Path) -> Result<Option<(Header, usize)>> {
+    let bytes = files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?;
+    let mut lines = bytes.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n"));
+    let first = lines.next().and_then(|l| parse_line("", l.strip_suffix(b"\n")?));
+    match first {
+        Some((_, Record::Header(header))) => Ok(Some((header, lines.count()))),
+        _ => Ok(None),
+    }
+}
+
+fn later(path: &Path, header: &Header) -> Error {
+    Error::new(
+        Kind::Format,
+        format!(
+            "the session {} has format {}, this gannet knows {FORMAT}",
+            Safe(&path.to_string_lossy()),
+            header.format
+        ),
+    )
+    .hint(format!("open it with gannet {}", Safe(&header.version)))
 }
 
 /// Keeps the bytes of a damaged journal under the first free name beside it.

@@ -13,4 +13,4 @@ pub use kept::Kept;
 pub use record::{Cell, Header, Picture, Record, Status};
 pub use replay::{Session, replay};
 pub use session::{Opened, SessionInfo, create, latest, open, sessions};
-pub use values::{Plan, Rebuilt, Run, Values, in_force};
+pub use values::{Plan, Rebuilt, Run, Values, in_force, stopped};

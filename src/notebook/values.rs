@@ -73,11 +73,6 @@ impl Plan {
         let all: Vec<String> = self.again.iter().map(one).collect();
         (!all.is_empty()).then(|| all.join(", "))
     }
-
-    /// Whether it runs or takes anything.
-    pub fn is_idle(&self) -> bool {
-        self.needs.iter().all(|n| matches!(n, Need::Nothing | Need::Bind))
-    }
 }
 
 /// A session that was built up.
@@ -204,7 +199,7 @@ impl Values {
                 session.functions.insert(def.name.name.clone(), def.clone());
             }
             match self.take(&mut session, cell, need, run) {
-                Err(e) if matches!(e.kind(), Kind::Interrupted | Kind::Resumable) => return Err(e),
+                Err(e) if stopped(&e) => return Err(e),
                 Err(e) => troubles.push(e),
                 Ok(()) => {}
             }
@@ -234,7 +229,9 @@ impl Values {
                 .map_err(|e| e.note(format!("[{}] could not be taken from the journal", cell.id))),
             Need::Run => {
                 if let Err(e) = run(session, cell) {
-                    self.given_up.insert(cell.id);
+                    if !stopped(&e) {
+                        self.given_up.insert(cell.id);
+                    }
                     return Err(e.note(format!(
                         "[{}] could not be computed again; later cells may miss it",
                         cell.id
@@ -272,6 +269,11 @@ impl Values {
 /// Whether a cell changed the session: one that failed did not, for it is a single statement.
 pub fn in_force(cell: &Cell) -> bool {
     cell.status != Status::Failed
+}
+
+/// Whether the work was stopped from outside.
+pub fn stopped(e: &Error) -> bool {
+    matches!(e.kind(), Kind::Interrupted | Kind::Resumable)
 }
 
 /// What every cell uses, bodies of functions included, and the names in force at the end.

@@ -60,7 +60,7 @@ mod tests {
         writable(folder.path()).unwrap();
         writable(&folder.path().join("new/deep")).unwrap();
         assert!(!folder.path().join("new").exists());
-        for wrong in [file.clone(), file.join("new"), "/proc/new".into()] {
+        for wrong in [file.clone(), file.join("new")] {
             assert!(writable(&wrong).is_err(), "{wrong:?}");
         }
     }

@@ -17,7 +17,7 @@ use crate::eval;
 use crate::lang::ast::Stmt;
 use crate::lang::lex;
 use crate::lang::span::{Source, render};
-use crate::notebook::{Cell, Plan, Rebuilt, Status, Values};
+use crate::notebook::{self, Cell, Plan, Rebuilt, Status, Values};
 use crate::render::text::{cut, printable, width};
 use crate::render::{Colours, Display};
 use crate::safe::Safe;
@@ -327,7 +327,7 @@ impl Repl {
             self.whisper(&format!("computing again: {what}"))?;
         }
         match self.rebuild(&plan) {
-            Err(e) if matches!(e.kind(), Kind::Interrupted | Kind::Resumable) => {
+            Err(e) if notebook::stopped(&e) => {
                 self.refuse(&e)?;
                 Ok(false)
             }
