@@ -89,7 +89,7 @@ fn exit_codes_are_those_of_the_manual() {
 #[test]
 fn check_underlines_every_mistake_and_runs_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let program = "save(sample(), \"ran.png\")\nz = sample(space: Z)\nshow z + direction(\"smile\")\nshow z[20]\n\
+    let program = "save(sample(), \"ran.png\")\nz = sample(space: Z)\nshow z + direction(\"smile\", space: W)\nshow z[20]\n\
                    shwo(z)\nx = image(\"none.jpg\")\n";
     std::fs::write(folder.path().join("bad.gnt"), program).unwrap();
     for command in ["check", "run"] {
@@ -107,7 +107,7 @@ fn check_underlines_every_mistake_and_runs_nothing() {
     // Two of the repairs, followed.
     std::fs::write(
         folder.path().join("good.gnt"),
-        "z = sample(space: Z)\nshow to(W, z) + direction(\"smile\")\n",
+        "z = sample(space: Z)\nshow to(W, z) + direction(\"smile\", space: W)\n",
     )
     .unwrap();
     assert_eq!(code(&gannet(folder.path(), &["check", "good.gnt"])), 0);

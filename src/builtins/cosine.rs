@@ -66,9 +66,14 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     }
     Ok(match given {
         [a, b] if [a, b].iter().all(|x| matches!(x.ty, Type::Direction(_))) => Type::Number,
+        [one] if matches!(one.ty, Type::Direction(_)) => return Err(two().at(call.span)),
         [_] => Type::Unknown,
         _ => Type::Table,
     })
+}
+
+fn two() -> Error {
+    Error::check("a cosine needs two directions").hint("cosine(a, b)")
 }
 
 fn run(args: &Args, _: &mut Context<'_>) -> Result<Value> {
@@ -80,8 +85,7 @@ fn run(args: &Args, _: &mut Context<'_>) -> Result<Value> {
         }
     }
     if all.len() < 2 {
-        let error = Error::runtime("a cosine needs two directions").at(args.span);
-        return Err(error.hint("cosine(a, b)"));
+        return Err(Error::runtime(two().message()).at(args.span).hint("cosine(a, b)"));
     }
     let (space, cosines) = direction::cosines_of(&all).map_err(|e| e.at(args.span))?;
     Ok(match &cosines[..] {

@@ -25,6 +25,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "-",
                 "pictures a row; the side of the smallest square unless given",
             )
+            .whole(1, 10_000)
             .named(),
         ],
         returns: "Image",
@@ -55,8 +56,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     if count == 0 {
         return Err(Error::runtime("a grid needs at least one picture").at(args.span));
     }
-    let columns =
-        args.count("columns", 1..=10_000)?.unwrap_or_else(|| (count as f64).sqrt().ceil() as usize);
+    let columns = args.count("columns")?.unwrap_or_else(|| (count as f64).sqrt().ceil() as usize);
     let one = encode::grid(&rasters, columns).map_err(|e| e.at(args.span))?;
     Ok(Value::Image(Image {
         data: one.to_tensor(&ctx.device)?,

@@ -31,6 +31,7 @@ pub const BUILTIN: Builtin = Builtin {
             .choices(&["auto", "center", "none"])
             .named(),
             Param::optional("size", &[Kind::Number], "-", "side in pixels; the current generator's unless given")
+                .whole(1, LIMITS.image_side as u64)
                 .named(),
         ],
         returns: "Image",
@@ -146,7 +147,7 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
         }
         _ => Frame::Centre,
     };
-    let size = args.count("size", 1..=LIMITS.image_side as usize)?;
+    let size = args.count("size")?;
     let side = match (size, &ctx.model, &frame) {
         (Some(s), ..) => s,
         (None, Some(m), Frame::Face | Frame::Centre) => m.facts.resolution,

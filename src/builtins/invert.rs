@@ -53,7 +53,8 @@ pub const BUILTIN: Builtin = Builtin {
                 "-",
                 "gradient steps; optimize 400, projector 1000, hybrid 200; of \
                 `method: encoder` its passes",
-            ),
+            )
+            .whole(0, 1_000_000),
             Param::optional(
                 "passes",
                 &[Kind::Number],
@@ -61,6 +62,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "of the encoder, before any gradient step; as many as it was \
                 trained for",
             )
+            .whole(0, MOST_PASSES as u64)
             .named(),
             Param::optional(
                 "init",
@@ -72,16 +74,17 @@ pub const BUILTIN: Builtin = Builtin {
             .choices(&["mean", "random", "best_of:", "latent"])
             .named(),
             Param::optional("start", &[Kind::Latent], "-", "the code that `init: latent` starts from").named(),
-            Param::optional("best_of", &[Kind::Number], "-", "the same as `init: best_of: k`").named(),
-            Param::optional("lr", &[Kind::Number], "-", "peak learning rate").named(),
-            Param::optional("l2", &[Kind::Number], "-", "weight of the squared error on [-1, 1]").named(),
-            Param::optional("l1", &[Kind::Number], "-", "weight of the absolute error on [-1, 1]").named(),
-            Param::optional("perceptual", &[Kind::Number], "-", "weight of the perceptual distance").named(),
+            Param::optional("best_of", &[Kind::Number], "-", "the same as `init: best_of: k`").whole(1, 100_000).named(),
+            Param::optional("lr", &[Kind::Number], "-", "peak learning rate").within(0.0, 1e12).named(),
+            Param::optional("l2", &[Kind::Number], "-", "weight of the squared error on [-1, 1]").within(0.0, 1e12).named(),
+            Param::optional("l1", &[Kind::Number], "-", "weight of the absolute error on [-1, 1]").within(0.0, 1e12).named(),
+            Param::optional("perceptual", &[Kind::Number], "-", "weight of the perceptual distance").within(0.0, 1e12).named(),
             Param::optional("offset", &[Kind::Number], "-", "weight that keeps the layers of a W+ code together")
+                .within(0.0, 1e12)
                 .named(),
             Param::optional("noise", &[Kind::Bool], "-", "search the noise maps as well").named(),
-            Param::optional("seed", &[Kind::Number], "-", "of everything random; the session's unless given").named(),
-            Param::optional("class", &[Kind::Number], "-", "class of a conditional generator, from 0").named(),
+            Param::optional("seed", &[Kind::Number], "-", "of everything random; the session's unless given").seed().named(),
+            Param::optional("class", &[Kind::Number], "-", "class of a conditional generator, from 0").whole(0, super::sample::CLASSES).named(),
         ],
         returns: "Inversion",
         infer,
@@ -215,7 +218,7 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     let mut c = Config::new(space, method);
     c.seed = args.seed(ctx)?;
     (c.passes, c.steps) = steps(args, &c)?;
-    let weight = |name: &str| args.number(name, 0.0..=1e12);
+    let weight = |name: &str| args.number(name);
     c.lr = weight("lr")?.unwrap_or(c.lr);
     c.losses.l2 = weight("l2")?.unwrap_or(c.losses.l2);
     c.losses.l1 = weight("l1")?.unwrap_or(c.losses.l1);
@@ -238,7 +241,7 @@ fn auto(args: &Args, model: &Loaded, space: Space) -> Method {
 
 /// Passes and gradient steps; `steps` of the encoder are its passes.
 fn steps(args: &Args, c: &Config) -> Result<(Option<usize>, usize)> {
-    let passes = args.count("passes", 0..=MOST_PASSES)?;
+    let passes = args.count("passes")?;
     if passes.is_some() && !c.method.encodes() {
         return Err(Error::runtime(format!(
             "method {} makes no passes of an encoder",
@@ -248,9 +251,9 @@ fn steps(args: &Args, c: &Config) -> Result<(Option<usize>, usize)> {
         .hint("leave `passes` out, or use method: hybrid"));
     }
     if c.method != Method::Encoder {
-        return Ok((passes, args.count("steps", 0..=1_000_000)?.unwrap_or(c.steps)));
+        return Ok((passes, args.count("steps")?.unwrap_or(c.steps)));
     }
-    match (passes, args.count("steps", 0..=MOST_PASSES)?) {
+    match (passes, args.count_to("steps", MOST_PASSES)?) {
         (Some(_), Some(_)) => {
             Err(Error::runtime("the steps of the encoder are its passes: both are given")
                 .at(args.span("steps"))
@@ -261,7 +264,7 @@ fn steps(args: &Args, c: &Config) -> Result<(Option<usize>, usize)> {
 }
 
 fn init(args: &Args, usual: Init) -> Result<Init> {
-    if let Some(k) = args.count("best_of", 1..=100_000)? {
+    if let Some(k) = args.count("best_of")? {
         return Ok(Init::BestOf(k));
     }
     let wrong = |what: &str| Err(Error::runtime(what.to_owned()).at(args.span("init")));

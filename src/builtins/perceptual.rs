@@ -42,6 +42,6 @@ fn none(name: &str) -> Error {
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     match &call.model {
         Some(m) if !m.perceptual => Err(none(&m.name).at(call.span)),
-        _ => Ok(Type::Number),
+        _ => shared::number(call),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::shared;
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
+    Args, Bounds, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
 };
 use crate::error::Result;
 use crate::generator::{self, Noise, spaces};
@@ -27,8 +27,10 @@ pub const BUILTIN: Builtin = Builtin {
                 &[Kind::Number],
                 "1",
                 "truncation towards the mean w; 1 is none",
-            ),
+            )
+            .within(-10.0, 10.0),
             Param::optional("cutoff", &[Kind::Number], "-", "truncate only layers below this one")
+                .whole(0, 1 << 16)
                 .named(),
             Param::optional(
                 "seed",
@@ -36,6 +38,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "-",
                 "of random noise; the session's unless given",
             )
+            .seed()
             .named(),
         ],
         returns: "Image",
@@ -57,7 +60,16 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    Ok(shared::picture(shared::model_of(call, "code").as_ref()))
+    let model = shared::model_of(call, "code");
+    if let (Some(m), Some(cutoff), Some(arg)) =
+        (&model, shared::count(call, "cutoff"), call.arg("cutoff"))
+        && cutoff > m.num_ws
+    {
+        let bounds = Bounds { from: 0.0, to: m.num_ws as f64, whole: true };
+        let kind = crate::error::Kind::Check;
+        return Err(bounds.refusal(kind, "cutoff", (cutoff as f64, arg.span)));
+    }
+    Ok(shared::picture(model.as_ref()))
 }
 
 /// Feature maps of the widest layers dominate: about 64 channels at full resolution, twice.
@@ -70,8 +82,8 @@ fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let code = args.latent("code")?;
     let model = ctx.model_of(&code).map_err(|e| e.at(args.span("code")))?;
-    let psi = args.need_number("psi", -10.0..=10.0)?;
-    let cutoff = args.count("cutoff", 0..=model.facts.num_ws)?;
+    let psi = args.need_number("psi")?;
+    let cutoff = args.count_to("cutoff", model.facts.num_ws)?;
     let noise = match args.word("noise")? {
         "none" => Noise::None,
         "random" => Noise::Random { seed: args.seed(ctx)?, first: 0 },

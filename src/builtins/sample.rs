@@ -2,32 +2,37 @@
 
 use super::shared;
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, Param,
-    Signature, Type,
+    Args, Bounds, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind,
+    ModelFacts, Param, Signature, Type,
 };
 use crate::error::{Error, Result};
 use crate::generator::spaces::{self, Draw};
+use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::{Loaded, Value};
 use candle_core::Tensor;
 use std::sync::Arc;
 
 /// Most codes of one call.
-const MAX: usize = 100_000;
+const MAX: u64 = 100_000;
+
+/// The largest number of a class that any generator has.
+pub const CLASSES: u64 = 1_000_000;
 
 /// `sample(n: 1, seed: …, psi: 1, space: W)`
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "sample",
         params: &[
-            Param::optional("n", &[Kind::Number], "1", "how many codes"),
-            Param::optional("seed", &[Kind::Number], "-", "the session's seed unless given"),
+            Param::optional("n", &[Kind::Number], "1", "how many codes").whole(1, MAX),
+            Param::optional("seed", &[Kind::Number], "-", "the session's seed unless given").seed(),
             Param::optional(
                 "psi",
                 &[Kind::Number],
                 "1",
                 "truncation: w = mean + psi·(w − mean); 1 is none",
-            ),
+            )
+            .within(-10.0, 10.0),
             Param::optional(
                 "space",
                 &[Kind::Space],
@@ -40,6 +45,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "-",
                 "class of a conditional generator, from 0",
             )
+            .whole(0, CLASSES)
             .named(),
             Param::optional("model", &[Kind::Model], "-", "a generator other than the current one")
                 .named(),
@@ -74,6 +80,9 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         && *psi != 1.0
     {
         return Err(in_z().at(call.arg("psi").map_or(call.span, |a| a.span)));
+    }
+    if let Some(m) = &model {
+        class(call, m)?;
     }
     let count = if call.arg("n").is_some() { shared::count(call, "n") } else { Some(1) };
     let space = if call.arg("space").is_some() { space } else { given };
@@ -110,8 +119,8 @@ fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = model(args, ctx)?;
-    let n = args.need_count("n", 1..=MAX)?;
-    let psi = args.need_number("psi", -10.0..=10.0)?;
+    let n = args.need_count("n")?;
+    let psi = args.need_number("psi")?;
     let space = args.space("space")?.unwrap_or_else(|| usual(&model.facts.spaces));
     shared::check_space(space, &model.facts, args.span("space"))?;
     if space == Space::Z && psi != 1.0 {
@@ -126,10 +135,27 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     )?))
 }
 
+/// Refuses a constant class that the generator does not have.
+pub fn class(call: &CheckedCall<'_>, model: &ModelFacts) -> Result<()> {
+    let (Some(arg), Some(Const::Number(k))) = (call.arg("class"), call.value("class")) else {
+        return Ok(());
+    };
+    let Some(last) = model.c_dim.checked_sub(1) else {
+        return Err(Error::check(format!("{} has no classes", Safe(&model.name)))
+            .at(arg.span)
+            .hint("leave `class` out"));
+    };
+    let bounds = Bounds { from: 0.0, to: last as f64, whole: true };
+    if bounds.takes(*k) {
+        return Ok(());
+    }
+    Err(bounds.refusal(crate::error::Kind::Check, "class", (*k, arg.span)))
+}
+
 /// One-hot labels of the class given.
 pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
     let c = model.facts.c_dim;
-    let Some(class) = args.count("class", 0..=c.saturating_sub(1))? else {
+    let Some(class) = args.count_to("class", c.saturating_sub(1))? else {
         return if c == 0 {
             Ok(None)
         } else {

@@ -5,7 +5,7 @@ use crate::builtin::{
     all_images, as_latent,
 };
 use crate::direction::Forms;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind as ErrorKind, Result, Span};
 use crate::generator::{Noise, each_batch};
 use crate::image::{Raster, encode};
 use crate::lang::suggest::near;
@@ -39,14 +39,19 @@ pub const BUILTIN: Builtin = Builtin {
                 gives one file each",
             )
             .writes(),
-            Param::optional("quality", &[Kind::Number], "92", "of a jpg, 1 to 100").named(),
-            Param::optional("fps", &[Kind::Number], "20", "frames a second of a gif").named(),
+            Param::optional("quality", &[Kind::Number], "92", "of a jpg, 1 to 100")
+                .whole(1, 100)
+                .named(),
+            Param::optional("fps", &[Kind::Number], "20", "frames a second of a gif")
+                .within(0.1, 100.0)
+                .named(),
             Param::optional(
                 "columns",
                 &[Kind::Number],
                 "-",
                 "of a grid; pictures of a strip stand in one row",
             )
+            .whole(1, 10_000)
             .named(),
             Param::optional(
                 "outside",
@@ -86,6 +91,12 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let Some(Const::Text(path)) = call.value("path") else { return Ok(Type::Text) };
     let span = call.arg("path").map_or(call.span, |a| a.span);
     let ending = ending(path).map_err(|e| e.at(span))?;
+    let inside = matches!(call.value("outside"), None | Some(Const::Bool(false)));
+    let known = call.arg("outside").is_none() || call.value("outside").is_some();
+    if call.confined && known && inside && leaves(path) {
+        let end = Span::new(span.end, span.end);
+        return Err(leads_out(path, ErrorKind::Check).at(span).fix(end, ", outside: true"));
+    }
     let picture = !matches!(ending.as_str(), "npy" | "safetensors");
     match call.arg("value").map(|a| &a.ty) {
         Some(Type::Direction(_)) if ending != "safetensors" => {
@@ -118,14 +129,22 @@ fn ending(path: &str) -> Result<String> {
     Err(Error::check(format!("{} says no format", Safe(path))).hint(hint))
 }
 
+/// Whether a path leads out of the folder that it starts in.
+fn leaves(path: &str) -> bool {
+    Path::new(path).components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir))
+}
+
+fn leads_out(path: &str, kind: ErrorKind) -> Error {
+    Error::new(kind, format!("{} leads out of the output folder", Safe(path)))
+        .note("a script saves below --out")
+        .hint("add `outside: true` to allow this one")
+}
+
 /// Where a path of a script leads: inside the output folder unless told otherwise.
 fn destination(path: &str, ctx: &Context<'_>, outside: bool) -> Result<PathBuf> {
     let relative = Path::new(path);
-    let leaves =
-        relative.components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir));
-    if leaves && ctx.confined && !outside {
-        return Err(Error::runtime(format!("{} leads out of the output folder", Safe(path)))
-            .hint("a script saves below --out; add `outside: true` to allow this one"));
+    if leaves(path) && ctx.confined && !outside {
+        return Err(leads_out(path, ErrorKind::Runtime));
     }
     let target = ctx.out.join(relative);
     if ctx.confined && !outside && !stays_inside(&target, &ctx.out) {
@@ -220,7 +239,7 @@ fn stills(
 ) -> Result<Vec<(String, Vec<u8>)>> {
     let images = images(args, ctx)?;
     let mut all = rasters(&images)?;
-    let quality = args.need_count("quality", 1..=100)? as u8;
+    let quality = args.need_count("quality")? as u8;
     let texts =
         images.first().map(|i| provenance(i.model.as_ref(), &i.origin, ctx)).unwrap_or_default();
     let bytes = |r: &Raster| match ending {
@@ -239,7 +258,7 @@ fn stills(
         // A strip is one captioned row; anything else the smallest square.
         let row = images.len() == 1 && !images[0].captions.is_empty();
         let square = if row { all.len() } else { (all.len() as f64).sqrt().ceil() as usize };
-        let columns = args.count("columns", 1..=10_000)?.unwrap_or(square.max(1));
+        let columns = args.count("columns")?.unwrap_or(square.max(1));
         all = vec![encode::grid(&all, columns).map_err(|e| e.at(args.span("value")))?];
     }
     all.first().map(|r| Ok(vec![(target.to_owned(), bytes(r)?)])).unwrap_or_else(|| {
@@ -253,7 +272,7 @@ fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
         Value::Path(l) | Value::Latent(l) => frames(l, ctx)?,
         _ => rasters(&images(args, ctx)?)?,
     };
-    let fps = args.need_number("fps", 0.1..=100.0)?;
+    let fps = args.need_number("fps")?;
     encode::gif(&frames, (1000.0 / fps).round() as u32).map_err(|e| e.at(args.span("value")))
 }
 

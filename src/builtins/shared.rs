@@ -68,6 +68,12 @@ pub fn same_codes(call: &CheckedCall<'_>, names: [&str; 2]) -> Result<CodeType> 
         Some(s) => e.at(span).label(left, format!("code in {s}")),
         None => e.at(span),
     })?;
+    if let (Some(m), Some(n)) = (a.count, b.count)
+        && m != n
+    {
+        let error = Error::check(format!("here are {m} codes and {n}")).at(span);
+        return Err(error.label(left, format!("{m}")).hint("take as many on each side"));
+    }
     Ok(CodeType {
         space: a.space.or(b.space),
         layers: a.layers.or(b.layers),
@@ -181,10 +187,7 @@ pub fn two_images(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Tensor)> {
 fn align(a: &Image, b: &Image) -> Result<(Tensor, Tensor)> {
     let ([n, c, h, w], [m, c2, h2, w2]) = (a.dims(), b.dims());
     if (c, h, w) != (c2, h2, w2) {
-        return Err(Error::runtime(format!(
-            "the pictures differ in size: {w}×{h}×{c} and {w2}×{h2}×{c2}"
-        ))
-        .hint("image(path, size: …) brings a picture to a size"));
+        return Err(Error::runtime(unlike([c, h, w], [c2, h2, w2])).hint(RESIZE));
     }
     match (n, m) {
         _ if n == m => Ok((a.data.clone(), b.data.clone())),
@@ -221,6 +224,34 @@ pub mod params {
 }
 
 /// The result type of every metric.
-pub fn number(_: &CheckedCall<'_>) -> Result<Type> {
+pub fn number(call: &CheckedCall<'_>) -> Result<Type> {
+    same_size(call)?;
     Ok(Type::Number)
+}
+
+/// Refuses two pictures of different sizes, as far as these are known.
+pub fn same_size(call: &CheckedCall<'_>) -> Result<()> {
+    let size = |name: &str| {
+        let arg = call.arg(name)?;
+        match &arg.ty {
+            Type::Image(size) => *size,
+            Type::Latent(c) | Type::Inversion(c) | Type::Path(c) => {
+                c.model.as_ref().map(|m| [m.channels, m.resolution, m.resolution])
+            }
+            _ => None,
+        }
+    };
+    match (size("a"), size("b")) {
+        (Some(a), Some(b)) if a != b => {
+            let span = call.arg("b").map_or(call.span, |b| b.span);
+            Err(Error::check(unlike(a, b)).at(span).hint(RESIZE))
+        }
+        _ => Ok(()),
+    }
+}
+
+const RESIZE: &str = "image(path, size: …) brings a picture to a size";
+
+fn unlike([c, h, w]: [usize; 3], [c2, h2, w2]: [usize; 3]) -> String {
+    format!("the pictures differ in size: {w}×{h}×{c} and {w2}×{h2}×{c2}")
 }

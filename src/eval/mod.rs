@@ -134,6 +134,10 @@ impl World for Session {
     fn function(&self, name: &str) -> Option<Arc<Def>> {
         self.functions.get(name).cloned()
     }
+
+    fn confined(&self) -> bool {
+        self.options.confined
+    }
 }
 
 /// Runs the statements of one program.

@@ -663,3 +663,103 @@ fn a_named_direction_is_saved_in_all_its_spaces() {
     );
     assert_eq!(run_in(&mut s, &code).unwrap().printed, ["[0, 0, 0, 0]"]);
 }
+
+/// A call of a built-in with all that it needs, and `argument` besides.
+fn call_with(signature: &Signature, argument: (&str, &str)) -> String {
+    use crate::lang::types::Kind;
+    let value = |kind: Kind, name: &str| match kind {
+        Kind::Latent if name == "codes" => "sample(n: 3)",
+        Kind::Latent => "sample()",
+        Kind::Direction => "direction(\"smile\")",
+        Kind::Image => "render(sample())",
+        Kind::Range => "0..2",
+        Kind::Space => "W+",
+        Kind::Number => "1",
+        Kind::Text if signature.name == "image" => "\"models/faces/examples/900000.jpg\"",
+        Kind::Text => "\"x.png\"",
+        other => panic!("no value of {other:?}"),
+    };
+    let needed = signature.params.iter().filter(|p| p.default.is_none() && p.name != argument.0);
+    let needed = needed.map(|p| format!("{}: {}", p.name, value(p.accepts[0], p.name)));
+    let all: Vec<String> = needed.chain([format!("{}: {}", argument.0, argument.1)]).collect();
+    format!("{}({})", signature.name, all.join(", "))
+}
+
+#[test]
+fn a_number_that_a_parameter_does_not_take_is_refused_before_anything_runs() {
+    let check = |code: &str| {
+        let s = session(Path::new("."));
+        s.check(&Source::new("test", code).unwrap(), &BTreeMap::new()).map(|_| ())
+    };
+    let mut seen = 0;
+    for b in builtins::ALL {
+        for p in b.signature.params {
+            let number = p.accepts.contains(&crate::lang::types::Kind::Number);
+            let tagged = p.choices.iter().any(|c| c.ends_with(':'));
+            let Some(bounds) = p.bounds else {
+                let layers = p.accepts.contains(&crate::lang::types::Kind::Range);
+                assert!(
+                    (!number && !tagged) || layers,
+                    "{} {}: no bounds",
+                    b.signature.name,
+                    p.name
+                );
+                continue;
+            };
+            seen += 1;
+            let word = p.choices.iter().find(|c| c.ends_with(':')).copied().unwrap_or_default();
+            let mut wrong = vec![bounds.from - 1.0, bounds.to * 2.0 + 1.0];
+            wrong.extend(bounds.whole.then_some(bounds.from + 0.5));
+            for n in wrong {
+                let code = call_with(&b.signature, (p.name, &format!("{word} {n}")));
+                let e = check(&code).err().unwrap_or_else(|| panic!("accepted: {code}"));
+                assert_eq!(e.kind(), Kind::Check, "{code}: {e}");
+                assert_eq!(underlined(&code, &e), n.to_string(), "{code}: {e}");
+                assert!(e.message().contains(&bounds.to_string()), "{code}: {e}");
+                let fix = e.applied().unwrap_or_else(|| panic!("no repair: {code}: {e}"));
+                let (from, to) = (fix.span.start, fix.span.end);
+                let mended = format!("{}{}{}", &code[..from], fix.text, &code[to..]);
+                // What else a generator or another argument asks for is not this parameter's.
+                let left = check(&mended).err().map(|e| e.to_string()).unwrap_or_default();
+                assert!(!left.contains(&bounds.to_string()), "{mended}: {left}");
+                // Where only a run knows the value, the evaluator reads the same bounds.
+                let hidden = call_with(&b.signature, (p.name, &format!("{word} l[0]")));
+                let e = error(&format!("l = [{n}, \"\"]\n{hidden}"));
+                assert_eq!(e.kind(), Kind::Runtime, "{hidden}: {e}");
+                assert!(e.message().contains(&bounds.to_string()), "{hidden}: {e}");
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} parameters have bounds");
+}
+
+#[test]
+fn what_can_be_known_is_refused_before_anything_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let s = session(folder.path());
+    for code in [
+        "save(sample(), \"../x.png\")",
+        "save(sample(), \"/tmp/gannet-escape.png\", outside: false)",
+        "p = \"a/../../x.png\"\nsave(sample(), p)",
+        "strip(sample(n: 2), along: direction(\"smile\"))",
+        "lerp(sample(n: 2), sample(n: 3), 0.5)",
+        "cosine(direction(\"smile\"))",
+        "sample(class: 1)",
+        "render(sample(), cutoff: 9)",
+        "psnr(sample(), image(\"models/faces/examples/900000.jpg\", size: 8))",
+        "compare(sample(), image(\"models/faces/examples/900000.jpg\", size: 8))",
+        "invert(sample(), init: best_of: 0)",
+        "invert(sample(), steps: -5)",
+    ] {
+        let source = Source::new("test", code).unwrap();
+        let e = s.check(&source, &BTreeMap::new()).err().unwrap_or_else(|| panic!("{code}"));
+        assert_eq!(e.kind(), Kind::Check, "{code}: {e}");
+        assert!(e.repair().is_some(), "{code}: {e}");
+    }
+    // What a user types may lead anywhere, and so may a script that says so.
+    let typed = Session { options: Options { confined: false, ..s.options.clone() }, ..s.clone() };
+    let leaving = Source::new("test", "save(sample(), \"../x.png\")").unwrap();
+    assert!(typed.check(&leaving, &BTreeMap::new()).is_ok());
+    let said = Source::new("test", "save(sample(), \"../x.png\", outside: true)").unwrap();
+    assert!(s.check(&said, &BTreeMap::new()).is_ok());
+}

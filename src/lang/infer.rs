@@ -505,6 +505,7 @@ impl Checker<'_> {
             model: self.model.clone(),
             signature,
             written: &self.written,
+            confined: self.world.confined(),
         };
         let ty = (signature.infer)(&checked).map_err(|e| e.at(span))?;
         for (_, given) in signature.params.iter().zip(checked.args).filter(|(p, _)| p.writes) {
@@ -524,7 +525,8 @@ impl Checker<'_> {
                     if !param.choices.iter().any(|c| c.strip_suffix(':') == Some(&word.name)) {
                         return Err(no_choice(param, &word.name, &[]).at(word.span));
                     }
-                    let value = self.infer(value)?.value;
+                    let (span, value) = (value.span, self.infer(value)?.value);
+                    bounded(param, &word.name, value.as_ref(), span)?;
                     return choice(Const::Choice(word.name.clone(), value.map(Box::new)));
                 }
                 ExprKind::Name(word) if self.lookup(word).is_none() => {
@@ -540,6 +542,7 @@ impl Checker<'_> {
         }
         let Typed { ty, value } = self.infer(e)?;
         if param.accepts.iter().any(|k| k.accepts(&ty)) {
+            bounded(param, param.name, value.as_ref(), e.span)?;
             return Ok(CheckedArg { ty, value, span: e.span });
         }
         Err(unfit(signature, param, &ty, e))
@@ -554,6 +557,16 @@ fn direction(e: &Expr, ty: &Type) -> Result<Option<CodeType>> {
         _ => Err(Error::check(format!("`|` stands between directions, and this is {ty}"))
             .at(e.span)
             .hint("`smile | [age, glasses]` takes age and glasses out of smile")),
+    }
+}
+
+/// Refuses a constant number that a parameter does not take.
+fn bounded(param: &Param, name: &str, value: Option<&Const>, span: Span) -> Result<()> {
+    match (param.bounds, value) {
+        (Some(bounds), Some(Const::Number(n))) if !bounds.takes(*n) => {
+            Err(bounds.refusal(crate::error::Kind::Check, name, (*n, span)))
+        }
+        _ => Ok(()),
     }
 }
 
