@@ -111,7 +111,8 @@ pub(super) fn load(problem: &Problem) -> Result<Option<State>> {
         }
         Ok(_) => {}
     }
-    let bytes = fs::read(&path)
+    let bytes = Disk
+        .read(&path, LIMITS.model_bytes)
         .map_err(|e| Error::io(format!("reading checkpoint {}", path.display()), &e))?;
     let broken = |what: String| {
         let place = path.display().to_string();

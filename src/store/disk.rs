@@ -25,12 +25,28 @@ impl Sink for DiskSink {
     }
 }
 
+/// Opens a regular file for reading, at once: a pipe or a device is refused and never waited for.
+///
+/// # Errors
+/// What the system says; `InvalidInput` for what is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+    // The type is asked of what is open: between two questions a path may change.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags as i32).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+}
+
 impl Files for Disk {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         // One byte more than allowed tells a file at the limit from one beyond it, whatever its
         // metadata claim.
-        File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        open_regular(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > limit {
             return Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,

@@ -12,7 +12,7 @@ mod lock;
 mod place;
 
 pub use atomic::{write_atomic, write_new};
-pub use disk::Disk;
+pub use disk::{Disk, open_regular};
 pub use lock::Lock;
 pub use place::{history_file, session_folder, state_folder};
 

@@ -4,7 +4,7 @@
 //! A file is read by position, never mapped: one that is truncated while it is read gives an error,
 //! not a signal.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::safe::Safe;
 use std::borrow::Cow;
@@ -53,12 +53,8 @@ impl Source {
     pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let name = one_line(&path.to_string_lossy());
         let doing = || format!("cannot open {name}");
-        // Asked before opening: opening a pipe would wait for its writer.
-        let meta = std::fs::metadata(path).map_err(|e| Error::io(doing(), &e))?;
-        if !meta.is_file() {
-            return Err(Error::new(Kind::Io, format!("{}: it is not a regular file", doing())));
-        }
-        let file = std::fs::File::open(path).map_err(|e| Error::io(doing(), &e))?;
+        let file = crate::store::open_regular(path).map_err(|e| Error::io(doing(), &e))?;
+        let meta = file.metadata().map_err(|e| Error::io(doing(), &e))?;
         if meta.len() > limits.model_bytes {
             return Err(Error::format(
                 &name,
