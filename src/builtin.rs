@@ -344,6 +344,9 @@ pub fn as_check(e: Error) -> Error {
     if let Some(h) = e.repair() {
         check = check.hint(h);
     }
+    if let Some(fix) = e.applied() {
+        check = check.fix(fix.span, fix.text.clone());
+    }
     check
 }
 

@@ -437,3 +437,66 @@ fn a_stopped_script_saves_the_best_so_far_and_a_terminated_one_resumes_to_the_sa
     let read = |out: &str| std::fs::read(folder.path().join(out).join("r.safetensors")).unwrap();
     assert!(read("term") == read("fresh"), "resumed and uninterrupted differ");
 }
+
+#[test]
+fn only_regular_files_are_read_and_nothing_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("pipe.gnt");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    std::fs::create_dir(folder.path().join("folder.gnt")).unwrap();
+    for path in ["pipe.gnt", "/dev/zero", "folder.gnt"] {
+        let eval = |call: &str| vec!["eval".to_owned(), call.replace("PATH", path)];
+        let command =
+            |words: &str| words.replace("PATH", path).split(' ').map(String::from).collect();
+        let calls: Vec<Vec<String>> = vec![
+            command("check PATH"),
+            command("fmt PATH"),
+            command("run PATH"),
+            command("info PATH"),
+            command("convert PATH out.safetensors"),
+            eval("image(\"PATH\")"),
+            eval("def f(a) = image(a)\nl = [\"PATH\", 1]\nf(l[0])"),
+            eval("latent(\"PATH\")"),
+            eval("direction(\"PATH\")"),
+            eval("load \"PATH\""),
+        ];
+        for args in calls {
+            let mut child = Command::new(env!("CARGO_BIN_EXE_gannet"))
+                .args(["--model", "toy"])
+                .args(&args)
+                .current_dir(folder.path())
+                .env("GANNET_STATE", folder.path().join("state"))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let start = Instant::now();
+            let status = loop {
+                if let Some(status) = child.try_wait().unwrap() {
+                    break status;
+                }
+                if start.elapsed() > Duration::from_secs(60) {
+                    child.kill().unwrap();
+                    panic!("{args:?} waits");
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            };
+            let mut said = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            assert!(matches!(status.code(), Some(1 | 2)), "{args:?}: {status:?} {said}");
+            assert!(!said.is_empty() && !said.contains("panicked"), "{args:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn scripts_find_their_example_pictures_from_any_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let o =
+        gannet(folder.path(), &["eval", "image(\"models/faces/examples/900001.jpg\")", "--json"]);
+    assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+    assert!(text(&o.stdout).contains("the example inside gannet"), "{}", text(&o.stdout));
+    let o = gannet(folder.path(), &["eval", "image(\"models/faces/examples/none.jpg\")"]);
+    assert_eq!(code(&o), 2, "only those that are there");
+}

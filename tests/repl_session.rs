@@ -399,3 +399,22 @@ fn in_tmux_an_inversion_is_watched_stopped_and_shown() {
     tmux.run(&["send-keys", "C-c"]);
     tmux.run(&["send-keys", ":quit", "Enter"]);
 }
+
+#[test]
+fn a_terminal_without_cursor_movements_gets_a_plain_prompt() {
+    for term in ["dumb", ""] {
+        let mut pty = Pty::with("child_session", &[("TERM", Path::new(term))]);
+        pty.wait_for("[1] ", 1);
+        pty.send("x = (1 +\n");
+        pty.wait_for("... ", 1);
+        pty.send("41)\n");
+        pty.wait_for("42", 1);
+        pty.wait_for("[2] ", 1);
+        pty.send("nothing\n");
+        pty.wait_for("nothing is named", 1);
+        pty.send(":quit\n");
+        let seen = pty.restored();
+        // No escape sequence: such a terminal would show it as text.
+        assert!(!seen.contains('\x1b'), "{seen:?}");
+    }
+}

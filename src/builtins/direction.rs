@@ -5,7 +5,7 @@ use crate::builtin::{
     Param, Signature, Type,
 };
 use crate::direction::{Arrays, Facts, Forms, lift, split};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Span};
 use crate::lang::suggest::near;
 use crate::latent::{Direction, ModelId};
 use crate::limits::LIMITS;
@@ -84,18 +84,25 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         _ => None,
     };
     let space = super::shared::space(call, "space");
-    let found = find(name, key.as_deref(), space, call.model.as_ref())
-        .map_err(|e| crate::builtin::as_check(e).at(span))?;
+    let wanted = Wanted { name, key: key.as_deref(), space, call: call.span };
+    let found =
+        find(wanted, call.model.as_ref()).map_err(|e| crate::builtin::as_check(e).at(span))?;
     Ok(Type::Direction(crate::value::forms_type(&found)))
 }
 
-/// The direction meant, in every space in which it is known unless one is given.
-fn find(
-    name: &str,
-    key: Option<&str>,
+/// What a call asks for.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    name: &'a str,
+    key: Option<&'a str>,
     space: Option<Space>,
-    current: Option<&Arc<ModelFacts>>,
-) -> Result<Forms> {
+    /// The whole call, for repairs.
+    call: Span,
+}
+
+/// The direction meant, in every space in which it is known unless one is given.
+fn find(wanted: Wanted<'_>, current: Option<&Arc<ModelFacts>>) -> Result<Forms> {
+    let Wanted { name, key, space, .. } = wanted;
     let loaded = current.and_then(|m| model::loaded(&model::id_of(m)));
     let own = loaded.as_ref().map(|l| &l.directions);
     if let (Some(all), Some(m)) = (own.filter(|all| all.get(name).is_some()), current) {
@@ -103,12 +110,12 @@ fn find(
             None => all.forms(name).map(Ok),
             Some(space) => in_space(all, name, space, m),
         };
-        return found.unwrap_or_else(|| Err(elsewhere(name, space, current)));
+        return found.unwrap_or_else(|| Err(elsewhere(wanted, m)));
     }
     if Path::new(name).is_file() {
         return from_file(name, key, space, current);
     }
-    Err(unknown(name, current))
+    Err(unknown(wanted, current))
 }
 
 /// The generator's own direction in that space; in W+ that of W for every layer where there is no
@@ -127,20 +134,18 @@ fn in_space(
 }
 
 /// The generator has that direction, but not in that space.
-fn elsewhere(name: &str, space: Option<Space>, current: Option<&Arc<ModelFacts>>) -> Error {
-    let known = current.and_then(|m| m.directions.get(name)).map(Vec::as_slice).unwrap_or_default();
+fn elsewhere(wanted: Wanted<'_>, model: &ModelFacts) -> Error {
+    let name = Safe(wanted.name);
+    let known = model.directions.get(wanted.name).map(Vec::as_slice).unwrap_or_default();
     let names: Vec<&str> = known.iter().map(|s| s.name()).collect();
-    let wanted = space.map_or("", Space::name);
-    let message = format!(
-        "there is no direction \"{}\" in {wanted}: it is known in {}",
-        Safe(name),
-        names.join(", ")
-    );
+    let space = wanted.space.map_or("", Space::name);
+    let message =
+        format!("there is no direction \"{name}\" in {space}: it is known in {}", names.join(", "));
     let first = names.first().copied().unwrap_or("W");
-    Error::check(message).hint(format!("direction(\"{}\", space: {first})", Safe(name)))
+    Error::check(message).rewrite(wanted.call, format!("direction(\"{name}\", space: {first})"))
 }
 
-fn unknown(name: &str, current: Option<&Arc<ModelFacts>>) -> Error {
+fn unknown(wanted: Wanted<'_>, current: Option<&Arc<ModelFacts>>) -> Error {
     let own: Vec<&str> =
         current.map(|m| m.directions.keys().map(String::as_str).collect()).unwrap_or_default();
     let whose = current.map_or_else(
@@ -149,10 +154,10 @@ fn unknown(name: &str, current: Option<&Arc<ModelFacts>>) -> Error {
     );
     let error = Error::check(format!(
         "there is no direction \"{}\": {whose}, and there is no such file",
-        Safe(name)
+        Safe(wanted.name)
     ));
-    match near(name, own.iter().copied()).first() {
-        Some(d) => error.hint(format!("direction(\"{d}\")")),
+    match near(wanted.name, own.iter().copied()).first() {
+        Some(d) => error.rewrite(wanted.call, format!("direction(\"{d}\")")),
         None if own.is_empty() => {
             error.hint("give a file with a direction: npy, npz, pt or safetensors")
         }
@@ -249,7 +254,8 @@ fn sizes(arrays: &Arrays, space: Option<Space>) -> Facts {
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let key = args.get("key").map(|_| args.text("key")).transpose()?;
     let current = ctx.model.as_ref().map(|m| m.facts.clone());
-    let found = find(args.text("name")?, key, args.space("space")?, current.as_ref())
+    let (name, space) = (args.text("name")?, args.space("space")?);
+    let found = find(Wanted { name, key, space, call: args.span }, current.as_ref())
         .map_err(|e| e.at(args.span("name")))?;
     Ok(Value::Direction(Arc::new(found)))
 }

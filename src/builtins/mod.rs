@@ -4,6 +4,7 @@ mod attributes;
 mod compare;
 mod cosine;
 mod direction;
+mod examples;
 mod grid;
 mod identity;
 mod image;

@@ -39,9 +39,7 @@ pub const BUILTIN: Builtin = Builtin {
                 gives one file each",
             )
             .writes(),
-            Param::optional("quality", &[Kind::Number], "92", "of a jpg, 1 to 100")
-                .whole(1, 100)
-                .named(),
+            Param::optional("quality", &[Kind::Number], "92", "of a jpg").whole(1, 100).named(),
             Param::optional("fps", &[Kind::Number], "20", "frames a second of a gif")
                 .within(0.1, 100.0)
                 .named(),
@@ -94,8 +92,11 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let inside = matches!(call.value("outside"), None | Some(Const::Bool(false)));
     let known = call.arg("outside").is_none() || call.value("outside").is_some();
     if call.confined && known && inside && leaves(path) {
-        let end = Span::new(span.end, span.end);
-        return Err(leads_out(path, ErrorKind::Check).at(span).fix(end, ", outside: true"));
+        let (place, text) = match call.arg("outside") {
+            Some(said) => (said.span, "true"),
+            None => (Span::new(span.end, span.end), ", outside: true"),
+        };
+        return Err(leads_out(path, ErrorKind::Check).at(span).fix(place, text));
     }
     let picture = !matches!(ending.as_str(), "npy" | "safetensors");
     match call.arg("value").map(|a| &a.ty) {

@@ -129,7 +129,7 @@ pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
     let Some(direction) = direction.moving(code.space) else {
         let code = code.space.map_or("", Space::name);
         let message = format!("a direction of {} cannot move a {code} code", direction.sets());
-        return Err(Error::check(message).hint(format!("use a direction of {code}")));
+        return Err(Error::check(message).hint(in_space(code)));
     };
     match (code.space, direction.space) {
         (Some(Space::Z), Some(d)) if d != Space::Z => {
@@ -143,10 +143,14 @@ pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
         (Some(c), Some(d)) if c != d && [c, d].iter().any(|s| matches!(s, Space::Z | Space::S)) => {
             let from = if c == Space::S { c } else { Space::W };
             Err(Error::check(format!("a {d} direction cannot move a {c} code"))
-                .hint(format!("use a direction of {from}: direction(\"smile\", space: {from})")))
+                .hint(in_space(from.name())))
         }
         _ => Ok(()),
     }
+}
+
+fn in_space(space: &str) -> String {
+    format!("use a direction of {space}; one named without `space:` is taken where the code is")
 }
 
 /// The running counterpart of [`same_codes`]: both codes in one space, one generator, and as many

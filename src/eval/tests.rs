@@ -303,8 +303,11 @@ fn nothing_leads_out_of_the_styles_and_every_mistake_names_its_repair() {
     let cases = [
         ("s = to(S, sample())\nto(W+, s)", "invert(render"),
         ("w = sample()\nw + direction(\"smile\", space: S)", "to(S, w)"),
-        ("s = sample(space: S)\ns + direction(\"smile\", space: W)", "direction of S"),
-        ("s = sample(space: S)\nstrip(s, along: direction(\"smile\", space: W))", "space: S"),
+        ("s = sample(space: S)\ns + direction(\"smile\", space: W)", "direction(\"smile\")"),
+        (
+            "s = sample(space: S)\nstrip(s, along: direction(\"smile\", space: W))",
+            "without `space:`",
+        ),
         ("w = sample()\nstrip(w, along: direction(\"smile\", space: S))", "to(S"),
         ("w = sample(); s = to(S, w)\nw - s", "to(S, w)"),
         ("w = sample(); s = to(S, w)\nlerp(w, s, 0.5)", "to(S"),
@@ -762,4 +765,78 @@ fn what_can_be_known_is_refused_before_anything_runs() {
     assert!(typed.check(&leaving, &BTreeMap::new()).is_ok());
     let said = Source::new("test", "save(sample(), \"../x.png\", outside: true)").unwrap();
     assert!(s.check(&said, &BTreeMap::new()).is_ok());
+}
+
+/// What the checker says of a program, and the program with the repair applied.
+fn repaired(code: &str) -> (Error, Option<String>) {
+    let s = session(Path::new("."));
+    let check = |code: &str| s.check(&Source::new("test", code).unwrap(), &BTreeMap::new());
+    let e = check(code).err().unwrap_or_else(|| panic!("accepted: {code}"));
+    let mended = e
+        .applied()
+        .map(|fix| format!("{}{}{}", &code[..fix.span.start], fix.text, &code[fix.span.end..]));
+    if let Some(mended) = &mended
+        && let Err(e) = check(mended)
+    {
+        panic!("the repair of `{code}` leads to `{mended}`: {e}");
+    }
+    (e, mended)
+}
+
+#[test]
+fn every_repair_is_applied_and_checks() {
+    for (code, mended) in [
+        ("sample(space: S) + direction(\"glasses\", space: W)", "+ direction(\"glasses\")"),
+        ("to(W+, sample()) + 2*direction(\"age\", space: Z)", "+ 2*direction(\"age\")"),
+        ("sample(seed: 1) @ 0..4", "to(W+, sample(seed: 1))[0..4]"),
+        ("to(W+, sample()) @ 0..4", "to(W+, sample())[0..4]"),
+        ("sample(space: w)", "sample(space: W)"),
+        ("invert(sample(), space: w+, steps: 1)", "space: W+,"),
+        ("image(models/faces/examples/900000.jpg)", "image(\"models/faces/examples/900000.jpg\")"),
+        ("image(\"models/faces/examples/90000.jpg\")", "image(\"models/faces/examples/9000"),
+        ("smaple(seed: 1)", "sample(seed: 1)"),
+        ("sample(sed: 1)", "sample(seed: 1)"),
+        ("direction(\"smlie\")", "direction(\"smile\")"),
+        ("direction(\"age\", space: N)", "direction(\"age\", space: W)"),
+        ("sample() + smile", "sample() + direction(\"smile\")"),
+        ("sample(space: Z) + direction(\"age\", space: W)", "to(W, sample(space: Z)) +"),
+        ("sample() + direction(\"age\", space: S)", "to(S, sample()) +"),
+        ("to(W+, sample())[20]", "[7]"),
+        ("sample()[2..4]", "to(W+, sample())[2..4]"),
+        ("direction(\"smile\")[3]", "direction(\"smile\") @ 3"),
+        ("direction(\"smile\")*direction(\"age\")", "direction(\"smile\") | direction(\"age\")"),
+        ("sample() + sample(seed: 2)", "lerp(sample(), sample(seed: 2), 0.5)"),
+        ("render(sample()) - render(sample())", "compare(render(sample()), render(sample()))"),
+        ("direction(\"age\") - sample()", "sample() - direction(\"age\")"),
+        ("sample() - sample(space: Z)", "sample() - to(W, sample(space: Z))"),
+        ("invert(sample(), method: optimise, steps: 1)", "method: optimize"),
+        ("invert(sample(), steps: -5)", "steps: 0"),
+        ("strip(sample(), along: direction(\"age\"), n: 1.5)", "n: 2"),
+        ("save(sample(), \"../x.png\")", "\"../x.png\", outside: true)"),
+        ("sample() |> save(\"/x.png\", outside: false)", "outside: true"),
+        ("[a for a in 3..0 by 1]", "by -1"),
+        ("render(sample(), cutoff: 9)", "cutoff: 8"),
+        ("a = 3 × 4", "a = 3 * 4"),
+        ("a = 3 − 4", "a = 3 - 4"),
+        ("print('words')", "print(\"words\")"),
+        ("a = .5", "a = 0.5"),
+    ] {
+        let (e, found) = repaired(code);
+        let found = found.unwrap_or_else(|| panic!("`{code}` cannot be repaired: {e}"));
+        assert!(found.contains(mended), "`{code}`: `{found}`");
+    }
+    // What to write depends on what is meant: these say it in words.
+    for (code, words) in [
+        ("image(\"none.jpg\")", "give the path of a png"),
+        ("lerp(sample(), to(W+, sample()), 0.5)", "lift the other one first"),
+        ("strip(sample(n: 2), along: direction(\"age\"))", "one strip each"),
+        ("save(sample(), \"x.bmp\")", "one of png"),
+        ("sample(space: P)", "one of its spaces"),
+        ("cosine(direction(\"age\"))", "cosine(a, b)"),
+        ("direction(\"beard\")", "one of"),
+        ("to(W, to(W+, sample()))", "find the nearest W code"),
+    ] {
+        let (e, found) = repaired(code);
+        assert!(found.is_none() && e.repair().is_some_and(|r| r.contains(words)), "{code}: {e}");
+    }
 }

@@ -62,8 +62,8 @@ impl Checker<'_> {
             ExprKind::Range { from, to, step } => self.range(from, to, step.as_deref()),
             ExprKind::Call(call) => self.call(None, call, e.span).map(Typed::from),
             ExprKind::Pipe { lhs, call, .. } => self.call(Some(lhs), call, e.span).map(Typed::from),
-            ExprKind::Index { base, index } => self.index(base, index),
-            ExprKind::Layers { base, layers } => self.layers(base, layers),
+            ExprKind::Index { base, index } => self.index(base, index, e.span),
+            ExprKind::Layers { base, layers } => self.layers(base, layers, e.span),
             ExprKind::Condition { base, conditions } => self.condition(base, conditions),
             ExprKind::Neg(inner) => self.negation(inner),
             ExprKind::Binary { op, op_span, lhs, rhs } => self.binary(*op, *op_span, lhs, rhs),
@@ -84,13 +84,24 @@ impl Checker<'_> {
             return Ok(Type::Function.into());
         }
         let error = Error::check(format!("nothing is named `{name}`")).at(span);
+        match name {
+            "help" => {
+                return Err(error.hint("`:help` at the prompt; `?invert` explains `invert`"));
+            }
+            "quit" | "exit" => return Err(error.hint("`:quit` at the prompt, or Ctrl-D")),
+            _ => {}
+        }
         let known = self.known_values();
         let own = self.model.as_ref().and_then(|m| m.directions.get(name));
         Err(match (own, did_you_mean(name, known.iter().map(String::as_str))) {
             (Some(_), _) => {
-                error.hint(format!("direction(\"{name}\") from the generator's own set"))
+                let own = format!("direction(\"{name}\")");
+                error.hint(format!("{own} from the generator's own set")).fix(span, own)
             }
-            (None, Some(hint)) => error.hint(hint),
+            (None, Some(hint)) => {
+                let nearest = near(name, known.iter().map(String::as_str));
+                nearest.first().into_iter().fold(error.hint(hint), |e, first| e.fix(span, *first))
+            }
             (None, None) => error.hint(format!("give it a value first: `{name} = …`")),
         })
     }
@@ -160,11 +171,11 @@ impl Checker<'_> {
             let wrong = from_value.zip(to_value).is_some_and(|(a, b)| (b - a) * s < 0.0);
             if s == 0.0 || wrong {
                 let error = Error::check("this range never reaches its end").at(at.span);
-                return Err(error.hint(if s == 0.0 {
-                    "a step that is not 0".into()
+                return Err(if s == 0.0 {
+                    error.hint("a step that is not 0")
                 } else {
-                    format!("by {}", -s)
-                }));
+                    error.hint(format!("by {}", -s)).fix(at.span, (-s).to_string())
+                });
             }
         }
         let known = from_value.zip(to_value).filter(|_| step_value != Some(None));
@@ -184,7 +195,7 @@ impl Checker<'_> {
         }
     }
 
-    fn index(&mut self, base: &Expr, index: &Expr) -> Result<Typed> {
+    fn index(&mut self, base: &Expr, index: &Expr, whole: Span) -> Result<Typed> {
         let (of, at) = (self.infer(base)?.ty, self.infer(index)?);
         if !matches!(at.ty, Type::Number | Type::Range | Type::Unknown) {
             let error = Error::check(format!("an index is a number or a range, not {}", at.ty))
@@ -208,7 +219,7 @@ impl Checker<'_> {
             }
             Type::Direction(_) => Err(Error::check("a direction is restricted with `@`")
                 .at(index.span)
-                .hint(format!("{base} @ {index}"))),
+                .rewrite(whole, arith::restricted(base, index))),
             _ => match code(&of) {
                 Some(c) => self.select(c, base, index, at.value.as_ref()),
                 None => Err(Error::check(format!("{of} has no parts to choose"))
@@ -230,7 +241,12 @@ impl Checker<'_> {
             let error =
                 Error::check(format!("a {space} code has no layers to choose")).at(index.span);
             let error = error.label(base.span, arith::describe("code", c));
-            return Err(error.hint(format!("bring it into W+ first: to(W+, {base})[{index}]")));
+            if !matches!(space, Space::Z | Space::W) {
+                return Err(error.hint("codes of W+ and S have layers"));
+            }
+            let lifted = format!("to(W+, {base})");
+            let hint = format!("bring it into W+ first: {lifted}[{index}]");
+            return Err(error.hint(hint).fix(base.span, lifted));
         }
         let whole = c.model.as_ref().zip(c.space).and_then(|(m, space)| m.layers(space));
         if c.space == Some(Space::S) && c.layers.zip(whole).is_some_and(|(some, all)| some != all) {
@@ -243,7 +259,7 @@ impl Checker<'_> {
         Ok(Type::Latent(CodeType { layers, ..c.clone() }).into())
     }
 
-    fn layers(&mut self, base: &Expr, layers: &Expr) -> Result<Typed> {
+    fn layers(&mut self, base: &Expr, layers: &Expr, whole: Span) -> Result<Typed> {
         let (of, at) = (self.infer(base)?.ty, self.infer(layers)?);
         let c = match of {
             Type::Unknown => return Ok(Type::Unknown.into()),
@@ -251,12 +267,13 @@ impl Checker<'_> {
             ty => {
                 let error =
                     Error::check(format!("`@` restricts a direction, not {ty}")).at(base.span);
-                let hint = if code(&ty).is_some() {
-                    format!("{base}[{layers}]")
-                } else {
-                    "`smile @ 0..4`".into()
-                };
-                return Err(error.hint(hint));
+                return Err(match code(&ty).map(|c| c.space) {
+                    Some(Some(Space::Z | Space::W)) => {
+                        error.rewrite(whole, format!("to(W+, {base})[{layers}]"))
+                    }
+                    Some(_) => error.rewrite(whole, arith::indexed(base, layers)),
+                    None => error.hint("`smile @ 0..4` restricts a direction"),
+                });
             }
         };
         if !matches!(at.ty, Type::Number | Type::Range | Type::Unknown) {
@@ -422,8 +439,11 @@ impl Checker<'_> {
         }
         let error = Error::check(format!("there is no function `{name}`")).at(call.name.span);
         let known = self.known_functions();
+        let nearest = near(name, known.iter().map(String::as_str));
         let hint = did_you_mean(name, known.iter().map(String::as_str));
-        Err(error.hint(hint.unwrap_or_else(|| ":help lists all functions".into())))
+        let error =
+            error.hint(hint.unwrap_or_else(|| "`?` at the prompt lists all functions".into()));
+        Err(nearest.first().into_iter().fold(error, |e, first| e.fix(call.name.span, *first)))
     }
 
     fn infer_all(&mut self, piped: Option<&Expr>, args: &[Arg]) -> Result<Vec<Typed>> {
@@ -523,22 +543,30 @@ impl Checker<'_> {
             match &e.kind {
                 ExprKind::Tagged { word, value } => {
                     if !param.choices.iter().any(|c| c.strip_suffix(':') == Some(&word.name)) {
-                        return Err(no_choice(param, &word.name, &[]).at(word.span));
+                        return Err(no_choice(param, word, &[]));
                     }
                     let (span, value) = (value.span, self.infer(value)?.value);
                     bounded(param, &word.name, value.as_ref(), span)?;
                     return choice(Const::Choice(word.name.clone(), value.map(Box::new)));
                 }
-                ExprKind::Name(word) if self.lookup(word).is_none() => {
-                    if param.choices.contains(&word.as_str()) {
-                        return choice(Const::Choice(word.clone(), None));
+                ExprKind::Name(name) if self.lookup(name).is_none() => {
+                    let word = &Ident { name: name.clone(), span: e.span };
+                    if param.choices.contains(&name.as_str()) {
+                        return choice(Const::Choice(name.clone(), None));
                     }
-                    if self.function(word).is_none() && self.world.signature(word).is_none() {
-                        return Err(no_choice(param, word, &self.known_values()).at(e.span));
+                    if self.function(name).is_none() && self.world.signature(name).is_none() {
+                        return Err(no_choice(param, word, &self.known_values()));
                     }
                 }
                 _ => {}
             }
+        }
+        if let (ExprKind::Name(name), [Kind::Space]) = (&e.kind, param.accepts)
+            && self.lookup(name).is_none()
+            && let Some(space) = Space::parse(&name.to_uppercase())
+        {
+            let error = Error::check(format!("nothing is named `{name}`")).at(e.span);
+            return Err(error.note("spaces are capital letters").rewrite(e.span, space.name()));
         }
         let Typed { ty, value } = self.infer(e)?;
         if param.accepts.iter().any(|k| k.accepts(&ty)) {
@@ -571,11 +599,13 @@ fn bounded(param: &Param, name: &str, value: Option<&Const>, span: Span) -> Resu
 }
 
 /// A word that is none of a parameter's.
-fn no_choice(param: &Param, word: &str, names: &[String]) -> Error {
-    let error = Error::check(format!("`{word}` is no choice for `{}`", param.name));
+fn no_choice(param: &Param, word: &Ident, names: &[String]) -> Error {
+    let (span, word) = (word.span, word.name.as_str());
+    let error = Error::check(format!("`{word}` is no choice for `{}`", param.name)).at(span);
     let tagged = format!("{word}:");
     if param.choices.contains(&tagged.as_str()) {
-        return error.hint(format!("it needs a value: `{tagged} 8`"));
+        let valued = format!("{tagged} 8");
+        return error.hint(format!("it needs a value: `{valued}`")).fix(span, valued);
     }
     let words = param
         .choices
@@ -584,9 +614,13 @@ fn no_choice(param: &Param, word: &str, names: &[String]) -> Error {
         .chain(names.iter().map(String::as_str));
     let listed = format!("one of {}", param.choices.join(", "));
     match near(word, words).first() {
-        Some(best) => error.note(listed).hint(format!("{}: {best}", param.name)),
+        Some(best) => error.note(listed).hint(format!("{}: {best}", param.name)).fix(span, *best),
         None => error.hint(listed),
     }
+}
+
+fn spaces(param: &Param) -> bool {
+    matches!(param.accepts, [Kind::Space])
 }
 
 fn unfit(signature: &Signature, param: &Param, ty: &Type, e: &Expr) -> Error {
@@ -595,8 +629,12 @@ fn unfit(signature: &Signature, param: &Param, ty: &Type, e: &Expr) -> Error {
         format!("`{}` of `{}` is {}, not {ty}", param.name, signature.name, kinds.join(" or "));
     let error = Error::check(message).at(e.span).note(usage(signature));
     match &e.kind {
+        // A code named `w` where the space W is meant.
+        ExprKind::Name(name) if Space::parse(&name.to_uppercase()).is_some() && spaces(param) => {
+            error.note("spaces are capital letters").rewrite(e.span, name.to_uppercase())
+        }
         ExprKind::Text(word) if param.choices.contains(&word.as_str()) => {
-            error.hint(format!("without quotes: `{}: {word}`", param.name))
+            error.hint(format!("without quotes: `{}: {word}`", param.name)).fix(e.span, word)
         }
         _ if !param.choices.is_empty() => {
             error.hint(format!("one of {}", param.choices.join(", ")))

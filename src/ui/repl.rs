@@ -65,17 +65,20 @@ pub struct ReplOptions {
 pub fn run(options: ReplOptions) -> Result<u8> {
     let ReplOptions { mut runner, model, typed, history, sessions, resume, keys } = options;
     let interactive = runner.terminal.interactive();
-    runner.session.options.echo = interactive;
+    let plain = super::screen::plain();
+    runner.session.options.echo = interactive || plain;
     // What one types is one's own: it may save anywhere.
     runner.session.options.confined = false;
     runner.terminal.type_ahead(&String::from_utf8_lossy(&typed));
     let reader = if interactive {
         Reader::Person(Box::new(Editor::new(Language::default(), keys, history)?))
+    } else if plain {
+        Reader::Plain
     } else {
         Reader::Pipe
     };
     // What is piped in is a script, and kept as one by whoever wrote it.
-    let sessions = sessions.filter(|_| interactive || resume.is_some());
+    let sessions = sessions.filter(|_| interactive || plain || resume.is_some());
     let fingerprint =
         runner.session.model.as_ref().map(|m| m.facts.fingerprint.clone()).unwrap_or_default();
     let cells = Cells::new(sessions, format!("{model} {fingerprint}"), runner.session.clone());
@@ -97,7 +100,7 @@ pub fn run(options: ReplOptions) -> Result<u8> {
         Err(_) if repl.ended() => {}
         done => done?,
     }
-    Ok(match (repl.ended(), interactive) {
+    Ok(match (repl.ended(), interactive || plain) {
         (true, _) => Kind::Resumable.exit_code(),
         (false, false) => u8::from(repl.failed),
         (false, true) => 0,
@@ -106,6 +109,8 @@ pub fn run(options: ReplOptions) -> Result<u8> {
 
 enum Reader {
     Person(Box<Editor<Language>>),
+    /// A person at a terminal without cursor movements.
+    Plain,
     Pipe,
 }
 
@@ -128,7 +133,7 @@ struct Repl {
 
 impl Repl {
     fn all(&mut self, resume: Option<Resume>) -> Result<()> {
-        if self.interactive() {
+        if !matches!(self.reader, Reader::Pipe) {
             let banner = self.banner();
             self.say([banner])?;
         }
@@ -175,7 +180,14 @@ impl Repl {
         let columns = usize::from(self.runner.terminal.size().0);
         let prompt = format!("[{}] ", self.cells.log().next_id());
         match &mut self.reader {
-            Reader::Pipe => read_pipe(),
+            Reader::Pipe => read_lines(|_| Ok(())),
+            Reader::Plain => {
+                let terminal = &mut self.runner.terminal;
+                let failed = |e| Error::io("cannot write the prompt", &e);
+                read_lines(|more| {
+                    terminal.print(if more { "... " } else { &prompt }).map_err(failed)
+                })
+            }
             Reader::Person(editor) => {
                 if let Some(language) = editor.assist() {
                     let mut words = Words::of(&self.runner.session);
@@ -451,18 +463,27 @@ fn kept(e: &Error) -> bool {
 }
 
 /// The next text of a pipe: a line, with those that belong to it.
-fn read_pipe() -> Result<Input> {
+/// The next statement from lines as they come; `ask` is called before each, with whether it
+/// continues the one before.
+fn read_lines(mut ask: impl FnMut(bool) -> Result<()>) -> Result<Input> {
     let mut text = String::new();
+    let mut reading = lex::Reading::default();
     let mut input = std::io::stdin().lock();
     loop {
+        ask(!text.is_empty())?;
+        let from = text.len();
         let read = input
             .read_line(&mut text)
             .map_err(|e| Error::io("cannot read what is piped in", &e))?;
-        let waits = !is_command(&text) && lex::incomplete(&text);
-        match (read, text.trim().is_empty()) {
-            (0, true) => return Ok(Input::End),
-            (0, false) => return Ok(Input::Text(text)),
-            (_, true) => text.clear(),
+        reading.line(&text[from..]);
+        let waits = !is_command(&text) && reading.incomplete();
+        match (read, text[..from].is_empty() && text.trim().is_empty()) {
+            (0, _) if text.trim().is_empty() => return Ok(Input::End),
+            (0, _) => return Ok(Input::Text(text)),
+            (_, true) => {
+                text.clear();
+                reading = lex::Reading::default();
+            }
             _ if waits && text.len() <= crate::limits::LIMITS.source_bytes => {}
             _ => return Ok(Input::Text(text.trim_end().to_owned())),
         }
