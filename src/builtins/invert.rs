@@ -72,6 +72,7 @@ pub const BUILTIN: Builtin = Builtin {
                 (`latent` with `start`)",
             )
             .choices(&["mean", "random", "best_of:", "latent"])
+            .whole(1, 100_000)
             .named(),
             Param::optional("start", &[Kind::Latent], "-", "the code that `init: latent` starts from").named(),
             Param::optional("best_of", &[Kind::Number], "-", "the same as `init: best_of: k`").whole(1, 100_000).named(),

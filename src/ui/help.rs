@@ -64,7 +64,11 @@ pub(super) fn about(name: &str) -> Vec<String> {
     lines.push(String::new());
     for p in b.signature.params {
         lines.extend(wrap(&format!("  {}", parameter(p)), COLUMNS));
-        lines.extend(indented(p.doc, 6, COLUMNS));
+        let doc = match p.bounds {
+            Some(bounds) => format!("{}; {bounds}", p.doc),
+            None => p.doc.to_owned(),
+        };
+        lines.extend(indented(&doc, 6, COLUMNS));
     }
     if !b.details.is_empty() {
         lines.push(String::new());
