@@ -240,8 +240,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         foreign::components(name, &arrays, model)
             .and_then(|()| foreign::direction(name, &found, model))
             .map_err(|e| e.at(args.span("name")))?;
-        found.origin = foreign::note(name, model);
-        ctx.output.print(&format!("note: {}", Safe(&found.origin)))?;
+        found.origin = foreign::origin(name, model);
     }
     Ok(Value::Direction(found))
 }
