@@ -202,6 +202,22 @@ fn a_class_is_never_called() {
     assert!(e.contains("at least one tensor"), "{e}");
 }
 
+/// What a small file names again and again does not fill the memory.
+#[test]
+fn repeated_names_and_modules_are_bounded() {
+    let long = text(&"m".repeat(250));
+    let name = [&b"h\x00h\x00\x93a"[..]; 1].concat().repeat(200_000);
+    let words = [&b"]"[..], &long, b"\x940", &name].concat();
+    let e = open(pickle(&words)).unwrap_err().to_string();
+    assert!(e.contains("outside its storages"), "{e}");
+    let empty = module(&global("a", "B"), &[], &[]);
+    let uses: Vec<u8> =
+        (0..30_000i128).flat_map(|i| [int(i), b"h\x00s".to_vec()].concat()).collect();
+    let many = [&empty[..], b"q\x000}", &uses].concat();
+    let e = open(pickle(&many)).unwrap_err().to_string();
+    assert!(e.contains("at most 20000 modules"), "{e}");
+}
+
 #[test]
 fn names_of_spread_modules_lose_the_level() {
     let wrapped = of(&[("module.a", one()), ("module.b.weight", one())]);

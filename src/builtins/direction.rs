@@ -272,8 +272,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         foreign::components(name, &arrays, model)
             .and_then(|()| found.iter().try_for_each(|(_, d)| foreign::direction(name, d, model)))
             .map_err(|e| e.at(args.span("name")))?;
-        found.set_origin(&foreign::note(name, model));
-        ctx.output.note(&format!("{}", Safe(&found.first().origin)))?;
+        found.set_origin(&foreign::origin(name, model));
     }
     Ok(Value::Direction(Arc::new(found)))
 }

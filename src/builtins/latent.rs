@@ -243,8 +243,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let mut origin = format!("from {path}");
     if let (None, Some(model)) = (&found.model, &ctx.model) {
         foreign::codes(path, found.space, &data, model).map_err(|e| e.at(span))?;
-        origin = foreign::note(path, model);
-        ctx.output.print(&format!("note: {}", Safe(&origin)))?;
+        origin = foreign::origin(path, model);
     }
     let model = found.model.or_else(|| ctx.model.as_ref().map(|m| m.id()));
     Ok(Value::Latent(Latent { space: found.space, data, model, noise, labels, origin }))

@@ -149,7 +149,7 @@ pub fn convert(from: &Path, to: &Path) -> Result<u8> {
     Ok(0)
 }
 
-/// `gannet models`
+/// `gannet models`: the generators at hand, then the families that can be read from files.
 pub fn models(common: &Common) -> Result<u8> {
     prepare(common)?;
     for name in model::NAMES {
@@ -160,6 +160,15 @@ pub fn models(common: &Common) -> Result<u8> {
             .to_string()
         } else {
             crate::value::display::describe(&crate::value::Value::Model(m))
+        };
+        out(format!("{line}\n").as_bytes())?;
+    }
+    for family in FAMILIES {
+        let layouts: Vec<&str> = family.layouts.iter().map(|l| l.name).collect();
+        let line = if common.json {
+            json!({"reads": family.name, "about": family.about, "layouts": layouts}).to_string()
+        } else {
+            format!("reads {}: {}; laid out as {}", family.name, family.about, layouts.join(", "))
         };
         out(format!("{line}\n").as_bytes())?;
     }

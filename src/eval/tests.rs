@@ -195,6 +195,38 @@ fn saved_codes_and_directions_come_back_with_what_they_are() {
     assert_eq!(run_in(&mut s, &code).unwrap().printed, ["0 0 0"]);
 }
 
+/// A file that names no generator is taken for the current one, and every result says so; one whose
+/// numbers cannot be that generator's is refused.
+#[test]
+fn files_that_name_no_generator_are_named_or_refused() {
+    use crate::weights::{Array, npy};
+
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, shape: &[usize], value: f32| {
+        let array = Array::f32(shape, vec![value; shape.iter().product()]).unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, npy::to_bytes(&array).unwrap()).unwrap();
+        path.display().to_string()
+    };
+    let (near, far) = (write("near.npy", &[1, 16], 0.1), write("far.npy", &[1, 16], 1e4));
+    let mut s = session(folder.path());
+    for call in ["latent(\"{}\", space: W)", "direction(\"{}\", space: W)"] {
+        let kept = run_in(&mut s, &call.replace("{}", &near)).unwrap();
+        let said = kept.shown[0].0.lines.join(" ");
+        assert!(said.contains("names no generator; taken as one of toy"), "{call}: {said}");
+        let e = run_in(&mut s, &call.replace("{}", &far)).err().unwrap();
+        assert!(e.message().contains("is not of toy") && e.repair().is_some(), "{call}: {e}");
+    }
+    let moved = format!("sample(space: W) + direction(\"{near}\", space: W)");
+    let said = run_in(&mut s, &moved).unwrap().shown[0].0.lines.join(" ");
+    assert!(said.contains("taken as one of toy"), "{said}");
+    // What names its generator is not judged.
+    run_in(&mut s, "w = sample(space: W); save(w, \"w.safetensors\")").unwrap();
+    let own = folder.path().join("w.safetensors").display().to_string();
+    let said = run_in(&mut s, &format!("latent(\"{own}\")")).unwrap().shown[0].0.lines.join(" ");
+    assert!(!said.contains("names no generator"), "{said}");
+}
+
 #[test]
 fn a_script_saves_nowhere_but_below_its_folder() {
     for path in ["../x.png", "/tmp/gannet-escape.png", "a/../../x.png", "./../x.png"] {

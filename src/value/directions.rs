@@ -339,6 +339,63 @@ mod tests {
         assert_eq!(all.get("age").unwrap().space, Space::W);
     }
 
+    /// Saved edits are pickles: one component, its deviation a number of Python or an array, and the
+    /// layers that it moves.
+    #[test]
+    fn edits_of_ganspace_are_read_whatever_their_deviation_is() {
+        // {"component_index": 3, "name": "smile", "edit_start": 1, "edit_end": 2, "lat_comp": …,
+        //  "lat_stdev": 0.5}, the component as a NumPy array of protocol 2.
+        let text = |s: &str| [&[b'X'][..], &(s.len() as u32).to_le_bytes(), s.as_bytes()].concat();
+        let array = |values: &[f32]| {
+            let bytes: String =
+                values.iter().flat_map(|v| v.to_le_bytes()).map(char::from).collect();
+            let dtype = [
+                &b"cnumpy\ndtype\n("[..],
+                &text("f4"),
+                b"\x89\x88tR(K\x03",
+                &text("<"),
+                b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb",
+            ]
+            .concat();
+            let data =
+                [&b"c_codecs\nencode\n("[..], &text(&bytes), &text("latin1"), b"tR"].concat();
+            [
+                &b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85"[..],
+                &text("b"),
+                b"tR(K\x01K\x01K",
+                &[values.len() as u8],
+                b"\x86",
+                &dtype,
+                b"\x89",
+                &data,
+                b"tb",
+            ]
+            .concat()
+        };
+        let file = |deviation: Vec<u8>| {
+            let pairs = [
+                ("component_index", b"K\x03".to_vec()),
+                ("name", text("smile")),
+                ("latent_space", text("W")),
+                ("edit_start", b"K\x01".to_vec()),
+                ("edit_end", b"K\x02".to_vec()),
+                ("lat_comp", array(&[1.0, 2.0, 3.0, 4.0])),
+                ("lat_stdev", deviation),
+            ];
+            let body: Vec<u8> =
+                pairs.iter().flat_map(|(k, v)| [text(k), v.clone()].concat()).collect();
+            let bytes = [&b"\x80\x02}("[..], &body, b"u."].concat();
+            weights::open_bytes("edit.pkl", bytes, &LIMITS).unwrap()
+        };
+        let number = [&b"G"[..], &0.5f64.to_be_bytes()].concat();
+        for deviation in [number, array(&[0.5])] {
+            let all = read(&file(deviation), None, &facts()).unwrap();
+            assert_eq!(all.len(), 1);
+            assert_eq!((&all[0].name[..], all[0].layers.clone()), ("smile", Some(1..2)));
+            assert_eq!(all[0].data, [0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 1.5, 2.0]);
+        }
+    }
+
     #[test]
     fn metadata_of_another_kind_is_an_error() {
         let f = file(

@@ -24,9 +24,11 @@ const APART: f64 = 0.25;
 /// How much variance the components of a file may hold, in ours: all of it is 1.
 const VARIANCE: f64 = 1.5;
 
-/// What is said of a file that names no generator.
-pub fn note(path: &str, model: &Loaded) -> String {
-    format!("{path} names no generator: taken as one of {}", model.facts.name)
+/// The origin of what is from a file that names no generator: it goes with every picture that is
+/// made of it.
+pub fn origin(path: &str, model: &Loaded) -> String {
+    let name = &model.facts.name;
+    format!("from {path} (the file names no generator; taken as one of {name})")
 }
 
 /// Refuses a direction that one step of which leads where no code of the generator is.

@@ -373,7 +373,12 @@ impl Machine<'_, '_> {
     fn global(&mut self, module: &str, name: &str) -> Result<bool> {
         match Global::find(module, name) {
             Some(g) => self.push(Value::Global(g)),
-            None => self.push(Value::Class(format!("{module}.{name}").into())),
+            None => {
+                // The name is copied, however often it is remembered and asked for.
+                let full = format!("{module}.{name}");
+                self.work.hold(full.len() as u64, self.cursor.source(), self.at)?;
+                self.push(Value::Class(full.into()))
+            }
         }
     }
 

@@ -62,9 +62,7 @@ pub(in crate::weights) fn module(
     {
         return self::module(tree, inner, prefix);
     }
-    if !tree.draft.classes.contains(&class) {
-        tree.draft.classes.push(class.clone());
-    }
+    tree.enter(&class, heap.at(module))?;
     let mut attributes = Map::from_iter([("class".to_owned(), Json::from(class))]);
     let inner = members(tree, module, state, prefix)?;
     for (key, value) in heap.pairs(state) {

@@ -15,6 +15,9 @@ use serde_json::Value as Json;
 /// Settings kept from one file.
 const SETTINGS: usize = 20_000;
 
+/// Names of classes kept from one file.
+const CLASSES: usize = 256;
+
 /// Bytes of a tensor's dotted name.
 const NAME: usize = 1024;
 
@@ -25,13 +28,14 @@ pub(in crate::weights) struct Tree<'a> {
     loaded: &'a Loaded,
     pub(in crate::weights) draft: Draft,
     settings: usize,
+    modules: usize,
 }
 
 impl<'a> Tree<'a> {
     /// The value of a file's pickle, nothing collected yet.
     pub(in crate::weights) fn new(probe: &'a Probe<'_>, loaded: &'a Loaded) -> Self {
         let Probe { source, limits, .. } = *probe;
-        Self { source, limits, loaded, draft: Draft::default(), settings: 0 }
+        Self { source, limits, loaded, draft: Draft::default(), settings: 0, modules: 0 }
     }
 
     pub(in crate::weights) fn heap(&self) -> &'a Heap {
@@ -49,6 +53,21 @@ impl<'a> Tree<'a> {
         let rest = self.flatten("", root)?;
         self.draft.config = rest.unwrap_or(Json::Null);
         self.finish()
+    }
+
+    /// Counts a module of that class, which may hold others; a shared one counts at each use.
+    pub(super) fn enter(&mut self, class: &str, at: u64) -> Result<()> {
+        self.modules += 1;
+        if self.modules > self.limits.tensors {
+            return Err(self
+                .source
+                .fail(at, format_args!("at most {} modules", self.limits.tensors)));
+        }
+        let classes = &mut self.draft.classes;
+        if classes.len() < CLASSES && !classes.iter().any(|c| c == class) {
+            classes.push(class.to_owned());
+        }
+        Ok(())
     }
 
     /// The draft, if anything was found.
