@@ -7,10 +7,12 @@
 
 mod batches;
 mod input;
+mod layers;
 mod load;
 pub mod registry;
 pub mod spaces;
 pub mod stylegan2;
+pub mod stylegan3;
 pub mod toy;
 
 pub use batches::{batch_size, each_batch, pictures};
