@@ -5,8 +5,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use candle_core::{Device, Tensor, Var};
-use gannet::generator::stylegan2::{Tensors, truncate};
+use gannet::generator::spaces::{self, truncate};
+use gannet::generator::stylegan2::Tensors;
 use gannet::generator::stylegan3::{Given, StyleGan3, placed};
+use gannet::generator::{Generator, Input};
+use gannet::space::Space;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +62,11 @@ impl Case {
         g
     }
 
+    /// The codes of its z, with gradients.
+    fn map(&self, g: &dyn Generator, z: &Tensor) -> Tensor {
+        spaces::rise(g, z, (Space::Z, Space::W), &Input::labelled(self.get("c"))).unwrap()
+    }
+
     fn get(&self, name: &str) -> Option<&Tensor> {
         self.numbers.get(&format!("ref.{name}"))
     }
@@ -102,6 +110,19 @@ fn relative(a: &Tensor, b: &Tensor) -> f64 {
     norm(&difference) / norm(&b).max(1e-30)
 }
 
+fn picture(
+    g: &dyn Generator,
+    (space, code): (Space, &Tensor),
+    transform: Option<&Tensor>,
+) -> Tensor {
+    let input = Input { transform: transform.cloned(), ..Input::default() };
+    spaces::picture(g, code, space, &input).unwrap()
+}
+
+fn styles(g: &dyn Generator, ws: &Tensor) -> Tensor {
+    spaces::rise(g, ws, (Space::WPlus, Space::S), &Input::default()).unwrap()
+}
+
 fn layered(w: &Tensor, layers: usize) -> Tensor {
     w.unsqueeze(1).unwrap().repeat((1, layers, 1)).unwrap()
 }
@@ -110,25 +131,28 @@ fn layered(w: &Tensor, layers: usize) -> Tensor {
 fn codes_and_pictures() {
     for case in cases() {
         let g = case.build();
-        let w = g.map(case.at("z"), case.get("c")).unwrap();
+        let w = case.map(&g, case.at("z"));
         let e = relative(&w, case.at("w"));
         assert!(e < 1e-5, "{}: ref.w {e:e}", case.name);
         let ws = layered(&w, g.spec().num_ws);
         let psi = case.notes["truncation_psi"].as_f64().unwrap();
         let cutoff = case.notes["truncation_cutoff"].as_u64().map(|c| c as usize);
-        let e = relative(&truncate(&ws, g.mean_w(), psi, cutoff).unwrap(), case.at("w_trunc"));
+        let e = relative(
+            &truncate(&ws, g.mean(Space::W).unwrap(), psi, cutoff).unwrap(),
+            case.at("w_trunc"),
+        );
         assert!(e < 1e-5, "{}: ref.w_trunc {e:e}", case.name);
-        let s = g.styles(&ws).unwrap();
+        let s = styles(&g, &ws);
         let e = relative(&s, case.at("s"));
         assert!(e < 1e-5, "{}: ref.s {e:e}", case.name);
         let transform = case.transform();
         for (transform, image) in [(None, "image"), (Some(&transform), "moved")] {
-            let picture = g.synthesize(&ws, transform).unwrap();
-            let e = worst(&picture, case.at(image));
+            let drawn = picture(&g, (Space::WPlus, &ws), transform);
+            let e = worst(&drawn, case.at(image));
             assert!(e <= 1e-4, "{}: ref.{image} differs by {e:e}", case.name);
             println!("{}: ref.{image} differs by {e:.1e}", case.name);
-            let again = g.synthesize_styles(&s, transform).unwrap();
-            assert_eq!(flat(&again), flat(&picture), "{}: S, to the last bit", case.name);
+            let again = picture(&g, (Space::S, &s), transform);
+            assert_eq!(flat(&again), flat(&drawn), "{}: S, to the last bit", case.name);
         }
     }
 }
@@ -145,19 +169,19 @@ fn gradients_in_every_space_and_in_the_transform() {
         };
         let transform = Var::from_tensor(&case.transform()).unwrap();
         let z = Var::from_tensor(case.at("z")).unwrap();
-        let w = g.map(&z, case.get("c")).unwrap();
+        let w = case.map(&g, &z);
         let ws = Var::from_tensor(&layered(&w.detach(), g.spec().num_ws)).unwrap();
-        let value = case.loss(&g.synthesize(&ws, Some(&transform)).unwrap());
+        let value = case.loss(&picture(&g, (Space::WPlus, &ws), Some(&transform)));
         let e = relative(&value, case.at("loss"));
         assert!(e < 1e-5, "{}: loss differs by {e:e}", case.name);
         let grads = value.backward().unwrap();
         compare("grad.ws", grads.get(&ws).expect("ws"));
         compare("grad.transform", grads.get(&transform).expect("transform"));
-        let s = Var::from_tensor(&g.styles(&ws).unwrap().detach()).unwrap();
-        let value = case.loss(&g.synthesize_styles(&s, Some(&transform)).unwrap());
+        let s = Var::from_tensor(&styles(&g, &ws).detach()).unwrap();
+        let value = case.loss(&picture(&g, (Space::S, &s), Some(&transform)));
         compare("grad.s", value.backward().unwrap().get(&s).expect("s"));
         let ws = layered(&w, g.spec().num_ws);
-        let value = case.loss(&g.synthesize(&ws, Some(&transform)).unwrap());
+        let value = case.loss(&picture(&g, (Space::WPlus, &ws), Some(&transform)));
         compare("grad.z", value.backward().unwrap().get(&z).expect("z"));
         println!("{}: largest relative error of a gradient {largest:.1e}", case.name);
     }
@@ -173,13 +197,14 @@ fn gradients_in_weights() {
         if wanted.is_empty() {
             continue;
         }
-        let (g, variables) = case.build().with_variables(|name| wanted.contains(&name)).unwrap();
+        let (g, variables) = case.build().tuned(&|name| wanted.contains(&name)).unwrap();
+        let g = g.as_ref();
         assert_eq!(variables.len(), wanted.len(), "{}: not every weight is a parameter", case.name);
-        let ws = layered(&g.map(case.at("z"), case.get("c")).unwrap(), g.spec().num_ws);
-        let picture = g.synthesize(&ws, Some(&case.transform())).unwrap();
-        let e = worst(&picture, case.at("moved"));
+        let ws = layered(&case.map(g, case.at("z")), g.spec().num_ws);
+        let drawn = picture(g, (Space::WPlus, &ws), Some(&case.transform()));
+        let e = worst(&drawn, case.at("moved"));
         assert!(e <= 1e-4, "{}: from single operators, ref.moved differs by {e:e}", case.name);
-        let grads = case.loss(&picture).backward().unwrap();
+        let grads = case.loss(&drawn).backward().unwrap();
         for (name, v) in &variables {
             let found =
                 grads.get(v).unwrap_or_else(|| panic!("{}: no gradient of {name}", case.name));
@@ -199,13 +224,14 @@ fn a_transform_for_each_picture() {
     let ws = layered(case.at("w"), g.spec().num_ws);
     let still = placed(0.0, [0.0, 0.0], &Device::Cpu).unwrap();
     let both = Tensor::cat(&[still, case.transform()], 0).unwrap();
-    let pictures = g.synthesize(&ws, Some(&both)).unwrap();
+    let pictures = picture(&g, (Space::WPlus, &ws), Some(&both));
     for (i, image) in ["image", "moved"].into_iter().enumerate() {
         let one = |t: &Tensor| t.narrow(0, i, 1).unwrap();
         let e = worst(&one(&pictures), &one(case.at(image)));
         assert!(e <= 1e-4, "picture {i} is not ref.{image}: {e:e}");
     }
     let three = Tensor::cat(&[&both, &case.transform()], 0).unwrap();
-    let e = g.synthesize(&ws, Some(&three)).unwrap_err();
+    let input = Input { transform: Some(three), ..Input::default() };
+    let e = spaces::picture(&g, &ws, Space::WPlus, &input).unwrap_err();
     assert!(e.to_string().contains("transform") && e.repair().is_some(), "{e}");
 }

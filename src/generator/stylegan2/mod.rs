@@ -177,7 +177,7 @@ impl Generator for StyleGan2 {
                 self.mapping.forward(parent, labels.as_ref())
             }
             Space::S => {
-                reads(parent, &[self.spec.num_ws, self.spec.w_dim])?;
+                generator::reads(parent, &[self.spec.num_ws, self.spec.w_dim])?;
                 self.synthesis.styles(parent)
             }
             other => Err(Error::runtime(format!("StyleGAN2 computes no codes of {other}"))
@@ -191,10 +191,11 @@ impl Generator for StyleGan2 {
             Start::Feature { feature, space, data } => (Some(feature), space, data),
         };
         let (styles, n) = match space {
-            Space::WPlus => {
-                (Styles::of_rows(data), reads(data, &[self.spec.num_ws, self.spec.w_dim])?)
-            }
-            Space::S => (Styles::given(data), reads(data, &[self.spec.s_dim()])?),
+            Space::WPlus => (
+                Styles::of_rows(data),
+                generator::reads(data, &[self.spec.num_ws, self.spec.w_dim])?,
+            ),
+            Space::S => (Styles::given(data), generator::reads(data, &[self.spec.s_dim()])?),
             other => {
                 return Err(Error::runtime(format!("the synthesis reads W+ or S, not {other}"))
                     .hint("lift the code first: to(W+, code)"));
@@ -216,19 +217,6 @@ impl Generator for StyleGan2 {
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
         let (copy, variables) = self.with_variables(which)?;
         Ok((Arc::new(copy), variables))
-    }
-}
-
-/// How many codes there are, if each has the sizes that the generator reads.
-fn reads(codes: &Tensor, sizes: &[usize]) -> Result<usize> {
-    match codes.dims() {
-        [n, rest @ ..] if *n > 0 && rest == sizes => Ok(*n),
-        other => {
-            let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
-            let message =
-                format!("a code of shape {other:?}, the generator reads [N, {}]", sizes.join(", "));
-            Err(Error::runtime(message).hint("use a code that was made for this generator"))
-        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::names;
 use crate::error::{Error, Kind, Result};
-use crate::generator::StyleLayer;
 use crate::generator::layers::MappingSizes;
 use crate::generator::stylegan2::Source;
+use crate::generator::{self, StyleLayer};
 use crate::limits::LIMITS;
 use serde::{Deserialize, Deserializer};
 
@@ -302,6 +302,20 @@ impl Config {
             size: l.inputs,
         };
         std::iter::once(input).chain(self.layers.iter().enumerate().map(layer)).collect()
+    }
+
+    /// The points that can be tapped and entered: the Fourier features, and every layer but the one
+    /// that makes the picture.
+    pub(super) fn points(&self) -> Vec<generator::Layer> {
+        let point = |name: &str, channels: usize, side: usize| generator::Layer {
+            name: name.into(),
+            channels,
+            height: side,
+            width: side,
+        };
+        let input = point("input", self.input.channels, self.input.size);
+        let layers = self.layers.iter().filter(|l| !l.torgb);
+        std::iter::once(input).chain(layers.map(|l| point(&l.name, l.outputs, l.size))).collect()
     }
 
     fn check(&self) -> Result<()> {

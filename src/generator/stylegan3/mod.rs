@@ -12,13 +12,15 @@ mod synthesis;
 
 pub use config::{Config, Given, InputPlan, LayerPlan};
 
-use super::Spec;
 use super::layers::{Mapping, Named, Reader};
 use super::stylegan2::{Source, Tensors};
+use super::{Generator, Input, Inputs, Spec, Start, StyleLayer, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
+use crate::generator;
 use crate::space::Space;
 use candle_core::{Device, Tensor, Var};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use synthesis::Synthesis;
 
 /// The spaces that its codes can live in.
@@ -49,6 +51,15 @@ impl StyleGan3 {
         device: &Device,
     ) -> Result<Self> {
         let config = given.complete(source)?;
+        Self::build(source, config, fingerprint, device)
+    }
+
+    fn build(
+        source: &mut dyn Source,
+        config: Config,
+        fingerprint: &str,
+        device: &Device,
+    ) -> Result<Self> {
         let mut r = Reader::new(source, device);
         let mapping = Mapping::read(&mut r, &config.mapping())?;
         let mean_w = r.buffer("mapping.w_avg", &[config.w_dim])?;
@@ -56,7 +67,8 @@ impl StyleGan3 {
         let spec = Spec {
             name: config.name.clone(),
             family: "stylegan3".into(),
-            resolution: config.img_resolution,
+            width: config.img_resolution,
+            height: config.img_resolution,
             channels: config.img_channels,
             z_dim: config.z_dim,
             w_dim: config.w_dim,
@@ -64,6 +76,8 @@ impl StyleGan3 {
             num_ws: config.num_ws(),
             spaces: SPACES.to_vec(),
             styles: config.styles(),
+            layers: config.points(),
+            inputs: Inputs { class: config.c_dim > 0, transform: true, ..Inputs::default() },
             parameters: r.parameters(),
             noise_sizes: Vec::new(),
             fingerprint: fingerprint.into(),
@@ -78,119 +92,85 @@ impl StyleGan3 {
         &self.config
     }
 
-    /// What it is.
-    pub fn spec(&self) -> &Spec {
-        &self.spec
-    }
-
-    /// Where its weights are.
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
-    /// The mean of w over the prior, `[w_dim]`.
-    pub fn mean_w(&self) -> &Tensor {
-        &self.mean_w
-    }
-
     /// All tensors, parameters and buffers, by their names in NVIDIA's state dict.
     pub fn tensors(&self) -> BTreeMap<String, Tensor> {
         self.parameters.iter().chain(&self.buffers).map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
-    /// From the prior to the intermediate space: z `[N, z_dim]`, labels `[N, c_dim]` when
-    /// conditional → w `[N, w_dim]`.
-    ///
-    /// # Errors
-    /// For a code of other sizes, and for labels where there are none or the other way round.
-    pub fn map(&self, z: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
-        self.mapping.forward(z, labels)
+    /// The styles of every layer that reads any, one tensor `[N, size]` each, and N.
+    fn codes(&self, space: Space, data: &Tensor) -> Result<(Vec<Tensor>, usize)> {
+        let spec = &self.spec;
+        match space {
+            Space::WPlus => {
+                let n = generator::reads(data, &[spec.num_ws, spec.w_dim])?;
+                Ok((self.synthesis.styles(data)?, n))
+            }
+            Space::S => {
+                let n = generator::reads(data, &[spec.s_dim()])?;
+                let mut at = 0;
+                let part = |layer: &StyleLayer| {
+                    let style = data.narrow(1, at, layer.size)?.contiguous()?;
+                    at += layer.size;
+                    Ok(style)
+                };
+                Ok((spec.styles.iter().map(part).collect::<Result<_>>()?, n))
+            }
+            other => Err(Error::runtime(format!("the synthesis reads W+ or S, not {other}"))
+                .hint("lift the code first: to(W+, code)")),
+        }
+    }
+}
+
+impl Generator for StyleGan3 {
+    fn spec(&self) -> &Spec {
+        &self.spec
     }
 
-    /// Style codes (space S) of layered codes: what the affine maps of the Fourier features and of
-    /// every layer make of their rows, ws `[N, num_ws, w_dim]` → `[N, s_dim]`.
-    ///
-    /// # Errors
-    /// For a code of other sizes.
-    pub fn styles(&self, ws: &Tensor) -> Result<Tensor> {
-        self.reads(ws, &[self.spec.num_ws, self.spec.w_dim])?;
-        Ok(Tensor::cat(&self.synthesis.styles(ws)?, 1)?)
+    fn device(&self) -> &Device {
+        &self.device
     }
 
-    /// Pictures of layered codes `[N, num_ws, w_dim]`: `[N, C, R, R]`, nominal range [-1, 1]. The
-    /// transform `[N or 1, 3, 3]` is the inverse of how they move: see [`placed`].
-    ///
-    /// # Errors
-    /// For a code or a transform of other sizes.
-    pub fn synthesize(&self, ws: &Tensor, transform: Option<&Tensor>) -> Result<Tensor> {
-        self.reads(ws, &[self.spec.num_ws, self.spec.w_dim])?;
-        self.paint(&self.synthesis.styles(ws)?, transform)
+    fn enter(&self, to: Space, parent: &Tensor, input: &Input) -> Result<Tensor> {
+        match to {
+            Space::W => {
+                let labels = input.labels_for(parent.dims().first().copied().unwrap_or(0))?;
+                self.mapping.forward(parent, labels.as_ref())
+            }
+            Space::S => Ok(Tensor::cat(&self.codes(Space::WPlus, parent)?.0, 1)?),
+            other => Err(Error::runtime(format!("StyleGAN3 computes no codes of {other}"))
+                .hint("its spaces are Z, W, W+ and S")),
+        }
     }
 
-    /// Pictures of style codes: `synthesize_styles(styles(ws))` is `synthesize(ws)`.
-    ///
-    /// # Errors
-    /// For a code or a transform of other sizes.
-    pub fn synthesize_styles(&self, s: &Tensor, transform: Option<&Tensor>) -> Result<Tensor> {
-        self.reads(s, &[self.spec.s_dim()])?;
-        let mut at = 0;
-        let part = |layer: &super::StyleLayer| {
-            let style = s.narrow(1, at, layer.size)?.contiguous()?;
-            at += layer.size;
-            Ok(style)
+    fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
+        let (from, space, data) = match *start {
+            Start::Code { space, data } => (None, space, data),
+            Start::Feature { feature, space, data } => (Some(feature), space, data),
         };
-        let styles = self.spec.styles.iter().map(part).collect::<Result<Vec<_>>>()?;
-        self.paint(&styles, transform)
+        let (styles, n) = self.codes(space, data)?;
+        generator::check_points(&self.spec, n, from, taps)?;
+        self.synthesis.tapped(&styles, input.transform.as_ref(), (from, taps))
     }
 
-    fn paint(&self, styles: &[Tensor], transform: Option<&Tensor>) -> Result<Tensor> {
-        let [first, rest @ ..] = styles else {
-            return Err(Error::runtime("a StyleGAN3 without layers"));
-        };
-        let start = self.synthesis.features(first, transform)?;
-        rest.iter().enumerate().try_fold(start, |x, (i, s)| self.synthesis.layer(i, &x, s))
+    fn mean(&self, space: Space) -> Option<&Tensor> {
+        (space == Space::W).then_some(&self.mean_w)
     }
 
-    /// A copy whose parameters for which `tuned(name)` holds are variables, to be optimised; the
-    /// variables by name. The copy shares the numbers of the others with this generator.
-    ///
-    /// # Errors
-    /// When a tensor cannot be copied.
-    pub fn with_variables(
-        &self,
-        tuned: impl Fn(&str) -> bool,
-    ) -> Result<(Self, BTreeMap<String, Var>)> {
+    fn noise_maps(&self) -> Vec<Tensor> {
+        Vec::new()
+    }
+
+    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
         let mut source = Tensors(self.tensors());
-        let mut variables = BTreeMap::new();
-        for (name, t) in self.parameters.iter().filter(|(name, _)| tuned(name)) {
+        let mut variables = Vec::new();
+        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
             let v = Var::from_tensor(&t.copy()?)?;
             source.0.insert(name.clone(), v.as_tensor().clone());
-            variables.insert(name.clone(), v);
+            variables.push((name.clone(), v));
         }
-        let mut r = Reader::new(&mut source, &self.device);
-        let config = self.config.clone();
-        let mapping = Mapping::read(&mut r, &config.mapping())?;
-        let mean_w = r.buffer("mapping.w_avg", &[config.w_dim])?;
-        let synthesis = Synthesis::read(&mut r, &config)?;
-        let (parameters, buffers) = r.finish();
-        let (spec, device) = (self.spec.clone(), self.device.clone());
-        let copy = Self { config, spec, device, mapping, synthesis, mean_w, parameters, buffers };
-        Ok((copy, variables))
-    }
-
-    /// Refuses codes of other sizes.
-    fn reads(&self, codes: &Tensor, sizes: &[usize]) -> Result<()> {
-        match codes.dims() {
-            [n, rest @ ..] if *n > 0 && rest == sizes => Ok(()),
-            other => {
-                let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
-                Err(Error::runtime(format!(
-                    "a code of shape {other:?}, the generator reads [N, {}]",
-                    sizes.join(", ")
-                ))
-                .hint("use a code that was made for this generator"))
-            }
-        }
+        let id = &self.spec.fingerprint;
+        let copy = Self::build(&mut source, self.config.clone(), id, &self.device)?;
+        Ok((Arc::new(copy), variables))
     }
 }
 

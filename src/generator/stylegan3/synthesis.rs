@@ -4,6 +4,7 @@ use super::config::{Config, LayerPlan};
 use super::input::Input;
 use crate::error::Result;
 use crate::generator::layers::{Dense, Reader};
+use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{Activation, Filter, FilteredConv, FilteredLrelu};
 use candle_core::{D, Tensor};
 
@@ -108,14 +109,40 @@ impl Synthesis {
         Ok(all)
     }
 
-    /// The Fourier features of styles `[N, 4]`.
-    pub(super) fn features(&self, style: &Tensor, transform: Option<&Tensor>) -> Result<Tensor> {
-        self.input.forward(style, transform)
-    }
-
-    /// The map after layer `i` from the map before it.
-    pub(super) fn layer(&self, i: usize, x: &Tensor, style: &Tensor) -> Result<Tensor> {
-        let x = self.layers[i].forward(x, style)?;
-        Ok(if i + 1 == self.layers.len() { (x * self.output_scale)? } else { x })
+    /// Runs from a feature, or from the Fourier features under a transform, to the points asked
+    /// for.
+    pub(super) fn tapped(
+        &self,
+        styles: &[Tensor],
+        transform: Option<&Tensor>,
+        (from, taps): (Option<&Feature>, &[Tap]),
+    ) -> Result<Tapped> {
+        let mut tapped = Tapped::default();
+        let mut point = from.map_or(0, |feature| feature.layer);
+        let mut x = match from {
+            Some(feature) => feature.map.clone(),
+            None => self.input.forward(&styles[0], transform)?,
+        };
+        let wanted = |tap: Tap| taps.contains(&tap);
+        let last = taps.iter().map(|tap| match tap {
+            Tap::Layer(layer) => *layer,
+            Tap::Picture => self.layers.len(),
+        });
+        let last = last.max().unwrap_or(0);
+        loop {
+            if point == self.layers.len() {
+                tapped.picture = Some((x * self.output_scale)?);
+                return Ok(tapped);
+            }
+            if wanted(Tap::Layer(point)) {
+                tapped.features.push(Feature { layer: point, map: x.clone(), picture: None });
+            }
+            if point >= last {
+                return Ok(tapped);
+            }
+            // Point k is read by layer k, whose styles follow those of the Fourier features.
+            x = self.layers[point].forward(&x, &styles[point + 1])?;
+            point += 1;
+        }
     }
 }
