@@ -6,10 +6,11 @@
 
 use candle_core::{Device, Tensor, Var};
 use gannet::generator::spaces::{self, truncate};
-use gannet::generator::stylegan2::Tensors;
-use gannet::generator::stylegan3::{Given, StyleGan3, placed};
-use gannet::generator::{Generator, Input};
+use gannet::generator::stylegan3::{Given, StyleGan3};
+use gannet::generator::{self, Generator, Input, Transform};
+use gannet::limits::LIMITS;
 use gannet::space::Space;
+use gannet::weights::{self, Weights};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +55,7 @@ fn cases() -> Vec<Case> {
 
 impl Case {
     fn build(&self) -> StyleGan3 {
-        let mut source = Tensors(self.weights.clone());
+        let mut source = Weights::of_tensors(&self.name, self.weights.clone());
         let g = StyleGan3::new(&mut source, &self.given, "test", &Device::Cpu)
             .unwrap_or_else(|e| panic!("{}: {e}", self.name));
         let left = source.unused();
@@ -79,7 +80,8 @@ impl Case {
     fn transform(&self) -> Tensor {
         let number = |v: &serde_json::Value| v.as_f64().expect("a number");
         let shift = [0, 1].map(|i| number(&self.notes["shift"][i]));
-        placed(number(&self.notes["rotate"]), shift, &Device::Cpu).unwrap()
+        let rotate = number(&self.notes["rotate"]);
+        Transform { rotate, shift }.matrix(&Device::Cpu).unwrap()
     }
 
     /// The reference's loss: mean squared difference to a wave.
@@ -222,7 +224,7 @@ fn a_transform_for_each_picture() {
     let case = cases().into_iter().find(|c| c.name == "sg3_t_32").expect("case");
     let g = case.build();
     let ws = layered(case.at("w"), g.spec().num_ws);
-    let still = placed(0.0, [0.0, 0.0], &Device::Cpu).unwrap();
+    let still = Transform::default().matrix(&Device::Cpu).unwrap();
     let both = Tensor::cat(&[still, case.transform()], 0).unwrap();
     let pictures = picture(&g, (Space::WPlus, &ws), Some(&both));
     for (i, image) in ["image", "moved"].into_iter().enumerate() {
@@ -234,4 +236,45 @@ fn a_transform_for_each_picture() {
     let input = Input { transform: Some(three), ..Input::default() };
     let e = spaces::picture(&g, &ws, Space::WPlus, &input).unwrap_err();
     assert!(e.to_string().contains("transform") && e.repair().is_some(), "{e}");
+}
+
+/// The picture of a case, drawn from a pickle.
+fn from_pickle(case: &Case, path: &Path) {
+    let name = path.display();
+    let checkpoint = weights::open(path, &LIMITS).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let g = generator::load(checkpoint, &Device::Cpu).unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert_eq!(g.spec().family, "stylegan3");
+    let ws = layered(case.at("w"), g.spec().num_ws);
+    for (transform, image) in [(None, "image"), (Some(case.transform()), "moved")] {
+        let drawn = picture(g.as_ref(), (Space::WPlus, &ws), transform.as_ref());
+        let e = worst(&drawn, case.at(image));
+        assert!(e <= 1e-4, "{name}: ref.{image} differs by {e:e}");
+        println!("{name}: ref.{image} differs by {e:.1e}");
+    }
+}
+
+#[test]
+fn pickles_give_the_same_pictures() {
+    let mut opened = 0;
+    for case in cases() {
+        let path = folder().join(format!("{}.pkl", case.name));
+        if path.exists() {
+            from_pickle(&case, &path);
+            opened += 1;
+        }
+    }
+    assert_eq!(opened, 2, "pickles of our own writer");
+}
+
+/// Pickles that the official code wrote, which are not kept here: `scripts/reference/stylegan3.py
+/// --pickles DIR` makes them, and the variable names DIR.
+#[test]
+fn official_pickles_give_the_same_pictures() {
+    let Some(folder) = std::env::var_os("GANNET_STYLEGAN3_PICKLES") else {
+        println!("GANNET_STYLEGAN3_PICKLES is not set: nothing to open");
+        return;
+    };
+    for case in cases() {
+        from_pickle(&case, &Path::new(&folder).join(format!("{}.pkl", case.name)));
+    }
 }

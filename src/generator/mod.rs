@@ -16,7 +16,7 @@ pub mod stylegan3;
 pub mod toy;
 
 pub use batches::{batch_size, each_batch, pictures};
-pub use input::{Input, Noise};
+pub use input::{Input, Noise, Transform};
 pub use load::{convert, describe, load};
 pub use spaces::LatentSpace;
 pub use toy::toy;

@@ -1,5 +1,6 @@
 //! Layers that several families share, and the reader that takes their tensors.
 
+pub(super) mod attributes;
 mod dense;
 mod mapping;
 mod reader;

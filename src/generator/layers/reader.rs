@@ -1,8 +1,8 @@
 //! Reading a model's tensors.
 
-use super::super::stylegan2::Source;
 use crate::error::{Error, Kind, Result};
 use crate::tensor::Filter;
+use crate::weights::Weights;
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ pub(in crate::generator) type Named = BTreeMap<String, Tensor>;
 
 /// Reads a model's tensors, keeping what it has read.
 pub(in crate::generator) struct Reader<'a> {
-    source: &'a mut dyn Source,
+    source: &'a mut Weights,
     device: &'a Device,
     parameters: Named,
     buffers: Named,
@@ -19,13 +19,8 @@ pub(in crate::generator) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader of these tensors, for a device.
-    pub(in crate::generator) fn new(source: &'a mut dyn Source, device: &'a Device) -> Self {
+    pub(in crate::generator) fn new(source: &'a mut Weights, device: &'a Device) -> Self {
         Self { source, device, parameters: Named::new(), buffers: Named::new() }
-    }
-
-    /// How many numbers the parameters read so far have.
-    pub(in crate::generator) fn parameters(&self) -> usize {
-        self.parameters.values().map(Tensor::elem_count).sum()
     }
 
     /// All parameters and all buffers that were read, by name.
@@ -35,7 +30,7 @@ impl<'a> Reader<'a> {
 
     /// The shape of a tensor that must be there.
     pub(in crate::generator) fn shape(&self, name: &str) -> Result<Vec<usize>> {
-        self.source.shape(name).ok_or_else(|| {
+        self.source.shape(name).map(<[usize]>::to_vec).ok_or_else(|| {
             broken(format!("tensor `{name}` is missing"))
                 .hint("`gannet info` shows what the file holds")
         })
@@ -70,7 +65,9 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// For another shape.
     pub(in crate::generator) fn stored_filter(&mut self, name: &str) -> Result<Option<Filter>> {
-        let Some(shape) = self.source.shape(name) else { return Ok(None) };
+        let Some(shape) = self.source.shape(name).map(<[usize]>::to_vec) else {
+            return Ok(None);
+        };
         let stored = self.buffer(name, &shape)?.flatten_all()?.to_vec1::<f32>()?;
         Ok(Some(match shape[..] {
             [_] => Filter::from_taps(&stored)?,

@@ -3,9 +3,9 @@
 use super::names;
 use crate::error::{Error, Kind, Result};
 use crate::generator::layers::MappingSizes;
-use crate::generator::stylegan2::Source;
 use crate::generator::{self, StyleLayer};
 use crate::limits::LIMITS;
+use crate::weights::Listing;
 use serde::{Deserialize, Deserializer};
 
 /// What is said about a model, each part optional: what is missing is read from the tensors, or is
@@ -144,7 +144,7 @@ impl Given {
     ///
     /// # Errors
     /// Where both speak and disagree, and on what is not supported.
-    pub fn complete(&self, tensors: &dyn Source) -> Result<Config> {
+    pub fn complete(&self, tensors: &Listing) -> Result<Config> {
         let seen = Seen::look(tensors)?;
         let (num_layers, last) = match seen.layers.split_last() {
             Some((last, rest)) if !rest.is_empty() => (rest.len(), last),
@@ -376,10 +376,10 @@ struct Seen {
 }
 
 impl Seen {
-    fn look(t: &dyn Source) -> Result<Self> {
+    fn look(t: &Listing) -> Result<Self> {
         let has = |name: &str| t.shape(name).is_some();
         let shape = |name: &str, rank: usize| match t.shape(name) {
-            Some(s) if s.len() == rank && s.iter().all(|&n| n > 0) => Ok(s),
+            Some(s) if s.len() == rank && s.iter().all(|&n| n > 0) => Ok(s.to_vec()),
             Some(s) => {
                 Err(refuse(format!("tensor `{name}` has shape {s:?}, expected {rank} dimensions")))
             }

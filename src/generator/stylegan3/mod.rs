@@ -3,21 +3,24 @@
 //!
 //! Square pictures of any size, 1 to 4 channels, any number of layers and of features in them, 3×3
 //! (T) or 1×1 (R) convolutions, any filters, with or without labels; all in single precision. The
-//! picture can be turned and moved: see [`placed`].
+//! picture can be turned and moved: see [`super::Transform`].
 
 mod config;
+mod family;
 mod input;
+mod layouts;
 mod names;
 mod synthesis;
 
 pub use config::{Config, Given, InputPlan, LayerPlan};
+pub use family::FAMILY;
 
 use super::layers::{Mapping, Named, Reader};
-use super::stylegan2::{Source, Tensors};
-use super::{Generator, Input, Inputs, Spec, Start, StyleLayer, Tap, Tapped, Variables};
+use super::{Generator, Input, Spec, Start, StyleLayer, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
 use crate::space::Space;
+use crate::weights::Weights;
 use candle_core::{Device, Tensor, Var};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,43 +48,21 @@ impl StyleGan3 {
     /// When a tensor is missing or of another shape, when `given` and the tensors disagree, and on
     /// what is not supported. What stays in `source` was not understood.
     pub fn new(
-        source: &mut dyn Source,
+        source: &mut Weights,
         given: &Given,
         fingerprint: &str,
         device: &Device,
     ) -> Result<Self> {
-        let config = given.complete(source)?;
-        Self::build(source, config, fingerprint, device)
+        let config = given.complete(source.list())?;
+        let spec = family::spec(&config, source.list(), fingerprint);
+        Self::build(source, config, spec, device)
     }
 
-    fn build(
-        source: &mut dyn Source,
-        config: Config,
-        fingerprint: &str,
-        device: &Device,
-    ) -> Result<Self> {
+    fn build(source: &mut Weights, config: Config, spec: Spec, device: &Device) -> Result<Self> {
         let mut r = Reader::new(source, device);
         let mapping = Mapping::read(&mut r, &config.mapping())?;
         let mean_w = r.buffer("mapping.w_avg", &[config.w_dim])?;
         let synthesis = Synthesis::read(&mut r, &config)?;
-        let spec = Spec {
-            name: config.name.clone(),
-            family: "stylegan3".into(),
-            width: config.img_resolution,
-            height: config.img_resolution,
-            channels: config.img_channels,
-            z_dim: config.z_dim,
-            w_dim: config.w_dim,
-            c_dim: config.c_dim,
-            num_ws: config.num_ws(),
-            spaces: SPACES.to_vec(),
-            styles: config.styles(),
-            layers: config.points(),
-            inputs: Inputs { class: config.c_dim > 0, transform: true, ..Inputs::default() },
-            parameters: r.parameters(),
-            noise_sizes: Vec::new(),
-            fingerprint: fingerprint.into(),
-        };
         let (parameters, buffers) = r.finish();
         let device = device.clone();
         Ok(Self { config, spec, device, mapping, synthesis, mean_w, parameters, buffers })
@@ -161,32 +142,16 @@ impl Generator for StyleGan3 {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let mut source = Tensors(self.tensors());
+        let mut tensors = self.tensors();
         let mut variables = Vec::new();
         for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
             let v = Var::from_tensor(&t.copy()?)?;
-            source.0.insert(name.clone(), v.as_tensor().clone());
+            tensors.insert(name.clone(), v.as_tensor().clone());
             variables.push((name.clone(), v));
         }
-        let id = &self.spec.fingerprint;
-        let copy = Self::build(&mut source, self.config.clone(), id, &self.device)?;
+        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (config, spec) = (self.config.clone(), self.spec.clone());
+        let copy = Self::build(&mut source, config, spec, &self.device)?;
         Ok((Arc::new(copy), variables))
     }
-}
-
-/// The transform `[1, 3, 3]` under which a picture is drawn turned by `degrees` counterclockwise
-/// and then moved by `shift`, in sides of the picture to the right and down.
-///
-/// That is the inverse of `[[cos, sin, x], [−sin, cos, y], [0, 0, 1]]`, which moves points of the
-/// picture (x to the right, y down, from its centre): the convention of the official `gen_images`
-/// script, `--rotate` and `--translate`.
-///
-/// # Errors
-/// When the device fails.
-pub fn placed(degrees: f64, shift: [f64; 2], device: &Device) -> Result<Tensor> {
-    let (sin, cos) = degrees.to_radians().sin_cos();
-    let [x, y] = shift;
-    let back = [-(cos * x - sin * y), -(sin * x + cos * y)];
-    let rows = [cos, -sin, back[0], sin, cos, back[1], 0.0, 0.0, 1.0];
-    Ok(Tensor::from_vec(rows.map(|v| v as f32).to_vec(), (1, 3, 3), device)?)
 }

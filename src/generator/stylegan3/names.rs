@@ -2,17 +2,17 @@
 
 use super::config::refuse;
 use crate::error::Result;
-use crate::generator::stylegan2::Source;
+use crate::weights::Listing;
 use std::collections::BTreeMap;
 
 /// Names and sides of the layers, in the order in which they run: `L{number}_{side}_{channels}`.
 ///
 /// # Errors
 /// When a number is missing or there twice.
-pub(super) fn layers(tensors: &dyn Source) -> Result<Vec<(String, usize)>> {
+pub(super) fn layers(tensors: &Listing) -> Result<Vec<(String, usize)>> {
     let mut found = BTreeMap::new();
-    for full in tensors.names() {
-        let Some((number, name, side)) = layer(&full) else { continue };
+    for full in tensors.tensors.keys() {
+        let Some((number, name, side)) = layer(full) else { continue };
         if let Some((other, _)) = found.insert(number, (name.to_owned(), side))
             && other != name
         {
