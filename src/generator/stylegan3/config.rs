@@ -179,7 +179,7 @@ impl Given {
 
     /// Sampling rates, sizes and cutoffs of all layers, as the paper's section 3.2 and the official
     /// code derive them.
-    fn rates(&self, resolution: usize, num_layers: usize) -> Result<Rates> {
+    pub(super) fn rates(&self, resolution: usize, num_layers: usize) -> Result<Rates> {
         let critical = self.num_critical.unwrap_or(2);
         let first_cutoff = self.first_cutoff.unwrap_or(2.0);
         let first_stopband = self.first_stopband.unwrap_or(2f64.powf(2.1));
@@ -208,6 +208,20 @@ impl Given {
         Ok(rates)
     }
 
+    /// Factors and filters of layer `i`.
+    pub(super) fn resampling(&self, rates: &Rates, i: usize) -> Resampling {
+        let torgb = i + 1 == rates.sampling.len();
+        let ends = [rates.sampling[i.saturating_sub(1)], rates.sampling[i]];
+        let finer = if torgb { 1 } else { self.lrelu_upsampling.unwrap_or(2) };
+        let between = ends[0].max(ends[1]) * finer as f64;
+        let factors = ends.map(|rate| (between / rate).round() as usize);
+        let length = |factor: usize| {
+            let usual = self.filter_size.unwrap_or(6).saturating_mul(factor);
+            if factor > 1 && !torgb { usual } else { 1 }
+        };
+        Resampling { factors, taps: factors.map(length) }
+    }
+
     /// The layers, compared with the names and shapes of the tensors.
     fn plans(&self, seen: &Seen, rates: &Rates) -> Result<Vec<LayerPlan>> {
         let (mut plans, last) = (Vec::new(), seen.layers.len() - 1);
@@ -223,15 +237,7 @@ impl Given {
                      last_stopband_rel, margin_size",
                 ));
             }
-            let [rate_in, rate_out] = [rates.sampling[before], rates.sampling[i]];
-            let finer = if torgb { 1 } else { self.lrelu_upsampling.unwrap_or(2) };
-            let between = rate_in.max(rate_out) * finer as f64;
-            let [up, down] = [rate_in, rate_out].map(|rate| (between / rate).round() as usize);
-            let length = |factor: usize| {
-                let usual = self.filter_size.unwrap_or(6) * factor;
-                if factor > 1 && !torgb { usual } else { 1 }
-            };
-            let taps = [length(up), length(down)];
+            let Resampling { factors: [up, down], taps } = self.resampling(rates, i);
             let inner = (rates.sizes[before] + layer.kernel - 1) * up;
             let total =
                 ((rates.sizes[i] - 1) * down + 1 + taps[0] + taps[1]) as isize - 2 - inner as isize;
@@ -255,10 +261,18 @@ impl Given {
 
 /// Frequencies and sizes of every layer.
 #[derive(Default)]
-struct Rates {
-    sampling: Vec<f64>,
-    sizes: Vec<usize>,
-    cutoffs: Vec<f64>,
+pub(super) struct Rates {
+    pub(super) sampling: Vec<f64>,
+    pub(super) sizes: Vec<usize>,
+    pub(super) cutoffs: Vec<f64>,
+}
+
+/// Upsampling and downsampling of a layer.
+pub(super) struct Resampling {
+    /// Their factors.
+    pub(super) factors: [usize; 2],
+    /// Taps of their filters, 1 for none.
+    pub(super) taps: [usize; 2],
 }
 
 fn agree<T: PartialEq + std::fmt::Debug>(key: &str, said: Option<T>, seen: T) -> Result<T> {

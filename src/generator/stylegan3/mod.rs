@@ -11,6 +11,10 @@ mod input;
 mod layouts;
 mod names;
 mod synthesis;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod toy;
 
 pub use config::{Config, Given, InputPlan, LayerPlan};
 pub use family::FAMILY;
