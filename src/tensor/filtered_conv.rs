@@ -16,19 +16,27 @@ use std::sync::{Arc, Mutex};
 /// With frozen weights on the CPU it is one operator, which keeps for the gradient the map that it
 /// reads and the result of the convolution alone. Otherwise it is made of single operators, with
 /// gradients to the weights.
-#[derive(Clone)]
-pub struct FilteredConv {
-    weight: Weight,
-    bias: Tensor,
-    demodulate: bool,
-    gain: f64,
-    how: FilteredLrelu,
-    fused: Option<Arc<Fused>>,
+pub struct FilteredConv(Way);
+
+/// How a layer is run.
+enum Way {
+    /// As one operator.
+    Fused(Arc<Fused>),
+    /// From single operators.
+    Plain(Plain),
 }
 
 struct Fused {
     conv: FullConv,
     bias: Vec<f32>,
+    how: FilteredLrelu,
+}
+
+struct Plain {
+    weight: Weight,
+    bias: Tensor,
+    demodulate: bool,
+    gain: f64,
     how: FilteredLrelu,
 }
 
@@ -45,15 +53,14 @@ impl FilteredConv {
         (demodulate, gain): (bool, f64),
         how: FilteredLrelu,
     ) -> Result<Self> {
-        let fused = match FullConv::new(weight, demodulate, gain)? {
-            Some(conv) if !bias.track_op() => {
-                let bias = bias.flatten_all()?.to_vec1()?;
-                Some(Arc::new(Fused { conv, bias, how: how.clone() }))
-            }
-            _ => None,
-        };
+        if !bias.track_op()
+            && let Some(conv) = FullConv::new(weight, demodulate, gain)?
+        {
+            let bias = bias.flatten_all()?.to_vec1()?;
+            return Ok(Self(Way::Fused(Arc::new(Fused { conv, bias, how }))));
+        }
         let (weight, bias) = (Weight::new(weight.clone(), false)?, bias.clone());
-        Ok(Self { weight, bias, demodulate, gain, how, fused })
+        Ok(Self(Way::Plain(Plain { weight, bias, demodulate, gain, how })))
     }
 
     /// The layer's result, with gradients to map, styles, and tracked weights.
@@ -65,18 +72,19 @@ impl FilteredConv {
     /// # Errors
     /// When sizes do not fit.
     pub fn forward(&self, x: &Tensor, style: &Tensor) -> Result<Tensor> {
-        match &self.fused {
-            Some(layer) if x.device().is_cpu() => {
+        match &self.0 {
+            Way::Fused(layer) => {
                 let keep = x.track_op() || style.track_op();
                 let run = Run { layer: layer.clone(), keep, kept: Mutex::new(None) };
                 x.contiguous()?.apply_op2(&style.contiguous()?, run)
             }
-            _ => self.step_by_step(x, style),
+            Way::Plain(layer) => layer.forward(x, style),
         }
     }
+}
 
-    /// As [`FilteredConv::forward`], from single operators.
-    fn step_by_step(&self, x: &Tensor, style: &Tensor) -> Result<Tensor> {
+impl Plain {
+    fn forward(&self, x: &Tensor, style: &Tensor) -> Result<Tensor> {
         let w = self.weight.tensor();
         let y = conv2d(&scale(x, style)?, w, 1, w.dim(2)? - 1)?;
         let y = match (self.demodulate, self.gain) {
@@ -230,9 +238,11 @@ mod tests {
             let (x, s) = (D::random("x", &[2, inputs, 7, 9]), D::random("s", &[2, inputs]));
             let layer =
                 FilteredConv::new(&weight, &bias, (demodulate, gain), how()).expect("layer");
-            assert!(layer.fused.is_some());
+            assert!(matches!(layer.0, Way::Fused(_)));
             let fused = step(|x, s| layer.forward(x, s), &x, &s);
-            let plain = step(|x, s| layer.step_by_step(x, s), &x, &s);
+            let weight = Weight::new(weight, false).expect("weight");
+            let plain = Plain { weight, bias, demodulate, gain, how: how() };
+            let plain = step(|x, s| plain.forward(x, s), &x, &s);
             for (part, (a, b)) in fused.iter().zip(&plain).enumerate() {
                 close(a, b, 2e-5, &format!("{outputs}x{inputs}, {k}x{k}, part {part}"));
             }

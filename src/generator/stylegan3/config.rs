@@ -180,6 +180,7 @@ impl Given {
     /// Sampling rates, sizes and cutoffs of all layers, as the paper's section 3.2 and the official
     /// code derive them.
     pub(super) fn rates(&self, resolution: usize, num_layers: usize) -> Result<Rates> {
+        self.bounded(resolution)?;
         let critical = self.num_critical.unwrap_or(2);
         let first_cutoff = self.first_cutoff.unwrap_or(2.0);
         let first_stopband = self.first_stopband.unwrap_or(2f64.powf(2.1));
@@ -200,12 +201,35 @@ impl Given {
             let cutoff = first_cutoff * (last_cutoff / first_cutoff).powf(step(i));
             let stopband = first_stopband * (last_stopband / first_stopband).powf(step(i));
             let sampling = (stopband * 2.0).min(resolution as f64).log2().ceil().exp2();
+            if sampling < 1.0 {
+                return Err(refuse(format!("a sampling rate of {sampling} in layer {i}"))
+                    .hint("first_stopband 4.287 and last_stopband_rel 1.231 are usual"));
+            }
             let whole = sampling as usize + 2 * self.margin_size.unwrap_or(10);
             rates.sizes.push(if i + 2 > num_layers { resolution } else { whole });
             rates.sampling.push(sampling);
             rates.cutoffs.push(cutoff);
         }
         Ok(rates)
+    }
+
+    /// Refuses sizes that no network has, before anything is computed from them.
+    fn bounded(&self, resolution: usize) -> Result<()> {
+        let side = LIMITS.image_side as usize;
+        let sizes = [
+            ("img_resolution", resolution, 1..=side),
+            ("margin_size", self.margin_size.unwrap_or(10), 0..=side / 2),
+            ("filter_size", self.filter_size.unwrap_or(6), 1..=64),
+            ("lrelu_upsampling", self.lrelu_upsampling.unwrap_or(2), 1..=16),
+        ];
+        for (key, value, range) in sizes {
+            if !range.contains(&value) {
+                let (from, to) = range.into_inner();
+                return Err(Error::new(Kind::Limit, format!("`{key}` is {value}"))
+                    .hint(format!("{from} to {to} are supported")));
+            }
+        }
+        Ok(())
     }
 
     /// Factors and filters of layer `i`.
@@ -236,6 +260,14 @@ impl Given {
                     "say how it was trained: num_critical, first_cutoff, first_stopband, \
                      last_stopband_rel, margin_size",
                 ));
+            }
+            let read = plans.last().map_or(seen.input, |l: &LayerPlan| l.outputs);
+            if layer.inputs != read {
+                return Err(refuse(format!(
+                    "`{}` reads {} channels, the layer before it has {read}",
+                    layer.name, layer.inputs
+                ))
+                .hint("the file is not whole, or of a changed architecture"));
             }
             let Resampling { factors: [up, down], taps } = self.resampling(rates, i);
             let inner = (rates.sizes[before] + layer.kernel - 1) * up;
@@ -336,14 +368,6 @@ impl Config {
         if !(1..=4).contains(&self.img_channels) {
             return Err(refuse(format!("pictures of {} channels", self.img_channels))
                 .hint("1 to 4 channels are supported"));
-        }
-        let sides = self.layers.iter().map(|l| l.size).chain([self.input.size]);
-        let largest = sides.max().unwrap_or(0);
-        if self.img_resolution > LIMITS.image_side as usize
-            || largest > 2 * LIMITS.image_side as usize
-        {
-            return Err(Error::new(Kind::Limit, format!("maps of {largest} pixels a side"))
-                .hint(format!("pictures up to {} are supported", LIMITS.image_side)));
         }
         let factors = [
             ("mapping_lr_multiplier", self.mapping_lr_multiplier),

@@ -24,6 +24,10 @@ impl Layer {
         let weight = r.parameter(&format!("{name}.weight"), &shape)?;
         let bias = r.parameter(&format!("{name}.bias"), &[plan.outputs])?;
         let magnitude = r.buffer(&format!("{name}.magnitude_ema"), &[])?.to_scalar::<f32>()?;
+        if magnitude <= 0.0 {
+            return Err(super::config::refuse(format!("`{name}.magnitude_ema` is {magnitude}"))
+                .hint("it is the mean square of what the layer reads, above 0: train on"));
+        }
         let fan_in = plan.inputs * plan.kernel * plan.kernel;
         let weight = if plan.torgb { weight } else { unit(&weight)? };
         let gain = 1.0 / f64::from(magnitude).sqrt();
