@@ -23,7 +23,7 @@ enum Way {
     /// As one operator.
     Fused(Arc<Fused>),
     /// From single operators.
-    Plain(Plain),
+    Plain(Box<Plain>),
 }
 
 struct Fused {
@@ -60,7 +60,7 @@ impl FilteredConv {
             return Ok(Self(Way::Fused(Arc::new(Fused { conv, bias, how }))));
         }
         let (weight, bias) = (Weight::new(weight.clone(), false)?, bias.clone());
-        Ok(Self(Way::Plain(Plain { weight, bias, demodulate, gain, how })))
+        Ok(Self(Way::Plain(Box::new(Plain { weight, bias, demodulate, gain, how }))))
     }
 
     /// The layer's result, with gradients to map, styles, and tracked weights.
