@@ -4,11 +4,13 @@ use super::shared;
 use crate::builtin::{
     Args, Bounds, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
 };
-use crate::error::Result;
-use crate::generator::{self, Input, Noise, spaces};
+use crate::error::{Error, Result};
+use crate::generator::{self, Generator, Input, Noise, Transform, spaces};
+use crate::safe::Safe;
 use crate::value::{Image, Value};
+use candle_core::Tensor;
 
-/// `render(code, noise: const, psi: 1)`
+/// `render(code, noise: const, psi: 1, rotate: 0, shift: [0, 0])`
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "render",
@@ -40,13 +42,27 @@ pub const BUILTIN: Builtin = Builtin {
             )
             .seed()
             .named(),
+            Param::optional(
+                "rotate",
+                &[Kind::Number],
+                "0",
+                "degrees counterclockwise, inside the network: StyleGAN3",
+            )
+            .named(),
+            Param::optional(
+                "shift",
+                &[Kind::List],
+                "[0, 0]",
+                "to the right and down after that, in sides of the picture: StyleGAN3",
+            )
+            .named(),
         ],
         returns: "Image",
         infer,
     },
     category: Category::Generate,
     summary: "the picture of a code",
-    details: "Range [-1, 1], not clamped. Truncation follows StyleGAN: w = mean + psi·(w − mean) on the layers below `cutoff`.",
+    details: "Range [-1, 1], not clamped. Truncation follows StyleGAN: w = mean + psi·(w − mean) on the layers below `cutoff`. `rotate` and `shift` are those of StyleGAN3's gen_images.py.",
     examples: &[
         Example { code: "render(sample(seed: 5), psi: 0.7)", note: "truncated" },
         Example {
@@ -90,8 +106,8 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         "random" => Noise::Random { seed: args.seed(ctx)?, first: 0 },
         _ => own.noise,
     };
-    let input = Input { noise, ..own };
     let g = &**model.generator()?;
+    let input = Input { noise, transform: transform(args, g)?, ..own };
     let cut = spaces::truncated(g, &code, psi, cutoff)?;
     Ok(Value::Image(Image {
         data: generator::pictures(g, &cut, &input, (&ctx.control, "render"))?,
@@ -100,4 +116,43 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         notes: Vec::new(),
         model: Some(model.id()),
     }))
+}
+
+/// The transform asked for; `None` when the picture stays where it is.
+fn transform(args: &Args, g: &dyn Generator) -> Result<Option<Tensor>> {
+    let rotate = args.number("rotate", -3600.0..=3600.0)?.unwrap_or(0.0);
+    let moved = Transform { rotate, shift: shift(args)? };
+    if moved == Transform::default() {
+        return Ok(None);
+    }
+    if !g.spec().inputs.transform {
+        let asked = if args.get("rotate").is_some() { "rotate" } else { "shift" };
+        let message = format!(
+            "{} cannot turn or shift what it draws: {} has no coordinates to move",
+            Safe(&g.spec().name),
+            Safe(&g.spec().family)
+        );
+        return Err(Error::runtime(message).at(args.span(asked)).hint(
+            "leave `rotate` and `shift` out; they are for generators of the family StyleGAN3",
+        ));
+    }
+    Ok(Some(moved.matrix(g.device())?))
+}
+
+/// The two numbers of `shift`, zeros unless given.
+fn shift(args: &Args) -> Result<[f64; 2]> {
+    let wrong = || {
+        Error::runtime("`shift` is two numbers from -10 to 10: to the right, and down")
+            .at(args.span("shift"))
+            .hint("in sides of the picture: `shift: [0.1, 0]`")
+    };
+    let number = |v: &Value| match v {
+        Value::Number(v) if v.abs() <= 10.0 => Ok(*v),
+        _ => Err(wrong()),
+    };
+    match args.get("shift") {
+        None => Ok([0.0; 2]),
+        Some(Value::List(both)) if both.len() == 2 => Ok([number(&both[0])?, number(&both[1])?]),
+        Some(_) => Err(wrong()),
+    }
 }

@@ -10,7 +10,7 @@
 //! 3. [`Family::describe`] says what the generator is, from settings and shapes.
 //! 4. [`Family::read`] takes the tensors, and every tensor must be taken.
 
-use super::{Generator, Spec, stylegan2};
+use super::{Generator, Spec, stylegan2, stylegan3};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use crate::weights::layout::Layout;
@@ -20,13 +20,12 @@ use serde_json::Value as Json;
 use std::sync::Arc;
 
 /// All families.
-pub const FAMILIES: &[&Family] = &[&stylegan2::FAMILY];
+pub const FAMILIES: &[&Family] = &[&stylegan2::FAMILY, &stylegan3::FAMILY];
 
 /// Layouts that are known by a tensor's name, but not read.
 const UNREAD: &[(&str, &str)] = &[
     ("convs.0.conv.modulation.weight", "rosinality-stylegan2"),
     ("synthesis.early_layer.const", "genforce-stylegan2"),
-    ("synthesis.input.freqs", "stylegan3"),
     ("scaleLayers.0.0.module.weight", "pggan"),
 ];
 

@@ -1,57 +1,27 @@
-//! The mapping network, and the fully connected layer that the whole model shares.
+//! The mapping network of StyleGAN2 and StyleGAN3.
 
-use super::Reader;
-use super::config::Config;
+use super::{Dense, Reader};
 use crate::error::{Error, Result};
-use crate::tensor::{Activation, bias_act, linear};
+use crate::tensor::Activation;
 use candle_core::{D, Tensor};
 
-/// A fully connected layer with equalised learning rate: `x · wᵀ · lr/√I + b · lr`.
-pub(super) struct Dense {
-    weight: Tensor,
-    bias: Tensor,
-    weight_gain: f64,
-    bias_gain: f64,
-    activation: Activation,
-}
-
-impl Dense {
-    /// Reads `name.weight` `[outputs, inputs]` and `name.bias` `[outputs]`.
-    pub(super) fn read(
-        r: &mut Reader<'_>,
-        name: &str,
-        [inputs, outputs]: [usize; 2],
-        lr: f64,
-    ) -> Result<Self> {
-        Ok(Self {
-            weight: r.parameter(&format!("{name}.weight"), &[outputs, inputs])?,
-            bias: r.parameter(&format!("{name}.bias"), &[outputs])?,
-            weight_gain: lr / (inputs as f64).sqrt(),
-            bias_gain: lr,
-            activation: Activation::LINEAR,
-        })
-    }
-
-    fn activated(self, activation: Activation) -> Self {
-        Self { activation, ..self }
-    }
-
-    /// How many numbers it makes.
-    pub(super) fn outputs(&self) -> usize {
-        self.bias.elem_count()
-    }
-
-    /// x `[N, inputs]` → `[N, outputs]`.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = (linear(x, &self.weight)? * self.weight_gain)?;
-        let bias =
-            if self.bias_gain == 1.0 { self.bias.clone() } else { (&self.bias * self.bias_gain)? };
-        Ok(bias_act(&y, &bias, self.activation)?)
-    }
+/// Sizes of a mapping network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::generator) struct MappingSizes {
+    /// Dimensions of z.
+    pub(in crate::generator) z_dim: usize,
+    /// Dimensions of the label, 0 for none.
+    pub(in crate::generator) c_dim: usize,
+    /// Dimensions of w.
+    pub(in crate::generator) w_dim: usize,
+    /// Number of layers.
+    pub(in crate::generator) layers: usize,
+    /// Learning-rate multiplier of the layers.
+    pub(in crate::generator) lr: f64,
 }
 
 /// From z and the label to w.
-pub(super) struct Mapping {
+pub(in crate::generator) struct Mapping {
     embed: Option<Dense>,
     layers: Vec<Dense>,
     z_dim: usize,
@@ -59,7 +29,8 @@ pub(super) struct Mapping {
 }
 
 impl Mapping {
-    pub(super) fn read(r: &mut Reader<'_>, c: &Config) -> Result<Self> {
+    /// Reads `mapping.embed` and `mapping.fc0`, `mapping.fc1`, … .
+    pub(in crate::generator) fn read(r: &mut Reader<'_>, c: &MappingSizes) -> Result<Self> {
         let mut width = c.z_dim;
         let mut embed = None;
         if c.c_dim > 0 {
@@ -68,25 +39,26 @@ impl Mapping {
             width += features;
         }
         let mut layers = Vec::new();
-        for i in 0..c.mapping_layers {
+        for i in 0..c.layers {
             let name = format!("mapping.fc{i}");
-            let last = i + 1 == c.mapping_layers;
+            let last = i + 1 == c.layers;
             let out = if last {
                 c.w_dim
             } else {
                 r.shape(&format!("{name}.weight"))?.first().copied().unwrap_or(0)
             };
-            layers.push(
-                Dense::read(r, &name, [width, out], c.mapping_lr_multiplier)?
-                    .activated(Activation::LRELU),
-            );
+            layers.push(Dense::read(r, &name, [width, out], c.lr)?.activated(Activation::LRELU));
             width = out;
         }
         Ok(Self { embed, layers, z_dim: c.z_dim, c_dim: c.c_dim })
     }
 
     /// z `[N, z_dim]`, labels `[N, c_dim]` → w `[N, w_dim]`.
-    pub(super) fn forward(&self, z: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
+    pub(in crate::generator) fn forward(
+        &self,
+        z: &Tensor,
+        labels: Option<&Tensor>,
+    ) -> Result<Tensor> {
         let n = z.dims().first().copied().unwrap_or(0);
         if z.dims() != [n, self.z_dim] {
             return Err(Error::runtime(format!(
