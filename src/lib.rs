@@ -16,6 +16,7 @@ pub mod lang;
 pub mod latent;
 pub mod limits;
 pub mod metric;
+pub mod network;
 pub mod notebook;
 pub mod render;
 pub mod rng;

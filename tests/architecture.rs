@@ -19,6 +19,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("r0 c", &["control", "store"]),
     ("r1", &["lang", "image", "weights", "tensor", "latent"]),
     ("r2", &["generator", "metric", "render"]),
+    ("r2 network", &["network"]),
     ("r3", &["direction", "face", "invert"]),
     ("r4 value", &["value"]),
     ("r4 builtin", &["builtin"]),

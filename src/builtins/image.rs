@@ -73,7 +73,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 }
 
 /// Names the files beside a path that does not exist.
-fn exists(path: &str) -> Result<()> {
+pub(super) fn exists(path: &str) -> Result<()> {
     let p = Path::new(path);
     if p.is_file() {
         return Ok(());

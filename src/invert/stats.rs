@@ -1,6 +1,6 @@
 //! Mean and spread of w over the prior.
 
-use super::problem::layered;
+use super::generate::rise;
 use crate::error::Result;
 use crate::generator::Generator;
 use crate::rng::Rng;
@@ -59,9 +59,7 @@ impl WStats {
                 Some(l) => Some(l.narrow(0, 0, 1)?.broadcast_as((n, l.dims()[1]))?.contiguous()?),
                 None => None,
             };
-            let w = generator.map(&z, labels.as_ref())?;
-            let code =
-                if space == Space::S { generator.styles(&layered(&w, spec.num_ws)?)? } else { w };
+            let code = rise(generator, &z, (Space::Z, space), labels.as_ref())?;
             let code = code.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
             all.extend(code.flatten_all()?.to_vec1::<f32>()?);
         }

@@ -7,7 +7,7 @@ pub mod model;
 
 pub use model::Loaded;
 
-use crate::invert::Inversion;
+use crate::invert::{Inversion, Mask};
 use crate::lang::types::{CodeType, ModelFacts, Type};
 use crate::latent::{Direction, Latent};
 use crate::space::Space;
@@ -50,6 +50,8 @@ pub enum Value {
     Direction(Direction),
     /// A result of `invert`.
     Inversion(Arc<Inversion>),
+    /// Which part of a picture counts.
+    Mask(Arc<Mask>),
     /// A table.
     Table(Arc<Table>),
     /// A path: its frames as codes.
@@ -125,6 +127,7 @@ impl Value {
             Self::Latent(l) => Type::Latent(code_type(l)),
             Self::Direction(d) => Type::Direction(direction_type(d)),
             Self::Inversion(i) => Type::Inversion(code_type(&i.code)),
+            Self::Mask(_) => Type::Mask,
             Self::Table(_) => Type::Table,
             Self::Path(l) => Type::Path(code_type(l)),
         }

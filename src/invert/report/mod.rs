@@ -1,0 +1,9 @@
+//! What an inversion found, and what it means.
+
+mod assemble;
+mod diagnosis;
+mod inversion;
+
+pub(super) use assemble::assemble;
+pub use diagnosis::{Diagnosis, Warning};
+pub use inversion::{Inversion, Number};
