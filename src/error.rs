@@ -36,12 +36,16 @@ pub enum Kind {
     Assertion,
     /// The operating system refused a file operation (exit 1).
     Io,
+    /// The reader of standard output has gone, as in `gannet run x | head -1` (exit 0).
+    Closed,
     /// A file from outside does not keep its format's rules (exit 1).
     Format,
     /// A budget of [`crate::limits`] would be exceeded (exit 1).
     Limit,
     /// Stopped by the user (exit 130).
     Interrupted,
+    /// Stopped by the user, who keeps the best result so far (exit 130).
+    Kept,
     /// Stopped from outside, a checkpoint is written (exit 75).
     Resumable,
 }
@@ -51,7 +55,8 @@ impl Kind {
     pub const fn exit_code(self) -> u8 {
         match self {
             Self::Usage | Self::Check => 2,
-            Self::Interrupted => 130,
+            Self::Interrupted | Self::Kept => 130,
+            Self::Closed => 0,
             Self::Resumable => 75,
             _ => 1,
         }
@@ -124,9 +129,16 @@ impl Error {
         Self::new(Kind::Format, format!("{}: at byte {offset}: {rule}", crate::safe::Safe(file)))
     }
 
-    /// A file operation that the system refused: `doing` says what was tried.
+    /// A file operation that the system refused: `doing` says what was tried. A pipe without a
+    /// reader is [`Kind::Closed`].
     pub fn io(doing: impl fmt::Display, error: &std::io::Error) -> Self {
-        Self::new(Kind::Io, format!("{doing}: {error}"))
+        let closed = error.kind() == std::io::ErrorKind::BrokenPipe;
+        Self::new(if closed { Kind::Closed } else { Kind::Io }, format!("{doing}: {error}"))
+    }
+
+    /// Whether the user asked for it: [`Kind::Interrupted`] or [`Kind::Kept`].
+    pub fn is_stop(&self) -> bool {
+        matches!(self.kind(), Kind::Interrupted | Kind::Kept)
     }
 
     /// Puts the error at a place, unless it has one already.

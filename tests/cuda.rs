@@ -7,8 +7,9 @@
 #![cfg(test)]
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use gannet::generator::{Generator, Noise, toy};
+use gannet::generator::{Generator, Input, spaces, toy};
 use gannet::rng::Rng;
+use gannet::space::Space;
 use gannet::tensor::{
     Activation, Filter, HalfWeight, Resample, Weight, add_noise, bias_act, conv_transpose2d,
     conv2d, device, down2, fir, half_conv, half_rgb, linear, modulated_conv, modulated_conv_up2,
@@ -294,7 +295,7 @@ fn a_whole_generator() {
     let spec = networks[0].spec().clone();
     let ws = numbers("ws", &[2, spec.num_ws, spec.w_dim]);
     let picture = |g: &dyn Generator, ws: &Tensor| {
-        g.synthesize(ws, &Noise::Const).map_err(candle_core::Error::wrap)
+        spaces::picture(g, ws, Space::WPlus, &Input::default()).map_err(candle_core::Error::wrap)
     };
     let expected = run(std::slice::from_ref(&ws), &|a| picture(&*networks[0], &a[0]), &Device::Cpu);
     // Roundings add up over the layers; the leaky ReLU's kink moves some gradients by more than

@@ -5,8 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use candle_core::{Device, Tensor, Var};
-use gannet::generator::stylegan2::{Given, StyleGan2, Tensors, truncate};
-use gannet::generator::{Generator, Noise};
+use gannet::generator::spaces::{picture, rise, truncate};
+use gannet::generator::stylegan2::{Given, StyleGan2, Tensors};
+use gannet::generator::{Generator, Input, Noise};
+use gannet::space::Space;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -100,19 +102,25 @@ fn relative(a: &Tensor, b: &Tensor) -> f64 {
     norm(&difference) / norm(&b).max(1e-30)
 }
 
-fn layered(w: &Tensor, layers: usize) -> Tensor {
-    w.unsqueeze(1).unwrap().repeat((1, layers, 1)).unwrap()
+/// z in W+.
+fn lifted(g: &dyn Generator, z: &Tensor, labels: Option<&Tensor>) -> Tensor {
+    rise(g, z, (Space::Z, Space::WPlus), &Input::labelled(labels)).unwrap()
+}
+
+/// The picture of a W+ code.
+fn paint(g: &dyn Generator, ws: &Tensor, noise: Noise) -> Tensor {
+    picture(g, ws, Space::WPlus, &Input::of(noise)).unwrap()
 }
 
 #[test]
 fn codes_and_pictures() {
     for case in cases() {
         let g = case.build();
-        let ws = layered(&g.map(case.at("z"), case.get("c")).unwrap(), g.spec().num_ws);
+        let ws = lifted(&g, case.at("z"), case.get("c"));
         let psi = case.notes["truncation_psi"].as_f64().unwrap();
         let cutoff = case.notes["truncation_cutoff"].as_u64().map(|c| c as usize);
-        let cut = truncate(&ws, g.mean_w(), psi, cutoff).unwrap();
-        let all = truncate(&ws, g.mean_w(), psi, None).unwrap();
+        let cut = truncate(&ws, g.mean(Space::W).unwrap(), psi, cutoff).unwrap();
+        let all = truncate(&ws, g.mean(Space::W).unwrap(), psi, None).unwrap();
         for (ws, reference) in [(&ws, "w"), (&cut, "w_trunc"), (&all, "w_trunc_all")] {
             let e = relative(ws, case.at(reference));
             assert!(e < 1e-5, "{}: ref.{reference} {e:e}", case.name);
@@ -125,7 +133,7 @@ fn codes_and_pictures() {
             (&ws, Noise::Maps(g.noise_maps()), "image.const"),
         ] {
             let Some(reference) = case.get(image) else { continue };
-            let e = worst(&g.synthesize(ws, &noise).unwrap(), reference);
+            let e = worst(&paint(&g, ws, noise), reference);
             assert!(e <= 1e-3, "{}: ref.{image} differs by {e:e}", case.name);
             largest = e.max(largest);
             compared += 1;
@@ -141,12 +149,12 @@ fn codes_and_pictures() {
 fn styles_make_the_official_pictures() {
     for case in cases() {
         let g = case.build();
-        let ws = layered(&g.map(case.at("z"), case.get("c")).unwrap(), g.spec().num_ws);
-        let s = g.styles(&ws).unwrap();
-        let picture = g.synthesize_styles(&s, &Noise::Const).unwrap();
+        let ws = lifted(&g, case.at("z"), case.get("c"));
+        let s = g.enter(Space::S, &ws, &Input::default()).unwrap();
+        let picture = picture(&g, &s, Space::S, &Input::default()).unwrap();
         assert_eq!(
             flat(&picture),
-            flat(&g.synthesize(&ws, &Noise::Const).unwrap()),
+            flat(&paint(&g, &ws, Noise::Const)),
             "{}: to the last bit",
             case.name
         );
@@ -185,7 +193,7 @@ fn pickles_give_the_same_pictures() {
             weights::open(&folder.join(file), &LIMITS).unwrap_or_else(|e| panic!("{file}: {e}"));
         let g =
             generator::load(&checkpoint, &Device::Cpu).unwrap_or_else(|e| panic!("{file}: {e}"));
-        let picture = g.synthesize(case.at("w"), &Noise::Const).unwrap();
+        let picture = paint(&*g, case.at("w"), Noise::Const);
         let e = worst(&picture, case.at("image.const"));
         // Half-precision weights are other weights; the loader must come near, not equal.
         let tolerance =
@@ -206,11 +214,11 @@ fn gradients_in_codes_and_noise() {
         // Not at ref.w, which is rounded to f32: in sg2_64_resnet one activation of b8.conv1 lies
         // so near the kink of the leaky ReLU that the rounding turns its sign, and with it the
         // gradient by a thousandth.
-        let ws = layered(&g.map(case.at("z"), case.get("c")).unwrap(), g.spec().num_ws);
+        let ws = lifted(&g, case.at("z"), case.get("c"));
         let ws = Var::from_tensor(&ws).unwrap();
         let noise: Vec<Var> = g.noise_maps().iter().map(|m| Var::from_tensor(m).unwrap()).collect();
         let maps = noise.iter().map(|v| v.as_tensor().clone()).collect();
-        let value = case.loss(&g.synthesize(&ws, &Noise::Maps(maps)).unwrap());
+        let value = case.loss(&paint(&g, &ws, Noise::Maps(maps)));
         let e = relative(&value, case.at("loss"));
         assert!(e < 1e-5, "{}: loss differs by {e:e}", case.name);
         let grads = value.backward().unwrap();
@@ -221,14 +229,14 @@ fn gradients_in_codes_and_noise() {
             largest = e.max(largest);
         };
         compare("grad.ws", grads.get(&ws).expect("ws"));
-        for (v, name) in noise.iter().zip(noise_names(g.spec().resolution)) {
+        for (v, name) in noise.iter().zip(noise_names(g.spec().width)) {
             if case.get(&name).is_some() {
                 compare(&name, grads.get(v).expect("noise"));
             }
         }
         let z = Var::from_tensor(case.at("z")).unwrap();
-        let w = layered(&g.map(&z, case.get("c")).unwrap(), g.spec().num_ws);
-        let grads = case.loss(&g.synthesize(&w, &Noise::Const).unwrap()).backward().unwrap();
+        let w = lifted(&g, &z, case.get("c"));
+        let grads = case.loss(&paint(&g, &w, Noise::Const)).backward().unwrap();
         compare("grad.z", grads.get(&z).expect("z"));
         println!("{}: largest relative error of a gradient {largest:.1e}", case.name);
     }
@@ -252,10 +260,10 @@ fn gradients_in_weights() {
         if wanted.is_empty() {
             continue;
         }
-        let (g, variables) = case.build().with_variables(|name| wanted.contains(&name)).unwrap();
+        let (g, variables) = case.build().tuned(&|name| wanted.contains(&name)).unwrap();
         assert_eq!(variables.len(), wanted.len(), "{}: not every weight is a parameter", case.name);
-        let ws = layered(&g.map(case.at("z"), case.get("c")).unwrap(), g.spec().num_ws);
-        let grads = case.loss(&g.synthesize(&ws, &Noise::Const).unwrap()).backward().unwrap();
+        let ws = lifted(&*g, case.at("z"), case.get("c"));
+        let grads = case.loss(&paint(&*g, &ws, Noise::Const)).backward().unwrap();
         let mut largest = 0.0f64;
         for (name, v) in &variables {
             let found =

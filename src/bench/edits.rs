@@ -13,7 +13,7 @@ use super::shared::{Bench, Found, Outcome, Pace, Shown, gather, measure};
 use super::way::{Way, ways};
 use crate::direction::apply;
 use crate::error::{Error, Kind, Result};
-use crate::generator::{Noise, spaces};
+use crate::generator::spaces;
 use crate::invert::{Config, Method};
 use crate::lang::types::ModelFacts;
 use crate::latent::Latent;
@@ -201,8 +201,8 @@ impl Run<'_> {
         let space = self.ways[task.way].space;
         // An encoder's code of W+ may be moved in S.
         let moved = apply(&spaces::lift(g, code, space)?, steps, &task.direction)?;
-        let noise = moved.noise.clone().map_or(Noise::Const, Noise::Maps);
-        Ok(spaces::synthesize(g, &moved, &noise)?.clamp(-1f32, 1f32)?)
+        let input = spaces::input_of(&moved);
+        Ok(spaces::synthesize(g, &moved, &input)?.clamp(-1f32, 1f32)?)
     }
 
     /// The other attributes' movement beyond the truth's: of the edit, and of no edit. Both pairs

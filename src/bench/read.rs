@@ -2,7 +2,7 @@
 
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::generator::{Generator, Noise, each_batch, spaces};
+use crate::generator::{Generator, Input, each_batch, spaces};
 use crate::metric::{Features, Output, Reading};
 use crate::rng::Rng;
 use candle_core::{DType, Device, Tensor};
@@ -141,7 +141,7 @@ impl Spread {
         let codes = spaces::sample(generator, SAMPLES, draw)?;
         let mut rows: Vec<Vec<f64>> = Vec::with_capacity(SAMPLES);
         let watch = (control, "edits: samples for the units");
-        each_batch(generator, &codes, &Noise::Const, watch, |pictures| {
+        each_batch(generator, &codes, &Input::default(), watch, |pictures| {
             rows.extend(reader.read(&pictures.clamp(-1f32, 1f32)?)?.into_iter().map(|s| s.raw));
             Ok(())
         })

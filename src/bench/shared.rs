@@ -92,7 +92,7 @@ impl Bench<'_> {
         self.shown(pairs.picture(
             version,
             spec.channels,
-            spec.resolution,
+            spec.width.max(spec.height),
             self.generator.device(),
         )?)
     }

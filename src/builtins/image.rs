@@ -149,7 +149,7 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
     let size = args.count("size", 1..=LIMITS.image_side as usize)?;
     let side = match (size, &ctx.model, &frame) {
         (Some(s), ..) => s,
-        (None, Some(m), Frame::Face | Frame::Centre) => m.facts.resolution,
+        (None, Some(m), Frame::Face | Frame::Centre) => m.facts.side(),
         _ => {
             let (raster, said) = raster.convert(channels)?;
             notes.extend(said.map(str::to_owned));

@@ -87,7 +87,7 @@ pub fn model(m: &Loaded) -> Vec<(String, String)> {
     [
         ("name", s.name.clone()),
         ("family", s.family.clone()),
-        ("resolution", format!("{0}×{0}, {1} channels", s.resolution, s.channels)),
+        ("resolution", format!("{}×{}, {} channels", s.width, s.height, s.channels)),
         ("z, w, c", format!("{}, {}, {}", s.z_dim, s.w_dim, s.c_dim)),
         ("num_ws", s.num_ws.to_string()),
         ("styles", format!("{} in {} layers", s.s_dim(), s.styles.len())),

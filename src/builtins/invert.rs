@@ -133,14 +133,12 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 
 fn fits(size: [usize; 3], m: &ModelFacts) -> Result<()> {
     let [c, h, w] = size;
-    if [c, h, w] == [m.channels, m.resolution, m.resolution] {
+    if [c, h, w] == [m.channels, m.height, m.width] {
         return Ok(());
     }
     Err(Error::check(format!(
-        "the picture is {w}×{h}×{c}, {} makes {r}×{r}×{}",
-        m.name,
-        m.channels,
-        r = m.resolution
+        "the picture is {w}×{h}×{c}, {} makes {}×{}×{}",
+        m.name, m.width, m.height, m.channels
     ))
     .hint("image(path) fits a picture to the current generator; load the generator before it"))
 }
@@ -148,8 +146,8 @@ fn fits(size: [usize; 3], m: &ModelFacts) -> Result<()> {
 /// Activations of a step, kept for the backward pass: about 40 maps of 64 channels at full
 /// resolution.
 fn cost(_: &Args, ctx: &Context<'_>) -> u64 {
-    let side = ctx.model.as_ref().map_or(0, |m| m.facts.resolution) as u64;
-    side * side * 64 * 4 * 40
+    let pixels = ctx.model.as_ref().map_or(0, |m| m.facts.pixels()) as u64;
+    pixels * 64 * 4 * 40
 }
 
 fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
@@ -181,8 +179,8 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
         c.noise = args.flag("noise")?;
     }
     if let Some(Value::Mask(mask)) = args.get("mask") {
-        let side = model.facts.resolution;
-        mask.check((side, side)).map_err(|e| e.at(args.span("mask")))?;
+        let size = (model.facts.height, model.facts.width);
+        mask.check(size).map_err(|e| e.at(args.span("mask")))?;
         c.mask = Some(mask.as_ref().clone());
     }
     c.init = init(args, c.init)?;

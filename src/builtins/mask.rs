@@ -95,16 +95,16 @@ fn nothing() -> Error {
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
-    let side = ctx.model.as_ref().map_or(SIDE, |m| m.facts.resolution);
+    let size = ctx.model.as_ref().map_or((SIDE, SIDE), |m| (m.facts.height, m.facts.width));
     let mut parts = Vec::new();
     for (value, span) in args.many("of") {
         parts.push(part(&value).map_err(|e| e.at(span))?);
     }
     if let Some(shape) = ellipse(args)? {
-        parts.push(drawn("ellipse", shape, side)?);
+        parts.push(drawn("ellipse", shape, size)?);
     }
     if let Some(shape) = rectangle(args)? {
-        parts.push(drawn("box", shape, side)?);
+        parts.push(drawn("box", shape, size)?);
     }
     let all = args.word("combine")? == "all";
     let mut parts = parts.into_iter();
@@ -137,10 +137,10 @@ fn file(path: &str) -> Result<Mask> {
     Mask::new(weights.flatten_all()?.to_vec1::<f32>()?, kept, path)
 }
 
-fn drawn(name: &str, shape: Shape, side: usize) -> Result<Mask> {
+fn drawn(name: &str, shape: Shape, size: (usize, usize)) -> Result<Mask> {
     let (Shape::Ellipse(n) | Shape::Rectangle(n)) = shape;
     let numbers: Vec<String> = n.iter().map(f64::to_string).collect();
-    Mask::of_shape(shape, (side, side), &format!("{name} [{}]", numbers.join(", ")))
+    Mask::of_shape(shape, size, &format!("{name} [{}]", numbers.join(", ")))
 }
 
 fn ellipse(args: &Args) -> Result<Option<Shape>> {

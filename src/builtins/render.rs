@@ -5,7 +5,7 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
 };
 use crate::error::Result;
-use crate::generator::{self, Noise, spaces};
+use crate::generator::{self, Input, Noise, spaces};
 use crate::value::{Image, Value};
 
 /// `render(code, noise: const, psi: 1)`
@@ -63,8 +63,8 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 /// Feature maps of the widest layers dominate: about 64 channels at full resolution, twice.
 fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
     let Ok(code) = args.latent("code") else { return 0 };
-    let side = ctx.model_of(&code).map_or(0, |m| m.facts.resolution) as u64;
-    (code.count() as u64).saturating_mul(side * side * 64 * 4 * 2)
+    let pixels = ctx.model_of(&code).map_or(0, |m| m.facts.pixels()) as u64;
+    (code.count() as u64).saturating_mul(pixels * 64 * 4 * 2)
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
@@ -72,15 +72,17 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model_of(&code).map_err(|e| e.at(args.span("code")))?;
     let psi = args.need_number("psi", -10.0..=10.0)?;
     let cutoff = args.count("cutoff", 0..=model.facts.num_ws)?;
+    let own = spaces::input_of(&code);
     let noise = match args.word("noise")? {
         "none" => Noise::None,
         "random" => Noise::Random { seed: args.seed(ctx)?, first: 0 },
-        _ => code.noise.clone().map_or(Noise::Const, Noise::Maps),
+        _ => own.noise,
     };
+    let input = Input { noise, ..own };
     let g = &*model.generator;
     let cut = spaces::truncated(g, &code, psi, cutoff)?;
     Ok(Value::Image(Image {
-        data: generator::pictures(g, &cut, &noise, (&ctx.control, "render"))?,
+        data: generator::pictures(g, &cut, &input, (&ctx.control, "render"))?,
         captions: Vec::new(),
         origin: format!("render of {}", code.origin),
         notes: Vec::new(),

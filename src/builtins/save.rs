@@ -5,7 +5,7 @@ use crate::builtin::{
     all_images, as_latent,
 };
 use crate::error::{Error, Result};
-use crate::generator::{Noise, each_batch};
+use crate::generator::{each_batch, spaces};
 use crate::image::{Raster, encode};
 use crate::lang::suggest::near;
 use crate::latent::{Direction, Latent, ModelId};
@@ -259,8 +259,8 @@ fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
 fn frames(path: &Latent, ctx: &Context<'_>) -> Result<Vec<Raster>> {
     let model = ctx.model_of(path)?;
     let mut all = Vec::with_capacity(path.count());
-    let noise = path.noise.clone().map_or(Noise::Const, Noise::Maps);
-    each_batch(&*model.generator, path, &noise, (&ctx.control, "render the film"), |batch| {
+    let input = spaces::input_of(path);
+    each_batch(&*model.generator, path, &input, (&ctx.control, "render the film"), |batch| {
         all.extend(Raster::from_tensor(&batch)?);
         Ok(())
     })

@@ -37,7 +37,7 @@ pub fn count(call: &CheckedCall<'_>, name: &str) -> Option<usize> {
 
 /// The picture type of a generator.
 pub fn picture(model: Option<&Arc<ModelFacts>>) -> Type {
-    Type::Image(model.map(|m| [m.channels, m.resolution, m.resolution]))
+    Type::Image(model.map(|m| [m.channels, m.height, m.width]))
 }
 
 /// Refuses a space that the generator has no codes in.

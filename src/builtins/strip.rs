@@ -43,12 +43,12 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 }
 
 fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
-    let side = ctx.model.as_ref().map_or(0, |m| m.facts.resolution) as u64;
+    let pixels = ctx.model.as_ref().map_or(0, |m| m.facts.pixels()) as u64;
     let n = match args.get("n") {
         Some(Value::Number(n)) if *n > 0.0 => *n as u64,
         _ => 0,
     };
-    n.saturating_mul(side * side * 64 * 4)
+    n.saturating_mul(pixels * 64 * 4)
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {

@@ -48,7 +48,9 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
     });
     if let Some(spec) = crate::generator::describe(&found)? {
         facts["name"] = json!(spec.name);
-        facts["resolution"] = json!(spec.resolution);
+        facts["resolution"] = json!(spec.width.max(spec.height));
+        facts["width"] = json!(spec.width);
+        facts["height"] = json!(spec.height);
         facts["channels"] = json!(spec.channels);
         facts["z_dim"] = json!(spec.z_dim);
         facts["w_dim"] = json!(spec.w_dim);
@@ -148,7 +150,7 @@ pub fn models(common: &Common) -> Result<u8> {
     for name in model::NAMES {
         let m = model::load(name)?;
         let line = if common.json {
-            json!({"name": name, "family": m.facts.family, "resolution": m.facts.resolution, "s_dim": m.facts.s_dim(),
+            json!({"name": name, "family": m.facts.family, "resolution": m.facts.side(), "s_dim": m.facts.s_dim(),
                 "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_facts": direction_facts(&m)})
             .to_string()
         } else {

@@ -200,7 +200,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let name = Source::new("gannet", "");
     match dispatch(cli) {
         Ok(code) => code,
-        Err(e) if runner::is_closed(&e) => 0,
+        Err(e) if e.kind() == Kind::Closed => 0,
         Err(e) => {
             if let Ok(source) = name {
                 runner::complain(
@@ -297,7 +297,7 @@ fn runner(common: &Common, options: Options) -> Result<(Runner, Probe)> {
         let folder = common.out.clone().unwrap_or_else(|| PICTURES.into());
         Painter::with_sink(found.terminal.clone(), Box::new(Files::new(&folder)))
     } else {
-        Painter::new(found.terminal.clone())
+        Painter::printing(found.terminal.clone())
     };
     let style = Style { json: common.json, quiet: common.quiet };
     Ok((Runner { session, terminal, painter, style }, found))

@@ -1,7 +1,7 @@
 //! `run`, `eval`, `check`, `fmt` and the prompt.
 
 use super::{Common, options, runner, sets};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::eval::Session;
 use crate::lang::layout;
 use crate::lang::span::Source;
@@ -10,7 +10,7 @@ use crate::safe::Safe;
 use crate::store::{Disk, write_atomic};
 use crate::ui::Keys;
 use crate::ui::repl::{ReplOptions, Resume};
-use crate::ui::runner::{Runner, complain, is_closed};
+use crate::ui::runner::{Runner, complain};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -61,7 +61,7 @@ pub fn program(common: &Common, source: &Source, set: &[String], confined: bool)
 pub fn run_in(runner: &mut Runner, source: &Source, sets: &BTreeMap<String, String>) -> Result<u8> {
     match runner.run(source, sets) {
         Ok(()) => Ok(0),
-        Err(e) if is_closed(&e) => Ok(0),
+        Err(e) if e.kind() == Kind::Closed => Ok(0),
         Err(e) => {
             runner.complain(source, &e);
             Ok(e.kind().exit_code())

@@ -55,7 +55,8 @@ pub fn invert(common: &Common, images: &[PathBuf], how: &How) -> Result<u8> {
         None => vec![None; images.len()],
     };
     let (mut runner, _) = super::runner(common, super::options(common, true))?;
-    let together = runner.session.model.as_ref().map_or(1, |m| batch_size(m.facts.resolution));
+    let together =
+        runner.session.model.as_ref().map_or(1, |m| batch_size(m.facts.width, m.facts.height));
     let batches = images.chunks(together).zip(names.chunks(together));
     let program = batches
         .map(|(images, names)| inversion(images, names, &how))

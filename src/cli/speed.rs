@@ -110,7 +110,7 @@ fn jobs(common: &Common, options: &Options) -> Result<Vec<Job>> {
         all.extend(sides.into_iter().map(What::Official));
     }
     if options.wants(Kinds::Model) || options.wants(Kinds::Inversion) {
-        let side = model::load(&common.model)?.facts.resolution;
+        let side = model::load(&common.model)?.facts.side();
         if given.is_empty() || given.contains(&side) {
             all.extend(own(common, options)?);
         } else if all.is_empty() {

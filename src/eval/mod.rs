@@ -94,7 +94,7 @@ impl Session {
     /// the best so far kept.
     ///
     /// # Errors
-    /// When it fails; `Interrupted` when it was asked to stop, after its result was kept and shown.
+    /// When it fails; `Kept` when it was asked to stop, after its result was kept and shown.
     pub fn step(
         &mut self,
         statement: &Stmt,
@@ -104,8 +104,7 @@ impl Session {
         Evaluator::new(self, control, output).statement(statement)?;
         match control.stop() {
             Stop::No => Ok(()),
-            _ => Err(Error::new(Kind::Interrupted, "stopped; the best so far is kept")
-                .at(statement.span)),
+            _ => Err(Error::new(Kind::Kept, "stopped; the best so far is kept").at(statement.span)),
         }
     }
 }

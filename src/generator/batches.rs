@@ -3,7 +3,7 @@
 //! A picture's bits do not depend on the batch that it is made in, so how codes are cut into
 //! batches shows nowhere.
 
-use super::{Generator, Noise, spaces};
+use super::{Generator, Input, spaces};
 use crate::control::{Control, Progress, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::latent::Latent;
@@ -15,10 +15,9 @@ const MOST: usize = 8;
 /// bounds the memory of the feature maps, which grow with both.
 const PIXELS: usize = 8 * 256 * 256;
 
-/// Pictures of `resolution`² that are made, or searched for, in one batch: 8 up to 256², 2 of 512²,
-/// 1 of 1024².
-pub fn batch_size(resolution: usize) -> usize {
-    (PIXELS / (resolution * resolution).max(1)).clamp(1, MOST)
+/// Pictures that are made, or searched for, in one batch: 8 up to 256², 2 of 512², 1 of 1024².
+pub fn batch_size(width: usize, height: usize) -> usize {
+    (PIXELS / (width * height).max(1)).clamp(1, MOST)
 }
 
 /// Makes the pictures of codes of any space, and hands them on a batch at a time, `[n, C, H, W]`;
@@ -30,11 +29,11 @@ pub fn batch_size(resolution: usize) -> usize {
 pub fn each_batch(
     g: &dyn Generator,
     code: &Latent,
-    noise: &Noise,
+    input: &Input,
     (control, title): (&Control, &str),
     mut take: impl FnMut(Tensor) -> Result<()>,
 ) -> Result<()> {
-    let (count, size) = (code.count(), batch_size(g.spec().resolution));
+    let (count, size) = (code.count(), batch_size(g.spec().width, g.spec().height));
     for from in (0..count).step_by(size) {
         if from > 0 && control.stop() != Stop::No {
             return Err(Error::new(
@@ -43,7 +42,7 @@ pub fn each_batch(
             ));
         }
         let n = size.min(count - from);
-        take(spaces::synthesize(g, &code.part(from, n)?, &noise.part(from, n, count)?)?.detach())?;
+        take(spaces::synthesize(g, &code.part(from, n)?, &input.part(from, n, count)?)?.detach())?;
         if count > size {
             let (title, step) = (title.to_owned(), from + n);
             control.report(Progress {
@@ -65,11 +64,11 @@ pub fn each_batch(
 pub fn pictures(
     g: &dyn Generator,
     code: &Latent,
-    noise: &Noise,
+    input: &Input,
     watch: (&Control, &str),
 ) -> Result<Tensor> {
     let mut all = Vec::new();
-    each_batch(g, code, noise, watch, |batch| {
+    each_batch(g, code, input, watch, |batch| {
         all.push(batch);
         Ok(())
     })?;
@@ -82,6 +81,7 @@ pub fn pictures(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generator::Noise;
     use crate::generator::toy::Toy;
     use crate::space::Space;
     use candle_core::{Device, Var};
@@ -94,7 +94,10 @@ mod tests {
 
     #[test]
     fn sizes_fall_with_the_resolution() {
-        assert_eq!([16, 256, 257, 512, 1024, 8192].map(batch_size), [8, 8, 7, 2, 1, 1]);
+        assert_eq!(
+            [16, 256, 257, 512, 1024, 8192].map(|side| batch_size(side, side)),
+            [8, 8, 7, 2, 1, 1]
+        );
     }
 
     #[test]
@@ -107,11 +110,12 @@ mod tests {
             let own =
                 g.noise_maps().iter().map(|m| m.repeat((11, 1, 1, 1)).unwrap()).collect::<Vec<_>>();
             for noise in [Noise::Const, Noise::Random { seed: 2, first: 0 }, Noise::Maps(own)] {
-                let all = pictures(&g, &code, &noise, (&control, "")).unwrap();
+                let input = Input::of(noise);
+                let all = pictures(&g, &code, &input, (&control, "")).unwrap();
                 assert_eq!(all.dims(), [11, 3, 32, 32]);
                 for i in [0, 7, 8, 10] {
-                    let noise = noise.part(i, 1, 11).unwrap();
-                    let alone = spaces::synthesize(&g, &code.part(i, 1).unwrap(), &noise).unwrap();
+                    let input = input.part(i, 1, 11).unwrap();
+                    let alone = spaces::synthesize(&g, &code.part(i, 1).unwrap(), &input).unwrap();
                     assert_eq!(bits(&alone), bits(&all.narrow(0, i, 1).unwrap()), "{space} {i}");
                 }
             }
@@ -125,9 +129,12 @@ mod tests {
             .unwrap();
         let gradient = |z: &Tensor| {
             let z = Var::from_tensor(z).unwrap();
-            let w = g.map(&z, None).unwrap();
-            let ws = w.unsqueeze(1).unwrap().repeat((1, g.spec().num_ws, 1)).unwrap();
-            let loss = g.synthesize(&ws, &Noise::Const).unwrap().sqr().unwrap().sum_all().unwrap();
+            let loss = spaces::picture(&g, &z, Space::Z, &Input::default())
+                .unwrap()
+                .sqr()
+                .unwrap()
+                .sum_all()
+                .unwrap();
             loss.backward().unwrap().get(&z).unwrap().clone()
         };
         let all = gradient(&z.data);
@@ -150,10 +157,10 @@ mod tests {
             inner.get().unwrap().request(Stop::Keep);
         });
         holder.set(control.clone()).ok().unwrap();
-        let e = pictures(&g, &code, &Noise::Const, (&control, "film")).unwrap_err();
+        let e = pictures(&g, &code, &Input::default(), (&control, "film")).unwrap_err();
         assert_eq!((e.kind(), seen.load(Ordering::Relaxed)), (Kind::Interrupted, 8));
         // What fits into one batch is made all the same, as it always was.
         let few = code.part(0, 3).unwrap();
-        assert_eq!(pictures(&g, &few, &Noise::Const, (&control, "film")).unwrap().dims()[0], 3);
+        assert_eq!(pictures(&g, &few, &Input::default(), (&control, "film")).unwrap().dims()[0], 3);
     }
 }

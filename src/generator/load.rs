@@ -1,7 +1,7 @@
 //! From a model file's content to a generator.
 
 use super::stylegan2::{Given, SPACES, Source, StyleGan2};
-use super::{Generator, Spec};
+use super::{Generator, Inputs, Spec};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use crate::weights::{Checkpoint, Info, fingerprint, remap::derived};
@@ -142,7 +142,8 @@ pub fn describe(file: &Info) -> Result<Option<Spec>> {
     Ok(Some(Spec {
         name: c.name,
         family: "stylegan2".into(),
-        resolution: c.img_resolution,
+        width: c.img_resolution,
+        height: c.img_resolution,
         channels: c.img_channels,
         z_dim: c.z_dim,
         w_dim: c.w_dim,
@@ -150,6 +151,8 @@ pub fn describe(file: &Info) -> Result<Option<Spec>> {
         num_ws: c.num_ws,
         spaces: SPACES.to_vec(),
         styles,
+        layers: Vec::new(),
+        inputs: Inputs { class: c.c_dim > 0, ..Inputs::default() },
         parameters: parameters.sum(),
         noise_sizes: Vec::new(),
         fingerprint: String::new(),
@@ -201,7 +204,7 @@ mod tests {
         let toy = Toy { resolution: 8, c_dim: 2, ..Toy::default() };
         let (a, c) = (toy.build(&Device::Cpu).expect("toy"), checkpoint(&toy));
         let b = load(&c, &Device::Cpu).expect("loaded");
-        assert_eq!((b.spec().resolution, b.spec().c_dim, b.spec().name.as_str()), (8, 2, "toy"));
+        assert_eq!((b.spec().width, b.spec().c_dim, b.spec().name.as_str()), (8, 2, "toy"));
         assert_eq!(a.spec(), b.spec(), "the same tensors have the same fingerprint");
         // Through our own file format as well.
         let bytes = crate::weights::convert(&c).expect("converted");

@@ -1,19 +1,28 @@
 //! Generators: from latent codes to pictures, with gradients.
+//!
+//! A generator is a chain of named points: a code of the prior, the spaces above it, the layers of
+//! the synthesis network, the picture. [`Generator::enter`] goes from one space to the next,
+//! [`Generator::run`] from a code or a feature map to layers and picture. [`spaces`] has what
+//! callers need of both.
 
 mod batches;
+mod input;
 mod load;
 pub mod spaces;
 pub mod stylegan2;
 pub mod toy;
 
 pub use batches::{batch_size, each_batch, pictures};
+pub use input::{Input, Noise};
 pub use load::{FAMILIES, describe, load, stylegan2 as load_stylegan2};
+pub use spaces::LatentSpace;
 pub use toy::toy;
 
 use crate::error::{Error, Result};
 use crate::safe::Safe;
-use crate::space::Space;
-use candle_core::{Device, Tensor};
+use crate::space::{Dims, Space};
+use candle_core::{Device, Tensor, Var};
+use std::sync::Arc;
 
 /// One layer's part of a style code.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -26,6 +35,32 @@ pub struct StyleLayer {
     pub size: usize,
 }
 
+/// A point inside the synthesis network whose feature map can be read and replaced.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Layer {
+    /// The layer, as its tensors are called: `b8.conv0`.
+    pub name: String,
+    /// Channels of its map.
+    pub channels: usize,
+    /// Height of its map.
+    pub height: usize,
+    /// Width of its map.
+    pub width: usize,
+}
+
+/// What a generator reads besides a code; see [`Input`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Inputs {
+    /// Noise maps.
+    pub noise: bool,
+    /// A class or other labels.
+    pub class: bool,
+    /// A camera.
+    pub camera: bool,
+    /// A transform of the input coordinates.
+    pub transform: bool,
+}
+
 /// What a generator is.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Spec {
@@ -33,13 +68,15 @@ pub struct Spec {
     pub name: String,
     /// Family: `stylegan2`.
     pub family: String,
-    /// Side of its pictures in pixels.
-    pub resolution: usize,
+    /// Width of its pictures in pixels.
+    pub width: usize,
+    /// Height of its pictures in pixels.
+    pub height: usize,
     /// Channels of its pictures.
     pub channels: usize,
     /// Dimensions of z.
     pub z_dim: usize,
-    /// Dimensions of w.
+    /// Dimensions of w; equal to `z_dim` where there is no mapping network.
     pub w_dim: usize,
     /// Number of classes; 0 when unconditional.
     pub c_dim: usize,
@@ -48,13 +85,18 @@ pub struct Spec {
     /// Spaces its codes can live in.
     #[serde(skip)]
     pub spaces: Vec<Space>,
-    /// The layers that read styles, in the order in which they run; empty where there is no space
-    /// S.
+    /// The layers that read styles, in the order in which they run; empty where there is no space S.
     pub styles: Vec<StyleLayer>,
+    /// The layers that can be tapped and entered, in the order in which they run.
+    #[serde(skip)]
+    pub layers: Vec<Layer>,
+    /// What it reads besides a code.
+    #[serde(skip)]
+    pub inputs: Inputs,
     /// Parameters, buffers not counted.
     pub parameters: usize,
-    /// Sides of the noise maps, in layer order.
-    pub noise_sizes: Vec<usize>,
+    /// Heights and widths of the noise maps, in layer order.
+    pub noise_sizes: Vec<[usize; 2]>,
     /// Sha256 over its tensors, hexadecimal.
     pub fingerprint: String,
 }
@@ -63,7 +105,7 @@ impl Spec {
     /// How many styles each row of a W+ code controls, `num_ws` numbers; empty where there is no
     /// space S.
     ///
-    /// Layers run in the order of their rows, so a row's styles stand side by side in a style code:
+    /// Layers run in the order of their rows, so a row's styles are neighbours in a style code:
     /// these are its layers.
     pub fn style_sizes(&self) -> Vec<usize> {
         let mut sizes = vec![0; if self.styles.is_empty() { 0 } else { self.num_ws }];
@@ -79,48 +121,77 @@ impl Spec {
     pub fn s_dim(&self) -> usize {
         self.styles.iter().map(|l| l.size).sum()
     }
-}
 
-/// The noise that the layers add.
-#[derive(Clone, Debug, Default)]
-pub enum Noise {
-    /// The maps stored with the weights.
-    #[default]
-    Const,
-    /// None at all.
-    None,
-    /// Fresh maps: those of a picture depend on the seed and on its place.
-    Random {
-        /// Where they come from.
-        seed: u64,
-        /// The place of the first picture.
-        first: usize,
-    },
-    /// These maps, in layer order, each `[N or 1, 1, H, W]`; gradients flow into them.
-    Maps(Vec<Tensor>),
-}
-
-impl Noise {
-    /// The noise of the `len` pictures from `from` on, of `count`.
-    ///
-    /// # Errors
-    /// When there are not as many.
-    pub fn part(&self, from: usize, len: usize, count: usize) -> Result<Self> {
-        Ok(match self {
-            Self::Random { seed, first } => Self::Random { seed: *seed, first: first + from },
-            Self::Maps(maps) => {
-                let part = |m: &Tensor| {
-                    if m.dim(0)? == count {
-                        m.narrow(0, from, len)?.contiguous()
-                    } else {
-                        Ok(m.clone())
-                    }
-                };
-                Self::Maps(maps.iter().map(part).collect::<Result<_, candle_core::Error>>()?)
-            }
-            other => other.clone(),
-        })
+    /// The sizes of its codes.
+    pub fn dims(&self) -> Dims {
+        Dims {
+            spaces: self.spaces.clone(),
+            z_dim: self.z_dim,
+            w_dim: self.w_dim,
+            num_ws: self.num_ws,
+            style_sizes: self.style_sizes(),
+        }
     }
+
+    /// Its pictures in words: `256²`, `256×512`.
+    pub fn size(&self) -> String {
+        size_words(self.width, self.height)
+    }
+}
+
+/// A size in words: `256²`, or `256×512` (width × height) where the sides differ.
+pub fn size_words(width: usize, height: usize) -> String {
+    if width == height { format!("{width}²") } else { format!("{width}×{height}") }
+}
+
+/// The feature map of one layer, and the picture that the layers before it have summed up.
+#[derive(Clone, Debug)]
+pub struct Feature {
+    /// Index of the layer in [`Spec::layers`].
+    pub layer: usize,
+    /// Its map after the activation, `[N, C, H, W]`.
+    pub map: Tensor,
+    /// Where a family sums its picture up over the layers: the sum so far, `[N, K, H', W']`.
+    pub picture: Option<Tensor>,
+}
+
+/// Where a synthesis starts.
+#[derive(Clone, Copy)]
+pub enum Start<'a> {
+    /// At a code of the space that the synthesis reads, or of S.
+    Code {
+        /// The code's space.
+        space: Space,
+        /// The code.
+        data: &'a Tensor,
+    },
+    /// At a feature map; the layers behind it read the code.
+    Feature {
+        /// The map.
+        feature: &'a Feature,
+        /// The code's space.
+        space: Space,
+        /// The code.
+        data: &'a Tensor,
+    },
+}
+
+/// A point that a synthesis is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tap {
+    /// The map of a layer, by its index in [`Spec::layers`].
+    Layer(usize),
+    /// The picture.
+    Picture,
+}
+
+/// What a synthesis gives.
+#[derive(Debug, Default)]
+pub struct Tapped {
+    /// The maps asked for, in the order in which they run.
+    pub features: Vec<Feature>,
+    /// The picture, `[N, C, H, W]`, nominal range [-1, 1], not clamped; present when asked for.
+    pub picture: Option<Tensor>,
 }
 
 /// A generator.
@@ -131,58 +202,71 @@ pub trait Generator: Send + Sync {
     /// Where its weights are.
     fn device(&self) -> &Device;
 
-    /// From the prior to the intermediate space.
+    /// A code of `to` from a code of its parent space, where that takes the generator's weights:
+    /// Z → W by the mapping network, W+ → S by the layers' affine maps. [`spaces::rise`] goes any
+    /// way up.
     ///
     /// # Shapes
-    /// z `[N, z_dim]`, labels `[N, c_dim]` when conditional → w `[N, w_dim]`.
-    fn map(&self, z: &Tensor, labels: Option<&Tensor>) -> Result<Tensor>;
-
-    /// The mean of w over the prior (`w_avg`), `[w_dim]`.
-    fn mean_w(&self) -> &Tensor;
-
-    /// Pictures of layered codes.
-    ///
-    /// # Shapes
-    /// ws `[N, num_ws, w_dim]` → `[N, C, H, W]`, nominal range [-1, 1], not clamped.
-    fn synthesize(&self, ws: &Tensor, noise: &Noise) -> Result<Tensor>;
-
-    /// Style codes (space S; Wu et al. 2021, StyleSpace) of layered codes: what every layer's
-    /// affine map makes of its row, one layer after the other as in [`Spec::styles`], unscaled.
-    ///
-    /// # Shapes
-    /// ws `[N, num_ws, w_dim]` → `[N, s_dim]`.
+    /// z `[N, z_dim]` → w `[N, w_dim]`; ws `[N, num_ws, w_dim]` → s `[N, s_dim]`.
     ///
     /// # Errors
-    /// For a family whose layers read no styles, and a code of other sizes.
-    fn styles(&self, ws: &Tensor) -> Result<Tensor> {
-        let _ = ws;
-        Err(no_styles(self.spec()))
-    }
+    /// For a space that the generator lacks, and a code of other sizes.
+    fn enter(&self, to: Space, parent: &Tensor, input: &Input) -> Result<Tensor>;
 
-    /// Pictures of style codes: `synthesize_styles(styles(ws))` is `synthesize(ws)`.
+    /// Runs the synthesis from a code or a feature map to the points asked for, with gradients.
+    /// Entering a tapped feature with the same code gives the same picture.
     ///
     /// # Shapes
-    /// s `[N, s_dim]` → `[N, C, H, W]`, nominal range [-1, 1], not clamped.
+    /// A code of the space that the synthesis reads (`[N, num_ws, w_dim]`, without a mapping
+    /// network `[N, z_dim]`) or of S `[N, s_dim]`.
     ///
     /// # Errors
-    /// As [`Generator::styles`].
-    fn synthesize_styles(&self, s: &Tensor, noise: &Noise) -> Result<Tensor> {
-        let _ = (s, noise);
-        Err(no_styles(self.spec()))
-    }
+    /// For a code of another space or other sizes, and a layer that does not exist.
+    fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped>;
+
+    /// The mean of the codes of a space over the prior, without `N`; `None` where it is not stored.
+    fn mean(&self, space: Space) -> Option<&Tensor>;
 
     /// The stored noise maps in layer order, each `[1, 1, H, W]`.
     fn noise_maps(&self) -> Vec<Tensor>;
+
+    /// A space of its codes; `None` when they have none of that kind.
+    fn space(&self, kind: Space) -> Option<&dyn LatentSpace> {
+        self.spec().spaces.contains(&kind).then(|| spaces::standard(kind)).flatten()
+    }
+
+    /// A copy whose parameters for which `which(name)` holds are variables, and these by name: the
+    /// unknowns of a search over weights. The copy shares the numbers of the others.
+    ///
+    /// # Errors
+    /// When a tensor cannot be copied.
+    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)>;
 }
 
-fn no_styles(spec: &Spec) -> Error {
-    Error::runtime(format!(
-        "{} has no space S: the layers of {} read no styles",
-        Safe(&spec.name),
-        Safe(&spec.family)
-    ))
-    .hint(format!(
-        "its spaces are {}",
-        spec.spaces.iter().map(|s| s.name()).collect::<Vec<_>>().join(", ")
-    ))
+/// Weights that are searched, by name.
+pub type Variables = Vec<(String, Var)>;
+
+/// A feature to start from and the points asked for must be those of the generator.
+fn check_points(spec: &Spec, n: usize, from: Option<&Feature>, taps: &[Tap]) -> Result<()> {
+    let all = spec.layers.len();
+    let missing = |layer: usize| {
+        Error::runtime(format!("there is no layer {layer}: {} has {all}", Safe(&spec.name)))
+            .hint(format!("layers count from 0 to {}", all.saturating_sub(1)))
+    };
+    for tap in taps {
+        if let Tap::Layer(layer) = *tap
+            && layer >= all
+        {
+            return Err(missing(layer));
+        }
+    }
+    let Some(feature) = from else { return Ok(()) };
+    let layer = spec.layers.get(feature.layer).ok_or_else(|| missing(feature.layer))?;
+    let expected = [n, layer.channels, layer.height, layer.width];
+    if feature.map.dims() == expected {
+        return Ok(());
+    }
+    let given = feature.map.dims();
+    Err(Error::runtime(format!("a map of shape {given:?} for layer {}: {expected:?}", layer.name))
+        .hint("enter a layer with a map that was tapped at it"))
 }

@@ -1,9 +1,10 @@
 //! A tiny seeded StyleGAN2 with random weights: for tests, examples and first steps.
 
-use super::Generator;
 use super::stylegan2::{Architecture, Given, StyleGan2, Tensors};
+use super::{Generator, Input};
 use crate::error::{Error, Result};
 use crate::rng::Rng;
+use crate::space::Space;
 use crate::weights::{self, Array};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
@@ -171,7 +172,10 @@ impl Toy {
         } else {
             None
         };
-        let mean = draft.map(&z, labels.as_ref())?.mean(0)?.to_vec1::<f32>()?;
+        let mean = draft
+            .enter(Space::W, &z, &Input { labels, ..Input::default() })?
+            .mean(0)?
+            .to_vec1::<f32>()?;
         // Rounded, so that the last bits of one machine's arithmetic do not give another toy.
         let mean: Vec<f32> = mean.into_iter().map(|v| (v * 4096.0).round() / 4096.0).collect();
         Ok(Tensor::from_vec(mean, self.w_dim, device)?)
@@ -222,13 +226,11 @@ fn fingerprint(tensors: &BTreeMap<String, Tensor>) -> Result<String> {
 mod tests {
     use super::*;
     use crate::generator::{Noise, spaces};
-    use crate::space::Space;
 
     fn pictures(g: &dyn Generator, n: usize) -> Tensor {
         let codes = spaces::sample(g, n, spaces::Draw { seed: 1, ..spaces::Draw::default() })
             .expect("codes");
-        let ws = spaces::to_ws(g, &codes).expect("ws");
-        g.synthesize(&ws, &Noise::Const).expect("pictures")
+        spaces::synthesize(g, &codes, &Input::default()).expect("pictures")
     }
 
     #[test]
@@ -258,7 +260,7 @@ mod tests {
         assert_ne!(a.spec().fingerprint, c.spec().fingerprint);
         assert_eq!(
             (a.spec().num_ws, a.spec().noise_sizes.as_slice()),
-            (8, &[4, 8, 8, 16, 16, 32, 32][..])
+            (8, &[4, 8, 8, 16, 16, 32, 32].map(|side| [side, side])[..])
         );
         let mean = spaces::mean(a.as_ref(), Space::W).expect("mean");
         let norm = mean
@@ -289,10 +291,12 @@ mod tests {
                     Tensor::ones((2, i), candle_core::DType::F32, &Device::Cpu).expect("labels")
                 });
                 let z = Tensor::ones((2, 16), candle_core::DType::F32, &Device::Cpu).expect("z");
-                let w = g.map(&z, labels.as_ref()).expect("w");
-                let ws =
-                    w.unsqueeze(1).and_then(|w| w.repeat((1, g.spec().num_ws, 1))).expect("ws");
-                let p = g.synthesize(&ws, &Noise::Random { seed: 3, first: 0 }).expect("picture");
+                let input = Input {
+                    noise: Noise::Random { seed: 3, first: 0 },
+                    labels,
+                    ..Input::default()
+                };
+                let p = spaces::picture(&g, &z, Space::Z, &input).expect("picture");
                 assert_eq!(p.dims(), [2, i + 2, resolution, resolution]);
             }
         }

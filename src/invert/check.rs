@@ -88,7 +88,7 @@ impl Config {
         self.check_numbers(job)?;
         check_labels(job)?;
         if let Some(mask) = &self.mask {
-            mask.check((spec.resolution, spec.resolution))?;
+            mask.check((spec.height, spec.width))?;
         }
         let mut notes = Vec::new();
         if job.perceptual.is_none() && self.weights.get("perceptual").is_none() {
@@ -167,17 +167,14 @@ fn check_labels(job: &Job) -> Result<()> {
 pub(super) fn check_target(job: &Job, target: &Tensor) -> Result<()> {
     let spec = job.generator.spec();
     let dims = target.dims();
-    if dims.len() != 4
-        || dims[0] == 0
-        || dims[1..] != [spec.channels, spec.resolution, spec.resolution]
-    {
+    if dims.len() != 4 || dims[0] == 0 || dims[1..] != [spec.channels, spec.height, spec.width] {
         return Err(Error::runtime(format!(
             "the generator makes pictures of {}×{}×{}, the target is {dims:?}",
-            spec.channels, spec.resolution, spec.resolution
+            spec.channels, spec.height, spec.width
         ))
         .hint(format!(
-            "resize it to {0}×{0} with {1} channels first",
-            spec.resolution, spec.channels
+            "resize it to {}×{} with {} channels first",
+            spec.width, spec.height, spec.channels
         )));
     }
     if !target.sum_all()?.to_vec0::<f32>()?.is_finite() {

@@ -1,12 +1,11 @@
 //! What the encoder's methods promise, on the toy generator.
 
-use super::generate::layered;
 use super::methods::{ENCODER, HYBRID, OPTIMIZE};
 use super::tests::{as_alone, foreign, generator, pair, run, several, stats, stopping, values};
 use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
-use crate::generator::{Generator, Noise};
+use crate::generator::Generator;
 use crate::network::Encoder;
 use crate::network::encoder_tests::network;
 use crate::space::Space;
@@ -28,13 +27,13 @@ impl Teacher {
     /// it.
     fn new(g: &dyn Generator, share: f64) -> Self {
         let z = Tensor::from_vec(Rng::new(77).normals(16), (1, 16), &Device::Cpu).unwrap();
-        let goal = layered(&g.map(&z, None).unwrap(), 8).unwrap();
-        let at = layered(&g.mean_w().unsqueeze(0).unwrap(), 8).unwrap();
+        let goal = spaces::rise(g, &z, (Space::Z, Space::WPlus), &Input::default()).unwrap();
+        let at = spaces::mean(g, Space::WPlus).unwrap().data;
         Self { goal, at, share, calls: AtomicUsize::new(0) }
     }
 
     fn picture(&self, g: &dyn Generator) -> Tensor {
-        g.synthesize(&self.goal, &Noise::Const).unwrap()
+        spaces::picture(g, &self.goal, Space::WPlus, &Input::default()).unwrap()
     }
 }
 

@@ -3,12 +3,11 @@
 //! Operators and losses keep images apart to the last bit, so what an image is worth does not
 //! depend on the others: a batch is only a faster way to the same numbers.
 
-use super::generate::picture;
 use super::objective::{Loss, Objective, normalise};
 use super::phase::{Normalise, Phase};
 use super::problem::Problem;
 use crate::error::{Error, Result};
-use crate::generator::Generator;
+use crate::generator::{Generator, Input, Noise, spaces};
 use candle_core::{DType, Tensor, Var};
 
 /// Where one image of the batch is.
@@ -143,7 +142,9 @@ pub(super) fn synthesize(
     let labels: Vec<&Tensor> = points.iter().filter_map(|p| p.problem.labels.as_ref()).collect();
     let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
     let space = first.problem.code_space(code);
-    picture(first.generator, code, space, (maps, labels.as_ref()))
+    let noise = if maps.is_empty() { Noise::Const } else { Noise::Maps(maps.to_vec()) };
+    let input = Input { noise, labels, ..Input::default() };
+    spaces::picture(first.generator, code, space, &input)
 }
 
 /// The numbers of all terms, for every image. The only time in a step that a GPU is waited for:

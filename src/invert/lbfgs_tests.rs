@@ -30,9 +30,8 @@ fn lbfgs_comes_nearer_than_adam_with_as_many_evaluations_in_every_space() {
         assert!(found.loss[0] < other.loss[0], "{space}: {} {}", found.loss[0], other.loss[0]);
         assert!(found.how.contains("method lbfgs steps 60 history 10 search 20 init"));
         // The code and the maps make the picture that is shown.
-        let noise = found.code.noise.clone().unwrap_or_default();
-        let noise = generate::noise_of(&noise);
-        let again = crate::generator::spaces::synthesize(g.as_ref(), &found.code, &noise).unwrap();
+        let input = spaces::input_of(&found.code);
+        let again = spaces::synthesize(g.as_ref(), &found.code, &input).unwrap();
         assert_eq!(values(&again), values(&found.reconstruction), "{space}");
     }
 }

@@ -19,7 +19,6 @@ mod check;
 mod checkpoint;
 mod config;
 mod evaluate;
-mod generate;
 mod hash;
 mod job;
 mod mask;
@@ -53,7 +52,7 @@ pub use stats::{PROJECTOR_SAMPLES, WStats};
 pub use trace::Trace;
 
 use crate::error::Result;
-use crate::generator::batch_size;
+use crate::generator::{Input, batch_size, spaces};
 use crate::rng::Rng;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
@@ -81,7 +80,7 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
     let count = target.dims()[0];
     let run = Run::new(job, config, count)?;
     let mut outcomes = Vec::with_capacity(count);
-    let size = batch_size(job.generator.spec().resolution);
+    let size = batch_size(job.generator.spec().width, job.generator.spec().height);
     for from in (0..count).step_by(size) {
         let one = |i: usize| Problem::new(&run, target.narrow(0, i, 1)?.force_contiguous()?, i);
         let problems = (from..count.min(from + size)).map(one).collect::<Result<Vec<_>>>()?;
@@ -104,8 +103,8 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
     let dim = job.generator.spec().z_dim;
     let z = Rng::derive(config.seed, "invert: self-test").normals(dim);
     let z = Tensor::from_vec(z, (1, dim), &Device::Cpu)?.to_device(job.generator.device())?;
-    let labels = job.labels_of(0)?;
-    let picture = generate::picture(job.generator, &z, Space::Z, (&[], labels.as_ref()))?;
+    let input = Input::labelled(job.labels_of(0)?.as_ref());
+    let picture = spaces::picture(job.generator, &z, Space::Z, &input)?;
     invert(job, &picture, config)
 }
 

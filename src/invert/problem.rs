@@ -29,8 +29,8 @@ impl<'a> Run<'a> {
     /// Decides what the configuration left open.
     pub fn new(job: &Job<'a>, config: &Config, count: usize) -> Result<Self> {
         let config = config.resolved(job);
-        let side = job.generator.spec().resolution;
-        let mask = config.mask.as_ref().map(|m| m.at((side, side))).transpose()?;
+        let spec = job.generator.spec();
+        let mask = config.mask.as_ref().map(|m| m.at((spec.height, spec.width))).transpose()?;
         let mask = mask.map(|m| m.to_device(job.generator.device())).transpose()?;
         let phases = (config.method.plan)(job, &config)?;
         if phases.is_empty() {

@@ -2,13 +2,12 @@
 
 use super::config::{Config, Init};
 use super::evaluate::{Point, stacked, synthesize};
-use super::generate::{own_mean, rise};
 use super::problem::Problem;
 use crate::control::Stop;
 use crate::error::{Error, Result};
-use crate::generator::batch_size;
+use crate::generator::{Input, batch_size, spaces};
 use crate::safe::Safe;
-use crate::space::Space;
+use crate::space::{Space, lattice};
 use candle_core::{Device, Tensor};
 
 impl Problem<'_, '_> {
@@ -20,7 +19,7 @@ impl Problem<'_, '_> {
     pub fn start_code(&self) -> Result<Tensor> {
         match &self.config().init {
             Init::Mean if self.config().method.encoder => {
-                self.fit(own_mean(self.run.job.generator)?, Space::W)
+                self.fit(spaces::mean(self.run.job.generator, Space::W)?.data.detach(), Space::W)
             }
             Init::Mean => self.fit(self.run.prior.w()?.mean.unsqueeze(0)?, Space::W),
             Init::Random => self.drawn(0),
@@ -57,40 +56,28 @@ impl Problem<'_, '_> {
     /// A code of `from` in the space that is searched.
     fn fit(&self, code: Tensor, from: Space) -> Result<Tensor> {
         let (generator, given) = (self.run.job.generator, code.dims().to_vec());
-        let to = match (from, self.config().space) {
-            // Maps are searched at any code that the synthesis reads.
-            (Space::Z | Space::W, Space::N) => Space::W,
-            (Space::WPlus, Space::N) => Space::WPlus,
-            (_, space) => space,
-        };
-        let order = [Space::Z, Space::W, Space::WPlus, Space::S];
-        let rank = |s: Space| order.iter().position(|o| *o == s);
-        if rank(from).is_none() || rank(from) > rank(to) {
-            return Err(Error::runtime(format!(
-                "a {from} code cannot start a search in {}",
-                self.config().space
-            ))
-            .hint(match from {
-                Space::WPlus => "use space: W+ or S",
-                Space::S => "use space: S",
-                _ => "start from a Z, W, W+ or S code",
-            }));
-        }
         let spec = generator.spec();
-        let fits = |code: &Tensor, space: Space| match space {
-            Space::Z => code.dims() == [1, spec.z_dim],
-            Space::W => code.dims() == [1, spec.w_dim],
-            Space::WPlus => code.dims() == [1, spec.num_ws, spec.w_dim],
-            _ => code.dims() == [1, spec.s_dim()],
+        let to = match (from, self.config().space) {
+            // Beside the noise maps a code stays as it is.
+            (Space::W | Space::WPlus, Space::N) => from,
+            (Space::Z, Space::N) => Space::W,
+            (_, to) => to,
         };
-        if !fits(&code, from) {
+        if lattice::lift(from, to).is_err() {
+            let above = spec.spaces.iter().filter(|s| lattice::lift(from, **s).is_ok());
+            let above: Vec<&str> = above.map(|s| s.name()).collect();
+            return Err(Error::runtime(format!("a {from} code cannot start a search in {to}"))
+                .hint(format!("use space: {}", above.join(" or "))));
+        }
+        if Some(&given[1..]) != spec.dims().shape(from).as_deref() {
             return Err(Error::runtime(format!(
                 "a start code of {given:?} does not fit {}",
                 Safe(&spec.name)
             ))
             .hint("use a code of the same generator"));
         }
-        Ok(rise(generator, &code, (from, to), self.labels.as_ref())?.detach())
+        let input = Input::labelled(self.labels.as_ref());
+        Ok(spaces::rise(generator, &code, (from, to), &input)?.detach())
     }
 
     /// The j-th random sample of the prior in the space that is searched.
@@ -108,7 +95,8 @@ impl Problem<'_, '_> {
             Vec::new()
         };
         let mut best: Option<(f64, Tensor)> = None;
-        let size = batch_size(self.run.job.generator.spec().resolution);
+        let spec = self.run.job.generator.spec();
+        let size = batch_size(spec.width, spec.height);
         for from in (0..k).step_by(size) {
             let codes =
                 (from..k.min(from + size)).map(|j| self.drawn(j)).collect::<Result<Vec<_>>>()?;

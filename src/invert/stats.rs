@@ -1,8 +1,7 @@
 //! Mean and spread of w over the prior.
 
-use super::generate::rise;
 use crate::error::Result;
-use crate::generator::Generator;
+use crate::generator::{Generator, Input, spaces};
 use crate::rng::Rng;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
@@ -55,11 +54,9 @@ impl WStats {
             drawn += n;
             let z = Tensor::from_vec(rng.normals(n * spec.z_dim), (n, spec.z_dim), &Device::Cpu)?;
             let z = z.to_device(generator.device())?;
-            let labels = match labels {
-                Some(l) => Some(l.narrow(0, 0, 1)?.broadcast_as((n, l.dims()[1]))?.contiguous()?),
-                None => None,
-            };
-            let code = rise(generator, &z, (Space::Z, space), labels.as_ref())?;
+            let labels = labels.map(|l| l.narrow(0, 0, 1)).transpose()?;
+            let input = Input::labelled(labels.as_ref());
+            let code = spaces::rise(generator, &z, (Space::Z, space), &input)?;
             let code = code.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
             all.extend(code.flatten_all()?.to_vec1::<f32>()?);
         }

@@ -1,11 +1,10 @@
 //! What an inversion promises, on the toy generator.
 
-use super::generate::layered;
 use super::methods::{OPTIMIZE, PROJECTOR};
 use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
-use crate::generator::{Generator, Noise, toy};
+use crate::generator::{Generator, toy};
 use crate::metric::{Metric, Perceptual, Psnr};
 use crate::space::Space;
 use std::sync::Arc;
@@ -58,7 +57,7 @@ fn statistics_agree_with_the_closed_form_of_their_samples() {
     let g = generator();
     let s = stats(g.as_ref())().unwrap().unwrap();
     let z = Tensor::from_vec(Rng::new(123).normals(500 * 16), (500, 16), &Device::Cpu).unwrap();
-    let w = g.map(&z, None).unwrap();
+    let w = g.enter(Space::W, &z, &Input::default()).unwrap();
     let mean = w.mean(0).unwrap();
     for (a, b) in values(&s.mean).iter().zip(values(&mean)) {
         assert!((a - b).abs() < 1e-5);
@@ -80,7 +79,7 @@ fn wider_spaces_come_nearer() {
 /// Pictures that the generator makes, one a seed.
 fn own(g: &dyn Generator, seed: u64) -> Tensor {
     let z = Tensor::from_vec(Rng::new(seed).normals(16), (1, 16), &Device::Cpu).unwrap();
-    g.synthesize(&layered(&g.map(&z, None).unwrap(), 8).unwrap(), &Noise::Const).unwrap()
+    spaces::picture(g, &z, Space::Z, &Input::default()).unwrap()
 }
 
 #[test]
@@ -180,8 +179,7 @@ fn a_picture_of_its_own_is_found_again() {
     assert!(psnr.definition.contains("peak"));
     assert_eq!(psnr.each, Psnr.measure(&found.reconstruction, &found.target).unwrap());
     // The code makes the picture that is shown.
-    let ws = layered(&found.code.data, 8).unwrap();
-    let again = g.synthesize(&ws, &Noise::Const).unwrap();
+    let again = spaces::picture(g.as_ref(), &found.code.data, Space::W, &Input::default()).unwrap();
     assert_eq!(values(&again), values(&found.reconstruction));
     assert!(found.diagnosis.mean_distance[0] < 2.5 && found.diagnosis.warnings.len() == 1);
 }
@@ -499,7 +497,7 @@ fn styles_reach_at_least_what_their_layered_code_reaches() {
     let s = &rungs[2];
     assert_eq!((s.code.space, s.code.data.dims()), (Space::S, &[1, g.spec().s_dim()][..]));
     // The code makes the reconstruction that is shown.
-    let again = crate::generator::spaces::synthesize(g.as_ref(), &s.code, &Noise::Const).unwrap();
+    let again = spaces::synthesize(g.as_ref(), &s.code, &Input::default()).unwrap();
     assert_eq!(values(&again), values(&s.reconstruction));
     assert!(s.diagnosis.offsets.is_none() && s.diagnosis.mean_distance[0] > 0.0);
     let offset = Config { weights: [("offset", 1.0)].into(), ..config(Space::S, 1) };

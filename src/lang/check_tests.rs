@@ -13,7 +13,8 @@ fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
         w_dim: 64,
         style_sizes: vec![32; 10],
         c_dim: 0,
-        resolution: 64,
+        width: 64,
+        height: 64,
         channels: 3,
         directions: [("smile", vec![Space::W, Space::S]), ("age", vec![Space::W])]
             .map(|(n, s)| (n.to_owned(), s))

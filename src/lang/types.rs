@@ -28,8 +28,10 @@ pub struct ModelFacts {
     pub style_sizes: Vec<usize>,
     /// Number of classes; 0 when unconditional.
     pub c_dim: usize,
-    /// Side of its pictures in pixels.
-    pub resolution: usize,
+    /// Width of its pictures in pixels.
+    pub width: usize,
+    /// Height of its pictures in pixels.
+    pub height: usize,
     /// Channels of its pictures.
     pub channels: usize,
     /// Its own directions by name, each with the spaces in which it is known, the default one
@@ -49,6 +51,22 @@ impl ModelFacts {
     /// Name and the first digits of the fingerprint, as shown in errors: `faces (77f0…)`.
     pub fn label(&self) -> String {
         format!("{} ({}…)", self.name, self.fingerprint.get(..4).unwrap_or(""))
+    }
+
+    /// The longer side of its pictures.
+    pub fn side(&self) -> usize {
+        self.width.max(self.height)
+    }
+
+    /// Its pictures' size in words: `256²`, or `256×512` where the sides differ.
+    pub fn size(&self) -> String {
+        let (w, h) = (self.width, self.height);
+        if w == h { format!("{w}²") } else { format!("{w}×{h}") }
+    }
+
+    /// Pixels of a picture.
+    pub fn pixels(&self) -> usize {
+        self.width * self.height
     }
 
     /// Dimensions of a style code; 0 where there is no space S.
@@ -467,7 +485,8 @@ mod tests {
             w_dim: 2,
             style_sizes: vec![4, 2, 1],
             c_dim: 0,
-            resolution: 8,
+            width: 8,
+            height: 8,
             channels: 3,
             directions: names.iter().map(|n| ((*n).to_owned(), vec![Space::W])).collect(),
             encoder: false,

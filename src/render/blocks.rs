@@ -36,11 +36,15 @@ impl Blocks {
         resize(&picture.to_rgb()?, size.0, size.1, Filter::Area)
     }
 
+    /// As [`Blocks::pixels`], in the colours that half blocks can show here.
+    pub(super) fn painted(&self, picture: &Raster, cells: (u16, u16)) -> Result<Raster> {
+        let small = self.pixels(picture, cells)?;
+        let few = self.colours != Colours::True && self.symbols == Symbols::Half;
+        if few { dithered(&small) } else { Ok(small) }
+    }
+
     fn lines(&self, picture: &Raster, cells: (u16, u16)) -> Result<Vec<String>> {
-        let mut small = self.pixels(picture, cells)?;
-        if self.colours != Colours::True && self.symbols == Symbols::Half {
-            small = dithered(&small)?;
-        }
+        let small = self.painted(picture, cells)?;
         Ok((0..cells.1.max(1))
             .map(|row| self.line(&small, usize::from(row), usize::from(cells.0.max(1))))
             .collect())

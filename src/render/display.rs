@@ -1,11 +1,13 @@
 //! Laying out a result: pictures side by side with their captions, lines of text beside or below.
 
-use super::sink::{ImageSink, sink_for};
+use super::print::printer_for;
+use super::sink::{ImageSink, sink_for, unwritten};
 use super::terminal::Terminal;
 use super::text::{cut, describe, printable, width as columns_of, wrap};
 use crate::error::Result;
 use crate::image::Raster;
 use std::fmt::Write as _;
+use std::io::Write;
 
 /// A picture and what it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,31 +96,50 @@ impl Painter {
         !self.sink.is_text()
     }
 
-    /// The bytes that show a result from the start of a line on, in at most `width` columns; the
-    /// cursor ends at the start of the line below. Works in cooked and in raw mode; only where
-    /// words stand for pictures, perhaps in a pipe, lines end in `\n` alone.
+    /// A painter for results on the process's own standard output: [`Painter::print`] must be
+    /// given that.
+    pub fn printing(terminal: Terminal) -> Self {
+        let sink = printer_for(&terminal);
+        Self { terminal, sink }
+    }
+
+    /// The bytes of [`Painter::print`]. Not for [`Painter::printing`], whose pictures go to standard
+    /// output.
+    ///
+    /// # Errors
+    /// When a picture cannot be encoded.
     pub fn render(&mut self, display: &Display, width: u16) -> Result<Vec<u8>> {
-        let width = usize::from(width.max(8));
         let mut out = Vec::new();
+        self.print(display, width, &mut out)?;
+        Ok(out)
+    }
+
+    /// Shows a result from the start of a line on, in at most `width` columns; the cursor ends at
+    /// the start of the line below. Works in cooked and in raw mode; only where words replace
+    /// pictures, perhaps in a pipe, lines end in `\n` alone.
+    ///
+    /// # Errors
+    /// When `out` cannot be written to, or a picture cannot be encoded.
+    pub fn print(&mut self, display: &Display, width: u16, out: &mut dyn Write) -> Result<()> {
+        let width = usize::from(width.max(8));
         if self.sink.is_text() {
-            self.as_text(&mut out, display, width)?;
-            return Ok(out);
+            let mut text = Vec::new();
+            self.as_text(&mut text, display, width)?;
+            return out.write_all(&text).map_err(unwritten);
         }
         let synchronized = self.terminal.synchronized && !display.pictures.is_empty();
         if synchronized {
-            out.extend(b"\x1b[?2026h");
+            out.write_all(b"\x1b[?2026h").map_err(unwritten)?;
         }
         let (bands, below) = self.plan(display, width);
         for band in &bands {
-            self.band(&mut out, band)?;
+            self.band(out, band)?;
         }
-        for line in below {
-            out.extend(line.bytes().chain(*b"\r\n"));
-        }
+        lines(out, below.iter().map(String::as_str))?;
         if synchronized {
-            out.extend(b"\x1b[?2026l");
+            out.write_all(b"\x1b[?2026l").map_err(unwritten)?;
         }
-        Ok(out)
+        Ok(())
     }
 
     fn as_text(&mut self, out: &mut Vec<u8>, display: &Display, width: usize) -> Result<()> {
@@ -172,7 +193,7 @@ impl Painter {
         self.terminal.rows.saturating_sub(4).clamp(2, 30)
     }
 
-    fn band(&mut self, out: &mut Vec<u8>, band: &Band<'_>) -> Result<()> {
+    fn band(&mut self, out: &mut dyn Write, band: &Band<'_>) -> Result<()> {
         let room = (u16::try_from(band.each).unwrap_or(u16::MAX), self.row_limit());
         let sizes: Vec<_> =
             band.pictures.iter().map(|p| self.sink.cells(&p.raster, room)).collect();
@@ -187,15 +208,13 @@ impl Painter {
                 None => return self.painted(out, band, &sizes, (share, high)),
             }
         }
-        let lines = rows_of(band, &rows, &sizes, (share, high));
-        lines.iter().for_each(|l| out.extend(l.bytes().chain(*b"\r\n")));
-        Ok(())
+        lines(out, rows_of(band, &rows, &sizes, (share, high)).iter().map(String::as_str))
     }
 
     /// A band of pictures that are painted over empty lines.
     fn painted(
         &mut self,
-        out: &mut Vec<u8>,
+        out: &mut dyn Write,
         band: &Band<'_>,
         sizes: &[(u16, u16)],
         frame: (usize, usize),
@@ -203,19 +222,23 @@ impl Painter {
         // The text is written first, as lines, which also makes the room; the pictures go above it.
         let blank: Vec<Vec<String>> =
             sizes.iter().map(|s| vec![" ".repeat(usize::from(s.0)); usize::from(s.1)]).collect();
-        let lines = rows_of(band, &blank, sizes, frame);
-        lines.iter().for_each(|l| out.extend(l.trim_end().bytes().chain(*b"\r\n")));
-        out.extend(format!("\x1b[{}A", lines.len()).bytes());
+        let rows = rows_of(band, &blank, sizes, frame);
+        lines(out, rows.iter().map(|l| l.trim_end()))?;
+        write!(out, "\x1b[{}A", rows.len()).map_err(unwritten)?;
         for (i, (p, size)) in band.pictures.iter().zip(sizes).enumerate() {
-            out.push(b'\r');
-            if i > 0 {
-                out.extend(format!("\x1b[{}C", i * (frame.0 + GAP)).bytes());
-            }
-            self.sink.put(out, &p.raster, *size)?;
+            let column = u16::try_from(i * (frame.0 + GAP)).unwrap_or(u16::MAX);
+            self.sink.put_at(out, column, &p.raster, *size)?;
         }
-        out.extend(format!("\r\x1b[{}B", lines.len()).bytes());
-        Ok(())
+        write!(out, "\r\x1b[{}B", rows.len()).map_err(unwritten)
     }
+}
+
+/// Writes lines that are right in cooked and in raw mode.
+fn lines<'a>(out: &mut dyn Write, all: impl Iterator<Item = &'a str>) -> Result<()> {
+    for line in all {
+        write!(out, "{line}\r\n").map_err(unwritten)?;
+    }
+    Ok(())
 }
 
 /// The lines of a band: rows of pictures, captions under them, text at their right.

@@ -11,6 +11,7 @@ pub mod display;
 pub mod file;
 pub mod iterm;
 pub mod kitty;
+mod print;
 pub mod probe;
 pub mod sink;
 pub mod sixel;

@@ -16,6 +16,22 @@ pub trait ImageSink: Send {
     /// must exist already: painting never scrolls.
     fn put(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()>;
 
+    /// As [`put`](Self::put), from the line start on: the cursor is moved to `column` first, and
+    /// where it ends on the line is undefined.
+    fn put_at(
+        &mut self,
+        out: &mut dyn Write,
+        column: u16,
+        picture: &Raster,
+        cells: (u16, u16),
+    ) -> Result<()> {
+        out.write_all(b"\r").map_err(unwritten)?;
+        if column > 0 {
+            write!(out, "\x1b[{column}C").map_err(unwritten)?;
+        }
+        self.put(out, picture, cells)
+    }
+
     /// The cells that the picture takes in this room: as large as fits, its aspect kept.
     fn cells(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16);
 

@@ -9,7 +9,7 @@ use super::assist::{Language, Words, is_command};
 use super::cells::Cells;
 use super::commands::{self, Command};
 use super::recall::{numbered, remember};
-use super::runner::{Event, Runner, complain, is_closed};
+use super::runner::{Event, Runner, complain};
 use super::script::Written;
 use super::{Editor, Input, Keys};
 use crate::error::{Error, Kind, Result};
@@ -92,7 +92,7 @@ pub fn run(options: ReplOptions) -> Result<u8> {
     };
     match repl.all(resume) {
         // Whoever reads our pipe has had enough.
-        Err(e) if is_closed(&e) => {}
+        Err(e) if e.kind() == Kind::Closed => {}
         // The line dropped: what was acknowledged is in the journal.
         Err(_) if repl.ended() => {}
         done => done?,
@@ -145,7 +145,7 @@ impl Repl {
                 Input::Text(text) if is_command(&text) => match commands::parse(&text) {
                     Ok(Command::Quit) => return Ok(()),
                     Ok(command) => match self.command(command) {
-                        Err(e) if is_closed(&e) || self.ended() => return Err(e),
+                        Err(e) if e.kind() == Kind::Closed || self.ended() => return Err(e),
                         Err(e) => self.refuse(&e)?,
                         Ok(()) => {}
                     },
@@ -236,7 +236,7 @@ impl Repl {
         let (events, ended) = self.runner.step(source, statement);
         let status = match &ended {
             Ok(()) => Status::Ok,
-            Err(e) if kept(e) => Status::Stopped,
+            Err(e) if e.kind() == Kind::Kept => Status::Stopped,
             Err(_) => {
                 // A failed cell changes nothing, so that a rerun of the others gives the same
                 // state.
@@ -263,7 +263,7 @@ impl Repl {
         self.notice_inversion(events);
         let remembered = remember(&mut cell, events);
         if let Some(e) = error {
-            let shown = if quiet(e) { e.message().to_owned() } else { render(source, e, false) };
+            let shown = if e.is_stop() { e.message().to_owned() } else { render(source, e, false) };
             cell.output.extend(shown.lines().map(str::to_owned));
         }
         let id = cell.id;
@@ -367,7 +367,7 @@ impl Repl {
                 } else {
                     ("Z", f.z_dim)
                 };
-                format!("{} {}²{from} · {space} {dim}", Safe(&f.name), f.resolution)
+                format!("{} {}{from} · {space} {dim}", Safe(&f.name), f.size())
             },
         );
         let version = env!("CARGO_PKG_VERSION").rsplit_once('.').map_or("", |(v, _)| v);
@@ -396,8 +396,7 @@ impl Repl {
         }
         let columns = self.runner.terminal.size().0;
         self.runner.painter.terminal.columns = columns;
-        let bytes = self.runner.painter.render(shown, columns)?;
-        self.runner.put(&bytes)
+        self.runner.paint(shown, columns)
     }
 
     /// A line that matters less; none in a pipe.
@@ -420,7 +419,7 @@ impl Repl {
 
     /// Shows an error on its source; one that the user asked for is a quiet line.
     fn complain(&mut self, source: &Source, e: &Error) -> Result<()> {
-        if quiet(e) && self.interactive() {
+        if e.is_stop() && self.interactive() {
             return self.whisper(e.message());
         }
         if !self.interactive() {
@@ -437,17 +436,6 @@ impl Repl {
         let nowhere = Source::new("", "")?;
         self.complain(&nowhere, e)
     }
-}
-
-/// Whether the user asked for this error.
-fn quiet(e: &Error) -> bool {
-    e.kind() == Kind::Interrupted
-}
-
-/// Whether a stopped statement kept its best so far: the evaluator's own words tell it from one
-/// that kept nothing.
-fn kept(e: &Error) -> bool {
-    quiet(e) && e.message().contains("best so far is kept")
 }
 
 /// The next text of a pipe: a line, with those that belong to it.

@@ -5,7 +5,7 @@ use super::plain::{Verbosity, run_plain};
 use super::{Line, Terminal, run_live};
 use crate::builtin::Output;
 use crate::control::Control;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::eval::Session;
 use crate::lang::ast::{Stmt, StmtKind};
 use crate::lang::span::{Source, render};
@@ -81,7 +81,7 @@ impl Runner {
     fn keep(&mut self, statement: &Stmt, stopped: Error) -> Error {
         let StmtKind::Let { name, .. } = &statement.kind else { return stopped };
         let found = matches!(self.session.names.get(&name.name), Some(Value::Inversion(_)));
-        if stopped.kind() != Kind::Interrupted || !found {
+        if !stopped.is_stop() || !found {
             return stopped;
         }
         let path = format!("{}-stopped.safetensors", name.name);
@@ -136,10 +136,19 @@ impl Runner {
             Event::Display(shown, _) => {
                 let (columns, rows) = self.terminal.size();
                 (self.painter.terminal.columns, self.painter.terminal.rows) = (columns, rows);
-                let bytes = self.painter.render(shown, columns)?;
-                self.put(&bytes)
+                self.paint(shown, columns)
             }
         }
+    }
+
+    /// Shows a result in so many columns.
+    ///
+    /// # Errors
+    /// When the terminal or the pipe is gone, or a picture cannot be encoded.
+    pub fn paint(&mut self, shown: &Display, columns: u16) -> Result<()> {
+        let mut out = io::BufWriter::new(&mut self.terminal);
+        self.painter.print(shown, columns, &mut out)?;
+        out.flush().map_err(|e| unwritten(&e))
     }
 
     fn line_of_json(&mut self, value: &serde_json::Value) -> Result<()> {
@@ -149,7 +158,7 @@ impl Runner {
     /// Writes bytes to standard output.
     ///
     /// # Errors
-    /// When it is closed: [`is_closed`] tells.
+    /// `Closed` when its reader has gone.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.terminal.write(bytes).map_err(|e| unwritten(&e))
     }
@@ -161,19 +170,9 @@ impl Runner {
     }
 }
 
-const CLOSED: &str = "standard output was closed";
-
 /// The error of a write to standard output.
 pub fn unwritten(e: &io::Error) -> Error {
-    match e.kind() {
-        io::ErrorKind::BrokenPipe => Error::new(Kind::Io, CLOSED),
-        _ => Error::io("cannot write to standard output", e),
-    }
-}
-
-/// Whether the reader of our output went away, as `head` does: no failure of ours.
-pub fn is_closed(e: &Error) -> bool {
-    e.kind() == Kind::Io && e.message() == CLOSED
+    Error::io("cannot write to standard output", e)
 }
 
 /// Shows an error on its source, to standard error.

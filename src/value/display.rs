@@ -3,7 +3,7 @@
 use super::{Cell, Image, Loaded, Table, Value, directions};
 use crate::control::Control;
 use crate::error::Result;
-use crate::generator::{self, Noise};
+use crate::generator::{self, spaces};
 use crate::image::Raster;
 use crate::invert::{Inversion, Mask};
 use crate::lang::types::Type;
@@ -23,8 +23,8 @@ const ERROR_GAIN: f64 = 4.0;
 /// When the code does not fit the generator; `Interrupted` when many pictures are stopped before
 /// all are there.
 pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image> {
-    let noise = code.noise.clone().map_or(Noise::Const, Noise::Maps);
-    let data = generator::pictures(&*model.generator, code, &noise, (control, "render"))?;
+    let input = spaces::input_of(code);
+    let data = generator::pictures(&*model.generator, code, &input, (control, "render"))?;
     Ok(Image {
         data,
         captions: Vec::new(),
@@ -277,10 +277,10 @@ fn describe_model(m: &Loaded) -> String {
     let spaces = f.spaces.iter().map(|s| s.name()).collect::<Vec<_>>().join(" ");
     let styles = if f.s_dim() == 0 { String::new() } else { format!(" · s {}", f.s_dim()) };
     format!(
-        "{} · {} {}²×{} · z {} · w {}×{}{styles} · spaces {spaces} · directions {}",
+        "{} · {} {}×{} · z {} · w {}×{}{styles} · spaces {spaces} · directions {}",
         Safe(&f.name),
         f.family,
-        f.resolution,
+        f.size(),
         f.channels,
         f.z_dim,
         f.num_ws,

@@ -153,7 +153,7 @@ impl OwnEncoder {
 /// runs.
 fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
     let config = EncoderConfig {
-        input_resolution: spec.resolution,
+        input_resolution: spec.width,
         strides: vec![2; TOY_WIDTHS.len()],
         leaky: 0.2,
         grid: 2,

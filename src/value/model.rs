@@ -5,8 +5,8 @@ use super::directions::{self, Directions};
 use super::encoder::{EncoderSource, OwnEncoder};
 use crate::direction;
 use crate::error::{Error, Result};
-use crate::generator::spaces::model_id;
-use crate::generator::{self, Generator};
+use crate::generator::spaces::{self, model_id};
+use crate::generator::{self, Generator, Input};
 use crate::invert::{PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
 use crate::latent::{About, Direction, ModelId};
@@ -261,7 +261,8 @@ fn facts(
         w_dim: s.w_dim,
         style_sizes: s.style_sizes(),
         c_dim: s.c_dim,
-        resolution: s.resolution,
+        width: s.width,
+        height: s.height,
         channels: s.channels,
         directions: directions.spaces(),
         encoder: false,
@@ -328,7 +329,7 @@ fn toy() -> Result<Loaded> {
     let generator = generator::toy(0, &device)?;
     let spec = generator.spec();
     let directions = toy_directions(&*generator)?;
-    let config = toy_config(spec.resolution)?;
+    let config = toy_config(spec.width)?;
     let (widths, outputs) = ([spec.channels, 4, 6, 8], config.outputs.len());
     let mut rng = Rng::derive(0, "toy features");
     let mut tensors = BTreeMap::new();
@@ -402,14 +403,13 @@ fn toy_directions(generator: &dyn Generator) -> Result<Directions> {
         let mut rng = Rng::derive(0, name);
         let w: Vec<f64> = (0..spec.w_dim).map(|_| rng.normal()).collect();
         let z: Vec<f64> = (0..spec.z_dim).map(|_| rng.normal()).collect();
-        let ws = |w: Vec<f64>| -> Result<Tensor> {
-            let w = Tensor::from_vec(w, (1, 1, spec.w_dim), generator.device())?
-                .to_dtype(DType::F32)?;
-            Ok(w.repeat((1, spec.num_ws, 1))?)
+        let styles = |w: Vec<f64>| -> Result<Tensor> {
+            let w = Tensor::from_vec(w, (1, spec.w_dim), generator.device())?;
+            let w = w.to_dtype(DType::F32)?;
+            spaces::rise(generator, &w, (Space::W, Space::S), &Input::default())
         };
         // The affine maps without their constant part.
-        let moved = (generator.styles(&ws(w.clone())?)?
-            - generator.styles(&ws(vec![0.0; spec.w_dim])?)?)?;
+        let moved = (styles(w.clone())? - styles(vec![0.0; spec.w_dim])?)?;
         let s = moved.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
         all.extend([one(Space::W, name, w), one(Space::Z, name, z), one(Space::S, name, s)]);
     }

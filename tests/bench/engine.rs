@@ -10,8 +10,9 @@ use candle_core::{Device, Tensor, Var};
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use gannet::bench::speed::{forward, official};
 use gannet::error::{Error, Result};
-use gannet::generator::{Generator, Noise};
+use gannet::generator::{Generator, Input, spaces};
 use gannet::rng::Rng;
+use gannet::space::Space;
 use gannet::tensor::{
     Activation, Filter, Network, RgbConv, Stage, StyledConv, Weight, modulated_conv,
     own_threads_only,
@@ -168,7 +169,7 @@ fn network(criterion: &mut Criterion) -> Result<()> {
     let generator = official::build(64, 0, &Device::Cpu)?;
     let spec = generator.spec();
     let ws = Var::from_tensor(&draw("codes", &[1, spec.num_ws, spec.w_dim])?)?;
-    let picture = |ws: &Tensor| generator.synthesize(ws, &Noise::Const);
+    let picture = |ws: &Tensor| spaces::picture(&generator, ws, Space::WPlus, &Input::default());
     let step = || -> Result<()> { Ok(picture(&ws)?.sqr()?.sum_all()?.backward().map(drop)?) };
     picture(&ws.detach())?;
     step()?;

@@ -105,7 +105,8 @@ fn plan(resolution: usize) -> Vec<Part> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator::{Generator, Noise};
+    use crate::generator::{Generator, Input, spaces};
+    use crate::space::Space;
     use candle_core::DType;
 
     #[test]
@@ -126,9 +127,12 @@ mod tests {
     #[test]
     fn a_random_one_makes_pictures_that_are_numbers() {
         let g = build(8, 3, &Device::Cpu).expect("generator");
-        assert_eq!((g.spec().num_ws, g.spec().noise_sizes.as_slice()), (4, &[4, 8, 8][..]));
+        assert_eq!(
+            (g.spec().num_ws, g.spec().noise_sizes.as_slice()),
+            (4, &[[4, 4], [8, 8], [8, 8]][..])
+        );
         let ws = Tensor::ones((2, 4, 512), DType::F32, &Device::Cpu).expect("ws");
-        let p = g.synthesize(&ws, &Noise::Const).expect("pictures");
+        let p = spaces::picture(&g, &ws, Space::WPlus, &Input::default()).expect("pictures");
         assert_eq!(p.dims(), [2, 3, 8, 8]);
         let size =
             p.sqr().and_then(|p| p.mean_all()).and_then(|m| m.to_scalar::<f32>()).expect("mean");

@@ -6,13 +6,14 @@ use super::work::{self, Work};
 use crate::bench::setting::{Setting, settings};
 use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::generator::{Generator, Noise};
+use crate::generator::{Generator, Input, Noise, spaces};
 use crate::invert::methods::{HYBRID, OPTIMIZE};
 use crate::invert::{self, Config};
 use crate::lang::types::ModelFacts;
 use crate::metric::Perceptual;
 use crate::rng::Rng;
 use crate::safe::Safe;
+use crate::space::Space;
 use crate::value::{Loaded, model};
 use candle_core::{DeviceLocation, Tensor, Var};
 use serde::{Deserialize, Serialize};
@@ -213,20 +214,25 @@ impl Subject {
         Ok(times)
     }
 
+    fn picture(&self, ws: &Tensor, input: &Input) -> Result<Tensor> {
+        spaces::picture(&*self.generator, ws, Space::WPlus, input)
+    }
+
     /// A forward without gradients, ms.
     fn forward(&self, ws: &Var) -> Result<f64> {
         let ws = ws.as_tensor().detach();
         self.clocked(|| {
-            self.generator.synthesize(&ws, &Noise::Const)?;
+            self.picture(&ws, &Input::default())?;
             Ok(())
         })
     }
 
     /// A forward, the sum of the picture's squares, and its gradient to codes and noise maps, ms.
     fn step(&self, ws: &Var, maps: &[Var]) -> Result<f64> {
-        let noise = Noise::Maps(maps.iter().map(|m| m.as_tensor().clone()).collect());
+        let maps_of = maps.iter().map(|m| m.as_tensor().clone()).collect();
+        let input = Input::of(Noise::Maps(maps_of));
         self.clocked(|| {
-            let loss = self.generator.synthesize(ws.as_tensor(), &noise)?.sqr()?.sum_all()?;
+            let loss = self.picture(ws.as_tensor(), &input)?.sqr()?.sum_all()?;
             let gradients = loss.backward()?;
             match std::iter::once(ws).chain(maps).all(|v| gradients.get(v).is_some()) {
                 true => Ok(()),
@@ -288,7 +294,7 @@ fn facts(generator: &dyn Generator, work: Option<Work>) -> Facts {
     let spec = generator.spec();
     Facts {
         generator: spec.name.clone(),
-        resolution: spec.resolution,
+        resolution: spec.width.max(spec.height),
         threads: rayon::current_num_threads(),
         device: match generator.device().location() {
             DeviceLocation::Cpu => "cpu".into(),
@@ -310,15 +316,13 @@ fn pictures(model: &Loaded, job: &Job) -> Result<Tensor> {
             .hint("leave it out: --only official,model"));
     }
     let z = Rng::derive(job.seed, "speed: targets").normals(job.batch * spec.z_dim);
-    let w = g.map(&Tensor::from_vec(z, (job.batch, spec.z_dim), g.device())?, None)?;
-    let ws = w.unsqueeze(1)?.repeat((1, spec.num_ws, 1))?;
-    Ok(g.synthesize(&ws, &Noise::Const)?.detach())
+    let z = Tensor::from_vec(z, (job.batch, spec.z_dim), g.device())?;
+    Ok(spaces::picture(&**g, &z, Space::Z, &Input::default())?.detach())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::space::Space;
 
     #[test]
     fn a_round_times_every_kind() {

@@ -62,7 +62,7 @@ mod tests {
             add("conv1", size);
             add("torgb", size);
         }
-        spec.resolution = resolution;
+        (spec.width, spec.height) = (resolution, resolution);
         spec
     }
 

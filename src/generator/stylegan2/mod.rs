@@ -14,8 +14,9 @@ mod synthesis;
 pub use config::{Architecture, Config, Given};
 pub use source::{Source, Tensors};
 
-use super::{Generator, Noise, Spec};
+use super::{Generator, Input, Inputs, Noise, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Kind, Result};
+use crate::generator;
 use crate::rng::Rng;
 use crate::space::Space;
 use crate::tensor::Filter;
@@ -23,6 +24,7 @@ use candle_core::{Device, Tensor, Var};
 use mapping::Mapping;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use synthesis::{Styles, Synthesis};
 
 /// Reads a model's tensors, keeping what it has read.
@@ -147,7 +149,8 @@ impl StyleGan2 {
         let spec = Spec {
             name: config.name.clone(),
             family: "stylegan2".into(),
-            resolution: config.img_resolution,
+            width: config.img_resolution,
+            height: config.img_resolution,
             channels: config.img_channels,
             z_dim: config.z_dim,
             w_dim: config.w_dim,
@@ -155,8 +158,14 @@ impl StyleGan2 {
             num_ws: config.num_ws,
             spaces: SPACES.to_vec(),
             styles,
+            layers: synthesis.layers(),
+            inputs: Inputs {
+                noise: synthesis.noise().next().is_some(),
+                class: config.c_dim > 0,
+                ..Inputs::default()
+            },
             parameters: r.parameters.values().map(Tensor::elem_count).sum(),
-            noise_sizes: synthesis.noise().filter_map(|n| n.map.dims().last().copied()).collect(),
+            noise_sizes: synthesis.noise().map(|n| [n.map.dims()[2], n.map.dims()[3]]).collect(),
             fingerprint: fingerprint.into(),
         };
         let (parameters, buffers) = (r.parameters, r.buffers);
@@ -182,20 +191,14 @@ impl StyleGan2 {
         self.parameters.iter().chain(&self.buffers).map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
-    /// A copy whose parameters for which `tuned(name)` holds are variables, to be optimised; the
-    /// variables by name.
-    ///
-    /// The copy shares the numbers of the others with this generator.
-    pub fn with_variables(
-        &self,
-        tuned: impl Fn(&str) -> bool,
-    ) -> Result<(Self, BTreeMap<String, Var>)> {
+    /// See [`Generator::tuned`].
+    fn with_variables(&self, tuned: &dyn Fn(&str) -> bool) -> Result<(Self, Variables)> {
         let mut source = Tensors(self.tensors());
-        let mut variables = BTreeMap::new();
+        let mut variables = Vec::new();
         for (name, t) in self.parameters.iter().filter(|(name, _)| tuned(name)) {
             let v = Var::from_tensor(&t.copy()?)?;
             source.0.insert(name.clone(), v.as_tensor().clone());
-            variables.insert(name.clone(), v);
+            variables.push((name.clone(), v));
         }
         let c = &self.config;
         let given = Given {
@@ -226,11 +229,11 @@ impl StyleGan2 {
                     && maps
                         .iter()
                         .zip(sizes)
-                        .all(|(m, &s)| m.dims() == [1, 1, s, s] || m.dims() == [n, 1, s, s]);
+                        .all(|(m, &[h, w])| m.dims() == [1, 1, h, w] || m.dims() == [n, 1, h, w]);
                 if !fits {
                     let found: Vec<_> = maps.iter().map(Tensor::dims).collect();
                     return Err(Error::runtime(format!(
-                        "noise maps {found:?} do not fit layers of sides {sizes:?}"
+                        "noise maps {found:?} do not fit layers of sizes {sizes:?}"
                     ))
                     .hint("use maps that were made for this generator, each [N or 1, 1, H, W]"));
                 }
@@ -240,12 +243,18 @@ impl StyleGan2 {
     }
 
     /// Noise that depends on the seed, the layer and the sample alone.
-    fn draw(&self, seed: u64, layer: usize, samples: Range<usize>, side: usize) -> Result<Tensor> {
+    fn draw(
+        &self,
+        seed: u64,
+        layer: usize,
+        samples: Range<usize>,
+        [h, w]: [usize; 2],
+    ) -> Result<Tensor> {
         let n = samples.len();
         let data: Vec<f32> = samples
-            .flat_map(|i| Rng::derive(seed, &format!("noise {layer} {i}")).normals(side * side))
+            .flat_map(|i| Rng::derive(seed, &format!("noise {layer} {i}")).normals(h * w))
             .collect();
-        Ok(Tensor::from_vec(data, (n, 1, side, side), &self.device)?)
+        Ok(Tensor::from_vec(data, (n, 1, h, w), &self.device)?)
     }
 }
 
@@ -258,31 +267,52 @@ impl Generator for StyleGan2 {
         &self.device
     }
 
-    fn map(&self, z: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
-        self.mapping.forward(z, labels)
+    fn enter(&self, to: Space, parent: &Tensor, input: &Input) -> Result<Tensor> {
+        match to {
+            Space::W => {
+                let labels = input.labels_for(parent.dims().first().copied().unwrap_or(0))?;
+                self.mapping.forward(parent, labels.as_ref())
+            }
+            Space::S => {
+                reads(parent, &[self.spec.num_ws, self.spec.w_dim])?;
+                self.synthesis.styles(parent)
+            }
+            other => Err(Error::runtime(format!("StyleGAN2 computes no codes of {other}"))
+                .hint("its spaces are Z, W, W+ and S")),
+        }
     }
 
-    fn mean_w(&self) -> &Tensor {
-        &self.mean_w
+    fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
+        let (from, space, data) = match *start {
+            Start::Code { space, data } => (None, space, data),
+            Start::Feature { feature, space, data } => (Some(feature), space, data),
+        };
+        let (styles, n) = match space {
+            Space::WPlus => {
+                (Styles::of_rows(data), reads(data, &[self.spec.num_ws, self.spec.w_dim])?)
+            }
+            Space::S => (Styles::given(data), reads(data, &[self.spec.s_dim()])?),
+            other => {
+                return Err(Error::runtime(format!("the synthesis reads W+ or S, not {other}"))
+                    .hint("lift the code first: to(W+, code)"));
+            }
+        };
+        generator::check_points(&self.spec, n, from, taps)?;
+        let maps = self.maps(&input.noise, n)?.into_iter();
+        self.synthesis.tapped(styles, maps, n, (from, taps))
     }
 
-    fn synthesize(&self, ws: &Tensor, noise: &Noise) -> Result<Tensor> {
-        let n = reads(ws, &[self.spec.num_ws, self.spec.w_dim])?;
-        self.synthesis.forward(Styles::of_rows(ws), n, self.maps(noise, n)?.into_iter())
-    }
-
-    fn styles(&self, ws: &Tensor) -> Result<Tensor> {
-        reads(ws, &[self.spec.num_ws, self.spec.w_dim])?;
-        self.synthesis.styles(ws)
-    }
-
-    fn synthesize_styles(&self, s: &Tensor, noise: &Noise) -> Result<Tensor> {
-        let n = reads(s, &[self.spec.s_dim()])?;
-        self.synthesis.forward(Styles::given(s), n, self.maps(noise, n)?.into_iter())
+    fn mean(&self, space: Space) -> Option<&Tensor> {
+        (space == Space::W).then_some(&self.mean_w)
     }
 
     fn noise_maps(&self) -> Vec<Tensor> {
         self.synthesis.noise().map(|l| l.map.clone()).collect()
+    }
+
+    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
+        let (copy, variables) = self.with_variables(which)?;
+        Ok((Arc::new(copy), variables))
     }
 }
 
@@ -299,32 +329,52 @@ fn reads(codes: &Tensor, sizes: &[usize]) -> Result<usize> {
     }
 }
 
-/// Pulls codes towards a mean: `mean + psi · (w − mean)` (StyleGAN's truncation trick).
-///
-/// Only the first `cutoff` layers of a layered code when given.
-///
-/// # Shapes
-/// w `[N, w_dim]` or `[N, num_ws, w_dim]`, mean `[w_dim]` → as w.
-pub fn truncate(w: &Tensor, mean: &Tensor, psi: f64, cutoff: Option<usize>) -> Result<Tensor> {
-    let pull =
-        |w: &Tensor| -> Result<Tensor> { Ok((w.broadcast_sub(mean)? * psi)?.broadcast_add(mean)?) };
-    match cutoff {
-        Some(k) if w.rank() == 3 && k < w.dim(1)? => {
-            if k == 0 {
-                return Ok(w.clone());
-            }
-            let rest = w.narrow(1, k, w.dim(1)? - k)?;
-            Ok(Tensor::cat(&[&pull(&w.narrow(1, 0, k)?)?, &rest], 1)?)
-        }
-        _ => pull(w),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generator::spaces;
     use crate::generator::toy::Toy;
     use std::time::Instant;
+
+    fn picture(g: &dyn Generator, ws: &Tensor, noise: Noise) -> Result<Tensor> {
+        spaces::picture(g, ws, Space::WPlus, &Input::of(noise))
+    }
+
+    /// Every layer can be tapped, and entered again with the same code for the same picture, in
+    /// every architecture; its map is as large as the spec says.
+    #[test]
+    fn layers_are_tapped_and_entered() {
+        for architecture in [Architecture::Skip, Architecture::Resnet, Architecture::Orig] {
+            let toy = Toy { architecture, resolution: 16, features: 6, ..Toy::default() };
+            let g = toy.build(&Device::Cpu).expect("toy");
+            let draw = spaces::Draw { seed: 4, space: Space::WPlus, ..spaces::Draw::default() };
+            let ws = spaces::sample(&g, 2, draw).expect("ws").data;
+            let s = g.enter(Space::S, &ws, &Input::default()).expect("s");
+            let input = Input::of(Noise::Random { seed: 2, first: 0 });
+            let layers: Vec<Tap> = (0..g.spec().layers.len()).map(Tap::Layer).collect();
+            let taps = [&layers[..], &[Tap::Picture]].concat();
+            for (space, data) in [(Space::WPlus, &ws), (Space::S, &s)] {
+                let all = g.run(&Start::Code { space, data }, &input, &taps).expect("tapped");
+                let whole = all.picture.expect("picture");
+                let engine = spaces::picture(&g, data, space, &input).expect("picture");
+                let numbers =
+                    |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("numbers");
+                assert!(apart(&numbers(&whole), &numbers(&engine)) < 1e-5);
+                assert_eq!(all.features.len(), layers.len());
+                for (feature, layer) in all.features.iter().zip(&g.spec().layers) {
+                    let size = [2, layer.channels, layer.height, layer.width];
+                    assert_eq!(feature.map.dims(), size, "{}", layer.name);
+                    let again = Start::Feature { feature, space, data };
+                    let again = g.run(&again, &input, &[Tap::Picture]).expect("entered");
+                    let again = again.picture.expect("picture");
+                    assert_eq!(numbers(&again), numbers(&whole), "{}", layer.name);
+                }
+            }
+            let (from, wrong) = (Start::Code { space: Space::WPlus, data: &ws }, layers.len());
+            let refused = g.run(&from, &input, &[Tap::Layer(wrong)]).expect_err("no such layer");
+            assert!(refused.repair().is_some());
+        }
+    }
 
     /// The bits of a picture and of its gradient are the same for any number of threads.
     #[test]
@@ -334,7 +384,7 @@ mod tests {
             let g = toy.build(&Device::Cpu).expect("toy");
             let ws = Var::from_vec(Rng::new(1).normals(2 * 10 * 16), (2, 10, 16), &Device::Cpu)
                 .expect("ws");
-            let picture = g.synthesize(&ws, &Noise::Random { seed: 1, first: 0 }).expect("picture");
+            let picture = picture(&g, &ws, Noise::Random { seed: 1, first: 0 }).expect("picture");
             let grads = picture
                 .sqr()
                 .and_then(|p| p.sum_all())
@@ -363,12 +413,8 @@ mod tests {
         )
         .expect("z");
         let run = |tuned: &dyn Fn(&str) -> bool| {
-            let (g, variables) = g.with_variables(tuned).expect("variables");
-            let w = g
-                .map(&z, None)
-                .and_then(|w| Ok(w.unsqueeze(1)?.repeat((1, g.spec().num_ws, 1))?))
-                .expect("w");
-            let picture = g.synthesize(&w, &Noise::Const).expect("picture");
+            let (g, variables) = g.tuned(tuned).expect("variables");
+            let picture = spaces::picture(&*g, &z, Space::Z, &Input::default()).expect("picture");
             let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward());
             let numbers =
                 |t: &Tensor| t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("numbers");
@@ -405,7 +451,7 @@ mod tests {
         let maps: Vec<Var> =
             g.noise_maps().iter().map(|m| Var::from_tensor(m).expect("map")).collect();
         let noise = Noise::Maps(maps.iter().map(|m| m.as_tensor().clone()).collect());
-        let picture = g.synthesize(ws, &noise).expect("picture");
+        let picture = picture(g, ws, noise).expect("picture");
         let grads = picture
             .sqr()
             .and_then(|p| p.mean_all()? * gain)
@@ -488,10 +534,9 @@ mod tests {
                 ms.sort_by(f64::total_cmp);
                 (ms[0], ms[7])
             };
-            let forward = median(&|| drop(g.synthesize(&frozen, &Noise::Const).expect("picture")));
+            let forward = median(&|| drop(picture(&g, &frozen, Noise::Const).expect("picture")));
             let step = median(&|| {
-                let loss = g
-                    .synthesize(&ws, &Noise::Const)
+                let loss = picture(&g, &ws, Noise::Const)
                     .and_then(|p| Ok(p.sqr()?.mean_all()?))
                     .expect("loss");
                 drop(loss.backward().expect("backward"));

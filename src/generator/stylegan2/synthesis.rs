@@ -4,6 +4,7 @@ use super::Reader;
 use super::config::{Architecture, Config};
 use super::mapping::Dense;
 use crate::error::Result;
+use crate::generator::{self, Feature, Tap, Tapped};
 use crate::tensor::{
     Activation, Filter, HalfWeight, Network, RgbConv, Stage, StyledConv, Weight, bias_act, conv2d,
     half_conv, half_rgb, modulated_conv, modulated_conv_up2, noise_bias_act, up2,
@@ -214,6 +215,7 @@ impl Shortcut {
 
 /// All layers of one resolution.
 struct Block {
+    resolution: usize,
     constant: Option<Tensor>,
     conv0: Option<Layer>,
     conv1: Layer,
@@ -244,6 +246,7 @@ impl Block {
         let gain = if residual { 0.5f64.sqrt() } else { 1.0 };
         let constant = format!("{}.const", at.name);
         let block = Self {
+            resolution,
             constant: if first { Some(r.parameter(&constant, &[outputs, 4, 4])?) } else { None },
             conv0: if first {
                 None
@@ -275,34 +278,97 @@ impl Block {
         }
     }
 
+    /// Channels of its maps.
+    fn channels(&self) -> usize {
+        self.conv1.bias.elem_count()
+    }
+
     fn layers(&self) -> impl Iterator<Item = &Layer> {
         self.conv0.iter().chain(std::iter::once(&self.conv1))
     }
 
-    /// Features of the block from those of the block before; of the first block for `n` pictures.
+    /// The points of the block that can be tapped and entered: every convolution, but only the end
+    /// of a residual block, whose shortcut needs the block's input.
+    fn points(&self) -> usize {
+        if self.shortcut.is_some() { 1 } else { self.layers().count() }
+    }
+
+    /// Passes over the block: what its layers would read of styles and noise.
+    fn pass(&self, walk: &mut Walk<'_>) {
+        self.layers().for_each(|layer| walk.pass(layer));
+        if let Some(torgb) = &self.torgb {
+            walk.styles.pass_picture(&torgb.affine);
+        }
+    }
+
+    /// The map that the block starts with, and how many of its layers are behind that map.
+    fn entry(&self, entry: Entry, n: usize) -> Result<(Tensor, usize)> {
+        let (x, behind) = match entry {
+            Entry::Within(map, _) if self.shortcut.is_some() => (map, self.layers().count()),
+            Entry::Within(map, point) => (map, point + 1),
+            Entry::Before(Some(x)) => (x, 0),
+            Entry::Before(None) => match &self.constant {
+                Some(c) => (c.broadcast_left(n)?, 0),
+                None => return Err(crate::error::Error::runtime("a block without input")),
+            },
+        };
+        Ok((if self.half { x.to_dtype(DType::F16)? } else { x }, behind))
+    }
+
+    /// Features of the block, from those before it or from one of its own points on. `seen` is
+    /// shown the map of every point.
     fn features(
         &self,
-        x: Option<Tensor>,
-        n: usize,
-        styles: &mut Styles<'_>,
-        maps: &mut Maps,
+        entry: Entry,
+        walk: &mut Walk<'_>,
+        seen: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
-        let mut x = match (&self.constant, x) {
-            (Some(c), _) => c.broadcast_left(n)?,
-            (None, Some(x)) => x,
-            (None, None) => return Err(crate::error::Error::runtime("a block without input")),
+        let (mut x, behind) = self.entry(entry, walk.n)?;
+        let short = match &self.shortcut {
+            Some(shortcut) if behind == 0 => Some(shortcut.forward(&x)?),
+            _ => None,
         };
-        if self.half {
-            x = x.to_dtype(DType::F16)?;
+        for (i, layer) in self.layers().enumerate() {
+            if i < behind {
+                walk.pass(layer);
+                continue;
+            }
+            x = layer.forward(&x, &mut walk.styles, &mut walk.maps)?;
+            if self.shortcut.is_none() {
+                seen(i, &x);
+            }
         }
-        let short = self.shortcut.as_ref().map(|s| s.forward(&x)).transpose()?;
-        for layer in self.layers() {
-            x = layer.forward(&x, styles, maps)?;
+        if let Some(y) = short {
+            x = (y + x)?;
+            seen(0, &x);
         }
-        Ok(match short {
-            Some(y) => (y + x)?,
-            None => x,
-        })
+        Ok(x)
+    }
+}
+
+/// What a block starts from.
+enum Entry {
+    /// The features of the block before it; none for the first block.
+    Before(Option<Tensor>),
+    /// The map of one of its own points.
+    Within(Tensor, usize),
+}
+
+/// A pass through the layers: what they read, in their order.
+struct Walk<'a> {
+    styles: Styles<'a>,
+    maps: Maps,
+    /// Number of pictures.
+    n: usize,
+}
+
+impl Walk<'_> {
+    /// Passes over a layer.
+    fn pass(&mut self, layer: &Layer) {
+        self.styles.pass_layer(&layer.affine);
+        if layer.noise.is_some() {
+            let _ = self.maps.next();
+        }
     }
 }
 
@@ -328,20 +394,33 @@ impl<'a> Styles<'a> {
 
     /// The styles of a convolution, `[N, I]`; every convolution has a row of its own.
     fn of_layer(&mut self, affine: &Dense) -> Result<Tensor> {
-        let style = self.of_picture(affine)?;
-        self.at += usize::from(!self.given);
+        let style = self.read(affine)?;
+        self.pass_layer(affine);
         Ok(style)
     }
 
     /// The styles of a picture, `[N, I]`: it shares its row with the first layer of the next block.
     fn of_picture(&mut self, affine: &Dense) -> Result<Tensor> {
-        if !self.given {
-            return affine.forward(&self.codes.narrow(1, self.at, 1)?.squeeze(1)?.contiguous()?);
-        }
-        let size = affine.outputs();
-        let style = self.codes.narrow(1, self.at, size)?.contiguous()?;
-        self.at += size;
+        let style = self.read(affine)?;
+        self.pass_picture(affine);
         Ok(style)
+    }
+
+    fn read(&self, affine: &Dense) -> Result<Tensor> {
+        if self.given {
+            return Ok(self.codes.narrow(1, self.at, affine.outputs())?.contiguous()?);
+        }
+        affine.forward(&self.codes.narrow(1, self.at, 1)?.squeeze(1)?.contiguous()?)
+    }
+
+    /// Passes over the styles of a convolution.
+    fn pass_layer(&mut self, affine: &Dense) {
+        self.at += if self.given { affine.outputs() } else { 1 };
+    }
+
+    /// Passes over the styles of a picture.
+    fn pass_picture(&mut self, affine: &Dense) {
+        self.at += if self.given { affine.outputs() } else { 0 };
     }
 }
 
@@ -434,20 +513,84 @@ impl Synthesis {
 
     /// As [`Synthesis::forward`], from single operators: with gradients to the weights, and for any
     /// architecture.
-    fn step_by_step(&self, mut styles: Styles<'_>, n: usize, mut maps: Maps) -> Result<Tensor> {
+    fn step_by_step(&self, styles: Styles<'_>, n: usize, maps: Maps) -> Result<Tensor> {
+        let tapped = self.walk(Walk { styles, maps, n }, None, &[Tap::Picture])?;
+        tapped.picture.ok_or_else(|| crate::error::Error::runtime("a generator without a picture"))
+    }
+
+    /// From the constant, or from a feature map on, to the points asked for.
+    fn walk(&self, mut walk: Walk<'_>, from: Option<&Feature>, taps: &[Tap]) -> Result<Tapped> {
         let (mut x, mut picture) = (None, None::<Tensor>);
+        let (mut features, mut first) = (Vec::new(), 0);
         for block in &self.blocks {
-            let features = block.features(x, n, &mut styles, &mut maps)?;
+            let points = first..first + block.points();
+            first = points.end;
+            let entry = match from {
+                Some(f) if f.layer >= points.end => {
+                    block.pass(&mut walk);
+                    continue;
+                }
+                Some(f) if points.contains(&f.layer) => {
+                    picture = f.picture.clone();
+                    Entry::Within(f.map.clone(), f.layer - points.start)
+                }
+                _ => Entry::Before(x),
+            };
+            let so_far = picture.clone();
+            let mut seen = |point: usize, map: &Tensor| {
+                let layer = points.start + point;
+                if taps.contains(&Tap::Layer(layer)) {
+                    features.push(Feature { layer, map: map.clone(), picture: so_far.clone() });
+                }
+            };
+            let map = block.features(entry, &mut walk, &mut seen)?;
             picture = picture.map(|p| up2(&p, &block.filter)).transpose()?;
             if let Some(torgb) = &block.torgb {
-                let y = torgb.forward(&features, &mut styles)?;
+                let y = torgb.forward(&map, &mut walk.styles)?;
                 picture = Some(match picture {
                     Some(p) => (p + y)?,
                     None => y,
                 });
             }
-            x = Some(features);
+            x = Some(map);
         }
-        picture.ok_or_else(|| crate::error::Error::runtime("a generator without a picture"))
+        Ok(Tapped { features, picture: picture.filter(|_| taps.contains(&Tap::Picture)) })
+    }
+
+    /// As [`Synthesis::forward`], to and from any layer.
+    ///
+    /// # Errors
+    /// When a feature map does not fit its layer.
+    pub(super) fn tapped(
+        &self,
+        styles: Styles<'_>,
+        maps: Maps,
+        n: usize,
+        (from, taps): (Option<&Feature>, &[Tap]),
+    ) -> Result<Tapped> {
+        if from.is_none() && taps.iter().all(|t| *t == Tap::Picture) {
+            let picture = self.forward(styles, n, maps)?;
+            return Ok(Tapped { features: Vec::new(), picture: Some(picture) });
+        }
+        self.walk(Walk { styles, maps, n }, from, taps)
+    }
+
+    /// The points that can be tapped and entered, in their order.
+    pub(super) fn layers(&self) -> Vec<generator::Layer> {
+        let one = |block: &Block, name: String| {
+            let (channels, side) = (block.channels(), block.resolution);
+            generator::Layer { name, channels, height: side, width: side }
+        };
+        let of = |block: &Block| -> Vec<generator::Layer> {
+            let name = format!("b{}", block.resolution);
+            match (&block.shortcut, &block.conv0) {
+                (Some(_), _) => vec![one(block, name)],
+                (None, Some(_)) => {
+                    ["conv0", "conv1"].map(|c| one(block, format!("{name}.{c}"))).to_vec()
+                }
+                (None, None) => vec![one(block, format!("{name}.conv1"))],
+            }
+        };
+        self.blocks.iter().flat_map(of).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::control::Control;
-use crate::generator::Noise;
+use crate::generator::{Input, Noise, spaces};
 use crate::invert::tests::{foreign, generator, values};
 use crate::metric::Perceptual;
 use crate::rng::Rng;
@@ -51,7 +51,8 @@ fn the_gradient_agrees_with_finite_differences() {
             maps.push(x.narrow(0, from, *size).unwrap().reshape(map.dims()).unwrap());
             from += size;
         }
-        let picture = g.synthesize(&ws, &Noise::Maps(maps.clone())).unwrap();
+        let input = Input::of(Noise::Maps(maps.clone()));
+        let picture = spaces::picture(g.as_ref(), &ws, Space::WPlus, &input).unwrap();
         let terms = loss.loss(&picture, &ws, &maps, &[0.0]).unwrap();
         assert_eq!(terms.iter().map(|t| t.0).collect::<Vec<_>>(), ["l2", "l1", "offset", "noise"]);
         terms.into_iter().map(|t| t.1).reduce(|a, b| (a + b).unwrap()).unwrap().sum_all().unwrap()

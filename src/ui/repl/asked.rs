@@ -182,7 +182,7 @@ impl Repl {
         let found =
             render::probe(&render::Options { graphics, symbols, ..render::Options::default() });
         self.runner.terminal.type_ahead(&String::from_utf8_lossy(&found.typed));
-        self.runner.painter = Painter::new(found.terminal);
+        self.runner.painter = Painter::printing(found.terminal);
         let summary = self.runner.painter.terminal.summary();
         self.say([summary])
     }

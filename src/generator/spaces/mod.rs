@@ -1,17 +1,66 @@
-//! Codes of a generator: drawing them, their mean, and lifting them to the space that the synthesis
-//! reads.
+//! Codes of a generator: drawing them, their mean, lifting them, and their pictures.
+//!
+//! One file a space says what is special about it; [`crate::space::lattice`] says what leads where.
 
-use super::stylegan2::truncate;
-use super::{Generator, Noise, Spec};
+mod n;
+mod s;
+mod w;
+mod wplus;
+mod z;
+
+use super::{Generator, Input, Noise, Spec, Start, Tap};
 use crate::error::{Error, Result};
 use crate::latent::{Latent, ModelId};
 use crate::rng::Rng;
 use crate::safe::Safe;
-use crate::space::Space;
+use crate::space::{Space, lattice};
 use candle_core::Tensor;
 
 /// Codes that are mapped at once: what bounds the memory of many.
 const MAPPED: usize = 1000;
+
+/// A latent space of a generator.
+pub trait LatentSpace: Send + Sync {
+    /// Which one it is.
+    fn kind(&self) -> Space;
+
+    /// A code of this space from one of its parent, with gradients.
+    ///
+    /// # Errors
+    /// When the parent's code does not fit the generator.
+    fn enter(&self, g: &dyn Generator, parent: &Tensor, input: &Input) -> Result<Tensor>;
+
+    /// The negative logarithm of the prior density up to a constant, `[N]`; `None` where the space
+    /// has no closed form.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    fn prior(&self, code: &Tensor) -> Result<Option<Tensor>> {
+        let _ = code;
+        Ok(None)
+    }
+
+    /// The nearest point that a search may visit; called after every step. Most spaces have no
+    /// such limit.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    fn retract(&self, code: &Tensor) -> Result<Tensor> {
+        Ok(code.clone())
+    }
+}
+
+/// The spaces that need no statistics of their own.
+pub fn standard(kind: Space) -> Option<&'static dyn LatentSpace> {
+    Some(match kind {
+        Space::Z => &z::Z,
+        Space::W => &w::W,
+        Space::WPlus => &wplus::WPlus,
+        Space::S => &s::S,
+        Space::N => &n::N,
+        _ => return None,
+    })
+}
 
 /// How codes are drawn.
 #[derive(Clone, Debug)]
@@ -43,7 +92,8 @@ fn latent(g: &dyn Generator, space: Space, data: Tensor, origin: String) -> Late
 
 /// Draws `n` codes from the prior.
 ///
-/// Errors for spaces other than Z, W, W+ and S, for truncation in Z, and when labels do not fit.
+/// # Errors
+/// For spaces that the generator lacks, for truncation in Z, and when labels do not fit.
 pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
     if how.space == Space::Z && how.psi != 1.0 {
         return Err(Error::runtime(format!(
@@ -67,65 +117,151 @@ pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
     }
     let mapped = |from: usize| -> Result<Tensor> {
         let part = code.part(from, MAPPED.min(n - from))?;
-        g.map(&part.data, part.labels.as_ref())
+        rise(g, &part.data, (Space::Z, Space::W), &Input::labelled(part.labels.as_ref()))
     };
     let data = Tensor::cat(&(0..n).step_by(MAPPED).map(mapped).collect::<Result<Vec<_>>>()?, 0)?;
     let mut code = Latent { space: Space::W, data, ..code };
     if how.psi != 1.0 {
-        code.data = truncate(&code.data, g.mean_w(), how.psi, None)?;
+        code.data = truncate(&code.data, mean_of(g, Space::W)?, how.psi, None)?;
     }
     lift(g, &code, how.space)
 }
 
+/// The stored mean of a space.
+fn mean_of(g: &dyn Generator, space: Space) -> Result<&Tensor> {
+    g.mean(space).ok_or_else(|| {
+        let spec = g.spec();
+        let (name, spaces) = (Safe(&spec.name), spec.dims().names());
+        Error::runtime(format!("{name} has no mean of {space}: its spaces are {spaces}"))
+            .hint("sample() draws a code of the prior")
+    })
+}
+
 /// The mean code of the generator in W (`[1, w_dim]`), W+ (`[1, num_ws, w_dim]`) or S
 /// (`[1, s_dim]`).
+///
+/// # Errors
+/// For a generator without W.
 pub fn mean(g: &dyn Generator, space: Space) -> Result<Latent> {
-    let code = latent(g, Space::W, g.mean_w().unsqueeze(0)?, "mean_w".into());
+    let code = latent(g, Space::W, mean_of(g, Space::W)?.unsqueeze(0)?, "mean_w".into());
     lift(g, &code, space)
+}
+
+/// Brings codes up from one space to another, with gradients: `from → to`.
+///
+/// # Shapes
+/// As [`crate::space::Dims::shape`] says of each space, with `N` in front.
+///
+/// # Errors
+/// When no way leads there, for a space that the generator lacks, and when the sizes do not fit.
+pub fn rise(
+    g: &dyn Generator,
+    code: &Tensor,
+    (from, to): (Space, Space),
+    input: &Input,
+) -> Result<Tensor> {
+    let steps = lattice::lift(from, to).map_err(|refusal| no_way(from, to, &refusal))?;
+    let mut code = code.clone();
+    for step in steps {
+        let space = g.space(step).ok_or_else(|| lacks(g.spec(), step))?;
+        code = space.enter(g, &code, input)?;
+    }
+    Ok(code)
+}
+
+/// The space of the codes that the synthesis reads: W+, or the prior where there is no mapping
+/// network.
+pub fn read_by_synthesis(g: &dyn Generator) -> Space {
+    if g.spec().spaces.contains(&Space::WPlus) { Space::WPlus } else { Space::Z }
+}
+
+/// The code as the synthesis reads it, and its space: codes below it are lifted, those of S stay.
+///
+/// # Errors
+/// As [`rise`].
+pub fn synthesised(
+    g: &dyn Generator,
+    code: &Tensor,
+    space: Space,
+    input: &Input,
+) -> Result<(Space, Tensor)> {
+    if space == Space::S && g.spec().spaces.contains(&Space::S) {
+        return Ok((space, code.clone()));
+    }
+    let to = read_by_synthesis(g);
+    Ok((to, rise(g, code, (space, to), input)?))
+}
+
+/// The pictures of codes of any space, with gradients, `[N, C, H, W]`.
+///
+/// # Errors
+/// As [`rise`], and for a code of another generator's sizes.
+pub fn picture(g: &dyn Generator, code: &Tensor, space: Space, input: &Input) -> Result<Tensor> {
+    let (space, data) = synthesised(g, code, space, input)?;
+    let tapped = g.run(&Start::Code { space, data: &data }, input, &[Tap::Picture])?;
+    tapped.picture.ok_or_else(|| Error::runtime("the generator gave no picture"))
+}
+
+/// What comes with a code: its noise maps and labels.
+pub fn input_of(code: &Latent) -> Input {
+    let noise = code.noise.clone().map_or(Noise::Const, Noise::Maps);
+    Input { noise, ..Input::labelled(code.labels.as_ref()) }
 }
 
 /// Lifts a code along Z → W → W+ → S; a code that is there already stays as it is.
 ///
-/// Errors for every other way, for S where the generator has no styles, and for a code of another
+/// # Errors
+/// For every other way, for S where the generator has no styles, and for a code of another
 /// generator's sizes.
 pub fn lift(g: &dyn Generator, code: &Latent, space: Space) -> Result<Latent> {
     fits(g.spec(), code)?;
-    let data = match (code.space, space) {
-        (a, b) if a == b => code.data.clone(),
-        (Space::Z, Space::W) => g.map(&code.data, code.labels.as_ref())?,
-        (Space::Z, Space::WPlus) => {
-            broadcast(&g.map(&code.data, code.labels.as_ref())?, g.spec().num_ws)?
-        }
-        (Space::W, Space::WPlus) => broadcast(&code.data, g.spec().num_ws)?,
-        (Space::Z | Space::W | Space::WPlus, Space::S) => g.styles(&to_ws(g, code)?)?,
-        (from, to) => return Err(no_way(from, to)),
-    };
+    let input = Input::labelled(code.labels.as_ref());
+    let data = rise(g, &code.data, (code.space, space), &input)?;
     Ok(Latent { space, data, ..code.clone() })
 }
 
-/// The layered code that the synthesis reads: `[N, num_ws, w_dim]`. Not for S: see [`synthesize`].
-pub fn to_ws(g: &dyn Generator, code: &Latent) -> Result<Tensor> {
-    Ok(lift(g, code, Space::WPlus)?.data)
+/// The pictures of codes of any space, `[N, C, H, W]`; the labels of the code count where the input
+/// has none.
+///
+/// # Errors
+/// For spaces that have no pictures of their own, and for a code of another generator's sizes.
+pub fn synthesize(g: &dyn Generator, code: &Latent, input: &Input) -> Result<Tensor> {
+    fits(g.spec(), code)?;
+    let labels = input.labels.as_ref().or(code.labels.as_ref());
+    let input = Input { labels: labels.cloned(), ..input.clone() };
+    picture(g, &code.data, code.space, &input)
 }
 
-/// The pictures of codes of any space, `[N, C, H, W]`.
+/// Pulls codes towards a mean: `mean + psi · (w − mean)` (StyleGAN's truncation trick).
 ///
-/// Errors for spaces that have no pictures of their own, and for a code of another generator's
-/// sizes.
-pub fn synthesize(g: &dyn Generator, code: &Latent, noise: &Noise) -> Result<Tensor> {
-    match code.space {
-        Space::S => {
-            fits(g.spec(), code)?;
-            g.synthesize_styles(&code.data, noise)
+/// Only the first `cutoff` layers of a layered code when given.
+///
+/// # Shapes
+/// w `[N, w_dim]` or `[N, num_ws, w_dim]`, mean `[w_dim]` → as w.
+///
+/// # Errors
+/// When the sizes do not fit.
+pub fn truncate(w: &Tensor, mean: &Tensor, psi: f64, cutoff: Option<usize>) -> Result<Tensor> {
+    let pull =
+        |w: &Tensor| -> Result<Tensor> { Ok((w.broadcast_sub(mean)? * psi)?.broadcast_add(mean)?) };
+    match cutoff {
+        Some(k) if w.rank() == 3 && k < w.dim(1)? => {
+            if k == 0 {
+                return Ok(w.clone());
+            }
+            let rest = w.narrow(1, k, w.dim(1)? - k)?;
+            Ok(Tensor::cat(&[&pull(&w.narrow(1, 0, k)?)?, &rest], 1)?)
         }
-        _ => g.synthesize(&to_ws(g, code)?, noise),
+        _ => pull(w),
     }
 }
 
 /// Pulls the codes that the synthesis reads towards the mean (see [`truncate`]), in W+ or, for a
-/// style code, in S: styles depend on w linearly, so both are the same.
+/// style code, in S: styles depend on w linearly, so both are the same. A `psi` of 1 changes no
+/// code.
 ///
-/// Errors as [`lift`].
+/// # Errors
+/// As [`lift`], and for a generator without W.
 pub fn truncated(
     g: &dyn Generator,
     code: &Latent,
@@ -133,8 +269,12 @@ pub fn truncated(
     cutoff: Option<usize>,
 ) -> Result<Latent> {
     if code.space != Space::S {
-        let lifted = lift(g, code, Space::WPlus)?;
-        return Ok(Latent { data: truncate(&lifted.data, g.mean_w(), psi, cutoff)?, ..lifted });
+        let lifted = lift(g, code, read_by_synthesis(g))?;
+        if psi == 1.0 && g.mean(Space::W).is_none() {
+            return Ok(lifted);
+        }
+        let mean = mean_of(g, Space::W)?;
+        return Ok(Latent { data: truncate(&lifted.data, mean, psi, cutoff)?, ..lifted });
     }
     fits(g.spec(), code)?;
     let sizes = g.spec().style_sizes();
@@ -145,20 +285,11 @@ pub fn truncated(
     Ok(Latent { data: Tensor::cat(&parts, 1)?, ..code.clone() })
 }
 
-fn broadcast(w: &Tensor, layers: usize) -> Result<Tensor> {
-    Ok(w.unsqueeze(1)?.repeat((1, layers, 1))?)
-}
-
 /// The sizes of a code must be those of the generator.
 fn fits(spec: &Spec, code: &Latent) -> Result<()> {
     let n = code.count();
-    let expected = match code.space {
-        Space::Z => vec![n, spec.z_dim],
-        Space::W => vec![n, spec.w_dim],
-        Space::WPlus => vec![n, spec.num_ws, spec.w_dim],
-        Space::S if !spec.styles.is_empty() => vec![n, spec.s_dim()],
-        _ => return Ok(()),
-    };
+    let Some(shape) = spec.dims().shape(code.space) else { return Ok(()) };
+    let expected = [vec![n], shape].concat();
     if code.data.dims() == expected {
         return Ok(());
     }
@@ -171,25 +302,15 @@ fn fits(spec: &Spec, code: &Latent) -> Result<()> {
     Err(Error::runtime(message).hint("use a code that was made for this generator"))
 }
 
-fn no_way(from: Space, to: Space) -> Error {
-    let (why, hint) = match (from, to) {
-        (Space::WPlus, Space::W) => (
-            "its layers differ, so one code cannot stand for them".to_owned(),
-            "invert into W instead, or take one layer".to_owned(),
-        ),
-        (Space::W | Space::WPlus, Space::Z) => {
-            ("the mapping network cannot be run backwards".into(), "invert into Z instead".into())
-        }
-        (Space::S, _) => (
-            "most style codes are the styles of no w at all".into(),
-            format!("find the nearest {to} code of its picture: invert(render(code), space: {to})"),
-        ),
-        _ => (
-            "codes are lifted along Z, W, W+, S only".into(),
-            format!("invert the picture into {to}, or work with the code in {from}"),
-        ),
-    };
-    Error::runtime(format!("a code in {from} cannot be turned into {to}: {why}")).hint(hint)
+fn lacks(spec: &Spec, space: Space) -> Error {
+    let (name, spaces) = (Safe(&spec.name), spec.dims().names());
+    Error::runtime(format!("{name} has no codes in {space}"))
+        .hint(format!("one of its spaces: {spaces}"))
+}
+
+fn no_way(from: Space, to: Space, refusal: &lattice::Refusal) -> Error {
+    let message = format!("a code in {from} cannot be turned into {to}: {}", refusal.why);
+    Error::runtime(message).hint(refusal.repair.words("code", ""))
 }
 
 #[cfg(test)]
@@ -201,6 +322,12 @@ mod tests {
 
     fn rows(t: &Tensor) -> Vec<Vec<f32>> {
         t.flatten_from(1).and_then(|t| t.to_vec2()).expect("rows")
+    }
+
+    /// A sample of the prior in W+.
+    fn drawn(g: &dyn Generator, seed: u64) -> Tensor {
+        let draw = Draw { seed, space: Space::WPlus, ..Draw::default() };
+        sample(g, 1, draw).expect("ws").data
     }
 
     #[test]
@@ -236,7 +363,7 @@ mod tests {
         let w = lift(&g, &z, Space::W).expect("w");
         let plus = lift(&g, &w, Space::WPlus).expect("w+");
         assert_eq!(plus.data.dims(), [2, 8, 16]);
-        assert_eq!(rows(&plus.data), rows(&to_ws(&g, &z).expect("ws")));
+        assert_eq!(rows(&plus.data), rows(&lift(&g, &z, Space::WPlus).expect("ws").data));
         let first = plus.data.narrow(1, 3, 1).and_then(|t| t.squeeze(1)).expect("layer");
         assert_eq!(rows(&first), rows(&w.data));
         let s = lift(&g, &w, Space::S).expect("s");
@@ -267,7 +394,7 @@ mod tests {
             assert_eq!(g.spec().style_sizes().iter().sum::<usize>(), g.spec().s_dim());
             assert!(g.spec().style_sizes().iter().all(|&n| n > 0), "every row of w has styles");
             let picture =
-                |code: &Latent| rows(&synthesize(&g, code, &Noise::Const).expect("picture"));
+                |code: &Latent| rows(&synthesize(&g, code, &Input::default()).expect("picture"));
             assert_eq!(picture(&s), picture(&w), "to the last bit");
             // Truncation commutes with the affine maps.
             for cutoff in [None, Some(3)] {
@@ -277,7 +404,7 @@ mod tests {
             }
             let short = Latent { data: s.data.narrow(1, 0, 5).expect("part"), ..s };
             assert!(
-                synthesize(&g, &short, &Noise::Const)
+                synthesize(&g, &short, &Input::default())
                     .expect_err("a part of a code")
                     .repair()
                     .is_some()
@@ -288,10 +415,9 @@ mod tests {
     #[test]
     fn a_row_of_w_moves_its_own_styles_only() {
         let g = Toy::default().build(&Device::Cpu).expect("toy");
-        let [a, b] = [1, 2].map(|seed| {
-            to_ws(&g, &sample(&g, 1, Draw { seed, ..Draw::default() }).expect("w")).expect("ws")
-        });
-        let styles = |ws: &Tensor| rows(&g.styles(ws).expect("styles")).concat();
+        let [a, b] = [1, 2].map(|seed| drawn(&g, seed));
+        let styles =
+            |ws: &Tensor| rows(&g.enter(Space::S, ws, &Input::default()).expect("styles")).concat();
         let (mut from, before) = (0, styles(&a));
         for (row, size) in g.spec().style_sizes().into_iter().enumerate() {
             let rest = 7 - row;
@@ -313,9 +439,8 @@ mod tests {
     #[test]
     fn styles_are_the_affine_maps_by_hand() {
         let g = Toy::default().build(&Device::Cpu).expect("toy");
-        let ws =
-            to_ws(&g, &sample(&g, 1, Draw { seed: 3, ..Draw::default() }).expect("w")).expect("ws");
-        let styles = rows(&g.styles(&ws).expect("styles")).concat();
+        let ws = drawn(&g, 3);
+        let styles = rows(&g.enter(Space::S, &ws, &Input::default()).expect("styles")).concat();
         let tensors = g.tensors();
         let mut at = 0;
         for layer in &g.spec().styles {

@@ -1,4 +1,11 @@
-//! The latent spaces of the field, by name.
+//! The latent spaces of the field: their names, what leads where, the shapes of their codes.
+//!
+//! Nothing here knows a tensor, so the checker and help can read it.
+
+mod dims;
+pub mod lattice;
+
+pub use dims::Dims;
 
 use std::fmt;
 

@@ -1,0 +1,83 @@
+//! What a generator reads besides a code: noise, labels, a camera, a transform of its input.
+
+use crate::error::{Error, Result};
+use candle_core::Tensor;
+
+/// The noise that the layers add.
+#[derive(Clone, Debug, Default)]
+pub enum Noise {
+    /// The maps stored with the weights.
+    #[default]
+    Const,
+    /// None at all.
+    None,
+    /// Fresh maps: those of a picture depend on the seed and on its place.
+    Random {
+        /// Where they come from.
+        seed: u64,
+        /// The place of the first picture.
+        first: usize,
+    },
+    /// These maps, in layer order, each `[N or 1, 1, H, W]`; gradients flow into them.
+    Maps(Vec<Tensor>),
+}
+
+/// What a generator reads besides a code. A family ignores what it has no use for;
+/// [`super::Inputs`] says what it reads.
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    /// Noise of the layers.
+    pub noise: Noise,
+    /// Labels of a conditional generator, `[N or 1, c_dim]`.
+    pub labels: Option<Tensor>,
+    /// Camera of a generator of scenes, `[N or 1, 25]`: extrinsics 4×4, then intrinsics 3×3.
+    pub camera: Option<Tensor>,
+    /// Transform of the input coordinates, `[N or 1, 3, 3]`; gradients flow into it.
+    pub transform: Option<Tensor>,
+}
+
+impl Input {
+    /// Noise alone.
+    pub fn of(noise: Noise) -> Self {
+        Self { noise, ..Self::default() }
+    }
+
+    /// Labels alone.
+    pub fn labelled(labels: Option<&Tensor>) -> Self {
+        Self { labels: labels.cloned(), ..Self::default() }
+    }
+
+    /// What belongs to the `len` pictures from `from` on, of `count`. Tensors with one row serve
+    /// all pictures and stay.
+    ///
+    /// # Errors
+    /// When there are not as many.
+    pub fn part(&self, from: usize, len: usize, count: usize) -> Result<Self> {
+        let part = |t: &Tensor| -> Result<Tensor> {
+            let whole = t.dim(0)? != count || len == count;
+            Ok(if whole { t.clone() } else { t.narrow(0, from, len)?.contiguous()? })
+        };
+        let each = |t: &Option<Tensor>| t.as_ref().map(part).transpose();
+        let noise = match &self.noise {
+            Noise::Random { seed, first } => Noise::Random { seed: *seed, first: first + from },
+            Noise::Maps(maps) => Noise::Maps(maps.iter().map(part).collect::<Result<_>>()?),
+            other => other.clone(),
+        };
+        let (labels, camera) = (each(&self.labels)?, each(&self.camera)?);
+        Ok(Self { noise, labels, camera, transform: each(&self.transform)? })
+    }
+
+    /// The labels for `n` codes, `[n, c_dim]`: one row serves all of them.
+    ///
+    /// # Errors
+    /// When there are neither one nor `n`.
+    pub fn labels_for(&self, n: usize) -> Result<Option<Tensor>> {
+        let Some(labels) = &self.labels else { return Ok(None) };
+        match labels.dims() {
+            [rows, _] if *rows == n => Ok(Some(labels.clone())),
+            [1, c] => Ok(Some(labels.broadcast_as((n, *c))?.contiguous()?)),
+            other => Err(Error::runtime(format!("labels of shape {other:?} for {n} codes"))
+                .hint("give one label for all codes, or one each")),
+        }
+    }
+}

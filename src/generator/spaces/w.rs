@@ -1,0 +1,20 @@
+//! W: what the mapping network makes of z.
+
+use super::LatentSpace;
+use crate::error::Result;
+use crate::generator::{Generator, Input};
+use crate::space::Space;
+use candle_core::Tensor;
+
+/// W (Karras et al. 2019).
+pub(super) struct W;
+
+impl LatentSpace for W {
+    fn kind(&self) -> Space {
+        Space::W
+    }
+
+    fn enter(&self, g: &dyn Generator, parent: &Tensor, input: &Input) -> Result<Tensor> {
+        g.enter(Space::W, parent, input)
+    }
+}
