@@ -10,7 +10,7 @@ use candle_core::Tensor;
 
 /// Asked for the statistics of w when something first needs them; `None` when the caller has none,
 /// and they are drawn.
-pub type Statistics<'a> = &'a (dyn Fn() -> Result<Option<WStats>> + 'a);
+pub type Statistics<'a> = &'a (dyn Fn() -> Result<Option<WStats>> + Sync + 'a);
 
 /// What an inversion works with.
 #[derive(Clone, Copy)]

@@ -139,6 +139,6 @@ pub fn ladder(
 #[cfg(test)]
 mod encode_tests;
 #[cfg(test)]
-mod lbfgs_tests;
+mod phase_tests;
 #[cfg(test)]
 mod tests;

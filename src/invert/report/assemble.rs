@@ -1,7 +1,8 @@
 //! Puts the outcomes of all images together.
 
 use super::diagnosis::{diagnose, warn};
-use super::inversion::{Inversion, Number, origin};
+use super::inversion::{Inversion, origin};
+use super::number::Number;
 use crate::error::{Error, Result};
 use crate::generator::spaces::model_id;
 use crate::invert::problem::Run;
@@ -79,10 +80,11 @@ fn measure(run: &Run<'_>, a: &Tensor, b: &Tensor) -> Result<Vec<Number>> {
     if let Some(p) = run.job.perceptual {
         metrics.push(p);
     }
-    let number =
-        |m: &dyn Metric| Ok(number((m.name(), m.unit()), m.measure(a, b)?, m.definition()));
+    let of = |m: &dyn Metric| -> Result<Number> {
+        Ok(number((m.name(), m.unit()), m.measure(a, b)?, m.definition()))
+    };
     let masked = run.mask.as_ref().map(|m| psnr_in(m, a, b));
-    metrics.into_iter().map(number).chain(masked).collect()
+    metrics.into_iter().map(of).chain(masked).collect()
 }
 
 fn number((name, unit): (&str, &str), each: Vec<f64>, definition: String) -> Number {

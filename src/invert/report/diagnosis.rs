@@ -1,6 +1,6 @@
 //! What the codes tell about themselves, and what to beware of.
 
-use super::inversion::Number;
+use super::number::{Number, own};
 use crate::error::Result;
 use crate::invert::problem::Run;
 use crate::invert::state::State;
@@ -66,11 +66,6 @@ impl Diagnosis {
                 .collect(),
         }
     }
-}
-
-/// What a list with one an image says of image `i`.
-pub(super) fn own<T: Clone>(all: &[T], i: usize) -> Vec<T> {
-    all.get(i).cloned().into_iter().collect()
 }
 
 /// Mean and spread of the codes of a space over the prior.

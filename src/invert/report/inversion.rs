@@ -1,27 +1,13 @@
 //! The result of an inversion.
 
-use super::diagnosis::{Diagnosis, own};
+use super::diagnosis::Diagnosis;
+use super::number::{Number, own};
 use crate::error::Result;
 use crate::invert::config::Config;
 use crate::invert::hash::content_hash;
 use crate::invert::trace::Trace;
 use crate::latent::Latent;
 use candle_core::Tensor;
-
-/// A number with its definition.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Number {
-    /// Its name: `psnr`.
-    pub name: String,
-    /// The mean over the images.
-    pub value: f64,
-    /// One an image.
-    pub each: Vec<f64>,
-    /// Its unit; may be empty.
-    pub unit: String,
-    /// What exactly it is.
-    pub definition: String,
-}
 
 /// What an inversion found.
 #[derive(Clone, Debug)]

@@ -3,7 +3,9 @@
 mod assemble;
 mod diagnosis;
 mod inversion;
+mod number;
 
 pub(super) use assemble::assemble;
 pub use diagnosis::{Diagnosis, Warning};
-pub use inversion::{Inversion, Number};
+pub use inversion::Inversion;
+pub use number::Number;

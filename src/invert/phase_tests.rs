@@ -182,7 +182,7 @@ const TWO: Method = Method {
 };
 
 fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
-    let first = |plan: Plan| Ok(plan(job, config)?.remove(0));
+    let first = |plan: Plan| -> Result<Phase<'a>> { Ok(plan(job, config)?.remove(0)) };
     let [code, maps]: [Phase<'a>; 2] = [first(OPTIMIZE.plan)?, first(LBFGS.plan)?];
     let half = config.steps / 2;
     Ok(vec![
@@ -233,4 +233,95 @@ fn pictures_of_one_batch_may_have_generators_of_their_own() {
     let (first, second) = (ends([None, None, None]), ends([0; 3].map(|_| Some(two.clone()))));
     assert_eq!(mixed, [first[0].clone(), second[1].clone(), first[2].clone()]);
     assert_ne!(first[1], second[1]);
+}
+
+/// An optimizer that no file knows and that reads no gradients: it tries random steps from the
+/// best point.
+#[derive(Default)]
+struct Blind {
+    tried: u64,
+    best: Option<(f64, Vec<Tensor>)>,
+}
+
+impl Optimizer for Blind {
+    fn name(&self) -> &'static str {
+        "blind"
+    }
+
+    fn gradients(&self) -> bool {
+        false
+    }
+
+    fn next(&mut self, at: &[Tensor], worth: &Worth<'_>) -> Result<Option<Vec<Tensor>>> {
+        assert!(worth.gradients.is_empty());
+        if self.best.as_ref().is_none_or(|(least, _)| worth.loss < *least) {
+            self.best = Some((worth.loss, at.to_vec()));
+        }
+        self.tried += 1;
+        let mut rng = Rng::new(self.tried);
+        let step = |t: &Tensor| -> Result<Tensor> {
+            let draw = Tensor::from_vec(rng.normals(t.elem_count()), t.dims(), t.device())?;
+            Ok((t + (draw * 0.05)?)?)
+        };
+        let from = self.best.as_ref().map_or(at, |(_, best)| best);
+        Ok(Some(from.iter().map(step).collect::<Result<_>>()?))
+    }
+
+    fn save(&self) -> Saved {
+        let mut saved = Saved::from([("tried".into(), Stored::Numbers(vec![self.tried as f64]))]);
+        for (loss, best) in &self.best {
+            saved.insert("loss".into(), Stored::Numbers(vec![*loss]));
+            for (i, t) in best.iter().enumerate() {
+                saved.insert(format!("best.{i}"), Stored::Tensor(t.clone()));
+            }
+        }
+        saved
+    }
+
+    fn restore(&mut self, saved: &Saved) -> Result<()> {
+        let number = |name: &str| match saved.get(name) {
+            Some(Stored::Numbers(v)) => v.first().copied(),
+            _ => None,
+        };
+        let best = |i: usize| match saved.get(&format!("best.{i}")) {
+            Some(Stored::Tensor(t)) => Some(t.clone()),
+            _ => None,
+        };
+        self.tried = number("tried").unwrap_or(0.0) as u64;
+        self.best = number("loss").map(|loss| (loss, (0..).map_while(best).collect()));
+        Ok(())
+    }
+}
+
+/// A method of that optimizer.
+const GUESS: Method = Method {
+    name: "guess",
+    lr: None,
+    weights: &[],
+    plan: |job, config| {
+        let phase = (OPTIMIZE.plan)(job, config)?.remove(0);
+        let mover = Mover::Optimizer(Box::new(|| Box::new(Blind::default())));
+        Ok(vec![Phase { mover, ..phase }])
+    },
+    ..TWO
+};
+
+#[test]
+fn a_new_optimizer_needs_only_its_file_and_may_read_no_gradients() {
+    let (g, control) = (generator(), Control::default());
+    let stats = stats(g.as_ref());
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    let plain = Config { steps: 30, ..Config::new(Space::W, &GUESS) };
+    let whole = invert(&job, &foreign(0), &plain).unwrap();
+    assert!(whole.loss[0] < whole.trace[0].losses()[0]);
+    as_alone(&job, &several(3), &plain, &[0, 2]);
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint =
+        Some(Checkpoint { path: folder.path().join("state"), every: Duration::from_secs(3600) });
+    let saved = Config { checkpoint, ..plain };
+    let control = stopping(2, Stop::Checkpoint);
+    let stopped = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    assert_eq!(invert(&stopped, &foreign(0), &saved).unwrap_err().kind(), Kind::Resumable);
+    let resumed = invert(&job, &foreign(0), &saved).unwrap();
+    assert_eq!(whole.trace, resumed.trace);
 }
