@@ -381,6 +381,7 @@ pub fn as_images(value: &Value, ctx: &Context<'_>) -> Result<Image> {
             model: i.code.model.clone(),
         }),
         Value::Latent(l) | Value::Path(l) => ctx.picture(l),
+        Value::Mask(m) => display::mask_picture(m),
         other => Err(Error::runtime(format!("{} has no picture", other.ty()))),
     }
 }

@@ -21,6 +21,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("r1", &["lang", "image", "weights", "device", "latent"]),
     ("r2 network", &["network"]),
     ("r2", &["generator", "metric", "render"]),
+    ("r2 network", &["network"]),
     ("r3", &["direction", "face", "invert"]),
     ("r4 value", &["value"]),
     ("r4 builtin", &["builtin"]),

@@ -76,7 +76,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 }
 
 /// Names the files beside a path that does not exist.
-fn exists(path: &str, span: Span) -> Result<()> {
+pub(super) fn exists(path: &str, span: Span) -> Result<()> {
     let p = Path::new(path);
     if p.is_file() || examples::find(path).is_some() {
         return Ok(());

@@ -48,6 +48,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "0",
                 "degrees counterclockwise, inside the network: StyleGAN3",
             )
+            .within(-3600.0, 3600.0)
             .named(),
             Param::optional(
                 "shift",
@@ -120,7 +121,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
 
 /// The transform asked for; `None` when the picture stays where it is.
 fn transform(args: &Args, g: &dyn Generator) -> Result<Option<Tensor>> {
-    let rotate = args.number("rotate", -3600.0..=3600.0)?.unwrap_or(0.0);
+    let rotate = args.number("rotate")?.unwrap_or(0.0);
     let moved = Transform { rotate, shift: shift(args)? };
     if moved == Transform::default() {
         return Ok(None);

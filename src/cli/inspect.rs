@@ -2,6 +2,7 @@
 
 use super::{Common, out, prepare};
 use crate::error::{Error, Kind, Result};
+use crate::generator::Spec;
 use crate::generator::registry::{self, FAMILIES};
 use crate::latent::{About, Direction};
 use crate::limits::LIMITS;
@@ -18,9 +19,7 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
     let path = Path::new(name);
     if model::NAMES.contains(&name) && !path.exists() {
         let loaded = model::load(name)?;
-        let mut facts = json!(loaded.spec());
-        facts["spaces"] = json!(loaded.facts.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
-        facts["s_dim"] = json!(loaded.facts.s_dim());
+        let mut facts = described(loaded.spec());
         facts["directions"] = json!(loaded.facts.directions.keys().collect::<Vec<_>>());
         facts["direction_facts"] = direction_facts(&loaded)?;
         facts["encoder"] = json!(loaded.facts.encoder);
@@ -54,18 +53,11 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         let spec = known.describe()?;
         facts["layout"] = json!(known.layout.name);
         config = known.config.settings;
-        facts["name"] = json!(spec.name);
-        facts["resolution"] = json!(spec.width.max(spec.height));
-        facts["width"] = json!(spec.width);
-        facts["height"] = json!(spec.height);
-        facts["channels"] = json!(spec.channels);
-        facts["z_dim"] = json!(spec.z_dim);
-        facts["w_dim"] = json!(spec.w_dim);
-        facts["c_dim"] = json!(spec.c_dim);
-        facts["num_ws"] = json!(spec.num_ws);
-        facts["s_dim"] = json!(spec.s_dim());
-        facts["parameters"] = json!(spec.parameters);
-        facts["spaces"] = json!(spec.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
+        if let (Some(facts), Some(more)) = (facts.as_object_mut(), described(&spec).as_object()) {
+            // The fingerprint takes all numbers, which are not read here.
+            let known = more.iter().filter(|(key, _)| *key != "fingerprint");
+            facts.extend(known.map(|(key, value)| (key.clone(), value.clone())));
+        }
     }
     if !config.is_null() {
         facts["config"] = config;
@@ -77,6 +69,15 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         facts["notes"] = json!(found.notes);
     }
     report(common, &facts)
+}
+
+/// What a generator is, as `--json` says it.
+fn described(spec: &Spec) -> serde_json::Value {
+    let mut facts = json!(spec);
+    facts["resolution"] = json!(spec.width.max(spec.height));
+    facts["spaces"] = json!(spec.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
+    facts["s_dim"] = json!(spec.s_dim());
+    facts
 }
 
 /// `W/smile: 0.2 (0 to 1) a step, R² 0.83`.

@@ -9,6 +9,7 @@ mod speed;
 
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, Session};
+use crate::invert::methods;
 use crate::lang::span::Source;
 use crate::render::file::Files;
 use crate::render::{Painter, Probe, Protocol, probe};
@@ -152,8 +153,7 @@ enum Command {
         /// Z, W, W+ or S.
         #[arg(long)]
         space: Option<String>,
-        /// auto, optimize, projector, encoder or hybrid.
-        #[arg(long, default_value = "auto")]
+        #[arg(long, default_value = "auto", help = format!("auto, {}", methods::listed()))]
         method: String,
         /// Gradient steps; of the encoder its passes.
         #[arg(long)]

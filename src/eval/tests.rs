@@ -285,7 +285,7 @@ fn an_encoder_is_used_where_it_can_be() {
         let Some((_, Value::Inversion(i))) = kept.shown.last() else {
             panic!("{call} shows no inversion")
         };
-        (i.config.method.name(), i.config.plan(), i.code.space.name())
+        (i.config.method.name, i.config.plan(), i.code.space.name())
     };
     let plan = |s: &str| s.to_owned();
     assert_eq!(how("steps: 2"), ("hybrid", plan("3 passes + 2 steps"), "W+"));
@@ -310,6 +310,57 @@ fn an_encoder_is_used_where_it_can_be() {
     assert!(
         error("invert(sample(seed: 3), method: encoder, passes: 2, steps: 2)").repair().is_some()
     );
+}
+
+#[test]
+fn masks_are_made_shown_and_used() {
+    let code = "m = mask(box: [0, 0, 0.5, 1])\nprint(m)\nm\n\
+                show m, mask(m, ellipse: [0.5, 0.5, 0.2, 0.2], combine: all, invert: true)\n\
+                r = invert(sample(seed: 3), mask: m, method: lbfgs, space: W, steps: 3)\nr";
+    let kept = run(code).unwrap();
+    assert_eq!(kept.printed, ["Mask 32×32, 50.0 % · box [0, 0, 0.5, 1]"]);
+    let [(shown, Value::Mask(_)), (both, _), (_, Value::Inversion(found))] = &kept.shown[..] else {
+        panic!("{:?}", kept.shown)
+    };
+    assert_eq!((shown.pictures.len(), both.pictures.len()), (1, 2));
+    let raster = &shown.pictures[0].raster;
+    assert_eq!((raster.width, raster.height, raster.data[0], raster.data[31]), (32, 32, 255, 0));
+    assert!(found.numbers.iter().any(|n| n.name == "psnr in mask"));
+    // A picture's grey values are weights, at any size.
+    let folder = tempfile::tempdir().unwrap();
+    let code = "save(mask(box: [0, 0, 1, 0.25]), \"m.png\")";
+    run_in(&mut session(folder.path()), code).unwrap();
+    let path = folder.path().join("m.png");
+    let read = format!("print(mask(\"{}\"))", path.display());
+    assert!(run(&read).unwrap().printed[0].starts_with("Mask 32×32, 25.0 % · "));
+}
+
+#[test]
+fn masks_and_methods_that_cannot_work_are_refused_where_they_are_written() {
+    let cases = [
+        ("mask()", Kind::Check, "mask()"),
+        ("mask(\"none.png\")", Kind::Check, "\"none.png\""),
+        ("mask(ellipse: [1, 2])", Kind::Runtime, "[1, 2]"),
+        ("mask(ellipse: [0.5, 0.5, 0, 1])", Kind::Runtime, "[0.5, 0.5, 0, 1]"),
+        ("mask(box: [0.5, 0, 0.5, 1])", Kind::Runtime, "[0.5, 0, 0.5, 1]"),
+        ("mask([1])", Kind::Runtime, "[1]"),
+        (
+            "invert(sample(), mask: mask(box: [2, 2, 3, 3]))",
+            Kind::Runtime,
+            "mask(box: [2, 2, 3, 3])",
+        ),
+        ("invert(sample(), method: lbfgs, lr: 0.1)", Kind::Check, "0.1"),
+        ("invert(sample(), method: lbfgs, passes: 2)", Kind::Check, "2"),
+        ("invert(sample(), method: optimize, history: 7)", Kind::Check, "7"),
+        ("invert(sample(), search: 7)", Kind::Check, "7"),
+        ("invert(sample(), method: projector, space: Z)", Kind::Check, "Z"),
+    ];
+    for (code, kind, at) in cases {
+        let e = error(code);
+        assert_eq!((e.kind(), underlined(code, &e)), (kind, at), "{code}: {e}");
+        assert!(e.repair().is_some() || code == "mask([1])", "{code}: {e}");
+    }
+    assert!(error("invert(sample(), search: 7)").repair().unwrap().contains("method: lbfgs"));
 }
 
 #[test]

@@ -229,7 +229,7 @@ mod tests {
         assert!(grid(&[], 2).is_err());
         // One column of thousands is as large as the sheet of them all.
         let thin = Raster::filled(8192, 1, &[0; 4]).unwrap();
-        let sheets = [1, 40, 3000].map(|columns| grid(&vec![thin.clone(); 3000], columns));
+        let sheets = [1, 40].map(|columns| grid(&vec![thin.clone(); 3000], columns));
         assert!(sheets.iter().all(|s| s.as_ref().is_err_and(|e| e.kind() == Kind::Limit)));
     }
 }

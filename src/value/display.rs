@@ -6,7 +6,7 @@ use crate::direction::Forms;
 use crate::error::{Error, Kind, Result};
 use crate::generator::{self, spaces};
 use crate::image::Raster;
-use crate::invert::Inversion;
+use crate::invert::{Inversion, Mask};
 use crate::lang::types::Type;
 use crate::latent::{Direction, Latent};
 use crate::limits::LIMITS;
@@ -106,6 +106,7 @@ pub fn display(value: &Value, picture: &dyn Fn(&Latent) -> Result<Image>) -> Res
         Value::Image(i) => show_image(i, vec![describe(value)])?,
         Value::Latent(l) | Value::Path(l) => show_image(&picture(l)?, vec![describe(value)])?,
         Value::Inversion(i) => show_inversion(i)?,
+        Value::Mask(m) => show_image(&mask_picture(m)?, vec![describe(value)])?,
         Value::Table(t) => show_table(t)?,
         Value::Direction(d) => Display { pictures: Vec::new(), lines: direction_lines(d) },
         Value::List(items) => show_list(items, picture)?,
@@ -185,7 +186,9 @@ pub fn room(bytes: u64) -> Result<()> {
 }
 
 fn show_list(items: &List, picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
-    let visual = |v: &Value| matches!(v, Value::Image(_) | Value::Latent(_) | Value::Inversion(_));
+    let visual = |v: &Value| {
+        matches!(v, Value::Image(_) | Value::Latent(_) | Value::Inversion(_) | Value::Mask(_))
+    };
     if !items.is_empty() && items.iter().all(visual) {
         return side_by_side(items, picture);
     }
@@ -248,6 +251,7 @@ pub fn describe(value: &Value) -> String {
         Value::Direction(d) => describe_forms(d),
         Value::Model(m) => describe_model(m),
         Value::Inversion(i) => summary(i).join(" · "),
+        Value::Mask(m) => describe_mask(m),
         other => text::shown(other),
     }
 }
@@ -263,6 +267,26 @@ fn describe_image(i: &Image) -> String {
     let many = if n == 1 { String::new() } else { format!("{n} × ") };
     let notes: String = i.notes.iter().map(|n| format!(", {}", Safe(n))).collect();
     format!("Image {many}{w}×{h} {mode} · {}{notes}", Safe(&i.origin))
+}
+
+/// A mask as a grey picture: white counts, black does not.
+///
+/// # Errors
+/// When its weights cannot be read.
+pub fn mask_picture(mask: &Mask) -> Result<Image> {
+    Ok(Image {
+        data: mask.at(mask.size())?.affine(2.0, -1.0)?,
+        captions: Vec::new(),
+        origin: mask.origin.clone(),
+        notes: Vec::new(),
+        model: None,
+    })
+}
+
+fn describe_mask(m: &Mask) -> String {
+    let (height, width) = m.size();
+    let share = m.share((height, width)).map_or(String::new(), |s| format!(", {:.1} %", 100.0 * s));
+    format!("Mask {width}×{height}{share} · {}", Safe(&m.origin))
 }
 
 fn describe_code(kind: &str, l: &Latent) -> String {
@@ -360,6 +384,11 @@ pub fn json(value: &Value) -> serde_json::Value {
         Value::Path(l) => merge(json!({"type": "Path"}), code(l)),
         Value::Direction(d) => direction_json(d),
         Value::Inversion(i) => merge(json!({"type": "Inversion"}), inversion_json(i)),
+        Value::Mask(m) => {
+            let (height, width) = m.size();
+            json!({"type": "Mask", "shape": [height, width],
+                "share": m.share((height, width)).ok(), "origin": m.origin})
+        }
         Value::Table(t) => {
             let cell = |c: &Cell| match c {
                 Cell::Text(s) => json!(s),
@@ -432,7 +461,7 @@ pub fn summary(i: &Inversion) -> Vec<String> {
     let stopped = i.stopped_at().map(|s| format!(", stopped at {s}")).unwrap_or_default();
     let how = format!(
         "{}, {} ({size}), {}{stopped}, {:.1} s · seed {}",
-        i.config.method.name(),
+        i.config.method.name,
         i.config.space,
         i.config.plan(),
         i.seconds,
@@ -452,7 +481,7 @@ fn inversion_json(i: &Inversion) -> serde_json::Value {
         "space": i.code.space.name(),
         "shape": i.code.data.dims(),
         "model": i.code.model,
-        "method": i.config.method.name(),
+        "method": i.config.method.name,
         "steps": i.steps,
         "passes": i.config.passes_taken(),
         "seed": i.seed,

@@ -9,8 +9,8 @@ use super::deferred::Deferred;
 use super::embedded::Part;
 use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
-use crate::invert::{EncoderConfig, PassNet};
 use crate::limits::LIMITS;
+use crate::network::{EncoderConfig, PassNet};
 use crate::rng::Rng;
 use crate::safe::Safe;
 use crate::weights::{self, Checkpoint, Weights};
@@ -182,7 +182,7 @@ fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
 #[cfg(test)]
 mod tests {
     use crate::generator::toy::Toy;
-    use crate::invert::EncoderConfig;
+    use crate::network::EncoderConfig;
     use crate::value::model;
     use crate::weights::{Array, Manifest, safetensors};
     use candle_core::Device;

@@ -14,7 +14,7 @@ pub use list::List;
 pub use model::Loaded;
 
 use crate::direction::Forms;
-use crate::invert::Inversion;
+use crate::invert::{Inversion, Mask};
 use crate::lang::types::{CodeType, ModelFacts, Type};
 use crate::latent::{Direction, Latent};
 use crate::space::Space;
@@ -57,6 +57,8 @@ pub enum Value {
     Direction(Arc<Forms>),
     /// A result of `invert`.
     Inversion(Arc<Inversion>),
+    /// Which part of a picture counts.
+    Mask(Arc<Mask>),
     /// A table.
     Table(Arc<Table>),
     /// A path: its frames as codes.
@@ -142,6 +144,7 @@ impl Value {
             Self::Latent(l) => Type::Latent(code_type(l)),
             Self::Direction(d) => Type::Direction(forms_type(d)),
             Self::Inversion(i) => Type::Inversion(code_type(&i.code)),
+            Self::Mask(_) => Type::Mask,
             Self::Table(_) => Type::Table,
             Self::Path(l) => Type::Path(code_type(l)),
         }

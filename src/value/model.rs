@@ -9,11 +9,12 @@ use crate::direction;
 use crate::error::{Error, Result};
 use crate::generator::spaces::{self, model_id};
 use crate::generator::{self, Generator, Input, Spec, registry};
-use crate::invert::{Encoder, PROJECTOR_SAMPLES, WStats};
+use crate::invert::{PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
 use crate::latent::{About, Direction, ModelId};
 use crate::limits::LIMITS;
 use crate::metric::{Features, FeaturesConfig};
+use crate::network::Encoder;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::weights::{self, Checkpoint, Weights};
@@ -126,20 +127,20 @@ impl Loaded {
         Ok(())
     }
 
-    /// Mean and spread of w over the prior, computed at the first call; not for a conditional
-    /// generator, whose statistics belong to a class.
+    /// Mean and spread of w over the prior, computed at the first call; `None` for a
+    /// conditional generator, whose statistics belong to a class, and for one without W.
     ///
     /// # Errors
     /// When the mapping network fails.
-    pub fn stats(&self) -> Result<Option<&WStats>> {
-        if self.facts.c_dim > 0 {
+    pub fn stats(&self) -> Result<Option<WStats>> {
+        if self.facts.c_dim > 0 || !self.facts.spaces.contains(&Space::W) {
             return Ok(None);
         }
         if let Some(s) = self.stats.get() {
-            return Ok(Some(s));
+            return Ok(Some(s.clone()));
         }
         let fresh = WStats::of(&**self.generator()?, None, PROJECTOR_SAMPLES)?;
-        Ok(Some(self.stats.get_or_init(|| fresh)))
+        Ok(Some(self.stats.get_or_init(|| fresh).clone()))
     }
 }
 

@@ -3,9 +3,9 @@
 
 use super::code::{Code, space};
 use super::numbers::{Bits, Doubles, broken};
-use super::picture::Pixels;
+use super::picture::{Mask, Pixels};
 use crate::error::Result;
-use crate::invert::{self, Config, Diagnosis, Init, Losses, Method, Trace, Warning};
+use crate::invert::{self, Config, Diagnosis, Init, Numbers, TERMS, Trace, Warning, methods};
 use crate::latent::Latent;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -58,13 +58,33 @@ struct Asked {
     passes: Option<usize>,
     lr: Bits,
     init: Start,
-    l2: Bits,
-    l1: Bits,
-    perceptual: Option<Bits>,
-    offset: Bits,
+    weights: Named,
+    settings: Named,
+    mask: Option<Mask>,
     noise: bool,
     noise_regularise: Bits,
+    until: Option<Bits>,
     seed: u64,
+}
+
+/// Numbers by name.
+type Named = Vec<(String, Bits)>;
+
+fn named(all: &Numbers) -> Named {
+    all.iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+}
+
+/// The numbers again, whose names must be among `known`.
+fn numbers(all: &Named, known: impl Iterator<Item = &'static str> + Clone) -> Result<Numbers> {
+    let mut found = Numbers::default();
+    for (name, value) in all {
+        let name = known
+            .clone()
+            .find(|k| k == name)
+            .ok_or_else(|| broken(format!("a number called {}", crate::safe::Safe(name))))?;
+        found.set(name, (*value).into());
+    }
+    Ok(found)
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,7 +218,7 @@ impl Asked {
     fn of(c: &Config, left: &mut usize) -> Option<Self> {
         Some(Self {
             space: c.space.name().to_owned(),
-            method: c.method.name().to_owned(),
+            method: c.method.name.to_owned(),
             steps: c.steps,
             passes: c.passes,
             lr: c.lr.into(),
@@ -208,18 +228,21 @@ impl Asked {
                 Init::BestOf(k) => Start::BestOf(*k),
                 Init::Latent(l) => Start::Code(Box::new(Code::of(l, left)?)),
             },
-            l2: c.losses.l2.into(),
-            l1: c.losses.l1.into(),
-            perceptual: c.losses.perceptual.map(Bits::from),
-            offset: c.losses.offset.into(),
+            weights: named(&c.weights),
+            settings: named(&c.settings),
+            mask: match &c.mask {
+                Some(mask) => Some(Mask::of(mask, left)?),
+                None => None,
+            },
             noise: c.noise,
             noise_regularise: c.noise_regularise.into(),
+            until: c.until.map(Bits::from),
             seed: c.seed,
         })
     }
 
     fn value(&self) -> Result<Config> {
-        let method = Method::parse(&self.method)
+        let method = methods::find(&self.method)
             .ok_or_else(|| broken(format!("the method {}", crate::safe::Safe(&self.method))))?;
         let init = match &self.init {
             Start::Mean => Init::Mean,
@@ -227,12 +250,8 @@ impl Asked {
             Start::BestOf(k) => Init::BestOf(*k),
             Start::Code(code) => Init::Latent(code.value()?),
         };
-        let losses = Losses {
-            l2: self.l2.into(),
-            l1: self.l1.into(),
-            perceptual: self.perceptual.map(f64::from),
-            offset: self.offset.into(),
-        };
+        let terms = TERMS.into_iter().map(|t| t.name);
+        let own = method.params.iter().map(|p| p.name);
         Ok(Config {
             space: space(&self.space)?,
             method,
@@ -240,9 +259,12 @@ impl Asked {
             passes: self.passes,
             lr: self.lr.into(),
             init,
-            losses,
+            weights: numbers(&self.weights, terms)?,
+            settings: numbers(&self.settings, own)?,
+            mask: self.mask.as_ref().map(Mask::value).transpose()?,
             noise: self.noise,
             noise_regularise: self.noise_regularise.into(),
+            until: self.until.map(f64::from),
             seed: self.seed,
             checkpoint: None,
         })

@@ -86,6 +86,8 @@ pub enum Kept {
     Direction(Vec<code::Direction>),
     /// A result of `invert`.
     Inversion(Box<inversion::Inversion>),
+    /// A mask.
+    Mask(picture::Mask),
     /// A table.
     Table(picture::Table),
     /// Too large, or no data: computed again when it is needed. The digest tells whether it is
@@ -140,6 +142,7 @@ impl Kept {
             Self::Path(l) => Value::Path(l.value()?),
             Self::Direction(forms) => Value::Direction(Arc::new(code::forms(forms)?)),
             Self::Inversion(i) => Value::Inversion(Arc::new(i.value(&picture)?)),
+            Self::Mask(m) => Value::Mask(Arc::new(m.value()?)),
             Self::Table(t) => Value::Table(Arc::new(t.value()?)),
             Self::Again(_) => return Ok(None),
         }))
@@ -200,6 +203,7 @@ impl Budget {
                 let kept = inversion::Inversion::of(i, &mut self.left, &mut self.pictures)?;
                 Kept::Inversion(Box::new(kept))
             }
+            Value::Mask(m) => Kept::Mask(picture::Mask::of(m, &mut self.left)?),
             Value::Table(t) => Kept::Table(picture::Table::of(t, &mut self.left)?),
             Value::List(_) | Value::Model(_) | Value::Word(..) => return None,
         })

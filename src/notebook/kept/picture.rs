@@ -3,6 +3,7 @@
 use super::numbers::{Bits, Floats, broken};
 use crate::error::Result;
 use crate::image::{Raster, decode, encode};
+use crate::invert;
 use crate::latent::ModelId;
 use crate::limits::LIMITS;
 use crate::store::base64;
@@ -182,5 +183,26 @@ impl Table {
             notes: self.notes.clone(),
             pictures: self.pictures.iter().map(Image::value).collect::<Result<_>>()?,
         })
+    }
+}
+
+/// The weights of a mask, `[H, W]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mask {
+    weights: Floats,
+    origin: String,
+}
+
+impl Mask {
+    pub(super) fn of(mask: &invert::Mask, left: &mut usize) -> Option<Self> {
+        *left = left.checked_sub(mask.origin.len())?;
+        let weights = Tensor::from_vec(mask.weights().ok()?, mask.size(), &Device::Cpu).ok()?;
+        Some(Self { weights: Floats::of(&weights, left)?, origin: mask.origin.clone() })
+    }
+
+    pub(super) fn value(&self) -> Result<invert::Mask> {
+        let weights = self.weights.tensor(2)?;
+        let size = weights.dims2()?;
+        invert::Mask::new(weights.flatten_all()?.to_vec1::<f32>()?, size, &self.origin)
     }
 }

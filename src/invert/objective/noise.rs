@@ -1,6 +1,7 @@
 //! Noise maps as unknowns: they must stay noise, and not carry the picture.
 
-use crate::error::Result;
+use super::{Forward, Term};
+use crate::error::{Error, Result};
 use candle_core::Tensor;
 
 /// The coarsest side at which neighbours are compared.
@@ -42,6 +43,26 @@ pub fn normalise(map: &Tensor) -> Result<Tensor> {
     let centred = flat.broadcast_sub(&flat.mean_keepdim(1)?)?;
     let scale = centred.sqr()?.mean_keepdim(1)?.sqrt()?.recip()?;
     Ok(centred.broadcast_mul(&scale)?.reshape(map.dims())?)
+}
+
+/// The sum of [`regulariser`] over all maps that are searched.
+pub(super) struct Regulariser;
+
+impl Term for Regulariser {
+    fn name(&self) -> &'static str {
+        "noise"
+    }
+
+    fn value(&self, at: &Forward<'_>) -> Result<Tensor> {
+        let Some((first, rest)) = at.noise.split_first() else {
+            return Err(Error::runtime("there are no noise maps to regularise"));
+        };
+        let mut sum = regulariser(first)?;
+        for map in rest {
+            sum = (sum + regulariser(map)?)?;
+        }
+        Ok(sum)
+    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 //!
 //! After e4e (Tov et al. 2021): one base vector for all layers plus small offsets a layer, so that
 //! codes stay near W; run again and again on its own results as ReStyle does (Alaluf et al. 2021):
-//! w ← w + pass(x, G(w)), beginning at the mean of w. The loop itself is the one of all methods;
-//! here is a single pass.
+//! w ← w + pass(x, G(w)), beginning at the mean of w. Here is a single pass; `invert` runs them.
 
 use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
@@ -196,3 +195,7 @@ fn bad(name: &str, what: &str) -> Error {
     Error::new(Kind::Format, format!("{}: {what}", Safe(name)))
         .hint("use the file as the training script wrote it")
 }
+
+#[cfg(test)]
+#[path = "encoder_tests.rs"]
+pub(crate) mod tests;

@@ -1,5 +1,6 @@
 //! Adam (Kingma and Ba 2015), with a state that can be saved.
 
+use super::{Optimizer, Saved, Stored, Worth, numbers, tensors};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
 
@@ -7,8 +8,9 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPS: f64 = 1e-8;
 
-/// Adam with β (.9, .999), ε 1e-8 and bias correction, in PyTorch's order of operations.
-#[derive(Clone, Debug)]
+/// Adam with β (.9, .999), ε 1e-8 and bias correction, in PyTorch's order of operations. The
+/// learning rate comes from the schedule.
+#[derive(Clone, Debug, Default)]
 pub struct Adam {
     steps: usize,
     first: Vec<Tensor>,
@@ -16,16 +18,6 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// A fresh state for parameters of these shapes.
-    ///
-    /// # Errors
-    /// When the zeros cannot be allocated.
-    pub fn new(parameters: &[Tensor]) -> Result<Self> {
-        let zeros =
-            parameters.iter().map(|p| Ok(p.zeros_like()?)).collect::<Result<Vec<Tensor>>>()?;
-        Ok(Self { steps: 0, first: zeros.clone(), second: zeros })
-    }
-
     /// The parameters after one step.
     ///
     /// # Errors
@@ -36,8 +28,12 @@ impl Adam {
         gradients: &[Tensor],
         lr: f64,
     ) -> Result<Vec<Tensor>> {
+        if self.steps == 0 {
+            self.first = parameters.iter().map(Tensor::zeros_like).collect::<Result<_, _>>()?;
+            self.second = self.first.clone();
+        }
         if parameters.len() != self.first.len() || gradients.len() != self.first.len() {
-            return Err(Error::runtime("Adam was made for another number of parameters"));
+            return Err(Error::runtime("Adam began with another number of parameters"));
         }
         self.steps += 1;
         let t = self.steps as f64;
@@ -51,37 +47,48 @@ impl Adam {
         }
         Ok(moved)
     }
+}
 
-    /// Steps taken.
-    pub fn steps(&self) -> usize {
-        self.steps
+impl Optimizer for Adam {
+    fn name(&self) -> &'static str {
+        "adam"
     }
 
-    /// The running means of the gradients and of their squares, in the parameters' order.
-    pub fn state(&self) -> (&[Tensor], &[Tensor]) {
-        (&self.first, &self.second)
+    fn next(&mut self, at: &[Tensor], worth: &Worth<'_>) -> Result<Option<Vec<Tensor>>> {
+        self.step(at, worth.gradients, worth.rate).map(Some)
     }
 
-    /// A saved state.
-    ///
-    /// # Errors
-    /// When the two lists do not fit each other.
-    pub fn restore(steps: usize, first: Vec<Tensor>, second: Vec<Tensor>) -> Result<Self> {
+    fn save(&self) -> Saved {
+        let mut saved = Saved::new();
+        saved.insert("steps".into(), Stored::Numbers(vec![self.steps as f64]));
+        for (name, list) in [("first", &self.first), ("second", &self.second)] {
+            for (i, t) in list.iter().enumerate() {
+                saved.insert(format!("{name}.{i}"), Stored::Tensor(t.clone()));
+            }
+        }
+        saved
+    }
+
+    fn restore(&mut self, saved: &Saved) -> Result<()> {
+        let steps = numbers(saved, "steps")?.first().map_or(0, |s| *s as usize);
+        let (first, second) = (tensors(saved, "first"), tensors(saved, "second"));
         if first.len() != second.len()
             || first.iter().zip(&second).any(|(a, b)| a.dims() != b.dims())
         {
             return Err(Error::runtime("the saved state of Adam is not consistent"));
         }
-        Ok(Self { steps, first, second })
+        *self = Self { steps, first, second };
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::invert::schedule::ramp;
     use candle_core::Device;
 
-    fn numbers(v: &serde_json::Value) -> Vec<f64> {
+    fn listed(v: &serde_json::Value) -> Vec<f64> {
         serde_json::from_value(v.clone()).unwrap()
     }
 
@@ -91,8 +98,8 @@ mod tests {
             .join("tests/reference/optim/trajectories.json");
         let stored: serde_json::Value =
             serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-        let (a, b) = (&stored["quadratic"]["A"], numbers(&stored["quadratic"]["b"]));
-        let a: Vec<Vec<f64>> = a.as_array().unwrap().iter().map(numbers).collect();
+        let (a, b) = (&stored["quadratic"]["A"], listed(&stored["quadratic"]["b"]));
+        let a: Vec<Vec<f64>> = a.as_array().unwrap().iter().map(listed).collect();
         let quadratic = |x: &[f64]| -> Vec<f64> {
             a.iter()
                 .zip(&b)
@@ -106,14 +113,14 @@ mod tests {
         let tensor = |v: Vec<f64>| Tensor::new(v, &Device::Cpu).unwrap();
         for kind in ["quadratic", "rosenbrock"] {
             let path = stored["trajectories"][name][kind]["x"].as_array().unwrap();
-            let mut x = tensor(numbers(&path[0]));
-            let mut adam = Adam::new(std::slice::from_ref(&x)).unwrap();
+            let mut x = tensor(listed(&path[0]));
+            let mut adam = Adam::default();
             assert_eq!(path.len(), 101);
             for (step, want) in path[1..].iter().enumerate() {
                 let now = x.to_vec1::<f64>().unwrap();
                 let g = if kind == "quadratic" { quadratic(&now) } else { rosenbrock(&now) };
                 x = adam.step(&[x], &[tensor(g)], rates(step)).unwrap().remove(0);
-                for (got, want) in x.to_vec1::<f64>().unwrap().iter().zip(numbers(want)) {
+                for (got, want) in x.to_vec1::<f64>().unwrap().iter().zip(listed(want)) {
                     assert!((got - want).abs() < 1e-9, "{name} {kind} step {step}: {got} {want}");
                 }
             }
@@ -123,6 +130,6 @@ mod tests {
     #[test]
     fn equals_torch_over_100_steps() {
         follow("adam", |_| 0.05);
-        follow("adam_projector_schedule", |step| 0.1 * crate::invert::ramp(step as f64 / 100.0));
+        follow("adam_projector_schedule", |step| 0.1 * ramp(step as f64 / 100.0));
     }
 }

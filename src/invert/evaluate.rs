@@ -1,21 +1,26 @@
-//! Several images at one point each, evaluated in one pass through the generator.
+//! Several images at one point each, evaluated in one pass through a generator.
 //!
 //! Operators and losses keep images apart to the last bit, so what an image is worth does not
 //! depend on the others: a batch is only a faster way to the same numbers.
 
-use super::problem::{Problem, noise_of};
-use super::{Objective, PictureLoss, Term};
+use super::objective::{Loss, Objective, normalise};
+use super::phase::{Normalise, Phase};
+use super::problem::Problem;
 use crate::error::{Error, Result};
-use crate::generator::{Input, spaces};
-use crate::space::Space;
+use crate::generator::{Generator, Input, Noise, spaces};
 use candle_core::{DType, Tensor, Var};
 
-/// Where one image of the batch stands.
+/// Where one image of the batch is.
 #[derive(Clone, Copy)]
-pub(super) struct Point<'b, 'a> {
-    pub problem: &'b Problem<'a>,
-    /// Code (not in N) and noise maps, each `[1, …]`.
-    pub params: &'b [Tensor],
+pub(super) struct Point<'b, 'r, 'a> {
+    pub problem: &'b Problem<'r, 'a>,
+    /// The generator; images whose weights were tuned have their own.
+    pub generator: &'b dyn Generator,
+    /// The code, `[1, …]`.
+    pub code: &'b Tensor,
+    /// Noise maps, each `[1, 1, H, W]`; the generator's own where there are none.
+    pub maps: &'b [Tensor],
+    /// Steps of the phase that are done.
     pub step: usize,
 }
 
@@ -27,9 +32,11 @@ pub(super) struct Evaluation {
     pub total: f64,
     /// The code that was evaluated, w noise included, `[1, …]`.
     pub code: Tensor,
-    /// The picture it makes, `[1, C, H, W]`.
+    /// The noise maps that were evaluated.
+    pub maps: Vec<Tensor>,
+    /// The picture that they make, `[1, C, H, W]`.
     pub picture: Tensor,
-    /// Gradients in the parameters' order; empty when none were asked for.
+    /// Gradients of the unknowns, the code's first; empty when none were asked for.
     pub gradients: Vec<Tensor>,
 }
 
@@ -42,32 +49,70 @@ pub(super) fn stacked<'t>(parts: impl Iterator<Item = &'t Tensor>) -> Result<Ten
     }
 }
 
-/// The loss at every point, with gradients when asked for; `loss` compares with the points'
-/// targets, in their order.
+/// Image `i` of a batch, without the rest of it in memory.
+pub(super) fn row(batch: &Tensor, i: usize) -> Result<Tensor> {
+    match batch.dim(0)? {
+        1 => Ok(batch.clone()),
+        _ => Ok(batch.narrow(0, i, 1)?.force_contiguous()?),
+    }
+}
+
+/// The unknowns of a batch as variables, and what the generator reads.
+struct Inputs {
+    /// The unknowns, the code first.
+    vars: Vec<Var>,
+    code: Tensor,
+    maps: Vec<Tensor>,
+    /// Whether the maps are unknowns.
+    searched: bool,
+}
+
+impl Inputs {
+    fn new(points: &[Point<'_, '_, '_>], phase: &Phase<'_>) -> Result<Self> {
+        let mut vars = Vec::new();
+        let mut unknown = |t: Tensor, searched: bool| -> Result<Tensor> {
+            if !searched {
+                return Ok(t);
+            }
+            let var = Var::from_tensor(&t)?;
+            vars.push(var.clone());
+            Ok(var.as_tensor().clone())
+        };
+        let code = unknown(stacked(points.iter().map(|p| p.code))?, phase.unknowns.code)?;
+        let count = points.first().map_or(0, |p| p.maps.len());
+        let searched = phase.unknowns.noise && count > 0;
+        let mut maps = Vec::with_capacity(count);
+        for i in 0..count {
+            let all = stacked(points.iter().filter_map(|p| p.maps.get(i)))?;
+            let map = unknown(all, searched)?;
+            let inside = searched && phase.normalise == Normalise::BeforeUse;
+            maps.push(if inside { normalise(&map)? } else { map });
+        }
+        if vars.is_empty() {
+            return Err(Error::runtime("there is nothing to search"));
+        }
+        let code = with_w_noise(code, points, phase)?;
+        Ok(Self { vars, code, maps, searched })
+    }
+}
+
+/// The loss at every point, with gradients when asked for; `objective` compares with the points'
+/// targets, in their order. All points share a generator.
 pub(super) fn evaluate(
-    points: &[Point<'_, '_>],
-    loss: &PictureLoss<'_>,
+    points: &[Point<'_, '_, '_>],
+    (phase, objective): (&Phase<'_>, &Objective<'_>),
     gradients: bool,
 ) -> Result<Vec<Evaluation>> {
-    let nothing = || Error::runtime("there is nothing to search");
-    let first = points.first().ok_or_else(nothing)?;
-    let vars = (0..first.params.len())
-        .map(|i| Ok(Var::from_tensor(&stacked(points.iter().filter_map(|p| p.params.get(i)))?)?))
-        .collect::<Result<Vec<Var>>>()?;
-    let tracked: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
-    let fixed = points.iter().filter_map(|p| p.problem.fixed.as_ref()).collect::<Vec<_>>();
-    let (code, searched) = match (fixed.is_empty(), tracked.split_first()) {
-        (false, _) => (stacked(fixed.into_iter())?, &tracked[..]),
-        (true, Some((code, maps))) => (code.clone(), maps),
-        (true, None) => return Err(nothing()),
-    };
-    let code = with_w_noise(code, points)?;
-    let maps = if searched.is_empty() { given_maps(points)? } else { searched.to_vec() };
-    let (picture, read) = synthesize(points, &code, &maps)?;
-    let terms = loss.loss(&picture, &read, searched)?;
-    let found = if gradients { slopes(&terms, &vars, loss_scale(&picture))? } else { Vec::new() };
+    let inputs = Inputs::new(points, phase)?;
+    let picture = synthesize(points, &inputs.code, &inputs.maps)?;
+    let noise = if inputs.searched { &inputs.maps[..] } else { &[] };
+    let done: Vec<f64> = points.iter().map(|p| p.step as f64 / phase.steps.max(1) as f64).collect();
+    let terms = objective.loss(&picture, &inputs.code, noise, &done)?;
+    let scale = loss_scale(&picture);
+    let found = if gradients { slopes(&terms, &inputs.vars, scale)? } else { Vec::new() };
     let numbers = fetched(&terms)?;
-    let (code, picture) = (code.detach(), picture.detach());
+    let (code, picture) = (inputs.code.detach(), picture.detach());
+    let maps: Vec<Tensor> = inputs.maps.iter().map(Tensor::detach).collect();
     let one = |i: usize| -> Result<Evaluation> {
         let terms: Vec<_> = numbers
             .iter()
@@ -77,6 +122,7 @@ pub(super) fn evaluate(
             total: terms.iter().map(|(_, v)| v).sum(),
             terms,
             code: row(&code, i)?,
+            maps: maps.iter().map(|m| row(m, i)).collect::<Result<_>>()?,
             picture: row(&picture, i)?,
             gradients: found.iter().map(|g| row(g, i)).collect::<Result<_>>()?,
         })
@@ -84,9 +130,26 @@ pub(super) fn evaluate(
     (0..points.len()).map(one).collect()
 }
 
+/// The pictures of codes, by the generator of the first point.
+pub(super) fn synthesize(
+    points: &[Point<'_, '_, '_>],
+    code: &Tensor,
+    maps: &[Tensor],
+) -> Result<Tensor> {
+    let Some(first) = points.first() else {
+        return Err(Error::runtime("no image to make"));
+    };
+    let labels: Vec<&Tensor> = points.iter().filter_map(|p| p.problem.labels.as_ref()).collect();
+    let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
+    let space = first.problem.code_space(code);
+    let noise = if maps.is_empty() { Noise::Const } else { Noise::Maps(maps.to_vec()) };
+    let input = Input { noise, labels, ..Input::default() };
+    spaces::picture(first.generator, code, space, &input)
+}
+
 /// The numbers of all terms, for every image. The only time in a step that a GPU is waited for:
 /// once, and after all its work was given to it.
-fn fetched(terms: &[Term]) -> Result<Vec<(&'static str, Vec<f32>)>> {
+fn fetched(terms: &[Loss]) -> Result<Vec<(&'static str, Vec<f32>)>> {
     let values = terms
         .iter()
         .map(|(_, value)| value.to_dtype(DType::F32))
@@ -94,14 +157,6 @@ fn fetched(terms: &[Term]) -> Result<Vec<(&'static str, Vec<f32>)>> {
     let rows =
         if values.is_empty() { Vec::new() } else { Tensor::stack(&values, 0)?.to_vec2::<f32>()? };
     Ok(terms.iter().map(|(name, _)| *name).zip(rows).collect())
-}
-
-/// Image `i` of a batch, without the rest of it in memory.
-fn row(batch: &Tensor, i: usize) -> Result<Tensor> {
-    match batch.dim(0)? {
-        1 => Ok(batch.clone()),
-        _ => Ok(batch.narrow(0, i, 1)?.force_contiguous()?),
-    }
 }
 
 /// By how much the loss is scaled while gradients pass a network in f16, where a mean over all
@@ -114,7 +169,7 @@ fn loss_scale(pictures: &Tensor) -> f64 {
 
 /// The gradients of all terms together: each image's are of its own loss, as no other depends on
 /// its numbers.
-fn slopes(terms: &[Term], vars: &[Var], scale: f64) -> Result<Vec<Tensor>> {
+fn slopes(terms: &[Loss], vars: &[Var], scale: f64) -> Result<Vec<Tensor>> {
     let mut sum: Option<Tensor> = None;
     for (_, value) in terms {
         sum = Some(match sum {
@@ -132,66 +187,16 @@ fn slopes(terms: &[Term], vars: &[Var], scale: f64) -> Result<Vec<Tensor>> {
     vars.iter().map(of).collect()
 }
 
-/// The projector's fading noise, where there is any.
-fn with_w_noise(code: Tensor, points: &[Point<'_, '_>]) -> Result<Tensor> {
+/// The fading noise of the schedule, where there is any.
+fn with_w_noise(code: Tensor, points: &[Point<'_, '_, '_>], phase: &Phase<'_>) -> Result<Tensor> {
     let drawn = points
         .iter()
-        .map(|p| p.problem.w_noise(p.step))
+        .map(|p| p.problem.w_noise(phase, p.step))
         .collect::<Result<Vec<Option<Tensor>>>>()?;
     let Some(some) = drawn.iter().flatten().next() else { return Ok(code) };
     // Images that were resumed may be further than others.
     let none = some.zeros_like()?;
     Ok((code + stacked(drawn.iter().map(|n| n.as_ref().unwrap_or(&none)))?)?)
-}
-
-/// The noise maps that came with the start codes; none where the generator's own are used.
-fn given_maps(points: &[Point<'_, '_>]) -> Result<Vec<Tensor>> {
-    let count = points.first().map_or(0, |p| p.problem.given_maps.len());
-    (0..count).map(|i| stacked(points.iter().filter_map(|p| p.problem.given_maps.get(i)))).collect()
-}
-
-/// The pictures of codes, and the codes as the synthesis network reads them: `[N, num_ws, w_dim]`,
-/// in S `[N, s_dim]`.
-pub(super) fn synthesize(
-    points: &[Point<'_, '_>],
-    code: &Tensor,
-    maps: &[Tensor],
-) -> Result<(Tensor, Tensor)> {
-    let Some(Point { problem, .. }) = points.first() else {
-        return Err(Error::runtime("no image to make"));
-    };
-    let generator = problem.job.generator;
-    let labels: Vec<&Tensor> = points.iter().filter_map(|p| p.problem.labels.as_ref()).collect();
-    let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
-    let input = Input { noise: noise_of(maps), labels, ..Input::default() };
-    let space = match (problem.config.space, code.rank()) {
-        (Space::N, 3) => Space::WPlus,
-        (Space::N, _) => Space::W,
-        (space, _) => space,
-    };
-    let (space, read) = spaces::synthesised(generator, code, space, &input)?;
-    Ok((spaces::picture(generator, &read, space, &input)?, read))
-}
-
-/// One pass of the encoder for every point: its code after it. In W, where there is one row for all
-/// layers, the rows of the pass are averaged.
-pub(super) fn refine(points: &[Point<'_, '_>], at: &[&Evaluation]) -> Result<Vec<Tensor>> {
-    let encoder = points.first().and_then(|p| p.problem.job.encoder);
-    let encoder = encoder.ok_or_else(|| Error::runtime("there is no encoder"))?;
-    let targets = stacked(points.iter().map(|p| &p.problem.picture))?;
-    let code = stacked(at.iter().map(|e| &e.code))?;
-    let delta = encoder.pass(&targets, &stacked(at.iter().map(|e| &e.picture))?)?.detach(); // [NLD]
-    let delta = if code.rank() == 2 { delta.mean(1)? } else { delta };
-    if delta.dims() != code.dims() {
-        let (name, given) = (crate::safe::Safe(encoder.name()), delta.dims());
-        return Err(Error::runtime(format!(
-            "{name} gives {given:?}, the code is {:?}",
-            code.dims()
-        ))
-        .hint("use the encoder of this generator, or method: optimize"));
-    }
-    let moved = (code + delta)?;
-    (0..points.len()).map(|i| row(&moved, i)).collect()
 }
 
 #[cfg(test)]
@@ -206,7 +211,7 @@ mod tests {
             [(2, 3), (2, 1)].map(|s| Var::from_vec(numbers(s.0 * s.1), s, &Device::Cpu).unwrap());
         let (squares, unused) =
             (vars[0].sqr().unwrap().mean(1).unwrap(), vars[0].abs().unwrap().mean(1).unwrap());
-        let terms: Vec<Term> = vec![("squares", squares), ("size", (unused * 1e-9).unwrap())];
+        let terms: Vec<Loss> = vec![("squares", squares), ("size", (unused * 1e-9).unwrap())];
         let bits = |scale: f64| -> Vec<Vec<u32>> {
             let found = slopes(&terms, &vars, scale).unwrap();
             let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();

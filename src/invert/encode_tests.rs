@@ -1,19 +1,17 @@
 //! What the encoder's methods promise, on the toy generator.
 
+use super::methods::{ENCODER, HYBRID, OPTIMIZE};
 use super::tests::{as_alone, foreign, generator, pair, run, several, stats, stopping, values};
 use super::*;
-use crate::control::Stop;
+use crate::control::{Control, Stop};
 use crate::error::Kind;
-use crate::generator::Spec;
-use crate::limits::LIMITS;
+use crate::generator::Generator;
+use crate::network::Encoder;
+use crate::network::encoder_tests::network;
 use crate::space::Space;
-use crate::weights::{self, Weights};
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-type Parts = BTreeMap<String, Tensor>;
 
 /// An encoder that knows the answer: every pass goes a share of the way from the code it believes
 /// in to the goal.
@@ -52,58 +50,17 @@ impl Encoder for Teacher {
     }
 }
 
-/// The shape of a small network for the toy.
-fn settings() -> EncoderConfig {
-    EncoderConfig {
-        input_resolution: 16,
-        strides: vec![2, 2],
-        leaky: 0.2,
-        grid: 2,
-        num_ws: 8,
-        w_dim: 16,
-        generator_sha256: None,
-        steps: 4,
-    }
-}
-
-fn parts(channels: usize) -> Parts {
-    let mut rng = Rng::new(11);
-    let mut parts = Parts::new();
-    for (name, shape, scale) in [
-        ("conv0.weight", vec![6, 2 * channels, 3, 3], 0.2),
-        ("conv0.bias", vec![6], 0.1),
-        ("conv1.weight", vec![5, 6, 3, 3], 0.2),
-        ("conv1.bias", vec![5], 0.1),
-        ("base.weight", vec![16, 20], 0.05),
-        ("base.bias", vec![16], 0.01),
-        ("offsets.weight", vec![128, 5], 0.02),
-        ("offsets.bias", vec![128], 0.01),
-    ] {
-        let data = rng
-            .normals(shape.iter().product())
-            .into_iter()
-            .map(|v| v * scale)
-            .collect::<Vec<f32>>();
-        parts.insert(name.to_string(), Tensor::from_vec(data, shape, &Device::Cpu).unwrap());
-    }
-    parts
-}
-
-fn network() -> PassNet {
-    PassNet::new("random", settings(), Weights::of_tensors("e", parts(3)), &Device::Cpu).unwrap()
-}
-
 fn with<'a>(
     g: &'a dyn Generator,
     encoder: &'a dyn Encoder,
-    stats: &'a WStats,
+    stats: Statistics<'a>,
     control: &'a Control,
 ) -> Job<'a> {
     Job { encoder: Some(encoder), stats: Some(stats), ..Job::new(g, control) }
 }
 
 fn passes(space: Space, n: usize) -> Config {
-    Config { passes: Some(n), ..Config::new(space, Method::Encoder) }
+    Config { passes: Some(n), ..Config::new(space, &ENCODER) }
 }
 
 #[test]
@@ -113,7 +70,7 @@ fn every_pass_of_a_good_encoder_comes_nearer() {
         (Control::default(), stats(g.as_ref()), Teacher::new(g.as_ref(), 0.5));
     let target = teacher.picture(g.as_ref());
     let job = with(g.as_ref(), &teacher, &stats, &control);
-    let found = invert(&job, &target, &Config::new(Space::WPlus, Method::Encoder)).unwrap();
+    let found = invert(&job, &target, &Config::new(Space::WPlus, &ENCODER)).unwrap();
     assert_eq!((found.steps, found.best_step[0], found.config.passes), (3, 3, Some(3)));
     assert!(found.trace[0].losses().windows(2).all(|l| l[1] < l[0]), "{:?}", found.trace);
     assert_eq!(found.loss[0], *found.trace[0].losses().last().unwrap());
@@ -143,7 +100,7 @@ fn a_batch_is_its_images_alone() {
         as_alone(
             &job,
             &several(9),
-            &Config { steps: 5, passes: Some(4), ..Config::new(space, Method::Hybrid) },
+            &Config { steps: 5, passes: Some(4), ..Config::new(space, &HYBRID) },
             &[0, 5, 8],
         );
     }
@@ -182,12 +139,12 @@ fn hybrid_is_the_encoder_and_then_optimize_from_its_code() {
         let teacher = Teacher::new(g.as_ref(), share);
         let job = with(g.as_ref(), &teacher, &stats, &control);
         let target = (teacher.picture(g.as_ref()) + (foreign(1) * 0.2).unwrap()).unwrap();
-        let hybrid = Config { steps: 15, ..Config::new(Space::WPlus, Method::Hybrid) };
+        let hybrid = Config { steps: 15, ..Config::new(Space::WPlus, &HYBRID) };
         let whole = invert(&job, &target, &hybrid).unwrap();
         teacher.calls.store(0, Ordering::Relaxed);
-        let encoded = invert(&job, &target, &Config::new(Space::WPlus, Method::Encoder)).unwrap();
+        let encoded = invert(&job, &target, &Config::new(Space::WPlus, &ENCODER)).unwrap();
         let init = Init::Latent(encoded.code.clone());
-        let rest = Config { steps: 15, init, ..Config::new(Space::WPlus, Method::Optimize) };
+        let rest = Config { steps: 15, init, ..Config::new(Space::WPlus, &OPTIMIZE) };
         let rest = invert(&job, &target, &rest).unwrap();
         assert_eq!(values(&whole.code.data), values(&rest.code.data));
         assert_eq!((whole.steps, whole.best_step[0]), (18, rest.best_step[0] + 3));
@@ -203,7 +160,7 @@ fn neighbours_and_threads_change_nothing() {
     let g = generator();
     let (control, stats, network) = (Control::default(), stats(g.as_ref()), network());
     let job = with(g.as_ref(), &network, &stats, &control);
-    let config = Config { steps: 3, passes: Some(2), ..Config::new(Space::WPlus, Method::Hybrid) };
+    let config = Config { steps: 3, passes: Some(2), ..Config::new(Space::WPlus, &HYBRID) };
     let both = invert(&job, &pair(), &config).unwrap();
     for (i, k) in [(0, 0), (1, 3)] {
         for threads in [1, 2] {
@@ -224,7 +181,7 @@ fn every_pass_is_reported_and_can_be_the_last() {
     let control = Control::new(move |p| {
         heard.lock().unwrap().push((p.title, p.step, p.total, p.preview.is_some()))
     });
-    let config = Config { steps: 1, passes: Some(2), ..Config::new(Space::WPlus, Method::Hybrid) };
+    let config = Config { steps: 1, passes: Some(2), ..Config::new(Space::WPlus, &HYBRID) };
     invert(&with(g.as_ref(), &network, &stats, &control), &foreign(0), &config).unwrap();
     let line = |verb: &str, step| (format!("{verb} W+"), step, 3, true);
     let wanted = [line("encode", 0), line("encode", 1), line("invert", 2), line("invert", 3)];
@@ -246,7 +203,7 @@ fn passes_resume_from_their_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let checkpoint =
         Checkpoint { path: folder.path().join("state"), every: Duration::from_secs(3600) };
-    let plain = Config { steps: 12, passes: Some(4), ..Config::new(Space::WPlus, Method::Hybrid) };
+    let plain = Config { steps: 12, passes: Some(4), ..Config::new(Space::WPlus, &HYBRID) };
     let saved = Config { checkpoint: Some(checkpoint), ..plain.clone() };
     let whole = invert(&with(g.as_ref(), &network, &stats, &quiet), &foreign(0), &plain).unwrap();
     let mut stops = 0;
@@ -275,9 +232,9 @@ fn rungs_of_a_hybrid_ladder_are_never_worse() {
     let g = generator();
     let (control, stats, network) = (Control::default(), stats(g.as_ref()), network());
     let job = with(g.as_ref(), &network, &stats, &control);
-    let config = Config { steps: 15, ..Config::new(Space::W, Method::Hybrid) };
+    let config = Config { steps: 15, ..Config::new(Space::W, &HYBRID) };
     let rungs = ladder(&job, &pair(), &config, &[Space::Z, Space::W, Space::WPlus]).unwrap();
-    let methods = [Method::Optimize, Method::Hybrid, Method::Hybrid];
+    let methods = [&OPTIMIZE, &HYBRID, &HYBRID];
     assert_eq!(rungs.iter().map(|r| r.config.method).collect::<Vec<_>>(), methods);
     for (below, above) in rungs.iter().zip(&rungs[1..]) {
         assert!(below.loss.iter().zip(&above.loss).all(|(a, b)| b <= a));
@@ -294,85 +251,19 @@ fn the_self_test_takes_every_method() {
     let (control, stats, network) = (Control::default(), stats(g.as_ref()), network());
     let job = with(g.as_ref(), &network, &stats, &control);
     let psnr = |c: &Config| self_test(&job, c).unwrap().numbers[0].value;
-    let hybrid = Config { steps: 150, ..Config::new(Space::W, Method::Hybrid) };
+    let hybrid = Config { steps: 150, ..Config::new(Space::W, &HYBRID) };
     assert!(psnr(&hybrid) > psnr(&passes(Space::W, 2)) + 10.0);
 }
 
 #[test]
 fn what_does_not_fit_is_refused_with_its_repair() {
     let g = generator();
-    let e = run(g.as_ref(), &foreign(0), &Config::new(Space::WPlus, Method::Hybrid)).unwrap_err();
+    let e = run(g.as_ref(), &foreign(0), &Config::new(Space::WPlus, &HYBRID)).unwrap_err();
     assert!(e.message().contains("no encoder") && e.repair().unwrap().contains("optimize"));
     let (control, stats, network) = (Control::default(), stats(g.as_ref()), network());
     let job = with(g.as_ref(), &network, &stats, &control);
     for space in [Space::Z, Space::N] {
         let c = Config { init: Init::Random, ..passes(space, 1) };
         assert!(invert(&job, &foreign(0), &c).unwrap_err().repair().unwrap().contains("space: W+"));
-    }
-    // A grey picture, at another size: the size is no matter, the channels are.
-    let grey = Tensor::zeros((1, 1, 40, 24), DType::F32, &Device::Cpu).unwrap();
-    let e = network.pass(&grey, &grey).unwrap_err();
-    assert!(e.message().contains("3 channels, these have 1") && e.repair().is_some());
-    let wide = Tensor::zeros((2, 3, 40, 24), DType::F32, &Device::Cpu).unwrap();
-    assert_eq!(network.pass(&wide, &wide).unwrap().dims(), [2, 8, 16]);
-    network.check(g.spec()).unwrap();
-    let e = network.check(&Spec { w_dim: 17, ..g.spec().clone() }).unwrap_err();
-    assert!(
-        e.message().contains("codes of 8×16")
-            && e.message().contains("8×17")
-            && e.repair().is_some()
-    );
-}
-
-#[test]
-fn a_broken_network_names_what_is_wrong() {
-    let refused = |change: &dyn Fn(&mut EncoderConfig, &mut Parts)| {
-        let (mut config, mut parts) = (settings(), parts(3));
-        change(&mut config, &mut parts);
-        let weights = Weights::of_tensors("e", parts);
-        let e = PassNet::new("e", config, weights, &Device::Cpu).err().unwrap();
-        assert!(e.repair().is_some());
-        e.message().to_owned()
-    };
-    assert!(refused(&|_, p| drop(p.remove("base.bias"))).contains("`base.bias` is missing"));
-    assert!(refused(&|c, _| c.num_ws = 9).contains("offsets.weight"));
-    assert!(refused(&|c, _| c.grid = 3).contains("4² does not divide into 3×3"));
-    assert!(refused(&|c, _| c.grid = 0).contains("0"));
-    assert!(refused(&|c, _| c.steps = 0).contains("0"));
-    let spare = |_: &mut EncoderConfig, p: &mut Parts| {
-        drop(p.insert("head.bias".into(), p["base.bias"].clone()))
-    };
-    assert!(refused(&spare).contains("`head.bias` [16] belongs to no part"));
-    let odd = |_: &mut EncoderConfig, p: &mut Parts| {
-        p.insert(
-            "conv0.weight".into(),
-            Tensor::zeros((6, 5, 3, 3), DType::F32, &Device::Cpu).unwrap(),
-        );
-    };
-    assert!(refused(&odd).contains("as many channels"));
-}
-
-/// Passes of small random networks against numbers from PyTorch in double precision
-/// (tests/reference/encoder).
-#[test]
-fn passes_agree_with_pytorch() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/encoder");
-    for name in ["grid2", "grid4", "odd"] {
-        let file = weights::open(&folder.join(format!("{name}.safetensors")), &LIMITS).unwrap();
-        let config: EncoderConfig = serde_json::from_value(file.config().clone()).unwrap();
-        let mut weights = file.weights;
-        let numbers = ["ref.x", "ref.y", "ref.delta"];
-        let [x, y, delta] = numbers.map(|k| weights.take_any(k).unwrap());
-        let network = PassNet::new(name, config, weights, &Device::Cpu).unwrap();
-        let found = network.pass(&x, &y).unwrap();
-        assert_eq!(found.dims(), delta.dims());
-        for (a, b) in values(&found).iter().zip(values(&delta)) {
-            assert!((a - b).abs() < 1e-5 * b.abs().max(1.0), "{name}: {a} {b}");
-        }
-        // Both pictures count, and so does what is beyond the range: not at all.
-        assert_ne!(values(&found), values(&network.pass(&y, &x).unwrap()));
-        let clamped = x.clamp(-1f32, 1f32).unwrap();
-        assert_ne!(values(&x), values(&clamped));
-        assert_eq!(values(&found), values(&network.pass(&clamped, &y).unwrap()));
     }
 }
