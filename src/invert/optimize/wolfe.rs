@@ -78,6 +78,7 @@ impl Line {
     }
 
     /// The step that is asked for.
+    #[cfg(test)]
     pub fn step(&self) -> f64 {
         self.step
     }
