@@ -45,7 +45,7 @@ pub const BUILTIN: Builtin = Builtin {
             Param::optional(
                 "rotate",
                 &[Kind::Number],
-                "0",
+                "-",
                 "degrees counterclockwise, inside the network: StyleGAN3",
             )
             .within(-3600.0, 3600.0)
@@ -53,7 +53,7 @@ pub const BUILTIN: Builtin = Builtin {
             Param::optional(
                 "shift",
                 &[Kind::List],
-                "[0, 0]",
+                "-",
                 "to the right and down after that, in sides of the picture: StyleGAN3",
             )
             .named(),
