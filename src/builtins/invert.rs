@@ -36,7 +36,7 @@ pub const BUILTIN: Builtin = Builtin {
                 &[Kind::Space],
                 "-",
                 "Z, W, W+, S (styles) or N (noise maps only); W+ where the generator has one, W \
-                for the projector",
+                for the projector, Z where there is no W",
             ),
             Param::optional(
                 "method",
@@ -81,7 +81,7 @@ pub const BUILTIN: Builtin = Builtin {
                 .named(),
             Param::optional("noise", &[Kind::Bool], "-", "search the noise maps as well").named(),
             Param::optional("seed", &[Kind::Number], "-", "of everything random; the session's unless given").named(),
-            Param::optional("class", &[Kind::Number], "-", "class of a conditional generator, from 0").named(),
+            shared::CLASS,
         ],
         returns: "Inversion",
         infer,
@@ -158,6 +158,11 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         ))
         .at(at("space"))
         .hint("space: W+, or method: optimize"));
+    }
+    if method == "projector" && !m.spaces.contains(&Space::W) {
+        return Err(Error::check(format!("the projector searches W, {} has none", m.name))
+            .at(at("method"))
+            .hint("method: optimize"));
     }
     if method == "projector" && space != Space::W {
         return Err(Error::check(format!("the projector searches W, not {space}"))
@@ -299,12 +304,13 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let pictures = pictures(args, ctx)?;
     let mut config = config(args, &model, ctx)?;
     let perceptual = model.features.clone().map(Perceptual::new);
-    let labels = super::sample::labels(args, &model, pictures.dim(0)?)?;
+    let labels = shared::needed_labels(args, &model, pictures.dim(0)?)?;
     if let Some(folder) = &ctx.checkpoints {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,
         // another one never does.
+        let classes = labels.as_ref().map(invert::content_hash).transpose()?.unwrap_or_default();
         let what = format!(
-            "{} {} {}",
+            "{} {} {}{classes}",
             model.facts.fingerprint,
             invert::content_hash(&pictures)?,
             config.describe()?

@@ -4,8 +4,9 @@ use super::shared;
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::generator::{self, Input, Noise, spaces};
+use crate::space::Space;
 use crate::value::{Image, Value};
 
 /// `render(code, noise: const, psi: 1)`
@@ -37,6 +38,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "of random noise; the session's unless given",
             )
             .named(),
+            shared::CLASS,
         ],
         returns: "Image",
         infer,
@@ -68,8 +70,19 @@ fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
-    let code = args.latent("code")?;
+    let mut code = args.latent("code")?;
     let model = ctx.model_of(&code).map_err(|e| e.at(args.span("code")))?;
+    if let Some(labels) = shared::labels(args, &model, code.count())? {
+        if code.space != Space::Z {
+            return Err(Error::runtime(format!(
+                "the class of a {} code is fixed: it entered between Z and W",
+                code.space
+            ))
+            .at(args.span("class"))
+            .hint("leave `class` out, or draw the code with it: sample(class: 0)"));
+        }
+        code.labels = Some(labels);
+    }
     let psi = args.need_number("psi", -10.0..=10.0)?;
     let cutoff = args.count("cutoff", 0..=model.facts.num_ws)?;
     let own = spaces::input_of(&code);

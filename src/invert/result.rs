@@ -246,7 +246,7 @@ pub(super) fn assemble(
     };
     let numbers = measure(job, &reconstruction, target)?;
     let mut diagnosis = diagnose(job, stats, &code)?;
-    warn(&mut diagnosis, config, &numbers, &outcomes);
+    warn(&mut diagnosis, (job, config), &numbers, &outcomes);
     Ok(Inversion {
         reconstruction,
         target: target.clone(),
@@ -295,7 +295,8 @@ fn diagnose(job: &Job, stats: &WStats, code: &Latent) -> Result<Diagnosis> {
     let w = match code.space {
         Space::Z => {
             let input = Input::labelled(job.labels);
-            spaces::rise(job.generator, &code.data, (Space::Z, Space::W), &input)?
+            let to = job.generator.spec().dims().usual();
+            spaces::rise(job.generator, &code.data, (Space::Z, to), &input)?
         }
         _ => code.data.clone(),
     };
@@ -317,7 +318,13 @@ fn diagnose(job: &Job, stats: &WStats, code: &Latent) -> Result<Diagnosis> {
     Ok(Diagnosis { offsets, mean_distance, sigma: stats.sigma, warnings: Vec::new() })
 }
 
-fn warn(diagnosis: &mut Diagnosis, config: &Config, numbers: &[Number], outcomes: &[State]) {
+fn warn(
+    diagnosis: &mut Diagnosis,
+    (job, config): (&Job, &Config),
+    numbers: &[Number],
+    outcomes: &[State],
+) {
+    let dims = job.generator.spec().dims();
     let mut say = |i: usize, text: String| {
         let image = (outcomes.len() > 1).then_some(i);
         diagnosis.warnings.push(Warning { image, text });
@@ -345,7 +352,11 @@ fn warn(diagnosis: &mut Diagnosis, config: &Config, numbers: &[Number], outcomes
             ),
         );
     }
-    let mean = if config.space == Space::S { "its styles" } else { "w" };
+    let mean = match config.space {
+        Space::S => "its styles",
+        Space::Z if !dims.has(Space::W) => "z",
+        _ => "w",
+    };
     for (i, far) in diagnosis.mean_distance.iter().enumerate().filter(|(_, d)| **d > FAR) {
         say(
             i,
@@ -365,7 +376,7 @@ fn warn(diagnosis: &mut Diagnosis, config: &Config, numbers: &[Number], outcomes
     let psnr = numbers.iter().find(|n| n.name == "psnr");
     for (i, db) in psnr.iter().flat_map(|n| &n.each).enumerate().filter(|(_, p)| **p < REACHED) {
         let wider = match config.space {
-            Space::Z => "; try W or W+",
+            Space::Z if dims.has(Space::W) => "; try W or W+",
             Space::W => "; try W+",
             _ => "",
         };

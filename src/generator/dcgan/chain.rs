@@ -157,7 +157,8 @@ impl Search<'_> {
                 State::Flat(n) => square(n, i),
                 _ => None,
             };
-            let reads = matches!(state, State::Map(c) if c == i) || reshape.is_some();
+            // A map of so few channels is a picture, and what reads it is another network.
+            let reads = matches!(state, State::Map(c) if c == i && c > 4) || reshape.is_some();
             if allowed && reads {
                 out.push((link(role, [h, w], [i, o], reshape), State::Map(o)));
             }

@@ -1,7 +1,7 @@
 //! How the class enters a generator, told by its table and by the numbers of the first layer.
 
 use super::config::{Class, Config, wrong};
-use super::infer::Candidate;
+use super::infer::{self, Candidate};
 use crate::error::Result;
 
 /// How many times as long as the longest row of z the shortest row of a class is.
@@ -19,7 +19,11 @@ pub(super) type Numbers<'a> = dyn FnMut(&str) -> Result<Vec<f32>> + 'a;
 ///
 /// # Errors
 /// When a table fits in two ways, or in none.
-pub(super) fn tell(found: &Candidate, config: &mut Config, numbers: &mut Numbers<'_>) -> Result<()> {
+pub(super) fn tell(
+    found: &Candidate,
+    config: &mut Config,
+    numbers: &mut Numbers<'_>,
+) -> Result<()> {
     let inputs = config.z_dim;
     let Some(first) = found.links.first() else { return Ok(()) };
     let weight = || format!("{}.weight", first.module);
@@ -65,20 +69,17 @@ pub(super) fn tell(found: &Candidate, config: &mut Config, numbers: &mut Numbers
             ));
             known
         }
-        None => {
-            config.assumed.push(
-                "the class comes before z, as in eriklindernoren/PyTorch-GAN: nothing in the file \
-                 tells"
-                    .into(),
-            );
+        None if infer::is_pytorch_gan(&found.links) => {
+            config.assumed.push("the class comes before z, as in PyTorch-GAN".into());
             true
         }
+        None => {
+            return Err(wrong("nothing in the file tells whether the class comes before z".into())
+                .hint("convert the file by hand: its settings need `class`"));
+        }
     };
-    config.class = if first_is_class {
-        Class::EmbeddingFirst(table)
-    } else {
-        Class::EmbeddingLast(table)
-    };
+    config.class =
+        if first_is_class { Class::EmbeddingFirst(table) } else { Class::EmbeddingLast(table) };
     Ok(())
 }
 
@@ -90,9 +91,7 @@ fn rows(weight: &[f32], found: &Candidate) -> Vec<Vec<f32>> {
     (0..inputs)
         .map(|i| match first.role {
             // [O, I]: a column.
-            super::chain::Role::Linear => {
-                weight.iter().skip(i).step_by(inputs).copied().collect()
-            }
+            super::chain::Role::Linear => weight.iter().skip(i).step_by(inputs).copied().collect(),
             _ => weight[i * per_input..(i + 1) * per_input].to_vec(),
         })
         .collect()

@@ -234,7 +234,9 @@ impl Config {
             return Err(wrong("the last layer gives a vector, no picture".into()));
         };
         if channels > 4 {
-            return Err(wrong(format!("pictures have 1 to 4 channels, these would have {channels}")));
+            return Err(wrong(format!(
+                "pictures have 1 to 4 channels, these would have {channels}"
+            )));
         }
         Ok(Plan { picture, ..plan })
     }
@@ -245,7 +247,10 @@ impl Config {
             return Err(wrong(format!("{} classes with the class {:?}", self.c_dim, self.class)));
         }
         let Some(table) = self.class.table() else {
-            return self.z_dim.checked_add(self.c_dim).ok_or_else(|| wrong("z is too large".into()));
+            return self
+                .z_dim
+                .checked_add(self.c_dim)
+                .ok_or_else(|| wrong("z is too large".into()));
         };
         match tensor(shape, table, "weight")?[..] {
             [c, d] if c == self.c_dim => match self.class {

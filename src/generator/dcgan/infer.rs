@@ -36,8 +36,7 @@ pub(super) fn candidates(names: &[&str], shape: &Shapes<'_>) -> Vec<Candidate> {
         if found.iter().any(|c| names::inside(&format!("{folder}."), &c.folder)) {
             continue;
         }
-        let mine: Vec<&str> =
-            names.iter().copied().filter(|n| names::inside(n, &folder)).collect();
+        let mine: Vec<&str> = names.iter().copied().filter(|n| names::inside(n, &folder)).collect();
         found.extend(names::parts(&mine, shape).and_then(|parts| candidate(folder, parts)));
     }
     found
@@ -109,7 +108,8 @@ struct Habits {
 const BLOCKS: [usize; 6] = [0, 2, 3, 6, 7, 9];
 const MODEL: [usize; 8] = [0, 2, 3, 5, 6, 8, 9, 11];
 
-fn habits(links: &[Link], notes: &mut Vec<String>) -> Habits {
+/// Whether modules are called as in eriklindernoren/PyTorch-GAN: convolutional, or fully connected.
+fn pytorch_gan(links: &[Link]) -> [bool; 2] {
     let in_folder = |links: &[Link], name: &str, numbers: &[usize]| {
         let ends = |folder: &str| folder == name || folder.ends_with(&format!(".{name}"));
         links.len() == numbers.len()
@@ -121,7 +121,17 @@ fn habits(links: &[Link], notes: &mut Vec<String>) -> Habits {
     let blocks = matches!(links, [first, rest @ ..]
         if in_folder(std::slice::from_ref(first), "l1", &[0])
             && in_folder(rest, "conv_blocks", &BLOCKS));
-    if blocks || in_folder(links, "model", &MODEL) {
+    [blocks, in_folder(links, "model", &MODEL)]
+}
+
+/// Whether modules are called as in eriklindernoren/PyTorch-GAN.
+pub(super) fn is_pytorch_gan(links: &[Link]) -> bool {
+    pytorch_gan(links).contains(&true)
+}
+
+fn habits(links: &[Link], notes: &mut Vec<String>) -> Habits {
+    let [blocks, connected] = pytorch_gan(links);
+    if blocks || connected {
         notes.push(
             "its modules are called as in eriklindernoren/PyTorch-GAN: batch norms have an eps of \
              0.8, activations are leaky ReLU of slope 0.2, as there"
@@ -145,6 +155,14 @@ pub(super) fn settings(found: &Candidate, modules: &Modules<'_>) -> Result<Confi
                 .into(),
         )
         .hint("save the whole module (`torch.save(netG, …)`): it says what its layers are"));
+    }
+    for link in &found.links {
+        let said = modules.of(&link.module).and_then(|m| m.flag("transposed"));
+        let differs = |said| said != (link.role == Role::Transposed);
+        if matches!(link.role, Role::Conv | Role::Transposed) && said.is_some_and(differs) {
+            let module = Safe(&link.module);
+            return Err(wrong(format!("the shape of `{module}` fits a layer of another kind")));
+        }
     }
     let habits = habits(&found.links, &mut assumed);
     let mut maker = Maker { modules, habits, assumed, layers: Vec::new(), acted: true };
@@ -200,7 +218,10 @@ impl Maker<'_> {
             self.activate(None);
             return match (doubles, j) {
                 (false, _) => Ok(()),
-                (true, Some(1..)) => self.double(&link.module),
+                (true, Some(1..)) => {
+                    self.double();
+                    Ok(())
+                }
                 (true, _) => Err(unclear(&link.module)),
             };
         };
@@ -221,7 +242,10 @@ impl Maker<'_> {
         }
         match (rest, doubles) {
             (0, _) => Ok(()),
-            (_, true) => self.double(&link.module),
+            (_, true) => {
+                self.double();
+                Ok(())
+            }
             (_, false) => {
                 self.assume(format!(
                     "modules without tensors before `{}` do nothing (dropout)",
@@ -232,11 +256,9 @@ impl Maker<'_> {
         }
     }
 
-    fn double(&mut self, module: &str) -> Result<()> {
-        let _ = module;
-        self.assume("the map is doubled by repeating pixels where a module has no tensors".into());
+    fn double(&mut self) {
+        self.assume("modules without tensors before a convolution double the map".into());
         self.layers.push(Op::Upsample);
-        Ok(())
     }
 
     /// A layer with tensors.
@@ -269,9 +291,11 @@ impl Maker<'_> {
             }
             Role::Transposed => {
                 let [stride, padding, output_padding] = match said {
-                    Some(m) => {
-                        [m.whole("stride", 1)?, m.whole("padding", 0)?, m.whole("output_padding", 0)?]
-                    }
+                    Some(m) => [
+                        m.whole("stride", 1)?,
+                        m.whole("padding", 0)?,
+                        m.whole("output_padding", 0)?,
+                    ],
                     None if first => [1, 0, 0],
                     None => self.doubling(link.kernel[0]),
                 };

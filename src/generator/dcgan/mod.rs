@@ -10,6 +10,7 @@
 mod chain;
 mod class;
 mod config;
+mod family;
 mod infer;
 mod modules;
 mod names;
@@ -18,7 +19,7 @@ mod open;
 mod toy;
 
 pub use config::{Class, Config, Op};
-pub use open::{File, names};
+pub use family::FAMILY;
 pub use toy::{Stem, Toy};
 
 use super::{Generator, Input, Inputs, Spec, Start, Tap, Tapped, Variables};
@@ -26,14 +27,12 @@ use crate::error::{Error, Result};
 use crate::generator::{self, Feature};
 use crate::safe::Safe;
 use crate::space::Space;
+use crate::weights::Weights;
 use candle_core::{Device, Tensor, Var};
 use config::Plan;
 use network::{Network, Parts};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The family's name in manifests.
-pub const FAMILY_NAME: &str = "dcgan";
 
 /// A plain generator.
 pub struct Dcgan {
@@ -47,39 +46,9 @@ pub struct Dcgan {
     tensors: BTreeMap<String, Tensor>,
 }
 
-/// Where a generator's tensors come from: shape, and taking.
-pub trait Source {
-    /// The shape of a tensor; `None` when there is none of that name.
-    fn shape(&self, name: &str) -> Option<Vec<usize>>;
-
-    /// A tensor of that shape in single precision.
-    ///
-    /// # Errors
-    /// When it is missing, of another shape, or cannot be read.
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor>;
-}
-
-impl Source for BTreeMap<String, Tensor> {
-    fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.get(name).map(|t| t.dims().to_vec())
-    }
-
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        match self.get(name) {
-            Some(t) if t.dims() == shape => Ok(t.clone()),
-            Some(t) => {
-                let found = t.dims();
-                let name = Safe(name);
-                Err(config::wrong(format!("tensor `{name}` is {found:?}, {shape:?} is needed")))
-            }
-            None => Err(config::wrong(format!("tensor `{}` is missing", Safe(name)))),
-        }
-    }
-}
-
 /// Takes tensors and keeps them.
 struct Taking<'a> {
-    source: &'a mut dyn Source,
+    weights: &'a mut Weights,
     device: &'a Device,
     tensors: BTreeMap<String, Tensor>,
 }
@@ -87,21 +56,20 @@ struct Taking<'a> {
 impl Parts for Taking<'_> {
     fn take(&mut self, module: &str, part: &str, shape: &[usize]) -> Result<Tensor> {
         let name = format!("{module}.{part}");
-        let t = self.source.take(&name, shape)?;
+        let t = self.weights.take(&name, shape)?;
         let t = if t.is_variable() { t } else { t.to_device(self.device)?.contiguous()? };
         self.tensors.insert(name, t.clone());
         Ok(t)
     }
 
     fn shape(&self, module: &str, part: &str) -> Vec<usize> {
-        self.source.shape(&format!("{module}.{part}")).unwrap_or_default()
+        let name = format!("{module}.{part}");
+        self.weights.shape(&name).map(<[usize]>::to_vec).unwrap_or_default()
     }
 
     fn find(&mut self, module: &str, part: &str, shape: &[usize]) -> Result<Option<Tensor>> {
-        if self.source.shape(&format!("{module}.{part}")).is_none() {
-            return Ok(None);
-        }
-        self.take(module, part, shape).map(Some)
+        let has = self.weights.has(&format!("{module}.{part}"));
+        has.then(|| self.take(module, part, shape)).transpose()
     }
 }
 
@@ -113,12 +81,12 @@ impl Dcgan {
     /// disagree.
     pub fn new(
         config: &Config,
-        source: &mut dyn Source,
+        weights: &mut Weights,
         fingerprint: &str,
         device: &Device,
     ) -> Result<Self> {
-        let plan = config.plan(&|name| source.shape(name))?;
-        let mut parts = Taking { source, device, tensors: BTreeMap::new() };
+        let plan = config.plan(&|name| weights.shape(name).map(<[usize]>::to_vec))?;
+        let mut parts = Taking { weights, device, tensors: BTreeMap::new() };
         let network = Network::read(config, &plan, &mut parts)?;
         let table = match config.class.table() {
             Some(table) => {
@@ -186,7 +154,7 @@ fn spec(config: &Config, plan: Plan, fingerprint: &str) -> Spec {
     let [channels, height, width] = plan.picture;
     Spec {
         name: config.name.clone(),
-        family: FAMILY_NAME.into(),
+        family: family::NAME.into(),
         width,
         height,
         channels,
@@ -258,7 +226,112 @@ impl Generator for Dcgan {
             source.insert(name.clone(), v.as_tensor().clone());
             variables.push((name.clone(), v));
         }
-        let copy = Self::new(&self.config, &mut source, &self.spec.fingerprint, &self.device)?;
+        let mut weights = Weights::of_tensors(&self.spec.name, source);
+        let copy = Self::new(&self.config, &mut weights, &self.spec.fingerprint, &self.device)?;
         Ok((Arc::new(copy), variables))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::spaces;
+    use candle_core::DType;
+
+    fn numbers(t: &Tensor) -> Vec<f32> {
+        t.flatten_all().and_then(|t| t.to_vec1()).expect("numbers")
+    }
+
+    fn toys() -> [Toy; 4] {
+        let wide = Toy { base: [2, 4], channels: 1, ..Toy::default() };
+        [
+            Toy::default(),
+            Toy { stem: Stem::Linear, channels: 4, ..Toy::default() },
+            Toy { c_dim: 3, doublings: 3, ..Toy::default() },
+            wide,
+        ]
+    }
+
+    fn input(g: &Dcgan, n: usize) -> Input {
+        let c = g.spec().c_dim;
+        let labels = (c > 0).then(|| Tensor::ones((n, c), DType::F32, &Device::Cpu).expect("ones"));
+        Input::labelled(labels.as_ref())
+    }
+
+    #[test]
+    fn layers_are_tapped_and_entered() {
+        for toy in toys() {
+            let g = toy.build(&Device::Cpu).expect("toy");
+            let (z, input) = (&drawn(&g), input(&g, 2));
+            let taps: Vec<Tap> = (0..g.spec().layers.len()).map(Tap::Layer).collect();
+            let start = Start::Code { space: Space::Z, data: z };
+            let all = g.run(&start, &input, &[&taps[..], &[Tap::Picture]].concat()).expect("run");
+            let picture = all.picture.expect("picture");
+            let (h, w) = (toy.base[0] << toy.doublings, toy.base[1] << toy.doublings);
+            assert_eq!(picture.dims(), [2, toy.channels, h, w]);
+            assert_eq!((g.spec().width, g.spec().height), (w, h));
+            for (feature, layer) in all.features.iter().zip(&g.spec().layers) {
+                let size = [2, layer.channels, layer.height, layer.width];
+                assert_eq!(feature.map.dims(), size, "{}", layer.name);
+                let start = Start::Feature { feature, space: Space::Z, data: z };
+                let again = g.run(&start, &input, &[Tap::Picture]).expect("entered").picture;
+                assert_eq!(numbers(&again.expect("picture")), numbers(&picture), "{}", layer.name);
+            }
+        }
+    }
+
+    fn drawn(g: &Dcgan) -> Tensor {
+        let draw = spaces::Draw { seed: 4, space: Space::Z, ..spaces::Draw::default() };
+        spaces::sample(g, 2, draw).expect("z").data
+    }
+
+    /// Each parameter alone gets the gradient that it gets with all the others, and the picture
+    /// stays what it is.
+    #[test]
+    fn no_parameter_loses_its_gradient() {
+        for toy in toys() {
+            let g = toy.build(&Device::Cpu).expect("toy");
+            let (z, input) = (drawn(&g), input(&g, 2));
+            let run = |which: &dyn Fn(&str) -> bool| {
+                let (g, variables) = g.tuned(which).expect("tuned");
+                let picture = spaces::picture(&*g, &z, Space::Z, &input).expect("picture");
+                let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward());
+                let of = |(name, v): (String, Var)| {
+                    let g = grads.as_ref().ok().and_then(|g| g.get(&v).map(numbers));
+                    (name, g)
+                };
+                (numbers(&picture), variables.into_iter().map(of).collect::<BTreeMap<_, _>>())
+            };
+            let (frozen, _) = run(&|_| false);
+            let (picture, all) = run(&|_| true);
+            let close = |a: &[f32], b: &[f32]| {
+                a.len() == b.len() && a.iter().zip(b).all(|(x, y)| (x - y).abs() < 1e-4)
+            };
+            assert!(close(&picture, &frozen));
+            assert!(all.keys().all(|n| !n.contains("running")), "statistics are no parameters");
+            for (name, expected) in &all {
+                let expected = expected.as_ref().expect(name);
+                assert!(expected.iter().any(|v| *v != 0.0), "{name}");
+                let (_, alone) = run(&|n| n == name);
+                assert!(close(alone[name].as_ref().expect(name), expected), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_spaces_and_missing_classes_are_refused() {
+        let g = Toy { c_dim: 3, ..Toy::default() }.build(&Device::Cpu).expect("toy");
+        let z = drawn(&g);
+        let refused = |space, data: &Tensor, input: &Input| {
+            let e = g.run(&Start::Code { space, data }, input, &[Tap::Picture]).expect_err("no");
+            assert!(e.repair().is_some(), "{e}");
+            e.to_string()
+        };
+        assert!(refused(Space::W, &z, &input(&g, 2)).contains("not W"));
+        assert!(refused(Space::Z, &z, &Input::default()).contains("3 classes"));
+        let short = z.narrow(1, 0, 5).expect("part");
+        assert!(refused(Space::Z, &short, &input(&g, 2)).contains("[N, 12]"));
+        assert!(spaces::mean(&g, Space::W).expect_err("no mean").repair().is_some());
+        assert!(spaces::rise(&g, &z, (Space::Z, Space::W), &input(&g, 2)).is_err());
     }
 }

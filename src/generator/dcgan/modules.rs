@@ -60,6 +60,11 @@ impl Module<'_> {
         self.0.get(key)?.as_f64()
     }
 
+    /// A yes or no that it has.
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        self.0.get(key)?.as_bool()
+    }
+
     /// A whole number, or the same one for both axes.
     ///
     /// # Errors

@@ -1,67 +1,77 @@
 //! A plain generator out of a file that holds other things as well: discriminators, optimizers,
 //! averaged copies.
 
-use super::class::{self, Numbers};
-use super::config::{Config, Shapes};
+use super::class;
+use super::config::Config;
 use super::infer::{self, Candidate};
 use super::modules::Modules;
 use crate::error::Result;
+use crate::weights::{Listing, Weights};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
-/// What a file holds, without its numbers.
-pub struct File<'a> {
-    /// The names of its tensors here, each with its name in the file.
-    pub names: &'a BTreeMap<String, String>,
-    /// The shape of a tensor by its name here.
-    pub shape: &'a Shapes<'a>,
-    /// What it holds beside the tensors.
-    pub attributes: &'a Json,
-    /// The names of the classes in it.
-    pub classes: &'a [String],
-}
+/// Tensors of a file that is looked through at most.
+const TENSORS: usize = 4000;
 
-/// The names of a file's tensors: those of a pickled module lose the attributes that it keeps its
-/// children and tensors in.
-pub fn names<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<String, String> {
+/// The names of a file's tensors here, each with its name there: those of a pickled module lose
+/// the attributes that it keeps its children and tensors in.
+fn names(listing: &Listing) -> BTreeMap<String, String> {
     const KEEPERS: [&str; 3] = ["_modules", "_parameters", "_buffers"];
     let plain = |name: &str| {
         name.split('.').filter(|word| !KEEPERS.contains(word)).collect::<Vec<_>>().join(".")
     };
-    names.map(|name| (plain(name), name.to_owned())).collect()
+    listing.tensors.keys().map(|name| (plain(name), name.clone())).collect()
 }
 
-impl File<'_> {
-    /// The generators that it holds.
-    fn candidates(&self) -> Vec<Candidate> {
-        let names: Vec<&str> = self.names.keys().map(String::as_str).collect();
-        infer::candidates(&names, self.shape)
+/// The generators that a file holds.
+fn candidates(listing: &Listing, names: &BTreeMap<String, String>) -> Vec<Candidate> {
+    if names.len() > TENSORS {
+        return Vec::new();
     }
+    let here: Vec<&str> = names.keys().map(String::as_str).collect();
+    infer::candidates(&here, &|name| Some(listing.shape(names.get(name)?)?.to_vec()))
+}
 
-    /// Whether it holds a plain generator.
-    pub fn detect(&self) -> bool {
-        !self.candidates().is_empty()
-    }
+/// Whether a file holds a plain generator.
+pub(super) fn detect(listing: &Listing) -> bool {
+    !candidates(listing, &names(listing)).is_empty()
+}
 
-    /// The settings of its generator, what it does not say inferred; `None` when it holds none.
-    /// `numbers` reads a tensor by its name here.
-    ///
-    /// # Errors
-    /// When there are several, when something may be read in two ways, and when a tensor cannot be
-    /// read.
-    pub fn settings(&self, numbers: &mut Numbers<'_>) -> Result<Option<Config>> {
-        let Some(found) = infer::choose(self.candidates())? else { return Ok(None) };
-        let mut config = infer::settings(&found, &Modules::new(self.attributes, self.classes))?;
-        class::tell(&found, &mut config, numbers)?;
-        Ok(Some(config))
-    }
+/// The generator's tensors and its settings, what the file does not say inferred.
+///
+/// # Errors
+/// When there are several generators, when something may be read in two ways, and when a tensor
+/// cannot be read.
+pub(super) fn open(weights: Weights) -> Result<(Weights, Json)> {
+    let names = names(weights.list());
+    let Some(found) = infer::choose(candidates(weights.list(), &names))? else {
+        return Err(super::config::wrong("the file holds no plain generator".into()));
+    };
+    let listing = weights.list();
+    let mut config = infer::settings(&found, &Modules::new(&listing.config, &listing.classes))?;
+    let mut numbers = |name: &str| -> Result<Vec<f32>> {
+        match names.get(name) {
+            // A copy, because the layers take each tensor once themselves.
+            Some(name) => Ok(weights.clone().take_any(name)?.flatten_all()?.to_vec1::<f32>()?),
+            None => Ok(Vec::new()),
+        }
+    };
+    class::tell(&found, &mut config, &mut numbers)?;
+    let here: BTreeMap<&String, &String> = names.iter().map(|(new, old)| (old, new)).collect();
+    let own = |old: &str| {
+        here.get(&old.to_owned()).filter(|new| config.owns(new)).map(|new| (*new).clone())
+    };
+    let settings = serde_json::to_value(&config)
+        .map_err(|e| super::config::wrong(format!("its settings cannot be written: {e}")))?;
+    Ok((weights.chosen(own)?, settings))
 }
 
 impl Config {
-    /// Whether a tensor is the generator's; all others in its file are not read.
-    pub fn owns(&self, name: &str) -> bool {
-        let module = name.rsplit_once('.').map_or("", |(module, _)| module);
-        self.layers.iter().any(|op| op.module() == Some(module))
-            || self.class.table() == Some(module)
+    /// Whether a tensor is the generator's. The count of batches that a norm keeps is not.
+    fn owns(&self, name: &str) -> bool {
+        let Some((module, tensor)) = name.rsplit_once('.') else { return false };
+        let mine = |op: &super::Op| op.module() == Some(module);
+        tensor != "num_batches_tracked"
+            && (self.layers.iter().any(mine) || self.class.table() == Some(module))
     }
 }

@@ -3,6 +3,7 @@
 use super::{Class, Config, Dcgan, Op};
 use crate::error::Result;
 use crate::rng::Rng;
+use crate::weights::Weights;
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 
@@ -57,9 +58,9 @@ impl Toy {
     /// # Errors
     /// On sizes that give no picture.
     pub fn build(&self, device: &Device) -> Result<Dcgan> {
-        let mut tensors = self.tensors(device)?;
-        let fingerprint = crate::generator::toy::fingerprint(&tensors)?;
-        Dcgan::new(&self.config(), &mut tensors, &fingerprint, device)
+        let mut weights = Weights::of_tensors("toy", self.tensors(device)?);
+        let fingerprint = weights.fingerprint()?;
+        Dcgan::new(&self.config(), &mut weights, &fingerprint, device)
     }
 
     /// Its settings.
