@@ -12,6 +12,8 @@ mod class;
 mod config;
 mod family;
 mod infer;
+#[cfg(test)]
+mod infer_tests;
 mod modules;
 mod names;
 mod network;
