@@ -1,7 +1,7 @@
 """Plain generators (DCGAN and what is made like it) in PyTorch, written for this comparison: random weights, batch norms
 with statistics that are not trivial, eval mode, in f32 and in f64. Pictures and gradients in z for gannet's tests.
 
-    python scripts/reference/dcgan.py tests/reference/dcgan
+    python dcgan.py ../../tests/reference/dcgan
 """
 import os
 import sys

@@ -4,7 +4,7 @@
 //! the order of use. The search goes through the layers in natural order and takes the first order
 //! that uses all of them.
 
-use super::names::{Kind, Part};
+use super::names::{self, Kind, Part};
 
 /// Steps of the search at most.
 const TRIES: usize = 20_000;
@@ -59,13 +59,16 @@ enum State {
 /// The layers in the order in which they run; `None` when no order uses all of them and ends in a
 /// picture.
 pub(super) fn chain(parts: &[Part], reading: Reading) -> Option<Vec<Link>> {
-    let mut search = Search { parts, reading, used: vec![false; parts.len()], tries: 0 };
+    let series = parts.iter().map(|p| names::series(&p.module)).collect();
+    let mut search = Search { parts, series, reading, used: vec![false; parts.len()], tries: 0 };
     let mut links = Vec::new();
     search.go(State::Start, &mut links).then_some(links)
 }
 
 struct Search<'a> {
     parts: &'a [Part],
+    /// The numbered series that each layer belongs to.
+    series: Vec<String>,
     reading: Reading,
     used: Vec<bool>,
     tries: usize,
@@ -84,6 +87,10 @@ impl Search<'_> {
                 return false;
             }
             if self.used[at] || (after_norm && matches!(self.parts[at].kind, Kind::Norm(_))) {
+                continue;
+            }
+            // Layers of one series run in their order: backwards, a discriminator would fit.
+            if (0..at).any(|k| !self.used[k] && self.series[k] == self.series[at]) {
                 continue;
             }
             for (link, next) in self.roles(&self.parts[at], state) {

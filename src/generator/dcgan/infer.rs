@@ -192,14 +192,14 @@ impl Maker<'_> {
         }
     }
 
-    fn activate(&mut self, slope: Option<f64>) {
+    fn activate(&mut self) {
         if self.acted {
             return;
         }
-        if slope.is_none() && self.habits.slope == 0.0 {
+        if self.habits.slope == 0.0 {
             self.assume("activations between layers are ReLU".into());
         }
-        self.layers.push(Op::Relu { slope: slope.unwrap_or(self.habits.slope) });
+        self.layers.push(Op::Relu { slope: self.habits.slope });
         self.acted = true;
     }
 
@@ -215,7 +215,7 @@ impl Maker<'_> {
             if link.role == Role::Norm || self.habits.blocks {
                 return Ok(());
             }
-            self.activate(None);
+            self.activate();
             return match (doubles, j) {
                 (false, _) => Ok(()),
                 (true, Some(1..)) => {
@@ -234,10 +234,11 @@ impl Maker<'_> {
                 Ok(())
             });
         }
-        let mut rest = numbers.len();
+        // In a Sequential a module of its own makes the map of a vector.
+        let mut rest = numbers.len().saturating_sub(usize::from(link.reshape.is_some()));
         let first_block = self.habits.blocks && before.reshape.is_some();
         if rest > 0 && !first_block && !self.acted {
-            self.activate(None);
+            self.activate();
             rest -= 1;
         }
         match (rest, doubles) {
@@ -248,7 +249,7 @@ impl Maker<'_> {
             }
             (_, false) => {
                 self.assume(format!(
-                    "modules without tensors before `{}` do nothing (dropout)",
+                    "more modules without tensors before `{}` do nothing (dropout)",
                     link.module
                 ));
                 Ok(())

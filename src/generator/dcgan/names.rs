@@ -2,7 +2,10 @@
 
 use super::config::Shapes;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Folders of a file that are looked at.
+const FOLDERS: usize = 1000;
 
 /// A layer with tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,21 +58,23 @@ pub(super) fn natural(a: &str, b: &str) -> Ordering {
         .unwrap_or(x.len().cmp(&y.len()))
 }
 
+/// The name of a module without its numbers: `main.#` for `main.3`.
+pub(super) fn series(module: &str) -> String {
+    let word = |(number, word): (u64, &str)| match (number, word) {
+        (_, "") => "#".to_owned(),
+        (_, word) => word.to_owned(),
+    };
+    tokens(module).into_iter().map(word).collect()
+}
+
 /// The folders that some modules are in, `""` for the top one, the outermost first.
 pub(super) fn folders<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut all: Vec<String> = vec![String::new()];
+    let mut all = BTreeSet::from([""]);
     for name in names {
-        let dots = name.match_indices('.').map(|(at, _)| &name[..at]);
-        for folder in dots {
-            if !all.iter().any(|f| f == folder) {
-                all.push(folder.to_owned());
-            }
-        }
-        if all.len() > 2000 {
-            break;
-        }
+        all.extend(name.match_indices('.').map(|(at, _)| &name[..at]));
     }
-    all.sort_by_key(|f| f.len());
+    let mut all: Vec<String> = all.into_iter().take(FOLDERS).map(str::to_owned).collect();
+    all.sort_by_key(String::len);
     all
 }
 
@@ -151,6 +156,7 @@ mod tests {
         let all = folders(["a.b.c", "a.bb.c"].into_iter());
         assert_eq!(all, ["", "a", "a.b", "a.bb"]);
         assert!(inside("a.b.c", "a.b") && !inside("a.bb.c", "a.b") && inside("x", ""));
+        assert_eq!((series("b1.conv12"), series("main.3")), ("b#.conv#.".into(), "main.#.".into()));
         assert_eq!((place("net.main.4"), place("deconv")), (("net.main", Some(4)), ("", None)));
     }
 }
