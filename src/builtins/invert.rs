@@ -249,12 +249,13 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let pictures = pictures(args, ctx)?;
     let mut config = config(args, &model, ctx)?;
     let perceptual = model.features()?.cloned().map(Perceptual::new);
-    let labels = super::sample::labels(args, &model, pictures.dim(0)?)?;
+    let labels = shared::needed_labels(args, &model, pictures.dim(0)?)?;
     if let Some(folder) = &ctx.checkpoints {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,
         // another one never does.
+        let classes = labels.as_ref().map(invert::content_hash).transpose()?.unwrap_or_default();
         let what = format!(
-            "{} {} {}",
+            "{} {} {}{classes}",
             model.facts.fingerprint,
             invert::content_hash(&pictures)?,
             config.describe()?

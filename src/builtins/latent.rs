@@ -1,5 +1,6 @@
 //! `latent`: codes from files.
 
+use super::shared;
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts,
     Param, Signature, Type,
@@ -30,6 +31,7 @@ pub const BUILTIN: Builtin = Builtin {
             ),
             Param::optional("key", &[Kind::Text], "-", "which array, where the file holds several")
                 .named(),
+            shared::CLASS,
         ],
         returns: "Latent",
         infer,
@@ -61,7 +63,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
             .at(span)
             .hint("save a code first, or give its path"));
     }
-    let space = super::shared::space(call, "space");
+    let space = shared::space(call, "space");
     let key = match call.value("key") {
         Some(Const::Text(k)) => Some(k.as_str()),
         _ => None,
@@ -240,6 +242,10 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let noise = Some(noise).filter(|n| !n.is_empty());
     let labelled = name == "code" && names.contains("labels");
     let labels = labelled.then(|| take("labels")).transpose()?;
+    let labels = match &ctx.model {
+        Some(m) => shared::labels(args, m, found.count)?.or(labels),
+        None => labels,
+    };
     let mut origin = format!("from {path}");
     if let (None, Some(model)) = (&found.model, &ctx.model) {
         foreign::codes(path, found.space, &data, model).map_err(|e| e.at(span))?;

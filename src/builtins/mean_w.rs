@@ -1,5 +1,6 @@
 //! `mean_w`: the mean code.
 
+use super::shared;
 use crate::builtin::{Builtin, Category, CheckedCall, CodeType, Example, Signature, Type};
 use crate::error::Result;
 use crate::generator::spaces;
@@ -20,6 +21,9 @@ pub const BUILTIN: Builtin = Builtin {
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let model = call.model.clone();
+    if let Some(m) = &model {
+        shared::check_space(Space::W, m, call.span)?;
+    }
     Ok(Type::Latent(CodeType {
         space: Some(Space::W),
         model,

@@ -7,6 +7,7 @@ use crate::builtin::{
 use crate::error::{Error, Result};
 use crate::generator::{self, Generator, Input, Noise, Transform, spaces};
 use crate::safe::Safe;
+use crate::space::Space;
 use crate::value::{Image, Value};
 use candle_core::Tensor;
 
@@ -57,6 +58,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "to the right and down after that, in sides of the picture: StyleGAN3",
             )
             .named(),
+            shared::CLASS,
         ],
         returns: "Image",
         infer,
@@ -97,8 +99,19 @@ fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
-    let code = args.latent("code")?;
+    let mut code = args.latent("code")?;
     let model = ctx.model_of(&code).map_err(|e| e.at(args.span("code")))?;
+    if let Some(labels) = shared::labels(args, &model, code.count())? {
+        if code.space != Space::Z {
+            return Err(Error::runtime(format!(
+                "the class of a {} code is fixed: it entered between Z and W",
+                code.space
+            ))
+            .at(args.span("class"))
+            .hint("leave `class` out, or draw the code with it: sample(class: 0)"));
+        }
+        code.labels = Some(labels);
+    }
     let psi = args.need_number("psi")?;
     let cutoff = args.count_to("cutoff", model.facts.num_ws)?;
     let own = spaces::input_of(&code);

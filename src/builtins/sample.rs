@@ -2,22 +2,17 @@
 
 use super::shared;
 use crate::builtin::{
-    Args, Bounds, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind,
-    ModelFacts, Param, Signature, Type,
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, Param,
+    Signature, Type,
 };
 use crate::error::{Error, Result};
 use crate::generator::spaces::{self, Draw};
-use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::{Loaded, Value};
-use candle_core::Tensor;
 use std::sync::Arc;
 
 /// Most codes of one call.
 const MAX: u64 = 100_000;
-
-/// The largest number of a class that any generator has.
-pub const CLASSES: u64 = 1_000_000;
 
 /// `sample(n: 1, seed: …, psi: 1, space: W)`
 pub const BUILTIN: Builtin = Builtin {
@@ -39,14 +34,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "-",
                 "Z, W, W+ or S; W where the generator has one",
             ),
-            Param::optional(
-                "class",
-                &[Kind::Number],
-                "-",
-                "class of a conditional generator, from 0",
-            )
-            .whole(0, CLASSES)
-            .named(),
+            shared::CLASS,
             Param::optional("model", &[Kind::Model], "-", "a generator other than the current one")
                 .named(),
         ],
@@ -79,10 +67,11 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     if let (Some(Space::Z), Some(Const::Number(psi))) = (given, call.value("psi"))
         && *psi != 1.0
     {
-        return Err(in_z().at(call.arg("psi").map_or(call.span, |a| a.span)));
+        let spaces = model.as_ref().map_or(&[][..], |m| &m.spaces);
+        return Err(in_z(spaces).at(call.arg("psi").map_or(call.span, |a| a.span)));
     }
     if let Some(m) = &model {
-        class(call, m)?;
+        shared::check_class(call, m)?;
     }
     let count = if call.arg("n").is_some() { shared::count(call, "n") } else { Some(1) };
     let space = if call.arg("space").is_some() { space } else { given };
@@ -95,9 +84,12 @@ fn usual(spaces: &[Space]) -> Space {
     if spaces.contains(&Space::W) { Space::W } else { Space::Z }
 }
 
-fn in_z() -> Error {
-    Error::check("psi acts in W, these codes are in Z")
-        .hint("sample(…, space: W, psi: …), or render(z, psi: …)")
+fn in_z(spaces: &[Space]) -> Error {
+    let e = Error::check("psi acts in W, these codes are in Z");
+    if !spaces.is_empty() && !spaces.contains(&Space::W) {
+        return e.hint("leave psi out: the generator has no W");
+    }
+    e.hint("sample(…, space: W, psi: …), or render(z, psi: …)")
 }
 
 fn model(args: &Args, ctx: &Context<'_>) -> Result<Arc<Loaded>> {
@@ -124,54 +116,13 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let space = args.space("space")?.unwrap_or_else(|| usual(&model.facts.spaces));
     shared::check_space(space, &model.facts, args.span("space"))?;
     if space == Space::Z && psi != 1.0 {
-        return Err(in_z().at(args.span("psi")));
+        return Err(in_z(&model.facts.spaces).at(args.span("psi")));
     }
-    let labels = labels(args, &model, n)?;
+    let labels = shared::needed_labels(args, &model, n)?;
     let seed = args.seed(ctx)?;
     Ok(Value::Latent(spaces::sample(
         &**model.generator()?,
         n,
         Draw { seed, psi, space, labels: labels.as_ref() },
     )?))
-}
-
-/// Refuses a constant class that the generator does not have.
-pub fn class(call: &CheckedCall<'_>, model: &ModelFacts) -> Result<()> {
-    let (Some(arg), Some(Const::Number(k))) = (call.arg("class"), call.value("class")) else {
-        return Ok(());
-    };
-    let Some(last) = model.c_dim.checked_sub(1) else {
-        return Err(Error::check(format!("{} has no classes", Safe(&model.name)))
-            .at(arg.span)
-            .hint("leave `class` out"));
-    };
-    let bounds = Bounds { from: 0.0, to: last as f64, whole: true };
-    if bounds.takes(*k) {
-        return Ok(());
-    }
-    Err(bounds.refusal(crate::error::Kind::Check, "class", (*k, arg.span)))
-}
-
-/// One-hot labels of the class given.
-pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
-    let c = model.facts.c_dim;
-    let Some(class) = args.count_to("class", c.saturating_sub(1))? else {
-        return if c == 0 {
-            Ok(None)
-        } else {
-            Err(Error::runtime(format!("{} is conditional on {c} classes", model.facts.name))
-                .at(args.span)
-                .hint("give `class: 0`, …"))
-        };
-    };
-    if c == 0 {
-        return Err(
-            Error::runtime(format!("{} has no classes", model.facts.name)).at(args.span("class"))
-        );
-    }
-    let mut row = vec![0f32; n * c];
-    for k in 0..n {
-        row[k * c + class] = 1.0;
-    }
-    Ok(Some(Tensor::from_vec(row, (n, c), model.device())?))
 }

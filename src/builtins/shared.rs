@@ -1,13 +1,97 @@
 //! What several built-in functions do alike.
 
-use crate::builtin::{Args, CheckedCall, CodeType, Const, Context, ModelFacts, Type};
+use crate::builtin::{
+    Args, Bounds, CheckedCall, CodeType, Const, Context, Kind, ModelFacts, Param, Type,
+};
 use crate::error::{Error, Result};
 use crate::latent::Latent;
 use crate::metric::Metric;
+use crate::safe::Safe;
 use crate::space::Space;
-use crate::value::{Image, Value};
+use crate::value::{Image, Loaded, Value};
 use candle_core::Tensor;
 use std::sync::Arc;
+
+/// The parameter `class`, alike wherever there is one.
+pub const CLASS: Param = Param::optional(
+    "class",
+    &[Kind::Number, Kind::List],
+    "-",
+    "class of a conditional generator, from 0; a list has one for each code",
+)
+.whole(0, 1_000_000)
+.named();
+
+/// Refuses a constant class that the generator does not have.
+///
+/// # Errors
+/// When it has no classes, or fewer.
+pub fn check_class(call: &CheckedCall<'_>, model: &ModelFacts) -> Result<()> {
+    let (Some(arg), Some(Const::Number(k))) = (call.arg("class"), call.value("class")) else {
+        return Ok(());
+    };
+    let Some(last) = model.c_dim.checked_sub(1) else {
+        return Err(Error::check(format!("{} has no classes", Safe(&model.name)))
+            .at(arg.span)
+            .hint("leave `class` out"));
+    };
+    let bounds = Bounds { from: 0.0, to: last as f64, whole: true };
+    if bounds.takes(*k) {
+        return Ok(());
+    }
+    Err(bounds.refusal(crate::error::Kind::Check, "class", (*k, arg.span)))
+}
+
+/// One-hot labels of the classes given, `[n, c_dim]`; `None` where none is given.
+///
+/// # Errors
+/// When the generator has no classes or fewer, and when there are neither one nor `n`.
+pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
+    let (given, c) = (args.many("class"), model.facts.c_dim);
+    if given.is_empty() && args.get("class").is_none() {
+        return Ok(None);
+    }
+    let (name, span) = (crate::safe::Safe(&model.facts.name), args.span("class"));
+    if c == 0 {
+        return Err(Error::runtime(format!("{name} has no classes"))
+            .at(span)
+            .hint("leave `class` out"));
+    }
+    if given.len() != 1 && given.len() != n {
+        return Err(Error::runtime(format!("{} classes for {n} codes", given.len()))
+            .at(span)
+            .hint("give one class for all codes, or a list with one for each"));
+    }
+    let mut all = vec![0f32; n * c];
+    for (k, row) in all.chunks_exact_mut(c).enumerate() {
+        match given.get(if given.len() == 1 { 0 } else { k }) {
+            Some((Value::Number(v), _)) if v.fract() == 0.0 && (0.0..c as f64).contains(v) => {
+                row[*v as usize] = 1.0;
+            }
+            _ => {
+                return Err(Error::runtime(format!("a class of {name} is a number"))
+                    .at(span)
+                    .hint(format!("its classes are 0 to {}", c - 1)));
+            }
+        }
+    }
+    Ok(Some(Tensor::from_vec(all, (n, c), model.device())?))
+}
+
+/// As [`labels`], where a conditional generator cannot do without.
+///
+/// # Errors
+/// As [`labels`], and when a conditional generator is given none.
+pub fn needed_labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
+    let given = labels(args, model, n)?;
+    if given.is_none() && model.facts.c_dim > 0 {
+        let (name, c) = (crate::safe::Safe(&model.facts.name), model.facts.c_dim);
+        return Err(Error::runtime(format!("{name} is conditional on {c} classes"))
+            .at(args.span)
+            .hint("say which: class: 0"));
+    }
+    Ok(given)
+}
 
 /// What the checker knows of a code argument.
 pub fn code(call: &CheckedCall<'_>, name: &str) -> CodeType {

@@ -66,8 +66,8 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
             }
         }
     }
-    if let (Some(Space::S), Some(m)) = (target, &model) {
-        shared::check_space(Space::S, m, call.arg("space").map_or(call.span, |a| a.span))?;
+    if let (Some(target), Some(m)) = (target, &model) {
+        shared::check_space(target, m, call.arg("space").map_or(call.span, |a| a.span))?;
     }
     let layers = target.and_then(|s| model.as_ref()?.layers(s));
     Ok(Type::Latent(CodeType { space: target, layers, model, ..from }))

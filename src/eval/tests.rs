@@ -77,6 +77,46 @@ fn every_example_runs() {
     }
 }
 
+/// A generator whose only space is Z runs every example, or says why not and what to do.
+#[test]
+fn every_example_runs_in_z_alone_or_says_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let toy = crate::generator::dcgan::Toy { base: [8, 8], ..Default::default() };
+    let model = folder.path().join("plain.safetensors");
+    let arrays = toy.tensors(&candle_core::Device::Cpu).unwrap().into_iter().map(|(n, t)| {
+        let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        (n, crate::weights::Array::f32(t.dims(), values).unwrap())
+    });
+    let bytes = crate::weights::safetensors::write_f32(&arrays.collect(), None).unwrap();
+    std::fs::write(&model, bytes).unwrap();
+    let open = || {
+        let options = Options { out: folder.path().to_owned(), ..Options::default() };
+        Session::new(&model.to_string_lossy(), options).unwrap()
+    };
+    let (mut ran, mut all) = (Vec::new(), 0);
+    for b in builtins::ALL {
+        for e in b.examples {
+            all += 1;
+            match run_in(&mut open(), e.code) {
+                Ok(_) => ran.push(e.code),
+                Err(error) => {
+                    assert!(error.repair().is_some(), "{}: no hint: {error}", e.code);
+                    let text = error.to_string();
+                    assert!(!text.contains("shape"), "{}: an inner error: {text}", e.code);
+                }
+            }
+        }
+    }
+    assert!(ran.len() * 2 > all, "{} of {all} ran: {ran:?}", ran.len());
+    let code = "d = sample(seed: 2) - sample(seed: 1)\n\
+                strip(sample(seed: 1), along: d, n: 3)\nslerp(sample(seed: 1), sample(seed: 2), 0.5)\n\
+                r = invert(render(sample(seed: 3)), steps: 3)\nprint(norm(d) > 0)\ninfo(r)";
+    let kept = run_in(&mut open(), code).unwrap();
+    assert_eq!(kept.printed, ["true"]);
+    let refused = run_in(&mut open(), "mean_w()").err().unwrap();
+    assert!(refused.repair().is_some_and(|r| r.contains('Z')), "{refused}");
+}
+
 #[test]
 fn arithmetic_is_what_the_precedence_says() {
     let kept = run("print(1 + 2*3 - 4/2)\nprint(-(1 + 2))\nprint(2 < 3, 2 == 3)").unwrap();

@@ -6,6 +6,7 @@
 //! callers need of both.
 
 mod batches;
+pub mod dcgan;
 mod input;
 mod layers;
 mod load;

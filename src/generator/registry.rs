@@ -7,10 +7,11 @@
 //! From a file to a generator:
 //! 1. [`recognise`] finds the family and the layout from the file's listing; no number is read.
 //! 2. The layout's rules rename the tensors, its `settings` gives the family's settings.
-//! 3. [`Family::describe`] says what the generator is, from settings and shapes.
-//! 4. [`Family::read`] takes the tensors, and every tensor must be taken.
+//! 3. [`Family::prepare`] completes both where rules do not suffice.
+//! 4. [`Family::describe`] says what the generator is, from settings and shapes.
+//! 5. [`Family::read`] takes the tensors, and every tensor must be taken.
 
-use super::{Generator, Spec, stylegan2, stylegan3};
+use super::{Generator, Spec, dcgan, stylegan2, stylegan3};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use crate::weights::layout::Layout;
@@ -20,7 +21,7 @@ use serde_json::Value as Json;
 use std::sync::Arc;
 
 /// All families.
-pub const FAMILIES: &[&Family] = &[&stylegan2::FAMILY, &stylegan3::FAMILY];
+pub const FAMILIES: &[&Family] = &[&stylegan2::FAMILY, &stylegan3::FAMILY, &dcgan::FAMILY];
 
 /// Layouts that are known by a tensor's name, but not read.
 const UNREAD: &[(&str, &str)] = &[
@@ -40,6 +41,9 @@ pub struct Family {
     /// The layout of a file of this family; `None` when the file is of another. Only asked where
     /// the file's manifest names this family or where there is no manifest.
     pub detect: fn(&Listing) -> Option<&'static Layout>,
+    /// Picks the generator's own tensors out of a file and completes the layout's settings, where
+    /// rules and names alone do not tell them; `None` where they do.
+    pub prepare: Option<Prepare>,
     /// What a generator with these tensors and settings is; without numbers.
     ///
     /// Fails when settings and shapes contradict each other, and on what is not supported.
@@ -49,6 +53,9 @@ pub struct Family {
     /// Fails as `describe`, and when a tensor is missing, of another shape or not finite.
     pub read: fn(&mut Weights, &Config, &Device) -> Result<Arc<dyn Generator>>,
 }
+
+/// See [`Family::prepare`].
+pub type Prepare = fn(Weights, Json) -> Result<(Weights, Json)>;
 
 impl std::fmt::Debug for Family {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -141,6 +148,12 @@ pub fn recognise(checkpoint: Checkpoint) -> Result<Found> {
     let stem = std::path::Path::new(&checkpoint.file).file_stem();
     let name = stem.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let weights = checkpoint.weights.renamed(layout)?;
+    let (weights, settings) = match family.prepare {
+        Some(prepare) => {
+            prepare(weights, settings).map_err(|e| e.note(format!("in {}", checkpoint.file)))?
+        }
+        None => (weights, settings),
+    };
     let config = Config { name, settings, fingerprint: String::new() };
     Ok(Found { family, layout, weights, config })
 }

@@ -25,13 +25,13 @@ pub struct WStats {
 }
 
 impl WStats {
-    /// From `samples` fixed draws of z; a conditional generator is sampled at the first of the
+    /// Of w, or of z where there is no W; from `samples` fixed draws of z; a conditional generator is sampled at the first of the
     /// labels.
     ///
     /// # Errors
     /// When the mapping fails.
     pub fn of(generator: &dyn Generator, labels: Option<&Tensor>, samples: usize) -> Result<Self> {
-        Self::in_space(generator, labels, samples, Space::W)
+        Self::in_space(generator, labels, samples, generator.spec().dims().usual())
     }
 
     /// As [`WStats::of`], of w or, for [`Space::S`], of the style codes of w.

@@ -103,6 +103,31 @@ impl Weights {
         self.listing.shape(name)
     }
 
+    /// The tensors for which `name` gives one, by that name; all others are gone.
+    ///
+    /// # Errors
+    /// When two tensors come to have one name.
+    pub fn chosen(self, name: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let mut out = Self {
+            file: self.file,
+            listing: Listing { tensors: BTreeMap::new(), ..self.listing },
+            held: BTreeMap::new(),
+            spare: BTreeSet::new(),
+        };
+        let mut shapes = self.listing.tensors;
+        for (old, held) in self.held {
+            let (Some(new), Some(shape)) = (name(&old), shapes.remove(&old)) else { continue };
+            if self.spare.contains(&old) {
+                out.spare.insert(new.clone());
+            }
+            if out.held.insert(new.clone(), held).is_some() {
+                return Err(out.wrong(format!("two tensors are called {} here", quoted(&new))));
+            }
+            out.listing.tensors.insert(new, shape);
+        }
+        Ok(out)
+    }
+
     /// The tensors by the names of a layout, changed as it says when they are taken; what it
     /// ignores is gone.
     ///

@@ -2,7 +2,7 @@
 //! together from the constants in their files.
 
 use crate::builtin::{Kind, Param};
-use crate::builtins::sample::CLASSES;
+use crate::builtins::shared::CLASS;
 use crate::invert::{METHODS, TERMS};
 
 /// Passes of an encoder that may be asked for; more than a few hardly change anything.
@@ -81,9 +81,7 @@ const LAST: [Param; 5] = [
     )
     .seed()
     .named(),
-    Param::optional("class", &[Kind::Number], "-", "class of a conditional generator, from 0")
-        .whole(0, CLASSES)
-        .named(),
+    CLASS,
 ];
 
 /// What `auto` is, then every method's own words.

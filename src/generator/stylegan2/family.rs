@@ -18,6 +18,7 @@ pub const FAMILY: Family = Family {
             labels",
     layouts: LAYOUTS,
     detect: |listing| layout::first(LAYOUTS, listing),
+    prepare: None,
     describe: |listing, config| {
         let c = given(config)?.complete(listing)?;
         Ok(spec(&c, listing, &config.fingerprint))

@@ -29,6 +29,7 @@ pub const FAMILY: Family = Family {
             be turned and moved",
     layouts: LAYOUTS,
     detect: |listing| layout::first(LAYOUTS, listing),
+    prepare: None,
     describe: |listing, config| {
         let c = given(config)?.complete(listing)?;
         Ok(spec(&c, listing, &config.fingerprint))

@@ -1,0 +1,73 @@
+//! Plain generators as the registry knows them.
+
+use super::config::Config;
+use super::{Dcgan, open, spec};
+use crate::error::Result;
+use crate::generator::registry::{self, Family};
+use crate::generator::{Generator, Spec};
+use crate::weights::layout::{self, Layout};
+use crate::weights::{Listing, Weights};
+use candle_core::Device;
+use serde_json::Value as Json;
+use std::sync::Arc;
+
+/// Its name in manifests.
+pub(super) const NAME: &str = "dcgan";
+
+/// Plain generators.
+pub const FAMILY: Family = Family {
+    name: NAME,
+    about: "plain generators: DCGAN (Radford et al. 2016), WGAN and the like; Z is their only space",
+    layouts: LAYOUTS,
+    detect: |listing| layout::first(LAYOUTS, listing),
+    prepare: Some(prepare),
+    describe,
+    read,
+};
+
+/// All layouts, our own first.
+const LAYOUTS: &[&Layout] = &[&OWN, &TORCH];
+
+/// Our own safetensors: the names of the file that it was made of, and the settings in the
+/// manifest.
+const OWN: Layout = Layout {
+    name: "gannet",
+    detect: |listing| listing.family.as_deref() == Some(NAME),
+    rules: &[],
+    settings: |listing| Ok(listing.config.clone()),
+};
+
+/// A state dict or whole modules, by whatever names; told by the shapes.
+const TORCH: Layout = Layout {
+    name: "torch",
+    detect: |listing| listing.family.is_none() && open::detect(listing),
+    rules: &[],
+    settings: |_| Ok(Json::Null),
+};
+
+/// The generator's own tensors, and its settings: those of the manifest, or inferred ones.
+fn prepare(weights: Weights, settings: Json) -> Result<(Weights, Json)> {
+    if settings.is_null() { open::open(weights) } else { Ok((weights, settings)) }
+}
+
+fn given(config: &registry::Config) -> Result<Config> {
+    let mut given = Config::parse(&config.settings)?;
+    if given.name.is_empty() {
+        given.name.clone_from(&config.name);
+    }
+    Ok(given)
+}
+
+fn describe(listing: &Listing, config: &registry::Config) -> Result<Spec> {
+    let given = given(config)?;
+    let plan = given.plan(&|name| listing.shape(name).map(<[usize]>::to_vec))?;
+    Ok(spec(&given, plan, &config.fingerprint))
+}
+
+fn read(
+    weights: &mut Weights,
+    config: &registry::Config,
+    device: &Device,
+) -> Result<Arc<dyn Generator>> {
+    Ok(Arc::new(Dcgan::new(&given(config)?, weights, &config.fingerprint, device)?))
+}

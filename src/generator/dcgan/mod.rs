@@ -1,0 +1,339 @@
+//! Plain generators: DCGAN (Radford et al. 2016), WGAN (Arjovsky et al. 2017) and whatever is made
+//! like them. A stack of layers turns z into a picture; there is no W, so Z is the only space.
+//!
+//! Run: fully connected layers, transposed and plain convolutions, doubling by repeated pixels,
+//! batch norm with stored statistics (folded into the layer before it), ReLU and leaky ReLU, tanh
+//! or sigmoid at the end; a class as one-hot numbers or a row of a table, beside z or as a factor.
+//! Pictures of 1 to 4 channels and any size. Not run: residual blocks, attention, spectral norm in
+//! the generator, other norms.
+
+mod chain;
+mod class;
+mod config;
+mod family;
+mod infer;
+#[cfg(test)]
+mod infer_tests;
+mod modules;
+mod names;
+mod network;
+mod open;
+mod toy;
+
+pub use config::{Class, Config, Op};
+pub use family::FAMILY;
+pub use toy::{Stem, Toy};
+
+use super::{Generator, Input, Inputs, Spec, Start, Tap, Tapped, Variables};
+use crate::error::{Error, Result};
+use crate::generator::{self, Feature};
+use crate::safe::Safe;
+use crate::space::Space;
+use crate::weights::Weights;
+use candle_core::{Device, Tensor, Var};
+use config::Plan;
+use network::{Network, Parts};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A plain generator.
+pub struct Dcgan {
+    config: Config,
+    spec: Spec,
+    device: Device,
+    network: Network,
+    /// The table of its classes, `[c_dim, size]`.
+    table: Option<Tensor>,
+    /// All its tensors by name.
+    tensors: BTreeMap<String, Tensor>,
+}
+
+/// Takes tensors and keeps them.
+struct Taking<'a> {
+    weights: &'a mut Weights,
+    device: &'a Device,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Parts for Taking<'_> {
+    fn take(&mut self, module: &str, part: &str, shape: &[usize]) -> Result<Tensor> {
+        let name = format!("{module}.{part}");
+        let t = self.weights.take(&name, shape)?;
+        let t = if t.is_variable() { t } else { t.to_device(self.device)?.contiguous()? };
+        self.tensors.insert(name, t.clone());
+        Ok(t)
+    }
+
+    fn shape(&self, module: &str, part: &str) -> Vec<usize> {
+        let name = format!("{module}.{part}");
+        self.weights.shape(&name).map(<[usize]>::to_vec).unwrap_or_default()
+    }
+
+    fn find(&mut self, module: &str, part: &str, shape: &[usize]) -> Result<Option<Tensor>> {
+        let has = self.weights.has(&format!("{module}.{part}"));
+        has.then(|| self.take(module, part, shape)).transpose()
+    }
+}
+
+impl Dcgan {
+    /// Builds the generator from its tensors; `fingerprint` identifies them.
+    ///
+    /// # Errors
+    /// When a tensor is missing or of another shape, and when the settings and the tensors
+    /// disagree.
+    pub fn new(
+        config: &Config,
+        weights: &mut Weights,
+        fingerprint: &str,
+        device: &Device,
+    ) -> Result<Self> {
+        let plan = config.plan(&|name| weights.shape(name).map(<[usize]>::to_vec))?;
+        let mut parts = Taking { weights, device, tensors: BTreeMap::new() };
+        let network = Network::read(config, &plan, &mut parts)?;
+        let table = match config.class.table() {
+            Some(table) => {
+                let shape = parts.shape(table, "weight");
+                Some(parts.take(table, "weight", &shape)?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            spec: spec(config, plan, fingerprint),
+            config: config.clone(),
+            device: device.clone(),
+            network,
+            table,
+            tensors: parts.tensors,
+        })
+    }
+
+    /// What it is made of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// All its tensors by the names that the settings give.
+    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
+        &self.tensors
+    }
+
+    /// What the first layer reads: z and the class, `[N, inputs]`.
+    fn inputs(&self, z: &Tensor, input: &Input) -> Result<Tensor> {
+        let n = z.dims().first().copied().unwrap_or(0);
+        if n == 0 || z.dims() != [n, self.config.z_dim] {
+            let (found, dim) = (z.dims(), self.config.z_dim);
+            return Err(Error::runtime(format!(
+                "a code of shape {found:?}, the generator reads [N, {dim}]"
+            ))
+            .hint("use a code that was made for this generator"));
+        }
+        if self.config.class == Class::None {
+            return Ok(z.clone());
+        }
+        let labels = input.labels_for(n)?.ok_or_else(|| {
+            let (name, classes) = (Safe(&self.spec.name), self.config.c_dim);
+            Error::runtime(format!("{name} is conditional on {classes} classes"))
+                .hint("give a class: `class: 0`")
+        })?;
+        if labels.dims() != [n, self.config.c_dim] {
+            let (found, classes) = (labels.dims(), self.config.c_dim);
+            return Err(Error::runtime(format!("labels of shape {found:?} for {classes} classes"))
+                .hint("give a class: `class: 0`"));
+        }
+        let rows = match &self.table {
+            Some(table) => crate::tensor::linear(&labels, &table.t()?.contiguous()?)?,
+            None => labels,
+        };
+        Ok(match self.config.class {
+            Class::EmbeddingProduct(_) => (z * rows)?,
+            Class::OneHotFirst | Class::EmbeddingFirst(_) => Tensor::cat(&[&rows, z], 1)?,
+            _ => Tensor::cat(&[z, &rows], 1)?,
+        })
+    }
+}
+
+fn spec(config: &Config, plan: Plan, fingerprint: &str) -> Spec {
+    let [channels, height, width] = plan.picture;
+    Spec {
+        name: config.name.clone(),
+        family: family::NAME.into(),
+        width,
+        height,
+        channels,
+        z_dim: config.z_dim,
+        w_dim: config.z_dim,
+        c_dim: config.c_dim,
+        num_ws: 0,
+        spaces: vec![Space::Z],
+        styles: Vec::new(),
+        layers: plan.layers,
+        inputs: Inputs { class: config.c_dim > 0, ..Inputs::default() },
+        parameters: plan.parameters,
+        noise_sizes: Vec::new(),
+        fingerprint: fingerprint.into(),
+    }
+}
+
+impl Generator for Dcgan {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn enter(&self, to: Space, _: &Tensor, _: &Input) -> Result<Tensor> {
+        Err(Error::runtime(format!("a plain generator computes no codes of {to}"))
+            .hint("its only space is Z"))
+    }
+
+    fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
+        let (from, space, data) = match *start {
+            Start::Code { space, data } => (None, space, data),
+            Start::Feature { feature, space, data } => (Some(feature), space, data),
+        };
+        if space != Space::Z {
+            return Err(Error::runtime(format!("a plain generator reads Z, not {space}"))
+                .hint("its only space is Z"));
+        }
+        let n = data.dims().first().copied().unwrap_or(0);
+        generator::check_points(&self.spec, n, from, taps)?;
+        let wanted = |at: usize| taps.contains(&Tap::Layer(at));
+        let picture = taps.contains(&Tap::Picture);
+        let (maps, picture) = match from {
+            Some(feature) => {
+                self.network.run(&feature.map, Some(feature.layer), &wanted, picture)?
+            }
+            None => self.network.run(&self.inputs(data, input)?, None, &wanted, picture)?,
+        };
+        let feature = |(layer, map)| Feature { layer, map, picture: None };
+        Ok(Tapped { features: maps.into_iter().map(feature).collect(), picture })
+    }
+
+    fn mean(&self, _: Space) -> Option<&Tensor> {
+        None
+    }
+
+    fn noise_maps(&self) -> Vec<Tensor> {
+        Vec::new()
+    }
+
+    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
+        let mut source = self.tensors.clone();
+        let mut variables = Variables::new();
+        let statistic = |name: &str| name.contains(".running_");
+        for (name, t) in self.tensors.iter().filter(|(n, _)| !statistic(n) && which(n)) {
+            let v = Var::from_tensor(&t.copy()?)?;
+            source.insert(name.clone(), v.as_tensor().clone());
+            variables.push((name.clone(), v));
+        }
+        let mut weights = Weights::of_tensors(&self.spec.name, source);
+        let copy = Self::new(&self.config, &mut weights, &self.spec.fingerprint, &self.device)?;
+        Ok((Arc::new(copy), variables))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generator::spaces;
+    use candle_core::DType;
+
+    fn numbers(t: &Tensor) -> Vec<f32> {
+        t.flatten_all().and_then(|t| t.to_vec1()).expect("numbers")
+    }
+
+    fn toys() -> [Toy; 4] {
+        let wide = Toy { base: [2, 4], channels: 1, ..Toy::default() };
+        [
+            Toy::default(),
+            Toy { stem: Stem::Linear, channels: 4, ..Toy::default() },
+            Toy { c_dim: 3, doublings: 3, ..Toy::default() },
+            wide,
+        ]
+    }
+
+    fn input(g: &Dcgan, n: usize) -> Input {
+        let c = g.spec().c_dim;
+        let labels = (c > 0).then(|| Tensor::ones((n, c), DType::F32, &Device::Cpu).expect("ones"));
+        Input::labelled(labels.as_ref())
+    }
+
+    #[test]
+    fn layers_are_tapped_and_entered() {
+        for toy in toys() {
+            let g = toy.build(&Device::Cpu).expect("toy");
+            let (z, input) = (&drawn(&g), input(&g, 2));
+            let taps: Vec<Tap> = (0..g.spec().layers.len()).map(Tap::Layer).collect();
+            let start = Start::Code { space: Space::Z, data: z };
+            let all = g.run(&start, &input, &[&taps[..], &[Tap::Picture]].concat()).expect("run");
+            let picture = all.picture.expect("picture");
+            let (h, w) = (toy.base[0] << toy.doublings, toy.base[1] << toy.doublings);
+            assert_eq!(picture.dims(), [2, toy.channels, h, w]);
+            assert_eq!((g.spec().width, g.spec().height), (w, h));
+            for (feature, layer) in all.features.iter().zip(&g.spec().layers) {
+                let size = [2, layer.channels, layer.height, layer.width];
+                assert_eq!(feature.map.dims(), size, "{}", layer.name);
+                let start = Start::Feature { feature, space: Space::Z, data: z };
+                let again = g.run(&start, &input, &[Tap::Picture]).expect("entered").picture;
+                assert_eq!(numbers(&again.expect("picture")), numbers(&picture), "{}", layer.name);
+            }
+        }
+    }
+
+    fn drawn(g: &Dcgan) -> Tensor {
+        let draw = spaces::Draw { seed: 4, space: Space::Z, ..spaces::Draw::default() };
+        spaces::sample(g, 2, draw).expect("z").data
+    }
+
+    /// Each parameter alone gets the gradient that it gets with all the others, and the picture
+    /// stays what it is.
+    #[test]
+    fn no_parameter_loses_its_gradient() {
+        for toy in toys() {
+            let g = toy.build(&Device::Cpu).expect("toy");
+            let (z, input) = (drawn(&g), input(&g, 2));
+            let run = |which: &dyn Fn(&str) -> bool| {
+                let (g, variables) = g.tuned(which).expect("tuned");
+                let picture = spaces::picture(&*g, &z, Space::Z, &input).expect("picture");
+                let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward());
+                let of = |(name, v): (String, Var)| {
+                    let g = grads.as_ref().ok().and_then(|g| g.get(&v).map(numbers));
+                    (name, g)
+                };
+                (numbers(&picture), variables.into_iter().map(of).collect::<BTreeMap<_, _>>())
+            };
+            let (frozen, _) = run(&|_| false);
+            let (picture, all) = run(&|_| true);
+            let close = |a: &[f32], b: &[f32]| {
+                a.len() == b.len() && a.iter().zip(b).all(|(x, y)| (x - y).abs() < 1e-4)
+            };
+            assert!(close(&picture, &frozen));
+            assert!(all.keys().all(|n| !n.contains("running")), "statistics are no parameters");
+            for (name, expected) in &all {
+                let expected = expected.as_ref().expect(name);
+                assert!(expected.iter().any(|v| *v != 0.0), "{name}");
+                let (_, alone) = run(&|n| n == name);
+                assert!(close(alone[name].as_ref().expect(name), expected), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_spaces_and_missing_classes_are_refused() {
+        let g = Toy { c_dim: 3, ..Toy::default() }.build(&Device::Cpu).expect("toy");
+        let z = drawn(&g);
+        let refused = |space, data: &Tensor, input: &Input| {
+            let e = g.run(&Start::Code { space, data }, input, &[Tap::Picture]).expect_err("no");
+            assert!(e.repair().is_some(), "{e}");
+            e.to_string()
+        };
+        assert!(refused(Space::W, &z, &input(&g, 2)).contains("not W"));
+        assert!(refused(Space::Z, &z, &Input::default()).contains("3 classes"));
+        let short = z.narrow(1, 0, 5).expect("part");
+        assert!(refused(Space::Z, &short, &input(&g, 2)).contains("[N, 12]"));
+        assert!(spaces::mean(&g, Space::W).expect_err("no mean").repair().is_some());
+        assert!(spaces::rise(&g, &z, (Space::Z, Space::W), &input(&g, 2)).is_err());
+    }
+}

@@ -1,0 +1,322 @@
+//! The layers of a plain generator, ready to run.
+
+use super::config::{Config, Op, Plan, Size, wrong};
+use crate::error::Result;
+use crate::safe::Safe;
+use crate::tensor::{
+    Activation, Filter, FixedNorm, bias_act, conv_nearest2, conv_transpose2d_to, conv2d, linear,
+    nearest2_kernel, up2,
+};
+use candle_core::Tensor;
+
+/// Where the layers' tensors come from.
+pub(super) trait Parts {
+    /// The tensor `{module}.{part}` of that shape.
+    ///
+    /// Fails when it is missing, of another shape, or cannot be read.
+    fn take(&mut self, module: &str, part: &str, shape: &[usize]) -> Result<Tensor>;
+
+    /// The shape of a tensor.
+    fn shape(&self, module: &str, part: &str) -> Vec<usize>;
+
+    /// As `take`, where a layer may have none.
+    fn find(&mut self, module: &str, part: &str, shape: &[usize]) -> Result<Option<Tensor>>;
+}
+
+/// The layers in the order in which they run.
+pub(super) struct Network {
+    blocks: Vec<Block>,
+    /// What runs after the last weighted layer's own steps.
+    tail: Vec<Step>,
+}
+
+/// A layer with weights and what belongs to it: one point that can be tapped and entered.
+struct Block {
+    before: Vec<Step>,
+    layer: Layer,
+    after: Vec<Step>,
+}
+
+/// A step without weights of its own, or a norm that its layer could not take in.
+enum Step {
+    Norm(Norm),
+    Reshape([usize; 3]),
+    Upsample,
+    Relu(f64),
+    Tanh,
+    Sigmoid,
+}
+
+/// What a weighted layer computes.
+#[derive(Clone, Copy)]
+enum Map {
+    /// Weight `[O, I]`.
+    Linear,
+    /// A transposed convolution of one pixel, weight `[I, O, h, w]`.
+    Spread([usize; 3]),
+    /// Weight `[I, O, k, k]`.
+    Transposed { stride: usize, padding: usize, extra: usize },
+    /// Weight `[O, I, k, k]`.
+    Conv { stride: usize, padding: usize },
+    /// Every pixel repeated 2×2, then a convolution that keeps the size.
+    Doubled,
+}
+
+/// Batch normalisation with fixed statistics.
+struct Norm {
+    fixed: FixedNorm,
+    gain: Tensor,
+    bias: Tensor,
+}
+
+struct Layer {
+    map: Map,
+    weight: Tensor,
+    bias: Tensor,
+    norm: Option<Norm>,
+    slope: Option<f64>,
+    /// Kernel and bias as they run, when none of them is searched.
+    ready: Option<(Tensor, Tensor)>,
+}
+
+impl Network {
+    /// Takes all tensors that the settings name.
+    ///
+    /// # Errors
+    /// When a tensor cannot be taken, and for a variance that is not above zero.
+    pub fn read(config: &Config, plan: &Plan, parts: &mut dyn Parts) -> Result<Self> {
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut loose: Vec<Step> = Vec::new();
+        let mut size = Size::Flat(plan.inputs);
+        for (op, &after) in config.layers.iter().zip(&plan.sizes) {
+            if op.is_weighted() {
+                let mut before = std::mem::take(&mut loose);
+                let layer = Layer::read(op, (size, after), &mut before, parts)?;
+                blocks.push(Block { before, layer, after: Vec::new() });
+            } else {
+                let step = Step::read(op, size, parts)?;
+                match blocks.last_mut().filter(|_| loose.is_empty()) {
+                    Some(block) => block.follow(step, &mut loose),
+                    None => loose.push(step),
+                }
+            }
+            size = after;
+        }
+        blocks.iter_mut().try_for_each(|block| block.layer.prepare())?;
+        Ok(Self { blocks, tail: loose })
+    }
+
+    /// Runs from the input, or from the map after a layer, to the last point asked for: the maps
+    /// `[N, C, H, W]` of the layers for which `wanted` holds, and the picture.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn run(
+        &self,
+        input: &Tensor,
+        from: Option<usize>,
+        wanted: &dyn Fn(usize) -> bool,
+        picture: bool,
+    ) -> Result<(Vec<(usize, Tensor)>, Option<Tensor>)> {
+        let first = from.map_or(0, |at| at + 1);
+        let last = (0..self.blocks.len()).rev().find(|&at| wanted(at));
+        let (mut x, mut maps) = (input.clone(), Vec::new());
+        for (at, block) in self.blocks.iter().enumerate().skip(first) {
+            if !picture && last.is_none_or(|last| at > last) {
+                return Ok((maps, None));
+            }
+            x = block.run(&x)?;
+            if wanted(at) {
+                maps.push((at, planes(&x)?));
+            }
+        }
+        for step in &self.tail {
+            x = step.run(&x)?;
+        }
+        Ok((maps, picture.then_some(x)))
+    }
+}
+
+/// A vector as a map of one pixel.
+fn planes(x: &Tensor) -> Result<Tensor> {
+    Ok(match *x.dims() {
+        [n, c] => x.reshape((n, c, 1, 1))?,
+        _ => x.clone(),
+    })
+}
+
+impl Block {
+    /// A step behind the layer: taken into it where it can be, else kept beside it. Doubling
+    /// belongs to the next layer.
+    fn follow(&mut self, step: Step, next: &mut Vec<Step>) {
+        let alone = self.after.is_empty();
+        match step {
+            Step::Norm(norm) if alone && self.layer.takes(&norm) => self.layer.norm = Some(norm),
+            Step::Relu(slope) if alone && self.layer.slope.is_none() => {
+                self.layer.slope = Some(slope);
+            }
+            Step::Upsample => next.push(Step::Upsample),
+            other => self.after.push(other),
+        }
+    }
+
+    fn run(&self, x: &Tensor) -> Result<Tensor> {
+        let mut x = x.clone();
+        for step in &self.before {
+            x = step.run(&x)?;
+        }
+        x = self.layer.run(&x)?;
+        for step in &self.after {
+            x = step.run(&x)?;
+        }
+        Ok(x)
+    }
+}
+
+impl Step {
+    fn read(op: &Op, size: Size, parts: &mut dyn Parts) -> Result<Self> {
+        Ok(match op {
+            Op::Norm { name, eps } => {
+                let c = &[size.planes()[0]][..];
+                let (mean, var) =
+                    (parts.take(name, "running_mean", c)?, parts.take(name, "running_var", c)?);
+                let gain = parts.find(name, "weight", c)?;
+                let bias = parts.find(name, "bias", c)?;
+                Self::Norm(Norm {
+                    fixed: FixedNorm::new(&mean, &var, *eps)?,
+                    gain: gain.map_or_else(|| mean.ones_like(), Ok)?,
+                    bias: bias.map_or_else(|| mean.zeros_like(), Ok)?,
+                })
+            }
+            &Op::Reshape { channels, height, width } => Self::Reshape([channels, height, width]),
+            Op::Upsample => Self::Upsample,
+            Op::Relu { slope } => Self::Relu(*slope),
+            Op::Sigmoid => Self::Sigmoid,
+            Op::Tanh => Self::Tanh,
+            Op::Linear { name } | Op::Transposed { name, .. } | Op::Conv { name, .. } => {
+                return Err(wrong(format!("`{}` is a layer with weights", Safe(name))));
+            }
+        })
+    }
+
+    fn run(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::Norm(norm) => {
+                norm.fixed.affine(&norm.gain, &norm.bias)?.apply(x, Activation::LINEAR)?
+            }
+            Self::Reshape([c, h, w]) => x.reshape((x.dim(0)?, *c, *h, *w))?,
+            Self::Upsample => up2(x, &Filter::new(&[1.0, 1.0])?)?,
+            Self::Relu(slope) => {
+                let zero = Tensor::zeros(x.dim(1)?, x.dtype(), x.device())?;
+                bias_act(x, &zero, activation(Some(*slope)))?
+            }
+            Self::Tanh => x.tanh()?,
+            // 2σ(x) − 1: pictures in [0, 1] brought to [-1, 1].
+            Self::Sigmoid => (x * 0.5)?.tanh()?,
+        })
+    }
+}
+
+fn activation(slope: Option<f64>) -> Activation {
+    Activation { slope: slope.unwrap_or(1.0), gain: 1.0, clamp: None }
+}
+
+impl Layer {
+    /// Reads a layer; a doubling before it is taken into a convolution that keeps the size.
+    fn read(
+        op: &Op,
+        (size, after): (Size, Size),
+        before: &mut Vec<Step>,
+        parts: &mut dyn Parts,
+    ) -> Result<Self> {
+        let name = op.module().unwrap_or_default();
+        let (outputs, shape) = (after.planes(), parts.shape(name, "weight"));
+        let map = match *op {
+            Op::Transposed { stride, padding, output_padding: extra, .. } => {
+                if (&size.planes()[1..], padding, extra) == (&[1, 1][..], 0, 0) {
+                    Map::Spread(outputs)
+                } else {
+                    Map::Transposed { stride, padding, extra }
+                }
+            }
+            Op::Conv { stride, padding, .. } => {
+                let keeps = stride == 1 && shape.last() == Some(&(2 * padding + 1));
+                if keeps && matches!(before.last(), Some(Step::Upsample)) {
+                    before.pop();
+                    Map::Doubled
+                } else {
+                    Map::Conv { stride, padding }
+                }
+            }
+            _ => Map::Linear,
+        };
+        let o = outputs[0];
+        let weight = parts.take(name, "weight", &shape)?;
+        let bias = match parts.find(name, "bias", &[o])? {
+            Some(bias) => bias,
+            None => Tensor::zeros(o, weight.dtype(), weight.device())?,
+        };
+        Ok(Self { map, weight, bias, norm: None, slope: None, ready: None })
+    }
+
+    /// Whether a norm behind it can be folded into its weight: one factor an output.
+    fn takes(&self, norm: &Norm) -> bool {
+        let channels = norm.gain.elem_count();
+        self.norm.is_none() && self.slope.is_none() && self.bias.elem_count() == channels
+    }
+
+    /// Kernel and bias as they run, the norm folded in.
+    fn kernel(&self) -> Result<(Tensor, Tensor)> {
+        let outputs = usize::from(matches!(self.map, Map::Spread(_) | Map::Transposed { .. }));
+        let (weight, bias) = match &self.norm {
+            Some(norm) => norm.fixed.affine(&norm.gain, &norm.bias)?.fold(
+                &self.weight,
+                Some(&self.bias),
+                outputs,
+            )?,
+            None => (self.weight.clone(), self.bias.clone()),
+        };
+        Ok(match self.map {
+            Map::Spread([c, h, w]) => {
+                let each = bias.unsqueeze(1)?.broadcast_as((c, h * w))?.flatten_all()?;
+                (weight.flatten_from(1)?.t()?.contiguous()?, each)
+            }
+            Map::Doubled => (nearest2_kernel(&weight)?, bias),
+            _ => (weight, bias),
+        })
+    }
+
+    /// Keeps kernel and bias, unless something of them is searched.
+    fn prepare(&mut self) -> Result<()> {
+        let of_norm = |n: &Norm| n.gain.track_op() || n.bias.track_op();
+        let searched = self.weight.track_op()
+            || self.bias.track_op()
+            || self.norm.as_ref().is_some_and(of_norm);
+        if !searched {
+            let (kernel, bias) = self.kernel()?;
+            self.ready = Some((kernel.detach(), bias.detach()));
+        }
+        Ok(())
+    }
+
+    fn run(&self, x: &Tensor) -> Result<Tensor> {
+        let (kernel, bias) = match &self.ready {
+            Some(ready) => ready.clone(),
+            None => self.kernel()?,
+        };
+        let activation = activation(self.slope);
+        let x = match self.map {
+            Map::Linear => linear(&x.flatten_from(1)?, &kernel)?,
+            Map::Spread([c, h, w]) => {
+                let y = bias_act(&linear(&x.flatten_from(1)?, &kernel)?, &bias, activation)?;
+                return Ok(y.reshape((x.dim(0)?, c, h, w))?);
+            }
+            Map::Transposed { stride, padding, extra } => {
+                conv_transpose2d_to(&planes(x)?, &kernel, stride, padding, extra)?
+            }
+            Map::Conv { stride, padding } => conv2d(&planes(x)?, &kernel, stride, padding)?,
+            Map::Doubled => conv_nearest2(&planes(x)?, &kernel)?,
+        };
+        Ok(bias_act(&x, &bias, activation)?)
+    }
+}
