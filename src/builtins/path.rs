@@ -6,7 +6,7 @@ use crate::builtin::{
 };
 use crate::error::{Error, Result};
 use crate::latent::Latent;
-use crate::space::Space;
+use crate::space::{Space, lattice};
 use crate::value::Value;
 use candle_core::Tensor;
 
@@ -60,7 +60,10 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         {
             return Err(Error::check(format!("a path stays in one space, here are {x} and {y}"))
                 .at(a.span)
-                .hint(format!("lift the narrower codes: to({}, …)", shared::wider(x, y))));
+                .hint(format!(
+                    "lift the narrower codes: to({}, …)",
+                    lattice::wider(x, y).unwrap_or(Space::WPlus)
+                )));
         }
         first.get_or_insert(c);
     }

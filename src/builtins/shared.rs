@@ -8,6 +8,7 @@ use crate::latent::Latent;
 use crate::metric::Metric;
 use crate::safe::Safe;
 use crate::space::Space;
+use crate::space::lattice::{self, Repair};
 use crate::value::{Image, Loaded, Value};
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -166,21 +167,11 @@ pub fn same_codes(call: &CheckedCall<'_>, names: [&str; 2]) -> Result<CodeType> 
     })
 }
 
-/// The space that both can be lifted to.
-pub fn wider(x: Space, y: Space) -> Space {
-    let order = [Space::Z, Space::W, Space::WPlus, Space::S];
-    let rank = |s: Space| order.iter().position(|o| *o == s);
-    match (rank(x), rank(y)) {
-        (Some(a), Some(b)) => order[a.max(b)],
-        _ => Space::WPlus,
-    }
-}
-
 fn agree(a: &CodeType, b: &CodeType) -> Result<()> {
     if let (Some(x), Some(y)) = (a.space, b.space)
         && x != y
     {
-        let wide = wider(x, y);
+        let wide = lattice::wider(x, y).unwrap_or(Space::WPlus);
         return Err(Error::check(format!("the codes live in different spaces: {x} and {y}"))
             .hint(format!("lift the other one first: to({wide}, …)")));
     }
@@ -215,22 +206,13 @@ pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
         let message = format!("a direction of {} cannot move a {code} code", direction.sets());
         return Err(Error::check(message).hint(in_space(code)));
     };
-    match (code.space, direction.space) {
-        (Some(Space::Z), Some(d)) if d != Space::Z => {
-            Err(Error::check(format!("a {d} direction cannot move a Z code"))
-                .hint(format!("lift the code: to({d}, …)")))
-        }
-        (Some(c), Some(Space::S)) if c != Space::S => {
-            Err(Error::check(format!("an S direction cannot move a {c} code"))
-                .hint("lift the code: to(S, …)"))
-        }
-        (Some(c), Some(d)) if c != d && [c, d].iter().any(|s| matches!(s, Space::Z | Space::S)) => {
-            let from = if c == Space::S { c } else { Space::W };
-            Err(Error::check(format!("a {d} direction cannot move a {c} code"))
-                .hint(in_space(from.name())))
-        }
-        _ => Ok(()),
-    }
+    let (Some(c), Some(d)) = (code.space, direction.space) else { return Ok(()) };
+    lattice::moved(c, d).map(drop).map_err(|refusal| {
+        Error::check(format!("a {d} direction cannot move a {c} code")).hint(match refusal.repair {
+            Repair::Lift(to) => format!("lift the code: to({to}, …)"),
+            _ => in_space(c.name()),
+        })
+    })
 }
 
 fn in_space(space: &str) -> String {

@@ -6,7 +6,7 @@ use crate::builtin::{
 };
 use crate::error::{Error, Result};
 use crate::generator::spaces;
-use crate::space::Space;
+use crate::space::lattice;
 use crate::value::Value;
 
 /// `to(space, code)`
@@ -48,23 +48,14 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let from = shared::code(call, "code");
     let target = shared::space(call, "space");
     let model = shared::model_of(call, "code");
-    let rank = |s: Space| [Space::Z, Space::W, Space::WPlus, Space::S].iter().position(|x| *x == s);
     if let (Some(a), Some(b)) = (from.space, target) {
-        match (rank(a), rank(b)) {
-            (Some(x), Some(y)) if x <= y => {}
-            (Some(_), Some(_)) => {
-                return Err(Error::check(format!("a {a} code cannot go back to {b}"))
-                    .at(call.span)
-                    .hint(format!(
-                        "find the nearest {b} code of its picture: invert(render(code), space: {b})"
-                    )));
-            }
-            _ => {
-                return Err(Error::check(format!("`to` lifts Z → W → W+ → S, not {a} → {b}"))
-                    .at(call.span)
-                    .hint("to(W+, code)"));
-            }
-        }
+        lattice::lift(a, b).map_err(|refusal| {
+            let back = lattice::lift(b, a).is_ok();
+            let way = if back { "cannot go back to" } else { "cannot be lifted to" };
+            Error::check(format!("a {a} code {way} {b}: {}", refusal.why))
+                .at(call.span)
+                .hint(refusal.repair.words("code", ""))
+        })?;
     }
     if let (Some(target), Some(m)) = (target, &model) {
         shared::check_space(target, m, call.arg("space").map_or(call.span, |a| a.span))?;

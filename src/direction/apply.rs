@@ -4,7 +4,7 @@ use super::arithmetic::{lift, same_model};
 use crate::error::{Error, Result};
 use crate::latent::{Direction, Latent, told};
 use crate::safe::Safe;
-use crate::space::Space;
+use crate::space::lattice::{self, Repair};
 use candle_core::{DType, Device, Tensor};
 use std::ops::Range;
 
@@ -17,18 +17,21 @@ use std::ops::Range;
 /// When space, size or generator do not fit.
 pub fn apply(latent: &Latent, k: f64, direction: &Direction) -> Result<Latent> {
     same_model(latent.model.as_ref(), direction.model.as_ref())?;
-    let (code, along) = match (latent.space, direction.space) {
-        (Space::W, Space::WPlus) => (rows_of(latent, direction.rows)?, direction.clone()),
-        (Space::WPlus, Space::W) => (latent.data.clone(), lift(direction, latent.layers())?),
-        (a, b) if a == b => (latent.data.clone(), direction.clone()),
-        _ => return Err(unfit(latent, direction)),
+    let space = lattice::moved(latent.space, direction.space)
+        .map_err(|refusal| unfit(latent, direction, Some(refusal.repair)))?;
+    let code =
+        if space == latent.space { latent.data.clone() } else { rows_of(latent, direction.rows)? };
+    let along = if space == direction.space {
+        direction.clone()
+    } else {
+        lift(direction, latent.layers())?
     };
     let layered = code.rank() == 3;
     if along.dim != latent.dim()
         || (layered && along.rows != code.dims()[1])
         || (!layered && along.rows != 1)
     {
-        return Err(unfit(latent, direction));
+        return Err(unfit(latent, direction, None));
     }
     let shape = if layered { vec![1, along.rows, along.dim] } else { vec![1, along.dim] };
     let step = Tensor::from_vec(
@@ -39,7 +42,7 @@ pub fn apply(latent: &Latent, k: f64, direction: &Direction) -> Result<Latent> {
     let step = step.to_device(code.device())?;
     let data = code.to_dtype(DType::F64)?.broadcast_add(&step)?.to_dtype(DType::F32)?;
     Ok(Latent {
-        space: if layered { Space::WPlus } else { latent.space },
+        space,
         data,
         model: latent.model.clone().or_else(|| direction.model.clone()),
         noise: latent.noise.clone(),
@@ -48,7 +51,7 @@ pub fn apply(latent: &Latent, k: f64, direction: &Direction) -> Result<Latent> {
     })
 }
 
-fn unfit(latent: &Latent, direction: &Direction) -> Error {
+fn unfit(latent: &Latent, direction: &Direction, repair: Option<Repair>) -> Error {
     Error::runtime(format!(
         "the {} direction `{}` ({}×{}) does not fit a {} code ({}×{})",
         direction.space,
@@ -59,8 +62,8 @@ fn unfit(latent: &Latent, direction: &Direction) -> Error {
         latent.layers(),
         latent.dim()
     ))
-    .hint(match direction.space {
-        Space::S if latent.space != Space::S => "bring the code there first: to(S, code)".into(),
+    .hint(match repair {
+        Some(Repair::Lift(to)) => format!("bring the code there first: to({to}, code)"),
         _ => format!("use a direction found in {} of the same generator", latent.space),
     })
 }
@@ -86,14 +89,16 @@ pub fn difference(a: &Latent, b: &Latent) -> Result<Direction> {
             .hint("take one code of each batch"));
         }
     }
-    let (x, y, space) = match (a.space, b.space) {
-        (Space::W, Space::WPlus) => (rows_of(a, b.layers())?, b.data.clone(), Space::WPlus),
-        (Space::WPlus, Space::W) => (a.data.clone(), rows_of(b, a.layers())?, Space::WPlus),
-        (s, t) if s == t => (a.data.clone(), b.data.clone(), s),
-        (s, t) => {
-            return Err(Error::runtime(format!("cannot subtract a {t} code from a {s} code"))
-                .hint("invert or sample both in the same space"));
-        }
+    let (s, t) = (a.space, b.space);
+    let (x, y, space) = if s == t {
+        (a.data.clone(), b.data.clone(), s)
+    } else if s.layered() == Some(t) {
+        (rows_of(a, b.layers())?, b.data.clone(), t)
+    } else if t.layered() == Some(s) {
+        (a.data.clone(), rows_of(b, a.layers())?, s)
+    } else {
+        return Err(Error::runtime(format!("cannot subtract a {t} code from a {s} code"))
+            .hint("invert or sample both in the same space"));
     };
     if x.dims() != y.dims() {
         return Err(Error::runtime(format!(

@@ -12,10 +12,12 @@ use std::ops::Range;
 /// When they belong to different generators, other spaces, or differ in size.
 pub fn fit(a: &Direction, b: &Direction) -> Result<(Direction, Direction)> {
     same_model(a.model.as_ref(), b.model.as_ref())?;
-    let (x, y) = match (a.space, b.space) {
-        (Space::W, Space::WPlus) => (lift(a, b.rows)?, b.clone()),
-        (Space::WPlus, Space::W) => (a.clone(), lift(b, a.rows)?),
-        _ => (a.clone(), b.clone()),
+    let (x, y) = if a.space.layered() == Some(b.space) {
+        (lift(a, b.rows)?, b.clone())
+    } else if b.space.layered() == Some(a.space) {
+        (a.clone(), lift(b, a.rows)?)
+    } else {
+        (a.clone(), b.clone())
     };
     if x.space != y.space {
         return Err(mismatch(a, b).hint("find or load both directions in the same space"));

@@ -3,6 +3,7 @@
 use super::ast::{BinaryOp, Expr, ExprKind};
 use super::types::{CodeType, Const, ModelFacts, Type};
 use crate::error::{Error, Result, Span};
+use crate::space::lattice::{self, Repair};
 use crate::space::{Form, Space, aligned, form_for};
 
 /// An operand: its tree, its type and, where it is known, its value.
@@ -138,7 +139,6 @@ fn applied(
     (c, a): (&CodeType, Operand<'_>),
     (d, b): (&CodeType, Operand<'_>),
 ) -> Result<CodeType> {
-    use Space::{PN, PNPlus, W, WPlus};
     let (verb, link) = if op == BinaryOp::Add { ("add", "to") } else { ("subtract", "from") };
     let moving = d.moving(c.space);
     let Some(d) = &moving else {
@@ -152,39 +152,31 @@ fn applied(
             None => error.hint("use a direction of the code's space"),
         });
     };
-    let layered = matches!(
-        (c.space, d.space),
-        (Some(WPlus), Some(W))
-            | (Some(W), Some(WPlus))
-            | (Some(PNPlus), Some(PN))
-            | (Some(PN), Some(PNPlus))
-    );
-    if let (Some(cs), Some(ds)) = (c.space, d.space)
-        && cs != ds
-        && !layered
-    {
-        let error = Error::check(format!("cannot {verb} a {ds} direction {link} a {cs} code"))
-            .at(b.core)
-            .found(describe("direction", d))
-            .label(a.core, describe("code", c));
-        return Err(bridge(with_generators(error, c, d), (cs, c, a), (ds, d, b)));
+    let mut space = c.space;
+    if let (Some(cs), Some(ds)) = (c.space, d.space) {
+        let moved = lattice::moved(cs, ds).map_err(|refusal| {
+            let error = Error::check(format!("cannot {verb} a {ds} direction {link} a {cs} code"))
+                .at(b.core)
+                .found(describe("direction", d))
+                .label(a.core, describe("code", c));
+            repaired(with_generators(error, c, d), refusal.repair, (cs, c, a), (d, b))
+        })?;
+        space = Some(moved);
     }
+    // A direction of W moves all rows of a W+ code, one of W+ gives a W code its rows.
+    let layered = c.space != d.space && c.space.is_some() && d.space.is_some();
     one_generator(verb, ("code", c, a), ("direction", d, b))?;
     if let (Some(x), Some(y), false) = (c.layers, d.layers, layered)
         && x != y
     {
         return Err(layer_mismatch(("code", c, a), ("direction", d, b), x, y));
     }
-    let wide = if layered && c.space == Some(W) {
-        Some(WPlus)
-    } else if layered && c.space == Some(PN) {
-        Some(PNPlus)
-    } else {
-        c.space
+    let rows = match space == c.space {
+        true => c.layers.or(d.layers.filter(|_| !layered)),
+        false => d.layers,
     };
-    let rows = if wide == c.space { c.layers.or(d.layers.filter(|_| !layered)) } else { d.layers };
     Ok(CodeType {
-        space: wide.or(c.space),
+        space,
         layers: rows,
         model: c.model.clone().or(d.model.clone()),
         count: c.count,
@@ -193,16 +185,18 @@ fn applied(
 }
 
 /// How a direction of one space can act on a code of another.
-fn bridge(
+fn repaired(
     error: Error,
+    repair: Repair,
     (code, c, a): (Space, &CodeType, Operand<'_>),
-    (direction, d, b): (Space, &CodeType, Operand<'_>),
+    (d, b): (&CodeType, Operand<'_>),
 ) -> Error {
-    let lifted = format!("to({direction}, {})", a.expr);
-    match (code, direction) {
-        // Nothing leads out of S again, and nothing to Z.
-        (Space::S, _) | (_, Space::Z) => in_space(error, (code, c), (b, d)),
-        _ => error.hint(format!("bring the code there first: {lifted}")).fix(a.expr.span, lifted),
+    match repair {
+        Repair::Lift(to) | Repair::LiftOrDirectionOf(to, _) => {
+            let lifted = format!("to({to}, {})", a.expr);
+            error.hint(format!("bring the code there first: {lifted}")).fix(a.expr.span, lifted)
+        }
+        Repair::DirectionOf(_) | Repair::Invert(_) => in_space(error, (code, c), (b, d)),
     }
 }
 

@@ -284,9 +284,7 @@ impl Checker<'_> {
         // A W direction that is not the same for all layers is a W+ direction; one of Z has none.
         let restricted = |form: Form| match form.space {
             Space::Z | Space::N => None,
-            Space::W => Some(Form { space: Space::WPlus, ..form }),
-            Space::PN => Some(Form { space: Space::PNPlus, ..form }),
-            _ => Some(form),
+            space => Some(Form { space: space.layered().unwrap_or(space), ..form }),
         };
         let known = c.all_forms();
         let forms: Vec<Form> = known.iter().copied().filter_map(restricted).collect();
