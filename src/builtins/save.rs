@@ -31,7 +31,7 @@ pub const BUILTIN: Builtin = Builtin {
         params: &[
             Param::required(
                 "value",
-                &[Kind::Image, Kind::Latent, Kind::Path, Kind::Direction, Kind::List],
+                &[Kind::Image, Kind::Latent, Kind::Path, Kind::Direction, Kind::Mask, Kind::List],
                 "what to save",
             ),
             Param::required(

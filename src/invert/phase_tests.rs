@@ -177,7 +177,7 @@ const TWO: Method = Method {
     lr: Some(|_| 0.05),
     weights: &[("l1", 0.5)],
     noise: false,
-    params: &[],
+    params: LBFGS.params,
     plan,
 };
 

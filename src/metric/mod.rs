@@ -9,16 +9,15 @@ mod identity;
 mod perceptual;
 mod pixel;
 mod planes;
-mod resize;
 mod ssim;
 
+pub use crate::network::{area_matrix, resize_to};
 pub use features::{
     Dense, Features, FeaturesConfig, Finding, LANDMARKS, Landmarks, Level, Output, Points, Reading,
 };
 pub use identity::Identity;
 pub use perceptual::Perceptual;
 pub use pixel::{Mae, Mse, Psnr, Rmse};
-pub use resize::{area_matrix, resize_to};
 pub use ssim::{MsSsim, Ssim};
 
 use crate::error::{Error, Result};

@@ -5,11 +5,11 @@
 //! codes stay near W; run again and again on its own results as ReStyle does (Alaluf et al. 2021):
 //! w ← w + pass(x, G(w)), beginning at the mean of w. Here is a single pass; `invert` runs them.
 
+use super::resize_to;
 use crate::error::{Error, Kind, Result};
-use crate::generator::Spec;
-use crate::metric::resize_to;
 use crate::network::Trunk;
 use crate::safe::Safe;
+use crate::space::Dims;
 use crate::tensor::linear;
 use crate::weights::Weights;
 use candle_core::{DType, Device, Tensor};
@@ -129,14 +129,14 @@ impl PassNet {
         self.trunk.inputs() / 2
     }
 
-    /// Whether its codes and pictures are those of a generator.
+    /// Whether its codes and pictures are those of the generator called `model`.
     ///
     /// # Errors
     /// When they are not.
-    pub fn check(&self, spec: &Spec) -> Result<()> {
+    pub fn check(&self, model: &str, channels: usize, dims: &Dims) -> Result<()> {
         let (mine, wanted) = (
             [self.channels(), self.config.num_ws, self.config.w_dim],
-            [spec.channels, spec.num_ws, spec.w_dim],
+            [channels, dims.num_ws, dims.w_dim],
         );
         if mine == wanted {
             return Ok(());
@@ -144,7 +144,7 @@ impl PassNet {
         let said = |[channels, rows, dim]: [usize; 3]| {
             format!("{channels}-channel pictures and codes of {rows}×{dim}")
         };
-        let model = Safe(&spec.name);
+        let model = Safe(model);
         Err(Error::new(
             Kind::Format,
             format!("{}: it is for {}, {model} makes {}", self.name, said(mine), said(wanted)),

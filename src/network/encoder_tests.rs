@@ -64,8 +64,10 @@ fn pictures_of_any_size_but_of_its_own_channels() {
     assert!(e.message().contains("3 channels, these have 1") && e.repair().is_some());
     let wide = Tensor::zeros((2, 3, 40, 24), DType::F32, &Device::Cpu).unwrap();
     assert_eq!(network.pass(&wide, &wide).unwrap().dims(), [2, 8, 16]);
-    network.check(g.spec()).unwrap();
-    let e = network.check(&Spec { w_dim: 17, ..g.spec().clone() }).unwrap_err();
+    let spec = g.spec();
+    network.check(&spec.name, spec.channels, &spec.dims()).unwrap();
+    let e =
+        network.check(&spec.name, spec.channels, &Dims { w_dim: 17, ..spec.dims() }).unwrap_err();
     assert!(
         e.message().contains("codes of 8×16")
             && e.message().contains("8×17")

@@ -1,9 +1,11 @@
 //! Networks that are not generators: what looks at pictures.
 
 mod encoder;
+mod resize;
 mod trunk;
 
 pub use encoder::{Encoder, EncoderConfig, PassNet};
+pub use resize::{area_matrix, resize_to};
 pub use trunk::Trunk;
 
 #[cfg(test)]

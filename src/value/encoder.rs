@@ -89,7 +89,7 @@ impl OwnEncoder {
             EncoderSource::Toy => toy(&self.spec, &self.device)?,
             _ => self.read()?,
         };
-        fresh.check(&self.spec)?;
+        fresh.check(&self.spec.name, self.spec.channels, &self.spec.dims())?;
         Ok(self.network.get_or_init(|| fresh))
     }
 

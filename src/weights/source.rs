@@ -57,7 +57,10 @@ impl Source {
     pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let name = one_line(&path.to_string_lossy());
         let doing = || format!("cannot open {name}");
-        let file = crate::store::open_regular(path).map_err(|e| Error::io(doing(), &e))?;
+        let file = crate::store::open_regular(path).map_err(|e| {
+            Error::io(doing(), &e)
+                .hint("check the path: it counts from the folder that gannet was started in")
+        })?;
         let meta = file.metadata().map_err(|e| Error::io(doing(), &e))?;
         if meta.len() > limits.model_bytes {
             return Err(Error::format(

@@ -95,7 +95,10 @@ fn pictures_move_as_they_are_told() {
         }
         let found = picture(&g, &ws, &moved(Transform { rotate: 90.0, shift: [0.0; 2] }));
         // Counterclockwise: what was on the right is above.
-        let turned = |t: &Tensor| t.transpose(2, 3).and_then(|t| t.flip(&[2])).expect("turned");
+        let turned = |t: &Tensor| {
+            let across = t.transpose(2, 3).and_then(|t| t.contiguous());
+            across.and_then(|t| t.flip(&[2])).expect("turned")
+        };
         let back = turned(&turned(&turned(&still)));
         let (right, wrong) = (apart(&found, &turned(&still)), apart(&found, &back));
         assert!(right < 1e-3 * wrong, "turned: {right} beside {wrong}");

@@ -21,19 +21,16 @@ pub const METHOD: Method = Method {
     weights: &[],
     noise: false,
     params: &[
-        Param::optional(
-            "history",
-            &[Kind::Number],
-            "10",
-            "of lbfgs: steps that it remembers, 1 to 100",
-        )
-        .named(),
+        Param::optional("history", &[Kind::Number], "10", "of lbfgs: steps that it remembers")
+            .whole(1, 100)
+            .named(),
         Param::optional(
             "search",
             &[Kind::Number],
             "20",
-            "of lbfgs: evaluations of one line search at most, 2 to 100",
+            "of lbfgs: evaluations of one line search at most",
         )
+        .whole(2, 100)
         .named(),
     ],
     plan,

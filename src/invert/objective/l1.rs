@@ -9,6 +9,7 @@ use candle_core::Tensor;
 pub(super) const TERM: TermKind = TermKind {
     name: "l1",
     param: Param::optional("l1", &[Kind::Number], "-", "weight of the absolute error on [-1, 1]")
+        .within(0.0, 1e12)
         .named(),
     weight: 0.0,
     automatic: false,

@@ -9,6 +9,7 @@ use candle_core::Tensor;
 pub(super) const TERM: TermKind = TermKind {
     name: "l2",
     param: Param::optional("l2", &[Kind::Number], "-", "weight of the squared error on [-1, 1]")
+        .within(0.0, 1e12)
         .named(),
     weight: 1.0,
     automatic: false,

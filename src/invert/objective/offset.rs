@@ -17,6 +17,7 @@ pub(super) const TERM: TermKind = TermKind {
         "-",
         "weight that keeps the layers of a W+ code together",
     )
+    .within(0.0, 1e12)
     .named(),
     weight: 0.0,
     automatic: false,

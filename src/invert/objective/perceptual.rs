@@ -12,6 +12,7 @@ use candle_core::Tensor;
 pub(super) const TERM: TermKind = TermKind {
     name: "perceptual",
     param: Param::optional("perceptual", &[Kind::Number], "-", "weight of the perceptual distance")
+        .within(0.0, 1e12)
         .named(),
     weight: 0.8,
     automatic: true,

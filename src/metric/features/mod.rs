@@ -11,9 +11,8 @@ pub use dense::Dense;
 pub use landmarks::Landmarks;
 pub use readings::{Finding, Level};
 
-use super::resize::resize_to;
 use crate::error::{Error, Result};
-use crate::network::Trunk;
+use crate::network::{Trunk, resize_to};
 use crate::safe::Safe;
 use crate::tensor::linear;
 use crate::weights::Weights;
