@@ -121,6 +121,10 @@ impl ConditionalEventHandler for FirstKey {
         if text.is_empty() || held.drawn.is_none_or(|d| d.elapsed() >= SOON) {
             return None;
         }
+        // A Ctrl-C clears the line, whenever it comes.
+        if event.get(0) == Some(&KeyEvent::ctrl('C')) {
+            return None;
+        }
         held.back = text;
         held.first = key;
         Some(Cmd::Kill(Movement::WholeBuffer))
