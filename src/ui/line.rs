@@ -97,6 +97,9 @@ struct Held {
     drawn: Option<Instant>,
     /// They, taken off again.
     back: String,
+    /// The first key of the line that came instead, until it is put there: the editor does one
+    /// thing a key, and that key took the others off.
+    first: Option<char>,
 }
 
 /// The editor may still have keys from before the work in its buffer, the rest of several lines
@@ -105,18 +108,26 @@ struct FirstKey(Arc<Mutex<Held>>);
 
 impl ConditionalEventHandler for FirstKey {
     fn handle(&self, event: &Event, _: u16, _: bool, _: &EventContext) -> Option<Cmd> {
+        let key = match event.get(0) {
+            Some(KeyEvent(KeyCode::Char(c), Modifiers::NONE)) => Some(*c),
+            _ => None,
+        };
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(first), Some(second)) = (held.first, key) {
+            held.first = None;
+            return Some(Cmd::Insert(1, format!("{first}{second}")));
+        }
         let text = std::mem::take(&mut held.text);
         if text.is_empty() || held.drawn.is_none_or(|d| d.elapsed() >= SOON) {
             return None;
         }
+        // A Ctrl-C clears the line, whenever it comes.
+        if event.get(0) == Some(&KeyEvent::ctrl('C')) {
+            return None;
+        }
         held.back = text;
-        Some(match event.get(0) {
-            Some(KeyEvent(KeyCode::Char(c), Modifiers::NONE)) => {
-                Cmd::Replace(Movement::WholeBuffer, Some(c.to_string()))
-            }
-            _ => Cmd::Kill(Movement::WholeBuffer),
-        })
+        held.first = key;
+        Some(Cmd::Kill(Movement::WholeBuffer))
     }
 }
 
@@ -237,7 +248,8 @@ impl<A: Assist> Editor<A> {
         line.ended_line();
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         line.held.insert_str(0, &std::mem::take(&mut held.back));
-        read
+        let first = held.first.take();
+        read.map(|text| first.into_iter().chain(text.chars()).collect())
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
