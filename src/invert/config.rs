@@ -274,14 +274,14 @@ impl Config {
         }
         if self.space == Space::N && spec.noise_sizes.is_empty() {
             return Err(Error::runtime("the generator adds no noise: there is no N to search")
-                .hint("use W or W+"));
+                .hint(format!("use one of {}", spec.dims().names())));
         }
         if matches!(self.init, Init::Mean)
             && self.space == Space::Z
             && self.method == Method::Optimize
         {
             return Err(Error::runtime(
-                "Z has no mean to start from: the mapping network normalises z",
+                "Z has no mean to start from: 0 is unlike every code that is drawn",
             )
             .hint("use a random start, or the best of some"));
         }
