@@ -2,8 +2,9 @@
 //! checker, help, completion, hints and the reference read only the constant there.
 
 use crate::control::Control;
-use crate::error::{Error, Result, Span};
-use crate::latent::{Direction, Latent};
+use crate::direction::Forms;
+use crate::error::{Error, Kind as ErrorKind, Result, Span};
+use crate::latent::Latent;
 use crate::render::Display;
 use crate::space::Space;
 use crate::value::{Image, Loaded, Value, display};
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use crate::lang::types::{
-    CheckedArg, CheckedCall, CodeType, Const, Kind, ModelFacts, Param, Signature, Type,
+    Bounds, CheckedArg, CheckedCall, CodeType, Const, Kind, ModelFacts, Param, Signature, Type,
 };
 
 /// Where a built-in stands in the reference.
@@ -88,6 +89,11 @@ pub trait Output {
     fn display(&mut self, display: &Display, value: &Value) -> Result<()>;
     /// Writes a line of its own to standard output.
     fn print(&mut self, line: &str) -> Result<()>;
+    /// Says what was left undone; not a result. Says nothing unless an output wants to.
+    fn note(&mut self, line: &str) -> Result<()> {
+        let _ = line;
+        Ok(())
+    }
 }
 
 /// What a built-in function works in.
@@ -106,6 +112,8 @@ pub struct Context<'a> {
     pub control: Control,
     /// Folder for checkpoints of long work, if it is to be resumable.
     pub checkpoints: Option<PathBuf>,
+    /// Whether a cell runs again only for its value: `save` then replaces no file.
+    pub replaying: bool,
     /// Where results go.
     pub output: &'a mut dyn Output,
 }
@@ -201,53 +209,50 @@ impl Args {
         Error::runtime(format!("`{name}` wants {wanted}, this is {}", got.ty())).at(self.span(name))
     }
 
-    /// An optional finite number within `range`.
-    pub fn number(&self, name: &str, range: std::ops::RangeInclusive<f64>) -> Result<Option<f64>> {
+    /// An optional number; it lies in the bounds that its parameter declares.
+    pub fn number(&self, name: &str) -> Result<Option<f64>> {
         match self.get(name) {
             None => Ok(None),
-            Some(Value::Number(v)) if v.is_finite() && range.contains(v) => Ok(Some(*v)),
-            Some(Value::Number(v)) => Err(Error::runtime(format!(
-                "`{name}` is {v}, it must lie in {}..{}",
-                range.start(),
-                range.end()
-            ))
-            .at(self.span(name))),
+            Some(Value::Number(v)) => Ok(Some(*v)),
             Some(other) => Err(self.wrong(name, "a number", other)),
         }
     }
 
-    /// An optional whole number within `range`.
-    pub fn count(
-        &self,
-        name: &str,
-        range: std::ops::RangeInclusive<usize>,
-    ) -> Result<Option<usize>> {
-        let bounds = *range.start() as f64..=*range.end() as f64;
-        match self.number(name, bounds)? {
-            Some(v) if v.fract() != 0.0 => {
-                Err(Error::runtime(format!("`{name}` is {v}, it must be a whole number"))
-                    .at(self.span(name)))
-            }
-            v => Ok(v.map(|v| v as usize)),
+    /// An optional whole number; it lies in the bounds that its parameter declares.
+    pub fn count(&self, name: &str) -> Result<Option<usize>> {
+        self.count_to(name, usize::MAX)
+    }
+
+    /// As [`Args::count`], up to a limit that only a run can tell.
+    pub fn count_to(&self, name: &str, most: usize) -> Result<Option<usize>> {
+        let Some(v) = self.number(name)? else { return Ok(None) };
+        let declared = self.params.iter().find(|p| p.name == name).and_then(|p| p.bounds);
+        let bounds = Bounds {
+            from: declared.map_or(0.0, |b| b.from),
+            to: declared.map_or(f64::INFINITY, |b| b.to).min(most as f64),
+            whole: true,
+        };
+        if bounds.takes(v) {
+            return Ok(Some(v as usize));
         }
+        Err(bounds.refusal(ErrorKind::Runtime, name, (v, self.span(name))))
     }
 
     /// A whole number of a parameter that has a default.
-    pub fn need_count(&self, name: &str, range: std::ops::RangeInclusive<usize>) -> Result<usize> {
-        self.count(name, range)?
+    pub fn need_count(&self, name: &str) -> Result<usize> {
+        self.count(name)?
             .ok_or_else(|| Error::runtime(format!("`{name}` is missing")).at(self.span))
     }
 
     /// A number of a parameter that has a default.
-    pub fn need_number(&self, name: &str, range: std::ops::RangeInclusive<f64>) -> Result<f64> {
-        self.number(name, range)?
+    pub fn need_number(&self, name: &str) -> Result<f64> {
+        self.number(name)?
             .ok_or_else(|| Error::runtime(format!("`{name}` is missing")).at(self.span))
     }
 
     /// The seed given, or the session's.
     pub fn seed(&self, ctx: &Context<'_>) -> Result<u64> {
-        // 2^53: beyond it a number of the language no longer names one integer.
-        Ok(self.count("seed", 0..=1 << 53)?.map_or(ctx.seed, |s| s as u64))
+        Ok(self.count("seed")?.map_or(ctx.seed, |s| s as u64))
     }
 
     /// A required text.
@@ -293,7 +298,7 @@ impl Args {
     }
 
     /// A direction.
-    pub fn direction(&self, name: &str) -> Result<Direction> {
+    pub fn direction(&self, name: &str) -> Result<Arc<Forms>> {
         match self.need(name)? {
             Value::Direction(d) => Ok(d.clone()),
             other => Err(self.wrong(name, "a direction", other)),
@@ -346,6 +351,9 @@ pub fn as_check(e: Error) -> Error {
     if let Some(h) = e.repair() {
         check = check.hint(h);
     }
+    if let Some(fix) = e.applied() {
+        check = check.fix(fix.span, fix.text.clone());
+    }
     check
 }
 
@@ -373,6 +381,7 @@ pub fn as_images(value: &Value, ctx: &Context<'_>) -> Result<Image> {
             model: i.code.model.clone(),
         }),
         Value::Latent(l) | Value::Path(l) => ctx.picture(l),
+        Value::Mask(m) => display::mask_picture(m),
         other => Err(Error::runtime(format!("{} has no picture", other.ty()))),
     }
 }

@@ -1,8 +1,15 @@
-//! How long work is watched and stopped: one interrupt check, one progress report.
+//! How long work is watched and stopped: one stop check, one budget of steps, one progress report.
+//!
+//! [`check`] and [`spend`] ask the control of the work that this thread does, so that a loop deep
+//! in a codec or a metric stops without being handed a control. [`Control::enter`] declares which
+//! control that is; outside of any work both do nothing.
 
+use crate::error::{Error, Kind, Result};
+use crate::limits::LIMITS;
 use candle_core::Tensor;
+use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
 /// What the outside asks of running work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,28 +42,44 @@ pub struct Progress {
 
 type Listener = dyn Fn(Progress) + Send + Sync;
 
-/// Handed to everything that runs long. Cheap to clone; all clones share the stop signal.
+/// What all clones of a control share.
+struct Shared {
+    stop: AtomicU8,
+    /// Whether the work has a result that a first Ctrl-C must not lose.
+    kept: AtomicBool,
+    /// Steps that the statement may still take.
+    fuel: AtomicU64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self { stop: AtomicU8::new(0), kept: false.into(), fuel: LIMITS.fuel.into() }
+    }
+}
+
+/// Handed to everything that runs long. Cheap to clone; all clones share the stop signal and the
+/// budget of steps.
 #[derive(Clone, Default)]
 pub struct Control {
-    stop: Arc<AtomicU8>,
+    shared: Arc<Shared>,
     listener: Option<Arc<Listener>>,
 }
 
 impl Control {
     /// A control whose progress reports go to `listener`.
     pub fn new(listener: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        Self { stop: Arc::default(), listener: Some(Arc::new(listener)) }
+        Self { shared: Arc::default(), listener: Some(Arc::new(listener)) }
     }
 
     /// A control that obeys the same stop signal and reports to a listener of its own: for work
     /// that is a part of this one.
     pub fn part(&self, listener: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        Self { stop: self.stop.clone(), listener: Some(Arc::new(listener)) }
+        Self { shared: self.shared.clone(), listener: Some(Arc::new(listener)) }
     }
 
     /// What is asked of the work now; asked at every step.
     pub fn stop(&self) -> Stop {
-        match self.stop.load(Ordering::Relaxed) {
+        match self.shared.stop.load(Relaxed) {
             0 => Stop::No,
             1 => Stop::Keep,
             2 => Stop::Abort,
@@ -72,7 +95,53 @@ impl Control {
             Stop::Abort => 2,
             Stop::Checkpoint => 3,
         };
-        self.stop.store(code, Ordering::Relaxed);
+        self.shared.stop.store(code, Relaxed);
+    }
+
+    /// Declares that the work has a result worth keeping: from now on a first Ctrl-C no longer
+    /// fails [`Control::check`], so that the result is named, shown and saved.
+    pub fn keep(&self) {
+        self.shared.kept.store(true, Relaxed);
+    }
+
+    /// Begins a statement: the whole budget of [`LIMITS`]`.fuel`, and nothing to keep yet.
+    pub fn refuel(&self) {
+        self.shared.kept.store(false, Relaxed);
+        self.shared.fuel.store(LIMITS.fuel, Relaxed);
+    }
+
+    /// The stop check of everything that has nothing to keep. Costs an atomic load; loops make it
+    /// at least ten times a second.
+    ///
+    /// # Errors
+    /// `Interrupted` when the work is asked to stop; a first Ctrl-C counts until
+    /// [`Control::keep`].
+    pub fn check(&self) -> Result<()> {
+        match self.stop() {
+            Stop::No => Ok(()),
+            Stop::Keep if self.shared.kept.load(Relaxed) => Ok(()),
+            _ => Err(Error::new(Kind::Interrupted, "stopped")),
+        }
+    }
+
+    /// Takes steps from the statement's budget, and makes the stop check.
+    ///
+    /// # Errors
+    /// `Limit` when the budget is used up; as [`Control::check`].
+    pub fn spend(&self, steps: u64) -> Result<()> {
+        let left = self.shared.fuel.load(Relaxed);
+        let Some(left) = left.checked_sub(steps) else {
+            let text = format!("the statement took more than {} steps", LIMITS.fuel);
+            return Err(Error::new(Kind::Limit, text).hint("make its lists shorter"));
+        };
+        self.shared.fuel.store(left, Relaxed);
+        self.check()
+    }
+
+    /// Makes this the control that [`check`] and [`spend`] ask on this thread, until the guard
+    /// drops.
+    pub fn enter(&self) -> Entered {
+        Entered(CURRENT.with(|c| c.replace(Some(self.clone()))))
     }
 
     /// Whether anybody listens: previews need not be computed otherwise.
@@ -85,5 +154,78 @@ impl Control {
         if let Some(l) = &self.listener {
             l(progress);
         }
+    }
+}
+
+thread_local! {
+    /// The control of the work that this thread does.
+    static CURRENT: RefCell<Option<Control>> = const { RefCell::new(None) };
+}
+
+/// Restores the thread's previous control when dropped.
+pub struct Entered(Option<Control>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.with(|c| c.replace(self.0.take()));
+    }
+}
+
+/// The stop check of the work that this thread does.
+///
+/// # Errors
+/// As [`Control::check`].
+pub fn check() -> Result<()> {
+    CURRENT.with(|c| c.borrow().as_ref().map_or(Ok(()), Control::check))
+}
+
+/// Takes steps from the budget of the statement that this thread runs.
+///
+/// # Errors
+/// As [`Control::spend`].
+pub fn spend(steps: u64) -> Result<()> {
+    CURRENT.with(|c| c.borrow().as_ref().map_or(Ok(()), |control| control.spend(steps)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stop_counts_and_a_first_one_spares_what_is_kept() {
+        let control = Control::default();
+        let kind = |c: &Control| c.check().err().map(|e| e.kind());
+        for stop in [Stop::Keep, Stop::Abort, Stop::Checkpoint] {
+            control.refuel();
+            control.request(stop);
+            assert_eq!(kind(&control), Some(Kind::Interrupted), "{stop:?}");
+            control.keep();
+            assert_eq!(kind(&control).is_none(), stop == Stop::Keep, "{stop:?}");
+        }
+    }
+
+    #[test]
+    fn the_budget_is_one_for_all_clones_and_new_for_every_statement() {
+        let control = Control::default();
+        control.spend(LIMITS.fuel - 1).unwrap();
+        let part = control.part(|_| {});
+        part.spend(1).unwrap();
+        assert_eq!(control.spend(1).unwrap_err().kind(), Kind::Limit);
+        control.refuel();
+        part.spend(1).unwrap();
+    }
+
+    #[test]
+    fn a_thread_asks_the_control_that_it_entered_last() {
+        check().unwrap();
+        let (outer, inner) = (Control::default(), Control::default());
+        let _outer = outer.enter();
+        outer.request(Stop::Abort);
+        {
+            let _inner = inner.enter();
+            check().and_then(|()| spend(1)).unwrap();
+        }
+        assert!(check().is_err() && spend(1).is_err());
+        assert!(std::thread::spawn(check).join().unwrap().is_ok(), "another thread's work");
     }
 }

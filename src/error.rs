@@ -72,6 +72,15 @@ pub struct Label {
     pub text: String,
 }
 
+/// A repair that can be applied as it is: what to write in place of a part of the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// What is replaced; empty to insert.
+    pub span: Span,
+    /// What is written there.
+    pub text: String,
+}
+
 /// An error: kind, message, place, explanation and repair.
 ///
 /// ```
@@ -93,6 +102,7 @@ struct Inner {
     labels: Vec<Label>,
     notes: Vec<String>,
     hint: Option<String>,
+    fix: Option<Fix>,
     more: Vec<Error>,
 }
 
@@ -110,6 +120,7 @@ impl Error {
             labels: Vec::new(),
             notes: Vec::new(),
             hint: None,
+            fix: None,
             more: Vec::new(),
         }))
     }
@@ -176,6 +187,21 @@ impl Error {
         self
     }
 
+    /// Names the repair by the text that replaces a part of the source; the first one given stays.
+    #[must_use]
+    pub fn rewrite(self, span: Span, text: impl Into<String>) -> Self {
+        let text = text.into();
+        self.hint(text.clone()).fix(span, text)
+    }
+
+    /// Adds to the hint what applies it: the text that replaces a part of the source. The first
+    /// one given stays.
+    #[must_use]
+    pub fn fix(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.0.fix.get_or_insert(Fix { span, text: text.into() });
+        self
+    }
+
     /// Adds a further error of the same pass.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
@@ -221,6 +247,11 @@ impl Error {
     /// The repair.
     pub fn repair(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// What applies the repair, where that can be done as it is.
+    pub fn applied(&self) -> Option<&Fix> {
+        self.0.fix.as_ref()
     }
 
     /// This error and the others of its pass, in order.

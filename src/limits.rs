@@ -11,12 +11,28 @@ pub struct Limits {
     pub fuel: u64,
     /// Elements of a list.
     pub list_len: usize,
+    /// Values in a list, those of the lists in it counted as often as they occur: what showing,
+    /// saving and measuring it costs. 16 bytes of text count as one.
+    pub list_values: u64,
+    /// Nesting of lists.
+    pub list_depth: usize,
+    /// Bytes of a text that a program puts together.
+    pub text_bytes: usize,
+    /// Values of a list that are shown; `print` and `--json` write all.
+    pub shown_values: usize,
     /// Bytes of tensors that one statement may need.
     pub tensor_bytes: u64,
     /// Pixels of a side of a picture.
     pub image_side: u32,
-    /// Bytes of a decoded picture.
+    /// Bytes of a decoded picture, and of a sheet of pictures.
     pub image_bytes: u64,
+    /// Bytes that reading one picture and fitting it to a generator may take at once: the file, the
+    /// decoded picture, the decoder's own memory or a copy while it is turned or framed, and the
+    /// pyramid of the face search. A picture that is kept at its own size is a tensor on top of it,
+    /// of 4 bytes a value.
+    pub fit_bytes: u64,
+    /// Bytes of the pictures that one result shows, or one film holds.
+    pub shown_bytes: u64,
     /// Bytes of a pickle outside its storages.
     pub pickle_bytes: u64,
     /// Opcodes of a pickle.
@@ -41,6 +57,11 @@ pub struct Limits {
     pub tar_entries: usize,
     /// Bytes of a file of labels, unpacked.
     pub label_bytes: u64,
+    /// Bytes of the values that a journal keeps of one cell, before base64. A code in W+ of 18
+    /// layers has 36 KiB, a picture of 256² as PNG about 100.
+    pub kept_bytes: usize,
+    /// Bytes of an inversion's target in a journal, beside `kept_bytes`: nothing else gives it back.
+    pub kept_picture_bytes: usize,
 }
 
 /// The budgets in force.
@@ -49,9 +70,15 @@ pub const LIMITS: Limits = Limits {
     expression_depth: 64,
     fuel: 10_000_000,
     list_len: 100_000,
+    list_values: 1_000_000,
+    list_depth: 64,
+    text_bytes: 1 << 20,
+    shown_values: 1000,
     tensor_bytes: 8 << 30,
     image_side: 8192,
     image_bytes: 256 << 20,
+    fit_bytes: 1 << 30,
+    shown_bytes: 1 << 30,
     pickle_bytes: 64 << 20,
     pickle_ops: 1_000_000,
     pickle_stack: 10_000,
@@ -64,4 +91,6 @@ pub const LIMITS: Limits = Limits {
     zip_entries: 20_000,
     tar_entries: 200_000,
     label_bytes: 256 << 20,
+    kept_bytes: 256 << 10,
+    kept_picture_bytes: 4 << 20,
 };

@@ -89,7 +89,7 @@ fn exit_codes_are_those_of_the_manual() {
 #[test]
 fn check_underlines_every_mistake_and_runs_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let program = "save(sample(), \"ran.png\")\nz = sample(space: Z)\nshow z + direction(\"smile\")\nshow z[20]\n\
+    let program = "save(sample(), \"ran.png\")\nz = sample(space: Z)\nshow z + direction(\"smile\", space: W)\nshow z[20]\n\
                    shwo(z)\nx = image(\"none.jpg\")\n";
     std::fs::write(folder.path().join("bad.gnt"), program).unwrap();
     for command in ["check", "run"] {
@@ -107,7 +107,7 @@ fn check_underlines_every_mistake_and_runs_nothing() {
     // Two of the repairs, followed.
     std::fs::write(
         folder.path().join("good.gnt"),
-        "z = sample(space: Z)\nshow to(W, z) + direction(\"smile\")\n",
+        "z = sample(space: Z)\nshow to(W, z) + direction(\"smile\", space: W)\n",
     )
     .unwrap();
     assert_eq!(code(&gannet(folder.path(), &["check", "good.gnt"])), 0);
@@ -174,6 +174,12 @@ fn bombs_are_refused_before_they_allocate() {
         "sample(n: 100000, space: W+) |> render()",
         "[i for i in 0..1000000000]",
         "def f(x) = f(x)\nf(1)",
+        // Values that are small in memory and endless to whoever walks them.
+        &format!("x = [1, 2]\n{}x", "x = [x, x]\n".repeat(22)),
+        &format!("x = [1, 2]\n{}print(x)", "x = [[x, 1], x, [x]]\n".repeat(22)),
+        &format!("x = sample()\n{}save(x, \"x.png\")", "x = [x, x]\n".repeat(40)),
+        &format!("t = \"ab\"\n{}print(t)", "t = t + t\n".repeat(40)),
+        &format!("x = []\n{}info(x)", "x = [x]\n".repeat(500)),
     ] {
         let (status, errors) = eval_within(folder.path(), 5, bomb);
         assert!(matches!(status.code(), Some(1 | 2)), "{bomb}: {status} {errors}");
@@ -402,6 +408,76 @@ fn a_picture_that_cannot_be_inverted_is_named() {
     assert!(!folder.path().join("o").exists());
 }
 
+/// Every file below a folder, with its content.
+fn files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let (mut found, mut rest) = (Vec::new(), vec![folder.to_path_buf()]);
+    while let Some(folder) = rest.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => rest.push(path),
+                false => found.push((path.clone(), std::fs::read(&path).unwrap())),
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_folder_that_was_handed_over_makes_no_script_write_elsewhere() {
+    let all = tempfile::tempdir().unwrap();
+    let (handed, evil) = (all.path().join("in"), all.path().join("evil"));
+    std::fs::create_dir_all(handed.join("real")).unwrap();
+    std::fs::create_dir_all(&evil).unwrap();
+    std::fs::write(evil.join("kept.png"), "kept").unwrap();
+    let links = [
+        ("0", "../evil"),
+        ("0.png", "../evil/kept.png"),
+        ("0.npy", "../evil/new.npy"),
+        ("real/1", "../../evil"),
+        ("gannet-out", "../evil"),
+        ("film.gif", "../evil/film.gif"),
+        ("r-stopped.safetensors", "../evil/r.safetensors"),
+    ];
+    for (link, target) in links {
+        std::os::unix::fs::symlink(target, handed.join(link)).unwrap();
+    }
+    let before = files(&evil);
+    let scripts = [
+        "save(sample(n: 2), \"{i}/x.png\")",
+        "save(sample(n: 2), \"{i}.png\")",
+        "save(sample(n: 2), \"{i}.npy\")",
+        "save(sample(n: 2), \"{i}/x.npy\")",
+        "save(sample(n: 2), \"real/{i}/x.jpg\")",
+        "save(sample(n: 2), \"./{i}/../{i}/x.webp\")",
+        "save(sample(), \"0/x.safetensors\")",
+        "save(direction(\"smile\"), \"0/new/x.safetensors\")",
+        "path(sample(), mean_w(), frames: 2) |> save(\"film.gif\")",
+        "save(sample(), \"../evil/x.png\")",
+        "save(sample(), \"r-stopped.safetensors\")",
+        "show sample()",
+        "sample()",
+    ];
+    for script in scripts {
+        std::fs::write(handed.join("s.gnt"), script).unwrap();
+        let o = gannet(&handed, &["run", "s.gnt"]);
+        // What the script says openly is refused before it runs.
+        let refused = [1, 2].contains(&code(&o));
+        assert!(refused, "{script}: {} {}", text(&o.stdout), text(&o.stderr));
+        let said = text(&o.stderr);
+        assert!(said.contains("out of the output folder") && said.contains("try: "), "{said}");
+        assert!(files(&evil) == before, "{script} wrote outside");
+    }
+    // What the user names may be a link, and what the script asks for and is told, goes.
+    std::fs::write(handed.join("s.gnt"), "save(sample(), \"x.png\")\nsample()").unwrap();
+    assert_eq!(code(&gannet(&handed, &["run", "s.gnt", "--out", "0"])), 0);
+    assert!(evil.join("x.png").is_file() && evil.join("picture-0001.png").is_file());
+    std::fs::write(handed.join("s.gnt"), "save(sample(), \"0/y.png\", outside: true)").unwrap();
+    assert_eq!(code(&gannet(&handed, &["run", "s.gnt"])), 0);
+    assert!(evil.join("y.png").is_file());
+}
+
 #[test]
 fn a_stopped_script_saves_the_best_so_far_and_a_terminated_one_resumes_to_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
@@ -436,4 +512,67 @@ fn a_stopped_script_saves_the_best_so_far_and_a_terminated_one_resumes_to_the_sa
     assert_eq!(code(&fresh), 0);
     let read = |out: &str| std::fs::read(folder.path().join(out).join("r.safetensors")).unwrap();
     assert!(read("term") == read("fresh"), "resumed and uninterrupted differ");
+}
+
+#[test]
+fn only_regular_files_are_read_and_nothing_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("pipe.gnt");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    std::fs::create_dir(folder.path().join("folder.gnt")).unwrap();
+    for path in ["pipe.gnt", "/dev/zero", "folder.gnt"] {
+        let eval = |call: &str| vec!["eval".to_owned(), call.replace("PATH", path)];
+        let command =
+            |words: &str| words.replace("PATH", path).split(' ').map(String::from).collect();
+        let calls: Vec<Vec<String>> = vec![
+            command("check PATH"),
+            command("fmt PATH"),
+            command("run PATH"),
+            command("info PATH"),
+            command("convert PATH out.safetensors"),
+            eval("image(\"PATH\")"),
+            eval("def f(a) = image(a)\nl = [\"PATH\", 1]\nf(l[0])"),
+            eval("latent(\"PATH\")"),
+            eval("direction(\"PATH\")"),
+            eval("load \"PATH\""),
+        ];
+        for args in calls {
+            let mut child = Command::new(env!("CARGO_BIN_EXE_gannet"))
+                .args(["--model", "toy"])
+                .args(&args)
+                .current_dir(folder.path())
+                .env("GANNET_STATE", folder.path().join("state"))
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let start = Instant::now();
+            let status = loop {
+                if let Some(status) = child.try_wait().unwrap() {
+                    break status;
+                }
+                if start.elapsed() > Duration::from_secs(60) {
+                    child.kill().unwrap();
+                    panic!("{args:?} waits");
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            };
+            let mut said = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            assert!(matches!(status.code(), Some(1 | 2)), "{args:?}: {status:?} {said}");
+            assert!(!said.is_empty() && !said.contains("panicked"), "{args:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn scripts_find_their_example_pictures_from_any_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let o =
+        gannet(folder.path(), &["eval", "image(\"models/faces/examples/900001.jpg\")", "--json"]);
+    assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+    assert!(text(&o.stdout).contains("the example inside gannet"), "{}", text(&o.stdout));
+    let o = gannet(folder.path(), &["eval", "image(\"models/faces/examples/none.jpg\")"]);
+    assert_eq!(code(&o), 2, "only those that are there");
 }

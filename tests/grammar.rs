@@ -121,6 +121,15 @@ fn refused_examples_are_refused_where_they_are_wrong() {
             };
             let span = error.span().unwrap();
             let underlined = if span.start == span.end { "END" } else { source.slice(span) };
+            // A repair that can be applied leaves fewer errors.
+            if let Some(fix) = error.applied() {
+                let (before, after) = (&code[..fix.span.start], &code[fix.span.end..]);
+                let mended = format!("{before}{}{after}", fix.text);
+                let left = parse(&Source::new(rule.clone(), mended.clone()).unwrap()).1;
+                if left.len() >= errors.len() {
+                    wrong.push(format!("{rule}: the repair of {code} leaves {mended}: {left:?}"));
+                }
+            }
             if underlined != place || !error.message().contains(words) {
                 wrong.push(format!("{rule}: {code}: `{underlined}`: {}", error.message()));
             }

@@ -29,7 +29,8 @@ fn resampling_agrees_with_pillow() {
             let exact = tensors.tensor(&format!("{job}.{name}.f32")).unwrap();
             let (h, w) = (exact.shape()[0], exact.shape()[1]);
             let values: Vec<f32> = source.data.iter().map(|&v| f32::from(v)).collect();
-            let ours = resize_f32(&values, 3, (source.width, source.height), (w, h), filter);
+            let ours =
+                resize_f32(&values, 3, (source.width, source.height), (w, h), filter).unwrap();
             let theirs =
                 exact.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
             let worst =
@@ -230,10 +231,13 @@ fn bombs_and_truncations_are_errors() {
 
 #[test]
 fn files_that_are_no_files() {
-    let endless =
-        read(Path::new("/dev/zero"), &gannet::limits::Limits { image_bytes: 1 << 20, ..LIMITS })
-            .unwrap_err();
-    assert_eq!(endless.kind(), Kind::Limit);
+    // A device is refused, whatever it would give; so is a file beyond the limit.
+    let endless = read(Path::new("/dev/zero"), &LIMITS).unwrap_err();
+    assert!(endless.kind() == Kind::Io && endless.message().contains("regular file"), "{endless}");
+    let large = tempfile::NamedTempFile::new().unwrap();
+    large.as_file().set_len(2 << 20).unwrap();
+    let limits = gannet::limits::Limits { image_bytes: 1 << 20, ..LIMITS };
+    assert_eq!(read(large.path(), &limits).unwrap_err().kind(), Kind::Limit);
     assert_eq!(read(Path::new("/nowhere/\u{1b}[2J"), &LIMITS).unwrap_err().kind(), Kind::Io);
     assert!(
         !read(Path::new("/nowhere/\u{1b}[2J"), &LIMITS).unwrap_err().to_string().contains('\u{1b}')

@@ -14,6 +14,7 @@ use gannet::rng::Rng;
 use gannet::store::{Disk, Files};
 use gannet::ui::{Keys, ReplOptions, Resume, Runner, Style, Terminal, repl};
 use pty::Pty;
+use rustix::process::{Signal, kill_process};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -133,12 +134,28 @@ fn ctrl_c_keeps_the_best_so_far_and_the_details_tell() {
     assert!(pty.text().contains("PSNR"));
     let details = enter(&mut pty, ":details");
     assert!(details.contains("stopped at step") && details.contains("logarithmic"), "{details}");
-    assert!(enter(&mut pty, "r").contains("PSNR"));
+    let shown = enter(&mut pty, "r");
     pty.send("\x04");
     pty.restored();
     let saved = journal(folder.path());
     assert_eq!(saved[0].status, gannet::notebook::Status::Stopped);
     assert_eq!(saved[0].pictures.len(), 3);
+    // What was shown is what comes back: its numbers, its step, its pictures, and its curve.
+    let mut pty = resumed(folder.path());
+    pty.wait_for("[3] ", 1);
+    let again = enter(&mut pty, "r");
+    let told = |text: &str| -> Vec<String> {
+        let lines = text.lines().filter(|l| l.contains("PSNR") || l.contains("stopped at"));
+        lines.map(str::to_owned).collect()
+    };
+    assert!(told(&shown).len() >= 2 && told(&again) == told(&shown), "{shown}\n{again}");
+    assert!(!again.contains("computing"), "{again}");
+    assert!(enter(&mut pty, ":details").contains("stopped at step"));
+    pty.send("\x04");
+    pty.restored();
+    let cells = journal(folder.path());
+    assert_eq!(cells[1].output, cells[2].output);
+    assert!(cells[1].pictures == cells[2].pictures, "the pictures differ");
 }
 
 fn journal(folder: &Path) -> Vec<gannet::notebook::Cell> {
@@ -148,34 +165,66 @@ fn journal(folder: &Path) -> Vec<gannet::notebook::Cell> {
 }
 
 #[test]
-fn a_session_comes_back_as_it_was_and_computes_on_demand() {
+fn a_session_comes_back_as_it_was_and_computes_only_what_is_too_large() {
     let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("a.png");
     let mut pty = session(folder.path());
     enter(&mut pty, "a = sample(seed: 5)");
     enter(&mut pty, "k = 40000");
     enter(&mut pty, "nothing_of_that_name + 1");
+    enter(&mut pty, "big = render(sample(n: 60, seed: 1))");
+    enter(&mut pty, &format!("save(a, \"{}\")", picture.display()));
+    enter(&mut pty, "def far(x) = x + k");
     pty.send(":quit\r");
     pty.restored();
+    std::fs::write(&picture, "mine").unwrap();
     let mut pty = resumed(folder.path());
-    pty.wait_for("[4] ", 1);
+    pty.wait_for("[7] ", 1);
     let shown = pty.text();
-    for part in
-        ["[1] a = sample(seed: 5)", "▀", "[2] k = 40000", "# failed", "values are computed again"]
-    {
+    for part in [
+        "[1] a = sample(seed: 5)",
+        "▀",
+        "[2] k = 40000",
+        "# failed",
+        "as it was; too large for the journal, and computed again when used: big of [4]",
+    ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     // Known before it has a value: white, not pale.
     pty.send("k");
     pty.wait_for("\x1b[0mk", 1);
     let next = enter(&mut pty, " + 18");
-    assert!(
-        next.contains("computing the values of 2 cells again") && next.contains("40018"),
-        "{next}"
-    );
+    assert!(!next.contains("computing") && next.contains("40018"), "{next}");
+    assert!(enter(&mut pty, "far(3)").contains("40003"));
     assert!(!enter(&mut pty, "a").contains("computing"));
-    assert!(enter(&mut pty, ":undo").contains("[5] taken back"));
+    let big = enter(&mut pty, "big[7]");
+    assert!(big.contains("computing again: big of [4]") && big.contains("▀"), "{big}");
+    assert!(!enter(&mut pty, "big[8]").contains("computing"));
+    assert!(enter(&mut pty, ":rerun").contains("all values are there"));
+    assert!(enter(&mut pty, ":undo").contains("[11] taken back"));
+    assert!(enter(&mut pty, "k + 19").contains("40019"));
     pty.send("\x04");
     pty.restored();
+    assert_eq!(std::fs::read_to_string(&picture).unwrap(), "mine", "a save ran again");
+}
+
+#[test]
+fn state_that_cannot_be_written_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    std::fs::write(&state, "in the way").unwrap();
+    let mut pty = session(&state.join("sessions"));
+    for n in 1..4 {
+        assert!(enter(&mut pty, &format!("40000 + {n}")).contains(&format!("{}", 40_000 + n)));
+    }
+    enter(&mut pty, "r = invert(sample(seed: 3), space: W, steps: 2)");
+    pty.send("\x04");
+    pty.restored();
+    let said = pty.text();
+    assert_eq!(said.matches("not kept").count(), 1, "{said}");
+    for (words, times) in [("cannot write", 1), ("checkpoint", 0)] {
+        assert_eq!(said.matches(words).count(), times, "{words}: {said}");
+    }
 }
 
 #[test]
@@ -232,7 +281,7 @@ fn sigterm_in_the_middle_leaves_a_whole_journal_and_says_that_it_can_go_on() {
     enter(&mut pty, "n = 40000");
     pty.send("r = invert(sample(seed: 3), space: W, steps: 900000)\r");
     pty.wait_for("stop and keep the best so far", 1);
-    rustix::process::kill_process(pty.foreground(), rustix::process::Signal::TERM).unwrap();
+    kill_process(pty.foreground(), Signal::TERM).unwrap();
     pty.restored();
     assert_eq!(pty.child.wait().unwrap().code(), Some(75));
     let cells = journal(folder.path());
@@ -243,6 +292,54 @@ fn sigterm_in_the_middle_leaves_a_whole_journal_and_says_that_it_can_go_on() {
 
 // ---- in a pipe
 // -----------------------------------------------------------------------------------------------------
+
+/// Statements that would take minutes, in what is done to values and pictures.
+fn endless(folder: &Path) -> Vec<String> {
+    let path = folder.join("large.png");
+    let picture = gannet::image::Raster::filled(6000, 6000, &[1, 2, 3]).unwrap();
+    std::fs::write(&path, gannet::image::encode::png(&picture, &[]).unwrap()).unwrap();
+    let path = path.display();
+    vec![
+        "[[a * b for a in 1..99999] for b in 1..99]".into(),
+        "[sample(seed: i) for i in 1..99999]".into(),
+        "show [sample(seed: i, space: W) for i in 1..9999], sample(n: 4999)".into(),
+        format!("ms_ssim(image(\"{path}\", align: none), image(\"{path}\", align: none))"),
+        format!("image(\"{path}\", align: none, size: 8192)"),
+    ]
+}
+
+#[test]
+fn ctrl_c_ends_whatever_runs_and_the_session_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pty = session(folder.path());
+    for (i, statement) in endless(folder.path()).iter().enumerate() {
+        let views = pty.text().matches("\x1b[?25l").count();
+        pty.send(&format!("{statement}\r"));
+        // The live view: it runs.
+        pty.wait_for("\x1b[?25l", views + 1);
+        let prompts = pty.text().matches("\x1b[?2004h").count();
+        pty.send("\x03");
+        pty.wait_for("\x1b[?2004h", prompts + 1);
+        pty.wait_for("stopped", i + 1);
+    }
+    assert!(enter(&mut pty, "20 + 22").contains("42"));
+    pty.send("\x04");
+    pty.restored();
+}
+
+#[test]
+fn sigterm_and_sighup_end_whatever_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    for (i, statement) in endless(folder.path()).iter().enumerate() {
+        let mut pty = session(folder.path());
+        pty.send(&format!("{statement}\r"));
+        pty.wait_for("\x1b[?25l", 1);
+        let signal = if i % 2 == 0 { Signal::TERM } else { Signal::HUP };
+        kill_process(pty.foreground(), signal).unwrap();
+        pty.restored();
+        assert_eq!(pty.child.wait().unwrap().code(), Some(75), "{statement}");
+    }
+}
 
 fn piped(text: &str) -> (Option<i32>, String, String) {
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -398,4 +495,23 @@ fn in_tmux_an_inversion_is_watched_stopped_and_shown() {
     assert!(hint.contains("space: Z, W, W+"), "{hint}");
     tmux.run(&["send-keys", "C-c"]);
     tmux.run(&["send-keys", ":quit", "Enter"]);
+}
+
+#[test]
+fn a_terminal_without_cursor_movements_gets_a_plain_prompt() {
+    for term in ["dumb", ""] {
+        let mut pty = Pty::with("child_session", &[("TERM", Path::new(term))]);
+        pty.wait_for("[1] ", 1);
+        pty.send("x = (1 +\n");
+        pty.wait_for("... ", 1);
+        pty.send("41)\n");
+        pty.wait_for("42", 1);
+        pty.wait_for("[2] ", 1);
+        pty.send("nothing\n");
+        pty.wait_for("nothing is named", 1);
+        pty.send(":quit\n");
+        let seen = pty.restored();
+        // No escape sequence: such a terminal would show it as text.
+        assert!(!seen.contains('\x1b'), "{seen:?}");
+    }
 }

@@ -172,14 +172,18 @@ fn ctrl_c_keeps_then_aborts_and_the_session_goes_on() {
 }
 
 #[test]
-fn three_lines_in_one_write_all_run_and_so_does_type_ahead() {
+fn three_lines_in_one_write_all_run_and_what_is_typed_meanwhile_waits() {
     let mut pty = Pty::start("child_repl");
     pty.wait_for("> ", 1);
     pty.send("one\rrun 40\rthree\r");
     pty.wait_for("▀", 1);
-    // Typed while the work runs: not echoed into the view, kept in order, run after what came
-    // before.
+    // Typed while the work runs: not echoed into the view, and on the prompt after what came
+    // before, where it waits for a Return.
     pty.send("four\r");
+    pty.wait_for("=three=", 1);
+    pty.wait_for("> four", 1);
+    assert!(!pty.text().contains("=four="));
+    pty.send("\r");
     pty.wait_for("=four=", 1);
     pty.send("(a\rb)\r");
     pty.wait_for("=(a/b)=", 1);
@@ -188,6 +192,66 @@ fn three_lines_in_one_write_all_run_and_so_does_type_ahead() {
     let at: Vec<usize> =
         ["=one=", "=finished 40=", "=three=", "=four="].map(|s| text.find(s).unwrap()).to_vec();
     assert!(at.is_sorted(), "{at:?}");
+}
+
+#[test]
+fn nothing_typed_while_work_runs_is_run_and_no_ctrl_d_ends_the_session() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    for (round, keys) in ["\x04", "\r\x04\r", "\x1b[A\r", "\x04secret\r\x04"].iter().enumerate() {
+        let views = pty.text().matches("\x1b[?25l").count();
+        pty.send("run 60\r");
+        pty.wait_for("\x1b[?25l", views + 1);
+        std::thread::sleep(Duration::from_millis(100));
+        pty.send(keys);
+        pty.wait_for("=finished 60=", round + 1);
+    }
+    pty.wait_for("> secret", 1);
+    pty.prompt_again("\x03");
+    pty.send("after\r");
+    pty.wait_for("=after=", 1);
+    pty.send(":quit\r");
+    let text = pty.restored();
+    assert!(!text.contains("=secret") && text.matches("=finished").count() == 4);
+}
+
+/// Whether a process is stopped.
+fn stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(") ").next().unwrap().starts_with('T')
+}
+
+#[test]
+fn ctrl_z_suspends_work_and_prompt_with_the_terminal_as_it_was() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    let pid = pty.foreground();
+    let id = pid.as_raw_nonzero().get() as u32;
+    let suspend = |pty: &mut Pty| {
+        pty.send("\x1a");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !stopped(id) {
+            assert!(Instant::now() < deadline, "not suspended: {:?}", pty.tail());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let modes = tcgetattr(&pty.slave).unwrap().local_modes;
+        assert!(modes.contains(LocalModes::ECHO | LocalModes::ICANON), "the shell's modes");
+        kill_process(pid, Signal::CONT).unwrap();
+    };
+    pty.send("run 3000\r");
+    pty.wait_for("/3000", 1);
+    suspend(&mut pty);
+    // It goes on, in a view that is drawn anew.
+    let drawn = pty.text().matches("job W+").count();
+    pty.wait_for("job W+", drawn + 1);
+    pty.send("\x03");
+    pty.wait_for("=stopped Keep=", 1);
+    pty.wait_for("\x1b[?2004h", 2);
+    suspend(&mut pty);
+    pty.send("after\r");
+    pty.wait_for("=after=", 1);
+    pty.send(":quit\r");
+    pty.restored();
 }
 
 #[test]

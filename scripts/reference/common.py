@@ -1,4 +1,5 @@
 """What the reference drivers share: one thread, frozen random numbers, the path of the official code, file writers."""
+import importlib
 import json
 import os
 import sys
@@ -20,11 +21,10 @@ def rng(name):
     return np.random.RandomState(np.frombuffer(name.encode(), np.uint8).astype(np.uint32).tolist() + [SEED])
 
 
-def official(path):
+def official(path, module="networks"):
     """Makes the official packages importable from the checkout the caller names; nothing of it is copied."""
     sys.path.insert(0, os.path.abspath(path))
-    from training import networks
-    return networks
+    return importlib.import_module("training." + module)
 
 
 def write_tensors(path, tensors, metadata):

@@ -1,6 +1,8 @@
 """Optimiser trajectories, the projector's schedules and its noise regulariser.
 
-    python optim.py --out tests/reference/optim [--official CHECKOUT]
+    python optim.py --out tests/reference/optim [--official CHECKOUT] [--only-lbfgs]
+
+lbfgs.json holds the iterates of scipy's fmin_l_bfgs_b without bounds, from a machine with scipy.
 
 With --official the schedule lines and the regulariser are checked against the official projector, run for real with a
 feature network that is a stand-in (a projection needs a file that we do not have); nothing of it is stored.
@@ -55,11 +57,51 @@ def regulariser(n):
         n = F.avg_pool2d(n, 2)
 
 
+def lbfgs(path):
+    """Iterates of scipy's L-BFGS-B without bounds on functions whose value and gradient are closed forms."""
+    import scipy
+    from scipy.optimize import fmin_l_bfgs_b, rosen, rosen_der
+    r = rng("lbfgs")
+
+    def run(function, f, start, history, most, **facts):
+        xs = [np.asarray(start, dtype=float)]
+        best, value, info = fmin_l_bfgs_b(f, xs[0], m=history, factr=0.0, pgtol=1e-9, maxfun=10000, maxiter=10000,
+                                          callback=lambda x: xs.append(x.copy()))
+        return dict(function=function, history=history, x=[x.tolist() for x in xs[:most]], minimiser=best.tolist(),
+                    value=float(value), evaluations=int(info["funcalls"]), iterations=int(info["nit"]), **facts)
+
+    def quadratic(spread, start, history):
+        n = len(spread)
+        q = np.linalg.qr(r.standard_normal((n, n)))[0]
+        A = q @ np.diag(spread) @ q.T
+        A, b = (A + A.T) / 2, r.standard_normal(n)
+        return run("quadratic", lambda x: (0.5 * x @ A @ x - b @ x, A @ x - b), start, history, 40,
+                   A=A.tolist(), b=b.tolist())
+    X, y = r.standard_normal((30, 5)), np.sign(r.standard_normal(30))
+
+    def logistic(w):
+        m = y * (X @ w)
+        return (np.log1p(np.exp(-m)).mean() + 0.005 * w @ w,
+                -(X * (y / (1 + np.exp(m)))[:, None]).mean(0) + 0.01 * w)
+    rosenbrock = lambda x: (rosen(x), rosen_der(x))
+    cases = dict(
+        quadratic=quadratic([1.0, 3.0, 10.0, 30.0, 0.3, 0.1], r.standard_normal(6), 10),
+        quadratic_short=quadratic([1.0, 2.0, 4.0, 8.0], r.standard_normal(4), 2),
+        rosenbrock=run("rosenbrock", rosenbrock, [-1.2, 1.0], 10, 60),
+        rosenbrock6=run("rosenbrock", rosenbrock, [-1.2, 1.0, 0.3, 2.0, -0.5, 0.7], 5, 15),
+        logistic=run("logistic", logistic, np.zeros(5), 10, 40, X=X.tolist(), y=y.tolist()))
+    write_json(path, dict(scipy=scipy.__version__, pgtol=1e-9, cases=cases))
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--out", required=True)
     a.add_argument("--official")
+    a.add_argument("--only-lbfgs", action="store_true")
     a = a.parse_args()
+    lbfgs(os.path.join(a.out, "lbfgs.json"))
+    if a.only_lbfgs:
+        return
     r = rng("optim")
     scale = [1.0, 10.0, 100.0, 1000.0, 0.1, 0.01]
     q = np.linalg.qr(r.standard_normal((6, 6)))[0]

@@ -146,13 +146,13 @@ impl Run<'_> {
     fn invert(
         &self,
         target: &Tensor,
-        (method, space): (Method, Space),
+        (method, space): (&'static Method, Space),
         pace: &mut Pace,
     ) -> Result<Option<Found>> {
         let mut config = Config::new(space, method);
         config.seed = self.request.seed;
-        config.passes = self.request.passes.filter(|_| method.encodes());
-        if let (Some(steps), true) = (self.request.steps, method != Method::Encoder) {
+        config.passes = self.request.passes.filter(|_| method.encoder);
+        if let (Some(steps), true) = (self.request.steps, method.steps.is_some()) {
             config.steps = steps;
         }
         self.bench.invert(target, &config, &pace.next(self.bench.control, SHARE))
@@ -238,7 +238,7 @@ fn identities(of: &Shown, others: [&Shown; 3]) -> Option<[f64; 3]> {
 }
 
 /// The inversions that the ways need, each once.
-fn inversions(ways: &[Way]) -> Vec<(Method, Space)> {
+fn inversions(ways: &[Way]) -> Vec<(&'static Method, Space)> {
     let mut found = Vec::new();
     for pair in ways.iter().map(|w| (w.method, w.inverted())) {
         if !found.contains(&pair) {

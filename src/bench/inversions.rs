@@ -6,7 +6,7 @@ use super::row::{Closeness, cell, mean, standard_error, table_of};
 use super::setting::Setting;
 use super::shared::{Bench, Outcome, Pace, gather};
 use crate::error::Result;
-use crate::invert::{Config, Method};
+use crate::invert::Config;
 use crate::metric::{Metric, Psnr, Ssim};
 use crate::value::{Cell, Table};
 
@@ -94,9 +94,9 @@ impl Row {
         let (seconds, seconds_se) = both(&|s| Some(s.seconds));
         let passes = config.passes_taken();
         Self {
-            method: config.method.name().into(),
+            method: config.method.name.into(),
             space: config.space.name().into(),
-            steps: if config.method == Method::Encoder { passes } else { config.steps_taken() },
+            steps: if config.method.steps.is_none() { passes } else { config.steps_taken() },
             n: samples.len(),
             psnr,
             ssim,
@@ -214,6 +214,7 @@ pub fn table(outcome: &Outcome<Row>) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::invert::methods::HYBRID;
     use crate::space::Space;
 
     #[test]
@@ -224,8 +225,8 @@ mod tests {
             best: 3,
             ..Sample::default()
         };
-        let config = Setting { method: Method::Hybrid, space: Space::WPlus, steps: Some(7) }
-            .config(Some(2), 0);
+        let config =
+            Setting { method: &HYBRID, space: Space::WPlus, steps: Some(7) }.config(Some(2), 0);
         let row = Row::new(&config, &[one(20.0, Some(1.0)), one(22.0, Some(1.0)), one(27.0, None)]);
         assert_eq!((row.steps, row.passes, row.n, row.best), (7, 2, 3, Some(3.0)));
         assert_eq!(

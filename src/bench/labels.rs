@@ -6,7 +6,6 @@ use crate::safe::Safe;
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -49,7 +48,7 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Vec<Label>> {
 fn text(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let shown = path.to_string_lossy();
     let failed = |e: std::io::Error| Error::io(format!("cannot read {}", Safe(&shown)), &e);
-    let file = File::open(path).map_err(failed)?;
+    let file = crate::store::open_regular(path).map_err(failed)?;
     let packed = path.extension().is_some_and(|e| e == "gz");
     let from: Box<dyn Read> =
         if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };

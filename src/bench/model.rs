@@ -2,12 +2,16 @@
 
 use super::plan::Calibrated;
 use super::read::NetworkReader;
+use crate::error::Result;
 use crate::latent::Direction;
 use crate::value::Loaded;
 
 /// The directions of a generator whose steps are calibrated in units of an attribute: `smile` and
 /// kin, not its principal components, which may lean on an attribute but are not made for it.
-pub fn calibrated(model: &Loaded) -> Vec<Calibrated> {
+///
+/// # Errors
+/// When the directions cannot be read.
+pub fn calibrated(model: &Loaded) -> Result<Vec<Calibrated>> {
     let one = |direction: &Direction| {
         let about = direction.about.as_deref()?;
         let measured =
@@ -19,7 +23,7 @@ pub fn calibrated(model: &Loaded) -> Vec<Calibrated> {
             per_step: about.per_step,
         })
     };
-    model.directions.iter().filter_map(one).collect()
+    Ok(model.directions()?.iter().filter_map(one).collect())
 }
 
 /// Whether a name is that of a principal component: `pc01`.
@@ -28,8 +32,11 @@ fn component(name: &str) -> bool {
 }
 
 /// The reader of a generator's attribute network.
-pub fn reader(model: &Loaded) -> Option<NetworkReader<'_>> {
-    model.features.as_deref().map(NetworkReader::new)
+///
+/// # Errors
+/// When the network cannot be read.
+pub fn reader(model: &Loaded) -> Result<Option<NetworkReader<'_>>> {
+    Ok(model.features()?.map(|f| NetworkReader::new(f)))
 }
 
 #[cfg(test)]
@@ -39,7 +46,7 @@ mod tests {
     #[test]
     fn the_embedded_directions_are_calibrated_in_their_labels() {
         let faces = crate::value::model::load("faces").unwrap();
-        let all = calibrated(&faces);
+        let all = calibrated(&faces).unwrap();
         for attribute in ["smile", "yaw_deg", "glasses"] {
             let found = all.iter().find(|c| c.attribute == attribute).unwrap();
             assert!(

@@ -240,13 +240,12 @@ pub fn table(rows: &[Row], notes: &[String]) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invert::Method;
+    use crate::invert::methods::OPTIMIZE;
     use crate::space::Space;
 
     fn row(samples: &[Sample]) -> Row {
         let edit = Edit { name: "smile_1".into(), attribute: "smile".into() };
-        let way =
-            Way { method: Method::Optimize, kind: super::super::Kind::Raw, space: Space::WPlus };
+        let way = Way { method: &OPTIMIZE, kind: super::super::Kind::Raw, space: Space::WPlus };
         Row::new(&edit, &way, "smile", samples)
     }
 

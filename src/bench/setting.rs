@@ -2,6 +2,7 @@
 
 use super::way::{SPACES, cross, named_method, named_spaces};
 use crate::error::{Error, Kind, Result};
+use crate::invert::methods::{ENCODER, HYBRID, OPTIMIZE};
 use crate::invert::{Config, Method};
 use crate::lang::types::ModelFacts;
 use crate::safe::Safe;
@@ -10,20 +11,15 @@ use std::ops::RangeInclusive;
 
 /// What is compared unless methods are named: those that an encoder makes possible, and those that
 /// need none.
-const ENCODED: [(Method, usize); 5] = [
-    (Method::Encoder, 1),
-    (Method::Encoder, 3),
-    (Method::Encoder, 5),
-    (Method::Hybrid, 100),
-    (Method::Hybrid, 300),
-];
-const PLAIN: [(Method, usize); 1] = [(Method::Optimize, 1000)];
+const ENCODED: [(&Method, usize); 5] =
+    [(&ENCODER, 1), (&ENCODER, 3), (&ENCODER, 5), (&HYBRID, 100), (&HYBRID, 300)];
+const PLAIN: [(&Method, usize); 1] = [(&OPTIMIZE, 1000)];
 
 /// One way to invert, a row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// How.
-    pub method: Method,
+    pub method: &'static Method,
     /// The space that is searched.
     pub space: Space,
     /// Gradient steps, of the encoder its passes; as many as the method has by itself unless given.
@@ -35,10 +31,10 @@ impl Setting {
     pub fn config(&self, passes: Option<usize>, seed: u64) -> Config {
         let mut config = Config::new(self.space, self.method);
         config.seed = seed;
-        if self.method == Method::Encoder {
+        if self.method.steps.is_none() {
             config.passes = self.steps.or(passes);
         } else {
-            config.passes = passes.filter(|_| self.method.encodes());
+            config.passes = passes.filter(|_| self.method.encoder);
             config.steps = self.steps.unwrap_or(config.steps);
         }
         config
@@ -63,7 +59,7 @@ pub fn settings(methods: &[String], spaces: &[String], facts: &ModelFacts) -> Re
         methods.iter().map(|m| method(m, facts)).collect::<Result<Vec<_>>>()?
     };
     let wanted = if spaces.is_empty() { usual(facts) } else { named_spaces(spaces, facts)? };
-    let found = cross(&methods, &wanted, !spaces.is_empty(), &Method::works_in)?;
+    let found = cross(&methods, &wanted, !spaces.is_empty(), &|m, space| m.works_in(space))?;
     Ok(found.into_iter().map(|(method, steps, space)| Setting { method, space, steps }).collect())
 }
 
@@ -76,7 +72,7 @@ fn usual(facts: &ModelFacts) -> Vec<Space> {
 }
 
 /// `METHOD[:STEPS]`
-fn method(word: &str, facts: &ModelFacts) -> Result<(Method, Option<usize>)> {
+fn method(word: &str, facts: &ModelFacts) -> Result<(&'static Method, Option<usize>)> {
     let (head, tail) = word.split_once(':').map_or((word, None), |(h, t)| (h, Some(t)));
     let method = named_method(head, facts)?;
     let range = allowed(method);
@@ -94,8 +90,8 @@ fn method(word: &str, facts: &ModelFacts) -> Result<(Method, Option<usize>)> {
 }
 
 /// Steps that may be asked for.
-fn allowed(method: Method) -> RangeInclusive<usize> {
-    if method == Method::Encoder { 1..=100 } else { 0..=1_000_000 }
+fn allowed(method: &Method) -> RangeInclusive<usize> {
+    if method.steps.is_none() { 1..=100 } else { 0..=1_000_000 }
 }
 
 #[cfg(test)]
@@ -106,7 +102,7 @@ mod tests {
         let facts =
             ModelFacts { encoder, ..(*crate::value::model::load("toy").unwrap().facts).clone() };
         let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        let shown = |s: &Setting| format!("{} {} {:?}", s.method.name(), s.space, s.steps);
+        let shown = |s: &Setting| format!("{} {} {:?}", s.method.name, s.space, s.steps);
         Ok(settings(&own(methods), &own(spaces), &facts)?.iter().map(shown).collect())
     }
 
@@ -159,9 +155,9 @@ mod tests {
         let config =
             |method, steps| Setting { method, space: Space::WPlus, steps }.config(Some(4), 9);
         let taken = |c: Config| (c.passes_taken(), c.steps_taken(), c.seed);
-        assert_eq!(taken(config(Method::Encoder, Some(2))), (2, 0, 9));
-        assert_eq!(taken(config(Method::Encoder, None)), (4, 0, 9));
-        assert_eq!(taken(config(Method::Hybrid, Some(7))), (4, 7, 9));
-        assert_eq!(taken(config(Method::Optimize, None)), (0, 400, 9));
+        assert_eq!(taken(config(&ENCODER, Some(2))), (2, 0, 9));
+        assert_eq!(taken(config(&ENCODER, None)), (4, 0, 9));
+        assert_eq!(taken(config(&HYBRID, Some(7))), (4, 7, 9));
+        assert_eq!(taken(config(&OPTIMIZE, None)), (0, 400, 9));
     }
 }

@@ -8,9 +8,10 @@ use super::row::Closeness;
 use crate::control::{Control, Progress, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::generator::Generator;
-use crate::invert::{Config, Encoder, Job, WStats, invert};
+use crate::invert::{Config, Job, Statistics, invert};
 use crate::latent::Latent;
 use crate::metric::{Metric, Perceptual, Psnr, Ssim};
+use crate::network::Encoder;
 use candle_core::Tensor;
 
 /// Sides below this are too small for the window of SSIM.
@@ -30,7 +31,7 @@ pub struct Bench<'a> {
     /// The directions with their calibration, for edits.
     pub directions: &'a [Calibrated],
     /// Statistics of w, when they are known already.
-    pub stats: Option<&'a WStats>,
+    pub stats: Option<Statistics<'a>>,
     /// Stop signal and progress.
     pub control: &'a Control,
 }

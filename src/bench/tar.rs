@@ -38,7 +38,7 @@ impl Archive {
     pub fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let shown = path.to_string_lossy();
         let failed = |e: std::io::Error| Error::io(format!("cannot read {}", Safe(&shown)), &e);
-        let file = File::open(path).map_err(failed)?;
+        let file = crate::store::open_regular(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
         let mut scan = Scan { shown: &shown, from: BufReader::new(file), length, at: 0 };
         let mut entries = BTreeMap::new();
@@ -91,7 +91,7 @@ impl Archive {
         let failed = |e: std::io::Error| {
             Error::io(format!("cannot read {} in {}", Safe(name), Safe(&shown)), &e)
         };
-        let mut file = File::open(&self.path).map_err(failed)?;
+        let mut file = crate::store::open_regular(&self.path).map_err(failed)?;
         file.seek(SeekFrom::Start(at)).map_err(failed)?;
         let mut bytes = vec![0; size as usize];
         file.read_exact(&mut bytes).map_err(failed)?;

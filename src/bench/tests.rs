@@ -8,6 +8,7 @@ use crate::generator::toy::Toy;
 use crate::generator::{Generator, Input, spaces};
 use crate::image::{Raster, encode};
 use crate::invert::Method;
+use crate::invert::methods::{ENCODER, HYBRID, OPTIMIZE};
 use crate::latent::{About, Direction, LayerShare};
 use crate::rng::Rng;
 use crate::space::Space;
@@ -204,25 +205,25 @@ fn inverted(
         encoder: model.encoder().unwrap(),
         reader: Some(&reader),
         directions: &[],
-        stats: model.stats().unwrap(),
+        stats: Some(&|| model.stats()),
         control,
     };
     let request = inversions::Request { limit: Some(limit), passes: Some(2), seed: 0 };
     inversions::run(&bench, &people(), settings, &request)
 }
 
-fn setting(method: Method, space: Space, steps: usize) -> Setting {
+fn setting(method: &'static Method, space: Space, steps: usize) -> Setting {
     Setting { method, space, steps: Some(steps) }
 }
 
 #[test]
 fn more_steps_come_closer_and_rows_stand_in_the_order_asked_for() {
     let settings = [
-        setting(Method::Optimize, Space::WPlus, 60),
-        setting(Method::Encoder, Space::WPlus, 1),
-        setting(Method::Encoder, Space::WPlus, 3),
-        setting(Method::Hybrid, Space::WPlus, 40),
-        setting(Method::Optimize, Space::W, 0),
+        setting(&OPTIMIZE, Space::WPlus, 60),
+        setting(&ENCODER, Space::WPlus, 1),
+        setting(&ENCODER, Space::WPlus, 3),
+        setting(&HYBRID, Space::WPlus, 40),
+        setting(&OPTIMIZE, Space::W, 0),
     ];
     let found = inverted(&Control::default(), &settings, 2).unwrap();
     assert_eq!((found.people, found.stopped), (2, false));
@@ -283,8 +284,7 @@ fn stopped_inversions_keep_whole_people() {
         }
     });
     own.set(control.clone()).ok().unwrap();
-    let settings =
-        [setting(Method::Optimize, Space::W, 6), setting(Method::Encoder, Space::WPlus, 4)];
+    let settings = [setting(&OPTIMIZE, Space::W, 6), setting(&ENCODER, Space::WPlus, 4)];
     let found = inverted(&control, &settings, 3).unwrap();
     assert_eq!((found.people, found.stopped), (1, true));
     assert!(
@@ -298,7 +298,7 @@ fn stopped_inversions_keep_whole_people() {
 }
 
 fn way(space: Space, kind: Kind) -> Way {
-    Way { method: Method::Optimize, kind, space }
+    Way { method: &OPTIMIZE, kind, space }
 }
 
 fn request(edits: &[&str], steps: usize) -> Request {

@@ -2,7 +2,8 @@
 //! direction.
 
 use crate::error::{Error, Kind as Failure, Result};
-use crate::invert::Method;
+use crate::invert::methods::{self, ENCODER, HYBRID, OPTIMIZE};
+use crate::invert::{METHODS, Method};
 use crate::lang::suggest::did_you_mean;
 use crate::lang::types::ModelFacts;
 use crate::safe::Safe;
@@ -35,7 +36,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way {
     /// How the picture is inverted.
-    pub method: Method,
+    pub method: &'static Method,
     /// Which kind of direction is taken.
     pub kind: Kind,
     /// The space in which the code is moved.
@@ -47,8 +48,8 @@ impl Way {
     pub fn name(&self) -> String {
         let kind = Kind::ALL.iter().find(|(_, kind)| *kind == self.kind).map(|(name, _)| name);
         match kind.filter(|_| self.kind != Kind::Raw) {
-            Some(kind) => format!("{}:{kind}", self.method.name()),
-            None => self.method.name().to_owned(),
+            Some(kind) => format!("{}:{kind}", self.method.name),
+            None => self.method.name.to_owned(),
         }
     }
 
@@ -60,8 +61,8 @@ impl Way {
 }
 
 /// See [`Way::inverted`].
-fn inverted(method: Method, space: Space) -> Space {
-    if space == Space::S && method.encodes() { Space::WPlus } else { space }
+fn inverted(method: &Method, space: Space) -> Space {
+    if space == Space::S && method.encoder { Space::WPlus } else { space }
 }
 
 /// The spaces in which inversions and edits can be compared, from narrow to wide.
@@ -96,12 +97,12 @@ pub fn ways(
         ));
     }
     let methods = if methods.is_empty() {
-        let all = [Method::Optimize, Method::Encoder, Method::Hybrid];
-        all.into_iter().filter(|m| facts.encoder || !m.encodes()).map(|m| (m, Kind::Raw)).collect()
+        let all = [&OPTIMIZE, &ENCODER, &HYBRID];
+        all.into_iter().filter(|m| facts.encoder || !m.encoder).map(|m| (m, Kind::Raw)).collect()
     } else {
         methods.iter().map(|m| method(m, facts)).collect::<Result<Vec<_>>>()?
     };
-    let works = |method: Method, space| method.works_in(inverted(method, space));
+    let works = |method: &Method, space| method.works_in(inverted(method, space));
     let found = cross(&methods, &wanted, !spaces.is_empty(), &works)?;
     Ok(found.into_iter().map(|(method, kind, space)| Way { method, kind, space }).collect())
 }
@@ -113,27 +114,47 @@ pub fn ways(
 /// # Errors
 /// When nothing is left.
 pub(super) fn cross<T: Copy + PartialEq>(
-    methods: &[(Method, T)],
+    methods: &[(&'static Method, T)],
     spaces: &[Space],
     chose: bool,
-    works: &dyn Fn(Method, Space) -> bool,
-) -> Result<Vec<(Method, T, Space)>> {
+    works: &dyn Fn(&Method, Space) -> bool,
+) -> Result<Vec<(&'static Method, T, Space)>> {
     let mut found = Vec::new();
     for &(method, how) in methods {
         for &space in spaces {
-            let usual = chose || !(method.encodes() && space == Space::W);
+            let usual = chose || !(method.encoder && space == Space::W);
             if usual && works(method, space) && !found.contains(&(method, how, space)) {
                 found.push((method, how, space));
             }
         }
     }
     if found.is_empty() {
-        return Err(Error::new(Failure::Usage, "none of these methods works in any of these spaces").hint(
-            "optimize works in all of them, projector in W, encoder and hybrid in W and W+ (an edit moves their codes \
-             in S, too)",
-        ));
+        let what = "none of these methods works in any of these spaces";
+        return Err(Error::new(Failure::Usage, what)
+            .hint(format!("{} (an edit moves an encoder's codes in S, too)", reach())));
     }
     Ok(found)
+}
+
+/// Which methods search which spaces: `projector in W, encoder and hybrid in W and W+`.
+fn reach() -> String {
+    let mut groups: Vec<(&[Space], Vec<&str>)> = Vec::new();
+    for method in METHODS {
+        match groups.iter_mut().find(|(spaces, _)| *spaces == method.spaces) {
+            Some((_, names)) => names.push(method.name),
+            None => groups.push((method.spaces, vec![method.name])),
+        }
+    }
+    let words = |(spaces, names): &(&[Space], Vec<&str>)| {
+        let all: Vec<&str> = spaces.iter().map(|s| s.name()).collect();
+        let spaces = if SPACES.iter().all(|s| spaces.contains(s)) {
+            "all of them".to_owned()
+        } else {
+            all.join(" and ")
+        };
+        format!("{} in {spaces}", names.join(" and "))
+    };
+    groups.iter().map(words).collect::<Vec<_>>().join(", ")
 }
 
 /// The spaces of these names.
@@ -158,7 +179,7 @@ fn space(name: &str, facts: &ModelFacts) -> Result<Space> {
         .hint(format!("one of its spaces: {}", own.join(", "))))
 }
 
-fn method(name: &str, facts: &ModelFacts) -> Result<(Method, Kind)> {
+fn method(name: &str, facts: &ModelFacts) -> Result<(&'static Method, Kind)> {
     let (head, tail) = name.split_once(':').unwrap_or((name, "raw"));
     let method = named_method(head, facts)?;
     let kind = Kind::ALL.iter().find(|(n, _)| *n == tail).ok_or_else(|| {
@@ -174,14 +195,14 @@ fn method(name: &str, facts: &ModelFacts) -> Result<(Method, Kind)> {
 ///
 /// # Errors
 /// When it is unknown, or the generator brings no encoder for it.
-pub(super) fn named_method(name: &str, facts: &ModelFacts) -> Result<Method> {
-    let method = Method::parse(name).ok_or_else(|| {
-        let known = Method::ALL.map(|(n, _)| n);
+pub(super) fn named_method(name: &str, facts: &ModelFacts) -> Result<&'static Method> {
+    let method = methods::find(name).ok_or_else(|| {
+        let known = METHODS.map(|m| m.name);
         let listed = format!("one of {}", known.join(", "));
         Error::new(Failure::Usage, format!("there is no method called {}", Safe(name)))
             .hint(did_you_mean(name, known).unwrap_or(listed))
     })?;
-    if method.encodes() && !facts.encoder {
+    if method.encoder && !facts.encoder {
         return Err(Error::new(
             Failure::Usage,
             format!("{} brings no encoder, which {name} needs", Safe(&facts.name)),
@@ -236,7 +257,7 @@ mod tests {
         );
         assert_eq!(names(&["hybrid"], &["Z", "W", "S"], true).unwrap(), ["hybrid W", "hybrid S"]);
         let of = |method| Way { method, kind: Kind::Raw, space: Space::S }.inverted();
-        assert_eq!((of(Method::Hybrid), of(Method::Optimize)), (Space::WPlus, Space::S));
+        assert_eq!((of(&HYBRID), of(&OPTIMIZE)), (Space::WPlus, Space::S));
         assert!(
             names(&["projector"], &["W+"], true)
                 .unwrap_err()

@@ -51,7 +51,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         Some(m) => m,
         None => ctx.model()?,
     };
-    let network = model.features.as_ref().ok_or_else(|| none(&model.facts.name).at(args.span))?;
+    let network = model.features()?.ok_or_else(|| none(&model.facts.name).at(args.span))?;
     let found = network.read(&pictures.data).map_err(|e| e.at(args.span("x")))?;
     let config = network.config();
     let about = format!(

@@ -21,7 +21,8 @@ pub const BUILTIN: Builtin = Builtin {
     run,
 };
 
-fn infer(_: &CheckedCall<'_>) -> Result<Type> {
+fn infer(call: &CheckedCall<'_>) -> Result<Type> {
+    shared::same_size(call)?;
     Ok(Type::Table)
 }
 

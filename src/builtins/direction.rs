@@ -4,16 +4,16 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts,
     Param, Signature, Type,
 };
-use crate::direction::{Facts, lift, split};
-use crate::error::{Error, Result};
+use crate::direction::{Facts, Forms, lift, split};
+use crate::error::{Error, Result, Span};
 use crate::lang::suggest::near;
 use crate::latent::{Direction, ModelId};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::directions::{self, Directions};
-use crate::value::{Value, model};
-use crate::weights::{self, Listing};
+use crate::value::{Value, foreign, model};
+use crate::weights::{self, Checkpoint, Listing};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -31,8 +31,9 @@ pub const BUILTIN: Builtin = Builtin {
                 "space",
                 &[Kind::Space],
                 "-",
-                "which one, where it is known in several: Z, W, W+ or S; W unless given; in W+ that of W in every \
-                layer where W+ has none of its own. Of a file that does not say, the space it is in",
+                "which one, where it is known in several: Z, W, W+ or S; unless given, that of the code that it \
+                moves. In W+ that of W in every layer where W+ has none of its own. Of a file that does not say, the \
+                space it is in",
             ),
             Param::optional(
                 "key",
@@ -49,8 +50,9 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "a direction: named, or from a file",
     details: "`code + k*direction` moves; `a | [b, c]` projects b and c out of a, jointly; `a @ 0..4` keeps layers. \
               One step of the generator's own is one standard deviation of the attribute (of yaw one degree); \
-              `info(direction(\"smile\"))` tells what was measured. A direction of S moves codes of S: `to(S, code) + \
-              direction(\"smile\", space: S)`. Files: InterFaceGAN boundaries (npy), e4e directions (pt), GANSpace \
+              `info(direction(\"smile\"))` tells what was measured. Without `space:` a name stands for the direction in \
+              every space in which the generator knows it, and the code decides: its own space, else the widest one \
+              that moves it. All parts of `a | b` and `a + b` come from one space. Files: InterFaceGAN boundaries (npy), e4e directions (pt), GANSpace \
               components (npz, pt; steps of one sigma), and what `save` wrote, with its generator.",
     examples: &[
         Example { code: "direction(\"smile\")", note: "from the generator's own set" },
@@ -60,8 +62,8 @@ pub const BUILTIN: Builtin = Builtin {
             note: "smile without age and glasses",
         },
         Example {
-            code: "to(S, sample(seed: 1)) + 2*direction(\"smile\", space: S)",
-            note: "in the space of the styles",
+            code: "smile = direction(\"smile\"); w = sample(seed: 1); show w + smile, to(S, w) + smile",
+            note: "W's for a code of W, that of the styles for one of S",
         },
     ],
     cost: None,
@@ -82,49 +84,73 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         _ => None,
     };
     let space = super::shared::space(call, "space");
-    let found = find(name, key.as_deref(), space, call.model.as_ref())
-        .map_err(|e| crate::builtin::as_check(e).at(span))?;
-    Ok(Type::Direction(crate::value::direction_type(&found)))
+    let wanted = Wanted { name, key: key.as_deref(), space, call: call.span };
+    let (found, _) =
+        find(wanted, call.model.as_ref()).map_err(|e| crate::builtin::as_check(e).at(span))?;
+    Ok(Type::Direction(crate::value::forms_type(&found)))
 }
 
-/// The direction meant.
-fn find(
-    name: &str,
-    key: Option<&str>,
+/// What a call asks for.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    name: &'a str,
+    key: Option<&'a str>,
     space: Option<Space>,
+    /// The whole call, for repairs.
+    call: Span,
+}
+
+/// The direction meant, in every space in which it is known unless one is given; and the file that
+/// it is from, where that names no generator.
+fn find(
+    wanted: Wanted<'_>,
     current: Option<&Arc<ModelFacts>>,
-) -> Result<Direction> {
+) -> Result<(Forms, Option<Checkpoint>)> {
+    let Wanted { name, key, space, .. } = wanted;
     let loaded = current.and_then(|m| model::loaded(&model::id_of(m)));
-    if let Some(all) = loaded.as_ref().map(|l| &l.directions).filter(|all| all.get(name).is_some())
-    {
-        let own = space.map_or_else(|| all.get(name), |s| all.in_space(name, s));
-        return match (own, space, all.in_space(name, Space::W), current) {
-            (Some(own), ..) => Ok(own.clone()),
-            (None, Some(Space::WPlus), Some(w), Some(m)) => lift(w, m.num_ws),
-            _ => Err(elsewhere(name, space, current)),
+    let own = loaded.as_ref().filter(|l| l.facts.directions.contains_key(name));
+    if let (Some(own), Some(m)) = (own, current) {
+        let all = own.directions()?;
+        let found = match space {
+            None => all.forms(name).map(Ok),
+            Some(space) => in_space(all, name, space, m),
         };
+        return found.unwrap_or_else(|| Err(elsewhere(wanted, m))).map(|found| (found, None));
     }
     if Path::new(name).is_file() {
         return from_file(name, key, space, current);
     }
-    Err(unknown(name, current))
+    Err(unknown(wanted, current))
+}
+
+/// The generator's own direction in that space; in W+ that of W for every layer where there is no
+/// other.
+fn in_space(
+    own: &Directions,
+    name: &str,
+    space: Space,
+    model: &ModelFacts,
+) -> Option<Result<Forms>> {
+    match (own.in_space(name, space), own.in_space(name, Space::W)) {
+        (Some(d), _) => Some(Ok(d.clone().into())),
+        (None, Some(w)) if space == Space::WPlus => Some(lift(w, model.num_ws).map(Forms::from)),
+        _ => None,
+    }
 }
 
 /// The generator has that direction, but not in that space.
-fn elsewhere(name: &str, space: Option<Space>, current: Option<&Arc<ModelFacts>>) -> Error {
-    let known = current.and_then(|m| m.directions.get(name)).map(Vec::as_slice).unwrap_or_default();
+fn elsewhere(wanted: Wanted<'_>, model: &ModelFacts) -> Error {
+    let name = Safe(wanted.name);
+    let known = model.directions.get(wanted.name).map(Vec::as_slice).unwrap_or_default();
     let names: Vec<&str> = known.iter().map(|s| s.name()).collect();
-    let wanted = space.map_or("", Space::name);
-    let message = format!(
-        "there is no direction \"{}\" in {wanted}: it is known in {}",
-        Safe(name),
-        names.join(", ")
-    );
+    let space = wanted.space.map_or("", Space::name);
+    let message =
+        format!("there is no direction \"{name}\" in {space}: it is known in {}", names.join(", "));
     let first = names.first().copied().unwrap_or("W");
-    Error::check(message).hint(format!("direction(\"{}\", space: {first})", Safe(name)))
+    Error::check(message).rewrite(wanted.call, format!("direction(\"{name}\", space: {first})"))
 }
 
-fn unknown(name: &str, current: Option<&Arc<ModelFacts>>) -> Error {
+fn unknown(wanted: Wanted<'_>, current: Option<&Arc<ModelFacts>>) -> Error {
     let own: Vec<&str> =
         current.map(|m| m.directions.keys().map(String::as_str).collect()).unwrap_or_default();
     let whose = current.map_or_else(
@@ -133,10 +159,10 @@ fn unknown(name: &str, current: Option<&Arc<ModelFacts>>) -> Error {
     );
     let error = Error::check(format!(
         "there is no direction \"{}\": {whose}, and there is no such file",
-        Safe(name)
+        Safe(wanted.name)
     ));
-    match near(name, own.iter().copied()).first() {
-        Some(d) => error.hint(format!("direction(\"{d}\")")),
+    match near(wanted.name, own.iter().copied()).first() {
+        Some(d) => error.rewrite(wanted.call, format!("direction(\"{d}\")")),
         None if own.is_empty() => {
             error.hint("give a file with a direction: npy, npz, pt or safetensors")
         }
@@ -152,7 +178,7 @@ fn from_file(
     key: Option<&str>,
     space: Option<Space>,
     current: Option<&Arc<ModelFacts>>,
-) -> Result<Direction> {
+) -> Result<(Forms, Option<Checkpoint>)> {
     let file = weights::open(Path::new(path), &LIMITS)?;
     let config = directions::config(&file);
     let said = directions::space_of(&file);
@@ -169,20 +195,27 @@ fn from_file(
         (None, None) => sizes(file.weights.list(), said),
     };
     let all = directions::read(&file, said.or(space), &facts)?;
-    let mut one = pick(all, key, space, path)?;
-    one.model = owner.or_else(|| current.map(|m| model::id_of(m)));
-    one.origin = format!("from {path}");
-    Ok(one)
+    let unnamed = owner.is_none().then(|| file.clone());
+    let model = owner.or_else(|| current.map(|m| model::id_of(m)));
+    let found = pick(all, key, space, path)?;
+    let open = found.len() > 1;
+    let told = |d: Direction| {
+        let origin = if open { format!("{} from {path}", d.space) } else { format!("from {path}") };
+        Direction { model: model.clone(), origin, ..d }
+    };
+    let forms = Forms::of(found.into_iter().map(told))
+        .ok_or_else(|| Error::runtime("no direction was read"))?;
+    Ok((forms, unnamed))
 }
 
-/// The direction meant: the only one, the one of that name, and of that space where the name is in
-/// several.
+/// The direction meant: the only one, the one of that name, and of that space where one is given;
+/// else in every space in which the file has it, W first.
 fn pick(
     all: Vec<Direction>,
     key: Option<&str>,
     space: Option<Space>,
     path: &str,
-) -> Result<Direction> {
+) -> Result<Vec<Direction>> {
     let names: Vec<String> = all.iter().map(|d| format!("{}/{}", d.space, Safe(&d.name))).collect();
     let listed = shorten(&names.join(", "));
     let (in_key, name) = key.map_or((None, None), |k| (split(k).0, Some(split(k).1)));
@@ -191,15 +224,14 @@ fn pick(
         let named = name.is_none_or(|n| d.name == n) || key.is_some_and(|k| d.name == k);
         named && space.is_none_or(|s| d.space == s)
     };
-    let mut left: Vec<Direction> = all.into_iter().filter(fits).collect();
-    if let (Some(name), true) = (name, left.len() > 1) {
-        let all: Directions = left.iter().cloned().collect();
-        left = all.get(name).cloned().into_iter().collect();
-    }
-    match (left.pop(), left.is_empty()) {
-        (Some(one), true) => Ok(one),
-        (Some(_), false) => Err(Error::runtime(format!("{} holds several directions", Safe(path)))
-            .hint(format!("say which with `key`: {listed}"))),
+    let left: Directions = all.into_iter().filter(fits).collect();
+    let mut by_name = left.by_name();
+    match (by_name.next(), by_name.next()) {
+        (Some(one), None) => Ok(one.to_vec()),
+        (Some(_), Some(_)) => {
+            Err(Error::runtime(format!("{} holds several directions", Safe(path)))
+                .hint(format!("say which with `key`: {listed}")))
+        }
         (None, _) => Err(Error::runtime(format!("{} holds no such direction", Safe(path)))
             .hint(format!("it holds {listed}"))),
     }
@@ -231,7 +263,16 @@ fn sizes(arrays: &Listing, space: Option<Space>) -> Facts {
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let key = args.get("key").map(|_| args.text("key")).transpose()?;
     let current = ctx.model.as_ref().map(|m| m.facts.clone());
-    let found = find(args.text("name")?, key, args.space("space")?, current.as_ref())
-        .map_err(|e| e.at(args.span("name")))?;
-    Ok(Value::Direction(found))
+    let (name, space) = (args.text("name")?, args.space("space")?);
+    let wanted = Wanted { name, key, space, call: args.span };
+    let (mut found, unnamed) =
+        find(wanted, current.as_ref()).map_err(|e| e.at(args.span("name")))?;
+    if let (Some(file), Some(model)) = (unnamed, &ctx.model) {
+        let arrays = directions::arrays(&file)?;
+        foreign::components(name, &arrays, model)
+            .and_then(|()| found.iter().try_for_each(|(_, d)| foreign::direction(name, d, model)))
+            .map_err(|e| e.at(args.span("name")))?;
+        found.set_origin(&foreign::origin(name, model));
+    }
+    Ok(Value::Direction(Arc::new(found)))
 }

@@ -6,6 +6,7 @@ use crate::builtin::{
 };
 use crate::error::{Error, Result};
 use crate::image::{Raster, encode};
+use crate::value::display::room;
 use crate::value::{Image, Value};
 
 /// `grid(pictures, …, columns: …)`
@@ -25,6 +26,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "-",
                 "pictures a row; the side of the smallest square unless given",
             )
+            .whole(1, 10_000)
             .named(),
         ],
         returns: "Image",
@@ -48,15 +50,16 @@ fn infer(_: &CheckedCall<'_>) -> Result<Type> {
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let mut rasters = Vec::new();
-    for image in all_images(&args.many("pictures"), ctx)? {
+    let images = all_images(&args.many("pictures"), ctx)?;
+    room(images.iter().map(|i| i.data.elem_count() as u64).sum())?;
+    for image in images {
         rasters.extend(Raster::from_tensor(&image.data)?);
     }
     let count = rasters.len();
     if count == 0 {
         return Err(Error::runtime("a grid needs at least one picture").at(args.span));
     }
-    let columns =
-        args.count("columns", 1..=10_000)?.unwrap_or_else(|| (count as f64).sqrt().ceil() as usize);
+    let columns = args.count("columns")?.unwrap_or_else(|| (count as f64).sqrt().ceil() as usize);
     let one = encode::grid(&rasters, columns).map_err(|e| e.at(args.span))?;
     Ok(Value::Image(Image {
         data: one.to_tensor(&ctx.device)?,

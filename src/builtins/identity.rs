@@ -27,19 +27,19 @@ pub const BUILTIN: Builtin = Builtin {
     definition: Some(|ctx| {
         ctx.model
             .as_ref()
-            .and_then(|m| of(m))
+            .and_then(|m| of(m).ok().flatten())
             .map_or_else(String::new, |metric| metric.definition())
     }),
     run: |args, ctx| {
         let model = ctx.model()?;
-        let metric = of(model).ok_or_else(|| none(&model.facts.name).at(args.span))?;
+        let metric = of(model)?.ok_or_else(|| none(&model.facts.name).at(args.span))?;
         shared::metric(&metric, args, ctx)
     },
 };
 
 /// The metric of a generator that brings the network for it.
-pub fn of(model: &Loaded) -> Option<Identity> {
-    model.features.clone().and_then(Identity::new)
+fn of(model: &Loaded) -> Result<Option<Identity>> {
+    Ok(model.features()?.cloned().and_then(Identity::new))
 }
 
 fn none(name: &str) -> Error {
@@ -50,6 +50,6 @@ fn none(name: &str) -> Error {
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     match &call.model {
         Some(m) if !m.identity => Err(none(&m.name).at(call.span)),
-        _ => Ok(Type::Number),
+        _ => shared::number(call),
     }
 }

@@ -1,12 +1,12 @@
 //! `image`: pictures from files.
 
-use super::shared;
+use super::{examples, shared};
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Span};
 use crate::face;
-use crate::image::{Raster, fit, read};
+use crate::image::{Raster, decode, fit, read};
 use crate::lang::suggest::near;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
@@ -31,6 +31,7 @@ pub const BUILTIN: Builtin = Builtin {
             .choices(&["auto", "center", "none"])
             .named(),
             Param::optional("size", &[Kind::Number], "-", "side in pixels; the current generator's unless given")
+                .whole(1, LIMITS.image_side as u64)
                 .named(),
         ],
         returns: "Image",
@@ -42,7 +43,9 @@ pub const BUILTIN: Builtin = Builtin {
               what it did. A face is looked for coarse to fine, then turned (every pixel weighed when it shrinks, bicubic \
               when it grows) until eyes, nose and mouth stand as in the training pictures; a square picture that stands so \
               already is kept whole; without a sure face the centre is taken, with a warning. With `align: none` the \
-              picture keeps its own size and shape unless `size` is given. Range [-1, 1].",
+              picture keeps its own size and shape unless `size` is given. Range [-1, 1]. The examples, \
+              `models/faces/examples/900000.jpg` and so on, are inside gannet: where there is no such file they are read \
+              from there.",
     examples: &[Example { code: "image(\"models/faces/examples/900000.jpg\")", note: "a face, fitted" }],
     cost: None,
     definition: None,
@@ -62,7 +65,7 @@ fn paths(call: &CheckedCall<'_>) -> Vec<(String, crate::error::Span)> {
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     for (path, span) in paths(call).into_iter().filter(|(p, _)| !call.will_exist(p)) {
-        exists(&path).map_err(|e| e.at(span))?;
+        exists(&path, span)?;
     }
     let kept = matches!(call.value("align"), Some(Const::Choice(w, _)) if w == "none");
     Ok(match (shared::count(call, "size"), &call.model) {
@@ -73,19 +76,29 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 }
 
 /// Names the files beside a path that does not exist.
-fn exists(path: &str) -> Result<()> {
+pub(super) fn exists(path: &str, span: Span) -> Result<()> {
     let p = Path::new(path);
-    if p.is_file() {
+    if p.is_file() || examples::find(path).is_some() {
         return Ok(());
     }
-    let what = if p.is_dir() { "is a folder, not a picture" } else { "does not exist" };
-    let error = Error::check(format!("{} {what}", Safe(path)));
+    let what = match (p.is_dir(), p.exists()) {
+        (true, _) => "is a folder, not a picture",
+        (_, true) => "is not a regular file",
+        _ => "does not exist",
+    };
+    let error = Error::check(format!("{} {what}", Safe(path))).at(span);
     let folder = p.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let wanted = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.file_name());
     let names: Vec<String> = names.filter_map(|n| n.into_string().ok()).collect();
     Err(match near(&wanted, names.iter().map(String::as_str)).first() {
-        Some(n) => error.hint(format!("\"{}\"", Safe(&folder.join(n).to_string_lossy()))),
+        Some(n) => {
+            let beside = match p.parent() {
+                Some(folder) => folder.join(n),
+                None => n.into(),
+            };
+            error.rewrite(span, format!("\"{}\"", Safe(&beside.to_string_lossy())))
+        }
         None => error.hint("give the path of a png, jpg, webp or gif file, from the folder that gannet was started in"),
     })
 }
@@ -131,9 +144,16 @@ enum Frame {
 }
 
 fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String>)> {
-    exists(path)?;
-    let decoded = read(Path::new(path), &LIMITS)?;
+    exists(path, args.span("path"))?;
+    let embedded = examples::find(path).filter(|_| !Path::new(path).exists());
+    let decoded = match embedded {
+        Some(bytes) => decode(path, bytes, &LIMITS)?,
+        None => read(Path::new(path), &LIMITS)?,
+    };
     let mut notes = decoded.notes;
+    if embedded.is_some() {
+        notes.push("the example inside gannet: there is no such file here".to_owned());
+    }
     let mut raster = decoded.raster;
     let channels = ctx.model.as_ref().map_or(3, |m| m.facts.channels);
     let frame = match args.need("align")? {
@@ -146,7 +166,7 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
         }
         _ => Frame::Centre,
     };
-    let size = args.count("size", 1..=LIMITS.image_side as usize)?;
+    let size = args.count("size")?;
     let side = match (size, &ctx.model, &frame) {
         (Some(s), ..) => s,
         (None, Some(m), Frame::Face | Frame::Centre) => m.facts.side(),
@@ -156,8 +176,10 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
             return Ok((raster, notes));
         }
     };
-    let network =
-        ctx.model.as_ref().and_then(|m| m.features.as_deref()).filter(|f| f.config().finds_faces());
+    let network = match &ctx.model {
+        Some(m) if m.facts.landmarks => m.features()?,
+        _ => None,
+    };
     let (raster, said) = match (&frame, network) {
         (Frame::Face, Some(network)) => {
             let aligned = face::align(network, &raster, channels, side, &ctx.control)?;

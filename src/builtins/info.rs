@@ -3,6 +3,7 @@
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
 };
+use crate::direction::Forms;
 use crate::error::Result;
 use crate::latent::Direction;
 use crate::safe::Safe;
@@ -44,8 +45,8 @@ fn infer(_: &CheckedCall<'_>) -> Result<Type> {
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let rows = match args.get("x") {
-        None => model(ctx.model()?),
-        Some(Value::Model(m)) => model(m),
+        None => model(ctx.model()?)?,
+        Some(Value::Model(m)) => model(m)?,
         Some(Value::Direction(d)) => direction(d),
         Some(other) => facts(other),
     };
@@ -65,11 +66,25 @@ fn words(v: &serde_json::Value) -> String {
     v.as_str().map_or_else(|| v.to_string(), str::to_owned)
 }
 
-/// The rows about a direction.
-fn direction(d: &Direction) -> Vec<(String, String)> {
+/// The rows about a direction; of one that is known in several spaces, those of each in turn.
+fn direction(all: &Forms) -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    if all.is_open() {
+        rows.push(("name".to_owned(), Safe(&all.first().name).to_string()));
+        rows.push(("known in".to_owned(), format!("{}: the code decides", all.sets())));
+    }
+    for (set, d) in all.iter() {
+        let head = if all.is_open() { ("of", set.to_string()) } else { ("name", d.name.clone()) };
+        rows.extend(form(d, head));
+    }
+    rows
+}
+
+/// The rows about one form of a direction.
+fn form(d: &Direction, head: (&str, String)) -> Vec<(String, String)> {
     let model = d.model.as_ref().map_or("an unnamed generator", |m| m.name.as_str());
     let rows = [
-        ("name", d.name.clone()),
+        head,
         ("space", d.space.to_string()),
         ("size", if d.rows > 1 { format!("{}×{}", d.rows, d.dim) } else { d.dim.to_string() }),
         ("length", format!("{:.4}", crate::direction::norm(d))),
@@ -81,10 +96,13 @@ fn direction(d: &Direction) -> Vec<(String, String)> {
 }
 
 /// The rows about a generator.
-pub fn model(m: &Loaded) -> Vec<(String, String)> {
-    let s = m.generator.spec();
+///
+/// # Errors
+/// When the generator's file cannot be read any more.
+pub fn model(m: &Loaded) -> Result<Vec<(String, String)>> {
+    let s = m.spec();
     let spaces = s.spaces.iter().map(|s| s.name()).collect::<Vec<_>>().join(" ");
-    [
+    let rows = [
         ("name", s.name.clone()),
         ("family", s.family.clone()),
         ("resolution", format!("{}×{}, {} channels", s.width, s.height, s.channels)),
@@ -96,8 +114,7 @@ pub fn model(m: &Loaded) -> Vec<(String, String)> {
         ("directions", m.facts.direction_names()),
         ("encoder", if m.facts.encoder { "yes" } else { "none" }.to_owned()),
         ("fingerprint", s.fingerprint.clone()),
-        ("sha256", m.sha256.clone()),
-    ]
-    .map(|(k, v)| (k.to_owned(), v))
-    .into()
+        ("sha256", m.sha256()?.to_owned()),
+    ];
+    Ok(rows.map(|(k, v)| (k.to_owned(), v)).into())
 }

@@ -1,12 +1,15 @@
 //! `invert`: from a picture to the code that makes it.
 
+mod params;
+
 use super::shared;
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts,
-    Param, Signature, Type, all_images,
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, ModelFacts, Signature,
+    Type, all_images, as_check,
 };
 use crate::error::{Error, Result};
-use crate::invert::{self, Checkpoint, Config, Init, Job, Method};
+use crate::invert::methods::{self, HYBRID, OPTIMIZE};
+use crate::invert::{self, Checkpoint, Config, Init, Job, METHODS, Method, TERMS};
 use crate::metric::Perceptual;
 use crate::space::Space;
 use crate::value::{Loaded, Value};
@@ -18,83 +21,15 @@ use std::time::Duration;
 /// At most this long between two checkpoints: what a dropped line may cost.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(20);
 
-/// Passes of an encoder that may be asked for; more than a few hardly change anything.
-const MOST_PASSES: usize = 1000;
+/// Parameters that only some methods read, besides the methods' own.
+const SPECIAL: [&str; 2] = ["passes", "lr"];
 
 /// `invert(picture, space: W+, method: …, steps: …)`
 pub const BUILTIN: Builtin = Builtin {
-    signature: Signature {
-        name: "invert",
-        params: &[
-            Param::required(
-                "picture",
-                &[Kind::Image, Kind::Latent, Kind::List],
-                "pictures of the generator's size, or a list of them; of a code its picture",
-            ),
-            Param::optional(
-                "space",
-                &[Kind::Space],
-                "-",
-                "Z, W, W+, S (styles) or N (noise maps only); W+ where the generator has one, W \
-                for the projector, Z where there is no W",
-            ),
-            Param::optional(
-                "method",
-                &[Kind::Choice],
-                "auto",
-                "`optimize`: Adam; `projector`: NVIDIA's, in W; `encoder`: \
-                refinement passes of the generator's own encoder; `hybrid`: these, then optimize; `auto`: hybrid where \
-                there is an encoder, the space is W or W+ and no start is given, else optimize",
-            )
-            .choices(&["auto", "optimize", "projector", "encoder", "hybrid"]),
-            Param::optional(
-                "steps",
-                &[Kind::Number],
-                "-",
-                "gradient steps; optimize 400, projector 1000, hybrid 200; of \
-                `method: encoder` its passes",
-            ),
-            Param::optional(
-                "passes",
-                &[Kind::Number],
-                "-",
-                "of the encoder, before any gradient step; as many as it was \
-                trained for",
-            )
-            .named(),
-            Param::optional(
-                "init",
-                &[Kind::Choice, Kind::Latent],
-                "-",
-                "`mean` of w, `random`, `best_of: k` samples, or a code \
-                (`latent` with `start`)",
-            )
-            .choices(&["mean", "random", "best_of:", "latent"])
-            .named(),
-            Param::optional("start", &[Kind::Latent], "-", "the code that `init: latent` starts from").named(),
-            Param::optional("best_of", &[Kind::Number], "-", "the same as `init: best_of: k`").named(),
-            Param::optional("lr", &[Kind::Number], "-", "peak learning rate").named(),
-            Param::optional("l2", &[Kind::Number], "-", "weight of the squared error on [-1, 1]").named(),
-            Param::optional("l1", &[Kind::Number], "-", "weight of the absolute error on [-1, 1]").named(),
-            Param::optional("perceptual", &[Kind::Number], "-", "weight of the perceptual distance").named(),
-            Param::optional("offset", &[Kind::Number], "-", "weight that keeps the layers of a W+ code together")
-                .named(),
-            Param::optional("noise", &[Kind::Bool], "-", "search the noise maps as well").named(),
-            Param::optional("seed", &[Kind::Number], "-", "of everything random; the session's unless given").named(),
-            shared::CLASS,
-        ],
-        returns: "Inversion",
-        infer,
-    },
+    signature: Signature { name: "invert", params: &params::ALL, returns: "Inversion", infer },
     category: Category::Invert,
     summary: "finds the code that makes a picture",
-    details: "An Inversion stands for its code wherever a code is wanted. Ctrl-C stops it and keeps the best so far. \
-              Several pictures at once, as `invert([image(\"a.png\"), image(\"b.png\")])`, take less time than one \
-              after the other and give exactly what each gives alone: `[one for one in r]` takes them apart. Every \
-              term of the loss stays apart in the trace. An encoder begins at the mean of w (or the start it is given) \
-              and corrects the code by looking at target and reconstruction, pass after pass; the best pass by the \
-              loss is kept, and where hybrid goes on from. In W the layers' corrections are averaged. Methods: \
-              Image2StyleGAN (optimize), Karras et al. 2020 appendix D (projector), e4e and ReStyle (encoder).",
+    details: params::DETAILS,
     examples: &[
         Example {
             code: "invert(sample(seed: 3), space: W, steps: 20)",
@@ -116,58 +51,64 @@ pub const BUILTIN: Builtin = Builtin {
             code: "invert(sample(seed: 3), method: hybrid, passes: 1, steps: 10)",
             note: "one pass, then ten gradient steps in W+",
         },
+        Example {
+            code: "invert(sample(seed: 3), method: lbfgs, space: Z, steps: 12, history: 5)",
+            note: "twelve evaluations of L-BFGS",
+        },
+        Example {
+            code: "invert(sample(seed: 3), mask: mask(box: [0, 0, 1, 0.5]), space: W, steps: 5)",
+            note: "only the upper half counts",
+        },
     ],
     cost: Some(cost),
     definition: None,
     run,
 };
 
-fn usual(spaces: &[Space], method: &str) -> Space {
-    let order = if method == "projector" {
-        [Space::W, Space::WPlus, Space::Z]
-    } else {
-        [Space::WPlus, Space::W, Space::Z]
-    };
-    order.into_iter().find(|s| spaces.contains(s)).unwrap_or(Space::Z)
+/// The method that is written, or what `auto` is: hybrid where an encoder can help. A start that
+/// was given is the user's own.
+fn chosen(
+    word: &str,
+    space: Option<Space>,
+    (facts, started): (&ModelFacts, bool),
+) -> Option<&'static Method> {
+    if word != "auto" {
+        return methods::find(word);
+    }
+    let space = space.unwrap_or_else(|| OPTIMIZE.usual_space(&facts.spaces));
+    let hybrid = facts.encoder && !started && HYBRID.works_in(space);
+    Some(if hybrid { &HYBRID } else { &OPTIMIZE })
+}
+
+/// The parameters that only some methods read.
+fn special() -> impl Iterator<Item = &'static str> {
+    SPECIAL.into_iter().chain(METHODS.into_iter().flat_map(|m| m.params).map(|p| p.name))
 }
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let Some(m) = call.model.clone() else { return Ok(Type::Inversion(CodeType::default())) };
-    let method = match call.value("method") {
-        Some(Const::Choice(w, _)) => w.clone(),
-        _ => "auto".into(),
+    let word = match (call.value("method"), call.arg("method")) {
+        (Some(Const::Choice(w, _)), _) => w.as_str(),
+        (None, Some(_)) => "",
+        _ => "auto",
     };
     let at = |name: &str| call.arg(name).map_or(call.span, |a| a.span);
-    if matches!(method.as_str(), "encoder" | "hybrid") && !m.encoder {
-        return Err(Error::check(format!(
-            "{} brings no encoder, which `method: {method}` needs",
-            m.name
-        ))
-        .at(at("method"))
-        .hint("method: optimize"));
+    let started = ["init", "start", "best_of"].iter().any(|name| call.arg(name).is_some());
+    let given = shared::space(call, "space");
+    let method = chosen(word, given, (&m, started));
+    let space = given.unwrap_or_else(|| method.unwrap_or(&OPTIMIZE).usual_space(&m.spaces));
+    let check = |found: Result<()>, name: &str| found.map_err(|e| as_check(e).at(at(name)));
+    if let Some(method) = method {
+        check(method.check_encoder(m.encoder, &m.name), "method")?;
     }
-    let space = shared::space(call, "space").unwrap_or_else(|| usual(&m.spaces, &method));
     if space != Space::N {
         shared::check_space(space, &m, at("space"))?;
     }
-    if matches!(method.as_str(), "encoder" | "hybrid")
-        && Method::parse(&method).is_some_and(|m| !m.works_in(space))
-    {
-        return Err(Error::check(format!(
-            "an encoder gives W or W+ codes, it does not search {space}"
-        ))
-        .at(at("space"))
-        .hint("space: W+, or method: optimize"));
-    }
-    if method == "projector" && !m.spaces.contains(&Space::W) {
-        return Err(Error::check(format!("the projector searches W, {} has none", m.name))
-            .at(at("method"))
-            .hint("method: optimize"));
-    }
-    if method == "projector" && space != Space::W {
-        return Err(Error::check(format!("the projector searches W, not {space}"))
-            .at(at("space"))
-            .hint("space: W"));
+    if let Some(method) = method {
+        check(method.check_space(space), "space")?;
+        for name in special().filter(|name| call.arg(name).is_some()) {
+            check(method.check_parameter(name), name)?;
+        }
     }
     let picture = match call.arg("picture").map(|a| a.ty.clone()) {
         Some(Type::List(each)) => Some(*each),
@@ -184,6 +125,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         model: Some(m),
         count: None,
         origin: Some("inverted".into()),
+        ..CodeType::default()
     }))
 }
 
@@ -207,52 +149,55 @@ fn cost(_: &Args, ctx: &Context<'_>) -> u64 {
 }
 
 fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
-    let word = args.word("method")?;
-    let space = args.space("space")?.unwrap_or_else(|| usual(&model.facts.spaces, word));
-    let method = match word {
-        "auto" => auto(args, model, space),
-        w => Method::parse(w)
-            .ok_or_else(|| Error::runtime(format!("no method {w}")).at(args.span("method")))?,
-    };
+    let (word, space) = (args.word("method")?, args.space("space")?);
+    let started = ["init", "start", "best_of"].iter().any(|name| args.get(name).is_some());
+    let method = chosen(word, space, (&model.facts, started))
+        .ok_or_else(|| Error::runtime(format!("no method {word}")).at(args.span("method")))?;
+    let space = space.unwrap_or_else(|| method.usual_space(&model.facts.spaces));
+    for name in special().filter(|name| written(args, name)) {
+        method.check_parameter(name).map_err(|e| e.at(args.span(name)))?;
+    }
     let mut c = Config::new(space, method);
     c.seed = args.seed(ctx)?;
     (c.passes, c.steps) = steps(args, &c)?;
-    let weight = |name: &str| args.number(name, 0.0..=1e12);
+    let weight = |name: &str| args.number(name);
     c.lr = weight("lr")?.unwrap_or(c.lr);
-    c.losses.l2 = weight("l2")?.unwrap_or(c.losses.l2);
-    c.losses.l1 = weight("l1")?.unwrap_or(c.losses.l1);
-    c.losses.offset = weight("offset")?.unwrap_or(c.losses.offset);
-    c.losses.perceptual = weight("perceptual")?.or(c.losses.perceptual);
+    c.until = weight("until")?;
+    for term in TERMS {
+        if let Some(w) = weight(term.name)? {
+            c.weights.set(term.name, w);
+        }
+    }
+    for param in method.params {
+        if let Some(value) = weight(param.name)? {
+            c.settings.set(param.name, value);
+        }
+    }
     if args.get("noise").is_some() {
         c.noise = args.flag("noise")?;
+    }
+    if let Some(Value::Mask(mask)) = args.get("mask") {
+        let size = (model.facts.height, model.facts.width);
+        mask.check(size).map_err(|e| e.at(args.span("mask")))?;
+        c.mask = Some(mask.as_ref().clone());
     }
     c.init = init(args, c.init)?;
     Ok(c)
 }
 
-/// Hybrid where an encoder can help: a start that was given is the user's own, and no encoder moves
-/// z.
-fn auto(args: &Args, model: &Loaded, space: Space) -> Method {
-    let started = ["init", "start", "best_of"].iter().any(|name| args.get(name).is_some());
-    let hybrid = model.facts.encoder && !started && Method::Hybrid.works_in(space);
-    if hybrid { Method::Hybrid } else { Method::Optimize }
+/// Whether an argument was written in the call.
+fn written(args: &Args, name: &str) -> bool {
+    let at = args.params.iter().position(|p| p.name == name);
+    at.and_then(|i| args.written.get(i)).is_some_and(|w| !w.is_empty())
 }
 
 /// Passes and gradient steps; `steps` of the encoder are its passes.
 fn steps(args: &Args, c: &Config) -> Result<(Option<usize>, usize)> {
-    let passes = args.count("passes", 0..=MOST_PASSES)?;
-    if passes.is_some() && !c.method.encodes() {
-        return Err(Error::runtime(format!(
-            "method {} makes no passes of an encoder",
-            c.method.name()
-        ))
-        .at(args.span("passes"))
-        .hint("leave `passes` out, or use method: hybrid"));
+    let passes = args.count("passes")?;
+    if c.method.steps.is_some() {
+        return Ok((passes, args.count("steps")?.unwrap_or(c.steps)));
     }
-    if c.method != Method::Encoder {
-        return Ok((passes, args.count("steps", 0..=1_000_000)?.unwrap_or(c.steps)));
-    }
-    match (passes, args.count("steps", 0..=MOST_PASSES)?) {
+    match (passes, args.count_to("steps", params::MOST_PASSES as usize)?) {
         (Some(_), Some(_)) => {
             Err(Error::runtime("the steps of the encoder are its passes: both are given")
                 .at(args.span("steps"))
@@ -263,7 +208,7 @@ fn steps(args: &Args, c: &Config) -> Result<(Option<usize>, usize)> {
 }
 
 fn init(args: &Args, usual: Init) -> Result<Init> {
-    if let Some(k) = args.count("best_of", 1..=100_000)? {
+    if let Some(k) = args.count("best_of")? {
         return Ok(Init::BestOf(k));
     }
     let wrong = |what: &str| Err(Error::runtime(what.to_owned()).at(args.span("init")));
@@ -303,7 +248,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model()?.clone();
     let pictures = pictures(args, ctx)?;
     let mut config = config(args, &model, ctx)?;
-    let perceptual = model.features.clone().map(Perceptual::new);
+    let perceptual = model.features()?.cloned().map(Perceptual::new);
     let labels = shared::needed_labels(args, &model, pictures.dim(0)?)?;
     if let Some(folder) = &ctx.checkpoints {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,
@@ -323,9 +268,9 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let job = Job {
         perceptual: perceptual.as_ref(),
         labels: labels.as_ref(),
-        encoder: if config.method.encodes() { model.encoder()? } else { None },
-        stats: model.stats()?,
-        ..Job::new(&*model.generator, &ctx.control)
+        encoder: if config.method.encoder { model.encoder()? } else { None },
+        stats: Some(&|| model.stats()),
+        ..Job::new(&**model.generator()?, &ctx.control)
     };
     let found = invert::invert(&job, &pictures, &config).map_err(|e| e.at(args.span))?;
     Ok(Value::Inversion(Arc::new(found)))

@@ -10,7 +10,7 @@ use crate::latent::{Latent, ModelId};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
-use crate::value::Value;
+use crate::value::{Value, foreign};
 use crate::weights::{self, Checkpoint};
 use candle_core::Tensor;
 use std::collections::BTreeSet;
@@ -88,6 +88,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         model: known,
         count: Some(found.count),
         origin,
+        ..CodeType::default()
     }))
 }
 
@@ -245,13 +246,11 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         Some(m) => shared::labels(args, m, found.count)?.or(labels),
         None => labels,
     };
+    let mut origin = format!("from {path}");
+    if let (None, Some(model)) = (&found.model, &ctx.model) {
+        foreign::codes(path, found.space, &data, model).map_err(|e| e.at(span))?;
+        origin = foreign::origin(path, model);
+    }
     let model = found.model.or_else(|| ctx.model.as_ref().map(|m| m.id()));
-    Ok(Value::Latent(Latent {
-        space: found.space,
-        data,
-        model,
-        noise,
-        labels,
-        origin: format!("from {path}"),
-    }))
+    Ok(Value::Latent(Latent { space: found.space, data, model, noise, labels, origin }))
 }

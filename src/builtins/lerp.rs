@@ -19,7 +19,7 @@ pub const BUILTIN: Builtin = Builtin {
     definition: None,
     run: |args, _| {
         let (a, b) = shared::pair(args, ["a", "b"])?;
-        let t = args.need_number("t", -100.0..=100.0)?;
+        let t = args.need_number("t")?;
         let data = ((&a.data * (1.0 - t))? + (&b.data * t)?)?;
         Ok(Value::Latent(shared::blend(
             &a,
@@ -33,7 +33,7 @@ pub const BUILTIN: Builtin = Builtin {
 pub const PARAMS: &[Param] = &[
     Param::required("a", &[Kind::Latent], "where t is 0"),
     Param::required("b", &[Kind::Latent], "where t is 1"),
-    Param::required("t", &[Kind::Number], "how far, 0 to 1 between them"),
+    Param::required("t", &[Kind::Number], "how far, 0 to 1 between them").within(-100.0, 100.0),
 ];
 
 /// A code of the two arguments' space.

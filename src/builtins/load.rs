@@ -26,7 +26,9 @@ pub const BUILTIN: Builtin = Builtin {
     cost: None,
     definition: None,
     run: |args, ctx| {
-        let loaded = model::load(args.text("path")?).map_err(|e| e.at(args.span("path")))?;
+        let at = args.span("path");
+        let loaded = model::load(args.text("path")?).map_err(|e| e.at(at))?;
+        loaded.ready().map_err(|e| e.at(at))?;
         ctx.model = Some(loaded.clone());
         Ok(Value::Model(loaded))
     },

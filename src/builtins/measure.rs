@@ -25,13 +25,15 @@ fn infer(_: &CheckedCall<'_>) -> Result<Type> {
 }
 
 /// Every metric that the generator at hand can compute.
-pub fn metrics(ctx: &Context<'_>) -> Vec<Box<dyn Metric>> {
+fn metrics(ctx: &Context<'_>) -> Result<Vec<Box<dyn Metric>>> {
     let mut all = metric::all();
-    if let Some(f) = ctx.model.as_ref().and_then(|m| m.features.clone()) {
+    if let Some(model) = &ctx.model
+        && let Some(f) = model.features()?
+    {
         all.push(Box::new(Perceptual::new(f.clone())));
-        all.extend(Identity::new(f).map(|m| Box::new(m) as Box<dyn Metric>));
+        all.extend(Identity::new(f.clone()).map(|m| Box::new(m) as Box<dyn Metric>));
     }
-    all
+    Ok(all)
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
@@ -47,7 +49,7 @@ pub fn table(a: &candle_core::Tensor, b: &candle_core::Tensor, ctx: &Context<'_>
         columns.extend((0..count).map(|i| format!("#{i}")));
     }
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
-    for m in metrics(ctx) {
+    for m in metrics(ctx)? {
         match m.measure(a, b) {
             Ok(each) => {
                 let mean = each.iter().sum::<f64>() / each.len().max(1) as f64;

@@ -85,7 +85,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let (a, b) = (args.latent("a")?, args.latent("b")?);
     let model = ctx.model_of(&a)?;
-    let g = &*model.generator;
+    let g = &**model.generator()?;
     let space = if [a.space, b.space].contains(&Space::S) { Space::S } else { Space::WPlus };
     let lift = |code, name| spaces::lift(g, code, space).map_err(|e| e.at(args.span(name)));
     let (a, b) = (lift(&a, "a")?, lift(&b, "b")?);

@@ -4,6 +4,7 @@ mod attributes;
 mod compare;
 mod cosine;
 mod direction;
+mod examples;
 mod grid;
 mod identity;
 mod image;
@@ -13,6 +14,7 @@ mod latent;
 mod lerp;
 mod load;
 mod mae;
+mod mask;
 mod mean_w;
 mod measure;
 mod mix;
@@ -38,7 +40,7 @@ mod shared;
 use crate::builtin::Builtin;
 
 /// All built-in functions, by name.
-pub const ALL: [&Builtin; 32] = [
+pub const ALL: [&Builtin; 33] = [
     &attributes::BUILTIN,
     &compare::BUILTIN,
     &cosine::BUILTIN,
@@ -52,6 +54,7 @@ pub const ALL: [&Builtin; 32] = [
     &lerp::BUILTIN,
     &load::BUILTIN,
     &mae::BUILTIN,
+    &mask::BUILTIN,
     &mean_w::BUILTIN,
     &measure::BUILTIN,
     &mix::BUILTIN,

@@ -7,7 +7,6 @@ use crate::direction;
 use crate::error::{Error, Result};
 use crate::value::Value;
 use candle_core::DType;
-use std::sync::Arc;
 
 /// `norm(x)`
 pub const BUILTIN: Builtin = Builtin {
@@ -19,12 +18,13 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Measure,
     summary: "Euclidean length over all layers, in the units of the space",
-    details: "For several codes a list, one number each.",
+    details: "For several codes a list, one number each. Of a direction that is known in several spaces the \
+              length in the first of them, W where it is known there.",
     examples: &[Example { code: "norm(direction(\"smile\"))", note: "the length of one step" }],
     cost: None,
     definition: Some(|_| "Euclidean length over all layers".into()),
     run: |args, _| match args.need("x")? {
-        Value::Direction(d) => Ok(Value::Number(direction::norm(d))),
+        Value::Direction(d) => Ok(Value::Number(direction::norm(d.first()))),
         other => {
             let code = as_latent(other)
                 .ok_or_else(|| Error::runtime("`x` is no code").at(args.span("x")))?;
@@ -38,7 +38,7 @@ pub const BUILTIN: Builtin = Builtin {
                 .to_vec1::<f64>()?;
             Ok(match rows[..] {
                 [one] => Value::Number(one),
-                _ => Value::List(Arc::new(rows.into_iter().map(Value::Number).collect())),
+                _ => Value::list(rows.into_iter().map(Value::Number).collect())?,
             })
         }
     },

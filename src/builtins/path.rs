@@ -11,7 +11,7 @@ use crate::value::Value;
 use candle_core::Tensor;
 
 /// Most frames of one path.
-const MAX: usize = 10_000;
+const MAX: u64 = 10_000;
 
 /// `path(a, b, c, frames: 60)`
 pub const BUILTIN: Builtin = Builtin {
@@ -21,6 +21,7 @@ pub const BUILTIN: Builtin = Builtin {
             Param::required("codes", &[Kind::Latent, Kind::List], "two or more codes of one space")
                 .variadic(),
             Param::optional("frames", &[Kind::Number], "60", "frames in all, both ends included")
+                .whole(2, MAX)
                 .named(),
             Param::optional(
                 "closed",
@@ -111,7 +112,7 @@ fn run(args: &Args, _: &mut Context<'_>) -> Result<Value> {
     if args.flag("closed")? {
         rows.push(rows[0].clone());
     }
-    let frames = args.need_count("frames", 2..=MAX)?;
+    let frames = args.need_count("frames")?;
     let between = |k: usize| {
         let at = k as f64 * (rows.len() - 1) as f64 / (frames - 1) as f64;
         let i = (at.floor() as usize).min(rows.len() - 2);

@@ -24,12 +24,12 @@ pub const BUILTIN: Builtin = Builtin {
     }],
     cost: None,
     definition: Some(|ctx| {
-        let features = ctx.model.as_ref().and_then(|m| m.features.clone());
+        let features = ctx.model.as_ref().and_then(|m| m.features().ok().flatten().cloned());
         features.map_or_else(String::new, |f| Perceptual::new(f).definition())
     }),
     run: |args, ctx| {
         let model = ctx.model()?;
-        let features = model.features.clone().ok_or_else(|| none(&model.facts.name))?;
+        let features = model.features()?.cloned().ok_or_else(|| none(&model.facts.name))?;
         shared::metric(&Perceptual::new(features), args, ctx)
     },
 };
@@ -42,6 +42,6 @@ fn none(name: &str) -> Error {
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     match &call.model {
         Some(m) if !m.perceptual => Err(none(&m.name).at(call.span)),
-        _ => Ok(Type::Number),
+        _ => shared::number(call),
     }
 }

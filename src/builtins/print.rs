@@ -2,7 +2,7 @@
 
 use crate::builtin::{Builtin, Category, CheckedCall, Example, Kind, Param, Signature, Type};
 use crate::error::Result;
-use crate::value::{Value, display};
+use crate::value::{Value, text};
 
 /// `print(value, …)`
 pub const BUILTIN: Builtin = Builtin {
@@ -24,8 +24,8 @@ pub const BUILTIN: Builtin = Builtin {
     cost: None,
     definition: None,
     run: |args, ctx| {
-        let texts: Vec<String> =
-            args.values.iter().flatten().map(|(v, _)| display::plain(v)).collect();
+        let texts = args.values.iter().flatten().map(|(v, _)| text::plain(v));
+        let texts = texts.collect::<Result<Vec<_>>>()?;
         ctx.output.print(&texts.join(" "))?;
         Ok(Value::Nothing)
     },

@@ -2,14 +2,16 @@
 
 use super::shared;
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
+    Args, Bounds, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
 };
 use crate::error::{Error, Result};
-use crate::generator::{self, Input, Noise, spaces};
+use crate::generator::{self, Generator, Input, Noise, Transform, spaces};
+use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::{Image, Value};
+use candle_core::Tensor;
 
-/// `render(code, noise: const, psi: 1)`
+/// `render(code, noise: const, psi: 1, rotate: 0, shift: [0, 0])`
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "render",
@@ -28,14 +30,32 @@ pub const BUILTIN: Builtin = Builtin {
                 &[Kind::Number],
                 "1",
                 "truncation towards the mean w; 1 is none",
-            ),
+            )
+            .within(-10.0, 10.0),
             Param::optional("cutoff", &[Kind::Number], "-", "truncate only layers below this one")
+                .whole(0, 1 << 16)
                 .named(),
             Param::optional(
                 "seed",
                 &[Kind::Number],
                 "-",
                 "of random noise; the session's unless given",
+            )
+            .seed()
+            .named(),
+            Param::optional(
+                "rotate",
+                &[Kind::Number],
+                "-",
+                "degrees counterclockwise, inside the network: StyleGAN3",
+            )
+            .within(-3600.0, 3600.0)
+            .named(),
+            Param::optional(
+                "shift",
+                &[Kind::List],
+                "-",
+                "to the right and down after that, in sides of the picture: StyleGAN3",
             )
             .named(),
             shared::CLASS,
@@ -45,7 +65,7 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Generate,
     summary: "the picture of a code",
-    details: "Range [-1, 1], not clamped. Truncation follows StyleGAN: w = mean + psi·(w − mean) on the layers below `cutoff`.",
+    details: "Range [-1, 1], not clamped. Truncation follows StyleGAN: w = mean + psi·(w − mean) on the layers below `cutoff`. `rotate` and `shift` are those of StyleGAN3's gen_images.py.",
     examples: &[
         Example { code: "render(sample(seed: 5), psi: 0.7)", note: "truncated" },
         Example {
@@ -59,7 +79,16 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    Ok(shared::picture(shared::model_of(call, "code").as_ref()))
+    let model = shared::model_of(call, "code");
+    if let (Some(m), Some(cutoff), Some(arg)) =
+        (&model, shared::count(call, "cutoff"), call.arg("cutoff"))
+        && cutoff > m.num_ws
+    {
+        let bounds = Bounds { from: 0.0, to: m.num_ws as f64, whole: true };
+        let kind = crate::error::Kind::Check;
+        return Err(bounds.refusal(kind, "cutoff", (cutoff as f64, arg.span)));
+    }
+    Ok(shared::picture(model.as_ref()))
 }
 
 /// Feature maps of the widest layers dominate: about 64 channels at full resolution, twice.
@@ -83,16 +112,16 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         }
         code.labels = Some(labels);
     }
-    let psi = args.need_number("psi", -10.0..=10.0)?;
-    let cutoff = args.count("cutoff", 0..=model.facts.num_ws)?;
+    let psi = args.need_number("psi")?;
+    let cutoff = args.count_to("cutoff", model.facts.num_ws)?;
     let own = spaces::input_of(&code);
     let noise = match args.word("noise")? {
         "none" => Noise::None,
         "random" => Noise::Random { seed: args.seed(ctx)?, first: 0 },
         _ => own.noise,
     };
-    let input = Input { noise, ..own };
-    let g = &*model.generator;
+    let g = &**model.generator()?;
+    let input = Input { noise, transform: transform(args, g)?, ..own };
     let cut = spaces::truncated(g, &code, psi, cutoff)?;
     Ok(Value::Image(Image {
         data: generator::pictures(g, &cut, &input, (&ctx.control, "render"))?,
@@ -101,4 +130,43 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         notes: Vec::new(),
         model: Some(model.id()),
     }))
+}
+
+/// The transform asked for; `None` when the picture stays where it is.
+fn transform(args: &Args, g: &dyn Generator) -> Result<Option<Tensor>> {
+    let rotate = args.number("rotate")?.unwrap_or(0.0);
+    let moved = Transform { rotate, shift: shift(args)? };
+    if moved == Transform::default() {
+        return Ok(None);
+    }
+    if !g.spec().inputs.transform {
+        let asked = if args.get("rotate").is_some() { "rotate" } else { "shift" };
+        let message = format!(
+            "{} cannot turn or shift what it draws: {} has no coordinates to move",
+            Safe(&g.spec().name),
+            Safe(&g.spec().family)
+        );
+        return Err(Error::runtime(message).at(args.span(asked)).hint(
+            "leave `rotate` and `shift` out; they are for generators of the family StyleGAN3",
+        ));
+    }
+    Ok(Some(moved.matrix(g.device())?))
+}
+
+/// The two numbers of `shift`, zeros unless given.
+fn shift(args: &Args) -> Result<[f64; 2]> {
+    let wrong = || {
+        Error::runtime("`shift` is two numbers from -10 to 10: to the right, and down")
+            .at(args.span("shift"))
+            .hint("in sides of the picture: `shift: [0.1, 0]`")
+    };
+    let number = |v: &Value| match v {
+        Value::Number(v) if v.abs() <= 10.0 => Ok(*v),
+        _ => Err(wrong()),
+    };
+    match args.get("shift") {
+        None => Ok([0.0; 2]),
+        Some(Value::List(both)) if both.len() == 2 => Ok([number(&both[0])?, number(&both[1])?]),
+        Some(_) => Err(wrong()),
+    }
 }

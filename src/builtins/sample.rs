@@ -12,21 +12,22 @@ use crate::value::{Loaded, Value};
 use std::sync::Arc;
 
 /// Most codes of one call.
-const MAX: usize = 100_000;
+const MAX: u64 = 100_000;
 
 /// `sample(n: 1, seed: …, psi: 1, space: W)`
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "sample",
         params: &[
-            Param::optional("n", &[Kind::Number], "1", "how many codes"),
-            Param::optional("seed", &[Kind::Number], "-", "the session's seed unless given"),
+            Param::optional("n", &[Kind::Number], "1", "how many codes").whole(1, MAX),
+            Param::optional("seed", &[Kind::Number], "-", "the session's seed unless given").seed(),
             Param::optional(
                 "psi",
                 &[Kind::Number],
                 "1",
                 "truncation: w = mean + psi·(w − mean); 1 is none",
-            ),
+            )
+            .within(-10.0, 10.0),
             Param::optional(
                 "space",
                 &[Kind::Space],
@@ -69,10 +70,14 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         let spaces = model.as_ref().map_or(&[][..], |m| &m.spaces);
         return Err(in_z(spaces).at(call.arg("psi").map_or(call.span, |a| a.span)));
     }
+    if let Some(m) = &model {
+        shared::check_class(call, m)?;
+    }
     let count = if call.arg("n").is_some() { shared::count(call, "n") } else { Some(1) };
     let space = if call.arg("space").is_some() { space } else { given };
     let layers = space.and_then(|s| model.as_ref()?.layers(s));
-    Ok(Type::Latent(CodeType { space, layers, model, count, origin: Some("sampled".into()) }))
+    let origin = Some("sampled".into());
+    Ok(Type::Latent(CodeType { space, layers, model, count, origin, ..CodeType::default() }))
 }
 
 fn usual(spaces: &[Space]) -> Space {
@@ -106,8 +111,8 @@ fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = model(args, ctx)?;
-    let n = args.need_count("n", 1..=MAX)?;
-    let psi = args.need_number("psi", -10.0..=10.0)?;
+    let n = args.need_count("n")?;
+    let psi = args.need_number("psi")?;
     let space = args.space("space")?.unwrap_or_else(|| usual(&model.facts.spaces));
     shared::check_space(space, &model.facts, args.span("space"))?;
     if space == Space::Z && psi != 1.0 {
@@ -116,7 +121,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let labels = shared::needed_labels(args, &model, n)?;
     let seed = args.seed(ctx)?;
     Ok(Value::Latent(spaces::sample(
-        &*model.generator,
+        &**model.generator()?,
         n,
         Draw { seed, psi, space, labels: labels.as_ref() },
     )?))

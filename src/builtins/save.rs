@@ -1,22 +1,25 @@
 //! `save`: results as files.
 
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type,
-    all_images, as_latent,
+    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Output, Param, Signature,
+    Type, all_images, as_latent,
 };
-use crate::error::{Error, Result};
+use crate::direction::Forms;
+use crate::error::{Error, Kind as ErrorKind, Result, Span};
 use crate::generator::{each_batch, spaces};
 use crate::image::{Raster, encode};
 use crate::lang::suggest::near;
 use crate::latent::{Direction, Latent, ModelId};
 use crate::safe::Safe;
 use crate::space::Space;
-use crate::store::{Disk, write_atomic};
+use crate::store::Outlet;
+use crate::value::display::room;
 use crate::value::{Image, Value};
 use crate::weights::{Array, Manifest, npy, safetensors};
 use candle_core::Tensor;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Component, Path, PathBuf};
 
 const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "npy", "safetensors"];
@@ -38,14 +41,19 @@ pub const BUILTIN: Builtin = Builtin {
                 gives one file each",
             )
             .writes(),
-            Param::optional("quality", &[Kind::Number], "92", "of a jpg, 1 to 100").named(),
-            Param::optional("fps", &[Kind::Number], "20", "frames a second of a gif").named(),
+            Param::optional("quality", &[Kind::Number], "92", "of a jpg, 1 to 100")
+                .whole(1, 100)
+                .named(),
+            Param::optional("fps", &[Kind::Number], "20", "frames a second of a gif")
+                .within(0.1, 100.0)
+                .named(),
             Param::optional(
                 "columns",
                 &[Kind::Number],
                 "-",
                 "of a grid; pictures of a strip stand in one row",
             )
+            .whole(1, 10_000)
             .named(),
             Param::optional(
                 "outside",
@@ -85,6 +93,15 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let Some(Const::Text(path)) = call.value("path") else { return Ok(Type::Text) };
     let span = call.arg("path").map_or(call.span, |a| a.span);
     let ending = ending(path).map_err(|e| e.at(span))?;
+    let inside = matches!(call.value("outside"), None | Some(Const::Bool(false)));
+    let known = call.arg("outside").is_none() || call.value("outside").is_some();
+    if call.confined && known && inside && leaves(path) {
+        let (place, text) = match call.arg("outside") {
+            Some(said) => (said.span, "true"),
+            None => (Span::new(span.end, span.end), ", outside: true"),
+        };
+        return Err(leads_out(path).at(span).fix(place, text));
+    }
     let picture = !matches!(ending.as_str(), "npy" | "safetensors");
     match call.arg("value").map(|a| &a.ty) {
         Some(Type::Direction(_)) if ending != "safetensors" => {
@@ -117,41 +134,20 @@ fn ending(path: &str) -> Result<String> {
     Err(Error::check(format!("{} says no format", Safe(path))).hint(hint))
 }
 
-/// Where a path of a script leads: inside the output folder unless told otherwise.
-fn destination(path: &str, ctx: &Context<'_>, outside: bool) -> Result<PathBuf> {
-    let relative = Path::new(path);
-    let leaves =
-        relative.components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir));
-    if leaves && ctx.confined && !outside {
-        return Err(Error::runtime(format!("{} leads out of the output folder", Safe(path)))
-            .hint("a script saves below --out; add `outside: true` to allow this one"));
-    }
-    let target = ctx.out.join(relative);
-    if ctx.confined && !outside && !stays_inside(&target, &ctx.out) {
-        return Err(Error::runtime(format!(
-            "{} leads out of the output folder through a link",
-            Safe(path)
-        ))
-        .hint("add `outside: true` to allow this one"));
-    }
-    Ok(target)
+/// Where a script's results go: inside the output folder unless told otherwise.
+fn outlet(ctx: &Context<'_>, outside: bool) -> Outlet {
+    if ctx.confined && !outside { Outlet::below(&ctx.out) } else { Outlet::anywhere(&ctx.out) }
 }
 
-/// Whether the nearest existing folder of the target, links resolved, lies in `root`, and the
-/// target is no link itself.
-fn stays_inside(target: &Path, root: &Path) -> bool {
-    let Ok(root) = if root.as_os_str().is_empty() { Path::new(".") } else { root }.canonicalize()
-    else {
-        return true;
-    };
-    let existing = target.ancestors().skip(1).find_map(|a| {
-        if a.as_os_str().is_empty() {
-            Path::new(".").canonicalize().ok()
-        } else {
-            a.canonicalize().ok()
-        }
-    });
-    !target.is_symlink() && existing.is_none_or(|e| e.starts_with(&root))
+/// Whether a path leads out of the folder that it starts in.
+fn leaves(path: &str) -> bool {
+    Path::new(path).components().any(|c| !matches!(c, Component::Normal(_) | Component::CurDir))
+}
+
+fn leads_out(path: &str) -> Error {
+    Error::new(ErrorKind::Check, format!("{} leads out of the output folder", Safe(path)))
+        .note("a script saves below --out")
+        .hint("add `outside: true` to allow this one")
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
@@ -159,28 +155,57 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let span = args.span("path");
     let ending = ending(path).map_err(|e| e.at(span))?;
     let value = args.need("value")?;
-    let target = destination(path, ctx, args.flag("outside")?).map_err(|e| e.at(span))?;
-    let target = target.to_string_lossy().into_owned();
+    let outlet = outlet(ctx, args.flag("outside")?);
+    outlet.check(Path::new(path)).map_err(|e| failed(path, &e).at(span))?;
     let written = match ending.as_str() {
-        "safetensors" => vec![(target, archive(value, ctx)?)],
-        "npy" => numbers(value, &target, args, ctx)?,
-        "gif" => vec![(target, film(value, args, ctx)?)],
-        _ => stills(&target, &ending, args, ctx)?,
+        "safetensors" => vec![(path.to_owned(), archive(value, ctx)?)],
+        "npy" => numbers(value, path, args, ctx)?,
+        "gif" => vec![(path.to_owned(), film(value, args, ctx)?)],
+        _ => stills(path, &ending, args, ctx)?,
     };
-    for (file, bytes) in &written {
-        write(Path::new(file), bytes).map_err(|e| e.at(span))?;
+    let mut paths = Vec::with_capacity(written.len());
+    for (name, bytes) in &written {
+        let name = Path::new(name);
+        let put = if ctx.replaying {
+            again(&outlet, name, bytes, ctx.output)?
+        } else {
+            outlet.replace(name, bytes)
+        };
+        let at = put.map_err(|e| failed(&name.to_string_lossy(), &e).at(span))?;
+        paths.push(at.to_string_lossy().into_owned());
     }
-    Ok(Value::Text(written.into_iter().map(|(f, _)| f).collect::<Vec<_>>().join(", ")))
+    Ok(Value::Text(paths.join(", ")))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |e: &std::io::Error| {
-        Error::io(format!("cannot write {}", Safe(&path.to_string_lossy())), e)
-    };
-    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+/// Writes a file of a cell that runs again: one that is there is left as it is, and where it is not
+/// what would be written, that is said.
+fn again(
+    outlet: &Outlet,
+    name: &Path,
+    bytes: &[u8],
+    output: &mut dyn Output,
+) -> Result<io::Result<PathBuf>> {
+    // Contents are compared, never times; a longer file is another one.
+    match outlet.read(name, bytes.len() as u64) {
+        Ok(found) if found == bytes => Ok(Ok(outlet.path(name))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(outlet.create(name, bytes)),
+        Ok(_) | Err(_) => {
+            let shown = outlet.path(name);
+            let shown = Safe(&shown.to_string_lossy()).to_string();
+            output
+                .note(&format!("{shown} has changed since it was saved, and is left as it is"))?;
+            Ok(Ok(outlet.path(name)))
+        }
     }
-    write_atomic(&Disk, path, bytes).map_err(|e| failed(&e))
+}
+
+fn failed(name: &str, e: &io::Error) -> Error {
+    // The system's own refusals have a number; those of the outlet have none.
+    if e.kind() == io::ErrorKind::PermissionDenied && e.raw_os_error().is_none() {
+        return Error::runtime(format!("cannot write {}: {e}", Safe(name)))
+            .hint("a script saves below --out; add `outside: true` to allow this one");
+    }
+    Error::io(format!("cannot write {}", Safe(name)), e)
 }
 
 /// Version, generator, seed and origin, as every picture and code file carries them.
@@ -205,6 +230,8 @@ fn images(args: &Args, ctx: &Context<'_>) -> Result<Vec<Image>> {
 
 fn rasters(images: &[Image]) -> Result<Vec<Raster>> {
     let mut all = Vec::new();
+    let values = |i: &Image| i.data.elem_count() as u64;
+    room(images.iter().map(values).sum())?;
     for i in images {
         all.extend(Raster::from_tensor(&i.data)?);
     }
@@ -219,7 +246,7 @@ fn stills(
 ) -> Result<Vec<(String, Vec<u8>)>> {
     let images = images(args, ctx)?;
     let mut all = rasters(&images)?;
-    let quality = args.need_count("quality", 1..=100)? as u8;
+    let quality = args.need_count("quality")? as u8;
     let texts =
         images.first().map(|i| provenance(i.model.as_ref(), &i.origin, ctx)).unwrap_or_default();
     let bytes = |r: &Raster| match ending {
@@ -231,14 +258,17 @@ fn stills(
         return all
             .iter()
             .enumerate()
-            .map(|(i, r)| Ok((target.replace("{i}", &i.to_string()), bytes(r)?)))
+            .map(|(i, r)| {
+                ctx.control.check()?;
+                Ok((target.replace("{i}", &i.to_string()), bytes(r)?))
+            })
             .collect();
     }
     if all.len() != 1 {
         // A strip is one captioned row; anything else the smallest square.
         let row = images.len() == 1 && !images[0].captions.is_empty();
         let square = if row { all.len() } else { (all.len() as f64).sqrt().ceil() as usize };
-        let columns = args.count("columns", 1..=10_000)?.unwrap_or(square.max(1));
+        let columns = args.count("columns")?.unwrap_or(square.max(1));
         all = vec![encode::grid(&all, columns).map_err(|e| e.at(args.span("value")))?];
     }
     all.first().map(|r| Ok(vec![(target.to_owned(), bytes(r)?)])).unwrap_or_else(|| {
@@ -252,15 +282,16 @@ fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
         Value::Path(l) | Value::Latent(l) => frames(l, ctx)?,
         _ => rasters(&images(args, ctx)?)?,
     };
-    let fps = args.need_number("fps", 0.1..=100.0)?;
+    let fps = args.need_number("fps")?;
     encode::gif(&frames, (1000.0 / fps).round() as u32).map_err(|e| e.at(args.span("value")))
 }
 
 fn frames(path: &Latent, ctx: &Context<'_>) -> Result<Vec<Raster>> {
     let model = ctx.model_of(path)?;
+    room((path.count() * model.facts.channels * model.facts.pixels()) as u64)?;
     let mut all = Vec::with_capacity(path.count());
     let input = spaces::input_of(path);
-    each_batch(&*model.generator, path, &input, (&ctx.control, "render the film"), |batch| {
+    each_batch(&**model.generator()?, path, &input, (&ctx.control, "render the film"), |batch| {
         all.extend(Raster::from_tensor(&batch)?);
         Ok(())
     })
@@ -290,6 +321,7 @@ fn numbers(
         return Ok(vec![(target.to_owned(), npy::to_bytes(&array(&tensor)?)?)]);
     }
     let one = |i: usize| -> Result<_> {
+        ctx.control.check()?;
         Ok((
             target.replace("{i}", &i.to_string()),
             npy::to_bytes(&array(&tensor.narrow(0, i, 1)?)?)?,
@@ -301,16 +333,16 @@ fn numbers(
 /// Codes or directions as safetensors with their manifest.
 fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
     let (tensors, manifest) = match value {
-        Value::Direction(d) => directions(std::slice::from_ref(d), ctx)?,
+        Value::Direction(d) => directions(&forms(d), ctx)?,
         Value::List(items) if matches!(items.first(), Some(Value::Direction(_))) => {
-            let all: Vec<Direction> = items
+            let all: Vec<Vec<Direction>> = items
                 .iter()
                 .map(|v| match v {
-                    Value::Direction(d) => Ok(d.clone()),
+                    Value::Direction(d) => Ok(forms(d)),
                     other => Err(Error::runtime(format!("{} is no direction", other.ty()))),
                 })
                 .collect::<Result<_>>()?;
-            directions(&all, ctx)?
+            directions(&all.concat(), ctx)?
         }
         other => {
             let code = as_latent(other).ok_or_else(|| {
@@ -320,6 +352,14 @@ fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
         }
     };
     safetensors::write(&tensors, Some(&manifest))
+}
+
+/// The forms of a direction, one a space: of two that live in one space the one that was found
+/// there.
+fn forms(d: &Forms) -> Vec<Direction> {
+    let own = |space: Space| d.iter().any(|(set, form)| set == space && form.space == space);
+    let kept = d.iter().filter(|(set, form)| *set == form.space || !own(form.space));
+    kept.map(|(_, form)| form.clone()).collect()
 }
 
 type Archive = (BTreeMap<String, Array>, Manifest);
@@ -367,6 +407,10 @@ fn directions(all: &[Direction], ctx: &Context<'_>) -> Result<Archive> {
         let values = Array::f64(&shape, d.data.clone()).ok_or_else(|| {
             Error::runtime(format!("the direction {} has a broken shape", Safe(&d.name)))
         })?;
+        // One that is known in several spaces may come along with its own form of one.
+        if tensors.get(&name) == Some(&values) {
+            continue;
+        }
         if tensors.insert(name.clone(), values).is_some() {
             return Err(Error::runtime(format!("two directions are named {}", Safe(&name)))
                 .hint("save them to two files"));

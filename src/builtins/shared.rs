@@ -1,9 +1,12 @@
 //! What several built-in functions do alike.
 
-use crate::builtin::{Args, CheckedCall, CodeType, Const, Context, Kind, ModelFacts, Param, Type};
+use crate::builtin::{
+    Args, Bounds, CheckedCall, CodeType, Const, Context, Kind, ModelFacts, Param, Type,
+};
 use crate::error::{Error, Result};
 use crate::latent::Latent;
 use crate::metric::Metric;
+use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::{Image, Loaded, Value};
 use candle_core::Tensor;
@@ -16,7 +19,28 @@ pub const CLASS: Param = Param::optional(
     "-",
     "class of a conditional generator, from 0; a list has one for each code",
 )
+.whole(0, 1_000_000)
 .named();
+
+/// Refuses a constant class that the generator does not have.
+///
+/// # Errors
+/// When it has no classes, or fewer.
+pub fn check_class(call: &CheckedCall<'_>, model: &ModelFacts) -> Result<()> {
+    let (Some(arg), Some(Const::Number(k))) = (call.arg("class"), call.value("class")) else {
+        return Ok(());
+    };
+    let Some(last) = model.c_dim.checked_sub(1) else {
+        return Err(Error::check(format!("{} has no classes", Safe(&model.name)))
+            .at(arg.span)
+            .hint("leave `class` out"));
+    };
+    let bounds = Bounds { from: 0.0, to: last as f64, whole: true };
+    if bounds.takes(*k) {
+        return Ok(());
+    }
+    Err(bounds.refusal(crate::error::Kind::Check, "class", (*k, arg.span)))
+}
 
 /// One-hot labels of the classes given, `[n, c_dim]`; `None` where none is given.
 ///
@@ -51,7 +75,7 @@ pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
             }
         }
     }
-    Ok(Some(Tensor::from_vec(all, (n, c), model.generator.device())?))
+    Ok(Some(Tensor::from_vec(all, (n, c), model.device())?))
 }
 
 /// As [`labels`], where a conditional generator cannot do without.
@@ -128,6 +152,12 @@ pub fn same_codes(call: &CheckedCall<'_>, names: [&str; 2]) -> Result<CodeType> 
         Some(s) => e.at(span).label(left, format!("code in {s}")),
         None => e.at(span),
     })?;
+    if let (Some(m), Some(n)) = (a.count, b.count)
+        && m != n
+    {
+        let error = Error::check(format!("here are {m} codes and {n}")).at(span);
+        return Err(error.label(left, format!("{m}")).hint("take as many on each side"));
+    }
     Ok(CodeType {
         space: a.space.or(b.space),
         layers: a.layers.or(b.layers),
@@ -180,6 +210,11 @@ pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
         ))
         .hint("take a direction of the code's generator"));
     }
+    let Some(direction) = direction.moving(code.space) else {
+        let code = code.space.map_or("", Space::name);
+        let message = format!("a direction of {} cannot move a {code} code", direction.sets());
+        return Err(Error::check(message).hint(in_space(code)));
+    };
     match (code.space, direction.space) {
         (Some(Space::Z), Some(d)) if d != Space::Z => {
             Err(Error::check(format!("a {d} direction cannot move a Z code"))
@@ -192,10 +227,14 @@ pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
         (Some(c), Some(d)) if c != d && [c, d].iter().any(|s| matches!(s, Space::Z | Space::S)) => {
             let from = if c == Space::S { c } else { Space::W };
             Err(Error::check(format!("a {d} direction cannot move a {c} code"))
-                .hint(format!("use a direction of {from}: direction(\"smile\", space: {from})")))
+                .hint(in_space(from.name())))
         }
         _ => Ok(()),
     }
+}
+
+fn in_space(space: &str) -> String {
+    format!("use a direction of {space}; one named without `space:` is taken where the code is")
 }
 
 /// The running counterpart of [`same_codes`]: both codes in one space, one generator, and as many
@@ -236,10 +275,7 @@ pub fn two_images(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Tensor)> {
 fn align(a: &Image, b: &Image) -> Result<(Tensor, Tensor)> {
     let ([n, c, h, w], [m, c2, h2, w2]) = (a.dims(), b.dims());
     if (c, h, w) != (c2, h2, w2) {
-        return Err(Error::runtime(format!(
-            "the pictures differ in size: {w}×{h}×{c} and {w2}×{h2}×{c2}"
-        ))
-        .hint("image(path, size: …) brings a picture to a size"));
+        return Err(Error::runtime(unlike([c, h, w], [c2, h2, w2])).hint(RESIZE));
     }
     match (n, m) {
         _ if n == m => Ok((a.data.clone(), b.data.clone())),
@@ -276,6 +312,34 @@ pub mod params {
 }
 
 /// The result type of every metric.
-pub fn number(_: &CheckedCall<'_>) -> Result<Type> {
+pub fn number(call: &CheckedCall<'_>) -> Result<Type> {
+    same_size(call)?;
     Ok(Type::Number)
+}
+
+/// Refuses two pictures of different sizes, as far as these are known.
+pub fn same_size(call: &CheckedCall<'_>) -> Result<()> {
+    let size = |name: &str| {
+        let arg = call.arg(name)?;
+        match &arg.ty {
+            Type::Image(size) => *size,
+            Type::Latent(c) | Type::Inversion(c) | Type::Path(c) => {
+                c.model.as_ref().map(|m| [m.channels, m.height, m.width])
+            }
+            _ => None,
+        }
+    };
+    match (size("a"), size("b")) {
+        (Some(a), Some(b)) if a != b => {
+            let span = call.arg("b").map_or(call.span, |b| b.span);
+            Err(Error::check(unlike(a, b)).at(span).hint(RESIZE))
+        }
+        _ => Ok(()),
+    }
+}
+
+const RESIZE: &str = "image(path, size: …) brings a picture to a size";
+
+fn unlike([c, h, w]: [usize; 3], [c2, h2, w2]: [usize; 3]) -> String {
+    format!("the pictures differ in size: {w}×{h}×{c} and {w2}×{h2}×{c2}")
 }

@@ -57,7 +57,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     }
     let all = match &values[..] {
         [one] => one.clone(),
-        _ => Value::List(std::sync::Arc::new(values)),
+        _ => Value::list(values)?,
     };
     ctx.output.display(&shown, &all)?;
     Ok(Value::Nothing)

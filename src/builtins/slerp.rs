@@ -26,7 +26,7 @@ pub const BUILTIN: Builtin = Builtin {
     definition: None,
     run: |args, _| {
         let (a, b) = shared::pair(args, ["a", "b"])?;
-        let t = args.need_number("t", -100.0..=100.0)?;
+        let t = args.need_number("t")?;
         let data = slerp(&a.data, &b.data, t)?;
         Ok(Value::Latent(shared::blend(
             &a,

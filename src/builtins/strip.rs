@@ -5,7 +5,7 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
 };
 use crate::direction;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::latent::Latent;
 use crate::value::{Image, Value};
 use candle_core::Tensor;
@@ -17,16 +17,17 @@ pub const BUILTIN: Builtin = Builtin {
         params: &[
             Param::required("code", &[Kind::Latent], "one code"),
             Param::required("along", &[Kind::Direction], "the direction to walk"),
-            Param::optional("from", &[Kind::Number], "-3", "first strength"),
-            Param::optional("to", &[Kind::Number], "3", "last strength, included"),
-            Param::optional("n", &[Kind::Number], "7", "how many pictures"),
+            Param::optional("from", &[Kind::Number], "-3", "first strength").within(-1e3, 1e3),
+            Param::optional("to", &[Kind::Number], "3", "last strength, included")
+                .within(-1e3, 1e3),
+            Param::optional("n", &[Kind::Number], "7", "how many pictures").whole(2, 1000),
         ],
         returns: "Image",
         infer,
     },
     category: Category::See,
     summary: "pictures of a code moved along a direction, evenly spaced",
-    details: "The pictures are captioned with their strength; `save` puts them in one row.",
+    details: "A direction that is named without a space is taken in the space of the code. The pictures are captioned with their strength; `save` puts them in one row.",
     examples: &[Example {
         code: "strip(sample(seed: 2), along: direction(\"smile\"), n: 3)",
         note: "three strengths",
@@ -37,9 +38,17 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
+    if let Some(n) = shared::code(call, "code").count.filter(|n| *n != 1) {
+        return Err(several(n, ErrorKind::Check).at(call.arg("code").map_or(call.span, |a| a.span)));
+    }
     shared::moves(&shared::code(call, "code"), &shared::code(call, "along"))
         .map_err(|e| e.at(call.arg("along").map_or(call.span, |a| a.span)))?;
     Ok(shared::picture(shared::model_of(call, "code").as_ref()))
+}
+
+fn several(codes: usize, kind: ErrorKind) -> Error {
+    Error::new(kind, format!("a strip walks from one code, here are {codes}"))
+        .hint("one strip each: [strip(c, along: …) for c in codes]")
 }
 
 fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
@@ -54,20 +63,16 @@ fn cost(args: &Args, ctx: &Context<'_>) -> u64 {
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let (code, along) = (args.latent("code")?, args.direction("along")?);
     if code.count() != 1 {
-        return Err(Error::runtime(format!(
-            "a strip walks from one code, here are {}",
-            code.count()
-        ))
-        .at(args.span("code"))
-        .hint("one strip each: [strip(c, along: …) for c in codes]"));
+        return Err(several(code.count(), ErrorKind::Runtime).at(args.span("code")));
     }
-    let n = args.need_count("n", 2..=1000)?;
-    let (from, to) = (args.need_number("from", -1e3..=1e3)?, args.need_number("to", -1e3..=1e3)?);
+    let n = args.need_count("n")?;
+    let (from, to) = (args.need_number("from")?, args.need_number("to")?);
+    let along = along.moving(code.space).map_err(|e| e.at(args.span("along")))?;
     let model = ctx.model_of(&code)?;
     let strengths: Vec<f64> =
         (0..n).map(|k| from + (to - from) * k as f64 / (n - 1) as f64).collect();
     let moved = |strength: &f64| {
-        direction::apply(&code, *strength, &along).map_err(|e| e.at(args.span("along")))
+        direction::apply(&code, *strength, along).map_err(|e| e.at(args.span("along")))
     };
     let codes = strengths.iter().map(moved).collect::<Result<Vec<Latent>>>()?;
     let render = |l: &Latent| {
@@ -77,7 +82,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     Ok(Value::Image(Image {
         data: Tensor::cat(&pictures.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?,
         captions: strengths.iter().map(|s| format!("{s:+.2}")).collect(),
-        origin: format!("({}) along {}", code.origin, along.name),
+        origin: format!("({}) along {} in {}", code.origin, along.name, along.space),
         notes: Vec::new(),
         model: Some(model.id()),
     }))

@@ -39,7 +39,7 @@ pub const BUILTIN: Builtin = Builtin {
         let space = args.space("space")?.unwrap_or(code.space);
         let model = ctx.model_of(&code)?;
         Ok(Value::Latent(
-            spaces::lift(&*model.generator, &code, space).map_err(|e| e.at(args.span))?,
+            spaces::lift(&**model.generator()?, &code, space).map_err(|e| e.at(args.span))?,
         ))
     },
 };

@@ -4,9 +4,10 @@ use super::{Common, out, prepare};
 use crate::bench::{self, Bench, Outcome, Pairs, Row, align, inversions, model as parts};
 use crate::control::Control;
 use crate::error::{Error, Kind, Result};
+use crate::invert::methods;
 use crate::metric::Perceptual;
 use crate::ui::{Terminal, Verbosity, run_live, run_plain};
-use crate::value::{Loaded, Table, Value, display, model};
+use crate::value::{Loaded, Table, Value, model, text};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -59,9 +60,9 @@ pub struct Edits {
     /// Names of edits, with commas between; all that have a direction unless given.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     edits: Vec<String>,
-    /// optimize, projector, encoder or hybrid, each alone, with :conditional, with :w or with
-    /// :layers.
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    #[arg(long, value_name = "A,B", value_delimiter = ',', help = format!(
+        "{}, each alone, with :conditional, with :w or with :layers", methods::listed()
+    ))]
     methods: Vec<String>,
     /// Z, W, W+ or S; all that have directions unless given.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
@@ -86,9 +87,10 @@ pub struct Inversions {
     /// The first N people only.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit: Option<u64>,
-    /// optimize, projector, encoder or hybrid, with commas between; encoder:1, :3, :5, hybrid:100,
-    /// :300 and optimize:1000 unless given.
-    #[arg(long, value_name = "METHOD[:STEPS]", value_delimiter = ',')]
+    #[arg(long, value_name = "METHOD[:STEPS]", value_delimiter = ',', help = format!(
+        "{}, with commas between; encoder:1, :3, :5, hybrid:100, :300 and optimize:1000 unless \
+         given", methods::listed()
+    ))]
     methods: Vec<String>,
     /// Z, W, W+ or S; unless given W and W+, encoder and hybrid in W+ alone.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
@@ -126,7 +128,7 @@ fn invert(common: &Common, options: &Inversions) -> Result<u8> {
     let request =
         inversions::Request { limit, passes: options.passes.map(count), seed: common.seed };
     let outcome = watched(common, "inversions", |control| {
-        let encodes = settings.iter().any(|s| s.method.encodes());
+        let encodes = settings.iter().any(|s| s.method.encoder);
         on(&model, control, |bench| {
             let bench = Bench { encoder: if encodes { model.encoder()? } else { None }, ..bench };
             inversions::run(&bench, &pairs, &settings, &request)
@@ -149,7 +151,7 @@ fn whole<R>(outcome: &Outcome<R>, pairs: &Pairs, limit: Option<u64>) -> Result<u
 fn find_faces(common: &Common, options: &Align) -> Result<u8> {
     prepare(common)?;
     let model = model::load(&common.model)?;
-    let network = model.features.as_deref().filter(|f| f.config().finds_faces()).ok_or_else(|| {
+    let network = model.features()?.filter(|f| f.config().finds_faces()).ok_or_else(|| {
         Error::runtime(format!("{} brings no network that finds faces", crate::safe::Safe(&model.facts.name)))
             .hint("put an attributes.safetensors with landmarks, `face` and `framing` beside the generator")
     })?;
@@ -180,7 +182,7 @@ fn edited(
     (model, pairs): (&Loaded, &Pairs),
     control: &Control,
 ) -> Result<Outcome<Row>> {
-    let directions = parts::calibrated(model);
+    let directions = parts::calibrated(model)?;
     let request = bench::Request {
         edits: options.edits.clone(),
         limit: options.limit.map(count),
@@ -192,7 +194,7 @@ fn edited(
     on(model, control, |bench| {
         let mut bench = Bench { directions: &directions, ..bench };
         let ways = bench.ways(&options.methods, &options.spaces, &model.facts)?;
-        if ways.iter().any(|w| w.method.encodes()) {
+        if ways.iter().any(|w| w.method.encoder) {
             bench.encoder = model.encoder()?;
         }
         bench.run(pairs, &ways, &request)
@@ -206,15 +208,18 @@ fn on<T>(
     control: &Control,
     work: impl FnOnce(Bench<'_>) -> Result<T>,
 ) -> Result<T> {
-    let perceptual = model.features.clone().map(Perceptual::new);
-    let reader = parts::reader(model);
+    let perceptual = model.features()?.cloned().map(Perceptual::new);
+    let reader = parts::reader(model)?;
+    // Drawn before any inversion is timed.
+    let stats = || model.stats();
+    stats()?;
     work(Bench {
-        generator: &*model.generator,
+        generator: &**model.generator()?,
         perceptual: perceptual.as_ref(),
         encoder: None,
         reader: reader.as_ref().map(|r| r as _),
         directions: &[],
-        stats: model.stats()?,
+        stats: Some(&stats),
         control,
     })
 }
@@ -246,7 +251,7 @@ pub(super) fn show(
     }
     let table = table();
     let notes = table.notes.join("\n");
-    let text = display::plain(&Value::Table(Arc::new(table)));
+    let text = text::shown(&Value::Table(Arc::new(table)));
     out(format!("{text}\n\n{notes}\n").as_bytes())
 }
 

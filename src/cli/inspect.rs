@@ -2,8 +2,9 @@
 
 use super::{Common, out, prepare};
 use crate::error::{Error, Kind, Result};
+use crate::generator::Spec;
 use crate::generator::registry::{self, FAMILIES};
-use crate::latent::About;
+use crate::latent::{About, Direction};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::store::{Disk, write_atomic};
@@ -18,14 +19,12 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
     let path = Path::new(name);
     if model::NAMES.contains(&name) && !path.exists() {
         let loaded = model::load(name)?;
-        let mut facts = json!(loaded.generator.spec());
-        facts["spaces"] = json!(loaded.facts.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
-        facts["s_dim"] = json!(loaded.facts.s_dim());
+        let mut facts = described(loaded.spec());
         facts["directions"] = json!(loaded.facts.directions.keys().collect::<Vec<_>>());
-        facts["direction_facts"] = direction_facts(&loaded);
+        facts["direction_facts"] = direction_facts(&loaded)?;
         facts["encoder"] = json!(loaded.facts.encoder);
         facts["dtype"] = json!(loaded.dtype);
-        facts["sha256"] = json!(loaded.sha256);
+        facts["sha256"] = json!(loaded.sha256()?);
         facts["provenance"] = loaded.provenance.clone();
         return report(common, &facts);
     }
@@ -54,18 +53,11 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         let spec = known.describe()?;
         facts["layout"] = json!(known.layout.name);
         config = known.config.settings;
-        facts["name"] = json!(spec.name);
-        facts["resolution"] = json!(spec.width.max(spec.height));
-        facts["width"] = json!(spec.width);
-        facts["height"] = json!(spec.height);
-        facts["channels"] = json!(spec.channels);
-        facts["z_dim"] = json!(spec.z_dim);
-        facts["w_dim"] = json!(spec.w_dim);
-        facts["c_dim"] = json!(spec.c_dim);
-        facts["num_ws"] = json!(spec.num_ws);
-        facts["s_dim"] = json!(spec.s_dim());
-        facts["parameters"] = json!(spec.parameters);
-        facts["spaces"] = json!(spec.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
+        if let (Some(facts), Some(more)) = (facts.as_object_mut(), described(&spec).as_object()) {
+            // The fingerprint takes all numbers, which are not read here.
+            let known = more.iter().filter(|(key, _)| *key != "fingerprint");
+            facts.extend(known.map(|(key, value)| (key.clone(), value.clone())));
+        }
     }
     if !config.is_null() {
         facts["config"] = config;
@@ -77,6 +69,15 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
         facts["notes"] = json!(found.notes);
     }
     report(common, &facts)
+}
+
+/// What a generator is, as `--json` says it.
+fn described(spec: &Spec) -> serde_json::Value {
+    let mut facts = json!(spec);
+    facts["resolution"] = json!(spec.width.max(spec.height));
+    facts["spaces"] = json!(spec.spaces.iter().map(|s| s.name()).collect::<Vec<_>>());
+    facts["s_dim"] = json!(spec.s_dim());
+    facts
 }
 
 /// `W/smile: 0.2 (0 to 1) a step, R² 0.83`.
@@ -92,11 +93,9 @@ fn direction_line(name: &str, about: &serde_json::Value) -> String {
 }
 
 /// What was measured about each direction that a generator brings: `{"W/smile": {…}}`.
-fn direction_facts(m: &model::Loaded) -> serde_json::Value {
-    m.directions
-        .iter()
-        .map(|d| (format!("{}/{}", d.space, d.name), json!(d.about.as_deref())))
-        .collect()
+fn direction_facts(m: &model::Loaded) -> Result<serde_json::Value> {
+    let told = |d: &Direction| (format!("{}/{}", d.space, d.name), json!(d.about.as_deref()));
+    Ok(m.directions()?.iter().map(told).collect())
 }
 
 /// The facts as one JSON object, or one a line.
@@ -151,17 +150,26 @@ pub fn convert(from: &Path, to: &Path) -> Result<u8> {
     Ok(0)
 }
 
-/// `gannet models`
+/// `gannet models`: the generators at hand, then the families that can be read from files.
 pub fn models(common: &Common) -> Result<u8> {
     prepare(common)?;
     for name in model::NAMES {
         let m = model::load(name)?;
         let line = if common.json {
             json!({"name": name, "family": m.facts.family, "resolution": m.facts.side(), "s_dim": m.facts.s_dim(),
-                "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_facts": direction_facts(&m)})
+                "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_facts": direction_facts(&m)?})
             .to_string()
         } else {
             crate::value::display::describe(&crate::value::Value::Model(m))
+        };
+        out(format!("{line}\n").as_bytes())?;
+    }
+    for family in FAMILIES {
+        let layouts: Vec<&str> = family.layouts.iter().map(|l| l.name).collect();
+        let line = if common.json {
+            json!({"reads": family.name, "about": family.about, "layouts": layouts}).to_string()
+        } else {
+            format!("reads {}: {}; laid out as {}", family.name, family.about, layouts.join(", "))
         };
         out(format!("{line}\n").as_bytes())?;
     }

@@ -9,18 +9,19 @@ mod speed;
 
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, Session};
+use crate::invert::methods;
 use crate::lang::span::Source;
 use crate::render::file::Files;
 use crate::render::{Painter, Probe, Protocol, probe};
 use crate::safe::Safe;
 use crate::ui::runner::{self, Runner, Style};
-use crate::ui::{Colour, Terminal};
+use crate::ui::{Colour, Terminal, Verbosity, run_plain};
 use crate::value::model;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where pictures go when there is neither a terminal nor `--out`.
 const PICTURES: &str = "gannet-out";
@@ -152,8 +153,7 @@ enum Command {
         /// Z, W, W+ or S.
         #[arg(long)]
         space: Option<String>,
-        /// auto, optimize, projector, encoder or hybrid.
-        #[arg(long, default_value = "auto")]
+        #[arg(long, default_value = "auto", help = format!("auto, {}", methods::listed()))]
         method: String,
         /// Gradient steps; of the encoder its passes.
         #[arg(long)]
@@ -292,10 +292,18 @@ fn runner(common: &Common, options: Options) -> Result<(Runner, Probe)> {
         crate::render::Colours::Indexed => Colour::Indexed,
         crate::render::Colours::True => Colour::True,
     });
-    let session = Session::new(&common.model, options)?;
+    // A large generator takes seconds to read: Ctrl-C ends that too.
+    let session = run_plain("load", Verbosity::Quiet, |control| {
+        let _entered = control.enter();
+        Session::new(&common.model, options)
+    })?;
     let painter = if found.terminal.protocol == Protocol::None && common.graphics == "auto" {
-        let folder = common.out.clone().unwrap_or_else(|| PICTURES.into());
-        Painter::with_sink(found.terminal.clone(), Box::new(Files::new(&folder)))
+        // A folder that the user names may be a link; one that we name must be none.
+        let files = common.out.as_ref().map_or_else(
+            || Files::below(Path::new(""), Path::new(PICTURES)),
+            |out| Files::new(out),
+        );
+        Painter::with_sink(found.terminal.clone(), Box::new(files))
     } else {
         Painter::printing(found.terminal.clone())
     };
@@ -311,6 +319,7 @@ fn options(common: &Common, confined: bool) -> Options {
         confined,
         echo: false,
         checkpoints: crate::store::state_folder().map(|f| f.join("checkpoints")),
+        replaying: false,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::lang::layout;
 use crate::lang::span::Source;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
-use crate::store::{Disk, write_atomic};
+use crate::store::{Disk, open_regular, write_atomic};
 use crate::ui::Keys;
 use crate::ui::repl::{ReplOptions, Resume};
 use crate::ui::runner::{Runner, complain};
@@ -20,12 +20,12 @@ fn read(path: &Path) -> Result<Source> {
     let name = Safe(&path.to_string_lossy()).to_string();
     let failed = |e: std::io::Error| {
         Error::new(crate::error::Kind::Usage, format!("cannot read {name}: {e}"))
-            .hint("give the path of a .gnt program")
+            .hint("give the path of a .gnt program, or - for standard input")
     };
     let input: Box<dyn Read> = if path == Path::new("-") {
         Box::new(std::io::stdin())
     } else {
-        Box::new(std::fs::File::open(path).map_err(failed)?)
+        Box::new(open_regular(path).map_err(failed)?)
     };
     let mut bytes = Vec::new();
     // One byte more than allowed tells that it is too long, whatever the file claims.
@@ -99,7 +99,8 @@ pub fn check(common: &Common, files: &[std::path::PathBuf]) -> Result<u8> {
 fn as_json(source: &Source, e: &Error) -> serde_json::Value {
     let (line, column) = e.span().map_or((1, 1), |s| source.location(s.start));
     serde_json::json!({"file": source.name(), "ok": false, "line": line, "column": column, "message": e.message(),
-        "found": e.span_text(), "notes": e.notes(), "try": e.repair()})
+        "found": e.span_text(), "notes": e.notes(), "try": e.repair(),
+        "fix": e.applied().map(|f| serde_json::json!({"from": f.span.start, "to": f.span.end, "text": f.text}))})
 }
 
 /// `gannet fmt`

@@ -4,6 +4,7 @@ use super::bench::{count, show, watched};
 use super::{Common, out, prepare};
 use crate::bench::speed::{self, Job, What};
 use crate::error::{Error, Kind, Result};
+use crate::invert::methods;
 use crate::safe::Safe;
 use crate::value::model;
 use clap::{Args, ValueEnum};
@@ -34,9 +35,9 @@ pub struct Options {
     /// Only these rows.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     only: Vec<Kinds>,
-    /// How to invert: optimize, projector, encoder or hybrid, with commas between; hybrid:300
-    /// unless given.
-    #[arg(long, value_name = "METHOD[:STEPS]", value_delimiter = ',')]
+    #[arg(long, value_name = "METHOD[:STEPS]", value_delimiter = ',', help = format!(
+        "How to invert: {}, with commas between; hybrid:300 unless given", methods::listed()
+    ))]
     methods: Vec<String>,
     /// Serve the one row that this describes, for another process.
     #[arg(long, hide = true, value_name = "JSON")]

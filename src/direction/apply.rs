@@ -2,7 +2,7 @@
 
 use super::arithmetic::{lift, same_model};
 use crate::error::{Error, Result};
-use crate::latent::{Direction, Latent};
+use crate::latent::{Direction, Latent, told};
 use crate::safe::Safe;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
@@ -44,7 +44,7 @@ pub fn apply(latent: &Latent, k: f64, direction: &Direction) -> Result<Latent> {
         model: latent.model.clone().or_else(|| direction.model.clone()),
         noise: latent.noise.clone(),
         labels: latent.labels.clone(),
-        origin: format!("{} + {k} * ({})", latent.origin, direction.origin),
+        origin: told(format!("{} + {k} * ({})", latent.origin, direction.origin)),
     })
 }
 

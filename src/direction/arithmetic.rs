@@ -1,7 +1,7 @@
 //! Sums, multiples, layers and angles.
 
 use crate::error::{Error, Result};
-use crate::latent::{Direction, ModelId};
+use crate::latent::{Direction, ModelId, told};
 use crate::safe::Safe;
 use crate::space::Space;
 use std::ops::Range;
@@ -149,8 +149,8 @@ fn combine(
     let (x, y) = fit(a, b)?;
     Ok(Direction {
         data: x.data.iter().zip(&y.data).map(|(&p, &q)| f(p, q)).collect(),
-        name: format!("{} {sign} {}", a.name, b.name),
-        origin: format!("({}) {sign} ({})", a.origin, b.origin),
+        name: told(format!("{} {sign} {}", a.name, b.name)),
+        origin: told(format!("({}) {sign} ({})", a.origin, b.origin)),
         layers: if x.layers == y.layers { x.layers.clone() } else { None },
         model: a.model.clone().or_else(|| b.model.clone()),
         about: None,
@@ -162,8 +162,8 @@ fn combine(
 pub fn scale(d: &Direction, k: f64) -> Direction {
     Direction {
         data: d.data.iter().map(|v| v * k).collect(),
-        name: format!("{k}*{}", d.name),
-        origin: format!("{k} * ({})", d.origin),
+        name: told(format!("{k}*{}", d.name)),
+        origin: told(format!("{k} * ({})", d.origin)),
         about: None,
         ..d.clone()
     }

@@ -3,7 +3,7 @@
 use super::arithmetic::{cosine, fit, lift, norm, unit};
 use super::linalg::{basis, length, remove};
 use crate::error::{Error, Result};
-use crate::latent::Direction;
+use crate::latent::{Direction, told};
 use crate::safe::Safe;
 use crate::space::Space;
 
@@ -64,8 +64,8 @@ pub fn conditional(base: &Direction, conditions: &[Direction]) -> Result<Conditi
         data: rest,
         layers: None,
         about: None,
-        name: format!("{} | [{names}]", base.name),
-        origin: format!("({}) | [{}]", base.origin, list(conditions, |d| &d.origin)),
+        name: told(format!("{} | [{names}]", base.name)),
+        origin: told(format!("({}) | [{}]", base.origin, list(conditions, |d| &d.origin))),
         model: lifted.model.clone().or_else(|| conditions.iter().find_map(|c| c.model.clone())),
         ..lifted.clone()
     };

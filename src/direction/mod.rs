@@ -7,13 +7,18 @@
 mod apply;
 mod arithmetic;
 mod conditional;
+mod forms;
 mod linalg;
 mod read;
 
 pub use apply::{apply, difference, layers_of};
 pub use arithmetic::{add, at_layers, cosine, cosines, dot, fit, lift, norm, scale, sub, unit};
 pub use conditional::{Conditioned, conditional};
-pub use read::{Arrays, Facts, Source, components, from_array, from_arrays, split};
+pub use forms::{Forms, cosines_of};
+pub use read::{
+    Arrays, DEVIATIONS, Facts, Source, are_components, component_stats, components, from_array,
+    from_arrays, split,
+};
 
 #[cfg(test)]
 mod tests;

@@ -55,7 +55,7 @@ const COMPONENTS: [[&str; 3]; 3] = [
 /// # Errors
 /// When nothing is there, a shape fits no space of the generator, or the space cannot be told.
 pub fn from_arrays(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Vec<Direction>> {
-    if COMPONENTS.iter().any(|[comp, ..]| arrays.contains_key(*comp)) {
+    if are_components(arrays.keys().map(String::as_str)) {
         return components(arrays, source, facts);
     }
     if arrays.is_empty() {
@@ -75,6 +75,21 @@ pub fn from_arrays(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Ve
         )
     };
     arrays.iter().map(one).collect()
+}
+
+/// Whether arrays of these names are principal components.
+pub fn are_components<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
+    names.any(|name| COMPONENTS.iter().any(|[comp, ..]| *comp == name))
+}
+
+/// Names of the deviations of principal components, which a file may hold as bare numbers.
+pub const DEVIATIONS: [&str; 3] = [COMPONENTS[0][2], COMPONENTS[1][2], COMPONENTS[2][2]];
+
+/// Mean and deviations of a file of principal components; the mean is empty where it has none.
+pub fn component_stats(arrays: &Arrays) -> Option<(&[f64], &[f64])> {
+    let [_, mean, std] = COMPONENTS.iter().find(|[comp, ..]| arrays.contains_key(*comp))?;
+    let values = |key: &str| arrays.get(key).map(|(_, v)| v.as_slice()).unwrap_or_default();
+    Some((values(mean), values(std)))
 }
 
 /// Space and name of a key such as `W/smile`.
@@ -205,10 +220,12 @@ pub fn components(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Vec
     let ((shape, comp), (_, std)) = (get(comp_key)?, get(std_key)?);
     let (count, dim) = match *shape.as_slice() {
         [n, d] | [n, 1, d] => (n, d),
+        // A saved edit of GANSpace is one component, its deviation one number.
+        [d] if std.len() == 1 => (1, d),
         _ => {
             return Err(bad(
                 source,
-                &format!("`{comp_key}` has shape {shape:?}, not (N, D) or (N, 1, D)"),
+                &format!("`{comp_key}` has shape {shape:?}, not (N, D), (N, 1, D) or (D)"),
             ));
         }
     };

@@ -48,7 +48,12 @@ impl Evaluator<'_> {
                 .into_iter()
                 .collect());
         }
-        given.iter().map(|e| Ok((self.argument_value(param, e)?, e.span))).collect()
+        let value = |e: &&Expr| {
+            let value = self.argument_value(param, e)?;
+            bounded(param, &value, e.span)?;
+            Ok((value, e.span))
+        };
+        given.iter().map(value).collect()
     }
 
     /// A bare word where the parameter takes words and no variable of that name is bound; else a
@@ -110,6 +115,22 @@ impl Evaluator<'_> {
         self.scopes.pop();
         self.visible_from = outer;
         value
+    }
+}
+
+/// Refuses a number that a parameter does not take; the checker has refused constants before.
+fn bounded(param: &Param, value: &Value, span: Span) -> Result<()> {
+    let (name, n) = match value {
+        Value::Number(n) => (param.name, *n),
+        Value::Word(word, Some(tagged)) => match **tagged {
+            Value::Number(n) => (word.as_str(), n),
+            _ => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
+    match param.bounds {
+        Some(bounds) if !bounds.takes(n) => Err(bounds.refusal(Kind::Runtime, name, (n, span))),
+        _ => Ok(()),
     }
 }
 

@@ -12,8 +12,7 @@ use crate::lang::check::{self, Checked};
 use crate::lang::parse;
 use crate::lang::span::Source;
 use crate::lang::types::{ModelFacts, Signature, Type, World};
-use crate::limits::LIMITS;
-use crate::value::{Loaded, Value, display, model};
+use crate::value::{Loaded, Value, display, model, text};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,11 +30,20 @@ pub struct Options {
     pub echo: bool,
     /// Folder for checkpoints of long work.
     pub checkpoints: Option<PathBuf>,
+    /// Whether a cell runs again only for its value: `save` then replaces no file.
+    pub replaying: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 0, out: PathBuf::new(), confined: true, echo: false, checkpoints: None }
+        Self {
+            seed: 0,
+            out: PathBuf::new(),
+            confined: true,
+            echo: false,
+            checkpoints: None,
+            replaying: false,
+        }
     }
 }
 
@@ -58,7 +66,9 @@ impl Session {
     /// # Errors
     /// When the generator cannot be loaded.
     pub fn new(generator: &str, options: Options) -> Result<Self> {
-        let model = Some(model::load(generator)?);
+        let model = model::load(generator)?;
+        model.ready()?;
+        let model = Some(model);
         Ok(Self { names: BTreeMap::new(), functions: BTreeMap::new(), model, options })
     }
 
@@ -133,6 +143,10 @@ impl World for Session {
     fn function(&self, name: &str) -> Option<Arc<Def>> {
         self.functions.get(name).cloned()
     }
+
+    fn confined(&self) -> bool {
+        self.options.confined
+    }
 }
 
 /// Runs the statements of one program.
@@ -146,7 +160,6 @@ struct Evaluator<'a> {
     scopes: Vec<BTreeMap<String, Value>>,
     /// How many of `scopes` the body at hand may see: a function does not see its caller's.
     visible_from: usize,
-    fuel: u64,
 }
 
 impl<'a> Evaluator<'a> {
@@ -154,14 +167,12 @@ impl<'a> Evaluator<'a> {
         let ctx = Context {
             model: session.model.clone(),
             seed: session.options.seed,
-            device: session
-                .model
-                .as_ref()
-                .map_or_else(model::device, |m| m.generator.device().clone()),
+            device: session.model.as_ref().map_or_else(model::device, |m| m.device().clone()),
             out: session.options.out.clone(),
             confined: session.options.confined,
             control: control.clone(),
             checkpoints: session.options.checkpoints.clone(),
+            replaying: session.options.replaying,
             output,
         };
         Self {
@@ -172,12 +183,12 @@ impl<'a> Evaluator<'a> {
             echo: session.options.echo,
             scopes: Vec::new(),
             visible_from: 0,
-            fuel: 0,
         }
     }
 
     fn statement(&mut self, statement: &Stmt) -> Result<()> {
-        self.fuel = LIMITS.fuel;
+        self.ctx.control.refuel();
+        let _entered = self.ctx.control.enter();
         let done = self.kind(&statement.kind);
         self.scopes.clear();
         self.visible_from = 0;
@@ -247,8 +258,7 @@ impl<'a> Evaluator<'a> {
         let (holds, found) = match &condition.kind {
             ExprKind::Compare { op, lhs, rhs, .. } => {
                 let (a, b) = (self.expr(lhs)?, self.expr(rhs)?);
-                let found =
-                    format!("{} {} {}", display::plain(&a), op.symbol(), display::plain(&b));
+                let found = format!("{} {} {}", text::shown(&a), op.symbol(), text::shown(&b));
                 (operate::compare(*op, &a, &b).map_err(|e| e.at(condition.span))?, found)
             }
             _ => match self.expr(condition)? {
@@ -267,25 +277,13 @@ impl<'a> Evaluator<'a> {
         Err(Error::new(Kind::Assertion, "this does not hold").at(condition.span).found(found))
     }
 
-    fn spend(&mut self) -> Result<()> {
-        self.fuel = self.fuel.checked_sub(1).ok_or_else(|| {
-            Error::new(Kind::Limit, format!("the statement took more than {} steps", LIMITS.fuel))
-                .hint("make its lists shorter")
-        })?;
-        // A script's own loops stop like everything else, between two steps.
-        match self.ctx.control.stop() {
-            Stop::Abort => Err(Error::new(Kind::Interrupted, "stopped")),
-            _ => Ok(()),
-        }
-    }
-
     fn lookup(&self, name: &str) -> Option<&Value> {
         let visible = self.scopes.get(self.visible_from..).unwrap_or_default();
         visible.iter().rev().find_map(|s| s.get(name)).or_else(|| self.names.get(name))
     }
 
     fn expr(&mut self, e: &Expr) -> Result<Value> {
-        self.spend().map_err(|x| x.at(e.span))?;
+        self.ctx.control.spend(1).map_err(|x| x.at(e.span))?;
         self.expr_kind(e).map_err(|x| x.at(e.span))
     }
 
@@ -335,7 +333,7 @@ impl<'a> Evaluator<'a> {
 
     fn list(&mut self, items: &[Expr]) -> Result<Value> {
         let values = items.iter().map(|i| self.expr(i)).collect::<Result<Vec<_>>>()?;
-        Ok(Value::List(Arc::new(values)))
+        Value::list(values)
     }
 
     fn number(&mut self, e: &Expr) -> Result<f64> {
@@ -375,7 +373,7 @@ impl<'a> Evaluator<'a> {
             }
             self.scopes.pop();
         }
-        Ok(Value::List(Arc::new(out)))
+        Value::list(out)
     }
 }
 

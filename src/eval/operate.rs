@@ -1,13 +1,14 @@
 //! Operators on values.
 
 use crate::builtin::{Context, as_latent, layer_range};
-use crate::direction;
-use crate::error::{Error, Result};
+use crate::direction::{self, Forms};
+use crate::error::{Error, Kind, Result};
 use crate::lang::ast::{BinaryOp, CompareOp};
 use crate::lang::check;
-use crate::latent::{Direction, Latent};
+use crate::latent::Latent;
+use crate::limits::LIMITS;
 use crate::space::Space;
-use crate::value::display::plain;
+use crate::value::display::describe;
 use crate::value::{Image, Value};
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,31 +18,36 @@ pub fn binary(op: BinaryOp, a: &Value, b: &Value) -> Result<Value> {
     use BinaryOp::{Add, Div, Mul, Sub};
     match (op, a, b) {
         (_, Value::Number(x), Value::Number(y)) => arithmetic(op, *x, *y),
-        (Add, Value::Text(x), Value::Text(y)) => Ok(Value::Text(format!("{x}{y}"))),
-        (Add, Value::Direction(x), Value::Direction(y)) => {
-            Ok(Value::Direction(direction::add(x, y)?))
-        }
-        (Sub, Value::Direction(x), Value::Direction(y)) => {
-            Ok(Value::Direction(direction::sub(x, y)?))
-        }
+        (Add, Value::Text(x), Value::Text(y)) => text(x, y),
+        (Add | Sub, Value::Direction(x), Value::Direction(y)) => x.add(y, op == Sub).map(directed),
         (Mul, Value::Number(k), Value::Direction(d))
-        | (Mul, Value::Direction(d), Value::Number(k)) => {
-            Ok(Value::Direction(direction::scale(d, *k)))
-        }
-        (Div, Value::Direction(d), Value::Number(k)) if *k != 0.0 => {
-            Ok(Value::Direction(direction::scale(d, 1.0 / k)))
-        }
+        | (Mul, Value::Direction(d), Value::Number(k)) => Ok(directed(d.scale(*k))),
+        (Div, Value::Direction(d), Value::Number(k)) if *k != 0.0 => Ok(directed(d.scale(1.0 / k))),
         (Div, Value::Direction(_), Value::Number(_)) => {
             Err(Error::runtime("division of a direction by zero"))
         }
         (Add, x, Value::Direction(d)) | (Add, Value::Direction(d), x) => moved(x, 1.0, d),
         (Sub, x, Value::Direction(d)) => moved(x, -1.0, d),
         (Sub, x, y) => match (as_latent(x), as_latent(y)) {
-            (Some(p), Some(q)) => Ok(Value::Direction(direction::difference(&p, &q)?)),
+            (Some(p), Some(q)) => Ok(direction::difference(&p, &q)?.into()),
             _ => Err(unfit(op, a, b)),
         },
         _ => Err(unfit(op, a, b)),
     }
+}
+
+fn text(x: &str, y: &str) -> Result<Value> {
+    let bytes = x.len() + y.len();
+    if bytes > LIMITS.text_bytes {
+        let allowed = LIMITS.text_bytes;
+        let what = format!("the text would have {bytes} bytes, {allowed} are allowed");
+        return Err(Error::new(Kind::Limit, what).hint("print several shorter texts"));
+    }
+    Ok(Value::Text(format!("{x}{y}")))
+}
+
+fn directed(d: Forms) -> Value {
+    Value::Direction(Arc::new(d))
 }
 
 fn unfit(op: BinaryOp, a: &Value, b: &Value) -> Error {
@@ -59,17 +65,17 @@ fn arithmetic(op: BinaryOp, x: f64, y: f64) -> Result<Value> {
     Ok(Value::Number(v))
 }
 
-fn moved(code: &Value, k: f64, d: &Direction) -> Result<Value> {
+fn moved(code: &Value, k: f64, d: &Forms) -> Result<Value> {
     let code = as_latent(code)
         .ok_or_else(|| Error::runtime(format!("a direction moves codes, not {}", code.ty())))?;
-    Ok(Value::Latent(direction::apply(&code, k, d)?))
+    Ok(Value::Latent(direction::apply(&code, k, d.moving(code.space)?)?))
 }
 
 /// `-a`.
 pub fn negate(a: &Value) -> Result<Value> {
     match a {
         Value::Number(v) => Ok(Value::Number(-v)),
-        Value::Direction(d) => Ok(Value::Direction(direction::scale(d, -1.0))),
+        Value::Direction(d) => Ok(directed(d.scale(-1.0))),
         other => Err(Error::runtime(format!("{} has no negative", other.ty()))),
     }
 }
@@ -112,12 +118,12 @@ pub fn condition(base: &Value, conditions: &[Value]) -> Result<Value> {
             other => all.push(one_direction(other)?),
         }
     }
-    Ok(Value::Direction(direction::conditional(&one_direction(base)?, &all)?.direction))
+    one_direction(base)?.conditional(&all).map(directed)
 }
 
-fn one_direction(v: &Value) -> Result<Direction> {
+fn one_direction(v: &Value) -> Result<Forms> {
     match v {
-        Value::Direction(d) => Ok(d.clone()),
+        Value::Direction(d) => Ok((**d).clone()),
         other => {
             Err(Error::runtime(format!("`|` stands between directions, this is {}", other.ty())))
         }
@@ -127,23 +133,23 @@ fn one_direction(v: &Value) -> Result<Direction> {
 /// `base @ layers`.
 pub fn layers(base: &Value, layers: &Value, ctx: &Context<'_>) -> Result<Value> {
     let d = one_direction(base)?;
-    let count = match d.space {
-        Space::WPlus => d.rows,
-        _ => match &d.model {
-            Some(id) => crate::value::model::known(id).map(|m| m.num_ws),
-            None => ctx.model.as_ref().map(|m| m.facts.num_ws),
-        }
-        .ok_or_else(|| {
-            Error::runtime("the direction's generator is not loaded, so its layers are not known")
-        })?,
+    let first = d.first();
+    let known = match &first.model {
+        Some(id) => crate::value::model::known(id),
+        None => None,
     };
-    let styles = d
-        .model
-        .as_ref()
-        .and_then(crate::value::model::known)
-        .or_else(|| Some(ctx.model.as_ref()?.facts.clone()));
-    let styles = styles.map(|m| m.style_sizes.clone()).unwrap_or_default();
-    Ok(Value::Direction(direction::at_layers(&d, layer_range(layers, count)?, count, &styles)?))
+    let facts = known.clone().or_else(|| Some(ctx.model.as_ref()?.facts.clone()));
+    let count = match (first.space, &first.model) {
+        (Space::WPlus, _) if !d.is_open() => Some(first.rows),
+        (_, Some(_)) => known.map(|m| m.num_ws),
+        (_, None) => facts.as_ref().map(|m| m.num_ws),
+    };
+    let count = count.ok_or_else(|| {
+        Error::runtime("the direction's generator is not loaded, so its layers are not known")
+            .hint("load that generator first")
+    })?;
+    let styles = facts.map(|m| m.style_sizes.clone()).unwrap_or_default();
+    d.at_layers(&layer_range(layers, count)?, count, &styles).map(directed)
 }
 
 /// `base[index]`: layers of a W+ or S code, elements of a list, pictures of a batch.
@@ -153,7 +159,7 @@ pub fn index(base: &Value, index: &Value) -> Result<Value> {
             let range = parts(index, items.len(), "element")?;
             Ok(match index {
                 Value::Number(_) => items[range.start].clone(),
-                _ => Value::List(Arc::new(items[range].to_vec())),
+                _ => Value::list(items[range].to_vec())?,
             })
         }
         Value::Image(i) => {
@@ -180,7 +186,7 @@ fn parts(index: &Value, count: usize, part: &str) -> Result<Range<usize>> {
         let s = if count == 1 { "" } else { "s" };
         let error = Error::runtime(format!(
             "there is no {part} {}: {count} {part}{s}, counted from 0",
-            plain(index)
+            describe(index)
         ));
         match index {
             _ if count == 0 => error.hint("choose from one that is not empty"),

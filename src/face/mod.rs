@@ -10,8 +10,8 @@ mod scan;
 mod settle;
 pub mod trial;
 
-use crate::control::{Control, Stop};
-use crate::error::{Error, Kind, Result};
+use crate::control::Control;
+use crate::error::Result;
 use crate::image::{Point, Pyramid, Raster, Similarity, fit};
 use crate::metric::{Features, Points};
 
@@ -75,12 +75,10 @@ impl Found {
 /// # Errors
 /// When the network finds no faces ([`crate::metric::FeaturesConfig::finds_faces`]) or reads other
 /// channels; `Interrupted` when it is asked to stop, which it looks for between two sizes.
-pub fn find(network: &Features, picture: &Pyramid, control: &Control) -> Result<Option<Found>> {
+pub fn find(network: &Features, picture: &Pyramid<'_>, control: &Control) -> Result<Option<Found>> {
     let mut seeds = scan::Seeds::default();
     for window in scan::windows(picture.size()) {
-        if control.stop() != Stop::No {
-            return Err(Error::new(Kind::Interrupted, "stopped while it looked for a face"));
-        }
+        control.check()?;
         let before = seeds.best();
         let here = seeds.add(scan::level(network, picture, window)?);
         // Past the face's own size the network is sure of it no more; smaller windows cost the
@@ -118,7 +116,7 @@ pub fn align(
     side: usize,
     control: &Control,
 ) -> Result<Aligned> {
-    let found = find(network, &Pyramid::new(&picture.convert(network.channels())?.0), control)?;
+    let found = find(network, &Pyramid::new(picture.converted(network.channels())?.0)?, control)?;
     let size = [picture.width, picture.height];
     let (picture, notes) = match &found {
         Some(f) if f.sure() && f.fills(size) => {
@@ -146,7 +144,7 @@ pub fn align(
 
 /// The frame cut out, and in words where it was.
 fn cut(f: &Found, picture: &Raster, channels: usize, side: usize) -> Result<(Raster, Vec<String>)> {
-    let (coloured, converted) = picture.convert(channels)?;
+    let (coloured, converted) = picture.converted(channels)?;
     let place = Similarity::new(1.0 / side as f64, 0.0, [0.0; 2]).then(&f.frame);
     let [x, y] = f.middle();
     let (wide, turn) = (f.frame.scale(), f.frame.degrees());
@@ -168,12 +166,14 @@ fn cut(f: &Found, picture: &Raster, channels: usize, side: usize) -> Result<(Ras
         notes.push(format!("enlarged to {side}²: no detail is gained"));
     }
     notes.extend(converted.map(str::to_owned));
-    Ok((Pyramid::new(&coloured).picture(&place, side)?, notes))
+    Ok((Pyramid::new(coloured)?.picture(&place, side)?, notes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Stop;
+    use crate::error::Kind;
 
     fn found(frame: Similarity) -> Found {
         Found { points: [[0.0; 2]; 5], frame, confidence: 1.0, spread: 0.0 }
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_search_can_be_stopped() {
         let network = crate::metric::random_features(1);
-        let picture = Pyramid::new(&Raster::new(64, 48, 1, vec![9; 64 * 48]).unwrap());
+        let picture = Pyramid::new(Raster::new(64, 48, 1, vec![9; 64 * 48]).unwrap()).unwrap();
         let control = Control::default();
         for stop in [Stop::Keep, Stop::Abort, Stop::Checkpoint] {
             control.request(stop);

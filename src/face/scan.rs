@@ -89,22 +89,24 @@ fn strongest(mut seeds: Vec<Seed>, most: usize) -> Vec<Seed> {
 /// The sides of the windows to look through, in pixels of the picture, the largest first.
 pub fn windows([width, height]: [usize; 2]) -> Vec<f64> {
     let (w, h) = (width as f64, height as f64);
-    let last = SMALLEST.max((w * h / MOST).sqrt()).min(LARGEST * w.min(h));
+    let largest = LARGEST * w.min(h);
+    // A strip too thin for windows that are few enough has none: no face would be seen in it.
+    let last = SMALLEST.min(largest).max((w * h / MOST).sqrt());
     let sizes = std::iter::successors(Some(last), |s| Some(s * STEP));
-    let mut all: Vec<f64> = sizes.take_while(|s| *s <= LARGEST * w.min(h)).collect();
+    let mut all: Vec<f64> = sizes.take_while(|s| *s <= largest).collect();
     all.reverse();
     all
 }
 
 /// The windows of one size that look like a face.
-pub fn level(network: &Features, picture: &Pyramid, window: f64) -> Result<Vec<Seed>> {
+pub fn level(network: &Features, picture: &Pyramid<'_>, window: f64) -> Result<Vec<Seed>> {
     let config = network.config();
     let face = config
         .output("face")
         .ok_or_else(|| Error::runtime("the attribute network finds no faces"))?;
     let step = window / config.input_resolution as f64; // picture pixels a pixel
     let edge = (EDGE * config.input_resolution as f64).round() as usize;
-    let (data, h, w) = picture.reduced(step, edge);
+    let (data, h, w) = picture.reduced(step, edge)?;
     let small = Tensor::from_vec(data, (1, picture.channels(), h, w), &Device::Cpu)?
         .to_device(network.device())?;
     let dense = network.dense(&small, &[face])?;
@@ -137,6 +139,22 @@ mod tests {
         let last = *windows([8000, 1000]).last().unwrap();
         assert!(8000.0 * 1000.0 / (last * last) <= MOST * 1.01, "{last}");
         assert_eq!(windows([1, 1]).len(), 1);
+    }
+
+    #[test]
+    fn whatever_the_shape_what_is_looked_through_is_bounded() {
+        let sides = [1, 2, 20, 39, 40, 41, 100, 1000, 8191, 8192];
+        for (w, h) in sides.iter().flat_map(|w| sides.iter().map(move |h| (*w, *h))) {
+            for window in windows([w, h]) {
+                // In windows, with the repeated edge around the picture.
+                let side = |n: usize| n as f64 / window + 2.0 * EDGE;
+                let (area, least) = (side(w) * side(h), side(w.min(h)));
+                assert!(area < 2.0 * MOST, "{w}×{h}: {area} windows of {window}");
+                assert!(least > 1.0, "{w}×{h}: a window of {window} does not fit");
+            }
+        }
+        assert!(windows([8192, 1]).is_empty() && windows([1, 8192]).is_empty());
+        assert!(!windows([8192, 8192]).is_empty());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::Found;
 use super::scan::Seed;
+use crate::control::check;
 use crate::error::Result;
 use crate::image::{Point, Pyramid, Similarity};
 use crate::metric::{Features, Landmarks, Points};
@@ -28,7 +29,11 @@ const BESIDE: [(f64, f64, Point); 7] = [
 ];
 
 /// The largest face among the seeds that is clearly one, or else the most probable guess.
-pub fn settle(network: &Features, picture: &Pyramid, seeds: Vec<Seed>) -> Result<Option<Found>> {
+pub fn settle(
+    network: &Features,
+    picture: &Pyramid<'_>,
+    seeds: Vec<Seed>,
+) -> Result<Option<Found>> {
     let mut frames: Vec<Similarity> = seeds.iter().map(Seed::frame).collect();
     for round in 0..ROUNDS {
         let seen = look(network, picture, &frames)?;
@@ -59,10 +64,15 @@ pub fn settle(network: &Features, picture: &Pyramid, seeds: Vec<Seed>) -> Result
 }
 
 /// The landmarks in every frame, in shares of its side.
-fn look(network: &Features, picture: &Pyramid, frames: &[Similarity]) -> Result<Vec<Landmarks>> {
+fn look(
+    network: &Features,
+    picture: &Pyramid<'_>,
+    frames: &[Similarity],
+) -> Result<Vec<Landmarks>> {
     if frames.is_empty() {
         return Ok(Vec::new());
     }
+    check()?;
     let side = network.config().input_resolution;
     let unit = Similarity::new(1.0 / side as f64, 0.0, [0.0; 2]);
     let data: Vec<f32> = frames.iter().flat_map(|f| picture.square(&unit.then(f), side)).collect();
@@ -108,7 +118,7 @@ fn distinct(frames: impl Iterator<Item = Similarity>) -> Vec<Similarity> {
 
 /// Reads the landmarks in the frame and beside it: their medians, how far they differ, and the mean
 /// probability.
-fn confirm(network: &Features, picture: &Pyramid, frame: &Similarity) -> Result<Option<Found>> {
+fn confirm(network: &Features, picture: &Pyramid<'_>, frame: &Similarity) -> Result<Option<Found>> {
     let beside: Vec<Similarity> = BESIDE.iter().map(|b| shaken(*b).then(frame)).collect();
     let seen = look(network, picture, &beside)?;
     let n = seen.len() as f64;

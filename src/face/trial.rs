@@ -157,7 +157,7 @@ fn canvas(other: &Raster, side: usize, rng: &mut Rng) -> Result<(Raster, &'stati
 /// A picture laid on a canvas, `place` mapping its pixels to the canvas's.
 fn paste(picture: &Raster, canvas: &Raster, place: &Similarity) -> Result<Raster> {
     let back = place.inverse();
-    let spread = Pyramid::new(&picture.to_rgb()?).picture(&back, canvas.width)?;
+    let spread = Pyramid::new(picture.to_rgb()?)?.picture(&back, canvas.width)?;
     let mut out = canvas.clone();
     let pixels = out.data.chunks_exact_mut(3).zip(spread.data.chunks_exact(3));
     for (i, (to, from)) in pixels.enumerate() {
@@ -176,9 +176,9 @@ fn paste(picture: &Raster, canvas: &Raster, place: &Similarity) -> Result<Raster
 pub fn run(network: &Features, index: usize, trial: &Trial, control: &Control) -> Result<Row> {
     let start = std::time::Instant::now();
     let found =
-        find(network, &Pyramid::new(&trial.picture.convert(network.channels())?.0), control)?;
+        find(network, &Pyramid::new(trial.picture.convert(network.channels())?.0)?, control)?;
     let seconds = start.elapsed().as_secs_f64();
-    let empty = find(network, &Pyramid::new(&trial.empty.convert(network.channels())?.0), control)?;
+    let empty = find(network, &Pyramid::new(trial.empty.convert(network.channels())?.0)?, control)?;
     let confidence = |f: &Option<Found>| f.as_ref().map_or(0.0, |f| f.confidence);
     Ok(Row {
         trial: index,

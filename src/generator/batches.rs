@@ -4,7 +4,7 @@
 //! batches shows nowhere.
 
 use super::{Generator, Input, spaces};
-use crate::control::{Control, Progress, Stop};
+use crate::control::{Control, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::latent::Latent;
 use candle_core::Tensor;
@@ -35,12 +35,10 @@ pub fn each_batch(
 ) -> Result<()> {
     let (count, size) = (code.count(), batch_size(g.spec().width, g.spec().height));
     for from in (0..count).step_by(size) {
-        if from > 0 && control.stop() != Stop::No {
-            return Err(Error::new(
-                Kind::Interrupted,
-                format!("stopped after {from} of {count} pictures"),
-            ));
-        }
+        control.check().map_err(|_| {
+            let text = format!("stopped after {from} of {count} pictures");
+            Error::new(Kind::Interrupted, text)
+        })?;
         let n = size.min(count - from);
         take(spaces::synthesize(g, &code.part(from, n)?, &input.part(from, n, count)?)?.detach())?;
         if count > size {
@@ -81,6 +79,7 @@ pub fn pictures(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::Stop;
     use crate::generator::Noise;
     use crate::generator::toy::Toy;
     use crate::space::Space;
@@ -159,8 +158,10 @@ mod tests {
         holder.set(control.clone()).ok().unwrap();
         let e = pictures(&g, &code, &Input::default(), (&control, "film")).unwrap_err();
         assert_eq!((e.kind(), seen.load(Ordering::Relaxed)), (Kind::Interrupted, 8));
-        // What fits into one batch is made all the same, as it always was.
+        // The pictures of a result that was kept are made all the same.
         let few = code.part(0, 3).unwrap();
+        assert!(pictures(&g, &few, &Input::default(), (&control, "film")).is_err());
+        control.keep();
         assert_eq!(pictures(&g, &few, &Input::default(), (&control, "film")).unwrap().dims()[0], 3);
     }
 }

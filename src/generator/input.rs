@@ -1,7 +1,7 @@
 //! What a generator reads besides a code: noise, labels, a camera, a transform of its input.
 
 use crate::error::{Error, Result};
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 /// The noise that the layers add.
 #[derive(Clone, Debug, Default)]
@@ -79,5 +79,32 @@ impl Input {
             other => Err(Error::runtime(format!("labels of shape {other:?} for {n} codes"))
                 .hint("give one label for all codes, or one each")),
         }
+    }
+}
+
+/// How a picture is moved in its frame: turned around its centre, then shifted.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Transform {
+    /// Degrees, counterclockwise.
+    pub rotate: f64,
+    /// To the right and down, in sides of the picture.
+    pub shift: [f64; 2],
+}
+
+impl Transform {
+    /// The matrix `[1, 3, 3]` for [`Input::transform`].
+    ///
+    /// It is the inverse of `[[cos, sin, x], [−sin, cos, y], [0, 0, 1]]`, which moves the points of
+    /// the picture (x to the right, y down, from its centre). That is the convention of StyleGAN3's
+    /// `gen_images.py`, whose `--rotate` and `--translate` these numbers are.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn matrix(&self, device: &Device) -> Result<Tensor> {
+        let (sin, cos) = self.rotate.to_radians().sin_cos();
+        let [x, y] = self.shift;
+        let back = [-(cos * x - sin * y), -(sin * x + cos * y)];
+        let rows = [cos, -sin, back[0], sin, cos, back[1], 0.0, 0.0, 1.0];
+        Ok(Tensor::from_vec(rows.map(|v| v as f32).to_vec(), (1, 3, 3), device)?)
     }
 }

@@ -8,14 +8,16 @@
 mod batches;
 pub mod dcgan;
 mod input;
+mod layers;
 mod load;
 pub mod registry;
 pub mod spaces;
 pub mod stylegan2;
+pub mod stylegan3;
 pub mod toy;
 
 pub use batches::{batch_size, each_batch, pictures};
-pub use input::{Input, Noise};
+pub use input::{Input, Noise, Transform};
 pub use load::{convert, describe, load};
 pub use spaces::LatentSpace;
 pub use toy::toy;
@@ -271,4 +273,17 @@ fn check_points(spec: &Spec, n: usize, from: Option<&Feature>, taps: &[Tap]) -> 
     let given = feature.map.dims();
     Err(Error::runtime(format!("a map of shape {given:?} for layer {}: {expected:?}", layer.name))
         .hint("enter a layer with a map that was tapped at it"))
+}
+
+/// How many codes there are, if each has the sizes that the generator reads.
+fn reads(codes: &Tensor, sizes: &[usize]) -> Result<usize> {
+    match codes.dims() {
+        [n, rest @ ..] if *n > 0 && rest == sizes => Ok(*n),
+        other => {
+            let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
+            let message =
+                format!("a code of shape {other:?}, the generator reads [N, {}]", sizes.join(", "));
+            Err(Error::runtime(message).hint("use a code that was made for this generator"))
+        }
+    }
 }

@@ -11,7 +11,7 @@
 //! 4. [`Family::describe`] says what the generator is, from settings and shapes.
 //! 5. [`Family::read`] takes the tensors, and every tensor must be taken.
 
-use super::{Generator, Spec, dcgan, stylegan2};
+use super::{Generator, Spec, dcgan, stylegan2, stylegan3};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use crate::weights::layout::Layout;
@@ -21,13 +21,12 @@ use serde_json::Value as Json;
 use std::sync::Arc;
 
 /// All families.
-pub const FAMILIES: &[&Family] = &[&stylegan2::FAMILY, &dcgan::FAMILY];
+pub const FAMILIES: &[&Family] = &[&stylegan2::FAMILY, &stylegan3::FAMILY, &dcgan::FAMILY];
 
 /// Layouts that are known by a tensor's name, but not read.
 const UNREAD: &[(&str, &str)] = &[
     ("convs.0.conv.modulation.weight", "rosinality-stylegan2"),
     ("synthesis.early_layer.const", "genforce-stylegan2"),
-    ("synthesis.input.freqs", "stylegan3"),
     ("scaleLayers.0.0.module.weight", "pggan"),
 ];
 
@@ -76,7 +75,7 @@ pub struct Config {
 }
 
 /// A checkpoint whose family is known; its tensors bear the family's names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Found {
     /// The family.
     pub family: &'static Family,

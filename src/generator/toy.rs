@@ -184,15 +184,21 @@ impl Toy {
 }
 
 /// Random tensors, each from a stream of its own name.
-struct Draw<'a> {
-    seed: u64,
-    device: &'a Device,
-    tensors: BTreeMap<String, Tensor>,
+pub(super) struct Draw<'a> {
+    pub(super) seed: u64,
+    pub(super) device: &'a Device,
+    pub(super) tensors: BTreeMap<String, Tensor>,
 }
 
 impl Draw<'_> {
     /// A tensor with the given mean and spread.
-    fn put(&mut self, name: &str, shape: &[usize], mean: f64, spread: f64) -> Result<()> {
+    pub(super) fn put(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        mean: f64,
+        spread: f64,
+    ) -> Result<()> {
         let mut rng = Rng::derive(self.seed, name);
         let data: Vec<f32> =
             (0..shape.iter().product()).map(|_| (mean + spread * rng.normal()) as f32).collect();
@@ -200,7 +206,8 @@ impl Draw<'_> {
         Ok(())
     }
 
-    fn dense(
+    /// Weights and bias of a fully connected layer.
+    pub(super) fn dense(
         &mut self,
         name: &str,
         inputs: usize,

@@ -3,6 +3,7 @@
 use super::raster::Raster;
 use super::resample::{Filter, resize};
 use crate::error::Result;
+use std::borrow::Cow;
 
 /// The picture as a generator wants it: a centred square of `resolution` pixels with `channels`
 /// channels, and in words what was done to it (nothing for a picture that already fits).
@@ -17,13 +18,13 @@ pub fn fit(picture: &Raster, channels: usize, resolution: usize) -> Result<(Rast
     let (width, height) = (picture.width, picture.height);
     let side = width.min(height);
     let square = if width == height {
-        picture.clone()
+        Cow::Borrowed(picture)
     } else {
         notes.push(format!("centre crop of {width}×{height}"));
-        picture.crop((width - side) / 2, (height - side) / 2, side, side)?
+        Cow::Owned(picture.crop((width - side) / 2, (height - side) / 2, side, side)?)
     };
     // Channels first: alpha must be laid on white before pixels are mixed.
-    let (square, note) = square.convert(channels)?;
+    let (square, note) = square.converted(channels)?;
     notes.extend(note.map(str::to_string));
     if side > resolution {
         notes.push(format!("reduced from {side}² to {resolution}²"));

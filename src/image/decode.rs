@@ -25,9 +25,9 @@ pub struct Decoded {
 pub fn read(path: &Path, limits: &Limits) -> Result<Decoded> {
     let shown = path.display().to_string();
     let failed = |e: std::io::Error| Error::io(format!("cannot read {}", Safe(&shown)), &e);
-    let file = std::fs::File::open(path).map_err(failed)?;
+    let file = crate::store::open_regular(path).map_err(failed)?;
     let mut bytes = Vec::new();
-    // A device or a pipe has no length to check first: stop reading one byte after the limit.
+    // Stop reading one byte after the limit, whatever the file claims.
     file.take(limits.image_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > limits.image_bytes {
         return Err(Error::new(

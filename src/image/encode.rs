@@ -2,7 +2,9 @@
 
 use super::palette::Palette;
 use super::raster::Raster;
-use crate::error::{Error, Result};
+use crate::control::check;
+use crate::error::{Error, Kind, Result};
+use crate::limits::LIMITS;
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
@@ -77,7 +79,8 @@ pub fn png_texts(bytes: &[u8]) -> Result<Vec<(String, String)>> {
 
 /// A JPEG of this quality (1 to 100); alpha is laid on white.
 pub fn jpeg(picture: &Raster, quality: u8) -> Result<Vec<u8>> {
-    let opaque = if picture.channels == 4 { picture.to_rgb()? } else { picture.clone() };
+    let wanted = if picture.channels == 4 { 3 } else { picture.channels };
+    let opaque = picture.converted(wanted)?.0;
     let (w, h) = size("JPEG", picture)?;
     let mut out = Vec::new();
     JpegEncoder::new_with_quality(&mut out, quality.clamp(1, 100))
@@ -113,6 +116,7 @@ pub fn gif(frames: &[Raster], delay: u32) -> Result<Vec<u8>> {
     let mut encoder = GifEncoder::new(&mut out);
     encoder.set_repeat(Repeat::Infinite).map_err(fail)?;
     for frame in frames {
+        check()?;
         // The encoder keeps a frame's colours as they are when there are 256 or fewer.
         let opaque =
             |&i: &u8| palette.0.get(usize::from(i)).map_or([0; 4], |c| [c[0], c[1], c[2], 255]);
@@ -137,14 +141,21 @@ pub fn grid(pictures: &[Raster], columns: usize) -> Result<Raster> {
     let channels = pictures.iter().map(|p| p.channels).max().unwrap_or(3);
     let black = [0, 0, 0, 255];
     let colour = if channels == 4 { &black[..] } else { &black[..channels] };
-    let mut sheet = Raster::filled(columns * (w + GAP) - GAP, rows * (h + GAP) - GAP, colour)?;
+    let (wide, high) = (columns * (w + GAP) - GAP, rows * (h + GAP) - GAP);
+    if wide.saturating_mul(high).saturating_mul(channels) as u64 > LIMITS.image_bytes {
+        let allowed = LIMITS.image_bytes;
+        let text = format!("a sheet of {wide}×{high} pixels has more than {allowed} bytes");
+        return Err(Error::new(Kind::Limit, text).hint("put fewer pictures on it"));
+    }
+    let mut sheet = Raster::filled(wide, high, colour)?;
     for (i, p) in pictures.iter().enumerate() {
+        check()?;
         if (p.width, p.height) != (w, h) {
             let sizes = format!("{w}×{h} and {}×{}", p.width, p.height);
             return Err(Error::runtime(format!("pictures of {sizes} do not fit into one grid")));
         }
         let (left, top) = (i % columns * (w + GAP), i / columns * (h + GAP));
-        let p = p.convert(channels)?.0;
+        let p = p.converted(channels)?.0;
         for (y, line) in p.data.chunks_exact(w * channels).enumerate() {
             let at = ((top + y) * sheet.width + left) * channels;
             sheet.data[at..at + line.len()].copy_from_slice(line);
@@ -157,7 +168,6 @@ pub fn grid(pictures: &[Raster], columns: usize) -> Result<Raster> {
 mod tests {
     use super::*;
     use crate::image::decode;
-    use crate::limits::LIMITS;
 
     fn wave(phase: usize) -> Raster {
         let v = |x: usize, y: usize| [(x * 4 + phase) as u8, (y * 4) as u8, ((x + y) * 2) as u8];
@@ -217,5 +227,9 @@ mod tests {
             [10, 0, 0, 20, 0, 30, 0]
         );
         assert!(grid(&[], 2).is_err());
+        // One column of thousands is as large as the sheet of them all.
+        let thin = Raster::filled(8192, 1, &[0; 4]).unwrap();
+        let sheets = [1, 40].map(|columns| grid(&vec![thin.clone(); 3000], columns));
+        assert!(sheets.iter().all(|s| s.as_ref().is_err_and(|e| e.kind() == Kind::Limit)));
     }
 }

@@ -72,7 +72,7 @@ impl Palette {
 
     /// The palette's indices of a picture, one a pixel, with its error diffused.
     pub fn apply(&self, picture: &Raster) -> Result<Vec<u8>> {
-        let rgb = picture.to_rgb()?;
+        let rgb = picture.converted(3)?.0;
         let width = rgb.width;
         // Errors in sixteenths, carried to the current and the next row; one pixel of margin on
         // either side.

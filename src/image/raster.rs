@@ -1,7 +1,12 @@
 //! A picture of bytes, and its way to and from tensors.
 
+use crate::control::check;
 use crate::error::{Error, Kind, Result};
 use candle_core::{DType, Device, Tensor};
+use std::borrow::Cow;
+
+/// Values of a band of rows that a tensor is read in.
+const BAND: usize = 1 << 20;
 
 /// An 8-bit picture, rows from the top, channels interleaved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +63,12 @@ impl Raster {
     /// PIL's `L`); alpha is laid on white, because pictures with alpha are mostly cut-outs made for
     /// a white page.
     pub fn convert(&self, channels: usize) -> Result<(Self, Option<&'static str>)> {
+        let (converted, note) = self.converted(channels)?;
+        Ok((converted.into_owned(), note))
+    }
+
+    /// As [`Self::convert`], without a copy when nothing changes.
+    pub fn converted(&self, channels: usize) -> Result<(Cow<'_, Self>, Option<&'static str>)> {
         if !matches!(channels, 1 | 3 | 4) {
             return Err(Error::runtime(format!(
                 "a picture cannot have {channels} channels; 1, 3 or 4 are possible"
@@ -66,10 +77,10 @@ impl Raster {
         let each = |f: &dyn Fn(&[u8], &mut Vec<u8>)| {
             let mut data = Vec::with_capacity(self.width * self.height * channels);
             self.data.chunks_exact(self.channels).for_each(|p| f(p, &mut data));
-            Self { channels, data, ..*self }
+            Cow::Owned(Self { channels, data, ..*self })
         };
         Ok(match (self.channels, channels) {
-            (from, to) if from == to => (self.clone(), None),
+            (from, to) if from == to => (Cow::Borrowed(self), None),
             (1, 3) => (each(&|p, out| out.extend([p[0]; 3])), Some("grey repeated as rgb")),
             (1, _) => (each(&|p, out| out.extend([p[0], p[0], p[0], 255])), None),
             (3, 1) => {
@@ -116,7 +127,8 @@ impl Raster {
             let at = ((y + r) * self.width + x) * self.channels;
             &self.data[at..at + width * self.channels]
         };
-        let data = (0..height).flat_map(|r| row(r).iter().copied()).collect();
+        let mut data = Vec::with_capacity(width * height * self.channels);
+        (0..height).for_each(|r| data.extend_from_slice(row(r)));
         Self::new(width, height, self.channels, data)
     }
 
@@ -148,6 +160,7 @@ impl Raster {
         let mut values = Vec::with_capacity(pictures.len() * w * h * c);
         for p in pictures {
             for channel in 0..c {
+                check()?;
                 values.extend(
                     p.data.iter().skip(channel).step_by(c).map(|&v| f32::from(v) / 127.5 - 1.0),
                 );
@@ -164,7 +177,7 @@ impl Raster {
     /// `from_tensor(to_tensor(p)) == [p]`.
     pub fn from_tensor(images: &Tensor) -> Result<Vec<Self>> {
         let images = if images.rank() == 3 { images.unsqueeze(0)? } else { images.clone() };
-        let (_, c, h, w) = images.dims4().map_err(|_| {
+        let (n, c, h, w) = images.dims4().map_err(|_| {
             Error::new(
                 Kind::Runtime,
                 format!(
@@ -173,11 +186,31 @@ impl Raster {
                 ),
             )
         })?;
-        let hwc =
-            images.to_dtype(DType::F32)?.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<f32>()?;
-        hwc.chunks_exact((c * h * w).max(1))
-            .map(|p| Self::new(w, h, c, p.iter().map(|&x| to_byte(x)).collect()))
-            .collect()
+        let one = |i: usize| {
+            let mut data = Vec::with_capacity(c * h * w);
+            // Some rows at a time: in full precision a large picture takes gigabytes.
+            let rows = (BAND / (c * w).max(1)).max(1);
+            for y in (0..h).step_by(rows) {
+                check()?;
+                let band = images.narrow(0, i, 1)?.narrow(2, y, rows.min(h - y))?;
+                let band = band.to_dtype(DType::F32)?.permute((0, 2, 3, 1))?.flatten_all()?;
+                data.extend(band.to_vec1::<f32>()?.into_iter().map(to_byte));
+            }
+            Self::new(w, h, c, data)
+        };
+        (0..n).map(one).collect()
+    }
+}
+
+impl From<Raster> for Cow<'_, Raster> {
+    fn from(picture: Raster) -> Self {
+        Cow::Owned(picture)
+    }
+}
+
+impl<'a> From<&'a Raster> for Cow<'a, Raster> {
+    fn from(picture: &'a Raster) -> Self {
+        Cow::Borrowed(picture)
     }
 }
 

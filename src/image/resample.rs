@@ -6,8 +6,11 @@
 //! [`resize_f32`] does neither.
 
 use super::raster::Raster;
+use crate::control::check;
 use crate::error::{Error, Result};
 use crate::limits::LIMITS;
+use std::cmp::Ordering;
+use std::collections::VecDeque;
 
 /// How source pixels are weighted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,34 +86,139 @@ fn taps(from: usize, to: usize, filter: Filter) -> Vec<Taps> {
 ///
 /// `from` and `to` are (width, height), all at least 1; `data` has `from.0 * from.1 * channels`
 /// values.
+///
+/// # Errors
+/// `Interrupted` when the work of this thread is asked to stop.
 pub fn resize_f32(
     data: &[f32],
     channels: usize,
     from: (usize, usize),
     to: (usize, usize),
     filter: Filter,
-) -> Vec<f32> {
-    both_passes(data, channels, [from, to], filter, |v| v)
+) -> Result<Vec<f32>> {
+    let wide = from.0 * channels;
+    let source = |y: usize, line: &mut Vec<f32>| line.extend(&data[y * wide..][..wide]);
+    let mut out = Vec::with_capacity(to.0 * to.1 * channels);
+    let scaling = Scaling { channels, from, to, filter, finish: |v| v };
+    scaling.run(source, |line| out.extend(line))?;
+    Ok(out)
 }
 
-/// Horizontal, then vertical, `finish` applied to every value that a pass computes.
-fn both_passes(
-    data: &[f32],
-    channels: usize,
-    [from, to]: [(usize, usize); 2],
-    filter: Filter,
-    finish: impl Fn(f32) -> f32,
-) -> Vec<f32> {
-    let mut wide = data.to_vec();
-    if from.0 != to.0 {
-        wide = horizontal(data, channels, from, to.0, filter);
-        wide.iter_mut().for_each(|v| *v = finish(*v));
+/// Rows between two stop checks.
+const PACE: usize = 16;
+
+/// A change of size that holds no more than the rows at hand: the memory that it takes does not
+/// grow with the picture's height.
+pub(super) struct Scaling<F: Fn(f32) -> f32> {
+    /// Channels of the interleaved pixels.
+    pub channels: usize,
+    /// Width and height of the source.
+    pub from: (usize, usize),
+    /// Width and height of the target.
+    pub to: (usize, usize),
+    /// How source pixels are weighted.
+    pub filter: Filter,
+    /// Applied to every value that a pass computes.
+    pub finish: F,
+}
+
+impl<F: Fn(f32) -> f32> Scaling<F> {
+    /// Horizontal, then vertical. `source` appends a row of the source to an empty vector, and is
+    /// asked for each row in order; `target` takes the rows of the result in order.
+    ///
+    /// # Errors
+    /// `Interrupted` when the work of this thread is asked to stop.
+    pub(super) fn run(
+        &self,
+        source: impl Fn(usize, &mut Vec<f32>),
+        mut target: impl FnMut(&[f32]),
+    ) -> Result<()> {
+        let across = (self.from.0 != self.to.0).then(|| taps(self.from.0, self.to.0, self.filter));
+        let mut line = Vec::new();
+        let mut read = |y: usize| -> Result<Vec<f32>> {
+            if y.is_multiple_of(PACE) {
+                check()?;
+            }
+            line.clear();
+            source(y, &mut line);
+            Ok(across.as_ref().map_or_else(|| line.clone(), |taps| self.across(&line, taps)))
+        };
+        match self.from.1.cmp(&self.to.1) {
+            Ordering::Equal => (0..self.from.1).try_for_each(|y| Ok(target(&read(y)?))),
+            Ordering::Greater => self.shrink(read, target),
+            Ordering::Less => self.grow(read, target),
+        }
     }
-    if from.1 != to.1 {
-        wide = vertical(&wide, to.0 * channels, (from.1, to.1), filter);
-        wide.iter_mut().for_each(|v| *v = finish(*v));
+
+    /// One row at the target's width.
+    fn across(&self, line: &[f32], taps: &[Taps]) -> Vec<f32> {
+        let mut out = vec![0.0; self.to.0 * self.channels];
+        for (tap, pixel) in taps.iter().zip(out.chunks_exact_mut(self.channels)) {
+            let window = line[tap.first * self.channels..].chunks_exact(self.channels);
+            for (values, weight) in window.zip(&tap.weights) {
+                pixel.iter_mut().zip(values).for_each(|(p, v)| *p += v * weight);
+            }
+        }
+        out.iter_mut().for_each(|v| *v = (self.finish)(*v));
+        out
     }
-    wide
+
+    /// Fewer rows: every source row is added to the few target rows that it belongs to.
+    fn shrink(
+        &self,
+        mut read: impl FnMut(usize) -> Result<Vec<f32>>,
+        mut target: impl FnMut(&[f32]),
+    ) -> Result<()> {
+        let taps = taps(self.from.1, self.to.1, self.filter);
+        // The first target row that is not whole yet, and the sums from it on.
+        let (mut first, mut sums) = (0, VecDeque::new());
+        for y in 0..self.from.1 {
+            let line = read(y)?;
+            while taps.get(first + sums.len()).is_some_and(|t| t.first <= y) {
+                sums.push_back(vec![0f32; line.len()]);
+            }
+            for (sum, tap) in sums.iter_mut().zip(&taps[first..]) {
+                if let Some(weight) = tap.weights.get(y - tap.first) {
+                    sum.iter_mut().zip(&line).for_each(|(t, s)| *t += s * weight);
+                }
+            }
+            while taps.get(first).is_some_and(|t| t.first + t.weights.len() <= y + 1) {
+                let Some(mut done) = sums.pop_front() else { break };
+                done.iter_mut().for_each(|v| *v = (self.finish)(*v));
+                target(&done);
+                first += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// More rows: the few source rows that a target row is made of are kept.
+    fn grow(
+        &self,
+        mut read: impl FnMut(usize) -> Result<Vec<f32>>,
+        mut target: impl FnMut(&[f32]),
+    ) -> Result<()> {
+        let mut kept: VecDeque<Vec<f32>> = VecDeque::new();
+        let mut first = 0;
+        for (i, tap) in taps(self.from.1, self.to.1, self.filter).iter().enumerate() {
+            if i.is_multiple_of(PACE) {
+                check()?;
+            }
+            while first < tap.first && kept.pop_front().is_some() {
+                first += 1;
+            }
+            while first + kept.len() < tap.first + tap.weights.len() {
+                kept.push_back(read(first + kept.len())?);
+            }
+            let mut sum = vec![0f32; self.to.0 * self.channels];
+            for (line, weight) in kept.iter().zip(&tap.weights) {
+                sum.iter_mut().zip(line).for_each(|(t, s)| *t += s * weight);
+            }
+            sum.iter_mut().for_each(|v| *v = (self.finish)(*v));
+            target(&sum);
+        }
+        Ok(())
+    }
 }
 
 /// The nearest byte, halves up, as Pillow rounds.
@@ -118,43 +226,14 @@ fn byte(v: f32) -> f32 {
     (v.clamp(0.0, 255.0) + 0.5).floor().min(255.0)
 }
 
-fn horizontal(
-    data: &[f32],
-    channels: usize,
-    from: (usize, usize),
-    to: usize,
-    filter: Filter,
-) -> Vec<f32> {
-    let taps = taps(from.0, to, filter);
-    let mut out = vec![0.0; to * channels * from.1];
-    let rows = data.chunks_exact(from.0 * channels).zip(out.chunks_exact_mut(to * channels));
-    for (source, target) in rows {
-        for (tap, pixel) in taps.iter().zip(target.chunks_exact_mut(channels)) {
-            let window = source[tap.first * channels..].chunks_exact(channels);
-            for (values, weight) in window.zip(&tap.weights) {
-                pixel.iter_mut().zip(values).for_each(|(p, v)| *p += v * weight);
-            }
-        }
-    }
-    out
-}
-
-fn vertical(data: &[f32], row: usize, (from, to): (usize, usize), filter: Filter) -> Vec<f32> {
-    let mut out = vec![0.0; row * to];
-    for (tap, target) in taps(from, to, filter).iter().zip(out.chunks_exact_mut(row)) {
-        for (k, weight) in tap.weights.iter().enumerate() {
-            let source = &data[(tap.first + k) * row..][..row];
-            target.iter_mut().zip(source).for_each(|(t, s)| *t += s * weight);
-        }
-    }
-    out
-}
-
 /// The picture at another size. Alpha is premultiplied while colours are mixed, so hidden colours
 /// do not bleed.
 ///
+/// Holds the source, the result and a few rows.
+///
 /// # Errors
-/// When a side is 0 or beyond [`LIMITS`].
+/// When a side is 0 or beyond [`LIMITS`]; `Interrupted` when the work of this thread is asked to
+/// stop.
 pub fn resize(picture: &Raster, width: usize, height: usize, filter: Filter) -> Result<Raster> {
     let side = LIMITS.image_side as usize;
     if width == 0 || height == 0 || width > side || height > side {
@@ -165,17 +244,27 @@ pub fn resize(picture: &Raster, width: usize, height: usize, filter: Filter) -> 
         return Ok(picture.clone());
     }
     let c = picture.channels;
-    let mut values: Vec<f32> = picture.data.iter().map(|&v| f32::from(v)).collect();
-    if c == 4 {
-        values.chunks_exact_mut(4).for_each(|p| scale_colour(p, p[3] / 255.0));
-        values.iter_mut().for_each(|v| *v = byte(*v));
-    }
-    let sizes = [(picture.width, picture.height), (width, height)];
-    let mut out = both_passes(&values, c, sizes, filter, byte);
-    if c == 4 {
-        out.chunks_exact_mut(4).filter(|p| p[3] > 0.0).for_each(|p| scale_colour(p, 255.0 / p[3]));
-    }
-    let data = out.iter().map(|v| byte(*v) as u8).collect();
+    let wide = picture.width * c;
+    let source = |y: usize, line: &mut Vec<f32>| {
+        line.extend(picture.data[y * wide..][..wide].iter().map(|&v| f32::from(v)));
+        if c == 4 {
+            line.chunks_exact_mut(4).for_each(|p| scale_colour(p, p[3] / 255.0));
+            line.iter_mut().for_each(|v| *v = byte(*v));
+        }
+    };
+    let mut data = Vec::with_capacity(width * height * c);
+    let mut row = Vec::new();
+    let target = |line: &[f32]| {
+        row.clear();
+        row.extend(line);
+        if c == 4 {
+            let seen = row.chunks_exact_mut(4).filter(|p| p[3] > 0.0);
+            seen.for_each(|p| scale_colour(p, 255.0 / p[3]));
+        }
+        data.extend(row.iter().map(|v| byte(*v) as u8));
+    };
+    let (from, to) = ((picture.width, picture.height), (width, height));
+    Scaling { channels: c, from, to, filter, finish: byte }.run(source, target)?;
     Raster::new(width, height, c, data)
 }
 
@@ -186,6 +275,7 @@ fn scale_colour(pixel: &mut [f32], by: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Kind;
 
     fn ramp() -> Vec<f32> {
         (0..8).map(|i| (i * i) as f32).collect()
@@ -193,9 +283,10 @@ mod tests {
 
     #[test]
     fn area_is_the_mean() {
-        assert_eq!(resize_f32(&ramp(), 1, (8, 1), (4, 1), Filter::Area), [0.5, 6.5, 20.5, 42.5]);
-        assert_eq!(resize_f32(&ramp(), 1, (1, 8), (1, 2), Filter::Area), [3.5, 31.5]);
-        assert_eq!(resize_f32(&[1.0, 2.0], 1, (2, 1), (4, 1), Filter::Area), [1.0, 1.0, 2.0, 2.0]);
+        let area = |data: &[f32], from, to| resize_f32(data, 1, from, to, Filter::Area).unwrap();
+        assert_eq!(area(&ramp(), (8, 1), (4, 1)), [0.5, 6.5, 20.5, 42.5]);
+        assert_eq!(area(&ramp(), (1, 8), (1, 2)), [3.5, 31.5]);
+        assert_eq!(area(&[1.0, 2.0], (2, 1), (4, 1)), [1.0, 1.0, 2.0, 2.0]);
     }
 
     #[test]
@@ -203,7 +294,7 @@ mod tests {
         // Halving: taps at ±0.25, ±0.75, … of a sinc(x) sinc(x/3) window, normalised.
         let w = |x: f64| sinc(x) * sinc(x / 3.0);
         let data: Vec<f32> = (0..32).map(|i| if i == 15 { 1.0 } else { 0.0 }).collect();
-        let out = resize_f32(&data, 1, (32, 1), (16, 1), Filter::Lanczos3);
+        let out = resize_f32(&data, 1, (32, 1), (16, 1), Filter::Lanczos3).unwrap();
         let sum: f64 = (0..6).map(|k| 2.0 * w(0.25 + 0.5 * f64::from(k))).sum();
         for (i, x) in [(7, 0.25), (8, -0.75), (6, 1.25), (5, 2.25)] {
             assert!((f64::from(out[i]) - w(x) / sum).abs() < 1e-7, "{i}");
@@ -225,6 +316,63 @@ mod tests {
     fn hidden_colour_does_not_bleed() {
         let p = Raster::new(2, 1, 4, vec![255, 0, 0, 0, 0, 0, 255, 255]).unwrap();
         assert_eq!(resize(&p, 1, 1, Filter::Area).unwrap().data, [0, 0, 255, 128]);
+    }
+
+    /// Both passes over the whole picture at once: what [`Scaling`] computes row by row.
+    fn whole(
+        data: &[f32],
+        c: usize,
+        from: (usize, usize),
+        to: (usize, usize),
+        f: Filter,
+    ) -> Vec<f32> {
+        let mut wide = vec![0f32; to.0 * from.1 * c];
+        for (x, tap) in taps(from.0, to.0, f).iter().enumerate() {
+            for (y, k, w) in (0..from.1)
+                .flat_map(|y| tap.weights.iter().enumerate().map(move |(k, w)| (y, k, w)))
+            {
+                for i in 0..c {
+                    wide[(y * to.0 + x) * c + i] += data[(y * from.0 + tap.first + k) * c + i] * w;
+                }
+            }
+        }
+        let row = to.0 * c;
+        let mut out = vec![0f32; row * to.1];
+        for (y, tap) in taps(from.1, to.1, f).iter().enumerate() {
+            for (k, w) in tap.weights.iter().enumerate() {
+                for i in 0..row {
+                    out[y * row + i] += wide[(tap.first + k) * row + i] * w;
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn rows_at_hand_give_the_bits_of_the_whole_picture() {
+        let sizes = [(1, 1), (1, 40), (40, 1), (17, 23), (64, 5), (5, 64), (9, 10)];
+        for filter in [Filter::Area, Filter::Bicubic, Filter::Lanczos3] {
+            for (from, to) in sizes.iter().flat_map(|a| sizes.iter().map(move |b| (*a, *b))) {
+                if from.0 == to.0 || from.1 == to.1 {
+                    continue;
+                }
+                let n = from.0 * from.1 * 3;
+                let data: Vec<f32> = (0..n).map(|i| ((i * 37) % 251) as f32 / 3.0).collect();
+                let ours = resize_f32(&data, 3, from, to, filter).unwrap();
+                assert_eq!(ours, whole(&data, 3, from, to, filter), "{filter:?} {from:?} {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_of_size_can_be_stopped() {
+        let control = crate::control::Control::default();
+        let _entered = control.enter();
+        control.request(crate::control::Stop::Keep);
+        let p = Raster::filled(40, 40, &[1]).unwrap();
+        for side in [20, 40, 80] {
+            assert_eq!(resize(&p, 41, side, Filter::Area).unwrap_err().kind(), Kind::Interrupted);
+        }
     }
 
     #[test]

@@ -1,18 +1,22 @@
 //! Squares cut out of a picture at any place, size and turn.
 
 use super::raster::{Raster, to_byte};
-use super::resample::{Filter, resize_f32};
+use super::resample::{Filter, Scaling, resize_f32};
 use super::similarity::Similarity;
+use crate::control::check;
+use crate::error::{Error, Kind, Result};
+use crate::limits::LIMITS;
+use std::borrow::Cow;
 
 /// At most this many samples a side of an output pixel; beyond it the picture is halved first.
 const SAMPLES: usize = 16;
 
-/// A picture in floating point, [-1, 1], and its halvings, so that small squares of large pictures
-/// are cheap.
-pub struct Pyramid {
-    /// Each half the size of the one before, by area.
-    levels: Vec<Level>,
-    channels: usize,
+/// A picture and its halvings, so that small squares of large pictures are cheap. The picture stays
+/// in bytes; its halvings are in floating point, [-1, 1], and together take 4/3 of its bytes.
+pub struct Pyramid<'a> {
+    picture: Cow<'a, Raster>,
+    /// Each half the size of the one before, by area; the first half the picture's.
+    halvings: Vec<Level>,
 }
 
 struct Level {
@@ -22,19 +26,44 @@ struct Level {
     data: Vec<f32>,
 }
 
-impl Pyramid {
+/// The value of a byte.
+fn value(v: u8) -> f32 {
+    f32::from(v) / 127.5 - 1.0
+}
+
+impl<'a> Pyramid<'a> {
     /// Of that picture; halved until a side is shorter than 32 pixels.
-    pub fn new(picture: &Raster) -> Self {
-        let channels = picture.channels;
-        let data = picture.data.iter().map(|&v| f32::from(v) / 127.5 - 1.0).collect();
-        let mut levels = vec![Level { width: picture.width, height: picture.height, data }];
-        while let Some(last) = levels.last().filter(|l| l.width.min(l.height) >= 32) {
-            let (width, height) = (last.width / 2, last.height / 2);
-            let (from, to) = ((last.width, last.height), (width, height));
-            let data = resize_f32(&last.data, channels, from, to, Filter::Area);
-            levels.push(Level { width, height, data });
+    ///
+    /// # Errors
+    /// `Interrupted` when the work of this thread is asked to stop.
+    pub fn new(picture: impl Into<Cow<'a, Raster>>) -> Result<Self> {
+        let mut all = Self { picture: picture.into(), halvings: Vec::new() };
+        let mut size = (all.picture.width, all.picture.height);
+        while size.0.min(size.1) >= 32 {
+            let half = (size.0 / 2, size.1 / 2);
+            let data = all.resized(all.halvings.len(), half, Filter::Area)?;
+            all.halvings.push(Level { width: half.0, height: half.1, data });
+            size = half;
         }
-        Self { levels, channels }
+        Ok(all)
+    }
+
+    /// The picture (0) or a halving at another size.
+    fn resized(&self, level: usize, to: (usize, usize), filter: Filter) -> Result<Vec<f32>> {
+        let channels = self.channels();
+        let Some(half) = level.checked_sub(1).and_then(|k| self.halvings.get(k)) else {
+            let p = &self.picture;
+            let wide = p.width * channels;
+            let source = |y: usize, line: &mut Vec<f32>| {
+                line.extend(p.data[y * wide..][..wide].iter().map(|&v| value(v)));
+            };
+            let mut out = Vec::with_capacity(to.0 * to.1 * channels);
+            let from = (p.width, p.height);
+            let scaling = Scaling { channels, from, to, filter, finish: |v| v };
+            scaling.run(source, |line| out.extend(line))?;
+            return Ok(out);
+        };
+        resize_f32(&half.data, channels, (half.width, half.height), to, filter)
     }
 
     /// The square of `side` pixels that `place` maps into the picture (output pixels to picture
@@ -44,15 +73,25 @@ impl Pyramid {
     /// → `[channels, side, side]` in [-1, 1], what lies outside repeats the picture's edge
     pub fn square(&self, place: &Similarity, side: usize) -> Vec<f32> {
         let coarse = place.scale().max(1.0).log2() as usize;
-        planar(&self.sample(coarse, place, side), self.channels)
+        let sampling = self.sampling(coarse, place);
+        let rows: Vec<f32> = (0..side).flat_map(|y| sampling.row(y, side)).collect();
+        planar(&rows, self.channels())
     }
 
     /// As [`Self::square`], with every pixel of the picture weighed: the area's mean when it
     /// shrinks, bicubic when it grows.
-    pub fn picture(&self, place: &Similarity, side: usize) -> crate::error::Result<Raster> {
+    ///
+    /// # Errors
+    /// `Interrupted` when the work of this thread is asked to stop.
+    pub fn picture(&self, place: &Similarity, side: usize) -> Result<Raster> {
         let coarse = (place.scale() / SAMPLES as f64).max(1.0).log2().ceil() as usize;
-        let data = self.sample(coarse, place, side).into_iter().map(to_byte).collect();
-        Raster::new(side, side, self.channels, data)
+        let sampling = self.sampling(coarse, place);
+        let mut data = Vec::with_capacity(side * side * self.channels());
+        for y in 0..side {
+            check()?;
+            data.extend(sampling.row(y, side).into_iter().map(to_byte));
+        }
+        Raster::new(side, side, self.channels(), data)
     }
 
     /// The picture reduced or enlarged so that its pixels are `step` of the original's wide, with
@@ -60,70 +99,113 @@ impl Pyramid {
     ///
     /// # Shapes
     /// → `[channels, h, w]`, h, w
-    pub fn reduced(&self, step: f64, edge: usize) -> (Vec<f32>, usize, usize) {
-        let coarse = (step.max(1.0).log2() as usize).min(self.levels.len() - 1);
-        let level = &self.levels[coarse];
-        let [w, h] = [self.levels[0].width, self.levels[0].height]
-            .map(|n| ((n as f64 / step).round() as usize).max(1));
+    ///
+    /// # Errors
+    /// `Limit` when that is more than [`LIMITS`]`.image_bytes`; `Interrupted` when the work of this
+    /// thread is asked to stop.
+    pub fn reduced(&self, step: f64, edge: usize) -> Result<(Vec<f32>, usize, usize)> {
+        let coarse = (step.max(1.0).log2() as usize).min(self.halvings.len());
+        let [w, h] = self.size().map(|n| ((n as f64 / step).round() as usize).max(1));
+        let (wide, high) = (w.saturating_add(2 * edge), h.saturating_add(2 * edge));
+        let bytes = wide.saturating_mul(high).saturating_mul(4 * self.channels());
+        if bytes as u64 > LIMITS.image_bytes {
+            let text = format!("a picture of {wide}×{high} pixels is too large to look through");
+            return Err(Error::new(Kind::Limit, text));
+        }
         let filter = if step < 1.0 { Filter::Bicubic } else { Filter::Area };
-        let small =
-            resize_f32(&level.data, self.channels, (level.width, level.height), (w, h), filter);
-        let (wide, high) = (w + 2 * edge, h + 2 * edge);
-        let mut out = vec![0f32; self.channels * wide * high];
+        let small = self.resized(coarse, (w, h), filter)?;
+        let channels = self.channels();
+        let mut out = vec![0f32; channels * wide * high];
         for (c, plane) in out.chunks_exact_mut(wide * high).enumerate() {
             for (i, v) in plane.iter_mut().enumerate() {
                 let inside = |at: usize, n: usize| at.saturating_sub(edge).min(n - 1);
-                *v = small[(inside(i / wide, h) * w + inside(i % wide, w)) * self.channels + c];
+                *v = small[(inside(i / wide, h) * w + inside(i % wide, w)) * channels + c];
             }
         }
-        (out, high, wide)
+        Ok((out, high, wide))
     }
 
     /// Width and height of the picture.
     pub fn size(&self) -> [usize; 2] {
-        [self.levels[0].width, self.levels[0].height]
+        [self.picture.width, self.picture.height]
     }
 
     /// Channels of the picture.
     pub fn channels(&self) -> usize {
-        self.channels
+        self.picture.channels
     }
 
-    /// Samples `[side, side, channels]`, each the mean of as many bicubic samples as it covers
-    /// pixels.
-    fn sample(&self, coarse: usize, place: &Similarity, side: usize) -> Vec<f32> {
-        let coarse = coarse.min(self.levels.len() - 1);
-        let level = &self.levels[coarse];
+    /// How squares are read from a halving (0: the picture itself), the coarsest there is at most.
+    fn sampling(&self, coarse: usize, place: &Similarity) -> Sampling<'_> {
+        let coarse = coarse.min(self.halvings.len());
+        let pixels = match coarse.checked_sub(1).and_then(|k| self.halvings.get(k)) {
+            Some(half) => Pixels::Values(half),
+            None => Pixels::Bytes(&self.picture),
+        };
         // An odd side loses its last pixel at every halving; the rest keeps its place.
         let half = Similarity { a: 1.0 / (1 << coarse) as f64, b: 0.0, shift: [0.0; 2] };
         let place = place.then(&half);
         let n = (place.scale().ceil() as usize).clamp(1, SAMPLES);
-        let mut out = vec![0f32; side * side * self.channels];
-        for (i, pixel) in out.chunks_exact_mut(self.channels).enumerate() {
+        Sampling { pixels, channels: self.channels(), place, n }
+    }
+}
+
+enum Pixels<'a> {
+    Bytes(&'a Raster),
+    Values(&'a Level),
+}
+
+/// Pixels that are each the mean of as many bicubic samples as they cover pixels.
+struct Sampling<'a> {
+    pixels: Pixels<'a>,
+    channels: usize,
+    /// Output pixels to those of `pixels`.
+    place: Similarity,
+    /// Samples of a pixel, in each direction.
+    n: usize,
+}
+
+impl Sampling<'_> {
+    /// One row of a square of `side` pixels, `[side, channels]`.
+    fn row(&self, y: usize, side: usize) -> Vec<f32> {
+        let n = self.n;
+        let at = |i: usize, k: usize| i as f64 + (k as f64 + 0.5) / n as f64;
+        let mut out = vec![0f32; side * self.channels];
+        for (x, pixel) in out.chunks_exact_mut(self.channels).enumerate() {
             for k in 0..n * n {
-                let at = |i: usize, k: usize| i as f64 + (k as f64 + 0.5) / n as f64;
-                level.add(place.apply([at(i % side, k % n), at(i / side, k / n)]), pixel);
+                self.add(self.place.apply([at(x, k % n), at(y, k / n)]), pixel);
             }
             pixel.iter_mut().for_each(|v| *v /= (n * n) as f32);
         }
         out
     }
-}
 
-impl Level {
     /// Adds the bicubic sample at a point to a pixel.
     fn add(&self, [x, y]: [f64; 2], pixel: &mut [f32]) {
         let (x, y) = (x - 0.5, y - 0.5);
         let (wx, wy) = (cubic(x - x.floor()), cubic(y - y.floor()));
+        let (width, height) = match self.pixels {
+            Pixels::Bytes(p) => (p.width, p.height),
+            Pixels::Values(l) => (l.width, l.height),
+        };
         let near = |at: f64, k: usize, n: usize| {
             (at.floor() + k as f64 - 1.0).clamp(0.0, (n - 1) as f64) as usize
         };
-        let columns = [0, 1, 2, 3].map(|k| near(x, k, self.width) * pixel.len());
+        let columns = [0, 1, 2, 3].map(|k| near(x, k, width) * pixel.len());
         for (k, wy) in wy.into_iter().enumerate() {
-            let row = &self.data[near(y, k, self.height) * self.width * pixel.len()..];
+            let row = near(y, k, height) * width * pixel.len();
             for (at, wx) in columns.into_iter().zip(wx) {
                 let w = wx * wy;
-                pixel.iter_mut().zip(&row[at..]).for_each(|(p, v)| *p += w * v);
+                match self.pixels {
+                    Pixels::Bytes(p) => {
+                        let source = &p.data[row + at..];
+                        pixel.iter_mut().zip(source).for_each(|(p, v)| *p += w * value(*v));
+                    }
+                    Pixels::Values(l) => {
+                        let source = &l.data[row + at..];
+                        pixel.iter_mut().zip(source).for_each(|(p, v)| *p += w * v);
+                    }
+                }
             }
         }
     }
@@ -153,14 +235,15 @@ mod tests {
     #[test]
     fn the_identity_changes_no_byte() {
         let p = slopes(40, 40);
-        let same = Pyramid::new(&p).picture(&Similarity::new(1.0, 0.0, [0.0; 2]), 40).unwrap();
+        let same =
+            Pyramid::new(&p).unwrap().picture(&Similarity::new(1.0, 0.0, [0.0; 2]), 40).unwrap();
         assert_eq!(same, p);
     }
 
     #[test]
     fn a_crop_and_a_quarter_turn_are_exact() {
         let p = slopes(60, 50);
-        let pyramid = Pyramid::new(&p);
+        let pyramid = Pyramid::new(&p).unwrap();
         let crop = pyramid.picture(&Similarity::new(1.0, 0.0, [10.0, 5.0]), 20).unwrap();
         assert_eq!(crop, p.crop(10, 5, 20, 20).unwrap());
         // The output's x runs down the picture, its y to the left.
@@ -171,7 +254,7 @@ mod tests {
 
     #[test]
     fn slopes_keep_their_place_at_every_size_and_turn() {
-        let pyramid = Pyramid::new(&slopes(200, 200));
+        let pyramid = Pyramid::new(slopes(200, 200)).unwrap();
         for (scale, degrees) in [(0.4, 10.0), (1.0, 33.0), (2.5, -20.0), (5.0, 45.0)] {
             let inner = Similarity::new(scale, degrees, [0.0; 2]);
             let [x, y] = inner.apply([8.0, 8.0]);
@@ -206,6 +289,7 @@ mod tests {
             let inner = Similarity::new(8.0, degrees, [0.0; 2]);
             let [x, y] = inner.apply([8.0, 8.0]);
             let out = Pyramid::new(&p)
+                .unwrap()
                 .picture(&Similarity { shift: [128.0 - x, 128.0 - y], ..inner }, 16)
                 .unwrap();
             assert!(out.data.iter().all(|v| v.abs_diff(127) <= 3), "{degrees}: {:?}", out.data);
@@ -215,14 +299,17 @@ mod tests {
     #[test]
     fn what_lies_outside_repeats_the_edge() {
         let p = slopes(40, 40);
-        let out = Pyramid::new(&p).picture(&Similarity::new(1.0, 0.0, [-10.0, 30.0]), 20).unwrap();
+        let out = Pyramid::new(&p)
+            .unwrap()
+            .picture(&Similarity::new(1.0, 0.0, [-10.0, 30.0]), 20)
+            .unwrap();
         assert_eq!(out.pixel(0, 0), [0, 30, 7]);
         assert_eq!(out.pixel(19, 19), [9, 39, 7]);
     }
 
     #[test]
     fn reduced_with_an_edge() {
-        let (data, h, w) = Pyramid::new(&slopes(80, 40)).reduced(4.0, 2);
+        let (data, h, w) = Pyramid::new(slopes(80, 40)).unwrap().reduced(4.0, 2).unwrap();
         assert_eq!((h, w, data.len()), (14, 24, 3 * 14 * 24));
         let red = |x: usize, y: usize| (data[y * 24 + x] + 1.0) * 127.5;
         assert!(
@@ -230,7 +317,7 @@ mod tests {
                 && (red(0, 5) - 1.5).abs() < 1e-3
                 && (red(21, 5) - 77.5).abs() < 1e-3
         );
-        let (_, h, w) = Pyramid::new(&slopes(80, 40)).reduced(0.5, 0);
+        let (_, h, w) = Pyramid::new(slopes(80, 40)).unwrap().reduced(0.5, 0).unwrap();
         assert_eq!((h, w), (80, 160));
     }
 }

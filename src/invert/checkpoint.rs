@@ -1,14 +1,18 @@
-//! The state of one image's optimisation in a file: tensors and a header, as safetensors.
+//! The state of one image's search in a file: tensors and a header, as safetensors.
 //!
 //! Written whole or not at all (a temporary file, synced, then renamed). A resumed run gives the
 //! same bytes as one that was never interrupted: all tensors are kept in full precision, and random
-//! numbers depend on seed, image and step alone.
+//! numbers depend on seed, image and step alone. The optimizer saves itself, under its name.
 
-use super::descend::{Best, State};
-use super::problem::Problem;
-use super::{Adam, Config, Trace};
+use super::config::Config;
+use super::hash::content_hash;
+use super::optimize::{Saved, Stored};
+use super::problem::{Problem, Run};
+use super::state::{Best, State, fresh};
+use super::trace::Trace;
 use crate::error::{Error, Kind, Result};
 use crate::limits::LIMITS;
+use crate::safe::Safe;
 use crate::store::{Disk, Files, write_atomic};
 use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -18,37 +22,88 @@ use std::path::{Path, PathBuf};
 
 /// The key of the header in the file's metadata.
 const HEADER: &str = "gannet.inversion";
+/// The format of header and tensors; files of another one are refused.
+const FORMAT: u64 = 2;
+/// What the names of the optimizer's parts begin with.
+const OPTIMIZER: &str = "optimizer.";
 
 /// All but the tensors.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Header {
+    format: u64,
     /// What ran; a checkpoint of another run is refused.
     run: String,
+    phase: usize,
+    taken: usize,
     step: usize,
-    adam_steps: usize,
+    optimizer: Option<String>,
     best_step: Option<usize>,
     finished: bool,
     stopped: Option<usize>,
     diverged: Option<usize>,
     trace_total: usize,
     trace_names: Vec<String>,
-    params: usize,
     maps: usize,
 }
 
-/// Names a run: configuration, generator, target, key and version.
-fn run_of(problem: &Problem) -> Result<String> {
-    let encoder = problem.job.encoder.filter(|_| problem.config.method.encodes());
-    Ok(format!(
+impl Header {
+    fn new(problem: &Problem<'_, '_>, state: &State) -> Result<Self> {
+        Ok(Self {
+            format: FORMAT,
+            run: name_of(problem)?,
+            phase: state.phase,
+            taken: state.taken,
+            step: state.step,
+            optimizer: state.optimizer.as_ref().map(|o| o.name().to_owned()),
+            best_step: state.best.as_ref().map(|b| b.step),
+            finished: state.finished,
+            stopped: state.stopped,
+            diverged: state.diverged,
+            trace_total: state.trace.total,
+            trace_names: state.trace.names.clone(),
+            maps: state.maps.len(),
+        })
+    }
+
+    /// From the text in a file.
+    fn read(text: &str) -> Result<Self, String> {
+        let all: serde_json::Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        match all.get("format").and_then(serde_json::Value::as_u64) {
+            Some(FORMAT) => serde_json::from_value(all).map_err(|e| e.to_string()),
+            _ => Err("it was written by another version of gannet".into()),
+        }
+    }
+}
+
+/// Names the run of an image: configuration, generator, target, key and version.
+fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
+    if let Some(known) = problem.name.get() {
+        return Ok(known.clone());
+    }
+    let Run { job, config, phases, .. } = problem.run;
+    let encoder = job.encoder.filter(|_| config.method.encoder);
+    let weight = phases.first().and_then(|p| {
+        p.objective.weights.iter().find(|(name, w)| *name == "perceptual" && *w > 0.0)
+    });
+    // Feature networks are told apart by what they make of the target: name and weights may both
+    // have changed.
+    let features = match job.perceptual.zip(weight) {
+        Some((network, _)) => {
+            network.taps(&problem.picture)?.last().map(content_hash).transpose()?
+        }
+        None => None,
+    };
+    let name = format!(
         "{} · encoder {} · generator {} · target {} · key {} · features {} · gannet {}",
-        problem.config.describe()?,
+        config.describe()?,
         encoder.map_or("none", |e| e.name()),
-        problem.job.generator.spec().fingerprint,
+        job.generator.spec().fingerprint,
         problem.target_hash,
         problem.key,
-        problem.perceptual_mark()?,
+        features.as_deref().unwrap_or("none"),
         env!("CARGO_PKG_VERSION")
-    ))
+    );
+    Ok(problem.name.get_or_init(|| name).clone())
 }
 
 fn path_of(config: &Config, (i, n): (usize, usize)) -> Option<PathBuf> {
@@ -72,22 +127,10 @@ pub(super) fn remove_all(config: &Config, count: usize) {
 }
 
 /// Saves the state; does nothing without a path.
-pub(super) fn save(problem: &Problem, state: &State) -> Result<()> {
-    let Some(path) = path_of(problem.config, problem.place) else { return Ok(()) };
-    let header = Header {
-        run: run_of(problem)?,
-        step: state.step,
-        adam_steps: state.adam.steps(),
-        best_step: state.best.as_ref().map(|b| b.step),
-        finished: state.finished,
-        stopped: state.stopped,
-        diverged: state.diverged,
-        trace_total: state.trace.total,
-        trace_names: state.trace.names.clone(),
-        params: state.params.len(),
-        maps: state.best.as_ref().map_or(0, |b| b.maps.len()),
-    };
-    let header = serde_json::to_string(&header)
+pub(super) fn save(problem: &Problem<'_, '_>, state: &State) -> Result<()> {
+    let place = (problem.place, problem.run.count);
+    let Some(path) = path_of(&problem.run.config, place) else { return Ok(()) };
+    let header = serde_json::to_string(&Header::new(problem, state)?)
         .map_err(|e| Error::runtime(format!("checkpoint header: {e}")))?;
     let tensors = tensors_of(state)?;
     let views = tensors.iter().map(|(name, raw)| Ok((name.as_str(), raw.view()?)));
@@ -98,24 +141,13 @@ pub(super) fn save(problem: &Problem, state: &State) -> Result<()> {
 }
 
 /// The saved state of exactly this run, `None` when there is no file.
-pub(super) fn load(problem: &Problem) -> Result<Option<State>> {
-    let Some(path) = path_of(problem.config, problem.place) else { return Ok(None) };
-    match fs::metadata(&path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io(format!("reading checkpoint {}", path.display()), &e)),
-        Ok(m) if m.len() > LIMITS.model_bytes => {
-            return Err(Error::new(
-                Kind::Limit,
-                format!("checkpoint {} is too large", path.display()),
-            ));
-        }
-        Ok(_) => {}
-    }
-    let bytes = fs::read(&path)
-        .map_err(|e| Error::io(format!("reading checkpoint {}", path.display()), &e))?;
+pub(super) fn load(problem: &Problem<'_, '_>) -> Result<Option<State>> {
+    let place = (problem.place, problem.run.count);
+    let Some(path) = path_of(&problem.run.config, place) else { return Ok(None) };
+    let Some(bytes) = read(&path)? else { return Ok(None) };
     let broken = |what: String| {
         let place = path.display().to_string();
-        Error::new(Kind::Format, format!("{}: {what}", crate::safe::Safe(&place)))
+        Error::new(Kind::Format, format!("{}: {what}", Safe(&place)))
             .hint("remove the checkpoint to start anew")
     };
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(e.to_string()))?;
@@ -124,15 +156,29 @@ pub(super) fn load(problem: &Problem) -> Result<Option<State>> {
         .as_ref()
         .and_then(|m| m.get(HEADER))
         .ok_or_else(|| broken("no header".into()))?;
-    let header: Header = serde_json::from_str(text).map_err(|e| broken(e.to_string()))?;
-    if header.run != run_of(problem)? {
-        return Err(broken("it belongs to another run".into())
-            .note(crate::safe::Safe(&header.run).to_string()));
+    let header = Header::read(text).map_err(broken)?;
+    if header.run != name_of(problem)? {
+        return Err(broken("it belongs to another run".into()).note(Safe(&header.run).to_string()));
     }
     let file = SafeTensors::deserialize(&bytes).map_err(|e| broken(e.to_string()))?;
-    state_of(&header, &file, problem.job.generator.device())
+    state_of(&header, &File { file, device: problem.device() }, problem.run)
         .map(Some)
-        .map_err(|e| broken(e.to_string()))
+        .map_err(|e| broken(e.message().to_owned()))
+}
+
+/// The bytes of a checkpoint, `None` when there is no file.
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match Disk.read(path, LIMITS.model_bytes) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.kind() == std::io::ErrorKind::FileTooLarge => {
+            let text = format!("checkpoint {} is too large", Safe(&path.to_string_lossy()));
+            Err(Error::new(Kind::Limit, text).hint("remove it to start anew"))
+        }
+        Err(e) => {
+            Err(Error::io(format!("reading checkpoint {}", Safe(&path.to_string_lossy())), &e))
+        }
+    }
 }
 
 /// A tensor's bytes.
@@ -163,11 +209,16 @@ impl Raw {
 
 fn tensors_of(state: &State) -> Result<BTreeMap<String, Raw>> {
     let mut all = BTreeMap::new();
-    let (first, second) = state.adam.state();
-    for (name, list) in [("param", state.params.as_slice()), ("first", first), ("second", second)] {
-        for (i, t) in list.iter().enumerate() {
-            all.insert(format!("{name}.{i}"), Raw::singles(t)?);
-        }
+    all.insert("code".into(), Raw::singles(&state.code)?);
+    for (i, t) in state.maps.iter().enumerate() {
+        all.insert(format!("map.{i}"), Raw::singles(t)?);
+    }
+    for (name, part) in state.optimizer.iter().flat_map(|o| o.save()) {
+        let raw = match &part {
+            Stored::Tensor(t) => Raw::singles(t)?,
+            Stored::Numbers(values) => Raw::doubles(values),
+        };
+        all.insert(format!("{OPTIMIZER}{name}"), raw);
     }
     if let Some(best) = &state.best {
         all.insert("best.code".into(), Raw::singles(&best.code)?);
@@ -183,30 +234,64 @@ fn tensors_of(state: &State) -> Result<BTreeMap<String, Raw>> {
     Ok(all)
 }
 
-fn state_of(header: &Header, file: &SafeTensors, device: &Device) -> Result<State> {
-    let view = |name: &str| file.tensor(name).map_err(|e| Error::runtime(format!("`{name}`: {e}")));
-    let single = |name: &str| -> Result<Tensor> {
-        let v = view(name)?;
+/// An open checkpoint.
+struct File<'f> {
+    file: SafeTensors<'f>,
+    device: &'f Device,
+}
+
+impl File<'_> {
+    fn view(&self, name: &str, dtype: Dtype) -> Result<TensorView<'_>> {
+        let view = self.file.tensor(name).map_err(|e| Error::runtime(format!("`{name}`: {e}")))?;
+        if view.dtype() == dtype {
+            return Ok(view);
+        }
+        Err(Error::runtime(format!("`{name}` is of another type")))
+    }
+
+    fn single(&self, name: &str) -> Result<Tensor> {
+        let v = self.view(name, Dtype::F32)?;
         let values: Vec<f32> =
             v.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        Ok(Tensor::from_vec(values, v.shape(), &Device::Cpu)?.to_device(device)?)
-    };
-    let doubles = |name: &str| -> Result<Vec<f64>> {
-        Ok(view(name)?.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
-    };
-    let list = |name: &str, n: usize| {
-        (0..n).map(|i| single(&format!("{name}.{i}"))).collect::<Result<Vec<Tensor>>>()
-    };
+        Ok(Tensor::from_vec(values, v.shape(), &Device::Cpu)?.to_device(self.device)?)
+    }
+
+    fn doubles(&self, name: &str) -> Result<Vec<f64>> {
+        let view = self.view(name, Dtype::F64)?;
+        Ok(view.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
+    }
+
+    fn list(&self, name: &str, n: usize) -> Result<Vec<Tensor>> {
+        (0..n).map(|i| self.single(&format!("{name}.{i}"))).collect()
+    }
+
+    /// The parts that the optimizer saved.
+    fn optimizer(&self) -> Result<Saved> {
+        let mut saved = Saved::new();
+        for (name, view) in self.file.tensors() {
+            let Some(own) = name.strip_prefix(OPTIMIZER) else { continue };
+            let part = match view.dtype() {
+                Dtype::F32 => Stored::Tensor(self.single(&name)?),
+                _ => Stored::Numbers(self.doubles(&name)?),
+            };
+            saved.insert(own.to_owned(), part);
+        }
+        Ok(saved)
+    }
+}
+
+fn state_of(header: &Header, file: &File<'_>, run: &Run<'_>) -> Result<State> {
     let best = match header.best_step {
         Some(step) => Some(Best {
-            loss: doubles("best.loss")?
+            loss: file
+                .doubles("best.loss")?
                 .first()
                 .copied()
                 .ok_or_else(|| Error::runtime("`best.loss` is empty"))?,
             step,
-            code: single("best.code")?,
-            maps: list("best.map", header.maps)?,
-            picture: single("best.picture")?,
+            code: file.single("best.code")?,
+            maps: file.list("best.map", header.maps)?,
+            picture: file.single("best.picture")?,
         }),
         None => None,
     };
@@ -214,16 +299,25 @@ fn state_of(header: &Header, file: &SafeTensors, device: &Device) -> Result<Stat
     let trace = Trace {
         total: header.trace_total,
         names: header.trace_names.clone(),
-        steps: doubles("trace.steps")?.into_iter().map(|s| s as usize).collect(),
-        terms: doubles("trace.terms")?.chunks(width).map(<[f64]>::to_vec).collect(),
+        steps: file.doubles("trace.steps")?.into_iter().map(|s| s as usize).collect(),
+        terms: file.doubles("trace.terms")?.chunks(width).map(<[f64]>::to_vec).collect(),
     };
+    let phase = run.phases.get(header.phase);
+    let phase = phase.ok_or_else(|| Error::runtime("it is in a phase that does not exist"))?;
+    let mut optimizer = fresh(phase);
+    if optimizer.as_ref().map(|o| o.name()) != header.optimizer.as_deref() {
+        return Err(Error::runtime("it holds the state of another optimizer"));
+    }
+    if let Some(optimizer) = &mut optimizer {
+        optimizer.restore(&file.optimizer()?)?;
+    }
     Ok(State {
-        params: list("param", header.params)?,
-        adam: Adam::restore(
-            header.adam_steps,
-            list("first", header.params)?,
-            list("second", header.params)?,
-        )?,
+        code: file.single("code")?,
+        maps: file.list("map", header.maps)?,
+        generator: None,
+        phase: header.phase,
+        taken: header.taken,
+        optimizer,
         step: header.step,
         best,
         trace,
@@ -241,4 +335,19 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         .map_or(Ok(()), |f| Disk.make_folder(f))
         .and_then(|()| write_atomic(&Disk, path, bytes))
         .map_err(|e| Error::io(format!("writing checkpoint {}", path.display()), &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_of_other_formats_are_told_from_broken_ones() {
+        let old = r#"{"run": "invert", "step": 3, "adam_steps": 3, "params": 1, "maps": 0}"#;
+        for text in [old, r#"{"format": 1}"#, r#"{"format": 3}"#, r#"{"format": "2"}"#] {
+            assert!(Header::read(text).err().unwrap().contains("another version"), "{text}");
+        }
+        assert!(Header::read(r#"{"format": 2}"#).err().unwrap().contains("missing"));
+        assert!(Header::read("{").err().unwrap().contains("EOF"));
+    }
 }

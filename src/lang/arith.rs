@@ -1,9 +1,9 @@
 //! What may be added to what: the arithmetic of codes and directions, and the layers they have.
 
-use super::ast::{BinaryOp, Expr};
+use super::ast::{BinaryOp, Expr, ExprKind};
 use super::types::{CodeType, Const, ModelFacts, Type};
 use crate::error::{Error, Result, Span};
-use crate::space::Space;
+use crate::space::{Form, Space, aligned, form_for};
 
 /// An operand: its tree, its type and, where it is known, its value.
 #[derive(Clone, Copy)]
@@ -35,8 +35,7 @@ pub(super) fn binary(op: BinaryOp, a: Operand<'_>, b: Operand<'_>, at: Span) -> 
         }
         (Add | Sub, Type::Direction(x), Type::Direction(y)) => {
             let verb = if op == Add { "add" } else { "subtract" };
-            same(verb, ("direction", x, a), ("direction", y, b))?;
-            Ok(Type::Direction(joined(x, y)))
+            together(verb, &[("direction", x, a), ("direction", y, b)]).map(Type::Direction)
         }
         (Add | Sub, _, Type::Direction(d)) if code(a.ty).is_some() => {
             applied(op, (code(a.ty).unwrap_or(d), a), (d, b)).map(Type::Latent)
@@ -63,6 +62,7 @@ fn refusal(op: BinaryOp, a: Operand<'_>, b: Operand<'_>) -> Error {
     use BinaryOp::{Add, Div, Mul, Sub};
     let is_code = |o: &Operand<'_>| code(o.ty).is_some();
     let (x, y) = (a.expr, b.expr);
+    let whole = x.span.to(y.span);
     let error = match op {
         Add => Error::check(format!("cannot add {} and {}", a.ty, b.ty)),
         Sub => Error::check(format!("cannot subtract {} from {}", b.ty, a.ty)),
@@ -72,25 +72,64 @@ fn refusal(op: BinaryOp, a: Operand<'_>, b: Operand<'_>) -> Error {
     match (op, a.ty, b.ty) {
         (Add, ..) if is_code(&a) && is_code(&b) => error
             .note("a sum of codes leaves their space")
-            .hint(format!("lerp({x}, {y}, 0.5) for the middle, mix({x}, {y}, layers: 0..4) to take layers of both")),
+            .hint(format!("lerp({x}, {y}, 0.5) for the middle, mix({x}, {y}, layers: 0..4) to take layers of both"))
+            .fix(whole, format!("lerp({x}, {y}, 0.5)")),
         (Mul | Div, ..) if is_code(&a) || is_code(&b) => {
             let c = if is_code(&a) { x } else { y };
             error
                 .note("a code is a place, not a step")
                 .hint(format!("lerp({c}, other, 0.5), or scale a difference of codes: 0.5*({c} - other)"))
         }
-        (Sub, Type::Direction(_), _) if is_code(&b) => error.hint(format!("{y} - {x}")),
+        (Sub, Type::Direction(_), _) if is_code(&b) => error.rewrite(whole, minus(y, x)),
         (Add | Sub, _, Type::Number) if is_code(&a) => {
             error.hint(format!("scale a direction: {x} {} {y}*direction", op.symbol()))
         }
         (Mul, Type::Direction(_), Type::Direction(_)) => {
-            error.hint(format!("`{x} | {y}` projects the second one out of the first"))
+            let joint = conditioned(x, y);
+            error
+                .hint(format!("`{joint}` projects the second one out of the first"))
+                .fix(whole, joint)
         }
-        (Div, Type::Number, Type::Direction(_)) => error.hint(format!("{x}*{y}")),
-        (_, Type::Image(_), Type::Image(_)) => error.hint(format!("compare({x}, {y}) shows where they differ")),
+        (Div, Type::Number, Type::Direction(_)) => error.rewrite(whole, times(x, y)),
+        (_, Type::Image(_), Type::Image(_)) => error
+            .hint(format!("compare({x}, {y}) shows where they differ"))
+            .fix(whole, format!("compare({x}, {y})")),
         (_, Type::List(_), _) | (_, _, Type::List(_)) => error.hint("go through the list: `[w + d for w in ws]`"),
         _ => error.hint("numbers calculate with numbers, directions with directions, and codes take directions"),
     }
+}
+
+/// A new expression of two, in the fewest parentheses.
+fn of_two(x: &Expr, y: &Expr, make: fn(Box<Expr>, Box<Expr>) -> ExprKind) -> String {
+    Expr::new(make(Box::new(x.clone()), Box::new(y.clone())), x.span.to(y.span)).to_string()
+}
+
+fn minus(x: &Expr, y: &Expr) -> String {
+    of_two(x, y, |lhs, rhs| {
+        let op_span = Span::default();
+        ExprKind::Binary { op: BinaryOp::Sub, op_span, lhs, rhs }
+    })
+}
+
+fn times(x: &Expr, y: &Expr) -> String {
+    of_two(x, y, |lhs, rhs| {
+        let op_span = Span::default();
+        ExprKind::Binary { op: BinaryOp::Mul, op_span, lhs, rhs }
+    })
+}
+
+fn conditioned(x: &Expr, y: &Expr) -> String {
+    of_two(x, y, |base, y| ExprKind::Condition { base, conditions: vec![*y] })
+}
+
+/// `base @ layers`, in the fewest parentheses.
+pub(super) fn restricted(base: &Expr, layers: &Expr) -> String {
+    of_two(base, layers, |base, layers| ExprKind::Layers { base, layers })
+}
+
+/// `base[index]`, in the fewest parentheses.
+pub(super) fn indexed(base: &Expr, index: &Expr) -> String {
+    of_two(base, index, |base, index| ExprKind::Index { base, index })
 }
 
 /// The code that a direction gives when it is added to a code.
@@ -100,6 +139,19 @@ fn applied(
     (d, b): (&CodeType, Operand<'_>),
 ) -> Result<CodeType> {
     use Space::{PN, PNPlus, W, WPlus};
+    let (verb, link) = if op == BinaryOp::Add { ("add", "to") } else { ("subtract", "from") };
+    let moving = d.moving(c.space);
+    let Some(d) = &moving else {
+        let code = c.space.map_or("", Space::name);
+        let error =
+            Error::check(format!("cannot {verb} a direction of {} {link} a {code} code", d.sets()));
+        let error =
+            error.at(b.core).found(describe("direction", d)).label(a.core, describe("code", c));
+        return Err(match c.space {
+            Some(space) => in_space(error, (space, c), (b, d)),
+            None => error.hint("use a direction of the code's space"),
+        });
+    };
     let layered = matches!(
         (c.space, d.space),
         (Some(WPlus), Some(W))
@@ -107,7 +159,6 @@ fn applied(
             | (Some(PNPlus), Some(PN))
             | (Some(PN), Some(PNPlus))
     );
-    let (verb, link) = if op == BinaryOp::Add { ("add", "to") } else { ("subtract", "from") };
     if let (Some(cs), Some(ds)) = (c.space, d.space)
         && cs != ds
         && !layered
@@ -116,7 +167,7 @@ fn applied(
             .at(b.core)
             .found(describe("direction", d))
             .label(a.core, describe("code", c));
-        return Err(with_generators(error, c, d).hint(bridge(cs, ds, a.expr)));
+        return Err(bridge(with_generators(error, c, d), (cs, c, a), (ds, d, b)));
     }
     one_generator(verb, ("code", c, a), ("direction", d, b))?;
     if let (Some(x), Some(y), false) = (c.layers, d.layers, layered)
@@ -137,26 +188,107 @@ fn applied(
         layers: rows,
         model: c.model.clone().or(d.model.clone()),
         count: c.count,
-        origin: None,
+        ..CodeType::default()
     })
 }
 
 /// How a direction of one space can act on a code of another.
-fn bridge(code: Space, direction: Space, expr: &Expr) -> String {
+fn bridge(
+    error: Error,
+    (code, c, a): (Space, &CodeType, Operand<'_>),
+    (direction, d, b): (Space, &CodeType, Operand<'_>),
+) -> Error {
+    let lifted = format!("to({direction}, {})", a.expr);
     match (code, direction) {
-        // Nothing leads out of S again.
-        (Space::S, _) => "use a direction of S: direction(\"age\", space: S)".into(),
-        (Space::Z, _) => format!("bring the code there first: to({direction}, {expr})"),
-        (_, Space::Z) => format!(
-            "use a direction of {code}, such as one of the generator's own: direction(\"age\")"
-        ),
-        _ => format!(
-            "bring the code there first: to({direction}, {expr}), or use a direction of {code}"
-        ),
+        // Nothing leads out of S again, and nothing to Z.
+        (Space::S, _) | (_, Space::Z) => in_space(error, (code, c), (b, d)),
+        _ => error.hint(format!("bring the code there first: {lifted}")).fix(a.expr.span, lifted),
     }
 }
 
-type Side<'a> = (&'static str, &'a CodeType, Operand<'a>);
+/// The repair that takes a direction which moves codes of that space: the same one where it is
+/// written by its name and one of its forms does, else another one of the code's generator.
+fn in_space(error: Error, code: (Space, &CodeType), (b, d): (Operand<'_>, &CodeType)) -> Error {
+    let (space, of) = code;
+    let own = of.model.as_ref().or(d.model.as_ref()).map(|m| &m.directions);
+    let able = |spaces: &[Space]| {
+        let forms: Vec<Form> = spaces.iter().map(|s| Form { set: *s, space: *s }).collect();
+        form_for(space, &forms).is_some()
+    };
+    let known = |name: &&str| own.and_then(|all| all.get(*name)).is_some_and(|s| able(s));
+    if let Some(name) = named(b.expr, b.core).filter(known) {
+        let found = format!("direction(\"{name}\")");
+        let hint = format!("without `space:` the code decides: {found}");
+        return error.hint(hint).fix(b.core, found);
+    }
+    let other = own.and_then(|all| all.iter().find(|(_, spaces)| able(spaces)));
+    error.hint(match other {
+        Some((name, _)) => {
+            format!("use a direction that moves {space} codes, such as direction(\"{name}\")")
+        }
+        None => format!("use a direction of {space}"),
+    })
+}
+
+/// The name in `direction("…")`, where that call stands at a place in an expression.
+fn named(e: &Expr, at: Span) -> Option<&str> {
+    match &e.kind {
+        ExprKind::Call(call) if e.span == at && call.name.name == "direction" => {
+            match call.args.first().map(|arg| &arg.value.kind) {
+                Some(ExprKind::Text(name)) => Some(name.as_str()),
+                _ => None,
+            }
+        }
+        _ => e.children().into_iter().find_map(|child| named(child, at)),
+    }
+}
+
+pub(super) type Side<'a> = (&'static str, &'a CodeType, Operand<'a>);
+
+/// Directions that act together: in every space in which all of them are known, of one generator.
+pub(super) fn together(verb: &str, all: &[Side<'_>]) -> Result<CodeType> {
+    let Some((&first, rest)) = all.split_first() else { return Ok(CodeType::default()) };
+    let mut joint = first.1.clone();
+    for side in rest {
+        joint = joined(&joint, side.1);
+    }
+    if all.iter().all(|(_, c, _)| c.forms.is_empty()) {
+        rest.iter().try_for_each(|side| same(verb, first, *side))?;
+        return Ok(joint);
+    }
+    rest.iter().try_for_each(|side| one_generator(verb, first, *side))?;
+    let forms: Vec<Vec<Form>> = all.iter().map(|(_, c, _)| c.all_forms()).collect();
+    if forms.iter().any(Vec::is_empty) {
+        return Ok(CodeType { space: None, layers: None, ..joint });
+    }
+    let groups = aligned(&forms);
+    if groups.is_empty() {
+        return Err(nothing_common(verb, all));
+    }
+    // W beside W+ becomes W+: the wider one comes later in the order of all spaces.
+    let wider = |s: &Space| Space::ALL.iter().position(|o| o == s);
+    let joint_form = |(set, group): &(Space, Vec<usize>)| {
+        let spaces = group.iter().zip(&forms).map(|(i, f)| f[*i].space);
+        Form { set: *set, space: spaces.max_by_key(wider).unwrap_or(*set) }
+    };
+    Ok(joint.of_forms(groups.iter().map(joint_form).collect()))
+}
+
+/// Directions that are known in no space together.
+fn nothing_common(verb: &str, all: &[Side<'_>]) -> Error {
+    let mut sides = all.iter();
+    let (Some((_, x, a)), Some((_, y, b))) = (sides.next(), sides.next_back()) else {
+        return Error::check("these directions have no space in common");
+    };
+    let error =
+        Error::check(format!("cannot {verb} a direction of {} and one of {}", x.sets(), y.sets()));
+    error
+        .at(b.core)
+        .found(describe("direction", y))
+        .label(a.core, describe("direction", x))
+        .note("a direction that is known in several spaces takes that of the others")
+        .hint("use directions that are known in one space")
+}
 
 /// Both in one space, of one generator and of equal layers.
 pub(super) fn same(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) -> Result<()> {
@@ -167,16 +299,21 @@ pub(super) fn same(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) 
             .at(b.core)
             .found(describe(other, y))
             .label(a.core, describe(what, x));
-        let hint = match (what, s, t) {
+        let error = with_generators(error, x, y);
+        let one_space = |space: Space, o: Operand<'_>| {
+            let lifted = format!("to({space}, {})", o.expr);
+            (format!("bring both into one space: {lifted}"), o.expr.span, lifted)
+        };
+        let (hint, span, text) = match (what, s, t) {
             ("direction", Space::WPlus, Space::W) => layered(&b, y),
             ("direction", Space::W, Space::WPlus) => layered(&a, x),
-            ("direction", ..) => format!("use two directions of {s}, or two of {t}"),
-            _ if s == Space::Z || t == Space::S => {
-                format!("bring both into one space: to({t}, {})", a.expr)
+            ("direction", ..) => {
+                return Err(error.hint(format!("use two directions of {s}, or two of {t}")));
             }
-            _ => format!("bring both into one space: to({s}, {})", b.expr),
+            _ if s == Space::Z || t == Space::S => one_space(t, a),
+            _ => one_space(s, b),
         };
-        return Err(with_generators(error, x, y).hint(hint));
+        return Err(error.hint(hint).fix(span, text));
     }
     one_generator(verb, (what, x, a), (other, y, b))?;
     match (x.layers, y.layers) {
@@ -186,9 +323,12 @@ pub(super) fn same(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) 
 }
 
 /// How a W direction is written for all layers.
-fn layered(o: &Operand<'_>, c: &CodeType) -> String {
-    let n = c.model.as_ref().map_or("n".into(), |m| m.num_ws.to_string());
-    format!("give it layers: {} @ 0..{n}", o.expr)
+fn layered(o: &Operand<'_>, c: &CodeType) -> (String, Span, String) {
+    let end = c.model.as_ref().map_or(1, |m| m.num_ws);
+    let number = |n: usize| Box::new(Expr::new(ExprKind::Number(n as f64), o.expr.span));
+    let all = ExprKind::Range { from: number(0), to: number(end), step: None };
+    let text = restricted(o.expr, &Expr::new(all, o.expr.span));
+    (format!("give it layers: {text}"), o.expr.span, text)
 }
 
 fn layer_mismatch((what, x, a): Side<'_>, (other, y, b): Side<'_>, m: usize, n: usize) -> Error {
@@ -237,6 +377,7 @@ pub(super) fn describe(what: &str, c: &CodeType) -> String {
     let mut out = match (what, c.space) {
         ("code", Some(s)) => format!("{s} code"),
         (_, Some(s)) => format!("{what} in {s}"),
+        (_, None) if !c.forms.is_empty() => format!("{what} in {}", c.sets()),
         (_, None) => what.to_string(),
     };
     if let Some(m) = &c.model {
@@ -255,7 +396,7 @@ pub(super) fn joined(x: &CodeType, y: &CodeType) -> CodeType {
         layers: x.layers.or(y.layers),
         model: x.model.clone().or(y.model.clone()),
         count: x.count.or(y.count),
-        origin: None,
+        ..CodeType::default()
     }
 }
 
@@ -268,7 +409,9 @@ pub(super) fn parts(index: &Expr, value: Option<&Const>, part: &str) -> Result<O
         Some(Const::Number(n)) => (*n, *n + 1.0),
         Some(Const::Range(a, b, step)) if step.is_none_or(|s| s == 1.0) => (*a, *b),
         Some(Const::Range(..)) => {
-            return Err(refuse(format!("{part}s take no step")).hint("choose them without `by`"));
+            return Err(refuse(format!("{part}s take no step"))
+                .hint("choose them without `by`")
+                .fix(index.span, without_step(index)));
         }
         Some(_) => return Err(refuse(format!("{part}s are numbers")).hint("like `0..4` or `3`")),
     };
@@ -278,9 +421,17 @@ pub(super) fn parts(index: &Expr, value: Option<&Const>, part: &str) -> Result<O
     if from >= to {
         let error = refuse(format!("this range holds no {part}s"))
             .note(format!("{part} ranges are half open"));
-        return Err(error.hint(format!("{from}..{} for {part} {from}", from + 1.0)));
+        let one = format!("{from}..{}", from + 1.0);
+        return Err(error.hint(format!("{one} for {part} {from}")).fix(index.span, one));
     }
     Ok(Some((from, to)))
+}
+
+fn without_step(index: &Expr) -> String {
+    match &index.kind {
+        ExprKind::Range { from, to, .. } => format!("{from}..{to}"),
+        _ => index.to_string(),
+    }
 }
 
 /// Checks an index against `total` layers; the number of layers chosen, where it is known.
@@ -298,13 +449,15 @@ pub(super) fn layers(
         } else {
             format!("no layers {from}..{to}")
         };
-        let hint = match value {
-            Some(Const::Range(..)) if from < total as f64 => format!("{from}..{total}"),
-            _ => format!("{}, the last one", total.saturating_sub(1)),
-        };
-        return Err(Error::check(format!("there is {which}: {whose} has layers 0..{total}"))
-            .at(index.span)
-            .hint(hint));
+        let error = Error::check(format!("there is {which}: {whose} has layers 0..{total}"));
+        let error = error.at(index.span);
+        let last = total.saturating_sub(1);
+        return Err(match value {
+            Some(Const::Range(..)) if from < total as f64 => {
+                error.rewrite(index.span, format!("{from}..{total}"))
+            }
+            _ => error.hint(format!("{last}, the last one")).fix(index.span, last.to_string()),
+        });
     }
     Ok(Some((to - from) as usize))
 }

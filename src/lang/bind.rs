@@ -1,7 +1,7 @@
 //! Which argument fills which parameter: one rule for the checker and the evaluator.
 
-use super::ast::{Arg, Expr};
-use super::suggest::did_you_mean;
+use super::ast::{Arg, Expr, Ident};
+use super::suggest::{did_you_mean, near};
 use super::types::{Param, Signature};
 use crate::error::{Error, Result, Span};
 
@@ -26,7 +26,7 @@ pub fn bind<'a>(
             Some(name) => params
                 .iter()
                 .position(|p| p.name == name.name)
-                .ok_or_else(|| unknown(signature, &name.name).at(name.span))?,
+                .ok_or_else(|| unknown(signature, name))?,
             None => next_positional(&mut positional, params)
                 .ok_or_else(|| too_many(signature, value.span))?,
         };
@@ -57,12 +57,17 @@ fn next_positional(
     Some(index)
 }
 
-fn unknown(signature: &Signature, name: &str) -> Error {
+fn unknown(signature: &Signature, name: &Ident) -> Error {
+    let (span, name) = (name.span, name.name.as_str());
     let known = signature.params.iter().map(|p| p.name);
     let error = Error::check(format!("`{}` has no argument `{name}`", signature.name))
+        .at(span)
         .note(usage(signature));
     match did_you_mean(name, known.clone()) {
-        Some(hint) => error.hint(hint),
+        Some(hint) => near(name, known)
+            .first()
+            .into_iter()
+            .fold(error.hint(hint), |e, first| e.fix(span, *first)),
         None => error.hint(format!("its arguments are {}", known.collect::<Vec<_>>().join(", "))),
     }
 }

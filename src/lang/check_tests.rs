@@ -36,7 +36,7 @@ fn space_of(c: &CheckedCall<'_>, otherwise: Space) -> Option<Space> {
 
 fn code_type(c: &CheckedCall<'_>, space: Option<Space>) -> CodeType {
     let layers = space.and_then(|s| c.model.as_ref()?.layers(s));
-    CodeType { space, layers, model: c.model.clone(), count: None, origin: None }
+    CodeType { space, layers, model: c.model.clone(), ..CodeType::default() }
 }
 
 fn infer_load(c: &CheckedCall<'_>) -> Result<Type> {
@@ -71,7 +71,7 @@ const METHOD: Param = Param::optional("method", &[Kind::Choice, Kind::Text], "hy
     .choices(&["hybrid", "encoder"])
     .named();
 
-static SIGNATURES: [Signature; 12] = [
+static SIGNATURES: [Signature; 13] = [
     Signature {
         name: "load",
         params: &[Param::required("path", &[Kind::Text], "a file")],
@@ -163,6 +163,15 @@ static SIGNATURES: [Signature; 12] = [
         infer: infer_mix,
     },
     Signature {
+        name: "compare",
+        params: &[
+            Param::required("a", &[Kind::Image], ""),
+            Param::required("b", &[Kind::Image], ""),
+        ],
+        returns: "Table",
+        infer: |_| Ok(Type::Table),
+    },
+    Signature {
         name: "psnr",
         params: &[
             Param::required("a", &[Kind::Image], ""),
@@ -238,6 +247,79 @@ fn wrong(program: &str, underlined: &str, message: &str, repair: &str) {
     assert!(error.message().contains(message), "{program}: {}", error.message());
     assert!(error.repair().unwrap().contains(repair), "{program}: {:?}", error.repair());
     assert_eq!(error.kind(), crate::error::Kind::Check);
+    let text = source.text();
+    match error.applied() {
+        Some(fix) => {
+            let (before, after) = (&text[..fix.span.start], &text[fix.span.end..]);
+            let mended = format!("{before}{}{after}", fix.text);
+            if let Err(e) = run(&mended).1 {
+                panic!("the repair of `{program}` leads to\n{mended}\n{e}");
+            }
+        }
+        None => {
+            let hint = error.repair().unwrap_or_default();
+            assert!(
+                PROSE.iter().any(|words| hint.contains(words)),
+                "`{program}`: a repair that cannot be applied and is not listed: {hint}"
+            );
+        }
+    }
+}
+
+/// The repairs that are advice in words: what to write depends on what is meant.
+const PROSE: [&str; 41] = [
+    "use a direction that moves W+ codes",
+    "like `0..4` or `3`",
+    "like `w[3]` or `w[4..8]`",
+    "directions of W, W+ and S can be restricted",
+    "use the whole code, and restrict the direction instead",
+    "choose the layers of the whole code",
+    "codes of W+ and S have layers",
+    "after `load` of faces, take its own",
+    "give it a value first",
+    "load \"faces\"",
+    "`along: …`, Direction: a direction",
+    "leave it out, or name it",
+    "keep one of them",
+    "a direction",
+    "a space",
+    "only a parameter that lists such words takes them",
+    "one of hybrid, encoder",
+    "or scale a difference of codes",
+    "scale a direction: w + 2*direction",
+    "go through the list",
+    "numbers and directions have a negative",
+    "divide by another number",
+    "takes age and glasses out of smile",
+    "anything that is true or false",
+    "compare numbers",
+    "go through a range",
+    "like `0..4`",
+    "lists, pictures and layered codes are indexed",
+    "write `*` to multiply",
+    "go through a list or a range instead",
+    "f(a, b)",
+    "leave out the name and the colon",
+    "`:help` at the prompt",
+    "`:quit` at the prompt",
+    "declare it in the script",
+    "its parameters are",
+    "a number, a text, true, false, a space or a range",
+    "use directions that are known in one space",
+    "use two directions of",
+    "bind what an inner call gives to a name first",
+    "`smile @ 0..4` restricts a direction",
+];
+
+#[test]
+fn words_of_the_prompt_are_told_apart_from_names() {
+    wrong("help", "help", "nothing is named `help`", "`:help`");
+    wrong("quit", "quit", "nothing is named `quit`", "`:quit`");
+    wrong("exit", "exit", "nothing is named `exit`", "`:quit`");
+    right("help = 3\nhelp");
+    wrong("to(w, z)", "w", "`space` of `to` is Space", "W");
+    wrong("sample(space: s)", "s", "nothing is named `s`", "S");
+    right("to(W, z)\nsample(space: S)");
 }
 
 fn right(program: &str) {
@@ -307,7 +389,7 @@ fn layers_lie_within_the_generator() {
     wrong("r[0.5]", "0.5", "whole numbers", "0..4");
     wrong("w[4..8]", "4..8", "a W code has no layers", "to(W+, w)[4..8]");
     wrong("zdir @ 3", "3", "a Z direction has no layers", "W");
-    wrong("w @ 3", "w", "`@` restricts a direction, not Latent[W]", "w[3]");
+    wrong("w @ 3", "w", "`@` restricts a direction, not Latent[W]", "to(W+, w)[3]");
     wrong("smile[3]", "3", "restricted with `@`", "smile @ 3");
     wrong("r[0..4] + wide", "wide", "the code has 4 layers, the direction 10", "@ 4..8");
     right("r[9]\nr[4..10]\nsmile @ 9\nsmile @ 0..10\nr[8..9]\nto(W+, w)[4..8]\nr[3]");
@@ -380,7 +462,7 @@ error: cannot add a Z direction to a W+ code
    │      │
    │      W+ code of faces (77f0…)
    = these belong to different generators as well: faces and stylegan2-ffhq
-   try: use a direction of W+, such as one of the generator's own: direction(\"age\")
+   try: use a direction that moves W+ codes, such as direction(\"age\")
 ";
     assert_eq!(shown, expected);
 }

@@ -1,6 +1,6 @@
 //! The type of every expression.
 
-use super::arith::{self, Operand, code};
+use super::arith::{self, Operand, Side, code};
 use super::ast::{Arg, BinaryOp, Call, CompareOp, Def, Expr, ExprKind, Ident};
 use super::bind::{bind, usage};
 use super::check::Checker;
@@ -8,7 +8,7 @@ use super::suggest::{did_you_mean, near};
 use super::types::{CheckedArg, CheckedCall, CodeType, Const, Kind, Param, Signature, Type};
 use crate::error::{Error, Result, Span};
 use crate::limits::LIMITS;
-use crate::space::Space;
+use crate::space::{Form, Space};
 use std::sync::Arc;
 
 /// How many function bodies one check goes through; calls beyond are taken as they come.
@@ -62,8 +62,8 @@ impl Checker<'_> {
             ExprKind::Range { from, to, step } => self.range(from, to, step.as_deref()),
             ExprKind::Call(call) => self.call(None, call, e.span).map(Typed::from),
             ExprKind::Pipe { lhs, call, .. } => self.call(Some(lhs), call, e.span).map(Typed::from),
-            ExprKind::Index { base, index } => self.index(base, index),
-            ExprKind::Layers { base, layers } => self.layers(base, layers),
+            ExprKind::Index { base, index } => self.index(base, index, e.span),
+            ExprKind::Layers { base, layers } => self.layers(base, layers, e.span),
             ExprKind::Condition { base, conditions } => self.condition(base, conditions),
             ExprKind::Neg(inner) => self.negation(inner),
             ExprKind::Binary { op, op_span, lhs, rhs } => self.binary(*op, *op_span, lhs, rhs),
@@ -84,13 +84,24 @@ impl Checker<'_> {
             return Ok(Type::Function.into());
         }
         let error = Error::check(format!("nothing is named `{name}`")).at(span);
+        match name {
+            "help" => {
+                return Err(error.hint("`:help` at the prompt; `?invert` explains `invert`"));
+            }
+            "quit" | "exit" => return Err(error.hint("`:quit` at the prompt, or Ctrl-D")),
+            _ => {}
+        }
         let known = self.known_values();
         let own = self.model.as_ref().and_then(|m| m.directions.get(name));
         Err(match (own, did_you_mean(name, known.iter().map(String::as_str))) {
             (Some(_), _) => {
-                error.hint(format!("direction(\"{name}\") from the generator's own set"))
+                let own = format!("direction(\"{name}\")");
+                error.hint(format!("{own} from the generator's own set")).fix(span, own)
             }
-            (None, Some(hint)) => error.hint(hint),
+            (None, Some(hint)) => {
+                let nearest = near(name, known.iter().map(String::as_str));
+                nearest.first().into_iter().fold(error.hint(hint), |e, first| e.fix(span, *first))
+            }
             (None, None) => error.hint(format!("give it a value first: `{name} = …`")),
         })
     }
@@ -160,11 +171,11 @@ impl Checker<'_> {
             let wrong = from_value.zip(to_value).is_some_and(|(a, b)| (b - a) * s < 0.0);
             if s == 0.0 || wrong {
                 let error = Error::check("this range never reaches its end").at(at.span);
-                return Err(error.hint(if s == 0.0 {
-                    "a step that is not 0".into()
+                return Err(if s == 0.0 {
+                    error.hint("a step that is not 0")
                 } else {
-                    format!("by {}", -s)
-                }));
+                    error.hint(format!("by {}", -s)).fix(at.span, (-s).to_string())
+                });
             }
         }
         let known = from_value.zip(to_value).filter(|_| step_value != Some(None));
@@ -184,7 +195,7 @@ impl Checker<'_> {
         }
     }
 
-    fn index(&mut self, base: &Expr, index: &Expr) -> Result<Typed> {
+    fn index(&mut self, base: &Expr, index: &Expr, whole: Span) -> Result<Typed> {
         let (of, at) = (self.infer(base)?.ty, self.infer(index)?);
         if !matches!(at.ty, Type::Number | Type::Range | Type::Unknown) {
             let error = Error::check(format!("an index is a number or a range, not {}", at.ty))
@@ -208,7 +219,7 @@ impl Checker<'_> {
             }
             Type::Direction(_) => Err(Error::check("a direction is restricted with `@`")
                 .at(index.span)
-                .hint(format!("{base} @ {index}"))),
+                .rewrite(whole, arith::restricted(base, index))),
             _ => match code(&of) {
                 Some(c) => self.select(c, base, index, at.value.as_ref()),
                 None => Err(Error::check(format!("{of} has no parts to choose"))
@@ -230,7 +241,12 @@ impl Checker<'_> {
             let error =
                 Error::check(format!("a {space} code has no layers to choose")).at(index.span);
             let error = error.label(base.span, arith::describe("code", c));
-            return Err(error.hint(format!("bring it into W+ first: to(W+, {base})[{index}]")));
+            if !matches!(space, Space::Z | Space::W) {
+                return Err(error.hint("codes of W+ and S have layers"));
+            }
+            let lifted = format!("to(W+, {base})");
+            let hint = format!("bring it into W+ first: {lifted}[{index}]");
+            return Err(error.hint(hint).fix(base.span, lifted));
         }
         let whole = c.model.as_ref().zip(c.space).and_then(|(m, space)| m.layers(space));
         if c.space == Some(Space::S) && c.layers.zip(whole).is_some_and(|(some, all)| some != all) {
@@ -243,7 +259,7 @@ impl Checker<'_> {
         Ok(Type::Latent(CodeType { layers, ..c.clone() }).into())
     }
 
-    fn layers(&mut self, base: &Expr, layers: &Expr) -> Result<Typed> {
+    fn layers(&mut self, base: &Expr, layers: &Expr, whole: Span) -> Result<Typed> {
         let (of, at) = (self.infer(base)?.ty, self.infer(layers)?);
         let c = match of {
             Type::Unknown => return Ok(Type::Unknown.into()),
@@ -251,12 +267,13 @@ impl Checker<'_> {
             ty => {
                 let error =
                     Error::check(format!("`@` restricts a direction, not {ty}")).at(base.span);
-                let hint = if code(&ty).is_some() {
-                    format!("{base}[{layers}]")
-                } else {
-                    "`smile @ 0..4`".into()
-                };
-                return Err(error.hint(hint));
+                return Err(match code(&ty).map(|c| c.space) {
+                    Some(Some(Space::Z | Space::W)) => {
+                        error.rewrite(whole, format!("to(W+, {base})[{layers}]"))
+                    }
+                    Some(_) => error.rewrite(whole, arith::indexed(base, layers)),
+                    None => error.hint("`smile @ 0..4` restricts a direction"),
+                });
             }
         };
         if !matches!(at.ty, Type::Number | Type::Range | Type::Unknown) {
@@ -264,41 +281,59 @@ impl Checker<'_> {
                 .at(layers.span);
             return Err(error.hint("like `smile @ 0..4`"));
         }
-        if let Some(space @ (Space::Z | Space::N)) = c.space {
-            let error = Error::check(format!("a {space} direction has no layers")).at(layers.span);
-            let error = error.label(base.span, arith::describe("direction", &c));
+        // A W direction that is not the same for all layers is a W+ direction; one of Z has none.
+        let restricted = |form: Form| match form.space {
+            Space::Z | Space::N => None,
+            Space::W => Some(Form { space: Space::WPlus, ..form }),
+            Space::PN => Some(Form { space: Space::PNPlus, ..form }),
+            _ => Some(form),
+        };
+        let known = c.all_forms();
+        let forms: Vec<Form> = known.iter().copied().filter_map(restricted).collect();
+        if let (Some(form), true) = (known.first(), forms.is_empty()) {
+            let error = Error::check(format!("a {} direction has no layers", form.space));
+            let error = error.at(layers.span).label(base.span, arith::describe("direction", &c));
             return Err(error.hint("directions of W, W+ and S can be restricted"));
         }
         let total = c.layers.or(c.model.as_ref().map(|m| m.num_ws));
-        arith::layers(
-            layers,
-            at.value.as_ref(),
-            total,
-            &format!("this {}", arith::describe("direction", &c)),
-        )?;
-        // A W direction that is not the same for all layers is a W+ direction.
-        let space = match c.space {
-            Some(Space::W) => Some(Space::WPlus),
-            Some(Space::PN) => Some(Space::PNPlus),
-            other => other,
-        };
-        Ok(Type::Direction(CodeType { space, layers: total, ..c }).into())
+        let whose = format!("this {}", arith::describe("direction", &c));
+        arith::layers(layers, at.value.as_ref(), total, &whose)?;
+        let layers = total.filter(|_| forms.len() < 2);
+        Ok(Type::Direction(CodeType { layers, ..c.of_forms(forms) }).into())
     }
 
     fn condition(&mut self, base: &Expr, conditions: &[Expr]) -> Result<Typed> {
-        let of = self.infer(base)?.ty;
-        let first = direction(base, &of)?;
+        let mut all = vec![base];
         for condition in conditions {
-            let ty = self.infer(condition)?.ty;
-            let ty = if let Type::List(t) = ty { *t } else { ty };
-            let other = direction(condition, &ty)?;
-            if let (Some(x), Some(y)) = (&first, &other) {
-                let a = Operand { expr: base, ty: &of, core: base.span };
-                let b = Operand { expr: condition, ty: &ty, core: condition.span };
-                arith::same("project out", ("direction", x, a), ("direction", y, b))?;
+            match &condition.kind {
+                ExprKind::List(items) => all.extend(items),
+                _ => all.push(condition),
             }
         }
-        Ok(first.map_or(Type::Unknown, Type::Direction).into())
+        let mut typed = Vec::with_capacity(all.len());
+        for (i, expr) in all.into_iter().enumerate() {
+            let ty = match self.infer(expr)?.ty {
+                Type::List(element) if i > 0 => *element,
+                ty => ty,
+            };
+            typed.push((expr, direction(expr, &ty)?, ty));
+        }
+        let sides: Vec<Side<'_>> = typed
+            .iter()
+            .filter_map(|(expr, known, ty)| {
+                Some(("direction", known.as_ref()?, Operand { expr, ty, core: expr.span }))
+            })
+            .collect();
+        let result = arith::together("project out", &sides)?;
+        Ok(match &typed[0].1 {
+            None => Type::Unknown,
+            // What is not known yet may be of another space.
+            Some(first) if sides.len() < typed.len() && !first.forms.is_empty() => {
+                Type::Direction(CodeType { model: first.model.clone(), ..CodeType::default() })
+            }
+            Some(first) => Type::Direction(CodeType { origin: first.origin.clone(), ..result }),
+        }
+        .into())
     }
 
     fn negation(&mut self, inner: &Expr) -> Result<Typed> {
@@ -404,8 +439,11 @@ impl Checker<'_> {
         }
         let error = Error::check(format!("there is no function `{name}`")).at(call.name.span);
         let known = self.known_functions();
+        let nearest = near(name, known.iter().map(String::as_str));
         let hint = did_you_mean(name, known.iter().map(String::as_str));
-        Err(error.hint(hint.unwrap_or_else(|| ":help lists all functions".into())))
+        let error =
+            error.hint(hint.unwrap_or_else(|| "`?` at the prompt lists all functions".into()));
+        Err(nearest.first().into_iter().fold(error, |e, first| e.fix(call.name.span, *first)))
     }
 
     fn infer_all(&mut self, piped: Option<&Expr>, args: &[Arg]) -> Result<Vec<Typed>> {
@@ -487,6 +525,7 @@ impl Checker<'_> {
             model: self.model.clone(),
             signature,
             written: &self.written,
+            confined: self.world.confined(),
         };
         let ty = (signature.infer)(&checked).map_err(|e| e.at(span))?;
         for (_, given) in signature.params.iter().zip(checked.args).filter(|(p, _)| p.writes) {
@@ -504,24 +543,34 @@ impl Checker<'_> {
             match &e.kind {
                 ExprKind::Tagged { word, value } => {
                     if !param.choices.iter().any(|c| c.strip_suffix(':') == Some(&word.name)) {
-                        return Err(no_choice(param, &word.name, &[]).at(word.span));
+                        return Err(no_choice(param, word, &[]));
                     }
-                    let value = self.infer(value)?.value;
+                    let (span, value) = (value.span, self.infer(value)?.value);
+                    bounded(param, &word.name, value.as_ref(), span)?;
                     return choice(Const::Choice(word.name.clone(), value.map(Box::new)));
                 }
-                ExprKind::Name(word) if self.lookup(word).is_none() => {
-                    if param.choices.contains(&word.as_str()) {
-                        return choice(Const::Choice(word.clone(), None));
+                ExprKind::Name(name) if self.lookup(name).is_none() => {
+                    let word = &Ident { name: name.clone(), span: e.span };
+                    if param.choices.contains(&name.as_str()) {
+                        return choice(Const::Choice(name.clone(), None));
                     }
-                    if self.function(word).is_none() && self.world.signature(word).is_none() {
-                        return Err(no_choice(param, word, &self.known_values()).at(e.span));
+                    if self.function(name).is_none() && self.world.signature(name).is_none() {
+                        return Err(no_choice(param, word, &self.known_values()));
                     }
                 }
                 _ => {}
             }
         }
+        if let (ExprKind::Name(name), [Kind::Space]) = (&e.kind, param.accepts)
+            && self.lookup(name).is_none()
+            && let Some(space) = Space::parse(&name.to_uppercase())
+        {
+            let error = Error::check(format!("nothing is named `{name}`")).at(e.span);
+            return Err(error.note("spaces are capital letters").rewrite(e.span, space.name()));
+        }
         let Typed { ty, value } = self.infer(e)?;
         if param.accepts.iter().any(|k| k.accepts(&ty)) {
+            bounded(param, param.name, value.as_ref(), e.span)?;
             return Ok(CheckedArg { ty, value, span: e.span });
         }
         Err(unfit(signature, param, &ty, e))
@@ -539,12 +588,24 @@ fn direction(e: &Expr, ty: &Type) -> Result<Option<CodeType>> {
     }
 }
 
+/// Refuses a constant number that a parameter does not take.
+fn bounded(param: &Param, name: &str, value: Option<&Const>, span: Span) -> Result<()> {
+    match (param.bounds, value) {
+        (Some(bounds), Some(Const::Number(n))) if !bounds.takes(*n) => {
+            Err(bounds.refusal(crate::error::Kind::Check, name, (*n, span)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A word that is none of a parameter's.
-fn no_choice(param: &Param, word: &str, names: &[String]) -> Error {
-    let error = Error::check(format!("`{word}` is no choice for `{}`", param.name));
+fn no_choice(param: &Param, word: &Ident, names: &[String]) -> Error {
+    let (span, word) = (word.span, word.name.as_str());
+    let error = Error::check(format!("`{word}` is no choice for `{}`", param.name)).at(span);
     let tagged = format!("{word}:");
     if param.choices.contains(&tagged.as_str()) {
-        return error.hint(format!("it needs a value: `{tagged} 8`"));
+        let valued = format!("{tagged} 8");
+        return error.hint(format!("it needs a value: `{valued}`")).fix(span, valued);
     }
     let words = param
         .choices
@@ -553,9 +614,13 @@ fn no_choice(param: &Param, word: &str, names: &[String]) -> Error {
         .chain(names.iter().map(String::as_str));
     let listed = format!("one of {}", param.choices.join(", "));
     match near(word, words).first() {
-        Some(best) => error.note(listed).hint(format!("{}: {best}", param.name)),
+        Some(best) => error.note(listed).hint(format!("{}: {best}", param.name)).fix(span, *best),
         None => error.hint(listed),
     }
+}
+
+fn spaces(param: &Param) -> bool {
+    matches!(param.accepts, [Kind::Space])
 }
 
 fn unfit(signature: &Signature, param: &Param, ty: &Type, e: &Expr) -> Error {
@@ -564,14 +629,23 @@ fn unfit(signature: &Signature, param: &Param, ty: &Type, e: &Expr) -> Error {
         format!("`{}` of `{}` is {}, not {ty}", param.name, signature.name, kinds.join(" or "));
     let error = Error::check(message).at(e.span).note(usage(signature));
     match &e.kind {
+        // A code named `w` where the space W is meant.
+        ExprKind::Name(name) if Space::parse(&name.to_uppercase()).is_some() && spaces(param) => {
+            error.note("spaces are capital letters").rewrite(e.span, name.to_uppercase())
+        }
         ExprKind::Text(word) if param.choices.contains(&word.as_str()) => {
-            error.hint(format!("without quotes: `{}: {word}`", param.name))
+            error.hint(format!("without quotes: `{}: {word}`", param.name)).fix(e.span, word)
         }
         _ if !param.choices.is_empty() => {
             error.hint(format!("one of {}", param.choices.join(", ")))
         }
         _ => error.hint(param.doc),
     }
+}
+
+fn both_forms(x: &CodeType, y: &CodeType) -> Vec<Form> {
+    let known = y.all_forms();
+    x.all_forms().into_iter().filter(|form| known.contains(form)).collect()
 }
 
 /// What two elements of a list have in common.
@@ -585,6 +659,8 @@ fn join(a: &Type, b: &Type) -> Type {
         model: x.model.clone().filter(|_| x.model == y.model),
         count: x.count.filter(|_| x.count == y.count),
         origin: x.origin.clone().filter(|_| x.origin == y.origin),
+        // Each has at least the forms that all have; one alone would be taken for the only one.
+        forms: Some(both_forms(x, y)).filter(|f| f.len() > 1).unwrap_or_default(),
     };
     match (a, b) {
         (Type::Direction(x), Type::Direction(y)) => Type::Direction(common(x, y)),

@@ -4,6 +4,7 @@
 use super::ast::Ident;
 use super::lex::{Token, TokenKind};
 use crate::error::{Error, Span};
+use crate::space::Space;
 use nom::error::{ErrorKind, ParseError};
 use nom::{IResult, Needed, Parser};
 use std::cell::RefCell;
@@ -142,10 +143,17 @@ impl<'a> Tokens<'a> {
             let message = format!("expected {expected}, but the statement ends");
             return Error::check(message).at(Span::new(failure.at, failure.at));
         };
+        let path = path_around(self.text, token.span);
+        if let Some(path) = path {
+            return unquoted(self.text, token.span, path);
+        }
         if token.kind == TokenKind::Bad {
-            return bad(self.word(*token), token.span);
+            return bad(self.text, token.span);
         }
         let found = self.word(*token);
+        if let Some(error) = small_space(self.text, token.span) {
+            return error;
+        }
         let error = Error::check(format!("expected {expected}, found `{found}`")).at(token.span);
         match (token.kind, found) {
             (TokenKind::Symbol(_), "=") => {
@@ -157,19 +165,77 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// What looks like the path of a file around a place: `me.jpg`, `/tmp/x.png`, `~/a.jpg`.
+fn path_around(text: &str, span: Span) -> Option<Span> {
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '~' | '\\');
+    let start = text[..span.start].trim_end_matches(part).len();
+    let end = text.len() - text[span.end..].trim_start_matches(part).len();
+    let found = &text[start..end];
+    let odd = match &text[span.start..span.end] {
+        "." | "/" | "~" | "\\" => true,
+        ".." => found.contains('/'),
+        _ => false,
+    };
+    let named = odd && found.contains(|c: char| c.is_alphabetic());
+    // A number that begins with its point, or a quotient, is no path.
+    let (stem, ending) = found.rsplit_once('.')?;
+    let file = !ending.is_empty() && ending.chars().all(char::is_alphanumeric);
+    (named && file && !stem.is_empty()).then_some(Span::new(start, end))
+}
+
+/// The error of a path without quotes.
+fn unquoted(text: &str, at: Span, path: Span) -> Error {
+    let found = &text[at.start..at.end];
+    let quoted = format!("\"{}\"", text[path.start..path.end].replace('\\', "/"));
+    let error = Error::check(format!("a `{found}` means nothing here")).at(at);
+    error.hint(format!("the name of a file stands in quotes: {quoted}")).fix(path, quoted)
+}
+
+/// The error of `w+` where W+ is meant: something that cannot follow a plus stands at `span`.
+fn small_space(text: &str, span: Span) -> Option<Error> {
+    let before = text[..span.start].trim_end().strip_suffix('+')?;
+    let start = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len();
+    let space = Space::parse(&format!("{}+", before[start..].to_uppercase()))?;
+    let whole = Span::new(start, before.len() + 1);
+    let error = Error::check(format!("`{}` is no space", &text[whole.start..whole.end])).at(whole);
+    Some(error.note("spaces are capital letters").rewrite(whole, space.name()))
+}
+
 /// The error of something that is no token.
-fn bad(word: &str, span: Span) -> Error {
+fn bad(text: &str, span: Span) -> Error {
+    let word = &text[span.start..span.end];
     let error = |text: String| Error::check(text).at(span);
     match word.chars().next().unwrap_or(' ') {
         '"' => error("this text does not end on its line".into()).hint("close it with `\"`"),
         '\'' | '“' | '”' | '‘' | '’' | '`' => {
-            error(format!("`{word}` does not start a text")).hint("texts stand in `\"…\"`")
+            let error =
+                error(format!("`{word}` does not start a text")).hint("texts stand in `\"…\"`");
+            let line = text[span.end..].split('\n').next().unwrap_or_default();
+            match line.split_once(['\'', '’', '”', '`']) {
+                Some((inner, rest)) if !inner.contains(['"', '\\']) => {
+                    let closing = line.len() - inner.len() - rest.len();
+                    let whole = Span::new(span.start, span.end + inner.len() + closing);
+                    error.fix(whole, format!("\"{inner}\""))
+                }
+                _ => error,
+            }
         }
-        '−' | '–' | '—' => error(format!("`{word}` is not a minus sign")).hint("write `-`"),
-        '.' => error("a `.` means nothing here".into())
-            .hint("write `0.5` for a number, `0..4` for a range"),
+        '−' | '–' | '—' => {
+            error(format!("`{word}` is not a minus sign")).hint("write `-`").fix(span, "-")
+        }
+        '.' => {
+            let error = error("a `.` means nothing here".into())
+                .hint("write `0.5` for a number, `0..4` for a range");
+            let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+            let before = digit(text[..span.start].chars().next_back());
+            match (before, digit(text[span.end..].chars().next())) {
+                (false, true) => error.fix(span, "0."),
+                (true, false) => error.fix(span, ""),
+                _ => error,
+            }
+        }
         '!' => error("a `!` means nothing here".into()).hint("`!=` compares"),
-        '×' => error(format!("`{word}` means nothing here")).hint("write `*`"),
+        '×' => error(format!("`{word}` means nothing here")).hint("write `*`").fix(span, "*"),
         _ => error(format!("`{word}` means nothing here"))
             .hint("take it out, or put it into a text or a comment"),
     }

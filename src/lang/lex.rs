@@ -109,22 +109,56 @@ pub fn tokens(text: &str) -> Vec<Token> {
 /// Whether the prompt should read another line: a bracket is open, or an operator waits for its
 /// right side.
 pub fn incomplete(text: &str) -> bool {
-    let mut open = Vec::new();
-    let mut last = None;
-    for token in tokens(text) {
+    let mut reading = Reading::default();
+    text.split_inclusive('\n').for_each(|line| reading.line(line));
+    reading.incomplete()
+}
+
+/// What is open after the lines read so far: reading on costs the next line only.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    open: Vec<&'static str>,
+    /// The last word is an operator that waits for its right side.
+    waits: bool,
+    /// Within the words of a text cell.
+    prose: bool,
+    /// There is a mistake that more lines cannot mend.
+    wrong: bool,
+}
+
+impl Reading {
+    /// Reads the next line.
+    pub fn line(&mut self, line: &str) {
+        if self.prose && !line.trim_start_matches(blank).starts_with("#%%") {
+            return;
+        }
+        for token in tokens(line) {
+            self.token(&token, line);
+        }
+    }
+
+    fn token(&mut self, token: &Token, line: &str) {
         match token.kind {
-            TokenKind::Marker | TokenKind::Prose => open.clear(),
-            TokenKind::Comment | TokenKind::Symbol("\n") => continue,
-            TokenKind::Symbol(s @ ("(" | "[")) => open.push(s),
-            // A wrong closing bracket is an error to show now; more lines cannot mend it.
-            TokenKind::Symbol(")") if open.pop() != Some("(") => return false,
-            TokenKind::Symbol("]") if open.pop() != Some("[") => return false,
-            TokenKind::Bad => return false,
+            TokenKind::Comment | TokenKind::Symbol("\n") => return,
+            TokenKind::Marker | TokenKind::Prose => {
+                self.open.clear();
+                let marker = &line[token.span.start..token.span.end];
+                self.prose = token.kind == TokenKind::Prose || is_text_cell(marker);
+            }
+            TokenKind::Symbol(s @ ("(" | "[")) => self.open.push(s),
+            // A wrong closing bracket is an error to show now.
+            TokenKind::Symbol(")") => self.wrong |= self.open.pop() != Some("("),
+            TokenKind::Symbol("]") => self.wrong |= self.open.pop() != Some("["),
+            TokenKind::Bad => self.wrong = true,
             _ => {}
         }
-        last = Some(token);
+        self.waits = waits(token, line);
     }
-    !open.is_empty() || last.is_some_and(|t| waits(&t, text))
+
+    /// Whether the prompt should read another line.
+    pub fn incomplete(&self) -> bool {
+        !self.wrong && (!self.open.is_empty() || self.waits)
+    }
 }
 
 /// The title and kind of a marker line: `true` for a text cell.
@@ -147,16 +181,15 @@ fn is_text_cell(line: &str) -> bool {
 /// slip costs one error.
 pub(super) fn ends_statement(tokens: &[Token], text: &str) -> Vec<bool> {
     let mut ends = vec![false; tokens.len()];
+    let next = words_after(tokens);
     let mut depth = 0usize;
     let mut last = None;
     for (i, token) in tokens.iter().enumerate() {
         match token.kind {
             TokenKind::Symbol("\n") => {
-                let next =
-                    tokens[i + 1..].iter().find(|t| !t.is("\n") && t.kind != TokenKind::Comment);
                 let held = depth > 0
                     || last.is_some_and(|t| waits(t, text))
-                    || next.is_some_and(|t| t.is("|>"));
+                    || next[i].is_some_and(|t| t.is("|>"));
                 ends[i] = !held || starts_statement(&tokens[i + 1..], text);
                 if ends[i] {
                     (depth, last) = (0, None);
@@ -174,6 +207,19 @@ pub(super) fn ends_statement(tokens: &[Token], text: &str) -> Vec<bool> {
         }
     }
     ends
+}
+
+/// For every token the next one that is no newline and no comment.
+fn words_after(tokens: &[Token]) -> Vec<Option<&Token>> {
+    let mut next = vec![None; tokens.len()];
+    let mut found = None;
+    for (i, token) in tokens.iter().enumerate().rev() {
+        next[i] = found;
+        if !token.is("\n") && token.kind != TokenKind::Comment {
+            found = Some(token);
+        }
+    }
+    next
 }
 
 /// Whether these tokens can only be the start of a statement.
@@ -374,6 +420,44 @@ mod tests {
             ("a =\nb = 1", 1),
         ] {
             assert_eq!(count(text), n, "{text}");
+        }
+    }
+
+    /// The processor's time that `f` takes.
+    fn time(f: impl Fn()) -> f64 {
+        let now = || {
+            let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+            t.tv_sec as f64 + t.tv_nsec as f64 * 1e-9
+        };
+        let start = now();
+        f();
+        now() - start
+    }
+
+    #[test]
+    fn reading_takes_time_in_proportion_to_the_text() {
+        use crate::lang::{layout::format, parse::parse, span::Source};
+        let read = |text: &str| {
+            let source = Source::new("long", text).unwrap();
+            let _ = (parse(&source), format(&source), incomplete(text));
+        };
+        for (open, piece, close) in [
+            ("", "\n", ""),
+            ("(", "\n", "1)"),
+            ("", "# why\n", ""),
+            ("a", "\n# why\n", "\n|> f()"),
+            ("", "a\n\n", ""),
+            ("", "#%%\n", ""),
+            ("#%% md\n", "words\n", ""),
+            ("[", "1,\n", "1]"),
+            ("", "\n;", ""),
+        ] {
+            let text = |n: usize| format!("{open}{}{close}", piece.repeat(n));
+            let (few, many) = (text(5_000), text(40_000));
+            // Eight times the text; the square would take sixty-four times as long.
+            let took = |text: &str| (0..3).map(|_| time(|| read(text))).fold(f64::MAX, f64::min);
+            let (short, long) = (took(&few), took(&many));
+            assert!(long < 24.0 * short.max(1e-4), "{piece:?}: {short} s, then {long} s");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Static types, and the signatures that the checker, help and completion read.
 
-use crate::error::{Error, Result, Span};
-use crate::space::Space;
+use crate::error::{Error, Kind as ErrorKind, Result, Span};
+use crate::space::{Form, Space, form_for};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -117,6 +117,47 @@ pub struct CodeType {
     pub count: Option<usize>,
     /// Where it comes from, for messages: `found by svm`.
     pub origin: Option<String>,
+    /// The forms of a direction that is known in several spaces, which then has no `space`, or
+    /// whose only form lives elsewhere than its set; else empty.
+    pub forms: Vec<Form>,
+}
+
+impl CodeType {
+    /// The forms of a direction; none where only a run can tell.
+    pub fn all_forms(&self) -> Vec<Form> {
+        match self.space {
+            Some(space) if self.forms.is_empty() => vec![Form { set: space, space }],
+            _ => self.forms.clone(),
+        }
+    }
+
+    /// A direction of these forms; layers are known where there is one form.
+    #[must_use]
+    pub fn of_forms(self, forms: Vec<Form>) -> Self {
+        let space = if let [one] = forms[..] { Some(one.space) } else { None };
+        let layers = space.and_then(|s| self.model.as_ref()?.layers(s));
+        let plain = matches!(forms[..], [one] if one.set == one.space);
+        Self { space, layers, forms: if plain { Vec::new() } else { forms }, ..self }
+    }
+
+    /// A direction as it moves codes of that space: see [`form_for`]. As it is where the space is
+    /// not known; `None` when no form can.
+    pub fn moving(&self, code: Option<Space>) -> Option<Self> {
+        let Some(code) = code.filter(|_| !self.forms.is_empty()) else {
+            return Some(self.clone());
+        };
+        let form = self.forms[form_for(code, &self.forms)?];
+        Some(self.clone().of_forms(vec![Form { set: form.space, space: form.space }]))
+    }
+
+    /// The sets of a direction's forms in words: `W, W+ and S`.
+    pub fn sets(&self) -> String {
+        let names: Vec<&str> = self.all_forms().iter().map(|f| f.set.name()).collect();
+        match names.split_last() {
+            Some((last, most)) if !most.is_empty() => format!("{} and {last}", most.join(", ")),
+            _ => names.concat(),
+        }
+    }
 }
 
 /// A static type.
@@ -263,7 +304,11 @@ impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let code = |f: &mut fmt::Formatter<'_>, name: &str, c: &CodeType| match c.space {
             Some(s) => write!(f, "{name}[{s}]"),
-            None => f.write_str(name),
+            None if c.forms.is_empty() => f.write_str(name),
+            None => {
+                let sets: Vec<&str> = c.forms.iter().map(|form| form.set.name()).collect();
+                write!(f, "{name}[{}]", sets.join(", "))
+            }
         };
         match self {
             Self::Unknown => f.write_str("a value known when it runs"),
@@ -292,6 +337,43 @@ impl fmt::Display for Type {
     }
 }
 
+/// Which numbers a parameter takes: those from `from` to `to`, both included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bounds {
+    /// The smallest.
+    pub from: f64,
+    /// The largest.
+    pub to: f64,
+    /// Whether only whole ones.
+    pub whole: bool,
+}
+
+impl Bounds {
+    /// Whether it is one of these numbers.
+    pub fn takes(&self, n: f64) -> bool {
+        n >= self.from && n <= self.to && (!self.whole || n.fract() == 0.0)
+    }
+
+    /// The nearest of these numbers.
+    fn nearest(&self, n: f64) -> f64 {
+        let n = if self.whole { n.round() } else { n };
+        n.clamp(self.from, self.to)
+    }
+
+    /// Why the number `n` at `span` is none of these, with the nearest one as the repair.
+    pub fn refusal(&self, kind: ErrorKind, name: &str, (n, span): (f64, Span)) -> Error {
+        let error = Error::new(kind, format!("`{name}` is {self}, not {n}")).at(span);
+        if n.is_finite() { error.rewrite(span, self.nearest(n).to_string()) } else { error }
+    }
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.whole { "a whole number" } else { "a number" };
+        write!(f, "{what} from {} to {}", self.from, self.to)
+    }
+}
+
 /// One parameter of a built-in function.
 #[derive(Clone, Copy, Debug)]
 pub struct Param {
@@ -308,6 +390,8 @@ pub struct Param {
     pub variadic: bool,
     /// Must be written with its name.
     pub named: bool,
+    /// Which numbers it takes; of a parameter with words, the number after a word's colon.
+    pub bounds: Option<Bounds>,
     /// Names a file that the call writes: later statements may read what does not exist yet.
     pub writes: bool,
     /// One line of help, with units and range.
@@ -324,6 +408,7 @@ impl Param {
             default: None,
             variadic: false,
             named: false,
+            bounds: None,
             writes: false,
             doc,
         }
@@ -343,9 +428,28 @@ impl Param {
             default: Some(default),
             variadic: false,
             named: false,
+            bounds: None,
             writes: false,
             doc,
         }
+    }
+
+    /// Takes numbers from `from` to `to`, both included.
+    pub const fn within(mut self, from: f64, to: f64) -> Self {
+        self.bounds = Some(Bounds { from, to, whole: false });
+        self
+    }
+
+    /// Takes whole numbers from `from` to `to`, both included.
+    pub const fn whole(mut self, from: u64, to: u64) -> Self {
+        self.bounds = Some(Bounds { from: from as f64, to: to as f64, whole: true });
+        self
+    }
+
+    /// Takes seeds: whole numbers up to 2^53, beyond which a number of the language no longer names
+    /// one integer.
+    pub const fn seed(self) -> Self {
+        self.whole(0, 1 << 53)
     }
 
     /// The bare words it takes.
@@ -415,6 +519,8 @@ pub struct CheckedCall<'a> {
     pub signature: &'a Signature,
     /// Files that earlier statements of the program write.
     pub written: &'a [String],
+    /// Whether results must stay inside the output folder: true for script files.
+    pub confined: bool,
 }
 
 impl CheckedCall<'_> {
@@ -464,6 +570,10 @@ pub trait World {
     fn binding(&self, name: &str) -> Option<Type>;
     /// All names bound earlier in the session.
     fn bindings(&self) -> Vec<String>;
+    /// Whether results must stay inside the output folder: true for script files.
+    fn confined(&self) -> bool {
+        true
+    }
     /// A function defined earlier in the session.
     fn function(&self, name: &str) -> Option<Arc<super::ast::Def>>;
 }

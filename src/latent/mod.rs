@@ -124,6 +124,21 @@ impl Latent {
     }
 }
 
+/// Characters of a text that says how something was made, from its beginning and from its end.
+const TOLD: [usize; 2] = [600, 300];
+
+/// How something was made, shortened in the middle when that is longer than anybody reads: a
+/// direction that is added to itself tells everything twice, and so on at every step.
+pub fn told(text: String) -> String {
+    let [first, last] = TOLD;
+    let from = text.char_indices().nth(first).map(|(at, _)| at);
+    let to = text.char_indices().nth_back(last).map(|(at, _)| at);
+    match (from, to) {
+        (Some(from), Some(to)) if from < to => format!("{} … {}", &text[..from], &text[to..]),
+        _ => text,
+    }
+}
+
 /// A direction in a latent space, in double precision: orthogonalisation must not lose digits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Direction {
@@ -235,6 +250,21 @@ mod tests {
         assert_eq!(acting(0.8), Some((2..6, 85.0)));
         assert_eq!(acting(1.08), Some((0..8, 110.0)));
         assert_eq!((acting(1.2), About::default().acting(0.1)), (None, None));
+    }
+
+    #[test]
+    fn what_is_told_is_bounded_however_often_it_is_told() {
+        let short = "§".repeat(900);
+        assert_eq!(told(short.clone()), short);
+        let mut text = "begin é end".to_owned();
+        for _ in 0..100 {
+            text = told(format!("({text}) + ({text})"));
+        }
+        assert!(
+            text.chars().count() <= 904
+                && text.starts_with("((")
+                && text.trim_end_matches(')').ends_with("end")
+        );
     }
 
     fn codes(n: usize, at: f32) -> Latent {

@@ -1,9 +1,14 @@
-//! Pictures as planes of doubles in [0, 1].
+//! Pictures as planes of doubles in [0, 1], some rows at a time.
 
+use crate::control::check;
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 
-/// A batch of pictures on the CPU: value `v` of the generator's range stands as `(v + 1) / 2`.
+/// Values of a band of rows: what a metric holds in double precision at a time.
+const BAND: usize = 1 << 18;
+
+/// A batch of pictures: value `v` of the generator's range is read as `(v + 1) / 2`. In double
+/// precision a large picture takes gigabytes, so rows are read when they are needed.
 pub(super) struct Planes {
     /// Pictures.
     pub n: usize,
@@ -13,7 +18,7 @@ pub(super) struct Planes {
     pub h: usize,
     /// Columns.
     pub w: usize,
-    data: Vec<f64>,
+    pictures: Tensor,
 }
 
 impl Planes {
@@ -29,22 +34,23 @@ impl Planes {
         if n * c * h * w == 0 {
             return Err(Error::runtime(format!("cannot measure an empty picture {n}×{c}×{h}×{w}")));
         }
-        let flat =
-            pictures.detach().to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?;
-        let data = flat.to_vec1::<f64>()?.into_iter().map(|v| (v + 1.0) / 2.0).collect();
-        Ok(Self { n, c, h, w, data })
+        Ok(Self { n, c, h, w, pictures: pictures.detach() })
     }
 
-    /// All values of picture `i`.
-    pub fn picture(&self, i: usize) -> &[f64] {
-        let len = self.c * self.h * self.w;
-        &self.data[i * len..(i + 1) * len]
+    /// Rows of a band.
+    pub fn band(&self) -> usize {
+        (BAND / self.w).clamp(1, self.h)
     }
 
-    /// Channel `k` of picture `i`, row-major.
-    pub fn plane(&self, i: usize, k: usize) -> &[f64] {
-        let len = self.h * self.w;
-        &self.picture(i)[k * len..(k + 1) * len]
+    /// `n` rows from `y` on of channel `k` of picture `i`, row-major.
+    ///
+    /// # Errors
+    /// `Interrupted` when the work of this thread is asked to stop.
+    pub fn rows(&self, i: usize, k: usize, y: usize, n: usize) -> Result<Vec<f64>> {
+        check()?;
+        let rows = self.pictures.narrow(0, i, 1)?.narrow(1, k, 1)?.narrow(2, y, n)?;
+        let rows = rows.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?;
+        Ok(rows.to_vec1::<f64>()?.into_iter().map(|v| (v + 1.0) / 2.0).collect())
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::planes::{Planes, pair};
 use super::{Better, Metric};
+use crate::control::check;
 use crate::error::{Error, Result};
 use candle_core::Tensor;
 
@@ -20,7 +21,10 @@ const SCALES: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 /// The coarsest scale must still hold one window.
 const MS_MIN_SIDE: usize = WINDOW << (SCALES.len() - 1);
 
-/// One channel of doubles, row-major.
+/// Values of a band of rows that the similarity is computed in.
+const BAND: usize = 1 << 18;
+
+/// A channel of doubles, or some rows of one, row-major.
 struct Plane {
     h: usize,
     w: usize,
@@ -28,10 +32,6 @@ struct Plane {
 }
 
 impl Plane {
-    fn of(planes: &Planes, i: usize, k: usize) -> Self {
-        Self { h: planes.h, w: planes.w, data: planes.plane(i, k).to_vec() }
-    }
-
     fn product(&self, other: &Self) -> Self {
         let data = self.data.iter().zip(&other.data).map(|(a, b)| a * b).collect();
         Self { h: self.h, w: self.w, data }
@@ -79,35 +79,101 @@ fn gaussian() -> [f64; WINDOW] {
     g.map(|v| v / sum)
 }
 
-/// The means over the picture of the whole similarity and of its contrast-structure part.
-fn similarity(a: &Plane, b: &Plane) -> (f64, f64) {
-    let (ma, mb) = (a.blurred(), b.blurred());
-    let (aa, bb, ab) = (a.product(a).blurred(), b.product(b).blurred(), a.product(b).blurred());
-    let (mut whole, mut structure) = (0.0, 0.0);
-    for i in 0..ma.data.len() {
-        let (x, y) = (ma.data[i], mb.data[i]);
-        let (va, vb, cov) = (aa.data[i] - x * x, bb.data[i] - y * y, ab.data[i] - x * y);
-        let cs = (2.0 * cov + C2) / (va + vb + C2);
-        structure += cs;
-        whole += cs * (2.0 * x * y + C1) / (x * x + y * y + C1);
+/// A channel of a picture, read some rows at a time.
+trait Rows {
+    /// Height and width.
+    fn size(&self) -> (usize, usize);
+
+    /// `n` rows from `y` on.
+    fn rows(&self, y: usize, n: usize) -> Result<Plane>;
+}
+
+/// A channel of a tensor.
+struct Channel<'a> {
+    planes: &'a Planes,
+    picture: usize,
+    channel: usize,
+}
+
+impl Rows for Channel<'_> {
+    fn size(&self) -> (usize, usize) {
+        (self.planes.h, self.planes.w)
     }
-    let n = ma.data.len() as f64;
-    (whole / n, structure / n)
+
+    fn rows(&self, y: usize, n: usize) -> Result<Plane> {
+        let data = self.planes.rows(self.picture, self.channel, y, n)?;
+        Ok(Plane { h: n, w: self.planes.w, data })
+    }
+}
+
+impl Rows for Plane {
+    fn size(&self) -> (usize, usize) {
+        (self.h, self.w)
+    }
+
+    fn rows(&self, y: usize, n: usize) -> Result<Plane> {
+        check()?;
+        let data = self.data[y * self.w..][..n * self.w].to_vec();
+        Ok(Self { h: n, w: self.w, data })
+    }
+}
+
+/// Rows of a band of places, which reads ten more.
+fn band(w: usize) -> usize {
+    (BAND / w.max(1)).max(RADIUS)
+}
+
+/// The means over the picture of the whole similarity and of its contrast-structure part. Both
+/// channels are read in bands, whose places come in the order of the whole picture.
+fn similarity(a: &dyn Rows, b: &dyn Rows) -> Result<(f64, f64)> {
+    let (h, w) = a.size();
+    let places = h - 2 * RADIUS;
+    let (mut whole, mut structure) = (0.0, 0.0);
+    for y in (0..places).step_by(band(w)) {
+        let n = band(w).min(places - y) + 2 * RADIUS;
+        let (a, b) = (a.rows(y, n)?, b.rows(y, n)?);
+        let (ma, mb) = (a.blurred(), b.blurred());
+        let (aa, bb) = (a.product(&a).blurred(), b.product(&b).blurred());
+        let ab = a.product(&b).blurred();
+        for i in 0..ma.data.len() {
+            let (x, y) = (ma.data[i], mb.data[i]);
+            let (va, vb, cov) = (aa.data[i] - x * x, bb.data[i] - y * y, ab.data[i] - x * y);
+            let cs = (2.0 * cov + C2) / (va + vb + C2);
+            structure += cs;
+            whole += cs * (2.0 * x * y + C1) / (x * x + y * y + C1);
+        }
+    }
+    let n = (places * (w - 2 * RADIUS)) as f64;
+    Ok((whole / n, structure / n))
+}
+
+/// The channel at half its size, see [`Plane::halved`].
+fn halved(a: &dyn Rows) -> Result<Plane> {
+    let (h, w) = a.size();
+    let mut half = Plane { h: h / 2, w: w / 2, data: Vec::with_capacity((h / 2) * (w / 2)) };
+    let rows = 2 * band(w);
+    for y in (0..h / 2 * 2).step_by(rows) {
+        half.data.extend(a.rows(y, rows.min(h / 2 * 2 - y))?.halved().data);
+    }
+    Ok(half)
 }
 
 /// The product over the scales; the coarsest contributes its whole similarity. Negative means count
 /// as 0.
-fn multiscale(mut a: Plane, mut b: Plane) -> f64 {
+fn multiscale(a: &dyn Rows, b: &dyn Rows) -> Result<f64> {
     let mut product = 1.0;
+    let mut halves: Option<(Plane, Plane)> = None;
     for (i, &weight) in SCALES.iter().enumerate() {
-        let (whole, structure) = similarity(&a, &b);
+        let (a, b): (&dyn Rows, &dyn Rows) =
+            halves.as_ref().map_or((a, b), |(p, q)| (p as &dyn Rows, q as &dyn Rows));
+        let (whole, structure) = similarity(a, b)?;
         let last = i + 1 == SCALES.len();
         product *= libm::pow(if last { whole } else { structure }.max(0.0), weight);
         if !last {
-            (a, b) = (a.halved(), b.halved());
+            halves = Some((halved(a)?, halved(b)?));
         }
     }
-    product
+    Ok(product)
 }
 
 fn per_channel(
@@ -115,7 +181,7 @@ fn per_channel(
     b: &Tensor,
     least: usize,
     name: &str,
-    f: fn(Plane, Plane) -> f64,
+    f: fn(&dyn Rows, &dyn Rows) -> Result<f64>,
 ) -> Result<Vec<f64>> {
     let (a, b) = pair(a, b)?;
     if a.h.min(a.w) < least {
@@ -129,11 +195,15 @@ fn per_channel(
         ))
         .hint(if least > WINDOW { "use ssim" } else { "use psnr" }));
     }
-    Ok((0..a.n)
-        .map(|i| {
-            (0..a.c).map(|k| f(Plane::of(&a, i, k), Plane::of(&b, i, k))).sum::<f64>() / a.c as f64
-        })
-        .collect())
+    let one = |picture: usize| -> Result<f64> {
+        let of = |channel: usize| {
+            let [a, b] = [&a, &b].map(|planes| Channel { planes, picture, channel });
+            f(&a, &b)
+        };
+        let each = (0..a.c).map(of).collect::<Result<Vec<f64>>>()?;
+        Ok(each.into_iter().sum::<f64>() / a.c as f64)
+    };
+    (0..a.n).map(one).collect()
 }
 
 /// Structural similarity.
@@ -152,7 +222,7 @@ impl Metric for Ssim {
             .into()
     }
     fn measure(&self, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
-        per_channel(a, b, WINDOW, "ssim", |a, b| similarity(&a, &b).0)
+        per_channel(a, b, WINDOW, "ssim", |a, b| Ok(similarity(a, b)?.0))
     }
 }
 
@@ -194,6 +264,29 @@ mod tests {
         let (p, q) = (picture(12, |_, _| 0.0), picture(12, |_, _| 0.5));
         let expected = (2.0 * 0.5 * 0.75 + C1) / (0.25 + 0.5625 + C1);
         assert!((Ssim.measure(&p, &q).unwrap()[0] - expected).abs() < 1e-9);
+    }
+
+    #[test]
+    fn bands_of_rows_change_no_bit_and_stop() {
+        // Wide enough for several bands, and an odd last row at every scale.
+        let (h, w) = (181, 4000);
+        let plane = |seed: u64| {
+            let data = crate::rng::Rng::new(seed).normals(h * w).into_iter().map(f64::from);
+            Plane { h, w, data: data.collect() }
+        };
+        let (a, b) = (plane(1), plane(2));
+        assert!(band(w) < h / 2);
+        let all = a.halved();
+        assert_eq!(halved(&a).unwrap().data, all.data);
+        let (whole, _) = similarity(&a, &b).unwrap();
+        let ma = a.blurred();
+        let parts: Vec<f64> =
+            (0..h - 2 * RADIUS).flat_map(|y| a.rows(y, WINDOW).unwrap().blurred().data).collect();
+        assert!(whole.is_finite() && ma.data == parts);
+        let control = crate::control::Control::default();
+        let _entered = control.enter();
+        control.request(crate::control::Stop::Keep);
+        assert!(similarity(&a, &b).is_err() && multiscale(&a, &b).is_err());
     }
 
     #[test]

@@ -4,9 +4,10 @@
 //! over the seal before it and the JSON, so that a line is valid only in its place.
 //! [`Journal::append`] returns after `fdatasync`; only then may the output of a cell be shown.
 //!
-//! A line that does not fit its seal ends the valid part. When nothing follows that line, a crash
-//! tore it off: it was never acknowledged, and is dropped. When more follows, the file was damaged:
-//! it is set aside whole, and the valid part goes on.
+//! A line that does not fit its seal ends the valid part. Without a newline at its end, a crash tore
+//! it off: it was never acknowledged, and is dropped. A complete line that does not fit was
+//! acknowledged and is damaged, the last one too: the file is set aside whole, and the valid part
+//! goes on.
 
 use super::record::{Header, Record};
 use crate::error::{Error, Kind, Result};
@@ -21,6 +22,10 @@ use std::sync::Arc;
 const JOURNAL_BYTES: u64 = 512 << 20;
 const SEAL: usize = 16;
 
+/// The format of the journals that this build writes. Values in cells came later: a build that does
+/// not know them passes over them.
+pub(super) const FORMAT: u32 = 1;
+
 /// What a journal file holds.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
@@ -30,7 +35,7 @@ pub struct Reading {
     pub valid: u64,
     /// What was found wrong, in words; `None` when all is well.
     pub notice: Option<String>,
-    /// Whether lines follow the first invalid one, so that the file must be set aside.
+    /// Whether the first invalid line is complete, so that the file must be set aside.
     pub damaged: bool,
     seal: String,
 }
@@ -56,9 +61,11 @@ pub fn read_journal(bytes: &[u8]) -> Reading {
         rest = &rest[end + 1..];
     }
     reading.valid = (bytes.len() - rest.len()) as u64;
-    // A torn line may hold zeros, never a further line: each append waits for the one before it.
-    let after_first = rest.iter().position(|b| *b == b'\n').map_or(0, |end| rest.len() - end - 1);
-    reading.damaged = after_first > 0;
+    // A torn line may hold zeros, and ends before its newline: each append waits for the one before
+    // it. One whose very last byte alone is wrong was whole.
+    let (whole, last) = rest.split_at(rest.len().saturating_sub(1));
+    let newline_lost = last != [0] && parse_line(&reading.seal, whole).is_some();
+    reading.damaged = rest.contains(&b'\n') || newline_lost;
     if !rest.is_empty() {
         let kept = reading.records.len();
         reading.notice = Some(if reading.damaged {
@@ -129,18 +136,19 @@ impl Journal {
     /// found.
     ///
     /// # Errors
-    /// When the file cannot be read, is no journal, or the system refuses; the file is then as it
-    /// was.
+    /// When the file cannot be read, is no journal or of a later format, or the system refuses; the
+    /// file is then as it was.
     pub fn resume(files: &dyn Files, path: &Path) -> Result<(Self, Reading)> {
         let bytes = files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?;
         let mut reading = read_journal(&bytes);
-        if reading.header().is_none() {
-            let rule = reading.notice.unwrap_or_else(|| "no header".into());
-            return Err(Error::format(
-                &path.to_string_lossy(),
-                0,
-                format!("not a gannet journal: {rule}"),
-            ));
+        match reading.header() {
+            Some(header) if header.format > FORMAT => return Err(later(path, header)),
+            Some(_) => {}
+            None => {
+                let rule = reading.notice.unwrap_or_else(|| "no header".into());
+                let rule = format!("not a gannet journal: {rule}");
+                return Err(Error::format(&path.to_string_lossy(), 0, rule));
+            }
         }
         if reading.damaged {
             let aside = set_aside(files, path, &bytes)?;
@@ -173,9 +181,7 @@ impl Journal {
             other => other,
         };
         let (seal, line) = seal_line(&self.seal, &record)?;
-        self.put(&line).map_err(|e| {
-            failed("write", &self.path, &e).hint("free some space, then run the cell again")
-        })?;
+        self.put(&line).map_err(|e| failed("write", &self.path, &e).hint("free some space"))?;
         self.seal = seal;
         self.len += line.len() as u64;
         Ok(())
@@ -199,12 +205,30 @@ impl Journal {
     }
 }
 
-/// Reads a journal without opening it for writing; changes nothing.
+/// The header of a journal and how many lines follow it, without reading these.
 ///
 /// # Errors
-/// When the file cannot be read.
-pub(super) fn peek(files: &Arc<dyn Files>, path: &Path) -> Result<Reading> {
-    Ok(read_journal(&files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?))
+/// When the file cannot be read; `None` when it is no journal.
+pub(super) fn skim(files: &Arc<dyn Files>, path: &Path) -> Result<Option<(Header, usize)>> {
+    let bytes = files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?;
+    let mut lines = bytes.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n"));
+    let first = lines.next().and_then(|l| parse_line("", l.strip_suffix(b"\n")?));
+    match first {
+        Some((_, Record::Header(header))) => Ok(Some((header, lines.count()))),
+        _ => Ok(None),
+    }
+}
+
+fn later(path: &Path, header: &Header) -> Error {
+    Error::new(
+        Kind::Format,
+        format!(
+            "the session {} has format {}, this gannet knows {FORMAT}",
+            Safe(&path.to_string_lossy()),
+            header.format
+        ),
+    )
+    .hint(format!("open it with gannet {}", Safe(&header.version)))
 }
 
 /// Keeps the bytes of a damaged journal under the first free name beside it.

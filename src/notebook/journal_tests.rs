@@ -150,6 +150,48 @@ fn a_damaged_file_is_set_aside_and_never_overwritten() {
     assert_eq!(found(&disk).1.notice, None, "the repaired journal is whole");
 }
 
+/// The bytes of a journal of three cells, and where its last line begins.
+fn three() -> (Vec<u8>, usize) {
+    let disk = FaultyDisk::new();
+    let mut journal = begin(&disk);
+    (1..=3).for_each(|id| journal.append(cell(id)).unwrap());
+    let bytes = disk.read(Path::new(PATH), 1 << 20).unwrap();
+    let last = bytes[..bytes.len() - 1].iter().rposition(|b| *b == b'\n').unwrap() + 1;
+    (bytes, last)
+}
+
+#[test]
+fn any_flipped_bit_of_a_complete_line_sets_the_file_aside() {
+    let (whole, last) = three();
+    for bit in 8 * last..8 * whole.len() {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let disk = FaultyDisk::new();
+        write_new(&disk, Path::new(PATH), &bytes).unwrap();
+        let (ids, reading) = found(&disk);
+        assert_eq!(ids, [1, 2], "bit {bit}");
+        assert!(reading.damaged && reading.notice.unwrap().contains("set aside"), "bit {bit}");
+        let aside = disk.read(Path::new("/s/a.damaged-1"), 1 << 20).unwrap();
+        assert_eq!(aside, bytes, "bit {bit} is lost");
+        let again = found(&disk);
+        assert_eq!((again.0, again.1.notice), (vec![1, 2], None), "bit {bit}");
+    }
+}
+
+#[test]
+fn every_prefix_is_read_as_torn_and_never_as_damage() {
+    let (whole, _) = three();
+    let truth = read_journal(&whole).records;
+    for cut in 0..=whole.len() {
+        let reading = read_journal(&whole[..cut]);
+        let complete = whole[..cut].iter().filter(|b| **b == b'\n').count();
+        assert!(!reading.damaged, "cut at {cut}");
+        assert_eq!(reading.records[..], truth[..complete], "cut at {cut}");
+        let torn = whole[..cut].last().is_some_and(|b| *b != b'\n');
+        assert_eq!(reading.notice.is_some(), torn, "cut at {cut}");
+    }
+}
+
 #[test]
 fn a_line_is_valid_only_in_its_place() {
     let disk = FaultyDisk::new();

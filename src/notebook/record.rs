@@ -1,7 +1,9 @@
 //! What a journal records.
 
-use super::base64;
+use super::kept::Shared;
+use crate::store::base64;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Pictures kept with a cell.
 pub const PICTURES: usize = 8;
@@ -52,6 +54,9 @@ pub struct Cell {
     /// How long it ran, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub millis: Option<u64>,
+    /// The values that it gave to names; of a cell from before values were kept there are none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Shared>,
 }
 
 impl Cell {
@@ -65,6 +70,7 @@ impl Cell {
             pictures: Vec::new(),
             seed: None,
             millis: None,
+            values: BTreeMap::new(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The sessions of a user: a folder of journals, each locked by the process that writes it.
 
-use super::journal::{Journal, Reading, peek};
+use super::journal::{FORMAT, Journal, Reading, skim};
 use super::record::Header;
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
@@ -10,8 +10,6 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const EXTENSION: &str = "journal";
-/// The format of the journals that this build writes.
-const FORMAT: u32 = 1;
 
 /// A session on the disk.
 #[derive(Clone, Debug)]
@@ -20,7 +18,7 @@ pub struct SessionInfo {
     pub path: PathBuf,
     /// Who began it, and when.
     pub header: Header,
-    /// How many records it holds, the header apart.
+    /// How many lines follow the header, one a record.
     pub records: usize,
 }
 
@@ -70,18 +68,6 @@ pub fn open(files: &Arc<dyn Files>, path: &Path) -> Result<Opened> {
         )
         .hint("close it there, or begin a new one"));
     };
-    let found = peek(files, path)?;
-    if let Some(header) = found.header().filter(|h| h.format > FORMAT) {
-        return Err(Error::new(
-            Kind::Format,
-            format!(
-                "the session {} has format {}, this gannet knows {FORMAT}",
-                shown(path),
-                header.format
-            ),
-        )
-        .hint(format!("open it with gannet {}", Safe(&header.version))));
-    }
     let (journal, reading) = Journal::resume(files.as_ref(), path)?;
     Ok(Opened { journal, reading, _lock: lock })
 }
@@ -109,9 +95,8 @@ pub fn latest(files: &Arc<dyn Files>, folder: &Path) -> Result<Option<SessionInf
 }
 
 fn info(files: &Arc<dyn Files>, path: PathBuf) -> Option<SessionInfo> {
-    let reading = peek(files, &path).ok()?;
-    let header = reading.header()?.clone();
-    Some(SessionInfo { path, header, records: reading.records.len() - 1 })
+    let (header, records) = skim(files, &path).ok()??;
+    Some(SessionInfo { path, header, records })
 }
 
 fn lock_of(path: &Path) -> Result<Option<Lock>> {

@@ -33,7 +33,7 @@ impl Blocks {
             (n.round() as usize).clamp(1, usize::from(most.max(1)) * per)
         };
         let size = (count(w, across, self.cell.0, cells.0), count(h, down, self.cell.1, cells.1));
-        resize(&picture.to_rgb()?, size.0, size.1, Filter::Area)
+        resize(&picture.converted(3)?.0, size.0, size.1, Filter::Area)
     }
 
     /// As [`Blocks::pixels`], in the colours that half blocks can show here.

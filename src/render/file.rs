@@ -4,21 +4,30 @@ use super::sink::{ImageSink, unwritten};
 use crate::error::{Error, Result};
 use crate::image::{Raster, encode};
 use crate::safe::Safe;
-use std::fs::OpenOptions;
+use crate::store::Outlet;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Writes every picture as a PNG into a folder and its path into the text. Never overwrites a file.
 pub struct Files {
+    outlet: Outlet,
+    /// The folder of the pictures, below the outlet's.
     folder: PathBuf,
     next: u32,
     written: Vec<PathBuf>,
 }
 
 impl Files {
-    /// Into this folder, which is made when the first picture comes.
+    /// Into this folder, which is made when the first picture comes; it may be a link.
     pub fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_path_buf(), next: 1, written: Vec::new() }
+        Self::below(folder, Path::new(""))
+    }
+
+    /// Into a folder below `root`, which is made when the first picture comes; it must not be a
+    /// link.
+    pub fn below(root: &Path, folder: &Path) -> Self {
+        let folder = folder.to_path_buf();
+        Self { outlet: Outlet::below(root), folder, next: 1, written: Vec::new() }
     }
 
     /// The files written so far.
@@ -33,24 +42,21 @@ impl Files {
     /// When the folder or file cannot be made; a file that was begun is removed again.
     pub fn save(&mut self, picture: &Raster, texts: &[(String, String)]) -> Result<PathBuf> {
         let bytes = encode::png(picture, texts)?;
-        let failed = |path: &Path, e: std::io::Error| {
-            Error::io(format!("cannot write {}", Safe(&path.display().to_string())), &e)
-        };
-        std::fs::create_dir_all(&self.folder).map_err(|e| failed(&self.folder, e))?;
         loop {
-            let path = self.folder.join(format!("picture-{:04}.png", self.next));
+            let name = self.folder.join(format!("picture-{:04}.png", self.next));
             self.next += 1;
-            let mut file = match OpenOptions::new().write(true).create_new(true).open(&path) {
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
-                other => other.map_err(|e| failed(&path, e))?,
-            };
-            if let Err(e) = file.write_all(&bytes).and_then(|()| file.sync_all()) {
-                // The half-written file is worthless; the first error is the one to tell.
-                let _ = std::fs::remove_file(&path);
-                return Err(failed(&path, e));
+            match self.outlet.create(&name, &bytes) {
+                Ok(path) => {
+                    self.written.push(path.clone());
+                    return Ok(path);
+                }
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => {
+                    let shown = self.outlet.path(&name).to_string_lossy().into_owned();
+                    let failed = Error::io(format!("cannot write {}", Safe(&shown)), &e);
+                    return Err(failed.hint("name another folder with --out"));
+                }
             }
-            self.written.push(path.clone());
-            return Ok(path);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! iTerm2's inline images (iterm2.com/documentation-images.html), also understood by WezTerm,
 //! Konsole and mlterm.
 
-use super::kitty::base64;
 use super::sink::{ImageSink, fit_cells, pixel_columns, reduced, unwritten};
 use super::terminal::Terminal;
 use super::tmux;
 use crate::error::Result;
 use crate::image::{Raster, encode};
+use crate::store::base64;
 use std::io::Write;
 
 /// A PNG beyond this goes as JPEG instead: what is inspected should be exact, but not cost seconds
@@ -37,7 +37,8 @@ impl ImageSink for Iterm {
             "inline=1;size={};width={columns};height={rows};preserveAspectRatio=1",
             file.len()
         );
-        let sequence = format!("\x1b]1337;File={keys};doNotMoveCursor=1:{}\x07", base64(&file));
+        let sequence =
+            format!("\x1b]1337;File={keys};doNotMoveCursor=1:{}\x07", base64::encode(&file));
         let sequence = if self.passthrough { tmux::wrap(&sequence) } else { sequence };
         // Not all of them know doNotMoveCursor: save and restore the cursor as well.
         write!(out, "\x1b7{sequence}\x1b8").map_err(unwritten)

@@ -9,6 +9,7 @@ use super::terminal::Terminal;
 use super::tmux;
 use crate::error::Result;
 use crate::image::{Raster, encode};
+use crate::store::base64;
 use std::io::Write;
 
 /// Base64 characters of a chunk.
@@ -67,7 +68,7 @@ impl Kitty {
     ) -> Result<()> {
         let small = reduced(picture, self.cell, cells)?;
         let png = encode::png(&self.padded(&small, cells)?, &[])?;
-        let text = base64(&png);
+        let text = base64::encode(&png);
         let (columns, rows) = cells;
         let place = if self.passthrough { "U=1" } else { "C=1" };
         let mut keys = format!("a=T,f=100,q=2,i={id},p=1,c={columns},r={rows},{place},");
@@ -184,37 +185,12 @@ const ROWS: [char; 64] = [
     '\u{612}', '\u{613}', '\u{614}', '\u{615}', '\u{616}', '\u{617}', '\u{657}', '\u{658}',
 ];
 
-/// Base64 with padding (RFC 4648).
-pub fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let value =
-            (0..3).fold(0u32, |v, k| v << 8 | u32::from(three.get(k).copied().unwrap_or(0)));
-        for k in 0..4 {
-            let digit = DIGITS[(value >> (18 - 6 * k) & 63) as usize];
-            out.push(if k <= three.len() { char::from(digit) } else { '=' });
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn kitty(passthrough: bool) -> Kitty {
         Kitty::new(&Terminal { passthrough, ..Terminal::plain("test") }, 0)
-    }
-
-    #[test]
-    fn base64_vectors() {
-        // RFC 4648, section 10.
-        for (plain, coded) in
-            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")]
-        {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
     }
 
     #[test]

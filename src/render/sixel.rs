@@ -22,7 +22,7 @@ impl Sixel {
     /// grow by whole pixels.
     pub fn pixels(&self, picture: &Raster, cells: (u16, u16)) -> Result<Raster> {
         let (w, h) = fit_pixels(picture, self.cell, cells);
-        resize(&picture.to_rgb()?, w, h, Filter::Area)
+        resize(&picture.converted(3)?.0, w, h, Filter::Area)
     }
 }
 

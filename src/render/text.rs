@@ -10,7 +10,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// A picture in words: `[picture 64×64 rgb, mean #8a7060]`. The mean is over its pixels, alpha laid
 /// on white.
 pub fn describe(picture: &Raster) -> Result<String> {
-    let rgb = picture.to_rgb()?;
+    let rgb = picture.converted(3)?.0;
     let pixels = (rgb.width * rgb.height) as u64;
     let mean = |c: usize| {
         let sum: u64 = rgb.data.iter().skip(c).step_by(3).map(|&v| u64::from(v)).sum();

@@ -58,8 +58,103 @@ impl Space {
     }
 }
 
+/// One form of a direction: a direction that is named without a space has one for every space in
+/// which the generator knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// The space whose set of directions it comes from: it was found for codes of this space.
+    pub set: Space,
+    /// The space it lives in. W+ where one of W is restricted to some layers, else that of the set.
+    pub space: Space,
+}
+
+/// Whether a direction of one space moves a code of another.
+fn moves(direction: Space, code: Space) -> bool {
+    use Space::{PN, PNPlus, W, WPlus};
+    direction == code
+        || matches!((direction, code), (W, WPlus) | (WPlus, W) | (PN, PNPlus) | (PNPlus, PN))
+}
+
+/// Which form moves a code of that space: the one found for it, else the one of the widest space
+/// that can move it; `None` when no form can.
+pub fn form_for(code: Space, forms: &[Form]) -> Option<usize> {
+    let order = |s: Space| Space::ALL.iter().position(|o| *o == s);
+    let able = forms.iter().enumerate().filter(|(_, f)| moves(f.space, code));
+    let widest = able.max_by_key(|(_, f)| (order(f.set), order(f.space)));
+    forms.iter().position(|f| f.set == code).or(widest.map(|(i, _)| i))
+}
+
+/// Which forms of several directions go together, one index a direction in each group: those of the
+/// same set; where no set is common to all, those that live in the same space. Sets never mix.
+///
+/// Empty when the directions have no space in common.
+pub fn aligned(all: &[Vec<Form>]) -> Vec<(Space, Vec<usize>)> {
+    let common = |key: fn(&Form) -> Space| -> Vec<(Space, Vec<usize>)> {
+        let group = |space: Space| {
+            let at = all.iter().map(|forms| forms.iter().position(|f| key(f) == space));
+            Some((space, at.collect::<Option<Vec<usize>>>()?))
+        };
+        let mut groups: Vec<(Space, Vec<usize>)> = Vec::new();
+        for space in all.first().into_iter().flatten().map(key) {
+            if !groups.iter().any(|(s, _)| *s == space) {
+                groups.extend(group(space));
+            }
+        }
+        groups
+    };
+    let sets = common(|f| f.set);
+    if sets.is_empty() { common(|f| f.space) } else { sets }
+}
+
 impl fmt::Display for Space {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Space::{PN, PNPlus, S, W, WPlus, Z};
+    use super::*;
+
+    fn forms(all: &[Space]) -> Vec<Form> {
+        all.iter().map(|s| Form { set: *s, space: *s }).collect()
+    }
+
+    #[test]
+    fn a_code_takes_the_form_of_its_space_else_the_widest_that_moves_it() {
+        let all = forms(&[W, WPlus, S, Z]);
+        for (i, code) in [W, WPlus, S, Z].into_iter().enumerate() {
+            assert_eq!(form_for(code, &all), Some(i), "{code}");
+        }
+        for (code, known, found) in [
+            (WPlus, &[W, S, Z][..], Some(0)),
+            (W, &[S, WPlus, Z], Some(1)),
+            (PNPlus, &[W, PN], Some(1)),
+            (S, &[W, WPlus, Z], None),
+            (Z, &[W, WPlus, S], None),
+            (W, &[S, Z], None),
+        ] {
+            assert_eq!(form_for(code, &forms(known)), found, "{code} {known:?}");
+        }
+        // One of W that is restricted to some layers still is W's.
+        let restricted = [Form { set: W, space: WPlus }, Form { set: WPlus, space: WPlus }];
+        assert_eq!([W, WPlus].map(|c| form_for(c, &restricted)), [Some(0), Some(1)]);
+        assert_eq!(form_for(WPlus, &restricted[..1]), Some(0));
+    }
+
+    #[test]
+    fn directions_go_together_in_the_sets_that_all_have() {
+        let together =
+            |all: &[&[Space]]| aligned(&all.iter().map(|f| forms(f)).collect::<Vec<_>>());
+        let pair = together(&[&[W, WPlus, S, Z], &[W, Z, S]]);
+        assert_eq!(pair, [(W, vec![0, 0]), (S, vec![2, 2]), (Z, vec![3, 1])]);
+        assert_eq!(together(&[&[W, WPlus], &[WPlus, W], &[WPlus]]), [(WPlus, vec![1, 0, 0])]);
+        assert_eq!(together(&[&[W, S], &[WPlus]]), []);
+        assert_eq!(together(&[]), []);
+        // W's, written for all layers, goes with one of W+ when no set is common.
+        let lifted = vec![Form { set: W, space: WPlus }, Form { set: S, space: S }];
+        assert_eq!(aligned(&[lifted.clone(), forms(&[WPlus])]), [(WPlus, vec![0, 0])]);
+        assert_eq!(aligned(&[lifted, forms(&[WPlus, W])]), [(W, vec![0, 1])]);
     }
 }

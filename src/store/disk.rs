@@ -1,8 +1,10 @@
 //! The real files.
 
 use super::{Files, Sink};
+use rustix::fs::OFlags;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The file system of this machine.
@@ -25,27 +27,56 @@ impl Sink for DiskSink {
     }
 }
 
+/// Opens a regular file for reading, at once: a pipe or a device is refused and never waited for.
+///
+/// # Errors
+/// What the system says; `InvalidInput` for what is no regular file.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+    // The type is asked of what is open: between two questions a path may change.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags as i32).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+}
+
+/// An open file as a sink.
+pub(super) fn sink(file: File) -> Box<dyn Sink> {
+    Box::new(DiskSink(file))
+}
+
+/// The whole content of an open file of at most `limit` bytes.
+pub(super) fn read(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a file at the limit from one beyond it, whatever its
+    // metadata claim.
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("larger than {limit} bytes"),
+        ));
+    }
+    Ok(bytes)
+}
+
 impl Files for Disk {
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        // One byte more than allowed tells a file at the limit from one beyond it, whatever its
-        // metadata claim.
-        File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!("larger than {limit} bytes"),
-            ));
-        }
-        Ok(bytes)
+        read(open_regular(path)?, limit)
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn Sink>> {
-        Ok(Box::new(DiskSink(OpenOptions::new().append(true).create_new(true).open(path)?)))
+        Ok(sink(OpenOptions::new().append(true).create_new(true).open(path)?))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn Sink>> {
-        Ok(Box::new(DiskSink(OpenOptions::new().append(true).open(path)?)))
+        // A journal may lie in a folder that somebody handed over: a link is no journal.
+        let nofollow = OFlags::NOFOLLOW.bits() as i32;
+        let mut options = OpenOptions::new();
+        Ok(sink(options.append(true).custom_flags(nofollow).open(path)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

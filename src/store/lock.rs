@@ -1,8 +1,9 @@
 //! One process a journal.
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// An exclusive lock, held until dropped or until the process ends in whatever way: the system
@@ -41,7 +42,11 @@ impl Lock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).write(true).open(path)
+    // A lock beside a journal may lie in a folder that somebody handed over: a link is refused, for
+    // opening it would make a file elsewhere.
+    let nofollow = OFlags::NOFOLLOW.bits() as i32;
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).custom_flags(nofollow).open(path)
 }
 
 #[cfg(test)]

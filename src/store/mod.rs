@@ -6,15 +6,18 @@
 //! was not synced.
 
 mod atomic;
+pub(crate) mod base64;
 mod disk;
 pub mod faulty;
+mod folder;
 mod lock;
 mod place;
 
 pub use atomic::{write_atomic, write_new};
-pub use disk::Disk;
+pub use disk::{Disk, open_regular};
+pub use folder::Outlet;
 pub use lock::Lock;
-pub use place::{history_file, session_folder, state_folder};
+pub use place::{history_file, session_folder, state_folder, writable};
 
 use std::io;
 use std::path::{Path, PathBuf};

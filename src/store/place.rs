@@ -1,7 +1,8 @@
 //! Where the state of a user lives.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// The state folder: `$GANNET_STATE`, else `$XDG_STATE_HOME/gannet`, else `~/.local/state/gannet`;
 /// `None` without a home.
@@ -19,6 +20,26 @@ pub fn history_file() -> Option<PathBuf> {
     state_folder().map(|s| s.join("history"))
 }
 
+/// Whether files can be made in a folder, or the folder in the nearest one that is there; makes
+/// nothing.
+///
+/// # Errors
+/// What the system says against it.
+pub fn writable(folder: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, access};
+    let found =
+        folder.ancestors().map(|f| if f.as_os_str().is_empty() { Path::new(".") } else { f });
+    for folder in found {
+        match std::fs::metadata(folder) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+            Ok(m) if !m.is_dir() => return Err(io::ErrorKind::NotADirectory.into()),
+            Ok(_) => return Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?),
+        }
+    }
+    Err(io::ErrorKind::NotFound.into())
+}
+
 fn resolve(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let set = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     set("GANNET_STATE")
@@ -30,6 +51,19 @@ fn resolve(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_can_be_made_is_writable_and_one_in_a_file_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        writable(folder.path()).unwrap();
+        writable(&folder.path().join("new/deep")).unwrap();
+        assert!(!folder.path().join("new").exists());
+        for wrong in [file.clone(), file.join("new")] {
+            assert!(writable(&wrong).is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn the_first_that_is_set_wins() {

@@ -180,16 +180,9 @@ impl Sizes {
 
     /// `out[o, width] = w · cols`, in blocks.
     fn multiply(&self, out: &Shared<'_>, at: usize, w: &[f32], cols: &[f32], width: usize) {
-        let (inner, plane) = (self.i * self.taps(), self.oh * self.ow);
-        let (across, down) = (width.div_ceil(COLUMNS), self.o.div_ceil(ROWS));
-        blocks(across * down, self.o * width * inner, |b| {
-            let (c0, o0) = (b % across * COLUMNS, b / across * ROWS);
-            let (m, n) = (ROWS.min(self.o - o0), COLUMNS.min(width - c0));
-            let into = Into { out, at: at + o0 * plane + c0, stride: plane, add: false };
-            let cols = Mat { data: &cols[c0..], rows: width, cols: 1 };
-            // SAFETY: blocks cover disjoint rows and columns of the output.
-            unsafe { gemm(into, [m, n, inner], Mat::new(&w[o0 * inner..], inner), cols) };
-        });
+        let inner = self.i * self.taps();
+        let into = Into { out, at, stride: self.oh * self.ow, add: false };
+        in_blocks(into, [self.o, width, inner], Mat::new(w, inner), cols);
     }
 
     /// Channels of the input that one block of a backward operator owns.
@@ -267,6 +260,19 @@ impl Sizes {
         });
         out
     }
+}
+
+/// `dst = a · b` with a `[m, k]` and b `[k, n]` row-major, cut into blocks that run in parallel.
+pub(super) fn in_blocks(dst: Into<'_, '_>, [m, n, k]: [usize; 3], a: Mat<'_>, b: &[f32]) {
+    let (across, down) = (n.div_ceil(COLUMNS), m.div_ceil(ROWS));
+    blocks(across * down, m * n * k, |block| {
+        let (c0, r0) = (block % across * COLUMNS, block / across * ROWS);
+        let size = [ROWS.min(m - r0), COLUMNS.min(n - c0), k];
+        let into = Into { at: dst.at + r0 * dst.stride + c0, ..dst };
+        let a = Mat { data: &a.data[r0 * a.rows..], ..a };
+        // SAFETY: blocks cover disjoint rows and columns of the output.
+        unsafe { gemm(into, size, a, Mat { data: &b[c0..], rows: n, cols: 1 }) };
+    });
 }
 
 /// A product into a buffer of one's own.

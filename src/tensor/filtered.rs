@@ -27,7 +27,7 @@ pub struct FilteredLrelu {
 
 impl FilteredLrelu {
     /// The two resamplings of planes of `size`.
-    fn filters(&self, size: (usize, usize)) -> Result<[Fir; 2]> {
+    pub(super) fn filters(&self, size: (usize, usize)) -> Result<[Fir; 2]> {
         self.activation.check("filtered_lrelu")?;
         let [left, right, above, below] = self.padding;
         let padding = [(above, below), (left, right)];

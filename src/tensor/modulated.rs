@@ -35,7 +35,7 @@ impl Weight {
     }
 
     /// The demodulation coefficients of styles `[N, I]`: `[N, O]`.
-    fn demodulation(&self, style: &Tensor) -> Result<Tensor> {
+    pub(super) fn demodulation(&self, style: &Tensor) -> Result<Tensor> {
         demodulation(style, &self.squares.clone().map_or_else(|| squares(&self.w), Ok)?)
     }
 }

@@ -10,10 +10,7 @@ use super::line::{Assist, Candidate};
 use crate::builtin::{Builtin, Kind, Param};
 use crate::builtins;
 use crate::eval;
-use crate::lang::ast::StmtKind;
 use crate::lang::lex::{self, Token, TokenKind};
-use crate::lang::parse;
-use crate::lang::span::Source;
 use crate::render::text::{cut, width, wrap};
 use crate::safe::is_safe;
 use crate::value::display;
@@ -54,25 +51,10 @@ impl Words {
         }
     }
 
-    /// Adds the names that a cell binds whose values are not computed yet.
-    pub fn promise(&mut self, source: &str) {
-        let Ok(source) = Source::new("", source) else { return };
-        for statement in &parse::parse(&source).0.statements {
-            match (&statement.kind, statement.kind.binds()) {
-                (StmtKind::Def(d), _) => {
-                    self.functions.insert(
-                        d.name.name.clone(),
-                        d.params.iter().map(|p| p.name.clone()).collect(),
-                    );
-                }
-                (_, Some(name)) => {
-                    self.names
-                        .entry(name.name.clone())
-                        .or_insert_with(|| "computed when needed".to_owned());
-                }
-                _ => {}
-            }
-        }
+    /// Adds a name whose value is not in the session yet.
+    pub fn promise(&mut self, name: &str) {
+        let when = || "a value that comes when it is used".to_owned();
+        self.names.entry(name.to_owned()).or_insert_with(when);
     }
 
     fn calls(&self, name: &str) -> bool {
@@ -401,11 +383,11 @@ mod tests {
     #[test]
     fn names_of_a_resumed_session_are_known_before_they_have_values() {
         let mut words = Words::default();
-        words.promise("a = 1");
-        words.promise("def f(p, q) = p + q");
-        words.promise("a + ");
-        assert_eq!(words.names.keys().collect::<Vec<_>>(), ["a"]);
-        assert_eq!(words.functions["f"], ["p", "q"]);
+        words.names.insert("b".into(), "Number".into());
+        words.promise("a");
+        words.promise("b");
+        assert_eq!(words.names.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(words.names["b"], "Number");
     }
 
     #[test]

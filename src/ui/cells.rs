@@ -1,68 +1,80 @@
-//! The cells of a session: on the disk before they are shown, and the session's state after each of
-//! them.
+//! The cells of a session: on the disk before they are shown, and the values that they left.
 
 use crate::error::{Error, Result};
 use crate::eval;
-use crate::notebook::{self, Cell, Opened, Record, SessionInfo, Status};
-use crate::store::{Disk, Files};
-use std::collections::BTreeMap;
+use crate::notebook::{
+    self, Cell, Kept, Opened, Plan, Rebuilt, Record, Run, SessionInfo, Values, in_force,
+};
+use crate::safe::Safe;
+use crate::store::{Disk, Files, writable};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// States kept for `:undo`; what lies farther back is computed again.
-const STATES: usize = 50;
-
-/// The cells in force, their journal, and the states after them.
+/// The cells in force, their journal, and their values.
 pub(super) struct Cells {
     files: Arc<dyn Files>,
     folder: Option<PathBuf>,
     /// The journal, from the first cell on: a session without cells leaves no file.
     opened: Option<Opened>,
+    /// Records that could not be written yet; they are tried again before the next one.
+    owed: Vec<Record>,
+    /// Whether it was said that nothing reaches the disk.
+    told: bool,
     /// The generator that the session begins with, for the journal's header.
     model: String,
     log: notebook::Session,
     base: eval::Session,
-    after: BTreeMap<u64, eval::Session>,
+    values: Values,
 }
 
-/// Whether a cell changed the session: one that failed did not, for it is a single statement.
-pub(super) fn changed(cell: &Cell) -> bool {
-    cell.status != Status::Failed
+/// How the journal stands after a record, where that changed.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// As before: the record is on the disk, or it was said already that it is not.
+    Same,
+    /// From this record on nothing reaches the disk.
+    Lost(Error),
+    /// This many records reached the disk after all.
+    Back(usize),
 }
 
 impl Cells {
     /// A new session that begins with `base`; without a folder nothing is kept.
     pub(super) fn new(folder: Option<PathBuf>, model: String, base: eval::Session) -> Self {
-        let log = notebook::Session::default();
         Self {
             files: Arc::new(Disk),
             folder,
             opened: None,
+            owed: Vec::new(),
+            told: false,
             model,
-            log,
+            log: notebook::Session::default(),
             base,
-            after: BTreeMap::new(),
+            values: Values::default(),
         }
     }
 
     /// Takes up a session from its journal, in place of this one; returns what was found wrong with
     /// it.
     pub(super) fn resume(&mut self, path: &Path) -> Result<Option<String>> {
-        let opened = notebook::open(&self.files, path)?;
-        self.log = notebook::replay(opened.reading.records.iter().cloned());
-        let notice = opened.reading.notice.clone();
+        let mut opened = notebook::open(&self.files, path)?;
         if let Some(header) = opened.reading.header() {
             self.model = header.model.clone();
         }
+        self.log = notebook::replay(std::mem::take(&mut opened.reading.records));
+        let notice = opened.reading.notice.take();
         self.opened = Some(opened);
-        self.after.clear();
+        self.owed.clear();
+        self.told = false;
+        self.values = Values::default();
         Ok(notice)
     }
 
     /// The state that the first cell began with.
     pub(super) fn set_base(&mut self, base: eval::Session) {
         self.base = base;
-        self.after.clear();
+        self.values = Values::default();
     }
 
     /// The state that the first cell began with.
@@ -95,67 +107,112 @@ impl Cells {
         self.folder.as_deref()
     }
 
-    /// Records a cell; when this returns `Ok`, it survives a crash and may be shown.
-    pub(super) fn record(&mut self, cell: Cell, state: &eval::Session) -> Result<()> {
-        let id = cell.id;
-        let kept = changed(&cell);
-        self.append(Record::Cell(cell))?;
-        if kept {
-            self.keep(id, state.clone());
+    /// Records a cell with the values that it left. Unless the journal is [`Standing::Lost`], the
+    /// cell survives a crash when this returns, and may be shown.
+    pub(super) fn record(&mut self, mut cell: Cell, state: &eval::Session) -> Standing {
+        if in_force(&cell) {
+            self.values.put(&cell, state);
+            for name in self.values.binds(&cell) {
+                let kept = state.names.get(&name).map(Kept::of);
+                cell.values.extend(kept.map(|k| (name, k.into())));
+            }
         }
-        Ok(())
+        let standing = self.append(Record::Cell(cell));
+        self.values.forget(self.log.cells());
+        standing
     }
 
-    /// Keeps the state after a cell.
-    pub(super) fn keep(&mut self, id: u64, state: eval::Session) {
-        self.after.insert(id, state);
-        while self.after.len() > STATES {
-            self.after.pop_first();
+    fn append(&mut self, record: Record) -> Standing {
+        self.log.apply(record.clone());
+        if self.folder.is_none() && self.opened.is_none() {
+            return Standing::Same;
+        }
+        let owed = self.owed.len();
+        self.owed.push(record);
+        let flushed = self.flush();
+        let told = std::mem::replace(&mut self.told, flushed.is_err());
+        match (flushed, told) {
+            (Ok(()), true) => Standing::Back(owed),
+            (Err(e), false) => Standing::Lost(e),
+            _ => Standing::Same,
         }
     }
 
-    fn append(&mut self, record: Record) -> Result<()> {
+    /// Whether the folder of the sessions can be written to. An error is then not said again.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(super) fn check_folder(&mut self) -> Result<()> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let checked = writable(folder).map_err(|e| {
+            let shown = Safe(&folder.to_string_lossy()).to_string();
+            Error::io(format!("this session is not kept: cannot write to {shown}"), &e)
+                .hint("GANNET_STATE names another folder")
+        });
+        self.told = checked.is_err();
+        checked
+    }
+
+    fn flush(&mut self) -> Result<()> {
         if let (None, Some(folder)) = (&self.opened, &self.folder) {
             self.opened = Some(notebook::create(&self.files, folder, &self.model)?);
         }
-        if let Some(opened) = &mut self.opened {
+        while let (Some(opened), Some(record)) = (&mut self.opened, self.owed.first()) {
             opened.journal.append(record.clone())?;
+            self.owed.remove(0);
         }
-        self.log.apply(record);
         Ok(())
     }
 
     /// Takes the last cell back that changed anything, and the failed ones after it; `None` when
     /// there is none.
-    pub(super) fn undo(&mut self) -> Result<Option<Cell>> {
-        let Some(cell) = self.log.cells().iter().rev().find(|c| changed(c)).cloned() else {
-            return Ok(None);
+    pub(super) fn undo(&mut self) -> (Option<Cell>, Standing) {
+        let Some(cell) = self.log.cells().iter().rev().find(|c| in_force(c)).cloned() else {
+            return (None, Standing::Same);
         };
+        let mut standing = Standing::Same;
         while self.log.cells().last().is_some_and(|c| c.id >= cell.id) {
-            self.append(Record::Undo)?;
+            standing = self.append(Record::Undo).or(standing);
         }
-        Ok(Some(cell))
+        (Some(cell), standing)
     }
 
     /// Brings the next cell back that changed anything, and the failed ones before and behind it.
-    pub(super) fn redo(&mut self) -> Result<Option<Cell>> {
-        let Some(cell) = self.log.undone().iter().rev().find(|c| changed(c)).cloned() else {
-            return Ok(None);
+    pub(super) fn redo(&mut self) -> (Option<Cell>, Standing) {
+        let Some(cell) = self.log.undone().iter().rev().find(|c| in_force(c)).cloned() else {
+            return (None, Standing::Same);
         };
-        while self.log.undone().last().is_some_and(|c| c.id <= cell.id || !changed(c)) {
-            self.append(Record::Redo)?;
+        let mut standing = Standing::Same;
+        while self.log.undone().last().is_some_and(|c| c.id <= cell.id || !in_force(c)) {
+            standing = self.append(Record::Redo).or(standing);
         }
-        Ok(Some(cell))
+        (Some(cell), standing)
     }
 
-    /// A state, and the cells that lead from it to the last one in force; no cells when the state
-    /// is the last one's.
-    pub(super) fn way(&self) -> (eval::Session, Vec<Cell>) {
-        let all: Vec<&Cell> = self.log.cells().iter().filter(|c| changed(c)).collect();
-        let known = all.iter().rposition(|c| self.after.contains_key(&c.id));
-        let state = known.and_then(|k| self.after.get(&all[k].id)).unwrap_or(&self.base).clone();
-        let rest = all[known.map_or(0, |k| k + 1)..].iter().map(|c| (*c).clone()).collect();
-        (state, rest)
+    /// The names that a cell gives values to; none when it failed.
+    pub(super) fn binds(&mut self, cell: &Cell) -> BTreeSet<String> {
+        if in_force(cell) { self.values.binds(cell) } else { BTreeSet::new() }
+    }
+
+    /// How the session after the cells in force is built up with values for the `wanted` names; with
+    /// `loads`, its generators are loaded.
+    pub(super) fn plan(&mut self, wanted: BTreeSet<String>, loads: bool) -> Plan {
+        self.values.plan(self.log.cells(), wanted, loads)
+    }
+
+    /// Builds the session up; see [`Values::build`].
+    ///
+    /// # Errors
+    /// When it was stopped.
+    pub(super) fn build(&mut self, plan: &Plan, run: &mut Run<'_>) -> Result<Rebuilt> {
+        self.values.build(&self.base, self.log.cells(), plan, run)
+    }
+
+    /// The name of the last result of `invert` that the journal keeps.
+    pub(super) fn last_inversion(&self) -> Option<String> {
+        let cells = self.log.cells().iter().rev().filter(|c| in_force(c));
+        let mut names = cells.flat_map(|c| c.values.iter());
+        names.find(|(_, kept)| kept.is_inversion()).map(|(name, _)| name.clone())
     }
 
     /// The journal of a session by its name, a path, or the latest other one that holds anything.
@@ -171,15 +228,40 @@ impl Cells {
         }
         let named = self.sessions()?.into_iter().find(|s| s.header.session == wanted);
         named.map(|s| Some(s.path)).ok_or_else(|| {
-            Error::runtime(format!("there is no session {}", crate::safe::Safe(wanted)))
+            Error::runtime(format!("there is no session {}", Safe(wanted)))
                 .hint(":sessions lists them")
         })
+    }
+}
+
+impl Standing {
+    /// The one of two that has something to say.
+    fn or(self, other: Self) -> Self {
+        if matches!(self, Self::Same) { other } else { self }
+    }
+
+    /// What is to be said about it; `None` when nothing.
+    pub(super) fn said(self, id: u64) -> Option<std::result::Result<String, Error>> {
+        match self {
+            Self::Same => None,
+            Self::Lost(e) => {
+                let note = format!(
+                    "from [{id}] on the session is not kept: what follows will not come back unless \
+                     the disk takes it again"
+                );
+                Some(Err(e.note(note)))
+            }
+            Self::Back(n) => {
+                Some(Ok(format!("the session is kept again, its last {n} records too")))
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::notebook::Status;
     use crate::value::Value;
 
     fn session(n: f64) -> eval::Session {
@@ -196,7 +278,20 @@ mod tests {
     }
 
     fn put(cells: &mut Cells, id: u64, status: Status) {
-        cells.record(Cell::new(id, format!("n = {id}"), status), &session(id as f64)).unwrap();
+        let state = session(id as f64);
+        let standing = cells.record(Cell::new(id, format!("n = {id}"), status), &state);
+        assert!(matches!(standing, Standing::Same), "{standing:?}");
+    }
+
+    /// The value of `n`, and how many cells had to run for it.
+    fn now(cells: &mut Cells) -> (f64, usize) {
+        let mut ran = 0;
+        let plan = cells.plan(BTreeSet::from(["n".to_owned()]), true);
+        let built = cells.build(&plan, &mut |_, _| {
+            ran += 1;
+            Ok(())
+        });
+        (number(&built.unwrap().session), ran)
     }
 
     #[test]
@@ -208,17 +303,17 @@ mod tests {
         {
             put(&mut cells, id, status);
         }
-        assert_eq!(number(&cells.way().0), 3.0);
-        assert_eq!(cells.undo().unwrap().unwrap().id, 3);
-        assert_eq!((number(&cells.way().0), cells.way().1.len()), (1.0, 0));
-        assert_eq!(cells.undo().unwrap().unwrap().id, 1);
-        assert_eq!(number(&cells.way().0), 0.0);
-        assert!(cells.undo().unwrap().is_none());
-        assert_eq!(cells.redo().unwrap().unwrap().id, 1);
-        assert_eq!(cells.redo().unwrap().unwrap().id, 3);
-        assert!(cells.redo().unwrap().is_none());
+        assert_eq!(now(&mut cells), (3.0, 0));
+        assert_eq!(cells.undo().0.unwrap().id, 3);
+        assert_eq!(now(&mut cells), (1.0, 0));
+        assert_eq!(cells.undo().0.unwrap().id, 1);
+        assert_eq!(now(&mut cells), (0.0, 0));
+        assert!(cells.undo().0.is_none());
+        assert_eq!(cells.redo().0.unwrap().id, 1);
+        assert_eq!(cells.redo().0.unwrap().id, 3);
+        assert!(cells.redo().0.is_none());
         assert_eq!(cells.log().cells().len(), 4);
-        // What the disk knows is the same.
+        // What the disk knows is the same, and gives the same value without running anything.
         let path = cells.path().unwrap().to_path_buf();
         let log = cells.log().clone();
         drop(cells);
@@ -226,24 +321,17 @@ mod tests {
         assert_eq!(again.find(None).unwrap(), Some(path.clone()));
         assert_eq!(again.resume(&path).unwrap(), None);
         assert_eq!(*again.log(), log);
-        // Nothing is computed yet: the way leads from the beginning over the two that changed
-        // anything.
-        let (state, rest) = again.way();
-        assert_eq!(
-            (number(&state), rest.iter().map(|c| c.id).collect::<Vec<_>>()),
-            (0.0, vec![1, 3])
-        );
+        assert_eq!(now(&mut again), (3.0, 0));
     }
 
     #[test]
-    fn far_back_the_way_is_computed_again() {
+    fn far_back_the_journal_has_the_values() {
         let mut cells = Cells::new(None, "toy".into(), session(0.0));
-        (1..=STATES as u64 + 5).for_each(|id| put(&mut cells, id, Status::Ok));
-        for _ in 0..STATES {
-            cells.undo().unwrap().unwrap();
+        (1..=90).for_each(|id| put(&mut cells, id, Status::Ok));
+        for _ in 0..85 {
+            cells.undo().0.unwrap();
         }
-        let (state, rest) = cells.way();
-        assert_eq!((number(&state), rest.len()), (0.0, 5));
+        assert_eq!(now(&mut cells), (5.0, 0));
         assert_eq!(cells.path(), None, "nothing is kept without a folder");
     }
 
@@ -253,5 +341,30 @@ mod tests {
         let cells = Cells::new(Some(folder.path().join("s")), "toy".into(), session(0.0));
         drop(cells);
         assert!(!folder.path().join("s").exists());
+    }
+
+    #[test]
+    fn a_disk_that_refuses_is_complained_of_once_and_gets_all_when_it_takes_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (there, away) = (folder.path().join("s"), folder.path().join("t"));
+        // A file where the folder should be.
+        std::fs::write(&there, "in the way").unwrap();
+        let mut cells = Cells::new(Some(there.clone()), "toy".into(), session(0.0));
+        let record = |cells: &mut Cells, id: u64| {
+            cells.record(Cell::new(id, format!("n = {id}"), Status::Ok), &session(id as f64))
+        };
+        assert!(matches!(record(&mut cells, 1), Standing::Lost(_)));
+        for id in 2..=4 {
+            assert!(matches!(record(&mut cells, id), Standing::Same));
+        }
+        assert_eq!(now(&mut cells), (4.0, 0));
+        assert!(matches!(cells.undo().1, Standing::Same));
+        std::fs::rename(&there, &away).unwrap();
+        assert!(matches!(record(&mut cells, 5), Standing::Back(5)));
+        let (path, log) = (cells.path().unwrap().to_path_buf(), cells.log().clone());
+        drop(cells);
+        let mut again = Cells::new(Some(there), "toy".into(), session(0.0));
+        assert_eq!(again.resume(&path).unwrap(), None);
+        assert_eq!(*again.log(), log);
     }
 }

@@ -58,7 +58,7 @@ pub(super) const ALL: [Entry; 16] = [
     ),
     entry(":run", ":run", "runs all cells that :open laid ready"),
     entry(":drop", ":drop", "forgets the cells that :open laid ready"),
-    entry(":rerun", ":rerun", "computes the values of a resumed session now"),
+    entry(":rerun", ":rerun", "gets all values of a resumed session now"),
     entry(":set", ":set KEY VALUE", "seed, graphics, echo or keys; alone it shows them"),
     entry(":doctor", ":doctor", "the terminal, the machine and the files, and what to repair"),
     entry(

@@ -22,9 +22,10 @@ pub(super) fn overview() -> Vec<String> {
          nothing that you have seen is lost, whatever happens to the line or the machine.",
         "Ctrl-C stops what runs and keeps the best so far; a second one drops it. At the prompt it clears the line. \
          Up and down recall what was typed, Ctrl-R searches it, Tab completes.",
-        "gannet --resume, or :resume, shows a session as it was and runs nothing. Its values are computed again, quietly, \
-         when the next cell needs them, or at once with :rerun. A cell that was stopped by hand then runs to its end. Undo \
-         goes back as far as the session does; beyond the last 50 cells the values are computed again as well.",
+        "gannet --resume, or :resume, shows a session as it was and runs nothing. Codes, directions, inversions and small \
+         pictures come back from the journal, bit for bit, when they are used. A value that is too large for the journal \
+         (256 KiB a cell) is computed again when it is used, or at once with :rerun; it is then compared with what it was. \
+         No file that was saved is written again unless it is missing.",
         "? lists all functions, ?name explains one, ?name 1 puts its first example on the prompt.",
     ] {
         lines.extend(wrap(&one_line(text), COLUMNS));
@@ -63,7 +64,11 @@ pub(super) fn about(name: &str) -> Vec<String> {
     lines.push(String::new());
     for p in b.signature.params {
         lines.extend(wrap(&format!("  {}", parameter(p)), COLUMNS));
-        lines.extend(indented(p.doc, 6, COLUMNS));
+        let doc = match p.bounds {
+            Some(bounds) => format!("{}; {bounds}", p.doc),
+            None => p.doc.to_owned(),
+        };
+        lines.extend(indented(&doc, 6, COLUMNS));
     }
     if !b.details.is_empty() {
         lines.push(String::new());

@@ -11,10 +11,15 @@ use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hint, Hinter};
 use rustyline::history::{History as _, MemHistory};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{ColorMode, Config, Context, Helper};
+use rustyline::{
+    Cmd, ColorMode, ConditionalEventHandler, Config, Context, Event, EventContext, EventHandler,
+    Helper, KeyCode, KeyEvent, Modifiers, Movement,
+};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// What the editor needs to know of the language.
 pub trait Assist {
@@ -77,6 +82,52 @@ pub struct Editor<A: Assist> {
     fresh: bool,
     /// What the next prompt begins with.
     offered: Option<String>,
+    held: Arc<Mutex<Held>>,
+}
+
+/// A key that comes so soon after the prompt was drawn was there before it.
+const SOON: Duration = Duration::from_millis(50);
+
+/// Keys that were typed while work ran, on the prompt.
+#[derive(Default)]
+struct Held {
+    /// They, until the first key.
+    text: String,
+    /// When the prompt was drawn.
+    drawn: Option<Instant>,
+    /// They, taken off again.
+    back: String,
+}
+
+/// The editor may still have keys from before the work in its buffer, the rest of several lines
+/// that were sent at once. They come first: the held ones are taken off and wait.
+struct FirstKey(Arc<Mutex<Held>>);
+
+impl ConditionalEventHandler for FirstKey {
+    fn handle(&self, event: &Event, _: u16, _: bool, _: &EventContext) -> Option<Cmd> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = std::mem::take(&mut held.text);
+        if text.is_empty() || held.drawn.is_none_or(|d| d.elapsed() >= SOON) {
+            return None;
+        }
+        held.back = text;
+        Some(match event.get(0) {
+            Some(KeyEvent(KeyCode::Char(c), Modifiers::NONE)) => {
+                Cmd::Replace(Movement::WholeBuffer, Some(c.to_string()))
+            }
+            _ => Cmd::Kill(Movement::WholeBuffer),
+        })
+    }
+}
+
+/// Ctrl-Z suspends with the terminal as it was found.
+struct Suspend;
+
+impl ConditionalEventHandler for Suspend {
+    fn handle(&self, _: &Event, _: u16, _: bool, _: &EventContext) -> Option<Cmd> {
+        super::restore::suspend();
+        Some(Cmd::Repaint)
+    }
 }
 
 impl<A: Assist> Editor<A> {
@@ -95,8 +146,15 @@ impl<A: Assist> Editor<A> {
             .build();
         let memory = MemHistory::with_config(&config);
         let mut inner = rustyline::Editor::with_history(config, memory).map_err(|e| failed(&e))?;
-        inner.set_helper(Some(Bridge { assist, colour: Colour::None, last: Cell::new(false) }));
-        Ok(Self { inner, history: History(history), fresh: true, offered: None })
+        let held = Arc::<Mutex<Held>>::default();
+        let bridge =
+            Bridge { assist, colour: Colour::None, last: Cell::new(false), held: held.clone() };
+        inner.set_helper(Some(bridge));
+        let any = EventHandler::Conditional(Box::new(FirstKey(held.clone())));
+        inner.bind_sequence(Event::Any, any);
+        let suspend = EventHandler::Conditional(Box::new(Suspend));
+        inner.bind_sequence(KeyEvent::ctrl('Z'), suspend);
+        Ok(Self { inner, history: History(history), fresh: true, offered: None, held })
     }
 
     /// The language's side, for instance to tell it of new names.
@@ -156,6 +214,7 @@ impl<A: Assist> Editor<A> {
         let line = terminal.line();
         line.settle();
         let typed = std::mem::take(&mut line.typed).replace('\r', "\n");
+        let was_held = typed.is_empty() && !line.held.is_empty();
         let initial = match typed.split_once('\n') {
             Some((first, rest)) if !self.incomplete(first) => {
                 let (first, rest) = (first.to_string(), rest.to_string());
@@ -165,13 +224,24 @@ impl<A: Assist> Editor<A> {
                 return Ok(first);
             }
             // What was typed meanwhile is what the user wants; the offer waits.
-            _ if typed.is_empty() => self.offered.take().unwrap_or_default(),
-            _ => typed,
+            _ if !typed.is_empty() => typed,
+            _ if !line.held.is_empty() => std::mem::take(&mut line.held),
+            _ => self.offered.take().unwrap_or_default(),
+        };
+        *self.held() = Held {
+            text: if was_held { initial.clone() } else { String::new() },
+            ..Held::default()
         };
         let _at_prompt = line.signals().at_prompt();
         let read = self.inner.readline_with_initial(prompt, (&initial, ""));
         line.ended_line();
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        line.held.insert_str(0, &std::mem::take(&mut held.back));
         read
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn incomplete(&self, text: &str) -> bool {
@@ -211,6 +281,7 @@ struct Bridge<A> {
     colour: Colour,
     /// Whether the line is drawn for the last time, as it stays: without a cursor.
     last: Cell<bool>,
+    held: Arc<Mutex<Held>>,
 }
 
 impl<A: Assist> Helper for Bridge<A> {}
@@ -255,6 +326,10 @@ impl<A: Assist> Hinter for Bridge<A> {
     type Hint = Shown;
 
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<Shown> {
+        // Asked for whenever the line is drawn.
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.drawn.get_or_insert_with(Instant::now);
+        drop(held);
         self.assist.hint(line, pos).map(Shown)
     }
 }

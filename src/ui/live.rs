@@ -29,8 +29,9 @@ enum Event {
 /// Runs `work` in a worker thread and shows its progress below the last line until it ends.
 ///
 /// Ctrl-C once asks it to keep the best so far, twice to abort; SIGTERM and SIGHUP ask for a
-/// checkpoint. Keys typed meanwhile wait for the next prompt. A failing terminal does not stop the
-/// work. Where nobody sits, this is [`plain::run_plain`].
+/// checkpoint; Ctrl-Z suspends at once. Keys typed while the view is shown are put on the next
+/// prompt and not run. A failing terminal does not stop the work. Without a terminal, this is
+/// [`plain::run_plain`].
 ///
 /// # Panics
 /// Goes on with the panic of `work`, after the terminal was restored.
@@ -89,19 +90,22 @@ fn watch(terminal: &mut Terminal<Line>, title: &str, events: &Receiver<Event>, s
     if show.gather(events, GRACE) {
         return;
     }
+    let before = restore::waiting();
+    let mut done = false;
     // Whatever the terminal answers, the work goes on and is waited for.
     if let Ok(mut live) = terminal.live(ROWS) {
-        loop {
+        while !done {
             show.view.stop = signals.asked();
             if show.frame(&mut live).is_err() || restore::frame().is_none() {
                 break;
             }
-            if show.gather(events, show.pace.pause()) {
-                return;
-            }
+            done = show.gather(events, show.pace.pause());
         }
     }
-    while !show.gather(events, Duration::from_secs(1)) {}
+    while !done {
+        done = show.gather(events, Duration::from_secs(1));
+    }
+    terminal.line().set_aside(before);
 }
 
 /// Time that this thread has kept a core busy.

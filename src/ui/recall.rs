@@ -19,7 +19,9 @@ const PICTURES: usize = 8;
 pub(super) fn remember(cell: &mut Cell, events: &[Event]) -> Result<()> {
     for event in events {
         match event {
-            Event::Print(line) => cell.output.extend(line.lines().map(text::printable)),
+            Event::Print(line) | Event::Note(line) => {
+                cell.output.extend(line.lines().map(text::printable))
+            }
             Event::Display(shown, _) => {
                 cell.output.extend(shown.describe()?);
                 for p in shown.pictures.iter().take(PICTURES.saturating_sub(cell.pictures.len())) {

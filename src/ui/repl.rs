@@ -6,7 +6,7 @@ mod asked;
 mod resume;
 
 use super::assist::{Language, Words, is_command};
-use super::cells::Cells;
+use super::cells::{Cells, Standing};
 use super::commands::{self, Command};
 use super::recall::{numbered, remember};
 use super::runner::{Event, Runner, complain};
@@ -17,12 +17,12 @@ use crate::eval;
 use crate::lang::ast::Stmt;
 use crate::lang::lex;
 use crate::lang::span::{Source, render};
-use crate::notebook::{Cell, Status};
+use crate::notebook::{self, Cell, Plan, Rebuilt, Status, Values};
 use crate::render::text::{cut, printable, width};
 use crate::render::{Colours, Display};
 use crate::safe::Safe;
 use crate::value::model;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -65,17 +65,20 @@ pub struct ReplOptions {
 pub fn run(options: ReplOptions) -> Result<u8> {
     let ReplOptions { mut runner, model, typed, history, sessions, resume, keys } = options;
     let interactive = runner.terminal.interactive();
-    runner.session.options.echo = interactive;
+    let plain = super::screen::plain();
+    runner.session.options.echo = interactive || plain;
     // What one types is one's own: it may save anywhere.
     runner.session.options.confined = false;
     runner.terminal.type_ahead(&String::from_utf8_lossy(&typed));
     let reader = if interactive {
         Reader::Person(Box::new(Editor::new(Language::default(), keys, history)?))
+    } else if plain {
+        Reader::Plain
     } else {
         Reader::Pipe
     };
     // What is piped in is a script, and kept as one by whoever wrote it.
-    let sessions = sessions.filter(|_| interactive || resume.is_some());
+    let sessions = sessions.filter(|_| interactive || plain || resume.is_some());
     let fingerprint =
         runner.session.model.as_ref().map(|m| m.facts.fingerprint.clone()).unwrap_or_default();
     let cells = Cells::new(sessions, format!("{model} {fingerprint}"), runner.session.clone());
@@ -86,7 +89,8 @@ pub fn run(options: ReplOptions) -> Result<u8> {
         written: Written::default(),
         model,
         ready: VecDeque::new(),
-        stale: false,
+        missing: BTreeSet::new(),
+        unloaded: false,
         failed: false,
         inversion: None,
     };
@@ -97,7 +101,7 @@ pub fn run(options: ReplOptions) -> Result<u8> {
         Err(_) if repl.ended() => {}
         done => done?,
     }
-    Ok(match (repl.ended(), interactive) {
+    Ok(match (repl.ended(), interactive || plain) {
         (true, _) => Kind::Resumable.exit_code(),
         (false, false) => u8::from(repl.failed),
         (false, true) => 0,
@@ -106,6 +110,8 @@ pub fn run(options: ReplOptions) -> Result<u8> {
 
 enum Reader {
     Person(Box<Editor<Language>>),
+    /// A person at a terminal without cursor movements.
+    Plain,
     Pipe,
 }
 
@@ -118,8 +124,10 @@ struct Repl {
     model: String,
     /// Cells that `:open` laid ready.
     ready: VecDeque<String>,
-    /// Whether the values of the cells in force must be computed before the next one.
-    stale: bool,
+    /// Names of the cells in force that have no value in the session yet.
+    missing: BTreeSet<String>,
+    /// Whether cells in force load generators that are not loaded yet.
+    unloaded: bool,
     /// Whether any cell failed.
     failed: bool,
     /// The last inversion shown.
@@ -128,9 +136,14 @@ struct Repl {
 
 impl Repl {
     fn all(&mut self, resume: Option<Resume>) -> Result<()> {
-        if self.interactive() {
+        if !matches!(self.reader, Reader::Pipe) {
             let banner = self.banner();
             self.say([banner])?;
+            if let Err(e) = self.cells.check_folder() {
+                // Said once, here, instead of with every cell and every inversion.
+                self.runner.session.options.checkpoints = None;
+                self.refuse(&e)?;
+            }
         }
         if let Some(resume) = resume {
             let wanted = match resume {
@@ -175,13 +188,18 @@ impl Repl {
         let columns = usize::from(self.runner.terminal.size().0);
         let prompt = format!("[{}] ", self.cells.log().next_id());
         match &mut self.reader {
-            Reader::Pipe => read_pipe(),
+            Reader::Pipe => read_lines(|_| Ok(())),
+            Reader::Plain => {
+                let terminal = &mut self.runner.terminal;
+                let failed = |e| Error::io("cannot write the prompt", &e);
+                read_lines(|more| {
+                    terminal.print(if more { "... " } else { &prompt }).map_err(failed)
+                })
+            }
             Reader::Person(editor) => {
                 if let Some(language) = editor.assist() {
                     let mut words = Words::of(&self.runner.session);
-                    if self.stale {
-                        self.cells.way().1.iter().for_each(|c| words.promise(&c.source));
-                    }
+                    self.missing.iter().for_each(|name| words.promise(name));
                     *language = Language { words, columns };
                 }
                 if let Some(next) = self.ready.pop_front() {
@@ -197,8 +215,9 @@ impl Repl {
 
     /// Checks a text as a whole, then runs its statements, each a cell.
     fn entry(&mut self, text: &str) -> Result<()> {
-        if self.stale {
-            self.rerun()?;
+        let wanted = Values::wanted(text, &self.runner.session, &self.missing);
+        if (self.unloaded || !wanted.is_empty()) && !self.fetch(wanted)? {
+            return Ok(());
         }
         let id = self.cells.log().next_id();
         let source = match Source::new(format!("[{id}]"), text) {
@@ -266,19 +285,29 @@ impl Repl {
             let shown = if e.is_stop() { e.message().to_owned() } else { render(source, e, false) };
             cell.output.extend(shown.lines().map(str::to_owned));
         }
-        let id = cell.id;
         self.failed |= cell.status == Status::Failed;
-        let recorded = remembered.and_then(|()| self.cells.record(cell, &self.runner.session));
+        for name in self.cells.binds(&cell) {
+            self.missing.remove(&name);
+        }
+        let standing = self.cells.record(cell, &self.runner.session);
         self.runner.show(events)?;
         if let Some(e) = error {
             self.complain(source, e)?;
         }
-        match recorded {
-            Ok(()) => Ok(()),
+        if let Err(e) = remembered {
+            self.refuse(&e)?;
+        }
+        self.tell(standing)
+    }
+
+    /// Says how the journal stands, where that changed.
+    fn tell(&mut self, standing: Standing) -> Result<()> {
+        let id = self.cells.log().cells().last().map_or(1, |c| c.id);
+        match standing.said(id) {
+            None => Ok(()),
+            Some(Ok(line)) => self.whisper(&line),
             // The value is there and shown; that it is not kept must be known.
-            Err(e) => self.refuse(
-                &e.note(format!("[{id}] is not in the session's journal and will not come back")),
-            ),
+            Some(Err(e)) => self.refuse(&e),
         }
     }
 
@@ -290,63 +319,56 @@ impl Repl {
         self.inversion = found.or(self.inversion.take());
     }
 
-    /// Computes the values of the cells in force that have none yet.
-    fn rerun(&mut self) -> Result<()> {
-        let (state, cells) = self.cells.way();
+    /// Gets values for names that have none: from the journal, or computed again. Returns whether
+    /// the next cell may run: not when this was stopped.
+    fn fetch(&mut self, wanted: BTreeSet<String>) -> Result<bool> {
+        let plan = self.cells.plan(wanted, true);
+        if let Some(what) = plan.computes() {
+            self.whisper(&format!("computing again: {what}"))?;
+        }
+        match self.rebuild(&plan) {
+            Err(e) if notebook::stopped(&e) => {
+                self.refuse(&e)?;
+                Ok(false)
+            }
+            built => built.map(|()| true),
+        }
+    }
+
+    /// Goes to the state of the cells in force, with the values that are at hand.
+    fn settle(&mut self) -> Result<()> {
+        let plan = self.cells.plan(BTreeSet::new(), false);
+        self.rebuild(&plan)
+    }
+
+    fn rebuild(&mut self, plan: &Plan) -> Result<()> {
         let options = self.runner.session.options.clone();
-        self.restore(state);
-        self.stale = false;
-        if !cells.is_empty() {
-            let many = if cells.len() == 1 {
-                "1 cell".to_owned()
-            } else {
-                format!("{} cells", cells.len())
+        let (mut given, runner) = (Vec::new(), &mut self.runner);
+        let built = self.cells.build(plan, &mut |session, cell| {
+            let replaying = eval::Options {
+                seed: cell.seed.unwrap_or(options.seed),
+                echo: false,
+                replaying: true,
+                ..options.clone()
             };
-            self.whisper(&format!("computing the values of {many} again"))?;
-        }
-        for cell in &cells {
-            self.runner.session.options.seed = cell.seed.unwrap_or(options.seed);
-            self.runner.session.options.echo = false;
-            let outcome = self.again(cell);
-            self.runner.session.options = options.clone();
-            match outcome {
-                Ok(()) => self.cells.keep(cell.id, self.runner.session.clone()),
-                Err(e) => {
-                    self.refuse(&e.note(format!(
-                        "[{}] could not be computed again; later cells may miss it",
-                        cell.id
-                    )))?;
-                }
-            }
-            if self.ended() {
-                break;
+            let own = std::mem::replace(&mut session.options, replaying);
+            std::mem::swap(session, &mut runner.session);
+            let ran = again(runner, cell, &mut given);
+            std::mem::swap(session, &mut runner.session);
+            session.options = own;
+            ran
+        });
+        // How the session runs stays as it is set.
+        let Rebuilt { session, missing, loads, troubles } = built?;
+        self.runner.session = eval::Session { options, ..session };
+        (self.missing, self.unloaded) = (missing, loads > 0);
+        self.notice_inversion(&given);
+        for event in given {
+            if let Event::Note(line) = event {
+                self.say([line])?;
             }
         }
-        Ok(())
-    }
-
-    fn again(&mut self, cell: &Cell) -> Result<()> {
-        let source = Source::new(format!("[{}]", cell.id), cell.source.clone())?;
-        let checked = self.runner.session.check(&source, &BTreeMap::new())?;
-        for statement in &checked.program.statements {
-            let (events, ended) = self.runner.step(&source, statement);
-            self.notice_inversion(&events);
-            ended?;
-        }
-        Ok(())
-    }
-
-    /// Goes to another state; how the session runs stays as it is set.
-    fn restore(&mut self, state: eval::Session) {
-        let options = self.runner.session.options.clone();
-        self.runner.session = eval::Session { options, ..state };
-    }
-
-    /// Goes to the state of the cells in force, at once where it is known, else with the next cell.
-    fn settle(&mut self) {
-        let (state, cells) = self.cells.way();
-        self.stale = !cells.is_empty();
-        self.restore(state);
+        troubles.iter().try_for_each(|e| self.refuse(e))
     }
 
     // ---- out
@@ -438,19 +460,40 @@ impl Repl {
     }
 }
 
+/// Runs a cell again for its values.
+fn again(runner: &mut Runner, cell: &Cell, given: &mut Vec<Event>) -> Result<()> {
+    let source = Source::new(format!("[{}]", cell.id), cell.source.clone())?;
+    let checked = runner.session.check(&source, &BTreeMap::new())?;
+    for statement in &checked.program.statements {
+        let (events, ended) = runner.step(&source, statement);
+        given.extend(events);
+        ended?;
+    }
+    Ok(())
+}
+
 /// The next text of a pipe: a line, with those that belong to it.
-fn read_pipe() -> Result<Input> {
+/// The next statement from lines as they come; `ask` is called before each, with whether it
+/// continues the one before.
+fn read_lines(mut ask: impl FnMut(bool) -> Result<()>) -> Result<Input> {
     let mut text = String::new();
+    let mut reading = lex::Reading::default();
     let mut input = std::io::stdin().lock();
     loop {
+        ask(!text.is_empty())?;
+        let from = text.len();
         let read = input
             .read_line(&mut text)
             .map_err(|e| Error::io("cannot read what is piped in", &e))?;
-        let waits = !is_command(&text) && lex::incomplete(&text);
-        match (read, text.trim().is_empty()) {
-            (0, true) => return Ok(Input::End),
-            (0, false) => return Ok(Input::Text(text)),
-            (_, true) => text.clear(),
+        reading.line(&text[from..]);
+        let waits = !is_command(&text) && reading.incomplete();
+        match (read, text[..from].is_empty() && text.trim().is_empty()) {
+            (0, _) if text.trim().is_empty() => return Ok(Input::End),
+            (0, _) => return Ok(Input::Text(text)),
+            (_, true) => {
+                text.clear();
+                reading = lex::Reading::default();
+            }
             _ if waits && text.len() <= crate::limits::LIMITS.source_bytes => {}
             _ => return Ok(Input::Text(text.trim_end().to_owned())),
         }

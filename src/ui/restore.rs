@@ -1,6 +1,7 @@
 //! The terminal as it was, whatever happens: on drop, in a panic, on a signal.
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::process::getpgrp;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 static FOUND: Mutex<Option<Termios>> = Mutex::new(None);
 /// Whether a live view stands on the screen, its first cell at the cursor.
 static LIVE: AtomicBool = AtomicBool::new(false);
+/// Whether the process was suspended, so that a live view must be drawn anew.
+static AGAIN: AtomicBool = AtomicBool::new(false);
 /// Held while a frame is written, so that nothing cuts into it.
 static FRAME: Mutex<()> = Mutex::new(());
 
@@ -19,8 +22,11 @@ static FRAME: Mutex<()> = Mutex::new(());
 /// The screen is cleared from the second column on, after the first line was: tmux would push a
 /// screen that is cleared from its very first cell into its history, as a copy of the view.
 pub(super) const WIPE: &[u8] = b"\x1b[?2026l\x1b[0m\r\x1b[K\x1b[C\x1b[J\r\x1b[?25h";
-/// Ends what a prompt switches on.
+/// Ends what a prompt switches on, and begins it again.
 const PROMPT_OFF: &[u8] = b"\x1b[?2004l";
+const PROMPT_ON: &[u8] = b"\x1b[?2004h";
+/// Between two looks whether the process is in the foreground.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The modes of stdin; `None` when it is no terminal.
 pub(super) fn modes() -> Option<Termios> {
@@ -62,12 +68,72 @@ pub fn restore() {
     let modes = patient(&FOUND).and_then(|mut found| found.take());
     if was_live || modes.is_some() {
         let bytes = if was_live { WIPE } else { PROMPT_OFF };
-        let mut out = io::stdout();
-        let _ = out.write_all(bytes).and_then(|()| out.flush());
+        say(bytes);
     }
     if let Some(modes) = modes {
         set(&modes);
     }
+}
+
+/// Suspends the process (Ctrl-Z) with the terminal as it was found; returns when it is in the
+/// foreground again, with the terminal's modes as they were before. A live view is drawn anew.
+pub(super) fn suspend() {
+    let _guard = patient_frame();
+    let found = patient(&FOUND).and_then(|found| found.clone());
+    let (live, ours) = (LIVE.load(SeqCst), modes());
+    // A prompt is a raw terminal; between prompts nothing of it is switched on.
+    let prompt = !live && ours.as_ref().is_some_and(|m| !m.local_modes.contains(LocalModes::ISIG));
+    if let Some(found) = &found {
+        say(if live { WIPE } else { PROMPT_OFF });
+        set(found);
+    }
+    // The whole process stops here, until it is continued.
+    let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
+    if found.is_none() {
+        return;
+    }
+    while !foreground() {
+        std::thread::sleep(LOOK);
+    }
+    if let Some(ours) = &ours {
+        set(ours);
+    }
+    if prompt {
+        say(PROMPT_ON);
+    }
+    AGAIN.store(live, SeqCst);
+}
+
+/// Whether the process may write to its terminal; a terminal that is gone asks for no patience.
+fn foreground() -> bool {
+    tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp())
+}
+
+/// Whether a live view must be drawn anew; asked once.
+pub(super) fn again() -> bool {
+    AGAIN.swap(false, SeqCst)
+}
+
+/// The number of bytes that were typed and not yet read.
+pub(super) fn waiting() -> u64 {
+    rustix::io::ioctl_fionread(io::stdin()).unwrap_or(0)
+}
+
+/// What was typed and not yet read.
+pub(super) fn typed() -> Vec<u8> {
+    let mut bytes = vec![0; waiting() as usize];
+    let read = match bytes.is_empty() {
+        true => 0,
+        false => rustix::io::read(io::stdin(), &mut bytes[..]).unwrap_or(0),
+    };
+    bytes.truncate(read);
+    bytes
+}
+
+/// Writes to the terminal, whatever becomes of it.
+fn say(bytes: &[u8]) {
+    let mut out = io::stdout();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
 /// Waits shortly for a frame to end. The panicking thread may itself be the one that draws: hence

@@ -4,8 +4,8 @@
 use super::plain::{Verbosity, run_plain};
 use super::{Line, Terminal, run_live};
 use crate::builtin::Output;
-use crate::control::Control;
-use crate::error::{Error, Result};
+use crate::control::{Control, Stop};
+use crate::error::{Error, Kind, Result};
 use crate::eval::Session;
 use crate::lang::ast::{Stmt, StmtKind};
 use crate::lang::span::{Source, render};
@@ -21,20 +21,35 @@ pub enum Event {
     Display(Display, serde_json::Value),
     /// A line for other programs.
     Print(String),
+    /// What was left undone.
+    Note(String),
 }
 
 /// Collects what a statement gives, so that it can be recorded before it is shown.
 #[derive(Default)]
-struct Collected(Vec<Event>);
+struct Collected {
+    events: Vec<Event>,
+    /// Whether lists are wanted as JSON: as an object a number they are large.
+    lists: bool,
+}
 
 impl Output for Collected {
     fn display(&mut self, shown: &Display, value: &Value) -> Result<()> {
-        self.0.push(Event::Display(shown.clone(), display::json(value)));
+        let json = match value {
+            Value::List(_) if !self.lists => serde_json::Value::Null,
+            other => display::json(other),
+        };
+        self.events.push(Event::Display(shown.clone(), json));
         Ok(())
     }
 
     fn print(&mut self, line: &str) -> Result<()> {
-        self.0.push(Event::Print(line.to_owned()));
+        self.events.push(Event::Print(line.to_owned()));
+        Ok(())
+    }
+
+    fn note(&mut self, line: &str) -> Result<()> {
+        self.events.push(Event::Note(line.to_owned()));
         Ok(())
     }
 }
@@ -106,7 +121,7 @@ impl Runner {
         let text = source.slice(statement.span);
         let title: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
         let title = crate::safe::Safe(&title).to_string();
-        let mut collected = Collected::default();
+        let mut collected = Collected { events: Vec::new(), lists: self.style.json };
         let session = &mut self.session;
         let out = &mut collected;
         let work = |control: &Control| session.step(statement, control, out);
@@ -115,7 +130,7 @@ impl Runner {
         } else {
             run_live(&mut self.terminal, &title, work)
         };
-        (collected.0, ended)
+        (collected.events, ended)
     }
 
     /// Shows results.
@@ -128,7 +143,12 @@ impl Runner {
 
     fn show_one(&mut self, event: &Event) -> Result<()> {
         match event {
-            Event::Print(line) if !self.style.json => self.put(format!("{line}\n").as_bytes()),
+            Event::Print(line) | Event::Note(line) if !self.style.json => {
+                self.put(format!("{line}\n").as_bytes())
+            }
+            Event::Note(line) => {
+                self.line_of_json(&serde_json::json!({"type": "Note", "value": line}))
+            }
             Event::Print(line) => {
                 self.line_of_json(&serde_json::json!({"type": "Print", "value": line}))
             }
@@ -146,27 +166,74 @@ impl Runner {
     /// # Errors
     /// When the terminal or the pipe is gone, or a picture cannot be encoded.
     pub fn paint(&mut self, shown: &Display, columns: u16) -> Result<()> {
-        let mut out = io::BufWriter::new(&mut self.terminal);
+        let cut = Cut { terminal: &mut self.terminal, at: Stop::No };
+        let mut out = io::BufWriter::with_capacity(PART, cut);
         self.painter.print(shown, columns, &mut out)?;
-        out.flush().map_err(|e| unwritten(&e))
+        out.flush().map_err(|e| unwritten(&e))?;
+        out.get_ref().end()
     }
 
     fn line_of_json(&mut self, value: &serde_json::Value) -> Result<()> {
         self.put(format!("{value}\n").as_bytes())
     }
 
-    /// Writes bytes to standard output.
+    /// Writes bytes to standard output. Ctrl-C cuts what a slow terminal would show for long.
     ///
     /// # Errors
-    /// `Closed` when its reader has gone.
+    /// `Closed` when its reader has gone; `Interrupted` when something other than a terminal did
+    /// not get all.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.terminal.write(bytes).map_err(|e| unwritten(&e))
+        let mut out = Cut { terminal: &mut self.terminal, at: Stop::No };
+        out.write_all(bytes).map_err(|e| unwritten(&e))?;
+        out.end()
     }
 
     /// Shows an error on its source, to standard error.
     pub fn complain(&mut self, source: &Source, error: &Error) {
         let colour = self.painter.terminal.colours != Colours::None;
         complain(source, error, colour);
+    }
+}
+
+/// Bytes written between two looks whether a Ctrl-C came.
+const PART: usize = 1 << 14;
+/// Ends a picture or a colour that was cut, and says so.
+const CUT: &[u8] = b"\x1b\\\x1b[0m\x1b[?2026l\r\n(cut by Ctrl-C)\r\n";
+
+/// Standard output that a Ctrl-C cuts: what comes after it is dropped.
+struct Cut<'a> {
+    terminal: &'a mut Terminal<Line>,
+    at: Stop,
+}
+
+impl Cut<'_> {
+    /// Whether everything was written.
+    fn end(&self) -> Result<()> {
+        if self.at == Stop::No || self.terminal.interactive() {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Interrupted, "stopped while the result was written"))
+    }
+}
+
+impl io::Write for Cut<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for part in bytes.chunks(PART) {
+            if self.at != Stop::No {
+                break;
+            }
+            self.at = self.terminal.line().signals().asked();
+            if self.at == Stop::No {
+                self.terminal.write(part)?;
+            } else if self.terminal.interactive() {
+                self.terminal.write(CUT)?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

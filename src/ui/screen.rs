@@ -93,6 +93,12 @@ pub fn interactive() -> bool {
     able && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
+/// Whether a person sits at a terminal that knows no cursor movements (`TERM=dumb`, or unset):
+/// lines are read and written as they come, after a prompt.
+pub fn plain() -> bool {
+    !interactive() && io::stdin().is_terminal() && io::stdout().is_terminal()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

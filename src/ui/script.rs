@@ -1,11 +1,10 @@
 //! `:save` and `:open`: a session's cells as a script, and a script's cells for the prompt.
 
-use super::cells::changed;
 use crate::error::{Error, Kind, Result};
 use crate::lang::ast::CellKind;
 use crate::lang::parse;
 use crate::lang::span::Source;
-use crate::notebook::{Cell, Status};
+use crate::notebook::{Cell, Status, in_force};
 use crate::safe::Safe;
 use crate::store::{Disk, Files, write_atomic, write_new};
 use sha2::{Digest, Sha256};
@@ -59,7 +58,7 @@ pub(super) fn script(cells: &[Cell], model: &str, seed: u64) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("# gannet {version}\nload {}\n", quoted(model));
     let mut seed_in_force = 0;
-    for cell in cells.iter().filter(|c| changed(c)) {
+    for cell in cells.iter().filter(|c| in_force(c)) {
         text.push_str(&format!("\n#%% {}\n", cell.id));
         let of_cell = cell.seed.unwrap_or(seed);
         if of_cell != seed_in_force {

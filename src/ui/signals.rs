@@ -5,9 +5,16 @@
 
 use crate::control::{Control, Stop};
 use crate::error::{Error, Result};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// Ctrl-Cs, one after the other, that end a session whose work does not stop.
+const DESPERATE: u32 = 6;
+/// How long work may take to stop and write its checkpoint after SIGTERM or SIGHUP, and everything
+/// else (writing to a terminal that takes no more) to end.
+const PATIENCE: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(1)];
 
 /// What signals have asked for so far.
 #[derive(Default)]
@@ -36,27 +43,52 @@ pub fn signals() -> Result<&'static Signals> {
 }
 
 fn listen(signals: &'static Signals) -> std::io::Result<()> {
-    let mut incoming = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut incoming = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP, SIGTSTP])?;
     std::thread::Builder::new().name("signals".into()).spawn(move || {
         for signal in incoming.forever() {
-            let fatal = if signal == SIGINT { signals.interrupt() } else { signals.end() };
-            if fatal {
-                super::restore::restore();
-                // Dies of the signal, as whoever sent it expects; nothing unsaved exists here.
-                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            match signal {
+                SIGINT if signals.interrupt() => die(signal),
+                SIGINT => {}
+                // On a thread of its own: until the process is in the foreground again, this one
+                // still answers the other signals.
+                SIGTSTP => later(Duration::ZERO, super::restore::suspend),
+                _ if signals.end() => die(signal),
+                _ => later(signals.patience(), move || die(signal)),
             }
         }
     })?;
     Ok(())
 }
 
+/// Dies of the signal, with the terminal restored. What a session acknowledged is on the disk.
+fn die(signal: i32) {
+    super::restore::restore();
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+}
+
+fn later(after: Duration, what: impl FnOnce() + Send + 'static) {
+    let wait = move || {
+        std::thread::sleep(after);
+        what();
+    };
+    // Without a thread to be had the process goes on as it is.
+    let _ = std::thread::Builder::new().name("signal".into()).spawn(wait);
+}
+
 impl Signals {
     /// A Ctrl-C: the first keeps the best so far, the second aborts. Returns whether the process
-    /// should die: only where no prompt follows, at the third.
+    /// should die: at the third where no prompt follows, else at the sixth, when the work did not
+    /// stop.
     fn interrupt(&self) -> bool {
         let n = self.interrupts.fetch_add(1, SeqCst) + 1;
         self.pass_on();
-        n >= 3 && self.deadly.load(SeqCst)
+        n >= if self.deadly.load(SeqCst) { 3 } else { DESPERATE }
+    }
+
+    /// How long the process may take to end by itself.
+    fn patience(&self) -> Duration {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        PATIENCE[usize::from(!running)]
     }
 
     /// The session is to end. Returns whether the process may die at once: a prompt holds nothing
@@ -142,7 +174,10 @@ mod tests {
         assert_eq!(control.stop(), Stop::Keep);
         assert!(!signals.interrupt());
         assert_eq!(control.stop(), Stop::Abort);
-        assert!(!signals.interrupt(), "never the process while a prompt follows");
+        for _ in 3..DESPERATE {
+            assert!(!signals.interrupt(), "a prompt follows");
+        }
+        assert!(signals.interrupt(), "work that does not stop");
         assert!(!signals.end(), "running work gets its time");
         assert_eq!(control.stop(), Stop::Checkpoint);
         drop(watching);

@@ -29,6 +29,8 @@ pub struct Line {
     line_start: bool,
     /// What was typed while nobody read, from a probe.
     pub(super) typed: String,
+    /// What was typed while work ran: put on the next prompt, never run by itself.
+    pub(super) held: String,
 }
 
 /// A view of some rows below the last line, redrawn in place and gone when dropped.
@@ -64,8 +66,16 @@ impl Terminal<Line> {
         restore::install_panic_hook();
         let found = interactive().then(restore::modes).flatten();
         let base = found.clone().map(quiet);
-        let line =
-            Line { screen, found, base, signals, colour, line_start: true, typed: String::new() };
+        let line = Line {
+            screen,
+            found,
+            base,
+            signals,
+            colour,
+            line_start: true,
+            typed: String::new(),
+            held: String::new(),
+        };
         line.settle();
         Ok(Self { mode: line })
     }
@@ -124,9 +134,6 @@ impl Terminal<Line> {
         }
         self.mode.settle();
         if let Some(mut modes) = self.mode.base.clone() {
-            // A process stopped in the middle of a frame would leave a hidden cursor in a strange
-            // place.
-            modes.special_codes[SpecialCodeIndex::VSUSP] = 0;
             modes.special_codes[SpecialCodeIndex::VQUIT] = 0;
             restore::set(&modes);
         }
@@ -161,6 +168,16 @@ impl Line {
             self.line_start = *last == b'\n';
         }
         self.screen.put(bytes)
+    }
+
+    /// Takes what was typed while work ran. It was meant for what was on the screen then, so it
+    /// waits on the next prompt for a look and a Return, and no Ctrl-D in it ends the session.
+    /// `before` bytes were there when the work began: the rest of what was pasted with it, which is
+    /// left to run.
+    pub(super) fn set_aside(&mut self, before: u64) {
+        if self.base.is_some() && before == 0 {
+            self.held.push_str(&words(&super::restore::typed()));
+        }
     }
 
     /// The modes between prompts. Set anew each time: a panic that was caught or a `fg` may have
@@ -201,6 +218,29 @@ fn quiet(mut modes: Termios) -> Termios {
     modes
 }
 
+/// What keys would have written: without control keys and escape sequences.
+fn words(keys: &[u8]) -> String {
+    let text = String::from_utf8_lossy(keys);
+    let mut keys = text.chars().peekable();
+    let mut out = String::new();
+    while let Some(key) = keys.next() {
+        match key {
+            '\r' | '\n' => out.push('\n'),
+            '\t' => out.push(' '),
+            '\x08' | '\x7f' => drop(out.pop()),
+            '\x1b' if keys.next_if(|k| matches!(k, '[' | 'O')).is_some() => {
+                // Parameters, then the one character that ends it.
+                while keys.next_if(|k| matches!(k, ' '..='?')).is_some() {}
+                keys.next();
+            }
+            '\x1b' => drop(keys.next()),
+            key if key.is_control() => {}
+            key => out.push(key),
+        }
+    }
+    out.trim().to_owned()
+}
+
 fn view(screen: (u16, u16), rows: u16) -> io::Result<ratatui::Terminal<Inline>> {
     // One row of the screen stays for what stood there; the last column stays free: writing there
     // may wrap.
@@ -216,7 +256,7 @@ impl Terminal<Live<'_>> {
     /// # Errors
     /// What the system says.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame)) -> io::Result<()> {
-        if self.mode.line.screen.size() != self.mode.screen_size {
+        if restore::again() || self.mode.line.screen.size() != self.mode.screen_size {
             self.resize(self.mode.wanted)?;
         }
         self.mode.view.draw(render)?;
@@ -266,6 +306,28 @@ impl Drop for Live<'_> {
             // A line that dropped cannot be wiped; the work's result matters more.
             let _ = self.line.screen.put(restore::WIPE);
             self.line.settle();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_keys_typed_meanwhile_only_the_words_stay() {
+        for (keys, left) in [
+            (&b"2 + 2\r"[..], "2 + 2"),
+            (b"\x04", ""),
+            (b"\r\r \r", ""),
+            (b"a\x1b[A\x1b[1;5Cb\x1bOPc\x1bxd\x04\x1a", "abcd"),
+            (b"pq\x7f\x7fr", "r"),
+            (b"x = 1\rx\r", "x = 1\nx"),
+            (b"\x1b[", ""),
+            ("é\u{85}".as_bytes(), "é"),
+            (b"\xff", "\u{fffd}"),
+        ] {
+            assert_eq!(words(keys), left, "{keys:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The directions that a generator brings: by name, in one or several spaces, with what was
 //! measured about them.
 
-use crate::direction::{self, Facts, Source};
+use crate::direction::{self, Facts, Forms, Source};
 use crate::error::{Error, Kind, Result};
 use crate::latent::{About, Direction, LayerShare};
 use crate::safe::Safe;
@@ -35,6 +35,22 @@ impl Directions {
         self.by_name.get(name)?.iter().find(|d| d.space == space)
     }
 
+    /// The direction of that name in every space in which it is known, the default one first. Where
+    /// there are several, the origin of each says which it is: what it moves tells it on.
+    pub fn forms(&self, name: &str) -> Option<Forms> {
+        let all = self.by_name.get(name)?;
+        let told = |d: &Direction| match all.len() {
+            1 => d.clone(),
+            _ => Direction { origin: format!("own {} of {}", d.name, d.space), ..d.clone() },
+        };
+        Forms::of(all.iter().map(told))
+    }
+
+    /// The directions of each name, the default space first.
+    pub fn by_name(&self) -> impl Iterator<Item = &[Direction]> {
+        self.by_name.values().map(Vec::as_slice)
+    }
+
     /// All names with their spaces, the default one first.
     pub fn spaces(&self) -> BTreeMap<String, Vec<Space>> {
         self.by_name
@@ -65,8 +81,7 @@ impl FromIterator<Direction> for Directions {
         for d in all {
             by_name.entry(d.name.clone()).or_default().push(d);
         }
-        let rank = |d: &Direction| ORDER.iter().position(|s| *s == d.space);
-        by_name.values_mut().for_each(|all| all.sort_by_key(|d| rank(d).unwrap_or(ORDER.len())));
+        by_name.values_mut().for_each(|all| all.sort_by_key(|d| rank(d.space)));
         Self { by_name }
     }
 }
@@ -77,7 +92,49 @@ impl FromIterator<Direction> for Directions {
 /// When one of them cannot be read.
 pub fn arrays(file: &Checkpoint) -> Result<direction::Arrays> {
     let arrays = file.weights.clone().arrays()?;
-    Ok(arrays.into_iter().map(|(k, a)| (k, (a.shape.clone(), a.to_f64()))).collect())
+    let mut arrays: direction::Arrays =
+        arrays.into_iter().map(|(k, a)| (k, (a.shape.clone(), a.to_f64()))).collect();
+    // A saved edit of GANSpace may hold its deviation as a number of Python.
+    for key in direction::DEVIATIONS {
+        if let Some(number) = file.config().get(key).and_then(serde_json::Value::as_f64) {
+            arrays.entry(key.to_owned()).or_insert((vec![1], vec![number]));
+        }
+    }
+    Ok(arrays)
+}
+
+/// What a saved edit of GANSpace says beside its component: its name, and the layers that it moves
+/// (`edit_start..edit_end`, the end not included).
+struct Edit {
+    name: Option<String>,
+    layers: Option<std::ops::Range<usize>>,
+    space: Option<Space>,
+}
+
+impl Edit {
+    /// The edit that a file's settings describe.
+    fn of(file: &Checkpoint) -> Option<Self> {
+        let said = file.config();
+        let text = |key: &str| said.get(key).and_then(serde_json::Value::as_str);
+        let layer = |key: &str| Some(said.get(key)?.as_u64()? as usize);
+        said.get("component_index")?;
+        Some(Self {
+            name: text("name").map(str::to_owned).filter(|n| !n.is_empty()),
+            layers: layer("edit_start").zip(layer("edit_end")).map(|(a, b)| a..b),
+            space: text("latent_space").and_then(Space::parse),
+        })
+    }
+
+    /// The component as the edit: named, in its layers alone.
+    fn apply(self, component: Direction, facts: &Facts) -> Result<Direction> {
+        let all = 0..facts.num_ws;
+        let layers = self.layers.filter(|l| *l != all && component.space == Space::W);
+        let moved = match layers {
+            Some(l) => direction::at_layers(&component, l.start..l.end.min(all.end), all.end, &[])?,
+            None => component,
+        };
+        Ok(Direction { name: self.name.unwrap_or(moved.name), ..moved })
+    }
 }
 
 /// The settings of a file of the family `directions`.
@@ -90,14 +147,42 @@ pub fn space_of(file: &Checkpoint) -> Option<Space> {
     config(file)?.get("space")?.as_str().and_then(Space::parse)
 }
 
+/// The names of a file's directions, each with its spaces, the default one first, from the names of
+/// its tensors alone; `None` for a file of principal components, which have no names there.
+pub fn names(file: &Checkpoint, space: Option<Space>) -> Option<BTreeMap<String, Vec<Space>>> {
+    let tensors = &file.weights.list().tensors;
+    if direction::are_components(tensors.keys().map(String::as_str)) {
+        return None;
+    }
+    let mut all: BTreeMap<String, Vec<Space>> = BTreeMap::new();
+    for key in tensors.keys() {
+        let (said, name) = direction::split(key);
+        all.entry(name.to_owned()).or_default().push(said.or(space)?);
+    }
+    all.values_mut().for_each(|spaces| spaces.sort_by_key(|s| rank(*s)));
+    Some(all)
+}
+
+/// The place of a space among those that a bare name may stand for.
+fn rank(space: Space) -> usize {
+    ORDER.iter().position(|s| *s == space).unwrap_or(ORDER.len())
+}
+
 /// The directions of a file; `space` is that of arrays which say none. What was measured comes from
 /// `config.directions`, by the name of the tensor.
 ///
 /// # Errors
 /// When an array fits no space of the generator, and when its metadata cannot be read.
 pub fn read(file: &Checkpoint, space: Option<Space>, facts: &Facts) -> Result<Vec<Direction>> {
+    let edit = Edit::of(file);
+    let space = space.or(edit.as_ref().and_then(|e| e.space));
     let source = Source { file: &file.file, space };
     let mut all = direction::from_arrays(&arrays(file)?, &source, facts)?;
+    if let (Some(edit), 1) = (edit, all.len())
+        && let Some(component) = all.pop()
+    {
+        all.push(edit.apply(component, facts)?);
+    }
     let Some(told) = config(file).and_then(|c| c.get("directions")?.as_object()) else {
         return Ok(all);
     };
@@ -236,6 +321,15 @@ mod tests {
     }
 
     #[test]
+    fn names_are_known_before_a_number_is_read() {
+        let faces = crate::value::model::load("faces").unwrap();
+        assert_eq!(faces.directions().unwrap().spaces(), faces.facts.directions);
+        assert!(faces.facts.directions["smile"].len() > 1);
+        let components = file(json!({"space": "W"}), &[("comp", 4), ("std", 1)]);
+        assert!(names(&components, space_of(&components)).is_none());
+    }
+
+    #[test]
     fn files_of_bare_names_keep_working() {
         let config =
             json!({"space": "W", "directions": {"smile": {"attribute": "smile", "per_step": 0.2}}});
@@ -243,6 +337,63 @@ mod tests {
         let all: Directions = read(&f, space_of(&f), &facts()).unwrap().into_iter().collect();
         assert_eq!(all.get("smile").unwrap().about.as_ref().unwrap().attribute, "smile");
         assert_eq!(all.get("age").unwrap().space, Space::W);
+    }
+
+    /// Saved edits are pickles: one component, its deviation a number of Python or an array, and the
+    /// layers that it moves.
+    #[test]
+    fn edits_of_ganspace_are_read_whatever_their_deviation_is() {
+        // {"component_index": 3, "name": "smile", "edit_start": 1, "edit_end": 2, "lat_comp": …,
+        //  "lat_stdev": 0.5}, the component as a NumPy array of protocol 2.
+        let text = |s: &str| [&[b'X'][..], &(s.len() as u32).to_le_bytes(), s.as_bytes()].concat();
+        let array = |values: &[f32]| {
+            let bytes: String =
+                values.iter().flat_map(|v| v.to_le_bytes()).map(char::from).collect();
+            let dtype = [
+                &b"cnumpy\ndtype\n("[..],
+                &text("f4"),
+                b"\x89\x88tR(K\x03",
+                &text("<"),
+                b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb",
+            ]
+            .concat();
+            let data =
+                [&b"c_codecs\nencode\n("[..], &text(&bytes), &text("latin1"), b"tR"].concat();
+            [
+                &b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85"[..],
+                &text("b"),
+                b"tR(K\x01K\x01K",
+                &[values.len() as u8],
+                b"\x86",
+                &dtype,
+                b"\x89",
+                &data,
+                b"tb",
+            ]
+            .concat()
+        };
+        let file = |deviation: Vec<u8>| {
+            let pairs = [
+                ("component_index", b"K\x03".to_vec()),
+                ("name", text("smile")),
+                ("latent_space", text("W")),
+                ("edit_start", b"K\x01".to_vec()),
+                ("edit_end", b"K\x02".to_vec()),
+                ("lat_comp", array(&[1.0, 2.0, 3.0, 4.0])),
+                ("lat_stdev", deviation),
+            ];
+            let body: Vec<u8> =
+                pairs.iter().flat_map(|(k, v)| [text(k), v.clone()].concat()).collect();
+            let bytes = [&b"\x80\x02}("[..], &body, b"u."].concat();
+            weights::open_bytes("edit.pkl", bytes, &LIMITS).unwrap()
+        };
+        let number = [&b"G"[..], &0.5f64.to_be_bytes()].concat();
+        for deviation in [number, array(&[0.5])] {
+            let all = read(&file(deviation), None, &facts()).unwrap();
+            assert_eq!(all.len(), 1);
+            assert_eq!((&all[0].name[..], all[0].layers.clone()), ("smile", Some(1..2)));
+            assert_eq!(all[0].data, [0.0, 0.0, 0.0, 0.0, 0.5, 1.0, 1.5, 2.0]);
+        }
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! How values look: the picture first, then the numbers that one reads.
 
-use super::{Cell, Image, Loaded, Table, Value, directions};
-use crate::control::Control;
-use crate::error::Result;
+use super::{Cell, Image, List, Loaded, Table, Value, directions, text};
+use crate::control::{self, Control};
+use crate::direction::Forms;
+use crate::error::{Error, Kind, Result};
 use crate::generator::{self, spaces};
 use crate::image::Raster;
-use crate::invert::Inversion;
+use crate::invert::{Inversion, Mask};
 use crate::lang::types::Type;
 use crate::latent::{Direction, Latent};
+use crate::limits::LIMITS;
 use crate::render::{Display, Picture};
 use crate::safe::Safe;
 use crate::space::Space;
@@ -15,16 +17,27 @@ use candle_core::Tensor;
 
 /// How much an error picture is amplified.
 const ERROR_GAIN: f64 = 4.0;
+/// Values of a band that an error picture is computed in.
+const BAND: usize = 1 << 20;
 
 /// The pictures of codes, with the noise that was found with them, or else the stored one; a
 /// bounded number at a time.
 ///
 /// # Errors
-/// When the code does not fit the generator; `Interrupted` when many pictures are stopped before
-/// all are there.
+/// When the code does not fit the generator; `Limit` when the pictures would need more than
+/// [`LIMITS`]`.tensor_bytes`; `Interrupted` when it is stopped before all are there.
 pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image> {
+    let each = 4 * (model.facts.channels * model.facts.pixels()) as u64;
+    if each.saturating_mul(code.count() as u64) > LIMITS.tensor_bytes {
+        let (n, size) = (code.count(), model.facts.size());
+        return Err(Error::new(
+            Kind::Limit,
+            format!("{n} pictures of {size} are too many at a time"),
+        )
+        .hint("choose some of the codes"));
+    }
     let input = spaces::input_of(code);
-    let data = generator::pictures(&*model.generator, code, &input, (control, "render"))?;
+    let data = generator::pictures(&**model.generator()?, code, &input, (control, "render"))?;
     Ok(Image {
         data,
         captions: Vec::new(),
@@ -46,6 +59,7 @@ pub fn together(
     let mut all = Vec::with_capacity(codes.len());
     let mut rest = codes;
     while !rest.is_empty() {
+        control::check()?;
         let run = 1 + rest.windows(2).take_while(|pair| pair[0].fits_beside(&pair[1])).count();
         let (now, later) = rest.split_at(run);
         rest = later;
@@ -63,10 +77,24 @@ pub fn together(
     Ok(all)
 }
 
-/// `|a - b|`, amplified, as a picture that is black where both agree.
+/// `|a - b|`, amplified, as a picture that is black where both agree. Holds one copy of the
+/// pictures beside the result.
+///
+/// # Shapes
+/// `[N, C, H, W]` twice → the same
 pub fn error_picture(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    Ok(((a.clamp(-1f32, 1f32)? - b.clamp(-1f32, 1f32)?)?.abs()?.affine(ERROR_GAIN, -1.0)?)
-        .clamp(-1f32, 1f32)?)
+    let rows = BAND.div_ceil(a.dim(1)?.max(1) * a.dim(3)?.max(1));
+    let band = |y: usize, n: usize| -> Result<Tensor> {
+        control::check()?;
+        let [a, b] = [a, b].map(|t| t.narrow(2, y, n).and_then(|t| t.clamp(-1f32, 1f32)));
+        Ok((a? - b?)?.abs()?.affine(ERROR_GAIN, -1.0)?.clamp(-1f32, 1f32)?)
+    };
+    let h = a.dim(2)?;
+    let bands = (0..h).step_by(rows).map(|y| band(y, rows.min(h - y)));
+    match &bands.collect::<Result<Vec<_>>>()?[..] {
+        [one] => Ok(one.clone()),
+        several => Ok(Tensor::cat(several, 2)?),
+    }
 }
 
 /// What a value looks like; `picture` renders a code.
@@ -78,6 +106,7 @@ pub fn display(value: &Value, picture: &dyn Fn(&Latent) -> Result<Image>) -> Res
         Value::Image(i) => show_image(i, vec![describe(value)])?,
         Value::Latent(l) | Value::Path(l) => show_image(&picture(l)?, vec![describe(value)])?,
         Value::Inversion(i) => show_inversion(i)?,
+        Value::Mask(m) => show_image(&mask_picture(m)?, vec![describe(value)])?,
         Value::Table(t) => show_table(t)?,
         Value::Direction(d) => Display { pictures: Vec::new(), lines: direction_lines(d) },
         Value::List(items) => show_list(items, picture)?,
@@ -108,7 +137,7 @@ pub fn side_by_side(
             _ => None,
         };
         match image {
-            Some(i) => all.pictures.extend(pictures(&i)?),
+            Some(i) => add(&mut all, &i)?,
             None => {
                 let one = display(v, picture)?;
                 all.pictures.extend(one.pictures);
@@ -120,33 +149,57 @@ pub fn side_by_side(
 }
 
 fn show_image(image: &Image, lines: Vec<String>) -> Result<Display> {
-    Ok(Display { pictures: pictures(image)?, lines })
+    let mut all = Display { pictures: Vec::new(), lines };
+    add(&mut all, image)?;
+    Ok(all)
 }
 
-fn pictures(image: &Image) -> Result<Vec<Picture>> {
+/// Adds an image's pictures to what is shown.
+fn add(all: &mut Display, image: &Image) -> Result<()> {
+    control::check()?;
+    let held: usize = all.pictures.iter().map(|p| p.raster.data.len()).sum();
+    room(held as u64 + image.data.elem_count() as u64)?;
     let rasters = Raster::from_tensor(&image.data)?.into_iter().enumerate();
-    Ok(rasters
-        .map(|(i, raster)| Picture {
-            raster,
-            caption: image.captions.get(i).cloned().unwrap_or_default(),
-        })
-        .collect())
+    all.pictures.extend(rasters.map(|(i, raster)| Picture {
+        raster,
+        caption: image.captions.get(i).cloned().unwrap_or_default(),
+    }));
+    Ok(())
 }
 
-fn show_list(items: &[Value], picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
-    let visual = |v: &Value| matches!(v, Value::Image(_) | Value::Latent(_) | Value::Inversion(_));
+/// Refuses pictures of more bytes than one result may hold.
+///
+/// # Errors
+/// `Limit` beyond [`LIMITS`]`.shown_bytes`.
+pub fn room(bytes: u64) -> Result<()> {
+    if bytes <= LIMITS.shown_bytes {
+        return Ok(());
+    }
+    let mb = |b: u64| b / 1_000_000;
+    let text = format!(
+        "these pictures have {} MB together, one result holds at most {} MB",
+        mb(bytes),
+        mb(LIMITS.shown_bytes)
+    );
+    Err(Error::new(Kind::Limit, text)
+        .hint("choose some of them, or save each: save(x, \"{i}.png\")"))
+}
+
+fn show_list(items: &List, picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
+    let visual = |v: &Value| {
+        matches!(v, Value::Image(_) | Value::Latent(_) | Value::Inversion(_) | Value::Mask(_))
+    };
     if !items.is_empty() && items.iter().all(visual) {
         return side_by_side(items, picture);
     }
-    Ok(Display {
-        pictures: Vec::new(),
-        lines: vec![plain(&Value::List(std::sync::Arc::new(items.to_vec())))],
-    })
+    Ok(Display { pictures: Vec::new(), lines: vec![text::shown(&Value::List(items.clone()))] })
 }
 
 fn show_inversion(i: &Inversion) -> Result<Display> {
     let mut all = Vec::new();
+    room(3 * i.target.elem_count() as u64)?;
     for n in 0..i.code.count() {
+        control::check()?;
         let (target, found) = (i.target.narrow(0, n, 1)?, i.reconstruction.narrow(0, n, 1)?);
         let error = error_picture(&target, &found)?;
         for (data, caption) in [(target, "target"), (found, "inverted"), (error, "error ×4")] {
@@ -158,17 +211,16 @@ fn show_inversion(i: &Inversion) -> Result<Display> {
 }
 
 fn show_table(t: &Table) -> Result<Display> {
-    let mut all = Vec::new();
+    let mut all = Display { pictures: Vec::new(), lines: layout(t) };
+    all.lines.extend(t.notes.iter().cloned());
     for i in &t.pictures {
-        all.extend(pictures(i)?);
+        add(&mut all, i)?;
     }
-    let mut lines = layout(t);
-    lines.extend(t.notes.iter().cloned());
-    Ok(Display { pictures: all, lines })
+    Ok(all)
 }
 
 /// The rows in aligned columns: texts to the left, numbers to the right.
-fn layout(t: &Table) -> Vec<String> {
+pub(super) fn layout(t: &Table) -> Vec<String> {
     use unicode_width::UnicodeWidthStr;
     let text = |c: &Cell| match c {
         Cell::Text(s) => Safe(s).to_string(),
@@ -196,10 +248,11 @@ pub fn describe(value: &Value) -> String {
         Value::Image(i) => describe_image(i),
         Value::Latent(l) => describe_code("Latent", l),
         Value::Path(l) => format!("Path of {} frames, {}", l.count(), describe_code("Latent", l)),
-        Value::Direction(d) => describe_direction(d),
+        Value::Direction(d) => describe_forms(d),
         Value::Model(m) => describe_model(m),
         Value::Inversion(i) => summary(i).join(" · "),
-        other => plain(other),
+        Value::Mask(m) => describe_mask(m),
+        other => text::shown(other),
     }
 }
 
@@ -216,6 +269,26 @@ fn describe_image(i: &Image) -> String {
     format!("Image {many}{w}×{h} {mode} · {}{notes}", Safe(&i.origin))
 }
 
+/// A mask as a grey picture: white counts, black does not.
+///
+/// # Errors
+/// When its weights cannot be read.
+pub fn mask_picture(mask: &Mask) -> Result<Image> {
+    Ok(Image {
+        data: mask.at(mask.size())?.affine(2.0, -1.0)?,
+        captions: Vec::new(),
+        origin: mask.origin.clone(),
+        notes: Vec::new(),
+        model: None,
+    })
+}
+
+fn describe_mask(m: &Mask) -> String {
+    let (height, width) = m.size();
+    let share = m.share((height, width)).map_or(String::new(), |s| format!(", {:.1} %", 100.0 * s));
+    format!("Mask {width}×{height}{share} · {}", Safe(&m.origin))
+}
+
 fn describe_code(kind: &str, l: &Latent) -> String {
     let many = if l.count() == 1 { String::new() } else { format!("{} × ", l.count()) };
     let size =
@@ -226,11 +299,36 @@ fn describe_code(kind: &str, l: &Latent) -> String {
     format!("{kind}[{}] {many}{size} of {}{noise} · {}", l.space, Safe(&model), Safe(&l.origin))
 }
 
-/// A direction, and what was measured about it.
-fn direction_lines(d: &Direction) -> Vec<String> {
-    let rows = d.about.as_deref().map(directions::about).unwrap_or_default();
-    let told = rows.into_iter().map(|(what, value)| format!("{what}: {}", Safe(&value)));
-    std::iter::once(describe_direction(d)).chain(told).collect()
+/// A direction, and what was measured about it, form by form where it has several.
+fn direction_lines(all: &Forms) -> Vec<String> {
+    let form = |d: &Direction| {
+        let rows = d.about.as_deref().map(directions::about).unwrap_or_default();
+        let told = rows.into_iter().map(|(what, value)| format!("{what}: {}", Safe(&value)));
+        std::iter::once(describe_direction(d)).chain(told).collect::<Vec<_>>()
+    };
+    if !all.is_open() {
+        return form(all.first());
+    }
+    let measured = all.iter().map(|(_, d)| d).filter(|d| d.about.is_some());
+    std::iter::once(describe_forms(all)).chain(measured.flat_map(form)).collect()
+}
+
+/// One line about a direction.
+fn describe_forms(all: &Forms) -> String {
+    let d = all.first();
+    if !all.is_open() {
+        return describe_direction(d);
+    }
+    let sets: Vec<&str> = all.iter().map(|(set, _)| set.name()).collect();
+    let layers =
+        d.layers.as_ref().map(|r| format!(" @ {}..{}", r.start, r.end)).unwrap_or_default();
+    let model = d.model.as_ref().map_or("an unnamed generator", |m| m.name.as_str());
+    format!(
+        "Direction[{}] {}{layers} of {} · taken in the space of the code that it moves",
+        sets.join(", "),
+        Safe(&d.name),
+        Safe(model)
+    )
 }
 
 fn describe_direction(d: &Direction) -> String {
@@ -271,30 +369,6 @@ fn describe_model(m: &Loaded) -> String {
     )
 }
 
-/// A value as one would write it, for `print`.
-pub fn plain(value: &Value) -> String {
-    match value {
-        Value::Nothing => String::new(),
-        Value::Number(v) => format!("{v}"),
-        Value::Text(t) => Safe(t).to_string(),
-        Value::Bool(b) => b.to_string(),
-        Value::Range { from, to, step } => match step {
-            Some(s) => format!("{from}..{to} by {s}"),
-            None => format!("{from}..{to}"),
-        },
-        Value::Space(s) => s.to_string(),
-        Value::Word(w, v) => match v {
-            Some(v) => format!("{}: {}", Safe(w), plain(v)),
-            None => Safe(w).to_string(),
-        },
-        Value::List(items) => {
-            format!("[{}]", items.iter().map(plain).collect::<Vec<_>>().join(", "))
-        }
-        Value::Table(t) => layout(t).join("\n"),
-        other => describe(other),
-    }
-}
-
 /// A value as one JSON object, for `--json`.
 pub fn json(value: &Value) -> serde_json::Value {
     use serde_json::json;
@@ -310,15 +384,17 @@ pub fn json(value: &Value) -> serde_json::Value {
         Value::Image(i) => {
             json!({"type": "Image", "shape": i.dims(), "origin": i.origin, "notes": i.notes, "captions": i.captions})
         }
-        Value::Model(m) => json!({"type": "Model", "facts": m.generator.spec(), "sha256": m.sha256,
+        Value::Model(m) => json!({"type": "Model", "facts": m.spec(), "sha256": m.sha256().ok(),
             "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_spaces": direction_spaces(m)}),
         Value::Latent(l) => merge(json!({"type": "Latent"}), code(l)),
         Value::Path(l) => merge(json!({"type": "Path"}), code(l)),
-        Value::Direction(d) => {
-            json!({"type": "Direction", "space": d.space.name(), "rows": d.rows, "dim": d.dim,
-            "name": d.name, "model": d.model, "origin": d.origin, "about": d.about.as_deref()})
-        }
+        Value::Direction(d) => direction_json(d),
         Value::Inversion(i) => merge(json!({"type": "Inversion"}), inversion_json(i)),
+        Value::Mask(m) => {
+            let (height, width) = m.size();
+            json!({"type": "Mask", "shape": [height, width],
+                "share": m.share((height, width)).ok(), "origin": m.origin})
+        }
         Value::Table(t) => {
             let cell = |c: &Cell| match c {
                 Cell::Text(s) => json!(s),
@@ -330,8 +406,24 @@ pub fn json(value: &Value) -> serde_json::Value {
             };
             json!({"type": "Table", "rows": t.rows.iter().map(row).collect::<Vec<_>>(), "notes": t.notes})
         }
-        other => json!({"type": other.ty().to_string(), "value": plain(other)}),
+        other => json!({"type": other.ty().to_string(), "value": text::shown(other)}),
     }
+}
+
+/// A direction of one form as it is; of several, the forms by the space of their set.
+fn direction_json(all: &Forms) -> serde_json::Value {
+    use serde_json::json;
+    let form = |d: &Direction| {
+        json!({"type": "Direction", "space": d.space.name(), "rows": d.rows, "dim": d.dim,
+            "name": d.name, "model": d.model, "origin": d.origin, "about": d.about.as_deref()})
+    };
+    let first = all.first();
+    if !all.is_open() {
+        return form(first);
+    }
+    let forms: serde_json::Map<String, serde_json::Value> =
+        all.iter().map(|(set, d)| (set.name().to_owned(), form(d))).collect();
+    json!({"type": "Direction", "name": first.name, "model": first.model, "forms": forms})
 }
 
 /// The spaces of every direction that a generator brings: `{"smile": ["W", "S", "Z"]}`.
@@ -375,7 +467,7 @@ pub fn summary(i: &Inversion) -> Vec<String> {
     let stopped = i.stopped_at().map(|s| format!(", stopped at {s}")).unwrap_or_default();
     let how = format!(
         "{}, {} ({size}), {}{stopped}, {:.1} s · seed {}",
-        i.config.method.name(),
+        i.config.method.name,
         i.config.space,
         i.config.plan(),
         i.seconds,
@@ -395,7 +487,7 @@ fn inversion_json(i: &Inversion) -> serde_json::Value {
         "space": i.code.space.name(),
         "shape": i.code.data.dims(),
         "model": i.code.model,
-        "method": i.config.method.name(),
+        "method": i.config.method.name,
         "steps": i.steps,
         "passes": i.config.passes_taken(),
         "seed": i.seed,

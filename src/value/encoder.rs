@@ -5,10 +5,12 @@
 //! only on demand keeps the start short. What can be wrong with it is still found at once where its
 //! head tells: its family and its generator.
 
+use super::deferred::Deferred;
+use super::embedded::Part;
 use crate::error::{Error, Kind, Result};
 use crate::generator::Spec;
-use crate::invert::{EncoderConfig, PassNet};
 use crate::limits::LIMITS;
+use crate::network::{EncoderConfig, PassNet};
 use crate::rng::Rng;
 use crate::safe::Safe;
 use crate::weights::{self, Checkpoint, Weights};
@@ -29,8 +31,8 @@ const TOY_SPREAD: f64 = 0.05;
 pub enum EncoderSource {
     /// A file.
     File(PathBuf),
-    /// Bytes in the binary, with a name for errors.
-    Bytes(&'static str, &'static [u8]),
+    /// A file in the binary.
+    Embedded(Part),
     /// None: the toy's, made in code.
     Toy,
 }
@@ -39,7 +41,7 @@ impl EncoderSource {
     fn open(&self) -> Result<Checkpoint> {
         match self {
             Self::File(path) => weights::open(path, &LIMITS),
-            Self::Bytes(name, bytes) => weights::open_bytes(name, *bytes, &LIMITS),
+            Self::Embedded(part) => weights::open_bytes(part.name, part.bytes, &LIMITS),
             Self::Toy => Err(Error::runtime("the toy encoder has no file")),
         }
     }
@@ -49,13 +51,12 @@ impl EncoderSource {
 pub struct OwnEncoder {
     source: EncoderSource,
     spec: Spec,
-    generator_sha256: String,
     device: Device,
     network: OnceLock<PassNet>,
 }
 
 impl OwnEncoder {
-    /// Announces the encoder of the generator `spec`, whose file has the hash `generator_sha256`;
+    /// Announces the encoder of the generator `spec`, whose file has the hash `sha256`;
     /// only the head of the encoder's file is read.
     ///
     /// # Errors
@@ -63,19 +64,15 @@ impl OwnEncoder {
     pub fn announce(
         source: EncoderSource,
         spec: &Spec,
-        generator_sha256: &str,
+        sha256: &Deferred<String>,
         device: &Device,
     ) -> Result<Self> {
-        let own = Self {
-            source,
-            spec: spec.clone(),
-            generator_sha256: generator_sha256.to_owned(),
-            device: device.clone(),
-            network: OnceLock::new(),
-        };
+        let own =
+            Self { source, spec: spec.clone(), device: device.clone(), network: OnceLock::new() };
         if !matches!(own.source, EncoderSource::Toy) {
             let file = own.source.open()?;
-            own.settings(file.family().unwrap_or_default(), file.config())?;
+            let config = own.settings(&file)?;
+            own.belongs(&config, sha256)?;
         }
         Ok(own)
     }
@@ -99,13 +96,18 @@ impl OwnEncoder {
     fn read(&self) -> Result<PassNet> {
         let file = self.source.open()?;
         // The file may have been replaced since it was announced.
-        let config = self.settings(file.family().unwrap_or_default(), file.config())?;
-        let name = format!("encoder {}", file.sha256()?.get(..12).unwrap_or_default());
+        let config = self.settings(&file)?;
+        let sha256 = match &self.source {
+            EncoderSource::Embedded(part) => part.sha256.to_owned(),
+            _ => file.sha256()?,
+        };
+        let name = format!("encoder {}", sha256.get(..12).unwrap_or_default());
         PassNet::new(&name, config, file.weights, &self.device)
     }
 
-    fn settings(&self, family: &str, config: &serde_json::Value) -> Result<EncoderConfig> {
+    fn settings(&self, file: &Checkpoint) -> Result<EncoderConfig> {
         let model = Safe(&self.spec.name);
+        let family = file.family().unwrap_or_default();
         if family != FAMILY {
             return Err(Error::new(
                 Kind::Format,
@@ -116,21 +118,27 @@ impl OwnEncoder {
             )
             .hint("put an encoder.safetensors there, or none"));
         }
-        let config: EncoderConfig = serde_json::from_value(config.clone()).map_err(|e| {
+        serde_json::from_value(file.config().clone()).map_err(|e| {
             Error::new(
                 Kind::Format,
                 format!("the settings of the encoder beside {model} are unreadable: {e}"),
             )
             .hint("use the file as the training script wrote it")
-        })?;
+        })
+    }
+
+    /// Refuses an encoder that was trained for another generator than the one whose file has that
+    /// hash.
+    fn belongs(&self, config: &EncoderConfig, sha256: &Deferred<String>) -> Result<()> {
         match &config.generator_sha256 {
-            Some(wanted) if *wanted != self.generator_sha256 => Err(Error::runtime(format!(
-                "the encoder beside {model} was trained for another generator"
+            Some(wanted) if wanted != sha256.get()? => Err(Error::runtime(format!(
+                "the encoder beside {} was trained for another generator",
+                Safe(&self.spec.name)
             ))
             .hint(
                 "load the generator's file alone, or put the matching encoder.safetensors there",
             )),
-            _ => Ok(config),
+            _ => Ok(()),
         }
     }
 }
@@ -174,7 +182,7 @@ fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
 #[cfg(test)]
 mod tests {
     use crate::generator::toy::Toy;
-    use crate::invert::EncoderConfig;
+    use crate::network::EncoderConfig;
     use crate::value::model;
     use crate::weights::{Array, Manifest, safetensors};
     use candle_core::Device;
@@ -204,7 +212,7 @@ mod tests {
         });
         let path = folder.join("generator.safetensors");
         write(&path, "stylegan2", serde_json::json!({"img_resolution": 8}), &tensors.collect());
-        model::load(path.to_str().unwrap()).unwrap().sha256.clone()
+        model::load(path.to_str().unwrap()).unwrap().sha256().unwrap().to_owned()
     }
 
     /// An encoder for codes of 4×16 with all weights 0 but the base's bias.

@@ -1,13 +1,20 @@
 //! Values: the only type that crosses between the language and the tensors.
 
+mod deferred;
 pub mod directions;
 pub mod display;
+mod embedded;
 mod encoder;
+pub mod foreign;
+mod list;
 pub mod model;
+pub mod text;
 
+pub use list::List;
 pub use model::Loaded;
 
-use crate::invert::Inversion;
+use crate::direction::Forms;
+use crate::invert::{Inversion, Mask};
 use crate::lang::types::{CodeType, ModelFacts, Type};
 use crate::latent::{Direction, Latent};
 use crate::space::Space;
@@ -39,17 +46,19 @@ pub enum Value {
     /// A bare word given to a parameter with choices, and the value after its colon.
     Word(String, Option<Box<Value>>),
     /// A list.
-    List(Arc<Vec<Value>>),
+    List(List),
     /// Pictures.
     Image(Image),
     /// A generator.
     Model(Arc<Loaded>),
     /// Codes.
     Latent(Latent),
-    /// A direction.
-    Direction(Direction),
+    /// A direction, in one space or in several.
+    Direction(Arc<Forms>),
     /// A result of `invert`.
     Inversion(Arc<Inversion>),
+    /// Which part of a picture counts.
+    Mask(Arc<Mask>),
     /// A table.
     Table(Arc<Table>),
     /// A path: its frames as codes.
@@ -101,7 +110,21 @@ pub enum Cell {
     Number(f64, usize),
 }
 
+impl From<Direction> for Value {
+    fn from(d: Direction) -> Self {
+        Self::Direction(Arc::new(d.into()))
+    }
+}
+
 impl Value {
+    /// A list of these values.
+    ///
+    /// # Errors
+    /// As [`List::new`].
+    pub fn list(items: Vec<Self>) -> crate::error::Result<Self> {
+        List::new(items).map(Self::List)
+    }
+
     /// The static type, as the checker would know it.
     pub fn ty(&self) -> Type {
         match self {
@@ -112,19 +135,16 @@ impl Value {
             Self::Range { .. } => Type::Range,
             Self::Space(_) => Type::Space,
             Self::Word(..) => Type::Unknown,
-            Self::List(items) => {
-                let first = items.first().map_or(Type::Unknown, Self::ty);
-                let same = items.iter().all(|v| v.ty() == first);
-                Type::List(Box::new(if same { first } else { Type::Unknown }))
-            }
+            Self::List(items) => items.ty().clone(),
             Self::Image(i) => {
                 let [_, c, h, w] = i.dims();
                 Type::Image(Some([c, h, w]))
             }
             Self::Model(m) => Type::Model(Some(m.facts.clone())),
             Self::Latent(l) => Type::Latent(code_type(l)),
-            Self::Direction(d) => Type::Direction(direction_type(d)),
+            Self::Direction(d) => Type::Direction(forms_type(d)),
             Self::Inversion(i) => Type::Inversion(code_type(&i.code)),
+            Self::Mask(_) => Type::Mask,
             Self::Table(_) => Type::Table,
             Self::Path(l) => Type::Path(code_type(l)),
         }
@@ -149,11 +169,20 @@ pub fn code_type(l: &Latent) -> CodeType {
         model: known,
         count: Some(l.count()),
         origin: Some(l.origin.clone()),
+        forms: Vec::new(),
     }
 }
 
 /// What the checker knows of a direction.
-pub fn direction_type(d: &Direction) -> CodeType {
+pub fn forms_type(d: &Forms) -> CodeType {
+    let one = direction_type(d.first());
+    let layers = one.layers;
+    let known = one.of_forms(d.spaces());
+    CodeType { layers: layers.filter(|_| !d.is_open()), ..known }
+}
+
+/// What the checker knows of one form of a direction.
+fn direction_type(d: &Direction) -> CodeType {
     let known = d.model.as_ref().and_then(model::known);
     CodeType {
         space: Some(d.space),
@@ -165,5 +194,6 @@ pub fn direction_type(d: &Direction) -> CodeType {
         model: known,
         count: Some(1),
         origin: Some(d.origin.clone()),
+        forms: Vec::new(),
     }
 }

@@ -1,17 +1,20 @@
 //! Generators with what belongs to them: their own directions, the network of the perceptual
 //! distance.
 
+use super::deferred::Deferred;
 use super::directions::{self, Directions};
+use super::embedded::{self, Part};
 use super::encoder::{EncoderSource, OwnEncoder};
 use crate::direction;
 use crate::error::{Error, Result};
 use crate::generator::spaces::{self, model_id};
-use crate::generator::{self, Generator, Input};
-use crate::invert::{Encoder, PROJECTOR_SAMPLES, WStats};
+use crate::generator::{self, Generator, Input, Spec, registry};
+use crate::invert::{PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
 use crate::latent::{About, Direction, ModelId};
 use crate::limits::LIMITS;
 use crate::metric::{Features, FeaturesConfig};
+use crate::network::Encoder;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::weights::{self, Checkpoint, Weights};
@@ -22,25 +25,25 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// A loaded generator.
+///
+/// What is known of it is there at once, from the heads of its files; each part is read when it is
+/// first used.
 pub struct Loaded {
-    /// Makes the pictures.
-    pub generator: Arc<dyn Generator>,
     /// What the checker knows of it.
     pub facts: Arc<ModelFacts>,
-    /// Its own directions, by name.
-    pub directions: Directions,
-    /// Its network for attributes and the perceptual distance.
-    pub features: Option<Arc<Features>>,
-    /// Its encoder; see [`Loaded::encoder`].
-    encoder: Option<OwnEncoder>,
     /// Element types of the file's tensors: `f16 ×84`.
     pub dtype: String,
-    /// Sha256 of the file, hexadecimal; empty for one made in code.
-    pub sha256: String,
     /// Where it comes from, as the file says.
     pub provenance: serde_json::Value,
     /// Notes of the reader.
     pub notes: Vec<String>,
+    spec: Spec,
+    device: Device,
+    generator: Deferred<Arc<dyn Generator>>,
+    directions: Deferred<Directions>,
+    features: Option<Deferred<Arc<Features>>>,
+    encoder: Option<OwnEncoder>,
+    sha256: Deferred<String>,
     stats: OnceLock<WStats>,
 }
 
@@ -56,6 +59,41 @@ impl Loaded {
         id_of(&self.facts)
     }
 
+    /// What the generator is.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Where its weights are or will be.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Makes the pictures; its weights are read at the first call.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its tensors are not those of its family.
+    pub fn generator(&self) -> Result<&Arc<dyn Generator>> {
+        self.generator.get()
+    }
+
+    /// Its own directions, by name, read at the first call.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a direction does not fit the generator.
+    pub fn directions(&self) -> Result<&Directions> {
+        self.directions.get()
+    }
+
+    /// Its network for attributes and the perceptual distance, read at the first call; `None` when
+    /// it brings none.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its tensors do not fit its settings.
+    pub fn features(&self) -> Result<Option<&Arc<Features>>> {
+        self.features.as_ref().map(Deferred::get).transpose()
+    }
+
     /// Its encoder, read at the first call; `None` when it brings none.
     ///
     /// # Errors
@@ -66,29 +104,44 @@ impl Loaded {
         Ok(Some(network))
     }
 
-    /// Mean and spread of w over the prior, computed at the first call; not for a conditional
-    /// generator, whose statistics belong to a class.
+    /// Sha256 of the generator's file, hexadecimal, computed at the first call; empty for one made
+    /// in code.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn sha256(&self) -> Result<&str> {
+        self.sha256.get().map(String::as_str)
+    }
+
+    /// Reads now what may turn out broken: the generator, directions and features of files from
+    /// outside. Those in the binary are whole and wait for their first use.
+    ///
+    /// # Errors
+    /// As [`Loaded::generator`], [`Loaded::directions`] and [`Loaded::features`].
+    pub fn ready(&self) -> Result<()> {
+        if self.facts.fingerprint != embedded::FINGERPRINT {
+            self.generator()?;
+            self.directions()?;
+            self.features()?;
+        }
+        Ok(())
+    }
+
+    /// Mean and spread of w over the prior, computed at the first call; `None` for a
+    /// conditional generator, whose statistics belong to a class, and for one without W.
     ///
     /// # Errors
     /// When the mapping network fails.
-    pub fn stats(&self) -> Result<Option<&WStats>> {
-        if self.facts.c_dim > 0 {
+    pub fn stats(&self) -> Result<Option<WStats>> {
+        if self.facts.c_dim > 0 || !self.facts.spaces.contains(&Space::W) {
             return Ok(None);
         }
         if let Some(s) = self.stats.get() {
-            return Ok(Some(s));
+            return Ok(Some(s.clone()));
         }
-        let fresh = WStats::of(&*self.generator, None, PROJECTOR_SAMPLES)?;
-        Ok(Some(self.stats.get_or_init(|| fresh)))
+        let fresh = WStats::of(&**self.generator()?, None, PROJECTOR_SAMPLES)?;
+        Ok(Some(self.stats.get_or_init(|| fresh).clone()))
     }
-}
-
-/// The embedded generator and its networks, as they stand under `models/faces`.
-mod embedded {
-    pub const GENERATOR: &[u8] = include_bytes!("../../models/faces/generator.safetensors");
-    pub const ATTRIBUTES: &[u8] = include_bytes!("../../models/faces/attributes.safetensors");
-    pub const DIRECTIONS: &[u8] = include_bytes!("../../models/faces/directions.safetensors");
-    pub const ENCODER: &[u8] = include_bytes!("../../models/faces/encoder.safetensors");
 }
 
 /// Names that `load` takes besides files.
@@ -139,20 +192,7 @@ pub fn load(source: &str) -> Result<Arc<Loaded>> {
         return Ok(l.clone());
     }
     let loaded = Arc::new(match source {
-        "faces" => bundle(
-            weights::open_bytes("faces/generator.safetensors", embedded::GENERATOR, &LIMITS)?,
-            Some(weights::open_bytes(
-                "faces/attributes.safetensors",
-                embedded::ATTRIBUTES,
-                &LIMITS,
-            )?),
-            Some(weights::open_bytes(
-                "faces/directions.safetensors",
-                embedded::DIRECTIONS,
-                &LIMITS,
-            )?),
-            Some(EncoderSource::Bytes("faces/encoder.safetensors", embedded::ENCODER)),
-        )?,
+        "faces" => faces()?,
         "toy" => toy()?,
         path => from_path(Path::new(path))?,
     });
@@ -163,7 +203,7 @@ pub fn load(source: &str) -> Result<Arc<Loaded>> {
         .by_fingerprint
         .entry(loaded.facts.fingerprint.clone())
         .or_insert_with(|| loaded.clone());
-    if loaded.directions.len() > known.directions.len() {
+    if loaded.facts.directions.len() > known.facts.directions.len() {
         *known = loaded.clone();
     }
     Ok(loaded)
@@ -177,9 +217,33 @@ fn key(source: &str) -> String {
     }
 }
 
+/// The files of a generator, opened; none of their numbers is read.
+struct Bundle {
+    generator: Checkpoint,
+    /// The generator's hash and fingerprint, where they are known.
+    known: Option<[&'static str; 2]>,
+    attributes: Option<Checkpoint>,
+    directions: Option<Checkpoint>,
+    encoder: Option<EncoderSource>,
+}
+
+/// The generator in the binary.
+fn faces() -> Result<Loaded> {
+    let open = |part: Part| weights::open_bytes(part.name, part.bytes, &LIMITS);
+    bundle(Bundle {
+        generator: open(embedded::GENERATOR)?,
+        known: Some([embedded::GENERATOR.sha256, embedded::FINGERPRINT]),
+        attributes: Some(open(embedded::ATTRIBUTES)?),
+        directions: Some(open(embedded::DIRECTIONS)?),
+        encoder: Some(EncoderSource::Embedded(embedded::ENCODER)),
+    })
+}
+
 fn from_path(path: &Path) -> Result<Loaded> {
     if !path.is_dir() {
-        return bundle(open(path)?, None, None, None);
+        let generator = open(path)?;
+        let (known, attributes, directions, encoder) = (None, None, None, None);
+        return bundle(Bundle { generator, known, attributes, directions, encoder });
     }
     let part = |name: &str| {
         let file = path.join(name);
@@ -193,8 +257,13 @@ fn from_path(path: &Path) -> Result<Loaded> {
         .hint("name the file itself")
     })?;
     let encoder = path.join("encoder.safetensors");
-    let encoder = encoder.exists().then_some(EncoderSource::File(encoder));
-    bundle(generator, part("attributes.safetensors")?, part("directions.safetensors")?, encoder)
+    bundle(Bundle {
+        generator,
+        known: None,
+        attributes: part("attributes.safetensors")?,
+        directions: part("directions.safetensors")?,
+        encoder: encoder.exists().then_some(EncoderSource::File(encoder)),
+    })
 }
 
 fn open(path: &Path) -> Result<Checkpoint> {
@@ -210,47 +279,50 @@ fn open(path: &Path) -> Result<Checkpoint> {
     })
 }
 
-fn bundle(
-    model: Checkpoint,
-    attributes: Option<Checkpoint>,
-    directions: Option<Checkpoint>,
-    encoder: Option<EncoderSource>,
-) -> Result<Loaded> {
-    let sha256 = model.sha256()?;
-    let dtype = model.weights.list().dtypes();
-    let Checkpoint { provenance, notes, .. } = model.clone();
-    let generator = generator::load(model, &device())?;
-    let directions = directions
-        .map(|d| own_directions(&d, &*generator, &sha256))
-        .transpose()?
-        .unwrap_or_default();
-    let features = attributes.map(features).transpose()?;
-    let announce = |e| OwnEncoder::announce(e, generator.spec(), &sha256, &device());
+fn bundle(files: Bundle) -> Result<Loaded> {
+    let Bundle { generator: file, known, attributes, directions, encoder } = files;
+    let device = device();
+    let (dtype, provenance, notes) =
+        (file.weights.list().dtypes(), file.provenance.clone(), file.notes.clone());
+    let whole = file.clone();
+    let sha256 = match known {
+        Some([sha256, _]) => Deferred::ready(sha256.to_owned()),
+        None => Deferred::new(move || whole.sha256()),
+    };
+    let mut found = registry::recognise(file)?;
+    found.config.fingerprint = match known {
+        Some([_, fingerprint]) => fingerprint.to_owned(),
+        None => found.weights.fingerprint()?,
+    };
+    let spec = found.describe()?;
+    let mut facts = facts(&spec);
+    let directions = match directions {
+        Some(file) => own_directions(file, &mut facts, &sha256)?,
+        None => Deferred::ready(Directions::default()),
+    };
+    let features = attributes.map(|file| features(file, &mut facts, &device)).transpose()?;
+    let announce = |e| OwnEncoder::announce(e, &spec, &sha256, &device);
     let encoder = encoder.map(announce).transpose()?;
-    let facts = facts(&*generator, &directions, features.as_ref());
-    let facts = Arc::new(ModelFacts { encoder: encoder.is_some(), ..facts });
-    let features = features.map(Arc::new);
-    let stats = OnceLock::new();
+    facts.encoder = encoder.is_some();
+    let on = device.clone();
     Ok(Loaded {
-        generator,
-        facts,
+        facts: Arc::new(facts),
+        dtype,
+        provenance,
+        notes,
+        spec,
+        device,
+        generator: Deferred::new(move || found.clone().read(&on)),
         directions,
         features,
         encoder,
-        dtype,
         sha256,
-        provenance,
-        notes,
-        stats,
+        stats: OnceLock::new(),
     })
 }
 
-fn facts(
-    generator: &dyn Generator,
-    directions: &Directions,
-    features: Option<&Features>,
-) -> ModelFacts {
-    let s = generator.spec();
+/// What the checker knows of a generator that brings nothing.
+fn facts(s: &Spec) -> ModelFacts {
     ModelFacts {
         name: s.name.clone(),
         fingerprint: s.fingerprint.clone(),
@@ -264,24 +336,26 @@ fn facts(
         width: s.width,
         height: s.height,
         channels: s.channels,
-        directions: directions.spaces(),
+        directions: BTreeMap::new(),
         encoder: false,
-        perceptual: features.is_some(),
-        identity: features.is_some_and(|f| f.config().knows_identity()),
-        landmarks: features.is_some_and(|f| f.config().finds_faces()),
+        perceptual: false,
+        identity: false,
+        landmarks: false,
     }
 }
 
-/// The directions of a `directions` file, which must have been found in this very generator.
+/// The directions of a `directions` file, which must have been found in this very generator; their
+/// names go to the facts.
 fn own_directions(
-    file: &Checkpoint,
-    generator: &dyn Generator,
-    sha256: &str,
-) -> Result<Directions> {
-    let model = &model_id(generator.spec());
-    let sizes = sizes(&facts(generator, &Directions::default(), None));
+    file: Checkpoint,
+    facts: &mut ModelFacts,
+    sha256: &Deferred<String>,
+) -> Result<Deferred<Directions>> {
+    let (model, sizes) = (id_of(facts), sizes(facts));
     let wanted = file.config().get("generator_sha256").and_then(serde_json::Value::as_str);
-    if wanted.is_some_and(|w| w != sha256) {
+    if let Some(wanted) = wanted
+        && wanted != sha256.get()?
+    {
         return Err(Error::runtime(format!(
             "the directions beside {} were found in another generator",
             Safe(&model.name)
@@ -290,11 +364,20 @@ fn own_directions(
             "load the generator's file alone, or put the matching directions.safetensors there",
         ));
     }
-    let all = directions::read(file, directions::space_of(file).or(Some(Space::W)), &sizes)?;
-    Ok(all
-        .into_iter()
-        .map(|d| Direction { model: Some(model.clone()), origin: "own set".into(), ..d })
-        .collect())
+    let space = directions::space_of(&file).or(Some(Space::W));
+    let names = directions::names(&file, space);
+    let all = Deferred::new(move || {
+        let all = directions::read(&file, space, &sizes)?;
+        Ok(all
+            .into_iter()
+            .map(|d| Direction { model: Some(model.clone()), origin: "own set".into(), ..d })
+            .collect::<Directions>())
+    });
+    facts.directions = match names {
+        Some(names) => names,
+        None => all.get()?.spaces(),
+    };
+    Ok(all)
 }
 
 /// The sizes that decide what an array can be.
@@ -309,11 +392,28 @@ pub fn sizes(m: &ModelFacts) -> direction::Facts {
     }
 }
 
-fn features(file: Checkpoint) -> Result<Features> {
-    let config = serde_json::from_value(file.config().clone()).map_err(|e| {
+/// The network of an `attributes` file; what it reads goes to the facts.
+fn features(
+    file: Checkpoint,
+    facts: &mut ModelFacts,
+    device: &Device,
+) -> Result<Deferred<Arc<Features>>> {
+    let config: FeaturesConfig = serde_json::from_value(file.config().clone()).map_err(|e| {
         Error::runtime(format!("the attribute network's configuration is unreadable: {e}"))
     })?;
-    Features::new("attributes", config, file.weights, &device())
+    know(facts, &config);
+    let device = device.clone();
+    Ok(Deferred::new(move || {
+        let network = Features::new("attributes", config.clone(), file.weights.clone(), &device)?;
+        Ok(Arc::new(network))
+    }))
+}
+
+/// Notes in the facts what a network reads.
+fn know(facts: &mut ModelFacts, config: &FeaturesConfig) {
+    facts.perceptual = true;
+    facts.identity = config.knows_identity();
+    facts.landmarks = config.finds_faces();
 }
 
 /// The toy: a tiny seeded generator with three seeded directions, a seeded feature network and a
@@ -323,7 +423,7 @@ fn toy() -> Result<Loaded> {
 
     let device = device();
     let generator = generator::toy(0, &device)?;
-    let spec = generator.spec();
+    let spec = generator.spec().clone();
     let directions = toy_directions(&*generator)?;
     let config = toy_config(spec.width)?;
     let (widths, outputs) = ([spec.channels, 4, 6, 8], config.outputs.len());
@@ -342,20 +442,24 @@ fn toy() -> Result<Loaded> {
     }
     put("head.weight", &[outputs, widths[3]], 0.3)?;
     put("head.bias", &[outputs], 0.0)?;
-    let features =
-        Features::new("toy features", config, Weights::of_tensors("toy", tensors), &device)?;
-    let facts = ModelFacts { encoder: true, ..facts(&*generator, &directions, Some(&features)) };
-    let encoder = OwnEncoder::announce(EncoderSource::Toy, generator.spec(), "", &device)?;
+    let mut facts = ModelFacts { encoder: true, directions: directions.spaces(), ..facts(&spec) };
+    know(&mut facts, &config);
+    let weights = Weights::of_tensors("toy features", tensors);
+    let features = Features::new("toy features", config, weights, &device)?;
+    let sha256 = Deferred::ready(String::new());
+    let encoder = OwnEncoder::announce(EncoderSource::Toy, &spec, &sha256, &device)?;
     Ok(Loaded {
-        generator,
         facts: Arc::new(facts),
-        directions,
-        features: Some(Arc::new(features)),
-        encoder: Some(encoder),
         dtype: "f32".into(),
-        sha256: String::new(),
         provenance: json!({"made": "in code, seed 0"}),
         notes: Vec::new(),
+        spec,
+        device,
+        generator: Deferred::ready(generator),
+        directions: Deferred::ready(directions),
+        features: Some(Deferred::ready(Arc::new(features))),
+        encoder: Some(encoder),
+        sha256,
         stats: OnceLock::new(),
     })
 }
@@ -375,7 +479,8 @@ fn toy_config(resolution: usize) -> Result<FeaturesConfig> {
     .map_err(|e| Error::runtime(format!("the toy's configuration is unreadable: {e}")))
 }
 
-/// Three seeded directions that mean nothing: in W, in Z, and in S the styles that the W one moves.
+/// Three seeded directions that mean nothing: in W, in Z, and in S the styles that the W one moves;
+/// one of them also has a step of its own for every layer of W+.
 fn toy_directions(generator: &dyn Generator) -> Result<Directions> {
     use crate::rng::Rng;
 
@@ -410,6 +515,9 @@ fn toy_directions(generator: &dyn Generator) -> Result<Directions> {
         let s = moved.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
         all.extend([one(Space::W, name, w), one(Space::Z, name, z), one(Space::S, name, s)]);
     }
+    let mut rng = Rng::derive(0, "smile in W+");
+    let rows: Vec<f64> = (0..spec.num_ws * spec.w_dim).map(|_| rng.normal()).collect();
+    all.push(Direction { rows: spec.num_ws, dim: spec.w_dim, ..one(Space::WPlus, "smile", rows) });
     Ok(all.into_iter().collect())
 }
 

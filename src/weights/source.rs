@@ -4,7 +4,8 @@
 //! A file is read by position, never mapped: one that is truncated while it is read gives an error,
 //! not a signal.
 
-use crate::error::{Error, Kind, Result};
+use crate::control::check;
+use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::safe::Safe;
 use std::borrow::Cow;
@@ -13,6 +14,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+
+/// Bytes that are read between two stop checks.
+const PIECE: usize = 4 << 20;
 
 /// Reading at a position, without a cursor of its own.
 pub(crate) trait ReadAt: Send + Sync {
@@ -53,12 +57,8 @@ impl Source {
     pub(crate) fn open(path: &Path, limits: &Limits) -> Result<Self> {
         let name = one_line(&path.to_string_lossy());
         let doing = || format!("cannot open {name}");
-        // Asked before opening: opening a pipe would wait for its writer.
-        let meta = std::fs::metadata(path).map_err(|e| Error::io(doing(), &e))?;
-        if !meta.is_file() {
-            return Err(Error::new(Kind::Io, format!("{}: it is not a regular file", doing())));
-        }
-        let file = std::fs::File::open(path).map_err(|e| Error::io(doing(), &e))?;
+        let file = crate::store::open_regular(path).map_err(|e| Error::io(doing(), &e))?;
+        let meta = file.metadata().map_err(|e| Error::io(doing(), &e))?;
         if meta.len() > limits.model_bytes {
             return Err(Error::format(
                 &name,
@@ -121,10 +121,15 @@ impl Source {
     /// Fills a buffer from `at` on.
     pub(crate) fn read_into(&self, at: u64, buffer: &mut [u8]) -> Result<()> {
         let part = self.window(at, buffer.len() as u64)?;
-        self.reader.read_exact_at(buffer, part.start).map_err(|e| match e.kind() {
-            io::ErrorKind::UnexpectedEof => self.fail(at, "the file ended while it was read"),
-            _ => self.fail(at, e),
-        })
+        for (i, piece) in buffer.chunks_mut(PIECE).enumerate() {
+            check()?;
+            let from = part.start + (i * PIECE) as u64;
+            self.reader.read_exact_at(piece, from).map_err(|e| match e.kind() {
+                io::ErrorKind::UnexpectedEof => self.fail(at, "the file ended while it was read"),
+                _ => self.fail(at, e),
+            })?;
+        }
+        Ok(())
     }
 
     /// The `len` bytes from `at` on; lack of memory is an error, not an abort.

@@ -352,10 +352,8 @@ mod tests {
     fn both_ends_come_out_empty_or_say_why() {
         let mut w = weights(&["b4.const", "extra"]);
         let e = w.take("b4.konst", &[1]).unwrap_err();
-        assert_eq!(
-            e.to_string(),
-            "tensor `b4.konst` [1] is missing; in f; the file has `b4.const`"
-        );
+        let said = "tensor `b4.konst` [1] is missing; in f; the file has `b4.const`";
+        assert!(e.to_string().starts_with(said), "{e}");
         assert!(e.repair().is_some());
         let e = w.take("b4.const", &[2, 3]).unwrap_err().to_string();
         assert!(e.starts_with("tensor `b4.const` is [1], [2, 3] is needed"), "{e}");

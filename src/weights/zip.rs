@@ -3,6 +3,7 @@
 use super::source::{ReadAt, Source, Stream, one_line, quoted, reserve};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use ::zip::read::{ArchiveOffset, Config};
 use ::zip::{CompressionMethod, ZipArchive};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -30,7 +31,12 @@ impl Archive {
     /// the archive, encryption, other compressions than deflate, sizes beyond the limits.
     pub(super) fn open(source: &Source, limits: &Limits) -> Result<Self> {
         let bad = |e: &dyn std::fmt::Display| source.fail(0, format_args!("zip: {e}"));
-        let mut zip = Zip::new(Stream::new(source.clone())).map_err(|e| bad(&e))?;
+        // A model file begins with its archive. Left to find the beginning by itself, the crate
+        // takes the 2nd entry of a directory for the first one where the 1st takes as many bytes
+        // (76) as the zip64 records behind the directory, as in torch files whose folder has 21.
+        let config = Config { archive_offset: ArchiveOffset::Known(0) };
+        let stream = Stream::new(source.clone());
+        let mut zip = Zip::with_config(config, stream).map_err(|e| bad(&e))?;
         if zip.len() > limits.zip_entries {
             return Err(bad(&format_args!(
                 "at most {} entries, not {}",

@@ -7,7 +7,8 @@ use crate::bench::setting::{Setting, settings};
 use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::generator::{Generator, Input, Noise, spaces};
-use crate::invert::{self, Config, Method};
+use crate::invert::methods::{HYBRID, OPTIMIZE};
+use crate::invert::{self, Config};
 use crate::lang::types::ModelFacts;
 use crate::metric::Perceptual;
 use crate::rng::Rng;
@@ -135,7 +136,7 @@ impl Subject {
                 let generator = official::build(*resolution, job.seed, &model::device())?;
                 Self::synthesis(Arc::new(generator), job)?
             }
-            What::Model(name) => Self::synthesis(model::load(name)?.generator.clone(), job)?,
+            What::Model(name) => Self::synthesis(model::load(name)?.generator()?.clone(), job)?,
             What::Inversion { model, method } => {
                 Self::inversion(&model::load(model)?, method.as_deref(), job)?
             }
@@ -162,14 +163,14 @@ impl Subject {
     }
 
     fn inversion(model: &Arc<Loaded>, method: Option<&str>, job: &Job) -> Result<Self> {
-        let generator = model.generator.clone();
+        let generator = model.generator()?.clone();
         let config = setting(method, &model.facts)?.config(None, job.seed);
         let (perceptual, target) =
-            (model.features.clone().map(Perceptual::new), pictures(model, job)?);
+            (model.features()?.cloned().map(Perceptual::new), pictures(model, job)?);
         model.stats()?;
         let passes = config.passes.or(model.encoder()?.map(|e| e.passes())).unwrap_or(0);
-        let steps = if config.method == Method::Encoder { passes } else { config.steps };
-        let inversion = Some((config.method.name().to_owned(), steps));
+        let steps = if config.method.steps.is_none() { passes } else { config.steps };
+        let inversion = Some((config.method.name.to_owned(), steps));
         let facts = Facts { inversion, ..facts(&*generator, None) };
         let timed =
             Timed::Inversion { model: model.clone(), perceptual, config: Box::new(config), target };
@@ -250,8 +251,8 @@ impl Subject {
         let job = invert::Job {
             perceptual: perceptual.as_ref(),
             encoder: model.encoder()?,
-            stats: model.stats()?,
-            ..invert::Job::new(&*model.generator, &control)
+            stats: Some(&|| model.stats()),
+            ..invert::Job::new(&**model.generator()?, &control)
         };
         Ok(self.clocked(|| invert::invert(&job, target, config).map(drop))? / 1e3)
     }
@@ -271,8 +272,8 @@ impl Subject {
 /// # Errors
 /// When there is no such method, or the generator brings no encoder for it.
 pub fn setting(method: Option<&str>, facts: &ModelFacts) -> Result<Setting> {
-    let usual = if facts.encoder { Method::Hybrid } else { Method::Optimize };
-    let method = method.map_or_else(|| format!("{}:{STEPS}", usual.name()), str::to_owned);
+    let usual = if facts.encoder { &HYBRID } else { &OPTIMIZE };
+    let method = method.map_or_else(|| format!("{}:{STEPS}", usual.name), str::to_owned);
     // They come from narrow to wide.
     let last = settings(std::slice::from_ref(&method), &[], facts)?.pop();
     last.ok_or_else(|| {
@@ -284,7 +285,7 @@ pub fn setting(method: Option<&str>, facts: &ModelFacts) -> Result<Setting> {
 fn short(config: &Config) -> Config {
     Config {
         steps: config.steps.min(1),
-        passes: config.method.encodes().then_some(1),
+        passes: config.method.encoder.then_some(1),
         ..config.clone()
     }
 }
@@ -309,7 +310,7 @@ fn facts(generator: &dyn Generator, work: Option<Work>) -> Facts {
 /// Pictures of the generator's own, to be found again: an inversion takes its time whatever they
 /// show.
 fn pictures(model: &Loaded, job: &Job) -> Result<Tensor> {
-    let (g, spec) = (&model.generator, model.generator.spec());
+    let (g, spec) = (model.generator()?, model.spec());
     if spec.c_dim > 0 {
         return Err(Error::runtime("the inversion of a conditional generator is not timed")
             .hint("leave it out: --only official,model"));
@@ -343,9 +344,7 @@ mod tests {
         assert_eq!(inversion.facts().inversion, Some(("hybrid".into(), STEPS)));
         assert_eq!((inversion.facts().work, inversion.facts().resolution), (None, 32));
         assert!(
-            inversion
-                .invert(&Config { steps: 2, ..Config::new(Space::WPlus, Method::Optimize) })
-                .unwrap()
+            inversion.invert(&Config { steps: 2, ..Config::new(Space::WPlus, &OPTIMIZE) }).unwrap()
                 > 0.0
         );
         let short = inverting(Some("encoder:2"));
@@ -358,11 +357,14 @@ mod tests {
         let facts = model::load("toy").unwrap().facts.clone();
         let of =
             |method: Option<&str>| setting(method, &facts).map(|s| (s.method, s.space, s.steps));
-        assert_eq!(of(None).unwrap(), (Method::Hybrid, Space::WPlus, Some(STEPS)));
-        assert_eq!(of(Some("optimize:7")).unwrap(), (Method::Optimize, Space::WPlus, Some(7)));
-        assert_eq!(of(Some("projector:9")).unwrap(), (Method::Projector, Space::W, Some(9)));
+        assert_eq!(of(None).unwrap(), (&HYBRID, Space::WPlus, Some(STEPS)));
+        assert_eq!(of(Some("optimize:7")).unwrap(), (&OPTIMIZE, Space::WPlus, Some(7)));
+        assert_eq!(
+            of(Some("projector:9")).unwrap(),
+            (&invert::methods::PROJECTOR, Space::W, Some(9))
+        );
         assert!(of(Some("hybird")).unwrap_err().repair().is_some());
         let bare = ModelFacts { encoder: false, ..(*facts).clone() };
-        assert_eq!(setting(None, &bare).unwrap().method, Method::Optimize);
+        assert_eq!(setting(None, &bare).unwrap().method, &OPTIMIZE);
     }
 }

@@ -116,6 +116,7 @@ pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
         return Ok(code);
     }
     let mapped = |from: usize| -> Result<Tensor> {
+        crate::control::check()?;
         let part = code.part(from, MAPPED.min(n - from))?;
         rise(g, &part.data, (Space::Z, Space::W), &Input::labelled(part.labels.as_ref()))
     };

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::generator::StyleLayer;
+use crate::generator::layers::MappingSizes;
 use crate::limits::LIMITS;
 use crate::weights::Listing;
 use serde::{Deserialize, Serialize};
@@ -160,6 +161,17 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Sizes of the mapping network.
+    pub(super) fn mapping(&self) -> MappingSizes {
+        MappingSizes {
+            z_dim: self.z_dim,
+            c_dim: self.c_dim,
+            w_dim: self.w_dim,
+            layers: self.mapping_layers,
+            lr: self.mapping_lr_multiplier,
+        }
     }
 
     /// The layers that read styles, in the order in which they run, by the shapes of their affine

@@ -9,96 +9,23 @@
 mod config;
 mod family;
 mod layouts;
-mod mapping;
 mod synthesis;
 
 pub use config::{Architecture, Config, Given};
 pub use family::FAMILY;
 
+use super::layers::{Mapping, Reader};
 use super::{Generator, Input, Noise, Spec, Start, Tap, Tapped, Variables};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::generator;
 use crate::rng::Rng;
 use crate::space::Space;
-use crate::tensor::Filter;
 use crate::weights::Weights;
 use candle_core::{Device, Tensor, Var};
-use mapping::Mapping;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use synthesis::{Styles, Synthesis};
-
-/// Reads a model's tensors, keeping what it has read.
-struct Reader<'a> {
-    source: &'a mut Weights,
-    device: &'a Device,
-    /// Whether the highest resolutions are computed in f16.
-    halves: bool,
-    parameters: BTreeMap<String, Tensor>,
-    buffers: BTreeMap<String, Tensor>,
-}
-
-impl Reader<'_> {
-    fn shape(&self, name: &str) -> Result<Vec<usize>> {
-        self.source.shape(name).map(<[usize]>::to_vec).ok_or_else(|| {
-            broken(format!("tensor `{name}` is missing"))
-                .hint("`gannet info` shows what the file holds")
-        })
-    }
-
-    fn fetch(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let t = self.source.take(name, shape)?;
-        Ok(if t.is_variable() { t } else { t.to_device(self.device)?.contiguous()? })
-    }
-
-    fn parameter(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let t = self.fetch(name, shape)?;
-        self.parameters.insert(name.into(), t.clone());
-        Ok(t)
-    }
-
-    fn buffer(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let t = self.fetch(name, shape)?;
-        self.buffers.insert(name.into(), t.clone());
-        Ok(t)
-    }
-
-    /// The filter that is stored under a name, else the one of the settings.
-    ///
-    /// Errors when both are there and differ.
-    fn filter(&mut self, name: &str, said: Option<&[f64]>) -> Result<Filter> {
-        let taps = Filter::new(said.unwrap_or(&[1.0, 3.0, 3.0, 1.0]))?;
-        let Some(shape) = self.source.shape(name) else { return Ok(taps) };
-        let shape = shape.to_vec();
-        let stored = self.buffer(name, &shape)?.flatten_all()?.to_vec1::<f32>()?;
-        let stored = match shape[..] {
-            // A long filter is stored as the taps of both axes.
-            [n] => {
-                let matrix: Vec<f32> =
-                    stored.iter().flat_map(|a| stored.iter().map(move |b| a * b)).collect();
-                Filter::from_matrix(n, n, &matrix)?
-            }
-            [h, w] if h == w => Filter::from_matrix(h, w, &stored)?,
-            _ => {
-                return Err(broken(format!("filter `{name}` has shape {shape:?}"))
-                    .hint("square filters are supported"));
-            }
-        };
-        let differ =
-            || stored.matrix().iter().zip(taps.matrix()).any(|(a, b)| (a - b).abs() > 1e-6);
-        if said.is_some() && (stored.size() != taps.size() || differ()) {
-            return Err(broken(format!("`{name}` is not the filter of the taps {said:?}")).hint(
-                "correct `resample_filter` in the settings, or leave it out to trust the tensors",
-            ));
-        }
-        Ok(stored)
-    }
-}
-
-fn broken(message: String) -> Error {
-    Error::new(Kind::Format, message)
-}
 
 /// A StyleGAN2 generator.
 pub struct StyleGan2 {
@@ -139,17 +66,11 @@ impl StyleGan2 {
     ) -> Result<Self> {
         let config = given.complete(source.list())?;
         let spec = family::spec(&config, source.list(), fingerprint);
-        let mut r = Reader {
-            source,
-            device,
-            halves,
-            parameters: BTreeMap::new(),
-            buffers: BTreeMap::new(),
-        };
-        let mapping = Mapping::read(&mut r, &config)?;
+        let mut r = Reader::new(source, device);
+        let mapping = Mapping::read(&mut r, &config.mapping())?;
         let mean_w = r.buffer("mapping.w_avg", &[config.w_dim])?;
-        let synthesis = Synthesis::read(&mut r, &config)?;
-        let (parameters, buffers) = (r.parameters, r.buffers);
+        let synthesis = Synthesis::read(&mut r, &config, halves)?;
+        let (parameters, buffers) = r.finish();
         Ok(Self {
             config,
             spec,
@@ -256,7 +177,7 @@ impl Generator for StyleGan2 {
                 self.mapping.forward(parent, labels.as_ref())
             }
             Space::S => {
-                reads(parent, &[self.spec.num_ws, self.spec.w_dim])?;
+                generator::reads(parent, &[self.spec.num_ws, self.spec.w_dim])?;
                 self.synthesis.styles(parent)
             }
             other => Err(Error::runtime(format!("StyleGAN2 computes no codes of {other}"))
@@ -270,10 +191,11 @@ impl Generator for StyleGan2 {
             Start::Feature { feature, space, data } => (Some(feature), space, data),
         };
         let (styles, n) = match space {
-            Space::WPlus => {
-                (Styles::of_rows(data), reads(data, &[self.spec.num_ws, self.spec.w_dim])?)
-            }
-            Space::S => (Styles::given(data), reads(data, &[self.spec.s_dim()])?),
+            Space::WPlus => (
+                Styles::of_rows(data),
+                generator::reads(data, &[self.spec.num_ws, self.spec.w_dim])?,
+            ),
+            Space::S => (Styles::given(data), generator::reads(data, &[self.spec.s_dim()])?),
             other => {
                 return Err(Error::runtime(format!("the synthesis reads W+ or S, not {other}"))
                     .hint("lift the code first: to(W+, code)"));
@@ -295,19 +217,6 @@ impl Generator for StyleGan2 {
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
         let (copy, variables) = self.with_variables(which)?;
         Ok((Arc::new(copy), variables))
-    }
-}
-
-/// How many codes there are, if each has the sizes that the generator reads.
-fn reads(codes: &Tensor, sizes: &[usize]) -> Result<usize> {
-    match codes.dims() {
-        [n, rest @ ..] if *n > 0 && rest == sizes => Ok(*n),
-        other => {
-            let sizes: Vec<String> = sizes.iter().map(usize::to_string).collect();
-            let message =
-                format!("a code of shape {other:?}, the generator reads [N, {}]", sizes.join(", "));
-            Err(Error::runtime(message).hint("use a code that was made for this generator"))
-        }
     }
 }
 

@@ -1,9 +1,8 @@
 //! The synthesis network: blocks of modulated convolutions, from a constant to the picture.
 
-use super::Reader;
 use super::config::{Architecture, Config};
-use super::mapping::Dense;
 use crate::error::Result;
+use crate::generator::layers::{Dense, Reader};
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{
     Activation, Filter, HalfWeight, Network, RgbConv, Stage, StyledConv, Weight, bias_act, conv2d,
@@ -231,14 +230,14 @@ impl Block {
     fn read(
         r: &mut Reader<'_>,
         c: &Config,
-        resolution: usize,
+        (resolution, halves): (usize, bool),
         inputs: usize,
     ) -> Result<(Self, usize)> {
         let name = format!("synthesis.b{resolution}");
         let filter = r.filter(&format!("{name}.resample_filter"), c.resample_filter.as_deref())?;
         let outputs = r.shape(&format!("{name}.conv1.weight"))?.first().copied().unwrap_or(0);
         // The official code has no f16 below 8 pixels.
-        let half = r.halves && resolution >= (c.img_resolution >> (HALVES - 1)).max(8);
+        let half = halves && resolution >= (c.img_resolution >> (HALVES - 1)).max(8);
         let at = Place { config: c, name, resolution, half };
         let first = inputs == 0;
         let residual = !first && c.architecture == Architecture::Resnet;
@@ -437,11 +436,12 @@ pub(super) struct Synthesis {
 }
 
 impl Synthesis {
-    pub(super) fn read(r: &mut Reader<'_>, c: &Config) -> Result<Self> {
+    /// Reads all blocks; `halves`: the highest resolutions are computed in f16.
+    pub(super) fn read(r: &mut Reader<'_>, c: &Config, halves: bool) -> Result<Self> {
         let mut channels = 0;
         let mut blocks = Vec::new();
         for resolution in c.resolutions() {
-            let (block, outputs) = Block::read(r, c, resolution, channels)?;
+            let (block, outputs) = Block::read(r, c, (resolution, halves), channels)?;
             blocks.push(block);
             channels = outputs;
         }

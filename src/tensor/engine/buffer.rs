@@ -177,18 +177,32 @@ impl Map {
     }
 
     /// From `[N, C, H, W]`.
-    pub(crate) fn from_planar(x: &[f32], (n, c, h, w): (usize, usize, usize, usize)) -> Self {
+    pub(crate) fn from_planar(x: &[f32], shape: (usize, usize, usize, usize)) -> Self {
+        Self::padded(x, shape, 0)
+    }
+
+    /// From `[N, C, H, W]`, with `margin` zeros on every side.
+    pub(crate) fn padded(
+        x: &[f32],
+        (n, c, h, w): (usize, usize, usize, usize),
+        margin: usize,
+    ) -> Self {
         assert_eq!(x.len(), n * c * h * w, "map and its data");
-        let mut map = Self::new(n, c, h, w);
+        let mut map = Self::new(n, c, h + 2 * margin, w + 2 * margin);
         let (blocks, area, plane) = (map.blocks(), h * w, map.plane().max(1));
+        let line = map.w * LANES;
         crate::raw::planes(&mut map.data, plane, |i, dst| {
             let (sample, block) = (i / blocks, i % blocks);
             let used = LANES.min(c - block * LANES);
             let src = &x[(sample * c + block * LANES) * area..][..used * area];
-            for (p, line) in dst.chunks_exact_mut(LANES).enumerate() {
+            for (y, line) in dst.chunks_exact_mut(line).enumerate() {
                 line.fill(0.0);
-                for (l, v) in line.iter_mut().zip(src[p..].iter().step_by(area)) {
-                    *l = *v;
+                let Some(y) = y.checked_sub(margin).filter(|y| *y < h) else { continue };
+                let inside = &mut line[margin * LANES..][..w * LANES];
+                for (x, pixel) in inside.chunks_exact_mut(LANES).enumerate() {
+                    for (to, v) in pixel.iter_mut().zip(src[y * w + x..].iter().step_by(area)) {
+                        *to = *v;
+                    }
                 }
             }
         });
@@ -197,13 +211,19 @@ impl Map {
 
     /// To `[N, C, H, W]`.
     pub(crate) fn to_planar(&self) -> Vec<f32> {
-        let (area, blocks) = (self.h * self.w, self.blocks());
-        let mut out = vec![0f32; self.n * self.channels * area];
-        crate::raw::planes(&mut out, area, |i, dst| {
+        self.cropped(0)
+    }
+
+    /// To `[N, C, H − 2·margin, W − 2·margin]`: without so many pixels on every side.
+    pub(crate) fn cropped(&self, margin: usize) -> Vec<f32> {
+        let (h, w, blocks) = (self.h - 2 * margin, self.w - 2 * margin, self.blocks());
+        let mut out = vec![0f32; self.n * self.channels * h * w];
+        crate::raw::planes(&mut out, h * w, |i, dst| {
             let (sample, c) = (i / self.channels, i % self.channels);
             let src = &self.data[(sample * blocks + c / LANES) * self.plane() + c % LANES..];
-            for (d, s) in dst.iter_mut().zip(src.iter().step_by(LANES)) {
-                *d = *s;
+            for (y, dst) in dst.chunks_exact_mut(w).enumerate() {
+                let src = &src[((y + margin) * self.w + margin) * LANES..];
+                dst.iter_mut().zip(src.iter().step_by(LANES)).for_each(|(d, s)| *d = *s);
             }
         });
         out
@@ -241,6 +261,11 @@ mod tests {
             assert_eq!(map.to_planar(), x);
             let total: f32 = map.data.iter().sum();
             assert_eq!(total, x.iter().sum::<f32>(), "channels beyond {c} are zero");
+            let map = Map::padded(&x, (2, c, 5, 3), 2);
+            assert_eq!((map.h, map.w), (9, 7));
+            assert_eq!(map.cropped(2), x);
+            let total: f32 = map.data.iter().sum();
+            assert_eq!(total, x.iter().sum::<f32>(), "the margin is zero");
         }
     }
 }

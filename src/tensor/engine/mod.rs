@@ -17,6 +17,7 @@ mod dense;
 mod direct;
 mod filtered;
 mod finish;
+mod full;
 mod kernels;
 mod network;
 #[cfg(test)]
@@ -36,6 +37,7 @@ mod x86;
 pub use ceiling::ceiling;
 pub(super) use dense::{times, times_transposed};
 pub(super) use filtered::Between;
+pub(super) use full::FullConv;
 pub use network::{Network, Stage};
 pub use simd::{Isa, force};
 pub use stack::Stack;

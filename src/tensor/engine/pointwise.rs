@@ -297,11 +297,12 @@ pub(super) struct Squares {
 }
 
 impl Squares {
-    /// From weights `[O, I, 9]`.
+    /// From weights `[O, I, taps]`.
     pub(super) fn new(w: &[f32], outputs: usize, inputs: usize) -> Self {
         let padded = inputs.next_multiple_of(LANES);
         let mut data = Buffer::zeros(outputs.next_multiple_of(LANES) * padded);
-        for (at, k) in w.chunks_exact(9).enumerate() {
+        let taps = (w.len() / (outputs * inputs).max(1)).max(1);
+        for (at, k) in w.chunks_exact(taps).enumerate() {
             let (o, i) = (at / inputs, at % inputs);
             data[(o / LANES * padded + i) * LANES + o % LANES] = k.iter().map(|v| v * v).sum();
         }

@@ -51,7 +51,7 @@ pub(super) fn padded(mut v: Vec<f32>) -> Vec<f32> {
 }
 
 /// Lines of `width` elements, each filled with zeros to whole blocks.
-fn pad_lines(v: impl Iterator<Item = f32>, width: usize) -> Vec<f32> {
+pub(super) fn pad_lines(v: impl Iterator<Item = f32>, width: usize) -> Vec<f32> {
     let lanes = blocks_of(width) * LANES;
     let mut out = Vec::new();
     for (i, v) in v.enumerate() {

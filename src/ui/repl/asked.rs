@@ -2,16 +2,16 @@
 
 use super::{Reader, Repl};
 use crate::error::{Error, Kind, Result};
-use crate::notebook::{Cell, Status};
+use crate::notebook::{Cell, Status, in_force};
 use crate::render::text::{cut, printable};
 use crate::render::{self, Graphics, Painter};
 use crate::safe::Safe;
-use crate::ui::cells::changed;
 use crate::ui::commands::{self, Command};
 use crate::ui::recall::numbered;
 use crate::ui::script::{cells_of, script};
 use crate::ui::{Keys, details, doctor, help};
 use crate::value::{Value, display};
+use std::collections::BTreeSet;
 
 impl Repl {
     pub(super) fn command(&mut self, command: Command) -> Result<()> {
@@ -21,11 +21,13 @@ impl Repl {
             Command::About(name, None) => self.say(help::about(&name)),
             Command::About(name, Some(n)) => self.example(&name, n),
             Command::Undo => {
-                let cell = self.cells.undo()?;
+                let (cell, standing) = self.cells.undo();
+                self.tell(standing)?;
                 self.moved(cell, "taken back", "nothing to take back")
             }
             Command::Redo => {
-                let cell = self.cells.redo()?;
+                let (cell, standing) = self.cells.redo();
+                self.tell(standing)?;
                 self.moved(cell, "in force again", "nothing to bring back")
             }
             Command::History => self.history(),
@@ -37,9 +39,9 @@ impl Repl {
                 self.say([format!("{n} cells dropped")])
             }
             Command::Rerun => {
-                let (_, cells) = self.cells.way();
-                self.rerun()?;
-                if cells.is_empty() { self.say(["all values are there"]) } else { Ok(()) }
+                let wanted = self.missing.clone();
+                self.fetch(wanted)?;
+                if self.missing.is_empty() { self.say(["all values are there"]) } else { Ok(()) }
             }
             Command::Set(None) => self.settings(),
             Command::Set(Some((key, value))) => self.set(&key, &value),
@@ -64,7 +66,7 @@ impl Repl {
 
     fn moved(&mut self, cell: Option<Cell>, done: &str, nothing: &str) -> Result<()> {
         let Some(cell) = cell else { return self.say([nothing]) };
-        self.settle();
+        self.settle()?;
         let first = cell.source.lines().next().unwrap_or_default();
         self.say([cut(&format!("[{}] {done}: {}", cell.id, printable(first)), 79)])
     }
@@ -82,7 +84,7 @@ impl Repl {
     fn save(&mut self, path: &std::path::Path, force: bool) -> Result<()> {
         let cells = self.cells.log().cells();
         let text = script(cells, &self.model, self.runner.session.options.seed);
-        let count = cells.iter().filter(|c| changed(c)).count();
+        let count = cells.iter().filter(|c| in_force(c)).count();
         self.written.save(path, &text, force)?;
         let shown = Safe(&path.to_string_lossy()).to_string();
         self.say([format!("{count} cells saved: gannet run {shown}")])
@@ -188,7 +190,15 @@ impl Repl {
     }
 
     fn details(&mut self, name: Option<&str>) -> Result<()> {
-        let json = match name {
+        // After a resume the inversion that was shown last is still in the journal.
+        let last = self.inversion.is_none().then(|| self.cells.last_inversion()).flatten();
+        let wanted = name.map(str::to_owned).or(last.clone());
+        let wanted =
+            wanted.into_iter().filter(|n| self.missing.contains(n)).collect::<BTreeSet<_>>();
+        if !wanted.is_empty() {
+            self.fetch(wanted)?;
+        }
+        let json = match name.or(last.as_deref()) {
             None => self.inversion.clone(),
             Some(name) => match self.runner.session.names.get(name) {
                 Some(v @ Value::Inversion(_)) => Some(display::json(v)),
@@ -201,9 +211,6 @@ impl Repl {
         };
         match json {
             Some(json) => self.say(details::details(&json)),
-            None if self.stale => {
-                self.say(["no inversion is computed yet: :rerun computes the session's values"])
-            }
             None => self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]),
         }
     }

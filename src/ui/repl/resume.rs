@@ -21,7 +21,8 @@ impl Repl {
             self.refuse(&Error::new(Kind::Format, notice))?;
         }
         self.take_up_model()?;
-        self.settle();
+        self.inversion = None;
+        self.settle()?;
         self.show_again()
     }
 
@@ -67,11 +68,13 @@ impl Repl {
             let shown = recall(cell, pictures);
             self.paint(&shown)?;
         }
-        if self.stale {
-            self.whisper(
-                "as it was; values are computed again with the next cell, or now with :rerun",
-            )?;
+        match self.cells.plan(self.missing.clone(), false).computes() {
+            Some(_) if cells.is_empty() => Ok(()),
+            Some(what) => self.whisper(&format!(
+                "as it was; too large for the journal, and computed again when used: {what}"
+            )),
+            None if cells.is_empty() => Ok(()),
+            None => self.whisper("as it was"),
         }
-        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use super::machine::Machine;
 use super::value::{Global, Ndarray, Node, Place, Storage, Tensor, Value};
 use super::{latin, nested_storage};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::weights::array::{Array, Data, Layout};
 use crate::weights::npy;
 use crate::weights::source::{Source, quoted};
@@ -24,7 +24,7 @@ pub(super) fn call(m: &mut Machine<'_, '_>, global: Global, args: &[Value]) -> R
         }
         (Global::Object, []) => {
             let attributes = m.add(Node::Dict(Vec::new()));
-            Ok(m.add(Node::Object(attributes)))
+            Ok(m.add(Node::Object("".into(), attributes)))
         }
         (Global::Parameter, [data, ..]) if matches!(m.heap.node(data), Some(Node::Tensor(_))) => {
             Ok(data.clone())
@@ -37,6 +37,11 @@ pub(super) fn call(m: &mut Machine<'_, '_>, global: Global, args: &[Value]) -> R
             [storage, first, shape, strides, _grad, _hooks, Value::Global(Global::DType(_)), ..],
         ) => tensor(m, storage, [first, shape, strides], args.get(6)),
         (Global::LoadFromBytes, [blob]) => load_from_bytes(m, blob),
+        (Global::Device, [name @ Value::Text(_), ..]) => Ok(name.clone()),
+        (Global::Typed, [Value::Global(make @ Global::Tensor), Value::Class(_), args, ..]) => {
+            let args = m.heap.items(args).to_vec();
+            call(m, *make, &args)
+        }
         (Global::Size, [sizes]) if m.heap.node(sizes).is_some() => Ok(sizes.clone()),
         (Global::Encode, [text, Value::Text(code)]) if matches!(&**code, "latin1" | "latin-1") => {
             encode(m, text)
@@ -56,6 +61,24 @@ pub(super) fn call(m: &mut Machine<'_, '_>, global: Global, args: &[Value]) -> R
                 .fail(format_args!("{global:?} is not called with these {} arguments", args.len())))
         }
     }
+}
+
+/// An object of a class that is not known: its name, and attributes to come. It is made without
+/// arguments, as `nn.Module`s are pickled; anything else would be a call.
+pub(super) fn object(m: &mut Machine<'_, '_>, class: &Rc<str>, args: &[Value]) -> Result<Value> {
+    if !args.is_empty() {
+        return Err(unknown(m, class));
+    }
+    let attributes = m.add(Node::Dict(Vec::new()));
+    Ok(m.add(Node::Object(class.clone(), attributes)))
+}
+
+/// The error of a name that is called.
+pub(super) fn unknown(m: &Machine<'_, '_>, name: &str) -> Error {
+    m.fail(format_args!(
+        "the name {} is not allowed in a model file; nothing was executed",
+        quoted(name)
+    ))
 }
 
 /// `OrderedDict()` or, as Python 2 wrote it, `OrderedDict([[key, value], …])`.
@@ -209,8 +232,8 @@ pub(super) fn state(m: &mut Machine<'_, '_>, target: &Value, state: &Value) -> R
                 return Err(m.fail("a NumPy array's state is (version, shape, type, order, bytes)"));
             }
         },
-        Some(Node::Object(_)) if matches!(m.heap.node(state), Some(Node::Dict(_))) => {
-            Node::Object(state.clone())
+        Some(Node::Object(class, _)) if matches!(m.heap.node(state), Some(Node::Dict(_))) => {
+            Node::Object(class.clone(), state.clone())
         }
         // Attributes of a dictionary, such as a state_dict's `_metadata`, say nothing about its
         // entries.
@@ -223,9 +246,13 @@ pub(super) fn state(m: &mut Machine<'_, '_>, target: &Value, state: &Value) -> R
     Ok(())
 }
 
-/// BINPERSID: torch names its storages `('storage', type, key, location, elements[, view])`.
+/// BINPERSID: torch names its storages `('storage', type, key, location, elements[, view])`, and
+/// before 1.6 the classes of modules `('module', class, file, source)`; the source is not read.
 pub(super) fn persistent_id(m: &mut Machine<'_, '_>, id: &Value) -> Result<Value> {
     let storage = match m.heap.items(id) {
+        [Value::Text(kind), class @ Value::Class(_), _file, _source] if **kind == *"module" => {
+            return Ok(class.clone());
+        }
         [
             Value::Text(kind),
             Value::Global(Global::Storage(dtype)),
@@ -246,7 +273,11 @@ pub(super) fn persistent_id(m: &mut Machine<'_, '_>, id: &Value) -> Result<Value
                 .ok_or_else(|| m.fail("a storage's size is a number from 0 to 2^64"))?;
             Storage { dtype: *dtype, len, place: Place::Key(key) }
         }
-        _ => return Err(m.fail("the only outside reference is to a torch storage")),
+        _ => {
+            return Err(
+                m.fail("the only outside references are to torch storages and classes of modules")
+            );
+        }
     };
     Ok(m.add(Node::Storage(storage)))
 }

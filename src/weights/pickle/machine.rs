@@ -340,6 +340,10 @@ impl Machine<'_, '_> {
                 [Value::Text(module), Value::Text(name)] => self.global(module, name),
                 _ => Err(self.fail("a global's module and name are text")),
             },
+            0x81 if matches!(self.stack.iter().nth_back(1), Some(Value::Class(_))) => {
+                let (args, class) = (self.pop()?, self.pop()?);
+                self.object(&class, &args)
+            }
             b'R' | 0x81 => {
                 let args = self.pop()?;
                 let function = self.pop()?;
@@ -370,17 +374,29 @@ impl Machine<'_, '_> {
         match Global::find(module, name) {
             Some(g) => self.push(Value::Global(g)),
             None => {
-                let full = quoted(&format!("{module}.{name}"));
-                Err(self.fail(format_args!(
-                    "the name {full} is not allowed in a model file; nothing was executed"
-                )))
+                // The name is copied, however often it is remembered and asked for.
+                let full = format!("{module}.{name}");
+                self.work.hold(full.len() as u64, self.cursor.source(), self.at)?;
+                self.push(Value::Class(full.into()))
             }
         }
     }
 
+    /// An object of a class that is not known.
+    fn object(&mut self, class: &Value, args: &Value) -> Result<bool> {
+        let (Value::Class(class), Some(Node::Tuple(args))) = (class, self.heap.node(args)) else {
+            return Err(self.fail("arguments are a tuple"));
+        };
+        let args = args.clone();
+        let value = build::object(self, class, &args)?;
+        self.push(value)
+    }
+
     fn reduce(&mut self, function: &Value, args: &Value) -> Result<bool> {
-        let Value::Global(global) = function else {
-            return Err(self.fail("only known names are called"));
+        let global = match function {
+            Value::Global(global) => global,
+            Value::Class(name) => return Err(build::unknown(self, name)),
+            _ => return Err(self.fail("only known names are called")),
         };
         let Some(Node::Tuple(args)) = self.heap.node(args) else {
             return Err(self.fail("arguments are a tuple"));

@@ -14,10 +14,12 @@ pub(crate) enum Value {
     Float(f64),
     Text(Rc<str>),
     Global(Global),
+    /// Another name, `module.name`: a word without a meaning, never called.
+    Class(Rc<str>),
     Ref(usize),
 }
 
-/// The names that are known, each an inert constructor of data. Nothing else in a file has a
+/// The names that are known, each an inert constructor of data. No other name in a file has a
 /// meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Global {
@@ -43,6 +45,10 @@ pub(crate) enum Global {
     DType(DType),
     /// `torch.Size`
     Size,
+    /// `torch.device`
+    Device,
+    /// `torch._tensor._rebuild_from_type_v2`: a tensor with attributes of its own.
+    Typed,
     /// `_codecs.encode`: how protocol 2 writes bytes.
     Encode,
     /// `numpy…multiarray.scalar`
@@ -67,6 +73,10 @@ impl Global {
             ("builtins" | "__builtin__", "dict") => Self::Dict,
             ("argparse", "Namespace") => Self::Object,
             ("dnnlib.tflib.network", "Network") | ("tfutil", "Network") => Self::Object,
+            ("torch.nn.backends.thnn", "_get_thnn_function_backend") => Self::Object,
+            ("collections", "defaultdict") => Self::Dict,
+            ("torch", "device") => Self::Device,
+            ("torch._tensor", "_rebuild_from_type_v2") => Self::Typed,
             ("torch._utils", "_rebuild_parameter") => Self::Parameter,
             ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Self::Tensor,
             ("torch._utils", "_rebuild_tensor_v3") => Self::TensorTyped,
@@ -158,8 +168,8 @@ pub(crate) enum Node {
     Dict(Vec<(Value, Value)>),
     /// Bytes, or text too long to be a name: left in the file.
     Bytes(Source),
-    /// Attributes of an object whose class means nothing here.
-    Object(Value),
+    /// An object: the name of its class, which means nothing here, and its attributes.
+    Object(Rc<str>, Value),
     /// An NVIDIA persistent object: the dict that describes it.
     Persistent(Value),
     /// A NumPy element type: its code and its byte order.
@@ -211,7 +221,7 @@ impl Heap {
     pub(crate) fn pairs(&self, value: &Value) -> &[(Value, Value)] {
         match self.node(value) {
             Some(Node::Dict(pairs)) => pairs,
-            Some(Node::Object(state)) => match self.node(state) {
+            Some(Node::Object(_, state)) => match self.node(state) {
                 Some(Node::Dict(pairs)) => pairs,
                 _ => &[],
             },
@@ -252,7 +262,7 @@ impl Heap {
                 v.iter().flat_map(|(k, v)| [inner(k), inner(v)]).flatten().collect(),
                 v.len() as u64,
             ),
-            Some(Node::Object(v) | Node::Persistent(v)) => (inner(v).into_iter().collect(), 0),
+            Some(Node::Object(_, v) | Node::Persistent(v)) => (inner(v).into_iter().collect(), 0),
             _ => (Vec::new(), 0),
         }
     }

@@ -1,9 +1,11 @@
 //! Files of `torch.save` (a zip since 1.6, five pickles in a row before) and plain pickles: whatever
 //! tensors they hold, under dotted names.
 
+mod module;
 mod tree;
 
-pub(super) use tree::{Tree, check_name};
+pub(super) use module::{class, module};
+pub(super) use tree::Tree;
 
 use super::container::{Container, Draft, Probe};
 use super::pickle::{self, Loaded, Work};

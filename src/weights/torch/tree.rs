@@ -7,12 +7,16 @@ use super::super::numpy::npy;
 use super::super::pickle::Loaded;
 use super::super::pickle::value::{Heap, Ndarray, Node, Place, Storage, Tensor, Value};
 use super::super::source::{Source, quoted};
+use super::module::{is_module, module};
 use crate::error::Result;
 use crate::limits::Limits;
 use serde_json::Value as Json;
 
 /// Settings kept from one file.
 const SETTINGS: usize = 20_000;
+
+/// Names of classes kept from one file.
+const CLASSES: usize = 256;
 
 /// Bytes of a tensor's dotted name.
 const NAME: usize = 1024;
@@ -24,13 +28,14 @@ pub(in crate::weights) struct Tree<'a> {
     loaded: &'a Loaded,
     pub(in crate::weights) draft: Draft,
     settings: usize,
+    modules: usize,
 }
 
 impl<'a> Tree<'a> {
     /// The value of a file's pickle, nothing collected yet.
     pub(in crate::weights) fn new(probe: &'a Probe<'_>, loaded: &'a Loaded) -> Self {
         let Probe { source, limits, .. } = *probe;
-        Self { source, limits, loaded, draft: Draft::default(), settings: 0 }
+        Self { source, limits, loaded, draft: Draft::default(), settings: 0, modules: 0 }
     }
 
     pub(in crate::weights) fn heap(&self) -> &'a Heap {
@@ -48,6 +53,21 @@ impl<'a> Tree<'a> {
         let rest = self.flatten("", root)?;
         self.draft.config = rest.unwrap_or(Json::Null);
         self.finish()
+    }
+
+    /// Counts a module of that class, which may hold others; a shared one counts at each use.
+    pub(super) fn enter(&mut self, class: &str, at: u64) -> Result<()> {
+        self.modules += 1;
+        if self.modules > self.limits.tensors {
+            return Err(self
+                .source
+                .fail(at, format_args!("at most {} modules", self.limits.tensors)));
+        }
+        let classes = &mut self.draft.classes;
+        if classes.len() < CLASSES && !classes.iter().any(|c| c == class) {
+            classes.push(class.to_owned());
+        }
+        Ok(())
     }
 
     /// The draft, if anything was found.
@@ -77,16 +97,23 @@ impl<'a> Tree<'a> {
             Some(Node::Tensor(_) | Node::Ndarray(Some(_))) => {
                 self.tensor(name, value).map(|()| None)
             }
-            Some(Node::Dict(_) | Node::Object(_)) => {
+            Some(Node::Object(..)) if is_module(heap, value) => {
+                let prefix = if name.is_empty() { String::new() } else { format!("{name}.") };
+                module(self, value, &prefix).map(Some)
+            }
+            Some(Node::Dict(_) | Node::Object(..)) => {
+                let pairs = heap.pairs(value);
+                let spread = is_spread(pairs);
                 let mut rest = serde_json::Map::new();
-                for (key, value) in heap.pairs(value) {
+                for (key, value) in pairs {
                     let Some(key) = key_text(key) else {
                         return Err(self
                             .source
                             .fail(heap.at(value), "the keys of a checkpoint are text or numbers"));
                     };
-                    if let Some(setting) = self.flatten(&inner(&key), value)? {
-                        rest.insert(key, setting);
+                    let key = if spread { key.strip_prefix(SPREAD).unwrap_or(&key) } else { &key };
+                    if let Some(setting) = self.flatten(&inner(key), value)? {
+                        rest.insert(key.to_owned(), setting);
                     }
                 }
                 Ok((!rest.is_empty()).then_some(Json::Object(rest)))
@@ -183,6 +210,15 @@ pub(in crate::weights) fn check_name(source: &Source, at: u64, name: &str) -> Re
     } else {
         Err(source.fail(at, format_args!("names have at most {NAME} bytes")))
     }
+}
+
+/// What names of a state dict begin with when its module was spread over several devices.
+const SPREAD: &str = "module.";
+
+/// Whether a dictionary is the state dict of such a module: all its names begin so.
+fn is_spread(pairs: &[(Value, Value)]) -> bool {
+    let begins = |(key, _): &(Value, Value)| matches!(key, Value::Text(t) if t.len() > SPREAD.len() && t.starts_with(SPREAD));
+    !pairs.is_empty() && pairs.iter().all(begins)
 }
 
 fn key_text(key: &Value) -> Option<String> {

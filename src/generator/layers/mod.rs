@@ -1,0 +1,10 @@
+//! Layers that several families share, and the reader that takes their tensors.
+
+pub(super) mod attributes;
+mod dense;
+mod mapping;
+mod reader;
+
+pub(super) use dense::Dense;
+pub(super) use mapping::{Mapping, MappingSizes};
+pub(super) use reader::{Named, Reader};

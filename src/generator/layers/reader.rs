@@ -1,0 +1,106 @@
+//! Reading a model's tensors.
+
+use crate::error::{Error, Kind, Result};
+use crate::tensor::Filter;
+use crate::weights::Weights;
+use candle_core::{Device, Tensor};
+use std::collections::BTreeMap;
+
+/// Named tensors.
+pub(in crate::generator) type Named = BTreeMap<String, Tensor>;
+
+/// Reads a model's tensors, keeping what it has read.
+pub(in crate::generator) struct Reader<'a> {
+    source: &'a mut Weights,
+    device: &'a Device,
+    parameters: Named,
+    buffers: Named,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of these tensors, for a device.
+    pub(in crate::generator) fn new(source: &'a mut Weights, device: &'a Device) -> Self {
+        Self { source, device, parameters: Named::new(), buffers: Named::new() }
+    }
+
+    /// All parameters and all buffers that were read, by name.
+    pub(in crate::generator) fn finish(self) -> (Named, Named) {
+        (self.parameters, self.buffers)
+    }
+
+    /// The shape of a tensor that must be there.
+    pub(in crate::generator) fn shape(&self, name: &str) -> Result<Vec<usize>> {
+        self.source.shape(name).map(<[usize]>::to_vec).ok_or_else(|| {
+            broken(format!("tensor `{name}` is missing"))
+                .hint("`gannet info` shows what the file holds")
+        })
+    }
+
+    fn fetch(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let t = self.source.take(name, shape)?;
+        Ok(if t.is_variable() { t } else { t.to_device(self.device)?.contiguous()? })
+    }
+
+    /// Takes a tensor that training changes.
+    pub(in crate::generator) fn parameter(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Tensor> {
+        let t = self.fetch(name, shape)?;
+        self.parameters.insert(name.into(), t.clone());
+        Ok(t)
+    }
+
+    /// Takes a tensor that training leaves alone.
+    pub(in crate::generator) fn buffer(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let t = self.fetch(name, shape)?;
+        self.buffers.insert(name.into(), t.clone());
+        Ok(t)
+    }
+
+    /// The filter stored under a name: `[n]`, the taps of both axes, or a square matrix. None where
+    /// the name is not there.
+    ///
+    /// # Errors
+    /// For another shape.
+    pub(in crate::generator) fn stored_filter(&mut self, name: &str) -> Result<Option<Filter>> {
+        let Some(shape) = self.source.shape(name).map(<[usize]>::to_vec) else {
+            return Ok(None);
+        };
+        let stored = self.buffer(name, &shape)?.flatten_all()?.to_vec1::<f32>()?;
+        Ok(Some(match shape[..] {
+            [_] => Filter::from_taps(&stored)?,
+            [h, w] if h == w => Filter::from_matrix(h, w, &stored)?,
+            _ => {
+                return Err(broken(format!("filter `{name}` has shape {shape:?}"))
+                    .hint("square filters are supported"));
+            }
+        }))
+    }
+
+    /// The filter that is stored under a name, else the one of the settings.
+    ///
+    /// # Errors
+    /// When both are there and differ.
+    pub(in crate::generator) fn filter(
+        &mut self,
+        name: &str,
+        said: Option<&[f64]>,
+    ) -> Result<Filter> {
+        let taps = Filter::new(said.unwrap_or(&[1.0, 3.0, 3.0, 1.0]))?;
+        let Some(stored) = self.stored_filter(name)? else { return Ok(taps) };
+        let differ =
+            || stored.matrix().iter().zip(taps.matrix()).any(|(a, b)| (a - b).abs() > 1e-6);
+        if said.is_some() && (stored.size() != taps.size() || differ()) {
+            return Err(broken(format!("`{name}` is not the filter of the taps {said:?}")).hint(
+                "correct `resample_filter` in the settings, or leave it out to trust the tensors",
+            ));
+        }
+        Ok(stored)
+    }
+}
+
+fn broken(message: String) -> Error {
+    Error::new(Kind::Format, message)
+}

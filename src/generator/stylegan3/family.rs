@@ -1,0 +1,77 @@
+//! StyleGAN3 as the registry knows it.
+
+use super::layouts::LAYOUTS;
+use super::{Config, Given, SPACES, StyleGan3};
+use crate::error::Result;
+use crate::generator::registry::{self, Family};
+use crate::generator::{Generator, Inputs, Spec};
+use crate::weights::{Listing, layout};
+use std::sync::Arc;
+
+/// Its name in manifests.
+pub(super) const NAME: &str = "stylegan3";
+
+/// What training leaves alone, by the ends of the names.
+const BUFFERS: [&str; 7] = [
+    "up_filter",
+    "down_filter",
+    "magnitude_ema",
+    "w_avg",
+    "input.freqs",
+    "input.phases",
+    "input.transform",
+];
+
+/// StyleGAN3-T and StyleGAN3-R.
+pub const FAMILY: Family = Family {
+    name: NAME,
+    about: "StyleGAN3-T and StyleGAN3-R (Karras et al. 2021), with or without labels; pictures can \
+            be turned and moved",
+    layouts: LAYOUTS,
+    detect: |listing| layout::first(LAYOUTS, listing),
+    prepare: None,
+    describe: |listing, config| {
+        let c = given(config)?.complete(listing)?;
+        Ok(spec(&c, listing, &config.fingerprint))
+    },
+    read: |weights, config, device| {
+        let g = StyleGan3::new(weights, &given(config)?, &config.fingerprint, device)?;
+        Ok(Arc::new(g) as Arc<dyn Generator>)
+    },
+};
+
+/// The settings as the file says them; a nameless generator is called as its file.
+fn given(config: &registry::Config) -> Result<Given> {
+    let mut given =
+        if config.settings.is_null() { Given::default() } else { Given::parse(&config.settings)? };
+    if given.name.is_none() && !config.name.is_empty() {
+        given.name = Some(config.name.clone());
+    }
+    Ok(given)
+}
+
+/// What a generator with these settings and shapes is.
+pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
+    let trained = |name: &&String| !BUFFERS.iter().any(|end| name.ends_with(end));
+    let names = listing.tensors.keys().filter(trained);
+    let parameters =
+        names.filter_map(|name| listing.shape(name)).map(|s| s.iter().product::<usize>());
+    Spec {
+        name: c.name.clone(),
+        family: NAME.into(),
+        width: c.img_resolution,
+        height: c.img_resolution,
+        channels: c.img_channels,
+        z_dim: c.z_dim,
+        w_dim: c.w_dim,
+        c_dim: c.c_dim,
+        num_ws: c.num_ws(),
+        spaces: SPACES.to_vec(),
+        styles: c.styles(),
+        layers: c.points(),
+        inputs: Inputs { class: c.c_dim > 0, transform: true, ..Inputs::default() },
+        parameters: parameters.sum(),
+        noise_sizes: Vec::new(),
+        fingerprint: fingerprint.into(),
+    }
+}

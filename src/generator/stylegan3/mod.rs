@@ -1,0 +1,161 @@
+//! StyleGAN3, configurations T and R (Karras et al. 2021, "Alias-Free Generative Adversarial
+//! Networks"), by the names and the arithmetic of NVIDIA's PyTorch code.
+//!
+//! Square pictures of any size, 1 to 4 channels, any number of layers and of features in them, 3×3
+//! (T) or 1×1 (R) convolutions, any filters, with or without labels; all in single precision. The
+//! picture can be turned and moved: see [`super::Transform`].
+
+mod config;
+mod family;
+mod input;
+mod layouts;
+mod names;
+mod synthesis;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod toy;
+
+pub use config::{Config, Given, InputPlan, LayerPlan};
+pub use family::FAMILY;
+
+use super::layers::{Mapping, Named, Reader};
+use super::{Generator, Input, Spec, Start, StyleLayer, Tap, Tapped, Variables};
+use crate::error::{Error, Result};
+use crate::generator;
+use crate::space::Space;
+use crate::weights::Weights;
+use candle_core::{Device, Tensor, Var};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use synthesis::Synthesis;
+
+/// The spaces that its codes can live in.
+pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
+
+/// A StyleGAN3 generator.
+pub struct StyleGan3 {
+    config: Config,
+    spec: Spec,
+    device: Device,
+    mapping: Mapping,
+    synthesis: Synthesis,
+    mean_w: Tensor,
+    parameters: Named,
+    buffers: Named,
+}
+
+impl StyleGan3 {
+    /// Builds the generator from its tensors; `fingerprint` identifies them.
+    ///
+    /// # Errors
+    /// When a tensor is missing or of another shape, when `given` and the tensors disagree, and on
+    /// what is not supported. What stays in `source` was not understood.
+    pub fn new(
+        source: &mut Weights,
+        given: &Given,
+        fingerprint: &str,
+        device: &Device,
+    ) -> Result<Self> {
+        let config = given.complete(source.list())?;
+        let spec = family::spec(&config, source.list(), fingerprint);
+        Self::build(source, config, spec, device)
+    }
+
+    fn build(source: &mut Weights, config: Config, spec: Spec, device: &Device) -> Result<Self> {
+        let mut r = Reader::new(source, device);
+        let mapping = Mapping::read(&mut r, &config.mapping())?;
+        let mean_w = r.buffer("mapping.w_avg", &[config.w_dim])?;
+        let synthesis = Synthesis::read(&mut r, &config)?;
+        let (parameters, buffers) = r.finish();
+        let device = device.clone();
+        Ok(Self { config, spec, device, mapping, synthesis, mean_w, parameters, buffers })
+    }
+
+    /// What it is made of.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// All tensors, parameters and buffers, by their names in NVIDIA's state dict.
+    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
+        self.parameters.iter().chain(&self.buffers).map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+
+    /// The styles of every layer that reads any, one tensor `[N, size]` each, and N.
+    fn codes(&self, space: Space, data: &Tensor) -> Result<(Vec<Tensor>, usize)> {
+        let spec = &self.spec;
+        match space {
+            Space::WPlus => {
+                let n = generator::reads(data, &[spec.num_ws, spec.w_dim])?;
+                Ok((self.synthesis.styles(data)?, n))
+            }
+            Space::S => {
+                let n = generator::reads(data, &[spec.s_dim()])?;
+                let mut at = 0;
+                let part = |layer: &StyleLayer| {
+                    let style = data.narrow(1, at, layer.size)?.contiguous()?;
+                    at += layer.size;
+                    Ok(style)
+                };
+                Ok((spec.styles.iter().map(part).collect::<Result<_>>()?, n))
+            }
+            other => Err(Error::runtime(format!("the synthesis reads W+ or S, not {other}"))
+                .hint("lift the code first: to(W+, code)")),
+        }
+    }
+}
+
+impl Generator for StyleGan3 {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn enter(&self, to: Space, parent: &Tensor, input: &Input) -> Result<Tensor> {
+        match to {
+            Space::W => {
+                let labels = input.labels_for(parent.dims().first().copied().unwrap_or(0))?;
+                self.mapping.forward(parent, labels.as_ref())
+            }
+            Space::S => Ok(Tensor::cat(&self.codes(Space::WPlus, parent)?.0, 1)?),
+            other => Err(Error::runtime(format!("StyleGAN3 computes no codes of {other}"))
+                .hint("its spaces are Z, W, W+ and S")),
+        }
+    }
+
+    fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
+        let (from, space, data) = match *start {
+            Start::Code { space, data } => (None, space, data),
+            Start::Feature { feature, space, data } => (Some(feature), space, data),
+        };
+        let (styles, n) = self.codes(space, data)?;
+        generator::check_points(&self.spec, n, from, taps)?;
+        self.synthesis.tapped(&styles, input.transform.as_ref(), (from, taps))
+    }
+
+    fn mean(&self, space: Space) -> Option<&Tensor> {
+        (space == Space::W).then_some(&self.mean_w)
+    }
+
+    fn noise_maps(&self) -> Vec<Tensor> {
+        Vec::new()
+    }
+
+    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
+        let mut tensors = self.tensors();
+        let mut variables = Vec::new();
+        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
+            let v = Var::from_tensor(&t.copy()?)?;
+            tensors.insert(name.clone(), v.as_tensor().clone());
+            variables.push((name.clone(), v));
+        }
+        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (config, spec) = (self.config.clone(), self.spec.clone());
+        let copy = Self::build(&mut source, config, spec, &self.device)?;
+        Ok((Arc::new(copy), variables))
+    }
+}

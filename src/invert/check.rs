@@ -1,0 +1,188 @@
+//! What cannot work, said before anything runs, with its repair.
+
+use super::config::{Config, Init, Method};
+use super::job::Job;
+use super::methods::{METHODS, OPTIMIZE, SEARCHED};
+use super::objective::TERMS;
+use crate::error::{Error, Result};
+use crate::generator::Spec;
+use crate::safe::Safe;
+use crate::space::Space;
+use candle_core::Tensor;
+
+impl Method {
+    /// The space that is searched unless one is given: W+, W or Z, whichever the generator has
+    /// first and the method searches.
+    pub fn usual_space(&self, spaces: &[Space]) -> Space {
+        let order = [Space::WPlus, Space::W, Space::Z].into_iter().filter(|s| self.works_in(*s));
+        let found = order.clone().find(|s| spaces.contains(s));
+        found.or_else(|| order.clone().next()).unwrap_or(Space::Z)
+    }
+
+    /// Refuses a space that it does not search.
+    ///
+    /// # Errors
+    /// With the space to search instead.
+    pub fn check_space(&self, space: Space) -> Result<()> {
+        if self.works_in(space) {
+            return Ok(());
+        }
+        let own: Vec<&str> = self.spaces.iter().map(|s| s.name()).collect();
+        let usual = self.usual_space(self.spaces);
+        let other = if OPTIMIZE.works_in(space) { ", or method: optimize" } else { "" };
+        let own = own.join(" or ");
+        Err(Error::runtime(format!("method {} searches {own}, not {space}", self.name))
+            .hint(format!("space: {usual}{other}")))
+    }
+
+    /// Refuses a generator without an encoder when it needs one.
+    ///
+    /// # Errors
+    /// With the method to use instead.
+    pub fn check_encoder(&self, brings: bool, generator: &str) -> Result<()> {
+        if brings || !self.encoder {
+            return Ok(());
+        }
+        Err(Error::runtime(format!(
+            "{} brings no encoder, which `method: {}` needs",
+            Safe(generator),
+            self.name
+        ))
+        .hint("method: optimize"))
+    }
+
+    /// Refuses a parameter that it does not read: passes, a learning rate, or one of another
+    /// method's own.
+    ///
+    /// # Errors
+    /// With the method that reads it.
+    pub fn check_parameter(&self, name: &str) -> Result<()> {
+        let reads = |m: &Method| match name {
+            "passes" => m.encoder,
+            "lr" => m.lr.is_some(),
+            _ => m.params.iter().any(|p| p.name == name),
+        };
+        let known = METHODS.into_iter().filter(|m| reads(m)).collect::<Vec<_>>();
+        if known.is_empty() || reads(self) {
+            return Ok(());
+        }
+        let why = match name {
+            "passes" => "makes no passes of an encoder",
+            "lr" => "finds its own step lengths",
+            _ => "does not read it",
+        };
+        // The one most like `optimize` is named last.
+        let other = known.last().map_or("", |m| m.name);
+        Err(Error::runtime(format!("method {} {why}: `{name}` has no use", self.name))
+            .hint(format!("leave `{name}` out, or use method: {other}")))
+    }
+}
+
+impl Config {
+    /// Refuses what cannot work; says what was decided on its own.
+    pub(super) fn check(&self, job: &Job) -> Result<Vec<String>> {
+        let spec = job.generator.spec();
+        self.check_space(spec)?;
+        self.method.check_encoder(job.encoder.is_some(), &spec.name)?;
+        self.method.check_space(self.space)?;
+        self.check_numbers(job)?;
+        check_labels(job)?;
+        if let Some(mask) = &self.mask {
+            mask.check((spec.height, spec.width))?;
+        }
+        let mut notes = Vec::new();
+        if job.perceptual.is_none() && self.weights.get("perceptual").is_none() {
+            notes.push("no feature network at hand: pixel loss only".to_string());
+        }
+        if self.noise && !self.searches_noise(job) {
+            notes.push("the generator adds no noise: no noise maps to search".to_string());
+        }
+        Ok(notes)
+    }
+
+    fn check_space(&self, spec: &Spec) -> Result<()> {
+        if !SEARCHED.contains(&self.space) {
+            return Err(Error::runtime(format!("inversion does not search {}", self.space))
+                .hint("use one of Z, W, W+, S or N"));
+        }
+        if self.space != Space::N && !spec.spaces.contains(&self.space) {
+            let all: Vec<&str> = spec.spaces.iter().map(|s| s.name()).collect();
+            return Err(Error::runtime(format!(
+                "{} has no {} space",
+                Safe(&spec.name),
+                self.space
+            ))
+            .hint(format!("use one of {}", all.join(", "))));
+        }
+        if self.space == Space::N && spec.noise_sizes.is_empty() {
+            return Err(Error::runtime("the generator adds no noise: there is no N to search")
+                .hint(format!("use {}", self.method.usual_space(&spec.spaces))));
+        }
+        if matches!(self.init, Init::Mean) && self.space == Space::Z {
+            return Err(Error::runtime(
+                "Z has no mean to start from: the mapping network normalises z",
+            )
+            .hint("use a random start, or the best of some"));
+        }
+        Ok(())
+    }
+
+    fn check_numbers(&self, job: &Job) -> Result<()> {
+        let weights = self.weights.iter().map(|(_, w)| w).chain([self.noise_regularise]);
+        let all = weights.chain(self.until).chain(self.settings.iter().map(|(_, v)| v));
+        let rate = self.method.lr.is_none() || (self.lr.is_finite() && self.lr > 0.0);
+        if all.into_iter().any(|w| !(w.is_finite() && w >= 0.0)) || !rate {
+            return Err(Error::runtime(
+                "a weight below 0, a learning rate not above 0, or a value that is not finite",
+            )
+            .hint("weights are 0 or more, learning rates about 0.01 to 0.1"));
+        }
+        for kind in TERMS {
+            if self.weights.get(kind.name).is_some_and(|w| w > 0.0) {
+                (kind.check)(job, self.space)?;
+            }
+        }
+        if matches!(self.init, Init::BestOf(0)) {
+            return Err(
+                Error::runtime("the best of 0 samples does not exist").hint("use 1 or more")
+            );
+        }
+        self.settings.iter().try_for_each(|(name, _)| self.method.check_parameter(name))
+    }
+}
+
+fn check_labels(job: &Job) -> Result<()> {
+    let c_dim = job.generator.spec().c_dim;
+    let given = job.labels.and_then(|l| l.dims().last().copied()).unwrap_or(0);
+    if c_dim == given {
+        return Ok(());
+    }
+    let repair =
+        if c_dim == 0 { "leave the labels out" } else { "say which class the picture shows" };
+    Err(Error::runtime(format!("the generator reads labels of {c_dim} values, given are {given}"))
+        .hint(repair))
+}
+
+/// Refuses pictures that the generator cannot reach.
+pub(super) fn check_target(job: &Job, target: &Tensor) -> Result<()> {
+    let spec = job.generator.spec();
+    let dims = target.dims();
+    if dims.len() != 4 || dims[0] == 0 || dims[1..] != [spec.channels, spec.height, spec.width] {
+        return Err(Error::runtime(format!(
+            "the generator makes pictures of {}×{}×{}, the target is {dims:?}",
+            spec.channels, spec.height, spec.width
+        ))
+        .hint(format!(
+            "resize it to {}×{} with {} channels first",
+            spec.width, spec.height, spec.channels
+        )));
+    }
+    if !target.sum_all()?.to_vec0::<f32>()?.is_finite() {
+        return Err(Error::runtime("the target holds values that are not finite")
+            .hint("repair or leave out the picture"));
+    }
+    if !job.keys.is_empty() && job.keys.len() != dims[0] {
+        return Err(Error::runtime(format!("{} keys for {} pictures", job.keys.len(), dims[0])));
+    }
+    Ok(())
+}

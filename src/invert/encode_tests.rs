@@ -1,0 +1,269 @@
+//! What the encoder's methods promise, on the toy generator.
+
+use super::methods::{ENCODER, HYBRID, OPTIMIZE};
+use super::tests::{as_alone, foreign, generator, pair, run, several, stats, stopping, values};
+use super::*;
+use crate::control::{Control, Stop};
+use crate::error::Kind;
+use crate::generator::Generator;
+use crate::network::Encoder;
+use crate::network::encoder_tests::network;
+use crate::space::Space;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// An encoder that knows the answer: every pass goes a share of the way from the code it believes
+/// in to the goal.
+struct Teacher {
+    goal: Tensor,
+    at: Tensor,
+    share: f64,
+    calls: AtomicUsize,
+}
+
+impl Teacher {
+    /// Towards the code of a sample, by `share` of what is left a pass; above 2 it runs away from
+    /// it.
+    fn new(g: &dyn Generator, share: f64) -> Self {
+        let z = Tensor::from_vec(Rng::new(77).normals(16), (1, 16), &Device::Cpu).unwrap();
+        let goal = spaces::rise(g, &z, (Space::Z, Space::WPlus), &Input::default()).unwrap();
+        let at = spaces::mean(g, Space::WPlus).unwrap().data;
+        Self { goal, at, share, calls: AtomicUsize::new(0) }
+    }
+
+    fn picture(&self, g: &dyn Generator) -> Tensor {
+        spaces::picture(g, &self.goal, Space::WPlus, &Input::default()).unwrap()
+    }
+}
+
+impl Encoder for Teacher {
+    fn name(&self) -> &str {
+        "teacher"
+    }
+    fn passes(&self) -> usize {
+        3
+    }
+    fn pass(&self, _: &Tensor, _: &Tensor) -> Result<Tensor> {
+        let left = (1.0 - self.share).powi(self.calls.fetch_add(1, Ordering::Relaxed) as i32);
+        Ok((((&self.goal - &self.at)? * left)? * self.share)?)
+    }
+}
+
+fn with<'a>(
+    g: &'a dyn Generator,
+    encoder: &'a dyn Encoder,
+    stats: Statistics<'a>,
+    control: &'a Control,
+) -> Job<'a> {
+    Job { encoder: Some(encoder), stats: Some(stats), ..Job::new(g, control) }
+}
+
+fn passes(space: Space, n: usize) -> Config {
+    Config { passes: Some(n), ..Config::new(space, &ENCODER) }
+}
+
+#[test]
+fn every_pass_of_a_good_encoder_comes_nearer() {
+    let g = generator();
+    let (control, stats, teacher) =
+        (Control::default(), stats(g.as_ref()), Teacher::new(g.as_ref(), 0.5));
+    let target = teacher.picture(g.as_ref());
+    let job = with(g.as_ref(), &teacher, &stats, &control);
+    let found = invert(&job, &target, &Config::new(Space::WPlus, &ENCODER)).unwrap();
+    assert_eq!((found.steps, found.best_step[0], found.config.passes), (3, 3, Some(3)));
+    assert!(found.trace[0].losses().windows(2).all(|l| l[1] < l[0]), "{:?}", found.trace);
+    assert_eq!(found.loss[0], *found.trace[0].losses().last().unwrap());
+    assert!(
+        found.code.origin.contains("method encoder passes 3")
+            && found.code.origin.contains("· teacher ·")
+    );
+    // After three halvings an eighth of the way is left.
+    let left = values(&(&found.code.data - &teacher.goal).unwrap());
+    let way = values(&(&teacher.at - &teacher.goal).unwrap());
+    assert!(left.iter().zip(&way).all(|(l, w)| (l - w / 8.0).abs() < 1e-5));
+    // In W the rows of a pass are averaged; the teacher's are all alike.
+    teacher.calls.store(0, Ordering::Relaxed);
+    let w = invert(&job, &target, &passes(Space::W, 3)).unwrap();
+    assert_eq!(w.code.data.dims(), [1, 16]);
+    assert!((w.loss[0] - found.loss[0]).abs() < 1e-5 * found.loss[0].max(1e-3));
+}
+
+#[test]
+fn a_batch_is_its_images_alone() {
+    let g = generator();
+    let (control, stats, network) = (Control::default(), stats(g.as_ref()), network());
+    let job = with(g.as_ref(), &network, &stats, &control);
+    for space in [Space::W, Space::WPlus] {
+        as_alone(&job, &several(9), &passes(space, 3), &[0, 5, 8]);
+        // Some go back to an earlier pass before they descend, some do not.
+        as_alone(
+            &job,
+            &several(9),
+            &Config { steps: 5, passes: Some(4), ..Config::new(space, &HYBRID) },
+            &[0, 5, 8],
+        );
+    }
+}
+
+#[test]
+fn the_best_pass_is_kept_and_more_passes_are_never_worse() {
+    let g = generator();
+    let (control, stats, network) = (Control::default(), stats(g.as_ref()), network());
+    let job = with(g.as_ref(), &network, &stats, &control);
+    let mut before = f64::INFINITY;
+    for n in 0..5 {
+        let found = invert(&job, &foreign(0), &passes(Space::WPlus, n)).unwrap();
+        let losses = found.trace[0].losses();
+        assert_eq!(losses.len(), n + 1);
+        assert_eq!(found.loss[0], losses.iter().copied().fold(f64::INFINITY, f64::min));
+        assert_eq!(losses[found.best_step[0]], found.loss[0]);
+        assert!(found.loss[0] <= before);
+        before = found.loss[0];
+    }
+    // One that leads astray: the start is kept, and that is said.
+    let astray = Teacher::new(g.as_ref(), 3.0);
+    let target = astray.picture(g.as_ref());
+    let found =
+        invert(&with(g.as_ref(), &astray, &stats, &control), &target, &passes(Space::WPlus, 3))
+            .unwrap();
+    assert_eq!((found.best_step[0], values(&found.code.data)), (0, values(&astray.at)));
+    assert!(found.diagnosis.warnings.iter().any(|w| w.text.contains("no pass of the encoder")));
+}
+
+#[test]
+fn hybrid_is_the_encoder_and_then_optimize_from_its_code() {
+    let g = generator();
+    let (control, stats) = (Control::default(), stats(g.as_ref()));
+    for share in [0.5, 3.0] {
+        let teacher = Teacher::new(g.as_ref(), share);
+        let job = with(g.as_ref(), &teacher, &stats, &control);
+        let target = (teacher.picture(g.as_ref()) + (foreign(1) * 0.2).unwrap()).unwrap();
+        let hybrid = Config { steps: 15, ..Config::new(Space::WPlus, &HYBRID) };
+        let whole = invert(&job, &target, &hybrid).unwrap();
+        teacher.calls.store(0, Ordering::Relaxed);
+        let encoded = invert(&job, &target, &Config::new(Space::WPlus, &ENCODER)).unwrap();
+        let init = Init::Latent(encoded.code.clone());
+        let rest = Config { steps: 15, init, ..Config::new(Space::WPlus, &OPTIMIZE) };
+        let rest = invert(&job, &target, &rest).unwrap();
+        assert_eq!(values(&whole.code.data), values(&rest.code.data));
+        assert_eq!((whole.steps, whole.best_step[0]), (18, rest.best_step[0] + 3));
+        assert!(whole.loss[0] < encoded.loss[0]);
+        let (all, last) = (whole.trace[0].losses(), rest.trace[0].losses());
+        assert_eq!(all[4..], last[1..]);
+        assert_eq!(all[..4], encoded.trace[0].losses()[..]);
+    }
+}
+
+#[test]
+fn neighbours_and_threads_change_nothing() {
+    let g = generator();
+    let (control, stats, network) = (Control::default(), stats(g.as_ref()), network());
+    let job = with(g.as_ref(), &network, &stats, &control);
+    let config = Config { steps: 3, passes: Some(2), ..Config::new(Space::WPlus, &HYBRID) };
+    let both = invert(&job, &pair(), &config).unwrap();
+    for (i, k) in [(0, 0), (1, 3)] {
+        for threads in [1, 2] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let alone = pool.install(|| invert(&job, &foreign(k), &config).unwrap());
+            assert_eq!(values(&both.code.data.narrow(0, i, 1).unwrap()), values(&alone.code.data));
+            assert_eq!(both.trace[i], alone.trace[0]);
+        }
+    }
+}
+
+#[test]
+fn every_pass_is_reported_and_can_be_the_last() {
+    let g = generator();
+    let (stats, network) = (stats(g.as_ref()), network());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let heard = seen.clone();
+    let control = Control::new(move |p| {
+        heard.lock().unwrap().push((p.title, p.step, p.total, p.preview.is_some()))
+    });
+    let config = Config { steps: 1, passes: Some(2), ..Config::new(Space::WPlus, &HYBRID) };
+    invert(&with(g.as_ref(), &network, &stats, &control), &foreign(0), &config).unwrap();
+    let line = |verb: &str, step| (format!("{verb} W+"), step, 3, true);
+    let wanted = [line("encode", 0), line("encode", 1), line("invert", 2), line("invert", 3)];
+    assert_eq!(*seen.lock().unwrap(), wanted);
+    let control = stopping(2, Stop::Keep);
+    let found = invert(
+        &with(g.as_ref(), &network, &stats, &control),
+        &foreign(0),
+        &passes(Space::WPlus, 9),
+    )
+    .unwrap();
+    assert_eq!((found.stopped_at(), found.trace[0].losses().len()), (Some(1), 2));
+}
+
+#[test]
+fn passes_resume_from_their_checkpoint() {
+    let g = generator();
+    let (stats, network, quiet) = (stats(g.as_ref()), network(), Control::default());
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint =
+        Checkpoint { path: folder.path().join("state"), every: Duration::from_secs(3600) };
+    let plain = Config { steps: 12, passes: Some(4), ..Config::new(Space::WPlus, &HYBRID) };
+    let saved = Config { checkpoint: Some(checkpoint), ..plain.clone() };
+    let whole = invert(&with(g.as_ref(), &network, &stats, &quiet), &foreign(0), &plain).unwrap();
+    let mut stops = 0;
+    let resumed = loop {
+        let control = stopping(1, Stop::Checkpoint);
+        match invert(&with(g.as_ref(), &network, &stats, &control), &foreign(0), &saved) {
+            Ok(found) => break found,
+            Err(e) => assert_eq!(e.kind(), Kind::Resumable),
+        }
+        stops += 1;
+        assert!(stops < 99);
+    };
+    assert!(stops > 4, "stopped at the passes, too: {stops}");
+    assert_eq!(values(&whole.code.data), values(&resumed.code.data));
+    assert_eq!(whole.trace, resumed.trace);
+    // Another encoder is another run.
+    let control = stopping(1, Stop::Checkpoint);
+    let _ = invert(&with(g.as_ref(), &network, &stats, &control), &foreign(0), &saved).unwrap_err();
+    let other = Teacher::new(g.as_ref(), 0.5);
+    let e = invert(&with(g.as_ref(), &other, &stats, &quiet), &foreign(0), &saved).unwrap_err();
+    assert!(e.message().contains("another run"));
+}
+
+#[test]
+fn rungs_of_a_hybrid_ladder_are_never_worse() {
+    let g = generator();
+    let (control, stats, network) = (Control::default(), stats(g.as_ref()), network());
+    let job = with(g.as_ref(), &network, &stats, &control);
+    let config = Config { steps: 15, ..Config::new(Space::W, &HYBRID) };
+    let rungs = ladder(&job, &pair(), &config, &[Space::Z, Space::W, Space::WPlus]).unwrap();
+    let methods = [&OPTIMIZE, &HYBRID, &HYBRID];
+    assert_eq!(rungs.iter().map(|r| r.config.method).collect::<Vec<_>>(), methods);
+    for (below, above) in rungs.iter().zip(&rungs[1..]) {
+        assert!(below.loss.iter().zip(&above.loss).all(|(a, b)| b <= a));
+        assert!(
+            (above.trace[0].losses()[0] - below.loss[0]).abs() < 1e-6,
+            "the passes begin at the rung below"
+        );
+    }
+}
+
+#[test]
+fn the_self_test_takes_every_method() {
+    let g = generator();
+    let (control, stats, network) = (Control::default(), stats(g.as_ref()), network());
+    let job = with(g.as_ref(), &network, &stats, &control);
+    let psnr = |c: &Config| self_test(&job, c).unwrap().numbers[0].value;
+    let hybrid = Config { steps: 150, ..Config::new(Space::W, &HYBRID) };
+    assert!(psnr(&hybrid) > psnr(&passes(Space::W, 2)) + 10.0);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_its_repair() {
+    let g = generator();
+    let e = run(g.as_ref(), &foreign(0), &Config::new(Space::WPlus, &HYBRID)).unwrap_err();
+    assert!(e.message().contains("no encoder") && e.repair().unwrap().contains("optimize"));
+    let (control, stats, network) = (Control::default(), stats(g.as_ref()), network());
+    let job = with(g.as_ref(), &network, &stats, &control);
+    for space in [Space::Z, Space::N] {
+        let c = Config { init: Init::Random, ..passes(space, 1) };
+        assert!(invert(&job, &foreign(0), &c).unwrap_err().repair().unwrap().contains("space: W+"));
+    }
+}

@@ -1,0 +1,27 @@
+//! `encoder`: passes of the generator's encoder.
+
+use super::{passes, usual_lr};
+use crate::error::Result;
+use crate::invert::config::{Config, Method};
+use crate::invert::job::Job;
+use crate::invert::phase::Phase;
+use crate::space::Space;
+
+/// Passes of the generator's encoder, each on the result of the one before.
+pub const METHOD: Method = Method {
+    name: "encoder",
+    paper: "e4e (Tov et al. 2021), ReStyle (Alaluf et al. 2021)",
+    summary: "refinement passes of the generator's own encoder",
+    spaces: &[Space::W, Space::WPlus],
+    encoder: true,
+    steps: None,
+    lr: Some(usual_lr),
+    weights: &[],
+    noise: false,
+    params: &[],
+    plan,
+};
+
+fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
+    Ok(vec![passes(job, config)?])
+}

@@ -1,0 +1,27 @@
+//! `hybrid`: passes of the encoder, then Adam.
+
+use super::{adam, descent, passes, usual_lr};
+use crate::error::Result;
+use crate::invert::config::{Config, Method};
+use crate::invert::job::Job;
+use crate::invert::phase::Phase;
+use crate::space::Space;
+
+/// The encoder's best code, then gradient descent from there.
+pub const METHOD: Method = Method {
+    name: "hybrid",
+    paper: "Zhu et al. 2016 with ReStyle's passes (Alaluf et al. 2021)",
+    summary: "these, then 200 steps of Adam",
+    spaces: &[Space::W, Space::WPlus],
+    encoder: true,
+    steps: Some(200),
+    lr: Some(usual_lr),
+    weights: &[],
+    noise: false,
+    params: &[],
+    plan,
+};
+
+fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
+    Ok(vec![passes(job, config)?, descent(job, config, adam)])
+}

@@ -1,0 +1,67 @@
+//! `lbfgs`: L-BFGS with a strong Wolfe line search.
+
+use super::{SEARCHED, adam, descent};
+use crate::error::{Error, Result};
+use crate::invert::config::{Config, Method};
+use crate::invert::job::Job;
+use crate::invert::optimize::{Lbfgs, LbfgsSettings};
+use crate::invert::phase::{Mover, Normalise, Phase};
+use crate::lang::types::{Kind, Param};
+use std::ops::RangeInclusive;
+
+/// L-BFGS in any space; a step is one evaluation of the gradient, also within a line search.
+pub const METHOD: Method = Method {
+    name: "lbfgs",
+    paper: "Liu and Nocedal 1989, Moré and Thuente 1994",
+    summary: "L-BFGS with a strong Wolfe line search, 200 evaluations, no learning rate",
+    spaces: SEARCHED,
+    encoder: false,
+    steps: Some(200),
+    lr: None,
+    weights: &[],
+    noise: false,
+    params: &[
+        Param::optional(
+            "history",
+            &[Kind::Number],
+            "10",
+            "of lbfgs: steps that it remembers, 1 to 100",
+        )
+        .named(),
+        Param::optional(
+            "search",
+            &[Kind::Number],
+            "20",
+            "of lbfgs: evaluations of one line search at most, 2 to 100",
+        )
+        .named(),
+    ],
+    plan,
+};
+
+/// A setting that is a whole number in a range.
+fn count(config: &Config, name: &str, range: RangeInclusive<usize>) -> Result<usize> {
+    let value = config.setting(name);
+    if value.fract() == 0.0 && range.contains(&(value as usize)) {
+        return Ok(value as usize);
+    }
+    let (from, to) = (range.start(), range.end());
+    Err(Error::runtime(format!("`{name}` is {value}, it must be a whole number in {from}..{to}"))
+        .hint(format!("leave `{name}` out")))
+}
+
+fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
+    let settings = LbfgsSettings {
+        history: count(config, "history", 1..=100)?,
+        search: count(config, "search", 2..=100)?,
+        ..LbfgsSettings::default()
+    };
+    let phase = descent(job, config, adam);
+    let normalise = match phase.normalise {
+        Normalise::Never => Normalise::Never,
+        // A change after a step would not be in the gradients that it remembers.
+        _ => Normalise::BeforeUse,
+    };
+    let mover = Mover::Optimizer(Box::new(move || Box::new(Lbfgs::new(settings))));
+    Ok(vec![Phase { mover, normalise, ..phase }])
+}

@@ -1,0 +1,253 @@
+//! What is minimised: weighted terms, one file each.
+//!
+//! A term is only a formula. Its weight, the mask of the picture and how the weight changes over
+//! the steps are kept beside it, in [`Weighted`] and [`Objective`].
+//!
+//! With a mask `m` the terms see `target + m · (picture − target)`: outside the mask that is the
+//! target itself. So no term, not even one that looks at pictures through a network, has a slope
+//! there: every gradient passes the factor `m`, which is exactly 0. Losses are divided by the mean
+//! of the mask: a mean squared error is then the mean over the mask's pixels.
+
+mod l1;
+mod l2;
+mod noise;
+mod offset;
+mod perceptual;
+
+pub use noise::{normalise, regulariser};
+
+use super::job::Job;
+use crate::error::{Error, Result};
+use crate::lang::types::Param;
+use crate::metric::resize_to;
+use crate::space::Space;
+use candle_core::{DType, Tensor};
+use std::cell::OnceCell;
+
+/// The largest side at which the projector compares pictures.
+const LIMITED_SIDE: usize = 256;
+
+/// The terms that a user can weigh, in the order in which they are traced.
+pub const TERMS: [&TermKind; 4] = [&l2::TERM, &l1::TERM, &perceptual::TERM, &offset::TERM];
+
+/// What the terms look at.
+pub struct Forward<'t> {
+    /// The pictures, `[N, C, H, W]`.
+    pub pictures: &'t Tensor,
+    /// The pictures to reach, of the same size.
+    pub targets: &'t Tensor,
+    /// The codes as they are searched: `[N, D]`, in W+ `[N, L, D]`.
+    pub code: &'t Tensor,
+    /// The noise maps that are searched, each `[N, 1, H, W]`.
+    pub noise: &'t [Tensor],
+    difference: OnceCell<Tensor>,
+}
+
+impl<'t> Forward<'t> {
+    /// Pictures and targets of one size, with codes and noise maps.
+    pub fn new(
+        (pictures, targets): (&'t Tensor, &'t Tensor),
+        code: &'t Tensor,
+        noise: &'t [Tensor],
+    ) -> Self {
+        Self { pictures, targets, code, noise, difference: OnceCell::new() }
+    }
+
+    /// Pictures minus targets, `[N, C · H · W]`; computed once for all terms.
+    ///
+    /// # Errors
+    /// When their sizes differ.
+    pub fn difference(&self) -> Result<&Tensor> {
+        if let Some(known) = self.difference.get() {
+            return Ok(known);
+        }
+        let fresh = (self.pictures - self.targets)?.flatten_from(1)?;
+        Ok(self.difference.get_or_init(|| fresh))
+    }
+}
+
+/// One term of a loss.
+pub trait Term {
+    /// Its name in the trace.
+    fn name(&self) -> &'static str;
+
+    /// Its value for every image, with gradients, before any weight.
+    ///
+    /// # Shapes
+    /// → `[N]`
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    fn value(&self, at: &Forward<'_>) -> Result<Tensor>;
+
+    /// What its weight is divided by: a weight counts in this unit.
+    fn unit(&self) -> f64 {
+        1.0
+    }
+}
+
+/// A term with what is decided beside it.
+pub struct Weighted<'a> {
+    /// The formula.
+    pub term: Box<dyn Term + 'a>,
+    /// Its weight.
+    pub weight: f64,
+    /// Whether it compares pictures: only then the mask counts for it.
+    pub pictures: bool,
+    /// A factor of the weight at `t` in [0, 1], the part of the phase that is done; `None` for 1.
+    pub schedule: Option<fn(f64) -> f64>,
+}
+
+/// What a term is made from.
+pub struct Setup<'s, 'a> {
+    /// What the inversion works with.
+    pub job: &'s Job<'a>,
+    /// The space that is searched.
+    pub space: Space,
+    /// The pictures to reach as they are compared, `[N, C, H, W]`.
+    pub targets: &'s Tensor,
+    /// The spread of w, σ_w.
+    pub sigma: &'s dyn Fn() -> Result<f64>,
+}
+
+/// A kind of term: what its file tells the rest of the program.
+pub struct TermKind {
+    /// Its name, that of its parameter, and of its column in the trace.
+    pub name: &'static str,
+    /// The parameter of `invert` that weighs it.
+    pub param: Param,
+    /// The weight unless one is given, if it can be had ([`TermKind::check`]).
+    pub weight: f64,
+    /// Whether that weight is called `default` in the provenance, as it depends on the generator.
+    pub automatic: bool,
+    /// Whether it compares pictures.
+    pub pictures: bool,
+    /// Refuses where it cannot be had.
+    pub check: fn(&Job<'_>, Space) -> Result<()>,
+    /// The term; `None` where it is 0 everywhere.
+    pub make: for<'a> fn(&Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>>,
+}
+
+/// One weighted term of a loss: its name, and a number an image, `[N]`.
+pub type Loss = (&'static str, Tensor);
+
+/// What is minimised for the pictures of a batch.
+pub struct Objective<'a> {
+    /// The pictures to reach, `[N, C, H, W]`, at the generator's size.
+    targets: Tensor,
+    /// They as they are compared.
+    compared: Tensor,
+    /// The mask, `[1, 1, H, W]`.
+    mask: Option<Tensor>,
+    /// The mask's mean, or 1.
+    share: f64,
+    terms: Vec<Weighted<'a>>,
+    limited: bool,
+}
+
+impl<'a> Objective<'a> {
+    /// Without any terms yet; `limited` compares at no more than 256 pixels a side, as the
+    /// projector does.
+    ///
+    /// # Errors
+    /// When the target cannot be resized.
+    pub fn new(targets: &Tensor, limited: bool) -> Result<Self> {
+        let compared = if limited { limit(targets)? } else { targets.clone() };
+        let targets = targets.clone();
+        Ok(Self { targets, compared, mask: None, share: 1.0, terms: Vec::new(), limited })
+    }
+
+    /// With a mask `[1, 1, H, W]` at the targets' size.
+    ///
+    /// # Errors
+    /// When the mask is 0 everywhere.
+    pub fn masked(mut self, mask: &Tensor) -> Result<Self> {
+        self.share = f64::from(mask.to_dtype(DType::F32)?.mean_all()?.to_vec0::<f32>()?);
+        if self.share <= 0.0 {
+            return Err(Error::runtime("the mask is 0 everywhere"));
+        }
+        self.mask = Some(mask.to_device(self.targets.device())?);
+        Ok(self)
+    }
+
+    /// The pictures to reach as the terms compare them, `[N, C, H, W]`.
+    pub fn compared(&self) -> &Tensor {
+        &self.compared
+    }
+
+    /// Adds a term.
+    pub fn push(&mut self, term: Weighted<'a>) {
+        self.terms.push(term);
+    }
+
+    /// The weighted terms, each `[N]` with gradients; the loss is their sum. `done` is the part of
+    /// its phase that every image has behind it.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn loss(
+        &self,
+        pictures: &Tensor,
+        code: &Tensor,
+        noise: &[Tensor],
+        done: &[f64],
+    ) -> Result<Vec<Loss>> {
+        let seen = self.seen(pictures)?;
+        let at = Forward::new((&seen, &self.compared), code, noise);
+        let one = |w: &Weighted<'a>| -> Result<Loss> {
+            let share = if w.pictures { self.share } else { 1.0 };
+            let value = (w.term.value(&at)? * (w.weight / w.term.unit() / share))?;
+            let value = match w.schedule {
+                None => value,
+                Some(factor) => {
+                    let factors: Vec<f32> = done.iter().map(|t| factor(*t) as f32).collect();
+                    value.mul(&Tensor::new(factors, value.device())?)?
+                }
+            };
+            Ok((w.term.name(), value))
+        };
+        self.terms.iter().map(one).collect()
+    }
+
+    /// The pictures as the terms see them.
+    fn seen(&self, pictures: &Tensor) -> Result<Tensor> {
+        let seen = match &self.mask {
+            None => pictures.clone(),
+            Some(mask) => {
+                let inside = (pictures - &self.targets)?.broadcast_mul(mask)?;
+                (&self.targets + inside)?
+            }
+        };
+        if self.limited { limit(&seen) } else { Ok(seen) }
+    }
+}
+
+/// The noise regulariser with its weight.
+pub(super) fn noise_term<'a>(weight: f64) -> Weighted<'a> {
+    Weighted { term: Box::new(noise::Regulariser), weight, pictures: false, schedule: None }
+}
+
+impl TermKind {
+    /// The term with a weight; `None` where it is 0 everywhere.
+    ///
+    /// # Errors
+    /// When the term cannot be made.
+    pub fn weighted<'a>(&self, setup: &Setup<'_, 'a>, weight: f64) -> Result<Option<Weighted<'a>>> {
+        let pictures = self.pictures;
+        let made = (self.make)(setup)?;
+        Ok(made.map(|term| Weighted { term, weight, pictures, schedule: None }))
+    }
+}
+
+fn limit(pictures: &Tensor) -> Result<Tensor> {
+    let (_, _, h, w) = pictures.dims4()?;
+    resize_to(pictures, h.min(LIMITED_SIDE), w.min(LIMITED_SIDE))
+}
+
+/// For terms that can be had everywhere.
+fn always(_: &Job<'_>, _: Space) -> Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

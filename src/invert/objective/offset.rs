@@ -1,0 +1,63 @@
+//! How far the rows of a W+ code lie apart.
+
+use super::{Forward, Setup, Term, TermKind};
+use crate::error::{Error, Result};
+use crate::invert::job::Job;
+use crate::lang::types::{Kind, Param};
+use crate::space::Space;
+use candle_core::Tensor;
+
+/// Mean squared distance of a W+ code's rows from their mean, in units of σ_w² (after e4e's delta
+/// regularisation, Tov et al. 2021).
+pub(super) const TERM: TermKind = TermKind {
+    name: "offset",
+    param: Param::optional(
+        "offset",
+        &[Kind::Number],
+        "-",
+        "weight that keeps the layers of a W+ code together",
+    )
+    .named(),
+    weight: 0.0,
+    automatic: false,
+    pictures: false,
+    check,
+    make,
+};
+
+fn check(_: &Job<'_>, space: Space) -> Result<()> {
+    if space != Space::S {
+        return Ok(());
+    }
+    Err(Error::runtime("a style code has no offsets from W: its styles come from no rows of w")
+        .hint("use offset: 0, or space: W+"))
+}
+
+fn make<'a>(setup: &Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>> {
+    // All rows of a code of Z or W are alike.
+    if setup.space != Space::WPlus {
+        return Ok(None);
+    }
+    let sigma = (setup.sigma)()?;
+    Ok(Some(Box::new(Offsets { variance: (sigma * sigma).max(f64::MIN_POSITIVE) })))
+}
+
+struct Offsets {
+    /// σ_w²
+    variance: f64,
+}
+
+impl Term for Offsets {
+    fn name(&self) -> &'static str {
+        TERM.name
+    }
+
+    fn value(&self, at: &Forward<'_>) -> Result<Tensor> {
+        let rows = at.code.broadcast_sub(&at.code.mean_keepdim(1)?)?; // [NLD]
+        Ok(rows.sqr()?.sum(2)?.mean(1)?)
+    }
+
+    fn unit(&self) -> f64 {
+        self.variance
+    }
+}

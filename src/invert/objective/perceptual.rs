@@ -1,0 +1,50 @@
+//! The perceptual distance, in the layers of a feature network.
+
+use super::{Forward, Setup, Term, TermKind};
+use crate::error::{Error, Result};
+use crate::invert::job::Job;
+use crate::lang::types::{Kind, Param};
+use crate::metric::Perceptual;
+use crate::space::Space;
+use candle_core::Tensor;
+
+/// See [`Perceptual`]. By default it counts where the generator brings a feature network.
+pub(super) const TERM: TermKind = TermKind {
+    name: "perceptual",
+    param: Param::optional("perceptual", &[Kind::Number], "-", "weight of the perceptual distance")
+        .named(),
+    weight: 0.8,
+    automatic: true,
+    pictures: true,
+    check,
+    make,
+};
+
+fn check(job: &Job<'_>, _: Space) -> Result<()> {
+    match job.perceptual {
+        Some(_) => Ok(()),
+        None => Err(Error::runtime("a perceptual loss needs a feature network, and there is none")
+            .hint("use perceptual: 0, or a generator that brings one")),
+    }
+}
+
+fn make<'a>(setup: &Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>> {
+    let Some(network) = setup.job.perceptual else { return Ok(None) };
+    Ok(Some(Box::new(Distance { network, taps: network.taps(setup.targets)? })))
+}
+
+struct Distance<'a> {
+    network: &'a Perceptual,
+    /// The targets' activations.
+    taps: Vec<Tensor>,
+}
+
+impl Term for Distance<'_> {
+    fn name(&self) -> &'static str {
+        TERM.name
+    }
+
+    fn value(&self, at: &Forward<'_>) -> Result<Tensor> {
+        self.network.to(at.pictures, &self.taps)
+    }
+}

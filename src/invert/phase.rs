@@ -1,0 +1,107 @@
+//! A phase of an inversion: what is searched, what is minimised, how, and for how long.
+
+use super::optimize::Optimizer;
+use super::schedule::{ramp, w_noise};
+use crate::network::Encoder;
+
+/// What a phase changes; the rest stays as the phase before left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unknowns {
+    /// The code.
+    pub code: bool,
+    /// The noise maps.
+    pub noise: bool,
+}
+
+/// What is minimised: weights by the names of the terms ([`super::TERMS`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recipe {
+    /// Terms and their weights; those of weight 0 are left out.
+    pub weights: Vec<(&'static str, f64)>,
+    /// Weight of the noise maps' regulariser ([`super::regulariser`]); it counts where maps are
+    /// searched.
+    pub noise: f64,
+    /// Compare at no more than 256 pixels a side, as the projector does.
+    pub limited: bool,
+}
+
+/// How noise maps are kept at mean 0 and mean square 1 ([`super::normalise`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalise {
+    /// Not at all.
+    Never,
+    /// After every step, as the projector does.
+    AfterStep,
+    /// Before every use, with gradients through it: for optimizers that rely on the function's
+    /// shape between their steps.
+    BeforeUse,
+}
+
+/// Makes a fresh optimizer for every image.
+pub type MakeOptimizer = Box<dyn Fn() -> Box<dyn Optimizer>>;
+
+/// How the next point is found.
+pub enum Mover<'a> {
+    /// By passes of an encoder, which looks at target and reconstruction.
+    Encoder(&'a dyn Encoder),
+    /// By an optimizer of the loss.
+    Optimizer(MakeOptimizer),
+}
+
+/// How learning rate and w noise change over a phase.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Schedule {
+    /// Peak learning rate.
+    pub rate: f64,
+    /// Where in a step the rate is read: 0 at its beginning, 0.5 in its middle.
+    pub at: f64,
+    /// Whether the code is evaluated with the projector's fading noise on it.
+    pub w_noise: bool,
+}
+
+impl Schedule {
+    /// The learning rate of a step of so many.
+    pub fn rate_of(&self, step: usize, steps: usize) -> f64 {
+        self.rate * ramp((step as f64 + self.at) / steps.max(1) as f64)
+    }
+
+    /// The deviation of the noise on w at a step of so many, in σ_w.
+    pub fn w_noise_of(&self, step: usize, steps: usize) -> f64 {
+        if self.w_noise { w_noise(step as f64 / steps.max(1) as f64) } else { 0.0 }
+    }
+}
+
+/// One phase of an inversion. It begins at the best point of the phases before.
+pub struct Phase<'a> {
+    /// What it is called in progress reports: `invert`.
+    pub verb: &'static str,
+    /// What it changes.
+    pub unknowns: Unknowns,
+    /// What it minimises.
+    pub objective: Recipe,
+    /// How it moves.
+    pub mover: Mover<'a>,
+    /// Learning rate and w noise.
+    pub schedule: Schedule,
+    /// How noise maps that are searched are kept.
+    pub normalise: Normalise,
+    /// Evaluations, each followed by a move.
+    pub steps: usize,
+    /// It ends where the loss is no larger.
+    pub until: Option<f64>,
+}
+
+impl Phase<'_> {
+    /// Whether it reads gradients.
+    pub(super) fn gradients(&self) -> bool {
+        match &self.mover {
+            Mover::Encoder(_) => false,
+            Mover::Optimizer(make) => make().gradients(),
+        }
+    }
+
+    /// Whether it is made of passes of an encoder.
+    pub(super) fn encodes(&self) -> bool {
+        matches!(self.mover, Mover::Encoder(_))
+    }
+}

@@ -1,0 +1,106 @@
+//! Puts the outcomes of all images together.
+
+use super::diagnosis::{diagnose, warn};
+use super::inversion::{Inversion, origin};
+use super::number::Number;
+use crate::error::{Error, Result};
+use crate::generator::spaces::model_id;
+use crate::invert::problem::Run;
+use crate::invert::state::{Best, State};
+use crate::latent::Latent;
+use crate::metric::{Metric, Mse, Psnr, Ssim};
+use crate::space::Space;
+use candle_core::{DType, Device, Tensor};
+
+/// Puts the images' outcomes together.
+pub(in crate::invert) fn assemble(
+    run: &Run<'_>,
+    target: &Tensor,
+    outcomes: Vec<State>,
+) -> Result<Inversion> {
+    let (job, config) = (&run.job, &run.config);
+    let nothing = || Error::runtime("an inversion ended without any point");
+    let best = outcomes
+        .iter()
+        .map(|s| s.best.as_ref().ok_or_else(nothing))
+        .collect::<Result<Vec<&Best>>>()?;
+    let stack = |f: &dyn Fn(&Best) -> Tensor| {
+        Tensor::cat(&best.iter().map(|b| f(b)).collect::<Vec<_>>(), 0)
+    };
+    let code = stack(&|b| b.code.clone())?;
+    let maps = best.first().map_or(0, |b| b.maps.len());
+    let noise =
+        (0..maps).map(|i| Ok(stack(&|b| b.maps[i].clone())?)).collect::<Result<Vec<Tensor>>>()?;
+    let reconstruction = stack(&|b| b.picture.clone())?;
+    let space = match (config.space, code.rank()) {
+        (Space::N, 3) => Space::WPlus,
+        (Space::N, _) => Space::W,
+        (space, _) => space,
+    };
+    let by = job
+        .encoder
+        .filter(|_| config.method.encoder)
+        .map(|e| format!(" · {}", e.name()))
+        .unwrap_or_default();
+    let how = format!("{}{by}", config.describe()?);
+    let code = Latent {
+        space,
+        data: code,
+        model: Some(model_id(job.generator.spec())),
+        noise: (maps > 0).then_some(noise),
+        labels: job.labels.cloned(),
+        origin: origin(&how, target)?,
+    };
+    let numbers = measure(run, &reconstruction, target)?;
+    let mut diagnosis = diagnose(run, &code)?;
+    warn(&mut diagnosis, run, &numbers, &outcomes);
+    Ok(Inversion {
+        reconstruction,
+        target: target.clone(),
+        loss: best.iter().map(|b| b.loss).collect(),
+        best_step: best.iter().map(|b| b.step).collect(),
+        stopped: outcomes.iter().map(|s| s.stopped).collect(),
+        trace: outcomes.into_iter().map(|s| s.trace).collect(),
+        code,
+        numbers,
+        diagnosis,
+        config: config.clone(),
+        how,
+        seconds: 0.0,
+        steps: run.total(),
+        seed: config.seed,
+    })
+}
+
+fn measure(run: &Run<'_>, a: &Tensor, b: &Tensor) -> Result<Vec<Number>> {
+    let mut metrics: Vec<&dyn Metric> = vec![&Psnr, &Mse];
+    if a.dims()[2..].iter().all(|&side| side >= 11) {
+        metrics.insert(1, &Ssim);
+    }
+    if let Some(p) = run.job.perceptual {
+        metrics.push(p);
+    }
+    let of = |m: &dyn Metric| -> Result<Number> {
+        Ok(number((m.name(), m.unit()), m.measure(a, b)?, m.definition()))
+    };
+    let masked = run.mask.as_ref().map(|m| psnr_in(m, a, b));
+    metrics.into_iter().map(of).chain(masked).collect()
+}
+
+fn number((name, unit): (&str, &str), each: Vec<f64>, definition: String) -> Number {
+    let value = each.iter().sum::<f64>() / each.len().max(1) as f64;
+    Number { name: name.into(), value, each, unit: unit.into(), definition }
+}
+
+/// PSNR of what a mask `[1, 1, H, W]` holds.
+fn psnr_in(mask: &Tensor, a: &Tensor, b: &Tensor) -> Result<Number> {
+    let doubles = |t: &Tensor| t.to_device(&Device::Cpu)?.to_dtype(DType::F64);
+    let (a, b, mask) = (doubles(a)?, doubles(b)?, doubles(mask)?);
+    let error = (a - b)?.sqr()?.mean_keepdim(1)?; // [N1HW]
+    let weighed = error.broadcast_mul(&mask)?.flatten_from(1)?.sum(1)?.to_vec1::<f64>()?;
+    let weight = mask.sum_all()?.to_vec0::<f64>()?;
+    let each = weighed.iter().map(|e| 10.0 * libm::log10(4.0 * weight / e)).collect();
+    let definition = "10 log10(peak² / MSE) with the squared error averaged by the mask's weights, \
+                      peak 2, all channels together, values not clamped";
+    Ok(number(("psnr in mask", "dB"), each, definition.into()))
+}

@@ -1,0 +1,179 @@
+//! What the codes tell about themselves, and what to beware of.
+
+use super::number::{Number, own};
+use crate::error::Result;
+use crate::invert::problem::Run;
+use crate::invert::state::State;
+use crate::invert::stats::WStats;
+use crate::latent::Latent;
+use crate::space::Space;
+use candle_core::{DType, Device, Tensor};
+
+/// Offsets from W, in σ_w, up to which edits stay safe.
+const SAFE_OFFSET: f64 = 0.5;
+/// Distances from the mean, in σ_w, beyond which a code is no typical sample.
+const FAR: f64 = 2.5;
+/// Draws that measure the spread of style codes: it only has to tell 2 σ from 3.
+const STYLE_SAMPLES: usize = 1000;
+/// PSNR in dB under which the picture has not been reached.
+const REACHED: f64 = 20.0;
+
+/// What the codes tell about themselves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnosis {
+    /// How far the rows of a W+ code lie from W: the root mean square distance from their mean, in
+    /// σ_w; one an image. Absent in other spaces.
+    pub offsets: Option<Vec<f64>>,
+    /// How far the code (its mean row) lies from the mean of w, in σ_w; a typical sample has about
+    /// 1. A style code: from the mean of style codes, in their σ. A z: from 0, in √z_dim.
+    pub mean_distance: Vec<f64>,
+    /// The σ that these distances are in.
+    pub sigma: f64,
+    /// What to beware of.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something to beware of, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Which of several images it is about, from 0; none where there is one, or all are meant.
+    pub image: Option<usize>,
+    /// The words.
+    pub text: String,
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.image {
+            Some(i) => write!(f, "image {}: {}", i + 1, self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
+impl Diagnosis {
+    pub(super) fn part(&self, i: usize) -> Self {
+        let about = |w: &&Warning| w.image.is_none_or(|image| image == i);
+        Self {
+            offsets: self.offsets.as_ref().map(|all| own(all, i)),
+            mean_distance: own(&self.mean_distance, i),
+            sigma: self.sigma,
+            warnings: self
+                .warnings
+                .iter()
+                .filter(about)
+                .map(|w| Warning { image: None, ..w.clone() })
+                .collect(),
+        }
+    }
+}
+
+/// Mean and spread of the codes of a space over the prior.
+fn spread(run: &Run<'_>, code: &Latent) -> Result<(Tensor, f64)> {
+    let spec = run.job.generator.spec();
+    let of = |stats: &WStats| (stats.mean.clone(), stats.sigma);
+    Ok(match code.space {
+        Space::Z => {
+            let mean = Tensor::zeros(spec.z_dim, DType::F32, &Device::Cpu)?;
+            (mean, (spec.z_dim as f64).sqrt())
+        }
+        Space::S => {
+            of(&WStats::in_space(run.job.generator, run.job.labels, STYLE_SAMPLES, Space::S)?)
+        }
+        _ => of(run.prior.w()?),
+    })
+}
+
+/// Where the codes lie among those of the prior.
+pub(super) fn diagnose(run: &Run<'_>, code: &Latent) -> Result<Diagnosis> {
+    let (mean, sigma) = spread(run, code)?;
+    let rows = if code.data.rank() == 2 { code.data.unsqueeze(1)? } else { code.data.clone() };
+    let rows = rows.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec3::<f64>()?; // [NLD]
+    let mean = mean.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+    let unit = sigma.max(f64::MIN_POSITIVE);
+    let (mut offsets, mut mean_distance) = (Vec::new(), Vec::new());
+    for layers in &rows {
+        let n = layers.len().max(1) as f64;
+        let centre: Vec<f64> =
+            (0..mean.len()).map(|d| layers.iter().map(|r| r[d]).sum::<f64>() / n).collect();
+        let square =
+            |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
+        offsets.push((layers.iter().map(|r| square(r, &centre)).sum::<f64>() / n).sqrt() / unit);
+        mean_distance.push(square(&centre, &mean).sqrt() / unit);
+    }
+    let offsets = (code.space == Space::WPlus).then_some(offsets);
+    Ok(Diagnosis { offsets, mean_distance, sigma, warnings: Vec::new() })
+}
+
+/// Says what to beware of.
+pub(super) fn warn(
+    diagnosis: &mut Diagnosis,
+    run: &Run<'_>,
+    numbers: &[Number],
+    outcomes: &[State],
+) {
+    let config = &run.config;
+    let mut say = |i: usize, text: String| {
+        let image = (outcomes.len() > 1).then_some(i);
+        diagnosis.warnings.push(Warning { image, text });
+    };
+    for (i, state) in outcomes.iter().enumerate() {
+        if let Some(why) = &state.unsaved {
+            say(i, format!("no checkpoint was kept: {why}"));
+        }
+        if let Some(step) = state.diverged {
+            say(
+                i,
+                format!(
+                    "the loss was no longer finite at step {step}; kept is the best before: use a smaller lr"
+                ),
+            );
+        }
+    }
+    for (i, offset) in
+        diagnosis.offsets.iter().flatten().enumerate().filter(|(_, o)| **o > SAFE_OFFSET)
+    {
+        say(
+            i,
+            format!(
+                "offsets from W: {offset:.2} σ; edits stay safe below {SAFE_OFFSET}: raise `offset` or use W"
+            ),
+        );
+    }
+    let mean = match config.space {
+        Space::S => "its styles",
+        Space::Z => "z",
+        _ => "w",
+    };
+    for (i, far) in diagnosis.mean_distance.iter().enumerate().filter(|(_, d)| **d > FAR) {
+        say(
+            i,
+            format!(
+                "the code lies {far:.1} σ from the mean of {mean}: outside what the generator was trained on"
+            ),
+        );
+    }
+    let useless = |s: &State| {
+        config.passes_taken() > 0
+            && s.stopped.is_none()
+            && s.best.as_ref().is_some_and(|b| b.step == 0)
+    };
+    for (i, _) in outcomes.iter().enumerate().filter(|(_, s)| useless(s)) {
+        say(i, "no pass of the encoder came nearer than the start, which is kept: try method: optimize".into());
+    }
+    // What the mask leaves out need not be reached.
+    let psnr = numbers.iter().rev().find(|n| n.name.starts_with("psnr"));
+    for (i, db) in psnr.iter().flat_map(|n| &n.each).enumerate().filter(|(_, p)| **p < REACHED) {
+        let wider = match config.space {
+            Space::Z => "; try W or W+",
+            Space::W => "; try W+",
+            _ => "",
+        };
+        say(
+            i,
+            format!(
+                "the picture is not reached (PSNR {db:.1} dB): perhaps out of the generator's range{wider}"
+            ),
+        );
+    }
+}

@@ -1,0 +1,88 @@
+//! The result of an inversion.
+
+use super::diagnosis::Diagnosis;
+use super::number::{Number, own};
+use crate::error::Result;
+use crate::invert::config::Config;
+use crate::invert::hash::content_hash;
+use crate::invert::trace::Trace;
+use crate::latent::Latent;
+use candle_core::Tensor;
+
+/// What an inversion found.
+#[derive(Clone, Debug)]
+pub struct Inversion {
+    /// The codes, with their noise maps where those were searched.
+    pub code: Latent,
+    /// The pictures that they make, `[N, C, H, W]`.
+    pub reconstruction: Tensor,
+    /// The pictures to reach, `[N, C, H, W]`.
+    pub target: Tensor,
+    /// The loss over the steps, one an image.
+    pub trace: Vec<Trace>,
+    /// The loss of the best point, one an image.
+    pub loss: Vec<f64>,
+    /// The step of the best point, one an image.
+    pub best_step: Vec<usize>,
+    /// How close it came.
+    pub numbers: Vec<Number>,
+    /// What the codes tell about themselves.
+    pub diagnosis: Diagnosis,
+    /// What was asked.
+    pub config: Config,
+    /// How it was found, all that matters in one line, for provenance.
+    pub how: String,
+    /// Wall-clock time of all images; of one that was taken out of several its share.
+    pub seconds: f64,
+    /// Steps planned, an image: passes of the encoder and gradient steps.
+    pub steps: usize,
+    /// The seed.
+    pub seed: u64,
+    /// The step at which the user stopped it, one an image; none for those that had ended.
+    pub stopped: Vec<Option<usize>>,
+}
+
+impl Inversion {
+    /// The step at which the user stopped it, of the first image that was cut short.
+    pub fn stopped_at(&self) -> Option<usize> {
+        self.stopped.iter().copied().flatten().next()
+    }
+
+    /// Every image's own: what inverting it alone would have given, but for the time, which is an
+    /// equal share.
+    ///
+    /// # Errors
+    /// When a picture cannot be read.
+    pub fn parts(&self) -> Result<Vec<Self>> {
+        (0..self.code.count()).map(|i| self.part(i)).collect()
+    }
+
+    fn part(&self, i: usize) -> Result<Self> {
+        let row = |t: &Tensor| -> Result<Tensor> { Ok(t.narrow(0, i, 1)?.force_contiguous()?) };
+        let target = row(&self.target)?;
+        let number = |n: &Number| {
+            let own = n.each.get(i).copied().unwrap_or(n.value);
+            Number { value: own, each: vec![own], ..n.clone() }
+        };
+        Ok(Self {
+            code: Latent { origin: origin(&self.how, &target)?, ..self.code.part(i, 1)? },
+            reconstruction: row(&self.reconstruction)?,
+            target,
+            trace: own(&self.trace, i),
+            loss: own(&self.loss, i),
+            best_step: own(&self.best_step, i),
+            numbers: self.numbers.iter().map(number).collect(),
+            diagnosis: self.diagnosis.part(i),
+            seconds: self.seconds / self.code.count() as f64,
+            stopped: own(&self.stopped, i),
+            config: self.config.clone(),
+            how: self.how.clone(),
+            ..*self
+        })
+    }
+}
+
+/// What a code says of where it comes from.
+pub(super) fn origin(how: &str, target: &Tensor) -> Result<String> {
+    Ok(format!("{how} · target {}", content_hash(target)?.get(..12).unwrap_or("")))
+}

@@ -1,0 +1,11 @@
+//! What an inversion found, and what it means.
+
+mod assemble;
+mod diagnosis;
+mod inversion;
+mod number;
+
+pub(super) use assemble::assemble;
+pub use diagnosis::{Diagnosis, Warning};
+pub use inversion::Inversion;
+pub use number::Number;

@@ -1,0 +1,357 @@
+//! The loop: evaluate, record, ask whether to stop, move; for all images of a batch at once, each
+//! with a state of its own.
+
+use super::checkpoint;
+use super::evaluate::{Evaluation, Point, evaluate, row, stacked};
+use super::objective::{Objective, normalise};
+use super::optimize::Worth;
+use super::phase::{Mover, Normalise, Phase};
+use super::problem::{Problem, Run};
+use super::state::State;
+use crate::control::{Progress, Stop};
+use crate::error::{Error, Kind, Result};
+use crate::generator::Generator;
+use crate::network::Encoder;
+use crate::safe::Safe;
+use candle_core::Tensor;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Steps between two reports, unless more time has passed.
+const REPORT_STEPS: usize = 10;
+const REPORT_TIME: Duration = Duration::from_millis(100);
+
+/// Images that are evaluated in one pass: they share phase and generator.
+struct Group {
+    phase: usize,
+    which: Vec<usize>,
+}
+
+/// The images of a batch, and where they are.
+struct Batch<'p, 'r, 'a> {
+    run: &'r Run<'a>,
+    problems: &'p [Problem<'r, 'a>],
+    states: Vec<State>,
+    /// What is minimised for the groups of the last evaluation.
+    objectives: Vec<(usize, Vec<usize>, Objective<'a>)>,
+    reported: Instant,
+    saved: Instant,
+}
+
+/// Runs the images of a batch to their ends, from their checkpoints if there are any.
+pub(super) fn run<'r, 'a>(run: &'r Run<'a>, problems: &[Problem<'r, 'a>]) -> Result<Vec<State>> {
+    let start = |p: &Problem<'r, 'a>| checkpoint::load(p)?.map_or_else(|| State::start(p), Ok);
+    run_from(run, problems, problems.iter().map(start).collect::<Result<Vec<_>>>()?)
+}
+
+/// Runs the images of a batch from these states to their ends.
+pub(super) fn run_from<'r, 'a>(
+    run: &'r Run<'a>,
+    problems: &[Problem<'r, 'a>],
+    states: Vec<State>,
+) -> Result<Vec<State>> {
+    let now = Instant::now();
+    let objectives = Vec::new();
+    let mut batch = Batch { run, problems, states, objectives, reported: now, saved: now };
+    while batch.step()? {}
+    run.job.control.keep();
+    batch.end();
+    Ok(batch.states)
+}
+
+impl<'a> Batch<'_, '_, 'a> {
+    /// The images that go on.
+    fn going(&self) -> Vec<usize> {
+        (0..self.states.len()).filter(|i| !self.states[*i].finished).collect()
+    }
+
+    fn phase(&self, k: usize) -> Result<&Phase<'a>> {
+        self.run.phases.get(k).ok_or_else(|| Error::runtime("no such phase"))
+    }
+
+    /// One step of all images that go on; whether there is another.
+    fn step(&mut self) -> Result<bool> {
+        let which = self.going();
+        let found = self.evaluate(&which)?;
+        for (&i, e) in which.iter().zip(&found) {
+            self.states[i].record(e)?;
+        }
+        self.report_if_due(&which, &found);
+        for (&i, e) in which.iter().zip(&found) {
+            self.end_phases(i, e.total);
+        }
+        let on: Vec<(usize, Evaluation)> =
+            which.into_iter().zip(found).filter(|(i, _)| !self.states[*i].finished).collect();
+        if on.is_empty() {
+            return Ok(false);
+        }
+        self.go_on(on)
+    }
+
+    /// Ends the phases that have reached their goal, and the image where no step is left.
+    fn end_phases(&mut self, i: usize, loss: f64) {
+        let state = &mut self.states[i];
+        while !state.finished {
+            let (phase, taken) = state.acting(self.run);
+            let Some(acting) = self.run.phases.get(phase).filter(|p| taken < p.steps) else {
+                state.finished = true;
+                return;
+            };
+            if acting.until.is_none_or(|goal| loss > goal) {
+                return;
+            }
+            state.phase = phase;
+            state.skip_rest(self.run);
+        }
+    }
+
+    /// Does what is asked of the images that are not at their end.
+    fn go_on(&mut self, on: Vec<(usize, Evaluation)>) -> Result<bool> {
+        match self.run.job.control.stop() {
+            Stop::No => self.advance(on)?,
+            Stop::Keep => {
+                for (i, _) in on {
+                    let state = &mut self.states[i];
+                    (state.stopped, state.finished) = (Some(state.step), true);
+                }
+                return Ok(false);
+            }
+            Stop::Abort => {
+                let step = on.first().map_or(0, |(i, _)| self.states[*i].step);
+                let text = format!("inversion stopped at step {step} of {}", self.run.total());
+                return Err(Error::new(Kind::Interrupted, text));
+            }
+            Stop::Checkpoint => {
+                self.advance(on)?;
+                return Err(self.stopped_for_later()?);
+            }
+        }
+        let checkpoint = self.run.config.checkpoint.as_ref();
+        if checkpoint.is_some_and(|c| self.saved.elapsed() >= c.every) {
+            self.save();
+            self.saved = Instant::now();
+        }
+        Ok(true)
+    }
+
+    /// Images by phase and generator, in their order.
+    fn groups(&self, which: &[usize]) -> Vec<Group> {
+        let own = |i: usize| self.states[i].generator.as_ref().map(|g| Arc::as_ptr(g).cast::<()>());
+        let mut groups: Vec<Group> = Vec::new();
+        for &i in which {
+            let phase = self.states[i].acting(self.run).0;
+            let fits = |g: &&mut Group| {
+                g.phase == phase && g.which.first().is_some_and(|first| own(*first) == own(i))
+            };
+            match groups.iter_mut().find(fits) {
+                Some(group) => group.which.push(i),
+                None => groups.push(Group { phase, which: vec![i] }),
+            }
+        }
+        groups
+    }
+
+    /// What these images are worth where they are, in their order.
+    fn evaluate(&mut self, which: &[usize]) -> Result<Vec<Evaluation>> {
+        let groups = self.groups(which);
+        self.prepare(&groups)?;
+        let mut found: Vec<(usize, Evaluation)> = Vec::with_capacity(which.len());
+        for Group { phase, which } in &groups {
+            let known = self.objectives.iter().find(|(p, own, _)| (p, own) == (phase, which));
+            let Some((_, _, objective)) = known else { continue };
+            let phase = self.phase(*phase)?;
+            let on = which.iter().any(|i| !self.states[*i].at_end(self.run));
+            let points: Vec<Point> = which.iter().map(|i| self.point(*i)).collect();
+            let each = evaluate(&points, (phase, objective), on && phase.gradients())?;
+            found.extend(which.iter().copied().zip(each));
+        }
+        let place = |i: usize| which.iter().position(|w| *w == i);
+        found.sort_by_key(|(i, _)| place(*i));
+        Ok(found.into_iter().map(|(_, e)| e).collect())
+    }
+
+    /// Makes the objectives of these groups, and keeps no others.
+    fn prepare(&mut self, groups: &[Group]) -> Result<()> {
+        let wanted = |(phase, which, _): &(usize, Vec<usize>, Objective<'a>)| {
+            groups.iter().any(|g| (g.phase, &g.which) == (*phase, which))
+        };
+        self.objectives.retain(wanted);
+        for Group { phase, which } in groups {
+            if self.objectives.iter().any(|(p, own, _)| (p, own) == (phase, which)) {
+                continue;
+            }
+            let targets = stacked(which.iter().map(|i| &self.problems[*i].picture))?;
+            let objective = self.run.objective(self.phase(*phase)?, &targets, true)?;
+            self.objectives.push((*phase, which.clone(), objective));
+        }
+        Ok(())
+    }
+
+    fn point(&self, i: usize) -> Point<'_, '_, 'a> {
+        let state = &self.states[i];
+        let own = state.generator.as_deref();
+        let generator: &dyn Generator = own.unwrap_or(self.run.job.generator);
+        let step = state.acting(self.run).1;
+        Point { problem: &self.problems[i], generator, code: &state.code, maps: &state.maps, step }
+    }
+
+    /// To the next points. Images that go back to an earlier point between two phases are evaluated
+    /// anew, for its gradients.
+    fn advance(&mut self, mut on: Vec<(usize, Evaluation)>) -> Result<()> {
+        let mut back = Vec::new();
+        for (i, _) in &on {
+            if self.states[*i].enter(self.run) {
+                back.push(*i);
+            }
+        }
+        if !back.is_empty() {
+            let mut anew = self.evaluate(&back)?.into_iter();
+            for (_, e) in on.iter_mut().filter(|(i, _)| back.contains(i)) {
+                if let Some(better) = anew.next() {
+                    *e = better;
+                }
+            }
+        }
+        let run = self.run;
+        for (k, phase) in run.phases.iter().enumerate() {
+            let here: Vec<&(usize, Evaluation)> =
+                on.iter().filter(|(i, _)| self.states[*i].phase == k).collect();
+            match &phase.mover {
+                _ if here.is_empty() => {}
+                Mover::Encoder(encoder) => self.refine(*encoder, &here)?,
+                Mover::Optimizer(_) => {
+                    for (i, e) in here {
+                        self.descend(*i, phase, e)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One pass of the encoder for these images. In W, where there is one row for all layers, the
+    /// rows of the pass are averaged.
+    fn refine(&mut self, encoder: &dyn Encoder, on: &[&(usize, Evaluation)]) -> Result<()> {
+        let targets = stacked(on.iter().map(|(i, _)| &self.problems[*i].picture))?;
+        let code = stacked(on.iter().map(|(_, e)| &e.code))?;
+        let current = stacked(on.iter().map(|(_, e)| &e.picture))?;
+        let delta = encoder.pass(&targets, &current)?.detach(); // [NLD]
+        let delta = if code.rank() == 2 { delta.mean(1)? } else { delta };
+        if delta.dims() != code.dims() {
+            let (name, given) = (Safe(encoder.name()), delta.dims());
+            return Err(Error::runtime(format!(
+                "{name} gives {given:?}, the code is {:?}",
+                code.dims()
+            ))
+            .hint("use the encoder of this generator, or method: optimize"));
+        }
+        let moved = (code + delta)?;
+        for (k, (i, _)) in on.iter().enumerate() {
+            self.states[*i].code = row(&moved, k)?;
+            self.states[*i].count_step();
+        }
+        Ok(())
+    }
+
+    /// One move of an image's optimizer.
+    fn descend(&mut self, i: usize, phase: &Phase<'_>, e: &Evaluation) -> Result<()> {
+        let state = &mut self.states[i];
+        let mut at: Vec<Tensor> = Vec::new();
+        at.extend(phase.unknowns.code.then(|| state.code.clone()));
+        at.extend(state.maps.iter().filter(|_| phase.unknowns.noise).cloned());
+        let rate = phase.schedule.rate_of(state.taken, phase.steps);
+        let worth = Worth { loss: e.total, gradients: &e.gradients, rate };
+        let Some(optimizer) = &mut state.optimizer else {
+            return Err(Error::runtime("the phase has no optimizer"));
+        };
+        let Some(next) = optimizer.next(&at, &worth)? else {
+            state.skip_rest(self.run);
+            return Ok(());
+        };
+        let mut next = next.into_iter();
+        if phase.unknowns.code {
+            state.code = next.next().unwrap_or_else(|| state.code.clone());
+        }
+        if phase.unknowns.noise {
+            let all: Vec<Tensor> = next.collect();
+            let after = phase.normalise == Normalise::AfterStep;
+            let kept = |map: Tensor| if after { normalise(&map) } else { Ok(map) };
+            state.maps = all.into_iter().map(kept).collect::<Result<_>>()?;
+        }
+        state.count_step();
+        Ok(())
+    }
+
+    /// Saves the states; a full disk costs the checkpoints, not the work.
+    fn save(&mut self) {
+        for (problem, state) in self.problems.iter().zip(&mut self.states) {
+            state.unsaved = checkpoint::save(problem, state).err().map(|e| e.message().to_owned());
+        }
+    }
+
+    fn end(&mut self) {
+        // With several images a resumed run must find the finished ones.
+        if self.run.count > 1 {
+            self.save();
+        }
+    }
+
+    fn stopped_for_later(&self) -> Result<Error> {
+        for (problem, state) in self.problems.iter().zip(&self.states) {
+            checkpoint::save(problem, state)?;
+        }
+        let step = self.states.iter().map(|s| s.step).min().unwrap_or(0);
+        let at = format!("inversion stopped before step {step} of {}", self.run.total());
+        Ok(match &self.run.config.checkpoint {
+            Some(_) => {
+                Error::new(Kind::Resumable, at).hint("run it again: it goes on from its checkpoint")
+            }
+            None => Error::new(Kind::Resumable, at)
+                .hint("run it again: without a checkpoint it starts anew"),
+        })
+    }
+
+    fn report_if_due(&mut self, which: &[usize], found: &[Evaluation]) {
+        let Some(&first) = which.first() else { return };
+        let (phase, taken) = self.states[first].acting(self.run);
+        let Some(acting) = self.run.phases.get(phase) else { return };
+        let step = self.states[first].step;
+        let due = acting.encodes()
+            || taken == 0
+            || step.is_multiple_of(REPORT_STEPS)
+            || self.states[first].at_end(self.run);
+        let control = self.run.job.control;
+        if !control.watched() || !(due || self.reported.elapsed() >= REPORT_TIME) {
+            return;
+        }
+        control.report(self.progress((first, acting), found));
+        self.reported = Instant::now();
+    }
+
+    /// Where the whole is. The picture shown is one that was made anyway: watching costs no pass
+    /// through the generator.
+    fn progress(&self, (first, acting): (usize, &Phase<'_>), found: &[Evaluation]) -> Progress {
+        let (n, total) = (self.run.count, self.run.total());
+        let before = self.problems.first().map_or(0, |p| p.place);
+        // The view takes a new title for a new loop: passes and steps have their own pace.
+        let which = match (self.states.len(), n) {
+            (_, 1) => String::new(),
+            (1, n) => format!(" ({} of {n})", before + 1),
+            (size, n) => format!(" ({}–{} of {n})", before + 1, before + size),
+        };
+        let mean = |name: &'static str| {
+            let each = found.iter().filter_map(|e| e.terms.iter().find(|(n, _)| *n == name));
+            let values: Vec<f64> = each.map(|(_, v)| *v).collect();
+            (name, values.iter().sum::<f64>() / values.len().max(1) as f64)
+        };
+        let names =
+            found.first().map(|e| e.terms.iter().map(|(name, _)| *name)).into_iter().flatten();
+        Progress {
+            title: format!("{} {}{which}", acting.verb, self.run.config.space),
+            step: before * total + self.states.iter().map(|s| s.step).sum::<usize>(),
+            total: n * total,
+            losses: names.map(mean).collect(),
+            preview: self.states[first].best.as_ref().map(|b| b.picture.clone()),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The encoder: a network that looks at a picture and at what a code makes now, and says how to
+//! change the code.
+//!
+//! After e4e (Tov et al. 2021): one base vector for all layers plus small offsets a layer, so that
+//! codes stay near W; run again and again on its own results as ReStyle does (Alaluf et al. 2021):
+//! w ← w + pass(x, G(w)), beginning at the mean of w. Here is a single pass; `invert` runs them.
+
+use crate::error::{Error, Kind, Result};
+use crate::generator::Spec;
+use crate::metric::resize_to;
+use crate::network::Trunk;
+use crate::safe::Safe;
+use crate::tensor::linear;
+use crate::weights::Weights;
+use candle_core::{DType, Device, Tensor};
+
+/// A network that improves codes by looking at pictures.
+pub trait Encoder: Send + Sync {
+    /// Its name, for provenance: it tells two encoders apart.
+    fn name(&self) -> &str;
+
+    /// Passes after which it is meant to be done.
+    fn passes(&self) -> usize;
+
+    /// One pass: what to add to the codes.
+    ///
+    /// # Shapes
+    /// pictures `[N, C, H, W]` and current `[N, C, H, W]`, what the codes make now, both about [-1,
+    /// 1] → `[N, num_ws, w_dim]`
+    ///
+    /// # Errors
+    /// When the pictures have other channels than it reads.
+    fn pass(&self, pictures: &Tensor, current: &Tensor) -> Result<Tensor>;
+}
+
+/// The settings of an encoder file.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct EncoderConfig {
+    /// Side of the pictures that it was trained on; others are resized.
+    pub input_resolution: usize,
+    /// Stride of every convolution.
+    pub strides: Vec<usize>,
+    /// Slope of the leaky ReLU below zero.
+    #[serde(default = "slope")]
+    pub leaky: f64,
+    /// The base reads the last map averaged to this many places a side.
+    #[serde(default = "one")]
+    pub grid: usize,
+    /// Rows of the codes.
+    pub num_ws: usize,
+    /// Dimensions of a row.
+    pub w_dim: usize,
+    /// Sha256 of the file of the generator that it belongs to.
+    #[serde(default)]
+    pub generator_sha256: Option<String>,
+    /// Passes after which it is meant to be done.
+    #[serde(default = "one")]
+    pub steps: usize,
+}
+
+fn slope() -> f64 {
+    0.2
+}
+
+fn one() -> usize {
+    1
+}
+
+/// An encoder of our own format: a trunk over picture and reconstruction, a base head, an offset
+/// head.
+pub struct PassNet {
+    name: String,
+    config: EncoderConfig,
+    trunk: Trunk,
+    base: [Tensor; 2],
+    offsets: [Tensor; 2],
+}
+
+impl PassNet {
+    /// From its tensors: `conv{i}` as [`Trunk::take`] reads them, on twice the pictures' channels;
+    /// `base.weight` `[w_dim, C·grid²]` and `base.bias`; `offsets.weight` `[num_ws·w_dim, C]` and
+    /// `offsets.bias`.
+    ///
+    /// # Errors
+    /// When a tensor is missing, has another shape, or is left over.
+    pub fn new(
+        name: &str,
+        config: EncoderConfig,
+        mut weights: Weights,
+        device: &Device,
+    ) -> Result<Self> {
+        let c = &config;
+        if [c.input_resolution, c.grid, c.num_ws, c.w_dim, c.steps].contains(&0) {
+            return Err(bad(name, "none of its sizes may be 0"));
+        }
+        let trunk = Trunk::take(&mut weights, &c.strides, c.leaky, device)?;
+        if !trunk.inputs().is_multiple_of(2) {
+            return Err(bad(
+                name,
+                "it must read as many channels of the picture as of its reconstruction",
+            ));
+        }
+        let side = trunk.side(c.input_resolution);
+        if !side.is_multiple_of(c.grid) {
+            return Err(bad(
+                name,
+                &format!("a last map of {side}² does not divide into {0}×{0} places", c.grid),
+            ));
+        }
+        let mut head = |name_of: &str, shape: [usize; 2]| -> Result<[Tensor; 2]> {
+            Ok([
+                weights.take(&format!("{name_of}.weight"), &shape)?.to_device(device)?,
+                weights.take(&format!("{name_of}.bias"), &shape[..1])?.to_device(device)?,
+            ])
+        };
+        let base = head("base", [c.w_dim, trunk.outputs() * c.grid * c.grid])?;
+        let offsets = head("offsets", [c.num_ws * c.w_dim, trunk.outputs()])?;
+        weights.finish()?;
+        Ok(Self { name: name.into(), config, trunk, base, offsets })
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &EncoderConfig {
+        &self.config
+    }
+
+    /// Channels of the pictures that it reads.
+    pub fn channels(&self) -> usize {
+        self.trunk.inputs() / 2
+    }
+
+    /// Whether its codes and pictures are those of a generator.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn check(&self, spec: &Spec) -> Result<()> {
+        let (mine, wanted) = (
+            [self.channels(), self.config.num_ws, self.config.w_dim],
+            [spec.channels, spec.num_ws, spec.w_dim],
+        );
+        if mine == wanted {
+            return Ok(());
+        }
+        let said = |[channels, rows, dim]: [usize; 3]| {
+            format!("{channels}-channel pictures and codes of {rows}×{dim}")
+        };
+        let model = Safe(&spec.name);
+        Err(Error::new(
+            Kind::Format,
+            format!("{}: it is for {}, {model} makes {}", self.name, said(mine), said(wanted)),
+        )
+        .hint("put the encoder there that was trained for this generator"))
+    }
+
+    /// Pictures as the network reads them.
+    fn fit(&self, pictures: &Tensor) -> Result<Tensor> {
+        let channels = pictures.dims4()?.1;
+        if channels != self.channels() {
+            return Err(Error::runtime(format!(
+                "the encoder reads pictures of {} channels, these have {channels}",
+                self.channels()
+            ))
+            .hint("use method: optimize"));
+        }
+        let side = self.config.input_resolution;
+        resize_to(&pictures.to_dtype(DType::F32)?.clamp(-1f32, 1f32)?, side, side)
+    }
+}
+
+impl Encoder for PassNet {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn passes(&self) -> usize {
+        self.config.steps
+    }
+
+    fn pass(&self, pictures: &Tensor, current: &Tensor) -> Result<Tensor> {
+        let c = &self.config;
+        let x = Tensor::cat(&[self.fit(pictures)?, self.fit(current)?], 1)?; // [N, 2C, R, R]
+        let map = self.trunk.last(&x)?;
+        let (n, _, side, _) = map.dims4()?;
+        let places = map.avg_pool2d(side / c.grid)?.flatten_from(1)?; // [N, C·grid²]
+        let whole = map.flatten_from(2)?.mean(2)?; // [NC]
+        let head =
+            |x: &Tensor, [weight, bias]: &[Tensor; 2]| linear(x, weight)?.broadcast_add(bias);
+        let base = head(&places, &self.base)?.unsqueeze(1)?; // [N1D]
+        let offsets = head(&whole, &self.offsets)?.reshape((n, c.num_ws, c.w_dim))?; // [NLD]
+        Ok(offsets.broadcast_add(&base)?)
+    }
+}
+
+fn bad(name: &str, what: &str) -> Error {
+    Error::new(Kind::Format, format!("{}: {what}", Safe(name)))
+        .hint("use the file as the training script wrote it")
+}
+
+#[cfg(test)]
+#[path = "encoder_tests.rs"]
+pub(crate) mod tests;

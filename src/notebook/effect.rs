@@ -1,0 +1,149 @@
+//! What a cell does to the session, read off its text.
+
+use crate::lang::ast::{Def, Expr, ExprKind, Program, StmtKind};
+use crate::lang::parse;
+use crate::lang::span::Source;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// What a cell does to the names of the session.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Effect {
+    /// Names that it gives a value.
+    pub binds: BTreeSet<String>,
+    /// Functions that it defines.
+    pub defines: Vec<Arc<Def>>,
+    /// Names and functions that its statements use, those of function bodies apart: a body uses
+    /// what is in force when it is called.
+    pub uses: BTreeSet<String>,
+}
+
+/// The effect of a text; of one that does not parse there is none.
+pub(super) fn effect(text: &str) -> Effect {
+    let Ok(source) = Source::new("", text) else { return Effect::default() };
+    of(&parse::parse(&source).0)
+}
+
+fn of(program: &Program) -> Effect {
+    let mut effect = Effect::default();
+    for statement in &program.statements {
+        match &statement.kind {
+            StmtKind::Def(def) => {
+                effect.binds.remove(&def.name.name);
+                effect.defines.push(def.clone());
+                continue;
+            }
+            StmtKind::Let { name, .. } | StmtKind::Param { name, .. } => {
+                effect.defines.retain(|d| d.name.name != name.name);
+                effect.binds.insert(name.name.clone());
+            }
+            StmtKind::Load(call) | StmtKind::Show(call) => {
+                effect.uses.insert(call.name.name.clone());
+            }
+            StmtKind::Assert(_) | StmtKind::Expr(_) => {}
+        }
+        statement.kind.children().into_iter().for_each(|e| uses(e, &mut effect.uses));
+    }
+    effect
+}
+
+/// The names and functions that a text uses, those of the bodies that it defines included.
+pub(super) fn mentions(text: &str) -> BTreeSet<String> {
+    let Effect { mut uses, defines, .. } = effect(text);
+    defines.iter().for_each(|def| uses.append(&mut of_body(def)));
+    uses
+}
+
+/// The names and functions that a body uses from outside of it.
+fn of_body(def: &Def) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    uses(&def.body, &mut all);
+    def.params.iter().for_each(|p| {
+        all.remove(&p.name);
+    });
+    all
+}
+
+/// Adds the names and functions that an expression uses.
+fn uses(e: &Expr, all: &mut BTreeSet<String>) {
+    match &e.kind {
+        ExprKind::Comprehension { body, var, over, filter } => {
+            let mut inner = BTreeSet::new();
+            uses(body, &mut inner);
+            filter.iter().for_each(|f| uses(f, &mut inner));
+            inner.remove(&var.name);
+            all.append(&mut inner);
+            return uses(over, all);
+        }
+        ExprKind::Name(name) => {
+            all.insert(name.clone());
+        }
+        ExprKind::Call(call) | ExprKind::Pipe { call, .. } => {
+            all.insert(call.name.name.clone());
+        }
+        _ => {}
+    }
+    e.children().into_iter().for_each(|child| uses(child, all));
+}
+
+/// Names with those that the bodies of the functions among them use, and so on.
+pub(super) fn with_bodies(
+    names: &BTreeSet<String>,
+    functions: &BTreeMap<String, Arc<Def>>,
+) -> BTreeSet<String> {
+    let (mut all, mut rest) = (BTreeSet::new(), names.iter().cloned().collect::<Vec<_>>());
+    while let Some(name) = rest.pop() {
+        if let (Some(def), true) = (functions.get(&name), all.insert(name.clone())) {
+            rest.extend(of_body(def));
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(all: &BTreeSet<String>) -> String {
+        all.iter().cloned().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_a_text_binds_defines_and_uses() {
+        for (text, binds, defines, used) in [
+            ("a = 1 + b", "a", "", "b"),
+            ("param k = 2", "k", "", ""),
+            ("def f(x) = x + far", "", "f", ""),
+            ("def f(x) = x; f = 3", "f", "", ""),
+            ("f = 3; def f(x) = x", "", "f", ""),
+            ("load \"toy\"", "", "", "load"),
+            ("show a, [b], c[d]", "", "", "a b c d show"),
+            ("r = invert(x, init: latent, start: s)", "r", "", "invert latent s x"),
+            ("g = x |> f(y)", "g", "", "f x y"),
+            ("[f(v) + o for v in over if v > low]", "", "", "f low o over"),
+            ("[v for v in v]", "", "", "v"),
+            ("assert -(a @ 0..n) | c == d", "", "", "a c d n"),
+            ("(((", "", "", ""),
+        ] {
+            let e = effect(text);
+            let defined: Vec<&str> = e.defines.iter().map(|d| &d.name.name[..]).collect();
+            assert_eq!(
+                (names(&e.binds), defined.join(" "), names(&e.uses)),
+                (binds.into(), defines.into(), used.into()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn bodies_are_followed_once() {
+        let mut functions = BTreeMap::new();
+        for text in ["def f(x) = g(x) + a", "def g(x) = f(x) + b", "def h(x) = c"] {
+            let def = effect(text).defines.remove(0);
+            functions.insert(def.name.name.clone(), def);
+        }
+        let asked = BTreeSet::from(["f".to_owned(), "z".to_owned()]);
+        assert_eq!(names(&with_bodies(&asked, &functions)), "a b f g z");
+        assert_eq!(names(&mentions("def k(x) = x + [y for y in f(x)] + low")), "f low");
+    }
+}

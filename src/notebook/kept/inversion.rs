@@ -1,0 +1,272 @@
+//! Results of `invert` in a journal. The reconstruction is the picture of the code, and is made
+//! again from it.
+
+use super::code::{Code, space};
+use super::numbers::{Bits, Doubles, broken};
+use super::picture::{Mask, Pixels};
+use crate::error::Result;
+use crate::invert::{self, Config, Diagnosis, Init, Numbers, TERMS, Trace, Warning, methods};
+use crate::latent::Latent;
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+/// What is kept of a result of `invert`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inversion {
+    code: Code,
+    target: Pixels,
+    trace: Vec<Curve>,
+    loss: Doubles,
+    best_step: Vec<usize>,
+    numbers: Vec<Measure>,
+    offsets: Option<Doubles>,
+    mean_distance: Doubles,
+    sigma: Bits,
+    warnings: Vec<(Option<usize>, String)>,
+    asked: Asked,
+    how: String,
+    seconds: Bits,
+    steps: usize,
+    seed: u64,
+    stopped: Vec<Option<usize>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Curve {
+    total: usize,
+    names: Vec<String>,
+    steps: Vec<usize>,
+    /// Row after row, one a step.
+    terms: Doubles,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Measure {
+    name: String,
+    value: Bits,
+    each: Doubles,
+    unit: String,
+    definition: String,
+}
+
+/// The configuration, but for its checkpoint, which a result has no more use for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Asked {
+    space: String,
+    method: String,
+    steps: usize,
+    passes: Option<usize>,
+    lr: Bits,
+    init: Start,
+    weights: Named,
+    settings: Named,
+    mask: Option<Mask>,
+    noise: bool,
+    noise_regularise: Bits,
+    until: Option<Bits>,
+    seed: u64,
+}
+
+/// Numbers by name.
+type Named = Vec<(String, Bits)>;
+
+fn named(all: &Numbers) -> Named {
+    all.iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+}
+
+/// The numbers again, whose names must be among `known`.
+fn numbers(all: &Named, known: impl Iterator<Item = &'static str> + Clone) -> Result<Numbers> {
+    let mut found = Numbers::default();
+    for (name, value) in all {
+        let name = known
+            .clone()
+            .find(|k| k == name)
+            .ok_or_else(|| broken(format!("a number called {}", crate::safe::Safe(name))))?;
+        found.set(name, (*value).into());
+    }
+    Ok(found)
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Start {
+    Mean,
+    Random,
+    BestOf(usize),
+    Code(Box<Code>),
+}
+
+impl Inversion {
+    /// `left`: bytes of the budget for all but the target; `pictures`: those for the target.
+    pub(super) fn of(
+        i: &invert::Inversion,
+        left: &mut usize,
+        pictures: &mut usize,
+    ) -> Option<Self> {
+        let d = &i.diagnosis;
+        Some(Self {
+            code: Code::of(&i.code, left)?,
+            target: Pixels::rounded(&i.target, pictures)?,
+            trace: i.trace.iter().map(|t| Curve::of(t, left)).collect::<Option<_>>()?,
+            loss: Doubles::of(&i.loss),
+            best_step: i.best_step.clone(),
+            numbers: i.numbers.iter().map(Measure::of).collect(),
+            offsets: d.offsets.as_deref().map(Doubles::of),
+            mean_distance: Doubles::of(&d.mean_distance),
+            sigma: d.sigma.into(),
+            warnings: d.warnings.iter().map(|w| (w.image, w.text.clone())).collect(),
+            asked: Asked::of(&i.config, left)?,
+            how: i.how.clone(),
+            seconds: i.seconds.into(),
+            steps: i.steps,
+            seed: i.seed,
+            stopped: i.stopped.clone(),
+        })
+    }
+
+    /// The result; `picture` gives the pictures of codes, `[N, C, H, W]`.
+    pub(super) fn value(
+        &self,
+        picture: &dyn Fn(&Latent) -> Result<Tensor>,
+    ) -> Result<invert::Inversion> {
+        let code = self.code.value()?;
+        let (target, reconstruction) = (self.target.tensor()?, picture(&code)?);
+        let count = code.count();
+        if self.warnings.iter().any(|(image, _)| image.is_some_and(|i| i >= count)) {
+            return Err(broken(format!("a warning about one of {count} pictures")));
+        }
+        if target.dims() != reconstruction.dims() {
+            return Err(broken(format!(
+                "an inversion of {:?} to {:?}",
+                target.dims(),
+                reconstruction.dims()
+            )));
+        }
+        let warning =
+            |(image, text): &(Option<usize>, String)| Warning { image: *image, text: text.clone() };
+        Ok(invert::Inversion {
+            code,
+            reconstruction,
+            target,
+            trace: self.trace.iter().map(Curve::value).collect(),
+            loss: self.loss.values(),
+            best_step: self.best_step.clone(),
+            numbers: self.numbers.iter().map(Measure::value).collect(),
+            diagnosis: Diagnosis {
+                offsets: self.offsets.as_ref().map(Doubles::values),
+                mean_distance: self.mean_distance.values(),
+                sigma: self.sigma.into(),
+                warnings: self.warnings.iter().map(warning).collect(),
+            },
+            config: self.asked.value()?,
+            how: self.how.clone(),
+            seconds: self.seconds.into(),
+            steps: self.steps,
+            seed: self.seed,
+            stopped: self.stopped.clone(),
+        })
+    }
+}
+
+impl Curve {
+    fn of(t: &Trace, left: &mut usize) -> Option<Self> {
+        let terms: Vec<f64> = t.terms.iter().flatten().copied().collect();
+        *left = left.checked_sub((terms.len() + t.steps.len()) * 8)?;
+        // Every row has one term a name.
+        (terms.len() == t.names.len() * t.steps.len()).then(|| Self {
+            total: t.total,
+            names: t.names.clone(),
+            steps: t.steps.clone(),
+            terms: Doubles::of(&terms),
+        })
+    }
+
+    fn value(&self) -> Trace {
+        let terms = self.terms.values();
+        Trace {
+            total: self.total,
+            names: self.names.clone(),
+            steps: self.steps.clone(),
+            terms: terms.chunks(self.names.len().max(1)).map(<[f64]>::to_vec).collect(),
+        }
+    }
+}
+
+impl Measure {
+    fn of(n: &invert::Number) -> Self {
+        Self {
+            name: n.name.clone(),
+            value: n.value.into(),
+            each: Doubles::of(&n.each),
+            unit: n.unit.clone(),
+            definition: n.definition.clone(),
+        }
+    }
+
+    fn value(&self) -> invert::Number {
+        invert::Number {
+            name: self.name.clone(),
+            value: self.value.into(),
+            each: self.each.values(),
+            unit: self.unit.clone(),
+            definition: self.definition.clone(),
+        }
+    }
+}
+
+impl Asked {
+    fn of(c: &Config, left: &mut usize) -> Option<Self> {
+        Some(Self {
+            space: c.space.name().to_owned(),
+            method: c.method.name.to_owned(),
+            steps: c.steps,
+            passes: c.passes,
+            lr: c.lr.into(),
+            init: match &c.init {
+                Init::Mean => Start::Mean,
+                Init::Random => Start::Random,
+                Init::BestOf(k) => Start::BestOf(*k),
+                Init::Latent(l) => Start::Code(Box::new(Code::of(l, left)?)),
+            },
+            weights: named(&c.weights),
+            settings: named(&c.settings),
+            mask: match &c.mask {
+                Some(mask) => Some(Mask::of(mask, left)?),
+                None => None,
+            },
+            noise: c.noise,
+            noise_regularise: c.noise_regularise.into(),
+            until: c.until.map(Bits::from),
+            seed: c.seed,
+        })
+    }
+
+    fn value(&self) -> Result<Config> {
+        let method = methods::find(&self.method)
+            .ok_or_else(|| broken(format!("the method {}", crate::safe::Safe(&self.method))))?;
+        let init = match &self.init {
+            Start::Mean => Init::Mean,
+            Start::Random => Init::Random,
+            Start::BestOf(k) => Init::BestOf(*k),
+            Start::Code(code) => Init::Latent(code.value()?),
+        };
+        let terms = TERMS.into_iter().map(|t| t.name);
+        let own = method.params.iter().map(|p| p.name);
+        Ok(Config {
+            space: space(&self.space)?,
+            method,
+            steps: self.steps,
+            passes: self.passes,
+            lr: self.lr.into(),
+            init,
+            weights: numbers(&self.weights, terms)?,
+            settings: numbers(&self.settings, own)?,
+            mask: self.mask.as_ref().map(Mask::value).transpose()?,
+            noise: self.noise,
+            noise_regularise: self.noise_regularise.into(),
+            until: self.until.map(f64::from),
+            seed: self.seed,
+            checkpoint: None,
+        })
+    }
+}

@@ -1,0 +1,253 @@
+//! Values in a journal: exact bits, small enough to keep. A value that is too large is computed
+//! again when it is needed, and compared with what it was.
+
+mod code;
+mod inversion;
+mod numbers;
+mod picture;
+
+use crate::control::Control;
+use crate::error::{Error, Kind};
+use crate::latent::Latent;
+use crate::limits::LIMITS;
+use crate::safe::Safe;
+use crate::value::{List, Value, display, model};
+use candle_core::{DType, Tensor};
+use numbers::Bits;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Lists in lists that are kept.
+const DEPTH: usize = 16;
+/// Bytes that an element costs, whatever it is.
+const ELEMENT: usize = 16;
+/// Bytes of the largest value of which a digest is kept instead.
+const DIGESTED: usize = 64 << 20;
+
+/// What a journal keeps of a name's value, shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shared(Arc<Kept>);
+
+impl From<Kept> for Shared {
+    fn from(kept: Kept) -> Self {
+        Self(Arc::new(kept))
+    }
+}
+
+impl std::ops::Deref for Shared {
+    type Target = Kept;
+
+    fn deref(&self) -> &Kept {
+        &self.0
+    }
+}
+
+impl Serialize for Shared {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Shared {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Kept::deserialize(deserializer).map(Self::from)
+    }
+}
+
+/// What a journal keeps of a name's value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// What a statement gives.
+    Nothing,
+    /// A number.
+    Number(Bits),
+    /// A text.
+    Text(String),
+    /// True or false.
+    Bool(bool),
+    /// First and last value, and the step.
+    Range(Bits, Bits, Option<Bits>),
+    /// The name of a space.
+    Space(String),
+    /// A list.
+    List(Vec<Self>),
+    /// Pictures.
+    Image(picture::Image),
+    /// Codes.
+    Latent(code::Code),
+    /// A path: its frames as codes.
+    Path(code::Code),
+    /// A direction.
+    Direction(Vec<code::Direction>),
+    /// A result of `invert`.
+    Inversion(Box<inversion::Inversion>),
+    /// A mask.
+    Mask(picture::Mask),
+    /// A table.
+    Table(picture::Table),
+    /// Too large, or no data: computed again when it is needed. The digest tells whether it is
+    /// then what it was; none where the value is larger than is worth the time.
+    Again(Option<String>),
+}
+
+impl Kept {
+    /// What is kept of a value: at most [`Limits::kept_bytes`](crate::limits::Limits::kept_bytes),
+    /// the targets of inversions apart.
+    pub fn of(value: &Value) -> Self {
+        let mut budget = Budget { left: LIMITS.kept_bytes, pictures: LIMITS.kept_picture_bytes };
+        budget.value(value, 0).unwrap_or_else(|| Self::Again(digest(value)))
+    }
+
+    /// Whether it must be computed again.
+    pub fn is_again(&self) -> bool {
+        matches!(self, Self::Again(_))
+    }
+
+    /// Whether it is a result of `invert`.
+    pub fn is_inversion(&self) -> bool {
+        matches!(self, Self::Inversion(_))
+    }
+
+    /// Whether a value that was computed again differs from the one that was there.
+    pub fn differs(&self, value: &Value) -> bool {
+        matches!(self, Self::Again(Some(was)) if digest(value).is_some_and(|is| is != *was))
+    }
+
+    /// The value; `None` when it must be computed again.
+    ///
+    /// # Errors
+    /// When what is kept cannot be a value, or the generator of an inversion is not loaded.
+    pub fn value(&self) -> Result<Option<Value>> {
+        let list = |items: &Vec<Self>| items.iter().map(Self::value).collect::<Result<Vec<_>>>();
+        Ok(Some(match self {
+            Self::Nothing => Value::Nothing,
+            Self::Number(v) => Value::Number((*v).into()),
+            Self::Text(t) => Value::Text(t.clone()),
+            Self::Bool(b) => Value::Bool(*b),
+            Self::Range(from, to, step) => {
+                Value::Range { from: (*from).into(), to: (*to).into(), step: step.map(f64::from) }
+            }
+            Self::Space(s) => Value::Space(code::space(s)?),
+            Self::List(items) => {
+                let all: Option<Vec<Value>> = list(items)?.into_iter().collect();
+                return Ok(all.map(List::new).transpose()?.map(Value::List));
+            }
+            Self::Image(i) => Value::Image(i.value()?),
+            Self::Latent(l) => Value::Latent(l.value()?),
+            Self::Path(l) => Value::Path(l.value()?),
+            Self::Direction(forms) => Value::Direction(Arc::new(code::forms(forms)?)),
+            Self::Inversion(i) => Value::Inversion(Arc::new(i.value(&picture)?)),
+            Self::Mask(m) => Value::Mask(Arc::new(m.value()?)),
+            Self::Table(t) => Value::Table(Arc::new(t.value()?)),
+            Self::Again(_) => return Ok(None),
+        }))
+    }
+}
+
+/// The pictures of codes, `[N, C, H, W]`, by the generator that made them.
+fn picture(code: &Latent) -> Result<Tensor> {
+    let id = code.model.as_ref();
+    let loaded = id.and_then(model::loaded).ok_or_else(|| {
+        let name = id.map_or("an unnamed generator", |m| &m.name);
+        Error::new(Kind::Runtime, format!("{} is not loaded", Safe(name)))
+            .hint("load that generator first")
+    })?;
+    Ok(display::render(code, &loaded, &Control::default())?.data)
+}
+
+/// What is left to keep of a cell, in bytes.
+struct Budget {
+    left: usize,
+    /// Of the targets of inversions: nothing else gives them back.
+    pictures: usize,
+}
+
+impl Budget {
+    fn spend(&mut self, bytes: usize) -> Option<()> {
+        self.left = self.left.checked_sub(bytes)?;
+        Some(())
+    }
+
+    /// `None` when the value is too large, or no data.
+    fn value(&mut self, value: &Value, depth: usize) -> Option<Kept> {
+        self.spend(ELEMENT)?;
+        Some(match value {
+            Value::Nothing => Kept::Nothing,
+            Value::Number(v) => Kept::Number((*v).into()),
+            Value::Text(t) => {
+                self.spend(t.len())?;
+                Kept::Text(t.clone())
+            }
+            Value::Bool(b) => Kept::Bool(*b),
+            Value::Range { from, to, step } => {
+                Kept::Range((*from).into(), (*to).into(), step.map(Bits::from))
+            }
+            Value::Space(s) => Kept::Space(s.name().to_owned()),
+            Value::List(items) if depth < DEPTH => {
+                let all = items.iter().map(|v| self.value(v, depth + 1));
+                Kept::List(all.collect::<Option<_>>()?)
+            }
+            Value::Image(i) => Kept::Image(picture::Image::of(i, &mut self.left)?),
+            Value::Latent(l) => Kept::Latent(code::Code::of(l, &mut self.left)?),
+            Value::Path(l) => Kept::Path(code::Code::of(l, &mut self.left)?),
+            Value::Direction(d) => {
+                let all = d.iter().map(|(set, d)| code::Direction::of(set, d, &mut self.left));
+                Kept::Direction(all.collect::<Option<_>>()?)
+            }
+            Value::Inversion(i) => {
+                let kept = inversion::Inversion::of(i, &mut self.left, &mut self.pictures)?;
+                Kept::Inversion(Box::new(kept))
+            }
+            Value::Mask(m) => Kept::Mask(picture::Mask::of(m, &mut self.left)?),
+            Value::Table(t) => Kept::Table(picture::Table::of(t, &mut self.left)?),
+            Value::List(_) | Value::Model(_) | Value::Word(..) => return None,
+        })
+    }
+}
+
+/// Sha256 over pictures and codes of a value, hexadecimal; `None` for what holds none, or more
+/// than is worth the time.
+pub(super) fn digest(value: &Value) -> Option<String> {
+    let (mut hash, mut left) = (Sha256::new(), DIGESTED);
+    feed(value, &mut hash, &mut left, 0)?;
+    let hex = hash.finalize().iter().fold(String::new(), |mut s, b| {
+        // Writing to a string cannot fail.
+        let _ = write!(s, "{b:02x}");
+        s
+    });
+    Some(hex)
+}
+
+fn feed(value: &Value, hash: &mut Sha256, left: &mut usize, depth: usize) -> Option<()> {
+    *left = left.checked_sub(ELEMENT)?;
+    match value {
+        Value::Image(i) => tensor(&i.data, hash, left),
+        Value::Latent(l) | Value::Path(l) => tensor(&l.data, hash, left),
+        Value::Inversion(i) => tensor(&i.code.data, hash, left),
+        Value::List(items) if depth < DEPTH => {
+            items.iter().try_for_each(|v| feed(v, hash, left, depth + 1))
+        }
+        Value::Number(v) => {
+            hash.update(v.to_bits().to_le_bytes());
+            Some(())
+        }
+        _ => None,
+    }
+}
+
+fn tensor(t: &Tensor, hash: &mut Sha256, left: &mut usize) -> Option<()> {
+    *left = left.checked_sub(t.elem_count().checked_mul(4)?)?;
+    let values =
+        t.to_dtype(DType::F32).and_then(|t| t.flatten_all()).and_then(|t| t.to_vec1::<f32>());
+    hash.update(format!("{:?}", t.dims()));
+    values.ok()?.iter().for_each(|v| hash.update(v.to_le_bytes()));
+    Some(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! Pictures in a journal: as PNG where eight bits hold them exactly, else as numbers.
+
+use super::numbers::{Bits, Floats, broken};
+use crate::error::Result;
+use crate::image::{Raster, decode, encode};
+use crate::invert;
+use crate::latent::ModelId;
+use crate::limits::LIMITS;
+use crate::store::base64;
+use crate::value::{self, model};
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Elements of the largest pictures that are compared with their eight-bit form.
+const COMPARED: usize = 64 << 20;
+
+/// A PNG file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Png {
+    #[serde(with = "base64")]
+    bytes: Vec<u8>,
+}
+
+/// Pictures `[N, C, H, W]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pixels {
+    /// One file a picture: these hold every value exactly.
+    Png(Vec<Png>),
+    /// The values.
+    Floats(Floats),
+}
+
+impl Pixels {
+    /// `None` when the pictures need more bytes than are `left` of the budget.
+    pub(super) fn of(t: &Tensor, left: &mut usize) -> Option<Self> {
+        match png(t, *left) {
+            Some((files, bytes)) => {
+                *left = left.checked_sub(bytes)?;
+                Some(Self::Png(files))
+            }
+            None => Floats::of(t, left).map(Self::Floats),
+        }
+    }
+
+    /// As [`Pixels::of`]; where the exact values are too many, rounded to eight bits.
+    pub(super) fn rounded(t: &Tensor, left: &mut usize) -> Option<Self> {
+        if let Some(exact) = Self::of(t, left) {
+            return Some(exact);
+        }
+        let (files, bytes) = encoded(&Raster::from_tensor(t).ok()?)?;
+        *left = left.checked_sub(bytes)?;
+        Some(Self::Png(files))
+    }
+
+    /// The pictures, where generators compute: `[N, C, H, W]`.
+    pub(super) fn tensor(&self) -> Result<Tensor> {
+        match self {
+            Self::Floats(values) => values.tensor(4),
+            Self::Png(files) => {
+                let read =
+                    |f: &Png| Ok(decode("a picture of the journal", &f.bytes, &LIMITS)?.raster);
+                let all = files.iter().map(read).collect::<Result<Vec<Raster>>>()?;
+                Raster::batch(&all, &model::device())
+            }
+        }
+    }
+}
+
+/// The files and their bytes; `None` where eight bits do not hold the values, or surely not within
+/// `left`.
+fn png(t: &Tensor, left: usize) -> Option<(Vec<Png>, usize)> {
+    if t.elem_count() > COMPARED.min(left.saturating_mul(64)) {
+        return None;
+    }
+    let all = Raster::from_tensor(t).ok()?;
+    let again = Raster::batch(&all, &Device::Cpu).ok()?;
+    let bits = |t: &Tensor| {
+        let values = t.flatten_all().and_then(|t| t.to_vec1::<f32>()).ok()?;
+        Some(values.into_iter().map(f32::to_bits).collect::<Vec<u32>>())
+    };
+    if again.dims() != t.dims() || bits(&again)? != bits(t)? {
+        return None;
+    }
+    encoded(&all)
+}
+
+fn encoded(all: &[Raster]) -> Option<(Vec<Png>, usize)> {
+    let files = all
+        .iter()
+        .map(|r| encode::png(r, &[]).map(|bytes| Png { bytes }))
+        .collect::<Result<Vec<Png>>>()
+        .ok()?;
+    let bytes = files.iter().map(|f| f.bytes.len()).sum();
+    Some((files, bytes))
+}
+
+/// An image with its words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    pixels: Pixels,
+    captions: Vec<String>,
+    origin: String,
+    notes: Vec<String>,
+    model: Option<ModelId>,
+}
+
+impl Image {
+    pub(super) fn of(i: &value::Image, left: &mut usize) -> Option<Self> {
+        let words = i.captions.iter().chain(&i.notes).chain([&i.origin]);
+        *left = left.checked_sub(words.map(String::len).sum())?;
+        Some(Self {
+            pixels: Pixels::of(&i.data, left)?,
+            captions: i.captions.clone(),
+            origin: i.origin.clone(),
+            notes: i.notes.clone(),
+            model: i.model.clone(),
+        })
+    }
+
+    pub(super) fn value(&self) -> Result<value::Image> {
+        Ok(value::Image {
+            data: self.pixels.tensor()?,
+            captions: self.captions.clone(),
+            origin: self.origin.clone(),
+            notes: self.notes.clone(),
+            model: self.model.clone(),
+        })
+    }
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Entry {
+    /// A text.
+    Text(String),
+    /// A number and its digits after the point.
+    Number(Bits, usize),
+}
+
+/// A table with its pictures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    columns: Vec<String>,
+    rows: Vec<Vec<Entry>>,
+    notes: Vec<String>,
+    pictures: Vec<Image>,
+}
+
+impl Table {
+    pub(super) fn of(t: &value::Table, left: &mut usize) -> Option<Self> {
+        let bytes = |c: &value::Cell| match c {
+            value::Cell::Text(s) => s.len() + 16,
+            value::Cell::Number(..) => 16,
+        };
+        *left = left.checked_sub(t.rows.iter().flatten().map(bytes).sum())?;
+        let entry = |c: &value::Cell| match c {
+            value::Cell::Text(s) => Entry::Text(s.clone()),
+            value::Cell::Number(v, digits) => Entry::Number((*v).into(), *digits),
+        };
+        Some(Self {
+            columns: t.columns.clone(),
+            rows: t.rows.iter().map(|r| r.iter().map(entry).collect()).collect(),
+            notes: t.notes.clone(),
+            pictures: t.pictures.iter().map(|i| Image::of(i, left)).collect::<Option<_>>()?,
+        })
+    }
+
+    pub(super) fn value(&self) -> Result<value::Table> {
+        let entry = |e: &Entry| match e {
+            Entry::Text(s) => Ok(value::Cell::Text(s.clone())),
+            Entry::Number(v, digits) if *digits <= 32 => {
+                Ok(value::Cell::Number((*v).into(), *digits))
+            }
+            Entry::Number(_, digits) => Err(broken(format!("a number of {digits} digits"))),
+        };
+        let row = |r: &Vec<Entry>| r.iter().map(entry).collect::<Result<Vec<_>>>();
+        Ok(value::Table {
+            columns: self.columns.clone(),
+            rows: self.rows.iter().map(row).collect::<Result<_>>()?,
+            notes: self.notes.clone(),
+            pictures: self.pictures.iter().map(Image::value).collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// The weights of a mask, `[H, W]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mask {
+    weights: Floats,
+    origin: String,
+}
+
+impl Mask {
+    pub(super) fn of(mask: &invert::Mask, left: &mut usize) -> Option<Self> {
+        *left = left.checked_sub(mask.origin.len())?;
+        let weights = Tensor::from_vec(mask.weights().ok()?, mask.size(), &Device::Cpu).ok()?;
+        Some(Self { weights: Floats::of(&weights, left)?, origin: mask.origin.clone() })
+    }
+
+    pub(super) fn value(&self) -> Result<invert::Mask> {
+        let weights = self.weights.tensor(2)?;
+        let size = weights.dims2()?;
+        invert::Mask::new(weights.flatten_all()?.to_vec1::<f32>()?, size, &self.origin)
+    }
+}

@@ -1,0 +1,187 @@
+//! That what a journal keeps comes back with the same bits, or says that it does not.
+
+use super::*;
+use crate::builtin::Output;
+use crate::eval::{Options, Session};
+use crate::lang::span::Source;
+use crate::render::Display;
+use crate::value::text;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+struct Nowhere;
+
+impl Output for Nowhere {
+    fn display(&mut self, _: &Display, _: &Value) -> crate::error::Result<()> {
+        Ok(())
+    }
+
+    fn print(&mut self, _: &str) -> crate::error::Result<()> {
+        Ok(())
+    }
+}
+
+/// The names of a program that ran with the toy generator.
+fn names(program: &str) -> BTreeMap<String, Value> {
+    let mut session = Session::new("toy", Options::default()).unwrap();
+    let source = Source::new("test", program).unwrap();
+    session.run(&source, &BTreeMap::new(), &Control::default(), &mut Nowhere).unwrap();
+    session.names
+}
+
+/// As from a journal's line.
+fn through_json(kept: &Kept) -> Kept {
+    let line = serde_json::to_string(kept).unwrap();
+    assert!(!line.contains('\n'));
+    serde_json::from_str(&line).unwrap()
+}
+
+fn floats(t: &Tensor) -> String {
+    let bits: Vec<u32> =
+        t.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|v| v.to_bits()).collect();
+    format!("{:?} {bits:?}", t.dims())
+}
+
+/// All bits of a value.
+fn bits(value: &Value) -> String {
+    let code = |l: &Latent| {
+        let more = l.noise.iter().flatten().chain(&l.labels).map(floats).collect::<String>();
+        format!("{} {} {more} {:?} {}", l.space, floats(&l.data), l.model, l.origin)
+    };
+    let image = |i: &crate::value::Image| {
+        format!("{} {:?} {} {:?} {:?}", floats(&i.data), i.captions, i.origin, i.notes, i.model)
+    };
+    match value {
+        Value::Number(v) => format!("{:x}", v.to_bits()),
+        Value::Range { from, to, step } => {
+            format!("{:x} {:x} {:?}", from.to_bits(), to.to_bits(), step.map(f64::to_bits))
+        }
+        Value::List(all) => all.iter().map(bits).collect::<Vec<_>>().join(" , "),
+        Value::Image(i) => image(i),
+        Value::Latent(l) | Value::Path(l) => code(l),
+        Value::Table(t) => {
+            let pictures = t.pictures.iter().map(image).collect::<String>();
+            format!("{:?} {:?} {:?} {pictures}", t.columns, t.rows, t.notes)
+        }
+        Value::Inversion(i) => format!(
+            "{} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {} {:?}",
+            code(&i.code),
+            floats(&i.reconstruction),
+            floats(&i.target),
+            i.trace,
+            (&i.loss, &i.best_step),
+            i.numbers,
+            i.diagnosis,
+            i.config.describe().unwrap(),
+            (i.steps, i.seed, &i.stopped),
+            i.how,
+            i.seconds.to_bits(),
+        ),
+        other => format!("{other:?}"),
+    }
+}
+
+const PROGRAM: &str = "\
+n = 1/3\nt = \"a\\nb\\\"\"\nb = true\nr = 0..1 by 0.1\nlist = [1, [n, [t]], sample(seed: 9)]\n\
+z = sample(n: 2, seed: 1, space: Z)\nw = sample(seed: 2, space: W)\nwp = to(W+, w)\n\
+s = to(S, w)\np = path(w, sample(seed: 5), frames: 3)\nd = direction(\"smile\")\n\
+dp = direction(\"smile\") | direction(\"age\")\nx = render(w)\nm = compare(x, render(sample(seed: 7)))\n\
+opt = invert(x, space: W+, steps: 6)\nenc = invert(x, method: encoder, steps: 2)\n\
+hyb = invert(x, method: hybrid, passes: 1, steps: 3)\nprj = invert(x, method: projector, steps: 3)\n\
+two = invert([x, render(sample(seed: 7))], space: W, steps: 3)\n\
+own = invert(x, space: W, init: latent, start: w, steps: 2)\n\
+sty = invert(x, space: S, steps: 2)\nzed = invert(x, space: Z, steps: 2)\n\
+noi = invert(x, space: N, init: latent, start: w, steps: 2)\n";
+
+#[test]
+fn every_kind_of_value_comes_back_with_its_bits() {
+    let mut all = names(PROGRAM);
+    for (k, v) in [f64::NAN, -0.0, f64::INFINITY, 5e-324, f64::MAX].into_iter().enumerate() {
+        all.insert(format!("number{k}"), Value::Number(v));
+    }
+    for (name, value) in all {
+        let kept = Kept::of(&value);
+        assert!(!kept.is_again(), "{name} is not kept");
+        let back = through_json(&kept).value().unwrap().unwrap();
+        assert!(bits(&back) == bits(&value), "{name}\n{back:?}\n{value:?}");
+        assert_eq!(through_json(&kept), kept);
+    }
+}
+
+#[test]
+fn a_picture_from_a_file_takes_a_png_and_a_rendered_one_its_numbers() {
+    let all = names("x = render(sample(seed: 1))\n");
+    let Value::Image(x) = &all["x"] else { panic!() };
+    let rasters = crate::image::Raster::from_tensor(&x.data).unwrap();
+    let data = crate::image::Raster::batch(&rasters, &candle_core::Device::Cpu).unwrap();
+    let file = Value::Image(crate::value::Image { data, ..x.clone() });
+    let size = |v: &Value| serde_json::to_string(&Kept::of(v)).unwrap().len();
+    assert!(size(&file) * 3 < size(&all["x"]), "{} {}", size(&file), size(&all["x"]));
+    let back = through_json(&Kept::of(&file)).value().unwrap().unwrap();
+    assert!(bits(&back) == bits(&file));
+}
+
+#[test]
+fn what_is_too_large_deep_or_no_data_is_computed_again_and_compared() {
+    let all = names(
+        "big = sample(n: 6000, seed: 1)\nother = sample(n: 6000, seed: 2)\n\
+         lists = [big, 1]\nm = load(\"toy\")\n",
+    );
+    for name in ["big", "lists", "m"] {
+        let kept = through_json(&Kept::of(&all[name]));
+        assert!(kept.is_again() && kept.value().unwrap().is_none(), "{name}");
+        assert!(!kept.differs(&all[name]), "{name}");
+    }
+    let kept = Kept::of(&all["big"]);
+    assert!(kept.differs(&all["other"]));
+    let deep = (0..DEPTH + 1).fold(Value::Number(1.0), |inner, _| listed(vec![inner]));
+    assert!(Kept::of(&deep).is_again());
+    // Shared lists are wide without being large in memory: the budget ends the walk.
+    let wide = (0..3).fold(Value::Number(1.0), |v, _| listed(vec![v; 60]));
+    assert!(Kept::of(&wide).is_again());
+}
+
+fn listed(items: Vec<Value>) -> Value {
+    Value::List(List::new(items).unwrap())
+}
+
+/// Replaces the k-th leaf of a JSON value.
+fn mutate(json: &mut serde_json::Value, k: &mut usize, by: &serde_json::Value) {
+    match json {
+        serde_json::Value::Array(all) => all.iter_mut().for_each(|v| mutate(v, k, by)),
+        serde_json::Value::Object(all) => all.values_mut().for_each(|v| mutate(v, k, by)),
+        leaf if *k == 0 => {
+            *leaf = by.clone();
+            *k = usize::MAX;
+        }
+        _ => *k -= 1,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_journal_that_lies_is_refused_and_never_panics(leaf in 0usize..120, what in 0usize..8) {
+        static KEPT: std::sync::OnceLock<Vec<serde_json::Value>> = std::sync::OnceLock::new();
+        let all = KEPT.get_or_init(|| {
+            let names = names(PROGRAM);
+            names.values().map(|v| serde_json::to_value(Kept::of(v)).unwrap()).collect()
+        });
+        let by = [
+            serde_json::json!(0), serde_json::json!(u64::MAX), serde_json::json!(3),
+            serde_json::json!(""), serde_json::json!("AAAA"), serde_json::json!(null),
+            serde_json::json!([1, 2, 3]), serde_json::json!("W+"),
+        ];
+        for json in all {
+            let mut json = json.clone();
+            mutate(&mut json, &mut leaf.clone(), &by[what]);
+            // What is accepted is shown: nothing may panic there either.
+            if let Ok(kept) = serde_json::from_value::<Kept>(json)
+                && let Ok(Some(value)) = kept.value()
+            {
+                let _ = (text::plain(&value), display::json(&value), value.ty());
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The values of a session's cells: at hand, kept in the journal, or to be computed again.
+//!
+//! A session is what its cells in force bind, define and load, one after the other. It can be built
+//! up from the beginning at any time: values at hand are bound, others are taken from the journal
+//! when they are wanted, and only what the journal does not keep is computed again, with the
+//! values, functions and generator that its cell had. Cells that bind nothing are never run again:
+//! what they showed was shown, and what they saved is saved.
+
+use super::effect::{Effect, effect, mentions, with_bodies};
+use super::record::{Cell, Status};
+use crate::error::{Error, Kind, Result};
+use crate::eval;
+use crate::lang::ast::Def;
+use crate::value::{Loaded, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Cells whose values stay at hand though later ones bind the same names, for undo.
+const RECENT: usize = 50;
+
+/// What a cell left.
+#[derive(Clone)]
+struct Outcome {
+    values: BTreeMap<String, Value>,
+    /// The generator after it, where it loads one.
+    model: Option<Arc<Loaded>>,
+}
+
+/// The values of the cells of a session.
+#[derive(Default)]
+pub struct Values {
+    effects: BTreeMap<u64, Arc<Effect>>,
+    at_hand: BTreeMap<u64, Outcome>,
+    /// Cells that load a generator and could not.
+    given_up: BTreeSet<u64>,
+}
+
+/// Runs a cell again in a session. What it shows is not shown.
+pub type Run<'a> = dyn FnMut(&mut eval::Session, &Cell) -> Result<()> + 'a;
+
+/// What is done with a cell on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Need {
+    /// Its names stay without values.
+    Nothing,
+    /// Its values are at hand.
+    Bind,
+    /// These names are taken from the journal.
+    Recall(BTreeSet<String>),
+    /// It is run.
+    Run,
+}
+
+/// How a session is built up.
+pub struct Plan {
+    needs: Vec<Need>,
+    /// Names in force at the end.
+    names: BTreeSet<String>,
+    /// Cells that load a generator and are left out.
+    loads: usize,
+    /// The cells that are computed again: number, names, and whether one was stopped by hand.
+    again: Vec<(u64, BTreeSet<String>, bool)>,
+}
+
+impl Plan {
+    /// The names that are computed again, in words; `None` when there are none.
+    pub fn computes(&self) -> Option<String> {
+        let one = |(id, names, stopped): &(u64, BTreeSet<String>, bool)| {
+            let names = names.iter().cloned().collect::<Vec<_>>().join(", ");
+            let ends = if *stopped { " (was stopped, then runs to its end)" } else { "" };
+            format!("{names} of [{id}]{ends}")
+        };
+        let all: Vec<String> = self.again.iter().map(one).collect();
+        (!all.is_empty()).then(|| all.join(", "))
+    }
+}
+
+/// A session that was built up.
+pub struct Rebuilt {
+    /// The session.
+    pub session: eval::Session,
+    /// Names in force that have no value in it yet.
+    pub missing: BTreeSet<String>,
+    /// Cells that load a generator and were left out.
+    pub loads: usize,
+    /// What went wrong, by cell.
+    pub troubles: Vec<Error>,
+}
+
+impl Values {
+    /// Keeps what a cell left in a session.
+    pub fn put(&mut self, cell: &Cell, session: &eval::Session) {
+        let effect = self.effect(cell);
+        let value = |n: &String| Some((n.clone(), session.names.get(n)?.clone()));
+        let loads = with_bodies(&effect.uses, &session.functions).contains("load");
+        let model = session.model.clone().filter(|_| loads);
+        let outcome = Outcome { values: effect.binds.iter().filter_map(value).collect(), model };
+        self.at_hand.insert(cell.id, outcome);
+        self.given_up.remove(&cell.id);
+    }
+
+    /// The names that a cell binds.
+    pub fn binds(&mut self, cell: &Cell) -> BTreeSet<String> {
+        self.effect(cell).binds.clone()
+    }
+
+    /// Forgets values that no name has any more, but for those of the last cells.
+    pub fn forget(&mut self, cells: &[Cell]) {
+        let mut names = BTreeSet::new();
+        let mut stays = BTreeSet::new();
+        for (k, cell) in cells.iter().rev().filter(|c| in_force(c)).enumerate() {
+            let effect = self.effect(cell);
+            let last = effect.binds.iter().filter(|n| names.insert((*n).clone())).count() > 0;
+            let loads = self.at_hand.get(&cell.id).is_some_and(|o| o.model.is_some());
+            if k < RECENT || last || loads {
+                stays.insert(cell.id);
+            }
+        }
+        let newest = cells.last().map_or(0, |c| c.id);
+        self.at_hand.retain(|id, _| stays.contains(id) || *id > newest);
+    }
+
+    /// The names without a value that a text needs, of those `missing`.
+    pub fn wanted(
+        text: &str,
+        session: &eval::Session,
+        missing: &BTreeSet<String>,
+    ) -> BTreeSet<String> {
+        let all = with_bodies(&mentions(text), &session.functions);
+        all.intersection(missing).cloned().collect()
+    }
+
+    /// How the session after these cells is built up with values for the `wanted` names. With
+    /// `loads`, generators are loaded again.
+    pub fn plan(&mut self, cells: &[Cell], mut wanted: BTreeSet<String>, loads: bool) -> Plan {
+        let cells: Vec<&Cell> = cells.iter().filter(|c| in_force(c)).collect();
+        let effects: Vec<Arc<Effect>> = cells.iter().map(|c| self.effect(c)).collect();
+        let (used, names) = forward(&effects);
+        let mut plan = Plan { needs: Vec::new(), names, loads: 0, again: Vec::new() };
+        for (k, cell) in cells.iter().enumerate().rev() {
+            let effect = &effects[k];
+            let asked: BTreeSet<String> = effect.binds.intersection(&wanted).cloned().collect();
+            wanted
+                .retain(|n| !asked.contains(n) && effect.defines.iter().all(|d| d.name.name != *n));
+            let loading = used[k].contains("load");
+            let need = self.need(cell, &asked, loading && loads);
+            if loading && need != Need::Bind && need != Need::Run {
+                plan.loads += 1;
+            }
+            if need == Need::Run {
+                wanted.extend(used[k].iter().cloned());
+                if !loading {
+                    plan.again.push((cell.id, asked, cell.status == Status::Stopped));
+                }
+            }
+            plan.needs.push(need);
+        }
+        plan.needs.reverse();
+        plan.again.reverse();
+        plan
+    }
+
+    fn need(&self, cell: &Cell, asked: &BTreeSet<String>, load: bool) -> Need {
+        if self.at_hand.contains_key(&cell.id) {
+            return Need::Bind;
+        }
+        if load && !self.given_up.contains(&cell.id) {
+            return Need::Run;
+        }
+        if asked.is_empty() {
+            return Need::Nothing;
+        }
+        let kept = |n: &String| cell.values.get(n).is_some_and(|v| !v.is_again());
+        if asked.iter().all(kept) { Need::Recall(asked.clone()) } else { Need::Run }
+    }
+
+    /// Builds a session up from `base`.
+    ///
+    /// # Errors
+    /// `Interrupted` when a cell that is run again was stopped; other failures are troubles of
+    /// their cell.
+    pub fn build(
+        &mut self,
+        base: &eval::Session,
+        cells: &[Cell],
+        plan: &Plan,
+        run: &mut Run<'_>,
+    ) -> Result<Rebuilt> {
+        let mut session = base.clone();
+        let mut troubles = Vec::new();
+        for (cell, need) in cells.iter().filter(|c| in_force(c)).zip(&plan.needs) {
+            let effect = self.effect(cell);
+            for name in &effect.binds {
+                session.functions.remove(name);
+                session.names.remove(name);
+            }
+            for def in &effect.defines {
+                session.names.remove(&def.name.name);
+                session.functions.insert(def.name.name.clone(), def.clone());
+            }
+            match self.take(&mut session, cell, need, run) {
+                Err(e) if stopped(&e) => return Err(e),
+                Err(e) => troubles.push(e),
+                Ok(()) => {}
+            }
+        }
+        let missing =
+            plan.names.iter().filter(|n| !session.names.contains_key(*n)).cloned().collect();
+        Ok(Rebuilt { session, missing, loads: plan.loads, troubles })
+    }
+
+    fn take(
+        &mut self,
+        session: &mut eval::Session,
+        cell: &Cell,
+        need: &Need,
+        run: &mut Run<'_>,
+    ) -> Result<()> {
+        match need {
+            Need::Nothing => Ok(()),
+            Need::Bind => {
+                let Some(outcome) = self.at_hand.get(&cell.id) else { return Ok(()) };
+                session.names.extend(outcome.values.clone());
+                session.model = outcome.model.clone().or(session.model.take());
+                Ok(())
+            }
+            Need::Recall(names) => self
+                .recall(session, cell, names)
+                .map_err(|e| e.note(format!("[{}] could not be taken from the journal", cell.id))),
+            Need::Run => {
+                if let Err(e) = run(session, cell) {
+                    if !stopped(&e) {
+                        self.given_up.insert(cell.id);
+                    }
+                    return Err(e.note(format!(
+                        "[{}] could not be computed again; later cells may miss it",
+                        cell.id
+                    )));
+                }
+                self.put(cell, session);
+                same(session, cell)
+            }
+        }
+    }
+
+    /// Binds the wanted names of a cell; it is at hand when these are all that it binds.
+    fn recall(
+        &mut self,
+        session: &mut eval::Session,
+        cell: &Cell,
+        names: &BTreeSet<String>,
+    ) -> Result<()> {
+        for name in names {
+            if let Some(value) = cell.values.get(name).map(|k| k.value()).transpose()?.flatten() {
+                session.names.insert(name.clone(), value);
+            }
+        }
+        if self.effect(cell).binds.iter().all(|n| session.names.contains_key(n)) {
+            self.put(cell, session);
+        }
+        Ok(())
+    }
+
+    fn effect(&mut self, cell: &Cell) -> Arc<Effect> {
+        self.effects.entry(cell.id).or_insert_with(|| Arc::new(effect(&cell.source))).clone()
+    }
+}
+
+/// Whether a cell changed the session: one that failed did not, for it is a single statement.
+pub fn in_force(cell: &Cell) -> bool {
+    cell.status != Status::Failed
+}
+
+/// Whether the work was stopped from outside.
+pub fn stopped(e: &Error) -> bool {
+    matches!(e.kind(), Kind::Interrupted | Kind::Resumable)
+}
+
+/// What every cell uses, bodies of functions included, and the names in force at the end.
+fn forward(effects: &[Arc<Effect>]) -> (Vec<BTreeSet<String>>, BTreeSet<String>) {
+    let mut functions: BTreeMap<String, Arc<Def>> = BTreeMap::new();
+    let (mut used, mut names) = (Vec::with_capacity(effects.len()), BTreeSet::new());
+    for effect in effects {
+        used.push(with_bodies(&effect.uses, &functions));
+        for name in &effect.binds {
+            functions.remove(name);
+            names.insert(name.clone());
+        }
+        for def in &effect.defines {
+            names.remove(&def.name.name);
+            functions.insert(def.name.name.clone(), def.clone());
+        }
+    }
+    (used, names)
+}
+
+/// Refuses a value that is not what it was. It is in the session all the same: nothing else is to
+/// be had.
+fn same(session: &eval::Session, cell: &Cell) -> Result<()> {
+    let differs = |(name, kept): &(&String, &super::kept::Shared)| {
+        session.names.get(*name).is_some_and(|v| kept.differs(v))
+    };
+    match cell.values.iter().find(differs) {
+        Some((name, _)) => Err(Error::new(
+            Kind::Runtime,
+            format!("{name} of [{}], computed again, is not what it was", cell.id),
+        )
+        .hint("a file that it reads has changed, or the machine computes otherwise")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "values_tests.rs"]
+mod tests;

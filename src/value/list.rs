@@ -1,0 +1,146 @@
+//! Lists that know their size: what walks one is bounded when the list is made.
+
+use super::Value;
+use crate::error::{Error, Kind, Result};
+use crate::lang::types::Type;
+use crate::limits::LIMITS;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Bytes of a text that count as one value.
+const TEXT: u64 = 16;
+
+/// A list of values. Cheap to clone: the elements are shared.
+///
+/// Lists that hold one list many times are small in memory, but what shows or saves them goes
+/// through every occurrence. A list therefore carries the number of values in it, and one beyond
+/// [`LIMITS`] is never made. It carries its type too, so that asking for it costs nothing.
+#[derive(Clone, Debug)]
+pub struct List {
+    items: Arc<Vec<Value>>,
+    ty: Type,
+    values: u64,
+    depth: usize,
+}
+
+impl List {
+    /// The list of these elements.
+    ///
+    /// # Errors
+    /// `Limit` when it holds more than [`LIMITS`]`.list_values` values, occurrences counted, or is
+    /// nested deeper than `list_depth`.
+    pub fn new(items: Vec<Value>) -> Result<Self> {
+        let values = items.iter().fold(0u64, |sum, v| sum.saturating_add(weight(v)));
+        let depth = 1 + items.iter().map(depth).max().unwrap_or(0);
+        let refused =
+            |what: String| Err(Error::new(Kind::Limit, what).hint("make lists of fewer values"));
+        if values > LIMITS.list_values {
+            return refused(format!(
+                "the list holds {values} values, counted through the lists in it; {} are allowed",
+                LIMITS.list_values
+            ));
+        }
+        if depth > LIMITS.list_depth {
+            return refused(format!("lists are nested deeper than {} levels", LIMITS.list_depth));
+        }
+        let ty = element(&items);
+        Ok(Self { items: Arc::new(items), ty: Type::List(Box::new(ty)), values, depth })
+    }
+
+    /// Its type: that of its elements where they have one.
+    pub fn ty(&self) -> &Type {
+        &self.ty
+    }
+
+    /// Values in it, those of the lists in it counted as often as they occur.
+    pub fn values(&self) -> u64 {
+        self.values
+    }
+}
+
+impl Deref for List {
+    type Target = [Value];
+
+    fn deref(&self) -> &[Value] {
+        &self.items
+    }
+}
+
+/// The type that all elements share.
+fn element(items: &[Value]) -> Type {
+    let Some(first) = items.first().map(Value::ty) else { return Type::Unknown };
+    if items.iter().all(|v| v.ty() == first) { first } else { Type::Unknown }
+}
+
+/// What going through a value costs, in values.
+fn weight(value: &Value) -> u64 {
+    let text = |t: &str| 1 + t.len() as u64 / TEXT;
+    match value {
+        Value::List(l) => l.values.saturating_add(1),
+        Value::Text(t) => text(t),
+        Value::Word(w, v) => text(w) + v.as_deref().map_or(0, weight),
+        Value::Latent(l) | Value::Path(l) => text(&l.origin),
+        Value::Direction(d) => {
+            d.iter().map(|(_, d)| text(&d.origin) + d.name.len() as u64 / TEXT).sum()
+        }
+        Value::Image(i) => text(&i.origin),
+        _ => 1,
+    }
+}
+
+fn depth(value: &Value) -> usize {
+    if let Value::List(l) = value { l.depth } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(items: Vec<Value>) -> Value {
+        Value::List(List::new(items).unwrap())
+    }
+
+    fn grown(mut step: impl FnMut(Value) -> Vec<Value>) -> (usize, Error) {
+        let mut value = list(vec![Value::Number(1.0)]);
+        for round in 0..1000 {
+            match List::new(step(value)) {
+                Ok(l) => value = Value::List(l),
+                Err(e) => return (round, e),
+            }
+        }
+        panic!("it grows for ever");
+    }
+
+    #[test]
+    fn whatever_a_list_is_made_of_its_size_is_bounded() {
+        let text = Value::Text("x".repeat(LIMITS.text_bytes));
+        let grow: [(&str, Box<dyn FnMut(Value) -> Vec<Value>>); 5] = [
+            ("twice itself", Box::new(|v| vec![v.clone(), v])),
+            ("itself a thousand times", Box::new(|v| vec![v; 1000])),
+            ("itself beside a number", Box::new(|v| vec![Value::Number(0.0), v.clone(), v])),
+            ("itself alone", Box::new(|v| vec![v])),
+            ("texts", Box::new(move |v| vec![v, text.clone(), text.clone()])),
+        ];
+        for (what, step) in grow {
+            let (rounds, e) = grown(step);
+            assert!(rounds < 100 && e.kind() == Kind::Limit, "{what}: {rounds} {e}");
+        }
+    }
+
+    #[test]
+    fn occurrences_count() {
+        let two = list(vec![Value::Number(1.0), Value::Number(2.0)]);
+        let Value::List(four) = list(vec![two.clone(), two]) else { panic!() };
+        assert_eq!((four.values(), four.len()), (6, 2));
+    }
+
+    #[test]
+    fn the_type_is_that_of_all_elements() {
+        let number = || Value::Number(1.0);
+        let of = |items| Value::ty(&list(items));
+        assert_eq!(of(vec![number(), number()]), Type::List(Box::new(Type::Number)));
+        assert_eq!(of(vec![number(), Value::Bool(true)]), Type::List(Box::new(Type::Unknown)));
+        let nested = of(vec![list(vec![number()]), list(vec![number(), number()])]);
+        assert_eq!(nested, Type::List(Box::new(Type::List(Box::new(Type::Number)))));
+    }
+}
