@@ -137,7 +137,12 @@ impl Spread {
     ) -> Result<Self> {
         let seed = Rng::derive(seed, "bench: attribute spread").next_u64();
         let labels = uniform_label(generator)?;
-        let draw = spaces::Draw { seed, labels: labels.as_ref(), ..spaces::Draw::default() };
+        let draw = spaces::Draw {
+            seed,
+            labels: labels.as_ref(),
+            space: generator.spec().dims().usual(),
+            ..spaces::Draw::default()
+        };
         let codes = spaces::sample(generator, SAMPLES, draw)?;
         let mut rows: Vec<Vec<f64>> = Vec::with_capacity(SAMPLES);
         let watch = (control, "edits: samples for the units");

@@ -54,6 +54,11 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         .at(call.span)
         .hint("take both codes from one generator"));
     }
+    if let Some(m) = a.as_ref().filter(|m| m.num_ws == 0) {
+        return Err(Error::check(format!("codes of {} have no layers to mix", m.name))
+            .at(call.span)
+            .hint("go from one to the other: slerp(a, b, 0.5)"));
+    }
     let layers = match call.value("layers") {
         Some(Const::Range(from, to, step)) => {
             Some(Value::Range { from: *from, to: *to, step: *step })

@@ -120,7 +120,7 @@ impl Config {
         }
         if matches!(self.init, Init::Mean) && self.space == Space::Z {
             return Err(Error::runtime(
-                "Z has no mean to start from: the mapping network normalises z",
+                "Z has no mean to start from: 0 is unlike every code that is drawn",
             )
             .hint("use a random start, or the best of some"));
         }

@@ -350,15 +350,21 @@ fn describe_model(m: &Loaded) -> String {
     let f = &m.facts;
     let spaces = f.spaces.iter().map(|s| s.name()).collect::<Vec<_>>().join(" ");
     let styles = if f.s_dim() == 0 { String::new() } else { format!(" · s {}", f.s_dim()) };
+    let w = match f.num_ws {
+        0 => String::new(),
+        rows => format!(" · w {rows}×{}", f.w_dim),
+    };
+    let classes = match f.c_dim {
+        0 => String::new(),
+        c => format!(" · {c} classes"),
+    };
     format!(
-        "{} · {} {}×{} · z {} · w {}×{}{styles} · spaces {spaces} · directions {}",
+        "{} · {} {}×{} · z {}{w}{styles}{classes} · spaces {spaces} · directions {}",
         Safe(&f.name),
         f.family,
         f.size(),
         f.channels,
         f.z_dim,
-        f.num_ws,
-        f.w_dim,
         Safe(&f.direction_names())
     )
 }

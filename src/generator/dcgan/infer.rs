@@ -157,7 +157,7 @@ pub(super) fn settings(found: &Candidate, modules: &Modules<'_>) -> Result<Confi
         .hint("save the whole module (`torch.save(netG, …)`): it says what its layers are"));
     }
     for link in &found.links {
-        let said = modules.of(&link.module).and_then(|m| m.flag("transposed"));
+        let said = modules.of(&link.module).and_then(|m| m.transposed());
         let differs = |said| said != (link.role == Role::Transposed);
         if matches!(link.role, Role::Conv | Role::Transposed) && said.is_some_and(differs) {
             let module = Safe(&link.module);
@@ -333,8 +333,8 @@ impl Maker<'_> {
             self.assume(format!("the last vector is a picture of {channels}×{height}×{width}"));
         }
         let last = links.last().map(|l| l.module.as_str()).unwrap_or_default();
-        match self.modules.output(last) {
-            Some(op) => self.layers.extend(op),
+        match self.modules.output(last)? {
+            Some(ops) => self.layers.extend(ops),
             None => {
                 self.assume("the picture is the tanh of the last layer, in [-1, 1]".into());
                 self.layers.push(Op::Tanh);

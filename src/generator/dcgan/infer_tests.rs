@@ -36,7 +36,7 @@ fn read(shapes: &Shapes, attributes: &Json) -> Result<Option<Config>> {
     let names: Vec<&str> = shapes.keys().map(String::as_str).collect();
     let shape = |name: &str| shapes.get(name).cloned();
     let Some(found) = choose(candidates(&names, &shape))? else { return Ok(None) };
-    let config = settings(&found, &Modules::new(attributes, &[]))?;
+    let config = settings(&found, &Modules::new(attributes))?;
     config.plan(&shape)?;
     Ok(Some(config))
 }
@@ -185,20 +185,20 @@ fn other_networks_are_not_taken_for_generators() {
 fn whole_modules_say_what_a_state_dict_does_not() {
     let shapes = tutorial("main.");
     let conv = |stride: usize, padding: usize| {
-        json!({"training": false, "transposed": true, "stride": [stride, stride],
+        json!({"class": "ConvTranspose2d", "stride": [stride, stride],
             "padding": [padding, padding], "output_padding": [0, 0]})
     };
-    let norm = || json!({"training": false, "eps": 0.01});
-    let leaky = || json!({"training": false, "negative_slope": 0.3, "inplace": true});
-    let tree = json!({"_modules": {"main": {"_modules": {
-        "0": conv(1, 0), "1": norm(), "2": leaky(), "3": conv(2, 1), "4": norm(),
-        "5": {"training": false, "inplace": true}, "6": conv(2, 1),
-    }, "training": false}}});
+    let norm = || json!({"class": "BatchNorm2d", "eps": 0.01});
+    let tree = json!({"class": "G", "_modules": {"main": {"class": "Sequential", "_modules": {
+        "0": conv(1, 0), "1": norm(), "2": {"class": "LeakyReLU", "negative_slope": 0.3},
+        "3": conv(2, 1), "4": norm(), "5": {"class": "ReLU"}, "6": conv(2, 1),
+        "7": {"class": "Sigmoid"},
+    }}}});
     let config = read(&shapes, &tree).expect("settings").expect("a generator");
     let norms = |op: &&Op| matches!(op, Op::Norm { eps, .. } if *eps == 0.01);
     assert_eq!(config.layers.iter().filter(norms).count(), 2);
     assert!(config.layers.contains(&Op::Relu { slope: 0.3 }));
     assert!(config.layers.contains(&Op::Relu { slope: 0.0 }));
-    // Nothing follows the last layer.
-    assert!(!config.layers.contains(&Op::Tanh));
+    assert_eq!(config.layers.last(), Some(&Op::Sigmoid));
+    assert!(config.assumed.is_empty(), "{:?}", config.assumed);
 }

@@ -1,5 +1,5 @@
-//! What a file with whole modules says of each: strides, eps, slopes, as attributes of the pickled
-//! objects. A state dict says nothing.
+//! What a file with whole modules says of each: class, strides, eps, slopes. A state dict says
+//! nothing.
 
 use super::config::{Op, wrong};
 use super::names::place;
@@ -8,61 +8,61 @@ use crate::safe::Safe;
 use serde_json::Value as Json;
 
 /// The modules of a file.
-pub(super) struct Modules<'a> {
-    /// The attributes as the pickle has them, nested by `_modules`.
-    attributes: &'a Json,
-    /// The names of the classes in the file.
-    classes: &'a [String],
-}
+#[derive(Clone, Copy)]
+pub(super) struct Modules<'a>(&'a Json);
 
 /// What is known of one module.
 #[derive(Clone, Copy)]
-pub(super) struct Module<'a>(&'a Json);
+pub(super) struct Module<'a> {
+    class: &'a str,
+    attributes: &'a Json,
+}
 
 impl<'a> Modules<'a> {
-    /// The modules that a file's settings describe.
-    pub fn new(attributes: &'a Json, classes: &'a [String]) -> Self {
-        Self { attributes, classes }
+    /// The modules that a file's settings describe, as `{"class": …, "_modules": {name: {…}}}`.
+    pub fn new(settings: &'a Json) -> Self {
+        Self(settings)
     }
 
     /// The module of that path; `None` where the file does not describe it.
     pub fn of(&self, path: &str) -> Option<Module<'a>> {
-        let mut at = self.attributes;
+        let mut at = self.0;
         for word in path.split('.').filter(|w| !w.is_empty()) {
-            at = at.get(word).or_else(|| at.get("_modules")?.get(word))?;
+            at = at.get("_modules").and_then(|all| all.get(word)).or_else(|| at.get(word))?;
         }
-        at.get("training").is_some().then_some(Module(at))
+        let class = at.get("class")?.as_str()?;
+        Some(Module { class, attributes: at })
     }
 
-    /// What follows the last layer: `None` when the file does not say, an empty result for nothing.
-    pub fn output(&self, last: &str) -> Option<Option<Op>> {
+    /// What follows the last layer with tensors, in its Sequential; `None` where the file does not
+    /// say.
+    ///
+    /// # Errors
+    /// For a module that a plain generator does not have.
+    pub fn output(&self, last: &str) -> Result<Option<Vec<Op>>> {
         let (folder, number) = place(last);
-        self.of(last)?;
-        let next = number? + 1;
-        let path = if folder.is_empty() { next.to_string() } else { format!("{folder}.{next}") };
-        if self.of(&path).is_none() {
-            return Some(None);
-        }
-        let has = |class: &str| {
-            self.classes.iter().any(|c| c == class || c.ends_with(&format!(".{class}")))
-        };
-        match (has("Tanh"), has("Sigmoid")) {
-            (true, false) => Some(Some(Op::Tanh)),
-            (false, true) => Some(Some(Op::Sigmoid)),
-            _ => None,
-        }
+        let (Some(_), Some(number)) = (self.of(last), number) else { return Ok(None) };
+        let path =
+            |n: usize| if folder.is_empty() { n.to_string() } else { format!("{folder}.{n}") };
+        let behind = (number + 1..).map_while(|n| self.of(&path(n)));
+        let ops = behind.map(|module| module.op()).collect::<Result<Vec<Option<Op>>>>()?;
+        Ok(Some(ops.into_iter().flatten().collect()))
     }
 }
 
 impl Module<'_> {
     /// A number that it has.
     pub fn number(&self, key: &str) -> Option<f64> {
-        self.0.get(key)?.as_f64()
+        self.attributes.get(key)?.as_f64()
     }
 
-    /// A yes or no that it has.
-    pub fn flag(&self, key: &str) -> Option<bool> {
-        self.0.get(key)?.as_bool()
+    /// Whether it is a transposed convolution; `None` where it is no convolution of pictures.
+    pub fn transposed(&self) -> Option<bool> {
+        match self.class {
+            "ConvTranspose2d" => Some(true),
+            "Conv2d" => Some(false),
+            _ => None,
+        }
     }
 
     /// A whole number, or the same one for both axes.
@@ -71,7 +71,8 @@ impl Module<'_> {
     /// When the axes differ, and when it is none.
     pub fn whole(&self, key: &str, usual: usize) -> Result<usize> {
         let one = |v: &Json| v.as_u64().and_then(|n| usize::try_from(n).ok());
-        let found = match self.0.get(key) {
+        let given = self.attributes.get(key);
+        let found = match given {
             None => return Ok(usual),
             Some(Json::Array(axes)) => match &axes[..] {
                 [a, b] if a == b => one(a),
@@ -80,15 +81,14 @@ impl Module<'_> {
             Some(v) => one(v),
         };
         found.ok_or_else(|| {
-            let value = self.0.get(key).map(Json::to_string).unwrap_or_default();
+            let value = given.map(Json::to_string).unwrap_or_default();
             wrong(format!("a layer has `{key}` {}: both axes must agree", Safe(&value)))
         })
     }
 
     /// Whether it is an activation.
     pub fn activates(&self) -> bool {
-        let has = |key: &str| self.0.get(key).is_some();
-        has("negative_slope") || (has("inplace") && !has("p"))
+        matches!(self.class, "ReLU" | "LeakyReLU" | "Tanh" | "Sigmoid")
     }
 
     /// The layer that it is; nothing for dropout and for what only reshapes.
@@ -96,26 +96,30 @@ impl Module<'_> {
     /// # Errors
     /// For a module that a plain generator does not have.
     pub fn op(&self) -> Result<Option<Op>> {
-        let has = |key: &str| self.0.get(key).is_some();
-        if let Some(slope) = self.number("negative_slope") {
-            return Ok(Some(Op::Relu { slope }));
-        }
-        if has("p") || has("unflattened_size") || has("start_dim") {
-            return Ok(None);
-        }
-        if has("inplace") {
-            return Ok(Some(Op::Relu { slope: 0.0 }));
-        }
-        if has("scale_factor") {
-            let twice = self.number("scale_factor") == Some(2.0);
-            let nearest = self.0.get("mode").is_none_or(|m| m == "nearest");
-            if twice && nearest {
-                return Ok(Some(Op::Upsample));
+        let doubles = || -> bool {
+            let twice = match self.attributes.get("scale_factor") {
+                Some(Json::Array(axes)) => axes.iter().all(|v| v.as_f64() == Some(2.0)),
+                Some(v) => v.as_f64() == Some(2.0),
+                None => false,
+            };
+            let mode = self.attributes.get("mode").and_then(Json::as_str);
+            twice && mode.is_none_or(|m| m == "nearest")
+        };
+        Ok(Some(match self.class {
+            "ReLU" => Op::Relu { slope: 0.0 },
+            "LeakyReLU" => Op::Relu { slope: self.number("negative_slope").unwrap_or(0.01) },
+            "Tanh" => Op::Tanh,
+            "Sigmoid" => Op::Sigmoid,
+            "Upsample" | "UpsamplingNearest2d" if doubles() => Op::Upsample,
+            "Dropout" | "Dropout2d" | "Identity" | "Flatten" | "Unflatten" | "Reshape" | "View" => {
+                return Ok(None);
             }
-            return Err(wrong(
-                "a layer resizes its map otherwise than by repeating pixels 2×2".into(),
-            ));
-        }
-        Err(wrong("between two layers is a module that no plain generator has".into()))
+            other => {
+                return Err(wrong(format!(
+                    "between its layers is a module `{}` that is not run",
+                    Safe(other)
+                )));
+            }
+        }))
     }
 }

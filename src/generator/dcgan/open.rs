@@ -2,39 +2,28 @@
 //! averaged copies.
 
 use super::class;
-use super::config::Config;
+use super::config::{Config, wrong};
 use super::infer::{self, Candidate};
 use super::modules::Modules;
 use crate::error::Result;
 use crate::weights::{Listing, Weights};
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
 
 /// Tensors of a file that is looked through at most.
 const TENSORS: usize = 4000;
 
-/// The names of a file's tensors here, each with its name there: those of a pickled module lose
-/// the attributes that it keeps its children and tensors in.
-fn names(listing: &Listing) -> BTreeMap<String, String> {
-    const KEEPERS: [&str; 3] = ["_modules", "_parameters", "_buffers"];
-    let plain = |name: &str| {
-        name.split('.').filter(|word| !KEEPERS.contains(word)).collect::<Vec<_>>().join(".")
-    };
-    listing.tensors.keys().map(|name| (plain(name), name.clone())).collect()
-}
-
 /// The generators that a file holds.
-fn candidates(listing: &Listing, names: &BTreeMap<String, String>) -> Vec<Candidate> {
-    if names.len() > TENSORS {
+fn candidates(listing: &Listing) -> Vec<Candidate> {
+    if listing.tensors.len() > TENSORS {
         return Vec::new();
     }
-    let here: Vec<&str> = names.keys().map(String::as_str).collect();
-    infer::candidates(&here, &|name| Some(listing.shape(names.get(name)?)?.to_vec()))
+    let names: Vec<&str> = listing.tensors.keys().map(String::as_str).collect();
+    infer::candidates(&names, &|name| listing.shape(name).map(<[usize]>::to_vec))
 }
 
 /// Whether a file holds a plain generator.
 pub(super) fn detect(listing: &Listing) -> bool {
-    !candidates(listing, &names(listing)).is_empty()
+    !candidates(listing).is_empty()
 }
 
 /// The generator's tensors and its settings, what the file does not say inferred.
@@ -43,26 +32,22 @@ pub(super) fn detect(listing: &Listing) -> bool {
 /// When there are several generators, when something may be read in two ways, and when a tensor
 /// cannot be read.
 pub(super) fn open(weights: Weights) -> Result<(Weights, Json)> {
-    let names = names(weights.list());
-    let Some(found) = infer::choose(candidates(weights.list(), &names))? else {
-        return Err(super::config::wrong("the file holds no plain generator".into()));
-    };
     let listing = weights.list();
-    let mut config = infer::settings(&found, &Modules::new(&listing.config, &listing.classes))?;
+    let Some(found) = infer::choose(candidates(listing))? else {
+        return Err(wrong("the file holds no plain generator".into()));
+    };
+    let mut config = infer::settings(&found, &Modules::new(&listing.config))?;
     let mut numbers = |name: &str| -> Result<Vec<f32>> {
-        match names.get(name) {
-            // A copy, because the layers take each tensor once themselves.
-            Some(name) => Ok(weights.clone().take_any(name)?.flatten_all()?.to_vec1::<f32>()?),
-            None => Ok(Vec::new()),
+        if !weights.has(name) {
+            return Ok(Vec::new());
         }
+        // From a copy, because the layers take each tensor once themselves.
+        Ok(weights.clone().take_any(name)?.flatten_all()?.to_vec1::<f32>()?)
     };
     class::tell(&found, &mut config, &mut numbers)?;
-    let here: BTreeMap<&String, &String> = names.iter().map(|(new, old)| (old, new)).collect();
-    let own = |old: &str| {
-        here.get(&old.to_owned()).filter(|new| config.owns(new)).map(|new| (*new).clone())
-    };
     let settings = serde_json::to_value(&config)
-        .map_err(|e| super::config::wrong(format!("its settings cannot be written: {e}")))?;
+        .map_err(|e| wrong(format!("its settings cannot be written: {e}")))?;
+    let own = |name: &str| config.owns(name).then(|| name.to_owned());
     Ok((weights.chosen(own)?, settings))
 }
 
