@@ -16,7 +16,7 @@ pub use crate::lang::types::{
     Bounds, CheckedArg, CheckedCall, CodeType, Const, Kind, ModelFacts, Param, Signature, Type,
 };
 
-/// Where a built-in stands in the reference.
+/// The section of the reference that a built-in belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
     /// Generators and what they make.
@@ -65,7 +65,7 @@ pub struct Example {
 pub struct Builtin {
     /// Name, parameters, result, and how the checker types a call.
     pub signature: Signature,
-    /// Where it stands in the reference.
+    /// Its section of the reference.
     pub category: Category,
     /// One line: what it is.
     pub summary: &'static str,
@@ -76,7 +76,7 @@ pub struct Builtin {
     /// Bytes of tensors that the call would need at most; refused before it runs when over the
     /// budget.
     pub cost: Option<fn(&Args, &Context<'_>) -> u64>,
-    /// What its number means, shown when it stands alone on a line; `None` for what explains
+    /// What its number means, shown when it is alone on a line; `None` for what explains
     /// itself.
     pub definition: Option<fn(&Context<'_>) -> String>,
     /// Computes it.
@@ -160,9 +160,9 @@ impl Context<'_> {
 pub struct Args {
     /// The parameters they belong to.
     pub params: &'static [Param],
-    /// By parameter: the values given, with where they stand.
+    /// By parameter: the values given, with their spans.
     pub values: Vec<Vec<(Value, Span)>>,
-    /// By parameter: the arguments as written, for captions; empty where the default stands.
+    /// By parameter: the arguments as written, for captions; empty for a default.
     pub written: Vec<Vec<String>>,
     /// The whole call.
     pub span: Span,
@@ -191,7 +191,7 @@ impl Args {
         self.all(name).first().map(|(v, _)| v)
     }
 
-    /// Where an argument stands; the whole call when it was left out.
+    /// The span of an argument; the whole call when it was left out.
     pub fn span(&self, name: &str) -> Span {
         self.all(name).first().map_or(self.span, |(_, s)| *s)
     }
@@ -289,7 +289,7 @@ impl Args {
         }
     }
 
-    /// A code; an inversion stands for its code.
+    /// A code; an inversion counts as its code.
     pub fn latent(&self, name: &str) -> Result<Latent> {
         as_latent(self.need(name)?).ok_or_else(|| match self.get(name) {
             Some(v) => self.wrong(name, "a code", v),

@@ -24,7 +24,7 @@ pub enum Stop {
     Checkpoint,
 }
 
-/// Where running work stands.
+/// The progress of running work.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// What runs: `invert W+`.
@@ -144,7 +144,7 @@ impl Control {
         Entered(CURRENT.with(|c| c.replace(Some(self.clone()))))
     }
 
-    /// Whether anybody listens: previews need not be computed otherwise.
+    /// Whether progress is shown: previews need not be computed otherwise.
     pub fn watched(&self) -> bool {
         self.listener.is_some()
     }

@@ -68,7 +68,7 @@ impl Kind {
 pub struct Label {
     /// Where.
     pub span: Span,
-    /// What stands there.
+    /// What is found there.
     pub text: String,
 }
 
@@ -159,7 +159,7 @@ impl Error {
         self
     }
 
-    /// Says what stands at the error's own span.
+    /// Says what is found at the error's own span.
     #[must_use]
     pub fn found(mut self, text: impl Into<String>) -> Self {
         self.0.span_text = text.into();
@@ -229,7 +229,7 @@ impl Error {
         self.0.span
     }
 
-    /// What stands at the span (may be empty).
+    /// What is found at the span (may be empty).
     pub fn span_text(&self) -> &str {
         &self.0.span_text
     }

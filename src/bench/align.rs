@@ -82,7 +82,7 @@ pub fn table(found: &Alignment) -> Table {
     ];
     let notes = vec![
         format!(
-            "n = {}: each person's base picture at 0.5 to 2 times its size, turned by up to 30° either way, anywhere on a \
+            "n = {}: each person's base picture at 0.5 to 2 times its size, turned by up to 30° either setup, anywhere on a \
              canvas of 2.5 to 5 times its side (plain, gradient, noise, or a corner of another picture, blurred)",
             s.n
         ),

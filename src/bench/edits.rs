@@ -9,8 +9,8 @@ use super::pairs::{Pairs, Person, Version};
 use super::plan::{Plan, Request, Task, has_directions};
 use super::read::Spread;
 use super::row::{Row, Sample};
+use super::setup::{EditSetup, setups};
 use super::shared::{Bench, Found, Outcome, Pace, Shown, gather, measure};
-use super::way::{Way, ways};
 use crate::direction::apply;
 use crate::error::{Error, Kind, Result};
 use crate::generator::spaces;
@@ -26,17 +26,17 @@ use std::time::Instant;
 const SHARE: usize = 100;
 
 impl Bench<'_> {
-    /// The ways that names of methods and spaces stand for; see [`Way`].
+    /// The setups that names of methods and spaces mean; see [`EditSetup`].
     ///
     /// # Errors
     /// When a name is unknown or cannot be used with this generator.
-    pub fn ways(
+    pub fn setups(
         &self,
         methods: &[String],
         spaces: &[String],
         facts: &ModelFacts,
-    ) -> Result<Vec<Way>> {
-        ways(methods, spaces, facts, &|s| has_directions(s, self.directions))
+    ) -> Result<Vec<EditSetup>> {
+        setups(methods, spaces, facts, &|s| has_directions(s, self.directions))
     }
 
     /// Runs the benchmark.
@@ -46,7 +46,12 @@ impl Bench<'_> {
     /// # Errors
     /// When a name of an edit is unknown, a picture cannot be read, or an inversion fails;
     /// `Interrupted` when it is aborted.
-    pub fn run(&self, pairs: &Pairs, ways: &[Way], request: &Request) -> Result<Outcome<Row>> {
+    pub fn run(
+        &self,
+        pairs: &Pairs,
+        setups: &[EditSetup],
+        request: &Request,
+    ) -> Result<Outcome<Row>> {
         self.check()?;
         // Names first: 256 samples are read before the spread is known.
         Plan::check_names(pairs, &request.edits)?;
@@ -54,13 +59,14 @@ impl Bench<'_> {
             .reader
             .map(|r| Spread::of(self.generator, r, request.seed, self.control))
             .transpose()?;
-        let plan = Plan::new(pairs, &request.edits, ways, self.directions, spread.as_ref())?;
-        let run = Run { bench: *self, pairs, ways, request, plan: &plan, spread: spread.as_ref() };
+        let plan = Plan::new(pairs, &request.edits, setups, self.directions, spread.as_ref())?;
+        let run =
+            Run { bench: *self, pairs, setups, request, plan: &plan, spread: spread.as_ref() };
         let found = gather(pairs, request.limit, plan.tasks.len(), |person, place| {
             run.person(person, place)
         })?;
         let row = |(task, samples): (&Task, &Vec<Sample>)| {
-            Row::new(&plan.edits[task.edit], &ways[task.way], &task.direction.name, samples)
+            Row::new(&plan.edits[task.edit], &setups[task.setup], &task.direction.name, samples)
         };
         let rows = plan.tasks.iter().zip(&found.samples).map(row).collect();
         Ok(Outcome { rows, people: found.people, stopped: found.stopped, notes: plan.notes })
@@ -70,7 +76,7 @@ impl Bench<'_> {
 struct Run<'a> {
     bench: Bench<'a>,
     pairs: &'a Pairs,
-    ways: &'a [Way],
+    setups: &'a [EditSetup],
     request: &'a Request,
     plan: &'a Plan,
     spread: Option<&'a Spread>,
@@ -93,7 +99,7 @@ impl Run<'_> {
         let truth = self.truth(person)?;
         let mut pace = self.pace(&truth, place);
         let mut samples = Vec::new();
-        for (method, space) in inversions(self.ways) {
+        for (method, space) in inversions(self.setups) {
             let Some(base) = self.invert(&truth.base.1.picture, (method, space), &mut pace)? else {
                 return Ok(None);
             };
@@ -112,8 +118,8 @@ impl Run<'_> {
                 });
             }
             for (i, task) in self.plan.tasks.iter().enumerate() {
-                let way = &self.ways[task.way];
-                let of_this = (way.method, way.inverted()) == (method, space);
+                let setup = &self.setups[task.setup];
+                let of_this = (setup.method, setup.inverted()) == (method, space);
                 if let (true, Some(goal)) = (of_this, &truth.edits[task.edit]) {
                     let sample = self.sample(task, &base, &truth.base, goal)?;
                     samples.push((i, Sample { ceiling: ceilings[task.edit], ..sample }));
@@ -139,7 +145,7 @@ impl Run<'_> {
 
     fn pace(&self, truth: &Truth<'_>, place: (usize, usize)) -> Pace {
         let ceilings = if self.request.ceiling { truth.edits.iter().flatten().count() } else { 0 };
-        Pace::new("edits", inversions(self.ways).len() * (1 + ceilings) * SHARE, place)
+        Pace::new("edits", inversions(self.setups).len() * (1 + ceilings) * SHARE, place)
     }
 
     /// `None` when it was stopped.
@@ -198,7 +204,7 @@ impl Run<'_> {
     /// The picture of a code moved along a task's direction.
     fn moved(&self, task: &Task, code: &Latent, steps: f64) -> Result<Tensor> {
         let g = self.bench.generator;
-        let space = self.ways[task.way].space;
+        let space = self.setups[task.setup].space;
         // An encoder's code of W+ may be moved in S.
         let moved = apply(&spaces::lift(g, code, space)?, steps, &task.direction)?;
         let input = spaces::input_of(&moved);
@@ -237,10 +243,10 @@ fn identities(of: &Shown, others: [&Shown; 3]) -> Option<[f64; 3]> {
     Some([a?, b?, c?])
 }
 
-/// The inversions that the ways need, each once.
-fn inversions(ways: &[Way]) -> Vec<(&'static Method, Space)> {
+/// The inversions that the setups need, each once.
+fn inversions(setups: &[EditSetup]) -> Vec<(&'static Method, Space)> {
     let mut found = Vec::new();
-    for pair in ways.iter().map(|w| (w.method, w.inverted())) {
+    for pair in setups.iter().map(|w| (w.method, w.inverted())) {
         if !found.contains(&pair) {
             found.push(pair);
         }

@@ -15,18 +15,18 @@ mod plan;
 mod read;
 mod row;
 mod setting;
+mod setup;
 mod shared;
 pub mod speed;
 mod tar;
-mod way;
 
 pub use pairs::{Pairs, Person, Version};
 pub use plan::{Calibrated, Edit, Plan, Request, Task};
 pub use read::{Attribute, NetworkReader, Reader, Seen, Spread};
 pub use row::{DEFINITIONS, Row, table};
 pub use setting::{Setting, settings};
+pub use setup::{EditSetup, Kind};
 pub use shared::{Bench, Outcome};
-pub use way::{Kind, Way};
 
 #[cfg(test)]
 mod tests;

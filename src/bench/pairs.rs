@@ -135,8 +135,8 @@ impl Pairs {
         Ok(())
     }
 
-    /// The label that an edit changes: of those which differ from the base picture for anybody, the
-    /// one that differs for most people (glasses put on may be sunglasses, too).
+    /// The label that an edit changes: of those which differ from the base picture for at least one
+    /// person, the one that differs for most people (glasses put on may be sunglasses, too).
     ///
     /// # Errors
     /// When it changes no label, or two labels for as many people.
@@ -161,7 +161,7 @@ impl Pairs {
         };
         match names[..] {
             [one] => Ok(one.to_owned()),
-            [] => fail("changes nobody's labels".into()),
+            [] => fail("changes the labels of no person".into()),
             _ => fail(format!("changes several labels alike: {}", Safe(&names.join(", ")))),
         }
     }

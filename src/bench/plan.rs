@@ -2,7 +2,7 @@
 
 use super::pairs::Pairs;
 use super::read::Spread;
-use super::way::{Kind, Way};
+use super::setup::{EditSetup, Kind};
 use crate::direction::{at_layers, conditional, cosine};
 use crate::error::{Error, Kind as Failure, Result};
 use crate::lang::suggest::did_you_mean;
@@ -56,13 +56,13 @@ pub struct Edit {
     pub attribute: String,
 }
 
-/// A row of the table: an edit in one way.
+/// A row of the table: an edit in one setup.
 #[derive(Clone, Debug)]
 pub struct Task {
     /// Index into [`Plan::edits`].
     pub edit: usize,
-    /// Index into the ways.
-    pub way: usize,
+    /// Index into the setups.
+    pub setup: usize,
     /// Where the code is moved.
     pub direction: Direction,
     /// Steps along it for one unit of the label.
@@ -89,17 +89,17 @@ impl Plan {
         names(pairs, wanted).map(drop)
     }
 
-    /// Finds the direction of every edit in every way.
+    /// Finds the direction of every edit in every setup.
     ///
     /// `spread` gives the units of binary attributes.
     ///
     /// # Errors
-    /// When an edit named is unknown or has no direction in any way, and when nothing is left to
+    /// When an edit named is unknown or has no direction in any setup, and when nothing is left to
     /// run.
     pub fn new(
         pairs: &Pairs,
         wanted: &[String],
-        ways: &[Way],
+        setups: &[EditSetup],
         all: &[Calibrated],
         spread: Option<&Spread>,
     ) -> Result<Self> {
@@ -107,12 +107,12 @@ impl Plan {
         for name in names(pairs, wanted)? {
             let edit = Edit { attribute: pairs.attribute(&name)?, name };
             let before = plan.tasks.len();
-            for (way, how) in ways.iter().enumerate() {
+            for (setup, how) in setups.iter().enumerate() {
                 match course(&edit.attribute, how, all, spread)? {
                     Some((direction, steps_per_unit)) => {
                         plan.tasks.push(Task {
                             edit: plan.edits.len(),
-                            way,
+                            setup,
                             direction,
                             steps_per_unit,
                         });
@@ -139,11 +139,11 @@ impl Plan {
 
 impl Plan {
     /// Says once that an edit has no row in a space.
-    fn note(&mut self, edit: &Edit, way: &Way) {
+    fn note(&mut self, edit: &Edit, setup: &EditSetup) {
         let (name, attribute) = (Safe(&edit.name), Safe(&edit.attribute));
         let note = format!(
             "{name} is left out in {}: there is no direction for {attribute} there",
-            way.space
+            setup.space
         );
         if !self.notes.contains(&note) {
             self.notes.push(note);
@@ -191,21 +191,21 @@ pub fn has_directions(space: Space, all: &[Calibrated]) -> bool {
     all.iter().any(|c| find(&c.attribute, space, all).is_some())
 }
 
-/// The direction that a way takes for an attribute, and its steps for one unit of the label.
+/// The direction that a setup takes for an attribute, and its steps for one unit of the label.
 ///
 /// For a binary attribute the label's unit is the way from the typical logit without to the typical
 /// one with it, over the generator's own samples.
 fn course(
     attribute: &str,
-    way: &Way,
+    setup: &EditSetup,
     all: &[Calibrated],
     spread: Option<&Spread>,
 ) -> Result<Option<(Direction, f64)>> {
-    let found = match way.kind {
+    let found = match setup.kind {
         Kind::OfW | Kind::Layers => {
-            find(attribute, Space::W, all).filter(|_| way.space == Space::WPlus)
+            find(attribute, Space::W, all).filter(|_| setup.space == Space::WPlus)
         }
-        Kind::Raw | Kind::Conditional => find(attribute, way.space, all),
+        Kind::Raw | Kind::Conditional => find(attribute, setup.space, all),
     };
     let Some(base) = found else { return Ok(None) };
     let per_unit = match (base.unit.as_str(), spread) {
@@ -219,9 +219,9 @@ fn course(
         }
         _ => 1.0 / base.per_step,
     };
-    match way.kind {
+    match setup.kind {
         Kind::Raw | Kind::OfW => Ok(Some((base.direction.clone(), per_unit))),
-        Kind::Conditional => conditioned(base, way.space, all, per_unit).map(Some),
+        Kind::Conditional => conditioned(base, setup.space, all, per_unit).map(Some),
         Kind::Layers => local(base, per_unit),
     }
 }

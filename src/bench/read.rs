@@ -210,7 +210,7 @@ impl Spread {
         roots.sum::<f64>() / squares.len().max(1) as f64
     }
 
-    /// Where an attribute stands among what is read.
+    /// The place of an attribute among the numbers that are read.
     pub fn place(&self, attribute: &str) -> Option<usize> {
         self.attributes.iter().position(|a| a.name == attribute)
     }

@@ -1,7 +1,7 @@
 //! The rows of the table, and what their columns mean.
 
 use super::plan::Edit;
-use super::way::Way;
+use super::setup::EditSetup;
 use crate::value::{Cell, Table};
 
 /// What was measured on one person; `None` where it cannot be.
@@ -106,13 +106,13 @@ pub struct Row {
 
 impl Row {
     /// The means of one row.
-    pub fn new(edit: &Edit, way: &Way, direction: &str, samples: &[Sample]) -> Self {
+    pub fn new(edit: &Edit, setup: &EditSetup, direction: &str, samples: &[Sample]) -> Self {
         let all = |f: &dyn Fn(&Sample) -> Option<f64>| mean(samples.iter().map(f));
         let gains: Vec<f64> = samples.iter().map(|s| s.edited.psnr - s.unedited.psnr).collect();
         Self {
             edit: edit.name.clone(),
-            method: way.name(),
-            space: way.space.name().into(),
+            method: setup.name(),
+            space: setup.space.name().into(),
             n: samples.len(),
             psnr: all(&|s| Some(s.edited.psnr)),
             psnr_no_edit: all(&|s| Some(s.unedited.psnr)),
@@ -245,8 +245,9 @@ mod tests {
 
     fn row(samples: &[Sample]) -> Row {
         let edit = Edit { name: "smile_1".into(), attribute: "smile".into() };
-        let way = Way { method: &OPTIMIZE, kind: super::super::Kind::Raw, space: Space::WPlus };
-        Row::new(&edit, &way, "smile", samples)
+        let setup =
+            EditSetup { method: &OPTIMIZE, kind: super::super::Kind::Raw, space: Space::WPlus };
+        Row::new(&edit, &setup, "smile", samples)
     }
 
     #[test]
@@ -277,7 +278,7 @@ mod tests {
         );
         // Deviations 0, 2, -2: variance 4, over 3 people.
         assert!((r.gain_se.unwrap() - (4.0f64 / 3.0).sqrt()).abs() < 1e-12);
-        let nobody = row(&[]);
-        assert_eq!((nobody.n, nobody.psnr, nobody.moved), (0, None, None));
+        let empty = row(&[]);
+        assert_eq!((empty.n, empty.psnr, empty.moved), (0, None, None));
     }
 }

@@ -1,6 +1,6 @@
 //! Which inversions are compared: a method with its number of steps, in a space.
 
-use super::way::{SPACES, cross, named_method, named_spaces};
+use super::setup::{SPACES, cross, named_method, named_spaces};
 use crate::error::{Error, Kind, Result};
 use crate::invert::methods::{ENCODER, HYBRID, OPTIMIZE};
 use crate::invert::{Config, Method};
@@ -41,7 +41,7 @@ impl Setting {
     }
 }
 
-/// The settings that `METHOD[:STEPS]` and names of spaces stand for, methods outermost, in their
+/// The settings that `METHOD[:STEPS]` and names of spaces mean, methods outermost, in their
 /// order.
 ///
 /// Without methods the field's table: the encoder at 1, 3 and 5 passes, hybrid at 100 and 300
@@ -81,7 +81,7 @@ fn method(word: &str, facts: &ModelFacts) -> Result<(&'static Method, Option<usi
             let (from, to) = (range.start(), range.end());
             Error::new(
                 Kind::Usage,
-                format!("{}: what stands after the colon is no number of steps", Safe(word)),
+                format!("{}: the part after the colon is not a number of steps", Safe(word)),
             )
             .hint(format!("{head}:N, N a whole number from {from} to {to}"))
         })

@@ -181,7 +181,7 @@ pub(super) fn gather<T>(
     Ok(Gathered { samples, people: people.len(), stopped: false })
 }
 
-/// Where the whole benchmark stands, told at every report of an inversion.
+/// The progress of the whole benchmark, told at every report of an inversion.
 pub(super) struct Pace {
     title: String,
     /// Weights of this person's inversions, and of those that have begun.
@@ -207,7 +207,7 @@ impl Pace {
         }
         let (title, to) = (self.title.clone(), whole.clone());
         whole.part(move |p: Progress| {
-            // People may differ in their inversions; this one's stand for all.
+            // People may differ in their inversions; this one's represent all of them.
             let step = person * own + begun + weight * p.step / p.total.max(1);
             to.report(Progress { title: title.clone(), step, total: people * own, ..p });
         })

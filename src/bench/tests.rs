@@ -142,7 +142,11 @@ impl Reader for Planted {
     }
 }
 
-fn run(control: &Control, ways: &[Way], request: &Request) -> crate::error::Result<Outcome<Row>> {
+fn run(
+    control: &Control,
+    setups: &[EditSetup],
+    request: &Request,
+) -> crate::error::Result<Outcome<Row>> {
     let (g, reader, directions) = (toy(), Planted::new(), directions());
     let bench = Bench {
         generator: &g,
@@ -153,7 +157,7 @@ fn run(control: &Control, ways: &[Way], request: &Request) -> crate::error::Resu
         stats: None,
         control,
     };
-    bench.run(&people(), ways, request)
+    bench.run(&people(), setups, request)
 }
 
 #[test]
@@ -174,11 +178,11 @@ fn an_encoder_is_asked_once_for_the_spaces_that_its_codes_are_moved_in() {
         stats: None,
         control: &control,
     };
-    let ways = bench.ways(&["encoder".into(), "hybrid".into()], &[], &model.facts).unwrap();
-    let names: Vec<String> = ways.iter().map(|w| format!("{} {}", w.name(), w.space)).collect();
+    let setups = bench.setups(&["encoder".into(), "hybrid".into()], &[], &model.facts).unwrap();
+    let names: Vec<String> = setups.iter().map(|w| format!("{} {}", w.name(), w.space)).collect();
     assert_eq!(names, ["encoder W+", "encoder S", "hybrid W+", "hybrid S"]);
     let request = Request { passes: Some(1), limit: Some(1), ..request(&["up"], 2) };
-    let rows = bench.run(&people(), &ways, &request).unwrap().rows;
+    let rows = bench.run(&people(), &setups, &request).unwrap().rows;
     let [plus, styles, hybrid] = [&rows[0], &rows[1], &rows[2]];
     assert!(
         plus.psnr_no_edit == styles.psnr_no_edit && plus.psnr != styles.psnr,
@@ -297,8 +301,8 @@ fn stopped_inversions_keep_whole_people() {
     assert_eq!(inverted(&control, &settings, 3).unwrap_err().kind(), Failure::Interrupted);
 }
 
-fn way(space: Space, kind: Kind) -> Way {
-    Way { method: &OPTIMIZE, kind, space }
+fn setup(space: Space, kind: Kind) -> EditSetup {
+    EditSetup { method: &OPTIMIZE, kind, space }
 }
 
 fn request(edits: &[&str], steps: usize) -> Request {
@@ -308,9 +312,9 @@ fn request(edits: &[&str], steps: usize) -> Request {
 
 #[test]
 fn a_perfect_editor_beats_no_edit_and_nothing_equals_no_edit() {
-    let ways = [way(Space::W, Kind::Raw), way(Space::WPlus, Kind::Raw)];
+    let setups = [setup(Space::W, Kind::Raw), setup(Space::WPlus, Kind::Raw)];
     let request = Request { ceiling: true, ..request(&["up", "same"], 60) };
-    let outcome = run(&Control::default(), &ways, &request).unwrap();
+    let outcome = run(&Control::default(), &setups, &request).unwrap();
     let named: Vec<String> = outcome
         .rows
         .iter()
@@ -348,7 +352,7 @@ fn a_perfect_editor_beats_no_edit_and_nothing_equals_no_edit() {
 fn rows_do_not_depend_on_what_runs_beside_them() {
     let one = |people, edits: &[&str]| {
         let request = Request { limit: people, ..request(edits, 3) };
-        run(&Control::default(), &[way(Space::W, Kind::Raw)], &request).unwrap()
+        run(&Control::default(), &[setup(Space::W, Kind::Raw)], &request).unwrap()
     };
     let (all, part) = (one(None, &["down", "up"]), one(None, &["down"]));
     let timeless = |r: &Row| Row { seconds: None, ..r.clone() };
@@ -364,7 +368,7 @@ fn rows_do_not_depend_on_what_runs_beside_them() {
 #[test]
 fn a_binary_label_counts_as_the_way_between_both_sides() {
     let outcome =
-        run(&Control::default(), &[way(Space::W, Kind::Raw)], &request(&["hatted"], 1)).unwrap();
+        run(&Control::default(), &[setup(Space::W, Kind::Raw)], &request(&["hatted"], 1)).unwrap();
     let spread = Spread::of(&toy(), &Planted::new(), 0, &Control::default()).unwrap();
     let expected = spread.between_sides("hat").unwrap() / PER_STEP;
     assert!(expected > 0.0 && (outcome.rows[0].steps.unwrap() - expected).abs() < 1e-9);
@@ -378,8 +382,8 @@ fn conditional_directions_lose_what_they_share_and_walk_the_rest() {
     (far[0], far[2]) = (0.05, 1.0);
     let all =
         [calibrated("lift", "", lift), calibrated("age", "", age), calibrated("far", "", far)];
-    let ways = [way(Space::W, Kind::Conditional), way(Space::WPlus, Kind::Raw)];
-    let plan = Plan::new(&people(), &["up".into()], &ways, &all, None).unwrap();
+    let setups = [setup(Space::W, Kind::Conditional), setup(Space::WPlus, Kind::Raw)];
+    let plan = Plan::new(&people(), &["up".into()], &setups, &all, None).unwrap();
     let (conditional, raw) = (&plan.tasks[0], &plan.tasks[1]);
     // Without what it shares with `age`, (3, 4) is (0, 4), 0.8 of its length: 1 / 0.64 of the
     // steps; `far` is too far to count.
@@ -402,7 +406,7 @@ fn directions_move_only_the_layers_where_they_act() {
         Plan::new(
             &people(),
             &["up".into()],
-            &[way(space, Kind::Layers)],
+            &[setup(space, Kind::Layers)],
             std::slice::from_ref(lift),
             None,
         )
@@ -427,21 +431,23 @@ fn of_two_directions_the_space_s_own_is_taken_unless_the_other_is_named() {
     own.direction = crate::direction::lift(&of_w.direction, 3).unwrap();
     own.direction.name = "own".into();
     let all = [of_w, own];
-    let ways = [Kind::Raw, Kind::OfW].map(|kind| way(Space::WPlus, kind));
-    let plan = Plan::new(&people(), &["up".into()], &ways, &all, None).unwrap();
+    let setups = [Kind::Raw, Kind::OfW].map(|kind| setup(Space::WPlus, kind));
+    let plan = Plan::new(&people(), &["up".into()], &setups, &all, None).unwrap();
     let names: Vec<&str> = plan.tasks.iter().map(|t| t.direction.name.as_str()).collect();
     assert_eq!(names, ["own", "lift"]);
-    assert!(Plan::new(&people(), &["up".into()], &[way(Space::W, Kind::OfW)], &all, None).is_err());
+    assert!(
+        Plan::new(&people(), &["up".into()], &[setup(Space::W, Kind::OfW)], &all, None).is_err()
+    );
 }
 
 #[test]
 fn what_cannot_be_run_is_said() {
     let e =
-        run(&Control::default(), &[way(Space::W, Kind::Raw)], &request(&["upp"], 1)).unwrap_err();
+        run(&Control::default(), &[setup(Space::W, Kind::Raw)], &request(&["upp"], 1)).unwrap_err();
     assert_eq!((e.kind(), e.repair()), (Failure::Usage, Some("did you mean `up`?")));
     let one = [calibrated("lift", "", seeded("lift", 1.0))];
     let plan = |wanted: &[String], space| {
-        Plan::new(&people(), wanted, &[way(space, Kind::Raw)], &one, None)
+        Plan::new(&people(), wanted, &[setup(space, Kind::Raw)], &one, None)
     };
     let e = plan(&["same".into()], Space::W).unwrap_err();
     assert!(e.message().contains("still") && e.repair().unwrap().contains("lift"), "{e}");
@@ -472,13 +478,13 @@ fn stopping_keeps_whole_people() {
         }
     });
     own.set(control.clone()).ok().unwrap();
-    let ways = [way(Space::W, Kind::Raw)];
-    let outcome = run(&control, &ways, &request(&["up", "down"], 2)).unwrap();
+    let setups = [setup(Space::W, Kind::Raw)];
+    let outcome = run(&control, &setups, &request(&["up", "down"], 2)).unwrap();
     assert_eq!((outcome.people, outcome.stopped), (1, true));
     assert!(outcome.rows.iter().all(|r| r.n == 1 && r.psnr.is_some()));
     let control = Control::default();
     control.request(Stop::Abort);
-    let e = run(&control, &ways, &request(&["up"], 2)).unwrap_err();
+    let e = run(&control, &setups, &request(&["up"], 2)).unwrap_err();
     assert_eq!(e.kind(), Failure::Interrupted);
 }
 
@@ -507,7 +513,7 @@ fn broken_folders_are_named() {
     std::fs::write(folder.path().join("pairs_0.jsonl"), two).unwrap();
     let pairs = Pairs::open(folder.path()).unwrap();
     assert!(pairs.attribute("both").unwrap_err().message().contains("several labels alike: u, v"));
-    assert!(pairs.attribute("none").unwrap_err().message().contains("nobody"));
+    assert!(pairs.attribute("none").unwrap_err().message().contains("no person"));
     // The picture is no picture: found when it is read.
     let e = pairs.picture(&pairs.people[0].base, 3, 8, &Device::Cpu).unwrap_err();
     assert!(e.message().contains("pairs_0.tar: a"), "{e}");

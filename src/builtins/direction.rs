@@ -50,7 +50,7 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "a direction: named, or from a file",
     details: "`code + k*direction` moves; `a | [b, c]` projects b and c out of a, jointly; `a @ 0..4` keeps layers. \
               One step of the generator's own is one standard deviation of the attribute (of yaw one degree); \
-              `info(direction(\"smile\"))` tells what was measured. Without `space:` a name stands for the direction in \
+              `info(direction(\"smile\"))` tells what was measured. Without `space:` a name means the direction in \
               every space in which the generator knows it, and the code decides: its own space, else the widest one \
               that moves it. All parts of `a | b` and `a + b` come from one space. Files: InterFaceGAN boundaries (npy), e4e directions (pt), GANSpace \
               components (npz, pt; steps of one sigma), and what `save` wrote, with its generator.",

@@ -41,7 +41,7 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "reads pictures and fits them to the generator",
     details: "Any size and orientation: EXIF turned, cropped, resampled to the generator's resolution and channels; it says \
               what it did. A face is looked for coarse to fine, then turned (every pixel weighed when it shrinks, bicubic \
-              when it grows) until eyes, nose and mouth stand as in the training pictures; a square picture that stands so \
+              when it grows) until eyes, nose and mouth are placed as in the training pictures; a square picture that is framed so \
               already is kept whole; without a sure face the centre is taken, with a warning. With `align: none` the \
               picture keeps its own size and shape unless `size` is given. Range [-1, 1]. The examples, \
               `models/faces/examples/900000.jpg` and so on, are inside gannet: where there is no such file they are read \
@@ -187,7 +187,7 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
         }
         _ => fit(&raster, channels, side)?,
     };
-    // Whoever asks for it is told; as a default it is what a generator of anything but faces does.
+    // Said only when asked for: by default a generator of anything but faces does this.
     if matches!(frame, Frame::Face) && network.is_none() && given(args) {
         notes.push(
             "the generator brings no network that finds faces, so the middle is taken".to_owned(),

@@ -11,7 +11,7 @@ pub const BUILTIN: Builtin = Builtin {
         params: &[Param::required(
             "values",
             &[Kind::Any],
-            "what to write; several stand with a blank between them",
+            "what to write; several values are separated by a blank",
         )
         .variadic()],
         returns: "nothing",

@@ -51,7 +51,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "columns",
                 &[Kind::Number],
                 "-",
-                "of a grid; pictures of a strip stand in one row",
+                "of a grid; the pictures of a strip are one row",
             )
             .whole(1, 10_000)
             .named(),
@@ -278,7 +278,8 @@ fn stills(
 
 fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
     let frames = match value {
-        // A batch at a time: a path of a thousand frames never stands in memory at full precision.
+        // A batch at a time: a path of a thousand frames is never in memory at full precision as a
+        // whole.
         Value::Path(l) | Value::Latent(l) => frames(l, ctx)?,
         _ => rasters(&images(args, ctx)?)?,
     };

@@ -248,7 +248,7 @@ pub fn blend(like: &Latent, data: Tensor, origin: String) -> Latent {
     Latent { data, origin, noise: None, ..like.clone() }
 }
 
-/// Two batches of pictures of one size; one picture stands against many.
+/// Two batches of pictures of one size; one picture is compared with many.
 pub fn two_images(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Tensor)> {
     let (a, b) = (args.images("a", ctx)?, args.images("b", ctx)?);
     align(&a, &b).map_err(|e| e.at(args.span))

@@ -20,14 +20,14 @@ pub enum Which {
     #[command(
         after_help = "Each person's base picture is inverted, the code moved along the calibrated direction by the \
         true difference of the label, and the result compared with the true picture. Ctrl-C ends with the people who are whole \
-        (exit code 130). What the columns mean stands under the table; --json gives one object a row."
+        (exit code 130). The meaning of the columns is printed under the table; --json gives one object a row."
     )]
     Edits(Edits),
     /// Inversions of held-out people, by method, space and number of steps.
     #[command(
         after_help = "Each person's base picture is inverted by every method. STEPS are gradient steps, of the encoder its \
         passes: encoder:3, hybrid:100, optimize:1000. Where a method is slow, run it by itself with a smaller --limit. Ctrl-C \
-        ends with the people who are whole (exit code 130). What the columns mean stands under the table; --json gives one \
+        ends with the people who are whole (exit code 130). The meaning of the columns is printed under the table; --json gives one \
         object a row, with standard errors."
     )]
     Inversions(Inversions),
@@ -193,11 +193,11 @@ fn edited(
     };
     on(model, control, |bench| {
         let mut bench = Bench { directions: &directions, ..bench };
-        let ways = bench.ways(&options.methods, &options.spaces, &model.facts)?;
-        if ways.iter().any(|w| w.method.encoder) {
+        let setups = bench.setups(&options.methods, &options.spaces, &model.facts)?;
+        if setups.iter().any(|w| w.method.encoder) {
             bench.encoder = model.encoder()?;
         }
-        bench.run(pairs, &ways, &request)
+        bench.run(pairs, &setups, &request)
     })
 }
 

@@ -269,7 +269,7 @@ fn prepare(common: &Common) -> Result<()> {
         None => "",
     };
     if !note.is_empty() {
-        // Whoever closed stderr does not want to know.
+        // A closed stderr leaves no place to say so.
         let _ = writeln!(std::io::stderr(), "note: {note}");
     }
     model::set_device(device);

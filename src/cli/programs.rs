@@ -57,7 +57,7 @@ pub fn program(common: &Common, source: &Source, set: &[String], confined: bool)
     run_in(&mut runner, source, &sets)
 }
 
-/// As [`program`], in a session that stands already.
+/// As [`program`], in an existing session.
 pub fn run_in(runner: &mut Runner, source: &Source, sets: &BTreeMap<String, String>) -> Result<u8> {
     match runner.run(source, sets) {
         Ok(()) => Ok(0),

@@ -13,10 +13,10 @@ use std::process::Command;
 /// Sides of the random generators unless given.
 const RESOLUTIONS: [usize; 3] = [64, 256, 1024];
 
-/// What stands below `bench --help`.
+/// The end of `bench --help`.
 pub const HELP: &str = "Without a subcommand: forward and step of a random StyleGAN2 with the published widths and of the \
     embedded generator (or that of --model), and its inversion; every row in a process of its own. Ctrl-C ends with the \
-    rounds that are whole (exit code 130). What the columns mean stands under the table; --json gives one object a row: \
+    rounds that are whole (exit code 130). The meaning of the columns is printed under the table; --json gives one object a row: \
     resolution threads batch device dtype forward_ms step_ms gflop ceiling_share peak_mb and more.";
 
 /// Options of `bench` without a subcommand.

@@ -1,7 +1,7 @@
 //! Directions in latent space: arithmetic, layers, joint conditioning, and reading them from files.
 //!
 //! A direction is data ([`crate::latent::Direction`], double precision); everything here takes and
-//! returns it. W and W+ mix by lifting: a W direction stands for the same row in every layer.
+//! returns it. W and W+ mix by lifting: a W direction is the same row in every layer.
 //! Everything else that differs in space, size or generator is an error that names the repair.
 
 mod apply;

@@ -125,7 +125,7 @@ fn one_direction(v: &Value) -> Result<Forms> {
     match v {
         Value::Direction(d) => Ok((**d).clone()),
         other => {
-            Err(Error::runtime(format!("`|` stands between directions, this is {}", other.ty())))
+            Err(Error::runtime(format!("`|` goes between directions, this is {}", other.ty())))
         }
     }
 }

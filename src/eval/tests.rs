@@ -511,7 +511,7 @@ fn attributes_have_a_row_each_and_a_column_a_picture() {
     let Value::Table(t) = &shown[0].1 else { panic!("{:?}", shown[0].1) };
     assert_eq!(t.columns, ["name", "#0", "#1", "unit"]);
     let names: Vec<String> = t.rows.iter().map(|r| format!("{:?}", r[0])).collect();
-    // The identity is three numbers that nobody reads.
+    // The identity is three numbers that are not read.
     assert_eq!(names.len(), 3, "{names:?}");
     assert!(names[2].contains("hair"), "{names:?}");
 }

@@ -3,7 +3,7 @@
 //!
 //! [`find`] looks coarse to fine: the attribute network runs over the whole picture at many scales
 //! (`scan`); the best windows are then moved, turned and scaled until the landmarks that the
-//! network reads in them stand where the training pictures have them (`settle`). [`align`] cuts
+//! network reads in them are where the training pictures have them (`settle`). [`align`] cuts
 //! that window out.
 
 mod scan;
@@ -16,7 +16,7 @@ use crate::image::{Point, Pyramid, Raster, Similarity, fit};
 use crate::metric::{Features, Points};
 
 /// From this confidence on a face counts as found.
-pub const SURE: f64 = 0.5;
+pub const MIN_CONFIDENCE: f64 = 0.5;
 
 /// A face that was looked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,7 @@ pub struct Found {
     pub points: Points,
     /// The training framing: maps the unit square into the picture, in pixels.
     pub frame: Similarity,
-    /// The network's mean probability that a whole face stands in this frame and some frames beside
+    /// The network's mean probability that a whole face is in this frame and some frames beside
     /// it, in [0, 1].
     pub confidence: f64,
     /// How far the landmarks differ between those frames: root mean square, in pixels of the
@@ -37,7 +37,7 @@ pub struct Found {
 impl Found {
     /// Whether it may be called a face.
     pub fn sure(&self) -> bool {
-        self.confidence >= SURE
+        self.confidence >= MIN_CONFIDENCE
     }
 
     /// The middle of the frame, in pixels of the picture.
@@ -122,7 +122,7 @@ pub fn align(
         Some(f) if f.sure() && f.fills(size) => {
             let (picture, mut notes) = fit(picture, channels, side)?;
             let kept = format!(
-                "the face stands as in the training pictures: kept whole (confidence {:.2})",
+                "the face is framed as in the training pictures: kept whole (confidence {:.2})",
                 f.confidence
             );
             notes.insert(0, kept);

@@ -15,10 +15,10 @@ const KEPT: [usize; 2] = [6, 3];
 /// A window less probable than this after its first move is given up.
 const GIVEN_UP: f64 = 0.1;
 /// Faces with at least this share of the surest one's confidence may be the one that is meant.
-const CLEARLY: f64 = 0.8;
+const MIN_RELATIVE_CONFIDENCE: f64 = 0.8;
 /// The frames beside the last one that the landmarks are read in as well: scale, degrees, shift in
 /// shares of the side.
-const BESIDE: [(f64, f64, Point); 7] = [
+const PERTURBATIONS: [(f64, f64, Point); 7] = [
     (1.0, 0.0, [0.0, 0.0]),
     (1.06, 5.0, [0.02, 0.02]),
     (0.94, -5.0, [-0.02, 0.02]),
@@ -45,7 +45,7 @@ pub fn settle(
             break;
         }
         moved.sort_by(|a, b| b.2.total_cmp(&a.2));
-        let still = moved.iter().all(|(before, after, _)| stands(before, after));
+        let still = moved.iter().all(|(before, after, _)| is_still(before, after));
         frames = distinct(moved.into_iter().map(|(_, after, _)| after));
         frames.truncate(KEPT[round.min(1)]);
         if still {
@@ -59,7 +59,7 @@ pub fn settle(
         .collect::<Result<Vec<_>>>()?;
     let best = found.iter().map(|f| f.confidence).fold(0.0, f64::max);
     // Of those about as sure as the surest, the largest: the one that the picture is of.
-    found.retain(|f| f.confidence >= CLEARLY * best);
+    found.retain(|f| f.confidence >= MIN_RELATIVE_CONFIDENCE * best);
     Ok(found.into_iter().max_by(|a, b| a.frame.scale().total_cmp(&b.frame.scale())))
 }
 
@@ -85,7 +85,7 @@ fn look(
         .collect())
 }
 
-/// The frame in which the landmarks seen would stand where the training pictures have them.
+/// The frame in which the landmarks seen would be where the training pictures have them.
 fn asked(frame: &Similarity, seen: &Landmarks) -> Option<Similarity> {
     let step = Similarity::between(&seen.framing, &seen.points)?;
     // Landmarks so far from what the network was trained on are no face's.
@@ -93,7 +93,7 @@ fn asked(frame: &Similarity, seen: &Landmarks) -> Option<Similarity> {
 }
 
 /// Whether two frames are the same for all that the network can tell.
-fn stands(before: &Similarity, after: &Similarity) -> bool {
+fn is_still(before: &Similarity, after: &Similarity) -> bool {
     let step = after.then(&before.inverse());
     let [x, y] = step.apply([0.5, 0.5]);
     step.scale().ln().abs() < 0.01
@@ -119,7 +119,7 @@ fn distinct(frames: impl Iterator<Item = Similarity>) -> Vec<Similarity> {
 /// Reads the landmarks in the frame and beside it: their medians, how far they differ, and the mean
 /// probability.
 fn confirm(network: &Features, picture: &Pyramid<'_>, frame: &Similarity) -> Result<Option<Found>> {
-    let beside: Vec<Similarity> = BESIDE.iter().map(|b| shaken(*b).then(frame)).collect();
+    let beside: Vec<Similarity> = PERTURBATIONS.iter().map(|b| shaken(*b).then(frame)).collect();
     let seen = look(network, picture, &beside)?;
     let n = seen.len() as f64;
     let confidence = seen.iter().map(|s| s.face).sum::<f64>() / n;
@@ -166,11 +166,11 @@ mod tests {
     fn landmarks_ask_for_the_frame_that_puts_them_in_place() {
         let (now, wanted) =
             (Similarity::new(100.0, 0.0, [20.0, 30.0]), Similarity::new(130.0, 12.0, [5.0, 8.0]));
-        // What the network would see of a face that stands as trained in the frame wanted.
+        // What the network would see of a face that is placed as trained in the frame wanted.
         let points = FRAMING.map(|p| now.inverse().apply(wanted.apply(p)));
         let seen = Landmarks { points, face: 1.0, framing: FRAMING };
         let asked = asked(&now, &seen).unwrap();
-        assert!(stands(&asked, &wanted) && !stands(&asked, &now));
+        assert!(is_still(&asked, &wanted) && !is_still(&asked, &now));
         let lost = Landmarks { points: FRAMING.map(|[x, y]| [x * 9.0, y * 9.0]), ..seen };
         assert!(super::asked(&now, &lost).is_none());
     }

@@ -69,7 +69,7 @@ pub struct Row {
 impl Row {
     /// Whether the search was sure, and right.
     pub fn found(&self) -> bool {
-        self.confidence >= super::SURE && self.error.is_some_and(|e| e <= RIGHT)
+        self.confidence >= super::MIN_CONFIDENCE && self.error.is_some_and(|e| e <= RIGHT)
     }
 }
 
@@ -205,7 +205,7 @@ pub fn summary(rows: &[Row]) -> Summary {
     let share = |what: &dyn Fn(&Row) -> bool| rows.iter().filter(|r| what(r)).count() as f64 / n;
     let mut errors: Vec<f64> = rows
         .iter()
-        .map(|r| r.error.filter(|_| r.confidence >= super::SURE).unwrap_or(f64::INFINITY))
+        .map(|r| r.error.filter(|_| r.confidence >= super::MIN_CONFIDENCE).unwrap_or(f64::INFINITY))
         .collect();
     errors.sort_by(f64::total_cmp);
     let quantile =
@@ -225,8 +225,8 @@ pub fn summary(rows: &[Row]) -> Summary {
         median_error: quantile(0.5),
         p90_error: quantile(0.9),
         found: share(&Row::found),
-        wrong: share(&|r| r.confidence >= super::SURE && !r.found()),
-        false_alarms: share(&|r| r.confidence_empty >= super::SURE),
+        wrong: share(&|r| r.confidence >= super::MIN_CONFIDENCE && !r.found()),
+        false_alarms: share(&|r| r.confidence_empty >= super::MIN_CONFIDENCE),
         confidence_right: mean(true),
         confidence_wrong: mean(false),
         seconds: seconds.get(seconds.len() / 2).copied().unwrap_or(0.0),

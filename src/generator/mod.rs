@@ -89,7 +89,8 @@ pub struct Spec {
     /// Spaces its codes can live in.
     #[serde(skip)]
     pub spaces: Vec<Space>,
-    /// The layers that read styles, in the order in which they run; empty where there is no space S.
+    /// The layers that read styles, in the order in which they run; empty where there is no space
+    /// S.
     pub styles: Vec<StyleLayer>,
     /// The layers that can be tapped and entered, in the order in which they run.
     #[serde(skip)]

@@ -264,7 +264,7 @@ mod tests {
             for i in 0..256 {
                 let [x, y] = place.apply([(i % 16) as f64 + 0.5, (i / 16) as f64 + 0.5]);
                 let pixel = out.pixel(i % 16, i / 16);
-                // Pixel k covers k..k+1, its value k stands at its middle.
+                // Pixel k covers k..k+1, its value k belongs to its middle.
                 assert!(
                     (f64::from(pixel[0]) + 0.5 - x).abs() < 0.6
                         && (f64::from(pixel[1]) + 0.5 - y).abs() < 0.6

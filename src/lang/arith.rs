@@ -11,7 +11,7 @@ use crate::space::{Form, Space, aligned, form_for};
 pub(super) struct Operand<'a> {
     pub(super) expr: &'a Expr,
     pub(super) ty: &'a Type,
-    /// Where the thing itself stands: `old` in `2*old`.
+    /// The span of the thing itself: `old` in `2*old`.
     pub(super) core: Span,
 }
 
@@ -224,7 +224,7 @@ fn in_space(error: Error, code: (Space, &CodeType), (b, d): (Operand<'_>, &CodeT
     })
 }
 
-/// The name in `direction("…")`, where that call stands at a place in an expression.
+/// The name in `direction("…")`, where that call is at this span of an expression.
 fn named(e: &Expr, at: Span) -> Option<&str> {
     match &e.kind {
         ExprKind::Call(call) if e.span == at && call.name.name == "direction" => {

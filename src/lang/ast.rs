@@ -1,6 +1,6 @@
 //! The syntax tree.
 //!
-//! Every node knows where it stands in the source. The parser keeps the depth of a tree within
+//! Every node knows its span in the source. The parser keeps the depth of a tree within
 //! [`expression_depth`](crate::limits::Limits::expression_depth), so plain recursion over it is
 //! safe.
 
@@ -28,7 +28,7 @@ pub struct Cell {
     pub kind: CellKind,
     /// What follows `#%%` (and `md`) on its line, trimmed.
     pub title: String,
-    /// The `#%%` line without its newline; `None` for what stands before the first one.
+    /// The `#%%` line without its newline; `None` for what comes before the first one.
     pub marker: Option<Span>,
     /// The cell's text after the marker line, up to the next marker or the end.
     pub body: Span,
@@ -215,7 +215,7 @@ pub enum ExprKind {
     Binary {
         /// The operator.
         op: BinaryOp,
-        /// Where the operator stands.
+        /// The span of the operator.
         op_span: Span,
         /// Left operand.
         lhs: Box<Expr>,
@@ -226,7 +226,7 @@ pub enum ExprKind {
     Compare {
         /// The operator.
         op: CompareOp,
-        /// Where the operator stands.
+        /// The span of the operator.
         op_span: Span,
         /// Left operand.
         lhs: Box<Expr>,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// A program that may run.
 #[derive(Clone, Debug)]
 pub struct Checked {
-    /// The program; the values of `--set` stand in its `param` statements.
+    /// The program; the values of `--set` replace those of its `param` statements.
     pub program: Program,
     /// The types of the names that it binds, as they are at its end.
     pub bindings: BTreeMap<String, Type>,
@@ -131,7 +131,7 @@ impl Checker<'_> {
         here.or_else(|| self.world.function(name).map(|d| (d, false)))
     }
 
-    /// All names that may stand as a value.
+    /// All names that may be used as a value.
     pub(super) fn known_values(&self) -> Vec<String> {
         let mut known: Vec<String> = self.locals.iter().map(|(n, _)| n.clone()).collect();
         known.extend(self.names.keys().cloned());

@@ -530,7 +530,7 @@ fn what_makes_no_sense_is_refused_with_a_better_way() {
     wrong("w - z", "z", "cannot subtract a W code and a Z code", "to(W, z)");
     wrong("smile + wide", "wide", "a W direction and a W+ direction", "smile @ 0..10");
     wrong("smile | wide", "wide", "cannot project out", "smile @ 0..10");
-    wrong("smile | w", "w", "stands between directions", "smile | [age, glasses]");
+    wrong("smile | w", "w", "goes between directions", "smile | [age, glasses]");
     wrong("assert 3", "3", "wants a comparison, not Number", "3 > 0");
     wrong("w < 3", "<", "cannot compare Latent[W] and Number", "psnr");
     wrong("[a for a in w]", "w", "cannot go through Latent[W]", "-3..3");

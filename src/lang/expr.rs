@@ -23,7 +23,7 @@ fn too_deep<T>(i: Tokens<'_>, span: Span) -> Parsed<'_, T> {
     i.refuse(Error::check(message).at(span).hint("give a part of it a name first: `part = …`"))
 }
 
-/// What stands in brackets, one level deeper.
+/// What is in brackets, one level deeper.
 fn nested<'a, T>(
     mut parser: impl Parser<Tokens<'a>, Output = T, Error = super::input::Failure>,
 ) -> impl FnMut(Tokens<'a>) -> Parsed<'a, T> {
@@ -228,7 +228,7 @@ pub(super) fn text(i: Tokens<'_>) -> Parsed<'_, Expr> {
     }
 }
 
-/// The text that an escaped one stands for, or start and length of an escape that means nothing.
+/// The text that an escaped one means, or start and length of an escape that means nothing.
 fn escape(text: &str) -> Result<String, (usize, usize)> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -482,7 +482,7 @@ impl Checker<'_> {
             if here {
                 return e.label(call.name.span, format!("in this call of `{name}`"));
             }
-            // The body stands in another text: its places mean nothing here.
+            // The body is in another text: its spans mean nothing here.
             let moved = Error::check(e.message())
                 .at(span)
                 .note(format!("in the body of `{name}`, defined earlier"));
@@ -580,7 +580,7 @@ fn direction(e: &Expr, ty: &Type) -> Result<Option<CodeType>> {
     match ty {
         Type::Direction(c) => Ok(Some(c.clone())),
         Type::Unknown => Ok(None),
-        _ => Err(Error::check(format!("`|` stands between directions, and this is {ty}"))
+        _ => Err(Error::check(format!("`|` goes between directions, and this is {ty}"))
             .at(e.span)
             .hint("`smile | [age, glasses]` takes age and glasses out of smile")),
     }

@@ -132,7 +132,7 @@ impl<'a> Tokens<'a> {
         Err(nom::Err::Failure(Failure { at: self.at(), expected: Vec::new(), said: Some(error) }))
     }
 
-    /// The error of a failure: what was expected and what stands there.
+    /// The error of a failure: what was expected and what was found.
     pub(super) fn error(&self, failure: Failure) -> Error {
         let failure = self.farthest.take().merge(failure);
         if let Some(error) = failure.said {
@@ -188,10 +188,10 @@ fn unquoted(text: &str, at: Span, path: Span) -> Error {
     let found = &text[at.start..at.end];
     let quoted = format!("\"{}\"", text[path.start..path.end].replace('\\', "/"));
     let error = Error::check(format!("a `{found}` means nothing here")).at(at);
-    error.hint(format!("the name of a file stands in quotes: {quoted}")).fix(path, quoted)
+    error.hint(format!("the name of a file is written in quotes: {quoted}")).fix(path, quoted)
 }
 
-/// The error of `w+` where W+ is meant: something that cannot follow a plus stands at `span`.
+/// The error of `w+` where W+ is meant: something that cannot follow a plus is at `span`.
 fn small_space(text: &str, span: Span) -> Option<Error> {
     let before = text[..span.start].trim_end().strip_suffix('+')?;
     let start = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len();
@@ -208,8 +208,8 @@ fn bad(text: &str, span: Span) -> Error {
     match word.chars().next().unwrap_or(' ') {
         '"' => error("this text does not end on its line".into()).hint("close it with `\"`"),
         '\'' | '“' | '”' | '‘' | '’' | '`' => {
-            let error =
-                error(format!("`{word}` does not start a text")).hint("texts stand in `\"…\"`");
+            let error = error(format!("`{word}` does not start a text"))
+                .hint("texts are written in `\"…\"`");
             let line = text[span.end..].split('\n').next().unwrap_or_default();
             match line.split_once(['\'', '’', '”', '`']) {
                 Some((inner, rest)) if !inner.contains(['"', '\\']) => {

@@ -161,7 +161,7 @@ impl<'a> Layout<'a> {
         (self.before, self.last) = (self.last, Some(token));
     }
 
-    /// Whether a blank stands between the last token and this one.
+    /// Whether there is a blank between the last token and this one.
     fn gap(&self, next: Token) -> bool {
         let Some(last) = self.last else { return false };
         let sign = last.is("-") && !self.before.is_some_and(|t| self.operand(t));

@@ -71,7 +71,7 @@ impl Token {
     }
 }
 
-/// All tokens of a text, in order; between them stand only blanks. Never fails.
+/// All tokens of a text, in order; between them are only blanks. Never fails.
 pub fn tokens(text: &str) -> Vec<Token> {
     let (mut out, mut at, mut prose): (Vec<Token>, _, _) = (Vec::new(), 0, false);
     while at < text.len() {

@@ -55,7 +55,7 @@ fn program(source: &Source) -> (Program, Vec<Error>) {
     (program, errors)
 }
 
-/// What stands before the first marker is a cell only if there is something.
+/// Text before the first marker is a cell unless it is empty.
 fn drop_empty_start(program: &mut Program) {
     let [first, second, ..] = program.cells.as_slice() else { return };
     let comment = program.comments.first().is_some_and(|c| c.span.start < second.body.start);

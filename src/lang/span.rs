@@ -33,7 +33,7 @@ impl Source {
         Ok(Self { name, text })
     }
 
-    /// The file's name, or what stands for one (`[3]` at the prompt).
+    /// The file's name, or a label in its place (`[3]` at the prompt).
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -187,7 +187,7 @@ pub enum Type {
     Latent(CodeType),
     /// A direction.
     Direction(CodeType),
-    /// An inversion; it stands for its code.
+    /// An inversion; it counts as its code.
     Inversion(CodeType),
     /// A mask.
     Mask,
@@ -272,7 +272,7 @@ impl Kind {
         }
     }
 
-    /// Whether a value of that type may stand where this kind is wanted.
+    /// Whether a value of that type is accepted where this kind is wanted.
     pub fn accepts(self, ty: &Type) -> bool {
         matches!(
             (self, ty),
@@ -501,7 +501,7 @@ pub struct CheckedArg {
     pub ty: Type,
     /// Its value, where it is a constant.
     pub value: Option<Const>,
-    /// Where it stands.
+    /// Its span.
     pub span: Span,
 }
 

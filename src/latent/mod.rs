@@ -80,7 +80,7 @@ impl Latent {
         })
     }
 
-    /// Whether codes can stand in one batch: one space of one generator, with labels and noise maps
+    /// Whether codes fit into one batch: one space of one generator, with labels and noise maps
     /// of one kind or without.
     pub fn fits_beside(&self, other: &Self) -> bool {
         let maps = |l: &Self| {
@@ -127,7 +127,7 @@ impl Latent {
 /// Characters of a text that says how something was made, from its beginning and from its end.
 const TOLD: [usize; 2] = [600, 300];
 
-/// How something was made, shortened in the middle when that is longer than anybody reads: a
+/// How something was made, shortened in the middle when that is too long to read: a
 /// direction that is added to itself tells everything twice, and so on at every step.
 pub fn told(text: String) -> String {
     let [first, last] = TOLD;
@@ -162,7 +162,7 @@ pub struct Direction {
     pub about: Option<Arc<About>>,
 }
 
-/// What was measured about a direction, as it stands in the metadata of its file. "Mean" is over
+/// What was measured about a direction, as the metadata of its file says. "Mean" is over
 /// held-out codes.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]

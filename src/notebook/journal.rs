@@ -4,8 +4,8 @@
 //! over the seal before it and the JSON, so that a line is valid only in its place.
 //! [`Journal::append`] returns after `fdatasync`; only then may the output of a cell be shown.
 //!
-//! A line that does not fit its seal ends the valid part. Without a newline at its end, a crash tore
-//! it off: it was never acknowledged, and is dropped. A complete line that does not fit was
+//! A line that does not fit its seal ends the valid part. Without a newline at its end, a crash
+//! tore it off: it was never acknowledged, and is dropped. A complete line that does not fit was
 //! acknowledged and is damaged, the last one too: the file is set aside whole, and the valid part
 //! goes on.
 
@@ -109,7 +109,7 @@ fn seal_line(before: &str, record: &Record) -> Result<(String, Vec<u8>)> {
     Ok((seal, line))
 }
 
-/// A journal open for writing. Whoever opens one holds its session's lock (see [`super::open`]).
+/// A journal open for writing. Its opener holds the session's lock (see [`super::open`]).
 pub struct Journal {
     sink: Box<dyn Sink>,
     path: PathBuf,
@@ -191,7 +191,7 @@ impl Journal {
         if self.dirty {
             self.sink.cut(self.len)?;
         }
-        // Until the sync returns, nobody knows how much of the line is there.
+        // Until the sync returns, it is unknown how much of the line is there.
         self.dirty = true;
         self.sink.write_all(line)?;
         self.sink.sync()?;

@@ -18,7 +18,7 @@ pub const OUTPUT_BYTES: usize = 256 << 10;
 pub enum Status {
     /// It ran to its end.
     Ok,
-    /// It failed; the error stands in its output.
+    /// It failed; the error is in its output.
     Failed,
     /// The user stopped it; the best so far was kept.
     Stopped,

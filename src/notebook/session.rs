@@ -22,7 +22,7 @@ pub struct SessionInfo {
     pub records: usize,
 }
 
-/// A session that this process holds: nobody else writes its journal while this lives.
+/// A session that this process holds: no other process writes its journal while this lives.
 pub struct Opened {
     /// The journal, ready for the next record.
     pub journal: Journal,

@@ -103,8 +103,8 @@ impl Painter {
         Self { terminal, sink }
     }
 
-    /// The bytes of [`Painter::print`]. Not for [`Painter::printing`], whose pictures go to standard
-    /// output.
+    /// The bytes of [`Painter::print`]. Not for [`Painter::printing`], whose pictures go to
+    /// standard output.
     ///
     /// # Errors
     /// When a picture cannot be encoded.

@@ -73,7 +73,7 @@ impl Files for Disk {
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn Sink>> {
-        // A journal may lie in a folder that somebody handed over: a link is no journal.
+        // A journal may lie in a folder from outside: a link is no journal.
         let nofollow = OFlags::NOFOLLOW.bits() as i32;
         let mut options = OpenOptions::new();
         Ok(sink(options.append(true).custom_flags(nofollow).open(path)?))

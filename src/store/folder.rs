@@ -1,6 +1,6 @@
 //! Results below a folder: no link on the way is followed.
 //!
-//! A script, or a folder that somebody handed over, decides the names of the files that it writes.
+//! A script, or a folder from outside, decides the names of the files that it writes.
 //! A name is therefore resolved component by component, each opened relative to the one before it
 //! with `O_NOFOLLOW`, at the moment of writing. What is then written is written relative to the
 //! descriptor of the last folder, so that a link that is put in place meanwhile changes nothing.

@@ -42,7 +42,7 @@ impl Lock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    // A lock beside a journal may lie in a folder that somebody handed over: a link is refused, for
+    // A lock beside a journal may lie in a folder from outside: a link is refused, for
     // opening it would make a file elsewhere.
     let nofollow = OFlags::NOFOLLOW.bits() as i32;
     let mut options = OpenOptions::new();

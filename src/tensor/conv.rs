@@ -22,12 +22,12 @@ const UNFOLDED: usize = 1 << 22;
 
 /// How a kernel slides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Slide {
+pub(super) struct ConvParams {
     pub stride: usize,
     pub padding: usize,
 }
 
-impl Slide {
+impl ConvParams {
     /// How many kernel positions fit into `n` pixels.
     fn out(self, n: usize, k: usize) -> Option<usize> {
         n.checked_add(self.padding.checked_mul(2)?)?
@@ -52,7 +52,7 @@ pub(super) struct Sizes {
     pub k: usize,
     pub oh: usize,
     pub ow: usize,
-    pub slide: Slide,
+    pub slide: ConvParams,
 }
 
 impl Sizes {
@@ -60,7 +60,7 @@ impl Sizes {
         op: &str,
         x: (usize, usize, usize, usize),
         w: (usize, usize, usize, usize),
-        slide: Slide,
+        slide: ConvParams,
     ) -> Result<Self> {
         let ((n, i, h, width), (o, wi, k, kw)) = (x, w);
         if wi != i || k != kw {
@@ -283,11 +283,11 @@ fn own_product(out: &mut [f32], [m, n, k]: [usize; 3], a: Mat<'_>, b: Mat<'_>, a
 }
 
 /// x `[n, i, h, w]`, w `[o, i, k, k]` → `[n, o, oh, ow]`.
-struct Conv(Slide);
+struct Conv(ConvParams);
 /// g `[n, o, oh, ow]`, w `[o, i, k, k]` → `[n, i, h, w]`; holds (h, w).
-struct ConvT(Slide, (usize, usize));
+struct ConvT(ConvParams, (usize, usize));
 /// x `[n, i, h, w]`, g `[n, o, oh, ow]` → `[o, i, k, k]`; holds k.
-struct ConvW(Slide, usize);
+struct ConvW(ConvParams, usize);
 
 type Both = (Option<Tensor>, Option<Tensor>);
 
@@ -447,7 +447,7 @@ pub(super) fn tracked(
 /// # Shapes
 /// x `[N, I, H, W]`, w `[O, I, k, k]` → `[N, O, (H + 2·padding − k)/stride + 1, …]`.
 pub fn conv2d(x: &Tensor, w: &Tensor, stride: usize, padding: usize) -> Result<Tensor> {
-    apply(x, w, Conv(Slide { stride, padding }))
+    apply(x, w, Conv(ConvParams { stride, padding }))
 }
 
 /// The transpose of [`conv2d`] in its input: stride `s` gives an image about `s` times as large.
@@ -484,7 +484,7 @@ pub fn conv_transpose2d_to(
         full.checked_sub(padding.checked_mul(2)?).filter(|v| *v > 0)
     };
     match (size(h), size(width)) {
-        (Some(h), Some(width)) => apply(x, w, ConvT(Slide { stride, padding }, (h, width))),
+        (Some(h), Some(width)) => apply(x, w, ConvT(ConvParams { stride, padding }, (h, width))),
         _ => bail!(
             "conv_transpose2d: nothing left of {h}x{width} with kernel {k}, stride {stride}, padding {padding}"
         ),

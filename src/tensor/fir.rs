@@ -35,7 +35,7 @@ impl Filter {
         Ok(Self { height: taps.len(), width: taps.len(), terms: [(taps.clone(), taps)].into() })
     }
 
-    /// A given matrix `[height, width]` of taps, row-major, as it stands (not normalised).
+    /// A given matrix `[height, width]` of taps, row-major, not normalised.
     ///
     /// Errors when the sizes do not fit or are zero, and when a tap is not finite.
     pub fn from_matrix(height: usize, width: usize, taps: &[f32]) -> Result<Self> {
@@ -58,7 +58,7 @@ impl Filter {
         Ok(Self { terms: terms.into(), height, width })
     }
 
-    /// The outer product of `taps` with itself as it stands (not normalised), as StyleGAN3 stores
+    /// The outer product of `taps` with itself, not normalised, as StyleGAN3 stores
     /// its filters.
     ///
     /// Errors when there are no taps or one is not finite.

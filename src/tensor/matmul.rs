@@ -1,7 +1,7 @@
 //! The fully connected layer: a matrix product.
 //!
 //! A row of the result that belongs to one sample is added up by itself, so that a sample's numbers
-//! do not depend on how many others stand in the batch; sums over the samples are ordinary matrix
+//! do not depend on how many others are in the batch; sums over the samples are ordinary matrix
 //! products.
 #![allow(unsafe_code)]
 

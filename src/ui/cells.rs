@@ -194,8 +194,8 @@ impl Cells {
         if in_force(cell) { self.values.binds(cell) } else { BTreeSet::new() }
     }
 
-    /// How the session after the cells in force is built up with values for the `wanted` names; with
-    /// `loads`, its generators are loaded.
+    /// How the session after the cells in force is built up with values for the `wanted` names;
+    /// with `loads`, its generators are loaded.
     pub(super) fn plan(&mut self, wanted: BTreeSet<String>, loads: bool) -> Plan {
         self.values.plan(self.log.cells(), wanted, loads)
     }

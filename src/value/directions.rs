@@ -10,7 +10,7 @@ use crate::weights::Checkpoint;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Which space a name stands for when none is said: the first of these in which it is known.
+/// The space that a name means when none is said: the first of these in which it is known.
 const ORDER: [Space; 4] = [Space::W, Space::WPlus, Space::S, Space::Z];
 
 /// Leakage below this many standard deviations is not listed.
@@ -163,7 +163,7 @@ pub fn names(file: &Checkpoint, space: Option<Space>) -> Option<BTreeMap<String,
     Some(all)
 }
 
-/// The place of a space among those that a bare name may stand for.
+/// The place of a space among those that a bare name may mean.
 fn rank(space: Space) -> usize {
     ORDER.iter().position(|s| *s == space).unwrap_or(ORDER.len())
 }
@@ -339,8 +339,8 @@ mod tests {
         assert_eq!(all.get("age").unwrap().space, Space::W);
     }
 
-    /// Saved edits are pickles: one component, its deviation a number of Python or an array, and the
-    /// layers that it moves.
+    /// Saved edits are pickles: one component, its deviation a number of Python or an array, and
+    /// the layers that it moves.
     #[test]
     fn edits_of_ganspace_are_read_whatever_their_deviation_is() {
         // {"component_index": 3, "name": "smile", "edit_start": 1, "edit_end": 2, "lat_comp": …,

@@ -1,4 +1,4 @@
-//! The generator in the binary and its networks, as they stand under `models/faces`.
+//! The generator in the binary and its networks, from `models/faces`.
 //!
 //! Hashes are stored, not computed at each start; a test compares them with the bytes.
 

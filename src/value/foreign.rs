@@ -2,8 +2,8 @@
 //!
 //! Directions and codes of equal sizes fit each other whatever they were made for. A bare vector
 //! says little: a unit normal of another generator looks like one of ours (measured: boundaries
-//! fitted to our own samples lie off our principal axes no less than random vectors do). What can be
-//! told is told:
+//! fitted to our own samples lie off our principal axes no less than random vectors do). What can
+//! be told is told:
 //! - A principal component file holds a mean, and in W that is the mean of its generator.
 //! - One step or one code that lies many times as far out as codes ever do draws nothing.
 

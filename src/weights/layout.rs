@@ -63,7 +63,7 @@ pub fn first(layouts: &'static [&'static Layout], listing: &Listing) -> Option<&
 
 /// What a tensor of a foreign name is here.
 ///
-/// Patterns: `{n}`, any one letter, stands for a number of up to four digits; `{word}` for one part
+/// Patterns: `{n}`, any one letter, matches a number of up to four digits; `{word}` for one part
 /// of the name, without dots; `{*}` for anything, also nothing. In the new name they are written
 /// back; a number with a step as `{n+1}` or `{n-1}`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,7 +132,7 @@ pub(crate) enum Placed {
     Ignored(&'static str),
 }
 
-/// What the parts of a pattern stand for in a name; `None` when it does not fit.
+/// What the parts of a pattern match in a name; `None` when it does not fit.
 fn captures<'a>(pattern: &'static str, name: &'a str) -> Option<Vec<(&'static str, &'a str)>> {
     let Some((head, rest)) = pattern.split_once('{') else {
         return (pattern == name).then(Vec::new);
@@ -165,7 +165,7 @@ fn fill(to: &str, found: &[(&str, &str)]) -> String {
     out + rest
 }
 
-/// What stands for `n`, `n+1`, `word` or `*`; nothing for a key that the pattern lacks.
+/// The match of `n`, `n+1`, `word` or `*`; nothing for a key that the pattern lacks.
 fn value(key: &str, found: &[(&str, &str)]) -> String {
     let get = |key: &str| found.iter().find(|(k, _)| *k == key).map_or("", |(_, v)| v);
     let Some(at) = key.find(['+', '-']) else { return get(key).to_owned() };

@@ -46,7 +46,7 @@ pub(crate) struct Lazy {
 }
 
 impl Lazy {
-    /// The tensor whose element 0 stands at element `first` of a storage.
+    /// The tensor whose element 0 is element `first` of a storage.
     ///
     /// Refused: more dimensions than the limit, sizes that overflow, elements outside the storage.
     pub(crate) fn new(

@@ -114,7 +114,7 @@ pub fn open(path: &Path, limits: &Limits) -> Result<Checkpoint> {
     checkpoint(Source::open(path, limits)?, limits)
 }
 
-/// As [`open`], for bytes in memory (the embedded model): `name` stands for the file in errors.
+/// As [`open`], for bytes in memory (the embedded model): errors call the file `name`.
 ///
 /// # Errors
 /// As [`open`].

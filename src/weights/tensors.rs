@@ -70,7 +70,7 @@ impl Weights {
         Self { file: one_line(file), listing, held, spare: BTreeSet::new() }
     }
 
-    /// Tensors in memory; `name` stands for a file in errors. A variable stays the variable that it
+    /// Tensors in memory; errors call them `name`. A variable stays the variable that it
     /// is.
     pub fn of_tensors(name: &str, tensors: BTreeMap<String, Tensor>) -> Self {
         let shape = |(n, t): (&String, &Tensor)| {

@@ -160,7 +160,7 @@ impl Plan<'_> {
         wants(self.rounds, m.times.len(), m.spent)
     }
 
-    /// Tells where the whole stands; without a fixed number, rounds above the usual one are not
+    /// Tells the progress of the whole; without a fixed number, rounds above the usual one are not
     /// foreseen.
     fn report(&self, title: String, all: &[Measured<'_>]) {
         let each = self.rounds.unwrap_or(ROUNDS);

@@ -1,7 +1,7 @@
 //! A row's work in a process of its own, so that its memory is its own: both ends of the line.
 //!
 //! The worker prepares itself and says what it is; then it answers every line on its standard input
-//! with one round. The end of its input is its end: it does not outlive whoever asks.
+//! with one round. The end of its input is its end: it does not outlive the process that asks.
 
 use super::subject::{Facts, Job, Subject, Times};
 use crate::control::{Control, Stop};
@@ -140,7 +140,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.requests = None;
-        // It may be in the middle of a long round, whose result nobody wants.
+        // It may be in the middle of a long round, whose result is not wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -2,8 +2,8 @@
 //!
 //! They are sines over the plane, so they can be moved and turned before they are sampled. With x
 //! to the right and y down, in sides of the picture from its centre, the features at p are those of
-//! `M · p`, with M the learned rotation and shift of the code times the given transform: a transform
-//! is the inverse of how the picture moves.
+//! `M · p`, with M the learned rotation and shift of the code times the given transform: a
+//! transform is the inverse of how the picture moves.
 
 use super::config::InputPlan;
 use crate::error::{Error, Result};
@@ -81,8 +81,8 @@ impl Input {
         Ok(conv2d(&scale(&waves, &amplitudes)?, &self.weight, 1, 0)?)
     }
 
-    /// Frequencies that the sampling cannot carry fade out: from 1 at the bandwidth to 0 at half the
-    /// sampling rate. `[N, C]` each.
+    /// Frequencies that the sampling cannot carry fade out: from 1 at the bandwidth to 0 at half
+    /// the sampling rate. `[N, C]` each.
     fn amplitudes(&self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
         let (rate, width) = (self.plan.sampling_rate, self.plan.bandwidth);
         // So small a number keeps the slope at zero a number.

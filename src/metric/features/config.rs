@@ -34,7 +34,7 @@ pub struct Output {
     #[serde(default)]
     pub kind: Reading,
     /// What it belongs to together with others: `identity`, `landmarks`, `hair`; empty when it
-    /// stands alone.
+    /// is alone.
     #[serde(default)]
     pub group: String,
     /// Mean over the training set.
@@ -72,7 +72,7 @@ pub struct FeaturesConfig {
     #[serde(default)]
     pub framing: Option<Points>,
     /// How those places move with the head's turn in the training pictures, in shares of the side a
-    /// degree of the output `yaw_deg`: a turned head stands off the middle. Absent: they stay.
+    /// degree of the output `yaw_deg`: a turned head is off the middle. Absent: they stay.
     #[serde(default)]
     pub framing_per_yaw_degree: Option<Points>,
 }

@@ -1,7 +1,7 @@
 //! Every window of a large picture at once: the convolutions run over all of it, the head over
 //! every place of the last map.
 //!
-//! A window cut out has zeros around it where here its neighbours stand, so the numbers differ a
+//! A window cut out has zeros around it where here its neighbours are, so the numbers differ a
 //! little: good for a search, to be confirmed on the window itself.
 
 use super::{Features, bad};

@@ -10,7 +10,7 @@ use candle_core::{DType, Tensor};
 pub struct Landmarks {
     /// The five places in pixels of the picture given; the left edge of the first pixel is 0.
     pub points: Points,
-    /// How probable it is that a whole face stands there near the training framing, so that the
+    /// How probable it is that a whole face is there near the training framing, so that the
     /// places can be trusted.
     pub face: f64,
     /// Where the training pictures have those places for a head in this pose, in pixels of the

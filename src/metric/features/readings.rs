@@ -99,7 +99,7 @@ impl Features {
 
     /// Every attribute of every picture as a person reads it: classes with their probability,
     /// colours and places together, places in pixels of the picture given. The identity embedding,
-    /// which nobody reads, is left out.
+    /// which is never read, is left out.
     ///
     /// # Shapes
     /// `[N, C, H, W]` → N lists of the same names in the same order

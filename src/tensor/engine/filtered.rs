@@ -3,8 +3,8 @@
 //!
 //! A row is kept in phases, pixel `P·k + p` at place k of phase p. In phases every filter, whether
 //! it inserts zeros or leaves pixels out, is a sum of rows, shifted and scaled: sixteen numbers at
-//! a time, whatever the factors. A filter's rows stand in a ring of as many as it reads. Who asks
-//! for a row of the result has the rows below it made, and these those below them.
+//! a time, whatever the factors. A filter's rows are kept in a ring of as many as it reads. Who
+//! asks for a row of the result has the rows below it made, and these those below them.
 
 use super::simd::{Isa, LANES, Lanes, Work};
 use crate::Activation;

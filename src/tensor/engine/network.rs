@@ -135,7 +135,7 @@ impl Network {
         x
     }
 
-    fn paint(&self, codes: &Codes<'_>, keep: bool) -> Result<(Vec<f32>, Tape)> {
+    fn run_forward(&self, codes: &Codes<'_>, keep: bool) -> Result<(Vec<f32>, Tape)> {
         let mut tape = Tape { start: self.start(codes.n), stages: Vec::new() };
         // What gradients are taken of is computed in single precision.
         let isa = if keep { self.isa.exact() } else { self.isa };
@@ -175,7 +175,7 @@ impl Network {
     }
 
     /// Gradients of the styles `[N, S]` and of the noise `[N, T]`.
-    fn unpaint(
+    fn backward(
         &self,
         codes: &Codes<'_>,
         mut tape: Tape,
@@ -369,7 +369,7 @@ impl CustomOp2 for Run {
     ) -> Result<(CpuStorage, Shape)> {
         let (styles, noise) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
         let codes = self.codes((styles, l1.shape()), (noise, l2.shape()))?;
-        let (picture, tape) = inside(|| self.network.paint(&codes, self.keep))?;
+        let (picture, tape) = inside(|| self.network.run_forward(&codes, self.keep))?;
         let Some(x) = tape.last() else { bail!("stylegan2: a network without layers") };
         let (n, h, w) = (x.n, x.h, x.w);
         let channels = picture.len() / (n * h * w).max(1);
@@ -394,9 +394,11 @@ impl CustomOp2 for Run {
         let codes = self.codes((&styles, s.shape()), (&maps, noise.shape()))?;
         // Gradients use up what was kept, layer by layer; who asks again has the forward pass made
         // again.
-        let tape = kept
-            .map_or_else(|| Ok(self.network.paint(&codes, true)?.1), Ok::<_, candle_core::Error>)?;
-        let (ds, dn) = inside(|| self.network.unpaint(&codes, tape, &g))?;
+        let tape = kept.map_or_else(
+            || Ok(self.network.run_forward(&codes, true)?.1),
+            Ok::<_, candle_core::Error>,
+        )?;
+        let (ds, dn) = inside(|| self.network.backward(&codes, tape, &g))?;
         let n = codes.n;
         let ds = tracked(s, || Tensor::from_vec(ds, s.shape(), s.device()))?;
         let dn = tracked(noise, || {

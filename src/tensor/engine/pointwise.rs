@@ -217,7 +217,7 @@ impl ActPixels<'_> {
         let (y, blocks, area) = (op.y, op.y.blocks(), op.y.h * op.y.w);
         let pixels = PIXELS.min(area - first);
         let colours = op.colours();
-        // Where there are fewer than K, the first stands in, with weights of zero.
+        // Where there are fewer than K, the first is repeated, with weights of zero.
         let colour = |k: usize| if k < colours { k } else { 0 };
         // SAFETY: `check` has compared all sizes; pixels and sums are the job's own.
         unsafe {

@@ -173,7 +173,7 @@ mod tests {
             let (far, g) = naive(&x, &t, (n, c, h * w), &slopes);
             let (mut map, mut target) =
                 (Map::from_planar(&x, (n, c, h, w)), Map::from_planar(&t, (n, c, h, w)));
-            // What stands in the channels that do not count must not count.
+            // The values of channels that do not count must not count.
             for m in [&mut map, &mut target] {
                 let (blocks, plane, used) = (m.blocks(), m.plane(), c - (m.blocks() - 1) * LANES);
                 for last in

@@ -2,7 +2,7 @@
 //!
 //! A pickle is a program for a stack machine. This machine knows the opcodes of protocols 2 to 5
 //! that model files use and the names of [`value::Global`], each of which only builds data. Any
-//! other name is a word: it may stand as a value, or as the class of an object that is made without
+//! other name is a word: it may be a value, or as the class of an object that is made without
 //! arguments and given attributes, as pickled modules are; it is data, not code. To call it with
 //! anything is refused; there is no fallback. Every resource has a budget of
 //! [`crate::limits::Limits`]; storages stay in the file until a tensor is read.
@@ -66,7 +66,7 @@ impl<'a> Work<'a> {
 pub(super) struct Loaded {
     pub(super) heap: Heap,
     pub(super) root: Value,
-    /// Storages that stand in the same file behind the pickles (legacy torch files).
+    /// Storages in the same file behind the pickles (legacy torch files).
     pub(super) places: HashMap<Rc<str>, Source>,
     /// Whether it was a legacy torch file.
     pub(super) torch: bool,

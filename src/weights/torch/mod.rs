@@ -1,5 +1,5 @@
-//! Files of `torch.save` (a zip since 1.6, five pickles in a row before) and plain pickles: whatever
-//! tensors they hold, under dotted names.
+//! Files of `torch.save` (a zip since 1.6, five pickles in a row before) and plain pickles:
+//! whatever tensors they hold, under dotted names.
 
 mod module;
 mod tree;
@@ -16,7 +16,8 @@ use crate::limits::Limits;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// `torch.save` since 1.6: a zip with `data.pkl`, and each storage as an entry `data/KEY` beside it.
+/// `torch.save` since 1.6: a zip with `data.pkl`, and each storage as an entry `data/KEY` beside
+/// it.
 pub(super) const ZIP: Container = Container {
     name: "torch-zip",
     holds: |probe| probe.archive.is_some() && probe.pickle.is_some(),

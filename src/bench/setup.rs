@@ -1,4 +1,4 @@
-//! Ways to edit: how the picture is inverted, in which space it is edited, and along which kind of
+//! Setups of an edit: how the picture is inverted, in which space it is edited, and along which kind of
 //! direction.
 
 use crate::error::{Error, Kind as Failure, Result};
@@ -34,7 +34,7 @@ impl Kind {
 
 /// One way to edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct EditSetup {
     /// How the picture is inverted.
     pub method: &'static Method,
     /// Which kind of direction is taken.
@@ -43,7 +43,7 @@ pub struct Way {
     pub space: Space,
 }
 
-impl Way {
+impl EditSetup {
     /// `optimize`, `hybrid:conditional`, `encoder:layers`: as `--methods` takes it.
     pub fn name(&self) -> String {
         let kind = Kind::ALL.iter().find(|(_, kind)| *kind == self.kind).map(|(name, _)| name);
@@ -60,7 +60,7 @@ impl Way {
     }
 }
 
-/// See [`Way::inverted`].
+/// See [`EditSetup::inverted`].
 fn inverted(method: &Method, space: Space) -> Space {
     if space == Space::S && method.encoder { Space::WPlus } else { space }
 }
@@ -68,7 +68,7 @@ fn inverted(method: &Method, space: Space) -> Space {
 /// The spaces in which inversions and edits can be compared, from narrow to wide.
 pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
 
-/// All ways of these methods and spaces, in their order; empty lists mean what the model brings:
+/// All setups of these methods and spaces, in their order; empty lists mean what the model brings:
 /// `optimize` in every space that has directions (`has`), `encoder` and `hybrid` in the layered
 /// ones.
 ///
@@ -76,12 +76,12 @@ pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
 ///
 /// # Errors
 /// When a name is unknown, the model brings no encoder for a method named, or nothing is left.
-pub fn ways(
+pub fn setups(
     methods: &[String],
     spaces: &[String],
     facts: &ModelFacts,
     has: &dyn Fn(Space) -> bool,
-) -> Result<Vec<Way>> {
+) -> Result<Vec<EditSetup>> {
     let wanted = if spaces.is_empty() {
         SPACES.into_iter().filter(|s| facts.spaces.contains(s) && has(*s)).collect()
     } else {
@@ -104,11 +104,11 @@ pub fn ways(
     };
     let works = |method: &Method, space| method.works_in(inverted(method, space));
     let found = cross(&methods, &wanted, !spaces.is_empty(), &works)?;
-    Ok(found.into_iter().map(|(method, kind, space)| Way { method, kind, space }).collect())
+    Ok(found.into_iter().map(|(method, kind, space)| EditSetup { method, kind, space }).collect())
 }
 
 /// Each of these methods in each of the spaces that it works in, once, in their order. An encoder
-/// is asked in W only where somebody `chose` the spaces: it reads one code a layer, and in W its
+/// is asked in W only where the user `chose` the spaces: it reads one code a layer, and in W its
 /// rows are only averaged.
 ///
 /// # Errors
@@ -222,7 +222,7 @@ mod tests {
 
     fn names(methods: &[&str], spaces: &[&str], encoder: bool) -> Result<Vec<String>> {
         let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        let found = ways(&own(methods), &own(spaces), &facts(encoder), &|s| {
+        let found = setups(&own(methods), &own(spaces), &facts(encoder), &|s| {
             matches!(s, Space::W | Space::WPlus)
         })?;
         Ok(found.iter().map(|w| format!("{} {}", w.name(), w.space)).collect())
@@ -256,7 +256,7 @@ mod tests {
             ]
         );
         assert_eq!(names(&["hybrid"], &["Z", "W", "S"], true).unwrap(), ["hybrid W", "hybrid S"]);
-        let of = |method| Way { method, kind: Kind::Raw, space: Space::S }.inverted();
+        let of = |method| EditSetup { method, kind: Kind::Raw, space: Space::S }.inverted();
         assert_eq!((of(&HYBRID), of(&OPTIMIZE)), (Space::WPlus, Space::S));
         assert!(
             names(&["projector"], &["W+"], true)
