@@ -58,6 +58,9 @@ pub struct Session {
     pub model: Option<Arc<Loaded>>,
     /// How it runs.
     pub options: Options,
+    /// The generators that its values refer to, as of the last load.
+    held: Vec<Arc<Loaded>>,
+    loads: usize,
 }
 
 impl Session {
@@ -69,7 +72,8 @@ impl Session {
         let model = model::load(generator)?;
         model.ready()?;
         let model = Some(model);
-        Ok(Self { names: BTreeMap::new(), functions: BTreeMap::new(), model, options })
+        let (names, functions) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { names, functions, model, options, held: Vec::new(), loads: model::loads() })
     }
 
     /// Parses and checks a program in this session; `sets` override its parameters.
@@ -112,10 +116,29 @@ impl Session {
         output: &mut dyn Output,
     ) -> Result<()> {
         Evaluator::new(self, control, output).statement(statement)?;
+        self.hold();
         match control.stop() {
             Stop::No => Ok(()),
             _ => Err(Error::new(Kind::Kept, "stopped; the best so far is kept").at(statement.span)),
         }
+    }
+}
+
+impl Session {
+    /// After a load, keeps the generators that the values refer to and lets go of the others.
+    fn hold(&mut self) {
+        let loads = model::loads();
+        if loads == self.loads {
+            return;
+        }
+        self.loads = loads;
+        let mut needed = BTreeMap::new();
+        for value in self.names.values() {
+            value.each_model(&mut |id| {
+                needed.entry(id.fingerprint.clone()).or_insert_with(|| id.clone());
+            });
+        }
+        self.held = needed.values().filter_map(model::alive).collect();
     }
 }
 

@@ -1003,3 +1003,46 @@ fn every_repair_is_applied_and_checks() {
         assert!(found.is_none() && e.repair().is_some_and(|r| r.contains(words)), "{code}: {e}");
     }
 }
+
+/// A generator that no value refers to is released; a code keeps its own, and brings it back when
+/// it was released in between.
+#[test]
+fn generators_that_nothing_refers_to_are_released() {
+    use crate::generator::toy::Toy;
+    use crate::weights::{Manifest, safetensors};
+    use candle_core::Device;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = |seed: u64| {
+        let toy = Toy { seed, resolution: 8, ..Toy::default() };
+        let tensors = toy.build(&Device::Cpu).unwrap().tensors();
+        let arrays = tensors.iter().map(|(name, t)| {
+            let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            (name.clone(), crate::weights::Array::f32(t.dims(), values).unwrap())
+        });
+        let manifest = Manifest {
+            format: safetensors::FORMAT,
+            family: "stylegan2".into(),
+            config: serde_json::json!({"img_resolution": 8}),
+            provenance: serde_json::Value::Null,
+        };
+        let bytes = safetensors::write_f32(&arrays.collect(), Some(&manifest)).unwrap();
+        let path = folder.path().join(format!("g{seed}.safetensors"));
+        std::fs::write(&path, bytes).unwrap();
+        path.display().to_string()
+    };
+    let mut s = session(folder.path());
+    let mut loaded = Vec::new();
+    for seed in 0..12 {
+        let keep = if seed == 3 { "c = sample(seed: 1); d = sample(seed: 2)" } else { "" };
+        run_in(&mut s, &format!("load \"{}\"\n{keep}", file(seed))).unwrap();
+        loaded.push(Arc::downgrade(s.model.as_ref().unwrap()));
+    }
+    let alive: Vec<usize> = (0..12).filter(|i| loaded[*i].strong_count() > 0).collect();
+    // Of others that tests load meanwhile, some may push the recent ones out.
+    assert!(alive.contains(&3) && alive.contains(&11), "{alive:?}");
+    assert!(alive.iter().all(|i| [3, 9, 10, 11].contains(i)), "{alive:?}");
+    run_in(&mut s, "print(norm(c - d) > 0)\nrender(c)\nc = 1; d = 1").unwrap();
+    run_in(&mut s, &format!("load \"{}\"\nload \"toy\"\nload \"{}\"", file(20), file(21))).unwrap();
+    assert_eq!(loaded[3].strong_count(), 0);
+}

@@ -359,8 +359,9 @@ impl Repl {
             ran
         });
         // How the session runs stays as it is set.
-        let Rebuilt { session, missing, loads, troubles } = built?;
-        self.runner.session = eval::Session { options, ..session };
+        let Rebuilt { mut session, missing, loads, troubles } = built?;
+        session.options = options;
+        self.runner.session = session;
         (self.missing, self.unloaded) = (missing, loads > 0);
         self.notice_inversion(&given);
         for event in given {

@@ -16,7 +16,7 @@ pub use model::Loaded;
 use crate::direction::Forms;
 use crate::invert::{Inversion, Mask};
 use crate::lang::types::{CodeType, ModelFacts, Type};
-use crate::latent::{Direction, Latent};
+use crate::latent::{Direction, Latent, ModelId};
 use crate::space::Space;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -147,6 +147,29 @@ impl Value {
             Self::Mask(_) => Type::Mask,
             Self::Table(_) => Type::Table,
             Self::Path(l) => Type::Path(code_type(l)),
+        }
+    }
+}
+
+impl Value {
+    /// Calls `seen` with the generator of everything in it: codes, directions, pictures.
+    pub fn each_model(&self, seen: &mut dyn FnMut(&ModelId)) {
+        match self {
+            Self::Image(i) => i.model.iter().for_each(seen),
+            Self::Latent(l) | Self::Path(l) => l.model.iter().for_each(seen),
+            Self::Direction(d) => d.iter().filter_map(|(_, d)| d.model.as_ref()).for_each(seen),
+            Self::Inversion(i) => i.code.model.iter().for_each(seen),
+            Self::Model(m) => seen(&m.id()),
+            Self::List(items) => items.iter().for_each(|v| v.each_model(seen)),
+            Self::Table(t) => t.pictures.iter().filter_map(|p| p.model.as_ref()).for_each(seen),
+            Self::Nothing
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::Bool(_)
+            | Self::Range { .. }
+            | Self::Space(_)
+            | Self::Word(..)
+            | Self::Mask(_) => {}
         }
     }
 }

@@ -20,9 +20,10 @@ use crate::space::Space;
 use crate::weights::{self, Checkpoint, Weights};
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// A loaded generator.
 ///
@@ -147,10 +148,28 @@ impl Loaded {
 /// Names that `load` takes besides files.
 pub const NAMES: [&str; 2] = ["faces", "toy"];
 
+/// Generators that are kept although nothing refers to them: the checker loads a program's
+/// generator before the program runs.
+const RECENT: usize = 2;
+
+/// How often a generator was loaded in this process.
+static LOADS: AtomicUsize = AtomicUsize::new(0);
+
+/// The generators of the process. Beside the [`RECENT`] last ones it keeps none alive: sessions
+/// and values hold those that they use.
 #[derive(Default)]
 struct Registry {
-    by_source: BTreeMap<String, Arc<Loaded>>,
-    by_fingerprint: BTreeMap<String, Arc<Loaded>>,
+    recent: VecDeque<Arc<Loaded>>,
+    by_source: BTreeMap<String, Weak<Loaded>>,
+    by_fingerprint: BTreeMap<String, Entry>,
+}
+
+/// What is known of a generator that was loaded once.
+struct Entry {
+    facts: Arc<ModelFacts>,
+    /// The source that it was loaded from: a released one is loaded again.
+    source: String,
+    loaded: Weak<Loaded>,
 }
 
 fn registry() -> std::sync::MutexGuard<'static, Registry> {
@@ -170,41 +189,70 @@ pub fn device() -> Device {
     DEVICE.get().cloned().unwrap_or(Device::Cpu)
 }
 
-/// A generator loaded earlier in this process.
+/// A generator loaded earlier in this process. One that was released is loaded again; `None` when
+/// its source is gone or holds another generator now.
 pub fn loaded(id: &ModelId) -> Option<Arc<Loaded>> {
-    registry().by_fingerprint.get(&id.fingerprint).cloned()
+    let (found, source) = {
+        let registry = registry();
+        let entry = registry.by_fingerprint.get(&id.fingerprint)?;
+        (entry.loaded.upgrade(), entry.source.clone())
+    };
+    let again = || load(&source).ok().filter(|l| l.facts.fingerprint == id.fingerprint);
+    found.or_else(again)
 }
 
-/// What is known of a generator loaded earlier in this process.
+/// A generator that is still loaded.
+pub fn alive(id: &ModelId) -> Option<Arc<Loaded>> {
+    registry().by_fingerprint.get(&id.fingerprint)?.loaded.upgrade()
+}
+
+/// How often a generator was loaded in this process: when that has changed, sessions look which
+/// ones they still need.
+pub fn loads() -> usize {
+    LOADS.load(Ordering::Relaxed)
+}
+
+/// What is known of a generator loaded earlier in this process, also of a released one.
 pub fn known(id: &ModelId) -> Option<Arc<ModelFacts>> {
-    loaded(id).map(|l| l.facts.clone())
+    registry().by_fingerprint.get(&id.fingerprint).map(|entry| entry.facts.clone())
 }
 
 /// Loads a generator by name (`faces`, `toy`), from a file, or from a folder that holds
-/// `generator.safetensors` and, if it likes, `directions.safetensors`, `attributes.safetensors` and
-/// `encoder.safetensors`. A source is read once a process, unless it changed.
+/// `generator.safetensors` and, optionally, `directions.safetensors`, `attributes.safetensors` and
+/// `encoder.safetensors`. A source that is in use is not read again, unless it changed.
 ///
 /// # Errors
 /// When the file cannot be read, breaks a rule of its format, or is of an unknown family.
 pub fn load(source: &str) -> Result<Arc<Loaded>> {
     let key = key(source);
-    if let Some(l) = registry().by_source.get(&key) {
-        return Ok(l.clone());
+    if let Some(l) = registry().by_source.get(&key).and_then(Weak::upgrade) {
+        return Ok(l);
     }
     let loaded = Arc::new(match source {
         "faces" => faces()?,
         "toy" => toy()?,
         path => from_path(Path::new(path))?,
     });
+    LOADS.fetch_add(1, Ordering::Relaxed);
     let mut registry = registry();
-    registry.by_source.insert(key, loaded.clone());
+    registry.recent.push_back(loaded.clone());
+    if registry.recent.len() > RECENT {
+        registry.recent.pop_front();
+    }
+    registry.by_source.retain(|_, l| l.strong_count() > 0);
+    registry.by_source.insert(key, Arc::downgrade(&loaded));
     // The same weights may come bare and with their directions: the richer one serves both.
-    let known = registry
-        .by_fingerprint
-        .entry(loaded.facts.fingerprint.clone())
-        .or_insert_with(|| loaded.clone());
-    if loaded.facts.directions.len() > known.facts.directions.len() {
-        *known = loaded.clone();
+    let richer = |known: &Entry| {
+        known.loaded.strong_count() > 0
+            && known.facts.directions.len() >= loaded.facts.directions.len()
+    };
+    if !registry.by_fingerprint.get(&loaded.facts.fingerprint).is_some_and(richer) {
+        let entry = Entry {
+            facts: loaded.facts.clone(),
+            source: source.to_owned(),
+            loaded: Arc::downgrade(&loaded),
+        };
+        registry.by_fingerprint.insert(loaded.facts.fingerprint.clone(), entry);
     }
     Ok(loaded)
 }

@@ -2,11 +2,9 @@
 
 use super::{RECALLED, Repl};
 use crate::error::{Error, Kind, Result};
-use crate::eval;
 use crate::safe::Safe;
 use crate::ui::recall::{numbered, recall};
 use crate::value::model;
-use std::collections::BTreeMap;
 
 impl Repl {
     pub(super) fn resume(&mut self, wanted: Option<&str>) -> Result<()> {
@@ -30,11 +28,9 @@ impl Repl {
     fn take_up_model(&mut self) -> Result<()> {
         let wanted = self.cells.model().to_owned();
         let (source, fingerprint) = wanted.rsplit_once(' ').unwrap_or((&wanted, ""));
-        let mut base = eval::Session {
-            names: BTreeMap::new(),
-            functions: BTreeMap::new(),
-            ..self.cells.base().clone()
-        };
+        let mut base = self.cells.base().clone();
+        base.names.clear();
+        base.functions.clear();
         let matches = |m: &Option<std::sync::Arc<crate::value::Loaded>>| {
             m.as_ref().is_some_and(|m| m.facts.fingerprint == fingerprint)
         };
