@@ -227,7 +227,7 @@ mod tests {
             [10, 0, 0, 20, 0, 30, 0]
         );
         assert!(grid(&[], 2).is_err());
-        // One column of thousands is as large as the sheet of them all.
+        // Thousands of thin rows are a large sheet, however they are laid out.
         let thin = Raster::filled(8192, 1, &[0; 4]).unwrap();
         let sheets = [1, 40].map(|columns| grid(&vec![thin.clone(); 3000], columns));
         assert!(sheets.iter().all(|s| s.as_ref().is_err_and(|e| e.kind() == Kind::Limit)));
