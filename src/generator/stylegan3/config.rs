@@ -148,7 +148,10 @@ impl Given {
         let seen = Seen::look(tensors)?;
         let (num_layers, last) = match seen.layers.split_last() {
             Some((last, rest)) if !rest.is_empty() => (rest.len(), last),
-            _ => return Err(refuse("it has no layers `synthesis.L0_…`".into())),
+            _ => {
+                return Err(refuse("it has fewer than two layers `synthesis.L0_…`".into())
+                    .hint("`gannet info` shows what the file holds"));
+            }
         };
         agree("num_layers", self.num_layers, num_layers)?;
         agree("num_ws", self.num_ws, num_layers + 2)?;
@@ -419,7 +422,8 @@ impl Seen {
         let shape = |name: &str, rank: usize| match t.shape(name) {
             Some(s) if s.len() == rank && s.iter().all(|&n| n > 0) => Ok(s.to_vec()),
             Some(s) => {
-                Err(refuse(format!("tensor `{name}` has shape {s:?}, expected {rank} dimensions")))
+                Err(refuse(format!("tensor `{name}` has shape {s:?}, expected {rank} dimensions"))
+                    .hint("the file is not whole, or of a changed architecture"))
             }
             None => Err(refuse(format!("tensor `{name}` is missing"))
                 .hint("`gannet info` shows what the file holds")),
@@ -445,8 +449,10 @@ impl Seen {
             Ok(SeenLayer { name, size, inputs, outputs, kernel })
         };
         Ok(Self {
-            z_dim: z_dim
-                .ok_or_else(|| refuse(format!("{read} mapping inputs leave no room for z")))?,
+            z_dim: z_dim.ok_or_else(|| {
+                refuse(format!("{read} mapping inputs leave no room for z"))
+                    .hint("the embedding of its labels belongs to another mapping network")
+            })?,
             c_dim,
             w_dim,
             mapping_layers,

@@ -16,7 +16,8 @@ pub(super) fn layers(tensors: &Listing) -> Result<Vec<(String, usize)>> {
         if let Some((other, _)) = found.insert(number, (name.to_owned(), side))
             && other != name
         {
-            return Err(refuse(format!("`{other}` and `{name}` are both layer {number}")));
+            return Err(refuse(format!("`{other}` and `{name}` are both layer {number}"))
+                .hint("the file holds two networks: convert it without one of them"));
         }
     }
     if let Some(missing) = (0..found.len()).find(|i| !found.contains_key(i)) {

@@ -166,8 +166,8 @@ fn what_is_wrong_is_named() {
         };
     let name = |i: usize| {
         let start = format!("synthesis.L{i}_");
-        let found = whole.keys().find(|k| k.starts_with(&start) && k.ends_with(".weight"));
-        found.expect("layer").trim_end_matches(".weight").to_owned()
+        let found = whole.keys().find(|k| k.starts_with(&start) && k.ends_with(".magnitude_ema"));
+        found.expect("layer").trim_end_matches(".magnitude_ema").to_owned()
     };
     for part in ["bias", "magnitude_ema", "up_filter", "affine.weight"] {
         let full = format!("{}.{part}", name(1));
