@@ -241,6 +241,10 @@ impl Checker<'_> {
             let error =
                 Error::check(format!("a {space} code has no layers to choose")).at(index.span);
             let error = error.label(base.span, arith::describe("code", c));
+            if c.model.as_ref().is_some_and(|m| m.num_ws == 0) {
+                let hint = "this generator has no layers; of several codes: [one for one in codes]";
+                return Err(error.hint(hint));
+            }
             if !matches!(space, Space::Z | Space::W) {
                 return Err(error.hint("codes of W+ and S have layers"));
             }
