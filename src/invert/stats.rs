@@ -25,7 +25,7 @@ pub struct WStats {
 }
 
 impl WStats {
-    /// Of w, or of z where there is no W; from `samples` fixed draws of z; a conditional generator
+    /// Of w, or of z where there is no W, from `samples` fixed draws of z; a conditional generator
     /// is sampled at the first of the labels.
     ///
     /// # Errors
