@@ -27,5 +27,6 @@ pub mod store;
 pub mod ui;
 pub mod value;
 pub mod weights;
+pub mod words;
 
 pub use gannet_tensor as tensor;

@@ -15,7 +15,7 @@ use std::path::Path;
 /// error.
 const HOUSE: &[(&str, &[&str])] = &[
     ("its own crate", &["tensor"]),
-    ("r0 a", &["limits", "rng", "safe", "space"]),
+    ("r0 a", &["limits", "rng", "safe", "space", "words"]),
     ("r0 b", &["error"]),
     ("r0 c", &["control", "store"]),
     ("r1", &["lang", "image", "weights", "device", "latent"]),

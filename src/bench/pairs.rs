@@ -181,7 +181,7 @@ impl Pairs {
         resolution: usize,
         device: &Device,
     ) -> Result<Tensor> {
-        fit(&self.raster(version)?, channels, resolution)?.0.to_tensor(device)
+        fit(&self.raster(version)?, channels, (resolution, resolution))?.0.to_tensor(device)
     }
 
     /// A picture as it is stored.

@@ -167,9 +167,9 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
         _ => Frame::Centre,
     };
     let size = args.count("size")?;
-    let side = match (size, &ctx.model, &frame) {
-        (Some(s), ..) => s,
-        (None, Some(m), Frame::Face | Frame::Centre) => m.facts.side(),
+    let size = match (size, &ctx.model, &frame) {
+        (Some(s), ..) => (s, s),
+        (None, Some(m), Frame::Face | Frame::Centre) => (m.facts.width, m.facts.height),
         _ => {
             let (raster, said) = raster.convert(channels)?;
             notes.extend(said.map(str::to_owned));
@@ -181,11 +181,11 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
         _ => None,
     };
     let (raster, said) = match (&frame, network) {
-        (Frame::Face, Some(network)) => {
-            let aligned = face::align(network, &raster, channels, side, &ctx.control)?;
+        (Frame::Face, Some(network)) if size.0 == size.1 => {
+            let aligned = face::align(network, &raster, channels, size.0, &ctx.control)?;
             (aligned.picture, aligned.notes)
         }
-        _ => fit(&raster, channels, side)?,
+        _ => fit(&raster, channels, size)?,
     };
     // Said only when asked for: by default a generator of anything but faces does this.
     if matches!(frame, Frame::Face) && network.is_none() && given(args) {

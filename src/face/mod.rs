@@ -120,7 +120,7 @@ pub fn align(
     let size = [picture.width, picture.height];
     let (picture, notes) = match &found {
         Some(f) if f.sure() && f.fills(size) => {
-            let (picture, mut notes) = fit(picture, channels, side)?;
+            let (picture, mut notes) = fit(picture, channels, (side, side))?;
             let kept = format!(
                 "the face is framed as in the training pictures: kept whole (confidence {:.2})",
                 f.confidence
@@ -130,7 +130,7 @@ pub fn align(
         }
         Some(f) if f.sure() => cut(f, picture, channels, side)?,
         guess => {
-            let (picture, mut notes) = fit(picture, channels, side)?;
+            let (picture, mut notes) = fit(picture, channels, (side, side))?;
             let sure = guess.as_ref().map_or(0.0, |f| f.confidence);
             notes.insert(
                 0,

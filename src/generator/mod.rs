@@ -25,6 +25,7 @@ pub use toy::toy;
 use crate::error::{Error, Result};
 use crate::safe::Safe;
 use crate::space::{Dims, Space};
+use crate::words;
 use candle_core::{Device, Tensor, Var};
 use std::sync::Arc;
 
@@ -140,13 +141,8 @@ impl Spec {
 
     /// Its pictures in words: `256²`, `256×512`.
     pub fn size(&self) -> String {
-        size_words(self.width, self.height)
+        words::size(self.width, self.height)
     }
-}
-
-/// A size in words: `256²`, or `256×512` (width × height) where the sides differ.
-pub fn size_words(width: usize, height: usize) -> String {
-    if width == height { format!("{width}²") } else { format!("{width}×{height}") }
 }
 
 /// The feature map of one layer, and the picture that the layers before it have summed up.

@@ -60,8 +60,7 @@ impl ModelFacts {
 
     /// Its pictures' size in words: `256²`, or `256×512` where the sides differ.
     pub fn size(&self) -> String {
-        let (w, h) = (self.width, self.height);
-        if w == h { format!("{w}²") } else { format!("{w}×{h}") }
+        crate::words::size(self.width, self.height)
     }
 
     /// Pixels of a picture.
