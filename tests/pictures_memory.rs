@@ -105,7 +105,8 @@ fn every_way_of_a_picture_keeps_to_its_bound() {
     // What is kept at its own size is a tensor of four bytes a value; beside it stand its bytes.
     let fitted = |_: u64| LIMITS.fit_bytes;
     let kept = |n: u64| LIMITS.fit_bytes + 4 * n;
-    let ways: [(&str, &dyn Fn(u64) -> u64, bool); 6] = [
+    type Bound<'a> = &'a dyn Fn(u64) -> u64;
+    let ways: [(&str, Bound<'_>, bool); 6] = [
         ("x = image(\"PICTURE\")", &fitted, true),
         ("x = image(\"PICTURE\", align: center)", &fitted, true),
         ("x = image(\"PICTURE\", align: center, size: 1024)\nx", &fitted, false),

@@ -144,7 +144,10 @@ impl<F: Fn(f32) -> f32> Scaling<F> {
             Ok(across.as_ref().map_or_else(|| line.clone(), |taps| self.across(&line, taps)))
         };
         match self.from.1.cmp(&self.to.1) {
-            Ordering::Equal => (0..self.from.1).try_for_each(|y| Ok(target(&read(y)?))),
+            Ordering::Equal => (0..self.from.1).try_for_each(|y| {
+                target(&read(y)?);
+                Ok(())
+            }),
             Ordering::Greater => self.shrink(read, target),
             Ordering::Less => self.grow(read, target),
         }

@@ -114,7 +114,8 @@ mod tests {
     #[test]
     fn whatever_a_list_is_made_of_its_size_is_bounded() {
         let text = Value::Text("x".repeat(LIMITS.text_bytes));
-        let grow: [(&str, Box<dyn FnMut(Value) -> Vec<Value>>); 5] = [
+        type Grow = Box<dyn FnMut(Value) -> Vec<Value>>;
+        let grow: [(&str, Grow); 5] = [
             ("twice itself", Box::new(|v| vec![v.clone(), v])),
             ("itself a thousand times", Box::new(|v| vec![v; 1000])),
             ("itself beside a number", Box::new(|v| vec![Value::Number(0.0), v.clone(), v])),

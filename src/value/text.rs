@@ -44,7 +44,7 @@ struct Writer {
 impl Writer {
     fn value(&mut self, value: &Value) -> Result<()> {
         self.left = self.left.saturating_sub(1);
-        if self.left % PACE == 0 {
+        if self.left.is_multiple_of(PACE) {
             control::check()?;
         }
         // Writing to a string cannot fail.

@@ -65,6 +65,9 @@ pub(super) fn chain(parts: &[Part], reading: Reading) -> Option<Vec<Link>> {
     search.go(State::Start, &mut links).then_some(links)
 }
 
+/// Makes the link of a layer from its role, channels, sizes and kernel.
+type MakeLink<'a> = &'a dyn Fn(Role, [usize; 2], [usize; 2], Option<[usize; 3]>) -> Link;
+
 struct Search<'a> {
     parts: &'a [Part],
     /// The numbered series that each layer belongs to.
@@ -145,7 +148,7 @@ impl Search<'_> {
         &self,
         [a, b, h, w]: [usize; 4],
         state: State,
-        link: &dyn Fn(Role, [usize; 2], [usize; 2], Option<[usize; 3]>) -> Link,
+        link: MakeLink<'_>,
     ) -> Vec<(Link, State)> {
         if h != w {
             return Vec::new();

@@ -312,7 +312,8 @@ impl Maker<'_> {
         if k == 1 {
             return [1, 0, 0];
         }
-        let (padding, extra) = if k % 2 == 0 { ((k - 2) / 2, 0) } else { ((k - 1) / 2, 1) };
+        let (padding, extra) =
+            if k.is_multiple_of(2) { ((k - 2) / 2, 0) } else { ((k - 1) / 2, 1) };
         let more = if extra > 0 { ", output padding 1" } else { "" };
         self.assume(format!(
             "transposed convolutions with a {k}×{k} kernel double the map: stride 2, padding \

@@ -23,6 +23,9 @@ pub(super) trait Parts {
     fn find(&mut self, module: &str, part: &str, shape: &[usize]) -> Result<Option<Tensor>>;
 }
 
+/// The maps asked for with their blocks, and the picture where it was asked for.
+pub(super) type Ran = (Vec<(usize, Tensor)>, Option<Tensor>);
+
 /// The layers in the order in which they run.
 pub(super) struct Network {
     blocks: Vec<Block>,
@@ -117,7 +120,7 @@ impl Network {
         from: Option<usize>,
         wanted: &dyn Fn(usize) -> bool,
         picture: bool,
-    ) -> Result<(Vec<(usize, Tensor)>, Option<Tensor>)> {
+    ) -> Result<Ran> {
         let first = from.map_or(0, |at| at + 1);
         let last = (0..self.blocks.len()).rev().find(|&at| wanted(at));
         let (mut x, mut maps) = (input.clone(), Vec::new());

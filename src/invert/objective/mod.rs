@@ -125,8 +125,11 @@ pub struct TermKind {
     /// Refuses where it cannot be had.
     pub check: fn(&Job<'_>, Space) -> Result<()>,
     /// The term; `None` where it is 0 everywhere.
-    pub make: for<'a> fn(&Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>>,
+    pub make: MakeTerm,
 }
+
+/// Makes a term for a job; `None` where it is 0 everywhere.
+pub type MakeTerm = for<'a> fn(&Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>>;
 
 /// One weighted term of a loss: its name, and a number an image, `[N]`.
 pub type Loss = (&'static str, Tensor);
