@@ -1,4 +1,4 @@
-//! What a built-in function is. Each one lives in a file of its own under [`crate::builtins`]; the
+//! Definition of built-in functions. Each one has its own file under [`crate::builtins`]; the
 //! checker, help, completion, hints and the reference read only the constant there.
 
 use crate::control::Control;
@@ -56,7 +56,7 @@ impl Category {
 pub struct Example {
     /// The program.
     pub code: &'static str,
-    /// What it shows.
+    /// Description of the example.
     pub note: &'static str,
 }
 
@@ -76,14 +76,14 @@ pub struct Builtin {
     /// Bytes of tensors that the call would need at most; refused before it runs when over the
     /// budget.
     pub cost: Option<fn(&Args, &Context<'_>) -> u64>,
-    /// What its number means, shown when it is alone on a line; `None` for what explains
-    /// itself.
+    /// Meaning of its number, shown when it is alone on a line; `None` when it needs no
+    /// explanation.
     pub definition: Option<fn(&Context<'_>) -> String>,
     /// Computes it.
     pub run: fn(&Args, &mut Context<'_>) -> Result<Value>,
 }
 
-/// Where results of statements go.
+/// Destination of the results of statements.
 pub trait Output {
     /// Shows pictures and lines.
     fn display(&mut self, display: &Display, value: &Value) -> Result<()>;
@@ -96,15 +96,15 @@ pub trait Output {
     }
 }
 
-/// What a built-in function works in.
+/// Environment of a built-in function.
 pub struct Context<'a> {
     /// The current generator.
     pub model: Option<Arc<Loaded>>,
     /// The seed of the session (`--seed`).
     pub seed: u64,
-    /// Where tensors live.
+    /// Device of the tensors.
     pub device: Device,
-    /// Where relative paths are saved (`--out`).
+    /// Folder for relative paths that are saved (`--out`).
     pub out: PathBuf,
     /// Whether `save` must stay inside `out`: true for script files, false for what a user types.
     pub confined: bool,
@@ -114,7 +114,7 @@ pub struct Context<'a> {
     pub checkpoints: Option<PathBuf>,
     /// Whether a cell runs again only for its value: `save` then replaces no file.
     pub replaying: bool,
-    /// Where results go.
+    /// Destination of results.
     pub output: &'a mut dyn Output,
 }
 
@@ -140,7 +140,7 @@ impl Context<'_> {
     /// The generator that made a code, or the current one for a code that does not say.
     ///
     /// # Errors
-    /// When the code's generator is not among those loaded in this process, or none is loaded.
+    /// When the code's generator is not loaded in this process, or none is loaded.
     pub fn model_of(&self, code: &Latent) -> Result<Arc<Loaded>> {
         match &code.model {
             None => self.model().cloned(),
@@ -186,7 +186,7 @@ impl Args {
         out
     }
 
-    /// The value of an optional parameter, `None` when it was left out and has no default.
+    /// The value of an optional parameter, `None` when it is not given and has no default.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.all(name).first().map(|(v, _)| v)
     }
@@ -321,7 +321,7 @@ impl Args {
 /// A value as layers, half open, within `0..count`.
 ///
 /// # Errors
-/// When it is no range of whole numbers inside the generator's layers.
+/// When it is not a range of whole numbers inside the generator's layers.
 pub fn layer_range(value: &Value, count: usize) -> Result<std::ops::Range<usize>> {
     let (from, to) = match value {
         Value::Range { from, to, step } if step.is_none_or(|s| s == 1.0) => (*from, *to),
@@ -389,7 +389,7 @@ pub fn as_images(value: &Value, ctx: &Context<'_>) -> Result<Image> {
 /// As [`as_images`] of every value; codes beside each other are rendered in batches.
 ///
 /// # Errors
-/// When a value has no picture; named is its place.
+/// When a value has no picture; the error names its position.
 pub fn all_images(values: &[(Value, Span)], ctx: &Context<'_>) -> Result<Vec<Image>> {
     let code =
         |v: &Value| if let Value::Latent(l) | Value::Path(l) = v { Some(l.clone()) } else { None };

@@ -1,4 +1,4 @@
-//! How long work is watched and stopped: one stop check, one budget of steps, one progress report.
+//! Control of long work: one stop check, one budget of steps, one progress report.
 //!
 //! [`check`] and [`spend`] ask the control of the work that this thread does, so that a loop deep
 //! in a codec or a metric stops without being handed a control. [`Control::enter`] declares which
@@ -11,7 +11,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
-/// What the outside asks of running work.
+/// Request to running work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
     /// Nothing: go on.
@@ -27,7 +27,7 @@ pub enum Stop {
 /// The progress of running work.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// What runs: `invert W+`.
+    /// Name of the work: `invert W+`.
     pub title: String,
     /// Steps done.
     pub step: usize,
@@ -36,13 +36,13 @@ pub struct Progress {
     /// The terms of the loss, by name, each already weighted; `loss` is their sum. Means over the
     /// batch, for display only.
     pub losses: Vec<(&'static str, f64)>,
-    /// The best pictures so far, `[N, C, H, W]` in [-1, 1], when one was asked for.
+    /// The best pictures so far, `[N, C, H, W]` in [-1, 1], when a preview was requested.
     pub preview: Option<Tensor>,
 }
 
 type Listener = dyn Fn(Progress) + Send + Sync;
 
-/// What all clones of a control share.
+/// State that all clones of a control share.
 struct Shared {
     stop: AtomicU8,
     /// Whether the work has a result that a first Ctrl-C must not lose.
@@ -77,7 +77,7 @@ impl Control {
         Self { shared: self.shared.clone(), listener: Some(Arc::new(listener)) }
     }
 
-    /// What is asked of the work now; asked at every step.
+    /// The current request; polled at every step.
     pub fn stop(&self) -> Stop {
         match self.shared.stop.load(Relaxed) {
             0 => Stop::No,

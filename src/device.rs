@@ -1,4 +1,4 @@
-//! Where tensors live and how many threads work on them.
+//! Device of tensors and number of threads.
 
 use crate::error::{Error, Kind, Result};
 use crate::tensor::{self, Isa};

@@ -23,7 +23,7 @@ impl Span {
     }
 }
 
-/// What kind of failure this is; it decides the exit code.
+/// Kind of failure; it decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The command line was used wrongly (exit 2).
@@ -68,16 +68,16 @@ impl Kind {
 pub struct Label {
     /// Where.
     pub span: Span,
-    /// What is found there.
+    /// Text of the label.
     pub text: String,
 }
 
 /// A repair that can be applied as it is: what to write in place of a part of the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fix {
-    /// What is replaced; empty to insert.
+    /// Range to replace; empty to insert.
     pub span: Span,
-    /// What is written there.
+    /// Replacement.
     pub text: String,
 }
 
@@ -224,12 +224,12 @@ impl Error {
         &self.0.message
     }
 
-    /// Where in the source.
+    /// Position in the source.
     pub fn span(&self) -> Option<Span> {
         self.0.span
     }
 
-    /// What is found at the span (may be empty).
+    /// Label at the span (may be empty).
     pub fn span_text(&self) -> &str {
         &self.0.span_text
     }
@@ -249,7 +249,7 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// What applies the repair, where that can be done as it is.
+    /// The edit that applies the repair, if it can be applied as it is.
     pub fn applied(&self) -> Option<&Fix> {
         self.0.fix.as_ref()
     }

@@ -1,4 +1,4 @@
-//! The `gannet` program: exit code and nothing else.
+//! The `gannet` program: only its exit code.
 
 use std::process::ExitCode;
 

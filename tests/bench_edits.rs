@@ -102,7 +102,7 @@ fn rows_have_the_documented_keys_and_mistakes_are_answered() {
             (&json!("smiling"), &json!("optimize"), &json!(1), &json!(1.0))
         );
         assert!(row["psnr"].is_f64() && row["psnr_ceiling"].is_f64() && row["ssim"].is_f64());
-        // The bundle brings no attribute network.
+        // The bundle has no attribute network.
         assert!(
             row["perceptual"].is_null() && row["identity"].is_null() && row["leakage"].is_null()
         );
@@ -123,7 +123,7 @@ fn rows_have_the_documented_keys_and_mistakes_are_answered() {
     for (args, part) in [
         (&["--edits", "smilling"][..], "did you mean `smiling`?"),
         (&["--edits", "beard"], "no direction"),
-        (&["--methods", "hybrid"], "brings no encoder"),
+        (&["--methods", "hybrid"], "has no encoder"),
         (&["--spaces", "Q"], "Z, W, W+, S"),
         (&["--limit", "0"], "0"),
     ] {
@@ -203,7 +203,7 @@ fn inversions_are_compared_row_by_row() {
     for (args, part) in [
         (&["--methods", "optimise:100"][..], "did you mean `optimize`?"),
         (&["--methods", "optimize:ten"], "a whole number from 0 to"),
-        (&["--methods", "encoder:3"], "brings no encoder"),
+        (&["--methods", "encoder:3"], "has no encoder"),
         (&["--spaces", "Q"], "Z, W, W+, S"),
         (&["--passes", "0"], "0"),
     ] {

@@ -572,7 +572,7 @@ fn scripts_find_their_example_pictures_from_any_folder() {
     let o =
         gannet(folder.path(), &["eval", "image(\"models/faces/examples/900001.jpg\")", "--json"]);
     assert_eq!(code(&o), 0, "{}", text(&o.stderr));
-    assert!(text(&o.stdout).contains("the example inside gannet"), "{}", text(&o.stdout));
+    assert!(text(&o.stdout).contains("the example built into gannet"), "{}", text(&o.stdout));
     let o = gannet(folder.path(), &["eval", "image(\"models/faces/examples/none.jpg\")"]);
     assert_eq!(code(&o), 2, "only those that are there");
 }

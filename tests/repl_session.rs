@@ -508,7 +508,7 @@ fn a_terminal_without_cursor_movements_gets_a_plain_prompt() {
         pty.wait_for("42", 1);
         pty.wait_for("[2] ", 1);
         pty.send("nothing\n");
-        pty.wait_for("nothing is named", 1);
+        pty.wait_for("is not defined", 1);
         pty.send(":quit\n");
         let seen = pty.restored();
         // No escape sequence: such a terminal would show it as text.

@@ -1,4 +1,4 @@
-//! How well faces are found and framed: the held-out people pasted anywhere, at any size and turn.
+//! Accuracy of face detection and framing: the held-out people pasted at any place, size and turn.
 
 use super::pairs::Pairs;
 use super::row::cell;
@@ -8,7 +8,7 @@ use crate::face::trial::{self, RIGHT, Row, Sample, Summary};
 use crate::metric::Features;
 use crate::value::{Cell, Table};
 
-/// What came of it.
+/// Result of the benchmark.
 #[derive(Clone, Debug)]
 pub struct Alignment {
     /// One a person.

@@ -22,7 +22,7 @@ use crate::space::Space;
 use candle_core::Tensor;
 use std::time::Instant;
 
-/// What an inversion weighs in the progress of all.
+/// Share of an inversion in the progress of the whole.
 const SHARE: usize = 100;
 
 impl Bench<'_> {
@@ -231,7 +231,7 @@ impl Run<'_> {
     }
 }
 
-/// What was read after minus what was read before.
+/// Readings after minus readings before.
 fn movement([after, before]: [&Shown; 2]) -> Option<Vec<f64>> {
     let (after, before) = (after.seen.as_ref()?, before.seen.as_ref()?);
     Some(after.raw.iter().zip(&before.raw).map(|(a, b)| a - b).collect())

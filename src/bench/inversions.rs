@@ -1,5 +1,5 @@
-//! How close inversions come to the pictures of held-out people: a row for every method, space and
-//! number of steps.
+//! Quality of inversions of held-out people's pictures: a row for every method, space and number of
+//! steps.
 
 use super::pairs::Pairs;
 use super::row::{Closeness, cell, mean, standard_error, table_of};
@@ -10,7 +10,7 @@ use crate::invert::Config;
 use crate::metric::{Metric, Psnr, Ssim};
 use crate::value::{Cell, Table};
 
-/// What is asked for besides the settings.
+/// Request besides the settings.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Request {
     /// People at most, the first ones.
@@ -21,14 +21,14 @@ pub struct Request {
     pub seed: u64,
 }
 
-/// What was measured on one person; `None` where it cannot be.
+/// Measurements of one person; `None` where a value cannot be measured.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
     /// The reconstruction against the picture.
     pub close: Closeness,
     /// Cosine of their identity embeddings.
     pub identity: Option<f64>,
-    /// How far the layers of the code are apart, in σ of w.
+    /// Distance of the code's layers from each other, in σ of w.
     pub offset: Option<f64>,
     /// The step of the point that was kept.
     pub best: usize,
@@ -57,7 +57,7 @@ pub struct Row {
     pub perceptual: Option<f64>,
     /// Cosine of the identity embeddings of reconstruction and picture.
     pub identity: Option<f64>,
-    /// How far the layers of a W+ code are apart, σ of w.
+    /// Distance of the layers of a W+ code from each other, σ of w.
     pub offset: Option<f64>,
     /// One inversion.
     pub seconds: Option<f64>,
@@ -164,7 +164,7 @@ pub fn run(
     Ok(Outcome { rows, notes: metrics(bench), people: found.people, stopped: found.stopped })
 }
 
-/// What an inversion weighs in the progress of all: the points that it looks at.
+/// Weight of an inversion in the progress of the whole: the points that it evaluates.
 fn weight(config: &Config) -> usize {
     config.passes_taken() + config.steps_taken() + 1
 }
@@ -176,7 +176,7 @@ fn metrics(bench: &Bench) -> Vec<String> {
     all.iter().map(|m| format!("{}: {}", m.name(), m.definition())).collect()
 }
 
-/// What the columns mean, a line each.
+/// Definitions of the columns, a line each.
 pub const DEFINITIONS: [&str; 6] = [
     "numbers: means over the base pictures of the n people, each a reconstruction against its picture at the generator's \
      size, values clamped to [-1, 1]; --json adds their standard errors",

@@ -14,7 +14,7 @@ use std::path::Path;
 pub struct Label {
     /// Whom it shows: `id`.
     pub person: String,
-    /// Which version of them: `base`, `smile_1`, …
+    /// Version of the person's picture: `base`, `smile_1`, …
     pub edit: String,
     /// The picture's name in its archive.
     pub file: String,

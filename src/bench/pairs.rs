@@ -29,7 +29,7 @@ pub struct Version {
 pub struct Person {
     /// As the labels name them.
     pub id: String,
-    /// What is inverted.
+    /// The version that is inverted.
     pub base: Version,
     /// The true pictures, by edit.
     pub edits: BTreeMap<String, Version>,
@@ -46,7 +46,7 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// Reads all labels and where every picture lies; pictures are read when asked for.
+    /// Reads all labels and locates every picture; pictures are read on demand.
     ///
     /// # Errors
     /// When the folder holds no such files, a file is damaged, a version is labelled twice, a
@@ -84,10 +84,11 @@ impl Pairs {
             pairs.people.push(Person { id, base, edits });
         }
         if pairs.people.is_empty() {
-            return Err(Error::new(Kind::Usage, format!("{} holds no people", pairs.shown()))
-                .hint(
-                    "--data wants a folder with pairs_*.tar and pairs_*.jsonl or pairs_*.jsonl.gz",
-                ));
+            return Err(Error::new(
+                Kind::Usage,
+                format!("{} does not contain people", pairs.shown()),
+            )
+            .hint("--data wants a folder with pairs_*.tar and pairs_*.jsonl or pairs_*.jsonl.gz"));
         }
         Ok(pairs)
     }

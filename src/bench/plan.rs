@@ -1,4 +1,4 @@
-//! What is run: which edits, along which directions, how far a unit of a label is.
+//! Plan of a run: edits, directions, and the length of one unit of a label.
 
 use super::pairs::Pairs;
 use super::read::Spread;
@@ -26,11 +26,11 @@ pub struct Calibrated {
     pub attribute: String,
     /// The unit of `per_step`; `logit` for a binary attribute.
     pub unit: String,
-    /// What one step moves the attribute by.
+    /// Change of the attribute by one step.
     pub per_step: f64,
 }
 
-/// What is asked for.
+/// Request of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// Names of edits; empty for all that have a direction.
@@ -63,7 +63,7 @@ pub struct Task {
     pub edit: usize,
     /// Index into the setups.
     pub setup: usize,
-    /// Where the code is moved.
+    /// Direction in which the code is moved.
     pub direction: Direction,
     /// Steps along it for one unit of the label.
     pub steps_per_unit: f64,
@@ -76,7 +76,7 @@ pub struct Plan {
     pub edits: Vec<Edit>,
     /// Row by row, the edits outermost.
     pub tasks: Vec<Task>,
-    /// What was left out, and why.
+    /// Omissions, with reasons.
     pub notes: Vec<String>,
 }
 
@@ -138,7 +138,7 @@ impl Plan {
 }
 
 impl Plan {
-    /// Says once that an edit has no row in a space.
+    /// Notes once that an edit has no row in a space.
     fn note(&mut self, edit: &Edit, setup: &EditSetup) {
         let (name, attribute) = (Safe(&edit.name), Safe(&edit.attribute));
         let note = format!(
@@ -163,7 +163,7 @@ fn no_direction(edit: &Edit, all: &[Calibrated]) -> Error {
     .hint(format!("edits of these can be run: {}", Safe(&known.join(", "))))
 }
 
-/// The edits asked for, in the data's order; all of them when none is named.
+/// The requested edits, in the data's order; all of them when none is named.
 fn names(pairs: &Pairs, wanted: &[String]) -> Result<Vec<String>> {
     for name in wanted {
         if !pairs.edits.contains(name) {
@@ -261,8 +261,8 @@ fn conditioned(
     if conditions.is_empty() {
         return Ok((base.direction.clone(), per_unit));
     }
-    // What is left of the direction moves its own attribute by the square of its share, to first
-    // order: the length that was lost must be walked.
+    // To first order, the rest of the direction moves its own attribute by the square of its share,
+    // so the steps are lengthened accordingly.
     let found = conditional(&base.direction, &conditions)?;
     Ok((found.direction, per_unit / found.left.powi(2)))
 }

@@ -1,4 +1,4 @@
-//! What is read off pictures: attributes and identity.
+//! Readings of pictures: attributes and identity.
 
 use crate::control::Control;
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ pub struct Attribute {
     pub group: Option<String>,
 }
 
-/// What a reader saw in one picture.
+/// Readings of one picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     /// One number an attribute, on any linear scale; a binary one as its logit.
@@ -34,7 +34,7 @@ pub struct Seen {
 
 /// Reads attributes off pictures.
 pub trait Reader {
-    /// What it reads, in order.
+    /// The attributes that it reads, in order.
     fn attributes(&self) -> &[Attribute];
 
     /// Reads pictures.
@@ -55,7 +55,7 @@ pub struct NetworkReader<'a> {
     identity: Vec<usize>,
 }
 
-/// What a column of the network's head is to the benchmark.
+/// Role of a column of the network's head in the benchmark.
 enum Column {
     Attribute(Option<String>),
     Identity,
@@ -81,8 +81,8 @@ impl<'a> NetworkReader<'a> {
     }
 }
 
-/// By what the attribute file says of the output. Places, classes and whether there is a face say
-/// nothing of an edit's leakage.
+/// Role of an output, from the attribute file. Landmarks, classes and the face probability do not
+/// measure an edit's leakage.
 fn column(output: &Output) -> Column {
     match output.group.as_str() {
         "identity" => Column::Identity,
@@ -113,8 +113,8 @@ impl Reader for NetworkReader<'_> {
     }
 }
 
-/// How attributes spread over the generator's own samples: the units of leakage, and the two sides
-/// of binary ones.
+/// Spread of the attributes over the generator's own samples: the units of leakage, and the two
+/// sides of binary ones.
 #[derive(Clone, Debug)]
 pub struct Spread {
     attributes: Vec<Attribute>,
@@ -194,9 +194,9 @@ impl Spread {
         Ok(on - off)
     }
 
-    /// The mean over the attributes other than `except` of how far `a` and `b` are apart, in
-    /// standard deviations of the samples; a group counts once, with the root of its mean square. 0
-    /// when nothing else is read.
+    /// Mean distance between `a` and `b` over the attributes other than `except`, in standard
+    /// deviations of the samples; a group counts once, with the root of its mean square. 0 without
+    /// other attributes.
     pub fn distance(&self, a: &[f64], b: &[f64], except: &str) -> f64 {
         let mut squares: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         let values = self.attributes.iter().zip(&self.deviations).zip(a.iter().zip(b));
@@ -215,7 +215,7 @@ impl Spread {
         self.attributes.iter().position(|a| a.name == attribute)
     }
 
-    /// How many attributes besides `except` are compared; a group counts once.
+    /// Number of attributes compared besides `except`; a group counts once.
     pub fn others(&self, except: &str) -> usize {
         let names = self.attributes.iter().filter(|a| a.name != except);
         names.map(|a| a.group.as_deref().unwrap_or(&a.name)).collect::<BTreeSet<_>>().len()
@@ -280,8 +280,8 @@ mod tests {
         // Deviations 1, 2, 1, 1 and 0.
         let rows = [vec![-1.0, -2.0, -1.0, 1.0, 5.0], vec![1.0, 2.0, 1.0, -1.0, 5.0]];
         let spread = Spread::from_rows(&attributes, &rows);
-        // a: 3/2; c: √((9 + 1)/2); what never varies has no unit and does not count, nor does what
-        // was edited.
+        // a: 3/2; c: √((9 + 1)/2); constant attributes have no unit and do not count, nor does the
+        // edited one.
         let got = spread.distance(&[9.0, 3.0, 3.0, 0.0, 9.0], &[0.0, 0.0, 0.0, 1.0, 0.0], "edited");
         assert!((got - (1.5 + 5f64.sqrt()) / 2.0).abs() < 1e-12, "{got}");
         assert_eq!(spread.others("edited"), 3);

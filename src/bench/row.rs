@@ -4,7 +4,7 @@ use super::plan::Edit;
 use super::setup::EditSetup;
 use crate::value::{Cell, Table};
 
-/// What was measured on one person; `None` where it cannot be.
+/// Measurements of one person; `None` where a value cannot be measured.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
     /// The edit against the truth.
@@ -30,7 +30,7 @@ pub struct Sample {
     pub seconds: f64,
 }
 
-/// How close a picture comes to another.
+/// Similarity of one picture to another.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Closeness {
     /// In dB.
@@ -100,7 +100,7 @@ pub struct Row {
     pub identity_no_edit: Option<f64>,
     /// As `identity`, of the true picture.
     pub identity_truth: Option<f64>,
-    /// What `leakage` would be if nothing moved.
+    /// Value of `leakage` if nothing moved.
     pub leakage_no_edit: Option<f64>,
 }
 
@@ -170,7 +170,7 @@ fn moved(samples: &[Sample]) -> Option<f64> {
     (theirs > 0.0).then(|| ours / theirs)
 }
 
-/// What the columns mean, a line each.
+/// Definitions of the columns, a line each.
 pub const DEFINITIONS: [&str; 11] = [
     "psnr, ssim, percept.: the edited reconstruction of the base picture against the true picture of the edit, at the \
      generator's size, values clamped to [-1, 1]; means over the n people whose label the edit changes",

@@ -1,4 +1,4 @@
-//! Which inversions are compared: a method with its number of steps, in a space.
+//! Settings to compare: a method with its number of steps, in a space.
 
 use super::setup::{SPACES, cross, named_method, named_spaces};
 use crate::error::{Error, Kind, Result};
@@ -9,8 +9,7 @@ use crate::safe::Safe;
 use crate::space::Space;
 use std::ops::RangeInclusive;
 
-/// What is compared unless methods are named: those that an encoder makes possible, and those that
-/// need none.
+/// Default comparison: methods that need an encoder, and methods that do not.
 const ENCODED: [(&Method, usize); 5] =
     [(&ENCODER, 1), (&ENCODER, 3), (&ENCODER, 5), (&HYBRID, 100), (&HYBRID, 300)];
 const PLAIN: [(&Method, usize); 1] = [(&OPTIMIZE, 1000)];
@@ -45,8 +44,8 @@ impl Setting {
 /// order.
 ///
 /// Without methods the field's table: the encoder at 1, 3 and 5 passes, hybrid at 100 and 300
-/// steps, optimize at 1000 (the last only where the model brings no encoder). Without spaces W and
-/// W+, the encoder's methods in W+ only.
+/// steps, optimize at 1000 (the last only for models without an encoder). Without spaces W and W+,
+/// the encoder's methods in W+ only.
 ///
 /// # Errors
 /// When a name is unknown, steps are no such number, the model brings no encoder for a method
@@ -89,7 +88,7 @@ fn method(word: &str, facts: &ModelFacts) -> Result<(&'static Method, Option<usi
     Ok((method, tail.map(number).transpose()?))
 }
 
-/// Steps that may be asked for.
+/// Permitted numbers of steps.
 fn allowed(method: &Method) -> RangeInclusive<usize> {
     if method.steps.is_none() { 1..=100 } else { 0..=1_000_000 }
 }

@@ -9,7 +9,7 @@ use crate::lang::types::ModelFacts;
 use crate::safe::Safe;
 use crate::space::Space;
 
-/// Which direction is taken.
+/// Kind of direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// The calibrated direction itself.
@@ -18,8 +18,8 @@ pub enum Kind {
     Conditional,
     /// The direction of W in all layers of W+, also where W+ has one of its own.
     OfW,
-    /// That one in the layers where it acts, as its file says, and longer by what the others had of
-    /// the effect.
+    /// The direction limited to the layers in which it acts, as its file says, and lengthened to
+    /// make up for the effect of the others.
     Layers,
 }
 
@@ -35,9 +35,9 @@ impl Kind {
 /// One way to edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EditSetup {
-    /// How the picture is inverted.
+    /// Inversion method of the picture.
     pub method: &'static Method,
-    /// Which kind of direction is taken.
+    /// Kind of direction.
     pub kind: Kind,
     /// The space in which the code is moved.
     pub space: Space,
@@ -72,7 +72,7 @@ pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
 /// `optimize` in every space that has directions (`has`), `encoder` and `hybrid` in the layered
 /// ones.
 ///
-/// Pairs that cannot work are left out: the projector searches W only, an encoder knows no z.
+/// Omits impossible pairs: the projector searches only W, and encoders do not predict z.
 ///
 /// # Errors
 /// When a name is unknown, the model brings no encoder for a method named, or nothing is left.
@@ -90,7 +90,7 @@ pub fn setups(
     if wanted.is_empty() {
         return Err(Error::new(
             Failure::Usage,
-            format!("{} brings no calibrated directions to edit along", Safe(&facts.name)),
+            format!("{} has no calibrated directions to edit along", Safe(&facts.name)),
         )
         .hint(
             "put a directions.safetensors beside the generator and name their folder: --model DIR",
@@ -136,7 +136,7 @@ pub(super) fn cross<T: Copy + PartialEq>(
     Ok(found)
 }
 
-/// Which methods search which spaces: `projector in W, encoder and hybrid in W and W+`.
+/// Methods with the spaces that they search: `projector in W, encoder and hybrid in W and W+`.
 fn reach() -> String {
     let mut groups: Vec<(&[Space], Vec<&str>)> = Vec::new();
     for method in METHODS {
@@ -185,7 +185,7 @@ fn method(name: &str, facts: &ModelFacts) -> Result<(&'static Method, Kind)> {
     let kind = Kind::ALL.iter().find(|(n, _)| *n == tail).ok_or_else(|| {
         let kinds = Kind::ALL.map(|(n, _)| n);
         let listed = format!("one of {}", kinds.join(", "));
-        Error::new(Failure::Usage, format!("there is no way to edit called {}", Safe(name)))
+        Error::new(Failure::Usage, format!("there is no edit setup {}", Safe(name)))
             .hint(did_you_mean(tail, kinds).unwrap_or(listed))
     })?;
     Ok((method, kind.1))
@@ -199,13 +199,13 @@ pub(super) fn named_method(name: &str, facts: &ModelFacts) -> Result<&'static Me
     let method = methods::find(name).ok_or_else(|| {
         let known = METHODS.map(|m| m.name);
         let listed = format!("one of {}", known.join(", "));
-        Error::new(Failure::Usage, format!("there is no method called {}", Safe(name)))
+        Error::new(Failure::Usage, format!("there is no method {}", Safe(name)))
             .hint(did_you_mean(name, known).unwrap_or(listed))
     })?;
     if method.encoder && !facts.encoder {
         return Err(Error::new(
             Failure::Usage,
-            format!("{} brings no encoder, which {name} needs", Safe(&facts.name)),
+            format!("{} has no encoder, which {name} needs", Safe(&facts.name)),
         )
         .hint("--methods optimize"));
     }

@@ -1,5 +1,5 @@
-//! What the benchmarks of inversion share: what they work with, a single inversion, the comparison
-//! of two pictures, and the way through the people.
+//! Parts that the benchmarks of inversion share: their inputs, a single inversion, the comparison
+//! of two pictures, and the loop over the people.
 
 use super::pairs::{Pairs, Person, Version};
 use super::plan::Calibrated;
@@ -17,7 +17,7 @@ use candle_core::Tensor;
 /// Sides below this are too small for the window of SSIM.
 const SSIM_SIDE: usize = 11;
 
-/// What a benchmark works with.
+/// Inputs of a benchmark.
 #[derive(Clone, Copy)]
 pub struct Bench<'a> {
     /// The generator.
@@ -36,12 +36,12 @@ pub struct Bench<'a> {
     pub control: &'a Control,
 }
 
-/// What came out.
+/// Results of a benchmark.
 #[derive(Clone, Debug)]
 pub struct Outcome<R> {
     /// The rows of the table.
     pub rows: Vec<R>,
-    /// What else is to be said of them: what was left out and why, definitions.
+    /// Notes on the results: omissions with reasons, definitions.
     pub notes: Vec<String>,
     /// People in the rows.
     pub people: usize,
@@ -69,7 +69,7 @@ impl Shown {
 pub(super) struct Found {
     pub code: Latent,
     pub shown: Shown,
-    /// How far the layers of a W+ code are apart, in σ of w.
+    /// Distance of the layers of a W+ code from each other, in σ of w.
     pub offset: Option<f64>,
     /// The step of the best point.
     pub best: usize,
@@ -151,7 +151,7 @@ pub(super) fn measure(metric: &dyn Metric, a: &Tensor, b: &Tensor) -> Result<f64
     found.first().copied().ok_or_else(|| Error::runtime("a metric of no pictures"))
 }
 
-/// What was measured on the people who are whole.
+/// Measurements of the people who are complete.
 pub(super) struct Gathered<T> {
     /// By row.
     pub samples: Vec<Vec<T>>,
@@ -159,9 +159,9 @@ pub(super) struct Gathered<T> {
     pub stopped: bool,
 }
 
-/// Takes the first `limit` people one after the other; `person`, which is told how many of how many
-/// came before, gives samples with the numbers of their rows, or `None` when it was stopped before
-/// all were there.
+/// Takes the first `limit` people one after the other. `person` receives the number of people done
+/// and the total; it returns samples with the numbers of their rows, or `None` when it was stopped
+/// before it was complete.
 pub(super) fn gather<T>(
     pairs: &Pairs,
     limit: Option<usize>,

@@ -1,4 +1,4 @@
-//! Files of a tar archive, found by name and read in place: nothing is unpacked.
+//! Files of a tar archive, found by name and read in place, without unpacking.
 //!
 //! Read are the POSIX ustar, GNU and pre-POSIX headers (POSIX.1-2017, pax, "ustar Interchange
 //! Format") of regular files with names of up to 255 bytes. Longer names and sizes in extended
@@ -16,13 +16,13 @@ const BLOCK: u64 = 512;
 /// Extended headers hold times and owners: some hundred bytes.
 const EXTENDED: u64 = 64 << 10;
 
-/// Where the files of an archive lie.
+/// Index of the files of an archive.
 pub struct Archive {
     path: PathBuf,
     entries: BTreeMap<String, (u64, u64)>,
 }
 
-/// What one header says.
+/// Content of one header.
 struct Header {
     name: String,
     size: u64,
@@ -51,7 +51,7 @@ impl Archive {
                         .broken("a name longer than 100 bytes")
                         .hint("use shorter names"));
                 }
-                // Folders, links and devices hold no picture.
+                // Folders, links and devices are not pictures.
                 _ => {}
             }
             if entries.len() > limits.tar_entries {
@@ -81,7 +81,10 @@ impl Archive {
     pub fn read(&self, name: &str, limits: &Limits) -> Result<Vec<u8>> {
         let shown = self.path.to_string_lossy();
         let Some(&(at, size)) = self.entries.get(name) else {
-            return Err(Error::new(Kind::Io, format!("{} holds no {}", Safe(&shown), Safe(name))));
+            return Err(Error::new(
+                Kind::Io,
+                format!("{} does not contain {}", Safe(&shown), Safe(name)),
+            ));
         };
         if size > limits.image_bytes {
             let what = format!("{}: {} has {size} bytes", Safe(&shown), Safe(name));
@@ -104,7 +107,7 @@ struct Scan<'a> {
     shown: &'a str,
     from: BufReader<File>,
     length: u64,
-    /// Where the header at hand begins.
+    /// Offset of the current header.
     at: u64,
 }
 
@@ -165,9 +168,11 @@ fn header(block: &[u8]) -> Result<Header, String> {
         .map(|(i, &b)| if (148..156).contains(&i) { 32 } else { u64::from(b) })
         .sum();
     if octal(field(148, 156)) != Some(sum) {
-        return Err("a header's checksum is wrong: this is no tar archive, or a damaged one".into());
+        return Err(
+            "a header's checksum is wrong: this is not a tar archive, or it is damaged".into()
+        );
     }
-    let size = octal(field(124, 136)).ok_or("a file's size is no octal number")?;
+    let size = octal(field(124, 136)).ok_or("a file's size is not an octal number")?;
     let name = text(field(0, 100))?;
     // GNU keeps times where POSIX has the prefix.
     let prefix = if field(257, 263) == b"ustar\0" { text(field(345, 500))? } else { String::new() };
@@ -184,7 +189,7 @@ fn octal(field: &[u8]) -> Option<u64> {
 fn text(field: &[u8]) -> Result<String, String> {
     let end = field.iter().position(|&b| b == 0).unwrap_or(field.len());
     let text = std::str::from_utf8(field.get(..end).unwrap_or_default());
-    text.map(str::to_owned).map_err(|_| "a file's name is no UTF-8".into())
+    text.map(str::to_owned).map_err(|_| "a file's name is not UTF-8".into())
 }
 
 /// Whether an extended header (`LENGTH KEY=VALUE` lines) says what this reader takes from the plain
@@ -231,7 +236,7 @@ pub(super) mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(bytes).unwrap();
         let found = Archive::open(file.path(), &LIMITS);
-        // What is read later needs the file.
+        // The file must outlive this function: it is read later.
         file.keep().unwrap();
         found
     }
@@ -244,7 +249,8 @@ pub(super) mod tests {
         assert_eq!(a.read("b", &LIMITS).unwrap(), long);
         assert_eq!(a.read("empty", &LIMITS).unwrap(), b"");
         assert!(
-            !a.holds("c") && a.read("c", &LIMITS).unwrap_err().message().contains("holds no c")
+            !a.holds("c")
+                && a.read("c", &LIMITS).unwrap_err().message().contains("does not contain c")
         );
         let small = Limits { image_bytes: 999, ..LIMITS };
         assert_eq!(a.read("b", &small).unwrap_err().kind(), Kind::Limit);

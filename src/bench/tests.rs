@@ -16,7 +16,7 @@ use candle_core::{DType, Device, Tensor};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-/// What one step of the planted direction does to the label.
+/// Change of the label by one step of the planted direction.
 const PER_STEP: f64 = 0.5;
 
 fn toy() -> impl Generator {
@@ -356,7 +356,7 @@ fn rows_do_not_depend_on_what_runs_beside_them() {
     };
     let (all, part) = (one(None, &["down", "up"]), one(None, &["down"]));
     let timeless = |r: &Row| Row { seconds: None, ..r.clone() };
-    // The data's order, whatever the order asked for.
+    // The data's order, whatever the requested order.
     assert_eq!((all.rows[0].edit.as_str(), all.rows[1].edit.as_str()), ("up", "down"));
     assert_eq!(timeless(&all.rows[1]), timeless(&part.rows[0]));
     assert!(part.rows[0].psnr_ceiling.is_none() && part.rows[0].seconds.unwrap() > 0.0);
@@ -514,7 +514,7 @@ fn broken_folders_are_named() {
     let pairs = Pairs::open(folder.path()).unwrap();
     assert!(pairs.attribute("both").unwrap_err().message().contains("several labels alike: u, v"));
     assert!(pairs.attribute("none").unwrap_err().message().contains("no person"));
-    // The picture is no picture: found when it is read.
+    // The file is not a picture: found when it is read.
     let e = pairs.picture(&pairs.people[0].base, 3, 8, &Device::Cpu).unwrap_err();
     assert!(e.message().contains("pairs_0.tar: a"), "{e}");
 }

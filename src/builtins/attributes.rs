@@ -22,7 +22,7 @@ pub const BUILTIN: Builtin = Builtin {
         infer,
     },
     category: Category::Measure,
-    summary: "what a picture shows: age, smile, pose, hair, glasses, landmarks",
+    summary: "attributes of a picture: age, smile, pose, hair, glasses, landmarks",
     details: "Read by the attribute network that comes with the generator, in the units of its training labels. A category \
               shows its most probable class and the probability in brackets, landmarks are x, y in pixels of the picture. \
               Several pictures give a column each. `identity(a, b)` compares the people.",
@@ -33,7 +33,7 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn none(name: &str) -> Error {
-    Error::check(format!("{} brings no attribute network", crate::safe::Safe(name)))
+    Error::check(format!("{} has no attribute network", crate::safe::Safe(name)))
         .hint("load \"faces\", or a folder that holds attributes.safetensors beside the generator")
 }
 

@@ -26,7 +26,7 @@ pub const BUILTIN: Builtin = Builtin {
     category: Category::Measure,
     summary: "cosine of the angle between directions: 0 is independent, 1 is the same",
     details: "A number for two directions, a table for more. In double precision. W directions act on every layer when they \
-              meet a W+ one. Named directions are compared in the first space in which all are known: \
+              meet a W+ one. Named directions are compared in the first space in which all exist: \
               W, W+, S, Z.",
     examples: &[
         Example { code: "cosine(direction(\"smile\"), direction(\"age\"))", note: "a number" },
@@ -81,7 +81,9 @@ fn run(args: &Args, _: &mut Context<'_>) -> Result<Value> {
     for (value, span) in args.many("directions") {
         match value {
             Value::Direction(d) => all.push((*d).clone()),
-            other => return Err(Error::runtime(format!("{} is no direction", other.ty())).at(span)),
+            other => {
+                return Err(Error::runtime(format!("{} is not a direction", other.ty())).at(span));
+            }
         }
     }
     if all.len() < 2 {

@@ -31,7 +31,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "space",
                 &[Kind::Space],
                 "-",
-                "which one, where it is known in several: Z, W, W+ or S; unless given, that of the code that it \
+                "its space, if it exists in several: Z, W, W+ or S; by default that of the code that it \
                 moves. In W+ that of W in every layer where W+ has none of its own. Of a file that does not say, the \
                 space it is in",
             ),
@@ -39,7 +39,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "key",
                 &[Kind::Text],
                 "-",
-                "which one, where the file holds several: a name, or pc0, pc1, …",
+                "which direction, if the file holds several: a name, or pc0, pc1, …",
             )
             .named(),
         ],
@@ -50,10 +50,10 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "a direction: named, or from a file",
     details: "`code + k*direction` moves; `a | [b, c]` projects b and c out of a, jointly; `a @ 0..4` keeps layers. \
               One step of the generator's own is one standard deviation of the attribute (of yaw one degree); \
-              `info(direction(\"smile\"))` tells what was measured. Without `space:` a name means the direction in \
-              every space in which the generator knows it, and the code decides: its own space, else the widest one \
+              `info(direction(\"smile\"))` shows its measurements. Without `space:` a name means the direction in \
+              every space for which the generator has it, and the code decides: its own space, else the widest one \
               that moves it. All parts of `a | b` and `a + b` come from one space. Files: InterFaceGAN boundaries (npy), e4e directions (pt), GANSpace \
-              components (npz, pt; steps of one sigma), and what `save` wrote, with its generator.",
+              components (npz, pt; steps of one sigma), and files written by `save`, with their generator.",
     examples: &[
         Example { code: "direction(\"smile\")", note: "from the generator's own set" },
         Example {
@@ -90,7 +90,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     Ok(Type::Direction(crate::value::forms_type(&found)))
 }
 
-/// What a call asks for.
+/// Arguments of a call.
 #[derive(Clone, Copy)]
 struct Wanted<'a> {
     name: &'a str,
@@ -123,8 +123,8 @@ fn find(
     Err(unknown(wanted, current))
 }
 
-/// The generator's own direction in that space; in W+ that of W for every layer where there is no
-/// other.
+/// The generator's own direction in that space; in W+ the direction of W for every layer unless
+/// there is one of W+.
 fn in_space(
     own: &Directions,
     name: &str,
@@ -145,7 +145,7 @@ fn elsewhere(wanted: Wanted<'_>, model: &ModelFacts) -> Error {
     let names: Vec<&str> = known.iter().map(|s| s.name()).collect();
     let space = wanted.space.map_or("", Space::name);
     let message =
-        format!("there is no direction \"{name}\" in {space}: it is known in {}", names.join(", "));
+        format!("there is no direction \"{name}\" in {space}: it exists in {}", names.join(", "));
     let first = names.first().copied().unwrap_or("W");
     Error::check(message).rewrite(wanted.call, format!("direction(\"{name}\", space: {first})"))
 }
@@ -232,8 +232,10 @@ fn pick(
             Err(Error::runtime(format!("{} holds several directions", Safe(path)))
                 .hint(format!("say which with `key`: {listed}")))
         }
-        (None, _) => Err(Error::runtime(format!("{} holds no such direction", Safe(path)))
-            .hint(format!("it holds {listed}"))),
+        (None, _) => {
+            Err(Error::runtime(format!("{} does not contain such a direction", Safe(path)))
+                .hint(format!("it holds {listed}")))
+        }
     }
 }
 

@@ -15,7 +15,7 @@ pub const BUILTIN: Builtin = Builtin {
         infer,
     },
     category: Category::Measure,
-    summary: "how much two pictures show the same person; higher is closer",
+    summary: "similarity of the people in two pictures; higher is closer",
     details: "Cosine of the identity embeddings that the generator's attribute network reads: 1 is the same person, about 0 \
               two people at random. The number depends on that network: compare it only with numbers of the same one. The \
               mean over the pictures when there are several.",
@@ -43,7 +43,7 @@ fn of(model: &Loaded) -> Result<Option<Identity>> {
 }
 
 fn none(name: &str) -> Error {
-    Error::check(format!("{} brings no network that tells people apart", crate::safe::Safe(name)))
+    Error::check(format!("{} has no network that compares identities", crate::safe::Safe(name)))
         .hint("use perceptual or ssim, or load a folder whose attributes.safetensors has an identity embedding")
 }
 

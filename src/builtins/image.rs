@@ -30,7 +30,7 @@ pub const BUILTIN: Builtin = Builtin {
             )
             .choices(&["auto", "center", "none"])
             .named(),
-            Param::optional("size", &[Kind::Number], "-", "side in pixels; the current generator's unless given")
+            Param::optional("size", &[Kind::Number], "-", "side in pixels; by default the current generator's")
                 .whole(1, LIMITS.image_side as u64)
                 .named(),
         ],
@@ -44,7 +44,7 @@ pub const BUILTIN: Builtin = Builtin {
               when it grows) until eyes, nose and mouth are placed as in the training pictures; a square picture that is framed so \
               already is kept whole; without a sure face the centre is taken, with a warning. With `align: none` the \
               picture keeps its own size and shape unless `size` is given. Range [-1, 1]. The examples, \
-              `models/faces/examples/900000.jpg` and so on, are inside gannet: where there is no such file they are read \
+              `models/faces/examples/900000.jpg` and so on, are built into gannet: if the file does not exist, they are read \
               from there.",
     examples: &[Example { code: "image(\"models/faces/examples/900000.jpg\")", note: "a face, fitted" }],
     cost: None,
@@ -119,7 +119,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         (w[0].width, w[0].height, w[0].channels) == (w[1].width, w[1].height, w[1].channels)
     });
     if !same {
-        return Err(Error::runtime("the pictures have different sizes, so they are no batch")
+        return Err(Error::runtime("the pictures have different sizes and cannot form a batch")
             .at(args.span)
             .hint("give `size`, or read them one by one"));
     }
@@ -133,7 +133,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     }))
 }
 
-/// What becomes of the frame.
+/// Treatment of a picture that does not fit the frame.
 enum Frame {
     /// The face where there is a network that finds it, else the centre.
     Face,
@@ -152,7 +152,7 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
     };
     let mut notes = decoded.notes;
     if embedded.is_some() {
-        notes.push("the example inside gannet: there is no such file here".to_owned());
+        notes.push("read the example built into gannet: this file does not exist here".to_owned());
     }
     let mut raster = decoded.raster;
     let channels = ctx.model.as_ref().map_or(3, |m| m.facts.channels);
@@ -187,10 +187,10 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String
         }
         _ => fit(&raster, channels, size)?,
     };
-    // Said only when asked for: by default a generator of anything but faces does this.
+    // Noted only on request: by default, generators of anything but faces take the middle.
     if matches!(frame, Frame::Face) && network.is_none() && given(args) {
         notes.push(
-            "the generator brings no network that finds faces, so the middle is taken".to_owned(),
+            "the generator has no network that finds faces, so the middle is taken".to_owned(),
         );
     }
     notes.extend(said);

@@ -18,21 +18,18 @@ pub const BUILTIN: Builtin = Builtin {
             "x",
             &[Kind::Any],
             "-",
-            "any value; the current generator unless given",
+            "any value; by default the current generator",
         )],
         returns: "Table",
         infer,
     },
     category: Category::See,
-    summary: "what a value is: space, shape, generator, origin",
+    summary: "facts about a value: space, shape, generator, origin",
     details: "For a file on disk use `gannet info FILE`.",
     examples: &[
         Example { code: "info()", note: "the current generator" },
         Example { code: "info(sample(seed: 1))", note: "a code" },
-        Example {
-            code: "info(direction(\"smile\"))",
-            note: "a direction, and what was measured about it",
-        },
+        Example { code: "info(direction(\"smile\"))", note: "a direction, and its measurements" },
     ],
     cost: None,
     definition: None,
@@ -98,7 +95,7 @@ fn form(d: &Direction, head: (&str, String)) -> Vec<(String, String)> {
 /// The rows about a generator.
 ///
 /// # Errors
-/// When the generator's file cannot be read any more.
+/// When the generator's file can no longer be read.
 pub fn model(m: &Loaded) -> Result<Vec<(String, String)>> {
     let s = m.spec();
     let spaces = s.spaces.iter().map(|s| s.name()).collect::<Vec<_>>().join(" ");

@@ -26,11 +26,16 @@ pub const BUILTIN: Builtin = Builtin {
                 "space",
                 &[Kind::Space],
                 "-",
-                "Z, W, W+ or S; needed where the file does not say and the shape fits \
+                "Z, W, W+ or S; needed when the file does not say and the shape fits \
                 several",
             ),
-            Param::optional("key", &[Kind::Text], "-", "which array, where the file holds several")
-                .named(),
+            Param::optional(
+                "key",
+                &[Kind::Text],
+                "-",
+                "name of the array, if the file holds several",
+            )
+            .named(),
             shared::CLASS,
         ],
         returns: "Latent",
@@ -38,7 +43,7 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::File,
     summary: "codes from a file",
-    details: "What `save` wrote comes back with its space and generator. Others: `projected_w.npz` of the official projector, \
+    details: "Files written by `save` keep their space and generator. Other files: `projected_w.npz` of the official projector, \
               arrays of shape [D], [N, D], [L, D] or [N, L, D]. A W+ array has one row a layer.",
     examples: &[Example {
         code: "sample(seed: 4) |> save(\"code.safetensors\"); latent(\"code.safetensors\")",
@@ -92,7 +97,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     }))
 }
 
-/// What an array is as codes.
+/// Interpretation of an array as codes.
 struct Found {
     space: Space,
     count: usize,
@@ -116,7 +121,7 @@ fn pick(file: &Checkpoint, key: Option<&str>) -> Result<String> {
     let only = || all.keys().next().filter(|_| all.len() == 1).cloned();
     only().or_else(|| ["code", "w", "latent"].into_iter().find_map(get)).ok_or_else(|| {
         Error::runtime(format!("the file holds several arrays: {}", names()))
-            .hint("say which with `key: \"…\"`")
+            .hint("choose one with `key: \"…\"`")
     })
 }
 
@@ -140,7 +145,8 @@ fn resolve(
     }
     let shape = file.weights.shape(name).unwrap_or_default().to_vec();
     let space = said.or(wanted).map_or_else(|| guess(&shape, current), Ok)?;
-    let unfit = || Error::runtime(format!("an array of shape {shape:?} holds no {space} codes"));
+    let unfit =
+        || Error::runtime(format!("an array of shape {shape:?} does not hold {space} codes"));
     let (count, layers, dim) = match (space, &shape[..]) {
         (Space::Z | Space::W | Space::S, [d]) => (1, 1, *d),
         (Space::Z | Space::W | Space::S, [n, d]) => (*n, 1, *d),

@@ -33,7 +33,7 @@ pub const BUILTIN: Builtin = Builtin {
 pub const PARAMS: &[Param] = &[
     Param::required("a", &[Kind::Latent], "where t is 0"),
     Param::required("b", &[Kind::Latent], "where t is 1"),
-    Param::required("t", &[Kind::Number], "how far, 0 to 1 between them").within(-100.0, 100.0),
+    Param::required("t", &[Kind::Number], "position from a (0) to b (1)").within(-100.0, 100.0),
 ];
 
 /// A code of the two arguments' space.

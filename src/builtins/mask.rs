@@ -51,13 +51,14 @@ pub const BUILTIN: Builtin = Builtin {
             )
             .choices(&["any", "all"])
             .named(),
-            Param::optional("invert", &[Kind::Bool], "false", "what is outside instead").named(),
+            Param::optional("invert", &[Kind::Bool], "false", "use the part outside the shapes")
+                .named(),
         ],
         returns: "Mask",
         infer,
     },
     category: Category::Invert,
-    summary: "says which part of a picture counts",
+    summary: "weights of a picture's pixels: which part counts",
     details: "A weight for every pixel, from 0 (black, does not count) to 1 (white). Shapes are drawn at the current \
               generator's size: a pixel is inside when its centre is. A mask of any size is resampled to the pictures that \
               it is used on. `invert(x, mask: m)` searches a code for the part that counts.",
@@ -120,7 +121,7 @@ fn part(value: &Value, span: Span) -> Result<Mask> {
     match value {
         Value::Mask(m) => Ok(m.as_ref().clone()),
         Value::Text(path) => file(path, span),
-        other => Err(Error::runtime(format!("{} is no part of a mask", other.ty()))
+        other => Err(Error::runtime(format!("{} is not a part of a mask", other.ty()))
             .hint("give the path of a picture, or another mask")),
     }
 }

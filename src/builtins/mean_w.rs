@@ -12,7 +12,7 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature { name: "mean_w", params: &[], returns: "Latent[W]", infer },
     category: Category::Generate,
     summary: "the mean w over the prior, stored with the generator (w_avg)",
-    details: "Where truncation pulls to, and the start of `invert(…, init: mean)`.",
+    details: "The target of truncation, and the start of `invert(…, init: mean)`.",
     examples: &[Example { code: "mean_w()", note: "the generator's average picture" }],
     cost: None,
     definition: None,

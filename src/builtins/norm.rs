@@ -18,8 +18,8 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Measure,
     summary: "Euclidean length over all layers, in the units of the space",
-    details: "For several codes a list, one number each. Of a direction that is known in several spaces the \
-              length in the first of them, W where it is known there.",
+    details: "For several codes a list, one number each. For a direction that exists in several spaces, the \
+              length in the first of them, which is W if it exists there.",
     examples: &[Example { code: "norm(direction(\"smile\"))", note: "the length of one step" }],
     cost: None,
     definition: Some(|_| "Euclidean length over all layers".into()),
@@ -27,7 +27,7 @@ pub const BUILTIN: Builtin = Builtin {
         Value::Direction(d) => Ok(Value::Number(direction::norm(d.first()))),
         other => {
             let code = as_latent(other)
-                .ok_or_else(|| Error::runtime("`x` is no code").at(args.span("x")))?;
+                .ok_or_else(|| Error::runtime("`x` is not a code").at(args.span("x")))?;
             let rows = code
                 .data
                 .flatten_from(1)?

@@ -35,7 +35,7 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn none(name: &str) -> Error {
-    Error::check(format!("{} brings no feature network", crate::safe::Safe(name)))
+    Error::check(format!("{} has no feature network", crate::safe::Safe(name)))
         .hint("use ssim, or load a folder that holds attributes.safetensors beside the generator")
 }
 

@@ -29,7 +29,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "psi",
                 &[Kind::Number],
                 "1",
-                "truncation towards the mean w; 1 is none",
+                "truncation towards the mean w; 1 leaves w unchanged",
             )
             .within(-10.0, 10.0),
             Param::optional("cutoff", &[Kind::Number], "-", "truncate only layers below this one")
@@ -39,7 +39,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "seed",
                 &[Kind::Number],
                 "-",
-                "of random noise; the session's unless given",
+                "seed of random noise; by default the session's",
             )
             .seed()
             .named(),
@@ -132,7 +132,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     }))
 }
 
-/// The transform asked for; `None` when the picture stays where it is.
+/// The requested transform; `None` when the picture is not moved.
 fn transform(args: &Args, g: &dyn Generator) -> Result<Option<Tensor>> {
     let rotate = args.number("rotate")?.unwrap_or(0.0);
     let moved = Transform { rotate, shift: shift(args)? };

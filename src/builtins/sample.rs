@@ -20,19 +20,19 @@ pub const BUILTIN: Builtin = Builtin {
         name: "sample",
         params: &[
             Param::optional("n", &[Kind::Number], "1", "how many codes").whole(1, MAX),
-            Param::optional("seed", &[Kind::Number], "-", "the session's seed unless given").seed(),
+            Param::optional("seed", &[Kind::Number], "-", "by default the session's seed").seed(),
             Param::optional(
                 "psi",
                 &[Kind::Number],
                 "1",
-                "truncation: w = mean + psi·(w − mean); 1 is none",
+                "truncation: w = mean + psi·(w − mean); 1 leaves w unchanged",
             )
             .within(-10.0, 10.0),
             Param::optional(
                 "space",
                 &[Kind::Space],
                 "-",
-                "Z, W, W+ or S; W where the generator has one",
+                "Z, W, W+ or S; by default W, or Z without a W",
             ),
             shared::CLASS,
             Param::optional("model", &[Kind::Model], "-", "a generator other than the current one")

@@ -32,16 +32,16 @@ pub const BUILTIN: Builtin = Builtin {
             Param::required(
                 "value",
                 &[Kind::Image, Kind::Latent, Kind::Path, Kind::Direction, Kind::Mask, Kind::List],
-                "what to save",
+                "the value to save",
             ),
             Param::required(
                 "path",
                 &[Kind::Text],
-                "its ending says how: png jpg webp gif npy safetensors; `{i}` in the name \
+                "the ending gives the format: png jpg webp gif npy safetensors; `{i}` in the name \
                 gives one file each",
             )
             .writes(),
-            Param::optional("quality", &[Kind::Number], "92", "of a jpg, 1 to 100")
+            Param::optional("quality", &[Kind::Number], "92", "quality of a jpg, 1 to 100")
                 .whole(1, 100)
                 .named(),
             Param::optional("fps", &[Kind::Number], "20", "frames a second of a gif")
@@ -51,7 +51,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "columns",
                 &[Kind::Number],
                 "-",
-                "of a grid; the pictures of a strip are one row",
+                "columns of a grid; the pictures of a strip are one row",
             )
             .whole(1, 10_000)
             .named(),
@@ -110,7 +110,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
                 .hint("save(direction, \"name.safetensors\")"))
         }
         Some(Type::Image(_)) if ending == "safetensors" => {
-            Err(Error::check("pictures are no codes")
+            Err(Error::check("pictures are not codes")
                 .at(span)
                 .hint("png, jpg, webp or npy for pictures"))
         }
@@ -131,10 +131,10 @@ fn ending(path: &str) -> Result<String> {
         || format!("one of {}", ENDINGS.join(" ")),
         |e| format!("end the name in .{e}"),
     );
-    Err(Error::check(format!("{} says no format", Safe(path))).hint(hint))
+    Err(Error::check(format!("{} does not name a format", Safe(path))).hint(hint))
 }
 
-/// Where a script's results go: inside the output folder unless told otherwise.
+/// Destination of a script's results: inside the output folder unless told otherwise.
 fn outlet(ctx: &Context<'_>, outside: bool) -> Outlet {
     if ctx.confined && !outside { Outlet::below(&ctx.out) } else { Outlet::anywhere(&ctx.out) }
 }
@@ -340,7 +340,7 @@ fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
                 .iter()
                 .map(|v| match v {
                     Value::Direction(d) => Ok(forms(d)),
-                    other => Err(Error::runtime(format!("{} is no direction", other.ty()))),
+                    other => Err(Error::runtime(format!("{} is not a direction", other.ty()))),
                 })
                 .collect::<Result<_>>()?;
             directions(&all.concat(), ctx)?

@@ -1,4 +1,4 @@
-//! What several built-in functions do alike.
+//! Helpers that several built-in functions share.
 
 use crate::builtin::{
     Args, Bounds, CheckedCall, CodeType, Const, Context, Kind, ModelFacts, Param, Type,
@@ -26,7 +26,7 @@ pub const CLASS: Param = Param::optional(
 /// Refuses a constant class that the generator does not have.
 ///
 /// # Errors
-/// When it has no classes, or fewer.
+/// When the generator has no classes or fewer.
 pub fn check_class(call: &CheckedCall<'_>, model: &ModelFacts) -> Result<()> {
     let (Some(arg), Some(Const::Number(k))) = (call.arg("class"), call.value("class")) else {
         return Ok(());
@@ -46,7 +46,7 @@ pub fn check_class(call: &CheckedCall<'_>, model: &ModelFacts) -> Result<()> {
 /// One-hot labels of the classes given, `[n, c_dim]`; `None` where none is given.
 ///
 /// # Errors
-/// When the generator has no classes or fewer, and when there are neither one nor `n`.
+/// When the generator has no classes or fewer, and when both a class and `n` are missing.
 pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
     let (given, c) = (args.many("class"), model.facts.c_dim);
     if given.is_empty() && args.get("class").is_none() {
@@ -94,12 +94,12 @@ pub fn needed_labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Ten
     Ok(given)
 }
 
-/// What the checker knows of a code argument.
+/// Static type of a code argument.
 pub fn code(call: &CheckedCall<'_>, name: &str) -> CodeType {
     call.arg(name).map(|a| code_type(&a.ty)).unwrap_or_default()
 }
 
-/// What a type says about its code.
+/// Static type of the code in a type.
 pub fn code_type(ty: &Type) -> CodeType {
     match ty {
         Type::Latent(c) | Type::Inversion(c) | Type::Path(c) | Type::Direction(c) => c.clone(),
@@ -125,7 +125,7 @@ pub fn picture(model: Option<&Arc<ModelFacts>>) -> Type {
     Type::Image(model.map(|m| [m.channels, m.height, m.width]))
 }
 
-/// Refuses a space that the generator has no codes in.
+/// Refuses a space in which the generator has no codes.
 pub fn check_space(space: Space, model: &ModelFacts, span: crate::error::Span) -> Result<()> {
     if model.spaces.contains(&space) {
         return Ok(());
@@ -157,7 +157,7 @@ pub fn same_codes(call: &CheckedCall<'_>, names: [&str; 2]) -> Result<CodeType> 
         && m != n
     {
         let error = Error::check(format!("here are {m} codes and {n}")).at(span);
-        return Err(error.label(left, format!("{m}")).hint("take as many on each side"));
+        return Err(error.label(left, format!("{m}")).hint("use equally many on both sides"));
     }
     Ok(CodeType {
         space: a.space.or(b.space),
@@ -264,7 +264,7 @@ fn align(a: &Image, b: &Image) -> Result<(Tensor, Tensor)> {
         (1, _) => Ok((a.data.broadcast_as(b.data.shape())?.contiguous()?, b.data.clone())),
         (_, 1) => Ok((a.data.clone(), b.data.broadcast_as(a.data.shape())?.contiguous()?)),
         _ => Err(Error::runtime(format!("{n} pictures against {m}"))
-            .hint("compare as many with as many, or with one")),
+            .hint("compare equally many, or several with one")),
     }
 }
 
@@ -279,7 +279,7 @@ pub fn metric(m: &dyn Metric, args: &Args, ctx: &Context<'_>) -> Result<Value> {
 pub mod params {
     use crate::builtin::{Kind, Param};
 
-    /// What can be measured: pictures, inversions (their reconstruction), codes (rendered).
+    /// Kinds that can be measured: pictures, inversions (their reconstruction), codes (rendered).
     pub const PICTURES: &[Kind] = &[Kind::Image, Kind::Latent];
 
     /// Two pictures.

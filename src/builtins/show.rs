@@ -22,7 +22,7 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::See,
     summary: "shows values side by side",
-    details: "`show a, b` and `show(a, b)` are the same. Where there is no terminal that shows pictures, they are written as \
+    details: "`show a, b` and `show(a, b)` are the same. Without a terminal that shows pictures, they are written as \
               PNG files and named.",
     examples: &[Example {
         code: "show sample(seed: 1), sample(seed: 2)",
@@ -37,7 +37,7 @@ fn infer(_: &CheckedCall<'_>) -> Result<Type> {
     Ok(Type::Nothing)
 }
 
-/// Longer expressions make no caption.
+/// Longest expression that is used as a caption.
 const CAPTION: usize = 28;
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {

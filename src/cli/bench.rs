@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What is measured.
+/// What to measure.
 #[derive(Debug, Subcommand)]
 pub enum Which {
     /// Edits of held-out people against the true pictures of those edits.
@@ -152,7 +152,7 @@ fn find_faces(common: &Common, options: &Align) -> Result<u8> {
     prepare(common)?;
     let model = model::load(&common.model)?;
     let network = model.features()?.filter(|f| f.config().finds_faces()).ok_or_else(|| {
-        Error::runtime(format!("{} brings no network that finds faces", crate::safe::Safe(&model.facts.name)))
+        Error::runtime(format!("{} has no network that finds faces", crate::safe::Safe(&model.facts.name)))
             .hint("put an attributes.safetensors with landmarks, `face` and `framing` beside the generator")
     })?;
     let pairs = Pairs::open(&options.data)?;

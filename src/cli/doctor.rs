@@ -7,7 +7,7 @@ use crate::ui::doctor::{Finding, findings, lines};
 use crate::value::model;
 use std::time::Instant;
 
-/// `gannet doctor`: 1 when the device or the generator asked for cannot be used.
+/// `gannet doctor`: 1 when the requested device or generator cannot be used.
 pub fn doctor(common: &Common) -> Result<u8> {
     let terminal = probe(&asking(common)?).terminal;
     let device = prepare(common);

@@ -71,7 +71,7 @@ pub fn info(common: &Common, name: &str) -> Result<u8> {
     report(common, &facts)
 }
 
-/// What a generator is, as `--json` says it.
+/// Description of a generator for `--json`.
 fn described(spec: &Spec) -> serde_json::Value {
     let mut facts = json!(spec);
     facts["resolution"] = json!(spec.width.max(spec.height));
@@ -92,7 +92,7 @@ fn direction_line(name: &str, about: &serde_json::Value) -> String {
     format!("{name}: {} ({}) a step{r2}{moves}", a.per_step, a.unit)
 }
 
-/// What was measured about each direction that a generator brings: `{"W/smile": {…}}`.
+/// Measurements of each direction that comes with a generator: `{"W/smile": {…}}`.
 fn direction_facts(m: &model::Loaded) -> Result<serde_json::Value> {
     let told = |d: &Direction| (format!("{}/{}", d.space, d.name), json!(d.about.as_deref()));
     Ok(m.directions()?.iter().map(told).collect())
@@ -137,7 +137,7 @@ pub fn convert(from: &Path, to: &Path) -> Result<u8> {
     if to.extension().is_none_or(|e| e != "safetensors") {
         return Err(Error::new(
             Kind::Usage,
-            format!("{} is no .safetensors file", Safe(&to.to_string_lossy())),
+            format!("{} is not a .safetensors file", Safe(&to.to_string_lossy())),
         )
         .hint("gannet convert IN OUT.safetensors"));
     }

@@ -23,7 +23,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Where pictures go when there is neither a terminal nor `--out`.
+/// Folder for pictures when there is neither a terminal nor `--out`.
 const PICTURES: &str = "gannet-out";
 
 /// A terminal notebook for the latent spaces of GANs.
@@ -56,7 +56,7 @@ struct Common {
     /// Generator to begin with: faces (embedded), toy, or a path.
     #[arg(long, global = true, default_value = "faces", env = "GANNET_MODEL", hide_env = true)]
     model: String,
-    /// Where results are saved, and pictures written where no terminal shows them.
+    /// Folder for saved results, and for pictures when the terminal cannot show them.
     #[arg(long, global = true, value_name = "DIR")]
     out: Option<PathBuf>,
     /// One JSON object a line on standard output.
@@ -85,7 +85,7 @@ struct Common {
         value_name = "SET"
     )]
     kernels: String,
-    /// How pictures are shown: auto, kitty, iterm, sixel, blocks or none.
+    /// Display of pictures: auto, kitty, iterm, sixel, blocks or none.
     #[arg(
         long,
         global = true,
@@ -140,9 +140,9 @@ enum Command {
     },
     /// Convert a checkpoint to safetensors.
     Convert {
-        /// What to read.
+        /// File to read.
         from: PathBuf,
-        /// What to write: NAME.safetensors.
+        /// File to write: NAME.safetensors.
         to: PathBuf,
     },
     /// Invert pictures, several together; with --out, save codes and reconstructions.
@@ -168,14 +168,14 @@ enum Command {
     },
     /// The generators at hand.
     Models,
-    /// What was found of terminal and machine, and why.
+    /// Report on terminal and machine, with reasons.
     Doctor,
     /// Measurements: without a subcommand of speed and memory.
     #[command(after_help = speed::HELP)]
     Bench {
         #[command(flatten)]
         speed: speed::Options,
-        /// What else is measured.
+        /// Another benchmark to run.
         #[command(subcommand)]
         which: Option<bench::Which>,
     },
@@ -191,8 +191,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => {
-            // Help and version go to stdout with 0, mistakes to stderr with 2; a closed pipe is no
-            // concern here.
+            // Help and version go to stdout with 0, mistakes to stderr with 2; a closed pipe is
+            // ignored here.
             let _ = e.print();
             return u8::try_from(e.exit_code()).unwrap_or(2);
         }
@@ -269,14 +269,14 @@ fn prepare(common: &Common) -> Result<()> {
         None => "",
     };
     if !note.is_empty() {
-        // A closed stderr leaves no place to say so.
+        // If stderr is closed, the note cannot be shown.
         let _ = writeln!(std::io::stderr(), "note: {note}");
     }
     model::set_device(device);
     Ok(())
 }
 
-/// How the terminal is asked.
+/// Options for querying the terminal.
 fn asking(common: &Common) -> Result<crate::render::Options> {
     let (graphics, symbols) = (common.graphics.parse()?, common.symbols.parse()?);
     Ok(crate::render::Options { graphics, symbols, ..Default::default() })

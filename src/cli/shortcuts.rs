@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// How to invert.
+/// Options of the inversion.
 pub struct How {
     /// The space, the method's usual one unless given.
     pub space: Option<String>,
@@ -24,7 +24,7 @@ pub struct How {
 fn quoted(path: &Path) -> Result<String> {
     let text = path
         .to_str()
-        .ok_or_else(|| Error::new(Kind::Usage, "the path is no UTF-8").hint("rename the file"))?;
+        .ok_or_else(|| Error::new(Kind::Usage, "the path is not UTF-8").hint("rename the file"))?;
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
@@ -64,7 +64,7 @@ pub fn invert(common: &Common, images: &[PathBuf], how: &How) -> Result<u8> {
     programs::run_in(&mut runner, &Source::new("invert", program)?, &BTreeMap::new())
 }
 
-/// What the results are called, without endings.
+/// Names of the results, without endings.
 ///
 /// # Errors
 /// When one would be written over another, or over a picture that is to be inverted.

@@ -93,7 +93,7 @@ pub fn speed(common: &Common, options: &Options) -> Result<u8> {
     Ok(0)
 }
 
-/// The rows that were asked for, those of one work beside each other.
+/// The requested rows, those of the same work together.
 fn jobs(common: &Common, options: &Options) -> Result<Vec<Job>> {
     if !options.methods.is_empty() && !options.wants(Kinds::Inversion) {
         return Err(Error::new(
@@ -133,7 +133,7 @@ fn jobs(common: &Common, options: &Options) -> Result<Vec<Job>> {
     Ok(all.into_iter().flat_map(with).collect())
 }
 
-/// What is measured of the generator of `--model`.
+/// Quantities measured for the generator of `--model`.
 fn own(common: &Common, options: &Options) -> Result<Vec<What>> {
     let mut all = Vec::new();
     if options.wants(Kinds::Model) {

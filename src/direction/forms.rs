@@ -38,7 +38,7 @@ impl Forms {
         Some(Self { first: all.next()?, rest: all.collect() })
     }
 
-    /// The default form: W's where there is one. For what has no code to follow, such as a length.
+    /// The default form: W's if there is one. For uses without a code to follow, such as a length.
     pub fn first(&self) -> &Direction {
         &self.first.1
     }
@@ -77,7 +77,7 @@ impl Forms {
     /// The form that moves a code of that space. A direction of one form is given as it is.
     ///
     /// # Errors
-    /// When it has several forms and none moves such a code.
+    /// When it has several forms and none of them can move such a code.
     pub fn moving(&self, code: Space) -> Result<&Direction> {
         if !self.is_open() {
             return Ok(self.first());
@@ -143,7 +143,7 @@ fn groups<'a>(all: &[&'a Forms]) -> Result<Vec<(Space, Vec<&'a Direction>)>> {
         let named = |d: &&Forms| format!("`{}` ({})", Safe(&d.first().name), d.sets());
         let names: Vec<String> = all.iter().map(named).collect();
         let message = format!("{} are known in no space together", names.join(" and "));
-        return Err(Error::runtime(message).hint("use directions that are known in one space"));
+        return Err(Error::runtime(message).hint("use directions that exist in one space"));
     }
     let parts = |group: Vec<usize>| {
         group.iter().zip(all).filter_map(|(i, d)| Some(d.iter().nth(*i)?.1)).collect()

@@ -15,24 +15,25 @@ use std::collections::BTreeMap;
 /// Arrays of a file by name: shape and row-major values.
 pub type Arrays = BTreeMap<String, (Vec<usize>, Vec<f64>)>;
 
-/// What is known about the generator that the directions are for.
+/// Facts about the generator that the directions are for.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Dimensions of z.
     pub z_dim: usize,
-    /// Dimensions of w; equal to `z_dim` where there is no mapping network.
+    /// Dimensions of w; equal to `z_dim` without a mapping network.
     pub w_dim: usize,
     /// Layers of a W+ code.
     pub num_ws: usize,
-    /// Dimensions of a style code; 0 where there is no space S.
+    /// Dimensions of a style code; 0 without a space S.
     pub s_dim: usize,
     /// Spaces its codes can live in.
     pub spaces: Vec<Space>,
-    /// Which generator it is, `None` when the file does not tell and the caller does not claim it.
+    /// Identity of the generator, `None` when the file does not state it and the caller does not
+    /// claim it.
     pub model: Option<ModelId>,
 }
 
-/// Where the arrays come from.
+/// Origin of the arrays.
 #[derive(Clone, Debug)]
 pub struct Source<'a> {
     /// The file's name: names the direction, and a `_w_boundary` ending tells W (InterFaceGAN's
@@ -53,13 +54,13 @@ const COMPONENTS: [[&str; 3]; 3] = [
 /// name, whose `W/` or `S/` says its space.
 ///
 /// # Errors
-/// When nothing is there, a shape fits no space of the generator, or the space cannot be told.
+/// When the file holds no array, a shape fits no space of the generator, or the space is ambiguous.
 pub fn from_arrays(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Vec<Direction>> {
     if are_components(arrays.keys().map(String::as_str)) {
         return components(arrays, source, facts);
     }
     if arrays.is_empty() {
-        return Err(bad(source, "it holds no array"));
+        return Err(bad(source, "it does not contain an array"));
     }
     let stem = stem(source.file);
     let single = arrays.len() == 1;
@@ -212,7 +213,7 @@ pub fn components(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Vec
     let Some([comp_key, _, std_key]) =
         COMPONENTS.iter().find(|[comp, ..]| arrays.contains_key(*comp))
     else {
-        return Err(bad(source, "it holds no components (`lat_comp`, `comp` or `X_comp`)"));
+        return Err(bad(source, "it does not contain components (`lat_comp`, `comp` or `X_comp`)"));
     };
     let get = |key: &str| {
         arrays.get(key).ok_or_else(|| bad(source, &format!("array `{key}` is missing")))

@@ -17,12 +17,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// How a session runs.
+/// Options of a session.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Seed of everything random that is not given one.
     pub seed: u64,
-    /// Where results are saved.
+    /// Folder for saved results.
     pub out: PathBuf,
     /// Whether `save` must stay inside `out`.
     pub confined: bool,
@@ -56,7 +56,7 @@ pub struct Session {
     pub functions: BTreeMap<String, Arc<Def>>,
     /// The current generator.
     pub model: Option<Arc<Loaded>>,
-    /// How it runs.
+    /// Options of the session.
     pub options: Options,
     /// The generators that its values refer to, as of the last load.
     held: Vec<Arc<Loaded>>,
@@ -181,7 +181,8 @@ struct Evaluator<'a> {
     echo: bool,
     /// Parameters of the functions being called and variables of comprehensions, innermost last.
     scopes: Vec<BTreeMap<String, Value>>,
-    /// How many of `scopes` the body at hand may see: a function does not see its caller's.
+    /// Index of the first of `scopes` that the current body sees: a function does not see its
+    /// caller's.
     visible_from: usize,
 }
 

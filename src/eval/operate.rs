@@ -51,7 +51,7 @@ fn directed(d: Forms) -> Value {
 }
 
 fn unfit(op: BinaryOp, a: &Value, b: &Value) -> Error {
-    Error::runtime(format!("{} {} {} has no meaning", a.ty(), op.symbol(), b.ty()))
+    Error::runtime(format!("{} {} {} is not defined", a.ty(), op.symbol(), b.ty()))
 }
 
 fn arithmetic(op: BinaryOp, x: f64, y: f64) -> Result<Value> {
@@ -76,7 +76,7 @@ pub fn negate(a: &Value) -> Result<Value> {
     match a {
         Value::Number(v) => Ok(Value::Number(-v)),
         Value::Direction(d) => Ok(directed(d.scale(-1.0))),
-        other => Err(Error::runtime(format!("{} has no negative", other.ty()))),
+        other => Err(Error::runtime(format!("{} cannot be negated", other.ty()))),
     }
 }
 
@@ -169,18 +169,18 @@ pub fn index(base: &Value, index: &Value) -> Result<Value> {
             Ok(Value::Image(Image { data, captions, ..i.clone() }))
         }
         Value::Path(_) => {
-            Err(Error::runtime("a path has no parts to choose").hint("go through its frames: [w for w in path]"))
+            Err(Error::runtime("a path cannot be indexed").hint("iterate over its frames: [w for w in path]"))
         }
         other => match as_latent(other) {
             Some(code) if matches!(code.space, Space::WPlus | Space::S) => code_layers(&code, index),
             Some(code) => Err(Error::runtime(format!("a {} code has no layers to choose", code.space))
-                .hint("lift it first: to(W+, code)[4..8]; several codes are gone through by [c for c in codes]")),
-            None => Err(Error::runtime(format!("{} has no parts", other.ty()))),
+                .hint("lift it first: to(W+, code)[4..8]; iterate over several codes with [c for c in codes]")),
+            None => Err(Error::runtime(format!("{} cannot be indexed", other.ty()))),
         },
     }
 }
 
-/// Which of `count` elements or pictures (`part`: one of them) an index chooses.
+/// Range of the elements or pictures that an index selects of `count`; `part` names one of them.
 fn parts(index: &Value, count: usize, part: &str) -> Result<Range<usize>> {
     layer_range(index, count).map_err(|_| {
         let s = if count == 1 { "" } else { "s" };
@@ -233,7 +233,7 @@ fn codes(code: &Latent, start: usize, len: usize) -> Result<Latent> {
     Ok(Latent { origin: format!("{}, #{start}", code.origin), ..code.part(start, len)? })
 }
 
-/// What a comprehension goes through.
+/// Elements that a comprehension iterates.
 pub fn elements(over: &Value) -> Result<Vec<Value>> {
     match over {
         Value::Range { from, to, step } => {
@@ -250,7 +250,7 @@ pub fn elements(over: &Value) -> Result<Vec<Value>> {
             Some(code) => {
                 (0..code.count()).map(|k| codes(&code, k, 1).map(Value::Latent)).collect()
             }
-            None => Err(Error::runtime(format!("{} has no elements to go through", other.ty()))
+            None => Err(Error::runtime(format!("{} is not iterable", other.ty()))
                 .hint("a range such as -3..3 by 1.5, or a list")),
         },
     }

@@ -59,7 +59,7 @@ fn every_example_runs() {
     for b in builtins::ALL {
         assert!(!b.examples.is_empty(), "{} has no example", b.signature.name);
         for e in b.examples {
-            // What an example saves and reads again lies in a folder of its own.
+            // The files that an example saves and reads again lie in a folder of their own.
             let folder = tempfile::tempdir().unwrap();
             let inside = |name: &str| format!("\"{}/{name}\"", folder.path().display());
             let code = e.code.replace(
@@ -260,7 +260,7 @@ fn files_that_name_no_generator_are_named_or_refused() {
     let moved = format!("sample(space: W) + direction(\"{near}\", space: W)");
     let said = run_in(&mut s, &moved).unwrap().shown[0].0.lines.join(" ");
     assert!(said.contains("taken as one of toy"), "{said}");
-    // What names its generator is not judged.
+    // Files that name their generator are not checked by their numbers.
     run_in(&mut s, "w = sample(space: W); save(w, \"w.safetensors\")").unwrap();
     let own = folder.path().join("w.safetensors").display().to_string();
     let said = run_in(&mut s, &format!("latent(\"{own}\")")).unwrap().shown[0].0.lines.join(" ");
@@ -599,8 +599,8 @@ fn pictures_of_a_batch_are_chosen_like_elements_of_a_list() {
     }
 }
 
-/// What the checker lets through is computed and has the type that it said; what it refuses would
-/// have failed.
+/// Programs that the checker accepts compute a value of the predicted type; programs that it
+/// refuses would fail.
 #[test]
 fn checker_and_evaluator_agree_on_every_index_of_every_value() {
     let folder = tempfile::tempdir().unwrap();
@@ -722,7 +722,7 @@ fn all_parts_of_an_edit_come_from_one_space() {
             same_step(&code, open, &by_hand);
         }
     }
-    // What lives in one space decides for those that are known in several.
+    // A value of one space decides for those that exist in several.
     for space in ["Z", "W", "W+", "S"] {
         let smile = name("smile", space);
         let code = format!(
@@ -885,10 +885,11 @@ fn a_number_that_a_parameter_does_not_take_is_refused_before_anything_runs() {
                 let fix = e.applied().unwrap_or_else(|| panic!("no repair: {code}: {e}"));
                 let (from, to) = (fix.span.start, fix.span.end);
                 let mended = format!("{}{}{}", &code[..from], fix.text, &code[to..]);
-                // What else a generator or another argument asks for is not this parameter's.
+                // Other requirements of the generator or of another argument do not concern this
+                // parameter.
                 let left = check(&mended).err().map(|e| e.to_string()).unwrap_or_default();
                 assert!(!left.contains(&bounds.to_string()), "{mended}: {left}");
-                // Where only a run knows the value, the evaluator reads the same bounds.
+                // For values known only at run time, the evaluator applies the same bounds.
                 let hidden = call_with(&b.signature, (p.name, &format!("{word} l[0]")));
                 let e = error(&format!("l = [{n}, \"\"]\n{hidden}"));
                 assert_eq!(e.kind(), Kind::Runtime, "{hidden}: {e}");
@@ -922,7 +923,7 @@ fn what_can_be_known_is_refused_before_anything_runs() {
         assert_eq!(e.kind(), Kind::Check, "{code}: {e}");
         assert!(e.repair().is_some(), "{code}: {e}");
     }
-    // What a user types may lead anywhere, and so may a script that says so.
+    // Paths typed by the user may lead anywhere, and so may those of a script that says so.
     let typed = Session { options: Options { confined: false, ..s.options.clone() }, ..s.clone() };
     let leaving = Source::new("test", "save(sample(), \"../x.png\")").unwrap();
     assert!(typed.check(&leaving, &BTreeMap::new()).is_ok());
@@ -930,7 +931,7 @@ fn what_can_be_known_is_refused_before_anything_runs() {
     assert!(s.check(&said, &BTreeMap::new()).is_ok());
 }
 
-/// What the checker says of a program, and the program with the repair applied.
+/// The checker's error for a program, and the program with the repair applied.
 fn repaired(code: &str) -> (Error, Option<String>) {
     let s = session(Path::new("."));
     let check = |code: &str| s.check(&Source::new("test", code).unwrap(), &BTreeMap::new());
@@ -988,7 +989,7 @@ fn every_repair_is_applied_and_checks() {
         let found = found.unwrap_or_else(|| panic!("`{code}` cannot be repaired: {e}"));
         assert!(found.contains(mended), "`{code}`: `{found}`");
     }
-    // What to write depends on what is meant: these say it in words.
+    // These repairs depend on the intention, so the hint explains in words.
     for (code, words) in [
         ("image(\"none.jpg\")", "give the path of a png"),
         ("lerp(sample(), to(W+, sample()), 0.5)", "lift the other one first"),

@@ -29,8 +29,7 @@ pub struct Found {
     /// The network's mean probability that a whole face is in this frame and some frames beside
     /// it, in [0, 1].
     pub confidence: f64,
-    /// How far the landmarks differ between those frames: root mean square, in pixels of the
-    /// picture.
+    /// Deviation of the landmarks between those frames: root mean square, in pixels of the picture.
     pub spread: f64,
 }
 
@@ -68,9 +67,9 @@ impl Found {
     }
 }
 
-/// Looks for the largest face; what comes back is the best guess, [`Found::sure`] or not, `None`
-/// where nothing looks like one at all. A 1024 px photograph takes about a second of one core, less
-/// when the face is large.
+/// Finds the largest face. The result is the best guess, whether or not it is [`Found::sure`];
+/// `None` when nothing resembles a face. A 1024 px photograph takes about a second of one core,
+/// less when the face is large.
 ///
 /// # Errors
 /// When the network finds no faces ([`crate::metric::FeaturesConfig::finds_faces`]) or reads other
@@ -95,7 +94,7 @@ pub fn find(network: &Features, picture: &Pyramid<'_>, control: &Control) -> Res
 
 /// A picture as the generator's training pictures were, and what was done to it.
 pub struct Aligned {
-    /// A square of the side asked for.
+    /// A square of the requested side.
     pub picture: Raster,
     /// In words, with how sure it is.
     pub notes: Vec<String>,

@@ -40,7 +40,7 @@ pub fn settle(
         let looked = frames.iter().zip(&seen).filter(|(_, s)| round == 0 || s.face >= GIVEN_UP);
         let mut moved: Vec<_> =
             looked.filter_map(|(f, s)| Some((*f, asked(f, s)?, s.face))).collect();
-        // What is left when all are given up still answers how sure one can be.
+        // If all are given up, the remaining one still tells the confidence.
         if moved.is_empty() {
             break;
         }
@@ -88,7 +88,7 @@ fn look(
 /// The frame in which the landmarks seen would be where the training pictures have them.
 fn asked(frame: &Similarity, seen: &Landmarks) -> Option<Similarity> {
     let step = Similarity::between(&seen.framing, &seen.points)?;
-    // Landmarks so far from what the network was trained on are no face's.
+    // Landmarks so far from the training framing do not belong to a face.
     (0.4..2.5).contains(&step.scale()).then(|| step.then(frame))
 }
 
@@ -166,7 +166,7 @@ mod tests {
     fn landmarks_ask_for_the_frame_that_puts_them_in_place() {
         let (now, wanted) =
             (Similarity::new(100.0, 0.0, [20.0, 30.0]), Similarity::new(130.0, 12.0, [5.0, 8.0]));
-        // What the network would see of a face that is placed as trained in the frame wanted.
+        // Landmarks that the network would see of a face placed as trained in the wanted frame.
         let points = FRAMING.map(|p| now.inverse().apply(wanted.apply(p)));
         let seen = Landmarks { points, face: 1.0, framing: FRAMING };
         let asked = asked(&now, &seen).unwrap();

@@ -1,5 +1,5 @@
-//! How well faces are found: pictures with known landmarks pasted anywhere, at any size and turn,
-//! and looked for.
+//! Tests of the face search: pictures with known landmarks are pasted at any place, size and turn,
+//! and searched.
 
 use super::{Found, find};
 use crate::control::Control;
@@ -14,7 +14,7 @@ pub const RIGHT: f64 = 10.0;
 
 /// Sides of the canvases, as multiples of the pasted picture's.
 const CANVAS: std::ops::Range<f64> = 2.5..5.0;
-/// What lies behind the pasted picture.
+/// Backdrop of the pasted picture.
 const BACKDROPS: [&str; 4] = ["plain", "gradient", "noise", "picture"];
 
 /// A square picture of a face, and where its landmarks are.
@@ -33,18 +33,17 @@ pub struct Trial {
     pub picture: Raster,
     /// The canvas alone.
     pub empty: Raster,
-    /// Where the landmarks are in it, in pixels.
+    /// True landmarks in it, in pixels.
     pub truth: Points,
     /// The pasted picture's side as a multiple of its own, 0.5 to 2.
     pub size: f64,
     /// Its turn in degrees, -30 to 30, clockwise.
     pub turn: f64,
-    /// What lies behind it: `plain`, `gradient`, `noise` or `picture` (a corner of another one,
-    /// blurred).
+    /// Backdrop: `plain`, `gradient`, `noise` or `picture` (a corner of another one, blurred).
     pub backdrop: &'static str,
 }
 
-/// What came of a trial.
+/// Result of a trial.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Row {
     /// The trial's number.
@@ -53,14 +52,14 @@ pub struct Row {
     pub size: f64,
     /// Turn in degrees.
     pub turn: f64,
-    /// What lies behind it.
+    /// Backdrop.
     pub backdrop: &'static str,
     /// Mean distance of the landmarks from the truth in % of the distance between the eyes; null
     /// when nothing was found.
     pub error: Option<f64>,
-    /// How sure the search was, in [0, 1].
+    /// Confidence of the search, in [0, 1].
     pub confidence: f64,
-    /// How sure it was on the canvas alone, where there is no face.
+    /// Confidence on the canvas alone, which has no face.
     pub confidence_empty: f64,
     /// Seconds for the search, on the threads in use.
     pub seconds: f64,
@@ -73,7 +72,7 @@ impl Row {
     }
 }
 
-/// What came of all trials.
+/// Results of all trials.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Summary {
     /// Trials.

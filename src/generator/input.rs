@@ -1,4 +1,4 @@
-//! What a generator reads besides a code: noise, labels, a camera, a transform of its input.
+//! Inputs of a generator besides a code: noise, labels, a camera, a transform of its input.
 
 use crate::error::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -13,7 +13,7 @@ pub enum Noise {
     None,
     /// Fresh maps: those of a picture depend on the seed and on its place.
     Random {
-        /// Where they come from.
+        /// Seed of the maps.
         seed: u64,
         /// The place of the first picture.
         first: usize,
@@ -22,8 +22,8 @@ pub enum Noise {
     Maps(Vec<Tensor>),
 }
 
-/// What a generator reads besides a code. A family ignores what it has no use for;
-/// [`super::Inputs`] says what it reads.
+/// Inputs of a generator besides a code. A family ignores those that it does not read;
+/// [`super::Inputs`] lists what it reads.
 #[derive(Clone, Debug, Default)]
 pub struct Input {
     /// Noise of the layers.
@@ -47,8 +47,8 @@ impl Input {
         Self { labels: labels.cloned(), ..Self::default() }
     }
 
-    /// What belongs to the `len` pictures from `from` on, of `count`. Tensors with one row serve
-    /// all pictures and stay.
+    /// The part for the `len` pictures from `from` on, of `count`. Tensors with one row serve all
+    /// pictures and stay.
     ///
     /// # Errors
     /// When there are not as many.
@@ -82,7 +82,7 @@ impl Input {
     }
 }
 
-/// How a picture is moved in its frame: turned around its centre, then shifted.
+/// Motion of a picture in its frame: a rotation around its centre, then a shift.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Transform {
     /// Degrees, counterclockwise.

@@ -17,8 +17,8 @@ pub fn load(checkpoint: Checkpoint, device: &Device) -> Result<Arc<dyn Generator
     recognise(checkpoint)?.read(device)
 }
 
-/// What a checkpoint would become, from its settings and the shapes of its tensors alone, so
-/// without a fingerprint.
+/// Describes the generator that a checkpoint would become, from its settings and the shapes of its
+/// tensors alone, so without a fingerprint.
 ///
 /// # Errors
 /// As [`load`], as far as settings and shapes tell.
@@ -90,7 +90,7 @@ mod tests {
         let b = load(c.clone(), &Device::Cpu).expect("loaded");
         assert_eq!((b.spec().width, b.spec().c_dim, b.spec().name.as_str()), (8, 2, "toy"));
         assert_eq!(a.spec(), b.spec(), "the same tensors have the same fingerprint");
-        // What it is, is known before a number is read.
+        // The description is complete before a number is read.
         let said = describe(c.clone()).expect("described");
         assert_eq!(Spec { fingerprint: a.spec().fingerprint.clone(), ..said }, *a.spec());
         // Through our own file format as well.

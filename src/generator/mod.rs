@@ -36,7 +36,7 @@ pub struct StyleLayer {
     pub name: String,
     /// The row of a W+ code that its styles are computed from.
     pub row: usize,
-    /// How many styles it reads.
+    /// Number of styles that it reads.
     pub size: usize,
 }
 
@@ -53,7 +53,7 @@ pub struct Layer {
     pub width: usize,
 }
 
-/// What a generator reads besides a code; see [`Input`].
+/// Inputs of a generator besides a code; see [`Input`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Inputs {
     /// Noise maps.
@@ -66,7 +66,7 @@ pub struct Inputs {
     pub transform: bool,
 }
 
-/// What a generator is.
+/// Description of a generator.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Spec {
     /// Its name, as shown.
@@ -90,13 +90,12 @@ pub struct Spec {
     /// Spaces its codes can live in.
     #[serde(skip)]
     pub spaces: Vec<Space>,
-    /// The layers that read styles, in the order in which they run; empty where there is no space
-    /// S.
+    /// The layers that read styles, in the order in which they run; empty without a space S.
     pub styles: Vec<StyleLayer>,
     /// The layers that can be tapped and entered, in the order in which they run.
     #[serde(skip)]
     pub layers: Vec<Layer>,
-    /// What it reads besides a code.
+    /// Inputs besides a code.
     #[serde(skip)]
     pub inputs: Inputs,
     /// Parameters, buffers not counted.
@@ -108,7 +107,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// How many styles each row of a W+ code controls, `num_ws` numbers; empty where there is no
+    /// Number of styles that each row of a W+ code controls, `num_ws` numbers; empty without a
     /// space S.
     ///
     /// Layers run in the order of their rows, so a row's styles are neighbours in a style code:
@@ -123,7 +122,7 @@ impl Spec {
         sizes
     }
 
-    /// Dimensions of a style code; 0 where there is no space S.
+    /// Dimensions of a style code; 0 without a space S.
     pub fn s_dim(&self) -> usize {
         self.styles.iter().map(|l| l.size).sum()
     }
@@ -152,11 +151,11 @@ pub struct Feature {
     pub layer: usize,
     /// Its map after the activation, `[N, C, H, W]`.
     pub map: Tensor,
-    /// Where a family sums its picture up over the layers: the sum so far, `[N, K, H', W']`.
+    /// In families that sum the picture over the layers: the sum so far, `[N, K, H', W']`.
     pub picture: Option<Tensor>,
 }
 
-/// Where a synthesis starts.
+/// Starting point of a synthesis.
 #[derive(Clone, Copy)]
 pub enum Start<'a> {
     /// At a code of the space that the synthesis reads, or of S.
@@ -177,7 +176,7 @@ pub enum Start<'a> {
     },
 }
 
-/// A point that a synthesis is asked for.
+/// A point of the synthesis whose value is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tap {
     /// The map of a layer, by its index in [`Spec::layers`].
@@ -186,21 +185,21 @@ pub enum Tap {
     Picture,
 }
 
-/// What a synthesis gives.
+/// Results of a synthesis.
 #[derive(Debug, Default)]
 pub struct Tapped {
-    /// The maps asked for, in the order in which they run.
+    /// The requested maps, in the order in which they run.
     pub features: Vec<Feature>,
-    /// The picture, `[N, C, H, W]`, nominal range [-1, 1], not clamped; present when asked for.
+    /// The picture, `[N, C, H, W]`, nominal range [-1, 1], not clamped; `None` unless requested.
     pub picture: Option<Tensor>,
 }
 
 /// A generator.
 pub trait Generator: Send + Sync {
-    /// What it is.
+    /// The generator's description.
     fn spec(&self) -> &Spec;
 
-    /// Where its weights are.
+    /// Device of the weights.
     fn device(&self) -> &Device;
 
     /// A code of `to` from a code of its parent space, where that takes the generator's weights:
@@ -214,7 +213,7 @@ pub trait Generator: Send + Sync {
     /// For a space that the generator lacks, and a code of other sizes.
     fn enter(&self, to: Space, parent: &Tensor, input: &Input) -> Result<Tensor>;
 
-    /// Runs the synthesis from a code or a feature map to the points asked for, with gradients.
+    /// Runs the synthesis from a code or a feature map to the requested points, with gradients.
     /// Entering a tapped feature with the same code gives the same picture.
     ///
     /// # Shapes
@@ -247,7 +246,7 @@ pub trait Generator: Send + Sync {
 /// Weights that are searched, by name.
 pub type Variables = Vec<(String, Var)>;
 
-/// A feature to start from and the points asked for must be those of the generator.
+/// Refuses a start feature or a requested point that is not one of the generator's.
 fn check_points(spec: &Spec, n: usize, from: Option<&Feature>, taps: &[Tap]) -> Result<()> {
     let all = spec.layers.len();
     let missing = |layer: usize| {
@@ -272,7 +271,7 @@ fn check_points(spec: &Spec, n: usize, from: Option<&Feature>, taps: &[Tap]) -> 
         .hint("enter a layer with a map that was tapped at it"))
 }
 
-/// How many codes there are, if each has the sizes that the generator reads.
+/// Number of codes, if each has the sizes that the generator reads.
 fn reads(codes: &Tensor, sizes: &[usize]) -> Result<usize> {
     match codes.dims() {
         [n, rest @ ..] if *n > 0 && rest == sizes => Ok(*n),

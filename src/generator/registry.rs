@@ -34,17 +34,17 @@ const UNREAD: &[(&str, &str)] = &[
 pub struct Family {
     /// Its name, as in manifests: `stylegan2`.
     pub name: &'static str,
-    /// What it is, in one line.
+    /// One-line description.
     pub about: &'static str,
     /// The layouts in which its checkpoints come, our own first.
     pub layouts: &'static [&'static Layout],
-    /// The layout of a file of this family; `None` when the file is of another. Only asked where
-    /// the file's manifest names this family or where there is no manifest.
+    /// The layout of a file of this family; `None` for a file of another family. Called only when
+    /// the file's manifest names this family or is missing.
     pub detect: fn(&Listing) -> Option<&'static Layout>,
     /// Picks the generator's own tensors out of a file and completes the layout's settings, where
     /// rules and names alone do not tell them; `None` where they do.
     pub prepare: Option<Prepare>,
-    /// What a generator with these tensors and settings is; without numbers.
+    /// Describes the generator with these tensors and settings, without reading numbers.
     ///
     /// Fails when settings and shapes contradict each other, and on what is not supported.
     pub describe: fn(&Listing, &Config) -> Result<Spec>,
@@ -63,10 +63,10 @@ impl std::fmt::Debug for Family {
     }
 }
 
-/// What a family knows of a generator besides its tensors.
+/// Settings of a generator, besides its tensors.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// What it is called where its settings give no name: the file's stem.
+    /// Fallback name where the settings give none: the file's stem.
     pub name: String,
     /// The family's settings, as the layout gives them; null for none.
     pub settings: Json,
@@ -79,7 +79,7 @@ pub struct Config {
 pub struct Found {
     /// The family.
     pub family: &'static Family,
-    /// How the file is laid out.
+    /// Layout of the file.
     pub layout: &'static Layout,
     /// Its tensors, renamed.
     pub weights: Weights,
@@ -88,7 +88,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// What the generator is, from settings and shapes alone.
+    /// Description of the generator, from settings and shapes alone.
     ///
     /// # Errors
     /// As [`Family::describe`].

@@ -21,10 +21,10 @@ pub fn toy(seed: u64, device: &Device) -> Result<Arc<dyn Generator>> {
     Ok(Arc::new(Toy { seed, ..Toy::default() }.build(device)?))
 }
 
-/// How a toy is made; the default is the one that [`toy`] makes.
+/// Settings of a toy generator; the default is the one that [`toy`] makes.
 #[derive(Clone, Debug)]
 pub struct Toy {
-    /// Where its weights come from.
+    /// Seed of the weights.
     pub seed: u64,
     /// Side of its pictures: a power of two from 4.
     pub resolution: usize,
@@ -40,7 +40,7 @@ pub struct Toy {
     pub c_dim: usize,
     /// Layers of the mapping network.
     pub mapping_layers: usize,
-    /// How its blocks are joined.
+    /// Connection of its blocks.
     pub architecture: Architecture,
 }
 
@@ -63,7 +63,7 @@ impl Default for Toy {
 impl Toy {
     /// Makes the generator.
     ///
-    /// Errors on a resolution that is no power of two from 4, and on sizes of zero.
+    /// Errors on a resolution that is not a power of two from 4, and on sizes of zero.
     pub fn build(&self, device: &Device) -> Result<StyleGan2> {
         let mut tensors = self.tensors(device)?;
         // The mean of w needs the mapping network; a first build with a mean of zero lends it.
@@ -75,7 +75,7 @@ impl Toy {
         StyleGan2::new(&mut weights, &self.given(), &fingerprint, device)
     }
 
-    /// What is said about it beside its tensors.
+    /// Settings besides the tensors.
     pub fn given(&self) -> Given {
         Given {
             name: Some("toy".into()),

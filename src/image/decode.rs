@@ -45,7 +45,7 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Decoded> {
 /// another profile is noted.
 ///
 /// # Errors
-/// `Format` for what is no such picture or is cut short; `Limit` for a side beyond
+/// `Format` for bytes that are not a supported picture or are cut short; `Limit` for a side beyond
 /// `limits.image_side` or more than `limits.image_bytes` decoded, both taken from the header before
 /// anything is decoded.
 pub fn decode(name: &str, bytes: &[u8], limits: &Limits) -> Result<Decoded> {
@@ -101,7 +101,7 @@ fn crate_limits(limits: &Limits) -> image::Limits {
 fn check_size(name: &str, decoder: &impl ImageDecoder, limits: &Limits) -> Result<()> {
     let (w, h) = decoder.dimensions();
     if w == 0 || h == 0 {
-        return Err(Error::format(name, 0, "the picture has no pixels"));
+        return Err(Error::format(name, 0, "the picture is empty"));
     }
     let too_big = |what: String| {
         Err(Error::new(Kind::Limit, format!("{}: {w}×{h} pixels, {what}", Safe(name)))

@@ -47,7 +47,7 @@ impl Raster {
         &self.data[at..at + self.channels]
     }
 
-    /// What it is, in a word: `grey`, `rgb`, `rgba`.
+    /// Colour mode in a word: `grey`, `rgb`, `rgba`.
     pub fn mode(&self) -> &'static str {
         match self.channels {
             1 => "grey",
@@ -181,7 +181,7 @@ impl Raster {
             Error::new(
                 Kind::Runtime,
                 format!(
-                    "a tensor of shape {:?} is no batch of pictures [N, C, H, W]",
+                    "a tensor of shape {:?} is not a batch of pictures [N, C, H, W]",
                     images.dims()
                 ),
             )

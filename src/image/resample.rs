@@ -12,7 +12,7 @@ use crate::limits::LIMITS;
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-/// How source pixels are weighted.
+/// Weights of source pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
     /// The mean over the target pixel's area (Pillow's `BOX`); enlarging repeats pixels.
@@ -116,15 +116,15 @@ pub(super) struct Scaling<F: Fn(f32) -> f32> {
     pub from: (usize, usize),
     /// Width and height of the target.
     pub to: (usize, usize),
-    /// How source pixels are weighted.
+    /// Weights of source pixels.
     pub filter: Filter,
     /// Applied to every value that a pass computes.
     pub finish: F,
 }
 
 impl<F: Fn(f32) -> f32> Scaling<F> {
-    /// Horizontal, then vertical. `source` appends a row of the source to an empty vector, and is
-    /// asked for each row in order; `target` takes the rows of the result in order.
+    /// Horizontal, then vertical. `source` appends a row of the source to an empty vector and is
+    /// called for each row in order; `target` takes the rows of the result in order.
     ///
     /// # Errors
     /// `Interrupted` when the work of this thread is asked to stop.

@@ -10,7 +10,7 @@ pub struct Similarity {
     pub a: f64,
     /// Scale times its sine.
     pub b: f64,
-    /// Where the origin goes.
+    /// Image of the origin.
     pub shift: Point,
 }
 
@@ -45,12 +45,12 @@ impl Similarity {
         (spread > 0.0 && all.scale() > 0.0 && numbers.iter().all(|v| v.is_finite())).then_some(all)
     }
 
-    /// Where a point goes.
+    /// Maps a point.
     pub fn apply(&self, [x, y]: Point) -> Point {
         [self.a * x - self.b * y + self.shift[0], self.b * x + self.a * y + self.shift[1]]
     }
 
-    /// How much longer lines become.
+    /// Factor by which lengths grow.
     pub fn scale(&self) -> f64 {
         libm::hypot(self.a, self.b)
     }

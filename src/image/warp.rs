@@ -135,7 +135,7 @@ impl<'a> Pyramid<'a> {
         self.picture.channels
     }
 
-    /// How squares are read from a halving (0: the picture itself), the coarsest there is at most.
+    /// Sampling of squares from a halving (0: the picture itself), at most the coarsest available.
     fn sampling(&self, coarse: usize, place: &Similarity) -> Sampling<'_> {
         let coarse = coarse.min(self.halvings.len());
         let pixels = match coarse.checked_sub(1).and_then(|k| self.halvings.get(k)) {

@@ -1,4 +1,4 @@
-//! What cannot work, said before anything runs, with its repair.
+//! Checks of a configuration before anything runs; every refusal names its repair.
 
 use super::config::{Config, Init, Method};
 use super::job::Job;
@@ -44,7 +44,7 @@ impl Method {
             return Ok(());
         }
         Err(Error::runtime(format!(
-            "{} brings no encoder, which `method: {}` needs",
+            "{} has no encoder, which `method: {}` needs",
             Safe(generator),
             self.name
         ))
@@ -67,13 +67,13 @@ impl Method {
             return Ok(());
         }
         let why = match name {
-            "passes" => "makes no passes of an encoder",
+            "passes" => "does not run an encoder",
             "lr" => "finds its own step lengths",
             _ => "does not read it",
         };
         // The one most like `optimize` is named last.
         let other = known.last().map_or("", |m| m.name);
-        Err(Error::runtime(format!("method {} {why}: `{name}` has no use", self.name))
+        Err(Error::runtime(format!("method {} {why}: `{name}` does not apply", self.name))
             .hint(format!("leave `{name}` out, or use method: {other}")))
     }
 }
@@ -92,10 +92,10 @@ impl Config {
         }
         let mut notes = Vec::new();
         if job.perceptual.is_none() && self.weights.get("perceptual").is_none() {
-            notes.push("no feature network at hand: pixel loss only".to_string());
+            notes.push("no feature network: pixel loss only".to_string());
         }
         if self.noise && !self.searches_noise(job) {
-            notes.push("the generator adds no noise: no noise maps to search".to_string());
+            notes.push("the generator has no noise maps to search".to_string());
         }
         Ok(notes)
     }
@@ -115,14 +115,12 @@ impl Config {
             .hint(format!("use one of {}", all.join(", "))));
         }
         if self.space == Space::N && spec.noise_sizes.is_empty() {
-            return Err(Error::runtime("the generator adds no noise: there is no N to search")
+            return Err(Error::runtime("the generator has no noise maps, so N cannot be searched")
                 .hint(format!("use {}", self.method.usual_space(&spec.spaces))));
         }
         if matches!(self.init, Init::Mean) && self.space == Space::Z {
-            return Err(Error::runtime(
-                "Z has no mean to start from: 0 is unlike every code that is drawn",
-            )
-            .hint("use a random start, or the best of some"));
+            return Err(Error::runtime("the mean of Z is 0, which is unlike any sampled code")
+                .hint("use a random start, or the best of some"));
         }
         Ok(())
     }

@@ -24,14 +24,14 @@ use std::path::{Path, PathBuf};
 const HEADER: &str = "gannet.inversion";
 /// The format of header and tensors; files of another one are refused.
 const FORMAT: u64 = 2;
-/// What the names of the optimizer's parts begin with.
+/// Prefix of the names of the optimizer's parts.
 const OPTIMIZER: &str = "optimizer.";
 
 /// All but the tensors.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Header {
     format: u64,
-    /// What ran; a checkpoint of another run is refused.
+    /// Fingerprint of the run; a checkpoint of another run is refused.
     run: String,
     phase: usize,
     taken: usize,
@@ -85,8 +85,8 @@ fn name_of(problem: &Problem<'_, '_>) -> Result<String> {
     let weight = phases.first().and_then(|p| {
         p.objective.weights.iter().find(|(name, w)| *name == "perceptual" && *w > 0.0)
     });
-    // Feature networks are told apart by what they make of the target: name and weights may both
-    // have changed.
+    // Feature networks are compared by their features of the target: name and weights may both have
+    // changed.
     let features = match job.perceptual.zip(weight) {
         Some((network, _)) => {
             network.taps(&problem.picture)?.last().map(content_hash).transpose()?

@@ -1,4 +1,4 @@
-//! What an inversion is asked to do.
+//! Configuration of an inversion.
 
 use super::hash::content_hash;
 use super::job::Job;
@@ -18,13 +18,13 @@ use std::time::Duration;
 /// The phases of a method for a job.
 pub type Plan = for<'a> fn(&Job<'a>, &Config) -> Result<Vec<Phase<'a>>>;
 
-/// How a code is found: what a method's file tells the rest of the program.
+/// Description of an inversion method: everything that the rest of the program knows about it.
 pub struct Method {
     /// Its name, as written in a program.
     pub name: &'static str,
     /// The publication that it follows.
     pub paper: &'static str,
-    /// What it does, for help; continues "`name`: …".
+    /// Summary for help; continues "`name`: …".
     pub summary: &'static str,
     /// The spaces that it can search.
     pub spaces: &'static [Space],
@@ -32,7 +32,7 @@ pub struct Method {
     pub encoder: bool,
     /// Gradient steps unless given; `None` for a method that takes none.
     pub steps: Option<usize>,
-    /// Peak learning rate unless given; `None` for a method that has no rate.
+    /// Default peak learning rate; `None` for methods without a rate.
     pub lr: Option<fn(Space) -> f64>,
     /// Weights of terms that differ from the terms' own.
     pub weights: &'static [(&'static str, f64)],
@@ -65,7 +65,7 @@ impl fmt::Debug for Method {
     }
 }
 
-/// Where the search starts.
+/// Starting point of the search.
 #[derive(Clone, Debug)]
 pub enum Init {
     /// The mean of w over the prior. Not for Z.
@@ -107,7 +107,7 @@ impl<const N: usize> From<[(&'static str, f64); N]> for Numbers {
     }
 }
 
-/// Where and how often the state of the search is saved.
+/// Path and interval of checkpoints.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The file; several images append `.0`, `.1`, ….
@@ -116,7 +116,7 @@ pub struct Checkpoint {
     pub every: Duration,
 }
 
-/// What an inversion is asked to do.
+/// Configuration of an inversion.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The space that is searched: Z, W, W+, S, or N (noise maps only, at a fixed code).
@@ -130,20 +130,20 @@ pub struct Config {
     pub passes: Option<usize>,
     /// Peak learning rate, for methods that have one.
     pub lr: f64,
-    /// Where it starts; an encoder's first pass is at the generator's own mean of w, for which it
+    /// Starting point; an encoder's first pass is at the generator's own mean of w, for which it
     /// was trained.
     pub init: Init,
     /// Weights of the terms by name; those not given are the method's, or the terms' own.
     pub weights: Numbers,
     /// Parameters of the method by name.
     pub settings: Numbers,
-    /// Which part of the picture counts; all of it without a mask.
+    /// Weights of the pixels; without a mask all count fully.
     pub mask: Option<Mask>,
     /// Whether the noise maps are searched as well.
     pub noise: bool,
     /// Weight of the noise maps' regulariser ([`super::regulariser`]).
     pub noise_regularise: f64,
-    /// It ends where the loss is no larger.
+    /// The search ends once the loss is at or below this value.
     pub until: Option<f64>,
     /// Seed of everything random.
     pub seed: u64,

@@ -1,4 +1,4 @@
-//! What the encoder's methods promise, on the toy generator.
+//! Tests of the encoder methods, on the toy generator.
 
 use super::methods::{ENCODER, HYBRID, OPTIMIZE};
 use super::tests::{as_alone, foreign, generator, pair, run, several, stats, stopping, values};

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::generator::{Generator, Input, Noise, spaces};
 use candle_core::{DType, Tensor, Var};
 
-/// Where one image of the batch is.
+/// Position of one image of the batch in the search.
 #[derive(Clone, Copy)]
 pub(super) struct Point<'b, 'r, 'a> {
     pub problem: &'b Problem<'r, 'a>,
@@ -24,7 +24,7 @@ pub(super) struct Point<'b, 'r, 'a> {
     pub step: usize,
 }
 
-/// What a point is worth.
+/// Loss and gradients at one point.
 pub(super) struct Evaluation {
     /// The weighted terms.
     pub terms: Vec<(&'static str, f64)>,
@@ -36,7 +36,7 @@ pub(super) struct Evaluation {
     pub maps: Vec<Tensor>,
     /// The picture that they make, `[1, C, H, W]`.
     pub picture: Tensor,
-    /// Gradients of the unknowns, the code's first; empty when none were asked for.
+    /// Gradients of the unknowns, the code's first; empty unless requested.
     pub gradients: Vec<Tensor>,
 }
 
@@ -96,8 +96,8 @@ impl Inputs {
     }
 }
 
-/// The loss at every point, with gradients when asked for; `objective` compares with the points'
-/// targets, in their order. All points share a generator.
+/// Evaluates the loss at every point, with gradients on request; `objective` compares with the
+/// points' targets, in their order. All points share a generator.
 pub(super) fn evaluate(
     points: &[Point<'_, '_, '_>],
     (phase, objective): (&Phase<'_>, &Objective<'_>),
@@ -159,16 +159,16 @@ fn fetched(terms: &[Loss]) -> Result<Vec<(&'static str, Vec<f32>)>> {
     Ok(terms.iter().map(|(name, _)| *name).zip(rows).collect())
 }
 
-/// By how much the loss is scaled while gradients pass a network in f16, where a mean over all
-/// pixels has gradients too small for it: about the number of values of a picture, a power of two,
-/// so that nothing else changes. 1 elsewhere.
+/// Loss scale for gradients that pass a network in f16, where the gradients of a mean over all
+/// pixels underflow: about the number of values of a picture, rounded to a power of two so that
+/// results stay exact. 1 elsewhere.
 fn loss_scale(pictures: &Tensor) -> f64 {
     let values = pictures.elem_count() / pictures.dims().first().map_or(1, |n| (*n).max(1));
     if crate::tensor::halves(pictures.device()) { values.next_power_of_two() as f64 } else { 1.0 }
 }
 
-/// The gradients of all terms together: each image's are of its own loss, as no other depends on
-/// its numbers.
+/// Gradients of the sum of all terms. The loss of one image does not depend on the other images, so
+/// each gradient belongs to its own image.
 fn slopes(terms: &[Loss], vars: &[Var], scale: f64) -> Result<Vec<Tensor>> {
     let mut sum: Option<Tensor> = None;
     for (_, value) in terms {
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(bits(1.0), bits(f64::from(1 << 22)), "a power of two changes exponents alone");
         assert!(
             bits(1.0)[0].iter().all(|b| *b != 0) && bits(1.0)[1] == [0, 0],
-            "what no term reads has no slope"
+            "an unused map has no gradient"
         );
         let read = fetched(&terms).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What names a tensor.
+//! Hash that identifies a tensor.
 
 use crate::error::Result;
 use candle_core::{DType, Device, Tensor};

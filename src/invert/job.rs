@@ -1,4 +1,4 @@
-//! What an inversion works with.
+//! Inputs of an inversion.
 
 use super::stats::WStats;
 use crate::control::Control;
@@ -12,7 +12,7 @@ use candle_core::Tensor;
 /// and they are drawn.
 pub type Statistics<'a> = &'a (dyn Fn() -> Result<Option<WStats>> + Sync + 'a);
 
-/// What an inversion works with.
+/// Inputs of an inversion: generator, networks and control.
 #[derive(Clone, Copy)]
 pub struct Job<'a> {
     /// The generator.
@@ -32,7 +32,7 @@ pub struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// A job with nothing but a generator.
+    /// A job with a generator only.
     pub fn new(generator: &'a dyn Generator, control: &'a Control) -> Self {
         Self {
             generator,
@@ -48,7 +48,7 @@ impl<'a> Job<'a> {
     /// The labels of image `i`, `[1, c_dim]`.
     ///
     /// # Errors
-    /// When there is no such row.
+    /// When the row does not exist.
     pub(super) fn labels_of(&self, i: usize) -> Result<Option<Tensor>> {
         let Some(labels) = self.labels else { return Ok(None) };
         let row = if labels.dims().first() == Some(&1) { 0 } else { i };

@@ -4,12 +4,12 @@ use crate::error::{Error, Result};
 use crate::metric::resize_to;
 use candle_core::{DType, Device, Tensor};
 
-/// How much every pixel counts, from 0 (not at all) to 1.
+/// Weight of every pixel, from 0 (ignored) to 1 (full weight).
 #[derive(Clone, Debug)]
 pub struct Mask {
     /// The weights, `[1, 1, H, W]` in f32 on the CPU, in [0, 1].
     data: Tensor,
-    /// How it was made, for provenance.
+    /// Description of its making, for provenance.
     pub origin: String,
 }
 
@@ -84,7 +84,7 @@ impl Mask {
         Ok(self.data.flatten_all()?.to_vec1::<f32>()?)
     }
 
-    /// What is outside it: every weight subtracted from 1.
+    /// The complement: every weight subtracted from 1.
     ///
     /// # Errors
     /// When a tensor operation fails.
@@ -115,7 +115,7 @@ impl Mask {
         Ok(self.at(size)?.to_dtype(DType::F64)?.mean_all()?.to_vec0::<f64>()?)
     }
 
-    /// Refuses one that leaves nothing of a picture of that size.
+    /// Refuses a mask that is 0 everywhere at that picture size.
     ///
     /// # Errors
     /// When every weight is 0.
@@ -123,7 +123,7 @@ impl Mask {
         if self.share(size)? > 0.0 {
             return Ok(());
         }
-        Err(Error::runtime("the mask is 0 everywhere: nothing of the picture counts")
+        Err(Error::runtime("the mask is 0 everywhere: no pixel counts")
             .hint("make it larger, or turn it round: mask(m, invert: true)"))
     }
 }

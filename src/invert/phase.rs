@@ -4,7 +4,7 @@ use super::optimize::Optimizer;
 use super::schedule::{ramp, w_noise};
 use crate::network::Encoder;
 
-/// What a phase changes; the rest stays as the phase before left it.
+/// Variables that a phase optimises; all others keep their values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unknowns {
     /// The code.
@@ -13,7 +13,7 @@ pub struct Unknowns {
     pub noise: bool,
 }
 
-/// What is minimised: weights by the names of the terms ([`super::TERMS`]).
+/// Recipe of an objective: weights by the names of the terms ([`super::TERMS`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
     /// Terms and their weights; those of weight 0 are left out.
@@ -25,7 +25,7 @@ pub struct Recipe {
     pub limited: bool,
 }
 
-/// How noise maps are kept at mean 0 and mean square 1 ([`super::normalise`]).
+/// Normalisation of noise maps to mean 0 and mean square 1 ([`super::normalise`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Normalise {
     /// Not at all.
@@ -40,7 +40,7 @@ pub enum Normalise {
 /// Makes a fresh optimizer for every image.
 pub type MakeOptimizer = Box<dyn Fn() -> Box<dyn Optimizer>>;
 
-/// How the next point is found.
+/// Source of the next point.
 pub enum Mover<'a> {
     /// By passes of an encoder, which looks at target and reconstruction.
     Encoder(&'a dyn Encoder),
@@ -48,12 +48,12 @@ pub enum Mover<'a> {
     Optimizer(MakeOptimizer),
 }
 
-/// How learning rate and w noise change over a phase.
+/// Schedule of learning rate and w noise over a phase.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     /// Peak learning rate.
     pub rate: f64,
-    /// Where in a step the rate is read: 0 at its beginning, 0.5 in its middle.
+    /// Position within a step at which the rate is read: 0 at its beginning, 0.5 in its middle.
     pub at: f64,
     /// Whether the code is evaluated with the projector's fading noise on it.
     pub w_noise: bool,
@@ -73,21 +73,21 @@ impl Schedule {
 
 /// One phase of an inversion. It begins at the best point of the phases before.
 pub struct Phase<'a> {
-    /// What it is called in progress reports: `invert`.
+    /// Name in progress reports: `invert`.
     pub verb: &'static str,
-    /// What it changes.
+    /// Variables that it optimises.
     pub unknowns: Unknowns,
-    /// What it minimises.
+    /// Objective that it minimises.
     pub objective: Recipe,
-    /// How it moves.
+    /// Source of the next point.
     pub mover: Mover<'a>,
     /// Learning rate and w noise.
     pub schedule: Schedule,
-    /// How noise maps that are searched are kept.
+    /// Normalisation of noise maps that are searched.
     pub normalise: Normalise,
     /// Evaluations, each followed by a move.
     pub steps: usize,
-    /// It ends where the loss is no larger.
+    /// The phase ends once the loss is at or below this value.
     pub until: Option<f64>,
 }
 

@@ -1,4 +1,4 @@
-//! What L-BFGS, masks and new methods promise, on the toy generator.
+//! Tests of L-BFGS, masks and methods added from outside, on the toy generator.
 
 use super::methods::{LBFGS, OPTIMIZE, SEARCHED};
 use super::tests::{as_alone, foreign, generator, run, several, stats, stopping, values};
@@ -235,8 +235,8 @@ fn pictures_of_one_batch_may_have_generators_of_their_own() {
     assert_ne!(first[1], second[1]);
 }
 
-/// An optimizer that no file knows and that reads no gradients: it tries random steps from the
-/// best point.
+/// An optimizer defined only here that does not read gradients: it tries random steps from the best
+/// point.
 #[derive(Default)]
 struct Blind {
     tried: u64,

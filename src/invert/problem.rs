@@ -13,7 +13,7 @@ use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
 use std::cell::OnceCell;
 
-/// What all images of a run share.
+/// State shared by all images of a run.
 pub(super) struct Run<'a> {
     pub job: Job<'a>,
     pub config: Config,
@@ -44,8 +44,8 @@ impl<'a> Run<'a> {
         self.phases.iter().map(|p| p.steps).sum()
     }
 
-    /// What a phase minimises for these targets, `[N, C, R, R]`; `noise` adds the regulariser of
-    /// the maps that are searched.
+    /// Objective of a phase for these targets, `[N, C, R, R]`; `noise` adds the regulariser of the
+    /// maps that are searched.
     pub fn objective(
         &self,
         phase: &Phase<'a>,
@@ -81,7 +81,7 @@ impl<'a> Run<'a> {
 /// One image to invert.
 pub(super) struct Problem<'r, 'a> {
     pub run: &'r Run<'a>,
-    /// Which image it is.
+    /// Index of the image.
     pub place: usize,
     /// Names the streams of random numbers.
     pub key: String,

@@ -32,7 +32,7 @@ struct Batch<'p, 'r, 'a> {
     run: &'r Run<'a>,
     problems: &'p [Problem<'r, 'a>],
     states: Vec<State>,
-    /// What is minimised for the groups of the last evaluation.
+    /// Objectives of the groups of the last evaluation.
     objectives: Vec<(usize, Vec<usize>, Objective<'a>)>,
     reported: Instant,
     saved: Instant,
@@ -151,7 +151,7 @@ impl<'a> Batch<'_, '_, 'a> {
         groups
     }
 
-    /// What these images are worth where they are, in their order.
+    /// Evaluates these images at their current points; results in their order.
     fn evaluate(&mut self, which: &[usize]) -> Result<Vec<Evaluation>> {
         let groups = self.groups(which);
         self.prepare(&groups)?;
@@ -170,7 +170,7 @@ impl<'a> Batch<'_, '_, 'a> {
         Ok(found.into_iter().map(|(_, e)| e).collect())
     }
 
-    /// Makes the objectives of these groups, and keeps no others.
+    /// Builds the objectives of these groups and drops all others.
     fn prepare(&mut self, groups: &[Group]) -> Result<()> {
         let wanted = |(phase, which, _): &(usize, Vec<usize>, Objective<'a>)| {
             groups.iter().any(|g| (g.phase, &g.which) == (*phase, which))
@@ -328,8 +328,8 @@ impl<'a> Batch<'_, '_, 'a> {
         self.reported = Instant::now();
     }
 
-    /// Where the whole is. The picture shown is one that was made anyway: watching costs no pass
-    /// through the generator.
+    /// Reports progress. The picture shown comes from the search itself, so watching costs no extra
+    /// pass through the generator.
     fn progress(&self, (first, acting): (usize, &Phase<'_>), found: &[Evaluation]) -> Progress {
         let (n, total) = (self.run.count, self.run.total());
         let before = self.problems.first().map_or(0, |p| p.place);

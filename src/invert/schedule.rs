@@ -1,4 +1,4 @@
-//! How learning rate and w noise change over the steps, as in NVIDIA's projector.
+//! Schedules of learning rate and w noise, as in NVIDIA's projector.
 
 use std::f64::consts::PI;
 

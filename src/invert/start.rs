@@ -1,4 +1,4 @@
-//! Where a search starts.
+//! Starting point of a search.
 
 use super::config::{Config, Init};
 use super::evaluate::{Point, stacked, synthesize};

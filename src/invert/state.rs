@@ -1,4 +1,4 @@
-//! Where the inversion of one image is.
+//! State of the inversion of one image.
 
 use super::evaluate::Evaluation;
 use super::optimize::Optimizer;
@@ -128,7 +128,7 @@ impl State {
         }
     }
 
-    /// Ends the phase before its last step, as nothing is left to gain in it.
+    /// Ends the phase before its last step because it cannot improve further.
     pub fn skip_rest(&mut self, run: &Run<'_>) {
         self.taken = run.phases.get(self.phase).map_or(0, |p| p.steps);
         self.finished = self.at_end(run);

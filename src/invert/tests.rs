@@ -1,4 +1,4 @@
-//! What an inversion promises, on the toy generator.
+//! Tests of inversion on the toy generator.
 
 use super::methods::{OPTIMIZE, PROJECTOR};
 use super::*;
@@ -40,7 +40,7 @@ pub(super) fn values(t: &Tensor) -> Vec<f32> {
     t.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// Statistics of few samples: the tests need no more, and all share them.
+/// Statistics from few samples, enough for the tests and shared by them.
 pub(super) fn stats(g: &dyn Generator) -> impl Fn() -> Result<Option<WStats>> + use<> {
     let stats = WStats::of(g, None, 500).unwrap();
     move || Ok(Some(stats.clone()))
@@ -328,7 +328,7 @@ fn seeds_matter_and_repeat() {
     assert_ne!(code(1), code(2));
 }
 
-/// A control that asks for `stop` at the k-th report.
+/// A control that requests `stop` at the k-th report.
 pub(super) fn stopping(k: usize, stop: Stop) -> Control {
     let (seen, inner) =
         (Arc::new(AtomicUsize::new(0)), Arc::new(std::sync::OnceLock::<Control>::new()));

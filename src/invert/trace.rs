@@ -10,7 +10,7 @@ pub struct Trace {
     pub total: usize,
     /// Names of the terms.
     pub names: Vec<String>,
-    /// Which steps were kept: all of a short run, every k-th of a long one, and the last.
+    /// Indices of the recorded steps: all of a short run, every k-th of a long one, and the last.
     pub steps: Vec<usize>,
     /// The weighted terms of every kept step, in the order of `names`.
     pub terms: Vec<Vec<f64>>,

@@ -1,4 +1,4 @@
-//! What may be added to what: the arithmetic of codes and directions, and the layers they have.
+//! Type rules of code and direction arithmetic: permitted sums, and the layers of the result.
 
 use super::ast::{BinaryOp, Expr, ExprKind};
 use super::types::{CodeType, Const, ModelFacts, Type};
@@ -95,8 +95,8 @@ fn refusal(op: BinaryOp, a: Operand<'_>, b: Operand<'_>) -> Error {
         (_, Type::Image(_), Type::Image(_)) => error
             .hint(format!("compare({x}, {y}) shows where they differ"))
             .fix(whole, format!("compare({x}, {y})")),
-        (_, Type::List(_), _) | (_, _, Type::List(_)) => error.hint("go through the list: `[w + d for w in ws]`"),
-        _ => error.hint("numbers calculate with numbers, directions with directions, and codes take directions"),
+        (_, Type::List(_), _) | (_, _, Type::List(_)) => error.hint("iterate over the list: `[w + d for w in ws]`"),
+        _ => error.hint("combine numbers with numbers, directions with directions, or a code with a direction"),
     }
 }
 
@@ -184,7 +184,8 @@ fn applied(
     })
 }
 
-/// How a direction of one space can act on a code of another.
+/// Type of a code of one space after a direction of another is applied, or a refusal with its
+/// repair.
 fn repaired(
     error: Error,
     repair: Repair,
@@ -280,8 +281,8 @@ fn nothing_common(verb: &str, all: &[Side<'_>]) -> Error {
         .at(b.core)
         .found(describe("direction", y))
         .label(a.core, describe("direction", x))
-        .note("a direction that is known in several spaces takes that of the others")
-        .hint("use directions that are known in one space")
+        .note("a direction that exists in several spaces takes the space of the others")
+        .hint("use directions that exist in one space")
 }
 
 /// Both in one space, of one generator and of equal layers.
@@ -316,7 +317,7 @@ pub(super) fn same(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) 
     }
 }
 
-/// How a W direction is written for all layers.
+/// Source text that writes a W direction for all layers.
 fn layered(o: &Operand<'_>, c: &CodeType) -> (String, Span, String) {
     let end = c.model.as_ref().map_or(1, |m| m.num_ws);
     let number = |n: usize| Box::new(Expr::new(ExprKind::Number(n as f64), o.expr.span));
@@ -342,7 +343,7 @@ fn one_generator(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) ->
     let error =
         Error::check(message).at(b.core).found(describe(other, y)).label(a.core, describe(what, x));
     Err(error
-        .note("different generators: their spaces share nothing but the name")
+        .note("different generators: their spaces share only the name")
         .hint(own_direction(m, other)))
 }
 
@@ -383,7 +384,7 @@ pub(super) fn describe(what: &str, c: &CodeType) -> String {
     out
 }
 
-/// What two codes have in common.
+/// Common type of two codes.
 pub(super) fn joined(x: &CodeType, y: &CodeType) -> CodeType {
     CodeType {
         space: x.space.or(y.space),
@@ -403,7 +404,7 @@ pub(super) fn parts(index: &Expr, value: Option<&Const>, part: &str) -> Result<O
         Some(Const::Number(n)) => (*n, *n + 1.0),
         Some(Const::Range(a, b, step)) if step.is_none_or(|s| s == 1.0) => (*a, *b),
         Some(Const::Range(..)) => {
-            return Err(refuse(format!("{part}s take no step"))
+            return Err(refuse(format!("{part}s do not take a step"))
                 .hint("choose them without `by`")
                 .fix(index.span, without_step(index)));
         }
@@ -413,7 +414,7 @@ pub(super) fn parts(index: &Expr, value: Option<&Const>, part: &str) -> Result<O
         return Err(refuse(format!("{part}s are whole numbers from 0")).hint("like `0..4` or `3`"));
     }
     if from >= to {
-        let error = refuse(format!("this range holds no {part}s"))
+        let error = refuse(format!("this range does not contain {part}s"))
             .note(format!("{part} ranges are half open"));
         let one = format!("{from}..{}", from + 1.0);
         return Err(error.hint(format!("{one} for {part} {from}")).fix(index.span, one));

@@ -26,7 +26,7 @@ pub struct Program {
 pub struct Cell {
     /// Code or text.
     pub kind: CellKind,
-    /// What follows `#%%` (and `md`) on its line, trimmed.
+    /// Text after `#%%` (and `md`) on its line, trimmed.
     pub title: String,
     /// The `#%%` line without its newline; `None` for what comes before the first one.
     pub marker: Option<Span>,
@@ -38,7 +38,7 @@ pub struct Cell {
     pub text: String,
 }
 
-/// What a cell holds.
+/// Content of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CellKind {
     /// `#%%`: statements.
@@ -50,7 +50,7 @@ pub enum CellKind {
 /// A `#` comment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comment {
-    /// What follows the `#`, without trailing blanks.
+    /// Text after the `#`, without trailing blanks.
     pub text: String,
     /// From the `#` to the end of the line.
     pub span: Span,
@@ -68,13 +68,13 @@ pub struct Ident {
 /// A statement.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stmt {
-    /// What it does.
+    /// Kind of the statement.
     pub kind: StmtKind,
     /// Where, without the newline.
     pub span: Span,
 }
 
-/// What a statement does.
+/// Kind of a statement.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StmtKind {
     /// `name = value`.
@@ -112,7 +112,7 @@ pub struct Def {
     pub name: Ident,
     /// Its parameters, all positional and required, all different.
     pub params: Vec<Ident>,
-    /// What it computes.
+    /// Body of the function.
     pub body: Expr,
 }
 
@@ -144,13 +144,13 @@ impl Arg {
 /// An expression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expr {
-    /// What it is.
+    /// Kind of the expression.
     pub kind: ExprKind,
     /// Where; parentheses around it are part of it.
     pub span: Span,
 }
 
-/// What an expression is.
+/// Kind of an expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
     /// `1.5`, `1e-3`; finite, not negative.
@@ -167,13 +167,13 @@ pub enum ExprKind {
     List(Vec<Expr>),
     /// `[body for var in over if filter]`.
     Comprehension {
-        /// What each element is.
+        /// Expression of each element.
         body: Box<Expr>,
         /// The name bound in `body` and `filter`.
         var: Ident,
-        /// What is gone through.
+        /// Value that is iterated.
         over: Box<Expr>,
-        /// Which ones are taken.
+        /// Condition on the elements.
         filter: Option<Box<Expr>>,
     },
     /// `from..to by step`.
@@ -189,7 +189,7 @@ pub enum ExprKind {
     Call(Call),
     /// `base[index]`; the index is a number or a range.
     Index {
-        /// What is indexed.
+        /// Value that is indexed.
         base: Box<Expr>,
         /// Which.
         index: Box<Expr>,
@@ -205,8 +205,8 @@ pub enum ExprKind {
     Condition {
         /// The direction.
         base: Box<Expr>,
-        /// What is projected out of it together; at least one. An element may be a list of
-        /// directions.
+        /// Directions that are projected out of it together; at least one. An element may be a list
+        /// of directions.
         conditions: Vec<Expr>,
     },
     /// `-a`.
@@ -235,7 +235,7 @@ pub enum ExprKind {
     },
     /// `lhs |> call`: `lhs` becomes the first positional argument.
     Pipe {
-        /// What is handed on.
+        /// Value that is passed on.
         lhs: Box<Expr>,
         /// The function that takes it.
         call: Call,
@@ -246,7 +246,7 @@ pub enum ExprKind {
     Tagged {
         /// The word.
         word: Ident,
-        /// What follows its colon.
+        /// Expression after the colon.
         value: Box<Expr>,
     },
 }

@@ -1,4 +1,4 @@
-//! Which argument fills which parameter: one rule for the checker and the evaluator.
+//! Binding of arguments to parameters: one rule for the checker and the evaluator.
 
 use super::ast::{Arg, Expr, Ident};
 use super::suggest::{did_you_mean, near};

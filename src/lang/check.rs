@@ -97,7 +97,7 @@ pub fn numbers(from: f64, to: f64, step: Option<f64>) -> Result<Vec<f64>> {
     Ok((0..count as usize).map(|i| from + i as f64 * step).collect())
 }
 
-/// What is known while a program is gone through.
+/// State of the checker.
 pub(super) struct Checker<'a> {
     pub(super) world: &'a dyn World,
     names: BTreeMap<String, Typed>,
@@ -107,7 +107,7 @@ pub(super) struct Checker<'a> {
     pub(super) locals: Vec<(String, Typed)>,
     /// Functions whose bodies are being gone through.
     pub(super) calls: Vec<String>,
-    /// How many bodies have been gone through.
+    /// Number of bodies checked so far.
     pub(super) bodies: usize,
     /// Files that the program has written so far.
     pub(super) written: Vec<String>,
@@ -182,7 +182,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// What a failed statement would have bound fits everywhere.
+    /// Binds the names of a failed statement to a type that fits everywhere.
     fn forgive(&mut self, statement: &Stmt) {
         match &statement.kind {
             StmtKind::Let { name, .. } | StmtKind::Param { name, .. } => {

@@ -287,17 +287,17 @@ const PROSE: [&str; 41] = [
     "one of hybrid, encoder",
     "or scale a difference of codes",
     "scale a direction: w + 2*direction",
-    "go through the list",
-    "numbers and directions have a negative",
+    "iterate over the list",
+    "only numbers and directions can be negated",
     "divide by another number",
     "takes age and glasses out of smile",
-    "anything that is true or false",
+    "write a condition",
     "compare numbers",
-    "go through a range",
+    "iterate over a range",
     "like `0..4`",
     "lists, pictures and layered codes are indexed",
     "write `*` to multiply",
-    "go through a list or a range instead",
+    "iterate over a list or a range instead",
     "f(a, b)",
     "leave out the name and the colon",
     "`:help` at the prompt",
@@ -305,20 +305,20 @@ const PROSE: [&str; 41] = [
     "declare it in the script",
     "its parameters are",
     "a number, a text, true, false, a space or a range",
-    "use directions that are known in one space",
+    "use directions that exist in one space",
     "use two directions of",
-    "bind what an inner call gives to a name first",
+    "bind the result of an inner call to a name first",
     "`smile @ 0..4` restricts a direction",
 ];
 
 #[test]
 fn words_of_the_prompt_are_told_apart_from_names() {
-    wrong("help", "help", "nothing is named `help`", "`:help`");
-    wrong("quit", "quit", "nothing is named `quit`", "`:quit`");
-    wrong("exit", "exit", "nothing is named `exit`", "`:quit`");
+    wrong("help", "help", "`help` is not defined", "`:help`");
+    wrong("quit", "quit", "`quit` is not defined", "`:quit`");
+    wrong("exit", "exit", "`exit` is not defined", "`:quit`");
     right("help = 3\nhelp");
     wrong("to(w, z)", "w", "`space` of `to` is Space", "W");
-    wrong("sample(space: s)", "s", "nothing is named `s`", "S");
+    wrong("sample(space: s)", "s", "`s` is not defined", "S");
     right("to(W, z)\nsample(space: S)");
 }
 
@@ -385,7 +385,7 @@ fn layers_lie_within_the_generator() {
     wrong("smile @ 20", "20", "has layers 0..10", "9");
     wrong("n = 20\nsmile @ 0..n", "0..n", "no layers 0..20", "0..10");
     wrong("r[8..4]", "8..4", "no layers", "8..9");
-    wrong("r[0..4 by 2]", "0..4 by 2", "no step", "by");
+    wrong("r[0..4 by 2]", "0..4 by 2", "not take a step", "by");
     wrong("r[0.5]", "0.5", "whole numbers", "0..4");
     wrong("w[4..8]", "4..8", "a W code has no layers", "to(W+, w)[4..8]");
     wrong("zdir @ 3", "3", "a Z direction has no layers", "W");
@@ -403,15 +403,15 @@ fn lists_and_pictures_are_indexed_as_far_as_that_is_known() {
         };
         refused("-1", "-1", "parts are whole numbers from 0", "`3`");
         refused("0.5", "0.5", "parts are whole numbers", "0..4");
-        refused("2..1", "2..1", "this range holds no parts", "2..3");
-        refused("0..4 by 2", "0..4 by 2", "parts take no step", "`by`");
+        refused("2..1", "2..1", "this range does not contain parts", "2..3");
+        refused("0..4 by 2", "0..4 by 2", "parts do not take a step", "`by`");
         refused("w", "w", "an index is a number or a range, not Latent[W]", "w[3]");
-        // How many there are is known when it runs.
+        // The count is known only at run time.
         right(&format!(
             "{of}[7]\n{of}[0..7]\n{of}[0..2 by 1]\nn = 1\n{of}[n..n + 1]\nshow [{of}[i] for i in 0..1]"
         ));
     }
-    // What is known of one picture is known of its batch.
+    // The size of one picture is also known of its batch.
     let types = BTreeMap::from([("batch".to_owned(), Type::Image(Some([3, 64, 32])))]);
     let (_, checked) = run_in(
         &Session { bound: types, ..Session::default() },
@@ -469,11 +469,11 @@ error: cannot add a Z direction to a W+ code
 
 #[test]
 fn misspelt_names_get_the_nearest_ones() {
-    wrong("w + smlie", "smlie", "nothing is named `smlie`", "`smile`");
+    wrong("w + smlie", "smlie", "`smlie` is not defined", "`smile`");
     wrong("strp(w, along: smile)", "strp", "no function `strp`", "`strip`");
     wrong("strip(w, alog: smile)", "alog", "`strip` has no argument `alog`", "`along`");
     wrong("invert(x, method: hybird)", "hybird", "no choice for `method`", "method: hybrid");
-    wrong("qqq", "qqq", "nothing is named", "qqq = …");
+    wrong("qqq", "qqq", "is not defined", "qqq = …");
     right("w + smile\nstrip(w, along: smile)\ninvert(x, method: hybrid)");
 }
 
@@ -496,9 +496,9 @@ fn arguments_are_counted_named_and_typed() {
         "`space` of `invert` is Space, not Number",
         "a space",
     );
-    wrong("invert(x, init: best_of)", "best_of", "no choice", "best_of: 8");
-    wrong("invert(x, init: worst_of: 8)", "worst_of", "no choice", "init: best_of");
-    wrong("strip(w, along: a: 3)", "a: 3", "`a:` is no value", "lists such words");
+    wrong("invert(x, init: best_of)", "best_of", "not a choice", "best_of: 8");
+    wrong("invert(x, init: worst_of: 8)", "worst_of", "not a choice", "init: best_of");
+    wrong("strip(w, along: a: 3)", "a: 3", "`a:` is not a value", "lists such words");
     wrong("invert(x, init: \"mean\")", "\"mean\"", "is word, not Text", "without quotes");
     right(
         "invert(x, init: best_of: 8, method: encoder)\nshow w, r, x\nx |> invert\nstrip(r, along: smile)",
@@ -536,8 +536,8 @@ fn what_makes_no_sense_is_refused_with_a_better_way() {
     wrong("[a for a in w]", "w", "cannot go through Latent[W]", "-3..3");
     wrong("[a for a in 3..0 by 1]", "1", "never reaches", "by -1");
     wrong("0..w", "w", "between numbers", "0..4");
-    wrong("(0..4)[3]", "(0..4)", "Range has no parts", "lists, pictures");
-    wrong("\"text\"[0]", "\"text\"", "Text has no parts", "lists, pictures");
+    wrong("(0..4)[3]", "(0..4)", "Range cannot be indexed", "lists, pictures");
+    wrong("\"text\"[0]", "\"text\"", "Text cannot be indexed", "lists, pictures");
     wrong("w(3)", "w", "cannot be called", "`*`");
     right(
         "smile @ 0..10 + wide\nw - to(W, z)\nw - smile\nsmile | age\nw + 2*smile\nlerp(w, w, 0.5)\nlerp(w, r, 0.5)",
@@ -549,7 +549,7 @@ fn functions_are_checked_at_their_definition_and_at_each_call() {
     right(
         "def younger(w, a) = w - a*(age | smile)\nx |> invert() |> younger(2) |> save(\"out.png\")",
     );
-    wrong("def f(a) = a + nme", "nme", "nothing is named", "nme");
+    wrong("def f(a) = a + nme", "nme", "is not defined", "nme");
     wrong("def f(a) = f(a)", "f", "calls itself", "list");
     wrong("def f(a, b) = a + b\nf(w)", "f(w)", "takes 2 arguments, not 1", "f(a, b)");
     wrong("def f(a) = a\nf(a: w)", "a", "by place", "leave out");

@@ -23,7 +23,7 @@ fn too_deep<T>(i: Tokens<'_>, span: Span) -> Parsed<'_, T> {
     i.refuse(Error::check(message).at(span).hint("give a part of it a name first: `part = …`"))
 }
 
-/// What is in brackets, one level deeper.
+/// Parses bracketed content, one level deeper.
 fn nested<'a, T>(
     mut parser: impl Parser<Tokens<'a>, Output = T, Error = super::input::Failure>,
 ) -> impl FnMut(Tokens<'a>) -> Parsed<'a, T> {

@@ -11,10 +11,10 @@ use crate::limits::LIMITS;
 use crate::space::{Form, Space};
 use std::sync::Arc;
 
-/// How many function bodies one check goes through; calls beyond are taken as they come.
+/// Maximum number of function bodies that one check visits; further calls are not checked.
 const BODIES: usize = 10_000;
 
-/// How deep expressions and the bodies of the functions that they call may nest together.
+/// Maximum depth of expressions together with the bodies of the functions that they call.
 const DEPTH: usize = 4 * LIMITS.expression_depth;
 
 /// A type, with the value where it is a constant.
@@ -40,7 +40,7 @@ impl Checker<'_> {
         // An expression is bounded by the parser; functions that call functions add up.
         if self.depth >= DEPTH {
             let error = Error::check("functions call functions too deeply here").at(e.span);
-            return Err(error.hint("bind what an inner call gives to a name first"));
+            return Err(error.hint("bind the result of an inner call to a name first"));
         }
         self.depth += 1;
         let result = self.infer_kind(e);
@@ -69,7 +69,7 @@ impl Checker<'_> {
             ExprKind::Binary { op, op_span, lhs, rhs } => self.binary(*op, *op_span, lhs, rhs),
             ExprKind::Compare { op, op_span, lhs, rhs } => self.compare(*op, *op_span, lhs, rhs),
             ExprKind::Tagged { word, .. } => {
-                Err(Error::check(format!("`{}:` is no value", word.name))
+                Err(Error::check(format!("`{}:` is not a value", word.name))
                     .at(e.span)
                     .hint("only a parameter that lists such words takes them"))
             }
@@ -83,7 +83,7 @@ impl Checker<'_> {
         if self.function(name).is_some() || self.world.signature(name).is_some() {
             return Ok(Type::Function.into());
         }
-        let error = Error::check(format!("nothing is named `{name}`")).at(span);
+        let error = Error::check(format!("`{name}` is not defined")).at(span);
         match name {
             "help" => {
                 return Err(error.hint("`:help` at the prompt; `?invert` explains `invert`"));
@@ -127,7 +127,7 @@ impl Checker<'_> {
             Type::List(t) => *t,
             of @ Type::Image(_) => of,
             Type::Unknown | Type::Dataset | Type::Path(_) => Type::Unknown,
-            // One code is no list; of how many pictures an inversion is, is known when it runs.
+            // A single code is not iterable; an inversion's image count is known only at run time.
             Type::Latent(c) if c.count.is_some_and(|n| n > 1) => {
                 Type::Latent(CodeType { count: Some(1), ..c })
             }
@@ -136,7 +136,7 @@ impl Checker<'_> {
             }
             ty => {
                 let error = Error::check(format!("`for` cannot go through {ty}")).at(over.span);
-                return Err(error.hint("go through a range, `for a in -3..3`, or a list"));
+                return Err(error.hint("iterate over a range, `for a in -3..3`, or a list"));
             }
         };
         self.locals.push((var.name.clone(), element.into()));
@@ -158,7 +158,7 @@ impl Checker<'_> {
             Type::Bool | Type::Unknown => Ok(()),
             ty => {
                 let error = Error::check(format!("{who} wants a comparison, not {ty}")).at(e.span);
-                Err(error.hint(format!("`{e} > 0`, say: anything that is true or false")))
+                Err(error.hint(format!("write a condition, for example `{e} > 0`")))
             }
         }
     }
@@ -222,7 +222,7 @@ impl Checker<'_> {
                 .rewrite(whole, arith::restricted(base, index))),
             _ => match code(&of) {
                 Some(c) => self.select(c, base, index, at.value.as_ref()),
-                None => Err(Error::check(format!("{of} has no parts to choose"))
+                None => Err(Error::check(format!("{of} cannot be indexed"))
                     .at(base.span)
                     .hint("lists, pictures and layered codes are indexed")),
             },
@@ -329,7 +329,7 @@ impl Checker<'_> {
         let result = arith::together("project out", &sides)?;
         Ok(match &typed[0].1 {
             None => Type::Unknown,
-            // What is not known yet may be of another space.
+            // Elements of unknown type may be of another space.
             Some(first) if sides.len() < typed.len() && !first.forms.is_empty() => {
                 Type::Direction(CodeType { model: first.model.clone(), ..CodeType::default() })
             }
@@ -346,7 +346,7 @@ impl Checker<'_> {
             }
             Typed { ty, .. } => Err(Error::check(format!("cannot negate {ty}"))
                 .at(inner.span)
-                .hint("numbers and directions have a negative")),
+                .hint("only numbers and directions can be negated")),
         }
     }
 
@@ -372,7 +372,7 @@ impl Checker<'_> {
         if let Ok(ty) = arith::binary(op, plain(lhs, &a.ty), plain(rhs, &b.ty), at) {
             return Ok(ty.into());
         }
-        // Only an error asks for the exact place: looking for it at every level would cost 2^depth.
+        // Only an error needs the exact position: finding it at every level would cost 2^depth.
         arith::binary(op, self.operand(lhs, &a.ty), self.operand(rhs, &b.ty), at).map(Typed::from)
     }
 
@@ -475,7 +475,7 @@ impl Checker<'_> {
         }
         if self.calls.contains(name) {
             let error = Error::check(format!("`{name}` calls itself")).at(call.name.span);
-            return Err(error.hint("go through a list or a range instead: `[… for a in 0..10]`"));
+            return Err(error.hint("iterate over a list or a range instead: `[… for a in 0..10]`"));
         }
         self.bodies += 1;
         if self.bodies > BODIES {
@@ -567,7 +567,7 @@ impl Checker<'_> {
             && self.lookup(name).is_none()
             && let Some(space) = Space::parse(&name.to_uppercase())
         {
-            let error = Error::check(format!("nothing is named `{name}`")).at(e.span);
+            let error = Error::check(format!("`{name}` is not defined")).at(e.span);
             return Err(error.note("spaces are capital letters").rewrite(e.span, space.name()));
         }
         let Typed { ty, value } = self.infer(e)?;
@@ -579,7 +579,7 @@ impl Checker<'_> {
     }
 }
 
-/// What is known of an operand of `|`; `None` when only a run can tell.
+/// Type of an operand of `|`; `None` when it is known only at run time.
 fn direction(e: &Expr, ty: &Type) -> Result<Option<CodeType>> {
     match ty {
         Type::Direction(c) => Ok(Some(c.clone())),
@@ -603,7 +603,7 @@ fn bounded(param: &Param, name: &str, value: Option<&Const>, span: Span) -> Resu
 /// A word that is none of a parameter's.
 fn no_choice(param: &Param, word: &Ident, names: &[String]) -> Error {
     let (span, word) = (word.span, word.name.as_str());
-    let error = Error::check(format!("`{word}` is no choice for `{}`", param.name)).at(span);
+    let error = Error::check(format!("`{word}` is not a choice for `{}`", param.name)).at(span);
     let tagged = format!("{word}:");
     if param.choices.contains(&tagged.as_str()) {
         let valued = format!("{tagged} 8");
@@ -650,7 +650,7 @@ fn both_forms(x: &CodeType, y: &CodeType) -> Vec<Form> {
     x.all_forms().into_iter().filter(|form| known.contains(form)).collect()
 }
 
-/// What two elements of a list have in common.
+/// Common type of two elements of a list.
 fn join(a: &Type, b: &Type) -> Type {
     if a == b {
         return a.clone();

@@ -1,5 +1,5 @@
-//! What the parser reads, and how it fails: tokens as a nom input, and failures that keep the
-//! farthest one.
+//! Input and failures of the parser: tokens as a nom input, and failures that keep the farthest
+//! position.
 
 use super::ast::Ident;
 use super::lex::{Token, TokenKind};
@@ -9,7 +9,7 @@ use nom::error::{ErrorKind, ParseError};
 use nom::{IResult, Needed, Parser};
 use std::cell::RefCell;
 
-/// What a parser function gives.
+/// Result of a parser function.
 pub(super) type Parsed<'a, T> = IResult<Tokens<'a>, T, Failure>;
 
 /// The tokens of one statement that are not yet read.
@@ -24,7 +24,7 @@ pub(super) struct Tokens<'a> {
     farthest: &'a RefCell<Failure>,
 }
 
-/// Where nothing fits, and what would have; or an error with words of its own.
+/// Position at which nothing fits, and the tokens expected there; or a specific error.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Failure {
     at: usize,
@@ -165,7 +165,7 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// What looks like the path of a file around a place: `me.jpg`, `/tmp/x.png`, `~/a.jpg`.
+/// Range around a position that looks like a file path: `me.jpg`, `/tmp/x.png`, `~/a.jpg`.
 fn path_around(text: &str, span: Span) -> Option<Span> {
     let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '~' | '\\');
     let start = text[..span.start].trim_end_matches(part).len();
@@ -177,7 +177,7 @@ fn path_around(text: &str, span: Span) -> Option<Span> {
         _ => false,
     };
     let named = odd && found.contains(|c: char| c.is_alphabetic());
-    // A number that begins with its point, or a quotient, is no path.
+    // A number that begins with its point, or a quotient, is not a path.
     let (stem, ending) = found.rsplit_once('.')?;
     let file = !ending.is_empty() && ending.chars().all(char::is_alphanumeric);
     (named && file && !stem.is_empty()).then_some(Span::new(start, end))
@@ -197,11 +197,12 @@ fn small_space(text: &str, span: Span) -> Option<Error> {
     let start = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_').len();
     let space = Space::parse(&format!("{}+", before[start..].to_uppercase()))?;
     let whole = Span::new(start, before.len() + 1);
-    let error = Error::check(format!("`{}` is no space", &text[whole.start..whole.end])).at(whole);
+    let error =
+        Error::check(format!("`{}` is not a space", &text[whole.start..whole.end])).at(whole);
     Some(error.note("spaces are capital letters").rewrite(whole, space.name()))
 }
 
-/// The error of something that is no token.
+/// The error for text that is not a token.
 fn bad(text: &str, span: Span) -> Error {
     let word = &text[span.start..span.end];
     let error = |text: String| Error::check(text).at(span);

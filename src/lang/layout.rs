@@ -20,7 +20,7 @@ use crate::error::{Error, Result, Span};
 /// ```
 ///
 /// # Errors
-/// What the parser refuses is not formatted.
+/// When the parser refuses the text.
 pub fn format(source: &Source) -> Result<String> {
     match Error::all(parse(source).1) {
         Some(error) => Err(error),

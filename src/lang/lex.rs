@@ -1,8 +1,7 @@
 //! From text to tokens.
 //!
-//! One lexer serves everybody: it never fails, so that highlighting, completion and the prompt can
-//! use it on broken text; what is no token comes out as [`TokenKind::Bad`], which the parser
-//! refuses.
+//! The lexer never fails, so highlighting, completion and the prompt can use it on incomplete text.
+//! Text that is not a token becomes [`TokenKind::Bad`], which the parser refuses.
 
 use crate::error::Span;
 use crate::space::Space;
@@ -22,7 +21,7 @@ const SYMBOLS: [&str; 23] = [
     "|", "@", "<", ">", "\n",
 ];
 
-/// What a token is.
+/// Kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     /// `1.5`
@@ -50,7 +49,7 @@ pub enum TokenKind {
 /// A token with its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// What it is.
+    /// Kind of the token.
     pub kind: TokenKind,
     /// Where.
     pub span: Span,
@@ -114,7 +113,7 @@ pub fn incomplete(text: &str) -> bool {
     reading.incomplete()
 }
 
-/// What is open after the lines read so far: reading on costs the next line only.
+/// Open brackets and the like after the lines read so far: reading on costs the next line only.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     open: Vec<&'static str>,
@@ -209,7 +208,7 @@ pub(super) fn ends_statement(tokens: &[Token], text: &str) -> Vec<bool> {
     ends
 }
 
-/// For every token the next one that is no newline and no comment.
+/// For every token, the next one that is neither a newline nor a comment.
 fn words_after(tokens: &[Token]) -> Vec<Option<&Token>> {
     let mut next = vec![None; tokens.len()];
     let mut found = None;

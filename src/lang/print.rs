@@ -4,8 +4,7 @@ use super::ast::{Arg, Call, Expr, ExprKind, Stmt, StmtKind};
 use crate::safe::is_safe;
 use std::fmt::{self, Display, Formatter, Result, Write};
 
-/// How tight an expression binds, from a pipe (0) to a word (9), in the order of the grammar's
-/// rules.
+/// Precedence of an expression, from a pipe (0) to a word (9), in the order of the grammar's rules.
 fn level(kind: &ExprKind) -> u8 {
     use super::ast::BinaryOp::{Add, Div, Mul, Sub};
     match kind {

@@ -92,7 +92,7 @@ impl<'a> Shown<'a> {
                 text.push(c);
                 continue;
             }
-            // The carriage return of a Windows line end is no surprise and needs no showing.
+            // The carriage return of a Windows line end is expected and not shown.
             if !(c == '\r' && source.text[i + 1..].starts_with('\n')) {
                 let _ = write!(text, "{}", Safe(c.encode_utf8(&mut [0; 4])));
             }
@@ -105,8 +105,7 @@ impl<'a> Shown<'a> {
     fn place(&self, byte: usize) -> usize {
         let byte = floor(&self.source.text, byte);
         let (from, to) = self.moved[self.moved.partition_point(|m| m.0 <= byte).saturating_sub(1)];
-        // Within a written-out character only its first byte is asked for, so plain addition is
-        // right.
+        // Within an escaped character only its first byte is looked up, so plain addition is right.
         floor(&self.text, to + (byte - from))
     }
 
@@ -160,7 +159,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// An error that has no place in a source: one line, then notes.
+/// Writes an error without a position in a source: one line, then notes.
 fn write_plain(error: &Error, out: &mut dyn WriteColor) -> std::io::Result<()> {
     out.set_color(ColorSpec::new().set_bold(true).set_intense(true).set_fg(Some(Color::Red)))?;
     write!(out, "error")?;
@@ -169,7 +168,7 @@ fn write_plain(error: &Error, out: &mut dyn WriteColor) -> std::io::Result<()> {
     error.notes().iter().try_for_each(|n| writeln!(out, "  = {}", Safe(n)))
 }
 
-/// Takes out the lines that hold nothing but the border.
+/// Removes the lines that contain only the border.
 fn compact(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.lines() {
@@ -181,7 +180,7 @@ fn compact(text: &str) -> String {
     out
 }
 
-/// The blanks before the frame's corner; two where there is no frame.
+/// Blanks before the frame's corner; two if there is no frame.
 fn margin(text: &str) -> String {
     let width = text.lines().map(without_colour).find_map(|l| {
         let rest = l.trim_start();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// What is known about a generator before anything runs.
+/// Facts about a generator that are known before anything runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelFacts {
     /// Its name, as shown: `faces`.
@@ -23,8 +23,8 @@ pub struct ModelFacts {
     pub z_dim: usize,
     /// Dimensions of w.
     pub w_dim: usize,
-    /// How many styles each row of a W+ code controls: the layers of a code of S; empty where there
-    /// is no space S.
+    /// Number of styles that each row of a W+ code controls: the layers of a code of S; empty
+    /// without a space S.
     pub style_sizes: Vec<usize>,
     /// Number of classes; 0 when unconditional.
     pub c_dim: usize,
@@ -68,12 +68,12 @@ impl ModelFacts {
         self.width * self.height
     }
 
-    /// Dimensions of a style code; 0 where there is no space S.
+    /// Dimensions of a style code; 0 without a space S.
     pub fn s_dim(&self) -> usize {
         self.style_sizes.iter().sum()
     }
 
-    /// Layers of a whole code of that space; `None` where codes have no layers.
+    /// Layers of a whole code of that space; `None` for codes without layers.
     pub fn layers(&self, space: Space) -> Option<usize> {
         match space {
             Space::WPlus => Some(self.num_ws),
@@ -103,7 +103,7 @@ impl ModelFacts {
     }
 }
 
-/// What is known about a code, a direction or an inversion; `None` is "only known when it runs".
+/// Static type of a code, a direction or an inversion; `None` means "known only at run time".
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CodeType {
     /// Its space.
@@ -112,12 +112,12 @@ pub struct CodeType {
     pub layers: Option<usize>,
     /// Its generator.
     pub model: Option<Arc<ModelFacts>>,
-    /// How many codes.
+    /// Number of codes.
     pub count: Option<usize>,
-    /// Where it comes from, for messages: `found by svm`.
+    /// Origin, for messages: `found by svm`.
     pub origin: Option<String>,
-    /// The forms of a direction that is known in several spaces, which then has no `space`, or
-    /// whose only form lives elsewhere than its set; else empty.
+    /// The forms of a direction that exists in several spaces, which then has no `space`, or whose
+    /// only form lives in another space than its set; else empty.
     pub forms: Vec<Form>,
 }
 
@@ -336,7 +336,7 @@ impl fmt::Display for Type {
     }
 }
 
-/// Which numbers a parameter takes: those from `from` to `to`, both included.
+/// Range of a parameter's numbers: from `from` to `to`, both included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
     /// The smallest.
@@ -378,7 +378,7 @@ impl fmt::Display for Bounds {
 pub struct Param {
     /// Its name, as in `space: W+`.
     pub name: &'static str,
-    /// What it accepts.
+    /// Kinds of values that it accepts.
     pub accepts: &'static [Kind],
     /// Bare words it takes (with [`Kind::Choice`]); a word ending in `:` takes a value after it
     /// (`best_of: 8`).
@@ -389,7 +389,7 @@ pub struct Param {
     pub variadic: bool,
     /// Must be written with its name.
     pub named: bool,
-    /// Which numbers it takes; of a parameter with words, the number after a word's colon.
+    /// Range of its numbers; for a parameter with words, of the number after a word's colon.
     pub bounds: Option<Bounds>,
     /// Names a file that the call writes: later statements may read what does not exist yet.
     pub writes: bool,
@@ -557,7 +557,7 @@ pub struct Signature {
     pub infer: Infer,
 }
 
-/// What the checker knows of the world outside the program.
+/// The checker's access to files and generators outside the program.
 pub trait World {
     /// The signature of a built-in function.
     fn signature(&self, name: &str) -> Option<&Signature>;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Which generator a code belongs to.
+/// Identity of the generator that a code belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ModelId {
     /// Its name, as shown.
@@ -32,12 +32,12 @@ pub struct Latent {
     pub noise: Option<Vec<Tensor>>,
     /// Labels of a conditional generator, `[N, c_dim]`.
     pub labels: Option<Tensor>,
-    /// How it was made: the expression, file or method, for provenance.
+    /// Provenance: the expression, file or method.
     pub origin: String,
 }
 
 impl Latent {
-    /// How many codes.
+    /// Number of codes.
     pub fn count(&self) -> usize {
         self.data.dims().first().copied().unwrap_or(0)
     }
@@ -56,7 +56,7 @@ impl Latent {
     /// all, stays.
     ///
     /// # Errors
-    /// When there are not as many.
+    /// When there are fewer codes.
     pub fn part(&self, from: usize, len: usize) -> Result<Self> {
         if (from, len) == (0, self.count()) {
             return Ok(self.clone());
@@ -103,7 +103,7 @@ impl Latent {
     /// Codes that [`Latent::fits_beside`] each other as one batch, called as the first of them.
     ///
     /// # Errors
-    /// When there is none, or they do not fit.
+    /// When there is no code, or the codes do not fit.
     pub fn join(codes: &[Self]) -> Result<Self> {
         let first =
             codes.first().ok_or_else(|| Error::runtime("no codes to put into one batch"))?;
@@ -127,8 +127,8 @@ impl Latent {
 /// Characters of a text that says how something was made, from its beginning and from its end.
 const TOLD: [usize; 2] = [600, 300];
 
-/// How something was made, shortened in the middle when that is too long to read: a
-/// direction that is added to itself tells everything twice, and so on at every step.
+/// Shortens a provenance text in the middle when it is too long to read: the text of a direction
+/// that is added to itself doubles at every step.
 pub fn told(text: String) -> String {
     let [first, last] = TOLD;
     let from = text.char_indices().nth(first).map(|(at, _)| at);
@@ -156,28 +156,27 @@ pub struct Direction {
     pub model: Option<ModelId>,
     /// Its name, as shown.
     pub name: String,
-    /// How it was made.
+    /// Provenance.
     pub origin: String,
-    /// What was measured about it; gone as soon as it is changed.
+    /// Measurements; `None` once modified.
     pub about: Option<Arc<About>>,
 }
 
-/// What was measured about a direction, as the metadata of its file says. "Mean" is over
-/// held-out codes.
+/// Measurements of a direction, from the metadata of its file. "Mean" is over held-out codes.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct About {
     /// The attribute that it was found for; of a principal component the one that it moves most,
     /// empty when it moves none.
     pub attribute: String,
-    /// What `per_step` is measured in.
+    /// Unit of `per_step`.
     pub unit: String,
-    /// How far one step moves the attribute, in `unit`.
+    /// Change of the attribute by one step, in `unit`.
     pub per_step: f64,
-    /// How well a linear function of held-out codes tells the attribute: R².
+    /// Coefficient of determination R² of a linear fit of the attribute on held-out codes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
-    /// What it was fitted to and how well, where that was no linear fit to codes.
+    /// Description of the fit and its quality, if it was not a linear fit to codes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fitted: Option<String>,
     /// Mean movement of the attribute by strength, in steps: ideally every value is its key.
@@ -193,7 +192,7 @@ pub struct About {
     /// The strength at which the leakage was measured; 1 where the file does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leakage_at: Option<f64>,
-    /// Where it acts: the share of the effect that is left when only these layers move.
+    /// Share of the effect that remains when only these layers move.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerShare>,
     /// Of a principal component: its share of the variance of w.
@@ -202,8 +201,8 @@ pub struct About {
 }
 
 impl About {
-    /// The fewest neighbouring layers that have at least `part` of the effect, the first such run,
-    /// and what they have. None where nothing is said about layers, or all of them together have
+    /// The shortest run of neighbouring layers with at least `part` of the effect (the first of
+    /// equals), and its share. `None` without data about layers, or when all layers together have
     /// less.
     pub fn acting(&self, part: f64) -> Option<(Range<usize>, f64)> {
         let mut best: Option<(Range<usize>, f64)> = None;
@@ -222,7 +221,7 @@ impl About {
     }
 }
 
-/// How much of a direction's effect some layers have alone.
+/// Share of a direction's effect that some layers have alone.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
 pub struct LayerShare {

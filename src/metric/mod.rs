@@ -1,4 +1,4 @@
-//! How close two pictures are: every number comes with its definition.
+//! Similarity of two pictures: every number comes with its definition.
 //!
 //! The papers of the field print the same names for different things (range, peak, window,
 //! backbone), so a metric here cannot be printed without the text that says what it is
@@ -23,7 +23,7 @@ pub use ssim::{MsSsim, Ssim};
 use crate::error::{Error, Result};
 use candle_core::Tensor;
 
-/// Which way a metric improves.
+/// Direction in which a metric improves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
     /// The greater, the closer: PSNR, SSIM.
@@ -37,7 +37,7 @@ pub trait Metric: Send + Sync {
     /// Its name as written in a program: `psnr`.
     fn name(&self) -> &'static str;
 
-    /// Which way it improves.
+    /// Direction in which it improves.
     fn better(&self) -> Better;
 
     /// The unit to print behind a number; empty when it has none.
@@ -45,7 +45,7 @@ pub trait Metric: Send + Sync {
         ""
     }
 
-    /// What exactly is computed: range, peak, window, colour space. Printed with every number.
+    /// Exact definition: range, peak, window, colour space. Printed with every number.
     fn definition(&self) -> String;
 
     /// One number a picture.

@@ -26,8 +26,8 @@ impl Perceptual {
         &self.features
     }
 
-    /// What is compared: the activations of all convolutions but the first, every place scaled to
-    /// unit length over the channels.
+    /// The activations to compare: of all convolutions but the first, every place scaled to unit
+    /// length over the channels.
     ///
     /// # Shapes
     /// `[N, C, H, W]` → one `[N, C_i, H_i · W_i]` a tap, with gradients.

@@ -260,7 +260,7 @@ mod tests {
     fn equal_pictures_are_one_and_flat_ones_follow_the_closed_form() {
         let a = picture(12, |y, x| ((y * 7 + x * 3) % 11) as f32 / 11.0);
         assert!((Ssim.measure(&a, &a).unwrap()[0] - 1.0).abs() < 1e-12);
-        // Flat pictures have no variance: what is left is the luminance term of .5 and .75.
+        // Flat pictures have zero variance: only the luminance term of .5 and .75 remains.
         let (p, q) = (picture(12, |_, _| 0.0), picture(12, |_, _| 0.5));
         let expected = (2.0 * 0.5 * 0.75 + C1) / (0.25 + 0.5625 + C1);
         assert!((Ssim.measure(&p, &q).unwrap()[0] - expected).abs() < 1e-9);

@@ -193,7 +193,7 @@ impl Encoder for PassNet {
 
 fn bad(name: &str, what: &str) -> Error {
     Error::new(Kind::Format, format!("{}: {what}", Safe(name)))
-        .hint("use the file as the training script wrote it")
+        .hint("use the unchanged file of the training script")
 }
 
 #[cfg(test)]

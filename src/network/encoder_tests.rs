@@ -1,4 +1,4 @@
-//! What the encoder network promises.
+//! Tests of the encoder network.
 
 use super::*;
 use crate::generator::toy;
@@ -58,7 +58,7 @@ pub(crate) fn network() -> PassNet {
 #[test]
 fn pictures_of_any_size_but_of_its_own_channels() {
     let (g, network) = (toy(0, &Device::Cpu).unwrap(), network());
-    // A grey picture, at another size: the size is no matter, the channels are.
+    // A grey picture, at another size: only the number of channels matters.
     let grey = Tensor::zeros((1, 1, 40, 24), DType::F32, &Device::Cpu).unwrap();
     let e = network.pass(&grey, &grey).unwrap_err();
     assert!(e.message().contains("3 channels, these have 1") && e.repair().is_some());

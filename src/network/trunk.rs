@@ -100,7 +100,8 @@ impl Trunk {
         Ok(all)
     }
 
-    /// The last map alone, with gradients; without any, no other map outlives the next.
+    /// The last map alone, with gradients; without gradients, every other map is released after
+    /// use.
     ///
     /// # Shapes
     /// `[N, C, H, W]` → `[N, C_last, H_last, W_last]`
@@ -137,7 +138,7 @@ impl Trunk {
 
 fn bad(file: &str, what: &str) -> Error {
     Error::new(Kind::Format, format!("{}: {what}", Safe(file)))
-        .hint("use the file as the training script wrote it")
+        .hint("use the unchanged file of the training script")
 }
 
 #[cfg(test)]

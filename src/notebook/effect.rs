@@ -1,4 +1,4 @@
-//! What a cell does to the session, read off its text.
+//! Effect of a cell on the session, derived from its text.
 
 use crate::lang::ast::{Def, Expr, ExprKind, Program, StmtKind};
 use crate::lang::parse;
@@ -6,7 +6,7 @@ use crate::lang::span::Source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// What a cell does to the names of the session.
+/// Effect of a cell on the names of the session.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Effect {
     /// Names that it gives a value.

@@ -26,14 +26,14 @@ const SEAL: usize = 16;
 /// not know them passes over them.
 pub(super) const FORMAT: u32 = 1;
 
-/// What a journal file holds.
+/// Content of a journal file.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// The valid records, in order.
     pub records: Vec<Record>,
     /// Bytes of the valid part.
     pub valid: u64,
-    /// What was found wrong, in words; `None` when all is well.
+    /// Description of damage; `None` when the file is intact.
     pub notice: Option<String>,
     /// Whether the first invalid line is complete, so that the file must be set aside.
     pub damaged: bool,
@@ -199,7 +199,7 @@ impl Journal {
         Ok(())
     }
 
-    /// Where it lies.
+    /// Path of the journal.
     pub fn path(&self) -> &Path {
         &self.path
     }

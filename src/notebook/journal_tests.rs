@@ -34,7 +34,7 @@ fn found(disk: &FaultyDisk) -> (Vec<u64>, Reading) {
 fn after_a_crash_at_any_moment_every_acknowledged_cell_is_there() {
     let disk = FaultyDisk::new();
     let mut journal = begin(&disk);
-    // How long the log was when each cell was acknowledged.
+    // Length of the log when each cell was acknowledged.
     let mut acknowledged = vec![disk.log().len()];
     for id in 1..=4 {
         journal.append(cell(id)).unwrap();

@@ -1,4 +1,4 @@
-//! What a journal records.
+//! Records of a journal.
 
 use super::kept::Shared;
 use crate::store::base64;
@@ -12,7 +12,7 @@ pub const PICTURE_BYTES: usize = 64 << 10;
 /// Bytes of a cell's output text.
 pub const OUTPUT_BYTES: usize = 256 << 10;
 
-/// How a cell ended.
+/// Outcome of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
@@ -27,7 +27,7 @@ pub enum Status {
 /// A small picture of an output, to show again without computing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
-    /// What it shows: `target`, `inverted`.
+    /// Label of the picture: `target`, `inverted`.
     pub label: String,
     /// A PNG file, at most `PICTURE_BYTES`.
     #[serde(with = "base64")]
@@ -41,7 +41,7 @@ pub struct Cell {
     pub id: u64,
     /// The text as typed.
     pub source: String,
-    /// How it ended.
+    /// Outcome of the cell.
     pub status: Status,
     /// The lines it printed.
     pub output: Vec<String>,
@@ -51,7 +51,7 @@ pub struct Cell {
     /// The seed in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// How long it ran, in milliseconds.
+    /// Run time in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub millis: Option<u64>,
     /// The values that it gave to names; of a cell from before values were kept there are none.
@@ -113,7 +113,7 @@ pub struct Header {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Record {
-    /// Who wrote this; always first.
+    /// Author and version of the file; always first.
     Header(Header),
     /// A cell was run and acknowledged.
     Cell(Cell),

@@ -16,17 +16,17 @@ const EXTENSION: &str = "journal";
 pub struct SessionInfo {
     /// Its journal.
     pub path: PathBuf,
-    /// Who began it, and when.
+    /// Version and start time of the session.
     pub header: Header,
-    /// How many lines follow the header, one a record.
+    /// Number of lines after the header, one a record.
     pub records: usize,
 }
 
-/// A session that this process holds: no other process writes its journal while this lives.
+/// A session that this process holds: while this lives, other processes cannot write its journal.
 pub struct Opened {
     /// The journal, ready for the next record.
     pub journal: Journal,
-    /// What it held when it was opened.
+    /// Content of the journal when it was opened.
     pub reading: Reading,
     _lock: Lock,
 }
@@ -72,8 +72,7 @@ pub fn open(files: &Arc<dyn Files>, path: &Path) -> Result<Opened> {
     Ok(Opened { journal, reading, _lock: lock })
 }
 
-/// All sessions of a folder, oldest first; files that are no journal are passed over. Reads, and
-/// changes nothing.
+/// All sessions of a folder, oldest first; files that are not journals are skipped. Only reads.
 ///
 /// # Errors
 /// When the folder cannot be read.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// Cells whose values stay at hand though later ones bind the same names, for undo.
 const RECENT: usize = 50;
 
-/// What a cell left.
+/// Result of a cell.
 #[derive(Clone)]
 struct Outcome {
     values: BTreeMap<String, Value>,
@@ -38,7 +38,7 @@ pub struct Values {
 /// Runs a cell again in a session. What it shows is not shown.
 pub type Run<'a> = dyn FnMut(&mut eval::Session, &Cell) -> Result<()> + 'a;
 
-/// What is done with a cell on the way.
+/// Treatment of a cell during the build.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Need {
     /// Its names stay without values.
@@ -51,7 +51,7 @@ enum Need {
     Run,
 }
 
-/// How a session is built up.
+/// Plan for building up a session.
 pub struct Plan {
     needs: Vec<Need>,
     /// Names in force at the end.
@@ -79,11 +79,11 @@ impl Plan {
 pub struct Rebuilt {
     /// The session.
     pub session: eval::Session,
-    /// Names in force that have no value in it yet.
+    /// Live names that do not have a value in it yet.
     pub missing: BTreeSet<String>,
     /// Cells that load a generator and were left out.
     pub loads: usize,
-    /// What went wrong, by cell.
+    /// Errors, by cell.
     pub troubles: Vec<Error>,
 }
 
@@ -130,8 +130,8 @@ impl Values {
         all.intersection(missing).cloned().collect()
     }
 
-    /// How the session after these cells is built up with values for the `wanted` names. With
-    /// `loads`, generators are loaded again.
+    /// Plans the session after these cells, with values for the `wanted` names. With `loads`,
+    /// generators are loaded again.
     pub fn plan(&mut self, cells: &[Cell], mut wanted: BTreeSet<String>, loads: bool) -> Plan {
         let cells: Vec<&Cell> = cells.iter().filter(|c| in_force(c)).collect();
         let effects: Vec<Arc<Effect>> = cells.iter().map(|c| self.effect(c)).collect();
@@ -276,7 +276,7 @@ pub fn stopped(e: &Error) -> bool {
     matches!(e.kind(), Kind::Interrupted | Kind::Resumable)
 }
 
-/// What every cell uses, bodies of functions included, and the names in force at the end.
+/// Names that every cell uses, bodies of functions included, and the live names at the end.
 fn forward(effects: &[Arc<Effect>]) -> (Vec<BTreeSet<String>>, BTreeSet<String>) {
     let mut functions: BTreeMap<String, Arc<Def>> = BTreeMap::new();
     let (mut used, mut names) = (Vec::with_capacity(effects.len()), BTreeSet::new());
@@ -294,8 +294,8 @@ fn forward(effects: &[Arc<Effect>]) -> (Vec<BTreeSet<String>>, BTreeSet<String>)
     (used, names)
 }
 
-/// Refuses a value that is not what it was. It is in the session all the same: nothing else is to
-/// be had.
+/// Refuses a value that differs from the recorded one. The value stays in the session: there is no
+/// other.
 fn same(session: &eval::Session, cell: &Cell) -> Result<()> {
     let differs = |(name, kept): &(&String, &super::kept::Shared)| {
         session.names.get(*name).is_some_and(|v| kept.differs(v))

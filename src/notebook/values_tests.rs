@@ -1,4 +1,4 @@
-//! That a session is built up from its cells as it was, with as little work as can be.
+//! Tests that a session is rebuilt from its cells as it was, with as little work as possible.
 
 use super::super::kept::Kept;
 use super::*;
@@ -60,7 +60,7 @@ fn recorded(folder: &std::path::Path, texts: &[&str]) -> (Vec<Cell>, Session) {
     (cells, session)
 }
 
-/// What came of building a session up for a text.
+/// Result of building up a session for a text.
 struct Built {
     rebuilt: Rebuilt,
     /// Cells that ran.

@@ -9,11 +9,11 @@ pub struct Dims {
     pub spaces: Vec<Space>,
     /// Dimensions of z.
     pub z_dim: usize,
-    /// Dimensions of w; equal to `z_dim` where there is no mapping network.
+    /// Dimensions of w; equal to `z_dim` without a mapping network.
     pub w_dim: usize,
     /// Rows of a W+ code.
     pub num_ws: usize,
-    /// Styles that each row of a W+ code controls; empty where there is no space S.
+    /// Styles that each row of a W+ code controls; empty without a space S.
     pub style_sizes: Vec<usize>,
 }
 
@@ -23,7 +23,7 @@ impl Dims {
         self.spaces.contains(&space)
     }
 
-    /// Dimensions of a style code; 0 where there is no space S.
+    /// Dimensions of a style code; 0 without a space S.
     pub fn s_dim(&self) -> usize {
         self.style_sizes.iter().sum()
     }

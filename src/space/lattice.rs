@@ -1,4 +1,4 @@
-//! Which space leads to which, and what a direction of one space does to a code of another.
+//! Conversions between spaces, and the effect of a direction of one space on a code of another.
 //!
 //! Every space but the prior is entered from one parent: Z → W → W+ → S, W → P → PN → PN+, and a
 //! code of F is a feature map beside a W+ code. The checker, the evaluator, inversion, directions
@@ -15,7 +15,7 @@ pub struct Refusal {
     pub repair: Repair,
 }
 
-/// What to write instead of a step that does not exist.
+/// Suggested replacement for a step that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repair {
     /// Lift the code to that space first.
@@ -149,7 +149,7 @@ mod tests {
         }
     }
 
-    /// What is entered from a parent is above it, for every space: the lattice has no circle.
+    /// A space is above those from which it is entered, so the lattice has no cycle.
     #[test]
     fn every_space_has_a_root() {
         for space in Space::ALL {

@@ -75,8 +75,8 @@ fn moves(direction: Space, code: Space) -> bool {
         || matches!((direction, code), (W, WPlus) | (WPlus, W) | (PN, PNPlus) | (PNPlus, PN))
 }
 
-/// Which form moves a code of that space: the one found for it, else the one of the widest space
-/// that can move it; `None` when no form can.
+/// Index of the form that moves a code of that space: the form found for it, else the form of the
+/// widest space that can move it; `None` when no form can.
 pub fn form_for(code: Space, forms: &[Form]) -> Option<usize> {
     let order = |s: Space| Space::ALL.iter().position(|o| *o == s);
     let able = forms.iter().enumerate().filter(|(_, f)| moves(f.space, code));
@@ -84,8 +84,8 @@ pub fn form_for(code: Space, forms: &[Form]) -> Option<usize> {
     forms.iter().position(|f| f.set == code).or(widest.map(|(i, _)| i))
 }
 
-/// Which forms of several directions go together, one index a direction in each group: those of the
-/// same set; where no set is common to all, those that live in the same space. Sets never mix.
+/// Groups of forms of several directions that go together, one index a direction in each group:
+/// forms of the same set; if all have no set in common, forms of the same space. Sets never mix.
 ///
 /// Empty when the directions have no space in common.
 pub fn aligned(all: &[Vec<Form>]) -> Vec<(Space, Vec<usize>)> {

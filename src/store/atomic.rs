@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// back.
 ///
 /// # Errors
-/// What the system says.
+/// Any I/O error of the system.
 pub fn write_atomic(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temp = temp_beside(path);
     let written =
@@ -49,7 +49,7 @@ fn write_new_unsynced_name(files: &dyn Files, path: &Path, bytes: &[u8]) -> io::
     sink.sync()
 }
 
-/// A name that no other process and no other call uses: hidden, so that no listing takes it for a
+/// A name that other processes and calls do not use. It is hidden, so listings do not show it as a
 /// result.
 fn temp_beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);

@@ -30,7 +30,7 @@ impl Sink for DiskSink {
 /// Opens a regular file for reading, at once: a pipe or a device is refused and never waited for.
 ///
 /// # Errors
-/// What the system says; `InvalidInput` for what is no regular file.
+/// Any I/O error of the system; `InvalidInput` when it is not a regular file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     use rustix::fs::OFlags;
     use std::os::unix::fs::OpenOptionsExt;
@@ -73,7 +73,7 @@ impl Files for Disk {
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn Sink>> {
-        // A journal may lie in a folder from outside: a link is no journal.
+        // A journal's folder may come from outside, so symbolic links are refused.
         let nofollow = OFlags::NOFOLLOW.bits() as i32;
         let mut options = OpenOptions::new();
         Ok(sink(options.append(true).custom_flags(nofollow).open(path)?))

@@ -59,10 +59,10 @@ pub enum Op {
     SyncFolder(PathBuf),
 }
 
-/// What a crash does to that which was not synced.
+/// Effect of a crash on data that was not synced.
 #[derive(Clone, Copy, Debug)]
 pub struct Loss {
-    /// How many unsynced bytes at the end of a file survive (at most those there are).
+    /// Number of unsynced bytes at the end of a file that survive (at most all).
     pub keep: usize,
     /// Whether the others are there as zeros, instead of absent.
     pub zeros: bool,
@@ -83,9 +83,9 @@ impl Loss {
 
 #[derive(Clone, Default)]
 struct Inode {
-    /// What a reader sees now.
+    /// Content that a reader sees.
     now: Vec<u8>,
-    /// What is on the disk for certain.
+    /// Content that is certainly on the disk.
     synced: Vec<u8>,
 }
 
@@ -169,7 +169,7 @@ impl FaultyDisk {
         self.state().countdown = None;
     }
 
-    /// Which operation failed last.
+    /// Name of the operation that failed last.
     pub fn last_failed(&self) -> Option<&'static str> {
         self.state().last_failed
     }
@@ -201,7 +201,8 @@ impl FaultyDisk {
     }
 }
 
-/// What is left of a file: the common part is safe, the unsynced rest is lost as told.
+/// Content of a file after a crash: the common part survives, the unsynced rest is lost according
+/// to `loss`.
 fn survivor(inode: &Inode, loss: Loss) -> Vec<u8> {
     let common = inode.now.iter().zip(&inode.synced).take_while(|(a, b)| a == b).count();
     if loss.keep == 0 && !loss.zeros {

@@ -20,7 +20,7 @@ use std::path::{Component, Path, PathBuf};
 const NEW_FILE: Mode = Mode::from_raw_mode(0o666);
 const NEW_FOLDER: Mode = Mode::from_raw_mode(0o777);
 
-/// Where the results of a program go.
+/// Destination of a program's results.
 #[derive(Clone, Debug)]
 pub struct Outlet {
     /// The folder that the user chose; links in its own path are followed.
@@ -125,7 +125,7 @@ impl Outlet {
     }
 }
 
-/// How a folder is opened by a component of a name.
+/// Opens a folder by one component of a name.
 type Open = fn(&OwnedFd, &OsStr) -> io::Result<OwnedFd>;
 
 /// Makes a folder. A file in its place is not taken for a result that exists.

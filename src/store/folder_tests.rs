@@ -1,4 +1,4 @@
-//! That no name and no link leads a result out of its folder.
+//! Tests that names and links cannot lead a result out of its folder.
 
 use super::*;
 use std::collections::BTreeMap;

@@ -20,7 +20,7 @@ impl Lock {
     /// Takes the lock, or says at once that another holds it (`None`).
     ///
     /// # Errors
-    /// What the system says, for instance where a network file system knows no locks.
+    /// Any I/O error of the system, for instance on a network file system without locks.
     pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
         let file = open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -33,7 +33,7 @@ impl Lock {
     /// Takes the lock, waiting for it.
     ///
     /// # Errors
-    /// What the system says.
+    /// Any I/O error of the system.
     pub fn take(path: &Path) -> io::Result<Self> {
         let file = open(path)?;
         flock(&file, FlockOperation::LockExclusive)?;

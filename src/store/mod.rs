@@ -1,5 +1,5 @@
-//! How the house keeps what it was given: a save is whole or absent, an append is on the disk
-//! before it is acknowledged.
+//! Durable storage: a save is whole or absent, and an append is on the disk before it is
+//! acknowledged.
 //!
 //! All file operations that must survive a crash go through [`Files`]. [`Disk`] is the real one;
 //! [`faulty::FaultyDisk`] is its twin for tests, which fails the k-th operation or loses whatever
@@ -27,19 +27,19 @@ pub trait Sink: Send {
     /// Writes all bytes at the end; after an error some of them may be there.
     ///
     /// # Errors
-    /// What the system says.
+    /// Any I/O error of the system.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
 
     /// Returns when everything written, and the length, is on the disk (`fdatasync`).
     ///
     /// # Errors
-    /// What the system says; nothing written since the last sync is then known to be there.
+    /// Any I/O error of the system; data written since the last sync may then be lost.
     fn sync(&mut self) -> io::Result<()>;
 
     /// Cuts the file to `len` bytes.
     ///
     /// # Errors
-    /// What the system says.
+    /// Any I/O error of the system.
     fn cut(&mut self, len: u64) -> io::Result<()>;
 }
 
@@ -48,7 +48,7 @@ pub trait Files: Send + Sync {
     /// The whole content of a file.
     ///
     /// # Errors
-    /// What the system says; also when the file is larger than `limit` bytes.
+    /// Any I/O error of the system; also when the file is larger than `limit` bytes.
     fn read(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
 
     /// A new file; it must not exist.
@@ -66,31 +66,31 @@ pub trait Files: Send + Sync {
     /// Moves a file over another in one step.
     ///
     /// # Errors
-    /// What the system says.
+    /// Any I/O error of the system.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.
     ///
     /// # Errors
-    /// What the system says.
+    /// Any I/O error of the system.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Returns when the names in a folder are on the disk.
     ///
     /// # Errors
-    /// What the system says.
+    /// Any I/O error of the system.
     fn sync_folder(&self, folder: &Path) -> io::Result<()>;
 
     /// Makes a folder and its parents.
     ///
     /// # Errors
-    /// What the system says.
+    /// Any I/O error of the system.
     fn make_folder(&self, folder: &Path) -> io::Result<()>;
 
-    /// The files of a folder, sorted by name; empty when there is no such folder.
+    /// The files of a folder, sorted by name; empty when the folder does not exist.
     ///
     /// # Errors
-    /// What the system says.
+    /// Any I/O error of the system.
     fn list(&self, folder: &Path) -> io::Result<Vec<PathBuf>>;
 }
 

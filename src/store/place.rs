@@ -1,4 +1,4 @@
-//! Where the state of a user lives.
+//! Location of a user's state.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,7 +10,7 @@ pub fn state_folder() -> Option<PathBuf> {
     resolve(|name| std::env::var_os(name))
 }
 
-/// Where the journals of the sessions lie.
+/// Folder of the sessions' journals.
 pub fn session_folder() -> Option<PathBuf> {
     state_folder().map(|s| s.join("sessions"))
 }
@@ -24,7 +24,7 @@ pub fn history_file() -> Option<PathBuf> {
 /// nothing.
 ///
 /// # Errors
-/// What the system says against it.
+/// The I/O error when it is not writable.
 pub fn writable(folder: &Path) -> io::Result<()> {
     use rustix::fs::{Access, access};
     let found =

@@ -1,8 +1,8 @@
 //! Pointwise operators on `[N, C, …]`: bias with leaky ReLU, channel scaling, noise; and the sums
 //! that are their gradients.
 //!
-//! What has pixels may be f16: it is computed with in single precision and rounded where it is
-//! stored. Biases, factors, noise and all sums are in single precision.
+//! Maps with pixels may be f16: they are computed in single precision and rounded when stored.
+//! Biases, factors, noise and all sums are in single precision.
 
 use super::conv::tracked;
 #[cfg(feature = "cuda")]

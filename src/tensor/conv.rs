@@ -20,7 +20,7 @@ const ROWS: usize = 64;
 /// Elements of the unfolded input that are alive at a time.
 const UNFOLDED: usize = 1 << 22;
 
-/// How a kernel slides.
+/// Stride, padding and size of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ConvParams {
     pub stride: usize,
@@ -28,7 +28,7 @@ pub(super) struct ConvParams {
 }
 
 impl ConvParams {
-    /// How many kernel positions fit into `n` pixels.
+    /// Number of kernel positions that fit into `n` pixels.
     fn out(self, n: usize, k: usize) -> Option<usize> {
         n.checked_add(self.padding.checked_mul(2)?)?
             .checked_sub(k)?
@@ -80,7 +80,8 @@ impl Sizes {
         self.k * self.k
     }
 
-    /// Where tap `t` of output column range meets the input row: (first ox, one past the last ox).
+    /// Output columns at which tap `t` reads inside the input row: (first ox, one past the last
+    /// ox).
     fn valid(&self, kx: usize) -> (usize, usize) {
         let (s, p) = (self.slide.stride, self.slide.padding);
         let lo = p.saturating_sub(kx).div_ceil(s).min(self.ow);
@@ -434,7 +435,7 @@ fn apply(a: &Tensor, b: &Tensor, op: impl CustomOp2 + Send + Sync + 'static) -> 
     a.contiguous()?.apply_op2(&b.contiguous()?, op)
 }
 
-/// The gradient of an argument, only when something asks for it: frozen weights cost nothing.
+/// The gradient of an argument, computed only on request: frozen weights cost nothing.
 pub(super) fn tracked(
     arg: &Tensor,
     grad: impl FnOnce() -> Result<Tensor>,

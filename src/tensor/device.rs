@@ -1,4 +1,4 @@
-//! What the whole process computes with.
+//! Device and precision of the whole process.
 
 use super::Isa;
 use candle_core::Device;
@@ -24,8 +24,7 @@ pub fn use_halves(yes: bool) {
     HALVES.store(yes, Ordering::Relaxed);
 }
 
-/// What takes fewer bits than single precision, where that was asked for; sums stay in single
-/// precision.
+/// Number format with fewer bits than single precision, on request; sums stay in single precision.
 ///
 /// `bf16`: on the CPU, pictures of which no gradient is asked, 8 bits of each factor. `f16`: on a
 /// GPU, StyleGAN2's four highest resolutions, with or without gradients, as in the official code.

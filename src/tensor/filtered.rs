@@ -8,7 +8,7 @@ use super::fir::{Filter, Fir};
 use super::raw::f32s;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
-/// What [`filtered_lrelu`] does after the bias.
+/// Steps of [`filtered_lrelu`] after the bias.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FilteredLrelu {
     /// Upsampling factor: so many less one zeros after every pixel.
@@ -21,7 +21,7 @@ pub struct FilteredLrelu {
     pub down: usize,
     /// Zeros around the upsampled picture, left, right, above and below; negative crops.
     pub padding: [isize; 4],
-    /// What happens between the filters.
+    /// Activation between the filters.
     pub activation: Activation,
 }
 
@@ -109,7 +109,7 @@ impl CustomOp2 for Fused {
         if !x.track_op() && !b.track_op() {
             return Ok((None, None));
         }
-        // What the bias is added to is what it is added as: its gradient is that of x, summed.
+        // The bias is added to x, so its gradient is the gradient of x, summed.
         let dx = x.apply_op3(b, &g.contiguous()?, FusedGrad(self.clone()))?;
         Ok((tracked(x, || Ok(dx.clone()))?, tracked(b, || channel_sum(&dx))?))
     }
@@ -278,7 +278,7 @@ mod tests {
         }
     }
 
-    /// What NVIDIA's reference implementation (stylegan3, `filtered_lrelu` with `impl='ref'`) gives
+    /// Results of NVIDIA's reference implementation (stylegan3, `filtered_lrelu` with `impl='ref'`)
     /// in double precision for inputs made by formulas: values, and the gradients of x and of the
     /// bias.
     const OFFICIAL: [[&str; 3]; 3] = [

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 /// gradients to the weights.
 pub struct FilteredConv(Way);
 
-/// How a layer is run.
+/// Execution strategy of a layer.
 enum Way {
     /// As one operator.
     Fused(Arc<Fused>),
@@ -118,7 +118,7 @@ impl Fused {
 /// One run of a layer.
 struct Run {
     layer: Arc<Fused>,
-    /// Whether gradients will be asked for.
+    /// Whether gradients are needed later.
     keep: bool,
     /// The result of the convolution.
     kept: Mutex<Option<Vec<f32>>>,

@@ -119,7 +119,7 @@ fn rank_one(width: usize, taps: &[f32]) -> Option<(Vec<f32>, Vec<f32>)> {
     close.then_some((column, row))
 }
 
-/// How one axis is resampled.
+/// Resampling of one axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Axis {
     pub(super) up: usize,
@@ -175,7 +175,7 @@ impl Axis {
         (self.up / g, self.down / g)
     }
 
-    /// What [`line`] needs beside an input of `n`.
+    /// Scratch space of [`line`] besides an input of `n`.
     fn spare(self, n: usize) -> usize {
         let (o_step, i_step) = self.steps();
         self.out.next_multiple_of(o_step) + n.next_multiple_of(i_step)
@@ -355,7 +355,7 @@ impl CustomOp1 for Fir {
     }
 }
 
-/// How [`fir`] resamples.
+/// Parameters of [`fir`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Resample {
     /// Upsampling factor.
@@ -387,7 +387,7 @@ pub fn up2(x: &Tensor, filter: &Filter) -> Result<Tensor> {
     fir(x, filter, doubling(filter))
 }
 
-/// How an image is doubled with a filter.
+/// Resampling that doubles an image with a filter.
 fn doubling(filter: &Filter) -> Resample {
     let t = filter.size().0 as isize;
     Resample { up: 2, down: 1, before: (t + 1) / 2, after: (t - 2).div_euclid(2), gain: 4.0 }

@@ -20,7 +20,7 @@ pub struct HalfWeight {
     w: Tensor,
     /// `Σ_k w²` of the divided weights, `[O, I]`, in single precision.
     squares: Tensor,
-    /// What the weights were divided by, `[1, O]`.
+    /// Divisors of the weights, `[1, O]`.
     divisors: Tensor,
 }
 

@@ -1,9 +1,9 @@
 //! Tensors: the device, and the operators that the generators are made of, each with its gradient.
 //!
-//! Operators take and give candle tensors, `[N, C, H, W]` in single precision, of any batch, size
-//! and number of channels. Each computes the gradient only of arguments that something asks for, so
-//! frozen weights cost nothing. First derivatives only: a gradient is not differentiated again.
-//! Results are the same bits for any number of threads.
+//! Operators take and return candle tensors, `[N, C, H, W]` in single precision, of any batch, size
+//! and number of channels. Each computes only the requested gradients, so frozen weights cost
+//! nothing. First derivatives only: a gradient is not differentiated again. Results have the same
+//! bits for any number of threads.
 //!
 //! This is the only crate of gannet with `unsafe` code: measured kernels, and one call at start.
 //!

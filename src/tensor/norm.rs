@@ -13,13 +13,12 @@ pub struct FixedNorm {
     factor: Tensor,
 }
 
-/// What becomes of every channel: `scale · x + shift`, both `[C]`, or `[N, C]` where samples have
-/// their own.
+/// Affine map of every channel: `scale · x + shift`, both `[C]`, or `[N, C]` for a map per sample.
 #[derive(Clone, Debug)]
 pub struct Affine {
     /// The factors.
     pub scale: Tensor,
-    /// What is added after.
+    /// Added after scaling.
     pub shift: Tensor,
 }
 

@@ -118,7 +118,7 @@ impl<'a> Mat<'a> {
     }
 }
 
-/// Where a product goes: rows of `stride` elements from `at`.
+/// Destination of a product: rows of `stride` elements from `at`.
 #[derive(Clone, Copy)]
 pub(super) struct Into<'a, 'b> {
     pub out: &'a Shared<'b>,

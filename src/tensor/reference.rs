@@ -1,4 +1,4 @@
-//! What tests measure operators against: plain loops in double precision, and finite differences of
+//! References for tests of operators: plain loops in double precision, and finite differences of
 //! these.
 
 use super::{Activation, Resample};
@@ -60,7 +60,8 @@ pub(super) fn close(found: &[f64], expected: &[f64], tolerance: f64, what: &str)
 pub(super) type Fast<'a> = &'a dyn Fn(&[Tensor]) -> candle_core::Result<Tensor>;
 pub(super) type Naive<'a> = &'a dyn Fn(&[D]) -> D;
 
-/// Compares values and gradients of all arguments, and what is given when only some are asked for.
+/// Compares values and gradients of all arguments, and the result when only some gradients are
+/// requested.
 pub(super) fn check(what: &str, arguments: &[D], fast: Fast<'_>, naive: Naive<'_>) {
     compare(what, arguments, fast, naive);
     gradients_of_what_is_tracked(what, arguments, fast);
@@ -102,7 +103,7 @@ pub(super) fn compare(what: &str, arguments: &[D], fast: Fast<'_>, naive: Naive<
     }
 }
 
-/// Whatever arguments are asked for get the same gradient, bit for bit, and the others none at all.
+/// Every set of tracked arguments gets the same gradients, bit for bit, and the others get none.
 pub(super) fn gradients_of_what_is_tracked(what: &str, arguments: &[D], fast: Fast<'_>) {
     let all = (1 << arguments.len()) - 1;
     let run = |asked: usize| -> Vec<Option<Vec<f64>>> {

@@ -1,11 +1,11 @@
-//! What is made when it is first used.
+//! Values that are made at their first use.
 
 use crate::error::{Error, Result};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 type Make<T> = Box<dyn Fn() -> Result<T> + Send>;
 
-/// A value that is made at its first use and kept; a failure is told at every use.
+/// A value that is made at its first use and kept; a failure is reported at every use.
 pub struct Deferred<T> {
     made: OnceLock<T>,
     /// Dropped, with all that it holds, once the value is there.

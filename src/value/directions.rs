@@ -15,7 +15,7 @@ const ORDER: [Space; 4] = [Space::W, Space::WPlus, Space::S, Space::Z];
 
 /// Leakage below this many standard deviations is not listed.
 const SHOWN: f64 = 0.1;
-/// How many attributes are listed.
+/// Maximum number of attributes listed.
 const LISTED: usize = 8;
 
 /// Directions by name.
@@ -64,7 +64,7 @@ impl Directions {
         self.by_name.values().flatten()
     }
 
-    /// How many there are, each space counted.
+    /// Number of directions; each space counts.
     pub fn len(&self) -> usize {
         self.by_name.values().map(Vec::len).sum()
     }
@@ -103,7 +103,7 @@ pub fn arrays(file: &Checkpoint) -> Result<direction::Arrays> {
     Ok(arrays)
 }
 
-/// What a saved edit of GANSpace says beside its component: its name, and the layers that it moves
+/// Metadata of a saved GANSpace edit besides its component: its name, and the layers that it moves
 /// (`edit_start..edit_end`, the end not included).
 struct Edit {
     name: Option<String>,
@@ -148,7 +148,7 @@ pub fn space_of(file: &Checkpoint) -> Option<Space> {
 }
 
 /// The names of a file's directions, each with its spaces, the default one first, from the names of
-/// its tensors alone; `None` for a file of principal components, which have no names there.
+/// its tensors alone; `None` for a file of principal components, which are not named there.
 pub fn names(file: &Checkpoint, space: Option<Space>) -> Option<BTreeMap<String, Vec<Space>>> {
     let tensors = &file.weights.list().tensors;
     if direction::are_components(tensors.keys().map(String::as_str)) {
@@ -203,7 +203,7 @@ pub fn read(file: &Checkpoint, space: Option<Space>, facts: &Facts) -> Result<Ve
     Ok(all)
 }
 
-/// What was measured about a direction, as rows of a table: what, value.
+/// Measurements of a direction, as rows of a table: name, value.
 pub fn about(a: &About) -> Vec<(&'static str, String)> {
     let component = a.variance.is_some();
     let unit = if a.unit.is_empty() { String::new() } else { format!(" {}", a.unit) };

@@ -1,4 +1,4 @@
-//! How values look: the picture first, then the numbers that one reads.
+//! Display of values: the picture first, then its numbers.
 
 use super::{Cell, Image, List, Loaded, Table, Value, directions, text};
 use crate::control::{self, Control};
@@ -15,7 +15,7 @@ use crate::safe::Safe;
 use crate::space::Space;
 use candle_core::Tensor;
 
-/// How much an error picture is amplified.
+/// Amplification of an error picture.
 const ERROR_GAIN: f64 = 4.0;
 /// Values of a band that an error picture is computed in.
 const BAND: usize = 1 << 20;
@@ -25,7 +25,7 @@ const BAND: usize = 1 << 20;
 ///
 /// # Errors
 /// When the code does not fit the generator; `Limit` when the pictures would need more than
-/// [`LIMITS`]`.tensor_bytes`; `Interrupted` when it is stopped before all are there.
+/// [`LIMITS`]`.tensor_bytes`; `Interrupted` when it is stopped before all pictures are made.
 pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image> {
     let each = 4 * (model.facts.channels * model.facts.pixels()) as u64;
     if each.saturating_mul(code.count() as u64) > LIMITS.tensor_bytes {
@@ -97,7 +97,7 @@ pub fn error_picture(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// What a value looks like; `picture` renders a code.
+/// Display of a value; `picture` renders a code.
 ///
 /// # Errors
 /// When a code's picture cannot be made.

@@ -26,7 +26,7 @@ const TOY_WIDTHS: [usize; 3] = [8, 8, 12];
 /// Size of the toy encoder's answers: about a third of the spread of w.
 const TOY_SPREAD: f64 = 0.05;
 
-/// Where an encoder is read from.
+/// Source of an encoder.
 #[derive(Clone, Debug)]
 pub enum EncoderSource {
     /// A file.
@@ -60,7 +60,7 @@ impl OwnEncoder {
     /// only the head of the encoder's file is read.
     ///
     /// # Errors
-    /// When the file is no encoder, or was trained for another generator.
+    /// When the file is not an encoder, or was trained for another generator.
     pub fn announce(
         source: EncoderSource,
         spec: &Spec,
@@ -123,7 +123,7 @@ impl OwnEncoder {
                 Kind::Format,
                 format!("the settings of the encoder beside {model} are unreadable: {e}"),
             )
-            .hint("use the file as the training script wrote it")
+            .hint("use the unchanged file of the training script")
         })
     }
 

@@ -1,9 +1,9 @@
 //! Whether the numbers of a file that names no generator can belong to the one at hand.
 //!
-//! Directions and codes of equal sizes fit each other whatever they were made for. A bare vector
-//! says little: a unit normal of another generator looks like one of ours (measured: boundaries
-//! fitted to our own samples lie off our principal axes no less than random vectors do). What can
-//! be told is told:
+//! Directions and codes of equal sizes fit each other, whatever generator they were made for. A
+//! bare vector says little: a unit normal of another generator looks like one of ours (measured:
+//! boundaries fitted to our own samples are as far from our principal axes as random vectors).
+//! These checks are possible:
 //! - A principal component file holds a mean, and in W that is the mean of its generator.
 //! - One step or one code that lies many times as far out as codes ever do draws nothing.
 
@@ -15,13 +15,13 @@ use crate::safe::Safe;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
 
-/// How many times as far from the mean as a typical code a step or a code may reach. Codes of the
-/// prior reach 2, inversions 3 to 4.
+/// Maximum distance of a step or a code from the mean, as a multiple of a typical code's distance.
+/// Codes of the prior reach 2, inversions 3 to 4.
 const FAR: f64 = 10.0;
-/// How far the mean of a principal component file may lie from ours, in the distance of a typical
-/// code. The mean of a thousand samples is within 0.05.
+/// Maximum distance between the mean of a principal component file and ours, as a multiple of a
+/// typical code's distance. The mean of a thousand samples is within 0.05.
 const APART: f64 = 0.25;
-/// How much variance the components of a file may hold, in ours: all of it is 1.
+/// Maximum variance of a file's components, relative to our total variance of 1.
 const VARIANCE: f64 = 1.5;
 
 /// The origin of what is from a file that names no generator: it goes with every picture that is

@@ -72,7 +72,7 @@ fn element(items: &[Value]) -> Type {
     if items.iter().all(|v| v.ty() == first) { first } else { Type::Unknown }
 }
 
-/// What going through a value costs, in values.
+/// Cost of traversing a value, in values.
 fn weight(value: &Value) -> u64 {
     let text = |t: &str| 1 + t.len() as u64 / TEXT;
     match value {

@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// A value of the language. Cheap to clone: everything large is shared.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// What a statement gives.
+    /// Result of a statement.
     Nothing,
     /// A number.
     Number(f64),
@@ -57,7 +57,7 @@ pub enum Value {
     Direction(Arc<Forms>),
     /// A result of `invert`.
     Inversion(Arc<Inversion>),
-    /// Which part of a picture counts.
+    /// Weights of a picture's pixels.
     Mask(Arc<Mask>),
     /// A table.
     Table(Arc<Table>),
@@ -70,11 +70,11 @@ pub enum Value {
 pub struct Image {
     /// `[N, C, H, W]`, f32, nominal range [-1, 1].
     pub data: Tensor,
-    /// One caption a picture, or none at all.
+    /// One caption a picture, or empty.
     pub captions: Vec<String>,
-    /// Where it comes from: a file name, `render`, …
+    /// Origin: a file name, `render`, …
     pub origin: String,
-    /// What was done to it on the way: `centre crop of 1024×768`.
+    /// Changes made on loading: `centre crop of 1024×768`.
     pub notes: Vec<String>,
     /// The seed and generator behind it, for the file's metadata.
     pub model: Option<crate::latent::ModelId>,
@@ -179,7 +179,7 @@ fn whole(space: Space, dim: usize, model: Option<&ModelFacts>) -> Option<usize> 
     model.filter(|m| space == Space::S && m.s_dim() == dim).and_then(|m| m.layers(space))
 }
 
-/// What the checker knows of a code.
+/// Static type of a code.
 pub fn code_type(l: &Latent) -> CodeType {
     let known = l.model.as_ref().and_then(model::known);
     CodeType {
@@ -196,7 +196,7 @@ pub fn code_type(l: &Latent) -> CodeType {
     }
 }
 
-/// What the checker knows of a direction.
+/// Static type of a direction.
 pub fn forms_type(d: &Forms) -> CodeType {
     let one = direction_type(d.first());
     let layers = one.layers;
@@ -204,7 +204,7 @@ pub fn forms_type(d: &Forms) -> CodeType {
     CodeType { layers: layers.filter(|_| !d.is_open()), ..known }
 }
 
-/// What the checker knows of one form of a direction.
+/// Static type of one form of a direction.
 fn direction_type(d: &Direction) -> CodeType {
     let known = d.model.as_ref().and_then(model::known);
     CodeType {

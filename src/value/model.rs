@@ -27,14 +27,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// A loaded generator.
 ///
-/// What is known of it is there at once, from the heads of its files; each part is read when it is
-/// first used.
+/// Its facts are available at once, from the heads of its files; each part is read at its first
+/// use.
 pub struct Loaded {
-    /// What the checker knows of it.
+    /// Facts for the checker.
     pub facts: Arc<ModelFacts>,
     /// Element types of the file's tensors: `f16 ×84`.
     pub dtype: String,
-    /// Where it comes from, as the file says.
+    /// Origin, as the file states it.
     pub provenance: serde_json::Value,
     /// Notes of the reader.
     pub notes: Vec<String>,
@@ -55,17 +55,17 @@ impl std::fmt::Debug for Loaded {
 }
 
 impl Loaded {
-    /// Which generator this is.
+    /// Identity of the generator.
     pub fn id(&self) -> ModelId {
         id_of(&self.facts)
     }
 
-    /// What the generator is.
+    /// Description of the generator.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// Where its weights are or will be.
+    /// Device that its weights are on or will be loaded to.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -152,7 +152,7 @@ pub const NAMES: [&str; 2] = ["faces", "toy"];
 /// generator before the program runs.
 const RECENT: usize = 2;
 
-/// How often a generator was loaded in this process.
+/// Number of generator loads in this process.
 static LOADS: AtomicUsize = AtomicUsize::new(0);
 
 /// The generators of the process. Beside the [`RECENT`] last ones it keeps none alive: sessions
@@ -164,7 +164,7 @@ struct Registry {
     by_fingerprint: BTreeMap<String, Entry>,
 }
 
-/// What is known of a generator that was loaded once.
+/// Facts about a generator that was loaded before.
 struct Entry {
     facts: Arc<ModelFacts>,
     /// The source that it was loaded from: a released one is loaded again.
@@ -184,7 +184,7 @@ pub fn set_device(device: Device) {
     let _ = DEVICE.set(device);
 }
 
-/// Where generators are loaded to.
+/// Device to which generators are loaded.
 pub fn device() -> Device {
     DEVICE.get().cloned().unwrap_or(Device::Cpu)
 }
@@ -206,13 +206,13 @@ pub fn alive(id: &ModelId) -> Option<Arc<Loaded>> {
     registry().by_fingerprint.get(&id.fingerprint)?.loaded.upgrade()
 }
 
-/// How often a generator was loaded in this process: when that has changed, sessions look which
-/// ones they still need.
+/// Number of generator loads in this process. When it has changed, sessions check which generators
+/// they still need.
 pub fn loads() -> usize {
     LOADS.load(Ordering::Relaxed)
 }
 
-/// What is known of a generator loaded earlier in this process, also of a released one.
+/// Facts about a generator loaded earlier in this process, even if it was released.
 pub fn known(id: &ModelId) -> Option<Arc<ModelFacts>> {
     registry().by_fingerprint.get(&id.fingerprint).map(|entry| entry.facts.clone())
 }
@@ -299,7 +299,7 @@ fn from_path(path: &Path) -> Result<Loaded> {
     };
     let generator = part("generator.safetensors")?.ok_or_else(|| {
         Error::runtime(format!(
-            "the folder {} holds no generator.safetensors",
+            "the folder {} does not contain generator.safetensors",
             Safe(&path.to_string_lossy())
         ))
         .hint("name the file itself")
@@ -369,7 +369,7 @@ fn bundle(files: Bundle) -> Result<Loaded> {
     })
 }
 
-/// What the checker knows of a generator that brings nothing.
+/// Facts for the checker about a generator without companion files.
 fn facts(s: &Spec) -> ModelFacts {
     ModelFacts {
         name: s.name.clone(),
@@ -569,7 +569,7 @@ fn toy_directions(generator: &dyn Generator) -> Result<Directions> {
     Ok(all.into_iter().collect())
 }
 
-/// Which generator the facts are about.
+/// Identity of the generator that the facts describe.
 pub fn id_of(m: &ModelFacts) -> ModelId {
     ModelId { name: m.name.clone(), fingerprint: m.fingerprint.clone() }
 }

@@ -231,8 +231,7 @@ impl Array {
 
     /// Collects the elements that `layout` names from little-endian bytes.
     ///
-    /// `None` when the system has no memory for them. Every index of the layout must lie within the
-    /// bytes.
+    /// `None` when memory runs out. Every index of the layout must lie within the bytes.
     pub(crate) fn gather(dtype: DType, layout: &Layout, bytes: &[u8]) -> Option<Self> {
         let data = match dtype {
             DType::F16 => Data::F16(collect(layout, bytes)?),
@@ -255,7 +254,7 @@ pub(crate) fn elements<T: Copy + TryInto<u64>>(shape: &[T]) -> Option<u64> {
     shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d.try_into().ok()?))
 }
 
-/// Which elements of a storage make up an array, in row-major order.
+/// Selection of the elements of a storage that make up an array, in row-major order.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(crate) shape: Vec<u64>,

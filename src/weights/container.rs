@@ -1,4 +1,4 @@
-//! The kinds of files that hold tensors, and how one is told from another.
+//! The kinds of files that hold tensors, and their detection.
 //!
 //! A container is a folder with a [`Container`], and one line in [`CONTAINERS`]. It says where a
 //! file's tensors are and what it says beside them; what the tensors are, and which generator they
@@ -35,18 +35,18 @@ pub(super) struct Container {
     pub(super) read: fn(&Probe<'_>) -> Result<Draft>,
 }
 
-/// What a container's reader finds.
+/// Findings of a container's reader.
 #[derive(Default)]
 pub(super) struct Draft {
-    /// What the file's manifest says it is.
+    /// Family named by the file's manifest.
     pub(super) family: Option<String>,
     /// Class names of its modules.
     pub(super) classes: Vec<String>,
     /// The settings beside its tensors.
     pub(super) config: Json,
-    /// Where its weights come from, as far as it says.
+    /// Origin of the weights, as far as the file states it.
     pub(super) provenance: Json,
-    /// What a reader should know.
+    /// Notes for the user.
     pub(super) notes: Vec<String>,
     /// Its tensors, unread.
     pub(super) tensors: BTreeMap<String, Lazy>,
@@ -120,7 +120,7 @@ pub(super) fn begins(head: &[u8]) -> bool {
         || matches!(head, [b'P', b'K', 3 | 5, 4 | 6, ..] | [0x80, 2..=5, ..])
 }
 
-/// The error for bytes that are no model file, with what they are where they tell.
+/// The error for bytes of an unknown format; it names the format where it recognises one.
 fn unknown(source: &Source, head: &[u8]) -> Error {
     let what = match head {
         [0x89, b'H', b'D', b'F', ..] => "this is HDF5, which is not read",
@@ -129,7 +129,7 @@ fn unknown(source: &Source, head: &[u8]) -> Error {
         [b'v', b'e', b'r', b's', b'i', b'o', b'n', ..] => {
             "this is a Git LFS pointer, not the file itself"
         }
-        _ => "this is none of safetensors, a pickle, a torch file, npy or npz",
+        _ => "this is not safetensors, a pickle, a torch file, npy or npz",
     };
     source.fail(0, what)
 }

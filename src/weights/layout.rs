@@ -1,8 +1,8 @@
 //! Checkpoint layouts as tables of rules: what the tensors of a foreign file are called here.
 //!
-//! A layout is data: how it is told, a list of [`Rule`]s, and how its settings are read. The first
-//! rule whose pattern fits a name decides; a name that no rule fits stays as it is, so that the
-//! loader finds it missing a taker and refuses the file.
+//! A layout is data: a test that detects it, a list of [`Rule`]s, and a function that reads its
+//! settings. The first rule whose pattern fits a name decides. A name that no rule fits stays as it
+//! is; the loader then finds it unused and refuses the file.
 //!
 //! ```
 //! use gannet::weights::layout::{Change, Rule};
@@ -27,7 +27,7 @@ pub struct Layout {
     pub name: &'static str,
     /// Whether a file is laid out so; only names, shapes and class names are looked at.
     pub detect: fn(&Listing) -> bool,
-    /// How its tensors are called here; the first rule that fits counts.
+    /// Renaming rules for its tensors; the first rule that fits counts.
     pub rules: &'static [Rule],
     /// The family's settings, from those that the file holds.
     ///
@@ -42,7 +42,7 @@ impl fmt::Debug for Layout {
 }
 
 impl Layout {
-    /// What becomes of a tensor of that name.
+    /// Result of the rules for a tensor of that name.
     pub(crate) fn place(&self, name: &str) -> Placed {
         let fits = |rule: &'static Rule| Some((rule, captures(rule.from, name)?));
         match self.rules.iter().find_map(fits) {
@@ -61,7 +61,7 @@ pub fn first(layouts: &'static [&'static Layout], listing: &Listing) -> Option<&
     layouts.iter().copied().find(|l| (l.detect)(listing))
 }
 
-/// What a tensor of a foreign name is here.
+/// Renames a tensor of a foreign layout.
 ///
 /// Patterns: `{n}`, any one letter, matches a number of up to four digits; `{word}` for one part
 /// of the name, without dots; `{*}` for anything, also nothing. In the new name they are written
@@ -70,7 +70,7 @@ pub fn first(layouts: &'static [&'static Layout], listing: &Listing) -> Option<&
 pub struct Rule {
     /// Names in the file.
     pub from: &'static str,
-    /// What they are here.
+    /// Name and changes, or a reason to leave the tensor out.
     pub to: To,
 }
 
@@ -96,7 +96,7 @@ impl Rule {
     }
 }
 
-/// What becomes of a tensor.
+/// Result of a rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum To {
     /// It has this name, and its numbers are changed in this order.
@@ -124,7 +124,7 @@ pub enum Change {
     Squeeze(usize),
 }
 
-/// Where a rule puts a tensor.
+/// Result of the rules for one tensor.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Placed {
     Named(String, &'static [Change]),
@@ -132,7 +132,7 @@ pub(crate) enum Placed {
     Ignored(&'static str),
 }
 
-/// What the parts of a pattern match in a name; `None` when it does not fit.
+/// Matches of a pattern's parts in a name; `None` when it does not fit.
 fn captures<'a>(pattern: &'static str, name: &'a str) -> Option<Vec<(&'static str, &'a str)>> {
     let Some((head, rest)) = pattern.split_once('{') else {
         return (pattern == name).then(Vec::new);

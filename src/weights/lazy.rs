@@ -1,5 +1,5 @@
-//! A tensor that is known but not yet read: all readers end here, so that `inspect` reads no
-//! numbers at all.
+//! A tensor that is known but not yet read: all readers end here, so `inspect` does not read tensor
+//! data.
 
 use super::array::{Array, DType, Layout};
 use super::source::{Source, quoted};
@@ -9,8 +9,8 @@ use crate::limits::Limits;
 /// Bytes that may be worked through beyond the file's own, whatever its size.
 const HEADROOM: u64 = 64 << 20;
 
-/// How much work one file may cause: a small file must not fill the memory by naming the same bytes
-/// many times.
+/// Budget for the work that one file may cause: a small file must not fill the memory by naming the
+/// same bytes many times.
 pub(crate) struct Spend {
     left: u64,
 }

@@ -1,10 +1,10 @@
-//! What a file holds, without its numbers.
+//! Content of a file, without its numbers.
 
 use super::array::DType;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
-/// What is known of a tensor before its numbers are read.
+/// Facts about a tensor that are known before its numbers are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// The type of its elements in the file.
@@ -13,14 +13,14 @@ pub struct Shape {
     pub shape: Vec<usize>,
 }
 
-/// What a file holds, without its numbers: enough to tell what it is and to describe it.
+/// Content of a file, without its numbers: enough to identify and to describe it.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// Its tensors by name.
     pub tensors: BTreeMap<String, Shape>,
     /// Class names of the modules that a pickle describes, each once, the outermost first.
     pub classes: Vec<String>,
-    /// What the file's manifest says it is: `stylegan2`, `encoder`, …; `None` without a manifest.
+    /// Family named by the file's manifest: `stylegan2`, `encoder`, …; `None` without a manifest.
     pub family: Option<String>,
     /// The settings that it holds beside the tensors; null for none.
     pub config: Json,
@@ -42,7 +42,7 @@ impl Listing {
         self.classes.iter().any(|c| c == name)
     }
 
-    /// How many tensors there are of each type, as `f16 ×2, f32 ×48`.
+    /// Number of tensors of each type, as `f16 ×2, f32 ×48`.
     pub fn dtypes(&self) -> String {
         let mut counts: BTreeMap<DType, usize> = BTreeMap::new();
         self.tensors.values().for_each(|t| *counts.entry(t.dtype).or_default() += 1);

@@ -1,8 +1,8 @@
 //! Model files from outside, read without executing anything.
 //!
-//! [`open`] tells a file's container from its content and reads everything but the numbers. The
-//! numbers of a tensor are read when [`Weights::take`] asks for it. What the tensors mean, and how
-//! another code base calls them, is a [`layout`] of the family that takes them.
+//! [`open`] detects a file's container from its content and reads everything but the numbers. The
+//! numbers of a tensor are read when [`Weights::take`] takes it. The meaning of the tensors, and
+//! their names in other code bases, is defined by a [`layout`] of the family that takes them.
 //!
 //! # Threat model
 //! A file may be made by an attacker. It can be refused, with one line that names file, offset and
@@ -58,11 +58,11 @@ pub struct Checkpoint {
     pub file: String,
     /// The name of its container: `safetensors`, `nvidia-pickle`, `torch-zip`, ….
     pub format: &'static str,
-    /// Where the weights come from, as far as the file says.
+    /// Origin of the weights, as far as the file states it.
     pub provenance: Json,
     /// Bytes of the file.
     pub bytes: u64,
-    /// What a reader should know.
+    /// Notes for the user.
     pub notes: Vec<String>,
     /// Its tensors, and what it says beside them.
     pub weights: Weights,
@@ -79,7 +79,7 @@ impl std::fmt::Debug for Checkpoint {
 }
 
 impl Checkpoint {
-    /// What the file's manifest says it is: `stylegan2`, `encoder`, …; `None` without a manifest.
+    /// Family named by the file's manifest: `stylegan2`, `encoder`, …; `None` without a manifest.
     pub fn family(&self) -> Option<&str> {
         self.weights.list().family.as_deref()
     }
@@ -137,7 +137,7 @@ pub fn read_arrays(path: &Path, limits: &Limits) -> Result<BTreeMap<String, Arra
 
 fn checkpoint(source: Source, limits: &Limits) -> Result<Checkpoint> {
     let (format, draft, bytes) = container::read(&source, limits)?;
-    // What reading every tensor once may cost is bounded here, so that taking needs no budget.
+    // The cost of reading every tensor once is bounded here, so taking needs no budget.
     let mut spend = Spend::new(bytes);
     draft.tensors.values().try_for_each(|t| t.charge(&mut spend))?;
     let Draft { family, classes, config, provenance, notes, tensors } = draft;

@@ -1,5 +1,4 @@
-//! Where bytes come from: a file, a part of it, or memory; every failure names file, offset and
-//! rule.
+//! Sources of bytes: a file, a part of it, or memory; every failure names file, offset and rule.
 //!
 //! A file is read by position, never mapped: one that is truncated while it is read gives an error,
 //! not a signal.
@@ -217,7 +216,7 @@ impl Cursor {
         self.at
     }
 
-    /// What is read.
+    /// The source that is read.
     pub(crate) fn source(&self) -> &Source {
         &self.source
     }

@@ -8,10 +8,10 @@ use crate::limits::Limits;
 /// Bytes of a header and of the steps between entries.
 const BLOCK: u64 = 512;
 
-/// The one entry of a tar archive that begins like a model file; `None` where the file is no tar.
+/// The one entry of a tar archive that begins like a model file; `None` when the file is not a tar.
 ///
 /// # Errors
-/// When the archive is cut or too long, and when none or several of its entries are model files.
+/// When the archive is cut or too long, and when it does not have exactly one model file.
 pub(super) fn only_model(source: &Source, limits: &Limits) -> Result<Option<Source>> {
     if source.len() < BLOCK || source.read(257, 5)? != b"ustar" {
         return Ok(None);

@@ -36,7 +36,7 @@ pub struct Weights {
 #[derive(Clone)]
 struct Held {
     at: At,
-    /// What is done to its numbers once they are read.
+    /// Changes applied to its numbers after reading.
     changes: &'static [Change],
 }
 
@@ -106,7 +106,7 @@ impl Weights {
     /// The tensors for which `name` gives one, by that name; all others are gone.
     ///
     /// # Errors
-    /// When two tensors come to have one name.
+    /// When two tensors get the same name.
     pub fn chosen(self, name: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut out = Self {
             file: self.file,
@@ -132,7 +132,7 @@ impl Weights {
     /// ignores is gone.
     ///
     /// # Errors
-    /// When two tensors come to have one name, or a change does not fit a shape.
+    /// When two tensors get the same name, or a change does not fit a shape.
     pub fn renamed(self, layout: &Layout) -> Result<Self> {
         let mut out = Self {
             file: self.file,
@@ -222,7 +222,7 @@ impl Weights {
     /// Ends the taking.
     ///
     /// # Errors
-    /// When tensors are left: the file holds something that its reader does not know.
+    /// When tensors are left over: the file holds something that its reader does not know.
     pub fn finish(&self) -> Result<()> {
         let left = self.unused();
         let Some(first) = left.first() else { return Ok(()) };
@@ -275,7 +275,7 @@ impl Weights {
         e.hint("the file is not whole, or not of this family: `gannet info` shows what it holds")
     }
 
-    /// The name most like one that is missing.
+    /// The known name that is most similar to a missing one.
     fn nearest(&self, name: &str) -> Option<&str> {
         let distance = |n: &&String| {
             strsim::damerau_levenshtein(name, &n.chars().take(200).collect::<String>())
@@ -385,7 +385,7 @@ mod tests {
         let before = w.fingerprint().unwrap();
         assert_eq!(w.take("fc0", &[]).unwrap().to_scalar::<f32>().unwrap(), 1.0);
         assert_eq!(w.unused(), ["other"]);
-        // What may be left does not count, what must be taken does.
+        // Optional tensors do not count towards the fingerprint, required ones do.
         let without = weights(&["style.1", "other"]).renamed(&TABLE).unwrap();
         assert_eq!(without.fingerprint().unwrap(), before);
         let other = weights(&["style.2", "other"]).renamed(&TABLE).unwrap();

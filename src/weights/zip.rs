@@ -67,7 +67,7 @@ impl Archive {
     }
 }
 
-/// What a lock guards; a panic elsewhere left nothing half done.
+/// Locks even after a panic elsewhere: the guarded data is never left half changed.
 fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }

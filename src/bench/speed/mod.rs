@@ -1,4 +1,4 @@
-//! How fast synthesis, its gradient and an inversion are, and how much memory they take.
+//! Speed and memory of synthesis, its gradient and an inversion.
 //!
 //! Every row is measured in a process of its own ([`serve`]), whose peak memory is then the row's.
 //! [`run`] asks the processes in turn for one round each, so that a machine that is slow for a
@@ -28,7 +28,7 @@ const ROUNDS: usize = 5;
 const LEAST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(20);
 
-/// What came out.
+/// Results of the benchmark.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The rows that have at least one round.
@@ -148,7 +148,7 @@ impl Measured<'_> {
     }
 }
 
-/// How many rounds there are to be, and who watches.
+/// Number of rounds, and the observer of the run.
 struct Plan<'a> {
     rounds: Option<usize>,
     rows: usize,

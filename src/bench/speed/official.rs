@@ -31,7 +31,7 @@ fn width(resolution: usize, side: usize) -> usize {
 /// Refuses sides that no network has.
 ///
 /// # Errors
-/// For what is no power of two from 4 to 1024.
+/// When it is not a power of two from 4 to 1024.
 pub fn check(resolution: usize) -> Result<()> {
     if resolution.is_power_of_two() && (4..=1024).contains(&resolution) {
         return Ok(());
@@ -40,7 +40,7 @@ pub fn check(resolution: usize) -> Result<()> {
         .hint("a power of two from 4 to 1024: --resolution 64,256"))
 }
 
-/// The generator of a seed. It has no mapping network: none is timed.
+/// The generator of a seed. It has no mapping network, as mapping is not timed.
 ///
 /// # Errors
 /// As [`check`].

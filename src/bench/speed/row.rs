@@ -4,8 +4,8 @@ use super::subject::{Facts, Job, Times};
 use crate::value::{Cell, Table};
 
 /// One row: medians over all calls of all rounds. Numbers that were not measured are `None`, `null`
-/// in JSON: an inversion has no forward of its own, a synthesis no seconds. The first ten fields
-/// are the benchmark's table.
+/// in JSON: an inversion has no forward, a synthesis no seconds. The first ten fields are the
+/// benchmark's table.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Row {
     /// Side of the pictures.
@@ -37,7 +37,7 @@ pub struct Row {
     pub work: &'static str,
     /// `forward_ms` a picture.
     pub ms_per_image: Option<f64>,
-    /// What the convolutions of one forward must read and write at least, bytes.
+    /// Minimum memory traffic of the convolutions of one forward, bytes.
     pub bytes: Option<f64>,
     /// The measured ceiling, GFLOP/s.
     pub ceiling_gflops: Option<f64>,
@@ -45,8 +45,8 @@ pub struct Row {
     pub seconds: Option<f64>,
     /// `seconds` a picture.
     pub seconds_per_image: Option<f64>,
-    /// How many times as fast a picture is as in the row of this run that has one at a time, by a
-    /// forward or an inversion.
+    /// Speed of a picture relative to the row of this run with batch size 1, by a forward or an
+    /// inversion.
     pub gain: Option<f64>,
     /// Its method.
     pub method: Option<String>,
@@ -106,7 +106,7 @@ fn median(mut all: Vec<f64>) -> Option<f64> {
     (n > 0).then(|| (all[(n - 1) / 2] + all[n / 2]) / 2.0)
 }
 
-/// What the columns mean, a line each.
+/// Definitions of the columns, a line each.
 pub const DEFINITIONS: [&str; 8] = [
     "times: medians over all calls; the rounds of the rows take turns, each row in a process of its own",
     "official: StyleGAN2 with the published widths (channel_base 32768, 16384 at 256; channel_max 512) and random weights",

@@ -1,4 +1,4 @@
-//! What is timed, in the process that does the work.
+//! The timed work, in the process that does it.
 
 use super::memory;
 use super::official;
@@ -26,7 +26,7 @@ pub const STEPS: usize = 300;
 const SPELL_MS: f64 = 200.0;
 const CALLS: usize = 10;
 
-/// What a row measures.
+/// Quantity that a row measures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {
@@ -71,7 +71,7 @@ impl Job {
     }
 }
 
-/// What there is to say before anything is timed.
+/// Facts known before anything is timed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// Name of the generator.
@@ -177,7 +177,7 @@ impl Subject {
         Ok(Self { facts, generator, timed, measurable: false })
     }
 
-    /// What there is to say of it.
+    /// Facts about it.
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
@@ -257,7 +257,7 @@ impl Subject {
         Ok(self.clocked(|| invert::invert(&job, target, config).map(drop))? / 1e3)
     }
 
-    /// How long `work` takes with all that it frees, ms.
+    /// Time of `work` with everything that it frees, ms.
     fn clocked(&self, work: impl FnOnce() -> Result<()>) -> Result<f64> {
         let clock = Instant::now();
         work()?;

@@ -1,4 +1,4 @@
-//! How much a forward has to do, counted from the shapes.
+//! Operations of a forward, counted from the shapes.
 
 use crate::generator::Spec;
 

@@ -12,10 +12,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// How often the stop signal is looked at.
+/// Interval at which the stop signal is polled.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What a worker answers, a line of JSON each.
+/// Answers of a worker, a line of JSON each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Reply {

@@ -5,7 +5,7 @@ use crate::builtin::{Kind, Param};
 use crate::builtins::shared::CLASS;
 use crate::invert::{METHODS, TERMS};
 
-/// Passes of an encoder that may be asked for; more than a few hardly change anything.
+/// Maximum passes of an encoder; more than a few hardly change the result.
 pub(super) const MOST_PASSES: u64 = 1000;
 
 /// All parameters, in the order in which they are explained.
@@ -18,13 +18,13 @@ const FIRST: [Param; 9] = [
     Param::required(
         "picture",
         &[Kind::Image, Kind::Latent, Kind::List],
-        "pictures of the generator's size, or a list of them; of a code its picture",
+        "pictures of the generator's size, or a list of them; a code is rendered",
     ),
     Param::optional(
         "space",
         &[Kind::Space],
         "-",
-        "Z, W, W+, S (styles) or N (noise maps only); W+ where the generator has one and the \
+        "Z, W, W+, S (styles) or N (noise maps only); by default W+ if the generator has it and the \
          method searches it",
     ),
     Param::optional("method", &[Kind::Choice], "auto", METHOD_HELP).choices(&CHOICES),
@@ -32,14 +32,14 @@ const FIRST: [Param; 9] = [
         "steps",
         &[Kind::Number],
         "-",
-        "gradient steps, or the method's own number; of `method: encoder` its passes",
+        "gradient steps, by default the method's number; for `method: encoder` its passes",
     )
     .whole(0, 1_000_000),
     Param::optional(
         "passes",
         &[Kind::Number],
         "-",
-        "of the encoder, before any gradient step; as many as it was trained for",
+        "encoder passes before the gradient steps; by default as many as it was trained for",
     )
     .whole(0, MOST_PASSES)
     .named(),
@@ -66,30 +66,30 @@ const LAST: [Param; 5] = [
         "mask",
         &[Kind::Mask],
         "-",
-        "what of the picture counts: outside it no term of the loss has any slope",
+        "the part of the picture that counts: pixels outside it have zero gradient",
     )
     .named(),
     Param::optional("noise", &[Kind::Bool], "-", "search the noise maps as well").named(),
-    Param::optional("until", &[Kind::Number], "-", "ends where the loss is no larger")
+    Param::optional("until", &[Kind::Number], "-", "stops once the loss is at or below this value")
         .within(0.0, 1e12)
         .named(),
     Param::optional(
         "seed",
         &[Kind::Number],
         "-",
-        "of everything random; the session's unless given",
+        "seed of everything random; by default the session's",
     )
     .seed()
     .named(),
     CLASS,
 ];
 
-/// What `auto` is, then every method's own words.
+/// Meaning of `auto`, then every method's summary.
 const METHOD_HELP: &str = text(&HELP);
 const HELP: [u8; length(&HELP_PARTS)] = joined(&HELP_PARTS);
 const HELP_PARTS: [&str; 1 + 4 * METHODS.len()] = {
-    let mut parts = ["`auto`: hybrid where there is an encoder, the space is W or W+ and no start is given, \
-         else optimize"; 1 + 4 * METHODS.len()];
+    let mut parts = ["`auto`: hybrid with an encoder, in W or W+ and without a start; \
+         otherwise optimize"; 1 + 4 * METHODS.len()];
     let mut i = 0;
     while i < METHODS.len() {
         let own = ["; `", METHODS[i].name, "`: ", METHODS[i].summary];
@@ -100,17 +100,17 @@ const HELP_PARTS: [&str; 1 + 4 * METHODS.len()] = {
     parts
 };
 
-/// What one must know, and the publications that the methods follow.
+/// Details for help, and the publications that the methods follow.
 pub(super) const DETAILS: &str = text(&DETAIL_BYTES);
 const DETAIL_BYTES: [u8; length(&DETAIL_PARTS)] = joined(&DETAIL_PARTS);
 const DETAIL_PARTS: [&str; 1 + 4 * METHODS.len()] = {
-    let mut parts = ["An Inversion stands for its code wherever a code is wanted. Ctrl-C stops it and keeps the \
+    let mut parts = ["An Inversion can be used wherever a code is expected. Ctrl-C stops it and keeps the \
          best so far. Several pictures at once, as `invert([image(\"a.png\"), image(\"b.png\")])`, \
-         take less time than one after the other and give exactly what each gives alone: `[one for \
-         one in r]` takes them apart. Every term of the loss is traced by itself. An encoder begins \
+         take less time than one after the other and give exactly the same results: `[one for \
+         one in r]` lists them. Every term of the loss is traced separately. An encoder begins \
          at the mean of w (or the start it is given) and corrects the code by looking at target \
-         and reconstruction, pass after pass; the best pass by the loss is kept, and where hybrid \
-         goes on from. In W the layers' corrections are averaged. With a mask the terms see `target \
+         and reconstruction, pass after pass; the pass with the lowest loss is kept, and hybrid \
+         continues from it. In W the layers' corrections are averaged. With a mask the terms compare `target \
          + mask·(picture - target)`, so nothing outside it counts, and losses are means over it. \
          Papers"; 1 + 4 * METHODS.len()];
     let mut i = 0;

@@ -9,7 +9,7 @@ use super::names::{self, Kind, Part};
 /// Steps of the search at most.
 const TRIES: usize = 20_000;
 
-/// What a layer is in the chain.
+/// Role of a layer in the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// A fully connected layer.
@@ -27,17 +27,17 @@ pub(super) enum Role {
 pub(super) struct Link {
     /// Its module.
     pub module: String,
-    /// What it is.
+    /// Role of the layer.
     pub role: Role,
     /// Height and width of its kernel; 1×1 for a layer without.
     pub kernel: [usize; 2],
-    /// What it reads, and what it gives.
+    /// Input and output channels.
     pub channels: [usize; 2],
     /// The map that a vector becomes before it.
     pub reshape: Option<[usize; 3]>,
 }
 
-/// Which convolutions the search may take for which.
+/// Assumption about which convolutions are transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     /// All but the first are transposed.
@@ -48,7 +48,7 @@ pub(super) enum Reading {
     Mixed,
 }
 
-/// What has been made of z so far.
+/// State of the data between two layers.
 #[derive(Clone, Copy)]
 enum State {
     Start,
@@ -109,7 +109,7 @@ impl Search<'_> {
         false
     }
 
-    /// What a layer can be after a state.
+    /// Possible roles of a layer after a state.
     fn roles(&self, part: &Part, state: State) -> Vec<(Link, State)> {
         let link = |role, kernel, channels, reshape| Link {
             module: part.module.clone(),

@@ -1,10 +1,11 @@
-//! How the class enters a generator, told by its table and by the numbers of the first layer.
+//! Detection of how the class enters a generator, from its table and the numbers of the first
+//! layer.
 
 use super::config::{Class, Config, wrong};
 use super::infer::{self, Candidate};
 use crate::error::Result;
 
-/// How many times as long as the longest row of z the shortest row of a class is.
+/// Minimum ratio of a class's shortest row to the longest row of z.
 const LONGER: f64 = 1.4;
 
 /// Numbers of a tensor of the file.
@@ -18,7 +19,7 @@ pub(super) type Numbers<'a> = dyn FnMut(&str) -> Result<Vec<f32>> + 'a;
 /// a class is one number of a few and has rows of its own, much longer.
 ///
 /// # Errors
-/// When a table fits in two ways, or in none.
+/// When a table fits in two ways, or does not fit.
 pub(super) fn tell(
     found: &Candidate,
     config: &mut Config,
@@ -102,7 +103,7 @@ fn row_lengths(weight: &[f32], found: &Candidate) -> Vec<f64> {
     rows(weight, found).into_iter().map(length).collect()
 }
 
-/// What one unit of every input adds to the mean of each channel.
+/// Effect of one unit of every input on the mean of each channel.
 fn row_means(weight: &[f32], found: &Candidate, channels: usize) -> Vec<Vec<f64>> {
     let mean = |row: Vec<f32>| {
         let plane = (row.len() / channels.max(1)).max(1);

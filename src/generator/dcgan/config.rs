@@ -1,8 +1,8 @@
-//! What a plain generator is made of: its layers in the order in which they run.
+//! Configuration of a plain generator: its layers in the order in which they run.
 //!
-//! The settings name every layer and all that its tensors do not tell (strides, paddings, eps,
-//! slopes), so that a converted file needs no inference. [`Config::plan`] follows the shapes from
-//! z to the picture; whatever does not fit is refused there, before a number is read.
+//! The settings name every layer and everything that its tensors do not show (strides, paddings,
+//! eps, slopes), so a converted file needs no inference. [`Config::plan`] follows the shapes from z
+//! to the picture and refuses what does not fit before a number is read.
 
 use crate::error::{Error, Kind, Result};
 use crate::generator::Layer;
@@ -18,7 +18,7 @@ const LAYERS: usize = 400;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What it is called.
+    /// Name of the generator.
     #[serde(default)]
     pub name: String,
     /// Dimensions of z.
@@ -31,7 +31,7 @@ pub struct Config {
     pub class: Class,
     /// Its layers in the order in which they run.
     pub layers: Vec<Op>,
-    /// What was inferred from a file that does not say it, in words.
+    /// Settings inferred because the file does not state them, in words.
     #[serde(default)]
     pub assumed: Vec<String>,
 }
@@ -108,7 +108,7 @@ pub enum Op {
     Norm {
         /// Its module.
         name: String,
-        /// What is added to the variance.
+        /// Added to the variance.
         eps: f64,
     },
     /// Every pixel is repeated 2×2.
@@ -142,7 +142,7 @@ impl Op {
     }
 }
 
-/// What flows between two layers.
+/// Shape of the data between two layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     /// A vector.
@@ -161,12 +161,12 @@ impl Size {
     }
 }
 
-/// What the settings come to with the shapes of the tensors.
+/// Result of applying the settings to the shapes of the tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     /// The size after every layer.
     pub sizes: Vec<Size>,
-    /// What the first layer reads.
+    /// Input size of the first layer.
     pub inputs: usize,
     /// The points that can be tapped: after each weighted layer, its norm and its activation.
     pub layers: Vec<Layer>,
@@ -194,8 +194,8 @@ impl Config {
     /// Follows the shapes from z to the picture.
     ///
     /// # Errors
-    /// Where a layer does not fit the one before it, a tensor is missing or of another shape, and
-    /// when the result is no picture.
+    /// When a layer does not fit the one before it, a tensor is missing or of another shape, or the
+    /// result is not a picture.
     pub fn plan(&self, shape: &Shapes<'_>) -> Result<Plan> {
         if self.z_dim == 0 || self.layers.is_empty() || self.layers.len() > LAYERS {
             return Err(wrong("z needs a dimension, and there are 1 to 400 layers".into()));
@@ -241,7 +241,7 @@ impl Config {
         Ok(Plan { picture, ..plan })
     }
 
-    /// What the first layer reads.
+    /// Input size of the first layer.
     fn inputs(&self, shape: &Shapes<'_>) -> Result<usize> {
         if (self.class == Class::None) != (self.c_dim == 0) {
             return Err(wrong(format!("{} classes with the class {:?}", self.c_dim, self.class)));
@@ -310,7 +310,7 @@ fn step(op: &Op, size: Size, shape: &Shapes<'_>) -> Result<Size> {
             };
             match size {
                 Size::Flat(n) if fits(n) => Ok(Size::Map([channels, height, width])),
-                _ => Err(wrong(format!("{size:?} is no map of {channels}×{height}×{width}"))),
+                _ => Err(wrong(format!("{size:?} is not a map of {channels}×{height}×{width}"))),
             }
         }
         Op::Transposed { name, stride, padding, output_padding } => {

@@ -95,7 +95,7 @@ pub(super) fn choose(mut found: Vec<Candidate>) -> Result<Option<Candidate>> {
     }
 }
 
-/// What repositories are known to do that their files do not say.
+/// Conventions of known repositories that their files do not state.
 struct Habits {
     eps: f64,
     slope: f64,
@@ -203,7 +203,7 @@ impl Maker<'_> {
         self.acted = true;
     }
 
-    /// What runs between two layers with tensors.
+    /// Infers the operations between two layers with tensors.
     fn between(&mut self, before: &Link, link: &Link) -> Result<()> {
         let ((from, i), (to, j)) = (place(&before.module), place(&link.module));
         let known = match (i, j) {
@@ -328,8 +328,8 @@ impl Maker<'_> {
         if let Some(Link { role: Role::Linear, channels: [_, n], .. }) =
             links.iter().rfind(|l| l.role != Role::Norm)
         {
-            let [channels, height, width] =
-                flat_picture(*n).ok_or_else(|| wrong(format!("{n} values make no picture")))?;
+            let [channels, height, width] = flat_picture(*n)
+                .ok_or_else(|| wrong(format!("{n} values do not form a picture")))?;
             self.layers.push(Op::Reshape { channels, height, width });
             self.assume(format!("the last vector is a picture of {channels}×{height}×{width}"));
         }

@@ -157,7 +157,7 @@ fn what_may_be_read_in_two_ways_is_an_error() {
     );
     let e = read(&shapes, &Json::Null).expect_err("ambiguous");
     assert!(e.repair().is_some(), "{e}");
-    // Whether a picture is doubled before a convolution that has no number.
+    // Upsampling before a convolution leaves no tensor in the file.
     let shapes = file(
         &[("fc+", &[16 * 16, 20]), ("conv1+", &[8, 16, 3, 3]), ("conv2+", &[3, 8, 3, 3])],
         &[],

@@ -1,5 +1,5 @@
-//! Plain generators: DCGAN (Radford et al. 2016), WGAN (Arjovsky et al. 2017) and whatever is made
-//! like them. A stack of layers turns z into a picture; there is no W, so Z is the only space.
+//! Plain generators: DCGAN (Radford et al. 2016), WGAN (Arjovsky et al. 2017) and generators of the
+//! same kind. A stack of layers turns z into a picture. They have no W, so Z is the only space.
 //!
 //! Run: fully connected layers, transposed and plain convolutions, doubling by repeated pixels,
 //! batch norm with stored statistics (folded into the layer before it), ReLU and leaky ReLU, tanh
@@ -107,7 +107,7 @@ impl Dcgan {
         })
     }
 
-    /// What it is made of.
+    /// The generator's configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -117,7 +117,7 @@ impl Dcgan {
         &self.tensors
     }
 
-    /// What the first layer reads: z and the class, `[N, inputs]`.
+    /// Input of the first layer: z and the class, `[N, inputs]`.
     fn inputs(&self, z: &Tensor, input: &Input) -> Result<Tensor> {
         let n = z.dims().first().copied().unwrap_or(0);
         if n == 0 || z.dims() != [n, self.config.z_dim] {
@@ -310,7 +310,7 @@ mod tests {
                 a.len() == b.len() && a.iter().zip(b).all(|(x, y)| (x - y).abs() < 1e-4)
             };
             assert!(close(&picture, &frozen));
-            assert!(all.keys().all(|n| !n.contains("running")), "statistics are no parameters");
+            assert!(all.keys().all(|n| !n.contains("running")), "statistics are not parameters");
             for (name, expected) in &all {
                 let expected = expected.as_ref().expect(name);
                 assert!(expected.iter().any(|v| *v != 0.0), "{name}");

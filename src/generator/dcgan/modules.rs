@@ -1,5 +1,5 @@
-//! What a file with whole modules says of each: class, strides, eps, slopes. A state dict says
-//! nothing.
+//! Attributes of modules in files that pickle whole modules: class, strides, eps, slopes. A state
+//! dict does not have them.
 
 use super::config::{Op, wrong};
 use super::names::place;
@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 #[derive(Clone, Copy)]
 pub(super) struct Modules<'a>(&'a Json);
 
-/// What is known of one module.
+/// Attributes of one module.
 #[derive(Clone, Copy)]
 pub(super) struct Module<'a> {
     class: &'a str,
@@ -34,8 +34,8 @@ impl<'a> Modules<'a> {
         Some(Module { class, attributes: at })
     }
 
-    /// What follows the last layer with tensors, in its Sequential; `None` where the file does not
-    /// say.
+    /// Operations after the last layer with tensors, in its Sequential; `None` where the file does
+    /// not say.
     ///
     /// # Errors
     /// For a module that a plain generator does not have.
@@ -56,7 +56,7 @@ impl Module<'_> {
         self.attributes.get(key)?.as_f64()
     }
 
-    /// Whether it is a transposed convolution; `None` where it is no convolution of pictures.
+    /// Whether it is a transposed convolution; `None` for anything but a 2-D convolution.
     pub fn transposed(&self) -> Option<bool> {
         match self.class {
             "ConvTranspose2d" => Some(true),
@@ -68,7 +68,7 @@ impl Module<'_> {
     /// A whole number, or the same one for both axes.
     ///
     /// # Errors
-    /// When the axes differ, and when it is none.
+    /// When the axes differ or the value is not a whole number.
     pub fn whole(&self, key: &str, usual: usize) -> Result<usize> {
         let one = |v: &Json| v.as_u64().and_then(|n| usize::try_from(n).ok());
         let given = self.attributes.get(key);

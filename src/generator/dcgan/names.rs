@@ -12,11 +12,11 @@ const FOLDERS: usize = 1000;
 pub(super) struct Part {
     /// Its module: the names of its tensors without their last part.
     pub module: String,
-    /// What its tensors are.
+    /// Kind of the layer's tensors.
     pub kind: Kind,
 }
 
-/// What the tensors of a layer are.
+/// Kind of a layer, from its tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Weight `[O, I]`.

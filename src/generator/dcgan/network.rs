@@ -9,7 +9,7 @@ use crate::tensor::{
 };
 use candle_core::Tensor;
 
-/// Where the layers' tensors come from.
+/// Source of the layers' tensors.
 pub(super) trait Parts {
     /// The tensor `{module}.{part}` of that shape.
     ///
@@ -29,7 +29,7 @@ pub(super) type Ran = (Vec<(usize, Tensor)>, Option<Tensor>);
 /// The layers in the order in which they run.
 pub(super) struct Network {
     blocks: Vec<Block>,
-    /// What runs after the last weighted layer's own steps.
+    /// Steps after the last weighted layer's own steps.
     tail: Vec<Step>,
 }
 
@@ -50,7 +50,7 @@ enum Step {
     Sigmoid,
 }
 
-/// What a weighted layer computes.
+/// Linear map of a weighted layer.
 #[derive(Clone, Copy)]
 enum Map {
     /// Weight `[O, I]`.
@@ -109,7 +109,7 @@ impl Network {
         Ok(Self { blocks, tail: loose })
     }
 
-    /// Runs from the input, or from the map after a layer, to the last point asked for: the maps
+    /// Runs from the input, or from the map after a layer, to the last requested point: the maps
     /// `[N, C, H, W]` of the layers for which `wanted` holds, and the picture.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ pub(super) fn detect(listing: &Listing) -> bool {
 pub(super) fn open(weights: Weights) -> Result<(Weights, Json)> {
     let listing = weights.list();
     let Some(found) = infer::choose(candidates(listing))? else {
-        return Err(wrong("the file holds no plain generator".into()));
+        return Err(wrong("the file does not contain a plain generator".into()));
     };
     let mut config = infer::settings(&found, &Modules::new(&listing.config))?;
     let mut numbers = |name: &str| -> Result<Vec<f32>> {

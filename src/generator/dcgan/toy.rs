@@ -7,7 +7,7 @@ use crate::weights::Weights;
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 
-/// How the first layer is made.
+/// Form of the first layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stem {
     /// A transposed convolution of one pixel.
@@ -16,14 +16,14 @@ pub enum Stem {
     Linear,
 }
 
-/// How a toy is made.
+/// Settings of a toy generator.
 #[derive(Clone, Debug)]
 pub struct Toy {
-    /// Where its weights come from.
+    /// Seed of the weights.
     pub seed: u64,
     /// Height and width of the first map.
     pub base: [usize; 2],
-    /// How often the first map is doubled.
+    /// Number of times the first map is doubled.
     pub doublings: usize,
     /// Channels of its pictures, 1 to 4.
     pub channels: usize,
@@ -56,7 +56,7 @@ impl Toy {
     /// Makes the generator.
     ///
     /// # Errors
-    /// On sizes that give no picture.
+    /// When the sizes do not give a picture.
     pub fn build(&self, device: &Device) -> Result<Dcgan> {
         let mut weights = Weights::of_tensors("toy", self.tensors(device)?);
         let fingerprint = weights.fingerprint()?;

@@ -1,10 +1,10 @@
-//! What the attributes of NVIDIA's modules say about a generator, whichever family it is of.
+//! Attributes of NVIDIA's modules, shared by all of its generator families.
 
 use serde_json::{Map, Value as Json, json};
 
-/// Where a module keeps those inside it.
+/// Attribute that holds a module's submodules.
 pub(in crate::generator) const MODULES: &str = "_modules";
-/// Where a module keeps what it was made with.
+/// Attribute that holds a module's constructor arguments.
 pub(in crate::generator) const RECIPE: &str = "_init_kwargs";
 
 /// The value of the first path of keys that leads to one.

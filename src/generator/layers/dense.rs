@@ -36,7 +36,7 @@ impl Dense {
         Self { activation, ..self }
     }
 
-    /// How many numbers it makes.
+    /// Number of outputs.
     pub(in crate::generator) fn outputs(&self) -> usize {
         self.bias.elem_count()
     }

@@ -21,7 +21,7 @@ const MAPPED: usize = 1000;
 
 /// A latent space of a generator.
 pub trait LatentSpace: Send + Sync {
-    /// Which one it is.
+    /// The space that this implements.
     fn kind(&self) -> Space;
 
     /// A code of this space from one of its parent, with gradients.
@@ -30,8 +30,8 @@ pub trait LatentSpace: Send + Sync {
     /// When the parent's code does not fit the generator.
     fn enter(&self, g: &dyn Generator, parent: &Tensor, input: &Input) -> Result<Tensor>;
 
-    /// The negative logarithm of the prior density up to a constant, `[N]`; `None` where the space
-    /// has no closed form.
+    /// The negative logarithm of the prior density up to a constant, `[N]`; `None` without a closed
+    /// form.
     ///
     /// # Errors
     /// When a tensor operation fails.
@@ -40,8 +40,8 @@ pub trait LatentSpace: Send + Sync {
         Ok(None)
     }
 
-    /// The nearest point that a search may visit; called after every step. Most spaces have no
-    /// such limit.
+    /// The nearest point that a search may visit; called after every step. Most spaces have no such
+    /// limit.
     ///
     /// # Errors
     /// When a tensor operation fails.
@@ -50,7 +50,7 @@ pub trait LatentSpace: Send + Sync {
     }
 }
 
-/// The spaces that need no statistics of their own.
+/// The implementation of a space that needs no statistics.
 pub fn standard(kind: Space) -> Option<&'static dyn LatentSpace> {
     Some(match kind {
         Space::Z => &z::Z,
@@ -62,7 +62,7 @@ pub fn standard(kind: Space) -> Option<&'static dyn LatentSpace> {
     })
 }
 
-/// How codes are drawn.
+/// Sampling parameters.
 #[derive(Clone, Debug)]
 pub struct Draw<'a> {
     /// Code i depends on the seed and on i alone, not on how many are drawn.
@@ -81,7 +81,7 @@ impl Default for Draw<'_> {
     }
 }
 
-/// Which generator a code of it belongs to.
+/// Identity of the generator that its codes belong to.
 pub fn model_id(spec: &Spec) -> ModelId {
     ModelId { name: spec.name.clone(), fingerprint: spec.fingerprint.clone() }
 }
@@ -170,8 +170,7 @@ pub fn rise(
     Ok(code)
 }
 
-/// The space of the codes that the synthesis reads: W+, or the prior where there is no mapping
-/// network.
+/// The space of the codes that the synthesis reads: W+, or the prior without a mapping network.
 pub fn read_by_synthesis(g: &dyn Generator) -> Space {
     if g.spec().spaces.contains(&Space::WPlus) { Space::WPlus } else { Space::Z }
 }
@@ -203,7 +202,7 @@ pub fn picture(g: &dyn Generator, code: &Tensor, space: Space, input: &Input) ->
     tapped.picture.ok_or_else(|| Error::runtime("the generator gave no picture"))
 }
 
-/// What comes with a code: its noise maps and labels.
+/// The inputs stored with a code: its noise maps and labels.
 pub fn input_of(code: &Latent) -> Input {
     let noise = code.noise.clone().map_or(Noise::Const, Noise::Maps);
     Input { noise, ..Input::labelled(code.labels.as_ref()) }
@@ -212,7 +211,7 @@ pub fn input_of(code: &Latent) -> Input {
 /// Lifts a code along Z → W → W+ → S; a code that is there already stays as it is.
 ///
 /// # Errors
-/// For every other way, for S where the generator has no styles, and for a code of another
+/// For any other conversion, for S when the generator has no styles, and for a code of another
 /// generator's sizes.
 pub fn lift(g: &dyn Generator, code: &Latent, space: Space) -> Result<Latent> {
     fits(g.spec(), code)?;
@@ -225,7 +224,7 @@ pub fn lift(g: &dyn Generator, code: &Latent, space: Space) -> Result<Latent> {
 /// has none.
 ///
 /// # Errors
-/// For spaces that have no pictures of their own, and for a code of another generator's sizes.
+/// For spaces whose codes cannot be rendered, and for a code of another generator's sizes.
 pub fn synthesize(g: &dyn Generator, code: &Latent, input: &Input) -> Result<Tensor> {
     fits(g.spec(), code)?;
     let labels = input.labels.as_ref().or(code.labels.as_ref());

@@ -1,4 +1,4 @@
-//! What a StyleGAN2 is made of: given, or read from the shapes of its tensors.
+//! Configuration of a StyleGAN2: given, or read from the shapes of its tensors.
 
 use crate::error::{Error, Kind, Result};
 use crate::generator::StyleLayer;
@@ -7,7 +7,7 @@ use crate::limits::LIMITS;
 use crate::weights::Listing;
 use serde::{Deserialize, Serialize};
 
-/// How the blocks of the synthesis network are joined (Karras et al. 2020, figure 7).
+/// Connection of the blocks of the synthesis network (Karras et al. 2020, figure 7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
@@ -20,7 +20,7 @@ pub enum Architecture {
     Orig,
 }
 
-/// What is said about a model, each part optional: what is missing is read from the tensors.
+/// Settings given for a model, each optional: missing ones are read from the tensors.
 ///
 /// As JSON: the keys of the `gannet` manifest's `config`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub struct Given {
     pub mapping_layers: Option<usize>,
     /// Learning-rate multiplier of the mapping network, 0.01 when not said.
     pub mapping_lr_multiplier: Option<f64>,
-    /// How the blocks are joined.
+    /// Connection of the blocks.
     pub architecture: Option<Architecture>,
     /// Taps of the resampling filter, `[1, 3, 3, 1]` when not said.
     pub resample_filter: Option<Vec<f64>>,
@@ -52,7 +52,7 @@ pub struct Given {
     pub conv_clamp: Option<f64>,
 }
 
-/// What a StyleGAN2 is made of.
+/// Configuration of a StyleGAN2.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Name, as shown.
@@ -73,7 +73,7 @@ pub struct Config {
     pub mapping_layers: usize,
     /// Learning-rate multiplier of the mapping network.
     pub mapping_lr_multiplier: f64,
-    /// How the blocks are joined.
+    /// Connection of the blocks.
     pub architecture: Architecture,
     /// Taps of the resampling filter; none said: those that the tensors hold, or `[1, 3, 3, 1]`.
     pub resample_filter: Option<Vec<f64>>,
@@ -200,7 +200,7 @@ impl Config {
     }
 }
 
-/// What the tensors show.
+/// Settings read from the tensors.
 struct Seen {
     z_dim: usize,
     c_dim: usize,

@@ -39,7 +39,7 @@ fn given(config: &registry::Config) -> Result<Given> {
     Ok(given)
 }
 
-/// What a generator with these settings and shapes is.
+/// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
     let buffer = |name: &str| {
         ["resample_filter", "noise_const", "w_avg"].iter().any(|end| name.ends_with(end))

@@ -83,7 +83,7 @@ impl StyleGan2 {
         })
     }
 
-    /// What it is made of.
+    /// The generator's configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -412,7 +412,7 @@ mod tests {
         assert!(apart(&scaled, &expected) < 5e-2, "{}", apart(&scaled, &expected));
     }
 
-    /// How long the size of the embedded model takes. Run alone, with optimisation.
+    /// Measures the time of a network of the embedded model's size. Run alone, with optimisation.
     #[test]
     #[ignore = "a measurement"]
     fn timing() {

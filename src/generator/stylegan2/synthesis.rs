@@ -11,7 +11,7 @@ use crate::tensor::{
 use candle_core::{DType, Tensor};
 use std::sync::Arc;
 
-/// How many of the highest resolutions are in f16, where any are (the official `num_fp16_res`).
+/// Number of highest resolutions in f16, for models that use it (the official `num_fp16_res`).
 const HALVES: u32 = 4;
 /// The limit of activations in f16 where the network says none (the official `conv_clamp`).
 const HALF_CLAMP: f64 = 256.0;
@@ -111,7 +111,7 @@ impl Layer {
 }
 
 impl Layer {
-    /// What the engine needs of it.
+    /// The layer in the engine's form.
     fn styled(&self) -> StyledConv<'_> {
         StyledConv {
             weight: self.weight.tensor(),
@@ -174,7 +174,7 @@ impl ToRgb {
 }
 
 impl ToRgb {
-    /// What the engine needs of it.
+    /// The layer in the engine's form.
     fn plain(&self) -> RgbConv<'_> {
         RgbConv {
             weight: self.weight.tensor(),
@@ -236,7 +236,7 @@ impl Block {
         let name = format!("synthesis.b{resolution}");
         let filter = r.filter(&format!("{name}.resample_filter"), c.resample_filter.as_deref())?;
         let outputs = r.shape(&format!("{name}.conv1.weight"))?.first().copied().unwrap_or(0);
-        // The official code has no f16 below 8 pixels.
+        // The official code does not use f16 below 8 pixels.
         let half = halves && resolution >= (c.img_resolution >> (HALVES - 1)).max(8);
         let at = Place { config: c, name, resolution, half };
         let first = inputs == 0;
@@ -267,7 +267,7 @@ impl Block {
         Ok((block, outputs))
     }
 
-    /// What the engine needs of it.
+    /// The block in the engine's form.
     fn stage(&self) -> Stage<'_> {
         Stage {
             convs: self.layers().map(Layer::styled).collect(),
@@ -338,7 +338,7 @@ impl Block {
     }
 }
 
-/// What a block starts from.
+/// Input of a block.
 enum Entry {
     /// The features of the block before it; none for the first block.
     Before(Option<Tensor>),
@@ -449,7 +449,7 @@ impl Synthesis {
         Ok(Self { blocks, network })
     }
 
-    /// Which blocks are in f16, from the lowest resolution on.
+    /// Whether each block is in f16, from the lowest resolution on.
     #[cfg(test)]
     pub(super) fn halves(&self) -> Vec<bool> {
         self.blocks.iter().map(|b| b.half).collect()
@@ -488,8 +488,7 @@ impl Synthesis {
         }
     }
 
-    /// The noise of all layers as the engine reads it, `[N or 1, T]`, scaled; none when there is no
-    /// noise.
+    /// The noise of all layers as the engine reads it, `[N or 1, T]`, scaled; `None` without noise.
     fn flat_noise(&self, maps: Maps, n: usize) -> Result<Option<Tensor>> {
         let scaled =
             self.noise().zip(maps).filter_map(|(layer, map)| map.map(|map| (map, &layer.strength)));
@@ -511,7 +510,7 @@ impl Synthesis {
         tapped.picture.ok_or_else(|| crate::error::Error::runtime("a generator without a picture"))
     }
 
-    /// From the constant, or from a feature map on, to the points asked for.
+    /// Runs from the constant, or from a feature map, to the requested points.
     fn walk(&self, mut walk: Walk<'_>, from: Option<&Feature>, taps: &[Tap]) -> Result<Tapped> {
         let (mut x, mut picture) = (None, None::<Tensor>);
         let (mut features, mut first) = (Vec::new(), 0);

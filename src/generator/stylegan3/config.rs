@@ -1,4 +1,4 @@
-//! What a StyleGAN3 is made of: given, or read from the names and shapes of its tensors.
+//! Configuration of a StyleGAN3: given, or read from the names and shapes of its tensors.
 
 use super::names;
 use crate::error::{Error, Kind, Result};
@@ -8,8 +8,8 @@ use crate::limits::LIMITS;
 use crate::weights::Listing;
 use serde::{Deserialize, Deserializer};
 
-/// What is said about a model, each part optional: what is missing is read from the tensors, or is
-/// as the official code has it.
+/// Settings given for a model, each optional: missing ones are read from the tensors or take the
+/// official code's defaults.
 ///
 /// As JSON: the keys of the `gannet` manifest's `config`, called as the official code's options.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -61,7 +61,7 @@ fn said<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Option<f64>>, D::Error
     Option::deserialize(d).map(Some)
 }
 
-/// What a StyleGAN3 is made of.
+/// Configuration of a StyleGAN3.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Name, as shown.
@@ -406,7 +406,7 @@ struct SeenLayer {
     kernel: usize,
 }
 
-/// What the tensors show.
+/// Settings read from the tensors.
 struct Seen {
     z_dim: usize,
     c_dim: usize,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Its name in manifests.
 pub(super) const NAME: &str = "stylegan3";
 
-/// What training leaves alone, by the ends of the names.
+/// Suffixes of the names of buffers, which training does not change.
 const BUFFERS: [&str; 7] = [
     "up_filter",
     "down_filter",
@@ -50,7 +50,7 @@ fn given(config: &registry::Config) -> Result<Given> {
     Ok(given)
 }
 
-/// What a generator with these settings and shapes is.
+/// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
     let trained = |name: &&String| !BUFFERS.iter().any(|end| name.ends_with(end));
     let names = listing.tensors.keys().filter(trained);

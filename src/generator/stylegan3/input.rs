@@ -12,8 +12,8 @@ use crate::tensor::{conv2d, scale};
 use candle_core::{Device, Tensor};
 use std::f64::consts::TAU;
 
-/// How many numbers of a style code the features read: cosine and sine of a rotation, scaled alike,
-/// and a shift.
+/// Number of values of a style code that the features read: cosine and sine of a rotation, scaled
+/// alike, and a shift.
 pub(super) const STYLES: usize = 4;
 
 /// The Fourier features and the linear map after them.
@@ -27,7 +27,7 @@ pub(super) struct Input {
     phases: Tensor,
     /// The transform of the file, `[1, 3, 3]`.
     transform: Tensor,
-    /// Where the pixels are, `[S]`, in sides of the picture from its centre; times 2π.
+    /// Positions of the pixels, `[S]`, in sides of the picture from its centre; times 2π.
     places: Tensor,
     plan: InputPlan,
 }

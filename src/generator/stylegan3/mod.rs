@@ -72,7 +72,7 @@ impl StyleGan3 {
         Ok(Self { config, spec, device, mapping, synthesis, mean_w, parameters, buffers })
     }
 
-    /// What it is made of.
+    /// The generator's configuration.
     pub fn config(&self) -> &Config {
         &self.config
     }

@@ -1,4 +1,4 @@
-//! How the layers of a StyleGAN3 are called.
+//! Names of the layers of a StyleGAN3.
 
 use super::config::refuse;
 use crate::error::Result;

@@ -113,8 +113,8 @@ impl Synthesis {
         Ok(all)
     }
 
-    /// Runs from a feature, or from the Fourier features under a transform, to the points asked
-    /// for.
+    /// Runs from a feature, or from the Fourier features under a transform, to the requested
+    /// points.
     pub(super) fn tapped(
         &self,
         styles: &[Tensor],

@@ -72,8 +72,8 @@ fn layers_are_tapped_and_entered() {
     }
 }
 
-/// What is shifted to the right and down is seen there; what is turned counterclockwise by a right
-/// angle is the picture turned so.
+/// A shift moves the picture right and down; a counterclockwise right angle gives the rotated
+/// picture.
 #[test]
 fn pictures_move_as_they_are_told() {
     for toy in toys() {

@@ -9,10 +9,10 @@ use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::f64::consts::PI;
 
-/// How a toy is made.
+/// Settings of a toy generator.
 #[derive(Clone, Debug)]
 pub(crate) struct Toy {
-    /// Where its weights come from.
+    /// Seed of the weights.
     pub(crate) seed: u64,
     /// Side of its pictures.
     pub(crate) resolution: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Toy {
     pub(crate) c_dim: usize,
     /// Layers before the one that makes the picture.
     pub(crate) num_layers: usize,
-    /// Configuration R: 1×1 convolutions and filters that are no products.
+    /// Configuration R: 1×1 convolutions and non-separable filters.
     pub(crate) radial: bool,
 }
 
@@ -43,7 +43,7 @@ impl Toy {
         StyleGan3::new(&mut weights, &self.given(), &fingerprint, device)
     }
 
-    /// What is said about it beside its tensors.
+    /// Settings besides the tensors.
     pub(crate) fn given(&self) -> Given {
         Given { name: Some("toy3".into()), margin_size: Some(4), ..Given::default() }
     }

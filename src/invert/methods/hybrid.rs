@@ -11,7 +11,7 @@ use crate::space::Space;
 pub const METHOD: Method = Method {
     name: "hybrid",
     paper: "Zhu et al. 2016 with ReStyle's passes (Alaluf et al. 2021)",
-    summary: "these, then 200 steps of Adam",
+    summary: "encoder passes, then 200 steps of Adam",
     spaces: &[Space::W, Space::WPlus],
     encoder: true,
     steps: Some(200),

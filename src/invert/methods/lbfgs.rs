@@ -21,7 +21,7 @@ pub const METHOD: Method = Method {
     weights: &[],
     noise: false,
     params: &[
-        Param::optional("history", &[Kind::Number], "10", "of lbfgs: steps that it remembers")
+        Param::optional("history", &[Kind::Number], "10", "lbfgs: number of remembered steps")
             .whole(1, 100)
             .named(),
         Param::optional(

@@ -43,7 +43,7 @@ pub fn listed() -> String {
     }
 }
 
-/// What there is of the unknowns of a search in the configured space.
+/// Unknowns of a search in the configured space.
 fn unknowns(job: &Job<'_>, config: &Config) -> Unknowns {
     Unknowns { code: config.space != Space::N, noise: config.searches_noise(job) }
 }

@@ -12,7 +12,7 @@ use crate::space::Space;
 pub const METHOD: Method = Method {
     name: "projector",
     paper: "Karras et al. 2020, appendix D",
-    summary: "NVIDIA's, in W, 1000 steps",
+    summary: "NVIDIA's projector, in W, 1000 steps",
     spaces: &[Space::W],
     encoder: false,
     steps: Some(1000),

@@ -1,4 +1,4 @@
-//! What is minimised: weighted terms, one file each.
+//! The objective: weighted terms, one file each.
 //!
 //! A term is only a formula. Its weight, the mask of the picture and how the weight changes over
 //! the steps are kept beside it, in [`Weighted`] and [`Objective`].
@@ -30,7 +30,7 @@ const LIMITED_SIDE: usize = 256;
 /// The terms that a user can weigh, in the order in which they are traced.
 pub const TERMS: [&TermKind; 4] = [&l2::TERM, &l1::TERM, &perceptual::TERM, &offset::TERM];
 
-/// What the terms look at.
+/// Results of a forward pass that the terms read.
 pub struct Forward<'t> {
     /// The pictures, `[N, C, H, W]`.
     pub pictures: &'t Tensor,
@@ -80,7 +80,7 @@ pub trait Term {
     /// When a tensor operation fails.
     fn value(&self, at: &Forward<'_>) -> Result<Tensor>;
 
-    /// What its weight is divided by: a weight counts in this unit.
+    /// Unit of the term's weight: the weight is divided by it.
     fn unit(&self) -> f64 {
         1.0
     }
@@ -98,9 +98,9 @@ pub struct Weighted<'a> {
     pub schedule: Option<fn(f64) -> f64>,
 }
 
-/// What a term is made from.
+/// Inputs from which a term is built.
 pub struct Setup<'s, 'a> {
-    /// What the inversion works with.
+    /// Inputs of the inversion.
     pub job: &'s Job<'a>,
     /// The space that is searched.
     pub space: Space,
@@ -134,7 +134,7 @@ pub type MakeTerm = for<'a> fn(&Setup<'_, 'a>) -> Result<Option<Box<dyn Term + '
 /// One weighted term of a loss: its name, and a number an image, `[N]`.
 pub type Loss = (&'static str, Tensor);
 
-/// What is minimised for the pictures of a batch.
+/// The objective for the pictures of a batch.
 pub struct Objective<'a> {
     /// The pictures to reach, `[N, C, H, W]`, at the generator's size.
     targets: Tensor,

@@ -7,8 +7,8 @@ use candle_core::Tensor;
 /// The coarsest side at which neighbours are compared.
 const COARSEST: usize = 8;
 
-/// How alike neighbouring values of a noise map are, at all scales down to 8² (Karras et al. 2020,
-/// appendix D): the sum of `mean(n · roll_x(n))² + mean(n · roll_y(n))²`.
+/// Autocorrelation of a noise map with its neighbours, at all scales down to 8² (Karras et al.
+/// 2020, appendix D): the sum of `mean(n · roll_x(n))² + mean(n · roll_y(n))²`.
 ///
 /// # Shapes
 /// `[N, 1, H, W]` → `[N]`, with gradients.

@@ -1,4 +1,4 @@
-//! How far the rows of a W+ code lie apart.
+//! Distance between the rows of a W+ code.
 
 use super::{Forward, Setup, Term, TermKind};
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ fn check(_: &Job<'_>, space: Space) -> Result<()> {
     if space != Space::S {
         return Ok(());
     }
-    Err(Error::runtime("a style code has no offsets from W: its styles come from no rows of w")
+    Err(Error::runtime("a style code has no offsets from W: it has no rows of w")
         .hint("use offset: 0, or space: W+"))
 }
 

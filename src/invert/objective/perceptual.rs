@@ -25,7 +25,7 @@ fn check(job: &Job<'_>, _: Space) -> Result<()> {
     match job.perceptual {
         Some(_) => Ok(()),
         None => Err(Error::runtime("a perceptual loss needs a feature network, and there is none")
-            .hint("use perceptual: 0, or a generator that brings one")),
+            .hint("use perceptual: 0, or a generator that has one")),
     }
 }
 

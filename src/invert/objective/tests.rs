@@ -1,4 +1,4 @@
-//! What the terms promise.
+//! Tests of the terms.
 
 use super::*;
 use crate::control::Control;

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use std::collections::VecDeque;
 
-/// How L-BFGS works.
+/// Settings of L-BFGS.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     /// Pairs of steps and gradient changes that are remembered; each costs twice the parameters in
@@ -64,7 +64,8 @@ impl Lbfgs {
         Self { settings, pairs: VecDeque::new(), search: None }
     }
 
-    /// From the line search's answer to the next point; `None` when nothing is left to gain.
+    /// Moves from the line search's result to the next point; `None` once it cannot improve
+    /// further.
     fn advance(&mut self, at: Vec<f64>, loss: f64, gradient: Vec<f64>) -> Option<Vec<f64>> {
         let Some(mut search) = self.search.take() else {
             return self.begin(at, loss, gradient);

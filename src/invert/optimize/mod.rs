@@ -1,10 +1,10 @@
 //! Optimizers: from what a point is worth to the next point, one file each.
 //!
-//! An optimizer asks for one evaluation at a time and is told its result (ask and tell). The loop
+//! An optimizer requests one evaluation at a time and receives its result (ask and tell). The loop
 //! in `run` makes the evaluations, so the pictures of a batch share a pass through the generator
-//! although each has an optimizer of its own, and every evaluation can be the last before a stop or
-//! a checkpoint, also one within a line search. A step of a method may take one evaluation (Adam),
-//! several (a line search) or no gradients at all.
+//! although each has its own optimizer. Every evaluation can be the last before a stop or a
+//! checkpoint, even within a line search. A step may take one evaluation (Adam) or several (a line
+//! search); some methods need no gradients.
 
 mod adam;
 mod lbfgs;
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
 
-/// What is told about the point that was asked for.
+/// Result of the evaluation of the requested point.
 #[derive(Clone, Copy, Debug)]
 pub struct Worth<'e> {
     /// The loss, finite.
@@ -50,8 +50,9 @@ pub trait Optimizer: Send {
         true
     }
 
-    /// The point to evaluate next, told what `at` is worth: the start at first, then always the
-    /// point that was asked for last. `None` when nothing is left to gain.
+    /// Takes the result `worth` of the point `at` and returns the point to evaluate next. `at` is
+    /// the start at first, then always the point requested last. `None` once the optimizer cannot
+    /// improve further.
     ///
     /// # Errors
     /// When the parameters change their number or shape on the way.

@@ -11,7 +11,7 @@ const CURVATURE: f64 = 0.9;
 const WIDTH: f64 = 0.1;
 /// Longest step.
 const LONGEST: f64 = 1e10;
-/// While there is no bracket, a step grows by these factors at least and at most.
+/// Minimum and maximum growth factor of a step before a bracket is found.
 const GROWTH: [f64; 2] = [1.1, 4.0];
 /// The bracket must shrink to this share over two steps.
 const SHRINK: f64 = 0.66;
@@ -44,14 +44,14 @@ pub struct Line {
     high: f64,
     /// Widths of the bracket in the last two steps.
     widths: [f64; 2],
-    /// The step that was asked for.
+    /// The requested step.
     step: f64,
     bracketed: bool,
     /// Whether a point of the second stage was seen: decreased enough, slope not below 0.
     second: bool,
 }
 
-/// What a line search does next.
+/// Next action of a line search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Outcome {
     /// It wants value and slope at this step.
@@ -61,7 +61,7 @@ pub enum Outcome {
 }
 
 impl Line {
-    /// Begins at a point with this value and slope, which must be below 0; asks for `step` first.
+    /// Starts at a point with this value and slope, which must be below 0; requests `step` first.
     pub fn new(value: f64, slope: f64, step: f64) -> Self {
         let start = Point { step: 0.0, value, slope };
         Self {
@@ -77,13 +77,13 @@ impl Line {
         }
     }
 
-    /// The step that is asked for.
+    /// The requested step.
     #[cfg(test)]
     pub fn step(&self) -> f64 {
         self.step
     }
 
-    /// Goes on with value and slope at the step that was asked for.
+    /// Continues with value and slope at the requested step.
     pub fn tell(&mut self, value: f64, slope: f64) -> Outcome {
         let at = Point { step: self.step, value, slope };
         let tilt = DECREASE * self.start.slope;
@@ -238,7 +238,7 @@ fn theta(a: Point, b: Point) -> (f64, f64) {
     (theta, theta.abs().max(a.slope.abs()).max(b.slope.abs()))
 }
 
-/// Where the cubic through two points with their slopes has its minimum, seen from `from`.
+/// Minimum of the cubic through two points with their slopes, relative to `from`.
 fn cubic(from: Point, to: Point) -> f64 {
     let (theta, scale) = theta(from, to);
     let root = (theta / scale).powi(2) - (from.slope / scale) * (to.slope / scale);
@@ -248,7 +248,7 @@ fn cubic(from: Point, to: Point) -> f64 {
     from.step + ratio * (to.step - from.step)
 }
 
-/// Where the line through the slopes of two points is 0.
+/// Zero of the line through the slopes of two points.
 fn secant(from: Point, to: Point) -> f64 {
     from.step + from.slope / (from.slope - to.slope) * (to.step - from.step)
 }

@@ -1,4 +1,4 @@
-//! What the codes tell about themselves, and what to beware of.
+//! Diagnosis of the codes found, with warnings.
 
 use super::number::{Number, own};
 use crate::error::Result;
@@ -11,17 +11,17 @@ use candle_core::{DType, Device, Tensor};
 
 /// Offsets from W, in σ_w, up to which edits stay safe.
 const SAFE_OFFSET: f64 = 0.5;
-/// Distances from the mean, in σ_w, beyond which a code is no typical sample.
+/// Distance from the mean, in σ_w, beyond which a code is not a typical sample.
 const FAR: f64 = 2.5;
 /// Draws that measure the spread of style codes: it only has to tell 2 σ from 3.
 const STYLE_SAMPLES: usize = 1000;
 /// PSNR in dB under which the picture has not been reached.
 const REACHED: f64 = 20.0;
 
-/// What the codes tell about themselves.
+/// Diagnosis of the codes found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnosis {
-    /// How far the rows of a W+ code lie from W: the root mean square distance from their mean, in
+    /// Distance of the rows of a W+ code from W: the root mean square distance from their mean, in
     /// σ_w; one an image. Absent in other spaces.
     pub offsets: Option<Vec<f64>>,
     /// How far the code (its mean row) lies from the mean of w, in σ_w; a typical sample has about
@@ -29,14 +29,14 @@ pub struct Diagnosis {
     pub mean_distance: Vec<f64>,
     /// The σ that these distances are in.
     pub sigma: f64,
-    /// What to beware of.
+    /// Warnings about the result.
     pub warnings: Vec<Warning>,
 }
 
 /// Something to beware of, in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    /// Which of several images it is about, from 0; none where there is one, or all are meant.
+    /// Index of the image that it is about; `None` when there is one image or it concerns all.
     pub image: Option<usize>,
     /// The words.
     pub text: String,
@@ -84,7 +84,7 @@ fn spread(run: &Run<'_>, code: &Latent) -> Result<(Tensor, f64)> {
     })
 }
 
-/// Where the codes lie among those of the prior.
+/// Compares the codes with samples of the prior.
 pub(super) fn diagnose(run: &Run<'_>, code: &Latent) -> Result<Diagnosis> {
     let (mean, sigma) = spread(run, code)?;
     let rows = if code.data.rank() == 2 { code.data.unsqueeze(1)? } else { code.data.clone() };
@@ -161,7 +161,7 @@ pub(super) fn warn(
     for (i, _) in outcomes.iter().enumerate().filter(|(_, s)| useless(s)) {
         say(i, "no pass of the encoder came nearer than the start, which is kept: try method: optimize".into());
     }
-    // What the mask leaves out need not be reached.
+    // Pixels outside the mask need not be reproduced.
     let psnr = numbers.iter().rev().find(|n| n.name.starts_with("psnr"));
     for (i, db) in psnr.iter().flat_map(|n| &n.each).enumerate().filter(|(_, p)| **p < REACHED) {
         let wider = match config.space {

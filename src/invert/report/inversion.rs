@@ -9,7 +9,7 @@ use crate::invert::trace::Trace;
 use crate::latent::Latent;
 use candle_core::Tensor;
 
-/// What an inversion found.
+/// Result of an inversion.
 #[derive(Clone, Debug)]
 pub struct Inversion {
     /// The codes, with their noise maps where those were searched.
@@ -24,13 +24,13 @@ pub struct Inversion {
     pub loss: Vec<f64>,
     /// The step of the best point, one an image.
     pub best_step: Vec<usize>,
-    /// How close it came.
+    /// Quality of the reconstruction.
     pub numbers: Vec<Number>,
-    /// What the codes tell about themselves.
+    /// Diagnosis of the codes.
     pub diagnosis: Diagnosis,
-    /// What was asked.
+    /// Configuration of the inversion.
     pub config: Config,
-    /// How it was found, all that matters in one line, for provenance.
+    /// One-line description of the method and its settings, for provenance.
     pub how: String,
     /// Wall-clock time of all images; of one that was taken out of several its share.
     pub seconds: f64,
@@ -82,7 +82,7 @@ impl Inversion {
     }
 }
 
-/// What a code says of where it comes from.
+/// Provenance text of a code.
 pub(super) fn origin(how: &str, target: &Tensor) -> Result<String> {
     Ok(format!("{how} · target {}", content_hash(target)?.get(..12).unwrap_or("")))
 }

@@ -1,4 +1,4 @@
-//! What an inversion found, and what it means.
+//! Result of an inversion, its quality and its diagnosis.
 
 mod assemble;
 mod diagnosis;

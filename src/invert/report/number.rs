@@ -11,11 +11,11 @@ pub struct Number {
     pub each: Vec<f64>,
     /// Its unit; may be empty.
     pub unit: String,
-    /// What exactly it is.
+    /// Exact definition of the number.
     pub definition: String,
 }
 
-/// What a list with one an image says of image `i`.
+/// Entry of image `i` in a list that has one entry an image.
 pub(super) fn own<T: Clone>(all: &[T], i: usize) -> Vec<T> {
     all.get(i).cloned().into_iter().collect()
 }

@@ -1,5 +1,4 @@
-//! What an attribute network says of itself: its shape, its outputs, the framing that it was
-//! trained on.
+//! Description of an attribute network: its shape, its outputs, the framing that it was trained on.
 
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
@@ -10,7 +9,7 @@ pub const LANDMARKS: [&str; 5] = ["eye_left", "eye_right", "nose", "mouth_left",
 /// Five places in a picture, in the order of [`LANDMARKS`].
 pub type Points = [[f64; 2]; 5];
 
-/// How a raw number of the head becomes a score.
+/// Conversion of a raw number of the head into a score.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Reading {
@@ -28,13 +27,13 @@ pub enum Reading {
 /// One output of the network.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Output {
-    /// What it reads: `smile`; of a category its group and class: `hair.bob01`.
+    /// Name of the attribute: `smile`; for a category its group and class: `hair.bob01`.
     pub name: String,
-    /// How it is read.
+    /// Conversion of its number.
     #[serde(default)]
     pub kind: Reading,
-    /// What it belongs to together with others: `identity`, `landmarks`, `hair`; empty when it
-    /// is alone.
+    /// Group of outputs that it belongs to: `identity`, `landmarks`, `hair`; empty for a single
+    /// output.
     #[serde(default)]
     pub group: String,
     /// Mean over the training set.
@@ -71,7 +70,7 @@ pub struct FeaturesConfig {
     /// alignment puts a face.
     #[serde(default)]
     pub framing: Option<Points>,
-    /// How those places move with the head's turn in the training pictures, in shares of the side a
+    /// Shift of those places with the head's turn in the training pictures, in shares of the side a
     /// degree of the output `yaw_deg`: a turned head is off the middle. Absent: they stay.
     #[serde(default)]
     pub framing_per_yaw_degree: Option<Points>,
@@ -148,7 +147,7 @@ impl FeaturesConfig {
             ));
         }
         if self.framing_per_yaw_degree.is_some() && self.output("yaw_deg").is_none() {
-            return Err(bad(name, "its framing follows `yaw_deg`, which is no output"));
+            return Err(bad(name, "its framing depends on `yaw_deg`, which is not an output"));
         }
         let places = self.framing.iter().chain(&self.framing_per_yaw_degree);
         if places.flatten().flatten().any(|v| !v.is_finite() || v.abs() > 2.0) {
@@ -161,7 +160,7 @@ impl FeaturesConfig {
 /// An error about the network's file.
 pub(super) fn bad(name: &str, what: &str) -> Error {
     Error::new(Kind::Format, format!("{}: {what}", Safe(name)))
-        .hint("use the file as the training script wrote it")
+        .hint("use the unchanged file of the training script")
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ pub struct Dense {
     pub stride: usize,
     /// Side of a window in pixels.
     pub side: usize,
-    /// One row a place, from the top left, one number an output asked for.
+    /// One row a place, from the top left, one number a requested output.
     pub raw: Vec<Vec<f32>>,
 }
 
@@ -141,7 +141,7 @@ mod tests {
         let t = |v: Vec<f32>, h: usize, w: usize| {
             Tensor::from_vec(v, (1, 1, h, w), &Device::Cpu).unwrap()
         };
-        // What leaves the window is lost when it is cut out: zero its rim, so that nothing does.
+        // Values beyond the window are cut off: zero its rim, so that nothing is lost.
         let rim = |v: &mut [f32], w: usize, y0: usize, x0: usize| {
             for y in 0..16 {
                 for x in 0..16 {

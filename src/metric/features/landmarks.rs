@@ -1,20 +1,19 @@
-//! Where the eyes, the nose and the mouth are, and whether a face is there at all.
+//! Positions of the eyes, the nose and the mouth, and the probability of a face.
 
 use super::config::Points;
 use super::{Features, bad};
 use crate::error::Result;
 use candle_core::{DType, Tensor};
 
-/// What the network sees of a face in one picture.
+/// Readings of a face in one picture.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Landmarks {
     /// The five places in pixels of the picture given; the left edge of the first pixel is 0.
     pub points: Points,
-    /// How probable it is that a whole face is there near the training framing, so that the
-    /// places can be trusted.
+    /// Probability that a whole face is near the training framing, so that the landmarks are
+    /// reliable.
     pub face: f64,
-    /// Where the training pictures have those places for a head in this pose, in pixels of the
-    /// picture given.
+    /// Landmarks of the training pictures for a head in this pose, in pixels of the given picture.
     pub framing: Points,
 }
 

@@ -68,7 +68,7 @@ impl Features {
         &self.config
     }
 
-    /// Where its tensors live.
+    /// Device of its tensors.
     pub fn device(&self) -> &Device {
         self.head_weight.device()
     }

@@ -5,18 +5,18 @@ use super::{Features, LANDMARKS, Reading, bad};
 use crate::error::{Error, Result};
 use candle_core::{DType, Tensor};
 
-/// What was read, ready to print.
+/// A reading, ready to print.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Level {
     /// A score in its unit.
     Number(f64),
-    /// How probable it is, in [0, 1].
+    /// Probability, in [0, 1].
     Probability(f64),
     /// The most probable class of a category.
     Class {
         /// Its name, without the category's: `bob01`.
         name: String,
-        /// How probable it is, in [0, 1].
+        /// Probability, in [0, 1].
         probability: f64,
     },
     /// Numbers that belong together: a colour, a place.
@@ -28,7 +28,7 @@ pub enum Level {
 pub struct Finding {
     /// Its name: `smile`, `hair`, `hair_rgb`, `eye_left`.
     pub name: String,
-    /// What was read.
+    /// Value of the reading.
     pub level: Level,
     /// Its unit.
     pub unit: String,
@@ -244,7 +244,7 @@ mod tests {
         assert!(f[2].0 == "glasses" && near(*p, 1.0 / (1.0 + 1f64.exp())));
         let Level::Vector(v) = f[3].1 else { panic!("{:?}", f[3]) };
         assert!(f[3].0 == "hair_rgb" && near(v[0], 0.5) && near(v[1], 0.6) && near(v[2], 0.3));
-        assert_eq!(f.len(), 4, "the identity is no reading");
+        assert_eq!(f.len(), 4, "the identity is not a reading");
     }
 
     #[test]

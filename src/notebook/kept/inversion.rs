@@ -10,7 +10,7 @@ use crate::latent::Latent;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// What is kept of a result of `invert`.
+/// Stored form of a result of `invert`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inversion {
     code: Code,
@@ -49,7 +49,7 @@ struct Measure {
     definition: String,
 }
 
-/// The configuration, but for its checkpoint, which a result has no more use for.
+/// The configuration without its checkpoint, which a finished result does not need.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Asked {
     space: String,

@@ -28,7 +28,7 @@ const ELEMENT: usize = 16;
 /// Bytes of the largest value of which a digest is kept instead.
 const DIGESTED: usize = 64 << 20;
 
-/// What a journal keeps of a name's value, shared.
+/// Stored form of a name's value, shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shared(Arc<Kept>);
 
@@ -58,11 +58,11 @@ impl<'de> Deserialize<'de> for Shared {
     }
 }
 
-/// What a journal keeps of a name's value.
+/// Stored form of a name's value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kept {
-    /// What a statement gives.
+    /// Result of a statement.
     Nothing,
     /// A number.
     Number(Bits),
@@ -96,8 +96,9 @@ pub enum Kept {
 }
 
 impl Kept {
-    /// What is kept of a value: at most [`Limits::kept_bytes`](crate::limits::Limits::kept_bytes),
-    /// the targets of inversions apart.
+    /// Converts a value to its stored form: at most
+    /// [`Limits::kept_bytes`](crate::limits::Limits::kept_bytes), targets of inversions not
+    /// counted.
     pub fn of(value: &Value) -> Self {
         let mut budget = Budget { left: LIMITS.kept_bytes, pictures: LIMITS.kept_picture_bytes };
         budget.value(value, 0).unwrap_or_else(|| Self::Again(digest(value)))
@@ -160,10 +161,10 @@ fn picture(code: &Latent) -> Result<Tensor> {
     Ok(display::render(code, &loaded, &Control::default())?.data)
 }
 
-/// What is left to keep of a cell, in bytes.
+/// Remaining budget of a cell, in bytes.
 struct Budget {
     left: usize,
-    /// Of the targets of inversions: nothing else gives them back.
+    /// For the targets of inversions, which cannot be recomputed.
     pictures: usize,
 }
 

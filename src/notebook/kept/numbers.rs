@@ -84,7 +84,7 @@ impl Floats {
     }
 }
 
-/// What cannot be a value, though its line has its seal.
+/// The error for data that cannot be a value although the line's checksum is right.
 pub(super) fn broken(what: impl Into<String>) -> Error {
     let what: String = what.into();
     Error::new(Kind::Format, format!("the journal keeps a value that cannot be: {what}"))

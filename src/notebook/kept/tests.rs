@@ -1,4 +1,4 @@
-//! That what a journal keeps comes back with the same bits, or says that it does not.
+//! Tests that a stored value comes back with the same bits, or reports that it does not.
 
 use super::*;
 use crate::builtin::Output;
@@ -176,7 +176,7 @@ proptest! {
         for json in all {
             let mut json = json.clone();
             mutate(&mut json, &mut leaf.clone(), &by[what]);
-            // What is accepted is shown: nothing may panic there either.
+            // Accepted data is displayed: this must not panic either.
             if let Ok(kept) = serde_json::from_value::<Kept>(json)
                 && let Ok(Some(value)) = kept.value()
             {

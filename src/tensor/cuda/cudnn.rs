@@ -51,11 +51,11 @@ pub(super) struct Plans {
 
 /// A type that cuDNN convolves.
 pub(super) trait Convolved: Number + CudnnDataType {
-    /// The factors with which a result is written: what is computed, nothing of what was there.
+    /// Scale factors that overwrite the destination with the result.
     const WRITE: (Self, Self);
     /// The plans of this type.
     fn plans(all: &mut Plans) -> &mut HashMap<Key, Plan<Self>>;
-    /// How products are computed.
+    /// Math mode of products.
     fn math(tf32: bool) -> Math;
 }
 
@@ -146,8 +146,8 @@ fn with_plan<T: Convolved, R>(
     }
 }
 
-/// The algorithm that cuDNN advises, unless `fits` says no or its workspace is too large: then
-/// `plain`.
+/// The algorithm that cuDNN recommends, or `plain` when `fits` is false or its workspace is too
+/// large.
 fn choose<A: Copy>(
     kept: &mut Option<Choice<A>>,
     advised: A,

@@ -36,7 +36,7 @@ impl<T: Number> Mat<'_, T> {
     }
 }
 
-/// Where a product goes: rows `stride` apart; `add` keeps what is there.
+/// Destination of a product: rows `stride` apart; `add` accumulates.
 pub(super) struct Into<'a, T = f32> {
     pub data: CudaViewMut<'a, T>,
     pub stride: usize,

@@ -77,7 +77,7 @@ pub(super) fn tf32() -> bool {
 
 /// GPU `index`, set up for one process that uses it from any thread.
 ///
-/// Errors with the driver's reason when there is no such GPU.
+/// Errors with the driver's reason when the GPU does not exist.
 pub(super) fn open(index: usize) -> std::result::Result<Device, String> {
     result::init().map_err(reason)?;
     // candle's plain device has a stream for each host thread, with nothing to keep them in order:

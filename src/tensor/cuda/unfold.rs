@@ -30,11 +30,11 @@ struct Window {
 // SAFETY: eight integers, as in unfold.cu.
 unsafe impl DeviceRepr for Window {}
 
-/// What a group of output rows is, inside one sample.
+/// A group of output rows inside one sample.
 struct Group {
     sample: usize,
     window: Window,
-    /// Where its columns begin in an output plane, and how many there are.
+    /// Offset of its columns in an output plane, and their number.
     at: usize,
     width: usize,
 }

@@ -71,7 +71,7 @@ struct Pool {
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new(), lines: 0 });
 
-/// What the pool keeps at most, in lines: 2 GiB, a step at 1024 pixels.
+/// Maximum size of the pool, in lines: 2 GiB, a step at 1024 pixels.
 const KEPT: usize = (2 << 30) / LINE;
 
 /// A buffer of numbers, aligned to a cache line. What it holds at first is unspecified.
@@ -145,7 +145,7 @@ impl std::ops::DerefMut for Buffer {
 }
 
 /// Features in blocks of sixteen channels: `[N, ⌈C/16⌉, H, W, 16]`. Channels beyond C are finite
-/// and count for nothing.
+/// and ignored.
 pub(crate) struct Map {
     pub(crate) data: Buffer,
     pub(crate) n: usize,
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn buffers_are_aligned_and_come_back() {
-        // A size that nothing else asks for: tests share the pool.
+        // A size that only this test requests: tests share the pool.
         let n = 7_777_777;
         let mut a = Buffer::new(n);
         a.fill(3.0);

@@ -1,4 +1,4 @@
-//! What the processor can do at best: multiply-adds on numbers that stay in registers.
+//! Peak speed of the processor: multiply-adds on numbers that stay in registers.
 
 use super::simd::{Isa, LANES, Lanes, Work};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ fn measure(isa: Isa) -> f64 {
     let (start, mut rate, mut sink) = (Instant::now(), 0f64, 0f32);
     while start.elapsed() < Duration::from_millis(100) {
         let begun = Instant::now();
-        // SAFETY: reads and writes nothing but its own numbers.
+        // SAFETY: reads and writes only its own numbers.
         unsafe { isa.run(Chains(&mut sink)) };
         rate = rate.max((2 * ROUNDS * CHAINS * LANES) as f64 / begun.elapsed().as_secs_f64() / 1e9);
     }

@@ -26,7 +26,7 @@ const CLOSE: usize = 160 << 10;
 /// change it.
 const FEW: (usize, usize) = (16, 64);
 
-/// What a convolution does to the size of a map, `h → h'`.
+/// Effect of a convolution on the size of a map, `h → h'`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// Padded by one: h.
@@ -49,7 +49,7 @@ impl Form {
         matches!(self, Self::SameBack | Self::Up | Self::HalfBack)
     }
 
-    /// Where the first tile begins, in the input and in the output.
+    /// Start of the first tile, in the input and in the output.
     pub(super) fn origin(self) -> (isize, isize) {
         match self {
             Self::Same | Self::SameBack | Self::Up => (-1, 0),
@@ -121,7 +121,7 @@ impl Packed {
         self.inputs
     }
 
-    /// What it does to a map.
+    /// Its effect on the size of a map.
     pub(super) fn form(&self) -> Form {
         self.form
     }
@@ -171,7 +171,7 @@ pub(super) struct Conv<'a> {
     pub(super) finish: Finish<'a>,
 }
 
-/// How a convolution is cut into jobs, by its shape alone.
+/// Division of a convolution into jobs, from its shape alone.
 struct Plan {
     /// Panels of tiles.
     panels: usize,

@@ -1,9 +1,9 @@
 //! Convolutions of few pixels, product by product.
 //!
-//! Where a map has few pixels, Winograd's algorithm spends its time on the weights: it makes 36
-//! numbers of nine and uses each once or twice. Here the weights are read once, in the order in
-//! which they lie in memory, and nothing is transformed. The same code adds the last row and column
-//! of a doubling convolution, which a whole row of tiles would cost otherwise.
+//! On maps with few pixels, Winograd's algorithm spends its time on the weights: it makes 36
+//! numbers of nine and uses each once or twice. Here the weights are read once, in memory order,
+//! and not transformed. The same code adds the last row and column of an upsampling convolution,
+//! which would otherwise cost a whole row of tiles.
 
 use super::buffer::{Buffer, Map};
 use super::conv::{Conv, Form};
@@ -39,7 +39,7 @@ struct Few {
     taps: Vec<(usize, [usize; PANEL])>,
 }
 
-/// What is computed from what.
+/// Offsets of the inputs of each output.
 struct Table {
     few: Vec<Few>,
     /// The input pixels that are read; the gathered pixel 0 is none of them, but zero.

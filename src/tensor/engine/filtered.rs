@@ -30,7 +30,7 @@ struct Stage {
     /// For the row of the product, or else for every row of the filter: the terms of every phase of
     /// the result.
     terms: Vec<Vec<Vec<Term>>>,
-    /// Which pixel of the source's row its first place is.
+    /// Column of the source's row at its first place.
     origin: isize,
     source: Phases,
     result: Phases,
@@ -38,7 +38,7 @@ struct Stage {
     slots: usize,
 }
 
-/// How a row is kept.
+/// Storage of a row in phases.
 #[derive(Clone, Copy)]
 struct Phases {
     count: usize,
@@ -314,7 +314,7 @@ impl Plane<'_> {
 pub(crate) struct Between {
     isa: Isa,
     up: Stage,
-    /// What upsamples the gradient, and the gradient's width, where that is what is asked for.
+    /// Stage that upsamples the gradient, and the gradient's width, when a gradient is requested.
     back: Option<(Stage, usize)>,
     down: Stage,
     act: Activation,

@@ -1,9 +1,9 @@
-//! What becomes of the outputs of a convolution while they are in registers.
+//! Final operations on the outputs of a convolution while they are in registers.
 
 use super::buffer::Map;
 use super::simd::{LANES, Lanes};
 
-/// What becomes of the outputs.
+/// Final operation on the outputs.
 pub(super) enum Finish<'a> {
     /// Scaled, noise and bias added, activated.
     Activate(&'a Epilogue<'a>),

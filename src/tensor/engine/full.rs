@@ -86,7 +86,7 @@ impl FullConv {
         }
     }
 
-    /// What demodulation multiplies the result with, without the gain: `[N, O]` in whole blocks.
+    /// Demodulation factors of the result, without the gain: `[N, O]` in whole blocks.
     fn factors(&self, style: &[f32], n: usize) -> Vec<f32> {
         let lanes = blocks_of(self.outputs) * LANES;
         match &self.squares {

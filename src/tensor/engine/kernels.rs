@@ -9,7 +9,7 @@ use super::simd::{LANES, Lanes, place};
 
 /// Transformed weights of a kernel.
 pub(super) const WEIGHTS: usize = 36;
-/// Inputs whose weights are asked for before they are transformed: they come from memory.
+/// Number of inputs whose weights are prefetched from memory before they are transformed.
 const AHEAD: usize = 16;
 /// Tiles whose inputs are kept side by side.
 pub(super) const PANEL: usize = 12;

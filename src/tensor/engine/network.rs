@@ -1,9 +1,9 @@
 //! A whole synthesis network as one operator.
 //!
-//! Features stay in blocks of channels from the constant to the picture, nothing is converted
-//! between layers, gradients are written where they are needed, and buffers are given back as soon
-//! as nothing reads them. What is frozen costs no gradient: the weights never do, as a network with
-//! trained weights is not run here.
+//! Features stay in blocks of channels from the constant to the picture, without conversion between
+//! layers. Gradients are written where they are needed, and buffers are released after their last
+//! use. Frozen arguments need no gradient. Weights are always frozen: a network with trainable
+//! weights is not run here.
 
 use super::buffer::{Map, blocks_of};
 use super::simd::{Isa, LANES};
@@ -137,7 +137,7 @@ impl Network {
 
     fn run_forward(&self, codes: &Codes<'_>, keep: bool) -> Result<(Vec<f32>, Tape)> {
         let mut tape = Tape { start: self.start(codes.n), stages: Vec::new() };
-        // What gradients are taken of is computed in single precision.
+        // Passes that need gradients compute in single precision.
         let isa = if keep { self.isa.exact() } else { self.isa };
         let (mut place, mut picture) = (Place::default(), Vec::new());
         let mut size = (0, 0);
@@ -271,7 +271,7 @@ fn added(mut old: Vec<f32>, new: Vec<f32>) -> Vec<f32> {
     old
 }
 
-/// What a pass reads.
+/// Inputs of a pass.
 struct Codes<'a> {
     n: usize,
     styles: &'a [f32],
@@ -279,7 +279,7 @@ struct Codes<'a> {
     noise: Option<(&'a [f32], usize)>,
 }
 
-/// How far a pass has come in styles and noise.
+/// Progress of a pass in styles and noise.
 #[derive(Default)]
 struct Place {
     style: usize,
@@ -303,14 +303,14 @@ impl Place {
     }
 }
 
-/// What the gradients need of a stage.
+/// Values of a stage that its gradient needs.
 struct Done {
     convs: Vec<Kept>,
-    /// What toRGB gave, where it clamps.
+    /// Output of toRGB, if it clamps.
     picture: Vec<f32>,
 }
 
-/// What the gradients need of a forward pass.
+/// Values of a forward pass that its gradient needs.
 struct Tape {
     start: Map,
     stages: Vec<Done>,
@@ -330,7 +330,7 @@ struct Found {
 /// One pass of a network.
 struct Run {
     network: Arc<Network>,
-    /// Whether gradients will be asked for.
+    /// Whether gradients are needed later.
     keep: bool,
     noisy: bool,
     kept: Mutex<Option<Tape>>,

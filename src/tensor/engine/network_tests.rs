@@ -283,8 +283,8 @@ fn a_network_and_its_gradients() {
     }
 }
 
-/// The engine gives weights no gradient: it refuses any that is asked for one, so that the planar
-/// operators are taken.
+/// The engine does not compute gradients of weights: it refuses tracked weights, and callers use
+/// the planar operators.
 #[test]
 fn what_is_trained_is_refused() {
     let shapes: [&[usize]; 5] = [&[3, 4, 4], &[5, 3, 3, 3], &[5], &[3, 5, 1, 1], &[3]];
@@ -310,7 +310,7 @@ fn what_is_trained_is_refused() {
     assert!(takes(Some(0)) == (false, true), "the constant");
     assert!(takes(Some(1)) == (false, false) && takes(Some(2)) == (false, false), "a convolution");
     assert!(takes(Some(3)) == (false, true) && takes(Some(4)) == (false, true), "toRGB");
-    // What is computed from something trained counts as trained.
+    // Tensors computed from a variable count as trained.
     let computed = (variables[1].as_tensor() * 2.0).expect("computed");
     let bias = variables[2].as_detached_tensor();
     assert!(Stack::new(&[(&computed, &bias, 1)], Activation::LRELU).expect("stack").is_none());

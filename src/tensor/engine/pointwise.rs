@@ -1,4 +1,4 @@
-//! What is done pixel by pixel: toRGB, the gradient through an activation, and demodulation.
+//! Operations by pixel: toRGB, the gradient through an activation, and demodulation.
 
 use super::buffer::{Buffer, Map};
 use super::simd::{Isa, LANES, Lanes, Work};
@@ -96,7 +96,7 @@ impl Work for RgbPixels<'_> {
 /// The gradient through an activated layer, to what its convolution gave.
 pub(super) struct ActBackward<'a> {
     pub(super) isa: Isa,
-    /// What the layer gave.
+    /// Output of the layer.
     pub(super) y: &'a Map,
     /// Factors of the convolution `[N, C]` in whole blocks; none is 1.
     pub(super) scale: Option<&'a [f32]>,
@@ -106,8 +106,8 @@ pub(super) struct ActBackward<'a> {
     pub(super) noise: Option<(&'a [f32], usize)>,
     /// Slope below zero (above 0 where the sums are wanted), gain, clamp.
     pub(super) act: [f32; 3],
-    /// What a toRGB that reads y adds: the gradient of its picture `[N, K, H, W]` and its weights
-    /// `[N, K, C]`.
+    /// Gradient through a toRGB that reads y: the gradient of its picture `[N, K, H, W]` and its
+    /// weights `[N, K, C]`.
     pub(super) rgb: Option<(&'a [f32], &'a [f32])>,
     /// Whether the sums are wanted.
     pub(super) sums: bool,
@@ -217,7 +217,7 @@ impl ActPixels<'_> {
         let (y, blocks, area) = (op.y, op.y.blocks(), op.y.h * op.y.w);
         let pixels = PIXELS.min(area - first);
         let colours = op.colours();
-        // Where there are fewer than K, the first is repeated, with weights of zero.
+        // With fewer than K colours, the first is repeated, with weights of zero.
         let colour = |k: usize| if k < colours { k } else { 0 };
         // SAFETY: `check` has compared all sizes; pixels and sums are the job's own.
         unsafe {
@@ -324,7 +324,7 @@ impl Squares {
         out
     }
 
-    /// What the gradient of the factors, given times the factors, adds to that of the styles:
+    /// Contribution of the factors' gradient (given times the factors) to the styles' gradient:
     /// `−s_i Σ_o (g·d)_o d²_o Σ_k w²_oi`.
     pub(super) fn backward(
         &self,

@@ -58,7 +58,7 @@ pub(super) struct Read<'a, S, const I: usize, const P: usize, const O: usize> {
     pub(super) run: usize,
     pub(super) panel: usize,
     pub(super) block: usize,
-    /// Where the panel goes: a run for every point, which this job shares with other blocks.
+    /// Destination of the panel: a run for every point, which this job shares with other blocks.
     pub(super) to: *mut f32,
     pub(super) scheme: PhantomData<S>,
 }
@@ -184,8 +184,8 @@ struct Group<'a> {
     stride: usize,
 }
 
-/// Weights that are transformed next. That waits for memory, which products leave idle: so some are
-/// asked for with each product.
+/// Weights that are transformed next. They are prefetched a few with each product, as products
+/// leave memory idle.
 struct Coming<'a> {
     /// Of two blocks of outputs.
     weights: [&'a [f32]; 2],
@@ -211,9 +211,9 @@ impl Coming<'_> {
 impl<'a, S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize>
     Products<'a, S, I, P, O>
 {
-    /// What is transformed after the inputs before block `end`: the next `deep` blocks of inputs,
-    /// or the first ones of the next outputs, most likely this thread's next job. Nothing where all
-    /// weights stay near.
+    /// Weights transformed after the inputs before block `end`: the next `deep` blocks of inputs,
+    /// or the first ones of the next outputs, most likely this thread's next job. Empty when all
+    /// weights stay in the cache.
     #[inline(always)]
     fn coming(&self, end: usize, deep: usize) -> Coming<'a> {
         let (weights, blocks) = (self.conv.weights, self.conv.x.blocks());
@@ -266,7 +266,7 @@ impl<'a, S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize>
                 let a = u[weight(point)..].as_ptr();
                 let b = v[(at * P * P + point) * self.run + skip..].as_ptr();
                 let c = m[(at * P * P + point) * ROW..][..ROW].as_mut_ptr();
-                // What the following products read: the next panel, or the first of the next point.
+                // Inputs of the following products: the next panel, or the first of the next point.
                 let (on, ahead) = if at + 1 < count { (at + 1, point) } else { (0, point + 1) };
                 let next = [
                     u.as_ptr().wrapping_add(weight(ahead)),

@@ -14,7 +14,7 @@
 
 use super::simd::Lanes;
 
-/// How `O` outputs are computed from `I` inputs with `P` products along one axis.
+/// Computes `O` outputs from `I` inputs with `P` products along one axis.
 ///
 /// # Safety
 /// The processor has the instruction set of `L`.
@@ -22,7 +22,7 @@ pub(super) trait Scheme<const I: usize, const P: usize, const O: usize> {
     /// Pixels between tiles, in the input and in the output.
     const STEPS: [usize; 2];
 
-    /// Which of the six transformed weights a product uses.
+    /// Index of the transformed weight, of six, that a product uses.
     fn weight(product: usize) -> usize;
     /// Six transformed weights from three: G.
     unsafe fn weights<L: Lanes>(k: [L; 3]) -> [L; 6];

@@ -54,7 +54,8 @@ pub(super) trait Lanes: Copy {
     #[inline(always)]
     unsafe fn fetch_early(_: *const f32) {}
 
-    /// What matrix kernels add up: `self · b + c`, of both numbers of a pair where there are pairs.
+    /// Multiply-add of matrix kernels: `self · b + c`, of both numbers of a pair where there are
+    /// pairs.
     #[inline(always)]
     unsafe fn dot(self, b: Self, c: Self) -> Self {
         // SAFETY: the set is there.
@@ -71,7 +72,7 @@ pub(super) trait Lanes: Copy {
     unsafe fn pack_with(self, _: Self, _: *mut f32) {}
 }
 
-/// Where element `at` of a row of products' factors lies: pairs take half the room.
+/// Offset of element `at` in a row of products' factors: pairs take half the room.
 #[inline(always)]
 pub(super) const fn place<L: Lanes>(at: usize) -> usize {
     if L::PAIRED { at / 2 } else { at }
@@ -101,7 +102,7 @@ pub enum Isa {
     Bf16 = 4,
 }
 
-/// What [`force`] has chosen; 0 for nothing.
+/// Choice of [`force`]; 0 for none.
 static FORCED: AtomicU8 = AtomicU8::new(0);
 
 impl Isa {
@@ -194,7 +195,7 @@ impl Isa {
 /// Uses this instruction set from now on, for measuring and testing; models that are loaded already
 /// keep theirs.
 ///
-/// False, and nothing is changed, when the processor does not have it.
+/// Returns false without a change when the processor does not have it.
 pub fn force(isa: Isa) -> bool {
     let there = isa.available();
     if there {

@@ -90,7 +90,7 @@ impl Stack {
         Ok(vec![flat.reshape((n, c, h, w))?])
     }
 
-    /// How far the maps of the last `targets.len()` convolutions are from the targets, every
+    /// Distance between the maps of the last `targets.len()` convolutions and the targets, every
     /// pixel's channels at unit length (the root of their squares and `eps`): the squared
     /// difference summed over channels, its mean over space, the mean of that over the maps. With
     /// gradients to the picture; the targets are constants.
@@ -205,7 +205,7 @@ impl Stack {
 /// One look at a picture, and what gradients need of it.
 struct Look {
     stack: Arc<Stack>,
-    /// Whether gradients will be asked for.
+    /// Whether gradients are needed later.
     keep: bool,
     kept: Mutex<Option<Vec<Map>>>,
 }

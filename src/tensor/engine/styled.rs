@@ -18,7 +18,7 @@ pub struct StyledConv<'a> {
     pub bias: &'a Tensor,
     /// The filter, where the layer doubles the size.
     pub up: Option<&'a Filter>,
-    /// What follows the bias.
+    /// Activation after the bias.
     pub activation: Activation,
     /// Whether it adds noise.
     pub noise: bool,
@@ -104,7 +104,7 @@ pub(super) struct Layer {
     pub(super) noise: bool,
 }
 
-/// What the gradient of a layer needs of its forward pass.
+/// Values of the forward pass that a layer's gradient needs.
 pub(super) struct Kept {
     pub(super) y: Map,
     factors: Vec<f32>,
@@ -214,7 +214,7 @@ impl Layer {
     }
 }
 
-/// Where a layer stood in the forward pass.
+/// Inputs of a layer in the forward pass.
 pub(super) struct At<'a> {
     pub(super) x: &'a Map,
     pub(super) style: &'a [f32],

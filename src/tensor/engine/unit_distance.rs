@@ -1,5 +1,5 @@
-//! How far maps are from given ones where every pixel's channels are brought to unit length: what
-//! LPIPS (Zhang et al. 2018) sums up, with equal weights.
+//! Distance between maps and given ones, every pixel's channels at unit length: the terms that
+//! LPIPS (Zhang et al. 2018) sums, with equal weights.
 
 use super::buffer::Map;
 use super::simd::{Isa, LANES, Lanes, Work};

@@ -30,7 +30,7 @@ fn npz(probe: &Probe<'_>) -> Result<Draft> {
             ));
         };
         if !entry.read(0, entry.len().min(6))?.starts_with(npy::MAGIC) {
-            return Err(entry.fail(0, "the entry is no NumPy array"));
+            return Err(entry.fail(0, "the entry is not a NumPy array"));
         }
         draft.tensors.insert(name.to_string(), npy::read(entry, probe.limits)?);
     }

@@ -33,11 +33,11 @@ fn network(heap: &Heap, root: &Value) -> Option<(&'static str, Value)> {
 /// `{"class": …, attribute: …, "_modules": {name: {…}}}`.
 fn read(probe: &Probe<'_>) -> Result<Draft> {
     let Some(loaded) = &probe.pickle else {
-        return Err(probe.source.fail(0, "the file holds no pickle"));
+        return Err(probe.source.fail(0, "the file does not contain a pickle"));
     };
     let mut tree = Tree::new(probe, loaded);
     let Some((name, network)) = network(&loaded.heap, &loaded.root) else {
-        return Err(probe.source.fail(0, "the file holds no persistent network"));
+        return Err(probe.source.fail(0, "the file does not contain a persistent network"));
     };
     if name == "G" {
         tree.draft.notes.push("the file has no G_ema; G is read instead".into());

@@ -1,4 +1,4 @@
-//! What the allowed names build: plain data, from arguments that are checked one by one.
+//! Builders for the allowed names: plain data, from arguments that are checked one by one.
 
 use super::machine::Machine;
 use super::value::{Global, Ndarray, Node, Place, Storage, Tensor, Value};

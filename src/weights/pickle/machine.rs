@@ -326,7 +326,7 @@ impl Machine<'_, '_> {
 
     fn decimal(&mut self) -> Result<u64> {
         let line = self.line()?;
-        line.parse().map_err(|_| self.fail(format_args!("{} is no index", quoted(&line))))
+        line.parse().map_err(|_| self.fail(format_args!("{} is not an index", quoted(&line))))
     }
 
     /// Names, and what applies them.
@@ -352,7 +352,7 @@ impl Machine<'_, '_> {
             0x92 => {
                 let [class, args, kwargs] = &self.pop_n(3)?[..] else { return Ok(false) };
                 if !self.heap.pairs(kwargs).is_empty() {
-                    return Err(self.fail("constructors take no named arguments"));
+                    return Err(self.fail("constructors do not accept named arguments"));
                 }
                 self.reduce(class, args)
             }
@@ -374,7 +374,7 @@ impl Machine<'_, '_> {
         match Global::find(module, name) {
             Some(g) => self.push(Value::Global(g)),
             None => {
-                // The name is copied, however often it is remembered and asked for.
+                // The name is copied at each use, however often it is memoised and recalled.
                 let full = format!("{module}.{name}");
                 self.work.hold(full.len() as u64, self.cursor.source(), self.at)?;
                 self.push(Value::Class(full.into()))

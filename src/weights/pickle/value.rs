@@ -1,4 +1,4 @@
-//! What a pickle builds here: inert data in one heap, whatever the names in the file promise.
+//! Values that a pickle builds: inert data in one heap, whatever the names in the file promise.
 
 use crate::weights::array::DType;
 use crate::weights::source::Source;
@@ -119,7 +119,7 @@ fn storage(name: &str) -> Option<Global> {
     }
 }
 
-/// Where a storage's bytes are.
+/// Location of a storage's bytes.
 #[derive(Clone)]
 pub(crate) enum Place {
     /// Under this key in the file around the pickle.
@@ -159,7 +159,7 @@ pub(crate) struct Ndarray {
     pub(crate) data: Source,
 }
 
-/// What a [`Value::Ref`] names.
+/// Target of a [`Value::Ref`].
 #[derive(Clone)]
 pub(crate) enum Node {
     List(Vec<Value>),

@@ -28,7 +28,7 @@ pub(super) const CONTAINER: Container = Container {
 
 /// Whether a file begins like one: the header's length, then JSON.
 ///
-/// A short header is told first, a long one only where nothing else begins so.
+/// A short header is recognised first, a long one only when no other format matches.
 pub(super) fn begins(head: &[u8]) -> bool {
     let pickle = matches!(head, [0x80, 2..=5, ..] | [b'P', b'K', ..]);
     match head {
@@ -41,7 +41,7 @@ pub(super) fn begins(head: &[u8]) -> bool {
 /// The version of the manifest that is written and read.
 pub const FORMAT: u32 = 1;
 
-/// What a converted file says of itself.
+/// Manifest of a converted file.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Manifest {
     /// Version of this manifest: 1.
@@ -51,7 +51,7 @@ pub struct Manifest {
     /// The generator's settings, by their official names.
     #[serde(default)]
     pub config: Json,
-    /// Where the weights come from.
+    /// Origin of the weights.
     #[serde(default)]
     pub provenance: Json,
 }
@@ -96,7 +96,7 @@ fn read(source: &Source, limits: &Limits) -> Result<Draft> {
 
 fn manifest(source: &Source, text: &str) -> Result<Manifest> {
     unique_keys(source, text.as_bytes())?;
-    let bad = |e| source.fail(8, format_args!("metadata `gannet` is no manifest: {e}"));
+    let bad = |e| source.fail(8, format_args!("metadata `gannet` is not a manifest: {e}"));
     let m: Manifest = serde_json::from_str(text).map_err(bad)?;
     if m.format != FORMAT {
         let e =
@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for Unique {
 
 struct UniqueVisitor;
 
-/// Scalars have no keys.
+/// Scalars have no keys to check.
 macro_rules! accept {
     ($($f:ident: $t:ty),*) => { $(fn $f<E>(self, _: $t) -> Result<Unique, E> { Ok(Unique) })* };
 }

@@ -69,6 +69,6 @@ pub(super) fn zipped(
 fn read(probe: &Probe<'_>) -> Result<Draft> {
     match &probe.pickle {
         Some(loaded) => Tree::new(probe, loaded).read(),
-        None => Err(probe.source.fail(0, "the file holds no pickle")),
+        None => Err(probe.source.fail(0, "the file does not contain a pickle")),
     }
 }

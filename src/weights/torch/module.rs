@@ -8,7 +8,7 @@ use crate::error::Result;
 use serde_json::{Map, Value as Json};
 use std::collections::HashSet;
 
-/// How deep attributes of a module are kept as settings.
+/// Maximum depth at which attributes of a module are kept as settings.
 const DEPTH: usize = 6;
 /// Values of a list that is kept as a setting.
 const LIST: usize = 64;
@@ -56,7 +56,7 @@ pub(in crate::weights) fn module(
         return Err(tree.source.fail(heap.at(module), rule));
     };
     let class = class(heap, module);
-    // What spreads a module over several devices adds a level to the names.
+    // Wrappers that spread a module over several devices add a level to the names.
     if class.ends_with("DataParallel")
         && let Some(inner) = heap.get(state, "_modules").and_then(|m| heap.get(m, "module"))
     {

@@ -1,4 +1,4 @@
-//! What a pickle built, flattened to tensors under dotted names and settings beside them.
+//! A pickle's result, flattened to tensors under dotted names with settings beside them.
 
 use super::super::array::Layout;
 use super::super::container::{Draft, Probe};
@@ -212,7 +212,7 @@ pub(in crate::weights) fn check_name(source: &Source, at: u64, name: &str) -> Re
     }
 }
 
-/// What names of a state dict begin with when its module was spread over several devices.
+/// Prefix of the names of a state dict whose module was spread over several devices.
 const SPREAD: &str = "module.";
 
 /// Whether a dictionary is the state dict of such a module: all its names begin so.

@@ -1,4 +1,4 @@
-//! How checkpoints of StyleGAN2 are laid out, one file a layout.
+//! Layouts of StyleGAN2 checkpoints, one file each.
 
 mod nvidia;
 mod own;

@@ -13,7 +13,7 @@ pub(super) const LAYOUT: Layout = Layout {
     settings: |listing| Ok(settings(&listing.config)),
 };
 
-/// Told by its classes where a pickle names any, else by a tensor that no other layout has.
+/// Detected by its classes where a pickle names any, else by a tensor that only this layout has.
 fn detect(listing: &Listing) -> bool {
     if listing.classes.is_empty() {
         return listing.has("synthesis.b4.const");

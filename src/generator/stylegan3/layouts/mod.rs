@@ -1,4 +1,4 @@
-//! How checkpoints of StyleGAN3 are laid out, one file a layout.
+//! Layouts of StyleGAN3 checkpoints, one file each.
 
 mod nvidia;
 mod own;
