@@ -1,7 +1,7 @@
 //! Directions from the arrays of a file: single boundaries, component files, and files of our own.
 //!
 //! The caller reads the file (`weights/`) and hands over plain arrays, so nothing here knows a
-//! format. Known forms (formats.md, 4.5): InterFaceGAN `.npy` (1, 512); e4e `.pt` (1, 512) or (18,
+//! format. Known forms: InterFaceGAN `.npy` (1, 512); e4e `.pt` (1, 512) or (18,
 //! 512); GANSpace `.npz` (`lat_comp`, `lat_mean`, `lat_stdev`) and `.pt` (`comp`, `mean`, `std`);
 //! II2S `.npz` (`X_comp`, `X_mean`, `X_stdev`); and our own safetensors of family `directions`, one
 //! tensor a direction, named `smile` or, with its space, `W/smile`.

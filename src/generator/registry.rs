@@ -20,7 +20,8 @@ use candle_core::Device;
 use serde_json::Value as Json;
 use std::sync::Arc;
 
-/// All families.
+/// All families. The first that detects a file reads it, so `dcgan`, which goes by shapes, is the
+/// last.
 pub const FAMILIES: &[&Family] = &[&stylegan2::FAMILY, &stylegan3::FAMILY, &dcgan::FAMILY];
 
 /// Layouts that are known by a tensor's name, but not read.

@@ -102,8 +102,9 @@ impl Config {
 
     fn check_space(&self, spec: &Spec) -> Result<()> {
         if !SEARCHED.contains(&self.space) {
+            let names: Vec<&str> = SEARCHED.iter().map(|s| s.name()).collect();
             return Err(Error::runtime(format!("inversion does not search {}", self.space))
-                .hint("use one of Z, W, W+, S or N"));
+                .hint(format!("use one of {}", names.join(", "))));
         }
         if self.space != Space::N && !spec.spaces.contains(&self.space) {
             let all: Vec<&str> = spec.spaces.iter().map(|s| s.name()).collect();

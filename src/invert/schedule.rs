@@ -1,4 +1,5 @@
-//! Schedules of learning rate and w noise, as in NVIDIA's projector.
+//! The learning rate over the steps of every gradient method (NVIDIA's ramp), and the projector's
+//! w noise.
 
 use std::f64::consts::PI;
 
@@ -31,7 +32,7 @@ mod tests {
 
     #[test]
     fn published_points() {
-        // Measured in the official code (methods.md, 1.5), to the digits given there.
+        // Measured in the official code, to these digits.
         let points =
             [(0, 0.0), (1, 0.002), (25, 0.05), (50, 0.1), (400, 0.1), (750, 0.1), (875, 0.05)];
         for (step, want) in points {

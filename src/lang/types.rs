@@ -1,7 +1,7 @@
 //! Static types, and the signatures that the checker, help and completion read.
 
 use crate::error::{Error, Kind as ErrorKind, Result, Span};
-use crate::space::{Form, Space, form_for};
+use crate::space::{Dims, Form, Space, form_for};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -75,10 +75,17 @@ impl ModelFacts {
 
     /// Layers of a whole code of that space; `None` for codes without layers.
     pub fn layers(&self, space: Space) -> Option<usize> {
-        match space {
-            Space::WPlus => Some(self.num_ws),
-            Space::S if !self.style_sizes.is_empty() => Some(self.style_sizes.len()),
-            _ => None,
+        self.dims().layers(space)
+    }
+
+    /// The sizes of its codes.
+    pub fn dims(&self) -> Dims {
+        Dims {
+            spaces: self.spaces.clone(),
+            z_dim: self.z_dim,
+            w_dim: self.w_dim,
+            num_ws: self.num_ws,
+            style_sizes: self.style_sizes.clone(),
         }
     }
 

@@ -68,18 +68,11 @@ pub struct Form {
     pub space: Space,
 }
 
-/// Whether a direction of one space moves a code of another.
-fn moves(direction: Space, code: Space) -> bool {
-    use Space::{PN, PNPlus, W, WPlus};
-    direction == code
-        || matches!((direction, code), (W, WPlus) | (WPlus, W) | (PN, PNPlus) | (PNPlus, PN))
-}
-
-/// Index of the form that moves a code of that space: the form found for it, else the form of the
-/// widest space that can move it; `None` when no form can.
+/// Which form of a direction moves a code of this space: the one that was found for that space, else
+/// the one furthest up the lattice that can move it. None when no form can.
 pub fn form_for(code: Space, forms: &[Form]) -> Option<usize> {
     let order = |s: Space| Space::ALL.iter().position(|o| *o == s);
-    let able = forms.iter().enumerate().filter(|(_, f)| moves(f.space, code));
+    let able = forms.iter().enumerate().filter(|(_, f)| lattice::moved(code, f.space).is_ok());
     let widest = able.max_by_key(|(_, f)| (order(f.set), order(f.space)));
     forms.iter().position(|f| f.set == code).or(widest.map(|(i, _)| i))
 }
