@@ -210,7 +210,10 @@ pub fn moves(code: &CodeType, direction: &CodeType) -> Result<()> {
     lattice::moved(c, d).map(drop).map_err(|refusal| {
         Error::check(format!("a {d} direction cannot move a {c} code")).hint(match refusal.repair {
             Repair::Lift(to) => format!("lift the code: to({to}, …)"),
-            _ => in_space(c.name()),
+            Repair::LiftOrDirectionOf(to, own) => {
+                format!("lift the code: to({to}, …), or use a direction of {own}")
+            }
+            Repair::DirectionOf(_) | Repair::Invert(_) => in_space(c.name()),
         })
     })
 }

@@ -435,7 +435,7 @@ fn nothing_leads_out_of_the_styles_and_every_mistake_names_its_repair() {
             "s = sample(space: S)\nstrip(s, along: direction(\"smile\", space: W))",
             "without `space:`",
         ),
-        ("w = sample()\nstrip(w, along: direction(\"smile\", space: S))", "to(S"),
+        ("w = sample()\nstrip(w, along: direction(\"smile\", space: S))", "to(S, …)"),
         ("w = sample(); s = to(S, w)\nw - s", "to(S, w)"),
         ("w = sample(); s = to(S, w)\nlerp(w, s, 0.5)", "to(S"),
         ("s = sample(space: S)\ns[3..9]", "3..8"),
@@ -847,7 +847,10 @@ fn call_with(signature: &Signature, argument: (&str, &str)) -> String {
     };
     let needed = signature.params.iter().filter(|p| p.default.is_none() && p.name != argument.0);
     let needed = needed.map(|p| format!("{}: {}", p.name, value(p.accepts[0], p.name)));
-    let all: Vec<String> = needed.chain([format!("{}: {}", argument.0, argument.1)]).collect();
+    // Two parameters of `invert` have a use with one method only.
+    let method = matches!(argument.0, "history" | "search").then(|| "method: lbfgs".to_string());
+    let given = format!("{}: {}", argument.0, argument.1);
+    let all: Vec<String> = needed.chain(method).chain([given]).collect();
     format!("{}({})", signature.name, all.join(", "))
 }
 

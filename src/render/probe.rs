@@ -130,10 +130,10 @@ fn is_multiplexed(environment: &Environment) -> bool {
     environment.get("TMUX").is_some() || term.starts_with("tmux") || term.starts_with("screen")
 }
 
-/// Whether the terminal can be asked: it can answer, would not print the question, and we may
+/// Whether the terminal can be asked: it says what it is, would not print the question, and we may
 /// change its mode.
 fn may_ask(input: BorrowedFd<'_>, environment: &Environment) -> bool {
-    let prints_it = matches!(environment.get("TERM"), Some("dumb" | "linux"))
+    let prints_it = matches!(environment.get("TERM"), None | Some("" | "dumb" | "linux"))
         || environment.get("TERM_PROGRAM") == Some("Apple_Terminal");
     // Changing the mode from the background would stop the process.
     let background = termios::tcgetpgrp(input).is_ok_and(|g| g != rustix::process::getpgrp());
