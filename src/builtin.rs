@@ -67,7 +67,7 @@ pub struct Builtin {
     pub signature: Signature,
     /// Its section of the reference.
     pub category: Category,
-    /// One line: what it is.
+    /// One-line description.
     pub summary: &'static str,
     /// The rest one must know: units, formulas, papers.
     pub details: &'static str,
@@ -223,7 +223,7 @@ impl Args {
         self.count_to(name, usize::MAX)
     }
 
-    /// As [`Args::count`], up to a limit that only a run can tell.
+    /// As [`Args::count`], up to a limit that is known only at run time.
     pub fn count_to(&self, name: &str, most: usize) -> Result<Option<usize>> {
         let Some(v) = self.number(name)? else { return Ok(None) };
         let declared = self.params.iter().find(|p| p.name == name).and_then(|p| p.bounds);

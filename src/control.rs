@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 /// Request to running work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Nothing: go on.
+    /// Continue.
     No,
     /// Stop after this step and keep the best so far (the first Ctrl-C).
     Keep,

@@ -233,8 +233,8 @@ mod tests {
             (row.psnr, row.ssim, row.ssim_se, row.perceptual),
             (Some(23.0), Some(0.5), Some(0.0), None)
         );
-        // Deviations 3, 1, 4: variance 13, over 3 people. One offset is missing: neither mean nor
-        // error is of all.
+        // Deviations 3, 1, 4: variance 13, over 3 people. One offset is missing, so its mean and
+        // error cannot cover all.
         assert!((row.psnr_se.unwrap() - (13.0f64 / 3.0).sqrt()).abs() < 1e-12);
         assert_eq!((row.offset, row.offset_se), (None, None));
         assert_eq!(Row::new(&config, &[]).psnr, None);

@@ -105,7 +105,7 @@ impl Bench<'_> {
         Ok(Shown { picture, seen })
     }
 
-    /// `None` when it was stopped: what it has then is not the method's result. Progress goes to
+    /// `None` when it was stopped, as a partial result is not the method's. Progress goes to
     /// `control`.
     pub(super) fn invert(
         &self,
@@ -181,7 +181,7 @@ pub(super) fn gather<T>(
     Ok(Gathered { samples, people: people.len(), stopped: false })
 }
 
-/// The progress of the whole benchmark, told at every report of an inversion.
+/// The progress of the whole benchmark, updated at every report of an inversion.
 pub(super) struct Pace {
     title: String,
     /// Weights of this person's inversions, and of those that have begun.

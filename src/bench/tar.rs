@@ -120,7 +120,7 @@ impl Scan<'_> {
         Error::io(format!("cannot read {}", Safe(self.shown)), e)
     }
 
-    /// The header at hand, `None` at the end.
+    /// The current header, `None` at the end.
     fn header(&mut self) -> Result<Option<Header>> {
         if self.at >= self.length {
             return Ok(None);

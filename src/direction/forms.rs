@@ -74,7 +74,7 @@ impl Forms {
         }
     }
 
-    /// The form that moves a code of that space. A direction of one form is given as it is.
+    /// The form that moves a code of that space. A direction of one form is returned unchanged.
     ///
     /// # Errors
     /// When it has several forms and none of them can move such a code.

@@ -1,5 +1,5 @@
-//! Faces in pictures of any size: where the largest one is, and the picture turned and cropped as
-//! the generator's training pictures were.
+//! Faces in pictures of any size: finds the largest one, then turns and crops the picture like the
+//! generator's training pictures.
 //!
 //! [`find`] looks coarse to fine: the attribute network runs over the whole picture at many scales
 //! (`scan`); the best windows are then moved, turned and scaled until the landmarks that the

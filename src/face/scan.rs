@@ -135,7 +135,7 @@ mod tests {
         assert!(all.windows(2).all(|p| (p[0] / p[1] - STEP).abs() < 1e-9));
         assert_eq!(windows([128, 128]).len(), 4);
         assert_eq!(windows([20, 500]), [30.0]);
-        // A panorama is not searched for tiny faces: what it costs is bounded.
+        // A panorama is not searched for tiny faces, so its cost is bounded.
         let last = *windows([8000, 1000]).last().unwrap();
         assert!(8000.0 * 1000.0 / (last * last) <= MOST * 1.01, "{last}");
         assert_eq!(windows([1, 1]).len(), 1);

@@ -10,7 +10,7 @@ use candle_core::{Device, Tensor};
 
 /// At most this many times a window is moved to where its landmarks ask for.
 const ROUNDS: usize = 4;
-/// The most probable windows that go on after the first move, and after the others.
+/// Number of most probable windows kept after the first move, and after the others.
 const KEPT: [usize; 2] = [6, 3];
 /// A window less probable than this after its first move is given up.
 const GIVEN_UP: f64 = 0.1;
@@ -92,7 +92,7 @@ fn asked(frame: &Similarity, seen: &Landmarks) -> Option<Similarity> {
     (0.4..2.5).contains(&step.scale()).then(|| step.then(frame))
 }
 
-/// Whether two frames are the same for all that the network can tell.
+/// Whether two frames are equal to within the network's accuracy.
 fn is_still(before: &Similarity, after: &Similarity) -> bool {
     let step = after.then(&before.inverse());
     let [x, y] = step.apply([0.5, 0.5]);

@@ -1,4 +1,4 @@
-//! Pictures in batches of a bounded size: what a list of codes, a strip or a film is rendered in.
+//! Rendering in batches of a bounded size, for lists of codes, strips and films.
 //!
 //! A picture's bits do not depend on the batch that it is made in, so how codes are cut into
 //! batches shows nowhere.

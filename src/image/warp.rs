@@ -280,8 +280,8 @@ mod tests {
 
     #[test]
     fn shrinking_weighs_every_pixel() {
-        // Stripes of one pixel average to grey, whatever the turn; picking pixels would show black
-        // and white.
+        // Stripes of one pixel average to grey at any angle; picking pixels would show black and
+        // white.
         let stripes = |i: usize| if i.is_multiple_of(2) { 255 } else { 0 };
         let p =
             Raster::new(256, 256, 1, (0..256 * 256).map(|i| stripes(i % 256)).collect()).unwrap();

@@ -121,7 +121,7 @@ fn the_best_pass_is_kept_and_more_passes_are_never_worse() {
         assert!(found.loss[0] <= before);
         before = found.loss[0];
     }
-    // One that leads astray: the start is kept, and that is said.
+    // A misleading encoder: the start is kept, and a note says so.
     let astray = Teacher::new(g.as_ref(), 3.0);
     let target = astray.picture(g.as_ref());
     let found =

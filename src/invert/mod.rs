@@ -94,8 +94,8 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
     Ok(inversion)
 }
 
-/// Inverts a picture that the generator made itself: what the method reaches when the target is
-/// certainly in range.
+/// Inverts a picture that the generator made itself, which shows the method's limit on a target
+/// that is certainly in range.
 ///
 /// # Errors
 /// As [`invert`].

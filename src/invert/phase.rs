@@ -1,4 +1,4 @@
-//! A phase of an inversion: what is searched, what is minimised, how, and for how long.
+//! A phase of an inversion: variables, objective, optimizer and duration.
 
 use super::optimize::Optimizer;
 use super::schedule::{ramp, w_noise};

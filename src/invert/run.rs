@@ -60,7 +60,7 @@ pub(super) fn run_from<'r, 'a>(
 }
 
 impl<'a> Batch<'_, '_, 'a> {
-    /// The images that go on.
+    /// The images that are still running.
     fn going(&self) -> Vec<usize> {
         (0..self.states.len()).filter(|i| !self.states[*i].finished).collect()
     }
@@ -69,7 +69,7 @@ impl<'a> Batch<'_, '_, 'a> {
         self.run.phases.get(k).ok_or_else(|| Error::runtime("no such phase"))
     }
 
-    /// One step of all images that go on; whether there is another.
+    /// One step of all images that are still running; returns whether there is another.
     fn step(&mut self) -> Result<bool> {
         let which = self.going();
         let found = self.evaluate(&which)?;

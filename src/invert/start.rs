@@ -58,7 +58,7 @@ impl Problem<'_, '_> {
         let (generator, given) = (self.run.job.generator, code.dims().to_vec());
         let spec = generator.spec();
         let to = match (from, self.config().space) {
-            // Beside the noise maps a code stays as it is.
+            // A search of noise maps leaves the code unchanged.
             (Space::W | Space::WPlus, Space::N) => from,
             (Space::Z, Space::N) => Space::W,
             (_, to) => to,

@@ -139,7 +139,7 @@ fn noise_maps_that_were_found_stay_with_their_code() {
     let moved =
         run(g.as_ref(), &foreign(0), &Config { noise: true, noise_regularise: 0.0, ..on }).unwrap();
     assert_ne!(noise(&moved), noise(&found));
-    // Both go on from the picture that was reached.
+    // Both continue from the picture that was reached.
     let reached = Psnr.measure(&found.reconstruction, &found.target).unwrap()[0];
     assert!(fixed.numbers[0].value >= reached && moved.numbers[0].value >= reached);
 }
@@ -230,8 +230,7 @@ pub(super) fn as_alone(job: &Job, targets: &Tensor, config: &Config, images: &[u
             theirs.iter().map(bits).collect::<Vec<_>>(),
             "{what}"
         );
-        // Taken out of the batch it is the same inversion: codes and pictures, and all that is said
-        // of them.
+        // An image taken out of the batch is the same inversion: codes, pictures and report.
         let part = &parts[i];
         let pictures =
             |r: &Inversion| [bits(&r.code.data), bits(&r.reconstruction), bits(&r.target)];

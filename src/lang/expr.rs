@@ -345,8 +345,8 @@ fn elements(i: Tokens<'_>) -> Parsed<'_, ExprKind> {
     let (rest, Some(first)) = opt(expression).parse(i)? else {
         return Ok((i, ExprKind::List(Vec::new())));
     };
-    // The first element is read once, whatever follows: reading it again as a comprehension would
-    // double at every level.
+    // The first element is read once: reading it again as a comprehension would double the work at
+    // every level.
     if rest.peek(0).is_some_and(|t| t.kind == TokenKind::Keyword && rest.word(t) == "for") {
         return comprehension(rest, first);
     }

@@ -17,7 +17,7 @@ const BODIES: usize = 10_000;
 /// Maximum depth of expressions together with the bodies of the functions that they call.
 const DEPTH: usize = 4 * LIMITS.expression_depth;
 
-/// A type, with the value where it is a constant.
+/// A type, with the value if it is a constant.
 #[derive(Clone, Debug)]
 pub(super) struct Typed {
     pub(super) ty: Type,

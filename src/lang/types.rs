@@ -123,7 +123,7 @@ pub struct CodeType {
 }
 
 impl CodeType {
-    /// The forms of a direction; none where only a run can tell.
+    /// The forms of a direction; empty when they are known only at run time.
     pub fn all_forms(&self) -> Vec<Form> {
         match self.space {
             Some(space) if self.forms.is_empty() => vec![Form { set: space, space }],
@@ -203,7 +203,7 @@ pub enum Type {
     Function,
 }
 
-/// A type without what is known about it: what a parameter accepts.
+/// A type without details: the kind that a parameter accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Anything.
@@ -272,7 +272,7 @@ impl Kind {
         }
     }
 
-    /// Whether a value of that type is accepted where this kind is wanted.
+    /// Whether a value of that type is accepted for this kind.
     pub fn accepts(self, ty: &Type) -> bool {
         matches!(
             (self, ty),
@@ -499,7 +499,7 @@ pub enum Const {
 pub struct CheckedArg {
     /// Its type.
     pub ty: Type,
-    /// Its value, where it is a constant.
+    /// Its value, if it is a constant.
     pub value: Option<Const>,
     /// Its span.
     pub span: Span,

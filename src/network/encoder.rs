@@ -16,7 +16,7 @@ use candle_core::{DType, Device, Tensor};
 
 /// A network that improves codes by looking at pictures.
 pub trait Encoder: Send + Sync {
-    /// Its name, for provenance: it tells two encoders apart.
+    /// Its name, for provenance: it distinguishes two encoders.
     fn name(&self) -> &str;
 
     /// Passes after which it is meant to be done.

@@ -1,4 +1,4 @@
-//! From the records of a journal to the session as it was.
+//! Rebuilds a session from the records of a journal.
 
 use super::record::{Cell, Record};
 

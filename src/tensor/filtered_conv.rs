@@ -42,8 +42,8 @@ struct Plain {
 
 impl FilteredConv {
     /// From weights `[O, I, k, k]` and a bias `[O]`; the convolution's result is scaled by `gain`,
-    /// after demodulation if that is wanted. The numbers of frozen weights are copied: what becomes
-    /// of the tensors later is not seen.
+    /// after demodulation if requested. The numbers of frozen weights are copied: later changes of
+    /// the tensors have no effect.
     ///
     /// # Errors
     /// When a tensor has another rank.

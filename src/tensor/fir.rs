@@ -219,8 +219,8 @@ struct Hits {
 }
 
 /// Filters one line; `dst` is zero before. `spare` has [`Axis::spare`] elements: where a tap reads
-/// or writes every second pixel, say, these are brought side by side, so that the compiler makes
-/// vectors of them.
+/// or writes every second pixel, for example, these are first made contiguous so that the compiler
+/// vectorises the loop.
 fn line(dst: &mut [f32], src: &[f32], taps: &[f32], axis: Axis, spare: &mut [f32]) {
     let (o_step, i_step) = axis.steps();
     if (o_step, i_step) == (1, 1) {

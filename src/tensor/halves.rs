@@ -46,8 +46,8 @@ impl HalfWeight {
     }
 }
 
-/// The largest magnitude of every row, `[N, M]` → `[N, 1]`, never zero, as a constant: what it
-/// divides is multiplied back or cancelled, so its gradient is zero.
+/// The largest magnitude of every row, `[N, M]` → `[N, 1]`, never zero, as a constant: the scale
+/// cancels in the result, so its gradient is zero.
 fn largest(rows: &Tensor) -> Result<Tensor> {
     rows.detach().abs()?.max_keepdim(1)? + f64::from(f32::MIN_POSITIVE)
 }

@@ -75,7 +75,7 @@ impl Affine {
     /// tracked.
     ///
     /// # Shapes
-    /// Of `[C]`; weight as it is, bias `[C]` or none → the same, bias `[C]`.
+    /// Of `[C]`; weight unchanged, bias `[C]` or `None` → the same, bias `[C]`.
     ///
     /// # Errors
     /// When the shapes do not fit; what differs from sample to sample cannot be folded.

@@ -1,4 +1,5 @@
-//! Whether the numbers of a file that names no generator can belong to the one at hand.
+//! Checks whether the numbers of a file that does not name a generator can belong to the current
+//! one.
 //!
 //! Directions and codes of equal sizes fit each other, whatever generator they were made for. A
 //! bare vector says little: a unit normal of another generator looks like one of ours (measured:
@@ -31,7 +32,7 @@ pub fn origin(path: &str, model: &Loaded) -> String {
     format!("from {path} (the file names no generator; taken as one of {name})")
 }
 
-/// Refuses a direction that one step of which leads where no code of the generator is.
+/// Refuses a direction of which one step leaves the range of the generator's codes.
 ///
 /// # Errors
 /// When it cannot be of this generator.

@@ -440,7 +440,7 @@ pub fn sizes(m: &ModelFacts) -> direction::Facts {
     }
 }
 
-/// The network of an `attributes` file; what it reads goes to the facts.
+/// Loads the network of an `attributes` file and adds its outputs to the facts.
 fn features(
     file: Checkpoint,
     facts: &mut ModelFacts,

@@ -1,4 +1,4 @@
-//! Checkpoint layouts as tables of rules: what the tensors of a foreign file are called here.
+//! Checkpoint layouts as tables of rules that rename the tensors of foreign files.
 //!
 //! A layout is data: a test that detects it, a list of [`Rule`]s, and a function that reads its
 //! settings. The first rule whose pattern fits a name decides. A name that no rule fits stays as it

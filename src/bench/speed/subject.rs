@@ -182,7 +182,7 @@ impl Subject {
         &self.facts
     }
 
-    /// Once without counting, which also tells how many calls a round should have.
+    /// A first call without counting, which also gives the number of calls of a round.
     fn warm_up(&mut self) -> Result<()> {
         match &self.timed {
             Timed::Synthesis { ws, maps, .. } => {
@@ -307,7 +307,7 @@ fn facts(generator: &dyn Generator, work: Option<Work>) -> Facts {
     }
 }
 
-/// Pictures of the generator's own, to be found again: an inversion takes its time whatever they
+/// Pictures made by the generator as targets. The time of an inversion does not depend on what they
 /// show.
 fn pictures(model: &Loaded, job: &Job) -> Result<Tensor> {
     let (g, spec) = (model.generator()?, model.spec());

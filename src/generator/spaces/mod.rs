@@ -208,7 +208,7 @@ pub fn input_of(code: &Latent) -> Input {
     Input { noise, ..Input::labelled(code.labels.as_ref()) }
 }
 
-/// Lifts a code along Z → W → W+ → S; a code that is there already stays as it is.
+/// Lifts a code along Z → W → W+ → S; a code that is already there is returned unchanged.
 ///
 /// # Errors
 /// For any other conversion, for S when the generator has no styles, and for a code of another

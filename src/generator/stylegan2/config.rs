@@ -90,7 +90,7 @@ impl Given {
         })
     }
 
-    /// Joins what is said with what the tensors show.
+    /// Completes the given settings from the tensors.
     ///
     /// Errors where both speak and disagree, and on what is not supported.
     pub fn complete(&self, tensors: &Listing) -> Result<Config> {

@@ -46,7 +46,7 @@ impl StyleGan2 {
     /// Builds the generator from its tensors; `fingerprint` identifies them.
     ///
     /// Errors when a tensor is missing or of another shape, when `given` and the tensors disagree,
-    /// and on what is not supported. What stays in `source` was not understood.
+    /// and on unsupported settings. Tensors left in `source` were not understood.
     pub fn new(
         source: &mut Weights,
         given: &Given,

@@ -346,7 +346,7 @@ enum Entry {
     Within(Tensor, usize),
 }
 
-/// A pass through the layers: what they read, in their order.
+/// A pass through the layers: their inputs, in order.
 struct Walk<'a> {
     styles: Styles<'a>,
     maps: Maps,

@@ -140,7 +140,7 @@ impl Given {
         })
     }
 
-    /// Joins what is said with what the tensors show.
+    /// Completes the given settings from the tensors.
     ///
     /// # Errors
     /// Where both speak and disagree, and on what is not supported.

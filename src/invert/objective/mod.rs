@@ -110,7 +110,7 @@ pub struct Setup<'s, 'a> {
     pub sigma: &'s dyn Fn() -> Result<f64>,
 }
 
-/// A kind of term: what its file tells the rest of the program.
+/// A kind of term: everything that the rest of the program knows about it.
 pub struct TermKind {
     /// Its name, that of its parameter, and of its column in the trace.
     pub name: &'static str,

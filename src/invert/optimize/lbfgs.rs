@@ -38,7 +38,7 @@ struct Pair {
     change: Vec<f64>,
 }
 
-/// The line search under way: where it began, its direction, and its state.
+/// The current line search: its start, its direction, and its state.
 #[derive(Clone, Debug)]
 struct Search {
     from: Vec<f64>,
@@ -219,7 +219,7 @@ impl Search {
     }
 }
 
-/// Summed from the first to the last, whatever the number of threads.
+/// Summed from the first to the last, so it does not depend on the number of threads.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }

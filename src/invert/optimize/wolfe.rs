@@ -56,7 +56,7 @@ pub struct Line {
 pub enum Outcome {
     /// It wants value and slope at this step.
     Ask(f64),
-    /// The step that was told last is taken.
+    /// The last evaluated step is taken.
     Take,
 }
 

@@ -48,7 +48,7 @@ impl Inversion {
         self.stopped.iter().copied().flatten().next()
     }
 
-    /// Every image's own: what inverting it alone would have given, but for the time, which is an
+    /// One inversion an image, as if it had been inverted alone, except for the time, which is an
     /// equal share.
     ///
     /// # Errors

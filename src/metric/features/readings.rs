@@ -188,7 +188,7 @@ mod tests {
     use candle_core::Device;
     use std::collections::BTreeMap;
 
-    /// A network whose raw scores are its head's bias, whatever the picture.
+    /// A network whose raw scores are its head's bias, for every picture.
     fn constant(outputs: serde_json::Value, raw: &[f32]) -> Features {
         let config =
             serde_json::json!({"input_resolution": 4, "strides": [2, 2], "outputs": outputs});

@@ -1,5 +1,5 @@
 //! Convolutions by cuDNN: descriptors and algorithms are made once for every size and kept. Sums
-//! are in single precision, whatever type the numbers are stored in.
+//! are in single precision for every number format.
 
 use super::{Number, empty, tf32};
 use crate::conv::Sizes;

@@ -74,7 +74,7 @@ static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new(), lines: 0 });
 /// Maximum size of the pool, in lines: 2 GiB, a step at 1024 pixels.
 const KEPT: usize = (2 << 30) / LINE;
 
-/// A buffer of numbers, aligned to a cache line. What it holds at first is unspecified.
+/// A buffer of numbers, aligned to a cache line. Its initial content is unspecified.
 pub(crate) struct Buffer {
     block: Option<Block>,
     len: usize,

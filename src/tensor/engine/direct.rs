@@ -42,7 +42,7 @@ struct Few {
 /// Offsets of the inputs of each output.
 struct Table {
     few: Vec<Few>,
-    /// The input pixels that are read; the gathered pixel 0 is none of them, but zero.
+    /// The input pixels that are read; the gathered pixel 0 is an extra zero.
     read: Vec<usize>,
 }
 

@@ -2,9 +2,9 @@
 //! stored.
 //!
 //! A row is kept in phases, pixel `P·k + p` at place k of phase p. In phases every filter, whether
-//! it inserts zeros or leaves pixels out, is a sum of rows, shifted and scaled: sixteen numbers at
-//! a time, whatever the factors. A filter's rows are kept in a ring of as many as it reads. Who
-//! asks for a row of the result has the rows below it made, and these those below them.
+//! it inserts zeros or leaves pixels out, is a sum of shifted and scaled rows: sixteen numbers at a
+//! time, for any factors. A filter's rows are kept in a ring of as many as it reads. A request for
+//! a row of the result computes the rows below it, and these the rows below them.
 
 use super::simd::{Isa, LANES, Lanes, Work};
 use crate::Activation;
@@ -281,7 +281,7 @@ unsafe fn vectors<L: Lanes, const N: usize>(
     }
 }
 
-/// A plane as it is read: its width, numbers, and what is added to each.
+/// A plane in its stored form: its width, numbers, and the value added to each.
 #[derive(Clone, Copy)]
 struct Plane<'a> {
     width: usize,
@@ -345,8 +345,7 @@ impl Between {
         Self::new(isa, [up, &up.transposed(size.0, size.1)], Some(down), size, act)
     }
 
-    /// With a filter of which `back` is given, the gradient goes through what is between the
-    /// filters.
+    /// If `back` is given, the gradient passes the activation between the filters.
     fn new(
         isa: Isa,
         [up, down]: [&Fir; 2],

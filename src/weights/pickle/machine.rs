@@ -1,4 +1,5 @@
-//! The stack machine: opcodes, stack, memo and their budgets. What calls build is in `build`.
+//! The stack machine: opcodes, stack, memo and their budgets. The results of calls are made in
+//! `build`.
 
 use super::value::{Global, Heap, Node, Value};
 use super::{Work, build};

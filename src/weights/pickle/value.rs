@@ -4,8 +4,8 @@ use crate::weights::array::DType;
 use crate::weights::source::Source;
 use std::rc::Rc;
 
-/// A value. Containers live in the [`Heap`] and are named by index, so that neither copying nor
-/// dropping one recurses.
+/// A value. Containers live in the [`Heap`] and are referred to by index, so copying and dropping
+/// them does not recurse.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     None,

@@ -87,7 +87,7 @@ impl<'a> Tree<'a> {
         heap.items(root).iter().any(network)
     }
 
-    /// Collects the tensors below a value; what is not a tensor is returned as a setting.
+    /// Collects the tensors below a value; a value that is not a tensor is returned as a setting.
     fn flatten(&mut self, name: &str, value: &Value) -> Result<Option<Json>> {
         let heap = self.heap();
         check_name(self.source, heap.at(value), name)?;
