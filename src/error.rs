@@ -1,4 +1,4 @@
-//! The one error type of the house: what happened, where, and how to repair it.
+//! The single error type of the crate: what happened, where, and how to repair it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Every numeric budget of the house, in one place.
+//! Every numeric budget of the program, in one place.
 
 /// The budgets under which files, programs and pictures from outside are read.
 #[derive(Clone, Copy, Debug)]

@@ -65,17 +65,17 @@ pub struct Row {
     pub passes: usize,
     /// The step of the point that was kept, passes and gradient steps counted together.
     pub best: Option<f64>,
-    /// Of `psnr`.
+    /// Standard error of `psnr`.
     pub psnr_se: Option<f64>,
-    /// Of `ssim`.
+    /// Standard error of `ssim`.
     pub ssim_se: Option<f64>,
-    /// Of `perceptual`.
+    /// Standard error of `perceptual`.
     pub perceptual_se: Option<f64>,
-    /// Of `identity`.
+    /// Standard error of `identity`.
     pub identity_se: Option<f64>,
-    /// Of `offset`.
+    /// Standard error of `offset`.
     pub offset_se: Option<f64>,
-    /// Of `seconds`.
+    /// Standard error of `seconds`.
     pub seconds_se: Option<f64>,
 }
 

@@ -28,8 +28,8 @@ pub struct Label {
 /// Reads a file of labels; `.gz` is unpacked.
 ///
 /// # Errors
-/// When it cannot be read, unpacks to more than `limits.label_bytes`, or a line is no such object:
-/// file and line are named.
+/// When it cannot be read, unpacks to more than `limits.label_bytes`, or a line is not such an
+/// object; the error names file and line.
 pub fn read(path: &Path, limits: &Limits) -> Result<Vec<Label>> {
     let shown = path.to_string_lossy();
     let text = text(path, limits)?;

@@ -153,7 +153,7 @@ pub(super) fn measure(metric: &dyn Metric, a: &Tensor, b: &Tensor) -> Result<f64
 
 /// Measurements of the people who are complete.
 pub(super) struct Gathered<T> {
-    /// By row.
+    /// Samples by row.
     pub samples: Vec<Vec<T>>,
     pub people: usize,
     pub stopped: bool,
@@ -191,8 +191,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For a person, whose inversions weigh `own` together; `place` is how many people of how many
-    /// came before.
+    /// Progress of one person, whose inversions have the total weight `own`; `place` is the number
+    /// of people done and their total.
     pub fn new(what: &str, own: usize, place: (usize, usize)) -> Self {
         let title = format!("{what}: person {} of {}", place.0 + 1, place.1);
         Self { title, own: own.max(1), begun: 0, place }

@@ -129,11 +129,11 @@ enum Command {
         /// The programs.
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// Change nothing; exit with 1 when a file would change.
+        /// Write nothing; exit with 1 when a file would change.
         #[arg(long)]
         check: bool,
     },
-    /// Say what a checkpoint is; nothing in it runs.
+    /// Describe a checkpoint without running anything in it.
     Info {
         /// The checkpoint, or `faces`.
         model: String,

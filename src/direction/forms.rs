@@ -32,7 +32,7 @@ impl Forms {
         Self::in_sets(all.into_iter().map(|d| (d.space, d)))
     }
 
-    /// As [`Forms::of`], with the space whose set each comes from.
+    /// As [`Forms::of`], with the space of the set that each comes from.
     pub(crate) fn in_sets(all: impl IntoIterator<Item = (Space, Direction)>) -> Option<Self> {
         let mut all = all.into_iter();
         Some(Self { first: all.next()?, rest: all.collect() })

@@ -1040,7 +1040,7 @@ fn generators_that_nothing_refers_to_are_released() {
         loaded.push(Arc::downgrade(s.model.as_ref().unwrap()));
     }
     let alive: Vec<usize> = (0..12).filter(|i| loaded[*i].strong_count() > 0).collect();
-    // Of others that tests load meanwhile, some may push the recent ones out.
+    // Generators that other tests load meanwhile may push the recent ones out.
     assert!(alive.contains(&3) && alive.contains(&11), "{alive:?}");
     assert!(alive.iter().all(|i| [3, 9, 10, 11].contains(i)), "{alive:?}");
     run_in(&mut s, "print(norm(c - d) > 0)\nrender(c)\nc = 1; d = 1").unwrap();

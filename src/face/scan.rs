@@ -5,7 +5,7 @@ use crate::image::{Pyramid, Similarity};
 use crate::metric::Features;
 use candle_core::{Device, Tensor};
 
-/// From one size of window to the next: the network allows for a face half as large again, or two
+/// Ratio between two sizes of window: the network allows for a face half as large again, or two
 /// thirds as large.
 const STEP: f64 = 1.6;
 /// The largest window, as a share of the picture's shorter side: a face may fill more than the

@@ -1,4 +1,4 @@
-//! From a window that looks like a face to the frame that its landmarks ask for.
+//! Moves a window that looks like a face to the frame given by its landmarks.
 
 use super::Found;
 use super::scan::Seed;
@@ -8,7 +8,7 @@ use crate::image::{Point, Pyramid, Similarity};
 use crate::metric::{Features, Landmarks, Points};
 use candle_core::{Device, Tensor};
 
-/// At most this many times a window is moved to where its landmarks ask for.
+/// Maximum number of times that a window is moved to its landmarks' frame.
 const ROUNDS: usize = 4;
 /// Number of most probable windows kept after the first move, and after the others.
 const KEPT: [usize; 2] = [6, 3];
@@ -58,7 +58,7 @@ pub fn settle(
         .filter_map(|f| confirm(network, picture, f).transpose())
         .collect::<Result<Vec<_>>>()?;
     let best = found.iter().map(|f| f.confidence).fold(0.0, f64::max);
-    // Of those about as sure as the surest, the largest: the one that the picture is of.
+    // The largest of the faces that are about as sure as the surest is the subject of the picture.
     found.retain(|f| f.confidence >= MIN_RELATIVE_CONFIDENCE * best);
     Ok(found.into_iter().max_by(|a, b| a.frame.scale().total_cmp(&b.frame.scale())))
 }

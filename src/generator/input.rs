@@ -87,7 +87,7 @@ impl Input {
 pub struct Transform {
     /// Degrees, counterclockwise.
     pub rotate: f64,
-    /// To the right and down, in sides of the picture.
+    /// Shift to the right and down, in sides of the picture.
     pub shift: [f64; 2],
 }
 

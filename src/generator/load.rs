@@ -1,4 +1,4 @@
-//! From a model file's content to a generator, and to our own format.
+//! Loading of generators from model files, and conversion to our own format.
 
 use super::registry::{Found, recognise};
 use super::{Generator, Spec};

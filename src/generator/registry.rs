@@ -4,7 +4,7 @@
 //! formats are a list of [`Layout`]s, one file each. Reading a file, `gannet info`, `gannet models`
 //! and errors take families from here alone.
 //!
-//! From a file to a generator:
+//! Steps from a file to a generator:
 //! 1. [`recognise`] finds the family and the layout from the file's listing; no number is read.
 //! 2. The layout's rules rename the tensors, its `settings` gives the family's settings.
 //! 3. [`Family::prepare`] completes both where rules do not suffice.
@@ -97,10 +97,10 @@ impl Found {
             .map_err(|e| e.note(format!("in {}", self.weights.file())))
     }
 
-    /// The generator. Without a fingerprint in its settings, that is computed first.
+    /// Reads the generator. A fingerprint missing from its settings is computed first.
     ///
     /// # Errors
-    /// As [`Family::read`], and when a tensor is left that the family does not know.
+    /// As [`Family::read`], and when a tensor is left over that the family does not know.
     pub fn read(mut self, device: &Device) -> Result<Arc<dyn Generator>> {
         self.describe()?;
         if self.config.fingerprint.is_empty() {

@@ -5,8 +5,8 @@ use super::resample::{Filter, resize};
 use crate::error::Result;
 use std::borrow::Cow;
 
-/// The picture as a generator wants it: a centred square of `resolution` pixels with `channels`
-/// channels, and in words what was done to it (nothing for a picture that already fits).
+/// The picture as a generator needs it: a centred square of `resolution` pixels with `channels`
+/// channels, and notes on the changes (none for a picture that already fits).
 ///
 /// Sides that differ by an odd number lose the extra pixel on the right or at the bottom. Sizes
 /// change by Lanczos.

@@ -32,7 +32,7 @@ fn value(v: u8) -> f32 {
 }
 
 impl<'a> Pyramid<'a> {
-    /// Of that picture; halved until a side is shorter than 32 pixels.
+    /// The pyramid of that picture, halved until a side is shorter than 32 pixels.
     ///
     /// # Errors
     /// `Interrupted` when the work of this thread is asked to stop.

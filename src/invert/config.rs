@@ -197,7 +197,7 @@ impl Config {
         }
     }
 
-    /// With what was left open decided.
+    /// The configuration with all open choices decided.
     pub(super) fn resolved(&self, job: &Job) -> Self {
         let passes =
             self.passes.or(job.encoder.map(|e| e.passes())).filter(|_| self.method.encoder);

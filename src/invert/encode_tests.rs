@@ -82,7 +82,7 @@ fn every_pass_of_a_good_encoder_comes_nearer() {
     let left = values(&(&found.code.data - &teacher.goal).unwrap());
     let way = values(&(&teacher.at - &teacher.goal).unwrap());
     assert!(left.iter().zip(&way).all(|(l, w)| (l - w / 8.0).abs() < 1e-5));
-    // In W the rows of a pass are averaged; the teacher's are all alike.
+    // In W the rows of a pass are averaged; all rows of the teacher are equal.
     teacher.calls.store(0, Ordering::Relaxed);
     let w = invert(&job, &target, &passes(Space::W, 3)).unwrap();
     assert_eq!(w.code.data.dims(), [1, 16]);

@@ -62,7 +62,7 @@ use std::time::Instant;
 /// Inverts pictures.
 ///
 /// On [`crate::control::Stop::Keep`] the best so far is the result; images of batches that had not
-/// begun give their start.
+/// begun return their start.
 ///
 /// # Shapes
 /// target `[N, C, R, R]` in [-1, 1], at the generator's resolution.

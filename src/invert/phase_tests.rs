@@ -13,7 +13,7 @@ fn lbfgs(space: Space, steps: usize) -> Config {
     Config { steps, ..Config::new(space, &LBFGS) }
 }
 
-/// The upper left quarter, on which more counts than nothing.
+/// The upper left quarter.
 fn quarter() -> Mask {
     Mask::of_shape(Shape::Rectangle([0.0, 0.0, 0.5, 0.5]), (32, 32), "quarter").unwrap()
 }

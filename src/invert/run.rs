@@ -195,8 +195,8 @@ impl<'a> Batch<'_, '_, 'a> {
         Point { problem: &self.problems[i], generator, code: &state.code, maps: &state.maps, step }
     }
 
-    /// To the next points. Images that go back to an earlier point between two phases are evaluated
-    /// anew, for its gradients.
+    /// Moves to the next points. Images that return to an earlier point between two phases are
+    /// evaluated anew, for its gradients.
     fn advance(&mut self, mut on: Vec<(usize, Evaluation)>) -> Result<()> {
         let mut back = Vec::new();
         for (i, _) in &on {

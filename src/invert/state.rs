@@ -23,7 +23,7 @@ pub(super) struct Best {
 /// Everything that the next step depends on: the content of a checkpoint.
 pub(super) struct State {
     pub code: Tensor,
-    /// The noise maps; none where the generator's own are used.
+    /// The noise maps; empty when the generator's own are used.
     pub maps: Vec<Tensor>,
     /// The generator with this image's own weights, once a phase has tuned them.
     pub generator: Option<Arc<dyn Generator>>,

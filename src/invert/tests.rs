@@ -84,7 +84,7 @@ fn own(g: &dyn Generator, seed: u64) -> Tensor {
 
 #[test]
 fn the_mean_is_a_better_start_than_a_random_sample_in_domain() {
-    // On average over pictures and draws, as published; single draws may be lucky.
+    // On average over pictures and draws, as published; single draws vary.
     let g = generator();
     let (mut mean, mut random) = (0.0, 0.0);
     for k in 0..4 {
@@ -205,7 +205,7 @@ fn a_picture_does_not_depend_on_its_neighbours() {
     assert_ne!(both.loss[0], both.loss[1]);
 }
 
-/// As many different pictures.
+/// Makes `n` different pictures.
 pub(super) fn several(n: usize) -> Tensor {
     Tensor::cat(&(0..n).map(foreign).collect::<Vec<_>>(), 0).unwrap()
 }

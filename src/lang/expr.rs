@@ -228,7 +228,7 @@ pub(super) fn text(i: Tokens<'_>) -> Parsed<'_, Expr> {
     }
 }
 
-/// The text that an escaped one means, or start and length of an escape that means nothing.
+/// The text of an escaped literal, or start and length of an invalid escape.
 fn escape(text: &str) -> Result<String, (usize, usize)> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

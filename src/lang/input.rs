@@ -96,7 +96,7 @@ impl<'a> Tokens<'a> {
         self.rest.first().map_or(self.last, |t| t.span.start)
     }
 
-    /// From `start` to the end of what was read last.
+    /// Range from `start` to the end of the last token read.
     pub(super) fn since(&self, start: usize) -> Span {
         Span::new(start, self.last.max(start))
     }

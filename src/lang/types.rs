@@ -360,7 +360,8 @@ impl Bounds {
         n.clamp(self.from, self.to)
     }
 
-    /// Why the number `n` at `span` is none of these, with the nearest one as the repair.
+    /// The error for a number `n` at `span` outside the range, with the nearest valid one as the
+    /// repair.
     pub fn refusal(&self, kind: ErrorKind, name: &str, (n, span): (f64, Span)) -> Error {
         let error = Error::new(kind, format!("`{name}` is {self}, not {n}")).at(span);
         if n.is_finite() { error.rewrite(span, self.nearest(n).to_string()) } else { error }
@@ -508,7 +509,7 @@ pub struct CheckedArg {
 /// A call as the checker hands it to a built-in's `infer`.
 #[derive(Clone, Debug)]
 pub struct CheckedCall<'a> {
-    /// Arguments by parameter, in the order of the signature; several for a variadic one, none for
+    /// Arguments by parameter, in the order of the signature; several for a variadic one, empty for
     /// a default.
     pub args: Vec<Vec<CheckedArg>>,
     /// The whole call.

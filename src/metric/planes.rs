@@ -22,7 +22,7 @@ pub(super) struct Planes {
 }
 
 impl Planes {
-    /// From `[N, C, H, W]` in [-1, 1].
+    /// Converts `[N, C, H, W]` in [-1, 1].
     pub fn new(pictures: &Tensor) -> Result<Self> {
         let (n, c, h, w) = pictures.dims4().map_err(|_| {
             Error::runtime(format!(

@@ -50,7 +50,7 @@ impl Reading {
     }
 }
 
-/// Reads the valid part of a journal's bytes; never fails and changes nothing.
+/// Reads the valid part of a journal's bytes; never fails.
 pub fn read_journal(bytes: &[u8]) -> Reading {
     let mut reading = Reading::default();
     let mut rest = bytes;
@@ -208,7 +208,7 @@ impl Journal {
 /// The header of a journal and how many lines follow it, without reading these.
 ///
 /// # Errors
-/// When the file cannot be read; `None` when it is no journal.
+/// When the file cannot be read; `None` when it is not a journal.
 pub(super) fn skim(files: &Arc<dyn Files>, path: &Path) -> Result<Option<(Header, usize)>> {
     let bytes = files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?;
     let mut lines = bytes.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n"));

@@ -58,7 +58,7 @@ pub fn create(files: &Arc<dyn Files>, folder: &Path, model: &str) -> Result<Open
 /// Opens a session to continue it.
 ///
 /// # Errors
-/// When another process holds it, when it is no journal or of a later format, or when the system
+/// When another process holds it, when it is not a journal or of a later format, or when the system
 /// refuses.
 pub fn open(files: &Arc<dyn Files>, path: &Path) -> Result<Opened> {
     let Some(lock) = lock_of(path)? else {
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(again.reading.records.len(), 2);
         assert_eq!(again.reading.notice, None);
         assert_eq!(sessions(&files, folder.path()).unwrap().len(), 2);
-        // The second one is newer or as new, but empty: there is nothing in it to come back to.
+        // The second one is newer or of the same age, but empty, so it is not resumed.
         assert_eq!(latest(&files, folder.path()).unwrap().unwrap().path, path);
     }
 

@@ -1,4 +1,4 @@
-//! The latent spaces of the field: their names, what leads where, the shapes of their codes.
+//! The latent spaces of the field: their names, their conversions, the shapes of their codes.
 //!
 //! Nothing here knows a tensor, so the checker and help can read it.
 

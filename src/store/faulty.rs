@@ -70,8 +70,7 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Losses that keep 0..=`bytes` unsynced bytes, in all their variants, and the one that loses
-    /// nothing.
+    /// Losses that keep 0..=`bytes` unsynced bytes, in all their variants, and the loss of nothing.
     pub fn some(bytes: usize) -> impl Iterator<Item = Self> {
         let variants = [(false, false), (false, true), (true, false), (true, true)];
         (0..=bytes)

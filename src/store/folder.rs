@@ -163,7 +163,7 @@ fn open_below(at: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
     Ok(openat(at, name, flags, Mode::empty())?)
 }
 
-/// As [`open_below`], and makes the folder when there is none.
+/// As [`open_below`], creating the folder if it is missing.
 fn enter(at: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
     match open_below(at, name) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {

@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex};
 /// A convolution of kernel k padded by k − 1, whose styles scale the input channels, and after it
 /// the filtered nonlinearity.
 ///
-/// With frozen weights on the CPU it is one operator, which keeps for the gradient the map that it
-/// reads and the result of the convolution alone. Otherwise it is made of single operators, with
-/// gradients to the weights.
+/// With frozen weights on the CPU it is one operator, which keeps its input and the convolution's
+/// result for the gradient. Otherwise it is composed of single operators, with gradients to the
+/// weights.
 pub struct FilteredConv(Way);
 
 /// Execution strategy of a layer.

@@ -143,8 +143,7 @@ impl OwnEncoder {
     }
 }
 
-/// A tiny encoder with seeded random weights for the toy generator: it has learned nothing, but it
-/// runs.
+/// A tiny encoder with seeded random weights for the toy generator: it is untrained, but it runs.
 fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
     let config = EncoderConfig {
         input_resolution: spec.width,

@@ -6,7 +6,7 @@
 //! boundaries fitted to our own samples are as far from our principal axes as random vectors).
 //! These checks are possible:
 //! - A principal component file holds a mean, and in W that is the mean of its generator.
-//! - One step or one code that lies many times as far out as codes ever do draws nothing.
+//! - One step or one code that is many times as far out as any code is refused.
 
 use super::Loaded;
 use crate::direction::{self, Arrays};
@@ -46,7 +46,7 @@ pub fn direction(path: &str, d: &Direction, model: &Loaded) -> Result<()> {
 /// Refuses codes that lie where no code of the generator is.
 ///
 /// # Shapes
-/// As those of a `Latent`: the last dimension is that of a row.
+/// `data` is shaped like a `Latent`'s: the last dimension is that of a row.
 ///
 /// # Errors
 /// When they cannot be of this generator.

@@ -215,7 +215,7 @@ impl Weights {
         self.held.into_iter().map(|(n, held)| held.array(&n).map(|a| (n, a))).collect()
     }
 
-    /// The names of tensors that nothing has taken and that no layout lets a loader leave.
+    /// The names of tensors that were not taken and that no layout declares optional.
     pub fn unused(&self) -> Vec<&str> {
         self.held.keys().filter(|n| !self.spare.contains(*n)).map(String::as_str).collect()
     }

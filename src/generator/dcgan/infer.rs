@@ -1,4 +1,4 @@
-//! From the names and shapes of a file to the settings of a plain generator.
+//! Inference of the settings of a plain generator from the names and shapes of a file.
 //!
 //! Read from the file: the layers, their kernels and channels, and, where modules are numbered as
 //! in `nn.Sequential`, the number of modules without tensors between two layers. A file with whole
@@ -234,7 +234,7 @@ impl Maker<'_> {
                 Ok(())
             });
         }
-        // In a Sequential a module of its own makes the map of a vector.
+        // In a Sequential, a separate module turns the vector into a map.
         let mut rest = numbers.len().saturating_sub(usize::from(link.reshape.is_some()));
         let first_block = self.habits.blocks && before.reshape.is_some();
         if rest > 0 && !first_block && !self.acted {

@@ -1,6 +1,6 @@
 //! Codes of a generator: drawing them, their mean, lifting them, and their pictures.
 //!
-//! One file a space says what is special about it; [`crate::space::lattice`] says what leads where.
+//! One file a space defines its specifics; [`crate::space::lattice`] defines the conversions.
 
 mod n;
 mod s;

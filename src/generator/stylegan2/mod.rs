@@ -56,7 +56,7 @@ impl StyleGan2 {
         Self::build(source, given, fingerprint, device, crate::tensor::halves(device))
     }
 
-    /// As [`StyleGan2::new`]; whether in f16 where the official code is.
+    /// As [`StyleGan2::new`], optionally in f16 where the official code uses it.
     fn build(
         source: &mut Weights,
         given: &Given,

@@ -146,7 +146,7 @@ pub struct Objective<'a> {
 }
 
 impl<'a> Objective<'a> {
-    /// Without any terms yet; `limited` compares at no more than 256 pixels a side, as the
+    /// An objective without terms; `limited` compares at no more than 256 pixels a side, as the
     /// projector does.
     ///
     /// # Errors
@@ -157,7 +157,7 @@ impl<'a> Objective<'a> {
         Ok(Self { targets, compared, mask: None, share: 1.0, terms: Vec::new(), limited })
     }
 
-    /// With a mask `[1, 1, H, W]` at the targets' size.
+    /// Applies a mask `[1, 1, H, W]` at the targets' size.
     ///
     /// # Errors
     /// When the mask is 0 everywhere.
@@ -244,7 +244,7 @@ fn limit(pictures: &Tensor) -> Result<Tensor> {
     resize_to(pictures, h.min(LIMITED_SIDE), w.min(LIMITED_SIDE))
 }
 
-/// For terms that can be had everywhere.
+/// Check of terms that are always available.
 fn always(_: &Job<'_>, _: Space) -> Result<()> {
     Ok(())
 }

@@ -85,8 +85,8 @@ impl Lbfgs {
         }
     }
 
-    /// Back to where a failed search began, without the history; that a search fails without any
-    /// means that rounding leaves nothing to gain.
+    /// Returns to the start of a failed search, without the history. A search that fails without a
+    /// history means that rounding prevents further improvement.
     fn retreat(&mut self, search: Search) -> Option<Vec<f64>> {
         if self.pairs.is_empty() {
             return None;

@@ -38,7 +38,7 @@ pub struct Inversion {
     pub steps: usize,
     /// The seed.
     pub seed: u64,
-    /// The step at which the user stopped it, one an image; none for those that had ended.
+    /// The step at which the user stopped it, one an image; `None` for finished images.
     pub stopped: Vec<Option<usize>>,
 }
 

@@ -35,7 +35,7 @@ fn source(form: Form, at: usize, tap: usize) -> Option<isize> {
 struct Few {
     /// The outputs.
     pixels: Vec<usize>,
-    /// For each tap, which of the gathered input pixels each output takes.
+    /// For each tap, the gathered input pixel that each output reads.
     taps: Vec<(usize, [usize; PANEL])>,
 }
 

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 /// The layers of one resolution: convolutions, then perhaps toRGB.
 #[derive(Default)]
 pub struct Stage<'a> {
-    /// In the order in which they run.
+    /// The convolutions, in the order in which they run.
     pub convs: Vec<StyledConv<'a>>,
     /// Added to the doubled picture of the stage before.
     pub rgb: Option<RgbConv<'a>>,

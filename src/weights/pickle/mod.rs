@@ -1,4 +1,4 @@
-//! A pickle reader that executes nothing.
+//! A pickle reader that never executes code.
 //!
 //! A pickle is a program for a stack machine. This machine knows the opcodes of protocols 2 to 5
 //! that model files use and the names of [`value::Global`], each of which only builds data. Any

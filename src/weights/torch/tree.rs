@@ -32,7 +32,7 @@ pub(in crate::weights) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// The value of a file's pickle, nothing collected yet.
+    /// The value of a file's pickle, before collection.
     pub(in crate::weights) fn new(probe: &'a Probe<'_>, loaded: &'a Loaded) -> Self {
         let Probe { source, limits, .. } = *probe;
         Self { source, limits, loaded, draft: Draft::default(), settings: 0, modules: 0 }
