@@ -67,7 +67,7 @@ pub struct Builtin {
     pub signature: Signature,
     /// Its section of the reference.
     pub category: Category,
-    /// One line: what it is.
+    /// One-line description.
     pub summary: &'static str,
     /// The rest one must know: units, formulas, papers.
     pub details: &'static str,
@@ -89,7 +89,7 @@ pub trait Output {
     fn display(&mut self, display: &Display, value: &Value) -> Result<()>;
     /// Writes a line of its own to standard output.
     fn print(&mut self, line: &str) -> Result<()>;
-    /// Says what was left undone; not a result. Says nothing unless an output wants to.
+    /// Reports an omission, which is not a result. Outputs may ignore it.
     fn note(&mut self, line: &str) -> Result<()> {
         let _ = line;
         Ok(())
@@ -160,9 +160,9 @@ impl Context<'_> {
 pub struct Args {
     /// The parameters they belong to.
     pub params: &'static [Param],
-    /// By parameter: the values given, with their spans.
+    /// Values given, by parameter, with their spans.
     pub values: Vec<Vec<(Value, Span)>>,
-    /// By parameter: the arguments as written, for captions; empty for a default.
+    /// Arguments as written, by parameter, for captions; empty for a default.
     pub written: Vec<Vec<String>>,
     /// The whole call.
     pub span: Span,
@@ -223,7 +223,7 @@ impl Args {
         self.count_to(name, usize::MAX)
     }
 
-    /// As [`Args::count`], up to a limit that only a run can tell.
+    /// As [`Args::count`], up to a limit that is known only at run time.
     pub fn count_to(&self, name: &str, most: usize) -> Result<Option<usize>> {
         let Some(v) = self.number(name)? else { return Ok(None) };
         let declared = self.params.iter().find(|p| p.name == name).and_then(|p| p.bounds);

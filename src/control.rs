@@ -1,8 +1,8 @@
 //! Control of long work: one stop check, one budget of steps, one progress report.
 //!
-//! [`check`] and [`spend`] ask the control of the work that this thread does, so that a loop deep
-//! in a codec or a metric stops without being handed a control. [`Control::enter`] declares which
-//! control that is; outside of any work both do nothing.
+//! [`check`] and [`spend`] use the control of this thread's current work, so a loop deep in a codec
+//! or a metric can stop without a control among its arguments. [`Control::enter`] sets the current
+//! control; outside of any work both do nothing.
 
 use crate::error::{Error, Kind, Result};
 use crate::limits::LIMITS;
@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 /// Request to running work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Nothing: go on.
+    /// Continue.
     No,
     /// Stop after this step and keep the best so far (the first Ctrl-C).
     Keep,
-    /// Stop and keep nothing (the second Ctrl-C).
+    /// Stop and discard the result (the second Ctrl-C).
     Abort,
     /// Write a checkpoint and end with exit code 75 (SIGTERM, SIGHUP).
     Checkpoint,
@@ -104,13 +104,13 @@ impl Control {
         self.shared.kept.store(true, Relaxed);
     }
 
-    /// Begins a statement: the whole budget of [`LIMITS`]`.fuel`, and nothing to keep yet.
+    /// Begins a statement with the whole budget of [`LIMITS`]`.fuel` and no result to keep.
     pub fn refuel(&self) {
         self.shared.kept.store(false, Relaxed);
         self.shared.fuel.store(LIMITS.fuel, Relaxed);
     }
 
-    /// The stop check of everything that has nothing to keep. Costs an atomic load; loops make it
+    /// The stop check of work without a partial result to keep. Costs an atomic load; loops call it
     /// at least ten times a second.
     ///
     /// # Errors

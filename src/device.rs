@@ -51,10 +51,10 @@ pub fn threads(n: usize) -> Result<()> {
     })
 }
 
-/// Chooses how models that are loaded after compute on `on`: of the CPU engine the instructions,
-/// `auto`, `avx512`, `avx2` or `portable`, or `bf16` for previews; of a GPU the numbers, `auto`
-/// (which is `tf32` with cuDNN), `f32`, `tf32` or `f16`. What `bf16` and `f16` do:
-/// [`tensor::reduced`].
+/// Chooses how models that are loaded afterwards compute on `on`. For the CPU engine it sets the
+/// instructions: `auto`, `avx512`, `avx2` or `portable`, or `bf16` for previews. For a GPU it sets
+/// the number format: `auto` (`tf32` with cuDNN), `f32`, `tf32` or `f16`. See [`tensor::reduced`]
+/// for `bf16` and `f16`.
 ///
 /// Errors on an unknown name, on one of the other device, and on what this processor or this build
 /// does not have.

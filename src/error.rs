@@ -1,4 +1,4 @@
-//! The one error type of the house: what happened, where, and how to repair it.
+//! The single error type of the crate: what happened, where, and how to repair it.
 
 use std::fmt;
 
@@ -72,7 +72,7 @@ pub struct Label {
     pub text: String,
 }
 
-/// A repair that can be applied as it is: what to write in place of a part of the source.
+/// A repair that can be applied automatically: new text for a part of the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fix {
     /// Range to replace; empty to insert.
@@ -249,7 +249,7 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// The edit that applies the repair, if it can be applied as it is.
+    /// The edit that applies the repair, if it can be applied automatically.
     pub fn applied(&self) -> Option<&Fix> {
         self.0.fix.as_ref()
     }

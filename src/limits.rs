@@ -1,4 +1,4 @@
-//! Every numeric budget of the house, in one place.
+//! Every numeric budget of the program, in one place.
 
 /// The budgets under which files, programs and pictures from outside are read.
 #[derive(Clone, Copy, Debug)]
@@ -60,8 +60,8 @@ pub struct Limits {
     /// Bytes of the values that a journal keeps of one cell, before base64. A code in W+ of 18
     /// layers has 36 KiB, a picture of 256² as PNG about 100.
     pub kept_bytes: usize,
-    /// Bytes of an inversion's target in a journal, beside `kept_bytes`: nothing else gives it
-    /// back.
+    /// Bytes of an inversion's target in a journal, beside `kept_bytes`: the target cannot be
+    /// recomputed.
     pub kept_picture_bytes: usize,
 }
 

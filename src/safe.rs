@@ -16,7 +16,7 @@ use std::fmt;
 /// ```
 pub struct Safe<'a>(pub &'a str);
 
-/// Whether a character may reach a terminal as it is.
+/// Whether a character may reach a terminal unchanged.
 pub fn is_safe(c: char) -> bool {
     !matches!(c,
         '\u{0}'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'

@@ -13,7 +13,7 @@ use crate::value::{Cell, Table};
 pub struct Alignment {
     /// One a person.
     pub rows: Vec<Row>,
-    /// Over all of them.
+    /// Summary over all trials.
     pub summary: Summary,
     /// Whether it was stopped before the last person.
     pub stopped: bool,

@@ -85,7 +85,7 @@ struct Run<'a> {
 /// The true pictures of a person.
 struct Truth<'p> {
     base: (&'p Version, Shown),
-    /// By the plan's edits; `None` where the edit changes nothing.
+    /// One entry per edit of the plan; `None` where the edit changes nothing.
     edits: Vec<Option<(&'p Version, Shown)>>,
 }
 

@@ -65,17 +65,17 @@ pub struct Row {
     pub passes: usize,
     /// The step of the point that was kept, passes and gradient steps counted together.
     pub best: Option<f64>,
-    /// Of `psnr`.
+    /// Standard error of `psnr`.
     pub psnr_se: Option<f64>,
-    /// Of `ssim`.
+    /// Standard error of `ssim`.
     pub ssim_se: Option<f64>,
-    /// Of `perceptual`.
+    /// Standard error of `perceptual`.
     pub perceptual_se: Option<f64>,
-    /// Of `identity`.
+    /// Standard error of `identity`.
     pub identity_se: Option<f64>,
-    /// Of `offset`.
+    /// Standard error of `offset`.
     pub offset_se: Option<f64>,
-    /// Of `seconds`.
+    /// Standard error of `seconds`.
     pub seconds_se: Option<f64>,
 }
 
@@ -233,8 +233,8 @@ mod tests {
             (row.psnr, row.ssim, row.ssim_se, row.perceptual),
             (Some(23.0), Some(0.5), Some(0.0), None)
         );
-        // Deviations 3, 1, 4: variance 13, over 3 people. One offset is missing: neither mean nor
-        // error is of all.
+        // Deviations 3, 1, 4: variance 13, over 3 people. One offset is missing, so its mean and
+        // error cannot cover all.
         assert!((row.psnr_se.unwrap() - (13.0f64 / 3.0).sqrt()).abs() < 1e-12);
         assert_eq!((row.offset, row.offset_se), (None, None));
         assert_eq!(Row::new(&config, &[]).psnr, None);

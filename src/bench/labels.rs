@@ -28,8 +28,8 @@ pub struct Label {
 /// Reads a file of labels; `.gz` is unpacked.
 ///
 /// # Errors
-/// When it cannot be read, unpacks to more than `limits.label_bytes`, or a line is no such object:
-/// file and line are named.
+/// When it cannot be read, unpacks to more than `limits.label_bytes`, or a line is not such an
+/// object; the error names file and line.
 pub fn read(path: &Path, limits: &Limits) -> Result<Vec<Label>> {
     let shown = path.to_string_lossy();
     let text = text(path, limits)?;
@@ -53,7 +53,7 @@ fn text(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let from: Box<dyn Read> =
         if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
     let mut bytes = Vec::new();
-    // One byte more than allowed tells that it is too long, however well it was packed.
+    // One byte more than allowed shows that it is too long, however well it was packed.
     from.take(limits.label_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > limits.label_bytes {
         let what = format!("{}: unpacks to more than {} bytes", Safe(&shown), limits.label_bytes);

@@ -27,7 +27,7 @@ pub struct Version {
 /// A person: the picture to invert, and the truth of every edit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Person {
-    /// As the labels name them.
+    /// Identifier used by the labels.
     pub id: String,
     /// The version that is inverted.
     pub base: Version,
@@ -38,7 +38,7 @@ pub struct Person {
 /// The people of a folder with `pairs_*.tar` and `pairs_*.jsonl` or `pairs_*.jsonl.gz`.
 pub struct Pairs {
     folder: PathBuf,
-    /// In the order of the files' names and lines.
+    /// The people, in the order of the files' names and lines.
     pub people: Vec<Person>,
     /// Names of all edits, in the order in which they first appear.
     pub edits: Vec<String>,
@@ -174,7 +174,7 @@ impl Pairs {
     /// → `[1, channels, resolution, resolution]`
     ///
     /// # Errors
-    /// When the file cannot be read or is no picture.
+    /// When the file cannot be read or is not a picture.
     pub fn picture(
         &self,
         version: &Version,

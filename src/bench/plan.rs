@@ -10,7 +10,7 @@ use crate::latent::Direction;
 use crate::safe::Safe;
 use crate::space::Space;
 
-/// From this cosine on, two directions count as correlated.
+/// Cosine from which two directions count as correlated.
 const CORRELATED: f64 = 0.1;
 /// The part of a direction's effect that the layers have where it acts.
 const ACTS: f64 = 0.8;
@@ -193,8 +193,8 @@ pub fn has_directions(space: Space, all: &[Calibrated]) -> bool {
 
 /// The direction that a setup takes for an attribute, and its steps for one unit of the label.
 ///
-/// For a binary attribute the label's unit is the way from the typical logit without to the typical
-/// one with it, over the generator's own samples.
+/// For a binary attribute, the label's unit is the difference between the typical logits with and
+/// without it, over the generator's own samples.
 fn course(
     attribute: &str,
     setup: &EditSetup,
@@ -226,7 +226,8 @@ fn course(
     }
 }
 
-/// A direction of W in the layers where it acts, for W+; none where its file does not say.
+/// A direction of W limited to the layers in which it acts, for W+; `None` when its file does not
+/// name them.
 fn local(base: &Calibrated, per_unit: f64) -> Result<Option<(Direction, f64)>> {
     let about = base.direction.about.as_ref();
     let Some((about, (layers, share))) = about.and_then(|a| Some((a, a.acting(ACTS)?))) else {

@@ -169,7 +169,7 @@ impl Spread {
         Self { attributes: attributes.to_vec(), deviations, sides }
     }
 
-    /// From the typical logit without a binary attribute to the typical one with it.
+    /// Difference between the typical logits with and without a binary attribute.
     ///
     /// # Errors
     /// When it is not read, or the samples hardly ever show one of the sides.

@@ -33,7 +33,7 @@ pub struct Sample {
 /// Similarity of one picture to another.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Closeness {
-    /// In dB.
+    /// Peak signal-to-noise ratio in dB.
     pub psnr: f64,
     /// Absent for pictures smaller than its window.
     pub ssim: Option<f64>,
@@ -88,17 +88,17 @@ pub struct Row {
     pub psnr_base: Option<f64>,
     /// The unedited reconstruction against the base picture, dB.
     pub psnr_inversion: Option<f64>,
-    /// As `ssim`, of the unedited reconstruction.
+    /// As `ssim`, for the unedited reconstruction.
     pub ssim_no_edit: Option<f64>,
-    /// As `ssim`, of the inverted truth.
+    /// As `ssim`, for the inverted truth.
     pub ssim_ceiling: Option<f64>,
-    /// As `perceptual`, of the unedited reconstruction.
+    /// As `perceptual`, for the unedited reconstruction.
     pub perceptual_no_edit: Option<f64>,
-    /// As `perceptual`, of the inverted truth.
+    /// As `perceptual`, for the inverted truth.
     pub perceptual_ceiling: Option<f64>,
-    /// As `identity`, of the unedited reconstruction.
+    /// As `identity`, for the unedited reconstruction.
     pub identity_no_edit: Option<f64>,
-    /// As `identity`, of the true picture.
+    /// As `identity`, for the true picture.
     pub identity_truth: Option<f64>,
     /// Value of `leakage` if nothing moved.
     pub leakage_no_edit: Option<f64>,
@@ -141,7 +141,7 @@ impl Row {
     }
 }
 
-/// The mean, or nothing where a value is missing or there is none.
+/// The mean, or `None` when a value is missing or the list is empty.
 pub(super) fn mean(values: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
     let n = values.len();
     let sum = values.sum::<Option<f64>>()?;

@@ -48,8 +48,8 @@ impl Setting {
 /// the encoder's methods in W+ only.
 ///
 /// # Errors
-/// When a name is unknown, steps are no such number, the model brings no encoder for a method
-/// named, or no method works in these spaces.
+/// When a name is unknown, the number of steps is invalid, the model has no encoder for a named
+/// method, or no method works in these spaces.
 pub fn settings(methods: &[String], spaces: &[String], facts: &ModelFacts) -> Result<Vec<Setting>> {
     let methods = if methods.is_empty() {
         let encoded = ENCODED.iter().filter(|_| facts.encoder);

@@ -14,7 +14,7 @@ use crate::space::Space;
 pub enum Kind {
     /// The calibrated direction itself.
     Raw,
-    /// With the directions of correlated attributes projected out.
+    /// The direction with those of correlated attributes projected out.
     Conditional,
     /// The direction of W in all layers of W+, also where W+ has one of its own.
     OfW,
@@ -53,8 +53,7 @@ impl EditSetup {
         }
     }
 
-    /// The space that is searched: an encoder's codes are those of W+, from where they can be moved
-    /// in S.
+    /// The space that is searched: an encoder's codes are in W+, from where they can be moved in S.
     pub fn inverted(&self) -> Space {
         inverted(self.method, self.space)
     }
@@ -75,7 +74,7 @@ pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
 /// Omits impossible pairs: the projector searches only W, and encoders do not predict z.
 ///
 /// # Errors
-/// When a name is unknown, the model brings no encoder for a method named, or nothing is left.
+/// When a name is unknown, the model has no encoder for a named method, or nothing is left.
 pub fn setups(
     methods: &[String],
     spaces: &[String],
@@ -160,7 +159,7 @@ fn reach() -> String {
 /// The spaces of these names.
 ///
 /// # Errors
-/// When one is unknown, or the generator has no such codes.
+/// When one is unknown, or the generator has no codes in it.
 pub(super) fn named_spaces(names: &[String], facts: &ModelFacts) -> Result<Vec<Space>> {
     names.iter().map(|s| space(s, facts)).collect()
 }

@@ -105,7 +105,7 @@ impl Bench<'_> {
         Ok(Shown { picture, seen })
     }
 
-    /// `None` when it was stopped: what it has then is not the method's result. Progress goes to
+    /// `None` when it was stopped, as a partial result is not the method's. Progress goes to
     /// `control`.
     pub(super) fn invert(
         &self,
@@ -153,7 +153,7 @@ pub(super) fn measure(metric: &dyn Metric, a: &Tensor, b: &Tensor) -> Result<f64
 
 /// Measurements of the people who are complete.
 pub(super) struct Gathered<T> {
-    /// By row.
+    /// Samples by row.
     pub samples: Vec<Vec<T>>,
     pub people: usize,
     pub stopped: bool,
@@ -181,7 +181,7 @@ pub(super) fn gather<T>(
     Ok(Gathered { samples, people: people.len(), stopped: false })
 }
 
-/// The progress of the whole benchmark, told at every report of an inversion.
+/// The progress of the whole benchmark, updated at every report of an inversion.
 pub(super) struct Pace {
     title: String,
     /// Weights of this person's inversions, and of those that have begun.
@@ -191,8 +191,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// For a person, whose inversions weigh `own` together; `place` is how many people of how many
-    /// came before.
+    /// Progress of one person, whose inversions have the total weight `own`; `place` is the number
+    /// of people done and their total.
     pub fn new(what: &str, own: usize, place: (usize, usize)) -> Self {
         let title = format!("{what}: person {} of {}", place.0 + 1, place.1);
         Self { title, own: own.max(1), begun: 0, place }

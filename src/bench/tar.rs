@@ -76,8 +76,8 @@ impl Archive {
     /// The bytes of a file.
     ///
     /// # Errors
-    /// When there is none of that name, it is longer than `limits.image_bytes`, or the archive
-    /// changed meanwhile.
+    /// When no file has that name, it is longer than `limits.image_bytes`, or the archive changed
+    /// meanwhile.
     pub fn read(&self, name: &str, limits: &Limits) -> Result<Vec<u8>> {
         let shown = self.path.to_string_lossy();
         let Some(&(at, size)) = self.entries.get(name) else {
@@ -120,7 +120,7 @@ impl Scan<'_> {
         Error::io(format!("cannot read {}", Safe(self.shown)), e)
     }
 
-    /// The header at hand, `None` at the end.
+    /// The current header, `None` at the end.
     fn header(&mut self) -> Result<Option<Header>> {
         if self.at >= self.length {
             return Ok(None);
@@ -151,7 +151,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// To the header behind a file of that size.
+    /// Moves to the header after a file of that size.
     fn go_past(&mut self, size: u64) -> Result<()> {
         self.at += BLOCK + size.next_multiple_of(BLOCK);
         self.from.seek(SeekFrom::Start(self.at)).map_err(|e| self.failed(&e))?;

@@ -49,7 +49,7 @@ fn seeded(name: &str, size: f64) -> Vec<f64> {
     (0..16).map(|_| size * rng.normal()).collect()
 }
 
-/// `lift` moves by the planted direction, `still` by nothing, `hat` is binary.
+/// `lift` moves along the planted direction, `still` does not move, `hat` is binary.
 fn directions() -> Vec<Calibrated> {
     vec![
         calibrated("lift", "", seeded("lift", 0.3)),
@@ -282,7 +282,7 @@ fn stopped_inversions_keep_whole_people() {
         let mut last = at.lock().unwrap();
         assert!(p.step >= *last && p.step <= p.total, "{} after {last} of {}", p.step, p.total);
         *last = p.step;
-        // In the second person's second inversion: more than 7 of 7 + 5 and of 7 more.
+        // During the second person's second inversion: more than 7 of 7 + 5 and of 7 more.
         if p.title == "inversions: person 2 of 3" && p.step > 12 + 7 {
             known.get().unwrap().request(Stop::Keep);
         }

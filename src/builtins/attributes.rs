@@ -1,4 +1,4 @@
-//! `attributes`: what is to be seen in a picture.
+//! `attributes`: readings of a picture.
 
 use super::shared;
 use crate::builtin::{

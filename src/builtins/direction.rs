@@ -247,7 +247,7 @@ fn shorten(names: &str) -> String {
     }
 }
 
-/// Sizes read off the arrays, for a file whose generator is not at hand.
+/// Sizes derived from the arrays, for a file whose generator is not loaded.
 fn sizes(arrays: &Listing, space: Option<Space>) -> Facts {
     let shape = arrays.tensors.values().next().map(|s| s.shape.clone()).unwrap_or_default();
     let dim = shape.last().copied().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! `info`: what a value is.
+//! `info`: facts about a value.
 
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,

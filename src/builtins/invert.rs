@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// At most this long between two checkpoints: what a dropped line may cost.
+/// Longest time between two checkpoints: the most work that a crash may lose.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(20);
 
 /// Parameters that only some methods read, besides the methods' own.

@@ -24,7 +24,7 @@ fn infer(_: &CheckedCall<'_>) -> Result<Type> {
     Ok(Type::Table)
 }
 
-/// Every metric that the generator at hand can compute.
+/// Every metric that the current generator can compute.
 fn metrics(ctx: &Context<'_>) -> Result<Vec<Box<dyn Metric>>> {
     let mut all = metric::all();
     if let Some(model) = &ctx.model

@@ -72,7 +72,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
             .map_err(|e| crate::builtin::as_check(e).at(span))?;
     }
     let layers = a.as_ref().map(|m| m.num_ws);
-    // A code whose space only a run can tell may be one of S.
+    // A code whose space is known only at run time may be one of S.
     let spaces = ["a", "b"].map(|n| shared::code(call, n).space);
     let space = match spaces {
         [Some(Space::S), _] | [_, Some(Space::S)] => Some(Space::S),

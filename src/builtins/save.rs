@@ -177,8 +177,8 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     Ok(Value::Text(paths.join(", ")))
 }
 
-/// Writes a file of a cell that runs again: one that is there is left as it is, and where it is not
-/// what would be written, that is said.
+/// Writes a file of a cell that runs again. An existing file is left unchanged; if its content
+/// differs from the new one, a note says so.
 fn again(
     outlet: &Outlet,
     name: &Path,

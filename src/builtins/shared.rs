@@ -43,7 +43,7 @@ pub fn check_class(call: &CheckedCall<'_>, model: &ModelFacts) -> Result<()> {
     Err(bounds.refusal(crate::error::Kind::Check, "class", (*k, arg.span)))
 }
 
-/// One-hot labels of the classes given, `[n, c_dim]`; `None` where none is given.
+/// One-hot labels of the classes given, `[n, c_dim]`; `None` without classes.
 ///
 /// # Errors
 /// When the generator has no classes or fewer, and when both a class and `n` are missing.
@@ -79,10 +79,10 @@ pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
     Ok(Some(Tensor::from_vec(all, (n, c), model.device())?))
 }
 
-/// As [`labels`], where a conditional generator cannot do without.
+/// As [`labels`], for calls in which a conditional generator needs them.
 ///
 /// # Errors
-/// As [`labels`], and when a conditional generator is given none.
+/// As [`labels`], and when a conditional generator gets no class.
 pub fn needed_labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
     let given = labels(args, model, n)?;
     if given.is_none() && model.facts.c_dim > 0 {

@@ -45,7 +45,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let mut shown = Display::default();
     for (value, text) in values.iter().zip(args.written.iter().flatten()) {
         let mut one = display::side_by_side(&listed(value), &|code| ctx.picture(code))?;
-        // A picture without words of its own is called as it was written: `show r, r + 2*pure`.
+        // A picture without a caption gets its source text: `show r, r + 2*pure`.
         if let [only] = &mut one.pictures[..]
             && only.caption.is_empty()
             && text.chars().count() <= CAPTION

@@ -1,4 +1,4 @@
-//! `doctor`: what was found of terminal and machine, and why.
+//! `doctor`: report on terminal and machine, with reasons.
 
 use super::{Common, asking, out, prepare};
 use crate::error::{Error, Result};

@@ -150,7 +150,7 @@ pub fn convert(from: &Path, to: &Path) -> Result<u8> {
     Ok(0)
 }
 
-/// `gannet models`: the generators at hand, then the families that can be read from files.
+/// `gannet models`: the available generators, then the families that can be read from files.
 pub fn models(common: &Common) -> Result<u8> {
     prepare(common)?;
     for name in model::NAMES {

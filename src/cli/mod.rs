@@ -1,4 +1,4 @@
-//! The command line: what it looks like, and which part of the house does it.
+//! The command line: its definition, and the dispatch of commands.
 
 mod bench;
 mod doctor;
@@ -42,7 +42,7 @@ struct Cli {
     common: Common,
     #[command(subcommand)]
     command: Option<Command>,
-    /// Show the cells of the last session again, or of the one named, and go on with it.
+    /// Show the cells of the last session again, or of the one named, and continue it.
     #[arg(long, value_name = "SESSION", num_args = 0..=1, default_missing_value = "")]
     resume: Option<String>,
     /// Edit with the keys of vi.
@@ -129,11 +129,11 @@ enum Command {
         /// The programs.
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// Change nothing; exit with 1 when a file would change.
+        /// Write nothing; exit with 1 when a file would change.
         #[arg(long)]
         check: bool,
     },
-    /// Say what a checkpoint is; nothing in it runs.
+    /// Describe a checkpoint without running anything in it.
     Info {
         /// The checkpoint, or `faces`.
         model: String,
@@ -166,7 +166,7 @@ enum Command {
         /// The second.
         b: PathBuf,
     },
-    /// The generators at hand.
+    /// List the available generators.
     Models,
     /// Report on terminal and machine, with reasons.
     Doctor,
@@ -311,7 +311,7 @@ fn runner(common: &Common, options: Options) -> Result<(Runner, Probe)> {
     Ok((Runner { session, terminal, painter, style }, found))
 }
 
-/// Options of a session: what a script file does is confined, what a user types is not.
+/// Options of a session: script files are confined, typed input is not.
 fn options(common: &Common, confined: bool) -> Options {
     Options {
         seed: common.seed,

@@ -28,7 +28,7 @@ fn read(path: &Path) -> Result<Source> {
         Box::new(open_regular(path).map_err(failed)?)
     };
     let mut bytes = Vec::new();
-    // One byte more than allowed tells that it is too long, whatever the file claims.
+    // One byte more than allowed shows that it is too long, whatever the file claims.
     input.take(LIMITS.source_bytes as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
     let text = String::from_utf8(bytes).map_err(|e| {
         Error::check(format!(

@@ -29,7 +29,7 @@ fn quoted(path: &Path) -> Result<String> {
 }
 
 impl How {
-    /// As arguments of `invert`.
+    /// Source text of the arguments of `invert`.
     fn arguments(&self) -> Result<String> {
         let mut text = format!("method: {}", self.method);
         if let Some(s) = self.space.as_deref() {

@@ -33,7 +33,7 @@ fn mismatch(a: &Direction, b: &Direction) -> Error {
     Error::runtime(format!("the directions {} and {} do not fit each other", shape(a), shape(b)))
 }
 
-/// Checks that two things belong to one generator; what does not say passes.
+/// Checks that two things belong to one generator; one without an identity passes.
 pub(super) fn same_model(a: Option<&ModelId>, b: Option<&ModelId>) -> Result<()> {
     match (a, b) {
         (Some(x), Some(y)) if x.fingerprint != y.fingerprint => {
@@ -55,7 +55,7 @@ pub(super) fn same_model(a: Option<&ModelId>, b: Option<&ModelId>) -> Result<()>
 /// away from. A W+ direction of that many layers stays as it is.
 ///
 /// # Errors
-/// When it lives in neither W nor W+, or already has another number of layers.
+/// When its space is not W or W+, or it already has another number of layers.
 pub fn lift(d: &Direction, num_ws: usize) -> Result<Direction> {
     match d.space {
         Space::WPlus if d.rows == num_ws => Ok(d.clone()),
@@ -195,7 +195,7 @@ pub fn dot(a: &Direction, b: &Direction) -> f64 {
 /// The Euclidean length over all rows. A W direction has the length of its one row, not of its
 /// lift.
 pub fn norm(d: &Direction) -> f64 {
-    // Scaled by the largest entry: neither tiny nor huge entries lose the length.
+    // Scaled by the largest entry, so tiny and huge entries keep the length exact.
     let top = d.data.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     if top == 0.0 || !top.is_finite() {
         return top;

@@ -32,7 +32,7 @@ impl Forms {
         Self::in_sets(all.into_iter().map(|d| (d.space, d)))
     }
 
-    /// As [`Forms::of`], with the space whose set each comes from.
+    /// As [`Forms::of`], with the space of the set that each comes from.
     pub(crate) fn in_sets(all: impl IntoIterator<Item = (Space, Direction)>) -> Option<Self> {
         let mut all = all.into_iter();
         Some(Self { first: all.next()?, rest: all.collect() })
@@ -74,7 +74,7 @@ impl Forms {
         }
     }
 
-    /// The form that moves a code of that space. A direction of one form is given as it is.
+    /// The form that moves a code of that space. A direction of one form is returned unchanged.
     ///
     /// # Errors
     /// When it has several forms and none of them can move such a code.

@@ -35,7 +35,7 @@ pub(super) fn basis(vectors: &[&[f64]]) -> Vec<Vec<f64>> {
     let size = rest.first().map_or(0, Vec::len).max(rest.len());
     let tolerance = size as f64 * f64::EPSILON;
     let mut found: Vec<Vec<f64>> = Vec::new();
-    // The longest remainder first: it is the best determined.
+    // The longest remainder first, as it is determined best.
     while let Some(best) =
         (0..rest.len()).max_by(|&i, &j| length(&rest[i]).total_cmp(&length(&rest[j])))
     {

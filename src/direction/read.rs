@@ -36,8 +36,8 @@ pub struct Facts {
 /// Origin of the arrays.
 #[derive(Clone, Debug)]
 pub struct Source<'a> {
-    /// The file's name: names the direction, and a `_w_boundary` ending tells W (InterFaceGAN's
-    /// convention).
+    /// The file's name: it names the direction, and the ending `_w_boundary` means W
+    /// (InterFaceGAN's convention).
     pub file: &'a str,
     /// The space, when the caller knows it; `None` infers it.
     pub space: Option<Space>,

@@ -91,8 +91,8 @@ impl Session {
     /// Checks a program, then runs it statement by statement.
     ///
     /// # Errors
-    /// Check errors before anything ran; else the first statement that failed. What ran before
-    /// stays.
+    /// Check errors before anything ran; else the first statement that failed. Effects of earlier
+    /// statements stay.
     pub fn run(
         &mut self,
         source: &Source,
@@ -104,8 +104,8 @@ impl Session {
         checked.program.statements.iter().try_for_each(|s| self.step(s, control, output))
     }
 
-    /// Runs one statement of a checked program. What it binds stays, also when it was stopped with
-    /// the best so far kept.
+    /// Runs one statement of a checked program. Its bindings stay, even when it was stopped with
+    /// the best result so far.
     ///
     /// # Errors
     /// When it fails; `Kept` when it was asked to stop, after its result was kept and shown.

@@ -235,8 +235,8 @@ fn saved_codes_and_directions_come_back_with_what_they_are() {
     assert_eq!(run_in(&mut s, &code).unwrap().printed, ["0 0 0"]);
 }
 
-/// A file that names no generator is taken for the current one, and every result says so; one whose
-/// numbers cannot be that generator's is refused.
+/// A file without a generator's name is taken for the current one, and every result notes it; one
+/// whose numbers cannot be that generator's is refused.
 #[test]
 fn files_that_name_no_generator_are_named_or_refused() {
     use crate::weights::{Array, npy};
@@ -281,7 +281,7 @@ fn a_script_saves_nowhere_but_below_its_folder() {
 
 #[test]
 fn a_stop_keeps_the_best_so_far_and_ends_the_program() {
-    // Stopped when it first tells how far it is: something is there to keep.
+    // Stopped at its first progress report, when there is a result to keep.
     let holder = Arc::new(std::sync::OnceLock::<Control>::new());
     let inner = holder.clone();
     let control = Control::new(move |_| inner.get().unwrap().request(Stop::Keep));
@@ -575,7 +575,7 @@ fn a_batch_is_gone_through_one_by_one() {
             .all(|p| matches!(p, Value::Inversion(i) if i.code.count() == 1 && i.loss.len() == 1))
     );
     assert_eq!((parts.len(), kept.printed), (2, vec!["0".to_owned(); 2]));
-    // Of one alone there is nothing to go through.
+    // A single code is not iterable.
     assert!(error("[c for c in sample()]").message().contains("cannot go through"));
 }
 
@@ -1043,7 +1043,7 @@ fn generators_that_nothing_refers_to_are_released() {
         loaded.push(Arc::downgrade(s.model.as_ref().unwrap()));
     }
     let alive: Vec<usize> = (0..12).filter(|i| loaded[*i].strong_count() > 0).collect();
-    // Of others that tests load meanwhile, some may push the recent ones out.
+    // Generators that other tests load meanwhile may push the recent ones out.
     assert!(alive.contains(&3) && alive.contains(&11), "{alive:?}");
     assert!(alive.iter().all(|i| [3, 9, 10, 11].contains(i)), "{alive:?}");
     run_in(&mut s, "print(norm(c - d) > 0)\nrender(c)\nc = 1; d = 1").unwrap();

@@ -1,5 +1,5 @@
-//! Faces in pictures of any size: where the largest one is, and the picture turned and cropped as
-//! the generator's training pictures were.
+//! Faces in pictures of any size: finds the largest one, then turns and crops the picture like the
+//! generator's training pictures.
 //!
 //! [`find`] looks coarse to fine: the attribute network runs over the whole picture at many scales
 //! (`scan`); the best windows are then moved, turned and scaled until the landmarks that the
@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::image::{Point, Pyramid, Raster, Similarity, fit};
 use crate::metric::{Features, Points};
 
-/// From this confidence on a face counts as found.
+/// Confidence from which a face counts as found.
 pub const MIN_CONFIDENCE: f64 = 0.5;
 
 /// A face that was looked for.
@@ -96,7 +96,7 @@ pub fn find(network: &Features, picture: &Pyramid<'_>, control: &Control) -> Res
 pub struct Aligned {
     /// A square of the requested side.
     pub picture: Raster,
-    /// In words, with how sure it is.
+    /// Notes in words, with the confidence.
     pub notes: Vec<String>,
     /// The face, or the best guess at one.
     pub found: Option<Found>,

@@ -5,7 +5,7 @@ use crate::image::{Pyramid, Similarity};
 use crate::metric::Features;
 use candle_core::{Device, Tensor};
 
-/// From one size of window to the next: the network allows for a face half as large again, or two
+/// Ratio between two sizes of window: the network allows for a face half as large again, or two
 /// thirds as large.
 const STEP: f64 = 1.6;
 /// The largest window, as a share of the picture's shorter side: a face may fill more than the
@@ -135,7 +135,7 @@ mod tests {
         assert!(all.windows(2).all(|p| (p[0] / p[1] - STEP).abs() < 1e-9));
         assert_eq!(windows([128, 128]).len(), 4);
         assert_eq!(windows([20, 500]), [30.0]);
-        // A panorama is not searched for tiny faces: what it costs is bounded.
+        // A panorama is not searched for tiny faces, so its cost is bounded.
         let last = *windows([8000, 1000]).last().unwrap();
         assert!(8000.0 * 1000.0 / (last * last) <= MOST * 1.01, "{last}");
         assert_eq!(windows([1, 1]).len(), 1);

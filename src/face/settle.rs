@@ -1,4 +1,4 @@
-//! From a window that looks like a face to the frame that its landmarks ask for.
+//! Moves a window that looks like a face to the frame given by its landmarks.
 
 use super::Found;
 use super::scan::Seed;
@@ -8,9 +8,9 @@ use crate::image::{Point, Pyramid, Similarity};
 use crate::metric::{Features, Landmarks, Points};
 use candle_core::{Device, Tensor};
 
-/// At most this many times a window is moved to where its landmarks ask for.
+/// Maximum number of times that a window is moved to its landmarks' frame.
 const ROUNDS: usize = 4;
-/// The most probable windows that go on after the first move, and after the others.
+/// Number of most probable windows kept after the first move, and after the others.
 const KEPT: [usize; 2] = [6, 3];
 /// A window less probable than this after its first move is given up.
 const GIVEN_UP: f64 = 0.1;
@@ -58,7 +58,7 @@ pub fn settle(
         .filter_map(|f| confirm(network, picture, f).transpose())
         .collect::<Result<Vec<_>>>()?;
     let best = found.iter().map(|f| f.confidence).fold(0.0, f64::max);
-    // Of those about as sure as the surest, the largest: the one that the picture is of.
+    // The largest of the faces that are about as sure as the surest is the subject of the picture.
     found.retain(|f| f.confidence >= MIN_RELATIVE_CONFIDENCE * best);
     Ok(found.into_iter().max_by(|a, b| a.frame.scale().total_cmp(&b.frame.scale())))
 }
@@ -92,7 +92,7 @@ fn asked(frame: &Similarity, seen: &Landmarks) -> Option<Similarity> {
     (0.4..2.5).contains(&step.scale()).then(|| step.then(frame))
 }
 
-/// Whether two frames are the same for all that the network can tell.
+/// Whether two frames are equal to within the network's accuracy.
 fn is_still(before: &Similarity, after: &Similarity) -> bool {
     let step = after.then(&before.inverse());
     let [x, y] = step.apply([0.5, 0.5]);

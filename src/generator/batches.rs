@@ -1,4 +1,4 @@
-//! Pictures in batches of a bounded size: what a list of codes, a strip or a film is rendered in.
+//! Rendering in batches of a bounded size, for lists of codes, strips and films.
 //!
 //! A picture's bits do not depend on the batch that it is made in, so how codes are cut into
 //! batches shows nowhere.
@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::latent::Latent;
 use candle_core::Tensor;
 
-/// Pictures in one batch at most: beyond it threads gain nothing more.
+/// Maximum number of pictures in one batch: larger ones do not run faster.
 const MOST: usize = 8;
 /// Pixels of one batch at most, as far as there is more than one picture: 8 pictures of 256². It
 /// bounds the memory of the feature maps, which grow with both.

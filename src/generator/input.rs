@@ -70,7 +70,7 @@ impl Input {
     /// The labels for `n` codes, `[n, c_dim]`: one row serves all of them.
     ///
     /// # Errors
-    /// When there are neither one nor `n`.
+    /// When the number of labels is neither one nor `n`.
     pub fn labels_for(&self, n: usize) -> Result<Option<Tensor>> {
         let Some(labels) = &self.labels else { return Ok(None) };
         match labels.dims() {
@@ -87,7 +87,7 @@ impl Input {
 pub struct Transform {
     /// Degrees, counterclockwise.
     pub rotate: f64,
-    /// To the right and down, in sides of the picture.
+    /// Shift to the right and down, in sides of the picture.
     pub shift: [f64; 2],
 }
 

@@ -1,4 +1,4 @@
-//! From a model file's content to a generator, and to our own format.
+//! Loading of generators from model files, and conversion to our own format.
 
 use super::registry::{Found, recognise};
 use super::{Generator, Spec};
@@ -21,7 +21,7 @@ pub fn load(checkpoint: Checkpoint, device: &Device) -> Result<Arc<dyn Generator
 /// tensors alone, so without a fingerprint.
 ///
 /// # Errors
-/// As [`load`], as far as settings and shapes tell.
+/// As [`load`], as far as settings and shapes show.
 pub fn describe(checkpoint: Checkpoint) -> Result<Spec> {
     recognise(checkpoint)?.describe()
 }

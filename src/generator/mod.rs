@@ -230,7 +230,7 @@ pub trait Generator: Send + Sync {
     /// The stored noise maps in layer order, each `[1, 1, H, W]`.
     fn noise_maps(&self) -> Vec<Tensor>;
 
-    /// A space of its codes; `None` when they have none of that kind.
+    /// A space of its codes; `None` when the generator lacks it.
     fn space(&self, kind: Space) -> Option<&dyn LatentSpace> {
         self.spec().spaces.contains(&kind).then(|| spaces::standard(kind)).flatten()
     }

@@ -1,10 +1,10 @@
 //! The families of generators.
 //!
-//! A family is its folder with a `pub const FAMILY`, and one line in [`FAMILIES`]. How checkpoints
-//! of it are laid out is a list of [`Layout`]s, one file each. Reading a file, `gannet info`,
-//! `gannet models` and errors know families from here alone.
+//! A family is its folder with a `pub const FAMILY`, and one line in [`FAMILIES`]. Its checkpoint
+//! formats are a list of [`Layout`]s, one file each. Reading a file, `gannet info`, `gannet models`
+//! and errors take families from here alone.
 //!
-//! From a file to a generator:
+//! Steps from a file to a generator:
 //! 1. [`recognise`] finds the family and the layout from the file's listing; no number is read.
 //! 2. The layout's rules rename the tensors, its `settings` gives the family's settings.
 //! 3. [`Family::prepare`] completes both where rules do not suffice.
@@ -42,8 +42,8 @@ pub struct Family {
     /// The layout of a file of this family; `None` for a file of another family. Called only when
     /// the file's manifest names this family or is missing.
     pub detect: fn(&Listing) -> Option<&'static Layout>,
-    /// Picks the generator's own tensors out of a file and completes the layout's settings, where
-    /// rules and names alone do not tell them; `None` where they do.
+    /// Picks the generator's own tensors out of a file and completes the layout's settings from
+    /// its tensors; `None` where rules and names suffice.
     pub prepare: Option<Prepare>,
     /// Describes the generator with these tensors and settings, without reading numbers.
     ///
@@ -98,10 +98,10 @@ impl Found {
             .map_err(|e| e.note(format!("in {}", self.weights.file())))
     }
 
-    /// The generator. Without a fingerprint in its settings, that is computed first.
+    /// Reads the generator. A fingerprint missing from its settings is computed first.
     ///
     /// # Errors
-    /// As [`Family::read`], and when a tensor is left that the family does not know.
+    /// As [`Family::read`], and when a tensor is left over that the family does not know.
     pub fn read(mut self, device: &Device) -> Result<Arc<dyn Generator>> {
         self.describe()?;
         if self.config.fingerprint.is_empty() {
@@ -120,8 +120,8 @@ fn find(listing: &Listing) -> Option<(&'static Family, &'static Layout)> {
     asked.filter_map(|f| Some((*f, (f.detect)(listing)?))).next()
 }
 
-/// The name of a file's family, or of a layout that is known but not read, or what its manifest
-/// says; `None` where nothing tells.
+/// The name of a file's family, or of a layout that is known but not read, or the manifest's word;
+/// `None` when nothing identifies it.
 pub fn name(listing: &Listing) -> Option<&str> {
     let known = find(listing).map(|(family, _)| family.name);
     known.or(listing.family.as_deref()).or_else(|| unread(listing))

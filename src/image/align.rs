@@ -6,9 +6,9 @@ use crate::error::Result;
 use crate::words;
 use std::borrow::Cow;
 
-/// The picture as a generator reads it: a centred part of the generator's aspect, resized to
-/// `size` (width and height), with `channels` channels; and in words what was done to it (nothing
-/// for a picture that already fits).
+/// The picture as a generator needs it: a centred part of the generator's aspect, resized to
+/// `size` (width and height), with `channels` channels; and notes on the changes (none for a
+/// picture that already fits).
 ///
 /// Sides that differ by an odd number lose the extra pixel on the right or at the bottom. Sizes
 /// change by Lanczos.

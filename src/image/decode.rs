@@ -14,7 +14,7 @@ use std::path::Path;
 pub struct Decoded {
     /// The picture, upright.
     pub raster: Raster,
-    /// In words: `turned by EXIF`, `16 bits reduced to 8`, `first frame`.
+    /// Notes: `turned by EXIF`, `16 bits reduced to 8`, `first frame`.
     pub notes: Vec<String>,
 }
 

@@ -63,7 +63,7 @@ pub fn png(picture: &Raster, texts: &[(String, String)]) -> Result<Vec<u8>> {
 /// order.
 ///
 /// # Errors
-/// When the bytes are no PNG.
+/// When the bytes are not a PNG.
 pub fn png_texts(bytes: &[u8]) -> Result<Vec<(String, String)>> {
     let reader = png::Decoder::new(std::io::Cursor::new(bytes))
         .read_info()

@@ -56,8 +56,8 @@ impl Raster {
         }
     }
 
-    /// The picture with another number of channels (1, 3 or 4), and a note of what that took;
-    /// `None` when nothing.
+    /// The picture with another number of channels (1, 3 or 4), and a note on the conversion;
+    /// `None` without a conversion.
     ///
     /// Grey to rgb repeats the value; rgb to grey takes Rec. 601 luma (299 r + 587 g + 114 b, as
     /// PIL's `L`); alpha is laid on white, because pictures with alpha are mostly cut-outs made for

@@ -107,8 +107,8 @@ pub fn resize_f32(
 /// Rows between two stop checks.
 const PACE: usize = 16;
 
-/// A change of size that holds no more than the rows at hand: the memory that it takes does not
-/// grow with the picture's height.
+/// A change of size that holds only the rows that it currently needs, so its memory does not grow
+/// with the picture's height.
 pub(super) struct Scaling<F: Fn(f32) -> f32> {
     /// Channels of the interleaved pixels.
     pub channels: usize,

@@ -32,7 +32,7 @@ fn value(v: u8) -> f32 {
 }
 
 impl<'a> Pyramid<'a> {
-    /// Of that picture; halved until a side is shorter than 32 pixels.
+    /// The pyramid of that picture, halved until a side is shorter than 32 pixels.
     ///
     /// # Errors
     /// `Interrupted` when the work of this thread is asked to stop.
@@ -280,8 +280,8 @@ mod tests {
 
     #[test]
     fn shrinking_weighs_every_pixel() {
-        // Stripes of one pixel average to grey, whatever the turn; picking pixels would show black
-        // and white.
+        // Stripes of one pixel average to grey at any angle; picking pixels would show black and
+        // white.
         let stripes = |i: usize| if i.is_multiple_of(2) { 255 } else { 0 };
         let p =
             Raster::new(256, 256, 1, (0..256 * 256).map(|i| stripes(i % 256)).collect()).unwrap();

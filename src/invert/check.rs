@@ -22,7 +22,7 @@ impl Method {
     /// Refuses a space that it does not search.
     ///
     /// # Errors
-    /// With the space to search instead.
+    /// When the method does not search the space; the hint names one that it does.
     pub fn check_space(&self, space: Space) -> Result<()> {
         if self.works_in(space) {
             return Ok(());
@@ -38,7 +38,7 @@ impl Method {
     /// Refuses a generator without an encoder when it needs one.
     ///
     /// # Errors
-    /// With the method to use instead.
+    /// When the method needs an encoder; the hint names another method.
     pub fn check_encoder(&self, brings: bool, generator: &str) -> Result<()> {
         if brings || !self.encoder {
             return Ok(());
@@ -55,7 +55,7 @@ impl Method {
     /// method's own.
     ///
     /// # Errors
-    /// With the method that reads it.
+    /// When the method does not read the parameter; the hint names one that does.
     pub fn check_parameter(&self, name: &str) -> Result<()> {
         let reads = |m: &Method| match name {
             "passes" => m.encoder,

@@ -65,7 +65,7 @@ impl Header {
         })
     }
 
-    /// From the text in a file.
+    /// Parses the text in a file.
     fn read(text: &str) -> Result<Self, String> {
         let all: serde_json::Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
         match all.get("format").and_then(serde_json::Value::as_u64) {

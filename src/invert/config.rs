@@ -125,8 +125,8 @@ pub struct Config {
     pub method: &'static Method,
     /// Gradient steps: evaluations of the loss, each followed by a move.
     pub steps: usize,
-    /// Passes of the encoder, for the methods that have one; as many as it is meant for unless
-    /// given.
+    /// Passes of the encoder, for the methods that use one; by default as many as it was trained
+    /// for.
     pub passes: Option<usize>,
     /// Peak learning rate, for methods that have one.
     pub lr: f64,
@@ -197,7 +197,7 @@ impl Config {
         }
     }
 
-    /// With what was left open decided.
+    /// The configuration with all open choices decided.
     pub(super) fn resolved(&self, job: &Job) -> Self {
         let passes =
             self.passes.or(job.encoder.map(|e| e.passes())).filter(|_| self.method.encoder);
@@ -213,14 +213,14 @@ impl Config {
         self.settings.get(name).unwrap_or_else(usual)
     }
 
-    /// The weight of a term as it was given, or as the method wants it.
+    /// The weight of a term: given, or the method's default.
     fn wanted(&self, name: &str) -> Option<f64> {
         let own = || self.method.weights.iter().find(|(n, _)| *n == name).map(|(_, w)| *w);
         self.weights.get(name).or_else(own)
     }
 
-    /// The weights of the terms in force. Where nothing would be left that compares pictures, as
-    /// for the projector without a feature network, the squared error counts.
+    /// The weights of the active terms. If no term would compare pictures, as for the projector
+    /// without a feature network, the squared error counts.
     pub(super) fn recipe(&self, job: &Job, limited: bool) -> Recipe {
         let weight = |kind: &TermKind| {
             let usual = || match (kind.check)(job, self.space) {
@@ -242,7 +242,7 @@ impl Config {
         (self.noise || self.space == Space::N) && !job.generator.spec().noise_sizes.is_empty()
     }
 
-    /// One line that says all of it: for provenance, and to tell whether a checkpoint belongs to
+    /// One line with all settings: for provenance, and to decide whether a checkpoint belongs to
     /// this run.
     ///
     /// # Errors

@@ -82,7 +82,7 @@ fn every_pass_of_a_good_encoder_comes_nearer() {
     let left = values(&(&found.code.data - &teacher.goal).unwrap());
     let way = values(&(&teacher.at - &teacher.goal).unwrap());
     assert!(left.iter().zip(&way).all(|(l, w)| (l - w / 8.0).abs() < 1e-5));
-    // In W the rows of a pass are averaged; the teacher's are all alike.
+    // In W the rows of a pass are averaged; all rows of the teacher are equal.
     teacher.calls.store(0, Ordering::Relaxed);
     let w = invert(&job, &target, &passes(Space::W, 3)).unwrap();
     assert_eq!(w.code.data.dims(), [1, 16]);
@@ -121,7 +121,7 @@ fn the_best_pass_is_kept_and_more_passes_are_never_worse() {
         assert!(found.loss[0] <= before);
         before = found.loss[0];
     }
-    // One that leads astray: the start is kept, and that is said.
+    // A misleading encoder: the start is kept, and a note says so.
     let astray = Teacher::new(g.as_ref(), 3.0);
     let target = astray.picture(g.as_ref());
     let found =

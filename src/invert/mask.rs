@@ -37,7 +37,7 @@ impl Shape {
 }
 
 impl Mask {
-    /// From weights row by row.
+    /// Builds a mask from weights, row by row.
     ///
     /// # Errors
     /// When they are not `height · width` numbers in [0, 1].

@@ -62,7 +62,7 @@ use std::time::Instant;
 /// Inverts pictures.
 ///
 /// On [`crate::control::Stop::Keep`] the best so far is the result; images of batches that had not
-/// begun give their start.
+/// begun return their start.
 ///
 /// # Shapes
 /// target `[N, C, R, R]` in [-1, 1], at the generator's resolution.
@@ -94,8 +94,8 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
     Ok(inversion)
 }
 
-/// Inverts a picture that the generator made itself: what the method reaches when the target is
-/// certainly in range.
+/// Inverts a picture that the generator made itself, which shows the method's limit on a target
+/// that is certainly in range.
 ///
 /// # Errors
 /// As [`invert`].

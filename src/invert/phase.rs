@@ -1,4 +1,4 @@
-//! A phase of an inversion: what is searched, what is minimised, how, and for how long.
+//! A phase of an inversion: variables, objective, optimizer and duration.
 
 use super::optimize::Optimizer;
 use super::schedule::{ramp, w_noise};
@@ -42,9 +42,9 @@ pub type MakeOptimizer = Box<dyn Fn() -> Box<dyn Optimizer>>;
 
 /// Source of the next point.
 pub enum Mover<'a> {
-    /// By passes of an encoder, which looks at target and reconstruction.
+    /// Passes of an encoder, which compares target and reconstruction.
     Encoder(&'a dyn Encoder),
-    /// By an optimizer of the loss.
+    /// An optimizer of the loss.
     Optimizer(MakeOptimizer),
 }
 
@@ -60,12 +60,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The learning rate of a step of so many.
+    /// The learning rate at a step, of `steps`.
     pub fn rate_of(&self, step: usize, steps: usize) -> f64 {
         self.rate * ramp((step as f64 + self.at) / steps.max(1) as f64)
     }
 
-    /// The deviation of the noise on w at a step of so many, in σ_w.
+    /// The deviation of the noise on w at a step, of `steps`, in σ_w.
     pub fn w_noise_of(&self, step: usize, steps: usize) -> f64 {
         if self.w_noise { w_noise(step as f64 / steps.max(1) as f64) } else { 0.0 }
     }

@@ -13,7 +13,7 @@ fn lbfgs(space: Space, steps: usize) -> Config {
     Config { steps, ..Config::new(space, &LBFGS) }
 }
 
-/// The upper left quarter, on which more counts than nothing.
+/// The upper left quarter.
 fn quarter() -> Mask {
     Mask::of_shape(Shape::Rectangle([0.0, 0.0, 0.5, 0.5]), (32, 32), "quarter").unwrap()
 }
@@ -202,7 +202,7 @@ fn a_new_method_is_a_constant_and_its_phases_hand_on_their_best() {
     assert_eq!((losses.len(), found.steps), (21, 20));
     assert_eq!(found.trace[0].names, ["l2", "l1"]);
     assert!(losses[10] < losses[0] && losses[20] < losses[10], "{losses:?}");
-    // Noise stays as it was in the first phase, the code in the second.
+    // The first phase leaves the noise unchanged, the second the code.
     let first = Config { steps: 10, ..c.clone() };
     let half = Config { weights: [("l1", 0.5)].into(), method: &OPTIMIZE, ..first };
     let alone = Config { noise: false, ..half };

@@ -98,7 +98,7 @@ pub(super) struct Problem<'r, 'a> {
 }
 
 impl<'r, 'a> Problem<'r, 'a> {
-    /// For the image `picture` `[1, C, R, R]` at `place`.
+    /// The problem of the image `picture` `[1, C, R, R]` at `place`.
     pub fn new(run: &'r Run<'a>, picture: Tensor, place: usize) -> Result<Self> {
         let target_hash = content_hash(&picture)?;
         let mut problem = Self {

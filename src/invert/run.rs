@@ -60,7 +60,7 @@ pub(super) fn run_from<'r, 'a>(
 }
 
 impl<'a> Batch<'_, '_, 'a> {
-    /// The images that go on.
+    /// The images that are still running.
     fn going(&self) -> Vec<usize> {
         (0..self.states.len()).filter(|i| !self.states[*i].finished).collect()
     }
@@ -69,7 +69,7 @@ impl<'a> Batch<'_, '_, 'a> {
         self.run.phases.get(k).ok_or_else(|| Error::runtime("no such phase"))
     }
 
-    /// One step of all images that go on; whether there is another.
+    /// One step of all images that are still running; returns whether there is another.
     fn step(&mut self) -> Result<bool> {
         let which = self.going();
         let found = self.evaluate(&which)?;
@@ -195,8 +195,8 @@ impl<'a> Batch<'_, '_, 'a> {
         Point { problem: &self.problems[i], generator, code: &state.code, maps: &state.maps, step }
     }
 
-    /// To the next points. Images that go back to an earlier point between two phases are evaluated
-    /// anew, for its gradients.
+    /// Moves to the next points. Images that return to an earlier point between two phases are
+    /// evaluated anew, for its gradients.
     fn advance(&mut self, mut on: Vec<(usize, Evaluation)>) -> Result<()> {
         let mut back = Vec::new();
         for (i, _) in &on {

@@ -15,7 +15,7 @@ const NOISE_RAMP: f64 = 0.75;
 /// The factor of the learning rate at `t` in [0, 1]: linear up over the first 5 %, cosine down over
 /// the last 25 %.
 ///
-/// The projector asks at `step / steps`, so its step 0 moves nothing.
+/// The projector evaluates it at `step / steps`, so its step 0 moves nothing.
 pub fn ramp(t: f64) -> f64 {
     let down = ((1.0 - t) / RAMP_DOWN).min(1.0);
     (0.5 - 0.5 * libm::cos(PI * down)) * (t / RAMP_UP).min(1.0)

@@ -35,8 +35,8 @@ impl Problem<'_, '_> {
         }
     }
 
-    /// The noise maps to begin with: those of the start code, or where maps are searched the
-    /// generator's or random ones; none where the generator's own are used.
+    /// The initial noise maps: those of the start code, or, if maps are searched, the generator's
+    /// or random ones; empty when the generator's own are used.
     pub fn start_maps(&self) -> Result<Vec<Tensor>> {
         let generator = self.run.job.generator;
         if !self.given_maps.is_empty() || !self.config().searches_noise(&self.run.job) {
@@ -58,7 +58,7 @@ impl Problem<'_, '_> {
         let (generator, given) = (self.run.job.generator, code.dims().to_vec());
         let spec = generator.spec();
         let to = match (from, self.config().space) {
-            // Beside the noise maps a code stays as it is.
+            // A search of noise maps leaves the code unchanged.
             (Space::W | Space::WPlus, Space::N) => from,
             (Space::Z, Space::N) => Space::W,
             (_, to) => to,

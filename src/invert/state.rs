@@ -20,10 +20,10 @@ pub(super) struct Best {
     pub picture: Tensor,
 }
 
-/// Everything that the next step depends on; what a checkpoint holds.
+/// Everything that the next step depends on: the content of a checkpoint.
 pub(super) struct State {
     pub code: Tensor,
-    /// The noise maps; none where the generator's own are used.
+    /// The noise maps; empty when the generator's own are used.
     pub maps: Vec<Tensor>,
     /// The generator with this image's own weights, once a phase has tuned them.
     pub generator: Option<Arc<dyn Generator>>,
@@ -41,7 +41,7 @@ pub(super) struct State {
     pub stopped: Option<usize>,
     /// The step in which the loss was no longer finite.
     pub diverged: Option<usize>,
-    /// Why a checkpoint could not be written; the work goes on without.
+    /// Reason why a checkpoint could not be written; the work continues without it.
     pub unsaved: Option<String>,
 }
 

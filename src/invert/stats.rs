@@ -25,8 +25,8 @@ pub struct WStats {
 }
 
 impl WStats {
-    /// Of w, or of z where there is no W, from `samples` fixed draws of z; a conditional generator
-    /// is sampled at the first of the labels.
+    /// Statistics of w, or of z without a W, from `samples` fixed draws of z; a conditional
+    /// generator is sampled with the first of the labels.
     ///
     /// # Errors
     /// When the mapping fails.
@@ -34,7 +34,7 @@ impl WStats {
         Self::in_space(generator, labels, samples, generator.spec().dims().usual())
     }
 
-    /// As [`WStats::of`], of w or, for [`Space::S`], of the style codes of w.
+    /// As [`WStats::of`], for w or, in [`Space::S`], for the style codes of w.
     ///
     /// # Errors
     /// When the mapping fails, and in S where the generator has no styles.

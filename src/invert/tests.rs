@@ -84,7 +84,7 @@ fn own(g: &dyn Generator, seed: u64) -> Tensor {
 
 #[test]
 fn the_mean_is_a_better_start_than_a_random_sample_in_domain() {
-    // On average over pictures and draws, as published; single draws may be lucky.
+    // On average over pictures and draws, as published; single draws vary.
     let g = generator();
     let (mut mean, mut random) = (0.0, 0.0);
     for k in 0..4 {
@@ -139,7 +139,7 @@ fn noise_maps_that_were_found_stay_with_their_code() {
     let moved =
         run(g.as_ref(), &foreign(0), &Config { noise: true, noise_regularise: 0.0, ..on }).unwrap();
     assert_ne!(noise(&moved), noise(&found));
-    // Both go on from the picture that was reached.
+    // Both continue from the picture that was reached.
     let reached = Psnr.measure(&found.reconstruction, &found.target).unwrap()[0];
     assert!(fixed.numbers[0].value >= reached && moved.numbers[0].value >= reached);
 }
@@ -205,7 +205,7 @@ fn a_picture_does_not_depend_on_its_neighbours() {
     assert_ne!(both.loss[0], both.loss[1]);
 }
 
-/// As many different pictures.
+/// Makes `n` different pictures.
 pub(super) fn several(n: usize) -> Tensor {
     Tensor::cat(&(0..n).map(foreign).collect::<Vec<_>>(), 0).unwrap()
 }
@@ -230,8 +230,7 @@ pub(super) fn as_alone(job: &Job, targets: &Tensor, config: &Config, images: &[u
             theirs.iter().map(bits).collect::<Vec<_>>(),
             "{what}"
         );
-        // Taken out of the batch it is the same inversion: codes and pictures, and all that is said
-        // of them.
+        // An image taken out of the batch is the same inversion: codes, pictures and report.
         let part = &parts[i];
         let pictures =
             |r: &Inversion| [bits(&r.code.data), bits(&r.reconstruction), bits(&r.target)];

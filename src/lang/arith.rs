@@ -395,8 +395,8 @@ pub(super) fn joined(x: &CodeType, y: &CodeType) -> CodeType {
     }
 }
 
-/// Checks an index of layers, elements or pictures (`part`: one of them), however many there are;
-/// where it begins and ends, where that is known.
+/// Checks an index of layers, elements or pictures; `part` names one of them. Count and bounds are
+/// checked as far as they are known.
 pub(super) fn parts(index: &Expr, value: Option<&Const>, part: &str) -> Result<Option<(f64, f64)>> {
     let refuse = |what: String| Error::check(what).at(index.span);
     let (from, to) = match value {

@@ -52,7 +52,7 @@ pub enum CellKind {
 pub struct Comment {
     /// Text after the `#`, without trailing blanks.
     pub text: String,
-    /// From the `#` to the end of the line.
+    /// Range from the `#` to the end of the line.
     pub span: Span,
 }
 
@@ -135,7 +135,7 @@ pub struct Arg {
 }
 
 impl Arg {
-    /// From its name, or its value, to its end.
+    /// Range from its name, or its value, to its end.
     pub fn span(&self) -> Span {
         self.name.as_ref().map_or(self.value.span, |n| n.span.to(self.value.span))
     }
@@ -239,7 +239,7 @@ pub enum ExprKind {
         lhs: Box<Expr>,
         /// The function that takes it.
         call: Call,
-        /// From the call's name to its end.
+        /// Range from the call's name to its end.
         call_span: Span,
     },
     /// `word: value`, as the value of a named argument: `init: best_of: 8`.
@@ -265,7 +265,7 @@ pub enum BinaryOp {
 }
 
 impl BinaryOp {
-    /// As written.
+    /// Source text of the operator.
     pub const fn symbol(self) -> &'static str {
         match self {
             Self::Add => "+",
@@ -294,7 +294,7 @@ pub enum CompareOp {
 }
 
 impl CompareOp {
-    /// As written.
+    /// Source text of the operator.
     pub const fn symbol(self) -> &'static str {
         match self {
             Self::Less => "<",

@@ -6,8 +6,8 @@ use super::types::{Param, Signature};
 use crate::error::{Error, Result, Span};
 
 /// The arguments of a call by parameter, in the order of the signature: several for a variadic one,
-/// none for a default. `piped` is what `|>` hands on, the first positional argument.
-/// `span` is the call.
+/// empty for a default. `piped` is the value from `|>`, the first positional argument. `span` is
+/// the call.
 pub fn bind<'a>(
     signature: &Signature,
     piped: Option<&'a Expr>,

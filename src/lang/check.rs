@@ -105,7 +105,7 @@ pub(super) struct Checker<'a> {
     pub(super) model: Option<Arc<ModelFacts>>,
     /// Parameters and loop variables, the innermost last.
     pub(super) locals: Vec<(String, Typed)>,
-    /// Functions whose bodies are being gone through.
+    /// Functions whose bodies are being checked.
     pub(super) calls: Vec<String>,
     /// Number of bodies checked so far.
     pub(super) bodies: usize,

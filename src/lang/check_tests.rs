@@ -238,7 +238,7 @@ fn ty(expr: &str) -> String {
     checked.unwrap_or_else(|e| panic!("{expr}: {e}")).bindings["it"].to_string()
 }
 
-/// Refused with one error: what is underlined, part of the message, part of the repair.
+/// Refused with one error: the underlined text, part of the message, part of the repair.
 fn wrong(program: &str, underlined: &str, message: &str, repair: &str) {
     let (source, checked) = run(&format!("{SETUP}{program}"));
     let error = checked.err().unwrap_or_else(|| panic!("accepted: {program}"));

@@ -228,7 +228,7 @@ pub(super) fn text(i: Tokens<'_>) -> Parsed<'_, Expr> {
     }
 }
 
-/// The text that an escaped one means, or start and length of an escape that means nothing.
+/// The text of an escaped literal, or start and length of an invalid escape.
 fn escape(text: &str) -> Result<String, (usize, usize)> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -345,8 +345,8 @@ fn elements(i: Tokens<'_>) -> Parsed<'_, ExprKind> {
     let (rest, Some(first)) = opt(expression).parse(i)? else {
         return Ok((i, ExprKind::List(Vec::new())));
     };
-    // The first element is read once, whatever follows: reading it again as a comprehension would
-    // double at every level.
+    // The first element is read once: reading it again as a comprehension would double the work at
+    // every level.
     if rest.peek(0).is_some_and(|t| t.kind == TokenKind::Keyword && rest.word(t) == "for") {
         return comprehension(rest, first);
     }

@@ -17,7 +17,7 @@ const BODIES: usize = 10_000;
 /// Maximum depth of expressions together with the bodies of the functions that they call.
 const DEPTH: usize = 4 * LIMITS.expression_depth;
 
-/// A type, with the value where it is a constant.
+/// A type, with the value if it is a constant.
 #[derive(Clone, Debug)]
 pub(super) struct Typed {
     pub(super) ty: Type,
@@ -486,7 +486,7 @@ impl Checker<'_> {
             if here {
                 return e.label(call.name.span, format!("in this call of `{name}`"));
             }
-            // The body is in another text: its spans mean nothing here.
+            // The body is in another text, so its spans are invalid here.
             let moved = Error::check(e.message())
                 .at(span)
                 .note(format!("in the body of `{name}`, defined earlier"));
@@ -600,7 +600,7 @@ fn bounded(param: &Param, name: &str, value: Option<&Const>, span: Span) -> Resu
     }
 }
 
-/// A word that is none of a parameter's.
+/// The error for a word that is not a choice of the parameter.
 fn no_choice(param: &Param, word: &Ident, names: &[String]) -> Error {
     let (span, word) = (word.span, word.name.as_str());
     let error = Error::check(format!("`{word}` is not a choice for `{}`", param.name)).at(span);

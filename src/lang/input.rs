@@ -33,7 +33,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Keeps what is said in words, else the farther failure, else both expectations.
+    /// Keeps a specific error, else the farther failure, else both expectations.
     fn merge(mut self, other: Self) -> Self {
         if self.said.is_some() || (other.said.is_none() && self.at > other.at) {
             return self;
@@ -96,7 +96,7 @@ impl<'a> Tokens<'a> {
         self.rest.first().map_or(self.last, |t| t.span.start)
     }
 
-    /// From `start` to the end of what was read last.
+    /// Range from `start` to the end of the last token read.
     pub(super) fn since(&self, start: usize) -> Span {
         Span::new(start, self.last.max(start))
     }
@@ -132,7 +132,7 @@ impl<'a> Tokens<'a> {
         Err(nom::Err::Failure(Failure { at: self.at(), expected: Vec::new(), said: Some(error) }))
     }
 
-    /// The error of a failure: what was expected and what was found.
+    /// The error of a failure: the tokens expected and the token found.
     pub(super) fn error(&self, failure: Failure) -> Error {
         let failure = self.farthest.take().merge(failure);
         if let Some(error) = failure.said {

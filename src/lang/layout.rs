@@ -1,8 +1,7 @@
 //! `gannet fmt`: the canonical layout of a source.
 //!
 //! It works on tokens, so comments, cells, parentheses and the author's line breaks within a
-//! statement stay: only blanks, indentation, blank lines and `;` change. What the text means
-//! cannot.
+//! statement stay: only blanks, indentation, blank lines and `;` change, never the meaning.
 
 use super::lex::{self, Token, TokenKind};
 use super::parse::parse;
@@ -40,7 +39,7 @@ struct Layout<'a> {
     newlines: usize,
     /// The last token of the statement being written.
     last: Option<Token>,
-    /// The one before it, which tells whether a `-` is a sign.
+    /// The previous token, which decides whether a `-` is a sign.
     before: Option<Token>,
 }
 

@@ -1,4 +1,4 @@
-//! From text to tokens.
+//! Lexer: text to tokens.
 //!
 //! The lexer never fails, so highlighting, completion and the prompt can use it on incomplete text.
 //! Text that is not a token becomes [`TokenKind::Bad`], which the parser refuses.
@@ -42,7 +42,7 @@ pub enum TokenKind {
     Marker,
     /// The words of a text cell.
     Prose,
-    /// No token: a text that does not end, or a character that means nothing.
+    /// Invalid: a text literal without an end, or an unknown character.
     Bad,
 }
 

@@ -1,5 +1,5 @@
-//! From tokens to the syntax tree, statement by statement: an error in one does not hide those of
-//! the next.
+//! Parser: tokens to the syntax tree, statement by statement, so an error in one does not hide
+//! those of the next.
 
 use super::ast::{Cell, CellKind, Comment, Def, Ident, Program, Stmt, StmtKind};
 use super::expr::{arguments, expression};

@@ -73,8 +73,8 @@ pub fn render(source: &Source, error: &Error, colour: bool) -> String {
     blocks.join("\n")
 }
 
-/// A source as it is shown: unsafe characters written out, with the way from its bytes to those
-/// shown.
+/// A source as displayed: unsafe characters are escaped, and byte offsets are mapped to the
+/// displayed ones.
 struct Shown<'a> {
     source: &'a Source,
     name: String,

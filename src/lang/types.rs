@@ -129,7 +129,7 @@ pub struct CodeType {
 }
 
 impl CodeType {
-    /// The forms of a direction; none where only a run can tell.
+    /// The forms of a direction; empty when they are known only at run time.
     pub fn all_forms(&self) -> Vec<Form> {
         match self.space {
             Some(space) if self.forms.is_empty() => vec![Form { set: space, space }],
@@ -209,7 +209,7 @@ pub enum Type {
     Function,
 }
 
-/// A type without what is known about it: what a parameter accepts.
+/// A type without details: the kind that a parameter accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Anything.
@@ -278,7 +278,7 @@ impl Kind {
         }
     }
 
-    /// Whether a value of that type is accepted where this kind is wanted.
+    /// Whether a value of that type is accepted for this kind.
     pub fn accepts(self, ty: &Type) -> bool {
         matches!(
             (self, ty),
@@ -366,7 +366,8 @@ impl Bounds {
         n.clamp(self.from, self.to)
     }
 
-    /// Why the number `n` at `span` is none of these, with the nearest one as the repair.
+    /// The error for a number `n` at `span` outside the range, with the nearest valid one as the
+    /// repair.
     pub fn refusal(&self, kind: ErrorKind, name: &str, (n, span): (f64, Span)) -> Error {
         let error = Error::new(kind, format!("`{name}` is {self}, not {n}")).at(span);
         if n.is_finite() { error.rewrite(span, self.nearest(n).to_string()) } else { error }
@@ -505,7 +506,7 @@ pub enum Const {
 pub struct CheckedArg {
     /// Its type.
     pub ty: Type,
-    /// Its value, where it is a constant.
+    /// Its value, if it is a constant.
     pub value: Option<Const>,
     /// Its span.
     pub span: Span,
@@ -514,7 +515,7 @@ pub struct CheckedArg {
 /// A call as the checker hands it to a built-in's `infer`.
 #[derive(Clone, Debug)]
 pub struct CheckedCall<'a> {
-    /// Arguments by parameter, in the order of the signature; several for a variadic one, none for
+    /// Arguments by parameter, in the order of the signature; several for a variadic one, empty for
     /// a default.
     pub args: Vec<Vec<CheckedArg>>,
     /// The whole call.

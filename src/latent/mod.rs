@@ -195,7 +195,7 @@ pub struct About {
     /// Share of the effect that remains when only these layers move.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerShare>,
-    /// Of a principal component: its share of the variance of w.
+    /// For a principal component: its share of the variance of w.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variance: Option<f64>,
 }

@@ -15,7 +15,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Over that network; `None` when it has no identity embedding.
+    /// The metric with that network; `None` when it has no identity embedding.
     pub fn new(features: Arc<Features>) -> Option<Self> {
         features.config().knows_identity().then_some(Self { features })
     }

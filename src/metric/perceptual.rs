@@ -16,7 +16,7 @@ pub struct Perceptual {
 }
 
 impl Perceptual {
-    /// Over that network.
+    /// The metric with that network.
     pub fn new(features: Arc<Features>) -> Self {
         Self { features }
     }

@@ -4,7 +4,7 @@ use crate::control::check;
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 
-/// Values of a band of rows: what a metric holds in double precision at a time.
+/// Values of a band of rows: the amount that a metric holds in double precision at a time.
 const BAND: usize = 1 << 18;
 
 /// A batch of pictures: value `v` of the generator's range is read as `(v + 1) / 2`. In double
@@ -22,7 +22,7 @@ pub(super) struct Planes {
 }
 
 impl Planes {
-    /// From `[N, C, H, W]` in [-1, 1].
+    /// Converts `[N, C, H, W]` in [-1, 1].
     pub fn new(pictures: &Tensor) -> Result<Self> {
         let (n, c, h, w) = pictures.dims4().map_err(|_| {
             Error::runtime(format!(

@@ -16,7 +16,7 @@ use candle_core::{DType, Device, Tensor};
 
 /// A network that improves codes by looking at pictures.
 pub trait Encoder: Send + Sync {
-    /// Its name, for provenance: it tells two encoders apart.
+    /// Its name, for provenance: it distinguishes two encoders.
     fn name(&self) -> &str;
 
     /// Passes after which it is meant to be done.
@@ -77,9 +77,9 @@ pub struct PassNet {
 }
 
 impl PassNet {
-    /// From its tensors: `conv{i}` as [`Trunk::take`] reads them, on twice the pictures' channels;
-    /// `base.weight` `[w_dim, C·grid²]` and `base.bias`; `offsets.weight` `[num_ws·w_dim, C]` and
-    /// `offsets.bias`.
+    /// Builds the encoder from its tensors: `conv{i}` as [`Trunk::take`] reads them, on twice the
+    /// pictures' channels; `base.weight` `[w_dim, C·grid²]` and `base.bias`; `offsets.weight`
+    /// `[num_ws·w_dim, C]` and `offsets.bias`.
     ///
     /// # Errors
     /// When a tensor is missing, has another shape, or is left over.
@@ -129,7 +129,7 @@ impl PassNet {
         self.trunk.inputs() / 2
     }
 
-    /// Whether its codes and pictures are those of the generator called `model`.
+    /// Checks that its codes and pictures fit the generator called `model`.
     ///
     /// # Errors
     /// When they are not.

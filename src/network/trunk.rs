@@ -112,8 +112,8 @@ impl Trunk {
         }
     }
 
-    /// [`Stack::unit_distance`] of the last maps to targets, where the engine can tell it: none on
-    /// other devices, and where the targets have gradients as well.
+    /// [`Stack::unit_distance`] of the last maps to targets, if the engine can compute it; `None`
+    /// on other devices, and when the targets have gradients as well.
     ///
     /// # Shapes
     /// `[N, C, H, W]`, targets `[N, C_i, H_i · W_i]` → `[N]`

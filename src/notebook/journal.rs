@@ -4,10 +4,10 @@
 //! over the seal before it and the JSON, so that a line is valid only in its place.
 //! [`Journal::append`] returns after `fdatasync`; only then may the output of a cell be shown.
 //!
-//! A line that does not fit its seal ends the valid part. Without a newline at its end, a crash
-//! tore it off: it was never acknowledged, and is dropped. A complete line that does not fit was
-//! acknowledged and is damaged, the last one too: the file is set aside whole, and the valid part
-//! goes on.
+//! A line whose checksum is wrong ends the valid part. If it has no newline at its end, a crash cut
+//! it off: it was never acknowledged, and is dropped. A complete line with a wrong checksum was
+//! acknowledged and is damaged, even if it is the last one: the whole file is set aside, and the
+//! session continues with the valid part.
 
 use super::record::{Header, Record};
 use crate::error::{Error, Kind, Result};
@@ -50,7 +50,7 @@ impl Reading {
     }
 }
 
-/// Reads the valid part of a journal's bytes; never fails and changes nothing.
+/// Reads the valid part of a journal's bytes; never fails.
 pub fn read_journal(bytes: &[u8]) -> Reading {
     let mut reading = Reading::default();
     let mut rest = bytes;
@@ -132,12 +132,12 @@ impl Journal {
         Ok(Self { sink, path: path.to_path_buf(), len: line.len() as u64, seal, dirty: false })
     }
 
-    /// Opens a journal to go on: drops a torn tail, sets a damaged file aside, and says what it
-    /// found.
+    /// Opens a journal to continue it: drops a torn tail, sets a damaged file aside, and reports
+    /// its findings.
     ///
     /// # Errors
-    /// When the file cannot be read, is no journal or of a later format, or the system refuses; the
-    /// file is then as it was.
+    /// When the file cannot be read, is not a journal or of a later format, or the system refuses;
+    /// the file is then unchanged.
     pub fn resume(files: &dyn Files, path: &Path) -> Result<(Self, Reading)> {
         let bytes = files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?;
         let mut reading = read_journal(&bytes);
@@ -208,7 +208,7 @@ impl Journal {
 /// The header of a journal and how many lines follow it, without reading these.
 ///
 /// # Errors
-/// When the file cannot be read; `None` when it is no journal.
+/// When the file cannot be read; `None` when it is not a journal.
 pub(super) fn skim(files: &Arc<dyn Files>, path: &Path) -> Result<Option<(Header, usize)>> {
     let bytes = files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?;
     let mut lines = bytes.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n"));

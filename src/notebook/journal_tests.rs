@@ -52,7 +52,7 @@ fn after_a_crash_at_any_moment_every_acknowledged_cell_is_there() {
             );
             assert!(ids.iter().copied().eq(1..=ids.len() as u64));
             assert!(!reading.damaged, "a crash was taken for damage: {loss:?} after {upto}");
-            // And the session goes on.
+            // And the session continues.
             let (mut again, _) = Journal::resume(&left, Path::new(PATH)).unwrap();
             again.append(cell(99)).unwrap();
             let (more, reading) = found(&left);

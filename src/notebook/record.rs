@@ -74,7 +74,7 @@ impl Cell {
         }
     }
 
-    /// The cell with its outputs cut to the budgets; what was left out is said in the last line.
+    /// The cell with its outputs cut to the budgets; the last line names what was left out.
     #[must_use]
     pub(super) fn bounded(mut self) -> Self {
         let mut left = OUTPUT_BYTES;

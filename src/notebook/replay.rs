@@ -1,8 +1,8 @@
-//! From the records of a journal to the session as it was.
+//! Rebuilds a session from the records of a journal.
 
 use super::record::{Cell, Record};
 
-/// A session's cells: undo is a walk along the operation log, and loses nothing.
+/// A session's cells: undo moves along the operation log without deleting records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Session {
     cells: Vec<Cell>,
@@ -11,7 +11,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Applies one record; returns whether it changed anything (an undo of nothing does not).
+    /// Applies one record; returns whether it changed anything (an undo at the beginning does not).
     pub fn apply(&mut self, record: Record) -> bool {
         match record {
             Record::Header(_) => false,

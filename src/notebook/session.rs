@@ -55,10 +55,10 @@ pub fn create(files: &Arc<dyn Files>, folder: &Path, model: &str) -> Result<Open
     Err(Error::new(Kind::Io, format!("no free session name in {}", shown(folder))))
 }
 
-/// Opens a session to go on with it.
+/// Opens a session to continue it.
 ///
 /// # Errors
-/// When another process holds it, when it is no journal or of a later format, or when the system
+/// When another process holds it, when it is not a journal or of a later format, or when the system
 /// refuses.
 pub fn open(files: &Arc<dyn Files>, path: &Path) -> Result<Opened> {
     let Some(lock) = lock_of(path)? else {
@@ -103,7 +103,7 @@ fn lock_of(path: &Path) -> Result<Option<Lock>> {
         .map_err(|e| Error::io(format!("cannot lock the session {}", shown(path)), &e))
 }
 
-/// A name that sorts by time and tells processes apart: `20261122-161203-4711`.
+/// A name that sorts by time and is unique to the process: `20261122-161203-4711`.
 fn name(seconds: u64, n: u32) -> String {
     let (days, day) = (seconds / 86_400, seconds % 86_400);
     let (year, month, date) = civil(days);
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(again.reading.records.len(), 2);
         assert_eq!(again.reading.notice, None);
         assert_eq!(sessions(&files, folder.path()).unwrap().len(), 2);
-        // The second one is newer or as new, but empty: there is nothing in it to come back to.
+        // The second one is newer or of the same age, but empty, so it is not resumed.
         assert_eq!(latest(&files, folder.path()).unwrap().unwrap().path, path);
     }
 

@@ -1,10 +1,10 @@
-//! The values of a session's cells: at hand, kept in the journal, or to be computed again.
+//! The values of a session's cells: in memory, kept in the journal, or to be recomputed.
 //!
-//! A session is what its cells in force bind, define and load, one after the other. It can be built
-//! up from the beginning at any time: values at hand are bound, others are taken from the journal
-//! when they are wanted, and only what the journal does not keep is computed again, with the
-//! values, functions and generator that its cell had. Cells that bind nothing are never run again:
-//! what they showed was shown, and what they saved is saved.
+//! A session consists of everything that its live cells bind, define and load, in order. It can be
+//! rebuilt from the beginning at any time: values in memory are bound, others are taken from the
+//! journal on demand, and values that the journal does not keep are recomputed, with the values,
+//! functions and generator that their cell had. Cells that bind nothing are never run again: their
+//! output was already shown or saved.
 
 use super::effect::{Effect, effect, mentions, with_bodies};
 use super::record::{Cell, Status};
@@ -15,7 +15,7 @@ use crate::value::{Loaded, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Cells whose values stay at hand though later ones bind the same names, for undo.
+/// Cells whose values stay in memory although later ones bind the same names, for undo.
 const RECENT: usize = 50;
 
 /// Result of a cell.
@@ -35,7 +35,7 @@ pub struct Values {
     given_up: BTreeSet<u64>,
 }
 
-/// Runs a cell again in a session. What it shows is not shown.
+/// Runs a cell again in a session, without showing its output.
 pub type Run<'a> = dyn FnMut(&mut eval::Session, &Cell) -> Result<()> + 'a;
 
 /// Treatment of a cell during the build.
@@ -43,7 +43,7 @@ pub type Run<'a> = dyn FnMut(&mut eval::Session, &Cell) -> Result<()> + 'a;
 enum Need {
     /// Its names stay without values.
     Nothing,
-    /// Its values are at hand.
+    /// Its values are in memory.
     Bind,
     /// These names are taken from the journal.
     Recall(BTreeSet<String>),
@@ -243,7 +243,7 @@ impl Values {
         }
     }
 
-    /// Binds the wanted names of a cell; it is at hand when these are all that it binds.
+    /// Binds the wanted names of a cell; the cell is in memory when it binds no other names.
     fn recall(
         &mut self,
         session: &mut eval::Session,
@@ -266,7 +266,7 @@ impl Values {
     }
 }
 
-/// Whether a cell changed the session: one that failed did not, for it is a single statement.
+/// Whether a cell changed the session. A failed cell did not, as it is a single statement.
 pub fn in_force(cell: &Cell) -> bool {
     cell.status != Status::Failed
 }

@@ -233,7 +233,7 @@ fn a_stopped_cell_is_named_and_an_interrupt_ends_the_building() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
-    /// The names and values are those of running everything again, whatever is kept.
+    /// The names and values equal those of running everything again, whatever is kept.
     #[test]
     fn as_running_everything(picks in proptest::collection::vec(0usize..14, 1..14)) {
         let texts = [

@@ -121,7 +121,7 @@ pub fn moved(code: Space, direction: Space) -> Result<Space, Refusal> {
         return Ok(direction);
     }
     let repair = match lift(code, direction) {
-        // In W and W+ the generator has directions of its own; elsewhere lifting is the way.
+        // The generator has its own directions in W and W+; elsewhere the code is lifted.
         Ok(_) if matches!(code, Space::W | Space::WPlus) => {
             Repair::LiftOrDirectionOf(direction, code)
         }

@@ -1,4 +1,4 @@
-//! The latent spaces of the field: their names, what leads where, the shapes of their codes.
+//! The latent spaces of the field: their names, their conversions, the shapes of their codes.
 //!
 //! Nothing here knows a tensor, so the checker and help can read it.
 
@@ -12,7 +12,7 @@ use std::fmt;
 /// A latent space (survey, section 3.1.2; P, PN after Zhu et al. 2020; S after Wu et al. 2020).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Space {
-    /// The prior's space: what the mapping network reads.
+    /// The prior's space: the input of the mapping network.
     Z,
     /// One intermediate code for all layers.
     W,

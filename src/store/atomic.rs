@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn without_the_sync_the_proof_fails() {
-        // The twin must be able to tell a careless writer from ours, else the two tests above prove
+        // The twin must distinguish a careless writer from ours, else the two tests above prove
         // nothing.
         let disk = FaultyDisk::new();
         with_old(&disk);

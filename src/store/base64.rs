@@ -51,12 +51,12 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// For serde's `with`.
+/// Serializer for serde's `with`.
 pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&encode(bytes))
 }
 
-/// For serde's `with`.
+/// Deserializer for serde's `with`.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     decode(&String::deserialize(deserializer)?).ok_or_else(|| D::Error::custom("not base64"))
 }

@@ -51,7 +51,7 @@ pub(super) fn sink(file: File) -> Box<dyn Sink> {
 /// The whole content of an open file of at most `limit` bytes.
 pub(super) fn read(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // One byte more than allowed tells a file at the limit from one beyond it, whatever its
+    // One byte more than allowed distinguishes a file at the limit from one beyond it, whatever its
     // metadata claim.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {

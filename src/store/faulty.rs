@@ -1,6 +1,5 @@
-//! The faulty twin of the disk, for tests: an in-memory file system that keeps a log of every
-//! operation, can fail any of them, and can say what a crash after any prefix of the log would have
-//! left.
+//! The faulty twin of the disk, for tests: an in-memory file system that logs every operation, can
+//! fail any of them, and can show the state after a crash at any point of the log.
 //!
 //! The crash model is the usual adversary: bytes survive only up to the last `sync` of their file,
 //! later ones may be there, absent, cut anywhere, or read as zeros; a name in a folder survives
@@ -40,7 +39,7 @@ impl Errno {
     }
 }
 
-/// One operation that changed the disk; a file is known by its number, whatever its name.
+/// One operation that changed the disk; files are identified by number, not by name.
 #[derive(Clone, Debug)]
 pub enum Op {
     /// A new empty file.
@@ -71,8 +70,7 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Losses that keep 0..=`bytes` unsynced bytes, in all their variants, and the one that loses
-    /// nothing.
+    /// Losses that keep 0..=`bytes` unsynced bytes, in all their variants, and the loss of nothing.
     pub fn some(bytes: usize) -> impl Iterator<Item = Self> {
         let variants = [(false, false), (false, true), (true, false), (true, true)];
         (0..=bytes)

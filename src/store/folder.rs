@@ -1,9 +1,9 @@
 //! Results below a folder: no link on the way is followed.
 //!
-//! A script, or a folder from outside, decides the names of the files that it writes.
-//! A name is therefore resolved component by component, each opened relative to the one before it
-//! with `O_NOFOLLOW`, at the moment of writing. What is then written is written relative to the
-//! descriptor of the last folder, so that a link that is put in place meanwhile changes nothing.
+//! A script, or a folder from outside, decides the names of the files that it writes. A name is
+//! therefore resolved component by component at the moment of writing, each opened relative to the
+//! one before it with `O_NOFOLLOW`. The file is then written relative to the descriptor of the last
+//! folder, so a link that is put in place meanwhile has no effect.
 
 use super::{Files, Sink, disk, write_atomic, write_new};
 use crate::safe::Safe;
@@ -158,12 +158,12 @@ fn leaves(how: &str) -> io::Error {
 /// Opens a folder by a single component, which must not be a link.
 fn open_below(at: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
     refuse_link(at, name)?;
-    // Whether it is a link is decided here; the words above only name it.
+    // These flags refuse a link; `refuse_link` only gives the clearer error.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     Ok(openat(at, name, flags, Mode::empty())?)
 }
 
-/// As [`open_below`], and makes the folder when there is none.
+/// As [`open_below`], creating the folder if it is missing.
 fn enter(at: &OwnedFd, name: &OsStr) -> io::Result<OwnedFd> {
     match open_below(at, name) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {

@@ -151,7 +151,7 @@ fn a_folder_that_becomes_a_link_while_it_is_written_to_leads_nowhere() {
                 fs::rename(&away, &real).unwrap();
             }
         });
-        // As `replace`, but makes no folder: `real` is missing for moments.
+        // As `replace`, without creating folders: `real` is missing for moments.
         let outlet = Outlet::below(&root);
         for i in 0..100_000 {
             if i >= 300 && written > 0 && refused > 0 {

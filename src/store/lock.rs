@@ -6,8 +6,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// An exclusive lock, held until dropped or until the process ends in whatever way: the system
-/// releases it.
+/// An exclusive lock, held until dropped or until the process ends: the system releases it.
 ///
 /// The lock file stays behind, empty: removing it would let a third process lock a new file of the
 /// same name while a second one still waits on the old.

@@ -2,8 +2,8 @@
 //! acknowledged.
 //!
 //! All file operations that must survive a crash go through [`Files`]. [`Disk`] is the real one;
-//! [`faulty::FaultyDisk`] is its twin for tests, which fails the k-th operation or loses whatever
-//! was not synced.
+//! [`faulty::FaultyDisk`] is its twin for tests, which fails the k-th operation or loses unsynced
+//! data.
 
 mod atomic;
 pub(crate) mod base64;

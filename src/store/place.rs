@@ -20,8 +20,8 @@ pub fn history_file() -> Option<PathBuf> {
     state_folder().map(|s| s.join("history"))
 }
 
-/// Whether files can be made in a folder, or the folder in the nearest one that is there; makes
-/// nothing.
+/// Checks that files can be made in a folder, or the folder in its nearest existing parent, without
+/// creating anything.
 ///
 /// # Errors
 /// The I/O error when it is not writable.

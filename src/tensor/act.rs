@@ -395,8 +395,8 @@ pub fn add_noise(x: &Tensor, noise: &Tensor) -> Result<Tensor> {
     x.contiguous()?.apply_op2(&noise.contiguous()?, AddNoise)
 }
 
-/// On the GPU, where a pass over memory is what an operator costs, noise, bias and activation in
-/// one.
+/// Fuses noise, bias and activation on the GPU, where the cost of an operator is a pass over
+/// memory.
 struct NoiseBiasAct(Activation);
 
 impl CustomOp3 for NoiseBiasAct {

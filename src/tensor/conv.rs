@@ -459,7 +459,7 @@ pub fn conv_transpose2d(x: &Tensor, w: &Tensor, stride: usize, padding: usize) -
     conv_transpose2d_to(x, w, stride, padding, 0)
 }
 
-/// As [`conv_transpose2d`], with `extra` rows and columns more below and to the right (PyTorch's
+/// As [`conv_transpose2d`], with `extra` more rows and columns below and to the right (PyTorch's
 /// output padding): the size that a [`conv2d`] of the same stride has rounded away, as in the 5×5
 /// layers that double a picture.
 ///

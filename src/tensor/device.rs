@@ -4,9 +4,9 @@ use super::Isa;
 use candle_core::Device;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Keeps candle from computing with threads of its own: they wait by spinning, on cores that the
-/// engine's threads need, and do not know of [`threads`]. To be called first in `main`; what the
-/// environment says already is left alone.
+/// Keeps candle from computing with its own threads: they spin while waiting, on cores that the
+/// engine's threads need, and ignore [`threads`]. To be called first in `main`; an existing
+/// environment variable is left unchanged.
 #[allow(unsafe_code)]
 pub fn own_threads_only() {
     const NAME: &str = "CANDLE_NUM_THREADS";
@@ -26,8 +26,8 @@ pub fn use_halves(yes: bool) {
 
 /// Number format with fewer bits than single precision, on request; sums stay in single precision.
 ///
-/// `bf16`: on the CPU, pictures of which no gradient is asked, 8 bits of each factor. `f16`: on a
-/// GPU, StyleGAN2's four highest resolutions, with or without gradients, as in the official code.
+/// `bf16`: on the CPU, pictures without gradients, 8 bits of each factor. `f16`: on a GPU,
+/// StyleGAN2's four highest resolutions, with or without gradients, as in the official code.
 pub fn reduced() -> Option<&'static str> {
     match (HALVES.load(Ordering::Relaxed), Isa::painting()) {
         (true, _) => Some("f16"),

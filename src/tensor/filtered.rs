@@ -11,13 +11,13 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 /// Steps of [`filtered_lrelu`] after the bias.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FilteredLrelu {
-    /// Upsampling factor: so many less one zeros after every pixel.
+    /// Upsampling factor: `up − 1` zeros are inserted after every pixel.
     pub up: usize,
     /// Runs over the upsampled picture, times `up²`, which makes up for the zeros.
     pub up_filter: Filter,
     /// Runs over the activated picture.
     pub down_filter: Filter,
-    /// Of that every so many pixels are kept.
+    /// Downsampling factor: every `down`-th pixel is kept.
     pub down: usize,
     /// Zeros around the upsampled picture, left, right, above and below; negative crops.
     pub padding: [isize; 4],
@@ -41,9 +41,8 @@ impl FilteredLrelu {
 
 /// Adds a bias to every channel, upsamples, activates, and downsamples.
 ///
-/// On the CPU the upsampled picture, many times as large as what goes in, is made a few rows at a
-/// time and never stored: not for the gradient either, which makes it again. On other devices it
-/// takes four operators.
+/// On the CPU the upsampled picture, many times as large as the input, is made a few rows at a time
+/// and never stored. The gradient makes it again. Other devices use four operators.
 ///
 /// # Shapes
 /// x `[N, C, H, W]`, bias `[C]` → `[N, C, H', W']` with
@@ -115,7 +114,7 @@ impl CustomOp2 for Fused {
     }
 }
 
-/// From x, bias and the gradient of the result to the gradient of x.
+/// Computes the gradient of x from x, bias and the gradient of the result.
 struct FusedGrad(Fused);
 
 impl CustomOp3 for FusedGrad {

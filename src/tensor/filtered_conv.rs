@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex};
 /// A convolution of kernel k padded by k − 1, whose styles scale the input channels, and after it
 /// the filtered nonlinearity.
 ///
-/// With frozen weights on the CPU it is one operator, which keeps for the gradient the map that it
-/// reads and the result of the convolution alone. Otherwise it is made of single operators, with
-/// gradients to the weights.
+/// With frozen weights on the CPU it is one operator, which keeps its input and the convolution's
+/// result for the gradient. Otherwise it is composed of single operators, with gradients to the
+/// weights.
 pub struct FilteredConv(Way);
 
 /// Execution strategy of a layer.
@@ -42,8 +42,8 @@ struct Plain {
 
 impl FilteredConv {
     /// From weights `[O, I, k, k]` and a bias `[O]`; the convolution's result is scaled by `gain`,
-    /// after demodulation if that is wanted. The numbers of frozen weights are copied: what becomes
-    /// of the tensors later is not seen.
+    /// after demodulation if requested. The numbers of frozen weights are copied: later changes of
+    /// the tensors have no effect.
     ///
     /// # Errors
     /// When a tensor has another rank.

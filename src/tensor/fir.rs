@@ -2,7 +2,7 @@
 //!
 //! For one axis, with filter taps f of length T in convolution order and x upsampled to xu
 //! (xu\[i·up\] = x\[i\], else 0): `y[o] = Σ_t f[T − 1 − t] · xu[o·down + t − before]`. Its
-//! transpose has the same form, which is its gradient.
+//! transpose, which is its gradient, has the same form.
 
 use super::conv::tracked;
 #[cfg(feature = "cuda")]
@@ -149,7 +149,7 @@ impl Axis {
         Self { up: self.down, down: self.up, before: taps as isize - 1 - self.before, out: n }
     }
 
-    /// As the GPU's kernels take it, for an input of `n` pixels.
+    /// Arguments of the GPU's kernels, for an input of `n` pixels.
     #[cfg(feature = "cuda")]
     fn pass(self, n: usize, taps: usize) -> Result<cuda::fir::Axis> {
         let int = |v: isize| {
@@ -181,8 +181,8 @@ impl Axis {
         self.out.next_multiple_of(o_step) + n.next_multiple_of(i_step)
     }
 
-    /// For tap `t` over an input of `n`: the first output, its input, the steps of both, and how
-    /// many.
+    /// For tap `t` over an input of `n`: the first output, its input, the steps of both, and their
+    /// number.
     fn hits(self, t: usize, n: usize) -> Option<Hits> {
         let (up, down) = (self.up as isize, self.down as isize);
         let shift = t as isize - self.before;
@@ -219,8 +219,8 @@ struct Hits {
 }
 
 /// Filters one line; `dst` is zero before. `spare` has [`Axis::spare`] elements: where a tap reads
-/// or writes every second pixel, say, these are brought side by side, so that the compiler makes
-/// vectors of them.
+/// or writes every second pixel, for example, these are first made contiguous so that the compiler
+/// vectorises the loop.
 fn line(dst: &mut [f32], src: &[f32], taps: &[f32], axis: Axis, spare: &mut [f32]) {
     let (o_step, i_step) = axis.steps();
     if (o_step, i_step) == (1, 1) {
@@ -279,7 +279,7 @@ impl Fir {
         Self::padded(filter, (h, w), (how.up, how.down), [pad, pad], how.gain)
     }
 
-    /// As [`fir`] of planes of `size`, with a padding of its own for height and width.
+    /// As [`fir`] of planes of `size`, with separate paddings for height and width.
     pub(super) fn padded(
         filter: &Filter,
         (h, w): (usize, usize),

@@ -25,7 +25,7 @@ pub struct HalfWeight {
 }
 
 impl HalfWeight {
-    /// From a frozen weight in single precision; `up` when its layer doubles the size.
+    /// Scales and rounds a frozen weight in single precision; `up` when its layer doubles the size.
     ///
     /// # Errors
     /// When it has another rank, or is to be trained.
@@ -46,8 +46,8 @@ impl HalfWeight {
     }
 }
 
-/// The largest magnitude of every row, `[N, M]` → `[N, 1]`, never zero, as a constant: what it
-/// divides is multiplied back or cancelled, so its gradient is zero.
+/// The largest magnitude of every row, `[N, M]` → `[N, 1]`, never zero, as a constant: the scale
+/// cancels in the result, so its gradient is zero.
 fn largest(rows: &Tensor) -> Result<Tensor> {
     rows.detach().abs()?.max_keepdim(1)? + f64::from(f32::MIN_POSITIVE)
 }
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn half_equals_single_precision_within_a_hundredth_also_where_plain_f16_overflows() {
         let filter = Filter::new(&[1.0, 3.0, 3.0, 1.0]).unwrap();
-        // Of ordinary size, and of a size at which f16 could not even hold x · s.
+        // At ordinary size, and at a size at which f16 could not even hold x · s.
         for (styles, weights) in [(1.0, 1.0), (3e3, 40.0), (1e-4, 1e-3)] {
             let (x, s) = (draw("x", &[2, 24, 9, 9], 3.0), draw("s", &[2, 24], styles));
             let what = format!("styles of {styles}, weights of {weights}");
@@ -196,7 +196,7 @@ mod tests {
             (ones(&[1, 512, 4, 4]) * (256.0 * 2f64.sqrt())).unwrap().to_dtype(DType::F16).unwrap();
         let weight = HalfWeight::new(&(ones(&[2, 512, 3, 3]) * 1e3).unwrap(), false).unwrap();
         let y = half_conv(&x, &weight, &(ones(&[1, 512]) * 1e3).unwrap(), None).unwrap();
-        // In the middle all nine taps meet: 362 · √4608 · demodulation 1.
+        // All nine taps meet in the middle: 362 · √4608 · demodulation 1.
         let middle = f64::from(flat(&y)[5]);
         assert!((middle / (256.0 * 2f64.sqrt() * 4608f64.sqrt()) - 1.0).abs() < 2e-3, "{middle}");
         let act = Activation { clamp: Some(256.0), ..Activation::LRELU };

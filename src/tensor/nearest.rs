@@ -87,7 +87,7 @@ mod tests {
                 &naive,
             );
         }
-        // Over the blocks of the products; values alone.
+        // Beyond the block size of the products; only values.
         let (x, w) = (D::random("x", &[2, 21, 21, 39]), D::random("w", &[67, 21, 3, 3]));
         let y = nearest2_kernel(&w.tensor())
             .and_then(|k| conv_nearest2(&x.tensor(), &k))

@@ -23,7 +23,7 @@ pub struct Affine {
 }
 
 impl FixedNorm {
-    /// From mean and variance `[C]`, constants.
+    /// Builds the map from mean and variance `[C]`, constants.
     ///
     /// # Errors
     /// When the shapes differ, and for a variance that `eps` does not make positive.
@@ -43,8 +43,8 @@ impl FixedNorm {
         Ok(Self { mean: mean.clone(), factor: shifted.sqrt()?.recip()? })
     }
 
-    /// With the gain and bias that follow the normalisation:
-    /// `gain · (x − mean)/√(var + eps) + bias`.
+    /// Includes the gain and bias that follow the normalisation: `gain · (x − mean)/√(var + eps) +
+    /// bias`.
     ///
     /// # Shapes
     /// gain, bias `[C]`, or `[N, C]` for the conditional norm.
@@ -75,7 +75,8 @@ impl Affine {
     /// tracked.
     ///
     /// # Shapes
-    /// Of `[C]`; weight as it is, bias `[C]` or none → the same, bias `[C]`.
+    /// Folds the map of `[C]` into a layer: weight unchanged, bias `[C]` or `None` → the same, bias
+    /// `[C]`.
     ///
     /// # Errors
     /// When the shapes do not fit; what differs from sample to sample cannot be folded.
@@ -211,7 +212,7 @@ mod tests {
                 compare("affine", &arguments, fast, &|a| naive(&a[0], &none, &a[1], &a[2], relu));
             }
         }
-        // Without a bias before it, folding gives the shift alone.
+        // Without a previous bias, folding gives the shift alone.
         let t = |shape: &[usize]| D::random("t", shape).tensor();
         let affine = norm().affine(&t(&[5]), &t(&[5])).expect("affine");
         let (_, bias) = affine.fold(&t(&[5, 2, 3, 3]), None, 0).expect("fold");

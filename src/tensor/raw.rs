@@ -179,8 +179,8 @@ pub(super) fn blocks(n: usize, work: usize, f: impl Fn(usize) + Sync + Send) {
     }
 }
 
-/// Runs `f` on a thread of the pool. What it does in parallel then starts at once, where a thread
-/// from outside would have to wake one that starts it and to be woken in the end, each time.
+/// Runs `f` on a thread of the pool. Its parallel work then starts at once, while a thread from
+/// outside would have to wake a worker and to be woken at the end, each time.
 pub(super) fn inside<R: Send>(f: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| f())
 }

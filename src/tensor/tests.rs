@@ -61,7 +61,7 @@ fn transposed_convolution() {
 
 #[test]
 fn large_convolutions_in_many_blocks() {
-    // Over every blocking limit: columns, rows, channels. Values only: differences would take too
+    // Beyond every blocking limit: columns, rows, channels. Values only: differences would take too
     // long.
     for (s, p, k) in [(1, 1, 3), (2, 0, 3), (1, 0, 1)] {
         let (x, w) = (D::random("x", &[1, 21, 41, 39]), D::random("w", &[67, 21, k, k]));
@@ -277,7 +277,7 @@ fn a_row_does_not_depend_on_the_others() {
     }
 }
 
-/// As defined: the weights of each sample are scaled by its style and normalised.
+/// By definition: the weights of each sample are scaled by its style and normalised.
 fn naive_modulated(x: &D, w: &D, s: &D, demodulate: bool, conv: &dyn Fn(&D, &D) -> D) -> D {
     let (n, per) = (x.shape[0], x.v.len() / x.shape[0]);
     let (inner, taps) = (w.v.len() / w.shape[0], w.shape[2] * w.shape[3]);

@@ -10,7 +10,7 @@ use crate::weights::Checkpoint;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The space that a name means when none is said: the first of these in which it is known.
+/// Order in which spaces are tried for a name without one: the first in which it exists.
 const ORDER: [Space; 4] = [Space::W, Space::WPlus, Space::S, Space::Z];
 
 /// Leakage below this many standard deviations is not listed.
@@ -35,8 +35,8 @@ impl Directions {
         self.by_name.get(name)?.iter().find(|d| d.space == space)
     }
 
-    /// The direction of that name in every space in which it is known, the default one first. Where
-    /// there are several, the origin of each says which it is: what it moves tells it on.
+    /// The direction of that name in every space in which it exists, the default one first. If
+    /// there are several, the origin of each names its space, and codes moved by it record it.
     pub fn forms(&self, name: &str) -> Option<Forms> {
         let all = self.by_name.get(name)?;
         let told = |d: &Direction| match all.len() {
@@ -168,7 +168,7 @@ fn rank(space: Space) -> usize {
     ORDER.iter().position(|s| *s == space).unwrap_or(ORDER.len())
 }
 
-/// The directions of a file; `space` is that of arrays which say none. What was measured comes from
+/// The directions of a file; `space` applies to arrays that do not name one. Measurements come from
 /// `config.directions`, by the name of the tensor.
 ///
 /// # Errors

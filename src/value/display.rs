@@ -410,7 +410,7 @@ pub fn json(value: &Value) -> serde_json::Value {
     }
 }
 
-/// A direction of one form as it is; of several, the forms by the space of their set.
+/// A direction of one form directly; of several, the forms by the space of their set.
 fn direction_json(all: &Forms) -> serde_json::Value {
     use serde_json::json;
     let form = |d: &Direction| {

@@ -2,8 +2,8 @@
 //! first used.
 //!
 //! An encoder is among the largest files of a bundle, and most sessions never invert: reading it
-//! only on demand keeps the start short. What can be wrong with it is still found at once where its
-//! head tells: its family and its generator.
+//! only on demand keeps the start short. Errors that its head shows are still found at once: its
+//! family and its generator.
 
 use super::deferred::Deferred;
 use super::embedded::Part;
@@ -143,8 +143,7 @@ impl OwnEncoder {
     }
 }
 
-/// A tiny encoder with seeded random weights for the toy generator: it has learned nothing, but it
-/// runs.
+/// A tiny encoder with seeded random weights for the toy generator: it is untrained, but it runs.
 fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
     let config = EncoderConfig {
         input_resolution: spec.width,

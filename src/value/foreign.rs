@@ -1,11 +1,12 @@
-//! Whether the numbers of a file that names no generator can belong to the one at hand.
+//! Checks whether the numbers of a file that does not name a generator can belong to the current
+//! one.
 //!
 //! Directions and codes of equal sizes fit each other, whatever generator they were made for. A
 //! bare vector says little: a unit normal of another generator looks like one of ours (measured:
 //! boundaries fitted to our own samples are as far from our principal axes as random vectors).
 //! These checks are possible:
 //! - A principal component file holds a mean, and in W that is the mean of its generator.
-//! - One step or one code that lies many times as far out as codes ever do draws nothing.
+//! - One step or one code that is many times as far out as any code is refused.
 
 use super::Loaded;
 use crate::direction::{self, Arrays};
@@ -31,7 +32,7 @@ pub fn origin(path: &str, model: &Loaded) -> String {
     format!("from {path} (the file names no generator; taken as one of {name})")
 }
 
-/// Refuses a direction that one step of which leads where no code of the generator is.
+/// Refuses a direction of which one step leaves the range of the generator's codes.
 ///
 /// # Errors
 /// When it cannot be of this generator.
@@ -45,7 +46,7 @@ pub fn direction(path: &str, d: &Direction, model: &Loaded) -> Result<()> {
 /// Refuses codes that lie where no code of the generator is.
 ///
 /// # Shapes
-/// As those of a `Latent`: the last dimension is that of a row.
+/// `data` is shaped like a `Latent`'s: the last dimension is that of a row.
 ///
 /// # Errors
 /// When they cannot be of this generator.

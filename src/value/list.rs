@@ -12,9 +12,9 @@ const TEXT: u64 = 16;
 
 /// A list of values. Cheap to clone: the elements are shared.
 ///
-/// Lists that hold one list many times are small in memory, but what shows or saves them goes
-/// through every occurrence. A list therefore carries the number of values in it, and one beyond
-/// [`LIMITS`] is never made. It carries its type too, so that asking for it costs nothing.
+/// Lists that hold one list many times are small in memory, but showing or saving them visits every
+/// occurrence. A list therefore carries the number of values in it, and one beyond [`LIMITS`] is
+/// never made. It also carries its type, so type checks cost nothing.
 #[derive(Clone, Debug)]
 pub struct List {
     items: Arc<Vec<Value>>,

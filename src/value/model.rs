@@ -148,7 +148,7 @@ impl Loaded {
 /// Names that `load` takes besides files.
 pub const NAMES: [&str; 2] = ["faces", "toy"];
 
-/// Generators that are kept although nothing refers to them: the checker loads a program's
+/// Number of generators kept although nothing refers to them: the checker loads a program's
 /// generator before the program runs.
 const RECENT: usize = 2;
 
@@ -265,7 +265,7 @@ fn key(source: &str) -> String {
     }
 }
 
-/// The files of a generator, opened; none of their numbers is read.
+/// The opened files of a generator, without their numbers.
 struct Bundle {
     generator: Checkpoint,
     /// The generator's hash and fingerprint, where they are known.
@@ -440,7 +440,7 @@ pub fn sizes(m: &ModelFacts) -> direction::Facts {
     }
 }
 
-/// The network of an `attributes` file; what it reads goes to the facts.
+/// Loads the network of an `attributes` file and adds its outputs to the facts.
 fn features(
     file: Checkpoint,
     facts: &mut ModelFacts,
@@ -527,8 +527,8 @@ fn toy_config(resolution: usize) -> Result<FeaturesConfig> {
     .map_err(|e| Error::runtime(format!("the toy's configuration is unreadable: {e}")))
 }
 
-/// Three seeded directions that mean nothing: in W, in Z, and in S the styles that the W one moves;
-/// one of them also has a step of its own for every layer of W+.
+/// Three seeded directions without a meaning: in W, in Z, and in S the styles that the W one moves;
+/// one of them also has a separate step for every layer of W+.
 fn toy_directions(generator: &dyn Generator) -> Result<Directions> {
     use crate::rng::Rng;
 

@@ -25,7 +25,7 @@ pub fn plain(value: &Value) -> Result<String> {
 /// [`LIMITS`]`.shown_values` values, and how many more there are.
 pub fn shown(value: &Value) -> String {
     let mut writer = Writer { out: String::new(), left: LIMITS.shown_values, cut: 0 };
-    // The rest is counted, not walked, so there is nothing to stop: what was written counts.
+    // The rest is only counted, not visited, so it needs no stop check.
     let _ = writer.value(value);
     if writer.cut > 0 {
         let _ = write!(writer.out, " … and {} more values", writer.cut);

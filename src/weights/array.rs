@@ -194,7 +194,7 @@ impl Array {
         each!(&self.data, v => v.iter().map(|x| x.single()).collect())
     }
 
-    /// As [`Array::to_f32`]; an array that is f32 already is not copied.
+    /// As [`Array::to_f32`], without a copy when the array is already f32.
     pub fn into_f32(self) -> Vec<f32> {
         match self.data {
             Data::F32(v) => v,

@@ -1,8 +1,8 @@
 //! The kinds of files that hold tensors, and their detection.
 //!
-//! A container is a folder with a [`Container`], and one line in [`CONTAINERS`]. It says where a
-//! file's tensors are and what it says beside them; what the tensors are, and which generator they
-//! make, is not its business.
+//! A container is a folder with a [`Container`], and one line in [`CONTAINERS`]. It gives the
+//! location of a file's tensors and the settings stored beside them; it does not interpret the
+//! tensors.
 
 use super::lazy::Lazy;
 use super::pickle::{self, Loaded, Work};

@@ -1,4 +1,4 @@
-//! Checkpoint layouts as tables of rules: what the tensors of a foreign file are called here.
+//! Checkpoint layouts as tables of rules that rename the tensors of foreign files.
 //!
 //! A layout is data: a test that detects it, a list of [`Rule`]s, and a function that reads its
 //! settings. The first rule whose pattern fits a name decides. A name that no rule fits stays as it
@@ -63,9 +63,9 @@ pub fn first(layouts: &'static [&'static Layout], listing: &Listing) -> Option<&
 
 /// Renames a tensor of a foreign layout.
 ///
-/// Patterns: `{n}`, any one letter, matches a number of up to four digits; `{word}` for one part
-/// of the name, without dots; `{*}` for anything, also nothing. In the new name they are written
-/// back; a number with a step as `{n+1}` or `{n-1}`.
+/// Patterns: `{n}`, any one letter, matches a number of up to four digits; `{word}` matches one
+/// part of the name, without dots; `{*}` matches anything, even nothing. The new name repeats them;
+/// a number may have a step as `{n+1}` or `{n-1}`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
     /// Names in the file.
@@ -165,7 +165,7 @@ fn fill(to: &str, found: &[(&str, &str)]) -> String {
     out + rest
 }
 
-/// The match of `n`, `n+1`, `word` or `*`; nothing for a key that the pattern lacks.
+/// The match of `n`, `n+1`, `word` or `*`; empty for a key that the pattern lacks.
 fn value(key: &str, found: &[(&str, &str)]) -> String {
     let get = |key: &str| found.iter().find(|(k, _)| *k == key).map_or("", |(_, v)| v);
     let Some(at) = key.find(['+', '-']) else { return get(key).to_owned() };

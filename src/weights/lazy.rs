@@ -6,7 +6,7 @@ use super::source::{Source, quoted};
 use crate::error::Result;
 use crate::limits::Limits;
 
-/// Bytes that may be worked through beyond the file's own, whatever its size.
+/// Bytes of work allowed beyond the file's own size.
 const HEADROOM: u64 = 64 << 20;
 
 /// Budget for the work that one file may cause: a small file must not fill the memory by naming the

@@ -7,8 +7,8 @@
 //! # Threat model
 //! A file may be made by an attacker. It can be refused, with one line that names file, offset and
 //! rule; it cannot run code, abort the process, use more memory than a small multiple of its size,
-//! or put control characters on a terminal. Not promised: that the weights are those their author
-//! meant. The sha256 tells whether two files are the same.
+//! or put control characters on a terminal. It is not verified that the weights are those that
+//! their author meant. The sha256 shows whether two files are the same.
 //!
 //! ```no_run
 //! use gannet::{limits::LIMITS, weights};
@@ -51,7 +51,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A file's content: what it says of itself, and its tensors, unread.
+/// A file's content: its metadata, and its tensors, unread.
 #[derive(Clone)]
 pub struct Checkpoint {
     /// The file's name, safe to print.
@@ -105,7 +105,7 @@ impl Checkpoint {
     }
 }
 
-/// Opens a file of any container, told by its content; no number of a tensor is read.
+/// Opens a file of any container, detected by its content, without reading tensor data.
 ///
 /// # Errors
 /// One line with file, offset and rule when the file breaks its container's rules or a budget of

@@ -264,7 +264,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// From the first byte on.
+    /// Reads from the first byte on.
     pub(crate) fn new(source: Source) -> Self {
         Self { source, at: 0 }
     }

@@ -13,8 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Named tensors, each read when it is taken and taken at most once.
 ///
-/// Nothing is read before: the listing is all that opening a file needs. What is missing, of
-/// another shape or left over is an error, so that a file and its reader cannot disagree unseen.
+/// Tensors are read only when they are taken: the listing is all that opening a file needs. A
+/// missing tensor, one of another shape or one left over is an error, so that a disagreement of
+/// file and reader cannot pass unnoticed.
 ///
 /// ```no_run
 /// # use gannet::{limits::LIMITS, weights};
@@ -128,8 +129,8 @@ impl Weights {
         Ok(out)
     }
 
-    /// The tensors by the names of a layout, changed as it says when they are taken; what it
-    /// ignores is gone.
+    /// The tensors by the names of a layout, with its changes applied when they are taken; ignored
+    /// tensors are dropped.
     ///
     /// # Errors
     /// When two tensors get the same name, or a change does not fit a shape.
@@ -214,7 +215,7 @@ impl Weights {
         self.held.into_iter().map(|(n, held)| held.array(&n).map(|a| (n, a))).collect()
     }
 
-    /// The names of tensors that nothing has taken and that no layout lets a loader leave.
+    /// The names of tensors that were not taken and that no layout declares optional.
     pub fn unused(&self) -> Vec<&str> {
         self.held.keys().filter(|n| !self.spare.contains(*n)).map(String::as_str).collect()
     }
@@ -239,8 +240,8 @@ impl Weights {
         ))
     }
 
-    /// Sha256 over the tensors as f32, hexadecimal: the same before and after conversion, whatever
-    /// the file around them. Reads every tensor once, none is kept.
+    /// Sha256 over the tensors as f32, hexadecimal: the same before and after conversion, in any
+    /// container. Reads every tensor once without keeping it.
     ///
     /// Sorted by name; of each: the name's length and bytes, the rank, the sizes (u64, little
     /// endian), the values (f32, little endian). Tensors that a layout lets a loader leave do not
@@ -307,7 +308,7 @@ impl Held {
         Ok(Array { shape, data: super::array::Data::F32(values) })
     }
 
-    /// The same in single precision; a variable as it is.
+    /// The same in single precision; variables are returned unchanged.
     fn tensor(&self, name: &str) -> Result<Tensor> {
         match &self.at {
             At::Memory(t) if self.changes.is_empty() => {

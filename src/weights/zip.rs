@@ -18,7 +18,7 @@ const RATIO: u64 = 100;
 
 /// The entries of an archive, each a source of its own.
 pub(super) struct Archive {
-    /// By full name.
+    /// Entries by full name.
     pub(super) entries: BTreeMap<String, Source>,
     /// Bytes of all entries, unpacked.
     pub(super) unpacked: u64,

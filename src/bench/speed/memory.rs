@@ -6,8 +6,8 @@ pub fn forget() -> bool {
     std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// The peak since [`forget`] in MiB, what was there at that moment included; `None` where the
-/// system does not tell.
+/// The peak since [`forget`] in MiB, memory in use at that moment included; `None` where the system
+/// does not report it.
 pub fn peak() -> Option<f64> {
     mark(&std::fs::read_to_string("/proc/self/status").ok()?)
 }

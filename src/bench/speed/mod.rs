@@ -176,7 +176,7 @@ impl Plan<'_> {
     }
 }
 
-/// Whether a row of so many rounds and so much time gets another round.
+/// Whether a row with this number of rounds and this time gets another round.
 fn wants(fixed: Option<usize>, rounds: usize, spent: Duration) -> bool {
     match fixed {
         Some(n) => rounds < n,

@@ -57,7 +57,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// From the times of its rounds; `ceiling` in GFLOP/s, where it was measured.
+    /// Computes a row from the times of its rounds; `ceiling` in GFLOP/s, if it was measured.
     pub fn new(job: &Job, facts: &Facts, rounds: &[Times], ceiling: Option<f64>) -> Self {
         let all = |of: fn(&Times) -> &Vec<f64>| {
             median(rounds.iter().flat_map(|t| of(t).iter().copied()).collect())

@@ -56,7 +56,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// In words, for progress and errors.
+    /// Title for progress and errors.
     pub fn title(&self) -> String {
         let of = if self.batch > 1 { format!(" ×{}", self.batch) } else { String::new() };
         let what = match &self.what {
@@ -182,7 +182,7 @@ impl Subject {
         &self.facts
     }
 
-    /// Once without counting, which also tells how many calls a round should have.
+    /// A first call without counting, which also gives the number of calls of a round.
     fn warm_up(&mut self) -> Result<()> {
         match &self.timed {
             Timed::Synthesis { ws, maps, .. } => {
@@ -270,7 +270,7 @@ impl Subject {
 /// The inversion that is timed: in W+ where its method searches that, in W where it does not.
 ///
 /// # Errors
-/// When there is no such method, or the generator brings no encoder for it.
+/// When the method does not exist, or the generator has no encoder for it.
 pub fn setting(method: Option<&str>, facts: &ModelFacts) -> Result<Setting> {
     let usual = if facts.encoder { &HYBRID } else { &OPTIMIZE };
     let method = method.map_or_else(|| format!("{}:{STEPS}", usual.name), str::to_owned);
@@ -281,7 +281,7 @@ pub fn setting(method: Option<&str>, facts: &ModelFacts) -> Result<Setting> {
     })
 }
 
-/// With one step, or one pass: once is enough to have everything in its place.
+/// A configuration with one step, or one pass, which is enough to initialise everything.
 fn short(config: &Config) -> Config {
     Config {
         steps: config.steps.min(1),
@@ -307,7 +307,7 @@ fn facts(generator: &dyn Generator, work: Option<Work>) -> Facts {
     }
 }
 
-/// Pictures of the generator's own, to be found again: an inversion takes its time whatever they
+/// Pictures made by the generator as targets. The time of an inversion does not depend on what they
 /// show.
 fn pictures(model: &Loaded, job: &Job) -> Result<Tensor> {
     let (g, spec) = (model.generator()?, model.spec());

@@ -27,7 +27,7 @@ pub(super) enum Reply {
 /// The worker's end: prepares `job`, then measures a round for every line of `requests`.
 ///
 /// # Errors
-/// When an answer cannot be written. What fails in the work is answered, not returned.
+/// When an answer cannot be written. Failures of the work are sent as answers, not returned.
 pub fn serve(
     job: &Job,
     requests: impl BufRead,
@@ -68,7 +68,7 @@ impl Worker {
     /// Starts the process; its first answer is [`Reply::Ready`].
     pub fn start(mut command: Command, job: &Job) -> Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        // Ctrl-C is for the process that asks: it decides what becomes of the worker.
+        // Ctrl-C goes to the parent process, which decides what happens to the worker.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child =

@@ -1,8 +1,8 @@
 //! The order in which the layers of a file run: each must read what the one before it gives.
 //!
-//! Files list layers by name, and names such as `block1`, `deconv_out`, `preprocess` are not in
-//! the order of use. The search goes through the layers in natural order and takes the first order
-//! that uses all of them.
+//! Files list layers by name, and names such as `block1`, `deconv_out`, `preprocess` are not in the
+//! order of use. The search tries the layers in natural order and takes the first order that uses
+//! all of them.
 
 use super::names::{self, Kind, Part};
 
@@ -78,7 +78,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Extends the chain to its end; leaves it as it was when that is impossible.
+    /// Extends the chain to its end; leaves it unchanged when that is impossible.
     fn go(&mut self, state: State, links: &mut Vec<Link>) -> bool {
         if links.len() == self.parts.len() {
             return ends(state, links);

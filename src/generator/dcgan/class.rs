@@ -13,10 +13,10 @@ pub(super) type Numbers<'a> = dyn FnMut(&str) -> Result<Vec<f32>> + 'a;
 
 /// Tells the class, and with it the dimensions of z.
 ///
-/// A table tells by its size: rows as long as what the first layer reads multiply z, shorter ones
-/// are put beside it. Without a table the class may be one-hot beside z, in every known code. The
-/// first layer tells by itself: z is drawn anew for every picture and its rows are of one length,
-/// a class is one number of a few and has rows of its own, much longer.
+/// The size of a table decides its use: rows as long as the first layer's input multiply z, shorter
+/// ones are concatenated to it. Without a table the class may be one-hot beside z, in every known
+/// code. Then the rows of the first layer decide: z is drawn anew for every picture and its rows
+/// have similar lengths, while the rows of a class, one number of a few, are much longer.
 ///
 /// # Errors
 /// When a table fits in two ways, or does not fit.

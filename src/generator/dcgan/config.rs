@@ -26,7 +26,7 @@ pub struct Config {
     /// Number of classes; 0 when unconditional.
     #[serde(default)]
     pub c_dim: usize,
-    /// How the class enters.
+    /// The way in which the class enters.
     #[serde(default)]
     pub class: Class,
     /// Its layers in the order in which they run.
@@ -36,7 +36,7 @@ pub struct Config {
     pub assumed: Vec<String>,
 }
 
-/// How the class enters.
+/// The way in which the class enters.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
@@ -152,7 +152,7 @@ pub enum Size {
 }
 
 impl Size {
-    /// As a map: a vector has one pixel.
+    /// Shape as a map: a vector has one pixel.
     pub fn planes(self) -> [usize; 3] {
         match self {
             Self::Flat(n) => [n, 1, 1],

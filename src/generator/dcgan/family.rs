@@ -37,7 +37,7 @@ const OWN: Layout = Layout {
     settings: |listing| Ok(listing.config.clone()),
 };
 
-/// A state dict or whole modules, by whatever names; told by the shapes.
+/// A state dict or whole modules with arbitrary names, detected by the shapes.
 const TORCH: Layout = Layout {
     name: "torch",
     detect: |listing| listing.family.is_none() && open::detect(listing),

@@ -1,10 +1,10 @@
-//! From the names and shapes of a file to the settings of a plain generator.
+//! Inference of the settings of a plain generator from the names and shapes of a file.
 //!
-//! Read from the file: which layers there are, their kernels and channels, and, where modules are
-//! numbered as in `nn.Sequential`, how many modules without tensors are between two layers. A file
-//! with whole modules says strides, paddings, eps and slopes as well. What a file does not say is
-//! assumed as in Radford et al. 2016 and written into [`Config::assumed`]; what could as well be
-//! otherwise is an error that names the setting to give.
+//! Read from the file: the layers, their kernels and channels, and, where modules are numbered as
+//! in `nn.Sequential`, the number of modules without tensors between two layers. A file with whole
+//! modules also gives strides, paddings, eps and slopes. Missing settings are assumed as in Radford
+//! et al. 2016 and written into [`Config::assumed`]; an ambiguous one is an error that names the
+//! setting to give.
 
 use super::chain::{Link, Reading, Role, chain, flat_picture};
 use super::config::{Class, Config, Op, Shapes, wrong};
@@ -142,7 +142,7 @@ fn habits(links: &[Link], notes: &mut Vec<String>) -> Habits {
     Habits { eps: EPS, slope: 0.0, blocks: false }
 }
 
-/// The settings of a candidate but the class, which takes numbers to tell.
+/// The settings of a candidate except the class, which depends on the numbers.
 ///
 /// # Errors
 /// When its layers can be read in two ways.
@@ -234,7 +234,7 @@ impl Maker<'_> {
                 Ok(())
             });
         }
-        // In a Sequential a module of its own makes the map of a vector.
+        // In a Sequential, a separate module turns the vector into a map.
         let mut rest = numbers.len().saturating_sub(usize::from(link.reshape.is_some()));
         let first_block = self.habits.blocks && before.reshape.is_some();
         if rest > 0 && !first_block && !self.acted {

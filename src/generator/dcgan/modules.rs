@@ -91,7 +91,7 @@ impl Module<'_> {
         matches!(self.class, "ReLU" | "LeakyReLU" | "Tanh" | "Sigmoid")
     }
 
-    /// The layer that it is; nothing for dropout and for what only reshapes.
+    /// The layer of this module; empty for dropout and modules that only reshape.
     ///
     /// # Errors
     /// For a module that a plain generator does not have.

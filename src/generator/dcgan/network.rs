@@ -78,7 +78,7 @@ struct Layer {
     bias: Tensor,
     norm: Option<Norm>,
     slope: Option<f64>,
-    /// Kernel and bias as they run, when none of them is searched.
+    /// Kernel and bias ready to run, if neither is a variable of a search.
     ready: Option<(Tensor, Tensor)>,
 }
 

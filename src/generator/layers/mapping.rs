@@ -20,7 +20,7 @@ pub(in crate::generator) struct MappingSizes {
     pub(in crate::generator) lr: f64,
 }
 
-/// From z and the label to w.
+/// The mapping network from z and the label to w.
 pub(in crate::generator) struct Mapping {
     embed: Option<Dense>,
     layers: Vec<Dense>,

@@ -59,8 +59,8 @@ impl<'a> Reader<'a> {
         Ok(t)
     }
 
-    /// The filter stored under a name: `[n]`, the taps of both axes, or a square matrix. None where
-    /// the name is not there.
+    /// The filter stored under a name: `[n]`, the taps of both axes, or a square matrix. `None`
+    /// when the name is missing.
     ///
     /// # Errors
     /// For another shape.

@@ -1,6 +1,6 @@
 //! Codes of a generator: drawing them, their mean, lifting them, and their pictures.
 //!
-//! One file a space says what is special about it; [`crate::space::lattice`] says what leads where.
+//! One file a space defines its specifics; [`crate::space::lattice`] defines the conversions.
 
 mod n;
 mod s;
@@ -208,7 +208,7 @@ pub fn input_of(code: &Latent) -> Input {
     Input { noise, ..Input::labelled(code.labels.as_ref()) }
 }
 
-/// Lifts a code along Z → W → W+ → S; a code that is there already stays as it is.
+/// Lifts a code along Z → W → W+ → S; a code that is already there is returned unchanged.
 ///
 /// # Errors
 /// For any other conversion, for S when the generator has no styles, and for a code of another

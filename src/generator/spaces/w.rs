@@ -1,4 +1,4 @@
-//! W: what the mapping network makes of z.
+//! W: the output space of the mapping network.
 
 use super::LatentSpace;
 use crate::error::Result;

@@ -22,7 +22,7 @@ pub enum Architecture {
 
 /// Settings given for a model, each optional: missing ones are read from the tensors.
 ///
-/// As JSON: the keys of the `gannet` manifest's `config`.
+/// Its JSON form uses the keys of the `gannet` manifest's `config`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Given {
@@ -48,7 +48,7 @@ pub struct Given {
     pub architecture: Option<Architecture>,
     /// Taps of the resampling filter, `[1, 3, 3, 1]` when not said.
     pub resample_filter: Option<Vec<f64>>,
-    /// Limit of the activations, none when not said.
+    /// Limit of the activations, `None` if not given.
     pub conv_clamp: Option<f64>,
 }
 
@@ -90,7 +90,7 @@ impl Given {
         })
     }
 
-    /// Joins what is said with what the tensors show.
+    /// Completes the given settings from the tensors.
     ///
     /// Errors where both speak and disagree, and on what is not supported.
     pub fn complete(&self, tensors: &Listing) -> Result<Config> {

@@ -46,7 +46,7 @@ impl StyleGan2 {
     /// Builds the generator from its tensors; `fingerprint` identifies them.
     ///
     /// Errors when a tensor is missing or of another shape, when `given` and the tensors disagree,
-    /// and on what is not supported. What stays in `source` was not understood.
+    /// and on unsupported settings. Tensors left in `source` were not understood.
     pub fn new(
         source: &mut Weights,
         given: &Given,
@@ -56,7 +56,7 @@ impl StyleGan2 {
         Self::build(source, given, fingerprint, device, crate::tensor::halves(device))
     }
 
-    /// As [`StyleGan2::new`]; whether in f16 where the official code is.
+    /// As [`StyleGan2::new`], optionally in f16 where the official code uses it.
     fn build(
         source: &mut Weights,
         given: &Given,

@@ -137,7 +137,7 @@ fn read_noise(r: &mut Reader<'_>, name: &str, resolution: usize) -> Result<Optio
     }))
 }
 
-/// From features to a picture: a 1×1 modulated convolution without demodulation.
+/// Turns features into a picture: a 1×1 modulated convolution without demodulation.
 struct ToRgb {
     affine: Dense,
     weight: Weight,
@@ -340,13 +340,13 @@ impl Block {
 
 /// Input of a block.
 enum Entry {
-    /// The features of the block before it; none for the first block.
+    /// The features of the previous block; `None` for the first block.
     Before(Option<Tensor>),
     /// The map of one of its own points.
     Within(Tensor, usize),
 }
 
-/// A pass through the layers: what they read, in their order.
+/// A pass through the layers: their inputs, in order.
 struct Walk<'a> {
     styles: Styles<'a>,
     maps: Maps,
@@ -374,12 +374,12 @@ pub(super) struct Styles<'a> {
 }
 
 impl<'a> Styles<'a> {
-    /// From ws `[N, num_ws, w_dim]`.
+    /// Styles computed from ws `[N, num_ws, w_dim]`.
     pub(super) fn of_rows(ws: &'a Tensor) -> Self {
         Self { codes: ws, given: false, at: 0 }
     }
 
-    /// From a style code `[N, s_dim]`.
+    /// Styles taken from a style code `[N, s_dim]`.
     pub(super) fn given(s: &'a Tensor) -> Self {
         Self { codes: s, given: true, at: 0 }
     }
@@ -416,7 +416,7 @@ impl<'a> Styles<'a> {
     }
 }
 
-/// The blocks on the engine; none where it cannot run them.
+/// The blocks on the engine; `None` when it cannot run them.
 fn network(blocks: &[Block]) -> Result<Option<Network>> {
     let Some(Block { constant: Some(constant), filter, .. }) = blocks.first() else {
         return Ok(None);

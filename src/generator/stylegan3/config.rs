@@ -11,7 +11,8 @@ use serde::{Deserialize, Deserializer};
 /// Settings given for a model, each optional: missing ones are read from the tensors or take the
 /// official code's defaults.
 ///
-/// As JSON: the keys of the `gannet` manifest's `config`, called as the official code's options.
+/// Its JSON form uses the keys of the `gannet` manifest's `config`, named like the official code's
+/// options.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct Given {
@@ -140,10 +141,10 @@ impl Given {
         })
     }
 
-    /// Joins what is said with what the tensors show.
+    /// Completes the given settings from the tensors.
     ///
     /// # Errors
-    /// Where both speak and disagree, and on what is not supported.
+    /// When both state a setting and disagree, and on unsupported settings.
     pub fn complete(&self, tensors: &Listing) -> Result<Config> {
         let seen = Seen::look(tensors)?;
         let (num_layers, last) = match seen.layers.split_last() {

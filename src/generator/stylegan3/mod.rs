@@ -50,7 +50,7 @@ impl StyleGan3 {
     ///
     /// # Errors
     /// When a tensor is missing or of another shape, when `given` and the tensors disagree, and on
-    /// what is not supported. What stays in `source` was not understood.
+    /// unsupported settings. Tensors left in `source` were not understood.
     pub fn new(
         source: &mut Weights,
         given: &Given,

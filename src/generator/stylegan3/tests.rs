@@ -94,7 +94,7 @@ fn pictures_move_as_they_are_told() {
             continue;
         }
         let found = picture(&g, &ws, &moved(Transform { rotate: 90.0, shift: [0.0; 2] }));
-        // Counterclockwise: what was on the right is above.
+        // Counterclockwise: the right side moves to the top.
         let turned = |t: &Tensor| {
             let across = t.transpose(2, 3).and_then(|t| t.contiguous());
             across.and_then(|t| t.flip(&[2])).expect("turned")

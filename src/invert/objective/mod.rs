@@ -110,7 +110,7 @@ pub struct Setup<'s, 'a> {
     pub sigma: &'s dyn Fn() -> Result<f64>,
 }
 
-/// A kind of term: what its file tells the rest of the program.
+/// A kind of term: everything that the rest of the program knows about it.
 pub struct TermKind {
     /// Its name, that of its parameter, and of its column in the trace.
     pub name: &'static str,
@@ -149,7 +149,7 @@ pub struct Objective<'a> {
 }
 
 impl<'a> Objective<'a> {
-    /// Without any terms yet; `limited` compares at no more than 256 pixels a side, as the
+    /// An objective without terms; `limited` compares at no more than 256 pixels a side, as the
     /// projector does.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl<'a> Objective<'a> {
         Ok(Self { targets, compared, mask: None, share: 1.0, terms: Vec::new(), limited })
     }
 
-    /// With a mask `[1, 1, H, W]` at the targets' size.
+    /// Applies a mask `[1, 1, H, W]` at the targets' size.
     ///
     /// # Errors
     /// When the mask is 0 everywhere.
@@ -247,7 +247,7 @@ fn limit(pictures: &Tensor) -> Result<Tensor> {
     resize_to(pictures, h.min(LIMITED_SIDE), w.min(LIMITED_SIDE))
 }
 
-/// For terms that can be had everywhere.
+/// Check of terms that are always available.
 fn always(_: &Job<'_>, _: Space) -> Result<()> {
     Ok(())
 }

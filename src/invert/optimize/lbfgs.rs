@@ -38,7 +38,7 @@ struct Pair {
     change: Vec<f64>,
 }
 
-/// The line search under way: where it began, its direction, and its state.
+/// The current line search: its start, its direction, and its state.
 #[derive(Clone, Debug)]
 struct Search {
     from: Vec<f64>,
@@ -85,8 +85,8 @@ impl Lbfgs {
         }
     }
 
-    /// Back to where a failed search began, without the history; that a search fails without any
-    /// means that rounding leaves nothing to gain.
+    /// Returns to the start of a failed search, without the history. A search that fails without a
+    /// history means that rounding prevents further improvement.
     fn retreat(&mut self, search: Search) -> Option<Vec<f64>> {
         if self.pairs.is_empty() {
             return None;
@@ -219,7 +219,7 @@ impl Search {
     }
 }
 
-/// Summed from the first to the last, whatever the number of threads.
+/// Summed from the first to the last, so it does not depend on the number of threads.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }

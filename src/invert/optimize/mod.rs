@@ -31,7 +31,7 @@ pub struct Worth<'e> {
 /// One part of an optimizer's state.
 #[derive(Clone, Debug)]
 pub enum Stored {
-    /// In single precision, as the parameters are.
+    /// In single precision, like the parameters.
     Tensor(Tensor),
     /// In double precision.
     Numbers(Vec<f64>),

@@ -1,7 +1,7 @@
 //! The line search of Moré and Thuente (1994): along a descent direction to a point that decreases
 //! the function enough and has a small enough slope (the strong Wolfe conditions).
 //!
-//! With the constants of L-BFGS-B 3.0, so that its steps are those of scipy's `fmin_l_bfgs_b`.
+//! It uses the constants of L-BFGS-B 3.0, so its steps are those of scipy's `fmin_l_bfgs_b`.
 
 /// A point must decrease the function by this share of what the first slope promises.
 const DECREASE: f64 = 1e-3;
@@ -56,7 +56,7 @@ pub struct Line {
 pub enum Outcome {
     /// It wants value and slope at this step.
     Ask(f64),
-    /// The step that was told last is taken.
+    /// The last evaluated step is taken.
     Take,
 }
 

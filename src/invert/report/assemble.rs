@@ -1,4 +1,4 @@
-//! Puts the outcomes of all images together.
+//! Combines the outcomes of all images.
 
 use super::diagnosis::{diagnose, warn};
 use super::inversion::{Inversion, origin};

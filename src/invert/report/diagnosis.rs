@@ -13,7 +13,7 @@ use candle_core::{DType, Device, Tensor};
 const SAFE_OFFSET: f64 = 0.5;
 /// Distance from the mean, in σ_w, beyond which a code is not a typical sample.
 const FAR: f64 = 2.5;
-/// Draws that measure the spread of style codes: it only has to tell 2 σ from 3.
+/// Draws that measure the spread of style codes: enough to distinguish 2 σ from 3.
 const STYLE_SAMPLES: usize = 1000;
 /// PSNR in dB under which the picture has not been reached.
 const REACHED: f64 = 20.0;

@@ -38,7 +38,7 @@ pub struct Inversion {
     pub steps: usize,
     /// The seed.
     pub seed: u64,
-    /// The step at which the user stopped it, one an image; none for those that had ended.
+    /// The step at which the user stopped it, one an image; `None` for finished images.
     pub stopped: Vec<Option<usize>>,
 }
 
@@ -48,7 +48,7 @@ impl Inversion {
         self.stopped.iter().copied().flatten().next()
     }
 
-    /// Every image's own: what inverting it alone would have given, but for the time, which is an
+    /// One inversion an image, as if it had been inverted alone, except for the time, which is an
     /// equal share.
     ///
     /// # Errors

@@ -101,7 +101,7 @@ impl FeaturesConfig {
         self.framing.is_some() && self.landmark_outputs().is_some() && self.output("face").is_some()
     }
 
-    /// Whether it tells people apart.
+    /// Whether it has an identity embedding.
     pub fn knows_identity(&self) -> bool {
         self.outputs.iter().any(|o| o.group == "identity")
     }

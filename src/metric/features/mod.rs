@@ -30,8 +30,8 @@ pub struct Features {
 }
 
 impl Features {
-    /// From its tensors: `conv{i}` as [`Trunk::take`] reads them,
-    /// `head.weight [outputs, C · grid²]`, `head.bias`.
+    /// Builds the network from its tensors: `conv{i}` as [`Trunk::take`] reads them, `head.weight
+    /// [outputs, C · grid²]`, `head.bias`.
     ///
     /// # Errors
     /// When the configuration contradicts itself, or a tensor is missing, has another shape, or is

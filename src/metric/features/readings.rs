@@ -61,7 +61,7 @@ impl Features {
     /// `[N, C, H, W]` → `[N]`, in the output's unit, with gradients.
     ///
     /// # Errors
-    /// When there is no such output.
+    /// When the output does not exist.
     pub fn score(&self, pictures: &Tensor, name: &str) -> Result<Tensor> {
         let at = self.config.output(name).ok_or_else(|| self.lacks(&format!("output `{name}`")))?;
         Ok(self.scores(pictures)?.narrow(1, at, 1)?.squeeze(1)?)
@@ -73,7 +73,7 @@ impl Features {
     /// `[N, C, H, W]` → `[N, k]`, in the outputs' units, with gradients.
     ///
     /// # Errors
-    /// When there is no such group.
+    /// When the group does not exist.
     pub fn group(&self, pictures: &Tensor, name: &str) -> Result<Tensor> {
         let rows = self.config.group(name);
         if rows.is_empty() {
@@ -88,7 +88,7 @@ impl Features {
     /// `[N, C, H, W]` → `[N, k]`, with gradients.
     ///
     /// # Errors
-    /// When the network has no such group.
+    /// When the network lacks the group.
     pub fn identity(&self, pictures: &Tensor) -> Result<Tensor> {
         let rows = self.config.group("identity");
         if rows.is_empty() {
@@ -188,7 +188,7 @@ mod tests {
     use candle_core::Device;
     use std::collections::BTreeMap;
 
-    /// A network whose raw scores are its head's bias, whatever the picture.
+    /// A network whose raw scores are its head's bias, for every picture.
     fn constant(outputs: serde_json::Value, raw: &[f32]) -> Features {
         let config =
             serde_json::json!({"input_resolution": 4, "strides": [2, 2], "outputs": outputs});

@@ -60,7 +60,7 @@ pub(super) fn space(name: &str) -> Result<Space> {
     Space::parse(name).ok_or_else(|| broken(format!("the space {}", crate::safe::Safe(name))))
 }
 
-/// A direction; what was measured about it as JSON.
+/// A direction; its measurements as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Direction {
     /// The space whose set it comes from.

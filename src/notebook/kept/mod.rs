@@ -23,9 +23,9 @@ type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Lists in lists that are kept.
 const DEPTH: usize = 16;
-/// Bytes that an element costs, whatever it is.
+/// Bytes that any element costs.
 const ELEMENT: usize = 16;
-/// Bytes of the largest value of which a digest is kept instead.
+/// Largest value, in bytes, whose digest is kept in its place.
 const DIGESTED: usize = 64 << 20;
 
 /// Stored form of a name's value, shared.
@@ -90,8 +90,8 @@ pub enum Kept {
     Mask(picture::Mask),
     /// A table.
     Table(picture::Table),
-    /// Too large, or no data: computed again when it is needed. The digest tells whether it is
-    /// then what it was; none where the value is larger than is worth the time.
+    /// Too large, or not data: recomputed on demand. The digest shows whether the result is the
+    /// same; `None` for values whose digest would take too long.
     Again(Option<String>),
 }
 

@@ -51,8 +51,8 @@ pub struct Floats {
 }
 
 impl Floats {
-    /// `None` for another element type, or when the tensor needs more than what is `left` of the
-    /// budget, in bytes, which it then leaves as it is.
+    /// `None` for another element type, or when the tensor needs more than `left`, the rest of the
+    /// budget in bytes; `left` is then unchanged.
     pub(super) fn of(t: &Tensor, left: &mut usize) -> Option<Self> {
         let rest = left.checked_sub(t.elem_count().checked_mul(4)?)?;
         if t.dtype() != DType::F32 {

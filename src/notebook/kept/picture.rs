@@ -44,7 +44,7 @@ impl Pixels {
         }
     }
 
-    /// As [`Pixels::of`]; where the exact values are too many, rounded to eight bits.
+    /// As [`Pixels::of`], rounded to eight bits when the exact values exceed the budget.
     pub(super) fn rounded(t: &Tensor, left: &mut usize) -> Option<Self> {
         if let Some(exact) = Self::of(t, left) {
             return Some(exact);

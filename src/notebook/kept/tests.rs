@@ -29,7 +29,7 @@ fn names(program: &str) -> BTreeMap<String, Value> {
     session.names
 }
 
-/// As from a journal's line.
+/// Converts to a journal's line and back.
 fn through_json(kept: &Kept) -> Kept {
     let line = serde_json::to_string(kept).unwrap();
     assert!(!line.contains('\n'));

@@ -1,5 +1,5 @@
 //! Convolutions by cuDNN: descriptors and algorithms are made once for every size and kept. Sums
-//! are in single precision, whatever type the numbers are stored in.
+//! are in single precision for every number format.
 
 use super::{Number, empty, tf32};
 use crate::conv::Sizes;
@@ -19,7 +19,7 @@ use half::f16;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
-/// Bytes of workspace that an algorithm may ask for; above, the plain one is taken.
+/// Maximum bytes of an algorithm's workspace; above it, the plain algorithm is used.
 const WORKSPACE: usize = 1 << 30;
 
 /// An algorithm and the bytes of its workspace.
@@ -27,7 +27,7 @@ type Choice<A> = (A, usize);
 
 /// One convolution as cuDNN describes it, with the algorithms once they are chosen.
 pub(super) struct Plan<T: CudnnDataType> {
-    /// In the type of the sums.
+    /// Descriptor in the type of the sums.
     conv: ConvDescriptor<f32>,
     /// `[n, i, h, w]`.
     x: TensorDescriptor<T>,
@@ -39,7 +39,7 @@ pub(super) struct Plan<T: CudnnDataType> {
     filter: Option<Choice<FilterAlgo>>,
 }
 
-/// With whether TF32 is allowed.
+/// Device, sizes, and whether TF32 is allowed.
 pub(super) type Key = (DeviceId, Sizes, bool);
 
 #[derive(Default)]
@@ -166,7 +166,7 @@ fn choose<A: Copy>(
 }
 
 fn workspace(device: &CudaDevice, bytes: usize) -> Result<CudaSlice<u8>> {
-    // SAFETY: cuDNN reads nothing from it that it has not written.
+    // SAFETY: cuDNN reads only what it has written before.
     unsafe { device.alloc::<u8>(bytes.max(1)) }
 }
 

@@ -92,7 +92,7 @@ where
     unsafe { device.cublas_handle().gemm(config, &b.data, &a.data, &mut into.data) }.w()
 }
 
-/// `a · b` of `[m, k]` and `[k, n]`, each stored transposed when it says so.
+/// `a · b` of `[m, k]` and `[k, n]`, each stored transposed if flagged.
 pub(crate) fn product(
     [m, n, k]: [usize; 3],
     a: (In<'_>, bool),

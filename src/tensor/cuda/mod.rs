@@ -80,8 +80,8 @@ pub(super) fn tf32() -> bool {
 /// Errors with the driver's reason when the GPU does not exist.
 pub(super) fn open(index: usize) -> std::result::Result<Device, String> {
     result::init().map_err(reason)?;
-    // candle's plain device has a stream for each host thread, with nothing to keep them in order:
-    // take a single one.
+    // candle's plain device has a stream for each host thread, without an order between them: take
+    // a single one.
     let device = Device::new_cuda_with_stream(index).map_err(|e| e.to_string())?;
     if let Device::Cuda(cuda) = &device {
         // SAFETY: every use of this device's memory is on its one stream, whose order is all that
@@ -99,8 +99,8 @@ fn reason(e: result::DriverError) -> String {
     }
 }
 
-/// Freed memory stays with the process. The driver's default is to give it back whenever the stream
-/// is waited for, that is once a step, and to map it anew in the next.
+/// Freed memory stays with the process. By default the driver returns it at each synchronisation,
+/// that is once a step, and maps it anew in the next.
 fn keep_freed_memory(device: &CudaDevice) -> std::result::Result<(), result::DriverError> {
     let stream = device.cuda_stream();
     if !stream.context().has_async_alloc() {

@@ -74,7 +74,7 @@ static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new(), lines: 0 });
 /// Maximum size of the pool, in lines: 2 GiB, a step at 1024 pixels.
 const KEPT: usize = (2 << 30) / LINE;
 
-/// A buffer of numbers, aligned to a cache line. What it holds at first is unspecified.
+/// A buffer of numbers, aligned to a cache line. Its initial content is unspecified.
 pub(crate) struct Buffer {
     block: Option<Block>,
     len: usize,
@@ -176,12 +176,12 @@ impl Map {
         self.h * self.w * LANES
     }
 
-    /// From `[N, C, H, W]`.
+    /// Converts `[N, C, H, W]` to blocks.
     pub(crate) fn from_planar(x: &[f32], shape: (usize, usize, usize, usize)) -> Self {
         Self::padded(x, shape, 0)
     }
 
-    /// From `[N, C, H, W]`, with `margin` zeros on every side.
+    /// Converts `[N, C, H, W]` to blocks, with `margin` zeros on every side.
     pub(crate) fn padded(
         x: &[f32],
         (n, c, h, w): (usize, usize, usize, usize),
@@ -209,12 +209,12 @@ impl Map {
         map
     }
 
-    /// To `[N, C, H, W]`.
+    /// Converts to `[N, C, H, W]`.
     pub(crate) fn to_planar(&self) -> Vec<f32> {
         self.cropped(0)
     }
 
-    /// To `[N, C, H − 2·margin, W − 2·margin]`: without so many pixels on every side.
+    /// Converts to `[N, C, H − 2·margin, W − 2·margin]`, without the margins.
     pub(crate) fn cropped(&self, margin: usize) -> Vec<f32> {
         let (h, w, blocks) = (self.h - 2 * margin, self.w - 2 * margin, self.blocks());
         let mut out = vec![0f32; self.n * self.channels * h * w];

@@ -16,7 +16,8 @@ use std::ops::Range;
 
 /// Elements of transformed input that are alive at a time.
 const ALIVE: usize = 5 << 20;
-/// Panels of tiles that share one transformation of the weights at least, where there are so many.
+/// Minimum number of panels of tiles that share one transformation of the weights, on maps that
+/// have that many.
 const RANGE: usize = 12;
 /// Jobs that a chunk of work is cut into, about.
 const JOBS: usize = 16;
@@ -70,7 +71,8 @@ impl Form {
         }
     }
 
-    /// Whether a map of so many pixels, the smaller one, is so small that every product is made.
+    /// Whether a map of this many pixels (the smaller of input and output) is so small that every
+    /// product is made.
     fn few(self, pixels: usize) -> bool {
         pixels <= if matches!(self, Self::Same | Self::SameBack) { FEW.0 } else { FEW.1 }
     }
@@ -96,7 +98,7 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// From `w(output, input, tap)`.
+    /// Packs the weights `w(output, input, tap)`.
     pub(super) fn new(
         (outputs, inputs): (usize, usize),
         form: Form,

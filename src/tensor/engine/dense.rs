@@ -1,7 +1,7 @@
 //! Products of few rows with a weight matrix: the fully connected layer and its gradient to the
 //! input.
 //!
-//! Every row of the result is added up by itself and in one order, so it is the same bits in any
+//! Every row of the result is summed separately and in one order, so its bits do not depend on the
 //! batch.
 
 use super::simd::{Isa, LANES, Lanes, Work};

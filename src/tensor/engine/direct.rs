@@ -35,14 +35,14 @@ fn source(form: Form, at: usize, tap: usize) -> Option<isize> {
 struct Few {
     /// The outputs.
     pixels: Vec<usize>,
-    /// For each tap, which of the gathered input pixels each output takes.
+    /// For each tap, the gathered input pixel that each output reads.
     taps: Vec<(usize, [usize; PANEL])>,
 }
 
 /// Offsets of the inputs of each output.
 struct Table {
     few: Vec<Few>,
-    /// The input pixels that are read; the gathered pixel 0 is none of them, but zero.
+    /// The input pixels that are read; the gathered pixel 0 is an extra zero.
     read: Vec<usize>,
 }
 

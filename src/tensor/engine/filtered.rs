@@ -2,9 +2,9 @@
 //! stored.
 //!
 //! A row is kept in phases, pixel `P·k + p` at place k of phase p. In phases every filter, whether
-//! it inserts zeros or leaves pixels out, is a sum of rows, shifted and scaled: sixteen numbers at
-//! a time, whatever the factors. A filter's rows are kept in a ring of as many as it reads. Who
-//! asks for a row of the result has the rows below it made, and these those below them.
+//! it inserts zeros or leaves pixels out, is a sum of shifted and scaled rows: sixteen numbers at a
+//! time, for any factors. A filter's rows are kept in a ring of as many as it reads. A request for
+//! a row of the result computes the rows below it, and these the rows below them.
 
 use super::simd::{Isa, LANES, Lanes, Work};
 use crate::Activation;
@@ -12,7 +12,7 @@ use crate::fir::{Axis, Fir, gcd};
 use crate::raw::{planes, scratch};
 use std::ops::Range;
 
-/// A number of the source, so many elements from where the sum begins, and its factor.
+/// A number of the source, by its offset from the start of the sum, and its factor.
 #[derive(Clone, Copy)]
 struct Term {
     at: usize,
@@ -24,11 +24,11 @@ struct Stage {
     y: Axis,
     /// Rows of the source.
     rows: usize,
-    /// The taps along the column in the order in which they meet the rows; none where the filter is
-    /// not a product.
+    /// The taps along the column in the order in which they meet the rows; `None` when the filter
+    /// is not a product.
     column: Option<Vec<f32>>,
-    /// For the row of the product, or else for every row of the filter: the terms of every phase of
-    /// the result.
+    /// The terms of every phase of the result: for the row of a product, else for every row of the
+    /// filter.
     terms: Vec<Vec<Vec<Term>>>,
     /// Column of the source's row at its first place.
     origin: isize,
@@ -49,7 +49,7 @@ struct Phases {
 }
 
 impl Phases {
-    /// Room for so many places, and for reading so many further.
+    /// Storage for `places` places, readable `beyond` further.
     fn new(count: usize, places: usize, beyond: usize) -> Self {
         let len = places.next_multiple_of(LANES);
         Self { count, len, size: (count * len + beyond).next_multiple_of(LANES) }
@@ -281,7 +281,7 @@ unsafe fn vectors<L: Lanes, const N: usize>(
     }
 }
 
-/// A plane as it is read: its width, numbers, and what is added to each.
+/// A plane in its stored form: its width, numbers, and the value added to each.
 #[derive(Clone, Copy)]
 struct Plane<'a> {
     width: usize,
@@ -325,7 +325,7 @@ pub(crate) struct Between {
 }
 
 impl Between {
-    /// From planes of `h × w` to `down(act(up(x + bias)))`.
+    /// Computes `down(act(up(x + bias)))` of planes of `h × w`.
     pub(crate) fn forward(
         isa: Isa,
         [up, down]: [&Fir; 2],
@@ -335,7 +335,7 @@ impl Between {
         Self::new(isa, [up, down], None, size, act)
     }
 
-    /// From such planes and the gradient of the result to that of the planes.
+    /// The gradient of such planes from the gradient of the result.
     pub(crate) fn backward(
         isa: Isa,
         [up, down]: [&Fir; 2],
@@ -345,8 +345,7 @@ impl Between {
         Self::new(isa, [up, &up.transposed(size.0, size.1)], Some(down), size, act)
     }
 
-    /// With a filter of which `back` is given, the gradient goes through what is between the
-    /// filters.
+    /// If `back` is given, the gradient passes the activation between the filters.
     fn new(
         isa: Isa,
         [up, down]: [&Fir; 2],

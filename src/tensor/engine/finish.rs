@@ -16,11 +16,11 @@ pub(super) enum Finish<'a> {
 
 /// After a convolution.
 pub(super) struct Epilogue<'a> {
-    /// Factors `[N, C]` in whole blocks; none is 1.
+    /// Factors `[N, C]` in whole blocks; `None` means 1.
     pub(super) scale: Option<&'a [f32]>,
     /// `[C]` in whole blocks.
     pub(super) bias: &'a [f32],
-    /// A map `[H, W]` for each sample, so many elements apart; 0 where all share one.
+    /// A map `[H, W]` for each sample, with its stride in elements; 0 when all share one.
     pub(super) noise: Option<(&'a [f32], usize)>,
     /// Slope below zero, gain, clamp.
     pub(super) act: [f32; 3],
@@ -62,7 +62,8 @@ impl Finish<'_> {
         matches!(self, Self::Gradient(_))
     }
 
-    /// For a block of a sample of a map of so many blocks, whose pixels begin at element `start`.
+    /// The finish of one block of a sample, from the number of blocks of its map and its first
+    /// element `start`.
     ///
     /// # Safety
     /// The sizes were checked.

@@ -19,9 +19,9 @@ const MARGIN: usize = 1;
 
 /// The weights as the kernels read them.
 enum Kernel {
-    /// Of 3×3, for the map and for the gradient.
+    /// Weights of 3×3, for the map and for the gradient.
     Three { forward: Packed, backward: Packed },
-    /// Of 1×1, `[O, I]`.
+    /// Weights of 1×1, `[O, I]`.
     One(Vec<f32>),
 }
 
@@ -29,7 +29,7 @@ enum Kernel {
 pub(crate) struct FullConv {
     isa: Isa,
     kernel: Kernel,
-    /// None where the result is not demodulated.
+    /// `None` when the result is not demodulated.
     squares: Option<Squares>,
     /// Factor of the result.
     gain: f32,
@@ -41,8 +41,8 @@ pub(crate) struct FullConv {
 type Size = (usize, usize, usize);
 
 impl FullConv {
-    /// From weights `[O, I, k, k]`; none where the engine cannot run it: a kernel other than 1×1
-    /// and 3×3, trained weights, another device.
+    /// Packs weights `[O, I, k, k]`; `None` when the engine cannot run them: a kernel other than
+    /// 1×1 and 3×3, trained weights, another device.
     pub(crate) fn new(weight: &Tensor, demodulate: bool, gain: f64) -> Result<Option<Self>> {
         Self::for_isa(Isa::current(), weight, demodulate, gain)
     }
@@ -191,7 +191,8 @@ impl FullConv {
         out
     }
 
-    /// As [`FullConv::backward`] for 1×1 kernels, without what demodulation adds to the styles.
+    /// As [`FullConv::backward`] for 1×1 kernels, without the contribution of demodulation to the
+    /// styles.
     fn backward_one(
         &self,
         weight: &[f32],

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 /// The layers of one resolution: convolutions, then perhaps toRGB.
 #[derive(Default)]
 pub struct Stage<'a> {
-    /// In the order in which they run.
+    /// The convolutions, in the order in which they run.
     pub convs: Vec<StyledConv<'a>>,
     /// Added to the doubled picture of the stage before.
     pub rgb: Option<RgbConv<'a>>,
@@ -41,10 +41,10 @@ pub struct Network {
 }
 
 impl Network {
-    /// A network from its constant `[C, H, W]`, its stages, and the filter that doubles pictures;
-    /// none where the engine cannot run it: trained weights, a filter of more than four taps, a
-    /// device that is not the CPU. The numbers are copied: what becomes of the tensors later is not
-    /// seen.
+    /// A network from its constant `[C, H, W]`, its stages, and the filter that doubles pictures.
+    /// `None` when the engine cannot run it: trained weights, a filter of more than four taps, a
+    /// device that is not the CPU. The numbers are copied: later changes of the tensors have no
+    /// effect.
     ///
     /// # Errors
     /// When a tensor has another rank.
@@ -262,7 +262,7 @@ impl Network {
     }
 }
 
-/// The sum of two pictures, the first of which may not be there yet.
+/// The sum of two pictures; the first may be missing.
 fn added(mut old: Vec<f32>, new: Vec<f32>) -> Vec<f32> {
     if old.is_empty() {
         return new;

@@ -271,7 +271,7 @@ fn a_network_and_its_gradients() {
                 numbers(grads.get(&a).expect("gradient"))
             };
             assert_eq!(g(&again), g(&grads), "{what}: gradients asked for twice");
-            // Without gradients, without noise: the same path, less kept.
+            // Without gradients and noise: the same path, with less kept.
             let frozen = network
                 .forward(&a.as_detached_tensor(), Some(&b.as_detached_tensor()))
                 .expect("forward");

@@ -98,11 +98,11 @@ pub(super) struct ActBackward<'a> {
     pub(super) isa: Isa,
     /// Output of the layer.
     pub(super) y: &'a Map,
-    /// Factors of the convolution `[N, C]` in whole blocks; none is 1.
+    /// Factors of the convolution `[N, C]` in whole blocks; `None` means 1.
     pub(super) scale: Option<&'a [f32]>,
     /// `[C]` in whole blocks.
     pub(super) bias: &'a [f32],
-    /// A map `[H, W]` for each sample, so many elements apart.
+    /// A map `[H, W]` for each sample, with its stride in elements.
     pub(super) noise: Option<(&'a [f32], usize)>,
     /// Slope below zero (above 0 where the sums are wanted), gain, clamp.
     pub(super) act: [f32; 3],
@@ -297,7 +297,7 @@ pub(super) struct Squares {
 }
 
 impl Squares {
-    /// From weights `[O, I, taps]`.
+    /// Computes the sums from weights `[O, I, taps]`.
     pub(super) fn new(w: &[f32], outputs: usize, inputs: usize) -> Self {
         let padded = inputs.next_multiple_of(LANES);
         let mut data = Buffer::zeros(outputs.next_multiple_of(LANES) * padded);
@@ -314,7 +314,7 @@ impl Squares {
         let lanes = self.outputs.next_multiple_of(LANES);
         let mut out = vec![0f32; style.len() / self.inputs.max(1) * lanes];
         let work = Norms { squares: self, style, out: &mut out };
-        // SAFETY: the sizes are those of the squares.
+        // SAFETY: the sizes match the squares.
         unsafe { isa.run(work) };
         for line in out.chunks_exact_mut(lanes) {
             let (used, rest) = line.split_at_mut(self.outputs);
@@ -336,7 +336,7 @@ impl Squares {
     ) {
         let weighted: Vec<f32> = g.iter().zip(factors).map(|(g, d)| g * d * d).collect();
         let mut sums = vec![0f32; style.len()];
-        // SAFETY: the sizes are those of the squares.
+        // SAFETY: the sizes match the squares.
         unsafe { isa.run(NormsBack { squares: self, weighted: &weighted, out: &mut sums }) };
         for ((t, s), sum) in to.iter_mut().zip(style).zip(sums) {
             *t -= s * sum;

@@ -28,7 +28,7 @@ fn grid((blocks, h, w): (usize, usize, usize), sample: usize, block: usize) -> G
 #[derive(Clone, Copy)]
 pub(super) struct Tiles {
     pub(super) across: usize,
-    /// Of one sample.
+    /// Number of tiles of one sample.
     pub(super) each: usize,
     pub(super) all: usize,
 }
@@ -187,9 +187,9 @@ struct Group<'a> {
 /// Weights that are transformed next. They are prefetched a few with each product, as products
 /// leave memory idle.
 struct Coming<'a> {
-    /// Of two blocks of outputs.
+    /// Weights of two blocks of outputs.
     weights: [&'a [f32]; 2],
-    /// Elements to ask for at a time.
+    /// Elements prefetched at a time.
     step: usize,
 }
 

@@ -153,7 +153,7 @@ impl Isa {
         Self::forced().map_or_else(Self::best, Self::exact)
     }
 
-    /// The one for pictures of which no gradient will be asked: bf16 only where it was forced.
+    /// The set for pictures without gradients: bf16 only if it was forced.
     pub fn painting() -> Self {
         Self::forced().unwrap_or_else(Self::best)
     }

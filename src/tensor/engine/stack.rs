@@ -29,8 +29,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// From weights `[O, I, 3, 3]`, biases `[O]` and strides; none where the engine cannot run it:
-    /// another stride, trained weights, another device.
+    /// Builds a stack from weights `[O, I, 3, 3]`, biases `[O]` and strides; `None` when the engine
+    /// cannot run it: another stride, trained weights, another device.
     ///
     /// # Errors
     /// When a weight has another rank.
@@ -156,8 +156,8 @@ impl Stack {
         maps
     }
 
-    /// The gradient of the picture from what `own` gives of every map's: none where only later maps
-    /// are read.
+    /// The gradient of the picture from the gradients `own` of every map: `None` where only later
+    /// maps are read.
     fn unlook(
         &self,
         mut maps: Vec<Map>,

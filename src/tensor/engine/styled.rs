@@ -24,7 +24,7 @@ pub struct StyledConv<'a> {
     pub noise: bool,
 }
 
-/// From features to a picture: a 1×1 convolution, modulated without demodulation.
+/// Turns features into a picture: a 1×1 convolution, modulated without demodulation.
 pub struct RgbConv<'a> {
     /// `[K, I, 1, 1]`.
     pub weight: &'a Tensor,
@@ -36,7 +36,7 @@ pub struct RgbConv<'a> {
     pub clamp: Option<f64>,
 }
 
-/// The numbers of a frozen tensor on the CPU in single precision; none for any other.
+/// The numbers of a frozen tensor on the CPU in single precision; `None` for any other.
 pub(super) fn frozen(t: &Tensor) -> Result<Option<Vec<f32>>> {
     if t.track_op() || !t.device().is_cpu() || t.dtype() != DType::F32 {
         return Ok(None);
@@ -87,7 +87,7 @@ fn taps(filter: &Filter) -> Option<[f32; 4]> {
     (same && gain.is_normal()).then(|| taps.map(|v| v / sums[1] * gain))
 }
 
-/// Noise of one layer: a map for each sample, so many elements apart.
+/// Noise of one layer: a map for each sample, with its stride in elements.
 pub(super) type Noise<'a> = Option<(&'a [f32], usize)>;
 
 /// A [`StyledConv`] ready to run.
@@ -111,8 +111,8 @@ pub(super) struct Kept {
 }
 
 impl Layer {
-    /// None where the engine cannot run it: weights that are trained, a long or inseparable filter,
-    /// another device.
+    /// `None` when the engine cannot run it: trained weights, a long or inseparable filter, another
+    /// device.
     pub(super) fn new(conv: &StyledConv<'_>) -> Result<Option<Self>> {
         let (outputs, inputs, k, _) = conv.weight.dims4()?;
         let (Some(w), Some(bias)) = (frozen(conv.weight)?, frozen(conv.bias)?) else {
@@ -171,8 +171,9 @@ impl Layer {
         Kept { y, factors }
     }
 
-    /// From the gradient of its result in `g` (`fresh` when only toRGB reads it) to that of its
-    /// input; the gradient of the styles in whole blocks, and the sums over pixels and channels.
+    /// Turns the gradient of its result in `g` (`fresh` when only toRGB reads it) into that of its
+    /// input; also returns the gradient of the styles in whole blocks, and the sums over pixels and
+    /// channels.
     pub(super) fn backward(
         &self,
         isa: Isa,
@@ -234,7 +235,7 @@ pub(super) struct Rgb {
 }
 
 impl Rgb {
-    /// None where the engine cannot run it.
+    /// `None` when the engine cannot run it.
     pub(super) fn new(conv: &RgbConv<'_>) -> Result<Option<Self>> {
         let (colours, inputs, k, _) = conv.weight.dims4()?;
         let (Some(w), Some(bias)) = (frozen(conv.weight)?, frozen(conv.bias)?) else {
@@ -267,7 +268,7 @@ impl Rgb {
         ToRgb { isa, x, weight, bias: &self.bias, clamp: self.clamp }.run()
     }
 
-    /// Whether the gradient needs the picture: where it is clamped, nothing passes.
+    /// Whether the gradient needs the picture: clamped pixels have zero gradient.
     pub(super) fn clamps(&self) -> bool {
         self.clamp.is_finite()
     }

@@ -111,8 +111,8 @@ fn at_negative(form: Form, y: isize, a: isize, x: isize, b: isize) -> bool {
 }
 
 /// Every form at small sizes, where every product is made; at sizes of some tiles, with and without
-/// an edge that they leave; with more channels than are transformed at a time; and with so many
-/// tiles that the weights stay and the inputs come by.
+/// a remainder; with more channels than are transformed at a time; and with so many tiles that the
+/// weights stay in the cache and the inputs are streamed.
 #[test]
 fn every_form_of_the_convolution() {
     let channels: [(usize, usize, usize); 4] = [(1, 3, 5), (2, 16, 16), (1, 17, 33), (3, 40, 20)];

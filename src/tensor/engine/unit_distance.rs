@@ -12,7 +12,7 @@ const PIXELS: usize = 128;
 pub(super) struct UnitDistance<'a> {
     pub(super) isa: Isa,
     pub(super) x: &'a Map,
-    /// Of the same size; its pixels have unit length already.
+    /// A map of the same size, whose pixels already have unit length.
     pub(super) target: &'a Map,
     /// Keeps the length of a pixel of zeros above zero.
     pub(super) eps: f32,

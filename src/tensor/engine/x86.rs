@@ -109,7 +109,7 @@ impl Lanes for Avx2 {
     }
 }
 
-/// With products in pairs of bf16 or in single precision.
+/// AVX-512, with products in pairs of bf16 or in single precision.
 #[derive(Clone, Copy)]
 pub(super) struct Avx512<const PAIRED: bool>(__m512);
 

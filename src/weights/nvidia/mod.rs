@@ -2,8 +2,7 @@
 //! names of their modules, settings from the modules' attributes.
 //!
 //! Each module in such a file is a persistent object: class name, source code and attributes. The
-//! source is never run, not even parsed; its sha256 goes to the provenance, so that forks can be
-//! told apart.
+//! source is never run or parsed; its sha256 goes to the provenance and distinguishes forks.
 
 use super::container::{Container, Draft, Probe};
 use super::hex;

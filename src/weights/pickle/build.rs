@@ -235,7 +235,7 @@ pub(super) fn state(m: &mut Machine<'_, '_>, target: &Value, state: &Value) -> R
         Some(Node::Object(class, _)) if matches!(m.heap.node(state), Some(Node::Dict(_))) => {
             Node::Object(class.clone(), state.clone())
         }
-        // Attributes of a dictionary, such as a state_dict's `_metadata`, say nothing about its
+        // Attributes of a dictionary, such as a state_dict's `_metadata`, do not concern its
         // entries.
         Some(Node::Dict(_)) if matches!(m.heap.node(state), Some(Node::Dict(_))) => return Ok(()),
         _ => return Err(m.fail("only NumPy values, namespaces and dictionaries are given a state")),

@@ -1,4 +1,5 @@
-//! The stack machine: opcodes, stack, memo and their budgets. What calls build is in `build`.
+//! The stack machine: opcodes, stack, memo and their budgets. The results of calls are made in
+//! `build`.
 
 use super::value::{Global, Heap, Node, Value};
 use super::{Work, build};
@@ -286,7 +287,7 @@ impl Machine<'_, '_> {
                 let top = self.top()?.clone();
                 self.push(top)
             }
-            // Python drops an open mark where there is nothing above it.
+            // Python drops an open mark when nothing is above it.
             b'0' if self.marks.last() == Some(&self.stack.len()) => Ok(self.marks.pop().is_some()),
             b'0' => self.pop().map(|_| true),
             b'1' => self.pop_mark().map(|_| true),

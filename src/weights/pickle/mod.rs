@@ -1,11 +1,11 @@
-//! A pickle reader that executes nothing.
+//! A pickle reader that never executes code.
 //!
 //! A pickle is a program for a stack machine. This machine knows the opcodes of protocols 2 to 5
 //! that model files use and the names of [`value::Global`], each of which only builds data. Any
-//! other name is a word: it may be a value, or as the class of an object that is made without
-//! arguments and given attributes, as pickled modules are; it is data, not code. To call it with
-//! anything is refused; there is no fallback. Every resource has a budget of
-//! [`crate::limits::Limits`]; storages stay in the file until a tensor is read.
+//! other name is inert data: it may be a value, or the class of an object that is made without
+//! arguments and given attributes, as pickled modules are. Calling it with arguments is refused;
+//! there is no fallback. Every resource has a budget of [`crate::limits::Limits`]; storages stay in
+//! the file until a tensor is read.
 
 mod build;
 mod latin;

@@ -4,8 +4,8 @@ use crate::weights::array::DType;
 use crate::weights::source::Source;
 use std::rc::Rc;
 
-/// A value. Containers live in the [`Heap`] and are named by index, so that neither copying nor
-/// dropping one recurses.
+/// A value. Containers live in the [`Heap`] and are referred to by index, so copying and dropping
+/// them does not recurse.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     None,
@@ -131,7 +131,7 @@ pub(crate) enum Place {
 /// Numbers without a shape.
 #[derive(Clone)]
 pub(crate) struct Storage {
-    /// Type of its elements; none when it is untyped.
+    /// Type of its elements; `None` when it is untyped.
     pub(crate) dtype: Option<DType>,
     /// Number of its elements; bytes when it is untyped.
     pub(crate) len: u64,
@@ -168,7 +168,7 @@ pub(crate) enum Node {
     Dict(Vec<(Value, Value)>),
     /// Bytes, or text too long to be a name: left in the file.
     Bytes(Source),
-    /// An object: the name of its class, which means nothing here, and its attributes.
+    /// An object: the name of its class, which is only a word here, and its attributes.
     Object(Rc<str>, Value),
     /// An NVIDIA persistent object: the dict that describes it.
     Persistent(Value),
@@ -201,7 +201,7 @@ impl Heap {
         }
     }
 
-    /// As [`Heap::node`], to change it.
+    /// As [`Heap::node`], mutable.
     pub(crate) fn node_mut(&mut self, value: &Value) -> Option<&mut Node> {
         match value {
             Value::Ref(i) => self.nodes.get_mut(*i).map(|n| &mut n.0),
@@ -217,7 +217,7 @@ impl Heap {
         }
     }
 
-    /// The pairs of a dictionary or of an object's attributes; nothing for other values.
+    /// The pairs of a dictionary or of an object's attributes; empty for other values.
     pub(crate) fn pairs(&self, value: &Value) -> &[(Value, Value)] {
         match self.node(value) {
             Some(Node::Dict(pairs)) => pairs,
@@ -229,7 +229,7 @@ impl Heap {
         }
     }
 
-    /// The values of a list, tuple or set; nothing for other values.
+    /// The values of a list, tuple or set; empty for other values.
     pub(crate) fn items(&self, value: &Value) -> &[Value] {
         match self.node(value) {
             Some(Node::List(v) | Node::Tuple(v) | Node::Set(v)) => v,
@@ -267,8 +267,8 @@ impl Heap {
         }
     }
 
-    /// Checks that a value, written out in full, is a tree of bounded size: no value contains
-    /// itself, none is nested deeper than `depth`, and with shared parts counted once for each use
+    /// Checks that a value, written out in full, is a tree of bounded size: values do not contain
+    /// themselves, nesting is at most `depth`, and with shared parts counted once for each use
     /// there are at most `most` values.
     ///
     /// # Errors

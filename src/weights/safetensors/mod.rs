@@ -1,9 +1,9 @@
 //! Our own format: safetensors with a manifest in its metadata.
 //!
-//! The metadata entry `gannet` holds the [`Manifest`] as JSON:
-//! `{"format": 1, "family": …, "config": {…}, "provenance": {…}}`. The crate `safetensors` checks
-//! that the tensors cover the data without gap or overlap; what it leaves open is checked here:
-//! duplicate keys, the header's size, at least one tensor, finite values.
+//! The metadata entry `gannet` holds the [`Manifest`] as JSON: `{"format": 1, "family": …,
+//! "config": {…}, "provenance": {…}}`. The crate `safetensors` checks that the tensors cover the
+//! data without gap or overlap. This module also checks for duplicate keys, the header's size, at
+//! least one tensor, and finite values.
 
 use super::array::{Array, DType, Layout, elements};
 use super::container::{Container, Draft};

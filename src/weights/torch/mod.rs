@@ -1,5 +1,5 @@
-//! Files of `torch.save` (a zip since 1.6, five pickles in a row before) and plain pickles:
-//! whatever tensors they hold, under dotted names.
+//! Files of `torch.save` (a zip since 1.6, five pickles in a row before) and plain pickles: all
+//! their tensors, under dotted names.
 
 mod module;
 mod tree;

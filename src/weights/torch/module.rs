@@ -116,8 +116,8 @@ fn members(
     Ok(inner)
 }
 
-/// An attribute as a setting: a scalar, a short list of scalars or a dictionary of such; nothing
-/// for what is empty, `None` or of another kind.
+/// An attribute as a setting: a scalar, a short list of scalars or a dictionary of such; `None` for
+/// empty values, `None` and other kinds.
 fn attribute(tree: &mut Tree<'_>, value: &Value, depth: usize) -> Option<Json> {
     let heap = tree.heap();
     let items = heap.items(value);

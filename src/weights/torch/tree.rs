@@ -32,7 +32,7 @@ pub(in crate::weights) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// The value of a file's pickle, nothing collected yet.
+    /// The value of a file's pickle, before collection.
     pub(in crate::weights) fn new(probe: &'a Probe<'_>, loaded: &'a Loaded) -> Self {
         let Probe { source, limits, .. } = *probe;
         Self { source, limits, loaded, draft: Draft::default(), settings: 0, modules: 0 }
@@ -87,7 +87,7 @@ impl<'a> Tree<'a> {
         heap.items(root).iter().any(network)
     }
 
-    /// Collects the tensors below a value; what is not a tensor is returned as a setting.
+    /// Collects the tensors below a value; a value that is not a tensor is returned as a setting.
     fn flatten(&mut self, name: &str, value: &Value) -> Result<Option<Json>> {
         let heap = self.heap();
         check_name(self.source, heap.at(value), name)?;

@@ -21,8 +21,8 @@ fn detect(listing: &Listing) -> bool {
     ["SynthesisInput", "MappingNetwork"].iter().all(|c| listing.has_class(c))
 }
 
-/// The generator's settings from the attributes of its modules: from those that it computes with,
-/// else from its recipe, else the defaults of the official code, which are those of a manifest.
+/// The generator's settings from the attributes of its modules: first those used in computation,
+/// then its recipe, then the defaults of the official code, which are also a manifest's.
 fn settings(module: &Json) -> Json {
     let mut out = attributes::generator(module);
     const SYNTHESIS: [&str; 2] = [MODULES, "synthesis"];
