@@ -1,5 +1,8 @@
 //! Pictures on a terminal: what it can do, found out without harm, and the bytes that show them.
 //!
+//! viuer (`print.rs`) prints results in half blocks and for iTerm2. Previews, which are drawn over
+//! again, and the other protocols have sinks of their own.
+//!
 //! [`probe()`] asks the terminal once, with a deadline and without losing a key. A [`Painter`] then
 //! turns a [`Display`] into bytes: pictures side by side with captions and lines of text. Nothing
 //! here prints; callers write the bytes.

@@ -9,7 +9,8 @@ pub use dims::Dims;
 
 use std::fmt;
 
-/// A latent space (survey, section 3.1.2; P, PN after Zhu et al. 2020; S after Wu et al. 2020).
+/// A latent space (Xia et al., "GAN Inversion: A Survey", arXiv 2101.05278, section 3.1.2; P and PN
+/// after Zhu et al. 2020; S after Wu et al. 2020).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Space {
     /// The prior's space: the input of the mapping network.
