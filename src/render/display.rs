@@ -6,6 +6,9 @@ use super::terminal::Terminal;
 use super::text::{cut, describe, printable, width as columns_of, wrap};
 use crate::error::Result;
 use crate::image::Raster;
+use crossterm::QueueableCommand;
+use crossterm::cursor::{MoveDown, MoveUp};
+use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use std::fmt::Write as _;
 use std::io::Write;
 
@@ -129,7 +132,7 @@ impl Painter {
         }
         let synchronized = self.terminal.synchronized && !display.pictures.is_empty();
         if synchronized {
-            out.write_all(b"\x1b[?2026h").map_err(unwritten)?;
+            out.queue(BeginSynchronizedUpdate).map_err(unwritten)?;
         }
         let (bands, below) = self.plan(display, width);
         for band in &bands {
@@ -137,7 +140,7 @@ impl Painter {
         }
         lines(out, below.iter().map(String::as_str))?;
         if synchronized {
-            out.write_all(b"\x1b[?2026l").map_err(unwritten)?;
+            out.queue(EndSynchronizedUpdate).map_err(unwritten)?;
         }
         Ok(())
     }
@@ -224,12 +227,13 @@ impl Painter {
             sizes.iter().map(|s| vec![" ".repeat(usize::from(s.0)); usize::from(s.1)]).collect();
         let rows = rows_of(band, &blank, sizes, frame);
         lines(out, rows.iter().map(|l| l.trim_end()))?;
-        write!(out, "\x1b[{}A", rows.len()).map_err(unwritten)?;
+        let high = u16::try_from(rows.len()).unwrap_or(u16::MAX);
+        write!(out, "{}", MoveUp(high)).map_err(unwritten)?;
         for (i, (p, size)) in band.pictures.iter().zip(sizes).enumerate() {
             let column = u16::try_from(i * (frame.0 + GAP)).unwrap_or(u16::MAX);
             self.sink.put_at(out, column, &p.raster, *size)?;
         }
-        write!(out, "\r\x1b[{}B", rows.len()).map_err(unwritten)
+        write!(out, "\r{}", MoveDown(high)).map_err(unwritten)
     }
 }
 

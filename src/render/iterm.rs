@@ -7,6 +7,7 @@ use super::tmux;
 use crate::error::Result;
 use crate::image::{Raster, encode};
 use crate::store::base64;
+use crossterm::cursor::{RestorePosition, SavePosition};
 use std::io::Write;
 
 /// A PNG beyond this goes as JPEG instead: what is inspected should be exact, but not cost seconds
@@ -41,7 +42,7 @@ impl ImageSink for Iterm {
             format!("\x1b]1337;File={keys};doNotMoveCursor=1:{}\x07", base64::encode(&file));
         let sequence = if self.passthrough { tmux::wrap(&sequence) } else { sequence };
         // Not all of them know doNotMoveCursor: save and restore the cursor as well.
-        write!(out, "\x1b7{sequence}\x1b8").map_err(unwritten)
+        write!(out, "{SavePosition}{sequence}{RestorePosition}").map_err(unwritten)
     }
 
     fn cells(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16) {

@@ -8,6 +8,7 @@ use super::terminal::{Protocol, Terminal};
 use super::text::Described;
 use crate::error::{Error, Result};
 use crate::image::{Filter, Raster, resize};
+use crossterm::cursor::{MoveDown, MoveLeft, MoveRight, MoveUp};
 use std::io::Write;
 
 /// Paints pictures into rectangles of cells. Sizes in cells are (columns, rows), both at least 1.
@@ -27,7 +28,7 @@ pub trait ImageSink: Send {
     ) -> Result<()> {
         out.write_all(b"\r").map_err(unwritten)?;
         if column > 0 {
-            write!(out, "\x1b[{column}C").map_err(unwritten)?;
+            write!(out, "{}", MoveRight(column)).map_err(unwritten)?;
         }
         self.put(out, picture, cells)
     }
@@ -123,9 +124,10 @@ pub(super) fn pixel_columns(picture: &Raster, cell: (u16, u16)) -> (u16, u16) {
 /// Writes rows of text below each other from the cursor on, and goes back to where it was.
 pub(super) fn put_rows(out: &mut dyn Write, rows: &[String], columns: u16) -> Result<()> {
     for row in rows {
-        write!(out, "{row}\x1b[{columns}D\x1b[B").map_err(unwritten)?;
+        write!(out, "{row}{}{}", MoveLeft(columns), MoveDown(1)).map_err(unwritten)?;
     }
-    write!(out, "\x1b[{}A", rows.len()).map_err(unwritten)
+    let rows = u16::try_from(rows.len()).unwrap_or(u16::MAX);
+    write!(out, "{}", MoveUp(rows)).map_err(unwritten)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::sink::{ImageSink, fit_cells, fit_pixels, pixel_columns, unwritten};
 use super::terminal::Terminal;
 use crate::error::{Error, Result};
 use crate::image::{Filter, Raster, resize};
+use crossterm::cursor::{RestorePosition, SavePosition};
 use icy_sixel::{EncodeOptions, sixel_encode};
 use std::io::Write;
 
@@ -32,7 +33,7 @@ impl ImageSink for Sixel {
         let text = sixel_encode(&sized.data, sized.width, sized.height, &EncodeOptions::default())
             .map_err(|e| Error::runtime(format!("cannot write a picture as sixel: {e}")))?;
         // Terminals disagree on where the cursor ends.
-        write!(out, "\x1b7{text}\x1b8").map_err(unwritten)
+        write!(out, "{SavePosition}{text}{RestorePosition}").map_err(unwritten)
     }
 
     fn cells(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16) {

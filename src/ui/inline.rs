@@ -6,11 +6,44 @@
 //! frames. So wiping the view is the same few bytes at any time, from any thread, and a resize
 //! cannot leave copies behind.
 
-use ratatui::backend::{Backend, ClearType, WindowSize};
+use crossterm::cursor::{Hide, MoveDown, MoveRight, MoveUp};
+use crossterm::style::{
+    Attribute, Colors, ResetColor, SetAttribute, SetColors, force_color_output,
+};
+use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate};
+use crossterm::{Command, QueueableCommand};
+use ratatui::backend::{self, Backend, IntoCrossterm, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use ratatui::style::{Color, Modifier};
-use std::io::{self, Write};
+use std::{fmt, io};
+
+/// Clears the cursor's line and all below; the cursor ends in the first column.
+///
+/// The screen is cleared from the second column on, after the first line was: tmux would push a
+/// screen that is cleared from its very first cell into its history, as a copy of the view.
+pub(super) struct ClearBelow;
+
+impl Command for ClearBelow {
+    fn write_ansi(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        f.write_char('\r')?;
+        Clear(ClearType::UntilNewLine).write_ansi(f)?;
+        // `MoveRight(1)`, without the count that is the default.
+        f.write_str("\x1b[C")?;
+        Clear(ClearType::FromCursorDown).write_ansi(f)?;
+        f.write_char('\r')
+    }
+}
+
+/// Colours and attributes that the terminal writes with.
+type Pen = (Color, Color, Modifier);
+
+/// Attributes that our views use.
+const ATTRIBUTES: [(Modifier, Attribute); 3] = [
+    (Modifier::BOLD, Attribute::Bold),
+    (Modifier::DIM, Attribute::Dim),
+    (Modifier::REVERSED, Attribute::Reverse),
+];
 
 /// Collects a frame's bytes.
 pub(super) struct Inline {
@@ -22,16 +55,19 @@ pub(super) struct Inline {
 impl Inline {
     /// A view of `size` cells; [`Inline::reserve`] makes room for it.
     pub(super) fn new(size: Size) -> Self {
+        // The view is given its colours: crossterm need not look for `NO_COLOR` again.
+        force_color_output(true);
         Self { size, at: Position::ORIGIN, out: Vec::new() }
     }
 
     /// Makes room below the cursor, which must stand in the first column, and hides it.
     pub(super) fn reserve(&mut self) {
         let below = self.size.height.saturating_sub(1);
-        self.out.extend_from_slice(b"\x1b[?25l\r\x1b[K\x1b[C\x1b[J\r");
+        self.put(Hide);
+        self.put(ClearBelow);
         self.out.extend(std::iter::repeat_n(b'\n', usize::from(below)));
         if below > 0 {
-            self.csi(below, 'A');
+            self.put(MoveUp(below));
         }
     }
 
@@ -42,52 +78,52 @@ impl Inline {
             return Vec::new();
         }
         self.go(Position::ORIGIN);
-        let mut frame = b"\x1b[?2026h".to_vec();
-        frame.append(&mut self.out);
-        frame.extend_from_slice(b"\x1b[?2026l");
-        frame
+        self.put(EndSynchronizedUpdate);
+        let drawn = std::mem::take(&mut self.out);
+        self.put(BeginSynchronizedUpdate);
+        self.out.extend(drawn);
+        std::mem::take(&mut self.out)
     }
 
-    fn csi(&mut self, n: u16, action: char) {
+    fn put(&mut self, command: impl Command) {
         // Writing to a vector cannot fail.
-        let _ = write!(self.out, "\x1b[{n}{action}");
+        let _ = self.out.queue(command);
     }
 
     /// Column first by `\r`, which also ends a pending wrap in the last column.
     fn go(&mut self, to: Position) {
         self.out.push(b'\r');
         if to.y < self.at.y {
-            self.csi(self.at.y - to.y, 'A');
+            self.put(MoveUp(self.at.y - to.y));
         } else if to.y > self.at.y {
-            self.csi(to.y - self.at.y, 'B');
+            self.put(MoveDown(to.y - self.at.y));
         }
         if to.x > 0 {
-            self.csi(to.x, 'C');
+            self.put(MoveRight(to.x));
         }
         self.at = to;
     }
 
-    fn style(&mut self, cell: &Cell) {
-        self.out.extend_from_slice(b"\x1b[0");
-        for (flag, code) in [(Modifier::BOLD, "1"), (Modifier::DIM, "2"), (Modifier::REVERSED, "7")]
-        {
-            if cell.modifier.contains(flag) {
-                let _ = write!(self.out, ";{code}");
+    /// Changes the pen to what the cell is drawn with; `None` is a pen of which nothing is known.
+    fn take_pen(&mut self, pen: Option<Pen>, cell: &Cell) -> Pen {
+        let wanted = (cell.fg, cell.bg, cell.modifier);
+        let (fg, bg) = match pen {
+            Some((fg, bg, modifier)) if modifier == cell.modifier => (fg, bg),
+            // Attributes are switched off all together, and the colours with them.
+            _ => {
+                self.put(ResetColor);
+                for (_, on) in ATTRIBUTES.iter().filter(|a| cell.modifier.contains(a.0)) {
+                    self.put(SetAttribute(*on));
+                }
+                (Color::Reset, Color::Reset)
             }
-        }
-        colour(&mut self.out, cell.fg, 38);
-        colour(&mut self.out, cell.bg, 48);
-        self.out.push(b'm');
+        };
+        self.put(SetColors(Colors {
+            foreground: (fg != cell.fg).then(|| cell.fg.into_crossterm()),
+            background: (bg != cell.bg).then(|| cell.bg.into_crossterm()),
+        }));
+        wanted
     }
-}
-
-/// Only the colours that our views use: the terminal's own, 256 and 24 bits.
-fn colour(out: &mut Vec<u8>, colour: Color, layer: u8) {
-    let _ = match colour {
-        Color::Rgb(r, g, b) => write!(out, ";{layer};2;{r};{g};{b}"),
-        Color::Indexed(i) => write!(out, ";{layer};5;{i}"),
-        _ => Ok(()),
-    };
 }
 
 impl Backend for Inline {
@@ -95,23 +131,19 @@ impl Backend for Inline {
 
     fn draw<'a, I: Iterator<Item = (u16, u16, &'a Cell)>>(&mut self, content: I) -> io::Result<()> {
         let mut next = None;
-        let mut style = None;
+        let mut pen = None;
         for (x, y, cell) in content {
             if next != Some((x, y)) {
                 self.go(Position { x, y });
             }
-            let wanted = (cell.fg, cell.bg, cell.modifier);
-            if style != Some(wanted) {
-                self.style(cell);
-                style = Some(wanted);
-            }
+            pen = Some(self.take_pen(pen, cell));
             self.out.extend_from_slice(cell.symbol().as_bytes());
             let width = unicode_width::UnicodeWidthStr::width(cell.symbol()).max(1) as u16;
             next = Some((x + width, y));
             self.at = Position { x: x + width, y };
         }
-        if style.is_some() {
-            self.out.extend_from_slice(b"\x1b[0m");
+        if pen.is_some() {
+            self.put(ResetColor);
         }
         Ok(())
     }
@@ -135,11 +167,11 @@ impl Backend for Inline {
 
     fn clear(&mut self) -> io::Result<()> {
         self.go(Position::ORIGIN);
-        self.out.extend_from_slice(b"\x1b[J");
+        self.put(Clear(ClearType::FromCursorDown));
         Ok(())
     }
 
-    fn clear_region(&mut self, _region: ClearType) -> io::Result<()> {
+    fn clear_region(&mut self, _region: backend::ClearType) -> io::Result<()> {
         self.clear()
     }
 
@@ -161,5 +193,84 @@ impl Backend for Inline {
 
     fn scroll_region_down(&mut self, _region: std::ops::Range<u16>, _lines: u16) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::buffer::Buffer;
+    use ratatui::layout::Rect;
+    use ratatui::style::Style;
+
+    /// A pen after the parameters of one SGR sequence.
+    fn written(mut pen: Pen, parameters: &str) -> Pen {
+        let mut rest = parameters.split(';').map(|n| n.parse::<u8>().unwrap_or(0));
+        while let Some(code) = rest.next() {
+            let mut colour = || match rest.next() {
+                Some(5) => Color::Indexed(rest.next().unwrap()),
+                _ => {
+                    let [r, g, b] = [(); 3].map(|()| rest.next().unwrap());
+                    Color::Rgb(r, g, b)
+                }
+            };
+            match code {
+                0 => pen = (Color::Reset, Color::Reset, Modifier::empty()),
+                1 => pen.2 |= Modifier::BOLD,
+                2 => pen.2 |= Modifier::DIM,
+                7 => pen.2 |= Modifier::REVERSED,
+                38 => pen.0 = colour(),
+                39 => pen.0 = Color::Reset,
+                48 => pen.1 = colour(),
+                49 => pen.1 = Color::Reset,
+                other => panic!("SGR {other} in {parameters}"),
+            }
+        }
+        pen
+    }
+
+    /// The pens of the characters of a frame of one row.
+    fn pens(bytes: &[u8]) -> Vec<Pen> {
+        // What was in force before is unknown, and must not matter.
+        let mut pen = (Color::Indexed(9), Color::Indexed(9), Modifier::REVERSED);
+        let mut pens = Vec::new();
+        let mut rest = std::str::from_utf8(bytes).unwrap();
+        while let Some(c) = rest.chars().next() {
+            match rest.strip_prefix("\x1b[") {
+                Some(t) => {
+                    let end = t.find(|c: char| ('@'..='~').contains(&c)).unwrap();
+                    if &t[end..=end] == "m" {
+                        pen = written(pen, &t[..end]);
+                    }
+                    rest = &t[end + 1..];
+                }
+                None => {
+                    rest = &rest[c.len_utf8()..];
+                    pens.extend((!c.is_control()).then_some(pen));
+                }
+            }
+        }
+        assert_eq!(pen, (Color::Reset, Color::Reset, Modifier::empty()), "after the frame");
+        pens
+    }
+
+    #[test]
+    fn every_cell_has_its_own_style_whatever_came_before() {
+        let colours = [Color::Reset, Color::Indexed(38), Color::Rgb(1, 2, 3)];
+        let modifiers = [Modifier::empty(), Modifier::BOLD, Modifier::DIM | Modifier::REVERSED];
+        let mut rng = crate::rng::Rng::new(7);
+        let mut pick = || (rng.uniform() * 3.0) as usize % 3;
+        let area = Rect::new(0, 0, 400, 1);
+        let mut buffer = Buffer::empty(area);
+        let wanted: Vec<Pen> =
+            (0..400).map(|_| (colours[pick()], colours[pick()], modifiers[pick()])).collect();
+        for (x, pen) in wanted.iter().enumerate() {
+            let style = Style::new().fg(pen.0).bg(pen.1).add_modifier(pen.2);
+            buffer[(x as u16, 0)].set_symbol("x").set_style(style);
+        }
+        let mut view = Inline::new(Size::new(400, 1));
+        view.draw((0..400u16).map(|x| (x, 0, &buffer[(x, 0)]))).unwrap();
+        assert_eq!(pens(&view.take()), wanted);
+        assert!(view.take().is_empty(), "nothing is sent twice");
     }
 }

@@ -1,7 +1,7 @@
 //! The prompt: a line editor that knows the language through [`Assist`].
 
 use super::history::{ENTRIES, History};
-use super::screen::Colour;
+use super::screen::{self, Colour};
 use super::terminal::{Line, Terminal};
 use crate::error::{Error, Kind, Result};
 use rustyline::completion::Completer;
@@ -357,7 +357,7 @@ impl<A: Assist> Highlighter for Bridge<A> {
         prompt: &'p str,
         _default: bool,
     ) -> Cow<'b, str> {
-        Cow::Owned(format!("\x1b[38;5;38m{prompt}\x1b[0m"))
+        Cow::Owned(screen::inked(screen::ACCENT, prompt))
     }
 
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
@@ -365,7 +365,7 @@ impl<A: Assist> Highlighter for Bridge<A> {
         if self.colour == Colour::None {
             Cow::Borrowed(hint)
         } else {
-            Cow::Owned(format!("\x1b[38;5;244m{hint}\x1b[0m"))
+            Cow::Owned(screen::inked(screen::QUIET, hint))
         }
     }
 

@@ -10,6 +10,7 @@ use super::cells::{Cells, Standing};
 use super::commands::{self, Command};
 use super::recall::{numbered, remember};
 use super::runner::{Event, Runner, complain};
+use super::screen;
 use super::script::Written;
 use super::{Editor, Input, Keys};
 use crate::error::{Error, Kind, Result};
@@ -429,7 +430,7 @@ impl Repl {
         }
         let line = Safe(line);
         let text = if self.colour() {
-            format!("\x1b[38;5;244m{line}\x1b[0m\n")
+            screen::inked(screen::QUIET, line) + "\n"
         } else {
             format!("{line}\n")
         };

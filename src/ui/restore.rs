@@ -1,7 +1,14 @@
 //! The terminal as it was, whatever happens: on drop, in a panic, on a signal.
 
+use super::inline::ClearBelow;
+use crossterm::cursor::Show;
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use crossterm::style::ResetColor;
+use crossterm::terminal::EndSynchronizedUpdate;
+use crossterm::{Command, QueueableCommand};
 use rustix::process::getpgrp;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
@@ -16,17 +23,29 @@ static AGAIN: AtomicBool = AtomicBool::new(false);
 /// Held while a frame is written, so that nothing cuts into it.
 static FRAME: Mutex<()> = Mutex::new(());
 
-/// Wipes a live view from its first cell on: colours, cursor and synchronised updates are as a
-/// shell expects them.
-///
-/// The screen is cleared from the second column on, after the first line was: tmux would push a
-/// screen that is cleared from its very first cell into its history, as a copy of the view.
-pub(super) const WIPE: &[u8] = b"\x1b[?2026l\x1b[0m\r\x1b[K\x1b[C\x1b[J\r\x1b[?25h";
-/// Ends what a prompt switches on, and begins it again.
-const PROMPT_OFF: &[u8] = b"\x1b[?2004l";
-const PROMPT_ON: &[u8] = b"\x1b[?2004h";
 /// Between two looks whether the process is in the foreground.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Wipes a live view from its first cell on: colours, cursor and synchronised updates are as a
+/// shell expects them.
+pub(super) struct Wipe;
+
+impl Command for Wipe {
+    fn write_ansi(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        EndSynchronizedUpdate.write_ansi(f)?;
+        ResetColor.write_ansi(f)?;
+        ClearBelow.write_ansi(f)?;
+        Show.write_ansi(f)
+    }
+}
+
+/// A command's bytes.
+pub(super) fn bytes(command: impl Command) -> Vec<u8> {
+    let mut out = Vec::new();
+    // Writing to a vector cannot fail.
+    let _ = out.queue(command);
+    out
+}
 
 /// The modes of stdin; `None` when it is no terminal.
 pub(super) fn modes() -> Option<Termios> {
@@ -67,8 +86,7 @@ pub fn restore() {
     let was_live = live_ends();
     let modes = patient(&FOUND).and_then(|mut found| found.take());
     if was_live || modes.is_some() {
-        let bytes = if was_live { WIPE } else { PROMPT_OFF };
-        say(bytes);
+        leave(was_live);
     }
     if let Some(modes) = modes {
         set(&modes);
@@ -84,7 +102,7 @@ pub(super) fn suspend() {
     // A prompt is a raw terminal; between prompts nothing of it is switched on.
     let prompt = !live && ours.as_ref().is_some_and(|m| !m.local_modes.contains(LocalModes::ISIG));
     if let Some(found) = &found {
-        say(if live { WIPE } else { PROMPT_OFF });
+        leave(live);
         set(found);
     }
     // The whole process stops here, until it is continued.
@@ -99,7 +117,7 @@ pub(super) fn suspend() {
         set(ours);
     }
     if prompt {
-        say(PROMPT_ON);
+        say(EnableBracketedPaste);
     }
     AGAIN.store(live, SeqCst);
 }
@@ -130,10 +148,15 @@ pub(super) fn typed() -> Vec<u8> {
     bytes
 }
 
+/// Takes a live view from the screen, or ends what a prompt switches on.
+fn leave(live: bool) {
+    if live { say(Wipe) } else { say(DisableBracketedPaste) }
+}
+
 /// Writes to the terminal, whatever becomes of it.
-fn say(bytes: &[u8]) {
+fn say(command: impl Command) {
     let mut out = io::stdout();
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
+    let _ = out.write_all(&bytes(command)).and_then(|()| out.flush());
 }
 
 /// Waits shortly for a frame to end. The panicking thread may itself be the one that draws: hence

@@ -1,5 +1,8 @@
 //! The one way out: every byte for the terminal passes a [`Screen`].
 
+use crossterm::style::{Color, ResetColor, SetForegroundColor, force_color_output};
+use crossterm::terminal::window_size;
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,9 +30,14 @@ impl Screen for Stdout {
     }
 
     fn size(&self) -> (u16, u16) {
-        match rustix::termios::tcgetwinsize(io::stdout()) {
+        // crossterm gives the size of the process's terminal, which output into a file must not
+        // depend on.
+        if !io::stdout().is_terminal() {
+            return (80, 24);
+        }
+        match window_size() {
             // A terminal that nobody sized says 0 × 0.
-            Ok(s) if s.ws_col > 0 && s.ws_row > 0 => (s.ws_col, s.ws_row),
+            Ok(s) if s.columns > 0 && s.rows > 0 => (s.columns, s.rows),
             _ => (80, 24),
         }
     }
@@ -85,6 +93,18 @@ impl Colour {
             _ => Self::Indexed,
         }
     }
+}
+
+/// The colour of prompts, gauges and curves, of xterm's 256.
+pub(super) const ACCENT: u8 = 38;
+/// The colour of what matters less.
+pub(super) const QUIET: u8 = 244;
+
+/// Text in one of xterm's 256 colours; whether there are any is the caller's to know.
+pub(super) fn inked(colour: u8, text: impl Display) -> String {
+    // Else crossterm would look for `NO_COLOR` itself.
+    force_color_output(true);
+    format!("{}{text}{ResetColor}", SetForegroundColor(Color::AnsiValue(colour)))
 }
 
 /// Whether a person sits at both ends: stdin and stdout are terminals that know cursor movements.

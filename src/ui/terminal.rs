@@ -208,6 +208,11 @@ impl Drop for Line {
 
 /// Keys wait in the terminal, unseen and as typed, until somebody reads them; Ctrl-C stays a
 /// signal.
+///
+/// crossterm has one mode, raw, in which Ctrl-C and Ctrl-Z are keys: they would wait for a thread
+/// that may be writing to a terminal which takes no more. Nor do its events serve here. They
+/// cannot be put back for the prompt, `event::poll` takes no more than 1024 bytes of what waits,
+/// and it blocks when these are half a key.
 fn quiet(mut modes: Termios) -> Termios {
     modes.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN);
     modes.local_modes.insert(LocalModes::ISIG);
@@ -304,7 +309,7 @@ impl Drop for Live<'_> {
     fn drop(&mut self) {
         if restore::live_ends() {
             // A line that dropped cannot be wiped; the work's result matters more.
-            let _ = self.line.screen.put(restore::WIPE);
+            let _ = self.line.screen.put(&restore::bytes(restore::Wipe));
             self.line.settle();
         }
     }

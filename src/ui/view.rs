@@ -2,7 +2,7 @@
 
 use super::format;
 use super::preview::Pixels;
-use super::screen::Colour;
+use super::screen::{ACCENT, Colour, QUIET};
 use crate::control::{Progress, Stop};
 use crate::safe::Safe;
 use ratatui::Frame;
@@ -202,14 +202,18 @@ impl View {
     }
 
     fn accent(&self) -> Style {
-        if self.colour == Colour::None { Style::new() } else { Style::new().fg(Color::Indexed(38)) }
+        if self.colour == Colour::None {
+            Style::new()
+        } else {
+            Style::new().fg(Color::Indexed(ACCENT))
+        }
     }
 
     fn dim(&self) -> Style {
         if self.colour == Colour::None {
             Style::new()
         } else {
-            Style::new().fg(Color::Indexed(244))
+            Style::new().fg(Color::Indexed(QUIET))
         }
     }
 }
