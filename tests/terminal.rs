@@ -3,8 +3,9 @@
 
 use gannet::image::{Filter, Raster, decode, read, resize};
 use gannet::limits::LIMITS;
-use gannet::render::probe::{Environment, probe_on};
-use gannet::render::{Colours, Display, Options, Painter, Probe, Protocol, Terminal, probe, sink};
+use gannet::render::environment::Environment;
+use gannet::render::probe::probe_on;
+use gannet::render::{Colours, Display, Options, Painter, Probe, Protocol, Terminal, probe, sinks};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -479,7 +480,7 @@ fn iterm_pictures_come_back() {
     // Large pictures go as JPEG: still faithful.
     let mut out = Vec::new();
     let large = picture(1024, 0.0);
-    let mut sink = sink::sink_for(&Terminal { cell: (20, 40), ..terminal(Protocol::Iterm) });
+    let mut sink = sinks::sink_for(&Terminal { cell: (20, 40), ..terminal(Protocol::Iterm) });
     sink.put(&mut out, &large, (50, 25)).unwrap();
     let screen = Screen::read(&out);
     let back = decode("iterm", &screen.found[0].file, &LIMITS).unwrap().raster;

@@ -7,6 +7,7 @@
 
 mod batches;
 pub mod dcgan;
+pub mod family;
 mod input;
 mod layers;
 mod load;

@@ -11,13 +11,13 @@
 //! 4. [`Family::describe`] says what the generator is, from settings and shapes.
 //! 5. [`Family::read`] takes the tensors, and every tensor must be taken.
 
+use super::family::{Config, Family};
 use super::{Generator, Spec, dcgan, stylegan2, stylegan3};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use crate::weights::layout::Layout;
 use crate::weights::{Checkpoint, Listing, Weights};
 use candle_core::Device;
-use serde_json::Value as Json;
 use std::sync::Arc;
 
 /// All families. The first that detects a file reads it, so `dcgan`, which goes by shapes, is the
@@ -30,50 +30,6 @@ const UNREAD: &[(&str, &str)] = &[
     ("synthesis.early_layer.const", "genforce-stylegan2"),
     ("scaleLayers.0.0.module.weight", "pggan"),
 ];
-
-/// A family of generators.
-pub struct Family {
-    /// Its name, as in manifests: `stylegan2`.
-    pub name: &'static str,
-    /// One-line description.
-    pub about: &'static str,
-    /// The layouts in which its checkpoints come, our own first.
-    pub layouts: &'static [&'static Layout],
-    /// The layout of a file of this family; `None` for a file of another family. Called only when
-    /// the file's manifest names this family or is missing.
-    pub detect: fn(&Listing) -> Option<&'static Layout>,
-    /// Picks the generator's own tensors out of a file and completes the layout's settings from
-    /// its tensors; `None` where rules and names suffice.
-    pub prepare: Option<Prepare>,
-    /// Describes the generator with these tensors and settings, without reading numbers.
-    ///
-    /// Fails when settings and shapes contradict each other, and on what is not supported.
-    pub describe: fn(&Listing, &Config) -> Result<Spec>,
-    /// Builds a generator; takes every tensor that it understands, each once.
-    ///
-    /// Fails as `describe`, and when a tensor is missing, of another shape or not finite.
-    pub read: fn(&mut Weights, &Config, &Device) -> Result<Arc<dyn Generator>>,
-}
-
-/// See [`Family::prepare`].
-pub type Prepare = fn(Weights, Json) -> Result<(Weights, Json)>;
-
-impl std::fmt::Debug for Family {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Family").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
-/// Settings of a generator, besides its tensors.
-#[derive(Clone, Debug, Default)]
-pub struct Config {
-    /// Fallback name where the settings give none: the file's stem.
-    pub name: String,
-    /// The family's settings, as the layout gives them; null for none.
-    pub settings: Json,
-    /// Sha256 over its tensors, hexadecimal; empty where they were not read.
-    pub fingerprint: String,
-}
 
 /// A checkpoint whose family is known; its tensors bear the family's names.
 #[derive(Clone, Debug)]

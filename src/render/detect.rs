@@ -1,7 +1,7 @@
 //! From answers, environment and wishes to a [`Terminal`]. Pure: everything it knows is handed in.
 
 use super::answers::Answers;
-use super::probe::{Environment, Options};
+use super::environment::{Environment, Options};
 use super::terminal::{Colours, Graphics, Protocol, Terminal};
 use super::tmux::Tmux;
 use crate::safe::Safe;

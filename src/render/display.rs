@@ -1,7 +1,8 @@
 //! Laying out a result: pictures side by side with their captions, lines of text beside or below.
 
 use super::print::printer_for;
-use super::sink::{ImageSink, sink_for, unwritten};
+use super::sink::{ImageSink, unwritten};
+use super::sinks::sink_for;
 use super::terminal::Terminal;
 use super::text::{cut, describe, printable, width as columns_of, wrap};
 use crate::error::Result;

@@ -6,7 +6,8 @@
 //! those pictures.
 
 use super::blocks::Blocks;
-use super::sink::{ImageSink, fit_cells, reduced, sink_for, unwritten};
+use super::sink::{ImageSink, fit_cells, reduced, unwritten};
+use super::sinks::sink_for;
 use super::terminal::{Protocol, Symbols, Terminal};
 use crate::error::{Error, Kind, Result};
 use crate::image::Raster;

@@ -1,11 +1,5 @@
 //! Where pictures go: the trait, and the arithmetic that all sinks share.
 
-use super::blocks::Blocks;
-use super::iterm::Iterm;
-use super::kitty::Kitty;
-use super::sixel::Sixel;
-use super::terminal::{Protocol, Terminal};
-use super::text::Described;
 use crate::error::{Error, Result};
 use crate::image::{Filter, Raster, resize};
 use crossterm::cursor::{MoveDown, MoveLeft, MoveRight, MoveUp};
@@ -66,17 +60,6 @@ pub trait ImageSink: Send {
     /// Whether a line of text stands for each picture; `put` writes that line, without its end.
     fn is_text(&self) -> bool {
         false
-    }
-}
-
-/// The sink that a terminal understands.
-pub fn sink_for(terminal: &Terminal) -> Box<dyn ImageSink> {
-    match terminal.protocol {
-        Protocol::Kitty => Box::new(Kitty::new(terminal, std::process::id())),
-        Protocol::Iterm => Box::new(Iterm::new(terminal)),
-        Protocol::Sixel => Box::new(Sixel::new(terminal)),
-        Protocol::Blocks => Box::new(Blocks::new(terminal)),
-        Protocol::None => Box::new(Described),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What lies behind tmux: the outer terminal, and whether tmux hands graphics on.
 
-use super::probe::Environment;
+use super::environment::Environment;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

@@ -1,29 +1,17 @@
-//! The kinds of files that hold tensors, and their detection.
+//! A kind of file that holds tensors.
 //!
-//! A container is a folder with a [`Container`], and one line in [`CONTAINERS`]. It gives the
+//! A container is a folder with a [`Container`], and one line in `CONTAINERS`. It gives the
 //! location of a file's tensors and the settings stored beside them; it does not interpret the
 //! tensors.
 
 use super::lazy::Lazy;
-use super::pickle::{self, Loaded, Work};
+use super::pickle::Loaded;
 use super::source::Source;
 use super::zip::Archive;
-use super::{numpy, nvidia, safetensors, tar, torch};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::limits::Limits;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
-
-/// All of them; the first that holds a file reads it.
-pub(super) const CONTAINERS: &[&Container] = &[
-    &safetensors::CONTAINER,
-    &nvidia::CONTAINER,
-    &torch::ZIP,
-    &torch::LEGACY,
-    &torch::PICKLE,
-    &numpy::NPY,
-    &numpy::NPZ,
-];
 
 /// A kind of file.
 pub(super) struct Container {
@@ -63,73 +51,4 @@ pub(super) struct Probe<'a> {
     pub(super) archive: Option<Archive>,
     /// The value of a pickle, that of a torch zip included.
     pub(super) pickle: Option<Loaded>,
-}
-
-impl<'a> Probe<'a> {
-    /// Looks at a file.
-    ///
-    /// Refused: a zip or a pickle that breaks its rules, and bytes that are known to be no model.
-    fn new(source: &'a Source, limits: &'a Limits) -> Result<Self> {
-        let head = source.read(0, source.len().min(16))?;
-        let mut probe = Self { source, limits, head, archive: None, pickle: None };
-        match &probe.head[..] {
-            // Before the pickles: a header of 640 bytes begins like one (0x80 0x02).
-            h if safetensors::begins(h) => {}
-            [b'P', b'K', 3 | 5, 4 | 6, ..] => {
-                let archive = Archive::open(source, limits)?;
-                probe.pickle = torch::zipped(source, &archive, limits)?;
-                probe.archive = Some(archive);
-            }
-            [0x80, 2..=5, ..] => {
-                let mut work = Work::new(limits, source.len());
-                probe.pickle = Some(pickle::load(source, &mut work)?);
-            }
-            _ => {}
-        }
-        Ok(probe)
-    }
-
-    /// Bytes of the file, and of a zip's entries.
-    fn bytes(&self) -> u64 {
-        self.source.len().saturating_add(self.archive.as_ref().map_or(0, |a| a.unpacked))
-    }
-}
-
-/// Tells a file's container and reads all but the numbers; with the bytes that it unfolds to.
-///
-/// A tar that holds one such file is read as that file.
-pub(super) fn read(source: &Source, limits: &Limits) -> Result<(&'static str, Draft, u64)> {
-    if let Some(inner) = tar::only_model(source, limits)? {
-        return read_one(&inner, limits);
-    }
-    read_one(source, limits)
-}
-
-fn read_one(source: &Source, limits: &Limits) -> Result<(&'static str, Draft, u64)> {
-    let probe = Probe::new(source, limits)?;
-    match CONTAINERS.iter().find(|c| (c.holds)(&probe)) {
-        Some(container) => Ok((container.name, (container.read)(&probe)?, probe.bytes())),
-        None => Err(unknown(source, &probe.head)),
-    }
-}
-
-/// Whether bytes begin like a file of some container.
-pub(super) fn begins(head: &[u8]) -> bool {
-    safetensors::begins(head)
-        || head.starts_with(numpy::npy::MAGIC)
-        || matches!(head, [b'P', b'K', 3 | 5, 4 | 6, ..] | [0x80, 2..=5, ..])
-}
-
-/// The error for bytes of an unknown format; it names the format where it recognises one.
-fn unknown(source: &Source, head: &[u8]) -> Error {
-    let what = match head {
-        [0x89, b'H', b'D', b'F', ..] => "this is HDF5, which is not read",
-        [0x1f, 0x8b, ..] => "this is a gzip file; unpack it first",
-        [b'<', ..] => "this is a web page, not a model: the download failed",
-        [b'v', b'e', b'r', b's', b'i', b'o', b'n', ..] => {
-            "this is a Git LFS pointer, not the file itself"
-        }
-        _ => "this is not safetensors, a pickle, a torch file, npy or npz",
-    };
-    source.fail(0, what)
 }

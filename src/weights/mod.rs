@@ -20,6 +20,7 @@
 
 pub mod array;
 mod container;
+mod containers;
 pub mod layout;
 mod lazy;
 mod listing;
@@ -136,7 +137,7 @@ pub fn read_arrays(path: &Path, limits: &Limits) -> Result<BTreeMap<String, Arra
 }
 
 fn checkpoint(source: Source, limits: &Limits) -> Result<Checkpoint> {
-    let (format, draft, bytes) = container::read(&source, limits)?;
+    let (format, draft, bytes) = containers::read(&source, limits)?;
     // The cost of reading every tensor once is bounded here, so taking needs no budget.
     let mut spend = Spend::new(bytes);
     draft.tensors.values().try_for_each(|t| t.charge(&mut spend))?;

@@ -1,6 +1,5 @@
 //! A tar archive around one model file, as `.pth.tar` files may be.
 
-use super::container::begins;
 use super::source::{Source, quoted};
 use crate::error::Result;
 use crate::limits::Limits;
@@ -8,11 +7,16 @@ use crate::limits::Limits;
 /// Bytes of a header and of the steps between entries.
 const BLOCK: u64 = 512;
 
-/// The one entry of a tar archive that begins like a model file; `None` when the file is not a tar.
+/// The one entry of a tar archive that begins like a model file, by `begins`; `None` when the file is
+/// not a tar.
 ///
 /// # Errors
 /// When the archive is cut or too long, and when it does not have exactly one model file.
-pub(super) fn only_model(source: &Source, limits: &Limits) -> Result<Option<Source>> {
+pub(super) fn only_model(
+    source: &Source,
+    limits: &Limits,
+    begins: fn(&[u8]) -> bool,
+) -> Result<Option<Source>> {
     if source.len() < BLOCK || source.read(257, 5)? != b"ustar" {
         return Ok(None);
     }
@@ -62,6 +66,7 @@ fn octal(field: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::limits::LIMITS;
+    use crate::weights::containers::begins;
     use crate::weights::{Array, numpy::npy};
 
     /// An archive of these entries.
@@ -92,15 +97,15 @@ mod tests {
             ("net/", b'5', vec![]),
             ("net/w.npy", b'0', array()),
         ]);
-        let inner = only_model(&tar, &LIMITS).unwrap().unwrap();
+        let inner = only_model(&tar, &LIMITS, begins).unwrap().unwrap();
         assert_eq!(inner.name(), "a.tar:net/w.npy");
         assert_eq!(inner.read(0, inner.len()).unwrap(), array());
-        assert!(only_model(&Source::bytes("f", vec![0; 600]), &LIMITS).unwrap().is_none());
+        assert!(only_model(&Source::bytes("f", vec![0; 600]), &LIMITS, begins).unwrap().is_none());
     }
 
     #[test]
     fn none_several_and_cut_archives_are_refused() {
-        let refused = |tar: &Source| only_model(tar, &LIMITS).err().unwrap().to_string();
+        let refused = |tar: &Source| only_model(tar, &LIMITS, begins).err().unwrap().to_string();
         assert!(
             refused(&archive(&[("a", b'0', b"text".to_vec())])).contains("none of its entries")
         );
@@ -109,6 +114,12 @@ mod tests {
         let whole = archive(&[("a", b'0', vec![0; 2000])]);
         assert!(refused(&whole.window(0, 1024).unwrap()).contains("needed here"));
         let limits = Limits { tar_entries: 1, ..LIMITS };
-        assert!(only_model(&two, &limits).err().unwrap().message().contains("at most 1 entries"));
+        assert!(
+            only_model(&two, &limits, begins)
+                .err()
+                .unwrap()
+                .message()
+                .contains("at most 1 entries")
+        );
     }
 }

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::{Dcgan, open, spec};
 use crate::error::Result;
-use crate::generator::registry::{self, Family};
+use crate::generator::family::{self, Family};
 use crate::generator::{Generator, Spec};
 use crate::weights::layout::{self, Layout};
 use crate::weights::{Listing, Weights};
@@ -50,7 +50,7 @@ fn prepare(weights: Weights, settings: Json) -> Result<(Weights, Json)> {
     if settings.is_null() { open::open(weights) } else { Ok((weights, settings)) }
 }
 
-fn given(config: &registry::Config) -> Result<Config> {
+fn given(config: &family::Config) -> Result<Config> {
     let mut given = Config::parse(&config.settings)?;
     if given.name.is_empty() {
         given.name.clone_from(&config.name);
@@ -58,7 +58,7 @@ fn given(config: &registry::Config) -> Result<Config> {
     Ok(given)
 }
 
-fn describe(listing: &Listing, config: &registry::Config) -> Result<Spec> {
+fn describe(listing: &Listing, config: &family::Config) -> Result<Spec> {
     let given = given(config)?;
     let plan = given.plan(&|name| listing.shape(name).map(<[usize]>::to_vec))?;
     Ok(spec(&given, plan, &config.fingerprint))
@@ -66,7 +66,7 @@ fn describe(listing: &Listing, config: &registry::Config) -> Result<Spec> {
 
 fn read(
     weights: &mut Weights,
-    config: &registry::Config,
+    config: &family::Config,
     device: &Device,
 ) -> Result<Arc<dyn Generator>> {
     Ok(Arc::new(Dcgan::new(&given(config)?, weights, &config.fingerprint, device)?))

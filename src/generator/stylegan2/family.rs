@@ -1,15 +1,12 @@
 //! StyleGAN2 as the registry knows it.
 
-use super::layouts::LAYOUTS;
+use super::layouts::{LAYOUTS, NAME};
 use super::{Architecture, Config, Given, SPACES, StyleGan2};
 use crate::error::Result;
-use crate::generator::registry::{self, Family};
+use crate::generator::family::{self, Family};
 use crate::generator::{Generator, Inputs, Layer, Spec};
 use crate::weights::{Listing, layout};
 use std::sync::Arc;
-
-/// Its name in manifests.
-pub(super) const NAME: &str = "stylegan2";
 
 /// StyleGAN2 and StyleGAN2-ADA.
 pub const FAMILY: Family = Family {
@@ -30,7 +27,7 @@ pub const FAMILY: Family = Family {
 };
 
 /// The settings as the file says them; a nameless generator is called as its file.
-fn given(config: &registry::Config) -> Result<Given> {
+fn given(config: &family::Config) -> Result<Given> {
     let mut given =
         if config.settings.is_null() { Given::default() } else { Given::parse(&config.settings)? };
     if given.name.is_none() && !config.name.is_empty() {

@@ -5,6 +5,9 @@ mod own;
 
 use crate::weights::layout::{Layout, Rule};
 
+/// The family's name in manifests.
+pub(super) const NAME: &str = "stylegan2";
+
 /// All of them, our own first.
 pub(super) const LAYOUTS: &[&Layout] = &[&own::LAYOUT, &nvidia::LAYOUT];
 

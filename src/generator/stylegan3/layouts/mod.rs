@@ -5,5 +5,8 @@ mod own;
 
 use crate::weights::layout::Layout;
 
+/// The family's name in manifests.
+pub(super) const NAME: &str = "stylegan3";
+
 /// All of them, our own first.
 pub(super) const LAYOUTS: &[&Layout] = &[&own::LAYOUT, &nvidia::LAYOUT];

@@ -1,6 +1,6 @@
 //! Our own safetensors: NVIDIA's names, and the settings in the manifest.
 
-use crate::generator::stylegan3::family::NAME;
+use super::NAME;
 use crate::weights::layout::Layout;
 
 pub(super) const LAYOUT: Layout = Layout {

@@ -1,0 +1,56 @@
+//! What the user and the environment say about the terminal.
+
+use super::terminal::{Graphics, Symbols};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How to probe.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the user asks for.
+    pub graphics: Graphics,
+    /// The characters of block pictures.
+    pub symbols: Symbols,
+    /// How long a mute terminal is waited for. One that began to answer, or whose `TERM` is known
+    /// to answer, gets three times as long.
+    pub deadline: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            graphics: Graphics::Auto,
+            symbols: Symbols::Half,
+            deadline: Duration::from_millis(300),
+        }
+    }
+}
+
+/// The variables of an environment that matter here.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The process's own.
+    pub fn of_process() -> Self {
+        let wanted =
+            ["TERM", "COLORTERM", "NO_COLOR", "TERM_PROGRAM", "LC_TERMINAL", "TMUX", "TMUX_PANE"];
+        Self(
+            wanted
+                .into_iter()
+                .filter_map(|n| Some((n.to_string(), std::env::var(n).ok()?)))
+                .collect(),
+        )
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl From<&[(&str, &str)]> for Environment {
+    fn from(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect())
+    }
+}
