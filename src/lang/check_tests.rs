@@ -384,7 +384,7 @@ fn layers_lie_within_the_generator() {
     wrong("r[4..20]", "4..20", "has layers 0..10", "4..10");
     wrong("smile @ 20", "20", "has layers 0..10", "9");
     wrong("n = 20\nsmile @ 0..n", "0..n", "no layers 0..20", "0..10");
-    wrong("r[8..4]", "8..4", "no layers", "8..9");
+    wrong("r[8..4]", "8..4", "does not contain layers", "8..9");
     wrong("r[0..4 by 2]", "0..4 by 2", "not take a step", "by");
     wrong("r[0.5]", "0.5", "whole numbers", "0..4");
     wrong("w[4..8]", "4..8", "a W code has no layers", "to(W+, w)[4..8]");
@@ -472,7 +472,7 @@ fn misspelt_names_get_the_nearest_ones() {
     wrong("w + smlie", "smlie", "`smlie` is not defined", "`smile`");
     wrong("strp(w, along: smile)", "strp", "no function `strp`", "`strip`");
     wrong("strip(w, alog: smile)", "alog", "`strip` has no argument `alog`", "`along`");
-    wrong("invert(x, method: hybird)", "hybird", "no choice for `method`", "method: hybrid");
+    wrong("invert(x, method: hybird)", "hybird", "not a choice for `method`", "method: hybrid");
     wrong("qqq", "qqq", "is not defined", "qqq = …");
     right("w + smile\nstrip(w, along: smile)\ninvert(x, method: hybrid)");
 }
