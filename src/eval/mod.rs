@@ -58,7 +58,7 @@ pub struct Session {
     pub model: Option<Arc<Loaded>>,
     /// Options of the session.
     pub options: Options,
-    /// The generators that its values refer to, as of the last load.
+    /// The generators that its values refer to, and the current one, as of the last load.
     held: Vec<Arc<Loaded>>,
     loads: usize,
 }
@@ -73,7 +73,8 @@ impl Session {
         model.ready()?;
         let model = Some(model);
         let (names, functions) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { names, functions, model, options, held: Vec::new(), loads: model::loads() })
+        let held = model.iter().cloned().collect();
+        Ok(Self { names, functions, model, options, held, loads: model::loads() })
     }
 
     /// Parses and checks a program in this session; `sets` override its parameters.
@@ -138,7 +139,9 @@ impl Session {
                 needed.entry(id.fingerprint.clone()).or_insert_with(|| id.clone());
             });
         }
-        self.held = needed.values().filter_map(model::alive).collect();
+        // The current one as well: values may refer to it before the next load.
+        let values = needed.values().filter_map(model::alive);
+        self.held = values.chain(self.model.clone()).collect();
     }
 }
 
