@@ -31,7 +31,8 @@ fn cuda(index: usize) -> Result<Device> {
 #[cfg(not(feature = "cuda"))]
 fn cuda(_: usize) -> Result<Device> {
     Err(Error::runtime("this build has no CUDA support").hint(
-        "build gannet with it, `cargo build --release --features cudnn` where CUDA and cuDNN are installed and \
+        "build gannet with it, `cargo build --release --features cudnn` where CUDA and cuDNN are \
+         installed and \
          `scripts/cuda/build-cuda.sh` elsewhere, or use `--device cpu`",
     ))
 }

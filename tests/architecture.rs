@@ -590,8 +590,10 @@ mod proof {
 
     #[test]
     fn comments_texts_and_examples_do_not_count() {
-        let text = "//! use crate::ui;\n/// ```\n/// x.unwrap(); println!()\n/// ```\n/* crate::ui /* unsafe */ crate::ui */\n\
-                    const A: &str = \"crate::ui \\\" .unwrap()\";\nconst B: &str = r#\"\" unsafe \"#;\nconst C: char = '\"';\n\
+        let text = "//! use crate::ui;\n/// ```\n/// x.unwrap(); println!()\n/// ```\n/* crate::ui \
+                    /* unsafe */ crate::ui */\n\
+                    const A: &str = \"crate::ui \\\" .unwrap()\";\nconst B: &str = r#\"\" \
+                    unsafe \"#;\nconst C: char = '\"';\n\
                     const D: u8 = b'\\'';\nfn f<'a>(x: &'a str) {}";
         expect("metric/a.rs", text, &[]);
         expect("metric/a.rs", &format!("{text}\nuse crate::ui;"), &[(11, "ui")]);
@@ -599,7 +601,8 @@ mod proof {
 
     #[test]
     fn test_code_is_free_but_not_unsafe() {
-        let test = "#[cfg(test)]\nmod tests {\n use crate::ui;\n #[test]\n fn t() { x.unwrap(); println!(); }\n}\n";
+        let test = "#[cfg(test)]\nmod tests {\n use crate::ui;\n #[test]\n fn t() { x.unwrap(); \
+                    println!(); }\n}\n";
         expect("metric/a.rs", test, &[]);
         expect("metric/a.rs", &format!("{test}fn f() {{ x.unwrap(); }}"), &[(7, "unwrap")]);
         expect(

@@ -53,7 +53,8 @@ fn people(folder: &Path) {
     let mut labels = String::new();
     for id in 1..=2 {
         let code = format!(
-            "s = sample(seed: {id}); save(s, \"{id}_base.png\"); save(s + direction(\"smile\"), \"{id}_smiling.png\"); \
+            "s = sample(seed: {id}); save(s, \"{id}_base.png\"); save(s + \
+             direction(\"smile\"), \"{id}_smiling.png\"); \
                             save(s, \"{id}_beard.png\")"
         );
         let o = gannet(folder, &["--model", "m", "eval", &code, "--out", "d"]);
@@ -95,7 +96,8 @@ fn rows_have_the_documented_keys_and_mistakes_are_answered() {
     for row in &rows {
         let keys: Vec<&str> =
             row.as_object().unwrap().keys().map(String::as_str).take(12).collect();
-        let documented = "edit method space n psnr psnr_no_edit psnr_ceiling ssim perceptual identity leakage seconds";
+        let documented = "edit method space n psnr psnr_no_edit psnr_ceiling ssim perceptual \
+                          identity leakage seconds";
         assert_eq!(keys.join(" "), documented);
         assert_eq!(
             (&row["edit"], &row["method"], &row["n"], &row["steps"]),

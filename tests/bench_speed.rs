@@ -26,8 +26,10 @@ fn rows(o: &Output) -> Vec<Value> {
 }
 
 /// The keys that are promised, and those that explain them.
-const KEYS: &str = "resolution threads batch device dtype forward_ms step_ms gflop ceiling_share peak_mb kernels \
-                    generator work ms_per_image bytes ceiling_gflops seconds seconds_per_image gain method steps rounds";
+const KEYS: &str = "resolution threads batch device dtype forward_ms step_ms gflop ceiling_share \
+                    peak_mb kernels \
+                    generator work ms_per_image bytes ceiling_gflops seconds seconds_per_image \
+                    gain method steps rounds";
 
 #[test]
 fn rows_have_the_promised_keys_and_numbers_that_fit_together() {

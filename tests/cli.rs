@@ -89,7 +89,8 @@ fn exit_codes_are_those_of_the_manual() {
 #[test]
 fn check_underlines_every_mistake_and_runs_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let program = "save(sample(), \"ran.png\")\nz = sample(space: Z)\nshow z + direction(\"smile\", space: W)\nshow z[20]\n\
+    let program = "save(sample(), \"ran.png\")\nz = sample(space: Z)\nshow z + \
+                   direction(\"smile\", space: W)\nshow z[20]\n\
                    shwo(z)\nx = image(\"none.jpg\")\n";
     std::fs::write(folder.path().join("bad.gnt"), program).unwrap();
     for command in ["check", "run"] {
@@ -116,7 +117,8 @@ fn check_underlines_every_mistake_and_runs_nothing() {
 #[test]
 fn a_picture_of_a_batch_is_chosen_by_its_number() {
     let folder = tempfile::tempdir().unwrap();
-    let program = "c = sample(n: 2, seed: 7)\nx = render(c)\nprint(mae(x[1], [render(one) for one in c][1]))\n\
+    let program = "c = sample(n: 2, seed: 7)\nx = render(c)\nprint(mae(x[1], [render(one) for one \
+                   in c][1]))\n\
                    save(x[0..2], \"{i}.png\")\n";
     std::fs::write(folder.path().join("batch.gnt"), program).unwrap();
     assert_eq!(code(&gannet(folder.path(), &["check", "batch.gnt"])), 0);
@@ -238,7 +240,8 @@ fn json_is_one_object_a_line_and_nothing_else() {
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let folder = tempfile::tempdir().unwrap();
-    let script = "\"$0\" --model toy eval '[print(i) for i in 1..20000]; show 1, 2' | head -1; exit ${PIPESTATUS[0]}";
+    let script = "\"$0\" --model toy eval '[print(i) for i in 1..20000]; show 1, 2' | head -1; \
+                  exit ${PIPESTATUS[0]}";
     let o = Command::new("bash")
         .args(["-c", script, env!("CARGO_BIN_EXE_gannet")])
         .current_dir(folder.path())

@@ -77,7 +77,8 @@ fn read_in_child(path: &Path) -> Result<String, String> {
 /// The same with so many seconds of processor time, after which the system sends SIGXCPU, and as
 /// long by the clock.
 fn read_within(path: &Path, work: u32, hangs: Duration) -> Result<String, String> {
-    let script = "ulimit -v 1048576 && ulimit -S -t $1 && exec \"$0\" --exact child --nocapture --test-threads=1";
+    let script = "ulimit -v 1048576 && ulimit -S -t $1 && exec \"$0\" --exact child --nocapture \
+                  --test-threads=1";
     let mut child = Command::new("sh")
         .args(["-c", script])
         .arg(std::env::current_exe().unwrap())

@@ -80,17 +80,23 @@ pub fn table(found: &Alignment) -> Table {
         ("mean confidence when wrong", cell(s.confidence_wrong, 3)),
         ("seconds", Cell::Number(s.seconds, 2)),
     ];
-    let notes = vec![
+    let notes =
+        vec![
         format!(
-            "n = {}: each person's base picture at 0.5 to 2 times its size, turned by up to 30° either setup, anywhere on a \
-             canvas of 2.5 to 5 times its side (plain, gradient, noise, or a corner of another picture, blurred)",
+            "n = {}: each person's base picture at 0.5 to 2 times its size, turned by up to 30° \
+             either setup, anywhere on a \
+             canvas of 2.5 to 5 times its side (plain, gradient, noise, or a corner of another \
+             picture, blurred)",
             s.n
         ),
-        "landmark error: mean distance of the five landmarks from the truth in % of the true distance between the eyes; \
+        "landmark error: mean distance of the five landmarks from the truth in % of the true \
+         distance between the eyes; \
          infinite where the search was not sure"
             .into(),
-        format!("right: an error of at most {RIGHT} %; found: sure (confidence of at least one half) and right"),
-        "false alarms: sure of a face on the canvas alone; seconds: median of one search on the threads in use".into(),
+        format!("right: an error of at most {RIGHT} %; found: sure (confidence of at least one \
+                 half) and right"),
+        "false alarms: sure of a face on the canvas alone; seconds: median of one search on the \
+         threads in use".into(),
     ];
     let rows = rows.into_iter().map(|(name, cell)| vec![Cell::Text(name.into()), cell]).collect();
     Table { columns: vec!["what".into(), "value".into()], rows, notes, pictures: Vec::new() }

@@ -178,16 +178,23 @@ fn metrics(bench: &Bench) -> Vec<String> {
 
 /// Definitions of the columns, a line each.
 pub const DEFINITIONS: [&str; 6] = [
-    "numbers: means over the base pictures of the n people, each a reconstruction against its picture at the generator's \
+    "numbers: means over the base pictures of the n people, each a reconstruction against its \
+     picture at the generator's \
      size, values clamped to [-1, 1]; --json adds their standard errors",
-    "steps: gradient steps; of the encoder its passes. A hybrid's steps come after passes of the encoder (`passes` in JSON: \
-     those it was trained for unless --passes says another number). All start at the mean of w, in Z at the best of 16 \
+    "steps: gradient steps; of the encoder its passes. A hybrid's steps come after passes of the \
+     encoder (`passes` in JSON: \
+     those it was trained for unless --passes says another number). All start at the mean of w, in \
+     Z at the best of 16 \
      samples",
-    "kept is the best point from the start on, by the loss (squared error, plus 0.8 perceptual where there is a network; \
-     the projector has its own): a row of k passes is the best of k, as `invert` gives it. More are never worse by the \
+    "kept is the best point from the start on, by the loss (squared error, plus 0.8 perceptual \
+     where there is a network; \
+     the projector has its own): a row of k passes is the best of k, as `invert` gives it. More \
+     are never worse by the \
      loss, though they may be by a single column",
-    "identity: cosine of the identity embeddings that the attribute network reads off reconstruction and picture",
-    "offset: distance of a W+ code's layers from their mean (root of the mean square), in σ of w; - in other spaces",
+    "identity: cosine of the identity embeddings that the attribute network reads off \
+     reconstruction and picture",
+    "offset: distance of a W+ code's layers from their mean (root of the mean square), in σ of w; \
+     - in other spaces",
     "seconds: one inversion, alone on this machine's threads in use",
 ];
 

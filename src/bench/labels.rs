@@ -88,8 +88,10 @@ mod tests {
     use crate::limits::LIMITS;
     use std::io::Write;
 
-    const LINES: &str = "{\"id\": 7, \"edit\": \"base\", \"file\": \"7.png\", \"smile\": 0.5, \"glasses\": true, \"hair\": \
-                         \"bob\", \"rgb\": [1, 2]}\n\n{\"id\": 7, \"edit\": \"off\", \"file\": \"8.png\"}\n";
+    const LINES: &str = "{\"id\": 7, \"edit\": \"base\", \"file\": \"7.png\", \"smile\": \
+                         0.5, \"glasses\": true, \"hair\": \
+                         \"bob\", \"rgb\": [1, 2]}\n\n{\"id\": \
+                         7, \"edit\": \"off\", \"file\": \"8.png\"}\n";
 
     fn written(name: &str, bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
         let folder = tempfile::tempdir().unwrap();

@@ -172,22 +172,31 @@ fn moved(samples: &[Sample]) -> Option<f64> {
 
 /// Definitions of the columns, a line each.
 pub const DEFINITIONS: [&str; 11] = [
-    "psnr, ssim, percept.: the edited reconstruction of the base picture against the true picture of the edit, at the \
-     generator's size, values clamped to [-1, 1]; means over the n people whose label the edit changes",
-    "no edit: PSNR of the unedited reconstruction against the true picture; gain ±: psnr minus that, and its standard \
+    "psnr, ssim, percept.: the edited reconstruction of the base picture against the true picture \
+     of the edit, at the \
+     generator's size, values clamped to [-1, 1]; means over the n people whose label the edit \
+     changes",
+    "no edit: PSNR of the unedited reconstruction against the true picture; gain ±: psnr minus \
+     that, and its standard \
      error",
     "ceiling: PSNR of the true picture's own reconstruction by the same method",
     "identity: cosine of the identity embeddings of the edited reconstruction and the base picture",
-    "leakage: how far the other attributes moved beyond what the truth moves them, |Δ edit - Δ truth|, mean, in \
+    "leakage: how far the other attributes moved beyond what the truth moves them, |Δ edit - Δ \
+     truth|, mean, in \
      standard deviations over 256 samples of the generator (colours and race count once each)",
-    "moved: the edited attribute's own movement as a share of the truth's, both as the attribute network reads them",
+    "moved: the edited attribute's own movement as a share of the truth's, both as the attribute \
+     network reads them",
     "seconds: inversion, edit and rendering of one picture on this machine",
-    "strength: the true difference of the label in steps of the calibrated direction; a binary label counts as the way \
+    "strength: the true difference of the label in steps of the calibrated direction; a binary \
+     label counts as the way \
      between the typical logits of both sides over the samples. Nothing is fitted to these people",
-    "w: the direction of W in all layers of W+, also where W+ has one of its own (without it that one is taken)",
-    "layers: the code is moved along the direction of W only in the fewest neighbouring layers that have 0.8 of the \
+    "w: the direction of W in all layers of W+, also where W+ has one of its own (without it that \
+     one is taken)",
+    "layers: the code is moved along the direction of W only in the fewest neighbouring layers \
+     that have 0.8 of the \
      direction's effect (share), and 1 / share as far",
-    "conditional: directions with |cosine| > 0.1 are projected out jointly, and the length lost is walked (1 / share²)",
+    "conditional: directions with |cosine| > 0.1 are projected out jointly, and the length lost is \
+     walked (1 / share²)",
 ];
 
 /// A number of a row for people: `-` where it could not be measured.
@@ -213,7 +222,8 @@ pub(super) fn table_of(
 
 /// The rows as a table for people.
 pub fn table(rows: &[Row], notes: &[String]) -> Table {
-    let columns = "edit,method,space,n,psnr,no edit,gain,±,ceiling,ssim,percept.,identity,leakage,moved,seconds";
+    let columns = "edit,method,space,n,psnr,no \
+                   edit,gain,±,ceiling,ssim,percept.,identity,leakage,moved,seconds";
     let row = |r: &Row| {
         let gain = r.psnr.zip(r.psnr_no_edit).map(|(a, b)| a - b);
         vec![
@@ -254,7 +264,8 @@ mod tests {
     fn json_begins_with_the_documented_keys_in_order() {
         let json = serde_json::to_value(row(&[Sample::default()])).unwrap();
         let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
-        let documented = "edit method space n psnr psnr_no_edit psnr_ceiling ssim perceptual identity leakage seconds";
+        let documented = "edit method space n psnr psnr_no_edit psnr_ceiling ssim perceptual \
+                          identity leakage seconds";
         assert_eq!(keys[..12].join(" "), documented);
     }
 

@@ -83,7 +83,8 @@ fn write(folder: &Path) {
             let file = format!("{person}_{edit}.png");
             let lift = 0.25 + steps * PER_STEP;
             labels += &format!(
-                "{{\"id\": {person}, \"edit\": \"{edit}\", \"file\": \"{file}\", \"lift\": {lift}, \"still\": {still}, \
+                "{{\"id\": {person}, \"edit\": \"{edit}\", \"file\": \"{file}\", \"lift\": \
+                 {lift}, \"still\": {still}, \
                  \"hat\": {hat}, \"hair\": \"bob\"}}\n"
             );
             files.push((file, encode::png(&raster, &[]).unwrap()));

@@ -23,8 +23,10 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Measure,
     summary: "attributes of a picture: age, smile, pose, hair, glasses, landmarks",
-    details: "Read by the attribute network that comes with the generator, in the units of its training labels. A category \
-              shows its most probable class and the probability in brackets, landmarks are x, y in pixels of the picture. \
+    details: "Read by the attribute network that comes with the generator, in the units of its \
+              training labels. A category \
+              shows its most probable class and the probability in brackets, landmarks are x, y in \
+              pixels of the picture. \
               Several pictures give a column each. `identity(a, b)` compares the people.",
     examples: &[Example { code: "attributes(sample(seed: 1))", note: "the table" }],
     cost: None,

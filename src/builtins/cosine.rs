@@ -25,13 +25,15 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Measure,
     summary: "cosine of the angle between directions: 0 is independent, 1 is the same",
-    details: "A number for two directions, a table for more. In double precision. W directions act on every layer when they \
+    details: "A number for two directions, a table for more. In double precision. W directions act \
+              on every layer when they \
               meet a W+ one. Named directions are compared in the first space in which all exist: \
               W, W+, S, Z.",
     examples: &[
         Example { code: "cosine(direction(\"smile\"), direction(\"age\"))", note: "a number" },
         Example {
-            code: "smile = direction(\"smile\"); age = direction(\"age\"); cosine(smile, age, smile | age)",
+            code: "smile = direction(\"smile\"); age = direction(\"age\"); cosine(smile, age, \
+                   smile | age)",
             note: "the table: the last row is 0 under age",
         },
     ],

@@ -31,8 +31,10 @@ pub const BUILTIN: Builtin = Builtin {
                 "space",
                 &[Kind::Space],
                 "-",
-                "its space, if it exists in several: Z, W, W+ or S; by default that of the code that it \
-                moves. In W+ that of W in every layer where W+ has none of its own. Of a file that does not say, the \
+                "its space, if it exists in several: Z, W, W+ or S; by default that of the code \
+                 that it \
+                moves. In W+ that of W in every layer where W+ has none of its own. Of a file that \
+                does not say, the \
                 space it is in",
             ),
             Param::optional(
@@ -48,12 +50,18 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Edit,
     summary: "a direction: named, or from a file",
-    details: "`code + k*direction` moves; `a | [b, c]` projects b and c out of a, jointly; `a @ 0..4` keeps layers. \
-              One step of the generator's own is one standard deviation of the attribute (of yaw one degree); \
-              `info(direction(\"smile\"))` shows its measurements. Without `space:` a name means the direction in \
-              every space for which the generator has it, and the code decides: its own space, else the widest one \
-              that moves it. All parts of `a | b` and `a + b` come from one space. Files: InterFaceGAN boundaries (npy), e4e directions (pt), GANSpace \
-              components (npz, pt; steps of one sigma), and files written by `save`, with their generator.",
+    details: "`code + k*direction` moves; `a | [b, c]` projects b and c out of a, jointly; `a @ \
+              0..4` keeps layers. \
+              One step of the generator's own is one standard deviation of the attribute (of yaw \
+              one degree); \
+              `info(direction(\"smile\"))` shows its measurements. Without `space:` a name means \
+              the direction in \
+              every space for which the generator has it, and the code decides: its own space, \
+              else the widest one \
+              that moves it. All parts of `a | b` and `a + b` come from one space. Files: \
+              InterFaceGAN boundaries (npy), e4e directions (pt), GANSpace \
+              components (npz, pt; steps of one sigma), and files written by `save`, with their \
+              generator.",
     examples: &[
         Example { code: "direction(\"smile\")", note: "from the generator's own set" },
         Example {
@@ -62,7 +70,8 @@ pub const BUILTIN: Builtin = Builtin {
             note: "smile without age and glasses",
         },
         Example {
-            code: "smile = direction(\"smile\"); w = sample(seed: 1); show w + smile, to(S, w) + smile",
+            code: "smile = direction(\"smile\"); w = sample(seed: 1); show w + smile, to(S, w) + \
+                   smile",
             note: "W's for a code of W, that of the styles for one of S",
         },
     ],

@@ -16,8 +16,10 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Measure,
     summary: "similarity of the people in two pictures; higher is closer",
-    details: "Cosine of the identity embeddings that the generator's attribute network reads: 1 is the same person, about 0 \
-              two people at random. The number depends on that network: compare it only with numbers of the same one. The \
+    details: "Cosine of the identity embeddings that the generator's attribute network reads: 1 is \
+              the same person, about 0 \
+              two people at random. The number depends on that network: compare it only with \
+              numbers of the same one. The \
               mean over the pictures when there are several.",
     examples: &[Example {
         code: "identity(sample(seed: 1), sample(seed: 2))",
@@ -44,7 +46,10 @@ fn of(model: &Loaded) -> Result<Option<Identity>> {
 
 fn none(name: &str) -> Error {
     Error::check(format!("{} has no network that compares identities", crate::safe::Safe(name)))
-        .hint("use perceptual or ssim, or load a folder whose attributes.safetensors has an identity embedding")
+        .hint(
+            "use perceptual or ssim, or load a folder whose attributes.safetensors has an \
+               identity embedding",
+        )
 }
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {

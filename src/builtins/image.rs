@@ -18,35 +18,57 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "image",
         params: &[
-            Param::required("path", &[Kind::Text, Kind::List], "png, jpg, webp or gif files; several give a batch")
-                .variadic(),
+            Param::required(
+                "path",
+                &[Kind::Text, Kind::List],
+                "png, jpg, webp or gif files; \
+                                                                several give a batch",
+            )
+            .variadic(),
             Param::optional(
                 "align",
                 &[Kind::Choice, Kind::List],
                 "auto",
-                "`auto` finds the face and frames it as in training where the generator brings a network for that, else as \
-                `center`, which crops to the square; `none` stretches nothing and keeps the frame; `[x, y, w, h]` takes that \
+                "`auto` finds the face and frames it as in training where the generator brings a \
+                 network for that, else as \
+                `center`, which crops to the square; `none` stretches nothing and keeps the frame; \
+                `[x, y, w, h]` takes that \
                 rectangle of pixels",
             )
             .choices(&["auto", "center", "none"])
             .named(),
-            Param::optional("size", &[Kind::Number], "-", "side in pixels; by default the current generator's")
-                .whole(1, LIMITS.image_side as u64)
-                .named(),
+            Param::optional(
+                "size",
+                &[Kind::Number],
+                "-",
+                "side in pixels; by default the current \
+                                                           generator's",
+            )
+            .whole(1, LIMITS.image_side as u64)
+            .named(),
         ],
         returns: "Image",
         infer,
     },
     category: Category::Invert,
     summary: "reads pictures and fits them to the generator",
-    details: "Any size and orientation: EXIF turned, cropped, resampled to the generator's resolution and channels; it says \
-              what it did. A face is looked for coarse to fine, then turned (every pixel weighed when it shrinks, bicubic \
-              when it grows) until eyes, nose and mouth are placed as in the training pictures; a square picture that is framed so \
-              already is kept whole; without a sure face the centre is taken, with a warning. With `align: none` the \
-              picture keeps its own size and shape unless `size` is given. Range [-1, 1]. The examples, \
-              `models/faces/examples/900000.jpg` and so on, are built into gannet: if the file does not exist, they are read \
+    details: "Any size and orientation: EXIF turned, cropped, resampled to the generator's \
+              resolution and channels; it says \
+              what it did. A face is looked for coarse to fine, then turned (every pixel weighed \
+              when it shrinks, bicubic \
+              when it grows) until eyes, nose and mouth are placed as in the training pictures; a \
+              square picture that is framed so \
+              already is kept whole; without a sure face the centre is taken, with a warning. With \
+              `align: none` the \
+              picture keeps its own size and shape unless `size` is given. Range [-1, 1]. The \
+              examples, \
+              `models/faces/examples/900000.jpg` and so on, are built into gannet: if the file \
+              does not exist, they are read \
               from there.",
-    examples: &[Example { code: "image(\"models/faces/examples/900000.jpg\")", note: "a face, fitted" }],
+    examples: &[Example {
+        code: "image(\"models/faces/examples/900000.jpg\")",
+        note: "a face, fitted",
+    }],
     cost: None,
     definition: None,
     run,
@@ -99,7 +121,10 @@ pub(super) fn exists(path: &str, span: Span) -> Result<()> {
             };
             error.rewrite(span, format!("\"{}\"", Safe(&beside.to_string_lossy())))
         }
-        None => error.hint("give the path of a png, jpg, webp or gif file, from the folder that gannet was started in"),
+        None => error.hint(
+            "give the path of a png, jpg, webp or gif file, from the folder that \
+                            gannet was started in",
+        ),
     })
 }
 

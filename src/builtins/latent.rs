@@ -43,7 +43,8 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::File,
     summary: "codes from a file",
-    details: "Files written by `save` keep their space and generator. Other files: `projected_w.npz` of the official projector, \
+    details: "Files written by `save` keep their space and generator. Other files: \
+              `projected_w.npz` of the official projector, \
               arrays of shape [D], [N, D], [L, D] or [N, L, D]. A W+ array has one row a layer.",
     examples: &[Example {
         code: "sample(seed: 4) |> save(\"code.safetensors\"); latent(\"code.safetensors\")",

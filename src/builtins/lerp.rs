@@ -10,7 +10,8 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature { name: "lerp", params: PARAMS, returns: "Latent", infer },
     category: Category::Edit,
     summary: "linear interpolation: (1 − t)·a + t·b",
-    details: "Between codes of one space of one generator. The ends are exact. In Z prefer `slerp`.",
+    details: "Between codes of one space of one generator. The ends are exact. In Z prefer \
+              `slerp`.",
     examples: &[Example {
         code: "lerp(sample(seed: 1), sample(seed: 2), 0.3)",
         note: "three tenths of the way",

@@ -27,7 +27,8 @@ pub const BUILTIN: Builtin = Builtin {
                 "of",
                 &[Kind::Text, Kind::Mask, Kind::List],
                 "-",
-                "a picture file whose grey values are the weights, another mask, or a list of these",
+                "a picture file whose grey values are the weights, another mask, or a list of \
+                 these",
             ),
             Param::optional(
                 "ellipse",
@@ -59,8 +60,10 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Invert,
     summary: "weights of a picture's pixels: which part counts",
-    details: "A weight for every pixel, from 0 (black, does not count) to 1 (white). Shapes are drawn at the current \
-              generator's size: a pixel is inside when its centre is. A mask of any size is resampled to the pictures that \
+    details: "A weight for every pixel, from 0 (black, does not count) to 1 (white). Shapes are \
+              drawn at the current \
+              generator's size: a pixel is inside when its centre is. A mask of any size is \
+              resampled to the pictures that \
               it is used on. `invert(x, mask: m)` searches a code for the part that counts.",
     examples: &[
         Example {

@@ -12,7 +12,8 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature { name: "measure", params: shared::params::TWO, returns: "Table", infer },
     category: Category::Measure,
     summary: "every metric at once, with its definition",
-    details: "One row a metric: the mean over the pictures, and each picture's own number when there are several. Metrics that \
+    details: "One row a metric: the mean over the pictures, and each picture's own number when \
+              there are several. Metrics that \
               do not apply (MS-SSIM under 176 pixels) are left out and named below.",
     examples: &[Example { code: "measure(sample(seed: 1), sample(seed: 2))", note: "the table" }],
     cost: None,

@@ -29,8 +29,10 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Edit,
     summary: "style mixing: layers of b in a",
-    details: "Karras et al. 2019. Coarse layers (0..4) hold pose and shape, middle ones (4..8) features, fine ones colour. \
-              Z and W codes are lifted to W+ first; beside a code of S, both are lifted to S, whose layers are the styles that \
+    details: "Karras et al. 2019. Coarse layers (0..4) hold pose and shape, middle ones (4..8) \
+              features, fine ones colour. \
+              Z and W codes are lifted to W+ first; beside a code of S, both are lifted to S, \
+              whose layers are the styles that \
               a row of W+ controls.",
     examples: &[Example {
         code: "mix(sample(seed: 1), sample(seed: 2), layers: 4..8)",

@@ -14,7 +14,8 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Measure,
     summary: "multi-scale structural similarity; 1 is equal",
-    details: "Wang et al. 2003: five scales with the published weights, on [0, 1]; pictures of at least 176 pixels a side.",
+    details: "Wang et al. 2003: five scales with the published weights, on [0, 1]; pictures of at \
+              least 176 pixels a side.",
     examples: &[Example {
         code: "a = image(\"models/faces/examples/900000.jpg\", size: 192); ms_ssim(a, a)",
         note: "1 for equal pictures",

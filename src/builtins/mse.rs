@@ -14,7 +14,8 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Measure,
     summary: "mean squared error; lower is closer",
-    details: "Mean over pixels and channels of (a − b)² on pictures in [0, 1]; on [-1, 1] it would be four times the value.",
+    details: "Mean over pixels and channels of (a − b)² on pictures in [0, 1]; on [-1, 1] it would \
+              be four times the value.",
     examples: &[Example {
         code: "mse(sample(seed: 1), sample(seed: 2))",
         note: "two unlike pictures",

@@ -18,7 +18,8 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Measure,
     summary: "Euclidean length over all layers, in the units of the space",
-    details: "For several codes a list, one number each. For a direction that exists in several spaces, the \
+    details: "For several codes a list, one number each. For a direction that exists in several \
+              spaces, the \
               length in the first of them, which is W if it exists there.",
     examples: &[Example { code: "norm(direction(\"smile\"))", note: "the length of one step" }],
     cost: None,

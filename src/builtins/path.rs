@@ -36,7 +36,8 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Edit,
     summary: "frames through several codes, evenly spaced",
-    details: "Linear between codes of W, W+ and S, spherical between Z codes. `|> save(\"morph.gif\")` makes the film.",
+    details: "Linear between codes of W, W+ and S, spherical between Z codes. `|> \
+              save(\"morph.gif\")` makes the film.",
     examples: &[Example {
         code: "path(sample(seed: 1), sample(seed: 2), sample(seed: 3), frames: 7)",
         note: "seven frames through three codes",

@@ -15,9 +15,12 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Measure,
     summary: "distance of deep features; lower is closer",
-    details: "LPIPS (Zhang et al. 2018) in form, with equal weights: features of the network that comes with the generator, \
-              scaled to unit length over the channels, squared difference summed over channels, mean over space and over \
-              the layers. The number depends on that network: compare it only with numbers of the same one.",
+    details: "LPIPS (Zhang et al. 2018) in form, with equal weights: features of the network that \
+              comes with the generator, \
+              scaled to unit length over the channels, squared difference summed over channels, \
+              mean over space and over \
+              the layers. The number depends on that network: compare it only with numbers of the \
+              same one.",
     examples: &[Example {
         code: "perceptual(sample(seed: 1), sample(seed: 2))",
         note: "two unlike pictures",

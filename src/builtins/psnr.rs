@@ -14,7 +14,8 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Measure,
     summary: "peak signal-to-noise ratio in dB; higher is closer",
-    details: "10·log10(4 / mse) on pictures in [-1, 1] (peak 2), which equals 10·log10(1 / mse) in [0, 1]. The mean over the pictures when there are several.",
+    details: "10·log10(4 / mse) on pictures in [-1, 1] (peak 2), which equals 10·log10(1 / mse) in \
+              [0, 1]. The mean over the pictures when there are several.",
     examples: &[Example {
         code: "psnr(sample(seed: 1), sample(seed: 2))",
         note: "two unlike pictures",

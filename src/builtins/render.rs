@@ -65,7 +65,9 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Generate,
     summary: "the picture of a code",
-    details: "Range [-1, 1], not clamped. Truncation follows StyleGAN: w = mean + psi·(w − mean) on the layers below `cutoff`. `rotate` and `shift` are those of StyleGAN3's gen_images.py.",
+    details: "Range [-1, 1], not clamped. Truncation follows StyleGAN: w = mean + psi·(w − mean) \
+              on the layers below `cutoff`. `rotate` and `shift` are those of StyleGAN3's \
+              gen_images.py.",
     examples: &[
         Example { code: "render(sample(seed: 5), psi: 0.7)", note: "truncated" },
         Example {

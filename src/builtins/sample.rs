@@ -43,7 +43,8 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Generate,
     summary: "random codes of the generator",
-    details: "z from the standard normal, mapped to w. The i-th code depends on the seed and i alone: `sample(n: 4, seed: 7)` \
+    details: "z from the standard normal, mapped to w. The i-th code depends on the seed and i \
+              alone: `sample(n: 4, seed: 7)` \
               begins with the codes of `sample(n: 2, seed: 7)`.",
     examples: &[
         Example { code: "sample(n: 4, seed: 7, psi: 0.7)", note: "four pictures" },

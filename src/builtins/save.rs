@@ -68,10 +68,14 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::File,
     summary: "saves a value; the file is whole or absent",
-    details: "Pictures: png, jpg, webp; a Path or several pictures as gif. Several pictures in one file make a grid. npy holds \
-              pictures as float32 [N, C, H, W] in [-1, 1], codes as their numbers. safetensors holds codes and directions \
-              with their space, generator and origin; saving an inversion to npy or safetensors saves its code. Paths are \
-              relative to `--out`, or to the folder that gannet was started in. Gives the path written.",
+    details: "Pictures: png, jpg, webp; a Path or several pictures as gif. Several pictures in one \
+              file make a grid. npy holds \
+              pictures as float32 [N, C, H, W] in [-1, 1], codes as their numbers. safetensors \
+              holds codes and directions \
+              with their space, generator and origin; saving an inversion to npy or safetensors \
+              saves its code. Paths are \
+              relative to `--out`, or to the folder that gannet was started in. Gives the path \
+              written.",
     examples: &[
         Example { code: "save(sample(seed: 1), \"one.png\")", note: "a picture" },
         Example { code: "sample(n: 3, seed: 1) |> save(\"each-{i}.png\")", note: "three files" },

@@ -22,7 +22,8 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::See,
     summary: "shows values side by side",
-    details: "`show a, b` and `show(a, b)` are the same. Without a terminal that shows pictures, they are written as \
+    details: "`show a, b` and `show(a, b)` are the same. Without a terminal that shows pictures, \
+              they are written as \
               PNG files and named.",
     examples: &[Example {
         code: "show sample(seed: 1), sample(seed: 2)",

@@ -16,8 +16,10 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Edit,
     summary: "spherical interpolation: along the great circle, the length interpolated linearly",
-    details: "Shoemake 1985, row by row: keeps the length that codes of Z have (about √dim), which `lerp` shortens. \
-              Opposite or zero codes have no unique great circle; they are interpolated with `lerp`.",
+    details: "Shoemake 1985, row by row: keeps the length that codes of Z have (about √dim), which \
+              `lerp` shortens. \
+              Opposite or zero codes have no unique great circle; they are interpolated with \
+              `lerp`.",
     examples: &[Example {
         code: "slerp(sample(seed: 1, space: Z), sample(seed: 2, space: Z), 0.5)",
         note: "half way in Z",

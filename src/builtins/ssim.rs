@@ -14,7 +14,9 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Measure,
     summary: "structural similarity; 1 is equal",
-    details: "Wang et al. 2004: Gaussian window 11, sigma 1.5, on [0, 1], mean over channels; scikit-image with gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.",
+    details: "Wang et al. 2004: Gaussian window 11, sigma 1.5, on [0, 1], mean over channels; \
+              scikit-image with gaussian_weights=True, sigma=1.5, use_sample_covariance=False, \
+              data_range=1.",
     examples: &[Example {
         code: "ssim(sample(seed: 1), sample(seed: 1))",
         note: "1 for equal pictures",

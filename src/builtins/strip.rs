@@ -27,7 +27,8 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::See,
     summary: "pictures of a code moved along a direction, evenly spaced",
-    details: "A direction that is named without a space is taken in the space of the code. The pictures are captioned with their strength; `save` puts them in one row.",
+    details: "A direction that is named without a space is taken in the space of the code. The \
+              pictures are captioned with their strength; `save` puts them in one row.",
     examples: &[Example {
         code: "strip(sample(seed: 2), along: direction(\"smile\"), n: 3)",
         note: "three strengths",

@@ -22,9 +22,11 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Edit,
     summary: "lifts a code into a wider space: Z → W → W+ → S",
-    details: "Exact, the picture stays the same: Z → W is the mapping network, W → W+ repeats the code for every layer, \
+    details: "Exact, the picture stays the same: Z → W is the mapping network, W → W+ repeats the \
+              code for every layer, \
               W+ → S computes the styles that each layer reads (StyleSpace, Wu et al. 2021). \
-              The reverse does not exist: a wider space holds codes that the narrower one lacks; `invert` finds the nearest.",
+              The reverse does not exist: a wider space holds codes that the narrower one lacks; \
+              `invert` finds the nearest.",
     examples: &[
         Example { code: "to(W+, sample(seed: 3, space: Z))", note: "a layered code" },
         Example {

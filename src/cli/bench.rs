@@ -18,16 +18,22 @@ use std::sync::Arc;
 pub enum Which {
     /// Edits of held-out people against the true pictures of those edits.
     #[command(
-        after_help = "Each person's base picture is inverted, the code moved along the calibrated direction by the \
-        true difference of the label, and the result compared with the true picture. Ctrl-C ends with the people who are whole \
-        (exit code 130). The meaning of the columns is printed under the table; --json gives one object a row."
+        after_help = "Each person's base picture is inverted, the code moved along the calibrated \
+                      direction by the \
+        true difference of the label, and the result compared with the true picture. Ctrl-C ends \
+        with the people who are whole \
+        (exit code 130). The meaning of the columns is printed under the table; --json gives one \
+        object a row."
     )]
     Edits(Edits),
     /// Inversions of held-out people, by method, space and number of steps.
     #[command(
-        after_help = "Each person's base picture is inverted by every method. STEPS are gradient steps, of the encoder its \
-        passes: encoder:3, hybrid:100, optimize:1000. Where a method is slow, run it by itself with a smaller --limit. Ctrl-C \
-        ends with the people who are whole (exit code 130). The meaning of the columns is printed under the table; --json gives one \
+        after_help = "Each person's base picture is inverted by every method. STEPS are gradient \
+                      steps, of the encoder its \
+        passes: encoder:3, hybrid:100, optimize:1000. Where a method is slow, run it by itself \
+        with a smaller --limit. Ctrl-C \
+        ends with the people who are whole (exit code 130). The meaning of the columns is printed \
+        under the table; --json gives one \
         object a row, with standard errors."
     )]
     Inversions(Inversions),
@@ -152,8 +158,15 @@ fn find_faces(common: &Common, options: &Align) -> Result<u8> {
     prepare(common)?;
     let model = model::load(&common.model)?;
     let network = model.features()?.filter(|f| f.config().finds_faces()).ok_or_else(|| {
-        Error::runtime(format!("{} has no network that finds faces", crate::safe::Safe(&model.facts.name)))
-            .hint("put an attributes.safetensors with landmarks, `face` and `framing` beside the generator")
+        Error::runtime(format!(
+            "{} has no network that finds \
+                                faces",
+            crate::safe::Safe(&model.facts.name)
+        ))
+        .hint(
+            "put an attributes.safetensors with landmarks, `face` and `framing` beside the \
+                   generator",
+        )
     })?;
     let pairs = Pairs::open(&options.data)?;
     let found = watched(common, "align", |control| {

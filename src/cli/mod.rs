@@ -36,7 +36,8 @@ const PICTURES: &str = "gannet-out";
     args_conflicts_with_subcommands = false
 )]
 #[command(after_help = "Without a command: the prompt, with the embedded generator loaded.\n\
-    Exit codes: 0 ok, 1 the program failed, 2 usage or a check error, 75 stopped and can resume, 130 interrupted.")]
+    Exit codes: 0 ok, 1 the program failed, 2 usage or a check error, 75 stopped and can resume, \
+    130 interrupted.")]
 struct Cli {
     #[command(flatten)]
     common: Common,

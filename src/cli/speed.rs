@@ -14,9 +14,12 @@ use std::process::Command;
 const RESOLUTIONS: [usize; 3] = [64, 256, 1024];
 
 /// The end of `bench --help`.
-pub const HELP: &str = "Without a subcommand: forward and step of a random StyleGAN2 with the published widths and of the \
-    embedded generator (or that of --model), and its inversion; every row in a process of its own. Ctrl-C ends with the \
-    rounds that are whole (exit code 130). The meaning of the columns is printed under the table; --json gives one object a row: \
+pub const HELP: &str = "Without a subcommand: forward and step of a random StyleGAN2 with the \
+                        published widths and of the \
+    embedded generator (or that of --model), and its inversion; every row in a process of its own. \
+    Ctrl-C ends with the \
+    rounds that are whole (exit code 130). The meaning of the columns is printed under the table; \
+    --json gives one object a row: \
     resolution threads batch device dtype forward_ms step_ms gflop ceiling_share peak_mb and more.";
 
 /// Options of `bench` without a subcommand.

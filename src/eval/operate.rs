@@ -164,17 +164,28 @@ pub fn index(base: &Value, index: &Value) -> Result<Value> {
         }
         Value::Image(i) => {
             let range = parts(index, i.dims()[0], "picture")?;
-            let captions = i.captions.get(range.clone()).map(<[String]>::to_vec).unwrap_or_default();
+            let captions =
+                i.captions.get(range.clone()).map(<[String]>::to_vec).unwrap_or_default();
             let data = i.data.narrow(0, range.start, range.len())?;
             Ok(Value::Image(Image { data, captions, ..i.clone() }))
         }
-        Value::Path(_) => {
-            Err(Error::runtime("a path cannot be indexed").hint("iterate over its frames: [w for w in path]"))
-        }
+        Value::Path(_) => Err(Error::runtime("a path cannot be indexed").hint(
+            "iterate over its frames: [w for w \
+                                                                 in path]",
+        )),
         other => match as_latent(other) {
-            Some(code) if matches!(code.space, Space::WPlus | Space::S) => code_layers(&code, index),
-            Some(code) => Err(Error::runtime(format!("a {} code has no layers to choose", code.space))
-                .hint("lift it first: to(W+, code)[4..8]; iterate over several codes with [c for c in codes]")),
+            Some(code) if matches!(code.space, Space::WPlus | Space::S) => {
+                code_layers(&code, index)
+            }
+            Some(code) => Err(Error::runtime(format!(
+                "a {} code has no layers to \
+                                                      choose",
+                code.space
+            ))
+            .hint(
+                "lift it first: to(W+, code)[4..8]; iterate over several codes with [c for c \
+                       in codes]",
+            )),
             None => Err(Error::runtime(format!("{} cannot be indexed", other.ty()))),
         },
     }

@@ -109,7 +109,8 @@ fn every_example_runs_in_z_alone_or_says_why_not() {
     }
     assert!(ran.len() > 10, "{} of {all} ran: {ran:?}", ran.len());
     let code = "d = sample(seed: 2) - sample(seed: 1)\n\
-                strip(sample(seed: 1), along: d, n: 3)\nslerp(sample(seed: 1), sample(seed: 2), 0.5)\n\
+                strip(sample(seed: 1), along: d, n: 3)\nslerp(sample(seed: 1), sample(seed: 2), \
+                0.5)\n\
                 r = invert(render(sample(seed: 3)), steps: 3)\nprint(norm(d) > 0)\ninfo(r)";
     let kept = run_in(&mut open(), code).unwrap();
     assert_eq!(kept.printed, ["true"]);
@@ -126,7 +127,8 @@ fn arithmetic_is_what_the_precedence_says() {
 #[test]
 fn a_conditioned_direction_has_no_part_in_its_conditions() {
     let code = "a = direction(\"smile\"); b = direction(\"age\"); c = 0.9*a + b\n\
-                print(cosine(direction(\"glasses\") | [b, c], b)); print(cosine(direction(\"glasses\") | [b, c], c))\n\
+                print(cosine(direction(\"glasses\") | [b, c], b)); \
+                print(cosine(direction(\"glasses\") | [b, c], c))\n\
                 print(cosine((direction(\"glasses\") | b) | c, b))";
     let kept = run(code).unwrap();
     let cosines: Vec<f64> = kept.printed.iter().map(|p| p.parse().unwrap()).collect();
@@ -146,9 +148,11 @@ fn moving_and_subtracting_give_the_direction_back() {
 
 #[test]
 fn layers_of_a_code_and_of_a_direction() {
-    let code = "a = to(W+, sample(seed: 1)); b = to(W+, sample(seed: 2)); m = mix(a, b, layers: 2..5)\n\
+    let code = "a = to(W+, sample(seed: 1)); b = to(W+, sample(seed: 2)); m = mix(a, b, layers: \
+                2..5)\n\
                 print(norm(m[0..2] - a[0..2]), norm(m[2..5] - b[2..5]), norm(m[5..8] - a[5..8]))\n\
-                d = direction(\"smile\") @ 2..5\nn = a + d\nprint(norm(n[0..2] - a[0..2]), norm(n[5..8] - a[5..8]))";
+                d = direction(\"smile\") @ 2..5\nn = a + d\nprint(norm(n[0..2] - a[0..2]), \
+                norm(n[5..8] - a[5..8]))";
     assert_eq!(run(code).unwrap().printed, ["0 0 0", "0 0"]);
 }
 
@@ -164,7 +168,8 @@ fn layers_to_mix_are_checked_before_anything_runs() {
 
 #[test]
 fn interpolation_ends_are_exact() {
-    let code = "a = sample(seed: 1); b = sample(seed: 2)\nprint(norm(lerp(a, b, 0) - a), norm(lerp(a, b, 1) - b))\n\
+    let code = "a = sample(seed: 1); b = sample(seed: 2)\nprint(norm(lerp(a, b, 0) - a), \
+                norm(lerp(a, b, 1) - b))\n\
                 p = path(a, b, frames: 3)\nprint(norm(lerp(a, b, 0.5) - [c for c in p][1]) < 1e-5)";
     assert_eq!(run(code).unwrap().printed, ["0 0", "true"]);
 }
@@ -313,7 +318,8 @@ fn pictures_are_called_as_they_were_written() {
 
 #[test]
 fn a_generator_loaded_bare_does_not_hide_its_directions() {
-    let code = "load \"models/faces/generator.safetensors\"; load \"models/faces\"; load \"faces\"\n\
+    let code = "load \"models/faces/generator.safetensors\"; load \"models/faces\"; \
+                load \"faces\"\n\
                 print(norm(direction(\"age\")) > 0)";
     assert_eq!(run(code).unwrap().printed, ["true"]);
 }
@@ -406,11 +412,14 @@ fn masks_and_methods_that_cannot_work_are_refused_where_they_are_written() {
 #[test]
 fn style_codes_are_the_same_pictures_and_move_in_their_own_space() {
     let code = "w = sample(seed: 1); s = to(S, w); d = direction(\"smile\", space: S)\n\
-                print(mae(w, s), norm((s + 2*d - s) - 2*d) / norm(d) < 1e-5, norm(s - to(S, to(W+, w))))\n\
+                print(mae(w, s), norm((s + 2*d - s) - 2*d) / norm(d) < 1e-5, norm(s - to(S, to(W+, \
+                w))))\n\
                 print(mae(render(w, psi: 0.5, cutoff: 3), render(s, psi: 0.5, cutoff: 3)) < 1e-4)\n\
                 print(cosine(to(S, w + direction(\"smile\", space: W)) - s, d) > 0.9999)\n\
-                print(norm(lerp(s, to(S, sample(seed: 2)), 0) - s), mae(sample(seed: 1, space: S), w))\n\
-                strip(s, along: d, n: 3); grid([s, s + d]); show s, s + 2*(d | [direction(\"age\", space: S)])";
+                print(norm(lerp(s, to(S, sample(seed: 2)), 0) - s), mae(sample(seed: 1, space: S), \
+                w))\n\
+                strip(s, along: d, n: 3); grid([s, s + d]); show s, s + 2*(d | [direction(\"age\", \
+                space: S)])";
     assert_eq!(run(code).unwrap().printed, ["0 true 0", "true", "true", "0 0"]);
     let code = "print(norm(direction(\"age\", space: W+) - direction(\"age\") @ 0..8))";
     assert_eq!(run(code).unwrap().printed, ["0"], "W directions are known in W+ as well");
@@ -421,7 +430,8 @@ fn layers_of_styles_are_the_rows_of_w() {
     let code = "a = sample(seed: 1); b = sample(seed: 2); m = mix(to(S, a), b, layers: 2..5)\n\
                 print(norm(m - to(S, mix(a, b, layers: 2..5))))\n\
                 s = to(S, a); n = s + direction(\"smile\", space: S) @ 2..5\n\
-                print(norm(n[0..2] - s[0..2]), norm(n[2..5] - s[2..5]) > 0, norm(n[5..8] - s[5..8]))";
+                print(norm(n[0..2] - s[0..2]), norm(n[2..5] - s[2..5]) > 0, norm(n[5..8] - \
+                s[5..8]))";
     assert_eq!(run(code).unwrap().printed, ["0", "0 true 0"]);
 }
 
@@ -461,12 +471,14 @@ fn style_codes_and_directions_of_several_spaces_come_back_from_files() {
         "s = sample(seed: 5, n: 2, space: S); save(s, \"s.safetensors\"); save(s, \"s.npy\")",
     )
     .unwrap();
-    let all = "d = direction(\"smile\", space: S); e = direction(\"smile\"); save([d, e], \"d.safetensors\")\n\
+    let all = "d = direction(\"smile\", space: S); e = direction(\"smile\"); save([d, \
+               e], \"d.safetensors\")\n\
                save(d, \"one.safetensors\")";
     run_in(&mut s, all).unwrap();
     let code = format!(
         "a = latent(\"{}\"); b = latent(\"{}\")\nprint(mae(a, s), mae(b, s))\n\
-         print(norm(direction(\"{d}\", key: \"smile\", space: S) - d), norm(direction(\"{d}\", key: \"S/smile\") - d))\n\
+         print(norm(direction(\"{d}\", key: \"smile\", space: S) - d), norm(direction(\"{d}\", \
+         key: \"S/smile\") - d))\n\
          print(norm(direction(\"{d}\", key: \"smile\") - e), norm(direction(\"{}\") - d))\n\
          info(direction(\"{d}\", key: \"smile\"))",
         at("s.safetensors"),
@@ -520,7 +532,8 @@ fn attributes_have_a_row_each_and_a_column_a_picture() {
 fn strips_grids_and_paths_are_rendered_in_batches() {
     let folder = tempfile::tempdir().unwrap();
     let mut session = session(folder.path());
-    let start = "w = sample(seed: 1); d = direction(\"smile\"); p = path(w, sample(seed: 2), frames: 20)\n\
+    let start = "w = sample(seed: 1); d = direction(\"smile\"); p = path(w, sample(seed: 2), \
+                 frames: 20)\n\
                  r = invert(w, method: projector, space: W, steps: 2)";
     run_in(&mut session, start).unwrap();
     for code in [
@@ -550,7 +563,8 @@ fn strips_grids_and_paths_are_rendered_in_batches() {
         assert_eq!(*made.lock().unwrap(), [8, 16, 20].map(|n| (true, n)), "{code}");
     }
     // In a batch every code keeps its own maps.
-    let code = "s = strip(r, along: d, from: 0, to: 19, n: 20); one = render(r + 13*d); bare = render(r + 13*d, noise: none)";
+    let code = "s = strip(r, along: d, from: 0, to: 19, n: 20); one = render(r + 13*d); bare = \
+                render(r + 13*d, noise: none)";
     run_in(&mut session, code).unwrap();
     let picture = |name: &str, k: usize| match &session.names[name] {
         Value::Image(i) => {
@@ -564,9 +578,12 @@ fn strips_grids_and_paths_are_rendered_in_batches() {
 
 #[test]
 fn a_batch_is_gone_through_one_by_one() {
-    let code = "r = invert([sample(seed: 1), sample(seed: 2)], space: W, steps: 3)\n[one for one in r]\n\
-                alone = invert(sample(seed: 2), space: W, steps: 3)\nprint(norm([one for one in r][1] - alone))\n\
-                codes = [c for c in sample(n: 3, seed: 5)]\nprint(norm(codes[0] - sample(seed: 5)))";
+    let code = "r = invert([sample(seed: 1), sample(seed: 2)], space: W, steps: 3)\n[one for one \
+                in r]\n\
+                alone = invert(sample(seed: 2), space: W, steps: 3)\nprint(norm([one for one in \
+                r][1] - alone))\n\
+                codes = [c for c in sample(n: 3, seed: 5)]\nprint(norm(codes[0] - sample(seed: \
+                5)))";
     let kept = run(code).unwrap();
     let Value::List(parts) = &kept.shown[0].1 else { panic!("a list") };
     assert!(
@@ -582,9 +599,11 @@ fn a_batch_is_gone_through_one_by_one() {
 #[test]
 fn pictures_of_a_batch_are_chosen_like_elements_of_a_list() {
     let code = "x = render(sample(n: 3, seed: 5)); all = [one for one in x]\n\
-                print(mae(x[0], render(sample(seed: 5))), mae(x[2], all[2]), mae(x[1..3][0], all[1]))\n\
+                print(mae(x[0], render(sample(seed: 5))), mae(x[2], all[2]), mae(x[1..3][0], \
+                all[1]))\n\
                 print(mae(x[0], x[1]) > 0); x[1..3]\n\
-                s = strip(sample(seed: 1), along: direction(\"smile\"), from: 0, to: 2, n: 3); s[2]";
+                s = strip(sample(seed: 1), along: direction(\"smile\"), from: 0, to: 2, n: 3); \
+                s[2]";
     let kept = run(code).unwrap();
     assert_eq!(kept.printed, ["0 0 0", "true"]);
     let counts: Vec<usize> = kept.shown.iter().map(|(display, _)| display.pictures.len()).collect();
@@ -727,7 +746,8 @@ fn all_parts_of_an_edit_come_from_one_space() {
         let smile = name("smile", space);
         let code = format!(
             "d = to({space}, sample(seed: 1, space: Z)) - to({space}, sample(seed: 2, space: Z))\n\
-             s = direction(\"smile\")\nprint(norm((s + d) - ({smile} + d)), norm((d | s) - (d | {smile})))\n\
+             s = direction(\"smile\")\nprint(norm((s + d) - ({smile} + d)), norm((d | s) - (d | \
+             {smile})))\n\
              print(cosine(s, d) - cosine({smile}, d))"
         );
         assert_eq!(run(&code).unwrap().printed, ["0 0", "0"], "{code}");

@@ -133,7 +133,10 @@ pub fn align(
             let sure = guess.as_ref().map_or(0.0, |f| f.confidence);
             notes.insert(
                 0,
-                format!("warning: no face found (best guess: confidence {sure:.2}), so the middle is taken"),
+                format!(
+                    "warning: no face found (best guess: confidence {sure:.2}), so the middle \
+                         is taken"
+                ),
             );
             (picture, notes)
         }
@@ -148,7 +151,8 @@ fn cut(f: &Found, picture: &Raster, channels: usize, side: usize) -> Result<(Ras
     let [x, y] = f.middle();
     let (wide, turn) = (f.frame.scale(), f.frame.degrees());
     let mut notes = vec![format!(
-        "aligned to the face: a square of {wide:.0} px around {x:.0},{y:.0}, turned {:.1}° (confidence {:.2}, landmarks \
+        "aligned to the face: a square of {wide:.0} px around {x:.0},{y:.0}, turned {:.1}° \
+         (confidence {:.2}, landmarks \
          ±{:.1} px)",
         if turn.abs() < 0.05 { 0.0 } else { -turn },
         f.confidence,

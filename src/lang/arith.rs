@@ -73,13 +73,17 @@ fn refusal(op: BinaryOp, a: Operand<'_>, b: Operand<'_>) -> Error {
     match (op, a.ty, b.ty) {
         (Add, ..) if is_code(&a) && is_code(&b) => error
             .note("a sum of codes leaves their space")
-            .hint(format!("lerp({x}, {y}, 0.5) for the middle, mix({x}, {y}, layers: 0..4) to take layers of both"))
+            .hint(format!(
+                "lerp({x}, {y}, 0.5) for the middle, mix({x}, {y}, layers: 0..4) to take \
+                           layers of both"
+            ))
             .fix(whole, format!("lerp({x}, {y}, 0.5)")),
         (Mul | Div, ..) if is_code(&a) || is_code(&b) => {
             let c = if is_code(&a) { x } else { y };
-            error
-                .note("a code is a place, not a step")
-                .hint(format!("lerp({c}, other, 0.5), or scale a difference of codes: 0.5*({c} - other)"))
+            error.note("a code is a place, not a step").hint(format!(
+                "lerp({c}, other, 0.5), or scale a difference of codes: 0.5*({c} - \
+                               other)"
+            ))
         }
         (Sub, Type::Direction(_), _) if is_code(&b) => error.rewrite(whole, minus(y, x)),
         (Add | Sub, _, Type::Number) if is_code(&a) => {
@@ -95,8 +99,14 @@ fn refusal(op: BinaryOp, a: Operand<'_>, b: Operand<'_>) -> Error {
         (_, Type::Image(_), Type::Image(_)) => error
             .hint(format!("compare({x}, {y}) shows where they differ"))
             .fix(whole, format!("compare({x}, {y})")),
-        (_, Type::List(_), _) | (_, _, Type::List(_)) => error.hint("iterate over the list: `[w + d for w in ws]`"),
-        _ => error.hint("combine numbers with numbers, directions with directions, or a code with a direction"),
+        (_, Type::List(_), _) | (_, _, Type::List(_)) => error.hint(
+            "iterate over the list: `[w + \
+                                                                     d for w in ws]`",
+        ),
+        _ => error.hint(
+            "combine numbers with numbers, directions with directions, or a code with \
+                         a direction",
+        ),
     }
 }
 

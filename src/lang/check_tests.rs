@@ -408,7 +408,8 @@ fn lists_and_pictures_are_indexed_as_far_as_that_is_known() {
         refused("w", "w", "an index is a number or a range, not Latent[W]", "w[3]");
         // The count is known only at run time.
         right(&format!(
-            "{of}[7]\n{of}[0..7]\n{of}[0..2 by 1]\nn = 1\n{of}[n..n + 1]\nshow [{of}[i] for i in 0..1]"
+            "{of}[7]\n{of}[0..7]\n{of}[0..2 by 1]\nn = 1\n{of}[n..n + 1]\nshow [{of}[i] for i in \
+             0..1]"
         ));
     }
     // The size of one picture is also known of its batch.
@@ -501,7 +502,8 @@ fn arguments_are_counted_named_and_typed() {
     wrong("strip(w, along: a: 3)", "a: 3", "`a:` is not a value", "lists such words");
     wrong("invert(x, init: \"mean\")", "\"mean\"", "is word, not Text", "without quotes");
     right(
-        "invert(x, init: best_of: 8, method: encoder)\nshow w, r, x\nx |> invert\nstrip(r, along: smile)",
+        "invert(x, init: best_of: 8, method: encoder)\nshow w, r, x\nx |> invert\nstrip(r, along: \
+         smile)",
     );
 }
 
@@ -540,7 +542,8 @@ fn what_makes_no_sense_is_refused_with_a_better_way() {
     wrong("\"text\"[0]", "\"text\"", "Text cannot be indexed", "lists, pictures");
     wrong("w(3)", "w", "cannot be called", "`*`");
     right(
-        "smile @ 0..10 + wide\nw - to(W, z)\nw - smile\nsmile | age\nw + 2*smile\nlerp(w, w, 0.5)\nlerp(w, r, 0.5)",
+        "smile @ 0..10 + wide\nw - to(W, z)\nw - smile\nsmile | age\nw + 2*smile\nlerp(w, w, \
+         0.5)\nlerp(w, r, 0.5)",
     );
 }
 
@@ -605,7 +608,8 @@ fn one_slip_costs_one_error() {
 #[test]
 fn parameters_take_their_values_from_outside() {
     let session = Session::default();
-    let text = "param strength = 2.0\nparam out = \"a.png\"\nparam r = -3..3\nparam on = true\nit = strength";
+    let text = "param strength = 2.0\nparam out = \"a.png\"\nparam r = -3..3\nparam on = true\nit \
+                = strength";
     let set = |sets: &[(&str, &str)]| run_in(&session, text, sets).1;
     let printed = |sets: &[(&str, &str)]| -> Vec<String> {
         set(sets).unwrap().program.statements.iter().take(4).map(ToString::to_string).collect()
@@ -658,7 +662,8 @@ fn the_sketch_of_the_language_checks_but_for_what_the_session_lacks() {
     let session = Session::default();
     let (_, checked) = run_in(
         &session,
-        "load \"faces\"\nx = image(\"me.jpg\")\nr = invert(x, space: W+)\nassert psnr(x, r) > 25\nparam strength = 2.0\nr",
+        "load \"faces\"\nx = image(\"me.jpg\")\nr = invert(x, space: W+)\nassert psnr(x, r) > \
+         25\nparam strength = 2.0\nr",
         &[],
     );
     let checked = checked.unwrap();

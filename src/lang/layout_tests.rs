@@ -224,7 +224,8 @@ proptest! {
     }
 
     #[test]
-    fn formatting_keeps_the_meaning_and_is_stable(text in "([ \n;]|#%% ?(md)?[ a]?\n|# ?[a(]\n|\\|>f|[a-c=(),\\[\\]:|@+*-]|W\\+|1|\\.\\.|show |def |\"a\"|for b in ){0,24}") {
+    fn formatting_keeps_the_meaning_and_is_stable(text in "([ \n;]|#%% ?(md)?[ a]?\n|# \
+                                                           ?[a(]\n|\\|>f|[a-c=(),\\[\\]:|@+*-]|W\\+|1|\\.\\.|show |def |\"a\"|for b in ){0,24}") {
         if let Ok(once) = format(&source(&text)) {
             prop_assert_eq!(shape(&text), shape(&once), "{:?} -> {:?}", text, once);
             prop_assert_eq!(format(&source(&once)).unwrap(), once);

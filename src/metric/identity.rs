@@ -49,8 +49,10 @@ impl Metric for Identity {
     fn definition(&self) -> String {
         let c = self.features.config();
         format!(
-            "cosine of the identity embeddings that {} reads off pictures at {}² ({} standardised numbers of the face's \
-             shape; not ArcFace, not comparable with published numbers): 1 the same person, about 0 two people at random",
+            "cosine of the identity embeddings that {} reads off pictures at {}² ({} standardised \
+             numbers of the face's \
+             shape; not ArcFace, not comparable with published numbers): 1 the same person, about \
+             0 two people at random",
             crate::safe::Safe(self.features.name()),
             c.input_resolution,
             c.group("identity").len()

@@ -92,7 +92,8 @@ impl Metric for Perceptual {
     fn definition(&self) -> String {
         let c = self.features.config();
         format!(
-            "LPIPS-style distance in the layers of {} (not VGG, not comparable with published LPIPS): pictures at {}², \
+            "LPIPS-style distance in the layers of {} (not VGG, not comparable with published \
+             LPIPS): pictures at {}², \
              {} layers, unit length over channels, squared difference, mean over space and layers",
             crate::safe::Safe(self.features.name()),
             c.input_resolution,

@@ -32,7 +32,9 @@ impl Metric for Mse {
         Better::Lower
     }
     fn definition(&self) -> String {
-        "mean squared error over all pixels and channels, values in [0, 1] (on [-1, 1] it would be 4 times this)".into()
+        "mean squared error over all pixels and channels, values in [0, 1] (on [-1, 1] it would be \
+         4 times this)"
+            .into()
     }
     fn measure(&self, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
         mean_of(a, b, |d| d * d)
@@ -50,7 +52,9 @@ impl Metric for Mae {
         Better::Lower
     }
     fn definition(&self) -> String {
-        "mean absolute error over all pixels and channels, values in [0, 1] (on [-1, 1] it would be twice this)".into()
+        "mean absolute error over all pixels and channels, values in [0, 1] (on [-1, 1] it would \
+         be twice this)"
+            .into()
     }
     fn measure(&self, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
         mean_of(a, b, f64::abs)
@@ -68,7 +72,9 @@ impl Metric for Rmse {
         Better::Lower
     }
     fn definition(&self) -> String {
-        "root of the mean squared error over all pixels and channels, values in [0, 1] (on [-1, 1] twice this)".into()
+        "root of the mean squared error over all pixels and channels, values in [0, 1] (on [-1, 1] \
+         twice this)"
+            .into()
     }
     fn measure(&self, a: &Tensor, b: &Tensor) -> Result<Vec<f64>> {
         Ok(Mse.measure(a, b)?.into_iter().map(f64::sqrt).collect())
@@ -89,7 +95,8 @@ impl Metric for Psnr {
         "dB"
     }
     fn definition(&self) -> String {
-        "10 log10(peak² / MSE), peak 2 for values in [-1, 1] (the same as peak 1 in [0, 1]), all channels together, \
+        "10 log10(peak² / MSE), peak 2 for values in [-1, 1] (the same as peak 1 in [0, 1]), all \
+         channels together, \
          values not clamped"
             .into()
     }

@@ -24,7 +24,8 @@ fn png(path: &Path, channels: usize) -> Tensor {
 fn equals_scikit_image_and_the_definition() {
     let Ok(text) = std::fs::read_to_string(folder().join("expected.json")) else {
         panic!(
-            "tests/reference/metrics/expected.json is missing: the reference numbers must be in the checkout"
+            "tests/reference/metrics/expected.json is missing: the reference numbers must be in \
+             the checkout"
         );
     };
     let expected: serde_json::Value = serde_json::from_str(&text).unwrap();

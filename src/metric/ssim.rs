@@ -217,7 +217,8 @@ impl Metric for Ssim {
         Better::Higher
     }
     fn definition(&self) -> String {
-        "SSIM (Wang 2004): 11×11 Gaussian window, σ 1.5, inside the picture only, K1 .01, K2 .03, population covariance, \
+        "SSIM (Wang 2004): 11×11 Gaussian window, σ 1.5, inside the picture only, K1 .01, K2 .03, \
+         population covariance, \
          values in [0, 1], peak 1, mean over the channels"
             .into()
     }
@@ -237,7 +238,8 @@ impl Metric for MsSsim {
         Better::Higher
     }
     fn definition(&self) -> String {
-        "MS-SSIM (Wang 2003): five scales, exponents .0448 .2856 .3001 .2363 .1333, 2×2 means between them, 11×11 Gaussian \
+        "MS-SSIM (Wang 2003): five scales, exponents .0448 .2856 .3001 .2363 .1333, 2×2 means \
+         between them, 11×11 Gaussian \
          window σ 1.5, values in [0, 1], peak 1, mean over the channels, negative terms count as 0"
             .into()
     }

@@ -75,7 +75,8 @@ pub fn read_journal(bytes: &[u8]) -> Reading {
             )
         } else {
             format!(
-                "the last record was torn by a crash before it was acknowledged; the {kept} before it are kept"
+                "the last record was torn by a crash before it was acknowledged; the {kept} before \
+                 it are kept"
             )
         });
     }

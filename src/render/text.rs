@@ -128,7 +128,8 @@ mod tests {
 
     #[test]
     fn nothing_is_ever_too_wide_or_lost() {
-        let text = "offsets from W: 0.31 σ (edits stay safe below 0.5) · 顔 :details for losses and the ladder";
+        let text = "offsets from W: 0.31 σ (edits stay safe below 0.5) · 顔 :details for losses and \
+                    the ladder";
         for columns in 4..90 {
             let lines = wrap(text, columns);
             assert!(lines.iter().all(|l| l.width() <= columns), "{columns}: {lines:?}");

@@ -42,7 +42,8 @@ impl Repair {
                 format!("bring the code there first: to({to}, {code}), or {}", own(space))
             }
             Self::Invert(space) => format!(
-                "find the nearest {space} code of its picture: invert(render({code}), space: {space})"
+                "find the nearest {space} code of its picture: invert(render({code}), space: \
+                 {space})"
             ),
         }
     }

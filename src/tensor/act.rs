@@ -44,7 +44,8 @@ impl Activation {
             return Ok(());
         }
         bail!(
-            "{op}: an activation needs a slope from 0, a gain above 0 and a clamp from 0, found {self:?}"
+            "{op}: an activation needs a slope from 0, a gain above 0 and a clamp from 0, found \
+             {self:?}"
         )
     }
 }

@@ -69,7 +69,8 @@ impl Sizes {
         match (slide.out(h, k), slide.out(width, k)) {
             (Some(oh), Some(ow)) => Ok(Self { n, i, h, w: width, o, k, oh, ow, slide }),
             _ => bail!(
-                "{op}: a {k}x{k} kernel does not fit an input of {h}x{width} with padding {} and stride {}",
+                "{op}: a {k}x{k} kernel does not fit an input of {h}x{width} with padding {} and \
+                 stride {}",
                 slide.padding,
                 slide.stride
             ),
@@ -487,7 +488,8 @@ pub fn conv_transpose2d_to(
     match (size(h), size(width)) {
         (Some(h), Some(width)) => apply(x, w, ConvT(ConvParams { stride, padding }, (h, width))),
         _ => bail!(
-            "conv_transpose2d: nothing left of {h}x{width} with kernel {k}, stride {stride}, padding {padding}"
+            "conv_transpose2d: nothing left of {h}x{width} with kernel {k}, stride {stride}, \
+             padding {padding}"
         ),
     }
 }

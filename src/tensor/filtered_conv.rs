@@ -102,7 +102,8 @@ impl Fused {
         let (n, c, h, w) = x.dims4()?;
         if c != self.conv.inputs() || style.dims() != [n, c] || n * h * w == 0 {
             bail!(
-                "filtered_conv: a map {x:?} and styles {style:?} do not fit weights for {} channels",
+                "filtered_conv: a map {x:?} and styles {style:?} do not fit weights for {} \
+                 channels",
                 self.conv.inputs()
             );
         }

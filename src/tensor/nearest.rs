@@ -44,7 +44,8 @@ pub fn conv_nearest2(x: &Tensor, kernel: &Tensor) -> Result<Tensor> {
     let size = kernel.dim(2)?;
     if size == 0 || size % 2 == 1 {
         bail!(
-            "conv_nearest2: a kernel of even size is needed, found {size}: make it by nearest2_kernel"
+            "conv_nearest2: a kernel of even size is needed, found {size}: make it by \
+             nearest2_kernel"
         );
     }
     conv_transpose2d(x, kernel, 2, size / 2 - 1)

@@ -90,7 +90,8 @@ impl Affine {
         if self.scale.rank() != 1 || outputs > 1 || weight.rank() < 2 || weight.dim(outputs)? != c {
             let (scale, weight) = (self.scale.shape(), weight.shape());
             bail!(
-                "batch norm: factors {scale:?} cannot be folded into axis {outputs} of a weight {weight:?}"
+                "batch norm: factors {scale:?} cannot be folded into axis {outputs} of a weight \
+                 {weight:?}"
             );
         }
         // Its own operator: it gives a frozen weight no gradient.

@@ -246,7 +246,8 @@ impl Standing {
             Self::Same => None,
             Self::Lost(e) => {
                 let note = format!(
-                    "from [{id}] on the session is not kept: what follows will not come back unless \
+                    "from [{id}] on the session is not kept: what follows will not come back \
+                     unless \
                      the disk takes it again"
                 );
                 Some(Err(e.note(note)))

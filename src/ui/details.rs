@@ -67,12 +67,14 @@ fn codes(i: &Json) -> Vec<String> {
         (
             "offsets",
             "offsets from W",
-            "root mean square distance of the rows of a W+ code from their mean, in σ of w; edits stay safe below 0.5",
+            "root mean square distance of the rows of a W+ code from their mean, in σ of w; edits \
+             stay safe below 0.5",
         ),
         (
             "mean_distance",
             "distance from the mean of w",
-            "of the code's mean row, in σ of w; a typical sample has about 1, above 2.5 lies outside the training",
+            "of the code's mean row, in σ of w; a typical sample has about 1, above 2.5 lies \
+             outside the training",
         ),
     ] {
         let values = list(key);

@@ -55,7 +55,8 @@ fn on_terminal(t: &Terminal) -> Vec<Finding> {
     let mut pictures = fine("pictures", format!("{}; {}", t.summary(), t.reasons.join("; ")));
     if matches!(t.protocol, Protocol::Blocks | Protocol::None) {
         pictures.repair = Some(
-            "a terminal with kitty, iTerm2 or sixel graphics shows pictures pixel by pixel; :set graphics NAME asks for one"
+            "a terminal with kitty, iTerm2 or sixel graphics shows pictures pixel by pixel; :set \
+             graphics NAME asks for one"
                 .into(),
         );
     }

@@ -18,13 +18,18 @@ pub(super) fn overview() -> Vec<String> {
     }
     lines.push(String::new());
     for text in [
-        "Each statement is a cell with a number. Its result is written to the session's journal before it is shown, so \
+        "Each statement is a cell with a number. Its result is written to the session's journal \
+         before it is shown, so \
          nothing that you have seen is lost, whatever happens to the line or the machine.",
-        "Ctrl-C stops what runs and keeps the best so far; a second one drops it. At the prompt it clears the line. \
+        "Ctrl-C stops what runs and keeps the best so far; a second one drops it. At the prompt it \
+         clears the line. \
          Up and down recall what was typed, Ctrl-R searches it, Tab completes.",
-        "gannet --resume, or :resume, shows a session as it was and runs nothing. Codes, directions, inversions and small \
-         pictures come back from the journal, bit for bit, when they are used. A value that is too large for the journal \
-         (256 KiB a cell) is computed again when it is used, or at once with :rerun; it is then compared with what it was. \
+        "gannet --resume, or :resume, shows a session as it was and runs nothing. Codes, \
+         directions, inversions and small \
+         pictures come back from the journal, bit for bit, when they are used. A value that is too \
+         large for the journal \
+         (256 KiB a cell) is computed again when it is used, or at once with :rerun; it is then \
+         compared with what it was. \
          No file that was saved is written again unless it is missing.",
         "? lists all functions, ?name explains one, ?name 1 puts its first example on the prompt.",
     ] {

@@ -77,7 +77,8 @@ impl Lazy {
         match fits() {
             Some(offset) => Ok(Self { dtype, layout, source, offset, big_endian: false }),
             None => Err(source.fail(0, format_args!(
-                "a tensor of shape {:?}, strides {:?} and offset {first} ({}) needs more than the {} bytes of its storage",
+                "a tensor of shape {:?}, strides {:?} and offset {first} ({}) needs more than the \
+                 {} bytes of its storage",
                 layout.shape, layout.strides, dtype.name(), source.len()
             ))),
         }

@@ -108,16 +108,24 @@ fn median(mut all: Vec<f64>) -> Option<f64> {
 
 /// Definitions of the columns, a line each.
 pub const DEFINITIONS: [&str; 8] = [
-    "times: medians over all calls; the rounds of the rows take turns, each row in a process of its own",
-    "official: StyleGAN2 with the published widths (channel_base 32768, 16384 at 256; channel_max 512) and random weights",
-    "step: forward, the sum of the picture's squares, and its gradient to w+ and the noise maps; weights are frozen",
-    "GFLOP: multiply-adds × 2 of the convolutions of one forward of the batch, done directly; an algorithm with fewer \
+    "times: medians over all calls; the rounds of the rows take turns, each row in a process of \
+     its own",
+    "official: StyleGAN2 with the published widths (channel_base 32768, 16384 at 256; channel_max \
+     512) and random weights",
+    "step: forward, the sum of the picture's squares, and its gradient to w+ and the noise maps; \
+     weights are frozen",
+    "GFLOP: multiply-adds × 2 of the convolutions of one forward of the batch, done directly; an \
+     algorithm with fewer \
      multiplications (Winograd's) may need less, so that a share of the ceiling can exceed 1",
-    "ceiling: GFLOP a second of a forward, as a share of what this machine's threads reach in a matrix product from the cache",
-    "peak: resident memory of the row's process at most, from its loaded weights on, MiB; - where the system does not tell",
-    "seconds: an inversion of the batch in W+ from picture to code, with encoder and perceptual network as the generator \
+    "ceiling: GFLOP a second of a forward, as a share of what this machine's threads reach in a \
+     matrix product from the cache",
+    "peak: resident memory of the row's process at most, from its loaded weights on, MiB; - where \
+     the system does not tell",
+    "seconds: an inversion of the batch in W+ from picture to code, with encoder and perceptual \
+     network as the generator \
      brings them; the statistics of w are known before",
-    "gain: how many times as fast a picture is as in the row with one at a time, by an inversion's seconds or a forward; - \
+    "gain: how many times as fast a picture is as in the row with one at a time, by an inversion's \
+     seconds or a forward; - \
      without such a row in this run",
 ];
 

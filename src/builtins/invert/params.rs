@@ -24,7 +24,8 @@ const FIRST: [Param; 9] = [
         "space",
         &[Kind::Space],
         "-",
-        "Z, W, W+, S (styles) or N (noise maps only); by default W+ if the generator has it and the \
+        "Z, W, W+, S (styles) or N (noise maps only); by default W+ if the generator has it and \
+         the \
          method searches it",
     ),
     Param::optional("method", &[Kind::Choice], "auto", METHOD_HELP).choices(&CHOICES),
@@ -104,13 +105,15 @@ const HELP_PARTS: [&str; 1 + 4 * METHODS.len()] = {
 pub(super) const DETAILS: &str = text(&DETAIL_BYTES);
 const DETAIL_BYTES: [u8; length(&DETAIL_PARTS)] = joined(&DETAIL_PARTS);
 const DETAIL_PARTS: [&str; 1 + 4 * METHODS.len()] = {
-    let mut parts = ["An Inversion can be used wherever a code is expected. Ctrl-C stops it and keeps the \
+    let mut parts = ["An Inversion can be used wherever a code is expected. Ctrl-C stops it and \
+                      keeps the \
          best so far. Several pictures at once, as `invert([image(\"a.png\"), image(\"b.png\")])`, \
          take less time than one after the other and give exactly the same results: `[one for \
          one in r]` lists them. Every term of the loss is traced separately. An encoder begins \
          at the mean of w (or the start it is given) and corrects the code by looking at target \
          and reconstruction, pass after pass; the pass with the lowest loss is kept, and hybrid \
-         continues from it. In W the layers' corrections are averaged. With a mask the terms compare `target \
+         continues from it. In W the layers' corrections are averaged. With a mask the terms \
+         compare `target \
          + mask·(picture - target)`, so nothing outside it counts, and losses are means over it. \
          Papers"; 1 + 4 * METHODS.len()];
     let mut i = 0;

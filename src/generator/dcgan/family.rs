@@ -17,7 +17,8 @@ pub(super) const NAME: &str = "dcgan";
 /// Plain generators.
 pub const FAMILY: Family = Family {
     name: NAME,
-    about: "plain generators: DCGAN (Radford et al. 2016), WGAN and the like; Z is their only space",
+    about: "plain generators: DCGAN (Radford et al. 2016), WGAN and the like; Z is their only \
+            space",
     layouts: LAYOUTS,
     detect: |listing| layout::first(LAYOUTS, listing),
     prepare: Some(prepare),

@@ -120,10 +120,12 @@ impl Given {
 
 fn agree<T: PartialEq + std::fmt::Debug>(key: &str, said: Option<T>, seen: T) -> Result<T> {
     match said {
-        Some(said) if said != seen => Err(refuse(format!(
-            "`{key}` is given as {said:?}, but the tensors say {seen:?}"
-        ))
-        .hint("its configuration and its tensors do not belong together; leave the key out to trust the tensors")),
+        Some(said) if said != seen => {
+            Err(refuse(format!("`{key}` is given as {said:?}, but the tensors say {seen:?}")).hint(
+                "its configuration and its tensors do not belong together; leave the key out to \
+               trust the tensors",
+            ))
+        }
         _ => Ok(seen),
     }
 }

@@ -435,7 +435,8 @@ mod tests {
                 drop(loss.backward().expect("backward"));
             });
             eprintln!(
-                "{features} features at 4 px: ms (best, median): forward {forward:.1?}, step {step:.1?}"
+                "{features} features at 4 px: ms (best, median): forward {forward:.1?}, step \
+                 {step:.1?}"
             );
         }
     }

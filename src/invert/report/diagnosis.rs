@@ -125,7 +125,8 @@ pub(super) fn warn(
             say(
                 i,
                 format!(
-                    "the loss was no longer finite at step {step}; kept is the best before: use a smaller lr"
+                    "the loss was no longer finite at step {step}; kept is the best before: use a \
+                     smaller lr"
                 ),
             );
         }
@@ -136,7 +137,8 @@ pub(super) fn warn(
         say(
             i,
             format!(
-                "offsets from W: {offset:.2} σ; edits stay safe below {SAFE_OFFSET}: raise `offset` or use W"
+                "offsets from W: {offset:.2} σ; edits stay safe below {SAFE_OFFSET}: raise \
+                 `offset` or use W"
             ),
         );
     }
@@ -149,7 +151,8 @@ pub(super) fn warn(
         say(
             i,
             format!(
-                "the code lies {far:.1} σ from the mean of {mean}: outside what the generator was trained on"
+                "the code lies {far:.1} σ from the mean of {mean}: outside what the generator was \
+                 trained on"
             ),
         );
     }
@@ -159,7 +162,12 @@ pub(super) fn warn(
             && s.best.as_ref().is_some_and(|b| b.step == 0)
     };
     for (i, _) in outcomes.iter().enumerate().filter(|(_, s)| useless(s)) {
-        say(i, "no pass of the encoder came nearer than the start, which is kept: try method: optimize".into());
+        say(
+            i,
+            "no pass of the encoder came nearer than the start, which is kept: try method: \
+                optimize"
+                .into(),
+        );
     }
     // Pixels outside the mask need not be reproduced.
     let psnr = numbers.iter().rev().find(|n| n.name.starts_with("psnr"));
@@ -172,7 +180,8 @@ pub(super) fn warn(
         say(
             i,
             format!(
-                "the picture is not reached (PSNR {db:.1} dB): perhaps out of the generator's range{wider}"
+                "the picture is not reached (PSNR {db:.1} dB): perhaps out of the generator's \
+                 range{wider}"
             ),
         );
     }

@@ -85,9 +85,11 @@ const PROGRAM: &str = "\
 n = 1/3\nt = \"a\\nb\\\"\"\nb = true\nr = 0..1 by 0.1\nlist = [1, [n, [t]], sample(seed: 9)]\n\
 z = sample(n: 2, seed: 1, space: Z)\nw = sample(seed: 2, space: W)\nwp = to(W+, w)\n\
 s = to(S, w)\np = path(w, sample(seed: 5), frames: 3)\nd = direction(\"smile\")\n\
-dp = direction(\"smile\") | direction(\"age\")\nx = render(w)\nm = compare(x, render(sample(seed: 7)))\n\
+dp = direction(\"smile\") | direction(\"age\")\nx = render(w)\nm = compare(x, render(sample(seed: \
+7)))\n\
 opt = invert(x, space: W+, steps: 6)\nenc = invert(x, method: encoder, steps: 2)\n\
-hyb = invert(x, method: hybrid, passes: 1, steps: 3)\nprj = invert(x, method: projector, steps: 3)\n\
+hyb = invert(x, method: hybrid, passes: 1, steps: 3)\nprj = invert(x, method: projector, steps: \
+3)\n\
 two = invert([x, render(sample(seed: 7))], space: W, steps: 3)\n\
 own = invert(x, space: W, init: latent, start: w, steps: 2)\n\
 sty = invert(x, space: S, steps: 2)\nzed = invert(x, space: Z, steps: 2)\n\

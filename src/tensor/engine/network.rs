@@ -343,7 +343,8 @@ impl Run {
         let fits = !self.noisy || ((maps == 1 || maps == n) && total == self.network.noise);
         if styles != self.network.styles || !fits {
             bail!(
-                "stylegan2: styles {:?} and noise {:?} do not fit a network of {} styles and {} pixels of noise",
+                "stylegan2: styles {:?} and noise {:?} do not fit a network of {} styles and {} \
+                 pixels of noise",
                 s.1,
                 noise.1,
                 self.network.styles,

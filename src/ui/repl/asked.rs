@@ -102,7 +102,8 @@ impl Repl {
         let (shown, count) = (Safe(&path.to_string_lossy()).to_string(), cells.len());
         self.ready = cells.into();
         self.say([format!(
-            "{count} cells of {shown} are ready, none has run: Enter runs the next, :run all, :drop forgets them"
+            "{count} cells of {shown} are ready, none has run: Enter runs the next, :run all, \
+             :drop forgets them"
         )])
     }
 
