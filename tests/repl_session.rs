@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 // ---- the children
-// --------------------------------------------------------------------------------------------------
 
 fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from)
@@ -86,7 +85,6 @@ fn disk() -> Arc<dyn Files> {
 }
 
 // ---- on a pseudo-terminal
-// ------------------------------------------------------------------------------------------
 
 #[test]
 fn cells_errors_undo_and_help() {
@@ -291,7 +289,6 @@ fn sigterm_in_the_middle_leaves_a_whole_journal_and_says_that_it_can_go_on() {
 }
 
 // ---- in a pipe
-// -----------------------------------------------------------------------------------------------------
 
 /// Statements that would take minutes, in what is done to values and pictures.
 fn endless(folder: &Path) -> Vec<String> {
@@ -367,7 +364,6 @@ fn a_pipe_runs_every_statement_without_prompt_or_escapes() {
 }
 
 // ---- killed
-// --------------------------------------------------------------------------------------------------------
 
 #[test]
 fn kill_9_at_random_moments_loses_nothing_that_was_seen() {
@@ -426,7 +422,6 @@ fn kill_9_at_random_moments_loses_nothing_that_was_seen() {
 }
 
 // ---- in tmux
-// -------------------------------------------------------------------------------------------------------
 
 struct Tmux {
     name: String,

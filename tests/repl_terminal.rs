@@ -18,7 +18,6 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 // ---- the children
-// --------------------------------------------------------------------------------------------------
 
 struct Words;
 
@@ -117,7 +116,6 @@ fn child_repl_that_catches() {
 }
 
 // ---- the proofs
-// ----------------------------------------------------------------------------------------------------
 
 #[test]
 fn prompt_run_prompt() {

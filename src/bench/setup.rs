@@ -1,4 +1,4 @@
-//! Setups of an edit: how the picture is inverted, in which space it is edited, and along which kind of
+//! Setups of an edit: how the picture is inverted, in which space it is edited, along which kind of
 //! direction.
 
 use crate::error::{Error, Kind as Failure, Result};

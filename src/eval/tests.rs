@@ -655,13 +655,7 @@ fn checker_and_evaluator_agree_on_every_index_of_every_value() {
             ["1", "0..2", "0..2 by 1", "0..2 by 2", "-1", "0.5", "1..1", "1..0", "\"a\"", "w"]
         {
             let code = format!("it = {name}[{index}]");
-            let source = Source::new("test", &code).unwrap();
-            let said = s
-                .check(&source, &BTreeMap::new())
-                .map(|checked| checked.bindings["it"].to_string());
-            let (program, _) = parse::parse(&source);
-            let made = s.step(&program.statements[0], &Control::default(), &mut Kept::default());
-            let made = made.map(|()| s.names["it"].ty().to_string());
+            let (said, made) = types_of_it(&mut s, &code);
             match (said, made) {
                 (Ok(said), Ok(made)) => {
                     assert_eq!(said, made, "{code}");
@@ -806,13 +800,7 @@ fn the_checker_and_the_evaluator_take_the_same_form() {
             "direction(\"age\", space: W) @ 2",
         ] {
             let code = format!("it = to({code}, sample(seed: 1, space: Z)) + ({d})");
-            let source = Source::new("test", &code).unwrap();
-            let said = s
-                .check(&source, &BTreeMap::new())
-                .map(|checked| checked.bindings["it"].to_string());
-            let (program, _) = parse::parse(&source);
-            let made = s.step(&program.statements[0], &Control::default(), &mut Kept::default());
-            let made = made.map(|()| s.names["it"].ty().to_string());
+            let (said, made) = types_of_it(&mut s, &code);
             assert_eq!(said.is_ok(), made.is_ok(), "{code}: {said:?} {made:?}");
             if let (Ok(said), Ok(made)) = (said, made) {
                 assert_eq!(said, made, "{code}");
@@ -848,6 +836,16 @@ fn a_named_direction_is_saved_in_all_its_spaces() {
          [sample(space: Z), sample(), to(W+, sample()), sample(space: S)]]\nprint(for_all)"
     );
     assert_eq!(run_in(&mut s, &code).unwrap().printed, ["[0, 0, 0, 0]"]);
+}
+
+/// The type of `it` after a statement: as the checker says it, and as the evaluator makes it.
+fn types_of_it(s: &mut Session, code: &str) -> (Result<String>, Result<String>) {
+    let source = Source::new("test", code).unwrap();
+    let said = s.check(&source, &BTreeMap::new());
+    let said = said.map(|checked| checked.bindings["it"].to_string());
+    let (program, _) = parse::parse(&source);
+    let made = s.step(&program.statements[0], &Control::default(), &mut Kept::default());
+    (said, made.map(|()| s.names["it"].ty().to_string()))
 }
 
 /// A call of a built-in with all that it needs, and `argument` besides.

@@ -1,10 +1,11 @@
 //! What a family of generators gives: its layouts, its detection, its readers.
 
 use super::{Generator, Spec};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::weights::layout::Layout;
 use crate::weights::{Listing, Weights};
 use candle_core::Device;
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use std::sync::Arc;
 
@@ -50,4 +51,31 @@ pub struct Config {
     pub settings: Json,
     /// Sha256 over its tensors, hexadecimal; empty where they were not read.
     pub fingerprint: String,
+}
+
+impl Config {
+    /// The settings as JSON. A nameless generator is called after its file.
+    pub fn named(&self) -> Json {
+        let mut settings =
+            if self.settings.is_null() { serde_json::json!({}) } else { self.settings.clone() };
+        if let Some(keys) = settings.as_object_mut()
+            && !self.name.is_empty()
+            && keys.get("name").is_none_or(Json::is_null)
+        {
+            keys.insert("name".into(), self.name.clone().into());
+        }
+        settings
+    }
+}
+
+/// Reads the settings of a manifest; unknown keys are ignored. `architecture` names the generator
+/// in errors: `StyleGAN2`.
+///
+/// # Errors
+/// For a value of another kind.
+pub fn parse<T: DeserializeOwned>(settings: &Json, architecture: &str) -> Result<T> {
+    T::deserialize(settings).map_err(|e| {
+        Error::new(Kind::Format, format!("the model's configuration cannot be read: {e}"))
+            .hint(format!("see the keys of a {architecture} manifest in the manual"))
+    })
 }

@@ -5,8 +5,8 @@ use candle_core::Device;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Keeps candle from computing with its own threads: they spin while waiting, on cores that the
-/// engine's threads need, and ignore the number of threads. To be called first in `main`; an existing
-/// environment variable is left unchanged.
+/// engine's threads need, and ignore the number of threads. To be called first in `main`; an
+/// existing environment variable is left unchanged.
 #[allow(unsafe_code)]
 pub fn own_threads_only() {
     const NAME: &str = "CANDLE_NUM_THREADS";

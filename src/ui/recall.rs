@@ -43,8 +43,8 @@ fn small(picture: &Raster) -> Result<Raster> {
     resize(picture, side(picture.width), side(picture.height), Filter::Area)
 }
 
-/// What a cell of a journal showed; in words where pictures cannot be shown. A picture that cannot
-/// be read is left out: its words stand there.
+/// What a cell of a journal showed. When pictures cannot be shown, or one of them cannot be read,
+/// the words about them are shown.
 pub(super) fn recall(cell: &Cell, pictures: bool) -> Display {
     let read = |p: &Picture| {
         let raster = decode("a picture of the journal", &p.png, &LIMITS).ok()?.raster;
@@ -53,8 +53,8 @@ pub(super) fn recall(cell: &Cell, pictures: bool) -> Display {
     let shown: Option<Vec<render::Picture>> = cell.pictures.iter().map(read).collect();
     match shown {
         Some(all) if pictures && !all.is_empty() => {
-            // The pictures themselves stand for the words about them, but for those that were too
-            // many to keep.
+            // The words about pictures are dropped, as the pictures are shown. Pictures that were too
+            // many to keep are counted.
             let (words, lines): (Vec<&String>, Vec<&String>) =
                 cell.output.iter().partition(|l| about_picture(l));
             let more = words.len().saturating_sub(all.len());

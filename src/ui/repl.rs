@@ -183,7 +183,6 @@ impl Repl {
     }
 
     // ---- reading
-    // -------------------------------------------------------------------------------------------------
 
     fn read(&mut self) -> Result<Input> {
         let columns = usize::from(self.runner.terminal.size().0);
@@ -212,7 +211,6 @@ impl Repl {
     }
 
     // ---- cells
-    // ---------------------------------------------------------------------------------------------------
 
     /// Checks a text as a whole, then runs its statements, each a cell.
     fn entry(&mut self, text: &str) -> Result<()> {
@@ -374,7 +372,6 @@ impl Repl {
     }
 
     // ---- out
-    // -----------------------------------------------------------------------------------------------------
 
     fn banner(&self) -> String {
         let terminal = &self.runner.painter.terminal;

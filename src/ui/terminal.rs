@@ -206,11 +206,11 @@ impl Drop for Line {
     }
 }
 
-/// Keys wait in the terminal, unseen and as typed, until somebody reads them; Ctrl-C stays a
-/// signal.
+/// Sets a mode in which the terminal keeps keys as typed, without showing them, until they are read.
+/// Ctrl-C stays a signal.
 ///
 /// crossterm has one mode, raw, in which Ctrl-C and Ctrl-Z are keys: they would wait for a thread
-/// that may be writing to a terminal which takes no more. Nor do its events serve here. They
+/// that may be writing to a terminal which takes no more. Its events do not fit either. They
 /// cannot be put back for the prompt, `event::poll` takes no more than 1024 bytes of what waits,
 /// and it blocks when these are half a key.
 fn quiet(mut modes: Termios) -> Termios {

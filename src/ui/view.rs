@@ -218,8 +218,8 @@ impl View {
     }
 }
 
-/// Bars of 1..=`height` eighths, one a column; values that are no positive number stand at the
-/// bottom.
+/// Bars of 1..=`height` eighths, one a column; values that are not positive numbers are at
+/// the bottom.
 pub(super) fn heights(history: &[f64], width: usize, height: usize) -> Vec<usize> {
     let columns = history.len().min(width);
     // The last of each column's values, so that the newest is always seen.

@@ -52,7 +52,7 @@ impl List {
         &self.ty
     }
 
-    /// Values in it, those of the lists in it counted as often as they occur.
+    /// Number of values, with those of its inner lists. A list that occurs twice is counted twice.
     pub fn values(&self) -> u64 {
         self.values
     }

@@ -7,8 +7,8 @@ use crate::limits::Limits;
 /// Bytes of a header and of the steps between entries.
 const BLOCK: u64 = 512;
 
-/// The one entry of a tar archive that begins like a model file, by `begins`; `None` when the file is
-/// not a tar.
+/// The one entry of a tar archive that begins like a model file, by `begins`; `None` when the file
+/// is not a tar.
 ///
 /// # Errors
 /// When the archive is cut or too long, and when it does not have exactly one model file.

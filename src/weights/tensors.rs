@@ -121,10 +121,7 @@ impl Weights {
             if self.spare.contains(&old) {
                 out.spare.insert(new.clone());
             }
-            if out.held.insert(new.clone(), held).is_some() {
-                return Err(out.wrong(format!("two tensors are called {} here", quoted(&new))));
-            }
-            out.listing.tensors.insert(new, shape);
+            out.put(new, held, shape)?;
         }
         Ok(out)
     }
@@ -159,12 +156,18 @@ impl Weights {
                     out.wrong(format!("{rule} `{}`: {change:?} does not fit it", layout.name))
                 })?;
             }
-            if out.held.insert(to.clone(), Held { at: held.at, changes }).is_some() {
-                return Err(out.wrong(format!("two tensors are called {} here", quoted(&to))));
-            }
-            out.listing.tensors.insert(to, shape);
+            out.put(to, Held { at: held.at, changes }, shape)?;
         }
         Ok(out)
+    }
+
+    /// Adds a tensor under a name that must be free.
+    fn put(&mut self, name: String, held: Held, shape: Shape) -> Result<()> {
+        if self.held.insert(name.clone(), held).is_some() {
+            return Err(self.wrong(format!("two tensors are called {} here", quoted(&name))));
+        }
+        self.listing.tensors.insert(name, shape);
+        Ok(())
     }
 
     /// Reads a tensor of that shape, in single precision and in main memory.

@@ -1,8 +1,8 @@
 //! Configuration of a StyleGAN2: given, or read from the shapes of its tensors.
 
 use crate::error::{Error, Kind, Result};
-use crate::generator::StyleLayer;
 use crate::generator::layers::MappingSizes;
+use crate::generator::{StyleLayer, family};
 use crate::limits::LIMITS;
 use crate::weights::Listing;
 use serde::{Deserialize, Serialize};
@@ -84,10 +84,7 @@ pub struct Config {
 impl Given {
     /// Reads the JSON of a manifest; unknown keys are left alone.
     pub fn parse(json: &serde_json::Value) -> Result<Self> {
-        serde_json::from_value(json.clone()).map_err(|e| {
-            Error::new(Kind::Format, format!("the model's configuration cannot be read: {e}"))
-                .hint("see the keys of a StyleGAN2 manifest in the manual")
-        })
+        family::parse(json, "StyleGAN2")
     }
 
     /// Completes the given settings from the tensors.

@@ -2,8 +2,7 @@
 
 use super::layouts::{LAYOUTS, NAME};
 use super::{Architecture, Config, Given, SPACES, StyleGan2};
-use crate::error::Result;
-use crate::generator::family::{self, Family};
+use crate::generator::family::Family;
 use crate::generator::{Generator, Inputs, Layer, Spec};
 use crate::weights::{Listing, layout};
 use std::sync::Arc;
@@ -17,24 +16,15 @@ pub const FAMILY: Family = Family {
     detect: |listing| layout::first(LAYOUTS, listing),
     prepare: None,
     describe: |listing, config| {
-        let c = given(config)?.complete(listing)?;
+        let c = Given::parse(&config.named())?.complete(listing)?;
         Ok(spec(&c, listing, &config.fingerprint))
     },
     read: |weights, config, device| {
-        let g = StyleGan2::new(weights, &given(config)?, &config.fingerprint, device)?;
+        let g =
+            StyleGan2::new(weights, &Given::parse(&config.named())?, &config.fingerprint, device)?;
         Ok(Arc::new(g) as Arc<dyn Generator>)
     },
 };
-
-/// The settings as the file says them; a nameless generator is called as its file.
-fn given(config: &family::Config) -> Result<Given> {
-    let mut given =
-        if config.settings.is_null() { Given::default() } else { Given::parse(&config.settings)? };
-    if given.name.is_none() && !config.name.is_empty() {
-        given.name = Some(config.name.clone());
-    }
-    Ok(given)
-}
 
 /// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {

@@ -3,7 +3,7 @@
 use super::names;
 use crate::error::{Error, Kind, Result};
 use crate::generator::layers::MappingSizes;
-use crate::generator::{self, StyleLayer};
+use crate::generator::{self, StyleLayer, family};
 use crate::limits::LIMITS;
 use crate::weights::Listing;
 use serde::{Deserialize, Deserializer};
@@ -135,10 +135,7 @@ impl Given {
     /// # Errors
     /// For a value of another kind.
     pub fn parse(json: &serde_json::Value) -> Result<Self> {
-        serde_json::from_value(json.clone()).map_err(|e| {
-            Error::new(Kind::Format, format!("the model's configuration cannot be read: {e}"))
-                .hint("see the keys of a StyleGAN3 manifest in the manual")
-        })
+        family::parse(json, "StyleGAN3")
     }
 
     /// Completes the given settings from the tensors.
