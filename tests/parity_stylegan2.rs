@@ -4,51 +4,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+#[path = "parity_support/mod.rs"]
+mod support;
+
 use candle_core::{Device, Tensor, Var};
 use gannet::generator::spaces::{picture, rise, truncate};
 use gannet::generator::stylegan2::{Given, StyleGan2};
 use gannet::generator::{Generator, Input, Noise};
 use gannet::space::Space;
 use gannet::weights::Weights;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use support::{flat, relative, worst};
 
-/// One file of the reference: the model, and what the official code gave.
-struct Case {
-    name: String,
-    given: Given,
-    weights: BTreeMap<String, Tensor>,
-    numbers: BTreeMap<String, Tensor>,
-    notes: serde_json::Value,
-}
-
-fn read(path: &Path) -> Case {
-    let bytes = std::fs::read(path).expect("readable");
-    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).expect("a safetensors file");
-    let about = header.metadata().clone().expect("metadata");
-    let json = |key: &str| serde_json::from_str::<serde_json::Value>(&about[key]).expect(key);
-    let all = candle_core::safetensors::load(path, &Device::Cpu).expect("tensors");
-    let (numbers, weights): (BTreeMap<_, _>, _) =
-        all.into_iter().partition(|(k, _)| k.starts_with("ref."));
-    Case {
-        name: path.file_stem().expect("name").to_string_lossy().into_owned(),
-        given: Given::parse(&json("gannet")["config"]).expect("config"),
-        weights: weights.into_iter().collect(),
-        numbers,
-        notes: json("reference"),
-    }
-}
+/// One file of the reference.
+type Case = support::Case<Given>;
 
 fn cases() -> Vec<Case> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/stylegan2");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
-        .expect("tests/reference")
-        .map(|e| e.expect("entry").path())
-        .collect();
-    paths.retain(|p| p.extension().is_some_and(|e| e == "safetensors"));
-    paths.sort();
-    assert!(paths.len() >= 8, "only {} reference files", paths.len());
-    paths.iter().map(|p| read(p)).collect()
+    support::cases("stylegan2", 8, Given::parse)
 }
 
 impl Case {
@@ -65,42 +37,12 @@ impl Case {
         g
     }
 
-    fn get(&self, name: &str) -> Option<&Tensor> {
-        self.numbers.get(&format!("ref.{name}"))
-    }
-
-    fn at(&self, name: &str) -> &Tensor {
-        self.get(name).unwrap_or_else(|| panic!("{}: no ref.{name}", self.name))
-    }
-
     /// The reference's loss: mean squared difference to its target.
     fn loss(&self, picture: &Tensor) -> Tensor {
         let target =
             self.numbers.get(self.notes["target"].as_str().expect("target")).expect("target");
         picture.sub(target).unwrap().sqr().unwrap().mean_all().unwrap()
     }
-}
-
-fn flat(t: &Tensor) -> Vec<f64> {
-    t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f64::from).collect()
-}
-
-fn worst(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.dims(), b.dims());
-    // Not `max`, which would drop a NaN.
-    flat(a)
-        .iter()
-        .zip(flat(b))
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, |m, d| if d <= m { m } else { d })
-}
-
-fn relative(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.elem_count(), b.elem_count());
-    let (a, b) = (flat(a), flat(b));
-    let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
-    let difference: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
-    norm(&difference) / norm(&b).max(1e-30)
 }
 
 /// z in W+.
