@@ -11,8 +11,8 @@ pub struct Limits {
     pub fuel: u64,
     /// Elements of a list.
     pub list_len: usize,
-    /// Values in a list, with those of its inner lists. A list that occurs twice is counted twice, as
-    /// it is shown, saved and measured twice. 16 bytes of text count as one.
+    /// Values in a list, with those of its inner lists. A list that occurs twice is counted twice,
+    /// as it is shown, saved and measured twice. 16 bytes of text count as one.
     pub list_values: u64,
     /// Nesting of lists.
     pub list_depth: usize,

@@ -1,5 +1,5 @@
-//! Position of the cursor in an unfinished line: in which call, at which argument, and whether it is
-//! inside a text.
+//! Position of the cursor in an unfinished line: in which call, at which argument, and whether it
+//! is inside a text.
 
 use crate::builtin::{Builtin, Param};
 use crate::builtins;

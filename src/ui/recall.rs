@@ -53,8 +53,8 @@ pub(super) fn recall(cell: &Cell, pictures: bool) -> Display {
     let shown: Option<Vec<render::Picture>> = cell.pictures.iter().map(read).collect();
     match shown {
         Some(all) if pictures && !all.is_empty() => {
-            // The words about pictures are dropped, as the pictures are shown. Pictures that were too
-            // many to keep are counted.
+            // The words about pictures are dropped, as the pictures are shown. Pictures that were
+            // too many to keep are counted.
             let (words, lines): (Vec<&String>, Vec<&String>) =
                 cell.output.iter().partition(|l| about_picture(l));
             let more = words.len().saturating_sub(all.len());

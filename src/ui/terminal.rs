@@ -206,8 +206,8 @@ impl Drop for Line {
     }
 }
 
-/// Sets a mode in which the terminal keeps keys as typed, without showing them, until they are read.
-/// Ctrl-C stays a signal.
+/// Sets a mode in which the terminal keeps keys as typed, without showing them, until they are
+/// read. Ctrl-C stays a signal.
 ///
 /// crossterm has one mode, raw, in which Ctrl-C and Ctrl-Z are keys: they would wait for a thread
 /// that may be writing to a terminal which takes no more. Its events do not fit either. They
