@@ -29,7 +29,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("r4 builtin", &["builtin"]),
     ("r5", &["builtins"]),
     ("r6", &["eval"]),
-    ("r7", &["notebook", "bench"]),
+    ("r7", &["session", "bench"]),
     ("r8", &["ui"]),
     ("r9", &["cli"]),
 ];

@@ -5,8 +5,8 @@
 //! for a release).
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use gannet::notebook::{Cell, Record, Status, create, open, replay, sessions};
 use gannet::rng::Rng;
+use gannet::session::{Cell, Record, Status, create, open, replay, sessions};
 use gannet::store::{Disk, Files};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};

@@ -5,7 +5,7 @@
 use gannet::builtin::Output;
 use gannet::control::Control;
 use gannet::error::Result;
-use gannet::eval::{Options, Session};
+use gannet::eval::{Options, State};
 use gannet::image::{Raster, encode};
 use gannet::lang::span::Source;
 use gannet::limits::LIMITS;
@@ -50,7 +50,7 @@ fn child() {
     };
     let out = tempfile::tempdir().unwrap();
     let options = Options { out: out.path().into(), ..Options::default() };
-    let mut session = Session::new("faces", options).unwrap();
+    let mut session = State::new("faces", options).unwrap();
     let mut run = |text: &str| {
         let source = Source::new("test", text.replace("PICTURE", &picture)).unwrap();
         session.run(&source, &BTreeMap::new(), &Control::default(), &mut Shown)

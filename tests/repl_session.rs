@@ -7,10 +7,10 @@
 
 mod pty;
 
-use gannet::eval::{Options, Session};
-use gannet::notebook::{open, replay, sessions};
+use gannet::eval::{Options, State};
 use gannet::render::{Colours, Painter, Protocol, Terminal as Found};
 use gannet::rng::Rng;
+use gannet::session::{open, replay, sessions};
 use gannet::store::{Disk, Files};
 use gannet::ui::{Keys, ReplOptions, Resume, Runner, Style, Terminal, repl};
 use pty::Pty;
@@ -40,7 +40,7 @@ fn child_session() {
         (found.protocol, found.colours) = (Protocol::Blocks, Colours::Indexed);
     }
     let runner = Runner {
-        session: Session::new("toy", Options::default()).unwrap(),
+        session: State::new("toy", Options::default()).unwrap(),
         terminal: Terminal::acquire().unwrap(),
         painter: Painter::new(found),
         style: Style::default(),
@@ -136,7 +136,7 @@ fn ctrl_c_keeps_the_best_so_far_and_the_details_tell() {
     pty.send("\x04");
     pty.restored();
     let saved = journal(folder.path());
-    assert_eq!(saved[0].status, gannet::notebook::Status::Stopped);
+    assert_eq!(saved[0].status, gannet::session::Status::Stopped);
     assert_eq!(saved[0].pictures.len(), 3);
     // What was shown is what comes back: its numbers, its step, its pictures, and its curve.
     let mut pty = resumed(folder.path());
@@ -156,7 +156,7 @@ fn ctrl_c_keeps_the_best_so_far_and_the_details_tell() {
     assert!(cells[1].pictures == cells[2].pictures, "the pictures differ");
 }
 
-fn journal(folder: &Path) -> Vec<gannet::notebook::Cell> {
+fn journal(folder: &Path) -> Vec<gannet::session::Cell> {
     let found = sessions(&disk(), folder).unwrap().pop().unwrap();
     let opened = open(&disk(), &found.path).unwrap();
     replay(opened.reading.records).cells().to_vec()
@@ -284,7 +284,7 @@ fn sigterm_in_the_middle_leaves_a_whole_journal_and_says_that_it_can_go_on() {
     assert_eq!(pty.child.wait().unwrap().code(), Some(75));
     let cells = journal(folder.path());
     assert_eq!(cells.len(), 2);
-    assert_eq!(cells[1].status, gannet::notebook::Status::Failed);
+    assert_eq!(cells[1].status, gannet::session::Status::Failed);
     assert!(cells[1].output.join(" ").contains("run it again"), "{:?}", cells[1].output);
 }
 

@@ -8,7 +8,7 @@ mod shortcuts;
 mod speed;
 
 use crate::error::{Error, Kind, Result};
-use crate::eval::{Options, Session};
+use crate::eval::{Options, State};
 use crate::invert::methods;
 use crate::lang::span::Source;
 use crate::render::file::Files;
@@ -296,7 +296,7 @@ fn runner(common: &Common, options: Options) -> Result<(Runner, Probe)> {
     // A large generator takes seconds to read: Ctrl-C ends that too.
     let session = run_plain("load", Verbosity::Quiet, |control| {
         let _entered = control.enter();
-        Session::new(&common.model, options)
+        State::new(&common.model, options)
     })?;
     let painter = if found.terminal.protocol == Protocol::None && common.graphics == "auto" {
         // A folder that the user names may be a link; one that we name must be none.

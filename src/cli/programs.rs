@@ -2,7 +2,7 @@
 
 use super::{Common, options, runner, sets};
 use crate::error::{Error, Kind, Result};
-use crate::eval::Session;
+use crate::eval::State;
 use crate::lang::layout;
 use crate::lang::span::Source;
 use crate::limits::LIMITS;
@@ -72,7 +72,7 @@ pub fn run_in(runner: &mut Runner, source: &Source, sets: &BTreeMap<String, Stri
 /// `gannet check`
 pub fn check(common: &Common, files: &[std::path::PathBuf]) -> Result<u8> {
     super::prepare(common)?;
-    let session = Session::new(&common.model, options(common, true))?;
+    let session = State::new(&common.model, options(common, true))?;
     let mut code = 0;
     for file in files {
         let source = read(file)?;

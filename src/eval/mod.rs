@@ -49,7 +49,7 @@ impl Default for Options {
 
 /// Names, functions and the generator of a running session. Cheap to clone: undo keeps the old one.
 #[derive(Clone)]
-pub struct Session {
+pub struct State {
     /// Values by name.
     pub names: BTreeMap<String, Value>,
     /// Functions by name.
@@ -63,7 +63,7 @@ pub struct Session {
     loads: usize,
 }
 
-impl Session {
+impl State {
     /// A session with the generator of that name or path loaded; see [`model::load`].
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Session {
     }
 }
 
-impl Session {
+impl State {
     /// After a load, keeps the generators that the values refer to and lets go of the others.
     fn hold(&mut self) {
         let loads = model::loads();
@@ -145,7 +145,7 @@ impl Session {
     }
 }
 
-impl World for Session {
+impl World for State {
     fn signature(&self, name: &str) -> Option<&Signature> {
         builtins::find(name).map(|b| &b.signature)
     }
@@ -190,7 +190,7 @@ struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    fn new(session: &'a mut Session, control: &Control, output: &'a mut dyn Output) -> Self {
+    fn new(session: &'a mut State, control: &Control, output: &'a mut dyn Output) -> Self {
         let ctx = Context {
             model: session.model.clone(),
             seed: session.options.seed,

@@ -24,11 +24,11 @@ impl Output for Kept {
     }
 }
 
-fn session(out: &Path) -> Session {
-    Session::new("toy", Options { out: out.to_owned(), ..Options::default() }).unwrap()
+fn session(out: &Path) -> State {
+    State::new("toy", Options { out: out.to_owned(), ..Options::default() }).unwrap()
 }
 
-fn run_in(session: &mut Session, code: &str) -> Result<Kept> {
+fn run_in(session: &mut State, code: &str) -> Result<Kept> {
     let mut kept = Kept::default();
     session.run(
         &Source::new("test", code).unwrap(),
@@ -91,7 +91,7 @@ fn every_example_runs_in_z_alone_or_says_why_not() {
     std::fs::write(&model, bytes).unwrap();
     let open = || {
         let options = Options { out: folder.path().to_owned(), ..Options::default() };
-        Session::new(&model.to_string_lossy(), options).unwrap()
+        State::new(&model.to_string_lossy(), options).unwrap()
     };
     let (mut ran, mut all) = (Vec::new(), 0);
     for b in builtins::ALL {
@@ -839,7 +839,7 @@ fn a_named_direction_is_saved_in_all_its_spaces() {
 }
 
 /// The type of `it` after a statement: as the checker says it, and as the evaluator makes it.
-fn types_of_it(s: &mut Session, code: &str) -> (Result<String>, Result<String>) {
+fn types_of_it(s: &mut State, code: &str) -> (Result<String>, Result<String>) {
     let source = Source::new("test", code).unwrap();
     let said = s.check(&source, &BTreeMap::new());
     let said = said.map(|checked| checked.bindings["it"].to_string());
@@ -949,7 +949,7 @@ fn what_can_be_known_is_refused_before_anything_runs() {
         assert!(e.repair().is_some(), "{code}: {e}");
     }
     // Paths typed by the user may lead anywhere, and so may those of a script that says so.
-    let typed = Session { options: Options { confined: false, ..s.options.clone() }, ..s.clone() };
+    let typed = State { options: Options { confined: false, ..s.options.clone() }, ..s.clone() };
     let leaving = Source::new("test", "save(sample(), \"../x.png\")").unwrap();
     assert!(typed.check(&leaving, &BTreeMap::new()).is_ok());
     let said = Source::new("test", "save(sample(), \"../x.png\", outside: true)").unwrap();

@@ -40,7 +40,7 @@ pub struct Words {
 
 impl Words {
     /// What a session knows now.
-    pub fn of(session: &eval::Session) -> Self {
+    pub fn of(session: &eval::State) -> Self {
         let facts = session.model.as_ref().map(|m| &m.facts);
         let params = |d: &crate::lang::ast::Def| d.params.iter().map(|p| p.name.clone()).collect();
         Self {
@@ -330,12 +330,12 @@ pub(super) fn indented(text: &str, indent: usize, columns: usize) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::{Options, Session};
+    use crate::eval::{Options, State};
     use crate::value::Value;
     use proptest::prelude::*;
 
     fn language() -> Language {
-        let mut session = Session::new("toy", Options::default()).unwrap();
+        let mut session = State::new("toy", Options::default()).unwrap();
         session.names.insert("x".into(), Value::Number(1.0));
         Language { words: Words::of(&session), columns: 80 }
     }

@@ -218,11 +218,11 @@ fn names(words: &Words, typed: &str) -> Vec<Candidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::{Options, Session};
+    use crate::eval::{Options, State};
     use crate::value::Value;
 
     fn words() -> Words {
-        let mut session = Session::new("toy", Options::default()).unwrap();
+        let mut session = State::new("toy", Options::default()).unwrap();
         session.names.insert("picture".into(), Value::Number(1.0));
         session.names.insert("strength".into(), Value::Number(2.0));
         Words::of(&session)

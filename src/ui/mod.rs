@@ -6,7 +6,6 @@
 //! Everything goes out through one [`Screen`].
 
 pub mod assist;
-mod cells;
 mod commands;
 mod complete;
 mod context;
@@ -21,12 +20,10 @@ pub mod live;
 mod pace;
 pub mod plain;
 mod preview;
-mod recall;
 pub mod repl;
 pub mod restore;
 pub mod runner;
 pub mod screen;
-mod script;
 pub mod signals;
 pub mod terminal;
 mod view;
@@ -35,6 +32,6 @@ pub use line::{Assist, Candidate, Editor, Input, Keys};
 pub use live::run_live;
 pub use plain::{Verbosity, run_plain};
 pub use repl::{ReplOptions, Resume};
-pub use runner::{Event, Runner, Style};
+pub use runner::{Runner, Style};
 pub use screen::{Colour, Screen};
 pub use terminal::{Line, Live, Terminal};

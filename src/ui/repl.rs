@@ -6,22 +6,23 @@ mod asked;
 mod resume;
 
 use super::assist::{Language, Words, is_command};
-use super::cells::{Cells, Standing};
 use super::commands::{self, Command};
-use super::recall::{numbered, remember};
-use super::runner::{Event, Runner, complain};
+use super::runner::{Runner, complain};
 use super::screen;
-use super::script::Written;
 use super::{Editor, Input, Keys};
 use crate::error::{Error, Kind, Result};
 use crate::eval;
 use crate::lang::ast::Stmt;
 use crate::lang::lex;
 use crate::lang::span::{Source, render};
-use crate::notebook::{self, Cell, Plan, Rebuilt, Status, Values};
 use crate::render::text::{cut, printable, width};
 use crate::render::{Colours, Display};
 use crate::safe::Safe;
+use crate::session::cells::{Cells, Standing};
+use crate::session::event::Event;
+use crate::session::recall::{numbered, remember};
+use crate::session::script::Written;
+use crate::session::{self, Cell, Plan, Rebuilt, Status, Values};
 use crate::value::model;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::BufRead;
@@ -326,7 +327,7 @@ impl Repl {
             self.whisper(&format!("computing again: {what}"))?;
         }
         match self.rebuild(&plan) {
-            Err(e) if notebook::stopped(&e) => {
+            Err(e) if session::stopped(&e) => {
                 self.refuse(&e)?;
                 Ok(false)
             }

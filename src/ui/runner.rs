@@ -3,56 +3,16 @@
 
 use super::plain::{Verbosity, run_plain};
 use super::{Line, Terminal, run_live};
-use crate::builtin::Output;
 use crate::control::{Control, Stop};
 use crate::error::{Error, Kind, Result};
-use crate::eval::Session;
+use crate::eval::State;
 use crate::lang::ast::{Stmt, StmtKind};
 use crate::lang::span::{Source, render};
 use crate::render::{Colours, Display, Painter};
-use crate::value::{Value, display};
+use crate::session::event::{Collected, Event};
+use crate::value::Value;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-
-/// What a statement gave, in order.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// Pictures and lines, and the value behind them for `--json`.
-    Display(Display, serde_json::Value),
-    /// A line for other programs.
-    Print(String),
-    /// What was left undone.
-    Note(String),
-}
-
-/// Collects what a statement gives, so that it can be recorded before it is shown.
-#[derive(Default)]
-struct Collected {
-    events: Vec<Event>,
-    /// Whether lists are wanted as JSON: as an object a number they are large.
-    lists: bool,
-}
-
-impl Output for Collected {
-    fn display(&mut self, shown: &Display, value: &Value) -> Result<()> {
-        let json = match value {
-            Value::List(_) if !self.lists => serde_json::Value::Null,
-            other => display::json(other),
-        };
-        self.events.push(Event::Display(shown.clone(), json));
-        Ok(())
-    }
-
-    fn print(&mut self, line: &str) -> Result<()> {
-        self.events.push(Event::Print(line.to_owned()));
-        Ok(())
-    }
-
-    fn note(&mut self, line: &str) -> Result<()> {
-        self.events.push(Event::Note(line.to_owned()));
-        Ok(())
-    }
-}
 
 /// How results are given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,7 +26,7 @@ pub struct Style {
 /// A session, the terminal it speaks to, and how.
 pub struct Runner {
     /// Names, functions and the generator.
-    pub session: Session,
+    pub session: State,
     /// The terminal.
     pub terminal: Terminal<Line>,
     /// Turns results into bytes for it.

@@ -2,13 +2,13 @@
 
 use super::{Reader, Repl};
 use crate::error::{Error, Kind, Result};
-use crate::notebook::{Cell, Status, in_force};
 use crate::render::text::{cut, printable};
 use crate::render::{self, Graphics, Painter};
 use crate::safe::Safe;
+use crate::session::recall::numbered;
+use crate::session::script::{cells_of, script};
+use crate::session::{Cell, Status, in_force};
 use crate::ui::commands::{self, Command};
-use crate::ui::recall::numbered;
-use crate::ui::script::{cells_of, script};
 use crate::ui::{Keys, details, doctor, help};
 use crate::value::{Value, display};
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 use super::{RECALLED, Repl};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
-use crate::ui::recall::{numbered, recall};
+use crate::session::recall::{numbered, recall};
 use crate::value::model;
 
 impl Repl {

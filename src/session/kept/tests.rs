@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::builtin::Output;
-use crate::eval::{Options, Session};
+use crate::eval::{Options, State};
 use crate::lang::span::Source;
 use crate::render::Display;
 use crate::value::text;
@@ -23,7 +23,7 @@ impl Output for Nowhere {
 
 /// The names of a program that ran with the toy generator.
 fn names(program: &str) -> BTreeMap<String, Value> {
-    let mut session = Session::new("toy", Options::default()).unwrap();
+    let mut session = State::new("toy", Options::default()).unwrap();
     let source = Source::new("test", program).unwrap();
     session.run(&source, &BTreeMap::new(), &Control::default(), &mut Nowhere).unwrap();
     session.names

@@ -1,10 +1,11 @@
 //! The cells of a session: on the disk before they are shown, and the values that they left.
 
+use super::folder;
+use super::{
+    Cell, Kept, Log, Opened, Plan, Rebuilt, Record, Run, SessionInfo, Values, in_force, replay,
+};
 use crate::error::{Error, Result};
 use crate::eval;
-use crate::notebook::{
-    self, Cell, Kept, Opened, Plan, Rebuilt, Record, Run, SessionInfo, Values, in_force,
-};
 use crate::safe::Safe;
 use crate::store::{Disk, Files, writable};
 use std::collections::BTreeSet;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The cells in force, their journal, and their values.
-pub(super) struct Cells {
+pub struct Cells {
     files: Arc<dyn Files>,
     folder: Option<PathBuf>,
     /// The journal, from the first cell on: a session without cells leaves no file.
@@ -23,14 +24,14 @@ pub(super) struct Cells {
     told: bool,
     /// The generator that the session begins with, for the journal's header.
     model: String,
-    log: notebook::Session,
-    base: eval::Session,
+    log: Log,
+    base: eval::State,
     values: Values,
 }
 
 /// How the journal stands after a record, where that changed.
 #[derive(Debug)]
-pub(super) enum Standing {
+pub enum Standing {
     /// As before: the record is on the disk, or it was said already that it is not.
     Same,
     /// From this record on nothing reaches the disk.
@@ -41,7 +42,7 @@ pub(super) enum Standing {
 
 impl Cells {
     /// A new session that begins with `base`; without a folder nothing is kept.
-    pub(super) fn new(folder: Option<PathBuf>, model: String, base: eval::Session) -> Self {
+    pub fn new(folder: Option<PathBuf>, model: String, base: eval::State) -> Self {
         Self {
             files: Arc::new(Disk),
             folder,
@@ -49,7 +50,7 @@ impl Cells {
             owed: Vec::new(),
             told: false,
             model,
-            log: notebook::Session::default(),
+            log: Log::default(),
             base,
             values: Values::default(),
         }
@@ -57,12 +58,12 @@ impl Cells {
 
     /// Takes up a session from its journal, in place of this one; returns what was found wrong with
     /// it.
-    pub(super) fn resume(&mut self, path: &Path) -> Result<Option<String>> {
-        let mut opened = notebook::open(&self.files, path)?;
+    pub fn resume(&mut self, path: &Path) -> Result<Option<String>> {
+        let mut opened = folder::open(&self.files, path)?;
         if let Some(header) = opened.reading.header() {
             self.model = header.model.clone();
         }
-        self.log = notebook::replay(std::mem::take(&mut opened.reading.records));
+        self.log = replay(std::mem::take(&mut opened.reading.records));
         let notice = opened.reading.notice.take();
         self.opened = Some(opened);
         self.owed.clear();
@@ -72,44 +73,44 @@ impl Cells {
     }
 
     /// The state that the first cell began with.
-    pub(super) fn set_base(&mut self, base: eval::Session) {
+    pub fn set_base(&mut self, base: eval::State) {
         self.base = base;
         self.values = Values::default();
     }
 
     /// The state that the first cell began with.
-    pub(super) fn base(&self) -> &eval::Session {
+    pub fn base(&self) -> &eval::State {
         &self.base
     }
 
     /// The generator that the session began with: its source and fingerprint.
-    pub(super) fn model(&self) -> &str {
+    pub fn model(&self) -> &str {
         &self.model
     }
 
     /// Cells and undone cells.
-    pub(super) fn log(&self) -> &notebook::Session {
+    pub fn log(&self) -> &Log {
         &self.log
     }
 
     /// Where the journal lies, once there is one.
-    pub(super) fn path(&self) -> Option<&Path> {
+    pub fn path(&self) -> Option<&Path> {
         self.opened.as_ref().map(|o| o.journal.path())
     }
 
     /// All sessions of the folder.
-    pub(super) fn sessions(&self) -> Result<Vec<SessionInfo>> {
-        self.folder.as_ref().map_or(Ok(Vec::new()), |f| notebook::sessions(&self.files, f))
+    pub fn sessions(&self) -> Result<Vec<SessionInfo>> {
+        self.folder.as_ref().map_or(Ok(Vec::new()), |f| folder::sessions(&self.files, f))
     }
 
     /// The folder of the sessions.
-    pub(super) fn folder(&self) -> Option<&Path> {
+    pub fn folder(&self) -> Option<&Path> {
         self.folder.as_deref()
     }
 
     /// Records a cell with the values that it left. Unless the journal is [`Standing::Lost`], the
     /// cell survives a crash when this returns, and may be shown.
-    pub(super) fn record(&mut self, mut cell: Cell, state: &eval::Session) -> Standing {
+    pub fn record(&mut self, mut cell: Cell, state: &eval::State) -> Standing {
         if in_force(&cell) {
             self.values.put(&cell, state);
             for name in self.values.binds(&cell) {
@@ -142,7 +143,7 @@ impl Cells {
     ///
     /// # Errors
     /// What the system says.
-    pub(super) fn check_folder(&mut self) -> Result<()> {
+    pub fn check_folder(&mut self) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let checked = writable(folder).map_err(|e| {
             let shown = Safe(&folder.to_string_lossy()).to_string();
@@ -155,7 +156,7 @@ impl Cells {
 
     fn flush(&mut self) -> Result<()> {
         if let (None, Some(folder)) = (&self.opened, &self.folder) {
-            self.opened = Some(notebook::create(&self.files, folder, &self.model)?);
+            self.opened = Some(folder::create(&self.files, folder, &self.model)?);
         }
         while let (Some(opened), Some(record)) = (&mut self.opened, self.owed.first()) {
             opened.journal.append(record.clone())?;
@@ -166,7 +167,7 @@ impl Cells {
 
     /// Takes the last cell back that changed anything, and the failed ones after it; `None` when
     /// there is none.
-    pub(super) fn undo(&mut self) -> (Option<Cell>, Standing) {
+    pub fn undo(&mut self) -> (Option<Cell>, Standing) {
         let Some(cell) = self.log.cells().iter().rev().find(|c| in_force(c)).cloned() else {
             return (None, Standing::Same);
         };
@@ -178,7 +179,7 @@ impl Cells {
     }
 
     /// Brings the next cell back that changed anything, and the failed ones before and behind it.
-    pub(super) fn redo(&mut self) -> (Option<Cell>, Standing) {
+    pub fn redo(&mut self) -> (Option<Cell>, Standing) {
         let Some(cell) = self.log.undone().iter().rev().find(|c| in_force(c)).cloned() else {
             return (None, Standing::Same);
         };
@@ -190,13 +191,13 @@ impl Cells {
     }
 
     /// The names that a cell gives values to; none when it failed.
-    pub(super) fn binds(&mut self, cell: &Cell) -> BTreeSet<String> {
+    pub fn binds(&mut self, cell: &Cell) -> BTreeSet<String> {
         if in_force(cell) { self.values.binds(cell) } else { BTreeSet::new() }
     }
 
     /// How the session after the cells in force is built up with values for the `wanted` names;
     /// with `loads`, its generators are loaded.
-    pub(super) fn plan(&mut self, wanted: BTreeSet<String>, loads: bool) -> Plan {
+    pub fn plan(&mut self, wanted: BTreeSet<String>, loads: bool) -> Plan {
         self.values.plan(self.log.cells(), wanted, loads)
     }
 
@@ -204,19 +205,19 @@ impl Cells {
     ///
     /// # Errors
     /// When it was stopped.
-    pub(super) fn build(&mut self, plan: &Plan, run: &mut Run<'_>) -> Result<Rebuilt> {
+    pub fn build(&mut self, plan: &Plan, run: &mut Run<'_>) -> Result<Rebuilt> {
         self.values.build(&self.base, self.log.cells(), plan, run)
     }
 
     /// The name of the last result of `invert` that the journal keeps.
-    pub(super) fn last_inversion(&self) -> Option<String> {
+    pub fn last_inversion(&self) -> Option<String> {
         let cells = self.log.cells().iter().rev().filter(|c| in_force(c));
         let mut names = cells.flat_map(|c| c.values.iter());
         names.find(|(_, kept)| kept.is_inversion()).map(|(name, _)| name.clone())
     }
 
     /// The journal of a session by its name, a path, or the latest other one that holds anything.
-    pub(super) fn find(&self, wanted: Option<&str>) -> Result<Option<PathBuf>> {
+    pub fn find(&self, wanted: Option<&str>) -> Result<Option<PathBuf>> {
         let Some(wanted) = wanted else {
             let mut all = self.sessions()?;
             all.retain(|s| s.records > 0 && Some(s.path.as_path()) != self.path());
@@ -241,7 +242,7 @@ impl Standing {
     }
 
     /// What is to be said about it; `None` when nothing.
-    pub(super) fn said(self, id: u64) -> Option<std::result::Result<String, Error>> {
+    pub fn said(self, id: u64) -> Option<std::result::Result<String, Error>> {
         match self {
             Self::Same => None,
             Self::Lost(e) => {
@@ -261,17 +262,17 @@ impl Standing {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Status;
     use super::*;
-    use crate::notebook::Status;
     use crate::value::Value;
 
-    fn session(n: f64) -> eval::Session {
-        let mut s = eval::Session::new("toy", eval::Options::default()).unwrap();
+    fn session(n: f64) -> eval::State {
+        let mut s = eval::State::new("toy", eval::Options::default()).unwrap();
         s.names.insert("n".into(), Value::Number(n));
         s
     }
 
-    fn number(s: &eval::Session) -> f64 {
+    fn number(s: &eval::State) -> f64 {
         match s.names.get("n") {
             Some(Value::Number(v)) => *v,
             _ => f64::NAN,

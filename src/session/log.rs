@@ -4,13 +4,13 @@ use super::record::{Cell, Record};
 
 /// A session's cells: undo moves along the operation log without deleting records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Session {
+pub struct Log {
     cells: Vec<Cell>,
     undone: Vec<Cell>,
     last_id: u64,
 }
 
-impl Session {
+impl Log {
     /// Applies one record; returns whether it changed anything (an undo at the beginning does not).
     pub fn apply(&mut self, record: Record) -> bool {
         match record {
@@ -49,8 +49,8 @@ fn move_last(from: &mut Vec<Cell>, to: &mut Vec<Cell>) -> bool {
 }
 
 /// The session that these records describe.
-pub fn replay(records: impl IntoIterator<Item = Record>) -> Session {
-    let mut session = Session::default();
+pub fn replay(records: impl IntoIterator<Item = Record>) -> Log {
+    let mut session = Log::default();
     for record in records {
         session.apply(record);
     }
@@ -67,7 +67,7 @@ mod tests {
         #[test]
         fn as_a_list_and_a_cursor(ops in proptest::collection::vec(0u8..4, 0..1000)) {
             // The model: one list of cells and how many of them are in force.
-            let (mut all, mut upto, mut session) = (Vec::new(), 0usize, Session::default());
+            let (mut all, mut upto, mut session) = (Vec::new(), 0usize, Log::default());
             for (i, op) in ops.into_iter().enumerate() {
                 let id = i as u64 + 1;
                 match op {

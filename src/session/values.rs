@@ -36,7 +36,7 @@ pub struct Values {
 }
 
 /// Runs a cell again in a session, without showing its output.
-pub type Run<'a> = dyn FnMut(&mut eval::Session, &Cell) -> Result<()> + 'a;
+pub type Run<'a> = dyn FnMut(&mut eval::State, &Cell) -> Result<()> + 'a;
 
 /// Treatment of a cell during the build.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Plan {
 /// A session that was built up.
 pub struct Rebuilt {
     /// The session.
-    pub session: eval::Session,
+    pub session: eval::State,
     /// Live names that do not have a value in it yet.
     pub missing: BTreeSet<String>,
     /// Cells that load a generator and were left out.
@@ -89,7 +89,7 @@ pub struct Rebuilt {
 
 impl Values {
     /// Keeps what a cell left in a session.
-    pub fn put(&mut self, cell: &Cell, session: &eval::Session) {
+    pub fn put(&mut self, cell: &Cell, session: &eval::State) {
         let effect = self.effect(cell);
         let value = |n: &String| Some((n.clone(), session.names.get(n)?.clone()));
         let loads = with_bodies(&effect.uses, &session.functions).contains("load");
@@ -123,7 +123,7 @@ impl Values {
     /// The names without a value that a text needs, of those `missing`.
     pub fn wanted(
         text: &str,
-        session: &eval::Session,
+        session: &eval::State,
         missing: &BTreeSet<String>,
     ) -> BTreeSet<String> {
         let all = with_bodies(&mentions(text), &session.functions);
@@ -181,7 +181,7 @@ impl Values {
     /// their cell.
     pub fn build(
         &mut self,
-        base: &eval::Session,
+        base: &eval::State,
         cells: &[Cell],
         plan: &Plan,
         run: &mut Run<'_>,
@@ -211,7 +211,7 @@ impl Values {
 
     fn take(
         &mut self,
-        session: &mut eval::Session,
+        session: &mut eval::State,
         cell: &Cell,
         need: &Need,
         run: &mut Run<'_>,
@@ -246,7 +246,7 @@ impl Values {
     /// Binds the wanted names of a cell; the cell is in memory when it binds no other names.
     fn recall(
         &mut self,
-        session: &mut eval::Session,
+        session: &mut eval::State,
         cell: &Cell,
         names: &BTreeSet<String>,
     ) -> Result<()> {
@@ -296,7 +296,7 @@ fn forward(effects: &[Arc<Effect>]) -> (Vec<BTreeSet<String>>, BTreeSet<String>)
 
 /// Refuses a value that differs from the recorded one. The value stays in the session: there is no
 /// other.
-fn same(session: &eval::Session, cell: &Cell) -> Result<()> {
+fn same(session: &eval::State, cell: &Cell) -> Result<()> {
     let differs = |(name, kept): &(&String, &super::kept::Shared)| {
         session.names.get(*name).is_some_and(|v| kept.differs(v))
     };

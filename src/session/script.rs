@@ -1,10 +1,10 @@
 //! `:save` and `:open`: a session's cells as a script, and a script's cells for the prompt.
 
+use super::{Cell, Status, in_force};
 use crate::error::{Error, Kind, Result};
 use crate::lang::ast::CellKind;
 use crate::lang::parse;
 use crate::lang::span::Source;
-use crate::notebook::{Cell, Status, in_force};
 use crate::safe::Safe;
 use crate::store::{Disk, Files, write_atomic, write_new};
 use sha2::{Digest, Sha256};
@@ -16,7 +16,7 @@ const COMPARED: u64 = 64 << 20;
 
 /// The files that this session wrote, by what it wrote.
 #[derive(Default)]
-pub(super) struct Written(BTreeMap<PathBuf, Vec<u8>>);
+pub struct Written(BTreeMap<PathBuf, Vec<u8>>);
 
 impl Written {
     /// Writes a script, whole or not at all. A file with other content than this session gave it is
@@ -24,7 +24,7 @@ impl Written {
     ///
     /// # Errors
     /// When the file is somebody else's, or the system refuses.
-    pub(super) fn save(&mut self, path: &Path, text: &str, force: bool) -> Result<()> {
+    pub fn save(&mut self, path: &Path, text: &str, force: bool) -> Result<()> {
         let shown = Safe(&path.to_string_lossy()).to_string();
         let key = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let known = self.0.get(&key);
@@ -54,7 +54,7 @@ fn hash(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The cells as a script that begins with the same generator: those that failed are left out.
-pub(super) fn script(cells: &[Cell], model: &str, seed: u64) -> String {
+pub fn script(cells: &[Cell], model: &str, seed: u64) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("# gannet {version}\nload {}\n", quoted(model));
     let mut seed_in_force = 0;
@@ -86,7 +86,7 @@ fn quoted(text: &str) -> String {
 /// # Errors
 /// All parse errors, and when the file cannot be read; the source comes back with them for the
 /// message.
-pub(super) fn cells_of(path: &Path) -> std::result::Result<Vec<String>, (Option<Source>, Error)> {
+pub fn cells_of(path: &Path) -> std::result::Result<Vec<String>, (Option<Source>, Error)> {
     let shown = Safe(&path.to_string_lossy()).to_string();
     let read = Disk.read(path, crate::limits::LIMITS.source_bytes as u64 + 1);
     let bytes = read.map_err(|e| (None, Error::io(format!("cannot read {shown}"), &e)))?;

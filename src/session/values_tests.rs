@@ -4,7 +4,7 @@ use super::super::kept::Kept;
 use super::*;
 use crate::builtin::Output;
 use crate::control::Control;
-use crate::eval::{Options, Session};
+use crate::eval::{Options, State};
 use crate::lang::span::Source;
 use crate::render::Display;
 use proptest::prelude::*;
@@ -27,20 +27,20 @@ impl Output for Notes {
     }
 }
 
-fn run(session: &mut Session, text: &str) -> Result<Vec<String>> {
+fn run(session: &mut State, text: &str) -> Result<Vec<String>> {
     let mut notes = Notes::default();
     let source = Source::new("test", text).unwrap();
     session.run(&source, &BTreeMap::new(), &Control::default(), &mut notes)?;
     Ok(notes.0)
 }
 
-fn base(folder: &std::path::Path) -> Session {
-    Session::new("toy", Options { out: folder.into(), ..Options::default() }).unwrap()
+fn base(folder: &std::path::Path) -> State {
+    State::new("toy", Options { out: folder.into(), ..Options::default() }).unwrap()
 }
 
 /// The cells of a session as a journal keeps them; values of names that begin with `big` count as
 /// too large. And the session at its end.
-fn recorded(folder: &std::path::Path, texts: &[&str]) -> (Vec<Cell>, Session) {
+fn recorded(folder: &std::path::Path, texts: &[&str]) -> (Vec<Cell>, State) {
     let (mut session, mut values, mut cells) = (base(folder), Values::default(), Vec::new());
     for (k, text) in texts.iter().enumerate() {
         let ran = run(&mut session, text);
@@ -68,7 +68,7 @@ struct Built {
     notes: Vec<String>,
 }
 
-fn build(values: &mut Values, base: &Session, cells: &[Cell], text: &str) -> Built {
+fn build(values: &mut Values, base: &State, cells: &[Cell], text: &str) -> Built {
     let settled = values.plan(cells, BTreeSet::new(), false);
     let rebuilt = values.build(base, cells, &settled, &mut |_, _| panic!("it ran")).unwrap();
     let wanted = Values::wanted(text, &rebuilt.session, &rebuilt.missing);
@@ -138,7 +138,7 @@ fn a_text_computes_only_what_it_needs_and_is_not_kept() {
         for (name, value) in &built.rebuilt.session.names {
             assert_eq!(shown(Some(value)), shown(end.names.get(name)), "{text}: {name}");
         }
-        let functions = |s: &Session| s.functions.keys().cloned().collect::<Vec<_>>();
+        let functions = |s: &State| s.functions.keys().cloned().collect::<Vec<_>>();
         assert_eq!(functions(&built.rebuilt.session), functions(&end));
     }
     // The picture was made of the `a` that was in force then.
@@ -225,7 +225,7 @@ fn a_stopped_cell_is_named_and_an_interrupt_ends_the_building() {
     let mut values = Values::default();
     let plan = values.plan(&cells, BTreeSet::from(["big".to_owned()]), true);
     assert_eq!(plan.computes().unwrap(), "big of [1] (was stopped, then runs to its end)");
-    let stop = &mut |_: &mut Session, _: &Cell| Err(Error::new(Kind::Interrupted, "stopped"));
+    let stop = &mut |_: &mut State, _: &Cell| Err(Error::new(Kind::Interrupted, "stopped"));
     let e = values.build(&base(folder.path()), &cells, &plan, stop).err().unwrap();
     assert_eq!(e.kind(), Kind::Interrupted);
 }
@@ -246,7 +246,7 @@ proptest! {
         let (cells, end) = recorded(folder.path(), &texts);
         let all = end.names.keys().cloned().collect::<Vec<_>>().join(", ");
         let built = build(&mut Values::default(), &base(folder.path()), &cells, &format!("[{all}]"));
-        let values = |s: &Session| -> Vec<String> {
+        let values = |s: &State| -> Vec<String> {
             s.names.iter().map(|(n, v)| format!("{n} {}", shown(Some(v)))).collect()
         };
         prop_assert!(built.rebuilt.missing.is_empty());

@@ -1,10 +1,10 @@
 //! From results to journal cells, and from journal cells back to what is shown.
 
-use super::runner::Event;
+use super::event::Event;
+use super::{Cell, Picture, Status};
 use crate::error::Result;
 use crate::image::{Filter, Raster, decode, encode, resize};
 use crate::limits::LIMITS;
-use crate::notebook::{Cell, Picture, Status};
 use crate::render::{self, Display, text};
 
 /// The longer side of a picture in a journal, in pixels.
@@ -16,7 +16,7 @@ const PICTURES: usize = 8;
 ///
 /// # Errors
 /// When a picture cannot be encoded.
-pub(super) fn remember(cell: &mut Cell, events: &[Event]) -> Result<()> {
+pub fn remember(cell: &mut Cell, events: &[Event]) -> Result<()> {
     for event in events {
         match event {
             Event::Print(line) | Event::Note(line) => {
@@ -45,7 +45,7 @@ fn small(picture: &Raster) -> Result<Raster> {
 
 /// What a cell of a journal showed. When pictures cannot be shown, or one of them cannot be read,
 /// the words about them are shown.
-pub(super) fn recall(cell: &Cell, pictures: bool) -> Display {
+pub fn recall(cell: &Cell, pictures: bool) -> Display {
     let read = |p: &Picture| {
         let raster = decode("a picture of the journal", &p.png, &LIMITS).ok()?.raster;
         Some(render::Picture { raster, caption: p.label.clone() })
@@ -71,7 +71,7 @@ fn about_picture(line: &str) -> bool {
 }
 
 /// A cell's source under its number: `[3] x = …`, further lines below the first.
-pub(super) fn numbered(cell: &Cell) -> String {
+pub fn numbered(cell: &Cell) -> String {
     let prompt = format!("[{}] ", cell.id);
     let indent = format!("\n{}", " ".repeat(prompt.len()));
     let mark = match cell.status {
