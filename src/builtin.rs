@@ -5,9 +5,9 @@ use crate::control::Control;
 use crate::direction::Forms;
 use crate::error::{Error, Kind as ErrorKind, Result, Span};
 use crate::latent::Latent;
-use crate::render::Display;
+use crate::render::Block;
 use crate::space::Space;
-use crate::value::{Image, Loaded, Value, display};
+use crate::value::{Image, Loaded, Value, pictures};
 use candle_core::Device;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -85,8 +85,8 @@ pub struct Builtin {
 
 /// Destination of the results of statements.
 pub trait Output {
-    /// Shows pictures and lines.
-    fn display(&mut self, display: &Display, value: &Value) -> Result<()>;
+    /// Shows a value as blocks.
+    fn display(&mut self, blocks: &[Block], value: &Value) -> Result<()>;
     /// Writes a line of its own to standard output.
     fn print(&mut self, line: &str) -> Result<()>;
     /// Reports an omission, which is not a result. Outputs may ignore it.
@@ -134,7 +134,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`Context::model_of`], and when rendering fails.
     pub fn picture(&self, code: &Latent) -> Result<Image> {
-        display::render(code, &*self.model_of(code)?, &self.control)
+        pictures::render(code, &*self.model_of(code)?, &self.control)
     }
 
     /// The generator that made a code, or the current one for a code that does not say.
@@ -381,7 +381,7 @@ pub fn as_images(value: &Value, ctx: &Context<'_>) -> Result<Image> {
             model: i.code.model.clone(),
         }),
         Value::Latent(l) | Value::Path(l) => ctx.picture(l),
-        Value::Mask(m) => display::mask_picture(m),
+        Value::Mask(m) => pictures::mask_picture(m),
         other => Err(Error::runtime(format!("{} has no picture", other.ty()))),
     }
 }
@@ -400,7 +400,8 @@ pub fn all_images(values: &[(Value, Span)], ctx: &Context<'_>) -> Result<Vec<Ima
         if codes.is_empty() {
             images.push(as_images(first, ctx).map_err(|e| e.at(*span))?);
         } else {
-            images.extend(display::together(&codes, &|l| ctx.picture(l)).map_err(|e| e.at(*span))?);
+            images
+                .extend(pictures::together(&codes, &|l| ctx.picture(l)).map_err(|e| e.at(*span))?);
         }
         rest = &rest[codes.len().max(1)..];
     }

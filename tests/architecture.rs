@@ -58,7 +58,6 @@ const CIRCLES: &[&str] = &[
     "tensor/engine/products.rs",
     "tensor/engine/simd.rs",
     "ui/assist.rs",
-    "value/display.rs",
     "weights/torch/module.rs",
 ];
 

@@ -9,7 +9,7 @@ use gannet::eval::{Options, State};
 use gannet::image::{Raster, encode};
 use gannet::lang::span::Source;
 use gannet::limits::LIMITS;
-use gannet::render::{Display, Painter, Terminal};
+use gannet::render::{Block, Painter, Terminal};
 use gannet::value::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,10 +31,10 @@ fn peak() -> u64 {
 struct Shown;
 
 impl Output for Shown {
-    fn display(&mut self, display: &Display, _: &Value) -> Result<()> {
+    fn display(&mut self, blocks: &[Block], _: &Value) -> Result<()> {
         let mut terminal = Terminal::plain("a test");
         terminal.protocol = gannet::render::Protocol::Blocks;
-        Painter::new(terminal).render(display, 80).map(drop)
+        Painter::new(terminal).render(blocks, 80).map(drop)
     }
 
     fn print(&mut self, _: &str) -> Result<()> {

@@ -12,7 +12,7 @@ use gannet::render::{Colours, Painter, Protocol, Terminal as Found};
 use gannet::rng::Rng;
 use gannet::session::{open, replay, sessions};
 use gannet::store::{Disk, Files};
-use gannet::ui::{Keys, ReplOptions, Resume, Runner, Style, Terminal, repl};
+use gannet::ui::{Keys, ReplOptions, Resume, Style, Terminal, repl};
 use pty::Pty;
 use rustix::process::{Signal, kill_process};
 use std::collections::BTreeSet;
@@ -39,15 +39,12 @@ fn child_session() {
     } else if gannet::ui::screen::interactive() {
         (found.protocol, found.colours) = (Protocol::Blocks, Colours::Indexed);
     }
-    let runner = Runner {
-        session: State::new("toy", Options::default()).unwrap(),
+    let code = repl::run(ReplOptions {
+        state: State::new("toy", Options::default()).unwrap(),
+        model: "toy".into(),
         terminal: Terminal::acquire().unwrap(),
         painter: Painter::new(found),
         style: Style::default(),
-    };
-    let code = repl::run(ReplOptions {
-        runner,
-        model: "toy".into(),
         typed: Vec::new(),
         history: None,
         sessions: variable("GANNET_TEST_FOLDER"),
@@ -156,7 +153,7 @@ fn ctrl_c_keeps_the_best_so_far_and_the_details_tell() {
     assert!(cells[1].pictures == cells[2].pictures, "the pictures differ");
 }
 
-fn journal(folder: &Path) -> Vec<gannet::session::Cell> {
+fn journal(folder: &Path) -> Vec<Arc<gannet::session::Cell>> {
     let found = sessions(&disk(), folder).unwrap().pop().unwrap();
     let opened = open(&disk(), &found.path).unwrap();
     replay(opened.reading.records).cells().to_vec()

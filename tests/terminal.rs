@@ -5,7 +5,9 @@ use gannet::image::{Filter, Raster, decode, read, resize};
 use gannet::limits::LIMITS;
 use gannet::render::environment::Environment;
 use gannet::render::probe::probe_on;
-use gannet::render::{Colours, Display, Options, Painter, Probe, Protocol, Terminal, probe, sinks};
+use gannet::render::{
+    Block, Colours, Options, Painter, Picture, Probe, Protocol, Terminal, probe, sinks,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -399,14 +401,18 @@ fn picture(side: usize, phase: f64) -> Raster {
     Raster::new(side, side, 3, (0..side * side).flat_map(value).collect()).unwrap()
 }
 
-fn result() -> Display {
-    Display::text([
+fn pictures() -> Vec<Picture> {
+    [(0.0, "target"), (0.3, "inverted"), (0.6, "error ×4")]
+        .map(|(phase, caption)| Picture { raster: picture(256, phase), caption: caption.into() })
+        .to_vec()
+}
+
+fn result() -> [Block; 2] {
+    let lines = Block::text([
         "PSNR 29.4 dB · SSIM 0.91 · perceptual 0.11",
         "hybrid, W+ (12×512), 300 steps, 11.2 s · seed 0",
-    ])
-    .picture(picture(256, 0.0), "target")
-    .picture(picture(256, 0.3), "inverted")
-    .picture(picture(256, 0.6), "error ×4")
+    ]);
+    [Block::Pictures(pictures()), lines]
 }
 
 fn terminal(protocol: Protocol) -> Terminal {
@@ -454,7 +460,7 @@ fn kitty_pictures_come_back() {
     let mut painter = Painter::new(terminal(Protocol::Kitty));
     let screen = Screen::read(&painter.render(&result(), 80).unwrap());
     check_layout(&screen, 14, 7);
-    for (found, p) in screen.found.iter().zip(result().pictures) {
+    for (found, p) in screen.found.iter().zip(pictures()) {
         assert!(found.keys.contains("c=14,r=7,C=1"), "{}", found.keys);
         let back = decode("kitty", &found.file, &LIMITS).unwrap().raster;
         // 14×7 cells of 8×16 pixels are 112×112.
@@ -468,7 +474,7 @@ fn iterm_pictures_come_back() {
     let mut painter = Painter::new(terminal(Protocol::Iterm));
     let screen = Screen::read(&painter.render(&result(), 80).unwrap());
     check_layout(&screen, 14, 7);
-    for (found, p) in screen.found.iter().zip(result().pictures) {
+    for (found, p) in screen.found.iter().zip(pictures()) {
         assert!(
             found.keys.contains("inline=1") && found.keys.contains("width=14;height=7"),
             "{}",
@@ -499,7 +505,7 @@ fn sixel_pictures_come_back() {
     );
     let screen = Screen::read(&bytes);
     check_layout(&screen, 14, 7);
-    for (found, p) in screen.found.iter().zip(result().pictures) {
+    for (found, p) in screen.found.iter().zip(pictures()) {
         assert_eq!(found.kind, Protocol::Sixel);
         let image = icy_sixel::SixelImage::decode(&found.file).unwrap();
         let back = Raster::new(image.width, image.height, 4, image.pixels)
@@ -547,8 +553,9 @@ fn outside_text_never_reaches_the_terminal() {
     for protocol in
         [Protocol::Kitty, Protocol::Sixel, Protocol::Iterm, Protocol::Blocks, Protocol::None]
     {
-        let display = Display::text([evil]).picture(picture(32, 0.0), evil);
-        let bytes = Painter::new(terminal(protocol)).render(&display, 200).unwrap();
+        let one = Picture { raster: picture(32, 0.0), caption: evil.into() };
+        let result = [Block::Pictures(vec![one]), Block::text([evil])];
+        let bytes = Painter::new(terminal(protocol)).render(&result, 200).unwrap();
         // The screen panics on every sequence that the painter does not send.
         let lines = Screen::read(&bytes).lines().concat();
         assert!(
@@ -570,23 +577,27 @@ fn helper_inside_tmux() {
         return;
     }
     let probed = probe(&Options::default());
-    let mut display = Display::text([format!("typed<{}>", String::from_utf8_lossy(&probed.typed))]);
+    let typed = Block::text([format!("typed<{}>", String::from_utf8_lossy(&probed.typed))]);
+    let mut pictures = Vec::new();
     // For a look by eye in any terminal: picture files to show instead.
     match std::env::var("GANNET_TERMINAL_SHOW") {
         Ok(files) => {
             for file in files.split(':') {
                 let name = file.rsplit('/').next().unwrap_or(file);
-                display = display.picture(read(Path::new(file), &LIMITS).unwrap().raster, name);
+                let raster = read(Path::new(file), &LIMITS).unwrap().raster;
+                pictures.push(Picture { raster, caption: name.into() });
             }
         }
-        Err(_) => display = display.picture(picture(128, 0.0), "inside"),
+        Err(_) => {
+            pictures.push(Picture { raster: picture(128, 0.0), caption: "inside".into() });
+        }
     }
     let reasons = probed.terminal.reasons.join("; ");
     let columns = probed.terminal.columns;
     let mut painter = Painter::new(probed.terminal);
     let mut out = std::io::stdout();
     out.write_all(b"\x1b[2J\x1b[H").unwrap();
-    out.write_all(&painter.render(&display, columns).unwrap()).unwrap();
+    out.write_all(&painter.render(&[Block::Pictures(pictures), typed], columns).unwrap()).unwrap();
     out.write_all(format!("why: {reasons}\r\nTHE END\r\n").as_bytes()).unwrap();
     out.flush().unwrap();
     std::thread::sleep(Duration::from_secs(20));

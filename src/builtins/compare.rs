@@ -3,7 +3,7 @@
 use super::{measure, shared};
 use crate::builtin::{Args, Builtin, Category, CheckedCall, Context, Example, Signature, Type};
 use crate::error::Result;
-use crate::value::{Image, Value, display};
+use crate::value::{Image, Value, pictures};
 use std::sync::Arc;
 
 /// `compare(a, b)`
@@ -28,7 +28,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let (a, b) = shared::two_images(args, ctx)?;
-    let error = display::error_picture(&a, &b)?;
+    let error = pictures::error_picture(&a, &b)?;
     let mut table = measure::table(&a, &b, ctx)?;
     for i in 0..a.dim(0)? {
         for (data, caption) in [(&a, "a"), (&b, "b"), (&error, "error ×4")] {

@@ -6,7 +6,7 @@ use crate::builtin::{
 };
 use crate::error::{Error, Result};
 use crate::image::{Raster, encode};
-use crate::value::display::room;
+use crate::value::pictures::room;
 use crate::value::{Image, Value};
 
 /// `grid(pictures, …, columns: …)`

@@ -7,7 +7,7 @@ use crate::direction::Forms;
 use crate::error::Result;
 use crate::latent::Direction;
 use crate::safe::Safe;
-use crate::value::{Cell, Loaded, Table, Value, directions, display};
+use crate::value::{Cell, Loaded, Table, Value, directions, json};
 use std::sync::Arc;
 
 /// `info(x)`
@@ -53,7 +53,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
 }
 
 fn facts(value: &Value) -> Vec<(String, String)> {
-    match display::json(value) {
+    match json::json(value) {
         serde_json::Value::Object(map) => map.into_iter().map(|(k, v)| (k, words(&v))).collect(),
         other => vec![("value".into(), words(&other))],
     }

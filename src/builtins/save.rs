@@ -13,7 +13,7 @@ use crate::latent::{Direction, Latent, ModelId};
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::store::Outlet;
-use crate::value::display::room;
+use crate::value::pictures::room;
 use crate::value::{Image, Value};
 use crate::weights::{Array, Manifest, npy, safetensors};
 use candle_core::Tensor;

@@ -4,8 +4,8 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
 };
 use crate::error::Result;
-use crate::render::Display;
-use crate::value::{Value, display};
+use crate::value::Value;
+use crate::value::display::{self, Shown};
 
 /// `show a, b`
 pub const BUILTIN: Builtin = Builtin {
@@ -43,7 +43,7 @@ const CAPTION: usize = 28;
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let values: Vec<Value> = args.values.iter().flatten().map(|(v, _)| v.clone()).collect();
-    let mut shown = Display::default();
+    let mut shown = Shown::default();
     for (value, text) in values.iter().zip(args.written.iter().flatten()) {
         let mut one = display::side_by_side(&listed(value), &|code| ctx.picture(code))?;
         // A picture without a caption gets its source text: `show r, r + 2*pure`.
@@ -53,14 +53,13 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         {
             only.caption.clone_from(text);
         }
-        shown.pictures.extend(one.pictures);
-        shown.lines.extend(one.lines);
+        shown.extend(one);
     }
     let all = match &values[..] {
         [one] => one.clone(),
         _ => Value::list(values)?,
     };
-    ctx.output.display(&shown, &all)?;
+    ctx.output.display(&shown.blocks(), &all)?;
     Ok(Value::Nothing)
 }
 

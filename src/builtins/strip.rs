@@ -77,9 +77,9 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     };
     let codes = strengths.iter().map(moved).collect::<Result<Vec<Latent>>>()?;
     let render = |l: &Latent| {
-        crate::value::display::render(l, &model, &ctx.control).map_err(|e| e.at(args.span))
+        crate::value::pictures::render(l, &model, &ctx.control).map_err(|e| e.at(args.span))
     };
-    let pictures = crate::value::display::together(&codes, &render)?;
+    let pictures = crate::value::pictures::together(&codes, &render)?;
     Ok(Value::Image(Image {
         data: Tensor::cat(&pictures.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?,
         captions: strengths.iter().map(|s| format!("{s:+.2}")).collect(),

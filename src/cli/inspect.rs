@@ -160,7 +160,7 @@ pub fn models(common: &Common) -> Result<u8> {
                 "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_facts": direction_facts(&m)?})
             .to_string()
         } else {
-            crate::value::display::describe(&crate::value::Value::Model(m))
+            crate::value::text::shown(&crate::value::Value::Model(m))
         };
         out(format!("{line}\n").as_bytes())?;
     }

@@ -12,10 +12,11 @@ use crate::eval::{Options, State};
 use crate::invert::methods;
 use crate::lang::span::Source;
 use crate::render::file::Files;
-use crate::render::{Painter, Probe, Protocol, probe};
+use crate::render::{Painter, Protocol, probe};
 use crate::safe::Safe;
+use crate::session::{Session, Start};
 use crate::ui::runner::{self, Runner, Style};
-use crate::ui::{Colour, Terminal, Verbosity, run_plain};
+use crate::ui::{Colour, Line, Terminal, Verbosity, run_plain};
 use crate::value::model;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::collections::BTreeMap;
@@ -283,8 +284,18 @@ fn asking(common: &Common) -> Result<crate::render::Options> {
     Ok(crate::render::Options { graphics, symbols, ..Default::default() })
 }
 
-/// A runner for the options given, and what the probe of the terminal found.
-fn runner(common: &Common, options: Options) -> Result<(Runner, Probe)> {
+/// What a front end begins with.
+struct Opened {
+    state: State,
+    terminal: Terminal<Line>,
+    painter: Painter,
+    style: Style,
+    /// What was typed while the terminal was probed.
+    typed: Vec<u8>,
+}
+
+/// Prepares the machine, probes the terminal and loads the generator.
+fn open(common: &Common, options: Options) -> Result<Opened> {
     prepare(common)?;
     let found = probe(&asking(common)?);
     let mut terminal = Terminal::acquire()?;
@@ -294,7 +305,7 @@ fn runner(common: &Common, options: Options) -> Result<(Runner, Probe)> {
         crate::render::Colours::True => Colour::True,
     });
     // A large generator takes seconds to read: Ctrl-C ends that too.
-    let session = run_plain("load", Verbosity::Quiet, |control| {
+    let state = run_plain("load", Verbosity::Quiet, |control| {
         let _entered = control.enter();
         State::new(&common.model, options)
     })?;
@@ -309,7 +320,14 @@ fn runner(common: &Common, options: Options) -> Result<(Runner, Probe)> {
         Painter::printing(found.terminal.clone())
     };
     let style = Style { json: common.json, quiet: common.quiet };
-    Ok((Runner { session, terminal, painter, style }, found))
+    Ok(Opened { state, terminal, painter, style, typed: found.typed })
+}
+
+/// A session without a journal, for programs.
+fn runner(common: &Common, options: Options) -> Result<Runner> {
+    let Opened { state, terminal, painter, style, .. } = open(common, options)?;
+    let start = Start { state, model: common.model.clone(), folder: None, lists: style.json };
+    Ok(Runner::new(Session::start(start)?, terminal, painter, style))
 }
 
 /// Options of a session: script files are confined, typed input is not.

@@ -1,11 +1,13 @@
 //! `run`, `eval`, `check`, `fmt` and the prompt.
 
-use super::{Common, options, runner, sets};
+use super::{Common, Opened, options, runner, sets};
 use crate::error::{Error, Kind, Result};
 use crate::eval::State;
 use crate::lang::layout;
 use crate::lang::span::Source;
 use crate::limits::LIMITS;
+use crate::render::Diagnostic;
+use crate::render::json::diagnostics;
 use crate::safe::Safe;
 use crate::store::{Disk, open_regular, write_atomic};
 use crate::ui::Keys;
@@ -53,7 +55,7 @@ pub fn eval(common: &Common, code: String, set: &[String]) -> Result<u8> {
 /// Checks and runs a program, and shows its error on its source.
 pub fn program(common: &Common, source: &Source, set: &[String], confined: bool) -> Result<u8> {
     let sets = sets(set)?;
-    let (mut runner, _) = runner(common, options(common, confined))?;
+    let mut runner = runner(common, options(common, confined))?;
     run_in(&mut runner, source, &sets)
 }
 
@@ -83,24 +85,17 @@ pub fn check(common: &Common, files: &[std::path::PathBuf]) -> Result<u8> {
             )?,
             Ok(_) => {}
             Err(e) => {
-                if common.json {
-                    for one in e.iter() {
-                        super::out(format!("{}\n", as_json(&source, one)).as_bytes())?;
-                    }
-                }
                 complain(&source, &e, super::terminal_stderr());
                 code = e.kind().exit_code().max(2);
+                if common.json {
+                    for one in diagnostics(&Diagnostic { source, error: e }) {
+                        super::out(format!("{one}\n").as_bytes())?;
+                    }
+                }
             }
         }
     }
     Ok(code)
-}
-
-fn as_json(source: &Source, e: &Error) -> serde_json::Value {
-    let (line, column) = e.span().map_or((1, 1), |s| source.location(s.start));
-    serde_json::json!({"file": source.name(), "ok": false, "line": line, "column": column, "message": e.message(),
-        "found": e.span_text(), "notes": e.notes(), "try": e.repair(),
-        "fix": e.applied().map(|f| serde_json::json!({"from": f.span.start, "to": f.span.end, "text": f.text}))})
 }
 
 /// `gannet fmt`
@@ -133,11 +128,15 @@ pub fn fmt(files: &[std::path::PathBuf], only_check: bool) -> Result<u8> {
 
 /// The prompt.
 pub fn repl(common: &Common, resume: Option<String>, vi: bool) -> Result<u8> {
-    let (runner, found) = runner(common, options(common, false))?;
+    let Opened { state, terminal, painter, style, typed } =
+        super::open(common, options(common, false))?;
     crate::ui::repl::run(ReplOptions {
-        runner,
+        state,
         model: common.model.clone(),
-        typed: found.typed,
+        terminal,
+        painter,
+        style,
+        typed,
         history: crate::store::history_file(),
         sessions: crate::store::session_folder(),
         resume: resume.map(|r| if r.is_empty() { Resume::Latest } else { Resume::Path(r.into()) }),

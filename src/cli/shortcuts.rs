@@ -54,9 +54,14 @@ pub fn invert(common: &Common, images: &[PathBuf], how: &How) -> Result<u8> {
         Some(out) => names(images, out)?.into_iter().map(Some).collect(),
         None => vec![None; images.len()],
     };
-    let (mut runner, _) = super::runner(common, super::options(common, true))?;
-    let together =
-        runner.session.model.as_ref().map_or(1, |m| batch_size(m.facts.width, m.facts.height));
+    let mut runner = super::runner(common, super::options(common, true))?;
+    let together = runner
+        .session
+        .snapshot()
+        .state
+        .model
+        .as_ref()
+        .map_or(1, |m| batch_size(m.facts.width, m.facts.height));
     let batches = images.chunks(together).zip(names.chunks(together));
     let program = batches
         .map(|(images, names)| inversion(images, names, &how))

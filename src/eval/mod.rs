@@ -12,6 +12,7 @@ use crate::lang::check::{self, Checked};
 use crate::lang::parse;
 use crate::lang::span::Source;
 use crate::lang::types::{ModelFacts, Signature, Type, World};
+use crate::render::Block;
 use crate::value::{Loaded, Value, display, model, text};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -272,11 +273,13 @@ impl<'a> Evaluator<'a> {
         if matches!(value, Value::Nothing) {
             return Ok(());
         }
-        let mut shown = display::display(value, &|code| self.ctx.picture(code))?;
-        if let (Value::Number(v), Some(definition)) = (value, definition) {
-            shown.lines = vec![format!("{} · {definition}", rounded(*v))];
-        }
-        self.ctx.output.display(&shown, value)
+        let blocks = match (value, definition) {
+            (Value::Number(v), Some(definition)) => {
+                vec![Block::text([format!("{} · {definition}", rounded(*v))])]
+            }
+            _ => display::display(value, &|code| self.ctx.picture(code))?.blocks(),
+        };
+        self.ctx.output.display(&blocks, value)
     }
 
     fn assert(&mut self, condition: &Expr) -> Result<()> {

@@ -8,7 +8,7 @@ use crate::lang::check;
 use crate::latent::Latent;
 use crate::limits::LIMITS;
 use crate::space::Space;
-use crate::value::display::describe;
+use crate::value::text::shown;
 use crate::value::{Image, Value};
 use std::ops::Range;
 use std::sync::Arc;
@@ -197,7 +197,7 @@ fn parts(index: &Value, count: usize, part: &str) -> Result<Range<usize>> {
         let s = if count == 1 { "" } else { "s" };
         let error = Error::runtime(format!(
             "there is no {part} {}: {count} {part}{s}, counted from 0",
-            describe(index)
+            shown(index)
         ));
         match index {
             _ if count == 0 => error.hint("choose from one that is not empty"),

@@ -2,8 +2,28 @@
 
 use super::*;
 use crate::error::Kind;
-use crate::render::Display;
+use crate::render::{Block, Picture};
 use std::path::Path;
+
+/// A result as pictures and lines.
+#[derive(Clone, Debug)]
+struct Display {
+    pictures: Vec<Picture>,
+    lines: Vec<String>,
+}
+
+impl Display {
+    fn of(blocks: &[Block]) -> Self {
+        let mut all = Self { pictures: Vec::new(), lines: Vec::new() };
+        for block in blocks {
+            all.lines.extend(block.lines());
+            if let Block::Pictures(pictures) = block {
+                all.pictures.extend(pictures.iter().cloned());
+            }
+        }
+        all
+    }
+}
 
 /// Keeps what a program shows and prints.
 #[derive(Default)]
@@ -13,8 +33,8 @@ struct Kept {
 }
 
 impl Output for Kept {
-    fn display(&mut self, display: &Display, value: &Value) -> Result<()> {
-        self.shown.push((display.clone(), value.clone()));
+    fn display(&mut self, blocks: &[Block], value: &Value) -> Result<()> {
+        self.shown.push((Display::of(blocks), value.clone()));
         Ok(())
     }
 

@@ -4,17 +4,20 @@
 //! again, and the other protocols have sinks of their own.
 //!
 //! [`probe()`] asks the terminal once, with a deadline and without losing a key. A [`Painter`] then
-//! turns a [`Display`] into bytes: pictures side by side with captions and lines of text. Nothing
-//! here prints; callers write the bytes.
+//! turns a result, a list of [`Block`]s, into bytes: pictures side by side with captions and lines of
+//! text. Nothing here prints; callers write the bytes.
 
 pub mod answers;
+pub mod block;
 pub mod blocks;
 pub mod detect;
-pub mod display;
 pub mod environment;
 pub mod file;
 pub mod iterm;
+pub mod json;
 pub mod kitty;
+mod painter;
+pub mod plot;
 mod print;
 pub mod probe;
 pub mod sink;
@@ -24,8 +27,9 @@ mod terminal;
 pub mod text;
 pub mod tmux;
 
-pub use display::{Display, Painter, Picture};
+pub use block::{Block, Cell, Curve, Diagnostic, Number, Numbers, Picture, Plot, Table, words};
 pub use environment::Options;
+pub use painter::Painter;
 pub use probe::{Probe, probe};
 pub use sink::ImageSink;
 pub use terminal::{Colours, Graphics, Protocol, Symbols, Terminal};

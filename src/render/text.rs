@@ -99,6 +99,20 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
+/// A text of a constant without the line breaks of its source.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A text in indented lines of at most so many columns, indent included.
+pub fn indented(text: &str, indent: usize, columns: usize) -> Vec<String> {
+    let blank = " ".repeat(indent);
+    wrap(&one_line(text), columns.saturating_sub(indent))
+        .into_iter()
+        .map(|l| format!("{blank}{l}"))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The cells in force, their journal, and their values.
-pub struct Cells {
+pub(super) struct Cells {
     files: Arc<dyn Files>,
     folder: Option<PathBuf>,
     /// The journal, from the first cell on: a session without cells leaves no file.
@@ -31,7 +31,7 @@ pub struct Cells {
 
 /// How the journal stands after a record, where that changed.
 #[derive(Debug)]
-pub enum Standing {
+pub(super) enum Standing {
     /// As before: the record is on the disk, or it was said already that it is not.
     Same,
     /// From this record on nothing reaches the disk.
@@ -42,7 +42,7 @@ pub enum Standing {
 
 impl Cells {
     /// A new session that begins with `base`; without a folder nothing is kept.
-    pub fn new(folder: Option<PathBuf>, model: String, base: eval::State) -> Self {
+    pub(super) fn new(folder: Option<PathBuf>, model: String, base: eval::State) -> Self {
         Self {
             files: Arc::new(Disk),
             folder,
@@ -58,7 +58,7 @@ impl Cells {
 
     /// Takes up a session from its journal, in place of this one; returns what was found wrong with
     /// it.
-    pub fn resume(&mut self, path: &Path) -> Result<Option<String>> {
+    pub(super) fn resume(&mut self, path: &Path) -> Result<Option<String>> {
         let mut opened = folder::open(&self.files, path)?;
         if let Some(header) = opened.reading.header() {
             self.model = header.model.clone();
@@ -73,44 +73,39 @@ impl Cells {
     }
 
     /// The state that the first cell began with.
-    pub fn set_base(&mut self, base: eval::State) {
+    pub(super) fn set_base(&mut self, base: eval::State) {
         self.base = base;
         self.values = Values::default();
     }
 
     /// The state that the first cell began with.
-    pub fn base(&self) -> &eval::State {
+    pub(super) fn base(&self) -> &eval::State {
         &self.base
     }
 
     /// The generator that the session began with: its source and fingerprint.
-    pub fn model(&self) -> &str {
+    pub(super) fn model(&self) -> &str {
         &self.model
     }
 
     /// Cells and undone cells.
-    pub fn log(&self) -> &Log {
+    pub(super) fn log(&self) -> &Log {
         &self.log
     }
 
     /// Where the journal lies, once there is one.
-    pub fn path(&self) -> Option<&Path> {
+    pub(super) fn path(&self) -> Option<&Path> {
         self.opened.as_ref().map(|o| o.journal.path())
     }
 
     /// All sessions of the folder.
-    pub fn sessions(&self) -> Result<Vec<SessionInfo>> {
+    pub(super) fn sessions(&self) -> Result<Vec<SessionInfo>> {
         self.folder.as_ref().map_or(Ok(Vec::new()), |f| folder::sessions(&self.files, f))
-    }
-
-    /// The folder of the sessions.
-    pub fn folder(&self) -> Option<&Path> {
-        self.folder.as_deref()
     }
 
     /// Records a cell with the values that it left. Unless the journal is [`Standing::Lost`], the
     /// cell survives a crash when this returns, and may be shown.
-    pub fn record(&mut self, mut cell: Cell, state: &eval::State) -> Standing {
+    pub(super) fn record(&mut self, mut cell: Cell, state: &eval::State) -> Standing {
         if in_force(&cell) {
             self.values.put(&cell, state);
             for name in self.values.binds(&cell) {
@@ -143,7 +138,7 @@ impl Cells {
     ///
     /// # Errors
     /// What the system says.
-    pub fn check_folder(&mut self) -> Result<()> {
+    pub(super) fn check_folder(&mut self) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let checked = writable(folder).map_err(|e| {
             let shown = Safe(&folder.to_string_lossy()).to_string();
@@ -167,7 +162,7 @@ impl Cells {
 
     /// Takes the last cell back that changed anything, and the failed ones after it; `None` when
     /// there is none.
-    pub fn undo(&mut self) -> (Option<Cell>, Standing) {
+    pub(super) fn undo(&mut self) -> (Option<Arc<Cell>>, Standing) {
         let Some(cell) = self.log.cells().iter().rev().find(|c| in_force(c)).cloned() else {
             return (None, Standing::Same);
         };
@@ -179,7 +174,7 @@ impl Cells {
     }
 
     /// Brings the next cell back that changed anything, and the failed ones before and behind it.
-    pub fn redo(&mut self) -> (Option<Cell>, Standing) {
+    pub(super) fn redo(&mut self) -> (Option<Arc<Cell>>, Standing) {
         let Some(cell) = self.log.undone().iter().rev().find(|c| in_force(c)).cloned() else {
             return (None, Standing::Same);
         };
@@ -191,13 +186,13 @@ impl Cells {
     }
 
     /// The names that a cell gives values to; none when it failed.
-    pub fn binds(&mut self, cell: &Cell) -> BTreeSet<String> {
+    pub(super) fn binds(&mut self, cell: &Cell) -> BTreeSet<String> {
         if in_force(cell) { self.values.binds(cell) } else { BTreeSet::new() }
     }
 
     /// How the session after the cells in force is built up with values for the `wanted` names;
     /// with `loads`, its generators are loaded.
-    pub fn plan(&mut self, wanted: BTreeSet<String>, loads: bool) -> Plan {
+    pub(super) fn plan(&mut self, wanted: BTreeSet<String>, loads: bool) -> Plan {
         self.values.plan(self.log.cells(), wanted, loads)
     }
 
@@ -205,19 +200,19 @@ impl Cells {
     ///
     /// # Errors
     /// When it was stopped.
-    pub fn build(&mut self, plan: &Plan, run: &mut Run<'_>) -> Result<Rebuilt> {
+    pub(super) fn build(&mut self, plan: &Plan, run: &mut Run<'_>) -> Result<Rebuilt> {
         self.values.build(&self.base, self.log.cells(), plan, run)
     }
 
     /// The name of the last result of `invert` that the journal keeps.
-    pub fn last_inversion(&self) -> Option<String> {
+    pub(super) fn last_inversion(&self) -> Option<String> {
         let cells = self.log.cells().iter().rev().filter(|c| in_force(c));
         let mut names = cells.flat_map(|c| c.values.iter());
         names.find(|(_, kept)| kept.is_inversion()).map(|(name, _)| name.clone())
     }
 
     /// The journal of a session by its name, a path, or the latest other one that holds anything.
-    pub fn find(&self, wanted: Option<&str>) -> Result<Option<PathBuf>> {
+    pub(super) fn find(&self, wanted: Option<&str>) -> Result<Option<PathBuf>> {
         let Some(wanted) = wanted else {
             let mut all = self.sessions()?;
             all.retain(|s| s.records > 0 && Some(s.path.as_path()) != self.path());
@@ -242,7 +237,7 @@ impl Standing {
     }
 
     /// What is to be said about it; `None` when nothing.
-    pub fn said(self, id: u64) -> Option<std::result::Result<String, Error>> {
+    pub(super) fn said(self, id: u64) -> Option<std::result::Result<String, Error>> {
         match self {
             Self::Same => None,
             Self::Lost(e) => {

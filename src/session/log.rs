@@ -1,12 +1,14 @@
 //! Rebuilds a session from the records of a journal.
 
 use super::record::{Cell, Record};
+use std::sync::Arc;
 
-/// A session's cells: undo moves along the operation log without deleting records.
+/// A session's cells: undo moves along the operation log without deleting records. Cheap to
+/// clone: the cells are shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
-    cells: Vec<Cell>,
-    undone: Vec<Cell>,
+    cells: Vec<Arc<Cell>>,
+    undone: Vec<Arc<Cell>>,
     last_id: u64,
 }
 
@@ -17,7 +19,7 @@ impl Log {
             Record::Header(_) => false,
             Record::Cell(cell) => {
                 self.last_id = self.last_id.max(cell.id);
-                self.cells.push(cell);
+                self.cells.push(Arc::new(cell));
                 // A new cell after an undo begins a new branch, as in every editor.
                 self.undone.clear();
                 true
@@ -28,12 +30,12 @@ impl Log {
     }
 
     /// The cells in force, in order.
-    pub fn cells(&self) -> &[Cell] {
+    pub fn cells(&self) -> &[Arc<Cell>] {
         &self.cells
     }
 
     /// The cells taken back; the last comes back first.
-    pub fn undone(&self) -> &[Cell] {
+    pub fn undone(&self) -> &[Arc<Cell>] {
         &self.undone
     }
 
@@ -44,7 +46,7 @@ impl Log {
     }
 }
 
-fn move_last(from: &mut Vec<Cell>, to: &mut Vec<Cell>) -> bool {
+fn move_last(from: &mut Vec<Arc<Cell>>, to: &mut Vec<Arc<Cell>>) -> bool {
     from.pop().map(|cell| to.push(cell)).is_some()
 }
 

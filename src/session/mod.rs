@@ -1,20 +1,32 @@
-//! A session that is never lost: cells, an append-only journal of them, and its replay.
+//! A session that is never lost: a worker thread runs its cells, an append-only journal keeps them.
+//!
+//! Front ends hold a [`Session`]: they submit a [`Request`], take its [`Event`]s and read a
+//! [`Snapshot`] in between. The prompt, scripts and every screen use it; it owns no terminal.
 
-pub mod cells;
+mod cells;
 mod effect;
-pub mod event;
+mod event;
 mod folder;
+mod handle;
 mod journal;
 mod kept;
 mod log;
 pub mod recall;
 mod record;
 pub mod script;
+mod snapshot;
 mod values;
+mod worker;
 
+pub use event::{Event, Given, Reply, Request, Resumed, Setting};
 pub use folder::{Opened, SessionInfo, create, latest, open, sessions};
+pub use handle::{Session, Start};
 pub use journal::{Journal, Reading, read_journal};
 pub use kept::Kept;
 pub use log::{Log, replay};
 pub use record::{Cell, Header, Picture, Record, Status};
+pub use snapshot::Snapshot;
 pub use values::{Plan, Rebuilt, Run, Values, in_force, stopped};
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,11 @@
 //! From results to journal cells, and from journal cells back to what is shown.
 
-use super::event::Event;
+use super::event::Given;
 use super::{Cell, Picture, Status};
 use crate::error::Result;
 use crate::image::{Filter, Raster, decode, encode, resize};
 use crate::limits::LIMITS;
-use crate::render::{self, Display, text};
+use crate::render::{self, Block, text, words};
 
 /// The longer side of a picture in a journal, in pixels.
 const SIDE: usize = 96;
@@ -16,15 +16,19 @@ const PICTURES: usize = 8;
 ///
 /// # Errors
 /// When a picture cannot be encoded.
-pub fn remember(cell: &mut Cell, events: &[Event]) -> Result<()> {
-    for event in events {
-        match event {
-            Event::Print(line) | Event::Note(line) => {
+pub(super) fn remember(cell: &mut Cell, given: &[Given]) -> Result<()> {
+    for one in given {
+        match one {
+            Given::Print(line) | Given::Note(line) => {
                 cell.output.extend(line.lines().map(text::printable))
             }
-            Event::Display(shown, _) => {
-                cell.output.extend(shown.describe()?);
-                for p in shown.pictures.iter().take(PICTURES.saturating_sub(cell.pictures.len())) {
+            Given::Value(blocks, _) => {
+                cell.output.extend(words(blocks)?);
+                let pictures = blocks.iter().filter_map(|b| match b {
+                    Block::Pictures(all) => Some(all),
+                    _ => None,
+                });
+                for p in pictures.flatten().take(PICTURES.saturating_sub(cell.pictures.len())) {
                     let png = encode::png(&small(&p.raster)?, &[])?;
                     cell.pictures.push(Picture { label: text::printable(&p.caption), png });
                 }
@@ -45,7 +49,7 @@ fn small(picture: &Raster) -> Result<Raster> {
 
 /// What a cell of a journal showed. When pictures cannot be shown, or one of them cannot be read,
 /// the words about them are shown.
-pub fn recall(cell: &Cell, pictures: bool) -> Display {
+pub fn recall(cell: &Cell, pictures: bool) -> Vec<Block> {
     let read = |p: &Picture| {
         let raster = decode("a picture of the journal", &p.png, &LIMITS).ok()?.raster;
         Some(render::Picture { raster, caption: p.label.clone() })
@@ -55,17 +59,18 @@ pub fn recall(cell: &Cell, pictures: bool) -> Display {
         Some(all) if pictures && !all.is_empty() => {
             // The words about pictures are dropped, as the pictures are shown. Pictures that were
             // too many to keep are counted.
-            let (words, lines): (Vec<&String>, Vec<&String>) =
+            let (stand_ins, lines): (Vec<&String>, Vec<&String>) =
                 cell.output.iter().partition(|l| about_picture(l));
-            let more = words.len().saturating_sub(all.len());
+            let more = stand_ins.len().saturating_sub(all.len());
             let more = (more > 0).then(|| format!("… {more} more pictures were not kept"));
-            Display { pictures: all, lines: lines.into_iter().cloned().chain(more).collect() }
+            let lines = Block::text(lines.into_iter().cloned().chain(more));
+            vec![Block::Pictures(all), lines]
         }
-        _ => Display::text(cell.output.iter().cloned()),
+        _ => vec![Block::text(cell.output.iter().cloned())],
     }
 }
 
-/// Whether a line is what [`Display::describe`] says of a picture.
+/// Whether a line is what [`words`] says of a picture.
 fn about_picture(line: &str) -> bool {
     line.ends_with(']') && line.contains("[picture ")
 }
@@ -89,29 +94,27 @@ mod tests {
 
     #[test]
     fn pictures_and_lines_come_back() {
-        let shown = Display::text(["two numbers"])
-            .picture(Raster::filled(300, 100, &[200, 10, 30]).unwrap(), "target")
-            .picture(Raster::filled(20, 20, &[1, 2, 3]).unwrap(), "");
+        let picture = |raster, caption: &str| render::Picture { raster, caption: caption.into() };
+        let pictures = Block::Pictures(vec![
+            picture(Raster::filled(300, 100, &[200, 10, 30]).unwrap(), "target"),
+            picture(Raster::filled(20, 20, &[1, 2, 3]).unwrap(), ""),
+        ]);
+        let shown = vec![pictures, Block::text(["two numbers"])];
         let mut cell = Cell::new(1, "x", Status::Ok);
-        let events =
-            [Event::Print("printed\nlines".into()), Event::Display(shown, serde_json::Value::Null)];
-        remember(&mut cell, &events).unwrap();
+        let given =
+            [Given::Print("printed\nlines".into()), Given::Value(shown, serde_json::Value::Null)];
+        remember(&mut cell, &given).unwrap();
         assert!(cell.pictures.iter().all(|p| p.png.len() < 64 << 10));
         let again = recall(&cell, true);
-        assert_eq!(again.lines, ["printed", "lines", "two numbers"]);
-        let sizes: Vec<_> = again
-            .pictures
-            .iter()
-            .map(|p| (p.raster.width, p.raster.height, &p.caption[..]))
-            .collect();
+        let [Block::Pictures(pictures), Block::Text(lines)] = &again[..] else { panic!() };
+        assert_eq!(lines, &["printed", "lines", "two numbers"]);
+        let sizes: Vec<_> =
+            pictures.iter().map(|p| (p.raster.width, p.raster.height, &p.caption[..])).collect();
         assert_eq!(sizes, [(96, 32, "target"), (20, 20, "")]);
-        assert_eq!(again.pictures[1].raster.pixel(3, 3), [1, 2, 3]);
+        assert_eq!(pictures[1].raster.pixel(3, 3), [1, 2, 3]);
         let words = recall(&cell, false);
-        assert!(
-            words.pictures.is_empty() && words.lines[2].starts_with("target: [picture 300×100"),
-            "{:?}",
-            words.lines
-        );
+        let [Block::Text(lines)] = &words[..] else { panic!() };
+        assert!(lines[2].starts_with("target: [picture 300×100"), "{lines:?}");
     }
 
     #[test]
@@ -119,7 +122,7 @@ mod tests {
         let mut cell = Cell::new(1, "x", Status::Ok);
         cell.output = vec!["[picture 2×2 rgb, mean #010203]".into()];
         cell.pictures.push(Picture { label: String::new(), png: b"no png".to_vec() });
-        assert_eq!(recall(&cell, true).lines, cell.output);
+        assert_eq!(recall(&cell, true), [Block::Text(cell.output)]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::store::{Disk, Files, write_atomic, write_new};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes of a file that is compared before it is replaced.
 const COMPARED: u64 = 64 << 20;
@@ -54,7 +55,7 @@ fn hash(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The cells as a script that begins with the same generator: those that failed are left out.
-pub fn script(cells: &[Cell], model: &str, seed: u64) -> String {
+pub fn script(cells: &[Arc<Cell>], model: &str, seed: u64) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("# gannet {version}\nload {}\n", quoted(model));
     let mut seed_in_force = 0;
@@ -123,10 +124,12 @@ pub fn cells_of(path: &Path) -> std::result::Result<Vec<String>, (Option<Source>
 mod tests {
     use super::*;
 
-    fn cells() -> Vec<Cell> {
+    fn cells() -> Vec<Arc<Cell>> {
         let mut seeded = Cell::new(3, "b = sample(\n  seed: 1)", Status::Stopped);
         seeded.seed = Some(7);
-        vec![Cell::new(1, "a = sample()", Status::Ok), Cell::new(2, "oops", Status::Failed), seeded]
+        let (first, bad) =
+            (Cell::new(1, "a = sample()", Status::Ok), Cell::new(2, "oops", Status::Failed));
+        [first, bad, seeded].map(Arc::new).to_vec()
     }
 
     #[test]

@@ -105,7 +105,7 @@ impl Values {
     }
 
     /// Forgets values that no name has any more, but for those of the last cells.
-    pub fn forget(&mut self, cells: &[Cell]) {
+    pub fn forget(&mut self, cells: &[Arc<Cell>]) {
         let mut names = BTreeSet::new();
         let mut stays = BTreeSet::new();
         for (k, cell) in cells.iter().rev().filter(|c| in_force(c)).enumerate() {
@@ -132,8 +132,8 @@ impl Values {
 
     /// Plans the session after these cells, with values for the `wanted` names. With `loads`,
     /// generators are loaded again.
-    pub fn plan(&mut self, cells: &[Cell], mut wanted: BTreeSet<String>, loads: bool) -> Plan {
-        let cells: Vec<&Cell> = cells.iter().filter(|c| in_force(c)).collect();
+    pub fn plan(&mut self, cells: &[Arc<Cell>], mut wanted: BTreeSet<String>, loads: bool) -> Plan {
+        let cells: Vec<&Arc<Cell>> = cells.iter().filter(|c| in_force(c)).collect();
         let effects: Vec<Arc<Effect>> = cells.iter().map(|c| self.effect(c)).collect();
         let (used, names) = forward(&effects);
         let mut plan = Plan { needs: Vec::new(), names, loads: 0, again: Vec::new() };
@@ -182,7 +182,7 @@ impl Values {
     pub fn build(
         &mut self,
         base: &eval::State,
-        cells: &[Cell],
+        cells: &[Arc<Cell>],
         plan: &Plan,
         run: &mut Run<'_>,
     ) -> Result<Rebuilt> {

@@ -6,14 +6,14 @@ use crate::builtin::Output;
 use crate::control::Control;
 use crate::eval::{Options, State};
 use crate::lang::span::Source;
-use crate::render::Display;
+use crate::render::Block;
 use proptest::prelude::*;
 
 #[derive(Default)]
 struct Notes(Vec<String>);
 
 impl Output for Notes {
-    fn display(&mut self, _: &Display, _: &Value) -> Result<()> {
+    fn display(&mut self, _: &[Block], _: &Value) -> Result<()> {
         Ok(())
     }
 
@@ -40,7 +40,7 @@ fn base(folder: &std::path::Path) -> State {
 
 /// The cells of a session as a journal keeps them; values of names that begin with `big` count as
 /// too large. And the session at its end.
-fn recorded(folder: &std::path::Path, texts: &[&str]) -> (Vec<Cell>, State) {
+fn recorded(folder: &std::path::Path, texts: &[&str]) -> (Vec<Arc<Cell>>, State) {
     let (mut session, mut values, mut cells) = (base(folder), Values::default(), Vec::new());
     for (k, text) in texts.iter().enumerate() {
         let ran = run(&mut session, text);
@@ -55,7 +55,7 @@ fn recorded(folder: &std::path::Path, texts: &[&str]) -> (Vec<Cell>, State) {
                 cell.values.insert(name, kept.into());
             }
         }
-        cells.push(cell);
+        cells.push(Arc::new(cell));
     }
     (cells, session)
 }
@@ -68,7 +68,7 @@ struct Built {
     notes: Vec<String>,
 }
 
-fn build(values: &mut Values, base: &State, cells: &[Cell], text: &str) -> Built {
+fn build(values: &mut Values, base: &State, cells: &[Arc<Cell>], text: &str) -> Built {
     let settled = values.plan(cells, BTreeSet::new(), false);
     let rebuilt = values.build(base, cells, &settled, &mut |_, _| panic!("it ran")).unwrap();
     let wanted = Values::wanted(text, &rebuilt.session, &rebuilt.missing);
@@ -162,7 +162,7 @@ fn what_is_at_hand_is_bound_without_running_and_old_journals_run_what_is_used() 
     let again = build(&mut values, &base(folder.path()), &cells, "[bigger, c, a]");
     assert_eq!(again.ran, Vec::<u64>::new(), "what was computed stays at hand");
     // A journal from before values were kept.
-    cells.iter_mut().for_each(|c| c.values.clear());
+    cells.iter_mut().for_each(|c| Arc::make_mut(c).values.clear());
     let old = build(&mut Values::default(), &base(folder.path()), &cells, "c");
     assert_eq!(old.ran, [3, 4, 6, 13]);
     assert_eq!(shown(old.rebuilt.session.names.get("c")), shown(end.names.get("c")));
@@ -221,7 +221,7 @@ fn a_value_that_is_no_longer_what_it_was_is_said() {
 fn a_stopped_cell_is_named_and_an_interrupt_ends_the_building() {
     let folder = tempfile::tempdir().unwrap();
     let (mut cells, _) = recorded(folder.path(), &["big = sample(seed: 1)", "c = 1"]);
-    cells[0].status = Status::Stopped;
+    Arc::make_mut(&mut cells[0]).status = Status::Stopped;
     let mut values = Values::default();
     let plan = values.plan(&cells, BTreeSet::from(["big".to_owned()]), true);
     assert_eq!(plan.computes().unwrap(), "big of [1] (was stopped, then runs to its end)");

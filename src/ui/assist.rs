@@ -13,7 +13,7 @@ use crate::eval;
 use crate::lang::lex::{self, Token, TokenKind};
 use crate::render::text::{cut, width, wrap};
 use crate::safe::is_safe;
-use crate::value::display;
+use crate::value::describe;
 use std::collections::{BTreeMap, BTreeSet};
 
 const KEYWORD: &str = "38;5;176";
@@ -44,7 +44,7 @@ impl Words {
         let facts = session.model.as_ref().map(|m| &m.facts);
         let params = |d: &crate::lang::ast::Def| d.params.iter().map(|p| p.name.clone()).collect();
         Self {
-            names: session.names.iter().map(|(n, v)| (n.clone(), display::type_name(v))).collect(),
+            names: session.names.iter().map(|(n, v)| (n.clone(), describe::type_name(v))).collect(),
             functions: session.functions.iter().map(|(n, d)| (n.clone(), params(d))).collect(),
             directions: facts.map(|f| f.directions.keys().cloned().collect()).unwrap_or_default(),
             spaces: facts.map(|f| f.spaces.clone()).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! Numbers and times as one reads them.
+//! Times as one reads them.
 
 use std::time::Duration;
 
@@ -9,18 +9,6 @@ pub(super) fn time(t: Duration) -> String {
         0..=59 => format!("{:.1} s", t.as_secs_f64()),
         60..=3599 => format!("{} m {:02} s", s / 60, s % 60),
         _ => format!("{} h {:02} m", s / 3600, s / 60 % 60),
-    }
-}
-
-/// Four digits that matter: `0.0421`, `29.41`, `1.2e-7`.
-pub(super) fn number(v: f64) -> String {
-    match v.abs() {
-        _ if !v.is_finite() => v.to_string(),
-        0.0 => "0".into(),
-        a if !(1e-3..1e5).contains(&a) => format!("{v:.2e}"),
-        a if a < 10.0 => format!("{v:.4}"),
-        a if a < 1000.0 => format!("{v:.2}"),
-        _ => format!("{v:.0}"),
     }
 }
 
@@ -42,15 +30,6 @@ mod tests {
         let times = [(7_400, "7.4 s"), (65_000, "1 m 05 s"), (7_380_000, "2 h 03 m")];
         for (ms, text) in times {
             assert_eq!(time(Duration::from_millis(ms)), text);
-        }
-        for (v, text) in [
-            (0.0421, "0.0421"),
-            (29.412, "29.41"),
-            (1.2e-7, "1.20e-7"),
-            (0.0, "0"),
-            (f64::NAN, "NaN"),
-        ] {
-            assert_eq!(number(v), text);
         }
         assert_eq!(remaining(100, 300, Duration::from_secs(10)), Some(Duration::from_secs(20)));
         assert_eq!(remaining(0, 300, Duration::from_secs(10)), None);

@@ -1,8 +1,8 @@
 //! Work in a worker thread, watched in a live view.
 
 use super::pace::{Drawn, Pace};
+use super::plain::Came;
 use super::preview::Pixels;
-use super::signals::Signals;
 use super::terminal::{Line, Live, Terminal};
 use super::view::View;
 use super::{plain, restore};
@@ -62,7 +62,7 @@ pub fn run_live<T: Send>(
             .spawn_scoped(scope, job)
         {
             Ok(worker) => {
-                watch(terminal, title, &events, signals);
+                watch(terminal, title, &mut |time| came(&events, time));
                 worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             }
             // No thread to be had: without a view, but the work is done.
@@ -84,28 +84,45 @@ impl<F: FnMut()> Drop for OnDrop<F> {
     }
 }
 
-/// Shows the work's progress until it is done.
-fn watch(terminal: &mut Terminal<Line>, title: &str, events: &Receiver<Event>, signals: &Signals) {
+fn came(events: &Receiver<Event>, time: Duration) -> Came<()> {
+    match events.recv_timeout(time) {
+        Ok(Event::Progress(progress)) => Came::Progress(progress),
+        Err(RecvTimeoutError::Timeout) => Came::Nothing,
+        Ok(Event::Done) | Err(RecvTimeoutError::Disconnected) => Came::Event(()),
+    }
+}
+
+/// Shows the work's progress below the last line until something else comes; returns that.
+pub(super) fn watch<E>(
+    terminal: &mut Terminal<Line>,
+    title: &str,
+    wait: &mut dyn FnMut(Duration) -> Came<E>,
+) -> E {
+    let signals = terminal.line().signals();
     let mut show = Show::new(View::new(title, terminal.colour()));
-    if show.gather(events, GRACE) {
-        return;
+    if let Some(event) = show.gather(wait, GRACE) {
+        return event;
     }
     let before = restore::waiting();
-    let mut done = false;
-    // Whatever the terminal answers, the work goes on and is waited for.
+    let mut event = None;
+    // The work goes on when the terminal fails, and is waited for without a view.
     if let Ok(mut live) = terminal.live(ROWS) {
-        while !done {
+        while event.is_none() {
             show.view.stop = signals.asked();
             if show.frame(&mut live).is_err() || restore::frame().is_none() {
                 break;
             }
-            done = show.gather(events, show.pace.pause());
+            event = show.gather(wait, show.pace.pause());
         }
     }
-    while !done {
-        done = show.gather(events, Duration::from_secs(1));
-    }
+    let event = loop {
+        match event {
+            Some(event) => break event,
+            None => event = show.gather(wait, Duration::from_secs(1)),
+        }
+    };
     terminal.line().set_aside(before);
+    event
 }
 
 /// Time that this thread has kept a core busy.
@@ -129,17 +146,22 @@ impl Show {
         Self { view, begun: Instant::now(), waiting: None, pace: Pace::default(), busy: busy() }
     }
 
-    /// Takes in what comes within `time`; returns whether the work is done.
-    fn gather(&mut self, events: &Receiver<Event>, time: Duration) -> bool {
+    /// Takes in the progress that comes within `time`; returns what ends the view, if it comes.
+    fn gather<E>(
+        &mut self,
+        wait: &mut dyn FnMut(Duration) -> Came<E>,
+        time: Duration,
+    ) -> Option<E> {
         let deadline = Instant::now() + time;
         loop {
-            match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Event::Progress(mut progress)) => {
+            match wait(deadline.saturating_duration_since(Instant::now())) {
+                Came::Progress(mut progress) => {
                     self.waiting = progress.preview.take().or(self.waiting.take());
                     self.view.take(progress, self.begun.elapsed());
                 }
-                Err(RecvTimeoutError::Timeout) => return false,
-                Ok(Event::Done) | Err(RecvTimeoutError::Disconnected) => return true,
+                Came::Event(event) => return Some(event),
+                Came::Nothing if Instant::now() >= deadline => return None,
+                Came::Nothing => {}
             }
         }
     }
@@ -185,7 +207,7 @@ mod tests {
         }
         send.send(Event::Done).unwrap();
         let mut show = Show::new(View::new("x", super::super::Colour::None));
-        assert!(show.gather(&events, Duration::from_secs(1)));
+        assert!(show.gather(&mut |time| came(&events, time), Duration::from_secs(1)).is_some());
         assert_eq!(show.view.steps(), "3/9");
         let kept = show.waiting.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(kept, [0.2; 4]);

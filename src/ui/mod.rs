@@ -9,7 +9,6 @@ pub mod assist;
 mod commands;
 mod complete;
 mod context;
-mod details;
 pub mod doctor;
 mod format;
 mod help;

@@ -45,6 +45,33 @@ pub fn run_plain<T>(title: &str, verbosity: Verbosity, work: impl FnOnce(&Contro
     work(&control)
 }
 
+/// What a wait brought.
+pub(super) enum Came<E> {
+    /// The progress of the work.
+    Progress(Progress),
+    /// Something else, which ends the view.
+    Event(E),
+    /// Nothing within the time.
+    Nothing,
+}
+
+/// Waits for an event, with progress lines on stderr.
+pub(super) fn watch<E>(title: &str, wait: &mut dyn FnMut(Duration) -> Came<E>) -> E {
+    let mut lines = Lines::new(title);
+    loop {
+        match wait(PAUSE) {
+            Came::Progress(progress) => {
+                if let Some(line) = lines.take(progress, Instant::now()) {
+                    // Progress is lost where stderr is closed; results are not.
+                    let _ = writeln!(std::io::stderr(), "{line}");
+                }
+            }
+            Came::Event(event) => return event,
+            Came::Nothing => {}
+        }
+    }
+}
+
 struct Lines {
     view: View,
     begun: Instant,

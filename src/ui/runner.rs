@@ -1,16 +1,12 @@
-//! Programs run for a person or a pipe: checked, worked in the background, shown statement by
-//! statement.
+//! A session shown on a terminal or in a pipe: progress while it works, results when they come.
 
-use super::plain::{Verbosity, run_plain};
-use super::{Line, Terminal, run_live};
-use crate::control::{Control, Stop};
+use super::plain::Came;
+use super::{Line, Terminal, live, plain};
+use crate::control::Stop;
 use crate::error::{Error, Kind, Result};
-use crate::eval::State;
-use crate::lang::ast::{Stmt, StmtKind};
 use crate::lang::span::{Source, render};
-use crate::render::{Colours, Display, Painter};
-use crate::session::event::{Collected, Event};
-use crate::value::Value;
+use crate::render::{Block, Colours, Painter};
+use crate::session::{Event, Given, Request, Session};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -23,100 +19,111 @@ pub struct Style {
     pub quiet: bool,
 }
 
-/// A session, the terminal it speaks to, and how.
+/// A session, the terminal that shows it, and the manner.
 pub struct Runner {
-    /// Names, functions and the generator.
-    pub session: State,
+    /// The session.
+    pub session: Session,
     /// The terminal.
     pub terminal: Terminal<Line>,
     /// Turns results into bytes for it.
     pub painter: Painter,
-    /// How results are given.
+    /// The manner in which results are given.
     pub style: Style,
+    /// The statement that runs.
+    title: String,
 }
 
 impl Runner {
+    /// A runner for a session.
+    pub fn new(session: Session, terminal: Terminal<Line>, painter: Painter, style: Style) -> Self {
+        Self { session, terminal, painter, style, title: String::new() }
+    }
+
     /// Checks a program and runs it; every statement's results are shown when it ends.
     ///
     /// # Errors
     /// The error that ended it, not yet shown.
     pub fn run(&mut self, source: &Source, sets: &BTreeMap<String, String>) -> Result<()> {
-        let checked = self.session.check(source, sets)?;
-        for statement in &checked.program.statements {
-            let (events, ended) = self.step(source, statement);
-            // Shown even when the statement failed: what came before the failure is a result.
-            self.show(&events)?;
-            ended.map_err(|e| self.keep(statement, e))?;
-        }
-        Ok(())
-    }
-
-    /// A process that ends takes its names with it: an inversion that was stopped is saved, and the
-    /// error says where.
-    fn keep(&mut self, statement: &Stmt, stopped: Error) -> Error {
-        let StmtKind::Let { name, .. } = &statement.kind else { return stopped };
-        let found = matches!(self.session.names.get(&name.name), Some(Value::Inversion(_)));
-        if !stopped.is_stop() || !found {
-            return stopped;
-        }
-        let path = format!("{}-stopped.safetensors", name.name);
-        let save = Source::new("stopped", format!("save({}, \"{path}\")", name.name));
-        let run = |source| {
-            self.session.run(
-                &source,
-                &BTreeMap::new(),
-                &Control::default(),
-                &mut Collected::default(),
-            )
-        };
-        match save.and_then(run) {
-            Ok(()) => stopped
-                .note(format!("the code is in {}", self.session.options.out.join(path).display())),
-            Err(e) => stopped.note(format!("the code could not be saved: {e}")),
+        self.submit(Request::Program { source: source.clone(), sets: sets.clone() })?;
+        loop {
+            let shown = match self.event() {
+                Event::Given(given) => self.show(&given),
+                Event::Done(reply) => return reply.map(drop),
+                _ => Ok(()),
+            };
+            if shown.is_err() {
+                self.session.abandon();
+                return shown;
+            }
         }
     }
 
-    /// Runs one statement in the background and gives its results without showing them.
-    pub fn step(&mut self, source: &Source, statement: &Stmt) -> (Vec<Event>, Result<()>) {
-        let text = source.slice(statement.span);
-        let title: String = text.lines().next().unwrap_or_default().chars().take(40).collect();
-        let title = crate::safe::Safe(&title).to_string();
-        let mut collected = Collected { events: Vec::new(), lists: self.style.json };
+    /// Begins a request.
+    ///
+    /// # Errors
+    /// As [`Session::submit`].
+    pub fn submit(&mut self, request: Request) -> Result<()> {
+        self.title.clear();
+        self.session.submit(request, !self.quiet())
+    }
+
+    fn quiet(&self) -> bool {
+        self.style.json || self.style.quiet
+    }
+
+    /// The next event of the request that was submitted, progress apart, which is shown below the
+    /// last line or on stderr.
+    ///
+    /// Ctrl-C once asks the work to keep the best so far, twice to abort; SIGTERM and SIGHUP ask
+    /// for a checkpoint; Ctrl-Z suspends at once. A third Ctrl-C ends a process without a prompt.
+    pub fn event(&mut self) -> Event {
+        let quiet = self.quiet();
+        let interactive = self.terminal.interactive();
+        let signals = self.terminal.line().signals();
+        let deadly = quiet || !interactive;
+        // Only while it is waited for: results are shown without the patience that work gets.
+        let _watching = self.session.control().map(|c| signals.watch(c, deadly));
         let session = &mut self.session;
-        let out = &mut collected;
-        let work = |control: &Control| session.step(statement, control, out);
-        let ended = if self.style.json || self.style.quiet {
-            run_plain(&title, Verbosity::Quiet, work)
-        } else {
-            run_live(&mut self.terminal, &title, work)
+        let mut wait = |time| match session.next(time) {
+            None => Came::Nothing,
+            Some(Event::Progress(progress)) => Came::Progress(progress),
+            Some(event) => Came::Event(event),
         };
-        (collected.events, ended)
+        let event = if quiet || !interactive {
+            plain::watch(&self.title, &mut wait)
+        } else {
+            live::watch(&mut self.terminal, &self.title, &mut wait)
+        };
+        if let Event::Begins { title, .. } = &event {
+            self.title.clone_from(title);
+        }
+        event
     }
 
     /// Shows results.
     ///
     /// # Errors
     /// When the terminal or the pipe is gone, or a picture file cannot be written.
-    pub fn show(&mut self, events: &[Event]) -> Result<()> {
-        events.iter().try_for_each(|e| self.show_one(e))
+    pub fn show(&mut self, given: &[Given]) -> Result<()> {
+        given.iter().try_for_each(|g| self.show_one(g))
     }
 
-    fn show_one(&mut self, event: &Event) -> Result<()> {
-        match event {
-            Event::Print(line) | Event::Note(line) if !self.style.json => {
+    fn show_one(&mut self, given: &Given) -> Result<()> {
+        match given {
+            Given::Print(line) | Given::Note(line) if !self.style.json => {
                 self.put(format!("{line}\n").as_bytes())
             }
-            Event::Note(line) => {
+            Given::Note(line) => {
                 self.line_of_json(&serde_json::json!({"type": "Note", "value": line}))
             }
-            Event::Print(line) => {
+            Given::Print(line) => {
                 self.line_of_json(&serde_json::json!({"type": "Print", "value": line}))
             }
-            Event::Display(_, json) if self.style.json => self.line_of_json(json),
-            Event::Display(shown, _) => {
+            Given::Value(_, json) if self.style.json => self.line_of_json(json),
+            Given::Value(blocks, _) => {
                 let (columns, rows) = self.terminal.size();
                 (self.painter.terminal.columns, self.painter.terminal.rows) = (columns, rows);
-                self.paint(shown, columns)
+                self.paint(blocks, columns)
             }
         }
     }
@@ -125,10 +132,10 @@ impl Runner {
     ///
     /// # Errors
     /// When the terminal or the pipe is gone, or a picture cannot be encoded.
-    pub fn paint(&mut self, shown: &Display, columns: u16) -> Result<()> {
+    pub fn paint(&mut self, blocks: &[Block], columns: u16) -> Result<()> {
         let cut = Cut { terminal: &mut self.terminal, at: Stop::No };
         let mut out = io::BufWriter::with_capacity(PART, cut);
-        self.painter.print(shown, columns, &mut out)?;
+        self.painter.print(blocks, columns, &mut out)?;
         out.flush().map_err(|e| unwritten(&e))?;
         out.get_ref().end()
     }

@@ -4,6 +4,7 @@ use super::format;
 use super::preview::Pixels;
 use super::screen::{ACCENT, Colour, QUIET};
 use crate::control::{Progress, Stop};
+use crate::render::plot::{heights, number};
 use crate::safe::Safe;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -112,11 +113,11 @@ impl View {
     /// The loss and its terms in one line; empty without losses.
     pub(super) fn losses(&self) -> String {
         let terms: Vec<String> =
-            self.losses.iter().map(|(n, v)| format!("{n} {}", format::number(*v))).collect();
+            self.losses.iter().map(|(n, v)| format!("{n} {}", number(*v))).collect();
         match terms.len() {
             0 => String::new(),
             1 => terms.concat(),
-            _ => format!("loss {}  {}", format::number(self.loss()), terms.join(" ")),
+            _ => format!("loss {}  {}", number(self.loss()), terms.join(" ")),
         }
     }
 
@@ -218,18 +219,6 @@ impl View {
     }
 }
 
-/// Bars of 1..=`height` eighths, one a column; values that are not positive numbers are at
-/// the bottom.
-pub(super) fn heights(history: &[f64], width: usize, height: usize) -> Vec<usize> {
-    let columns = history.len().min(width);
-    // The last of each column's values, so that the newest is always seen.
-    let logs: Vec<f64> =
-        (1..=columns).map(|i| history[i * history.len() / columns - 1].max(1e-30).ln()).collect();
-    let (low, high) = logs.iter().fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(*v), h.max(*v)));
-    let scale = if high - low > 1e-9 { (height - 1) as f64 / (high - low) } else { 0.0 };
-    logs.iter().map(|v| 1 + ((v - low) * scale) as usize).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,16 +287,6 @@ mod tests {
         assert!(view.history.len() <= HISTORY && view.history.len() > HISTORY / 4);
         assert!(view.history.windows(2).all(|w| w[0] < w[1]));
         assert!(view.history[0] < 64.0 && view.history[view.history.len() - 1] > 99_900.0);
-    }
-
-    #[test]
-    fn bars_fall_with_the_loss_and_bear_what_is_no_number() {
-        let falling: Vec<f64> = (0..100).map(|i| f64::exp(-f64::from(i) / 10.0)).collect();
-        let bars = heights(&falling, 20, 16);
-        assert!(bars.windows(2).all(|w| w[0] >= w[1]));
-        assert_eq!((bars[0], bars[19], bars.len()), (16, 1, 20));
-        assert_eq!(heights(&[f64::NAN, 0.0, -1.0], 9, 8).len(), 3);
-        assert!(heights(&[], 9, 8).is_empty());
     }
 
     #[test]

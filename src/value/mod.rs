@@ -1,15 +1,20 @@
 //! Values: the only type that crosses between the language and the tensors.
 
 mod deferred;
+pub mod describe;
+pub mod details;
 pub mod directions;
 pub mod display;
 mod embedded;
 mod encoder;
 pub mod foreign;
+pub mod json;
 mod list;
 pub mod model;
+pub mod pictures;
 pub mod text;
 
+pub use crate::render::Cell;
 pub use list::List;
 pub use model::Loaded;
 
@@ -17,6 +22,7 @@ use crate::direction::Forms;
 use crate::invert::{Inversion, Mask};
 use crate::lang::types::{CodeType, ModelFacts, Type};
 use crate::latent::{Direction, Latent, ModelId};
+use crate::render;
 use crate::space::Space;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -101,13 +107,11 @@ pub struct Table {
     pub pictures: Vec<Image>,
 }
 
-/// A cell of a table.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
-    /// A text.
-    Text(String),
-    /// A number and its digits after the point.
-    Number(f64, usize),
+impl Table {
+    /// Its columns and rows.
+    pub fn block(&self) -> render::Table {
+        render::Table { columns: self.columns.clone(), rows: self.rows.clone() }
+    }
 }
 
 impl From<Direction> for Value {

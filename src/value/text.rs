@@ -1,6 +1,6 @@
 //! Values as one would write them.
 
-use super::display::{describe, layout};
+use super::describe::about;
 use super::{List, Value};
 use crate::control;
 use crate::error::Result;
@@ -62,8 +62,8 @@ impl Writer {
                 return self.value(v);
             }
             Value::List(items) => return self.list(items),
-            Value::Table(t) => write!(self.out, "{}", layout(t).join("\n")),
-            other => write!(self.out, "{}", describe(other)),
+            Value::Table(t) => write!(self.out, "{}", t.block().lines().join("\n")),
+            other => write!(self.out, "{}", about(other).unwrap_or_default()),
         };
         Ok(())
     }

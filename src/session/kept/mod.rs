@@ -11,7 +11,7 @@ use crate::error::{Error, Kind};
 use crate::latent::Latent;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
-use crate::value::{List, Value, display, model};
+use crate::value::{List, Value, model, pictures};
 use candle_core::{DType, Tensor};
 use numbers::Bits;
 use serde::{Deserialize, Serialize};
@@ -158,7 +158,7 @@ fn picture(code: &Latent) -> Result<Tensor> {
         Error::new(Kind::Runtime, format!("{} is not loaded", Safe(name)))
             .hint("load that generator first")
     })?;
-    Ok(display::render(code, &loaded, &Control::default())?.data)
+    Ok(pictures::render(code, &loaded, &Control::default())?.data)
 }
 
 /// Remaining budget of a cell, in bytes.

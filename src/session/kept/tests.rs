@@ -4,15 +4,15 @@ use super::*;
 use crate::builtin::Output;
 use crate::eval::{Options, State};
 use crate::lang::span::Source;
-use crate::render::Display;
-use crate::value::text;
+use crate::render::Block;
+use crate::value::{json, text};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 struct Nowhere;
 
 impl Output for Nowhere {
-    fn display(&mut self, _: &Display, _: &Value) -> crate::error::Result<()> {
+    fn display(&mut self, _: &[Block], _: &Value) -> crate::error::Result<()> {
         Ok(())
     }
 
@@ -182,7 +182,7 @@ proptest! {
             if let Ok(kept) = serde_json::from_value::<Kept>(json)
                 && let Ok(Some(value)) = kept.value()
             {
-                let _ = (text::plain(&value), display::json(&value), value.ty());
+                let _ = (text::plain(&value), json::json(&value), value.ty());
             }
         }
     }

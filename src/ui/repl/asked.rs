@@ -7,11 +7,9 @@ use crate::render::{self, Graphics, Painter};
 use crate::safe::Safe;
 use crate::session::recall::numbered;
 use crate::session::script::{cells_of, script};
-use crate::session::{Cell, Status, in_force};
+use crate::session::{Cell, Reply, Request, Setting, Status, in_force};
 use crate::ui::commands::{self, Command};
-use crate::ui::{Keys, details, doctor, help};
-use crate::value::{Value, display};
-use std::collections::BTreeSet;
+use crate::ui::{Keys, doctor, help};
 
 impl Repl {
     pub(super) fn command(&mut self, command: Command) -> Result<()> {
@@ -20,16 +18,8 @@ impl Repl {
             Command::About(name, None) if name.is_empty() => self.say(help::list()),
             Command::About(name, None) => self.say(help::about(&name)),
             Command::About(name, Some(n)) => self.example(&name, n),
-            Command::Undo => {
-                let (cell, standing) = self.cells.undo();
-                self.tell(standing)?;
-                self.moved(cell, "taken back", "nothing to take back")
-            }
-            Command::Redo => {
-                let (cell, standing) = self.cells.redo();
-                self.tell(standing)?;
-                self.moved(cell, "in force again", "nothing to bring back")
-            }
+            Command::Undo => self.moved(Request::Undo, "taken back", "nothing to take back"),
+            Command::Redo => self.moved(Request::Redo, "in force again", "nothing to bring back"),
             Command::History => self.history(),
             Command::Save(path, force) => self.save(&path, force),
             Command::Open(path) => self.open(&path),
@@ -39,16 +29,19 @@ impl Repl {
                 self.say([format!("{n} cells dropped")])
             }
             Command::Rerun => {
-                let wanted = self.missing.clone();
-                self.fetch(wanted)?;
-                if self.missing.is_empty() { self.say(["all values are there"]) } else { Ok(()) }
+                self.ask(Request::Fetch(None))?;
+                if self.now().missing.is_empty() {
+                    self.say(["all values are there"])
+                } else {
+                    Ok(())
+                }
             }
             Command::Set(None) => self.settings(),
             Command::Set(Some((key, value))) => self.set(&key, &value),
             Command::Doctor => self.say(doctor::report(&self.runner.painter.terminal)),
-            Command::Details(name) => self.details(name.as_deref()),
+            Command::Details(name) => self.details(name),
             Command::Sessions => self.sessions(),
-            Command::Resume(wanted) => self.resume(wanted.as_deref()),
+            Command::Resume(wanted) => self.resume(wanted),
             Command::Quit => Ok(()),
         }
     }
@@ -64,16 +57,15 @@ impl Repl {
         }
     }
 
-    fn moved(&mut self, cell: Option<Cell>, done: &str, nothing: &str) -> Result<()> {
-        let Some(cell) = cell else { return self.say([nothing]) };
-        self.settle()?;
+    fn moved(&mut self, request: Request, done: &str, nothing: &str) -> Result<()> {
+        let Reply::Moved(Some(cell)) = self.ask(request)? else { return self.say([nothing]) };
         let first = cell.source.lines().next().unwrap_or_default();
         self.say([cut(&format!("[{}] {done}: {}", cell.id, printable(first)), 79)])
     }
 
     fn history(&mut self) -> Result<()> {
-        let log = self.cells.log();
-        let mut lines: Vec<String> = log.cells().iter().map(numbered).collect();
+        let log = &self.now().log;
+        let mut lines: Vec<String> = log.cells().iter().map(|c| numbered(c)).collect();
         lines.extend(log.undone().iter().rev().map(|c| format!("{}   # taken back", numbered(c))));
         if lines.is_empty() {
             lines.push("no cells yet".to_owned());
@@ -82,8 +74,9 @@ impl Repl {
     }
 
     fn save(&mut self, path: &std::path::Path, force: bool) -> Result<()> {
-        let cells = self.cells.log().cells();
-        let text = script(cells, &self.model, self.runner.session.options.seed);
+        let now = self.now();
+        let cells = now.log.cells();
+        let text = script(cells, &now.model, now.state.options.seed);
         let count = cells.iter().filter(|c| in_force(c)).count();
         self.written.save(path, &text, force)?;
         let shown = Safe(&path.to_string_lossy()).to_string();
@@ -110,20 +103,10 @@ impl Repl {
     fn run_ready(&mut self) -> Result<()> {
         while let Some(text) = self.ready.pop_front() {
             if self.interactive() {
-                let shown =
-                    numbered(&Cell::new(self.cells.log().next_id(), text.clone(), Status::Ok));
-                self.say(shown.lines())?;
+                let cell = Cell::new(self.now().log.next_id(), text.clone(), Status::Ok);
+                self.say(numbered(&cell).lines())?;
             }
-            let before = self.cells.log().next_id();
-            self.entry(&text)?;
-            let fine = self
-                .cells
-                .log()
-                .cells()
-                .iter()
-                .filter(|c| c.id >= before)
-                .all(|c| c.status == Status::Ok);
-            if !fine && !self.ready.is_empty() {
+            if !self.entry(text)? && !self.ready.is_empty() {
                 let left = self.ready.len();
                 return self.say([format!(
                     "{left} cells are still ready: Enter runs the next, :drop forgets them"
@@ -134,7 +117,7 @@ impl Repl {
     }
 
     fn settings(&mut self) -> Result<()> {
-        let o = &self.runner.session.options;
+        let o = &self.now().state.options;
         let echo = if o.echo { "on" } else { "off" };
         let lines = [
             format!("seed      {}", o.seed),
@@ -152,12 +135,12 @@ impl Repl {
         match key {
             "seed" => match value.parse::<u64>() {
                 // Beyond 2^53 a number of the language no longer names one integer.
-                Ok(seed) if seed <= 1 << 53 => self.runner.session.options.seed = seed,
+                Ok(seed) if seed <= 1 << 53 => drop(self.ask(Request::Set(Setting::Seed(seed)))?),
                 _ => return wrong("7"),
             },
             "echo" => match value {
-                "on" => self.runner.session.options.echo = true,
-                "off" => self.runner.session.options.echo = false,
+                "on" => drop(self.ask(Request::Set(Setting::Echo(true)))?),
+                "off" => drop(self.ask(Request::Set(Setting::Echo(false)))?),
                 _ => return wrong("on"),
             },
             "keys" | "vi" | "emacs" => {
@@ -190,36 +173,17 @@ impl Repl {
         self.say([summary])
     }
 
-    fn details(&mut self, name: Option<&str>) -> Result<()> {
-        // After a resume the inversion that was shown last is still in the journal.
-        let last = self.inversion.is_none().then(|| self.cells.last_inversion()).flatten();
-        let wanted = name.map(str::to_owned).or(last.clone());
-        let wanted =
-            wanted.into_iter().filter(|n| self.missing.contains(n)).collect::<BTreeSet<_>>();
-        if !wanted.is_empty() {
-            self.fetch(wanted)?;
-        }
-        let json = match name.or(last.as_deref()) {
-            None => self.inversion.clone(),
-            Some(name) => match self.runner.session.names.get(name) {
-                Some(v @ Value::Inversion(_)) => Some(display::json(v)),
-                Some(v) => {
-                    let what = format!("{} is {}, no inversion", Safe(name), display::type_name(v));
-                    return Err(Error::runtime(what).hint(":details alone shows the last one"));
-                }
-                None => return Err(Error::runtime(format!("nothing is called {}", Safe(name)))),
-            },
-        };
-        match json {
-            Some(json) => self.say(details::details(&json)),
-            None => self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]),
+    fn details(&mut self, name: Option<String>) -> Result<()> {
+        match self.ask(Request::Details(name))? {
+            Reply::Details(Some(blocks)) => self.paint(&blocks),
+            _ => self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]),
         }
     }
 
     fn sessions(&mut self) -> Result<()> {
-        let here = self.cells.path().map(std::path::Path::to_path_buf);
+        let here = self.now().journal.clone();
         let mut lines = Vec::new();
-        for s in self.cells.sessions()? {
+        for s in self.runner.session.sessions()? {
             let mark = if Some(&s.path) == here.as_ref() { "*" } else { " " };
             let model = s.header.model.split(' ').next().unwrap_or_default();
             lines.push(printable(&format!(
@@ -227,7 +191,7 @@ impl Repl {
                 s.header.session, s.records
             )));
         }
-        match (lines.is_empty(), self.cells.folder()) {
+        match (lines.is_empty(), self.runner.session.folder()) {
             (true, None) => {
                 lines.push("sessions are not kept here: set HOME or GANNET_STATE".to_owned())
             }

@@ -1,58 +1,39 @@
 //! Laying out a result: pictures side by side with their captions, lines of text beside or below.
 
+use super::block::{Block, Picture, captioned};
 use super::print::printer_for;
 use super::sink::{ImageSink, unwritten};
 use super::sinks::sink_for;
-use super::terminal::Terminal;
-use super::text::{cut, describe, printable, width as columns_of, wrap};
+use super::terminal::{Colours, Terminal};
+use super::text::{cut, printable, width as columns_of, wrap};
 use crate::error::Result;
-use crate::image::Raster;
+use crate::lang::span;
 use crossterm::QueueableCommand;
 use crossterm::cursor::{MoveDown, MoveUp};
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use std::fmt::Write as _;
 use std::io::Write;
 
-/// A picture and what it is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Picture {
-    /// The picture.
-    pub raster: Raster,
-    /// A few words under it; may be empty. Outside text is welcome: it is escaped.
-    pub caption: String,
+/// Pictures, and the lines beside or below them.
+struct Section<'a> {
+    pictures: Vec<&'a Picture>,
+    lines: Vec<String>,
 }
 
-/// A result to show.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Display {
-    /// Pictures, from left to right.
-    pub pictures: Vec<Picture>,
-    /// Lines of plain text; outside text is welcome: it is escaped. Long lines are wrapped.
-    pub lines: Vec<String>,
-}
-
-impl Display {
-    /// Text alone.
-    pub fn text(lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { pictures: Vec::new(), lines: lines.into_iter().map(Into::into).collect() }
-    }
-
-    /// The result with another picture at the right.
-    #[must_use]
-    pub fn picture(mut self, raster: Raster, caption: impl Into<String>) -> Self {
-        self.pictures.push(Picture { raster, caption: caption.into() });
-        self
-    }
-
-    /// The result in words alone, one line each, not wrapped: for a log, a screen reader, `--json`.
-    pub fn describe(&self) -> Result<Vec<String>> {
-        let mut lines = Vec::new();
-        for p in &self.pictures {
-            lines.push(captioned(&p.caption, &describe(&p.raster)?));
+/// The sections of a result: a picture after lines begins a new one.
+fn sections(blocks: &[Block]) -> Vec<Section<'_>> {
+    let mut all: Vec<Section<'_>> = Vec::new();
+    for block in blocks {
+        match (block, all.last_mut()) {
+            (Block::Pictures(p), Some(last)) if last.lines.is_empty() => last.pictures.extend(p),
+            (Block::Pictures(p), _) => {
+                all.push(Section { pictures: p.iter().collect(), lines: Vec::new() });
+            }
+            (_, Some(last)) => last.lines.extend(block.lines()),
+            _ => all.push(Section { pictures: Vec::new(), lines: block.lines() }),
         }
-        lines.extend(self.lines.iter().map(|l| printable(l)));
-        Ok(lines)
     }
+    all
 }
 
 /// Turns results into bytes for one terminal.
@@ -71,7 +52,7 @@ const TEXT: usize = 34;
 
 /// Where the pictures of one band stand.
 struct Band<'a> {
-    pictures: &'a [Picture],
+    pictures: &'a [&'a Picture],
     /// Columns that each picture may take.
     each: usize,
     /// Text beside the pictures, wrapped.
@@ -112,9 +93,9 @@ impl Painter {
     ///
     /// # Errors
     /// When a picture cannot be encoded.
-    pub fn render(&mut self, display: &Display, width: u16) -> Result<Vec<u8>> {
+    pub fn render(&mut self, blocks: &[Block], width: u16) -> Result<Vec<u8>> {
         let mut out = Vec::new();
-        self.print(display, width, &mut out)?;
+        self.print(blocks, width, &mut out)?;
         Ok(out)
     }
 
@@ -124,18 +105,33 @@ impl Painter {
     ///
     /// # Errors
     /// When `out` cannot be written to, or a picture cannot be encoded.
-    pub fn print(&mut self, display: &Display, width: u16, out: &mut dyn Write) -> Result<()> {
+    pub fn print(&mut self, blocks: &[Block], width: u16, out: &mut dyn Write) -> Result<()> {
         let width = usize::from(width.max(8));
+        for part in blocks.chunk_by(|a, b| !is_diagnostic(a) && !is_diagnostic(b)) {
+            match part {
+                [Block::Diagnostic(d)] => {
+                    let colour = self.terminal.colours != Colours::None;
+                    // Escaped already; its columns are those of the source.
+                    let text = span::render(&d.source, &d.error, colour);
+                    out.write_all(text.as_bytes()).map_err(unwritten)?;
+                }
+                _ => sections(part).iter().try_for_each(|s| self.section(s, width, out))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn section(&mut self, section: &Section<'_>, width: usize, out: &mut dyn Write) -> Result<()> {
         if self.sink.is_text() {
             let mut text = Vec::new();
-            self.as_text(&mut text, display, width)?;
+            self.as_text(&mut text, section, width)?;
             return out.write_all(&text).map_err(unwritten);
         }
-        let synchronized = self.terminal.synchronized && !display.pictures.is_empty();
+        let synchronized = self.terminal.synchronized && !section.pictures.is_empty();
         if synchronized {
             out.queue(BeginSynchronizedUpdate).map_err(unwritten)?;
         }
-        let (bands, below) = self.plan(display, width);
+        let (bands, below) = self.plan(section, width);
         for band in &bands {
             self.band(out, band)?;
         }
@@ -146,15 +142,15 @@ impl Painter {
         Ok(())
     }
 
-    fn as_text(&mut self, out: &mut Vec<u8>, display: &Display, width: usize) -> Result<()> {
-        for p in &display.pictures {
+    fn as_text(&mut self, out: &mut Vec<u8>, section: &Section<'_>, width: usize) -> Result<()> {
+        for p in &section.pictures {
             let mut stand_in = Vec::new();
             self.sink.put(&mut stand_in, &p.raster, (1, 1))?;
             // Not wrapped: it may be a path that someone will copy.
             let line = captioned(&p.caption, &String::from_utf8_lossy(&stand_in));
             out.extend(line.bytes().chain(*b"\n"));
         }
-        for line in display.lines.iter().flat_map(|l| wrap(l, width)) {
+        for line in section.lines.iter().flat_map(|l| wrap(l, width)) {
             out.extend(line.bytes().chain(*b"\n"));
         }
         Ok(())
@@ -162,17 +158,17 @@ impl Painter {
 
     /// Beside the pictures if both get the room they need, else below, the pictures in as few even
     /// rows as possible.
-    fn plan<'a>(&self, display: &'a Display, width: usize) -> (Vec<Band<'a>>, Vec<String>) {
+    fn plan<'a>(&self, section: &'a Section<'_>, width: usize) -> (Vec<Band<'a>>, Vec<String>) {
         let wrapped =
-            |room: usize| display.lines.iter().flat_map(|l| wrap(l, room)).collect::<Vec<_>>();
-        let (pictures, n) = (&display.pictures[..], display.pictures.len());
+            |room: usize| section.lines.iter().flat_map(|l| wrap(l, room)).collect::<Vec<_>>();
+        let (pictures, n) = (&section.pictures[..], section.pictures.len());
         let wishes = pictures.iter().map(|p| self.sink.columns(&p.raster));
         let (least, wish) =
             wishes.fold((1, 1), |a, b| (a.0.max(usize::from(b.0)), a.1.max(usize::from(b.1))));
         if n == 0 {
             return (Vec::new(), wrapped(width));
         }
-        let longest = display.lines.iter().map(|l| columns_of(&printable(l))).max().unwrap_or(0);
+        let longest = section.lines.iter().map(|l| columns_of(&printable(l))).max().unwrap_or(0);
         if longest > 0 && width > longest.min(TEXT) + MARGIN {
             let each =
                 ((width - longest.min(TEXT) - MARGIN + GAP) / n).saturating_sub(GAP).min(wish);
@@ -281,7 +277,6 @@ fn rows_of(
     lines
 }
 
-fn captioned(caption: &str, rest: &str) -> String {
-    let caption = printable(caption);
-    if caption.is_empty() { rest.to_string() } else { format!("{caption}: {rest}") }
+fn is_diagnostic(block: &Block) -> bool {
+    matches!(block, Block::Diagnostic(_))
 }

@@ -1,0 +1,276 @@
+//! Parts of a result, before anything lays them out.
+//!
+//! A result is a list of blocks. Terminals draw them ([`super::Painter`]), journals keep their
+//! words ([`words`]), other programs get their JSON ([`super::json`]).
+
+use super::plot::{bars, number};
+use super::text::{describe, indented, printable};
+use crate::error::{Error, Result};
+use crate::image::Raster;
+use crate::lang::span::Source;
+use crate::safe::Safe;
+use unicode_width::UnicodeWidthStr;
+
+/// A part of a result. Texts may come from outside: drawing escapes them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Block {
+    /// Pictures, from left to right.
+    Pictures(Vec<Picture>),
+    /// Rows in columns.
+    Table(Table),
+    /// Curves over a common axis.
+    Plot(Plot),
+    /// Named numbers with units.
+    Numbers(Numbers),
+    /// Lines of text.
+    Text(Vec<String>),
+    /// An error on its source.
+    Diagnostic(Box<Diagnostic>),
+}
+
+/// A picture and its caption.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// The picture.
+    pub raster: Raster,
+    /// A few words under it; may be empty.
+    pub caption: String,
+}
+
+/// A table.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Table {
+    /// Heads of the columns.
+    pub columns: Vec<String>,
+    /// Rows, one cell a column.
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// A cell of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// A text.
+    Text(String),
+    /// A number and its digits after the point.
+    Number(f64, usize),
+}
+
+/// Curves over a common axis, on a logarithmic scale.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plot {
+    /// The line above the curves.
+    pub title: String,
+    /// The curves.
+    pub curves: Vec<Curve>,
+}
+
+/// A curve of a plot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Its name.
+    pub name: String,
+    /// Its values, from left to right.
+    pub values: Vec<f64>,
+}
+
+/// Named numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Numbers {
+    /// The numbers.
+    pub all: Vec<Number>,
+    /// Whether each gets a line of its own with four digits and its definition.
+    pub defined: bool,
+}
+
+/// A named number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Number {
+    /// Its name.
+    pub name: String,
+    /// The value, or several of one kind.
+    pub values: Vec<f64>,
+    /// Its unit; may be empty.
+    pub unit: String,
+    /// Its definition.
+    pub definition: String,
+}
+
+/// An error on its source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnostic {
+    /// The source that its spans refer to.
+    pub source: Source,
+    /// The error.
+    pub error: Error,
+}
+
+impl Block {
+    /// Lines of text.
+    pub fn text(lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::Text(lines.into_iter().map(Into::into).collect())
+    }
+
+    /// The block in lines of any length, without its pictures. Texts from outside are not yet
+    /// escaped.
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Pictures(_) => Vec::new(),
+            Self::Table(table) => table.lines(),
+            Self::Plot(plot) => plot.lines(),
+            Self::Numbers(numbers) => numbers.lines(),
+            Self::Text(lines) => lines.clone(),
+            Self::Diagnostic(d) => crate::lang::span::render(&d.source, &d.error, false)
+                .lines()
+                .map(Into::into)
+                .collect(),
+        }
+    }
+}
+
+/// A result in words alone, one line each, not wrapped: for a journal, a log, a screen reader.
+///
+/// # Errors
+/// When a picture cannot be read.
+pub fn words(blocks: &[Block]) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for block in blocks {
+        if let Block::Pictures(all) = block {
+            for p in all {
+                lines.push(captioned(&p.caption, &describe(&p.raster)?));
+            }
+        }
+        lines.extend(block.lines().iter().map(|l| printable(l)));
+    }
+    Ok(lines)
+}
+
+/// A picture's caption before what replaces the picture.
+pub(super) fn captioned(caption: &str, rest: &str) -> String {
+    let caption = printable(caption);
+    if caption.is_empty() { rest.to_string() } else { format!("{caption}: {rest}") }
+}
+
+impl Table {
+    /// The rows in aligned columns: texts to the left, numbers to the right.
+    pub fn lines(&self) -> Vec<String> {
+        let text = |c: &Cell| match c {
+            Cell::Text(s) => Safe(s).to_string(),
+            Cell::Number(v, digits) => format!("{v:.digits$}"),
+        };
+        let rows: Vec<Vec<String>> =
+            self.rows.iter().map(|r| r.iter().map(text).collect()).collect();
+        let width = |k: usize| {
+            let cells = rows.iter().filter_map(|r| r.get(k)).chain(self.columns.get(k));
+            cells.map(|s| s.width()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        let numeric =
+            |k: usize| self.rows.iter().any(|r| matches!(r.get(k), Some(Cell::Number(..))));
+        let line = |cells: &[String]| {
+            let pad = |(k, s): (usize, &String)| {
+                let width = widths.get(k).copied().unwrap_or(0);
+                let blank = " ".repeat(width.saturating_sub(s.width()));
+                if numeric(k) { blank + s } else { s.clone() + &blank }
+            };
+            cells.iter().enumerate().map(pad).collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        };
+        std::iter::once(line(&self.columns)).chain(rows.iter().map(|r| line(r))).collect()
+    }
+}
+
+/// Columns of a curve.
+const CURVE: usize = 36;
+/// Columns of a curve's name.
+const NAME: usize = 12;
+/// Columns before a definition.
+const INDENT: usize = 4;
+/// Columns of a definition, indent included.
+const COLUMNS: usize = 79;
+
+impl Plot {
+    fn lines(&self) -> Vec<String> {
+        let curve = |c: &Curve| {
+            let name = super::text::cut(&c.name, NAME);
+            let (first, last) = (c.values.first(), c.values.last());
+            let end = |v: Option<&f64>| number(v.copied().unwrap_or(f64::NAN));
+            let bars = bars(&c.values, CURVE);
+            format!("  {name:<NAME$} {bars:<CURVE$} {} → {}", end(first), end(last))
+        };
+        std::iter::once(self.title.clone()).chain(self.curves.iter().map(curve)).collect()
+    }
+}
+
+impl Numbers {
+    fn lines(&self) -> Vec<String> {
+        if self.defined {
+            let defined = |n: &Number| {
+                let values: Vec<String> = n.values.iter().map(|v| number(*v)).collect();
+                let line = format!("{} {} {}", n.name, values.join(" "), n.unit);
+                let definition = indented(&n.definition, INDENT, COLUMNS);
+                std::iter::once(line.trim_end().to_owned()).chain(definition)
+            };
+            return self.all.iter().flat_map(defined).collect();
+        }
+        let brief = |n: &Number| {
+            let name = if n.name.len() <= 4 { n.name.to_uppercase() } else { n.name.clone() };
+            let digits = if n.unit == "dB" { 1 } else { 3 };
+            let values: Vec<String> = n.values.iter().map(|v| format!("{v:.digits$}")).collect();
+            format!("{name} {} {}", values.join(" "), n.unit).trim_end().to_owned()
+        };
+        vec![self.all.iter().map(brief).collect::<Vec<_>>().join(" · ")]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_one_line_or_with_their_definitions() {
+        let number = |name: &str, values: &[f64], unit: &str| Number {
+            name: name.into(),
+            values: values.to_vec(),
+            unit: unit.into(),
+            definition: format!("the {name}"),
+        };
+        let all = vec![number("psnr", &[29.41], "dB"), number("perceptual", &[0.1094], "")];
+        let brief = Numbers { all: all.clone(), defined: false };
+        assert_eq!(brief.lines(), ["PSNR 29.4 dB · perceptual 0.109"]);
+        let defined = Numbers { all, defined: true };
+        let lines = ["psnr 29.41 dB", "    the psnr", "perceptual 0.1094", "    the perceptual"];
+        assert_eq!(defined.lines(), lines);
+    }
+
+    #[test]
+    fn tables_are_aligned() {
+        let rows = vec![
+            vec![Cell::Text("a".into()), Cell::Number(1.0, 2)],
+            vec![Cell::Text("顔b".into()), Cell::Number(-10.0, 2)],
+        ];
+        let table = Table { columns: vec!["name".into(), "value".into()], rows };
+        assert_eq!(table.lines(), ["name   value", "a       1.00", "顔b   -10.00"]);
+    }
+
+    #[test]
+    fn a_plot_has_its_ends_in_numbers() {
+        let values = vec![1.0, 0.5, 0.25];
+        let plot = Plot { title: "loss".into(), curves: vec![Curve { name: "l2".into(), values }] };
+        let lines = plot.lines();
+        assert_eq!(lines[0], "loss");
+        assert!(
+            lines[1].starts_with("  l2 ") && lines[1].ends_with("1.0000 → 0.2500"),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn words_escape_and_describe() {
+        let raster = Raster::filled(2, 2, &[1, 2, 3]).unwrap();
+        let blocks = [
+            Block::Pictures(vec![Picture { raster, caption: "a\u{1b}".into() }]),
+            Block::text(["x\ty"]),
+        ];
+        let want = ["a\\u{1b}: [picture 2×2 rgb, mean #010203]", "x y"];
+        assert_eq!(words(&blocks).unwrap(), want);
+    }
+}

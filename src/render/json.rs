@@ -1,0 +1,105 @@
+//! Blocks as JSON, for other programs.
+
+use super::block::{Block, Cell, Diagnostic, Table};
+use crate::error::Error;
+use serde_json::{Value as Json, json};
+
+/// A block as an object with its `type`. Pictures are named, not embedded.
+pub fn block(block: &Block) -> Json {
+    match block {
+        Block::Pictures(all) => {
+            let one = |p: &super::block::Picture| json!({"caption": p.caption, "width": p.raster.width, "height": p.raster.height});
+            json!({"type": "Pictures", "pictures": all.iter().map(one).collect::<Vec<_>>()})
+        }
+        Block::Table(t) => json!({"type": "Table", "rows": rows(t)}),
+        Block::Plot(p) => {
+            let curves = p.curves.iter().map(|c| json!({"name": c.name, "values": c.values}));
+            json!({"type": "Plot", "title": p.title, "curves": curves.collect::<Vec<_>>()})
+        }
+        Block::Numbers(n) => {
+            let number = |n: &super::block::Number| json!({"name": n.name, "values": n.values, "unit": n.unit, "definition": n.definition});
+            json!({"type": "Numbers", "numbers": n.all.iter().map(number).collect::<Vec<_>>()})
+        }
+        Block::Text(lines) => json!({"type": "Text", "lines": lines}),
+        Block::Diagnostic(d) => {
+            json!({"type": "Diagnostic", "errors": diagnostics(d).collect::<Vec<_>>()})
+        }
+    }
+}
+
+/// A table's rows, one object each, by the heads of the columns.
+pub fn rows(table: &Table) -> Vec<Json> {
+    let cell = |c: &Cell| match c {
+        Cell::Text(s) => json!(s),
+        Cell::Number(v, _) => json!(v),
+    };
+    let row = |r: &Vec<Cell>| {
+        Json::Object(table.columns.iter().cloned().zip(r.iter().map(cell)).collect())
+    };
+    table.rows.iter().map(row).collect()
+}
+
+/// The errors of a pass, one object each: file, line and column (from 1), message, found text,
+/// notes, the repair, and the edit that applies it.
+pub fn diagnostics(d: &Diagnostic) -> impl Iterator<Item = Json> {
+    let source = &d.source;
+    let one = |e: &Error| {
+        let (line, column) = e.span().map_or((1, 1), |s| source.location(s.start));
+        json!({"file": source.name(), "ok": false, "line": line, "column": column, "message": e.message(),
+            "found": e.span_text(), "notes": e.notes(), "try": e.repair(),
+            "fix": e.applied().map(|f| json!({"from": f.span.start, "to": f.span.end, "text": f.text}))})
+    };
+    d.error.iter().map(one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::block::{Curve, Number, Numbers, Picture, Plot};
+    use super::*;
+    use crate::error::Span;
+    use crate::image::Raster;
+    use crate::lang::span::Source;
+
+    #[test]
+    fn every_block_has_its_object() {
+        let raster = Raster::filled(3, 2, &[1]).unwrap();
+        let number = Number {
+            name: "psnr".into(),
+            values: vec![29.5],
+            unit: "dB".into(),
+            definition: "d".into(),
+        };
+        let error = Error::check("wrong").at(Span::new(2, 3)).hint("right");
+        let source = Source::new("a.gnt", "x\ny").unwrap();
+        let table = Table {
+            columns: vec!["a".into(), "b".into()],
+            rows: vec![vec![Cell::Text("t".into()), Cell::Number(1.5, 1)]],
+        };
+        let curves = vec![Curve { name: "l2".into(), values: vec![2.0, 1.0] }];
+        let all = [
+            (
+                Block::Pictures(vec![Picture { raster, caption: "c".into() }]),
+                json!({"type": "Pictures", "pictures": [{"caption": "c", "width": 3, "height": 2}]}),
+            ),
+            (Block::Table(table), json!({"type": "Table", "rows": [{"a": "t", "b": 1.5}]})),
+            (
+                Block::Plot(Plot { title: "loss".into(), curves }),
+                json!({"type": "Plot", "title": "loss", "curves": [{"name": "l2", "values": [2.0, 1.0]}]}),
+            ),
+            (
+                Block::Numbers(Numbers { all: vec![number], defined: false }),
+                json!({"type": "Numbers", "numbers":
+                    [{"name": "psnr", "values": [29.5], "unit": "dB", "definition": "d"}]}),
+            ),
+            (Block::text(["one"]), json!({"type": "Text", "lines": ["one"]})),
+            (
+                Block::Diagnostic(Box::new(Diagnostic { source, error })),
+                json!({"type": "Diagnostic", "errors": [{"file": "a.gnt", "ok": false, "line": 2, "column": 1,
+                    "message": "wrong", "found": "", "notes": [], "try": "right", "fix": null}]}),
+            ),
+        ];
+        for (one, want) in all {
+            assert_eq!(block(&one), want);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! A session as its front ends see it.
+
+use super::*;
+use crate::error::Kind;
+use crate::eval::{Options, State};
+use crate::lang::span::Source;
+use crate::render::words;
+use crate::store::{Disk, Files};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn start(folder: Option<&Path>, out: &Path) -> Session {
+    let options = Options { out: out.to_owned(), ..Options::default() };
+    let state = State::new("toy", options).unwrap();
+    let (model, folder) = ("toy".into(), folder.map(Path::to_path_buf));
+    Session::start(Start { state, model, folder, lists: false }).unwrap()
+}
+
+fn program(text: &str) -> Request {
+    Request::Program { source: Source::new("test", text).unwrap(), sets: Default::default() }
+}
+
+/// All events of a request, progress and beginnings apart, in words; and its reply.
+fn all(session: &mut Session, request: Request) -> (Vec<String>, Result<Reply>) {
+    session.submit(request, false).unwrap();
+    let mut said = Vec::new();
+    loop {
+        match session.next(LONG).unwrap() {
+            Event::Done(reply) => return (said, reply),
+            Event::Given(given) => said.extend(given.into_iter().flat_map(|g| match g {
+                Given::Value(blocks, _) => words(&blocks).unwrap(),
+                Given::Print(line) | Given::Note(line) => vec![line],
+            })),
+            Event::Failed(_, e) | Event::Trouble(e) => said.push(format!("error: {e}")),
+            Event::Line(line) | Event::Quiet(line) => said.push(line),
+            Event::Begins { .. } | Event::Progress(_) => {}
+        }
+    }
+}
+
+type Result<T> = crate::error::Result<T>;
+
+fn cells(text: &str) -> Request {
+    Request::Cells(text.into())
+}
+
+#[test]
+fn cells_run_are_taken_back_and_go_on_in_another_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = start(Some(folder.path()), folder.path());
+    assert!(matches!(all(&mut first, cells("n = 2; m = n + 1")).1, Ok(Reply::Ran(true))));
+    assert_eq!(all(&mut first, cells("m")).0, ["3"]);
+    let (said, reply) = all(&mut first, cells("m = 9; load \"nothing there\"; m"));
+    assert!(said[0].contains("there is no file") && matches!(reply, Ok(Reply::Ran(false))));
+    let taken = all(&mut first, Request::Undo).1;
+    assert!(matches!(taken, Ok(Reply::Moved(Some(cell))) if cell.id == 3));
+    assert_eq!(first.snapshot().log.cells().len(), 2);
+    assert!(!first.snapshot().state.names.is_empty());
+    drop(first);
+    let mut again = start(Some(folder.path()), folder.path());
+    let (said, reply) = all(&mut again, Request::Resume(None));
+    assert!(matches!(reply, Ok(Reply::Resumed(Some(r))) if r.computes.is_none()), "{said:?}");
+    assert_eq!(all(&mut again, cells("n + m")).0, ["5"]);
+}
+
+#[test]
+fn a_cell_is_on_the_disk_before_it_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(Some(folder.path()), folder.path());
+    session.submit(cells("1 + 1"), false).unwrap();
+    while !matches!(session.next(LONG), Some(Event::Given(_))) {}
+    let path = session.snapshot().journal.clone().unwrap();
+    let files: Arc<dyn Files> = Arc::new(Disk);
+    let bytes = files.read(&path, 1 << 20).unwrap();
+    assert!(String::from_utf8(bytes).unwrap().contains("1 + 1"));
+    session.abandon();
+}
+
+#[test]
+fn a_statement_waits_until_the_results_before_it_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(None, folder.path());
+    session.submit(program("print(1)\nsave(sample(), \"a.npy\")"), false).unwrap();
+    while !matches!(session.next(LONG), Some(Event::Given(_))) {}
+    std::thread::sleep(Duration::from_millis(300));
+    let file = folder.path().join("a.npy");
+    assert!(!file.exists(), "the second statement ran too early");
+    while !matches!(session.next(LONG), Some(Event::Done(Ok(_)))) {}
+    assert!(file.exists());
+    // A front end that cannot show the first result ends the program there.
+    std::fs::remove_file(&file).unwrap();
+    session.submit(program("print(1)\nsave(sample(), \"a.npy\")"), false).unwrap();
+    while !matches!(session.next(LONG), Some(Event::Given(_))) {}
+    session.abandon();
+    assert!(!file.exists());
+}
+
+#[test]
+fn one_request_at_a_time_and_an_end_that_does_not_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(None, folder.path());
+    assert!(session.next(Duration::ZERO).is_none());
+    session
+        .submit(program("invert(sample(seed: 1), steps: 100000, method: optimize)"), true)
+        .unwrap();
+    let busy = session.submit(program("1"), false).unwrap_err();
+    assert!(busy.message().contains("busy"), "{busy}");
+    while !matches!(session.next(LONG), Some(Event::Progress(_))) {}
+    assert!(session.control().is_some() && session.snapshot().log.cells().is_empty());
+    let begun = Instant::now();
+    session.abandon();
+    assert!(session.control().is_none());
+    assert_eq!(all(&mut session, program("print(7)")).0, ["7"]);
+    session
+        .submit(program("invert(sample(seed: 1), steps: 100000, method: optimize)"), true)
+        .unwrap();
+    drop(session);
+    assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn programs_end_at_their_first_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(None, folder.path());
+    let (said, reply) = all(&mut session, program("print(1)\nassert 1 > 2\nprint(3)"));
+    assert_eq!(said, ["1"]);
+    assert_eq!(reply.unwrap_err().kind(), Kind::Assertion);
+    let (said, reply) = all(&mut session, program("print(1)\nprint(nothing)"));
+    assert_eq!((said.len(), reply.unwrap_err().kind()), (0, Kind::Check));
+}
+
+#[test]
+fn settings_and_details() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(None, folder.path());
+    all(&mut session, Request::Set(Setting::Seed(7))).1.unwrap();
+    all(&mut session, Request::Set(Setting::Echo(true))).1.unwrap();
+    assert_eq!(session.snapshot().state.options.seed, 7);
+    assert_eq!(all(&mut session, cells("x = 4")).0, ["4"]);
+    let details = |session: &mut Session, name: Option<&str>| {
+        all(session, Request::Details(name.map(Into::into))).1.map(|reply| match reply {
+            Reply::Details(blocks) => blocks.map(|b| words(&b).unwrap().join("\n")),
+            _ => None,
+        })
+    };
+    assert_eq!(details(&mut session, None).unwrap(), None);
+    assert!(details(&mut session, Some("x")).unwrap_err().message().contains("no inversion"));
+    let inverted = all(&mut session, cells("r = invert(sample(seed: 1), steps: 30)")).1;
+    assert!(matches!(inverted, Ok(Reply::Ran(true))));
+    let text = details(&mut session, None).unwrap().unwrap();
+    for part in [
+        " in ",
+        "33 steps, 3 of them the encoder's",
+        "seed 7",
+        "psnr ",
+        " dB\n    ",
+        "loss, steps ",
+        "whole",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.contains('█') && text.contains('▁'), "a falling curve: {text}");
+    assert_eq!(details(&mut session, Some("r")).unwrap().unwrap(), text);
+}

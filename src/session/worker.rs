@@ -1,0 +1,463 @@
+//! The worker's side of a session: runs cells and programs, keeps the journal, rebuilds states.
+
+use super::cells::{Cells, Standing};
+use super::event::{Event, Given, Reply, Request, Resumed, Setting};
+use super::recall::remember;
+use super::snapshot::{Snapshot, gone};
+use super::{Cell, Plan, Rebuilt, Status, Values, stopped};
+use crate::builtin::Output;
+use crate::control::Control;
+use crate::error::{Error, Kind, Result};
+use crate::eval::{Options, State};
+use crate::lang::ast::{Stmt, StmtKind};
+use crate::lang::span::{Source, render};
+use crate::render::Block;
+use crate::safe::Safe;
+use crate::value::{Loaded, Value, describe, details, json, model};
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Characters of a statement that its title shows.
+const TITLE: usize = 40;
+
+/// The worker's end of the channels.
+pub(super) struct Link {
+    pub(super) events: Sender<Event>,
+    /// A message for every event that a front end has dealt with.
+    pub(super) acknowledged: Receiver<()>,
+    pub(super) shared: Arc<Mutex<Arc<Snapshot>>>,
+}
+
+impl Link {
+    /// Reports something and waits until the front end has dealt with it.
+    ///
+    /// # Errors
+    /// `Closed` when the front end is gone.
+    fn tell(&self, event: Event) -> Result<()> {
+        self.events.send(event).map_err(|_| gone())?;
+        self.acknowledged.recv().map_err(|_| gone())
+    }
+
+    /// Reports that a statement begins.
+    fn begins(&self, text: &str, further: Option<Cell>) {
+        let title: String = text.lines().next().unwrap_or_default().chars().take(TITLE).collect();
+        let title = Safe(&title).to_string();
+        // `tell` notices when the front end is gone.
+        let _ = self.events.send(Event::Begins { title, further });
+    }
+}
+
+/// Collects the results of a statement, so that they can be recorded before they are shown.
+#[derive(Default)]
+struct Collected {
+    given: Vec<Given>,
+    /// The details of the last inversion among them.
+    inversion: Option<Vec<Block>>,
+    /// Whether lists are wanted as JSON: as one object a number they are large.
+    lists: bool,
+}
+
+impl Output for Collected {
+    fn display(&mut self, blocks: &[Block], value: &Value) -> Result<()> {
+        if let Value::Inversion(i) = value {
+            self.inversion = Some(details::details(i));
+        }
+        let json = match value {
+            Value::List(_) if !self.lists => Json::Null,
+            other => json::json(other),
+        };
+        self.given.push(Given::Value(blocks.to_vec(), json));
+        Ok(())
+    }
+
+    fn print(&mut self, line: &str) -> Result<()> {
+        self.given.push(Given::Print(line.to_owned()));
+        Ok(())
+    }
+
+    fn note(&mut self, line: &str) -> Result<()> {
+        self.given.push(Given::Note(line.to_owned()));
+        Ok(())
+    }
+}
+
+/// The state of a session, in its thread.
+pub(super) struct Worker {
+    state: State,
+    cells: Cells,
+    /// Name or path of the generator that the session began with.
+    model: String,
+    lists: bool,
+    /// Names of the cells in force that have no value in the state yet.
+    missing: BTreeSet<String>,
+    /// Whether cells in force load generators that are not loaded yet.
+    unloaded: bool,
+    /// The details of the last inversion shown.
+    inversion: Option<Vec<Block>>,
+    link: Link,
+}
+
+impl Worker {
+    pub(super) fn new(
+        state: State,
+        cells: Cells,
+        (model, lists): (String, bool),
+        link: Link,
+    ) -> Self {
+        let missing = BTreeSet::new();
+        Self { state, cells, model, lists, missing, unloaded: false, inversion: None, link }
+    }
+
+    /// Serves requests until the front end ends.
+    pub(super) fn serve(mut self, requests: &Receiver<(Request, Control)>) {
+        while let Ok((request, control)) = requests.recv() {
+            let reply = self.request(request, &control);
+            self.publish();
+            if self.link.events.send(Event::Done(reply)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request, control: &Control) -> Result<Reply> {
+        match request {
+            Request::Cells(text) => self.entry(&text, control).map(Reply::Ran),
+            Request::Program { source, sets } => self.program(&source, &sets, control),
+            Request::Undo => {
+                let (cell, standing) = self.cells.undo();
+                self.moved(cell, standing, control)
+            }
+            Request::Redo => {
+                let (cell, standing) = self.cells.redo();
+                self.moved(cell, standing, control)
+            }
+            Request::Fetch(names) => {
+                let wanted = names.unwrap_or_else(|| self.missing.clone());
+                self.fetch(wanted, control).map(Reply::Ran)
+            }
+            Request::Resume(wanted) => self.resume(wanted.as_deref(), control).map(Reply::Resumed),
+            Request::Details(name) => self.details(name.as_deref(), control).map(Reply::Details),
+            Request::Set(setting) => {
+                match setting {
+                    Setting::Seed(seed) => self.state.options.seed = seed,
+                    Setting::Echo(echo) => self.state.options.echo = echo,
+                }
+                Ok(Reply::Set)
+            }
+        }
+    }
+
+    /// Lets front ends see the state as it is now.
+    fn publish(&self) {
+        let snapshot = Snapshot {
+            state: self.state.clone(),
+            log: self.cells.log().clone(),
+            missing: self.missing.clone(),
+            model: self.model.clone(),
+            journal: self.cells.path().map(std::path::Path::to_path_buf),
+        };
+        *self.link.shared.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
+    }
+
+    fn step(&mut self, statement: &Stmt, control: &Control) -> (Vec<Given>, Result<()>) {
+        let mut out = Collected { lists: self.lists, ..Collected::default() };
+        let ended = self.state.step(statement, control, &mut out);
+        self.inversion = out.inversion.or(self.inversion.take());
+        (out.given, ended)
+    }
+
+    // ---- programs
+
+    fn program(
+        &mut self,
+        source: &Source,
+        sets: &BTreeMap<String, String>,
+        control: &Control,
+    ) -> Result<Reply> {
+        let checked = self.state.check(source, sets)?;
+        for statement in &checked.program.statements {
+            self.link.begins(source.slice(statement.span), None);
+            let (given, ended) = self.step(statement, control);
+            // Shown even when the statement failed: what came before the failure is a result.
+            self.link.tell(Event::Given(given))?;
+            ended.map_err(|e| self.keep(statement, e))?;
+        }
+        Ok(Reply::Ran(true))
+    }
+
+    /// Saves an inversion that was stopped, since a program's names end with its process; the
+    /// error says where.
+    fn keep(&mut self, statement: &Stmt, stopped: Error) -> Error {
+        let StmtKind::Let { name, .. } = &statement.kind else { return stopped };
+        let found = matches!(self.state.names.get(&name.name), Some(Value::Inversion(_)));
+        if !stopped.is_stop() || !found {
+            return stopped;
+        }
+        let path = format!("{}-stopped.safetensors", name.name);
+        let save = Source::new("stopped", format!("save({}, \"{path}\")", name.name));
+        let run = |source| {
+            let (control, mut out) = (Control::default(), Collected::default());
+            self.state.run(&source, &BTreeMap::new(), &control, &mut out)
+        };
+        match save.and_then(run) {
+            Ok(()) => stopped
+                .note(format!("the code is in {}", self.state.options.out.join(path).display())),
+            Err(e) => stopped.note(format!("the code could not be saved: {e}")),
+        }
+    }
+
+    // ---- cells
+
+    /// Checks a text as a whole, then runs its statements, each a cell. Returns whether all ran to
+    /// their end.
+    fn entry(&mut self, text: &str, control: &Control) -> Result<bool> {
+        let wanted = Values::wanted(text, &self.state, &self.missing);
+        if (self.unloaded || !wanted.is_empty()) && !self.fetch(wanted, control)? {
+            return Ok(false);
+        }
+        let id = self.cells.log().next_id();
+        let source = Source::new(format!("[{id}]"), text)?;
+        let program = match self.state.check(&source, &BTreeMap::new()) {
+            Ok(checked) => checked.program,
+            Err(e) => {
+                self.finish(&source, Cell::new(id, text, Status::Failed), Vec::new(), Some(e))?;
+                return Ok(false);
+            }
+        };
+        let count = program.statements.len();
+        for (k, statement) in program.statements.iter().enumerate() {
+            let own = source.slice(statement.span);
+            let text = if count == 1 { text.trim() } else { own };
+            let further = (k > 0).then(|| Cell::new(self.cells.log().next_id(), text, Status::Ok));
+            self.link.begins(own, further);
+            if !self.cell(&source, statement, text, control)? {
+                let left = count - k - 1;
+                if left > 0 {
+                    self.link.tell(Event::Line(format!("{left} more of this line did not run")))?;
+                }
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Runs one statement, records it, then reports what it gave. Returns whether it ran to its
+    /// end.
+    fn cell(
+        &mut self,
+        source: &Source,
+        statement: &Stmt,
+        text: &str,
+        control: &Control,
+    ) -> Result<bool> {
+        let begun = Instant::now();
+        let before = self.state.clone();
+        let (given, ended) = self.step(statement, control);
+        let status = match &ended {
+            Ok(()) => Status::Ok,
+            Err(e) if e.kind() == Kind::Kept => Status::Stopped,
+            Err(_) => {
+                // A failed cell changes nothing, so that a rerun of the others gives the same
+                // state.
+                self.state = before;
+                Status::Failed
+            }
+        };
+        let mut cell = Cell::new(self.cells.log().next_id(), text, status);
+        cell.millis = Some(begun.elapsed().as_millis() as u64);
+        let fine = ended.is_ok();
+        self.finish(source, cell, given, ended.err())?;
+        Ok(fine)
+    }
+
+    /// Records a cell, then reports it.
+    fn finish(
+        &mut self,
+        source: &Source,
+        mut cell: Cell,
+        given: Vec<Given>,
+        error: Option<Error>,
+    ) -> Result<()> {
+        cell.seed = Some(self.state.options.seed);
+        let remembered = remember(&mut cell, &given);
+        if let Some(e) = &error {
+            let shown = if e.is_stop() { e.message().to_owned() } else { render(source, e, false) };
+            cell.output.extend(shown.lines().map(str::to_owned));
+        }
+        for name in self.cells.binds(&cell) {
+            self.missing.remove(&name);
+        }
+        let standing = self.cells.record(cell, &self.state);
+        self.publish();
+        self.link.tell(Event::Given(given))?;
+        if let Some(e) = error {
+            self.link.tell(Event::Failed(source.clone(), e))?;
+        }
+        if let Err(e) = remembered {
+            self.link.tell(Event::Trouble(e))?;
+        }
+        self.stands(standing)
+    }
+
+    /// Reports the journal's standing where it changed.
+    fn stands(&self, standing: Standing) -> Result<()> {
+        let id = self.cells.log().cells().last().map_or(1, |c| c.id);
+        match standing.said(id) {
+            None => Ok(()),
+            Some(Ok(line)) => self.link.tell(Event::Quiet(line)),
+            // The value is there and shown; that it is not kept must be known.
+            Some(Err(e)) => self.link.tell(Event::Trouble(e)),
+        }
+    }
+
+    // ---- states
+
+    /// Gets values for names that have none: from the journal, or computed again. Returns whether
+    /// it was not stopped.
+    fn fetch(&mut self, wanted: BTreeSet<String>, control: &Control) -> Result<bool> {
+        let plan = self.cells.plan(wanted, true);
+        if let Some(what) = plan.computes() {
+            self.link.tell(Event::Quiet(format!("computing again: {what}")))?;
+        }
+        match self.rebuild(&plan, control) {
+            Err(e) if stopped(&e) => {
+                self.link.tell(Event::Trouble(e))?;
+                Ok(false)
+            }
+            built => built.map(|()| true),
+        }
+    }
+
+    /// Goes to the state of the cells in force, with the values that are at hand.
+    fn settle(&mut self, control: &Control) -> Result<()> {
+        let plan = self.cells.plan(BTreeSet::new(), false);
+        self.rebuild(&plan, control)
+    }
+
+    fn rebuild(&mut self, plan: &Plan, control: &Control) -> Result<()> {
+        let options = self.state.options.clone();
+        let (mut out, link) = (Collected::default(), &self.link);
+        let built = self.cells.build(plan, &mut |state, cell| {
+            let replaying = Options {
+                seed: cell.seed.unwrap_or(options.seed),
+                echo: false,
+                replaying: true,
+                ..options.clone()
+            };
+            let own = std::mem::replace(&mut state.options, replaying);
+            let ran = again(state, cell, control, &mut out, link);
+            state.options = own;
+            ran
+        });
+        let Rebuilt { session: mut state, missing, loads, troubles } = built?;
+        // How the session runs stays as it is set.
+        state.options = options;
+        self.state = state;
+        (self.missing, self.unloaded) = (missing, loads > 0);
+        self.inversion = out.inversion.or(self.inversion.take());
+        for given in out.given {
+            if let Given::Note(line) = given {
+                self.link.tell(Event::Line(line))?;
+            }
+        }
+        troubles.into_iter().try_for_each(|e| self.link.tell(Event::Trouble(e)))
+    }
+
+    fn moved(
+        &mut self,
+        cell: Option<Arc<Cell>>,
+        standing: Standing,
+        control: &Control,
+    ) -> Result<Reply> {
+        self.stands(standing)?;
+        if cell.is_some() {
+            self.settle(control)?;
+        }
+        Ok(Reply::Moved(cell))
+    }
+
+    // ---- other sessions
+
+    fn resume(&mut self, wanted: Option<&str>, control: &Control) -> Result<Option<Resumed>> {
+        let Some(path) = self.cells.find(wanted)? else {
+            let line = "there is no session to resume; this is a new one";
+            return self.link.tell(Event::Line(line.into())).map(|()| None);
+        };
+        if self.cells.path() == Some(path.as_path()) {
+            return self.link.tell(Event::Line("this is that session".into())).map(|()| None);
+        }
+        if let Some(notice) = self.cells.resume(&path)? {
+            self.link.tell(Event::Trouble(Error::new(Kind::Format, notice)))?;
+        }
+        self.take_up_model()?;
+        self.inversion = None;
+        self.settle(control)?;
+        let computes = self.cells.plan(self.missing.clone(), false).computes();
+        Ok(Some(Resumed { computes }))
+    }
+
+    /// Loads the generator that the resumed session began with, where it can be had.
+    fn take_up_model(&mut self) -> Result<()> {
+        let wanted = self.cells.model().to_owned();
+        let (source, fingerprint) = wanted.rsplit_once(' ').unwrap_or((&wanted, ""));
+        let mut base = self.cells.base().clone();
+        base.names.clear();
+        base.functions.clear();
+        let matches = |m: &Option<Arc<Loaded>>| {
+            m.as_ref().is_some_and(|m| m.facts.fingerprint == fingerprint)
+        };
+        if !matches(&base.model) {
+            let loaded = model::load(source).ok();
+            if matches(&loaded) {
+                base.model = loaded;
+                self.model = source.to_owned();
+            } else {
+                let shown = Safe(source);
+                let e =
+                    Error::runtime(format!("the session began with another generator, {shown}"))
+                        .hint(format!("gannet --resume --model {shown}"));
+                self.link.tell(Event::Trouble(e))?;
+            }
+        }
+        self.cells.set_base(base);
+        Ok(())
+    }
+
+    /// The details of an inversion.
+    fn details(&mut self, name: Option<&str>, control: &Control) -> Result<Option<Vec<Block>>> {
+        // After a resume the inversion that was shown last is still in the journal.
+        let last = self.inversion.is_none().then(|| self.cells.last_inversion()).flatten();
+        let name = name.map(str::to_owned).or(last);
+        let Some(name) = name else { return Ok(self.inversion.clone()) };
+        if self.missing.contains(&name) {
+            self.fetch(BTreeSet::from([name.clone()]), control)?;
+        }
+        match self.state.names.get(&name) {
+            Some(Value::Inversion(i)) => Ok(Some(details::details(i))),
+            Some(v) => {
+                let what = format!("{} is {}, no inversion", Safe(&name), describe::type_name(v));
+                Err(Error::runtime(what).hint(":details alone shows the last one"))
+            }
+            None => Err(Error::runtime(format!("nothing is called {}", Safe(&name)))),
+        }
+    }
+}
+
+/// Runs a cell again for its values.
+fn again(
+    state: &mut State,
+    cell: &Cell,
+    control: &Control,
+    out: &mut Collected,
+    link: &Link,
+) -> Result<()> {
+    let source = Source::new(format!("[{}]", cell.id), cell.source.clone())?;
+    let checked = state.check(&source, &BTreeMap::new())?;
+    checked.program.statements.iter().try_for_each(|statement| {
+        link.begins(source.slice(statement.span), None);
+        state.step(statement, control, out)
+    })
+}

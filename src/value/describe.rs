@@ -1,0 +1,172 @@
+//! Values in words: one line each, and what was measured about a direction.
+
+use super::{Image, Loaded, Value, directions};
+use crate::direction::Forms;
+use crate::invert::{Inversion, Mask};
+use crate::lang::types::Type;
+use crate::latent::{Direction, Latent};
+use crate::render::{Number, Numbers};
+use crate::safe::Safe;
+
+/// One line about a value that the language cannot write; `None` for one that it can.
+pub fn about(value: &Value) -> Option<String> {
+    Some(match value {
+        Value::Image(i) => describe_image(i),
+        Value::Latent(l) => describe_code("Latent", l),
+        Value::Path(l) => format!("Path of {} frames, {}", l.count(), describe_code("Latent", l)),
+        Value::Direction(d) => describe_forms(d),
+        Value::Model(m) => describe_model(m),
+        Value::Inversion(i) => summary(i).join(" · "),
+        Value::Mask(m) => describe_mask(m),
+        _ => return None,
+    })
+}
+
+/// The static type as shown beside a name, in completion and help.
+pub fn type_name(value: &Value) -> String {
+    match value.ty() {
+        Type::Unknown => "word".to_owned(),
+        t => t.to_string(),
+    }
+}
+
+fn describe_image(i: &Image) -> String {
+    let [n, c, h, w] = i.dims();
+    let mode = match c {
+        1 => "grey",
+        2 => "grey with alpha",
+        3 => "rgb",
+        _ => "rgba",
+    };
+    let many = if n == 1 { String::new() } else { format!("{n} × ") };
+    let notes: String = i.notes.iter().map(|n| format!(", {}", Safe(n))).collect();
+    format!("Image {many}{w}×{h} {mode} · {}{notes}", Safe(&i.origin))
+}
+
+fn describe_mask(m: &Mask) -> String {
+    let (height, width) = m.size();
+    let share = m.share((height, width)).map_or(String::new(), |s| format!(", {:.1} %", 100.0 * s));
+    format!("Mask {width}×{height}{share} · {}", Safe(&m.origin))
+}
+
+fn describe_code(kind: &str, l: &Latent) -> String {
+    let many = if l.count() == 1 { String::new() } else { format!("{} × ", l.count()) };
+    let size =
+        if l.layers() > 1 { format!("{}×{}", l.layers(), l.dim()) } else { l.dim().to_string() };
+    let model =
+        l.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
+    let noise = if l.noise.is_some() { ", with its noise maps" } else { "" };
+    format!("{kind}[{}] {many}{size} of {}{noise} · {}", l.space, Safe(&model), Safe(&l.origin))
+}
+
+/// A direction, and what was measured about it, form by form where it has several.
+pub(super) fn direction_lines(all: &Forms) -> Vec<String> {
+    let form = |d: &Direction| {
+        let rows = d.about.as_deref().map(directions::about).unwrap_or_default();
+        let told = rows.into_iter().map(|(what, value)| format!("{what}: {}", Safe(&value)));
+        std::iter::once(describe_direction(d)).chain(told).collect::<Vec<_>>()
+    };
+    if !all.is_open() {
+        return form(all.first());
+    }
+    let measured = all.iter().map(|(_, d)| d).filter(|d| d.about.is_some());
+    std::iter::once(describe_forms(all)).chain(measured.flat_map(form)).collect()
+}
+
+/// One line about a direction.
+fn describe_forms(all: &Forms) -> String {
+    let d = all.first();
+    if !all.is_open() {
+        return describe_direction(d);
+    }
+    let sets: Vec<&str> = all.iter().map(|(set, _)| set.name()).collect();
+    let layers =
+        d.layers.as_ref().map(|r| format!(" @ {}..{}", r.start, r.end)).unwrap_or_default();
+    let model = d.model.as_ref().map_or("an unnamed generator", |m| m.name.as_str());
+    format!(
+        "Direction[{}] {}{layers} of {} · taken in the space of the code that it moves",
+        sets.join(", "),
+        Safe(&d.name),
+        Safe(model)
+    )
+}
+
+fn describe_direction(d: &Direction) -> String {
+    let norm = d.data.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let layers =
+        d.layers.as_ref().map(|r| format!(" @ {}..{}", r.start, r.end)).unwrap_or_default();
+    let model =
+        d.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
+    format!(
+        "Direction[{}] {}{layers} of {}, length {norm:.4} · {}",
+        d.space,
+        Safe(&d.name),
+        Safe(&model),
+        Safe(&d.origin)
+    )
+}
+
+fn describe_model(m: &Loaded) -> String {
+    let f = &m.facts;
+    let spaces = f.spaces.iter().map(|s| s.name()).collect::<Vec<_>>().join(" ");
+    let styles = if f.s_dim() == 0 { String::new() } else { format!(" · s {}", f.s_dim()) };
+    let w = match f.num_ws {
+        0 => String::new(),
+        rows => format!(" · w {rows}×{}", f.w_dim),
+    };
+    let classes = match f.c_dim {
+        0 => String::new(),
+        c => format!(" · {c} classes"),
+    };
+    format!(
+        "{} · {} {}×{} · z {}{w}{styles}{classes} · spaces {spaces} · directions {}",
+        Safe(&f.name),
+        f.family,
+        f.size(),
+        f.channels,
+        f.z_dim,
+        Safe(&f.direction_names())
+    )
+}
+
+/// The measured numbers of an inversion.
+pub(super) fn numbers(i: &Inversion) -> Numbers {
+    let number = |n: &crate::invert::Number| Number {
+        name: n.name.clone(),
+        values: vec![n.value],
+        unit: n.unit.clone(),
+        definition: n.definition.clone(),
+    };
+    Numbers { all: i.numbers.iter().map(number).collect(), defined: false }
+}
+
+/// How an inversion was found, and what to beware of.
+pub(super) fn found(i: &Inversion) -> Vec<String> {
+    let size = if i.code.layers() > 1 {
+        format!("{}×{}", i.code.layers(), i.code.dim())
+    } else {
+        i.code.dim().to_string()
+    };
+    let stopped = i.stopped_at().map(|s| format!(", stopped at {s}")).unwrap_or_default();
+    let how = format!(
+        "{}, {} ({size}), {}{stopped}, {:.1} s · seed {}",
+        i.config.method.name,
+        i.config.space,
+        i.config.plan(),
+        i.seconds,
+        i.seed
+    );
+    let offsets = i.diagnosis.offsets.as_deref().map(|o| {
+        let mean = o.iter().sum::<f64>() / o.len().max(1) as f64;
+        format!("offsets from W: {mean:.2} σ (edits stay safe below 0.5)")
+    });
+    let warnings = i.diagnosis.warnings.iter().map(|w| format!("note: {w}"));
+    std::iter::once(how).chain(offsets).chain(warnings).collect()
+}
+
+/// The lines about an inversion.
+fn summary(i: &Inversion) -> Vec<String> {
+    let mut lines = crate::render::Block::Numbers(numbers(i)).lines();
+    lines.extend(found(i));
+    lines
+}

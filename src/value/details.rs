@@ -1,0 +1,65 @@
+//! An inversion in detail: every number with its definition, the loss over the steps.
+
+use super::describe;
+use crate::invert::{Inversion, Trace};
+use crate::render::{Block, Curve, Number, Numbers, Plot};
+
+/// The details of an inversion.
+pub fn details(i: &Inversion) -> Vec<Block> {
+    let passes = match i.config.passes_taken() {
+        0 => String::new(),
+        n => format!(", {n} of them the encoder's"),
+    };
+    let stopped = i.stopped_at().map(|s| format!(", stopped at step {s}")).unwrap_or_default();
+    let (method, space) = (i.config.method.name, i.code.space);
+    let head = format!(
+        "{method} in {space}, {} steps{passes}{stopped}, {:.1} s, seed {}",
+        i.steps, i.seconds, i.seed
+    );
+    let mut blocks = vec![Block::text([head])];
+    let mut all = describe::numbers(i).all;
+    all.extend(of_codes(i));
+    blocks.push(Block::Numbers(Numbers { all, defined: true }));
+    for (k, trace) in i.trace.iter().enumerate() {
+        let which =
+            if i.trace.len() > 1 { format!(" of picture {}", k + 1) } else { String::new() };
+        blocks.extend(plot(trace, &which));
+    }
+    let notes = i.diagnosis.warnings.iter().map(|w| format!("note: {w}"));
+    blocks.push(Block::text(notes));
+    blocks
+}
+
+/// What the codes tell.
+fn of_codes(i: &Inversion) -> impl Iterator<Item = Number> {
+    let number = |name: &str, values: &[f64], definition: &str| Number {
+        name: name.into(),
+        values: values.to_vec(),
+        unit: "σ".into(),
+        definition: definition.into(),
+    };
+    let offsets = i.diagnosis.offsets.as_deref().filter(|o| !o.is_empty()).map(|o| {
+        let definition = "root mean square distance of the rows of a W+ code from their mean, in σ \
+                          of w; edits stay safe below 0.5";
+        number("offsets from W", o, definition)
+    });
+    let distance = Some(&i.diagnosis.mean_distance[..]).filter(|d| !d.is_empty()).map(|d| {
+        let definition = "of the code's mean row, in σ of w; a typical sample has about 1, above \
+                          2.5 lies outside the training";
+        number("distance from the mean of w", d, definition)
+    });
+    offsets.into_iter().chain(distance)
+}
+
+/// The whole loss and its weighted terms over the steps.
+fn plot(trace: &Trace, which: &str) -> Option<Block> {
+    let (first, last) = (trace.steps.first()?, trace.steps.last()?);
+    let title = format!("loss{which}, steps {first} to {last}, logarithmic, first → last");
+    let whole = trace.terms.iter().map(|row| row.iter().sum()).collect();
+    let mut curves = vec![Curve { name: "whole".into(), values: whole }];
+    for (k, name) in trace.names.iter().enumerate() {
+        let values = trace.terms.iter().filter_map(|row| row.get(k).copied()).collect();
+        curves.push(Curve { name: (*name).to_owned(), values });
+    }
+    Some(Block::Plot(Plot { title, curves }))
+}

@@ -1,0 +1,91 @@
+//! Values as JSON, for `--json`.
+
+use super::{Loaded, Value, text};
+use crate::direction::Forms;
+use crate::invert::Inversion;
+use crate::latent::{Direction, Latent};
+use crate::render;
+use crate::space::Space;
+use serde_json::{Value as Json, json};
+
+/// A value as one JSON object, for `--json`.
+pub fn json(value: &Value) -> Json {
+    let code = |l: &Latent| json!({"space": l.space.name(), "shape": l.data.dims(), "model": l.model, "origin": l.origin});
+    match value {
+        Value::Nothing => Json::Null,
+        Value::Number(v) => json!({"type": "Number", "value": v}),
+        Value::Text(t) => json!({"type": "Text", "value": t}),
+        Value::Bool(b) => json!({"type": "Bool", "value": b}),
+        Value::List(items) => {
+            json!({"type": "List", "items": items.iter().map(json).collect::<Vec<_>>()})
+        }
+        Value::Image(i) => {
+            json!({"type": "Image", "shape": i.dims(), "origin": i.origin, "notes": i.notes, "captions": i.captions})
+        }
+        Value::Model(m) => json!({"type": "Model", "facts": m.spec(), "sha256": m.sha256().ok(),
+            "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_spaces": direction_spaces(m)}),
+        Value::Latent(l) => merge(json!({"type": "Latent"}), code(l)),
+        Value::Path(l) => merge(json!({"type": "Path"}), code(l)),
+        Value::Direction(d) => direction_json(d),
+        Value::Inversion(i) => merge(json!({"type": "Inversion"}), inversion_json(i)),
+        Value::Mask(m) => {
+            let (height, width) = m.size();
+            json!({"type": "Mask", "shape": [height, width],
+                "share": m.share((height, width)).ok(), "origin": m.origin})
+        }
+        Value::Table(t) => {
+            json!({"type": "Table", "rows": render::json::rows(&t.block()), "notes": t.notes})
+        }
+        other => json!({"type": other.ty().to_string(), "value": text::shown(other)}),
+    }
+}
+
+/// A direction of one form directly; of several, the forms by the space of their set.
+fn direction_json(all: &Forms) -> Json {
+    let form = |d: &Direction| {
+        json!({"type": "Direction", "space": d.space.name(), "rows": d.rows, "dim": d.dim,
+            "name": d.name, "model": d.model, "origin": d.origin, "about": d.about.as_deref()})
+    };
+    let first = all.first();
+    if !all.is_open() {
+        return form(first);
+    }
+    let forms: serde_json::Map<String, Json> =
+        all.iter().map(|(set, d)| (set.name().to_owned(), form(d))).collect();
+    json!({"type": "Direction", "name": first.name, "model": first.model, "forms": forms})
+}
+
+/// The spaces of every direction that a generator brings: `{"smile": ["W", "S", "Z"]}`.
+pub fn direction_spaces(m: &Loaded) -> Json {
+    let names = |all: &Vec<Space>| all.iter().map(|s| s.name()).collect::<Vec<_>>();
+    m.facts.directions.iter().map(|(name, all)| (name.clone(), json!(names(all)))).collect()
+}
+
+fn merge(mut a: Json, b: Json) -> Json {
+    if let (Some(a), Json::Object(b)) = (a.as_object_mut(), b) {
+        a.extend(b);
+    }
+    a
+}
+
+fn inversion_json(i: &Inversion) -> Json {
+    let number = |n: &crate::invert::Number| json!({"name": n.name, "value": n.value, "each": n.each, "unit": n.unit, "definition": n.definition});
+    json!({
+        "space": i.code.space.name(),
+        "shape": i.code.data.dims(),
+        "model": i.code.model,
+        "method": i.config.method.name,
+        "steps": i.steps,
+        "passes": i.config.passes_taken(),
+        "seed": i.seed,
+        "seconds": i.seconds,
+        "stopped_at": i.stopped_at(),
+        "loss": i.loss,
+        "numbers": i.numbers.iter().map(number).collect::<Vec<_>>(),
+        "offsets": i.diagnosis.offsets,
+        "mean_distance": i.diagnosis.mean_distance,
+        "warnings": i.diagnosis.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "trace": i.trace.iter().map(|t| json!({"names": t.names, "steps": t.steps, "terms": t.terms})).collect::<Vec<_>>(),
+        "origin": i.code.origin,
+    })
+}

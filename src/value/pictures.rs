@@ -1,0 +1,124 @@
+//! Pictures of values: codes rendered, errors and masks as pictures.
+
+use super::{Image, Loaded};
+use crate::control::{self, Control};
+use crate::error::{Error, Kind, Result};
+use crate::generator::{self, spaces};
+use crate::invert::Mask;
+use crate::latent::Latent;
+use crate::limits::LIMITS;
+use candle_core::Tensor;
+
+/// Amplification of an error picture.
+const ERROR_GAIN: f64 = 4.0;
+/// Values of a band that an error picture is computed in.
+const BAND: usize = 1 << 20;
+
+/// The pictures of codes, with the noise that was found with them, or else the stored one; a
+/// bounded number at a time.
+///
+/// # Errors
+/// When the code does not fit the generator; `Limit` when the pictures would need more than
+/// [`LIMITS`]`.tensor_bytes`; `Interrupted` when it is stopped before all pictures are made.
+pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image> {
+    let each = 4 * (model.facts.channels * model.facts.pixels()) as u64;
+    if each.saturating_mul(code.count() as u64) > LIMITS.tensor_bytes {
+        let (n, size) = (code.count(), model.facts.size());
+        return Err(Error::new(
+            Kind::Limit,
+            format!("{n} pictures of {size} are too many at a time"),
+        )
+        .hint("choose some of the codes"));
+    }
+    let input = spaces::input_of(code);
+    let data = generator::pictures(&**model.generator()?, code, &input, (control, "render"))?;
+    Ok(Image {
+        data,
+        captions: Vec::new(),
+        origin: code.origin.clone(),
+        notes: Vec::new(),
+        model: Some(model.id()),
+    })
+}
+
+/// The pictures of several codes, one image each; codes beside each other that can are rendered in
+/// one batch.
+///
+/// # Errors
+/// When a code's picture cannot be made.
+pub fn together(
+    codes: &[Latent],
+    picture: &dyn Fn(&Latent) -> Result<Image>,
+) -> Result<Vec<Image>> {
+    let mut all = Vec::with_capacity(codes.len());
+    let mut rest = codes;
+    while !rest.is_empty() {
+        control::check()?;
+        let run = 1 + rest.windows(2).take_while(|pair| pair[0].fits_beside(&pair[1])).count();
+        let (now, later) = rest.split_at(run);
+        rest = later;
+        let image = match now {
+            [one] => picture(one)?,
+            several => picture(&Latent::join(several)?)?,
+        };
+        let mut from = 0;
+        for code in now {
+            let data = image.data.narrow(0, from, code.count())?;
+            from += code.count();
+            all.push(Image { data, origin: code.origin.clone(), ..image.clone() });
+        }
+    }
+    Ok(all)
+}
+
+/// `|a - b|`, amplified, as a picture that is black where both agree. Holds one copy of the
+/// pictures beside the result.
+///
+/// # Shapes
+/// `[N, C, H, W]` twice → the same
+pub fn error_picture(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let rows = BAND.div_ceil(a.dim(1)?.max(1) * a.dim(3)?.max(1));
+    let band = |y: usize, n: usize| -> Result<Tensor> {
+        control::check()?;
+        let [a, b] = [a, b].map(|t| t.narrow(2, y, n).and_then(|t| t.clamp(-1f32, 1f32)));
+        Ok((a? - b?)?.abs()?.affine(ERROR_GAIN, -1.0)?.clamp(-1f32, 1f32)?)
+    };
+    let h = a.dim(2)?;
+    let bands = (0..h).step_by(rows).map(|y| band(y, rows.min(h - y)));
+    match &bands.collect::<Result<Vec<_>>>()?[..] {
+        [one] => Ok(one.clone()),
+        several => Ok(Tensor::cat(several, 2)?),
+    }
+}
+
+/// A mask as a grey picture: white counts, black does not.
+///
+/// # Errors
+/// When its weights cannot be read.
+pub fn mask_picture(mask: &Mask) -> Result<Image> {
+    Ok(Image {
+        data: mask.at(mask.size())?.affine(2.0, -1.0)?,
+        captions: Vec::new(),
+        origin: mask.origin.clone(),
+        notes: Vec::new(),
+        model: None,
+    })
+}
+
+/// Refuses pictures of more bytes than one result may hold.
+///
+/// # Errors
+/// `Limit` beyond [`LIMITS`]`.shown_bytes`.
+pub fn room(bytes: u64) -> Result<()> {
+    if bytes <= LIMITS.shown_bytes {
+        return Ok(());
+    }
+    let mb = |b: u64| b / 1_000_000;
+    let text = format!(
+        "these pictures have {} MB together, one result holds at most {} MB",
+        mb(bytes),
+        mb(LIMITS.shown_bytes)
+    );
+    Err(Error::new(Kind::Limit, text)
+        .hint("choose some of them, or save each: save(x, \"{i}.png\")"))
+}
