@@ -51,8 +51,6 @@ const NO_TENSORS: &[&str] = &["lang", "safe", "limits", "space", "store"];
 /// Files at which a circle of imports begins, as the tree was when circles were first looked for. A
 /// new circle fails the test. An entry without its circle fails it too: the list only gets shorter.
 const CIRCLES: &[&str] = &[
-    "generator/stylegan3/config.rs",
-    "generator/stylegan3/names.rs",
     "lang/check.rs",
     "tensor/engine/conv.rs",
     "tensor/engine/products.rs",
