@@ -56,7 +56,6 @@ const CIRCLES: &[&str] = &[
     "tensor/engine/simd.rs",
     "ui/assist.rs",
     "value/display.rs",
-    "weights/torch/module.rs",
 ];
 
 #[test]
