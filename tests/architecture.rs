@@ -54,7 +54,6 @@ const CIRCLES: &[&str] = &[
     "tensor/engine/conv.rs",
     "tensor/engine/products.rs",
     "tensor/engine/simd.rs",
-    "ui/assist.rs",
     "value/display.rs",
 ];
 

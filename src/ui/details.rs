@@ -1,6 +1,6 @@
 //! `:details`: an inversion taken apart, every number with its definition.
 
-use super::assist::indented;
+use super::docs::indented;
 use super::format;
 use super::view::heights;
 use crate::render::text::{cut, wrap};

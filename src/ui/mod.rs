@@ -10,6 +10,7 @@ mod commands;
 mod complete;
 mod context;
 mod details;
+mod docs;
 pub mod doctor;
 mod format;
 mod help;
@@ -27,6 +28,7 @@ pub mod screen;
 pub mod signals;
 pub mod terminal;
 mod view;
+pub mod words;
 
 pub use line::{Assist, Candidate, Editor, Input, Keys};
 pub use live::run_live;

@@ -5,10 +5,11 @@
 mod asked;
 mod resume;
 
-use super::assist::{Language, Words, is_command};
+use super::assist::{Language, is_command};
 use super::commands::{self, Command};
 use super::runner::{Runner, complain};
 use super::screen;
+use super::words::Words;
 use super::{Editor, Input, Keys};
 use crate::error::{Error, Kind, Result};
 use crate::eval;
