@@ -48,35 +48,13 @@ const SINKS: &[&str] = &["ui", "cli", "main", "render/probe.rs"];
 /// What the language must never see: it is checked and formatted without any tensor.
 const NO_TENSORS: &[&str] = &["lang", "safe", "limits", "space", "store"];
 
-/// Files at which a circle of imports begins, as the tree was when circles were first looked for. A
-/// new circle fails the test. An entry without its circle fails it too: the list only gets shorter.
-const CIRCLES: &[&str] = &[
-    "generator/stylegan3/config.rs",
-    "generator/stylegan3/names.rs",
-    "lang/check.rs",
-    "tensor/engine/conv.rs",
-    "tensor/engine/products.rs",
-    "tensor/engine/simd.rs",
-    "ui/assist.rs",
-    "weights/torch/module.rs",
-];
-
 #[test]
 fn the_house_stands() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = BTreeMap::new();
     read(&src, &src, &mut files);
     assert!(files.contains_key("lib.rs"), "no src/lib.rs: the test reads the wrong folder");
-    let mut complaints = inspect(&files);
-    for known in CIRCLES {
-        let begin = format!("src/{known}:");
-        let circle = |c: &String| c.starts_with(&begin) && c.contains("a circle of imports");
-        let before = complaints.len();
-        complaints.retain(|c| !circle(c));
-        if complaints.len() == before {
-            complaints.push(format!("src/{known}: its circle is gone: take it off CIRCLES"));
-        }
-    }
+    let complaints = inspect(&files);
     assert!(complaints.is_empty(), "{} found:\n{}", complaints.len(), complaints.join("\n"));
 }
 

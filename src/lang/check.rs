@@ -2,7 +2,7 @@
 //! layers.
 
 use super::ast::{Def, Expr, ExprKind, Program, Stmt, StmtKind};
-use super::infer::Typed;
+use super::checker::{Checker, Typed};
 use super::parse::parse;
 use super::span::Source;
 use super::suggest::did_you_mean;
@@ -36,17 +36,7 @@ pub fn check(
     world: &dyn World,
     sets: &BTreeMap<String, String>,
 ) -> Result<Checked> {
-    let mut checker = Checker {
-        world,
-        names: BTreeMap::new(),
-        functions: BTreeMap::new(),
-        model: world.model(),
-        locals: Vec::new(),
-        calls: Vec::new(),
-        bodies: 0,
-        written: Vec::new(),
-        depth: 0,
-    };
+    let mut checker = Checker::new(world);
     let mut errors = unknown_sets(program, sets);
     let mut program = program.clone();
     for statement in &mut program.statements {
@@ -97,58 +87,7 @@ pub fn numbers(from: f64, to: f64, step: Option<f64>) -> Result<Vec<f64>> {
     Ok((0..count as usize).map(|i| from + i as f64 * step).collect())
 }
 
-/// State of the checker.
-pub(super) struct Checker<'a> {
-    pub(super) world: &'a dyn World,
-    names: BTreeMap<String, Typed>,
-    functions: BTreeMap<String, Arc<Def>>,
-    pub(super) model: Option<Arc<ModelFacts>>,
-    /// Parameters and loop variables, the innermost last.
-    pub(super) locals: Vec<(String, Typed)>,
-    /// Functions whose bodies are being checked.
-    pub(super) calls: Vec<String>,
-    /// Number of bodies checked so far.
-    pub(super) bodies: usize,
-    /// Files that the program has written so far.
-    pub(super) written: Vec<String>,
-    /// Expressions within expressions, through the bodies of functions.
-    pub(super) depth: usize,
-}
-
 impl Checker<'_> {
-    /// The type of a variable.
-    pub(super) fn lookup(&self, name: &str) -> Option<Typed> {
-        let local = self.locals.iter().rev().find(|(n, _)| n == name).map(|(_, t)| t);
-        local
-            .or_else(|| self.names.get(name))
-            .cloned()
-            .or_else(|| self.world.binding(name).map(Typed::from))
-    }
-
-    /// A function of the program (`true`) or the session.
-    pub(super) fn function(&self, name: &str) -> Option<(Arc<Def>, bool)> {
-        let here = self.functions.get(name).map(|d| (d.clone(), true));
-        here.or_else(|| self.world.function(name).map(|d| (d, false)))
-    }
-
-    /// All names that may be used as a value.
-    pub(super) fn known_values(&self) -> Vec<String> {
-        let mut known: Vec<String> = self.locals.iter().map(|(n, _)| n.clone()).collect();
-        known.extend(self.names.keys().cloned());
-        known.extend(self.world.bindings());
-        known.extend(self.known_functions());
-        known
-    }
-
-    /// All names that may be called.
-    pub(super) fn known_functions(&self) -> Vec<String> {
-        self.functions
-            .keys()
-            .cloned()
-            .chain(self.world.names().into_iter().map(String::from))
-            .collect()
-    }
-
     fn statement(&mut self, statement: &mut Stmt, sets: &BTreeMap<String, String>) -> Result<()> {
         match &mut statement.kind {
             StmtKind::Let { name, value } => {

@@ -3,7 +3,7 @@
 use super::arith::{self, Operand, Side, code};
 use super::ast::{Arg, BinaryOp, Call, CompareOp, Def, Expr, ExprKind, Ident};
 use super::bind::{bind, usage};
-use super::check::Checker;
+use super::checker::{Checker, Typed};
 use super::suggest::{did_you_mean, near};
 use super::types::{CheckedArg, CheckedCall, CodeType, Const, Kind, Param, Signature, Type};
 use crate::error::{Error, Result, Span};
@@ -16,19 +16,6 @@ const BODIES: usize = 10_000;
 
 /// Maximum depth of expressions together with the bodies of the functions that they call.
 const DEPTH: usize = 4 * LIMITS.expression_depth;
-
-/// A type, with the value if it is a constant.
-#[derive(Clone, Debug)]
-pub(super) struct Typed {
-    pub(super) ty: Type,
-    pub(super) value: Option<Const>,
-}
-
-impl From<Type> for Typed {
-    fn from(ty: Type) -> Self {
-        Self { ty, value: None }
-    }
-}
 
 fn constant(ty: Type, value: Const) -> Typed {
     Typed { ty, value: Some(value) }

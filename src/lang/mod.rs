@@ -3,6 +3,7 @@ mod arith;
 pub mod ast;
 pub mod bind;
 pub mod check;
+mod checker;
 mod expr;
 mod infer;
 mod input;

@@ -6,15 +6,13 @@
 use super::commands;
 use super::complete;
 use super::context::{context, slice};
+use super::docs::signature;
 use super::line::{Assist, Candidate};
-use crate::builtin::{Builtin, Kind, Param};
-use crate::builtins;
-use crate::eval;
+use super::words::Words;
 use crate::lang::lex::{self, Token, TokenKind};
-use crate::render::text::{cut, width, wrap};
+use crate::render::text::{cut, one_line};
 use crate::safe::is_safe;
-use crate::value::describe;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 const KEYWORD: &str = "38;5;176";
 const CALLED: &str = "38;5;74";
@@ -24,43 +22,6 @@ const SPACE: &str = "1;38;5;140";
 const QUIET: &str = "38;5;244";
 const WRONG: &str = "4;38;5;203";
 const PAIR: &str = "1;4";
-
-/// What the session knows, as the prompt needs it.
-#[derive(Clone, Debug, Default)]
-pub struct Words {
-    /// Variables, with their types as shown.
-    pub names: BTreeMap<String, String>,
-    /// Functions defined in the session, with their parameters.
-    pub functions: BTreeMap<String, Vec<String>>,
-    /// The generator's own directions.
-    pub directions: Vec<String>,
-    /// The generator's name and its spaces, for completion.
-    pub spaces: Vec<crate::space::Space>,
-}
-
-impl Words {
-    /// What a session knows now.
-    pub fn of(session: &eval::State) -> Self {
-        let facts = session.model.as_ref().map(|m| &m.facts);
-        let params = |d: &crate::lang::ast::Def| d.params.iter().map(|p| p.name.clone()).collect();
-        Self {
-            names: session.names.iter().map(|(n, v)| (n.clone(), describe::type_name(v))).collect(),
-            functions: session.functions.iter().map(|(n, d)| (n.clone(), params(d))).collect(),
-            directions: facts.map(|f| f.directions.keys().cloned().collect()).unwrap_or_default(),
-            spaces: facts.map(|f| f.spaces.clone()).unwrap_or_default(),
-        }
-    }
-
-    /// Adds a name whose value is not in the session yet.
-    pub fn promise(&mut self, name: &str) {
-        let when = || "a value that comes when it is used".to_owned();
-        self.names.entry(name.to_owned()).or_insert_with(when);
-    }
-
-    fn calls(&self, name: &str) -> bool {
-        self.functions.contains_key(name) || builtins::find(name).is_some()
-    }
-}
 
 /// The language's side of the prompt.
 #[derive(Clone, Debug, Default)]
@@ -264,73 +225,12 @@ fn plain(out: &mut String, text: &str) {
     out.extend(text.chars().map(|c| if is_safe(c) { c } else { '\u{fffd}' }));
 }
 
-/// A text of a constant without the line breaks of its source.
-pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// `name(a, ‹b: Number = 1›, …) → Latent` in at most so many columns, the current parameter always
-/// in sight.
-fn signature(builtin: &Builtin, current: Option<&Param>, columns: usize) -> String {
-    let s = &builtin.signature;
-    let word = |p: &Param| {
-        let is_current = current.is_some_and(|c| c.name == p.name);
-        if is_current {
-            format!("‹{}›", parameter(p))
-        } else {
-            p.name.to_owned() + if p.variadic { "…" } else { "" }
-        }
-    };
-    let words: Vec<String> = s.params.iter().map(word).collect();
-    let at = s.params.iter().position(|p| current.is_some_and(|c| c.name == p.name)).unwrap_or(0);
-    let whole = |from: usize, to: usize| {
-        let (left, right) =
-            (if from > 0 { "…, " } else { "" }, if to < words.len() { ", …" } else { "" });
-        format!("{}({left}{}{right}) → {}", s.name, words[from..to].join(", "), s.returns)
-    };
-    let (mut from, mut to) = (0, words.len());
-    // What stands farthest from the current one goes first.
-    while width(&whole(from, to)) > columns && to - from > 1 {
-        if to - 1 - at >= at - from { to -= 1 } else { from += 1 }
-    }
-    cut(&whole(from, to), columns)
-}
-
-/// `space: Space = W`, as in help and hints.
-pub(super) fn parameter(p: &Param) -> String {
-    let mut kinds: Vec<String> = Vec::new();
-    for kind in p.accepts {
-        match kind {
-            Kind::Choice => kinds.extend(p.choices.iter().map(|c| (*c).to_owned())),
-            k => kinds.push(k.name().to_owned()),
-        }
-    }
-    let default = match p.default {
-        Some("-") => "?".to_owned(),
-        Some(d) => format!(" = {d}"),
-        None => String::new(),
-    };
-    let dots = if p.variadic { "…" } else { "" };
-    if default == "?" {
-        format!("{}{dots}?: {}", p.name, kinds.join("|"))
-    } else {
-        format!("{}{dots}: {}{default}", p.name, kinds.join("|"))
-    }
-}
-
-/// Text in lines below an indent.
-pub(super) fn indented(text: &str, indent: usize, columns: usize) -> Vec<String> {
-    let blank = " ".repeat(indent);
-    wrap(&one_line(text), columns.saturating_sub(indent))
-        .into_iter()
-        .map(|l| format!("{blank}{l}"))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::builtins;
     use crate::eval::{Options, State};
+    use crate::render::text::width;
     use crate::value::Value;
     use proptest::prelude::*;
 
@@ -378,16 +278,6 @@ mod tests {
         ] {
             assert_eq!(style_of(line, word), style, "{word} in {line}");
         }
-    }
-
-    #[test]
-    fn names_of_a_resumed_session_are_known_before_they_have_values() {
-        let mut words = Words::default();
-        words.names.insert("b".into(), "Number".into());
-        words.promise("a");
-        words.promise("b");
-        assert_eq!(words.names.keys().collect::<Vec<_>>(), ["a", "b"]);
-        assert_eq!(words.names["b"], "Number");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What a word at the prompt may become.
 
-use super::assist::{Words, one_line, parameter};
 use super::commands;
 use super::context::{Context, Open, context, slice};
+use super::docs::parameter;
 use super::line::Candidate;
+use super::words::Words;
 use crate::builtin::{Kind, Param};
 use crate::builtins;
 use crate::lang::lex::KEYWORDS;

@@ -1,7 +1,7 @@
 //! `:help`, `?` and `?name`: everything from the constants of the built-in functions.
 
-use super::assist::{indented, one_line, parameter};
 use super::commands;
+use super::docs::parameter;
 use crate::builtin::{Builtin, Category};
 use crate::builtins;
 use crate::render::text::{width, wrap};

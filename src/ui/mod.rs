@@ -9,6 +9,7 @@ pub mod assist;
 mod commands;
 mod complete;
 mod context;
+mod docs;
 pub mod doctor;
 mod format;
 mod help;
@@ -26,6 +27,7 @@ pub mod screen;
 pub mod signals;
 pub mod terminal;
 mod view;
+pub mod words;
 
 pub use line::{Assist, Candidate, Editor, Input, Keys};
 pub use live::run_live;

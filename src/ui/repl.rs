@@ -5,9 +5,10 @@
 mod asked;
 mod resume;
 
-use super::assist::{Language, Words, is_command};
+use super::assist::{Language, is_command};
 use super::commands::{self, Command};
 use super::runner::{Runner, Style, complain};
+use super::words::Words;
 use super::{Editor, Input, Keys, Line, Terminal, screen};
 use crate::error::{Error, Kind, Result};
 use crate::eval::State;

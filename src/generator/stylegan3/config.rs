@@ -1,6 +1,7 @@
 //! Configuration of a StyleGAN3: given, or read from the names and shapes of its tensors.
 
 use super::names;
+use super::refuse::refuse;
 use crate::error::{Error, Kind, Result};
 use crate::generator::layers::MappingSizes;
 use crate::generator::{self, StyleLayer, family};
@@ -90,6 +91,10 @@ pub struct Config {
     /// The layers after these, in the order in which they run; the last one makes the picture.
     pub layers: Vec<LayerPlan>,
 }
+
+/// Number of values of a style code that the Fourier features read: cosine and sine of a rotation,
+/// scaled alike, and a shift.
+pub(super) const INPUT_STYLES: usize = 4;
 
 /// The Fourier features.
 #[derive(Clone, Debug, PartialEq)]
@@ -320,10 +325,6 @@ fn agree<T: PartialEq + std::fmt::Debug>(key: &str, said: Option<T>, seen: T) ->
     }
 }
 
-pub(super) fn refuse(message: String) -> Error {
-    Error::new(Kind::Format, format!("not a StyleGAN3 that gannet can run: {message}"))
-}
-
 impl Config {
     /// Layers of a W+ code: one row for the Fourier features, one for each layer.
     pub fn num_ws(&self) -> usize {
@@ -344,7 +345,7 @@ impl Config {
     /// The layers that read styles, in the order in which they run. The Fourier features read four
     /// numbers: cosine and sine of a rotation, scaled alike, and a shift.
     pub fn styles(&self) -> Vec<StyleLayer> {
-        let input = StyleLayer { name: "input".into(), row: 0, size: super::input::STYLES };
+        let input = StyleLayer { name: "input".into(), row: 0, size: INPUT_STYLES };
         let layer = |(i, l): (usize, &LayerPlan)| StyleLayer {
             name: l.name.clone(),
             row: i + 1,

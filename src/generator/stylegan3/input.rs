@@ -5,16 +5,12 @@
 //! `M · p`, with M the learned rotation and shift of the code times the given transform: a
 //! transform is the inverse of how the picture moves.
 
-use super::config::InputPlan;
+use super::config::{INPUT_STYLES, InputPlan};
 use crate::error::{Error, Result};
 use crate::generator::layers::{Dense, Reader};
 use crate::tensor::{conv2d, scale};
 use candle_core::{Device, Tensor};
 use std::f64::consts::TAU;
-
-/// Number of values of a style code that the features read: cosine and sine of a rotation, scaled
-/// alike, and a shift.
-pub(super) const STYLES: usize = 4;
 
 /// The Fourier features and the linear map after them.
 pub(super) struct Input {
@@ -38,7 +34,7 @@ impl Input {
         let weight = r.parameter(&name("weight"), &[c, c])?;
         let freqs = r.buffer(&name("freqs"), &[c, 2])?;
         Ok(Self {
-            affine: Dense::read(r, &name("affine"), [w_dim, STYLES], 1.0)?,
+            affine: Dense::read(r, &name("affine"), [w_dim, INPUT_STYLES], 1.0)?,
             weight: (weight * (1.0 / (c as f64).sqrt()))?.reshape((c, c, 1, 1))?,
             places: places(plan, freqs.device())?,
             freqs: freqs.reshape((1, c, 2, 1))?,

@@ -10,6 +10,7 @@ mod family;
 mod input;
 mod layouts;
 mod names;
+mod refuse;
 mod synthesis;
 #[cfg(test)]
 mod tests;

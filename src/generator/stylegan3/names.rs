@@ -1,6 +1,6 @@
 //! Names of the layers of a StyleGAN3.
 
-use super::config::refuse;
+use super::refuse::refuse;
 use crate::error::Result;
 use crate::weights::Listing;
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 
 use super::config::{Config, LayerPlan};
 use super::input::Input;
+use super::refuse::refuse;
 use crate::error::Result;
 use crate::generator::layers::{Dense, Reader};
 use crate::generator::{Feature, Tap, Tapped};
@@ -25,7 +26,7 @@ impl Layer {
         let bias = r.parameter(&format!("{name}.bias"), &[plan.outputs])?;
         let magnitude = r.buffer(&format!("{name}.magnitude_ema"), &[])?.to_scalar::<f32>()?;
         if magnitude <= 0.0 {
-            return Err(super::config::refuse(format!("`{name}.magnitude_ema` is {magnitude}"))
+            return Err(refuse(format!("`{name}.magnitude_ema` is {magnitude}"))
                 .hint("it is the mean square of what the layer reads, above 0: train on"));
         }
         let fan_in = plan.inputs * plan.kernel * plan.kernel;
@@ -67,7 +68,7 @@ fn nonlinearity(r: &mut Reader<'_>, c: &Config, plan: &LayerPlan) -> Result<Filt
         let stored = r.stored_filter(&name)?;
         let found = stored.as_ref().map_or(1, |f| f.size().0);
         if found != taps {
-            return Err(super::config::refuse(format!(
+            return Err(refuse(format!(
                 "`{name}` has {found} taps, its settings make that {taps}"
             ))
             .hint("say how it was trained: filter_size, lrelu_upsampling"));

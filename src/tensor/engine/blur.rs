@@ -2,7 +2,8 @@
 
 use super::buffer::{Buffer, Map};
 use super::finish::Epilogue;
-use super::simd::{Isa, LANES, Lanes, Work};
+use super::isa::Isa;
+use super::lanes::{LANES, Lanes, Work};
 use crate::raw::{Shared, jobs};
 
 /// Rows of one job.

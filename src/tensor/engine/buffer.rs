@@ -4,7 +4,7 @@
 //! fault and a zeroed page every 4 KiB, about as much as writing it twice; so buffers go back to a
 //! pool that all threads share.
 
-use super::simd::LANES;
+use super::lanes::LANES;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;

@@ -1,6 +1,7 @@
 //! Peak speed of the processor: multiply-adds on numbers that stay in registers.
 
-use super::simd::{Isa, LANES, Lanes, Work};
+use super::isa::Isa;
+use super::lanes::{LANES, Lanes, Work};
 use std::time::{Duration, Instant};
 
 /// Sums that are in flight at a time. With AVX2 each takes two registers: twelve hide the latency,

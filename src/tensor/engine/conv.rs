@@ -1,28 +1,14 @@
-//! The 3×3 convolutions of the engine, and what is fused with them.
-//!
-//! One driver serves all forms; see [`Form`]. Work is cut by shapes alone, and sums are added in a
-//! fixed order: the same bits for any number of threads.
+//! A 3×3 convolution of the engine: its form, its weights, what it reads, and what is fused with
+//! it. `driver.rs` runs it.
 
 use super::buffer::{Buffer, Map, blocks_of};
-use super::direct;
-use super::finish::{Finish, total};
-use super::kernels::{PANEL, WEIGHTS, weights};
-use super::products::{Products, Read, Tiles};
-use super::schemes::{Down, Same, Scheme, Up};
-use super::simd::{Isa, LANES, Lanes};
-use crate::raw::{Shared, jobs};
-use std::marker::PhantomData;
+use super::finish::Finish;
+use super::isa::Isa;
+use super::kernels::weights;
+use super::lanes::{LANES, Lanes};
+use super::schemes::Scheme;
 use std::ops::Range;
 
-/// Elements of transformed input that are alive at a time.
-const ALIVE: usize = 5 << 20;
-/// Minimum number of panels of tiles that share one transformation of the weights, on maps that
-/// have that many.
-const RANGE: usize = 12;
-/// Jobs that a chunk of work is cut into, about.
-const JOBS: usize = 16;
-/// Elements of transformed weights that leave room for inputs in the nearer cache.
-const CLOSE: usize = 160 << 10;
 /// Pixels of a map up to which every product is made: forms that keep the size, and forms that
 /// change it.
 const FEW: (usize, usize) = (16, 64);
@@ -61,7 +47,7 @@ impl Form {
     }
 
     /// Whether a map of `input` pixels along an axis gives one of `output`.
-    fn fits(self, input: usize, output: usize) -> bool {
+    pub(super) fn fits(self, input: usize, output: usize) -> bool {
         match self {
             Self::Same | Self::SameBack => input == output,
             Self::Up => output == 2 * input + 1,
@@ -73,13 +59,13 @@ impl Form {
 
     /// Whether a map of this many pixels (the smaller of input and output) is so small that every
     /// product is made.
-    fn few(self, pixels: usize) -> bool {
+    pub(super) fn few(self, pixels: usize) -> bool {
         pixels <= if matches!(self, Self::Same | Self::SameBack) { FEW.0 } else { FEW.1 }
     }
 
     /// Tiles that cover `output` pixels along an axis; of a doubling convolution all but perhaps
     /// the last pixel.
-    fn tiles(self, output: usize) -> usize {
+    pub(super) fn tiles(self, output: usize) -> usize {
         match self {
             Self::Up => (output / 2).div_ceil(4),
             Self::HalfBack => (output + 1).div_ceil(8),
@@ -121,6 +107,11 @@ impl Packed {
     /// Channels that it reads.
     pub(super) fn inputs(&self) -> usize {
         self.inputs
+    }
+
+    /// Channels that it makes.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs
     }
 
     /// Its effect on the size of a map.
@@ -171,159 +162,4 @@ pub(super) struct Conv<'a> {
     /// Factors of the input `[N, C]` in whole blocks.
     pub(super) style: Option<&'a [f32]>,
     pub(super) finish: Finish<'a>,
-}
-
-/// Division of a convolution into jobs, from its shape alone.
-struct Plan {
-    /// Panels of tiles.
-    panels: usize,
-    /// Panels of one chunk, whose transformed inputs are alive together.
-    chunk: usize,
-    /// Panels of one job.
-    range: usize,
-    /// Blocks of outputs of one job.
-    outputs: usize,
-    /// Elements of a panel's inputs at one point.
-    run: usize,
-    /// Whether inputs are transformed before the jobs and for all of them, or by each job for
-    /// itself.
-    apart: bool,
-}
-
-impl Plan {
-    fn new((ins, outs): (usize, usize), points: usize, panels: usize) -> Self {
-        // One line more than there is keeps the runs of a panel out of each other's place in the
-        // cache.
-        let run = ins * PANEL * LANES + LANES;
-        if ins * outs * WEIGHTS * LANES * LANES <= CLOSE && panels >= JOBS * RANGE {
-            // All weights stay in the nearer cache, and so can the inputs of a few panels.
-            let range = (panels / (4 * JOBS)).clamp(RANGE, 4 * RANGE);
-            return Self { panels, chunk: panels, range, outputs: outs, run, apart: false };
-        }
-        let chunks = panels.div_ceil((ALIVE / (points * run)).max(1)).max(1);
-        let chunk = panels.div_ceil(chunks);
-        // Few ranges where there are many outputs to share out, as each transforms the weights
-        // anew; and none that is much shorter than the others.
-        let ranges =
-            chunk.div_ceil((chunk * outs.div_ceil(2) / JOBS).clamp(RANGE, chunk.max(RANGE))).max(1);
-        let range = chunk.div_ceil(ranges);
-        Self { panels, chunk, range, outputs: 2, run, apart: true }
-    }
-}
-
-impl Conv<'_> {
-    /// Runs it into `out`. With [`Finish::Gradient`] the gradient of the style, `[N, C]` in whole
-    /// blocks, is returned.
-    ///
-    /// Panics when sizes do not fit: a mistake of the caller, found before anything is written.
-    pub(super) fn run(&self, out: &mut Map) -> Vec<f32> {
-        let tiles = self.check(out);
-        let form = self.weights.form;
-        if form.few((self.x.h * self.x.w).min(out.h * out.w)) {
-            return direct::run(self, out, &[(0..out.h, 0..out.w)]);
-        }
-        match form {
-            Form::Same | Form::SameBack => self.run_as::<Same, 6, 6, 4>(out, tiles),
-            Form::Up => {
-                let mut sums = self.run_as::<Up, 5, 9, 8>(out, tiles);
-                let (h, w) = (out.h.min(tiles.down() * 8), out.w.min(tiles.across * 8));
-                let edges = [(h..out.h, 0..out.w), (0..h, w..out.w)];
-                sums.iter_mut()
-                    .zip(direct::run(self, out, &edges))
-                    .for_each(|(sum, edge)| *sum += edge);
-                sums
-            }
-            Form::HalfBack => self.run_as::<Up, 5, 9, 8>(out, tiles),
-            Form::UpBack | Form::Half => self.run_as::<Down, 9, 9, 4>(out, tiles),
-        }
-    }
-
-    fn run_as<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize>(
-        &self,
-        out: &mut Map,
-        tiles: Tiles,
-    ) -> Vec<f32> {
-        let plan = Plan::new((self.x.blocks(), out.blocks()), P * P, tiles.all.div_ceil(PANEL));
-        // The sums of every tile: how many tiles are added up before the next rounding must not
-        // depend on the batch.
-        let each = out.blocks() * LANES;
-        let mut parts = Buffer::new(if self.finish.sums() { tiles.all * each } else { 0 });
-        let mut v = Buffer::new(if plan.apart { plan.chunk * P * P * plan.run } else { 0 });
-        let (sums, sizes) = (Shared::new(&mut parts), (out.blocks(), out.h, out.w));
-        let whole = Shared::new(&mut out.data);
-        for first in (0..plan.panels).step_by(plan.chunk.max(1)) {
-            let count = plan.chunk.min(plan.panels - first);
-            if plan.apart {
-                self.read::<S, I, P, O>(&mut v, (tiles, plan.run), (first, count));
-            }
-            let shares = sizes.0.div_ceil(plan.outputs);
-            jobs(count.div_ceil(plan.range) * shares, 1, |job| {
-                let (part, share) = (job / shares, job % shares);
-                let (from, block) = (part * plan.range, share * plan.outputs);
-                let job = Products::<S, I, P, O> {
-                    conv: self,
-                    v: plan.apart.then_some(&v),
-                    run: plan.run,
-                    tiles,
-                    first,
-                    panels: from..count.min(from + plan.range),
-                    outputs: block..sizes.0.min(block + plan.outputs),
-                    out: &whole,
-                    sizes,
-                    sums: &sums,
-                    scheme: PhantomData,
-                };
-                // SAFETY: every job writes its own tiles of its own blocks, and its own part of the
-                // sums.
-                unsafe { self.isa.run(job) };
-            });
-        }
-        parts
-            .chunks_exact((tiles.each * each).max(1))
-            .flat_map(|sample| total(sample, each))
-            .collect()
-    }
-
-    /// The tiles, if all sizes fit.
-    fn check(&self, out: &Map) -> Tiles {
-        let (x, w) = (self.x, self.weights);
-        assert_eq!((x.n, x.channels), (out.n, w.inputs), "samples and input channels");
-        assert!(
-            w.outputs == out.channels && w.form.fits(x.h, out.h) && w.form.fits(x.w, out.w),
-            "output"
-        );
-        assert!(
-            x.data.len() == x.n * x.blocks() * x.plane()
-                && out.data.len() == out.n * out.blocks() * out.plane()
-        );
-        assert!(self.style.is_none_or(|v| v.len() == x.n * x.blocks() * LANES), "styles");
-        self.finish.check(out);
-        Tiles::new(x.n, w.form.tiles(out.h), w.form.tiles(out.w))
-    }
-
-    /// Transforms the inputs of `count` panels from `first`.
-    fn read<S: Scheme<I, P, O>, const I: usize, const P: usize, const O: usize>(
-        &self,
-        v: &mut Buffer,
-        (tiles, run): (Tiles, usize),
-        (first, count): (usize, usize),
-    ) {
-        let ins = self.x.blocks();
-        let shared = Shared::new(v);
-        jobs(count * ins, 8, |job| {
-            let (at, block) = (job / ins, job % ins);
-            // SAFETY: every job writes its own block of its own panel.
-            let to = shared.at(at * P * P * run);
-            let job = Read::<S, I, P, O> {
-                conv: self,
-                tiles,
-                run,
-                panel: first + at,
-                block,
-                to,
-                scheme: PhantomData,
-            };
-            unsafe { self.isa.run(job) };
-        });
-    }
 }

@@ -4,7 +4,8 @@
 //! Every row of the result is summed separately and in one order, so its bits do not depend on the
 //! batch.
 
-use super::simd::{Isa, LANES, Lanes, Work};
+use super::isa::Isa;
+use super::lanes::{LANES, Lanes, Work};
 use crate::raw::{Shared, blocks};
 
 /// Rows that share one reading of the weights.

@@ -9,7 +9,7 @@ use super::buffer::{Buffer, Map};
 use super::conv::{Conv, Form};
 use super::finish::total;
 use super::kernels::{PANEL, gathered};
-use super::simd::{LANES, Lanes, Work};
+use super::lanes::{LANES, Lanes, Work};
 use crate::raw::{Shared, jobs};
 use std::ops::Range;
 

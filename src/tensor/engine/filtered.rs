@@ -6,7 +6,8 @@
 //! time, for any factors. A filter's rows are kept in a ring of as many as it reads. A request for
 //! a row of the result computes the rows below it, and these the rows below them.
 
-use super::simd::{Isa, LANES, Lanes, Work};
+use super::isa::Isa;
+use super::lanes::{LANES, Lanes, Work};
 use crate::Activation;
 use crate::fir::{Axis, Fir, gcd};
 use crate::raw::{planes, scratch};

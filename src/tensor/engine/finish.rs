@@ -1,7 +1,7 @@
 //! Final operations on the outputs of a convolution while they are in registers.
 
 use super::buffer::Map;
-use super::simd::{LANES, Lanes};
+use super::lanes::{LANES, Lanes};
 
 /// Final operation on the outputs.
 pub(super) enum Finish<'a> {

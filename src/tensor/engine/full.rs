@@ -5,9 +5,11 @@
 
 use super::buffer::{Map, blocks_of};
 use super::conv::{Conv, Form, Packed};
+use super::driver;
 use super::finish::{Epilogue, Finish, Gradient};
+use super::isa::Isa;
+use super::lanes::LANES;
 use super::pointwise::Squares;
-use super::simd::{Isa, LANES};
 use super::styled::{frozen, pack, pad_lines};
 use crate::conv::in_blocks;
 use crate::raw::{Into, Mat, Shared, planes, sum};
@@ -111,14 +113,14 @@ impl FullConv {
                     act: [1.0, 1.0, f32::INFINITY],
                 };
                 let mut y = Map::new(n, self.outputs, x.h, x.w);
-                Conv {
+                let conv = Conv {
                     isa: self.isa,
                     weights: forward,
                     x: &x,
                     style: Some(&style),
                     finish: Finish::Activate(&epilogue),
-                }
-                .run(&mut y);
+                };
+                driver::run(&conv, &mut y);
                 drop(x);
                 y.to_planar()
             }
@@ -150,7 +152,7 @@ impl FullConv {
                 let finish = Finish::Gradient(&gradient);
                 let mut dx = Map::new(n, self.inputs, x.h, x.w);
                 let conv = Conv { isa: self.isa, weights: backward, x: &flow, style: None, finish };
-                let ds = conv.run(&mut dx);
+                let ds = driver::run(&conv, &mut dx);
                 (dx.cropped(MARGIN), ds)
             }
             Kernel::One(weight) => self.backward_one(weight, (x, &style), &g, (n, h * w)),

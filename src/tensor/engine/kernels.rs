@@ -1,8 +1,8 @@
 //! The inner loops of the convolutions, on blocks of sixteen channels: tiles into products' factors
 //! and back, and products.
 
+use super::lanes::{LANES, Lanes, place};
 use super::schemes::Scheme;
-use super::simd::{LANES, Lanes, place};
 
 // No closures around vectors: they are functions of their own, without the instruction set of the
 // kernel, and what they call is not inlined.

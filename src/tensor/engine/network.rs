@@ -6,7 +6,8 @@
 //! weights is not run here.
 
 use super::buffer::{Map, blocks_of};
-use super::simd::{Isa, LANES};
+use super::isa::Isa;
+use super::lanes::LANES;
 use super::styled::{At, Kept, Layer, Noise, Rgb, RgbConv, StyledConv, frozen};
 use crate::Filter;
 use crate::conv::tracked;

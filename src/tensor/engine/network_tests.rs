@@ -2,7 +2,7 @@
 //! on it keep.
 
 use super::conv::Form;
-use super::simd::Isa;
+use super::isa::Isa;
 use super::tests::{Planes, convolve, distance, random, sets};
 use super::{Network, RgbConv, Stack, Stage, StyledConv};
 use crate::{Activation, Filter};

@@ -1,7 +1,8 @@
 //! Operations by pixel: toRGB, the gradient through an activation, and demodulation.
 
 use super::buffer::{Buffer, Map};
-use super::simd::{Isa, LANES, Lanes, Work};
+use super::isa::Isa;
+use super::lanes::{LANES, Lanes, Work};
 use crate::raw::{Shared, jobs};
 
 /// Pixels of one job.

@@ -4,8 +4,8 @@
 use super::buffer::Buffer;
 use super::conv::Conv;
 use super::kernels::{Grid, PANEL, WEIGHTS, panel, tile_in, tile_out};
+use super::lanes::{LANES, Lanes, Work, place};
 use super::schemes::Scheme;
-use super::simd::{LANES, Lanes, Work, place};
 use crate::raw::Shared;
 use std::marker::PhantomData;
 use std::ops::Range;

@@ -12,7 +12,7 @@
 //! per cent where maps are large, and where they are small, reading 36 numbers a weight from memory
 //! would cost more than making them from nine.
 
-use super::simd::Lanes;
+use super::lanes::Lanes;
 
 /// Computes `O` outputs from `I` inputs with `P` products along one axis.
 ///

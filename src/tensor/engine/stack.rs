@@ -3,9 +3,10 @@
 
 use super::buffer::Map;
 use super::conv::{Conv, Form, Packed};
+use super::driver;
 use super::finish::{Epilogue, Finish};
+use super::isa::Isa;
 use super::pointwise::ActBackward;
-use super::simd::Isa;
 use super::styled::{frozen, pack, padded};
 use super::unit_distance::UnitDistance;
 use crate::Activation;
@@ -147,7 +148,8 @@ impl Stack {
             let mut y = Map::new(x.n, c, h, w);
             let (epilogue, x) = (self.epilogue(layer), maps.last().unwrap_or(&x));
             let finish = Finish::Activate(&epilogue);
-            Conv { isa: self.isa, weights: &layer.forward, x, style: None, finish }.run(&mut y);
+            let conv = Conv { isa: self.isa, weights: &layer.forward, x, style: None, finish };
+            driver::run(&conv, &mut y);
             if !all {
                 maps.clear();
             }
@@ -188,14 +190,14 @@ impl Stack {
             act.run(&mut g, false);
             let (n, c, h, w) = maps.last().map_or(shape, |m| (m.n, m.channels, m.h, m.w));
             let mut dx = Map::new(n, c, h, w);
-            Conv {
+            let conv = Conv {
                 isa: self.isa,
                 weights: &layer.backward,
                 x: &g,
                 style: None,
                 finish: Finish::Plain,
-            }
-            .run(&mut dx);
+            };
+            driver::run(&conv, &mut dx);
             flow = Some(dx);
         }
         flow.map(|dx| dx.to_planar()).unwrap_or_default()

@@ -4,9 +4,11 @@
 use super::blur::Blur;
 use super::buffer::{Map, blocks_of};
 use super::conv::{Conv, Form, Packed};
+use super::driver;
 use super::finish::{Epilogue, Finish, Gradient};
+use super::isa::Isa;
+use super::lanes::LANES;
 use super::pointwise::{ActBackward, COLOURS, Squares, Sums, ToRgb};
-use super::simd::{Isa, LANES};
 use crate::{Activation, Filter};
 use candle_core::{DType, Result, Tensor};
 
@@ -161,10 +163,10 @@ impl Layer {
             finish: Finish::Activate(&epilogue),
         };
         match self.up {
-            None => drop(conv.run(&mut y)),
+            None => drop(driver::run(&conv, &mut y)),
             Some(taps) => {
                 let mut z = Map::new(x.n, self.outputs, 2 * x.h + 1, 2 * x.w + 1);
-                Conv { finish: Finish::Plain, ..conv }.run(&mut z);
+                driver::run(&Conv { finish: Finish::Plain, ..conv }, &mut z);
                 Blur { isa, x: &z, taps, before: 1 }.run(&mut y, Some(&epilogue));
             }
         }
@@ -209,7 +211,7 @@ impl Layer {
             style: None,
             finish: Finish::Gradient(&gradient),
         };
-        let mut styles = conv.run(&mut dx);
+        let mut styles = driver::run(&conv, &mut dx);
         self.squares.backward(isa, at.style, &factors, &sums.scale, &mut styles);
         (dx, styles, sums)
     }

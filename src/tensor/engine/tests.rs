@@ -4,8 +4,10 @@
 use super::Stack;
 use super::buffer::{Map, blocks_of};
 use super::conv::{Conv, Form, Packed};
+use super::driver;
 use super::finish::Finish;
-use super::simd::{Isa, LANES};
+use super::isa::Isa;
+use super::lanes::LANES;
 use crate::Activation;
 use crate::rng::Rng;
 use candle_core::{Device, Tensor, Var};
@@ -154,8 +156,9 @@ fn check(
     }
     for isa in sets() {
         let mut out = Map::new(n, o, oh, ow);
-        Conv { isa, weights: &packed, x: &map, style: Some(&style), finish: Finish::Plain }
-            .run(&mut out);
+        let finish = Finish::Plain;
+        let conv = Conv { isa, weights: &packed, x: &map, style: Some(&style), finish };
+        driver::run(&conv, &mut out);
         let d = distance(&out.to_planar(), &expected);
         assert!(d <= 1e-5, "{} {form:?} {n}x{i}->{o} {ih}x{iw}: {d:.1e}", isa.name());
     }
@@ -172,7 +175,7 @@ fn a_map_of_another_size_is_refused() {
         style: None,
         finish: Finish::Plain,
     };
-    conv.run(&mut Map::new(1, 3, 8, 8));
+    driver::run(&conv, &mut Map::new(1, 3, 8, 8));
 }
 
 /// All maps of a stack with strides 1 and 2, at sizes that 2 does not divide, and their gradients.

@@ -2,7 +2,8 @@
 //! LPIPS (Zhang et al. 2018) sums, with equal weights.
 
 use super::buffer::Map;
-use super::simd::{Isa, LANES, Lanes, Work};
+use super::isa::Isa;
+use super::lanes::{LANES, Lanes, Work};
 use crate::raw::{Shared, jobs};
 
 /// Pixels of one job.

@@ -1,6 +1,6 @@
 //! AVX2 with FMA, AVX-512, and AVX-512 with products in bf16.
 
-use super::simd::{Lanes, Work};
+use super::lanes::{Lanes, Work};
 use std::arch::x86_64::*;
 
 #[target_feature(enable = "avx2,fma")]

@@ -1,6 +1,7 @@
 //! Files of `torch.save` (a zip since 1.6, five pickles in a row before) and plain pickles: all
 //! their tensors, under dotted names.
 
+mod flatten;
 mod module;
 mod tree;
 
@@ -68,7 +69,7 @@ pub(super) fn zipped(
 
 fn read(probe: &Probe<'_>) -> Result<Draft> {
     match &probe.pickle {
-        Some(loaded) => Tree::new(probe, loaded).read(),
+        Some(loaded) => flatten::read(probe, loaded),
         None => Err(probe.source.fail(0, "the file does not contain a pickle")),
     }
 }

@@ -1,4 +1,5 @@
-//! A pickle's result, flattened to tensors under dotted names with settings beside them.
+//! What is collected from a pickle: tensors under dotted names with settings beside them, within
+//! the limits of a file.
 
 use super::super::array::Layout;
 use super::super::container::{Draft, Probe};
@@ -7,7 +8,6 @@ use super::super::numpy::npy;
 use super::super::pickle::Loaded;
 use super::super::pickle::value::{Heap, Ndarray, Node, Place, Storage, Tensor, Value};
 use super::super::source::{Source, quoted};
-use super::module::{is_module, module};
 use crate::error::Result;
 use crate::limits::Limits;
 use serde_json::Value as Json;
@@ -42,19 +42,6 @@ impl<'a> Tree<'a> {
         &self.loaded.heap
     }
 
-    /// Everything below the value.
-    pub(super) fn read(mut self) -> Result<Draft> {
-        let root = &self.loaded.root;
-        if self.tensorflow(root) {
-            let e =
-                self.source.fail(0, "a TensorFlow network pickle is recognised but not converted");
-            return Err(e.hint("convert it to a PyTorch pickle with the official legacy.py"));
-        }
-        let rest = self.flatten("", root)?;
-        self.draft.config = rest.unwrap_or(Json::Null);
-        self.finish()
-    }
-
     /// Counts a module of that class, which may hold others; a shared one counts at each use.
     pub(super) fn enter(&mut self, class: &str, at: u64) -> Result<()> {
         self.modules += 1;
@@ -76,57 +63,6 @@ impl<'a> Tree<'a> {
             return Err(self.source.fail(0, "at least one tensor is needed, none was found"));
         }
         Ok(self.draft)
-    }
-
-    /// Whether this is `(G, D, Gs)` of the TensorFlow code.
-    fn tensorflow(&self, root: &Value) -> bool {
-        let heap = self.heap();
-        let network = |v: &Value| {
-            heap.get(v, "build_func_name").or_else(|| heap.get(v, "static_kwargs")).is_some()
-        };
-        heap.items(root).iter().any(network)
-    }
-
-    /// Collects the tensors below a value; a value that is not a tensor is returned as a setting.
-    fn flatten(&mut self, name: &str, value: &Value) -> Result<Option<Json>> {
-        let heap = self.heap();
-        check_name(self.source, heap.at(value), name)?;
-        let inner =
-            |key: &str| if name.is_empty() { key.to_string() } else { format!("{name}.{key}") };
-        match heap.node(value) {
-            Some(Node::Tensor(_) | Node::Ndarray(Some(_))) => {
-                self.tensor(name, value).map(|()| None)
-            }
-            Some(Node::Object(..)) if is_module(heap, value) => {
-                let prefix = if name.is_empty() { String::new() } else { format!("{name}.") };
-                module(self, value, &prefix).map(Some)
-            }
-            Some(Node::Dict(_) | Node::Object(..)) => {
-                let pairs = heap.pairs(value);
-                let spread = is_spread(pairs);
-                let mut rest = serde_json::Map::new();
-                for (key, value) in pairs {
-                    let Some(key) = key_text(key) else {
-                        return Err(self
-                            .source
-                            .fail(heap.at(value), "the keys of a checkpoint are text or numbers"));
-                    };
-                    let key = if spread { key.strip_prefix(SPREAD).unwrap_or(&key) } else { &key };
-                    if let Some(setting) = self.flatten(&inner(key), value)? {
-                        rest.insert(key.to_owned(), setting);
-                    }
-                }
-                Ok((!rest.is_empty()).then_some(Json::Object(rest)))
-            }
-            Some(Node::List(_) | Node::Tuple(_) | Node::Set(_)) => {
-                let mut rest = Vec::new();
-                for (i, value) in heap.items(value).iter().enumerate() {
-                    rest.extend(self.flatten(&inner(&i.to_string()), value)?);
-                }
-                Ok((!rest.is_empty()).then_some(Json::Array(rest)))
-            }
-            _ => Ok(self.setting(value)),
-        }
     }
 
     /// A scalar as JSON, as long as there are not too many.
@@ -209,23 +145,6 @@ pub(in crate::weights) fn check_name(source: &Source, at: u64, name: &str) -> Re
         Ok(())
     } else {
         Err(source.fail(at, format_args!("names have at most {NAME} bytes")))
-    }
-}
-
-/// Prefix of the names of a state dict whose module was spread over several devices.
-const SPREAD: &str = "module.";
-
-/// Whether a dictionary is the state dict of such a module: all its names begin so.
-fn is_spread(pairs: &[(Value, Value)]) -> bool {
-    let begins = |(key, _): &(Value, Value)| matches!(key, Value::Text(t) if t.len() > SPREAD.len() && t.starts_with(SPREAD));
-    !pairs.is_empty() && pairs.iter().all(begins)
-}
-
-fn key_text(key: &Value) -> Option<String> {
-    match key {
-        Value::Text(t) => Some(t.to_string()),
-        Value::Int(n) => Some(n.to_string()),
-        _ => None,
     }
 }
 

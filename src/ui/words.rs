@@ -1,0 +1,59 @@
+//! The names that a session knows, for the colours and the completion of the prompt.
+
+use crate::builtins;
+use crate::eval;
+use crate::value::describe;
+use std::collections::BTreeMap;
+
+/// What the session knows, as the prompt needs it.
+#[derive(Clone, Debug, Default)]
+pub struct Words {
+    /// Variables, with their types as shown.
+    pub names: BTreeMap<String, String>,
+    /// Functions defined in the session, with their parameters.
+    pub functions: BTreeMap<String, Vec<String>>,
+    /// The generator's own directions.
+    pub directions: Vec<String>,
+    /// The generator's spaces, for completion.
+    pub spaces: Vec<crate::space::Space>,
+}
+
+impl Words {
+    /// What a session knows now.
+    pub fn of(session: &eval::State) -> Self {
+        let facts = session.model.as_ref().map(|m| &m.facts);
+        let params = |d: &crate::lang::ast::Def| d.params.iter().map(|p| p.name.clone()).collect();
+        Self {
+            names: session.names.iter().map(|(n, v)| (n.clone(), describe::type_name(v))).collect(),
+            functions: session.functions.iter().map(|(n, d)| (n.clone(), params(d))).collect(),
+            directions: facts.map(|f| f.directions.keys().cloned().collect()).unwrap_or_default(),
+            spaces: facts.map(|f| f.spaces.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// Adds a name whose value is not in the session yet.
+    pub fn promise(&mut self, name: &str) {
+        let when = || "a value that comes when it is used".to_owned();
+        self.names.entry(name.to_owned()).or_insert_with(when);
+    }
+
+    /// Whether a function of that name can be called.
+    pub(super) fn calls(&self, name: &str) -> bool {
+        self.functions.contains_key(name) || builtins::find(name).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_a_resumed_session_are_known_before_they_have_values() {
+        let mut words = Words::default();
+        words.names.insert("b".into(), "Number".into());
+        words.promise("a");
+        words.promise("b");
+        assert_eq!(words.names.keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(words.names["b"], "Number");
+    }
+}
