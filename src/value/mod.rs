@@ -1,17 +1,21 @@
 //! Values: the only type that crosses between the language and the tensors.
 
+mod bundle;
 mod deferred;
 pub mod directions;
 pub mod display;
 mod embedded;
 mod encoder;
+pub mod facts;
 pub mod foreign;
 mod list;
+mod loaded;
 pub mod model;
 pub mod text;
+mod toy;
 
 pub use list::List;
-pub use model::Loaded;
+pub use loaded::Loaded;
 
 use crate::direction::Forms;
 use crate::invert::{Inversion, Mask};
