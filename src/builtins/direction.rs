@@ -4,7 +4,7 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts,
     Param, Signature, Type,
 };
-use crate::direction::{Facts, Forms, lift, split};
+use crate::direction::{Facts, Forms, split};
 use crate::error::{Error, Result, Span};
 use crate::lang::suggest::near;
 use crate::latent::{Direction, ModelId};
@@ -115,35 +115,28 @@ fn find(
     wanted: Wanted<'_>,
     current: Option<&Arc<ModelFacts>>,
 ) -> Result<(Forms, Option<Checkpoint>)> {
-    let Wanted { name, key, space, .. } = wanted;
     let loaded = current.and_then(|m| model::loaded(&model::id_of(m)));
-    let own = loaded.as_ref().filter(|l| l.facts.directions.contains_key(name));
-    if let (Some(own), Some(m)) = (own, current) {
-        let all = own.directions()?;
-        let found = match space {
-            None => all.forms(name).map(Ok),
-            Some(space) => in_space(all, name, space, m),
-        };
-        return found.unwrap_or_else(|| Err(elsewhere(wanted, m))).map(|found| (found, None));
+    let of = |space| match &loaded {
+        Some(loaded) => loaded.direction(wanted.name, space),
+        None => Ok(None),
+    };
+    if let Some(found) = own(wanted, current, of)? {
+        return Ok((found, None));
     }
-    if Path::new(name).is_file() {
-        return from_file(name, key, space, current);
-    }
-    Err(unknown(wanted, current))
+    from_outside(wanted, current)
 }
 
-/// The generator's own direction in that space; in W+ the direction of W for every layer unless
-/// there is one of W+.
-fn in_space(
-    own: &Directions,
-    name: &str,
-    space: Space,
-    model: &ModelFacts,
-) -> Option<Result<Forms>> {
-    match (own.in_space(name, space), own.in_space(name, Space::W)) {
-        (Some(d), _) => Some(Ok(d.clone().into())),
-        (None, Some(w)) if space == Space::WPlus => Some(lift(w, model.num_ws).map(Forms::from)),
-        _ => None,
+/// The direction of the current generator's own set, where `of` gives it by its space; `None` when
+/// there is none of that name.
+fn own<T>(
+    wanted: Wanted<'_>,
+    current: Option<&Arc<ModelFacts>>,
+    of: impl Fn(Option<Space>) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    let Some(model) = current else { return Ok(None) };
+    match of(wanted.space)? {
+        None if wanted.space.is_some() && of(None)?.is_some() => Err(elsewhere(wanted, model)),
+        found => Ok(found),
     }
 }
 
@@ -182,12 +175,15 @@ fn unknown(wanted: Wanted<'_>, current: Option<&Arc<ModelFacts>>) -> Error {
     }
 }
 
-fn from_file(
-    path: &str,
-    key: Option<&str>,
-    space: Option<Space>,
+/// The direction of the file of that name; the file itself where it names no generator.
+fn from_outside(
+    wanted: Wanted<'_>,
     current: Option<&Arc<ModelFacts>>,
 ) -> Result<(Forms, Option<Checkpoint>)> {
+    let Wanted { name: path, key, space, .. } = wanted;
+    if !Path::new(path).is_file() {
+        return Err(unknown(wanted, current));
+    }
     let file = weights::open(Path::new(path), &LIMITS)?;
     let config = directions::config(&file);
     let said = directions::space_of(&file);

@@ -6,6 +6,7 @@ use super::directions::Directions;
 use super::embedded;
 use super::encoder::OwnEncoder;
 use super::facts;
+use crate::direction::{Forms, lift};
 use crate::error::Result;
 use crate::generator::{Generator, Spec};
 use crate::invert::{PROJECTOR_SAMPLES, WStats};
@@ -76,6 +77,27 @@ impl Loaded {
     /// When the file cannot be read, or a direction does not fit the generator.
     pub fn directions(&self) -> Result<&Directions> {
         self.directions.get()
+    }
+
+    /// Its own direction of that name: in every space in which it has one, or in `space` alone. In W+
+    /// that is the direction of W in every layer unless it has one of W+. `None` when it has none; a
+    /// name that is not among its facts reads nothing.
+    ///
+    /// # Errors
+    /// As [`Loaded::directions`].
+    pub fn direction(&self, name: &str, space: Option<Space>) -> Result<Option<Forms>> {
+        if !self.facts.directions.contains_key(name) {
+            return Ok(None);
+        }
+        let all = self.directions()?;
+        let Some(space) = space else { return Ok(all.forms(name)) };
+        match (all.in_space(name, space), all.in_space(name, Space::W)) {
+            (Some(own), _) => Ok(Some(own.clone().into())),
+            (None, Some(w)) if space == Space::WPlus => {
+                Ok(Some(lift(w, self.facts.num_ws)?.into()))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Its network for attributes and the perceptual distance, read at the first call; `None` when
