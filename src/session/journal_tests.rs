@@ -1,7 +1,7 @@
 //! The proofs of promises 6 and 7 for the journal.
 
-use super::super::record::{Cell, Status};
 use super::super::log::replay;
+use super::super::record::{Cell, Status};
 use super::*;
 use crate::store::Disk;
 use crate::store::faulty::{Errno, FaultyDisk, Loss, Op};
