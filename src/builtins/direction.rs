@@ -1,8 +1,8 @@
 //! `direction`: a named direction of the generator, or one from a file.
 
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts,
-    Param, Signature, Type,
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Generators, Kind,
+    ModelFacts, Param, Signature, Type,
 };
 use crate::direction::{Facts, Forms, split};
 use crate::error::{Error, Result, Span};
@@ -12,7 +12,7 @@ use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::directions::{self, Directions};
-use crate::value::{Value, foreign, model};
+use crate::value::{Value, facts, foreign, forms_type};
 use crate::weights::{self, Checkpoint, Listing};
 use std::path::Path;
 use std::sync::Arc;
@@ -94,9 +94,19 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     };
     let space = super::shared::space(call, "space");
     let wanted = Wanted { name, key: key.as_deref(), space, call: call.span };
-    let (found, _) =
-        find(wanted, call.model.as_ref()).map_err(|e| crate::builtin::as_check(e).at(span))?;
-    Ok(Type::Direction(crate::value::forms_type(&found)))
+    let typed = || -> Result<CodeType> {
+        let current = call.model.as_ref();
+        let of = |space| match current {
+            Some(m) => call.generators.own_direction(&m.fingerprint, name, space),
+            None => Ok(None),
+        };
+        if let Some(found) = own(wanted, current, of)? {
+            return Ok(found);
+        }
+        let (found, _) = from_outside(wanted, current, call.generators)?;
+        Ok(forms_type(&found, call.generators))
+    };
+    typed().map(Type::Direction).map_err(|e| crate::builtin::as_check(e).at(span))
 }
 
 /// Arguments of a call.
@@ -107,23 +117,6 @@ struct Wanted<'a> {
     space: Option<Space>,
     /// The whole call, for repairs.
     call: Span,
-}
-
-/// The direction meant, in every space in which it is known unless one is given; and the file that
-/// it is from, where that names no generator.
-fn find(
-    wanted: Wanted<'_>,
-    current: Option<&Arc<ModelFacts>>,
-) -> Result<(Forms, Option<Checkpoint>)> {
-    let loaded = current.and_then(|m| model::loaded(&model::id_of(m)));
-    let of = |space| match &loaded {
-        Some(loaded) => loaded.direction(wanted.name, space),
-        None => Ok(None),
-    };
-    if let Some(found) = own(wanted, current, of)? {
-        return Ok((found, None));
-    }
-    from_outside(wanted, current)
 }
 
 /// The direction of the current generator's own set, where `of` gives it by its space; `None` when
@@ -179,6 +172,7 @@ fn unknown(wanted: Wanted<'_>, current: Option<&Arc<ModelFacts>>) -> Error {
 fn from_outside(
     wanted: Wanted<'_>,
     current: Option<&Arc<ModelFacts>>,
+    generators: &dyn Generators,
 ) -> Result<(Forms, Option<Checkpoint>)> {
     let Wanted { name: path, key, space, .. } = wanted;
     if !Path::new(path).is_file() {
@@ -190,18 +184,18 @@ fn from_outside(
     let owner: Option<ModelId> = config
         .and_then(|c| c.get("generator"))
         .and_then(|g| serde_json::from_value(g.clone()).ok());
-    let facts = match (&owner, current) {
+    let known = match (&owner, current) {
         // The generator that the file names may not be loaded; its sizes then come from the arrays
         // themselves.
-        (Some(id), _) => {
-            model::known(id).map_or_else(|| sizes(file.weights.list(), said), |m| model::sizes(&m))
-        }
-        (None, Some(m)) => model::sizes(m),
+        (Some(id), _) => generators
+            .known_facts(&id.fingerprint)
+            .map_or_else(|| sizes(file.weights.list(), said), |m| facts::sizes(&m)),
+        (None, Some(m)) => facts::sizes(m),
         (None, None) => sizes(file.weights.list(), said),
     };
-    let all = directions::read(&file, said.or(space), &facts)?;
+    let all = directions::read(&file, said.or(space), &known)?;
     let unnamed = owner.is_none().then(|| file.clone());
-    let model = owner.or_else(|| current.map(|m| model::id_of(m)));
+    let model = owner.or_else(|| current.map(|m| facts::id_of(m)));
     let found = pick(all, key, space, path)?;
     let open = found.len() > 1;
     let told = |d: Direction| {
@@ -267,13 +261,31 @@ fn sizes(arrays: &Listing, space: Option<Space>) -> Facts {
     }
 }
 
+/// The direction meant, in every space in which it is known unless one is given; and the file that
+/// it is from, where that names no generator.
+fn find(
+    wanted: Wanted<'_>,
+    current: Option<&Arc<ModelFacts>>,
+    ctx: &Context<'_>,
+) -> Result<(Forms, Option<Checkpoint>)> {
+    let loaded = current.and_then(|m| ctx.models.loaded(&facts::id_of(m)));
+    let of = |space| match &loaded {
+        Some(loaded) => loaded.direction(wanted.name, space),
+        None => Ok(None),
+    };
+    match own(wanted, current, of)? {
+        Some(found) => Ok((found, None)),
+        None => from_outside(wanted, current, &*ctx.models),
+    }
+}
+
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let key = args.get("key").map(|_| args.text("key")).transpose()?;
     let current = ctx.model.as_ref().map(|m| m.facts.clone());
     let (name, space) = (args.text("name")?, args.space("space")?);
     let wanted = Wanted { name, key, space, call: args.span };
     let (mut found, unnamed) =
-        find(wanted, current.as_ref()).map_err(|e| e.at(args.span("name")))?;
+        find(wanted, current.as_ref(), ctx).map_err(|e| e.at(args.span("name")))?;
     if let (Some(file), Some(model)) = (unnamed, &ctx.model) {
         let arrays = directions::arrays(&file)?;
         foreign::components(name, &arrays, model)

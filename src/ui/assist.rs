@@ -331,11 +331,11 @@ pub(super) fn indented(text: &str, indent: usize, columns: usize) -> Vec<String>
 mod tests {
     use super::*;
     use crate::eval::{Options, State};
-    use crate::value::Value;
+    use crate::value::{Models, Value};
     use proptest::prelude::*;
 
     fn language() -> Language {
-        let mut session = State::new("toy", Options::default()).unwrap();
+        let mut session = State::new(Models::cpu(), "toy", Options::default()).unwrap();
         session.names.insert("x".into(), Value::Number(1.0));
         Language { words: Words::of(&session), columns: 80 }
     }

@@ -23,7 +23,7 @@ use crate::session::event::Event;
 use crate::session::recall::{numbered, remember};
 use crate::session::script::Written;
 use crate::session::{self, Cell, Plan, Rebuilt, Status, Values};
-use crate::value::model;
+use crate::value::models;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -376,14 +376,14 @@ impl Repl {
 
     fn banner(&self) -> String {
         let terminal = &self.runner.painter.terminal;
-        let device = if model::device().is_cuda() { "cuda" } else { "cpu" };
+        let device = if self.runner.session.models().device().is_cuda() { "cuda" } else { "cpu" };
         let over = if std::env::var_os("SSH_CONNECTION").is_some() { " over ssh" } else { "" };
         let about = self.runner.session.model.as_ref().map_or_else(
             || "no generator".to_owned(),
             |m| {
                 let f = &m.facts;
                 let from =
-                    if model::NAMES.contains(&self.model.as_str()) { " (embedded)" } else { "" };
+                    if models::NAMES.contains(&self.model.as_str()) { " (embedded)" } else { "" };
                 let (space, dim) = if f.spaces.contains(&crate::space::Space::W) {
                     ("W", f.w_dim)
                 } else {

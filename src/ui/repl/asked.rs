@@ -45,7 +45,10 @@ impl Repl {
             }
             Command::Set(None) => self.settings(),
             Command::Set(Some((key, value))) => self.set(&key, &value),
-            Command::Doctor => self.say(doctor::report(&self.runner.painter.terminal)),
+            Command::Doctor => {
+                let device = self.runner.session.models().device();
+                self.say(doctor::report(&self.runner.painter.terminal, device))
+            }
             Command::Details(name) => self.details(name.as_deref()),
             Command::Sessions => self.sessions(),
             Command::Resume(wanted) => self.resume(wanted.as_deref()),

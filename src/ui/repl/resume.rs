@@ -4,7 +4,6 @@ use super::{RECALLED, Repl};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use crate::session::recall::{numbered, recall};
-use crate::value::model;
 
 impl Repl {
     pub(super) fn resume(&mut self, wanted: Option<&str>) -> Result<()> {
@@ -35,7 +34,7 @@ impl Repl {
             m.as_ref().is_some_and(|m| m.facts.fingerprint == fingerprint)
         };
         if !matches(&base.model) {
-            let loaded = model::load(source).ok();
+            let loaded = base.models().load(source).ok();
             if matches(&loaded) {
                 base.model = loaded;
                 self.model = source.to_owned();
