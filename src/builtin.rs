@@ -7,13 +7,14 @@ use crate::error::{Error, Kind as ErrorKind, Result, Span};
 use crate::latent::Latent;
 use crate::render::Block;
 use crate::space::Space;
-use crate::value::{Image, Loaded, Value, pictures};
+use crate::value::{Image, Loaded, Models, Value, pictures};
 use candle_core::Device;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use crate::lang::types::{
-    Bounds, CheckedArg, CheckedCall, CodeType, Const, Kind, ModelFacts, Param, Signature, Type,
+    Bounds, CheckedArg, CheckedCall, CodeType, Const, Generators, Kind, ModelFacts, Param,
+    Signature, Type,
 };
 
 /// The section of the reference that a built-in belongs to.
@@ -100,6 +101,8 @@ pub trait Output {
 pub struct Context<'a> {
     /// The current generator.
     pub model: Option<Arc<Loaded>>,
+    /// The loaded generators of the session.
+    pub models: Arc<Models>,
     /// The seed of the session (`--seed`).
     pub seed: u64,
     /// Device of the tensors.
@@ -140,11 +143,11 @@ impl Context<'_> {
     /// The generator that made a code, or the current one for a code that does not say.
     ///
     /// # Errors
-    /// When the code's generator is not loaded in this process, or none is loaded.
+    /// When the code's generator is not loaded in this session, or none is loaded.
     pub fn model_of(&self, code: &Latent) -> Result<Arc<Loaded>> {
         match &code.model {
             None => self.model().cloned(),
-            Some(id) => crate::value::model::loaded(id).ok_or_else(|| {
+            Some(id) => self.models.loaded(id).ok_or_else(|| {
                 Error::runtime(format!(
                     "the code belongs to {}, which is not loaded",
                     crate::safe::Safe(&id.name)

@@ -10,7 +10,7 @@ use gannet::image::{Raster, encode};
 use gannet::lang::span::Source;
 use gannet::limits::LIMITS;
 use gannet::render::{Block, Painter, Terminal};
-use gannet::value::Value;
+use gannet::value::{Models, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -50,7 +50,7 @@ fn child() {
     };
     let out = tempfile::tempdir().unwrap();
     let options = Options { out: out.path().into(), ..Options::default() };
-    let mut session = State::new("faces", options).unwrap();
+    let mut session = State::new(Models::cpu(), "faces", options).unwrap();
     let mut run = |text: &str| {
         let source = Source::new("test", text.replace("PICTURE", &picture)).unwrap();
         session.run(&source, &BTreeMap::new(), &Control::default(), &mut Shown)

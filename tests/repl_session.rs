@@ -13,6 +13,7 @@ use gannet::rng::Rng;
 use gannet::session::{open, replay, sessions};
 use gannet::store::{Disk, Files};
 use gannet::ui::{Keys, ReplOptions, Resume, Style, Terminal, repl};
+use gannet::value::Models;
 use pty::Pty;
 use rustix::process::{Signal, kill_process};
 use std::collections::BTreeSet;
@@ -40,7 +41,7 @@ fn child_session() {
         (found.protocol, found.colours) = (Protocol::Blocks, Colours::Indexed);
     }
     let code = repl::run(ReplOptions {
-        state: State::new("toy", Options::default()).unwrap(),
+        state: State::new(Models::cpu(), "toy", Options::default()).unwrap(),
         model: "toy".into(),
         terminal: Terminal::acquire().unwrap(),
         painter: Painter::new(found),

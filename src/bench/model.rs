@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn the_embedded_directions_are_calibrated_in_their_labels() {
-        let faces = crate::value::model::load("faces").unwrap();
+        let faces = crate::value::Models::cpu().load("faces").unwrap();
         let all = calibrated(&faces).unwrap();
         for attribute in ["smile", "yaw_deg", "glasses"] {
             let found = all.iter().find(|c| c.attribute == attribute).unwrap();

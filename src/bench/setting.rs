@@ -98,8 +98,10 @@ mod tests {
     use super::*;
 
     fn names(methods: &[&str], spaces: &[&str], encoder: bool) -> Result<Vec<String>> {
-        let facts =
-            ModelFacts { encoder, ..(*crate::value::model::load("toy").unwrap().facts).clone() };
+        let facts = ModelFacts {
+            encoder,
+            ..(*crate::value::Models::cpu().load("toy").unwrap().facts).clone()
+        };
         let own = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         let shown = |s: &Setting| format!("{} {} {:?}", s.method.name, s.space, s.steps);
         Ok(settings(&own(methods), &own(spaces), &facts)?.iter().map(shown).collect())

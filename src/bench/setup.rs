@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     fn facts(encoder: bool) -> ModelFacts {
-        ModelFacts { encoder, ..(*crate::value::model::load("toy").unwrap().facts).clone() }
+        ModelFacts { encoder, ..(*crate::value::Models::cpu().load("toy").unwrap().facts).clone() }
     }
 
     fn names(methods: &[&str], spaces: &[&str], encoder: bool) -> Result<Vec<String>> {

@@ -164,7 +164,7 @@ fn run(
 #[test]
 fn an_encoder_is_asked_once_for_the_spaces_that_its_codes_are_moved_in() {
     let (g, control) = (toy(), Control::default());
-    let model = crate::value::model::load("toy").unwrap();
+    let model = crate::value::Models::cpu().load("toy").unwrap();
     let styles = g.spec().s_dim();
     let mut directions = directions();
     let mut in_styles = calibrated("lift", "", (0..styles).map(|i| (i as f64).sin()).collect());
@@ -203,7 +203,7 @@ fn inverted(
     limit: usize,
 ) -> crate::error::Result<Outcome<inversions::Row>> {
     let (g, reader) = (toy(), Planted::new());
-    let model = crate::value::model::load("toy").unwrap();
+    let model = crate::value::Models::cpu().load("toy").unwrap();
     let bench = Bench {
         generator: &g,
         perceptual: None,

@@ -48,7 +48,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let pictures = args.images("x", ctx)?;
-    let model = pictures.model.as_ref().and_then(crate::value::model::loaded);
+    let model = pictures.model.as_ref().and_then(|id| ctx.models.loaded(id));
     let model = match &model {
         Some(m) => m,
         None => ctx.model()?,

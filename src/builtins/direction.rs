@@ -1,10 +1,10 @@
 //! `direction`: a named direction of the generator, or one from a file.
 
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts,
-    Param, Signature, Type,
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Generators, Kind,
+    ModelFacts, Param, Signature, Type,
 };
-use crate::direction::{Facts, Forms, lift, split};
+use crate::direction::{Facts, Forms, split};
 use crate::error::{Error, Result, Span};
 use crate::lang::suggest::near;
 use crate::latent::{Direction, ModelId};
@@ -12,7 +12,7 @@ use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::directions::{self, Directions};
-use crate::value::{Value, foreign, model};
+use crate::value::{Value, facts, foreign, forms_type};
 use crate::weights::{self, Checkpoint, Listing};
 use std::path::Path;
 use std::sync::Arc;
@@ -94,9 +94,19 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     };
     let space = super::shared::space(call, "space");
     let wanted = Wanted { name, key: key.as_deref(), space, call: call.span };
-    let (found, _) =
-        find(wanted, call.model.as_ref()).map_err(|e| crate::builtin::as_check(e).at(span))?;
-    Ok(Type::Direction(crate::value::forms_type(&found)))
+    let typed = || -> Result<CodeType> {
+        let current = call.model.as_ref();
+        let of = |space| match current {
+            Some(m) => call.generators.own_direction(&m.fingerprint, name, space),
+            None => Ok(None),
+        };
+        if let Some(found) = own(wanted, current, of)? {
+            return Ok(found);
+        }
+        let (found, _) = from_outside(wanted, current, call.generators)?;
+        Ok(forms_type(&found, call.generators))
+    };
+    typed().map(Type::Direction).map_err(|e| crate::builtin::as_check(e).at(span))
 }
 
 /// Arguments of a call.
@@ -109,41 +119,17 @@ struct Wanted<'a> {
     call: Span,
 }
 
-/// The direction meant, in every space in which it is known unless one is given; and the file that
-/// it is from, where that names no generator.
-fn find(
+/// The direction of the current generator's own set, where `of` gives it by its space; `None` when
+/// there is none of that name.
+fn own<T>(
     wanted: Wanted<'_>,
     current: Option<&Arc<ModelFacts>>,
-) -> Result<(Forms, Option<Checkpoint>)> {
-    let Wanted { name, key, space, .. } = wanted;
-    let loaded = current.and_then(|m| model::loaded(&model::id_of(m)));
-    let own = loaded.as_ref().filter(|l| l.facts.directions.contains_key(name));
-    if let (Some(own), Some(m)) = (own, current) {
-        let all = own.directions()?;
-        let found = match space {
-            None => all.forms(name).map(Ok),
-            Some(space) => in_space(all, name, space, m),
-        };
-        return found.unwrap_or_else(|| Err(elsewhere(wanted, m))).map(|found| (found, None));
-    }
-    if Path::new(name).is_file() {
-        return from_file(name, key, space, current);
-    }
-    Err(unknown(wanted, current))
-}
-
-/// The generator's own direction in that space; in W+ the direction of W for every layer unless
-/// there is one of W+.
-fn in_space(
-    own: &Directions,
-    name: &str,
-    space: Space,
-    model: &ModelFacts,
-) -> Option<Result<Forms>> {
-    match (own.in_space(name, space), own.in_space(name, Space::W)) {
-        (Some(d), _) => Some(Ok(d.clone().into())),
-        (None, Some(w)) if space == Space::WPlus => Some(lift(w, model.num_ws).map(Forms::from)),
-        _ => None,
+    of: impl Fn(Option<Space>) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    let Some(model) = current else { return Ok(None) };
+    match of(wanted.space)? {
+        None if wanted.space.is_some() && of(None)?.is_some() => Err(elsewhere(wanted, model)),
+        found => Ok(found),
     }
 }
 
@@ -182,30 +168,34 @@ fn unknown(wanted: Wanted<'_>, current: Option<&Arc<ModelFacts>>) -> Error {
     }
 }
 
-fn from_file(
-    path: &str,
-    key: Option<&str>,
-    space: Option<Space>,
+/// The direction of the file of that name; the file itself where it names no generator.
+fn from_outside(
+    wanted: Wanted<'_>,
     current: Option<&Arc<ModelFacts>>,
+    generators: &dyn Generators,
 ) -> Result<(Forms, Option<Checkpoint>)> {
+    let Wanted { name: path, key, space, .. } = wanted;
+    if !Path::new(path).is_file() {
+        return Err(unknown(wanted, current));
+    }
     let file = weights::open(Path::new(path), &LIMITS)?;
     let config = directions::config(&file);
     let said = directions::space_of(&file);
     let owner: Option<ModelId> = config
         .and_then(|c| c.get("generator"))
         .and_then(|g| serde_json::from_value(g.clone()).ok());
-    let facts = match (&owner, current) {
+    let known = match (&owner, current) {
         // The generator that the file names may not be loaded; its sizes then come from the arrays
         // themselves.
-        (Some(id), _) => {
-            model::known(id).map_or_else(|| sizes(file.weights.list(), said), |m| model::sizes(&m))
-        }
-        (None, Some(m)) => model::sizes(m),
+        (Some(id), _) => generators
+            .known_facts(&id.fingerprint)
+            .map_or_else(|| sizes(file.weights.list(), said), |m| facts::sizes(&m)),
+        (None, Some(m)) => facts::sizes(m),
         (None, None) => sizes(file.weights.list(), said),
     };
-    let all = directions::read(&file, said.or(space), &facts)?;
+    let all = directions::read(&file, said.or(space), &known)?;
     let unnamed = owner.is_none().then(|| file.clone());
-    let model = owner.or_else(|| current.map(|m| model::id_of(m)));
+    let model = owner.or_else(|| current.map(|m| facts::id_of(m)));
     let found = pick(all, key, space, path)?;
     let open = found.len() > 1;
     let told = |d: Direction| {
@@ -271,13 +261,31 @@ fn sizes(arrays: &Listing, space: Option<Space>) -> Facts {
     }
 }
 
+/// The direction meant, in every space in which it is known unless one is given; and the file that
+/// it is from, where that names no generator.
+fn find(
+    wanted: Wanted<'_>,
+    current: Option<&Arc<ModelFacts>>,
+    ctx: &Context<'_>,
+) -> Result<(Forms, Option<Checkpoint>)> {
+    let loaded = current.and_then(|m| ctx.models.loaded(&facts::id_of(m)));
+    let of = |space| match &loaded {
+        Some(loaded) => loaded.direction(wanted.name, space),
+        None => Ok(None),
+    };
+    match own(wanted, current, of)? {
+        Some(found) => Ok((found, None)),
+        None => from_outside(wanted, current, &*ctx.models),
+    }
+}
+
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let key = args.get("key").map(|_| args.text("key")).transpose()?;
     let current = ctx.model.as_ref().map(|m| m.facts.clone());
     let (name, space) = (args.text("name")?, args.space("space")?);
     let wanted = Wanted { name, key, space, call: args.span };
     let (mut found, unnamed) =
-        find(wanted, current.as_ref()).map_err(|e| e.at(args.span("name")))?;
+        find(wanted, current.as_ref(), ctx).map_err(|e| e.at(args.span("name")))?;
     if let (Some(file), Some(model)) = (unnamed, &ctx.model) {
         let arrays = directions::arrays(&file)?;
         foreign::components(name, &arrays, model)

@@ -78,7 +78,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let name = pick(&file, key).map_err(|e| e.at(span))?;
     let found = resolve(&file, &name, space, model.as_deref()).map_err(|e| e.at(span))?;
     let known = match &found.model {
-        Some(id) => crate::value::model::known(id),
+        Some(id) => call.generators.known_facts(&id.fingerprint),
         None => model,
     };
     let layers = match found.space {

@@ -4,7 +4,7 @@ use crate::builtin::{
     Builtin, Category, CheckedCall, Const, Example, Kind, Param, Signature, Type,
 };
 use crate::error::Result;
-use crate::value::{Value, model};
+use crate::value::Value;
 
 /// `load(path)`
 pub const BUILTIN: Builtin = Builtin {
@@ -30,7 +30,7 @@ pub const BUILTIN: Builtin = Builtin {
     definition: None,
     run: |args, ctx| {
         let at = args.span("path");
-        let loaded = model::load(args.text("path")?).map_err(|e| e.at(at))?;
+        let loaded = ctx.models.load(args.text("path")?).map_err(|e| e.at(at))?;
         loaded.ready().map_err(|e| e.at(at))?;
         ctx.model = Some(loaded.clone());
         Ok(Value::Model(loaded))
@@ -40,5 +40,5 @@ pub const BUILTIN: Builtin = Builtin {
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     let Some(Const::Text(path)) = call.value("path") else { return Ok(Type::Model(None)) };
     let span = call.arg("path").map_or(call.span, |a| a.span);
-    Ok(Type::Model(Some(model::load(path).map_err(|e| e.at(span))?.facts.clone())))
+    Ok(Type::Model(Some(call.generators.load_facts(path).map_err(|e| e.at(span))?)))
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::invert::methods;
 use crate::metric::Perceptual;
 use crate::ui::{Terminal, Verbosity, run_live, run_plain};
-use crate::value::{Loaded, Table, Value, model, text};
+use crate::value::{Loaded, Table, Value, text};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -116,8 +116,7 @@ pub fn bench(common: &Common, which: &Which) -> Result<u8> {
 }
 
 fn edits(common: &Common, options: &Edits) -> Result<u8> {
-    prepare(common)?;
-    let model = model::load(&common.model)?;
+    let model = prepare(common)?.load(&common.model)?;
     let pairs = Pairs::open(&options.data)?;
     let outcome =
         watched(common, "edits", |control| edited(common, options, (&model, &pairs), control))?;
@@ -126,8 +125,7 @@ fn edits(common: &Common, options: &Edits) -> Result<u8> {
 }
 
 fn invert(common: &Common, options: &Inversions) -> Result<u8> {
-    prepare(common)?;
-    let model = model::load(&common.model)?;
+    let model = prepare(common)?.load(&common.model)?;
     let settings = bench::settings(&options.methods, &options.spaces, &model.facts)?;
     let pairs = Pairs::open(&options.data)?;
     let limit = options.limit.map(count);
@@ -155,8 +153,7 @@ fn whole<R>(outcome: &Outcome<R>, pairs: &Pairs, limit: Option<u64>) -> Result<u
 }
 
 fn find_faces(common: &Common, options: &Align) -> Result<u8> {
-    prepare(common)?;
-    let model = model::load(&common.model)?;
+    let model = prepare(common)?.load(&common.model)?;
     let network = model.features()?.filter(|f| f.config().finds_faces()).ok_or_else(|| {
         Error::runtime(format!(
             "{} has no network that finds \

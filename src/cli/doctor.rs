@@ -4,20 +4,23 @@ use super::{Common, asking, out, prepare};
 use crate::error::{Error, Result};
 use crate::render::probe;
 use crate::ui::doctor::{Finding, findings, lines};
-use crate::value::model;
+use crate::value::Models;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// `gannet doctor`: 1 when the requested device or generator cannot be used.
 pub fn doctor(common: &Common) -> Result<u8> {
     let terminal = probe(&asking(common)?).terminal;
-    let device = prepare(common);
+    let prepared = prepare(common);
+    // A device that cannot be used is a finding of its own; the generator is tried without it.
+    let models = prepared.as_ref().map_or_else(|_| Models::cpu(), Arc::clone);
     let begun = Instant::now();
-    let generator = model::load(&common.model).map(|m| {
+    let generator = models.load(&common.model).map(|m| {
         format!("{}, ready in {:.0} ms", m.facts.label(), begun.elapsed().as_secs_f64() * 1e3)
     });
-    let failed = device.is_err() || generator.is_err();
-    let mut all = findings(&terminal);
-    all.push(finding("device", device.map(|()| common.device.clone())));
+    let failed = prepared.is_err() || generator.is_err();
+    let mut all = findings(&terminal, models.device());
+    all.push(finding("device", prepared.map(|_| common.device.clone())));
     all.push(finding("generator", generator));
     for one in &all {
         let text =

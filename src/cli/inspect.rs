@@ -8,17 +8,18 @@ use crate::latent::{About, Direction};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::store::{Disk, write_atomic};
-use crate::value::model;
+use crate::value::Loaded;
+use crate::value::models::NAMES;
 use crate::weights;
 use serde_json::json;
 use std::path::Path;
 
 /// `gannet info`
 pub fn info(common: &Common, name: &str) -> Result<u8> {
-    prepare(common)?;
+    let models = prepare(common)?;
     let path = Path::new(name);
-    if model::NAMES.contains(&name) && !path.exists() {
-        let loaded = model::load(name)?;
+    if NAMES.contains(&name) && !path.exists() {
+        let loaded = models.load(name)?;
         let mut facts = described(loaded.spec());
         facts["directions"] = json!(loaded.facts.directions.keys().collect::<Vec<_>>());
         facts["direction_facts"] = direction_facts(&loaded)?;
@@ -93,7 +94,7 @@ fn direction_line(name: &str, about: &serde_json::Value) -> String {
 }
 
 /// Measurements of each direction that comes with a generator: `{"W/smile": {…}}`.
-fn direction_facts(m: &model::Loaded) -> Result<serde_json::Value> {
+fn direction_facts(m: &Loaded) -> Result<serde_json::Value> {
     let told = |d: &Direction| (format!("{}/{}", d.space, d.name), json!(d.about.as_deref()));
     Ok(m.directions()?.iter().map(told).collect())
 }
@@ -152,9 +153,9 @@ pub fn convert(from: &Path, to: &Path) -> Result<u8> {
 
 /// `gannet models`: the available generators, then the families that can be read from files.
 pub fn models(common: &Common) -> Result<u8> {
-    prepare(common)?;
-    for name in model::NAMES {
-        let m = model::load(name)?;
+    let models = prepare(common)?;
+    for name in NAMES {
+        let m = models.load(name)?;
         let line = if common.json {
             json!({"name": name, "family": m.facts.family, "resolution": m.facts.side(), "s_dim": m.facts.s_dim(),
                 "directions": m.facts.directions.keys().collect::<Vec<_>>(), "direction_facts": direction_facts(&m)?})

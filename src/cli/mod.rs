@@ -17,12 +17,13 @@ use crate::safe::Safe;
 use crate::session::{Session, Start};
 use crate::ui::runner::{self, Runner, Style};
 use crate::ui::{Colour, Line, Terminal, Verbosity, run_plain};
-use crate::value::model;
+use crate::value::Models;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Folder for pictures when there is neither a terminal nor `--out`.
 const PICTURES: &str = "gannet-out";
@@ -258,8 +259,9 @@ fn out(bytes: &[u8]) -> Result<()> {
     crate::ui::screen::Stdout.put(bytes).map_err(|e| runner::unwritten(&e))
 }
 
-/// Sets device and threads, before the first tensor.
-fn prepare(common: &Common) -> Result<()> {
+/// Sets threads and kernels, before the first tensor; the store loads generators to the device that
+/// is asked for.
+fn prepare(common: &Common) -> Result<Arc<Models>> {
     if let Some(n) = common.threads {
         crate::device::threads(n)?;
     }
@@ -274,8 +276,7 @@ fn prepare(common: &Common) -> Result<()> {
         // If stderr is closed, the note cannot be shown.
         let _ = writeln!(std::io::stderr(), "note: {note}");
     }
-    model::set_device(device);
-    Ok(())
+    Ok(Models::new(device))
 }
 
 /// Options for querying the terminal.
@@ -296,7 +297,7 @@ struct Opened {
 
 /// Prepares the machine, probes the terminal and loads the generator.
 fn open(common: &Common, options: Options) -> Result<Opened> {
-    prepare(common)?;
+    let models = prepare(common)?;
     let found = probe(&asking(common)?);
     let mut terminal = Terminal::acquire()?;
     terminal.set_colour(match found.terminal.colours {
@@ -307,7 +308,7 @@ fn open(common: &Common, options: Options) -> Result<Opened> {
     // A large generator takes seconds to read: Ctrl-C ends that too.
     let state = run_plain("load", Verbosity::Quiet, |control| {
         let _entered = control.enter();
-        State::new(&common.model, options)
+        State::new(models, &common.model, options)
     })?;
     let painter = if found.terminal.protocol == Protocol::None && common.graphics == "auto" {
         // A folder that the user names may be a link; one that we name must be none.

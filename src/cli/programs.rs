@@ -73,8 +73,8 @@ pub fn run_in(runner: &mut Runner, source: &Source, sets: &BTreeMap<String, Stri
 
 /// `gannet check`
 pub fn check(common: &Common, files: &[std::path::PathBuf]) -> Result<u8> {
-    super::prepare(common)?;
-    let session = State::new(&common.model, options(common, true))?;
+    let models = super::prepare(common)?;
+    let session = State::new(models, &common.model, options(common, true))?;
     let mut code = 0;
     for file in files {
         let source = read(file)?;

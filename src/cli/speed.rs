@@ -5,8 +5,9 @@ use super::{Common, out, prepare};
 use crate::bench::speed::{self, Job, What};
 use crate::error::{Error, Kind, Result};
 use crate::invert::methods;
+use crate::lang::types::ModelFacts;
 use crate::safe::Safe;
-use crate::value::model;
+use crate::value::Models;
 use clap::{Args, ValueEnum};
 use std::process::Command;
 
@@ -78,11 +79,11 @@ impl Options {
 
 /// `gannet bench`
 pub fn speed(common: &Common, options: &Options) -> Result<u8> {
-    prepare(common)?;
+    let models = prepare(common)?;
     if let Some(job) = &options.worker {
-        return serve(job);
+        return serve(job, &models);
     }
-    let jobs = jobs(common, options)?;
+    let jobs = jobs(common, options, &models)?;
     let rounds = options.rounds.map(count);
     let found = watched(common, "speed", |control| {
         speed::run(&jobs, rounds, |job| command(common, job), control)
@@ -97,7 +98,7 @@ pub fn speed(common: &Common, options: &Options) -> Result<u8> {
 }
 
 /// The requested rows, those of the same work together.
-fn jobs(common: &Common, options: &Options) -> Result<Vec<Job>> {
+fn jobs(common: &Common, options: &Options, models: &Models) -> Result<Vec<Job>> {
     if !options.methods.is_empty() && !options.wants(Kinds::Inversion) {
         return Err(Error::new(
             Kind::Usage,
@@ -113,9 +114,10 @@ fn jobs(common: &Common, options: &Options) -> Result<Vec<Job>> {
         all.extend(sides.into_iter().map(What::Official));
     }
     if options.wants(Kinds::Model) || options.wants(Kinds::Inversion) {
-        let side = model::load(&common.model)?.facts.side();
+        let facts = models.load(&common.model)?.facts.clone();
+        let side = facts.side();
         if given.is_empty() || given.contains(&side) {
-            all.extend(own(common, options)?);
+            all.extend(own(common, options, &facts)?);
         } else if all.is_empty() {
             let name = Safe(&common.model);
             return Err(Error::new(
@@ -137,13 +139,12 @@ fn jobs(common: &Common, options: &Options) -> Result<Vec<Job>> {
 }
 
 /// Quantities measured for the generator of `--model`.
-fn own(common: &Common, options: &Options) -> Result<Vec<What>> {
+fn own(common: &Common, options: &Options, facts: &ModelFacts) -> Result<Vec<What>> {
     let mut all = Vec::new();
     if options.wants(Kinds::Model) {
         all.push(What::Model(common.model.clone()));
     }
     if options.wants(Kinds::Inversion) {
-        let facts = &model::load(&common.model)?.facts;
         options.methods.iter().try_for_each(|m| speed::setting(Some(m), facts).map(drop))?;
         let methods: Vec<Option<&String>> = if options.methods.is_empty() {
             vec![None]
@@ -180,11 +181,12 @@ fn command(common: &Common, job: &Job) -> Result<Command> {
     Ok(command)
 }
 
-fn serve(job: &str) -> Result<u8> {
+fn serve(job: &str, models: &Models) -> Result<u8> {
     let job: Job = serde_json::from_str(job).map_err(|e| {
         Error::new(Kind::Usage, format!("--worker: no row: {e}"))
             .hint("it is for `gannet bench` itself")
     })?;
-    speed::serve(&job, std::io::stdin().lock(), |line| out(format!("{line}\n").as_bytes()))?;
+    let answer = |line: &str| out(format!("{line}\n").as_bytes());
+    speed::serve(&job, models, std::io::stdin().lock(), answer)?;
     Ok(0)
 }

@@ -11,9 +11,9 @@ use crate::lang::ast::{Def, Expr, ExprKind, Stmt, StmtKind};
 use crate::lang::check::{self, Checked};
 use crate::lang::parse;
 use crate::lang::span::Source;
-use crate::lang::types::{ModelFacts, Signature, Type, World};
+use crate::lang::types::{Generators, ModelFacts, Signature, Type, World};
 use crate::render::Block;
-use crate::value::{Loaded, Value, display, model, text};
+use crate::value::{Loaded, Models, Value, display, text};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,23 +59,30 @@ pub struct State {
     pub model: Option<Arc<Loaded>>,
     /// Options of the session.
     pub options: Options,
+    models: Arc<Models>,
     /// The generators that its values refer to, and the current one, as of the last load.
     held: Vec<Arc<Loaded>>,
     loads: usize,
 }
 
 impl State {
-    /// A session with the generator of that name or path loaded; see [`model::load`].
+    /// A session with the generator of that name or path loaded; see [`Models::load`].
     ///
     /// # Errors
     /// When the generator cannot be loaded.
-    pub fn new(generator: &str, options: Options) -> Result<Self> {
-        let model = model::load(generator)?;
+    pub fn new(models: Arc<Models>, generator: &str, options: Options) -> Result<Self> {
+        let model = models.load(generator)?;
         model.ready()?;
         let model = Some(model);
         let (names, functions) = (BTreeMap::new(), BTreeMap::new());
         let held = model.iter().cloned().collect();
-        Ok(Self { names, functions, model, options, held, loads: model::loads() })
+        let loads = models.loads();
+        Ok(Self { names, functions, model, options, models, held, loads })
+    }
+
+    /// The loaded generators of the session.
+    pub fn models(&self) -> &Arc<Models> {
+        &self.models
     }
 
     /// Parses and checks a program in this session; `sets` override its parameters.
@@ -129,7 +136,7 @@ impl State {
 impl State {
     /// After a load, keeps the generators that the values refer to and lets go of the others.
     fn hold(&mut self) {
-        let loads = model::loads();
+        let loads = self.models.loads();
         if loads == self.loads {
             return;
         }
@@ -141,7 +148,7 @@ impl State {
             });
         }
         // The current one as well: values may refer to it before the next load.
-        let values = needed.values().filter_map(model::alive);
+        let values = needed.values().filter_map(|id| self.models.alive(id));
         self.held = values.chain(self.model.clone()).collect();
     }
 }
@@ -159,8 +166,12 @@ impl World for State {
         self.model.as_ref().map(|m| m.facts.clone())
     }
 
+    fn generators(&self) -> &dyn Generators {
+        &*self.models
+    }
+
     fn binding(&self, name: &str) -> Option<Type> {
-        self.names.get(name).map(Value::ty)
+        self.names.get(name).map(|value| value.ty_in(&*self.models))
     }
 
     fn bindings(&self) -> Vec<String> {
@@ -194,8 +205,9 @@ impl<'a> Evaluator<'a> {
     fn new(session: &'a mut State, control: &Control, output: &'a mut dyn Output) -> Self {
         let ctx = Context {
             model: session.model.clone(),
+            models: session.models.clone(),
             seed: session.options.seed,
-            device: session.model.as_ref().map_or_else(model::device, |m| m.device().clone()),
+            device: session.model.as_ref().map_or(session.models.device(), |m| m.device()).clone(),
             out: session.options.out.clone(),
             confined: session.options.confined,
             control: control.clone(),
@@ -335,7 +347,7 @@ impl<'a> Evaluator<'a> {
             ExprKind::Pipe { lhs, call, .. } => self.call(call, Some(lhs), e.span),
             ExprKind::Index { base, index } => {
                 let (b, i) = (self.expr(base)?, self.expr(index)?);
-                operate::index(&b, &i)
+                operate::index(&b, &i, &self.ctx.models)
             }
             ExprKind::Layers { base, layers } => {
                 let (d, l) = (self.expr(base)?, self.expr(layers)?);

@@ -9,7 +9,7 @@ use crate::latent::Latent;
 use crate::limits::LIMITS;
 use crate::space::Space;
 use crate::value::text::shown;
-use crate::value::{Image, Value};
+use crate::value::{Image, Models, Value};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -135,7 +135,7 @@ pub fn layers(base: &Value, layers: &Value, ctx: &Context<'_>) -> Result<Value> 
     let d = one_direction(base)?;
     let first = d.first();
     let known = match &first.model {
-        Some(id) => crate::value::model::known(id),
+        Some(id) => ctx.models.known(id),
         None => None,
     };
     let facts = known.clone().or_else(|| Some(ctx.model.as_ref()?.facts.clone()));
@@ -153,7 +153,7 @@ pub fn layers(base: &Value, layers: &Value, ctx: &Context<'_>) -> Result<Value> 
 }
 
 /// `base[index]`: layers of a W+ or S code, elements of a list, pictures of a batch.
-pub fn index(base: &Value, index: &Value) -> Result<Value> {
+pub fn index(base: &Value, index: &Value, models: &Models) -> Result<Value> {
     match base {
         Value::List(items) => {
             let range = parts(index, items.len(), "element")?;
@@ -162,20 +162,14 @@ pub fn index(base: &Value, index: &Value) -> Result<Value> {
                 _ => Value::list(items[range].to_vec())?,
             })
         }
-        Value::Image(i) => {
-            let range = parts(index, i.dims()[0], "picture")?;
-            let captions =
-                i.captions.get(range.clone()).map(<[String]>::to_vec).unwrap_or_default();
-            let data = i.data.narrow(0, range.start, range.len())?;
-            Ok(Value::Image(Image { data, captions, ..i.clone() }))
-        }
+        Value::Image(i) => pictures(i, index).map(Value::Image),
         Value::Path(_) => Err(Error::runtime("a path cannot be indexed").hint(
             "iterate over its frames: [w for w \
                                                                  in path]",
         )),
         other => match as_latent(other) {
             Some(code) if matches!(code.space, Space::WPlus | Space::S) => {
-                code_layers(&code, index)
+                code_layers(&code, index, models)
             }
             Some(code) => Err(Error::runtime(format!(
                 "a {} code has no layers to \
@@ -189,6 +183,14 @@ pub fn index(base: &Value, index: &Value) -> Result<Value> {
             None => Err(Error::runtime(format!("{} cannot be indexed", other.ty()))),
         },
     }
+}
+
+/// The chosen pictures of a batch.
+fn pictures(i: &Image, index: &Value) -> Result<Image> {
+    let range = parts(index, i.dims()[0], "picture")?;
+    let captions = i.captions.get(range.clone()).map(<[String]>::to_vec).unwrap_or_default();
+    let data = i.data.narrow(0, range.start, range.len())?;
+    Ok(Image { data, captions, ..i.clone() })
 }
 
 /// Range of the elements or pictures that an index selects of `count`; `part` names one of them.
@@ -208,9 +210,9 @@ fn parts(index: &Value, count: usize, part: &str) -> Result<Range<usize>> {
 }
 
 /// The chosen layers of a W+ code, or the styles that these rows of w control in a code of S.
-fn code_layers(code: &Latent, index: &Value) -> Result<Value> {
+fn code_layers(code: &Latent, index: &Value, models: &Models) -> Result<Value> {
     let sizes = match code.space {
-        Space::S => style_sizes(code)?,
+        Space::S => style_sizes(code, models)?,
         _ => vec![1; code.layers()],
     };
     let range = layer_range(index, sizes.len())?;
@@ -222,8 +224,8 @@ fn code_layers(code: &Latent, index: &Value) -> Result<Value> {
 }
 
 /// The layers of a whole code of S.
-fn style_sizes(code: &Latent) -> Result<Vec<usize>> {
-    let known = code.model.as_ref().and_then(crate::value::model::known).ok_or_else(|| {
+fn style_sizes(code: &Latent, models: &Models) -> Result<Vec<usize>> {
+    let known = code.model.as_ref().and_then(|id| models.known(id)).ok_or_else(|| {
         Error::runtime("the code's generator is not loaded, so its layers are not known")
             .hint("load it first")
     })?;
@@ -252,7 +254,8 @@ pub fn elements(over: &Value) -> Result<Vec<Value>> {
         }
         Value::List(items) => Ok(items.to_vec()),
         Value::Image(i) => {
-            (0..i.dims()[0]).map(|k| index(over, &Value::Number(k as f64))).collect()
+            let one = |k| pictures(i, &Value::Number(k as f64)).map(Value::Image);
+            (0..i.dims()[0]).map(one).collect()
         }
         Value::Inversion(i) => {
             Ok(i.parts()?.into_iter().map(|one| Value::Inversion(Arc::new(one))).collect())

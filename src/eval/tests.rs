@@ -45,7 +45,7 @@ impl Output for Kept {
 }
 
 fn session(out: &Path) -> State {
-    State::new("toy", Options { out: out.to_owned(), ..Options::default() }).unwrap()
+    State::new(Models::cpu(), "toy", Options { out: out.to_owned(), ..Options::default() }).unwrap()
 }
 
 fn run_in(session: &mut State, code: &str) -> Result<Kept> {
@@ -111,7 +111,7 @@ fn every_example_runs_in_z_alone_or_says_why_not() {
     std::fs::write(&model, bytes).unwrap();
     let open = || {
         let options = Options { out: folder.path().to_owned(), ..Options::default() };
-        State::new(&model.to_string_lossy(), options).unwrap()
+        State::new(Models::cpu(), &model.to_string_lossy(), options).unwrap()
     };
     let (mut ran, mut all) = (Vec::new(), 0);
     for b in builtins::ALL {
@@ -232,7 +232,8 @@ fn the_issues_wrong_programs_fail_before_anything_runs_and_their_repairs_work() 
 fn a_direction_of_another_generator_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.safetensors");
-    let mut d = model::load("toy").unwrap().directions().unwrap().get("smile").unwrap().clone();
+    let mut d =
+        Models::cpu().load("toy").unwrap().directions().unwrap().get("smile").unwrap().clone();
     d.model = Some(crate::latent::ModelId { name: "other".into(), fingerprint: "ab12".repeat(16) });
     let mut s = session(folder.path());
     s.names.insert("d".into(), d.into());
@@ -1050,45 +1051,68 @@ fn every_repair_is_applied_and_checks() {
     }
 }
 
-/// A generator that no value refers to is released; a code keeps its own, and brings it back when
-/// it was released in between.
-#[test]
-fn generators_that_nothing_refers_to_are_released() {
+/// Writes a small generator of this seed; its path.
+fn small(folder: &Path, seed: u64) -> String {
     use crate::generator::toy::Toy;
     use crate::weights::{Manifest, safetensors};
     use candle_core::Device;
 
-    let folder = tempfile::tempdir().unwrap();
-    let file = |seed: u64| {
-        let toy = Toy { seed, resolution: 8, ..Toy::default() };
-        let tensors = toy.build(&Device::Cpu).unwrap().tensors();
-        let arrays = tensors.iter().map(|(name, t)| {
-            let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            (name.clone(), crate::weights::Array::f32(t.dims(), values).unwrap())
-        });
-        let manifest = Manifest {
-            format: safetensors::FORMAT,
-            family: "stylegan2".into(),
-            config: serde_json::json!({"img_resolution": 8}),
-            provenance: serde_json::Value::Null,
-        };
-        let bytes = safetensors::write_f32(&arrays.collect(), Some(&manifest)).unwrap();
-        let path = folder.path().join(format!("g{seed}.safetensors"));
-        std::fs::write(&path, bytes).unwrap();
-        path.display().to_string()
+    let toy = Toy { seed, resolution: 8, ..Toy::default() };
+    let tensors = toy.build(&Device::Cpu).unwrap().tensors();
+    let arrays = tensors.iter().map(|(name, t)| {
+        let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        (name.clone(), crate::weights::Array::f32(t.dims(), values).unwrap())
+    });
+    let manifest = Manifest {
+        format: safetensors::FORMAT,
+        family: "stylegan2".into(),
+        config: serde_json::json!({"img_resolution": 8}),
+        provenance: serde_json::Value::Null,
     };
+    let bytes = safetensors::write_f32(&arrays.collect(), Some(&manifest)).unwrap();
+    let path = folder.join(format!("g{seed}.safetensors"));
+    std::fs::write(&path, bytes).unwrap();
+    path.display().to_string()
+}
+
+/// A generator that no value refers to is released; a code keeps its own, and brings it back when
+/// it was released in between.
+#[test]
+fn generators_that_nothing_refers_to_are_released() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |seed| small(folder.path(), seed);
     let mut s = session(folder.path());
     let mut loaded = Vec::new();
-    for seed in 0..12 {
+    for seed in 0..50 {
         let keep = if seed == 3 { "c = sample(seed: 1); d = sample(seed: 2)" } else { "" };
         run_in(&mut s, &format!("load \"{}\"\n{keep}", file(seed))).unwrap();
         loaded.push(Arc::downgrade(s.model.as_ref().unwrap()));
     }
-    let alive: Vec<usize> = (0..12).filter(|i| loaded[*i].strong_count() > 0).collect();
-    // Generators that other tests load meanwhile may push the recent ones out.
-    assert!(alive.contains(&3) && alive.contains(&11), "{alive:?}");
-    assert!(alive.iter().all(|i| [3, 9, 10, 11].contains(i)), "{alive:?}");
+    let alive: Vec<usize> = (0..50).filter(|i| loaded[*i].strong_count() > 0).collect();
+    assert_eq!(alive, [3, 48, 49], "that of the codes, and the two loaded last");
     run_in(&mut s, "print(norm(c - d) > 0)\nrender(c)\nc = 1; d = 1").unwrap();
-    run_in(&mut s, &format!("load \"{}\"\nload \"toy\"\nload \"{}\"", file(20), file(21))).unwrap();
+    run_in(&mut s, &format!("load \"{}\"\nload \"toy\"\nload \"{}\"", file(60), file(61))).unwrap();
     assert_eq!(loaded[3].strong_count(), 0);
+}
+
+/// The generators of a session belong to it alone, and end with the last of its states.
+#[test]
+fn a_session_takes_its_generators_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let code = format!("load \"{}\"\nc = sample(seed: 1)\nload \"toy\"", small(folder.path(), 0));
+    let mut s = session(folder.path());
+    run_in(&mut s, &code).unwrap();
+    let Value::Latent(c) = &s.names["c"] else { panic!("c is {}", s.names["c"].ty()) };
+    let (c, id) = (c.clone(), c.model.clone().unwrap());
+    let own = Arc::downgrade(&s.models().alive(&id).unwrap());
+    // A code that is brought into another session has no generator there.
+    let mut other = session(folder.path());
+    other.names.insert("c".into(), Value::Latent(c));
+    let e = run_in(&mut other, "render(c)").err().unwrap();
+    assert!(e.message().contains("is not loaded") && e.repair().is_some(), "{e}");
+    let earlier = s.clone();
+    drop(s);
+    assert!(own.strong_count() > 0, "an earlier state, for undo");
+    drop(earlier);
+    assert_eq!(own.strong_count(), 0);
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::lang::types::{CheckedCall, CodeType, Kind, Param, Signature};
+use crate::lang::types::{CheckedCall, CodeType, Generators, Kind, Param, Signature};
 use crate::space::Space;
 
 fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
@@ -182,6 +182,22 @@ static SIGNATURES: [Signature; 13] = [
     },
 ];
 
+/// The signatures of these tests name their generators themselves.
+#[derive(Debug)]
+struct NoGenerators;
+
+impl Generators for NoGenerators {
+    fn load_facts(&self, source: &str) -> Result<Arc<ModelFacts>> {
+        Err(Error::check(format!("there is no {source}")))
+    }
+    fn known_facts(&self, _: &str) -> Option<Arc<ModelFacts>> {
+        None
+    }
+    fn own_direction(&self, _: &str, _: &str, _: Option<Space>) -> Result<Option<CodeType>> {
+        Ok(None)
+    }
+}
+
 #[derive(Default)]
 struct Session {
     bound: BTreeMap<String, Type>,
@@ -197,6 +213,9 @@ impl World for Session {
     }
     fn model(&self) -> Option<Arc<ModelFacts>> {
         Some(facts("faces", "77f0bb"))
+    }
+    fn generators(&self) -> &dyn Generators {
+        &NoGenerators
     }
     fn binding(&self, name: &str) -> Option<Type> {
         self.bound.get(name).cloned()

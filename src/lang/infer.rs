@@ -512,6 +512,7 @@ impl Checker<'_> {
             args,
             span,
             model: self.model.clone(),
+            generators: self.world.generators(),
             signature,
             written: &self.written,
             confined: self.world.confined(),

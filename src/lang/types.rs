@@ -522,6 +522,8 @@ pub struct CheckedCall<'a> {
     pub span: Span,
     /// The current generator at this point of the program.
     pub model: Option<Arc<ModelFacts>>,
+    /// Facts about other generators.
+    pub generators: &'a dyn Generators,
     /// The signature.
     pub signature: &'a Signature,
     /// Files that earlier statements of the program write.
@@ -565,7 +567,29 @@ pub struct Signature {
     pub infer: Infer,
 }
 
-/// The checker's access to files and generators outside the program.
+/// The checker's access to generators: it learns facts about them and never sees a tensor.
+pub trait Generators: fmt::Debug {
+    /// Facts about the generator that `load` takes by this name or path.
+    ///
+    /// # Errors
+    /// When it cannot be loaded.
+    fn load_facts(&self, source: &str) -> Result<Arc<ModelFacts>>;
+    /// Facts about a generator that was loaded before, by its fingerprint.
+    fn known_facts(&self, fingerprint: &str) -> Option<Arc<ModelFacts>>;
+    /// The type of a direction that a generator brings: in every space in which it has one, or in
+    /// `space` alone. `None` when it has none, or was never loaded.
+    ///
+    /// # Errors
+    /// When the directions cannot be read.
+    fn own_direction(
+        &self,
+        fingerprint: &str,
+        name: &str,
+        space: Option<Space>,
+    ) -> Result<Option<CodeType>>;
+}
+
+/// The checker's access to what is outside the program.
 pub trait World {
     /// The signature of a built-in function.
     fn signature(&self, name: &str) -> Option<&Signature>;
@@ -573,6 +597,8 @@ pub trait World {
     fn names(&self) -> Vec<&'static str>;
     /// The generator that is current before the first statement.
     fn model(&self) -> Option<Arc<ModelFacts>>;
+    /// Other generators.
+    fn generators(&self) -> &dyn Generators;
     /// The type of a name bound earlier in the session.
     fn binding(&self, name: &str) -> Option<Type>;
     /// All names bound earlier in the session.

@@ -259,10 +259,10 @@ impl Standing {
 mod tests {
     use super::super::Status;
     use super::*;
-    use crate::value::Value;
+    use crate::value::{Models, Value};
 
     fn session(n: f64) -> eval::State {
-        let mut s = eval::State::new("toy", eval::Options::default()).unwrap();
+        let mut s = eval::State::new(Models::cpu(), "toy", eval::Options::default()).unwrap();
         s.names.insert("n".into(), Value::Number(n));
         s
     }

@@ -6,6 +6,7 @@ use crate::eval::{Options, State};
 use crate::lang::span::Source;
 use crate::render::words;
 use crate::store::{Disk, Files};
+use crate::value::Models;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 fn start(folder: Option<&Path>, out: &Path) -> Session {
     let options = Options { out: out.to_owned(), ..Options::default() };
-    let state = State::new("toy", options).unwrap();
+    let state = State::new(Models::cpu(), "toy", options).unwrap();
     let (model, folder) = ("toy".into(), folder.map(Path::to_path_buf));
     Session::start(Start { state, model, folder, lists: false }).unwrap()
 }

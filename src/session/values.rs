@@ -251,7 +251,9 @@ impl Values {
         names: &BTreeSet<String>,
     ) -> Result<()> {
         for name in names {
-            if let Some(value) = cell.values.get(name).map(|k| k.value()).transpose()?.flatten() {
+            if let Some(value) =
+                cell.values.get(name).map(|k| k.value(session.models())).transpose()?.flatten()
+            {
                 session.names.insert(name.clone(), value);
             }
         }

@@ -7,6 +7,7 @@ use crate::control::Control;
 use crate::eval::{Options, State};
 use crate::lang::span::Source;
 use crate::render::Block;
+use crate::value::Models;
 use proptest::prelude::*;
 
 #[derive(Default)]
@@ -35,7 +36,7 @@ fn run(session: &mut State, text: &str) -> Result<Vec<String>> {
 }
 
 fn base(folder: &std::path::Path) -> State {
-    State::new("toy", Options { out: folder.into(), ..Options::default() }).unwrap()
+    State::new(Models::cpu(), "toy", Options { out: folder.into(), ..Options::default() }).unwrap()
 }
 
 /// The cells of a session as a journal keeps them; values of names that begin with `big` count as

@@ -13,7 +13,7 @@ use crate::lang::ast::{Stmt, StmtKind};
 use crate::lang::span::{Source, render};
 use crate::render::Block;
 use crate::safe::Safe;
-use crate::value::{Loaded, Value, describe, details, json, model};
+use crate::value::{Loaded, Value, describe, details, json};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::{Receiver, Sender};
@@ -410,7 +410,7 @@ impl Worker {
             m.as_ref().is_some_and(|m| m.facts.fingerprint == fingerprint)
         };
         if !matches(&base.model) {
-            let loaded = model::load(source).ok();
+            let loaded = base.models().load(source).ok();
             if matches(&loaded) {
                 base.model = loaded;
                 self.model = source.to_owned();

@@ -231,11 +231,11 @@ mod tests {
     use crate::builtins;
     use crate::eval::{Options, State};
     use crate::render::text::width;
-    use crate::value::Value;
+    use crate::value::{Models, Value};
     use proptest::prelude::*;
 
     fn language() -> Language {
-        let mut session = State::new("toy", Options::default()).unwrap();
+        let mut session = State::new(Models::cpu(), "toy", Options::default()).unwrap();
         session.names.insert("x".into(), Value::Number(1.0));
         Language { words: Words::of(&session), columns: 80 }
     }

@@ -8,9 +8,9 @@ use super::words::Words;
 use crate::builtin::{Kind, Param};
 use crate::builtins;
 use crate::lang::lex::KEYWORDS;
-use crate::render::text::{cut, printable};
+use crate::render::text::{cut, one_line, printable};
 use crate::space::Space;
-use crate::value::model;
+use crate::value::models;
 use std::path::Path;
 
 /// Files offered at once.
@@ -85,7 +85,7 @@ fn in_text(words: &Words, at: &Context, typed: &str, text: &str) -> Vec<Candidat
         ("direction", "name") => {
             offer(&mut words.directions.iter().map(String::as_str), "direction of the generator")
         }
-        ("load", _) => offer(&mut model::NAMES.into_iter(), "built in"),
+        ("load", _) => offer(&mut models::NAMES.into_iter(), "built in"),
         _ => {}
     }
     if matches!((name, param), ("direction", "name") | (_, "path")) {
@@ -220,10 +220,10 @@ fn names(words: &Words, typed: &str) -> Vec<Candidate> {
 mod tests {
     use super::*;
     use crate::eval::{Options, State};
-    use crate::value::Value;
+    use crate::value::{Models, Value};
 
     fn words() -> Words {
-        let mut session = State::new("toy", Options::default()).unwrap();
+        let mut session = State::new(Models::cpu(), "toy", Options::default()).unwrap();
         session.names.insert("picture".into(), Value::Number(1.0));
         session.names.insert("strength".into(), Value::Number(2.0));
         Words::of(&session)

@@ -2,7 +2,7 @@
 //! parameters and texts.
 
 use crate::builtin::{Builtin, Kind, Param};
-use crate::render::text::{cut, one_line, width};
+use crate::render::text::{cut, width};
 
 /// `name(a, ‹b: Number = 1›, …) → Latent` in at most so many columns, the current parameter always
 /// in sight.

@@ -4,6 +4,7 @@ use crate::render::text::wrap;
 use crate::render::{Colours, Protocol, Terminal};
 use crate::safe::Safe;
 use crate::store;
+use candle_core::Device;
 use std::path::Path;
 
 const COLUMNS: usize = 79;
@@ -24,13 +25,13 @@ fn fine(topic: &'static str, found: impl Into<String>) -> Finding {
 }
 
 /// The report on this terminal and machine, in lines of at most 79 columns.
-pub fn report(terminal: &Terminal) -> Vec<String> {
-    findings(terminal).iter().flat_map(lines).collect()
+pub fn report(terminal: &Terminal, device: &Device) -> Vec<String> {
+    findings(terminal, device).iter().flat_map(lines).collect()
 }
 
-/// The findings on this terminal and machine.
-pub fn findings(terminal: &Terminal) -> Vec<Finding> {
-    on_terminal(terminal).into_iter().chain(on_machine()).chain(on_files()).collect()
+/// The findings on this terminal and machine, whose generators are on `device`.
+pub fn findings(terminal: &Terminal, device: &Device) -> Vec<Finding> {
+    on_terminal(terminal).into_iter().chain(on_machine(device)).chain(on_files()).collect()
 }
 
 /// A finding in lines of at most 79 columns.
@@ -84,14 +85,13 @@ fn on_terminal(t: &Terminal) -> Vec<Finding> {
     out
 }
 
-fn on_machine() -> Vec<Finding> {
+fn on_machine(device: &Device) -> Vec<Finding> {
     let features = features();
     let mut cpu =
         fine("cpu", format!("{}, {} threads", features.join(" "), rayon::current_num_threads()));
     if cfg!(target_arch = "x86_64") && !features.contains(&"fma") {
         cpu.repair = Some("this CPU has no AVX2 and FMA: expect a tenth of the speed".into());
     }
-    let device = crate::value::model::device();
     let gpu = match (device.is_cuda(), candle_core::utils::cuda_is_available()) {
         (true, _) => fine("gpu", "in use"),
         (false, true) => Finding {
@@ -153,7 +153,7 @@ mod tests {
     fn every_finding_fits_and_a_plain_terminal_gets_a_repair() {
         let mut t = Terminal::plain("output is no terminal");
         t.name = "x\u{1b}[2J".into();
-        let lines = report(&t);
+        let lines = report(&t, &Device::Cpu);
         assert!(lines.iter().all(|l| width(l) <= COLUMNS), "{lines:#?}");
         let text = lines.join("\n");
         assert!(

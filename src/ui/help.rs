@@ -4,7 +4,7 @@ use super::commands;
 use super::docs::parameter;
 use crate::builtin::{Builtin, Category};
 use crate::builtins;
-use crate::render::text::{width, wrap};
+use crate::render::text::{indented, one_line, width, wrap};
 use crate::safe::Safe;
 
 /// Columns of help: what fits any terminal.

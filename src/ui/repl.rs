@@ -20,7 +20,7 @@ use crate::safe::Safe;
 use crate::session::recall::numbered;
 use crate::session::script::Written;
 use crate::session::{Event, Reply, Request, Session, Snapshot, Start};
-use crate::value::model;
+use crate::value::models;
 use std::collections::VecDeque;
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -262,14 +262,14 @@ impl Repl {
     fn banner(&self) -> String {
         let now = self.now();
         let terminal = &self.runner.painter.terminal;
-        let device = if model::device().is_cuda() { "cuda" } else { "cpu" };
+        let device = if now.state.models().device().is_cuda() { "cuda" } else { "cpu" };
         let over = if std::env::var_os("SSH_CONNECTION").is_some() { " over ssh" } else { "" };
         let about = now.state.model.as_ref().map_or_else(
             || "no generator".to_owned(),
             |m| {
                 let f = &m.facts;
                 let from =
-                    if model::NAMES.contains(&now.model.as_str()) { " (embedded)" } else { "" };
+                    if models::NAMES.contains(&now.model.as_str()) { " (embedded)" } else { "" };
                 let (space, dim) = if f.spaces.contains(&crate::space::Space::W) {
                     ("W", f.w_dim)
                 } else {

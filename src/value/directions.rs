@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn names_are_known_before_a_number_is_read() {
-        let faces = crate::value::model::load("faces").unwrap();
+        let faces = crate::value::Models::cpu().load("faces").unwrap();
         assert_eq!(faces.directions().unwrap().spaces(), faces.facts.directions);
         assert!(faces.facts.directions["smile"].len() > 1);
         let components = file(json!({"space": "W"}), &[("comp", 4), ("std", 1)]);

@@ -182,7 +182,7 @@ fn toy(spec: &Spec, device: &Device) -> Result<PassNet> {
 mod tests {
     use crate::generator::toy::Toy;
     use crate::network::EncoderConfig;
-    use crate::value::model;
+    use crate::value::Models;
     use crate::weights::{Array, Manifest, safetensors};
     use candle_core::Device;
     use std::collections::BTreeMap;
@@ -211,7 +211,7 @@ mod tests {
         });
         let path = folder.join("generator.safetensors");
         write(&path, "stylegan2", serde_json::json!({"img_resolution": 8}), &tensors.collect());
-        model::load(path.to_str().unwrap()).unwrap().sha256().unwrap().to_owned()
+        Models::cpu().load(path.to_str().unwrap()).unwrap().sha256().unwrap().to_owned()
     }
 
     /// An encoder for codes of 4×16 with all weights 0 but the base's bias.
@@ -250,7 +250,7 @@ mod tests {
         let sha256 = generator(folder.path(), &toy);
         let name = folder.path().to_str().unwrap();
         encoder(folder.path(), "encoder", &sha256, 3);
-        let loaded = model::load(name).unwrap();
+        let loaded = Models::cpu().load(name).unwrap();
         assert!(loaded.facts.encoder);
         let own = loaded.encoder().unwrap().unwrap();
         assert!(own.name().starts_with("encoder ") && own.name().len() == 20 && own.passes() == 2);
@@ -261,8 +261,9 @@ mod tests {
             own.pass(&picture, &picture).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(delta, [0.25; 64]);
         // The generator's file alone brings none.
-        let bare =
-            model::load(folder.path().join("generator.safetensors").to_str().unwrap()).unwrap();
+        let bare = Models::cpu()
+            .load(folder.path().join("generator.safetensors").to_str().unwrap())
+            .unwrap();
         assert!(!bare.facts.encoder && bare.encoder().unwrap().is_none());
     }
 
@@ -273,7 +274,7 @@ mod tests {
             let toy = Toy { resolution: 8, seed: 3, ..Toy::default() };
             let sha256 = generator(folder.path(), &toy);
             encoder(folder.path(), family, sha.unwrap_or(&sha256), channels);
-            let loaded = model::load(folder.path().to_str().unwrap());
+            let loaded = Models::cpu().load(folder.path().to_str().unwrap());
             let e = loaded.and_then(|l| l.encoder().map(|_| ())).err().unwrap();
             assert!(e.repair().unwrap().contains("encoder"), "{e}");
             e.message().to_owned()

@@ -114,7 +114,7 @@ fn foreign(path: &str, what: &str, model: &Loaded) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::model::load;
+    use crate::value::Models;
     use std::collections::BTreeMap;
 
     fn direction_of(space: Space, data: Vec<f64>) -> Direction {
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn own_directions_and_codes_pass_and_far_ones_do_not() {
-        let model = load("toy").unwrap();
+        let model = Models::cpu().load("toy").unwrap();
         for d in model.directions().unwrap().iter() {
             direction("f", d, &model).unwrap();
         }
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn components_have_the_generators_mean_and_variance() {
-        let model = load("toy").unwrap();
+        let model = Models::cpu().load("toy").unwrap();
         let stats = model.stats().unwrap().unwrap();
         let mean = stats.mean.to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap();
         let file = |shift: f64, std: f64| -> Arrays {

@@ -2,7 +2,6 @@
 
 use super::Value;
 use crate::error::{Error, Kind, Result};
-use crate::lang::types::Type;
 use crate::limits::LIMITS;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -14,11 +13,11 @@ const TEXT: u64 = 16;
 ///
 /// Lists that hold one list many times are small in memory, but showing or saving them visits every
 /// occurrence. A list therefore carries the number of values in it, and one beyond [`LIMITS`] is
-/// never made. It also carries its type, so type checks cost nothing.
+/// never made. It also knows whether its elements share a type, so type checks visit one of them.
 #[derive(Clone, Debug)]
 pub struct List {
     items: Arc<Vec<Value>>,
-    ty: Type,
+    alike: bool,
     values: u64,
     depth: usize,
 }
@@ -43,13 +42,13 @@ impl List {
         if depth > LIMITS.list_depth {
             return refused(format!("lists are nested deeper than {} levels", LIMITS.list_depth));
         }
-        let ty = element(&items);
-        Ok(Self { items: Arc::new(items), ty: Type::List(Box::new(ty)), values, depth })
+        let alike = items.windows(2).all(|pair| pair[0].shares_type(&pair[1]));
+        Ok(Self { items: Arc::new(items), alike, values, depth })
     }
 
-    /// Its type: that of its elements where they have one.
-    pub fn ty(&self) -> &Type {
-        &self.ty
+    /// The first element, where all of them have its type.
+    pub fn sample(&self) -> Option<&Value> {
+        self.items.first().filter(|_| self.alike)
     }
 
     /// Number of values, with those of its inner lists. A list that occurs twice is counted twice.
@@ -64,12 +63,6 @@ impl Deref for List {
     fn deref(&self) -> &[Value] {
         &self.items
     }
-}
-
-/// The type that all elements share.
-fn element(items: &[Value]) -> Type {
-    let Some(first) = items.first().map(Value::ty) else { return Type::Unknown };
-    if items.iter().all(|v| v.ty() == first) { first } else { Type::Unknown }
 }
 
 /// Cost of traversing a value, in values.
@@ -95,6 +88,10 @@ fn depth(value: &Value) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lang::types::Type;
+    use crate::latent::{Latent, ModelId};
+    use crate::space::Space;
+    use candle_core::{DType, Device, Tensor};
 
     fn list(items: Vec<Value>) -> Value {
         Value::List(List::new(items).unwrap())
@@ -143,5 +140,24 @@ mod tests {
         assert_eq!(of(vec![number(), Value::Bool(true)]), Type::List(Box::new(Type::Unknown)));
         let nested = of(vec![list(vec![number()]), list(vec![number(), number()])]);
         assert_eq!(nested, Type::List(Box::new(Type::List(Box::new(Type::Number)))));
+    }
+
+    #[test]
+    fn codes_of_two_generators_share_no_type() {
+        let code = |fingerprint: &str, space, dim| {
+            let data = Tensor::zeros((1, dim), DType::F32, &Device::Cpu).unwrap();
+            let id = ModelId { name: "g".into(), fingerprint: fingerprint.into() };
+            let (model, origin) = (Some(id), String::new());
+            Value::Latent(Latent { space, data, model, noise: None, labels: None, origin })
+        };
+        let shown = |items| list(items).ty().to_string();
+        let w = |fingerprint| code(fingerprint, Space::W, 4);
+        assert_eq!(shown(vec![w("a"), w("a")]), "List[Latent[W]]");
+        assert_eq!(shown(vec![w("a"), w("b")]), "List");
+        assert_eq!(shown(vec![list(vec![w("a")]), list(vec![w("b")])]), "List");
+        // A part of a style code has no layers, a whole one has.
+        let s = |dim| code("a", Space::S, dim);
+        assert_eq!(shown(vec![s(8), s(8)]), "List[Latent[S]]");
+        assert_eq!(shown(vec![s(8), s(4)]), "List");
     }
 }

@@ -1,5 +1,6 @@
 //! Values: the only type that crosses between the language and the tensors.
 
+mod bundle;
 mod deferred;
 pub mod describe;
 pub mod details;
@@ -7,20 +8,25 @@ pub mod directions;
 pub mod display;
 mod embedded;
 mod encoder;
+pub mod facts;
 pub mod foreign;
 pub mod json;
 mod list;
-pub mod model;
+mod loaded;
+pub mod models;
 pub mod pictures;
 pub mod text;
+mod toy;
+mod types;
 
 pub use crate::render::Cell;
 pub use list::List;
-pub use model::Loaded;
+pub use loaded::Loaded;
+pub use models::Models;
+pub use types::forms_type;
 
 use crate::direction::Forms;
 use crate::invert::{Inversion, Mask};
-use crate::lang::types::{CodeType, ModelFacts, Type};
 use crate::latent::{Direction, Latent, ModelId};
 use crate::render;
 use crate::space::Space;
@@ -129,33 +135,6 @@ impl Value {
         List::new(items).map(Self::List)
     }
 
-    /// The static type, as the checker would know it.
-    pub fn ty(&self) -> Type {
-        match self {
-            Self::Nothing => Type::Nothing,
-            Self::Number(_) => Type::Number,
-            Self::Text(_) => Type::Text,
-            Self::Bool(_) => Type::Bool,
-            Self::Range { .. } => Type::Range,
-            Self::Space(_) => Type::Space,
-            Self::Word(..) => Type::Unknown,
-            Self::List(items) => items.ty().clone(),
-            Self::Image(i) => {
-                let [_, c, h, w] = i.dims();
-                Type::Image(Some([c, h, w]))
-            }
-            Self::Model(m) => Type::Model(Some(m.facts.clone())),
-            Self::Latent(l) => Type::Latent(code_type(l)),
-            Self::Direction(d) => Type::Direction(forms_type(d)),
-            Self::Inversion(i) => Type::Inversion(code_type(&i.code)),
-            Self::Mask(_) => Type::Mask,
-            Self::Table(_) => Type::Table,
-            Self::Path(l) => Type::Path(code_type(l)),
-        }
-    }
-}
-
-impl Value {
     /// Calls `seen` with the generator of everything in it: codes, directions, pictures.
     pub fn each_model(&self, seen: &mut dyn FnMut(&ModelId)) {
         match self {
@@ -175,52 +154,5 @@ impl Value {
             | Self::Word(..)
             | Self::Mask(_) => {}
         }
-    }
-}
-
-/// The layers of a style code, when it is a whole one.
-fn whole(space: Space, dim: usize, model: Option<&ModelFacts>) -> Option<usize> {
-    model.filter(|m| space == Space::S && m.s_dim() == dim).and_then(|m| m.layers(space))
-}
-
-/// Static type of a code.
-pub fn code_type(l: &Latent) -> CodeType {
-    let known = l.model.as_ref().and_then(model::known);
-    CodeType {
-        space: Some(l.space),
-        layers: if l.data.rank() == 3 {
-            Some(l.layers())
-        } else {
-            whole(l.space, l.dim(), known.as_deref())
-        },
-        model: known,
-        count: Some(l.count()),
-        origin: Some(l.origin.clone()),
-        forms: Vec::new(),
-    }
-}
-
-/// Static type of a direction.
-pub fn forms_type(d: &Forms) -> CodeType {
-    let one = direction_type(d.first());
-    let layers = one.layers;
-    let known = one.of_forms(d.spaces());
-    CodeType { layers: layers.filter(|_| !d.is_open()), ..known }
-}
-
-/// Static type of one form of a direction.
-fn direction_type(d: &Direction) -> CodeType {
-    let known = d.model.as_ref().and_then(model::known);
-    CodeType {
-        space: Some(d.space),
-        layers: if d.space == Space::WPlus {
-            Some(d.rows)
-        } else {
-            whole(d.space, d.dim, known.as_deref())
-        },
-        model: known,
-        count: Some(1),
-        origin: Some(d.origin.clone()),
-        forms: Vec::new(),
     }
 }

@@ -14,7 +14,7 @@ use crate::metric::Perceptual;
 use crate::rng::Rng;
 use crate::safe::Safe;
 use crate::space::Space;
-use crate::value::{Loaded, model};
+use crate::value::{Loaded, Models};
 use candle_core::{DeviceLocation, Tensor, Var};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -126,19 +126,20 @@ enum Timed {
 }
 
 impl Subject {
-    /// Loads or makes the generator and does everything once, untimed.
+    /// Loads the generator to `models`, or makes it on their device, and does everything once,
+    /// untimed.
     ///
     /// # Errors
     /// When the generator cannot be loaded, or cannot be run.
-    pub fn prepare(job: &Job) -> Result<Self> {
+    pub fn prepare(job: &Job, models: &Models) -> Result<Self> {
         let mut subject = match &job.what {
             What::Official(resolution) => {
-                let generator = official::build(*resolution, job.seed, &model::device())?;
+                let generator = official::build(*resolution, job.seed, models.device())?;
                 Self::synthesis(Arc::new(generator), job)?
             }
-            What::Model(name) => Self::synthesis(model::load(name)?.generator()?.clone(), job)?,
+            What::Model(name) => Self::synthesis(models.load(name)?.generator()?.clone(), job)?,
             What::Inversion { model, method } => {
-                Self::inversion(&model::load(model)?, method.as_deref(), job)?
+                Self::inversion(&models.load(model)?, method.as_deref(), job)?
             }
         };
         // Weights are there, what loading them took besides is gone: the peak counts from here.
@@ -326,7 +327,8 @@ mod tests {
 
     #[test]
     fn a_round_times_every_kind() {
-        let of = |what| Subject::prepare(&Job { what, batch: 2, seed: 1 }).unwrap();
+        let models = Models::cpu();
+        let of = |what| Subject::prepare(&Job { what, batch: 2, seed: 1 }, &models).unwrap();
         let synthesis = of(What::Official(8));
         let facts = synthesis.facts();
         assert_eq!(
@@ -354,7 +356,7 @@ mod tests {
 
     #[test]
     fn inversions_are_in_the_widest_space_of_their_method() {
-        let facts = model::load("toy").unwrap().facts.clone();
+        let facts = Models::cpu().load("toy").unwrap().facts.clone();
         let of =
             |method: Option<&str>| setting(method, &facts).map(|s| (s.method, s.space, s.steps));
         assert_eq!(of(None).unwrap(), (&HYBRID, Space::WPlus, Some(STEPS)));

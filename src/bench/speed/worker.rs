@@ -6,6 +6,7 @@
 use super::subject::{Facts, Job, Subject, Times};
 use crate::control::{Control, Stop};
 use crate::error::{Error, Kind, Result};
+use crate::value::Models;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -24,12 +25,14 @@ pub(super) enum Reply {
     Failed { message: String, hint: Option<String> },
 }
 
-/// The worker's end: prepares `job`, then measures a round for every line of `requests`.
+/// The worker's end: prepares `job`, whose generator is loaded to `models`, then measures a round
+/// for every line of `requests`.
 ///
 /// # Errors
 /// When an answer cannot be written. Failures of the work are sent as answers, not returned.
 pub fn serve(
     job: &Job,
+    models: &Models,
     requests: impl BufRead,
     mut answer: impl FnMut(&str) -> Result<()>,
 ) -> Result<()> {
@@ -42,7 +45,7 @@ pub fn serve(
         message: e.message().to_owned(),
         hint: e.repair().map(str::to_owned),
     };
-    let subject = match Subject::prepare(job) {
+    let subject = match Subject::prepare(job, models) {
         Ok(subject) => subject,
         Err(e) => return say(&failed(e)),
     };
@@ -154,7 +157,7 @@ mod tests {
     fn answers(what: What, requests: &str) -> Vec<Reply> {
         let mut lines = Vec::new();
         let job = Job { what, batch: 1, seed: 0 };
-        serve(&job, requests.as_bytes(), |line| {
+        serve(&job, &Models::cpu(), requests.as_bytes(), |line| {
             lines.push(serde_json::from_str(line).unwrap());
             Ok(())
         })

@@ -5,7 +5,7 @@ use crate::direction::Forms;
 use crate::error::Result;
 use crate::latent::{self, Latent, ModelId};
 use crate::space::Space;
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
@@ -41,16 +41,17 @@ impl Code {
         })
     }
 
-    pub(super) fn value(&self) -> Result<Latent> {
+    pub(super) fn value(&self, device: &Device) -> Result<Latent> {
         // [N, D] or [N, L, D]
-        let data = self.data.tensor(self.data.rank().clamp(2, 3))?;
-        let maps = |all: &Vec<Floats>| all.iter().map(|m| m.tensor(4)).collect::<Result<_>>();
+        let data = self.data.tensor(self.data.rank().clamp(2, 3), device)?;
+        let maps =
+            |all: &Vec<Floats>| all.iter().map(|m| m.tensor(4, device)).collect::<Result<_>>();
         Ok(Latent {
             space: space(&self.space)?,
             data,
             model: self.model.clone(),
             noise: self.noise.as_ref().map(maps).transpose()?,
-            labels: self.labels.as_ref().map(|l| l.tensor(2)).transpose()?,
+            labels: self.labels.as_ref().map(|l| l.tensor(2, device)).transpose()?,
             origin: self.origin.clone(),
         })
     }

@@ -7,7 +7,7 @@ use super::picture::{Mask, Pixels};
 use crate::error::Result;
 use crate::invert::{self, Config, Diagnosis, Init, Numbers, TERMS, Trace, Warning, methods};
 use crate::latent::Latent;
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Stored form of a result of `invert`.
@@ -124,13 +124,15 @@ impl Inversion {
         })
     }
 
-    /// The result; `picture` gives the pictures of codes, `[N, C, H, W]`.
+    /// The result, on the device where generators compute; `picture` gives the pictures of codes,
+    /// `[N, C, H, W]`.
     pub(super) fn value(
         &self,
+        device: &Device,
         picture: &dyn Fn(&Latent) -> Result<Tensor>,
     ) -> Result<invert::Inversion> {
-        let code = self.code.value()?;
-        let (target, reconstruction) = (self.target.tensor()?, picture(&code)?);
+        let code = self.code.value(device)?;
+        let (target, reconstruction) = (self.target.tensor(device)?, picture(&code)?);
         let count = code.count();
         if self.warnings.iter().any(|(image, _)| image.is_some_and(|i| i >= count)) {
             return Err(broken(format!("a warning about one of {count} pictures")));
@@ -158,7 +160,7 @@ impl Inversion {
                 sigma: self.sigma.into(),
                 warnings: self.warnings.iter().map(warning).collect(),
             },
-            config: self.asked.value()?,
+            config: self.asked.value(device)?,
             how: self.how.clone(),
             seconds: self.seconds.into(),
             steps: self.steps,
@@ -241,14 +243,14 @@ impl Asked {
         })
     }
 
-    fn value(&self) -> Result<Config> {
+    fn value(&self, device: &Device) -> Result<Config> {
         let method = methods::find(&self.method)
             .ok_or_else(|| broken(format!("the method {}", crate::safe::Safe(&self.method))))?;
         let init = match &self.init {
             Start::Mean => Init::Mean,
             Start::Random => Init::Random,
             Start::BestOf(k) => Init::BestOf(*k),
-            Start::Code(code) => Init::Latent(code.value()?),
+            Start::Code(code) => Init::Latent(code.value(device)?),
         };
         let terms = TERMS.into_iter().map(|t| t.name);
         let own = method.params.iter().map(|p| p.name);

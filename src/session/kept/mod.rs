@@ -11,7 +11,7 @@ use crate::error::{Error, Kind};
 use crate::latent::Latent;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
-use crate::value::{List, Value, model, pictures};
+use crate::value::{List, Models, Value, pictures};
 use candle_core::{DType, Tensor};
 use numbers::Bits;
 use serde::{Deserialize, Serialize};
@@ -119,12 +119,15 @@ impl Kept {
         matches!(self, Self::Again(Some(was)) if digest(value).is_some_and(|is| is != *was))
     }
 
-    /// The value; `None` when it must be computed again.
+    /// The value, with the pictures of codes by the generators of `models`; `None` when it must be
+    /// computed again.
     ///
     /// # Errors
     /// When what is kept cannot be a value, or the generator of an inversion is not loaded.
-    pub fn value(&self) -> Result<Option<Value>> {
-        let list = |items: &Vec<Self>| items.iter().map(Self::value).collect::<Result<Vec<_>>>();
+    pub fn value(&self, models: &Models) -> Result<Option<Value>> {
+        let device = models.device();
+        let list =
+            |items: &Vec<Self>| items.iter().map(|v| v.value(models)).collect::<Result<Vec<_>>>();
         Ok(Some(match self {
             Self::Nothing => Value::Nothing,
             Self::Number(v) => Value::Number((*v).into()),
@@ -138,22 +141,25 @@ impl Kept {
                 let all: Option<Vec<Value>> = list(items)?.into_iter().collect();
                 return Ok(all.map(List::new).transpose()?.map(Value::List));
             }
-            Self::Image(i) => Value::Image(i.value()?),
-            Self::Latent(l) => Value::Latent(l.value()?),
-            Self::Path(l) => Value::Path(l.value()?),
+            Self::Image(i) => Value::Image(i.value(device)?),
+            Self::Latent(l) => Value::Latent(l.value(device)?),
+            Self::Path(l) => Value::Path(l.value(device)?),
             Self::Direction(forms) => Value::Direction(Arc::new(code::forms(forms)?)),
-            Self::Inversion(i) => Value::Inversion(Arc::new(i.value(&picture)?)),
+            Self::Inversion(i) => {
+                let picture = |code: &Latent| picture(code, models);
+                Value::Inversion(Arc::new(i.value(device, &picture)?))
+            }
             Self::Mask(m) => Value::Mask(Arc::new(m.value()?)),
-            Self::Table(t) => Value::Table(Arc::new(t.value()?)),
+            Self::Table(t) => Value::Table(Arc::new(t.value(device)?)),
             Self::Again(_) => return Ok(None),
         }))
     }
 }
 
 /// The pictures of codes, `[N, C, H, W]`, by the generator that made them.
-fn picture(code: &Latent) -> Result<Tensor> {
+fn picture(code: &Latent, models: &Models) -> Result<Tensor> {
     let id = code.model.as_ref();
-    let loaded = id.and_then(model::loaded).ok_or_else(|| {
+    let loaded = id.and_then(|id| models.loaded(id)).ok_or_else(|| {
         let name = id.map_or("an unnamed generator", |m| &m.name);
         Error::new(Kind::Runtime, format!("{} is not loaded", Safe(name)))
             .hint("load that generator first")

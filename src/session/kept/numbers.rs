@@ -3,8 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::limits::LIMITS;
 use crate::store::base64;
-use crate::value::model;
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// A number's exact bits.
@@ -64,11 +63,11 @@ impl Floats {
         Some(Self { shape: t.dims().to_vec(), bytes })
     }
 
-    /// The tensor, where generators compute.
+    /// The tensor, on the device where generators compute.
     ///
     /// # Errors
     /// When shape and bytes do not agree, or the rank is not `rank`.
-    pub(super) fn tensor(&self, rank: usize) -> Result<Tensor> {
+    pub(super) fn tensor(&self, rank: usize, device: &Device) -> Result<Tensor> {
         let count = self.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
         let fits = count.and_then(|n| n.checked_mul(4)) == Some(self.bytes.len());
         if !fits || self.shape.len() != rank || rank > LIMITS.rank || self.bytes.is_empty() {
@@ -76,7 +75,7 @@ impl Floats {
         }
         let values: Vec<f32> =
             self.bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        Ok(Tensor::from_vec(values, &self.shape[..], &model::device())?)
+        Ok(Tensor::from_vec(values, &self.shape[..], device)?)
     }
 
     pub(super) fn rank(&self) -> usize {

@@ -7,7 +7,7 @@ use crate::invert;
 use crate::latent::ModelId;
 use crate::limits::LIMITS;
 use crate::store::base64;
-use crate::value::{self, model};
+use crate::value;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -54,15 +54,15 @@ impl Pixels {
         Some(Self::Png(files))
     }
 
-    /// The pictures, where generators compute: `[N, C, H, W]`.
-    pub(super) fn tensor(&self) -> Result<Tensor> {
+    /// The pictures, on the device where generators compute: `[N, C, H, W]`.
+    pub(super) fn tensor(&self, device: &Device) -> Result<Tensor> {
         match self {
-            Self::Floats(values) => values.tensor(4),
+            Self::Floats(values) => values.tensor(4, device),
             Self::Png(files) => {
                 let read =
                     |f: &Png| Ok(decode("a picture of the journal", &f.bytes, &LIMITS)?.raster);
                 let all = files.iter().map(read).collect::<Result<Vec<Raster>>>()?;
-                Raster::batch(&all, &model::device())
+                Raster::batch(&all, device)
             }
         }
     }
@@ -119,9 +119,9 @@ impl Image {
         })
     }
 
-    pub(super) fn value(&self) -> Result<value::Image> {
+    pub(super) fn value(&self, device: &Device) -> Result<value::Image> {
         Ok(value::Image {
-            data: self.pixels.tensor()?,
+            data: self.pixels.tensor(device)?,
             captions: self.captions.clone(),
             origin: self.origin.clone(),
             notes: self.notes.clone(),
@@ -168,7 +168,7 @@ impl Table {
         })
     }
 
-    pub(super) fn value(&self) -> Result<value::Table> {
+    pub(super) fn value(&self, device: &Device) -> Result<value::Table> {
         let entry = |e: &Entry| match e {
             Entry::Text(s) => Ok(value::Cell::Text(s.clone())),
             Entry::Number(v, digits) if *digits <= 32 => {
@@ -181,7 +181,7 @@ impl Table {
             columns: self.columns.clone(),
             rows: self.rows.iter().map(row).collect::<Result<_>>()?,
             notes: self.notes.clone(),
-            pictures: self.pictures.iter().map(Image::value).collect::<Result<_>>()?,
+            pictures: self.pictures.iter().map(|i| i.value(device)).collect::<Result<_>>()?,
         })
     }
 }
@@ -201,7 +201,7 @@ impl Mask {
     }
 
     pub(super) fn value(&self) -> Result<invert::Mask> {
-        let weights = self.weights.tensor(2)?;
+        let weights = self.weights.tensor(2, &Device::Cpu)?;
         let size = weights.dims2()?;
         invert::Mask::new(weights.flatten_all()?.to_vec1::<f32>()?, size, &self.origin)
     }

@@ -21,12 +21,12 @@ impl Output for Nowhere {
     }
 }
 
-/// The names of a program that ran with the toy generator.
-fn names(program: &str) -> BTreeMap<String, Value> {
-    let mut session = State::new("toy", Options::default()).unwrap();
+/// A program that ran with the toy generator.
+fn ran(program: &str) -> State {
+    let mut session = State::new(Models::cpu(), "toy", Options::default()).unwrap();
     let source = Source::new("test", program).unwrap();
     session.run(&source, &BTreeMap::new(), &Control::default(), &mut Nowhere).unwrap();
-    session.names
+    session
 }
 
 /// Converts to a journal's line and back.
@@ -97,14 +97,15 @@ noi = invert(x, space: N, init: latent, start: w, steps: 2)\n";
 
 #[test]
 fn every_kind_of_value_comes_back_with_its_bits() {
-    let mut all = names(PROGRAM);
+    let session = ran(PROGRAM);
+    let mut all = session.names.clone();
     for (k, v) in [f64::NAN, -0.0, f64::INFINITY, 5e-324, f64::MAX].into_iter().enumerate() {
         all.insert(format!("number{k}"), Value::Number(v));
     }
     for (name, value) in all {
         let kept = Kept::of(&value);
         assert!(!kept.is_again(), "{name} is not kept");
-        let back = through_json(&kept).value().unwrap().unwrap();
+        let back = through_json(&kept).value(session.models()).unwrap().unwrap();
         assert!(bits(&back) == bits(&value), "{name}\n{back:?}\n{value:?}");
         assert_eq!(through_json(&kept), kept);
     }
@@ -112,26 +113,26 @@ fn every_kind_of_value_comes_back_with_its_bits() {
 
 #[test]
 fn a_picture_from_a_file_takes_a_png_and_a_rendered_one_its_numbers() {
-    let all = names("x = render(sample(seed: 1))\n");
+    let session = ran("x = render(sample(seed: 1))\n");
+    let all = &session.names;
     let Value::Image(x) = &all["x"] else { panic!() };
     let rasters = crate::image::Raster::from_tensor(&x.data).unwrap();
     let data = crate::image::Raster::batch(&rasters, &candle_core::Device::Cpu).unwrap();
     let file = Value::Image(crate::value::Image { data, ..x.clone() });
     let size = |v: &Value| serde_json::to_string(&Kept::of(v)).unwrap().len();
     assert!(size(&file) * 3 < size(&all["x"]), "{} {}", size(&file), size(&all["x"]));
-    let back = through_json(&Kept::of(&file)).value().unwrap().unwrap();
+    let back = through_json(&Kept::of(&file)).value(session.models()).unwrap().unwrap();
     assert!(bits(&back) == bits(&file));
 }
 
 #[test]
 fn what_is_too_large_deep_or_no_data_is_computed_again_and_compared() {
-    let all = names(
-        "big = sample(n: 6000, seed: 1)\nother = sample(n: 6000, seed: 2)\n\
-         lists = [big, 1]\nm = load(\"toy\")\n",
-    );
+    let session = ran("big = sample(n: 6000, seed: 1)\nother = sample(n: 6000, seed: 2)\n\
+         lists = [big, 1]\nm = load(\"toy\")\n");
+    let all = &session.names;
     for name in ["big", "lists", "m"] {
         let kept = through_json(&Kept::of(&all[name]));
-        assert!(kept.is_again() && kept.value().unwrap().is_none(), "{name}");
+        assert!(kept.is_again() && kept.value(session.models()).unwrap().is_none(), "{name}");
         assert!(!kept.differs(&all[name]), "{name}");
     }
     let kept = Kept::of(&all["big"]);
@@ -165,10 +166,12 @@ proptest! {
 
     #[test]
     fn a_journal_that_lies_is_refused_and_never_panics(leaf in 0usize..120, what in 0usize..8) {
-        static KEPT: std::sync::OnceLock<Vec<serde_json::Value>> = std::sync::OnceLock::new();
-        let all = KEPT.get_or_init(|| {
-            let names = names(PROGRAM);
-            names.values().map(|v| serde_json::to_value(Kept::of(v)).unwrap()).collect()
+        type Ran = (Arc<Models>, Vec<serde_json::Value>);
+        static KEPT: std::sync::OnceLock<Ran> = std::sync::OnceLock::new();
+        let (models, all) = KEPT.get_or_init(|| {
+            let session = ran(PROGRAM);
+            let kept = |v| serde_json::to_value(Kept::of(v)).unwrap();
+            (session.models().clone(), session.names.values().map(kept).collect())
         });
         let by = [
             serde_json::json!(0), serde_json::json!(u64::MAX), serde_json::json!(3),
@@ -180,7 +183,7 @@ proptest! {
             mutate(&mut json, &mut leaf.clone(), &by[what]);
             // Accepted data is displayed: this must not panic either.
             if let Ok(kept) = serde_json::from_value::<Kept>(json)
-                && let Ok(Some(value)) = kept.value()
+                && let Ok(Some(value)) = kept.value(models)
             {
                 let _ = (text::plain(&value), json::json(&value), value.ty());
             }

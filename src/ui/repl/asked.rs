@@ -38,7 +38,10 @@ impl Repl {
             }
             Command::Set(None) => self.settings(),
             Command::Set(Some((key, value))) => self.set(&key, &value),
-            Command::Doctor => self.say(doctor::report(&self.runner.painter.terminal)),
+            Command::Doctor => {
+                let now = self.now();
+                self.say(doctor::report(&self.runner.painter.terminal, now.state.models().device()))
+            }
             Command::Details(name) => self.details(name),
             Command::Sessions => self.sessions(),
             Command::Resume(wanted) => self.resume(wanted),

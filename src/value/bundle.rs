@@ -1,0 +1,181 @@
+//! A generator's files: its own, and those of its directions, its attribute network and its encoder
+//! beside it. Only their heads are read here.
+
+use super::deferred::Deferred;
+use super::directions::{self, Directions};
+use super::embedded::{self, Part};
+use super::encoder::{EncoderSource, OwnEncoder};
+use super::facts;
+use super::loaded::Loaded;
+use crate::error::{Error, Result};
+use crate::generator::registry;
+use crate::lang::types::ModelFacts;
+use crate::latent::Direction;
+use crate::limits::LIMITS;
+use crate::metric::{Features, FeaturesConfig};
+use crate::safe::Safe;
+use crate::space::Space;
+use crate::weights::{self, Checkpoint};
+use candle_core::Device;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+/// The opened files of a generator, without their numbers.
+struct Bundle {
+    generator: Checkpoint,
+    /// The generator's hash and fingerprint, where they are known.
+    known: Option<[&'static str; 2]>,
+    attributes: Option<Checkpoint>,
+    directions: Option<Checkpoint>,
+    encoder: Option<EncoderSource>,
+}
+
+/// The generator in the binary.
+///
+/// # Errors
+/// When its files are broken.
+pub(super) fn faces(device: &Device) -> Result<Loaded> {
+    let open = |part: Part| weights::open_bytes(part.name, part.bytes, &LIMITS);
+    let files = Bundle {
+        generator: open(embedded::GENERATOR)?,
+        known: Some([embedded::GENERATOR.sha256, embedded::FINGERPRINT]),
+        attributes: Some(open(embedded::ATTRIBUTES)?),
+        directions: Some(open(embedded::DIRECTIONS)?),
+        encoder: Some(EncoderSource::Embedded(embedded::ENCODER)),
+    };
+    files.read(device)
+}
+
+/// The generator of a file, or of a folder with its companion files; see
+/// [`Models::load`](super::models::Models::load).
+///
+/// # Errors
+/// When a file cannot be read or is not what its name says.
+pub(super) fn at(path: &Path, device: &Device) -> Result<Loaded> {
+    let files = if path.is_dir() { Bundle::folder(path)? } else { Bundle::file(path)? };
+    files.read(device)
+}
+
+impl Bundle {
+    fn file(path: &Path) -> Result<Self> {
+        let generator = weights::open(path, &LIMITS)?;
+        Ok(Self { generator, known: None, attributes: None, directions: None, encoder: None })
+    }
+
+    fn folder(path: &Path) -> Result<Self> {
+        let part = |name: &str| {
+            let file = path.join(name);
+            file.exists().then(|| weights::open(&file, &LIMITS)).transpose()
+        };
+        let generator = part("generator.safetensors")?.ok_or_else(|| {
+            Error::runtime(format!(
+                "the folder {} does not contain generator.safetensors",
+                Safe(&path.to_string_lossy())
+            ))
+            .hint("name the file itself")
+        })?;
+        let encoder = path.join("encoder.safetensors");
+        Ok(Self {
+            generator,
+            known: None,
+            attributes: part("attributes.safetensors")?,
+            directions: part("directions.safetensors")?,
+            encoder: encoder.exists().then_some(EncoderSource::File(encoder)),
+        })
+    }
+
+    /// The generator that these files describe; each part is read at its first use.
+    fn read(self, device: &Device) -> Result<Loaded> {
+        let Self { generator: file, known, attributes, directions, encoder } = self;
+        let (dtype, provenance, notes) =
+            (file.weights.list().dtypes(), file.provenance.clone(), file.notes.clone());
+        let whole = file.clone();
+        let sha256 = match known {
+            Some([sha256, _]) => Deferred::ready(sha256.to_owned()),
+            None => Deferred::new(move || whole.sha256()),
+        };
+        let mut found = registry::recognise(file)?;
+        found.config.fingerprint = match known {
+            Some([_, fingerprint]) => fingerprint.to_owned(),
+            None => found.weights.fingerprint()?,
+        };
+        let spec = found.describe()?;
+        let mut facts = facts::of(&spec);
+        let directions = match directions {
+            Some(file) => own_directions(file, &mut facts, &sha256)?,
+            None => Deferred::ready(Directions::default()),
+        };
+        let features = attributes.map(|file| features(file, &mut facts, device)).transpose()?;
+        let announce = |e| OwnEncoder::announce(e, &spec, &sha256, device);
+        let encoder = encoder.map(announce).transpose()?;
+        facts.encoder = encoder.is_some();
+        let on = device.clone();
+        Ok(Loaded {
+            facts: Arc::new(facts),
+            dtype,
+            provenance,
+            notes,
+            spec,
+            device: device.clone(),
+            generator: Deferred::new(move || found.clone().read(&on)),
+            directions,
+            features,
+            encoder,
+            sha256,
+            stats: OnceLock::new(),
+        })
+    }
+}
+
+/// The directions of a `directions` file, which must have been found in this very generator; their
+/// names go to the facts.
+fn own_directions(
+    file: Checkpoint,
+    facts: &mut ModelFacts,
+    sha256: &Deferred<String>,
+) -> Result<Deferred<Directions>> {
+    let (model, sizes) = (facts::id_of(facts), facts::sizes(facts));
+    let wanted = file.config().get("generator_sha256").and_then(serde_json::Value::as_str);
+    if let Some(wanted) = wanted
+        && wanted != sha256.get()?
+    {
+        return Err(Error::runtime(format!(
+            "the directions beside {} were found in another generator",
+            Safe(&model.name)
+        ))
+        .hint(
+            "load the generator's file alone, or put the matching directions.safetensors there",
+        ));
+    }
+    let space = directions::space_of(&file).or(Some(Space::W));
+    let names = directions::names(&file, space);
+    let all = Deferred::new(move || {
+        let all = directions::read(&file, space, &sizes)?;
+        Ok(all
+            .into_iter()
+            .map(|d| Direction { model: Some(model.clone()), origin: "own set".into(), ..d })
+            .collect::<Directions>())
+    });
+    facts.directions = match names {
+        Some(names) => names,
+        None => all.get()?.spaces(),
+    };
+    Ok(all)
+}
+
+/// Loads the network of an `attributes` file and adds its outputs to the facts.
+fn features(
+    file: Checkpoint,
+    facts: &mut ModelFacts,
+    device: &Device,
+) -> Result<Deferred<Arc<Features>>> {
+    let config: FeaturesConfig = serde_json::from_value(file.config().clone()).map_err(|e| {
+        Error::runtime(format!("the attribute network's configuration is unreadable: {e}"))
+    })?;
+    facts::know(facts, &config);
+    let device = device.clone();
+    Ok(Deferred::new(move || {
+        let network = Features::new("attributes", config.clone(), file.weights.clone(), &device)?;
+        Ok(Arc::new(network))
+    }))
+}

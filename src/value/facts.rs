@@ -1,0 +1,56 @@
+//! What is known about a generator before its numbers are read: for the checker, and for readers of
+//! codes and directions.
+
+use crate::direction;
+use crate::generator::Spec;
+use crate::lang::types::ModelFacts;
+use crate::latent::ModelId;
+use crate::metric::FeaturesConfig;
+use std::collections::BTreeMap;
+
+/// Facts for the checker about a generator without companion files.
+pub(super) fn of(s: &Spec) -> ModelFacts {
+    ModelFacts {
+        name: s.name.clone(),
+        fingerprint: s.fingerprint.clone(),
+        family: s.family.clone(),
+        spaces: s.spaces.clone(),
+        num_ws: s.num_ws,
+        z_dim: s.z_dim,
+        w_dim: s.w_dim,
+        style_sizes: s.style_sizes(),
+        c_dim: s.c_dim,
+        width: s.width,
+        height: s.height,
+        channels: s.channels,
+        directions: BTreeMap::new(),
+        encoder: false,
+        perceptual: false,
+        identity: false,
+        landmarks: false,
+    }
+}
+
+/// Notes in the facts what a network reads.
+pub(super) fn know(facts: &mut ModelFacts, config: &FeaturesConfig) {
+    facts.perceptual = true;
+    facts.identity = config.knows_identity();
+    facts.landmarks = config.finds_faces();
+}
+
+/// Identity of the generator that the facts describe.
+pub fn id_of(m: &ModelFacts) -> ModelId {
+    ModelId { name: m.name.clone(), fingerprint: m.fingerprint.clone() }
+}
+
+/// The sizes that decide what an array can be.
+pub fn sizes(m: &ModelFacts) -> direction::Facts {
+    direction::Facts {
+        z_dim: m.z_dim,
+        w_dim: m.w_dim,
+        num_ws: m.num_ws,
+        s_dim: m.s_dim(),
+        spaces: m.spaces.clone(),
+        model: Some(id_of(m)),
+    }
+}

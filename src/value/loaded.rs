@@ -1,0 +1,160 @@
+//! A loaded generator with what belongs to it: its own directions, the network of the perceptual
+//! distance, its encoder.
+
+use super::deferred::Deferred;
+use super::directions::Directions;
+use super::embedded;
+use super::encoder::OwnEncoder;
+use super::facts;
+use crate::direction::{Forms, lift};
+use crate::error::Result;
+use crate::generator::{Generator, Spec};
+use crate::invert::{PROJECTOR_SAMPLES, WStats};
+use crate::lang::types::ModelFacts;
+use crate::latent::ModelId;
+use crate::metric::Features;
+use crate::network::Encoder;
+use crate::space::Space;
+use candle_core::Device;
+use std::sync::{Arc, OnceLock};
+
+/// A loaded generator.
+///
+/// Its facts are available at once, from the heads of its files; each part is read at its first
+/// use.
+pub struct Loaded {
+    /// Facts for the checker.
+    pub facts: Arc<ModelFacts>,
+    /// Element types of the file's tensors: `f16 ×84`.
+    pub dtype: String,
+    /// Origin, as the file states it.
+    pub provenance: serde_json::Value,
+    /// Notes of the reader.
+    pub notes: Vec<String>,
+    pub(super) spec: Spec,
+    pub(super) device: Device,
+    pub(super) generator: Deferred<Arc<dyn Generator>>,
+    pub(super) directions: Deferred<Directions>,
+    pub(super) features: Option<Deferred<Arc<Features>>>,
+    pub(super) encoder: Option<OwnEncoder>,
+    pub(super) sha256: Deferred<String>,
+    pub(super) stats: OnceLock<WStats>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded").field("facts", &self.facts).finish_non_exhaustive()
+    }
+}
+
+impl Loaded {
+    /// Identity of the generator.
+    pub fn id(&self) -> ModelId {
+        facts::id_of(&self.facts)
+    }
+
+    /// Description of the generator.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Device that its weights are on or will be loaded to.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Makes the pictures; its weights are read at the first call.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its tensors are not those of its family.
+    pub fn generator(&self) -> Result<&Arc<dyn Generator>> {
+        self.generator.get()
+    }
+
+    /// Its own directions, by name, read at the first call.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a direction does not fit the generator.
+    pub fn directions(&self) -> Result<&Directions> {
+        self.directions.get()
+    }
+
+    /// Its own direction of that name: in every space in which it has one, or in `space` alone. In W+
+    /// that is the direction of W in every layer unless it has one of W+. `None` when it has none; a
+    /// name that is not among its facts reads nothing.
+    ///
+    /// # Errors
+    /// As [`Loaded::directions`].
+    pub fn direction(&self, name: &str, space: Option<Space>) -> Result<Option<Forms>> {
+        if !self.facts.directions.contains_key(name) {
+            return Ok(None);
+        }
+        let all = self.directions()?;
+        let Some(space) = space else { return Ok(all.forms(name)) };
+        match (all.in_space(name, space), all.in_space(name, Space::W)) {
+            (Some(own), _) => Ok(Some(own.clone().into())),
+            (None, Some(w)) if space == Space::WPlus => {
+                Ok(Some(lift(w, self.facts.num_ws)?.into()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Its network for attributes and the perceptual distance, read at the first call; `None` when
+    /// it brings none.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its tensors do not fit its settings.
+    pub fn features(&self) -> Result<Option<&Arc<Features>>> {
+        self.features.as_ref().map(Deferred::get).transpose()
+    }
+
+    /// Its encoder, read at the first call; `None` when it brings none.
+    ///
+    /// # Errors
+    /// When the encoder's file cannot be read or does not fit the generator.
+    pub fn encoder(&self) -> Result<Option<&dyn Encoder>> {
+        let Some(own) = &self.encoder else { return Ok(None) };
+        let network: &dyn Encoder = own.network()?;
+        Ok(Some(network))
+    }
+
+    /// Sha256 of the generator's file, hexadecimal, computed at the first call; empty for one made
+    /// in code.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn sha256(&self) -> Result<&str> {
+        self.sha256.get().map(String::as_str)
+    }
+
+    /// Reads now what may turn out broken: the generator, directions and features of files from
+    /// outside. Those in the binary are whole and wait for their first use.
+    ///
+    /// # Errors
+    /// As [`Loaded::generator`], [`Loaded::directions`] and [`Loaded::features`].
+    pub fn ready(&self) -> Result<()> {
+        if self.facts.fingerprint != embedded::FINGERPRINT {
+            self.generator()?;
+            self.directions()?;
+            self.features()?;
+        }
+        Ok(())
+    }
+
+    /// Mean and spread of w over the prior, computed at the first call; `None` for a
+    /// conditional generator, whose statistics belong to a class, and for one without W.
+    ///
+    /// # Errors
+    /// When the mapping network fails.
+    pub fn stats(&self) -> Result<Option<WStats>> {
+        if self.facts.c_dim > 0 || !self.facts.spaces.contains(&Space::W) {
+            return Ok(None);
+        }
+        if let Some(s) = self.stats.get() {
+            return Ok(Some(s.clone()));
+        }
+        let fresh = WStats::of(&**self.generator()?, None, PROJECTOR_SAMPLES)?;
+        Ok(Some(self.stats.get_or_init(|| fresh).clone()))
+    }
+}

@@ -1,0 +1,250 @@
+//! The store of loaded generators: one for a session, shared by its states.
+
+use super::bundle;
+use super::loaded::Loaded;
+use super::toy;
+use super::types::forms_type;
+use crate::error::{Error, Result};
+use crate::lang::types::{CodeType, Generators, ModelFacts};
+use crate::latent::ModelId;
+use crate::safe::Safe;
+use crate::space::Space;
+use candle_core::Device;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// Names that [`Models::load`] takes besides files.
+pub const NAMES: [&str; 2] = ["faces", "toy"];
+
+/// Number of generators kept although nothing refers to them: the checker loads a program's
+/// generator before the program runs.
+const RECENT: usize = 2;
+
+/// The loaded generators of a session.
+///
+/// Beside the two loaded last it keeps none alive: states and values hold those that they use. What
+/// it knows of the others suffices to load them again.
+pub struct Models {
+    device: Device,
+    store: Mutex<Store>,
+    loads: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Store {
+    recent: VecDeque<Arc<Loaded>>,
+    by_source: BTreeMap<String, Weak<Loaded>>,
+    by_fingerprint: BTreeMap<String, Entry>,
+}
+
+/// A generator that was loaded before.
+struct Entry {
+    facts: Arc<ModelFacts>,
+    /// The source that it was loaded from: a released one is loaded again.
+    source: String,
+    loaded: Weak<Loaded>,
+}
+
+impl fmt::Debug for Models {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Models").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+impl Models {
+    /// An empty store, which loads generators to this device.
+    pub fn new(device: Device) -> Arc<Self> {
+        Arc::new(Self { device, store: Mutex::default(), loads: AtomicUsize::new(0) })
+    }
+
+    /// An empty store on the CPU.
+    pub fn cpu() -> Arc<Self> {
+        Self::new(Device::Cpu)
+    }
+
+    /// Device to which generators are loaded.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Number of loads so far. When it has changed, states check which generators they still need.
+    pub fn loads(&self) -> usize {
+        self.loads.load(Ordering::Relaxed)
+    }
+
+    /// Loads a generator by name (`faces`, `toy`), from a file, or from a folder that holds
+    /// `generator.safetensors` and, optionally, `directions.safetensors`, `attributes.safetensors`
+    /// and `encoder.safetensors`. A source that is in use is not read again, unless it changed.
+    ///
+    /// # Errors
+    /// When the file cannot be read, breaks a rule of its format, or is of an unknown family.
+    pub fn load(&self, source: &str) -> Result<Arc<Loaded>> {
+        let key = key(source);
+        if let Some(l) = self.store().by_source.get(&key).and_then(Weak::upgrade) {
+            return Ok(l);
+        }
+        let loaded = Arc::new(read(source, &self.device)?);
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        self.store().add(key, source, &loaded);
+        Ok(loaded)
+    }
+
+    /// A generator loaded earlier. One that was released is loaded again; `None` when its source is
+    /// gone or holds another generator now.
+    pub fn loaded(&self, id: &ModelId) -> Option<Arc<Loaded>> {
+        self.by_fingerprint(&id.fingerprint)
+    }
+
+    fn by_fingerprint(&self, fingerprint: &str) -> Option<Arc<Loaded>> {
+        let (found, source) = {
+            let store = self.store();
+            let entry = store.by_fingerprint.get(fingerprint)?;
+            (entry.loaded.upgrade(), entry.source.clone())
+        };
+        let again = || self.load(&source).ok().filter(|l| l.facts.fingerprint == fingerprint);
+        found.or_else(again)
+    }
+
+    /// A generator that is still loaded.
+    pub fn alive(&self, id: &ModelId) -> Option<Arc<Loaded>> {
+        self.store().by_fingerprint.get(&id.fingerprint)?.loaded.upgrade()
+    }
+
+    /// Facts about a generator loaded earlier, even if it was released.
+    pub fn known(&self, id: &ModelId) -> Option<Arc<ModelFacts>> {
+        self.known_facts(&id.fingerprint)
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Generators for Models {
+    fn load_facts(&self, source: &str) -> Result<Arc<ModelFacts>> {
+        Ok(self.load(source)?.facts.clone())
+    }
+
+    fn known_facts(&self, fingerprint: &str) -> Option<Arc<ModelFacts>> {
+        self.store().by_fingerprint.get(fingerprint).map(|entry| entry.facts.clone())
+    }
+
+    fn own_direction(
+        &self,
+        fingerprint: &str,
+        name: &str,
+        space: Option<Space>,
+    ) -> Result<Option<CodeType>> {
+        let Some(loaded) = self.by_fingerprint(fingerprint) else { return Ok(None) };
+        Ok(loaded.direction(name, space)?.map(|found| forms_type(&found, self)))
+    }
+}
+
+impl Store {
+    fn add(&mut self, key: String, source: &str, loaded: &Arc<Loaded>) {
+        self.recent.push_back(loaded.clone());
+        if self.recent.len() > RECENT {
+            self.recent.pop_front();
+        }
+        self.by_source.retain(|_, l| l.strong_count() > 0);
+        self.by_source.insert(key, Arc::downgrade(loaded));
+        // The same weights may come bare and with their directions: the richer one serves both.
+        let richer = |known: &Entry| {
+            known.loaded.strong_count() > 0
+                && known.facts.directions.len() >= loaded.facts.directions.len()
+        };
+        let fingerprint = &loaded.facts.fingerprint;
+        if !self.by_fingerprint.get(fingerprint).is_some_and(richer) {
+            let entry = Entry {
+                facts: loaded.facts.clone(),
+                source: source.to_owned(),
+                loaded: Arc::downgrade(loaded),
+            };
+            self.by_fingerprint.insert(fingerprint.clone(), entry);
+        }
+    }
+}
+
+/// Name, size and time: a file that was replaced is read again.
+fn key(source: &str) -> String {
+    match std::fs::metadata(source) {
+        Ok(m) => format!("{source}\0{}\0{:?}", m.len(), m.modified().ok()),
+        Err(_) => source.to_owned(),
+    }
+}
+
+fn read(source: &str, device: &Device) -> Result<Loaded> {
+    let path = Path::new(source);
+    match source {
+        "faces" => bundle::faces(device),
+        "toy" => toy::toy(device),
+        _ if path.exists() => bundle::at(path, device),
+        _ => {
+            let names = NAMES.map(|n| format!("\"{n}\"")).join(", ");
+            Err(Error::check(format!("there is no file {}", Safe(source))).hint(format!(
+                "give the path of a checkpoint, or one of the built-in names {names}"
+            )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::types::Type;
+    use crate::value::Value;
+
+    #[test]
+    fn two_stores_share_nothing() {
+        let (one, other) = (Models::cpu(), Models::cpu());
+        let toy = one.load("toy").unwrap();
+        let id = toy.id();
+        assert!(Arc::ptr_eq(&toy, &one.load("toy").unwrap()), "it is in use: not made again");
+        assert!(Arc::ptr_eq(&toy, &one.loaded(&id).unwrap()));
+        assert_eq!((one.loads(), other.loads()), (1, 0));
+        assert!(other.known(&id).is_none() && other.alive(&id).is_none());
+        assert!(other.loaded(&id).is_none());
+        assert_eq!(other.own_direction(&id.fingerprint, "smile", None).unwrap(), None);
+        assert!(!Arc::ptr_eq(&toy, &other.load("toy").unwrap()));
+    }
+
+    #[test]
+    fn a_store_keeps_the_facts_of_what_it_released() {
+        let models = Models::cpu();
+        let id = models.load("toy").unwrap().id();
+        // The two loaded last are kept.
+        models.load("faces").unwrap();
+        models.load(concat!(env!("CARGO_MANIFEST_DIR"), "/models/faces")).unwrap();
+        assert!(models.alive(&id).is_none() && models.known(&id).is_some());
+        assert_eq!(models.loaded(&id).unwrap().id(), id);
+        assert_eq!(models.loads(), 4);
+    }
+
+    #[test]
+    fn facts_are_part_of_a_type_only_where_the_store_is_asked() {
+        let models = Models::cpu();
+        let toy = models.load("toy").unwrap();
+        let all = toy.directions().unwrap();
+        let smile = |space| Value::from(all.in_space("smile", space).unwrap().clone());
+        let model = |ty: Type| match ty {
+            Type::Direction(c) => c.model,
+            Type::List(of) => match *of {
+                Type::Direction(c) => c.model,
+                _ => None,
+            },
+            other => panic!("{other}"),
+        };
+        let list = Value::list(vec![smile(Space::W), smile(Space::W)]).unwrap();
+        for value in [smile(Space::S), list] {
+            assert!(model(value.ty()).is_none());
+            assert_eq!(model(value.ty_in(&*models)), Some(toy.facts.clone()));
+            assert!(model(value.ty_in(&*Models::cpu())).is_none());
+            assert_eq!(value.ty().to_string(), value.ty_in(&*models).to_string());
+        }
+        let e = models.load_facts("no such file").unwrap_err();
+        assert!(e.repair().is_some_and(|r| r.contains("toy")), "{e}");
+    }
+}
