@@ -88,7 +88,7 @@ fn build(values: &mut Values, base: &State, cells: &[Cell], text: &str) -> Built
 fn shown(v: Option<&Value>) -> String {
     match v {
         Some(Value::Latent(l)) => {
-            format!("{:?}", l.data.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+            format!("{:?}", l.point().flatten_all().unwrap().to_vec1::<f32>().unwrap())
         }
         Some(v) => crate::value::text::plain(v).unwrap(),
         None => "nothing".to_owned(),

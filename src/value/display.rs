@@ -8,7 +8,7 @@ use crate::generator::{self, spaces};
 use crate::image::Raster;
 use crate::invert::{Inversion, Mask};
 use crate::lang::types::Type;
-use crate::latent::{Direction, Latent};
+use crate::latent::{Code, Direction};
 use crate::limits::LIMITS;
 use crate::render::{Display, Picture};
 use crate::safe::Safe;
@@ -26,7 +26,7 @@ const BAND: usize = 1 << 20;
 /// # Errors
 /// When the code does not fit the generator; `Limit` when the pictures would need more than
 /// [`LIMITS`]`.tensor_bytes`; `Interrupted` when it is stopped before all pictures are made.
-pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image> {
+pub fn render(code: &Code, model: &Loaded, control: &Control) -> Result<Image> {
     let each = 4 * (model.facts.channels * model.facts.pixels()) as u64;
     if each.saturating_mul(code.count() as u64) > LIMITS.tensor_bytes {
         let (n, size) = (code.count(), model.facts.size());
@@ -52,10 +52,7 @@ pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image>
 ///
 /// # Errors
 /// When a code's picture cannot be made.
-pub fn together(
-    codes: &[Latent],
-    picture: &dyn Fn(&Latent) -> Result<Image>,
-) -> Result<Vec<Image>> {
+pub fn together(codes: &[Code], picture: &dyn Fn(&Code) -> Result<Image>) -> Result<Vec<Image>> {
     let mut all = Vec::with_capacity(codes.len());
     let mut rest = codes;
     while !rest.is_empty() {
@@ -65,7 +62,7 @@ pub fn together(
         rest = later;
         let image = match now {
             [one] => picture(one)?,
-            several => picture(&Latent::join(several)?)?,
+            several => picture(&Code::join(several)?)?,
         };
         let mut from = 0;
         for code in now {
@@ -101,7 +98,7 @@ pub fn error_picture(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 ///
 /// # Errors
 /// When a code's picture cannot be made.
-pub fn display(value: &Value, picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
+pub fn display(value: &Value, picture: &dyn Fn(&Code) -> Result<Image>) -> Result<Display> {
     Ok(match value {
         Value::Image(i) => show_image(i, vec![describe(value)])?,
         Value::Latent(l) | Value::Path(l) => show_image(&picture(l)?, vec![describe(value)])?,
@@ -118,16 +115,13 @@ pub fn display(value: &Value, picture: &dyn Fn(&Latent) -> Result<Image>) -> Res
 ///
 /// # Errors
 /// As [`display`].
-pub fn side_by_side(
-    values: &[Value],
-    picture: &dyn Fn(&Latent) -> Result<Image>,
-) -> Result<Display> {
+pub fn side_by_side(values: &[Value], picture: &dyn Fn(&Code) -> Result<Image>) -> Result<Display> {
     let code = |v: &Value| match v {
         Value::Latent(l) | Value::Path(l) => Some(l.clone()),
         Value::Inversion(i) => Some(i.code.clone()),
         _ => None,
     };
-    let codes: Vec<Latent> = values.iter().filter_map(code).collect();
+    let codes: Vec<Code> = values.iter().filter_map(code).collect();
     let mut rendered = together(&codes, picture)?.into_iter();
     let mut all = Display { pictures: Vec::new(), lines: Vec::new() };
     for v in values {
@@ -185,7 +179,7 @@ pub fn room(bytes: u64) -> Result<()> {
         .hint("choose some of them, or save each: save(x, \"{i}.png\")"))
 }
 
-fn show_list(items: &List, picture: &dyn Fn(&Latent) -> Result<Image>) -> Result<Display> {
+fn show_list(items: &List, picture: &dyn Fn(&Code) -> Result<Image>) -> Result<Display> {
     let visual = |v: &Value| {
         matches!(v, Value::Image(_) | Value::Latent(_) | Value::Inversion(_) | Value::Mask(_))
     };
@@ -289,13 +283,13 @@ fn describe_mask(m: &Mask) -> String {
     format!("Mask {width}×{height}{share} · {}", Safe(&m.origin))
 }
 
-fn describe_code(kind: &str, l: &Latent) -> String {
+fn describe_code(kind: &str, l: &Code) -> String {
     let many = if l.count() == 1 { String::new() } else { format!("{} × ", l.count()) };
     let size =
         if l.layers() > 1 { format!("{}×{}", l.layers(), l.dim()) } else { l.dim().to_string() };
     let model =
         l.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
-    let noise = if l.noise.is_some() { ", with its noise maps" } else { "" };
+    let noise = if l.noise().is_empty() { "" } else { ", with its noise maps" };
     format!("{kind}[{}] {many}{size} of {}{noise} · {}", l.space, Safe(&model), Safe(&l.origin))
 }
 
@@ -372,7 +366,7 @@ fn describe_model(m: &Loaded) -> String {
 /// A value as one JSON object, for `--json`.
 pub fn json(value: &Value) -> serde_json::Value {
     use serde_json::json;
-    let code = |l: &Latent| json!({"space": l.space.name(), "shape": l.data.dims(), "model": l.model, "origin": l.origin});
+    let code = |l: &Code| json!({"space": l.space.name(), "shape": l.point().dims(), "model": l.model, "origin": l.origin});
     match value {
         Value::Nothing => serde_json::Value::Null,
         Value::Number(v) => json!({"type": "Number", "value": v}),
@@ -485,7 +479,7 @@ fn inversion_json(i: &Inversion) -> serde_json::Value {
     let number = |n: &crate::invert::Number| serde_json::json!({"name": n.name, "value": n.value, "each": n.each, "unit": n.unit, "definition": n.definition});
     serde_json::json!({
         "space": i.code.space.name(),
-        "shape": i.code.data.dims(),
+        "shape": i.code.point().dims(),
         "model": i.code.model,
         "method": i.config.method.name,
         "steps": i.steps,

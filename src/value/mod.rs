@@ -16,7 +16,7 @@ pub use model::Loaded;
 use crate::direction::Forms;
 use crate::invert::{Inversion, Mask};
 use crate::lang::types::{CodeType, ModelFacts, Type};
-use crate::latent::{Direction, Latent, ModelId};
+use crate::latent::{Code, Direction, ModelId};
 use crate::space::Space;
 use candle_core::Tensor;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub enum Value {
     /// A generator.
     Model(Arc<Loaded>),
     /// Codes.
-    Latent(Latent),
+    Latent(Code),
     /// A direction, in one space or in several.
     Direction(Arc<Forms>),
     /// A result of `invert`.
@@ -62,7 +62,7 @@ pub enum Value {
     /// A table.
     Table(Arc<Table>),
     /// A path: its frames as codes.
-    Path(Latent),
+    Path(Code),
 }
 
 /// N pictures of one size.
@@ -180,11 +180,11 @@ fn whole(space: Space, dim: usize, model: Option<&ModelFacts>) -> Option<usize> 
 }
 
 /// Static type of a code.
-pub fn code_type(l: &Latent) -> CodeType {
+pub fn code_type(l: &Code) -> CodeType {
     let known = l.model.as_ref().and_then(model::known);
     CodeType {
         space: Some(l.space),
-        layers: if l.data.rank() == 3 {
+        layers: if l.point().rank() == 3 {
             Some(l.layers())
         } else {
             whole(l.space, l.dim(), known.as_deref())

@@ -6,7 +6,7 @@ use super::numbers::{Bits, Doubles, broken};
 use super::picture::{Mask, Pixels};
 use crate::error::Result;
 use crate::invert::{self, Config, Diagnosis, Init, Numbers, TERMS, Trace, Warning, methods};
-use crate::latent::Latent;
+use crate::latent;
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +127,7 @@ impl Inversion {
     /// The result; `picture` gives the pictures of codes, `[N, C, H, W]`.
     pub(super) fn value(
         &self,
-        picture: &dyn Fn(&Latent) -> Result<Tensor>,
+        picture: &dyn Fn(&latent::Code) -> Result<Tensor>,
     ) -> Result<invert::Inversion> {
         let code = self.code.value()?;
         let (target, reconstruction) = (self.target.tensor()?, picture(&code)?);

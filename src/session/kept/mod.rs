@@ -8,7 +8,7 @@ mod picture;
 
 use crate::control::Control;
 use crate::error::{Error, Kind};
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::value::{List, Value, display, model};
@@ -151,7 +151,7 @@ impl Kept {
 }
 
 /// The pictures of codes, `[N, C, H, W]`, by the generator that made them.
-fn picture(code: &Latent) -> Result<Tensor> {
+fn picture(code: &Code) -> Result<Tensor> {
     let id = code.model.as_ref();
     let loaded = id.and_then(model::loaded).ok_or_else(|| {
         let name = id.map_or("an unnamed generator", |m| &m.name);
@@ -228,8 +228,8 @@ fn feed(value: &Value, hash: &mut Sha256, left: &mut usize, depth: usize) -> Opt
     *left = left.checked_sub(ELEMENT)?;
     match value {
         Value::Image(i) => tensor(&i.data, hash, left),
-        Value::Latent(l) | Value::Path(l) => tensor(&l.data, hash, left),
-        Value::Inversion(i) => tensor(&i.code.data, hash, left),
+        Value::Latent(l) | Value::Path(l) => tensor(l.point(), hash, left),
+        Value::Inversion(i) => tensor(i.code.point(), hash, left),
         Value::List(items) if depth < DEPTH => {
             items.iter().try_for_each(|v| feed(v, hash, left, depth + 1))
         }
