@@ -4,7 +4,7 @@
 use crate::control::Control;
 use crate::direction::Forms;
 use crate::error::{Error, Kind as ErrorKind, Result, Span};
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::render::Block;
 use crate::space::Space;
 use crate::value::{Image, Loaded, Models, Value, pictures};
@@ -136,7 +136,7 @@ impl Context<'_> {
     ///
     /// # Errors
     /// As [`Context::model_of`], and when rendering fails.
-    pub fn picture(&self, code: &Latent) -> Result<Image> {
+    pub fn picture(&self, code: &Code) -> Result<Image> {
         pictures::render(code, &*self.model_of(code)?, &self.control)
     }
 
@@ -144,7 +144,7 @@ impl Context<'_> {
     ///
     /// # Errors
     /// When the code's generator is not loaded in this session, or none is loaded.
-    pub fn model_of(&self, code: &Latent) -> Result<Arc<Loaded>> {
+    pub fn model_of(&self, code: &Code) -> Result<Arc<Loaded>> {
         match &code.model {
             None => self.model().cloned(),
             Some(id) => self.models.loaded(id).ok_or_else(|| {
@@ -293,7 +293,7 @@ impl Args {
     }
 
     /// A code; an inversion counts as its code.
-    pub fn latent(&self, name: &str) -> Result<Latent> {
+    pub fn latent(&self, name: &str) -> Result<Code> {
         as_latent(self.need(name)?).ok_or_else(|| match self.get(name) {
             Some(v) => self.wrong(name, "a code", v),
             None => Error::runtime(format!("`{name}` is missing")).at(self.span),
@@ -361,7 +361,7 @@ pub fn as_check(e: Error) -> Error {
 }
 
 /// A value as a code: a latent, an inversion's code, a path's frames.
-pub fn as_latent(value: &Value) -> Option<Latent> {
+pub fn as_latent(value: &Value) -> Option<Code> {
     match value {
         Value::Latent(l) | Value::Path(l) => Some(l.clone()),
         Value::Inversion(i) => Some(i.code.clone()),
@@ -399,7 +399,7 @@ pub fn all_images(values: &[(Value, Span)], ctx: &Context<'_>) -> Result<Vec<Ima
     let mut images = Vec::with_capacity(values.len());
     let mut rest = values;
     while let [(first, span), ..] = rest {
-        let codes: Vec<Latent> = rest.iter().map_while(|(v, _)| code(v)).collect();
+        let codes: Vec<Code> = rest.iter().map_while(|(v, _)| code(v)).collect();
         if codes.is_empty() {
             images.push(as_images(first, ctx).map_err(|e| e.at(*span))?);
         } else {

@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::generator::spaces;
 use crate::invert::{Config, Method};
 use crate::lang::types::ModelFacts;
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::metric::Psnr;
 use crate::space::Space;
 use candle_core::Tensor;
@@ -202,7 +202,7 @@ impl Run<'_> {
     }
 
     /// The picture of a code moved along a task's direction.
-    fn moved(&self, task: &Task, code: &Latent, steps: f64) -> Result<Tensor> {
+    fn moved(&self, task: &Task, code: &Code, steps: f64) -> Result<Tensor> {
         let g = self.bench.generator;
         let space = self.setups[task.setup].space;
         // An encoder's code of W+ may be moved in S.

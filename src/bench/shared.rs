@@ -9,7 +9,7 @@ use crate::control::{Control, Progress, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::generator::Generator;
 use crate::invert::{Config, Job, Statistics, invert};
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::metric::{Metric, Perceptual, Psnr, Ssim};
 use crate::network::Encoder;
 use candle_core::Tensor;
@@ -67,7 +67,7 @@ impl Shown {
 
 /// A picture found by an inversion, with its code.
 pub(super) struct Found {
-    pub code: Latent,
+    pub code: Code,
     pub shown: Shown,
     /// Distance of the layers of a W+ code from each other, in σ of w.
     pub offset: Option<f64>,

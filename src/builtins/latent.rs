@@ -6,14 +6,12 @@ use crate::builtin::{
     Param, Signature, Type,
 };
 use crate::error::{Error, Result};
-use crate::latent::{Latent, ModelId};
+use crate::latent::{Code, ModelId, Part, Parts};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::{Value, foreign};
 use crate::weights::{self, Checkpoint};
-use candle_core::Tensor;
-use std::collections::BTreeSet;
 use std::path::Path;
 
 /// `latent("w.npy", space: W)`
@@ -230,34 +228,73 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let current = ctx.model.as_ref().map(|m| m.facts.clone());
     let found =
         resolve(&file, &name, args.space("space")?, current.as_deref()).map_err(|e| e.at(span))?;
-    let names: BTreeSet<String> = file.weights.list().tensors.keys().cloned().collect();
-    let mut take = |name: &str| -> Result<Tensor> {
-        let tensor = file.weights.take_any(name).map_err(|e| e.at(span))?;
-        Ok(tensor.to_device(&ctx.device)?)
-    };
-    let data = take(&name)?;
-    let data = match found.space {
-        Space::WPlus => data.reshape((found.count, found.layers, found.dim))?,
-        _ => data
-            .reshape((found.count, found.layers, found.dim))?
-            .narrow(1, 0, 1)?
-            .squeeze(1)?
-            .contiguous()?,
-    };
-    let maps = (0..).map(|i| format!("noise.{i}")).take_while(|n| names.contains(n));
-    let noise = maps.map(|n| take(&n)).collect::<Result<Vec<_>>>()?;
-    let noise = Some(noise).filter(|n| !n.is_empty());
-    let labelled = name == "code" && names.contains("labels");
-    let labels = labelled.then(|| take("labels")).transpose()?;
-    let labels = match &ctx.model {
-        Some(m) => shared::labels(args, m, found.count)?.or(labels),
-        None => labels,
-    };
+    let others = others(&file, &name);
+    let mut take = |name: &str| file.weights.take_any(name).map_err(|e| e.at(span));
+    let rows = take(&name)?.reshape((found.count, found.layers, found.dim))?;
+    let mut parts = Parts::of(match found.space {
+        Space::WPlus => rows,
+        _ => rows.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?,
+    });
+    for part in others {
+        parts.insert(part, take(&part.name())?);
+    }
+    let mut parts = parts.to_device(&ctx.device)?;
+    if let Some(m) = &ctx.model {
+        let given = shared::labels(args, m, found.count)?;
+        parts.extend(given.map(|labels| (Part::Labels, labels)));
+    }
     let mut origin = format!("from {path}");
     if let (None, Some(model)) = (&found.model, &ctx.model) {
-        foreign::codes(path, found.space, &data, model).map_err(|e| e.at(span))?;
+        foreign::codes(path, found.space, parts.point(), model).map_err(|e| e.at(span))?;
         origin = foreign::origin(path, model);
     }
     let model = found.model.or_else(|| ctx.model.as_ref().map(|m| m.id()));
-    Ok(Value::Latent(Latent { space: found.space, data, model, noise, labels, origin }))
+    Ok(Value::Latent(Code { space: found.space, parts, model, origin }))
+}
+
+/// The parts that a file holds beside the numbers called `name`.
+///
+/// Files of other programs may have noise maps beside their codes; the rest is read only where
+/// `save` wrote it. A gap ends the noise maps.
+fn others(file: &Checkpoint, name: &str) -> Vec<Part> {
+    let saved = name == Part::Point.name();
+    let mut found: Vec<Part> =
+        file.weights.list().tensors.keys().filter_map(|n| Part::parse(n)).collect();
+    found.sort();
+    let mut maps = 0;
+    found.retain(|part| match part {
+        Part::Point => false,
+        Part::Noise(layer) => {
+            let next = *layer == maps;
+            maps += usize::from(next);
+            next
+        }
+        Part::Labels => saved,
+    });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::{Array, safetensors};
+
+    /// The names of the parts that are read beside `name` from a file of these arrays.
+    fn read(arrays: &[&str], name: &str) -> Vec<String> {
+        let array = |n: &&str| ((*n).to_owned(), Array::f32(&[1], vec![0.0]).unwrap());
+        let bytes = safetensors::write(&arrays.iter().map(array).collect(), None).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("code.safetensors");
+        std::fs::write(&path, bytes).unwrap();
+        let file = weights::open(&path, &LIMITS).unwrap();
+        others(&file, name).into_iter().map(Part::name).collect()
+    }
+
+    #[test]
+    fn all_parts_of_a_saved_code_are_read_and_only_noise_maps_of_another() {
+        let all = ["labels", "noise.10", "noise.2", "noise.1", "noise.0", "noise.3x", "w", "code"];
+        assert_eq!(read(&all, "code"), ["noise.0", "noise.1", "noise.2", "labels"]);
+        assert_eq!(read(&all, "w"), ["noise.0", "noise.1", "noise.2"]);
+        assert_eq!(read(&["noise.1", "w"], "w"), [""; 0]);
+    }
 }

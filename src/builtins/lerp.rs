@@ -21,12 +21,9 @@ pub const BUILTIN: Builtin = Builtin {
     run: |args, _| {
         let (a, b) = shared::pair(args, ["a", "b"])?;
         let t = args.need_number("t")?;
-        let data = ((&a.data * (1.0 - t))? + (&b.data * t)?)?;
-        Ok(Value::Latent(shared::blend(
-            &a,
-            data,
-            format!("lerp {t} of ({}) and ({})", a.origin, b.origin),
-        )))
+        let point = ((a.point() * (1.0 - t))? + (b.point() * t)?)?;
+        let origin = format!("lerp {t} of ({}) and ({})", a.origin, b.origin);
+        Ok(Value::Latent(a.derived(point, origin)))
     },
 };
 

@@ -91,7 +91,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let space = if [a.space, b.space].contains(&Space::S) { Space::S } else { Space::WPlus };
     let lift = |code, name| spaces::lift(g, code, space).map_err(|e| e.at(args.span(name)));
     let (a, b) = (lift(&a, "a")?, lift(&b, "b")?);
-    if a.data.dims() != b.data.dims() {
+    if a.point().dims() != b.point().dims() {
         return Err(Error::runtime(format!("{} codes cannot mix with {}", a.count(), b.count()))
             .at(args.span));
     }
@@ -100,12 +100,12 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let (from, to): (usize, usize) =
         (sizes[..range.start].iter().sum(), sizes[..range.end].iter().sum());
     let part = |of: &Tensor, from: usize, to: usize| of.narrow(1, from, to - from);
-    let parts =
-        [part(&a.data, 0, from)?, part(&b.data, from, to)?, part(&a.data, to, a.data.dim(1)?)?];
-    let data = Tensor::cat(&parts, 1)?;
+    let (own, other) = (a.point(), b.point());
+    let parts = [part(own, 0, from)?, part(other, from, to)?, part(own, to, own.dim(1)?)?];
+    let point = Tensor::cat(&parts, 1)?;
     let origin = format!(
         "mix of ({}) with layers {}..{} of ({})",
         a.origin, range.start, range.end, b.origin
     );
-    Ok(Value::Latent(shared::blend(&a, data, origin)))
+    Ok(Value::Latent(a.derived(point, origin)))
 }

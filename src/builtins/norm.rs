@@ -30,7 +30,7 @@ pub const BUILTIN: Builtin = Builtin {
             let code = as_latent(other)
                 .ok_or_else(|| Error::runtime("`x` is not a code").at(args.span("x")))?;
             let rows = code
-                .data
+                .point()
                 .flatten_from(1)?
                 .to_dtype(DType::F64)?
                 .sqr()?

@@ -5,7 +5,7 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, CodeType, Context, Example, Kind, Param, Signature, Type,
 };
 use crate::error::{Error, Result};
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::space::{Space, lattice};
 use crate::value::Value;
 use candle_core::Tensor;
@@ -86,7 +86,7 @@ fn cost(args: &Args, _: &Context<'_>) -> u64 {
         .many("codes")
         .first()
         .and_then(|(v, _)| crate::builtin::as_latent(v))
-        .map_or(0, |l| l.data.elem_count());
+        .map_or(0, |l| l.point().elem_count());
     let frames = match args.get("frames") {
         Some(Value::Number(n)) if *n > 0.0 => *n as u64,
         _ => 0,
@@ -96,17 +96,17 @@ fn cost(args: &Args, _: &Context<'_>) -> u64 {
 
 fn run(args: &Args, _: &mut Context<'_>) -> Result<Value> {
     let mut rows = Vec::new();
-    let mut like: Option<Latent> = None;
+    let mut like: Option<Code> = None;
     for (value, span) in args.many("codes") {
         let code = crate::builtin::as_latent(&value)
             .ok_or_else(|| Error::runtime("a path goes through codes").at(span))?;
         if let Some(l) = &like
-            && (l.space != code.space || l.data.dims()[1..] != code.data.dims()[1..])
+            && (l.space != code.space || l.point().dims()[1..] != code.point().dims()[1..])
         {
             return Err(Error::runtime("a path stays in one space of one generator").at(span));
         }
         for k in 0..code.count() {
-            rows.push(code.data.narrow(0, k, 1)?);
+            rows.push(code.point().narrow(0, k, 1)?);
         }
         like.get_or_insert(code);
     }
@@ -122,9 +122,9 @@ fn run(args: &Args, _: &mut Context<'_>) -> Result<Value> {
         let i = (at.floor() as usize).min(rows.len() - 2);
         step(&rows[i], &rows[i + 1], at - i as f64, like.space)
     };
-    let data = Tensor::cat(&(0..frames).map(between).collect::<Result<Vec<_>>>()?, 0)?;
+    let point = Tensor::cat(&(0..frames).map(between).collect::<Result<Vec<_>>>()?, 0)?;
     let origin = format!("path through {} codes", rows.len());
-    Ok(Value::Path(shared::blend(&like, data, origin)))
+    Ok(Value::Path(like.derived(point, origin)))
 }
 
 fn step(a: &Tensor, b: &Tensor, t: f64, space: Space) -> Result<Tensor> {

@@ -6,6 +6,7 @@ use crate::builtin::{
 };
 use crate::error::{Error, Result};
 use crate::generator::{self, Generator, Input, Noise, Transform, spaces};
+use crate::latent::Part;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::{Image, Value};
@@ -112,7 +113,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
             .at(args.span("class"))
             .hint("leave `class` out, or draw the code with it: sample(class: 0)"));
         }
-        code.labels = Some(labels);
+        code.parts.insert(Part::Labels, labels);
     }
     let psi = args.need_number("psi")?;
     let cutoff = args.count_to("cutoff", model.facts.num_ws)?;

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind as ErrorKind, Result, Span};
 use crate::generator::{each_batch, spaces};
 use crate::image::{Raster, encode};
 use crate::lang::suggest::near;
-use crate::latent::{Direction, Latent, ModelId};
+use crate::latent::{Code, Direction, ModelId};
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::store::Outlet;
@@ -291,7 +291,7 @@ fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
     encode::gif(&frames, (1000.0 / fps).round() as u32).map_err(|e| e.at(args.span("value")))
 }
 
-fn frames(path: &Latent, ctx: &Context<'_>) -> Result<Vec<Raster>> {
+fn frames(path: &Code, ctx: &Context<'_>) -> Result<Vec<Raster>> {
     let model = ctx.model_of(path)?;
     room((path.count() * model.facts.channels * model.facts.pixels()) as u64)?;
     let mut all = Vec::with_capacity(path.count());
@@ -317,7 +317,7 @@ fn numbers(
     ctx: &Context<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>> {
     let tensor = match as_latent(value) {
-        Some(code) => code.data,
+        Some(code) => code.point().clone(),
         None => {
             Tensor::cat(&images(args, ctx)?.into_iter().map(|i| i.data).collect::<Vec<_>>(), 0)?
         }
@@ -383,14 +383,9 @@ fn manifest(
     }
 }
 
-fn codes(code: &Latent, ctx: &Context<'_>) -> Result<Archive> {
-    let mut tensors = BTreeMap::from([("code".to_owned(), array(&code.data)?)]);
-    for (i, map) in code.noise.iter().flatten().enumerate() {
-        tensors.insert(format!("noise.{i}"), array(map)?);
-    }
-    if let Some(labels) = &code.labels {
-        tensors.insert("labels".to_owned(), array(labels)?);
-    }
+fn codes(code: &Code, ctx: &Context<'_>) -> Result<Archive> {
+    let named = code.parts.iter().map(|(part, t)| Ok((part.name(), array(t)?)));
+    let tensors = named.collect::<Result<_>>()?;
     let config = json!({"space": code.space.name(), "generator": code.model});
     Ok((tensors, manifest("latent", config, json!(code.origin), ctx)))
 }

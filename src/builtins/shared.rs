@@ -4,7 +4,7 @@ use crate::builtin::{
     Args, Bounds, CheckedCall, CodeType, Const, Context, Kind, ModelFacts, Param, Type,
 };
 use crate::error::{Error, Result};
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::metric::Metric;
 use crate::safe::Safe;
 use crate::space::Space;
@@ -224,16 +224,16 @@ fn in_space(space: &str) -> String {
 
 /// The running counterpart of [`same_codes`]: both codes in one space, one generator, and as many
 /// of each.
-pub fn pair(args: &Args, names: [&str; 2]) -> Result<(Latent, Latent)> {
+pub fn pair(args: &Args, names: [&str; 2]) -> Result<(Code, Code)> {
     let (a, b) = (args.latent(names[0])?, args.latent(names[1])?);
     let span = args.span(names[1]);
-    if a.space != b.space || a.data.dims() != b.data.dims() {
+    if a.space != b.space || a.point().dims() != b.point().dims() {
         return Err(Error::runtime(format!(
             "the codes do not fit: {} {:?} and {} {:?}",
             a.space,
-            a.data.dims(),
+            a.point().dims(),
             b.space,
-            b.data.dims()
+            b.point().dims()
         ))
         .at(span)
         .hint("bring both into one space with to(…), and as many codes on each side"));
@@ -244,11 +244,6 @@ pub fn pair(args: &Args, names: [&str; 2]) -> Result<(Latent, Latent)> {
         return Err(Error::runtime("the codes belong to different generators").at(span));
     }
     Ok((a, b))
-}
-
-/// A code made from others by blending their numbers.
-pub fn blend(like: &Latent, data: Tensor, origin: String) -> Latent {
-    Latent { data, origin, noise: None, ..like.clone() }
 }
 
 /// Two batches of pictures of one size; one picture is compared with many.

@@ -29,12 +29,9 @@ pub const BUILTIN: Builtin = Builtin {
     run: |args, _| {
         let (a, b) = shared::pair(args, ["a", "b"])?;
         let t = args.need_number("t")?;
-        let data = slerp(&a.data, &b.data, t)?;
-        Ok(Value::Latent(shared::blend(
-            &a,
-            data,
-            format!("slerp {t} of ({}) and ({})", a.origin, b.origin),
-        )))
+        let point = slerp(a.point(), b.point(), t)?;
+        let origin = format!("slerp {t} of ({}) and ({})", a.origin, b.origin);
+        Ok(Value::Latent(a.derived(point, origin)))
     },
 };
 

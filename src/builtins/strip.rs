@@ -6,7 +6,7 @@ use crate::builtin::{
 };
 use crate::direction;
 use crate::error::{Error, Kind as ErrorKind, Result};
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::value::{Image, Value};
 use candle_core::Tensor;
 
@@ -75,8 +75,8 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let moved = |strength: &f64| {
         direction::apply(&code, *strength, along).map_err(|e| e.at(args.span("along")))
     };
-    let codes = strengths.iter().map(moved).collect::<Result<Vec<Latent>>>()?;
-    let render = |l: &Latent| {
+    let codes = strengths.iter().map(moved).collect::<Result<Vec<Code>>>()?;
+    let render = |l: &Code| {
         crate::value::pictures::render(l, &model, &ctx.control).map_err(|e| e.at(args.span))
     };
     let pictures = crate::value::pictures::together(&codes, &render)?;

@@ -1,7 +1,7 @@
 //! Closed forms, and what may not be mixed.
 
 use super::*;
-use crate::latent::{Direction, Latent, ModelId};
+use crate::latent::{Code, Direction, ModelId, Parts};
 use crate::rng::Rng;
 use crate::space::Space;
 use candle_core::{Device, Tensor};
@@ -27,11 +27,11 @@ fn random(seed: u64, dim: usize) -> Direction {
     direction(Space::W, 1, (0..dim).map(|_| rng.normal()).collect())
 }
 
-fn code(space: Space, shape: &[usize], seed: u64) -> Latent {
-    let data =
+fn code(space: Space, shape: &[usize], seed: u64) -> Code {
+    let point =
         Tensor::from_vec(Rng::new(seed).normals(shape.iter().product()), shape, &Device::Cpu)
             .unwrap();
-    Latent { space, data, model: None, noise: None, labels: None, origin: "code".into() }
+    Code { space, parts: Parts::of(point), model: None, origin: "code".into() }
 }
 
 fn values(t: &Tensor) -> Vec<f32> {
@@ -144,16 +144,16 @@ fn differences_and_steps_undo_each_other() {
     let d = difference(&a, &b).unwrap();
     assert_eq!((d.space, d.rows), (Space::WPlus, 3));
     // Exact: the difference is double precision and the sum is rounded once.
-    assert_eq!(values(&apply(&b, 1.0, &d).unwrap().data), values(&a.data));
+    assert_eq!(values(apply(&b, 1.0, &d).unwrap().point()), values(a.point()));
     let same = apply(&a, 0.0, &d).unwrap();
-    assert_eq!(values(&same.data), values(&a.data));
+    assert_eq!(values(same.point()), values(a.point()));
 }
 
 #[test]
 fn a_w_direction_moves_every_layer_of_every_code() {
     let codes = code(Space::WPlus, &[2, 3, 2], 1);
     let moved = apply(&codes, 2.0, &direction(Space::W, 1, vec![0.5, -1.0])).unwrap();
-    for (before, after) in values(&codes.data).chunks(2).zip(values(&moved.data).chunks(2)) {
+    for (before, after) in values(codes.point()).chunks(2).zip(values(moved.point()).chunks(2)) {
         assert!(
             (after[0] - before[0] - 1.0).abs() < 1e-6 && (after[1] - before[1] + 2.0).abs() < 1e-6
         );

@@ -5,7 +5,7 @@ use crate::direction::{self, Forms};
 use crate::error::{Error, Kind, Result};
 use crate::lang::ast::{BinaryOp, CompareOp};
 use crate::lang::check;
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::limits::LIMITS;
 use crate::space::Space;
 use crate::value::text::shown;
@@ -210,7 +210,7 @@ fn parts(index: &Value, count: usize, part: &str) -> Result<Range<usize>> {
 }
 
 /// The chosen layers of a W+ code, or the styles that these rows of w control in a code of S.
-fn code_layers(code: &Latent, index: &Value, models: &Models) -> Result<Value> {
+fn code_layers(code: &Code, index: &Value, models: &Models) -> Result<Value> {
     let sizes = match code.space {
         Space::S => style_sizes(code, models)?,
         _ => vec![1; code.layers()],
@@ -218,13 +218,13 @@ fn code_layers(code: &Latent, index: &Value, models: &Models) -> Result<Value> {
     let range = layer_range(index, sizes.len())?;
     let (from, to): (usize, usize) =
         (sizes[..range.start].iter().sum(), sizes[..range.end].iter().sum());
-    let data = code.data.narrow(1, from, to - from)?;
+    let point = code.point().narrow(1, from, to - from)?.contiguous()?;
     let origin = format!("layers {}..{} of ({})", range.start, range.end, code.origin);
-    Ok(Value::Latent(Latent { data: data.contiguous()?, noise: None, origin, ..code.clone() }))
+    Ok(Value::Latent(code.derived(point, origin)))
 }
 
 /// The layers of a whole code of S.
-fn style_sizes(code: &Latent, models: &Models) -> Result<Vec<usize>> {
+fn style_sizes(code: &Code, models: &Models) -> Result<Vec<usize>> {
     let known = code.model.as_ref().and_then(|id| models.known(id)).ok_or_else(|| {
         Error::runtime("the code's generator is not loaded, so its layers are not known")
             .hint("load it first")
@@ -242,8 +242,8 @@ fn style_sizes(code: &Latent, models: &Models) -> Result<Vec<usize>> {
 }
 
 /// Some of N codes, with their noise maps.
-fn codes(code: &Latent, start: usize, len: usize) -> Result<Latent> {
-    Ok(Latent { origin: format!("{}, #{start}", code.origin), ..code.part(start, len)? })
+fn codes(code: &Code, start: usize, len: usize) -> Result<Code> {
+    Ok(Code { origin: format!("{}, #{start}", code.origin), ..code.part(start, len)? })
 }
 
 /// Elements that a comprehension iterates.

@@ -6,7 +6,7 @@
 use super::{Generator, Input, spaces};
 use crate::control::{Control, Progress};
 use crate::error::{Error, Kind, Result};
-use crate::latent::Latent;
+use crate::latent::Code;
 use candle_core::Tensor;
 
 /// Maximum number of pictures in one batch: larger ones do not run faster.
@@ -28,7 +28,7 @@ pub fn batch_size(width: usize, height: usize) -> usize {
 /// batches.
 pub fn each_batch(
     g: &dyn Generator,
-    code: &Latent,
+    code: &Code,
     input: &Input,
     (control, title): (&Control, &str),
     mut take: impl FnMut(Tensor) -> Result<()>,
@@ -61,7 +61,7 @@ pub fn each_batch(
 /// As [`each_batch`].
 pub fn pictures(
     g: &dyn Generator,
-    code: &Latent,
+    code: &Code,
     input: &Input,
     watch: (&Control, &str),
 ) -> Result<Tensor> {
@@ -136,9 +136,9 @@ mod tests {
                 .unwrap();
             loss.backward().unwrap().get(&z).unwrap().clone()
         };
-        let all = gradient(&z.data);
+        let all = gradient(z.point());
         for i in 0..5 {
-            let alone = gradient(&z.data.narrow(0, i, 1).unwrap().contiguous().unwrap());
+            let alone = gradient(&z.point().narrow(0, i, 1).unwrap().contiguous().unwrap());
             assert_eq!(bits(&alone), bits(&all.narrow(0, i, 1).unwrap()), "{i}");
         }
     }

@@ -1,6 +1,7 @@
 //! Inputs of a generator besides a code: noise, labels, a camera, a transform of its input.
 
 use crate::error::{Error, Result};
+use crate::latent::rows;
 use candle_core::{Device, Tensor};
 
 /// The noise that the layers add.
@@ -53,10 +54,7 @@ impl Input {
     /// # Errors
     /// When there are not as many.
     pub fn part(&self, from: usize, len: usize, count: usize) -> Result<Self> {
-        let part = |t: &Tensor| -> Result<Tensor> {
-            let whole = t.dim(0)? != count || len == count;
-            Ok(if whole { t.clone() } else { t.narrow(0, from, len)?.contiguous()? })
-        };
+        let part = |t: &Tensor| rows(t, (from, len), count);
         let each = |t: &Option<Tensor>| t.as_ref().map(part).transpose();
         let noise = match &self.noise {
             Noise::Random { seed, first } => Noise::Random { seed: *seed, first: first + from },

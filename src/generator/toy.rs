@@ -262,7 +262,7 @@ mod tests {
         );
         let mean = spaces::mean(a.as_ref(), Space::W).expect("mean");
         let norm = mean
-            .data
+            .point()
             .sqr()
             .and_then(|t| t.sum_all())
             .and_then(|t| t.to_scalar::<f32>())

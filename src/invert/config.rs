@@ -7,7 +7,7 @@ use super::objective::{TERMS, TermKind};
 use super::phase::{Phase, Recipe};
 use crate::error::Result;
 use crate::lang::types::Param;
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::space::Space;
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -77,7 +77,7 @@ pub enum Init {
     /// These codes, one for all images or one each; Z and W are lifted to the space that is
     /// searched. Noise maps that came with them are used: as the start where maps are searched,
     /// fixed otherwise.
-    Latent(Latent),
+    Latent(Code),
 }
 
 /// Numbers by name: weights of terms, or parameters of a method.
@@ -286,8 +286,8 @@ impl Init {
             Self::Random => "random".into(),
             Self::BestOf(k) => format!("best of {k}"),
             Self::Latent(l) => {
-                let mut parts = vec![content_hash(&l.data)?];
-                for map in l.noise.iter().flatten() {
+                let mut parts = vec![content_hash(l.point())?];
+                for map in l.noise() {
                     parts.push(content_hash(map)?);
                 }
                 let short: Vec<&str> = parts.iter().map(|p| short(p)).collect();

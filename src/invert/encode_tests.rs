@@ -28,7 +28,7 @@ impl Teacher {
     fn new(g: &dyn Generator, share: f64) -> Self {
         let z = Tensor::from_vec(Rng::new(77).normals(16), (1, 16), &Device::Cpu).unwrap();
         let goal = spaces::rise(g, &z, (Space::Z, Space::WPlus), &Input::default()).unwrap();
-        let at = spaces::mean(g, Space::WPlus).unwrap().data;
+        let at = spaces::mean(g, Space::WPlus).unwrap().point().clone();
         Self { goal, at, share, calls: AtomicUsize::new(0) }
     }
 
@@ -79,13 +79,13 @@ fn every_pass_of_a_good_encoder_comes_nearer() {
             && found.code.origin.contains("· teacher ·")
     );
     // After three halvings an eighth of the way is left.
-    let left = values(&(&found.code.data - &teacher.goal).unwrap());
+    let left = values(&(found.code.point() - &teacher.goal).unwrap());
     let way = values(&(&teacher.at - &teacher.goal).unwrap());
     assert!(left.iter().zip(&way).all(|(l, w)| (l - w / 8.0).abs() < 1e-5));
     // In W the rows of a pass are averaged; all rows of the teacher are equal.
     teacher.calls.store(0, Ordering::Relaxed);
     let w = invert(&job, &target, &passes(Space::W, 3)).unwrap();
-    assert_eq!(w.code.data.dims(), [1, 16]);
+    assert_eq!(w.code.point().dims(), [1, 16]);
     assert!((w.loss[0] - found.loss[0]).abs() < 1e-5 * found.loss[0].max(1e-3));
 }
 
@@ -127,7 +127,7 @@ fn the_best_pass_is_kept_and_more_passes_are_never_worse() {
     let found =
         invert(&with(g.as_ref(), &astray, &stats, &control), &target, &passes(Space::WPlus, 3))
             .unwrap();
-    assert_eq!((found.best_step[0], values(&found.code.data)), (0, values(&astray.at)));
+    assert_eq!((found.best_step[0], values(found.code.point())), (0, values(&astray.at)));
     assert!(found.diagnosis.warnings.iter().any(|w| w.text.contains("no pass of the encoder")));
 }
 
@@ -146,7 +146,7 @@ fn hybrid_is_the_encoder_and_then_optimize_from_its_code() {
         let init = Init::Latent(encoded.code.clone());
         let rest = Config { steps: 15, init, ..Config::new(Space::WPlus, &OPTIMIZE) };
         let rest = invert(&job, &target, &rest).unwrap();
-        assert_eq!(values(&whole.code.data), values(&rest.code.data));
+        assert_eq!(values(whole.code.point()), values(rest.code.point()));
         assert_eq!((whole.steps, whole.best_step[0]), (18, rest.best_step[0] + 3));
         assert!(whole.loss[0] < encoded.loss[0]);
         let (all, last) = (whole.trace[0].losses(), rest.trace[0].losses());
@@ -166,7 +166,10 @@ fn neighbours_and_threads_change_nothing() {
         for threads in [1, 2] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let alone = pool.install(|| invert(&job, &foreign(k), &config).unwrap());
-            assert_eq!(values(&both.code.data.narrow(0, i, 1).unwrap()), values(&alone.code.data));
+            assert_eq!(
+                values(&both.code.point().narrow(0, i, 1).unwrap()),
+                values(alone.code.point())
+            );
             assert_eq!(both.trace[i], alone.trace[0]);
         }
     }
@@ -217,7 +220,7 @@ fn passes_resume_from_their_checkpoint() {
         assert!(stops < 99);
     };
     assert!(stops > 4, "stopped at the passes, too: {stops}");
-    assert_eq!(values(&whole.code.data), values(&resumed.code.data));
+    assert_eq!(values(whole.code.point()), values(resumed.code.point()));
     assert_eq!(whole.trace, resumed.trace);
     // Another encoder is another run.
     let control = stopping(1, Stop::Checkpoint);

@@ -71,7 +71,7 @@ fn lbfgs_stops_and_resumes_within_a_line_search() {
             assert!(stops < 99);
         };
         assert!(stops >= 3, "{stops}");
-        assert_eq!(values(&whole.code.data), values(&resumed.code.data));
+        assert_eq!(values(whole.code.point()), values(resumed.code.point()));
         assert_eq!(whole.trace, resumed.trace);
         let control = stopping(1, Stop::Keep);
         let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
@@ -129,7 +129,7 @@ fn what_is_outside_the_mask_changes_nothing() {
                 ..Config::new(*space, method)
             };
             let [a, b] = [foreign(0), other.clone()].map(|t| invert(&job, &t, &c).unwrap());
-            assert_eq!(values(&a.code.data), values(&b.code.data), "{method:?} {space}");
+            assert_eq!(values(a.code.point()), values(b.code.point()), "{method:?} {space}");
             assert_eq!(a.trace, b.trace, "{method:?} {space}");
             assert!(a.how.contains(" mask 32×32 "));
             let [whole, within] = ["psnr", "psnr in mask"]
@@ -208,7 +208,7 @@ fn a_new_method_is_a_constant_and_its_phases_hand_on_their_best() {
     let alone = Config { noise: false, ..half };
     let adam = invert(&job, &foreign(0), &alone).unwrap();
     assert_eq!(adam.trace[0].losses(), losses[..11]);
-    assert_eq!(values(&adam.code.data), values(&found.code.data));
+    assert_eq!(values(adam.code.point()), values(found.code.point()));
     as_alone(&job, &several(3), &c, &[0, 2]);
 }
 

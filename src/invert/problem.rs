@@ -7,7 +7,6 @@ use super::objective::{Objective, Setup, TERMS, noise_term};
 use super::phase::Phase;
 use super::prior::Prior;
 use crate::error::{Error, Result};
-use crate::latent::Latent;
 use crate::rng::Rng;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
@@ -151,19 +150,21 @@ impl<'r, 'a> Problem<'r, 'a> {
 
     /// The noise maps that came with the start code, if they fit the generator.
     fn maps_of_start(&self) -> Result<Vec<Tensor>> {
-        let Init::Latent(Latent { noise: Some(maps), .. }) = &self.run.config.init else {
+        let Init::Latent(start) = &self.run.config.init else { return Ok(Vec::new()) };
+        let maps = start.noise();
+        if maps.is_empty() {
             return Ok(Vec::new());
-        };
+        }
         let own = self.run.job.generator.noise_maps();
         if own.len() != maps.len()
-            || own.iter().zip(maps).any(|(a, b)| a.dims()[1..] != b.dims()[1..])
+            || own.iter().zip(&maps).any(|(a, b)| a.dims()[1..] != b.dims()[1..])
         {
             return Err(Error::runtime(
                 "the noise maps of the start code do not fit the generator",
             )
             .hint("use a code of the same generator"));
         }
-        maps.iter().map(|m| self.mine(m)).collect()
+        maps.into_iter().map(|m| self.mine(m)).collect()
     }
 
     /// The space that a code of this run is read in: where only noise maps are searched, that of

@@ -19,7 +19,7 @@ impl Problem<'_, '_> {
     pub fn start_code(&self) -> Result<Tensor> {
         match &self.config().init {
             Init::Mean if self.config().method.encoder => {
-                self.fit(spaces::mean(self.run.job.generator, Space::W)?.data.detach(), Space::W)
+                self.fit(spaces::mean(self.run.job.generator, Space::W)?.point().detach(), Space::W)
             }
             Init::Mean => self.fit(self.run.prior.w()?.mean.unsqueeze(0)?, Space::W),
             Init::Random => self.drawn(0),
@@ -30,7 +30,7 @@ impl Problem<'_, '_> {
                     return Err(Error::runtime(format!("{n} start codes for {count} pictures"))
                         .hint("give one for all, or one each"));
                 }
-                self.fit(self.mine(&l.data)?, l.space)
+                self.fit(self.mine(l.point())?, l.space)
             }
         }
     }

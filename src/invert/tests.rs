@@ -130,9 +130,7 @@ fn noise_maps_that_were_found_stay_with_their_code() {
     let g = generator();
     let found =
         run(g.as_ref(), &foreign(0), &Config { noise: true, ..config(Space::W, 30) }).unwrap();
-    let noise = |i: &Inversion| {
-        i.code.noise.as_ref().unwrap().iter().flat_map(values).collect::<Vec<f32>>()
-    };
+    let noise = |i: &Inversion| i.code.noise().into_iter().flat_map(values).collect::<Vec<f32>>();
     let on = Config { init: Init::Latent(found.code.clone()), ..config(Space::WPlus, 5) };
     let fixed = run(g.as_ref(), &foreign(0), &on).unwrap();
     assert_eq!(noise(&fixed), noise(&found));
@@ -179,7 +177,8 @@ fn a_picture_of_its_own_is_found_again() {
     assert!(psnr.definition.contains("peak"));
     assert_eq!(psnr.each, Psnr.measure(&found.reconstruction, &found.target).unwrap());
     // The code makes the picture that is shown.
-    let again = spaces::picture(g.as_ref(), &found.code.data, Space::W, &Input::default()).unwrap();
+    let again =
+        spaces::picture(g.as_ref(), found.code.point(), Space::W, &Input::default()).unwrap();
     assert_eq!(values(&again), values(&found.reconstruction));
     assert!(found.diagnosis.mean_distance[0] < 2.5 && found.diagnosis.warnings.len() == 1);
 }
@@ -192,15 +191,15 @@ fn a_picture_does_not_depend_on_its_neighbours() {
     let both = run(g.as_ref(), &pair(), &c).unwrap();
     for (i, k) in [(0, 0), (1, 3)] {
         let alone = run(g.as_ref(), &foreign(k), &c).unwrap();
-        let mine = both.code.data.narrow(0, i, 1).unwrap();
-        assert_eq!(values(&mine), values(&alone.code.data));
+        let mine = both.code.point().narrow(0, i, 1).unwrap();
+        assert_eq!(values(&mine), values(alone.code.point()));
         assert_eq!(
             values(&both.reconstruction.narrow(0, i, 1).unwrap()),
             values(&alone.reconstruction)
         );
         assert_eq!(both.trace[i], alone.trace[0]);
-        let (noise, own) = (both.code.noise.as_ref().unwrap(), alone.code.noise.unwrap());
-        assert_eq!(values(&noise[3].narrow(0, i, 1).unwrap()), values(&own[3]));
+        let [noise, own] = [&both, &alone].map(|found| found.code.noise()[3]);
+        assert_eq!(values(&noise.narrow(0, i, 1).unwrap()), values(own));
     }
     assert_ne!(both.loss[0], both.loss[1]);
 }
@@ -219,21 +218,20 @@ pub(super) fn as_alone(job: &Job, targets: &Tensor, config: &Config, images: &[u
         let own = |t: &Tensor| bits(&t.narrow(0, i, 1).unwrap());
         let alone = invert(job, &targets.narrow(0, i, 1).unwrap(), config).unwrap();
         let what = format!("image {i}, {}", config.describe().unwrap());
-        assert_eq!(own(&all.code.data), bits(&alone.code.data), "{what}");
+        assert_eq!(own(all.code.point()), bits(alone.code.point()), "{what}");
         assert_eq!(own(&all.reconstruction), bits(&alone.reconstruction), "{what}");
         assert_eq!((all.loss[i], all.best_step[i]), (alone.loss[0], alone.best_step[0]), "{what}");
         assert_eq!(all.trace[i], alone.trace[0], "{what}");
-        let maps = |found: &Inversion| found.code.noise.clone().unwrap_or_default();
-        let (mine, theirs) = (maps(&all), maps(&alone));
+        let (mine, theirs) = (all.code.noise(), alone.code.noise());
         assert_eq!(
-            mine.iter().map(own).collect::<Vec<_>>(),
-            theirs.iter().map(bits).collect::<Vec<_>>(),
+            mine.into_iter().map(own).collect::<Vec<_>>(),
+            theirs.into_iter().map(bits).collect::<Vec<_>>(),
             "{what}"
         );
         // An image taken out of the batch is the same inversion: codes, pictures and report.
         let part = &parts[i];
         let pictures =
-            |r: &Inversion| [bits(&r.code.data), bits(&r.reconstruction), bits(&r.target)];
+            |r: &Inversion| [bits(r.code.point()), bits(&r.reconstruction), bits(&r.target)];
         assert_eq!(pictures(part), pictures(&alone), "{what}");
         assert_eq!((&part.code.origin, part.code.count()), (&alone.code.origin, 1), "{what}");
         assert_eq!((&part.numbers, &part.diagnosis), (&alone.numbers, &alone.diagnosis), "{what}");
@@ -311,7 +309,7 @@ fn the_thread_count_changes_nothing() {
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let found = pool.install(|| run(generator().as_ref(), &foreign(0), &c).unwrap());
-        (values(&found.code.data), values(&found.reconstruction))
+        (values(found.code.point()), values(&found.reconstruction))
     };
     assert_eq!(with(1), with(2));
 }
@@ -321,7 +319,7 @@ fn seeds_matter_and_repeat() {
     let g = generator();
     let code = |seed| {
         let c = Config { seed, init: Init::Random, ..config(Space::W, 3) };
-        values(&run(g.as_ref(), &foreign(0), &c).unwrap().code.data)
+        values(run(g.as_ref(), &foreign(0), &c).unwrap().code.point())
     };
     assert_eq!(code(1), code(1));
     assert_ne!(code(1), code(2));
@@ -387,11 +385,10 @@ fn a_resumed_run_equals_the_uninterrupted_one() {
             assert!(stops < 200);
         };
         assert!(stops >= 2, "{stops}");
-        assert_eq!(values(&whole.code.data), values(&resumed.code.data));
+        assert_eq!(values(whole.code.point()), values(resumed.code.point()));
         assert_eq!(values(&whole.reconstruction), values(&resumed.reconstruction));
-        let noise = |i: &Inversion| {
-            i.code.noise.as_ref().unwrap().iter().flat_map(values).collect::<Vec<f32>>()
-        };
+        let noise =
+            |i: &Inversion| i.code.noise().into_iter().flat_map(values).collect::<Vec<f32>>();
         assert_eq!(noise(&whole), noise(&resumed));
         assert_eq!(whole.trace, resumed.trace);
         assert_eq!(
@@ -429,9 +426,9 @@ fn without_the_regulariser_the_picture_goes_into_the_noise() {
     let found = |noise_regularise| {
         let c = Config { noise_regularise, noise: true, lr: 0.1, ..config(Space::N, 100) };
         let found = run(g.as_ref(), &foreign(0), &c).unwrap();
-        let maps = found.code.noise.unwrap();
+        let maps = found.code.noise().into_iter();
         let alike: f32 =
-            maps.iter().map(|m| values(&regulariser(&normalise(m).unwrap()).unwrap())[0]).sum();
+            maps.map(|m| values(&regulariser(&normalise(m).unwrap()).unwrap())[0]).sum();
         (found.numbers[0].value, alike)
     };
     let ((psnr, alike), (free_psnr, free_alike)) = (found(1e5), found(0.0));
@@ -494,7 +491,7 @@ fn styles_reach_at_least_what_their_layered_code_reaches() {
         rungs.iter().map(psnr).collect::<Vec<_>>()
     );
     let s = &rungs[2];
-    assert_eq!((s.code.space, s.code.data.dims()), (Space::S, &[1, g.spec().s_dim()][..]));
+    assert_eq!((s.code.space, s.code.point().dims()), (Space::S, &[1, g.spec().s_dim()][..]));
     // The code makes the reconstruction that is shown.
     let again = spaces::synthesize(g.as_ref(), &s.code, &Input::default()).unwrap();
     assert_eq!(values(&again), values(&s.reconstruction));

@@ -89,7 +89,7 @@ fn build(values: &mut Values, base: &State, cells: &[Arc<Cell>], text: &str) -> 
 fn shown(v: Option<&Value>) -> String {
     match v {
         Some(Value::Latent(l)) => {
-            format!("{:?}", l.data.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+            format!("{:?}", l.point().flatten_all().unwrap().to_vec1::<f32>().unwrap())
         }
         Some(v) => crate::value::text::plain(v).unwrap(),
         None => "nothing".to_owned(),

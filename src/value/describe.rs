@@ -4,7 +4,7 @@ use super::{Image, Loaded, Value, directions};
 use crate::direction::Forms;
 use crate::invert::{Inversion, Mask};
 use crate::lang::types::Type;
-use crate::latent::{Direction, Latent};
+use crate::latent::{Code, Direction};
 use crate::render::{Number, Numbers};
 use crate::safe::Safe;
 
@@ -49,13 +49,13 @@ fn describe_mask(m: &Mask) -> String {
     format!("Mask {width}×{height}{share} · {}", Safe(&m.origin))
 }
 
-fn describe_code(kind: &str, l: &Latent) -> String {
+fn describe_code(kind: &str, l: &Code) -> String {
     let many = if l.count() == 1 { String::new() } else { format!("{} × ", l.count()) };
     let size =
         if l.layers() > 1 { format!("{}×{}", l.layers(), l.dim()) } else { l.dim().to_string() };
     let model =
         l.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
-    let noise = if l.noise.is_some() { ", with its noise maps" } else { "" };
+    let noise = if l.noise().is_empty() { "" } else { ", with its noise maps" };
     format!("{kind}[{}] {many}{size} of {}{noise} · {}", l.space, Safe(&model), Safe(&l.origin))
 }
 

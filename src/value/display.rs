@@ -7,7 +7,7 @@ use crate::control;
 use crate::error::Result;
 use crate::image::Raster;
 use crate::invert::Inversion;
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::render::{Block, Picture};
 
 /// What a value shows: pictures, then the rest.
@@ -51,7 +51,7 @@ impl Shown {
 }
 
 /// A renderer of codes.
-pub type Render<'a> = dyn Fn(&Latent) -> Result<Image> + 'a;
+pub type Render<'a> = dyn Fn(&Code) -> Result<Image> + 'a;
 
 /// What a value shows; `picture` renders a code.
 ///
@@ -80,7 +80,7 @@ pub fn side_by_side(values: &[Value], picture: &Render<'_>) -> Result<Shown> {
         Value::Inversion(i) => Some(i.code.clone()),
         _ => None,
     };
-    let codes: Vec<Latent> = values.iter().filter_map(code).collect();
+    let codes: Vec<Code> = values.iter().filter_map(code).collect();
     let mut rendered = together(&codes, picture)?.into_iter();
     let mut all = Shown::default();
     for v in values {

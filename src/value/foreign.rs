@@ -46,7 +46,7 @@ pub fn direction(path: &str, d: &Direction, model: &Loaded) -> Result<()> {
 /// Refuses codes that lie where no code of the generator is.
 ///
 /// # Shapes
-/// `data` is shaped like a `Latent`'s: the last dimension is that of a row.
+/// `data` is shaped like a code's point: the last dimension is that of a row.
 ///
 /// # Errors
 /// When they cannot be of this generator.

@@ -3,14 +3,14 @@
 use super::{Loaded, Value, text};
 use crate::direction::Forms;
 use crate::invert::Inversion;
-use crate::latent::{Direction, Latent};
+use crate::latent::{Code, Direction};
 use crate::render;
 use crate::space::Space;
 use serde_json::{Value as Json, json};
 
 /// A value as one JSON object, for `--json`.
 pub fn json(value: &Value) -> Json {
-    let code = |l: &Latent| json!({"space": l.space.name(), "shape": l.data.dims(), "model": l.model, "origin": l.origin});
+    let code = |l: &Code| json!({"space": l.space.name(), "shape": l.point().dims(), "model": l.model, "origin": l.origin});
     match value {
         Value::Nothing => Json::Null,
         Value::Number(v) => json!({"type": "Number", "value": v}),
@@ -72,7 +72,7 @@ fn inversion_json(i: &Inversion) -> Json {
     let number = |n: &crate::invert::Number| json!({"name": n.name, "value": n.value, "each": n.each, "unit": n.unit, "definition": n.definition});
     json!({
         "space": i.code.space.name(),
-        "shape": i.code.data.dims(),
+        "shape": i.code.point().dims(),
         "model": i.code.model,
         "method": i.config.method.name,
         "steps": i.steps,

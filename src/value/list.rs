@@ -89,7 +89,7 @@ fn depth(value: &Value) -> usize {
 mod tests {
     use super::*;
     use crate::lang::types::Type;
-    use crate::latent::{Latent, ModelId};
+    use crate::latent::{Code, ModelId, Parts};
     use crate::space::Space;
     use candle_core::{DType, Device, Tensor};
 
@@ -148,7 +148,7 @@ mod tests {
             let data = Tensor::zeros((1, dim), DType::F32, &Device::Cpu).unwrap();
             let id = ModelId { name: "g".into(), fingerprint: fingerprint.into() };
             let (model, origin) = (Some(id), String::new());
-            Value::Latent(Latent { space, data, model, noise: None, labels: None, origin })
+            Value::Latent(Code { space, parts: Parts::of(data), model, origin })
         };
         let shown = |items| list(items).ty().to_string();
         let w = |fingerprint| code(fingerprint, Space::W, 4);

@@ -27,7 +27,7 @@ pub use types::forms_type;
 
 use crate::direction::Forms;
 use crate::invert::{Inversion, Mask};
-use crate::latent::{Direction, Latent, ModelId};
+use crate::latent::{Code, Direction, ModelId};
 use crate::render;
 use crate::space::Space;
 use candle_core::Tensor;
@@ -64,7 +64,7 @@ pub enum Value {
     /// A generator.
     Model(Arc<Loaded>),
     /// Codes.
-    Latent(Latent),
+    Latent(Code),
     /// A direction, in one space or in several.
     Direction(Arc<Forms>),
     /// A result of `invert`.
@@ -74,7 +74,7 @@ pub enum Value {
     /// A table.
     Table(Arc<Table>),
     /// A path: its frames as codes.
-    Path(Latent),
+    Path(Code),
 }
 
 /// N pictures of one size.

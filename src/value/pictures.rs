@@ -5,7 +5,7 @@ use crate::control::{self, Control};
 use crate::error::{Error, Kind, Result};
 use crate::generator::{self, spaces};
 use crate::invert::Mask;
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::limits::LIMITS;
 use candle_core::Tensor;
 
@@ -20,7 +20,7 @@ const BAND: usize = 1 << 20;
 /// # Errors
 /// When the code does not fit the generator; `Limit` when the pictures would need more than
 /// [`LIMITS`]`.tensor_bytes`; `Interrupted` when it is stopped before all pictures are made.
-pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image> {
+pub fn render(code: &Code, model: &Loaded, control: &Control) -> Result<Image> {
     let each = 4 * (model.facts.channels * model.facts.pixels()) as u64;
     if each.saturating_mul(code.count() as u64) > LIMITS.tensor_bytes {
         let (n, size) = (code.count(), model.facts.size());
@@ -46,10 +46,7 @@ pub fn render(code: &Latent, model: &Loaded, control: &Control) -> Result<Image>
 ///
 /// # Errors
 /// When a code's picture cannot be made.
-pub fn together(
-    codes: &[Latent],
-    picture: &dyn Fn(&Latent) -> Result<Image>,
-) -> Result<Vec<Image>> {
+pub fn together(codes: &[Code], picture: &dyn Fn(&Code) -> Result<Image>) -> Result<Vec<Image>> {
     let mut all = Vec::with_capacity(codes.len());
     let mut rest = codes;
     while !rest.is_empty() {
@@ -59,7 +56,7 @@ pub fn together(
         rest = later;
         let image = match now {
             [one] => picture(one)?,
-            several => picture(&Latent::join(several)?)?,
+            several => picture(&Code::join(several)?)?,
         };
         let mut from = 0;
         for code in now {

@@ -3,7 +3,7 @@
 use super::Value;
 use crate::direction::Forms;
 use crate::lang::types::{CodeType, Generators, ModelFacts, Type};
-use crate::latent::{Direction, Latent, ModelId};
+use crate::latent::{Code, Direction, ModelId};
 use crate::space::Space;
 use std::sync::Arc;
 
@@ -81,11 +81,11 @@ fn whole(space: Space, dim: usize, model: Option<&ModelFacts>) -> Option<usize> 
 }
 
 /// Static type of a code.
-fn code_type(l: &Latent, known: &Known<'_>) -> CodeType {
+fn code_type(l: &Code, known: &Known<'_>) -> CodeType {
     let model = l.model.as_ref().and_then(known);
     CodeType {
         space: Some(l.space),
-        layers: if l.data.rank() == 3 {
+        layers: if l.point().rank() == 3 {
             Some(l.layers())
         } else {
             whole(l.space, l.dim(), model.as_deref())

@@ -284,7 +284,7 @@ mod tests {
 
     fn drawn(g: &Dcgan) -> Tensor {
         let draw = spaces::Draw { seed: 4, space: Space::Z, ..spaces::Draw::default() };
-        spaces::sample(g, 2, draw).expect("z").data
+        spaces::sample(g, 2, draw).expect("z").point().clone()
     }
 
     /// Each parameter alone gets the gradient that it gets with all the others, and the picture

@@ -10,7 +10,7 @@ mod z;
 
 use super::{Generator, Input, Noise, Spec, Start, Tap};
 use crate::error::{Error, Result};
-use crate::latent::{Latent, ModelId};
+use crate::latent::{Code, ModelId, Part, Parts};
 use crate::rng::Rng;
 use crate::safe::Safe;
 use crate::space::{Space, lattice};
@@ -86,15 +86,15 @@ pub fn model_id(spec: &Spec) -> ModelId {
     ModelId { name: spec.name.clone(), fingerprint: spec.fingerprint.clone() }
 }
 
-fn latent(g: &dyn Generator, space: Space, data: Tensor, origin: String) -> Latent {
-    Latent { space, data, model: Some(model_id(g.spec())), noise: None, labels: None, origin }
+fn code_of(g: &dyn Generator, space: Space, point: Tensor, origin: String) -> Code {
+    Code { space, parts: Parts::of(point), model: Some(model_id(g.spec())), origin }
 }
 
 /// Draws `n` codes from the prior.
 ///
 /// # Errors
 /// For spaces that the generator lacks, for truncation in Z, and when labels do not fit.
-pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
+pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Code> {
     if how.space == Space::Z && how.psi != 1.0 {
         return Err(Error::runtime(format!(
             "truncation (psi {}) is defined in W, not in Z",
@@ -111,21 +111,21 @@ pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Latent> {
         other => other.cloned(),
     };
     let origin = format!("sample(seed: {}, n: {n}, psi: {})", how.seed, how.psi);
-    let code = Latent { labels, ..latent(g, Space::Z, z, origin) };
+    let mut code = code_of(g, Space::Z, z, origin);
+    code.parts.extend(labels.map(|c| (Part::Labels, c)));
     if how.space == Space::Z {
         return Ok(code);
     }
     let mapped = |from: usize| -> Result<Tensor> {
         crate::control::check()?;
         let part = code.part(from, MAPPED.min(n - from))?;
-        rise(g, &part.data, (Space::Z, Space::W), &Input::labelled(part.labels.as_ref()))
+        rise(g, part.point(), (Space::Z, Space::W), &Input::labelled(part.labels()))
     };
-    let data = Tensor::cat(&(0..n).step_by(MAPPED).map(mapped).collect::<Result<Vec<_>>>()?, 0)?;
-    let mut code = Latent { space: Space::W, data, ..code };
+    let mut w = Tensor::cat(&(0..n).step_by(MAPPED).map(mapped).collect::<Result<Vec<_>>>()?, 0)?;
     if how.psi != 1.0 {
-        code.data = truncate(&code.data, mean_of(g, Space::W)?, how.psi, None)?;
+        w = truncate(&w, mean_of(g, Space::W)?, how.psi, None)?;
     }
-    lift(g, &code, how.space)
+    lift(g, &Code { space: Space::W, ..code.with(Part::Point, w) }, how.space)
 }
 
 /// The stored mean of a space.
@@ -143,9 +143,9 @@ fn mean_of(g: &dyn Generator, space: Space) -> Result<&Tensor> {
 ///
 /// # Errors
 /// For a generator without W.
-pub fn mean(g: &dyn Generator, space: Space) -> Result<Latent> {
-    let code = latent(g, Space::W, mean_of(g, Space::W)?.unsqueeze(0)?, "mean_w".into());
-    lift(g, &code, space)
+pub fn mean(g: &dyn Generator, space: Space) -> Result<Code> {
+    let mean = mean_of(g, Space::W)?.unsqueeze(0)?;
+    lift(g, &code_of(g, Space::W, mean, "mean_w".into()), space)
 }
 
 /// Brings codes up from one space to another, with gradients: `from → to`.
@@ -202,10 +202,20 @@ pub fn picture(g: &dyn Generator, code: &Tensor, space: Space, input: &Input) ->
     tapped.picture.ok_or_else(|| Error::runtime("the generator gave no picture"))
 }
 
-/// The inputs stored with a code: its noise maps and labels.
-pub fn input_of(code: &Latent) -> Input {
-    let noise = code.noise.clone().map_or(Noise::Const, Noise::Maps);
-    Input { noise, ..Input::labelled(code.labels.as_ref()) }
+/// The inputs stored with a code: its noise maps and labels. Its point is no input.
+pub fn input_of(code: &Code) -> Input {
+    let (mut input, mut maps) = (Input::default(), Vec::new());
+    for (part, tensor) in code.parts.iter() {
+        match part {
+            Part::Point => {}
+            Part::Noise(_) => maps.push(tensor.clone()),
+            Part::Labels => input.labels = Some(tensor.clone()),
+        }
+    }
+    if !maps.is_empty() {
+        input.noise = Noise::Maps(maps);
+    }
+    input
 }
 
 /// Lifts a code along Z → W → W+ → S; a code that is already there is returned unchanged.
@@ -213,11 +223,11 @@ pub fn input_of(code: &Latent) -> Input {
 /// # Errors
 /// For any other conversion, for S when the generator has no styles, and for a code of another
 /// generator's sizes.
-pub fn lift(g: &dyn Generator, code: &Latent, space: Space) -> Result<Latent> {
+pub fn lift(g: &dyn Generator, code: &Code, space: Space) -> Result<Code> {
     fits(g.spec(), code)?;
-    let input = Input::labelled(code.labels.as_ref());
-    let data = rise(g, &code.data, (code.space, space), &input)?;
-    Ok(Latent { space, data, ..code.clone() })
+    let input = Input::labelled(code.labels());
+    let point = rise(g, code.point(), (code.space, space), &input)?;
+    Ok(Code { space, ..code.with(Part::Point, point) })
 }
 
 /// The pictures of codes of any space, `[N, C, H, W]`; the labels of the code count where the input
@@ -225,11 +235,11 @@ pub fn lift(g: &dyn Generator, code: &Latent, space: Space) -> Result<Latent> {
 ///
 /// # Errors
 /// For spaces whose codes cannot be rendered, and for a code of another generator's sizes.
-pub fn synthesize(g: &dyn Generator, code: &Latent, input: &Input) -> Result<Tensor> {
+pub fn synthesize(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
     fits(g.spec(), code)?;
-    let labels = input.labels.as_ref().or(code.labels.as_ref());
+    let labels = input.labels.as_ref().or(code.labels());
     let input = Input { labels: labels.cloned(), ..input.clone() };
-    picture(g, &code.data, code.space, &input)
+    picture(g, code.point(), code.space, &input)
 }
 
 /// Pulls codes towards a mean: `mean + psi · (w − mean)` (StyleGAN's truncation trick).
@@ -262,41 +272,36 @@ pub fn truncate(w: &Tensor, mean: &Tensor, psi: f64, cutoff: Option<usize>) -> R
 ///
 /// # Errors
 /// As [`lift`], and for a generator without W.
-pub fn truncated(
-    g: &dyn Generator,
-    code: &Latent,
-    psi: f64,
-    cutoff: Option<usize>,
-) -> Result<Latent> {
+pub fn truncated(g: &dyn Generator, code: &Code, psi: f64, cutoff: Option<usize>) -> Result<Code> {
     if code.space != Space::S {
         let lifted = lift(g, code, read_by_synthesis(g))?;
         if psi == 1.0 && g.mean(Space::W).is_none() {
             return Ok(lifted);
         }
         let mean = mean_of(g, Space::W)?;
-        return Ok(Latent { data: truncate(&lifted.data, mean, psi, cutoff)?, ..lifted });
+        return Ok(lifted.with(Part::Point, truncate(lifted.point(), mean, psi, cutoff)?));
     }
     fits(g.spec(), code)?;
     let sizes = g.spec().style_sizes();
     let cut: usize = sizes.iter().take(cutoff.unwrap_or(sizes.len())).sum();
-    let all = code.data.dim(1)?;
-    let pulled = truncate(&code.data, &mean(g, Space::S)?.data.squeeze(0)?, psi, None)?;
-    let parts = [pulled.narrow(1, 0, cut)?, code.data.narrow(1, cut, all - cut)?];
-    Ok(Latent { data: Tensor::cat(&parts, 1)?, ..code.clone() })
+    let all = code.point().dim(1)?;
+    let pulled = truncate(code.point(), &mean(g, Space::S)?.point().squeeze(0)?, psi, None)?;
+    let parts = [pulled.narrow(1, 0, cut)?, code.point().narrow(1, cut, all - cut)?];
+    Ok(code.with(Part::Point, Tensor::cat(&parts, 1)?))
 }
 
 /// The sizes of a code must be those of the generator.
-fn fits(spec: &Spec, code: &Latent) -> Result<()> {
+fn fits(spec: &Spec, code: &Code) -> Result<()> {
     let n = code.count();
     let Some(shape) = spec.dims().shape(code.space) else { return Ok(()) };
     let expected = [vec![n], shape].concat();
-    if code.data.dims() == expected {
+    if code.point().dims() == expected {
         return Ok(());
     }
     let message = format!(
         "a {} code of shape {:?} does not fit {}: expected {expected:?}",
         code.space,
-        code.data.dims(),
+        code.point().dims(),
         Safe(&spec.name)
     );
     Err(Error::runtime(message).hint("use a code that was made for this generator"))
@@ -327,7 +332,7 @@ mod tests {
     /// A sample of the prior in W+.
     fn drawn(g: &dyn Generator, seed: u64) -> Tensor {
         let draw = Draw { seed, space: Space::WPlus, ..Draw::default() };
-        sample(g, 1, draw).expect("ws").data
+        sample(g, 1, draw).expect("ws").point().clone()
     }
 
     #[test]
@@ -336,19 +341,19 @@ mod tests {
         for space in [Space::Z, Space::W, Space::WPlus] {
             let draw = || Draw { seed: 5, space, ..Draw::default() };
             let (a, b) = (sample(&g, 2, draw()).expect("2"), sample(&g, 5, draw()).expect("5"));
-            assert_eq!(rows(&a.data), rows(&b.data)[..2], "to the last bit");
-            assert_ne!(rows(&a.data)[0], rows(&a.data)[1]);
+            assert_eq!(rows(a.point()), rows(b.point())[..2], "to the last bit");
+            assert_ne!(rows(a.point())[0], rows(a.point())[1]);
         }
     }
 
     #[test]
     fn truncation_pulls_towards_the_mean() {
         let g = Toy::default().build(&Device::Cpu).expect("toy");
-        let at = |psi| sample(&g, 1, Draw { seed: 2, psi, ..Draw::default() }).expect("code").data;
+        let at = |psi| sample(&g, 1, Draw { seed: 2, psi, ..Draw::default() }).expect("code");
         let (full, half, none) = (at(1.0), at(0.5), at(0.0));
-        let mean = mean(&g, Space::W).expect("mean").data;
+        let mean = mean(&g, Space::W).expect("mean");
         for i in 0..16 {
-            let get = |t: &Tensor| rows(t)[0][i];
+            let get = |code: &Code| rows(code.point())[0][i];
             assert!((get(&none) - get(&mean)).abs() < 1e-6);
             assert!((get(&half) - (get(&full) + get(&mean)) / 2.0).abs() < 1e-6);
         }
@@ -362,10 +367,10 @@ mod tests {
         let z = sample(&g, 2, Draw { space: Space::Z, ..Draw::default() }).expect("z");
         let w = lift(&g, &z, Space::W).expect("w");
         let plus = lift(&g, &w, Space::WPlus).expect("w+");
-        assert_eq!(plus.data.dims(), [2, 8, 16]);
-        assert_eq!(rows(&plus.data), rows(&lift(&g, &z, Space::WPlus).expect("ws").data));
-        let first = plus.data.narrow(1, 3, 1).and_then(|t| t.squeeze(1)).expect("layer");
-        assert_eq!(rows(&first), rows(&w.data));
+        assert_eq!(plus.point().dims(), [2, 8, 16]);
+        assert_eq!(rows(plus.point()), rows(lift(&g, &z, Space::WPlus).expect("ws").point()));
+        let first = plus.point().narrow(1, 3, 1).and_then(|t| t.squeeze(1)).expect("layer");
+        assert_eq!(rows(&first), rows(w.point()));
         let s = lift(&g, &w, Space::S).expect("s");
         for (code, space) in
             [(&plus, Space::W), (&w, Space::Z), (&z, Space::F), (&s, Space::WPlus), (&s, Space::Z)]
@@ -373,7 +378,7 @@ mod tests {
             let e = lift(&g, code, space).expect_err("no way");
             assert!(e.repair().is_some() && e.message().contains(space.name()), "{e}");
         }
-        let other = Latent { space: Space::W, ..z.clone() };
+        let other = Code { space: Space::W, ..z.clone() };
         assert!(
             lift(
                 &Toy { w_dim: 7, ..Toy::default() }.build(&Device::Cpu).expect("toy"),
@@ -390,11 +395,11 @@ mod tests {
             let g = Toy { architecture, ..Toy::default() }.build(&Device::Cpu).expect("toy");
             let w = sample(&g, 2, Draw { seed: 4, ..Draw::default() }).expect("w");
             let s = lift(&g, &w, Space::S).expect("s");
-            assert_eq!(s.data.dims(), [2, g.spec().s_dim()]);
+            assert_eq!(s.point().dims(), [2, g.spec().s_dim()]);
             assert_eq!(g.spec().style_sizes().iter().sum::<usize>(), g.spec().s_dim());
             assert!(g.spec().style_sizes().iter().all(|&n| n > 0), "every row of w has styles");
             let picture =
-                |code: &Latent| rows(&synthesize(&g, code, &Input::default()).expect("picture"));
+                |code: &Code| rows(&synthesize(&g, code, &Input::default()).expect("picture"));
             assert_eq!(picture(&s), picture(&w), "to the last bit");
             // Truncation commutes with the affine maps.
             for cutoff in [None, Some(3)] {
@@ -402,7 +407,7 @@ mod tests {
                     .map(|c| picture(&truncated(&g, c, 0.5, cutoff).expect("truncated")).concat());
                 assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-4));
             }
-            let short = Latent { data: s.data.narrow(1, 0, 5).expect("part"), ..s };
+            let short = s.with(Part::Point, s.point().narrow(1, 0, 5).expect("part"));
             assert!(
                 synthesize(&g, &short, &Input::default())
                     .expect_err("a part of a code")
@@ -478,9 +483,9 @@ mod tests {
         let [a, b] = [0, 1].map(|k| {
             let label = label(k).expect("label");
             rows(
-                &sample(&g, 2, Draw { labels: Some(&label), ..Draw::default() })
+                sample(&g, 2, Draw { labels: Some(&label), ..Draw::default() })
                     .expect("code")
-                    .data,
+                    .point(),
             )
         });
         assert_ne!(a, b);

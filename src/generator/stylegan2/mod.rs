@@ -239,7 +239,7 @@ mod tests {
             let toy = Toy { architecture, resolution: 16, features: 6, ..Toy::default() };
             let g = toy.build(&Device::Cpu).expect("toy");
             let draw = spaces::Draw { seed: 4, space: Space::WPlus, ..spaces::Draw::default() };
-            let ws = spaces::sample(&g, 2, draw).expect("ws").data;
+            let ws = spaces::sample(&g, 2, draw).expect("ws").point().clone();
             let s = g.enter(Space::S, &ws, &Input::default()).expect("s");
             let input = Input::of(Noise::Random { seed: 2, first: 0 });
             let layers: Vec<Tap> = (0..g.spec().layers.len()).map(Tap::Layer).collect();

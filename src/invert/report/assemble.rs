@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::generator::spaces::model_id;
 use crate::invert::problem::Run;
 use crate::invert::state::{Best, State};
-use crate::latent::Latent;
+use crate::latent::{Code, Part, Parts};
 use crate::metric::{Metric, Mse, Psnr, Ssim};
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
@@ -27,12 +27,13 @@ pub(in crate::invert) fn assemble(
     let stack = |f: &dyn Fn(&Best) -> Tensor| {
         Tensor::cat(&best.iter().map(|b| f(b)).collect::<Vec<_>>(), 0)
     };
-    let code = stack(&|b| b.code.clone())?;
-    let maps = best.first().map_or(0, |b| b.maps.len());
-    let noise =
-        (0..maps).map(|i| Ok(stack(&|b| b.maps[i].clone())?)).collect::<Result<Vec<Tensor>>>()?;
+    let mut parts = Parts::of(stack(&|b| b.code.clone())?);
+    for layer in 0..best.first().map_or(0, |b| b.maps.len()) {
+        parts.insert(Part::Noise(layer), stack(&|b| b.maps[layer].clone())?);
+    }
+    parts.extend(job.labels.map(|labels| (Part::Labels, labels.clone())));
     let reconstruction = stack(&|b| b.picture.clone())?;
-    let space = match (config.space, code.rank()) {
+    let space = match (config.space, parts.point().rank()) {
         (Space::N, 3) => Space::WPlus,
         (Space::N, _) => Space::W,
         (space, _) => space,
@@ -43,12 +44,10 @@ pub(in crate::invert) fn assemble(
         .map(|e| format!(" · {}", e.name()))
         .unwrap_or_default();
     let how = format!("{}{by}", config.describe()?);
-    let code = Latent {
+    let code = Code {
         space,
-        data: code,
+        parts,
         model: Some(model_id(job.generator.spec())),
-        noise: (maps > 0).then_some(noise),
-        labels: job.labels.cloned(),
         origin: origin(&how, target)?,
     };
     let numbers = measure(run, &reconstruction, target)?;

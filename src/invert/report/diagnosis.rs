@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::invert::problem::Run;
 use crate::invert::state::State;
 use crate::invert::stats::WStats;
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
 
@@ -69,7 +69,7 @@ impl Diagnosis {
 }
 
 /// Mean and spread of the codes of a space over the prior.
-fn spread(run: &Run<'_>, code: &Latent) -> Result<(Tensor, f64)> {
+fn spread(run: &Run<'_>, code: &Code) -> Result<(Tensor, f64)> {
     let spec = run.job.generator.spec();
     let of = |stats: &WStats| (stats.mean.clone(), stats.sigma);
     Ok(match code.space {
@@ -85,9 +85,10 @@ fn spread(run: &Run<'_>, code: &Latent) -> Result<(Tensor, f64)> {
 }
 
 /// Compares the codes with samples of the prior.
-pub(super) fn diagnose(run: &Run<'_>, code: &Latent) -> Result<Diagnosis> {
+pub(super) fn diagnose(run: &Run<'_>, code: &Code) -> Result<Diagnosis> {
     let (mean, sigma) = spread(run, code)?;
-    let rows = if code.data.rank() == 2 { code.data.unsqueeze(1)? } else { code.data.clone() };
+    let point = code.point();
+    let rows = if point.rank() == 2 { point.unsqueeze(1)? } else { point.clone() };
     let rows = rows.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec3::<f64>()?; // [NLD]
     let mean = mean.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
     let unit = sigma.max(f64::MIN_POSITIVE);

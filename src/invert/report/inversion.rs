@@ -6,14 +6,14 @@ use crate::error::Result;
 use crate::invert::config::Config;
 use crate::invert::hash::content_hash;
 use crate::invert::trace::Trace;
-use crate::latent::Latent;
+use crate::latent::Code;
 use candle_core::Tensor;
 
 /// Result of an inversion.
 #[derive(Clone, Debug)]
 pub struct Inversion {
     /// The codes, with their noise maps where those were searched.
-    pub code: Latent,
+    pub code: Code,
     /// The pictures that they make, `[N, C, H, W]`.
     pub reconstruction: Tensor,
     /// The pictures to reach, `[N, C, H, W]`.
@@ -65,7 +65,7 @@ impl Inversion {
             Number { value: own, each: vec![own], ..n.clone() }
         };
         Ok(Self {
-            code: Latent { origin: origin(&self.how, &target)?, ..self.code.part(i, 1)? },
+            code: Code { origin: origin(&self.how, &target)?, ..self.code.part(i, 1)? },
             reconstruction: row(&self.reconstruction)?,
             target,
             trace: own(&self.trace, i),

@@ -3,14 +3,15 @@
 use super::numbers::{Doubles, Floats, broken};
 use crate::direction::Forms;
 use crate::error::Result;
-use crate::latent::{self, Latent, ModelId};
+use crate::latent::{self, ModelId, Part, Parts};
 use crate::space::Space;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Codes with their noise maps and labels.
+/// Codes with their parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Code {
     space: String,
@@ -19,39 +20,49 @@ pub struct Code {
     noise: Option<Vec<Floats>>,
     labels: Option<Floats>,
     origin: String,
+    /// The parts without a field of their own, by [`Part::name`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    parts: BTreeMap<String, Floats>,
 }
 
 impl Code {
-    pub(super) fn of(l: &Latent, left: &mut usize) -> Option<Self> {
-        *left = left.checked_sub(l.origin.len())?;
-        let mut floats = |t: &Tensor| Floats::of(t, left);
+    pub(super) fn of(code: &latent::Code, left: &mut usize) -> Option<Self> {
+        *left = left.checked_sub(code.origin.len())?;
+        let floats = |(part, t): (Part, &Tensor)| Some((part.name(), Floats::of(t, left)?));
+        let mut parts = code.parts.iter().map(floats).collect::<Option<BTreeMap<_, _>>>()?;
+        let mut own = |part: Part| parts.remove(&part.name());
+        let noise: Vec<Floats> = (0..).map_while(|layer| own(Part::Noise(layer))).collect();
         Some(Self {
-            space: l.space.name().to_owned(),
-            data: floats(&l.data)?,
-            model: l.model.clone(),
-            noise: match &l.noise {
-                Some(maps) => Some(maps.iter().map(&mut floats).collect::<Option<_>>()?),
-                None => None,
-            },
-            labels: match &l.labels {
-                Some(labels) => Some(floats(labels)?),
-                None => None,
-            },
-            origin: l.origin.clone(),
+            space: code.space.name().to_owned(),
+            data: own(Part::Point)?,
+            model: code.model.clone(),
+            noise: Some(noise).filter(|maps| !maps.is_empty()),
+            labels: own(Part::Labels),
+            origin: code.origin.clone(),
+            parts,
         })
     }
 
-    pub(super) fn value(&self, device: &Device) -> Result<Latent> {
-        // [N, D] or [N, L, D]
-        let data = self.data.tensor(self.data.rank().clamp(2, 3), device)?;
-        let maps =
-            |all: &Vec<Floats>| all.iter().map(|m| m.tensor(4, device)).collect::<Result<_>>();
-        Ok(Latent {
+    pub(super) fn value(&self, device: &Device) -> Result<latent::Code> {
+        let tensor = |part: Part, numbers: &Floats| {
+            let ranks = part.ranks();
+            let rank = numbers.rank().clamp(*ranks.start(), *ranks.end());
+            Ok((part, numbers.tensor(rank, device)?))
+        };
+        let (_, point) = tensor(Part::Point, &self.data)?;
+        let maps = self.noise.iter().flatten().enumerate();
+        let maps = maps.map(|(layer, map)| tensor(Part::Noise(layer), map));
+        let labels = self.labels.iter().map(|labels| tensor(Part::Labels, labels));
+        let others = self.parts.iter().map(|(name, numbers)| match Part::parse(name) {
+            Some(part) => tensor(part, numbers),
+            None => Err(broken(format!("a part called {}", crate::safe::Safe(name)))),
+        });
+        let mut parts = Parts::of(point);
+        parts.extend(maps.chain(labels).chain(others).collect::<Result<Vec<_>>>()?);
+        Ok(latent::Code {
             space: space(&self.space)?,
-            data,
+            parts,
             model: self.model.clone(),
-            noise: self.noise.as_ref().map(maps).transpose()?,
-            labels: self.labels.as_ref().map(|l| l.tensor(2, device)).transpose()?,
             origin: self.origin.clone(),
         })
     }

@@ -6,7 +6,7 @@ use super::numbers::{Bits, Doubles, broken};
 use super::picture::{Mask, Pixels};
 use crate::error::Result;
 use crate::invert::{self, Config, Diagnosis, Init, Numbers, TERMS, Trace, Warning, methods};
-use crate::latent::Latent;
+use crate::latent;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +129,7 @@ impl Inversion {
     pub(super) fn value(
         &self,
         device: &Device,
-        picture: &dyn Fn(&Latent) -> Result<Tensor>,
+        picture: &dyn Fn(&latent::Code) -> Result<Tensor>,
     ) -> Result<invert::Inversion> {
         let code = self.code.value(device)?;
         let (target, reconstruction) = (self.target.tensor(device)?, picture(&code)?);

@@ -8,7 +8,7 @@ mod picture;
 
 use crate::control::Control;
 use crate::error::{Error, Kind};
-use crate::latent::Latent;
+use crate::latent::Code;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::value::{List, Models, Value, pictures};
@@ -146,7 +146,7 @@ impl Kept {
             Self::Path(l) => Value::Path(l.value(device)?),
             Self::Direction(forms) => Value::Direction(Arc::new(code::forms(forms)?)),
             Self::Inversion(i) => {
-                let picture = |code: &Latent| picture(code, models);
+                let picture = |code: &Code| picture(code, models);
                 Value::Inversion(Arc::new(i.value(device, &picture)?))
             }
             Self::Mask(m) => Value::Mask(Arc::new(m.value()?)),
@@ -157,7 +157,7 @@ impl Kept {
 }
 
 /// The pictures of codes, `[N, C, H, W]`, by the generator that made them.
-fn picture(code: &Latent, models: &Models) -> Result<Tensor> {
+fn picture(code: &Code, models: &Models) -> Result<Tensor> {
     let id = code.model.as_ref();
     let loaded = id.and_then(|id| models.loaded(id)).ok_or_else(|| {
         let name = id.map_or("an unnamed generator", |m| &m.name);
@@ -234,8 +234,8 @@ fn feed(value: &Value, hash: &mut Sha256, left: &mut usize, depth: usize) -> Opt
     *left = left.checked_sub(ELEMENT)?;
     match value {
         Value::Image(i) => tensor(&i.data, hash, left),
-        Value::Latent(l) | Value::Path(l) => tensor(&l.data, hash, left),
-        Value::Inversion(i) => tensor(&i.code.data, hash, left),
+        Value::Latent(l) | Value::Path(l) => tensor(l.point(), hash, left),
+        Value::Inversion(i) => tensor(i.code.point(), hash, left),
         Value::List(items) if depth < DEPTH => {
             items.iter().try_for_each(|v| feed(v, hash, left, depth + 1))
         }

@@ -4,6 +4,7 @@ use super::*;
 use crate::builtin::Output;
 use crate::eval::{Options, State};
 use crate::lang::span::Source;
+use crate::latent::Part;
 use crate::render::Block;
 use crate::value::{json, text};
 use proptest::prelude::*;
@@ -44,9 +45,9 @@ fn floats(t: &Tensor) -> String {
 
 /// All bits of a value.
 fn bits(value: &Value) -> String {
-    let code = |l: &Latent| {
-        let more = l.noise.iter().flatten().chain(&l.labels).map(floats).collect::<String>();
-        format!("{} {} {more} {:?} {}", l.space, floats(&l.data), l.model, l.origin)
+    let code = |l: &Code| {
+        let parts = l.parts.iter().map(|(part, t)| format!("{part:?} {} ", floats(t)));
+        format!("{} {}{:?} {}", l.space, parts.collect::<String>(), l.model, l.origin)
     };
     let image = |i: &crate::value::Image| {
         format!("{} {:?} {} {:?} {:?}", floats(&i.data), i.captions, i.origin, i.notes, i.model)
@@ -108,6 +109,52 @@ fn every_kind_of_value_comes_back_with_its_bits() {
         let back = through_json(&kept).value(session.models()).unwrap().unwrap();
         assert!(bits(&back) == bits(&value), "{name}\n{back:?}\n{value:?}");
         assert_eq!(through_json(&kept), kept);
+    }
+}
+
+fn code(value: &Value) -> &Code {
+    match value {
+        Value::Latent(code) | Value::Path(code) => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Journals of all builds have the point, the noise maps and the labels in fields of their own.
+#[test]
+fn codes_keep_the_form_that_journals_have() {
+    let plain = "{\"latent\":{\"space\":\"W\",\
+        \"data\":{\"shape\":[1,2],\"bytes\":\"AACAPwAAAEA=\"},\
+        \"model\":null,\"noise\":null,\"labels\":null,\"origin\":\"by hand\"}}";
+    let whole = "{\"path\":{\"space\":\"W+\",\
+        \"data\":{\"shape\":[1,1,2],\"bytes\":\"AACAPwAAAEA=\"},\
+        \"model\":{\"name\":\"toy\",\"fingerprint\":\"ab\"},\
+        \"noise\":[{\"shape\":[1,1,1,1],\"bytes\":\"AAAAQA==\"},\
+        {\"shape\":[1,1,1,2],\"bytes\":\"AAAAQAAAgD8=\"}],\
+        \"labels\":{\"shape\":[1,2],\"bytes\":\"AAAAAAAAgD8=\"},\"origin\":\"by hand\"}}";
+    for (line, maps) in [(plain, 0), (whole, 2)] {
+        let kept: Kept = serde_json::from_str(line).unwrap();
+        let value = kept.value(&Models::cpu()).unwrap().unwrap();
+        assert_eq!(serde_json::to_string(&Kept::of(&value)).unwrap(), line);
+        let code = code(&value);
+        assert_eq!((code.noise().len(), code.labels().is_some()), (maps, maps > 0));
+        assert_eq!(code.point().flatten_all().unwrap().to_vec1::<f32>().unwrap(), [1.0, 2.0]);
+    }
+}
+
+#[test]
+fn other_parts_are_kept_by_name() {
+    let map = Tensor::new(&[[[[3f32]]]], &candle_core::Device::Cpu).unwrap();
+    let session = ran("w = sample(seed: 2, space: W)\n");
+    let w = &session.names["w"];
+    let gap = code(w).with(Part::Noise(0), map.clone()).with(Part::Noise(2), map);
+    let value = Value::Latent(gap);
+    let kept = through_json(&Kept::of(&value));
+    assert!(bits(&kept.value(&Models::cpu()).unwrap().unwrap()) == bits(&value));
+    let line = serde_json::to_string(&kept).unwrap();
+    assert!(line.contains("\"parts\":{\"noise.2\":{"), "{line}");
+    for name in ["noise.x", "labels"] {
+        let other: Kept = serde_json::from_str(&line.replace("noise.2", name)).unwrap();
+        assert!(other.value(&Models::cpu()).is_err(), "{name}");
     }
 }
 
