@@ -3,6 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    gannet::tensor::own_threads_only();
-    ExitCode::from(gannet::cli::main(std::env::args_os()))
+    ExitCode::from(gannet::command_line(std::env::args_os()))
 }

@@ -191,6 +191,7 @@ enum Command {
 
 /// Runs the program with these arguments and gives its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    crate::tensor::own_threads_only();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => {
