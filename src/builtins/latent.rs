@@ -269,7 +269,7 @@ fn others(file: &Checkpoint, name: &str) -> Vec<Part> {
             maps += usize::from(next);
             next
         }
-        Part::Labels => saved,
+        _ => saved,
     });
     found
 }
