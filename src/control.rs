@@ -71,9 +71,9 @@ impl Control {
         Self { shared: Arc::default(), listener: Some(Arc::new(listener)) }
     }
 
-    /// A control that obeys the same stop signal and reports to a listener of its own: for work
-    /// that is a part of this one.
-    pub fn part(&self, listener: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+    /// A control for a part of this work: it shares the stop signal and the budget, and reports to
+    /// another listener.
+    pub fn child(&self, listener: impl Fn(Progress) + Send + Sync + 'static) -> Self {
         Self { shared: self.shared.clone(), listener: Some(Arc::new(listener)) }
     }
 
@@ -98,8 +98,8 @@ impl Control {
         self.shared.stop.store(code, Relaxed);
     }
 
-    /// Declares that the work has a result worth keeping: from now on a first Ctrl-C no longer
-    /// fails [`Control::check`], so that the result is named, shown and saved.
+    /// Declares that the work has a result worth keeping. After this the first Ctrl-C no longer
+    /// makes [`Control::check`] fail, so that the result can still be named, shown and saved.
     pub fn keep(&self) {
         self.shared.kept.store(true, Relaxed);
     }
@@ -114,8 +114,8 @@ impl Control {
     /// at least ten times a second.
     ///
     /// # Errors
-    /// `Interrupted` when the work is asked to stop; a first Ctrl-C counts until
-    /// [`Control::keep`].
+    /// `Interrupted` when the work is asked to stop; after [`Control::keep`] not at the first
+    /// Ctrl-C.
     pub fn check(&self) -> Result<()> {
         match self.stop() {
             Stop::No => Ok(()),
@@ -208,11 +208,11 @@ mod tests {
     fn the_budget_is_one_for_all_clones_and_new_for_every_statement() {
         let control = Control::default();
         control.spend(LIMITS.fuel - 1).unwrap();
-        let part = control.part(|_| {});
-        part.spend(1).unwrap();
+        let child = control.child(|_| {});
+        child.spend(1).unwrap();
         assert_eq!(control.spend(1).unwrap_err().kind(), Kind::Limit);
         control.refuel();
-        part.spend(1).unwrap();
+        child.spend(1).unwrap();
     }
 
     #[test]

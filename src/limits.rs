@@ -1,4 +1,5 @@
-//! Every numeric budget of the program, in one place.
+//! The numeric budgets of files, programs and pictures. Formats with a bound of their own keep it
+//! beside their reader.
 
 /// The budgets under which files, programs and pictures from outside are read.
 #[derive(Clone, Copy, Debug)]

@@ -206,7 +206,7 @@ impl Pace {
             return whole.clone();
         }
         let (title, to) = (self.title.clone(), whole.clone());
-        whole.part(move |p: Progress| {
+        whole.child(move |p: Progress| {
             // People may differ in their inversions; this one's represent all of them.
             let step = person * own + begun + weight * p.step / p.total.max(1);
             to.report(Progress { title: title.clone(), step, total: people * own, ..p });

@@ -207,8 +207,8 @@ fn from_outside(
     Ok((forms, unnamed))
 }
 
-/// The direction meant: the only one, the one of that name, and of that space where one is given;
-/// else in every space in which the file has it, W first.
+/// The direction of that name, or the only one; in the space that is given, or in every space in
+/// which the file has it, W first.
 fn pick(
     all: Vec<Direction>,
     key: Option<&str>,
@@ -261,8 +261,8 @@ fn sizes(arrays: &Listing, space: Option<Space>) -> Facts {
     }
 }
 
-/// The direction meant, in every space in which it is known unless one is given; and the file that
-/// it is from, where that names no generator.
+/// Returns the direction, in the space that is given or in every space in which it is known; and
+/// the file that it comes from, when that names no generator.
 fn find(
     wanted: Wanted<'_>,
     current: Option<&Arc<ModelFacts>>,

@@ -359,8 +359,8 @@ fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
     safetensors::write(&tensors, Some(&manifest))
 }
 
-/// The forms of a direction, one a space: of two that live in one space the one that was found
-/// there.
+/// The forms of a direction, one for each space. When two live in one space, the one that was found
+/// there is kept.
 fn forms(d: &Forms) -> Vec<Direction> {
     let own = |space: Space| d.iter().any(|(set, form)| set == space && form.space == space);
     let kept = d.iter().filter(|(set, form)| *set == form.space || !own(form.space));

@@ -128,7 +128,8 @@ impl Forms {
 }
 
 /// Directions that go together, one group for each space that they have in common, the default one
-/// first. Directions of one form each are one group: W beside W+ is W+.
+/// first. When every direction has one form, they are one group, of the wider set: W beside W+ is
+/// W+.
 fn groups<'a>(all: &[&'a Forms]) -> Result<Vec<(Space, Vec<&'a Direction>)>> {
     if all.iter().all(|d| !d.is_open()) {
         let order = |s: &Space| Space::ALL.iter().position(|o| o == s);

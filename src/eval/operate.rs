@@ -243,7 +243,7 @@ fn style_sizes(code: &Code, models: &Models) -> Result<Vec<usize>> {
 
 /// Some of N codes, with their noise maps.
 fn codes(code: &Code, start: usize, len: usize) -> Result<Code> {
-    Ok(Code { origin: format!("{}, #{start}", code.origin), ..code.part(start, len)? })
+    Ok(Code { origin: format!("{}, #{start}", code.origin), ..code.slice(start, len)? })
 }
 
 /// Elements that a comprehension iterates.

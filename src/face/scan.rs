@@ -90,7 +90,7 @@ fn strongest(mut seeds: Vec<Seed>, most: usize) -> Vec<Seed> {
 pub fn windows([width, height]: [usize; 2]) -> Vec<f64> {
     let (w, h) = (width as f64, height as f64);
     let largest = LARGEST * w.min(h);
-    // A strip too thin for windows that are few enough has none: no face would be seen in it.
+    // A very thin strip would need too many windows, so it gets none: it cannot show a face.
     let last = SMALLEST.min(largest).max((w * h / MOST).sqrt());
     let sizes = std::iter::successors(Some(last), |s| Some(s * STEP));
     let mut all: Vec<f64> = sizes.take_while(|s| *s <= largest).collect();

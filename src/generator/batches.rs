@@ -40,7 +40,9 @@ pub fn each_batch(
             Error::new(Kind::Interrupted, text)
         })?;
         let n = size.min(count - from);
-        take(spaces::synthesize(g, &code.part(from, n)?, &input.part(from, n, count)?)?.detach())?;
+        take(
+            spaces::synthesize(g, &code.slice(from, n)?, &input.slice(from, n, count)?)?.detach(),
+        )?;
         if count > size {
             let (title, step) = (title.to_owned(), from + n);
             control.report(Progress {
@@ -113,8 +115,8 @@ mod tests {
                 let all = pictures(&g, &code, &input, (&control, "")).unwrap();
                 assert_eq!(all.dims(), [11, 3, 32, 32]);
                 for i in [0, 7, 8, 10] {
-                    let input = input.part(i, 1, 11).unwrap();
-                    let alone = spaces::synthesize(&g, &code.part(i, 1).unwrap(), &input).unwrap();
+                    let input = input.slice(i, 1, 11).unwrap();
+                    let alone = spaces::synthesize(&g, &code.slice(i, 1).unwrap(), &input).unwrap();
                     assert_eq!(bits(&alone), bits(&all.narrow(0, i, 1).unwrap()), "{space} {i}");
                 }
             }
@@ -159,7 +161,7 @@ mod tests {
         let e = pictures(&g, &code, &Input::default(), (&control, "film")).unwrap_err();
         assert_eq!((e.kind(), seen.load(Ordering::Relaxed)), (Kind::Interrupted, 8));
         // The pictures of a result that was kept are made all the same.
-        let few = code.part(0, 3).unwrap();
+        let few = code.slice(0, 3).unwrap();
         assert!(pictures(&g, &few, &Input::default(), (&control, "film")).is_err());
         control.keep();
         assert_eq!(pictures(&g, &few, &Input::default(), (&control, "film")).unwrap().dims()[0], 3);

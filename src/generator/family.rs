@@ -17,8 +17,8 @@ pub struct Family {
     pub about: &'static str,
     /// The layouts in which its checkpoints come, our own first.
     pub layouts: &'static [&'static Layout],
-    /// The layout of a file of this family; `None` for a file of another family. Called only when
-    /// the file's manifest names this family or is missing.
+    /// The layout of a file of this family; `None` for a file of another family. Not called
+    /// for a file whose manifest names another family.
     pub detect: fn(&Listing) -> Option<&'static Layout>,
     /// Picks the generator's own tensors out of a file and completes the layout's settings from
     /// its tensors; `None` where rules and names suffice.

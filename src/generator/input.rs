@@ -53,7 +53,7 @@ impl Input {
     ///
     /// # Errors
     /// When there are not as many.
-    pub fn part(&self, from: usize, len: usize, count: usize) -> Result<Self> {
+    pub fn slice(&self, from: usize, len: usize, count: usize) -> Result<Self> {
         let part = |t: &Tensor| rows(t, (from, len), count);
         let each = |t: &Option<Tensor>| t.as_ref().map(part).transpose();
         let noise = match &self.noise {

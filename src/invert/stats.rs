@@ -1,5 +1,6 @@
 //! Mean and spread of w over the prior.
 
+use crate::control;
 use crate::error::Result;
 use crate::generator::{Generator, Input, spaces};
 use crate::rng::Rng;
@@ -29,7 +30,7 @@ impl WStats {
     /// generator is sampled with the first of the labels.
     ///
     /// # Errors
-    /// When the mapping fails.
+    /// When the mapping fails; `Interrupted` when it is stopped.
     pub fn of(generator: &dyn Generator, labels: Option<&Tensor>, samples: usize) -> Result<Self> {
         Self::in_space(generator, labels, samples, generator.spec().dims().usual())
     }
@@ -50,6 +51,7 @@ impl WStats {
         let mut all: Vec<f32> = Vec::with_capacity(samples * dim);
         let mut drawn = 0;
         while drawn < samples {
+            control::check()?;
             let n = CHUNK.min(samples - drawn);
             drawn += n;
             let z = Tensor::from_vec(rng.normals(n * spec.z_dim), (n, spec.z_dim), &Device::Cpu)?;

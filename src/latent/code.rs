@@ -73,8 +73,8 @@ impl Code {
     ///
     /// # Errors
     /// When there are fewer codes.
-    pub fn part(&self, from: usize, len: usize) -> Result<Self> {
-        Ok(Self { parts: self.parts.part(from, len)?, ..self.clone() })
+    pub fn slice(&self, from: usize, len: usize) -> Result<Self> {
+        Ok(Self { parts: self.parts.slice(from, len)?, ..self.clone() })
     }
 
     /// Whether codes fit into one batch: one space of one generator, and [`Parts::fit_beside`].

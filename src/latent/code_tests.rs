@@ -79,13 +79,13 @@ proptest! {
         prop_assert_eq!((joined.count(), joined.origin.as_str()), (sizes.iter().sum(), "from 0"));
         let mut from = 0;
         for code in &all {
-            let part = joined.part(from, code.count()).unwrap();
+            let part = joined.slice(from, code.count()).unwrap();
             prop_assert_eq!(numbers(&part), numbers(code));
             from += code.count();
         }
-        let single: Vec<Code> = (0..from).map(|i| joined.part(i, 1).unwrap()).collect();
+        let single: Vec<Code> = (0..from).map(|i| joined.slice(i, 1).unwrap()).collect();
         prop_assert_eq!(numbers(&Code::join(&single).unwrap()), numbers(&joined));
-        prop_assert!(joined.part(from - 1, 2).is_err() && joined.part(from, 1).is_err());
+        prop_assert!(joined.slice(from - 1, 2).is_err() && joined.slice(from, 1).is_err());
     }
 
     #[test]
@@ -101,7 +101,7 @@ proptest! {
         let all = mix.sharing(n, 0.0, &shared);
         let from = at % n;
         let len = 1 + (len - 1) % (n - from);
-        let part = all.part(from, len).unwrap();
+        let part = all.slice(from, len).unwrap();
         prop_assert_eq!(part.count(), len);
         for (which, tensor) in all.parts.iter() {
             let own = if shared(which) { tensor.clone() } else {

@@ -128,7 +128,7 @@ impl Parts {
     ///
     /// # Errors
     /// When there are fewer codes.
-    pub fn part(&self, from: usize, len: usize) -> Result<Self> {
+    pub fn slice(&self, from: usize, len: usize) -> Result<Self> {
         self.map(|_, tensor| rows(tensor, (from, len), self.count()))
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Every space but the prior is entered from one parent: Z → W → W+ → S, W → P → PN → PN+, and a
 //! code of F is a feature map beside a W+ code. The checker, the evaluator, inversion, directions
-//! and help all ask here, so that a refusal reads the same everywhere.
+//! and help all ask here; they word the refusal for their place.
 
 use super::Space;
 
@@ -62,7 +62,7 @@ impl Space {
         }
     }
 
-    /// The space with a row for every layer that this one is the shared row of.
+    /// The layered version of this space, with a row for every layer: W → W+, PN → PN+.
     pub const fn layered(self) -> Option<Self> {
         match self {
             Self::W => Some(Self::WPlus),
@@ -104,7 +104,7 @@ fn no_way(from: Space, to: Space) -> Refusal {
     Refusal { why, repair: Repair::Invert(to) }
 }
 
-/// The narrowest of the two spaces that both codes can be lifted to; `None` when there is none.
+/// The one of two spaces to which codes of both can be lifted; `None` when there is none.
 pub fn wider(a: Space, b: Space) -> Option<Space> {
     [(a, b), (b, a)].into_iter().find_map(|(from, to)| lift(from, to).is_ok().then_some(to))
 }

@@ -59,18 +59,19 @@ impl Space {
     }
 }
 
-/// One form of a direction: a direction that is named without a space has one for every space in
-/// which the generator knows it.
+/// One form of a direction. A direction that is named without a space has several forms, one for
+/// every space in which the generator knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Form {
     /// The space whose set of directions it comes from: it was found for codes of this space.
     pub set: Space,
-    /// The space it lives in. W+ where one of W is restricted to some layers, else that of the set.
+    /// The space it lives in: usually that of the set; W+ for a direction of W that is restricted
+    /// to some layers.
     pub space: Space,
 }
 
 /// Index of the form of a direction that moves a code of this space: the one that was found for
-/// that space, else the one furthest up the lattice that can move it. `None` when no form can.
+/// that space, else the one furthest up the lattice ([`Space::ALL`]) that can move it. `None` when no form can.
 pub fn form_for(code: Space, forms: &[Form]) -> Option<usize> {
     let order = |s: Space| Space::ALL.iter().position(|o| *o == s);
     let able = forms.iter().enumerate().filter(|(_, f)| lattice::moved(code, f.space).is_ok());
@@ -78,10 +79,11 @@ pub fn form_for(code: Space, forms: &[Form]) -> Option<usize> {
     forms.iter().position(|f| f.set == code).or(widest.map(|(i, _)| i))
 }
 
-/// Groups of forms of several directions that go together, one index a direction in each group:
-/// forms of the same set; if all have no set in common, forms of the same space. Sets never mix.
+/// Groups of forms of several directions that go together. A group has the index of one form of
+/// each direction, all of one set. Only when no set is common to all, a group has forms of one
+/// space instead.
 ///
-/// Empty when the directions have no space in common.
+/// Empty when the directions have no space in common either.
 pub fn aligned(all: &[Vec<Form>]) -> Vec<(Space, Vec<usize>)> {
     let common = |key: fn(&Form) -> Space| -> Vec<(Space, Vec<usize>)> {
         let group = |space: Space| {

@@ -10,7 +10,8 @@ use crate::weights::Checkpoint;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Order in which spaces are tried for a name without one: the first in which it exists.
+/// Order of a direction's forms; the first is shown where no code decides
+/// ([`crate::space::form_for`] does beside a code).
 const ORDER: [Space; 4] = [Space::W, Space::WPlus, Space::S, Space::Z];
 
 /// Leakage below this many standard deviations is not listed.

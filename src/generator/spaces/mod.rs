@@ -118,7 +118,7 @@ pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Code> {
     }
     let mapped = |from: usize| -> Result<Tensor> {
         crate::control::check()?;
-        let part = code.part(from, MAPPED.min(n - from))?;
+        let part = code.slice(from, MAPPED.min(n - from))?;
         rise(g, part.point(), (Space::Z, Space::W), &Input::labelled(part.labels()))
     };
     let mut w = Tensor::cat(&(0..n).step_by(MAPPED).map(mapped).collect::<Result<Vec<_>>>()?, 0)?;

@@ -52,7 +52,7 @@ impl std::fmt::Display for Warning {
 }
 
 impl Diagnosis {
-    pub(super) fn part(&self, i: usize) -> Self {
+    pub(super) fn of_picture(&self, i: usize) -> Self {
         let about = |w: &&Warning| w.image.is_none_or(|image| image == i);
         Self {
             offsets: self.offsets.as_ref().map(|all| own(all, i)),

@@ -54,10 +54,10 @@ impl Inversion {
     /// # Errors
     /// When a picture cannot be read.
     pub fn parts(&self) -> Result<Vec<Self>> {
-        (0..self.code.count()).map(|i| self.part(i)).collect()
+        (0..self.code.count()).map(|i| self.of_picture(i)).collect()
     }
 
-    fn part(&self, i: usize) -> Result<Self> {
+    fn of_picture(&self, i: usize) -> Result<Self> {
         let row = |t: &Tensor| -> Result<Tensor> { Ok(t.narrow(0, i, 1)?.force_contiguous()?) };
         let target = row(&self.target)?;
         let number = |n: &Number| {
@@ -65,14 +65,14 @@ impl Inversion {
             Number { value: own, each: vec![own], ..n.clone() }
         };
         Ok(Self {
-            code: Code { origin: origin(&self.how, &target)?, ..self.code.part(i, 1)? },
+            code: Code { origin: origin(&self.how, &target)?, ..self.code.slice(i, 1)? },
             reconstruction: row(&self.reconstruction)?,
             target,
             trace: own(&self.trace, i),
             loss: own(&self.loss, i),
             best_step: own(&self.best_step, i),
             numbers: self.numbers.iter().map(number).collect(),
-            diagnosis: self.diagnosis.part(i),
+            diagnosis: self.diagnosis.of_picture(i),
             seconds: self.seconds / self.code.count() as f64,
             stopped: own(&self.stopped, i),
             config: self.config.clone(),
