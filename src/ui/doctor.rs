@@ -1,4 +1,4 @@
-//! `:doctor` and `gannet doctor`: what was found, why, and what to repair.
+//! `:doctor` and `gannet doctor`: findings about this terminal and machine, with repairs.
 
 use crate::render::text::wrap;
 use crate::render::{Colours, Protocol, Terminal};
@@ -9,14 +9,14 @@ use std::path::Path;
 
 const COLUMNS: usize = 79;
 
-/// A finding: what it is about, what was found, and the repair where one is due.
+/// A finding with its reason and, where needed, a repair.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Finding {
-    /// What it is about.
+    /// Topic of the finding.
     pub topic: &'static str,
-    /// What was found, and why.
+    /// The finding and its reason.
     pub found: String,
-    /// What to do about it; `None` when all is well.
+    /// The repair; `None` when all is well.
     pub repair: Option<String>,
 }
 
@@ -29,7 +29,7 @@ pub fn report(terminal: &Terminal, device: &Device) -> Vec<String> {
     findings(terminal, device).iter().flat_map(lines).collect()
 }
 
-/// The findings on this terminal and machine, whose generators are on `device`.
+/// The findings on this terminal and machine; `device` holds the generators.
 pub fn findings(terminal: &Terminal, device: &Device) -> Vec<Finding> {
     on_terminal(terminal).into_iter().chain(on_machine(device)).chain(on_files()).collect()
 }
@@ -103,7 +103,7 @@ fn on_machine(device: &Device) -> Vec<Finding> {
     vec![cpu, gpu]
 }
 
-/// What the processor can, of what matters here.
+/// The processor features that gannet uses.
 fn features() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     {
@@ -139,7 +139,7 @@ fn on_files() -> Vec<Finding> {
     }]
 }
 
-/// The folder itself, or the nearest one above it that exists.
+/// The folder itself, or its nearest existing ancestor.
 fn nearest(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|f| f.exists())
 }

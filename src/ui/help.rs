@@ -1,4 +1,4 @@
-//! `:help`, `?` and `?name`: everything from the constants of the built-in functions.
+//! `:help`, `?` and `?name`, from the constants of the built-in functions.
 
 use super::commands;
 use super::docs::parameter;
@@ -7,10 +7,10 @@ use crate::builtins;
 use crate::render::text::{indented, one_line, width, wrap};
 use crate::safe::Safe;
 
-/// Columns of help: what fits any terminal.
+/// Width of the help, in columns: it fits every usual terminal.
 const COLUMNS: usize = 79;
 
-/// The commands, and how cells and sessions behave.
+/// The commands, and the rules of cells and sessions.
 pub(super) fn overview() -> Vec<String> {
     let mut lines = vec!["At the prompt".to_owned()];
     for e in &commands::ALL {
@@ -61,7 +61,7 @@ fn entry(name: &str, about: &str, column: usize) -> Vec<String> {
     lines
 }
 
-/// All about one function, or what may have been meant.
+/// Everything about one function, or similar names for an unknown one.
 pub(super) fn about(name: &str) -> Vec<String> {
     let Some(b) = builtins::find(name) else { return unknown(name) };
     let mut lines = wrap(&format!("{} · {}", b.signature.name, one_line(b.summary)), COLUMNS);
@@ -96,7 +96,7 @@ pub(super) fn about(name: &str) -> Vec<String> {
     lines
 }
 
-/// `name(a, b: W) → T`, each parameter short.
+/// `name(a, b: W) → T`, each parameter in its short form.
 fn signature(b: &Builtin) -> Vec<String> {
     let short = |p: &crate::builtin::Param| {
         let dots = if p.variadic { "…" } else { "" };

@@ -1,4 +1,4 @@
-//! What the words that begin with `:` and `?` do.
+//! The commands of the prompt: lines that begin with `:` or `?`.
 
 use super::{Reader, Repl};
 use crate::error::{Error, Kind, Result};
@@ -137,7 +137,7 @@ impl Repl {
         };
         match key {
             "seed" => match value.parse::<u64>() {
-                // Beyond 2^53 a number of the language no longer names one integer.
+                // Above 2^53, a number of the language no longer represents every integer.
                 Ok(seed) if seed <= 1 << 53 => drop(self.ask(Request::Set(Setting::Seed(seed)))?),
                 _ => return wrong("7"),
             },
