@@ -52,7 +52,8 @@ pub fn decide(facts: &Facts<'_>, options: &Options) -> Terminal {
     reasons.push(reason);
     if !facts.asked {
         reasons.push(
-            "was not asked: its input is elsewhere, in the background, or would print the question"
+            "was not queried: this process has other input or is in the background, or the \
+             terminal would print the query"
                 .into(),
         );
     } else if facts.answers.attributes.is_none() {
@@ -93,9 +94,7 @@ fn protocol(facts: &Facts<'_>, colours: Colours) -> (Protocol, String) {
     let (found, why) = if facts.in_tmux { in_tmux(facts, sixel) } else { direct(facts, sixel) };
     match (found, colours) {
         (Some(p), _) => (p, why),
-        (None, Colours::None) => {
-            (Protocol::None, format!("{why}; without colours no blocks either"))
-        }
+        (None, Colours::None) => (Protocol::None, format!("{why}; block graphics need colours")),
         (None, _) => (Protocol::Blocks, why),
     }
 }
@@ -108,19 +107,19 @@ fn direct(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
         return say(Protocol::Kitty, "answers to kitty graphics");
     }
     if iterm {
-        return say(Protocol::Iterm, "its name stands for iTerm2 graphics");
+        return say(Protocol::Iterm, "its name implies iTerm2 graphics");
     }
     // If the terminal does not state its name, the environment may, but only if the terminal
     // answers. SSH drops these variables, and a stale variable would show a picture as text.
     let told = matches!(facts.env("TERM_PROGRAM"), "iTerm.app" | "WezTerm")
         || facts.env("LC_TERMINAL") == "iTerm2";
     if told && facts.answers.name.is_none() && facts.answers.attributes.is_some() {
-        return say(Protocol::Iterm, "TERM_PROGRAM or LC_TERMINAL stands for iTerm2 graphics");
+        return say(Protocol::Iterm, "TERM_PROGRAM or LC_TERMINAL implies iTerm2 graphics");
     }
     if sixel {
         return say(Protocol::Sixel, "answers to sixel");
     }
-    (None, "answers to no graphics protocol".into())
+    (None, "does not answer to any graphics protocol".into())
 }
 
 fn in_tmux(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
@@ -128,7 +127,7 @@ fn in_tmux(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
         return (Some(Protocol::Sixel), "tmux itself shows sixel".into());
     }
     let Some(tmux) = &facts.tmux else {
-        return (None, "tmux did not say what is behind it".into());
+        return (None, "tmux did not name the terminal behind it".into());
     };
     let behind = if speaks_iterm(&tmux.name) {
         Protocol::Iterm
@@ -141,10 +140,7 @@ fn in_tmux(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
         return (None, "no client is attached to tmux".into());
     }
     if !tmux.passthrough {
-        return (
-            None,
-            "tmux keeps graphics back (repair: tmux set -g allow-passthrough on)".into(),
-        );
+        return (None, "tmux blocks graphics (repair: tmux set -g allow-passthrough on)".into());
     }
     (Some(behind), "the terminal behind tmux shows graphics, and tmux hands them on".into())
 }

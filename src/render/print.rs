@@ -92,7 +92,7 @@ impl ImageSink for Viuer {
         let cells = fit_cells(&small, self.cell_of_pixels(), cells);
         let size = (small.width as u32, small.height as u32);
         let rgb = RgbImage::from_raw(size.0, size.1, small.data)
-            .ok_or_else(|| Error::runtime("a picture whose data and size differ"))?;
+            .ok_or_else(|| Error::runtime("the data of a picture do not match its size"))?;
         // viuer writes to standard output directly, so earlier output must be flushed first.
         out.write_all(b"\r").and_then(|()| out.flush()).map_err(unwritten)?;
         viuer::print(&DynamicImage::ImageRgb8(rgb), &self.config(column, cells))

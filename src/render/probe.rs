@@ -37,7 +37,7 @@ pub fn probe_on(
     environment: &Environment,
 ) -> Probe {
     if !termios::isatty(output) {
-        let mut terminal = Terminal::plain("output is no terminal");
+        let mut terminal = Terminal::plain("output is not a terminal");
         if let Graphics::Force(p) = options.graphics {
             terminal.protocol = p;
             terminal.reasons.push("asked for with --graphics".into());

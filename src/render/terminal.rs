@@ -100,7 +100,7 @@ pub enum Colours {
 /// Abilities and size of a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terminal {
-    /// How pictures are shown.
+    /// The protocol for pictures.
     pub protocol: Protocol,
     /// The colours of text.
     pub colours: Colours,

@@ -243,14 +243,13 @@ impl Standing {
             Self::Same => None,
             Self::Lost(e) => {
                 let note = format!(
-                    "from [{id}] on the session is not kept: what follows will not come back \
-                     unless \
-                     the disk takes it again"
+                    "cells from [{id}] on are not saved; they will be when the disk can be \
+                     written again"
                 );
                 Some(Err(e.note(note)))
             }
             Self::Back(n) => {
-                Some(Ok(format!("the session is kept again, its last {n} records too")))
+                Some(Ok(format!("the session is saved again, including its last {n} records")))
             }
         }
     }

@@ -23,5 +23,5 @@ pub struct Snapshot {
 
 /// The error when the other side of the session has ended.
 pub(super) fn gone() -> Error {
-    Error::new(Kind::Closed, "nothing takes the session's results any more")
+    Error::new(Kind::Closed, "the session has ended")
 }

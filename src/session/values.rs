@@ -67,7 +67,7 @@ impl Plan {
     pub fn computes(&self) -> Option<String> {
         let one = |(id, names, stopped): &(u64, BTreeSet<String>, bool)| {
             let names = names.iter().cloned().collect::<Vec<_>>().join(", ");
-            let ends = if *stopped { " (was stopped, then runs to its end)" } else { "" };
+            let ends = if *stopped { " (was stopped; runs to the end this time)" } else { "" };
             format!("{names} of [{id}]{ends}")
         };
         let all: Vec<String> = self.again.iter().map(one).collect();
@@ -233,7 +233,7 @@ impl Values {
                         self.given_up.insert(cell.id);
                     }
                     return Err(e.note(format!(
-                        "[{}] could not be computed again; later cells may miss it",
+                        "[{}] could not be computed again; later cells may need its values",
                         cell.id
                     )));
                 }
@@ -306,9 +306,12 @@ fn same(session: &eval::State, cell: &Cell) -> Result<()> {
     match cell.values.iter().find(differs) {
         Some((name, _)) => Err(Error::new(
             Kind::Runtime,
-            format!("{name} of [{}], computed again, is not what it was", cell.id),
+            format!(
+                "{name} of [{}] was computed again and differs from its recorded value",
+                cell.id
+            ),
         )
-        .hint("a file that it reads has changed, or the machine computes otherwise")),
+        .hint("a file that it reads may have changed, or this machine computes differently")),
         None => Ok(()),
     }
 }

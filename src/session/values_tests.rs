@@ -211,7 +211,7 @@ fn a_value_that_is_no_longer_what_it_was_is_said() {
     assert!(fine.rebuilt.troubles.is_empty(), "{:?}", fine.rebuilt.troubles);
     run(&mut maker, "save(sample(seed: 2), \"x.png\")").unwrap();
     let other = build(&mut Values::default(), &base(folder.path()), &cells, "big");
-    assert!(other.rebuilt.troubles[0].to_string().contains("is not what it was"));
+    assert!(other.rebuilt.troubles[0].to_string().contains("differs from its recorded value"));
     assert!(other.rebuilt.session.names.contains_key("big"));
     std::fs::remove_file(&path).unwrap();
     let gone = build(&mut Values::default(), &base(folder.path()), &cells, "big");
@@ -225,7 +225,7 @@ fn a_stopped_cell_is_named_and_an_interrupt_ends_the_building() {
     Arc::make_mut(&mut cells[0]).status = Status::Stopped;
     let mut values = Values::default();
     let plan = values.plan(&cells, BTreeSet::from(["big".to_owned()]), true);
-    assert_eq!(plan.computes().unwrap(), "big of [1] (was stopped, then runs to its end)");
+    assert_eq!(plan.computes().unwrap(), "big of [1] (was stopped; runs to the end this time)");
     let stop = &mut |_: &mut State, _: &Cell| Err(Error::new(Kind::Interrupted, "stopped"));
     let e = values.build(&base(folder.path()), &cells, &plan, stop).err().unwrap();
     assert_eq!(e.kind(), Kind::Interrupted);

@@ -298,11 +298,11 @@ impl Worker {
         if let Err(e) = remembered {
             self.link.tell(Event::Trouble(e))?;
         }
-        self.stands(standing)
+        self.report_standing(standing)
     }
 
     /// Reports a change in whether the journal reaches the disk.
-    fn stands(&self, standing: Standing) -> Result<()> {
+    fn report_standing(&self, standing: Standing) -> Result<()> {
         let id = self.cells.log().cells().last().map_or(1, |c| c.id);
         match standing.said(id) {
             None => Ok(()),
@@ -371,7 +371,7 @@ impl Worker {
         standing: Standing,
         control: &Control,
     ) -> Result<Reply> {
-        self.stands(standing)?;
+        self.report_standing(standing)?;
         if cell.is_some() {
             self.settle(control)?;
         }
@@ -386,7 +386,10 @@ impl Worker {
             return self.link.tell(Event::Line(line.into())).map(|()| None);
         };
         if self.cells.path() == Some(path.as_path()) {
-            return self.link.tell(Event::Line("this is that session".into())).map(|()| None);
+            return self
+                .link
+                .tell(Event::Line("this session is already open".into()))
+                .map(|()| None);
         }
         if let Some(notice) = self.cells.resume(&path)? {
             self.link.tell(Event::Trouble(Error::new(Kind::Format, notice)))?;
@@ -437,8 +440,9 @@ impl Worker {
         match self.state.names.get(&name) {
             Some(Value::Inversion(i)) => Ok(Some(details::details(i))),
             Some(v) => {
-                let what = format!("{} is {}, no inversion", Safe(&name), describe::type_name(v));
-                Err(Error::runtime(what).hint(":details alone shows the last one"))
+                let what =
+                    format!("{} is {}, not an inversion", Safe(&name), describe::type_name(v));
+                Err(Error::runtime(what).hint("`:details` without a name shows the last inversion"))
             }
             None => Err(Error::runtime(format!("nothing is called {}", Safe(&name)))),
         }

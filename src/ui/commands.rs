@@ -42,43 +42,35 @@ const fn entry(name: &'static str, usage: &'static str, about: &'static str) -> 
 
 /// All commands, in the order of help.
 pub(super) const ALL: [Entry; 16] = [
-    entry(":help", ":help", "this; ?name explains a function, ? lists them all"),
-    entry(":undo", ":undo", "takes the last cell back, with everything it changed"),
-    entry(":redo", ":redo", "brings the cell back that was taken back last"),
+    entry(":help", ":help", "this help; ?name explains a function, ? lists them all"),
+    entry(":undo", ":undo", "takes back the last cell and everything that it changed"),
+    entry(":redo", ":redo", "brings back the cell that was taken back last"),
     entry(":history", ":history", "the cells of this session"),
-    entry(
-        ":save",
-        ":save FILE.gnt",
-        "the cells in force as a script; :save! replaces a file that is not ours",
-    ),
+    entry(":save", ":save FILE.gnt", "the cells in force as a script; :save! replaces any file"),
     entry(
         ":open",
         ":open FILE.gnt",
-        "lays a script's cells ready, running nothing: Enter runs the next",
+        "reads a script's cells without running them: Enter runs the next",
     ),
-    entry(":run", ":run", "runs all cells that :open laid ready"),
-    entry(":drop", ":drop", "forgets the cells that :open laid ready"),
-    entry(":rerun", ":rerun", "gets all values of a resumed session now"),
+    entry(":run", ":run", "runs all remaining cells of :open"),
+    entry(":drop", ":drop", "drops the remaining cells of :open"),
+    entry(":rerun", ":rerun", "computes all missing values of a resumed session now"),
     entry(":set", ":set KEY VALUE", "seed, graphics, echo or keys; alone it shows them"),
-    entry(":doctor", ":doctor", "the terminal, the machine and the files, and what to repair"),
+    entry(":doctor", ":doctor", "checks the terminal, the machine and the files"),
     entry(
         ":details",
         ":details [NAME]",
         "the last inversion: losses over the steps, every number defined",
     ),
     entry(":sessions", ":sessions", "the sessions kept on this machine"),
-    entry(
-        ":resume",
-        ":resume [SESSION]",
-        "goes on with another session, the latest when none is named",
-    ),
+    entry(":resume", ":resume [SESSION]", "continues another session; without a name, the latest"),
     entry(":quit", ":quit", "ends; the session is kept (also Ctrl-D)"),
     entry("?", "?NAME [N]", "explains a function; N puts its N-th example on the prompt"),
 ];
 
 /// The settings of `:set`.
 pub(super) const KEYS: [(&str, &str); 4] = [
-    ("seed", "of everything random: a whole number"),
+    ("seed", "seed of all random functions: a whole number"),
     ("graphics", "auto, kitty, iterm, sixel, blocks or none"),
     ("echo", "on: `name = value` shows the value; off: it does not"),
     ("keys", "emacs or vi"),

@@ -80,7 +80,7 @@ fn on_terminal(t: &Terminal) -> Vec<Finding> {
         out.push(tmux);
     }
     if std::env::var_os("SSH_CONNECTION").is_some() {
-        out.push(fine("ssh", "yes: pictures are sent small"));
+        out.push(fine("ssh", "yes: pictures are sent in a reduced size"));
     }
     out
 }
@@ -96,7 +96,7 @@ fn on_machine(device: &Device) -> Vec<Finding> {
         (true, _) => fine("gpu", "in use"),
         (false, true) => Finding {
             repair: Some("gannet --device cuda".into()),
-            ..fine("gpu", "there is one, not in use")
+            ..fine("gpu", "available, but not in use")
         },
         (false, false) => fine("gpu", "not used: this build has no CUDA"),
     };
@@ -123,7 +123,7 @@ fn on_files() -> Vec<Finding> {
         let repair = Some("set HOME or GANNET_STATE".into());
         return vec![Finding {
             repair,
-            ..fine("sessions", "there is no place for them: nothing is kept")
+            ..fine("sessions", "no folder for them: sessions are not saved")
         }];
     };
     let shown = Safe(&folder.to_string_lossy()).to_string();
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn every_finding_fits_and_a_plain_terminal_gets_a_repair() {
-        let mut t = Terminal::plain("output is no terminal");
+        let mut t = Terminal::plain("output is not a terminal");
         t.name = "x\u{1b}[2J".into();
         let lines = report(&t, &Device::Cpu);
         assert!(lines.iter().all(|l| width(l) <= COLUMNS), "{lines:#?}");

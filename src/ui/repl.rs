@@ -352,9 +352,8 @@ fn read_lines(mut ask: impl FnMut(bool) -> Result<()>) -> Result<Input> {
     loop {
         ask(!text.is_empty())?;
         let from = text.len();
-        let read = input
-            .read_line(&mut text)
-            .map_err(|e| Error::io("cannot read what is piped in", &e))?;
+        let read =
+            input.read_line(&mut text).map_err(|e| Error::io("cannot read the piped input", &e))?;
         reading.line(&text[from..]);
         let waits = !is_command(&text) && reading.incomplete();
         match (read, text[..from].is_empty() && text.trim().is_empty()) {

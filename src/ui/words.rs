@@ -33,7 +33,7 @@ impl Words {
 
     /// Adds a name whose value is not computed yet.
     pub fn promise(&mut self, name: &str) {
-        let when = || "a value that comes when it is used".to_owned();
+        let when = || "a value that is computed when it is used".to_owned();
         self.names.entry(name.to_owned()).or_insert_with(when);
     }
 

@@ -45,7 +45,7 @@ fn of_codes(i: &Inversion) -> impl Iterator<Item = Number> {
     });
     let distance = Some(&i.diagnosis.mean_distance[..]).filter(|d| !d.is_empty()).map(|d| {
         let definition = "of the code's mean row, in σ of w; a typical sample has about 1, above \
-                          2.5 lies outside the training";
+                          2.5 it lies outside the training";
         number("distance from the mean of w", d, definition)
     });
     offsets.into_iter().chain(distance)

@@ -193,7 +193,7 @@ pub fn read(file: &Checkpoint, space: Option<Space>, facts: &Facts) -> Result<Ve
         let Some(json) = keys.iter().filter(bare).find_map(|k| told.get(k)) else { continue };
         let about: About = serde_json::from_value(json.clone()).map_err(|e| {
             let message = format!(
-                "{}: what is said about `{}` cannot be read: {e}",
+                "{}: the metadata of `{}` cannot be read: {e}",
                 Safe(&file.file),
                 Safe(&d.name)
             );

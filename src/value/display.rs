@@ -10,7 +10,7 @@ use crate::invert::Inversion;
 use crate::latent::Code;
 use crate::render::{Block, Picture};
 
-/// What a value shows: pictures, then the other blocks.
+/// The display of a value: pictures, then the other blocks.
 #[derive(Default)]
 pub struct Shown {
     /// Pictures, from left to right.

@@ -25,7 +25,7 @@ const TOY_WIDTHS: [usize; 3] = [8, 8, 12];
 /// Scale of the toy encoder's outputs: about a third of the spread of w.
 const TOY_SPREAD: f64 = 0.05;
 
-/// Where the tensors of an encoder come from.
+/// Source of an encoder's tensors.
 #[derive(Clone, Debug)]
 pub enum EncoderSource {
     /// A file.

@@ -43,7 +43,7 @@ struct Store {
 /// A generator that was loaded before.
 struct Entry {
     facts: Arc<ModelFacts>,
-    /// Where it was loaded from, to load it again after its release.
+    /// Its source, to load it again after its release.
     source: String,
     loaded: Weak<Loaded>,
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 /// Finds the facts about a code's generator; `None` omits them.
 type Known<'a> = dyn Fn(&ModelId) -> Option<Arc<ModelFacts>> + 'a;
 
-/// What determines the facts in a type: the fingerprint of a code's generator, and the size of a
-/// code of S, which distinguishes a complete code from a part of one.
+/// The key that determines the facts in a type: the fingerprint of a code's generator, and the size
+/// of a code of S, which distinguishes a complete code from a part of one.
 type Basis<'a> = (Option<&'a str>, Option<usize>);
 
 impl Value {
