@@ -1,4 +1,4 @@
-//! The `gannet` program: only its exit code.
+//! The `gannet` program: runs the command line and returns its exit code.
 
 use std::process::ExitCode;
 

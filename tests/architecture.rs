@@ -1,9 +1,9 @@
-//! The plan of the house, held by a test.
+//! The architecture of `src`, as a test.
 //!
-//! Every file under `src` belongs to a storey: its first folder, or its own name, stands in
-//! [`HOUSE`]. A file imports only from storeys below its own, or from its own folder. `unsafe`,
-//! output and `unwrap` have their places as well. The test reads tokens, so comments, doc examples,
-//! texts and test code do not count (`unsafe` counts in tests too).
+//! Every file under `src` belongs to a layer of [`HOUSE`], by its first folder or its own name. A
+//! file imports only from lower layers, or from its own folder. `unsafe`, output and `unwrap` are
+//! limited to certain layers as well. The test reads tokens, so comments, doc examples, texts and
+//! test code do not count (`unsafe` counts in tests too).
 
 #![cfg(test)]
 
@@ -13,9 +13,8 @@ mod circles;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The storeys, the lowest first: rank in the design, and what lives there. The ground floor has an
-/// order of its own, since an error shows outside text safely and a file operation fails with an
-/// error.
+/// The layers from the lowest up: rank, and the modules of that layer. The lowest layer is ordered
+/// in itself, because an error shows outside text safely and a file operation fails with an error.
 const HOUSE: &[(&str, &[&str])] = &[
     ("its own crate", &["tensor"]),
     ("r0 a", &["limits", "rng", "safe", "space", "words"]),
@@ -34,18 +33,18 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("r9", &["cli"]),
 ];
 
-/// They name every storey: the public surface and the exit code.
+/// These may import from every layer: the public surface and the exit code.
 const FREE: &[&str] = &["lib", "main"];
 
-/// Where `unsafe` may stand: measured kernels.
+/// Folders that may contain `unsafe`: measured kernels.
 const UNSAFE: &[&str] = &["tensor"];
 
-/// Who may hold the process's stdout and stderr: the one sink, the command line, the panic hook,
-/// and the probe that asks the terminal what it can show. The pictures of `render` go to the writer
-/// that they are handed.
+/// Files that may use the process's stdout and stderr: the user interface, the command line, the
+/// panic hook, and the probe that queries the terminal. `render` writes pictures to a writer that
+/// its callers pass.
 const SINKS: &[&str] = &["ui", "cli", "main", "render/probe.rs"];
 
-/// What the language must never see: it is checked and formatted without any tensor.
+/// Modules that must not use tensors: the language is checked and formatted without them.
 const NO_TENSORS: &[&str] = &["lang", "safe", "limits", "space", "store"];
 
 #[test]
@@ -70,7 +69,7 @@ fn read(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
     }
 }
 
-/// All complaints about a source tree: paths relative to `src`, and their texts.
+/// All violations in a source tree, given as paths relative to `src` and their texts.
 fn inspect(files: &BTreeMap<String, String>) -> Vec<String> {
     let parsed: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), tokens(text))).collect();
     let mut tests = BTreeSet::new();
@@ -114,10 +113,10 @@ fn rank(storey: &str) -> Option<usize> {
 
 // ---- imports ----
 
-/// The imports of a file that go to its own height or up, and a storey that the plan does not know.
+/// Imports from the file's own layer or a higher one, and a layer that [`HOUSE`] does not list.
 fn imports(file: &str, code: &[Token]) -> Vec<String> {
     let own = storey(file);
-    // The operators are a crate of their own: `crate` there is not this one.
+    // The tensor crate is separate: `crate` there is another crate.
     if FREE.contains(&own) || own == "tensor" {
         return Vec::new();
     }
@@ -141,7 +140,7 @@ fn imports(file: &str, code: &[Token]) -> Vec<String> {
             }
             None => {
                 let what = format!(
-                    "`crate::{}` is no module with a rank: import from its module",
+                    "`crate::{}` is not a module with a rank: import from its module",
                     target.text
                 );
                 out.push(complaint(file, &at, &what));
@@ -192,7 +191,7 @@ fn targets(file: &str, code: &[Token]) -> Vec<(Token, Token)> {
     out
 }
 
-/// The first names of what follows `crate::`: one name, or each entry of a group.
+/// The first names after `crate::`: a single name, or each entry of a group.
 fn heads(after: &[Token]) -> impl Iterator<Item = Token> {
     let mut out = Vec::new();
     if after.first().is_some_and(|t| t.text == "{") {
@@ -218,7 +217,7 @@ fn heads(after: &[Token]) -> impl Iterator<Item = Token> {
 
 // ---- habits ----
 
-/// Output past the sink, panics in place of errors, and tensors in the language.
+/// Output outside the sinks, panics in place of errors, and tensors in the language.
 fn habits(file: &str, code: &[Token]) -> Vec<String> {
     let own = storey(file);
     let sink = SINKS.contains(&own) || SINKS.contains(&file);
@@ -230,12 +229,12 @@ fn habits(file: &str, code: &[Token]) -> Vec<String> {
             "println" | "print" | "eprintln" | "eprint" | "dbg" if after == "!" && !sink => {
                 "output passes the one sink in src/ui"
             }
-            // `.stdout(…)` sets up a child process; a function may bear the name.
+            // `.stdout(…)` sets up a child process; a function may have that name.
             "stdout" | "stderr" if after == "(" && ![".", "fn"].contains(&before) && !sink => {
                 "the process's own streams belong to the sink in src/ui: take a writer"
             }
             "unwrap" if before == "." && after == "(" => "`unwrap` outside tests: return an Error",
-            // A parser may have an `expect` of its own, `self.expect("(")`; the one of Option and
+            // A parser may have its own `expect`, as in `self.expect("(")`; that of Option and
             // Result takes a text.
             "expect"
                 if before == "."
@@ -255,7 +254,7 @@ fn habits(file: &str, code: &[Token]) -> Vec<String> {
     out
 }
 
-/// Whether the name at `i` is called right on `self`.
+/// Whether the name at `i` is a method called directly on `self`.
 fn own_method(code: &[Token], i: usize) -> bool {
     i >= 2
         && code[i - 2].text == "self"
@@ -264,8 +263,8 @@ fn own_method(code: &[Token], i: usize) -> bool {
 
 // ---- test code ----
 
-/// The tokens of a file without what stands under `#[cfg(test)]` or `#[test]`; and the test modules
-/// that it declares in other files, as paths without `.rs`.
+/// The tokens of a file without items under `#[cfg(test)]` or `#[test]`; and the test modules that
+/// it declares in other files, as paths without `.rs`.
 fn without_tests(file: &str, all: &[Token]) -> (Vec<Token>, Vec<String>) {
     let (mut kept, mut modules, mut i) = (Vec::new(), Vec::new(), 0);
     while i < all.len() {
@@ -288,7 +287,7 @@ fn without_tests(file: &str, all: &[Token]) -> (Vec<Token>, Vec<String>) {
     (kept, modules)
 }
 
-/// Whether an attribute begins here: whether it is an inner one, and where it ends.
+/// If an attribute begins here: whether it is an inner attribute, and its end.
 fn attribute(all: &[Token], at: usize) -> Option<(bool, usize)> {
     let text = |k: usize| all.get(k).map_or("", |t| t.text.as_str());
     let inner = text(at + 1) == "!";
@@ -296,7 +295,7 @@ fn attribute(all: &[Token], at: usize) -> Option<(bool, usize)> {
     (text(at) == "#" && text(open) == "[").then(|| (inner, closing(all, open)))
 }
 
-/// One past the bracket that closes the one at `open`.
+/// One past the bracket that closes the bracket at `open`.
 fn closing(all: &[Token], open: usize) -> usize {
     let mut depth = 0;
     for (k, t) in all.iter().enumerate().skip(open) {
@@ -317,7 +316,7 @@ fn is_test(attribute: &[Token]) -> bool {
     text.contains("[test]") || text.contains("[cfg(test)]") || text.contains("[cfg(all(test,")
 }
 
-/// Where the item under an attribute begins, past its other attributes, and where it ends.
+/// Start of the item under an attribute, after further attributes, and its end.
 fn item(all: &[Token], mut at: usize) -> (usize, usize) {
     while let Some((_, end)) = attribute(all, at) {
         at = end;
@@ -356,22 +355,21 @@ fn declared(file: &str, attributes: &[Token], item: &[Token]) -> Option<String> 
 
 // ---- tokens ----
 
-/// A word, a text with its quotes, `::`, or one character; with its line.
+/// A word, a text with its quotes, `::`, or a single character; with its line.
 #[derive(Clone, Debug, PartialEq)]
 struct Token {
     text: String,
     line: usize,
 }
 
-/// The tokens of a Rust source, without comments and blanks.
+/// The tokens of a Rust source, without comments and whitespace.
 fn tokens(source: &str) -> Vec<Token> {
     let (mut out, mut rest, mut line) = (Vec::new(), source, 1);
     while let Some(c) = rest.chars().next() {
         let len = length(rest, c);
         let text = &rest[..len];
         if !c.is_whitespace() && !text.starts_with("//") && !text.starts_with("/*") {
-            // All texts look alike: only that one stands there matters, but for the file name of a
-            // `#[path]`.
+            // All texts become the same token, except for the file name of a `#[path]`.
             out.push(Token { text: text.to_owned(), line });
         }
         line += text.matches('\n').count();
@@ -380,7 +378,7 @@ fn tokens(source: &str) -> Vec<Token> {
     out
 }
 
-/// How many bytes the token, comment or blank at the beginning takes.
+/// Length in bytes of the token, comment or whitespace at the beginning.
 fn length(rest: &str, first: char) -> usize {
     let until = |end: &str| rest.find(end).map_or(rest.len(), |k| k + end.len());
     let word = || rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
@@ -419,7 +417,7 @@ fn length(rest: &str, first: char) -> usize {
     }
 }
 
-/// The length of a text or character with its quotes.
+/// Length in bytes of a text or character with its quotes.
 fn quoted(rest: &str, quote: char) -> usize {
     let mut escaped = false;
     for (k, c) in rest.char_indices().skip(1) {
@@ -433,7 +431,7 @@ fn quoted(rest: &str, quote: char) -> usize {
     rest.len()
 }
 
-/// The length of a comment, comments within it included.
+/// Length in bytes of a comment, nested comments included.
 fn block_comment(rest: &str) -> usize {
     let (mut depth, mut k) = (0, 0);
     while k < rest.len() {
@@ -452,15 +450,16 @@ fn block_comment(rest: &str) -> usize {
 // ---- the checker itself ----
 
 mod proof {
-    //! That the checker finds what it should, and nothing else.
+    //! The checker reports violations and nothing else.
     use super::*;
 
-    /// The complaints about some files, given as `(name, text)`.
+    /// The violations in some files, given as `(name, text)`.
     fn complaints(files: &[(&str, &str)]) -> Vec<String> {
         inspect(&files.iter().map(|(n, t)| (n.to_string(), t.to_string())).collect())
     }
 
-    /// That one file has exactly these complaints: each given by line and a part of its words.
+    /// Checks that one file has exactly these violations, each given by line and a part of its
+    /// message.
     #[track_caller]
     fn expect(name: &str, text: &str, want: &[(usize, &str)]) {
         let got = complaints(&[(name, text)]);
@@ -487,7 +486,7 @@ mod proof {
         ]);
         let way = "lang/a.rs → lang/b.rs → lang/c.rs → lang/a.rs";
         assert_eq!(ring, [format!("src/lang/a.rs:1: a circle of imports: {way}")]);
-        // A child takes from its folder what its folder defines.
+        // A child module may import what its parent folder defines.
         let chain = tree(&[
             ("lang/mod.rs", "mod a; mod b; use a::f; pub struct S;"),
             ("lang/a.rs", "use super::S; use super::b::X;"),

@@ -1,5 +1,5 @@
-//! `gannet bench edits` and `bench inversions` as their users call them: a folder of people in,
-//! rows out.
+//! `gannet bench edits` and `bench inversions` as commands: a folder of people is the input, rows
+//! are the output.
 #![cfg(test)]
 
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
 
-/// A bundle `m`: a small generator, and one calibrated direction in W.
+/// Writes a bundle `m`: a small generator and one calibrated direction in W.
 fn bundle(folder: &Path) {
     std::fs::create_dir(folder.join("m")).unwrap();
     let pkl = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/pkl/p4_32_gray.pkl");
@@ -46,8 +46,8 @@ fn bundle(folder: &Path) {
     std::fs::write(folder.join("m/directions.safetensors"), bytes).unwrap();
 }
 
-/// A folder `d` of two people: `smiling` is a step away from the base, `beard` an edit without a
-/// direction.
+/// Writes a folder `d` of two people. `smiling` is a step away from the base; `beard` is an edit
+/// without a direction.
 fn people(folder: &Path) {
     std::fs::create_dir(folder.join("d")).unwrap();
     let mut labels = String::new();
@@ -158,7 +158,7 @@ fn inversions_are_compared_row_by_row() {
             .collect();
         gannet(folder.path(), &all)
     };
-    // The toy generator has an encoder and looks at any picture in its own size.
+    // The toy generator has an encoder and accepts a picture of any size.
     let o = bench(
         "toy",
         &["--json", "--methods", "encoder:3,optimize:2,encoder:1,hybrid:1", "--passes", "2"],

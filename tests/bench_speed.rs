@@ -1,4 +1,4 @@
-//! `gannet bench` as its users call it: processes that measure, rows out.
+//! `gannet bench` as a command: it measures in child processes and prints rows.
 #![cfg(test)]
 
 use serde_json::Value;
@@ -25,7 +25,7 @@ fn rows(o: &Output) -> Vec<Value> {
     text(&o.stdout).lines().map(|l| serde_json::from_str(l).expect("JSON")).collect()
 }
 
-/// The keys that are promised, and those that explain them.
+/// The documented keys and the keys that explain them.
 const KEYS: &str = "resolution threads batch device dtype forward_ms step_ms gflop ceiling_share \
                     peak_mb kernels \
                     generator work ms_per_image bytes ceiling_gflops seconds seconds_per_image \
@@ -44,7 +44,7 @@ fn rows_have_the_promised_keys_and_numbers_that_fit_together() {
         "--rounds",
         "2",
     ]));
-    // Only the random one has this side; faces and its inversion have another.
+    // Only the random generator has this resolution; faces and its inversion have another.
     assert_eq!(all.len(), 1);
     let r = &all[0];
     let keys: Vec<&str> = r.as_object().unwrap().keys().map(String::as_str).collect();
@@ -78,10 +78,10 @@ fn the_peak_is_of_the_row_alone() {
         peaks.push(r["peak_mb"].as_f64());
     }
     let [Some(large), Some(small)] = peaks[..] else {
-        return; // a sandbox without the high-water mark: null is what was promised
+        return; // a sandbox without the high-water mark: null is the documented value
     };
-    // The smaller network comes after the larger one, and does not carry its memory: weights of 21
-    // million more.
+    // The smaller network runs after the larger one and does not include its memory: 21 million
+    // weights fewer.
     assert!(small + 40.0 < large, "{small} {large}");
 }
 
@@ -156,7 +156,7 @@ fn mistakes_are_answered() {
     assert!(complaint(&["--only", "people"]).contains("inversion"));
     assert!(complaint(&["--only", "model", "--methods", "hybrid"]).contains("--only inversion"));
     assert!(complaint(&["--methods", "hybird:3"]).contains("did you mean `hybrid`?"));
-    // The other benchmarks are called as before.
+    // The other benchmarks still have their own options.
     assert!(complaint(&["edits"]).contains("--data"));
 }
 
@@ -170,7 +170,7 @@ fn ctrl_c_ends_it_with_what_is_whole() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // In the second round or later, one is whole.
+    // By the second round, one row is complete.
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     let round =

@@ -1,4 +1,4 @@
-//! The program as its users call it: exit codes, pipes, files, and the same bytes again.
+//! The program as users run it: exit codes, pipes, files, and reproducible bytes.
 #![cfg(test)]
 
 use std::io::Read;
@@ -60,7 +60,7 @@ fn the_same_script_gives_the_same_bytes_whatever_the_threads() {
             }
         }
     }
-    // The comparison can fail: another seed gives other bytes.
+    // Another seed gives other bytes, so the comparison above can fail.
     let o = gannet(folder.path(), &["run", "edit.gnt", "--out", "other", "--set", "strength=3"]);
     assert_eq!(code(&o), 0);
     assert_ne!(std::fs::read(folder.path().join("other/edit.png")).unwrap(), first.unwrap()[0].1);
@@ -105,7 +105,7 @@ fn check_underlines_every_mistake_and_runs_nothing() {
             "nothing runs before the whole program is right"
         );
     }
-    // Two of the repairs, followed.
+    // Applies two of the hints.
     std::fs::write(
         folder.path().join("good.gnt"),
         "z = sample(space: Z)\nshow to(W, z) + direction(\"smile\", space: W)\n",
@@ -138,9 +138,9 @@ fn a_picture_of_a_batch_is_chosen_by_its_number() {
     );
 }
 
-/// `gannet eval` with so many seconds of processor time, after which the system sends SIGXCPU: the
-/// work is bounded, not the clock, which counts the neighbours' work as well. Only what hangs takes
-/// a minute.
+/// `gannet eval` with a limit of `work` seconds of processor time, after which the system sends
+/// SIGXCPU. The limit applies to the work rather than the clock, which other processes influence.
+/// Only a hanging process takes a minute.
 fn eval_within(folder: &Path, work: u32, code: &str) -> (ExitStatus, String) {
     let mut child = Command::new("sh")
         .args(["-c", "ulimit -S -t $1 && exec \"$0\" --model toy eval \"$2\" --out ."])
@@ -176,7 +176,7 @@ fn bombs_are_refused_before_they_allocate() {
         "sample(n: 100000, space: W+) |> render()",
         "[i for i in 0..1000000000]",
         "def f(x) = f(x)\nf(1)",
-        // Values that are small in memory and endless to whoever walks them.
+        // Values that are small in memory but endless to traverse.
         &format!("x = [1, 2]\n{}x", "x = [x, x]\n".repeat(22)),
         &format!("x = [1, 2]\n{}print(x)", "x = [[x, 1], x, [x]]\n".repeat(22)),
         &format!("x = sample()\n{}save(x, \"x.png\")", "x = [x, x]\n".repeat(40)),
@@ -191,7 +191,7 @@ fn bombs_are_refused_before_they_allocate() {
             "{bomb}: {errors}"
         );
     }
-    // The limit is seen when it is passed.
+    // The limit is checked as soon as it is passed.
     let (status, errors) =
         eval_within(folder.path(), 1, "invert(sample(), method: optimize, steps: 100000)");
     assert!(status.to_string().contains("SIGXCPU"), "{status} {errors}");
@@ -294,8 +294,7 @@ fn info_and_convert_keep_the_fingerprint() {
 #[test]
 fn a_hostile_pickle_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
-    // Protocol 4; os.system by STACK_GLOBAL, called with one text: what a malicious checkpoint
-    // does.
+    // Protocol 4: STACK_GLOBAL of os.system, called with a text, as in a malicious checkpoint.
     let mut bytes = b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x0btouch owned\x85R.".to_vec();
     std::fs::write(folder.path().join("evil.pkl"), &bytes).unwrap();
     let o = gannet(folder.path(), &["info", "evil.pkl"]);
@@ -347,7 +346,7 @@ fn several_pictures_are_inverted_together_into_the_same_files() {
         code(&gannet(folder.path(), &["eval", "sample(n: 9, seed: 4) |> save(\"p{i}.png\")"])),
         0
     );
-    // Nine are more than one batch.
+    // Nine pictures are more than one batch.
     let all: Vec<String> = (0..9).map(|i| format!("p{i}.png")).collect();
     let invert = |images: &[String], out: &str| {
         let options = ["--method", "hybrid", "--steps", "6", "--out", out];
@@ -375,7 +374,7 @@ fn several_pictures_are_inverted_together_into_the_same_files() {
         std::fs::read(folder.path().join("together/p0.safetensors")).unwrap(),
         std::fs::read(folder.path().join("together/p1.safetensors")).unwrap()
     );
-    // Each is shown by itself, also to programs.
+    // Each picture has its own result, in JSON too.
     let o = gannet(folder.path(), &["invert", "p0.png", "p1.png", "--method", "encoder", "--json"]);
     let found: Vec<serde_json::Value> =
         text(&o.stdout).lines().map(|l| serde_json::from_str(l).unwrap()).collect();
@@ -399,7 +398,7 @@ fn a_picture_that_cannot_be_inverted_is_named() {
     assert!(status == 1 && said.contains("bad.png") && !said.contains("good.png"), "{said}");
     let (status, said) = refused(["good.png", "missing.png"], "o");
     assert!(status == 2 && said.contains("missing.png does not exist"), "{said}");
-    // Two of one name, and a picture in the place of its own reconstruction.
+    // Two pictures of the same name, and a picture with the name of its own reconstruction.
     std::fs::create_dir(folder.path().join("more")).unwrap();
     std::fs::copy(folder.path().join("good.png"), folder.path().join("more/good.png")).unwrap();
     let (status, said) = refused(["good.png", "more/good.png"], "o");
@@ -465,14 +464,14 @@ fn a_folder_that_was_handed_over_makes_no_script_write_elsewhere() {
     for script in scripts {
         std::fs::write(handed.join("s.gnt"), script).unwrap();
         let o = gannet(&handed, &["run", "s.gnt"]);
-        // What the script says openly is refused before it runs.
+        // A path that is literal in the script is refused before the script runs.
         let refused = [1, 2].contains(&code(&o));
         assert!(refused, "{script}: {} {}", text(&o.stdout), text(&o.stderr));
         let said = text(&o.stderr);
         assert!(said.contains("out of the output folder") && said.contains("try: "), "{said}");
         assert!(files(&evil) == before, "{script} wrote outside");
     }
-    // What the user names may be a link, and what the script asks for and is told, goes.
+    // The user may name a link as the output folder, and a script may ask to write outside of it.
     std::fs::write(handed.join("s.gnt"), "save(sample(), \"x.png\")\nsample()").unwrap();
     assert_eq!(code(&gannet(&handed, &["run", "s.gnt", "--out", "0"])), 0);
     assert!(evil.join("x.png").is_file() && evil.join("picture-0001.png").is_file());

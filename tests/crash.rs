@@ -1,8 +1,7 @@
-//! An acknowledged cell is never lost, though the process is killed at any moment (promises 6 and
-//! 10).
+//! An acknowledged cell is never lost, even if the process is killed at any moment.
 //!
-//! The children are this test program again. `GANNET_CRASH_ROUNDS` sets the number of kills (500
-//! for a release).
+//! The child processes run this test program again. `GANNET_CRASH_ROUNDS` sets the number of kills
+//! (500 for a release).
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use gannet::rng::Rng;
@@ -40,7 +39,7 @@ fn folder() -> PathBuf {
     std::env::var_os("GANNET_TEST_FOLDER").unwrap().into()
 }
 
-/// Goes on with a session for ever: appends a cell, then says on stdout that it did.
+/// Appends cells to a session forever, and prints each cell's number after its append.
 #[test]
 #[ignore = "a child of the tests below"]
 fn child_appends_until_killed() {

@@ -1,9 +1,9 @@
 //! Every operator on the GPU against the CPU: values and gradients within 1e-3 of the peak, the
-//! bound of TF32, and within 2e-5 in single precision. In f16 the CPU rounds where a GPU stores:
-//! within 4e-3.
+//! bound of TF32, and within 2e-5 in single precision. In f16 the CPU rounds at the same places as
+//! a GPU: within 4e-3.
 //!
-//! Without a GPU, or in a build without the feature `cuda`, nothing can be compared: each test says
-//! so and passes, unless GANNET_NEED_GPU is set (scripts/cuda/measure sets it).
+//! Without a GPU, or in a build without the feature `cuda`, each test prints that it is skipped and
+//! passes, unless GANNET_NEED_GPU is set (scripts/cuda/measure sets it).
 #![cfg(test)]
 
 use candle_core::{DType, Device, Result, Tensor, Var};
@@ -20,29 +20,29 @@ use std::io::Write;
 use std::process::Command;
 use std::sync::{Mutex, OnceLock};
 
-/// TF32's rounding of an input is 5e-4 at most; sums average over it.
+/// TF32 rounds an input by at most 5e-4; sums average the error.
 const TF32: f64 = 1e-3;
-/// Sums in another order.
+/// Sums are computed in another order.
 const F32: f64 = 2e-5;
-/// A result may be rounded to the neighbour, 1e-3 apart, in each of a few operators.
+/// In each of a few operators a result may round to the neighbouring value, which is 1e-3 apart.
 const F16: f64 = 4e-3;
 
-/// The GPU, shared by all tests of the process; `None` once the reason was said.
+/// The GPU, shared by all tests of the process; `None` after printing the reason.
 fn gpu(test: &str) -> Option<Device> {
     static GPU: OnceLock<std::result::Result<Device, String>> = OnceLock::new();
     match GPU.get_or_init(|| device("cuda").map_err(|e| e.message().to_owned())) {
         Ok(found) => Some(found.clone()),
         Err(why) => {
             assert!(std::env::var_os("GANNET_NEED_GPU").is_none(), "{why}");
-            // Not `eprintln!`, which a passing test swallows.
+            // Writes directly, because a passing test hides `eprintln!`.
             writeln!(std::io::stderr(), "skipped {test}: {why}").unwrap();
             None
         }
     }
 }
 
-/// Runs `f` in single precision or with TF32 allowed; one test at a time, since the choice is the
-/// process's.
+/// Runs `f` with TF32 allowed or in single precision. One test at a time, because the setting
+/// belongs to the process.
 fn with_tf32<R>(allowed: bool, f: impl FnOnce() -> R) -> R {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -79,7 +79,7 @@ fn close(what: &str, found: &Tensor, expected: &Tensor, bound: f64) {
 
 type Operator<'a> = &'a dyn Fn(&[Tensor]) -> Result<Tensor>;
 
-/// The value and the gradients of all arguments, for a loss that weighs every element differently.
+/// The value and the gradients of all arguments, for a loss that weights every element differently.
 fn run(arguments: &[Tensor], f: Operator<'_>, device: &Device) -> Vec<Tensor> {
     let variables: Vec<Var> = arguments
         .iter()
@@ -94,19 +94,19 @@ fn run(arguments: &[Tensor], f: Operator<'_>, device: &Device) -> Vec<Tensor> {
     all
 }
 
-/// Compares an operator of arguments of these shapes with the CPU, and with itself: the same bits
-/// at every run.
+/// Compares an operator on arguments of these shapes with the CPU, and with a second run, which
+/// must give the same bits.
 fn compare(what: &str, gpu: &Device, shapes: &[&[usize]], f: Operator<'_>) {
     compare_within(&[(false, F32), (true, TF32)], what, gpu, shapes, f);
 }
 
-/// The same for an operator in f16, of arguments and with a result that are cast.
+/// Like [`compare`] for an operator in f16, with arguments and result converted.
 fn compare_halves(what: &str, gpu: &Device, shapes: &[&[usize]], f: Operator<'_>) {
     let what = format!("{what} in f16");
     compare_within(&[(true, F16)], &what, gpu, shapes, &|a| f(a)?.to_dtype(DType::F32));
 }
 
-/// With TF32 or without, and the bound for it.
+/// Compares with or without TF32 within the given bound.
 fn compare_within(
     bounds: &[(bool, f64)],
     what: &str,
@@ -210,7 +210,7 @@ fn pointwise_operators() {
             });
         }
     }
-    // Large planes are summed in parts.
+    // Large planes are summed in several parts.
     compare("scale", &gpu, &[&[2, 3, 200, 170], &[2, 3]], &|a| scale(&a[0], &a[1]));
     for maps in [1, 2] {
         compare("add_noise", &gpu, &[&[2, 40, 9, 5], &[maps, 1, 9, 5]], &|a| {
@@ -299,8 +299,8 @@ fn a_whole_generator() {
         spaces::picture(g, ws, Space::WPlus, &Input::default()).map_err(candle_core::Error::wrap)
     };
     let expected = run(std::slice::from_ref(&ws), &|a| picture(&*networks[0], &a[0]), &Device::Cpu);
-    // Roundings add up over the layers; the leaky ReLU's kink moves some gradients by more than
-    // that.
+    // Rounding errors add up over the layers; the kink of the leaky ReLU changes some gradients by
+    // more.
     for (allowed, value, gradient) in [(false, 1e-4, 1e-3), (true, 5e-3, 5e-2)] {
         with_tf32(allowed, || {
             let found = run(std::slice::from_ref(&ws), &|a| picture(&*networks[1], &a[0]), &gpu);
@@ -330,15 +330,15 @@ fn what_does_not_fit_is_an_error_there_too() {
     assert!(bias_act(&t(&[2, 3]), &numbers("b", &[3]), Activation::LRELU).is_err(), "two devices");
 }
 
-/// The program: where the tests were built, or where GANNET_BINARY says on a machine that they were
-/// carried to.
+/// The program: from the test build, or GANNET_BINARY when the tests run on another machine.
 fn gannet() -> Command {
     Command::new(
         std::env::var_os("GANNET_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_gannet").into()),
     )
 }
 
-/// Everything that a session does with tensors, on one device: a tensor left on the other would be
+/// Runs everything that a session does with tensors on one device: a tensor on the other device
+/// would be an error.
 /// an error.
 #[test]
 fn a_program_runs_on_the_gpu() {
@@ -390,7 +390,7 @@ fn without_a_gpu_the_program_says_why() {
         !found.status.success() && said.contains(why) && said.contains("--device cpu"),
         "{said}"
     );
-    // A GPU's numbers on the CPU: refused, not passed over.
+    // GPU kernels are refused on the CPU.
     let found =
         gannet().args(["--model", "toy", "--kernels", "f16", "eval", "1"]).output().unwrap();
     let said = String::from_utf8_lossy(&found.stderr);

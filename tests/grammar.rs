@@ -1,9 +1,9 @@
-//! The grammar, in both directions: every rule has a parser, examples that are accepted and
+//! The grammar in both directions: every rule has a parser, examples that are accepted, and
 //! examples that are refused.
 //!
-//! Examples in one file are separated by a line `#---`. An example that is refused ends in
-//! `#^ text :: words`: its first error underlines that text (`END` for the end of a statement), and
-//! its message holds those words.
+//! Examples in one file are separated by a line `#---`. A refused example ends in `#^ text ::
+//! words`: its first error underlines that text (`END` for the end of a statement), and its message
+//! contains those words.
 
 #![allow(clippy::unwrap_used)]
 
@@ -64,7 +64,7 @@ fn every_rule_that_is_used_is_defined() {
     let given = ["letter", "digit", "character", "newline"];
     for body in text.lines().filter_map(|l| l.split_once(" = ")).map(|(_, body)| body) {
         let body = body.split("(*").next().unwrap();
-        // What stands outside of quotes are names of rules.
+        // Words outside of quotes are names of rules.
         let mut quote = None;
         let outside: String = body
             .chars()
@@ -121,7 +121,7 @@ fn refused_examples_are_refused_where_they_are_wrong() {
             };
             let span = error.span().unwrap();
             let underlined = if span.start == span.end { "END" } else { source.slice(span) };
-            // A repair that can be applied leaves fewer errors.
+            // A fix that can be applied leaves fewer errors.
             if let Some(fix) = error.applied() {
                 let (before, after) = (&code[..fix.span.start], &code[fix.span.end..]);
                 let mended = format!("{before}{}{after}", fix.text);

@@ -1,7 +1,8 @@
-//! Promise 1: no model file runs code, aborts, or exceeds its budget.
+//! A model file never runs code, aborts the process, or exceeds its budget.
 //!
 //! Every input is read in a child process with 1 GiB of address space and 5 seconds of processor
-//! time: no signal, no panic, and one line that names the file, an offset and the broken rule.
+//! time. The expected result is one line that names the file, an offset and the broken rule,
+//! without a signal or a panic.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,13 +25,13 @@ use support::{files, pickles};
 
 const FILE: &str = "GANNET_HOSTILE_FILE";
 
-/// Seconds of processor time that reading a file may take. The work is what is bounded: on a busy
-/// machine the same work takes longer by the clock.
+/// Limit of processor time for reading a file, in seconds. It does not depend on other processes,
+/// as the clock does.
 const WORK: u32 = 5;
-/// How long a child may take by the clock: only one that waits for something takes that long.
+/// Limit by the clock, which only a waiting child reaches.
 const HANGS: Duration = Duration::from_secs(60);
 
-/// The child: reads one file in every way and says what came out.
+/// The child process: reads one file in every way and prints the results.
 #[test]
 fn child() {
     let Some(path) = std::env::var_os(FILE).map(PathBuf::from) else { return };
@@ -69,13 +70,13 @@ fn child() {
     }
 }
 
-/// What the child made of a file.
+/// The output of the child for a file.
 fn read_in_child(path: &Path) -> Result<String, String> {
     read_within(path, WORK, HANGS)
 }
 
-/// The same with so many seconds of processor time, after which the system sends SIGXCPU, and as
-/// long by the clock.
+/// Like [`read_in_child`], with `work` seconds of processor time, after which the system sends
+/// SIGXCPU, and the limit `hangs` by the clock.
 fn read_within(path: &Path, work: u32, hangs: Duration) -> Result<String, String> {
     let script = "ulimit -v 1048576 && ulimit -S -t $1 && exec \"$0\" --exact child --nocapture \
                   --test-threads=1";
@@ -136,15 +137,15 @@ fn hostile_files_are_refused_in_one_line() {
                         eprintln!("{what}: {first:?}");
                     }
                     match seen {
-                        // All three ways must refuse, opening alone too unless only the numbers are
-                        // wrong.
+                        // All three ways must refuse the file. Opening alone may succeed if only
+                        // the values are wrong.
                         Ok(text)
                             if text.matches("REFUSED").count()
                                 < if what.starts_with("value") { 2 } else { 3 } =>
                         {
                             wrong.lock().unwrap().push(format!("{what}: was read: {text}"));
                         }
-                        // What stands behind a bar is the rule that must be named.
+                        // The text after a bar is the rule that the message must name.
                         Ok(text)
                             if what
                                 .split_once(" | ")
@@ -163,8 +164,7 @@ fn hostile_files_are_refused_in_one_line() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
 }
 
-/// The other side of the rules: files that keep them, if only just, are read in the same small
-/// child.
+/// Files that just keep the rules are read in the same small child process.
 #[test]
 fn files_at_the_edge_of_the_rules_are_read() {
     if std::env::var_os(FILE).is_some() {
@@ -179,7 +179,7 @@ fn files_at_the_edge_of_the_rules_are_read() {
     }
 }
 
-/// A proof is worth what its instrument sees.
+/// The harness detects every kind of failure that the tests rely on.
 #[test]
 fn the_harness_sees_panics_aborts_memory_work_and_hanging() {
     if std::env::var_os(FILE).is_some() {

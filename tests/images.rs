@@ -39,7 +39,7 @@ fn resampling_agrees_with_pillow() {
             let rounded = tensors.tensor(&format!("{job}.{name}.u8")).unwrap();
             let ours = resize(source, w, h, filter).unwrap().data;
             let off = ours.iter().zip(rounded.data()).map(|(a, b)| a.abs_diff(*b)).max();
-            // Pillow's weights are fixed-point numbers: near a half they may round the other way.
+            // Pillow uses fixed-point weights, which may round the other way near a half.
             assert!(off <= Some(1), "{job} {name}: {off:?}");
             bytes_seen += ours.len();
             equal += ours.iter().zip(rounded.data()).filter(|(a, b)| a == b).count();
@@ -54,7 +54,7 @@ fn picture() -> Raster {
     Raster::new(97, 61, 3, (0..97 * 61).flat_map(v).collect()).unwrap()
 }
 
-/// A PNG chunk with its checksum.
+/// Makes a PNG chunk with its checksum.
 fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
     let mut all = kind.to_vec();
     all.extend(body);
@@ -81,8 +81,8 @@ fn png_with(width: u32, height: u32, depth: u8, colour: u8, chunks: &[Vec<u8>]) 
     out
 }
 
-/// A zlib stream that unpacks to about 1000 times its size: a long run of one stored byte, by fixed
-/// Huffman codes.
+/// Makes a zlib stream that unpacks to about 1000 times its size: a long run of a single byte, with
+/// fixed Huffman codes.
 fn zlib_run(bytes: usize) -> Vec<u8> {
     let mut bits = Vec::new();
     let mut push = |value: u32, count: u32, msb_first: bool| {
@@ -190,15 +190,14 @@ fn bombs() -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// The most memory this process had, in MiB.
+/// Peak memory of this process in MiB.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or("0");
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or(0) >> 10
 }
 
-/// The processor time that this thread had, on which everything is decoded: a busy machine does not
-/// change it.
+/// Processor time of this thread, which decodes everything; a busy machine does not change it.
 fn worked() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap()
@@ -213,7 +212,8 @@ fn bombs_and_truncations_are_errors() {
         let start = worked();
         let error = match decode("b.png", bytes, &LIMITS) {
             Err(e) => e,
-            // A profile is no part of the picture: too much of it may be dropped.
+            // A colour profile is not part of the picture, so a profile that is too large may be
+            // dropped.
             Ok(d) if name.contains("profile") => {
                 assert_eq!((d.raster.width, d.raster.height), (4, 4));
                 continue;
@@ -231,7 +231,7 @@ fn bombs_and_truncations_are_errors() {
 
 #[test]
 fn files_that_are_no_files() {
-    // A device is refused, whatever it would give; so is a file beyond the limit.
+    // A device is refused, whatever it contains; so is a file beyond the limit.
     let endless = read(Path::new("/dev/zero"), &LIMITS).unwrap_err();
     assert!(endless.kind() == Kind::Io && endless.message().contains("regular file"), "{endless}");
     let large = tempfile::NamedTempFile::new().unwrap();

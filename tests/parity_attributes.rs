@@ -1,4 +1,4 @@
-//! The attribute network computes what PyTorch computes: `tests/reference/attributes`.
+//! The attribute network gives the numbers of PyTorch: `tests/reference/attributes`.
 #![cfg(test)]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -43,7 +43,7 @@ fn reference() -> Reference {
     }
 }
 
-/// The largest difference over the largest value.
+/// The largest difference relative to the largest value.
 fn off(ours: &Tensor, theirs: &Tensor) -> f64 {
     assert_eq!(ours.dims(), theirs.dims());
     let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -72,7 +72,7 @@ fn activations_scores_and_embedding_are_pytorchs() {
 
 #[test]
 fn every_single_score_is_pytorchs() {
-    // Beside years and degrees a wrong probability would drown in the test above.
+    // Ages and angles are so large that they would hide a wrong probability in the test above.
     let Reference { network, numbers } = reference();
     let (ours, theirs) = (network.scores(&numbers["x"]).unwrap(), &numbers["scores"]);
     for (i, output) in network.config().outputs.iter().enumerate() {
@@ -116,8 +116,8 @@ fn landmarks_scale_with_the_picture() {
     let x = &numbers["x"];
     let large = x.upsample_nearest2d(64, 64).unwrap();
     let (small, large) = (network.landmarks(x).unwrap(), network.landmarks(&large).unwrap());
-    // Doubling pixels and averaging them again gives the same picture, so the same shares of twice
-    // the side.
+    // Doubling the pixels and averaging them again gives the same picture, and therefore the same
+    // positions at twice the scale.
     for (s, l) in small.iter().zip(&large) {
         for (p, q) in s.points.iter().flatten().zip(l.points.iter().flatten()) {
             assert!((2.0 * p - q).abs() < 1e-3, "{p} {q}");

@@ -1,5 +1,5 @@
 //! Plain generators against numbers from PyTorch (tests/reference/dcgan): pictures and gradients in
-//! z. Every file goes the whole way: its tensors without any settings, recognised by content.
+//! z. Every file has only tensors without settings, and is recognised by its content.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 type Tensors = BTreeMap<String, Tensor>;
 
-/// The most that two tensors of one shape differ.
+/// The largest difference between two tensors of the same shape.
 fn apart(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.dims(), b.dims());
     let most = a.sub(b).unwrap().abs().unwrap().flatten_all().unwrap().max(0).unwrap();
@@ -25,7 +25,7 @@ fn most(t: &Tensor) -> f64 {
     apart(t, &t.zeros_like().unwrap())
 }
 
-/// A file of these tensors alone.
+/// Makes a file of these tensors.
 fn file(tensors: &Tensors) -> Vec<u8> {
     let array = |(name, t): (&String, &Tensor)| {
         let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -34,7 +34,7 @@ fn file(tensors: &Tensors) -> Vec<u8> {
     weights::safetensors::write_f32(&tensors.iter().map(array).collect(), None).unwrap()
 }
 
-/// Its generator.
+/// Opens a file of these tensors as a generator.
 fn open(name: &str, tensors: &Tensors) -> Arc<dyn Generator> {
     let bytes = file(tensors);
     let file = weights::open_bytes(&format!("{name}.safetensors"), bytes, &LIMITS).unwrap();
@@ -71,8 +71,8 @@ fn pictures_and_gradients_are_those_of_pytorch() {
     assert!(seen >= 13, "only {seen} reference files");
 }
 
-/// Names of containers and of parallel training, other networks and an optimizer beside it change
-/// nothing; nor does conversion to our own format.
+/// Name prefixes of containers and parallel training, other networks, an optimizer, and conversion
+/// to our own format do not change the generator.
 #[test]
 fn what_is_around_a_generator_changes_nothing() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))

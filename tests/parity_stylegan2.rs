@@ -16,7 +16,7 @@ use gannet::weights::Weights;
 use std::path::Path;
 use support::{flat, relative, worst};
 
-/// One file of the reference.
+/// A case of the reference.
 type Case = support::Case<Given>;
 
 fn cases() -> Vec<Case> {
@@ -45,12 +45,12 @@ impl Case {
     }
 }
 
-/// z in W+.
+/// Maps z to W+.
 fn lifted(g: &dyn Generator, z: &Tensor, labels: Option<&Tensor>) -> Tensor {
     rise(g, z, (Space::Z, Space::WPlus), &Input::labelled(labels)).unwrap()
 }
 
-/// The picture of a W+ code.
+/// Renders a W+ code.
 fn paint(g: &dyn Generator, ws: &Tensor, noise: Noise) -> Tensor {
     picture(g, ws, Space::WPlus, &Input::of(noise)).unwrap()
 }
@@ -86,8 +86,8 @@ fn codes_and_pictures() {
     }
 }
 
-/// Space S: the official code's picture comes from its styles alone, and the affine maps are those
-/// of its weights.
+/// Space S: the official picture follows from its styles alone, and our affine maps give those
+/// styles.
 #[test]
 fn styles_make_the_official_pictures() {
     for case in cases() {
@@ -137,7 +137,8 @@ fn pickles_give_the_same_pictures() {
         let g = generator::load(checkpoint, &Device::Cpu).unwrap_or_else(|e| panic!("{file}: {e}"));
         let picture = paint(&*g, case.at("w"), Noise::Const);
         let e = worst(&picture, case.at("image.const"));
-        // Half-precision weights are other weights; the loader must come near, not equal.
+        // Half-precision weights are slightly different weights, so the loader must be close rather
+        // than equal.
         let tolerance =
             if about["dtypes"].as_array().expect("dtypes").len() > 1 { 0.05 } else { 1e-3 };
         assert!(e <= tolerance, "{file}: differs by {e:e}");
@@ -153,9 +154,9 @@ fn gradients_in_codes_and_noise() {
             continue;
         }
         let g = case.build();
-        // Not at ref.w, which is rounded to f32: in sg2_64_resnet one activation of b8.conv1 lies
-        // so near the kink of the leaky ReLU that the rounding turns its sign, and with it the
-        // gradient by a thousandth.
+        // Not at ref.w, which is rounded to f32. In sg2_64_resnet one activation of b8.conv1 is so
+        // close to the kink of the leaky ReLU that the rounding changes its sign, and the gradient
+        // by a thousandth.
         let ws = lifted(&g, case.at("z"), case.get("c"));
         let ws = Var::from_tensor(&ws).unwrap();
         let noise: Vec<Var> = g.noise_maps().iter().map(|m| Var::from_tensor(m).unwrap()).collect();

@@ -1,5 +1,5 @@
-//! StyleGAN3 against numbers from NVIDIA's own PyTorch code (tests/reference): codes, pictures as
-//! they are and moved, and gradients in every space, in the transform and in weights, for the
+//! StyleGAN3 against numbers from NVIDIA's own PyTorch code (tests/reference): codes, pictures with
+//! and without a transform, and gradients in every space, in the transform and in weights, for the
 //! configurations T and R, with labels, other layer counts, filters, margins and limits.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
@@ -17,7 +17,7 @@ use gannet::weights::{self, Weights};
 use std::path::Path;
 use support::{flat, folder, relative, worst};
 
-/// One file of the reference.
+/// A case of the reference.
 type Case = support::Case<Given>;
 
 fn cases() -> Vec<Case> {
@@ -34,12 +34,12 @@ impl Case {
         g
     }
 
-    /// The codes of its z, with gradients.
+    /// Maps the case's z to codes, with gradients.
     fn map(&self, g: &dyn Generator, z: &Tensor) -> Tensor {
         spaces::rise(g, z, (Space::Z, Space::W), &Input::labelled(self.get("c"))).unwrap()
     }
 
-    /// The transform under which the reference's picture is moved.
+    /// The transform of the reference's picture.
     fn transform(&self) -> Tensor {
         let number = |v: &serde_json::Value| v.as_f64().expect("a number");
         let shift = [0, 1].map(|i| number(&self.notes["shift"][i]));
@@ -162,7 +162,7 @@ fn gradients_in_weights() {
     assert!(compared >= 20, "only {compared} gradients compared");
 }
 
-/// Every picture has its own transform, where one each is given.
+/// With one transform for each picture, every picture has its own.
 #[test]
 fn a_transform_for_each_picture() {
     let case = cases().into_iter().find(|c| c.name == "sg3_t_32").expect("case");
@@ -182,7 +182,7 @@ fn a_transform_for_each_picture() {
     assert!(e.to_string().contains("transform") && e.repair().is_some(), "{e}");
 }
 
-/// The picture of a case, drawn from a pickle.
+/// Compares the picture of a case with that of a pickle.
 fn from_pickle(case: &Case, path: &Path) {
     let name = path.display();
     let checkpoint = weights::open(path, &LIMITS).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -210,7 +210,7 @@ fn pickles_give_the_same_pictures() {
     assert_eq!(opened, 2, "pickles of our own writer");
 }
 
-/// Pickles that the official code wrote, which are not kept here: `scripts/reference/stylegan3.py
+/// Reads pickles from the official code, which are not stored here: `scripts/reference/stylegan3.py
 /// --pickles DIR` makes them, and the variable names DIR.
 #[test]
 fn official_pickles_give_the_same_pictures() {

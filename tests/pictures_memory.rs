@@ -1,5 +1,5 @@
-//! How much memory pictures of every shape take, on every way that a picture goes: each way runs in
-//! a process of its own, whose peak is measured.
+//! Memory for pictures of every shape in every operation: each operation runs in its own process,
+//! whose peak is measured.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
 use gannet::builtin::Output;
@@ -17,17 +17,17 @@ use std::process::Command;
 
 const PICTURE: &str = "GANNET_TEST_PICTURE";
 const PROGRAM: &str = "GANNET_TEST_PROGRAM";
-/// What a run takes besides its pictures: rendering buffers, threads, an allocator's slack.
+/// Memory of a run besides its pictures: rendering buffers, threads, allocator overhead.
 const CHANGE: u64 = 96 << 20;
 
-/// The most memory that this process has held, in bytes.
+/// Peak memory of this process in bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// Paints what is shown, as a terminal would get it.
+/// Paints results as for a terminal.
 struct Shown;
 
 impl Output for Shown {
@@ -42,7 +42,7 @@ impl Output for Shown {
     }
 }
 
-/// The child: runs a program on a picture and says what the program took.
+/// The child process: runs a program on a picture and prints its memory.
 #[test]
 fn child() {
     let (Ok(picture), Ok(program)) = (std::env::var(PICTURE), std::env::var(PROGRAM)) else {
@@ -55,7 +55,7 @@ fn child() {
         let source = Source::new("test", text.replace("PICTURE", &picture)).unwrap();
         session.run(&source, &BTreeMap::new(), &Control::default(), &mut Shown)
     };
-    // The generator and its networks are read before the measurement begins.
+    // The generator and its networks are loaded before the measurement begins.
     run("attributes(sample(seed: 1))").unwrap();
     let before = peak();
     let ended = run(&program);
@@ -63,7 +63,7 @@ fn child() {
     ended.unwrap();
 }
 
-/// Bytes that a program takes on a picture.
+/// Memory in bytes that a program needs for a picture.
 fn took(picture: &Path, program: &str) -> u64 {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture", "--test-threads=1"])
@@ -78,7 +78,7 @@ fn took(picture: &Path, program: &str) -> u64 {
     line.trim().parse().unwrap()
 }
 
-/// Pictures of one colour: few bytes on the disk, all of them in memory.
+/// Pictures of one colour: small on the disk, full size in memory.
 fn pictures(folder: &Path) -> Vec<(std::path::PathBuf, u64)> {
     let mut all = Vec::new();
     for (w, h) in [(8192, 1), (1, 8192), (8192, 8192), (1, 1)] {
@@ -102,7 +102,8 @@ fn every_way_of_a_picture_keeps_to_its_bound() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    // What is kept at its own size is a tensor of four bytes a value; beside it stand its bytes.
+    // A picture at its own size is a tensor of four bytes for each value, in addition to its file's
+    // bytes.
     let fitted = |_: u64| LIMITS.fit_bytes;
     let kept = |n: u64| LIMITS.fit_bytes + 4 * n;
     type Bound<'a> = &'a dyn Fn(u64) -> u64;
@@ -117,7 +118,7 @@ fn every_way_of_a_picture_keeps_to_its_bound() {
     let mut wrong = Vec::new();
     for (path, n) in pictures(folder.path()) {
         for (program, bound, large) in &ways {
-            // Of large pictures the ways that differ in memory are enough: they take seconds.
+            // Large pictures take seconds, so only operations that differ in memory run on them.
             if n > 1 << 20 && !large {
                 continue;
             }
@@ -131,7 +132,7 @@ fn every_way_of_a_picture_keeps_to_its_bound() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A proof is worth what its instrument sees.
+/// The measurement detects memory that is used.
 #[test]
 fn the_instrument_sees_memory() {
     if std::env::var_os(PICTURE).is_some() {
@@ -141,6 +142,6 @@ fn the_instrument_sees_memory() {
     let path = folder.path().join("a.png");
     std::fs::write(&path, encode::png(&Raster::filled(2048, 2048, &[7]).unwrap(), &[]).unwrap())
         .unwrap();
-    // Three channels of four bytes.
+    // Three channels of four bytes each.
     assert!(took(&path, "x = image(\"PICTURE\", align: none)") > 3 * 4 * 2048 * 2048);
 }

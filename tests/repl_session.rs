@@ -1,8 +1,8 @@
 //! The whole prompt with the toy generator: on a pseudo-terminal, in a pipe, in tmux, and killed at
 //! random moments.
 //!
-//! The children are this test program again (see `pty`). `GANNET_CRASH_ROUNDS` sets the number of
-//! kills.
+//! The child processes run this test program again (see `pty`). `GANNET_CRASH_ROUNDS` sets the
+//! number of kills.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod pty;
@@ -29,7 +29,7 @@ fn variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).map(PathBuf::from)
 }
 
-/// The prompt, with its sessions in `GANNET_TEST_FOLDER`, resuming the latest where
+/// The prompt, with its sessions in `GANNET_TEST_FOLDER`; resumes the latest session if
 /// `GANNET_TEST_RESUME` is set.
 #[test]
 #[ignore = "a child of the tests below"]
@@ -136,7 +136,7 @@ fn ctrl_c_keeps_the_best_so_far_and_the_details_tell() {
     let saved = journal(folder.path());
     assert_eq!(saved[0].status, gannet::session::Status::Stopped);
     assert_eq!(saved[0].pictures.len(), 3);
-    // What was shown is what comes back: its numbers, its step, its pictures, and its curve.
+    // The resumed session shows the same numbers, step, pictures and curve.
     let mut pty = resumed(folder.path());
     pty.wait_for("[3] ", 1);
     let again = enter(&mut pty, "r");
@@ -186,7 +186,7 @@ fn a_session_comes_back_as_it_was_and_computes_only_what_is_too_large() {
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
-    // Known before it has a value: white, not pale.
+    // The name is known before it has a value: white, not pale.
     pty.send("k");
     pty.wait_for("\x1b[0mk", 1);
     let next = enter(&mut pty, " + 18");
@@ -196,7 +196,7 @@ fn a_session_comes_back_as_it_was_and_computes_only_what_is_too_large() {
     let big = enter(&mut pty, "big[7]");
     assert!(big.contains("computing again: big of [4]") && big.contains("▀"), "{big}");
     assert!(!enter(&mut pty, "big[8]").contains("computing"));
-    assert!(enter(&mut pty, ":rerun").contains("all values are there"));
+    assert!(enter(&mut pty, ":rerun").contains("all values are available"));
     assert!(enter(&mut pty, ":undo").contains("[11] taken back"));
     assert!(enter(&mut pty, "k + 19").contains("40019"));
     pty.send("\x04");
@@ -258,12 +258,12 @@ fn saved_opened_and_run_from_the_prompt() {
     std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + "\n#%% more\np = m + 1\n")
         .unwrap();
     assert!(enter(&mut pty, &save).contains("not what this session wrote"));
-    // The load statement before the cells is one as well; nothing has run yet.
+    // The load statement before the cells is a cell too; nothing has run yet.
     let opened = enter(&mut pty, &format!(":open {}", file.display()));
     assert!(opened.contains("4 cells") && !opened.contains("40006"), "{opened}");
     pty.wait_for("\"toy\"", 1);
     pty.prompt_again("\r");
-    // The next one stands on the prompt; cleared, the rest still runs.
+    // The next cell is on the prompt; after it is cleared, the others still run.
     pty.prompt_again("\x03");
     assert!(enter(&mut pty, ":run").contains("40006"));
     pty.send("\x04");
@@ -288,7 +288,7 @@ fn sigterm_in_the_middle_leaves_a_whole_journal_and_says_that_it_can_go_on() {
 
 // ---- in a pipe
 
-/// Statements that would take minutes, in what is done to values and pictures.
+/// Statements that would take minutes, in operations on values and pictures.
 fn endless(folder: &Path) -> Vec<String> {
     let path = folder.join("large.png");
     let picture = gannet::image::Raster::filled(6000, 6000, &[1, 2, 3]).unwrap();
@@ -310,7 +310,7 @@ fn ctrl_c_ends_whatever_runs_and_the_session_goes_on() {
     for (i, statement) in endless(folder.path()).iter().enumerate() {
         let views = pty.text().matches("\x1b[?25l").count();
         pty.send(&format!("{statement}\r"));
-        // The live view: it runs.
+        // The live view appears, so the statement runs.
         pty.wait_for("\x1b[?25l", views + 1);
         let prompts = pty.text().matches("\x1b[?2004h").count();
         pty.send("\x03");
@@ -372,7 +372,7 @@ fn kill_9_at_random_moments_loses_nothing_that_was_seen() {
     for round in 0..rounds {
         let mut pty = resumed(folder.path());
         pty.wait_for("\x1b[?2004h", 1);
-        // What was seen in the round before stands on the screen again, before anything runs.
+        // The output of the previous round is on the screen again, before anything runs.
         let shown = pty.text();
         for n in last_round.iter().rev().take(25) {
             assert!(
@@ -482,7 +482,8 @@ fn in_tmux_an_inversion_is_watched_stopped_and_shown() {
     assert!(!shown.contains('━'), "the live view is gone without a trace:\n{shown}");
     tmux.run(&["send-keys", "40000 + 17", "Enter"]);
     tmux.wait_for("40017");
-    // The signature and what the parameter is stand below the line while it is typed, and go.
+    // The signature and the parameter's description appear below the line during typing, and then
+    // disappear.
     tmux.run(&["send-keys", "invert(r, sp"]);
     let hint = tmux.wait_for("╰─ invert(");
     assert!(hint.contains("space: Z, W, W+"), "{hint}");
@@ -504,7 +505,7 @@ fn a_terminal_without_cursor_movements_gets_a_plain_prompt() {
         pty.wait_for("is not defined", 1);
         pty.send(":quit\n");
         let seen = pty.restored();
-        // No escape sequence: such a terminal would show it as text.
+        // No escape sequences: such a terminal would show them as text.
         assert!(!seen.contains('\x1b'), "{seen:?}");
     }
 }

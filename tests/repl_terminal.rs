@@ -1,8 +1,8 @@
 //! The prompt and the live view on a real pseudo-terminal.
 //!
-//! Each test starts this very test program again as a child whose terminal is a pseudo-terminal
-//! made here, with one of the `child_` functions below as its only test. The child's own terminal
-//! modes are read from our end at any moment.
+//! Each test starts this test program again as a child process on a pseudo-terminal, with one of
+//! the `child_` functions below as its only test. The test can read the child's terminal modes at
+//! any moment.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod pty;
@@ -42,7 +42,7 @@ impl Assist for Words {
     }
 }
 
-/// `run N` works N steps of 10 ms with previews, `boom` panics in the work, anything else is
+/// `run N` works for N steps of 10 ms with previews, `boom` panics in the work, any other text is
 /// echoed.
 fn repl(catch: bool, typed: &str) {
     let mut terminal = Terminal::acquire().unwrap();
@@ -63,7 +63,7 @@ fn repl(catch: bool, typed: &str) {
                 if let Some(path) = std::env::var_os("GANNET_TEST_ANSWER") {
                     std::fs::write(path, &answer).unwrap();
                 }
-                // Nobody may be there any more to read it.
+                // The terminal may be closed by now.
                 let _ = terminal.print(&format!("={answer}=\n"));
                 if answer.ends_with("Checkpoint") {
                     break;
@@ -89,7 +89,7 @@ fn job(text: &str, control: &Control) -> String {
             Some(Tensor::full(step as f32 / n as f32, (1, 3, 32, 32), &Device::Cpu).unwrap());
         let losses = vec![("pixel", 1.0 / step as f64)];
         control.report(Progress { title: "job W+".into(), step, total: n, losses, preview });
-        // A stubborn job finishes nothing early but when it is aborted.
+        // A stubborn job only ends early when it is aborted.
         if control.stop() == Stop::Abort || (control.stop() != Stop::No && n != STUBBORN) {
             return format!("stopped {:?}", control.stop());
         }
@@ -130,7 +130,7 @@ fn prompt_run_prompt() {
     pty.wait_for("=hello=", 1);
     pty.send("\x04");
     let text = pty.restored();
-    // The view is wiped before the result is printed, and nothing asked for the cursor's position.
+    // The view is erased before the result is printed, and the cursor's position was never queried.
     let wiped = text.rfind("\r\x1b[K\x1b[C\x1b[J\r\x1b[?25h").unwrap();
     assert!(wiped < text.find("=finished").unwrap());
     assert!(text[wiped..].find('━').is_none());
@@ -150,7 +150,7 @@ fn ctrl_c_keeps_then_aborts_and_the_session_goes_on() {
         pty.wait_for("=stopped Keep=", round);
         took = took.min(pressed.elapsed());
     }
-    // The best of three: a busy machine may delay any one of them.
+    // The fastest of three, because a busy machine may delay each of them.
     assert!(took < Duration::from_millis(250), "{took:?}");
     pty.send("run 3001\r");
     pty.wait_for("/3001", 1);
@@ -158,10 +158,10 @@ fn ctrl_c_keeps_then_aborts_and_the_session_goes_on() {
     pty.wait_for("again", 1);
     pty.send("\x03");
     pty.wait_for("=stopped Abort=", 1);
-    // At the prompt it clears the line: what was typed before is not run.
+    // At the prompt, Ctrl-C clears the line: earlier keys do not run.
     pty.send("never");
     pty.wait_for("never", 1);
-    // What arrives together with the Ctrl-C goes with it, as in a shell.
+    // Keys that arrive together with Ctrl-C are dropped with it, as in a shell.
     pty.prompt_again("\x03");
     pty.send("after\r");
     pty.wait_for("=after=", 1);
@@ -175,11 +175,11 @@ fn three_lines_in_one_write_all_run_and_what_is_typed_meanwhile_waits() {
     pty.wait_for("> ", 1);
     pty.send("one\rrun 40\rthree\r");
     pty.wait_for("▀", 1);
-    // Typed while the work runs: not echoed into the view, and on the prompt after what came
-    // before, where it waits for a Return.
+    // Keys typed while the work runs are not echoed into the view. They wait on the prompt for a
+    // Return, after earlier keys.
     pty.send("four\r");
     pty.wait_for("=three=", 1);
-    // It was on the prompt that `three` came to, too.
+    // `four` was also on the prompt that received `three`.
     pty.wait_for("four", 2);
     std::thread::sleep(Duration::from_millis(200));
     assert!(!pty.text().contains("=four="));
@@ -241,7 +241,7 @@ fn ctrl_z_suspends_work_and_prompt_with_the_terminal_as_it_was() {
     pty.send("run 3000\r");
     pty.wait_for("/3000", 1);
     suspend(&mut pty);
-    // It goes on, in a view that is drawn anew.
+    // The work continues, in a redrawn view.
     let drawn = pty.text().matches("job W+").count();
     pty.wait_for("job W+", drawn + 1);
     pty.send("\x03");
@@ -258,7 +258,7 @@ fn ctrl_z_suspends_work_and_prompt_with_the_terminal_as_it_was() {
 fn a_long_burst_keeps_its_order() {
     let mut pty = Pty::start("child_repl");
     pty.wait_for("> ", 1);
-    // More than any buffer on the way holds at once, with a run in the middle of it.
+    // More than any buffer on the way can hold, with a run in the middle.
     let lines: Vec<String> = (0..60)
         .map(|i| if i == 3 { "run 20".into() } else { format!("line{i:02}{}", "x".repeat(30)) })
         .collect();
@@ -341,7 +341,7 @@ fn a_resize_in_the_middle_leaves_no_copies() {
     }
     pty.wait_for("=finished 120=", 1);
     pty.send("\x04");
-    // Each new size begins by wiping from the view's first cell.
+    // Each resize begins by erasing from the view's first cell.
     assert!(pty.restored().matches("\x1b[?25l\r\x1b[K\x1b[C\x1b[J\r").count() >= 6);
 }
 
@@ -355,7 +355,7 @@ fn completion_and_hints_reach_the_line() {
     pty.wait_for("(steps)", 1);
     pty.prompt_again("\x03");
     pty.send("\x1b[A\r");
-    // The arrow brings the last line back.
+    // The up arrow brings the last line back.
     pty.wait_for("=invert=", 2);
     pty.send("\x04");
     pty.restored();

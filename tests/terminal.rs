@@ -19,14 +19,15 @@ use std::time::{Duration, Instant};
 
 // ------------------------------------------------------------------ the terminals
 
-/// How a terminal answers: what it says to each question, in the order asked, and what is typed
-/// around it.
+/// A terminal's behaviour: its answers to the queries, in the order of the queries, and the keys
+/// typed around them.
 #[derive(Clone, Default)]
 struct Script {
     delay: u64,
-    /// (a part of the question, the answer).
+    /// (a part of the query, the answer).
     answers: Vec<(&'static str, &'static str)>,
-    /// Typed before the probe starts, while it waits, between the answers, and after the last.
+    /// Keys typed before the probe starts, while it waits, between the answers, and after the last
+    /// answer.
     keys: [&'static str; 4],
 }
 
@@ -101,7 +102,7 @@ fn send(fd: &OwnedFd, text: &str) {
     }
 }
 
-/// Plays the terminal's part until the device attributes were asked for.
+/// Plays the terminal until the device attributes are queried.
 fn play(master: &OwnedFd, script: &Script) {
     let mut seen = Vec::new();
     let start = Instant::now();
@@ -124,7 +125,7 @@ fn play(master: &OwnedFd, script: &Script) {
 struct Run {
     probe: Probe,
     took: Duration,
-    /// What the next reader finds.
+    /// Input left for the next reader.
     left: Vec<u8>,
 }
 
@@ -198,10 +199,10 @@ fn a_slow_terminal_is_waited_for_but_not_longer() {
 fn no_key_is_lost_and_none_changes_place() {
     let scripts = [kitty(), xterm(), iterm(), Script { delay: 60, ..kitty() }, Script::default()];
     for (i, script) in scripts.into_iter().enumerate() {
-        // Keys after the last answer meet a line discipline again, which would turn a return into a
-        // newline.
+        // Keys after the last answer pass the line discipline again, which would turn a return into
+        // a newline.
         let keys = ["x = image(\"žena.jpg\")\nshow ", "x\x1b[A\x03", "\x1b[5~", "\x1bPé"];
-        // A mute terminal has no place between or after its answers.
+        // A mute terminal gives no answers to type between or after.
         let keys = if script.answers.is_empty() { [keys[0], keys[1], "", keys[3]] } else { keys };
         let r = run(&Script { keys, ..script }, &ENV);
         let all = [r.probe.typed, r.left].concat();
@@ -221,7 +222,7 @@ fn pipes_and_lost_terminals_get_no_graphics() {
         "a pipe is not asked anything"
     );
     let p = probe_on(writer.as_fd(), slave.as_fd(), &Options::default(), &env);
-    assert_eq!(p.terminal.protocol, Protocol::Blocks, "nobody there to answer, but colours show");
+    assert_eq!(p.terminal.protocol, Protocol::Blocks, "without answers, but with colours");
     let dumb = Environment::from(&[("TERM", "dumb")][..]);
     let p = probe_on(slave.as_fd(), slave.as_fd(), &Options::default(), &dumb);
     assert_eq!(p.terminal.protocol, Protocol::None);
@@ -237,7 +238,7 @@ fn pipes_and_lost_terminals_get_no_graphics() {
 
 // ------------------------------------------------------------------ reading the bytes back
 
-/// A picture found in the output: its bytes, where its top left corner is, and the cells it claims.
+/// A picture in the output: its bytes, its top left corner, and its size in cells.
 struct Found {
     kind: Protocol,
     file: Vec<u8>,
@@ -245,7 +246,7 @@ struct Found {
     keys: String,
 }
 
-/// A terminal of unlimited height that understands what the painter sends, and nothing else.
+/// A terminal of unlimited height that understands only the sequences that the painter sends.
 #[derive(Default)]
 struct Screen {
     cells: Vec<Vec<char>>,
@@ -391,7 +392,7 @@ impl Screen {
     }
 }
 
-/// A picture with structure at every scale, in colour.
+/// A colour picture with structure at every scale.
 fn picture(side: usize, phase: f64) -> Raster {
     let value = |i: usize| {
         let (x, y) = ((i % side) as f64 / side as f64, (i / side) as f64 / side as f64);
@@ -433,7 +434,8 @@ fn psnr(a: &Raster, b: &Raster) -> f64 {
     -10.0 * (sum / a.data.len() as f64 / 65025.0).max(1e-12).log10()
 }
 
-/// Pictures next to each other in one row, text right of them, all within the width.
+/// Checks that the pictures are side by side in one row, with the text to their right, all within
+/// the width.
 fn check_layout(screen: &Screen, columns: usize, rows: usize) {
     let places: Vec<_> = screen.found.iter().map(|f| f.at).collect();
     assert_eq!(places, [(0, 0), (0, columns + 1), (0, 2 * columns + 2)]);
@@ -483,7 +485,7 @@ fn iterm_pictures_come_back() {
         let back = decode("iterm", &found.file, &LIMITS).unwrap().raster;
         assert_eq!(back, resize(&p.raster, 112, 112, Filter::Area).unwrap());
     }
-    // Large pictures go as JPEG: still faithful.
+    // Large pictures are sent as JPEG and are still faithful.
     let mut out = Vec::new();
     let large = picture(1024, 0.0);
     let mut sink = sinks::sink_for(&Terminal { cell: (20, 40), ..terminal(Protocol::Iterm) });
@@ -525,14 +527,14 @@ fn narrow_wide_and_colourless() {
             [Protocol::Kitty, Protocol::Iterm, Protocol::Sixel, Protocol::Blocks, Protocol::None]
         {
             let bytes = Painter::new(terminal(protocol)).render(&result(), width).unwrap();
-            // Text alone has plain line ends: it may go into a pipe.
+            // Text without pictures has plain line ends, because it may go into a pipe.
             let text = String::from_utf8(bytes.clone())
                 .unwrap()
                 .replace("\r\n", "\n")
                 .replace('\n', "\r\n");
             let lines = Screen::read(text.as_bytes()).lines();
             let widest = lines.iter().map(|l| l.chars().count()).max().unwrap();
-            // Descriptions are not wrapped: they may be paths.
+            // Descriptions are not wrapped, because they may be paths.
             let limit = usize::from(width).max(if protocol == Protocol::None { 50 } else { 26 });
             assert!(widest <= limit, "{protocol:?} {width}: {widest}");
             let text = lines.concat();
@@ -556,7 +558,7 @@ fn outside_text_never_reaches_the_terminal() {
         let one = Picture { raster: picture(32, 0.0), caption: evil.into() };
         let result = [Block::Pictures(vec![one]), Block::text([evil])];
         let bytes = Painter::new(terminal(protocol)).render(&result, 200).unwrap();
-        // The screen panics on every sequence that the painter does not send.
+        // The screen panics on any other sequence than those of the painter.
         let lines = Screen::read(&bytes).lines().concat();
         assert!(
             lines.contains("\\u{1b}]0;owned\\u{7}\\u{9b}31m\\u{202e}b\\u{d}"),
@@ -569,7 +571,7 @@ fn outside_text_never_reaches_the_terminal() {
 
 const HELPER: &str = "GANNET_TERMINAL_HELPER";
 
-/// Not a test of its own: what runs inside tmux.
+/// The part of a test that runs inside tmux.
 #[test]
 #[ignore = "runs inside tmux, started by the test below"]
 fn helper_inside_tmux() {
@@ -579,7 +581,7 @@ fn helper_inside_tmux() {
     let probed = probe(&Options::default());
     let typed = Block::text([format!("typed<{}>", String::from_utf8_lossy(&probed.typed))]);
     let mut pictures = Vec::new();
-    // For a look by eye in any terminal: picture files to show instead.
+    // For a visual check in any terminal: names picture files to show instead.
     match std::env::var("GANNET_TERMINAL_SHOW") {
         Ok(files) => {
             for file in files.split(':') {
@@ -628,7 +630,7 @@ fn helper() -> String {
     )
 }
 
-/// Plays a kitty until the text comes, and returns all that it was sent.
+/// Plays a kitty terminal until the text arrives, and returns all received bytes.
 fn play_kitty(master: &OwnedFd, until: &str) -> Vec<u8> {
     let questions = [("\x1b[>q", "\x1bP>|kitty(0.35.2)\x1b\\"), ("\x1b[c", "\x1b[?62;c")];
     let mut seen = Vec::new();
@@ -659,7 +661,7 @@ fn kitty_behind_tmux_gets_pictures_and_placeholders() {
     tcsetwinsize(&slave, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 800, ws_ypixel: 480 })
         .unwrap();
     let end = || std::process::Stdio::from(slave.try_clone().unwrap());
-    // The helper waits until tmux knows what is behind it.
+    // The helper waits until tmux has identified the outer terminal.
     let command = format!("sleep 1; {}", helper());
     let mut client = std::process::Command::new("tmux")
         .env_remove("TMUX")
@@ -688,7 +690,7 @@ fn kitty_behind_tmux_gets_pictures_and_placeholders() {
     let text = String::from_utf8_lossy(&seen);
     let pane = tmux.run(&["-u", "capture-pane", "-p"]).unwrap();
     tmux.run(&["kill-server"]);
-    // Whatever its exit status: it was killed with its server.
+    // Any exit status is fine, because the client was killed with its server.
     let _ = client.wait();
     assert!(text.contains("tmux hands them on"), "{text}");
     let mut screen = Screen::default();
@@ -698,14 +700,14 @@ fn kitty_behind_tmux_gets_pictures_and_placeholders() {
     assert_eq!(screen.found.len(), 1);
     assert!(screen.found[0].keys.contains("c=16,r=8,U=1"), "{}", screen.found[0].keys);
     assert_eq!(decode("kitty", &screen.found[0].file, &LIMITS).unwrap().raster, picture(128, 0.0));
-    // What tmux keeps, and draws again when the pane moves.
+    // The rows that tmux stores and redraws when the pane moves.
     let rows: Vec<_> =
         pane.lines().map(|l| l.matches('\u{10eeee}').count()).filter(|&n| n > 0).collect();
     assert_eq!(rows, [16; 8]);
     assert!(text.contains('\u{10eeee}'));
 }
 
-/// Foreground and background of the half blocks of captured lines, as pixels.
+/// Foreground and background of captured half blocks, as pixels.
 fn pixels_of(capture: &str) -> Vec<Vec<[[u8; 3]; 2]>> {
     let mut rows = Vec::new();
     for line in capture.lines().filter(|l| l.contains('▀')) {
@@ -743,7 +745,7 @@ fn half_blocks_survive_tmux() {
         return;
     };
     let command = helper();
-    // One call: a server without a session would end at once.
+    // In a single call, because a server without a session ends at once.
     let overrides = ["set", "-g", "terminal-overrides", ",*:RGB", ";"];
     let session = ["new-session", "-d", "-x", "80", "-y", "40", &command];
     tmux.run(&[&["start-server", ";"][..], &overrides[..], &session[..]].concat());

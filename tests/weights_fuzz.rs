@@ -1,5 +1,5 @@
-//! Mutated model files, read in process: an error or a checkpoint, never a panic. Seeded, so that a
-//! failure repeats.
+//! Mutated model files, read in process: the result is an error or a checkpoint, never a panic. The
+//! seed is fixed, so that a failure repeats.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,7 +16,7 @@ use gannet::rng::Rng;
 use gannet::weights;
 use support::{files, pickles, reference};
 
-/// Bytes that readers trip over.
+/// Bytes that often break readers.
 const ODD: [&[u8]; 8] = [
     &[0],
     &[0xff],
@@ -28,7 +28,7 @@ const ODD: [&[u8]; 8] = [
     &[0, 0, 0, 0x40],
 ];
 
-/// A copy with a few bytes changed, put in, taken out, repeated or cut off.
+/// A copy with a few bytes changed, inserted, removed, repeated or cut off.
 fn mutate(rng: &mut Rng, seed: &[u8]) -> Vec<u8> {
     let mut out = seed.to_vec();
     for _ in 0..1 + rng.below(4) {
@@ -50,7 +50,7 @@ fn mutate(rng: &mut Rng, seed: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Reads `rounds` mutants of each seed file; how many were still readable.
+/// Reads `rounds` mutants of each seed file; returns the number that was still readable.
 fn fuzz(name: &str, seeds: &[Vec<u8>], rounds: usize) -> usize {
     let mut readable = 0;
     for (s, seed) in seeds.iter().enumerate() {
@@ -80,8 +80,7 @@ fn fuzz(name: &str, seeds: &[Vec<u8>], rounds: usize) -> usize {
     readable
 }
 
-/// Most mutants must be refused, but some must get past the first checks, or nothing behind them
-/// was tried.
+/// Most mutants must be refused, but some must pass the first checks to test the later ones.
 fn assert_deep(readable: usize, tried: usize) {
     assert!(readable > tried / 200, "{readable} of {tried} were readable");
     assert!(readable < tried * 9 / 10, "{readable} of {tried} were readable");
@@ -122,7 +121,7 @@ fn nvidia_pickle_mutated() {
     assert_deep(fuzz("nvidia", &seeds, 400), 400);
 }
 
-/// Random programs of valid opcodes, so that calls meet arguments of every kind.
+/// Random programs of valid opcodes, so that calls get arguments of every kind.
 #[test]
 fn random_pickle_programs() {
     let names = [

@@ -1,4 +1,5 @@
-//! How much memory a large file takes. One test alone in its process: the peak is the process's.
+//! Peak memory for a large file. The only test in its process, because the peak belongs to the
+//! process.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,19 +17,19 @@ use std::io::Write;
 use support::pickles::{call, global, legacy, persistent_id, tensor, text};
 
 const MIB: u64 = 1 << 20;
-/// Bytes of a tensor, and how many there are.
+/// Size of a tensor in bytes.
 const TENSOR: u64 = 8 * MIB;
 const COUNT: u64 = 12;
 
-/// The most memory that this process has held, in bytes.
+/// Peak memory of this process in bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|l| l.starts_with("VmHWM")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }
 
-/// Writes `{"G": [as many again], "t0": …}` as NVIDIA's pickles do, each storage a nested legacy
-/// file, without ever holding more than one storage.
+/// Writes `{"G": [as many again], "t0": …}` as in NVIDIA's pickles. Each storage is a nested legacy
+/// file; only one storage is in memory at a time.
 fn write(path: &std::path::Path) {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
     let blob_head =
@@ -36,7 +37,7 @@ fn write(path: &std::path::Path) {
     let len = (blob_head.len() as u64 + TENSOR) as u32;
     file.write_all(b"\x80\x04}").unwrap();
     for i in 0..COUNT {
-        // `tensor` around a mark that is replaced by the storage's bytes as they are written.
+        // `tensor` around a marker, which the storage's bytes replace during the write.
         let mark = b"STORAGE-HERE";
         let storage = call(global("torch.storage", "_load_from_bytes"), &[mark.to_vec()]);
         let body =
@@ -62,7 +63,7 @@ fn reading_holds_little_more_than_the_tensors_asked_for() {
     let list = file.weights.list();
     assert_eq!((list.tensors.len() as u64, list.values()), (COUNT, COUNT * TENSOR / 4));
     assert!(peak() - before < 8 * MIB, "opening took {} MiB", (peak() - before) / MIB);
-    // One tensor of many: it, its storage on the way, and change.
+    // One tensor of many: the tensor, the storage being read, and some overhead.
     file.weights.take_any("t3").unwrap();
     let took = (peak() - before) / MIB;
     assert!(peak() - before < 3 * TENSOR, "taking one tensor took {took} MiB");
@@ -71,7 +72,7 @@ fn reading_holds_little_more_than_the_tensors_asked_for() {
     assert!(peak() - before < 4 * TENSOR, "a fingerprint took {took} MiB");
     let all = file.weights.arrays().unwrap();
     assert_eq!(all.len() as u64, COUNT - 1);
-    // The tensors, one storage on its way, and change.
+    // All tensors, one storage being read, and some overhead.
     assert!(
         peak() - before < COUNT * TENSOR + 2 * TENSOR + 8 * MIB,
         "open took {} MiB",

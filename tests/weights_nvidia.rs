@@ -1,4 +1,4 @@
-//! NVIDIA network pickles that the reference files do not cover, made by our own assembler.
+//! NVIDIA network pickles that the reference files do not cover, made by the tests' own assembler.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -49,7 +49,7 @@ fn open(body: &[u8]) -> gannet::error::Result<Checkpoint> {
     weights::open_bytes("net.pkl", pickle(body), &LIMITS)
 }
 
-/// Names of its tensors.
+/// The names of a checkpoint's tensors.
 fn names(c: &Checkpoint) -> Vec<&String> {
     c.weights.list().tensors.keys().collect()
 }

@@ -1,5 +1,5 @@
-//! Every reader against files and numbers made by other code (tests/reference): no tensor missing,
-//! none extra, difference 0.
+//! Every reader against files and numbers of other code (tests/reference): the same tensors, with
+//! difference 0.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +27,7 @@ fn tensors(path: &Path) -> BTreeMap<String, Array> {
     weights::open(path, &LIMITS).and_then(|c| c.weights.arrays()).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// The same names, shapes and values.
+/// Checks names, shapes and values for equality.
 fn assert_same(file: &str, got: &BTreeMap<String, Array>, want: &BTreeMap<String, Array>) {
     assert_eq!(got.keys().collect::<Vec<_>>(), want.keys().collect::<Vec<_>>(), "{file}");
     for (name, w) in want {

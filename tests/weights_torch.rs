@@ -1,5 +1,5 @@
-//! Files of `torch.save` that the reference files do not cover, made by our own assembler: every
-//! form of zip, whole modules, names of spread modules, archives around them.
+//! Files of `torch.save` that the reference files do not cover, made by the tests' own assembler:
+//! every form of zip, whole modules, names from parallel training, archives around them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,18 +25,18 @@ fn names(c: &Checkpoint) -> Vec<&str> {
     c.weights.list().tensors.keys().map(String::as_str).collect()
 }
 
-/// What stands at the end of a zip.
+/// The records at the end of a zip.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
-    /// The plain record.
+    /// The plain record alone.
     Plain,
-    /// zip64 records before it, and true numbers in the plain one, as torch writes them.
+    /// zip64 records, then a plain record with valid numbers, as torch writes them.
     Both,
-    /// zip64 records before it, and none of its numbers in the plain one.
+    /// zip64 records, then a plain record without valid numbers.
     Only64,
 }
 
-/// A zip of stored entries, byte by byte; `pad` aligns their data to 64 bytes, as torch does.
+/// Makes a zip of stored entries; `pad` aligns their data to 64 bytes, as torch does.
 fn zip(entries: &[(String, Vec<u8>)], end: End, pad: bool) -> Vec<u8> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     for (name, data) in entries {
@@ -75,7 +75,7 @@ fn zip(entries: &[(String, Vec<u8>)], end: End, pad: bool) -> Vec<u8> {
     out
 }
 
-/// The checksum of a zip's entry.
+/// The checksum of a zip entry.
 fn crc(data: &[u8]) -> u32 {
     let step = |sum: u32, byte: &u8| {
         (0..8)
@@ -84,7 +84,7 @@ fn crc(data: &[u8]) -> u32 {
     !data.iter().fold(u32::MAX, step)
 }
 
-/// A torch zip whose entries are in a folder of that name.
+/// A torch zip whose entries are in the folder `folder`.
 fn torch(folder: &str, end: End, pad: bool) -> Vec<u8> {
     let object = tensor(persistent_id("FloatStorage", "0", 4), 0, &[4], &[1]);
     let data: Vec<u8> = [1f32, 2.0, 3.0, 4.0].iter().flat_map(|v| v.to_le_bytes()).collect();
@@ -98,7 +98,7 @@ fn torch(folder: &str, end: End, pad: bool) -> Vec<u8> {
     zip(&entries, end, pad)
 }
 
-/// Of 21 letters, the directory's first entry takes as many bytes as the zip64 records.
+/// A folder name of 21 letters makes the directory's first entry as long as the zip64 records.
 #[test]
 fn the_folder_in_a_zip_may_have_any_name() {
     for end in [End::Plain, End::Both, End::Only64] {
@@ -136,8 +136,8 @@ fn module(class: &[u8], own: &[(&str, Vec<u8>)], inner: &[(&str, Vec<u8>)]) -> V
     [class, b")\x81", &state, b"b"].concat()
 }
 
-/// A DCGAN as `torch.save(model)` writes it: user class, `torch.nn` inside, an activation that is a
-/// function.
+/// A DCGAN as `torch.save(model)` writes it: a user class around `torch.nn`, with a function as
+/// activation.
 fn network() -> Vec<u8> {
     let conv = module(
         &global("torch.nn.modules.conv", "ConvTranspose2d"),
@@ -167,7 +167,7 @@ fn whole_modules_become_state_dicts() {
         assert_eq!(file.config()["_modules"]["main"]["class"], "Sequential");
         assert_eq!(file.config()["in_channels"], 3);
     }
-    // Beside other things, under its key.
+    // Under a key, beside other entries.
     let file = open(pickle(&of(&[("netG", network()), ("epoch", int(7))]))).unwrap();
     assert_eq!(names(&file), ["netG.main.0.weight"]);
     assert_eq!(file.config()["epoch"], 7);
@@ -197,12 +197,12 @@ fn a_class_is_never_called() {
         let e = open(bytes).err().unwrap_or_else(|| panic!("{what}: was read")).to_string();
         assert!(e.contains("not allowed") || e.contains("a tuple"), "{what}: {e}");
     }
-    // A word and no more: it leaves nothing behind, and a file of such holds no tensor.
+    // An object without arguments leaves nothing, so a file of such objects holds no tensor.
     let e = open(made(b")")).unwrap_err().to_string();
     assert!(e.contains("at least one tensor"), "{e}");
 }
 
-/// What a small file names again and again does not fill the memory.
+/// A small file that names the same object many times does not fill the memory.
 #[test]
 fn repeated_names_and_modules_are_bounded() {
     let long = text(&"m".repeat(250));
@@ -224,7 +224,7 @@ fn names_of_spread_modules_lose_the_level() {
     assert_eq!(names(&open(pickle(&wrapped)).unwrap()), ["a", "b.weight"]);
     let file = open(pickle(&of(&[("g_ema", wrapped)]))).unwrap();
     assert_eq!(names(&file), ["g_ema.a", "g_ema.b.weight"]);
-    // One name without it: then it is a part of the model.
+    // If one name has no prefix, the prefix is part of the model.
     let mixed = of(&[("module.a", one()), ("b", one())]);
     assert_eq!(names(&open(pickle(&mixed)).unwrap()), ["b", "module.a"]);
     let spread = module(
@@ -248,6 +248,6 @@ fn a_tar_around_a_model_is_read_as_the_model() {
     let mut file = open(tar).unwrap();
     assert_eq!((file.format, names(&file)), ("torch-zip", vec!["x"]));
     assert!(file.weights.take("x", &[4]).is_ok());
-    // What is called .tar but is the torch file itself needs no care.
+    // A file named .tar that is a torch file itself is read as such.
     assert_eq!(weights::open_bytes("net.pth.tar", inner, &LIMITS).unwrap().format, "torch-zip");
 }

@@ -1,14 +1,14 @@
-//! The terminal's answers, told apart from what the user typed meanwhile.
+//! Separates the terminal's answers from keys that the user typed meanwhile.
 
-/// The id of the picture that the query asks kitty about; nothing is shown under it.
+/// The picture id in the query for kitty graphics; no picture is shown under it.
 pub const QUERY_ID: u32 = 31;
 
-/// The question: kitty graphics, cell and window size in pixels, name, synchronised updates, true
-/// colour, and at last the device attributes, which every terminal answers: nothing comes after
-/// them.
+/// The queries: kitty graphics, cell and window size in pixels, name, synchronised updates, true
+/// colour, and last the device attributes. Every terminal answers these, so their answer ends the
+/// answers.
 ///
-/// The colour is set, asked back and reset; nothing is printed in it. Inside a multiplexer kitty is
-/// not asked about: tmux would take the question for a new title of its pane.
+/// The colour is set, queried and reset; nothing is printed in it. Inside a multiplexer the kitty
+/// query is left out, because tmux would take it for a new title of its pane.
 pub fn question(multiplexed: bool) -> Vec<u8> {
     let kitty = format!("\x1b_Gi={QUERY_ID},s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\");
     let kitty = if multiplexed { "" } else { &kitty };
@@ -18,14 +18,14 @@ pub fn question(multiplexed: bool) -> Vec<u8> {
 
 const FENCE: &str = "\x1b[c";
 
-/// What the terminal answered, and what was typed.
+/// The terminal's answers, and the typed keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
     /// Kitty graphics work.
     pub kitty: bool,
-    /// Pixels of a cell, across and down.
+    /// Cell size in pixels: width, height.
     pub cell: Option<(u16, u16)>,
-    /// Pixels of the window, across and down.
+    /// Window size in pixels: width, height.
     pub window: Option<(u16, u16)>,
     /// Name and version (XTVERSION): outside text.
     pub name: Option<String>,
@@ -33,16 +33,16 @@ pub struct Answers {
     pub synchronized: bool,
     /// 24-bit colours are kept as they are.
     pub true_colour: bool,
-    /// The device attributes; `Some` means that all answers are here. 4 stands for sixel.
+    /// The device attributes; `Some` means that all answers have arrived. Attribute 4 is sixel.
     pub attributes: Option<Vec<u16>>,
-    /// How many answers there were.
+    /// Number of answers.
     pub count: usize,
-    /// The bytes that are no answers, in order.
+    /// All bytes that are not answers, in order.
     pub typed: Vec<u8>,
 }
 
-/// Splits what came from the terminal. Works on any bytes; what is no complete answer counts as
-/// typed, but the beginning of an answer at the very end is dropped: no key sends it.
+/// Splits the terminal's input. Works on any bytes: an incomplete answer counts as typed, except at
+/// the very end, where it is dropped, because keys never send it.
 pub fn split(bytes: &[u8]) -> Answers {
     let mut found = Answers::default();
     let mut rest = bytes;
@@ -68,7 +68,7 @@ struct Reply {
     effect: Box<dyn FnOnce(&mut Answers)>,
 }
 
-/// The answer that these bytes begin with.
+/// The answer at the beginning of these bytes.
 fn answer(bytes: &[u8]) -> Option<Reply> {
     string(bytes, b"\x1b_G")
         .map(kitty)
@@ -76,11 +76,11 @@ fn answer(bytes: &[u8]) -> Option<Reply> {
         .or_else(|| csi(bytes))
 }
 
-/// The body and whole length of a string sequence with this opening, closed by ST.
+/// Body and total length of a string sequence with this opening, closed by ST.
 fn string<'a>(bytes: &'a [u8], opening: &[u8]) -> Option<(&'a [u8], usize)> {
     let body = bytes.strip_prefix(opening)?;
     let end = body.windows(2).position(|w| w == b"\x1b\\")?;
-    // An escape inside would mean that another sequence began: then this was no string.
+    // An escape inside means that another sequence began, so this was not a string.
     (!body[..end].contains(&0x1b)).then_some((&body[..end], opening.len() + end + 2))
 }
 
@@ -98,14 +98,14 @@ fn device_string((body, length): (&[u8], usize)) -> Option<Reply> {
         return Some(Reply { length, effect: Box::new(move |a| a.name = Some(name)) });
     }
     let attributes = body.strip_prefix(b"1$r").or_else(|| body.strip_prefix(b"0$r"))?;
-    // 48:2:1:2:3m, 48:2::1:2:3m or 48;2;1;2;3m, perhaps after others.
+    // 48:2:1:2:3m, 48:2::1:2:3m or 48;2;1;2;3m, possibly after other attributes.
     let text = String::from_utf8_lossy(attributes).replace(';', ":").replace("::", ":");
     let kept = text.contains("48:2:1:2:3m");
     Some(Reply { length, effect: Box::new(move |a| a.true_colour |= kept) })
 }
 
-/// `CSI ? … c`, `CSI 4;h;w t`, `CSI 6;h;w t`, `CSI ? 2026;n $ y`; no other, for keys are CSI
-/// sequences too.
+/// Parses `CSI ? … c`, `CSI 4;h;w t`, `CSI 6;h;w t` and `CSI ? 2026;n $ y`. Other CSI sequences may
+/// be keys.
 fn csi(bytes: &[u8]) -> Option<Reply> {
     let body = bytes.strip_prefix(b"\x1b[")?;
     let end = body.iter().position(|b| (0x40..=0x7e).contains(b))?;
@@ -131,9 +131,9 @@ fn csi(bytes: &[u8]) -> Option<Reply> {
     Some(Reply { length, effect })
 }
 
-/// Whether the bytes can only be an answer whose end has not come.
+/// Whether the bytes can only be an answer that is still incomplete.
 fn is_begun(bytes: &[u8]) -> bool {
-    // An escape may be the first half of the end.
+    // An escape may be the first half of the terminator.
     let open =
         |opening: &[u8]| bytes.starts_with(opening) && !bytes[1..bytes.len() - 1].contains(&0x1b);
     let digits = |opening: &[u8]| {
@@ -187,7 +187,7 @@ mod tests {
         for shift in 0..keys.len() {
             let mut stream = Vec::new();
             for (i, k) in keys.iter().enumerate() {
-                // A lone escape right before an answer is one more byte that is no answer.
+                // A single escape right before an answer is one more byte that counts as typed.
                 stream.extend(k.as_bytes());
                 stream.extend(answers.get((i + shift) % keys.len()).unwrap_or(&"").as_bytes());
             }
@@ -214,7 +214,7 @@ mod tests {
         let stream = format!("a{KITTY}b");
         for cut in 0..stream.len() {
             let a = split(&stream.as_bytes()[..cut]);
-            // At most the two bytes that could be Alt and a key are taken for typed.
+            // At most the two bytes that could be Alt and a key count as typed.
             let extra = a.typed.strip_prefix(b"a").unwrap_or(&[]);
             assert!(extra.len() <= 4 && !extra.contains(&b'b'), "{cut}: {extra:?}");
         }

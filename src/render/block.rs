@@ -1,7 +1,7 @@
-//! Parts of a result, before anything lays them out.
+//! The parts of a result, independent of layout.
 //!
-//! A result is a list of blocks. Terminals draw them ([`super::Painter`]), journals keep their
-//! words ([`words`]), other programs get their JSON ([`super::json`]).
+//! A result is a list of blocks. Terminals draw them ([`super::Painter`]), journals keep their text
+//! ([`words`]), other programs get them as JSON ([`super::json`]).
 
 use super::plot::{bars, number};
 use super::text::{describe, indented, printable};
@@ -11,7 +11,7 @@ use crate::lang::span::Source;
 use crate::safe::Safe;
 use unicode_width::UnicodeWidthStr;
 
-/// A part of a result. Texts may come from outside: drawing escapes them.
+/// A part of a result. Texts may come from outside; drawing escapes them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Block {
     /// Pictures, from left to right.
@@ -33,16 +33,16 @@ pub enum Block {
 pub struct Picture {
     /// The picture.
     pub raster: Raster,
-    /// A few words under it; may be empty.
+    /// A short text under the picture; may be empty.
     pub caption: String,
 }
 
 /// A table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    /// Heads of the columns.
+    /// Column headers.
     pub columns: Vec<String>,
-    /// Rows, one cell a column.
+    /// Rows, with one cell for each column.
     pub rows: Vec<Vec<Cell>>,
 }
 
@@ -51,14 +51,14 @@ pub struct Table {
 pub enum Cell {
     /// A text.
     Text(String),
-    /// A number and its digits after the point.
+    /// A number and its digits after the decimal point.
     Number(f64, usize),
 }
 
 /// Curves over a common axis, on a logarithmic scale.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plot {
-    /// The line above the curves.
+    /// Title above the curves.
     pub title: String,
     /// The curves.
     pub curves: Vec<Curve>,
@@ -78,7 +78,7 @@ pub struct Curve {
 pub struct Numbers {
     /// The numbers.
     pub all: Vec<Number>,
-    /// Whether each gets a line of its own with four digits and its definition.
+    /// Whether each number gets its own line, with four digits and its definition.
     pub defined: bool,
 }
 
@@ -87,7 +87,7 @@ pub struct Numbers {
 pub struct Number {
     /// Its name.
     pub name: String,
-    /// The value, or several of one kind.
+    /// The value, or several values of one kind.
     pub values: Vec<f64>,
     /// Its unit; may be empty.
     pub unit: String,
@@ -110,8 +110,8 @@ impl Block {
         Self::Text(lines.into_iter().map(Into::into).collect())
     }
 
-    /// The block in lines of any length, without its pictures. Texts from outside are not yet
-    /// escaped.
+    /// The block as lines of any length, without its pictures. Texts from outside are not escaped
+    /// yet.
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Pictures(_) => Vec::new(),
@@ -127,7 +127,7 @@ impl Block {
     }
 }
 
-/// A result in words alone, one line each, not wrapped: for a journal, a log, a screen reader.
+/// A result as unwrapped lines of text, for a journal, a log or a screen reader.
 ///
 /// # Errors
 /// When a picture cannot be read.
@@ -144,14 +144,14 @@ pub fn words(blocks: &[Block]) -> Result<Vec<String>> {
     Ok(lines)
 }
 
-/// A picture's caption before what replaces the picture.
+/// A picture's caption, followed by the text that replaces the picture.
 pub(super) fn captioned(caption: &str, rest: &str) -> String {
     let caption = printable(caption);
     if caption.is_empty() { rest.to_string() } else { format!("{caption}: {rest}") }
 }
 
 impl Table {
-    /// The rows in aligned columns: texts to the left, numbers to the right.
+    /// The rows in aligned columns: text to the left, numbers to the right.
     pub fn lines(&self) -> Vec<String> {
         let text = |c: &Cell| match c {
             Cell::Text(s) => Safe(s).to_string(),
@@ -178,13 +178,13 @@ impl Table {
     }
 }
 
-/// Columns of a curve.
+/// Width of a curve in columns.
 const CURVE: usize = 36;
-/// Columns of a curve's name.
+/// Width of a curve's name in columns.
 const NAME: usize = 12;
-/// Columns before a definition.
+/// Indent of a definition in columns.
 const INDENT: usize = 4;
-/// Columns of a definition, indent included.
+/// Width of a definition in columns, indent included.
 const COLUMNS: usize = 79;
 
 impl Plot {

@@ -1,4 +1,4 @@
-//! Pictures of coloured characters: half blocks, quadrants, sextants.
+//! Pictures as coloured characters: half blocks, quadrants, sextants.
 
 use super::sink::{ImageSink, fit_cells, fit_pixels, put_rows};
 use super::terminal::{Colours, Symbols, Terminal};
@@ -9,7 +9,7 @@ use std::io::Write;
 
 type Rgb = [u8; 3];
 
-/// Paints with block characters.
+/// Paints pictures with block characters.
 pub struct Blocks {
     cell: (u16, u16),
     colours: Colours,
@@ -17,13 +17,13 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// For a terminal's cells and colours. Without colours it paints in 256: it was asked for by
-    /// name.
+    /// Makes a painter for a terminal's cells and colours. Without colours it still uses 256: the
+    /// user asked for blocks by name.
     pub fn new(terminal: &Terminal) -> Self {
         Self { cell: terminal.cell, colours: terminal.colours, symbols: terminal.symbols }
     }
 
-    /// The picture at the pixels that its cells have; the last row may be half empty.
+    /// The picture in the resolution of its cells; the last row may be half empty.
     pub fn pixels(&self, picture: &Raster, cells: (u16, u16)) -> Result<Raster> {
         let (across, down) = self.symbols.pixels();
         // Block pixels are not square: fit in screen pixels, then count in block pixels.
@@ -36,7 +36,7 @@ impl Blocks {
         resize(&picture.converted(3)?.0, size.0, size.1, Filter::Area)
     }
 
-    /// As [`Blocks::pixels`], in the colours that half blocks can show here.
+    /// As [`Blocks::pixels`], reduced to the colours that half blocks can show.
     pub(super) fn painted(&self, picture: &Raster, cells: (u16, u16)) -> Result<Raster> {
         let small = self.pixels(picture, cells)?;
         let few = self.colours != Colours::True && self.symbols == Symbols::Half;
@@ -71,7 +71,7 @@ impl Blocks {
         text
     }
 
-    /// Writes only what differs from the colours in force; `None` is the terminal's own.
+    /// Writes the colours that differ from the current ones; `None` is the terminal's default.
     fn change(&self, text: &mut String, pen: &mut [Option<Rgb>; 2], wanted: [Option<Rgb>; 2]) {
         // Writing to a string cannot fail.
         for (k, now) in wanted.into_iter().enumerate() {
@@ -133,9 +133,9 @@ fn half(top: Option<Rgb>, bottom: Option<Rgb>) -> Cell {
     }
 }
 
-/// The split of a cell's pixels into ink and paper with the least squared error against the two
-/// means. Pixels outside the picture take part with the mean of the others, so an edge looks like
-/// its neighbourhood.
+/// Splits a cell's pixels into ink and paper with the least squared error against the two means.
+/// Pixels outside the picture get the mean of the others, so that an edge looks like its
+/// neighbourhood.
 fn two_colours(pixels: &[Option<Rgb>], symbols: Symbols) -> Cell {
     let known: Vec<Rgb> = pixels.iter().flatten().copied().collect();
     let Some(fill) = mean(&known) else { return Cell { symbol: ' ', ink: None, paper: None } };
@@ -145,7 +145,7 @@ fn two_colours(pixels: &[Option<Rgb>], symbols: Symbols) -> Cell {
         chosen.map(|(_, c)| *c).collect::<Vec<Rgb>>()
     };
     let error = |mask: usize| spread(&part(mask, 0)) + spread(&part(mask, 1));
-    // The complement of a mask is the same split: the highest bit stays paper.
+    // A mask and its complement are the same split, so the highest bit is always paper.
     let best = (0..1usize << (all.len() - 1)).min_by_key(|&m| (error(m), m)).unwrap_or(0);
     Cell { symbol: symbol(best, symbols), ink: mean(&part(best, 1)), paper: mean(&part(best, 0)) }
 }
@@ -162,14 +162,15 @@ fn spread(colours: &[Rgb]) -> u32 {
     colours.iter().map(|c| (0..3).map(|a| u32::from(c[a].abs_diff(m[a])).pow(2)).sum::<u32>()).sum()
 }
 
-/// The character whose ink covers these pixels, numbered by rows from the lowest bit.
+/// The character whose ink covers these pixels. Bits count the pixels row by row from the lowest
+/// bit.
 fn symbol(mask: usize, symbols: Symbols) -> char {
     const QUADRANTS: [char; 16] =
         [' ', '▘', '▝', '▀', '▖', '▌', '▞', '▛', '▗', '▚', '▐', '▜', '▄', '▙', '▟', '█'];
     if symbols == Symbols::Quad {
         return QUADRANTS.get(mask).copied().unwrap_or('█');
     }
-    // U+1FB00 counts the sextants in this order but leaves out those that existed before.
+    // The block at U+1FB00 has the sextants in this order, without those that Unicode already had.
     match mask {
         0 => ' ',
         21 => '▌',
@@ -180,12 +181,12 @@ fn symbol(mask: usize, symbols: Symbols) -> char {
     }
 }
 
-/// The picture in xterm's fixed colours. They are so few that dark skin turns red when each pixel
-/// takes the nearest, and speckled when all of the error is diffused: brightness counts more than
-/// hue, and half of the error is passed on.
+/// The picture in xterm's fixed colours. These are so few that dark skin turns red when each pixel
+/// takes the nearest one, and speckled when the whole error is diffused. Therefore brightness
+/// counts more than hue, and half of the error is diffused.
 fn dithered(small: &Raster) -> Result<Raster> {
     let width = small.width;
-    // Thirty-seconds of a level: half of the sixteenths of Floyd and Steinberg. One pixel of margin
+    // Errors in units of 1/32 level: half of the 1/16 of Floyd and Steinberg. One pixel of margin
     // on either side.
     let mut carried = [vec![[0i32; 3]; width + 2], vec![[0i32; 3]; width + 2]];
     let mut data = Vec::with_capacity(small.data.len());
@@ -209,7 +210,7 @@ fn dithered(small: &Raster) -> Result<Raster> {
     Raster::new(width, small.height, 3, data)
 }
 
-/// The fixed colour that looks most alike: squared distance plus [`BRIGHTNESS`] times that of the
+/// The fixed colour that looks most similar: squared distance plus [`BRIGHTNESS`] times that of the
 /// luma.
 fn alike(wanted: [i32; 3]) -> Rgb {
     let far = |c: &Rgb| {
@@ -222,7 +223,7 @@ fn alike(wanted: [i32; 3]) -> Rgb {
 
 const BRIGHTNESS: i32 = 6;
 
-/// The nearest of xterm's 240 fixed colours: a cube of six levels and 24 greys.
+/// The nearest of xterm's 240 fixed colours: a 6×6×6 cube and 24 greys.
 pub fn indexed(c: Rgb) -> u8 {
     let level = |v: u8| {
         LEVELS.iter().enumerate().min_by_key(|(_, l)| l.abs_diff(v)).map_or(0, |(i, _)| i as u8)
@@ -237,7 +238,7 @@ pub fn indexed(c: Rgb) -> u8 {
 
 const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
 
-/// The colour that xterm shows for an index from 16 on.
+/// The colour of an xterm index from 16 on.
 pub fn of_index(i: u8) -> Rgb {
     if i >= 232 {
         return [8 + 10 * (i - 232); 3];
@@ -292,7 +293,7 @@ mod tests {
             let c = of_index(i);
             assert_eq!(of_index(indexed(c)), c, "{i}");
         }
-        // Exhaustive over a coarse lattice: no fixed colour is nearer than the one chosen.
+        // Over a coarse grid of all colours: the chosen colour is the nearest fixed one.
         for c in (0..4096u32)
             .map(|k| [(k >> 8) as u8 * 17, (k >> 4 & 15) as u8 * 17, (k & 15) as u8 * 17])
         {
@@ -323,7 +324,7 @@ mod tests {
             ('\u{1fb14}', '\u{1fb28}')
         );
         assert_eq!(two_colours(&[None; 4], Symbols::Quad).symbol, ' ');
-        // Four different pixels: the two pairs that are alike are found.
+        // Four different pixels: the two similar pairs are found.
         let near = two_colours(
             &[Some([9; 3]), Some([250; 3]), Some([251; 3]), Some([10; 3])],
             Symbols::Quad,

@@ -1,4 +1,5 @@
-//! From answers, environment and wishes to a [`Terminal`]. Pure: everything it knows is handed in.
+//! Decides what a terminal can do, from its answers, the environment and the options. Pure: it
+//! reads only its arguments.
 
 use super::answers::Answers;
 use super::environment::{Environment, Options};
@@ -9,15 +10,15 @@ use crate::safe::Safe;
 /// Everything that is known about a terminal.
 #[derive(Clone, Debug, Default)]
 pub struct Facts<'a> {
-    /// Whether it was asked at all.
+    /// Whether the terminal was queried.
     pub asked: bool,
-    /// What it answered.
+    /// Its answers.
     pub answers: Answers,
-    /// What tmux says, inside tmux.
+    /// The answer of tmux, inside tmux.
     pub tmux: Option<Tmux>,
-    /// Whether this runs in tmux at all.
+    /// Whether the process runs in tmux.
     pub in_tmux: bool,
-    /// Columns, rows, and the window's pixels across and down, as the kernel knows them; 0 for
+    /// Columns and rows, then width and height of the window in pixels, from the kernel; 0 if
     /// unknown.
     pub size: [u16; 4],
     /// The process's environment.
@@ -29,14 +30,14 @@ impl Facts<'_> {
         self.environment.and_then(|e| e.get(name)).unwrap_or("")
     }
 
-    /// The name of the terminal that shows the pictures, behind tmux if need be.
+    /// The name of the terminal that shows the pictures; inside tmux, of the outer terminal.
     fn name(&self) -> &str {
         let own = self.answers.name.as_deref().unwrap_or("");
         if self.in_tmux { self.tmux.as_ref().map_or(own, |t| &t.name) } else { own }
     }
 }
 
-/// Decides what the terminal can do and says why.
+/// Decides what the terminal can do, with the reasons.
 pub fn decide(facts: &Facts<'_>, options: &Options) -> Terminal {
     let colours = colours(facts);
     let (protocol, reason) = match options.graphics {
@@ -51,7 +52,8 @@ pub fn decide(facts: &Facts<'_>, options: &Options) -> Terminal {
     reasons.push(reason);
     if !facts.asked {
         reasons.push(
-            "was not asked: its input is elsewhere, in the background, or would print the question"
+            "was not queried: this process has other input or is in the background, or the \
+             terminal would print the query"
                 .into(),
         );
     } else if facts.answers.attributes.is_none() {
@@ -92,34 +94,32 @@ fn protocol(facts: &Facts<'_>, colours: Colours) -> (Protocol, String) {
     let (found, why) = if facts.in_tmux { in_tmux(facts, sixel) } else { direct(facts, sixel) };
     match (found, colours) {
         (Some(p), _) => (p, why),
-        (None, Colours::None) => {
-            (Protocol::None, format!("{why}; without colours no blocks either"))
-        }
+        (None, Colours::None) => (Protocol::None, format!("{why}; block graphics need colours")),
         (None, _) => (Protocol::Blocks, why),
     }
 }
 
 fn direct(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
     let say = |p, why: &str| (Some(p), why.to_string());
-    // WezTerm and Konsole answer to kitty but lack half of it.
+    // WezTerm and Konsole answer the kitty query but support only half of the protocol.
     let iterm = speaks_iterm(facts.name());
     if facts.answers.kitty && !iterm {
         return say(Protocol::Kitty, "answers to kitty graphics");
     }
     if iterm {
-        return say(Protocol::Iterm, "its name stands for iTerm2 graphics");
+        return say(Protocol::Iterm, "its name implies iTerm2 graphics");
     }
-    // Without a name of its own the environment may tell, but only about a terminal that is there
-    // and answers: SSH drops these variables, and a stale one would spill a picture as text.
+    // If the terminal does not state its name, the environment may, but only if the terminal
+    // answers. SSH drops these variables, and a stale variable would show a picture as text.
     let told = matches!(facts.env("TERM_PROGRAM"), "iTerm.app" | "WezTerm")
         || facts.env("LC_TERMINAL") == "iTerm2";
     if told && facts.answers.name.is_none() && facts.answers.attributes.is_some() {
-        return say(Protocol::Iterm, "TERM_PROGRAM or LC_TERMINAL stands for iTerm2 graphics");
+        return say(Protocol::Iterm, "TERM_PROGRAM or LC_TERMINAL implies iTerm2 graphics");
     }
     if sixel {
         return say(Protocol::Sixel, "answers to sixel");
     }
-    (None, "answers to no graphics protocol".into())
+    (None, "does not answer to any graphics protocol".into())
 }
 
 fn in_tmux(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
@@ -127,7 +127,7 @@ fn in_tmux(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
         return (Some(Protocol::Sixel), "tmux itself shows sixel".into());
     }
     let Some(tmux) = &facts.tmux else {
-        return (None, "tmux did not say what is behind it".into());
+        return (None, "tmux did not name the terminal behind it".into());
     };
     let behind = if speaks_iterm(&tmux.name) {
         Protocol::Iterm
@@ -140,10 +140,7 @@ fn in_tmux(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
         return (None, "no client is attached to tmux".into());
     }
     if !tmux.passthrough {
-        return (
-            None,
-            "tmux keeps graphics back (repair: tmux set -g allow-passthrough on)".into(),
-        );
+        return (None, "tmux blocks graphics (repair: tmux set -g allow-passthrough on)".into());
     }
     (Some(behind), "the terminal behind tmux shows graphics, and tmux hands them on".into())
 }
@@ -152,7 +149,7 @@ fn speaks_iterm(name: &str) -> bool {
     ["iTerm2", "WezTerm", "Konsole"].iter().any(|n| name.starts_with(n))
 }
 
-/// Kitty from 0.28 on, and ghostty: in tmux pictures must be text that moves with the pane.
+/// Kitty from 0.28 on, and ghostty. In tmux, pictures must be text that moves with the pane.
 fn has_placeholders(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let minor = name
@@ -162,7 +159,7 @@ fn has_placeholders(name: &str) -> bool {
     !old && (name.contains("kitty") || name.contains("ghostty"))
 }
 
-/// The size of a cell: as answered, as tmux says, as the window's pixels make it, or 8×16.
+/// The size of a cell: from the terminal, from tmux, from the window's pixels, or 8×16.
 fn cell(facts: &Facts<'_>) -> (u16, u16) {
     let [columns, rows, width, height] = facts.size;
     let per = |w: u16, h: u16| Some((w.checked_div(columns)?, h.checked_div(rows)?));

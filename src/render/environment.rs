@@ -1,17 +1,17 @@
-//! What the user and the environment say about the terminal.
+//! Options of the user and variables of the environment that affect the terminal.
 
 use super::terminal::{Graphics, Symbols};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How to probe.
+/// Options of a probe.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What the user asks for.
+    /// The graphics that the user asked for.
     pub graphics: Graphics,
     /// The characters of block pictures.
     pub symbols: Symbols,
-    /// How long a mute terminal is waited for. One that began to answer, or whose `TERM` is known
+    /// Time to wait for a mute terminal. A terminal that began to answer, or whose `TERM` is known
     /// to answer, gets three times as long.
     pub deadline: Duration,
 }
@@ -26,12 +26,12 @@ impl Default for Options {
     }
 }
 
-/// The variables of an environment that matter here.
+/// The environment variables that affect the terminal.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// The process's own.
+    /// Reads the environment of the process.
     pub fn of_process() -> Self {
         let wanted =
             ["TERM", "COLORTERM", "NO_COLOR", "TERM_PROGRAM", "LC_TERMINAL", "TMUX", "TMUX_PANE"];

@@ -1,4 +1,4 @@
-//! Pictures as files, where there is no terminal: `run --out`, pipes, batch jobs.
+//! Pictures as files, without a terminal: `run --out`, pipes, batch jobs.
 
 use super::sink::{ImageSink, unwritten};
 use crate::error::{Error, Result};
@@ -11,19 +11,19 @@ use std::path::{Path, PathBuf};
 /// Writes every picture as a PNG into a folder and its path into the text. Never overwrites a file.
 pub struct Files {
     outlet: Outlet,
-    /// The folder of the pictures, below the outlet's.
+    /// The folder of the pictures, relative to the outlet's folder.
     folder: PathBuf,
     next: u32,
     written: Vec<PathBuf>,
 }
 
 impl Files {
-    /// Into this folder, which is made when the first picture comes; it may be a link.
+    /// Writes into this folder, which is made with the first picture; it may be a link.
     pub fn new(folder: &Path) -> Self {
         Self::below(folder, Path::new(""))
     }
 
-    /// Into a folder below `root`, which is made when the first picture comes; it must not be a
+    /// Writes into a folder below `root`, which is made with the first picture; it must not be a
     /// link.
     pub fn below(root: &Path, folder: &Path) -> Self {
         let folder = folder.to_path_buf();
@@ -35,11 +35,11 @@ impl Files {
         &self.written
     }
 
-    /// Writes a picture with these texts; the path is `picture-0001.png` or the next number that is
-    /// free.
+    /// Writes a picture with these PNG texts. The path is `picture-0001.png` or the next free
+    /// number.
     ///
     /// # Errors
-    /// When the folder or file cannot be made; a file that was begun is removed again.
+    /// When the folder or file cannot be written; an incomplete file is removed.
     pub fn save(&mut self, picture: &Raster, texts: &[(String, String)]) -> Result<PathBuf> {
         let bytes = encode::png(picture, texts)?;
         loop {

@@ -10,19 +10,19 @@ use crate::store::base64;
 use crossterm::cursor::{RestorePosition, SavePosition};
 use std::io::Write;
 
-/// A PNG beyond this goes as JPEG instead: what is inspected should be exact, but not cost seconds
-/// on a slow line.
+/// Size in bytes above which a picture is sent as JPEG instead of PNG. Small pictures are exact;
+/// large ones must not take seconds on a slow connection.
 const EXACT_BYTES: usize = 384 << 10;
 const QUALITY: u8 = 92;
 
-/// Sends pictures to iTerm2 and its kind.
+/// Sends pictures to iTerm2 and compatible terminals.
 pub struct Iterm {
     cell: (u16, u16),
     passthrough: bool,
 }
 
 impl Iterm {
-    /// For a terminal.
+    /// Makes a sink for a terminal.
     pub fn new(terminal: &Terminal) -> Self {
         Self { cell: terminal.cell, passthrough: terminal.passthrough }
     }
@@ -41,7 +41,8 @@ impl ImageSink for Iterm {
         let sequence =
             format!("\x1b]1337;File={keys};doNotMoveCursor=1:{}\x07", base64::encode(&file));
         let sequence = if self.passthrough { tmux::wrap(&sequence) } else { sequence };
-        // Not all of them know doNotMoveCursor: save and restore the cursor as well.
+        // Some of these terminals ignore doNotMoveCursor, so the cursor is saved and restored as
+        // well.
         write!(out, "{SavePosition}{sequence}{RestorePosition}").map_err(unwritten)
     }
 

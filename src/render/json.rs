@@ -4,7 +4,7 @@ use super::block::{Block, Cell, Diagnostic, Table};
 use crate::error::Error;
 use serde_json::{Value as Json, json};
 
-/// A block as an object with its `type`. Pictures are named, not embedded.
+/// A block as an object with its `type`. Pictures are described, not embedded.
 pub fn block(block: &Block) -> Json {
     match block {
         Block::Pictures(all) => {
@@ -27,7 +27,7 @@ pub fn block(block: &Block) -> Json {
     }
 }
 
-/// A table's rows, one object each, by the heads of the columns.
+/// The rows of a table as objects with the column headers as keys.
 pub fn rows(table: &Table) -> Vec<Json> {
     let cell = |c: &Cell| match c {
         Cell::Text(s) => json!(s),
@@ -39,8 +39,8 @@ pub fn rows(table: &Table) -> Vec<Json> {
     table.rows.iter().map(row).collect()
 }
 
-/// The errors of a pass, one object each: file, line and column (from 1), message, found text,
-/// notes, the repair, and the edit that applies it.
+/// The errors as objects: file, line and column (from 1), message, offending text, notes, hint, and
+/// the edit that applies it.
 pub fn diagnostics(d: &Diagnostic) -> impl Iterator<Item = Json> {
     let source = &d.source;
     let one = |e: &Error| {

@@ -1,8 +1,8 @@
 //! The kitty graphics protocol (sw.kovidgoyal.net/kitty/graphics-protocol).
 //!
-//! Pictures are reduced to what the cells show and sent as PNG, in chunks, without any file or
-//! shared memory: over SSH only bytes arrive. Inside tmux they become Unicode placeholders, which
-//! tmux moves about as the text they are.
+//! Pictures are reduced to the resolution of their cells and sent as PNG in chunks. Files and
+//! shared memory are not used, because only bytes cross SSH. Inside tmux pictures become Unicode
+//! placeholders, which tmux moves like any text.
 
 use super::sink::{ImageSink, fit_cells, pixel_columns, put_rows, reduced, unwritten};
 use super::terminal::Terminal;
@@ -12,27 +12,29 @@ use crate::image::{Raster, encode};
 use crate::store::base64;
 use std::io::Write;
 
-/// Base64 characters of a chunk.
+/// Base64 characters in a chunk.
 const CHUNK: usize = 4096;
-/// Pictures that stay on screen and in the scrollback; the next one frees the oldest.
+/// Number of pictures on screen and in the scrollback; each further picture frees the oldest.
 const KEPT: u32 = 200;
-/// The slot of the live preview.
+/// The id of the live preview.
 const PREVIEW: u32 = 255;
 
 /// Sends pictures to kitty or ghostty.
 pub struct Kitty {
     cell: (u16, u16),
     passthrough: bool,
-    /// The upper two bytes of all ids, so that processes that share a terminal do not overwrite
-    /// each other's pictures.
+    /// The upper two bytes of all ids, so that processes on one terminal do not overwrite each
+    /// other's pictures.
     base: u32,
     sent: u32,
 }
 
 impl Kitty {
-    /// For a terminal; the process id keeps the picture ids of several processes apart.
+    /// Makes a sink for a terminal; ids contain the process id, so that processes do not share
+    /// them.
     pub fn new(terminal: &Terminal, process: u32) -> Self {
-        // Ids of 24 bits, because placeholders carry them as a colour; never 0 in the upper bytes.
+        // Ids have 24 bits, because placeholders carry them as a colour. The upper bytes are never
+        // 0.
         let base = (process % 0xffff + 1) << 8;
         Self { cell: terminal.cell, passthrough: terminal.passthrough, base, sent: 0 }
     }
@@ -48,7 +50,7 @@ impl Kitty {
         self.command(out, &format!("a=d,d=I,i={id},q=2"), "")
     }
 
-    /// The next id; the picture that had it before is freed.
+    /// The next id; frees the picture that had it before.
     fn take_id(&mut self, out: &mut dyn Write) -> Result<u32> {
         let id = self.base | (self.sent % KEPT + 1);
         if self.sent >= KEPT {
@@ -58,7 +60,7 @@ impl Kitty {
         Ok(id)
     }
 
-    /// Sends a picture and shows it at the cursor (or, in tmux, wherever its placeholders stand).
+    /// Sends a picture and shows it at the cursor or, in tmux, at its placeholders.
     fn transmit(
         &self,
         out: &mut dyn Write,
@@ -82,8 +84,8 @@ impl Kitty {
         Ok(())
     }
 
-    /// The picture with transparent pixels at its right or bottom, so that stretching it over whole
-    /// cells keeps its aspect.
+    /// The picture with transparent pixels on its right or bottom side. Stretching it over whole
+    /// cells then keeps its aspect ratio.
     fn padded(&self, picture: &Raster, cells: (u16, u16)) -> Result<Raster> {
         let frame = (
             usize::from(cells.0) * usize::from(self.cell.0),
@@ -117,7 +119,7 @@ impl Kitty {
         if self.passthrough { put_rows(out, &placeholders(id, cells), cells.0) } else { Ok(()) }
     }
 
-    /// Placeholders can name only so many rows.
+    /// Limits the rows to those that placeholders can number.
     fn bounded(&self, cells: (u16, u16)) -> (u16, u16) {
         let most = if self.passthrough { ROWS.len() as u16 } else { u16::MAX };
         (cells.0.max(1), cells.1.clamp(1, most))
@@ -149,7 +151,7 @@ impl ImageSink for Kitty {
     }
 
     fn preview(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
-        // Sending under the same id and placement replaces the last one without a flicker.
+        // Sending with the same id and placement replaces the previous picture without flicker.
         self.show(out, picture, cells, self.base | PREVIEW)
     }
 
@@ -162,8 +164,8 @@ impl ImageSink for Kitty {
     }
 }
 
-/// Rows of placeholder characters: the id is their colour, two marks on the first of a row name row
-/// and column, and the others count on from it.
+/// Rows of placeholder characters. Their colour is the id; two marks on the first character of a
+/// row encode row and column, and the other columns count on from it.
 fn placeholders(id: u32, (columns, rows): (u16, u16)) -> Vec<String> {
     let [_, r, g, b] = id.to_be_bytes();
     let row = |mark: &char| {
@@ -173,7 +175,7 @@ fn placeholders(id: u32, (columns, rows): (u16, u16)) -> Vec<String> {
     ROWS.iter().take(usize::from(rows)).map(row).collect()
 }
 
-/// The first of the combining marks with which the protocol counts.
+/// The first combining marks that encode numbers in the protocol.
 const ROWS: [char; 64] = [
     '\u{305}', '\u{30d}', '\u{30e}', '\u{310}', '\u{312}', '\u{33d}', '\u{33e}', '\u{33f}',
     '\u{346}', '\u{34a}', '\u{34b}', '\u{34c}', '\u{350}', '\u{351}', '\u{352}', '\u{357}',

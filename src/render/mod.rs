@@ -1,11 +1,12 @@
-//! Pictures on a terminal: what it can do, found out without harm, and the bytes that show them.
+//! Pictures on a terminal: finds out what the terminal can do, and produces the bytes that show
+//! them.
 //!
-//! viuer (`print.rs`) prints results in half blocks and for iTerm2. Previews, which are drawn over
-//! again, and the other protocols have sinks of their own.
+//! Results in half blocks and for iTerm2 are printed by viuer (`print.rs`). Previews, which are
+//! redrawn in place, and the other protocols have their own sinks.
 //!
-//! [`probe()`] asks the terminal once, with a deadline and without losing a key. A [`Painter`] then
-//! turns a result, a list of [`Block`]s, into bytes: pictures side by side with captions and lines of
-//! text. Nothing here prints; callers write the bytes.
+//! [`probe()`] queries the terminal once, with a deadline and without losing a key. A [`Painter`]
+//! then turns a result, a list of [`Block`]s, into bytes: pictures side by side with captions, and
+//! lines of text. Callers write the bytes.
 
 pub mod answers;
 pub mod block;

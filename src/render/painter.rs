@@ -1,4 +1,4 @@
-//! Laying out a result: pictures side by side with their captions, lines of text beside or below.
+//! Lays out a result: pictures side by side with their captions, text beside or below them.
 
 use super::block::{Block, Picture, captioned};
 use super::print::printer_for;
@@ -20,7 +20,7 @@ struct Section<'a> {
     lines: Vec<String>,
 }
 
-/// The sections of a result: a picture after lines begins a new one.
+/// Splits a result into sections: a picture after text begins a new section.
 fn sections(blocks: &[Block]) -> Vec<Section<'_>> {
     let mut all: Vec<Section<'_>> = Vec::new();
     for block in blocks {
@@ -38,7 +38,7 @@ fn sections(blocks: &[Block]) -> Vec<Section<'_>> {
 
 /// Turns results into bytes for one terminal.
 pub struct Painter {
-    /// The terminal; its size may be set again when it changes.
+    /// The terminal; callers update its size when it changes.
     pub terminal: Terminal,
     sink: Box<dyn ImageSink>,
 }
@@ -47,49 +47,49 @@ pub struct Painter {
 const GAP: usize = 1;
 /// Columns between the last picture and the text beside it.
 const MARGIN: usize = 2;
-/// Text narrower than this goes below the pictures.
+/// Minimum width of text beside pictures; narrower text goes below them.
 const TEXT: usize = 34;
 
-/// Where the pictures of one band stand.
+/// A row of pictures with the text beside them.
 struct Band<'a> {
     pictures: &'a [&'a Picture],
-    /// Columns that each picture may take.
+    /// Columns for each picture.
     each: usize,
     /// Text beside the pictures, wrapped.
     beside: Vec<String>,
 }
 
 impl Painter {
-    /// A painter with the sink that the terminal understands.
+    /// Makes a painter with the sink for this terminal.
     pub fn new(terminal: Terminal) -> Self {
         let sink = sink_for(&terminal);
         Self { terminal, sink }
     }
 
-    /// A painter that sends pictures elsewhere, to [`Files`](super::file::Files) for example.
+    /// Makes a painter with another sink, for example [`Files`](super::file::Files).
     pub fn with_sink(terminal: Terminal, sink: Box<dyn ImageSink>) -> Self {
         Self { terminal, sink }
     }
 
-    /// The sink, for pictures outside a layout: live previews, full-screen views.
+    /// The sink, for pictures outside a layout, such as live previews and full-screen views.
     pub fn sink(&mut self) -> &mut dyn ImageSink {
         &mut *self.sink
     }
 
-    /// Whether pictures show as pictures, not as words or files.
+    /// Whether pictures appear as pictures rather than as text or files.
     pub fn shows_pictures(&self) -> bool {
         !self.sink.is_text()
     }
 
-    /// A painter for results on the process's own standard output: [`Painter::print`] must be
-    /// given that.
+    /// Makes a painter for results on the process's standard output, which must be the `out` of
+    /// [`Painter::print`].
     pub fn printing(terminal: Terminal) -> Self {
         let sink = printer_for(&terminal);
         Self { terminal, sink }
     }
 
-    /// The bytes of [`Painter::print`]. Not for [`Painter::printing`], whose pictures go to
-    /// standard output.
+    /// The bytes of [`Painter::print`]. Not for [`Painter::printing`], which writes pictures to
+    /// standard output itself.
     ///
     /// # Errors
     /// When a picture cannot be encoded.
@@ -99,19 +99,20 @@ impl Painter {
         Ok(out)
     }
 
-    /// Shows a result from the start of a line on, in at most `width` columns; the cursor ends at
-    /// the start of the line below. Works in cooked and in raw mode; only where words replace
-    /// pictures, perhaps in a pipe, lines end in `\n` alone.
+    /// Prints a result from the start of a line, in at most `width` columns. The cursor ends at the
+    /// start of the next line. Works in cooked and raw mode; when text replaces pictures, as in a
+    /// pipe, lines end in `
+    /// ` alone.
     ///
     /// # Errors
-    /// When `out` cannot be written to, or a picture cannot be encoded.
+    /// When writing to `out` fails, or a picture cannot be encoded.
     pub fn print(&mut self, blocks: &[Block], width: u16, out: &mut dyn Write) -> Result<()> {
         let width = usize::from(width.max(8));
         for part in blocks.chunk_by(|a, b| !is_diagnostic(a) && !is_diagnostic(b)) {
             match part {
                 [Block::Diagnostic(d)] => {
                     let colour = self.terminal.colours != Colours::None;
-                    // Escaped already; its columns are those of the source.
+                    // The error is escaped already; its columns are those of the source.
                     let text = span::render(&d.source, &d.error, colour);
                     out.write_all(text.as_bytes()).map_err(unwritten)?;
                 }
@@ -146,7 +147,7 @@ impl Painter {
         for p in &section.pictures {
             let mut stand_in = Vec::new();
             self.sink.put(&mut stand_in, &p.raster, (1, 1))?;
-            // Not wrapped: it may be a path that someone will copy.
+            // Not wrapped, because it may be a path to copy.
             let line = captioned(&p.caption, &String::from_utf8_lossy(&stand_in));
             out.extend(line.bytes().chain(*b"\n"));
         }
@@ -156,8 +157,8 @@ impl Painter {
         Ok(())
     }
 
-    /// Beside the pictures if both get the room they need, else below, the pictures in as few even
-    /// rows as possible.
+    /// Places text beside the pictures if both fit; otherwise below, with the pictures in as few
+    /// even rows as possible.
     fn plan<'a>(&self, section: &'a Section<'_>, width: usize) -> (Vec<Band<'a>>, Vec<String>) {
         let wrapped =
             |room: usize| section.lines.iter().flat_map(|l| wrap(l, room)).collect::<Vec<_>>();
@@ -187,8 +188,8 @@ impl Painter {
         (bands, wrapped(width))
     }
 
-    /// Rows that pictures may take: all of a band must be on the screen at once, for painting
-    /// cannot scroll.
+    /// Maximum height of pictures. A whole band must fit on the screen, because painting cannot
+    /// scroll.
     fn row_limit(&self) -> u16 {
         self.terminal.rows.saturating_sub(4).clamp(2, 30)
     }
@@ -198,7 +199,7 @@ impl Painter {
         let sizes: Vec<_> =
             band.pictures.iter().map(|p| self.sink.cells(&p.raster, room)).collect();
         let high = sizes.iter().map(|s| usize::from(s.1)).max().unwrap_or(1);
-        // A picture that is narrower than its share leaves no hole.
+        // A picture that is narrower than its share leaves no gap.
         let share =
             sizes.iter().map(|s| usize::from(s.0)).max().unwrap_or(1).max(band.each.min(12));
         let mut rows = Vec::new();
@@ -211,7 +212,7 @@ impl Painter {
         lines(out, rows_of(band, &rows, &sizes, (share, high)).iter().map(String::as_str))
     }
 
-    /// A band of pictures that are painted over empty lines.
+    /// Prints a band of pictures that are painted over empty lines.
     fn painted(
         &mut self,
         out: &mut dyn Write,
@@ -219,7 +220,8 @@ impl Painter {
         sizes: &[(u16, u16)],
         frame: (usize, usize),
     ) -> Result<()> {
-        // The text is written first, as lines, which also makes the room; the pictures go above it.
+        // The text lines come first, because they make the room; then the pictures are painted
+        // above them.
         let blank: Vec<Vec<String>> =
             sizes.iter().map(|s| vec![" ".repeat(usize::from(s.0)); usize::from(s.1)]).collect();
         let rows = rows_of(band, &blank, sizes, frame);
@@ -234,7 +236,7 @@ impl Painter {
     }
 }
 
-/// Writes lines that are right in cooked and in raw mode.
+/// Writes lines with ends that work in cooked and raw mode.
 fn lines<'a>(out: &mut dyn Write, all: impl Iterator<Item = &'a str>) -> Result<()> {
     for line in all {
         write!(out, "{line}\r\n").map_err(unwritten)?;
@@ -242,7 +244,7 @@ fn lines<'a>(out: &mut dyn Write, all: impl Iterator<Item = &'a str>) -> Result<
     Ok(())
 }
 
-/// The lines of a band: rows of pictures, captions under them, text at their right.
+/// The lines of a band: pictures as rows of text, captions below, text on the right.
 fn rows_of(
     band: &Band<'_>,
     rows: &[Vec<String>],
@@ -253,7 +255,7 @@ fn rows_of(
         band.pictures.iter().map(|p| cut(&printable(&p.caption), share)).collect();
     let captioned = captions.iter().any(|c| !c.is_empty());
     let count = (high + usize::from(captioned)).max(band.beside.len());
-    // Text that is shorter than the pictures stands in their middle.
+    // Text that is shorter than the pictures is centred vertically.
     let first = high.saturating_sub(band.beside.len()) / 2;
     let mut lines = Vec::with_capacity(count);
     for y in 0..count {

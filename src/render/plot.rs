@@ -1,8 +1,8 @@
 //! Numbers and curves as characters.
 
-/// Heights of a curve's columns, in 1..=`height`, on a logarithmic scale; values that are not
-/// positive numbers are at the bottom. Of several values in one column the last one counts, so that
-/// the newest is always seen.
+/// Column heights of a curve, from 1 to `height`, on a logarithmic scale. Values that are not
+/// positive numbers are at the bottom. When several values share a column the last one counts, so
+/// that the newest value is always visible.
 pub fn heights(history: &[f64], width: usize, height: usize) -> Vec<usize> {
     let columns = history.len().min(width);
     let logs: Vec<f64> =

@@ -1,8 +1,8 @@
-//! Results printed to standard output through viuer.
+//! Prints results to standard output through viuer.
 //!
-//! viuer paints half blocks and iTerm2's inline images. It is called with a fixed size and after
-//! our own probe has decided, so it asks the terminal nothing. Kitty, sixel, quadrants, sextants,
-//! previews and full-screen frames stay with the other sinks: viuer can neither place nor erase
+//! viuer paints half blocks and iTerm2's inline images. It gets a fixed size, and only after our
+//! own probe has decided, so it never queries the terminal. Kitty, sixel, quadrants, sextants,
+//! previews and full-screen frames use the other sinks, because viuer can neither place nor erase
 //! those pictures.
 
 use super::blocks::Blocks;
@@ -14,7 +14,7 @@ use crate::image::Raster;
 use image::{DynamicImage, RgbImage};
 use std::io::Write;
 
-/// The sink for results on the process's own terminal: viuer where it serves, else as
+/// The sink for results on the process's terminal: viuer where it fits, otherwise that of
 /// [`sink_for`].
 pub fn printer_for(terminal: &Terminal) -> Box<dyn ImageSink> {
     if serves(terminal, viuer::is_iterm_supported()) {
@@ -24,8 +24,8 @@ pub fn printer_for(terminal: &Terminal) -> Box<dyn ImageSink> {
     }
 }
 
-/// Whether viuer would paint what the probe found. Its own notion of iTerm2 comes from the
-/// environment; where that disagrees it would paint half blocks instead.
+/// Whether viuer would use the protocol that the probe found. It detects iTerm2 from the
+/// environment, and would paint half blocks if that disagrees with the probe.
 fn serves(terminal: &Terminal, iterm: bool) -> bool {
     match terminal.protocol {
         Protocol::Blocks => terminal.symbols == Symbols::Half,
@@ -38,12 +38,12 @@ fn serves(terminal: &Terminal, iterm: bool) -> bool {
 pub struct Viuer {
     terminal: Terminal,
     blocks: Blocks,
-    /// Sizes and previews are those of the sink that paints elsewhere.
+    /// Computes sizes and paints previews.
     other: Box<dyn ImageSink>,
 }
 
 impl Viuer {
-    /// For a terminal whose protocol is blocks or iTerm2's.
+    /// Makes a sink for a terminal with block characters or iTerm2's protocol.
     pub fn new(terminal: &Terminal) -> Self {
         Self {
             terminal: terminal.clone(),
@@ -52,7 +52,7 @@ impl Viuer {
         }
     }
 
-    /// The picture with exactly the pixels that viuer paints, so that it does not resize.
+    /// The picture in exactly the resolution that viuer paints, so that viuer does not resize it.
     fn sized(&self, picture: &Raster, cells: (u16, u16)) -> Result<Raster> {
         match self.terminal.protocol {
             Protocol::Iterm => reduced(picture, self.terminal.cell, cells),
@@ -92,8 +92,8 @@ impl ImageSink for Viuer {
         let cells = fit_cells(&small, self.cell_of_pixels(), cells);
         let size = (small.width as u32, small.height as u32);
         let rgb = RgbImage::from_raw(size.0, size.1, small.data)
-            .ok_or_else(|| Error::runtime("a picture whose data and size differ"))?;
-        // viuer writes to standard output itself: what was written before must be there first.
+            .ok_or_else(|| Error::runtime("the data of a picture do not match its size"))?;
+        // viuer writes to standard output directly, so earlier output must be flushed first.
         out.write_all(b"\r").and_then(|()| out.flush()).map_err(unwritten)?;
         viuer::print(&DynamicImage::ImageRgb8(rgb), &self.config(column, cells))
             .map(drop)
@@ -118,7 +118,7 @@ impl ImageSink for Viuer {
 }
 
 impl Viuer {
-    /// How many pixels of a sized picture a cell has.
+    /// Pixels of a sized picture in one cell.
     fn cell_of_pixels(&self) -> (u16, u16) {
         if self.terminal.protocol == Protocol::Iterm { self.terminal.cell } else { (1, 2) }
     }
@@ -150,7 +150,7 @@ mod tests {
         }
     }
 
-    /// viuer is handed as many pixels as it paints: it resizes nothing.
+    /// Pictures arrive in the painted resolution, so viuer does not resize them.
     #[test]
     fn pictures_are_sized_beforehand() {
         let terminal = Terminal { protocol: Protocol::Blocks, ..Terminal::plain("a test") };

@@ -1,4 +1,4 @@
-//! Asking the terminal what it can do: once, bounded in time, without a thread and without losing a
+//! Queries the terminal's abilities: once, with a deadline, without a thread and without losing a
 //! key.
 
 use super::answers::{self, Answers};
@@ -12,13 +12,13 @@ use rustix::io::Errno;
 use rustix::termios::{self, OptionalActions, SpecialCodeIndex, Termios};
 use std::time::{Duration, Instant};
 
-/// What probing brought.
+/// Result of a probe.
 #[derive(Clone, Debug)]
 pub struct Probe {
     /// The terminal.
     pub terminal: Terminal,
-    /// What the user typed meanwhile, in order and complete: hand it to the prompt as its first
-    /// input.
+    /// Keys that the user typed meanwhile, in order and complete. The prompt takes them as its
+    /// first input.
     pub typed: Vec<u8>,
 }
 
@@ -27,8 +27,9 @@ pub fn probe(options: &Options) -> Probe {
     probe_on(rustix::stdio::stdin(), rustix::stdio::stdout(), options, &Environment::of_process())
 }
 
-/// Probes the terminal behind these two descriptors. Never fails: what cannot be found out is taken
-/// for absent, and the terminal's reasons say so. Its mode is as before when this returns.
+/// Probes the terminal on these two descriptors. Never fails: an ability that cannot be determined
+/// counts as absent, and the terminal's reasons say so. The terminal's modes are unchanged on
+/// return.
 pub fn probe_on(
     input: BorrowedFd<'_>,
     output: BorrowedFd<'_>,
@@ -36,7 +37,7 @@ pub fn probe_on(
     environment: &Environment,
 ) -> Probe {
     if !termios::isatty(output) {
-        let mut terminal = Terminal::plain("output is no terminal");
+        let mut terminal = Terminal::plain("output is not a terminal");
         if let Graphics::Force(p) = options.graphics {
             terminal.protocol = p;
             terminal.reasons.push("asked for with --graphics".into());
@@ -68,23 +69,22 @@ pub fn probe_on(
     Probe { terminal, typed: facts.answers.typed }
 }
 
-/// Values of `TERM`, by their beginning, that only terminals have which answer: waiting for them is
-/// never in vain.
+/// Prefixes of `TERM` that only answering terminals have, so it is safe to wait for them.
 const ANSWERING: [&str; 7] =
     ["xterm-kitty", "xterm-ghostty", "foot", "wezterm", "alacritty", "contour", "mlterm"];
 
-/// Inside tmux or screen, or behind them at the other end of SSH, which carries only `TERM`.
+/// Whether this runs inside tmux or screen, perhaps through SSH, which carries only `TERM`.
 fn is_multiplexed(environment: &Environment) -> bool {
     let term = environment.get("TERM").unwrap_or("");
     environment.get("TMUX").is_some() || term.starts_with("tmux") || term.starts_with("screen")
 }
 
-/// Whether the terminal can be asked: it says what it is, would not print the question, and we may
-/// change its mode.
+/// Whether the terminal may be queried: it has a name, does not print the queries, and this process
+/// may change its modes.
 fn may_ask(input: BorrowedFd<'_>, environment: &Environment) -> bool {
     let prints_it = matches!(environment.get("TERM"), None | Some("" | "dumb" | "linux"))
         || environment.get("TERM_PROGRAM") == Some("Apple_Terminal");
-    // Changing the mode from the background would stop the process.
+    // A process in the background would be stopped if it changed the modes.
     let background = termios::tcgetpgrp(input).is_ok_and(|g| g != rustix::process::getpgrp());
     termios::isatty(input) && !prints_it && !background
 }
@@ -95,7 +95,7 @@ struct Heard {
     round_trip: Option<Duration>,
 }
 
-/// Asks, and waits the first time for a first answer and the second for the last one.
+/// Sends the queries; waits for `first` until a first answer and for `last` until the last one.
 fn ask(
     [input, output]: [BorrowedFd<'_>; 2],
     question: &[u8],
@@ -121,7 +121,7 @@ fn ask(
     }
 }
 
-/// Appends what arrives before `end`; false when nothing did.
+/// Appends input that arrives before `end`; false after a timeout.
 fn read_before(
     input: BorrowedFd<'_>,
     end: Instant,
@@ -161,7 +161,7 @@ fn write_all(output: BorrowedFd<'_>, mut bytes: &[u8]) -> rustix::io::Result<()>
     Ok(())
 }
 
-/// Unbuffered, silent input while it lives. Type-ahead is kept on both changes.
+/// Unbuffered input without echo while this lives. Typed keys survive both mode changes.
 struct RawMode<'a> {
     input: BorrowedFd<'a>,
     before: Termios,
@@ -172,7 +172,7 @@ impl<'a> RawMode<'a> {
         let before = termios::tcgetattr(input)?;
         let mut raw = before.clone();
         raw.make_raw();
-        // Output stays as it is: only the input's way changes.
+        // The output modes stay unchanged.
         raw.output_modes = before.output_modes;
         raw.special_codes[SpecialCodeIndex::VMIN] = 0;
         raw.special_codes[SpecialCodeIndex::VTIME] = 0;
@@ -183,7 +183,7 @@ impl<'a> RawMode<'a> {
 
 impl Drop for RawMode<'_> {
     fn drop(&mut self) {
-        // Nothing to do about a terminal that is gone.
+        // A terminal that is gone has no modes to restore.
         let _ = termios::tcsetattr(self.input, OptionalActions::Now, &self.before);
     }
 }

@@ -1,4 +1,4 @@
-//! Where pictures go: the trait, and the arithmetic that all sinks share.
+//! The trait of picture sinks, and arithmetic that all sinks share.
 
 use crate::error::{Error, Result};
 use crate::image::{Filter, Raster, resize};
@@ -7,12 +7,12 @@ use std::io::Write;
 
 /// Paints pictures into rectangles of cells. Sizes in cells are (columns, rows), both at least 1.
 pub trait ImageSink: Send {
-    /// Paints a picture with its top left corner at the cursor, which stays there. The rows below
-    /// must exist already: painting never scrolls.
+    /// Paints a picture with its top left corner at the cursor, which does not move. The rows below
+    /// must exist, because painting never scrolls.
     fn put(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()>;
 
-    /// As [`put`](Self::put), from the line start on: the cursor is moved to `column` first, and
-    /// where it ends on the line is undefined.
+    /// As [`put`](Self::put), but at `column` of the current line. The final column of the cursor
+    /// is undefined.
     fn put_at(
         &mut self,
         out: &mut dyn Write,
@@ -27,11 +27,11 @@ pub trait ImageSink: Send {
         self.put(out, picture, cells)
     }
 
-    /// The cells that the picture takes in this room: as large as fits, its aspect kept.
+    /// The size of the picture in this room, in cells: as large as fits, with its aspect ratio.
     fn cells(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16);
 
-    /// The picture as rows of text, one for each row of cells, when it can be shown so; what must
-    /// be sent first goes to `out`.
+    /// The picture as rows of text, one for each row of cells, or `None` if the sink cannot do
+    /// that. Data that must be sent first goes to `out`.
     fn rows(
         &mut self,
         out: &mut dyn Write,
@@ -42,8 +42,8 @@ pub trait ImageSink: Send {
         Ok(None)
     }
 
-    /// Like [`put`](Self::put), but the terminal need keep only the last picture that was put so: a
-    /// live preview.
+    /// As [`put`](Self::put), for a live preview: the terminal may forget a preview when the next
+    /// one arrives.
     fn preview(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
         self.put(out, picture, cells)
     }
@@ -54,33 +54,35 @@ pub trait ImageSink: Send {
         Ok(())
     }
 
-    /// Columns of a picture: fewer would hide what it shows, more would add nothing.
+    /// Minimum and maximum width of a picture in columns: below it details disappear, above it
+    /// nothing is added.
     fn columns(&self, picture: &Raster) -> (u16, u16);
 
-    /// Whether a line of text stands for each picture; `put` writes that line, without its end.
+    /// Whether a line of text replaces each picture; `put` then writes that line without its end.
     fn is_text(&self) -> bool {
         false
     }
 }
 
-/// The error for bytes that could not be handed on.
+/// The error of a failed write.
 pub(super) fn unwritten(e: std::io::Error) -> Error {
     Error::io("cannot write a picture", &e)
 }
 
-/// The largest cells within `room` that keep a picture's aspect, for cells of these pixels.
+/// The largest size in cells within `room` that keeps a picture's aspect ratio; `cell` is in
+/// pixels.
 pub fn fit_cells(picture: &Raster, cell: (u16, u16), room: (u16, u16)) -> (u16, u16) {
     let (w, h) = (picture.width as f64, picture.height as f64);
     let (cw, ch) = (f64::from(cell.0), f64::from(cell.1));
     let (columns, rows) = (f64::from(room.0.max(1)), f64::from(room.1.max(1)));
     let scale = (columns * cw / w).min(rows * ch / h);
-    // A thousandth of a cell is no reason for another one.
+    // Ignores an overlap of less than a thousandth of a cell.
     let count =
         |pixels: f64, cell: f64, most: f64| (pixels / cell - 1e-3).ceil().clamp(1.0, most) as u16;
     (count(w * scale, cw, columns), count(h * scale, ch, rows))
 }
 
-/// The pixels that a picture fills of the box of `cells`, its aspect kept; at least 1×1.
+/// The size in pixels of a picture fitted into `cells`, with its aspect ratio; at least 1×1.
 pub fn fit_pixels(picture: &Raster, cell: (u16, u16), cells: (u16, u16)) -> (usize, usize) {
     let limit = (f64::from(cell.0) * f64::from(cells.0), f64::from(cell.1) * f64::from(cells.1));
     let (w, h) = (picture.width as f64, picture.height as f64);
@@ -89,22 +91,22 @@ pub fn fit_pixels(picture: &Raster, cell: (u16, u16), cells: (u16, u16)) -> (usi
     (side(w, limit.0), side(h, limit.1))
 }
 
-/// The picture in rgb (alpha laid on white), reduced by the area filter to what the cells can show;
-/// never enlarged.
+/// The picture as RGB, with alpha over white, reduced by the area filter to the resolution of the
+/// cells. Never enlarged.
 pub fn reduced(picture: &Raster, cell: (u16, u16), cells: (u16, u16)) -> Result<Raster> {
     let (w, h) = fit_pixels(picture, cell, cells);
     let rgb = picture.to_rgb()?;
     if w < rgb.width || h < rgb.height { resize(&rgb, w, h, Filter::Area) } else { Ok(rgb) }
 }
 
-/// The columns of a picture shown in pixels: large enough to judge, no larger than its own pixels
-/// unless it is small.
+/// Width range in columns of a picture that is shown in pixels: large enough to judge, and at most
+/// its own size unless it is small.
 pub(super) fn pixel_columns(picture: &Raster, cell: (u16, u16)) -> (u16, u16) {
     let own = picture.width.div_ceil(usize::from(cell.0.max(1)));
     (14, own.clamp(14, 36) as u16)
 }
 
-/// Writes rows of text below each other from the cursor on, and goes back to where it was.
+/// Writes rows of text below each other from the cursor on, and moves the cursor back.
 pub(super) fn put_rows(out: &mut dyn Write, rows: &[String], columns: u16) -> Result<()> {
     for row in rows {
         write!(out, "{row}{}{}", MoveLeft(columns), MoveDown(1)).map_err(unwritten)?;

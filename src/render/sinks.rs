@@ -1,4 +1,4 @@
-//! Which sink paints on which terminal.
+//! Chooses the sink for a terminal.
 
 use super::blocks::Blocks;
 use super::iterm::Iterm;
@@ -8,7 +8,7 @@ use super::sixel::Sixel;
 use super::terminal::{Protocol, Terminal};
 use super::text::Described;
 
-/// The sink that a terminal understands.
+/// The sink for a terminal's protocol.
 pub fn sink_for(terminal: &Terminal) -> Box<dyn ImageSink> {
     match terminal.protocol {
         Protocol::Kitty => Box::new(Kitty::new(terminal, std::process::id())),

@@ -14,13 +14,13 @@ pub struct Sixel {
 }
 
 impl Sixel {
-    /// For a terminal.
+    /// Makes a sink for a terminal.
     pub fn new(terminal: &Terminal) -> Self {
         Self { cell: terminal.cell }
     }
 
-    /// The picture at the exact pixels it will have: a terminal does not scale sixels. Small ones
-    /// grow by whole pixels.
+    /// The picture in its final resolution, because terminals do not scale sixels. Small pictures
+    /// are enlarged by a whole factor.
     pub fn pixels(&self, picture: &Raster, cells: (u16, u16)) -> Result<Raster> {
         let (w, h) = fit_pixels(picture, self.cell, cells);
         resize(&picture.converted(3)?.0, w, h, Filter::Area)
@@ -32,7 +32,7 @@ impl ImageSink for Sixel {
         let sized = self.pixels(picture, cells)?.convert(4)?.0;
         let text = sixel_encode(&sized.data, sized.width, sized.height, &EncodeOptions::default())
             .map_err(|e| Error::runtime(format!("cannot write a picture as sixel: {e}")))?;
-        // Terminals disagree on where the cursor ends.
+        // Terminals disagree on the final position of the cursor.
         write!(out, "{SavePosition}{text}{RestorePosition}").map_err(unwritten)
     }
 

@@ -1,10 +1,10 @@
-//! What a terminal can do.
+//! Abilities of a terminal.
 
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use std::time::Duration;
 
-/// How pictures reach the terminal.
+/// The protocol for pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// The kitty graphics protocol (kitty, ghostty).
@@ -15,17 +15,17 @@ pub enum Protocol {
     Sixel,
     /// Coloured block characters.
     Blocks,
-    /// Not at all: a line of text describes each picture.
+    /// No pictures: a line of text describes each one.
     None,
 }
 
-/// What the user asks for with `--graphics`.
+/// The graphics that the user asks for with `--graphics`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Graphics {
-    /// Whatever the terminal answers to.
+    /// The best protocol that the terminal answers to.
     #[default]
     Auto,
-    /// This one, whatever it answers.
+    /// This protocol, whatever the terminal answers.
     Force(Protocol),
 }
 
@@ -49,20 +49,20 @@ impl std::str::FromStr for Graphics {
     }
 }
 
-/// The characters that [`Protocol::Blocks`] paints with.
+/// The characters of [`Protocol::Blocks`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Symbols {
-    /// Half blocks: 1×2 exact pixels a cell.
+    /// Half blocks: 1×2 exact pixels in each cell.
     #[default]
     Half,
-    /// Quadrants: 2×2 pixels a cell in two colours.
+    /// Quadrants: 2×2 pixels in each cell, in two colours.
     Quad,
-    /// Sextants (Unicode 13): 2×3 pixels a cell in two colours.
+    /// Sextants (Unicode 13): 2×3 pixels in each cell, in two colours.
     Sextant,
 }
 
 impl Symbols {
-    /// Pixels a cell, across and down.
+    /// Pixels in a cell: columns, rows.
     pub const fn pixels(self) -> (usize, usize) {
         match self {
             Self::Half => (1, 2),
@@ -89,18 +89,18 @@ impl std::str::FromStr for Symbols {
 /// The colours of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colours {
-    /// None: `NO_COLOR`, a dumb terminal, a pipe.
+    /// No colours: `NO_COLOR`, a dumb terminal, a pipe.
     None,
-    /// xterm's 256.
+    /// xterm's 256 colours.
     Indexed,
-    /// 24 bits.
+    /// 24-bit colours.
     True,
 }
 
-/// A terminal's abilities and size.
+/// Abilities and size of a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terminal {
-    /// How pictures are shown.
+    /// The protocol for pictures.
     pub protocol: Protocol,
     /// The colours of text.
     pub colours: Colours,
@@ -110,22 +110,22 @@ pub struct Terminal {
     pub columns: u16,
     /// Rows; 24 when unknown.
     pub rows: u16,
-    /// Pixels of a cell, across and down; 8×16 when unknown.
+    /// Cell size in pixels: width, height; 8×16 when unknown.
     pub cell: (u16, u16),
-    /// Whether it holds back drawing between `CSI ? 2026 h` and `l`.
+    /// Whether it supports synchronised updates (`CSI ? 2026 h` and `l`).
     pub synchronized: bool,
-    /// Whether graphics must be wrapped for tmux to hand them on.
+    /// Whether graphics must be wrapped so that tmux passes them on.
     pub passthrough: bool,
-    /// What it calls itself, outside text: show it through [`Safe`].
+    /// Its name for itself. Text from outside: show it through [`Safe`].
     pub name: String,
-    /// Why it is taken for what it is, for `:doctor`; safe to print.
+    /// Reasons for these decisions, for `:doctor`; safe to print.
     pub reasons: Vec<String>,
-    /// The time until it answered; `None` when it did not.
+    /// Time until it answered; `None` without an answer.
     pub round_trip: Option<Duration>,
 }
 
 impl Terminal {
-    /// No terminal at all: text without colour, 80 columns.
+    /// Not a terminal: text without colours in 80 columns.
     pub fn plain(reason: &str) -> Self {
         Self {
             protocol: Protocol::None,
@@ -142,7 +142,7 @@ impl Terminal {
         }
     }
 
-    /// In a few words, for the line under the banner: `kitty graphics in tmux`.
+    /// A short description for the line under the banner: `kitty graphics in tmux`.
     pub fn summary(&self) -> String {
         let how = match (self.protocol, self.colours) {
             (Protocol::Kitty, _) => "kitty graphics",

@@ -1,4 +1,4 @@
-//! Pictures and text where there are no pictures: descriptions, wrapping, cutting.
+//! Text in place of pictures, and text layout: descriptions, wrapping, cutting.
 
 use super::sink::{ImageSink, unwritten};
 use crate::error::Result;
@@ -7,8 +7,8 @@ use crate::safe::Safe;
 use std::io::Write;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// A picture in words: `[picture 64×64 rgb, mean #8a7060]`. The mean is over its pixels, alpha laid
-/// on white.
+/// Describes a picture: `[picture 64×64 rgb, mean #8a7060]`. The mean is over its pixels, with
+/// alpha over white.
 pub fn describe(picture: &Raster) -> Result<String> {
     let rgb = picture.converted(3)?.0;
     let pixels = (rgb.width * rgb.height) as u64;
@@ -20,7 +20,7 @@ pub fn describe(picture: &Raster) -> Result<String> {
     Ok(format!("[picture {w}×{h} {mode}, mean #{:02x}{:02x}{:02x}]", mean(0), mean(1), mean(2)))
 }
 
-/// The sink of terminals without pictures: it describes them.
+/// The sink for terminals without pictures: it describes them.
 pub struct Described;
 
 impl ImageSink for Described {
@@ -41,17 +41,17 @@ impl ImageSink for Described {
     }
 }
 
-/// Text from anywhere as one printable line: escapes shown, tabs and line ends as spaces.
+/// Text from outside as one printable line, with escapes shown and tabs and line ends as spaces.
 pub fn printable(text: &str) -> String {
     Safe(text).to_string().replace(['\n', '\t'], " ")
 }
 
-/// Columns that printable text takes.
+/// Width of printable text in columns.
 pub fn width(text: &str) -> usize {
     text.width()
 }
 
-/// The text cut to so many columns, an ellipsis showing the cut.
+/// The text cut to `columns` columns; an ellipsis marks the cut.
 pub fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_string();
@@ -60,7 +60,7 @@ pub fn cut(text: &str, columns: usize) -> String {
     format!("{kept}{}", if columns > 0 { "…" } else { "" })
 }
 
-/// The longest beginning that fits, and the rest.
+/// The longest beginning of the text that fits, and the rest.
 fn take(text: &str, columns: usize) -> (&str, &str) {
     let mut used = 0;
     let fits = |(_, c): &(usize, char)| {
@@ -71,8 +71,8 @@ fn take(text: &str, columns: usize) -> (&str, &str) {
     text.split_at(at)
 }
 
-/// Text in lines of at most so many columns, broken at spaces where possible; the indent of a line
-/// is kept by its rest.
+/// Wraps text to lines of at most `columns` columns, at spaces where possible. Continuation lines
+/// keep the indent.
 pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(4);
     let mut lines = Vec::new();
@@ -82,8 +82,8 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
         let mut rest = line.to_string();
         while rest.width() > columns {
             let (head, _) = take(&rest, columns);
-            // A space right behind the head breaks there; else the last one within, else the middle
-            // of a word.
+            // Breaks at a space right after the head, else at the last space inside it, else in the
+            // middle of a word.
             let whole = rest[head.len()..].starts_with(' ');
             let space = head.rfind(' ').filter(|&at| !head[..at].trim().is_empty());
             let at = if whole { head.len() } else { space.unwrap_or(head.len()) };
@@ -99,12 +99,12 @@ pub fn wrap(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// A text of a constant without the line breaks of its source.
+/// The text of a constant without the line breaks of its source.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A text in indented lines of at most so many columns, indent included.
+/// Wraps text to indented lines of at most `columns` columns, indent included.
 pub fn indented(text: &str, indent: usize, columns: usize) -> Vec<String> {
     let blank = " ".repeat(indent);
     wrap(&one_line(text), columns.saturating_sub(indent))

@@ -1,29 +1,29 @@
-//! What lies behind tmux: the outer terminal, and whether tmux hands graphics on.
+//! Queries tmux for the outer terminal, and whether it passes graphics on.
 
 use super::environment::Environment;
 use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What tmux says about the client that shows this pane.
+/// The answer of tmux about the client that shows this pane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tmux {
-    /// What the outer terminal calls itself, or else its `TERM`: outside text.
+    /// Name of the outer terminal, or its `TERM`. Text from outside.
     pub name: String,
     /// `allow-passthrough` is `on` or `all`.
     pub passthrough: bool,
     /// A client is attached to the session.
     pub attached: bool,
-    /// The outer terminal takes 24-bit colours.
+    /// The outer terminal supports 24-bit colours.
     pub true_colour: bool,
-    /// Pixels of a cell, across and down.
+    /// Cell size in pixels: width, height.
     pub cell: Option<(u16, u16)>,
 }
 
 const FORMAT: &str = "#{client_termtype}\t#{client_termname}\t#{client_termfeatures}\t#{allow-passthrough}\t\
                       #{session_attached}\t#{client_cell_width}\t#{client_cell_height}";
 
-/// Asks tmux; `None` outside tmux, or when it does not answer within the time.
+/// Queries tmux; `None` outside tmux, or when it does not answer within `time`.
 pub fn ask(environment: &Environment, time: Duration) -> Option<Tmux> {
     environment.get("TMUX")?;
     let mut command = Command::new("tmux");
@@ -41,7 +41,7 @@ pub fn ask(environment: &Environment, time: Duration) -> Option<Tmux> {
     let start = Instant::now();
     while child.try_wait().ok()?.is_none() {
         if start.elapsed() > time {
-            // A tmux that hangs must not hang us. Errors mean that it ended by itself.
+            // A tmux that hangs is stopped. An error here means that it ended by itself.
             let _ = child.kill();
             let _ = child.wait();
             return None;
@@ -69,7 +69,7 @@ fn parse(text: &str) -> Option<Tmux> {
     })
 }
 
-/// Wraps a sequence so that tmux hands it to the outer terminal.
+/// Wraps a sequence so that tmux passes it to the outer terminal.
 pub fn wrap(sequence: &str) -> String {
     format!("\x1bPtmux;{}\x1b\\", sequence.replace('\x1b', "\x1b\x1b"))
 }

@@ -1,4 +1,5 @@
-//! The cells of a session: on the disk before they are shown, and the values that they left.
+//! The cells of a session, their journal and their values. A cell is on the disk before it is
+//! shown.
 
 use super::folder;
 use super::{
@@ -16,32 +17,32 @@ use std::sync::Arc;
 pub(super) struct Cells {
     files: Arc<dyn Files>,
     folder: Option<PathBuf>,
-    /// The journal, from the first cell on: a session without cells leaves no file.
+    /// The journal, opened with the first cell: a session without cells leaves no file.
     opened: Option<Opened>,
-    /// Records that could not be written yet; they are tried again before the next one.
+    /// Records that could not be written yet; they are written before the next record.
     owed: Vec<Record>,
-    /// Whether it was said that nothing reaches the disk.
+    /// Whether the user was told that records do not reach the disk.
     told: bool,
-    /// The generator that the session begins with, for the journal's header.
+    /// The generator at the beginning of the session, for the journal's header.
     model: String,
     log: Log,
     base: eval::State,
     values: Values,
 }
 
-/// How the journal stands after a record, where that changed.
+/// A change in whether the journal reaches the disk.
 #[derive(Debug)]
 pub(super) enum Standing {
-    /// As before: the record is on the disk, or it was said already that it is not.
+    /// No change: the record is on the disk, or its loss was reported before.
     Same,
-    /// From this record on nothing reaches the disk.
+    /// From this record on, records do not reach the disk.
     Lost(Error),
-    /// This many records reached the disk after all.
+    /// Writing works again, and this many earlier records were written too.
     Back(usize),
 }
 
 impl Cells {
-    /// A new session that begins with `base`; without a folder nothing is kept.
+    /// Begins a new session with the state `base`; without a folder it has no journal.
     pub(super) fn new(folder: Option<PathBuf>, model: String, base: eval::State) -> Self {
         Self {
             files: Arc::new(Disk),
@@ -56,8 +57,7 @@ impl Cells {
         }
     }
 
-    /// Takes up a session from its journal, in place of this one; returns what was found wrong with
-    /// it.
+    /// Replaces this session by the one in a journal; returns a description of damage found in it.
     pub(super) fn resume(&mut self, path: &Path) -> Result<Option<String>> {
         let mut opened = folder::open(&self.files, path)?;
         if let Some(header) = opened.reading.header() {
@@ -72,28 +72,28 @@ impl Cells {
         Ok(notice)
     }
 
-    /// The state that the first cell began with.
+    /// Sets the state before the first cell.
     pub(super) fn set_base(&mut self, base: eval::State) {
         self.base = base;
         self.values = Values::default();
     }
 
-    /// The state that the first cell began with.
+    /// The state before the first cell.
     pub(super) fn base(&self) -> &eval::State {
         &self.base
     }
 
-    /// The generator that the session began with: its source and fingerprint.
+    /// The generator at the beginning of the session: its source and fingerprint.
     pub(super) fn model(&self) -> &str {
         &self.model
     }
 
-    /// Cells and undone cells.
+    /// The cells in force and the undone ones.
     pub(super) fn log(&self) -> &Log {
         &self.log
     }
 
-    /// Where the journal lies, once there is one.
+    /// Path of the journal, once it exists.
     pub(super) fn path(&self) -> Option<&Path> {
         self.opened.as_ref().map(|o| o.journal.path())
     }
@@ -103,8 +103,8 @@ impl Cells {
         self.folder.as_ref().map_or(Ok(Vec::new()), |f| folder::sessions(&self.files, f))
     }
 
-    /// Records a cell with the values that it left. Unless the journal is [`Standing::Lost`], the
-    /// cell survives a crash when this returns, and may be shown.
+    /// Records a cell and the values that it bound. Unless this returns [`Standing::Lost`], the
+    /// cell survives a crash and may be shown.
     pub(super) fn record(&mut self, mut cell: Cell, state: &eval::State) -> Standing {
         if in_force(&cell) {
             self.values.put(&cell, state);
@@ -134,10 +134,11 @@ impl Cells {
         }
     }
 
-    /// Whether the folder of the sessions can be written to. An error is then not said again.
+    /// Checks that the sessions' folder can be written to. [`Cells::record`] does not report the
+    /// same error again.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the folder cannot be made or written to.
     pub(super) fn check_folder(&mut self) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let checked = writable(folder).map_err(|e| {
@@ -160,8 +161,8 @@ impl Cells {
         Ok(())
     }
 
-    /// Takes the last cell back that changed anything, and the failed ones after it; `None` when
-    /// there is none.
+    /// Undoes the last cell that changed the session, and the failed cells after it; `None` without
+    /// such a cell.
     pub(super) fn undo(&mut self) -> (Option<Arc<Cell>>, Standing) {
         let Some(cell) = self.log.cells().iter().rev().find(|c| in_force(c)).cloned() else {
             return (None, Standing::Same);
@@ -173,7 +174,7 @@ impl Cells {
         (Some(cell), standing)
     }
 
-    /// Brings the next cell back that changed anything, and the failed ones before and behind it.
+    /// Redoes the next cell that changed the session, and the failed cells before and after it.
     pub(super) fn redo(&mut self) -> (Option<Arc<Cell>>, Standing) {
         let Some(cell) = self.log.undone().iter().rev().find(|c| in_force(c)).cloned() else {
             return (None, Standing::Same);
@@ -185,18 +186,18 @@ impl Cells {
         (Some(cell), standing)
     }
 
-    /// The names that a cell gives values to; none when it failed.
+    /// The names that a cell binds; none for a failed cell.
     pub(super) fn binds(&mut self, cell: &Cell) -> BTreeSet<String> {
         if in_force(cell) { self.values.binds(cell) } else { BTreeSet::new() }
     }
 
-    /// How the session after the cells in force is built up with values for the `wanted` names;
-    /// with `loads`, its generators are loaded.
+    /// Plans the session after the cells in force, with values for the `wanted` names. With
+    /// `loads`, its generators are loaded.
     pub(super) fn plan(&mut self, wanted: BTreeSet<String>, loads: bool) -> Plan {
         self.values.plan(self.log.cells(), wanted, loads)
     }
 
-    /// Builds the session up; see [`Values::build`].
+    /// Rebuilds the session; see [`Values::build`].
     ///
     /// # Errors
     /// When it was stopped.
@@ -204,14 +205,14 @@ impl Cells {
         self.values.build(&self.base, self.log.cells(), plan, run)
     }
 
-    /// The name of the last result of `invert` that the journal keeps.
+    /// The name of the latest result of `invert` in the journal.
     pub(super) fn last_inversion(&self) -> Option<String> {
         let cells = self.log.cells().iter().rev().filter(|c| in_force(c));
         let mut names = cells.flat_map(|c| c.values.iter());
         names.find(|(_, kept)| kept.is_inversion()).map(|(name, _)| name.clone())
     }
 
-    /// The journal of a session by its name, a path, or the latest other one that holds anything.
+    /// The journal of a session by name or path, or of the latest other session that holds records.
     pub(super) fn find(&self, wanted: Option<&str>) -> Result<Option<PathBuf>> {
         let Some(wanted) = wanted else {
             let mut all = self.sessions()?;
@@ -231,25 +232,24 @@ impl Cells {
 }
 
 impl Standing {
-    /// The one of two that has something to say.
+    /// `self` if it reports a change, else `other`.
     fn or(self, other: Self) -> Self {
         if matches!(self, Self::Same) { other } else { self }
     }
 
-    /// What is to be said about it; `None` when nothing.
+    /// The message for the user; `None` when nothing changed.
     pub(super) fn said(self, id: u64) -> Option<std::result::Result<String, Error>> {
         match self {
             Self::Same => None,
             Self::Lost(e) => {
                 let note = format!(
-                    "from [{id}] on the session is not kept: what follows will not come back \
-                     unless \
-                     the disk takes it again"
+                    "cells from [{id}] on are not saved; they will be when the disk can be \
+                     written again"
                 );
                 Some(Err(e.note(note)))
             }
             Self::Back(n) => {
-                Some(Ok(format!("the session is kept again, its last {n} records too")))
+                Some(Ok(format!("the session is saved again, including its last {n} records")))
             }
         }
     }
@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(cells.redo().0.unwrap().id, 3);
         assert!(cells.redo().0.is_none());
         assert_eq!(cells.log().cells().len(), 4);
-        // What the disk knows is the same, and gives the same value without running anything.
+        // A session resumed from the disk gives the same value without running a cell.
         let path = cells.path().unwrap().to_path_buf();
         let log = cells.log().clone();
         drop(cells);
@@ -344,7 +344,7 @@ mod tests {
     fn a_disk_that_refuses_is_complained_of_once_and_gets_all_when_it_takes_again() {
         let folder = tempfile::tempdir().unwrap();
         let (there, away) = (folder.path().join("s"), folder.path().join("t"));
-        // A file where the folder should be.
+        // A file is in the place of the folder.
         std::fs::write(&there, "in the way").unwrap();
         let mut cells = Cells::new(Some(there.clone()), "toy".into(), session(0.0));
         let record = |cells: &mut Cells, id: u64| {

@@ -9,16 +9,16 @@ use std::sync::Arc;
 /// Effect of a cell on the names of the session.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Effect {
-    /// Names that it gives a value.
+    /// Names that it binds.
     pub binds: BTreeSet<String>,
     /// Functions that it defines.
     pub defines: Vec<Arc<Def>>,
-    /// Names and functions that its statements use, those of function bodies apart: a body uses
-    /// what is in force when it is called.
+    /// Names and functions that its statements use. Function bodies do not count: a body uses the
+    /// values at the time of its call.
     pub uses: BTreeSet<String>,
 }
 
-/// The effect of a text; of one that does not parse there is none.
+/// The effect of a text; empty for a text that does not parse.
 pub(super) fn effect(text: &str) -> Effect {
     let Ok(source) = Source::new("", text) else { return Effect::default() };
     of(&parse::parse(&source).0)
@@ -47,14 +47,14 @@ fn of(program: &Program) -> Effect {
     effect
 }
 
-/// The names and functions that a text uses, those of the bodies that it defines included.
+/// The names and functions that a text uses, including the bodies of functions that it defines.
 pub(super) fn mentions(text: &str) -> BTreeSet<String> {
     let Effect { mut uses, defines, .. } = effect(text);
     defines.iter().for_each(|def| uses.append(&mut of_body(def)));
     uses
 }
 
-/// The names and functions that a body uses from outside of it.
+/// The names and functions that a body uses, except its own parameters.
 fn of_body(def: &Def) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     uses(&def.body, &mut all);
@@ -86,7 +86,7 @@ fn uses(e: &Expr, all: &mut BTreeSet<String>) {
     e.children().into_iter().for_each(|child| uses(child, all));
 }
 
-/// Names with those that the bodies of the functions among them use, and so on.
+/// The names, and all names that functions among them use, directly or indirectly.
 pub(super) fn with_bodies(
     names: &BTreeSet<String>,
     functions: &BTreeMap<String, Arc<Def>>,

@@ -1,4 +1,4 @@
-//! What a front end asks of a session, and what the session reports.
+//! Requests from a front end to a session, and events back.
 
 use super::Cell;
 use crate::control::Progress;
@@ -16,27 +16,27 @@ pub enum Given {
     Value(Vec<Block>, Json),
     /// A line for other programs.
     Print(String),
-    /// A remark about something that was left out.
+    /// A remark, for example about something that was left out.
     Note(String),
 }
 
 /// A request of a front end.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// Checks a text as a whole, then runs its statements, each as a cell of the journal.
+    /// Checks a text as a whole, then runs each of its statements as a cell of the journal.
     Cells(String),
-    /// Checks a program and runs it without a journal; `sets` override its parameters.
+    /// Checks a program and runs it without a journal; `sets` overrides its parameters.
     Program {
         /// The program.
         source: Source,
         /// Values of parameters, by name.
         sets: BTreeMap<String, String>,
     },
-    /// Takes the last cell back.
+    /// Undoes the last cell.
     Undo,
-    /// Brings back the cell that was taken back last.
+    /// Redoes the cell that was undone last.
     Redo,
-    /// Gets values for these names of a resumed session, or for all that have none.
+    /// Gets values for these names of a resumed session, or for all names without a value.
     Fetch(Option<BTreeSet<String>>),
     /// Continues the session of this name or path, or the latest one.
     Resume(Option<String>),
@@ -49,7 +49,7 @@ pub enum Request {
 /// An option that can change while a session runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
-    /// The seed of everything random that is not given one.
+    /// The seed of random functions that are not given one.
     Seed(u64),
     /// Whether `name = value` shows the value.
     Echo(bool),
@@ -57,29 +57,29 @@ pub enum Setting {
 
 /// A report about the running request.
 ///
-/// The session waits until a front end has taken the next event before it goes on after
-/// [`Event::Given`], [`Event::Failed`] and the remarks: a statement begins only when the results
-/// of the one before are shown.
+/// After every event except [`Event::Begins`], [`Event::Progress`] and [`Event::Done`] the session
+/// waits until the front end has handled it. A statement therefore begins only after the results of
+/// the previous one were shown.
 #[derive(Debug)]
 pub enum Event {
     /// A statement begins.
     Begins {
         /// Its first line, shortened.
         title: String,
-        /// Its cell, when it is not the first one of its text.
+        /// Its cell, unless it is the first of its text.
         further: Option<Cell>,
     },
     /// The statement's progress.
     Progress(Progress),
-    /// The results of a statement. Those of a cell are on the disk.
+    /// The results of a statement. Results of a cell are already on the disk.
     Given(Vec<Given>),
     /// The error of a cell, after its results.
     Failed(Source, Error),
     /// A line for the user.
     Line(String),
-    /// A line that matters less.
+    /// A less important line.
     Quiet(String),
-    /// An error that belongs to no cell.
+    /// An error that does not belong to a cell.
     Trouble(Error),
     /// The request is done.
     Done(Result<Reply>),
@@ -88,11 +88,11 @@ pub enum Event {
 /// The outcome of a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// Whether all statements ran to their end.
+    /// Whether all statements ran to the end.
     Ran(bool),
-    /// The cell that was taken back or brought back; `None` when there is none.
+    /// The cell that was undone or redone; `None` when there was nothing to undo or redo.
     Moved(Option<Arc<Cell>>),
-    /// A session was taken up; `None` when there is none, or it is the current one.
+    /// A session was resumed; `None` when none was found, or it is the current one.
     Resumed(Option<Resumed>),
     /// The details of an inversion; `None` when there is none yet.
     Details(Option<Vec<Block>>),
@@ -100,9 +100,9 @@ pub enum Reply {
     Set,
 }
 
-/// State of a session that was taken up.
+/// State of a session that was resumed.
 #[derive(Clone, Debug)]
 pub struct Resumed {
-    /// The names whose values are computed again when they are used, in words.
+    /// The names whose values are recomputed when they are used, as text.
     pub computes: Option<String>,
 }

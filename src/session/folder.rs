@@ -1,4 +1,4 @@
-//! The sessions of a user: a folder of journals, each locked by the process that writes it.
+//! The sessions of a user: a folder of journals. The process that writes a journal locks it.
 
 use super::journal::{FORMAT, Journal, Reading, skim};
 use super::record::Header;
@@ -18,11 +18,12 @@ pub struct SessionInfo {
     pub path: PathBuf,
     /// Version and start time of the session.
     pub header: Header,
-    /// Number of lines after the header, one a record.
+    /// Number of records after the header.
     pub records: usize,
 }
 
-/// A session that this process holds: while this lives, other processes cannot write its journal.
+/// A session that this process has locked: other processes cannot write its journal until this is
+/// dropped.
 pub struct Opened {
     /// The journal, ready for the next record.
     pub journal: Journal,
@@ -34,7 +35,7 @@ pub struct Opened {
 /// Begins a session in a folder.
 ///
 /// # Errors
-/// When the system refuses.
+/// When the folder or the journal cannot be made.
 pub fn create(files: &Arc<dyn Files>, folder: &Path, model: &str) -> Result<Opened> {
     files
         .make_folder(folder)
@@ -58,8 +59,8 @@ pub fn create(files: &Arc<dyn Files>, folder: &Path, model: &str) -> Result<Open
 /// Opens a session to continue it.
 ///
 /// # Errors
-/// When another process holds it, when it is not a journal or of a later format, or when the system
-/// refuses.
+/// When another process has locked it, when the file is not a journal or has a later format, or
+/// when it cannot be read or written.
 pub fn open(files: &Arc<dyn Files>, path: &Path) -> Result<Opened> {
     let Some(lock) = lock_of(path)? else {
         return Err(Error::new(
@@ -72,7 +73,7 @@ pub fn open(files: &Arc<dyn Files>, path: &Path) -> Result<Opened> {
     Ok(Opened { journal, reading, _lock: lock })
 }
 
-/// All sessions of a folder, oldest first; files that are not journals are skipped. Only reads.
+/// Lists all sessions of a folder, oldest first; skips files that are not journals. Writes nothing.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -85,7 +86,7 @@ pub fn sessions(files: &Arc<dyn Files>, folder: &Path) -> Result<Vec<SessionInfo
     Ok(found)
 }
 
-/// The session that began last and holds anything, `None` when there is none.
+/// The latest session that holds records; `None` without one.
 ///
 /// # Errors
 /// When the folder cannot be read.
@@ -115,7 +116,7 @@ fn name(seconds: u64, n: u32) -> String {
     )
 }
 
-/// Year, month and day of a day counted from 1970-01-01 (Gregorian).
+/// Converts days since 1970-01-01 to year, month and day (Gregorian).
 fn civil(mut days: u64) -> (u64, u64, u64) {
     let leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
     let mut year = 1970;
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(again.reading.records.len(), 2);
         assert_eq!(again.reading.notice, None);
         assert_eq!(sessions(&files, folder.path()).unwrap().len(), 2);
-        // The second one is newer or of the same age, but empty, so it is not resumed.
+        // The second session is newer or of the same age, but empty, so it is not resumed.
         assert_eq!(latest(&files, folder.path()).unwrap().unwrap().path, path);
     }
 

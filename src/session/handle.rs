@@ -16,32 +16,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Stack of the worker: the checker and the evaluator recurse, and their budgets are chosen for
+/// Stack of the worker thread. The checker and the evaluator recurse, and their depth limits assume
 /// this size.
 const STACK: usize = 64 << 20;
 
-/// What a session begins with.
+/// The beginning of a session.
 pub struct Start {
     /// Names, functions, the generator and the options.
     pub state: State,
     /// Name or path of the generator, as the user gave it.
     pub model: String,
-    /// Folder of the journals; `None` keeps none.
+    /// Folder of the journals; `None` keeps no journal.
     pub folder: Option<PathBuf>,
-    /// Whether lists are wanted as JSON; they can be large.
+    /// Whether results include lists as JSON, which can be large.
     pub lists: bool,
 }
 
 /// A session: a worker thread owns its state, runs one request at a time and reports events.
 ///
 /// A front end submits a request, takes events until [`Event::Done`], and reads
-/// [`Session::snapshot`] in between; it never waits for more than the time it names.
+/// [`Session::snapshot`] between requests. Each call waits at most for the time it is given.
 pub struct Session {
     requests: Option<Sender<(Request, Control)>>,
     sender: Sender<Event>,
     events: Receiver<Event>,
     taken: Sender<()>,
-    /// Whether the worker waits until the last event is dealt with.
+    /// Whether the worker waits until the last event is handled.
     owed: bool,
     /// The control of the running request.
     running: Option<Control>,
@@ -55,7 +55,7 @@ impl Session {
     /// Begins a session and its worker thread.
     ///
     /// # Errors
-    /// When the system has no thread.
+    /// When the thread cannot be started.
     pub fn start(start: Start) -> Result<Self> {
         let Start { mut state, model, folder, lists } = start;
         let fingerprint = state.model.as_ref().map_or("", |m| m.facts.fingerprint.as_str());
@@ -63,7 +63,7 @@ impl Session {
         let mut cells = Cells::new(folder.clone(), header, state.clone());
         let unkept = cells.check_folder().err();
         if unkept.is_some() {
-            // Checkpoints go to the same disk: one warning is enough.
+            // Checkpoints go to the same disk, so one warning is enough.
             state.options.checkpoints = None;
         }
         let (requests, incoming) = channel::<(Request, Control)>();
@@ -98,15 +98,16 @@ impl Session {
         })
     }
 
-    /// The reason why the session is not kept on the disk, when it began with one.
+    /// The reason why the session has no journal on the disk; `None` when it has one or wants none.
     pub fn unkept(&self) -> Option<&Error> {
         self.unkept.as_ref()
     }
 
-    /// Begins a request; its events come from [`Session::next`]. With `watched`, they include
+    /// Begins a request, whose events come from [`Session::next`]. With `watched`, they include
     /// [`Event::Progress`].
     ///
     /// # Errors
+    /// When another request is running.
     /// When another request is running.
     pub fn submit(&mut self, request: Request, watched: bool) -> Result<()> {
         if self.running.is_some() {
@@ -114,27 +115,27 @@ impl Session {
         }
         let control = if watched {
             let events = self.sender.clone();
-            // Nobody is left to see the progress when the channel is closed.
+            // A closed channel means that the front end is gone; progress is then dropped.
             Control::new(move |progress| drop(events.send(Event::Progress(progress))))
         } else {
             Control::default()
         };
         self.running = Some(control.clone());
         if let Some(requests) = &self.requests {
-            // A worker that is gone shows at the next event.
+            // If the worker is gone, `next` reports it.
             let _ = requests.send((request, control));
         }
         Ok(())
     }
 
-    /// The next event; `None` when none comes within `wait` or no request is running. The event
-    /// before it counts as dealt with.
+    /// The next event; `None` when no event comes within `wait` or no request is running. Taking an
+    /// event acknowledges the one before it.
     ///
     /// # Panics
-    /// Continues a panic of the worker.
+    /// With the panic of the worker, if it panicked.
     pub fn next(&mut self, wait: Duration) -> Option<Event> {
         if std::mem::take(&mut self.owed) {
-            // A worker that is gone shows below.
+            // If the worker is gone, the match below reports it.
             let _ = self.taken.send(());
         }
         self.running.as_ref()?;
@@ -173,7 +174,7 @@ impl Session {
         }
     }
 
-    /// The session after its last cell. Does not wait for the running request.
+    /// The session after its last complete cell. Does not wait for the running request.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -201,17 +202,17 @@ impl Drop for Session {
             control.request(Stop::Abort);
         }
         drop(self.requests.take());
-        // A worker that waits for an event to be taken sees that nobody will.
+        // A worker that waits for an acknowledgement sees the closed channel and stops.
         (self.taken, _) = channel();
         if let Some(worker) = self.worker.take() {
-            // Its panic was reported by the panic hook.
+            // The panic hook already reported a panic of the worker.
             let _ = worker.join();
         }
     }
 }
 
 impl Event {
-    /// Whether the worker waits until a front end has dealt with it.
+    /// Whether the worker waits until the front end has handled this event.
     fn waits(&self) -> bool {
         !matches!(self, Self::Begins { .. } | Self::Progress(_) | Self::Done(_))
     }

@@ -1,12 +1,12 @@
 //! The append-only journal of one session.
 //!
-//! A line a record: 16 hex digits of a seal, a space, JSON. The seal is the beginning of SHA-256
-//! over the seal before it and the JSON, so that a line is valid only in its place.
+//! Each line is a record: a seal of 16 hex digits, a space, JSON. The seal is the beginning of
+//! SHA-256 over the previous seal and the JSON, so that a line is valid only in its place.
 //! [`Journal::append`] returns after `fdatasync`; only then may the output of a cell be shown.
 //!
-//! A line whose checksum is wrong ends the valid part. If it has no newline at its end, a crash cut
-//! it off: it was never acknowledged, and is dropped. A complete line with a wrong checksum was
-//! acknowledged and is damaged, even if it is the last one: the whole file is set aside, and the
+//! The first line with a wrong seal ends the valid part. If it has no newline at its end, a crash
+//! cut it off: it was never acknowledged and is dropped. A complete line with a wrong seal was
+//! acknowledged and is damaged, even if it is the last line: the whole file is set aside, and the
 //! session continues with the valid part.
 
 use super::record::{Header, Record};
@@ -18,12 +18,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes of the largest journal that is read.
+/// Size limit of a journal that is read, in bytes.
 const JOURNAL_BYTES: u64 = 512 << 20;
 const SEAL: usize = 16;
 
-/// The format of the journals that this build writes. Values in cells came later: a build that does
-/// not know them passes over them.
+/// Version of the journal format that this build writes. Values in cells were added later without a
+/// new version; older builds ignore them.
 pub(super) const FORMAT: u32 = 1;
 
 /// Content of a journal file.
@@ -41,7 +41,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The header, when the journal has one.
+    /// The header, if the journal has one.
     pub fn header(&self) -> Option<&Header> {
         match self.records.first() {
             Some(Record::Header(h)) => Some(h),
@@ -61,8 +61,8 @@ pub fn read_journal(bytes: &[u8]) -> Reading {
         rest = &rest[end + 1..];
     }
     reading.valid = (bytes.len() - rest.len()) as u64;
-    // A torn line may hold zeros, and ends before its newline: each append waits for the one before
-    // it. One whose very last byte alone is wrong was whole.
+    // A torn line has no newline and may hold zeros, because each append waits for the previous
+    // one. A line in which only the last byte is wrong was complete.
     let (whole, last) = rest.split_at(rest.len().saturating_sub(1));
     let newline_lost = last != [0] && parse_line(&reading.seal, whole).is_some();
     reading.damaged = rest.contains(&b'\n') || newline_lost;
@@ -110,22 +110,22 @@ fn seal_line(before: &str, record: &Record) -> Result<(String, Vec<u8>)> {
     Ok((seal, line))
 }
 
-/// A journal open for writing. Its opener holds the session's lock (see [`super::open`]).
+/// A journal that is open for writing. [`super::open`] holds the session's lock.
 pub struct Journal {
     sink: Box<dyn Sink>,
     path: PathBuf,
-    /// Bytes that are acknowledged; what lies beyond is the rest of a failed append.
+    /// Length of the acknowledged part in bytes; the rest of the file is from a failed append.
     len: u64,
     seal: String,
-    /// A failed append may have left bytes that must go before the next.
+    /// Whether a failed append may have left bytes, which must be removed before the next append.
     dirty: bool,
 }
 
 impl Journal {
-    /// Begins a journal; on return its header and its name are on the disk.
+    /// Begins a journal. On return, its header and its directory entry are on the disk.
     ///
     /// # Errors
-    /// When the file exists or the system refuses.
+    /// When the file exists or cannot be written.
     pub fn create(files: &dyn Files, path: &Path, header: Header) -> Result<Self> {
         let (seal, line) = seal_line("", &Record::Header(header))?;
         write_new(files, path, &line).map_err(|e| failed("begin", path, &e))?;
@@ -133,12 +133,12 @@ impl Journal {
         Ok(Self { sink, path: path.to_path_buf(), len: line.len() as u64, seal, dirty: false })
     }
 
-    /// Opens a journal to continue it: drops a torn tail, sets a damaged file aside, and reports
-    /// its findings.
+    /// Opens a journal to continue it: drops a torn tail, sets a damaged file aside, and describes
+    /// the damage.
     ///
     /// # Errors
-    /// When the file cannot be read, is not a journal or of a later format, or the system refuses;
-    /// the file is then unchanged.
+    /// When the file cannot be read or written, is not a journal or has a later format. The file is
+    /// then unchanged.
     pub fn resume(files: &dyn Files, path: &Path) -> Result<(Self, Reading)> {
         let bytes = files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?;
         let mut reading = read_journal(&bytes);
@@ -159,7 +159,7 @@ impl Journal {
             let _ = write!(notice, " as {}", Safe(&aside.to_string_lossy()));
         }
         let sink = files.append(path).map_err(|e| failed("open", path, &e))?;
-        // A torn tail is cut before the first append, by the same path that clears a failed one.
+        // The first append removes a torn tail in the same way as the rest of a failed append.
         let dirty = !reading.damaged && reading.valid < bytes.len() as u64;
         let journal = Self {
             sink,
@@ -171,11 +171,10 @@ impl Journal {
         Ok((journal, reading))
     }
 
-    /// Appends a record. When this returns `Ok`, the record survives a crash.
+    /// Appends a record. After `Ok`, the record survives a crash.
     ///
     /// # Errors
-    /// When the system refuses: the record is then not acknowledged, and the journal can be tried
-    /// again.
+    /// When the write fails: the record is then not acknowledged, and the caller may try again.
     pub fn append(&mut self, record: Record) -> Result<()> {
         let record = match record {
             Record::Cell(cell) => Record::Cell(cell.bounded()),
@@ -192,7 +191,7 @@ impl Journal {
         if self.dirty {
             self.sink.cut(self.len)?;
         }
-        // Until the sync returns, it is unknown how much of the line is there.
+        // Until the sync returns, it is unknown how much of the line was written.
         self.dirty = true;
         self.sink.write_all(line)?;
         self.sink.sync()?;
@@ -206,7 +205,7 @@ impl Journal {
     }
 }
 
-/// The header of a journal and how many lines follow it, without reading these.
+/// Reads the header of a journal and counts the lines after it.
 ///
 /// # Errors
 /// When the file cannot be read; `None` when it is not a journal.
@@ -232,7 +231,7 @@ fn later(path: &Path, header: &Header) -> Error {
     .hint(format!("open it with gannet {}", Safe(&header.version)))
 }
 
-/// Keeps the bytes of a damaged journal under the first free name beside it.
+/// Copies a damaged journal to the first free name beside it.
 fn set_aside(files: &dyn Files, path: &Path, bytes: &[u8]) -> Result<PathBuf> {
     for n in 1..1000 {
         let aside = path.with_extension(format!("damaged-{n}"));

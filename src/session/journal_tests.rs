@@ -1,4 +1,4 @@
-//! The proofs of promises 6 and 7 for the journal.
+//! Proofs of the journal's two promises: acknowledged cells survive a crash, and damage is found.
 
 use super::super::log::replay;
 use super::super::record::{Cell, Status};
@@ -24,7 +24,7 @@ fn begin(disk: &FaultyDisk) -> Journal {
     Journal::create(disk, Path::new(PATH), header()).unwrap()
 }
 
-/// The numbers of the cells that a new process finds.
+/// The numbers of the cells that a new process reads.
 fn found(disk: &FaultyDisk) -> (Vec<u64>, Reading) {
     let (_, reading) = Journal::resume(disk, Path::new(PATH)).unwrap();
     (replay(reading.records.clone()).cells().iter().map(|c| c.id).collect(), reading)
@@ -34,7 +34,7 @@ fn found(disk: &FaultyDisk) -> (Vec<u64>, Reading) {
 fn after_a_crash_at_any_moment_every_acknowledged_cell_is_there() {
     let disk = FaultyDisk::new();
     let mut journal = begin(&disk);
-    // Length of the log when each cell was acknowledged.
+    // Length of the operation log when each cell was acknowledged.
     let mut acknowledged = vec![disk.log().len()];
     for id in 1..=4 {
         journal.append(cell(id)).unwrap();
@@ -52,7 +52,7 @@ fn after_a_crash_at_any_moment_every_acknowledged_cell_is_there() {
             );
             assert!(ids.iter().copied().eq(1..=ids.len() as u64));
             assert!(!reading.damaged, "a crash was taken for damage: {loss:?} after {upto}");
-            // And the session continues.
+            // The session can be continued.
             let (mut again, _) = Journal::resume(&left, Path::new(PATH)).unwrap();
             again.append(cell(99)).unwrap();
             let (more, reading) = found(&left);
@@ -92,8 +92,7 @@ fn any_failing_operation_costs_only_the_cell_it_failed() {
             let left =
                 FaultyDisk::after_crash(&disk.log(), Loss { keep: 0, zeros: false, names: false });
             assert_eq!(found(&left).0, acknowledged, "{errno:?} at {k}");
-            // The failed one may be the last and still be there: present and not promised is
-            // allowed, torn is not.
+            // The failed cell may still be in the file: it may be present, but not torn.
             let (ids, reading) = found(&disk);
             assert!(
                 ids.starts_with(&acknowledged) && !reading.damaged,
@@ -125,7 +124,7 @@ fn a_failed_opening_leaves_the_file_as_it_was() {
     }
 }
 
-/// A disk with a journal of five cells of which the third is damaged.
+/// A disk with a journal of five cells, the third of them damaged.
 fn damaged() -> (FaultyDisk, Vec<u8>) {
     let disk = FaultyDisk::new();
     let mut journal = begin(&disk);
@@ -150,7 +149,7 @@ fn a_damaged_file_is_set_aside_and_never_overwritten() {
     assert_eq!(found(&disk).1.notice, None, "the repaired journal is whole");
 }
 
-/// The bytes of a journal of three cells, and where its last line begins.
+/// The bytes of a journal of three cells, and the position of its last line.
 fn three() -> (Vec<u8>, usize) {
     let disk = FaultyDisk::new();
     let mut journal = begin(&disk);

@@ -3,8 +3,8 @@
 use super::record::{Cell, Record};
 use std::sync::Arc;
 
-/// A session's cells: undo moves along the operation log without deleting records. Cheap to
-/// clone: the cells are shared.
+/// A session's cells. Undo moves along the log of operations and deletes no records. Cheap to
+/// clone, because the cells are shared.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     cells: Vec<Arc<Cell>>,
@@ -20,7 +20,7 @@ impl Log {
             Record::Cell(cell) => {
                 self.last_id = self.last_id.max(cell.id);
                 self.cells.push(Arc::new(cell));
-                // A new cell after an undo begins a new branch, as in every editor.
+                // A new cell after an undo discards the undone cells, as in every editor.
                 self.undone.clear();
                 true
             }
@@ -34,13 +34,13 @@ impl Log {
         &self.cells
     }
 
-    /// The cells taken back; the last comes back first.
+    /// The undone cells; the last one is redone first.
     pub fn undone(&self) -> &[Arc<Cell>] {
         &self.undone
     }
 
-    /// The number of the next cell. Numbers are not used twice, so that an output names its cell
-    /// for good.
+    /// The number of the next cell. Numbers are never reused, so an output always names the same
+    /// cell.
     pub fn next_id(&self) -> u64 {
         self.last_id + 1
     }
@@ -68,7 +68,7 @@ mod tests {
     proptest! {
         #[test]
         fn as_a_list_and_a_cursor(ops in proptest::collection::vec(0u8..4, 0..1000)) {
-            // The model: one list of cells and how many of them are in force.
+            // The reference model: one list of cells and the number of those in force.
             let (mut all, mut upto, mut session) = (Vec::new(), 0usize, Log::default());
             for (i, op) in ops.into_iter().enumerate() {
                 let id = i as u64 + 1;

@@ -1,7 +1,8 @@
-//! A session that is never lost: a worker thread runs its cells, an append-only journal keeps them.
+//! Sessions: a worker thread runs the cells, an append-only journal keeps them.
 //!
-//! Front ends hold a [`Session`]: they submit a [`Request`], take its [`Event`]s and read a
-//! [`Snapshot`] in between. The prompt, scripts and every screen use it; it owns no terminal.
+//! A front end holds a [`Session`], submits a [`Request`], takes its [`Event`]s and reads a
+//! [`Snapshot`] between requests. The prompt, scripts and every screen use it; it does not own a
+//! terminal.
 
 mod cells;
 mod effect;

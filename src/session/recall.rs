@@ -1,4 +1,4 @@
-//! From results to journal cells, and from journal cells back to what is shown.
+//! Converts results to journal cells, and journal cells back to blocks.
 
 use super::event::Given;
 use super::{Cell, Picture, Status};
@@ -7,12 +7,12 @@ use crate::image::{Filter, Raster, decode, encode, resize};
 use crate::limits::LIMITS;
 use crate::render::{self, Block, text, words};
 
-/// The longer side of a picture in a journal, in pixels.
+/// Maximum length of the longer side of a picture in a journal, in pixels.
 const SIDE: usize = 96;
-/// Pictures kept with a cell; the journal's own bound.
+/// Maximum number of pictures for each cell; the journal has the same limit.
 const PICTURES: usize = 8;
 
-/// What a cell's results leave in the journal: lines, and small pictures.
+/// Adds results to a journal cell, as lines and small pictures.
 ///
 /// # Errors
 /// When a picture cannot be encoded.
@@ -47,8 +47,8 @@ fn small(picture: &Raster) -> Result<Raster> {
     resize(picture, side(picture.width), side(picture.height), Filter::Area)
 }
 
-/// What a cell of a journal showed. When pictures cannot be shown, or one of them cannot be read,
-/// the words about them are shown.
+/// The blocks that a journal cell showed. When pictures cannot be shown, or one of them cannot be
+/// read, their descriptions are shown instead.
 pub fn recall(cell: &Cell, pictures: bool) -> Vec<Block> {
     let read = |p: &Picture| {
         let raster = decode("a picture of the journal", &p.png, &LIMITS).ok()?.raster;
@@ -57,8 +57,8 @@ pub fn recall(cell: &Cell, pictures: bool) -> Vec<Block> {
     let shown: Option<Vec<render::Picture>> = cell.pictures.iter().map(read).collect();
     match shown {
         Some(all) if pictures && !all.is_empty() => {
-            // The words about pictures are dropped, as the pictures are shown. Pictures that were
-            // too many to keep are counted.
+            // The pictures are shown, so their descriptions are dropped. Descriptions without a
+            // kept picture are counted.
             let (stand_ins, lines): (Vec<&String>, Vec<&String>) =
                 cell.output.iter().partition(|l| about_picture(l));
             let more = stand_ins.len().saturating_sub(all.len());
@@ -70,12 +70,12 @@ pub fn recall(cell: &Cell, pictures: bool) -> Vec<Block> {
     }
 }
 
-/// Whether a line is what [`words`] says of a picture.
+/// Whether a line is the description that [`words`] gives of a picture.
 fn about_picture(line: &str) -> bool {
     line.ends_with(']') && line.contains("[picture ")
 }
 
-/// A cell's source under its number: `[3] x = …`, further lines below the first.
+/// A cell's source after its number: `[3] x = …`. Further lines are indented.
 pub fn numbered(cell: &Cell) -> String {
     let prompt = format!("[{}] ", cell.id);
     let indent = format!("\n{}", " ".repeat(prompt.len()));

@@ -5,26 +5,26 @@ use crate::store::base64;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Pictures kept with a cell.
+/// Maximum number of pictures for each cell.
 pub const PICTURES: usize = 8;
-/// Bytes of one picture's PNG.
+/// Maximum size of a picture's PNG, in bytes.
 pub const PICTURE_BYTES: usize = 64 << 10;
-/// Bytes of a cell's output text.
+/// Maximum size of a cell's output text, in bytes.
 pub const OUTPUT_BYTES: usize = 256 << 10;
 
 /// Outcome of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It ran to its end.
+    /// It ran to the end.
     Ok,
     /// It failed; the error is in its output.
     Failed,
-    /// The user stopped it; the best so far was kept.
+    /// The user stopped it; the best result so far was kept.
     Stopped,
 }
 
-/// A small picture of an output, to show again without computing.
+/// A small picture of an output, to show it again without computing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
     /// Label of the picture: `target`, `inverted`.
@@ -34,7 +34,7 @@ pub struct Picture {
     pub png: Vec<u8>,
 }
 
-/// One cell as it was acknowledged.
+/// A cell as it was acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {
     /// Its number at the prompt, from 1.
@@ -54,7 +54,7 @@ pub struct Cell {
     /// Run time in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub millis: Option<u64>,
-    /// The values that it gave to names; of a cell from before values were kept there are none.
+    /// The values that it bound; empty for cells that were written before journals kept values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Shared>,
 }
@@ -74,7 +74,7 @@ impl Cell {
         }
     }
 
-    /// The cell with its outputs cut to the budgets; the last line names what was left out.
+    /// Cuts the output to the limits; the last line states how much was left out.
     #[must_use]
     pub(super) fn bounded(mut self) -> Self {
         let mut left = OUTPUT_BYTES;
@@ -99,13 +99,13 @@ impl Cell {
 pub struct Header {
     /// The journal format's version.
     pub format: u32,
-    /// The gannet that wrote it.
+    /// Version of the gannet that wrote it.
     pub version: String,
-    /// The session's name, which is also the file's.
+    /// The session's name, which is also the file name.
     pub session: String,
-    /// The generator it began with, by name and fingerprint.
+    /// The generator at the beginning, by name and fingerprint.
     pub model: String,
-    /// When it began, in seconds since 1970.
+    /// Start time, in seconds since 1970.
     pub started: u64,
 }
 
@@ -115,11 +115,11 @@ pub struct Header {
 pub enum Record {
     /// Author and version of the file; always first.
     Header(Header),
-    /// A cell was run and acknowledged.
+    /// A cell ran and was acknowledged.
     Cell(Cell),
-    /// The last cell in force was taken back.
+    /// The last cell in force was undone.
     Undo,
-    /// The cell taken back last is in force again.
+    /// The cell that was undone last is in force again.
     Redo,
 }
 

@@ -12,19 +12,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes of a file that is compared before it is replaced.
+/// Size limit of a file that is compared before it is replaced, in bytes.
 const COMPARED: u64 = 64 << 20;
 
-/// The files that this session wrote, by what it wrote.
+/// Hashes of the files that this session wrote.
 #[derive(Default)]
 pub struct Written(BTreeMap<PathBuf, Vec<u8>>);
 
 impl Written {
-    /// Writes a script, whole or not at all. A file with other content than this session gave it is
-    /// not replaced, unless `force`.
+    /// Writes a script completely or not at all. Without `force`, replaces a file only if it has
+    /// the content that this session wrote.
     ///
     /// # Errors
-    /// When the file is somebody else's, or the system refuses.
+    /// When the file has other content, or cannot be written.
     pub fn save(&mut self, path: &Path, text: &str, force: bool) -> Result<()> {
         let shown = Safe(&path.to_string_lossy()).to_string();
         let key = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
@@ -33,7 +33,7 @@ impl Written {
             Error::new(Kind::Io, format!("{shown} exists and is not what this session wrote"))
                 .hint(format!(":save! {shown} replaces it"))
         };
-        // Contents are compared, never times: an editor may have the file open.
+        // Compares contents rather than times, because an editor may have the file open.
         let ours =
             known.is_some_and(|h| Disk.read(path, COMPARED).is_ok_and(|bytes| *h == hash(&bytes)));
         let written = if force || ours {
@@ -54,7 +54,7 @@ fn hash(bytes: &[u8]) -> Vec<u8> {
     Sha256::digest(bytes).to_vec()
 }
 
-/// The cells as a script that begins with the same generator: those that failed are left out.
+/// The cells as a script that loads the same generator; failed cells are left out.
 pub fn script(cells: &[Arc<Cell>], model: &str, seed: u64) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("# gannet {version}\nload {}\n", quoted(model));
@@ -81,11 +81,11 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// The cells of a script, in order: what stands under a marker is one; before the first marker each
-/// statement is.
+/// Reads the cells of a script in order. The text under a marker is one cell; before the first
+/// marker each statement is a cell.
 ///
 /// # Errors
-/// All parse errors, and when the file cannot be read; the source comes back with them for the
+/// When the file cannot be read or does not parse; the source comes with all parse errors, for the
 /// message.
 pub fn cells_of(path: &Path) -> std::result::Result<Vec<String>, (Option<Source>, Error)> {
     let shown = Safe(&path.to_string_lossy()).to_string();

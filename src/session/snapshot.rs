@@ -1,4 +1,4 @@
-//! What both sides of a session share.
+//! State that both sides of a session share.
 
 use super::Log;
 use crate::error::{Error, Kind};
@@ -21,7 +21,7 @@ pub struct Snapshot {
     pub journal: Option<PathBuf>,
 }
 
-/// The error of a session whose front end is gone.
+/// The error when the other side of the session has ended.
 pub(super) fn gone() -> Error {
-    Error::new(Kind::Closed, "nothing takes the session's results any more")
+    Error::new(Kind::Closed, "the session has ended")
 }

@@ -1,4 +1,4 @@
-//! A session as its front ends see it.
+//! Tests of a session as front ends use it.
 
 use super::*;
 use crate::error::Kind;
@@ -24,7 +24,7 @@ fn program(text: &str) -> Request {
     Request::Program { source: Source::new("test", text).unwrap(), sets: Default::default() }
 }
 
-/// All events of a request, progress and beginnings apart, in words; and its reply.
+/// All events of a request as text, except progress and beginnings; and its reply.
 fn all(session: &mut Session, request: Request) -> (Vec<String>, Result<Reply>) {
     session.submit(request, false).unwrap();
     let mut said = Vec::new();
@@ -91,7 +91,7 @@ fn a_statement_waits_until_the_results_before_it_are_taken() {
     assert!(!file.exists(), "the second statement ran too early");
     while !matches!(session.next(LONG), Some(Event::Done(Ok(_)))) {}
     assert!(file.exists());
-    // A front end that cannot show the first result ends the program there.
+    // A front end that cannot show the first result ends the program at that point.
     std::fs::remove_file(&file).unwrap();
     session.submit(program("print(1)\nsave(sample(), \"a.npy\")"), false).unwrap();
     while !matches!(session.next(LONG), Some(Event::Given(_))) {}
@@ -148,7 +148,7 @@ fn settings_and_details() {
         })
     };
     assert_eq!(details(&mut session, None).unwrap(), None);
-    assert!(details(&mut session, Some("x")).unwrap_err().message().contains("no inversion"));
+    assert!(details(&mut session, Some("x")).unwrap_err().message().contains("not an inversion"));
     let inverted = all(&mut session, cells("r = invert(sample(seed: 1), steps: 30)")).1;
     assert!(matches!(inverted, Ok(Reply::Ran(true))));
     let text = details(&mut session, None).unwrap().unwrap();

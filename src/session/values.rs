@@ -1,9 +1,9 @@
 //! The values of a session's cells: in memory, kept in the journal, or to be recomputed.
 //!
-//! A session consists of everything that its live cells bind, define and load, in order. It can be
-//! rebuilt from the beginning at any time: values in memory are bound, others are taken from the
-//! journal on demand, and values that the journal does not keep are recomputed, with the values,
-//! functions and generator that their cell had. Cells that bind nothing are never run again: their
+//! A session is determined by what its live cells bind, define and load, in order, so it can be
+//! rebuilt from the beginning at any time. Values in memory are bound; others are taken from the
+//! journal on demand. Values that the journal does not keep are recomputed with the values,
+//! functions and generator that their cell had. Cells that bind nothing never run again: their
 //! output was already shown or saved.
 
 use super::effect::{Effect, effect, mentions, with_bodies};
@@ -15,14 +15,14 @@ use crate::value::{Loaded, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Cells whose values stay in memory although later ones bind the same names, for undo.
+/// Number of cells whose values stay in memory for undo although later cells bind the same names.
 const RECENT: usize = 50;
 
 /// Result of a cell.
 #[derive(Clone)]
 struct Outcome {
     values: BTreeMap<String, Value>,
-    /// The generator after it, where it loads one.
+    /// The generator after the cell, if the cell loads one.
     model: Option<Arc<Loaded>>,
 }
 
@@ -31,43 +31,43 @@ struct Outcome {
 pub struct Values {
     effects: BTreeMap<u64, Arc<Effect>>,
     at_hand: BTreeMap<u64, Outcome>,
-    /// Cells that load a generator and could not.
+    /// Cells that tried to load a generator and failed.
     given_up: BTreeSet<u64>,
 }
 
-/// Runs a cell again in a session, without showing its output.
+/// Runs a cell again in a session without showing its output.
 pub type Run<'a> = dyn FnMut(&mut eval::State, &Cell) -> Result<()> + 'a;
 
-/// Treatment of a cell during the build.
+/// Treatment of a cell during a rebuild.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Need {
     /// Its names stay without values.
     Nothing,
     /// Its values are in memory.
     Bind,
-    /// These names are taken from the journal.
+    /// These of its names are taken from the journal.
     Recall(BTreeSet<String>),
-    /// It is run.
+    /// It runs again.
     Run,
 }
 
-/// Plan for building up a session.
+/// Plan for rebuilding a session.
 pub struct Plan {
     needs: Vec<Need>,
-    /// Names in force at the end.
+    /// Names in force after the last cell.
     names: BTreeSet<String>,
-    /// Cells that load a generator and are left out.
+    /// Number of cells that load a generator and are skipped.
     loads: usize,
-    /// The cells that are computed again: number, names, and whether one was stopped by hand.
+    /// The cells that run again: number, names, and whether the user had stopped it.
     again: Vec<(u64, BTreeSet<String>, bool)>,
 }
 
 impl Plan {
-    /// The names that are computed again, in words; `None` when there are none.
+    /// The names that are recomputed, as text; `None` without such names.
     pub fn computes(&self) -> Option<String> {
         let one = |(id, names, stopped): &(u64, BTreeSet<String>, bool)| {
             let names = names.iter().cloned().collect::<Vec<_>>().join(", ");
-            let ends = if *stopped { " (was stopped, then runs to its end)" } else { "" };
+            let ends = if *stopped { " (was stopped; runs to the end this time)" } else { "" };
             format!("{names} of [{id}]{ends}")
         };
         let all: Vec<String> = self.again.iter().map(one).collect();
@@ -75,20 +75,20 @@ impl Plan {
     }
 }
 
-/// A session that was built up.
+/// A rebuilt session.
 pub struct Rebuilt {
-    /// The session.
+    /// The state of the session.
     pub session: eval::State,
     /// Live names that do not have a value in it yet.
     pub missing: BTreeSet<String>,
-    /// Cells that load a generator and were left out.
+    /// Number of cells that load a generator and were skipped.
     pub loads: usize,
     /// Errors, by cell.
     pub troubles: Vec<Error>,
 }
 
 impl Values {
-    /// Keeps what a cell left in a session.
+    /// Keeps the values that a cell bound in a session.
     pub fn put(&mut self, cell: &Cell, session: &eval::State) {
         let effect = self.effect(cell);
         let value = |n: &String| Some((n.clone(), session.names.get(n)?.clone()));
@@ -104,7 +104,7 @@ impl Values {
         self.effect(cell).binds.clone()
     }
 
-    /// Forgets values that no name has any more, but for those of the last cells.
+    /// Forgets values that are no longer bound to a name, except for those of the latest cells.
     pub fn forget(&mut self, cells: &[Arc<Cell>]) {
         let mut names = BTreeSet::new();
         let mut stays = BTreeSet::new();
@@ -120,7 +120,7 @@ impl Values {
         self.at_hand.retain(|id, _| stays.contains(id) || *id > newest);
     }
 
-    /// The names without a value that a text needs, of those `missing`.
+    /// The names among `missing` that a text needs.
     pub fn wanted(
         text: &str,
         session: &eval::State,
@@ -174,10 +174,10 @@ impl Values {
         if asked.iter().all(kept) { Need::Recall(asked.clone()) } else { Need::Run }
     }
 
-    /// Builds a session up from `base`.
+    /// Rebuilds a session from the state `base`.
     ///
     /// # Errors
-    /// `Interrupted` when a cell that is run again was stopped; other failures are troubles of
+    /// `Interrupted` when a cell that runs again was stopped. Other failures become troubles of
     /// their cell.
     pub fn build(
         &mut self,
@@ -233,7 +233,7 @@ impl Values {
                         self.given_up.insert(cell.id);
                     }
                     return Err(e.note(format!(
-                        "[{}] could not be computed again; later cells may miss it",
+                        "[{}] could not be computed again; later cells may need its values",
                         cell.id
                     )));
                 }
@@ -243,7 +243,8 @@ impl Values {
         }
     }
 
-    /// Binds the wanted names of a cell; the cell is in memory when it binds no other names.
+    /// Binds the wanted names of a cell. Once all its names have values, the cell counts as in
+    /// memory.
     fn recall(
         &mut self,
         session: &mut eval::State,
@@ -268,7 +269,7 @@ impl Values {
     }
 }
 
-/// Whether a cell changed the session. A failed cell did not, as it is a single statement.
+/// Whether a cell changed the session. A failed cell did not, because it is a single statement.
 pub fn in_force(cell: &Cell) -> bool {
     cell.status != Status::Failed
 }
@@ -278,7 +279,7 @@ pub fn stopped(e: &Error) -> bool {
     matches!(e.kind(), Kind::Interrupted | Kind::Resumable)
 }
 
-/// Names that every cell uses, bodies of functions included, and the live names at the end.
+/// The names that each cell uses, including bodies of functions, and the live names at the end.
 fn forward(effects: &[Arc<Effect>]) -> (Vec<BTreeSet<String>>, BTreeSet<String>) {
     let mut functions: BTreeMap<String, Arc<Def>> = BTreeMap::new();
     let (mut used, mut names) = (Vec::with_capacity(effects.len()), BTreeSet::new());
@@ -296,8 +297,8 @@ fn forward(effects: &[Arc<Effect>]) -> (Vec<BTreeSet<String>>, BTreeSet<String>)
     (used, names)
 }
 
-/// Refuses a value that differs from the recorded one. The value stays in the session: there is no
-/// other.
+/// Refuses a value that differs from the recorded one. It stays in the session, because the
+/// recorded value is not available.
 fn same(session: &eval::State, cell: &Cell) -> Result<()> {
     let differs = |(name, kept): &(&String, &super::kept::Shared)| {
         session.names.get(*name).is_some_and(|v| kept.differs(v))
@@ -305,9 +306,12 @@ fn same(session: &eval::State, cell: &Cell) -> Result<()> {
     match cell.values.iter().find(differs) {
         Some((name, _)) => Err(Error::new(
             Kind::Runtime,
-            format!("{name} of [{}], computed again, is not what it was", cell.id),
+            format!(
+                "{name} of [{}] was computed again and differs from its recorded value",
+                cell.id
+            ),
         )
-        .hint("a file that it reads has changed, or the machine computes otherwise")),
+        .hint("a file that it reads may have changed, or this machine computes differently")),
         None => Ok(()),
     }
 }

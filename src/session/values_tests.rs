@@ -1,4 +1,4 @@
-//! Tests that a session is rebuilt from its cells as it was, with as little work as possible.
+//! A rebuilt session equals the original, and as few cells as possible run for it.
 
 use super::super::kept::Kept;
 use super::*;
@@ -39,8 +39,8 @@ fn base(folder: &std::path::Path) -> State {
     State::new(Models::cpu(), "toy", Options { out: folder.into(), ..Options::default() }).unwrap()
 }
 
-/// The cells of a session as a journal keeps them; values of names that begin with `big` count as
-/// too large. And the session at its end.
+/// Runs cells and returns them as a journal keeps them, with the final state. Values whose names
+/// begin with `big` count as too large for the journal.
 fn recorded(folder: &std::path::Path, texts: &[&str]) -> (Vec<Arc<Cell>>, State) {
     let (mut session, mut values, mut cells) = (base(folder), Values::default(), Vec::new());
     for (k, text) in texts.iter().enumerate() {
@@ -61,7 +61,7 @@ fn recorded(folder: &std::path::Path, texts: &[&str]) -> (Vec<Arc<Cell>>, State)
     (cells, session)
 }
 
-/// Result of building up a session for a text.
+/// Result of rebuilding a session for a text.
 struct Built {
     rebuilt: Rebuilt,
     /// Cells that ran.
@@ -142,7 +142,7 @@ fn a_text_computes_only_what_it_needs_and_is_not_kept() {
         let functions = |s: &State| s.functions.keys().cloned().collect::<Vec<_>>();
         assert_eq!(functions(&built.rebuilt.session), functions(&end));
     }
-    // The picture was made of the `a` that was in force then.
+    // The picture was made from the value that `a` had at that time.
     let built = build(&mut Values::default(), &base(folder.path()), &cells, "big");
     let Some(Value::Image(big)) = built.rebuilt.session.names.get("big") else { panic!() };
     assert_eq!(
@@ -162,7 +162,7 @@ fn what_is_at_hand_is_bound_without_running_and_old_journals_run_what_is_used() 
     build(&mut values, &base(folder.path()), &cells, "[bigger, c]");
     let again = build(&mut values, &base(folder.path()), &cells, "[bigger, c, a]");
     assert_eq!(again.ran, Vec::<u64>::new(), "what was computed stays at hand");
-    // A journal from before values were kept.
+    // A journal that was written before journals kept values.
     cells.iter_mut().for_each(|c| Arc::make_mut(c).values.clear());
     let old = build(&mut Values::default(), &base(folder.path()), &cells, "c");
     assert_eq!(old.ran, [3, 4, 6, 13]);
@@ -211,7 +211,7 @@ fn a_value_that_is_no_longer_what_it_was_is_said() {
     assert!(fine.rebuilt.troubles.is_empty(), "{:?}", fine.rebuilt.troubles);
     run(&mut maker, "save(sample(seed: 2), \"x.png\")").unwrap();
     let other = build(&mut Values::default(), &base(folder.path()), &cells, "big");
-    assert!(other.rebuilt.troubles[0].to_string().contains("is not what it was"));
+    assert!(other.rebuilt.troubles[0].to_string().contains("differs from its recorded value"));
     assert!(other.rebuilt.session.names.contains_key("big"));
     std::fs::remove_file(&path).unwrap();
     let gone = build(&mut Values::default(), &base(folder.path()), &cells, "big");
@@ -225,7 +225,7 @@ fn a_stopped_cell_is_named_and_an_interrupt_ends_the_building() {
     Arc::make_mut(&mut cells[0]).status = Status::Stopped;
     let mut values = Values::default();
     let plan = values.plan(&cells, BTreeSet::from(["big".to_owned()]), true);
-    assert_eq!(plan.computes().unwrap(), "big of [1] (was stopped, then runs to its end)");
+    assert_eq!(plan.computes().unwrap(), "big of [1] (was stopped; runs to the end this time)");
     let stop = &mut |_: &mut State, _: &Cell| Err(Error::new(Kind::Interrupted, "stopped"));
     let e = values.build(&base(folder.path()), &cells, &plan, stop).err().unwrap();
     assert_eq!(e.kind(), Kind::Interrupted);
@@ -234,7 +234,7 @@ fn a_stopped_cell_is_named_and_an_interrupt_ends_the_building() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
-    /// The names and values equal those of running everything again, whatever is kept.
+    /// Names and values equal those of running everything again, whatever is kept.
     #[test]
     fn as_running_everything(picks in proptest::collection::vec(0usize..14, 1..14)) {
         let texts = [
@@ -252,7 +252,7 @@ proptest! {
         };
         prop_assert!(built.rebuilt.missing.is_empty());
         prop_assert_eq!(values(&built.rebuilt.session), values(&end));
-        // A cell of kept values never runs.
+        // A cell whose values are kept never runs.
         for id in built.ran {
             prop_assert!(cells[id as usize - 1].source.starts_with("big"));
         }

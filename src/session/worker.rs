@@ -1,4 +1,4 @@
-//! The worker's side of a session: runs cells and programs, keeps the journal, rebuilds states.
+//! The worker thread of a session: runs cells and programs, keeps the journal, rebuilds states.
 
 use super::cells::{Cells, Standing};
 use super::event::{Event, Given, Reply, Request, Resumed, Setting};
@@ -20,19 +20,19 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Characters of a statement that its title shows.
+/// Maximum length of a statement's title, in characters.
 const TITLE: usize = 40;
 
 /// The worker's end of the channels.
 pub(super) struct Link {
     pub(super) events: Sender<Event>,
-    /// A message for every event that a front end has dealt with.
+    /// One message for every event that the front end has handled.
     pub(super) acknowledged: Receiver<()>,
     pub(super) shared: Arc<Mutex<Arc<Snapshot>>>,
 }
 
 impl Link {
-    /// Reports something and waits until the front end has dealt with it.
+    /// Reports an event and waits until the front end has handled it.
     ///
     /// # Errors
     /// `Closed` when the front end is gone.
@@ -50,13 +50,13 @@ impl Link {
     }
 }
 
-/// Collects the results of a statement, so that they can be recorded before they are shown.
+/// Collects the results of a statement, to record them before they are shown.
 #[derive(Default)]
 struct Collected {
     given: Vec<Given>,
-    /// The details of the last inversion among them.
+    /// The details of the last inversion among the results.
     inversion: Option<Vec<Block>>,
-    /// Whether lists are wanted as JSON: as one object a number they are large.
+    /// Whether results include lists as JSON, which has an object for each number.
     lists: bool,
 }
 
@@ -84,16 +84,16 @@ impl Output for Collected {
     }
 }
 
-/// The state of a session, in its thread.
+/// The state of a session, owned by its thread.
 pub(super) struct Worker {
     state: State,
     cells: Cells,
     /// Name or path of the generator that the session began with.
     model: String,
     lists: bool,
-    /// Names of the cells in force that have no value in the state yet.
+    /// Names in force that have no value in the state yet.
     missing: BTreeSet<String>,
-    /// Whether cells in force load generators that are not loaded yet.
+    /// Whether some cells in force load a generator that is not loaded yet.
     unloaded: bool,
     /// The details of the last inversion shown.
     inversion: Option<Vec<Block>>,
@@ -111,7 +111,7 @@ impl Worker {
         Self { state, cells, model, lists, missing, unloaded: false, inversion: None, link }
     }
 
-    /// Serves requests until the front end ends.
+    /// Serves requests until the front end closes the channel.
     pub(super) fn serve(mut self, requests: &Receiver<(Request, Control)>) {
         while let Ok((request, control)) = requests.recv() {
             let reply = self.request(request, &control);
@@ -150,7 +150,7 @@ impl Worker {
         }
     }
 
-    /// Lets front ends see the state as it is now.
+    /// Makes the current state visible to front ends.
     fn publish(&self) {
         let snapshot = Snapshot {
             state: self.state.clone(),
@@ -181,15 +181,15 @@ impl Worker {
         for statement in &checked.program.statements {
             self.link.begins(source.slice(statement.span), None);
             let (given, ended) = self.step(statement, control);
-            // Shown even when the statement failed: what came before the failure is a result.
+            // Results before a failure are shown too.
             self.link.tell(Event::Given(given))?;
             ended.map_err(|e| self.keep(statement, e))?;
         }
         Ok(Reply::Ran(true))
     }
 
-    /// Saves an inversion that was stopped, since a program's names end with its process; the
-    /// error says where.
+    /// Saves a stopped inversion, because a program's values end with its process. The error names
+    /// the file.
     fn keep(&mut self, statement: &Stmt, stopped: Error) -> Error {
         let StmtKind::Let { name, .. } = &statement.kind else { return stopped };
         let found = matches!(self.state.names.get(&name.name), Some(Value::Inversion(_)));
@@ -211,8 +211,8 @@ impl Worker {
 
     // ---- cells
 
-    /// Checks a text as a whole, then runs its statements, each a cell. Returns whether all ran to
-    /// their end.
+    /// Checks a text as a whole, then runs each of its statements as a cell. Returns whether all
+    /// ran to the end.
     fn entry(&mut self, text: &str, control: &Control) -> Result<bool> {
         let wanted = Values::wanted(text, &self.state, &self.missing);
         if (self.unloaded || !wanted.is_empty()) && !self.fetch(wanted, control)? {
@@ -244,8 +244,7 @@ impl Worker {
         Ok(true)
     }
 
-    /// Runs one statement, records it, then reports what it gave. Returns whether it ran to its
-    /// end.
+    /// Runs one statement, records it, then reports its results. Returns whether it ran to the end.
     fn cell(
         &mut self,
         source: &Source,
@@ -260,8 +259,8 @@ impl Worker {
             Ok(()) => Status::Ok,
             Err(e) if e.kind() == Kind::Kept => Status::Stopped,
             Err(_) => {
-                // A failed cell changes nothing, so that a rerun of the others gives the same
-                // state.
+                // A failed cell changes nothing, so that running only the other cells gives the
+                // same state.
                 self.state = before;
                 Status::Failed
             }
@@ -299,24 +298,24 @@ impl Worker {
         if let Err(e) = remembered {
             self.link.tell(Event::Trouble(e))?;
         }
-        self.stands(standing)
+        self.report_standing(standing)
     }
 
-    /// Reports the journal's standing where it changed.
-    fn stands(&self, standing: Standing) -> Result<()> {
+    /// Reports a change in whether the journal reaches the disk.
+    fn report_standing(&self, standing: Standing) -> Result<()> {
         let id = self.cells.log().cells().last().map_or(1, |c| c.id);
         match standing.said(id) {
             None => Ok(()),
             Some(Ok(line)) => self.link.tell(Event::Quiet(line)),
-            // The value is there and shown; that it is not kept must be known.
+            // The value exists and is shown, but the user must know that it is not saved.
             Some(Err(e)) => self.link.tell(Event::Trouble(e)),
         }
     }
 
     // ---- states
 
-    /// Gets values for names that have none: from the journal, or computed again. Returns whether
-    /// it was not stopped.
+    /// Gets values for names that have none, from the journal or by running cells again. Returns
+    /// whether it ran to the end.
     fn fetch(&mut self, wanted: BTreeSet<String>, control: &Control) -> Result<bool> {
         let plan = self.cells.plan(wanted, true);
         if let Some(what) = plan.computes() {
@@ -331,7 +330,7 @@ impl Worker {
         }
     }
 
-    /// Goes to the state of the cells in force, with the values that are at hand.
+    /// Goes to the state of the cells in force, with the values that are in memory.
     fn settle(&mut self, control: &Control) -> Result<()> {
         let plan = self.cells.plan(BTreeSet::new(), false);
         self.rebuild(&plan, control)
@@ -353,7 +352,7 @@ impl Worker {
             ran
         });
         let Rebuilt { session: mut state, missing, loads, troubles } = built?;
-        // How the session runs stays as it is set.
+        // Options belong to the running session, not to the cells.
         state.options = options;
         self.state = state;
         (self.missing, self.unloaded) = (missing, loads > 0);
@@ -372,7 +371,7 @@ impl Worker {
         standing: Standing,
         control: &Control,
     ) -> Result<Reply> {
-        self.stands(standing)?;
+        self.report_standing(standing)?;
         if cell.is_some() {
             self.settle(control)?;
         }
@@ -387,7 +386,10 @@ impl Worker {
             return self.link.tell(Event::Line(line.into())).map(|()| None);
         };
         if self.cells.path() == Some(path.as_path()) {
-            return self.link.tell(Event::Line("this is that session".into())).map(|()| None);
+            return self
+                .link
+                .tell(Event::Line("this session is already open".into()))
+                .map(|()| None);
         }
         if let Some(notice) = self.cells.resume(&path)? {
             self.link.tell(Event::Trouble(Error::new(Kind::Format, notice)))?;
@@ -399,7 +401,7 @@ impl Worker {
         Ok(Some(Resumed { computes }))
     }
 
-    /// Loads the generator that the resumed session began with, where it can be had.
+    /// Loads the generator of the resumed session, if it is available.
     fn take_up_model(&mut self) -> Result<()> {
         let wanted = self.cells.model().to_owned();
         let (source, fingerprint) = wanted.rsplit_once(' ').unwrap_or((&wanted, ""));
@@ -426,9 +428,9 @@ impl Worker {
         Ok(())
     }
 
-    /// The details of an inversion.
+    /// The details of an inversion, by name or the last one.
     fn details(&mut self, name: Option<&str>, control: &Control) -> Result<Option<Vec<Block>>> {
-        // After a resume the inversion that was shown last is still in the journal.
+        // After a resume, the last inversion is still in the journal.
         let last = self.inversion.is_none().then(|| self.cells.last_inversion()).flatten();
         let name = name.map(str::to_owned).or(last);
         let Some(name) = name else { return Ok(self.inversion.clone()) };
@@ -438,8 +440,9 @@ impl Worker {
         match self.state.names.get(&name) {
             Some(Value::Inversion(i)) => Ok(Some(details::details(i))),
             Some(v) => {
-                let what = format!("{} is {}, no inversion", Safe(&name), describe::type_name(v));
-                Err(Error::runtime(what).hint(":details alone shows the last one"))
+                let what =
+                    format!("{} is {}, not an inversion", Safe(&name), describe::type_name(v));
+                Err(Error::runtime(what).hint("`:details` without a name shows the last inversion"))
             }
             None => Err(Error::runtime(format!("nothing is called {}", Safe(&name)))),
         }

@@ -1,7 +1,7 @@
-//! The language at the prompt: colours, completion and the signature of the call being typed.
+//! The language at the prompt: colours, completion, and the signature of the call at the cursor.
 //!
-//! All from the tolerant lexer and the constants of the built-in functions; what the session knows
-//! comes as a [`Words`], taken anew after each cell.
+//! All of it comes from the tolerant lexer and the constants of the built-in functions. The names
+//! of the session come as [`Words`], which are updated after each cell.
 
 use super::commands;
 use super::complete;
@@ -23,10 +23,10 @@ const QUIET: &str = "38;5;244";
 const WRONG: &str = "4;38;5;203";
 const PAIR: &str = "1;4";
 
-/// The language's side of the prompt.
+/// Colours, completion and hints for the editor.
 #[derive(Clone, Debug, Default)]
 pub struct Language {
-    /// What the session knows.
+    /// The names of the session.
     pub words: Words,
     /// Columns of the terminal, for hints.
     pub columns: usize,
@@ -98,7 +98,8 @@ impl Language {
             TokenKind::Number => NUMBER,
             TokenKind::Space(_) => SPACE,
             TokenKind::Comment | TokenKind::Marker | TokenKind::Prose => QUIET,
-            // A text that is still being typed is no mistake yet.
+            // A text without its closing quote may still be in the middle of typing, so it is not
+            // an error.
             TokenKind::Bad if word.starts_with('"') => TEXT,
             TokenKind::Bad => WRONG,
             TokenKind::Symbol(_) => "",
@@ -119,7 +120,7 @@ impl Language {
         if next.is_some_and(|t| t.is("(")) {
             return if self.words.calls(word) || own.contains(word) { CALLED } else { WRONG };
         }
-        // The name of an argument: the call says whether it has one of that name.
+        // An argument's name: its colour shows whether the call has a parameter of that name.
         if next.is_some_and(|t| t.is(":")) {
             let call = context(line, tokens[i].span.start).call;
             let wrong = call.and_then(|c| c.builtin).is_some_and(|b| {
@@ -137,12 +138,13 @@ impl Language {
             .call
             .and_then(|c| c.param(line))
             .is_some_and(|p| p.choices.contains(&word));
-        // What does not exist is pale; a word that is still being typed may yet become something.
+        // Names that do not exist are pale rather than an error, because the user may still be
+        // typing.
         if choice { SPACE } else { QUIET }
     }
 }
 
-/// Whether a line is for the prompt itself and no program.
+/// Whether a line is a command of the prompt rather than a program.
 pub(super) fn is_command(line: &str) -> bool {
     line.trim_start().starts_with([':', '?'])
 }
@@ -195,7 +197,7 @@ fn pair_at(tokens: &[Token], pos: usize) -> Option<Pair> {
             }
         }
     }
-    // An opening bracket that waits for its partner is no mistake.
+    // An opening bracket without a partner may still get one, so it is not an error.
     None
 }
 
@@ -220,7 +222,7 @@ fn paint(out: &mut String, style: &str, text: &str) {
     out.push_str("\x1b[0m");
 }
 
-/// Controls that were pasted must not drive the terminal; the width stays.
+/// Writes control characters visibly, in the same width: pasted ones must not drive the terminal.
 fn plain(out: &mut String, text: &str) {
     out.extend(text.chars().map(|c| if is_safe(c) { c } else { '\u{fffd}' }));
 }
@@ -240,7 +242,7 @@ mod tests {
         Language { words: Words::of(&session), columns: 80 }
     }
 
-    /// What each styled piece of the line looks like, the cursor at its end.
+    /// The styled pieces of a line with their styles; the cursor is at its end.
     fn styled(line: &str) -> Vec<(String, String)> {
         let shown = language().highlight(line, line.len());
         let pieces = shown.split("\x1b[").skip(1).filter(|p| !p.starts_with("0m"));

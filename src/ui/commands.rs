@@ -1,10 +1,10 @@
-//! The words that begin with `:` at the prompt.
+//! The commands of the prompt, which begin with `:`.
 
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use std::path::PathBuf;
 
-/// What the user asks of the prompt.
+/// A command of the prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Help,
@@ -13,12 +13,12 @@ pub(super) enum Command {
     Undo,
     Redo,
     History,
-    /// The file, and whether it may replace one that this session did not write.
+    /// The file, and whether to replace a file that this session did not write.
     Save(PathBuf, bool),
     Open(PathBuf),
-    /// Runs what `:open` laid ready.
+    /// Runs the cells that `:open` put on the prompt.
     Run,
-    /// Forgets what `:open` laid ready.
+    /// Drops the cells that `:open` put on the prompt.
     Drop,
     Rerun,
     Set(Option<(String, String)>),
@@ -29,7 +29,7 @@ pub(super) enum Command {
     Quit,
 }
 
-/// A command as help and completion show it.
+/// A command in help and completion.
 pub(super) struct Entry {
     pub(super) name: &'static str,
     pub(super) usage: &'static str,
@@ -42,64 +42,56 @@ const fn entry(name: &'static str, usage: &'static str, about: &'static str) -> 
 
 /// All commands, in the order of help.
 pub(super) const ALL: [Entry; 16] = [
-    entry(":help", ":help", "this; ?name explains a function, ? lists them all"),
-    entry(":undo", ":undo", "takes the last cell back, with everything it changed"),
-    entry(":redo", ":redo", "brings the cell back that was taken back last"),
+    entry(":help", ":help", "this help; ?name explains a function, ? lists them all"),
+    entry(":undo", ":undo", "takes back the last cell and everything that it changed"),
+    entry(":redo", ":redo", "brings back the cell that was taken back last"),
     entry(":history", ":history", "the cells of this session"),
-    entry(
-        ":save",
-        ":save FILE.gnt",
-        "the cells in force as a script; :save! replaces a file that is not ours",
-    ),
+    entry(":save", ":save FILE.gnt", "the cells in force as a script; :save! replaces any file"),
     entry(
         ":open",
         ":open FILE.gnt",
-        "lays a script's cells ready, running nothing: Enter runs the next",
+        "reads a script's cells without running them: Enter runs the next",
     ),
-    entry(":run", ":run", "runs all cells that :open laid ready"),
-    entry(":drop", ":drop", "forgets the cells that :open laid ready"),
-    entry(":rerun", ":rerun", "gets all values of a resumed session now"),
+    entry(":run", ":run", "runs all remaining cells of :open"),
+    entry(":drop", ":drop", "drops the remaining cells of :open"),
+    entry(":rerun", ":rerun", "computes all missing values of a resumed session now"),
     entry(":set", ":set KEY VALUE", "seed, graphics, echo or keys; alone it shows them"),
-    entry(":doctor", ":doctor", "the terminal, the machine and the files, and what to repair"),
+    entry(":doctor", ":doctor", "checks the terminal, the machine and the files"),
     entry(
         ":details",
         ":details [NAME]",
         "the last inversion: losses over the steps, every number defined",
     ),
     entry(":sessions", ":sessions", "the sessions kept on this machine"),
-    entry(
-        ":resume",
-        ":resume [SESSION]",
-        "goes on with another session, the latest when none is named",
-    ),
+    entry(":resume", ":resume [SESSION]", "continues another session; without a name, the latest"),
     entry(":quit", ":quit", "ends; the session is kept (also Ctrl-D)"),
     entry("?", "?NAME [N]", "explains a function; N puts its N-th example on the prompt"),
 ];
 
-/// What `:set` knows.
+/// The settings of `:set`.
 pub(super) const KEYS: [(&str, &str); 4] = [
-    ("seed", "of everything random: a whole number"),
+    ("seed", "seed of all random functions: a whole number"),
     ("graphics", "auto, kitty, iterm, sixel, blocks or none"),
     ("echo", "on: `name = value` shows the value; off: it does not"),
     ("keys", "emacs or vi"),
 ];
 
-/// Whether this is a command's name.
+/// Whether this is the name of a command.
 pub(super) fn is_known(word: &str) -> bool {
     matches!(word, ":q" | ":save!") || ALL.iter().any(|e| e.name == word)
 }
 
-/// How the command that the line begins with is written, once its name is complete.
+/// Usage of the command at the beginning of the line, once its name is complete.
 pub(super) fn usage_of(line: &str) -> Option<String> {
     let (name, _) = line.trim_start().split_once(' ')?;
     let entry = ALL.iter().find(|e| e.name == name.trim_end_matches('!'))?;
     Some(format!("{}  {}", entry.usage, entry.about))
 }
 
-/// Reads a line that begins with `:` or `?`.
+/// Parses a line that begins with `:` or `?`.
 ///
 /// # Errors
-/// For an unknown command or a missing argument, with the repair.
+/// For an unknown command or a missing argument, with a hint.
 pub(super) fn parse(line: &str) -> Result<Command> {
     let line = line.trim();
     if let Some(topic) = line.strip_prefix('?') {
@@ -154,7 +146,7 @@ fn file(command: &str, path: &str) -> Result<PathBuf> {
         return Err(Error::new(Kind::Usage, format!("{command} wants a file"))
             .hint(format!("{command} edit.gnt")));
     }
-    // As a shell does; nothing else of a shell's is meant.
+    // Only `~/` is expanded; other shell syntax is taken literally.
     let home = path.strip_prefix("~/").zip(std::env::var_os("HOME"));
     Ok(home.map_or_else(|| PathBuf::from(path), |(rest, home)| PathBuf::from(home).join(rest)))
 }

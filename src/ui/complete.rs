@@ -1,4 +1,4 @@
-//! What a word at the prompt may become.
+//! Completion at the prompt.
 
 use super::commands;
 use super::context::{Context, Open, context, slice};
@@ -13,12 +13,12 @@ use crate::space::Space;
 use crate::value::models;
 use std::path::Path;
 
-/// Files offered at once.
+/// Maximum number of files offered.
 const FILES: usize = 200;
-/// Columns of a line of the list.
+/// Width of a line of the list, in columns.
 const COLUMNS: usize = 78;
 
-/// Where the word before `pos` begins, and what it may become.
+/// Start of the word before `pos`, and its completions.
 pub(super) fn complete(words: &Words, line: &str, pos: usize) -> (usize, Vec<Candidate>) {
     let text = line.get(..pos).unwrap_or(line);
     let begins = text.len() - text.trim_start().len();
@@ -35,7 +35,7 @@ pub(super) fn complete(words: &Words, line: &str, pos: usize) -> (usize, Vec<Can
     (at.word, found)
 }
 
-/// A candidate with a few words about it.
+/// A candidate with a short description.
 fn candidate(replacement: impl Into<String>, shown: &str, about: &str) -> Candidate {
     let display = if about.is_empty() {
         printable(shown)
@@ -94,7 +94,7 @@ fn in_text(words: &Words, at: &Context, typed: &str, text: &str) -> Vec<Candidat
     found
 }
 
-/// Files and folders whose path begins as typed; a file is followed by `end`.
+/// Files and folders whose path begins as typed. A file is followed by `end`.
 fn files(typed: &str, end: &str) -> Vec<Candidate> {
     let (folder, begun) =
         typed.rsplit_once('/').map_or(("", typed), |(f, b)| (&typed[..=f.len()], b));
@@ -105,8 +105,7 @@ fn files(typed: &str, end: &str) -> Vec<Candidate> {
     };
     let mut found = Vec::new();
     for entry in entries.flatten() {
-        // A name that is no Unicode, or would need escapes, cannot be written in the language as it
-        // is.
+        // A name that is not Unicode or needs escapes cannot be written in the language directly.
         let Ok(name) = entry.file_name().into_string() else { continue };
         let hidden = name.starts_with('.') && !begun.starts_with('.');
         if hidden
@@ -145,7 +144,7 @@ fn word(words: &Words, at: &Context, text: &str) -> Vec<Candidate> {
     found
 }
 
-/// The words that a parameter takes: choices, spaces, true and false.
+/// The words that a parameter accepts: choices, spaces, true and false.
 fn values(words: &Words, param: Option<&Param>, typed: &str) -> Vec<Candidate> {
     let Some(param) = param else { return Vec::new() };
     let mut all: Vec<(String, String)> = Vec::new();
@@ -199,7 +198,7 @@ fn names(words: &Words, typed: &str) -> Vec<Candidate> {
         }),
     );
     if typed.is_empty() {
-        // Everything that could begin here is no help; variables are.
+        // Without a first letter, only variables are offered: every function would be too much.
         return found;
     }
     let functions = builtins::ALL.iter().filter(|b| fits(b.signature.name));

@@ -1,4 +1,4 @@
-//! Position of the cursor in an unfinished line: in which call, at which argument, and whether it
+//! The position of the cursor in an unfinished line: the call, the argument, and whether the cursor
 //! is inside a text.
 
 use crate::builtin::{Builtin, Param};
@@ -11,16 +11,16 @@ use crate::lang::lex::{Token, TokenKind, tokens};
 pub(super) struct Open {
     /// Its name.
     pub(super) name: Span,
-    /// The built-in function of that name, if it is one.
+    /// The built-in function of that name; `None` for other names.
     pub(super) builtin: Option<&'static Builtin>,
-    /// Positional arguments before the cursor's own.
+    /// Number of positional arguments before the one at the cursor.
     before: usize,
-    /// The name that the cursor's argument was given with.
+    /// The name of the argument at the cursor, if it is a named argument.
     named: Option<Span>,
 }
 
 impl Open {
-    /// The parameter that the cursor's argument belongs to.
+    /// The parameter of the argument at the cursor.
     pub(super) fn param(&self, text: &str) -> Option<&'static Param> {
         let params = self.builtin?.signature.params;
         if let Some(span) = self.named {
@@ -32,15 +32,15 @@ impl Open {
     }
 }
 
-/// What stands before the cursor.
+/// The part of a line before the cursor.
 pub(super) struct Context {
     /// The tokens before the cursor; the last one may be the word being typed.
     pub(super) tokens: Vec<Token>,
     /// The innermost call.
     pub(super) call: Option<Open>,
-    /// Where the text begins, its quote not counted, whose closing quote is not typed yet.
+    /// Start of the text that is still open at the cursor, after its opening quote.
     pub(super) in_text: Option<usize>,
-    /// Where the word being typed begins; the cursor when there is none.
+    /// Start of the word at the cursor; the cursor itself without a word.
     pub(super) word: usize,
 }
 
@@ -49,7 +49,7 @@ struct Bracket {
     call: Option<Open>,
 }
 
-/// Reads what stands before byte `pos`.
+/// Analyses the line before byte `pos`.
 pub(super) fn context(line: &str, pos: usize) -> Context {
     let text = line.get(..pos).unwrap_or(line);
     let tokens = tokens(text);
@@ -111,7 +111,7 @@ fn called(text: &str, tokens: &[Token], bracket: usize) -> Option<Open> {
     let name = tokens[..bracket]
         .last()
         .filter(|t| matches!(t.kind, TokenKind::Name | TokenKind::Keyword))?;
-    // What `|>` hands on fills the first place.
+    // `|>` passes its value to the first parameter.
     let piped = bracket >= 2 && tokens[bracket - 2].is("|>");
     Some(open(text, name, usize::from(piped)))
 }
@@ -129,7 +129,7 @@ pub(super) fn slice<'t>(text: &'t str, token: &Token) -> &'t str {
 mod tests {
     use super::*;
 
-    /// The call and the parameter at the end of a text, and the word being typed.
+    /// The call and the parameter at the end of a text, and the word at the cursor.
     fn at(text: &str) -> (String, String, String) {
         let c = context(text, text.len());
         let call = c.call.map_or(String::new(), |o| text[o.name.start..o.name.end].to_owned());

@@ -1,11 +1,10 @@
-//! The constants of the built-in functions as help, completion and hints show them: signatures,
-//! parameters and texts.
+//! Built-in functions as help, completion and hints show them: signatures, parameters and texts.
 
 use crate::builtin::{Builtin, Kind, Param};
 use crate::render::text::{cut, width};
 
-/// `name(a, ‹b: Number = 1›, …) → Latent` in at most so many columns, the current parameter always
-/// in sight.
+/// `name(a, ‹b: Number = 1›, …) → Latent` in at most `columns` columns; the current parameter is
+/// always visible.
 pub(super) fn signature(builtin: &Builtin, current: Option<&Param>, columns: usize) -> String {
     let s = &builtin.signature;
     let word = |p: &Param| {
@@ -24,7 +23,7 @@ pub(super) fn signature(builtin: &Builtin, current: Option<&Param>, columns: usi
         format!("{}({left}{}{right}) → {}", s.name, words[from..to].join(", "), s.returns)
     };
     let (mut from, mut to) = (0, words.len());
-    // What stands farthest from the current one goes first.
+    // Parameters far from the current one are left out first.
     while width(&whole(from, to)) > columns && to - from > 1 {
         if to - 1 - at >= at - from { to -= 1 } else { from += 1 }
     }

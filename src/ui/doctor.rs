@@ -1,4 +1,4 @@
-//! `:doctor` and `gannet doctor`: what was found, why, and what to repair.
+//! `:doctor` and `gannet doctor`: findings about this terminal and machine, with repairs.
 
 use crate::render::text::wrap;
 use crate::render::{Colours, Protocol, Terminal};
@@ -9,14 +9,14 @@ use std::path::Path;
 
 const COLUMNS: usize = 79;
 
-/// A finding: what it is about, what was found, and the repair where one is due.
+/// A finding with its reason and, where needed, a repair.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Finding {
-    /// What it is about.
+    /// Topic of the finding.
     pub topic: &'static str,
-    /// What was found, and why.
+    /// The finding and its reason.
     pub found: String,
-    /// What to do about it; `None` when all is well.
+    /// The repair; `None` when all is well.
     pub repair: Option<String>,
 }
 
@@ -29,7 +29,7 @@ pub fn report(terminal: &Terminal, device: &Device) -> Vec<String> {
     findings(terminal, device).iter().flat_map(lines).collect()
 }
 
-/// The findings on this terminal and machine, whose generators are on `device`.
+/// The findings on this terminal and machine; `device` holds the generators.
 pub fn findings(terminal: &Terminal, device: &Device) -> Vec<Finding> {
     on_terminal(terminal).into_iter().chain(on_machine(device)).chain(on_files()).collect()
 }
@@ -80,7 +80,7 @@ fn on_terminal(t: &Terminal) -> Vec<Finding> {
         out.push(tmux);
     }
     if std::env::var_os("SSH_CONNECTION").is_some() {
-        out.push(fine("ssh", "yes: pictures are sent small"));
+        out.push(fine("ssh", "yes: pictures are sent in a reduced size"));
     }
     out
 }
@@ -96,14 +96,14 @@ fn on_machine(device: &Device) -> Vec<Finding> {
         (true, _) => fine("gpu", "in use"),
         (false, true) => Finding {
             repair: Some("gannet --device cuda".into()),
-            ..fine("gpu", "there is one, not in use")
+            ..fine("gpu", "available, but not in use")
         },
         (false, false) => fine("gpu", "not used: this build has no CUDA"),
     };
     vec![cpu, gpu]
 }
 
-/// What the processor can, of what matters here.
+/// The processor features that gannet uses.
 fn features() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     {
@@ -123,7 +123,7 @@ fn on_files() -> Vec<Finding> {
         let repair = Some("set HOME or GANNET_STATE".into());
         return vec![Finding {
             repair,
-            ..fine("sessions", "there is no place for them: nothing is kept")
+            ..fine("sessions", "no folder for them: sessions are not saved")
         }];
     };
     let shown = Safe(&folder.to_string_lossy()).to_string();
@@ -139,7 +139,7 @@ fn on_files() -> Vec<Finding> {
     }]
 }
 
-/// The folder itself, or the nearest one above it that exists.
+/// The folder itself, or its nearest existing ancestor.
 fn nearest(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|f| f.exists())
 }
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn every_finding_fits_and_a_plain_terminal_gets_a_repair() {
-        let mut t = Terminal::plain("output is no terminal");
+        let mut t = Terminal::plain("output is not a terminal");
         t.name = "x\u{1b}[2J".into();
         let lines = report(&t, &Device::Cpu);
         assert!(lines.iter().all(|l| width(l) <= COLUMNS), "{lines:#?}");

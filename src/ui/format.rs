@@ -1,4 +1,4 @@
-//! Times as one reads them.
+//! Durations as text.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ pub(super) fn time(t: Duration) -> String {
     }
 }
 
-/// What is left of `total` steps when `step` of them took `elapsed`; `None` while nothing can be
-/// said.
+/// Estimated time until `total`, when `step` steps took `elapsed`; `None` before the first
+/// estimate.
 pub(super) fn remaining(step: usize, total: usize, elapsed: Duration) -> Option<Duration> {
     if step == 0 || total < step {
         return None;

@@ -1,4 +1,4 @@
-//! `:help`, `?` and `?name`: everything from the constants of the built-in functions.
+//! `:help`, `?` and `?name`, from the constants of the built-in functions.
 
 use super::commands;
 use super::docs::parameter;
@@ -7,10 +7,10 @@ use crate::builtins;
 use crate::render::text::{indented, one_line, width, wrap};
 use crate::safe::Safe;
 
-/// Columns of help: what fits any terminal.
+/// Width of the help, in columns: it fits every usual terminal.
 const COLUMNS: usize = 79;
 
-/// The commands, and how cells and sessions behave.
+/// The commands, and the rules of cells and sessions.
 pub(super) fn overview() -> Vec<String> {
     let mut lines = vec!["At the prompt".to_owned()];
     for e in &commands::ALL {
@@ -19,18 +19,16 @@ pub(super) fn overview() -> Vec<String> {
     lines.push(String::new());
     for text in [
         "Each statement is a cell with a number. Its result is written to the session's journal \
-         before it is shown, so \
-         nothing that you have seen is lost, whatever happens to the line or the machine.",
-        "Ctrl-C stops what runs and keeps the best so far; a second one drops it. At the prompt it \
-         clears the line. \
-         Up and down recall what was typed, Ctrl-R searches it, Tab completes.",
+         before it is shown, so nothing that you have seen is lost when the connection or the \
+         machine fails.",
+        "Ctrl-C stops the running cell and keeps the best result so far; a second Ctrl-C drops \
+         it. At the prompt it clears the line. Up and down recall earlier lines, Ctrl-R searches \
+         them, Tab completes.",
         "gannet --resume, or :resume, shows a session as it was and runs nothing. Codes, \
-         directions, inversions and small \
-         pictures come back from the journal, bit for bit, when they are used. A value that is too \
-         large for the journal \
-         (256 KiB a cell) is computed again when it is used, or at once with :rerun; it is then \
-         compared with what it was. \
-         No file that was saved is written again unless it is missing.",
+         directions, inversions and small pictures come back from the journal, bit for bit, when \
+         they are used. A value that is too large for the journal (256 KiB a cell) is computed \
+         again when it is used, or at once with :rerun; it is then compared with the recorded \
+         value. A saved file is not written again unless it is missing.",
         "? lists all functions, ?name explains one, ?name 1 puts its first example on the prompt.",
     ] {
         lines.extend(wrap(&one_line(text), COLUMNS));
@@ -47,7 +45,7 @@ pub(super) fn list() -> Vec<String> {
             lines.extend(entry(b.signature.name, b.summary, 14));
         }
     }
-    lines.push("?name explains one; :help is about the prompt itself".to_owned());
+    lines.push("?name explains one; :help explains the prompt".to_owned());
     lines
 }
 
@@ -61,7 +59,7 @@ fn entry(name: &str, about: &str, column: usize) -> Vec<String> {
     lines
 }
 
-/// All about one function, or what may have been meant.
+/// Everything about one function, or similar names for an unknown one.
 pub(super) fn about(name: &str) -> Vec<String> {
     let Some(b) = builtins::find(name) else { return unknown(name) };
     let mut lines = wrap(&format!("{} · {}", b.signature.name, one_line(b.summary)), COLUMNS);
@@ -96,7 +94,7 @@ pub(super) fn about(name: &str) -> Vec<String> {
     lines
 }
 
-/// `name(a, b: W) → T`, each parameter short.
+/// `name(a, b: W) → T`, each parameter in its short form.
 fn signature(b: &Builtin) -> Vec<String> {
     let short = |p: &crate::builtin::Param| {
         let dots = if p.variadic { "…" } else { "" };

@@ -1,26 +1,25 @@
-//! What was typed before: one file a user, to which any number of processes append.
+//! The history of typed texts: one file for each user, to which any number of processes append.
 //!
-//! A line of JSON text an entry, so that an entry may have several lines itself. Each is written
-//! with one write to a file opened for appending and under a lock, so that no process can cut into
-//! another's. Nothing is ever rewritten but when the file grew too long, and then under the same
-//! lock.
+//! Each line is an entry as JSON text, so that an entry may have several lines. An entry is
+//! appended with a single write under a lock, so that processes do not mix their entries. The file
+//! is rewritten only when it has grown too long, under the same lock.
 
 use crate::store::{Disk, Files, Lock, write_atomic};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Entries that are loaded.
+/// Maximum number of entries that are loaded.
 pub(super) const ENTRIES: usize = 10_000;
-/// Beyond this many bytes the file is cut to its last entries.
+/// Size in bytes beyond which the file is cut to its last entries.
 const BYTES: u64 = 16 << 20;
 
-/// The history file; without a path nothing is kept.
+/// The history file; `None` keeps no history.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History(pub(super) Option<PathBuf>);
 
 impl History {
-    /// The last entries, oldest first. A line that is no entry is passed over.
+    /// The last entries, oldest first. Invalid lines are skipped.
     pub(super) fn load(&self) -> Vec<String> {
         let Some(bytes) = self.0.as_ref().and_then(|path| Disk.read(path, BYTES * 4).ok()) else {
             return Vec::new();
@@ -58,7 +57,7 @@ impl History {
     }
 }
 
-/// What somebody typed is nobody else's to read.
+/// Only the user may read the history.
 fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
     options.mode(0o600)

@@ -1,10 +1,10 @@
-//! A ratatui backend for a few rows at the cursor that never asks where the cursor is.
+//! A ratatui backend for a few rows at the cursor that never queries the cursor's position.
 //!
-//! ratatui's own inline viewport needs the cursor's absolute row: a query at the start and at every
-//! resize, answered on stdin between the user's keys, and after two seconds not at all on a mute
-//! terminal. Here all moves are relative to the view's first cell, where the cursor rests between
-//! frames. So wiping the view is the same few bytes at any time, from any thread, and a resize
-//! cannot leave copies behind.
+//! ratatui's own inline viewport needs the absolute row of the cursor. It queries the row at the
+//! start and at every resize; the answer arrives on stdin between the user's keys, and a mute
+//! terminal delays the start by two seconds. Here all moves are relative to the view's first cell,
+//! where the cursor rests between frames. Erasing the view is therefore the same short sequence at
+//! any time and from any thread, and a resize leaves no copies behind.
 
 use crossterm::cursor::{Hide, MoveDown, MoveRight, MoveUp};
 use crossterm::style::{
@@ -18,27 +18,27 @@ use ratatui::layout::{Position, Size};
 use ratatui::style::{Color, Modifier};
 use std::{fmt, io};
 
-/// Clears the cursor's line and all below; the cursor ends in the first column.
+/// Clears the cursor's line and everything below; the cursor ends in the first column.
 ///
-/// The screen is cleared from the second column on, after the first line was: tmux would push a
-/// screen that is cleared from its very first cell into its history, as a copy of the view.
+/// The first line is cleared first, then the screen from the second column on. When a screen is
+/// cleared from its very first cell, tmux pushes it into its history, as a copy of the view.
 pub(super) struct ClearBelow;
 
 impl Command for ClearBelow {
     fn write_ansi(&self, f: &mut impl fmt::Write) -> fmt::Result {
         f.write_char('\r')?;
         Clear(ClearType::UntilNewLine).write_ansi(f)?;
-        // `MoveRight(1)`, without the count that is the default.
+        // `MoveRight(1)` without its default count.
         f.write_str("\x1b[C")?;
         Clear(ClearType::FromCursorDown).write_ansi(f)?;
         f.write_char('\r')
     }
 }
 
-/// Colours and attributes that the terminal writes with.
+/// Colours and attributes of the following text.
 type Pen = (Color, Color, Modifier);
 
-/// Attributes that our views use.
+/// The attributes that views use.
 const ATTRIBUTES: [(Modifier, Attribute); 3] = [
     (Modifier::BOLD, Attribute::Bold),
     (Modifier::DIM, Attribute::Dim),
@@ -53,14 +53,14 @@ pub(super) struct Inline {
 }
 
 impl Inline {
-    /// A view of `size` cells; [`Inline::reserve`] makes room for it.
+    /// Makes a view of `size` cells; [`Inline::reserve`] makes room for it.
     pub(super) fn new(size: Size) -> Self {
-        // The view is given its colours: crossterm need not look for `NO_COLOR` again.
+        // The view's colours are decided already: crossterm must not check `NO_COLOR` again.
         force_color_output(true);
         Self { size, at: Position::ORIGIN, out: Vec::new() }
     }
 
-    /// Makes room below the cursor, which must stand in the first column, and hides it.
+    /// Makes room below the cursor, which must be in the first column, and hides the cursor.
     pub(super) fn reserve(&mut self) {
         let below = self.size.height.saturating_sub(1);
         self.put(Hide);
@@ -90,7 +90,7 @@ impl Inline {
         let _ = self.out.queue(command);
     }
 
-    /// Column first by `\r`, which also ends a pending wrap in the last column.
+    /// Moves the cursor. `\r` first, because it also ends a pending wrap in the last column.
     fn go(&mut self, to: Position) {
         self.out.push(b'\r');
         if to.y < self.at.y {
@@ -104,12 +104,12 @@ impl Inline {
         self.at = to;
     }
 
-    /// Changes the pen to what the cell is drawn with; `None` is a pen of which nothing is known.
+    /// Changes the pen to that of the cell; `None` is an unknown pen.
     fn take_pen(&mut self, pen: Option<Pen>, cell: &Cell) -> Pen {
         let wanted = (cell.fg, cell.bg, cell.modifier);
         let (fg, bg) = match pen {
             Some((fg, bg, modifier)) if modifier == cell.modifier => (fg, bg),
-            // Attributes are switched off all together, and the colours with them.
+            // A reset clears all attributes, and the colours too.
             _ => {
                 self.put(ResetColor);
                 for (_, on) in ATTRIBUTES.iter().filter(|a| cell.modifier.contains(a.0)) {
@@ -229,9 +229,9 @@ mod tests {
         pen
     }
 
-    /// The pens of the characters of a frame of one row.
+    /// The pens of the characters in a frame of one row.
     fn pens(bytes: &[u8]) -> Vec<Pen> {
-        // What was in force before is unknown, and must not matter.
+        // The state before the frame is unknown and must not matter.
         let mut pen = (Color::Indexed(9), Color::Indexed(9), Modifier::REVERSED);
         let mut pens = Vec::new();
         let mut rest = std::str::from_utf8(bytes).unwrap();

@@ -1,4 +1,4 @@
-//! The prompt: a line editor that knows the language through [`Assist`].
+//! The prompt: a line editor that gets the language through [`Assist`].
 
 use super::history::{ENTRIES, History};
 use super::screen::{self, Colour};
@@ -21,28 +21,28 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What the editor needs to know of the language.
+/// The language support that the editor needs.
 pub trait Assist {
-    /// Whether Enter should begin a further line instead of running the text.
+    /// Whether Enter continues the text on another line instead of running it.
     fn incomplete(&self, text: &str) -> bool;
 
-    /// The line with SGR colours, the cursor at byte `pos`; the visible characters must stay the
-    /// same.
+    /// The line with SGR colours, with the cursor at byte `pos`. The visible characters must not
+    /// change.
     fn highlight(&self, line: &str, pos: usize) -> String;
 
-    /// Where the word before byte `pos` begins, and what it may become.
+    /// Start of the word before byte `pos`, and its completions.
     fn complete(&self, line: &str, pos: usize) -> (usize, Vec<Candidate>);
 
-    /// What to show after the cursor at byte `pos`: a signature, never to be inserted.
+    /// A hint after the cursor at byte `pos`, such as a signature. It is never inserted.
     fn hint(&self, line: &str, pos: usize) -> Option<String>;
 }
 
-/// What a word may become.
+/// A completion of a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// What the list shows: `invert — find the code of a picture`.
+    /// Text in the list: `invert — find the code of a picture`.
     pub display: String,
-    /// What is inserted.
+    /// Text that is inserted.
     pub replacement: String,
 }
 
@@ -56,7 +56,7 @@ impl rustyline::completion::Candidate for Candidate {
     }
 }
 
-/// Which keys edit.
+/// The key bindings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keys {
     /// As in Emacs and most shells.
@@ -66,12 +66,12 @@ pub enum Keys {
     Vi,
 }
 
-/// What came from the prompt.
+/// Input from the prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A text to run, of one or several lines, never blank.
+    /// A text to run, of one or more lines, never blank.
     Text(String),
-    /// Ctrl-D, `:quit`, or the end of what was piped in.
+    /// Ctrl-D, `:quit`, or the end of piped input.
     End,
 }
 
@@ -80,30 +80,31 @@ pub struct Editor<A: Assist> {
     inner: rustyline::Editor<Bridge<A>, MemHistory>,
     history: History,
     fresh: bool,
-    /// What the next prompt begins with.
+    /// Text for the next prompt.
     offered: Option<String>,
     held: Arc<Mutex<Held>>,
 }
 
-/// A key that comes so soon after the prompt was drawn was there before it.
+/// A key within this time after the prompt was drawn was already in the input buffer.
 const SOON: Duration = Duration::from_millis(50);
 
-/// Keys that were typed while work ran, on the prompt.
+/// Keys that were typed while work ran and are offered on the prompt.
 #[derive(Default)]
 struct Held {
-    /// They, until the first key.
+    /// The held keys, until the first key of the user.
     text: String,
     /// When the prompt was drawn.
     drawn: Option<Instant>,
-    /// They, taken off again.
+    /// The held keys after they were taken off the prompt again.
     back: String,
-    /// The first key of the line that came instead, until it is put there: the editor does one
-    /// thing a key, and that key took the others off.
+    /// The first key of the line that came instead. The editor performs one action for each key,
+    /// and that key removed the held text, so the key is inserted with the next one.
     first: Option<char>,
 }
 
-/// The editor may still have keys from before the work in its buffer, the rest of several lines
-/// that were sent at once. They come first: the held ones are taken off and wait.
+/// Handles the first key at a prompt. The editor's buffer may still hold keys from before the work:
+/// the rest of several lines that were pasted at once. Those come first, so the held keys are taken
+/// off and wait.
 struct FirstKey(Arc<Mutex<Held>>);
 
 impl ConditionalEventHandler for FirstKey {
@@ -121,7 +122,7 @@ impl ConditionalEventHandler for FirstKey {
         if text.is_empty() || held.drawn.is_none_or(|d| d.elapsed() >= SOON) {
             return None;
         }
-        // A Ctrl-C clears the line, whenever it comes.
+        // Ctrl-C clears the line in any case.
         if event.get(0) == Some(&KeyEvent::ctrl('C')) {
             return None;
         }
@@ -131,7 +132,7 @@ impl ConditionalEventHandler for FirstKey {
     }
 }
 
-/// Ctrl-Z suspends with the terminal as it was found.
+/// Ctrl-Z: suspends with the terminal's original modes.
 struct Suspend;
 
 impl ConditionalEventHandler for Suspend {
@@ -142,7 +143,7 @@ impl ConditionalEventHandler for Suspend {
 }
 
 impl<A: Assist> Editor<A> {
-    /// An editor with the history of the user in `history`; `None` keeps none.
+    /// Makes an editor with the history file `history`; `None` keeps no history.
     ///
     /// # Errors
     /// When the terminal cannot be set up.
@@ -168,30 +169,31 @@ impl<A: Assist> Editor<A> {
         Ok(Self { inner, history: History(history), fresh: true, offered: None, held })
     }
 
-    /// The language's side, for instance to tell it of new names.
+    /// The language support, for example to update its names.
     pub fn assist(&mut self) -> Option<&mut A> {
         self.inner.helper_mut().map(|b| &mut b.assist)
     }
 
-    /// Uses other keys from the next prompt on.
+    /// Changes the key bindings from the next prompt on.
     pub fn set_keys(&mut self, keys: Keys) {
         self.inner.set_edit_mode(mode(keys));
     }
 
-    /// Puts a text, perhaps of several lines, on the next prompt: Enter runs it, Ctrl-C clears it.
+    /// Puts a text of one or more lines on the next prompt: Enter runs it, Ctrl-C clears it.
     pub fn offer(&mut self, text: String) {
         self.offered = Some(text);
     }
 
-    /// Reads the next text to run. Ctrl-C clears the line; several lines that arrived at once come
-    /// one after the other.
+    /// Reads the next text to run. Ctrl-C clears the line; several lines that arrive at once are
+    /// returned one by one.
     ///
     /// # Errors
+    /// When the terminal fails.
     /// When the terminal fails.
     pub fn read(&mut self, terminal: &mut Terminal<Line>, prompt: &str) -> Result<Input> {
         if std::mem::take(&mut self.fresh) {
             for entry in self.history.load() {
-                // A full memory forgets its oldest; nothing else can go wrong here.
+                // A full history drops its oldest entry; `add` has no other failure.
                 let _ = self.inner.history_mut().add(&entry);
             }
         }
@@ -205,7 +207,7 @@ impl<A: Assist> Editor<A> {
                 Ok(text) => return Ok(Input::Text(self.keep(text))),
                 Err(ReadlineError::Interrupted) => {}
                 Err(ReadlineError::Eof) => return Ok(Input::End),
-                // The line dropped: what was acknowledged is in the journal.
+                // The terminal is gone; acknowledged cells are in the journal.
                 Err(e) if terminal.line().signals().ended() || gone(&e) => return Ok(Input::End),
                 Err(e) => return Err(failed(&e)),
             }
@@ -229,12 +231,12 @@ impl<A: Assist> Editor<A> {
         let initial = match typed.split_once('\n') {
             Some((first, rest)) if !self.incomplete(first) => {
                 let (first, rest) = (first.to_string(), rest.to_string());
-                // As if it had been typed here.
+                // Shows the line as if it had been typed at this prompt.
                 let _ = terminal.print(&format!("{prompt}{}\n", crate::safe::Safe(&first)));
                 terminal.type_ahead(&rest);
                 return Ok(first);
             }
-            // What was typed meanwhile is what the user wants; the offer waits.
+            // Keys that the user typed meanwhile take precedence over the offered text.
             _ if !typed.is_empty() => typed,
             _ if !line.held.is_empty() => std::mem::take(&mut line.held),
             _ => self.offered.take().unwrap_or_default(),
@@ -261,7 +263,7 @@ impl<A: Assist> Editor<A> {
     }
 
     fn keep(&mut self, text: String) -> String {
-        // A history that cannot be written is no reason to refuse the text.
+        // A failure to write the history must not refuse the text.
         if self.inner.history_mut().add(&text).unwrap_or(false) {
             let _ = self.history.append(&text);
         }
@@ -274,7 +276,7 @@ fn mode(keys: Keys) -> EditMode {
 }
 
 fn gone(error: &ReadlineError) -> bool {
-    // EIO is what a terminal says whose other end is closed.
+    // EIO means that the other end of the terminal is closed.
     match error {
         ReadlineError::Io(e) => e.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()),
         ReadlineError::Errno(e) => *e as i32 == rustix::io::Errno::IO.raw_os_error(),
@@ -287,11 +289,11 @@ fn failed(error: &ReadlineError) -> Error {
         .hint("run a script instead: gannet run FILE.gnt")
 }
 
-/// From our trait to rustyline's.
+/// Adapts [`Assist`] to rustyline.
 struct Bridge<A> {
     assist: A,
     colour: Colour,
-    /// Whether the line is drawn for the last time, as it stays: without a cursor.
+    /// Whether the line is drawn for the last time, without a cursor.
     last: Cell<bool>,
     held: Arc<Mutex<Held>>,
 }
@@ -321,7 +323,7 @@ impl<A: Assist> Completer for Bridge<A> {
     }
 }
 
-/// A hint that is shown and never inserted.
+/// A hint that is shown but never inserted.
 struct Shown(String);
 
 impl Hint for Shown {
@@ -338,7 +340,7 @@ impl<A: Assist> Hinter for Bridge<A> {
     type Hint = Shown;
 
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<Shown> {
-        // Asked for whenever the line is drawn.
+        // rustyline requests hints whenever it draws the line.
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.drawn.get_or_insert_with(Instant::now);
         drop(held);
@@ -361,7 +363,7 @@ impl<A: Assist> Highlighter for Bridge<A> {
     }
 
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
-        // Hints are shown without colours too, where brackets of SGR would be noise.
+        // Without colours the hint is plain text.
         if self.colour == Colour::None {
             Cow::Borrowed(hint)
         } else {

@@ -1,4 +1,4 @@
-//! Work in a worker thread, watched in a live view.
+//! Work in a worker thread, shown in a live view.
 
 use super::pace::{Drawn, Pace};
 use super::plain::Came;
@@ -12,13 +12,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Work that ends sooner shows nothing: a view that flashes helps nobody.
+/// Work that ends sooner shows no view, because a view that flashes does not help.
 const GRACE: Duration = Duration::from_millis(150);
-/// Rows without a preview.
+/// Rows of the view without a preview.
 const ROWS: u16 = 5;
-/// Rows with one, at most.
+/// Maximum rows of the view with a preview.
 const ROWS_PREVIEW: u16 = 16;
-/// The checker and the evaluator recurse; their budgets were chosen for this stack.
+/// Stack of the worker thread. The checker and the evaluator recurse, and their depth limits assume
+/// this size.
 const STACK: usize = 64 << 20;
 
 enum Event {
@@ -28,13 +29,13 @@ enum Event {
 
 /// Runs `work` in a worker thread and shows its progress below the last line until it ends.
 ///
-/// Ctrl-C once asks it to keep the best so far, twice to abort; SIGTERM and SIGHUP ask for a
+/// The first Ctrl-C keeps the best so far, the second aborts; SIGTERM and SIGHUP request a
 /// checkpoint; Ctrl-Z suspends at once. Keys typed while the view is shown are put on the next
-/// prompt and not run. A failing terminal does not stop the work. Without a terminal, this is
+/// prompt and do not run. A failing terminal does not stop the work. Without a terminal, this is
 /// [`plain::run_plain`].
 ///
 /// # Panics
-/// Goes on with the panic of `work`, after the terminal was restored.
+/// With the panic of `work`, after the terminal was restored.
 pub fn run_live<T: Send>(
     terminal: &mut Terminal<Line>,
     title: &str,
@@ -46,7 +47,7 @@ pub fn run_live<T: Send>(
     }
     let (send, events) = channel();
     let reports = send.clone();
-    // A closed channel means that nobody looks any more.
+    // A closed channel means that progress is no longer shown.
     let control = Control::new(move |progress| drop(reports.send(Event::Progress(progress))));
     let _watching = signals.watch(&control, false);
     let slot = Mutex::new(Some(work));
@@ -65,13 +66,13 @@ pub fn run_live<T: Send>(
                 watch(terminal, title, &mut |time| came(&events, time));
                 worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             }
-            // No thread to be had: without a view, but the work is done.
+            // The thread could not be started: run the work here, without a view.
             Err(_) => job(),
         }
     });
     match result {
         Some(value) => value,
-        // The slot is emptied once, by the one job that ran.
+        // Exactly one job ran and took the work.
         None => unreachable!("the work was taken twice"),
     }
 }
@@ -92,7 +93,8 @@ fn came(events: &Receiver<Event>, time: Duration) -> Came<()> {
     }
 }
 
-/// Shows the work's progress below the last line until something else comes; returns that.
+/// Shows the work's progress below the last line until another event arrives, and returns that
+/// event.
 pub(super) fn watch<E>(
     terminal: &mut Terminal<Line>,
     title: &str,
@@ -105,7 +107,7 @@ pub(super) fn watch<E>(
     }
     let before = restore::waiting();
     let mut event = None;
-    // The work goes on when the terminal fails, and is waited for without a view.
+    // If the terminal fails, the work continues and is awaited without a view.
     if let Ok(mut live) = terminal.live(ROWS) {
         while event.is_none() {
             show.view.stop = signals.asked();
@@ -125,7 +127,7 @@ pub(super) fn watch<E>(
     event
 }
 
-/// Time that this thread has kept a core busy.
+/// CPU time of this thread.
 fn busy() -> Duration {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(t.tv_sec.try_into().unwrap_or(0), t.tv_nsec.try_into().unwrap_or(0))
@@ -134,7 +136,7 @@ fn busy() -> Duration {
 struct Show {
     view: View,
     begun: Instant,
-    /// The latest picture, while it waits to be shown; older ones are never drawn.
+    /// The latest preview that was not shown yet; older ones are never drawn.
     waiting: Option<Tensor>,
     pace: Pace,
     /// [`busy`] at the end of the last frame.
@@ -146,7 +148,7 @@ impl Show {
         Self { view, begun: Instant::now(), waiting: None, pace: Pace::default(), busy: busy() }
     }
 
-    /// Takes in the progress that comes within `time`; returns what ends the view, if it comes.
+    /// Collects the progress of the next `time`; returns early with an event that ends the view.
     fn gather<E>(
         &mut self,
         wait: &mut dyn FnMut(Duration) -> Came<E>,
@@ -186,7 +188,7 @@ impl Show {
         Ok(())
     }
 
-    /// The view grows once, when the first picture comes.
+    /// Grows the view once, for the first preview.
     fn make_room(&self, live: &mut Terminal<Live<'_>>) -> std::io::Result<()> {
         let rows = (live.screen_size().1 / 2).clamp(ROWS, ROWS_PREVIEW);
         if live.rows() < rows { live.resize(rows) } else { Ok(()) }

@@ -1,9 +1,9 @@
-//! What a person sees: the prompt, the live view while something runs, and plain lines where there
-//! is no terminal.
+//! The user interface: the prompt, the live view of running work, and plain lines without a
+//! terminal.
 //!
-//! One owner of the terminal at a time, as a type: [`Terminal<Line>`](terminal::Terminal) reads and
-//! prints; a [`Terminal<Live>`](terminal::Live) borrows it, draws, and gives it back as it was.
-//! Everything goes out through one [`Screen`].
+//! The terminal has one owner at a time, as a type: [`Terminal<Line>`](terminal::Terminal) reads
+//! and prints; a [`Terminal<Live>`](terminal::Live) borrows it, draws, and returns it in its
+//! previous state. All output goes through one [`Screen`].
 
 pub mod assist;
 mod commands;

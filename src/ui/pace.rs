@@ -1,39 +1,41 @@
-//! How often a live view draws: never so often that it slows the work which it shows.
+//! The frame rate of a live view, limited so that drawing does not slow the work that it shows.
 
 use std::time::Duration;
 
-/// Between two frames, at least.
+/// Minimum time between two frames.
 const FRAME: Duration = Duration::from_millis(40);
-/// Between two previews, at least.
+/// Minimum time between two previews.
 const PREVIEW: Duration = Duration::from_millis(120);
-/// How many times as long as drawing kept a core busy the next drawing of its kind rests. Frames
-/// without a new preview and those with one then take a hundredth of one core each, and a step,
-/// which waits for the last of its cores, becomes longer by a fiftieth, 2 %, at most.
+/// Minimum rest before the next frame, as a multiple of the last frame's CPU time. Frames with a
+/// new preview and those without are counted separately, so each kind takes at most a hundredth of
+/// one core. A step waits for its slowest core and becomes at most 2 % longer.
 const REST: u32 = 100;
 
-/// What a frame took.
+/// Cost of a frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Drawn {
-    /// Whether a new preview was made for it.
+    /// Whether it shows a new preview.
     pub preview: bool,
-    /// Time of a core, for all that was done since the frame before.
+    /// CPU time since the end of the previous frame.
     pub busy: Duration,
-    /// Time until its bytes were taken, which is long when the line is slow.
+    /// Time until the terminal accepted its bytes; long on a slow connection.
     pub wrote: Duration,
 }
 
-/// How fast frames and previews may follow each other. Times are since the work began.
+/// Decides when the next frame and the next preview are due. Times count from the start of the
+/// work.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Time of a core that the last frame without a new preview took, and the last with one.
+    /// CPU time of the last frame without a new preview, and of the last with one.
     busy: [Duration; 2],
-    /// What the last frame took to be written.
+    /// Time to write the last frame.
     wrote: Duration,
     last_preview: Option<Duration>,
 }
 
 impl Pace {
-    /// How long to wait before the next frame: over a slow line a frame gets a fifth of the time.
+    /// Time to wait before the next frame. On a slow connection, writing takes at most a fifth of
+    /// the time.
     pub(super) fn pause(&self) -> Duration {
         FRAME.max(self.wrote * 4).max(self.busy[0] * REST)
     }
@@ -44,7 +46,7 @@ impl Pace {
         self.last_preview.is_none_or(|last| now.saturating_sub(last) >= rest)
     }
 
-    /// Takes in what a frame took, which ended `now`.
+    /// Records the cost of a frame that ended at `now`.
     pub(super) fn learn(&mut self, now: Duration, drawn: Drawn) {
         self.busy[usize::from(drawn.preview)] = drawn.busy;
         self.wrote = drawn.wrote;
@@ -78,7 +80,7 @@ mod tests {
         assert!(pace.preview_due(Duration::ZERO));
         let cheap = Drawn { preview: false, busy: MS / 10, wrote: MS / 10 };
         pace.learn(50 * MS, Drawn { preview: true, busy: 15 * MS, ..cheap });
-        // Frames without a preview go on, and do not shorten its rest.
+        // Frames without a preview continue and do not shorten the preview's rest.
         pace.learn(90 * MS, cheap);
         assert_eq!(pace.pause(), FRAME);
         assert!(!pace.preview_due(1549 * MS) && pace.preview_due(1550 * MS));
@@ -86,9 +88,9 @@ mod tests {
         assert_eq!(pace.pause(), 100 * MS);
     }
 
-    /// Two minutes of a view whose frames take up to `frame` of a core and its previews up to
-    /// `preview`; the most that all drawings but the last of each kind had taken at any time, as a
-    /// share of it, and the number of previews.
+    /// Simulates two minutes of a view whose frames take up to `frame` of CPU time and its previews
+    /// up to `preview`. Returns the largest share of the time so far that drawing took, without the
+    /// last drawing of each kind, and the number of previews.
     fn share(frame: Duration, preview: Duration, seed: u64) -> (f64, usize) {
         let (mut pace, mut rng) = (Pace::default(), Rng::new(seed));
         let (mut now, mut spent, mut last, mut previews) =
@@ -102,7 +104,7 @@ mod tests {
             spent += busy;
             last[usize::from(new)] = busy;
             previews += usize::from(new);
-            // Half of the frames are not taken at once.
+            // Half of the frames are accepted with a delay.
             let wrote = busy + if rng.uniform() < 0.5 { MS } else { Duration::ZERO };
             now += wrote;
             pace.learn(now, Drawn { preview: new, busy, wrote });
@@ -118,7 +120,7 @@ mod tests {
         {
             let (most, previews) = share(frame, preview, seed as u64);
             assert!(most <= 0.02, "{frame:?} {preview:?}: {most}");
-            // It is no less alive than it may be.
+            // The view is as lively as its limits allow.
             assert!(
                 most > 0.004 && previews > 2,
                 "{frame:?} {preview:?}: {most}, {previews} previews"

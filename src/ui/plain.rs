@@ -1,4 +1,4 @@
-//! Progress where there is no terminal to draw on: now and then a line to stderr.
+//! Progress without a terminal: an occasional line on stderr.
 
 use super::signals::signals;
 use super::view::View;
@@ -8,20 +8,20 @@ use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Between two lines, and before the first.
+/// Minimum time between two lines, and before the first.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// How much is said besides results.
+/// Amount of output besides results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verbosity {
     /// Results and errors only (`--quiet`, `--json`).
     Quiet,
-    /// A line of progress every two seconds at most.
+    /// At most one line of progress every two seconds.
     Normal,
 }
 
-/// Runs `work` here, with progress lines on stderr. SIGINT once keeps the best so far, twice
-/// aborts, a third time ends the process; SIGTERM and SIGHUP ask for a checkpoint.
+/// Runs `work` on this thread, with progress lines on stderr. The first SIGINT keeps the best so
+/// far, the second aborts, the third ends the process; SIGTERM and SIGHUP request a checkpoint.
 pub fn run_plain<T>(title: &str, verbosity: Verbosity, work: impl FnOnce(&Control) -> T) -> T {
     let control = match verbosity {
         Verbosity::Quiet => Control::default(),
@@ -33,25 +33,24 @@ pub fn run_plain<T>(title: &str, verbosity: Verbosity, work: impl FnOnce(&Contro
                     .unwrap_or_else(PoisonError::into_inner)
                     .take(progress, Instant::now());
                 if let Some(line) = line {
-                    // Whoever closed stderr does not want to know.
+                    // A closed stderr loses only progress.
                     let _ = writeln!(std::io::stderr(), "{line}");
                 }
             })
         }
     };
-    // Without signal handlers the work still runs; Ctrl-C then ends the process, as it does
-    // everywhere.
+    // Without signal handlers the work still runs; Ctrl-C then ends the process, as by default.
     let _watching = signals().ok().map(|s| s.watch(&control, true));
     work(&control)
 }
 
-/// What a wait brought.
+/// Result of a wait.
 pub(super) enum Came<E> {
-    /// The progress of the work.
+    /// Progress of the work.
     Progress(Progress),
-    /// Something else, which ends the view.
+    /// Another event, which ends the view.
     Event(E),
-    /// Nothing within the time.
+    /// A timeout.
     Nothing,
 }
 
@@ -62,7 +61,7 @@ pub(super) fn watch<E>(title: &str, wait: &mut dyn FnMut(Duration) -> Came<E>) -
         match wait(PAUSE) {
             Came::Progress(progress) => {
                 if let Some(line) = lines.take(progress, Instant::now()) {
-                    // Progress is lost where stderr is closed; results are not.
+                    // A closed stderr loses only progress.
                     let _ = writeln!(std::io::stderr(), "{line}");
                 }
             }
@@ -84,7 +83,7 @@ impl Lines {
         Self { view: View::new(title, Colour::None), begun: now, last: now }
     }
 
-    /// The line to print now, if one is due.
+    /// The line to print now, if it is due.
     fn take(&mut self, mut progress: Progress, now: Instant) -> Option<String> {
         progress.preview = None;
         self.view.elapsed = now.saturating_duration_since(self.begun);

@@ -1,4 +1,4 @@
-//! A small picture in character cells: two pixels a cell, as the colours of `▀`.
+//! Small pictures in character cells: each cell shows two pixels as the colours of `▀`.
 
 use super::screen::Colour;
 use candle_core::{DType, Device, IndexOp, Tensor};
@@ -6,21 +6,21 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 
-/// Sixteen steps of ink for terminals without colour.
+/// Sixteen levels of ink for terminals without colour.
 const RAMP: &[u8; 16] = b" .,:;-~=+*xoX#%@";
 
-/// Pixels in rows, 0..=255.
+/// Pixels in rows, with values from 0 to 255.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pixels {
-    /// Pixels a row.
+    /// Width in pixels.
     pub(super) width: usize,
-    /// The pixels.
+    /// The pixels, row by row.
     pub(super) rgb: Vec<[u8; 3]>,
 }
 
 impl Pixels {
     /// The first picture of `[N, C, H, W]` in [-1, 1], averaged down to fit `columns` × `rows`
-    /// cells; `None` for what is no picture.
+    /// cells; `None` for a tensor of another shape.
     pub(super) fn fit(image: &Tensor, columns: u16, rows: u16) -> Option<Self> {
         let (_, c, h, w) = image.dims4().ok()?;
         let (bw, bh) = (f64::from(columns), f64::from(rows) * 2.0);
@@ -29,7 +29,7 @@ impl Pixels {
         }
         let scale = (bw / w as f64).min(bh / h as f64).min(1.0);
         let width = ((w as f64 * scale).round() as usize).max(1);
-        // Whole cells only: half a cell would show the terminal's background.
+        // Whole cells only, because half a cell would show the terminal's background.
         let height = ((h as f64 * scale / 2.0).round() as usize).max(1) * 2;
         let first = image
             .i(0)
@@ -41,7 +41,7 @@ impl Pixels {
             .collect::<Result<_, candle_core::Error>>()
             .ok()?;
         let at = |x, y, k: usize| {
-            // One or two channels are shown as grey.
+            // Pictures of one or two channels are grey.
             let plane = &planes[if planes.len() < 3 { 0 } else { k }];
             level(mean(plane, w, span(x, width, w), span(y, height, h)))
         };
@@ -54,12 +54,12 @@ impl Pixels {
         self.rgb.len() / self.width
     }
 
-    /// Columns and rows of cells.
+    /// Size in cells: columns and rows.
     pub(super) fn cells(&self) -> (u16, u16) {
         (self.width as u16, (self.height() / 2) as u16)
     }
 
-    /// Draws into `area`, from its top left.
+    /// Draws into `area` from its top left corner.
     pub(super) fn draw(&self, area: Rect, buffer: &mut Buffer, colour: Colour) {
         let (columns, rows) = self.cells();
         for y in 0..rows.min(area.height) {
@@ -85,7 +85,7 @@ impl Pixels {
     }
 }
 
-/// The source pixels under one of `n` target pixels; at least one.
+/// The range of source pixels for one of `n` target pixels; at least one pixel.
 fn span(i: usize, n: usize, source: usize) -> std::ops::Range<usize> {
     let start = (i * source / n).min(source - 1);
     start..((i + 1) * source / n).clamp(start + 1, source)
@@ -96,7 +96,7 @@ fn mean(plane: &[f32], w: usize, xs: std::ops::Range<usize>, ys: std::ops::Range
     ys.map(|y| plane[y * w..][xs.clone()].iter().sum::<f32>()).sum::<f32>() / n
 }
 
-/// [-1, 1] to 0..=255; what is no number becomes 0.
+/// Maps [-1, 1] to 0..=255; NaN becomes 0.
 fn level(v: f32) -> u8 {
     ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8
 }
@@ -109,7 +109,7 @@ fn true_colour([r, g, b]: [u8; 3]) -> Color {
     Color::Rgb(r, g, b)
 }
 
-/// The nearest of xterm's 6×6×6 cube and 24 greys.
+/// The nearest colour of xterm's 6×6×6 cube and 24 greys.
 fn index(rgb: [u8; 3]) -> u8 {
     const STEPS: [i32; 6] = [0, 95, 135, 175, 215, 255];
     let nearest =
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_block_picture_keeps_its_colours_and_shape() {
-        // Left half red, right half blue: 8 × 8 down to 4 × 4 pixels.
+        // Left half red, right half blue: 8×8 pixels are reduced to 4×4.
         let image = picture((1, 3, 8, 8), |i| {
             let (c, x) = (i / 64, i % 8);
             if (c == 0) == (x < 4) && c != 1 { 1f32 } else { -1.0 }
@@ -154,7 +154,7 @@ mod tests {
             (Color::Rgb(0, 0, 255), Color::Rgb(0, 0, 255))
         );
         p.draw(Rect::new(0, 0, 9, 9).intersection(area), &mut buffer, Colour::None);
-        // Red and blue differ in ink as they do in brightness: 54 and 18 of 255.
+        // Red and blue have the ink of their brightness: 54 and 18 of 255.
         assert_eq!((buffer[(0, 0)].symbol(), buffer[(3, 0)].symbol()), (":", "."));
     }
 

@@ -1,8 +1,8 @@
-//! The prompt: cells in, results out, nothing lost.
+//! The prompt: reads cells, shows results, and loses nothing.
 //!
-//! A statement is a cell. Its result is in the journal, on the disk, before it is shown.
+//! A statement is a cell. Its result is in the journal on the disk before it is shown.
 
-mod asked;
+mod dispatch;
 mod resume;
 
 use super::assist::{Language, is_command};
@@ -26,19 +26,19 @@ use std::io::BufRead;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Cells of a resumed session that are shown again; earlier ones are in `:history`.
+/// Number of cells that a resumed session shows again; earlier ones are in `:history`.
 const RECALLED: usize = 30;
 
-/// Which session to go on with.
+/// The session to resume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resume {
-    /// The one that began last and holds anything.
+    /// The latest session that holds records.
     Latest,
     /// The journal at this path, or the session of this name.
     Path(PathBuf),
 }
 
-/// What the prompt begins with.
+/// The beginning of a prompt.
 pub struct ReplOptions {
     /// Generator and options.
     pub state: State,
@@ -46,24 +46,24 @@ pub struct ReplOptions {
     pub model: String,
     /// The terminal.
     pub terminal: Terminal<Line>,
-    /// Turns results into bytes for it; its terminal is what a probe found.
+    /// Turns results into bytes for the terminal that the probe found.
     pub painter: Painter,
-    /// The manner in which results are given.
+    /// Output format of results.
     pub style: Style,
-    /// What was typed while the probe read the keys.
+    /// Keys that were typed during the probe.
     pub typed: Vec<u8>,
-    /// The file of what was typed before; `None` keeps none.
+    /// The history file; `None` keeps no history.
     pub history: Option<PathBuf>,
-    /// The folder of the sessions' journals; `None` keeps none.
+    /// The folder of the sessions' journals; `None` keeps no journal.
     pub sessions: Option<PathBuf>,
-    /// The session to go on with; `None` begins a new one.
+    /// The session to resume; `None` begins a new one.
     pub resume: Option<Resume>,
-    /// Which keys edit.
+    /// The key bindings.
     pub keys: Keys,
 }
 
-/// Runs the prompt until it ends, or what is piped in. Returns the exit code: 0; 1 when a cell of a
-/// pipe failed; 75 when the session was asked to end from outside while something ran.
+/// Runs the prompt, or piped input, to the end. Returns the exit code: 0; 1 when a cell of piped
+/// input failed; 75 when a signal ended the session while a request ran.
 ///
 /// # Errors
 /// When the terminal fails, or the session to resume cannot be opened.
@@ -83,7 +83,7 @@ pub fn run(options: ReplOptions) -> Result<u8> {
     let interactive = terminal.interactive();
     let plain = screen::plain();
     state.options.echo = interactive || plain;
-    // Users may save what they type anywhere.
+    // Users may save anywhere what they type.
     state.options.confined = false;
     terminal.type_ahead(&String::from_utf8_lossy(&typed));
     let reader = if interactive {
@@ -93,7 +93,7 @@ pub fn run(options: ReplOptions) -> Result<u8> {
     } else {
         Reader::Pipe
     };
-    // Piped input is a script: its author keeps it.
+    // Piped input is a script, which its author has already, so it gets no journal.
     let folder = sessions.filter(|_| interactive || plain || resume.is_some());
     let session = Session::start(Start { state, model, folder, lists: style.json })?;
     let mut repl = Repl {
@@ -104,9 +104,9 @@ pub fn run(options: ReplOptions) -> Result<u8> {
         failed: false,
     };
     match repl.all(resume) {
-        // The reader of our pipe has had enough.
+        // The reader of our output has closed the pipe.
         Err(e) if e.kind() == Kind::Closed => {}
-        // The line dropped: what was acknowledged is in the journal.
+        // The terminal is gone; acknowledged cells are in the journal.
         Err(_) if repl.ended() => {}
         done => done?,
     }
@@ -119,7 +119,7 @@ pub fn run(options: ReplOptions) -> Result<u8> {
 
 enum Reader {
     Person(Box<Editor<Language>>),
-    /// A person at a terminal without cursor movements.
+    /// A terminal without cursor movements.
     Plain,
     Pipe,
 }
@@ -128,9 +128,9 @@ struct Repl {
     runner: Runner,
     reader: Reader,
     written: Written,
-    /// Cells that `:open` laid ready.
+    /// Cells that `:open` read and that are still to run.
     ready: VecDeque<String>,
-    /// Whether any cell failed.
+    /// Whether a cell failed.
     failed: bool,
 }
 
@@ -174,19 +174,19 @@ impl Repl {
         matches!(self.reader, Reader::Person(_))
     }
 
-    /// Whether the session was asked to end from outside.
+    /// Whether a signal asked the session to end.
     fn ended(&mut self) -> bool {
         self.runner.terminal.line().signals().ended()
     }
 
-    /// The session as it is now.
+    /// The current state of the session.
     fn now(&self) -> Arc<Snapshot> {
         self.runner.session.snapshot()
     }
 
     // ---- the session
 
-    /// Sends a request and shows what happens until it is done.
+    /// Sends a request and shows its events until it is done.
     fn ask(&mut self, request: Request) -> Result<Reply> {
         self.runner.submit(request)?;
         loop {
@@ -218,11 +218,11 @@ impl Repl {
         }
     }
 
-    /// Runs a text as cells. Returns whether all ran to their end.
+    /// Runs a text as cells. Returns whether all ran to the end.
     fn entry(&mut self, text: String) -> Result<bool> {
         match self.ask(Request::Cells(text)) {
             Ok(reply) => Ok(matches!(reply, Reply::Ran(true))),
-            // Nothing to show it on, or nobody to show it to.
+            // The output is closed, so the error cannot be shown.
             Err(e) if e.kind() == Kind::Closed || self.ended() => Err(e),
             Err(e) => self.refuse(&e).map(|()| false),
         }
@@ -257,7 +257,7 @@ impl Repl {
         }
     }
 
-    // ---- out
+    // ---- output
 
     fn banner(&self) -> String {
         let now = self.now();
@@ -289,11 +289,11 @@ impl Repl {
         let tries = [line(&threads, &graphics), line(&threads, short)];
         let fits = tries.into_iter().find(|l| width(l) <= room);
         let shown = fits.unwrap_or_else(|| line(device, short));
-        // Help is found even where the line is too long for the rest.
+        // The name of the help command stays even if the line is cut.
         format!("{} · ?help", cut(&shown, room))
     }
 
-    /// Lines of our own; outside text in them is escaped once more by the painter.
+    /// Shows lines of our own; the painter escapes outside text in them once more.
     fn say(&mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Result<()> {
         self.paint(&[Block::text(lines)])
     }
@@ -304,7 +304,7 @@ impl Repl {
         self.runner.paint(blocks, columns)
     }
 
-    /// A line that matters less; none in a pipe.
+    /// Shows a less important line; omitted in a pipe.
     fn whisper(&mut self, line: &str) -> Result<()> {
         if !self.interactive() {
             return Ok(());
@@ -322,7 +322,7 @@ impl Repl {
         self.runner.painter.terminal.colours != Colours::None
     }
 
-    /// Shows an error on its source; one that the user asked for is a quiet line.
+    /// Shows an error on its source; a stop by the user is a quiet line.
     fn complain(&mut self, source: &Source, e: &Error) -> Result<()> {
         if e.is_stop() && self.interactive() {
             return self.whisper(e.message());
@@ -335,7 +335,7 @@ impl Repl {
         self.paint(&[Block::Diagnostic(Box::new(diagnostic))])
     }
 
-    /// Shows an error that belongs to no cell.
+    /// Shows an error that does not belong to a cell.
     fn refuse(&mut self, e: &Error) -> Result<()> {
         self.failed = true;
         let nowhere = Source::new("", "")?;
@@ -343,8 +343,8 @@ impl Repl {
     }
 }
 
-/// The next statement from lines as they come; `ask` is called before each, with whether it
-/// continues the one before.
+/// Reads the next statement line by line. `ask` is called before each line, with whether the line
+/// continues a statement.
 fn read_lines(mut ask: impl FnMut(bool) -> Result<()>) -> Result<Input> {
     let mut text = String::new();
     let mut reading = lex::Reading::default();
@@ -352,9 +352,8 @@ fn read_lines(mut ask: impl FnMut(bool) -> Result<()>) -> Result<Input> {
     loop {
         ask(!text.is_empty())?;
         let from = text.len();
-        let read = input
-            .read_line(&mut text)
-            .map_err(|e| Error::io("cannot read what is piped in", &e))?;
+        let read =
+            input.read_line(&mut text).map_err(|e| Error::io("cannot read the piped input", &e))?;
         reading.line(&text[from..]);
         let waits = !is_command(&text) && reading.incomplete();
         match (read, text[..from].is_empty() && text.trim().is_empty()) {

@@ -1,4 +1,4 @@
-//! The terminal as it was, whatever happens: on drop, in a panic, on a signal.
+//! Restores the terminal in every case: on drop, in a panic, on a signal.
 
 use super::inline::ClearBelow;
 use crossterm::cursor::Show;
@@ -14,20 +14,20 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-/// The modes that the process found, while it holds the terminal.
+/// The terminal's original modes while the process holds it.
 static FOUND: Mutex<Option<Termios>> = Mutex::new(None);
-/// Whether a live view stands on the screen, its first cell at the cursor.
+/// Whether a live view is on the screen, with its first cell at the cursor.
 static LIVE: AtomicBool = AtomicBool::new(false);
-/// Whether the process was suspended, so that a live view must be drawn anew.
+/// Whether the process was suspended, so that the live view must be redrawn.
 static AGAIN: AtomicBool = AtomicBool::new(false);
-/// Held while a frame is written, so that nothing cuts into it.
+/// Locked while a frame is written, so that other output cannot cut into it.
 static FRAME: Mutex<()> = Mutex::new(());
 
-/// Between two looks whether the process is in the foreground.
+/// Interval of the checks whether the process is in the foreground.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Wipes a live view from its first cell on: colours, cursor and synchronised updates are as a
-/// shell expects them.
+/// Erases a live view from its first cell on, and resets colours, cursor and synchronised updates
+/// for the shell.
 pub(super) struct Wipe;
 
 impl Command for Wipe {
@@ -39,7 +39,7 @@ impl Command for Wipe {
     }
 }
 
-/// A command's bytes.
+/// The bytes of a command.
 pub(super) fn bytes(command: impl Command) -> Vec<u8> {
     let mut out = Vec::new();
     // Writing to a vector cannot fail.
@@ -47,40 +47,40 @@ pub(super) fn bytes(command: impl Command) -> Vec<u8> {
     out
 }
 
-/// The modes of stdin; `None` when it is no terminal.
+/// The modes of stdin; `None` when it is not a terminal.
 pub(super) fn modes() -> Option<Termios> {
     tcgetattr(io::stdin()).ok()
 }
 
-/// Declares that the terminal is ours, and what is to be given back.
+/// Marks the terminal as held, with the modes to restore.
 pub(super) fn hold(found: &Termios) {
     *FOUND.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
 }
 
-/// Sets the modes of stdin, now, keeping what was typed.
+/// Sets the modes of stdin at once and keeps typed keys.
 pub(super) fn set(modes: &Termios) {
-    // A line that dropped has no modes left to set.
+    // A terminal that is gone has no modes to set.
     let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
 }
 
-/// Declares that a live view stands on the screen.
+/// Marks a live view as being on the screen.
 pub(super) fn live_begins() {
     LIVE.store(true, SeqCst);
 }
 
-/// Declares that the live view is to go; returns whether it was still there.
+/// Marks the live view as gone; returns whether it was still there.
 pub(super) fn live_ends() -> bool {
     LIVE.swap(false, SeqCst)
 }
 
-/// The right to write a frame; `None` once somebody restored the terminal.
+/// A guard for writing a frame; `None` after the terminal was restored.
 pub(super) fn frame() -> Option<MutexGuard<'static, ()>> {
     let guard = FRAME.lock().unwrap_or_else(PoisonError::into_inner);
     LIVE.load(SeqCst).then_some(guard)
 }
 
-/// Gives the terminal back as it was found. Safe to call from any thread, at any time, more than
-/// once.
+/// Restores the original modes of the terminal. May be called from any thread, at any time,
+/// repeatedly.
 pub fn restore() {
     let _guard = patient_frame();
     let was_live = live_ends();
@@ -93,19 +93,19 @@ pub fn restore() {
     }
 }
 
-/// Suspends the process (Ctrl-Z) with the terminal as it was found; returns when it is in the
-/// foreground again, with the terminal's modes as they were before. A live view is drawn anew.
+/// Suspends the process (Ctrl-Z) with the terminal's original modes. Returns when the process is in
+/// the foreground again, with the previous modes. A live view is redrawn.
 pub(super) fn suspend() {
     let _guard = patient_frame();
     let found = patient(&FOUND).and_then(|found| found.clone());
     let (live, ours) = (LIVE.load(SeqCst), modes());
-    // A prompt is a raw terminal; between prompts nothing of it is switched on.
+    // A prompt uses raw mode and bracketed paste; between prompts neither is on.
     let prompt = !live && ours.as_ref().is_some_and(|m| !m.local_modes.contains(LocalModes::ISIG));
     if let Some(found) = &found {
         leave(live);
         set(found);
     }
-    // The whole process stops here, until it is continued.
+    // The whole process stops here until it is continued.
     let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP);
     if found.is_none() {
         return;
@@ -122,22 +122,23 @@ pub(super) fn suspend() {
     AGAIN.store(live, SeqCst);
 }
 
-/// Whether the process may write to its terminal; a terminal that is gone asks for no patience.
+/// Whether the process may write to its terminal; true for a terminal that is gone, to not wait for
+/// it.
 fn foreground() -> bool {
     tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp())
 }
 
-/// Whether a live view must be drawn anew; asked once.
+/// Whether a live view must be redrawn; the call resets this.
 pub(super) fn again() -> bool {
     AGAIN.swap(false, SeqCst)
 }
 
-/// The number of bytes that were typed and not yet read.
+/// Number of typed bytes that were not read yet.
 pub(super) fn waiting() -> u64 {
     rustix::io::ioctl_fionread(io::stdin()).unwrap_or(0)
 }
 
-/// What was typed and not yet read.
+/// Reads the typed bytes that were not read yet.
 pub(super) fn typed() -> Vec<u8> {
     let mut bytes = vec![0; waiting() as usize];
     let read = match bytes.is_empty() {
@@ -148,19 +149,19 @@ pub(super) fn typed() -> Vec<u8> {
     bytes
 }
 
-/// Takes a live view from the screen, or ends what a prompt switches on.
+/// Erases a live view, or turns off the modes of a prompt.
 fn leave(live: bool) {
     if live { say(Wipe) } else { say(DisableBracketedPaste) }
 }
 
-/// Writes to the terminal, whatever becomes of it.
+/// Writes to the terminal and ignores errors.
 fn say(command: impl Command) {
     let mut out = io::stdout();
     let _ = out.write_all(&bytes(command)).and_then(|()| out.flush());
 }
 
-/// Waits shortly for a frame to end. The panicking thread may itself be the one that draws: hence
-/// never for long.
+/// Waits briefly for a frame to end. The panicking thread may be the one that draws, so the wait
+/// must end.
 fn patient_frame() -> Option<MutexGuard<'static, ()>> {
     patient(&FRAME)
 }
@@ -177,7 +178,7 @@ fn patient<T>(mutex: &'static Mutex<T>) -> Option<MutexGuard<'static, T>> {
     }
 }
 
-/// Restores the terminal before a panic's message is printed, so that it can be read.
+/// Restores the terminal before a panic message is printed, so that the message is readable.
 pub fn install_panic_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,4 +1,4 @@
-//! A session shown on a terminal or in a pipe: progress while it works, results when they come.
+//! Shows a session on a terminal or in a pipe: progress while it works, then results.
 
 use super::plain::Came;
 use super::{Line, Terminal, live, plain};
@@ -10,39 +10,39 @@ use crate::session::{Event, Given, Request, Session};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-/// How results are given.
+/// Output format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
-    /// One JSON object a line instead of pictures and words.
+    /// One JSON object for each line instead of pictures and text.
     pub json: bool,
     /// Results and errors only, no progress.
     pub quiet: bool,
 }
 
-/// A session, the terminal that shows it, and the manner.
+/// A session with its terminal and output format.
 pub struct Runner {
     /// The session.
     pub session: Session,
-    /// The terminal.
+    /// The terminal that shows it.
     pub terminal: Terminal<Line>,
-    /// Turns results into bytes for it.
+    /// Turns results into bytes for the terminal.
     pub painter: Painter,
-    /// The manner in which results are given.
+    /// Output format of results.
     pub style: Style,
-    /// The statement that runs.
+    /// Title of the running statement.
     title: String,
 }
 
 impl Runner {
-    /// A runner for a session.
+    /// Makes a runner for a session.
     pub fn new(session: Session, terminal: Terminal<Line>, painter: Painter, style: Style) -> Self {
         Self { session, terminal, painter, style, title: String::new() }
     }
 
-    /// Checks a program and runs it; every statement's results are shown when it ends.
+    /// Checks a program and runs it. Shows the results of each statement when the statement ends.
     ///
     /// # Errors
-    /// The error that ended it, not yet shown.
+    /// The error that ended the program, not shown yet.
     pub fn run(&mut self, source: &Source, sets: &BTreeMap<String, String>) -> Result<()> {
         self.submit(Request::Program { source: source.clone(), sets: sets.clone() })?;
         loop {
@@ -71,17 +71,17 @@ impl Runner {
         self.style.json || self.style.quiet
     }
 
-    /// The next event of the request that was submitted, progress apart, which is shown below the
-    /// last line or on stderr.
+    /// The next event of the submitted request. Progress is not returned but shown below the last
+    /// line or on stderr.
     ///
-    /// Ctrl-C once asks the work to keep the best so far, twice to abort; SIGTERM and SIGHUP ask
-    /// for a checkpoint; Ctrl-Z suspends at once. A third Ctrl-C ends a process without a prompt.
+    /// The first Ctrl-C keeps the best so far, the second aborts; SIGTERM and SIGHUP request a
+    /// checkpoint; Ctrl-Z suspends at once. A third Ctrl-C ends a process without a prompt.
     pub fn event(&mut self) -> Event {
         let quiet = self.quiet();
         let interactive = self.terminal.interactive();
         let signals = self.terminal.line().signals();
         let deadly = quiet || !interactive;
-        // Only while it is waited for: results are shown without the patience that work gets.
+        // Only while waiting for the work: showing results has its own, shorter patience.
         let _watching = self.session.control().map(|c| signals.watch(c, deadly));
         let session = &mut self.session;
         let mut wait = |time| match session.next(time) {
@@ -128,10 +128,10 @@ impl Runner {
         }
     }
 
-    /// Shows a result in so many columns.
+    /// Shows a result in at most `columns` columns.
     ///
     /// # Errors
-    /// When the terminal or the pipe is gone, or a picture cannot be encoded.
+    /// When the terminal or the pipe is closed, or a picture cannot be encoded.
     pub fn paint(&mut self, blocks: &[Block], columns: u16) -> Result<()> {
         let cut = Cut { terminal: &mut self.terminal, at: Stop::No };
         let mut out = io::BufWriter::with_capacity(PART, cut);
@@ -144,37 +144,37 @@ impl Runner {
         self.put(format!("{value}\n").as_bytes())
     }
 
-    /// Writes bytes to standard output. Ctrl-C cuts what a slow terminal would show for long.
+    /// Writes bytes to standard output. Ctrl-C cuts long output to a slow terminal.
     ///
     /// # Errors
-    /// `Closed` when its reader has gone; `Interrupted` when something other than a terminal did
-    /// not get all.
+    /// `Closed` when the reader has closed the pipe; `Interrupted` when output that does not go to
+    /// a terminal was cut.
     pub fn put(&mut self, bytes: &[u8]) -> Result<()> {
         let mut out = Cut { terminal: &mut self.terminal, at: Stop::No };
         out.write_all(bytes).map_err(|e| unwritten(&e))?;
         out.end()
     }
 
-    /// Shows an error on its source, to standard error.
+    /// Shows an error on its source, on standard error.
     pub fn complain(&mut self, source: &Source, error: &Error) {
         let colour = self.painter.terminal.colours != Colours::None;
         complain(source, error, colour);
     }
 }
 
-/// Bytes written between two looks whether a Ctrl-C came.
+/// Number of bytes between two checks for a Ctrl-C.
 const PART: usize = 1 << 14;
-/// Ends a picture or a colour that was cut, and says so.
+/// Ends a picture or a colour that was cut, and tells the user.
 const CUT: &[u8] = b"\x1b\\\x1b[0m\x1b[?2026l\r\n(cut by Ctrl-C)\r\n";
 
-/// Standard output that a Ctrl-C cuts: what comes after it is dropped.
+/// Standard output that a Ctrl-C cuts: later bytes are dropped.
 struct Cut<'a> {
     terminal: &'a mut Terminal<Line>,
     at: Stop,
 }
 
 impl Cut<'_> {
-    /// Whether everything was written.
+    /// Returns whether everything was written, as an error if not.
     fn end(&self) -> Result<()> {
         if self.at == Stop::No || self.terminal.interactive() {
             return Ok(());
@@ -204,13 +204,13 @@ impl io::Write for Cut<'_> {
     }
 }
 
-/// The error of a write to standard output.
+/// The error of a failed write to standard output.
 pub fn unwritten(e: &io::Error) -> Error {
     Error::io("cannot write to standard output", e)
 }
 
-/// Shows an error on its source, to standard error.
+/// Shows an error on its source, on standard error.
 pub fn complain(source: &Source, error: &Error, colour: bool) {
-    // Whoever closed stderr does not want to know.
+    // A closed stderr cannot show the error.
     let _ = io::stderr().lock().write_all(render(source, error, colour).as_bytes());
 }

@@ -1,4 +1,4 @@
-//! The one way out: every byte for the terminal passes a [`Screen`].
+//! Terminal output: all bytes for the terminal go through a [`Screen`].
 
 use crossterm::style::{Color, ResetColor, SetForegroundColor, force_color_output};
 use crossterm::terminal::window_size;
@@ -6,15 +6,15 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Where the bytes for a person go.
+/// Destination of the bytes that the user sees.
 pub trait Screen: Send {
-    /// Writes all bytes, at once where the system allows.
+    /// Writes all bytes, at once where possible.
     ///
     /// # Errors
-    /// What the system says, for instance when the line dropped.
+    /// When the write fails, for example when the terminal is gone.
     fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Columns and rows.
+    /// Size in columns and rows.
     fn size(&self) -> (u16, u16);
 }
 
@@ -30,25 +30,25 @@ impl Screen for Stdout {
     }
 
     fn size(&self) -> (u16, u16) {
-        // crossterm gives the size of the process's terminal, which output into a file must not
-        // depend on.
+        // crossterm reports the size of the process's terminal; output into a file must not depend
+        // on it.
         if !io::stdout().is_terminal() {
             return (80, 24);
         }
         match window_size() {
-            // A terminal that nobody sized says 0 × 0.
+            // Some terminals without a configured size report 0×0.
             Ok(s) if s.columns > 0 && s.rows > 0 => (s.columns, s.rows),
             _ => (80, 24),
         }
     }
 }
 
-/// Keeps what was written, for tests and for exports.
+/// Records all output, for tests and exports.
 #[derive(Clone, Default)]
 pub struct Recorded(Arc<Mutex<Vec<u8>>>);
 
 impl Recorded {
-    /// What was written so far.
+    /// All bytes written so far.
     pub fn bytes(&self) -> Vec<u8> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -65,19 +65,19 @@ impl Screen for Recorded {
     }
 }
 
-/// How many colours may be used.
+/// Available colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Colour {
-    /// None at all: `NO_COLOR`, or a dumb terminal.
+    /// No colours: `NO_COLOR`, or a dumb terminal.
     None,
-    /// The 256 of xterm.
+    /// xterm's 256 colours.
     Indexed,
-    /// 24 bits.
+    /// 24-bit colours.
     True,
 }
 
 impl Colour {
-    /// What the environment promises. SSH drops `COLORTERM`, so a probe may know better.
+    /// The colours that the environment announces. SSH drops `COLORTERM`, so a probe may find more.
     pub fn of_environment() -> Self {
         Self::resolve(|name| std::env::var(name).ok())
     }
@@ -95,26 +95,26 @@ impl Colour {
     }
 }
 
-/// The colour of prompts, gauges and curves, of xterm's 256.
+/// Colour of prompts, gauges and curves, as an xterm index.
 pub(super) const ACCENT: u8 = 38;
-/// The colour of what matters less.
+/// Colour of less important text, as an xterm index.
 pub(super) const QUIET: u8 = 244;
 
-/// Text in one of xterm's 256 colours; whether there are any is the caller's to know.
+/// Colours a text by xterm index; the caller checks whether the terminal has colours.
 pub(super) fn inked(colour: u8, text: impl Display) -> String {
-    // Else crossterm would look for `NO_COLOR` itself.
+    // Otherwise crossterm would check `NO_COLOR` itself.
     force_color_output(true);
     format!("{}{text}{ResetColor}", SetForegroundColor(Color::AnsiValue(colour)))
 }
 
-/// Whether a person sits at both ends: stdin and stdout are terminals that know cursor movements.
+/// Whether the session is interactive: stdin and stdout are terminals with cursor movements.
 pub fn interactive() -> bool {
     let able = std::env::var_os("TERM").is_some_and(|t| !t.is_empty() && t != "dumb");
     able && io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
-/// Whether a person sits at a terminal that knows no cursor movements (`TERM=dumb`, or unset):
-/// lines are read and written as they come, after a prompt.
+/// Whether the session is interactive on a terminal without cursor movements (`TERM=dumb`, or
+/// unset). Lines are then read and written as they come, after a prompt.
 pub fn plain() -> bool {
     !interactive() && io::stdin().is_terminal() && io::stdout().is_terminal()
 }

@@ -1,7 +1,6 @@
-//! Signals, in one place: what Ctrl-C, SIGTERM and a dropped line ask of the work that runs.
+//! Signals: what Ctrl-C, SIGTERM and a closed terminal request of running work.
 //!
-//! A thread of its own waits for them, so that the answer does not depend on what the main thread
-//! does.
+//! A separate thread waits for them, so that the reaction does not depend on the main thread.
 
 use crate::control::{Control, Stop};
 use crate::error::{Error, Result};
@@ -10,13 +9,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// Ctrl-Cs, one after the other, that end a session whose work does not stop.
+/// Number of Ctrl-Cs in a row that end a session whose work does not stop.
 const DESPERATE: u32 = 6;
-/// How long work may take to stop and write its checkpoint after SIGTERM or SIGHUP, and everything
-/// else (writing to a terminal that takes no more) to end.
+/// Time limits after SIGTERM or SIGHUP: for work to stop and write its checkpoint, and for anything
+/// else to end, such as writing to a stalled terminal.
 const PATIENCE: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(1)];
 
-/// What signals have asked for so far.
+/// The requests of signals so far.
 #[derive(Default)]
 pub struct Signals {
     interrupts: AtomicU32,
@@ -26,10 +25,10 @@ pub struct Signals {
     running: Mutex<Option<Control>>,
 }
 
-/// The signals of this process; the first call begins to listen.
+/// The signals of this process; the first call installs the handlers.
 ///
 /// # Errors
-/// When the system refuses the handlers or the thread.
+/// When the handlers or the thread cannot be installed.
 pub fn signals() -> Result<&'static Signals> {
     static SIGNALS: OnceLock<Signals> = OnceLock::new();
     static STARTED: Mutex<bool> = Mutex::new(false);
@@ -49,8 +48,8 @@ fn listen(signals: &'static Signals) -> std::io::Result<()> {
             match signal {
                 SIGINT if signals.interrupt() => die(signal),
                 SIGINT => {}
-                // On a thread of its own: until the process is in the foreground again, this one
-                // still answers the other signals.
+                // On a separate thread, so that this thread still handles other signals until the
+                // process is in the foreground again.
                 SIGTSTP => later(Duration::ZERO, super::restore::suspend),
                 _ if signals.end() => die(signal),
                 _ => later(signals.patience(), move || die(signal)),
@@ -60,7 +59,7 @@ fn listen(signals: &'static Signals) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Dies of the signal, with the terminal restored. What a session acknowledged is on the disk.
+/// Ends the process by the signal, with the terminal restored. Acknowledged cells are on the disk.
 fn die(signal: i32) {
     super::restore::restore();
     let _ = signal_hook::low_level::emulate_default_handler(signal);
@@ -71,28 +70,28 @@ fn later(after: Duration, what: impl FnOnce() + Send + 'static) {
         std::thread::sleep(after);
         what();
     };
-    // Without a thread to be had the process goes on as it is.
+    // If the thread cannot be started, the process continues.
     let _ = std::thread::Builder::new().name("signal".into()).spawn(wait);
 }
 
 impl Signals {
-    /// A Ctrl-C: the first keeps the best so far, the second aborts. Returns whether the process
-    /// should die: at the third where no prompt follows, else at the sixth, when the work did not
-    /// stop.
+    /// Handles a Ctrl-C: the first keeps the best so far, the second aborts. Returns whether the
+    /// process should end: at the third without a prompt, otherwise at the sixth, when the work did
+    /// not stop.
     fn interrupt(&self) -> bool {
         let n = self.interrupts.fetch_add(1, SeqCst) + 1;
         self.pass_on();
         n >= if self.deadly.load(SeqCst) { 3 } else { DESPERATE }
     }
 
-    /// How long the process may take to end by itself.
+    /// Time that the process has to end by itself.
     fn patience(&self) -> Duration {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         PATIENCE[usize::from(!running)]
     }
 
-    /// The session is to end. Returns whether the process may die at once: a prompt holds nothing
-    /// unsaved.
+    /// Handles a request to end the session. Returns whether the process may end at once, because a
+    /// prompt holds no unsaved work.
     fn end(&self) -> bool {
         self.ended.store(true, SeqCst);
         self.pass_on();
@@ -108,7 +107,7 @@ impl Signals {
         }
     }
 
-    /// What is asked of running work.
+    /// The current request to running work.
     pub fn asked(&self) -> Stop {
         match (self.ended.load(SeqCst), self.interrupts.load(SeqCst)) {
             (true, _) => Stop::Checkpoint,
@@ -118,13 +117,13 @@ impl Signals {
         }
     }
 
-    /// Whether the session was asked to end (SIGTERM, SIGHUP).
+    /// Whether a signal asked the session to end (SIGTERM, SIGHUP).
     pub fn ended(&self) -> bool {
         self.ended.load(SeqCst)
     }
 
-    /// Passes every request on to `control` while the guard lives, those that came before included.
-    /// With `deadly`, a third Ctrl-C ends the process: there is no prompt to come back to.
+    /// Passes all requests, earlier ones included, to `control` while the guard lives. With
+    /// `deadly`, a third Ctrl-C ends the process, because no prompt follows.
     pub fn watch(&'static self, control: &Control, deadly: bool) -> Watching {
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(control.clone());
         self.deadly.store(deadly, SeqCst);
@@ -132,14 +131,14 @@ impl Signals {
         Watching(self)
     }
 
-    /// Marks the time at the prompt, and forgets the Ctrl-Cs before it.
+    /// Marks the time at the prompt and resets the count of Ctrl-Cs.
     pub(super) fn at_prompt(&'static self) -> AtPrompt {
         self.at_prompt.store(true, SeqCst);
         AtPrompt(self)
     }
 }
 
-/// Ends the passing on when dropped.
+/// Stops passing requests on when dropped.
 pub struct Watching(&'static Signals);
 
 impl Drop for Watching {

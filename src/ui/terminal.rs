@@ -1,4 +1,4 @@
-//! One owner of the terminal at a time, as a type.
+//! The terminal, with one owner at a time as a type.
 
 use super::inline::Inline;
 use super::restore;
@@ -13,27 +13,27 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 static OWNED: AtomicBool = AtomicBool::new(false);
 
-/// The terminal, in the hands of `Mode`: [`Line`] or [`Live`].
+/// The terminal in a mode: [`Line`] or [`Live`].
 pub struct Terminal<Mode> {
     mode: Mode,
 }
 
-/// Lines come in and go out: the prompt and its answers.
+/// Line mode: reads input lines and prints output, for the prompt.
 pub struct Line {
     screen: Box<dyn Screen>,
-    /// The modes that were found; `None` where nobody sits.
+    /// The original modes; `None` without a terminal.
     found: Option<Termios>,
     base: Option<Termios>,
     signals: &'static Signals,
     colour: Colour,
     line_start: bool,
-    /// What was typed while nobody read, from a probe.
+    /// Keys that were typed during a probe.
     pub(super) typed: String,
-    /// What was typed while work ran: put on the next prompt, never run by itself.
+    /// Keys that were typed while work ran. They go on the next prompt and never run by themselves.
     pub(super) held: String,
 }
 
-/// A view of some rows below the last line, redrawn in place and gone when dropped.
+/// A view of some rows below the last line; redrawn in place, erased when dropped.
 pub struct Live<'t> {
     line: &'t mut Line,
     view: ratatui::Terminal<Inline>,
@@ -42,22 +42,22 @@ pub struct Live<'t> {
 }
 
 impl Terminal<Line> {
-    /// Takes the terminal of this process, until dropped. Without one, lines are read and written
-    /// as they come.
+    /// Takes the terminal of this process until dropped. Without a terminal, lines are read and
+    /// written as they come.
     ///
-    /// Between prompts the terminal echoes nothing and keeps what is typed for the next one; Ctrl-C
-    /// is a signal.
+    /// Between prompts the terminal does not echo, and it keeps typed keys for the next prompt.
+    /// Ctrl-C is a signal.
     ///
     /// # Errors
-    /// When somebody in this process holds it already, or signals cannot be listened for.
+    /// When this process holds the terminal already, or signal handlers cannot be installed.
     pub fn acquire() -> Result<Self> {
         Self::with(Box::new(Stdout), Colour::of_environment())
     }
 
-    /// As [`Terminal::acquire`], with a screen and colours of one's own.
+    /// As [`Terminal::acquire`], with another screen and other colours.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Terminal::acquire`].
     pub fn with(screen: Box<dyn Screen>, colour: Colour) -> Result<Self> {
         let signals = signals()?;
         if OWNED.swap(true, SeqCst) {
@@ -80,7 +80,8 @@ impl Terminal<Line> {
         Ok(Self { mode: line })
     }
 
-    /// Whether a person sits here; otherwise nothing is redrawn and no key is read singly.
+    /// Whether the terminal is interactive. Otherwise nothing is redrawn and keys are not read
+    /// singly.
     pub fn interactive(&self) -> bool {
         self.mode.base.is_some()
     }
@@ -90,33 +91,34 @@ impl Terminal<Line> {
         self.mode.colour
     }
 
-    /// Uses other colours, for instance those that a probe found.
+    /// Changes the colours, for example to those that a probe found.
     pub fn set_colour(&mut self, colour: Colour) {
         self.mode.colour = colour;
     }
 
-    /// Hands on what was typed while something else read the keys; the next prompt begins with it.
+    /// Adds keys that were typed while another reader had the terminal; the next prompt begins with
+    /// them.
     pub fn type_ahead(&mut self, text: &str) {
         self.mode.typed.push_str(text);
     }
 
-    /// Columns and rows.
+    /// Size in columns and rows.
     pub fn size(&self) -> (u16, u16) {
         self.mode.screen.size()
     }
 
-    /// Prints styled text as it is; text from outside must have passed [`crate::safe::Safe`].
+    /// Prints styled text as it is. Text from outside must have passed [`crate::safe::Safe`].
     ///
     /// # Errors
-    /// What the system says.
+    /// When the write fails.
     pub fn print(&mut self, text: &str) -> io::Result<()> {
         self.mode.put(text.as_bytes())
     }
 
-    /// Writes bytes as they are: a painted result, whose pictures are no text.
+    /// Writes bytes as they are, such as a painted result, which is not text.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the write fails.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.mode.put(bytes)
     }
@@ -124,7 +126,7 @@ impl Terminal<Line> {
     /// Opens a live view of at most `rows` rows. It owns the terminal until dropped.
     ///
     /// # Errors
-    /// When nobody sits here, or the system refuses.
+    /// Without an interactive terminal, or when the write fails.
     pub fn live(&mut self, rows: u16) -> io::Result<Terminal<Live<'_>>> {
         if !self.interactive() {
             return Err(io::ErrorKind::Unsupported.into());
@@ -170,18 +172,18 @@ impl Line {
         self.screen.put(bytes)
     }
 
-    /// Takes what was typed while work ran. It was meant for what was on the screen then, so it
-    /// waits on the next prompt for a look and a Return, and no Ctrl-D in it ends the session.
-    /// `before` bytes were there when the work began: the rest of what was pasted with it, which is
-    /// left to run.
+    /// Takes keys that were typed while work ran. They were meant for an earlier screen, so they
+    /// wait on the next prompt for a Return, and a Ctrl-D among them does not end the session. When
+    /// `before` bytes were waiting as the work began, the keys are the rest of a paste: they stay
+    /// and may run.
     pub(super) fn set_aside(&mut self, before: u64) {
         if self.base.is_some() && before == 0 {
             self.held.push_str(&words(&super::restore::typed()));
         }
     }
 
-    /// The modes between prompts. Set anew each time: a panic that was caught or a `fg` may have
-    /// changed them.
+    /// Sets the modes between prompts. Each prompt sets them anew, because a caught panic or `fg`
+    /// may have changed them.
     pub(super) fn settle(&self) {
         if let (Some(found), Some(base)) = (&self.found, &self.base) {
             restore::hold(found);
@@ -189,7 +191,7 @@ impl Line {
         }
     }
 
-    /// Remembers that a prompt ended its own line.
+    /// Records that the prompt ended its own line.
     pub(super) fn ended_line(&mut self) {
         self.line_start = true;
     }
@@ -206,24 +208,24 @@ impl Drop for Line {
     }
 }
 
-/// Sets a mode in which the terminal keeps keys as typed, without showing them, until they are
-/// read. Ctrl-C stays a signal.
+/// The modes in which the terminal keeps typed keys, without echo, until they are read. Ctrl-C
+/// stays a signal.
 ///
-/// crossterm has one mode, raw, in which Ctrl-C and Ctrl-Z are keys: they would wait for a thread
-/// that may be writing to a terminal which takes no more. Its events do not fit either. They
-/// cannot be put back for the prompt, `event::poll` takes no more than 1024 bytes of what waits,
-/// and it blocks when these are half a key.
+/// crossterm's raw mode does not fit: Ctrl-C and Ctrl-Z are keys in it, and would wait for a thread
+/// that may be writing to a stalled terminal. Its events do not fit either: they cannot be put back
+/// for the prompt, `event::poll` takes at most 1024 bytes of the input, and it blocks on an
+/// incomplete key.
 fn quiet(mut modes: Termios) -> Termios {
     modes.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN);
     modes.local_modes.insert(LocalModes::ISIG);
-    // Else a Return typed meanwhile would arrive as Ctrl-J.
+    // Otherwise a Return that is typed meanwhile would arrive as Ctrl-J.
     modes.input_modes.remove(InputModes::ICRNL);
     modes.special_codes[SpecialCodeIndex::VMIN] = 1;
     modes.special_codes[SpecialCodeIndex::VTIME] = 0;
     modes
 }
 
-/// What keys would have written: without control keys and escape sequences.
+/// The text of typed keys, without control keys and escape sequences.
 fn words(keys: &[u8]) -> String {
     let text = String::from_utf8_lossy(keys);
     let mut keys = text.chars().peekable();
@@ -234,7 +236,7 @@ fn words(keys: &[u8]) -> String {
             '\t' => out.push(' '),
             '\x08' | '\x7f' => drop(out.pop()),
             '\x1b' if keys.next_if(|k| matches!(k, '[' | 'O')).is_some() => {
-                // Parameters, then the one character that ends it.
+                // Parameters of the sequence, then the final character.
                 while keys.next_if(|k| matches!(k, ' '..='?')).is_some() {}
                 keys.next();
             }
@@ -247,19 +249,18 @@ fn words(keys: &[u8]) -> String {
 }
 
 fn view(screen: (u16, u16), rows: u16) -> io::Result<ratatui::Terminal<Inline>> {
-    // One row of the screen stays for what stood there; the last column stays free: writing there
-    // may wrap.
+    // One row of the screen stays for earlier output. The last column stays free, because writing
+    // there may wrap.
     let size =
         Size::new(screen.0.saturating_sub(1).max(1), rows.min(screen.1.saturating_sub(1)).max(1));
     ratatui::Terminal::new(Inline::new(size))
 }
 
 impl Terminal<Live<'_>> {
-    /// Draws a frame. A frame that the terminal no longer wants (it was restored after a panic) is
-    /// dropped.
+    /// Draws a frame. The frame is dropped when the terminal was restored after a panic.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the write fails.
     pub fn draw(&mut self, render: impl FnOnce(&mut Frame)) -> io::Result<()> {
         if restore::again() || self.mode.line.screen.size() != self.mode.screen_size {
             self.resize(self.mode.wanted)?;
@@ -268,10 +269,10 @@ impl Terminal<Live<'_>> {
         self.mode.flush()
     }
 
-    /// Gives the view another height.
+    /// Changes the height of the view.
     ///
     /// # Errors
-    /// What the system says.
+    /// When the write fails.
     pub fn resize(&mut self, rows: u16) -> io::Result<()> {
         self.mode.wanted = rows;
         self.mode.screen_size = self.mode.line.screen.size();
@@ -279,12 +280,12 @@ impl Terminal<Live<'_>> {
         self.mode.begin()
     }
 
-    /// Columns and rows of the whole screen.
+    /// Size of the whole screen in columns and rows.
     pub fn screen_size(&self) -> (u16, u16) {
         self.mode.screen_size
     }
 
-    /// The rows asked for.
+    /// Number of rows of the view.
     pub fn rows(&self) -> u16 {
         self.mode.wanted
     }
@@ -308,7 +309,7 @@ impl Live<'_> {
 impl Drop for Live<'_> {
     fn drop(&mut self) {
         if restore::live_ends() {
-            // A line that dropped cannot be wiped; the work's result matters more.
+            // A view on a terminal that is gone cannot be erased; the work's result matters more.
             let _ = self.line.screen.put(&restore::bytes(restore::Wipe));
             self.line.settle();
         }

@@ -1,4 +1,4 @@
-//! What the live view shows, as data and one drawing function.
+//! The content of the live view, as data and one drawing function.
 
 use super::format;
 use super::preview::Pixels;
@@ -12,9 +12,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use std::time::Duration;
 
-/// Losses kept for the curve; beyond, every second one goes.
+/// Maximum number of losses kept for the curve; beyond it, every second one is dropped.
 const HISTORY: usize = 4096;
-/// Cells of the gauge.
+/// Width of the gauge in cells.
 const GAUGE: usize = 28;
 
 /// The state of one run as shown.
@@ -24,16 +24,16 @@ pub(super) struct View {
     total: usize,
     losses: Vec<(&'static str, f64)>,
     history: Vec<f64>,
-    /// One of how many losses goes into the history.
+    /// Number of reports for each loss in the history.
     stride: usize,
     skipped: usize,
-    /// Since the start, and since the first report: loading is no measure for the steps.
+    /// Step and time of the first report: the time to load says nothing about the steps.
     first: Option<(usize, Duration)>,
     /// Time since the run began.
     pub(super) elapsed: Duration,
-    /// The latest preview, already small.
+    /// The latest preview, already reduced.
     pub(super) preview: Option<Pixels>,
-    /// What is asked of the run.
+    /// The current request to the run.
     pub(super) stop: Stop,
     /// Colours in use.
     pub(super) colour: Colour,
@@ -57,13 +57,13 @@ impl View {
         }
     }
 
-    /// Takes in a report, `at` after the run began; the preview is the caller's to shrink.
+    /// Adds a report that arrived `at` after the run began. The caller reduces its preview.
     pub(super) fn take(&mut self, progress: Progress, at: Duration) {
         self.title = Safe(&progress.title).to_string();
         (self.step, self.total) = (progress.step, progress.total);
         let first = self.first.get_or_insert((progress.step, at));
         if progress.step < first.0 {
-            // Another loop of the same run began: its pace is its own.
+            // A new loop of the same run has its own pace.
             *first = (progress.step, at);
             self.history.clear();
         }
@@ -110,7 +110,7 @@ impl View {
         format!("{}{left}", format::time(self.elapsed))
     }
 
-    /// The loss and its terms in one line; empty without losses.
+    /// The loss and its terms as one line; empty without losses.
     pub(super) fn losses(&self) -> String {
         let terms: Vec<String> =
             self.losses.iter().map(|(n, v)| format!("{n} {}", number(*v))).collect();
@@ -121,7 +121,7 @@ impl View {
         }
     }
 
-    /// Steps done and in all; empty before the first report.
+    /// Steps done and total; empty before the first report.
     pub(super) fn steps(&self) -> String {
         if self.total == 0 { String::new() } else { format!("{}/{}", self.step, self.total) }
     }
@@ -131,7 +131,7 @@ impl View {
         &self.title
     }
 
-    /// Draws into the whole frame: text at the left, the preview at the right.
+    /// Draws into the whole frame: text on the left, the preview on the right.
     pub(super) fn draw(&self, frame: &mut Frame) {
         let area = frame.area();
         let mut text = area;
@@ -187,7 +187,7 @@ impl View {
         }
     }
 
-    /// The losses from the first to the last, on a logarithmic scale: they fall by decades.
+    /// The losses from first to last. The scale is logarithmic because losses fall by decades.
     fn curve(&self, frame: &mut Frame, area: Rect) {
         let levels = heights(&self.history, usize::from(area.width), usize::from(area.height) * 8);
         for (x, level) in levels.into_iter().enumerate() {

@@ -1,11 +1,11 @@
-//! The names that a session knows, for the colours and the completion of the prompt.
+//! The names of a session, for colours and completion at the prompt.
 
 use crate::builtins;
 use crate::eval;
 use crate::value::describe;
 use std::collections::BTreeMap;
 
-/// What the session knows, as the prompt needs it.
+/// The names of a session.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
     /// Variables, with their types as shown.
@@ -19,7 +19,7 @@ pub struct Words {
 }
 
 impl Words {
-    /// What a session knows now.
+    /// Collects the current names of a session.
     pub fn of(session: &eval::State) -> Self {
         let facts = session.model.as_ref().map(|m| &m.facts);
         let params = |d: &crate::lang::ast::Def| d.params.iter().map(|p| p.name.clone()).collect();
@@ -31,9 +31,9 @@ impl Words {
         }
     }
 
-    /// Adds a name whose value is not in the session yet.
+    /// Adds a name whose value is not computed yet.
     pub fn promise(&mut self, name: &str) {
-        let when = || "a value that comes when it is used".to_owned();
+        let when = || "a value that is computed when it is used".to_owned();
         self.names.entry(name.to_owned()).or_insert_with(when);
     }
 

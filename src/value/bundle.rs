@@ -1,5 +1,5 @@
-//! A generator's files: its own, and those of its directions, its attribute network and its encoder
-//! beside it. Only their heads are read here.
+//! Opens the files of a generator: its checkpoint and, beside it, its directions, attribute network
+//! and encoder. Only file headers are read here.
 
 use super::deferred::Deferred;
 use super::directions::{self, Directions};
@@ -20,20 +20,20 @@ use candle_core::Device;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-/// The opened files of a generator, without their numbers.
+/// The opened files of a generator; their tensors are not read yet.
 struct Bundle {
     generator: Checkpoint,
-    /// The generator's hash and fingerprint, where they are known.
+    /// Hash and fingerprint of the generator, if known without reading its tensors.
     known: Option<[&'static str; 2]>,
     attributes: Option<Checkpoint>,
     directions: Option<Checkpoint>,
     encoder: Option<EncoderSource>,
 }
 
-/// The generator in the binary.
+/// Opens the generator embedded in the binary.
 ///
 /// # Errors
-/// When its files are broken.
+/// When an embedded file is damaged.
 pub(super) fn faces(device: &Device) -> Result<Loaded> {
     let open = |part: Part| weights::open_bytes(part.name, part.bytes, &LIMITS);
     let files = Bundle {
@@ -46,11 +46,11 @@ pub(super) fn faces(device: &Device) -> Result<Loaded> {
     files.read(device)
 }
 
-/// The generator of a file, or of a folder with its companion files; see
+/// Opens a generator from a file, or from a folder with companion files; see
 /// [`Models::load`](super::models::Models::load).
 ///
 /// # Errors
-/// When a file cannot be read or is not what its name says.
+/// When a file cannot be read or has the wrong format or family.
 pub(super) fn at(path: &Path, device: &Device) -> Result<Loaded> {
     let files = if path.is_dir() { Bundle::folder(path)? } else { Bundle::file(path)? };
     files.read(device)
@@ -84,7 +84,7 @@ impl Bundle {
         })
     }
 
-    /// The generator that these files describe; each part is read at its first use.
+    /// Describes the generator of these files; each part is read on first use.
     fn read(self, device: &Device) -> Result<Loaded> {
         let Self { generator: file, known, attributes, directions, encoder } = self;
         let (dtype, provenance, notes) =
@@ -127,8 +127,8 @@ impl Bundle {
     }
 }
 
-/// The directions of a `directions` file, which must have been found in this very generator; their
-/// names go to the facts.
+/// Reads a `directions` file and adds its names to the facts. Refuses a file that was found in
+/// another generator.
 fn own_directions(
     file: Checkpoint,
     facts: &mut ModelFacts,

@@ -1,37 +1,37 @@
-//! Values that are made at their first use.
+//! Values that are computed on first use.
 
 use crate::error::{Error, Result};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 type Make<T> = Box<dyn Fn() -> Result<T> + Send>;
 
-/// A value that is made at its first use and kept; a failure is reported at every use.
+/// A value that is computed on first use and then kept. A failure is reported at every use.
 pub struct Deferred<T> {
     made: OnceLock<T>,
-    /// Dropped, with all that it holds, once the value is there.
+    /// The closure; dropped, with everything it holds, once the value exists.
     make: Mutex<Option<Make<T>>>,
 }
 
 impl<T> Deferred<T> {
-    /// A value that `make` makes.
+    /// Defers a value: `make` computes it.
     pub fn new(make: impl Fn() -> Result<T> + Send + 'static) -> Self {
         Self { made: OnceLock::new(), make: Mutex::new(Some(Box::new(make))) }
     }
 
-    /// A value that is there already.
+    /// Wraps a value that already exists.
     pub fn ready(value: T) -> Self {
         Self { made: OnceLock::from(value), make: Mutex::new(None) }
     }
 
-    /// The value.
+    /// Returns the value and computes it if necessary.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When the value cannot be computed.
     pub fn get(&self) -> Result<&T> {
         if let Some(value) = self.made.get() {
             return Ok(value);
         }
-        // One caller makes it, others wait.
+        // One caller computes the value; the others wait.
         let mut make = self.make.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = self.made.get() {
             return Ok(value);

@@ -1,4 +1,4 @@
-//! Values in words: one line each, and what was measured about a direction.
+//! Text descriptions: one line for each value, and the measurements of a direction or an inversion.
 
 use super::{Image, Loaded, Value, directions};
 use crate::direction::Forms;
@@ -8,7 +8,7 @@ use crate::latent::{Code, Direction};
 use crate::render::{Number, Numbers};
 use crate::safe::Safe;
 
-/// One line about a value that the language cannot write; `None` for one that it can.
+/// Describes in one line a value that has no literal form; `None` for a value that has one.
 pub fn about(value: &Value) -> Option<String> {
     Some(match value {
         Value::Image(i) => describe_image(i),
@@ -59,7 +59,7 @@ fn describe_code(kind: &str, l: &Code) -> String {
     format!("{kind}[{}] {many}{size} of {}{noise} · {}", l.space, Safe(&model), Safe(&l.origin))
 }
 
-/// A direction, and what was measured about it, form by form where it has several.
+/// The lines about a direction and its measurements; each form has its own lines.
 pub(super) fn direction_lines(all: &Forms) -> Vec<String> {
     let form = |d: &Direction| {
         let rows = d.about.as_deref().map(directions::about).unwrap_or_default();
@@ -73,7 +73,7 @@ pub(super) fn direction_lines(all: &Forms) -> Vec<String> {
     std::iter::once(describe_forms(all)).chain(measured.flat_map(form)).collect()
 }
 
-/// One line about a direction.
+/// One line about a direction in all its forms.
 fn describe_forms(all: &Forms) -> String {
     let d = all.first();
     if !all.is_open() {
@@ -129,7 +129,7 @@ fn describe_model(m: &Loaded) -> String {
     )
 }
 
-/// The measured numbers of an inversion.
+/// The measurements of an inversion.
 pub(super) fn numbers(i: &Inversion) -> Numbers {
     let number = |n: &crate::invert::Number| Number {
         name: n.name.clone(),
@@ -140,7 +140,7 @@ pub(super) fn numbers(i: &Inversion) -> Numbers {
     Numbers { all: i.numbers.iter().map(number).collect(), defined: false }
 }
 
-/// How an inversion was found, and what to beware of.
+/// Method, settings and warnings of an inversion.
 pub(super) fn found(i: &Inversion) -> Vec<String> {
     let size = if i.code.layers() > 1 {
         format!("{}×{}", i.code.layers(), i.code.dim())
@@ -164,7 +164,7 @@ pub(super) fn found(i: &Inversion) -> Vec<String> {
     std::iter::once(how).chain(offsets).chain(warnings).collect()
 }
 
-/// The lines about an inversion.
+/// The measurements of an inversion, then its method and warnings.
 fn summary(i: &Inversion) -> Vec<String> {
     let mut lines = crate::render::Block::Numbers(numbers(i)).lines();
     lines.extend(found(i));

@@ -1,10 +1,10 @@
-//! An inversion in detail: every number with its definition, the loss over the steps.
+//! The details of an inversion: every number with its definition, and the loss over the steps.
 
 use super::describe;
 use crate::invert::{Inversion, Trace};
 use crate::render::{Block, Curve, Number, Numbers, Plot};
 
-/// The details of an inversion.
+/// The blocks that `:details` shows for an inversion.
 pub fn details(i: &Inversion) -> Vec<Block> {
     let passes = match i.config.passes_taken() {
         0 => String::new(),
@@ -30,7 +30,7 @@ pub fn details(i: &Inversion) -> Vec<Block> {
     blocks
 }
 
-/// What the codes tell.
+/// The numbers that describe the codes rather than the pictures.
 fn of_codes(i: &Inversion) -> impl Iterator<Item = Number> {
     let number = |name: &str, values: &[f64], definition: &str| Number {
         name: name.into(),
@@ -45,13 +45,13 @@ fn of_codes(i: &Inversion) -> impl Iterator<Item = Number> {
     });
     let distance = Some(&i.diagnosis.mean_distance[..]).filter(|d| !d.is_empty()).map(|d| {
         let definition = "of the code's mean row, in σ of w; a typical sample has about 1, above \
-                          2.5 lies outside the training";
+                          2.5 it lies outside the training";
         number("distance from the mean of w", d, definition)
     });
     offsets.into_iter().chain(distance)
 }
 
-/// The whole loss and its weighted terms over the steps.
+/// The total loss and its weighted terms over the steps.
 fn plot(trace: &Trace, which: &str) -> Option<Block> {
     let (first, last) = (trace.steps.first()?, trace.steps.last()?);
     let title = format!("loss{which}, steps {first} to {last}, logarithmic, first → last");

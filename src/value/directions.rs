@@ -1,5 +1,5 @@
-//! The directions that a generator brings: by name, in one or several spaces, with what was
-//! measured about them.
+//! The named directions that come with a generator, each in one or several spaces and with its
+//! measurements.
 
 use crate::direction::{self, Facts, Forms, Source};
 use crate::error::{Error, Kind, Result};
@@ -19,14 +19,14 @@ const SHOWN: f64 = 0.1;
 /// Maximum number of attributes listed.
 const LISTED: usize = 8;
 
-/// Directions by name.
+/// Directions by name; a name can have a direction in each of several spaces.
 #[derive(Clone, Debug, Default)]
 pub struct Directions {
     by_name: BTreeMap<String, Vec<Direction>>,
 }
 
 impl Directions {
-    /// The direction of that name, in W where it is known there.
+    /// The direction of that name in its default space, the first one of [`ORDER`].
     pub fn get(&self, name: &str) -> Option<&Direction> {
         self.by_name.get(name)?.first()
     }
@@ -36,8 +36,9 @@ impl Directions {
         self.by_name.get(name)?.iter().find(|d| d.space == space)
     }
 
-    /// The direction of that name in every space in which it exists, the default one first. If
-    /// there are several, the origin of each names its space, and codes moved by it record it.
+    /// The direction of that name in every space in which it exists, the default space first. If
+    /// there are several, the origin of each names its space, so that codes moved by it record the
+    /// space.
     pub fn forms(&self, name: &str) -> Option<Forms> {
         let all = self.by_name.get(name)?;
         let told = |d: &Direction| match all.len() {
@@ -60,17 +61,17 @@ impl Directions {
             .collect()
     }
 
-    /// All of them, by name, the default space first.
+    /// Iterates over all directions by name, the default space first.
     pub fn iter(&self) -> impl Iterator<Item = &Direction> {
         self.by_name.values().flatten()
     }
 
-    /// Number of directions; each space counts.
+    /// Number of directions; a name counts once for each of its spaces.
     pub fn len(&self) -> usize {
         self.by_name.values().map(Vec::len).sum()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.by_name.is_empty()
     }
@@ -87,15 +88,15 @@ impl FromIterator<Direction> for Directions {
     }
 }
 
-/// The tensors of a file in double precision, as direction files are read.
+/// Reads all tensors of a direction file in double precision.
 ///
 /// # Errors
-/// When one of them cannot be read.
+/// When a tensor cannot be read.
 pub fn arrays(file: &Checkpoint) -> Result<direction::Arrays> {
     let arrays = file.weights.clone().arrays()?;
     let mut arrays: direction::Arrays =
         arrays.into_iter().map(|(k, a)| (k, (a.shape.clone(), a.to_f64()))).collect();
-    // A saved edit of GANSpace may hold its deviation as a number of Python.
+    // A saved GANSpace edit may hold its standard deviation as a plain Python number.
     for key in direction::DEVIATIONS {
         if let Some(number) = file.config().get(key).and_then(serde_json::Value::as_f64) {
             arrays.entry(key.to_owned()).or_insert((vec![1], vec![number]));
@@ -113,7 +114,7 @@ struct Edit {
 }
 
 impl Edit {
-    /// The edit that a file's settings describe.
+    /// The edit that a file's metadata describes; `None` for another kind of file.
     fn of(file: &Checkpoint) -> Option<Self> {
         let said = file.config();
         let text = |key: &str| said.get(key).and_then(serde_json::Value::as_str);
@@ -126,7 +127,7 @@ impl Edit {
         })
     }
 
-    /// The component as the edit: named, in its layers alone.
+    /// Names the component and restricts it to the layers of the edit.
     fn apply(self, component: Direction, facts: &Facts) -> Result<Direction> {
         let all = 0..facts.num_ws;
         let layers = self.layers.filter(|l| *l != all && component.space == Space::W);
@@ -138,18 +139,18 @@ impl Edit {
     }
 }
 
-/// The settings of a file of the family `directions`.
+/// The settings of a file of the family `directions`; `None` for other families.
 pub fn config(file: &Checkpoint) -> Option<&serde_json::Value> {
     (file.family() == Some("directions")).then(|| file.config())
 }
 
-/// The space that a file of bare names is in.
+/// The space of directions that do not name one, as stated in the file's settings.
 pub fn space_of(file: &Checkpoint) -> Option<Space> {
     config(file)?.get("space")?.as_str().and_then(Space::parse)
 }
 
-/// The names of a file's directions, each with its spaces, the default one first, from the names of
-/// its tensors alone; `None` for a file of principal components, which are not named there.
+/// The names of a file's directions with their spaces, the default space first. Reads only the
+/// names of its tensors. `None` for a file of principal components, which have no names.
 pub fn names(file: &Checkpoint, space: Option<Space>) -> Option<BTreeMap<String, Vec<Space>>> {
     let tensors = &file.weights.list().tensors;
     if direction::are_components(tensors.keys().map(String::as_str)) {
@@ -164,16 +165,16 @@ pub fn names(file: &Checkpoint, space: Option<Space>) -> Option<BTreeMap<String,
     Some(all)
 }
 
-/// The place of a space among those that a bare name may mean.
+/// Position of a space in [`ORDER`].
 fn rank(space: Space) -> usize {
     ORDER.iter().position(|s| *s == space).unwrap_or(ORDER.len())
 }
 
-/// The directions of a file; `space` applies to arrays that do not name one. Measurements come from
-/// `config.directions`, by the name of the tensor.
+/// Reads the directions of a file; `space` applies to arrays that do not name one. Measurements
+/// come from `config.directions`, by the name of the tensor.
 ///
 /// # Errors
-/// When an array fits no space of the generator, and when its metadata cannot be read.
+/// When an array fits no space of the generator, or when the metadata cannot be read.
 pub fn read(file: &Checkpoint, space: Option<Space>, facts: &Facts) -> Result<Vec<Direction>> {
     let edit = Edit::of(file);
     let space = space.or(edit.as_ref().and_then(|e| e.space));
@@ -193,7 +194,7 @@ pub fn read(file: &Checkpoint, space: Option<Space>, facts: &Facts) -> Result<Ve
         let Some(json) = keys.iter().filter(bare).find_map(|k| told.get(k)) else { continue };
         let about: About = serde_json::from_value(json.clone()).map_err(|e| {
             let message = format!(
-                "{}: what is said about `{}` cannot be read: {e}",
+                "{}: the metadata of `{}` cannot be read: {e}",
                 Safe(&file.file),
                 Safe(&d.name)
             );
@@ -204,7 +205,7 @@ pub fn read(file: &Checkpoint, space: Option<Space>, facts: &Facts) -> Result<Ve
     Ok(all)
 }
 
-/// Measurements of a direction, as rows of a table: name, value.
+/// The measurements of a direction, as rows of a table: name, value.
 pub fn about(a: &About) -> Vec<(&'static str, String)> {
     let component = a.variance.is_some();
     let unit = if a.unit.is_empty() { String::new() } else { format!(" {}", a.unit) };
@@ -240,7 +241,7 @@ fn movement(effect: &BTreeMap<String, f64>) -> String {
     all.iter().map(|(k, v)| format!("{v:+.2} at {k:+}")).collect::<Vec<_>>().join(", ")
 }
 
-/// The largest movements first; what hardly moves is left out.
+/// The largest movements first; those below [`SHOWN`] are left out.
 fn largest(leakage: &BTreeMap<String, f64>) -> String {
     let mut all: Vec<(&String, &f64)> = leakage.iter().filter(|(_, v)| v.abs() >= SHOWN).collect();
     all.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
@@ -340,8 +341,8 @@ mod tests {
         assert_eq!(all.get("age").unwrap().space, Space::W);
     }
 
-    /// Saved edits are pickles: one component, its deviation a number of Python or an array, and
-    /// the layers that it moves.
+    /// Saved edits are pickles of one component, its deviation as a Python number or an array, and
+    /// the layers that the edit moves.
     #[test]
     fn edits_of_ganspace_are_read_whatever_their_deviation_is() {
         // {"component_index": 3, "name": "smile", "edit_start": 1, "edit_end": 2, "lat_comp": …,

@@ -10,12 +10,12 @@ use crate::invert::Inversion;
 use crate::latent::Code;
 use crate::render::{Block, Picture};
 
-/// What a value shows: pictures, then the rest.
+/// The display of a value: pictures, then the other blocks.
 #[derive(Default)]
 pub struct Shown {
     /// Pictures, from left to right.
     pub pictures: Vec<Picture>,
-    /// The blocks after them.
+    /// The blocks below the pictures.
     pub rest: Vec<Block>,
 }
 
@@ -24,19 +24,19 @@ impl Shown {
         Self { pictures: Vec::new(), rest: vec![rest] }
     }
 
-    /// Adds what another value shows.
+    /// Appends the pictures and blocks of another value.
     pub fn extend(&mut self, other: Self) {
         self.pictures.extend(other.pictures);
         self.rest.extend(other.rest);
     }
 
-    /// The blocks of the result.
+    /// All blocks, the pictures first.
     pub fn blocks(self) -> Vec<Block> {
         let pictures = (!self.pictures.is_empty()).then_some(Block::Pictures(self.pictures));
         pictures.into_iter().chain(self.rest).collect()
     }
 
-    /// Adds an image's pictures.
+    /// Appends an image's pictures with their captions.
     fn add(&mut self, image: &Image) -> Result<()> {
         control::check()?;
         let held: usize = self.pictures.iter().map(|p| p.raster.data.len()).sum();
@@ -50,13 +50,13 @@ impl Shown {
     }
 }
 
-/// A renderer of codes.
+/// Renders a code as a picture.
 pub type Render<'a> = dyn Fn(&Code) -> Result<Image> + 'a;
 
-/// What a value shows; `picture` renders a code.
+/// Builds what a value shows; `picture` renders a code.
 ///
 /// # Errors
-/// When a code's picture cannot be made.
+/// When a code cannot be rendered.
 pub fn display(value: &Value, picture: &Render<'_>) -> Result<Shown> {
     Ok(match value {
         Value::Image(i) => show_image(i, value)?,
@@ -70,7 +70,7 @@ pub fn display(value: &Value, picture: &Render<'_>) -> Result<Shown> {
     })
 }
 
-/// Several values side by side, as `show` does.
+/// Builds what several values show side by side, as `show` does.
 ///
 /// # Errors
 /// As [`display`].

@@ -1,11 +1,12 @@
-//! The generator in the binary and its networks, from `models/faces`.
+//! The generator that is embedded in the binary, with its networks, from `models/faces`.
 //!
-//! Hashes are stored, not computed at each start; a test compares them with the bytes.
+//! The hashes are constants, so that a start does not compute them; a test compares them with the
+//! bytes.
 
-/// A file in the binary.
+/// An embedded file.
 #[derive(Clone, Copy, Debug)]
 pub struct Part {
-    /// Its name in errors.
+    /// Its name in error messages.
     pub name: &'static str,
     /// Its content.
     pub bytes: &'static [u8],

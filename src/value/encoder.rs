@@ -1,9 +1,8 @@
-//! The encoder that a generator brings: announced when the generator is loaded, read when it is
-//! first used.
+//! The encoder of a generator: checked when the generator is loaded, read on first use.
 //!
-//! An encoder is among the largest files of a bundle, and most sessions never invert: reading it
-//! only on demand keeps the start short. Errors that its head shows are still found at once: its
-//! family and its generator.
+//! An encoder is among the largest files of a bundle, and most sessions never invert, so reading it
+//! on demand keeps the start short. A wrong family or a wrong generator shows in the header and is
+//! still reported at once.
 
 use super::deferred::Deferred;
 use super::embedded::Part;
@@ -23,17 +22,17 @@ use std::sync::OnceLock;
 const FAMILY: &str = "encoder";
 /// Channels of the toy encoder's maps.
 const TOY_WIDTHS: [usize; 3] = [8, 8, 12];
-/// Size of the toy encoder's answers: about a third of the spread of w.
+/// Scale of the toy encoder's outputs: about a third of the spread of w.
 const TOY_SPREAD: f64 = 0.05;
 
-/// Source of an encoder.
+/// Source of an encoder's tensors.
 #[derive(Clone, Debug)]
 pub enum EncoderSource {
     /// A file.
     File(PathBuf),
     /// A file in the binary.
     Embedded(Part),
-    /// None: the toy's, made in code.
+    /// No file: the toy's encoder, made in code.
     Toy,
 }
 
@@ -47,7 +46,7 @@ impl EncoderSource {
     }
 }
 
-/// A generator's encoder, read at its first use.
+/// A generator's encoder, whose network is read on first use.
 pub struct OwnEncoder {
     source: EncoderSource,
     spec: Spec,
@@ -56,8 +55,8 @@ pub struct OwnEncoder {
 }
 
 impl OwnEncoder {
-    /// Announces the encoder of the generator `spec`, whose file has the hash `sha256`;
-    /// only the head of the encoder's file is read.
+    /// Checks that an encoder belongs to the generator `spec`, whose file has the hash `sha256`.
+    /// Only the header of the encoder's file is read.
     ///
     /// # Errors
     /// When the file is not an encoder, or was trained for another generator.
@@ -77,7 +76,7 @@ impl OwnEncoder {
         Ok(own)
     }
 
-    /// The network.
+    /// The network, read at the first call.
     ///
     /// # Errors
     /// When the file cannot be read, breaks a rule of its format, or does not fit the generator.
@@ -95,7 +94,7 @@ impl OwnEncoder {
 
     fn read(&self) -> Result<PassNet> {
         let file = self.source.open()?;
-        // The file may have been replaced since it was announced.
+        // The file may have been replaced since the generator was loaded.
         let config = self.settings(&file)?;
         let sha256 = match &self.source {
             EncoderSource::Embedded(part) => part.sha256.to_owned(),
@@ -127,8 +126,8 @@ impl OwnEncoder {
         })
     }
 
-    /// Refuses an encoder that was trained for another generator than the one whose file has that
-    /// hash.
+    /// Refuses an encoder that was trained for another generator: `sha256` is the hash of this
+    /// one's file.
     fn belongs(&self, config: &EncoderConfig, sha256: &Deferred<String>) -> Result<()> {
         match &config.generator_sha256 {
             Some(wanted) if wanted != sha256.get()? => Err(Error::runtime(format!(
@@ -203,7 +202,7 @@ mod tests {
         std::fs::write(path, safetensors::write_f32(tensors, Some(&manifest)).unwrap()).unwrap();
     }
 
-    /// A folder with a generator of 8 pixels; its sha256.
+    /// Writes a toy generator of 8×8 pixels; returns its sha256.
     fn generator(folder: &Path, toy: &Toy) -> String {
         let tensors = toy.build(&Device::Cpu).unwrap().tensors().into_iter().map(|(name, t)| {
             let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -214,7 +213,7 @@ mod tests {
         Models::cpu().load(path.to_str().unwrap()).unwrap().sha256().unwrap().to_owned()
     }
 
-    /// An encoder for codes of 4×16 with all weights 0 but the base's bias.
+    /// Writes an encoder for codes of 4×16 whose weights are all 0 except for the base's bias.
     fn encoder(folder: &Path, family: &str, sha256: &str, channels: usize) {
         let config = EncoderConfig {
             input_resolution: 8,
@@ -260,7 +259,7 @@ mod tests {
         let delta =
             own.pass(&picture, &picture).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(delta, [0.25; 64]);
-        // The generator's file alone brings none.
+        // The generator's file alone has no encoder.
         let bare = Models::cpu()
             .load(folder.path().join("generator.safetensors").to_str().unwrap())
             .unwrap();
@@ -281,7 +280,8 @@ mod tests {
         };
         assert!(refused("encoder", Some("0123"), 3).contains("trained for another generator"));
         assert!(refused("attributes", None, 3).contains("`attributes`"));
-        // A grey encoder of this colour generator: seen when it is first used.
+        // An encoder for grey pictures does not fit this colour generator; the first use reports
+        // it.
         assert!(
             refused("encoder", None, 1)
                 .contains("1-channel pictures and codes of 4×16, generator makes 3-channel")

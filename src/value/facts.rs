@@ -1,5 +1,5 @@
-//! What is known about a generator before its numbers are read: for the checker, and for readers of
-//! codes and directions.
+//! Facts about a generator that are known before its tensors are read. The checker and the readers
+//! of codes and directions use them.
 
 use crate::direction;
 use crate::generator::Spec;
@@ -31,7 +31,7 @@ pub(super) fn of(s: &Spec) -> ModelFacts {
     }
 }
 
-/// Notes in the facts what a network reads.
+/// Adds what an attribute network can measure to the facts.
 pub(super) fn know(facts: &mut ModelFacts, config: &FeaturesConfig) {
     facts.perceptual = true;
     facts.identity = config.knows_identity();
@@ -43,7 +43,7 @@ pub fn id_of(m: &ModelFacts) -> ModelId {
     ModelId { name: m.name.clone(), fingerprint: m.fingerprint.clone() }
 }
 
-/// The sizes that decide what an array can be.
+/// The sizes that decide which space an array can belong to.
 pub fn sizes(m: &ModelFacts) -> direction::Facts {
     direction::Facts {
         z_dim: m.z_dim,

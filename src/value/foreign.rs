@@ -1,12 +1,11 @@
-//! Checks whether the numbers of a file that does not name a generator can belong to the current
-//! one.
+//! Plausibility checks for files that do not name a generator.
 //!
 //! Directions and codes of equal sizes fit each other, whatever generator they were made for. A
 //! bare vector says little: a unit normal of another generator looks like one of ours (measured:
 //! boundaries fitted to our own samples are as far from our principal axes as random vectors).
 //! These checks are possible:
 //! - A principal component file holds a mean, and in W that is the mean of its generator.
-//! - One step or one code that is many times as far out as any code is refused.
+//! - A step or a code is refused when it is much longer than the codes of this generator.
 
 use super::Loaded;
 use crate::direction::{self, Arrays};
@@ -25,17 +24,17 @@ const APART: f64 = 0.25;
 /// Maximum variance of a file's components, relative to our total variance of 1.
 const VARIANCE: f64 = 1.5;
 
-/// The origin of what is from a file that names no generator: it goes with every picture that is
-/// made of it.
+/// Origin of data from a file that names no generator; every picture made from it carries this
+/// text.
 pub fn origin(path: &str, model: &Loaded) -> String {
     let name = &model.facts.name;
     format!("from {path} (the file names no generator; taken as one of {name})")
 }
 
-/// Refuses a direction of which one step leaves the range of the generator's codes.
+/// Refuses a direction when one step leaves the range of the generator's codes.
 ///
 /// # Errors
-/// When it cannot be of this generator.
+/// When the direction cannot belong to this generator.
 pub fn direction(path: &str, d: &Direction, model: &Loaded) -> Result<()> {
     let rows = d.rows.max(1) as f64;
     let length = (d.data.iter().map(|v| v * v).sum::<f64>() / rows).sqrt();
@@ -43,13 +42,13 @@ pub fn direction(path: &str, d: &Direction, model: &Loaded) -> Result<()> {
     far(path, "one step", length / typical, model)
 }
 
-/// Refuses codes that lie where no code of the generator is.
+/// Refuses codes that lie far outside the range of the generator's codes.
 ///
 /// # Shapes
 /// `data` is shaped like a code's point: the last dimension is that of a row.
 ///
 /// # Errors
-/// When they cannot be of this generator.
+/// When the codes cannot belong to this generator.
 pub fn codes(path: &str, space: Space, data: &Tensor, model: &Loaded) -> Result<()> {
     let Some(typical) = typical(space, model)? else { return Ok(()) };
     let data = data.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
@@ -63,10 +62,10 @@ pub fn codes(path: &str, space: Space, data: &Tensor, model: &Loaded) -> Result<
     far(path, "its code", f64::from(square).sqrt() / typical, model)
 }
 
-/// Refuses principal components whose mean or variance is not that of the generator's w.
+/// Refuses principal components whose mean or variance differs from that of the generator's w.
 ///
 /// # Errors
-/// When they cannot be of this generator.
+/// When the components cannot belong to this generator.
 pub fn components(path: &str, arrays: &Arrays, model: &Loaded) -> Result<()> {
     let Some(stats) = model.stats()? else { return Ok(()) };
     let Some((mean, deviations)) = direction::component_stats(arrays) else { return Ok(()) };
@@ -87,7 +86,7 @@ pub fn components(path: &str, arrays: &Arrays, model: &Loaded) -> Result<()> {
     Ok(())
 }
 
-/// The distance that a typical code of a space has from the mean; `None` where it is not known.
+/// Typical distance of a code of a space from the mean; `None` if unknown.
 fn typical(space: Space, model: &Loaded) -> Result<Option<f64>> {
     Ok(match space {
         Space::Z => Some((model.facts.z_dim as f64).sqrt()),

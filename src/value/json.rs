@@ -40,7 +40,7 @@ pub fn json(value: &Value) -> Json {
     }
 }
 
-/// A direction of one form directly; of several, the forms by the space of their set.
+/// A direction with one form as its own object; several forms as one object keyed by space.
 fn direction_json(all: &Forms) -> Json {
     let form = |d: &Direction| {
         json!({"type": "Direction", "space": d.space.name(), "rows": d.rows, "dim": d.dim,
@@ -55,7 +55,7 @@ fn direction_json(all: &Forms) -> Json {
     json!({"type": "Direction", "name": first.name, "model": first.model, "forms": forms})
 }
 
-/// The spaces of every direction that a generator brings: `{"smile": ["W", "S", "Z"]}`.
+/// The spaces of every direction of a generator: `{"smile": ["W", "S", "Z"]}`.
 pub fn direction_spaces(m: &Loaded) -> Json {
     let names = |all: &Vec<Space>| all.iter().map(|s| s.name()).collect::<Vec<_>>();
     m.facts.directions.iter().map(|(name, all)| (name.clone(), json!(names(all)))).collect()

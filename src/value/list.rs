@@ -1,4 +1,4 @@
-//! Lists that know their size: what walks one is bounded when the list is made.
+//! Lists that know how many values they hold, so that every traversal is bounded in advance.
 
 use super::Value;
 use crate::error::{Error, Kind, Result};
@@ -11,9 +11,10 @@ const TEXT: u64 = 16;
 
 /// A list of values. Cheap to clone: the elements are shared.
 ///
-/// Lists that hold one list many times are small in memory, but showing or saving them visits every
-/// occurrence. A list therefore carries the number of values in it, and one beyond [`LIMITS`] is
-/// never made. It also knows whether its elements share a type, so type checks visit one of them.
+/// A list that holds another list many times is small in memory, but showing or saving it visits
+/// every occurrence. A list therefore carries its number of values, and a list beyond [`LIMITS`] is
+/// never made. It also knows whether its elements share a type, so that a type check visits only
+/// one of them.
 #[derive(Clone, Debug)]
 pub struct List {
     items: Arc<Vec<Value>>,
@@ -23,11 +24,11 @@ pub struct List {
 }
 
 impl List {
-    /// The list of these elements.
+    /// Makes a list of these elements.
     ///
     /// # Errors
-    /// `Limit` when it holds more than [`LIMITS`]`.list_values` values, occurrences counted, or is
-    /// nested deeper than `list_depth`.
+    /// `Limit` when it would hold more than [`LIMITS`]`.list_values` values, every occurrence
+    /// counted, or be nested deeper than `list_depth`.
     pub fn new(items: Vec<Value>) -> Result<Self> {
         let values = items.iter().fold(0u64, |sum, v| sum.saturating_add(weight(v)));
         let depth = 1 + items.iter().map(depth).max().unwrap_or(0);
@@ -46,12 +47,12 @@ impl List {
         Ok(Self { items: Arc::new(items), alike, values, depth })
     }
 
-    /// The first element, where all of them have its type.
+    /// The first element, if all elements have its type.
     pub fn sample(&self) -> Option<&Value> {
         self.items.first().filter(|_| self.alike)
     }
 
-    /// Number of values, with those of its inner lists. A list that occurs twice is counted twice.
+    /// Number of values, inner lists included. A list that occurs twice is counted twice.
     pub fn values(&self) -> u64 {
         self.values
     }
@@ -155,7 +156,7 @@ mod tests {
         assert_eq!(shown(vec![w("a"), w("a")]), "List[Latent[W]]");
         assert_eq!(shown(vec![w("a"), w("b")]), "List");
         assert_eq!(shown(vec![list(vec![w("a")]), list(vec![w("b")])]), "List");
-        // A part of a style code has no layers, a whole one has.
+        // A part of a style code has no layers; a complete style code has.
         let s = |dim| code("a", Space::S, dim);
         assert_eq!(shown(vec![s(8), s(8)]), "List[Latent[S]]");
         assert_eq!(shown(vec![s(8), s(4)]), "List");

@@ -1,5 +1,4 @@
-//! A loaded generator with what belongs to it: its own directions, the network of the perceptual
-//! distance, its encoder.
+//! A loaded generator with its companions: directions, attribute network, encoder.
 
 use super::deferred::Deferred;
 use super::directions::Directions;
@@ -20,8 +19,7 @@ use std::sync::{Arc, OnceLock};
 
 /// A loaded generator.
 ///
-/// Its facts are available at once, from the heads of its files; each part is read at its first
-/// use.
+/// Its facts are available at once, from the headers of its files; each part is read on first use.
 pub struct Loaded {
     /// Facts for the checker.
     pub facts: Arc<ModelFacts>,
@@ -58,12 +56,12 @@ impl Loaded {
         &self.spec
     }
 
-    /// Device that its weights are on or will be loaded to.
+    /// Device of the generator's weights.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Makes the pictures; its weights are read at the first call.
+    /// The generator itself; its weights are read at the first call.
     ///
     /// # Errors
     /// When the file cannot be read, or its tensors are not those of its family.
@@ -79,9 +77,9 @@ impl Loaded {
         self.directions.get()
     }
 
-    /// Its own direction of that name: in every space in which it has one, or in `space` alone. In W+
-    /// that is the direction of W in every layer unless it has one of W+. `None` when it has none; a
-    /// name that is not among its facts reads nothing.
+    /// Its own direction of that name: in every space in which it exists, or in `space` alone. In
+    /// W+ a direction of W applies to every layer unless W+ has one of its own. `None` when there
+    /// is no such direction; a name that is not among the facts reads nothing.
     ///
     /// # Errors
     /// As [`Loaded::directions`].
@@ -100,8 +98,8 @@ impl Loaded {
         }
     }
 
-    /// Its network for attributes and the perceptual distance, read at the first call; `None` when
-    /// it brings none.
+    /// Its network for attributes and the perceptual distance, read at the first call; `None`
+    /// without such a network.
     ///
     /// # Errors
     /// When the file cannot be read, or its tensors do not fit its settings.
@@ -109,7 +107,7 @@ impl Loaded {
         self.features.as_ref().map(Deferred::get).transpose()
     }
 
-    /// Its encoder, read at the first call; `None` when it brings none.
+    /// Its encoder, read at the first call; `None` without an encoder.
     ///
     /// # Errors
     /// When the encoder's file cannot be read or does not fit the generator.
@@ -119,8 +117,8 @@ impl Loaded {
         Ok(Some(network))
     }
 
-    /// Sha256 of the generator's file, hexadecimal, computed at the first call; empty for one made
-    /// in code.
+    /// Sha256 of the generator's file, hexadecimal, computed at the first call; empty for a
+    /// generator made in code.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -128,8 +126,8 @@ impl Loaded {
         self.sha256.get().map(String::as_str)
     }
 
-    /// Reads now what may turn out broken: the generator, directions and features of files from
-    /// outside. Those in the binary are whole and wait for their first use.
+    /// Reads the parts that may turn out broken: generator, directions and features of files from
+    /// outside. Embedded files are intact and wait for their first use.
     ///
     /// # Errors
     /// As [`Loaded::generator`], [`Loaded::directions`] and [`Loaded::features`].
@@ -142,8 +140,8 @@ impl Loaded {
         Ok(())
     }
 
-    /// Mean and spread of w over the prior, computed at the first call; `None` for a
-    /// conditional generator, whose statistics belong to a class, and for one without W.
+    /// Mean and spread of w over the prior, computed at the first call. `None` for a conditional
+    /// generator, whose statistics depend on the class, and for a generator without W.
     ///
     /// # Errors
     /// When the mapping network fails.

@@ -36,7 +36,7 @@ use std::sync::Arc;
 /// A value of the language. Cheap to clone: everything large is shared.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// Result of a statement.
+    /// The result of a statement without a value.
     Nothing,
     /// A number.
     Number(f64),
@@ -82,13 +82,13 @@ pub enum Value {
 pub struct Image {
     /// `[N, C, H, W]`, f32, nominal range [-1, 1].
     pub data: Tensor,
-    /// One caption a picture, or empty.
+    /// One caption for each picture, or empty.
     pub captions: Vec<String>,
     /// Origin: a file name, `render`, …
     pub origin: String,
     /// Changes made on loading: `centre crop of 1024×768`.
     pub notes: Vec<String>,
-    /// The seed and generator behind it, for the file's metadata.
+    /// The generator behind it, for the file's metadata.
     pub model: Option<crate::latent::ModelId>,
 }
 
@@ -100,21 +100,21 @@ impl Image {
     }
 }
 
-/// A table with a definition under it.
+/// A table with definitions under it.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    /// Heads of the columns.
+    /// Column headers.
     pub columns: Vec<String>,
-    /// Rows, one cell a column.
+    /// Rows, with one cell for each column.
     pub rows: Vec<Vec<Cell>>,
     /// Lines under the table: definitions, units.
     pub notes: Vec<String>,
-    /// Pictures shown above it.
+    /// Pictures shown above the table.
     pub pictures: Vec<Image>,
 }
 
 impl Table {
-    /// Its columns and rows.
+    /// Its columns and rows, for drawing.
     pub fn block(&self) -> render::Table {
         render::Table { columns: self.columns.clone(), rows: self.rows.clone() }
     }
@@ -127,7 +127,7 @@ impl From<Direction> for Value {
 }
 
 impl Value {
-    /// A list of these values.
+    /// Makes a list of these values.
     ///
     /// # Errors
     /// As [`List::new`].
@@ -135,7 +135,7 @@ impl Value {
         List::new(items).map(Self::List)
     }
 
-    /// Calls `seen` with the generator of everything in it: codes, directions, pictures.
+    /// Calls `seen` with the generator of every code, direction and picture in the value.
     pub fn each_model(&self, seen: &mut dyn FnMut(&ModelId)) {
         match self {
             Self::Image(i) => i.model.iter().for_each(seen),

@@ -1,4 +1,4 @@
-//! The store of loaded generators: one for a session, shared by its states.
+//! The store of loaded generators: one for each session, shared by its states.
 
 use super::bundle;
 use super::loaded::Loaded;
@@ -16,17 +16,17 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// Names that [`Models::load`] takes besides files.
+/// Built-in generators that [`Models::load`] takes by name.
 pub const NAMES: [&str; 2] = ["faces", "toy"];
 
-/// Number of generators kept although nothing refers to them: the checker loads a program's
+/// Number of generators that are kept without a reference to them. The checker loads a program's
 /// generator before the program runs.
 const RECENT: usize = 2;
 
 /// The loaded generators of a session.
 ///
-/// Beside the two loaded last it keeps none alive: states and values hold those that they use. What
-/// it knows of the others suffices to load them again.
+/// The store keeps only the two generators that were loaded last. States and values hold the others
+/// that they use, and the store remembers enough to load a released one again.
 pub struct Models {
     device: Device,
     store: Mutex<Store>,
@@ -43,7 +43,7 @@ struct Store {
 /// A generator that was loaded before.
 struct Entry {
     facts: Arc<ModelFacts>,
-    /// The source that it was loaded from: a released one is loaded again.
+    /// Its source, to load it again after its release.
     source: String,
     loaded: Weak<Loaded>,
 }
@@ -55,12 +55,12 @@ impl fmt::Debug for Models {
 }
 
 impl Models {
-    /// An empty store, which loads generators to this device.
+    /// Makes an empty store that loads generators to this device.
     pub fn new(device: Device) -> Arc<Self> {
         Arc::new(Self { device, store: Mutex::default(), loads: AtomicUsize::new(0) })
     }
 
-    /// An empty store on the CPU.
+    /// Makes an empty store on the CPU.
     pub fn cpu() -> Arc<Self> {
         Self::new(Device::Cpu)
     }
@@ -70,7 +70,7 @@ impl Models {
         &self.device
     }
 
-    /// Number of loads so far. When it has changed, states check which generators they still need.
+    /// Number of loads so far. States check which generators they still need when it has changed.
     pub fn loads(&self) -> usize {
         self.loads.load(Ordering::Relaxed)
     }
@@ -92,8 +92,8 @@ impl Models {
         Ok(loaded)
     }
 
-    /// A generator loaded earlier. One that was released is loaded again; `None` when its source is
-    /// gone or holds another generator now.
+    /// A generator loaded earlier. A released one is loaded again; `None` when its source is gone
+    /// or holds another generator now.
     pub fn loaded(&self, id: &ModelId) -> Option<Arc<Loaded>> {
         self.by_fingerprint(&id.fingerprint)
     }
@@ -108,12 +108,12 @@ impl Models {
         found.or_else(again)
     }
 
-    /// A generator that is still loaded.
+    /// A generator that is still in memory.
     pub fn alive(&self, id: &ModelId) -> Option<Arc<Loaded>> {
         self.store().by_fingerprint.get(&id.fingerprint)?.loaded.upgrade()
     }
 
-    /// Facts about a generator loaded earlier, even if it was released.
+    /// Facts about a generator loaded earlier, even after its release.
     pub fn known(&self, id: &ModelId) -> Option<Arc<ModelFacts>> {
         self.known_facts(&id.fingerprint)
     }
@@ -151,7 +151,7 @@ impl Store {
         }
         self.by_source.retain(|_, l| l.strong_count() > 0);
         self.by_source.insert(key, Arc::downgrade(loaded));
-        // The same weights may come bare and with their directions: the richer one serves both.
+        // The same weights may come with and without directions; the richer entry serves both.
         let richer = |known: &Entry| {
             known.loaded.strong_count() > 0
                 && known.facts.directions.len() >= loaded.facts.directions.len()
@@ -168,7 +168,7 @@ impl Store {
     }
 }
 
-/// Name, size and time: a file that was replaced is read again.
+/// Name, size and time of a source, so that a replaced file is read again.
 fn key(source: &str) -> String {
     match std::fs::metadata(source) {
         Ok(m) => format!("{source}\0{}\0{:?}", m.len(), m.modified().ok()),
@@ -215,7 +215,7 @@ mod tests {
     fn a_store_keeps_the_facts_of_what_it_released() {
         let models = Models::cpu();
         let id = models.load("toy").unwrap().id();
-        // The two loaded last are kept.
+        // The two generators loaded last are kept.
         models.load("faces").unwrap();
         models.load(concat!(env!("CARGO_MANIFEST_DIR"), "/models/faces")).unwrap();
         assert!(models.alive(&id).is_none() && models.known(&id).is_some());

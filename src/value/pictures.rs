@@ -1,4 +1,4 @@
-//! Pictures of values: codes rendered, errors and masks as pictures.
+//! Pictures of values: rendered codes, error pictures and masks.
 
 use super::{Image, Loaded};
 use crate::control::{self, Control};
@@ -11,11 +11,11 @@ use candle_core::Tensor;
 
 /// Amplification of an error picture.
 const ERROR_GAIN: f64 = 4.0;
-/// Values of a band that an error picture is computed in.
+/// Values of a band; an error picture is computed band by band.
 const BAND: usize = 1 << 20;
 
-/// The pictures of codes, with the noise that was found with them, or else the stored one; a
-/// bounded number at a time.
+/// Renders codes with the noise maps that were found with them, or else with the generator's stored
+/// noise; a bounded number at a time.
 ///
 /// # Errors
 /// When the code does not fit the generator; `Limit` when the pictures would need more than
@@ -41,11 +41,11 @@ pub fn render(code: &Code, model: &Loaded, control: &Control) -> Result<Image> {
     })
 }
 
-/// The pictures of several codes, one image each; codes beside each other that can are rendered in
+/// Renders several codes, one image for each; neighbouring codes that fit together are rendered in
 /// one batch.
 ///
 /// # Errors
-/// When a code's picture cannot be made.
+/// When a code cannot be rendered.
 pub fn together(codes: &[Code], picture: &dyn Fn(&Code) -> Result<Image>) -> Result<Vec<Image>> {
     let mut all = Vec::with_capacity(codes.len());
     let mut rest = codes;
@@ -68,11 +68,11 @@ pub fn together(codes: &[Code], picture: &dyn Fn(&Code) -> Result<Image>) -> Res
     Ok(all)
 }
 
-/// `|a - b|`, amplified, as a picture that is black where both agree. Holds one copy of the
+/// The amplified difference `|a - b|` as a picture; black means equal. Holds one copy of the
 /// pictures beside the result.
 ///
 /// # Shapes
-/// `[N, C, H, W]` twice → the same
+/// Twice `[N, C, H, W]` → `[N, C, H, W]`.
 pub fn error_picture(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let rows = BAND.div_ceil(a.dim(1)?.max(1) * a.dim(3)?.max(1));
     let band = |y: usize, n: usize| -> Result<Tensor> {
@@ -88,7 +88,7 @@ pub fn error_picture(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     }
 }
 
-/// A mask as a grey picture: white counts, black does not.
+/// A mask as a grey picture: white pixels count fully, black ones do not count.
 ///
 /// # Errors
 /// When its weights cannot be read.

@@ -1,4 +1,4 @@
-//! Values as one would write them.
+//! Values as text.
 
 use super::describe::about;
 use super::{List, Value};
@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 /// Values between two stop checks.
 const PACE: usize = 1024;
 
-/// A value as one would write it, all of it: for `print`.
+/// The whole value as text, for `print`.
 ///
 /// # Errors
 /// `Interrupted` when a long list is stopped.
@@ -21,8 +21,8 @@ pub fn plain(value: &Value) -> Result<String> {
     Ok(writer.out)
 }
 
-/// A value as one would write it, to be looked at: of a long list the first
-/// [`LIMITS`]`.shown_values` values, and how many more there are.
+/// The value as text for the screen: of a long list the first [`LIMITS`]`.shown_values` values and
+/// the number of the others.
 pub fn shown(value: &Value) -> String {
     let mut writer = Writer { out: String::new(), left: LIMITS.shown_values, cut: 0 };
     // The rest is only counted, not visited, so it needs no stop check.
@@ -35,7 +35,7 @@ pub fn shown(value: &Value) -> String {
 
 struct Writer {
     out: String,
-    /// Values that are still written.
+    /// Number of values that may still be written.
     left: usize,
     /// Values that were left out.
     cut: u64,
@@ -85,7 +85,7 @@ impl Writer {
     }
 }
 
-/// Values that a value is written as; lists are bounded, so that counting is.
+/// Number of values in the text of a value. Lists are bounded, so counting is bounded too.
 fn count(value: &Value) -> u64 {
     if let Value::List(l) = value { 1 + l.iter().map(count).sum::<u64>() } else { 1 }
 }
@@ -124,7 +124,7 @@ mod tests {
             let more = text.split(" … and ").nth(1).unwrap().trim_end_matches(" more values");
             let written = LIMITS.shown_values as u64;
             let Value::List(l) = &value else { panic!() };
-            // Every value is written or counted: the list itself is one of those written.
+            // Every value is either written or counted; the list itself is one of those written.
             assert_eq!(more.parse::<u64>().unwrap() + written, l.values() + 1);
         }
     }

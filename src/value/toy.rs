@@ -68,8 +68,8 @@ pub(super) fn toy(device: &Device) -> Result<Loaded> {
     })
 }
 
-/// The toy's feature network: a score, a probability, a category and an identity of three numbers,
-/// all meaningless.
+/// Configuration of the toy's feature network: a score, a probability, a category and an identity
+/// of three numbers. None of them means anything.
 fn toy_config(resolution: usize) -> Result<FeaturesConfig> {
     let identity = |i: usize| json!({"name": format!("identity_{i:02}"), "group": "identity"});
     let class = |name: &str| json!({"name": name, "group": "hair", "kind": "category"});
@@ -83,8 +83,8 @@ fn toy_config(resolution: usize) -> Result<FeaturesConfig> {
     .map_err(|e| Error::runtime(format!("the toy's configuration is unreadable: {e}")))
 }
 
-/// Three seeded directions without a meaning: in W, in Z, and in S the styles that the W one moves;
-/// one of them also has a separate step for every layer of W+.
+/// Three seeded directions without a meaning, each in W, Z and S; the one in S changes the styles
+/// as the one in W does. `smile` also has a separate step for every layer of W+.
 fn toy_directions(generator: &dyn Generator) -> Result<Directions> {
     let spec = generator.spec();
     let one = |space, name: &str, data: Vec<f64>| Direction {
@@ -112,7 +112,7 @@ fn toy_directions(generator: &dyn Generator) -> Result<Directions> {
             let w = w.to_dtype(DType::F32)?;
             spaces::rise(generator, &w, (Space::W, Space::S), &Input::default())
         };
-        // The affine maps without their constant part.
+        // The linear part of the affine maps, without their bias.
         let moved = (styles(w.clone())? - styles(vec![0.0; spec.w_dim])?)?;
         let s = moved.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
         all.extend([one(Space::W, name, w), one(Space::Z, name, z), one(Space::S, name, s)]);

@@ -7,20 +7,20 @@ use crate::latent::{Code, Direction, ModelId};
 use crate::space::Space;
 use std::sync::Arc;
 
-/// Finds the facts about the generator of a code; `None` leaves them out.
+/// Finds the facts about a code's generator; `None` omits them.
 type Known<'a> = dyn Fn(&ModelId) -> Option<Arc<ModelFacts>> + 'a;
 
-/// What the facts in a type depend on: the fingerprint of a code's generator, and the size of a
-/// code of S, which tells a whole code from a part of one.
+/// The key that determines the facts in a type: the fingerprint of a code's generator, and the size
+/// of a code of S, which distinguishes a complete code from a part of one.
 type Basis<'a> = (Option<&'a str>, Option<usize>);
 
 impl Value {
-    /// The static type without the facts about a code's generator: enough for messages.
+    /// The static type without facts about generators: enough for messages.
     pub fn ty(&self) -> Type {
         self.typed(&|_| None)
     }
 
-    /// The static type as the checker knows it, with the facts about the generator.
+    /// The static type with facts about generators, as the checker knows it.
     pub fn ty_in(&self, generators: &dyn Generators) -> Type {
         self.typed(&|id| generators.known_facts(&id.fingerprint))
     }
@@ -52,7 +52,7 @@ impl Value {
         }
     }
 
-    /// Whether the two have the same type, whatever the facts about their generators are.
+    /// Whether both values have the same type, including the facts about their generators.
     pub(super) fn shares_type(&self, other: &Self) -> bool {
         self.ty() == other.ty() && basis(self) == basis(other)
     }
@@ -75,7 +75,7 @@ fn basis_of(model: Option<&ModelId>, space: Space, dim: usize) -> Basis<'_> {
     (model.map(|id| id.fingerprint.as_str()), (space == Space::S).then_some(dim))
 }
 
-/// The layers of a style code, when it is a whole one.
+/// Number of layers of a complete style code; `None` for other codes.
 fn whole(space: Space, dim: usize, model: Option<&ModelFacts>) -> Option<usize> {
     model.filter(|m| space == Space::S && m.s_dim() == dim).and_then(|m| m.layers(space))
 }

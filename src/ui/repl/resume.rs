@@ -1,4 +1,4 @@
-//! Going on with a session from its journal.
+//! Continues a session from its journal.
 
 use super::{RECALLED, Repl};
 use crate::error::Result;
@@ -13,7 +13,7 @@ impl Repl {
         }
     }
 
-    /// Shows the cells of the journal; nothing runs.
+    /// Shows the cells of the journal without running them.
     fn show_again(&mut self, resumed: &Resumed) -> Result<()> {
         let now = self.now();
         let cells = now.log.cells();

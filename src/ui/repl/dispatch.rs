@@ -1,4 +1,4 @@
-//! What the words that begin with `:` and `?` do.
+//! The commands of the prompt: lines that begin with `:` or `?`.
 
 use super::{Reader, Repl};
 use crate::error::{Error, Kind, Result};
@@ -31,7 +31,7 @@ impl Repl {
             Command::Rerun => {
                 self.ask(Request::Fetch(None))?;
                 if self.now().missing.is_empty() {
-                    self.say(["all values are there"])
+                    self.say(["all values are available"])
                 } else {
                     Ok(())
                 }
@@ -98,7 +98,7 @@ impl Repl {
         let (shown, count) = (Safe(&path.to_string_lossy()).to_string(), cells.len());
         self.ready = cells.into();
         self.say([format!(
-            "{count} cells of {shown} are ready, none has run: Enter runs the next, :run all, \
+            "{count} cells of {shown} are ready and have not run: Enter runs the next, :run all, \
              :drop forgets them"
         )])
     }
@@ -132,12 +132,12 @@ impl Repl {
 
     fn set(&mut self, key: &str, value: &str) -> Result<()> {
         let wrong = |wants: &str| {
-            let message = format!("`{}` is no {key}", Safe(value));
+            let message = format!("`{}` is not a value of {key}", Safe(value));
             Err(Error::new(Kind::Usage, message).hint(format!(":set {key} {wants}")))
         };
         match key {
             "seed" => match value.parse::<u64>() {
-                // Beyond 2^53 a number of the language no longer names one integer.
+                // Above 2^53, a number of the language no longer represents every integer.
                 Ok(seed) if seed <= 1 << 53 => drop(self.ask(Request::Set(Setting::Seed(seed)))?),
                 _ => return wrong("7"),
             },
@@ -159,7 +159,7 @@ impl Repl {
             "graphics" => self.graphics(value.parse()?)?,
             _ => {
                 let keys = commands::KEYS.map(|k| k.0).join(", ");
-                let message = format!("there is nothing called {} to set", Safe(key));
+                let message = format!("there is no setting called {}", Safe(key));
                 return Err(Error::new(Kind::Usage, message).hint(format!("one of {keys}")));
             }
         }
@@ -199,7 +199,7 @@ impl Repl {
                 lines.push("sessions are not kept here: set HOME or GANNET_STATE".to_owned())
             }
             (true, Some(_)) => lines.push("no sessions yet".to_owned()),
-            _ => lines.push(":resume SESSION goes on with one".to_owned()),
+            _ => lines.push(":resume SESSION continues a session".to_owned()),
         }
         self.say(lines)
     }
