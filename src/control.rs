@@ -1,8 +1,8 @@
 //! Control of long work: one stop check, one budget of steps, one progress report.
 //!
-//! [`check`] and [`spend`] use the control of this thread's current work, so a loop deep in a codec
-//! or a metric can stop without a control among its arguments. [`Control::enter`] sets the current
-//! control; outside of any work both do nothing.
+//! [`check`] uses the control of the work that this thread does, so a loop deep in a codec
+//! or a metric can stop without a control among its arguments. [`Control::enter`] sets that
+//! control; outside of any work the check does nothing.
 
 use crate::error::{Error, Kind, Result};
 use crate::limits::LIMITS;
@@ -138,7 +138,7 @@ impl Control {
         self.check()
     }
 
-    /// Makes this the control that [`check`] and [`spend`] ask on this thread, until the guard
+    /// Makes this the control that [`check`] asks on this thread, until the guard
     /// drops.
     pub fn enter(&self) -> Entered {
         Entered(CURRENT.with(|c| c.replace(Some(self.clone()))))
@@ -179,14 +179,6 @@ pub fn check() -> Result<()> {
     CURRENT.with(|c| c.borrow().as_ref().map_or(Ok(()), Control::check))
 }
 
-/// Takes steps from the budget of the statement that this thread runs.
-///
-/// # Errors
-/// As [`Control::spend`].
-pub fn spend(steps: u64) -> Result<()> {
-    CURRENT.with(|c| c.borrow().as_ref().map_or(Ok(()), |control| control.spend(steps)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,9 +215,9 @@ mod tests {
         outer.request(Stop::Abort);
         {
             let _inner = inner.enter();
-            check().and_then(|()| spend(1)).unwrap();
+            check().unwrap();
         }
-        assert!(check().is_err() && spend(1).is_err());
+        assert!(check().is_err());
         assert!(std::thread::spawn(check).join().unwrap().is_ok(), "another thread's work");
     }
 }

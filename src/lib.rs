@@ -35,7 +35,7 @@
 //! Everything else is internal. The feature `internals` shows it to the tests of this repository.
 
 // Unused code shows only where nothing is public for the tests.
-#![cfg_attr(not(any(test, feature = "internals")), deny(dead_code))]
+#![cfg_attr(not(any(test, feature = "internals")), deny(dead_code), allow(unused_imports))]
 
 #[cfg(feature = "internals")]
 pub mod bench;

@@ -27,11 +27,6 @@ pub struct Limits {
     pub image_side: u32,
     /// Bytes of a decoded picture, and of a sheet of pictures.
     pub image_bytes: u64,
-    /// Bytes that reading one picture and fitting it to a generator may take at once: the file, the
-    /// decoded picture, the decoder's own memory or a copy while it is turned or framed, and the
-    /// pyramid of the face search. A picture that is kept at its own size is a tensor on top of it,
-    /// of 4 bytes a value.
-    pub fit_bytes: u64,
     /// Bytes of the pictures that one result shows, or one film holds.
     pub shown_bytes: u64,
     /// Bytes of a pickle outside its storages.
@@ -79,7 +74,6 @@ pub const LIMITS: Limits = Limits {
     tensor_bytes: 8 << 30,
     image_side: 8192,
     image_bytes: 256 << 20,
-    fit_bytes: 1 << 30,
     shown_bytes: 1 << 30,
     pickle_bytes: 64 << 20,
     pickle_ops: 1_000_000,

@@ -6,7 +6,6 @@ use crate::latent::{Code, Direction, Part, told};
 use crate::safe::Safe;
 use crate::space::lattice::{self, Repair};
 use candle_core::{DType, Device, Tensor};
-use std::ops::Range;
 
 /// `code + k · direction`, for every code of the batch.
 ///
@@ -118,11 +117,4 @@ pub fn difference(a: &Code, b: &Code) -> Result<Direction> {
         origin,
         about: None,
     })
-}
-
-/// The layers in which a direction is not zero, `None` when it is zero everywhere.
-pub fn layers_of(d: &Direction) -> Option<Range<usize>> {
-    let moves = |row: &[f64]| row.iter().any(|&v| v != 0.0);
-    let rows: Vec<bool> = d.data.chunks_exact(d.dim.max(1)).map(moves).collect();
-    Some(rows.iter().position(|&b| b)?..rows.iter().rposition(|&b| b)? + 1)
 }

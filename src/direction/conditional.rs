@@ -1,6 +1,8 @@
 //! A direction with others projected out, jointly.
 
-use super::arithmetic::{cosine, fit, lift, norm, unit};
+#[cfg(test)]
+use super::arithmetic::cosine;
+use super::arithmetic::{fit, lift, norm, unit};
 use super::linalg::{basis, length, remove};
 use crate::error::{Error, Result};
 use crate::latent::{Direction, told};
@@ -17,12 +19,15 @@ pub struct Conditioned {
     /// The base without the conditions' span: the least-squares residual.
     pub direction: Direction,
     /// Cosine of the base with every condition, before.
+    #[cfg(test)]
     pub before: Vec<f64>,
     /// Largest |cosine| of the result with a condition, after.
+    #[cfg(test)]
     pub after: f64,
     /// The part of the base's length that lay outside the span, in (0, 1].
     pub left: f64,
     /// Independent conditions; fewer than given when some depend on others.
+    #[cfg(test)]
     pub rank: usize,
 }
 
@@ -69,10 +74,18 @@ pub fn conditional(base: &Direction, conditions: &[Direction]) -> Result<Conditi
         model: lifted.model.clone().or_else(|| conditions.iter().find_map(|c| c.model.clone())),
         ..lifted.clone()
     };
-    let before = fitted.iter().map(|c| cosine(&lifted, c)).collect::<Result<Vec<f64>>>()?;
-    let after = fitted.iter().map(|c| cosine(&direction, c).map(f64::abs));
-    let after = after.collect::<Result<Vec<f64>>>()?.into_iter().fold(0.0, f64::max);
-    Ok(Conditioned { direction, before, after, left, rank: span.len() })
+    #[cfg(test)]
+    let cosines = |d: &Direction| fitted.iter().map(|c| cosine(d, c)).collect::<Result<Vec<f64>>>();
+    Ok(Conditioned {
+        #[cfg(test)]
+        before: cosines(&lifted)?,
+        #[cfg(test)]
+        after: cosines(&direction)?.into_iter().map(f64::abs).fold(0.0, f64::max),
+        #[cfg(test)]
+        rank: span.len(),
+        direction,
+        left,
+    })
 }
 
 fn list<'a>(all: &'a [Direction], f: impl Fn(&'a Direction) -> &'a String) -> String {

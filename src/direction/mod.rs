@@ -11,7 +11,7 @@ mod forms;
 mod linalg;
 mod read;
 
-pub use apply::{apply, difference, layers_of};
+pub use apply::{apply, difference};
 pub use arithmetic::{add, at_layers, cosine, cosines, dot, fit, lift, norm, scale, sub, unit};
 pub use conditional::{Conditioned, conditional};
 pub use forms::{Forms, cosines_of};

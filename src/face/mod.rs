@@ -98,8 +98,6 @@ pub struct Aligned {
     pub picture: Raster,
     /// Notes in words, with the confidence.
     pub notes: Vec<String>,
-    /// The face, or the best guess at one.
-    pub found: Option<Found>,
 }
 
 /// Turns and crops a picture to the training framing of the largest face; a square picture that is
@@ -141,7 +139,7 @@ pub fn align(
             (picture, notes)
         }
     };
-    Ok(Aligned { picture, notes, found })
+    Ok(Aligned { picture, notes })
 }
 
 /// The frame cut out, and in words where it was.

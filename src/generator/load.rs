@@ -1,7 +1,7 @@
 //! Loading of generators from model files, and conversion to our own format.
 
+use super::Generator;
 use super::registry::{Found, recognise};
-use super::{Generator, Spec};
 use crate::error::Result;
 use crate::weights::{Checkpoint, Manifest, safetensors};
 use candle_core::Device;
@@ -15,15 +15,6 @@ use std::sync::Arc;
 /// and when its settings contradict its tensors.
 pub fn load(checkpoint: Checkpoint, device: &Device) -> Result<Arc<dyn Generator>> {
     recognise(checkpoint)?.read(device)
-}
-
-/// Describes the generator that a checkpoint would become, from its settings and the shapes of its
-/// tensors alone, so without a fingerprint.
-///
-/// # Errors
-/// As [`load`], as far as settings and shapes show.
-pub fn describe(checkpoint: Checkpoint) -> Result<Spec> {
-    recognise(checkpoint)?.describe()
 }
 
 /// A generator's checkpoint in our own format: its tensors as f32 by the family's names, its

@@ -19,7 +19,7 @@ pub mod toy;
 
 pub use batches::{batch_size, each_batch, pictures};
 pub use input::{Input, Noise, Transform};
-pub use load::{convert, describe, load};
+pub use load::{convert, load};
 pub use spaces::LatentSpace;
 pub use toy::toy;
 

@@ -64,6 +64,7 @@ pub fn png(picture: &Raster, texts: &[(String, String)]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// When the bytes are not a PNG.
+#[cfg(any(test, feature = "internals"))]
 pub fn png_texts(bytes: &[u8]) -> Result<Vec<(String, String)>> {
     let reader = png::Decoder::new(std::io::Cursor::new(bytes))
         .read_info()

@@ -99,6 +99,7 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
 ///
 /// # Errors
 /// As [`invert`].
+#[cfg(any(test, feature = "internals"))]
 pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
     let dim = job.generator.spec().z_dim;
     let z = Rng::derive(config.seed, "invert: self-test").normals(dim);
@@ -118,6 +119,7 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
 ///
 /// # Errors
 /// As [`invert`], and when a space is narrower than the one before.
+#[cfg(any(test, feature = "internals"))]
 pub fn ladder(
     job: &Job,
     target: &Tensor,

@@ -1,6 +1,6 @@
 //! Whether two pictures show the same person.
 
-use super::{Better, Features, Metric};
+use super::{Features, Metric};
 use crate::error::Result;
 use candle_core::{DType, Tensor};
 use std::sync::Arc;
@@ -20,14 +20,6 @@ impl Identity {
         features.config().knows_identity().then_some(Self { features })
     }
 
-    /// The cosine, with gradients into both.
-    ///
-    /// # Shapes
-    /// `[N, C, H, W]` twice → `[N]` in [-1, 1]
-    pub fn similarity(&self, a: &Tensor, b: &Tensor) -> Result<Tensor> {
-        Self::cosine(&self.features.identity(a)?, &self.features.identity(b)?)
-    }
-
     /// The cosine of embeddings that are known already ([`Features::identity`]), with gradients
     /// into both.
     ///
@@ -42,9 +34,6 @@ impl Identity {
 impl Metric for Identity {
     fn name(&self) -> &'static str {
         "identity"
-    }
-    fn better(&self) -> Better {
-        Better::Higher
     }
     fn definition(&self) -> String {
         let c = self.features.config();

@@ -20,25 +20,15 @@ pub use perceptual::Perceptual;
 pub use pixel::{Mae, Mse, Psnr, Rmse};
 pub use ssim::{MsSsim, Ssim};
 
-use crate::error::{Error, Result};
+#[cfg(test)]
+use crate::error::Error;
+use crate::error::Result;
 use candle_core::Tensor;
-
-/// Direction in which a metric improves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Better {
-    /// The greater, the closer: PSNR, SSIM.
-    Higher,
-    /// The smaller, the closer: MSE, perceptual distance.
-    Lower,
-}
 
 /// A measure of two batches of pictures.
 pub trait Metric: Send + Sync {
     /// Its name as written in a program: `psnr`.
     fn name(&self) -> &'static str;
-
-    /// Direction in which it improves.
-    fn better(&self) -> Better;
 
     /// The unit to print behind a number; empty when it has none.
     fn unit(&self) -> &'static str {
@@ -74,6 +64,7 @@ pub fn all() -> Vec<Box<dyn Metric>> {
 ///
 /// # Errors
 /// When there is none; the names are listed.
+#[cfg(test)]
 pub fn by_name(name: &str) -> Result<Box<dyn Metric>> {
     let names: Vec<&str> = all().iter().map(|m| m.name()).collect();
     all().into_iter().find(|m| m.name() == name).ok_or_else(|| {

@@ -1,6 +1,6 @@
 //! The perceptual distance: differences of unit-length feature vectors.
 
-use super::{Better, Features, Metric};
+use super::{Features, Metric};
 use crate::error::Result;
 use candle_core::{DType, Tensor};
 use std::sync::Arc;
@@ -85,9 +85,6 @@ fn unit_length(x: &Tensor) -> Result<Tensor> {
 impl Metric for Perceptual {
     fn name(&self) -> &'static str {
         "perceptual"
-    }
-    fn better(&self) -> Better {
-        Better::Lower
     }
     fn definition(&self) -> String {
         let c = self.features.config();

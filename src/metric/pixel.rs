@@ -1,7 +1,7 @@
 //! Differences of pixel values: MSE, MAE, RMSE, PSNR.
 
+use super::Metric;
 use super::planes::pair;
-use super::{Better, Metric};
 use crate::error::Result;
 use candle_core::Tensor;
 
@@ -28,9 +28,6 @@ impl Metric for Mse {
     fn name(&self) -> &'static str {
         "mse"
     }
-    fn better(&self) -> Better {
-        Better::Lower
-    }
     fn definition(&self) -> String {
         "mean squared error over all pixels and channels, values in [0, 1] (on [-1, 1] it would be \
          4 times this)"
@@ -47,9 +44,6 @@ pub struct Mae;
 impl Metric for Mae {
     fn name(&self) -> &'static str {
         "mae"
-    }
-    fn better(&self) -> Better {
-        Better::Lower
     }
     fn definition(&self) -> String {
         "mean absolute error over all pixels and channels, values in [0, 1] (on [-1, 1] it would \
@@ -68,9 +62,6 @@ impl Metric for Rmse {
     fn name(&self) -> &'static str {
         "rmse"
     }
-    fn better(&self) -> Better {
-        Better::Lower
-    }
     fn definition(&self) -> String {
         "root of the mean squared error over all pixels and channels, values in [0, 1] (on [-1, 1] \
          twice this)"
@@ -87,9 +78,6 @@ pub struct Psnr;
 impl Metric for Psnr {
     fn name(&self) -> &'static str {
         "psnr"
-    }
-    fn better(&self) -> Better {
-        Better::Higher
     }
     fn unit(&self) -> &'static str {
         "dB"

@@ -4,8 +4,8 @@
 //! `gaussian_weights=True, sigma=1.5, use_sample_covariance=False`: 11×11, only where it lies
 //! wholly inside the picture. MS-SSIM: Wang, Simoncelli and Bovik 2003.
 
+use super::Metric;
 use super::planes::{Planes, pair};
-use super::{Better, Metric};
 use crate::control::check;
 use crate::error::{Error, Result};
 use candle_core::Tensor;
@@ -213,9 +213,6 @@ impl Metric for Ssim {
     fn name(&self) -> &'static str {
         "ssim"
     }
-    fn better(&self) -> Better {
-        Better::Higher
-    }
     fn definition(&self) -> String {
         "SSIM (Wang 2004): 11×11 Gaussian window, σ 1.5, inside the picture only, K1 .01, K2 .03, \
          population covariance, \
@@ -233,9 +230,6 @@ pub struct MsSsim;
 impl Metric for MsSsim {
     fn name(&self) -> &'static str {
         "ms_ssim"
-    }
-    fn better(&self) -> Better {
-        Better::Higher
     }
     fn definition(&self) -> String {
         "MS-SSIM (Wang 2003): five scales, exponents .0448 .2856 .3001 .2363 .1333, 2×2 means \

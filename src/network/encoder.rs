@@ -119,11 +119,6 @@ impl PassNet {
         Ok(Self { name: name.into(), config, trunk, base, offsets })
     }
 
-    /// Its settings.
-    pub fn config(&self) -> &EncoderConfig {
-        &self.config
-    }
-
     /// Channels of the pictures that it reads.
     pub fn channels(&self) -> usize {
         self.trunk.inputs() / 2

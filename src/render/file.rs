@@ -31,6 +31,7 @@ impl Files {
     }
 
     /// The files written so far.
+    #[cfg(test)]
     pub fn written(&self) -> &[PathBuf] {
         &self.written
     }

@@ -61,6 +61,7 @@ struct Band<'a> {
 
 impl Painter {
     /// Makes a painter with the sink for this terminal.
+    #[cfg(any(test, feature = "internals"))]
     pub fn new(terminal: Terminal) -> Self {
         let sink = sink_for(&terminal);
         Self { terminal, sink }
@@ -72,6 +73,7 @@ impl Painter {
     }
 
     /// The sink, for pictures outside a layout, such as live previews and full-screen views.
+    #[cfg(any(test, feature = "internals"))]
     pub fn sink(&mut self) -> &mut dyn ImageSink {
         &mut *self.sink
     }
@@ -93,6 +95,7 @@ impl Painter {
     ///
     /// # Errors
     /// When a picture cannot be encoded.
+    #[cfg(any(test, feature = "internals"))]
     pub fn render(&mut self, blocks: &[Block], width: u16) -> Result<Vec<u8>> {
         let mut out = Vec::new();
         self.print(blocks, width, &mut out)?;

@@ -104,10 +104,12 @@ impl ImageSink for Viuer {
         self.other.cells(picture, room)
     }
 
+    #[cfg(any(test, feature = "internals"))]
     fn preview(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
         self.other.preview(out, picture, cells)
     }
 
+    #[cfg(any(test, feature = "internals"))]
     fn clear(&mut self, out: &mut dyn Write) -> Result<()> {
         self.other.clear(out)
     }

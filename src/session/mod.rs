@@ -20,7 +20,7 @@ mod values;
 mod worker;
 
 pub use event::{Event, Given, Reply, Request, Resumed, Setting};
-pub use folder::{Opened, SessionInfo, create, latest, open, sessions};
+pub use folder::{Opened, SessionInfo, create, open, sessions};
 pub use handle::{Session, Start};
 pub use journal::{Journal, Reading, read_journal};
 pub use kept::Kept;

@@ -8,6 +8,7 @@
 mod atomic;
 pub(crate) mod base64;
 mod disk;
+#[cfg(any(test, feature = "internals"))]
 pub mod faulty;
 mod folder;
 mod lock;

@@ -5,7 +5,7 @@ use super::{Line, Terminal, live, plain};
 use crate::control::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::lang::span::{Source, render};
-use crate::render::{Block, Colours, Painter};
+use crate::render::{Block, Colours, Painter, json};
 use crate::session::{Event, Given, Request, Session};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -133,6 +133,9 @@ impl Runner {
     /// # Errors
     /// When the terminal or the pipe is closed, or a picture cannot be encoded.
     pub fn paint(&mut self, blocks: &[Block], columns: u16) -> Result<()> {
+        if self.style.json {
+            return blocks.iter().try_for_each(|b| self.line_of_json(&json::block(b)));
+        }
         let cut = Cut { terminal: &mut self.terminal, at: Stop::No };
         let mut out = io::BufWriter::with_capacity(PART, cut);
         self.painter.print(blocks, columns, &mut out)?;

@@ -45,8 +45,10 @@ impl Screen for Stdout {
 
 /// Records all output, for tests and exports.
 #[derive(Clone, Default)]
+#[cfg(any(test, feature = "internals"))]
 pub struct Recorded(Arc<Mutex<Vec<u8>>>);
 
+#[cfg(any(test, feature = "internals"))]
 impl Recorded {
     /// All bytes written so far.
     pub fn bytes(&self) -> Vec<u8> {
@@ -54,6 +56,7 @@ impl Recorded {
     }
 }
 
+#[cfg(any(test, feature = "internals"))]
 impl Screen for Recorded {
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);

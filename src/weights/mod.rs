@@ -39,6 +39,7 @@ pub use listing::{Listing, Shape};
 pub use numpy::npy;
 pub use safetensors::Manifest;
 pub use tensors::Weights;
+#[cfg(any(test, feature = "internals"))]
 pub use zip::write as write_zip;
 
 use crate::error::Result;
@@ -132,6 +133,7 @@ pub fn open_bytes(
 ///
 /// # Errors
 /// As [`open`], and when a number is not finite.
+#[cfg(any(test, feature = "internals"))]
 pub fn read_arrays(path: &Path, limits: &Limits) -> Result<BTreeMap<String, Array>> {
     open(path, limits)?.weights.arrays()
 }

@@ -159,6 +159,7 @@ impl ReadAt for Inflated {
 ///
 /// # Errors
 /// When an entry cannot be packed (more than 4 GiB).
+#[cfg(any(test, feature = "internals"))]
 pub fn write<'a>(entries: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> Result<Vec<u8>> {
     use std::io::Write;
     let cannot = |e: &dyn std::fmt::Display| {

@@ -18,10 +18,12 @@ mod modules;
 mod names;
 mod network;
 mod open;
+#[cfg(any(test, feature = "internals"))]
 mod toy;
 
 pub use config::{Class, Config, Op};
 pub use family::FAMILY;
+#[cfg(any(test, feature = "internals"))]
 pub use toy::{Stem, Toy};
 
 use super::{Generator, Input, Inputs, Spec, Start, Tap, Tapped, Variables};
@@ -108,11 +110,13 @@ impl Dcgan {
     }
 
     /// The generator's configuration.
+    #[cfg(any(test, feature = "internals"))]
     pub fn config(&self) -> &Config {
         &self.config
     }
 
     /// All its tensors by the names that the settings give.
+    #[cfg(any(test, feature = "internals"))]
     pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
         &self.tensors
     }

@@ -84,6 +84,7 @@ impl StyleGan2 {
     }
 
     /// The generator's configuration.
+    #[cfg(any(test, feature = "internals"))]
     pub fn config(&self) -> &Config {
         &self.config
     }

@@ -74,6 +74,7 @@ impl StyleGan3 {
     }
 
     /// The generator's configuration.
+    #[cfg(any(test, feature = "internals"))]
     pub fn config(&self) -> &Config {
         &self.config
     }
