@@ -45,11 +45,17 @@ pub fn convert(checkpoint: Checkpoint) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generator::Spec;
     use crate::generator::toy::Toy;
     use crate::limits::LIMITS;
     use crate::weights::{self, Array};
     use serde_json::Value as Json;
     use std::collections::BTreeMap;
+
+    /// A checkpoint's description, from its settings and the shapes of its tensors alone.
+    fn describe(checkpoint: Checkpoint) -> Result<Spec> {
+        recognise(checkpoint)?.describe()
+    }
 
     type Arrays = BTreeMap<String, Array>;
 
