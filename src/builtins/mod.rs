@@ -40,7 +40,7 @@ mod shared;
 use crate::builtin::Builtin;
 
 /// All built-in functions, by name.
-pub const ALL: [&Builtin; 33] = [
+pub const ALL: &[&Builtin] = &[
     &attributes::BUILTIN,
     &compare::BUILTIN,
     &cosine::BUILTIN,
@@ -78,5 +78,5 @@ pub const ALL: [&Builtin; 33] = [
 
 /// The built-in function of that name.
 pub fn find(name: &str) -> Option<&'static Builtin> {
-    ALL.into_iter().find(|b| b.signature.name == name)
+    ALL.iter().copied().find(|b| b.signature.name == name)
 }

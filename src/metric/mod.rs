@@ -60,14 +60,14 @@ pub trait Metric: Send + Sync {
 
 /// The metrics that need no network, in the order in which they are shown.
 pub fn all() -> Vec<Box<dyn Metric>> {
-    vec![
-        Box::new(Psnr),
+    Vec::from([
+        Box::new(Psnr) as Box<dyn Metric>,
         Box::new(Ssim),
         Box::new(MsSsim),
         Box::new(Mse),
         Box::new(Rmse),
         Box::new(Mae),
-    ]
+    ])
 }
 
 /// The metric of that name.

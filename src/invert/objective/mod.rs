@@ -28,7 +28,7 @@ use std::cell::OnceCell;
 const LIMITED_SIDE: usize = 256;
 
 /// The terms that a user can weigh, in the order in which they are traced.
-pub const TERMS: [&TermKind; 4] = [&l2::TERM, &l1::TERM, &perceptual::TERM, &offset::TERM];
+pub const TERMS: &[&TermKind] = &[&l2::TERM, &l1::TERM, &perceptual::TERM, &offset::TERM];
 
 /// Results of a forward pass that the terms read.
 pub struct Forward<'t> {
