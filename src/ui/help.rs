@@ -160,6 +160,19 @@ mod tests {
     }
 
     #[test]
+    fn the_help_of_invert_explains_every_method_and_term() {
+        use crate::invert::{METHODS, TERMS};
+        let words: Vec<String> = about("invert").iter().map(|l| l.trim().to_owned()).collect();
+        let text = words.join(" ");
+        for m in METHODS {
+            assert!(text.contains(&format!("`{}`: {}", m.name, m.summary)), "{}: {text}", m.name);
+            assert!(text.contains(&format!("{}: {}", m.name, m.paper)), "{}: {text}", m.name);
+            m.params.iter().for_each(|p| assert!(text.contains(p.doc), "{}: {text}", p.name));
+        }
+        TERMS.iter().for_each(|t| assert!(text.contains(t.param.doc), "{}: {text}", t.name));
+    }
+
+    #[test]
     fn a_slip_is_understood() {
         assert!(about("inver")[0].contains("?invert"), "{:?}", about("inver"));
         assert_eq!(about("xyzzy"), ["nothing is called xyzzy; ? lists everything"]);
