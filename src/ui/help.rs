@@ -40,11 +40,12 @@ pub(super) fn overview() -> Vec<String> {
 
 /// All functions by category.
 pub(super) fn list() -> Vec<String> {
+    let longest = builtins::ALL.iter().map(|b| width(b.signature.name)).max().unwrap_or(0);
     let mut lines = Vec::new();
     for category in Category::ALL {
         lines.push(category.name().to_owned());
         for b in builtins::ALL.iter().filter(|b| b.category == category) {
-            lines.extend(entry(b.signature.name, b.summary, 14));
+            lines.extend(entry(b.signature.name, b.summary, longest + 4));
         }
     }
     lines.push("?name explains one; :help is about the prompt itself".to_owned());
