@@ -7,6 +7,8 @@ pub mod cli;
 pub mod control;
 pub mod device;
 pub mod direction;
+#[cfg(test)]
+mod dummies;
 pub mod error;
 pub mod eval;
 pub mod face;

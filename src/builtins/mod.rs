@@ -4,6 +4,8 @@ mod attributes;
 mod compare;
 mod cosine;
 mod direction;
+#[cfg(test)]
+mod dummy_builtin;
 mod examples;
 mod grid;
 mod identity;
@@ -45,6 +47,8 @@ pub const ALL: &[&Builtin] = &[
     &compare::BUILTIN,
     &cosine::BUILTIN,
     &direction::BUILTIN,
+    #[cfg(test)]
+    &dummy_builtin::BUILTIN,
     &grid::BUILTIN,
     &identity::BUILTIN,
     &image::BUILTIN,

@@ -4,6 +4,8 @@
 //! backbone), so a metric here cannot be printed without the text that says what it is
 //! ([`Metric::definition`]).
 
+#[cfg(test)]
+mod dummy_metric;
 mod features;
 mod identity;
 mod perceptual;
@@ -67,6 +69,8 @@ pub fn all() -> Vec<Box<dyn Metric>> {
         Box::new(Mse),
         Box::new(Rmse),
         Box::new(Mae),
+        #[cfg(test)]
+        Box::new(dummy_metric::DummyMetric),
     ])
 }
 

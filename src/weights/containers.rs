@@ -17,6 +17,8 @@ pub(super) const CONTAINERS: &[&Container] = &[
     &torch::PICKLE,
     &numpy::NPY,
     &numpy::NPZ,
+    #[cfg(test)]
+    &super::dummy_container::CONTAINER,
 ];
 
 impl<'a> Probe<'a> {

@@ -2,6 +2,8 @@
 //!
 //! Help, checker, completion, bench and command line read only this list.
 
+#[cfg(test)]
+mod dummy_method;
 mod encoder;
 mod hybrid;
 mod lbfgs;
@@ -22,7 +24,15 @@ use crate::error::{Error, Result};
 use crate::space::Space;
 
 /// All methods, in the order in which they are explained.
-pub const METHODS: &[&Method] = &[&OPTIMIZE, &PROJECTOR, &ENCODER, &HYBRID, &LBFGS];
+pub const METHODS: &[&Method] = &[
+    &OPTIMIZE,
+    &PROJECTOR,
+    &ENCODER,
+    &HYBRID,
+    &LBFGS,
+    #[cfg(test)]
+    &dummy_method::METHOD,
+];
 
 /// Every space that an inversion can search.
 pub const SEARCHED: &[Space] = &[Space::Z, Space::W, Space::WPlus, Space::S, Space::N];
