@@ -65,6 +65,8 @@ mod device;
 pub mod direction;
 #[cfg(not(feature = "internals"))]
 mod direction;
+#[cfg(test)]
+mod dummies;
 #[cfg(feature = "internals")]
 pub mod error;
 #[cfg(not(feature = "internals"))]

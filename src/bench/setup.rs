@@ -196,7 +196,7 @@ fn method(name: &str, facts: &ModelFacts) -> Result<(&'static Method, Kind)> {
 /// When it is unknown, or the generator brings no encoder for it.
 pub(super) fn named_method(name: &str, facts: &ModelFacts) -> Result<&'static Method> {
     let method = methods::find(name).ok_or_else(|| {
-        let known = METHODS.map(|m| m.name);
+        let known: Vec<&str> = METHODS.iter().map(|m| m.name).collect();
         let listed = format!("one of {}", known.join(", "));
         Error::new(Failure::Usage, format!("there is no method {}", Safe(name)))
             .hint(did_you_mean(name, known).unwrap_or(listed))

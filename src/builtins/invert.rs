@@ -82,7 +82,7 @@ fn chosen(
 
 /// The parameters that only some methods read.
 fn special() -> impl Iterator<Item = &'static str> {
-    SPECIAL.into_iter().chain(METHODS.into_iter().flat_map(|m| m.params).map(|p| p.name))
+    SPECIAL.into_iter().chain(METHODS.iter().flat_map(|m| m.params).map(|p| p.name))
 }
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {

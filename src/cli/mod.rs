@@ -369,6 +369,15 @@ mod tests {
     }
 
     #[test]
+    fn the_help_of_invert_names_every_method() {
+        let mut all = Cli::command();
+        let help = all.find_subcommand_mut("invert").unwrap().render_help().to_string();
+        for method in crate::invert::METHODS {
+            assert!(help.contains(method.name), "{}: {help}", method.name);
+        }
+    }
+
+    #[test]
     fn sets_are_pairs() {
         let pairs = sets(&["a=1".into(), "b = \"x=y\"".into()]);
         assert_eq!(

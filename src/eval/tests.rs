@@ -886,8 +886,11 @@ fn call_with(signature: &Signature, argument: (&str, &str)) -> String {
     };
     let needed = signature.params.iter().filter(|p| p.default.is_none() && p.name != argument.0);
     let needed = needed.map(|p| format!("{}: {}", p.name, value(p.accepts[0], p.name)));
-    // Two parameters of `invert` have a use with one method only.
-    let method = matches!(argument.0, "history" | "search").then(|| "method: lbfgs".to_string());
+    // A method's own parameter has a use with that method only.
+    let method = crate::invert::METHODS
+        .iter()
+        .find(|m| signature.name == "invert" && m.params.iter().any(|p| p.name == argument.0));
+    let method = method.map(|m| format!("method: {}", m.name));
     let given = format!("{}: {}", argument.0, argument.1);
     let all: Vec<String> = needed.chain(method).chain([given]).collect();
     format!("{}({})", signature.name, all.join(", "))

@@ -7,6 +7,8 @@
 
 mod batches;
 pub mod dcgan;
+#[cfg(test)]
+pub mod dummy_family;
 pub mod family;
 mod input;
 mod layers;

@@ -22,7 +22,13 @@ use std::sync::Arc;
 
 /// All families. The first that detects a file reads it, so `dcgan`, which goes by shapes, is the
 /// last.
-pub const FAMILIES: &[&Family] = &[&stylegan2::FAMILY, &stylegan3::FAMILY, &dcgan::FAMILY];
+pub const FAMILIES: &[&Family] = &[
+    &stylegan2::FAMILY,
+    &stylegan3::FAMILY,
+    #[cfg(test)]
+    &super::dummy_family::FAMILY,
+    &dcgan::FAMILY,
+];
 
 /// Layouts that are known by a tensor's name, but not read.
 const UNREAD: &[(&str, &str)] = &[

@@ -62,7 +62,7 @@ impl Method {
             "lr" => m.lr.is_some(),
             _ => m.params.iter().any(|p| p.name == name),
         };
-        let known = METHODS.into_iter().filter(|m| reads(m)).collect::<Vec<_>>();
+        let known = METHODS.iter().filter(|m| reads(m)).collect::<Vec<_>>();
         if known.is_empty() || reads(self) {
             return Ok(());
         }

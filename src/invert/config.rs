@@ -229,7 +229,7 @@ impl Config {
             };
             (kind.name, self.weights.get(kind.name).unwrap_or_else(usual))
         };
-        let mut weights: Vec<_> = TERMS.into_iter().map(weight).collect();
+        let mut weights: Vec<_> = TERMS.iter().copied().map(weight).collect();
         let compared = TERMS.iter().zip(&weights).any(|(t, (_, w))| t.pictures && *w > 0.0);
         if !compared && let Some((_, l2)) = weights.iter_mut().find(|(name, _)| *name == "l2") {
             *l2 = 1.0;

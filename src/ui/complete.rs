@@ -260,6 +260,26 @@ mod tests {
     }
 
     #[test]
+    fn every_method_term_and_function_is_offered() {
+        use crate::invert::{METHODS, TERMS};
+        let offered = |line: &str, wanted: &str| {
+            let (_, found) = become_(line);
+            assert!(found.iter().any(|f| f == wanted), "{line}: {found:?}");
+        };
+        for method in METHODS {
+            offered("invert(x, method: ", method.name);
+            method.params.iter().for_each(|p| offered("invert(x, ", &format!("{}: ", p.name)));
+        }
+        TERMS.iter().for_each(|t| offered("invert(x, ", &format!("{}: ", t.name)));
+        for b in builtins::ALL {
+            offered("?", b.signature.name);
+            let end = if KEYWORDS.contains(&b.signature.name) { " " } else { "(" };
+            let name = b.signature.name;
+            offered(&name[..name.len() - 1], &format!("{name}{end}"));
+        }
+    }
+
+    #[test]
     fn what_cannot_stand_there_is_not_offered() {
         let (_, found) = become_("invert(x, space: W+, sp");
         assert!(!found.contains(&"space: ".to_owned()), "given already: {found:?}");

@@ -38,11 +38,12 @@ pub(super) fn overview() -> Vec<String> {
 
 /// All functions by category.
 pub(super) fn list() -> Vec<String> {
+    let longest = builtins::ALL.iter().map(|b| width(b.signature.name)).max().unwrap_or(0);
     let mut lines = Vec::new();
     for category in Category::ALL {
         lines.push(category.name().to_owned());
         for b in builtins::ALL.iter().filter(|b| b.category == category) {
-            lines.extend(entry(b.signature.name, b.summary, 14));
+            lines.extend(entry(b.signature.name, b.summary, longest + 4));
         }
     }
     lines.push("?name explains one; :help explains the prompt".to_owned());
@@ -155,6 +156,19 @@ mod tests {
                 .iter()
                 .all(|b| list().iter().any(|l| l.starts_with(&format!("  {} ", b.signature.name))))
         );
+    }
+
+    #[test]
+    fn the_help_of_invert_explains_every_method_and_term() {
+        use crate::invert::{METHODS, TERMS};
+        let words: Vec<String> = about("invert").iter().map(|l| l.trim().to_owned()).collect();
+        let text = words.join(" ");
+        for m in METHODS {
+            assert!(text.contains(&format!("`{}`: {}", m.name, m.summary)), "{}: {text}", m.name);
+            assert!(text.contains(&format!("{}: {}", m.name, m.paper)), "{}: {text}", m.name);
+            m.params.iter().for_each(|p| assert!(text.contains(p.doc), "{}: {text}", p.name));
+        }
+        TERMS.iter().for_each(|t| assert!(text.contains(t.param.doc), "{}: {text}", t.name));
     }
 
     #[test]

@@ -17,7 +17,9 @@ use std::collections::BTreeMap;
 pub(super) struct Container {
     /// Its name in reports and provenance.
     pub(super) name: &'static str,
-    /// Whether a file is of that kind.
+    /// Whether a file with these first bytes, 16 at most, can be of that kind.
+    pub(super) begins: fn(&[u8]) -> bool,
+    /// Whether a file that begins so is of that kind.
     pub(super) holds: fn(&Probe<'_>) -> bool,
     /// Everything but the numbers.
     pub(super) read: fn(&Probe<'_>) -> Result<Draft>,

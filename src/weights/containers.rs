@@ -3,7 +3,7 @@
 use super::container::{Container, Draft, Probe};
 use super::pickle::{self, Work};
 use super::source::Source;
-use super::zip::Archive;
+use super::zip::{self, Archive};
 use super::{numpy, nvidia, safetensors, tar, torch};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
@@ -17,6 +17,8 @@ pub(super) const CONTAINERS: &[&Container] = &[
     &torch::PICKLE,
     &numpy::NPY,
     &numpy::NPZ,
+    #[cfg(test)]
+    &super::dummy_container::CONTAINER,
 ];
 
 impl<'a> Probe<'a> {
@@ -29,12 +31,12 @@ impl<'a> Probe<'a> {
         match &probe.head[..] {
             // Before the pickles: a header of 640 bytes begins like one (0x80 0x02).
             h if safetensors::begins(h) => {}
-            [b'P', b'K', 3 | 5, 4 | 6, ..] => {
+            h if zip::begins(h) => {
                 let archive = Archive::open(source, limits)?;
                 probe.pickle = torch::zipped(source, &archive, limits)?;
                 probe.archive = Some(archive);
             }
-            [0x80, 2..=5, ..] => {
+            h if pickle::begins(h) => {
                 let mut work = Work::new(limits, source.len());
                 probe.pickle = Some(pickle::load(source, &mut work)?);
             }
@@ -61,7 +63,7 @@ pub(super) fn read(source: &Source, limits: &Limits) -> Result<(&'static str, Dr
 
 fn read_one(source: &Source, limits: &Limits) -> Result<(&'static str, Draft, u64)> {
     let probe = Probe::new(source, limits)?;
-    match CONTAINERS.iter().find(|c| (c.holds)(&probe)) {
+    match CONTAINERS.iter().find(|c| (c.begins)(&probe.head) && (c.holds)(&probe)) {
         Some(container) => Ok((container.name, (container.read)(&probe)?, probe.bytes())),
         None => Err(unknown(source, &probe.head)),
     }
@@ -69,13 +71,13 @@ fn read_one(source: &Source, limits: &Limits) -> Result<(&'static str, Draft, u6
 
 /// Whether bytes begin like a file of some container.
 pub(super) fn begins(head: &[u8]) -> bool {
-    safetensors::begins(head)
-        || head.starts_with(numpy::npy::MAGIC)
-        || matches!(head, [b'P', b'K', 3 | 5, 4 | 6, ..] | [0x80, 2..=5, ..])
+    CONTAINERS.iter().any(|c| (c.begins)(head))
 }
 
 /// The error for bytes of an unknown format; it names the format where it recognises one.
 fn unknown(source: &Source, head: &[u8]) -> Error {
+    let names: Vec<&str> = CONTAINERS.iter().map(|c| c.name).collect();
+    let known = format!("this is none of {}", names.join(", "));
     let what = match head {
         [0x89, b'H', b'D', b'F', ..] => "this is HDF5, which is not read",
         [0x1f, 0x8b, ..] => "this is a gzip file; unpack it first",
@@ -83,7 +85,7 @@ fn unknown(source: &Source, head: &[u8]) -> Error {
         [b'v', b'e', b'r', b's', b'i', b'o', b'n', ..] => {
             "this is a Git LFS pointer, not the file itself"
         }
-        _ => "this is not safetensors, a pickle, a torch file, npy or npz",
+        _ => &known,
     };
     source.fail(0, what)
 }

@@ -21,6 +21,8 @@
 pub mod array;
 mod container;
 mod containers;
+#[cfg(test)]
+pub(crate) mod dummy_container;
 pub mod layout;
 mod lazy;
 mod listing;

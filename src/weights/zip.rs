@@ -16,6 +16,11 @@ const SMALL: u64 = 64 << 20;
 /// Larger ones by this factor at most; trained weights reach about 1.1.
 const RATIO: u64 = 100;
 
+/// Whether a file begins like an archive, empty ones included.
+pub(super) fn begins(head: &[u8]) -> bool {
+    matches!(head, [b'P', b'K', 3 | 5, 4 | 6, ..])
+}
+
 /// The entries of an archive, each a source of its own.
 pub(super) struct Archive {
     /// Entries by full name.

@@ -7,6 +7,8 @@
 //! search); some methods need no gradients.
 
 mod adam;
+#[cfg(test)]
+pub(super) mod dummy_optimizer;
 mod lbfgs;
 mod wolfe;
 

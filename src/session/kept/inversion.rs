@@ -252,7 +252,7 @@ impl Asked {
             Start::BestOf(k) => Init::BestOf(*k),
             Start::Code(code) => Init::Latent(code.value(device)?),
         };
-        let terms = TERMS.into_iter().map(|t| t.name);
+        let terms = TERMS.iter().map(|t| t.name);
         let own = method.params.iter().map(|p| p.name);
         Ok(Config {
             space: space(&self.space)?,

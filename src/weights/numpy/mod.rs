@@ -3,12 +3,14 @@
 pub mod npy;
 
 use super::container::{Container, Draft, Probe};
+use super::zip;
 use crate::error::Result;
 
 /// One array.
 pub(super) const NPY: Container = Container {
     name: "npy",
-    holds: |probe| probe.head.starts_with(npy::MAGIC),
+    begins: |head| head.starts_with(npy::MAGIC),
+    holds: |_| true,
     read: |probe| {
         let mut draft = Draft::default();
         draft.tensors.insert(String::new(), npy::read(probe.source, probe.limits)?);
@@ -17,8 +19,12 @@ pub(super) const NPY: Container = Container {
 };
 
 /// A zip of arrays.
-pub(super) const NPZ: Container =
-    Container { name: "npz", holds: |probe| probe.archive.is_some(), read: npz };
+pub(super) const NPZ: Container = Container {
+    name: "npz",
+    begins: zip::begins,
+    holds: |probe| probe.archive.is_some(),
+    read: npz,
+};
 
 fn npz(probe: &Probe<'_>) -> Result<Draft> {
     let mut draft = Draft::default();

@@ -6,6 +6,7 @@
 
 use super::container::{Container, Draft, Probe};
 use super::hex;
+use super::pickle;
 use super::pickle::value::{Heap, Node, Value};
 use super::torch::{Tree, class, module};
 use crate::error::Result;
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 /// The container.
 pub(super) const CONTAINER: Container = Container {
     name: "nvidia-pickle",
+    begins: pickle::begins,
     holds: |probe| probe.pickle.as_ref().is_some_and(|p| network(&p.heap, &p.root).is_some()),
     read,
 };

@@ -23,6 +23,11 @@ use value::{Heap, Node, Place, Storage, Value};
 /// First of the five pickles of a legacy torch file.
 const TORCH_MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 
+/// Whether a file begins like a pickle of a protocol that is read.
+pub(super) fn begins(head: &[u8]) -> bool {
+    matches!(head, [0x80, 2..=5, ..])
+}
+
 /// The budgets that all pickles of one file share.
 pub(super) struct Work<'a> {
     pub(super) limits: &'a Limits,

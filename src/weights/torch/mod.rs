@@ -11,7 +11,7 @@ pub(super) use tree::Tree;
 use super::container::{Container, Draft, Probe};
 use super::pickle::{self, Loaded, Work};
 use super::source::Source;
-use super::zip::Archive;
+use super::zip::{self, Archive};
 use crate::error::Result;
 use crate::limits::Limits;
 use std::collections::HashMap;
@@ -21,6 +21,7 @@ use std::rc::Rc;
 /// it.
 pub(super) const ZIP: Container = Container {
     name: "torch-zip",
+    begins: zip::begins,
     holds: |probe| probe.archive.is_some() && probe.pickle.is_some(),
     read,
 };
@@ -28,13 +29,18 @@ pub(super) const ZIP: Container = Container {
 /// `torch.save` before 1.6.
 pub(super) const LEGACY: Container = Container {
     name: "torch-legacy",
+    begins: pickle::begins,
     holds: |probe| probe.pickle.as_ref().is_some_and(|p| p.torch),
     read,
 };
 
 /// Another pickle that holds arrays.
-pub(super) const PICKLE: Container =
-    Container { name: "pickle", holds: |probe| probe.pickle.is_some(), read };
+pub(super) const PICKLE: Container = Container {
+    name: "pickle",
+    begins: pickle::begins,
+    holds: |probe| probe.pickle.is_some(),
+    read,
+};
 
 /// The value of a torch zip, its storages found in the archive; `None` for another zip.
 pub(super) fn zipped(

@@ -1,5 +1,7 @@
 //! Layouts of StyleGAN2 checkpoints, one file each.
 
+#[cfg(test)]
+mod dummy_layout;
 mod nvidia;
 mod own;
 
@@ -9,7 +11,12 @@ use crate::weights::layout::{Layout, Rule};
 pub(super) const NAME: &str = "stylegan2";
 
 /// All of them, our own first.
-pub(super) const LAYOUTS: &[&Layout] = &[&own::LAYOUT, &nvidia::LAYOUT];
+pub(super) const LAYOUTS: &[&Layout] = &[
+    &own::LAYOUT,
+    &nvidia::LAYOUT,
+    #[cfg(test)]
+    &dummy_layout::LAYOUT,
+];
 
 /// The filters that NVIDIA's code stores beside the weights.
 const FILTERS: Rule =
