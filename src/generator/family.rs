@@ -75,7 +75,10 @@ impl Config {
 /// For a value of another kind.
 pub fn parse<T: DeserializeOwned>(settings: &Json, architecture: &str) -> Result<T> {
     T::deserialize(settings).map_err(|e| {
-        Error::new(Kind::Format, format!("the model's configuration cannot be read: {e}"))
-            .hint(format!("see the keys of a {architecture} manifest in the manual"))
+        Error::new(Kind::Format, format!("the model's configuration cannot be read: {e}")).hint(
+            format!(
+                "`config` of a {architecture} manifest may be left out: the shapes say the rest"
+            ),
+        )
     })
 }

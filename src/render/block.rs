@@ -214,7 +214,11 @@ impl Numbers {
         let brief = |n: &Number| {
             let name = if n.name.len() <= 4 { n.name.to_uppercase() } else { n.name.clone() };
             let digits = if n.unit == "dB" { 1 } else { 3 };
-            let values: Vec<String> = n.values.iter().map(|v| format!("{v:.digits$}")).collect();
+            // Three digits after the point would show a small number as 0.000.
+            let small = |v: f64| v != 0.0 && v.abs() < 5e-4;
+            let text =
+                |v: &f64| if small(*v) { format!("{v:.1e}") } else { format!("{v:.digits$}") };
+            let values: Vec<String> = n.values.iter().map(text).collect();
             format!("{name} {} {}", values.join(" "), n.unit).trim_end().to_owned()
         };
         vec![self.all.iter().map(brief).collect::<Vec<_>>().join(" · ")]
@@ -234,8 +238,10 @@ mod tests {
             definition: format!("the {name}"),
         };
         let all = vec![number("psnr", &[29.41], "dB"), number("perceptual", &[0.1094], "")];
-        let brief = Numbers { all: all.clone(), defined: false };
+        let mut brief = Numbers { all: all.clone(), defined: false };
         assert_eq!(brief.lines(), ["PSNR 29.4 dB · perceptual 0.109"]);
+        brief.all.push(number("mse", &[8.96e-5], ""));
+        assert_eq!(brief.lines(), ["PSNR 29.4 dB · perceptual 0.109 · MSE 9.0e-5"]);
         let defined = Numbers { all, defined: true };
         let lines = ["psnr 29.41 dB", "    the psnr", "perceptual 0.1094", "    the perceptual"];
         assert_eq!(defined.lines(), lines);
