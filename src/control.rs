@@ -111,7 +111,7 @@ impl Control {
     }
 
     /// The stop check of work without a partial result to keep. Costs an atomic load; loops call it
-    /// at least ten times a second.
+    /// at least ten times a second. Loops with a partial result read [`Control::stop`] instead.
     ///
     /// # Errors
     /// `Interrupted` when the work is asked to stop; after [`Control::keep`] not at the first

@@ -110,8 +110,8 @@ impl State {
         Ok(())
     }
 
-    /// Enters the phase that makes the next step, at the best point so far; whether that is another
-    /// one than the last that was evaluated.
+    /// Moves to the phase of the next step, at the best point so far. Returns whether the point has
+    /// changed since the last evaluation.
     pub fn enter(&mut self, run: &Run<'_>) -> bool {
         let (phase, taken) = self.acting(run);
         if phase == self.phase {

@@ -1,7 +1,7 @@
 //! Pictures on a terminal: finds out what the terminal can do, and produces the bytes that show
 //! them.
 //!
-//! Results in half blocks and for iTerm2 are printed by viuer (`print.rs`). Previews, which are
+//! Results in half blocks and for iTerm2 are printed by viuer (`viuer.rs`). Previews, which are
 //! redrawn in place, and the other protocols have their own sinks.
 //!
 //! [`probe()`] queries the terminal once, with a deadline and without losing a key. A [`Painter`]
@@ -19,7 +19,6 @@ pub mod json;
 pub mod kitty;
 mod painter;
 pub mod plot;
-mod print;
 pub mod probe;
 pub mod sink;
 pub mod sinks;
@@ -27,6 +26,7 @@ pub mod sixel;
 mod terminal;
 pub mod text;
 pub mod tmux;
+mod viuer;
 
 pub use block::{Block, Cell, Curve, Diagnostic, Number, Numbers, Picture, Plot, Table, words};
 pub use environment::Options;

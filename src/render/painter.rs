@@ -1,11 +1,11 @@
 //! Lays out a result: pictures side by side with their captions, text beside or below them.
 
 use super::block::{Block, Picture, captioned};
-use super::print::printer_for;
 use super::sink::{ImageSink, unwritten};
 use super::sinks::sink_for;
 use super::terminal::{Colours, Terminal};
 use super::text::{cut, printable, width as columns_of, wrap};
+use super::viuer::printer_for;
 use crate::error::Result;
 use crate::lang::span;
 use crossterm::QueueableCommand;

@@ -1,7 +1,7 @@
 //! The cells of a session, their journal and their values. A cell is on the disk before it is
 //! shown.
 
-use super::folder;
+use super::sessions;
 use super::{
     Cell, Kept, Log, Opened, Plan, Rebuilt, Record, Run, SessionInfo, Values, in_force, replay,
 };
@@ -59,7 +59,7 @@ impl Cells {
 
     /// Replaces this session by the one in a journal; returns a description of damage found in it.
     pub(super) fn resume(&mut self, path: &Path) -> Result<Option<String>> {
-        let mut opened = folder::open(&self.files, path)?;
+        let mut opened = sessions::open(&self.files, path)?;
         if let Some(header) = opened.reading.header() {
             self.model = header.model.clone();
         }
@@ -100,7 +100,7 @@ impl Cells {
 
     /// All sessions of the folder.
     pub(super) fn sessions(&self) -> Result<Vec<SessionInfo>> {
-        self.folder.as_ref().map_or(Ok(Vec::new()), |f| folder::sessions(&self.files, f))
+        self.folder.as_ref().map_or(Ok(Vec::new()), |f| sessions::sessions(&self.files, f))
     }
 
     /// Records a cell and the values that it bound. Unless this returns [`Standing::Lost`], the
@@ -152,7 +152,7 @@ impl Cells {
 
     fn flush(&mut self) -> Result<()> {
         if let (None, Some(folder)) = (&self.opened, &self.folder) {
-            self.opened = Some(folder::create(&self.files, folder, &self.model)?);
+            self.opened = Some(sessions::create(&self.files, folder, &self.model)?);
         }
         while let (Some(opened), Some(record)) = (&mut self.opened, self.owed.first()) {
             opened.journal.append(record.clone())?;

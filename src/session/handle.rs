@@ -4,7 +4,7 @@ use super::cells::Cells;
 use super::event::{Event, Request};
 use super::snapshot::{Snapshot, gone};
 use super::worker::{Link, Worker};
-use super::{Log, SessionInfo, folder};
+use super::{Log, SessionInfo, sessions};
 use crate::control::{Control, Stop};
 use crate::error::{Error, Result};
 use crate::eval::State;
@@ -190,7 +190,7 @@ impl Session {
     /// When the folder cannot be read.
     pub fn sessions(&self) -> Result<Vec<SessionInfo>> {
         let files: Arc<dyn crate::store::Files> = Arc::new(Disk);
-        self.folder.as_ref().map_or(Ok(Vec::new()), |f| folder::sessions(&files, f))
+        self.folder.as_ref().map_or(Ok(Vec::new()), |f| sessions::sessions(&files, f))
     }
 }
 

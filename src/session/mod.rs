@@ -7,7 +7,6 @@
 mod cells;
 mod effect;
 mod event;
-mod folder;
 mod handle;
 mod journal;
 mod kept;
@@ -15,17 +14,18 @@ mod log;
 pub mod recall;
 mod record;
 pub mod script;
+mod sessions;
 mod snapshot;
 mod values;
 mod worker;
 
 pub use event::{Event, Given, Reply, Request, Resumed, Setting};
-pub use folder::{Opened, SessionInfo, create, open, sessions};
 pub use handle::{Session, Start};
 pub use journal::{Journal, Reading, read_journal};
 pub use kept::Kept;
 pub use log::{Log, replay};
 pub use record::{Cell, Header, Picture, Record, Status};
+pub use sessions::{Opened, SessionInfo, create, open, sessions};
 pub use snapshot::Snapshot;
 pub use values::{Plan, Rebuilt, Run, Values, in_force, stopped};
 

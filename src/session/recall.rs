@@ -1,6 +1,7 @@
 //! Converts results to journal cells, and journal cells back to blocks.
 
 use super::event::Given;
+use super::record::PICTURES;
 use super::{Cell, Picture, Status};
 use crate::error::Result;
 use crate::image::{Filter, Raster, decode, encode, resize};
@@ -9,8 +10,6 @@ use crate::render::{self, Block, text, words};
 
 /// Maximum length of the longer side of a picture in a journal, in pixels.
 const SIDE: usize = 96;
-/// Maximum number of pictures for each cell; the journal has the same limit.
-const PICTURES: usize = 8;
 
 /// Adds results to a journal cell, as lines and small pictures.
 ///

@@ -119,19 +119,19 @@ pub struct Setup<'s, 'a> {
     pub sigma: &'s dyn Fn() -> Result<f64>,
 }
 
-/// A kind of term: everything that the rest of the program knows about it.
+/// A kind of loss term, as the rest of the program knows it.
 pub struct TermKind {
     /// Its name, that of its parameter, and of its column in the trace.
     pub name: &'static str,
-    /// The parameter of `invert` that weighs it.
+    /// The parameter of `invert` that sets its weight.
     pub param: Param,
-    /// The weight unless one is given, if it can be had ([`TermKind::check`]).
+    /// The default weight; 0 where [`TermKind::check`] refuses.
     pub weight: f64,
-    /// Whether that weight is called `default` in the provenance, as it depends on the generator.
+    /// Whether the provenance calls that weight `default`, because it depends on the generator.
     pub automatic: bool,
     /// Whether it compares pictures.
     pub pictures: bool,
-    /// Refuses where it cannot be had.
+    /// Refuses a job or space in which the term does not work.
     pub check: fn(&Job<'_>, Space) -> Result<()>,
     /// The term; `None` where it is 0 everywhere.
     pub make: MakeTerm,
@@ -147,7 +147,7 @@ pub type Loss = (&'static str, Tensor);
 pub struct Objective<'a> {
     /// The pictures to reach, `[N, C, H, W]`, at the generator's size.
     targets: Tensor,
-    /// They as they are compared.
+    /// The targets at the size at which they are compared.
     compared: Tensor,
     /// The mask, `[1, 1, H, W]`.
     mask: Option<Tensor>,
