@@ -429,4 +429,4 @@ fn rounded(v: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

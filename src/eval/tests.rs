@@ -1055,7 +1055,7 @@ fn every_repair_is_applied_and_checks() {
 }
 
 /// Writes a small generator of this seed; its path.
-fn small(folder: &Path, seed: u64) -> String {
+pub(crate) fn small(folder: &Path, seed: u64) -> String {
     use crate::generator::toy::Toy;
     use crate::weights::{Manifest, safetensors};
     use candle_core::Device;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::error::Kind;
+use crate::eval::tests::small;
 use crate::eval::{Options, State};
 use crate::lang::span::Source;
 use crate::render::words;
@@ -165,4 +166,31 @@ fn settings_and_details() {
     }
     assert!(text.contains('█') && text.contains('▁'), "a falling curve: {text}");
     assert_eq!(details(&mut session, Some("r")).unwrap().unwrap(), text);
+}
+
+#[test]
+fn loads_in_a_row_keep_no_generator_that_nothing_refers_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = start(None, folder.path());
+    let files: Vec<String> = (0..8).map(|seed| small(folder.path(), seed)).collect();
+    let mut ids = Vec::new();
+    for file in &files {
+        all(&mut session, cells(&format!("load \"{file}\""))).1.unwrap();
+        ids.push(session.snapshot().state.model.as_ref().unwrap().id());
+    }
+    let alive = |session: &Session| -> Vec<usize> {
+        let now = session.snapshot();
+        (0..8).filter(|k| now.state.models().alive(&ids[*k]).is_some()).collect()
+    };
+    assert_eq!(alive(&session), [6, 7], "the two loaded last");
+    // Undo brings a released generator back.
+    for _ in 0..4 {
+        all(&mut session, Request::Undo).1.unwrap();
+    }
+    assert_eq!(session.snapshot().state.model.as_ref().unwrap().id(), ids[3]);
+    assert!(all(&mut session, cells("sample(seed: 1)")).0[0].starts_with("[picture 8×8"));
+    // One whose file is gone is named.
+    std::fs::remove_file(&files[1]).unwrap();
+    let said: Vec<String> = (0..3).flat_map(|_| all(&mut session, Request::Undo).0).collect();
+    assert!(said.iter().any(|l| l.contains("cannot be loaded again")), "{said:?}");
 }

@@ -11,9 +11,11 @@ use super::record::{Cell, Status};
 use crate::error::{Error, Kind, Result};
 use crate::eval;
 use crate::lang::ast::Def;
+use crate::latent::ModelId;
+use crate::safe::Safe;
 use crate::value::{Loaded, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Number of cells whose values stay in memory for undo although later cells bind the same names.
 const RECENT: usize = 50;
@@ -23,7 +25,34 @@ const RECENT: usize = 50;
 struct Outcome {
     values: BTreeMap<String, Value>,
     /// The generator after the cell, if the cell loads one.
-    model: Option<Arc<Loaded>>,
+    model: Option<Generator>,
+}
+
+/// A generator that a cell loaded. Undo does not keep it alive: it is loaded again when needed.
+#[derive(Clone)]
+struct Generator {
+    loaded: Weak<Loaded>,
+    id: ModelId,
+}
+
+impl Generator {
+    fn of(loaded: &Arc<Loaded>) -> Self {
+        Self { loaded: Arc::downgrade(loaded), id: loaded.id() }
+    }
+
+    /// Makes it the current generator of a session.
+    ///
+    /// # Errors
+    /// When it was released and cannot be loaded again.
+    fn take_up(self, session: &mut eval::State) -> Result<()> {
+        let again = || session.models().loaded(&self.id);
+        let found = self.loaded.upgrade().or_else(again).ok_or_else(|| {
+            Error::runtime(format!("the generator {} cannot be loaded again", Safe(&self.id.name)))
+                .hint("load its file")
+        })?;
+        session.model = Some(found);
+        Ok(())
+    }
 }
 
 /// The values of the cells of a session.
@@ -93,7 +122,7 @@ impl Values {
         let effect = self.effect(cell);
         let value = |n: &String| Some((n.clone(), session.names.get(n)?.clone()));
         let loads = with_bodies(&effect.uses, &session.functions).contains("load");
-        let model = session.model.clone().filter(|_| loads);
+        let model = session.model.as_ref().filter(|_| loads).map(Generator::of);
         let outcome = Outcome { values: effect.binds.iter().filter_map(value).collect(), model };
         self.at_hand.insert(cell.id, outcome);
         self.given_up.remove(&cell.id);
@@ -188,6 +217,8 @@ impl Values {
     ) -> Result<Rebuilt> {
         let mut session = base.clone();
         let mut troubles = Vec::new();
+        // The generator after the cells so far, where it is not yet that of the session.
+        let mut generator: Option<Generator> = None;
         for (cell, need) in cells.iter().filter(|c| in_force(c)).zip(&plan.needs) {
             let effect = self.effect(cell);
             for name in &effect.binds {
@@ -198,12 +229,18 @@ impl Values {
                 session.names.remove(&def.name.name);
                 session.functions.insert(def.name.name.clone(), def.clone());
             }
+            if *need == Need::Run {
+                troubles.extend(generator.take().and_then(|g| g.take_up(&mut session).err()));
+            }
+            let loaded = self.at_hand.get(&cell.id).and_then(|o| o.model.clone());
+            generator = loaded.filter(|_| *need == Need::Bind).or(generator);
             match self.take(&mut session, cell, need, run) {
                 Err(e) if stopped(&e) => return Err(e),
                 Err(e) => troubles.push(e),
                 Ok(()) => {}
             }
         }
+        troubles.extend(generator.and_then(|g| g.take_up(&mut session).err()));
         let missing =
             plan.names.iter().filter(|n| !session.names.contains_key(*n)).cloned().collect();
         Ok(Rebuilt { session, missing, loads: plan.loads, troubles })
@@ -221,7 +258,6 @@ impl Values {
             Need::Bind => {
                 let Some(outcome) = self.at_hand.get(&cell.id) else { return Ok(()) };
                 session.names.extend(outcome.values.clone());
-                session.model = outcome.model.clone().or(session.model.take());
                 Ok(())
             }
             Need::Recall(names) => self
