@@ -26,7 +26,7 @@ pub struct Directions {
 }
 
 impl Directions {
-    /// The direction of that name in its default space, the first one of [`ORDER`].
+    /// The direction of that name in its default space: the first of W, W+, S and Z.
     pub fn get(&self, name: &str) -> Option<&Direction> {
         self.by_name.get(name)?.first()
     }
