@@ -1,6 +1,6 @@
 //! Blocks as JSON, for other programs.
 
-use super::block::{Block, Cell, Diagnostic, Table};
+use super::block::{Block, Cell, Diagnostic, Number, Picture, Table};
 use crate::error::Error;
 use serde_json::{Value as Json, json};
 
@@ -8,7 +8,10 @@ use serde_json::{Value as Json, json};
 pub fn block(block: &Block) -> Json {
     match block {
         Block::Pictures(all) => {
-            let one = |p: &super::block::Picture| json!({"caption": p.caption, "width": p.raster.width, "height": p.raster.height});
+            let one = |p: &Picture| {
+                let (width, height) = (p.raster.width, p.raster.height);
+                json!({"caption": p.caption, "width": width, "height": height})
+            };
             json!({"type": "Pictures", "pictures": all.iter().map(one).collect::<Vec<_>>()})
         }
         Block::Table(t) => json!({"type": "Table", "rows": rows(t)}),
@@ -17,7 +20,10 @@ pub fn block(block: &Block) -> Json {
             json!({"type": "Plot", "title": p.title, "curves": curves.collect::<Vec<_>>()})
         }
         Block::Numbers(n) => {
-            let number = |n: &super::block::Number| json!({"name": n.name, "values": n.values, "unit": n.unit, "definition": n.definition});
+            let number = |n: &Number| {
+                let (name, unit) = (&n.name, &n.unit);
+                json!({"name": name, "values": n.values, "unit": unit, "definition": n.definition})
+            };
             json!({"type": "Numbers", "numbers": n.all.iter().map(number).collect::<Vec<_>>()})
         }
         Block::Text(lines) => json!({"type": "Text", "lines": lines}),
@@ -54,7 +60,7 @@ pub fn diagnostics(d: &Diagnostic) -> impl Iterator<Item = Json> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::block::{Curve, Number, Numbers, Picture, Plot};
+    use super::super::block::{Curve, Numbers, Plot};
     use super::*;
     use crate::error::Span;
     use crate::image::Raster;

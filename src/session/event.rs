@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::lang::span::Source;
 use crate::render::Block;
 use serde_json::Value as Json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A result of a statement.
@@ -36,8 +36,8 @@ pub enum Request {
     Undo,
     /// Redoes the cell that was undone last.
     Redo,
-    /// Gets values for these names of a resumed session, or for all names without a value.
-    Fetch(Option<BTreeSet<String>>),
+    /// Gets the values of all names that have none yet, after a resume.
+    Fetch,
     /// Continues the session of this name or path, or the latest one.
     Resume(Option<String>),
     /// The details of an inversion: the one of this name, or the last one.

@@ -108,7 +108,6 @@ impl Session {
     ///
     /// # Errors
     /// When another request is running.
-    /// When another request is running.
     pub fn submit(&mut self, request: Request, watched: bool) -> Result<()> {
         if self.running.is_some() {
             return Err(Error::runtime("the session is busy").hint("wait until it is done"));

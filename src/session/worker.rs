@@ -134,10 +134,7 @@ impl Worker {
                 let (cell, standing) = self.cells.redo();
                 self.moved(cell, standing, control)
             }
-            Request::Fetch(names) => {
-                let wanted = names.unwrap_or_else(|| self.missing.clone());
-                self.fetch(wanted, control).map(Reply::Ran)
-            }
+            Request::Fetch => self.fetch(self.missing.clone(), control).map(Reply::Ran),
             Request::Resume(wanted) => self.resume(wanted.as_deref(), control).map(Reply::Resumed),
             Request::Details(name) => self.details(name.as_deref(), control).map(Reply::Details),
             Request::Set(setting) => {

@@ -71,7 +71,8 @@ pub struct Form {
 }
 
 /// Index of the form of a direction that moves a code of this space: the one that was found for
-/// that space, else the one furthest up the lattice ([`Space::ALL`]) that can move it. `None` when no form can.
+/// that space, else the one furthest up the lattice ([`Space::ALL`]) that can move it. `None` when
+/// no form can.
 pub fn form_for(code: Space, forms: &[Form]) -> Option<usize> {
     let order = |s: Space| Space::ALL.iter().position(|o| *o == s);
     let able = forms.iter().enumerate().filter(|(_, f)| lattice::moved(code, f.space).is_ok());

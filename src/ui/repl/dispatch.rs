@@ -29,7 +29,7 @@ impl Repl {
                 self.say([format!("{n} cells dropped")])
             }
             Command::Rerun => {
-                self.ask(Request::Fetch(None))?;
+                self.ask(Request::Fetch)?;
                 if self.now().missing.is_empty() {
                     self.say(["all values are available"])
                 } else {
