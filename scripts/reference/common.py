@@ -44,3 +44,19 @@ def write_json(path, value):
         json.dump(value, f, indent=1, sort_keys=True)
         f.write("\n")
     print(f"{os.path.getsize(path):>9}  {path}")
+
+
+def write_case(folder, name, weights, numbers, reference, config=None):
+    """One case of tests/parity_families.rs: weights by the names of the official code, what its configuration says
+    (a dict, or None), and the numbers that it computed, with `reference` (a dict) saying how."""
+    os.makedirs(folder, exist_ok=True)
+    write_tensors(os.path.join(folder, name + ".safetensors"), weights, {})
+    if config is not None:
+        write_json(os.path.join(folder, name + ".json"), config)
+    write_tensors(os.path.join(folder, name + ".ref.safetensors"), numbers, {"reference": reference})
+
+
+def wave_loss(image):
+    """The loss whose gradients are compared: mean squared difference to a wave over the flat picture."""
+    wave = torch.sin(0.37 * torch.arange(image.numel(), dtype=torch.float64)).to(torch.float32)
+    return ((image - wave.reshape(image.shape)) ** 2).mean()

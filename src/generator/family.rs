@@ -20,6 +20,10 @@ pub struct Family {
     /// The layout of a file of this family; `None` for a file of another family. Not called
     /// for a file whose manifest names another family.
     pub detect: fn(&Listing) -> Option<&'static Layout>,
+    /// Whether `detect` looks for a generator anywhere in a file, going by shapes. It is called once,
+    /// for the whole file, when no other family knows any part of it. Else `detect` is called for
+    /// the file and below the prefixes of its names ([`super::roots`]).
+    pub anywhere: bool,
     /// Picks the generator's own tensors out of a file and completes the layout's settings from
     /// its tensors; `None` where rules and names suffice.
     pub prepare: Option<Prepare>,

@@ -35,6 +35,8 @@ pub struct Input {
     pub camera: Option<Tensor>,
     /// Transform of the input coordinates, `[N or 1, 3, 3]`; gradients flow into it.
     pub transform: Option<Tensor>,
+    /// The truncation whose statistics a generator uses that stores several (BigGAN), in (0, 1].
+    pub truncation: Option<f64>,
 }
 
 impl Input {
@@ -62,7 +64,8 @@ impl Input {
             other => other.clone(),
         };
         let (labels, camera) = (each(&self.labels)?, each(&self.camera)?);
-        Ok(Self { noise, labels, camera, transform: each(&self.transform)? })
+        let truncation = self.truncation;
+        Ok(Self { noise, labels, camera, transform: each(&self.transform)?, truncation })
     }
 
     /// The labels for `n` codes, `[n, c_dim]`: one row serves all of them.

@@ -14,6 +14,7 @@ mod input;
 mod layers;
 mod load;
 pub mod registry;
+mod roots;
 pub mod spaces;
 pub mod stylegan2;
 pub mod stylegan3;
@@ -67,6 +68,8 @@ pub struct Inputs {
     pub camera: bool,
     /// A transform of the input coordinates.
     pub transform: bool,
+    /// A truncation that chooses among stored statistics.
+    pub truncation: bool,
 }
 
 /// Description of a generator.

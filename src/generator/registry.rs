@@ -5,14 +5,15 @@
 //! and errors take families from here alone.
 //!
 //! Steps from a file to a generator:
-//! 1. [`recognise`] finds the family and the layout from the file's listing; no number is read.
+//! 1. [`recognise`] finds the family, the layout and the prefix of the generator's names
+//!    ([`super::roots`]) from the file's listing; no number is read.
 //! 2. The layout's rules rename the tensors, its `settings` gives the family's settings.
 //! 3. [`Family::prepare`] completes both where rules do not suffice.
 //! 4. [`Family::describe`] says what the generator is, from settings and shapes.
 //! 5. [`Family::read`] takes the tensors, and every tensor must be taken.
 
 use super::family::{Config, Family};
-use super::{Generator, Spec, dcgan, stylegan2, stylegan3};
+use super::{Generator, Spec, dcgan, roots, stylegan2, stylegan3};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use crate::weights::layout::Layout;
@@ -20,8 +21,7 @@ use crate::weights::{Checkpoint, Listing, Weights};
 use candle_core::Device;
 use std::sync::Arc;
 
-/// All families. The first that detects a file reads it, so `dcgan`, which goes by shapes, is the
-/// last.
+/// All families. The first that detects a file reads it.
 pub const FAMILIES: &[&Family] = &[
     &stylegan2::FAMILY,
     &stylegan3::FAMILY,
@@ -40,6 +40,8 @@ const UNREAD: &[(&str, &str)] = &[
 /// A checkpoint whose family is known; its tensors bear the family's names.
 #[derive(Clone, Debug)]
 pub struct Found {
+    /// Prefix of the generator's names in the file: `g_ema.`; empty for none.
+    pub root: String,
     /// The family.
     pub family: &'static Family,
     /// Layout of the file.
@@ -75,17 +77,36 @@ impl Found {
     }
 }
 
-/// The family and layout of a file; `None` where no family knows it.
-fn find(listing: &Listing) -> Option<(&'static Family, &'static Layout)> {
-    let said = listing.family.as_deref();
-    let asked = FAMILIES.iter().filter(|f| said.is_none_or(|s| s == f.name));
-    asked.filter_map(|f| Some((*f, (f.detect)(listing)?))).next()
+/// The generator in a file.
+struct Place {
+    /// Prefix of its names.
+    root: String,
+    family: &'static Family,
+    layout: &'static Layout,
+}
+
+/// The generator in a file; `None` where no family knows any.
+fn find(listing: &Listing) -> Option<Place> {
+    if let Some(said) = &listing.family {
+        let family = FAMILIES.iter().copied().find(|f| f.name == said)?;
+        return Some(Place { root: String::new(), family, layout: (family.detect)(listing)? });
+    }
+    let detect = |anywhere: bool, root: &str| {
+        let seen = listing.below(root);
+        let asked = FAMILIES.iter().copied().filter(|f| f.anywhere == anywhere);
+        let place = |family: &'static Family| {
+            Some(Place { root: root.to_owned(), family, layout: (family.detect)(&seen)? })
+        };
+        asked.filter_map(place).next()
+    };
+    let below = roots::of(listing).iter().find_map(|root| detect(false, root));
+    below.or_else(|| detect(true, ""))
 }
 
 /// The name of a file's family, or of a layout that is known but not read, or the manifest's word;
 /// `None` when nothing identifies it.
 pub fn name(listing: &Listing) -> Option<&str> {
-    let known = find(listing).map(|(family, _)| family.name);
+    let known = find(listing).map(|place| place.family.name);
     known.or(listing.family.as_deref()).or_else(|| unread(listing))
 }
 
@@ -103,14 +124,15 @@ fn unread(listing: &Listing) -> Option<&'static str> {
 /// # Errors
 /// When no family knows the file, and when its tensors do not fit the layout's rules.
 pub fn recognise(checkpoint: Checkpoint) -> Result<Found> {
-    let Some((family, layout)) = find(checkpoint.weights.list()) else {
+    let Some(Place { root, family, layout }) = find(checkpoint.weights.list()) else {
         return Err(unknown(&checkpoint.file, name(checkpoint.weights.list())));
     };
-    let settings = (layout.settings)(checkpoint.weights.list())
-        .map_err(|e| e.note(format!("in {}", checkpoint.file)))?;
+    let weights = checkpoint.weights.below(&root);
+    let settings =
+        (layout.settings)(weights.list()).map_err(|e| e.note(format!("in {}", checkpoint.file)))?;
     let stem = std::path::Path::new(&checkpoint.file).file_stem();
     let name = stem.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let weights = checkpoint.weights.renamed(layout)?;
+    let weights = weights.renamed(layout)?;
     let (weights, settings) = match family.prepare {
         Some(prepare) => {
             prepare(weights, settings).map_err(|e| e.note(format!("in {}", checkpoint.file)))?
@@ -118,7 +140,7 @@ pub fn recognise(checkpoint: Checkpoint) -> Result<Found> {
         None => (weights, settings),
     };
     let config = Config { name, settings, fingerprint: String::new() };
-    Ok(Found { family, layout, weights, config })
+    Ok(Found { root, family, layout, weights, config })
 }
 
 fn unknown(file: &str, family: Option<&str>) -> Error {
@@ -165,6 +187,12 @@ mod tests {
         assert_eq!(name(&listing(&nvidia, None)), Some("stylegan2"));
         assert_eq!(name(&listing(&nvidia, Some("encoder"))), Some("encoder"));
         assert!(find(&listing(&nvidia, Some("encoder"))).is_none());
+        // Below a prefix, the averaged copy before the trained one.
+        let both = ["g.", "g_ema.", "d."].map(|root| nvidia.map(|name| format!("{root}{name}")));
+        let both: Vec<&str> = both.as_flattened().iter().map(String::as_str).collect();
+        assert_eq!(find(&listing(&both, None)).map(|place| place.root), Some("g_ema.".to_owned()));
+        assert_eq!(find(&listing(&both[..2], None)).map(|place| place.root), Some("g.".to_owned()));
+        assert!(find(&listing(&both[4..], None)).is_none(), "a discriminator");
         assert_eq!(
             name(&listing(&["g.convs.0.conv.modulation.weight"], None)),
             Some("rosinality-stylegan2")

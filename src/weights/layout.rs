@@ -18,6 +18,9 @@ use crate::error::Result;
 use serde_json::Value as Json;
 use std::fmt;
 
+/// Beginning of the names of tensors that lie outside of the generator.
+pub const OUTSIDE: &str = "../";
+
 /// Digits of a number in a name.
 const DIGITS: usize = 4;
 
@@ -44,8 +47,13 @@ impl fmt::Debug for Layout {
 impl Layout {
     /// Result of the rules for a tensor of that name.
     pub(crate) fn place(&self, name: &str) -> Placed {
-        let fits = |rule: &'static Rule| Some((rule, captures(rule.from, name)?));
+        let outside = name.starts_with(OUTSIDE);
+        let fits = |rule: &'static Rule| {
+            let found = captures(rule.from, name)?;
+            (rule.from.starts_with(OUTSIDE) == outside).then_some((rule, found))
+        };
         match self.rules.iter().find_map(fits) {
+            None if outside => Placed::Ignored("it is not part of the generator"),
             None => Placed::Named(name.to_owned(), &[]),
             Some((Rule { to: To::Name(to, changes), .. }, found)) => {
                 Placed::Named(fill(to, &found), changes)
@@ -63,9 +71,14 @@ pub fn first(layouts: &'static [&'static Layout], listing: &Listing) -> Option<&
 
 /// Renames a tensor of a foreign layout.
 ///
-/// Patterns: `{n}`, any one letter, matches a number of up to four digits; `{word}` matches one
-/// part of the name, without dots; `{*}` matches anything, even nothing. The new name repeats them;
-/// a number may have a step as `{n+1}` or `{n-1}`.
+/// Patterns: `{n}`, any one letter, matches a number of up to four digits, `{n%2=1}` only one that
+/// leaves this remainder; `{word}` matches one part of the name, without dots; `{*}` matches
+/// anything, even nothing. The new name repeats them. Numbers may be calculated with, from left to
+/// right: `{n+1}`, `{n-1}`, `{n*2}`, `{n/2}`, `{n%2}`; a `^` at the end is 2 to that power, so
+/// `{n/2+3^}` of 3 is 16.
+///
+/// Names that begin with `../` lie outside of the generator in the file (see
+/// [`Listing::below`]). Only patterns that begin so match them; the others are left out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rule {
     /// Names in the file.
@@ -122,6 +135,8 @@ pub enum Change {
     Scale(f32),
     /// Leading dimensions of one element are dropped until this many dimensions are left.
     Squeeze(usize),
+    /// The same numbers with these sizes; a 0 is the size that is left over.
+    Reshape(&'static [usize]),
 }
 
 /// Result of the rules for one tensor.
@@ -139,6 +154,10 @@ fn captures<'a>(pattern: &'static str, name: &'a str) -> Option<Vec<(&'static st
     };
     let name = name.strip_prefix(head)?;
     let (key, rest) = rest.split_once('}')?;
+    let (key, condition) = match key.split_once('%') {
+        Some((key, condition)) => (key, Some(condition)),
+        None => (key, None),
+    };
     let longest = match key {
         "*" => name.len(),
         k if k.len() == 1 => name.bytes().take(DIGITS).take_while(u8::is_ascii_digit).count(),
@@ -146,6 +165,9 @@ fn captures<'a>(pattern: &'static str, name: &'a str) -> Option<Vec<(&'static st
     };
     let shortest = usize::from(key != "*");
     (shortest..=longest).rev().filter(|&end| name.is_char_boundary(end)).find_map(|end| {
+        if condition.is_some_and(|c| !leaves(&name[..end], c)) {
+            return None;
+        }
         let mut found = captures(rest, &name[end..])?;
         found.push((key, &name[..end]));
         Some(found)
@@ -165,13 +187,45 @@ fn fill(to: &str, found: &[(&str, &str)]) -> String {
     out + rest
 }
 
-/// The match of `n`, `n+1`, `word` or `*`; empty for a key that the pattern lacks.
+/// Whether a number meets a condition such as `2=1`: divided by 2 it leaves 1.
+fn leaves(number: &str, condition: &str) -> bool {
+    let remainder = || {
+        let (divisor, remainder) = condition.split_once('=')?;
+        let rest = number.parse::<u32>().ok()?.checked_rem(divisor.parse().ok()?)?;
+        Some(rest == remainder.parse::<u32>().ok()?)
+    };
+    remainder().unwrap_or(false)
+}
+
+/// The match of `n`, `word` or `*`, or a calculation with a number; empty for a key that the
+/// pattern lacks, and for a calculation that has no result.
 fn value(key: &str, found: &[(&str, &str)]) -> String {
     let get = |key: &str| found.iter().find(|(k, _)| *k == key).map_or("", |(_, v)| v);
-    let Some(at) = key.find(['+', '-']) else { return get(key).to_owned() };
-    let (key, step) = key.split_at(at);
-    let sum = get(key).parse::<i64>().ok().zip(step.parse::<i64>().ok()).map(|(n, s)| n + s);
-    sum.map_or_else(String::new, |n| n.to_string())
+    let Some(at) = key.find(OPERATORS) else { return get(key).to_owned() };
+    let (key, steps) = key.split_at(at);
+    let number = get(key).parse().ok().and_then(|n| calculate(n, steps));
+    number.map_or_else(String::new, |n| n.to_string())
+}
+
+/// Signs of the calculations in a new name.
+const OPERATORS: [char; 6] = ['+', '-', '*', '/', '%', '^'];
+
+/// A number after the steps `+1`, `*2`, …, from left to right.
+fn calculate(number: i64, steps: &str) -> Option<i64> {
+    let mut chars = steps.chars();
+    let Some(operator) = chars.next() else { return Some(number) };
+    let rest = chars.as_str();
+    let (operand, rest) = rest.split_at(rest.find(OPERATORS).unwrap_or(rest.len()));
+    let by = || operand.parse::<i64>().ok();
+    let next = match operator {
+        '+' => number.checked_add(by()?),
+        '-' => number.checked_sub(by()?),
+        '*' => number.checked_mul(by()?),
+        '/' => number.checked_div(by()?),
+        '%' => number.checked_rem(by()?),
+        _ => 2i64.checked_pow(u32::try_from(number).ok()?),
+    };
+    calculate(next?, rest)
 }
 
 impl Change {
@@ -190,6 +244,13 @@ impl Change {
                 let lead = shape.len().checked_sub(*rank)?;
                 shape[..lead].iter().all(|&n| n == 1).then(|| shape[lead..].to_vec())
             }
+            Self::Reshape(sizes) => {
+                let (all, known) = (shape.iter().product::<usize>(), known(sizes));
+                let rest = all.checked_div(known).filter(|rest| rest * known == all)?;
+                let free = sizes.iter().filter(|&&n| n == 0).count();
+                (free == 1 || (free == 0 && rest == 1))
+                    .then(|| sizes.iter().map(|&n| if n == 0 { rest } else { n }).collect())
+            }
         }
     }
 
@@ -203,9 +264,14 @@ impl Change {
             }
             Self::Add(v) => values.into_iter().map(|x| x + v).collect(),
             Self::Scale(v) => values.into_iter().map(|x| x * v).collect(),
-            Self::Squeeze(_) => values,
+            Self::Squeeze(_) | Self::Reshape(_) => values,
         }
     }
+}
+
+/// The product of the sizes that are given.
+fn known(sizes: &[usize]) -> usize {
+    sizes.iter().filter(|&&n| n > 0).product()
 }
 
 /// The numbers with their dimensions in another order.
@@ -243,6 +309,9 @@ mod tests {
             Rule::changed("{*}.b{r}.{layer}/kernel", "{*}.{layer}{r+1}", &[Change::Flip]),
             Rule::spare("{*}resample_filter", "it follows from the settings"),
             Rule::ignored("noises.{*}", "drawn afresh"),
+            Rule::name("convs.{n%2=0}.x", "b{n/2+3^}.conv0"),
+            Rule::name("convs.{n}.x", "b{n/2+3^}.conv{n%2}"),
+            Rule::name("../latent_avg", "w_avg"),
         ],
         settings: |l| Ok(l.config.clone()),
     };
@@ -263,6 +332,26 @@ mod tests {
         assert_eq!(TABLE.place("a.b.resample_filter"), Placed::Spare);
         assert_eq!(TABLE.place("noises.noise_3"), Placed::Ignored("drawn afresh"));
         assert_eq!(named("ü.b8.é/kernel"), "ü.é9");
+        let convs = ["convs.0.x", "convs.1.x", "convs.2.x", "convs.15.x"].map(named);
+        assert_eq!(convs, ["b8.conv0", "b8.conv1", "b16.conv0", "b1024.conv1"]);
+        // Outside of the generator, a tensor counts when a rule asks for it by that name.
+        assert_eq!(named("../latent_avg"), "w_avg");
+        for name in ["../style.1.weight", "../b8.resample_filter", "../d.weight"] {
+            let left = Placed::Ignored("it is not part of the generator");
+            assert_eq!(TABLE.place(name), left, "{name}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_names_are_calculated_with() {
+        let of = |key: &str, n: &'static str| value(key, &[("n", n)]);
+        assert_eq!([of("n*2-1", "3"), of("n%3", "5"), of("n/2+3^", "0")], ["5", "2", "8"]);
+        for (key, n) in [("n/0", "1"), ("n^", "70"), ("n+", "1"), ("m+1", "1"), ("n-4^", "3")] {
+            assert_eq!(of(key, n), "", "{key} of {n}");
+        }
+        assert!(
+            leaves("7", "2=1") && !leaves("8", "2=1") && !leaves("8", "2") && !leaves("x", "2=0")
+        );
     }
 
     #[test]
@@ -280,8 +369,13 @@ mod tests {
         assert_eq!(Change::Add(1.0).apply(&[1], vec![2.0]), [3.0]);
         assert_eq!(Change::Scale(4.0).apply(&[1], vec![2.0]), [8.0]);
         assert_eq!(Change::Squeeze(1).shape(&[1, 1, 4]), Some(vec![4]));
+        assert_eq!(Change::Reshape(&[2, 0, 1]).shape(&[8]), Some(vec![2, 4, 1]));
+        assert_eq!(Change::Reshape(&[8]).shape(&[2, 4]), Some(vec![8]));
         for (change, shape) in [
             (Change::Squeeze(1), &[2, 4][..]),
+            (Change::Reshape(&[3, 0]), &[2, 4]),
+            (Change::Reshape(&[4]), &[2, 4]),
+            (Change::Reshape(&[0, 0]), &[2, 4]),
             (Change::Squeeze(3), &[2, 4]),
             (Change::Flip, &[4]),
             (permute, &[4]),

@@ -1,6 +1,7 @@
 //! Content of a file, without its numbers.
 
 use super::array::DType;
+use super::layout::OUTSIDE;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
@@ -22,8 +23,13 @@ pub struct Listing {
     pub classes: Vec<String>,
     /// Family named by the file's manifest: `stylegan2`, `encoder`, …; `None` without a manifest.
     pub family: Option<String>,
-    /// The settings that it holds beside the tensors; null for none.
+    /// The settings that it holds beside the tensors; null for none. Of a listing below a prefix:
+    /// those below the prefix.
     pub config: Json,
+    /// The settings of the whole file, where the listing is one below a prefix; else null.
+    pub outside: Json,
+    /// The settings in a JSON file that lies beside it; null for none.
+    pub beside: Json,
 }
 
 impl Listing {
@@ -40,6 +46,38 @@ impl Listing {
     /// Whether a module of that class is in it.
     pub fn has_class(&self, name: &str) -> bool {
         self.classes.iter().any(|c| c == name)
+    }
+
+    /// The name of a tensor as seen from below a prefix that ends in a dot: without the prefix, or
+    /// with `../` in front where it lies elsewhere.
+    pub(crate) fn seen_from(prefix: &str, name: &str) -> String {
+        match name.strip_prefix(prefix) {
+            Some(inner) => inner.to_owned(),
+            None => format!("{OUTSIDE}{name}"),
+        }
+    }
+
+    /// The same file seen from below a prefix of its names: `g_ema.`; an empty one changes nothing.
+    ///
+    /// Tensors below it lose the prefix, others are called `../NAME`. The settings are those below
+    /// it, and [`Listing::outside`] has all.
+    #[must_use]
+    pub fn below(&self, prefix: &str) -> Self {
+        if prefix.is_empty() {
+            return self.clone();
+        }
+        let seen = |(n, s): (&String, &Shape)| (Self::seen_from(prefix, n), s.clone());
+        let inner = |at: Option<&Json>, key: &str| {
+            at.and_then(|json| json.get(key).or_else(|| json.get("_modules")?.get(key)).cloned())
+        };
+        let keys = prefix.trim_end_matches('.').split('.');
+        let config = keys.fold(Some(self.config.clone()), |at, key| inner(at.as_ref(), key));
+        Self {
+            tensors: self.tensors.iter().map(seen).collect(),
+            config: config.unwrap_or(Json::Null),
+            outside: self.config.clone(),
+            ..self.clone()
+        }
     }
 
     /// Number of tensors of each type, as `f16 ×2, f32 ×48`.

@@ -19,6 +19,7 @@
 //! ```
 
 pub mod array;
+mod beside;
 mod container;
 mod containers;
 #[cfg(test)]
@@ -111,11 +112,19 @@ impl Checkpoint {
 
 /// Opens a file of any container, detected by its content, without reading tensor data.
 ///
+/// A JSON configuration that lies beside the file comes with it ([`Listing::beside`]).
+///
 /// # Errors
 /// One line with file, offset and rule when the file breaks its container's rules or a budget of
 /// `limits`; `Io` when it cannot be read or is not a regular file.
 pub fn open(path: &Path, limits: &Limits) -> Result<Checkpoint> {
-    checkpoint(Source::open(path, limits)?, limits)
+    let mut opened = checkpoint(Source::open(path, limits)?, limits)?;
+    if opened.family().is_none() {
+        let (settings, note) = beside::read(path);
+        opened.notes.extend(note);
+        opened.weights.set_beside(settings);
+    }
+    Ok(opened)
 }
 
 /// As [`open`], for bytes in memory (the embedded model): errors call the file `name`.
@@ -146,7 +155,7 @@ fn checkpoint(source: Source, limits: &Limits) -> Result<Checkpoint> {
     let mut spend = Spend::new(bytes);
     draft.tensors.values().try_for_each(|t| t.charge(&mut spend))?;
     let Draft { family, classes, config, provenance, notes, tensors } = draft;
-    let listing = Listing { tensors: BTreeMap::new(), classes, family, config };
+    let listing = Listing { classes, family, config, ..Listing::default() };
     Ok(Checkpoint {
         file: source.name().to_string(),
         format,

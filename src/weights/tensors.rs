@@ -31,6 +31,8 @@ pub struct Weights {
     held: BTreeMap<String, Held>,
     /// Names that a loader may leave.
     spare: BTreeSet<String>,
+    /// Names of the file that a layout left out, and why.
+    left_out: Vec<(String, &'static str)>,
 }
 
 /// A tensor that was not taken yet.
@@ -68,7 +70,7 @@ impl Weights {
         listing.tensors = tensors.iter().map(shape).collect();
         let held = |(name, lazy)| (name, Held { at: At::File(lazy), changes: &[] });
         let held = tensors.into_iter().map(held).collect();
-        Self { file: one_line(file), listing, held, spare: BTreeSet::new() }
+        Self { file: one_line(file), listing, held, spare: BTreeSet::new(), left_out: Vec::new() }
     }
 
     /// Tensors in memory; errors call them `name`. A variable stays the variable that it
@@ -81,7 +83,12 @@ impl Weights {
             Listing { tensors: tensors.iter().map(shape).collect(), ..Listing::default() };
         let held = |(name, t)| (name, Held { at: At::Memory(t), changes: &[] });
         let held = tensors.into_iter().map(held).collect();
-        Self { file: one_line(name), listing, held, spare: BTreeSet::new() }
+        Self { file: one_line(name), listing, held, spare: BTreeSet::new(), left_out: Vec::new() }
+    }
+
+    /// Adds the configuration that lies beside the file.
+    pub(super) fn set_beside(&mut self, settings: serde_json::Value) {
+        self.listing.beside = settings;
     }
 
     /// The file's name, safe to print.
@@ -114,6 +121,7 @@ impl Weights {
             listing: Listing { tensors: BTreeMap::new(), ..self.listing },
             held: BTreeMap::new(),
             spare: BTreeSet::new(),
+            left_out: self.left_out,
         };
         let mut shapes = self.listing.tensors;
         for (old, held) in self.held {
@@ -124,6 +132,26 @@ impl Weights {
             out.put(new, held, shape)?;
         }
         Ok(out)
+    }
+
+    /// The same tensors, seen from below a prefix of their names; see [`Listing::below`].
+    #[must_use]
+    pub fn below(self, prefix: &str) -> Self {
+        if prefix.is_empty() {
+            return self;
+        }
+        let seen = |name: String| Listing::seen_from(prefix, &name);
+        Self {
+            listing: self.listing.below(prefix),
+            held: self.held.into_iter().map(|(name, held)| (seen(name), held)).collect(),
+            spare: self.spare.into_iter().map(seen).collect(),
+            ..self
+        }
+    }
+
+    /// The tensors of the file that its layout leaves out, as seen from the generator, and why.
+    pub fn left_out(&self) -> &[(String, &'static str)] {
+        &self.left_out
     }
 
     /// The tensors by the names of a layout, with its changes applied when they are taken; ignored
@@ -137,6 +165,7 @@ impl Weights {
             listing: Listing { tensors: BTreeMap::new(), ..self.listing },
             held: BTreeMap::new(),
             spare: BTreeSet::new(),
+            left_out: self.left_out,
         };
         let mut shapes = self.listing.tensors;
         for (name, held) in self.held {
@@ -147,7 +176,10 @@ impl Weights {
                     out.spare.insert(name.clone());
                     (name.clone(), &[][..])
                 }
-                Placed::Ignored(_) => continue,
+                Placed::Ignored(why) => {
+                    out.left_out.push((name, why));
+                    continue;
+                }
             };
             for change in changes {
                 shape.shape = change.shape(&shape.shape).ok_or_else(|| {

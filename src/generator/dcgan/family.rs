@@ -21,6 +21,7 @@ pub const FAMILY: Family = Family {
             space",
     layouts: LAYOUTS,
     detect: |listing| layout::first(LAYOUTS, listing),
+    anywhere: true,
     prepare: Some(prepare),
     describe,
     read,

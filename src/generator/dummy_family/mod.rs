@@ -23,6 +23,7 @@ pub const FAMILY: Family = Family {
     about: "pictures that are linear in their code, for tests",
     layouts: LAYOUTS,
     detect: |listing| layout::first(LAYOUTS, listing),
+    anywhere: false,
     prepare: None,
     describe,
     read: |weights, config, device| {

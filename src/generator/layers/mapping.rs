@@ -1,9 +1,9 @@
 //! The mapping network of StyleGAN2 and StyleGAN3.
 
-use super::{Dense, Reader};
+use super::{Dense, Reader, mean_of_mapping};
 use crate::error::{Error, Result};
 use crate::tensor::Activation;
-use candle_core::{D, Tensor};
+use candle_core::{D, Device, Tensor};
 
 /// Sizes of a mapping network.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,6 +51,20 @@ impl Mapping {
             width = out;
         }
         Ok(Self { embed, layers, z_dim: c.z_dim, c_dim: c.c_dim })
+    }
+
+    /// The mean of w over the prior, `[w_dim]`; the classes of a conditional generator take turns.
+    pub(in crate::generator) fn mean(&self, device: &Device) -> Result<Tensor> {
+        let c = self.c_dim;
+        mean_of_mapping(self.z_dim, device, &|z, first| {
+            if c == 0 {
+                return self.forward(z, None);
+            }
+            let n = z.dim(0)?;
+            let hot = |i: usize| (0..c).map(move |k| f32::from(u8::from((first + i) % c == k)));
+            let labels = Tensor::from_iter((0..n).flat_map(hot), device)?.reshape((n, c))?;
+            self.forward(z, Some(&labels))
+        })
     }
 
     /// z `[N, z_dim]`, labels `[N, c_dim]` → w `[N, w_dim]`.

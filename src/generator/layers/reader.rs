@@ -36,6 +36,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Whether there is a tensor of that name.
+    pub(in crate::generator) fn has(&self, name: &str) -> bool {
+        self.source.has(name)
+    }
+
     fn fetch(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let t = self.source.take(name, shape)?;
         Ok(if t.is_variable() { t } else { t.to_device(self.device)?.contiguous()? })

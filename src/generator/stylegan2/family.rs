@@ -14,6 +14,7 @@ pub const FAMILY: Family = Family {
             labels",
     layouts: LAYOUTS,
     detect: |listing| layout::first(LAYOUTS, listing),
+    anywhere: false,
     prepare: None,
     describe: |listing, config| {
         let c = Given::parse(&config.named())?.complete(listing)?;

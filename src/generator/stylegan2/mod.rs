@@ -68,7 +68,11 @@ impl StyleGan2 {
         let spec = family::spec(&config, source.list(), fingerprint);
         let mut r = Reader::new(source, device);
         let mapping = Mapping::read(&mut r, &config.mapping())?;
-        let mean_w = r.buffer("mapping.w_avg", &[config.w_dim])?;
+        let mean_w = if r.has("mapping.w_avg") {
+            r.buffer("mapping.w_avg", &[config.w_dim])?
+        } else {
+            mapping.mean(device)?
+        };
         let synthesis = Synthesis::read(&mut r, &config, halves)?;
         let (parameters, buffers) = r.finish();
         Ok(Self {

@@ -25,6 +25,7 @@ pub const FAMILY: Family = Family {
             be turned and moved",
     layouts: LAYOUTS,
     detect: |listing| layout::first(LAYOUTS, listing),
+    anywhere: false,
     prepare: None,
     describe: |listing, config| {
         let c = Given::parse(&config.named())?.complete(listing)?;
