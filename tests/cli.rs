@@ -291,6 +291,49 @@ fn info_and_convert_keep_the_fingerprint() {
     assert_eq!(print(pkl), print("g.safetensors"));
 }
 
+/// Labels from a file are what a class is in numbers; what does not fit is said before it runs.
+#[test]
+fn labels_come_from_a_file_or_a_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/reference/stylegan3/sg3_r_32_c3.pkl")
+        .to_string_lossy()
+        .into_owned();
+    let npy = |name: &str, shape: &str, numbers: &[f32]| {
+        let head = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+        let head = format!("{head:<117}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend_from_slice(head.as_bytes());
+        numbers.iter().for_each(|v| bytes.extend_from_slice(&v.to_le_bytes()));
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    };
+    npy("one.npy", "(3,)", &[0.0, 1.0, 0.0]);
+    npy("two.npy", "(2, 3)", &[0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+    npy("wide.npy", "(4,)", &[0.0; 4]);
+    let eval = |code: &str| gannet(folder.path(), &["--model", &model, "eval", code]);
+    for equal in [
+        "assert norm(sample(class: 1) - sample(labels: \"one.npy\")) == 0",
+        "assert norm(sample(n: 2, class: [1, 2]) - sample(n: 2, labels: \"two.npy\")) == 0",
+        "assert norm(sample(class: 1) - sample(class: 2)) > 0",
+        "assert mse(render(sample(space: Z, class: 1)), render(sample(labels: \"one.npy\"))) == 0",
+    ] {
+        let o = eval(equal);
+        assert_eq!(code(&o), 0, "{equal}: {}", text(&o.stderr));
+    }
+    for (wrong, exit, words) in [
+        ("sample(labels: \"wide.npy\")", 1, "it reads [3]"),
+        ("sample(n: 3, labels: \"two.npy\")", 1, "for 3 codes"),
+        ("sample(class: 0, labels: \"one.npy\")", 1, "both `class` and `labels`"),
+        ("sample(labels: \"no.npy\")", 2, "there is no file no.npy"),
+        ("invert(sample(class: 0), labels: \"no.npy\")", 2, "there is no file no.npy"),
+        ("sample()", 1, "conditional on 3"),
+    ] {
+        let o = eval(wrong);
+        assert_eq!(code(&o), exit, "{wrong}: {}", text(&o.stderr));
+        assert!(text(&o.stderr).contains(words), "{wrong}: {}", text(&o.stderr));
+    }
+}
+
 #[test]
 fn a_hostile_pickle_is_refused_in_one_line() {
     let folder = tempfile::tempdir().unwrap();

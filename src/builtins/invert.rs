@@ -86,6 +86,7 @@ fn special() -> impl Iterator<Item = &'static str> {
 }
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
+    shared::check_labels(call)?;
     let Some(m) = call.model.clone() else { return Ok(Type::Inversion(CodeType::default())) };
     let word = match (call.value("method"), call.arg("method")) {
         (Some(Const::Choice(w, _)), _) => w.as_str(),

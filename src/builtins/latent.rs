@@ -35,6 +35,7 @@ pub const BUILTIN: Builtin = Builtin {
             )
             .named(),
             shared::CLASS,
+            shared::LABELS,
         ],
         returns: "Latent",
         infer,
@@ -54,6 +55,7 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
+    shared::check_labels(call)?;
     let model = call.model.clone();
     let Some(Const::Text(path)) = call.value("path") else {
         return Ok(Type::Latent(CodeType { model, ..CodeType::default() }));

@@ -60,6 +60,7 @@ pub const BUILTIN: Builtin = Builtin {
             )
             .named(),
             shared::CLASS,
+            shared::LABELS,
         ],
         returns: "Image",
         infer,
@@ -82,6 +83,7 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
+    shared::check_labels(call)?;
     let model = shared::model_of(call, "code");
     if let (Some(m), Some(cutoff), Some(arg)) =
         (&model, shared::count(call, "cutoff"), call.arg("cutoff"))
@@ -110,8 +112,8 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
                 "the class of a {} code is fixed: it entered between Z and W",
                 code.space
             ))
-            .at(args.span("class"))
-            .hint("leave `class` out, or draw the code with it: sample(class: 0)"));
+            .at(args.span(if args.get("labels").is_some() { "labels" } else { "class" }))
+            .hint("leave it out, or draw the code with it: sample(class: 0)"));
         }
         code.parts.insert(Part::Labels, labels);
     }

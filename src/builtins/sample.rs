@@ -35,6 +35,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "Z, W, W+ or S; by default W, or Z without a W",
             ),
             shared::CLASS,
+            shared::LABELS,
             Param::optional("model", &[Kind::Model], "-", "a generator other than the current one")
                 .named(),
         ],
@@ -74,6 +75,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     if let Some(m) = &model {
         shared::check_class(call, m)?;
     }
+    shared::check_labels(call)?;
     let count = if call.arg("n").is_some() { shared::count(call, "n") } else { Some(1) };
     let space = if call.arg("space").is_some() { space } else { given };
     let layers = space.and_then(|s| model.as_ref()?.layers(s));

@@ -5,12 +5,15 @@ use crate::builtin::{
 };
 use crate::error::{Error, Result};
 use crate::latent::Code;
+use crate::limits::LIMITS;
 use crate::metric::Metric;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::space::lattice::{self, Repair};
 use crate::value::{Image, Loaded, Value};
+use crate::weights;
 use candle_core::Tensor;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The parameter `class`, alike wherever there is one.
@@ -22,6 +25,33 @@ pub const CLASS: Param = Param::optional(
 )
 .whole(0, 1_000_000)
 .named();
+
+/// The parameter `labels`, alike wherever there is a class: for generators whose condition is not
+/// one class of several.
+pub const LABELS: Param = Param::optional(
+    "labels",
+    &[Kind::Text],
+    "-",
+    "file with the numbers that a conditional generator reads in place of a class: [C], or [N, C] \
+     with one row for each code",
+)
+.named();
+
+/// Refuses a file of labels that does not exist.
+///
+/// # Errors
+/// When a constant path leads to no file, and none is written before.
+pub fn check_labels(call: &CheckedCall<'_>) -> Result<()> {
+    let (Some(arg), Some(Const::Text(path))) = (call.arg("labels"), call.value("labels")) else {
+        return Ok(());
+    };
+    if call.will_exist(path) || Path::new(path).exists() {
+        return Ok(());
+    }
+    Err(Error::check(format!("there is no file {}", Safe(path)))
+        .at(arg.span)
+        .hint("labels are an array in a file: numpy.save(\"labels.npy\", …)"))
+}
 
 /// Refuses a constant class that the generator does not have.
 ///
@@ -43,20 +73,33 @@ pub fn check_class(call: &CheckedCall<'_>, model: &ModelFacts) -> Result<()> {
     Err(bounds.refusal(crate::error::Kind::Check, "class", (*k, arg.span)))
 }
 
-/// One-hot labels of the classes given, `[n, c_dim]`; `None` without classes.
+/// The labels that a call gives, `[n, c_dim]`: one-hot for a class, or the numbers of a file;
+/// `None` without either.
 ///
 /// # Errors
-/// When the generator has no classes or fewer, and when both a class and `n` are missing.
+/// When the generator has no classes or fewer, when their number is neither one nor `n`, and for a
+/// file that does not hold labels of the generator.
 pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
     let (given, c) = (args.many("class"), model.facts.c_dim);
-    if given.is_empty() && args.get("class").is_none() {
+    let classes = !given.is_empty() || args.get("class").is_some();
+    let file = args.get("labels").is_some();
+    if !classes && !file {
         return Ok(None);
     }
-    let (name, span) = (crate::safe::Safe(&model.facts.name), args.span("class"));
+    let asked = if file { "labels" } else { "class" };
+    let (name, span) = (crate::safe::Safe(&model.facts.name), args.span(asked));
     if c == 0 {
         return Err(Error::runtime(format!("{name} has no classes"))
             .at(span)
-            .hint("leave `class` out"));
+            .hint(format!("leave `{asked}` out")));
+    }
+    if file {
+        if classes {
+            return Err(Error::runtime("both `class` and `labels` are given")
+                .at(span)
+                .hint("keep the one that says what you mean"));
+        }
+        return file_labels(args.text("labels")?, model, n).map_err(|e| e.at(span)).map(Some);
     }
     if given.len() != 1 && given.len() != n {
         return Err(Error::runtime(format!("{} classes for {n} codes", given.len()))
@@ -77,6 +120,31 @@ pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
         }
     }
     Ok(Some(Tensor::from_vec(all, (n, c), model.device())?))
+}
+
+/// The labels in a file, `[n, c_dim]`.
+fn file_labels(path: &str, model: &Loaded, n: usize) -> Result<Tensor> {
+    let c = model.facts.c_dim;
+    let mut file = weights::open(Path::new(path), &LIMITS)?;
+    let names: Vec<String> = file.weights.list().tensors.keys().cloned().collect();
+    let [only] = &names[..] else {
+        return Err(Error::runtime(format!("the file holds {} arrays, not one", names.len()))
+            .hint("save the labels alone: numpy.save(\"labels.npy\", …)"));
+    };
+    let numbers = file.weights.take_any(only)?;
+    let rows = match *numbers.dims() {
+        [d] if d == c => numbers.unsqueeze(0)?,
+        [rows, d] if d == c && (rows == 1 || rows == n) => numbers,
+        ref other => {
+            let name = Safe(&model.facts.name);
+            return Err(Error::runtime(format!(
+                "labels of shape {other:?} for {n} codes of {name}"
+            ))
+            .hint(format!("it reads [{c}], or [{n}, {c}] with one row for each code")));
+        }
+    };
+    let rows = if rows.dim(0)? == n { rows } else { rows.repeat((n, 1))? };
+    Ok(rows.to_device(model.device())?)
 }
 
 /// As [`labels`], for calls in which a conditional generator needs them.

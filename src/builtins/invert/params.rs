@@ -2,7 +2,7 @@
 //! together from the constants in their files.
 
 use crate::builtin::{Kind, Param};
-use crate::builtins::shared::CLASS;
+use crate::builtins::shared::{CLASS, LABELS};
 use crate::invert::{METHODS, TERMS};
 
 /// Maximum passes of an encoder; more than a few hardly change the result.
@@ -62,7 +62,7 @@ const FIRST: [Param; 9] = [
 ];
 
 /// Those after them.
-const LAST: [Param; 5] = [
+const LAST: [Param; 6] = [
     Param::optional(
         "mask",
         &[Kind::Mask],
@@ -83,6 +83,7 @@ const LAST: [Param; 5] = [
     .seed()
     .named(),
     CLASS,
+    LABELS,
 ];
 
 /// Meaning of `auto`, then every method's summary.
