@@ -56,7 +56,7 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    fn new(
+    pub(super) fn new(
         op: &str,
         x: (usize, usize, usize, usize),
         w: (usize, usize, usize, usize),
@@ -150,7 +150,8 @@ impl Sizes {
         (UNFOLDED / (channels * self.taps() * self.ow).max(1)).clamp(1, self.oh.max(1))
     }
 
-    fn forward(&self, x: &[f32], w: &[f32]) -> Vec<f32> {
+    /// `[n, o, oh, ow]` from x `[n, i, h, w]` and w `[o, i, k, k]`.
+    pub(super) fn forward(&self, x: &[f32], w: &[f32]) -> Vec<f32> {
         let mut out = vec![0f32; self.n * self.o * self.oh * self.ow];
         let plain = self.slide.plain(self.k);
         let rows = if plain { self.oh } else { self.rows_at_a_time(self.i) };
@@ -193,7 +194,7 @@ impl Sizes {
     }
 
     /// The transpose of [`Self::forward`] in x: `[n, i, h, w]` from g `[n, o, oh, ow]`.
-    fn transpose(&self, g: &[f32], w: &[f32]) -> Vec<f32> {
+    pub(super) fn transpose(&self, g: &[f32], w: &[f32]) -> Vec<f32> {
         let mut out = vec![0f32; self.n * self.i * self.h * self.w];
         let (plane, grid, inner) = (self.h * self.w, self.oh * self.ow, self.i * self.taps());
         let (block, shared) = (self.channel_block(), Shared::new(&mut out));
@@ -233,7 +234,7 @@ impl Sizes {
     }
 
     /// The gradient in w: `[o, i, k, k]` from x `[n, i, h, w]` and g `[n, o, oh, ow]`.
-    fn weight(&self, x: &[f32], g: &[f32]) -> Vec<f32> {
+    pub(super) fn weight(&self, x: &[f32], g: &[f32]) -> Vec<f32> {
         let inner = self.i * self.taps();
         let mut out = vec![0f32; self.o * inner];
         let (plane, grid, block) = (self.h * self.w, self.oh * self.ow, self.channel_block());

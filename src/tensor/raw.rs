@@ -5,7 +5,7 @@
 //! in a fixed order of additions: results are the same bits for any size of the thread pool.
 #![allow(unsafe_code)]
 
-use candle_core::{CpuStorage, Layout, Result, bail};
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -24,6 +24,24 @@ pub(super) fn f32s<'a>(op: &str, storage: &'a CpuStorage, layout: &Layout) -> Re
         Some((start, end)) => Ok(&data[start..end]),
         None => bail!("{op}: expected a contiguous tensor, found strides {:?}", layout.stride()),
     }
+}
+
+/// Runs `f` with the numbers of contiguous f32 tensors of the CPU: for a gradient that gives several
+/// results at once.
+pub(super) fn with_numbers<R>(
+    op: &str,
+    tensors: &[&Tensor],
+    f: impl FnOnce(&[&[f32]]) -> R,
+) -> Result<R> {
+    let held: Vec<_> = tensors.iter().map(|t| t.storage_and_layout()).collect();
+    let mut slices = Vec::with_capacity(held.len());
+    for (storage, layout) in &held {
+        match &**storage {
+            Storage::Cpu(storage) => slices.push(f32s(op, storage, layout)?),
+            _ => bail!("{op}: expected a tensor on the CPU"),
+        }
+    }
+    Ok(f(&slices))
 }
 
 /// The numbers of a contiguous tensor of f32 or of f16, in single precision.
@@ -228,6 +246,15 @@ pub(super) fn planes(out: &mut [f32], len: usize, f: impl Fn(usize, &mut [f32]) 
             .with_min_len(SERIAL.div_ceil(2 * len))
             .enumerate()
             .for_each(|(i, p)| f(i, p));
+    }
+}
+
+/// Runs `f` for every part, in parallel when `work` elements a part are worth it.
+pub(super) fn each<T: Send>(parts: Vec<T>, work: usize, f: impl Fn(T) + Sync + Send) {
+    if parts.len() * work < SERIAL {
+        parts.into_iter().for_each(f);
+    } else {
+        parts.into_par_iter().for_each(f);
     }
 }
 

@@ -14,6 +14,7 @@ mod buffer;
 mod ceiling;
 mod conv;
 mod dense;
+mod depthwise;
 mod direct;
 mod driver;
 mod filtered;
@@ -29,6 +30,7 @@ mod pointwise;
 mod portable;
 mod products;
 mod schemes;
+mod separable;
 mod stack;
 mod styled;
 #[cfg(test)]
@@ -39,9 +41,11 @@ mod x86;
 
 pub use ceiling::ceiling;
 pub(super) use dense::{times, times_transposed};
+pub(super) use depthwise::depthwise_rows;
 pub(super) use filtered::Between;
 pub(super) use full::FullConv;
 pub use isa::{Isa, force};
 pub use network::{Network, Stage};
+pub(super) use separable::{Band, Finish as FinishRows, PlaneBack, Through};
 pub use stack::Stack;
 pub use styled::{RgbConv, StyledConv};

@@ -1,0 +1,488 @@
+//! A separable convolution: 3×3 of every channel by itself, then 1×1 over the channels, with a
+//! style before and noise, bias and activation behind it, as one operator.
+//!
+//! Maps are read and written once: a band of rows is convolved into a buffer that stays in the
+//! cache, multiplied by the weights of the 1×1, and finished there.
+#![allow(unsafe_code)]
+
+use super::act::{Activation, bias_act, noise_bias_act, scale};
+use super::conv::{conv2d, tracked};
+use super::depthwise::{TAPS, depthwise, taps_of};
+use super::engine::{Band, FinishRows, Isa, PlaneBack, Through};
+use super::raw::{Into, Mat, Shared, f32s, gemm, inside, jobs, scratch, with_numbers};
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Elements of the buffers of one band.
+const BUFFERED: usize = 1 << 16;
+/// Pixels of a band at least and at most.
+const PIXELS: (usize, usize) = (256, 2048);
+/// Bands from which on they are shared out alone; fewer are cut by output channels as well.
+const BANDS: usize = 8;
+/// Output channels of such a part.
+const ROWS: usize = 128;
+
+/// A separable convolution with its weights.
+#[derive(Clone, Debug)]
+pub struct Separable {
+    depthwise: Option<Tensor>,
+    pointwise: Tensor,
+    bias: Tensor,
+    activation: Activation,
+    fused: Option<Arc<Numbers>>,
+}
+
+/// Frozen weights on the CPU.
+#[derive(Debug)]
+struct Numbers {
+    isa: Isa,
+    /// `[I, 9]`.
+    taps: Option<Vec<f32>>,
+    /// `[O, I]`.
+    mix: Vec<f32>,
+    bias: Vec<f32>,
+    act: [f32; 2],
+}
+
+impl Separable {
+    /// A convolution with weights `[I, 1, 3, 3]` (none: 1×1 alone) and `[O, I, 1, 1]` and a bias
+    /// `[O]`. Frozen weights are read once, so a change of them is not seen.
+    ///
+    /// # Errors
+    /// When they do not fit, and for an activation that its fields forbid.
+    pub fn new(
+        depthwise: Option<&Tensor>,
+        pointwise: &Tensor,
+        bias: &Tensor,
+        activation: Activation,
+    ) -> Result<Self> {
+        activation.check("separable")?;
+        let (o, i, kh, kw) = pointwise.dims4()?;
+        let fits = depthwise.is_none_or(|d| d.dims() == [i, 1, 3, 3]);
+        if !fits || (kh, kw) != (1, 1) || bias.dims() != [o] {
+            bail!(
+                "separable: weights {:?} and {:?} and bias {:?} do not fit",
+                depthwise.map(Tensor::dims),
+                pointwise.dims(),
+                bias.dims()
+            );
+        }
+        let mut all = [pointwise, bias].into_iter().chain(depthwise);
+        let plain = all.all(|t| !t.track_op() && t.device().is_cpu() && t.dtype() == DType::F32);
+        let numbers = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
+        let fused = if plain && activation.clamp.is_none() {
+            Some(Arc::new(Numbers {
+                isa: Isa::current(),
+                taps: depthwise.map(numbers).transpose()?,
+                mix: numbers(pointwise)?,
+                bias: numbers(bias)?,
+                act: [activation.slope as f32, activation.gain as f32],
+            }))
+        } else {
+            None
+        };
+        Ok(Self {
+            depthwise: depthwise.cloned(),
+            pointwise: pointwise.clone(),
+            bias: bias.clone(),
+            activation,
+            fused,
+        })
+    }
+
+    /// Scales the channels by the style, convolves, and adds noise and bias before the activation.
+    ///
+    /// # Shapes
+    /// x `[N, I, H, W]`, style `[N, I]`, noise `[N or 1, 1, H, W]` → `[N, O, H, W]`.
+    ///
+    /// # Errors
+    /// When shapes do not fit.
+    pub fn forward(&self, x: &Tensor, style: &Tensor, noise: Option<&Tensor>) -> Result<Tensor> {
+        match &self.fused {
+            Some(numbers) if x.device().is_cpu() && noise.is_none_or(|n| !n.track_op()) => {
+                let noise = noise.map(Tensor::contiguous).transpose()?;
+                let op = Fused { numbers: numbers.clone(), noise };
+                x.contiguous()?.apply_op2(&style.contiguous()?, op)
+            }
+            _ => self.one_by_one(x, style, noise),
+        }
+    }
+
+    /// The same from single operators, with gradients to everything.
+    fn one_by_one(&self, x: &Tensor, style: &Tensor, noise: Option<&Tensor>) -> Result<Tensor> {
+        let x = scale(x, style)?;
+        let x = self.depthwise.as_ref().map_or(Ok(x.clone()), |d| depthwise(&x, d))?;
+        let y = conv2d(&x, &self.pointwise, 1, 0)?;
+        match noise {
+            Some(noise) => noise_bias_act(&y, noise, &self.bias, self.activation),
+            None => bias_act(&y, &self.bias, self.activation),
+        }
+    }
+}
+
+/// All sizes of one convolution.
+#[derive(Clone, Copy)]
+struct Sizes {
+    n: usize,
+    i: usize,
+    o: usize,
+    h: usize,
+    w: usize,
+}
+
+impl Sizes {
+    fn plane(self) -> usize {
+        self.h * self.w
+    }
+
+    /// Rows of a band.
+    fn rows(self) -> usize {
+        let pixels = (BUFFERED / (self.i + self.o).max(1)).clamp(PIXELS.0, PIXELS.1);
+        (pixels / self.w.max(1)).clamp(1, self.h.max(1))
+    }
+
+    /// Bands of a sample.
+    fn bands(self) -> usize {
+        self.h.div_ceil(self.rows())
+    }
+
+    /// The sample and the rows of a band, counted through all samples.
+    fn band(self, at: usize) -> (usize, Range<usize>) {
+        let (bands, rows) = (self.bands(), self.rows());
+        let first = at % bands * rows;
+        (at / bands, first..self.h.min(first + rows))
+    }
+
+    /// Parts of `channels` results that a band is cut into.
+    fn parts(self, channels: usize) -> usize {
+        if self.n * self.bands() < BANDS { channels.div_ceil(ROWS).max(1) } else { 1 }
+    }
+}
+
+struct Fused {
+    numbers: Arc<Numbers>,
+    noise: Option<Tensor>,
+}
+
+impl Fused {
+    fn sizes(&self, x: &Shape, style: &Shape) -> Result<Sizes> {
+        let (n, i, h, w) = x.dims4()?;
+        let o = self.numbers.bias.len();
+        if style.dims() != [n, i] || self.numbers.mix.len() != o * i {
+            bail!("separable: input {x:?} and styles {style:?} do not fit {o} outputs");
+        }
+        let fits = |m: &Tensor| m.dims() == [1, 1, h, w] || m.dims() == [n, 1, h, w];
+        if let Some(map) = self.noise.as_ref().filter(|m| !fits(m)) {
+            bail!("separable: a noise map {:?} does not fit {x:?}", map.shape());
+        }
+        Ok(Sizes { n, i, o, h, w })
+    }
+
+    /// The taps of every channel of every sample, with its style; or the styles.
+    fn factors(&self, style: &[f32]) -> Vec<f32> {
+        let Some(taps) = &self.numbers.taps else { return style.to_vec() };
+        let channels = taps.len() / TAPS;
+        let scaled = |(at, s): (usize, &f32)| taps_of(taps, at % channels, false).map(|t| t * s);
+        style.iter().enumerate().flat_map(scaled).collect()
+    }
+
+    fn forward(&self, z: Sizes, x: &[f32], style: &[f32], noise: Option<&[f32]>) -> Vec<f32> {
+        let numbers = &*self.numbers;
+        let (factors, mut out) = (self.factors(style), vec![0f32; z.n * z.o * z.plane()]);
+        let (each, parts) = (factors.len() / z.n.max(1), z.parts(z.o));
+        let shared = Shared::new(&mut out);
+        let shared_noise = noise.is_some_and(|map| map.len() == z.plane());
+        jobs(z.n * z.bands() * parts, 1, |job| {
+            let (sample, rows) = z.band(job / parts);
+            let first = job % parts * ROWS;
+            let outputs = if parts == 1 { 0..z.o } else { first..z.o.min(first + ROWS) };
+            let (start, len) = (rows.start * z.w, rows.len() * z.w);
+            let at = (sample * z.o + outputs.start) * z.plane() + start;
+            scratch(z.i * len, |mid| {
+                let band = Band {
+                    x: &x[sample * z.i * z.plane()..][..z.i * z.plane()],
+                    size: (z.h, z.w),
+                    rows: rows.clone(),
+                    factors: &factors[sample * each..][..each],
+                    taps: numbers.taps.is_some(),
+                    out: &mut *mid,
+                };
+                band.run(numbers.isa);
+                let into = Into { out: &shared, at, stride: z.plane(), add: false };
+                let mix = Mat::new(&numbers.mix[outputs.start * z.i..], z.i);
+                // SAFETY: every job owns its rows of its outputs.
+                unsafe { gemm(into, [outputs.len(), len, z.i], mix, Mat::new(mid, len)) };
+            });
+            let map = noise.map(|n| &n[if shared_noise { 0 } else { sample * z.plane() }..]);
+            let finish = FinishRows {
+                out: &shared,
+                at: (at, z.plane()),
+                len,
+                bias: &numbers.bias[outputs],
+                noise: map.map(|n| &n[start..][..len]),
+                act: numbers.act,
+            };
+            // SAFETY: as above.
+            unsafe { finish.run(numbers.isa) };
+        });
+        out
+    }
+
+    /// The gradient in front of the 1×1: `mixᵀ · (g through the activation)`, `[N, I, H, W]`.
+    fn mixed_back(&self, z: Sizes, y: &[f32], g: &[f32]) -> Vec<f32> {
+        let numbers = &*self.numbers;
+        let mut out = vec![0f32; z.n * z.i * z.plane()];
+        let (shared, parts) = (Shared::new(&mut out), z.parts(z.i));
+        jobs(z.n * z.bands() * parts, 1, |job| {
+            let (sample, rows) = z.band(job / parts);
+            let first = job % parts * ROWS;
+            let inputs = if parts == 1 { 0..z.i } else { first..z.i.min(first + ROWS) };
+            let (start, len) = (rows.start * z.w, rows.len() * z.w);
+            scratch(z.o * len, |through| {
+                for (o, out) in through.chunks_exact_mut(len.max(1)).enumerate() {
+                    let from = (sample * z.o + o) * z.plane() + start;
+                    let (y, g) = (&y[from..][..len], &g[from..][..len]);
+                    Through { y, g, act: numbers.act, out }.run(numbers.isa);
+                }
+                let at = (sample * z.i + inputs.start) * z.plane() + start;
+                let into = Into { out: &shared, at, stride: z.plane(), add: false };
+                let mix = Mat::new(&numbers.mix[inputs.start..], z.i).t();
+                // SAFETY: every job owns its rows of its channels.
+                unsafe { gemm(into, [inputs.len(), len, z.o], mix, Mat::new(through, len)) };
+            });
+        });
+        out
+    }
+
+    /// The gradients of x and of the styles.
+    fn backward(&self, z: Sizes, [x, style, y, g]: [&[f32]; 4]) -> (Vec<f32>, Vec<f32>) {
+        let numbers = &*self.numbers;
+        let mut gradient = self.mixed_back(z, y, g);
+        let mut styles = vec![0f32; z.n * z.i];
+        let (planes, sums) = (Shared::new(&mut gradient), Shared::new(&mut styles));
+        jobs(z.n * z.i, 1, |at| {
+            let taps = numbers.taps.as_ref().map(|t| taps_of(t, at % z.i, true));
+            let mut sum = 0.0;
+            scratch(z.plane(), |spare| {
+                let back = PlaneBack {
+                    x: &x[at * z.plane()..][..z.plane()],
+                    size: (z.h, z.w),
+                    taps: taps.as_ref(),
+                    style: style[at],
+                    // SAFETY: every job owns its plane.
+                    g: unsafe { planes.slice(at * z.plane(), z.plane()) },
+                    spare,
+                    sum: &mut sum,
+                };
+                back.run(numbers.isa);
+            });
+            // SAFETY: every job owns its sum.
+            let own = unsafe { sums.slice(at, 1) };
+            own[0] = sum as f32;
+        });
+        (gradient, styles)
+    }
+}
+
+impl CustomOp2 for Fused {
+    fn name(&self) -> &'static str {
+        "separable"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let z = self.sizes(l1.shape(), l2.shape())?;
+        let (x, style) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
+        let maps: Vec<&Tensor> = self.noise.iter().collect();
+        let run = |maps: &[&[f32]]| inside(|| self.forward(z, x, style, maps.first().copied()));
+        let out = with_numbers(self.name(), &maps, run)?;
+        Ok((CpuStorage::F32(out), (z.n, z.o, z.h, z.w).into()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        style: &Tensor,
+        y: &Tensor,
+        g: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (z, g) = (self.sizes(x.shape(), style.shape())?, g.contiguous()?);
+        let both = |t: &[&[f32]]| inside(|| self.backward(z, [t[0], t[1], t[2], t[3]]));
+        let (dx, ds) = with_numbers(self.name(), &[x, style, y, &g], both)?;
+        let tensor = |v: Vec<f32>, like: &Tensor| Tensor::from_vec(v, like.shape(), like.device());
+        Ok((tracked(x, || tensor(dx, x))?, tracked(style, || tensor(ds, style))?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::depthwise::tests::naive as naive_depthwise;
+    use super::super::reference::{D, check, close, compare, flat, naive_act, naive_conv};
+    use super::*;
+
+    const ACT: Activation = Activation { slope: 0.2, gain: 1.5, clamp: None };
+
+    /// As defined; the arguments are x, style, 3×3, 1×1, bias and noise.
+    fn naive(a: &[D], taps: bool, noise: bool) -> D {
+        let (mut x, plane) = (a[0].clone(), a[0].shape[2] * a[0].shape[3]);
+        x.v.iter_mut().enumerate().for_each(|(at, v)| *v *= a[1].v[at / plane]);
+        let x = if taps { naive_depthwise(&x, &a[2]) } else { x };
+        let mut y = naive_conv(&x, &a[3], 1, 0);
+        let (o, each) = (y.shape[1], y.shape[1] * plane);
+        for (at, v) in y.v.iter_mut().enumerate() {
+            let map = if a[5].shape[0] == 1 { 0 } else { at / each * plane };
+            let noise = if noise { a[5].v[map + at % plane] } else { 0.0 };
+            *v = naive_act(*v + a[4].v[at / plane % o] + noise, ACT);
+        }
+        y
+    }
+
+    fn arguments(&[n, i, o, h, w, maps]: &[usize; 6]) -> Vec<D> {
+        [
+            ("x", vec![n, i, h, w]),
+            ("s", vec![n, i]),
+            ("d", vec![i, 1, 3, 3]),
+            ("p", vec![o, i, 1, 1]),
+            ("b", vec![o]),
+            ("e", vec![maps, 1, h, w]),
+        ]
+        .map(|(name, shape)| D::random(name, &shape))
+        .to_vec()
+    }
+
+    fn run(a: &[Tensor], taps: bool, noise: bool) -> Result<Tensor> {
+        let layer = Separable::new(taps.then_some(&a[2]), &a[3], &a[4], ACT)?;
+        layer.forward(&a[0], &a[1], noise.then_some(&a[5]))
+    }
+
+    #[test]
+    fn fused_and_from_single_operators() {
+        for (at, sizes) in
+            [[1, 1, 1, 1, 1, 1], [2, 3, 4, 5, 4, 2], [1, 4, 2, 3, 19, 1]].iter().enumerate()
+        {
+            let all = arguments(sizes);
+            for (taps, noise) in [(true, true), (true, false), (false, false), (false, true)] {
+                let name = format!("separable {at} {taps} {noise}");
+                let frozen: Vec<Tensor> = all[2..].iter().map(D::tensor).collect();
+                let fast = |a: &[Tensor]| run(&[a, &frozen].concat(), taps, noise);
+                let slow = |a: &[D]| naive(&[a, &all[2..]].concat(), taps, noise);
+                check(&name, &all[..2], &fast, &slow);
+            }
+            compare(&format!("all of {at}"), &all, &|a| run(a, true, true), &|a| {
+                naive(a, true, true)
+            });
+        }
+    }
+
+    /// Maps of many bands, and of few with many channels.
+    #[test]
+    fn bands_and_parts_meet() {
+        for sizes in [[2, 20, 40, 70, 90, 2], [1, 300, 140, 6, 5, 1]] {
+            let all = arguments(&sizes);
+            let tensors: Vec<Tensor> = all.iter().map(D::tensor).collect();
+            let found = run(&tensors, true, true).expect("separable");
+            close(&flat(&found), &naive(&all, true, true).v, 3e-6, "large");
+            // The gradients are those of the single operators.
+            let gradients = |fused: bool| -> Vec<Vec<f64>> {
+                let vars: Vec<_> = tensors[..2]
+                    .iter()
+                    .map(|t| candle_core::Var::from_tensor(t).expect("var"))
+                    .collect();
+                let layer = Separable::new(Some(&tensors[2]), &tensors[3], &tensors[4], ACT)
+                    .expect("layer");
+                let (x, s, e) = (vars[0].as_tensor(), vars[1].as_tensor(), Some(&tensors[5]));
+                let y = if fused { layer.forward(x, s, e) } else { layer.one_by_one(x, s, e) };
+                let grads = y.and_then(|y| y.sqr()?.sum_all()?.backward()).expect("gradients");
+                vars.iter().map(|v| flat(grads.get(v).expect("gradient"))).collect()
+            };
+            for (a, b) in gradients(true).iter().zip(&gradients(false)) {
+                close(a, b, 1e-5, "gradient");
+            }
+        }
+    }
+
+    /// Measures the layers of a generator of 1024 pixels, and their gradients. Run alone, with
+    /// optimisation.
+    #[test]
+    #[ignore = "a measurement"]
+    fn timing() {
+        use super::super::haar_up2;
+        use std::time::Instant;
+        let t = |shape: &[usize]| {
+            Tensor::randn(0f32, 0.1, shape, &candle_core::Device::Cpu).expect("tensor")
+        };
+        let mut totals = [0.0; 2];
+        for (side, i, o) in [
+            (8, 512, 512),
+            (16, 512, 512),
+            (32, 512, 512),
+            (64, 512, 512),
+            (128, 512, 256),
+            (256, 256, 128),
+            (512, 128, 64),
+        ] {
+            let (x, s) = (t(&[1, i, side / 2, side / 2]), t(&[1, i]));
+            let layer = |i: usize, o: usize| {
+                Separable::new(Some(&t(&[i, 1, 3, 3])), &t(&[o, i, 1, 1]), &t(&[o]), ACT)
+            };
+            let layers = [layer(i / 4, o), layer(o, o)].map(|l| l.expect("layer"));
+            let styles = [t(&[1, i / 4]), t(&[1, o])];
+            let noise = t(&[1, 1, side, side]);
+            let mut line = String::new();
+            for grad in [false, true] {
+                let mut best = [f64::INFINITY; 4];
+                for _ in 0..7 {
+                    let var = candle_core::Var::from_tensor(&s).expect("var");
+                    let s = if grad { var.as_tensor() } else { &s };
+                    let mut marks = vec![Instant::now()];
+                    let mut y = haar_up2(&x, s).expect("haar");
+                    marks.push(Instant::now());
+                    for (layer, style) in layers.iter().zip(&styles) {
+                        y = layer.forward(&y, style, Some(&noise)).expect("layer");
+                        marks.push(Instant::now());
+                    }
+                    if grad {
+                        let loss = y.mean_all().expect("mean");
+                        marks.push(Instant::now());
+                        loss.backward().expect("backward");
+                        marks.push(Instant::now());
+                        marks.remove(3);
+                    }
+                    for (best, two) in best.iter_mut().zip(marks.windows(2)) {
+                        *best = best.min((two[1] - two[0]).as_secs_f64());
+                    }
+                }
+                let steps = if grad { 4 } else { 3 };
+                line += &format!(
+                    "{:?} ",
+                    best[..steps].iter().map(|v| (v * 1e4).round() / 10.0).collect::<Vec<_>>()
+                );
+                totals[usize::from(grad)] += best[..steps].iter().sum::<f64>();
+            }
+            println!("{side}: ms of wavelet, convolutions{{, gradients}}: {line}");
+        }
+        println!("together: {totals:?} s");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let t = |shape: &[usize]| D::random("t", shape).tensor();
+        let new =
+            |d: &[usize], p: &[usize], b: &[usize]| Separable::new(Some(&t(d)), &t(p), &t(b), ACT);
+        assert!(new(&[3, 1, 3, 3], &[2, 4, 1, 1], &[2]).is_err());
+        assert!(new(&[4, 1, 3, 3], &[2, 4, 3, 3], &[2]).is_err());
+        assert!(new(&[4, 1, 3, 3], &[2, 4, 1, 1], &[3]).is_err());
+        let layer = new(&[4, 1, 3, 3], &[2, 4, 1, 1], &[2]).expect("layer");
+        let run = |x: &[usize], s: &[usize], e: &[usize]| layer.forward(&t(x), &t(s), Some(&t(e)));
+        assert!(run(&[1, 4, 5, 5], &[1, 4], &[1, 1, 5, 5]).is_ok());
+        assert!(run(&[1, 3, 5, 5], &[1, 3], &[1, 1, 5, 5]).is_err());
+        assert!(run(&[2, 4, 5, 5], &[1, 4], &[1, 1, 5, 5]).is_err());
+        assert!(run(&[1, 4, 5, 5], &[1, 4], &[2, 1, 5, 5]).is_err());
+    }
+}
