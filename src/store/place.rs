@@ -1,4 +1,4 @@
-//! Location of a user's state.
+//! Locations of a user's state and models.
 
 use std::ffi::OsString;
 use std::io;
@@ -18,6 +18,24 @@ pub fn session_folder() -> Option<PathBuf> {
 /// The history of what was typed, one file a user.
 pub fn history_file() -> Option<PathBuf> {
     state_folder().map(|s| s.join("history"))
+}
+
+/// Folders in which a user keeps models, the one that new files go to first: those of
+/// `$GANNET_MODELS` (a list as `$PATH` is); else `$XDG_DATA_HOME/gannet/models`, or
+/// `~/.local/share/gannet/models`, and `models` in the folder that gannet was started in.
+pub fn model_folders() -> Vec<PathBuf> {
+    folders(|name| std::env::var_os(name))
+}
+
+fn folders(var: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let set = |name: &str| var(name).filter(|v| !v.is_empty());
+    if let Some(list) = set("GANNET_MODELS") {
+        let named = std::env::split_paths(&list).filter(|p| !p.as_os_str().is_empty());
+        return named.collect();
+    }
+    let data = set("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+    let data = data.or_else(|| set("HOME").map(|h| PathBuf::from(h).join(".local/share")));
+    data.map(|d| d.join("gannet/models")).into_iter().chain([PathBuf::from("models")]).collect()
 }
 
 /// Checks that files can be made in a folder, or the folder in its nearest existing parent, without
@@ -63,6 +81,20 @@ mod tests {
         for wrong in [file.clone(), file.join("new")] {
             assert!(writable(&wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn models_are_looked_for_where_the_user_says() {
+        let with = |pairs: &[(&str, &str)]| {
+            folders(|name| pairs.iter().find(|p| p.0 == name).map(|p| OsString::from(p.1)))
+        };
+        let paths = |all: &[&str]| all.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(with(&[("GANNET_MODELS", "/a:/b"), ("HOME", "/h")]), paths(&["/a", "/b"]));
+        let home = paths(&["/h/.local/share/gannet/models", "models"]);
+        assert_eq!(with(&[("GANNET_MODELS", ""), ("HOME", "/h")]), home);
+        let data = paths(&["/d/gannet/models", "models"]);
+        assert_eq!(with(&[("XDG_DATA_HOME", "/d"), ("HOME", "/h")]), data);
+        assert_eq!(with(&[]), paths(&["models"]));
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) struct Draft {
     pub(super) notes: Vec<String>,
     /// Its tensors, unread.
     pub(super) tensors: BTreeMap<String, Lazy>,
+    /// All bytes of a model of several files; `None` when it is the file that was opened.
+    pub(super) whole: Option<Source>,
 }
 
 /// A file as the containers look at it: its first bytes, and what is inside a zip or a pickle, read

@@ -4,7 +4,7 @@ use super::container::{Container, Draft, Probe};
 use super::pickle::{self, Work};
 use super::source::Source;
 use super::zip::{self, Archive};
-use super::{numpy, nvidia, safetensors, tar, torch};
+use super::{numpy, nvidia, openvino, other, safetensors, tar, tensorflow, torch};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 
@@ -12,9 +12,13 @@ use crate::limits::Limits;
 pub(super) const CONTAINERS: &[&Container] = &[
     &safetensors::CONTAINER,
     &nvidia::CONTAINER,
+    &tensorflow::CONTAINER,
     &torch::ZIP,
     &torch::LEGACY,
     &torch::PICKLE,
+    &numpy::OBJECTS,
+    &openvino::ZIP,
+    &openvino::FILES,
     &numpy::NPY,
     &numpy::NPZ,
     #[cfg(test)]
@@ -35,6 +39,12 @@ impl<'a> Probe<'a> {
                 let archive = Archive::open(source, limits)?;
                 probe.pickle = torch::zipped(source, &archive, limits)?;
                 probe.archive = Some(archive);
+            }
+            h if h.starts_with(numpy::npy::MAGIC) => {
+                if let Some(objects) = numpy::npy::objects(source)? {
+                    let mut work = Work::new(limits, source.len());
+                    probe.pickle = Some(pickle::load(&objects, &mut work)?);
+                }
             }
             h if pickle::begins(h) => {
                 let mut work = Work::new(limits, source.len());
@@ -64,8 +74,12 @@ pub(super) fn read(source: &Source, limits: &Limits) -> Result<(&'static str, Dr
 fn read_one(source: &Source, limits: &Limits) -> Result<(&'static str, Draft, u64)> {
     let probe = Probe::new(source, limits)?;
     match CONTAINERS.iter().find(|c| (c.begins)(&probe.head) && (c.holds)(&probe)) {
-        Some(container) => Ok((container.name, (container.read)(&probe)?, probe.bytes())),
-        None => Err(unknown(source, &probe.head)),
+        Some(container) => {
+            let draft = (container.read)(&probe)?;
+            let bytes = draft.whole.as_ref().map_or(0, Source::len).max(probe.bytes());
+            Ok((container.name, draft, bytes))
+        }
+        None => Err(unknown(source, limits)),
     }
 }
 
@@ -75,17 +89,15 @@ pub(super) fn begins(head: &[u8]) -> bool {
 }
 
 /// The error for bytes of an unknown format; it names the format where it recognises one.
-fn unknown(source: &Source, head: &[u8]) -> Error {
-    let names: Vec<&str> = CONTAINERS.iter().map(|c| c.name).collect();
-    let known = format!("this is none of {}", names.join(", "));
-    let what = match head {
-        [0x89, b'H', b'D', b'F', ..] => "this is HDF5, which is not read",
-        [0x1f, 0x8b, ..] => "this is a gzip file; unpack it first",
-        [b'<', ..] => "this is a web page, not a model: the download failed",
-        [b'v', b'e', b'r', b's', b'i', b'o', b'n', ..] => {
-            "this is a Git LFS pointer, not the file itself"
+fn unknown(source: &Source, limits: &Limits) -> Error {
+    match other::other(source, limits) {
+        Ok(Some(other)) => {
+            source.fail(0, format_args!("this is {}", other.what)).hint(other.repair)
         }
-        _ => &known,
-    };
-    source.fail(0, what)
+        Ok(None) => {
+            let names: Vec<&str> = CONTAINERS.iter().map(|c| c.name).collect();
+            source.fail(0, format_args!("this is none of {}", names.join(", ")))
+        }
+        Err(e) => e,
+    }
 }

@@ -13,13 +13,10 @@
 //! ];
 //! ```
 
-use super::listing::Listing;
+use super::listing::{Listing, OUTSIDE};
 use crate::error::Result;
 use serde_json::Value as Json;
 use std::fmt;
-
-/// Beginning of the names of tensors that lie outside of the generator.
-pub const OUTSIDE: &str = "../";
 
 /// Digits of a number in a name.
 const DIGITS: usize = 4;
@@ -58,7 +55,10 @@ impl Layout {
             Some((Rule { to: To::Name(to, changes), .. }, found)) => {
                 Placed::Named(fill(to, &found), changes)
             }
-            Some((Rule { to: To::Spare(_), .. }, _)) => Placed::Spare,
+            Some((Rule { to: To::Spare(_), .. }, _)) => Placed::Spare(name.to_owned(), &[]),
+            Some((Rule { to: To::SpareAs(to, changes, _), .. }, found)) => {
+                Placed::Spare(fill(to, &found), changes)
+            }
             Some((Rule { to: To::Ignored(why), .. }, _)) => Placed::Ignored(why),
         }
     }
@@ -103,6 +103,16 @@ impl Rule {
         Self { from, to: To::Spare(why) }
     }
 
+    /// A tensor that a loader may take or leave, under another name and changed.
+    pub const fn spare_as(
+        from: &'static str,
+        to: &'static str,
+        changes: &'static [Change],
+        why: &'static str,
+    ) -> Self {
+        Self { from, to: To::SpareAs(to, changes, why) }
+    }
+
     /// A tensor that is not part of the model.
     pub const fn ignored(from: &'static str, why: &'static str) -> Self {
         Self { from, to: To::Ignored(why) }
@@ -117,6 +127,8 @@ pub enum To {
     /// It keeps its name; a loader may take or leave it, for this reason. It does not count towards
     /// the fingerprint.
     Spare(&'static str),
+    /// As `Spare`, with this name, and its numbers changed in this order.
+    SpareAs(&'static str, &'static [Change], &'static str),
     /// It is left out, for this reason.
     Ignored(&'static str),
 }
@@ -137,18 +149,24 @@ pub enum Change {
     Squeeze(usize),
     /// The same numbers with these sizes; a 0 is the size that is left over.
     Reshape(&'static [usize]),
+    /// Leading dimensions become one until this many dimensions are left.
+    Merge(usize),
+    /// So many dimensions of one element are dropped in front and at the end.
+    Ones(usize, usize),
+    /// One dimension, counted from 0, runs backwards: BGR becomes RGB.
+    Reverse(usize),
 }
 
 /// Result of the rules for one tensor.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Placed {
     Named(String, &'static [Change]),
-    Spare,
+    Spare(String, &'static [Change]),
     Ignored(&'static str),
 }
 
 /// Matches of a pattern's parts in a name; `None` when it does not fit.
-fn captures<'a>(pattern: &'static str, name: &'a str) -> Option<Vec<(&'static str, &'a str)>> {
+pub(super) fn captures<'p, 'a>(pattern: &'p str, name: &'a str) -> Option<Vec<(&'p str, &'a str)>> {
     let Some((head, rest)) = pattern.split_once('{') else {
         return (pattern == name).then(Vec::new);
     };
@@ -181,14 +199,14 @@ fn fill(to: &str, found: &[(&str, &str)]) -> String {
     while let Some((head, tail)) = rest.split_once('{') {
         let (key, tail) = tail.split_once('}').unwrap_or((tail, ""));
         out.push_str(head);
-        out.push_str(&value(key, found));
+        out.push_str(&calculated(key, found));
         rest = tail;
     }
     out + rest
 }
 
 /// Whether a number meets a condition such as `2=1`: divided by 2 it leaves 1.
-fn leaves(number: &str, condition: &str) -> bool {
+pub(super) fn leaves(number: &str, condition: &str) -> bool {
     let remainder = || {
         let (divisor, remainder) = condition.split_once('=')?;
         let rest = number.parse::<u32>().ok()?.checked_rem(divisor.parse().ok()?)?;
@@ -199,9 +217,11 @@ fn leaves(number: &str, condition: &str) -> bool {
 
 /// The match of `n`, `word` or `*`, or a calculation with a number; empty for a key that the
 /// pattern lacks, and for a calculation that has no result.
-fn value(key: &str, found: &[(&str, &str)]) -> String {
+pub(super) fn calculated(key: &str, found: &[(&str, &str)]) -> String {
     let get = |key: &str| found.iter().find(|(k, _)| *k == key).map_or("", |(_, v)| v);
-    let Some(at) = key.find(OPERATORS) else { return get(key).to_owned() };
+    // The `*` of `{*}` is no sign.
+    let at = key.find(OPERATORS).filter(|at| *at > 0);
+    let Some(at) = at else { return get(key).to_owned() };
     let (key, steps) = key.split_at(at);
     let number = get(key).parse().ok().and_then(|n| calculate(n, steps));
     number.map_or_else(String::new, |n| n.to_string())
@@ -244,6 +264,10 @@ impl Change {
                 let lead = shape.len().checked_sub(*rank)?;
                 shape[..lead].iter().all(|&n| n == 1).then(|| shape[lead..].to_vec())
             }
+            Self::Merge(rank) => {
+                let (lead, rest) = shape.split_at_checked((shape.len() + 1).checked_sub(*rank)?)?;
+                (*rank > 0 && !lead.is_empty()).then(|| [&[lead.iter().product()], rest].concat())
+            }
             Self::Reshape(sizes) => {
                 let (all, known) = (shape.iter().product::<usize>(), known(sizes));
                 let rest = all.checked_div(known).filter(|rest| rest * known == all)?;
@@ -251,6 +275,13 @@ impl Change {
                 (free == 1 || (free == 0 && rest == 1))
                     .then(|| sizes.iter().map(|&n| if n == 0 { rest } else { n }).collect())
             }
+            Self::Ones(front, back) => {
+                let end = shape.len().checked_sub(*back)?;
+                let kept = shape.get(*front..end)?;
+                (kept.iter().product::<usize>() == shape.iter().product::<usize>())
+                    .then(|| kept.to_vec())
+            }
+            Self::Reverse(axis) => (*axis < shape.len()).then(|| shape.to_vec()),
         }
     }
 
@@ -264,7 +295,13 @@ impl Change {
             }
             Self::Add(v) => values.into_iter().map(|x| x + v).collect(),
             Self::Scale(v) => values.into_iter().map(|x| x * v).collect(),
-            Self::Squeeze(_) | Self::Reshape(_) => values,
+            Self::Squeeze(_) | Self::Reshape(_) | Self::Merge(_) | Self::Ones(..) => values,
+            Self::Reverse(axis) => {
+                let line = shape.iter().skip(axis + 1).product::<usize>().max(1);
+                let plane = shape.get(*axis).copied().unwrap_or(1).max(1) * line;
+                let planes = values.chunks(plane);
+                planes.flat_map(|p| p.chunks(line).rev().flatten().copied()).collect()
+            }
         }
     }
 }
@@ -275,7 +312,7 @@ fn known(sizes: &[usize]) -> usize {
 }
 
 /// The numbers with their dimensions in another order.
-fn permute(shape: &[usize], order: &[usize], values: &[f32]) -> Vec<f32> {
+pub(super) fn permute(shape: &[usize], order: &[usize], values: &[f32]) -> Vec<f32> {
     let mut strides = vec![1; shape.len()];
     for i in (1..shape.len()).rev() {
         strides[i - 1] = strides[i] * shape[i];
@@ -328,8 +365,9 @@ mod tests {
         for stays in ["style.x.weight", "style.12345.weight", "g.b8.a.b/kernel", "other"] {
             assert_eq!(named(stays), stays);
         }
-        assert_eq!(TABLE.place("resample_filter"), Placed::Spare);
-        assert_eq!(TABLE.place("a.b.resample_filter"), Placed::Spare);
+        let spare = |name: &str| Placed::Spare(name.to_owned(), &[]);
+        assert_eq!(TABLE.place("resample_filter"), spare("resample_filter"));
+        assert_eq!(TABLE.place("a.b.resample_filter"), spare("a.b.resample_filter"));
         assert_eq!(TABLE.place("noises.noise_3"), Placed::Ignored("drawn afresh"));
         assert_eq!(named("ü.b8.é/kernel"), "ü.é9");
         let convs = ["convs.0.x", "convs.1.x", "convs.2.x", "convs.15.x"].map(named);
@@ -344,7 +382,7 @@ mod tests {
 
     #[test]
     fn numbers_of_names_are_calculated_with() {
-        let of = |key: &str, n: &'static str| value(key, &[("n", n)]);
+        let of = |key: &str, n: &'static str| calculated(key, &[("n", n)]);
         assert_eq!([of("n*2-1", "3"), of("n%3", "5"), of("n/2+3^", "0")], ["5", "2", "8"]);
         for (key, n) in [("n/0", "1"), ("n^", "70"), ("n+", "1"), ("m+1", "1"), ("n-4^", "3")] {
             assert_eq!(of(key, n), "", "{key} of {n}");
@@ -370,13 +408,24 @@ mod tests {
         assert_eq!(Change::Scale(4.0).apply(&[1], vec![2.0]), [8.0]);
         assert_eq!(Change::Squeeze(1).shape(&[1, 1, 4]), Some(vec![4]));
         assert_eq!(Change::Reshape(&[2, 0, 1]).shape(&[8]), Some(vec![2, 4, 1]));
+        assert_eq!(Change::Merge(2).shape(&[2, 4, 3]), Some(vec![8, 3]));
+        assert_eq!(Change::Merge(1).shape(&[2, 4]), Some(vec![8]));
         assert_eq!(Change::Reshape(&[8]).shape(&[2, 4]), Some(vec![8]));
+        assert_eq!(Change::Ones(1, 2).shape(&[1, 3, 1, 1]), Some(vec![3]));
+        assert_eq!(Change::Ones(1, 0).shape(&[1]), Some(vec![]));
+        assert_eq!(Change::Reverse(0).apply(&[3, 2], numbers()), [4.0, 5.0, 2.0, 3.0, 0.0, 1.0]);
+        assert_eq!(Change::Reverse(1).apply(&[2, 3], numbers()), [2.0, 1.0, 0.0, 5.0, 4.0, 3.0]);
         for (change, shape) in [
             (Change::Squeeze(1), &[2, 4][..]),
             (Change::Reshape(&[3, 0]), &[2, 4]),
             (Change::Reshape(&[4]), &[2, 4]),
             (Change::Reshape(&[0, 0]), &[2, 4]),
+            (Change::Ones(1, 0), &[2, 4]),
+            (Change::Ones(2, 1), &[1, 1]),
+            (Change::Reverse(2), &[2, 4]),
             (Change::Squeeze(3), &[2, 4]),
+            (Change::Merge(4), &[2, 4]),
+            (Change::Merge(0), &[2, 4]),
             (Change::Flip, &[4]),
             (permute, &[4]),
             (Change::Permute(&[0, 0]), &[2, 2]),

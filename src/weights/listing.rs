@@ -1,9 +1,11 @@
 //! Content of a file, without its numbers.
 
 use super::array::DType;
-use super::layout::OUTSIDE;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
+
+/// Beginning of the names of tensors that lie outside of the generator.
+pub const OUTSIDE: &str = "../";
 
 /// Facts about a tensor that are known before its numbers are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +69,10 @@ impl Listing {
             return self.clone();
         }
         let seen = |(n, s): (&String, &Shape)| (Self::seen_from(prefix, n), s.clone());
-        let inner = |at: Option<&Json>, key: &str| {
-            at.and_then(|json| json.get(key).or_else(|| json.get("_modules")?.get(key)).cloned())
-        };
-        let keys = prefix.trim_end_matches('.').split('.');
-        let config = keys.fold(Some(self.config.clone()), |at, key| inner(at.as_ref(), key));
+        let inner =
+            |at: Json, key: &str| at.get(key).or_else(|| at.get("_modules")?.get(key)).cloned();
+        let mut keys = prefix.trim_end_matches('.').split('.');
+        let config = keys.try_fold(self.config.clone(), inner);
         Self {
             tensors: self.tensors.iter().map(seen).collect(),
             config: config.unwrap_or(Json::Null),

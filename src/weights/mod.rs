@@ -19,30 +19,36 @@
 //! ```
 
 pub mod array;
+mod backwards;
 mod beside;
 mod container;
 mod containers;
 #[cfg(test)]
 pub(crate) mod dummy_container;
+pub mod kinds;
 pub mod layout;
 mod lazy;
 mod listing;
 mod numpy;
 mod nvidia;
+mod openvino;
+mod other;
 mod pickle;
 pub mod safetensors;
 mod source;
 mod tar;
+mod tensorflow;
 mod tensors;
 mod torch;
 mod zip;
 
 pub use array::{Array, DType, Data};
-pub use listing::{Listing, Shape};
+pub use listing::{Listing, OUTSIDE, Shape};
 pub use numpy::npy;
+pub use other::{Other, what_else};
 pub use safetensors::Manifest;
 pub use tensors::Weights;
-#[cfg(any(test, feature = "internals"))]
+pub use torch::write::{Saved, write as write_torch};
 pub use zip::write as write_zip;
 
 use crate::error::Result;
@@ -54,7 +60,7 @@ use sha2::{Digest, Sha256};
 use source::Source;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file's content: its metadata, and its tensors, unread.
 #[derive(Clone)]
@@ -112,12 +118,18 @@ impl Checkpoint {
 
 /// Opens a file of any container, detected by its content, without reading tensor data.
 ///
-/// A JSON configuration that lies beside the file comes with it ([`Listing::beside`]).
+/// A JSON configuration that lies beside the file comes with it ([`Listing::beside`]). A folder is
+/// opened where its files make up one model ([`in_folder`]).
 ///
 /// # Errors
 /// One line with file, offset and rule when the file breaks its container's rules or a budget of
 /// `limits`; `Io` when it cannot be read or is not a regular file.
 pub fn open(path: &Path, limits: &Limits) -> Result<Checkpoint> {
+    if path.is_dir()
+        && let Some(file) = in_folder(path)?
+    {
+        return open(&file, limits);
+    }
     let mut opened = checkpoint(Source::open(path, limits)?, limits)?;
     if opened.family().is_none() {
         let (settings, note) = beside::read(path);
@@ -125,6 +137,14 @@ pub fn open(path: &Path, limits: &Limits) -> Result<Checkpoint> {
         opened.weights.set_beside(settings);
     }
     Ok(opened)
+}
+
+/// The file to open in a folder whose files make up one model; `None` for any other folder.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn in_folder(path: &Path) -> Result<Option<PathBuf>> {
+    openvino::in_this(path)
 }
 
 /// As [`open`], for bytes in memory (the embedded model): errors call the file `name`.
@@ -154,7 +174,9 @@ fn checkpoint(source: Source, limits: &Limits) -> Result<Checkpoint> {
     // The cost of reading every tensor once is bounded here, so taking needs no budget.
     let mut spend = Spend::new(bytes);
     draft.tensors.values().try_for_each(|t| t.charge(&mut spend))?;
-    let Draft { family, classes, config, provenance, notes, tensors } = draft;
+    let Draft { family, classes, config, provenance, notes, tensors, whole } = draft;
+    // The zip itself, rather than the networks in it, is what its sha256 identifies.
+    let source = if format == openvino::FILES.name { whole.unwrap_or(source) } else { source };
     let listing = Listing { classes, family, config, ..Listing::default() };
     Ok(Checkpoint {
         file: source.name().to_string(),

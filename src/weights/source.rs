@@ -49,6 +49,8 @@ pub(crate) struct Source {
     reader: Arc<dyn ReadAt>,
     start: u64,
     len: u64,
+    /// Path of the file, when it is one as a whole.
+    path: Option<Arc<Path>>,
 }
 
 impl Source {
@@ -68,7 +70,7 @@ impl Source {
                 format_args!("at most {} bytes, not {}", limits.model_bytes, meta.len()),
             ));
         }
-        Ok(Self::new(&name, file, meta.len()))
+        Ok(Self { path: Some(path.into()), ..Self::new(&name, file, meta.len()) })
     }
 
     /// Bytes in memory.
@@ -80,7 +82,19 @@ impl Source {
 
     /// Anything that reads at a position.
     pub(crate) fn new(name: &str, reader: impl ReadAt + 'static, len: u64) -> Self {
-        Self { name: one_line(name).into(), reader: Arc::new(reader), start: 0, len }
+        Self { name: one_line(name).into(), reader: Arc::new(reader), start: 0, len, path: None }
+    }
+
+    /// Some sources one after the other.
+    pub(crate) fn joined(name: &str, parts: impl IntoIterator<Item = Self>) -> Self {
+        let parts: Vec<Self> = parts.into_iter().collect();
+        let len = parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.len));
+        Self::new(name, Joined(parts), len)
+    }
+
+    /// The path of the file, when this is one as a whole.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Its name, safe to print.
@@ -103,7 +117,7 @@ impl Source {
     pub(crate) fn window(&self, at: u64, len: u64) -> Result<Self> {
         match at.checked_add(len) {
             Some(end) if end <= self.len => {
-                Ok(Self { start: self.start + at, len, ..self.clone() })
+                Ok(Self { start: self.start + at, len, path: None, ..self.clone() })
             }
             _ => Err(self.fail(
                 at,
@@ -169,6 +183,29 @@ impl ReadAt for Part {
 
     fn seek_cost(&self, at: u64) -> u64 {
         self.0.seek_cost(at)
+    }
+}
+
+/// Sources one after the other.
+struct Joined(Vec<Source>);
+
+impl ReadAt for Joined {
+    fn read_exact_at(&self, mut buffer: &mut [u8], mut at: u64) -> Result<(), io::Error> {
+        for part in &self.0 {
+            if buffer.is_empty() {
+                break;
+            }
+            if at < part.len {
+                let here = (part.len - at).min(buffer.len() as u64) as usize;
+                let (now, rest) = buffer.split_at_mut(here);
+                part.reader.read_exact_at(now, part.start + at)?;
+                buffer = rest;
+                at = 0;
+            } else {
+                at -= part.len;
+            }
+        }
+        if buffer.is_empty() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 }
 

@@ -172,9 +172,9 @@ impl Weights {
             let Some(mut shape) = shapes.remove(&name) else { continue };
             let (to, changes) = match layout.place(&name) {
                 Placed::Named(to, changes) => (to, changes),
-                Placed::Spare => {
-                    out.spare.insert(name.clone());
-                    (name.clone(), &[][..])
+                Placed::Spare(to, changes) => {
+                    out.spare.insert(to.clone());
+                    (to, changes)
                 }
                 Placed::Ignored(why) => {
                     out.left_out.push((name, why));

@@ -163,8 +163,7 @@ impl ReadAt for Inflated {
 /// bytes.
 ///
 /// # Errors
-/// When an entry cannot be packed (more than 4 GiB).
-#[cfg(any(test, feature = "internals"))]
+/// When an entry cannot be packed.
 pub fn write<'a>(entries: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> Result<Vec<u8>> {
     use std::io::Write;
     let cannot = |e: &dyn std::fmt::Display| {
@@ -175,6 +174,7 @@ pub fn write<'a>(entries: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> Resul
         .compression_method(CompressionMethod::Stored)
         .last_modified_time(::zip::DateTime::default());
     for (name, bytes) in entries {
+        let options = options.large_file(u32::try_from(bytes.len()).is_err());
         zip.start_file(name, options).map_err(|e| cannot(&e))?;
         zip.write_all(&bytes).map_err(|e| cannot(&e))?;
     }

@@ -3,8 +3,16 @@
 pub mod npy;
 
 use super::container::{Container, Draft, Probe};
-use super::zip;
+use super::{torch, zip};
 use crate::error::Result;
+
+/// An array of Python objects: a pickle behind the header.
+pub(super) const OBJECTS: Container = Container {
+    name: "npy-objects",
+    begins: |head| head.starts_with(npy::MAGIC),
+    holds: |probe| probe.pickle.is_some(),
+    read: torch::read,
+};
 
 /// One array.
 pub(super) const NPY: Container = Container {
@@ -22,7 +30,10 @@ pub(super) const NPY: Container = Container {
 pub(super) const NPZ: Container = Container {
     name: "npz",
     begins: zip::begins,
-    holds: |probe| probe.archive.is_some(),
+    holds: |probe| {
+        let arrays = |n: &String| n.ends_with(".npy");
+        probe.archive.as_ref().is_some_and(|a| a.entries.is_empty() || a.entries.keys().any(arrays))
+    },
     read: npz,
 };
 
@@ -30,10 +41,7 @@ fn npz(probe: &Probe<'_>) -> Result<Draft> {
     let mut draft = Draft::default();
     for (name, entry) in probe.archive.iter().flat_map(|a| &a.entries) {
         let Some(name) = name.strip_suffix(".npy") else {
-            return Err(entry.fail(
-                0,
-                "zip: a torch file has data.pkl, an npz only .npy entries; this is neither",
-            ));
+            return Err(entry.fail(0, "zip: the entries of an npz are .npy files"));
         };
         if !entry.read(0, entry.len().min(6))?.starts_with(npy::MAGIC) {
             return Err(entry.fail(0, "the entry is not a NumPy array"));

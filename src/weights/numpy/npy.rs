@@ -32,8 +32,8 @@ pub(in crate::weights) fn dtype(code: &str) -> Option<(DType, bool)> {
     Some((dtype, order == ">"))
 }
 
-/// Reads the header; the numbers stay in the source.
-pub(in crate::weights) fn read(source: &Source, limits: &Limits) -> Result<Lazy> {
+/// Reads the header, and where the numbers begin.
+fn head(source: &Source) -> Result<(Header, u64)> {
     let mut cursor = source.cursor();
     let [.., major, _minor] = cursor.array::<8>()?;
     let len = match major {
@@ -51,18 +51,32 @@ pub(in crate::weights) fn read(source: &Source, limits: &Limits) -> Result<Lazy>
     let header = Literal { text: &text, at: 0 }
         .header()
         .map_err(|(i, rule)| source.fail(at + i as u64, rule))?;
+    Ok((header, at + len))
+}
+
+/// The pickle of an array of Python objects; `None` for an array of numbers.
+///
+/// Programs save dictionaries so: `np.save("latents.npy", {"a.jpg": w})`.
+pub(in crate::weights) fn objects(source: &Source) -> Result<Option<Source>> {
+    let (header, data) = head(source)?;
+    let objects = header.code.contains('O');
+    objects.then(|| source.window(data, source.len() - data)).transpose()
+}
+
+/// Reads the header; the numbers stay in the source.
+pub(in crate::weights) fn read(source: &Source, limits: &Limits) -> Result<Lazy> {
+    let (header, at) = head(source)?;
     if header.code.contains('O') {
-        return Err(
-            source.fail(at, "an array of Python objects is a pickle in disguise and is not read")
-        );
+        let rule = "an array of Python objects is a pickle in disguise and is not read here";
+        return Err(source.fail(at, rule));
     }
     let Some((dtype, big)) = dtype(&header.code) else {
-        let e = source.fail(at, format_args!("element type {} is not read", quoted(&header.code)));
+        let e = source.fail(8, format_args!("element type {} is not read", quoted(&header.code)));
         return Err(e.hint("save it as float32"));
     };
     let layout =
         if header.fortran { Layout::columns(&header.shape) } else { Layout::rows(&header.shape) };
-    let data = source.window(at + len, source.len() - at - len)?;
+    let data = source.window(at, source.len() - at)?;
     let want = elements(&header.shape).and_then(|n| n.checked_mul(dtype.size() as u64));
     if want != Some(data.len()) {
         let (shape, have) = (&header.shape, data.len());

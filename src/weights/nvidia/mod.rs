@@ -10,8 +10,11 @@ use super::pickle;
 use super::pickle::value::{Heap, Node, Value};
 use super::torch::{Tree, class, module};
 use crate::error::Result;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
+
+/// Characters of a module's source in which a notice is looked for.
+const NOTICE: usize = 4096;
 
 /// The container.
 pub(super) const CONTAINER: Container = Container {
@@ -48,9 +51,50 @@ fn read(probe: &Probe<'_>) -> Result<Draft> {
     let mut provenance = json!({"network": name, "class": class(heap, &network)});
     if let Some(Node::Persistent(meta)) = heap.node(&network) {
         provenance["module_src_sha256"] = source_hash(heap, meta)?;
+        if let Some(notice) = notice(heap, meta)? {
+            provenance["notice"] = notice.into();
+        }
+    }
+    let also: Map<String, Json> = heap
+        .pairs(&loaded.root)
+        .iter()
+        .filter_map(|(key, value)| match (key, heap.node(value)) {
+            (Value::Text(key), Some(Node::Persistent(_) | Node::Object(..))) if **key != *name => {
+                Some((key.to_string(), class(heap, value).into()))
+            }
+            _ => None,
+        })
+        .collect();
+    if !also.is_empty() {
+        provenance["also"] = Json::Object(also);
     }
     tree.draft.provenance = provenance;
     tree.finish()
+}
+
+/// The lines of a module's source that say whose it is: its first comments that speak of copyright
+/// or a licence.
+fn notice(heap: &Heap, meta: &Value) -> Result<Option<String>> {
+    let head = match heap.get(meta, "module_src") {
+        Some(Value::Text(t)) => t.chars().take(NOTICE).collect(),
+        Some(v) => match heap.node(v) {
+            Some(Node::Bytes(source)) => {
+                let bytes = source.read(0, source.len().min(NOTICE as u64))?;
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+            _ => return Ok(None),
+        },
+        None => return Ok(None),
+    };
+    let comments = head.lines().filter_map(|line| line.trim().strip_prefix('#').map(str::trim));
+    let told: Vec<&str> = comments
+        .filter(|l| {
+            let l = l.to_lowercase();
+            l.contains("copyright") || l.contains("licen")
+        })
+        .take(2)
+        .collect();
+    Ok((!told.is_empty()).then(|| told.join(" ")))
 }
 
 fn source_hash(heap: &Heap, meta: &Value) -> Result<Json> {

@@ -4,7 +4,7 @@ use super::machine::Machine;
 use super::value::{Global, Ndarray, Node, Place, Storage, Tensor, Value};
 use super::{latin, nested_storage};
 use crate::error::{Error, Result};
-use crate::weights::array::{Array, Data, Layout};
+use crate::weights::array::{Array, Data, Layout, elements};
 use crate::weights::npy;
 use crate::weights::source::{Source, quoted};
 use std::rc::Rc;
@@ -22,6 +22,11 @@ pub(super) fn call(m: &mut Machine<'_, '_>, global: Global, args: &[Value]) -> R
             m.charge(items.len())?;
             Ok(m.add(Node::Set(items)))
         }
+        (Global::Tuple, [items]) if m.heap.node(items).is_some() => {
+            let items = m.heap.items(items).to_vec();
+            m.charge(items.len())?;
+            Ok(m.add(Node::Tuple(items)))
+        }
         (Global::Object, []) => {
             let attributes = m.add(Node::Dict(Vec::new()));
             Ok(m.add(Node::Object("".into(), attributes)))
@@ -38,6 +43,7 @@ pub(super) fn call(m: &mut Machine<'_, '_>, global: Global, args: &[Value]) -> R
         ) => tensor(m, storage, [first, shape, strides], args.get(6)),
         (Global::LoadFromBytes, [blob]) => load_from_bytes(m, blob),
         (Global::Device, [name @ Value::Text(_), ..]) => Ok(name.clone()),
+        (Global::Path, parts) => path(m, parts),
         (Global::Typed, [Value::Global(make @ Global::Tensor), Value::Class(_), args, ..]) => {
             let args = m.heap.items(args).to_vec();
             call(m, *make, &args)
@@ -95,6 +101,15 @@ fn dictionary(m: &mut Machine<'_, '_>, args: &[Value]) -> Result<Value> {
     }
     m.charge(pairs.len())?;
     Ok(m.add(Node::Dict(pairs)))
+}
+
+/// A path as one text, of its parts: `("/", "a", "b")`.
+fn path(m: &mut Machine<'_, '_>, parts: &[Value]) -> Result<Value> {
+    let text = |v: &Value| if let Value::Text(t) = v { Some(t.to_string()) } else { None };
+    let all: Option<Vec<String>> = parts.iter().map(text).collect();
+    let all = all.ok_or_else(|| m.fail("the parts of a path are text"))?;
+    m.charge(all.iter().map(String::len).sum())?;
+    Ok(Value::Text(all.join("/").replacen("//", "/", 1).into()))
 }
 
 fn unsigned(value: &Value) -> Option<u64> {
@@ -214,6 +229,27 @@ fn ndarray(
     Ok(Ndarray { code, shape: sizes(m, shape)?, fortran, data: bytes(m, data)? })
 }
 
+/// An array of Python objects, which NumPy pickles as a list: that list, or the object itself where
+/// the array has no dimensions.
+fn objects(m: &mut Machine<'_, '_>, shape: &Value, dtype: &Value, data: &Value) -> Result<Node> {
+    let code = code(m, dtype)?;
+    let items = m.heap.items(data).to_vec();
+    let sizes = sizes(m, shape)?;
+    let fits = elements(&sizes) == Some(items.len() as u64);
+    if !code.contains('O') || !fits {
+        return Err(m.fail("an array of Python objects has as many of them as its shape says"));
+    }
+    m.charge(items.len())?;
+    match items.first().filter(|_| sizes.is_empty()).and_then(|item| m.heap.node(item)) {
+        Some(Node::Dict(pairs)) => {
+            let pairs = pairs.clone();
+            m.charge(pairs.len())?;
+            Ok(Node::Dict(pairs))
+        }
+        _ => Ok(Node::List(items)),
+    }
+}
+
 /// BUILD: gives an object its state.
 pub(super) fn state(m: &mut Machine<'_, '_>, target: &Value, state: &Value) -> Result<()> {
     let new = match m.heap.node(target) {
@@ -225,6 +261,12 @@ pub(super) fn state(m: &mut Machine<'_, '_>, target: &Value, state: &Value) -> R
             _ => return Err(m.fail("structured NumPy types are not read")),
         },
         Some(Node::Ndarray(None)) => match m.heap.items(state) {
+            [_, shape, dtype, Value::Bool(false), data]
+                if matches!(m.heap.node(data), Some(Node::List(_))) =>
+            {
+                let (shape, dtype, data) = (shape.clone(), dtype.clone(), data.clone());
+                objects(m, &shape, &dtype, &data)?
+            }
             [_, shape, dtype, Value::Bool(fortran), data] => {
                 Node::Ndarray(Some(ndarray(m, shape, dtype, *fortran, data)?))
             }

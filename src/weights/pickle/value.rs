@@ -29,6 +29,8 @@ pub(crate) enum Global {
     Dict,
     /// `set`, `frozenset`
     Set,
+    /// `tuple`
+    Tuple,
     /// `argparse.Namespace`, `dnnlib.tflib.network.Network`: a name and its attributes.
     Object,
     /// `torch._utils._rebuild_parameter`
@@ -47,6 +49,8 @@ pub(crate) enum Global {
     Size,
     /// `torch.device`
     Device,
+    /// `pathlib.PosixPath` and its kin: a text.
+    Path,
     /// `torch._tensor._rebuild_from_type_v2`: a tensor with attributes of its own.
     Typed,
     /// `_codecs.encode`: how protocol 2 writes bytes.
@@ -71,11 +75,17 @@ impl Global {
             ("collections", "OrderedDict") | ("dnnlib.util" | "dnnlib", "EasyDict") => Self::Dict,
             ("builtins" | "__builtin__", "set" | "frozenset") => Self::Set,
             ("builtins" | "__builtin__", "dict") => Self::Dict,
+            ("builtins" | "__builtin__", "tuple") => Self::Tuple,
             ("argparse", "Namespace") => Self::Object,
             ("dnnlib.tflib.network", "Network") | ("tfutil", "Network") => Self::Object,
             ("torch.nn.backends.thnn", "_get_thnn_function_backend") => Self::Object,
             ("collections", "defaultdict") => Self::Dict,
             ("torch", "device") => Self::Device,
+            (
+                "pathlib" | "pathlib._local",
+                "Path" | "PurePath" | "PosixPath" | "PurePosixPath" | "WindowsPath"
+                | "PureWindowsPath",
+            ) => Self::Path,
             ("torch._tensor", "_rebuild_from_type_v2") => Self::Typed,
             ("torch._utils", "_rebuild_parameter") => Self::Parameter,
             ("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2") => Self::Tensor,

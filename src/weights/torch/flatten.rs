@@ -17,21 +17,9 @@ const SPREAD: &str = "module.";
 /// Everything below the value of a file's pickle.
 pub(super) fn read(probe: &Probe<'_>, loaded: &Loaded) -> Result<Draft> {
     let mut tree = Tree::new(probe, loaded);
-    if is_tensorflow(&loaded.heap, &loaded.root) {
-        let e = tree.source.fail(0, "a TensorFlow network pickle is recognised but not converted");
-        return Err(e.hint("convert it to a PyTorch pickle with the official legacy.py"));
-    }
     let rest = flatten(&mut tree, "", &loaded.root)?;
     tree.draft.config = rest.unwrap_or(Json::Null);
     tree.finish()
-}
-
-/// Whether a value is `(G, D, Gs)` of the TensorFlow code.
-fn is_tensorflow(heap: &Heap, root: &Value) -> bool {
-    let network = |v: &Value| {
-        heap.get(v, "build_func_name").or_else(|| heap.get(v, "static_kwargs")).is_some()
-    };
-    heap.items(root).iter().any(network)
 }
 
 /// Collects the tensors below a value; a value that is not a tensor is returned as a setting.
@@ -41,6 +29,15 @@ fn flatten(tree: &mut Tree<'_>, name: &str, value: &Value) -> Result<Option<Json
     let inner = |key: &str| if name.is_empty() { key.to_string() } else { format!("{name}.{key}") };
     match heap.node(value) {
         Some(Node::Tensor(_) | Node::Ndarray(Some(_))) => tree.tensor(name, value).map(|()| None),
+        // A tensor with its inner name, as Paddle saves the tensors of nested dictionaries.
+        Some(Node::Tuple(items)) if is_named(heap, items) => {
+            tree.tensor(name, &items[1]).map(|()| None)
+        }
+        // A whole network of NVIDIA's code, as PTI saves it.
+        Some(Node::Persistent(_)) => {
+            let prefix = if name.is_empty() { String::new() } else { format!("{name}.") };
+            module(tree, value, &prefix).map(Some)
+        }
         Some(Node::Object(..)) if is_module(heap, value) => {
             let prefix = if name.is_empty() { String::new() } else { format!("{name}.") };
             module(tree, value, &prefix).map(Some)
@@ -71,6 +68,12 @@ fn flatten(tree: &mut Tree<'_>, name: &str, value: &Value) -> Result<Option<Json
         }
         _ => Ok(tree.setting(value)),
     }
+}
+
+/// Whether a tuple is a name and an array.
+fn is_named(heap: &Heap, items: &[Value]) -> bool {
+    let [Value::Text(_), array] = items else { return false };
+    matches!(heap.node(array), Some(Node::Ndarray(Some(_))))
 }
 
 /// Whether a dictionary is the state dict of a module that was spread: all its names begin so.

@@ -4,9 +4,10 @@
 mod flatten;
 mod module;
 mod tree;
+pub(super) mod write;
 
 pub(super) use module::{class, module};
-pub(super) use tree::Tree;
+pub(super) use tree::{Tree, check_name};
 
 use super::container::{Container, Draft, Probe};
 use super::pickle::{self, Loaded, Work};
@@ -73,7 +74,7 @@ pub(super) fn zipped(
     Ok(Some(loaded))
 }
 
-fn read(probe: &Probe<'_>) -> Result<Draft> {
+pub(super) fn read(probe: &Probe<'_>) -> Result<Draft> {
     match &probe.pickle {
         Some(loaded) => flatten::read(probe, loaded),
         None => Err(probe.source.fail(0, "the file does not contain a pickle")),

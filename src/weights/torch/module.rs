@@ -116,10 +116,16 @@ fn members(
     Ok(inner)
 }
 
-/// An attribute as a setting: a scalar, a short list of scalars or a dictionary of such; `None` for
-/// empty values, `None` and other kinds.
+/// An attribute as a setting: a scalar, a short list of scalars, the numbers of a small tensor or a
+/// dictionary of such; `None` for empty values, `None` and other kinds.
 fn attribute(tree: &mut Tree<'_>, value: &Value, depth: usize) -> Option<Json> {
     let heap = tree.heap();
+    if !tree.look() {
+        return None;
+    }
+    if let Some(numbers) = tree.numbers(value, LIST) {
+        return Some(numbers);
+    }
     let items = heap.items(value);
     if !items.is_empty() {
         let all = items.iter().map(|v| tree.setting(v)).take(LIST + 1);

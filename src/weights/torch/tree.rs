@@ -1,7 +1,7 @@
 //! What is collected from a pickle: tensors under dotted names with settings beside them, within
 //! the limits of a file.
 
-use super::super::array::Layout;
+use super::super::array::{DType, Layout};
 use super::super::container::{Draft, Probe};
 use super::super::lazy::Lazy;
 use super::super::numpy::npy;
@@ -14,6 +14,10 @@ use serde_json::Value as Json;
 
 /// Settings kept from one file.
 const SETTINGS: usize = 20_000;
+
+/// Attributes of modules that are looked at in one file: those that are no settings count here, and
+/// what several names share counts for each.
+const LOOKED: usize = 1 << 20;
 
 /// Names of classes kept from one file.
 const CLASSES: usize = 256;
@@ -28,6 +32,7 @@ pub(in crate::weights) struct Tree<'a> {
     loaded: &'a Loaded,
     pub(in crate::weights) draft: Draft,
     settings: usize,
+    looked: usize,
     modules: usize,
 }
 
@@ -35,7 +40,7 @@ impl<'a> Tree<'a> {
     /// The value of a file's pickle, before collection.
     pub(in crate::weights) fn new(probe: &'a Probe<'_>, loaded: &'a Loaded) -> Self {
         let Probe { source, limits, .. } = *probe;
-        Self { source, limits, loaded, draft: Draft::default(), settings: 0, modules: 0 }
+        Self { source, limits, loaded, draft: Draft::default(), settings: 0, looked: 0, modules: 0 }
     }
 
     pub(in crate::weights) fn heap(&self) -> &'a Heap {
@@ -65,10 +70,49 @@ impl<'a> Tree<'a> {
         Ok(self.draft)
     }
 
-    /// A scalar as JSON, as long as there are not too many.
+    /// Counts an attribute that is looked at; false when there were too many.
+    pub(super) fn look(&mut self) -> bool {
+        self.looked += 1;
+        self.looked <= LOOKED
+    }
+
+    /// A scalar as JSON, as long as there are not too many. Other values do not count: a module has
+    /// a dozen empty ones.
     pub(in crate::weights) fn setting(&mut self, value: &Value) -> Option<Json> {
+        let json = scalar(value)?;
         self.settings += 1;
-        if self.settings <= SETTINGS { scalar(value) } else { None }
+        (self.settings <= SETTINGS).then_some(json)
+    }
+
+    /// Adds a number as a tensor without dimensions.
+    pub(in crate::weights) fn number(&mut self, name: &str, value: &Value) -> Result<()> {
+        let at = self.heap().at(value);
+        let number = match value {
+            Value::Float(x) => *x as f32,
+            Value::Int(n) => *n as f32,
+            _ => {
+                return Err(self.source.fail(at, format_args!("{} is not a number", quoted(name))));
+            }
+        };
+        let bytes = Source::bytes(self.source.name(), number.to_le_bytes().to_vec());
+        let lazy = Lazy::new(bytes, DType::F32, Layout::rows(&[]), 0, self.limits)?;
+        self.add(name, lazy, at)
+    }
+
+    /// The numbers of a tensor of at most `most`, row by row; `None` for other values.
+    pub(in crate::weights) fn numbers(&mut self, value: &Value, most: usize) -> Option<Json> {
+        let Some(Node::Tensor(t)) = self.heap().node(value) else { return None };
+        let count = t.shape.iter().try_fold(1u64, |n, &size| n.checked_mul(size))?;
+        // Larger ones do not count: spectral norm leaves a copy of each weight among the attributes.
+        if count > most as u64 {
+            return None;
+        }
+        self.settings += count as usize;
+        if self.settings > SETTINGS {
+            return None;
+        }
+        let read = self.torch("", t, self.heap().at(value)).and_then(|t| t.load("")).ok()?;
+        Some(Json::from(read.to_f64()))
     }
 
     /// Adds the tensor or NumPy array of a name.
@@ -81,6 +125,10 @@ impl<'a> Tree<'a> {
                 return Err(self.source.fail(at, format_args!("{} is not a tensor", quoted(name))));
             }
         };
+        self.add(name, lazy, at)
+    }
+
+    fn add(&mut self, name: &str, lazy: Lazy, at: u64) -> Result<()> {
         if self.draft.tensors.len() >= self.limits.tensors {
             return Err(self
                 .source
