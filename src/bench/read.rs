@@ -224,7 +224,7 @@ impl Spread {
 
 /// Equal shares of all classes for a conditional generator.
 fn uniform_label(generator: &dyn Generator) -> Result<Option<Tensor>> {
-    let classes = generator.spec().c_dim;
+    let classes = generator.spec().classes();
     if classes == 0 {
         return Ok(None);
     }

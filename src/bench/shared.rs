@@ -79,7 +79,7 @@ pub(super) struct Found {
 impl Bench<'_> {
     /// Refuses the generators that the labels say too little of.
     pub(super) fn check(&self) -> Result<()> {
-        if self.generator.spec().c_dim == 0 {
+        if self.generator.spec().classes() == 0 {
             return Ok(());
         }
         Err(Error::runtime("the labels say nothing of the classes of a conditional generator")

@@ -30,8 +30,22 @@ pub fn each_batch(
     g: &dyn Generator,
     code: &Code,
     input: &Input,
+    watch: (&Control, &str),
+    take: impl FnMut(Tensor) -> Result<()>,
+) -> Result<()> {
+    each(g, code, input, watch, (spaces::synthesize, take))
+}
+
+/// What is drawn of the codes of one batch.
+type Draw = fn(&dyn Generator, &Code, &Input) -> Result<Tensor>;
+
+/// As [`each_batch`], for what `draw` makes of them.
+fn each(
+    g: &dyn Generator,
+    code: &Code,
+    input: &Input,
     (control, title): (&Control, &str),
-    mut take: impl FnMut(Tensor) -> Result<()>,
+    (draw, mut take): (Draw, impl FnMut(Tensor) -> Result<()>),
 ) -> Result<()> {
     let (count, size) = (code.count(), batch_size(g.spec().width, g.spec().height));
     for from in (0..count).step_by(size) {
@@ -40,9 +54,7 @@ pub fn each_batch(
             Error::new(Kind::Interrupted, text)
         })?;
         let n = size.min(count - from);
-        take(
-            spaces::synthesize(g, &code.slice(from, n)?, &input.slice(from, n, count)?)?.detach(),
-        )?;
+        take(draw(g, &code.slice(from, n)?, &input.slice(from, n, count)?)?.detach())?;
         if count > size {
             let (title, step) = (title.to_owned(), from + n);
             control.report(Progress {
@@ -67,11 +79,35 @@ pub fn pictures(
     input: &Input,
     watch: (&Control, &str),
 ) -> Result<Tensor> {
+    all(g, code, input, watch, spaces::synthesize)
+}
+
+/// The depth maps of codes of any space, `[N, 1, h, w]`, without gradients.
+///
+/// # Errors
+/// As [`pictures`], and for a generator without a camera.
+pub fn depths(
+    g: &dyn Generator,
+    code: &Code,
+    input: &Input,
+    watch: (&Control, &str),
+) -> Result<Tensor> {
+    all(g, code, input, watch, spaces::depths)
+}
+
+fn all(
+    g: &dyn Generator,
+    code: &Code,
+    input: &Input,
+    watch: (&Control, &str),
+    draw: Draw,
+) -> Result<Tensor> {
     let mut all = Vec::new();
-    each_batch(g, code, input, watch, |batch| {
+    let take = |batch| {
         all.push(batch);
         Ok(())
-    })?;
+    };
+    each(g, code, input, watch, (draw, take))?;
     match &all[..] {
         [one] => Ok(one.clone()),
         several => Ok(Tensor::cat(several, 0)?),

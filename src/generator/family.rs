@@ -22,7 +22,7 @@ pub struct Family {
     pub detect: fn(&Listing) -> Option<&'static Layout>,
     /// Whether `detect` looks for a generator anywhere in a file, going by shapes. It is called once,
     /// for the whole file, when no other family knows any part of it. Else `detect` is called for
-    /// the file and below the prefixes of its names ([`super::roots`]).
+    /// the file and below the prefixes of its names (`generator/roots.rs`).
     pub anywhere: bool,
     /// Picks the generator's own tensors out of a file and completes the layout's settings from
     /// its tensors; `None` where rules and names suffice.

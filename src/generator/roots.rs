@@ -57,7 +57,7 @@ fn rank(root: &str) -> Option<Rank> {
     let averaged = |key: &&str| {
         let words = key.split(['_', '-']);
         words.clone().any(|w| ["ema", "smooth", "avg", "averaged", "shadow"].contains(&w))
-            || ["avgg", "gs"].contains(key)
+            || ["avgg", "gs", "ge"].contains(key)
     };
     let generator =
         |key: &&str| ["g", "netg", "decoder", "student"].contains(key) || key.contains("generator");

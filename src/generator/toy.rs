@@ -260,7 +260,7 @@ mod tests {
             (a.spec().num_ws, a.spec().noise_sizes.as_slice()),
             (8, &[4, 8, 8, 16, 16, 32, 32].map(|side| [side, side])[..])
         );
-        let mean = spaces::mean(a.as_ref(), Space::W).expect("mean");
+        let mean = spaces::mean(a.as_ref(), Space::W, None).expect("mean");
         let norm = mean
             .point()
             .sqr()

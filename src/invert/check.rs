@@ -151,7 +151,7 @@ impl Config {
 }
 
 fn check_labels(job: &Job) -> Result<()> {
-    let c_dim = job.generator.spec().c_dim;
+    let c_dim = job.generator.spec().classes();
     let given = job.labels.and_then(|l| l.dims().last().copied()).unwrap_or(0);
     if c_dim == given {
         return Ok(());

@@ -28,7 +28,7 @@ impl Teacher {
     fn new(g: &dyn Generator, share: f64) -> Self {
         let z = Tensor::from_vec(Rng::new(77).normals(16), (1, 16), &Device::Cpu).unwrap();
         let goal = spaces::rise(g, &z, (Space::Z, Space::WPlus), &Input::default()).unwrap();
-        let at = spaces::mean(g, Space::WPlus).unwrap().point().clone();
+        let at = spaces::mean(g, Space::WPlus, None).unwrap().point().clone();
         Self { goal, at, share, calls: AtomicUsize::new(0) }
     }
 

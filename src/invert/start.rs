@@ -19,7 +19,8 @@ impl Problem<'_, '_> {
     pub fn start_code(&self) -> Result<Tensor> {
         match &self.config().init {
             Init::Mean if self.config().method.encoder => {
-                self.fit(spaces::mean(self.run.job.generator, Space::W)?.point().detach(), Space::W)
+                let mean = spaces::mean(self.run.job.generator, Space::W, self.labels.as_ref())?;
+                self.fit(mean.point().detach(), Space::W)
             }
             Init::Mean => self.fit(self.run.prior.w()?.mean.unsqueeze(0)?, Space::W),
             Init::Random => self.drawn(0),

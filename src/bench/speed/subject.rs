@@ -312,7 +312,7 @@ fn facts(generator: &dyn Generator, work: Option<Work>) -> Facts {
 /// show.
 fn pictures(model: &Loaded, job: &Job) -> Result<Tensor> {
     let (g, spec) = (model.generator()?, model.spec());
-    if spec.c_dim > 0 {
+    if spec.classes() > 0 {
         return Err(Error::runtime("the inversion of a conditional generator is not timed")
             .hint("leave it out: --only official,model"));
     }

@@ -212,7 +212,8 @@ impl Generator for Dcgan {
             None => self.network.run(&self.inputs(data, input)?, None, &wanted, picture)?,
         };
         let feature = |(layer, map)| Feature { layer, map, picture: None };
-        Ok(Tapped { features: maps.into_iter().map(feature).collect(), picture })
+        let features = maps.into_iter().map(feature).collect();
+        Ok(Tapped { features, picture, ..Tapped::default() })
     }
 
     fn mean(&self, _: Space) -> Option<&Tensor> {
@@ -337,7 +338,7 @@ mod tests {
         assert!(refused(Space::Z, &z, &Input::default()).contains("3 classes"));
         let short = z.narrow(1, 0, 5).expect("part");
         assert!(refused(Space::Z, &short, &input(&g, 2)).contains("[N, 12]"));
-        assert!(spaces::mean(&g, Space::W).expect_err("no mean").repair().is_some());
+        assert!(spaces::mean(&g, Space::W, None).expect_err("no mean").repair().is_some());
         assert!(spaces::rise(&g, &z, (Space::Z, Space::W), &input(&g, 2)).is_err());
     }
 }

@@ -109,7 +109,7 @@ impl Generator for Linear {
         super::check_points(s, n, from, taps)?;
         let flat = crate::tensor::linear(&data.flatten_from(1)?, &self.matrix)?;
         let picture = flat.reshape((n, s.channels, s.height, s.width))?;
-        Ok(Tapped { features: Vec::new(), picture: Some(picture) })
+        Ok(Tapped { picture: Some(picture), ..Tapped::default() })
     }
 
     fn mean(&self, space: Space) -> Option<&Tensor> {

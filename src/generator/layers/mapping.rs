@@ -1,8 +1,8 @@
-//! The mapping network of StyleGAN2 and StyleGAN3.
+//! The mapping network of StyleGAN2, StyleGAN3 and StyleGAN-XL.
 
 use super::{Dense, Reader, mean_of_mapping};
-use crate::error::{Error, Result};
-use crate::tensor::Activation;
+use crate::error::{Error, Kind, Result};
+use crate::tensor::{Activation, linear};
 use candle_core::{D, Device, Tensor};
 
 /// Sizes of a mapping network.
@@ -20,22 +20,67 @@ pub(in crate::generator) struct MappingSizes {
     pub(in crate::generator) lr: f64,
 }
 
+/// What the label adds to z.
+enum Embedding {
+    /// A fully connected layer of the labels.
+    Dense(Dense),
+    /// Rows of a table `[size, classes]`, weighed by the labels, and a fully connected layer after
+    /// them (StyleGAN-XL). The official code takes the row of the largest label; for one-hot labels
+    /// that is the same, and here labels have gradients.
+    Table(Tensor, Dense),
+}
+
+impl Embedding {
+    /// Reads `mapping.embed`, and `mapping.embed_proj` where it is there.
+    fn read(r: &mut Reader<'_>, classes: usize) -> Result<(Self, usize)> {
+        let table = r.shape("mapping.embed.weight")?;
+        let first = table.first().copied().unwrap_or(0);
+        if !r.has("mapping.embed_proj.weight") {
+            let dense = Dense::read(r, "mapping.embed", [classes, first], 1.0)?;
+            return Ok((Self::Dense(dense), first));
+        }
+        let [rows, size] = match table[..] {
+            [rows, size] if rows >= classes => [rows, size],
+            _ => return Err(few(&table, classes)),
+        };
+        let features = r.shape("mapping.embed_proj.weight")?.first().copied().unwrap_or(0);
+        let rows = r.parameter("mapping.embed.weight", &[rows, size])?;
+        let dense = Dense::read(r, "mapping.embed_proj", [size, features], 1.0)?;
+        let used = rows.narrow(0, 0, classes)?.t()?.contiguous()?;
+        Ok((Self::Table(used, dense.activated(Activation::LRELU)), features))
+    }
+
+    /// Labels `[N, c_dim]` → `[N, features]`.
+    fn forward(&self, labels: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(dense) => dense.forward(labels),
+            Self::Table(table, dense) => dense.forward(&linear(labels, table)?),
+        }
+    }
+}
+
+fn few(table: &[usize], classes: usize) -> Error {
+    let message = format!("`mapping.embed.weight` has shape {table:?} for {classes} classes");
+    Error::new(Kind::Format, message).hint("the table needs a row for every class")
+}
+
 /// The mapping network from z and the label to w.
 pub(in crate::generator) struct Mapping {
-    embed: Option<Dense>,
+    embed: Option<Embedding>,
     layers: Vec<Dense>,
     z_dim: usize,
     c_dim: usize,
 }
 
 impl Mapping {
-    /// Reads `mapping.embed` and `mapping.fc0`, `mapping.fc1`, … .
+    /// Reads `mapping.embed`, `mapping.embed_proj` where it is there, and `mapping.fc0`,
+    /// `mapping.fc1`, … .
     pub(in crate::generator) fn read(r: &mut Reader<'_>, c: &MappingSizes) -> Result<Self> {
         let mut width = c.z_dim;
         let mut embed = None;
         if c.c_dim > 0 {
-            let features = r.shape("mapping.embed.weight")?.first().copied().unwrap_or(0);
-            embed = Some(Dense::read(r, "mapping.embed", [c.c_dim, features], 1.0)?);
+            let (embedding, features) = Embedding::read(r, c.c_dim)?;
+            embed = Some(embedding);
             width += features;
         }
         let mut layers = Vec::new();

@@ -1,12 +1,25 @@
 //! Layers that several families share, and the reader that takes their tensors.
 
+mod attention;
 pub(super) mod attributes;
 mod dense;
+mod gated;
+mod gates;
+pub(super) mod growing;
 mod mapping;
 mod mean;
+mod noise;
 mod reader;
+mod resample;
+mod spectral;
 
+pub(super) use attention::{ChannelNorm, LinearAttention};
 pub(super) use dense::Dense;
+pub(super) use gated::{GatedConv, GatedParts, GatedStem, Norm};
+pub(super) use gates::{glu, swish};
 pub(super) use mapping::{Mapping, MappingSizes};
 pub(super) use mean::mean_of_mapping;
+pub(super) use noise::{Drawn, NoiseMaps};
 pub(super) use reader::{Named, Reader};
+pub(super) use resample::{bilinear2, blur};
+pub(super) use spectral::Spectral;

@@ -1,6 +1,7 @@
 //! Reading a model's tensors.
 
 use crate::error::{Error, Kind, Result};
+use crate::rng::Rng;
 use crate::tensor::Filter;
 use crate::weights::Weights;
 use candle_core::{Device, Tensor};
@@ -60,6 +61,22 @@ impl<'a> Reader<'a> {
     /// Takes a tensor that training leaves alone.
     pub(in crate::generator) fn buffer(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let t = self.fetch(name, shape)?;
+        self.buffers.insert(name.into(), t.clone());
+        Ok(t)
+    }
+
+    /// As [`Reader::buffer`]; where a file lacks it, normal numbers that depend on its name alone.
+    /// Older files of some code bases do not store noise maps, and their code then draws them.
+    pub(in crate::generator) fn buffer_or_noise(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Tensor> {
+        if self.has(name) {
+            return self.buffer(name, shape);
+        }
+        let drawn = Rng::derive(0, name).normals(shape.iter().product());
+        let t = Tensor::from_vec(drawn, shape, self.device)?;
         self.buffers.insert(name.into(), t.clone());
         Ok(t)
     }

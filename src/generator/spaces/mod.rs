@@ -8,7 +8,7 @@ mod w;
 mod wplus;
 mod z;
 
-use super::{Generator, Input, Noise, Spec, Start, Tap};
+use super::{Generator, Input, Noise, Prior, Spec, Start, Tap};
 use crate::error::{Error, Result};
 use crate::latent::{Code, ModelId, Part, Parts};
 use crate::rng::Rng;
@@ -67,7 +67,7 @@ pub fn standard(kind: Space) -> Option<&'static dyn LatentSpace> {
 pub struct Draw<'a> {
     /// Code i depends on the seed and on i alone, not on how many are drawn.
     pub seed: u64,
-    /// Truncation: 1 for none, 0 for the mean code.
+    /// Truncation: 1 for none, 0 for the mean code; see [`Prior`].
     pub psi: f64,
     /// Z, W, W+ or S.
     pub space: Space,
@@ -95,7 +95,9 @@ fn code_of(g: &dyn Generator, space: Space, point: Tensor, origin: String) -> Co
 /// # Errors
 /// For spaces that the generator lacks, for truncation in Z, and when labels do not fit.
 pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Code> {
-    if how.space == Space::Z && how.psi != 1.0 {
+    let prior = g.prior();
+    let pulled = how.psi != 1.0 && prior == Prior::Normal;
+    if how.space == Space::Z && pulled {
         return Err(Error::runtime(format!(
             "truncation (psi {}) is defined in W, not in Z",
             how.psi
@@ -103,9 +105,9 @@ pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Code> {
         .hint("draw in W or W+, or leave psi out"));
     }
     let dim = g.spec().z_dim;
-    let z: Vec<f32> =
-        (0..n).flat_map(|i| Rng::derive(how.seed, &format!("z {i}")).normals(dim)).collect();
-    let z = Tensor::from_vec(z, (n, dim), g.device())?;
+    let one = |i: usize| drawn(&mut Rng::derive(how.seed, &format!("z {i}")), dim, prior);
+    let z = Tensor::from_vec((0..n).flat_map(one).collect::<Vec<f32>>(), (n, dim), g.device())?;
+    let z = if how.psi == 1.0 || pulled { z } else { (z * how.psi)? };
     let labels = match how.labels {
         Some(c) if c.dims().first() == Some(&1) && n != 1 => Some(c.repeat((n, 1))?),
         other => other.cloned(),
@@ -122,15 +124,28 @@ pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Code> {
         rise(g, part.point(), (Space::Z, Space::W), &Input::labelled(part.labels()))
     };
     let mut w = Tensor::cat(&(0..n).step_by(MAPPED).map(mapped).collect::<Result<Vec<_>>>()?, 0)?;
-    if how.psi != 1.0 {
-        w = truncate(&w, mean_of(g, Space::W)?, how.psi, None)?;
+    if pulled {
+        w = truncate(&w, &mean_of(g, Space::W, code.labels())?, how.psi, None)?;
     }
     lift(g, &Code { space: Space::W, ..code.with(Part::Point, w) }, how.space)
 }
 
-/// The stored mean of a space.
-fn mean_of(g: &dyn Generator, space: Space) -> Result<&Tensor> {
-    g.mean(space).ok_or_else(|| {
+/// The numbers of one code of the prior.
+fn drawn(rng: &mut Rng, dim: usize, prior: Prior) -> Vec<f32> {
+    let Prior::Scaled { limit: Some(limit) } = prior else { return rng.normals(dim) };
+    let mut inside = || loop {
+        let z = rng.normal();
+        if z.abs() <= limit {
+            return z as f32;
+        }
+    };
+    (0..dim).map(|_| inside()).collect()
+}
+
+/// The stored mean of a space, of the labels' classes where one is stored for every class: `[D]`,
+/// or one for each row of the labels.
+fn mean_of(g: &dyn Generator, space: Space, labels: Option<&Tensor>) -> Result<Tensor> {
+    g.mean_for(space, labels)?.ok_or_else(|| {
         let spec = g.spec();
         let (name, spaces) = (Safe(&spec.name), spec.dims().names());
         Error::runtime(format!("{name} has no mean of {space}: its spaces are {spaces}"))
@@ -139,12 +154,14 @@ fn mean_of(g: &dyn Generator, space: Space) -> Result<&Tensor> {
 }
 
 /// The mean code of the generator in W (`[1, w_dim]`), W+ (`[1, num_ws, w_dim]`) or S
-/// (`[1, s_dim]`).
+/// (`[1, s_dim]`). Where the generator stores a mean for every class: that of each row of the
+/// labels, or without labels the mean over the classes.
 ///
 /// # Errors
-/// For a generator without W.
-pub fn mean(g: &dyn Generator, space: Space) -> Result<Code> {
-    let mean = mean_of(g, Space::W)?.unsqueeze(0)?;
+/// For a generator without W, and for labels of another size.
+pub fn mean(g: &dyn Generator, space: Space, labels: Option<&Tensor>) -> Result<Code> {
+    let mean = mean_of(g, Space::W, labels)?;
+    let mean = if mean.rank() == 1 { mean.unsqueeze(0)? } else { mean };
     lift(g, &code_of(g, Space::W, mean, "mean_w".into()), space)
 }
 
@@ -202,6 +219,17 @@ pub fn picture(g: &dyn Generator, code: &Tensor, space: Space, input: &Input) ->
     tapped.picture.ok_or_else(|| Error::runtime("the generator gave no picture"))
 }
 
+/// How far what is seen in the pictures of codes lies from the camera, with gradients,
+/// `[N, 1, h, w]`.
+///
+/// # Errors
+/// As [`picture`], and for a generator without a camera.
+pub fn depth(g: &dyn Generator, code: &Tensor, space: Space, input: &Input) -> Result<Tensor> {
+    let (space, data) = synthesised(g, code, space, input)?;
+    let tapped = g.run(&Start::Code { space, data: &data }, input, &[Tap::Depth])?;
+    tapped.depth.ok_or_else(|| Error::runtime("the generator gave no depth"))
+}
+
 /// The inputs stored with a code: its noise maps and labels. Its point is no input.
 pub fn input_of(code: &Code) -> Input {
     let (mut input, mut maps) = (Input::default(), Vec::new());
@@ -236,10 +264,23 @@ pub fn lift(g: &dyn Generator, code: &Code, space: Space) -> Result<Code> {
 /// # Errors
 /// For spaces whose codes cannot be rendered, and for a code of another generator's sizes.
 pub fn synthesize(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
+    picture(g, code.point(), code.space, &completed(g, code, input)?)
+}
+
+/// The depth maps of codes of any space, `[N, 1, h, w]` (see [`depth`]); the labels of the code
+/// count where the input has none.
+///
+/// # Errors
+/// As [`synthesize`], and for a generator without a camera.
+pub fn depths(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
+    depth(g, code.point(), code.space, &completed(g, code, input)?)
+}
+
+/// The input with the labels of the code where it has none.
+fn completed(g: &dyn Generator, code: &Code, input: &Input) -> Result<Input> {
     fits(g.spec(), code)?;
     let labels = input.labels.as_ref().or(code.labels());
-    let input = Input { labels: labels.cloned(), ..input.clone() };
-    picture(g, code.point(), code.space, &input)
+    Ok(Input { labels: labels.cloned(), ..input.clone() })
 }
 
 /// Pulls codes towards a mean: `mean + psi · (w − mean)` (StyleGAN's truncation trick).
@@ -247,13 +288,21 @@ pub fn synthesize(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tenso
 /// Only the first `cutoff` layers of a layered code when given.
 ///
 /// # Shapes
-/// w `[N, w_dim]` or `[N, num_ws, w_dim]`, mean `[w_dim]` → as w.
+/// w `[N, w_dim]` or `[N, num_ws, w_dim]`, mean `[w_dim]` or one for each code, `[N or 1, w_dim]` →
+/// as w.
 ///
 /// # Errors
 /// When the sizes do not fit.
 pub fn truncate(w: &Tensor, mean: &Tensor, psi: f64, cutoff: Option<usize>) -> Result<Tensor> {
-    let pull =
-        |w: &Tensor| -> Result<Tensor> { Ok((w.broadcast_sub(mean)? * psi)?.broadcast_add(mean)?) };
+    // A mean of its own for each code is that of all rows of the code.
+    let mean = if mean.rank() + 1 == w.rank() && mean.rank() == 2 {
+        mean.unsqueeze(1)?
+    } else {
+        mean.clone()
+    };
+    let pull = |w: &Tensor| -> Result<Tensor> {
+        Ok((w.broadcast_sub(&mean)? * psi)?.broadcast_add(&mean)?)
+    };
     match cutoff {
         Some(k) if w.rank() == 3 && k < w.dim(1)? => {
             if k == 0 {
@@ -267,8 +316,8 @@ pub fn truncate(w: &Tensor, mean: &Tensor, psi: f64, cutoff: Option<usize>) -> R
 }
 
 /// Pulls the codes that the synthesis reads towards the mean (see [`truncate`]), in W+ or, for a
-/// style code, in S: styles depend on w linearly, so both are the same. A `psi` of 1 changes no
-/// code.
+/// style code, in S: styles depend on w linearly, so both are the same. The labels of the code
+/// choose the mean where the generator stores one for every class. A `psi` of 1 changes no code.
 ///
 /// # Errors
 /// As [`lift`], and for a generator without W.
@@ -278,14 +327,14 @@ pub fn truncated(g: &dyn Generator, code: &Code, psi: f64, cutoff: Option<usize>
         if psi == 1.0 && g.mean(Space::W).is_none() {
             return Ok(lifted);
         }
-        let mean = mean_of(g, Space::W)?;
-        return Ok(lifted.with(Part::Point, truncate(lifted.point(), mean, psi, cutoff)?));
+        let mean = mean_of(g, Space::W, code.labels())?;
+        return Ok(lifted.with(Part::Point, truncate(lifted.point(), &mean, psi, cutoff)?));
     }
     fits(g.spec(), code)?;
     let sizes = g.spec().style_sizes();
     let cut: usize = sizes.iter().take(cutoff.unwrap_or(sizes.len())).sum();
     let all = code.point().dim(1)?;
-    let pulled = truncate(code.point(), &mean(g, Space::S)?.point().squeeze(0)?, psi, None)?;
+    let pulled = truncate(code.point(), mean(g, Space::S, code.labels())?.point(), psi, None)?;
     let parts = [pulled.narrow(1, 0, cut)?, code.point().narrow(1, cut, all - cut)?];
     Ok(code.with(Part::Point, Tensor::cat(&parts, 1)?))
 }
@@ -351,7 +400,7 @@ mod tests {
         let g = Toy::default().build(&Device::Cpu).expect("toy");
         let at = |psi| sample(&g, 1, Draw { seed: 2, psi, ..Draw::default() }).expect("code");
         let (full, half, none) = (at(1.0), at(0.5), at(0.0));
-        let mean = mean(&g, Space::W).expect("mean");
+        let mean = mean(&g, Space::W, None).expect("mean");
         for i in 0..16 {
             let get = |code: &Code| rows(code.point())[0][i];
             assert!((get(&none) - get(&mean)).abs() < 1e-6);
