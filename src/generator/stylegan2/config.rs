@@ -34,7 +34,7 @@ pub struct Given {
     pub c_dim: Option<usize>,
     /// Dimensions of w.
     pub w_dim: Option<usize>,
-    /// Side of the picture.
+    /// Number of the last block: the side of a square picture, the height of most others.
     pub img_resolution: Option<usize>,
     /// Channels of the picture.
     pub img_channels: Option<usize>,
@@ -52,6 +52,21 @@ pub struct Given {
     pub conv_clamp: Option<f64>,
 }
 
+/// One block of the synthesis network: its name and the size of its maps.
+///
+/// A block is called after the number that its file gives it, twice that of the block before. Code
+/// bases that draw rectangles number by height (StyleGAN-Human), or as if the picture were square.
+/// The sizes do not follow from the number: they are those of the constant, doubled by every block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Number in its name: 8 of `synthesis.b8`.
+    pub number: usize,
+    /// Height of its maps.
+    pub height: usize,
+    /// Width of its maps.
+    pub width: usize,
+}
+
 /// Configuration of a StyleGAN2.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -63,11 +78,13 @@ pub struct Config {
     pub c_dim: usize,
     /// Dimensions of w.
     pub w_dim: usize,
-    /// Side of the picture, a power of two from 4.
+    /// Number in the name of the last block: the side of a square picture from 4×4.
     pub img_resolution: usize,
+    /// The blocks, from the lowest resolution on.
+    pub blocks: Vec<Size>,
     /// Channels of the picture, 1 to 4.
     pub img_channels: usize,
-    /// Layers of a W+ code: 2·log2(resolution) − 2.
+    /// Layers of a W+ code: two a block.
     pub num_ws: usize,
     /// Layers of the mapping network.
     pub mapping_layers: usize,
@@ -91,24 +108,36 @@ impl Given {
     ///
     /// Errors where both speak and disagree, and on what is not supported.
     pub fn complete(&self, tensors: &Listing) -> Result<Config> {
+        let c = self.complete_features(tensors)?;
+        if !(1..=4).contains(&c.img_channels) {
+            return Err(refuse(format!("pictures of {} channels", c.img_channels))
+                .hint("1 to 4 channels are supported"));
+        }
+        Ok(c)
+    }
+
+    /// As [`Given::complete`] for a network whose pictures are features, of any number of channels.
+    pub(in crate::generator) fn complete_features(&self, tensors: &Listing) -> Result<Config> {
         let seen = Seen::look(tensors)?;
+        let resolution = seen.blocks.last().map_or(0, |b| b.number);
         let c = Config {
             name: self.name.clone().unwrap_or_else(|| "stylegan2".into()),
             z_dim: agree("z_dim", self.z_dim, seen.z_dim)?,
             c_dim: agree("c_dim", self.c_dim, seen.c_dim)?,
             w_dim: agree("w_dim", self.w_dim, seen.w_dim)?,
-            img_resolution: agree("img_resolution", self.img_resolution, seen.resolution)?,
+            img_resolution: agree("img_resolution", self.img_resolution, resolution)?,
             img_channels: agree("img_channels", self.img_channels, seen.channels)?,
-            num_ws: agree("num_ws", self.num_ws, 2 * seen.resolution.ilog2() as usize - 2)?,
+            num_ws: agree("num_ws", self.num_ws, 2 * seen.blocks.len())?,
             mapping_layers: agree("mapping_layers", self.mapping_layers, seen.mapping_layers)?,
             mapping_lr_multiplier: self.mapping_lr_multiplier.unwrap_or(0.01),
             // A single block is the same in all three.
             architecture: match self.architecture {
-                Some(said) if seen.resolution == 4 => said,
+                Some(said) if seen.blocks.len() == 1 => said,
                 said => agree("architecture", said, seen.architecture)?,
             },
             resample_filter: self.resample_filter.clone(),
             conv_clamp: self.conv_clamp,
+            blocks: seen.blocks,
         };
         c.check()?;
         Ok(c)
@@ -133,10 +162,6 @@ fn refuse(message: String) -> Error {
 
 impl Config {
     fn check(&self) -> Result<()> {
-        if !(1..=4).contains(&self.img_channels) {
-            return Err(refuse(format!("pictures of {} channels", self.img_channels))
-                .hint("1 to 4 channels are supported"));
-        }
         if !(self.mapping_lr_multiplier.is_finite() && self.mapping_lr_multiplier > 0.0) {
             return Err(refuse(format!(
                 "a mapping_lr_multiplier of {}",
@@ -163,7 +188,7 @@ impl Config {
     }
 
     /// Sizes of the mapping network.
-    pub(super) fn mapping(&self) -> MappingSizes {
+    pub(in crate::generator) fn mapping(&self) -> MappingSizes {
         MappingSizes {
             z_dim: self.z_dim,
             c_dim: self.c_dim,
@@ -180,9 +205,9 @@ impl Config {
     pub fn styles(&self, tensors: &Listing) -> Vec<StyleLayer> {
         let mut all = Vec::new();
         let mut row = 0;
-        for resolution in self.resolutions() {
+        for block in &self.blocks {
             for layer in ["conv0", "conv1", "torgb"] {
-                let name = format!("b{resolution}.{layer}");
+                let name = format!("b{}.{layer}", block.number);
                 let affine = tensors.shape(&format!("synthesis.{name}.affine.weight"));
                 if let Some(&size) = affine.and_then(|s| s.first()) {
                     all.push(StyleLayer { name, row, size });
@@ -193,9 +218,9 @@ impl Config {
         all
     }
 
-    /// The resolutions of the blocks: 4, 8, … .
-    pub fn resolutions(&self) -> impl Iterator<Item = usize> + use<> {
-        (2..=self.img_resolution.ilog2()).map(|i| 1usize << i)
+    /// Height and width of the pictures.
+    pub fn size(&self) -> [usize; 2] {
+        self.blocks.last().map_or([0; 2], |b| [b.height, b.width])
     }
 }
 
@@ -204,10 +229,50 @@ struct Seen {
     z_dim: usize,
     c_dim: usize,
     w_dim: usize,
-    resolution: usize,
+    blocks: Vec<Size>,
     channels: usize,
     mapping_layers: usize,
     architecture: Architecture,
+}
+
+/// The number of the first block: that of the one constant.
+fn first_block(t: &Listing) -> Result<usize> {
+    let number =
+        |name: &String| name.strip_prefix("synthesis.b")?.strip_suffix(".const")?.parse().ok();
+    match t.tensors.keys().filter_map(number).collect::<Vec<u32>>()[..] {
+        [first @ (1..)] => Ok(first as usize),
+        [] => Err(refuse("tensor `synthesis.b4.const` is missing".into())
+            .hint("`gannet info` shows what the file holds")),
+        _ => Err(refuse("it has several first blocks".into())
+            .hint("a synthesis network begins with one constant")),
+    }
+}
+
+/// The blocks, from that of the constant on.
+fn blocks(t: &Listing, [height, width]: [usize; 2]) -> Result<Vec<Size>> {
+    let first = first_block(t)?;
+    if t.has(&format!("synthesis.b{first}.conv0.weight")) {
+        return Err(refuse(format!(
+            "its first block b{first} has a constant and two convolutions"
+        ))
+        .hint("a first block has one"));
+    }
+    let side = LIMITS.image_side as usize;
+    let mut next = Size { number: first, height, width };
+    let mut blocks = Vec::new();
+    loop {
+        let Size { number, height, width } = next;
+        if height.max(width) > side {
+            let message = format!("pictures of {width}×{height} pixels");
+            return Err(Error::new(Kind::Limit, message)
+                .hint(format!("up to {side} pixels a side are supported")));
+        }
+        blocks.push(next);
+        next = Size { number: number * 2, height: height * 2, width: width * 2 };
+        if !t.has(&format!("synthesis.b{}.conv1.weight", next.number)) {
+            return Ok(blocks);
+        }
+    }
 }
 
 impl Seen {
@@ -221,23 +286,13 @@ impl Seen {
             None => Err(refuse(format!("tensor `{name}` is missing"))
                 .hint("`gannet info` shows what the file holds")),
         };
-        if has("synthesis.b4.conv0.weight") || dim("synthesis.b4.const", 3, 1)? != 4 {
-            return Err(refuse("its first block is not a constant of 4x4".into())
-                .hint("train or convert with square pictures"));
-        }
-        let mut resolution = 4;
-        while has(&format!("synthesis.b{}.conv1.weight", resolution * 2)) {
-            resolution *= 2;
-            if resolution > LIMITS.image_side as usize {
-                return Err(Error::new(
-                    Kind::Limit,
-                    format!("pictures of {resolution} pixels a side"),
-                )
-                .hint(format!("up to {} are supported", LIMITS.image_side)));
-            }
-        }
+        let constant = format!("synthesis.b{}.const", first_block(t)?);
+        let blocks = blocks(t, [dim(&constant, 3, 1)?, dim(&constant, 3, 2)?])?;
+        let block = |i: usize, part: &str| {
+            blocks.get(i).map_or_else(String::new, |b| format!("synthesis.b{}.{part}", b.number))
+        };
         let mapping_layers = (0..).take_while(|i| has(&format!("mapping.fc{i}.weight"))).count();
-        let w_dim = dim("synthesis.b4.conv1.affine.weight", 2, 1)?;
+        let w_dim = dim(&block(0, "conv1.affine.weight"), 2, 1)?;
         let (mut c_dim, mut embedded) = (0, 0);
         if has("mapping.embed.weight") {
             (c_dim, embedded) =
@@ -245,9 +300,9 @@ impl Seen {
         }
         let input = if mapping_layers == 0 { w_dim } else { dim("mapping.fc0.weight", 2, 1)? };
         let z_dim = input.checked_sub(embedded).filter(|&z| z > 0);
-        let architecture = if resolution > 4 && has("synthesis.b8.skip.weight") {
+        let architecture = if has(&block(1, "skip.weight")) {
             Architecture::Resnet
-        } else if resolution == 4 || has("synthesis.b4.torgb.weight") {
+        } else if blocks.len() == 1 || has(&block(0, "torgb.weight")) {
             Architecture::Skip
         } else {
             Architecture::Orig
@@ -257,8 +312,8 @@ impl Seen {
                 .ok_or_else(|| refuse(format!("{input} mapping inputs leave no room for z")))?,
             c_dim,
             w_dim,
-            resolution,
-            channels: dim(&format!("synthesis.b{resolution}.torgb.weight"), 4, 0)?,
+            channels: dim(&block(blocks.len() - 1, "torgb.weight"), 4, 0)?,
+            blocks,
             mapping_layers,
             architecture,
         })

@@ -1,29 +1,39 @@
 //! StyleGAN2 and StyleGAN2-ADA (Karras et al. 2020), by the names and the arithmetic of NVIDIA's
 //! PyTorch code.
 //!
-//! Square pictures of any power of two from 4 pixels, 1 to 4 channels, any number of features a
-//! layer, the architectures skip, resnet and orig, with or without labels. In single precision; on
-//! a GPU, when asked, the four highest resolutions in f16 as there, unless weights are trained. Not
-//! run: first blocks other than 4×4, kernels other than 3×3, activations other than leaky ReLU.
+//! Squares and rectangles: a constant of any size, doubled by every further block. 1 to 4 channels,
+//! any number of features a layer, the architectures skip, resnet and orig, with or without labels.
+//! In single precision; on a GPU, when asked, the four highest resolutions in f16 as there, unless
+//! weights are trained. Not run: kernels other than 3×3, activations other than leaky ReLU.
+//!
+//! Pictures are in [-1, 1] as the networks give them. The official TensorFlow code adds 0.5 when it
+//! makes bytes of them (`x · 127.5 + 127.5 + 0.5`, then the fraction is cut off), PyTorch's adds
+//! 128 for 127.5 + 0.5. That rounds to the nearest byte, as every picture of ours is rounded; it
+//! does not move pixels, and no checkpoint needs a shift.
 
 mod config;
+mod export;
 mod family;
-mod layouts;
-mod synthesis;
+mod filters;
+#[cfg(test)]
+mod forms_tests;
+pub(in crate::generator) mod layouts;
+pub(in crate::generator) mod synthesis;
 
 pub use config::{Architecture, Config, Given};
+pub use export::{Rosinality, rosinality};
 pub use family::FAMILY;
+pub(in crate::generator) use family::{layers, noise_sizes, parameters};
+pub use filters::add_filters;
 
 use super::layers::{Mapping, Reader};
-use super::{Generator, Input, Noise, Spec, Start, Tap, Tapped, Variables};
-use crate::error::{Error, Result};
+use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
+use crate::error::{Error, Kind, Result};
 use crate::generator;
-use crate::rng::Rng;
 use crate::space::Space;
 use crate::weights::Weights;
 use candle_core::{Device, Tensor, Var};
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 use synthesis::{Styles, Synthesis};
 
@@ -41,6 +51,27 @@ pub struct StyleGan2 {
 
 /// The spaces that its codes can live in.
 pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
+
+/// The mean of w, as stored.
+const W_AVG: &str = "mapping.w_avg";
+
+/// The mean of w, `[w_dim]`: stored, or computed from the mapping network.
+///
+/// # Errors
+/// When it is stored for each layer (`[num_ws, w_dim]`, as encoders store it) and the rows differ.
+fn mean_w(r: &mut Reader<'_>, mapping: &Mapping, w_dim: usize, device: &Device) -> Result<Tensor> {
+    let Ok(shape) = r.shape(W_AVG) else { return mapping.mean(device) };
+    let [rows @ (1..), _] = shape[..] else { return r.buffer(W_AVG, &[w_dim]) };
+    let all = r.buffer(W_AVG, &[rows, w_dim])?;
+    let first = all.narrow(0, 0, 1)?;
+    let apart = all.broadcast_sub(&first)?.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
+    if apart > 1e-5 {
+        let message = format!("`{W_AVG}` has {rows} rows, and they differ by {apart:e}");
+        return Err(Error::new(Kind::Format, message)
+            .hint("one mean for all layers is supported: store their mean as [w_dim]"));
+    }
+    Ok(first.squeeze(0)?.contiguous()?)
+}
 
 impl StyleGan2 {
     /// Builds the generator from its tensors; `fingerprint` identifies them.
@@ -68,13 +99,10 @@ impl StyleGan2 {
         let spec = family::spec(&config, source.list(), fingerprint);
         let mut r = Reader::new(source, device);
         let mapping = Mapping::read(&mut r, &config.mapping())?;
-        let mean_w = if r.has("mapping.w_avg") {
-            r.buffer("mapping.w_avg", &[config.w_dim])?
-        } else {
-            mapping.mean(device)?
-        };
+        let mean_w = mean_w(&mut r, &mapping, config.w_dim, device)?;
         let synthesis = Synthesis::read(&mut r, &config, halves)?;
-        let (parameters, buffers) = r.finish();
+        let (parameters, mut buffers) = r.finish();
+        buffers.insert(W_AVG.into(), mean_w.clone());
         Ok(Self {
             config,
             spec,
@@ -120,50 +148,6 @@ impl StyleGan2 {
         let copy = Self::build(&mut source, &given, &self.spec.fingerprint, &self.device, false)?;
         Ok((copy, variables))
     }
-
-    /// One map, or none, for each noisy layer.
-    fn maps(&self, noise: &Noise, n: usize) -> Result<Vec<Option<Tensor>>> {
-        let sizes = &self.spec.noise_sizes;
-        match noise {
-            Noise::None => Ok(vec![None; sizes.len()]),
-            Noise::Const => Ok(self.synthesis.noise().map(|l| Some(l.map.clone())).collect()),
-            Noise::Random { seed, first } => sizes
-                .iter()
-                .enumerate()
-                .map(|(i, &s)| Ok(Some(self.draw(*seed, i, *first..first + n, s)?)))
-                .collect(),
-            Noise::Maps(maps) => {
-                let fits = maps.len() == sizes.len()
-                    && maps
-                        .iter()
-                        .zip(sizes)
-                        .all(|(m, &[h, w])| m.dims() == [1, 1, h, w] || m.dims() == [n, 1, h, w]);
-                if !fits {
-                    let found: Vec<_> = maps.iter().map(Tensor::dims).collect();
-                    return Err(Error::runtime(format!(
-                        "noise maps {found:?} do not fit layers of sizes {sizes:?}"
-                    ))
-                    .hint("use maps that were made for this generator, each [N or 1, 1, H, W]"));
-                }
-                Ok(maps.iter().cloned().map(Some).collect())
-            }
-        }
-    }
-
-    /// Noise that depends on the seed, the layer and the sample alone.
-    fn draw(
-        &self,
-        seed: u64,
-        layer: usize,
-        samples: Range<usize>,
-        [h, w]: [usize; 2],
-    ) -> Result<Tensor> {
-        let n = samples.len();
-        let data: Vec<f32> = samples
-            .flat_map(|i| Rng::derive(seed, &format!("noise {layer} {i}")).normals(h * w))
-            .collect();
-        Ok(Tensor::from_vec(data, (n, 1, h, w), &self.device)?)
-    }
 }
 
 impl Generator for StyleGan2 {
@@ -207,7 +191,8 @@ impl Generator for StyleGan2 {
             }
         };
         generator::check_points(&self.spec, n, from, taps)?;
-        let maps = self.maps(&input.noise, n)?.into_iter();
+        let stored = self.noise_maps();
+        let maps = synthesis::maps(&input.noise, &stored, (n, &self.device))?.into_iter();
         self.synthesis.tapped(styles, maps, n, (from, taps))
     }
 
@@ -228,8 +213,10 @@ impl Generator for StyleGan2 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generator::Noise;
     use crate::generator::spaces;
     use crate::generator::toy::Toy;
+    use crate::rng::Rng;
     use std::time::Instant;
 
     fn picture(g: &dyn Generator, ws: &Tensor, noise: Noise) -> Result<Tensor> {

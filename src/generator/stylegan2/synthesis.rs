@@ -1,14 +1,15 @@
 //! The synthesis network: blocks of modulated convolutions, from a constant to the picture.
 
-use super::config::{Architecture, Config};
-use crate::error::Result;
+use super::config::{Architecture, Config, Size};
+use crate::error::{Error, Result};
 use crate::generator::layers::{Dense, Reader};
-use crate::generator::{Feature, Tap, Tapped};
+use crate::generator::{Feature, Noise, Tap, Tapped};
+use crate::rng::Rng;
 use crate::tensor::{
     Activation, Filter, HalfWeight, Network, RgbConv, Stage, StyledConv, Weight, bias_act, conv2d,
     half_conv, half_rgb, modulated_conv, modulated_conv_up2, noise_bias_act, up2,
 };
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 
 /// Number of highest resolutions in f16, for models that use it (the official `num_fp16_res`).
@@ -18,13 +19,54 @@ const HALF_CLAMP: f64 = 256.0;
 
 /// The noise maps of one forward pass, one for each noisy layer: not yet scaled by the layer's
 /// strength.
-pub(super) type Maps = std::vec::IntoIter<Option<Tensor>>;
+pub(in crate::generator) type Maps = std::vec::IntoIter<Option<Tensor>>;
 
 /// The noise of one layer.
-pub(super) struct NoiseInput {
-    /// The stored map, `[1, 1, R, R]`.
-    pub(super) map: Tensor,
+pub(in crate::generator) struct NoiseInput {
+    /// The stored map, `[1, 1, H, W]`.
+    pub(in crate::generator) map: Tensor,
     strength: Tensor,
+}
+
+/// One map, or none, for each noisy layer of `n` pictures, from the stored maps.
+///
+/// # Errors
+/// When the maps given do not fit.
+pub(in crate::generator) fn maps(
+    noise: &Noise,
+    stored: &[Tensor],
+    (n, device): (usize, &Device),
+) -> Result<Vec<Option<Tensor>>> {
+    let side = |m: &Tensor| -> Result<[usize; 2]> { Ok([m.dim(2)?, m.dim(3)?]) };
+    let sizes = stored.iter().map(side).collect::<Result<Vec<_>>>()?;
+    match noise {
+        Noise::None => Ok(vec![None; sizes.len()]),
+        Noise::Const => Ok(stored.iter().cloned().map(Some).collect()),
+        Noise::Random { seed, first } => {
+            // Noise that depends on the seed, the layer and the sample alone.
+            let draw = |(layer, &[h, w]): (usize, &[usize; 2])| -> Result<Option<Tensor>> {
+                let of = |i| Rng::derive(*seed, &format!("noise {layer} {i}")).normals(h * w);
+                let data: Vec<f32> = (*first..first + n).flat_map(of).collect();
+                Ok(Some(Tensor::from_vec(data, (n, 1, h, w), device)?))
+            };
+            sizes.iter().enumerate().map(draw).collect()
+        }
+        Noise::Maps(maps) => {
+            let fits = maps.len() == sizes.len()
+                && maps
+                    .iter()
+                    .zip(&sizes)
+                    .all(|(m, &[h, w])| m.dims() == [1, 1, h, w] || m.dims() == [n, 1, h, w]);
+            if !fits {
+                let found: Vec<_> = maps.iter().map(Tensor::dims).collect();
+                return Err(Error::runtime(format!(
+                    "noise maps {found:?} do not fit layers of sizes {sizes:?}"
+                ))
+                .hint("use maps that were made for this generator, each [N or 1, 1, H, W]"));
+            }
+            Ok(maps.iter().cloned().map(Some).collect())
+        }
+    }
 }
 
 /// A convolution with its style, noise, bias and activation.
@@ -38,29 +80,41 @@ struct Layer {
     activation: Activation,
 }
 
+/// A block, besides its tensors.
+#[derive(Clone)]
+pub(in crate::generator) struct Plan {
+    /// The name that its tensors begin with: `synthesis.b8`.
+    pub(in crate::generator) name: String,
+    /// Height and width of its maps.
+    pub(in crate::generator) size: [usize; 2],
+    /// Whether its first convolution doubles the size.
+    pub(in crate::generator) doubles: bool,
+    /// Whether it makes a picture.
+    pub(in crate::generator) picture: bool,
+    /// Whether it is in f16.
+    pub(in crate::generator) half: bool,
+}
+
 /// Everything that the layers of a block share.
 struct Place<'a> {
     config: &'a Config,
-    name: String,
-    resolution: usize,
-    /// Whether they are in f16.
-    half: bool,
+    plan: &'a Plan,
 }
 
 impl Place<'_> {
     /// A weight in f16, where the layers are.
     fn halved(&self, w: &Tensor, up: bool) -> Result<Option<HalfWeight>> {
-        Ok(if self.half { Some(HalfWeight::new(w, up)?) } else { None })
+        Ok(if self.plan.half { Some(HalfWeight::new(w, up)?) } else { None })
     }
 
     /// The limit of the activations.
     fn clamp(&self) -> Option<f64> {
-        self.config.conv_clamp.or(self.half.then_some(HALF_CLAMP))
+        self.config.conv_clamp.or(self.plan.half.then_some(HALF_CLAMP))
     }
 }
 
 impl Layer {
-    /// Reads layer `which` (`conv0` doubles the size) whose activation is scaled by `gain`.
+    /// Reads layer `which` (`conv0` may double the size) whose activation is scaled by `gain`.
     fn read(
         r: &mut Reader<'_>,
         at: &Place<'_>,
@@ -68,8 +122,8 @@ impl Layer {
         [inputs, outputs]: [usize; 2],
         gain: f64,
     ) -> Result<Self> {
-        let name = format!("{}.{which}", at.name);
-        let up = which == "conv0";
+        let name = format!("{}.{which}", at.plan.name);
+        let up = at.plan.doubles && which == "conv0";
         let filter =
             r.filter(&format!("{name}.resample_filter"), at.config.resample_filter.as_deref())?;
         let weight = r.parameter(&format!("{name}.weight"), &[outputs, inputs, 3, 3])?;
@@ -79,7 +133,7 @@ impl Layer {
             half: at.halved(&weight, up)?,
             weight: Weight::new(weight, up)?,
             bias: r.parameter(&format!("{name}.bias"), &[outputs])?,
-            noise: read_noise(r, &name, at.resolution)?,
+            noise: read_noise(r, &name, at.plan.size)?,
             up: up.then_some(filter),
             activation: Activation {
                 gain: base.gain * gain,
@@ -124,7 +178,11 @@ impl Layer {
 }
 
 /// The noise of a layer that has any.
-fn read_noise(r: &mut Reader<'_>, name: &str, resolution: usize) -> Result<Option<NoiseInput>> {
+fn read_noise(
+    r: &mut Reader<'_>,
+    name: &str,
+    [height, width]: [usize; 2],
+) -> Result<Option<NoiseInput>> {
     let strength = format!("{name}.noise_strength");
     let Ok(shape) = r.shape(&strength) else { return Ok(None) };
     // Some exports keep the scalar as one element.
@@ -132,8 +190,8 @@ fn read_noise(r: &mut Reader<'_>, name: &str, resolution: usize) -> Result<Optio
     Ok(Some(NoiseInput {
         strength: r.parameter(&strength, &shape)?.reshape(())?,
         map: r
-            .buffer(&format!("{name}.noise_const"), &[resolution, resolution])?
-            .reshape((1, 1, resolution, resolution))?,
+            .buffer_or_noise(&format!("{name}.noise_const"), &[height, width])?
+            .reshape((1, 1, height, width))?,
     }))
 }
 
@@ -149,7 +207,7 @@ struct ToRgb {
 
 impl ToRgb {
     fn read(r: &mut Reader<'_>, at: &Place<'_>, inputs: usize) -> Result<Self> {
-        let name = format!("{}.torgb", at.name);
+        let name = format!("{}.torgb", at.plan.name);
         let channels = at.config.img_channels;
         let weight = r.parameter(&format!("{name}.weight"), &[channels, inputs, 1, 1])?;
         Ok(Self {
@@ -194,12 +252,12 @@ struct Shortcut {
 
 impl Shortcut {
     fn read(r: &mut Reader<'_>, at: &Place<'_>, [inputs, outputs]: [usize; 2]) -> Result<Self> {
-        let name = format!("{}.skip", at.name);
+        let name = format!("{}.skip", at.plan.name);
         let weight = r.parameter(&format!("{name}.weight"), &[outputs, inputs, 1, 1])?;
         let filter =
             r.filter(&format!("{name}.resample_filter"), at.config.resample_filter.as_deref())?;
         let gain = (0.5 / inputs as f64).sqrt();
-        if at.half {
+        if at.plan.half {
             // Scaled beforehand, so that sums stay in range.
             return Ok(Self { weight: (weight * gain)?.to_dtype(DType::F16)?, filter, gain: 1.0 });
         }
@@ -220,49 +278,44 @@ struct Block {
     torgb: Option<ToRgb>,
     shortcut: Option<Shortcut>,
     filter: Filter,
+    /// Whether it doubles the size of the picture before it.
+    doubles: bool,
     /// Whether its features are f16.
     half: bool,
 }
 
 impl Block {
-    /// Reads the block of a resolution; `inputs` are the channels of the block before, 0 for the
-    /// first.
-    fn read(
-        r: &mut Reader<'_>,
-        c: &Config,
-        (resolution, halves): (usize, bool),
-        inputs: usize,
-    ) -> Result<(Self, usize)> {
-        let name = format!("synthesis.b{resolution}");
+    /// Reads a block; `inputs` are the channels of the block before, 0 for the first.
+    fn read(r: &mut Reader<'_>, c: &Config, plan: &Plan, inputs: usize) -> Result<(Self, usize)> {
+        let name = &plan.name;
         let filter = r.filter(&format!("{name}.resample_filter"), c.resample_filter.as_deref())?;
         let outputs = r.shape(&format!("{name}.conv1.weight"))?.first().copied().unwrap_or(0);
-        // The official code does not use f16 below 8 pixels.
-        let half = halves && resolution >= (c.img_resolution >> (HALVES - 1)).max(8);
-        let at = Place { config: c, name, resolution, half };
+        let at = Place { config: c, plan };
         let first = inputs == 0;
         let residual = !first && c.architecture == Architecture::Resnet;
         let gain = if residual { 0.5f64.sqrt() } else { 1.0 };
-        let constant = format!("{}.const", at.name);
+        let constant = format!("{name}.const");
         let block = Self {
-            constant: if first { Some(r.parameter(&constant, &[outputs, 4, 4])?) } else { None },
+            constant: if first {
+                Some(r.parameter(&constant, &[outputs, plan.size[0], plan.size[1]])?)
+            } else {
+                None
+            },
             conv0: if first {
                 None
             } else {
                 Some(Layer::read(r, &at, "conv0", [inputs, outputs], 1.0)?)
             },
             conv1: Layer::read(r, &at, "conv1", [outputs, outputs], gain)?,
-            torgb: if c.architecture == Architecture::Skip || resolution == c.img_resolution {
-                Some(ToRgb::read(r, &at, outputs)?)
-            } else {
-                None
-            },
+            torgb: if plan.picture { Some(ToRgb::read(r, &at, outputs)?) } else { None },
             shortcut: if residual {
                 Some(Shortcut::read(r, &at, [inputs, outputs])?)
             } else {
                 None
             },
             filter,
-            half,
+            doubles: plan.doubles,
+            half: plan.half,
         };
         Ok((block, outputs))
     }
@@ -301,7 +354,7 @@ impl Block {
             Entry::Before(Some(x)) => (x, 0),
             Entry::Before(None) => match &self.constant {
                 Some(c) => (c.broadcast_left(n)?, 0),
-                None => return Err(crate::error::Error::runtime("a block without input")),
+                None => return Err(Error::runtime("a block without input")),
             },
         };
         Ok((if self.half { x.to_dtype(DType::F16)? } else { x }, behind))
@@ -366,22 +419,33 @@ impl Walk<'_> {
 
 /// The styles of the layers, one after the other: computed from the rows of a layered code, or
 /// given as a style code.
-pub(super) struct Styles<'a> {
+pub(in crate::generator) struct Styles<'a> {
     codes: &'a Tensor,
     given: bool,
+    /// Rows from one convolution to the next.
+    step: usize,
     /// The next row, or the next style.
     at: usize,
 }
 
 impl<'a> Styles<'a> {
     /// Styles computed from ws `[N, num_ws, w_dim]`.
-    pub(super) fn of_rows(ws: &'a Tensor) -> Self {
-        Self { codes: ws, given: false, at: 0 }
+    pub(in crate::generator) fn of_rows(ws: &'a Tensor) -> Self {
+        Self { codes: ws, given: false, step: 1, at: 0 }
+    }
+
+    /// Styles of which all are computed from the last row of ws `[N, num_ws, w_dim]`.
+    ///
+    /// # Errors
+    /// When there is no row.
+    pub(in crate::generator) fn of_last_row(ws: &'a Tensor) -> Result<Self> {
+        let at = ws.dim(1)?.checked_sub(1).ok_or_else(|| Error::runtime("a code without rows"))?;
+        Ok(Self { codes: ws, given: false, step: 0, at })
     }
 
     /// Styles taken from a style code `[N, s_dim]`.
     pub(super) fn given(s: &'a Tensor) -> Self {
-        Self { codes: s, given: true, at: 0 }
+        Self { codes: s, given: true, step: 1, at: 0 }
     }
 
     /// The styles of a convolution, `[N, I]`; every convolution has a row of its own.
@@ -407,7 +471,7 @@ impl<'a> Styles<'a> {
 
     /// Passes over the styles of a convolution.
     fn pass_layer(&mut self, affine: &Dense) {
-        self.at += if self.given { affine.outputs() } else { 1 };
+        self.at += if self.given { affine.outputs() } else { self.step };
     }
 
     /// Passes over the styles of a picture.
@@ -418,18 +482,26 @@ impl<'a> Styles<'a> {
 
 /// The blocks on the engine; `None` when it cannot run them.
 fn network(blocks: &[Block]) -> Result<Option<Network>> {
-    let Some(Block { constant: Some(constant), filter, .. }) = blocks.first() else {
+    let Some(Block { constant: Some(constant), filter: first, .. }) = blocks.first() else {
         return Ok(None);
     };
-    if blocks.iter().any(|b| b.shortcut.is_some() || b.half || b.filter != *filter) {
+    // The first block doubles no picture; some files do not store its filter.
+    let filter = blocks.get(1).map_or(first, |b| &b.filter);
+    let same = blocks.iter().skip(1).all(|b| b.filter == *filter);
+    if !same || blocks.iter().any(|b| b.shortcut.is_some() || b.half) {
         return Ok(None);
     }
     let stages: Vec<Stage<'_>> = blocks.iter().map(Block::stage).collect();
     Ok(Network::new(constant, &stages, filter)?)
 }
 
+/// The requested picture.
+fn picture_of(tapped: Tapped) -> Result<Tensor> {
+    tapped.picture.ok_or_else(|| Error::runtime("a generator without a picture"))
+}
+
 /// The synthesis network.
-pub(super) struct Synthesis {
+pub(in crate::generator) struct Synthesis {
     blocks: Vec<Block>,
     /// The same on the engine, where that can run it.
     network: Option<Arc<Network>>,
@@ -437,16 +509,41 @@ pub(super) struct Synthesis {
 
 impl Synthesis {
     /// Reads all blocks; `halves`: the highest resolutions are computed in f16.
-    pub(super) fn read(r: &mut Reader<'_>, c: &Config, halves: bool) -> Result<Self> {
-        let mut channels = 0;
+    pub(in crate::generator) fn read(r: &mut Reader<'_>, c: &Config, halves: bool) -> Result<Self> {
+        let plan = |(i, size): (usize, &Size)| Plan {
+            name: format!("synthesis.b{}", size.number),
+            size: [size.height, size.width],
+            doubles: i > 0,
+            picture: c.architecture == Architecture::Skip || size.number == c.img_resolution,
+            // The official code does not use f16 below 8 pixels.
+            half: halves && size.number >= (c.img_resolution >> (HALVES - 1)).max(8),
+        };
+        Self::of_plans(r, c, &c.blocks.iter().enumerate().map(plan).collect::<Vec<_>>(), 0)
+    }
+
+    /// Reads these blocks; `inputs` are the channels that the first one reads, 0 when it begins
+    /// with a constant.
+    pub(in crate::generator) fn of_plans(
+        r: &mut Reader<'_>,
+        c: &Config,
+        plans: &[Plan],
+        inputs: usize,
+    ) -> Result<Self> {
+        let mut channels = inputs;
         let mut blocks = Vec::new();
-        for resolution in c.resolutions() {
-            let (block, outputs) = Block::read(r, c, (resolution, halves), channels)?;
+        for plan in plans {
+            let (block, outputs) = Block::read(r, c, plan, channels)?;
             blocks.push(block);
             channels = outputs;
         }
         let network = network(&blocks)?.map(Arc::new);
         Ok(Self { blocks, network })
+    }
+
+    /// Whether it runs on the engine.
+    #[cfg(test)]
+    pub(super) fn on_engine(&self) -> bool {
+        self.network.is_some()
     }
 
     /// Whether each block is in f16, from the lowest resolution on.
@@ -456,7 +553,7 @@ impl Synthesis {
     }
 
     /// The noise of the layers that have any, in order.
-    pub(super) fn noise(&self) -> impl Iterator<Item = &NoiseInput> {
+    pub(in crate::generator) fn noise(&self) -> impl Iterator<Item = &NoiseInput> {
         self.blocks.iter().flat_map(Block::layers).filter_map(|l| l.noise.as_ref())
     }
 
@@ -476,7 +573,7 @@ impl Synthesis {
         Ok(Tensor::cat(&all, 1)?)
     }
 
-    /// `n` pictures, `[N, C, R, R]`.
+    /// `n` pictures, `[N, C, H, W]`.
     pub(super) fn forward(&self, styles: Styles<'_>, n: usize, maps: Maps) -> Result<Tensor> {
         match &self.network {
             Some(network) => {
@@ -506,14 +603,39 @@ impl Synthesis {
     /// As [`Synthesis::forward`], from single operators: with gradients to the weights, and for any
     /// architecture.
     fn step_by_step(&self, styles: Styles<'_>, n: usize, maps: Maps) -> Result<Tensor> {
-        let tapped = self.walk(Walk { styles, maps, n }, None, &[Tap::Picture])?;
-        tapped.picture.ok_or_else(|| crate::error::Error::runtime("a generator without a picture"))
+        let tapped = self.walk(Walk { styles, maps, n }, (None, None), None, &[Tap::Picture])?;
+        picture_of(tapped)
     }
 
-    /// Runs from the constant, or from a feature map, to the requested points.
-    fn walk(&self, mut walk: Walk<'_>, from: Option<&Feature>, taps: &[Tap]) -> Result<Tapped> {
-        let (mut x, mut picture) = (None, None::<Tensor>);
-        let (mut features, mut first) = (Vec::new(), 0);
+    /// Passes features and a picture through blocks that begin with no constant: the refined
+    /// picture, with gradients.
+    ///
+    /// # Shapes
+    /// x `[N, I, R, R]`, picture `[N, C, R, R]` → `[N, C, R', R']`.
+    ///
+    /// # Errors
+    /// When the sizes do not fit.
+    pub(in crate::generator) fn refine(
+        &self,
+        (x, picture): (Tensor, Tensor),
+        styles: Styles<'_>,
+        maps: Maps,
+    ) -> Result<Tensor> {
+        let walk = Walk { styles, maps, n: x.dim(0)? };
+        picture_of(self.walk(walk, (Some(x), Some(picture)), None, &[Tap::Picture])?)
+    }
+
+    /// Runs from the constant, from features and a picture before the first block, or from a
+    /// feature map to the requested points.
+    fn walk(
+        &self,
+        mut walk: Walk<'_>,
+        (mut x, mut picture): (Option<Tensor>, Option<Tensor>),
+        from: Option<&Feature>,
+        taps: &[Tap],
+    ) -> Result<Tapped> {
+        let mut features = Vec::new();
+        let mut first = 0;
         for block in &self.blocks {
             let points = first..first + block.points();
             first = points.end;
@@ -536,7 +658,9 @@ impl Synthesis {
                 }
             };
             let map = block.features(entry, &mut walk, &mut seen)?;
-            picture = picture.map(|p| up2(&p, &block.filter)).transpose()?;
+            if block.doubles {
+                picture = picture.map(|p| up2(&p, &block.filter)).transpose()?;
+            }
             if let Some(torgb) = &block.torgb {
                 let y = torgb.forward(&map, &mut walk.styles)?;
                 picture = Some(match picture {
@@ -546,14 +670,15 @@ impl Synthesis {
             }
             x = Some(map);
         }
-        Ok(Tapped { features, picture: picture.filter(|_| taps.contains(&Tap::Picture)) })
+        let picture = picture.filter(|_| taps.contains(&Tap::Picture));
+        Ok(Tapped { features, picture, ..Tapped::default() })
     }
 
     /// As [`Synthesis::forward`], to and from any layer.
     ///
     /// # Errors
     /// When a feature map does not fit its layer.
-    pub(super) fn tapped(
+    pub(in crate::generator) fn tapped(
         &self,
         styles: Styles<'_>,
         maps: Maps,
@@ -562,8 +687,8 @@ impl Synthesis {
     ) -> Result<Tapped> {
         if from.is_none() && taps.iter().all(|t| *t == Tap::Picture) {
             let picture = self.forward(styles, n, maps)?;
-            return Ok(Tapped { features: Vec::new(), picture: Some(picture) });
+            return Ok(Tapped { picture: Some(picture), ..Tapped::default() });
         }
-        self.walk(Walk { styles, maps, n }, from, taps)
+        self.walk(Walk { styles, maps, n }, (None, None), from, taps)
     }
 }

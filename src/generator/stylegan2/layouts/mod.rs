@@ -2,8 +2,13 @@
 
 #[cfg(test)]
 mod dummy_layout;
-mod nvidia;
+mod genforce;
+mod mmgen;
+pub(in crate::generator) mod nvidia;
 mod own;
+mod paddle;
+pub(super) mod rosinality;
+mod tensorflow;
 
 use crate::weights::layout::{Layout, Rule};
 
@@ -14,6 +19,11 @@ pub(super) const NAME: &str = "stylegan2";
 pub(super) const LAYOUTS: &[&Layout] = &[
     &own::LAYOUT,
     &nvidia::LAYOUT,
+    &tensorflow::LAYOUT,
+    &paddle::LAYOUT,
+    &rosinality::LAYOUT,
+    &genforce::LAYOUT,
+    &mmgen::LAYOUT,
     #[cfg(test)]
     &dummy_layout::LAYOUT,
 ];

@@ -10,27 +10,44 @@ pub(super) const LAYOUT: Layout = Layout {
     name: "nvidia",
     detect,
     rules: &[super::FILTERS],
-    settings: |listing| Ok(settings(&listing.config)),
+    settings: |listing| Ok(said(listing).unwrap_or_else(|| settings(&listing.config))),
 };
 
-/// Detected by its classes where a pickle names any, else by a tensor that only this layout has.
+/// Detected by its classes where a pickle names any, at the network itself; else by a tensor that
+/// only this layout has.
 fn detect(listing: &Listing) -> bool {
     if listing.classes.is_empty() {
-        return listing.has("synthesis.b4.const");
+        return listing.tensors.keys().any(|name| {
+            let block = name.strip_prefix("synthesis.b").and_then(|n| n.strip_suffix(".const"));
+            block.is_some_and(|n| n.parse::<u32>().is_ok())
+        });
     }
     ["SynthesisBlock", "MappingNetwork"].into_iter().all(|c| listing.has_class(c))
         && !listing.has_class("SynthesisInput")
+        && listing.tensors.keys().any(|name| name.starts_with("synthesis."))
+}
+
+/// The settings that our own files for PyTorch hold beside the state dict, as JSON in a text: a bare
+/// state dict does not tell the mapping network's learning rate.
+fn said(listing: &Listing) -> Option<Json> {
+    let text = listing.outside.get("settings")?.as_str()?;
+    serde_json::from_str(text).ok().filter(Json::is_object)
 }
 
 /// The generator's settings from the attributes of its modules: from those that it computes with,
 /// else from its recipe, else the defaults of the official code.
-fn settings(module: &Json) -> Json {
+pub(in crate::generator) fn settings(module: &Json) -> Json {
     let mut out = attributes::generator(module);
-    const BLOCK: [&str; 4] = [MODULES, "synthesis", MODULES, "b4"];
+    if module.get(MODULES).is_none() && module.get(RECIPE).is_none() {
+        // A bare state dict: its tensors say the rest.
+        return Json::Object(out);
+    }
+    let lowest = first_block(module);
+    let block = [MODULES, "synthesis", MODULES, &lowest[..]];
     let synthesis: [(&str, Vec<&str>, Json); 4] = [
-        ("architecture", [&BLOCK[..], &["architecture"]].concat(), json!("skip")),
+        ("architecture", [&block[..], &["architecture"]].concat(), json!("skip")),
         ("resample_filter", vec!["resample_filter"], json!([1, 3, 3, 1])),
-        ("conv_clamp", [&BLOCK[..], &[MODULES, "conv1", "conv_clamp"]].concat(), Json::Null),
+        ("conv_clamp", [&block[..], &[MODULES, "conv1", "conv_clamp"]].concat(), Json::Null),
         ("num_fp16_res", vec![MODULES, "synthesis", "num_fp16_res"], json!(0)),
     ];
     for (key, attribute, default) in synthesis {
@@ -40,4 +57,13 @@ fn settings(module: &Json) -> Json {
         out.insert(key.into(), found.unwrap_or(default));
     }
     Json::Object(out)
+}
+
+/// The module of the lowest resolution: `b4`, unless the network begins otherwise.
+fn first_block(module: &Json) -> String {
+    let blocks = first(module, &[&[MODULES, "synthesis", MODULES]]);
+    let number = |name: &String| name.strip_prefix('b')?.parse::<u32>().ok();
+    let lowest = blocks.as_ref().and_then(Json::as_object);
+    let lowest = lowest.and_then(|all| all.keys().filter_map(number).min());
+    format!("b{}", lowest.unwrap_or(4))
 }

@@ -1,0 +1,150 @@
+//! Forms of the network that the official code does not make: rectangles, other first blocks,
+//! means of w that are missing or stored for each layer.
+
+use super::{StyleGan2, W_AVG};
+use crate::generator::registry::recognise;
+use crate::generator::toy::Toy;
+use crate::generator::{Generator, Input, Noise, Start, Tap, load};
+use crate::limits::LIMITS;
+use crate::rng::Rng;
+use crate::space::Space;
+use crate::weights::{Array, Checkpoint, Weights, open_bytes, safetensors};
+use candle_core::{DType, Device, Tensor, Var};
+use std::collections::BTreeMap;
+
+type Tensors = BTreeMap<String, Tensor>;
+
+fn toy() -> Toy {
+    Toy { resolution: 16, features: 6, ..Toy::default() }
+}
+
+fn tensors() -> Tensors {
+    toy().build(&Device::Cpu).expect("toy").tensors()
+}
+
+fn build(tensors: Tensors) -> crate::error::Result<StyleGan2> {
+    StyleGan2::new(&mut Weights::of_tensors("toy", tensors), &toy().given(), "", &Device::Cpu)
+}
+
+/// The toy with a constant of 3×2, and blocks that are called `b5`, `b10` and `b20`.
+fn rectangle() -> Tensors {
+    let mut all = Tensors::new();
+    for (name, mut t) in tensors() {
+        if name.ends_with(".const") || name.ends_with(".noise_const") {
+            let [height, width] = [2, 1].map(|d| t.dim(t.rank() - d).expect("size"));
+            for (axis, size) in [(t.rank() - 2, height / 4 * 3), (t.rank() - 1, width / 2)] {
+                t = t.narrow(axis, 0, size).expect("part");
+            }
+        }
+        let name = [4, 8, 16].iter().fold(name, |name, side| {
+            name.replace(&format!("synthesis.b{side}."), &format!("synthesis.b{}.", side * 5 / 4))
+        });
+        all.insert(name, t.contiguous().expect("contiguous"));
+    }
+    all
+}
+
+fn numbers(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().and_then(|t| t.to_vec1()).expect("numbers")
+}
+
+fn near(a: &[f32], b: &[f32]) -> bool {
+    let largest = b.iter().fold(0f32, |m, v| m.max(v.abs()));
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-5 * largest.max(1.0))
+}
+
+/// A rectangle runs on the engine, and the same as layer by layer, with gradients.
+#[test]
+fn rectangles_run_on_the_engine() {
+    let g = build(rectangle()).expect("rectangle");
+    let spec = g.spec();
+    assert_eq!((spec.height, spec.width, spec.num_ws), (12, 8, 6));
+    assert_eq!(spec.noise_sizes, [[3, 2], [6, 4], [6, 4], [12, 8], [12, 8]]);
+    assert_eq!((&spec.layers[1].name[..], spec.layers[1].height), ("b10.conv0", 6));
+    assert!(g.synthesis.on_engine(), "a rectangle is no reason to run layer by layer");
+    let ws = Var::from_vec(Rng::new(3).normals(2 * 6 * 16), (2, 6, 16), &Device::Cpu).expect("ws");
+    let input = Input::of(Noise::Random { seed: 1, first: 0 });
+    let draw = |taps: &[Tap]| {
+        let from = Start::Code { space: Space::WPlus, data: &ws };
+        let picture = g.run(&from, &input, taps).expect("run").picture.expect("picture");
+        let loss = picture.sqr().and_then(|p| p.mean_all()).expect("loss");
+        let grads = loss.backward().expect("backward");
+        (picture.dims().to_vec(), numbers(&picture), numbers(grads.get(&ws).expect("gradient")))
+    };
+    // A tapped layer keeps the run off the engine.
+    let (engine, steps) = (draw(&[Tap::Picture]), draw(&[Tap::Layer(0), Tap::Picture]));
+    assert_eq!(engine.0, [2, 3, 12, 8]);
+    assert!(near(&engine.1, &steps.1) && near(&engine.2, &steps.2));
+}
+
+fn checkpoint(tensors: Tensors) -> Checkpoint {
+    let array = |(n, t): (String, Tensor)| {
+        let a = Array::f32(t.dims(), numbers(&t)).expect("array");
+        (n, a)
+    };
+    let all = tensors.into_iter().map(array).collect();
+    let bytes = safetensors::write(&all, None).expect("written");
+    open_bytes("toy.safetensors", bytes, &LIMITS).expect("opened")
+}
+
+/// A missing mean of w is computed, the same each time, and the settings say so.
+#[test]
+fn a_missing_mean_is_computed() {
+    let mut all = tensors();
+    all.remove(W_AVG);
+    all.remove("synthesis.b8.conv1.noise_const");
+    let found = recognise(checkpoint(all.clone())).expect("recognised");
+    let said = |key: &str| found.config.settings[key].as_str().map(str::to_owned);
+    assert!(said("mean_of_w").is_some_and(|s| s.contains("computed")));
+    assert!(said("noise_maps").is_some_and(|s| s.contains("drawn")));
+    let [a, b] = [0, 1].map(|_| load(checkpoint(all.clone()), &Device::Cpu).expect("loaded"));
+    let mean = |g: &dyn Generator| numbers(g.mean(Space::W).expect("a mean"));
+    assert_eq!(mean(&*a), mean(&*b));
+    assert_eq!(a.noise_maps().len(), 5);
+    // The mean of as many other codes is near.
+    let z = Rng::new(9).normals(10_000 * 16);
+    let z = Tensor::from_vec(z, (10_000, 16), &Device::Cpu).expect("z");
+    let w = a.enter(Space::W, &z, &Input::default()).expect("w");
+    let other = numbers(&w.mean(0).expect("mean"));
+    let spread = numbers(&w.var(0).expect("variance"));
+    for ((a, b), v) in mean(&*a).iter().zip(&other).zip(spread) {
+        assert!((a - b).abs() < 6.0 * (2.0 * v / 10_000.0).sqrt(), "{a} is far from {b}");
+    }
+    let complete = recognise(checkpoint(tensors())).expect("recognised").config.settings;
+    assert!(complete["mean_of_w"].is_null() && complete["noise_maps"].is_null());
+}
+
+/// Encoders store the mean for each layer: equal rows are one mean, others are refused.
+#[test]
+fn a_mean_for_each_layer_is_read_once() {
+    let mut all = tensors();
+    let mean = all[W_AVG].clone();
+    all.insert(W_AVG.into(), mean.broadcast_as((6, 16)).expect("rows").contiguous().expect("rows"));
+    let g = build(all.clone()).expect("built");
+    assert_eq!(numbers(g.mean(Space::W).expect("mean")), numbers(&mean));
+    assert_eq!(g.tensors()[W_AVG].dims(), [16]);
+    all.insert(W_AVG.into(), Tensor::eye(16, DType::F32, &Device::Cpu).expect("rows"));
+    let e = build(all).err().expect("refused");
+    assert!(e.message().contains("differ") && e.repair().is_some(), "{e}");
+}
+
+#[test]
+fn impossible_blocks_are_refused() {
+    let changed = |change: &dyn Fn(&mut Tensors)| {
+        let mut all = tensors();
+        change(&mut all);
+        let e = build(all).err().expect("refused");
+        assert!(e.repair().is_some(), "{e}");
+        e.to_string()
+    };
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu).expect("zeros");
+    let second = |t: &mut Tensors| drop(t.insert("synthesis.b8.const".into(), zeros(&[6, 8, 8])));
+    assert!(changed(&second).contains("several first blocks"));
+    let large =
+        |t: &mut Tensors| drop(t.insert("synthesis.b4.const".into(), zeros(&[1, 1, 1 << 16])));
+    assert!(changed(&large).contains("pixels"));
+    let none = |t: &mut Tensors| drop(t.remove("synthesis.b4.const"));
+    assert!(changed(&none).contains("synthesis.b4.const"));
+    let layer = "synthesis.b4.conv0.weight";
+    assert!(changed(&|t| drop(t.insert(layer.into(), zeros(&[6, 6, 3, 3])))).contains("b4"));
+}
