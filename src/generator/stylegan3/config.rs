@@ -1,7 +1,7 @@
 //! Configuration of a StyleGAN3: given, or read from the names and shapes of its tensors.
 
-use super::names;
 use super::refuse::refuse;
+use super::seen::{Seen, SeenLayer};
 use crate::error::{Error, Kind, Result};
 use crate::generator::layers::MappingSizes;
 use crate::generator::{self, StyleLayer, family};
@@ -37,6 +37,12 @@ pub struct Given {
     pub mapping_lr_multiplier: Option<f64>,
     /// Layers between the Fourier features and the one that makes the picture.
     pub num_layers: Option<usize>,
+    /// Whether pictures are square, or half as wide as high (StyleGAN-Human); when not said, the
+    /// side in the first layer's name decides, which is a map's width.
+    pub square: Option<bool>,
+    /// Whether heads of superresolution follow a stem (StyleGAN-XL). Then the names of the layers
+    /// say their sampling rates; `num_critical` and the stopbands are not used.
+    pub superres: Option<bool>,
     /// Critically sampled layers at the end, 2 when not said.
     pub num_critical: Option<usize>,
     /// Cutoff frequency of the first layer, 2 when not said.
@@ -74,10 +80,14 @@ pub struct Config {
     pub c_dim: usize,
     /// Dimensions of w.
     pub w_dim: usize,
-    /// Side of the picture.
+    /// Height of the picture.
     pub img_resolution: usize,
+    /// How many times as high as wide maps and pictures are: 1 or 2.
+    pub aspect: usize,
     /// Channels of the picture, 1 to 4.
     pub img_channels: usize,
+    /// Whether it stores a mean of w for every class, as StyleGAN-XL does.
+    pub by_class: bool,
     /// Layers of the mapping network.
     pub mapping_layers: usize,
     /// Learning-rate multiplier of the mapping network.
@@ -101,8 +111,10 @@ pub(super) const INPUT_STYLES: usize = 4;
 pub struct InputPlan {
     /// Channels.
     pub channels: usize,
-    /// Side of the map in pixels.
+    /// Height of the map in pixels.
     pub size: usize,
+    /// Width of the map in pixels.
+    pub width: usize,
     /// Pixels to a side of the picture.
     pub sampling_rate: f64,
     /// Highest frequency in cycles to a side of the picture.
@@ -118,8 +130,10 @@ pub struct LayerPlan {
     pub inputs: usize,
     /// Channels of its map.
     pub outputs: usize,
-    /// Side of its map in pixels.
+    /// Height of its map in pixels.
     pub size: usize,
+    /// Width of its map in pixels.
+    pub width: usize,
     /// Side of its kernel, 1 or 3.
     pub kernel: usize,
     /// Upsampling factor before the activation.
@@ -128,8 +142,8 @@ pub struct LayerPlan {
     pub down: usize,
     /// Taps of the filters, 1 for none.
     pub taps: [usize; 2],
-    /// Zeros around the upsampled map, before and after; negative crops.
-    pub padding: [isize; 2],
+    /// Zeros around the upsampled map: left, right, above, below; negative crops.
+    pub padding: [isize; 4],
     /// Whether it makes the picture.
     pub torgb: bool,
 }
@@ -148,7 +162,8 @@ impl Given {
     /// # Errors
     /// When both state a setting and disagree, and on unsupported settings.
     pub fn complete(&self, tensors: &Listing) -> Result<Config> {
-        let seen = Seen::look(tensors)?;
+        let superres = self.superres.unwrap_or(false);
+        let seen = Seen::look(tensors, superres)?;
         let (num_layers, last) = match seen.layers.split_last() {
             Some((last, rest)) if !rest.is_empty() => (rest.len(), last),
             _ => {
@@ -158,14 +173,21 @@ impl Given {
         };
         agree("num_layers", self.num_layers, num_layers)?;
         agree("num_ws", self.num_ws, num_layers + 2)?;
-        let resolution = agree("img_resolution", self.img_resolution, last.size)?;
-        let rates = self.rates(resolution, num_layers)?;
+        let aspect = self.aspect(&seen.layers);
+        let height = last.size.saturating_mul(aspect);
+        let resolution = agree("img_resolution", self.img_resolution, height)?;
+        let rates = match superres {
+            true => self.rates_of_names(&seen.layers, resolution)?,
+            false => self.rates(resolution, num_layers)?,
+        };
         let config = Config {
             name: self.name.clone().unwrap_or_else(|| "stylegan3".into()),
             z_dim: agree("z_dim", self.z_dim, seen.z_dim)?,
             c_dim: agree("c_dim", self.c_dim, seen.c_dim)?,
+            by_class: seen.by_class,
             w_dim: agree("w_dim", self.w_dim, seen.w_dim)?,
             img_resolution: resolution,
+            aspect,
             img_channels: agree("img_channels", self.img_channels, last.outputs)?,
             mapping_layers: agree("mapping_layers", self.mapping_layers, seen.mapping_layers)?,
             mapping_lr_multiplier: self.mapping_lr_multiplier.unwrap_or(0.01),
@@ -174,17 +196,27 @@ impl Given {
             input: InputPlan {
                 channels: seen.input,
                 size: rates.sizes[0],
+                width: rates.sizes[0] / aspect,
                 sampling_rate: rates.sampling[0],
-                bandwidth: rates.cutoffs[0],
+                bandwidth: rates.bandwidth,
             },
-            layers: self.plans(&seen, &rates)?,
+            layers: self.plans(&seen, &rates, aspect)?,
         };
         config.check()?;
         Ok(config)
     }
 
-    /// Sampling rates, sizes and cutoffs of all layers, as the paper's section 3.2 and the official
-    /// code derive them.
+    /// How many times as high as wide the maps are. The first one has the margin around at least
+    /// one pixel, so a smaller side is that of a rectangle.
+    fn aspect(&self, layers: &[SeenLayer]) -> usize {
+        let first = layers.first().map_or(0, |l| l.size);
+        let margin = self.margin_size.unwrap_or(10);
+        let square = self.square.unwrap_or(first > margin.saturating_mul(2));
+        if square { 1 } else { 2 }
+    }
+
+    /// Sampling rates and sizes of all layers, as the paper's section 3.2 and the official code
+    /// derive them.
     pub(super) fn rates(&self, resolution: usize, num_layers: usize) -> Result<Rates> {
         self.bounded(resolution)?;
         let critical = self.num_critical.unwrap_or(2);
@@ -202,9 +234,8 @@ impl Given {
                 .hint("num_critical 2, first_cutoff 2, first_stopband 4.287 are usual"));
         }
         let step = |i: usize| (i as f64 / (num_layers - critical) as f64).min(1.0);
-        let mut rates = Rates::default();
+        let mut rates = Rates { bandwidth: first_cutoff, ..Rates::default() };
         for i in 0..=num_layers {
-            let cutoff = first_cutoff * (last_cutoff / first_cutoff).powf(step(i));
             let stopband = first_stopband * (last_stopband / first_stopband).powf(step(i));
             let sampling = (stopband * 2.0).min(resolution as f64).log2().ceil().exp2();
             if sampling < 1.0 {
@@ -214,7 +245,33 @@ impl Given {
             let whole = sampling as usize + 2 * self.margin_size.unwrap_or(10);
             rates.sizes.push(if i + 2 > num_layers { resolution } else { whole });
             rates.sampling.push(sampling);
-            rates.cutoffs.push(cutoff);
+        }
+        Ok(rates)
+    }
+
+    /// Sampling rates and sizes of a stem with heads of superresolution behind it, as the sides in
+    /// the layers' names show them. A rate is a power of two, and a map has the margin around it,
+    /// but for the last two, which are as large as the picture.
+    fn rates_of_names(&self, layers: &[SeenLayer], resolution: usize) -> Result<Rates> {
+        let bandwidth = self.first_cutoff.unwrap_or(2.0);
+        self.bounded(resolution)?;
+        if !(bandwidth.is_finite() && bandwidth > 0.0) {
+            return Err(refuse(format!("a first_cutoff of {bandwidth}")).hint("2 is usual"));
+        }
+        let margin = self.margin_size.unwrap_or(10);
+        let mut rates = Rates { bandwidth, ..Rates::default() };
+        for (i, layer) in layers.iter().enumerate() {
+            let rate = if i + 2 < layers.len() {
+                layer.size.checked_sub(2 * margin).filter(|rate| rate.is_power_of_two())
+            } else {
+                (layer.size == resolution).then(|| resolution.next_power_of_two())
+            };
+            let Some(rate) = rate else {
+                let text = format!("`{}` does not fit a margin of {margin} pixels", layer.name);
+                return Err(refuse(text).hint("say how it was trained: margin_size"));
+            };
+            rates.sampling.push(rate as f64);
+            rates.sizes.push(layer.size);
         }
         Ok(rates)
     }
@@ -253,14 +310,17 @@ impl Given {
     }
 
     /// The layers, compared with the names and shapes of the tensors.
-    fn plans(&self, seen: &Seen, rates: &Rates) -> Result<Vec<LayerPlan>> {
+    fn plans(&self, seen: &Seen, rates: &Rates, aspect: usize) -> Result<Vec<LayerPlan>> {
         let (mut plans, last) = (Vec::new(), seen.layers.len() - 1);
         for (i, layer) in seen.layers.iter().enumerate() {
             let (before, torgb) = (i.saturating_sub(1), i == last);
-            if layer.size != rates.sizes[i] {
+            let height = rates.sizes[i];
+            if layer.size * aspect != height {
                 return Err(refuse(format!(
                     "`{}` has a map of {} pixels a side, its settings make that {}",
-                    layer.name, layer.size, rates.sizes[i]
+                    layer.name,
+                    layer.size,
+                    height / aspect
                 ))
                 .hint(
                     "say how it was trained: num_critical, first_cutoff, first_stopband, \
@@ -276,20 +336,26 @@ impl Given {
                 .hint("the file is not whole, or of a changed architecture"));
             }
             let Resampling { factors: [up, down], taps } = self.resampling(rates, i);
-            let inner = (rates.sizes[before] + layer.kernel - 1) * up;
-            let total =
-                ((rates.sizes[i] - 1) * down + 1 + taps[0] + taps[1]) as isize - 2 - inner as isize;
-            let first = (total + up as isize).div_euclid(2);
+            let around = |from: usize, to: usize| {
+                let inner = (from + layer.kernel - 1) * up;
+                let outer = (to - 1) * down + 1 + taps[0] + taps[1];
+                let total = outer as isize - 2 - inner as isize;
+                let first = (total + up as isize).div_euclid(2);
+                [first, total - first]
+            };
+            let [left, right] = around(rates.sizes[before] / aspect, layer.size);
+            let [above, below] = around(rates.sizes[before], height);
             plans.push(LayerPlan {
                 name: layer.name.clone(),
                 inputs: layer.inputs,
                 outputs: layer.outputs,
-                size: layer.size,
+                size: height,
+                width: layer.size,
                 kernel: layer.kernel,
                 up,
                 down,
                 taps,
-                padding: [first, total - first],
+                padding: [left, right, above, below],
                 torgb,
             });
         }
@@ -297,12 +363,13 @@ impl Given {
     }
 }
 
-/// Frequencies and sizes of every layer.
+/// Sampling rates and sizes of every layer.
 #[derive(Default)]
 pub(super) struct Rates {
     pub(super) sampling: Vec<f64>,
     pub(super) sizes: Vec<usize>,
-    pub(super) cutoffs: Vec<f64>,
+    /// Cutoff frequency of the Fourier features.
+    pub(super) bandwidth: f64,
 }
 
 /// Upsampling and downsampling of a layer.
@@ -357,15 +424,17 @@ impl Config {
     /// The points that can be tapped and entered: the Fourier features, and every layer but the one
     /// that makes the picture.
     pub(super) fn points(&self) -> Vec<generator::Layer> {
-        let point = |name: &str, channels: usize, side: usize| generator::Layer {
+        let point = |name: &str, channels: usize, height: usize, width: usize| generator::Layer {
             name: name.into(),
             channels,
-            height: side,
-            width: side,
+            height,
+            width,
         };
-        let input = point("input", self.input.channels, self.input.size);
+        let input = point("input", self.input.channels, self.input.size, self.input.width);
         let layers = self.layers.iter().filter(|l| !l.torgb);
-        std::iter::once(input).chain(layers.map(|l| point(&l.name, l.outputs, l.size))).collect()
+        std::iter::once(input)
+            .chain(layers.map(|l| point(&l.name, l.outputs, l.size, l.width)))
+            .collect()
     }
 
     fn check(&self) -> Result<()> {
@@ -395,70 +464,5 @@ impl Config {
             .hint("first_stopband must be above first_cutoff"));
         }
         Ok(())
-    }
-}
-
-/// A layer as its tensors show it.
-struct SeenLayer {
-    name: String,
-    size: usize,
-    inputs: usize,
-    outputs: usize,
-    kernel: usize,
-}
-
-/// Settings read from the tensors.
-struct Seen {
-    z_dim: usize,
-    c_dim: usize,
-    w_dim: usize,
-    mapping_layers: usize,
-    input: usize,
-    layers: Vec<SeenLayer>,
-}
-
-impl Seen {
-    fn look(t: &Listing) -> Result<Self> {
-        let has = |name: &str| t.shape(name).is_some();
-        let shape = |name: &str, rank: usize| match t.shape(name) {
-            Some(s) if s.len() == rank && s.iter().all(|&n| n > 0) => Ok(s.to_vec()),
-            Some(s) => {
-                Err(refuse(format!("tensor `{name}` has shape {s:?}, expected {rank} dimensions"))
-                    .hint("the file is not whole, or of a changed architecture"))
-            }
-            None => Err(refuse(format!("tensor `{name}` is missing"))
-                .hint("`gannet info` shows what the file holds")),
-        };
-        let mapping_layers = (0..).take_while(|i| has(&format!("mapping.fc{i}.weight"))).count();
-        let w_dim = shape("synthesis.input.affine.weight", 2)?[1];
-        let (mut c_dim, mut embedded) = (0, 0);
-        if has("mapping.embed.weight") {
-            let embed = shape("mapping.embed.weight", 2)?;
-            (embedded, c_dim) = (embed[0], embed[1]);
-        }
-        let read = if mapping_layers == 0 { w_dim } else { shape("mapping.fc0.weight", 2)?[1] };
-        let z_dim = read.checked_sub(embedded).filter(|&z| z > 0);
-        let layer = |(name, size): (String, usize)| {
-            let weight = shape(&format!("synthesis.{name}.weight"), 4)?;
-            let [outputs, inputs, kernel, across] = weight[..] else {
-                return Err(refuse(format!("`{name}` has no kernels")));
-            };
-            if kernel != across || !matches!(kernel, 1 | 3) {
-                return Err(refuse(format!("`{name}` has kernels of {kernel}×{across}"))
-                    .hint("3×3 (configuration T) and 1×1 (R) are supported"));
-            }
-            Ok(SeenLayer { name, size, inputs, outputs, kernel })
-        };
-        Ok(Self {
-            z_dim: z_dim.ok_or_else(|| {
-                refuse(format!("{read} mapping inputs leave no room for z"))
-                    .hint("the embedding of its labels belongs to another mapping network")
-            })?,
-            c_dim,
-            w_dim,
-            mapping_layers,
-            input: shape("synthesis.input.freqs", 2)?[0],
-            layers: names::layers(t)?.into_iter().map(layer).collect::<Result<_>>()?,
-        })
     }
 }

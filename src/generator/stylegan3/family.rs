@@ -18,11 +18,11 @@ const BUFFERS: [&str; 7] = [
     "input.transform",
 ];
 
-/// StyleGAN3-T and StyleGAN3-R.
+/// StyleGAN3-T, StyleGAN3-R and StyleGAN-XL.
 pub const FAMILY: Family = Family {
     name: NAME,
-    about: "StyleGAN3-T and StyleGAN3-R (Karras et al. 2021), with or without labels; pictures can \
-            be turned and moved",
+    about: "StyleGAN3-T and StyleGAN3-R (Karras et al. 2021), with or without labels, and \
+            StyleGAN-XL (Sauer et al. 2022); pictures can be turned and moved",
     layouts: LAYOUTS,
     detect: |listing| layout::first(LAYOUTS, listing),
     anywhere: false,
@@ -47,7 +47,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
     Spec {
         name: c.name.clone(),
         family: NAME.into(),
-        width: c.img_resolution,
+        width: c.img_resolution / c.aspect,
         height: c.img_resolution,
         channels: c.img_channels,
         z_dim: c.z_dim,

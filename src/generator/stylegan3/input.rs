@@ -23,8 +23,9 @@ pub(super) struct Input {
     phases: Tensor,
     /// The transform of the file, `[1, 3, 3]`.
     transform: Tensor,
-    /// Positions of the pixels, `[S]`, in sides of the picture from its centre; times 2π.
-    places: Tensor,
+    /// Positions of the columns `[W]` and rows `[H]` of pixels, in heights of the picture from its
+    /// centre; times 2π.
+    places: [Tensor; 2],
     plan: InputPlan,
 }
 
@@ -36,7 +37,10 @@ impl Input {
         Ok(Self {
             affine: Dense::read(r, &name("affine"), [w_dim, INPUT_STYLES], 1.0)?,
             weight: (weight * (1.0 / (c as f64).sqrt()))?.reshape((c, c, 1, 1))?,
-            places: places(plan, freqs.device())?,
+            places: [
+                places(plan.width, plan.sampling_rate, freqs.device())?,
+                places(plan.size, plan.sampling_rate, freqs.device())?,
+            ],
             freqs: freqs.reshape((1, c, 2, 1))?,
             phases: r.buffer(&name("phases"), &[c])?.unsqueeze(0)?,
             transform: r.buffer(&name("transform"), &[3, 3])?.unsqueeze(0)?,
@@ -50,7 +54,7 @@ impl Input {
     }
 
     /// Features of styles `[N, 4]` under a transform `[N or 1, 3, 3]`, the file's own where none is
-    /// given: `[N, C, S, S]`.
+    /// given: `[N, C, H, W]`.
     pub(super) fn forward(&self, styles: &Tensor, transform: Option<&Tensor>) -> Result<Tensor> {
         let n = styles.dim(0)?;
         let transform = transform.unwrap_or(&self.transform);
@@ -69,9 +73,9 @@ impl Input {
         let phases = (part(2)?.broadcast_add(&self.phases)? * TAU)?;
         let amplitudes = self.amplitudes(&x, &y)?;
         let column = |t: &Tensor| t.unsqueeze(2)?.unsqueeze(3);
-        let along = column(&x)?.broadcast_mul(&self.places.reshape((1, 1, 1, ()))?)?;
+        let along = column(&x)?.broadcast_mul(&self.places[0].reshape((1, 1, 1, ()))?)?;
         let down = column(&y)?
-            .broadcast_mul(&self.places.reshape((1, 1, (), 1))?)?
+            .broadcast_mul(&self.places[1].reshape((1, 1, (), 1))?)?
             .broadcast_add(&column(&phases)?)?;
         let waves = down.broadcast_add(&along)?.sin()?;
         Ok(conv2d(&scale(&waves, &amplitudes)?, &self.weight, 1, 0)?)
@@ -88,11 +92,11 @@ impl Input {
     }
 }
 
-/// The middles of the pixels in sides of the picture from its centre, times 2π.
-fn places(plan: &InputPlan, device: &Device) -> Result<Tensor> {
-    let middle = plan.size as f64 / 2.0;
-    let at = |i: usize| ((i as f64 + 0.5 - middle) / plan.sampling_rate * TAU) as f32;
-    Ok(Tensor::from_vec((0..plan.size).map(at).collect::<Vec<_>>(), plan.size, device)?)
+/// The middles of `n` pixels, `rate` of them to a height of the picture, from the centre; times 2π.
+fn places(n: usize, rate: f64, device: &Device) -> Result<Tensor> {
+    let middle = n as f64 / 2.0;
+    let at = |i: usize| ((i as f64 + 0.5 - middle) / rate * TAU) as f32;
+    Ok(Tensor::from_vec((0..n).map(at).collect::<Vec<_>>(), n, device)?)
 }
 
 /// Rotation and shift of styles `[N, 4]`, the first two rows of the matrix: `[N, 2, 3]`.

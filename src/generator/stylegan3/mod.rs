@@ -1,9 +1,12 @@
 //! StyleGAN3, configurations T and R (Karras et al. 2021, "Alias-Free Generative Adversarial
-//! Networks"), by the names and the arithmetic of NVIDIA's PyTorch code.
+//! Networks"), by the names and the arithmetic of NVIDIA's PyTorch code, and StyleGAN-XL (Sauer et
+//! al. 2022), which adds a table of classes, a mean of w for every class, and heads of
+//! superresolution.
 //!
-//! Square pictures of any size, 1 to 4 channels, any number of layers and of features in them, 3×3
-//! (T) or 1×1 (R) convolutions, any filters, with or without labels; all in single precision. The
-//! picture can be turned and moved: see [`super::Transform`].
+//! Pictures of any size, square or half as wide as high (StyleGAN-Human), 1 to 4 channels, any
+//! number of layers and of features in them, 3×3 (T) or 1×1 (R) convolutions, any filters, with or
+//! without labels; all in single precision. The picture can be turned and moved: see
+//! [`super::Transform`].
 
 mod config;
 mod family;
@@ -11,6 +14,7 @@ mod input;
 mod layouts;
 mod names;
 mod refuse;
+mod seen;
 mod synthesis;
 #[cfg(test)]
 mod tests;
@@ -25,6 +29,7 @@ use super::{Generator, Input, Spec, Start, StyleLayer, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
 use crate::space::Space;
+use crate::tensor::linear;
 use crate::weights::Weights;
 use candle_core::{Device, Tensor, Var};
 use std::collections::BTreeMap;
@@ -42,6 +47,8 @@ pub struct StyleGan3 {
     mapping: Mapping,
     synthesis: Synthesis,
     mean_w: Tensor,
+    /// The mean of w of every class, `[w_dim, c_dim]`, where it is stored.
+    class_means: Option<Tensor>,
     parameters: Named,
     buffers: Named,
 }
@@ -66,11 +73,26 @@ impl StyleGan3 {
     fn build(source: &mut Weights, config: Config, spec: Spec, device: &Device) -> Result<Self> {
         let mut r = Reader::new(source, device);
         let mapping = Mapping::read(&mut r, &config.mapping())?;
-        let mean_w = r.buffer("mapping.w_avg", &[config.w_dim])?;
+        let (mean_w, class_means) = if config.by_class {
+            let means = r.buffer("mapping.w_avg", &[config.c_dim, config.w_dim])?;
+            (means.mean(0)?, Some(means.t()?.contiguous()?))
+        } else {
+            (r.buffer("mapping.w_avg", &[config.w_dim])?, None)
+        };
         let synthesis = Synthesis::read(&mut r, &config)?;
         let (parameters, buffers) = r.finish();
         let device = device.clone();
-        Ok(Self { config, spec, device, mapping, synthesis, mean_w, parameters, buffers })
+        Ok(Self {
+            config,
+            spec,
+            device,
+            mapping,
+            synthesis,
+            mean_w,
+            class_means,
+            parameters,
+            buffers,
+        })
     }
 
     /// The generator's configuration.
@@ -141,6 +163,20 @@ impl Generator for StyleGan3 {
 
     fn mean(&self, space: Space) -> Option<&Tensor> {
         (space == Space::W).then_some(&self.mean_w)
+    }
+
+    fn mean_for(&self, space: Space, labels: Option<&Tensor>) -> Result<Option<Tensor>> {
+        match (&self.class_means, labels) {
+            (Some(means), Some(labels)) if space == Space::W => {
+                if labels.dims().len() != 2 || labels.dim(1)? != self.config.c_dim {
+                    let (shape, classes) = (labels.dims(), self.config.c_dim);
+                    let message = format!("labels of shape {shape:?} for {classes} classes");
+                    return Err(Error::runtime(message).hint("give one label a code"));
+                }
+                Ok(Some(linear(labels, means)?))
+            }
+            _ => Ok(self.mean(space).cloned()),
+        }
     }
 
     fn noise_maps(&self) -> Vec<Tensor> {

@@ -76,13 +76,12 @@ fn nonlinearity(r: &mut Reader<'_>, c: &Config, plan: &LayerPlan) -> Result<Filt
         stored.map_or_else(|| Ok(Filter::from_taps(&[1.0])?), Ok)
     };
     let base = if plan.torgb { Activation::LINEAR } else { Activation::LRELU };
-    let [before, after] = plan.padding;
     Ok(FilteredLrelu {
         up: plan.up,
         up_filter: filter("up_filter", plan.taps[0])?,
         down_filter: filter("down_filter", plan.taps[1])?,
         down: plan.down,
-        padding: [before, after, before, after],
+        padding: plan.padding,
         activation: Activation { clamp: c.conv_clamp, ..base },
     })
 }
@@ -131,7 +130,7 @@ impl Synthesis {
         let wanted = |tap: Tap| taps.contains(&tap);
         let last = taps.iter().map(|tap| match tap {
             Tap::Layer(layer) => *layer,
-            Tap::Picture => self.layers.len(),
+            Tap::Picture | Tap::Depth => self.layers.len(),
         });
         let last = last.max().unwrap_or(0);
         loop {

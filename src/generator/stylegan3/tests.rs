@@ -8,8 +8,9 @@ use crate::space::Space;
 use crate::weights::Weights;
 use candle_core::{Device, Tensor, Var};
 
-fn toys() -> [Toy; 2] {
-    [Toy::default(), Toy { radial: true, c_dim: 2, ..Toy::default() }]
+fn toys() -> [Toy; 3] {
+    let by_class = Toy { c_dim: 2, by_class: true, ..Toy::default() };
+    [Toy::default(), Toy { radial: true, c_dim: 2, ..Toy::default() }, by_class]
 }
 
 fn codes(g: &StyleGan3, n: usize) -> Tensor {
@@ -149,6 +150,48 @@ fn no_parameter_loses_its_gradient() {
             assert!(numbers(found).iter().any(|v| *v != 0.0), "the gradient of {name} is zero");
         }
     }
+}
+
+/// StyleGAN-XL stores a mean of w for every class: truncation and the mean code use that of the
+/// labels.
+#[test]
+fn every_class_has_a_mean_of_its_own() {
+    let g = Toy { c_dim: 2, by_class: true, ..Toy::default() }.build(&Device::Cpu).expect("toy");
+    let rows = |t: &Tensor| t.flatten_from(1).and_then(|t| t.to_vec2::<f32>()).expect("rows");
+    let stored = rows(&g.tensors()["mapping.w_avg"]);
+    assert_ne!(stored[0], stored[1]);
+    let labels = Tensor::new(&[[0f32, 1.0], [1.0, 0.0], [0.5, 0.5]], &Device::Cpu).expect("labels");
+    let between: Vec<f32> = stored[0].iter().zip(&stored[1]).map(|(a, b)| (a + b) / 2.0).collect();
+    let wanted = [stored[1].clone(), stored[0].clone(), between.clone()];
+    let draw = |psi, space| {
+        let labels = Some(&labels);
+        let draw = spaces::Draw { seed: 2, psi, space, labels };
+        spaces::sample(&g, 3, draw).expect("codes")
+    };
+    let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+    let mean = spaces::mean(&g, Space::W, Some(&labels)).expect("means");
+    for (i, wanted) in wanted.iter().enumerate() {
+        assert!(close(&rows(draw(0.0, Space::W).point())[i], wanted), "class {i}");
+        assert!(close(&rows(mean.point())[i], wanted), "class {i}");
+    }
+    let all = spaces::mean(&g, Space::W, None).expect("mean");
+    assert!(close(&rows(all.point())[0], &between));
+    // Half the way, in W before and in W+ and S after lifting: the same picture.
+    let drawn = |code| numbers(&spaces::synthesize(&g, &code, &Input::default()).expect("drawn"));
+    let early = drawn(draw(0.5, Space::WPlus));
+    for space in [Space::Z, Space::W, Space::WPlus, Space::S] {
+        let late = spaces::truncated(&g, &draw(1.0, space), 0.5, None).expect("truncated");
+        assert!(drawn(late).iter().zip(&early).all(|(a, b)| (a - b).abs() < 1e-4), "{space}");
+    }
+    assert_ne!(early, drawn(draw(1.0, Space::WPlus)));
+    // One label for all codes.
+    let one = labels.narrow(0, 0, 1).expect("one");
+    let draw = spaces::Draw { psi: 0.0, labels: Some(&one), ..spaces::Draw::default() };
+    let codes = rows(spaces::sample(&g, 2, draw).expect("codes").point());
+    assert!(codes.iter().all(|w| close(w, &stored[1])));
+    let wide = Tensor::ones((1, 3), candle_core::DType::F32, &Device::Cpu).expect("labels");
+    let refused = spaces::mean(&g, Space::W, Some(&wide)).expect_err("three classes");
+    assert!(refused.repair().is_some());
 }
 
 #[test]

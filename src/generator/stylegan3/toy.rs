@@ -20,6 +20,8 @@ pub(crate) struct Toy {
     pub(crate) features: usize,
     /// Dimensions of the label, 0 for none.
     pub(crate) c_dim: usize,
+    /// Whether labels choose rows of a table and means of w, as in StyleGAN-XL.
+    pub(crate) by_class: bool,
     /// Layers before the one that makes the picture.
     pub(crate) num_layers: usize,
     /// Configuration R: 1×1 convolutions and non-separable filters.
@@ -28,7 +30,15 @@ pub(crate) struct Toy {
 
 impl Default for Toy {
     fn default() -> Self {
-        Self { seed: 0, resolution: 16, features: 6, c_dim: 0, num_layers: 4, radial: false }
+        Self {
+            seed: 0,
+            resolution: 16,
+            features: 6,
+            c_dim: 0,
+            by_class: false,
+            num_layers: 4,
+            radial: false,
+        }
     }
 }
 
@@ -53,16 +63,21 @@ impl Toy {
         let given = self.given();
         let rates = given.rates(self.resolution, self.num_layers)?;
         let mut d = Draw { seed: self.seed, device, tensors: BTreeMap::new() };
-        if self.c_dim > 0 {
+        let means: &[usize] = if self.by_class { &[self.c_dim, DIM] } else { &[DIM] };
+        if self.by_class {
+            // A table may have more rows than there are classes.
+            d.put("mapping.embed.weight", &[self.c_dim + 1, 3], 0.0, 1.0)?;
+            d.dense("mapping.embed_proj", 3, DIM, 1.0, 0.0)?;
+        } else if self.c_dim > 0 {
             d.dense("mapping.embed", self.c_dim, DIM, 1.0, 0.0)?;
         }
         let read = if self.c_dim > 0 { 2 * DIM } else { DIM };
         d.dense("mapping.fc0", read, DIM, 100.0, 0.0)?;
         d.dense("mapping.fc1", DIM, DIM, 100.0, 0.0)?;
-        d.put("mapping.w_avg", &[DIM], 0.0, 0.2)?;
+        d.put("mapping.w_avg", means, 0.0, 0.2)?;
         let c = self.features;
         d.put("synthesis.input.weight", &[c, c], 0.0, 1.0)?;
-        d.put("synthesis.input.freqs", &[c, 2], 0.0, rates.cutoffs[0] / 2.0)?;
+        d.put("synthesis.input.freqs", &[c, 2], 0.0, rates.bandwidth / 2.0)?;
         d.put("synthesis.input.phases", &[c], 0.0, 0.3)?;
         d.dense("synthesis.input.affine", DIM, 4, 0.0, 1.0)?;
         let upright = Tensor::from_vec(vec![1f32, 0.0, 0.0, 0.0], 4, device)?;

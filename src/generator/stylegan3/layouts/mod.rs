@@ -2,6 +2,7 @@
 
 mod nvidia;
 mod own;
+mod xl;
 
 use crate::weights::layout::Layout;
 
@@ -9,4 +10,4 @@ use crate::weights::layout::Layout;
 pub(super) const NAME: &str = "stylegan3";
 
 /// All of them, our own first.
-pub(super) const LAYOUTS: &[&Layout] = &[&own::LAYOUT, &nvidia::LAYOUT];
+pub(super) const LAYOUTS: &[&Layout] = &[&own::LAYOUT, &xl::CLASSES, &xl::PLAIN, &nvidia::LAYOUT];

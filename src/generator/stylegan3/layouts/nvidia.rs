@@ -23,10 +23,11 @@ fn detect(listing: &Listing) -> bool {
 
 /// The generator's settings from the attributes of its modules: first those used in computation,
 /// then its recipe, then the defaults of the official code, which are also a manifest's.
-fn settings(module: &Json) -> Json {
+pub(super) fn settings(module: &Json) -> Json {
     let mut out = attributes::generator(module);
     const SYNTHESIS: [&str; 2] = [MODULES, "synthesis"];
     let keys = [
+        "square",
         "num_layers",
         "num_critical",
         "first_cutoff",
