@@ -1,0 +1,226 @@
+//! MobileStyleGAN (Belousov 2021, arXiv 2104.04767): a StyleGAN2 made small by distillation, with
+//! separable convolutions, and wavelets in place of upsampling filters.
+//!
+//! A constant and a styled 3×3 convolution; then blocks that scale their input by styles, double
+//! its side by an inverse Haar wavelet and run two separable convolutions (3×3 of every channel,
+//! then 1×1). The demodulation does not depend on the styles, so it is part of the weights. The
+//! picture is the inverse wavelet of the bands that the last block's head makes. The mapping
+//! network is that of the StyleGAN2 it was taught by, so its directions in W apply.
+
+mod config;
+mod family;
+mod layer;
+mod layouts;
+mod mapping;
+mod synthesis;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, Given};
+pub use family::FAMILY;
+
+use super::layers::{Named, Reader};
+use super::{Generator, Input, Noise, Spec, Start, StyleLayer, Tap, Tapped, Variables};
+use crate::error::{Error, Result};
+use crate::generator;
+use crate::rng::Rng;
+use crate::space::Space;
+use crate::weights::Weights;
+use candle_core::{Device, Tensor, Var};
+use mapping::Mapping;
+use std::ops::Range;
+use std::sync::Arc;
+use synthesis::Synthesis;
+
+/// The spaces that its codes can live in.
+pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
+
+/// A MobileStyleGAN generator.
+pub struct MobileStyleGan {
+    config: Config,
+    spec: Spec,
+    device: Device,
+    mapping: Mapping,
+    synthesis: Synthesis,
+    mean_w: Tensor,
+    parameters: Named,
+    buffers: Named,
+}
+
+impl MobileStyleGan {
+    /// Builds the generator from its tensors; `fingerprint` identifies them.
+    ///
+    /// # Errors
+    /// When a tensor is missing or of another shape, and on unsupported settings. Tensors left in
+    /// `source` were not understood.
+    pub fn new(
+        source: &mut Weights,
+        given: &Given,
+        fingerprint: &str,
+        device: &Device,
+    ) -> Result<Self> {
+        let config = given.complete(source.list())?;
+        let spec = family::spec(&config, source.list(), fingerprint);
+        Self::build(source, config, spec, (device, None))
+    }
+
+    /// Builds the generator; `mean` is the mean of w where it is known.
+    fn build(
+        source: &mut Weights,
+        config: Config,
+        spec: Spec,
+        (device, mean): (&Device, Option<&Tensor>),
+    ) -> Result<Self> {
+        let mut r = Reader::new(source, device);
+        let mapping = Mapping::read(&mut r, &config)?;
+        let stored = mean_of_file(&mut r, &config)?;
+        let synthesis = Synthesis::read(&mut r, &config)?;
+        let (parameters, buffers) = r.finish();
+        let mean_w = match stored.or(mean.cloned()) {
+            Some(mean) => mean,
+            None => mapping.mean(device)?,
+        };
+        let device = device.clone();
+        Ok(Self { config, spec, device, mapping, synthesis, mean_w, parameters, buffers })
+    }
+
+    /// The styles of every layer that reads any, one tensor `[N, size]` each, and N.
+    fn codes(&self, space: Space, data: &Tensor) -> Result<(Vec<Tensor>, usize)> {
+        let spec = &self.spec;
+        match space {
+            Space::WPlus => {
+                let n = generator::reads(data, &[spec.num_ws, spec.w_dim])?;
+                Ok((self.synthesis.styles(data)?, n))
+            }
+            Space::S => {
+                let n = generator::reads(data, &[spec.s_dim()])?;
+                let mut at = 0;
+                let part = |layer: &StyleLayer| {
+                    let style = data.narrow(1, at, layer.size)?.contiguous()?;
+                    at += layer.size;
+                    Ok(style)
+                };
+                Ok((spec.styles.iter().map(part).collect::<Result<_>>()?, n))
+            }
+            other => Err(Error::runtime(format!("the synthesis reads W+ or S, not {other}"))
+                .hint("lift the code first: to(W+, code)")),
+        }
+    }
+
+    /// One map, or none, for each noisy layer.
+    fn maps(&self, noise: &Noise, n: usize) -> Result<Vec<Option<Tensor>>> {
+        let sizes = &self.spec.noise_sizes;
+        match noise {
+            Noise::None => Ok(vec![None; sizes.len()]),
+            Noise::Const => Ok(self.synthesis.noise().into_iter().map(Some).collect()),
+            Noise::Random { seed, first } => sizes
+                .iter()
+                .enumerate()
+                .map(|(i, &s)| Ok(Some(self.draw((*seed, i), *first..first + n, s)?)))
+                .collect(),
+            Noise::Maps(maps) => {
+                let fits = |(m, &[h, w]): (&Tensor, &[usize; 2])| {
+                    m.dims() == [1, 1, h, w] || m.dims() == [n, 1, h, w]
+                };
+                if maps.len() != sizes.len() || !maps.iter().zip(sizes).all(fits) {
+                    let found: Vec<_> = maps.iter().map(Tensor::dims).collect();
+                    return Err(Error::runtime(format!(
+                        "noise maps {found:?} do not fit layers of sizes {sizes:?}"
+                    ))
+                    .hint("use maps that were made for this generator, each [N or 1, 1, H, W]"));
+                }
+                Ok(maps.iter().cloned().map(Some).collect())
+            }
+        }
+    }
+
+    /// Noise that depends on the seed, the layer and the sample alone.
+    fn draw(
+        &self,
+        (seed, layer): (u64, usize),
+        samples: Range<usize>,
+        [h, w]: [usize; 2],
+    ) -> Result<Tensor> {
+        let n = samples.len();
+        let data: Vec<f32> = samples
+            .flat_map(|i| Rng::derive(seed, &format!("noise {layer} {i}")).normals(h * w))
+            .collect();
+        Ok(Tensor::from_vec(data, (n, 1, h, w), &self.device)?)
+    }
+}
+
+/// The mean of w that a file stores, `[w_dim]`: the first of its rows, which are all equal.
+fn mean_of_file(r: &mut Reader<'_>, c: &Config) -> Result<Option<Tensor>> {
+    const NAME: &str = "mapping.w_avg";
+    if !r.has(NAME) {
+        return Ok(None);
+    }
+    let shape = r.shape(NAME)?;
+    let stored = r.buffer(NAME, &shape)?;
+    match shape[..] {
+        [n] if n == c.w_dim => Ok(Some(stored)),
+        [rows, n] if n == c.w_dim && (rows == 1 || rows == c.num_ws()) => {
+            Ok(Some(stored.narrow(0, 0, 1)?.squeeze(0)?.contiguous()?))
+        }
+        _ => Err(config::refuse(format!("`{NAME}` is {shape:?}, w has {} numbers", c.w_dim))),
+    }
+}
+
+impl Generator for MobileStyleGan {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn enter(&self, to: Space, parent: &Tensor, input: &Input) -> Result<Tensor> {
+        match to {
+            Space::W => {
+                if input.labels.is_some() {
+                    let message = "the generator is not conditional, but a label was given";
+                    return Err(Error::runtime(message).hint("leave the label out"));
+                }
+                self.mapping.forward(parent)
+            }
+            Space::S => Ok(Tensor::cat(&self.codes(Space::WPlus, parent)?.0, 1)?),
+            other => Err(Error::runtime(format!("MobileStyleGAN computes no codes of {other}"))
+                .hint("its spaces are Z, W, W+ and S")),
+        }
+    }
+
+    fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
+        let (from, space, data) = match *start {
+            Start::Code { space, data } => (None, space, data),
+            Start::Feature { feature, space, data } => (Some(feature), space, data),
+        };
+        let (styles, n) = self.codes(space, data)?;
+        generator::check_points(&self.spec, n, from, taps)?;
+        self.synthesis.tapped(&styles, &self.maps(&input.noise, n)?, (from, taps))
+    }
+
+    fn mean(&self, space: Space) -> Option<&Tensor> {
+        (space == Space::W).then_some(&self.mean_w)
+    }
+
+    fn noise_maps(&self) -> Vec<Tensor> {
+        self.synthesis.noise()
+    }
+
+    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
+        let both = self.parameters.iter().chain(&self.buffers);
+        let mut tensors: Named = both.map(|(k, v)| (k.clone(), v.clone())).collect();
+        let mut variables = Vec::new();
+        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
+            let v = Var::from_tensor(&t.copy()?)?;
+            tensors.insert(name.clone(), v.as_tensor().clone());
+            variables.push((name.clone(), v));
+        }
+        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (config, spec) = (self.config.clone(), self.spec.clone());
+        let mean = Some(&self.mean_w);
+        let copy = Self::build(&mut source, config, spec, (&self.device, mean))?;
+        Ok((Arc::new(copy), variables))
+    }
+}
