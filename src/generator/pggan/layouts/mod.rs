@@ -1,0 +1,22 @@
+//! Layouts of PGGAN checkpoints, one file each.
+
+mod gan_zoo;
+mod genforce;
+mod mmgen;
+mod own;
+mod tensorflow;
+
+use crate::weights::layout::Layout;
+
+/// The family's name in manifests.
+pub(super) const NAME: &str = "pggan";
+
+/// All of them, our own first.
+pub(super) const LAYOUTS: &[&Layout] = &[
+    &own::LAYOUT,
+    &tensorflow::LAYOUT,
+    &genforce::LAYOUT,
+    &gan_zoo::LAYOUT,
+    &mmgen::FUSED,
+    &mmgen::DOUBLED,
+];

@@ -1,0 +1,67 @@
+//! StyleGAN as the registry knows it.
+
+use super::config::{self, Config, Given};
+use super::layouts::{LAYOUTS, NAME};
+use super::{SPACES, StyleGan1};
+use crate::error::Result;
+use crate::generator::family::Family;
+use crate::generator::layers::growing::by_side;
+use crate::generator::{Generator, Inputs, Spec};
+use crate::weights::{Listing, Weights, layout};
+use serde_json::Value as Json;
+use std::sync::Arc;
+
+/// Suffixes of the names of buffers, which training does not change.
+const BUFFERS: [&str; 3] = ["noise_const", "w_avg", "synthesis.lod"];
+
+/// StyleGAN, the first of its name.
+pub const FAMILY: Family = Family {
+    name: NAME,
+    about: "StyleGAN (Karras et al. 2019), with or without labels",
+    layouts: LAYOUTS,
+    detect: |listing| layout::first(LAYOUTS, listing),
+    anywhere: false,
+    prepare: Some(prepare),
+    describe: |listing, config| {
+        let c = Given::parse(&config.named())?.complete(listing)?;
+        Ok(spec(&c, listing, &config.fingerprint))
+    },
+    read: |weights, config, device| {
+        let given = Given::parse(&config.named())?;
+        let g = StyleGan1::new(weights, &given, &config.fingerprint, device)?;
+        Ok(Arc::new(g) as Arc<dyn Generator>)
+    },
+};
+
+/// Names the weights of the pictures by their sides.
+fn prepare(weights: Weights, settings: Json) -> Result<(Weights, Json)> {
+    let resolution = config::resolution(weights.list())?.unwrap_or_default();
+    Ok((by_side(weights, "synthesis.", resolution)?, settings))
+}
+
+/// Describes a generator with these settings and shapes.
+pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
+    let trained = |name: &str| !BUFFERS.iter().any(|end| name.ends_with(end));
+    let sizes = listing.tensors.iter().filter(|(name, _)| trained(name));
+    let noisy = c.layers.iter().filter(|l| l.noise > 0);
+    let noise_sizes: Vec<[usize; 2]> = noisy.map(|l| [l.side, l.side]).collect();
+    let side = c.resolution();
+    Spec {
+        name: c.name.clone(),
+        family: NAME.into(),
+        width: side,
+        height: side,
+        channels: c.img_channels,
+        z_dim: c.z_dim,
+        w_dim: c.w_dim,
+        c_dim: c.c_dim,
+        num_ws: c.layers.len(),
+        spaces: SPACES.to_vec(),
+        styles: c.styles(),
+        layers: c.points(),
+        inputs: Inputs { noise: !noise_sizes.is_empty(), class: c.c_dim > 0, ..Inputs::default() },
+        parameters: sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum(),
+        noise_sizes,
+        fingerprint: fingerprint.into(),
+    }
+}

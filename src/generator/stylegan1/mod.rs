@@ -1,0 +1,163 @@
+//! StyleGAN, the first of its name (Karras et al. 2019, "A Style-Based Generator Architecture for
+//! Generative Adversarial Networks"), by the arithmetic of NVIDIA's TensorFlow code.
+//!
+//! Square pictures of any power of two from 4 pixels, 1 to 4 channels, any number of features a
+//! layer, with or without labels; at any level of detail: a network that was stored while a
+//! resolution faded in gives the same blend of two resolutions. Not run: a first layer other than
+//! the constant, other norms than instance normalisation.
+//!
+//! A style code has two numbers for each channel of a layer, first all scales, then all shifts:
+//! `x · (s + 1) + t`.
+//!
+//! Its tensors: `mapping.fc{i}`, `mapping.embed.weight` `[c_dim, z_dim]`, `mapping.w_avg`, and of
+//! the synthesis `b4.const`, `lod`, `b{R}.conv0` and `conv1` with `weight` (but `b4.conv0`), `bias`,
+//! `affine`, `noise_strength` `[C]`, `noise_const` `[R, R]`, and `b{R}.torgb`.
+
+mod config;
+mod family;
+mod layouts;
+mod mapping;
+mod refuse;
+mod synthesis;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, FusedScale, Given, LayerPlan};
+pub use family::FAMILY;
+
+use super::layers::{Named, NoiseMaps, Reader};
+use super::{Generator, Input, Spec, Start, StyleLayer, Tap, Tapped, Variables};
+use crate::error::{Error, Result};
+use crate::generator;
+use crate::space::Space;
+use crate::weights::Weights;
+use candle_core::{Device, Tensor, Var};
+use mapping::Mapping;
+use std::sync::Arc;
+use synthesis::Synthesis;
+
+/// The spaces that its codes can live in.
+pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
+
+/// A StyleGAN generator.
+pub struct StyleGan1 {
+    config: Config,
+    spec: Spec,
+    device: Device,
+    mapping: Mapping,
+    synthesis: Synthesis,
+    noise: NoiseMaps,
+    mean_w: Tensor,
+    parameters: Named,
+    buffers: Named,
+}
+
+impl StyleGan1 {
+    /// Builds the generator from its tensors; `fingerprint` identifies them.
+    ///
+    /// # Errors
+    /// When a tensor is missing or of another shape, when `given` and the tensors disagree, and on
+    /// unsupported settings. Tensors left in `source` were not understood.
+    pub fn new(
+        source: &mut Weights,
+        given: &Given,
+        fingerprint: &str,
+        device: &Device,
+    ) -> Result<Self> {
+        let config = given.complete(source.list())?;
+        let spec = family::spec(&config, source.list(), fingerprint);
+        Self::build(source, config, spec, device)
+    }
+
+    fn build(source: &mut Weights, config: Config, spec: Spec, device: &Device) -> Result<Self> {
+        let mut r = Reader::new(source, device);
+        let mapping = Mapping::read(&mut r, &config)?;
+        let mean_w = match r.has("mapping.w_avg") {
+            true => r.buffer("mapping.w_avg", &[config.w_dim])?,
+            false => mapping.mean(device)?,
+        };
+        let synthesis = Synthesis::read(&mut r, &config)?;
+        let (parameters, buffers) = r.finish();
+        let noise = NoiseMaps::stored(synthesis.noise().cloned().collect(), device)?;
+        let device = device.clone();
+        Ok(Self { config, spec, device, mapping, synthesis, noise, mean_w, parameters, buffers })
+    }
+
+    /// The styles of every layer, one tensor `[N, size]` each, and N.
+    fn codes(&self, space: Space, data: &Tensor) -> Result<(Vec<Tensor>, usize)> {
+        let spec = &self.spec;
+        match space {
+            Space::WPlus => {
+                let n = generator::reads(data, &[spec.num_ws, spec.w_dim])?;
+                Ok((self.synthesis.styles(data)?, n))
+            }
+            Space::S => {
+                let n = generator::reads(data, &[spec.s_dim()])?;
+                let mut at = 0;
+                let part = |layer: &StyleLayer| {
+                    let style = data.narrow(1, at, layer.size)?.contiguous()?;
+                    at += layer.size;
+                    Ok(style)
+                };
+                Ok((spec.styles.iter().map(part).collect::<Result<_>>()?, n))
+            }
+            other => Err(Error::runtime(format!("the synthesis reads W+ or S, not {other}"))
+                .hint("lift the code first: to(W+, code)")),
+        }
+    }
+}
+
+impl Generator for StyleGan1 {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn enter(&self, to: Space, parent: &Tensor, input: &Input) -> Result<Tensor> {
+        match to {
+            Space::W => {
+                let labels = input.labels_for(parent.dims().first().copied().unwrap_or(0))?;
+                self.mapping.forward(parent, labels.as_ref())
+            }
+            Space::S => Ok(Tensor::cat(&self.codes(Space::WPlus, parent)?.0, 1)?),
+            other => Err(Error::runtime(format!("StyleGAN computes no codes of {other}"))
+                .hint("its spaces are Z, W, W+ and S")),
+        }
+    }
+
+    fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
+        let (from, space, data) = match *start {
+            Start::Code { space, data } => (None, space, data),
+            Start::Feature { feature, space, data } => (Some(feature), space, data),
+        };
+        let (styles, n) = self.codes(space, data)?;
+        generator::check_points(&self.spec, n, from, taps)?;
+        let maps = self.noise.of(&input.noise, n)?;
+        self.synthesis.tapped(&styles, maps, (from, taps))
+    }
+
+    fn mean(&self, space: Space) -> Option<&Tensor> {
+        (space == Space::W).then_some(&self.mean_w)
+    }
+
+    fn noise_maps(&self) -> Vec<Tensor> {
+        self.noise.fixed()
+    }
+
+    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
+        let both = self.parameters.iter().chain(&self.buffers);
+        let mut tensors: Named = both.map(|(k, v)| (k.clone(), v.clone())).collect();
+        let mut variables = Variables::new();
+        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
+            let v = Var::from_tensor(&t.copy()?)?;
+            tensors.insert(name.clone(), v.as_tensor().clone());
+            variables.push((name.clone(), v));
+        }
+        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (config, spec) = (self.config.clone(), self.spec.clone());
+        Ok((Arc::new(Self::build(&mut source, config, spec, &self.device)?), variables))
+    }
+}
