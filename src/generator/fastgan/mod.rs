@@ -1,0 +1,143 @@
+//! FastGAN (Liu et al. 2021, "Towards Faster and Stabilized GAN Training for High-fidelity Few-shot
+//! Image Synthesis") and the generator of projected GAN (Sauer et al. 2021, "Projected GANs Converge
+//! Faster"), which is a FastGAN.
+//!
+//! z becomes a map of 4×4, blocks of one or two convolutions double it, and small maps multiply the
+//! channels of maps 16 times as large. Square pictures from 8 pixels, 1 to 4 channels, any numbers
+//! of features; batch norms that depend on the class. The only space is Z: projected GAN's mapping
+//! network gives z itself.
+//!
+//! Noise: the official code draws it anew in every run. Here [`super::Noise::Const`] is a fixed map
+//! a layer, so that a program gives the same bytes each time; `Random` draws as the official code.
+
+mod config;
+mod excite;
+mod family;
+mod layouts;
+mod synthesis;
+
+pub use config::{BlockPlan, Config, ConvPlan, Given};
+pub use family::FAMILY;
+
+use super::layers::{Drawn, Named, NoiseMaps, Reader};
+use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
+use crate::error::{Error, Result};
+use crate::generator;
+use crate::safe::Safe;
+use crate::space::Space;
+use crate::tensor::linear;
+use crate::weights::Weights;
+use candle_core::{Device, Tensor, Var};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use synthesis::{Inputs, Synthesis};
+
+/// A FastGAN generator.
+pub struct FastGan {
+    config: Config,
+    spec: Spec,
+    device: Device,
+    synthesis: Synthesis,
+    /// The table of its classes, `[rows, z_dim]`.
+    table: Option<Tensor>,
+    noise: NoiseMaps,
+    parameters: Named,
+    buffers: Named,
+}
+
+impl FastGan {
+    /// Builds the generator from its tensors; `fingerprint` identifies them.
+    ///
+    /// # Errors
+    /// When a tensor is missing or of another shape. Tensors left in `source` were not understood.
+    pub fn new(
+        source: &mut Weights,
+        config: Config,
+        fingerprint: &str,
+        device: &Device,
+    ) -> Result<Self> {
+        let spec = family::spec(&config, source.list(), fingerprint);
+        let noise = NoiseMaps::new(&spec.noise_sizes, Drawn::Normal, device)?;
+        let mut r = Reader::new(source, device);
+        let synthesis = Synthesis::read(&mut r, &config)?;
+        let rows = r.shape("embed.weight").ok().and_then(|s| s.first().copied());
+        let table =
+            rows.map(|rows| r.parameter("embed.weight", &[rows, config.z_dim])).transpose()?;
+        let (parameters, buffers) = r.finish();
+        let device = device.clone();
+        Ok(Self { config, spec, device, synthesis, table, noise, parameters, buffers })
+    }
+
+    /// The rows of the classes, `[N, z_dim]`; a mixture of labels gives the mixture of their rows.
+    fn class(&self, input: &Input, n: usize) -> Result<Option<Tensor>> {
+        let Some(table) = &self.table else { return Ok(None) };
+        let classes = self.config.c_dim;
+        let labels = input.labels_for(n)?.ok_or_else(|| {
+            let name = Safe(&self.spec.name);
+            Error::runtime(format!("{name} is conditional on {classes} classes"))
+                .hint("give a class: `class: 0`")
+        })?;
+        if labels.dims() != [n, classes] {
+            let found = labels.dims();
+            return Err(Error::runtime(format!("labels of shape {found:?} for {classes} classes"))
+                .hint("give a class: `class: 0`"));
+        }
+        let rows = table.narrow(0, 0, classes)?.t()?.contiguous()?;
+        Ok(Some(linear(&labels, &rows)?))
+    }
+}
+
+impl Generator for FastGan {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn enter(&self, to: Space, _: &Tensor, _: &Input) -> Result<Tensor> {
+        Err(Error::runtime(format!("FastGAN computes no codes of {to}"))
+            .hint("its only space is Z"))
+    }
+
+    fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
+        let (from, space, data) = match *start {
+            Start::Code { space, data } => (None, space, data),
+            Start::Feature { feature, space, data } => (Some(feature), space, data),
+        };
+        if space != Space::Z {
+            return Err(
+                Error::runtime(format!("FastGAN reads Z, not {space}")).hint("its only space is Z")
+            );
+        }
+        let n = generator::reads(data, &[self.config.z_dim])?;
+        generator::check_points(&self.spec, n, from, taps)?;
+        let (class, maps) = (self.class(input, n)?, self.noise.of(&input.noise, n)?);
+        self.synthesis.tapped(data, &Inputs { class, maps, from, taps })
+    }
+
+    fn mean(&self, _: Space) -> Option<&Tensor> {
+        None
+    }
+
+    fn noise_maps(&self) -> Vec<Tensor> {
+        self.noise.fixed()
+    }
+
+    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
+        let all = self.parameters.iter().chain(&self.buffers);
+        let mut tensors: BTreeMap<String, Tensor> =
+            all.map(|(name, t)| (name.clone(), t.clone())).collect();
+        let mut variables = Variables::new();
+        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
+            let v = Var::from_tensor(&t.copy()?)?;
+            tensors.insert(name.clone(), v.as_tensor().clone());
+            variables.push((name.clone(), v));
+        }
+        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (config, fingerprint) = (self.config.clone(), &self.spec.fingerprint);
+        let copy = Self::new(&mut source, config, fingerprint, &self.device)?;
+        Ok((Arc::new(copy), variables))
+    }
+}

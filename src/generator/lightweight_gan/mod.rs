@@ -1,0 +1,116 @@
+//! lightweight-gan by lucidrains, after FastGAN (Liu et al. 2021, "Towards Faster and Stabilized GAN
+//! Training for High-fidelity Few-shot Image Synthesis").
+//!
+//! z becomes a map of 4×4 whose pixels have length 1, blocks double it, and small maps multiply the
+//! channels of maps 8 times as large. Square pictures of any power of two from 8 pixels; RGB, RGBA
+//! or grey; with or without blur, attention, and either kind of excitation; versions of the package
+//! from 0.16 on. The only space is Z.
+//!
+//! The official code trains on pictures in [0, 1] and clamps to that; pictures here are `2x − 1` of
+//! what the network gives, not clamped. It draws noise anew in every run: here
+//! [`super::Noise::Const`] is a fixed map a layer, so that a program gives the same bytes each time.
+
+mod config;
+mod excite;
+mod family;
+mod layouts;
+mod synthesis;
+
+pub use config::{BlockPlan, Config, Excites, Given};
+pub use family::FAMILY;
+
+use super::layers::{Drawn, Named, NoiseMaps, Reader};
+use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
+use crate::error::{Error, Result};
+use crate::generator;
+use crate::space::Space;
+use crate::weights::Weights;
+use candle_core::{Device, Tensor, Var};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use synthesis::Synthesis;
+
+/// A lightweight GAN.
+pub struct LightweightGan {
+    config: Config,
+    spec: Spec,
+    device: Device,
+    synthesis: Synthesis,
+    noise: NoiseMaps,
+    parameters: Named,
+    buffers: Named,
+}
+
+impl LightweightGan {
+    /// Builds the generator from its tensors; `fingerprint` identifies them.
+    ///
+    /// # Errors
+    /// When a tensor is missing or of another shape. Tensors left in `source` were not understood.
+    pub fn new(
+        source: &mut Weights,
+        config: Config,
+        fingerprint: &str,
+        device: &Device,
+    ) -> Result<Self> {
+        let spec = family::spec(&config, source.list(), fingerprint);
+        let noise = NoiseMaps::new(&spec.noise_sizes, Drawn::Normal, device)?;
+        let mut r = Reader::new(source, device);
+        let synthesis = Synthesis::read(&mut r, &config)?;
+        let (parameters, buffers) = r.finish();
+        let device = device.clone();
+        Ok(Self { config, spec, device, synthesis, noise, parameters, buffers })
+    }
+}
+
+impl Generator for LightweightGan {
+    fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
+    fn enter(&self, to: Space, _: &Tensor, _: &Input) -> Result<Tensor> {
+        Err(Error::runtime(format!("a lightweight GAN computes no codes of {to}"))
+            .hint("its only space is Z"))
+    }
+
+    fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
+        let (from, space, data) = match *start {
+            Start::Code { space, data } => (None, space, data),
+            Start::Feature { feature, space, data } => (Some(feature), space, data),
+        };
+        if space != Space::Z {
+            return Err(Error::runtime(format!("a lightweight GAN reads Z, not {space}"))
+                .hint("its only space is Z"));
+        }
+        let n = generator::reads(data, &[self.config.z_dim])?;
+        generator::check_points(&self.spec, n, from, taps)?;
+        self.synthesis.tapped(data, self.noise.of(&input.noise, n)?, (from, taps))
+    }
+
+    fn mean(&self, _: Space) -> Option<&Tensor> {
+        None
+    }
+
+    fn noise_maps(&self) -> Vec<Tensor> {
+        self.noise.fixed()
+    }
+
+    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
+        let all = self.parameters.iter().chain(&self.buffers);
+        let mut tensors: BTreeMap<String, Tensor> =
+            all.map(|(name, t)| (name.clone(), t.clone())).collect();
+        let mut variables = Variables::new();
+        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
+            let v = Var::from_tensor(&t.copy()?)?;
+            tensors.insert(name.clone(), v.as_tensor().clone());
+            variables.push((name.clone(), v));
+        }
+        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (config, fingerprint) = (self.config.clone(), &self.spec.fingerprint);
+        let copy = Self::new(&mut source, config, fingerprint, &self.device)?;
+        Ok((Arc::new(copy), variables))
+    }
+}
