@@ -6,21 +6,33 @@
 //! callers need of both.
 
 mod batches;
+pub mod biggan;
+mod camera;
 pub mod dcgan;
 #[cfg(test)]
 pub mod dummy_family;
+pub mod eg3d;
+pub mod export;
 pub mod family;
+pub mod fastgan;
 mod input;
 mod layers;
+pub mod lightweight_gan;
 mod load;
+pub mod lucidrains_stylegan2;
+pub mod mobilestylegan;
+pub mod pggan;
+pub mod r3gan;
 pub mod registry;
 mod roots;
 pub mod spaces;
+pub mod stylegan1;
 pub mod stylegan2;
 pub mod stylegan3;
 pub mod toy;
 
-pub use batches::{batch_size, each_batch, pictures};
+pub use batches::{batch_size, depths, each_batch, pictures};
+pub use camera::{CAMERA, Camera, Orbit};
 pub use input::{Input, Noise, Transform};
 pub use load::{convert, load};
 pub use spaces::LatentSpace;
@@ -89,7 +101,7 @@ pub struct Spec {
     pub z_dim: usize,
     /// Dimensions of w; equal to `z_dim` where there is no mapping network.
     pub w_dim: usize,
-    /// Number of classes; 0 when unconditional.
+    /// Numbers of a label; 0 when unconditional. [`Spec::classes`] says whether they are classes.
     pub c_dim: usize,
     /// Layers of a W+ code.
     pub num_ws: usize,
@@ -126,6 +138,11 @@ impl Spec {
             }
         }
         sizes
+    }
+
+    /// Number of classes; 0 without classes, also where a label is no class (EG3D's is a camera).
+    pub fn classes(&self) -> usize {
+        if self.inputs.class { self.c_dim } else { 0 }
     }
 
     /// Dimensions of a style code; 0 without a space S.
@@ -189,6 +206,8 @@ pub enum Tap {
     Layer(usize),
     /// The picture.
     Picture,
+    /// The depth map of a scene, in generators that have a camera.
+    Depth,
 }
 
 /// Results of a synthesis.
@@ -198,6 +217,23 @@ pub struct Tapped {
     pub features: Vec<Feature>,
     /// The picture, `[N, C, H, W]`, nominal range [-1, 1], not clamped; `None` unless requested.
     pub picture: Option<Tensor>,
+    /// How far what is seen lies from the camera, in units of the scene, `[N, 1, h, w]` at the size
+    /// at which rays are marched; `None` unless requested.
+    pub depth: Option<Tensor>,
+}
+
+/// The prior of a generator's codes in Z, and what truncation by psi does to a draw.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Prior {
+    /// Standard normal; truncation pulls codes of W towards their mean (Karras et al. 2019).
+    #[default]
+    Normal,
+    /// Standard normal, drawn within ±`limit` where there is one; truncation multiplies z by psi
+    /// and leaves the class alone (Brock et al. 2019).
+    Scaled {
+        /// Bound of each number.
+        limit: Option<f64>,
+    },
 }
 
 /// A generator.
@@ -207,6 +243,11 @@ pub trait Generator: Send + Sync {
 
     /// Device of the weights.
     fn device(&self) -> &Device;
+
+    /// How codes of Z are drawn.
+    fn prior(&self) -> Prior {
+        Prior::Normal
+    }
 
     /// A code of `to` from a code of its parent space, where that takes the generator's weights:
     /// Z → W by the mapping network, W+ → S by the layers' affine maps. [`spaces::rise`] goes any
@@ -231,10 +272,29 @@ pub trait Generator: Send + Sync {
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped>;
 
     /// The mean of the codes of a space over the prior, without `N`; `None` where it is not stored.
+    /// Of a generator with a mean for every class, the mean of these.
     fn mean(&self, space: Space) -> Option<&Tensor>;
+
+    /// The mean of the codes of a space for labels, where the generator stores one for every class
+    /// (StyleGAN-XL); else [`Self::mean`].
+    ///
+    /// # Shapes
+    /// labels `[N, c_dim]` → `[N, D]`; without means of classes, or without labels, `[D]`.
+    ///
+    /// # Errors
+    /// For labels of another size.
+    fn mean_for(&self, space: Space, labels: Option<&Tensor>) -> Result<Option<Tensor>> {
+        let _ = labels;
+        Ok(self.mean(space).cloned())
+    }
 
     /// The stored noise maps in layer order, each `[1, 1, H, W]`.
     fn noise_maps(&self) -> Vec<Tensor>;
+
+    /// Where its cameras look at, and from how far; `None` for a generator without a camera.
+    fn orbit(&self) -> Option<Orbit> {
+        None
+    }
 
     /// A space of its codes; `None` when the generator lacks it.
     fn space(&self, kind: Space) -> Option<&dyn LatentSpace> {
@@ -259,6 +319,10 @@ fn check_points(spec: &Spec, n: usize, from: Option<&Feature>, taps: &[Tap]) -> 
         Error::runtime(format!("there is no layer {layer}: {} has {all}", Safe(&spec.name)))
             .hint(format!("layers count from 0 to {}", all.saturating_sub(1)))
     };
+    if taps.contains(&Tap::Depth) && !spec.inputs.camera {
+        let message = format!("{} has no depth: it draws no scene", Safe(&spec.name));
+        return Err(Error::runtime(message).hint("depth is for generators with a camera: EG3D"));
+    }
     for tap in taps {
         if let Tap::Layer(layer) = *tap
             && layer >= all

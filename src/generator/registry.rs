@@ -6,14 +6,17 @@
 //!
 //! Steps from a file to a generator:
 //! 1. [`recognise`] finds the family, the layout and the prefix of the generator's names
-//!    ([`super::roots`]) from the file's listing; no number is read.
+//!    (`generator/roots.rs`) from the file's listing; no number is read.
 //! 2. The layout's rules rename the tensors, its `settings` gives the family's settings.
 //! 3. [`Family::prepare`] completes both where rules do not suffice.
 //! 4. [`Family::describe`] says what the generator is, from settings and shapes.
 //! 5. [`Family::read`] takes the tensors, and every tensor must be taken.
 
 use super::family::{Config, Family};
-use super::{Generator, Spec, dcgan, roots, stylegan2, stylegan3};
+use super::{
+    Generator, Spec, biggan, dcgan, eg3d, fastgan, lightweight_gan, lucidrains_stylegan2,
+    mobilestylegan, pggan, r3gan, roots, stylegan1, stylegan2, stylegan3,
+};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use crate::weights::layout::Layout;
@@ -21,20 +24,23 @@ use crate::weights::{Checkpoint, Listing, Weights};
 use candle_core::Device;
 use std::sync::Arc;
 
-/// All families. The first that detects a file reads it.
+/// All families. The first that detects a file reads it: `eg3d` has a StyleGAN2 inside, and
+/// `mobilestylegan` names like one, so both come before that.
 pub const FAMILIES: &[&Family] = &[
+    &eg3d::FAMILY,
+    &mobilestylegan::FAMILY,
     &stylegan2::FAMILY,
     &stylegan3::FAMILY,
+    &stylegan1::FAMILY,
+    &pggan::FAMILY,
+    &biggan::FAMILY,
+    &fastgan::FAMILY,
+    &lightweight_gan::FAMILY,
+    &lucidrains_stylegan2::FAMILY,
+    &r3gan::FAMILY,
     #[cfg(test)]
     &super::dummy_family::FAMILY,
     &dcgan::FAMILY,
-];
-
-/// Layouts that are known by a tensor's name, but not read.
-const UNREAD: &[(&str, &str)] = &[
-    ("convs.0.conv.modulation.weight", "rosinality-stylegan2"),
-    ("synthesis.early_layer.const", "genforce-stylegan2"),
-    ("scaleLayers.0.0.module.weight", "pggan"),
 ];
 
 /// A checkpoint whose family is known; its tensors bear the family's names.
@@ -103,20 +109,10 @@ fn find(listing: &Listing) -> Option<Place> {
     below.or_else(|| detect(true, ""))
 }
 
-/// The name of a file's family, or of a layout that is known but not read, or the manifest's word;
-/// `None` when nothing identifies it.
+/// The name of a file's family, or the manifest's word; `None` when nothing identifies it.
 pub fn name(listing: &Listing) -> Option<&str> {
     let known = find(listing).map(|place| place.family.name);
-    known.or(listing.family.as_deref()).or_else(|| unread(listing))
-}
-
-/// The layout of a file that is known but not read.
-fn unread(listing: &Listing) -> Option<&'static str> {
-    let ends = |name: &str, mark: &str| {
-        name.strip_suffix(mark).is_some_and(|p| p.is_empty() || p.ends_with('.'))
-    };
-    let has = |mark: &str| listing.tensors.keys().any(|name| ends(name, mark));
-    UNREAD.iter().find(|(mark, _)| has(mark)).map(|(_, name)| *name)
+    known.or(listing.family.as_deref())
 }
 
 /// Finds a checkpoint's family and gives its tensors the family's names.
@@ -193,10 +189,6 @@ mod tests {
         assert_eq!(find(&listing(&both, None)).map(|place| place.root), Some("g_ema.".to_owned()));
         assert_eq!(find(&listing(&both[..2], None)).map(|place| place.root), Some("g.".to_owned()));
         assert!(find(&listing(&both[4..], None)).is_none(), "a discriminator");
-        assert_eq!(
-            name(&listing(&["g.convs.0.conv.modulation.weight"], None)),
-            Some("rosinality-stylegan2")
-        );
         assert_eq!(name(&listing(&["w"], None)), None);
     }
 }
