@@ -41,7 +41,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "key",
                 &[Kind::Text],
                 "-",
-                "which direction, if the file holds several: a name, or pc0, pc1, …",
+                "which direction, if the file holds several: a name, or pc0, sefa0, …",
             )
             .named(),
         ],
@@ -60,8 +60,9 @@ pub const BUILTIN: Builtin = Builtin {
               else the widest one \
               that moves it. All parts of `a | b` and `a + b` come from one space. Files: \
               InterFaceGAN boundaries (npy), e4e directions (pt), GANSpace \
-              components (npz, pt; steps of one sigma), and files written by `save`, with their \
-              generator.",
+              components (npz, pt; steps of one sigma) and saved edits (pkl), SeFa factors of \
+              rosinality (pt; \
+              key sefa0, sefa1, …), and files written by `save`, with their generator.",
     examples: &[
         Example { code: "direction(\"smile\")", note: "from the generator's own set" },
         Example {
@@ -291,6 +292,10 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         foreign::components(name, &arrays, model)
             .and_then(|()| found.iter().try_for_each(|(_, d)| foreign::direction(name, d, model)))
             .map_err(|e| e.at(args.span("name")))?;
+        ctx.output.note(&foreign::note(name, model))?;
+        if let Some(warning) = foreign::unlike(name, found.first(), model)? {
+            ctx.output.note(&warning)?;
+        }
         found.set_origin(&foreign::origin(name, model));
     }
     Ok(Value::Direction(Arc::new(found)))

@@ -5,12 +5,13 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, ModelFacts,
     Param, Signature, Type,
 };
+use crate::direction::Form;
 use crate::error::{Error, Result};
 use crate::latent::{Code, ModelId, Part, Parts};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
-use crate::value::{Value, foreign};
+use crate::value::{Value, directions, foreign};
 use crate::weights::{self, Checkpoint};
 use std::path::Path;
 
@@ -19,7 +20,7 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "latent",
         params: &[
-            Param::required("path", &[Kind::Text], "npy, npz, safetensors or pt"),
+            Param::required("path", &[Kind::Text], "npy, npz, safetensors, pt or pkl"),
             Param::optional(
                 "space",
                 &[Kind::Space],
@@ -44,7 +45,10 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "codes from a file",
     details: "Files written by `save` keep their space and generator. Other files: \
               `projected_w.npz` of the official projector, \
-              arrays of shape [D], [N, D], [L, D] or [N, L, D]. A W+ array has one row a layer.",
+              rosinality's projections with their noise, PTI's and e4e's pt, PULSE's gaussian_fit.pt \
+              (its \
+              mean), arrays of shape [D], [N, D], [L, D] or [N, L, D]. A W+ array has one row a \
+              layer.",
     examples: &[Example {
         code: "sample(seed: 4) |> save(\"code.safetensors\"); latent(\"code.safetensors\")",
         note: "there and back",
@@ -53,6 +57,9 @@ pub const BUILTIN: Builtin = Builtin {
     definition: None,
     run,
 };
+
+/// Slope of the mapping network's activation below zero.
+const SLOPE: f64 = 0.2;
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     shared::check_labels(call)?;
@@ -107,8 +114,12 @@ struct Found {
     model: Option<ModelId>,
 }
 
-/// The name of the array meant: the one given, the only one, or the one named `code`, `w` or
-/// `latent`.
+/// Names that programs give to an array of codes, the surest first.
+const CODES: [&str; 6] = ["code", "w", "latent", "z", "s", "w_opt"];
+
+/// The name of the array meant: the one given, the only one, the one that is called as codes are,
+/// or the only one of several projections (`{file: {img, latent, noise}}`, as rosinality's projector
+/// writes them).
 fn pick(file: &Checkpoint, key: Option<&str>) -> Result<String> {
     let all = &file.weights.list().tensors;
     let names = || all.keys().map(|k| Safe(k).to_string()).collect::<Vec<_>>().join(", ");
@@ -120,7 +131,15 @@ fn pick(file: &Checkpoint, key: Option<&str>) -> Result<String> {
         });
     }
     let only = || all.keys().next().filter(|_| all.len() == 1).cloned();
-    only().or_else(|| ["code", "w", "latent"].into_iter().find_map(get)).ok_or_else(|| {
+    let inner = || {
+        let mut found = all.keys().filter(|k| {
+            CODES.iter().any(|c| k.strip_suffix(c).is_some_and(|head| head.ends_with('.')))
+        });
+        found.next().filter(|_| found.next().is_none()).cloned()
+    };
+    let gaussian = || (directions::form(file) == Form::Gaussian).then(|| "mean".to_owned());
+    let known = || CODES.into_iter().find_map(get);
+    only().or_else(known).or_else(inner).or_else(gaussian).ok_or_else(|| {
         Error::runtime(format!("the file holds several arrays: {}", names()))
             .hint("choose one with `key: \"…\"`")
     })
@@ -145,7 +164,8 @@ fn resolve(
             .hint(format!("leave out `space`, or say {a}")));
     }
     let shape = file.weights.shape(name).unwrap_or_default().to_vec();
-    let space = said.or(wanted).map_or_else(|| guess(&shape, current), Ok)?;
+    let gaussian = (directions::form(file) == Form::Gaussian).then_some(Space::W);
+    let space = said.or(wanted).or(gaussian).map_or_else(|| guess(name, &shape, current), Ok)?;
     let unfit =
         || Error::runtime(format!("an array of shape {shape:?} does not hold {space} codes"));
     let (count, layers, dim) = match (space, &shape[..]) {
@@ -187,8 +207,8 @@ fn rows_agree(file: &Checkpoint, name: &str, layers: usize, dim: usize) -> Resul
     Ok(v.chunks_exact((layers * dim).max(1)).all(agree))
 }
 
-/// The only space that the shape fits.
-fn guess(shape: &[usize], current: Option<&ModelFacts>) -> Result<Space> {
+/// The only space that the shape fits; of several the one that the array is called after.
+fn guess(name: &str, shape: &[usize], current: Option<&ModelFacts>) -> Result<Space> {
     let Some(m) = current else {
         return Err(
             Error::runtime("the file does not say the space of its codes").hint("add `space: W`")
@@ -202,6 +222,11 @@ fn guess(shape: &[usize], current: Option<&ModelFacts>) -> Result<Space> {
         _ => false,
     };
     let all: Vec<Space> = m.spaces.iter().copied().filter(fits).collect();
+    // Not where W+ fits too: the array then is one code or several.
+    let called = all.iter().find(|s| s.name().eq_ignore_ascii_case(name));
+    if let (Some(space), false) = (called, all.contains(&Space::WPlus)) {
+        return Ok(*space);
+    }
     match all[..] {
         [one] => Ok(one),
         [] => Err(Error::runtime(format!(
@@ -231,14 +256,19 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let found =
         resolve(&file, &name, args.space("space")?, current.as_deref()).map_err(|e| e.at(span))?;
     let others = others(&file, &name);
+    let gaussian = directions::form(&file) == Form::Gaussian;
     let mut take = |name: &str| file.weights.take_any(name).map_err(|e| e.at(span));
-    let rows = take(&name)?.reshape((found.count, found.layers, found.dim))?;
+    let mut rows = take(&name)?.reshape((found.count, found.layers, found.dim))?;
+    if gaussian {
+        // The file's numbers are those before the last leaky ReLU of the mapping network.
+        rows = rows.maximum(&(&rows * SLOPE)?)?;
+    }
     let mut parts = Parts::of(match found.space {
         Space::WPlus => rows,
         _ => rows.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?,
     });
-    for part in others {
-        parts.insert(part, take(&part.name())?);
+    for (part, name) in others {
+        parts.insert(part, take(&name)?);
     }
     let mut parts = parts.to_device(&ctx.device)?;
     if let Some(m) = &ctx.model {
@@ -248,23 +278,26 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let mut origin = format!("from {path}");
     if let (None, Some(model)) = (&found.model, &ctx.model) {
         foreign::codes(path, found.space, parts.point(), model).map_err(|e| e.at(span))?;
+        ctx.output.note(&foreign::note(path, model))?;
         origin = foreign::origin(path, model);
     }
     let model = found.model.or_else(|| ctx.model.as_ref().map(|m| m.id()));
     Ok(Value::Latent(Code { space: found.space, parts, model, origin }))
 }
 
-/// The parts that a file holds beside the numbers called `name`.
+/// The parts that a file holds beside the numbers called `name`, with the names of their tensors.
 ///
 /// Files of other programs may have noise maps beside their codes; the rest is read only where
 /// `save` wrote it. A gap ends the noise maps.
-fn others(file: &Checkpoint, name: &str) -> Vec<Part> {
+fn others(file: &Checkpoint, name: &str) -> Vec<(Part, String)> {
     let saved = name == Part::Point.name();
-    let mut found: Vec<Part> =
-        file.weights.list().tensors.keys().filter_map(|n| Part::parse(n)).collect();
+    let prefix = name.rfind('.').map_or("", |dot| &name[..=dot]);
+    let part = |n: &String| Some((Part::parse(n.strip_prefix(prefix)?)?, n.clone()));
+    let mut found: Vec<(Part, String)> =
+        file.weights.list().tensors.keys().filter_map(part).collect();
     found.sort();
     let mut maps = 0;
-    found.retain(|part| match part {
+    found.retain(|(part, _)| match part {
         Part::Point => false,
         Part::Noise(layer) => {
             let next = *layer == maps;
@@ -289,7 +322,7 @@ mod tests {
         let path = folder.path().join("code.safetensors");
         std::fs::write(&path, bytes).unwrap();
         let file = weights::open(&path, &LIMITS).unwrap();
-        others(&file, name).into_iter().map(Part::name).collect()
+        others(&file, name).into_iter().map(|(part, _)| part.name()).collect()
     }
 
     #[test]
@@ -298,5 +331,7 @@ mod tests {
         assert_eq!(read(&all, "code"), ["noise.0", "noise.1", "noise.2", "labels"]);
         assert_eq!(read(&all, "w"), ["noise.0", "noise.1", "noise.2"]);
         assert_eq!(read(&["noise.1", "w"], "w"), [""; 0]);
+        let projected = ["a.jpg.latent", "a.jpg.noise.0", "a.jpg.noise.1", "a.jpg.img"];
+        assert_eq!(read(&projected, "a.jpg.latent"), ["noise.0", "noise.1"]);
     }
 }

@@ -16,7 +16,7 @@ pub const BUILTIN: Builtin = Builtin {
     examples: &[Example { code: "mean_w()", note: "the generator's average picture" }],
     cost: None,
     definition: None,
-    run: |_, ctx| Ok(Value::Latent(spaces::mean(&**ctx.model()?.generator()?, Space::W)?)),
+    run: |_, ctx| Ok(Value::Latent(spaces::mean(&**ctx.model()?.generator()?, Space::W, None)?)),
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {

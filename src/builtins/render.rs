@@ -2,17 +2,21 @@
 
 use super::shared;
 use crate::builtin::{
-    Args, Bounds, Builtin, Category, CheckedCall, Context, Example, Kind, Param, Signature, Type,
+    Args, Bounds, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature,
+    Type,
 };
 use crate::error::{Error, Result};
-use crate::generator::{self, Generator, Input, Noise, Transform, spaces};
-use crate::latent::Part;
+use crate::generator::{self, CAMERA, Camera, Generator, Input, Noise, Transform, spaces};
+use crate::latent::{Code, Part};
+use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::{Image, Value};
+use crate::weights;
 use candle_core::Tensor;
+use std::path::Path;
 
-/// `render(code, noise: const, psi: 1, rotate: 0, shift: [0, 0])`
+/// `render(code, noise: const, psi: 1, rotate: 0, shift: [0, 0], truncation: 1)`
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "render",
@@ -59,6 +63,53 @@ pub const BUILTIN: Builtin = Builtin {
                 "to the right and down after that, in sides of the picture: StyleGAN3",
             )
             .named(),
+            Param::optional(
+                "yaw",
+                &[Kind::Number],
+                "-",
+                "degrees around the vertical axis of a scene, 0 from the front: EG3D",
+            )
+            .within(-3600.0, 3600.0)
+            .named(),
+            Param::optional(
+                "pitch",
+                &[Kind::Number],
+                "-",
+                "degrees around the horizontal axis, negative from above: EG3D",
+            )
+            .within(-90.0, 90.0)
+            .named(),
+            Param::optional(
+                "fov",
+                &[Kind::Number],
+                "-",
+                "field of view in degrees, else 18.837: EG3D",
+            )
+            .within(0.1, 170.0)
+            .named(),
+            Param::optional(
+                "camera",
+                &[Kind::Text],
+                "-",
+                "a file with a camera's 25 numbers (matrix from camera to world 4×4, intrinsics \
+                 3×3) or one such row for each picture: EG3D",
+            )
+            .named(),
+            Param::optional(
+                "depth",
+                &[Kind::Bool],
+                "false",
+                "how near is what is seen in place of its colour, in grey: EG3D",
+            )
+            .named(),
+            Param::optional(
+                "truncation",
+                &[Kind::Number],
+                "-",
+                "the truncation whose stored statistics are used, 1 by default: BigGAN-deep",
+            )
+            .within(0.02, 1.0)
+            .named(),
             shared::CLASS,
             shared::LABELS,
         ],
@@ -69,7 +120,12 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "the picture of a code",
     details: "Range [-1, 1], not clamped. Truncation follows StyleGAN: w = mean + psi·(w − mean) \
               on the layers below `cutoff`. `rotate` and `shift` are those of StyleGAN3's \
-              gen_images.py.",
+              gen_images.py. `truncation` is that of Hugging Face's BigGAN-deep, which stores \
+              the statistics of its norms for each: give it the psi of the sample. \
+              `yaw` and `pitch` move the camera of EG3D around what its file says as its \
+              gen_samples.py does; one code with several cameras gives a picture for each. In a \
+              depth map the nearest point of each picture is white, the farthest black. \
+              `noise: random` also scatters the samples along EG3D's rays by the seed.",
     examples: &[
         Example { code: "render(sample(seed: 5), psi: 0.7)", note: "truncated" },
         Example {
@@ -93,7 +149,11 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         let kind = crate::error::Kind::Check;
         return Err(bounds.refusal(kind, "cutoff", (cutoff as f64, arg.span)));
     }
-    Ok(shared::picture(model.as_ref()))
+    // A depth map has another size, which its generator alone knows.
+    match (call.arg("depth"), call.value("depth")) {
+        (None, _) | (_, Some(Const::Bool(false))) => Ok(shared::picture(model.as_ref())),
+        _ => Ok(Type::Image(None)),
+    }
 }
 
 /// Feature maps of the widest layers dominate: about 64 channels at full resolution, twice.
@@ -126,10 +186,20 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         _ => own.noise,
     };
     let g = &**model.generator()?;
-    let input = Input { noise, transform: transform(args, g)?, ..own };
+    let (transform, truncation) = (transform(args, g)?, truncation(args, g)?);
+    let input = Input { noise, transform, truncation, ..own };
     let cut = spaces::truncated(g, &code, psi, cutoff)?;
+    let (cut, input) =
+        seen_by(camera(args, g)?, cut, input).map_err(|e| e.at(args.span("camera")))?;
+    let watch = (&ctx.control, "render");
+    let data = if args.flag("depth")? {
+        with_camera("depth", args, g)?;
+        nearness(&generator::depths(g, &cut, &input, watch)?)?
+    } else {
+        generator::pictures(g, &cut, &input, watch)?
+    };
     Ok(Value::Image(Image {
-        data: generator::pictures(g, &cut, &input, (&ctx.control, "render"))?,
+        data,
         captions: Vec::new(),
         origin: format!("render of {}", code.origin),
         notes: Vec::new(),
@@ -158,6 +228,20 @@ fn transform(args: &Args, g: &dyn Generator) -> Result<Option<Tensor>> {
     Ok(Some(moved.matrix(g.device())?))
 }
 
+/// The requested truncation; `None` for the generator's usual one.
+fn truncation(args: &Args, g: &dyn Generator) -> Result<Option<f64>> {
+    let asked = args.number("truncation")?;
+    if asked.is_none() || g.spec().inputs.truncation {
+        return Ok(asked);
+    }
+    let (name, family) = (Safe(&g.spec().name), Safe(&g.spec().family));
+    let message = format!("{name} stores no statistics to choose by a truncation: {family}");
+    Err(Error::runtime(message).at(args.span("truncation")).hint(
+        "leave `truncation` out; it is for BigGAN-deep as Hugging Face stores it. `psi` truncates \
+         codes",
+    ))
+}
+
 /// The two numbers of `shift`, zeros unless given.
 fn shift(args: &Args) -> Result<[f64; 2]> {
     let wrong = || {
@@ -173,5 +257,120 @@ fn shift(args: &Args) -> Result<[f64; 2]> {
         None => Ok([0.0; 2]),
         Some(Value::List(both)) if both.len() == 2 => Ok([number(&both[0])?, number(&both[1])?]),
         Some(_) => Err(wrong()),
+    }
+}
+
+/// Refuses a parameter of the camera for a generator that has none.
+fn with_camera(parameter: &str, args: &Args, g: &dyn Generator) -> Result<()> {
+    if g.spec().inputs.camera {
+        return Ok(());
+    }
+    let (name, family) = (Safe(&g.spec().name), Safe(&g.spec().family));
+    let message = format!("{name} has no camera: {family} draws pictures, not scenes");
+    Err(Error::runtime(message)
+        .at(args.span(parameter))
+        .hint(format!("leave `{parameter}` out; it is for generators of the family EG3D")))
+}
+
+/// The requested cameras, `[N, 25]`; `None` for the generator's own view.
+fn camera(args: &Args, g: &dyn Generator) -> Result<Option<Tensor>> {
+    let turned = ["yaw", "pitch", "fov"].into_iter().find(|p| args.get(p).is_some());
+    if let Some(parameter) = turned.or_else(|| args.get("camera").map(|_| "camera")) {
+        with_camera(parameter, args, g)?;
+    }
+    match (turned, args.get("camera")) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => {
+            let read = cameras(args.text("camera")?).map_err(|e| e.at(args.span("camera")))?;
+            Ok(Some(read.to_device(g.device())?))
+        }
+        (Some(parameter), Some(_)) => {
+            let message = format!("`camera` says all of the view, and so does `{parameter}`");
+            Err(Error::runtime(message).at(args.span(parameter)).hint("leave one of them out"))
+        }
+        (Some(parameter), None) => {
+            let orbit = g.orbit().ok_or_else(|| {
+                Error::runtime("the generator does not say what its cameras look at")
+                    .at(args.span(parameter))
+                    .hint("give all numbers: `camera: \"camera.npy\"`")
+            })?;
+            let usual = Camera::FRONTAL;
+            let number =
+                |name: &str, usual: f64| -> Result<f64> { Ok(args.number(name)?.unwrap_or(usual)) };
+            let [yaw, pitch] = [number("yaw", usual.yaw), number("pitch", usual.pitch)];
+            let camera = Camera { yaw: yaw?, pitch: pitch?, fov: number("fov", usual.fov)? };
+            Ok(Some(camera.numbers(&orbit, g.device()).map_err(|e| e.at(args.span(parameter)))?))
+        }
+    }
+}
+
+/// The cameras of a file, `[N, 25]`.
+fn cameras(path: &str) -> Result<Tensor> {
+    let mut file = weights::open(Path::new(path), &LIMITS)?;
+    let all: Vec<String> = file.weights.list().tensors.keys().cloned().collect();
+    let [name] = &all[..] else {
+        let message = format!("{} holds {} arrays", Safe(path), all.len());
+        return Err(Error::runtime(message).hint("a file of cameras holds one array, [N, 25]"));
+    };
+    let read = file.weights.take_any(name)?;
+    let rows = match read.dims() {
+        [CAMERA] => 1,
+        [n, CAMERA] if *n > 0 => *n,
+        other => {
+            let message = format!("an array of shape {other:?} in {} is no camera", Safe(path));
+            return Err(Error::runtime(message)
+                .hint("a camera is 25 numbers: 16 from camera to world, 9 intrinsics"));
+        }
+    };
+    Ok(read.reshape((rows, CAMERA))?)
+}
+
+/// The codes and inputs of what cameras see: a single code is seen by each of them.
+fn seen_by(cameras: Option<Tensor>, code: Code, input: Input) -> Result<(Code, Input)> {
+    let Some(cameras) = cameras else { return Ok((code, input)) };
+    let (n, views) = (code.count(), cameras.dim(0)?);
+    let input = Input { camera: Some(cameras), ..input };
+    if views == 1 || views == n {
+        return Ok((code, input));
+    }
+    if n != 1 {
+        return Err(Error::runtime(format!("{views} cameras for {n} codes"))
+            .hint("give one camera for all codes, one for each, or one code for all cameras"));
+    }
+    let parts = code.parts.map(|_, part| Ok(Tensor::cat(&vec![part; views], 0)?))?;
+    Ok((Code { parts, ..code }, input))
+}
+
+/// A depth map as a picture: the nearest point of each 1, the farthest −1.
+fn nearness(depth: &Tensor) -> Result<Tensor> {
+    let flat = depth.flatten_from(1)?;
+    let (near, far) = (flat.min_keepdim(1)?, flat.max_keepdim(1)?);
+    // A map without depth is grey.
+    let span = ((&far - &near)? + f64::from(f32::MIN_POSITIVE))?;
+    let middle = ((near + far)? * 0.5)?;
+    let shown = flat.broadcast_sub(&middle)?.broadcast_div(&span)?;
+    Ok((shown * -2.0)?.reshape(depth.shape())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Span;
+    use crate::generator::toy::toy;
+    use candle_core::Device;
+
+    #[test]
+    fn a_truncation_is_for_generators_that_store_statistics() {
+        let g = toy(0, &Device::Cpu).expect("toy");
+        let params = BUILTIN.signature.params;
+        let args = |value: Option<f64>| {
+            let given = |p: &Param| value.filter(|_| p.name == "truncation");
+            let value = |p: &Param| given(p).map(|v| (Value::Number(v), Span::default()));
+            let values = params.iter().map(|p| value(p).into_iter().collect()).collect();
+            Args { params, values, written: Vec::new(), span: Span::default() }
+        };
+        assert_eq!(truncation(&args(None), &*g).expect("not asked"), None);
+        let e = truncation(&args(Some(0.43)), &*g).expect_err("refused");
+        assert!(e.message().contains("no statistics") && e.repair().is_some(), "{e}");
     }
 }

@@ -25,7 +25,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "psi",
                 &[Kind::Number],
                 "1",
-                "truncation: w = mean + psi·(w − mean); 1 leaves w unchanged",
+                "truncation: w = mean + psi·(w − mean), or psi·z for BigGAN; 1 is none",
             )
             .within(-10.0, 10.0),
             Param::optional(
@@ -44,9 +44,12 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Generate,
     summary: "random codes of the generator",
-    details: "z from the standard normal, mapped to w. The i-th code depends on the seed and i \
-              alone: `sample(n: 4, seed: 7)` \
-              begins with the codes of `sample(n: 2, seed: 7)`.",
+    details: "z from the standard normal, mapped to w. BigGAN's truncation multiplies z by psi and \
+              leaves the class alone; the z of Hugging Face's BigGAN-deep is drawn within ±2 \
+              first, and `truncation` of `render` chooses the statistics that go with it: \
+              `render(sample(psi: 0.43, class: 3), truncation: 0.43)`. The i-th code depends on \
+              the seed and i alone: `sample(n: 4, seed: 7)` begins with the codes of \
+              `sample(n: 2, seed: 7)`.",
     examples: &[
         Example { code: "sample(n: 4, seed: 7, psi: 0.7)", note: "four pictures" },
         Example { code: "sample(seed: 7, space: Z)", note: "a code of the prior" },

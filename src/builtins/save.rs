@@ -9,20 +9,22 @@ use crate::error::{Error, Kind as ErrorKind, Result, Span};
 use crate::generator::{each_batch, spaces};
 use crate::image::{Raster, encode};
 use crate::lang::suggest::near;
-use crate::latent::{Code, Direction, ModelId};
+use crate::latent::{Code, Direction, ModelId, Part, Parts};
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::store::Outlet;
 use crate::value::pictures::room;
 use crate::value::{Image, Value};
-use crate::weights::{Array, Manifest, npy, safetensors};
+use crate::weights::{self, Array, Manifest, Saved, npy, safetensors};
 use candle_core::Tensor;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-const ENDINGS: [&str; 7] = ["png", "jpg", "jpeg", "webp", "gif", "npy", "safetensors"];
+const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "webp", "gif", "npy", "npz", "pt", "safetensors"];
+/// Those of files of numbers.
+const NUMBERS: [&str; 4] = ["npy", "npz", "pt", "safetensors"];
 
 /// `save(value, "out.png")`
 pub const BUILTIN: Builtin = Builtin {
@@ -37,8 +39,8 @@ pub const BUILTIN: Builtin = Builtin {
             Param::required(
                 "path",
                 &[Kind::Text],
-                "the ending gives the format: png jpg webp gif npy safetensors; `{i}` in the name \
-                gives one file each",
+                "the ending gives the format: png jpg webp gif npy npz pt safetensors; `{i}` in the \
+                name gives one file each",
             )
             .writes(),
             Param::optional("quality", &[Kind::Number], "92", "quality of a jpg, 1 to 100")
@@ -70,10 +72,13 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "saves a value; the file is whole or absent",
     details: "Pictures: png, jpg, webp; a Path or several pictures as gif. Several pictures in one \
               file make a grid. npy holds \
-              pictures as float32 [N, C, H, W] in [-1, 1], codes as their numbers. safetensors \
+              pictures as float32 [N, C, H, W] in [-1, 1], codes and directions as their numbers. \
+              npz holds a code under the key w (z in Z, s in S) with its noise maps, as official \
+              projectors do, \
+              or several directions by name; pt the bare tensor that PyTorch loads. safetensors \
               holds codes and directions \
-              with their space, generator and origin; saving an inversion to npy or safetensors \
-              saves its code. Paths are \
+              with their space, generator and origin, which the other files do not name; saving \
+              an inversion saves its code. Paths are \
               relative to `--out`, or to the folder that gannet was started in. Gives the path \
               written.",
     examples: &[
@@ -86,6 +91,10 @@ pub const BUILTIN: Builtin = Builtin {
         Example {
             code: "save(direction(\"smile\") | direction(\"age\"), \"pure.safetensors\")",
             note: "a direction",
+        },
+        Example {
+            code: "save(direction(\"age\", space: W), \"age.pt\")",
+            note: "a tensor for PyTorch",
         },
     ],
     cost: None,
@@ -106,13 +115,13 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         };
         return Err(leads_out(path).at(span).fix(place, text));
     }
-    let picture = !matches!(ending.as_str(), "npy" | "safetensors");
+    let picture = !NUMBERS.contains(&ending.as_str());
     match call.arg("value").map(|a| &a.ty) {
-        Some(Type::Direction(_)) if ending != "safetensors" => {
-            Err(Error::check("a direction is saved as safetensors, with its space and generator")
-                .at(span)
-                .hint("save(direction, \"name.safetensors\")"))
-        }
+        Some(Type::Direction(_)) if picture => Err(Error::check(
+            "a direction has no picture: it is saved as safetensors, npy, npz or pt",
+        )
+        .at(span)
+        .hint("save(direction, \"name.safetensors\") keeps its space and generator")),
         Some(Type::Image(_)) if ending == "safetensors" => {
             Err(Error::check("pictures are not codes")
                 .at(span)
@@ -163,7 +172,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     outlet.check(Path::new(path)).map_err(|e| failed(path, &e).at(span))?;
     let written = match ending.as_str() {
         "safetensors" => vec![(path.to_owned(), archive(value, ctx)?)],
-        "npy" => numbers(value, path, args, ctx)?,
+        "npy" | "npz" | "pt" => numbers(value, &ending, path, args, ctx)?,
         "gif" => vec![(path.to_owned(), film(value, args, ctx)?)],
         _ => stills(path, &ending, args, ctx)?,
     };
@@ -310,35 +319,105 @@ fn array(t: &Tensor) -> Result<Array> {
         .ok_or_else(|| Error::runtime(format!("a tensor of shape {shape:?} cannot be saved")))
 }
 
+/// Named arrays in a format of other programs, which does not say space or generator. Of several
+/// arrays npy holds none.
+fn foreign(named: Vec<(String, Array)>, ending: &str) -> Result<Vec<u8>> {
+    match (ending, &named[..]) {
+        ("npz", _) => {
+            let entry =
+                |(name, a): &(String, Array)| Ok((format!("{name}.npy"), npy::to_bytes(a)?));
+            let all = named.iter().map(entry).collect::<Result<Vec<_>>>()?;
+            weights::write_zip(all.iter().map(|(name, bytes)| (name.as_str(), bytes.clone())))
+        }
+        ("npy", [(_, one)]) => npy::to_bytes(one),
+        ("pt", [(_, one)]) => weights::write_torch(&Saved::Tensor(one.clone())),
+        ("pt", _) => weights::write_torch(&Saved::tensors(named)),
+        _ => Err(Error::runtime(format!("an npy file holds one array, not {}", named.len()))
+            .hint("npz, pt and safetensors hold several by name")),
+    }
+}
+
+/// Codes, pictures or directions for other programs.
 fn numbers(
     value: &Value,
+    ending: &str,
     target: &str,
     args: &Args,
     ctx: &Context<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>> {
-    let tensor = match as_latent(value) {
-        Some(code) => code.point().clone(),
+    if let Some(all) = given_directions(value)? {
+        return Ok(vec![(target.to_owned(), foreign(plain(&all, ending)?, ending)?)]);
+    }
+    let (name, tensor, parts) = match as_latent(value) {
+        Some(code) => {
+            let name = match code.space {
+                Space::Z => "z",
+                Space::S => "s",
+                _ => "w",
+            };
+            (name, code.point().clone(), Some(code.parts.clone()))
+        }
         None => {
-            Tensor::cat(&images(args, ctx)?.into_iter().map(|i| i.data).collect::<Vec<_>>(), 0)?
+            let all: Vec<Tensor> = images(args, ctx)?.into_iter().map(|i| i.data).collect();
+            ("images", Tensor::cat(&all, 0)?, None)
         }
     };
     if !target.contains("{i}") {
-        return Ok(vec![(target.to_owned(), npy::to_bytes(&array(&tensor)?)?)]);
+        let mut named = vec![(name.to_owned(), array(&tensor)?)];
+        // Only npz has a place for them: a pt is the bare tensor that other programs expect.
+        for (part, t) in parts.iter().flat_map(Parts::iter).filter(|_| ending == "npz") {
+            if part != Part::Point {
+                named.push((part.name(), array(t)?));
+            }
+        }
+        return Ok(vec![(target.to_owned(), foreign(named, ending)?)]);
     }
     let one = |i: usize| -> Result<_> {
         ctx.control.check()?;
-        Ok((
-            target.replace("{i}", &i.to_string()),
-            npy::to_bytes(&array(&tensor.narrow(0, i, 1)?)?)?,
-        ))
+        let one = array(&tensor.narrow(0, i, 1)?)?;
+        let bytes = foreign(vec![(name.to_owned(), one)], ending)?;
+        Ok((target.replace("{i}", &i.to_string()), bytes))
     };
     (0..tensor.dim(0)?).map(one).collect()
 }
 
-/// Codes or directions as safetensors with their manifest.
-fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
-    let (tensors, manifest) = match value {
-        Value::Direction(d) => directions(&forms(d), ctx)?,
+/// Directions as other programs keep them: `(1, D)` or `(L, D)`, in double precision for NumPy as
+/// InterFaceGAN's, in single precision for PyTorch as e4e's.
+fn plain(all: &[Direction], ending: &str) -> Result<Vec<(String, Array)>> {
+    let space = all.first().map_or(Space::W, |d| d.space);
+    let several = all.iter().any(|d| d.space != space);
+    if several && ending != "npz" {
+        let spaces: Vec<&str> = all.iter().map(|d| d.space.name()).collect();
+        return Err(Error::runtime(format!(
+            "the direction is known in {}, and a {ending} file does not say which",
+            spaces.join(", ")
+        ))
+        .hint("choose one, as direction(\"…\", space: W), or save it as npz or safetensors"));
+    }
+    let mut out: Vec<(String, Array)> = Vec::new();
+    for d in all {
+        let name = if several { format!("{}/{}", d.space, d.name) } else { d.name.clone() };
+        if out.iter().any(|(n, _)| *n == name) {
+            return Err(Error::runtime(format!("two directions are named {}", Safe(&name)))
+                .hint("save them to two files"));
+        }
+        let shape = [d.rows, d.dim];
+        let values = match ending {
+            "pt" => Array::f32(&shape, d.data.iter().map(|&v| v as f32).collect()),
+            _ => Array::f64(&shape, d.data.clone()),
+        };
+        let values = values.ok_or_else(|| {
+            Error::runtime(format!("the direction {} has a broken shape", Safe(&d.name)))
+        })?;
+        out.push((name, values));
+    }
+    Ok(out)
+}
+
+/// The directions of a value, in every space in which each is known; `None` for another value.
+fn given_directions(value: &Value) -> Result<Option<Vec<Direction>>> {
+    match value {
+        Value::Direction(d) => Ok(Some(forms(d))),
         Value::List(items) if matches!(items.first(), Some(Value::Direction(_))) => {
             let all: Vec<Vec<Direction>> = items
                 .iter()
@@ -347,11 +426,19 @@ fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
                     other => Err(Error::runtime(format!("{} is not a direction", other.ty()))),
                 })
                 .collect::<Result<_>>()?;
-            directions(&all.concat(), ctx)?
+            Ok(Some(all.concat()))
         }
-        other => {
-            let code = as_latent(other).ok_or_else(|| {
-                Error::runtime(format!("{} is saved as a picture or npy", other.ty()))
+        _ => Ok(None),
+    }
+}
+
+/// Codes or directions as safetensors with their manifest.
+fn archive(value: &Value, ctx: &Context<'_>) -> Result<Vec<u8>> {
+    let (tensors, manifest) = match given_directions(value)? {
+        Some(all) => directions(&all, ctx)?,
+        None => {
+            let code = as_latent(value).ok_or_else(|| {
+                Error::runtime(format!("{} is saved as a picture or npy", value.ty()))
             })?;
             codes(&code, ctx)?
         }

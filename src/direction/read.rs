@@ -3,7 +3,8 @@
 //! The caller reads the file (`weights/`) and hands over plain arrays, so nothing here knows a
 //! format. Known forms: InterFaceGAN `.npy` (1, 512); e4e `.pt` (1, 512) or (18,
 //! 512); GANSpace `.npz` (`lat_comp`, `lat_mean`, `lat_stdev`) and `.pt` (`comp`, `mean`, `std`);
-//! II2S `.npz` (`X_comp`, `X_mean`, `X_stdev`); and our own safetensors of family `directions`, one
+//! II2S `.npz` (`X_comp`, `X_mean`, `X_stdev`); rosinality's SeFa `factor.pt` (`eigvec`, whose
+//! columns are the directions); and our own safetensors of family `directions`, one
 //! tensor a direction, named `smile` or, with its space, `W/smile`.
 
 use crate::error::{Error, Kind, Result};
@@ -49,15 +50,56 @@ const COMPONENTS: [[&str; 3]; 3] = [
     ["X_comp", "X_mean", "X_stdev"],
 ];
 
+/// The matrix whose columns are directions of W, as rosinality's `closed_form_factorization.py`
+/// saves it.
+const FACTOR: &str = "eigvec";
+
+/// What the arrays of a file of codes or directions are, by their names and shapes alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Principal components with their deviations.
+    Components,
+    /// Eigenvectors of a closed-form factorisation (SeFa), as columns.
+    Factor,
+    /// Mean and deviations of w before the mapping network's last activation (PULSE's
+    /// `gaussian_fit.pt`): a distribution, no direction.
+    Gaussian,
+    /// Arrays, each for itself.
+    Plain,
+}
+
+/// The form of a file with arrays of these names and shapes.
+pub fn form<'a>(arrays: impl Iterator<Item = (&'a str, &'a [usize])>) -> Form {
+    let all: Vec<(&str, &[usize])> = arrays.collect();
+    let shape = |name: &str| all.iter().find(|(n, _)| *n == name).map(|(_, s)| *s);
+    if are_components(all.iter().map(|(n, _)| *n)) {
+        Form::Components
+    } else if matches!(shape(FACTOR), Some([d, e]) if d == e) {
+        Form::Factor
+    } else if all.len() == 2
+        && matches!((shape("mean"), shape("std")), (Some([a]), Some([b])) if a == b)
+    {
+        Form::Gaussian
+    } else {
+        Form::Plain
+    }
+}
+
 /// All directions of a file's arrays by name: principal components as `pc0`, `pc1`, … in steps of
-/// one σ; a single unnamed or named array by the file's stem; otherwise every array by its own
+/// one σ; the columns of a factorisation as `sefa0`, `sefa1`, … of length 1; a single unnamed or named array by the file's stem; otherwise every array by its own
 /// name, whose `W/` or `S/` says its space.
 ///
 /// # Errors
 /// When the file holds no array, a shape fits no space of the generator, or the space is ambiguous.
 pub fn from_arrays(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Vec<Direction>> {
-    if are_components(arrays.keys().map(String::as_str)) {
-        return components(arrays, source, facts);
+    match form(arrays.iter().map(|(n, (shape, _))| (n.as_str(), shape.as_slice()))) {
+        Form::Components => return components(arrays, source, facts),
+        Form::Factor => return factor(arrays, source, facts),
+        Form::Gaussian => {
+            let what = "it holds the mean and deviations of a distribution, not a direction";
+            return Err(bad(source, what).hint("`latent` reads its mean as a code of W"));
+        }
+        Form::Plain => {}
     }
     if arrays.is_empty() {
         return Err(bad(source, "it does not contain an array"));
@@ -79,7 +121,7 @@ pub fn from_arrays(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Ve
 }
 
 /// Whether arrays of these names are principal components.
-pub fn are_components<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
+fn are_components<'a>(mut names: impl Iterator<Item = &'a str>) -> bool {
     names.any(|name| COMPONENTS.iter().any(|[comp, ..]| *comp == name))
 }
 
@@ -156,17 +198,29 @@ pub fn from_array(
     })
 }
 
+/// Whether a direction of that many rows and dimensions can be in a space of the generator.
+fn fits(s: Space, rows: usize, dim: usize, facts: &Facts) -> bool {
+    facts.spaces.contains(&s)
+        && match s {
+            Space::Z => rows == 1 && dim == facts.z_dim,
+            Space::W => rows == 1 && dim == facts.w_dim,
+            Space::WPlus => (rows == facts.num_ws || rows == 1) && dim == facts.w_dim,
+            Space::S => rows == 1 && dim == facts.s_dim,
+            _ => false,
+        }
+}
+
+/// The spaces of a generator that a code or direction of that many rows and dimensions fits; one row
+/// counts as W, not as W+.
+pub fn spaces_for(rows: usize, dim: usize, facts: &Facts) -> Vec<Space> {
+    [Space::Z, Space::W, Space::WPlus, Space::S]
+        .into_iter()
+        .filter(|s| fits(*s, rows, dim, facts) && (rows > 1 || *s != Space::WPlus))
+        .collect()
+}
+
 fn space_of(name: &str, rows: usize, dim: usize, source: &Source, facts: &Facts) -> Result<Space> {
-    let fits = |s: Space| {
-        facts.spaces.contains(&s)
-            && match s {
-                Space::Z => rows == 1 && dim == facts.z_dim,
-                Space::W => rows == 1 && dim == facts.w_dim,
-                Space::WPlus => (rows == facts.num_ws || rows == 1) && dim == facts.w_dim,
-                Space::S => rows == 1 && dim == facts.s_dim,
-                _ => false,
-            }
-    };
+    let fits = |s: Space| fits(s, rows, dim, facts);
     let shape_error = || {
         bad(
             source,
@@ -245,6 +299,23 @@ pub fn components(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Vec
         Ok(d)
     };
     comp.chunks_exact(dim).zip(std).enumerate().map(one).collect()
+}
+
+/// The columns of a square matrix as directions `sefa0`, `sefa1`, … in W unless the space is given:
+/// what moves the styles of the layers most comes first (Shen and Zhou, arXiv 2007.06600).
+fn factor(arrays: &Arrays, source: &Source, facts: &Facts) -> Result<Vec<Direction>> {
+    let Some((shape, values)) = arrays.get(FACTOR) else {
+        return Err(bad(source, "it does not contain eigenvectors (`eigvec`)"));
+    };
+    let dim = shape.first().copied().unwrap_or(0);
+    let source = Source { file: source.file, space: source.space.or(Some(Space::W)) };
+    let one = |i: usize| {
+        let column: Vec<f64> = values.iter().skip(i).step_by(dim.max(1)).copied().collect();
+        let mut d = from_array(&format!("sefa{i}"), &[dim], &column, &source, facts)?;
+        d.origin = format!("column {i} of the factorisation in {}", source.file);
+        Ok(d)
+    };
+    (0..dim).map(one).collect()
 }
 
 fn stem(file: &str) -> &str {

@@ -257,6 +257,34 @@ fn components_step_in_sigmas() {
 }
 
 #[test]
+fn the_columns_of_a_factorisation_are_directions() {
+    let file = arrays(&[("eigvec", &[2, 2], vec![0.6, -0.8, 0.8, 0.6])]);
+    let source = Source { file: "factor.pt", space: None };
+    let all = from_arrays(&file, &source, &facts(7, 2)).unwrap();
+    assert_eq!(all.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["sefa0", "sefa1"]);
+    assert_eq!((all[0].space, &all[0].data[..]), (Space::W, &[0.6, 0.8][..]));
+    assert_eq!(all[1].data, [-0.8, 0.6]);
+    assert!(from_arrays(&file, &source, &facts(7, 3)).is_err(), "another generator");
+}
+
+#[test]
+fn forms_are_told_by_names_and_shapes() {
+    let of = |all: &[(&'static str, &'static [usize])]| form(all.iter().copied());
+    assert_eq!(of(&[("comp", &[2, 1, 2]), ("mean", &[1, 2]), ("std", &[2])]), Form::Components);
+    assert_eq!(of(&[("eigvec", &[2, 2])]), Form::Factor);
+    assert_eq!(of(&[("eigvec", &[2, 3])]), Form::Plain);
+    assert_eq!(of(&[("mean", &[2]), ("std", &[2])]), Form::Gaussian);
+    assert_eq!(of(&[("mean", &[2]), ("std", &[3])]), Form::Plain);
+    let gaussian = arrays(&[("mean", &[2], vec![1.0; 2]), ("std", &[2], vec![1.0; 2])]);
+    let e =
+        from_arrays(&gaussian, &Source { file: "g.pt", space: None }, &facts(2, 2)).unwrap_err();
+    assert!(e.message().contains("distribution") && e.repair().unwrap().contains("latent"), "{e}");
+    assert_eq!(spaces_for(1, 2, &facts(2, 2)), [Space::Z, Space::W]);
+    assert_eq!(spaces_for(3, 2, &facts(7, 2)), [Space::WPlus]);
+    assert!(spaces_for(4, 2, &facts(2, 2)).is_empty());
+}
+
+#[test]
 fn values_must_be_finite() {
     let nan = arrays(&[("", &[2], vec![f64::NAN, 1.0])]);
     assert!(

@@ -293,6 +293,46 @@ fn files_that_name_no_generator_are_named_or_refused() {
     assert!(!said.contains("names no generator"), "{said}");
 }
 
+/// Codes as other programs write them: PULSE's distribution, a projection with its noise.
+#[test]
+fn codes_of_other_programs_are_read() {
+    use crate::weights::{Array, Saved, write_torch};
+
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, value: Saved| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, write_torch(&value).unwrap()).unwrap();
+        path.display().to_string()
+    };
+    let array = |shape: &[usize], value: f32| {
+        Array::f32(shape, vec![value; shape.iter().product()]).unwrap()
+    };
+    let mut s = session(folder.path());
+    // Numbers before the activation: a negative one comes through at a fifth.
+    let gaussian = [("mean", array(&[16], -0.5)), ("std", array(&[16], 1.0))];
+    let gaussian = Saved::tensors(gaussian.map(|(n, a)| (n.to_owned(), a)));
+    let at = write("gaussian_fit.pt", gaussian);
+    let fifth = write("fifth.pt", Saved::Tensor(array(&[16], -0.5 * 0.2)));
+    let apart = format!("print(norm(latent(\"{at}\") - latent(\"{fifth}\", space: W)) < 0.00001)");
+    assert_eq!(run_in(&mut s, &apart).unwrap().printed, ["true"]);
+    let e = run_in(&mut s, &format!("direction(\"{at}\")")).err().unwrap();
+    assert!(e.message().contains("distribution"), "{e}");
+    // rosinality's projector: {file: {img, latent, noise}}.
+    let one = Saved::Dict(vec![
+        ("img".into(), Saved::Tensor(array(&[1, 3, 4, 4], 0.5))),
+        ("latent".into(), Saved::Tensor(array(&[16], 0.1))),
+    ]);
+    let at = write("projection.pt", Saved::Dict(vec![("a.jpg".into(), one.clone())]));
+    let said = run_in(&mut s, &format!("latent(\"{at}\", space: W)")).unwrap();
+    assert!(said.shown[0].0.lines.join(" ").contains("projection.pt"));
+    let two = Saved::Dict(vec![("a.jpg".into(), one.clone()), ("b.jpg".into(), one)]);
+    let at = write("two.pt", two);
+    let e = run_in(&mut s, &format!("latent(\"{at}\", space: W)")).err().unwrap();
+    assert!(e.repair().is_some_and(|r| r.contains("key")), "{e}");
+    let with = format!("latent(\"{at}\", space: W, key: \"b.jpg.latent\")");
+    assert!(run_in(&mut s, &with).is_ok());
+}
+
 #[test]
 fn a_script_saves_nowhere_but_below_its_folder() {
     for path in ["../x.png", "/tmp/gannet-escape.png", "a/../../x.png", "./../x.png"] {

@@ -110,8 +110,12 @@ impl Runner {
 
     fn show_one(&mut self, given: &Given) -> Result<()> {
         match given {
-            Given::Print(line) | Given::Note(line) if !self.style.json => {
-                self.put(format!("{line}\n").as_bytes())
+            Given::Print(line) if !self.style.json => self.put(format!("{line}\n").as_bytes()),
+            // No result: programs that read standard output do not get it. A closed stderr cannot
+            // show it.
+            Given::Note(line) if !self.style.json => {
+                let _ = io::stderr().lock().write_all(format!("note: {line}\n").as_bytes());
+                Ok(())
             }
             Given::Note(line) => {
                 self.line_of_json(&serde_json::json!({"type": "Note", "value": line}))

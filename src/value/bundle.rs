@@ -67,13 +67,17 @@ impl Bundle {
             let file = path.join(name);
             file.exists().then(|| weights::open(&file, &LIMITS)).transpose()
         };
-        let generator = part("generator.safetensors")?.ok_or_else(|| {
-            Error::runtime(format!(
-                "the folder {} does not contain generator.safetensors",
-                Safe(&path.to_string_lossy())
-            ))
-            .hint("name the file itself")
-        })?;
+        let generator = match part("generator.safetensors")? {
+            Some(generator) => generator,
+            None if weights::in_folder(path)?.is_some() => weights::open(path, &LIMITS)?,
+            None => {
+                return Err(Error::runtime(format!(
+                    "the folder {} does not contain generator.safetensors",
+                    Safe(&path.to_string_lossy())
+                ))
+                .hint("name the file itself"));
+            }
+        };
         let encoder = path.join("encoder.safetensors");
         Ok(Self {
             generator,

@@ -1,7 +1,7 @@
 //! The named directions that come with a generator, each in one or several spaces and with its
 //! measurements.
 
-use crate::direction::{self, Facts, Forms, Source};
+use crate::direction::{self, Facts, Form, Forms, Source};
 use crate::error::{Error, Kind, Result};
 use crate::latent::{About, Direction, LayerShare};
 use crate::safe::Safe;
@@ -149,11 +149,18 @@ pub fn space_of(file: &Checkpoint) -> Option<Space> {
     config(file)?.get("space")?.as_str().and_then(Space::parse)
 }
 
+/// What the arrays of a file are, by their names and shapes.
+pub fn form(file: &Checkpoint) -> Form {
+    let tensors = &file.weights.list().tensors;
+    direction::form(tensors.iter().map(|(n, t)| (n.as_str(), t.shape.as_slice())))
+}
+
 /// The names of a file's directions with their spaces, the default space first. Reads only the
-/// names of its tensors. `None` for a file of principal components, which have no names.
+/// names of its tensors. `None` for components and
+/// factorisations, which have no names.
 pub fn names(file: &Checkpoint, space: Option<Space>) -> Option<BTreeMap<String, Vec<Space>>> {
     let tensors = &file.weights.list().tensors;
-    if direction::are_components(tensors.keys().map(String::as_str)) {
+    if form(file) != Form::Plain {
         return None;
     }
     let mut all: BTreeMap<String, Vec<Space>> = BTreeMap::new();

@@ -19,7 +19,7 @@ pub(super) fn of(s: &Spec) -> ModelFacts {
         z_dim: s.z_dim,
         w_dim: s.w_dim,
         style_sizes: s.style_sizes(),
-        c_dim: s.c_dim,
+        c_dim: s.classes(),
         width: s.width,
         height: s.height,
         channels: s.channels,
@@ -41,6 +41,12 @@ pub(super) fn know(facts: &mut ModelFacts, config: &FeaturesConfig) {
 /// Identity of the generator that the facts describe.
 pub fn id_of(m: &ModelFacts) -> ModelId {
     ModelId { name: m.name.clone(), fingerprint: m.fingerprint.clone() }
+}
+
+/// As [`sizes`], from the description of a generator whose tensors were not read: without its
+/// identity.
+pub fn sizes_of(s: &Spec) -> direction::Facts {
+    direction::Facts { model: None, ..sizes(&of(s)) }
 }
 
 /// The sizes that decide which space an array can belong to.

@@ -21,6 +21,11 @@ const FAR: f64 = 10.0;
 /// Maximum distance between the mean of a principal component file and ours, as a multiple of a
 /// typical code's distance. The mean of a thousand samples is within 0.05.
 const APART: f64 = 0.25;
+/// Length of a direction's step, as a share of a typical code's distance, where the generator has no
+/// directions of its own: a unit normal in the W of StyleGAN2-FFHQ has about 0.1.
+const USUAL: (f64, f64) = (0.05, 1.5);
+/// A step is unlike the generator's own when it is this many times shorter or longer than any.
+const UNLIKE: f64 = 4.0;
 /// Maximum variance of a file's components, relative to our total variance of 1.
 const VARIANCE: f64 = 1.5;
 
@@ -31,15 +36,54 @@ pub fn origin(path: &str, model: &Loaded) -> String {
     format!("from {path} (the file names no generator; taken as one of {name})")
 }
 
+/// The note that a result carries and that is said when the file is read.
+pub fn note(path: &str, model: &Loaded) -> String {
+    let (path, name) = (Safe(path), Safe(&model.facts.name));
+    format!("{path}: the file names no generator; taken as one of {name}")
+}
+
+/// A warning where one step of a direction is much longer or shorter than every direction that the
+/// generator has of its own in that space; without any, than directions usually are.
+///
+/// # Errors
+/// When the generator's own directions or its prior cannot be read.
+pub fn unlike(path: &str, d: &Direction, model: &Loaded) -> Result<Option<String>> {
+    let Some(typical) = typical(d.space, model)? else { return Ok(None) };
+    let share = |d: &Direction| length(d) / typical;
+    let related = |of: &&Direction| match d.space {
+        Space::W | Space::WPlus => matches!(of.space, Space::W | Space::WPlus),
+        space => of.space == space,
+    };
+    let own: Vec<f64> = model.directions()?.iter().filter(related).map(share).collect();
+    let whose = if own.is_empty() { "directions usually reach" } else { "its own reach" };
+    let bounds = own.iter().fold(None, |b: Option<(f64, f64)>, &v| {
+        Some(b.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
+    });
+    let (low, high) = bounds.unwrap_or(USUAL);
+    let step = share(d);
+    if (low / UNLIKE..=high * UNLIKE).contains(&step) {
+        return Ok(None);
+    }
+    let name = Safe(&model.facts.name);
+    Ok(Some(format!(
+        "{}: one step is {step:.2} of the distance of {name}'s codes from their mean; {whose} \
+         {low:.2} to {high:.2}. Is it of another generator, or are its steps to be multiplied?",
+        Safe(path)
+    )))
+}
+
+/// Root mean square length of a direction's rows.
+fn length(d: &Direction) -> f64 {
+    (d.data.iter().map(|v| v * v).sum::<f64>() / d.rows.max(1) as f64).sqrt()
+}
+
 /// Refuses a direction when one step leaves the range of the generator's codes.
 ///
 /// # Errors
 /// When the direction cannot belong to this generator.
 pub fn direction(path: &str, d: &Direction, model: &Loaded) -> Result<()> {
-    let rows = d.rows.max(1) as f64;
-    let length = (d.data.iter().map(|v| v * v).sum::<f64>() / rows).sqrt();
     let Some(typical) = typical(d.space, model)? else { return Ok(()) };
-    far(path, "one step", length / typical, model)
+    far(path, "one step", length(d) / typical, model)
 }
 
 /// Refuses codes that lie far outside the range of the generator's codes.

@@ -15,6 +15,7 @@ mod list;
 mod loaded;
 pub mod models;
 pub mod pictures;
+pub mod shelf;
 pub mod text;
 mod toy;
 mod types;

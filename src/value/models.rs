@@ -2,6 +2,7 @@
 
 use super::bundle;
 use super::loaded::Loaded;
+use super::shelf;
 use super::toy;
 use super::types::forms_type;
 use crate::error::{Error, Result};
@@ -77,7 +78,8 @@ impl Models {
 
     /// Loads a generator by name (`faces`, `toy`), from a file, or from a folder that holds
     /// `generator.safetensors` and, optionally, `directions.safetensors`, `attributes.safetensors`
-    /// and `encoder.safetensors`. A source that is in use is not read again, unless it changed.
+    /// and `encoder.safetensors`; or by the name of one of these in the user's model folders
+    /// ([`shelf::find`]). A source that is in use is not read again, unless it changed.
     ///
     /// # Errors
     /// When the file cannot be read, breaks a rule of its format, or is of an unknown family.
@@ -170,7 +172,12 @@ impl Store {
 
 /// Name, size and time of a source, so that a replaced file is read again.
 fn key(source: &str) -> String {
-    match std::fs::metadata(source) {
+    match std::fs::metadata(source).or_else(|e| {
+        if NAMES.contains(&source) {
+            return Err(e);
+        }
+        shelf::find(source).map_or(Err(e), std::fs::metadata)
+    }) {
         Ok(m) => format!("{source}\0{}\0{:?}", m.len(), m.modified().ok()),
         Err(_) => source.to_owned(),
     }
@@ -183,9 +190,13 @@ fn read(source: &str, device: &Device) -> Result<Loaded> {
         "toy" => toy::toy(device),
         _ if path.exists() => bundle::at(path, device),
         _ => {
+            if let Some(found) = shelf::find(source) {
+                return bundle::at(&found, device);
+            }
             let names = NAMES.map(|n| format!("\"{n}\"")).join(", ");
             Err(Error::check(format!("there is no file {}", Safe(source))).hint(format!(
-                "give the path of a checkpoint, or one of the built-in names {names}"
+                "give the path of a checkpoint, a name in your model folders (`gannet models`), or \
+                 one of the built-in names {names}"
             )))
         }
     }
