@@ -1,8 +1,10 @@
 //! The command line: its definition, and the dispatch of commands.
 
 mod bench;
+mod convert;
 mod doctor;
-mod inspect;
+mod info;
+mod models;
 mod programs;
 mod shortcuts;
 mod speed;
@@ -136,17 +138,25 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Describe a checkpoint without running anything in it.
+    /// Say what a file is, without running anything in it.
+    #[command(after_help = info::HELP)]
     Info {
-        /// The checkpoint, or `faces`.
+        /// The file, a name in your model folders, or `faces`.
         model: String,
+        /// List all tensors.
+        #[arg(long)]
+        tensors: bool,
     },
-    /// Convert a checkpoint to safetensors.
+    /// Convert a checkpoint, codes or directions.
+    #[command(after_help = convert::HELP)]
     Convert {
         /// File to read.
         from: PathBuf,
-        /// File to write: NAME.safetensors.
+        /// File to write: NAME.safetensors, .pt, .npz or .npy.
         to: PathBuf,
+        /// Form of a .pt: nvidia or rosinality; the usual one of the family unless given.
+        #[arg(long = "to", id = "form", value_name = "FORM")]
+        form: Option<String>,
     },
     /// Invert pictures, several together; with --out, save codes and reconstructions.
     Invert {
@@ -169,8 +179,13 @@ enum Command {
         /// The second.
         b: PathBuf,
     },
-    /// List the available generators.
-    Models,
+    /// List generators: built in, in your model folders, and public ones with how to get them.
+    #[command(after_help = models::HELP)]
+    Models {
+        /// What to do.
+        #[command(subcommand)]
+        which: Option<models::Which>,
+    },
     /// Report on terminal and machine, with reasons.
     Doctor,
     /// Measurements: without a subcommand of speed and memory.
@@ -230,13 +245,18 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Eval { code, set }) => programs::eval(&common, code, &set),
         Some(Command::Check { files }) => programs::check(&common, &files),
         Some(Command::Fmt { files, check }) => programs::fmt(&files, check),
-        Some(Command::Info { model }) => inspect::info(&common, &model),
-        Some(Command::Convert { from, to }) => inspect::convert(&from, &to),
+        Some(Command::Info { model, tensors }) => info::info(&common, &model, tensors),
+        Some(Command::Convert { from, to, form }) => {
+            convert::convert(&common, &from, &to, form.as_deref())
+        }
         Some(Command::Invert { images, space, method, steps }) => {
             shortcuts::invert(&common, &images, &shortcuts::How { space, method, steps })
         }
         Some(Command::Compare { a, b }) => shortcuts::compare(&common, &a, &b),
-        Some(Command::Models) => inspect::models(&common),
+        Some(Command::Models { which: None }) => models::models(&common),
+        Some(Command::Models { which: Some(models::Which::Get { name }) }) => {
+            models::get(&common, &name)
+        }
         Some(Command::Doctor) => doctor::doctor(&common),
         Some(Command::Bench { speed, which: None }) => speed::speed(&common, &speed),
         Some(Command::Bench { speed, which: Some(which) }) => {

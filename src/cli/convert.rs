@@ -1,0 +1,164 @@
+//! `convert`: a checkpoint in our own format or in one of other programs.
+//!
+//! Nothing is written before the result was read again: of a generator both are rendered and
+//! compared, of codes and directions the numbers.
+
+use super::{Common, out};
+use crate::error::{Error, Kind, Result};
+use crate::generator::registry;
+use crate::generator::{Generator, Input, export, load, spaces};
+use crate::limits::LIMITS;
+use crate::rng::Rng;
+use crate::safe::Safe;
+use crate::space::Space;
+use crate::store::{Disk, write_atomic};
+use crate::weights::{self, Array, Checkpoint, Saved, npy};
+use candle_core::{Device, Tensor};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The end of `convert --help`.
+pub(super) const HELP: &str = "The ending of OUT says what is written. Of a generator: .safetensors, gannet's own format \
+     with settings and origin; .pt, a file that PyTorch opens, in the form of --to: nvidia, \
+     {\"G_ema\": state dict} for G.load_state_dict of the official code, or rosinality, \
+     {\"g_ema\": state dict, \"latent_avg\"} for that code, pSp and e4e. Of codes and directions: \
+     .npy (one array), .npz (all by name), .pt (one tensor, or a dictionary of all). The result is \
+     read again before it is kept: a generator must render the same picture.";
+
+/// Largest difference of two pictures of the same generator, in [-1, 1].
+const SAME: f32 = 1e-4;
+
+/// `gannet convert`
+pub(super) fn convert(common: &Common, from: &Path, to: &Path, form: Option<&str>) -> Result<u8> {
+    super::prepare(common)?;
+    let ending = to.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let file = weights::open(from, &LIMITS)?;
+    let mut how = None;
+    let is_generator = registry::recognise(file.clone()).is_ok();
+    let bytes = match (ending.as_str(), is_generator) {
+        ("safetensors", true) if form.is_none_or(|f| f == "gannet") => {
+            let bytes = crate::generator::convert(file.clone())?;
+            same_picture(file, &bytes)?;
+            bytes
+        }
+        ("pt" | "pth", true) => {
+            let (bytes, form) = export::export(file.clone(), form)?;
+            same_picture(file, &bytes)?;
+            how = Some(form);
+            bytes
+        }
+        ("npy" | "npz" | "pt" | "pth", false) if form.is_none() => vectors(file, &ending)?,
+        // The reason why it is no generator.
+        ("safetensors", false) => {
+            return Err(registry::recognise(file).err().unwrap_or_else(usage));
+        }
+        _ => return Err(refused(to, is_generator)),
+    };
+    write_atomic(&Disk, to, &bytes)
+        .map_err(|e| Error::io(format!("cannot write {}", Safe(&to.to_string_lossy())), &e))?;
+    if let Some(form) = how {
+        let line = if common.json {
+            json!({"form": form.name, "opens": form.about}).to_string()
+        } else {
+            format!("{}: {}", form.name, form.about)
+        };
+        out(format!("{line}\n").as_bytes())?;
+    }
+    Ok(0)
+}
+
+fn usage() -> Error {
+    Error::new(Kind::Usage, "this is not a generator")
+}
+
+fn refused(to: &Path, is_generator: bool) -> Error {
+    let shown = to.to_string_lossy();
+    let (what, hint) = if is_generator {
+        ("a generator is written as .safetensors, or as .pt", "gannet convert IN OUT.safetensors")
+    } else {
+        ("codes and directions are written as .npy, .npz or .pt", "gannet convert IN OUT.npz")
+    };
+    Error::new(Kind::Usage, format!("{}: {what}", Safe(&shown))).hint(hint)
+}
+
+/// Renders one code with the generator of a file and with that of bytes made of it.
+fn same_picture(file: Checkpoint, bytes: &[u8]) -> Result<()> {
+    let name = file.file.clone();
+    let before = load(file, &Device::Cpu)?;
+    let again = weights::open_bytes(&name, bytes.to_vec(), &LIMITS)?;
+    let after = load(again, &Device::Cpu)?;
+    let (a, b) = (rendered(&*before)?, rendered(&*after)?);
+    let apart = (a - b)?.abs()?.flatten_all()?.max(0)?.to_scalar::<f32>()?;
+    if apart <= SAME {
+        return Ok(());
+    }
+    Err(Error::runtime(format!(
+        "the converted generator renders another picture: pixels differ by up to {apart:.2e}"
+    ))
+    .note("nothing was written"))
+}
+
+/// The picture of one code of the prior; of the first class, and of a camera in front.
+fn rendered(g: &dyn Generator) -> Result<Tensor> {
+    let spec = g.spec();
+    let mut rng = Rng::new(0);
+    let z: Vec<f32> = (0..spec.z_dim).map(|_| rng.normal() as f32).collect();
+    let z = Tensor::from_vec(z, (1, spec.z_dim), &Device::Cpu)?;
+    let camera = Tensor::from_vec(FRONT.to_vec(), (1, FRONT.len()), &Device::Cpu)?;
+    let mut input = Input::default();
+    if spec.inputs.camera {
+        input.camera = Some(camera.clone());
+    }
+    if spec.c_dim > 0 {
+        let class = |i: usize| f32::from(u8::from(i == 0));
+        let labels: Vec<f32> = (0..spec.c_dim).map(class).collect();
+        let labels = Tensor::from_vec(labels, (1, spec.c_dim), &Device::Cpu)?;
+        input.labels = Some(if spec.c_dim == FRONT.len() { camera } else { labels });
+    }
+    spaces::picture(g, &z, Space::Z, &input)
+}
+
+/// A camera 2.7 in front of the origin, as EG3D frames faces: pose 4×4, then intrinsics 3×3.
+const FRONT: [f32; 25] = [
+    1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 2.7, 0.0, 0.0, 0.0, 1.0, 4.2647, 0.0,
+    0.5, 0.0, 4.2647, 0.5, 0.0, 0.0, 1.0,
+];
+
+/// The arrays of a file of codes or directions in another format, read again and compared.
+fn vectors(file: Checkpoint, ending: &str) -> Result<Vec<u8>> {
+    let name = file.file.clone();
+    let arrays = file.weights.arrays()?;
+    let bytes = match ending {
+        "npz" => {
+            let entry = |(n, a): (&String, &Array)| {
+                let n = if n.is_empty() { "data" } else { n };
+                Ok((format!("{n}.npy"), npy::to_bytes(a)?))
+            };
+            let all = arrays.iter().map(entry).collect::<Result<Vec<_>>>()?;
+            weights::write_zip(all.iter().map(|(n, b)| (n.as_str(), b.clone())))?
+        }
+        "npy" => npy::to_bytes(single(&arrays).ok_or_else(|| {
+            Error::new(Kind::Usage, format!("{} arrays do not fit in an npy", arrays.len()))
+                .hint("gannet convert IN OUT.npz")
+        })?)?,
+        _ => {
+            let value = match single(&arrays) {
+                Some(one) => Saved::Tensor(one.clone()),
+                None => Saved::tensors(arrays.clone()),
+            };
+            weights::write_torch(&value)?
+        }
+    };
+    let again = weights::open_bytes(&name, bytes.clone(), &LIMITS)?.weights.arrays()?;
+    if again.values().ne(arrays.values()) {
+        return Err(Error::runtime("the converted arrays are not those of the file")
+            .note("nothing was written"));
+    }
+    Ok(bytes)
+}
+
+/// The array of a file that holds one.
+fn single(arrays: &BTreeMap<String, Array>) -> Option<&Array> {
+    arrays.values().next().filter(|_| arrays.len() == 1)
+}
