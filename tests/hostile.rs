@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
-use support::{files, pickles};
+use support::{files, mutants, pickles};
 
 const FILE: &str = "GANNET_HOSTILE_FILE";
 
@@ -119,7 +119,7 @@ fn hostile_files_are_refused_in_one_line() {
     }
     let folder = tempfile::tempdir().unwrap();
     let cases: Vec<(String, Vec<u8>)> = pickles::all().into_iter().chain(files::all()).collect();
-    assert!(cases.len() >= 300, "{} cases", cases.len());
+    assert!(cases.len() >= 600, "{} cases", cases.len());
     let (next, wrong) = (Mutex::new(cases.iter().enumerate()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -162,6 +162,52 @@ fn hostile_files_are_refused_in_one_line() {
     });
     let wrong = wrong.into_inner().unwrap();
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+}
+
+/// Mutants of good files of every container, and hostile settings beside a good file: each is read
+/// or refused within the budget, never a signal or a panic.
+#[test]
+fn mutants_of_every_container_keep_the_budget() {
+    if std::env::var_os(FILE).is_some() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let good = mutants::objects();
+    let mut cases: Vec<(String, Vec<u8>, Option<Vec<u8>>)> =
+        mutants::mutants(16).into_iter().map(|(what, bytes)| (what, bytes, None)).collect();
+    cases.extend(
+        mutants::beside()
+            .into_iter()
+            .map(|(what, json)| (format!("beside: {what}"), good.clone(), Some(json))),
+    );
+    assert!(cases.len() >= 300, "{} cases", cases.len());
+    let (next, wrong) = (Mutex::new(cases.iter().enumerate()), Mutex::new(Vec::new()));
+    let read = Mutex::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let Some((i, (what, bytes, json))) = next.lock().unwrap().next() else { break };
+                    let path = folder.path().join(format!("mutant{i}.bin"));
+                    std::fs::write(&path, bytes).unwrap();
+                    if let Some(json) = json {
+                        std::fs::write(path.with_extension("json"), json).unwrap();
+                    }
+                    match read_in_child(&path) {
+                        Ok(text) if text.matches("READ").count() == 3 => *read.lock().unwrap() += 1,
+                        Ok(text) if text.contains("REFUSED") && json.is_none() => {}
+                        Ok(text) => wrong.lock().unwrap().push(format!("{what}: {text}")),
+                        Err(e) => wrong.lock().unwrap().push(format!("{what}: {e}")),
+                    }
+                    std::fs::remove_file(&path).unwrap();
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().unwrap();
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    let read = read.into_inner().unwrap();
+    assert!(read > cases.len() / 20 && read < cases.len() * 3 / 4, "{read} of {}", cases.len());
 }
 
 /// Files that just keep the rules are read in the same small child process.

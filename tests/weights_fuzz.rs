@@ -14,41 +14,8 @@ mod support;
 use gannet::limits::LIMITS;
 use gannet::rng::Rng;
 use gannet::weights;
+use support::mutants::{self, mutate};
 use support::{files, pickles, reference};
-
-/// Bytes that often break readers.
-const ODD: [&[u8]; 8] = [
-    &[0],
-    &[0xff],
-    &[0x7f],
-    &[0x80],
-    &[0xff; 4],
-    &[0xff; 8],
-    &[0, 0, 0, 0, 0, 0, 0, 0x80],
-    &[0, 0, 0, 0x40],
-];
-
-/// A copy with a few bytes changed, inserted, removed, repeated or cut off.
-fn mutate(rng: &mut Rng, seed: &[u8]) -> Vec<u8> {
-    let mut out = seed.to_vec();
-    for _ in 0..1 + rng.below(4) {
-        let at = rng.below(out.len().max(1));
-        let end = (at + 1 + rng.below(16)).min(out.len());
-        match rng.below(7) {
-            0 | 1 if at < out.len() => out[at] ^= 1 << rng.below(8),
-            2 if at < out.len() => out[at] = rng.below(256) as u8,
-            3 => out.splice(at..at, ODD[rng.below(ODD.len())].iter().copied()).for_each(drop),
-            4 => out.drain(at..end).for_each(drop),
-            5 => out.extend_from_within(at..end),
-            6 if rng.below(4) == 0 => out.truncate(at),
-            _ => {
-                let odd = ODD[rng.below(ODD.len())];
-                out.iter_mut().skip(at).zip(odd).for_each(|(b, &o)| *b = o);
-            }
-        }
-    }
-    out
-}
 
 /// Reads `rounds` mutants of each seed file; returns the number that was still readable.
 fn fuzz(name: &str, seeds: &[Vec<u8>], rounds: usize) -> usize {
@@ -113,6 +80,13 @@ fn safetensors_mutated() {
     let header = r#"{"__metadata__":{"gannet":"{\"format\":1,\"family\":\"x\"}"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"b":{"dtype":"BF16","shape":[],"data_offsets":[8,10]}}"#;
     let seeds = [files::safetensors(header, &[0; 10])];
     assert_deep(fuzz("safetensors", &seeds, 8000), 8000);
+}
+
+#[test]
+fn arrays_of_objects_and_archives_mutated() {
+    assert_deep(fuzz("objects", &[mutants::objects()], 4000), 4000);
+    let tar = mutants::tar(&reference("torch/pca_zip.pt"));
+    assert_deep(fuzz("tar", &[tar], 1000), 1000);
 }
 
 #[test]

@@ -13,7 +13,8 @@ mod support;
 use gannet::generator::{self, registry};
 use gannet::limits::LIMITS;
 use gannet::weights::{self, Checkpoint};
-use support::pickles::{call, global, int, pickle, storage, tensor, text};
+use serde_json::Value as Json;
+use support::pickles::{bytes, call, global, int, ndarray, pickle, storage, tensor, text, tuple};
 
 fn dict(pairs: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let body: Vec<u8> = pairs.iter().flat_map(|(k, v)| [text(k), v.clone()].concat()).collect();
@@ -113,18 +114,72 @@ fn a_module_without_state_is_refused() {
     assert!(e.contains("module `synthesis.` is not a persistent object"), "{e}");
 }
 
-#[test]
-fn tensorflow_pickles_are_recognised_and_refused_with_a_way_out() {
+/// A list of values.
+fn list(items: &[Vec<u8>]) -> Vec<u8> {
+    [&b"]("[..], &items.concat(), b"e"].concat()
+}
+
+/// A network of the TensorFlow code with these variables and parts.
+fn network(
+    name: &str,
+    version: i128,
+    variables: &[(&str, Vec<u8>)],
+    parts: &[(&str, Vec<u8>)],
+) -> Vec<u8> {
+    let pairs = variables.iter().map(|(k, v)| tuple(&[text(k), v.clone()]));
     let state = dict(&[
-        ("version", int(4)),
-        ("static_kwargs", b"}".to_vec()),
-        ("variables", b"]".to_vec()),
+        ("version", int(version)),
+        ("name", text(name)),
+        ("static_kwargs", dict(&[("resolution", int(8)), ("blur_filter", b"N".to_vec())])),
+        ("build_module_src", text("raise SystemExit('never run')")),
+        ("build_func_name", text("G_style")),
+        ("components", dict(parts)),
+        ("variables", list(&pairs.collect::<Vec<_>>())),
     ]);
-    let network =
-        [global("dnnlib.tflib.network", "Network"), b")\x81".to_vec(), state, b"b".to_vec()]
-            .concat();
-    let e = open(&[b"(", &network.repeat(3)[..], b"t"].concat()).unwrap_err();
-    assert!(e.to_string().contains("TensorFlow") && e.repair().is_some(), "{e}");
+    [global("dnnlib.tflib.network", "Network"), b")\x81".to_vec(), state, b"b".to_vec()].concat()
+}
+
+#[test]
+fn tensorflow_pickles_give_the_variables_of_the_averaged_generator_and_of_its_parts() {
+    let weight = |v: f32| ndarray("f4", "<", &[1], bytes(&v.to_le_bytes()));
+    let gs = || {
+        let part = network("G_synthesis", 3, &[("4x4/bias", weight(2.0))], &[]);
+        network("Gs", 3, &[("lod", int(3)), ("dlatent_avg", weight(4.0))], &[("synthesis", part)])
+    };
+    let other = |name| network(name, 3, &[("lod", int(9))], &[]);
+    let all = tuple(&[other("G"), other("D"), gs()]);
+    for body in [all, gs()] {
+        let mut got = open(&body).unwrap();
+        assert_eq!(got.format, "tensorflow-pickle");
+        assert_eq!(names(&got), ["dlatent_avg", "lod", "synthesis/4x4/bias"]);
+        assert_eq!(got.config()["static_kwargs"]["resolution"], 8);
+        assert!(got.config()["static_kwargs"].get("blur_filter").is_some_and(Json::is_null));
+        assert_eq!(got.provenance["network"], "Gs");
+        assert_eq!(got.provenance["module_src_sha256"].as_str().map(str::len), Some(64));
+        let lod = got.weights.take("lod", &[]).unwrap().to_scalar::<f32>().unwrap();
+        assert_eq!(lod, 3.0);
+        let bias = got.weights.take("synthesis/4x4/bias", &[1]).unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(bias, [2.0]);
+    }
+    assert_eq!(open(&tuple(&[other("G"), other("D"), gs()])).unwrap().notes.len(), 1);
+}
+
+#[test]
+fn tensorflow_pickles_that_break_the_rules_are_refused() {
+    let refused = |body: Vec<u8>| open(&body).unwrap_err();
+    for version in [1, 6] {
+        let e = refused(network("Gs", version, &[("lod", int(0))], &[]));
+        assert!(e.to_string().contains("version") && e.repair().is_some(), "{e}");
+    }
+    assert!(refused(network("Gs", 4, &[], &[])).to_string().contains("tensor"));
+    assert!(refused(network("Gs", 4, &[("lod", text("0"))], &[])).to_string().contains("`lod`"));
+    let twice = network("Gs", 4, &[("lod", int(0)), ("lod", int(0))], &[]);
+    assert!(refused(twice).to_string().contains("twice"));
+    let mut deep = network("part", 4, &[("lod", int(0))], &[]);
+    for _ in 0..8 {
+        deep = network("part", 4, &[], &[("part", deep)]);
+    }
+    assert!(refused(deep).to_string().contains("deep"));
 }
 
 #[test]
@@ -136,12 +191,10 @@ fn a_namespace_beside_the_tensors_becomes_settings() {
         b"b".to_vec(),
     ]
     .concat();
-    let got = open(&dict(&[
-        ("g_ema", dict(&[("input.input", one()), ("convs.0.conv.modulation.weight", one())])),
-        ("args", args),
-    ]))
-    .unwrap();
+    let names = ["style.1.weight", "input.input", "conv1.conv.modulation.weight"];
+    let state = names.map(|name| (name, one()));
+    let got = open(&dict(&[("g_ema", dict(&state)), ("args", args)])).unwrap();
     assert_eq!(got.config()["args"]["size"], 256);
-    assert_eq!(family(&got), Some("rosinality-stylegan2"));
+    assert_eq!(family(&got), Some("stylegan2"));
     assert!(got.weights.has("g_ema.input.input"));
 }

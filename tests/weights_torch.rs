@@ -14,7 +14,8 @@ mod support;
 use gannet::limits::LIMITS;
 use gannet::weights::{self, Checkpoint};
 use support::pickles::{
-    call, dict, global, int, legacy, persistent_id, pickle, storage, tensor, text, tuple,
+    bytes, call, dict, global, int, legacy, ndarray, persistent_id, pickle, storage, tensor, text,
+    tuple,
 };
 
 fn open(bytes: Vec<u8>) -> gannet::error::Result<Checkpoint> {
@@ -171,6 +172,83 @@ fn whole_modules_become_state_dicts() {
     let file = open(pickle(&of(&[("netG", network()), ("epoch", int(7))]))).unwrap();
     assert_eq!(names(&file), ["netG.main.0.weight"]);
     assert_eq!(file.config()["epoch"], 7);
+}
+
+/// Spectral norm leaves a copy of each weight among the attributes of its module. Such copies are no
+/// settings, and those that come after them are kept.
+#[test]
+fn tensors_among_attributes_do_not_crowd_out_settings() {
+    let state = of(&[
+        ("_parameters", of(&[("weight_orig", one())])),
+        ("_modules", b"}".to_vec()),
+        ("weight", tensor(storage(30_000), 0, &[30_000], &[1])),
+        ("hooks", b"}".to_vec()),
+        ("z_dim", int(5)),
+    ]);
+    let net = [&global("pg_modules.networks", "Generator")[..], b")\x81", &state, b"b"].concat();
+    let file = open(pickle(&of(&[("D", net.clone()), ("G_ema", net)]))).unwrap();
+    assert_eq!(names(&file), ["D.weight_orig", "G_ema.weight_orig"]);
+    let config = &file.config()["G_ema"];
+    assert_eq!((&config["z_dim"], &config["weight"]), (&5.into(), &serde_json::Value::Null));
+}
+
+/// PTI saves NVIDIA's whole network with `torch.save`: persistent objects in a zip.
+#[test]
+fn persistent_networks_in_a_zip_are_modules() {
+    let state = of(&[
+        ("_parameters", of(&[("weight", one())])),
+        ("_buffers", b"}".to_vec()),
+        ("_modules", b"}".to_vec()),
+        ("z_dim", int(8)),
+    ]);
+    let meta = of(&[
+        ("type", text("class")),
+        ("version", int(6)),
+        ("module_src", text("raise SystemExit")),
+        ("class_name", text("Generator")),
+        ("state", state),
+    ]);
+    let make = global("torch_utils.persistence", "_reconstruct_persistent_obj");
+    let network = call(make, &[meta]);
+    let zipped =
+        |value: &[u8]| open(zip(&[("m/data.pkl".into(), pickle(value))], End::Both, true)).unwrap();
+    let file = zipped(&network);
+    assert_eq!((file.format, names(&file)), ("torch-zip", vec!["weight"]));
+    assert_eq!(
+        (&file.config()["class"], &file.config()["z_dim"]),
+        (&"Generator".into(), &8.into())
+    );
+    let file = zipped(&of(&[("G", network), ("step", int(7))]));
+    assert_eq!(names(&file), ["G.weight"]);
+    assert_eq!((&file.config()["G"]["z_dim"], &file.config()["step"]), (&8.into(), &7.into()));
+    assert_eq!(file.weights.list().classes, ["Generator"]);
+}
+
+/// Paddle saves the tensors of a dictionary in a dictionary as `tuple((name, array))`.
+#[test]
+fn named_arrays_are_tensors() {
+    let array = ndarray("f4", "<", &[1], bytes(&1f32.to_le_bytes()));
+    let named = tuple(&[text("linear_0.w_0"), array]);
+    let made = call(global("builtins", "tuple"), &[named]);
+    let mut file = open(pickle(&of(&[("gen_ema", of(&[("style.1.bias", made)]))]))).unwrap();
+    assert_eq!(names(&file), ["gen_ema.style.1.bias"]);
+    let values = file.weights.take("gen_ema.style.1.bias", &[1]).unwrap();
+    assert_eq!(values.to_vec1::<f32>().unwrap(), [1.0]);
+}
+
+/// Options of training code hold paths.
+#[test]
+fn paths_are_texts() {
+    let path = |parts: &[&str]| {
+        let parts: Vec<Vec<u8>> = parts.iter().map(|p| text(p)).collect();
+        call(global("pathlib", "PosixPath"), &parts)
+    };
+    let opts = of(&[("exp_dir", path(&["/", "a", "b"])), ("data", path(&["c", "d"]))]);
+    let file = open(pickle(&of(&[("x", one()), ("opts", opts)]))).unwrap();
+    let opts = &file.config()["opts"];
+    assert_eq!((&opts["exp_dir"], &opts["data"]), (&"/a/b".into(), &"c/d".into()));
+    let wrong = call(global("pathlib", "PosixPath"), &[int(1)]);
+    assert!(open(pickle(&of(&[("x", one()), ("p", wrong)]))).is_err());
 }
 
 #[test]

@@ -1,6 +1,9 @@
-//! Reference files of the StyleGAN families, and how far two tensors are apart.
+//! Reference files of the StyleGAN families.
+
+mod numbers;
 
 use candle_core::{Device, Tensor};
+pub use numbers::{flat, folder, relative, worst};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,11 +14,6 @@ pub struct Case<G> {
     pub weights: BTreeMap<String, Tensor>,
     pub numbers: BTreeMap<String, Tensor>,
     pub notes: serde_json::Value,
-}
-
-/// The folder of a family's reference files.
-pub fn folder(family: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(family)
 }
 
 /// All files of a family, at least so many; `parse` reads a manifest's settings.
@@ -57,26 +55,4 @@ impl<G> Case<G> {
     pub fn at(&self, name: &str) -> &Tensor {
         self.get(name).unwrap_or_else(|| panic!("{}: no ref.{name}", self.name))
     }
-}
-
-/// The values of a tensor.
-pub fn flat(t: &Tensor) -> Vec<f64> {
-    t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f64::from).collect()
-}
-
-/// The most that two tensors of one shape differ.
-pub fn worst(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.dims(), b.dims());
-    // Not `max`, which would drop a NaN.
-    let apart = flat(a).into_iter().zip(flat(b)).map(|(a, b)| (a - b).abs());
-    apart.fold(0.0, |m, d| if d <= m { m } else { d })
-}
-
-/// The norm of the difference of two tensors over that of the second.
-pub fn relative(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.elem_count(), b.elem_count());
-    let (a, b) = (flat(a), flat(b));
-    let norm = |v: &[f64]| v.iter().map(|x| x * x).sum::<f64>().sqrt();
-    let difference: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
-    norm(&difference) / norm(&b).max(1e-30)
 }

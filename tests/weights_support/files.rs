@@ -357,7 +357,7 @@ pub fn all() -> Cases {
         ("ones", &[0xff; 64]),
     ];
     let other: Cases = other.iter().map(|(w, b)| (w.to_string(), b.to_vec())).collect();
-    [zips(), numpy(), ours(), other].concat()
+    [zips(), numpy(), ours(), super::mutants::objects_that_lie(), other].concat()
 }
 
 /// Files that keep the rules, if only just.

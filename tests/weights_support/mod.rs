@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod files;
+pub mod mutants;
 pub mod pickles;
 
 use std::path::Path;

@@ -1,0 +1,8 @@
+#![no_main]
+//! A plain pickle of protocol 4.
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    gannet_fuzz::read(&gannet_fuzz::behind(b"\x80\x04", data));
+});

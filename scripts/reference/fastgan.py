@@ -1,0 +1,130 @@
+"""FastGAN and the generator of projected GAN by their official code, on small random networks.
+
+    python fastgan.py --fastgan CHECKOUT --projected CHECKOUT --out ../../tests/reference/fastgan
+
+The official FastGAN repository was emptied in 2025; its last commit with code is 1a848e5, which forks keep.
+"""
+import argparse
+import importlib
+import os
+import sys
+
+import common
+import torch
+import waves
+
+
+class Table:
+    """Stands for `ngf`: the official code multiplies it by its table of factors and gets these channels."""
+
+    def __init__(self, channels):
+        self.channels = channels
+
+    def __rmul__(self, factor):
+        return self.channels[factor]
+
+    __mul__ = __rmul__
+
+
+def fit(conv, image):
+    """Makes the picture fill [-1, 1]: the last layer's σ is u·W·v, whatever the length of u."""
+    conv.weight_u.mul_(float(image.detach().abs().max()) / 0.9)
+
+
+def weights_of(net, names, outer=""):
+    """Parameters by gannet's names, which lack projected GAN's outer `synthesis.`"""
+    params = dict(net.named_parameters())
+    return {n: params[outer + n] for n in names}
+
+
+def fastgan(models, out):
+    code = "odegeasslbc/FastGAN-pytorch@1a848e5"
+    wide = Table({16: 12, 8: 8, 4: 6, 2: 4, 1: 3, 0.5: 3, 0.25: 2, 0.125: 2})
+    for name, side, channels, stride in [("original_256", 256, 3, 8), ("original_1024", 1024, 3, 32)]:
+        z_dim = 6
+        net = models.Generator(ngf=wide, nz=z_dim, nc=channels, im_size=side)
+        normal = waves.fill(name, net, [lambda k: k.startswith("feat_") and k.endswith((".2.weight", ".6.weight"))
+                                        and dict(net.named_parameters())[k].shape == (1,)])
+        r = common.rng(name + " z")
+        z = torch.from_numpy(r.standard_normal((2, z_dim))).float()
+        many = torch.from_numpy(r.standard_normal((4, z_dim))).float()
+        waves.statistics(net, normal, lambda: net(many))
+
+        def run(z):
+            with waves.drawn_as_waves():
+                return net(z)[0]
+
+        fit(net.to_big, run(z))
+        names = ["init.init.0.weight_orig", "init.init.1.weight", "feat_8.1.weight_orig", "feat_8.2.weight",
+                 "feat_16.2.bias", "feat_32.7.weight", "se_64.main.1.weight_orig", "se_256.main.3.weight_orig",
+                 "feat_256.1.weight_orig", "to_big.weight_orig"]
+        found = waves.numbers(z, run, weights_of(net, names), stride)
+        spec = {"width": side, "height": side, "channels": channels, "z_dim": z_dim, "w_dim": z_dim, "c_dim": 0,
+                "num_ws": 0}
+        reference = {"code": code, "family": "fastgan", "noise": "waves", "stride": stride, "tolerance": 1e-3,
+                     "spec": spec}
+        weights = {"g_ema." + k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+        common.write_case(out, name, weights, found, reference)
+
+
+def projected(networks, out):
+    code = "autonomousvision/projected-gan@e1c246b"
+    table = Table({16: 10, 8: 8, 4: 6, 2: 4, 1: 3, 0.5: 2, 0.25: 2, 0.125: 2})
+    cases = [
+        ("projected_full_128", 128, 3, False, 0, 4), ("projected_full_256", 256, 1, False, 0, 8),
+        ("projected_lite_128", 128, 3, True, 0, 4), ("projected_lite_512", 512, 3, True, 0, 16),
+        ("projected_cond_128", 128, 3, False, 3, 4), ("projected_cond_256", 256, 1, False, 2, 8),
+        ("projected_cond_lite_128", 128, 1, True, 2, 4),
+    ]
+    for name, side, channels, lite, classes, stride in cases:
+        z_dim = 5
+        net = networks.Generator(z_dim=z_dim, c_dim=classes, img_resolution=side, img_channels=channels, ngf=table,
+                                 cond=classes > 0, synthesis_kwargs=dict(lite=lite, **({"num_classes": classes + 2} if classes else {})))
+        scalar = {k for k, p in net.named_parameters() if p.shape == (1,)}
+        normal = waves.fill(name, net, [lambda k: k in scalar])
+        r = common.rng(name + " z")
+        z = torch.from_numpy(r.standard_normal((2, z_dim))).float()
+        many = torch.from_numpy(r.standard_normal((4, z_dim))).float()
+        label = lambda n: torch.eye(classes)[torch.arange(n) % classes] if classes else None
+        waves.statistics(net, normal, lambda: net(many, label(4)))
+
+        def run(z):
+            with waves.drawn_as_waves():
+                return net(z, label(len(z)))
+
+        fit(net.synthesis.to_big, run(z))
+        names = ["init.init.0.weight_orig", "init.init.1.bias", "se_64.main.1.weight_orig", "to_big.weight_orig",
+                 "to_big.bias"]
+        if not classes:
+            names += ["feat_8.1.weight_orig", "feat_8.2.weight", "feat_64.1.weight_orig"]
+        elif lite:
+            names += ["embed.weight", "feat_8.conv.weight_orig", "feat_8.bn.gain.weight_orig", "feat_16.bn.bias.bias"]
+        else:
+            names += ["embed.weight", "feat_8.conv1.weight_orig", "feat_8.noise.weight", "feat_16.bn1.gain.weight_orig",
+                      "feat_32.bn2.bias.weight_orig"]
+        extra = {"labels": label(2)} if classes else {}
+        found = waves.numbers(z, lambda z: run(z), weights_of(net, names, "synthesis."), stride, extra)
+        spec = {"width": side, "height": side, "channels": channels, "z_dim": z_dim, "w_dim": z_dim, "c_dim": classes,
+                "num_ws": 0}
+        reference = {"code": code, "family": "fastgan", "noise": "waves", "stride": stride, "tolerance": 1e-3,
+                     "spec": spec}
+        config = {"z_dim": z_dim, "c_dim": classes, "img_resolution": side, "img_channels": channels}
+        weights = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+        common.write_case(out, name, weights, found, reference, config)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--fastgan", required=True)
+    p.add_argument("--projected", required=True)
+    p.add_argument("--out", required=True)
+    args = p.parse_args()
+    os.makedirs(args.out, exist_ok=True)
+    sys.path.insert(0, os.path.abspath(args.fastgan))
+    fastgan(importlib.import_module("models"), args.out)
+    sys.path.insert(0, os.path.abspath(args.projected))
+    projected(importlib.import_module("pg_modules.networks_fastgan"), args.out)
+
+
+if __name__ == "__main__":
+    main()
