@@ -313,7 +313,8 @@ fn labels_come_from_a_file_or_a_class() {
     let eval = |code: &str| gannet(folder.path(), &["eval", code, "--model", &model]);
     for equal in [
         "assert norm(sample(class: 1) - sample(labels: \"one.npy\")) == 0",
-        "assert mse(render(sample(n: 2, class: [1, 2])), render(sample(n: 2, labels: \"two.npy\"))) == 0",
+        "a = sample(n: 2, class: [1, 2]); b = sample(n: 2, labels: \"two.npy\"); \
+         assert mse(render(a), render(b)) == 0",
         "assert norm(sample(class: 1) - sample(class: 2)) > 0",
         "assert mse(render(sample(space: Z, class: 1)), render(sample(labels: \"one.npy\"))) == 0",
     ] {

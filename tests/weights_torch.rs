@@ -174,8 +174,8 @@ fn whole_modules_become_state_dicts() {
     assert_eq!(file.config()["epoch"], 7);
 }
 
-/// Spectral norm leaves a copy of each weight among the attributes of its module. Such copies are no
-/// settings, and those that come after them are kept.
+/// Spectral norm leaves a copy of each weight among the attributes of its module. Such copies are
+/// no settings, and those that come after them are kept.
 #[test]
 fn tensors_among_attributes_do_not_crowd_out_settings() {
     let state = of(&[

@@ -118,8 +118,8 @@ struct Found {
 const CODES: [&str; 6] = ["code", "w", "latent", "z", "s", "w_opt"];
 
 /// The name of the array meant: the one given, the only one, the one that is called as codes are,
-/// or the only one of several projections (`{file: {img, latent, noise}}`, as rosinality's projector
-/// writes them).
+/// or the only one of several projections (`{file: {img, latent, noise}}`, as rosinality's
+/// projector writes them).
 fn pick(file: &Checkpoint, key: Option<&str>) -> Result<String> {
     let all = &file.weights.list().tensors;
     let names = || all.keys().map(|k| Safe(k).to_string()).collect::<Vec<_>>().join(", ");

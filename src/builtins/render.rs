@@ -8,13 +8,10 @@ use crate::builtin::{
 use crate::error::{Error, Result};
 use crate::generator::{self, CAMERA, Camera, Generator, Input, Noise, Transform, spaces};
 use crate::latent::{Code, Part};
-use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::{Image, Value};
-use crate::weights;
 use candle_core::Tensor;
-use std::path::Path;
 
 /// `render(code, noise: const, psi: 1, rotate: 0, shift: [0, 0], truncation: 1)`
 pub const BUILTIN: Builtin = Builtin {
@@ -306,13 +303,7 @@ fn camera(args: &Args, g: &dyn Generator) -> Result<Option<Tensor>> {
 
 /// The cameras of a file, `[N, 25]`.
 fn cameras(path: &str) -> Result<Tensor> {
-    let mut file = weights::open(Path::new(path), &LIMITS)?;
-    let all: Vec<String> = file.weights.list().tensors.keys().cloned().collect();
-    let [name] = &all[..] else {
-        let message = format!("{} holds {} arrays", Safe(path), all.len());
-        return Err(Error::runtime(message).hint("a file of cameras holds one array, [N, 25]"));
-    };
-    let read = file.weights.take_any(name)?;
+    let read = shared::only_array(path, "a file of cameras holds one array, [N, 25]")?;
     let rows = match read.dims() {
         [CAMERA] => 1,
         [n, CAMERA] if *n > 0 => *n,

@@ -122,16 +122,25 @@ pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
     Ok(Some(Tensor::from_vec(all, (n, c), model.device())?))
 }
 
-/// The labels in a file, `[n, c_dim]`.
-fn file_labels(path: &str, model: &Loaded, n: usize) -> Result<Tensor> {
-    let c = model.facts.c_dim;
+/// The numbers of a file that holds one array.
+///
+/// # Errors
+/// When the file cannot be read or holds several arrays; `hint` says what to save.
+pub fn only_array(path: &str, hint: &str) -> Result<Tensor> {
     let mut file = weights::open(Path::new(path), &LIMITS)?;
     let names: Vec<String> = file.weights.list().tensors.keys().cloned().collect();
     let [only] = &names[..] else {
-        return Err(Error::runtime(format!("the file holds {} arrays, not one", names.len()))
-            .hint("save the labels alone: numpy.save(\"labels.npy\", …)"));
+        let message = format!("{} holds {} arrays, not one", Safe(path), names.len());
+        return Err(Error::runtime(message).hint(hint));
     };
-    let numbers = file.weights.take_any(only)?;
+    file.weights.take_any(only)
+}
+
+/// The labels in a file, `[n, c_dim]`.
+fn file_labels(path: &str, model: &Loaded, n: usize) -> Result<Tensor> {
+    let c = model.facts.c_dim;
+    let hint = "save the labels alone: numpy.save(\"labels.npy\", …)";
+    let numbers = only_array(path, hint)?;
     let rows = match *numbers.dims() {
         [d] if d == c => numbers.unsqueeze(0)?,
         [rows, d] if d == c && (rows == 1 || rows == n) => numbers,

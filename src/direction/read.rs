@@ -86,8 +86,9 @@ pub fn form<'a>(arrays: impl Iterator<Item = (&'a str, &'a [usize])>) -> Form {
 }
 
 /// All directions of a file's arrays by name: principal components as `pc0`, `pc1`, … in steps of
-/// one σ; the columns of a factorisation as `sefa0`, `sefa1`, … of length 1; a single unnamed or named array by the file's stem; otherwise every array by its own
-/// name, whose `W/` or `S/` says its space.
+/// one σ; the columns of a factorisation as `sefa0`, `sefa1`, … of length 1; a single unnamed or
+/// named array by the file's stem; otherwise every array by its own name, whose `W/` or `S/` says
+/// its space.
 ///
 /// # Errors
 /// When the file holds no array, a shape fits no space of the generator, or the space is ambiguous.
@@ -210,8 +211,8 @@ fn fits(s: Space, rows: usize, dim: usize, facts: &Facts) -> bool {
         }
 }
 
-/// The spaces of a generator that a code or direction of that many rows and dimensions fits; one row
-/// counts as W, not as W+.
+/// The spaces of a generator that a code or direction of that many rows and dimensions fits; one
+/// row counts as W, not as W+.
 pub fn spaces_for(rows: usize, dim: usize, facts: &Facts) -> Vec<Space> {
     [Space::Z, Space::W, Space::WPlus, Space::S]
         .into_iter()

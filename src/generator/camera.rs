@@ -40,7 +40,7 @@ impl Camera {
     /// place it, whose rounded constants 3.14159 and 1.414 belong to the trained cameras.
     ///
     /// # Errors
-    /// When it would stand at the point that it looks at, or the field of view is not between 0
+    /// When its place is the point that it looks at, or the field of view is not between 0
     /// and 180 degrees.
     pub fn numbers(&self, orbit: &Orbit, device: &Device) -> Result<Tensor> {
         let theta = std::f64::consts::FRAC_PI_2 + self.yaw.to_radians();

@@ -20,9 +20,9 @@ pub struct Family {
     /// The layout of a file of this family; `None` for a file of another family. Not called
     /// for a file whose manifest names another family.
     pub detect: fn(&Listing) -> Option<&'static Layout>,
-    /// Whether `detect` looks for a generator anywhere in a file, going by shapes. It is called once,
-    /// for the whole file, when no other family knows any part of it. Else `detect` is called for
-    /// the file and below the prefixes of its names (`generator/roots.rs`).
+    /// Whether `detect` looks for a generator anywhere in a file, going by shapes. It is called
+    /// once, for the whole file, when no other family knows any part of it. Else `detect` is called
+    /// for the file and below the prefixes of its names (`generator/roots.rs`).
     pub anywhere: bool,
     /// Picks the generator's own tensors out of a file and completes the layout's settings from
     /// its tensors; `None` where rules and names suffice.
@@ -69,6 +69,28 @@ impl Config {
             keys.insert("name".into(), self.name.clone().into());
         }
         settings
+    }
+}
+
+/// The setting that the tensors show, if a setting that is given is the same; `refuse` makes the
+/// error of the family.
+///
+/// # Errors
+/// When both are there and differ.
+pub(super) fn agree<T: PartialEq + std::fmt::Debug>(
+    refuse: fn(String) -> Error,
+    key: &str,
+    said: Option<T>,
+    seen: T,
+) -> Result<T> {
+    match said {
+        Some(said) if said != seen => {
+            Err(refuse(format!("`{key}` is given as {said:?}, but the tensors say {seen:?}")).hint(
+                "its configuration and its tensors do not belong together; leave the key out to \
+                 trust the tensors",
+            ))
+        }
+        _ => Ok(seen),
     }
 }
 

@@ -26,8 +26,8 @@ pub(super) fn f32s<'a>(op: &str, storage: &'a CpuStorage, layout: &Layout) -> Re
     }
 }
 
-/// Runs `f` with the numbers of contiguous f32 tensors of the CPU: for a gradient that gives several
-/// results at once.
+/// Runs `f` with the numbers of contiguous f32 tensors of the CPU: for a gradient that gives
+/// several results at once.
 pub(super) fn with_numbers<R>(
     op: &str,
     tensors: &[&Tensor],

@@ -21,8 +21,8 @@ const FAR: f64 = 10.0;
 /// Maximum distance between the mean of a principal component file and ours, as a multiple of a
 /// typical code's distance. The mean of a thousand samples is within 0.05.
 const APART: f64 = 0.25;
-/// Length of a direction's step, as a share of a typical code's distance, where the generator has no
-/// directions of its own: a unit normal in the W of StyleGAN2-FFHQ has about 0.1.
+/// Length of a direction's step, as a share of a typical code's distance, where the generator has
+/// no directions of its own: a unit normal in the W of StyleGAN2-FFHQ has about 0.1.
 const USUAL: (f64, f64) = (0.05, 1.5);
 /// A step is unlike the generator's own when it is this many times shorter or longer than any.
 const UNLIKE: f64 = 4.0;

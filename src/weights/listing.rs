@@ -75,9 +75,11 @@ impl Listing {
         let config = keys.try_fold(self.config.clone(), inner);
         Self {
             tensors: self.tensors.iter().map(seen).collect(),
+            classes: self.classes.clone(),
+            family: self.family.clone(),
             config: config.unwrap_or(Json::Null),
             outside: self.config.clone(),
-            ..self.clone()
+            beside: self.beside.clone(),
         }
     }
 

@@ -124,7 +124,8 @@ fn file(entry: &Entry, at: &Path, folder: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(folder).map_err(|e| failed(&e))?;
     match std::fs::rename(at, &to) {
         Ok(()) => Ok(to),
-        // Another file system: copied beside its place, then renamed, so that it is whole or absent.
+        // Another file system: copied beside its place, then renamed, so that it is whole or
+        // absent.
         Err(e) if e.kind() == std::io::ErrorKind::CrossesDevices => {
             let part = folder.join(format!(".{}.part", entry.file));
             std::fs::copy(at, &part).map_err(|e| failed(&e))?;

@@ -197,11 +197,11 @@ impl Given {
         let channels = self.img_channels.unwrap_or(last[0]);
         let eps = self.eps.unwrap_or(1e-5);
         let resolution = side(bottom, &stages)?;
-        agree("img_resolution", self.img_resolution, resolution)?;
+        family::agree(refuse, "img_resolution", self.img_resolution, resolution)?;
         let config = Config {
             name: self.name.clone().unwrap_or_else(|| "biggan".into()),
-            z_dim: agree("z_dim", self.z_dim, z_dim)?,
-            c_dim: agree("c_dim", self.c_dim, table.unwrap_or(class_size))?,
+            z_dim: family::agree(refuse, "z_dim", self.z_dim, z_dim)?,
+            c_dim: family::agree(refuse, "c_dim", self.c_dim, table.unwrap_or(class_size))?,
             class_size,
             table: table.is_some(),
             reads,
@@ -329,20 +329,8 @@ fn side(bottom: usize, stages: &[Stage]) -> Result<usize> {
     Ok(side)
 }
 
-fn agree<T: PartialEq + std::fmt::Debug>(key: &str, said: Option<T>, seen: T) -> Result<T> {
-    match said {
-        Some(said) if said != seen => {
-            Err(refuse(format!("`{key}` is given as {said:?}, but the tensors say {seen:?}")).hint(
-                "its configuration and its tensors do not belong together; leave the key out to \
-                 trust the tensors",
-            ))
-        }
-        _ => Ok(seen),
-    }
-}
-
 impl Config {
-    /// Dimensions of w: z and what stands for the class.
+    /// Dimensions of w: those of z and of the class's part.
     pub fn w_dim(&self) -> usize {
         self.z_dim + self.class_size
     }

@@ -7,7 +7,7 @@
 //! normalisation. One table of names serves all of them, so a layout only renames.
 //!
 //! # Spaces
-//! Z is the prior. W is the conditional vector: z, then what stands for the class, which is a row
+//! Z is the prior. W is the conditional vector: z, then the part of the class, which is a row
 //! of the table of classes or the labels themselves. W+ has one such vector for the first layer and
 //! one for each block. A block reads its part of its own row: all of it (BigGAN-deep), the class
 //! and its own part of z (hierarchical BigGAN), or the class. So a search in W or W+ finds a class
@@ -32,7 +32,7 @@ mod weight;
 pub use config::{Config, Given, Kind, Reads, Stage};
 pub use family::FAMILY;
 
-use super::layers::{Named, Reader};
+use super::layers::{Named, Reader, with_variables};
 use super::{Generator, Input, Prior, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
@@ -40,7 +40,7 @@ use crate::safe::Safe;
 use crate::space::Space;
 use crate::tensor::linear;
 use crate::weights::Weights;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use std::sync::Arc;
 use synthesis::Synthesis;
 
@@ -91,7 +91,7 @@ impl BigGan {
         Ok(Self { config, spec, device, table, synthesis, mean_w, parameters, buffers })
     }
 
-    /// What stands for the class in w, `[N, class_size]`.
+    /// The class's part of w, `[N, class_size]`.
     fn class(&self, n: usize, input: &Input) -> Result<Option<Tensor>> {
         let (name, classes) = (Safe(&self.spec.name), self.config.c_dim);
         let Some(labels) = input.labels_for(n)? else {
@@ -194,14 +194,7 @@ impl Generator for BigGan {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let mut tensors: Named = self.parameters.clone();
-        tensors.extend(self.buffers.iter().map(|(name, t)| (name.clone(), t.clone())));
-        let mut variables = Variables::new();
-        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
-            let v = Var::from_tensor(&t.copy()?)?;
-            tensors.insert(name.clone(), v.as_tensor().clone());
-            variables.push((name.clone(), v));
-        }
+        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
         let mut source = Weights::of_tensors(&self.spec.name, tensors);
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, config, spec, &self.device)?;

@@ -26,13 +26,14 @@ pub use family::FAMILY;
 #[cfg(any(test, feature = "internals"))]
 pub use toy::{Stem, Toy};
 
+use super::layers::{Named, with_variables};
 use super::{Generator, Input, Inputs, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator::{self, Feature};
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::weights::Weights;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use config::Plan;
 use network::{Network, Parts};
 use std::collections::BTreeMap;
@@ -225,14 +226,9 @@ impl Generator for Dcgan {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let mut source = self.tensors.clone();
-        let mut variables = Variables::new();
         let statistic = |name: &str| name.contains(".running_");
-        for (name, t) in self.tensors.iter().filter(|(n, _)| !statistic(n) && which(n)) {
-            let v = Var::from_tensor(&t.copy()?)?;
-            source.insert(name.clone(), v.as_tensor().clone());
-            variables.push((name.clone(), v));
-        }
+        let which = |name: &str| !statistic(name) && which(name);
+        let (source, variables) = with_variables((&self.tensors, &Named::new()), &which)?;
         let mut weights = Weights::of_tensors(&self.spec.name, source);
         let copy = Self::new(&self.config, &mut weights, &self.spec.fingerprint, &self.device)?;
         Ok((Arc::new(copy), variables))
@@ -243,7 +239,7 @@ impl Generator for Dcgan {
 mod tests {
     use super::*;
     use crate::generator::spaces;
-    use candle_core::DType;
+    use candle_core::{DType, Var};
 
     fn numbers(t: &Tensor) -> Vec<f32> {
         t.flatten_all().and_then(|t| t.to_vec1()).expect("numbers")

@@ -23,17 +23,16 @@ pub use config::{Config, End, Given, Rendering, Superresolution};
 pub use family::FAMILY;
 
 use super::camera::{CAMERA, Camera, Orbit};
-use super::layers::{Mapping, Reader};
-use super::stylegan2::synthesis::{self, Styles, Synthesis};
+use super::layers::{Mapping, Named, NoiseMaps, Reader, with_variables};
+use super::stylegan2::synthesis::{Styles, Synthesis};
 use super::{Generator, Input, Noise, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
 use crate::space::Space;
 use crate::weights::Weights;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use config::PLANES;
 use rays::Jitter;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use upscale::Upscale;
 use volume::Decoder;
@@ -49,8 +48,8 @@ pub struct Eg3d {
     decoder: Decoder,
     upscale: Upscale,
     mean_w: Tensor,
-    parameters: BTreeMap<String, Tensor>,
-    buffers: BTreeMap<String, Tensor>,
+    parameters: Named,
+    buffers: Named,
 }
 
 /// The spaces that its codes can live in.
@@ -196,7 +195,7 @@ impl Generator for Eg3d {
         generator::check_points(&self.spec, n, from, taps)?;
         let [stored, above] = self.stored_noise();
         let all = [&stored[..], &above[..]].concat();
-        let mut maps = synthesis::maps(&input.noise, &all, (n, &self.device))?;
+        let mut maps = NoiseMaps::stored(all, &self.device)?.of(&input.noise, n)?;
         let above = maps.split_off(stored.len()).into_iter();
         // The backbone's picture is the planes.
         let mut wanted: Vec<Tap> =
@@ -231,14 +230,7 @@ impl Generator for Eg3d {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let all = self.parameters.iter().chain(&self.buffers);
-        let mut tensors: BTreeMap<_, _> = all.map(|(k, v)| (k.clone(), v.clone())).collect();
-        let mut variables = Vec::new();
-        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
-            let v = Var::from_tensor(&t.copy()?)?;
-            tensors.insert(name.clone(), v.as_tensor().clone());
-            variables.push((name.clone(), v));
-        }
+        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
         let mut source = Weights::of_tensors(&self.config.name, tensors);
         let copy = Self::new(&mut source, &self.given, &self.spec.fingerprint, &self.device)?;
         Ok((Arc::new(copy), variables))

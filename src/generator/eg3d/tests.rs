@@ -4,6 +4,7 @@ use super::config::{End, Rendering};
 use super::rays::{self, Jitter};
 use super::*;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 const CPU: Device = Device::Cpu;
 
@@ -97,7 +98,7 @@ fn the_frontal_camera_and_its_rays() {
     let length = (1.0 + 2.0 * side * side).sqrt();
     let apart = first.iter().zip([-side, side, -1.0]).map(|(a, b)| (a - b / length).abs());
     assert!(apart.fold(0f32, f32::max) < 1e-5, "{first:?}");
-    // Turned by a right angle, it stands on the other axis and looks at the pivot.
+    // Turned by a right angle, it lies on the other axis and looks at the pivot.
     let turned = Camera { yaw: 90.0, ..Camera::FRONTAL }.numbers(&orbit, &CPU).expect("camera");
     let turned = flat(&turned);
     assert!((turned[3].abs() - 2.7).abs() < 1e-5 && turned[11].abs() < 1e-5, "{turned:?}");

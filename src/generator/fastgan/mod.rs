@@ -1,6 +1,6 @@
 //! FastGAN (Liu et al. 2021, "Towards Faster and Stabilized GAN Training for High-fidelity Few-shot
-//! Image Synthesis") and the generator of projected GAN (Sauer et al. 2021, "Projected GANs Converge
-//! Faster"), which is a FastGAN.
+//! Image Synthesis") and the generator of projected GAN (Sauer et al. 2021, "Projected GANs
+//! Converge Faster"), which is a FastGAN.
 //!
 //! z becomes a map of 4×4, blocks of one or two convolutions double it, and small maps multiply the
 //! channels of maps 16 times as large. Square pictures from 8 pixels, 1 to 4 channels, any numbers
@@ -19,7 +19,7 @@ mod synthesis;
 pub use config::{BlockPlan, Config, ConvPlan, Given};
 pub use family::FAMILY;
 
-use super::layers::{Drawn, Named, NoiseMaps, Reader};
+use super::layers::{Drawn, Named, NoiseMaps, Reader, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
@@ -27,8 +27,7 @@ use crate::safe::Safe;
 use crate::space::Space;
 use crate::tensor::linear;
 use crate::weights::Weights;
-use candle_core::{Device, Tensor, Var};
-use std::collections::BTreeMap;
+use candle_core::{Device, Tensor};
 use std::sync::Arc;
 use synthesis::{Inputs, Synthesis};
 
@@ -126,15 +125,7 @@ impl Generator for FastGan {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let all = self.parameters.iter().chain(&self.buffers);
-        let mut tensors: BTreeMap<String, Tensor> =
-            all.map(|(name, t)| (name.clone(), t.clone())).collect();
-        let mut variables = Variables::new();
-        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
-            let v = Var::from_tensor(&t.copy()?)?;
-            tensors.insert(name.clone(), v.as_tensor().clone());
-            variables.push((name.clone(), v));
-        }
+        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
         let mut source = Weights::of_tensors(&self.spec.name, tensors);
         let (config, fingerprint) = (self.config.clone(), &self.spec.fingerprint);
         let copy = Self::new(&mut source, config, fingerprint, &self.device)?;

@@ -1,5 +1,5 @@
-//! Noise of generators: maps that a file stores, or fixed ones where its code draws new ones in every
-//! run.
+//! Noise of generators: maps that a file stores, or fixed ones where its code draws new ones in
+//! every run.
 
 use crate::error::{Error, Result};
 use crate::generator::Noise;

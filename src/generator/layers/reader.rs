@@ -1,14 +1,36 @@
 //! Reading a model's tensors.
 
 use crate::error::{Error, Kind, Result};
+use crate::generator::Variables;
 use crate::rng::Rng;
 use crate::tensor::Filter;
 use crate::weights::Weights;
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, Var};
 use std::collections::BTreeMap;
 
 /// Named tensors.
 pub(in crate::generator) type Named = BTreeMap<String, Tensor>;
+
+/// The tensors of a copy whose parameters for which `which(name)` holds are variables, and these by
+/// name: what a family needs for [`crate::generator::Generator::tuned`]. The copy shares the
+/// numbers of the others.
+///
+/// # Errors
+/// When a tensor cannot be copied.
+pub(in crate::generator) fn with_variables(
+    (parameters, buffers): (&Named, &Named),
+    which: &dyn Fn(&str) -> bool,
+) -> Result<(Named, Variables)> {
+    let all = parameters.iter().chain(buffers);
+    let mut tensors: Named = all.map(|(name, t)| (name.clone(), t.clone())).collect();
+    let mut variables = Variables::new();
+    for (name, t) in parameters.iter().filter(|(name, _)| which(name)) {
+        let v = Var::from_tensor(&t.copy()?)?;
+        tensors.insert(name.clone(), v.as_tensor().clone());
+        variables.push((name.clone(), v));
+    }
+    Ok((tensors, variables))
+}
 
 /// Reads a model's tensors, keeping what it has read.
 pub(in crate::generator) struct Reader<'a> {

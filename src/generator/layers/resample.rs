@@ -43,8 +43,8 @@ pub(in crate::generator) fn bilinear2(x: &Tensor) -> Result<Tensor> {
     Ok(fir(&padded(x, Border::Edge)?, &Filter::new(&[1.0, 3.0, 3.0, 1.0])?, how)?)
 }
 
-/// Weighs every pixel and its neighbours 1 : 2 : 1 along both axes, mirrored at the border (Kornia's
-/// default).
+/// Weighs every pixel and its neighbours 1 : 2 : 1 along both axes, mirrored at the border
+/// (Kornia's default).
 ///
 /// # Shapes
 /// `[N, C, H, W]` → as x.

@@ -1,5 +1,5 @@
-//! lightweight-gan by lucidrains, after FastGAN (Liu et al. 2021, "Towards Faster and Stabilized GAN
-//! Training for High-fidelity Few-shot Image Synthesis").
+//! lightweight-gan by lucidrains, after FastGAN (Liu et al. 2021, "Towards Faster and Stabilized
+//! GAN Training for High-fidelity Few-shot Image Synthesis").
 //!
 //! z becomes a map of 4×4 whose pixels have length 1, blocks double it, and small maps multiply the
 //! channels of maps 8 times as large. Square pictures of any power of two from 8 pixels; RGB, RGBA
@@ -8,7 +8,8 @@
 //!
 //! The official code trains on pictures in [0, 1] and clamps to that; pictures here are `2x − 1` of
 //! what the network gives, not clamped. It draws noise anew in every run: here
-//! [`super::Noise::Const`] is a fixed map a layer, so that a program gives the same bytes each time.
+//! [`super::Noise::Const`] is a fixed map a layer, so that a program gives the same bytes each
+//! time.
 
 mod config;
 mod excite;
@@ -19,14 +20,13 @@ mod synthesis;
 pub use config::{BlockPlan, Config, Excites, Given};
 pub use family::FAMILY;
 
-use super::layers::{Drawn, Named, NoiseMaps, Reader};
+use super::layers::{Drawn, Named, NoiseMaps, Reader, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
 use crate::space::Space;
 use crate::weights::Weights;
-use candle_core::{Device, Tensor, Var};
-use std::collections::BTreeMap;
+use candle_core::{Device, Tensor};
 use std::sync::Arc;
 use synthesis::Synthesis;
 
@@ -99,15 +99,7 @@ impl Generator for LightweightGan {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let all = self.parameters.iter().chain(&self.buffers);
-        let mut tensors: BTreeMap<String, Tensor> =
-            all.map(|(name, t)| (name.clone(), t.clone())).collect();
-        let mut variables = Variables::new();
-        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
-            let v = Var::from_tensor(&t.copy()?)?;
-            tensors.insert(name.clone(), v.as_tensor().clone());
-            variables.push((name.clone(), v));
-        }
+        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
         let mut source = Weights::of_tensors(&self.spec.name, tensors);
         let (config, fingerprint) = (self.config.clone(), &self.spec.fingerprint);
         let copy = Self::new(&mut source, config, fingerprint, &self.device)?;

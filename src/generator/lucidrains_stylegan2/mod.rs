@@ -22,15 +22,14 @@ mod synthesis;
 pub use config::{BlockPlan, Config, Given};
 pub use family::FAMILY;
 
-use super::layers::{Drawn, Named, NoiseMaps, Reader, mean_of_mapping};
+use super::layers::{Drawn, Named, NoiseMaps, Reader, mean_of_mapping, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
 use crate::space::Space;
 use crate::weights::Weights;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use mapping::Mapping;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use synthesis::{Styles, Synthesis};
 
@@ -144,15 +143,7 @@ impl Generator for LucidrainsStyleGan2 {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let all = self.parameters.iter().chain(&self.buffers);
-        let mut tensors: BTreeMap<String, Tensor> =
-            all.map(|(name, t)| (name.clone(), t.clone())).collect();
-        let mut variables = Variables::new();
-        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
-            let v = Var::from_tensor(&t.copy()?)?;
-            tensors.insert(name.clone(), v.as_tensor().clone());
-            variables.push((name.clone(), v));
-        }
+        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
         let mut source = Weights::of_tensors(&self.spec.name, tensors);
         let what = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, what, Some(self.mean_w.clone()), &self.device)?;

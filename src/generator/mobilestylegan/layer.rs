@@ -43,7 +43,7 @@ struct Stored {
     depthwise: Option<Tensor>,
     /// `[O, I, k, k]`.
     weight: Tensor,
-    /// `[1, 1, I, 1, 1]`: what stands for the styles in the demodulation; `None` where the weights
+    /// `[1, 1, I, 1, 1]`: used in place of the styles in the demodulation; `None` where the weights
     /// are demodulated already.
     style_inv: Option<Tensor>,
     /// 1/√(fan-in), which scales the styles.

@@ -19,16 +19,14 @@ mod tests;
 pub use config::{Config, Given};
 pub use family::FAMILY;
 
-use super::layers::{Named, Reader};
-use super::{Generator, Input, Noise, Spec, Start, StyleLayer, Tap, Tapped, Variables};
+use super::layers::{Named, NoiseMaps, Reader, styles_of, with_variables};
+use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
-use crate::rng::Rng;
 use crate::space::Space;
 use crate::weights::Weights;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use mapping::Mapping;
-use std::ops::Range;
 use std::sync::Arc;
 use synthesis::Synthesis;
 
@@ -42,6 +40,7 @@ pub struct MobileStyleGan {
     device: Device,
     mapping: Mapping,
     synthesis: Synthesis,
+    noise: NoiseMaps,
     mean_w: Tensor,
     parameters: Named,
     buffers: Named,
@@ -76,76 +75,18 @@ impl MobileStyleGan {
         let stored = mean_of_file(&mut r, &config)?;
         let synthesis = Synthesis::read(&mut r, &config)?;
         let (parameters, buffers) = r.finish();
+        let noise = NoiseMaps::stored(synthesis.noise(), device)?;
         let mean_w = match stored.or(mean.cloned()) {
             Some(mean) => mean,
             None => mapping.mean(device)?,
         };
         let device = device.clone();
-        Ok(Self { config, spec, device, mapping, synthesis, mean_w, parameters, buffers })
+        Ok(Self { config, spec, device, mapping, synthesis, noise, mean_w, parameters, buffers })
     }
 
     /// The styles of every layer that reads any, one tensor `[N, size]` each, and N.
     fn codes(&self, space: Space, data: &Tensor) -> Result<(Vec<Tensor>, usize)> {
-        let spec = &self.spec;
-        match space {
-            Space::WPlus => {
-                let n = generator::reads(data, &[spec.num_ws, spec.w_dim])?;
-                Ok((self.synthesis.styles(data)?, n))
-            }
-            Space::S => {
-                let n = generator::reads(data, &[spec.s_dim()])?;
-                let mut at = 0;
-                let part = |layer: &StyleLayer| {
-                    let style = data.narrow(1, at, layer.size)?.contiguous()?;
-                    at += layer.size;
-                    Ok(style)
-                };
-                Ok((spec.styles.iter().map(part).collect::<Result<_>>()?, n))
-            }
-            other => Err(Error::runtime(format!("the synthesis reads W+ or S, not {other}"))
-                .hint("lift the code first: to(W+, code)")),
-        }
-    }
-
-    /// One map, or none, for each noisy layer.
-    fn maps(&self, noise: &Noise, n: usize) -> Result<Vec<Option<Tensor>>> {
-        let sizes = &self.spec.noise_sizes;
-        match noise {
-            Noise::None => Ok(vec![None; sizes.len()]),
-            Noise::Const => Ok(self.synthesis.noise().into_iter().map(Some).collect()),
-            Noise::Random { seed, first } => sizes
-                .iter()
-                .enumerate()
-                .map(|(i, &s)| Ok(Some(self.draw((*seed, i), *first..first + n, s)?)))
-                .collect(),
-            Noise::Maps(maps) => {
-                let fits = |(m, &[h, w]): (&Tensor, &[usize; 2])| {
-                    m.dims() == [1, 1, h, w] || m.dims() == [n, 1, h, w]
-                };
-                if maps.len() != sizes.len() || !maps.iter().zip(sizes).all(fits) {
-                    let found: Vec<_> = maps.iter().map(Tensor::dims).collect();
-                    return Err(Error::runtime(format!(
-                        "noise maps {found:?} do not fit layers of sizes {sizes:?}"
-                    ))
-                    .hint("use maps that were made for this generator, each [N or 1, 1, H, W]"));
-                }
-                Ok(maps.iter().cloned().map(Some).collect())
-            }
-        }
-    }
-
-    /// Noise that depends on the seed, the layer and the sample alone.
-    fn draw(
-        &self,
-        (seed, layer): (u64, usize),
-        samples: Range<usize>,
-        [h, w]: [usize; 2],
-    ) -> Result<Tensor> {
-        let n = samples.len();
-        let data: Vec<f32> = samples
-            .flat_map(|i| Rng::derive(seed, &format!("noise {layer} {i}")).normals(h * w))
-            .collect();
-        Ok(Tensor::from_vec(data, (n, 1, h, w), &self.device)?)
+        styles_of(&self.spec, (space, data), &|ws| self.synthesis.styles(ws))
     }
 }
 
@@ -197,7 +138,7 @@ impl Generator for MobileStyleGan {
         };
         let (styles, n) = self.codes(space, data)?;
         generator::check_points(&self.spec, n, from, taps)?;
-        self.synthesis.tapped(&styles, &self.maps(&input.noise, n)?, (from, taps))
+        self.synthesis.tapped(&styles, &self.noise.of(&input.noise, n)?, (from, taps))
     }
 
     fn mean(&self, space: Space) -> Option<&Tensor> {
@@ -205,18 +146,11 @@ impl Generator for MobileStyleGan {
     }
 
     fn noise_maps(&self) -> Vec<Tensor> {
-        self.synthesis.noise()
+        self.noise.fixed()
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let both = self.parameters.iter().chain(&self.buffers);
-        let mut tensors: Named = both.map(|(k, v)| (k.clone(), v.clone())).collect();
-        let mut variables = Vec::new();
-        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
-            let v = Var::from_tensor(&t.copy()?)?;
-            tensors.insert(name.clone(), v.as_tensor().clone());
-            variables.push((name.clone(), v));
-        }
+        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
         let mut source = Weights::of_tensors(&self.spec.name, tensors);
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let mean = Some(&self.mean_w);

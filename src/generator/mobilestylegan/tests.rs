@@ -1,9 +1,10 @@
 //! Tests on a small random network.
 
 use super::*;
-use crate::generator::spaces;
 use crate::generator::toy::Draw;
-use candle_core::Device;
+use crate::generator::{Noise, spaces};
+use crate::rng::Rng;
+use candle_core::{Device, Var};
 
 const DIM: usize = 8;
 

@@ -34,8 +34,8 @@ pub struct Given {
     pub normalize_z: bool,
     /// Whether features are normalised after each activation.
     pub pixel_norm: bool,
-    /// Added to the root mean square that features are divided by, as mmgeneration does, in place of
-    /// 1e-8 to the mean square.
+    /// Added to the root mean square that features are divided by, as mmgeneration does, in place
+    /// of 1e-8 to the mean square.
     pub norm_offset: Option<f64>,
     /// Slope of the leaky ReLU below zero.
     pub slope: f64,
@@ -177,8 +177,9 @@ impl Given {
         })?;
         let config = Config {
             name: self.name.clone().unwrap_or_else(|| "pggan".into()),
-            z_dim: agree("z_dim", self.z_dim, z_dim)?,
-            img_channels: agree(
+            z_dim: family::agree(refuse, "z_dim", self.z_dim, z_dim)?,
+            img_channels: family::agree(
+                refuse,
                 "img_channels",
                 self.img_channels,
                 shape(&format!("b{}.torgb.weight", pictured.side))?[0],
@@ -187,21 +188,9 @@ impl Given {
             blocks,
             given: self.clone(),
         };
-        agree("img_resolution", self.img_resolution, resolution)?;
+        family::agree(refuse, "img_resolution", self.img_resolution, resolution)?;
         config.check()?;
         Ok(config)
-    }
-}
-
-fn agree(key: &str, said: Option<usize>, seen: usize) -> Result<usize> {
-    match said {
-        Some(said) if said != seen => {
-            Err(refuse(format!("`{key}` is given as {said}, but the tensors say {seen}")).hint(
-                "its configuration and its tensors do not belong together; leave the key out to \
-                 trust the tensors",
-            ))
-        }
-        _ => Ok(seen),
     }
 }
 

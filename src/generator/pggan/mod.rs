@@ -1,5 +1,5 @@
-//! PGGAN, also called ProGAN (Karras et al. 2018, "Progressive Growing of GANs for Improved Quality,
-//! Stability, and Variation"), by the arithmetic of NVIDIA's TensorFlow code.
+//! PGGAN, also called ProGAN (Karras et al. 2018, "Progressive Growing of GANs for Improved
+//! Quality, Stability, and Variation"), by the arithmetic of NVIDIA's TensorFlow code.
 //!
 //! Square pictures of any power of two from 4 pixels, 1 to 4 channels, any number of features a
 //! layer, with or without labels beside z; at any level of detail: a network that was stored while
@@ -21,13 +21,13 @@ pub use config::{Block, Config, Given};
 pub use family::FAMILY;
 
 use super::layers::growing::{Epsilon, pixel_norm};
-use super::layers::{Named, Reader};
+use super::layers::{Named, Reader, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
 use crate::space::Space;
 use crate::weights::Weights;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use std::sync::Arc;
 use synthesis::Synthesis;
 
@@ -136,14 +136,7 @@ impl Generator for Pggan {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let both = self.parameters.iter().chain(&self.buffers);
-        let mut tensors: Named = both.map(|(k, v)| (k.clone(), v.clone())).collect();
-        let mut variables = Variables::new();
-        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
-            let v = Var::from_tensor(&t.copy()?)?;
-            tensors.insert(name.clone(), v.as_tensor().clone());
-            variables.push((name.clone(), v));
-        }
+        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
         let mut source = Weights::of_tensors(&self.spec.name, tensors);
         let (config, spec) = (self.config.clone(), self.spec.clone());
         Ok((Arc::new(Self::build(&mut source, config, spec, &self.device)?), variables))

@@ -42,8 +42,8 @@ impl Layer {
         Self::of(r, c, name, op, (outputs, gain))
     }
 
-    /// Reads the first layer `[16·outputs, inputs]`. Its gain is that of a convolution with a kernel
-    /// of 4×4, √2/4 of a fully connected layer.
+    /// Reads the first layer `[16·outputs, inputs]`. Its gain is that of a convolution with a
+    /// kernel of 4×4, √2/4 of a fully connected layer.
     fn dense(r: &mut Reader<'_>, c: &Config, name: &str, block: &Block) -> Result<Self> {
         let (inputs, outputs) = (block.inputs, block.outputs[0]);
         let weight = r.parameter(&format!("{name}.weight"), &[outputs * 16, inputs])?;

@@ -14,14 +14,14 @@ mod tests;
 
 pub use family::FAMILY;
 
-use super::layers::{Named, Reader};
+use super::layers::{Named, Reader, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::weights::Weights;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use config::Config;
 use network::Network;
 use std::sync::Arc;
@@ -102,14 +102,7 @@ impl Generator for R3Gan {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let all = self.parameters.iter().chain(&self.buffers);
-        let mut tensors: Named = all.map(|(k, v)| (k.clone(), v.clone())).collect();
-        let mut variables = Variables::new();
-        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
-            let v = Var::from_tensor(&t.copy()?)?;
-            tensors.insert(name.clone(), v.as_tensor().clone());
-            variables.push((name.clone(), v));
-        }
+        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
         let mut source = Weights::of_tensors(&self.spec.name, tensors);
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, config, spec, &self.device)?;

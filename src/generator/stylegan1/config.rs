@@ -207,17 +207,22 @@ impl Given {
         let channels = seen.dims(&rgb(*pictured.unwrap_or(&resolution)), 4)?[0];
         let config = Config {
             name: self.name.clone().unwrap_or_else(|| "stylegan".into()),
-            z_dim: agree("z_dim", self.z_dim, z_dim)?,
-            c_dim: agree("c_dim", self.c_dim, c_dim)?,
-            w_dim: agree("w_dim", self.w_dim, w_dim)?,
-            img_channels: agree("img_channels", self.img_channels, channels)?,
-            mapping_layers: agree("mapping_layers", self.mapping_layers, mapping_layers)?,
+            z_dim: family::agree(refuse, "z_dim", self.z_dim, z_dim)?,
+            c_dim: family::agree(refuse, "c_dim", self.c_dim, c_dim)?,
+            w_dim: family::agree(refuse, "w_dim", self.w_dim, w_dim)?,
+            img_channels: family::agree(refuse, "img_channels", self.img_channels, channels)?,
+            mapping_layers: family::agree(
+                refuse,
+                "mapping_layers",
+                self.mapping_layers,
+                mapping_layers,
+            )?,
             stored_lod: tensors.has("synthesis.lod"),
             layers: seen.layers(&sides)?,
             rgbs,
             given: self.clone(),
         };
-        agree("img_resolution", self.img_resolution, resolution)?;
+        family::agree(refuse, "img_resolution", self.img_resolution, resolution)?;
         config.check()?;
         Ok(config)
     }
@@ -275,18 +280,6 @@ impl Seen<'_> {
 
 fn missing(name: &str) -> Error {
     refuse(format!("tensor `{name}` is missing")).hint("`gannet info` shows what the file holds")
-}
-
-fn agree(key: &str, said: Option<usize>, seen: usize) -> Result<usize> {
-    match said {
-        Some(said) if said != seen => {
-            Err(refuse(format!("`{key}` is given as {said}, but the tensors say {seen}")).hint(
-                "its configuration and its tensors do not belong together; leave the key out to \
-                 trust the tensors",
-            ))
-        }
-        _ => Ok(seen),
-    }
 }
 
 impl Config {

@@ -10,8 +10,8 @@
 //! `x · (s + 1) + t`.
 //!
 //! Its tensors: `mapping.fc{i}`, `mapping.embed.weight` `[c_dim, z_dim]`, `mapping.w_avg`, and of
-//! the synthesis `b4.const`, `lod`, `b{R}.conv0` and `conv1` with `weight` (but `b4.conv0`), `bias`,
-//! `affine`, `noise_strength` `[C]`, `noise_const` `[R, R]`, and `b{R}.torgb`.
+//! the synthesis `b4.const`, `lod`, `b{R}.conv0` and `conv1` with `weight` (but `b4.conv0`),
+//! `bias`, `affine`, `noise_strength` `[C]`, `noise_const` `[R, R]`, and `b{R}.torgb`.
 
 mod config;
 mod family;
@@ -25,13 +25,13 @@ mod tests;
 pub use config::{Config, FusedScale, Given, LayerPlan};
 pub use family::FAMILY;
 
-use super::layers::{Named, NoiseMaps, Reader};
-use super::{Generator, Input, Spec, Start, StyleLayer, Tap, Tapped, Variables};
+use super::layers::{Named, NoiseMaps, Reader, styles_of, with_variables};
+use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
 use crate::space::Space;
 use crate::weights::Weights;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use mapping::Mapping;
 use std::sync::Arc;
 use synthesis::Synthesis;
@@ -85,25 +85,7 @@ impl StyleGan1 {
 
     /// The styles of every layer, one tensor `[N, size]` each, and N.
     fn codes(&self, space: Space, data: &Tensor) -> Result<(Vec<Tensor>, usize)> {
-        let spec = &self.spec;
-        match space {
-            Space::WPlus => {
-                let n = generator::reads(data, &[spec.num_ws, spec.w_dim])?;
-                Ok((self.synthesis.styles(data)?, n))
-            }
-            Space::S => {
-                let n = generator::reads(data, &[spec.s_dim()])?;
-                let mut at = 0;
-                let part = |layer: &StyleLayer| {
-                    let style = data.narrow(1, at, layer.size)?.contiguous()?;
-                    at += layer.size;
-                    Ok(style)
-                };
-                Ok((spec.styles.iter().map(part).collect::<Result<_>>()?, n))
-            }
-            other => Err(Error::runtime(format!("the synthesis reads W+ or S, not {other}"))
-                .hint("lift the code first: to(W+, code)")),
-        }
+        styles_of(&self.spec, (space, data), &|ws| self.synthesis.styles(ws))
     }
 }
 
@@ -148,14 +130,7 @@ impl Generator for StyleGan1 {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let both = self.parameters.iter().chain(&self.buffers);
-        let mut tensors: Named = both.map(|(k, v)| (k.clone(), v.clone())).collect();
-        let mut variables = Variables::new();
-        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
-            let v = Var::from_tensor(&t.copy()?)?;
-            tensors.insert(name.clone(), v.as_tensor().clone());
-            variables.push((name.clone(), v));
-        }
+        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
         let mut source = Weights::of_tensors(&self.spec.name, tensors);
         let (config, spec) = (self.config.clone(), self.spec.clone());
         Ok((Arc::new(Self::build(&mut source, config, spec, &self.device)?), variables))

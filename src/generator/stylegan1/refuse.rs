@@ -1,5 +1,5 @@
-//! The error for a file that does not hold a StyleGAN that can run. It has a file of its own because
-//! settings, layouts and layers are read in different files, and all of them refuse.
+//! The error for a file that does not hold a StyleGAN that can run. It has a file of its own
+//! because settings, layouts and layers are read in different files, and all of them refuse.
 
 use crate::error::{Error, Kind};
 

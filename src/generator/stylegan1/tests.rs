@@ -4,6 +4,7 @@
 use super::*;
 use crate::generator::{Noise, spaces};
 use crate::rng::Rng;
+use candle_core::Var;
 use std::collections::BTreeMap;
 
 /// A network of 16 pixels whose level of detail is stored.

@@ -122,18 +122,28 @@ impl Given {
         let resolution = seen.blocks.last().map_or(0, |b| b.number);
         let c = Config {
             name: self.name.clone().unwrap_or_else(|| "stylegan2".into()),
-            z_dim: agree("z_dim", self.z_dim, seen.z_dim)?,
-            c_dim: agree("c_dim", self.c_dim, seen.c_dim)?,
-            w_dim: agree("w_dim", self.w_dim, seen.w_dim)?,
-            img_resolution: agree("img_resolution", self.img_resolution, resolution)?,
-            img_channels: agree("img_channels", self.img_channels, seen.channels)?,
-            num_ws: agree("num_ws", self.num_ws, 2 * seen.blocks.len())?,
-            mapping_layers: agree("mapping_layers", self.mapping_layers, seen.mapping_layers)?,
+            z_dim: family::agree(refuse, "z_dim", self.z_dim, seen.z_dim)?,
+            c_dim: family::agree(refuse, "c_dim", self.c_dim, seen.c_dim)?,
+            w_dim: family::agree(refuse, "w_dim", self.w_dim, seen.w_dim)?,
+            img_resolution: family::agree(
+                refuse,
+                "img_resolution",
+                self.img_resolution,
+                resolution,
+            )?,
+            img_channels: family::agree(refuse, "img_channels", self.img_channels, seen.channels)?,
+            num_ws: family::agree(refuse, "num_ws", self.num_ws, 2 * seen.blocks.len())?,
+            mapping_layers: family::agree(
+                refuse,
+                "mapping_layers",
+                self.mapping_layers,
+                seen.mapping_layers,
+            )?,
             mapping_lr_multiplier: self.mapping_lr_multiplier.unwrap_or(0.01),
             // A single block is the same in all three.
             architecture: match self.architecture {
                 Some(said) if seen.blocks.len() == 1 => said,
-                said => agree("architecture", said, seen.architecture)?,
+                said => family::agree(refuse, "architecture", said, seen.architecture)?,
             },
             resample_filter: self.resample_filter.clone(),
             conv_clamp: self.conv_clamp,
@@ -141,18 +151,6 @@ impl Given {
         };
         c.check()?;
         Ok(c)
-    }
-}
-
-fn agree<T: PartialEq + std::fmt::Debug>(key: &str, said: Option<T>, seen: T) -> Result<T> {
-    match said {
-        Some(said) if said != seen => {
-            Err(refuse(format!("`{key}` is given as {said:?}, but the tensors say {seen:?}")).hint(
-                "its configuration and its tensors do not belong together; leave the key out to \
-               trust the tensors",
-            ))
-        }
-        _ => Ok(seen),
     }
 }
 

@@ -26,14 +26,13 @@ pub use family::FAMILY;
 pub(in crate::generator) use family::{layers, noise_sizes, parameters};
 pub use filters::add_filters;
 
-use super::layers::{Mapping, Reader};
+use super::layers::{Mapping, Named, NoiseMaps, Reader, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Kind, Result};
 use crate::generator;
 use crate::space::Space;
 use crate::weights::Weights;
-use candle_core::{Device, Tensor, Var};
-use std::collections::BTreeMap;
+use candle_core::{Device, Tensor};
 use std::sync::Arc;
 use synthesis::{Styles, Synthesis};
 
@@ -45,8 +44,8 @@ pub struct StyleGan2 {
     mapping: Mapping,
     synthesis: Synthesis,
     mean_w: Tensor,
-    parameters: BTreeMap<String, Tensor>,
-    buffers: BTreeMap<String, Tensor>,
+    parameters: Named,
+    buffers: Named,
 }
 
 /// The spaces that its codes can live in.
@@ -122,19 +121,14 @@ impl StyleGan2 {
     }
 
     /// All tensors, parameters and buffers, by their names in NVIDIA's state dict.
-    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
+    #[cfg(any(test, feature = "internals"))]
+    pub fn tensors(&self) -> Named {
         self.parameters.iter().chain(&self.buffers).map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
     /// See [`Generator::tuned`].
     fn with_variables(&self, tuned: &dyn Fn(&str) -> bool) -> Result<(Self, Variables)> {
-        let mut tensors = self.tensors();
-        let mut variables = Vec::new();
-        for (name, t) in self.parameters.iter().filter(|(name, _)| tuned(name)) {
-            let v = Var::from_tensor(&t.copy()?)?;
-            tensors.insert(name.clone(), v.as_tensor().clone());
-            variables.push((name.clone(), v));
-        }
+        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), tuned)?;
         let c = &self.config;
         let given = Given {
             name: Some(c.name.clone()),
@@ -192,7 +186,7 @@ impl Generator for StyleGan2 {
         };
         generator::check_points(&self.spec, n, from, taps)?;
         let stored = self.noise_maps();
-        let maps = synthesis::maps(&input.noise, &stored, (n, &self.device))?.into_iter();
+        let maps = NoiseMaps::stored(stored, &self.device)?.of(&input.noise, n)?.into_iter();
         self.synthesis.tapped(styles, maps, n, (from, taps))
     }
 
@@ -217,6 +211,8 @@ mod tests {
     use crate::generator::spaces;
     use crate::generator::toy::Toy;
     use crate::rng::Rng;
+    use candle_core::Var;
+    use std::collections::BTreeMap;
     use std::time::Instant;
 
     fn picture(g: &dyn Generator, ws: &Tensor, noise: Noise) -> Result<Tensor> {

@@ -3,13 +3,12 @@
 use super::config::{Architecture, Config, Size};
 use crate::error::{Error, Result};
 use crate::generator::layers::{Dense, Reader};
-use crate::generator::{Feature, Noise, Tap, Tapped};
-use crate::rng::Rng;
+use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{
     Activation, Filter, HalfWeight, Network, RgbConv, Stage, StyledConv, Weight, bias_act, conv2d,
     half_conv, half_rgb, modulated_conv, modulated_conv_up2, noise_bias_act, up2,
 };
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use std::sync::Arc;
 
 /// Number of highest resolutions in f16, for models that use it (the official `num_fp16_res`).
@@ -26,47 +25,6 @@ pub(in crate::generator) struct NoiseInput {
     /// The stored map, `[1, 1, H, W]`.
     pub(in crate::generator) map: Tensor,
     strength: Tensor,
-}
-
-/// One map, or none, for each noisy layer of `n` pictures, from the stored maps.
-///
-/// # Errors
-/// When the maps given do not fit.
-pub(in crate::generator) fn maps(
-    noise: &Noise,
-    stored: &[Tensor],
-    (n, device): (usize, &Device),
-) -> Result<Vec<Option<Tensor>>> {
-    let side = |m: &Tensor| -> Result<[usize; 2]> { Ok([m.dim(2)?, m.dim(3)?]) };
-    let sizes = stored.iter().map(side).collect::<Result<Vec<_>>>()?;
-    match noise {
-        Noise::None => Ok(vec![None; sizes.len()]),
-        Noise::Const => Ok(stored.iter().cloned().map(Some).collect()),
-        Noise::Random { seed, first } => {
-            // Noise that depends on the seed, the layer and the sample alone.
-            let draw = |(layer, &[h, w]): (usize, &[usize; 2])| -> Result<Option<Tensor>> {
-                let of = |i| Rng::derive(*seed, &format!("noise {layer} {i}")).normals(h * w);
-                let data: Vec<f32> = (*first..first + n).flat_map(of).collect();
-                Ok(Some(Tensor::from_vec(data, (n, 1, h, w), device)?))
-            };
-            sizes.iter().enumerate().map(draw).collect()
-        }
-        Noise::Maps(maps) => {
-            let fits = maps.len() == sizes.len()
-                && maps
-                    .iter()
-                    .zip(&sizes)
-                    .all(|(m, &[h, w])| m.dims() == [1, 1, h, w] || m.dims() == [n, 1, h, w]);
-            if !fits {
-                let found: Vec<_> = maps.iter().map(Tensor::dims).collect();
-                return Err(Error::runtime(format!(
-                    "noise maps {found:?} do not fit layers of sizes {sizes:?}"
-                ))
-                .hint("use maps that were made for this generator, each [N or 1, 1, H, W]"));
-            }
-            Ok(maps.iter().cloned().map(Some).collect())
-        }
-    }
 }
 
 /// A convolution with its style, noise, bias and activation.

@@ -171,25 +171,30 @@ impl Given {
                     .hint("`gannet info` shows what the file holds"));
             }
         };
-        agree("num_layers", self.num_layers, num_layers)?;
-        agree("num_ws", self.num_ws, num_layers + 2)?;
+        family::agree(refuse, "num_layers", self.num_layers, num_layers)?;
+        family::agree(refuse, "num_ws", self.num_ws, num_layers + 2)?;
         let aspect = self.aspect(&seen.layers);
         let height = last.size.saturating_mul(aspect);
-        let resolution = agree("img_resolution", self.img_resolution, height)?;
+        let resolution = family::agree(refuse, "img_resolution", self.img_resolution, height)?;
         let rates = match superres {
             true => self.rates_of_names(&seen.layers, resolution)?,
             false => self.rates(resolution, num_layers)?,
         };
         let config = Config {
             name: self.name.clone().unwrap_or_else(|| "stylegan3".into()),
-            z_dim: agree("z_dim", self.z_dim, seen.z_dim)?,
-            c_dim: agree("c_dim", self.c_dim, seen.c_dim)?,
+            z_dim: family::agree(refuse, "z_dim", self.z_dim, seen.z_dim)?,
+            c_dim: family::agree(refuse, "c_dim", self.c_dim, seen.c_dim)?,
             by_class: seen.by_class,
-            w_dim: agree("w_dim", self.w_dim, seen.w_dim)?,
+            w_dim: family::agree(refuse, "w_dim", self.w_dim, seen.w_dim)?,
             img_resolution: resolution,
             aspect,
-            img_channels: agree("img_channels", self.img_channels, last.outputs)?,
-            mapping_layers: agree("mapping_layers", self.mapping_layers, seen.mapping_layers)?,
+            img_channels: family::agree(refuse, "img_channels", self.img_channels, last.outputs)?,
+            mapping_layers: family::agree(
+                refuse,
+                "mapping_layers",
+                self.mapping_layers,
+                seen.mapping_layers,
+            )?,
             mapping_lr_multiplier: self.mapping_lr_multiplier.unwrap_or(0.01),
             output_scale: self.output_scale.unwrap_or(0.25),
             conv_clamp: self.conv_clamp.unwrap_or(Some(256.0)),
@@ -378,18 +383,6 @@ pub(super) struct Resampling {
     pub(super) factors: [usize; 2],
     /// Taps of their filters, 1 for none.
     pub(super) taps: [usize; 2],
-}
-
-fn agree<T: PartialEq + std::fmt::Debug>(key: &str, said: Option<T>, seen: T) -> Result<T> {
-    match said {
-        Some(said) if said != seen => {
-            Err(refuse(format!("`{key}` is given as {said:?}, but the tensors say {seen:?}")).hint(
-                "its configuration and its tensors do not belong together; leave the key out to \
-               trust the tensors",
-            ))
-        }
-        _ => Ok(seen),
-    }
 }
 
 impl Config {

@@ -24,15 +24,14 @@ pub(crate) mod toy;
 pub use config::{Config, Given, InputPlan, LayerPlan};
 pub use family::FAMILY;
 
-use super::layers::{Mapping, Named, Reader};
-use super::{Generator, Input, Spec, Start, StyleLayer, Tap, Tapped, Variables};
+use super::layers::{Mapping, Named, Reader, styles_of, with_variables};
+use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
 use crate::space::Space;
 use crate::tensor::linear;
 use crate::weights::Weights;
-use candle_core::{Device, Tensor, Var};
-use std::collections::BTreeMap;
+use candle_core::{Device, Tensor};
 use std::sync::Arc;
 use synthesis::Synthesis;
 
@@ -102,31 +101,14 @@ impl StyleGan3 {
     }
 
     /// All tensors, parameters and buffers, by their names in NVIDIA's state dict.
-    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
+    #[cfg(any(test, feature = "internals"))]
+    pub fn tensors(&self) -> Named {
         self.parameters.iter().chain(&self.buffers).map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
     /// The styles of every layer that reads any, one tensor `[N, size]` each, and N.
     fn codes(&self, space: Space, data: &Tensor) -> Result<(Vec<Tensor>, usize)> {
-        let spec = &self.spec;
-        match space {
-            Space::WPlus => {
-                let n = generator::reads(data, &[spec.num_ws, spec.w_dim])?;
-                Ok((self.synthesis.styles(data)?, n))
-            }
-            Space::S => {
-                let n = generator::reads(data, &[spec.s_dim()])?;
-                let mut at = 0;
-                let part = |layer: &StyleLayer| {
-                    let style = data.narrow(1, at, layer.size)?.contiguous()?;
-                    at += layer.size;
-                    Ok(style)
-                };
-                Ok((spec.styles.iter().map(part).collect::<Result<_>>()?, n))
-            }
-            other => Err(Error::runtime(format!("the synthesis reads W+ or S, not {other}"))
-                .hint("lift the code first: to(W+, code)")),
-        }
+        styles_of(&self.spec, (space, data), &|ws| self.synthesis.styles(ws))
     }
 }
 
@@ -184,13 +166,7 @@ impl Generator for StyleGan3 {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let mut tensors = self.tensors();
-        let mut variables = Vec::new();
-        for (name, t) in self.parameters.iter().filter(|(name, _)| which(name)) {
-            let v = Var::from_tensor(&t.copy()?)?;
-            tensors.insert(name.clone(), v.as_tensor().clone());
-            variables.push((name.clone(), v));
-        }
+        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
         let mut source = Weights::of_tensors(&self.spec.name, tensors);
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, config, spec, &self.device)?;

@@ -90,7 +90,8 @@ unsafe fn row<L: Lanes, const K: usize>(x: &[f32], taps: &[f32], out: &mut [f32]
         return;
     }
     (out[0], out[w - 1]) = (at(0), at(w - 1));
-    // SAFETY: columns from 1 to w − 2 and their neighbours; the last vector overlaps the one before.
+    // SAFETY: columns from 1 to w − 2 and their neighbours; the last vector overlaps the one
+    // before.
     unsafe {
         let t: [[L; 3]; K] =
             std::array::from_fn(|k| std::array::from_fn(|j| L::splat(taps[3 * k + j])));

@@ -103,7 +103,8 @@ impl<'a> Tree<'a> {
     pub(in crate::weights) fn numbers(&mut self, value: &Value, most: usize) -> Option<Json> {
         let Some(Node::Tensor(t)) = self.heap().node(value) else { return None };
         let count = t.shape.iter().try_fold(1u64, |n, &size| n.checked_mul(size))?;
-        // Larger ones do not count: spectral norm leaves a copy of each weight among the attributes.
+        // Larger ones do not count: spectral norm leaves a copy of each weight among the
+        // attributes.
         if count > most as u64 {
             return None;
         }

@@ -1,5 +1,5 @@
-//! Writing files that PyTorch opens: the zip of `torch.save` since 1.6, with tensors, texts, numbers
-//! and dictionaries of these.
+//! Writing files that PyTorch opens: the zip of `torch.save` since 1.6, with tensors, texts,
+//! numbers and dictionaries of these.
 //!
 //! The file's pickle uses protocol 2 and three names (`OrderedDict`, `_rebuild_tensor_v2` and a
 //! storage type for each element type), so that `torch.load(weights_only=True)` opens it. Every

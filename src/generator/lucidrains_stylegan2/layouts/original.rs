@@ -1,6 +1,6 @@
 //! lucidrains/stylegan2-pytorch: `model_N.pt`, the state dict of the training module below `GAN`,
-//! with `.config.json` beside it. The mapping network (`S`, averaged `SE`) lies beside the generator
-//! (`G`, averaged `GE`), so one is looked for from below the other.
+//! with `.config.json` beside it. The mapping network (`S`, averaged `SE`) lies beside the
+//! generator (`G`, averaged `GE`), so one is looked for from below the other.
 
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;

@@ -1,5 +1,5 @@
-//! Facebook's `pytorch_GAN_zoo`: He's constant with a gain of √2 in every layer, which scales biases
-//! as well; the blend of two resolutions and what ends the picture are in its configuration.
+//! Facebook's `pytorch_GAN_zoo`: He's constant with a gain of √2 in every layer, which scales
+//! biases as well; the blend of two resolutions and what ends the picture are in its configuration.
 
 use crate::error::Result;
 use crate::generator::pggan::refuse::refuse;

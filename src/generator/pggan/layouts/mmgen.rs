@@ -1,5 +1,5 @@
-//! mmgeneration (and mmagic). `weight_orig` is a weight before equalised learning rate, not one of a
-//! spectral norm.
+//! mmgeneration (and mmagic). `weight_orig` is a weight before equalised learning rate, not one of
+//! a spectral norm.
 //!
 //! Layers that double the map are transposed convolutions there unless a network was built
 //! otherwise. Their weights are `[I, O, 3, 3]`, and their scale counts the outputs.

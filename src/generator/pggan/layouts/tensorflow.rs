@@ -56,7 +56,7 @@ fn settings(listing: &Listing) -> Result<Json> {
             }
             _ => continue,
         };
-        // `None` stands for a size that follows from the others.
+        // `None` is a size that follows from the others.
         if !value.is_null() {
             out.insert(key.into(), value.clone());
         }

@@ -102,7 +102,7 @@ fn settings(listing: &Listing) -> Result<Json> {
             "normalize_latents" => "normalize_latents",
             "use_wscale" => "equalized",
             "fused_scale" => "fused_scale",
-            // `None` and an empty list stand for no filter.
+            // `None` and an empty list mean no filter.
             "blur_filter" if value.is_null() => {
                 out.insert("blur_filter".into(), json!([]));
                 continue;

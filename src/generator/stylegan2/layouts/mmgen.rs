@@ -1,7 +1,7 @@
 //! open-mmlab's mmgeneration and mmagic (StyleGAN2): rosinality's architecture under other names.
 //!
-//! Its pictures are BGR, as it trains on them, and its demos turn them over. Here the weights of the
-//! pictures are: red comes first.
+//! Its pictures are BGR, as it trains on them, and its demos turn them over. Here the weights of
+//! the pictures are: red comes first.
 
 use crate::weights::layout::{Change, Layout, Rule};
 use serde_json::json;

@@ -27,8 +27,8 @@ fn detect(listing: &Listing) -> bool {
         && listing.tensors.keys().any(|name| name.starts_with("synthesis."))
 }
 
-/// The settings that our own files for PyTorch hold beside the state dict, as JSON in a text: a bare
-/// state dict does not tell the mapping network's learning rate.
+/// The settings that our own files for PyTorch hold beside the state dict, as JSON in a text: a
+/// bare state dict does not tell the mapping network's learning rate.
 fn said(listing: &Listing) -> Option<Json> {
     let text = listing.outside.get("settings")?.as_str()?;
     serde_json::from_str(text).ok().filter(Json::is_object)

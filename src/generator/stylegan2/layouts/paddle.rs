@@ -19,7 +19,8 @@ pub(super) const LAYOUT: Layout = Layout {
 };
 
 /// The names are rosinality's. A layer whose styles are not as many as the numbers of w shows which
-/// way its weights lie: a convolution's is `[1, outputs, inputs, …]`, and its styles are its inputs.
+/// way its weights lie: a convolution's is `[1, outputs, inputs, …]`, and its styles are its
+/// inputs.
 fn detect(listing: &Listing) -> bool {
     const END: &str = ".modulation.weight";
     let turned = |(name, s): (&String, &crate::weights::Shape)| {
