@@ -44,7 +44,7 @@ impl Case {
         let about = header.metadata().clone().unwrap();
         // A container of its own where names are not all that a file is recognised by.
         let files =
-            ["safetensors", "pkl"].map(|end| numbers.with_file_name(format!("{name}.{end}")));
+            ["safetensors", "pkl", "pth"].map(|end| numbers.with_file_name(format!("{name}.{end}")));
         let numbers_of = candle_core::safetensors::load(numbers, &Device::Cpu).unwrap();
         Self {
             file: files

@@ -21,6 +21,9 @@ pub struct Shape {
 pub struct Listing {
     /// Its tensors by name.
     pub tensors: BTreeMap<String, Shape>,
+    /// The names of its tensors in the order in which the file holds them; empty where its format
+    /// has no order.
+    pub order: Vec<String>,
     /// Class names of the modules that a pickle describes, each once, the outermost first.
     pub classes: Vec<String>,
     /// Family named by the file's manifest: `stylegan2`, `encoder`, …; `None` without a manifest.
@@ -75,6 +78,7 @@ impl Listing {
         let config = keys.try_fold(self.config.clone(), inner);
         Self {
             tensors: self.tensors.iter().map(seen).collect(),
+            order: self.order.iter().map(|n| Self::seen_from(prefix, n)).collect(),
             classes: self.classes.clone(),
             family: self.family.clone(),
             config: config.unwrap_or(Json::Null),

@@ -136,7 +136,10 @@ impl<'a> Tree<'a> {
                 .fail(at, format_args!("at most {} tensors", self.limits.tensors)));
         }
         match self.draft.tensors.insert(name.to_string(), lazy) {
-            None => Ok(()),
+            None => {
+                self.draft.order.push(name.to_owned());
+                Ok(())
+            }
             Some(_) => {
                 Err(self.source.fail(at, format_args!("tensor {} appears twice", quoted(name))))
             }
