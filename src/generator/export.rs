@@ -3,6 +3,7 @@
 //! A form is one [`Export`]. What is written is read again by this program and compared with the
 //! generator that it was made of, before a file is kept.
 
+use super::layers::BESIDE;
 use super::registry::{Found, recognise};
 use super::stylegan2;
 use crate::error::{Error, Kind, Result};
@@ -72,7 +73,9 @@ const NVIDIA: Export = Export {
             Some(Placed::Spare(to, changes)) => to == *name && changes.is_empty(),
             _ => false,
         };
-        found.weights.list().tensors.keys().all(same)
+        // Its code embeds labels otherwise.
+        let listing = found.weights.list();
+        !listing.has(BESIDE) && listing.tensors.keys().all(same)
     },
     write: |parts| {
         let Parts { mut tensors, settings } = parts;
