@@ -300,7 +300,7 @@ parity!(stylegan1, 7);
 parity!(tensorflow, 2);
 parity!(mobilestylegan, 2);
 parity!(eg3d, 3);
-parity!(stylegan2_layouts, 19);
+parity!(stylegan2_layouts, 21);
 parity!(biggan, 18);
 parity!(fastgan, 9);
 parity!(lightweight_gan, 6);
