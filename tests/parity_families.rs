@@ -302,7 +302,7 @@ parity!(mobilestylegan, 2);
 parity!(eg3d, 3);
 parity!(stylegan2_layouts, 21);
 parity!(biggan, 18);
-parity!(fastgan, 9);
+parity!(fastgan, 10);
 parity!(lightweight_gan, 6);
 parity!(lucidrains_stylegan2, 5);
 
