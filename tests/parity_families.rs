@@ -296,7 +296,7 @@ macro_rules! parity {
 
 // One line a folder, in alphabetical order.
 parity!(pggan, 9);
-parity!(stylegan1, 7);
+parity!(stylegan1, 9);
 parity!(tensorflow, 2);
 parity!(mobilestylegan, 2);
 parity!(eg3d, 3);
