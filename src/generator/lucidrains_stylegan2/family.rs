@@ -4,6 +4,7 @@ use super::layouts::{LAYOUTS, NAME};
 use super::{Config, Given, LucidrainsStyleGan2};
 use crate::error::Result;
 use crate::generator::family::{self, Family};
+use crate::generator::layers::COMPUTED;
 use crate::generator::{Generator, Inputs, Spec};
 use crate::space::Space;
 use crate::weights::{Listing, layout};
@@ -31,7 +32,7 @@ fn complete(listing: &Listing, config: &family::Config) -> Result<Config> {
 
 /// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
-    let trained = |name: &str| !name.ends_with(".f") && name != "mapping.w_avg";
+    let trained = |name: &str| !name.ends_with(".f") && name != COMPUTED;
     let sizes = listing.tensors.iter().filter(|(name, _)| trained(name));
     let styles = c.styles();
     let mut spaces = vec![Space::Z, Space::W, Space::WPlus];
