@@ -33,8 +33,11 @@ pub struct Listing {
     pub config: Json,
     /// The settings of the whole file, where the listing is one below a prefix; else null.
     pub outside: Json,
-    /// The settings in a JSON file that lies beside it; null for none.
+    /// The settings in a JSON file that lies beside it; null for none. A layout reads them by
+    /// [`Listing::own_beside`].
     pub beside: Json,
+    /// Whether that file bears a name of its folder (`config.json`) instead of the model's.
+    pub shared: bool,
 }
 
 impl Listing {
@@ -46,6 +49,18 @@ impl Listing {
     /// The shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(|s| &s.shape[..])
+    }
+
+    /// The settings beside the file where they are its own; null otherwise.
+    ///
+    /// A file that bears the model's name is its own. One that any model of the folder may share is
+    /// when it has one of `keys`, at the top or in one of its objects: keys that the code base has
+    /// and others lack.
+    pub fn own_beside(&self, keys: &[&str]) -> &Json {
+        const NONE: &Json = &Json::Null;
+        let known = |json: &Json| keys.iter().any(|key| json.get(key).is_some());
+        let inside = || self.beside.as_object().is_some_and(|all| all.values().any(known));
+        if !self.shared || known(&self.beside) || inside() { &self.beside } else { NONE }
     }
 
     /// Whether a module of that class is in it.
@@ -84,6 +99,7 @@ impl Listing {
             config: config.unwrap_or(Json::Null),
             outside: self.config.clone(),
             beside: self.beside.clone(),
+            shared: self.shared,
         }
     }
 

@@ -133,9 +133,9 @@ pub fn open(path: &Path, limits: &Limits) -> Result<Checkpoint> {
     }
     let mut opened = checkpoint(Source::open(path, limits)?, limits)?;
     if opened.family().is_none() {
-        let (settings, note) = beside::read(path);
+        let (settings, shared, note) = beside::read(path);
         opened.notes.extend(note);
-        opened.weights.set_beside(settings);
+        opened.weights.set_beside(settings, shared);
     }
     Ok(opened)
 }

@@ -87,9 +87,11 @@ impl Weights {
         Self { file: one_line(name), listing, held, spare: BTreeSet::new(), left_out: Vec::new() }
     }
 
-    /// Adds the configuration that lies beside the file.
-    pub(super) fn set_beside(&mut self, settings: serde_json::Value) {
+    /// Adds the configuration that lies beside the file; `shared` when any model of the folder may
+    /// be meant by its name.
+    pub(super) fn set_beside(&mut self, settings: serde_json::Value, shared: bool) {
         self.listing.beside = settings;
+        self.listing.shared = shared;
     }
 
     /// The file's name, safe to print.

@@ -13,11 +13,7 @@ pub(super) const LAYOUT: Layout = Layout {
         Rule::name("g_mapping.dense{n}.{part}", "mapping.fc{n}.{part}"),
         // Its module `Truncation`, where the network has one.
         Rule::name("truncation.avg_latent", "mapping.w_avg"),
-        Rule::changed(
-            "g_synthesis.blocks.4x4.const",
-            "synthesis.b4.const",
-            &[Change::Ones(1, 0)],
-        ),
+        Rule::changed("g_synthesis.blocks.4x4.const", "synthesis.b4.const", &[Change::Ones(1, 0)]),
         Rule::name("g_synthesis.blocks.4x4.bias", "synthesis.b4.conv0.bias"),
         Rule::name("g_synthesis.blocks.4x4.conv.{part}", "synthesis.b4.conv1.{part}"),
         Rule::ignored("{*}.intermediate.kernel", "always the filter [1, 2, 1]"),
