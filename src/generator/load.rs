@@ -124,9 +124,8 @@ mod tests {
         let mut without = tensors(&toy);
         without.remove(W_AVG);
         let file = checkpoint(&without, Some("stylegan2"), Json::Null);
-        let mean = |g: &dyn Generator| {
-            g.mean(Space::W).expect("mean").to_vec1::<f32>().expect("numbers")
-        };
+        let mean =
+            |g: &dyn Generator| g.mean(Space::W).expect("mean").to_vec1::<f32>().expect("numbers");
         let own = |bytes: Vec<u8>| weights::open_bytes("toy", bytes, &LIMITS).expect("read");
         let drawn = load(file.clone(), &Device::Cpu).expect("loaded");
         let converted = own(convert(file).expect("converted"));

@@ -5,7 +5,7 @@ use super::{Config, Given, LucidrainsStyleGan2};
 use crate::error::Result;
 use crate::generator::family::{self, Family};
 use crate::generator::layers::COMPUTED;
-use crate::generator::{Generator, Inputs, Spec};
+use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::space::Space;
 use crate::weights::{Listing, layout};
 use std::sync::Arc;
@@ -50,6 +50,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         spaces,
         styles,
         layers: c.points(),
+        prior: Prior::Normal,
         inputs: Inputs { noise: true, ..Inputs::default() },
         parameters: sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum(),
         noise_sizes: vec![[c.side(); 2]],

@@ -22,9 +22,7 @@ mod synthesis;
 pub use config::{BlockPlan, Config, Given};
 pub use family::FAMILY;
 
-use super::layers::{
-    Drawn, Named, NoiseMaps, Reader, mean_of_mapping, mean_or, with_variables,
-};
+use super::layers::{Drawn, Named, NoiseMaps, Reader, mean_of_mapping, mean_or, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::generator::family::Family;
 use crate::generator::layers::DRAWN;
 use crate::generator::layers::growing::by_side;
-use crate::generator::{Generator, Inputs, Spec};
+use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::weights::{Listing, Weights, layout};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
@@ -70,6 +70,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         spaces: SPACES.to_vec(),
         styles: c.styles(),
         layers: c.points(),
+        prior: Prior::Normal,
         inputs: Inputs { noise: !noise_sizes.is_empty(), class: c.c_dim > 0, ..Inputs::default() },
         parameters: sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum(),
         noise_sizes,

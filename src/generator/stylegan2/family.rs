@@ -6,7 +6,7 @@ use super::{Architecture, Config, Given, SPACES, StyleGan2, W_AVG};
 use crate::error::Result;
 use crate::generator::family::Family;
 use crate::generator::layers::DRAWN;
-use crate::generator::{Generator, Inputs, Layer, Spec};
+use crate::generator::{Generator, Inputs, Layer, Prior, Spec};
 use crate::weights::{Listing, Weights, layout};
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
@@ -70,6 +70,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         spaces: SPACES.to_vec(),
         styles: c.styles(listing),
         layers: layers(c, listing),
+        prior: Prior::Normal,
         inputs: Inputs { noise: !noise_sizes.is_empty(), class: c.c_dim > 0, ..Inputs::default() },
         parameters: parameters(listing),
         noise_sizes,

@@ -26,9 +26,7 @@ pub use family::FAMILY;
 pub(in crate::generator) use family::{layers, noise_sizes, parameters};
 pub use filters::add_filters;
 
-use super::layers::{
-    COMPUTED, Mapping, Named, NoiseMaps, Reader, W_AVG, mean_or, with_variables,
-};
+use super::layers::{COMPUTED, Mapping, Named, NoiseMaps, Reader, W_AVG, mean_or, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Kind, Result};
 use crate::generator;
