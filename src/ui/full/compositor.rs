@@ -91,7 +91,7 @@ impl Compositor {
     ) -> Result<Frame> {
         let area = Rect::new(0, 0, columns.max(1), rows.max(1));
         let mut next = Buffer::empty(area);
-        let mut canvas = Canvas::new(&mut next, &*self.pictures.sink, ready);
+        let mut canvas = Canvas::new(&mut next, (&*self.pictures.sink, self.pictures.cell), ready);
         draw(&mut canvas);
         let drawn = canvas.done();
         next.content.iter_mut().for_each(|cell| self.fade(cell));

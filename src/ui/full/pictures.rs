@@ -32,7 +32,7 @@ const BUDGET: usize = 48 << 20;
 pub(super) struct Pictures {
     /// Sizes pictures.
     pub(super) sink: Box<dyn ImageSink>,
-    cell: (u16, u16),
+    pub(super) cell: (u16, u16),
     colours: Colours,
     way: Way,
     /// What is on the screen.
