@@ -30,6 +30,8 @@ const WIDE: u16 = 104;
 const TABLE: u16 = 6;
 /// Columns of a pane, at least.
 const NARROW: u16 = 16;
+/// Columns for a title, where there is room.
+const TITLE: u16 = 28;
 /// Pictures of panes that are kept.
 const KEPT: usize = 48;
 
@@ -261,12 +263,16 @@ impl Compare {
         self.room = (pixels(each.0, cell.0), pixels(each.1, cell.1));
         let part = self.view.part(self.comparison.whole(), self.room);
         self.panes.clear();
+        // Panes show the same part, so they are equally wide; titles need some room.
+        let ratio =
+            part.width as f64 * f64::from(cell.1) / (part.height as f64 * f64::from(cell.0));
+        let column = ((f64::from(each.1) * ratio).ceil() as u16).max(TITLE).min(each.0);
         for (i, pane) in panes.into_iter().enumerate() {
             let i = i as u16;
-            let x = area.x + i % across * (each.0 + 1);
+            let x = area.x + i % across * (column + 1);
             let y = area.y + i / across * (each.1 + 1);
             let bold = Style::new().add_modifier(Modifier::BOLD);
-            canvas.text((x, y), &self.title(pane), bold, each.0);
+            canvas.text((x, y), &self.title(pane), bold, column);
             let place = Rect::new(x, y + 1, each.0, each.1);
             match self.image(pane, part, self.room) {
                 Ok(image) => {
@@ -442,10 +448,9 @@ impl App for Compare {
         canvas.text((0, bottom + 1), keys, dim, area.width);
         if self.help {
             let height = (KEYS.len() as u16 + 2).min(area.height);
-            let box_ = Rect::new(2, 1, area.width.saturating_sub(4), height);
-            canvas.cover(box_);
+            canvas.cover(Rect::new(2, 1, width.saturating_sub(4), height));
             for (i, line) in KEYS.iter().enumerate() {
-                canvas.text((4, 2 + i as u16), line, plain, area.width.saturating_sub(6));
+                canvas.text((4, 2 + i as u16), line, plain, width.saturating_sub(6));
             }
         }
     }
