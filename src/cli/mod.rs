@@ -178,12 +178,13 @@ enum Command {
         #[arg(long)]
         steps: Option<usize>,
     },
-    /// Two pictures, their difference, and every metric.
+    /// Compare pictures with a target: on the full screen, or as numbers in a pipe.
     Compare {
-        /// The first.
-        a: PathBuf,
-        /// The second.
-        b: PathBuf,
+        /// The target.
+        target: PathBuf,
+        /// The pictures to compare with it.
+        #[arg(required = true)]
+        others: Vec<PathBuf>,
     },
     /// List generators: built in, in your model folders, and public ones with how to get them.
     #[command(after_help = models::HELP)]
@@ -263,7 +264,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Invert { images, space, method, steps }) => {
             shortcuts::invert(&common, &images, &shortcuts::How { space, method, steps })
         }
-        Some(Command::Compare { a, b }) => shortcuts::compare(&common, &a, &b),
+        Some(Command::Compare { target, others }) => shortcuts::compare(&common, &target, &others),
         Some(Command::Models { which: None }) => models::models(&common),
         Some(Command::Models { which: Some(models::Which::Get { name }) }) => {
             models::get(&common, &name)
