@@ -7,19 +7,21 @@
 mod cells;
 mod effect;
 mod event;
+pub mod explore;
 mod handle;
 mod journal;
 mod kept;
 mod log;
 pub mod recall;
 mod record;
+mod rewrite;
 pub mod script;
 mod sessions;
 mod snapshot;
 mod values;
 mod worker;
 
-pub use event::{Event, Given, Reply, Request, Resumed, Setting};
+pub use event::{Chosen, Event, Given, Reply, Request, Resumed, Setting};
 pub use handle::{Session, Start};
 pub use journal::{Journal, Reading, read_journal};
 pub use kept::Kept;
