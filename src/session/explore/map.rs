@@ -32,11 +32,6 @@ impl Map {
         self.count > 1
     }
 
-    /// The directions to the right and up.
-    pub fn axes(&self) -> [usize; 2] {
-        self.axes
-    }
-
     /// Puts the chosen slider to the right, unless it is there already, and the tile nearest to
     /// the settings into the middle.
     pub fn open(&mut self, subject: &Subject, now: &Point, chosen: Option<usize>) {
@@ -133,7 +128,7 @@ mod tests {
         let mut map = Map::new(subject.axes.len());
         map.open(&subject, &now, Some(2));
         let begun = map.clone();
-        assert_eq!(map.axes(), [2, 0]);
+        assert_eq!(map.axes, [2, 0]);
         assert_eq!(map.point(&subject, &now, [0, 0]), now);
         for _ in 0..100 {
             map.pan([1, -1]);
@@ -151,7 +146,7 @@ mod tests {
         assert!(map.spacing(&subject, 0) > 0.0);
         map.turn(0);
         map.turn(1);
-        assert_eq!(map.axes(), [3, 1]);
+        assert_eq!(map.axes, [3, 1]);
     }
 
     #[test]

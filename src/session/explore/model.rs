@@ -166,11 +166,6 @@ impl Model {
         (track.done.len(), track.undone.len())
     }
 
-    /// The program of the settings now, in the exploration's session.
-    pub fn program(&self) -> String {
-        self.subject.program(self.now())
-    }
-
     /// The code now as an expression in the exploration's session.
     pub fn expression(&self) -> String {
         self.subject.expression(self.now(), Words::Names)

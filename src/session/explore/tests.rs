@@ -96,9 +96,14 @@ fn any_move(rng: &mut Rng, model: &Model) -> Move {
     }
 }
 
-/// The picture of a model, through its stage.
-fn shown(stage: &mut Stage, model: &Model) -> crate::error::Result<Arc<Raster>> {
-    Ok(stage.wait(&model.program())?.picture.unwrap())
+/// The program of the settings now.
+fn program(model: &Model) -> String {
+    model.subject.program(model.now())
+}
+
+/// The picture of a model, through its renderer.
+fn shown(renderer: &mut Renderer, model: &Model) -> crate::error::Result<Arc<Raster>> {
+    Ok(renderer.wait(&program(model))?.picture.unwrap())
 }
 
 #[test]
@@ -106,7 +111,7 @@ fn thirty_moves_exported_as_a_script_give_the_last_picture_again() {
     for (generator, seed) in [("toy", 1), ("toy", 2), ("toy", 3), ("faces", 4)] {
         let state = state(generator);
         let (subject, bound) = Subject::samples(&state).unwrap();
-        let mut stage = Stage::new(&state, bound).unwrap();
+        let mut renderer = Renderer::new(&state, bound).unwrap();
         let (mut model, mut rng, mut moves) = (Model::new(subject), Rng::new(seed), 0);
         while moves < 30 {
             let change = any_move(&mut rng, &model);
@@ -116,19 +121,19 @@ fn thirty_moves_exported_as_a_script_give_the_last_picture_again() {
             model.make(change);
         }
         // A move whose directions cannot be combined shows its error; it is taken back.
-        while shown(&mut stage, &model).is_err() {
+        while shown(&mut renderer, &model).is_err() {
             model.make(Move::Undo);
         }
-        let picture = shown(&mut stage, &model).unwrap();
+        let picture = shown(&mut renderer, &model).unwrap();
         let script = model.script(&format!("load \"{generator}\"\n"));
         let again = run(&mut self::state("toy"), &script).unwrap();
         assert_eq!(again, *picture, "{script}");
         // The code that is given back shows the same picture, without what `render` adds.
-        let code = stage.code(&model).unwrap();
+        let code = renderer.code(&model).unwrap();
         let mut plain = model.clone();
         plain.make(Move::ChooseRow(Row::Noise));
         plain.make(Move::Reset);
-        let picture = shown(&mut stage, &plain).unwrap();
+        let picture = shown(&mut renderer, &plain).unwrap();
         let mut last = self::state(generator);
         last.names.insert("chosen".into(), Value::Latent(code));
         assert_eq!(run(&mut last, "show chosen").unwrap(), *picture, "{script}");
@@ -176,38 +181,38 @@ fn every_space_runs_what_its_sliders_say() {
         };
         let more = ["smile = direction(\"smile\")", "age = direction(\"age\")"];
         let (subject, (state, bound)) = code_subject(&format!("w = {draw}"), "w", &more);
-        let mut stage = Stage::new(&state, bound).unwrap();
+        let mut renderer = Renderer::new(&state, bound).unwrap();
         let mut model = Model::new(subject);
-        let begun = shown(&mut stage, &model).unwrap();
+        let begun = shown(&mut renderer, &model).unwrap();
         let mut seen = vec![begun.clone()];
-        let mut changed = |stage: &mut Stage, model: &Model, what: &str| {
-            let picture = shown(stage, model).unwrap_or_else(|e| panic!("{space} {what}: {e}"));
+        let mut changed = |renderer: &mut Renderer, model: &Model, what: &str| {
+            let picture = shown(renderer, model).unwrap_or_else(|e| panic!("{space} {what}: {e}"));
             assert!(!seen.contains(&picture), "{space} {what} changes nothing");
             seen.push(picture);
         };
         model.make(Move::Change(4.0));
-        changed(&mut stage, &model, "smile");
+        changed(&mut renderer, &model, "smile");
         model.make(Move::Choose(1));
         model.make(Move::Change(-3.0));
-        changed(&mut stage, &model, "age");
+        changed(&mut renderer, &model, "age");
         model.make(Move::Hold);
-        changed(&mut stage, &model, "hold");
+        changed(&mut renderer, &model, "hold");
         if model.subject.layers > 0 {
             model.make(Move::Layers);
             model.make(Move::Change(1.0));
-            changed(&mut stage, &model, "layers");
+            changed(&mut renderer, &model, "layers");
             model.make(Move::Mix);
-            changed(&mut stage, &model, "mix");
+            changed(&mut renderer, &model, "mix");
             model.make(Move::ChooseRow(Row::Psi));
             model.make(Move::Change(-4.0));
-            changed(&mut stage, &model, "psi");
+            changed(&mut renderer, &model, "psi");
         }
         model.make(Move::Noise);
-        changed(&mut stage, &model, "noise");
+        changed(&mut renderer, &model, "noise");
         model.make(Move::Stroll);
-        changed(&mut stage, &model, "walk");
+        changed(&mut renderer, &model, "walk");
         model.make(Move::ResetAll);
-        assert_eq!(shown(&mut stage, &model).unwrap(), begun, "{space}");
+        assert_eq!(shown(&mut renderer, &model).unwrap(), begun, "{space}");
     }
 }
 
@@ -262,35 +267,35 @@ fn two_states_are_compared_and_each_has_its_history() {
 fn the_newest_settings_are_next_and_nothing_is_queued() {
     let state = state("toy");
     let (subject, bound) = Subject::samples(&state).unwrap();
-    let mut stage = Stage::new(&state, bound).unwrap();
+    let mut renderer = Renderer::new(&state, bound).unwrap();
     let mut model = Model::new(subject);
     let mut seen = Vec::new();
     for _ in 0..50 {
         model.make(Move::Change(0.2));
-        seen.push(model.program());
+        seen.push(program(&model));
         // A picture that runs goes on; the moves meanwhile are collected.
-        stage.want(&[model.program()]).unwrap();
+        renderer.want(&[program(&model)]).unwrap();
     }
-    while stage.answer(&model.program()).is_none() {
-        stage.want(&[model.program()]).unwrap();
-        stage.take(Duration::from_millis(20));
+    while renderer.answer(&program(&model)).is_none() {
+        renderer.want(&[program(&model)]).unwrap();
+        renderer.take(Duration::from_millis(20));
     }
-    let ran = seen.iter().filter(|p| stage.answer(p).is_some()).count();
+    let ran = seen.iter().filter(|p| renderer.answer(p).is_some()).count();
     assert_eq!(ran, 2, "the first and the last");
     // What is set aside gives way to the picture that is waited for.
     let (first, second) =
         (model.subject.aside(model.now()), model.subject.likeness(model.now(), model.now()));
-    stage.want(&[model.program(), first.clone(), second.clone()]).unwrap();
+    renderer.want(&[program(&model), first.clone(), second.clone()]).unwrap();
     model.make(Move::Change(1.0));
-    while stage.answer(&model.program()).is_none() {
-        stage.want(&[model.program(), first.clone(), second.clone()]).unwrap();
-        stage.take(Duration::from_millis(20));
+    while renderer.answer(&program(&model)).is_none() {
+        renderer.want(&[program(&model), first.clone(), second.clone()]).unwrap();
+        renderer.take(Duration::from_millis(20));
     }
-    while stage.answer(&second).is_none() {
-        stage.want(&[model.program(), first.clone(), second.clone()]).unwrap();
-        stage.take(Duration::from_millis(20));
+    while renderer.answer(&second).is_none() {
+        renderer.want(&[program(&model), first.clone(), second.clone()]).unwrap();
+        renderer.take(Duration::from_millis(20));
     }
-    let line = &stage.answer(&second).unwrap().lines[0];
+    let line = &renderer.answer(&second).unwrap().lines[0];
     assert!((line.parse::<f64>().unwrap() - 1.0).abs() < 1e-6, "{line}");
 }
 
@@ -298,13 +303,13 @@ fn the_newest_settings_are_next_and_nothing_is_queued() {
 fn what_cannot_be_made_is_an_error_and_the_rest_goes_on() {
     let more = ["a = direction(\"age\")", "b = 2*direction(\"age\")"];
     let (subject, (state, bound)) = code_subject("w = sample(seed: 1)", "w", &more);
-    let mut stage = Stage::new(&state, bound).unwrap();
+    let mut renderer = Renderer::new(&state, bound).unwrap();
     let mut model = Model::new(subject);
     model.make(Move::Change(1.0));
     model.make(Move::Choose(1));
     model.make(Move::Hold);
-    let e = shown(&mut stage, &model).unwrap_err();
+    let e = shown(&mut renderer, &model).unwrap_err();
     assert!(e.message().contains("nothing of"), "{e}");
     model.make(Move::Undo);
-    shown(&mut stage, &model).unwrap();
+    shown(&mut renderer, &model).unwrap();
 }

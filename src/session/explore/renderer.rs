@@ -14,6 +14,7 @@ use crate::lang::span::Source;
 use crate::latent::Code;
 use crate::render::Block;
 use crate::session::{Event, Given, Request, Session, Start};
+use crate::space::Space;
 use crate::value::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -36,7 +37,7 @@ pub struct Answer {
 }
 
 /// The session of an exploration.
-pub struct Stage {
+pub struct Renderer {
     session: Session,
     running: Option<Running>,
     answers: Answers,
@@ -49,7 +50,7 @@ struct Running {
     answer: Answer,
 }
 
-impl Stage {
+impl Renderer {
     /// Begins a session with a state and the values that an exploration needs besides.
     ///
     /// # Errors
@@ -168,6 +169,19 @@ impl Subject {
     pub fn likeness(&self, a: &super::Point, b: &super::Point) -> String {
         let [a, b] = [a, b].map(|p| self.picture(p, super::Words::Names));
         format!("{ASIDE}print(identity({a}, {b}))\n")
+    }
+
+    /// A program that prints how far a point is from another one, in distances of that one from the
+    /// mean; `None` for codes without a mean.
+    pub fn drift(&self, a: &super::Point, b: &super::Point) -> Option<String> {
+        if !self.psi || self.layers == 0 {
+            return None;
+        }
+        // Both in one space, whatever the edits made of the code.
+        let space = if self.space == Space::S { Space::S } else { Space::WPlus };
+        let [a, b] = [a, b].map(|p| self.expression(p, super::Words::Names));
+        let [a, b, mean] = [a, b, "mean_w()".to_owned()].map(|code| format!("to({space}, {code})"));
+        Some(format!("{ASIDE}print(norm({a} - {b}) / norm({b} - {mean}))\n"))
     }
 
     /// A program that shows another picture than the one now: a tile, or a state to compare with.
