@@ -238,7 +238,7 @@ mod tests {
             ("explore(w, along: \"age\")", "w direction(\"age\")"),
             (
                 "explore(w, along: [a*smile for a in 1..2])",
-                "w ([a * smile for a in 1..2])[0] ([a * smile for a in 1..2])[1]",
+                "w ([a*smile for a in 1..2])[0] ([a*smile for a in 1..2])[1]",
             ),
         ] {
             let found = asked(&format!("{before}{call}")).unwrap();

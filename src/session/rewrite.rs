@@ -47,7 +47,9 @@ pub(super) fn apply(source: &Source, text: &str, mut rewrites: Vec<Rewrite>) -> 
         let inside = |at: &usize| *at <= span.start && span.end <= at + text.len();
         let Some(at) = from.filter(inside).last() else { continue };
         let (start, end) = (span.start - at, span.end - at);
-        let alone = start == out.rfind("= ").map_or(0, |i| i + 2) && end == out.len();
+        let begins = start == 0 || out[..start].ends_with("= ");
+        let ends = matches!(out[end..].trim_start().chars().next(), None | Some('#'));
+        let alone = begins && ends && !out[..start].contains('(');
         let new = if alone { new } else { format!("({new})") };
         out.replace_range(start..end, &new);
     }
@@ -75,6 +77,7 @@ mod tests {
     fn a_call_becomes_the_edit() {
         for (text, call, wanted) in [
             ("  b = explore(w, along: smile)", "explore(w, along: smile)", "b = w + smile"),
+            ("b = explore(w)  # mine", "explore(w)", "b = w + smile  # mine"),
             ("show explore(w)  # mine", "explore(w)", "show (w + smile)  # mine"),
             ("b = w |> explore(smile)", "w |> explore(smile)", "b = w + smile"),
             ("explore(w)", "explore(w)", "w + smile"),
