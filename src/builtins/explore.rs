@@ -5,13 +5,14 @@ use crate::builtin::{
     Along, Args, Builtin, Category, CheckedCall, CodeType, Context, Example, Exploration, Kind,
     Param, Signature, Type,
 };
-use crate::direction;
+use crate::direction::{self, Forms};
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::lang::ast::{Expr, ExprKind, StmtKind};
 use crate::lang::parse;
 use crate::lang::span::Source;
 use crate::latent::Code;
 use crate::safe::Safe;
+use crate::space::lattice;
 use crate::value::{Loaded, Value, components};
 use std::sync::Arc;
 
@@ -112,21 +113,28 @@ fn written(args: &Args, name: &str) -> String {
     at.and_then(|i| args.written.get(i)?.first()).cloned().unwrap_or_default()
 }
 
-/// The generator's own directions that move the code, components last.
+/// The generator's own directions that move the code within its space, components last. One that
+/// needs a wider space would make another code of it, which other directions move in another way.
 pub fn usual(code: &Code, model: &Loaded) -> Result<Vec<Along>> {
     let of_set = components::names(&model.facts);
     let mut all = Vec::new();
     for name in model.facts.directions.keys().filter(|n| !of_set.contains(&n.as_str())) {
         let Some(forms) = model.direction(name, None)? else { continue };
-        if forms.moving(code.space).is_ok() {
+        if stays(code, &forms) {
             all.push(Along { written: format!("direction(\"{name}\")"), forms: Arc::new(forms) });
         }
     }
     // A generator without W or with classes has none; its seeds can be explored all the same.
     let found = model.components().unwrap_or_default().into_iter().take(COMPONENTS);
-    let moving = found.enumerate().filter(|(_, d)| d.moving(code.space).is_ok());
+    let moving = found.enumerate().filter(|(_, d)| stays(code, d));
     all.extend(moving.map(|(i, d)| Along { written: format!("pc[{i}]"), forms: Arc::new(d) }));
     Ok(all)
+}
+
+/// Whether a direction moves a code within its space.
+fn stays(code: &Code, forms: &Forms) -> bool {
+    let moved = forms.moving(code.space).map(|d| lattice::moved(code.space, d.space));
+    matches!(moved, Ok(Ok(space)) if space == code.space)
 }
 
 /// The expression of a text; `None` for one that is none.

@@ -197,6 +197,9 @@ impl Model {
                 self.edit(Some((row, Part::Amount, true)), |p| subject.drag(p, row, to));
             }
             Move::Release => self.run = None,
+            Move::Stroll => {
+                self.edit(Some((Row::At, Part::Amount, true)), |p| p.stroll(STRIDE));
+            }
             Move::Undo => self.step(true),
             Move::Redo => self.step(false),
             Move::Compare(to) => self.compare(to.min(1)),
@@ -239,7 +242,6 @@ impl Model {
                 }
             }
             Move::Seed(by) => subject.change(p, Row::Seed, by as f64),
-            Move::Stroll => p.stroll(STRIDE),
             Move::Walk => p.walk = p.walk.other(p.pins.len()),
             Move::Pin => pin(p),
             Move::Noise => {

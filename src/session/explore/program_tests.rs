@@ -91,3 +91,19 @@ fn a_script_defines_what_it_uses() {
     assert_eq!(lines[5], "edited = sample(seed: 0) + (0.5*age + 0.25*pc0)");
     assert_eq!(lines[6], "show render(edited)");
 }
+
+#[test]
+fn what_a_family_reads_besides_a_code_is_said_to_render() {
+    let mut s = subject("toy");
+    (s.transform, s.camera, s.classes) = (true, true, 3);
+    let mut p = point(&s);
+    (p.rotate, p.shift, p.yaw, p.pitch, p.class) = (15.0, [0.1, -0.2], 20.0, -5.0, 2);
+    let wanted =
+        "render(sample(seed: 0, class: 2), rotate: 15, yaw: 20, pitch: -5, shift: [0.1, -0.2])";
+    assert_eq!(s.picture(&p, Words::Names), wanted);
+    (s.transform, s.camera, s.classes) = (false, false, 0);
+    assert_eq!(s.picture(&p, Words::Names), "render(sample(seed: 0))");
+    let rows = s.rows();
+    use crate::session::explore::Row;
+    assert!(!rows.contains(&Row::Yaw) && !rows.contains(&Row::Class) && rows.contains(&Row::Psi));
+}

@@ -313,3 +313,42 @@ fn what_cannot_be_made_is_an_error_and_the_rest_goes_on() {
     model.make(Move::Undo);
     shown(&mut renderer, &model).unwrap();
 }
+
+#[test]
+fn a_generator_of_z_alone_has_its_seeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let toy = crate::generator::dcgan::Toy { base: [8, 8], ..Default::default() };
+    let arrays = toy.tensors(&candle_core::Device::Cpu).unwrap().into_iter().map(|(n, t)| {
+        let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        (n, crate::weights::Array::f32(t.dims(), values).unwrap())
+    });
+    let bytes = crate::weights::safetensors::write_f32(&arrays.collect(), None).unwrap();
+    let path = folder.path().join("plain.safetensors");
+    std::fs::write(&path, bytes).unwrap();
+    let state = state(&path.to_string_lossy());
+    let (subject, bound) = Subject::samples(&state).unwrap();
+    assert!(subject.axes.is_empty() && subject.layers == 0 && !subject.psi);
+    let mut renderer = Renderer::new(&state, bound).unwrap();
+    let mut model = Model::new(subject);
+    let begun = shown(&mut renderer, &model).unwrap();
+    for change in [Move::Stroll, Move::Seed(1), Move::Hold, Move::Layers, Move::Mix, Move::Noise] {
+        model.make(change);
+    }
+    assert!(program(&model).contains("sample(seed: 1)"), "{}", program(&model));
+    assert_ne!(shown(&mut renderer, &model).unwrap(), begun);
+    model.make(Move::Stroll);
+    assert!(program(&model).contains("slerp("));
+    shown(&mut renderer, &model).unwrap();
+}
+
+#[test]
+fn the_sliders_of_faces_are_summed_in_one_space() {
+    let subject = subject("faces");
+    let labels: Vec<&str> = subject.axes.iter().map(|a| a.label.as_str()).collect();
+    assert!(labels.contains(&"smile") && labels.contains(&"pc[0]"), "{labels:?}");
+    assert!(!labels.contains(&"weight"), "it is known in W+ alone");
+    assert!(subject.joint);
+    let yaw = &subject.axes[labels.iter().position(|l| *l == "yaw").unwrap()];
+    assert_eq!((yaw.step, yaw.unit), (2.5, "°"));
+    assert!(yaw.reach > 30.0);
+}

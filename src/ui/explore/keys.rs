@@ -9,6 +9,8 @@ use ratatui::layout::{Position, Rect};
 
 /// Part of a key press that a press with Shift is.
 const FINE: f64 = 0.2;
+/// Columns left of a track where a click chooses its row.
+const NAMES: u16 = 22;
 /// Key presses that a page is.
 const COARSE: f64 = 4.0;
 
@@ -29,7 +31,7 @@ pub(super) const HELP: [(&str, &str); 23] = [
     ("i", "pin the code here for a walk, or take its pin away"),
     ("x", "noise: const, none, random"),
     ("g", "the map: a grid of pictures over two directions"),
-    ("", "  arrows pan, + - zoom, x y turn, Enter takes the tile in the middle"),
+    ("", "  arrows pan, + - zoom, x y turn, Enter takes the middle tile"),
     ("s", "save the script that shows this picture"),
     ("q  Enter", "take this code and leave"),
     ("Esc", "leave with the code as it was"),
@@ -243,5 +245,5 @@ impl Explorer {
 
 /// Whether a click belongs to a track: its row, from the name at its left to its right end.
 fn grasps(track: Rect, at: Position) -> bool {
-    at.y == track.y && at.x < track.right().saturating_add(1) && at.x + 14 > track.x
+    at.y == track.y && at.x < track.right().saturating_add(1) && at.x + NAMES > track.x
 }

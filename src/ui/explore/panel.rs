@@ -1,15 +1,19 @@
 //! The panel of sliders.
 
 use super::Explorer;
-use crate::render::text::cut;
+use crate::render::text::{cut, width};
 use crate::session::explore::{Part, Row};
 use crate::ui::full::Canvas;
 use crate::ui::screen::{ACCENT, QUIET};
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
-/// Columns of a name, with the mark of the chosen row.
-const NAME: u16 = 13;
+/// Columns of a name with the mark of the chosen row, at least and at most.
+const NAME: [u16; 2] = [13, 24];
+/// Columns of a track, a value and the layers of a slider.
+const REST: u16 = 31;
+/// Columns of a slider's value, so that what comes after it is aligned.
+const VALUE: usize = 6;
 /// Columns of a track.
 pub(super) const TRACK: u16 = 13;
 
@@ -30,10 +34,14 @@ impl Explorer {
         let room = usize::from(area.height.max(1));
         self.first = self.first.clamp((chosen + 1).saturating_sub(room), chosen);
         self.first = self.first.min(rows.len().saturating_sub(room));
+        let names = rows.iter().map(|r| width(&self.model.subject.shown(self.model.now(), *r).0));
+        let longest = names.max().unwrap_or(0) as u16 + 3;
+        let most = area.width.saturating_sub(REST).clamp(NAME[0], NAME[1]);
+        let name = longest.clamp(NAME[0].min(most), most);
         let shown = rows.iter().enumerate().skip(self.first).take(room);
         for ((i, row), y) in shown.zip(area.top()..) {
             let line = Rect::new(area.x, y, area.width, 1);
-            self.row(canvas, line, (*row, i == chosen));
+            self.row(canvas, (line, name), (*row, i == chosen));
         }
         // Marks at the right edge say that there is more.
         let x = area.right().saturating_sub(1);
@@ -45,15 +53,20 @@ impl Explorer {
         }
     }
 
-    fn row(&mut self, canvas: &mut Canvas<'_>, line: Rect, (row, chosen): (Row, bool)) {
+    fn row(
+        &mut self,
+        canvas: &mut Canvas<'_>,
+        (line, columns): (Rect, u16),
+        (row, chosen): (Row, bool),
+    ) {
         let (name, value) = self.model.subject.shown(self.model.now(), row);
         let style = if chosen { accent().add_modifier(Modifier::BOLD) } else { Style::new() };
         let (mark, end) = (if chosen { "›" } else { " " }, line.right().saturating_sub(1));
         let room = |x: u16| end.saturating_sub(x);
         canvas.text((line.x, line.y), mark, style, room(line.x));
         let at = line.x + 2;
-        canvas.text((at, line.y), &cut(&name, usize::from(NAME) - 3), style, room(at));
-        let at = line.x + NAME;
+        canvas.text((at, line.y), &cut(&name, usize::from(columns) - 3), style, room(at));
+        let at = line.x + columns;
         let track = Rect::new(at, line.y, TRACK.min(room(at)), 1);
         self.tracks.push((track, row));
         let at = match self.model.subject.knob(self.model.now(), row) {
@@ -63,7 +76,10 @@ impl Explorer {
             }
             None => at,
         };
-        let value = self.value(row, value, chosen);
+        let mut value = self.value(row, value, chosen);
+        if matches!(row, Row::Axis(_)) {
+            value = format!("{value:<VALUE$}");
+        }
         let at = canvas.text((at, line.y), &value, style, room(at));
         self.extras(canvas, (at + 1, line.y), (row, chosen), end);
     }
