@@ -77,7 +77,8 @@ fn a_code_is_explored_from_the_command_line() {
     tmux.keys(&["Right", "Right", "Right", "Right"]);
     tmux.wait_for("+1.0");
     tmux.keys(&["Down", "Left", "h"]);
-    let shown = tmux.wait_for("hold");
+    // The held direction is projected out of the other one.
+    let shown = tmux.wait_for("⟂");
     assert!(shown.contains("-0.25"), "{shown}");
     tmux.wait_for("drift");
     tmux.keys(&["?"]);

@@ -20,7 +20,7 @@ pub(super) const HELP: [(&str, &str); 23] = [
     ("↑ ↓", "choose a row; click or drag a slider with the mouse"),
     ("0  Home", "the row back to its beginning; Backspace: all rows"),
     ("h", "hold: the other directions move with this one projected out"),
-    ("l", "what ← → change: the amount, the first layer, the last layer"),
+    ("l", "what ← → change: the amount, or the first and the last layer (@)"),
     ("a  b", "two states to compare; b begins as a copy of a"),
     ("v", "the picture now, before | now, or before the edits"),
     ("u  r", "take back a change, bring it back"),

@@ -8,18 +8,18 @@ use crate::ui::full::Canvas;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-/// Rows of a tile at least, and tiles in the height of the screen at most.
-const ROWS: [u16; 2] = [6, 5];
+/// Rows of a tile at least, with the gap below it.
+const ROWS: u16 = 7;
 
 impl Explorer {
     /// Draws the tiles that are done; the others stay empty until they are.
     pub(super) fn map(&mut self, canvas: &mut Canvas<'_>, area: Rect, like: &Raster) {
-        let height = (area.height / ROWS[1]).clamp(ROWS[0].min(area.height.max(1)), 24);
+        // As many tiles as are worth looking at, with one in the middle, as large as fits.
+        let down = odd(area.height / ROWS);
+        let height = (area.height / down).saturating_sub(1).max(1);
         let (width, height) = canvas.fit(like, (area.width, height));
         let (step_x, step_y) = (width + 2, height + 1);
-        let odd =
-            |n: u16| usize::from(if n.is_multiple_of(2) { n.saturating_sub(1) } else { n }.max(1));
-        self.window = (odd(area.width / step_x), odd(area.height / step_y));
+        self.window = (usize::from(odd(area.width / step_x)), usize::from(down));
         let [cx, cy] = [area.x + area.width / 2, area.y + area.height / 2].map(i32::from);
         for tile in Map::tiles(self.window.0, self.window.1) {
             let x = cx + tile[0] as i32 * i32::from(step_x) - i32::from(width / 2);
@@ -51,6 +51,11 @@ impl Explorer {
         let step = self.model.map.spacing(subject, 0);
         format!("→ {} · ↑ {} · {step:.3} a tile", words[0], words[1])
     }
+}
+
+/// The number, or the odd one below it; at least 1.
+fn odd(n: u16) -> u16 {
+    n.saturating_sub(u16::from(n.is_multiple_of(2))).max(1)
 }
 
 /// Brackets around the tile in the middle.

@@ -137,7 +137,7 @@ impl Explorer {
                     quiet()
                 }
             };
-            put("layers ", quiet());
+            put("@ ", quiet());
             put(&all.start.to_string(), lit(Part::From));
             put("–", quiet());
             put(&(all.end - 1).to_string(), lit(Part::To));

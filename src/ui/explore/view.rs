@@ -11,7 +11,7 @@ use ratatui::style::{Modifier, Style};
 use std::sync::Arc;
 
 /// Columns that the panel needs.
-const PANEL: u16 = 37;
+const PANEL: u16 = 38;
 /// Columns below which picture and panel are above each other.
 const NARROW: u16 = 60;
 /// Columns of the help.
