@@ -3,6 +3,7 @@
 mod bench;
 mod convert;
 mod doctor;
+mod explore;
 mod export;
 mod info;
 mod models;
@@ -173,6 +174,12 @@ enum Command {
         #[arg(long = "to", id = "form", value_name = "FORM")]
         form: Option<String>,
     },
+    /// Sliders for a code: move it along directions, walk, mix, compare; needs a terminal.
+    #[command(after_help = explore::HELP)]
+    Explore {
+        /// A code, a picture (it is inverted first), or a generator; samples unless given.
+        what: Option<PathBuf>,
+    },
     /// Invert pictures, several together; with --out, save codes and reconstructions.
     Invert {
         /// The pictures.
@@ -275,6 +282,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
             shortcuts::invert(&common, &images, &shortcuts::How { space, method, steps })
         }
         Some(Command::Compare { target, others }) => shortcuts::compare(&common, &target, &others),
+        Some(Command::Explore { what }) => explore::explore(&common, what.as_deref()),
         Some(Command::Models { which: None }) => models::models(&common),
         Some(Command::Models { which: Some(models::Which::Get { name }) }) => {
             models::get(&common, &name)

@@ -7,6 +7,7 @@
 mod cells;
 mod effect;
 mod event;
+pub mod explore;
 mod handle;
 mod journal;
 mod kept;
@@ -14,13 +15,14 @@ mod log;
 mod reactive;
 pub mod recall;
 mod record;
+mod rewrite;
 pub mod script;
 mod sessions;
 mod snapshot;
 mod values;
 mod worker;
 
-pub use event::{Event, Given, Reply, Request, Resumed, Setting};
+pub use event::{Chosen, Event, Given, Reply, Request, Resumed, Setting};
 pub use handle::{Session, Start};
 pub use journal::{Journal, Reading, read_journal};
 pub use kept::Kept;

@@ -9,6 +9,7 @@ use super::context::{context, slice};
 use super::docs::signature;
 use super::line::{Assist, Candidate};
 use super::words::Words;
+use crate::builtins;
 use crate::error::Span;
 use crate::lang::lex::{self, Token, TokenKind};
 use crate::render::text::{cut, one_line};
@@ -143,6 +144,9 @@ impl Language {
         }
         if known(word) {
             return "";
+        }
+        if builtins::find(word).is_some_and(|b| b.signature.is_bare()) {
+            return CALLED;
         }
         let choice = context(line, tokens[i].span.start)
             .call

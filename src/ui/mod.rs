@@ -12,6 +12,7 @@ mod complete;
 mod context;
 mod docs;
 pub mod doctor;
+pub mod explore;
 mod format;
 pub mod full;
 mod help;
