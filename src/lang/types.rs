@@ -583,6 +583,13 @@ pub struct Signature {
     pub infer: Infer,
 }
 
+impl Signature {
+    /// Whether the function takes nothing. Its name alone is then a call: `pc[0]` is `pc()[0]`.
+    pub fn is_bare(&self) -> bool {
+        self.params.is_empty()
+    }
+}
+
 /// The checker's access to generators: it learns facts about them and never sees a tensor.
 pub trait Generators: fmt::Debug {
     /// Facts about the generator that `load` takes by this name or path.
