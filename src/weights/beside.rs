@@ -17,8 +17,11 @@ const HUGGING_FACE: &str = "-pytorch_model";
 fn places(path: &Path) -> Vec<PathBuf> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let named = stem.strip_suffix(HUGGING_FACE).unwrap_or(&stem);
+    // Keras: the model as JSON in one file, its weights in another.
+    let model = ["_weights", ".weights", "-weights"].iter().find_map(|end| stem.strip_suffix(end));
     let names = [
         format!("{stem}.json"),
+        format!("{}.json", model.unwrap_or(&stem)),
         format!("{named}-config.json"),
         "config.json".to_owned(),
         ".config.json".to_owned(),
@@ -66,6 +69,10 @@ mod tests {
         assert_eq!(of("deep-128-pytorch_model.bin"), (Json::Null, None));
         write(".config.json", r#"{"a": 1}"#);
         assert_eq!(of("model_3.pt"), (json!({"a": 1}), None));
+        write("gen.json", r#"{"a": 3}"#);
+        for weights in ["gen_weights.hdf5", "gen.weights.h5", "gen.h5"] {
+            assert_eq!(of(weights), (json!({"a": 3}), None), "{weights}");
+        }
         write("deep-128-config.json", r#"{"a": 2}"#);
         assert_eq!(of("deep-128-pytorch_model.bin").0, json!({"a": 2}));
         assert_eq!(of("deep-128.bin").0, json!({"a": 2}));
