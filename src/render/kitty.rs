@@ -165,6 +165,15 @@ impl ImageSink for Kitty {
     fn columns(&self, picture: &Raster) -> (u16, u16) {
         pixel_columns(picture, self.cell)
     }
+
+    fn scrolls(&self) -> bool {
+        self.passthrough
+    }
+
+    fn wipe(&mut self, out: &mut dyn Write) -> Result<()> {
+        // `d=a` deletes the placements on the screen only; pictures in the scrollback stay.
+        self.command(out, "a=d,d=a,q=2", "")
+    }
 }
 
 /// Rows of placeholder characters. Their colour is the id; two marks on the first character of a
