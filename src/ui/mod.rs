@@ -5,6 +5,7 @@
 //! and prints; a [`Terminal<Live>`](terminal::Live) borrows it, draws, and returns it in its
 //! previous state. All output goes through one [`Screen`].
 
+mod ascii;
 pub mod assist;
 mod commands;
 mod complete;
@@ -12,10 +13,12 @@ mod context;
 mod docs;
 pub mod doctor;
 mod format;
+mod glossary;
 mod help;
 mod history;
 mod inline;
 pub mod line;
+mod listing;
 pub mod live;
 mod pace;
 pub mod plain;
