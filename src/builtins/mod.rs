@@ -7,6 +7,7 @@ mod direction;
 #[cfg(test)]
 mod dummy_builtin;
 mod examples;
+pub mod explore;
 mod grid;
 mod identity;
 mod image;
@@ -29,6 +30,7 @@ mod ms_ssim;
 mod mse;
 mod norm;
 mod path;
+mod pc;
 mod perceptual;
 mod print;
 mod psnr;
@@ -55,6 +57,7 @@ pub const ALL: &[&Builtin] = &[
     &direction::BUILTIN,
     #[cfg(test)]
     &dummy_builtin::BUILTIN,
+    &explore::BUILTIN,
     &grid::BUILTIN,
     &identity::BUILTIN,
     &image::BUILTIN,
@@ -77,6 +80,7 @@ pub const ALL: &[&Builtin] = &[
     &mse::BUILTIN,
     &norm::BUILTIN,
     &path::BUILTIN,
+    &pc::BUILTIN,
     &perceptual::BUILTIN,
     &print::BUILTIN,
     &psnr::BUILTIN,

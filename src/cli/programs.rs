@@ -11,6 +11,7 @@ use crate::render::json::diagnostics;
 use crate::render::{Block, Diagnostic, Symbols};
 use crate::safe::Safe;
 use crate::store::{Disk, config_folder, open_regular, write_atomic};
+use crate::ui::notebook::{NotebookOptions, folder_of};
 use crate::ui::repl::{ReplOptions, Resume};
 use crate::ui::runner::{Runner, complain};
 use crate::ui::{Keys, Verbosity, run_plain};
@@ -162,6 +163,26 @@ fn init(state: &mut State) {
         *state = before;
         complain(&source, &e, super::terminal_stderr());
     }
+}
+
+/// `gannet open`
+pub fn notebook(common: &Common, file: &Path, vi: bool) -> Result<u8> {
+    let mut options = options(common, true);
+    if common.out.is_none() {
+        // What a notebook saves lies beside it.
+        options.out = folder_of(file);
+    }
+    let Opened { state, terminal, painter, typed, .. } = super::open(common, options)?;
+    crate::ui::notebook::open(NotebookOptions {
+        file: file.to_owned(),
+        state,
+        model: common.model.clone(),
+        terminal,
+        probed: painter.terminal,
+        typed,
+        sessions: crate::store::session_folder(),
+        keys: if vi { Keys::Vi } else { Keys::Emacs },
+    })
 }
 
 /// The prompt.

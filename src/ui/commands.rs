@@ -30,6 +30,8 @@ pub(super) enum Command {
     /// The cell, the latest one without a number; and the width of its pictures in columns.
     Redraw(Option<u64>, Option<u16>),
     Zoom(Option<u64>),
+    /// The names whose pictures are compared on the full screen; none: the last inversion.
+    View(Vec<String>),
     Sessions,
     Resume(Option<String>),
     Quit,
@@ -47,7 +49,7 @@ const fn entry(name: &'static str, usage: &'static str, about: &'static str) -> 
 }
 
 /// All commands, in the order of help.
-pub(super) const ALL: [Entry; 18] = [
+pub(super) const ALL: [Entry; 19] = [
     entry(":help", ":help", "this help; ?name explains a function, ? lists them all"),
     entry(
         ":undo",
@@ -82,6 +84,12 @@ pub(super) const ALL: [Entry; 18] = [
         "draws the results of cell N, or the last, again; W columns wide",
     ),
     entry(":zoom", ":zoom [N]", "draws the pictures of cell N, or the last, as large as fits"),
+    entry(
+        ":view",
+        ":view [NAME, …]",
+        "pictures on the full screen: an inversion, the last one by itself; or a picture and what \
+         to compare with it",
+    ),
     entry(":sessions", ":sessions", "the sessions kept on this machine"),
     entry(":resume", ":resume [SESSION]", "continues another session; without a name, the latest"),
     entry(":quit", ":quit", "ends; the session is kept (also Ctrl-D)"),
@@ -163,6 +171,9 @@ pub(super) fn parse(line: &str) -> Result<Command> {
             "" => Command::Zoom(None),
             n => Command::Zoom(Some(n.parse().map_err(|_| no_cell(n, ":zoom 3"))?)),
         },
+        ":view" => Command::View(
+            argument.split([',', ' ']).filter(|n| !n.is_empty()).map(str::to_owned).collect(),
+        ),
         ":sessions" => Command::Sessions,
         ":resume" => Command::Resume(optional),
         ":quit" | ":q" => Command::Quit,
