@@ -112,7 +112,7 @@ impl Compositor {
         let free = |x, y| covered.iter().all(|c| !c.contains(Position::new(x, y)));
         self.pictures.cells(&mut out, &mut next, &placed, &free)?;
         self.painted = vec![false; usize::from(area.width) * usize::from(area.height)];
-        if !self.pictures.are_cells() {
+        if self.pictures.paint_over() {
             for p in placed.iter().flat_map(|p| p.area().positions()) {
                 self.painted[next.index_of(p.x, p.y)] = true;
             }

@@ -122,6 +122,11 @@ impl Pictures {
         }
     }
 
+    /// Whether pictures are painted over cells, which are then blank.
+    pub(super) fn paint_over(&self) -> bool {
+        matches!(self.way, Way::Pixels(_))
+    }
+
     /// Whether pictures of this kind can be covered in part: they are cells themselves.
     pub(super) fn are_cells(&self) -> bool {
         match &self.way {

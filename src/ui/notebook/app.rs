@@ -13,6 +13,7 @@ use crate::ui::Colour;
 use crate::ui::assist::Language;
 use crate::ui::full::{Change, Image, control};
 use crate::ui::line::{Assist, Candidate};
+use crate::ui::signals::{Signals, Watching};
 use crate::ui::view::View;
 use crate::ui::words::Words;
 use crossterm::event::{
@@ -89,6 +90,9 @@ pub struct NotebookApp {
     pub(super) change: Change,
     /// `d` was pressed once.
     pressed: Option<char>,
+    /// The signals of the process, which give running work time to end; `None` in tests.
+    signals: Option<&'static Signals>,
+    watching: Option<Watching>,
     pub(super) leaving: bool,
     pub(super) ending: bool,
 }
@@ -126,9 +130,16 @@ impl NotebookApp {
             about,
             change: Change::All,
             pressed: None,
+            signals: None,
+            watching: None,
             leaving: false,
             ending: false,
         }
+    }
+
+    /// Gives running work the time that signals leave it.
+    pub fn heed(&mut self, signals: &'static Signals) {
+        self.signals = Some(signals);
     }
 
     /// The notebook.
@@ -663,11 +674,15 @@ impl NotebookApp {
     /// Follows the running cell.
     pub(super) fn follow_run(&mut self) {
         let Some(running) = self.notebook.running() else {
-            self.live = None;
+            (self.live, self.watching) = (None, None);
             return;
         };
         let fresh = self.live.as_ref().is_none_or(|l| l.id != running.id);
         if fresh {
+            // The old one goes first: going, it takes the control of its run away.
+            self.watching = None;
+            let control = self.notebook.session.control();
+            self.watching = self.signals.zip(control).map(|(s, c)| s.watch(c, false));
             let view = View::new(&running.title, self.colour);
             self.live =
                 Some(Live { id: running.id, view, begun: Instant::now(), reports: 0, shown: None });

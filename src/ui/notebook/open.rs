@@ -57,6 +57,7 @@ pub fn open(options: NotebookOptions) -> Result<u8> {
     let colour = terminal.colour();
     terminal.type_ahead(&String::from_utf8_lossy(&typed));
     let mut app = NotebookApp::new(notebook, before, (colour, keys == Keys::Vi), about);
+    app.heed(terminal.line().signals());
     let ran = {
         let mut full = terminal.full(&probed)?;
         run(&mut app, &mut full)

@@ -162,26 +162,28 @@ impl Vi {
     fn selected(&mut self, editor: &mut Editor, c: char, lines: bool) -> bool {
         match c {
             'd' | 'x' | 'y' | 'c' => {
+                self.state = State::Normal;
                 if lines {
-                    let (from, to) =
-                        editor.selection().unwrap_or((editor.place().at, editor.place().at));
-                    let (from, to) =
-                        (text::line_start(editor.text(), from), text::line_end(editor.text(), to));
+                    let at = editor.place().at;
+                    let (from, to) = editor.selection().unwrap_or((at, at));
+                    let from = text::line_start(editor.text(), from);
+                    let to = text::line_end(editor.text(), to);
                     editor.jump(Place { at: from, ..editor.place() });
-                    editor.select_to(to);
+                    self.lines(editor, if c == 'x' { 'd' } else { c }, (from, to));
+                    return true;
+                }
+                editor.go(Move::Right, true);
+                self.by_lines = false;
+                if c == 'y' {
+                    editor.copy();
+                    let from = editor.selection().map_or(editor.place().at, |s| s.0);
+                    editor.jump(Place { at: from, ..editor.place() });
                 } else {
-                    editor.go(Move::Right, true);
+                    editor.cut();
                 }
-                self.by_lines = lines;
-                match c {
-                    'y' => {
-                        editor.copy();
-                        let from = editor.selection().map_or(editor.place().at, |s| s.0);
-                        editor.jump(Place { at: from, ..editor.place() });
-                    }
-                    _ => editor.cut(),
+                if c == 'c' {
+                    self.state = State::Insert;
                 }
-                self.state = if c == 'c' { State::Insert } else { State::Normal };
                 true
             }
             'v' | 'V' => {
