@@ -52,7 +52,7 @@ struct Cli {
     #[arg(long, value_name = "SESSION", num_args = 0..=1, default_missing_value = "")]
     resume: Option<String>,
     /// Edit with the keys of vi.
-    #[arg(long)]
+    #[arg(long, global = true)]
     vi: bool,
 }
 
@@ -123,6 +123,12 @@ enum Command {
         /// Another value of a parameter.
         #[arg(long, value_name = "NAME=VALUE")]
         set: Vec<String>,
+    },
+    /// Edit and run a notebook on the whole screen.
+    #[command(after_help = OPEN_HELP)]
+    Open {
+        /// The notebook; a new one when there is no such file.
+        file: PathBuf,
     },
     /// Check programs without running them.
     Check {
@@ -211,6 +217,10 @@ enum Command {
     },
 }
 
+const OPEN_HELP: &str = "A notebook is a plain text file: #%% begins a code cell, #%% md a text \
+    cell. Results are kept in FILE.gnt.outputs and shown at once; nothing runs by itself. \
+    ? shows the keys, --vi gives those of vi. Without a screen: gannet run FILE.gnt";
+
 /// Runs the program with these arguments and gives its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     crate::tensor::own_threads_only();
@@ -250,6 +260,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         None => programs::repl(&common, cli.resume, cli.vi),
         Some(Command::Run { file, set }) => programs::run(&common, &file, &set),
         Some(Command::Eval { code, set }) => programs::eval(&common, code, &set),
+        Some(Command::Open { file }) => programs::notebook(&common, &file, cli.vi),
         Some(Command::Check { files }) => programs::check(&common, &files),
         Some(Command::Fmt { files, check }) => programs::fmt(&files, check),
         Some(Command::Info { model, tensors }) => info::info(&common, &model, tensors),

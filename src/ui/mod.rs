@@ -19,6 +19,7 @@ mod history;
 mod inline;
 pub mod line;
 pub mod live;
+pub mod notebook;
 mod pace;
 mod pen;
 pub mod plain;

@@ -2,6 +2,7 @@
 
 use crate::image::Raster;
 use crate::render::ImageSink;
+use crate::render::sink::fit_size;
 use crate::render::text::printable;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -59,6 +60,7 @@ pub struct Canvas<'a> {
     /// The text.
     pub buffer: &'a mut Buffer,
     sink: &'a dyn ImageSink,
+    cell: (u16, u16),
     placed: Vec<Visible>,
     covered: Vec<Rect>,
     cursor: Option<Position>,
@@ -76,10 +78,16 @@ pub(super) struct Drawn {
 }
 
 impl<'a> Canvas<'a> {
-    pub(super) fn new(buffer: &'a mut Buffer, sink: &'a dyn ImageSink, ready: bool) -> Self {
+    /// `cell` is the size of a cell in pixels.
+    pub(super) fn new(
+        buffer: &'a mut Buffer,
+        (sink, cell): (&'a dyn ImageSink, (u16, u16)),
+        ready: bool,
+    ) -> Self {
         Self {
             buffer,
             sink,
+            cell,
             placed: Vec::new(),
             covered: Vec::new(),
             cursor: None,
@@ -111,7 +119,16 @@ impl<'a> Canvas<'a> {
     /// The size of a picture in a room of columns and rows: as large as fits, with its aspect
     /// ratio.
     pub fn fit(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16) {
-        self.sink.cells(picture, room)
+        self.fit_size((picture.width, picture.height), room)
+    }
+
+    /// As [`Canvas::fit`], for a picture of so many pixels.
+    pub fn fit_size(&self, pixels: (usize, usize), room: (u16, u16)) -> (u16, u16) {
+        if self.describes() {
+            return (room.0.max(1), 1);
+        }
+        // In tmux, rows of placeholders have numbers up to 64.
+        fit_size(pixels, self.cell, (room.0.min(64), room.1.min(64)))
     }
 
     /// Whether a line of text describes each picture.
@@ -187,7 +204,7 @@ mod tests {
     fn a_picture_is_clipped_on_every_side() {
         let image = Image::new(Raster::filled(8, 8, &[1, 2, 3]).unwrap());
         let mut buffer = Buffer::empty(Rect::new(0, 0, 20, 10));
-        let mut canvas = Canvas::new(&mut buffer, &Described, true);
+        let mut canvas = Canvas::new(&mut buffer, (&Described, (8, 16)), true);
         let clip = Rect::new(2, 1, 10, 6);
         for at in [(4, 2), (-1, -2), (10, 5), (12, 1), (0, 7), (-9, 0), (i32::MIN / 2, 0)] {
             canvas.picture(&image, at, (6, 4), clip);
@@ -206,7 +223,7 @@ mod tests {
     #[test]
     fn text_stays_on_the_screen_and_is_safe() {
         let mut buffer = Buffer::empty(Rect::new(0, 0, 6, 2));
-        let mut canvas = Canvas::new(&mut buffer, &Described, true);
+        let mut canvas = Canvas::new(&mut buffer, (&Described, (8, 16)), true);
         assert_eq!(canvas.text((1, 0), "a\u{1b}[2J", Style::new(), 99), 6);
         assert_eq!(canvas.text((9, 9), "far", Style::new(), 9), 9);
         canvas.text((0, 1), "顔顔顔顔", Style::new(), 3);

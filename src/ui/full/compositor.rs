@@ -91,7 +91,7 @@ impl Compositor {
     ) -> Result<Frame> {
         let area = Rect::new(0, 0, columns.max(1), rows.max(1));
         let mut next = Buffer::empty(area);
-        let mut canvas = Canvas::new(&mut next, &*self.pictures.sink, ready);
+        let mut canvas = Canvas::new(&mut next, (&*self.pictures.sink, self.pictures.cell), ready);
         draw(&mut canvas);
         let drawn = canvas.done();
         next.content.iter_mut().for_each(|cell| self.fade(cell));
@@ -112,7 +112,7 @@ impl Compositor {
         let free = |x, y| covered.iter().all(|c| !c.contains(Position::new(x, y)));
         self.pictures.cells(&mut out, &mut next, &placed, &free)?;
         self.painted = vec![false; usize::from(area.width) * usize::from(area.height)];
-        if !self.pictures.are_cells() {
+        if self.pictures.paint_over() {
             for p in placed.iter().flat_map(|p| p.area().positions()) {
                 self.painted[next.index_of(p.x, p.y)] = true;
             }

@@ -32,7 +32,7 @@ const BUDGET: usize = 48 << 20;
 pub(super) struct Pictures {
     /// Sizes pictures.
     pub(super) sink: Box<dyn ImageSink>,
-    cell: (u16, u16),
+    pub(super) cell: (u16, u16),
     colours: Colours,
     way: Way,
     /// What is on the screen.
@@ -120,6 +120,11 @@ impl Pictures {
             Way::Pixels(_) => true,
             _ => false,
         }
+    }
+
+    /// Whether pictures are painted over cells, which are then blank.
+    pub(super) fn paint_over(&self) -> bool {
+        matches!(self.way, Way::Pixels(_))
     }
 
     /// Whether pictures of this kind can be covered in part: they are cells themselves.

@@ -34,6 +34,8 @@ struct Screen {
     cells: BTreeMap<(u16, u16), Shown>,
     at: (u16, u16),
     pen: String,
+    /// Parameters in force: foreground, background, attributes.
+    ink: [String; 3],
     /// kitty's pictures: id → data.
     pictures: BTreeMap<u32, String>,
     /// Data of a picture whose chunks are still coming.
@@ -141,8 +143,7 @@ impl Screen {
                 let (row, column) = parameters.split_once(';').unwrap();
                 self.at = (column.parse::<u16>().unwrap() - 1, row.parse::<u16>().unwrap() - 1);
             }
-            (b'm', "0" | "") => self.pen.clear(),
-            (b'm', _) => self.pen = format!("{}[{parameters}]", self.pen),
+            (b'm', _) => self.style(parameters),
             (b'J', "2") => {
                 self.cells.clear();
                 self.placements.clear();
@@ -151,6 +152,31 @@ impl Screen {
             (b'h' | b'l', "?2026" | "?25") => {}
             _ => panic!("CSI {parameters} {}", char::from(end)),
         }
+    }
+
+    /// Takes the parameters of one SGR sequence.
+    fn style(&mut self, parameters: &str) {
+        let all: Vec<&str> = parameters.split(';').collect();
+        let mut at = 0;
+        while at < all.len() {
+            let count = match all[at..] {
+                ["38" | "48", "2", ..] => 5,
+                ["38" | "48", ..] => 3,
+                _ => 1,
+            };
+            let own = all[at..at + count].join(";");
+            match all[at] {
+                "0" | "" => self.ink = Default::default(),
+                "38" => self.ink[0] = own,
+                "48" => self.ink[1] = own,
+                "39" => self.ink[0].clear(),
+                "49" => self.ink[1].clear(),
+                _ => self.ink[2] = format!("{},{own}", self.ink[2]),
+            }
+            at += count;
+        }
+        self.pen =
+            if self.ink.iter().all(String::is_empty) { String::new() } else { self.ink.join("|") };
     }
 
     fn graphics(&mut self, body: &str) {
@@ -193,7 +219,7 @@ impl Screen {
         cells.retain(|_, cell| *cell != blank());
         for cell in cells.values_mut().filter(|c| c.0.starts_with('\u{10eeee}')) {
             // The colour is the picture's number; its data is what is seen.
-            let mut colour = cell.1.trim_matches(['[', ']']).split(';').skip(2);
+            let mut colour = cell.1.split('|').next().unwrap().split(';').skip(2);
             let id = [(); 3].map(|()| colour.next().unwrap().parse::<u8>().unwrap());
             let id = u32::from_be_bytes([0, id[0], id[1], id[2]]);
             cell.1 = self.pictures[&id].clone();

@@ -1,0 +1,28 @@
+//! The full-screen notebook: cells of text and code in a plain file, with their results between
+//! them.
+//!
+//! The model knows no terminal: `document` (the file as cells), `editor` (cursor, undo, search),
+//! `outputs` and `file` (the disk), `model` (what is stale, and the session that runs cells).
+//! `app` takes keys, `layout` and `view` draw.
+
+mod app;
+mod checker;
+mod document;
+mod editor;
+mod file;
+mod layout;
+mod model;
+mod open;
+mod outputs;
+mod play;
+mod screen;
+mod text;
+mod vi;
+mod view;
+
+pub use app::NotebookApp;
+pub use model::Notebook;
+pub use open::{NotebookOptions, folder_of, open};
+
+#[cfg(test)]
+mod tests;
