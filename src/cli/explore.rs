@@ -120,9 +120,7 @@ fn named(path: &Path) -> Result<What> {
     }
     let file: PathBuf = shelf::generator(path);
     let opened = weights::open(&file, &LIMITS)?;
-    let family = registry::name(opened.weights.list());
-    let runs = family.is_some_and(|name| registry::FAMILIES.iter().any(|f| f.name == name));
-    if runs {
+    if registry::find(opened.weights.list()).is_some() {
         Ok(What::Model(text.to_owned()))
     } else {
         Ok(What::Code(format!("latent({})", quoted(text))))

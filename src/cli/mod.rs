@@ -4,6 +4,7 @@ mod bench;
 mod convert;
 mod doctor;
 mod explore;
+mod export;
 mod info;
 mod models;
 mod programs;
@@ -130,6 +131,14 @@ enum Command {
         /// The notebook; a new one when there is no such file.
         file: PathBuf,
     },
+    /// Write a notebook or a session as a report: .html, .md or .ipynb. Nothing runs.
+    Export {
+        /// A notebook, a journal, or the name of a session; `latest` is the last one.
+        from: PathBuf,
+        /// The report; its ending says the format.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
     /// Check programs without running them.
     Check {
         /// The programs.
@@ -185,12 +194,13 @@ enum Command {
         #[arg(long)]
         steps: Option<usize>,
     },
-    /// Two pictures, their difference, and every metric.
+    /// Compare pictures with a target: on the full screen, or as numbers in a pipe.
     Compare {
-        /// The first.
-        a: PathBuf,
-        /// The second.
-        b: PathBuf,
+        /// The target.
+        target: PathBuf,
+        /// The pictures to compare with it.
+        #[arg(required = true)]
+        others: Vec<PathBuf>,
     },
     /// List generators: built in, in your model folders, and public ones with how to get them.
     #[command(after_help = models::HELP)]
@@ -261,6 +271,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Run { file, set }) => programs::run(&common, &file, &set),
         Some(Command::Eval { code, set }) => programs::eval(&common, code, &set),
         Some(Command::Open { file }) => programs::notebook(&common, &file, cli.vi),
+        Some(Command::Export { from, output }) => export::export(&from, &output),
         Some(Command::Check { files }) => programs::check(&common, &files),
         Some(Command::Fmt { files, check }) => programs::fmt(&files, check),
         Some(Command::Info { model, tensors }) => info::info(&common, &model, tensors),
@@ -270,8 +281,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Invert { images, space, method, steps }) => {
             shortcuts::invert(&common, &images, &shortcuts::How { space, method, steps })
         }
+        Some(Command::Compare { target, others }) => shortcuts::compare(&common, &target, &others),
         Some(Command::Explore { what }) => explore::explore(&common, what.as_deref()),
-        Some(Command::Compare { a, b }) => shortcuts::compare(&common, &a, &b),
         Some(Command::Models { which: None }) => models::models(&common),
         Some(Command::Models { which: Some(models::Which::Get { name }) }) => {
             models::get(&common, &name)

@@ -18,8 +18,8 @@ pub use conditional::{Conditioned, conditional};
 pub use forms::{Forms, cosines_of};
 pub use principal::{Component, principal};
 pub use read::{
-    Arrays, DEVIATIONS, Facts, Form, Source, component_stats, components, form, from_array,
-    from_arrays, spaces_for, split,
+    Arrays, DEVIATIONS, Facts, Form, Source, component_stats, components, equal_rows, form,
+    from_array, from_arrays, spaces_for, split,
 };
 
 #[cfg(test)]

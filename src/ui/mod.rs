@@ -7,6 +7,7 @@
 
 pub mod assist;
 mod commands;
+pub mod compare;
 mod complete;
 mod context;
 mod docs;

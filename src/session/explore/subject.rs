@@ -121,7 +121,7 @@ impl Subject {
             axes.push(axis(term, moving));
         }
         let layered = matches!(code.space, Space::W | Space::WPlus | Space::S);
-        let scaled = matches!(g.prior(), Prior::Scaled { .. });
+        let scaled = matches!(g.spec().prior, Prior::Scaled { .. });
         let mean = layered && g.mean(Space::W).is_some();
         let (inputs, usual) = (g.spec().inputs, facts.dims().usual());
         Ok(Self {
