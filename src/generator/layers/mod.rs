@@ -21,7 +21,7 @@ pub(super) use gates::{glu, swish};
 pub(super) use mapping::{Mapping, MappingSizes};
 pub(super) use mean::mean_of_mapping;
 pub(super) use noise::{Drawn, NoiseMaps};
-pub(super) use reader::{Named, Reader, with_variables};
+pub(super) use reader::{Named, Parameters, Reader, with_variables};
 pub(super) use resample::{bilinear2, blur};
 pub(super) use spectral::Spectral;
 pub(super) use styles::styles_of;
