@@ -294,7 +294,7 @@ impl Weights {
     pub fn fingerprint(&self) -> Result<String> {
         // One thread reads and checks a tensor while another hashes the one before.
         std::thread::scope(|scope| {
-            let (send, read) = mpsc::sync_channel::<(&String, Array)>(1);
+            let (send, read) = mpsc::sync_channel::<(&String, Array)>(0);
             let hasher = scope.spawn(move || {
                 let mut hash = Sha256::new();
                 read.iter().for_each(|(name, array)| add(&mut hash, name, &array));

@@ -203,12 +203,7 @@ impl ToRgb {
 impl ToRgb {
     /// The layer in the engine's form.
     fn plain(&self) -> RgbConv<'_> {
-        RgbConv {
-            weight: &self.tensor,
-            bias: &self.bias,
-            gain: self.gain,
-            clamp: self.clamp,
-        }
+        RgbConv { weight: &self.tensor, bias: &self.bias, gain: self.gain, clamp: self.clamp }
     }
 }
 
