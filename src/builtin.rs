@@ -95,6 +95,37 @@ pub trait Output {
         let _ = line;
         Ok(())
     }
+    /// Lets the user change a code and gives the one that was chosen; `None` where there is no
+    /// screen to do it on.
+    ///
+    /// # Errors
+    /// When the screen fails, and for a call that cannot be recorded.
+    fn explore(&mut self, what: Exploration) -> Result<Option<Code>> {
+        let _ = what;
+        Ok(None)
+    }
+}
+
+/// The subject of a call of `explore`.
+#[derive(Clone, Debug)]
+pub struct Exploration {
+    /// The code to begin with.
+    pub code: Code,
+    /// The code as written in the program.
+    pub written: String,
+    /// The directions to move it along.
+    pub along: Vec<Along>,
+    /// The call in its program.
+    pub span: Span,
+}
+
+/// A direction of an [`Exploration`].
+#[derive(Clone, Debug)]
+pub struct Along {
+    /// An expression for it, in the names of the program.
+    pub written: String,
+    /// The direction.
+    pub forms: Arc<Forms>,
 }
 
 /// Environment of a built-in function.

@@ -7,6 +7,7 @@ mod direction;
 #[cfg(test)]
 mod dummy_builtin;
 mod examples;
+pub mod explore;
 mod grid;
 mod identity;
 mod image;
@@ -24,6 +25,7 @@ mod ms_ssim;
 mod mse;
 mod norm;
 mod path;
+mod pc;
 mod perceptual;
 mod print;
 mod psnr;
@@ -49,6 +51,7 @@ pub const ALL: &[&Builtin] = &[
     &direction::BUILTIN,
     #[cfg(test)]
     &dummy_builtin::BUILTIN,
+    &explore::BUILTIN,
     &grid::BUILTIN,
     &identity::BUILTIN,
     &image::BUILTIN,
@@ -66,6 +69,7 @@ pub const ALL: &[&Builtin] = &[
     &mse::BUILTIN,
     &norm::BUILTIN,
     &path::BUILTIN,
+    &pc::BUILTIN,
     &perceptual::BUILTIN,
     &print::BUILTIN,
     &psnr::BUILTIN,

@@ -37,11 +37,15 @@ pub const LABELS: Param = Param::optional(
 )
 .named();
 
-/// Refuses a file of labels that does not exist.
+/// Refuses labels and classes that cannot be meant.
 ///
 /// # Errors
-/// When a constant path leads to no file, and none is written before.
-pub fn check_labels(call: &CheckedCall<'_>) -> Result<()> {
+/// When a constant path of labels leads to no file and none is written before; and, of a known
+/// generator, when it has no classes, or a constant class is none of them.
+pub fn check_condition(call: &CheckedCall<'_>, model: Option<&ModelFacts>) -> Result<()> {
+    if let Some(model) = model {
+        check_class(call, model)?;
+    }
     let (Some(arg), Some(Const::Text(path))) = (call.arg("labels"), call.value("labels")) else {
         return Ok(());
     };
@@ -53,24 +57,44 @@ pub fn check_labels(call: &CheckedCall<'_>) -> Result<()> {
         .hint("labels are an array in a file: numpy.save(\"labels.npy\", …)"))
 }
 
-/// Refuses a constant class that the generator does not have.
+/// As [`check_condition`], for calls in which a conditional generator needs a class or labels.
 ///
 /// # Errors
-/// When the generator has no classes or fewer.
-pub fn check_class(call: &CheckedCall<'_>, model: &ModelFacts) -> Result<()> {
-    let (Some(arg), Some(Const::Number(k))) = (call.arg("class"), call.value("class")) else {
-        return Ok(());
-    };
+/// As [`check_condition`], and when a known generator is conditional and the call gives neither.
+pub fn check_needed_condition(call: &CheckedCall<'_>, model: Option<&ModelFacts>) -> Result<()> {
+    check_condition(call, model)?;
+    let given = ["class", "labels"].iter().any(|p| call.arg(p).is_some());
+    match model {
+        Some(m) if m.c_dim > 0 && !given => {
+            Err(unconditioned(Error::check, &m.name, m.c_dim).at(call.span))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The error of a conditional generator without a class.
+fn unconditioned(error: fn(String) -> Error, name: &str, classes: usize) -> Error {
+    error(format!("{} is conditional on {classes} classes", Safe(name))).hint("say which: class: 0")
+}
+
+/// Refuses a class or labels for a generator without classes, and a constant class that it lacks.
+fn check_class(call: &CheckedCall<'_>, model: &ModelFacts) -> Result<()> {
+    let given = ["class", "labels"].into_iter().find_map(|p| Some((p, call.arg(p)?)));
+    let Some((asked, arg)) = given else { return Ok(()) };
     let Some(last) = model.c_dim.checked_sub(1) else {
-        return Err(Error::check(format!("{} has no classes", Safe(&model.name)))
-            .at(arg.span)
-            .hint("leave `class` out"));
+        return Err(no_classes(Error::check, &model.name, asked).at(arg.span));
     };
+    let Some(Const::Number(k)) = call.value("class") else { return Ok(()) };
     let bounds = Bounds { from: 0.0, to: last as f64, whole: true };
     if bounds.takes(*k) {
         return Ok(());
     }
     Err(bounds.refusal(crate::error::Kind::Check, "class", (*k, arg.span)))
+}
+
+/// The error of a class for a generator that has none.
+fn no_classes(error: fn(String) -> Error, name: &str, asked: &str) -> Error {
+    error(format!("{} has no classes", Safe(name))).hint(format!("leave `{asked}` out"))
 }
 
 /// The labels that a call gives, `[n, c_dim]`: one-hot for a class, or the numbers of a file;
@@ -89,9 +113,7 @@ pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
     let asked = if file { "labels" } else { "class" };
     let (name, span) = (crate::safe::Safe(&model.facts.name), args.span(asked));
     if c == 0 {
-        return Err(Error::runtime(format!("{name} has no classes"))
-            .at(span)
-            .hint(format!("leave `{asked}` out")));
+        return Err(no_classes(Error::runtime, &model.facts.name, asked).at(span));
     }
     if file {
         if classes {
@@ -163,10 +185,8 @@ fn file_labels(path: &str, model: &Loaded, n: usize) -> Result<Tensor> {
 pub fn needed_labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
     let given = labels(args, model, n)?;
     if given.is_none() && model.facts.c_dim > 0 {
-        let (name, c) = (crate::safe::Safe(&model.facts.name), model.facts.c_dim);
-        return Err(Error::runtime(format!("{name} is conditional on {c} classes"))
-            .at(args.span)
-            .hint("say which: class: 0"));
+        let (name, c) = (&model.facts.name, model.facts.c_dim);
+        return Err(unconditioned(Error::runtime, name, c).at(args.span));
     }
     Ok(given)
 }

@@ -3,6 +3,8 @@
 mod bench;
 mod convert;
 mod doctor;
+mod explore;
+mod export;
 mod info;
 mod models;
 mod programs;
@@ -51,7 +53,7 @@ struct Cli {
     #[arg(long, value_name = "SESSION", num_args = 0..=1, default_missing_value = "")]
     resume: Option<String>,
     /// Edit with the keys of vi.
-    #[arg(long)]
+    #[arg(long, global = true)]
     vi: bool,
 }
 
@@ -123,6 +125,20 @@ enum Command {
         #[arg(long, value_name = "NAME=VALUE")]
         set: Vec<String>,
     },
+    /// Edit and run a notebook on the whole screen.
+    #[command(after_help = OPEN_HELP)]
+    Open {
+        /// The notebook; a new one when there is no such file.
+        file: PathBuf,
+    },
+    /// Write a notebook or a session as a report: .html, .md or .ipynb. Nothing runs.
+    Export {
+        /// A notebook, a journal, or the name of a session; `latest` is the last one.
+        from: PathBuf,
+        /// The report; its ending says the format.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
     /// Check programs without running them.
     Check {
         /// The programs.
@@ -158,6 +174,12 @@ enum Command {
         #[arg(long = "to", id = "form", value_name = "FORM")]
         form: Option<String>,
     },
+    /// Sliders for a code: move it along directions, walk, mix, compare; needs a terminal.
+    #[command(after_help = explore::HELP)]
+    Explore {
+        /// A code, a picture (it is inverted first), or a generator; samples unless given.
+        what: Option<PathBuf>,
+    },
     /// Invert pictures, several together; with --out, save codes and reconstructions.
     Invert {
         /// The pictures.
@@ -172,12 +194,13 @@ enum Command {
         #[arg(long)]
         steps: Option<usize>,
     },
-    /// Two pictures, their difference, and every metric.
+    /// Compare pictures with a target: on the full screen, or as numbers in a pipe.
     Compare {
-        /// The first.
-        a: PathBuf,
-        /// The second.
-        b: PathBuf,
+        /// The target.
+        target: PathBuf,
+        /// The pictures to compare with it.
+        #[arg(required = true)]
+        others: Vec<PathBuf>,
     },
     /// List generators: built in, in your model folders, and public ones with how to get them.
     #[command(after_help = models::HELP)]
@@ -203,6 +226,10 @@ enum Command {
         shell: clap_complete::Shell,
     },
 }
+
+const OPEN_HELP: &str = "A notebook is a plain text file: #%% begins a code cell, #%% md a text \
+    cell. Results are kept in FILE.gnt.outputs and shown at once; nothing runs by itself. \
+    ? shows the keys, --vi gives those of vi. Without a screen: gannet run FILE.gnt";
 
 /// Runs the program with these arguments and gives its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
@@ -243,6 +270,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         None => programs::repl(&common, cli.resume, cli.vi),
         Some(Command::Run { file, set }) => programs::run(&common, &file, &set),
         Some(Command::Eval { code, set }) => programs::eval(&common, code, &set),
+        Some(Command::Open { file }) => programs::notebook(&common, &file, cli.vi),
+        Some(Command::Export { from, output }) => export::export(&from, &output),
         Some(Command::Check { files }) => programs::check(&common, &files),
         Some(Command::Fmt { files, check }) => programs::fmt(&files, check),
         Some(Command::Info { model, tensors }) => info::info(&common, &model, tensors),
@@ -252,7 +281,8 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Invert { images, space, method, steps }) => {
             shortcuts::invert(&common, &images, &shortcuts::How { space, method, steps })
         }
-        Some(Command::Compare { a, b }) => shortcuts::compare(&common, &a, &b),
+        Some(Command::Compare { target, others }) => shortcuts::compare(&common, &target, &others),
+        Some(Command::Explore { what }) => explore::explore(&common, what.as_deref()),
         Some(Command::Models { which: None }) => models::models(&common),
         Some(Command::Models { which: Some(models::Which::Get { name }) }) => {
             models::get(&common, &name)

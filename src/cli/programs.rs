@@ -11,6 +11,7 @@ use crate::render::json::diagnostics;
 use crate::safe::Safe;
 use crate::store::{Disk, open_regular, write_atomic};
 use crate::ui::Keys;
+use crate::ui::notebook::{NotebookOptions, folder_of};
 use crate::ui::repl::{ReplOptions, Resume};
 use crate::ui::runner::{Runner, complain};
 use std::collections::BTreeMap;
@@ -124,6 +125,26 @@ pub fn fmt(files: &[std::path::PathBuf], only_check: bool) -> Result<u8> {
         }
     }
     Ok(code)
+}
+
+/// `gannet open`
+pub fn notebook(common: &Common, file: &Path, vi: bool) -> Result<u8> {
+    let mut options = options(common, true);
+    if common.out.is_none() {
+        // What a notebook saves lies beside it.
+        options.out = folder_of(file);
+    }
+    let Opened { state, terminal, painter, typed, .. } = super::open(common, options)?;
+    crate::ui::notebook::open(NotebookOptions {
+        file: file.to_owned(),
+        state,
+        model: common.model.clone(),
+        terminal,
+        probed: painter.terminal,
+        typed,
+        sessions: crate::store::session_folder(),
+        keys: if vi { Keys::Vi } else { Keys::Emacs },
+    })
 }
 
 /// The prompt.

@@ -335,9 +335,10 @@ impl<'a> Evaluator<'a> {
             ExprKind::Text(t) => Ok(Value::Text(t.clone())),
             ExprKind::Bool(b) => Ok(Value::Bool(*b)),
             ExprKind::Space(s) => Ok(Value::Space(*s)),
-            ExprKind::Name(n) => {
-                self.lookup(n).cloned().ok_or_else(|| Error::runtime(format!("`{n}` has no value")))
-            }
+            ExprKind::Name(n) => match self.lookup(n) {
+                Some(value) => Ok(value.clone()),
+                None => self.bare(n, e.span),
+            },
             ExprKind::List(items) => self.list(items),
             ExprKind::Comprehension { body, var, over, filter } => {
                 self.comprehension(body, &var.name, over, filter.as_deref())

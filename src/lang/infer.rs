@@ -67,8 +67,16 @@ impl Checker<'_> {
         if let Some(found) = self.lookup(name) {
             return Ok(found);
         }
-        if self.function(name).is_some() || self.world.signature(name).is_some() {
+        if self.function(name).is_some() {
             return Ok(Type::Function.into());
+        }
+        if let Some(signature) = self.world.signature(name) {
+            if !signature.is_bare() {
+                return Ok(Type::Function.into());
+            }
+            let name = Ident { name: name.to_owned(), span };
+            let call = Call { name, args: Vec::new() };
+            return self.call_builtin(signature, None, &call, span).map(Typed::from);
         }
         let error = Error::check(format!("`{name}` is not defined")).at(span);
         match name {

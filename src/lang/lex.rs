@@ -161,7 +161,7 @@ impl Reading {
 }
 
 /// The title and kind of a marker line: `true` for a text cell.
-pub(super) fn marker(line: &str) -> (bool, &str) {
+pub fn marker(line: &str) -> (bool, &str) {
     let rest = line.trim_start_matches("#%%").trim();
     match rest.strip_prefix("md") {
         Some(title) if is_text_cell(line) => (true, title.trim()),

@@ -7,7 +7,8 @@ use crate::image::{Filter, Raster, resize};
 use std::fmt::Write as _;
 use std::io::Write;
 
-type Rgb = [u8; 3];
+/// Red, green and blue.
+pub type Rgb = [u8; 3];
 
 /// Paints pictures with block characters.
 pub struct Blocks {
@@ -50,20 +51,34 @@ impl Blocks {
             .collect())
     }
 
-    fn line(&self, small: &Raster, row: usize, columns: usize) -> String {
+    /// The characters of a picture, row by row, `cells.0` in each row.
+    ///
+    /// # Errors
+    /// When the picture cannot be resampled.
+    pub fn grid(&self, picture: &Raster, cells: (u16, u16)) -> Result<Vec<Cell>> {
+        let small = self.painted(picture, cells)?;
+        let (columns, rows) = (usize::from(cells.0.max(1)), usize::from(cells.1.max(1)));
+        Ok((0..rows * columns).map(|i| self.cell(&small, i / columns, i % columns)).collect())
+    }
+
+    fn cell(&self, small: &Raster, row: usize, column: usize) -> Cell {
         let (across, down) = self.symbols.pixels();
+        let at = |k: usize| {
+            let (x, y) = (column * across + k % across, row * down + k / across);
+            (x < small.width && y < small.height).then(|| colour(small.pixel(x, y)))
+        };
+        let pixels: Vec<_> = (0..across * down).map(at).collect();
+        match self.symbols {
+            Symbols::Half => half(pixels[0], pixels[1]),
+            _ => two_colours(&pixels, self.symbols),
+        }
+    }
+
+    fn line(&self, small: &Raster, row: usize, columns: usize) -> String {
         let mut text = String::new();
         let mut pen = [None, None];
         for column in 0..columns {
-            let at = |k: usize| {
-                let (x, y) = (column * across + k % across, row * down + k / across);
-                (x < small.width && y < small.height).then(|| colour(small.pixel(x, y)))
-            };
-            let pixels: Vec<_> = (0..across * down).map(at).collect();
-            let cell = match self.symbols {
-                Symbols::Half => half(pixels[0], pixels[1]),
-                _ => two_colours(&pixels, self.symbols),
-            };
+            let cell = self.cell(small, row, column);
             self.change(&mut text, &mut pen, [cell.ink, cell.paper]);
             text.push(cell.symbol);
         }
@@ -113,12 +128,15 @@ impl ImageSink for Blocks {
     }
 }
 
-/// One character in two colours.
+/// One character in two colours; `None` is the terminal's default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cell {
-    symbol: char,
-    ink: Option<Rgb>,
-    paper: Option<Rgb>,
+pub struct Cell {
+    /// The character.
+    pub symbol: char,
+    /// Its colour.
+    pub ink: Option<Rgb>,
+    /// The colour behind it.
+    pub paper: Option<Rgb>,
 }
 
 fn colour(p: &[u8]) -> Rgb {

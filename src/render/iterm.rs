@@ -26,13 +26,14 @@ impl Iterm {
     pub fn new(terminal: &Terminal) -> Self {
         Self { cell: terminal.cell, passthrough: terminal.passthrough }
     }
-}
 
-impl ImageSink for Iterm {
-    fn put(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
-        let small = reduced(picture, self.cell, cells)?;
-        let png = encode::png(&small, &[])?;
-        let file = if png.len() > EXACT_BYTES { encode::jpeg(&small, QUALITY)? } else { png };
+    /// Sends a picture as it is; the terminal fits it into the cells.
+    ///
+    /// # Errors
+    /// When it cannot be encoded or written.
+    pub fn send(&self, out: &mut dyn Write, small: &Raster, cells: (u16, u16)) -> Result<()> {
+        let png = encode::png(small, &[])?;
+        let file = if png.len() > EXACT_BYTES { encode::jpeg(small, QUALITY)? } else { png };
         let (columns, rows) = cells;
         let keys = format!(
             "inline=1;size={};width={columns};height={rows};preserveAspectRatio=1",
@@ -44,6 +45,12 @@ impl ImageSink for Iterm {
         // Some of these terminals ignore doNotMoveCursor, so the cursor is saved and restored as
         // well.
         write!(out, "{SavePosition}{sequence}{RestorePosition}").map_err(unwritten)
+    }
+}
+
+impl ImageSink for Iterm {
+    fn put(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
+        self.send(out, &reduced(picture, self.cell, cells)?, cells)
     }
 
     fn cells(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16) {

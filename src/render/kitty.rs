@@ -47,7 +47,62 @@ impl Kitty {
         out.write_all(sequence.as_bytes()).map_err(unwritten)
     }
 
-    fn delete(&self, out: &mut dyn Write, id: u32) -> Result<()> {
+    /// The id of the `n`th picture of a caller that counts its own pictures, for the next methods.
+    pub fn id(&self, n: u32) -> u32 {
+        self.base | (n % KEPT + 1)
+    }
+
+    /// Sends a picture that will be shown in `cells`, without showing it, and returns its size in
+    /// pixels. In tmux it appears at its [`placeholder`]s.
+    ///
+    /// # Errors
+    /// When it cannot be encoded or written.
+    pub fn store(
+        &self,
+        out: &mut dyn Write,
+        picture: &Raster,
+        cells: (u16, u16),
+        id: u32,
+    ) -> Result<(usize, usize)> {
+        let cells = self.bounded(cells);
+        let sent = self.padded(&reduced(picture, self.cell, cells)?, cells)?;
+        let place = format!("a=T,f=100,q=2,i={id},p=1,c={},r={},U=1,", cells.0, cells.1);
+        let keys = if self.passthrough { place } else { format!("a=t,f=100,q=2,i={id},") };
+        self.chunks(out, keys, &encode::png(&sent, &[])?)?;
+        Ok((sent.width, sent.height))
+    }
+
+    /// Shows a part of a stored picture at the cursor, which does not move. The same `placement` of
+    /// a picture shown again moves it.
+    ///
+    /// # Errors
+    /// When the write fails.
+    pub fn place(
+        &self,
+        out: &mut dyn Write,
+        (id, placement): (u32, u32),
+        [x, y, w, h]: [usize; 4],
+        (columns, rows): (u16, u16),
+    ) -> Result<()> {
+        let keys = format!(
+            "a=p,q=2,i={id},p={placement},x={x},y={y},w={w},h={h},c={columns},r={rows},C=1"
+        );
+        self.command(out, &keys, "")
+    }
+
+    /// Removes one placement of a picture and keeps its data.
+    ///
+    /// # Errors
+    /// When the write fails.
+    pub fn unplace(&self, out: &mut dyn Write, (id, placement): (u32, u32)) -> Result<()> {
+        self.command(out, &format!("a=d,d=i,i={id},p={placement},q=2"), "")
+    }
+
+    /// Removes a picture and its data.
+    ///
+    /// # Errors
+    /// When the write fails.
+    pub fn delete(&self, out: &mut dyn Write, id: u32) -> Result<()> {
         self.command(out, &format!("a=d,d=I,i={id},q=2"), "")
     }
 
@@ -71,10 +126,14 @@ impl Kitty {
     ) -> Result<()> {
         let small = reduced(picture, self.cell, cells)?;
         let png = encode::png(&self.padded(&small, cells)?, &[])?;
-        let text = base64::encode(&png);
         let (columns, rows) = cells;
         let place = if self.passthrough { "U=1" } else { "C=1" };
-        let mut keys = format!("a=T,f=100,q=2,i={id},p=1,c={columns},r={rows},{place},");
+        let keys = format!("a=T,f=100,q=2,i={id},p=1,c={columns},r={rows},{place},");
+        self.chunks(out, keys, &png)
+    }
+
+    fn chunks(&self, out: &mut dyn Write, mut keys: String, png: &[u8]) -> Result<()> {
+        let text = base64::encode(png);
         let mut rest = text.as_str();
         while !rest.is_empty() {
             let (chunk, tail) = rest.split_at(rest.len().min(CHUNK));
@@ -166,6 +225,17 @@ impl ImageSink for Kitty {
         pixel_columns(picture, self.cell)
     }
 }
+
+/// The character that shows one cell of a stored picture in tmux, and its colour. The cells to the
+/// right of it may be [`PLACEHOLDER`] alone. `None` beyond the cells that the protocol can number.
+pub fn placeholder(id: u32, (column, row): (u16, u16)) -> Option<(String, [u8; 3])> {
+    let [_, r, g, b] = id.to_be_bytes();
+    let (row, column) = (ROWS.get(usize::from(row))?, ROWS.get(usize::from(column))?);
+    Some((format!("{PLACEHOLDER}{row}{column}"), [r, g, b]))
+}
+
+/// The character of a placeholder without its marks.
+pub const PLACEHOLDER: char = '\u{10eeee}';
 
 /// Rows of placeholder characters. Their colour is the id; two marks on the first character of a
 /// row encode row and column, and the other columns count on from it.

@@ -74,7 +74,12 @@ pub(super) fn unwritten(e: std::io::Error) -> Error {
 /// The largest size in cells within `room` that keeps a picture's aspect ratio; `cell` is in
 /// pixels.
 pub fn fit_cells(picture: &Raster, cell: (u16, u16), room: (u16, u16)) -> (u16, u16) {
-    let (w, h) = (picture.width as f64, picture.height as f64);
+    fit_size((picture.width, picture.height), cell, room)
+}
+
+/// As [`fit_cells`], for a picture of so many pixels.
+pub fn fit_size(pixels: (usize, usize), cell: (u16, u16), room: (u16, u16)) -> (u16, u16) {
+    let (w, h) = (pixels.0.max(1) as f64, pixels.1.max(1) as f64);
     let (cw, ch) = (f64::from(cell.0), f64::from(cell.1));
     let (columns, rows) = (f64::from(room.0.max(1)), f64::from(room.1.max(1)));
     let scale = (columns * cw / w).min(rows * ch / h);

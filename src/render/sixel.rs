@@ -27,13 +27,23 @@ impl Sixel {
     }
 }
 
-impl ImageSink for Sixel {
-    fn put(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
-        let sized = self.pixels(picture, cells)?.convert(4)?.0;
+impl Sixel {
+    /// Paints a picture pixel by pixel at the cursor, which does not move.
+    ///
+    /// # Errors
+    /// When it cannot be encoded or written.
+    pub fn send(&self, out: &mut dyn Write, sized: &Raster) -> Result<()> {
+        let sized = sized.convert(4)?.0;
         let text = sixel_encode(&sized.data, sized.width, sized.height, &EncodeOptions::default())
             .map_err(|e| Error::runtime(format!("cannot write a picture as sixel: {e}")))?;
         // Terminals disagree on the final position of the cursor.
         write!(out, "{SavePosition}{text}{RestorePosition}").map_err(unwritten)
+    }
+}
+
+impl ImageSink for Sixel {
+    fn put(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
+        self.send(out, &self.pixels(picture, cells)?)
     }
 
     fn cells(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16) {

@@ -24,7 +24,8 @@ pub(super) fn effect(text: &str) -> Effect {
     of(&parse::parse(&source).0)
 }
 
-fn of(program: &Program) -> Effect {
+/// The effect of a program.
+pub(super) fn of(program: &Program) -> Effect {
     let mut effect = Effect::default();
     for statement in &program.statements {
         match &statement.kind {

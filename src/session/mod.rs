@@ -7,23 +7,27 @@
 mod cells;
 mod effect;
 mod event;
+pub mod explore;
 mod handle;
 mod journal;
 mod kept;
 mod log;
+mod reactive;
 pub mod recall;
 mod record;
+mod rewrite;
 pub mod script;
 mod sessions;
 mod snapshot;
 mod values;
 mod worker;
 
-pub use event::{Event, Given, Reply, Request, Resumed, Setting};
+pub use event::{Chosen, Event, Given, Reply, Request, Resumed, Setting};
 pub use handle::{Session, Start};
 pub use journal::{Journal, Reading, read_journal};
 pub use kept::Kept;
 pub use log::{Log, replay};
+pub use reactive::{Links, Reactive, hex};
 pub use record::{Cell, Header, Picture, Record, Status};
 pub use sessions::{Opened, SessionInfo, create, open, sessions};
 pub use snapshot::Snapshot;

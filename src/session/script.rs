@@ -77,7 +77,8 @@ pub fn script(cells: &[Arc<Cell>], model: &str, seed: u64) -> String {
     text
 }
 
-fn quoted(text: &str) -> String {
+/// A text of the language.
+pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 

@@ -1,16 +1,18 @@
 //! The worker thread of a session: runs cells and programs, keeps the journal, rebuilds states.
 
 use super::cells::{Cells, Standing};
-use super::event::{Event, Given, Reply, Request, Resumed, Setting};
+use super::event::{Chosen, Event, Given, Reply, Request, Resumed, Setting};
 use super::recall::remember;
+use super::rewrite::{self, Rewrite};
 use super::snapshot::{Snapshot, gone};
 use super::{Cell, Plan, Rebuilt, Status, Values, stopped};
-use crate::builtin::Output;
+use crate::builtin::{Exploration, Output};
 use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, State};
 use crate::lang::ast::{Stmt, StmtKind};
 use crate::lang::span::{Source, render};
+use crate::latent::Code;
 use crate::render::Block;
 use crate::safe::Safe;
 use crate::value::{Loaded, Value, describe, details, json};
@@ -52,15 +54,20 @@ impl Link {
 
 /// Collects the results of a statement, to record them before they are shown.
 #[derive(Default)]
-struct Collected {
+struct Collected<'a> {
     given: Vec<Given>,
+    /// The statement and the front end that may explore a code for it; `None` where a program or a
+    /// journal runs without being asked.
+    screen: Option<(&'a Stmt, &'a Link)>,
+    /// What takes the place of calls in the journal.
+    rewrites: Vec<Rewrite>,
     /// The details of the last inversion among the results.
     inversion: Option<Vec<Block>>,
     /// Whether results include lists as JSON, which has an object for each number.
     lists: bool,
 }
 
-impl Output for Collected {
+impl Output for Collected<'_> {
     fn display(&mut self, blocks: &[Block], value: &Value) -> Result<()> {
         if let Value::Inversion(i) = value {
             self.inversion = Some(details::details(i));
@@ -82,6 +89,30 @@ impl Output for Collected {
         self.given.push(Given::Note(line.to_owned()));
         Ok(())
     }
+
+    fn explore(&mut self, what: Exploration) -> Result<Option<Code>> {
+        let Some((statement, link)) = self.screen else { return Ok(None) };
+        let span = what.span;
+        if !rewrite::can(statement, span) {
+            return Err(Error::runtime(
+                "a code is explored where the cell itself says so, not in a function or a list",
+            )
+            .hint("explore it on a line of its own: w = explore(…)"));
+        }
+        let (answer, chosen) = std::sync::mpsc::channel();
+        let event = Event::Explore { what: Box::new(what), answer };
+        link.events.send(event).map_err(|_| gone())?;
+        let Ok(Chosen { code, written }) = chosen.recv() else { return Ok(None) };
+        self.rewrites.push(Rewrite { span, text: written });
+        Ok(Some(code))
+    }
+}
+
+/// The outcome of a statement.
+struct Stepped {
+    given: Vec<Given>,
+    rewrites: Vec<Rewrite>,
+    ended: Result<()>,
 }
 
 /// The state of a session, owned by its thread.
@@ -159,11 +190,13 @@ impl Worker {
         *self.link.shared.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
-    fn step(&mut self, statement: &Stmt, control: &Control) -> (Vec<Given>, Result<()>) {
-        let mut out = Collected { lists: self.lists, ..Collected::default() };
+    /// Runs a statement; a cell of a front end may `explore` on its screen.
+    fn step(&mut self, statement: &Stmt, control: &Control, explores: bool) -> Stepped {
+        let screen = explores.then_some((statement, &self.link));
+        let mut out = Collected { lists: self.lists, screen, ..Collected::default() };
         let ended = self.state.step(statement, control, &mut out);
         self.inversion = out.inversion.or(self.inversion.take());
-        (out.given, ended)
+        Stepped { given: out.given, rewrites: out.rewrites, ended }
     }
 
     // ---- programs
@@ -177,7 +210,7 @@ impl Worker {
         let checked = self.state.check(source, sets)?;
         for statement in &checked.program.statements {
             self.link.begins(source.slice(statement.span), None);
-            let (given, ended) = self.step(statement, control);
+            let Stepped { given, ended, .. } = self.step(statement, control, false);
             // Results before a failure are shown too.
             self.link.tell(Event::Given(given))?;
             ended.map_err(|e| self.keep(statement, e))?;
@@ -251,7 +284,8 @@ impl Worker {
     ) -> Result<bool> {
         let begun = Instant::now();
         let before = self.state.clone();
-        let (given, ended) = self.step(statement, control);
+        let Stepped { given, rewrites, ended } = self.step(statement, control, true);
+        let text = &rewrite::apply(source, text, rewrites);
         let status = match &ended {
             Ok(()) => Status::Ok,
             Err(e) if e.kind() == Kind::Kept => Status::Stopped,
@@ -262,7 +296,7 @@ impl Worker {
                 Status::Failed
             }
         };
-        let mut cell = Cell::new(self.cells.log().next_id(), text, status);
+        let mut cell = Cell::new(self.cells.log().next_id(), text.as_str(), status);
         cell.millis = Some(begun.elapsed().as_millis() as u64);
         let fine = ended.is_ok();
         self.finish(source, cell, given, ended.err())?;
@@ -451,7 +485,7 @@ fn again(
     state: &mut State,
     cell: &Cell,
     control: &Control,
-    out: &mut Collected,
+    out: &mut Collected<'_>,
     link: &Link,
 ) -> Result<()> {
     let source = Source::new(format!("[{}]", cell.id), cell.source.clone())?;

@@ -9,6 +9,8 @@ use super::context::{context, slice};
 use super::docs::signature;
 use super::line::{Assist, Candidate};
 use super::words::Words;
+use crate::builtins;
+use crate::error::Span;
 use crate::lang::lex::{self, Token, TokenKind};
 use crate::render::text::{cut, one_line};
 use crate::safe::is_safe;
@@ -41,19 +43,11 @@ impl Assist for Language {
         if is_command(line) {
             return paint_command(line);
         }
-        let tokens = lex::tokens(line);
-        let own = bound_here(line, &tokens);
-        let pair = pair_at(&tokens, pos);
         let (mut out, mut at) = (String::new(), 0);
-        for (i, token) in tokens.iter().enumerate() {
-            plain(&mut out, &line[at..token.span.start]);
-            let style = match pair {
-                Some(Pair::Both(a, b)) if i == a || i == b => PAIR,
-                Some(Pair::Alone(a)) if i == a => WRONG,
-                _ => self.style(line, &tokens, i, &own),
-            };
-            paint(&mut out, style, slice(line, token));
-            at = token.span.end;
+        for (span, style) in self.styles(line, pos) {
+            plain(&mut out, &line[at..span.start]);
+            paint(&mut out, style, &line[span.start..span.end]);
+            at = span.end;
         }
         plain(&mut out, &line[at..]);
         out
@@ -90,6 +84,23 @@ impl Assist for Language {
 }
 
 impl Language {
+    /// The tokens of a program of any number of lines, with the parameters of their SGR sequences;
+    /// empty ones are plain. The cursor is at byte `pos`.
+    pub(super) fn styles(&self, text: &str, pos: usize) -> Vec<(Span, &'static str)> {
+        let tokens = lex::tokens(text);
+        let own = bound_here(text, &tokens);
+        let pair = pair_at(&tokens, pos);
+        let style = |(i, token): (usize, &Token)| {
+            let style = match pair {
+                Some(Pair::Both(a, b)) if i == a || i == b => PAIR,
+                Some(Pair::Alone(a)) if i == a => WRONG,
+                _ => self.style(text, &tokens, i, &own),
+            };
+            (token.span, style)
+        };
+        tokens.iter().enumerate().map(style).collect()
+    }
+
     fn style(&self, line: &str, tokens: &[Token], i: usize, own: &BTreeSet<&str>) -> &'static str {
         let word = slice(line, &tokens[i]);
         match tokens[i].kind {
@@ -133,6 +144,9 @@ impl Language {
         }
         if known(word) {
             return "";
+        }
+        if builtins::find(word).is_some_and(|b| b.signature.is_bare()) {
+            return CALLED;
         }
         let choice = context(line, tokens[i].span.start)
             .call

@@ -24,6 +24,8 @@ pub(super) enum Command {
     Set(Option<(String, String)>),
     Doctor,
     Details(Option<String>),
+    /// The names whose pictures are compared on the full screen; none: the last inversion.
+    View(Vec<String>),
     Sessions,
     Resume(Option<String>),
     Quit,
@@ -41,7 +43,7 @@ const fn entry(name: &'static str, usage: &'static str, about: &'static str) -> 
 }
 
 /// All commands, in the order of help.
-pub(super) const ALL: [Entry; 16] = [
+pub(super) const ALL: [Entry; 17] = [
     entry(":help", ":help", "this help; ?name explains a function, ? lists them all"),
     entry(":undo", ":undo", "takes back the last cell and everything that it changed"),
     entry(":redo", ":redo", "brings back the cell that was taken back last"),
@@ -61,6 +63,12 @@ pub(super) const ALL: [Entry; 16] = [
         ":details",
         ":details [NAME]",
         "the last inversion: losses over the steps, every number defined",
+    ),
+    entry(
+        ":view",
+        ":view [NAME, …]",
+        "pictures on the full screen: an inversion, the last one by itself; or a picture and what \
+         to compare with it",
     ),
     entry(":sessions", ":sessions", "the sessions kept on this machine"),
     entry(":resume", ":resume [SESSION]", "continues another session; without a name, the latest"),
@@ -122,6 +130,9 @@ pub(super) fn parse(line: &str) -> Result<Command> {
         })),
         ":doctor" => Command::Doctor,
         ":details" => Command::Details(optional),
+        ":view" => Command::View(
+            argument.split([',', ' ']).filter(|n| !n.is_empty()).map(str::to_owned).collect(),
+        ),
         ":sessions" => Command::Sessions,
         ":resume" => Command::Resume(optional),
         ":quit" | ":q" => Command::Quit,

@@ -204,7 +204,11 @@ fn names(words: &Words, typed: &str) -> Vec<Candidate> {
     let functions = builtins::ALL.iter().filter(|b| fits(b.signature.name));
     found.extend(functions.map(|b| {
         let name = b.signature.name;
-        let end = if KEYWORDS.contains(&name) { " " } else { "(" };
+        let end = match (KEYWORDS.contains(&name), b.signature.is_bare()) {
+            (true, _) => " ",
+            (false, true) => "",
+            (false, false) => "(",
+        };
         candidate(format!("{name}{end}"), name, b.summary)
     }));
     let keywords = KEYWORDS.iter().filter(|k| fits(k) && builtins::find(k).is_none());
@@ -238,6 +242,7 @@ mod tests {
         for (line, word, wanted) in [
             ("inv", "inv", "invert("),
             ("sho", "sho", "show "),
+            ("mean", "mean", "mean_w"),
             ("x = pic", "pic", "picture"),
             ("invert(x, sp", "sp", "space: "),
             ("invert(x, method: hy", "hy", "hybrid"),
@@ -273,8 +278,12 @@ mod tests {
         TERMS.iter().for_each(|t| offered("invert(x, ", &format!("{}: ", t.name)));
         for b in builtins::ALL {
             offered("?", b.signature.name);
-            let end = if KEYWORDS.contains(&b.signature.name) { " " } else { "(" };
             let name = b.signature.name;
+            let end = match (KEYWORDS.contains(&name), b.signature.is_bare()) {
+                (true, _) => " ",
+                (false, true) => "",
+                (false, false) => "(",
+            };
             offered(&name[..name.len() - 1], &format!("{name}{end}"));
         }
     }

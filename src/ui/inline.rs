@@ -6,16 +6,14 @@
 //! where the cursor rests between frames. Erasing the view is therefore the same short sequence at
 //! any time and from any thread, and a resize leaves no copies behind.
 
+use super::pen;
 use crossterm::cursor::{Hide, MoveDown, MoveRight, MoveUp};
-use crossterm::style::{
-    Attribute, Colors, ResetColor, SetAttribute, SetColors, force_color_output,
-};
+use crossterm::style::{ResetColor, force_color_output};
 use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate};
 use crossterm::{Command, QueueableCommand};
-use ratatui::backend::{self, Backend, IntoCrossterm, WindowSize};
+use ratatui::backend::{self, Backend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
-use ratatui::style::{Color, Modifier};
 use std::{fmt, io};
 
 /// Clears the cursor's line and everything below; the cursor ends in the first column.
@@ -34,16 +32,6 @@ impl Command for ClearBelow {
         f.write_char('\r')
     }
 }
-
-/// Colours and attributes of the following text.
-type Pen = (Color, Color, Modifier);
-
-/// The attributes that views use.
-const ATTRIBUTES: [(Modifier, Attribute); 3] = [
-    (Modifier::BOLD, Attribute::Bold),
-    (Modifier::DIM, Attribute::Dim),
-    (Modifier::REVERSED, Attribute::Reverse),
-];
 
 /// Collects a frame's bytes.
 pub(super) struct Inline {
@@ -103,27 +91,6 @@ impl Inline {
         }
         self.at = to;
     }
-
-    /// Changes the pen to that of the cell; `None` is an unknown pen.
-    fn take_pen(&mut self, pen: Option<Pen>, cell: &Cell) -> Pen {
-        let wanted = (cell.fg, cell.bg, cell.modifier);
-        let (fg, bg) = match pen {
-            Some((fg, bg, modifier)) if modifier == cell.modifier => (fg, bg),
-            // A reset clears all attributes, and the colours too.
-            _ => {
-                self.put(ResetColor);
-                for (_, on) in ATTRIBUTES.iter().filter(|a| cell.modifier.contains(a.0)) {
-                    self.put(SetAttribute(*on));
-                }
-                (Color::Reset, Color::Reset)
-            }
-        };
-        self.put(SetColors(Colors {
-            foreground: (fg != cell.fg).then(|| cell.fg.into_crossterm()),
-            background: (bg != cell.bg).then(|| cell.bg.into_crossterm()),
-        }));
-        wanted
-    }
 }
 
 impl Backend for Inline {
@@ -136,7 +103,7 @@ impl Backend for Inline {
             if next != Some((x, y)) {
                 self.go(Position { x, y });
             }
-            pen = Some(self.take_pen(pen, cell));
+            pen = Some(pen::take(&mut self.out, pen, cell));
             self.out.extend_from_slice(cell.symbol().as_bytes());
             let width = unicode_width::UnicodeWidthStr::width(cell.symbol()).max(1) as u16;
             next = Some((x + width, y));
@@ -199,9 +166,10 @@ impl Backend for Inline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::pen::Pen;
     use ratatui::buffer::Buffer;
     use ratatui::layout::Rect;
-    use ratatui::style::Style;
+    use ratatui::style::{Color, Modifier, Style};
 
     /// A pen after the parameters of one SGR sequence.
     fn written(mut pen: Pen, parameters: &str) -> Pen {

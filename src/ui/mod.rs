@@ -1,23 +1,28 @@
-//! The user interface: the prompt, the live view of running work, and plain lines without a
-//! terminal.
+//! The user interface: the prompt, the live view of running work, full screens, and plain lines
+//! without a terminal.
 //!
 //! The terminal has one owner at a time, as a type: [`Terminal<Line>`](terminal::Terminal) reads
-//! and prints; a [`Terminal<Live>`](terminal::Live) borrows it, draws, and returns it in its
-//! previous state. All output goes through one [`Screen`].
+//! and prints; a [`Terminal<Live>`](terminal::Live) or a [`Terminal<Full>`](full::Full) borrows it,
+//! draws, and returns it in its previous state. All output goes through one [`Screen`].
 
 pub mod assist;
 mod commands;
+pub mod compare;
 mod complete;
 mod context;
 mod docs;
 pub mod doctor;
+pub mod explore;
 mod format;
+pub mod full;
 mod help;
 mod history;
 mod inline;
 pub mod line;
 pub mod live;
+pub mod notebook;
 mod pace;
+mod pen;
 pub mod plain;
 mod preview;
 pub mod repl;

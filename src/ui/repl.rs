@@ -3,6 +3,7 @@
 //! A statement is a cell. Its result is in the journal on the disk before it is shown.
 
 mod dispatch;
+mod explore;
 mod resume;
 
 use super::assist::{Language, is_command};
@@ -214,6 +215,12 @@ impl Repl {
             Event::Line(line) => self.say([line]),
             Event::Quiet(line) => self.whisper(&line),
             Event::Trouble(e) => self.refuse(&e),
+            // A screen that cannot open leaves the code as it is.
+            Event::Explore { what, answer } => match self.explore(&what, &answer) {
+                Err(e) if e.kind() == Kind::Closed || self.ended() => Err(e),
+                Err(e) => self.refuse(&e),
+                Ok(()) => Ok(()),
+            },
             Event::Begins { .. } | Event::Progress(_) | Event::Done(_) => Ok(()),
         }
     }

@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 static FOUND: Mutex<Option<Termios>> = Mutex::new(None);
 /// Whether a live view is on the screen, with its first cell at the cursor.
 static LIVE: AtomicBool = AtomicBool::new(false);
-/// Whether the process was suspended, so that the live view must be redrawn.
+/// The full screen that is shown: how to begin and to leave it.
+static FULL: Mutex<Option<Full>> = Mutex::new(None);
+/// Whether the process was suspended, so that the view must be redrawn.
 static AGAIN: AtomicBool = AtomicBool::new(false);
 /// Locked while a frame is written, so that other output cannot cut into it.
 static FRAME: Mutex<()> = Mutex::new(());
@@ -37,6 +39,13 @@ impl Command for Wipe {
         ClearBelow.write_ansi(f)?;
         Show.write_ansi(f)
     }
+}
+
+/// What to write when a full screen begins, also after a suspension, and when it is left.
+#[derive(Clone, Debug)]
+pub(super) struct Full {
+    pub(super) begin: Vec<u8>,
+    pub(super) leave: Vec<u8>,
 }
 
 /// The bytes of a command.
@@ -73,6 +82,29 @@ pub(super) fn live_ends() -> bool {
     LIVE.swap(false, SeqCst)
 }
 
+/// Marks a full screen as being shown, and begins it.
+pub(super) fn full_begins(full: Full) -> io::Result<()> {
+    let begin = full.begin.clone();
+    *FULL.lock().unwrap_or_else(PoisonError::into_inner) = Some(full);
+    let mut out = io::stdout();
+    out.write_all(&begin).and_then(|()| out.flush())
+}
+
+/// Leaves the full screen; returns whether it was still there.
+pub(super) fn full_ends() -> bool {
+    let full = FULL.lock().unwrap_or_else(PoisonError::into_inner).take();
+    full.is_some_and(|full| {
+        tell(&full.leave);
+        true
+    })
+}
+
+/// A guard for writing a frame of the full screen; `None` after the terminal was restored.
+pub(super) fn full_frame() -> Option<MutexGuard<'static, ()>> {
+    let guard = FRAME.lock().unwrap_or_else(PoisonError::into_inner);
+    FULL.lock().unwrap_or_else(PoisonError::into_inner).is_some().then_some(guard)
+}
+
 /// A guard for writing a frame; `None` after the terminal was restored.
 pub(super) fn frame() -> Option<MutexGuard<'static, ()>> {
     let guard = FRAME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,9 +116,12 @@ pub(super) fn frame() -> Option<MutexGuard<'static, ()>> {
 pub fn restore() {
     let _guard = patient_frame();
     let was_live = live_ends();
+    let full = patient(&FULL).and_then(|mut full| full.take());
     let modes = patient(&FOUND).and_then(|mut found| found.take());
-    if was_live || modes.is_some() {
-        leave(was_live);
+    match full {
+        Some(full) => tell(&full.leave),
+        None if was_live || modes.is_some() => leave(was_live),
+        None => {}
     }
     if let Some(modes) = modes {
         set(&modes);
@@ -94,15 +129,21 @@ pub fn restore() {
 }
 
 /// Suspends the process (Ctrl-Z) with the terminal's original modes. Returns when the process is in
-/// the foreground again, with the previous modes. A live view is redrawn.
+/// the foreground again, with the previous modes. A view is redrawn.
 pub(super) fn suspend() {
     let _guard = patient_frame();
     let found = patient(&FOUND).and_then(|found| found.clone());
     let (live, ours) = (LIVE.load(SeqCst), modes());
+    let full = patient(&FULL).and_then(|full| full.clone());
     // A prompt uses raw mode and bracketed paste; between prompts neither is on.
-    let prompt = !live && ours.as_ref().is_some_and(|m| !m.local_modes.contains(LocalModes::ISIG));
+    let prompt = !live
+        && full.is_none()
+        && ours.as_ref().is_some_and(|m| !m.local_modes.contains(LocalModes::ISIG));
     if let Some(found) = &found {
-        leave(live);
+        match &full {
+            Some(full) => tell(&full.leave),
+            None => leave(live),
+        }
         set(found);
     }
     // The whole process stops here until it is continued.
@@ -119,7 +160,10 @@ pub(super) fn suspend() {
     if prompt {
         say(EnableBracketedPaste);
     }
-    AGAIN.store(live, SeqCst);
+    if let Some(full) = &full {
+        tell(&full.begin);
+    }
+    AGAIN.store(live || full.is_some(), SeqCst);
 }
 
 /// Whether the process may write to its terminal; true for a terminal that is gone, to not wait for
@@ -128,7 +172,7 @@ fn foreground() -> bool {
     tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp())
 }
 
-/// Whether a live view must be redrawn; the call resets this.
+/// Whether the view must be redrawn; the call resets this.
 pub(super) fn again() -> bool {
     AGAIN.swap(false, SeqCst)
 }
@@ -156,8 +200,12 @@ fn leave(live: bool) {
 
 /// Writes to the terminal and ignores errors.
 fn say(command: impl Command) {
+    tell(&bytes(command));
+}
+
+fn tell(bytes: &[u8]) {
     let mut out = io::stdout();
-    let _ = out.write_all(&bytes(command)).and_then(|()| out.flush());
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
 /// Waits briefly for a frame to end. The panicking thread may be the one that draws, so the wait

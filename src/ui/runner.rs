@@ -1,5 +1,7 @@
 //! Shows a session on a terminal or in a pipe: progress while it works, then results.
 
+use super::compare::{self, Compare, Comparison};
+use super::full;
 use super::plain::Came;
 use super::{Line, Terminal, live, plain};
 use crate::control::Stop;
@@ -9,6 +11,7 @@ use crate::render::{Block, Colours, Painter, json};
 use crate::session::{Event, Given, Request, Session};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 /// Output format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +59,48 @@ impl Runner {
                 return shown;
             }
         }
+    }
+
+    /// As [`Runner::run`], but returns the results instead of showing them.
+    ///
+    /// # Errors
+    /// The error that ended the program, not shown yet.
+    pub fn collect(&mut self, source: &Source) -> Result<Vec<Given>> {
+        self.submit(Request::Program { source: source.clone(), sets: BTreeMap::new() })?;
+        let mut all = Vec::new();
+        loop {
+            match self.event() {
+                Event::Given(given) => all.extend(given),
+                Event::Done(reply) => return reply.map(|_| all),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether full screens with pictures can be shown.
+    pub fn full_screens(&self) -> bool {
+        self.terminal.interactive()
+            && !self.style.json
+            && !self.style.quiet
+            && compare::shows(&self.painter.terminal)
+    }
+
+    /// Shows a comparison on the full screen until the user leaves it. Exports go to the current
+    /// folder.
+    ///
+    /// # Errors
+    /// When the terminal shows no pictures, or is gone.
+    pub fn compare(&mut self, comparison: Comparison) -> Result<()> {
+        if !self.full_screens() {
+            return Err(Error::new(
+                Kind::Usage,
+                "full screens need a terminal that shows pictures",
+            )
+            .hint("compare(a, b) prints numbers anywhere"));
+        }
+        let mut app = Compare::new(comparison, self.painter.terminal.clone(), PathBuf::new());
+        let mut full = self.terminal.full(&self.painter.terminal)?;
+        full::run(&mut app, &mut full)
     }
 
     /// Begins a request.

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 static OWNED: AtomicBool = AtomicBool::new(false);
 
-/// The terminal in a mode: [`Line`] or [`Live`].
+/// The terminal in a mode: [`Line`], [`Live`] or [`Full`](super::full::Full).
 pub struct Terminal<Mode> {
-    mode: Mode,
+    pub(super) mode: Mode,
 }
 
 /// Line mode: reads input lines and prints output, for the prompt.
@@ -194,6 +194,16 @@ impl Line {
     /// Records that the prompt ended its own line.
     pub(super) fn ended_line(&mut self) {
         self.line_start = true;
+    }
+
+    /// The original modes; `None` without a terminal.
+    pub(super) fn found(&self) -> Option<&Termios> {
+        self.found.as_ref()
+    }
+
+    /// The destination of output.
+    pub(super) fn screen(&mut self) -> &mut dyn Screen {
+        &mut *self.screen
     }
 
     pub(super) fn signals(&self) -> &'static Signals {

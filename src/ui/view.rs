@@ -7,9 +7,11 @@ use crate::control::{Progress, Stop};
 use crate::render::plot::{heights, number};
 use crate::safe::Safe;
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
 use std::time::Duration;
 
 /// Maximum number of losses kept for the curve; beyond it, every second one is dropped.
@@ -141,21 +143,23 @@ impl View {
             let place = Rect { x: area.width - columns, width: columns, ..area };
             p.draw(place, frame.buffer_mut(), self.colour);
         }
+        self.text(text, frame.buffer_mut());
+    }
+
+    /// Draws title, gauge, losses and curve into an area.
+    pub(super) fn text(&self, text: Rect, buffer: &mut Buffer) {
         let lines = [self.head(text.width), Line::raw(format!(" {}", self.losses()))];
         for (y, line) in lines.iter().enumerate().take(usize::from(text.height)) {
-            frame.render_widget(line, Rect { y: y as u16, height: 1, ..text });
+            line.render(Rect { y: text.y + y as u16, height: 1, ..text }, buffer);
         }
         if text.height > 2 {
-            frame.render_widget(
-                Line::styled(self.advice(), self.dim()),
-                Rect { y: text.height - 1, height: 1, ..text },
-            );
+            Line::styled(self.advice(), self.dim())
+                .render(Rect { y: text.bottom() - 1, height: 1, ..text }, buffer);
         }
         if text.height > 3 {
-            self.curve(
-                frame,
-                Rect { x: 1, y: 2, width: text.width.saturating_sub(2), height: text.height - 3 },
-            );
+            let width = text.width.saturating_sub(2);
+            let area = Rect { x: text.x + 1, y: text.y + 2, width, height: text.height - 3 };
+            self.curve(area, buffer);
         }
     }
 
@@ -188,14 +192,14 @@ impl View {
     }
 
     /// The losses from first to last. The scale is logarithmic because losses fall by decades.
-    fn curve(&self, frame: &mut Frame, area: Rect) {
+    fn curve(&self, area: Rect, buffer: &mut Buffer) {
         let levels = heights(&self.history, usize::from(area.width), usize::from(area.height) * 8);
         for (x, level) in levels.into_iter().enumerate() {
             for row in 0..usize::from(area.height) {
                 let below = (usize::from(area.height) - 1 - row) * 8;
                 let symbol = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
                     [level.saturating_sub(below).min(8)];
-                frame.buffer_mut()[(area.x + x as u16, area.y + row as u16)]
+                buffer[(area.x + x as u16, area.y + row as u16)]
                     .set_symbol(symbol)
                     .set_style(self.accent());
             }

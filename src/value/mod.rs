@@ -1,6 +1,7 @@
 //! Values: the only type that crosses between the language and the tensors.
 
 mod bundle;
+pub mod components;
 mod deferred;
 pub mod describe;
 pub mod details;

@@ -4,6 +4,7 @@ use super::array::{Array, DType};
 use super::hex;
 use super::layout::{Change, Layout, Placed};
 use super::lazy::Lazy;
+use super::listed;
 use super::listing::{Listing, Shape};
 use super::source::{one_line, quoted};
 use crate::error::{Error, Kind, Result};
@@ -87,9 +88,11 @@ impl Weights {
         Self { file: one_line(name), listing, held, spare: BTreeSet::new(), left_out: Vec::new() }
     }
 
-    /// Adds the configuration that lies beside the file.
-    pub(super) fn set_beside(&mut self, settings: serde_json::Value) {
+    /// Adds the configuration that lies beside the file; `shared` when any model of the folder may
+    /// be meant by its name.
+    pub(super) fn set_beside(&mut self, settings: serde_json::Value, shared: bool) {
         self.listing.beside = settings;
+        self.listing.shared = shared;
     }
 
     /// The file's name, safe to print.
@@ -125,7 +128,7 @@ impl Weights {
     pub fn chosen(self, name: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let mut out = Self {
             file: self.file,
-            listing: Listing { tensors: BTreeMap::new(), ..self.listing },
+            listing: Listing { tensors: BTreeMap::new(), order: Vec::new(), ..self.listing },
             held: BTreeMap::new(),
             spare: BTreeSet::new(),
             left_out: self.left_out,
@@ -162,14 +165,16 @@ impl Weights {
     }
 
     /// The tensors by the names of a layout, with its changes applied when they are taken; ignored
-    /// tensors are dropped.
+    /// tensors are dropped. Those of a list replace the parameters whose averages they are.
     ///
     /// # Errors
-    /// When two tensors get the same name, or a change does not fit a shape.
-    pub fn renamed(self, layout: &Layout) -> Result<Self> {
+    /// When two tensors get the same name, a change does not fit a shape, or a list does not fit
+    /// the parameters.
+    pub fn renamed(mut self, layout: &Layout) -> Result<Self> {
+        self.replace_listed(layout)?;
         let mut out = Self {
             file: self.file,
-            listing: Listing { tensors: BTreeMap::new(), ..self.listing },
+            listing: Listing { tensors: BTreeMap::new(), order: Vec::new(), ..self.listing },
             held: BTreeMap::new(),
             spare: BTreeSet::new(),
             left_out: self.left_out,
@@ -183,6 +188,7 @@ impl Weights {
                     out.spare.insert(to.clone());
                     (to, changes)
                 }
+                Placed::Listed(..) => continue,
                 Placed::Ignored(why) => {
                     out.left_out.push((name, why));
                     continue;
@@ -198,6 +204,23 @@ impl Weights {
             out.put(to, Held { at: held.at, changes }, shape)?;
         }
         Ok(out)
+    }
+
+    /// Gives parameters the numbers that a list of the file has for them.
+    fn replace_listed(&mut self, layout: &Layout) -> Result<()> {
+        let owners = listed::owners(&self.listing, layout).map_err(|rule| {
+            self.wrong(format!("{rule}, as layout `{}` reads it", layout.name))
+                .hint("the file is not whole, or of a changed architecture")
+        })?;
+        for (item, owner) in owners {
+            let (held, shape) = (self.held.remove(&item), self.listing.tensors.remove(&item));
+            if let (Some(held), Some(shape)) = (held, shape) {
+                self.left_out.push((owner.clone(), "a list in the file has its average"));
+                self.held.insert(owner.clone(), held);
+                self.listing.tensors.insert(owner, shape);
+            }
+        }
+        Ok(())
     }
 
     /// Adds a tensor under a name that must be free.

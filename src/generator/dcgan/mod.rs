@@ -27,7 +27,7 @@ pub use family::FAMILY;
 pub use toy::{Stem, Toy};
 
 use super::layers::{Named, with_variables};
-use super::{Generator, Input, Inputs, Spec, Start, Tap, Tapped, Variables};
+use super::{Generator, Input, Inputs, Prior, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator::{self, Feature};
 use crate::safe::Safe;
@@ -172,6 +172,7 @@ fn spec(config: &Config, plan: Plan, fingerprint: &str) -> Spec {
         spaces: vec![Space::Z],
         styles: Vec::new(),
         layers: plan.layers,
+        prior: Prior::Normal,
         inputs: Inputs { class: config.c_dim > 0, ..Inputs::default() },
         parameters: plan.parameters,
         noise_sizes: Vec::new(),

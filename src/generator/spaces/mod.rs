@@ -95,7 +95,7 @@ fn code_of(g: &dyn Generator, space: Space, point: Tensor, origin: String) -> Co
 /// # Errors
 /// For spaces that the generator lacks, for truncation in Z, and when labels do not fit.
 pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Code> {
-    let prior = g.prior();
+    let prior = g.spec().prior;
     let pulled = how.psi != 1.0 && prior == Prior::Normal;
     if how.space == Space::Z && pulled {
         return Err(Error::runtime(format!(

@@ -26,7 +26,9 @@ pub use family::FAMILY;
 pub(in crate::generator) use family::{layers, noise_sizes, parameters};
 pub use filters::add_filters;
 
-use super::layers::{Mapping, Named, NoiseMaps, Parameters, Reader, with_variables};
+use super::layers::{
+    COMPUTED, Mapping, Named, NoiseMaps, Parameters, Reader, W_AVG, mean_or, with_variables,
+};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Kind, Result};
 use crate::generator;
@@ -51,15 +53,12 @@ pub struct StyleGan2 {
 /// The spaces that its codes can live in.
 pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
 
-/// The mean of w, as stored.
-const W_AVG: &str = "mapping.w_avg";
-
 /// The mean of w, `[w_dim]`: stored, or computed from the mapping network.
 ///
 /// # Errors
 /// When it is stored for each layer (`[num_ws, w_dim]`, as encoders store it) and the rows differ.
 fn mean_w(r: &mut Reader<'_>, mapping: &Mapping, w_dim: usize, device: &Device) -> Result<Tensor> {
-    let Ok(shape) = r.shape(W_AVG) else { return mapping.mean(device) };
+    let Ok(shape) = r.shape(W_AVG) else { return mean_or(r, w_dim, || mapping.mean(device)) };
     let [rows @ (1..), _] = shape[..] else { return r.buffer(W_AVG, &[w_dim]) };
     let all = r.buffer(W_AVG, &[rows, w_dim])?;
     let first = all.narrow(0, 0, 1)?;
@@ -101,6 +100,7 @@ impl StyleGan2 {
         let mean_w = mean_w(&mut r, &mapping, config.w_dim, device)?;
         let synthesis = Synthesis::read(&mut r, &config, halves)?;
         let (parameters, mut buffers) = r.finish_styled();
+        buffers.remove(COMPUTED);
         buffers.insert(W_AVG.into(), mean_w.clone());
         Ok(Self {
             config,

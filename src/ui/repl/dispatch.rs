@@ -9,7 +9,8 @@ use crate::session::recall::numbered;
 use crate::session::script::{cells_of, script};
 use crate::session::{Cell, Reply, Request, Setting, Status, in_force};
 use crate::ui::commands::{self, Command};
-use crate::ui::{Keys, doctor, help};
+use crate::ui::{Keys, compare, doctor, help};
+use crate::value::Value;
 
 impl Repl {
     pub(super) fn command(&mut self, command: Command) -> Result<()> {
@@ -43,6 +44,7 @@ impl Repl {
                 self.say(doctor::report(&self.runner.painter.terminal, now.state.models().device()))
             }
             Command::Details(name) => self.details(name),
+            Command::View(names) => self.view(&names),
             Command::Sessions => self.sessions(),
             Command::Resume(wanted) => self.resume(wanted),
             Command::Quit => Ok(()),
@@ -181,6 +183,30 @@ impl Repl {
             Reply::Details(Some(blocks)) => self.paint(&blocks),
             _ => self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]),
         }
+    }
+
+    /// Compares values on the full screen.
+    fn view(&mut self, names: &[String]) -> Result<()> {
+        let now = self.now();
+        let state = &now.state.names;
+        let named = |name: &String| match state.get(name) {
+            Some(value) => Ok((name.clone(), value.clone())),
+            None => Err(Error::new(Kind::Usage, format!("there is no value {}", Safe(name)))
+                .hint("names of pictures and inversions")),
+        };
+        let mut values = names.iter().map(named).collect::<Result<Vec<_>>>()?;
+        if values.is_empty() {
+            let last = now.log.cells().iter().rev().filter(|c| in_force(c)).find_map(|c| {
+                let inverted = |n: &&String| matches!(state.get(*n), Some(Value::Inversion(_)));
+                state.keys().filter(inverted).find(|n| c.source.starts_with(n.as_str()))
+            });
+            values.extend(last.map(|n| named(n)).transpose()?);
+        }
+        if values.is_empty() {
+            return self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]);
+        }
+        let comparison = compare::of_values(&values)?;
+        self.runner.compare(comparison)
     }
 
     fn sessions(&mut self) -> Result<()> {

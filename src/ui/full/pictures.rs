@@ -1,0 +1,432 @@
+//! Pictures of a frame in each protocol.
+//!
+//! Blocks and tmux placeholders are cells of the frame. kitty keeps pictures and shows parts of
+//! them. Sixels and iTerm2's pictures are painted over cells, so their cells are marked: a mark
+//! that appears is written as a blank, and one that goes is overwritten by what comes.
+
+use super::cache::Cache;
+use super::canvas::{Image, Visible};
+use crate::error::Result;
+use crate::image::Raster;
+use crate::render::blocks::{self, Blocks};
+use crate::render::iterm::Iterm;
+use crate::render::kitty::{Kitty, PLACEHOLDER, placeholder};
+use crate::render::sink::reduced;
+use crate::render::sinks::sink_for;
+use crate::render::sixel::Sixel;
+use crate::render::text::{cut, describe};
+use crate::render::{Colours, ImageSink, Protocol, Terminal};
+use crossterm::cursor::MoveTo;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Color;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// Pictures that kitty keeps although they are not on the screen, for scrolling back.
+const STORED: usize = 48;
+/// Bytes of encoded or reduced pictures that are kept.
+const BUDGET: usize = 48 << 20;
+
+/// Shows the pictures of frames on one terminal.
+pub(super) struct Pictures {
+    /// Sizes pictures.
+    pub(super) sink: Box<dyn ImageSink>,
+    pub(super) cell: (u16, u16),
+    colours: Colours,
+    way: Way,
+    /// What is on the screen.
+    shown: Vec<Shown>,
+}
+
+enum Way {
+    Text(Cache<String>),
+    Blocks(Blocks, Cache<Vec<blocks::Cell>>),
+    Kitty(Stored),
+    Pixels(Pixels),
+}
+
+/// The pictures that kitty keeps.
+struct Stored {
+    kitty: Kitty,
+    /// Whether pictures appear at placeholders.
+    placeholders: bool,
+    all: Vec<Kept>,
+    count: u32,
+}
+
+/// A picture in kitty's memory.
+struct Kept {
+    key: (u64, (u16, u16)),
+    id: u32,
+    /// Its size in pixels.
+    pixels: (usize, usize),
+}
+
+/// Pictures that are painted over cells.
+struct Pixels {
+    painter: Painter,
+    /// Pictures in the resolution of the screen.
+    sized: Cache<Raster>,
+    /// The bytes of their visible parts.
+    encoded: Cache<Vec<u8>>,
+}
+
+enum Painter {
+    Sixel(Sixel),
+    Iterm(Iterm),
+}
+
+/// A picture on the screen.
+#[derive(Clone, Debug, PartialEq)]
+struct Shown {
+    seen: Visible,
+    /// kitty's number of the picture, and of this placement.
+    place: (u32, u32),
+}
+
+impl Pictures {
+    pub(super) fn new(terminal: &Terminal) -> Self {
+        let way = match terminal.protocol {
+            Protocol::None => Way::Text(Cache::new(1 << 20)),
+            Protocol::Blocks => Way::Blocks(Blocks::new(terminal), Cache::new(BUDGET)),
+            Protocol::Kitty => Way::Kitty(Stored {
+                kitty: Kitty::new(terminal, std::process::id()),
+                placeholders: terminal.passthrough,
+                all: Vec::new(),
+                count: 0,
+            }),
+            Protocol::Sixel => Way::Pixels(Pixels::new(Painter::Sixel(Sixel::new(terminal)))),
+            Protocol::Iterm => Way::Pixels(Pixels::new(Painter::Iterm(Iterm::new(terminal)))),
+        };
+        Self {
+            sink: sink_for(terminal),
+            cell: terminal.cell,
+            colours: terminal.colours,
+            way,
+            shown: Vec::new(),
+        }
+    }
+
+    /// Whether a sixel may scroll the screen when it reaches the last row.
+    pub(super) fn spares_last_row(&self) -> bool {
+        matches!(&self.way, Way::Pixels(p) if matches!(p.painter, Painter::Sixel(_)))
+    }
+
+    /// Whether switching to another window may lose pictures.
+    pub(super) fn forgotten_unseen(&self) -> bool {
+        match &self.way {
+            Way::Kitty(stored) => stored.placeholders,
+            Way::Pixels(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether pictures of this kind can be covered in part: they are cells themselves.
+    pub(super) fn are_cells(&self) -> bool {
+        match &self.way {
+            Way::Text(_) | Way::Blocks(..) => true,
+            Way::Kitty(stored) => stored.placeholders,
+            Way::Pixels(_) => false,
+        }
+    }
+
+    /// Writes what belongs into the cells of a frame. `free` says whether a cell is not covered.
+    /// Bytes that must come before the cells go to `out`.
+    pub(super) fn cells(
+        &mut self,
+        out: &mut Vec<u8>,
+        buffer: &mut Buffer,
+        placed: &[Visible],
+        free: &dyn Fn(u16, u16) -> bool,
+    ) -> Result<()> {
+        for seen in placed {
+            match &mut self.way {
+                Way::Text(cache) => words(cache, buffer, seen, free)?,
+                Way::Blocks(painter, cache) => {
+                    let key = (seen.image.hash(), seen.size, Rect::default());
+                    let grid = cache.get(key, || {
+                        let grid = painter.grid(seen.image.raster(), seen.size)?;
+                        let bytes = grid.len() * size_of::<blocks::Cell>();
+                        Ok::<_, crate::error::Error>((grid, bytes))
+                    })?;
+                    each(seen, free, |x, y, k| {
+                        let Some(cell) = grid.get(k) else { return };
+                        let to = &mut buffer[(x, y)];
+                        to.reset();
+                        to.set_char(cell.symbol);
+                        (to.fg, to.bg) =
+                            (ink(cell.ink, self.colours), ink(cell.paper, self.colours));
+                    });
+                }
+                Way::Kitty(stored) if stored.placeholders => {
+                    let (id, _) = stored.keep(out, seen)?;
+                    each(seen, free, |x, y, k| marked(buffer, (x, y), (id, k), seen));
+                }
+                Way::Kitty(_) => {}
+                Way::Pixels(_) => {
+                    each(seen, free, |x, y, _| {
+                        buffer[(x, y)].reset();
+                        buffer[(x, y)].set_char(mark(seen));
+                    });
+                }
+            }
+        }
+        if let Way::Kitty(stored) = &mut self.way
+            && stored.placeholders
+        {
+            stored
+                .forget_some(out, |key| placed.iter().any(|s| (s.image.hash(), s.size) == key))?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is shown above the cells, after them.
+    pub(super) fn above(&mut self, out: &mut Vec<u8>, placed: Vec<Visible>) -> Result<()> {
+        let before = std::mem::take(&mut self.shown);
+        match &mut self.way {
+            Way::Text(_) | Way::Blocks(..) => {}
+            Way::Kitty(stored) if stored.placeholders => {}
+            Way::Kitty(stored) => self.shown = stored.show(out, placed, &before)?,
+            Way::Pixels(pixels) => {
+                for seen in placed {
+                    if !before.iter().any(|s| s.seen == seen) {
+                        crate::ui::pen::put(out, MoveTo(seen.at.x, seen.at.y));
+                        out.extend_from_slice(&*pixels.part(&seen, self.cell)?);
+                    }
+                    self.shown.push(Shown { seen, place: (0, 0) });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets what the terminal shows and keeps, because the whole screen is drawn again.
+    pub(super) fn begin_again(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        self.shown.clear();
+        if let Way::Kitty(stored) = &mut self.way {
+            for kept in std::mem::take(&mut stored.all) {
+                stored.kitty.delete(out, kept.id)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Calls `to` for every visible cell that is free, with its place on the screen and its index in
+/// the whole picture.
+fn each(seen: &Visible, free: &dyn Fn(u16, u16) -> bool, mut to: impl FnMut(u16, u16, usize)) {
+    for row in 0..seen.part.height {
+        for column in 0..seen.part.width {
+            let (x, y) = (seen.at.x + column, seen.at.y + row);
+            let (across, down) = (seen.part.x + column, seen.part.y + row);
+            if free(x, y) {
+                to(x, y, usize::from(down) * usize::from(seen.size.0) + usize::from(across));
+            }
+        }
+    }
+}
+
+fn ink(colour: Option<blocks::Rgb>, colours: Colours) -> Color {
+    match colour {
+        None => Color::Reset,
+        Some([r, g, b]) if colours == Colours::True => Color::Rgb(r, g, b),
+        Some(rgb) => Color::Indexed(blocks::indexed(rgb)),
+    }
+}
+
+/// Describes a picture on its first visible row.
+fn words(
+    cache: &mut Cache<String>,
+    buffer: &mut Buffer,
+    seen: &Visible,
+    free: &dyn Fn(u16, u16) -> bool,
+) -> Result<()> {
+    let key = (seen.image.hash(), (0, 0), Rect::default());
+    let text =
+        cache.get(key, || Ok::<_, crate::error::Error>((describe(seen.image.raster())?, 64)))?;
+    if free(seen.at.x, seen.at.y) {
+        let text = cut(&text, usize::from(seen.part.width));
+        buffer.set_string(seen.at.x, seen.at.y, text, ratatui::style::Style::new());
+    }
+    Ok(())
+}
+
+/// Writes a placeholder: the first visible cell of a row has its marks, the others count on.
+fn marked(buffer: &mut Buffer, at: (u16, u16), (id, k): (u32, usize), seen: &Visible) {
+    let columns = usize::from(seen.size.0);
+    let (column, row) = ((k % columns) as u16, (k / columns) as u16);
+    let Some((symbol, [r, g, b])) = placeholder(id, (seen.part.x, row)) else { return };
+    let cell = &mut buffer[at];
+    cell.reset();
+    cell.fg = Color::Rgb(r, g, b);
+    match placeholder(id, (column, row)) {
+        Some((own, _)) => cell.set_symbol(&own),
+        None if column == seen.part.x => cell.set_symbol(&symbol),
+        None => cell.set_char(PLACEHOLDER),
+    };
+}
+
+/// The mark of a picture's cells: another one when the picture moves or has another shape, so that
+/// its cells are cleared; the same when only its content changes, so that nothing flickers.
+fn mark(seen: &Visible) -> char {
+    let mut hasher = DefaultHasher::new();
+    let raster = seen.image.raster();
+    let origin = (
+        i32::from(seen.at.x) - i32::from(seen.part.x),
+        i32::from(seen.at.y) - i32::from(seen.part.y),
+    );
+    (origin, seen.size, raster.width, raster.height).hash(&mut hasher);
+    // A private plane; the cells are never written with it.
+    char::from_u32(0xf_0000 + (hasher.finish() % 0xfffd) as u32).unwrap_or(' ')
+}
+
+impl Stored {
+    /// Sends a picture unless kitty has it; returns its number and size in pixels.
+    fn keep(&mut self, out: &mut Vec<u8>, seen: &Visible) -> Result<(u32, (usize, usize))> {
+        let key = (seen.image.hash(), seen.size);
+        if let Some(at) = self.all.iter().position(|k| k.key == key) {
+            // The order is that of use.
+            let kept = self.all.remove(at);
+            let found = (kept.id, kept.pixels);
+            self.all.push(kept);
+            return Ok(found);
+        }
+        let id = self.kitty.id(self.count);
+        self.count += 1;
+        let pixels = self.kitty.store(out, seen.image.raster(), seen.size, id)?;
+        self.all.push(Kept { key, id, pixels });
+        Ok((id, pixels))
+    }
+
+    /// Deletes the pictures beyond [`STORED`] that are not in use.
+    fn forget_some(
+        &mut self,
+        out: &mut Vec<u8>,
+        used: impl Fn((u64, (u16, u16))) -> bool,
+    ) -> Result<()> {
+        while self.all.len() > STORED {
+            let Some(at) = self.all.iter().position(|k| !used(k.key)) else { break };
+            let kept = self.all.remove(at);
+            self.kitty.delete(out, kept.id)?;
+        }
+        Ok(())
+    }
+
+    fn show(
+        &mut self,
+        out: &mut Vec<u8>,
+        placed: Vec<Visible>,
+        before: &[Shown],
+    ) -> Result<Vec<Shown>> {
+        let mut shown: Vec<Shown> = Vec::new();
+        for seen in placed {
+            let (id, pixels) = self.keep(out, &seen)?;
+            let number = 1 + shown.iter().filter(|s| s.place.0 == id).count() as u32;
+            let one = Shown { seen, place: (id, number) };
+            if !before.contains(&one) {
+                crate::ui::pen::put(out, MoveTo(one.seen.at.x, one.seen.at.y));
+                let part = source(&one.seen, pixels);
+                let cells = (one.seen.part.width, one.seen.part.height);
+                self.kitty.place(out, one.place, part, cells)?;
+            }
+            shown.push(one);
+        }
+        for old in before.iter().filter(|o| shown.iter().all(|s| s.place != o.place)) {
+            self.kitty.unplace(out, old.place)?;
+        }
+        let used: Vec<_> = shown.iter().map(|s| (s.seen.image.hash(), s.seen.size)).collect();
+        self.forget_some(out, |key| used.contains(&key))?;
+        Ok(shown)
+    }
+}
+
+/// The visible part of a picture of `pixels`: left, top, width, height in pixels.
+fn source(seen: &Visible, pixels: (usize, usize)) -> [usize; 4] {
+    let range = |from: u16, count: u16, all: u16, pixels: usize| {
+        let at =
+            |n: u16| (usize::from(n) * pixels + usize::from(all) / 2) / usize::from(all.max(1));
+        let (first, end) = (at(from), at(from + count));
+        (first.min(pixels - 1), (end - first).max(1))
+    };
+    let (x, w) = range(seen.part.x, seen.part.width, seen.size.0, pixels.0);
+    let (y, h) = range(seen.part.y, seen.part.height, seen.size.1, pixels.1);
+    [x, y, w, h]
+}
+
+impl Pixels {
+    fn new(painter: Painter) -> Self {
+        Self { painter, sized: Cache::new(BUDGET), encoded: Cache::new(BUDGET / 2) }
+    }
+
+    /// The bytes that paint the visible part of a picture at the cursor.
+    fn part(&mut self, seen: &Visible, cell: (u16, u16)) -> Result<Arc<Vec<u8>>> {
+        let Self { painter, sized, encoded } = self;
+        let key = |part| (seen.image.hash(), seen.size, part);
+        encoded.get(key(seen.part), || {
+            let whole = sized.get(key(Rect::default()), || {
+                let whole = painter.whole(&seen.image, seen.size, cell)?;
+                let bytes = whole.data.len();
+                Ok::<_, crate::error::Error>((whole, bytes))
+            })?;
+            let mut bytes = Vec::new();
+            if let Some(part) = painter.crop(&whole, seen, cell)? {
+                match painter {
+                    Painter::Sixel(sixel) => sixel.send(&mut bytes, &part)?,
+                    Painter::Iterm(iterm) => {
+                        iterm.send(&mut bytes, &part, (seen.part.width, seen.part.height))?;
+                    }
+                }
+            }
+            let size = bytes.len();
+            Ok((bytes, size))
+        })
+    }
+}
+
+impl Painter {
+    /// The picture in the resolution in which it is sent.
+    fn whole(&self, image: &Image, size: (u16, u16), cell: (u16, u16)) -> Result<Raster> {
+        match self {
+            Self::Sixel(sixel) => sixel.pixels(image.raster(), size),
+            Self::Iterm(_) => padded(&reduced(image.raster(), cell, size)?, size, cell),
+        }
+    }
+
+    /// The visible part; `None` when it has no pixels.
+    fn crop(&self, whole: &Raster, seen: &Visible, cell: (u16, u16)) -> Result<Option<Raster>> {
+        let [x, y, w, h] = match self {
+            // One pixel of a sixel is one of the screen.
+            Self::Sixel(_) => {
+                let range = |from: u16, count: u16, per: u16, all: usize| {
+                    let first = usize::from(from) * usize::from(per);
+                    let count = usize::from(count) * usize::from(per);
+                    (first, count.min(all.saturating_sub(first)))
+                };
+                let (x, w) = range(seen.part.x, seen.part.width, cell.0, whole.width);
+                let (y, h) = range(seen.part.y, seen.part.height, cell.1, whole.height);
+                [x, y, w, h]
+            }
+            Self::Iterm(_) => source(seen, (whole.width, whole.height)),
+        };
+        (w > 0 && h > 0).then(|| whole.crop(x, y, w, h)).transpose()
+    }
+}
+
+/// The picture with transparent pixels on its right or bottom side, so that whole cells keep its
+/// aspect ratio.
+fn padded(picture: &Raster, size: (u16, u16), cell: (u16, u16)) -> Result<Raster> {
+    let frame = (
+        usize::from(size.0.max(1)) * usize::from(cell.0.max(1)),
+        usize::from(size.1.max(1)) * usize::from(cell.1.max(1)),
+    );
+    let (w, h) = (picture.width, picture.height);
+    let wide = w.max((h * frame.0).div_ceil(frame.1));
+    let high = h.max((w * frame.1).div_ceil(frame.0));
+    let mut all = Raster::filled(wide, high, &[0; 4])?;
+    let rgba = picture.convert(4)?.0;
+    for (from, to) in rgba.data.chunks_exact(w * 4).zip(all.data.chunks_exact_mut(wide * 4)) {
+        to[..w * 4].copy_from_slice(from);
+    }
+    Ok(all)
+}

@@ -1,0 +1,724 @@
+//! The notebook on the screen: keys, the mouse, and what runs beside them.
+
+use super::checker::{Checker, Job, Mistake};
+use super::editor::{Move, Place};
+use super::model::{Mark, Notebook};
+use super::screen::Screen;
+use super::vi::Vi;
+use crate::error::Error;
+use crate::eval::State;
+use crate::image::Raster;
+use crate::lang::lex::{self, TokenKind};
+use crate::ui::Colour;
+use crate::ui::assist::Language;
+use crate::ui::full::{Change, Image, control};
+use crate::ui::line::{Assist, Candidate};
+use crate::ui::view::View;
+use crate::ui::words::Words;
+use crossterm::event::{
+    Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Time without a key after which the notebook is checked.
+const CHECK: Duration = Duration::from_millis(250);
+/// Rows that the wheel scrolls.
+const WHEEL: i64 = 3;
+
+/// What keys mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Letters are commands for cells.
+    Command,
+    /// Keys edit the text.
+    Edit,
+    /// A text is searched: the text, what replaces it, and whether that is being typed.
+    Find(String, Option<String>, bool),
+    /// The list of cells: the chosen one.
+    Outline(usize),
+    /// The list of keys, from this line on.
+    Help(usize),
+}
+
+/// A list of completions.
+#[derive(Clone, Debug)]
+pub(super) struct Completion {
+    /// First byte of the word.
+    pub(super) from: usize,
+    /// The completions.
+    pub(super) all: Vec<Candidate>,
+    /// The chosen one.
+    pub(super) chosen: usize,
+}
+
+/// The progress of the running cell on the screen.
+pub(super) struct Live {
+    pub(super) id: u64,
+    pub(super) view: View,
+    begun: Instant,
+    /// Number of reports that it has taken.
+    reports: u64,
+    /// The preview that is shown.
+    pub(super) shown: Option<Arc<Image>>,
+}
+
+/// The notebook's screen.
+pub struct NotebookApp {
+    pub(super) notebook: Notebook,
+    pub(super) mode: Mode,
+    /// The keys of vi, if the user wants them.
+    pub(super) vi: Option<Vi>,
+    pub(super) completion: Option<Completion>,
+    pub(super) language: Language,
+    /// The revision and version that the language's names belong to.
+    named: Option<(u64, u64)>,
+    checker: Checker,
+    /// The session before the first cell.
+    base: State,
+    /// The version that was checked last, and its mistakes by cell.
+    checked: u64,
+    pub(super) mistakes: Vec<(usize, Mistake)>,
+    /// The version at the last look, and since when it is so.
+    typed: (u64, Instant),
+    pub(super) live: Option<Live>,
+    pub(super) screen: Screen,
+    pub(super) colour: Colour,
+    /// A line about the generator and the device.
+    pub(super) about: String,
+    pub(super) change: Change,
+    /// `d` was pressed once.
+    pressed: Option<char>,
+    pub(super) leaving: bool,
+    pub(super) ending: bool,
+}
+
+impl NotebookApp {
+    /// Makes the screen of a notebook. `base` is the session before the first cell.
+    pub fn new(
+        mut notebook: Notebook,
+        base: State,
+        (colour, vi): (Colour, bool),
+        about: String,
+    ) -> Self {
+        let typed = (notebook.editor.version(), Instant::now());
+        let fresh = notebook.editor.document().cells().iter().all(|c| c.text.is_empty());
+        if fresh {
+            notebook.say("a new notebook: type, then Shift-Enter or Ctrl-R runs the cell");
+        } else if notebook.message().is_none() {
+            notebook.say("nothing has run: s runs what is stale, ? shows the keys");
+        }
+        Self {
+            notebook,
+            mode: if fresh { Mode::Edit } else { Mode::Command },
+            vi: vi.then(Vi::default),
+            completion: None,
+            language: Language::default(),
+            named: None,
+            checker: Checker::start(),
+            base,
+            checked: u64::MAX,
+            mistakes: Vec::new(),
+            typed,
+            live: None,
+            screen: Screen::default(),
+            colour,
+            about,
+            change: Change::All,
+            pressed: None,
+            leaving: false,
+            ending: false,
+        }
+    }
+
+    /// The notebook.
+    #[cfg(any(test, feature = "internals"))]
+    pub fn notebook(&mut self) -> &mut Notebook {
+        &mut self.notebook
+    }
+
+    /// Waits for the end of a cell that was asked to stop, and saves. Returns the error that was
+    /// not shown: the text is then not on the disk.
+    pub fn finish(mut self) -> Option<Error> {
+        while self.notebook.running().is_some() {
+            self.notebook.wait();
+        }
+        self.notebook.close_safely()
+    }
+
+    // ---- keys
+
+    pub(super) fn key(&mut self, key: KeyEvent) {
+        let event = Event::Key(key);
+        self.notebook.hush();
+        if self.notebook.conflict() && self.decide(key) {
+            return;
+        }
+        if control(&event, 'c') {
+            return self.interrupt_or_copy();
+        }
+        if self.in_every_mode(key) {
+            return;
+        }
+        match self.mode.clone() {
+            Mode::Command => self.command(key),
+            Mode::Edit => self.edit(key),
+            Mode::Find(wanted, new, second) => self.find(key, (wanted, new, second)),
+            Mode::Outline(at) => self.outline(key, at),
+            Mode::Help(top) => self.help(key, top),
+        }
+    }
+
+    /// Another program has changed the file: takes the user's decision.
+    fn decide(&mut self, key: KeyEvent) -> bool {
+        match key.code {
+            KeyCode::Char('r') => self.notebook.reload(),
+            KeyCode::Char('k') => self.notebook.keep_both(),
+            // Everything else waits; only an interrupt passes.
+            _ => return !(key.code == KeyCode::Char('c') && held(key, KeyModifiers::CONTROL)),
+        }
+        self.screen.follow = true;
+        true
+    }
+
+    fn interrupt_or_copy(&mut self) {
+        if self.notebook.interrupt() {
+            self.notebook.say("stopping");
+        } else if self.notebook.editor.copy() {
+            self.notebook.say("copied");
+        } else {
+            self.notebook.say("nothing runs; q or Ctrl-Q quits");
+        }
+    }
+
+    /// Handles the keys that mean the same in every mode.
+    fn in_every_mode(&mut self, key: KeyEvent) -> bool {
+        let (ctrl, alt) = (held(key, KeyModifiers::CONTROL), held(key, KeyModifiers::ALT));
+        let shift = held(key, KeyModifiers::SHIFT);
+        match key.code {
+            KeyCode::Char('q') if ctrl => self.leave(),
+            KeyCode::Char('s') if ctrl => self.save(),
+            KeyCode::Char('r') if ctrl && !self.vi_keys() => self.run(false),
+            KeyCode::Enter if ctrl || alt => self.run(false),
+            KeyCode::Enter if shift => self.run(true),
+            KeyCode::Char('t') if ctrl => self.run_stale(),
+            KeyCode::Char('f') if ctrl => {
+                self.completion = None;
+                self.mode = Mode::Find(String::new(), None, false);
+            }
+            KeyCode::Char('o') if ctrl => self.mode = Mode::Outline(self.place().cell),
+            KeyCode::Char('l') if ctrl => {}
+            KeyCode::F(1) => self.mode = Mode::Help(0),
+            KeyCode::F(5) => self.notebook.run_all(),
+            KeyCode::Up if alt => self.notebook.editor.shift(false),
+            KeyCode::Down if alt => self.notebook.editor.shift(true),
+            KeyCode::Char('n') if alt => self.add(true),
+            KeyCode::Char('s') if alt => self.notebook.editor.split(),
+            KeyCode::Char('j') if alt => self.notebook.editor.merge(),
+            KeyCode::Char('m') if alt => self.notebook.editor.turn(),
+            KeyCode::Char('f') if alt => self.fold(),
+            _ => return false,
+        }
+        self.screen.follow = true;
+        true
+    }
+
+    fn vi_keys(&self) -> bool {
+        self.vi.is_some() && self.mode == Mode::Edit
+    }
+
+    fn place(&self) -> Place {
+        self.notebook.editor.place()
+    }
+
+    /// Letters as commands for cells.
+    fn command(&mut self, key: KeyEvent) {
+        let pressed = self.pressed.take();
+        self.screen.follow = true;
+        match key.code {
+            KeyCode::Enter | KeyCode::Char('e' | 'i') => self.mode = Mode::Edit,
+            KeyCode::Char('j') | KeyCode::Down => drop(self.notebook.editor.step(true)),
+            KeyCode::Char('k') | KeyCode::Up => drop(self.notebook.editor.step(false)),
+            KeyCode::Char('g') | KeyCode::Home => self.notebook.editor.jump(Place::default()),
+            KeyCode::Char('G') | KeyCode::End => {
+                self.notebook.editor.jump(Place { cell: usize::MAX, at: 0 });
+            }
+            KeyCode::PageDown | KeyCode::Char(' ') => self.scroll(self.screen.page()),
+            KeyCode::PageUp => self.scroll(-self.screen.page()),
+            KeyCode::Char('r') => self.run(false),
+            KeyCode::Char('n') => self.run(true),
+            KeyCode::Char('R') => self.notebook.run_all(),
+            KeyCode::Char('s') => self.run_stale(),
+            KeyCode::Char('a') => self.add(false),
+            KeyCode::Char('b') => self.add(true),
+            KeyCode::Char('d') if pressed == Some('d') => self.notebook.editor.remove(),
+            KeyCode::Char('d') => {
+                self.pressed = Some('d');
+                self.notebook.say("d again removes the cell");
+            }
+            KeyCode::Char('J') => self.notebook.editor.shift(true),
+            KeyCode::Char('K') => self.notebook.editor.shift(false),
+            KeyCode::Char('M') => self.notebook.editor.merge(),
+            KeyCode::Char('m') => self.notebook.editor.turn(),
+            KeyCode::Char('f') => self.fold(),
+            KeyCode::Char('u') => self.undo(),
+            KeyCode::Char('U') => self.redo(),
+            KeyCode::Char('o') => self.mode = Mode::Outline(self.place().cell),
+            KeyCode::Char('/') => self.mode = Mode::Find(String::new(), None, false),
+            KeyCode::Char('w') => self.save(),
+            KeyCode::Char('?') => self.mode = Mode::Help(0),
+            KeyCode::Char('q') => self.leave(),
+            _ => self.notebook.say("? shows the keys, Enter edits the cell"),
+        }
+    }
+
+    /// Keys that edit the text.
+    fn edit(&mut self, key: KeyEvent) {
+        self.screen.follow = true;
+        if self.completion.is_some() && self.choose(key) {
+            return;
+        }
+        if let Some(mut vi) = self.vi.take() {
+            let (editor, code) = (&mut self.notebook.editor, key.code);
+            let taken = vi.key(editor, key);
+            let normal = vi.is_normal();
+            self.vi = Some(vi);
+            if taken {
+                return;
+            }
+            if normal && code == KeyCode::Esc {
+                self.to_commands();
+                return;
+            }
+        }
+        let (ctrl, alt) = (held(key, KeyModifiers::CONTROL), held(key, KeyModifiers::ALT));
+        let select = held(key, KeyModifiers::SHIFT);
+        let editor = &mut self.notebook.editor;
+        match key.code {
+            KeyCode::Esc if editor.selection().is_some() => editor.unselect(),
+            KeyCode::Esc => self.to_commands(),
+            KeyCode::Left if ctrl || alt => editor.go(Move::WordLeft, select),
+            KeyCode::Right if ctrl || alt => editor.go(Move::WordRight, select),
+            KeyCode::Left => editor.go(Move::Left, select),
+            KeyCode::Right => editor.go(Move::Right, select),
+            KeyCode::Up => self.vertical(Move::Up(1), select),
+            KeyCode::Down => self.vertical(Move::Down(1), select),
+            KeyCode::PageUp => self.vertical(Move::Up(10), select),
+            KeyCode::PageDown => self.vertical(Move::Down(10), select),
+            KeyCode::Home if ctrl => editor.go(Move::Top, select),
+            KeyCode::End if ctrl => editor.go(Move::Bottom, select),
+            KeyCode::Home => editor.go(Move::Home, select),
+            KeyCode::End => editor.go(Move::End, select),
+            KeyCode::Char('a') if ctrl => editor.select_all(),
+            KeyCode::Char('e') if ctrl => editor.go(Move::End, false),
+            KeyCode::Char('u' | '_') if ctrl => self.undo(),
+            KeyCode::Char('y') if ctrl => self.redo(),
+            KeyCode::Char('x') if ctrl => editor.cut(),
+            KeyCode::Char('v') if ctrl => {
+                let text = editor.clipboard().to_owned();
+                editor.paste(&text);
+            }
+            KeyCode::Char('k') if ctrl => editor.delete(Move::End),
+            KeyCode::Char('w') if ctrl => editor.delete(Move::WordLeft),
+            KeyCode::Char('h') if ctrl => editor.delete(Move::Left),
+            KeyCode::Char('d') if ctrl => editor.delete(Move::Right),
+            KeyCode::Char('j') if ctrl => editor.newline(),
+            KeyCode::Backspace if ctrl || alt => editor.delete(Move::WordLeft),
+            KeyCode::Delete if ctrl || alt => editor.delete(Move::WordRight),
+            KeyCode::Backspace => editor.delete(Move::Left),
+            KeyCode::Delete => editor.delete(Move::Right),
+            KeyCode::Enter => editor.newline(),
+            KeyCode::Tab => self.complete(),
+            KeyCode::Char(c) if !ctrl && !alt => editor.insert(c.encode_utf8(&mut [0; 4])),
+            _ => {}
+        }
+    }
+
+    fn to_commands(&mut self) {
+        self.notebook.editor.settle();
+        self.mode = Mode::Command;
+    }
+
+    fn vertical(&mut self, movement: Move, select: bool) {
+        let cell = self.notebook.editor.id();
+        self.notebook.editor.go(movement, select);
+        if self.notebook.editor.id() != cell {
+            self.notebook.editor.settle();
+        }
+    }
+
+    fn undo(&mut self) {
+        if !self.notebook.editor.undo() {
+            self.notebook.say("nothing to undo");
+        }
+    }
+
+    fn redo(&mut self) {
+        if !self.notebook.editor.redo() {
+            self.notebook.say("nothing to redo");
+        }
+    }
+
+    fn add(&mut self, below: bool) {
+        self.notebook.editor.settle();
+        self.notebook.editor.add(below, false);
+        self.mode = Mode::Edit;
+    }
+
+    fn fold(&mut self) {
+        let place = self.place();
+        let folded = self.notebook.editor.document().cells()[place.cell].folded;
+        self.notebook.editor.fold(place.cell, !folded);
+        self.notebook.editor.jump(Place { at: 0, ..place });
+    }
+
+    // ---- running
+
+    /// Runs the cell, and goes to the next one if asked; from the last to a new one.
+    fn run(&mut self, onwards: bool) {
+        self.completion = None;
+        self.notebook.editor.settle();
+        let at = self.place().cell;
+        self.notebook.run(at);
+        if onwards && !self.notebook.editor.step(true) {
+            self.add(true);
+        }
+    }
+
+    fn run_stale(&mut self) {
+        if self.notebook.run_stale() == 0 {
+            self.notebook.say("nothing is stale");
+        }
+    }
+
+    fn save(&mut self) {
+        self.notebook.editor.settle();
+        if self.notebook.save() {
+            self.notebook.say("saved");
+        }
+    }
+
+    fn leave(&mut self) {
+        if self.notebook.busy() && !self.leaving && self.notebook.running().is_some() {
+            self.leaving = true;
+            self.notebook.say("a cell runs: q again stops it and quits, Ctrl-C keeps its best");
+            return;
+        }
+        if self.notebook.close() {
+            self.notebook.checkpoint();
+            self.ending = true;
+        }
+    }
+
+    // ---- completion
+
+    fn complete(&mut self) {
+        self.name_things();
+        let (text, at) = (self.notebook.editor.text().to_owned(), self.place().at);
+        let line = text[..at].rfind('\n').map_or(0, |n| n + 1);
+        if text[line..at].trim().is_empty() {
+            return self.notebook.editor.insert("  ");
+        }
+        let (from, all) = self.language.complete(&text[..at], at);
+        match all.len() {
+            0 => self.notebook.say("nothing completes this"),
+            1 => self.notebook.editor.splice(from, at, &all[0].replacement),
+            _ => {
+                let common = common(&all);
+                if common.len() > at - from && common.starts_with(&text[from..at]) {
+                    self.notebook.editor.splice(from, at, &common);
+                }
+                self.completion = Some(Completion { from, all, chosen: 0 });
+            }
+        }
+    }
+
+    /// Handles a key while completions are listed; returns whether it was one for them.
+    fn choose(&mut self, key: KeyEvent) -> bool {
+        let Some(list) = &mut self.completion else { return false };
+        let count = list.all.len();
+        match key.code {
+            KeyCode::Tab | KeyCode::Down => list.chosen = (list.chosen + 1) % count,
+            KeyCode::BackTab | KeyCode::Up => list.chosen = (list.chosen + count - 1) % count,
+            KeyCode::Esc => self.completion = None,
+            KeyCode::Enter => {
+                let (from, new) = (list.from, list.all[list.chosen].replacement.clone());
+                let at = self.place().at;
+                self.completion = None;
+                self.notebook.editor.splice(from.min(at), at, &new);
+            }
+            KeyCode::Char(c) if key.modifiers.difference(KeyModifiers::SHIFT).is_empty() => {
+                self.notebook.editor.insert(c.encode_utf8(&mut [0; 4]));
+                self.narrow();
+            }
+            KeyCode::Backspace => {
+                self.notebook.editor.delete(Move::Left);
+                self.narrow();
+            }
+            _ => {
+                self.completion = None;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Asks for the completions again after a letter.
+    fn narrow(&mut self) {
+        let (text, at) = (self.notebook.editor.text().to_owned(), self.place().at);
+        let (from, all) = self.language.complete(&text[..at], at);
+        let old = self.completion.take();
+        let same = old.is_some_and(|o| o.from == from);
+        if same && !all.is_empty() && from < at {
+            self.completion = Some(Completion { from, all, chosen: 0 });
+        }
+    }
+
+    /// The signature of the call at the cursor.
+    pub(super) fn hint(&mut self, columns: u16) -> Vec<String> {
+        if self.mode != Mode::Edit {
+            return Vec::new();
+        }
+        self.name_things();
+        self.language.columns = usize::from(columns);
+        let (text, at) = (self.notebook.editor.text(), self.place().at);
+        let hint = self.language.hint(&text[..at], at).unwrap_or_default();
+        hint.lines().filter(|l| !l.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Updates the names for colours and completion.
+    pub(super) fn name_things(&mut self) {
+        let now = (self.notebook.revision(), self.notebook.editor.version());
+        if self.named == Some(now) {
+            return;
+        }
+        self.named = Some(now);
+        let snapshot = self.notebook.session.snapshot();
+        let mut words = Words::of(&snapshot.state);
+        snapshot.missing.iter().for_each(|name| words.promise(name));
+        let cell = self.place().cell;
+        // Names of cells that did not run yet.
+        for links in &self.notebook.links()[..=cell] {
+            links.writes.iter().filter(|n| *n != "load").for_each(|n| words.promise(n));
+        }
+        self.language.words = words;
+    }
+
+    // ---- other modes
+
+    fn find(
+        &mut self,
+        key: KeyEvent,
+        (mut wanted, mut new, mut second): (String, Option<String>, bool),
+    ) {
+        let (ctrl, alt) = (held(key, KeyModifiers::CONTROL), held(key, KeyModifiers::ALT));
+        let editor = &mut self.notebook.editor;
+        let mut found = true;
+        match key.code {
+            KeyCode::Esc => {
+                self.mode = Mode::Edit;
+                return;
+            }
+            KeyCode::Tab | KeyCode::BackTab => {
+                second = !second;
+                new.get_or_insert_default();
+            }
+            KeyCode::Enter if second => {
+                found = editor.replace_one(&wanted, new.as_deref().unwrap_or(""));
+            }
+            KeyCode::Enter | KeyCode::Down => found = editor.find(&wanted, true),
+            KeyCode::Up => found = editor.find(&wanted, false),
+            KeyCode::Char('a') if ctrl => {
+                let count = editor.replace_all(&wanted, new.as_deref().unwrap_or(""));
+                self.notebook.say(format!("{count} replaced"));
+            }
+            KeyCode::Backspace => {
+                let text = if second { new.get_or_insert_default() } else { &mut wanted };
+                text.pop();
+            }
+            KeyCode::Char(c) if !ctrl && !alt => {
+                let text = if second { new.get_or_insert_default() } else { &mut wanted };
+                text.push(c);
+                if !second {
+                    // From the beginning of what was found so far.
+                    if let Some((from, _)) = editor.selection() {
+                        editor.jump(Place { at: from, ..editor.place() });
+                    }
+                    found = editor.find(&wanted, true);
+                }
+            }
+            _ => {}
+        }
+        if !found && !wanted.is_empty() {
+            self.notebook.say("not found");
+        }
+        self.screen.follow = true;
+        self.mode = Mode::Find(wanted, new, second);
+    }
+
+    fn outline(&mut self, key: KeyEvent, at: usize) {
+        let last = self.notebook.editor.document().cells().len() - 1;
+        let at = match key.code {
+            KeyCode::Up | KeyCode::Char('k') => at.saturating_sub(1),
+            KeyCode::Down | KeyCode::Char('j') => (at + 1).min(last),
+            KeyCode::PageUp => at.saturating_sub(10),
+            KeyCode::PageDown => (at + 10).min(last),
+            KeyCode::Home => 0,
+            KeyCode::End => last,
+            KeyCode::Enter => {
+                self.notebook.editor.jump(Place { cell: at, at: 0 });
+                self.screen.follow = true;
+                self.mode = Mode::Command;
+                return;
+            }
+            _ => {
+                self.mode = Mode::Command;
+                return;
+            }
+        };
+        self.mode = Mode::Outline(at);
+    }
+
+    fn help(&mut self, key: KeyEvent, top: usize) {
+        self.mode = match key.code {
+            KeyCode::Up => Mode::Help(top.saturating_sub(1)),
+            KeyCode::Down => Mode::Help(top + 1),
+            KeyCode::PageUp => Mode::Help(top.saturating_sub(10)),
+            KeyCode::PageDown | KeyCode::Char(' ') => Mode::Help(top + 10),
+            _ => Mode::Command,
+        };
+    }
+
+    // ---- the mouse
+
+    pub(super) fn mouse(&mut self, mouse: MouseEvent) {
+        let at = (mouse.column, mouse.row);
+        match mouse.kind {
+            MouseEventKind::ScrollUp => self.scroll(-WHEEL),
+            MouseEventKind::ScrollDown => self.scroll(WHEEL),
+            MouseEventKind::Down(MouseButton::Left) => {
+                self.completion = None;
+                let Some((cell, byte)) = self.screen.hit(at, self.notebook.editor.document())
+                else {
+                    return;
+                };
+                self.notebook.hush();
+                if self.notebook.editor.document().cells()[cell].folded {
+                    self.notebook.editor.fold(cell, false);
+                }
+                self.notebook.editor.jump(Place { cell, at: byte.unwrap_or(0) });
+                self.mode = if byte.is_some() { Mode::Edit } else { Mode::Command };
+            }
+            MouseEventKind::Drag(MouseButton::Left) if self.mode == Mode::Edit => {
+                if let Some((cell, Some(byte))) =
+                    self.screen.hit(at, self.notebook.editor.document())
+                    && cell == self.place().cell
+                {
+                    self.notebook.editor.select_to(byte);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn scroll(&mut self, rows: i64) {
+        self.screen.scroll(rows);
+        self.screen.follow = false;
+    }
+
+    // ---- what goes on beside
+
+    /// Has the text checked when the user pauses, and takes what was found.
+    pub(super) fn check(&mut self) {
+        let version = self.notebook.editor.version();
+        if self.typed.0 != version {
+            self.typed = (version, Instant::now());
+        }
+        if let Some((of, found)) = self.checker.take()
+            && of == version
+        {
+            let (_, starts) = self.notebook.editor.document().program();
+            let place = |m: Mistake| {
+                let cell = starts.iter().rposition(|s| *s <= m.span.start)?;
+                let mut own = m;
+                own.span.start -= starts[cell];
+                own.span.end = own.span.end.saturating_sub(starts[cell]);
+                Some((cell, own))
+            };
+            self.mistakes = found.into_iter().filter_map(place).collect();
+            self.change = Change::All;
+        }
+        if self.checked != version && self.typed.1.elapsed() >= CHECK {
+            self.checked = version;
+            let (text, _) = self.notebook.editor.document().program();
+            // Reading a generator's file at every pause would cost too much.
+            let loads = lex::tokens(&text).iter().any(|t| {
+                t.kind == TokenKind::Keyword && text.get(t.span.start..t.span.end) == Some("load")
+            });
+            let state = (!loads).then(|| self.base.clone());
+            self.checker.ask(Job { version, text, state });
+        }
+    }
+
+    /// Follows the running cell.
+    pub(super) fn follow_run(&mut self) {
+        let Some(running) = self.notebook.running() else {
+            self.live = None;
+            return;
+        };
+        let fresh = self.live.as_ref().is_none_or(|l| l.id != running.id);
+        if fresh {
+            let view = View::new(&running.title, self.colour);
+            self.live =
+                Some(Live { id: running.id, view, begun: Instant::now(), reports: 0, shown: None });
+        }
+        let Some(live) = &mut self.live else { return };
+        live.view.stop = running.stop;
+        live.view.elapsed = live.begun.elapsed();
+        if let Some(progress) = &running.progress
+            && live.reports != running.reports
+        {
+            live.reports = running.reports;
+            let mut progress = progress.clone();
+            progress.preview = None;
+            live.view.take(progress, live.begun.elapsed());
+        }
+    }
+
+    /// Takes the newest preview for the screen.
+    pub(super) fn take_preview(&mut self) {
+        let Some(preview) = self.notebook.take_preview() else { return };
+        let raster = Raster::from_tensor(&preview).ok().and_then(|all| all.into_iter().next());
+        if let (Some(live), Some(raster)) = (&mut self.live, raster) {
+            live.shown = Some(Image::new(raster));
+        }
+    }
+}
+
+/// Whether a key is pressed with this modifier.
+fn held(key: KeyEvent, modifier: KeyModifiers) -> bool {
+    key.modifiers.contains(modifier)
+}
+
+/// The beginning that all completions share.
+fn common(all: &[Candidate]) -> String {
+    let mut common = all.first().map_or("", |c| &c.replacement[..]);
+    for c in all {
+        let same = common.chars().zip(c.replacement.chars()).take_while(|(a, b)| a == b);
+        let length: usize = same.map(|(a, _)| a.len_utf8()).sum();
+        common = &common[..length];
+    }
+    common.to_owned()
+}
+
+/// The symbol of a state.
+pub(super) fn symbol(mark: Mark) -> &'static str {
+    match mark {
+        Mark::None => " ",
+        Mark::Fresh => "●",
+        Mark::Stale => "○",
+        Mark::Running => "◐",
+        Mark::Waiting => "◔",
+        Mark::Failed => "✗",
+    }
+}

@@ -1,0 +1,170 @@
+//! The rows of a cell on the screen.
+
+use super::document::Cell;
+use super::outputs::{Piece, Shown};
+use super::text;
+use crate::render::text::{printable, wrap};
+use crate::ui::full::Canvas;
+use std::rc::Rc;
+
+/// Columns before the text of a cell: a bar, its number, and its state.
+pub(super) const MARGIN: u16 = 7;
+/// Least columns of a picture in a row of several.
+const LEAST: usize = 14;
+/// Most columns of a picture.
+const MOST: usize = 60;
+/// Columns between pictures.
+const GAP: usize = 1;
+/// Rows of a running cell's progress.
+pub(super) const PROGRESS: u16 = 5;
+/// Rows of a running cell's progress with a preview.
+pub(super) const PREVIEW: u16 = 15;
+
+/// A row of a cell.
+#[derive(Clone, Debug)]
+pub(super) enum Row {
+    /// The title of a cell.
+    Title(String),
+    /// Bytes of the cell's text.
+    Source(usize, usize),
+    /// A line of output, and whether it is of an error.
+    Words(String, bool),
+    /// A row of a band of pictures.
+    Band(Rc<Band>, u16),
+    /// The captions of a band.
+    Captions(Rc<Band>),
+    /// A row of the progress of the running cell.
+    Live(u16),
+    /// What is folded away.
+    Folded(String),
+}
+
+/// Pictures side by side.
+#[derive(Debug)]
+pub(super) struct Band {
+    /// The pictures, their columns from the left, and their sizes.
+    pub(super) all: Vec<(Shown, u16, (u16, u16))>,
+    /// Rows without the captions.
+    pub(super) rows: u16,
+}
+
+/// What a layout is made for.
+pub(super) struct Room {
+    /// Columns for text and pictures.
+    pub(super) columns: u16,
+    /// Rows of the screen.
+    pub(super) rows: u16,
+}
+
+/// The rows of a cell.
+pub(super) fn rows(
+    cell: &Cell,
+    output: &[Piece],
+    live: Option<bool>,
+    room: &Room,
+    canvas: &Canvas<'_>,
+) -> Vec<Row> {
+    let mut all = Vec::new();
+    let title = cell.title();
+    if !title.is_empty() {
+        all.push(Row::Title(printable(title)));
+    }
+    let (mut start, width) = (0, usize::from(room.columns));
+    for line in cell.text.split('\n') {
+        let rows = text::rows(line, width);
+        all.extend(rows.into_iter().map(|(from, to)| Row::Source(start + from, start + to)));
+        start += line.len() + 1;
+        if cell.folded {
+            break;
+        }
+    }
+    if cell.folded {
+        let lines = cell.text.split('\n').count();
+        let shows = if output.is_empty() { "" } else { ", output" };
+        all.push(Row::Folded(format!("⋯ {lines} lines{shows}")));
+        return all;
+    }
+    for piece in output {
+        match piece {
+            Piece::Text { lines } => words(&mut all, lines, false, width),
+            Piece::Error { lines } => words(&mut all, lines, true, width),
+            Piece::Pictures { all: pictures } if canvas.describes() => {
+                let named = |p: &Shown| match p.caption.as_str() {
+                    "" => p.words.clone(),
+                    caption => format!("{caption}: {}", p.words),
+                };
+                words(&mut all, &pictures.iter().map(named).collect::<Vec<_>>(), false, width);
+            }
+            Piece::Pictures { all: pictures } => bands(&mut all, pictures, room, canvas),
+        }
+    }
+    if let Some(preview) = live {
+        let rows = if preview { PREVIEW.min(room.rows / 2).max(PROGRESS) } else { PROGRESS };
+        all.extend((0..rows).map(Row::Live));
+    }
+    all
+}
+
+fn words(all: &mut Vec<Row>, lines: &[String], bad: bool, width: usize) {
+    let cut = lines.iter().flat_map(|l| wrap(l, width));
+    all.extend(cut.map(|l| Row::Words(l, bad)));
+}
+
+/// As few even rows of pictures as the width allows.
+fn bands(all: &mut Vec<Row>, pictures: &[Shown], room: &Room, canvas: &Canvas<'_>) {
+    let (width, n) = (usize::from(room.columns), pictures.len());
+    if n == 0 {
+        return;
+    }
+    let most = ((width + GAP) / (LEAST + GAP)).clamp(1, n);
+    let across = n.div_ceil(n.div_ceil(most));
+    let each = ((width + GAP) / across).saturating_sub(GAP).clamp(1, MOST);
+    let high = (room.rows * 3 / 5).clamp(3, 40);
+    for chunk in pictures.chunks(across) {
+        let mut band = Band { all: Vec::new(), rows: 0 };
+        let mut x = 0;
+        for one in chunk {
+            let size = canvas.fit_size((one.width, one.height), (each as u16, high));
+            band.all.push((one.clone(), x, size));
+            band.rows = band.rows.max(size.1);
+            // A narrow picture keeps room for its caption.
+            x += size.0.max((each as u16).min(LEAST as u16)) + GAP as u16;
+        }
+        let band = Rc::new(band);
+        all.extend((0..band.rows).map(|row| Row::Band(band.clone(), row)));
+        if band.all.iter().any(|(one, ..)| !one.caption.is_empty()) {
+            all.push(Row::Captions(band));
+        }
+    }
+}
+
+/// The row of a byte of the cell's text, and the column in it.
+pub(super) fn place(rows: &[Row], text: &str, at: usize) -> (usize, u16) {
+    use unicode_segmentation::UnicodeSegmentation;
+    let mut found = (0, 0);
+    for (k, row) in rows.iter().enumerate() {
+        if let Row::Source(from, to) = row
+            && *from <= at
+        {
+            let before = text.get(*from..at.min(*to)).unwrap_or("");
+            let columns: usize = before.graphemes(true).map(text::columns).sum();
+            found = (k, columns as u16);
+        }
+    }
+    found
+}
+
+/// The byte of the cell's text at a column of a row; `None` for rows without text.
+pub(super) fn byte(row: &Row, text: &str, column: u16) -> Option<usize> {
+    use unicode_segmentation::UnicodeSegmentation;
+    let Row::Source(from, to) = row else { return None };
+    let (mut at, mut used) = (*from, 0);
+    for grapheme in text.get(*from..*to)?.graphemes(true) {
+        used += text::columns(grapheme);
+        if used > usize::from(column) {
+            break;
+        }
+        at += grapheme.len();
+    }
+    Some(at)
+}

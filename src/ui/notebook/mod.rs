@@ -1,0 +1,30 @@
+//! The full-screen notebook: cells of text and code in a plain file, with their results between
+//! them.
+//!
+//! The model knows no terminal: `document` (the file as cells), `editor` (cursor, undo, search),
+//! `outputs` and `file` (the disk), `model` (what is stale, and the session that runs cells).
+//! `app` takes keys, `layout` and `view` draw.
+
+mod app;
+mod checker;
+mod document;
+mod editor;
+mod file;
+mod layout;
+mod model;
+mod open;
+mod outputs;
+mod play;
+mod screen;
+mod text;
+mod vi;
+mod view;
+
+pub use app::NotebookApp;
+pub use document::Document;
+pub use model::Notebook;
+pub use open::{NotebookOptions, folder_of, open};
+pub use outputs::{Outputs, Piece, Ran, Status as RanStatus, text_hash};
+
+#[cfg(test)]
+mod tests;

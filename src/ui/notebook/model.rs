@@ -1,0 +1,707 @@
+//! A notebook without its screen: cells, their outputs, what is stale, and the session that runs
+//! them.
+
+use super::document::Document;
+use super::editor::Editor;
+use super::file::{NotebookFile, Saved};
+use super::outputs::{Index, Outputs, Piece, Ran, Status, add_lines, text_hash};
+use crate::control::{Progress, Stop};
+use crate::error::{Error, Kind, Result};
+use crate::lang::span::{Source, render};
+use crate::render::text::cut;
+use crate::safe::Safe;
+use crate::session::{Event, Given, Links, Reactive, Reply, Request, Session};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Time without a change after which the notebook is saved.
+const AUTOSAVE: Duration = Duration::from_millis(800);
+/// Time between two looks whether another program changed the file.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// The state of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Words, or no statement.
+    None,
+    /// Its result is that of its text and of what it needs.
+    Fresh,
+    /// It did not run, or something that it needs has changed since.
+    Stale,
+    /// It runs.
+    Running,
+    /// It will run.
+    Waiting,
+    /// It failed, and nothing has changed since.
+    Failed,
+}
+
+/// A running cell.
+pub struct Running {
+    /// The cell.
+    pub id: u64,
+    key: String,
+    writes: BTreeSet<String>,
+    begun: Instant,
+    /// What it has shown so far.
+    pub output: Vec<Piece>,
+    status: Status,
+    /// The first line of the running statement.
+    pub title: String,
+    /// The latest progress.
+    pub progress: Option<Progress>,
+    /// Number of reports so far.
+    pub reports: u64,
+    /// The current request to stop.
+    pub stop: Stop,
+}
+
+/// A message for the status line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The text.
+    pub text: String,
+    /// Whether it tells of a failure.
+    pub bad: bool,
+}
+
+/// A notebook.
+pub struct Notebook {
+    /// The cells, as text with a cursor.
+    pub editor: Editor,
+    file: NotebookFile,
+    /// The outputs on the disk.
+    pub outputs: Outputs,
+    /// What runs the cells.
+    pub session: Session,
+    reactive: Reactive,
+    /// What all cells depend on: the generator at the beginning and the seed.
+    base: String,
+    links: Vec<Links>,
+    linked: Option<u64>,
+    ran: HashMap<u64, Ran>,
+    /// The key of the cell that last bound each name in the session.
+    bound: BTreeMap<String, String>,
+    /// The names that the index says are bound, until the session has been resumed.
+    promised: BTreeMap<String, String>,
+    queue: VecDeque<u64>,
+    running: Option<Running>,
+    resuming: bool,
+    message: Option<Message>,
+    /// The version of the text on the disk.
+    saved: u64,
+    /// The version of the text at the last look, and since when.
+    seen: (u64, Instant),
+    looked: Instant,
+    /// Another program has changed the file.
+    conflict: bool,
+    /// Whether outputs changed since the index was written.
+    unwritten: bool,
+    /// Changes when a cell's output or state changes.
+    revision: u64,
+    /// The revision at which each cell's last run ended.
+    stamps: HashMap<u64, u64>,
+}
+
+impl Notebook {
+    /// Opens a notebook with a session that has not begun. Outputs of earlier runs are there at
+    /// once; nothing runs.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn open(path: &Path, session: Session, base: &str) -> Result<Self> {
+        let (file, text) = NotebookFile::open(path)?;
+        let mut outputs = Outputs::beside(path);
+        let read = outputs.read();
+        let now = Instant::now();
+        let mut notebook = Self {
+            editor: Editor::new(Document::parse(&text)),
+            file,
+            outputs,
+            session,
+            reactive: Reactive::default(),
+            base: base.to_owned(),
+            links: Vec::new(),
+            linked: None,
+            ran: HashMap::new(),
+            bound: BTreeMap::new(),
+            promised: BTreeMap::new(),
+            queue: VecDeque::new(),
+            running: None,
+            resuming: false,
+            message: None,
+            saved: 0,
+            seen: (0, now),
+            looked: now,
+            conflict: false,
+            unwritten: false,
+            revision: 0,
+            stamps: HashMap::new(),
+        };
+        match read {
+            Ok(index) => notebook.take_up(index),
+            Err(e) => notebook.trouble(&e),
+        }
+        Ok(notebook)
+    }
+
+    /// Takes the outputs of an index and continues its session.
+    fn take_up(&mut self, index: Index) {
+        let cells: Vec<(u64, String)> =
+            self.editor.document().cells().iter().map(|c| (c.id, text_hash(&c.text))).collect();
+        let mut rest = index.cells.into_iter().collect::<VecDeque<_>>();
+        for (at, (id, hash)) in cells.into_iter().enumerate() {
+            // The cells between have gone from the file.
+            let Some(n) = rest.iter().position(|c| c.0 == hash) else { continue };
+            let Some((_, folded, ran)) = rest.drain(..=n).next_back() else { continue };
+            self.editor.fold(at, folded);
+            if let Some(ran) = ran {
+                self.ran.insert(id, ran);
+            }
+        }
+        let (cell, at) = index.cursor;
+        self.editor.jump(super::editor::Place { cell, at });
+        let journal = index.session.filter(|path| path.is_file());
+        if let Some(path) = journal {
+            self.promised = index.bound;
+            let wanted = Request::Resume(Some(path.to_string_lossy().into_owned()));
+            match self.session.submit(wanted, false) {
+                Ok(()) => self.resuming = true,
+                Err(e) => self.trouble(&e),
+            }
+        }
+    }
+
+    // ---- what is shown
+
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Whether the text is on the disk.
+    pub fn is_saved(&self) -> bool {
+        self.saved == self.editor.version() && self.file.exists()
+    }
+
+    /// Whether another program has changed the file, so that the user must decide.
+    pub fn conflict(&self) -> bool {
+        self.conflict
+    }
+
+    /// The message for the status line.
+    pub fn message(&self) -> Option<&Message> {
+        self.message.as_ref()
+    }
+
+    /// Drops the message, because the user did something.
+    pub fn hush(&mut self) {
+        self.message = None;
+    }
+
+    /// Shows a message.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.message = Some(Message { text: text.into(), bad: false });
+    }
+
+    fn trouble(&mut self, e: &Error) {
+        let hint = e.repair().map_or(String::new(), |h| format!(" · try: {h}"));
+        self.message = Some(Message { text: format!("{}{hint}", e.message()), bad: true });
+    }
+
+    /// A number that changes when the output or the state of a cell changes.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The running cell.
+    pub fn running(&self) -> Option<&Running> {
+        self.running.as_ref()
+    }
+
+    /// Whether the session works.
+    pub fn busy(&self) -> bool {
+        self.running.is_some() || self.resuming
+    }
+
+    /// Takes the newest preview of the running cell.
+    pub fn take_preview(&mut self) -> Option<candle_core::Tensor> {
+        self.running.as_mut()?.progress.as_mut()?.preview.take()
+    }
+
+    /// The last run of a cell.
+    pub fn ran(&self, id: u64) -> Option<&Ran> {
+        self.ran.get(&id)
+    }
+
+    /// What a cell has shown: so far, while it runs.
+    pub fn output(&self, id: u64) -> &[Piece] {
+        match &self.running {
+            Some(r) if r.id == id => &r.output,
+            _ => self.ran.get(&id).map_or(&[], |r| &r.output),
+        }
+    }
+
+    /// A number that changes with each run of a cell.
+    pub fn stamp(&self, id: u64) -> u64 {
+        self.stamps.get(&id).copied().unwrap_or(0)
+    }
+
+    /// The links of all cells.
+    pub fn links(&mut self) -> &[Links] {
+        let version = self.editor.version();
+        if self.linked != Some(version) {
+            let cells = self.editor.document().cells();
+            let texts: Vec<Option<Arc<str>>> =
+                cells.iter().map(|c| (!c.is_text()).then(|| c.text.clone())).collect();
+            self.links = self.reactive.links(&texts, &self.base);
+            self.linked = Some(version);
+        }
+        &self.links
+    }
+
+    /// The state of a cell.
+    pub fn mark(&mut self, at: usize) -> Mark {
+        self.links();
+        let Some(cell) = self.editor.document().cells().get(at) else { return Mark::None };
+        if self.running.as_ref().is_some_and(|r| r.id == cell.id) {
+            return Mark::Running;
+        }
+        if self.queue.contains(&cell.id) {
+            return Mark::Waiting;
+        }
+        if !runs(cell) {
+            return Mark::None;
+        }
+        match self.ran.get(&cell.id) {
+            Some(ran) if ran.key == self.links[at].key => match ran.status {
+                Status::Ok | Status::Kept => Mark::Fresh,
+                Status::Failed => Mark::Failed,
+                Status::Cut => Mark::Stale,
+            },
+            _ => Mark::Stale,
+        }
+    }
+
+    // ---- running
+
+    /// Runs a cell, after the cells that it needs and that did not run as they are.
+    pub fn run(&mut self, at: usize) {
+        self.enqueue(&[at]);
+    }
+
+    /// Runs every cell.
+    pub fn run_all(&mut self) {
+        let all: Vec<usize> = (0..self.editor.document().cells().len()).collect();
+        self.enqueue(&all);
+    }
+
+    /// Runs every stale cell; returns their number.
+    pub fn run_stale(&mut self) -> usize {
+        let count = self.editor.document().cells().len();
+        let stale: Vec<usize> =
+            (0..count).filter(|&k| matches!(self.mark(k), Mark::Stale | Mark::Failed)).collect();
+        self.enqueue(&stale);
+        stale.len()
+    }
+
+    fn enqueue(&mut self, wanted: &[usize]) {
+        self.editor.settle();
+        self.linked = None;
+        self.links();
+        for k in self.plan(wanted) {
+            let id = self.editor.document().cells()[k].id;
+            if !self.queue.contains(&id) {
+                self.queue.push_back(id);
+            }
+        }
+        self.revision += 1;
+        self.next();
+    }
+
+    /// The cells to run for the wanted ones, in order: also those that bind what they read, unless
+    /// the session has it as they would bind it.
+    fn plan(&self, wanted: &[usize]) -> Vec<usize> {
+        let cells = self.editor.document().cells();
+        let mut all: BTreeSet<usize> =
+            wanted.iter().copied().filter(|&k| cells.get(k).is_some_and(runs)).collect();
+        while let Some(missing) = self.missing(&all) {
+            all.insert(missing);
+        }
+        all.into_iter().collect()
+    }
+
+    /// A further cell that must run before one of these, when they run in order.
+    fn missing(&self, all: &BTreeSet<usize>) -> Option<usize> {
+        let mut bound: BTreeMap<&str, &str> =
+            self.bound.iter().map(|(n, k)| (&n[..], &k[..])).collect();
+        for &k in all {
+            let links = &self.links[k];
+            for (name, from) in &links.reads {
+                let has = bound.get(&name[..]) == Some(&&self.links[*from].key[..]);
+                if !has && !all.contains(from) {
+                    return Some(*from);
+                }
+            }
+            for name in &links.writes {
+                bound.insert(name, &links.key);
+            }
+        }
+        None
+    }
+
+    /// Begins the next cell of the queue.
+    fn next(&mut self) {
+        if self.running.is_some() || self.resuming {
+            return;
+        }
+        while let Some(id) = self.queue.front().copied() {
+            self.links();
+            let Some(at) = self.editor.document().place(id) else {
+                self.queue.pop_front();
+                continue;
+            };
+            // Texts may have changed since it was put into the queue.
+            let plan = self.plan(&[at]);
+            match plan.first() {
+                Some(&first) if first != at => {
+                    let id = self.editor.document().cells()[first].id;
+                    self.queue.retain(|q| *q != id);
+                    self.queue.push_front(id);
+                }
+                Some(_) => {
+                    self.queue.pop_front();
+                    return self.begin(at);
+                }
+                None => drop(self.queue.pop_front()),
+            }
+        }
+    }
+
+    fn begin(&mut self, at: usize) {
+        let cell = &self.editor.document().cells()[at];
+        let (id, text) = (cell.id, cell.text.to_string());
+        let Links { key, writes, .. } = self.links[at].clone();
+        self.running = Some(Running {
+            id,
+            key,
+            writes,
+            begun: Instant::now(),
+            output: Vec::new(),
+            status: Status::Ok,
+            title: String::new(),
+            progress: None,
+            reports: 0,
+            stop: Stop::No,
+        });
+        self.revision += 1;
+        self.unwritten = true;
+        if let Err(e) = self.session.submit(Request::Cells(text), true) {
+            self.trouble(&e);
+            self.running = None;
+            self.queue.clear();
+        }
+    }
+
+    /// Asks the running cell to stop: first to keep the best so far, then to keep nothing. Cells
+    /// that wait do not run. Returns whether something ran or waited.
+    pub fn interrupt(&mut self) -> bool {
+        let waited = !self.queue.is_empty();
+        self.queue.clear();
+        self.revision += 1;
+        let Some(running) = &mut self.running else { return waited };
+        running.stop = if running.stop == Stop::No { Stop::Keep } else { Stop::Abort };
+        if let Some(control) = self.session.control() {
+            control.request(running.stop);
+        }
+        true
+    }
+
+    /// Asks the running cell to write a checkpoint and end, because the process ends.
+    pub fn checkpoint(&mut self) {
+        self.queue.clear();
+        if let Some(running) = &mut self.running {
+            running.stop = Stop::Checkpoint;
+        }
+        if let Some(control) = self.session.control() {
+            control.request(Stop::Checkpoint);
+        }
+    }
+
+    /// Takes the session's events; returns whether something changed, and whether that is more than
+    /// progress.
+    pub fn take_events(&mut self) -> (bool, bool) {
+        let (mut any, mut more) = (false, false);
+        while let Some(event) = self.session.next(Duration::ZERO) {
+            any = true;
+            more |= !matches!(event, Event::Progress(_));
+            self.take(event);
+        }
+        (any, more)
+    }
+
+    /// Waits a while for the next event and takes it.
+    pub fn wait(&mut self) {
+        if let Some(event) = self.session.next(Duration::from_millis(100)) {
+            self.take(event);
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Progress(new) => {
+                if let Some(running) = &mut self.running {
+                    let old = running.progress.take().and_then(|p| p.preview);
+                    let preview = new.preview.or(old);
+                    running.progress = Some(Progress { preview, ..new });
+                    running.reports += 1;
+                }
+                return;
+            }
+            Event::Begins { title, .. } => {
+                if let Some(running) = &mut self.running {
+                    (running.title, running.progress) = (title, None);
+                }
+            }
+            Event::Given(all) => all.into_iter().for_each(|g| self.given(g)),
+            Event::Failed(source, e) => self.failed(&source, &e),
+            Event::Line(line) | Event::Quiet(line) => match &mut self.running {
+                Some(running) => add_lines(&mut running.output, vec![line]),
+                None => self.say(line),
+            },
+            Event::Trouble(e) => self.trouble(&e),
+            // Without an answer the code stays as it is.
+            Event::Explore { .. } => self.say("explore opens at the prompt: gannet explore CODE"),
+            Event::Done(reply) => self.done(reply),
+        }
+        self.revision += 1;
+    }
+
+    fn given(&mut self, given: Given) {
+        let Some(running) = &mut self.running else { return };
+        match given {
+            Given::Print(line) | Given::Note(line) => {
+                add_lines(&mut running.output, line.lines().map(str::to_owned).collect());
+            }
+            Given::Value(blocks, _) => {
+                let (pieces, fine) = self.outputs.pieces(&blocks);
+                for piece in pieces {
+                    match piece {
+                        Piece::Text { lines } => add_lines(&mut running.output, lines),
+                        other => running.output.push(other),
+                    }
+                }
+                if let Err(e) = fine {
+                    self.trouble(&e);
+                }
+            }
+        }
+    }
+
+    fn failed(&mut self, source: &Source, e: &Error) {
+        let Some(running) = &mut self.running else { return self.trouble(e) };
+        running.status = match e.kind() {
+            Kind::Kept => Status::Kept,
+            Kind::Interrupted | Kind::Resumable => Status::Cut,
+            _ => Status::Failed,
+        };
+        if running.status == Status::Failed {
+            let number = self.editor.document().place(running.id).map_or(0, |k| k + 1);
+            // The journal's number would name another cell.
+            let named = Source::new(format!("cell {number}"), source.text());
+            let text = named.map_or_else(|e| e.to_string(), |s| render(&s, e, false));
+            let lines = text.lines().map(str::to_owned).collect();
+            running.output.push(Piece::Error { lines });
+        } else {
+            add_lines(&mut running.output, vec![e.message().to_owned()]);
+        }
+    }
+
+    fn done(&mut self, reply: Result<Reply>) {
+        if std::mem::take(&mut self.resuming) {
+            let promised = std::mem::take(&mut self.promised);
+            match reply {
+                Ok(Reply::Resumed(Some(_))) => self.bound = promised,
+                Ok(_) => {}
+                Err(e) => self.trouble(&e),
+            }
+            return self.next();
+        }
+        let Some(mut running) = self.running.take() else { return };
+        let ended = matches!(reply, Ok(Reply::Ran(true)));
+        if let Err(e) = reply {
+            running.output.push(Piece::Error { lines: vec![format!("error: {}", e.message())] });
+            running.status = Status::Failed;
+        } else if !ended && running.status == Status::Ok {
+            running.status = Status::Cut;
+        }
+        for name in running.writes {
+            match running.status {
+                Status::Ok | Status::Kept => self.bound.insert(name, running.key.clone()),
+                // Some of its statements may have run.
+                Status::Failed | Status::Cut => self.bound.remove(&name),
+            };
+        }
+        let left = self.queue.len();
+        if !matches!(running.status, Status::Ok | Status::Kept) && left > 0 {
+            self.queue.clear();
+            self.say(format!("{left} more cells did not run"));
+        }
+        let millis = u64::try_from(running.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let Running { id, key, status, output, .. } = running;
+        self.ran.insert(id, Ran { key, status, millis, output });
+        self.stamps.insert(id, self.revision);
+        self.unwritten = true;
+        self.next();
+    }
+
+    // ---- the disk
+
+    /// Saves what changed when the user pauses, and looks for changes of other programs.
+    pub fn keep(&mut self) {
+        let version = self.editor.version();
+        if self.seen.0 != version {
+            self.seen = (version, Instant::now());
+        }
+        if self.conflict {
+            return;
+        }
+        if self.saved != version {
+            if self.seen.1.elapsed() >= AUTOSAVE {
+                self.save();
+            }
+        } else if self.looked.elapsed() >= LOOK {
+            self.looked = Instant::now();
+            // A file that cannot be read now is reported when it is saved.
+            self.conflict = self.file.exists() && self.file.changed().unwrap_or(false);
+        } else if self.unwritten && self.running.is_none() && self.queue.is_empty() {
+            self.write_index();
+        }
+    }
+
+    /// Saves the text and the outputs; returns whether both are on the disk.
+    pub fn save(&mut self) -> bool {
+        let version = self.editor.version();
+        // When it fails, the next try comes after another pause.
+        self.seen = (version, Instant::now());
+        match self.file.save(&self.editor.document().print()) {
+            Ok(Saved::Written) => self.saved = version,
+            Ok(Saved::Conflict) => {
+                self.conflict = true;
+                return false;
+            }
+            Err(e) => {
+                self.trouble(&e);
+                return false;
+            }
+        }
+        self.write_index()
+    }
+
+    fn write_index(&mut self) -> bool {
+        let index = self.index();
+        match self.outputs.write(index) {
+            Ok(()) => {
+                self.unwritten = false;
+                true
+            }
+            Err(e) => {
+                // Once is enough; the next save tries again.
+                self.unwritten = false;
+                self.trouble(&e);
+                false
+            }
+        }
+    }
+
+    fn index(&self) -> Index {
+        let place = self.editor.place();
+        let ran = |id: u64| match &self.running {
+            // As it is found when the process ends before the cell.
+            Some(r) if r.id == id => Some(Ran {
+                key: r.key.clone(),
+                status: Status::Cut,
+                millis: 0,
+                output: vec![Piece::Text {
+                    lines: vec!["stopped in the middle: run it to go on".to_owned()],
+                }],
+            }),
+            _ => self.ran.get(&id).cloned(),
+        };
+        let cells = self.editor.document().cells();
+        Index {
+            session: self.session.snapshot().journal.clone(),
+            cursor: (place.cell, place.at),
+            cells: cells.iter().map(|c| (text_hash(&c.text), c.folded, ran(c.id))).collect(),
+            bound: if self.resuming { self.promised.clone() } else { self.bound.clone() },
+            ..Index::default()
+        }
+    }
+
+    /// Takes the text of the other program; the user's own can be brought back by undo.
+    pub fn reload(&mut self) {
+        match self.file.read() {
+            Ok(text) => {
+                self.editor.load(&text.unwrap_or_default());
+                self.saved = self.editor.version();
+                self.conflict = false;
+                self.say("reloaded; undo brings your text back");
+            }
+            Err(e) => self.trouble(&e),
+        }
+    }
+
+    /// Writes the user's text to a new file, and takes that of the other program.
+    pub fn keep_both(&mut self) {
+        match self.file.save_beside(&self.editor.document().print()) {
+            Ok(path) => {
+                self.reload();
+                let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+                self.say(cut(&format!("yours is in {}", name.unwrap_or_default()), 60));
+            }
+            Err(e) => self.trouble(&e),
+        }
+    }
+
+    /// As [`Notebook::close`]; when another program has changed the file, the text goes into a new
+    /// file beside it.
+    pub fn close_safely(&mut self) -> Option<Error> {
+        if self.close() || self.saved == self.editor.version() {
+            return None;
+        }
+        let text = self.editor.document().print();
+        let error = match self.file.save_beside(&text) {
+            Ok(path) => {
+                self.saved = self.editor.version();
+                let shown = Safe(&path.to_string_lossy()).to_string();
+                let what = if self.conflict {
+                    "another program changed the notebook"
+                } else {
+                    "the notebook could not be saved"
+                };
+                Error::new(Kind::Io, format!("{what}; your text is in {shown}"))
+            }
+            Err(e) => e.note("the last changes of the notebook are not saved"),
+        };
+        self.trouble(&error);
+        Some(error)
+    }
+
+    /// Saves everything for the last time.
+    pub fn close(&mut self) -> bool {
+        self.editor.settle();
+        let saved = (self.saved == self.editor.version() && self.write_index()) || self.save();
+        if saved {
+            self.outputs.tidy();
+        }
+        saved
+    }
+}
+
+/// Whether a cell has something to run.
+fn runs(cell: &super::document::Cell) -> bool {
+    let code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    !cell.is_text() && cell.text.lines().any(code)
+}

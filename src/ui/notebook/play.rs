@@ -1,0 +1,84 @@
+//! The notebook as a full-screen program.
+
+use super::app::{Mode, NotebookApp};
+use super::view::draw;
+use crate::ui::full::{App, Canvas, Change};
+use crossterm::event::{Event, MouseEventKind};
+
+impl App for NotebookApp {
+    fn input(&mut self, event: &Event) {
+        self.change = Change::All;
+        match event {
+            Event::Key(key) => {
+                let leaving = self.leaving;
+                self.key(*key);
+                // Any other key takes the wish to leave back.
+                if leaving && !self.ending {
+                    self.leaving = false;
+                }
+            }
+            Event::Paste(text) => match &mut self.mode {
+                Mode::Find(wanted, new, second) => {
+                    let line = text.lines().next().unwrap_or("");
+                    if *second { new.get_or_insert_default() } else { wanted }.push_str(line);
+                }
+                _ if self.notebook.conflict() => {}
+                _ => {
+                    self.completion = None;
+                    self.mode = Mode::Edit;
+                    self.notebook.editor.paste(text);
+                    self.screen.follow = true;
+                }
+            },
+            Event::Mouse(mouse) => {
+                if matches!(mouse.kind, MouseEventKind::Moved | MouseEventKind::Up(_)) {
+                    self.change = Change::None;
+                }
+                self.mouse(*mouse);
+            }
+            Event::Resize(..) => self.screen.follow = true,
+            Event::FocusGained | Event::FocusLost => {}
+        }
+    }
+
+    fn tick(&mut self) {
+        let (any, more) = self.notebook.take_events();
+        if any {
+            self.change = self.change.max(if more { Change::All } else { Change::Live });
+            self.follow_run();
+        }
+        let before = (self.notebook.is_saved(), self.notebook.conflict());
+        self.notebook.keep();
+        if (self.notebook.is_saved(), self.notebook.conflict()) != before {
+            self.change = Change::All;
+        }
+        self.check();
+    }
+
+    fn busy(&self) -> bool {
+        self.notebook.busy()
+    }
+
+    fn change(&self) -> Change {
+        self.change
+    }
+
+    fn draw(&mut self, canvas: &mut Canvas<'_>) {
+        self.follow_run();
+        if canvas.ready() {
+            self.take_preview();
+        }
+        draw(self, canvas);
+        self.change = Change::None;
+    }
+
+    fn end(&mut self) {
+        self.ending = true;
+        self.notebook.checkpoint();
+        self.notebook.close_safely();
+    }
+
+    fn over(&self) -> bool {
+        self.ending && self.notebook.running().is_none()
+    }
+}
