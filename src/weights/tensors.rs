@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc;
 
 /// Named tensors, each read when it is taken and taken at most once.
 ///
@@ -107,6 +108,12 @@ impl Weights {
     /// Whether a tensor of that name is there, taken or not.
     pub fn has(&self, name: &str) -> bool {
         self.listing.has(name)
+    }
+
+    /// Names of the variables that were not taken yet.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        let is = |held: &Held| matches!(&held.at, At::Memory(t) if t.is_variable());
+        self.held.iter().filter(move |(_, held)| is(held)).map(|(name, _)| name.as_str())
     }
 
     /// The shape of a tensor, taken or not.
@@ -335,16 +342,25 @@ impl Weights {
     /// # Errors
     /// When a tensor cannot be read or holds a number that is not finite.
     pub fn fingerprint(&self) -> Result<String> {
-        let mut hash = Sha256::new();
-        for (name, held) in self.held.iter().filter(|(n, _)| !self.spare.contains(*n)) {
-            let array = held.array(name)?;
-            hash.update((name.len() as u64).to_le_bytes());
-            hash.update(name);
-            hash.update((array.shape.len() as u64).to_le_bytes());
-            array.shape.iter().for_each(|&n| hash.update((n as u64).to_le_bytes()));
-            array.each_f32_block(|block| hash.update(block));
-        }
-        Ok(hex(&hash.finalize()))
+        // One thread reads and checks a tensor while another hashes the one before.
+        std::thread::scope(|scope| {
+            let (send, read) = mpsc::sync_channel::<(&String, Array)>(0);
+            let hasher = scope.spawn(move || {
+                let mut hash = Sha256::new();
+                read.iter().for_each(|(name, array)| add(&mut hash, name, &array));
+                hash.finalize()
+            });
+            for (name, held) in self.held.iter().filter(|(n, _)| !self.spare.contains(*n)) {
+                if send.send((name, held.array(name)?)).is_err() {
+                    break;
+                }
+            }
+            drop(send);
+            match hasher.join() {
+                Ok(hash) => Ok(hex(&hash)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
     }
 
     /// A broken rule, with the file's name.
@@ -369,6 +385,15 @@ impl Weights {
         let best = self.held.keys().map(|n| (distance(&n), n)).min()?;
         (best.0 <= name.len() / 3 + 1).then_some(best.1)
     }
+}
+
+/// Adds a tensor to a fingerprint.
+fn add(hash: &mut Sha256, name: &str, array: &Array) {
+    hash.update((name.len() as u64).to_le_bytes());
+    hash.update(name);
+    hash.update((array.shape.len() as u64).to_le_bytes());
+    array.shape.iter().for_each(|&n| hash.update((n as u64).to_le_bytes()));
+    array.each_f32_block(|block| hash.update(block));
 }
 
 impl Held {

@@ -21,7 +21,7 @@ pub(super) use gates::{glu, swish};
 pub(super) use mapping::{BESIDE, Mapping, MappingSizes};
 pub(super) use mean::{COMPUTED, COMPUTED_MEAN, W_AVG, mean_of_mapping, mean_or};
 pub(super) use noise::{DRAWN, Drawn, NoiseMaps};
-pub(super) use reader::{Named, Reader, with_variables};
+pub(super) use reader::{Named, Parameters, Reader, with_variables};
 pub(super) use resample::{bilinear2, blur};
 pub(super) use spectral::Spectral;
 pub(super) use styles::styles_of;

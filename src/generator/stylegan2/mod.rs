@@ -26,7 +26,9 @@ pub use family::FAMILY;
 pub(in crate::generator) use family::{layers, noise_sizes, parameters};
 pub use filters::add_filters;
 
-use super::layers::{COMPUTED, Mapping, Named, NoiseMaps, Reader, W_AVG, mean_or, with_variables};
+use super::layers::{
+    COMPUTED, Mapping, Named, NoiseMaps, Parameters, Reader, W_AVG, mean_or, with_variables,
+};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Kind, Result};
 use crate::generator;
@@ -44,7 +46,7 @@ pub struct StyleGan2 {
     mapping: Mapping,
     synthesis: Synthesis,
     mean_w: Tensor,
-    parameters: Named,
+    parameters: Parameters,
     buffers: Named,
 }
 
@@ -97,7 +99,7 @@ impl StyleGan2 {
         let mapping = Mapping::read(&mut r, &config.mapping())?;
         let mean_w = mean_w(&mut r, &mapping, config.w_dim, device)?;
         let synthesis = Synthesis::read(&mut r, &config, halves)?;
-        let (parameters, mut buffers) = r.finish();
+        let (parameters, mut buffers) = r.finish_styled();
         buffers.remove(COMPUTED);
         buffers.insert(W_AVG.into(), mean_w.clone());
         Ok(Self {
@@ -119,14 +121,20 @@ impl StyleGan2 {
     }
 
     /// All tensors, parameters and buffers, by their names in NVIDIA's state dict.
+    ///
+    /// # Panics
+    /// When memory runs out.
     #[cfg(any(test, feature = "internals"))]
+    #[allow(clippy::expect_used, reason = "for tests")]
     pub fn tensors(&self) -> Named {
-        self.parameters.iter().chain(&self.buffers).map(|(k, v)| (k.clone(), v.clone())).collect()
+        let mut all = self.parameters.all().expect("tensors");
+        all.extend(self.buffers.iter().map(|(k, v)| (k.clone(), v.clone())));
+        all
     }
 
     /// See [`Generator::tuned`].
     fn with_variables(&self, tuned: &dyn Fn(&str) -> bool) -> Result<(Self, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), tuned)?;
+        let (tensors, variables) = with_variables((&self.parameters.all()?, &self.buffers), tuned)?;
         let c = &self.config;
         let given = Given {
             name: Some(c.name.clone()),
