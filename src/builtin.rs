@@ -90,6 +90,11 @@ pub trait Output {
     fn display(&mut self, blocks: &[Block], value: &Value) -> Result<()>;
     /// Writes a line of its own to standard output.
     fn print(&mut self, line: &str) -> Result<()>;
+    /// As [`print`](Self::print); an output for programs takes `exact`, with its numbers in full.
+    fn print_exact(&mut self, line: &str, exact: &str) -> Result<()> {
+        let _ = exact;
+        self.print(line)
+    }
     /// Reports an omission, which is not a result. Outputs may ignore it.
     fn note(&mut self, line: &str) -> Result<()> {
         let _ = line;

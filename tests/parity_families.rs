@@ -43,8 +43,8 @@ impl Case {
         let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
         let about = header.metadata().clone().unwrap();
         // A container of its own where names are not all that a file is recognised by.
-        let files = ["safetensors", "pkl", "pth"]
-            .map(|end| numbers.with_file_name(format!("{name}.{end}")));
+        let ends = [".safetensors", ".pkl", ".pth", ".h5", ".weights.h5", "_weights.h5", ".keras"];
+        let files = ends.map(|end| numbers.with_file_name(format!("{name}{end}")));
         let numbers_of = candle_core::safetensors::load(numbers, &Device::Cpu).unwrap();
         Self {
             file: files
@@ -313,6 +313,7 @@ parity!(biggan, 18);
 parity!(fastgan, 10);
 parity!(lightweight_gan, 6);
 parity!(lucidrains_stylegan2, 5);
+parity!(keras, 12);
 
 /// Entering a tapped feature with the same code gives the same picture, in families whose later
 /// layers read earlier ones.

@@ -1,7 +1,7 @@
 //! Helpers that several built-in functions share.
 
 use crate::builtin::{
-    Args, Bounds, CheckedCall, CodeType, Const, Context, Kind, ModelFacts, Param, Type,
+    Args, Bounds, CheckedArg, CheckedCall, CodeType, Const, Context, Kind, ModelFacts, Param, Type,
 };
 use crate::error::{Error, Result};
 use crate::latent::Code;
@@ -349,7 +349,27 @@ pub fn two_images(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Tensor)> {
     align(&a, &b).map_err(|e| e.at(args.span))
 }
 
-fn align(a: &Image, b: &Image) -> Result<(Tensor, Tensor)> {
+/// The numbers of a list, at least one.
+///
+/// # Errors
+/// When the list is empty or holds something else.
+pub fn numbers(args: &Args, name: &str) -> Result<Vec<f64>> {
+    let number = |(value, span): &(Value, crate::error::Span)| match value {
+        Value::Number(v) => Ok(*v),
+        other => {
+            let message = format!("a list of numbers is wanted, and this holds {}", other.ty());
+            Err(Error::runtime(message).at(*span))
+        }
+    };
+    let all = args.many(name).iter().map(number).collect::<Result<Vec<_>>>()?;
+    if all.is_empty() {
+        return Err(Error::runtime("the list is empty").at(args.span(name)));
+    }
+    Ok(all)
+}
+
+/// Two batches of pictures of one size; one picture is repeated for many.
+pub fn align(a: &Image, b: &Image) -> Result<(Tensor, Tensor)> {
     let ([n, c, h, w], [m, c2, h2, w2]) = (a.dims(), b.dims());
     if (c, h, w) != (c2, h2, w2) {
         return Err(Error::runtime(unlike([c, h, w], [c2, h2, w2])).hint(RESIZE));
@@ -377,6 +397,13 @@ pub mod params {
     /// Kinds that can be measured: pictures, inversions (their reconstruction), codes (rendered).
     pub const PICTURES: &[Kind] = &[Kind::Image, Kind::Latent];
 
+    /// One list of numbers.
+    pub const NUMBERS: &[Param] =
+        &[Param::required("x", &[Kind::List], "a list of numbers, such as a column of a table")];
+
+    /// As [`PICTURES`], or lists of them.
+    pub const CANDIDATES: &[Kind] = &[Kind::Image, Kind::Latent, Kind::List];
+
     /// Two pictures.
     pub const TWO: &[Param] = &[
         Param::required(
@@ -396,23 +423,20 @@ pub fn number(call: &CheckedCall<'_>) -> Result<Type> {
 
 /// Refuses two pictures of different sizes, as far as these are known.
 pub fn same_size(call: &CheckedCall<'_>) -> Result<()> {
-    let size = |name: &str| {
-        let arg = call.arg(name)?;
-        match &arg.ty {
-            Type::Image(size) => *size,
-            Type::Latent(c) | Type::Inversion(c) | Type::Path(c) => {
-                c.model.as_ref().map(|m| [m.channels, m.height, m.width])
-            }
-            _ => None,
+    let size = |arg: &CheckedArg| match &arg.ty {
+        Type::Image(size) => *size,
+        Type::Latent(c) | Type::Inversion(c) | Type::Path(c) => {
+            c.model.as_ref().map(|m| [m.channels, m.height, m.width])
         }
+        _ => None,
     };
-    match (size("a"), size("b")) {
-        (Some(a), Some(b)) if a != b => {
-            let span = call.arg("b").map_or(call.span, |b| b.span);
-            Err(Error::check(unlike(a, b)).at(span).hint(RESIZE))
+    let Some(a) = call.arg("a").and_then(size) else { return Ok(()) };
+    for other in call.args.iter().skip(1).flatten() {
+        if let Some(b) = size(other).filter(|b| *b != a) {
+            return Err(Error::check(unlike(a, b)).at(other.span).hint(RESIZE));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 const RESIZE: &str = "image(path, size: …) brings a picture to a size";

@@ -13,10 +13,8 @@ fn notebook(folder: &Path) -> std::path::PathBuf {
     let document = Document::parse(text);
     let mut outputs = Outputs::beside(&path);
     let raster = Raster::filled(3, 2, &[1, 2, 3]).unwrap();
-    let blocks = [
-        Block::Pictures(vec![Picture { raster, caption: "a face".into() }]),
-        Block::text(["psnr 29.4 dB"]),
-    ];
+    let blocks =
+        [Block::Pictures(vec![Picture::new(raster, "a face")]), Block::text(["psnr 29.4 dB"])];
     let (output, fine) = outputs.pieces(&blocks);
     fine.unwrap();
     let ran = Ran { key: "k".into(), status: RanStatus::Ok, millis: 5, output };

@@ -43,7 +43,7 @@ pub enum Request {
     Fetch,
     /// Continues the session of this name or path, or the latest one.
     Resume(Option<String>),
-    /// The details of an inversion: the one of this name, or the last one.
+    /// The details of a value: of the one of this name, or of the last result that has any.
     Details(Option<String>),
     /// Changes an option.
     Set(Setting),
@@ -114,7 +114,7 @@ pub enum Reply {
     Moved(Option<Arc<Cell>>),
     /// A session was resumed; `None` when none was found, or it is the current one.
     Resumed(Option<Resumed>),
-    /// The details of an inversion; `None` when there is none yet.
+    /// The details of a value; `None` when no result has any yet.
     Details(Option<Vec<Block>>),
     /// The setting is in force.
     Set,

@@ -149,7 +149,7 @@ fn settings_and_details() {
         })
     };
     assert_eq!(details(&mut session, None).unwrap(), None);
-    assert!(details(&mut session, Some("x")).unwrap_err().message().contains("not an inversion"));
+    assert!(details(&mut session, Some("x")).unwrap_err().message().contains("no further details"));
     let inverted = all(&mut session, cells("r = invert(sample(seed: 1), steps: 30)")).1;
     assert!(matches!(inverted, Ok(Reply::Ran(true))));
     let text = details(&mut session, None).unwrap().unwrap();

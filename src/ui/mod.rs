@@ -5,6 +5,7 @@
 //! and prints; a [`Terminal<Live>`](terminal::Live) or a [`Terminal<Full>`](full::Full) borrows it,
 //! draws, and returns it in its previous state. All output goes through one [`Screen`].
 
+mod ascii;
 pub mod assist;
 mod commands;
 pub mod compare;
@@ -15,10 +16,12 @@ pub mod doctor;
 pub mod explore;
 mod format;
 pub mod full;
+mod glossary;
 mod help;
 mod history;
 mod inline;
 pub mod line;
+mod listing;
 pub mod live;
 pub mod notebook;
 mod pace;

@@ -3,11 +3,11 @@
 use super::compare::{self, Compare, Comparison};
 use super::full;
 use super::plain::Came;
-use super::{Line, Terminal, live, plain};
+use super::{Line, Terminal, ascii, live, plain};
 use crate::control::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::lang::span::{Source, render};
-use crate::render::{Block, Colours, Painter, json};
+use crate::render::{Block, Colours, Diagnostic, Painter, json};
 use crate::session::{Event, Given, Request, Session};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -159,7 +159,8 @@ impl Runner {
             // No result: programs that read standard output do not get it. A closed stderr cannot
             // show it.
             Given::Note(line) if !self.style.json => {
-                let _ = io::stderr().lock().write_all(format!("note: {line}\n").as_bytes());
+                let note = ascii::text(&format!("note: {line}\n"));
+                let _ = io::stderr().lock().write_all(note.as_bytes());
                 Ok(())
             }
             Given::Note(line) => {
@@ -168,7 +169,14 @@ impl Runner {
             Given::Print(line) => {
                 self.line_of_json(&serde_json::json!({"type": "Print", "value": line}))
             }
-            Given::Value(_, json) if self.style.json => self.line_of_json(json),
+            Given::Value(blocks, json) if self.style.json => {
+                let mut json = json.clone();
+                let pictures = self.painter.files(blocks)?;
+                if let (Some(object), false) = (json.as_object_mut(), pictures.is_empty()) {
+                    object.insert("pictures".into(), pictures.into());
+                }
+                self.line_of_json(&json)
+            }
             Given::Value(blocks, _) => {
                 let (columns, rows) = self.terminal.size();
                 (self.painter.terminal.columns, self.painter.terminal.rows) = (columns, rows);
@@ -193,7 +201,9 @@ impl Runner {
     }
 
     fn line_of_json(&mut self, value: &serde_json::Value) -> Result<()> {
-        self.put(format!("{value}\n").as_bytes())
+        let text = value.to_string();
+        let text = if ascii::wanted() { ascii::json(&text) } else { text };
+        self.put(format!("{text}\n").as_bytes())
     }
 
     /// Writes bytes to standard output. Ctrl-C cuts long output to a slow terminal.
@@ -207,8 +217,14 @@ impl Runner {
         out.end()
     }
 
-    /// Shows an error on its source, on standard error.
+    /// Shows an error on its source, on standard error; with `--json` also as objects on standard
+    /// output.
     pub fn complain(&mut self, source: &Source, error: &Error) {
+        if self.style.json {
+            let diagnostic = Diagnostic { source: source.clone(), error: error.clone() };
+            // A closed standard output cannot show the error.
+            let _ = json::diagnostics(&diagnostic).try_for_each(|e| self.line_of_json(&e));
+        }
         let colour = self.painter.terminal.colours != Colours::None;
         complain(source, error, colour);
     }
@@ -264,5 +280,5 @@ pub fn unwritten(e: &io::Error) -> Error {
 /// Shows an error on its source, on standard error.
 pub fn complain(source: &Source, error: &Error, colour: bool) {
     // A closed stderr cannot show the error.
-    let _ = io::stderr().lock().write_all(render(source, error, colour).as_bytes());
+    let _ = io::stderr().lock().write_all(ascii::text(&render(source, error, colour)).as_bytes());
 }

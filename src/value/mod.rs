@@ -102,15 +102,17 @@ impl Image {
     }
 }
 
-/// A table with definitions under it.
+/// A table with notes under it.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     /// Column headers.
     pub columns: Vec<String>,
     /// Rows, with one cell for each column.
     pub rows: Vec<Vec<Cell>>,
-    /// Lines under the table: definitions, units.
+    /// Lines under the table.
     pub notes: Vec<String>,
+    /// What its names mean, for `:details` and `--json`.
+    pub definitions: Vec<String>,
     /// Pictures shown above the table.
     pub pictures: Vec<Image>,
 }

@@ -18,8 +18,11 @@ const HUGGING_FACE: &str = "-pytorch_model";
 fn places(path: &Path) -> Vec<(PathBuf, bool)> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let named = stem.strip_suffix(HUGGING_FACE).unwrap_or(&stem);
+    // Keras: the model as JSON in one file, its weights in another.
+    let model = ["_weights", ".weights", "-weights"].iter().find_map(|end| stem.strip_suffix(end));
     let names = [
         (format!("{stem}.json"), false),
+        (format!("{}.json", model.unwrap_or(&stem)), false),
         (format!("{named}-config.json"), false),
         ("config.json".to_owned(), true),
         (".config.json".to_owned(), true),
@@ -28,7 +31,7 @@ fn places(path: &Path) -> Vec<(PathBuf, bool)> {
 }
 
 /// Endings of files that hold weights.
-const MODELS: [&str; 6] = ["pth", "pt", "pkl", "bin", "ckpt", "safetensors"];
+const MODELS: [&str; 7] = ["pth", "pt", "pkl", "bin", "ckpt", "safetensors", "h5"];
 /// Files that are named at most.
 const NAMED: usize = 3;
 
@@ -109,6 +112,10 @@ mod tests {
         assert_eq!(of("deep-128-pytorch_model.bin"), (Json::Null, false, None));
         write(".config.json", r#"{"a": 1}"#);
         assert_eq!(of("model_3.pt"), (json!({"a": 1}), true, None));
+        write("gen.json", r#"{"a": 3}"#);
+        for weights in ["gen_weights.hdf5", "gen.weights.h5", "gen.h5"] {
+            assert_eq!(of(weights), (json!({"a": 3}), false, None), "{weights}");
+        }
         write("deep-128-config.json", r#"{"a": 2}"#);
         assert_eq!(of("deep-128-pytorch_model.bin"), (json!({"a": 2}), false, None));
         assert_eq!(of("deep-128.bin").0, json!({"a": 2}));

@@ -25,6 +25,8 @@ mod container;
 mod containers;
 #[cfg(test)]
 pub(crate) mod dummy_container;
+mod hdf5;
+pub mod keras;
 pub mod kinds;
 pub mod layout;
 mod lazy;

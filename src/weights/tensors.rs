@@ -119,6 +119,17 @@ impl Weights {
     /// # Errors
     /// When two tensors get the same name.
     pub fn chosen(self, name: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        self.placed(|old| Some((name(old)?, &[])))
+    }
+
+    /// As [`Weights::chosen`], with changes that are applied when a tensor is taken.
+    ///
+    /// # Errors
+    /// As [`Weights::chosen`], and when a change does not fit a shape.
+    pub fn placed(
+        self,
+        place: impl Fn(&str) -> Option<(String, &'static [Change])>,
+    ) -> Result<Self> {
         let mut out = Self {
             file: self.file,
             listing: Listing { tensors: BTreeMap::new(), order: Vec::new(), ..self.listing },
@@ -127,14 +138,36 @@ impl Weights {
             left_out: self.left_out,
         };
         let mut shapes = self.listing.tensors;
-        for (old, held) in self.held {
-            let (Some(new), Some(shape)) = (name(&old), shapes.remove(&old)) else { continue };
+        for (old, mut held) in self.held {
+            let (Some((new, changes)), Some(mut shape)) = (place(&old), shapes.remove(&old)) else {
+                continue;
+            };
+            if !changes.is_empty() {
+                shape.shape = out.changed(&old, &shape.shape, changes, "this model")?;
+                held.changes = changes;
+            }
             if self.spare.contains(&old) {
                 out.spare.insert(new.clone());
             }
             out.put(new, held, shape)?;
         }
         Ok(out)
+    }
+
+    /// The shape of a tensor after changes.
+    fn changed(
+        &self,
+        name: &str,
+        shape: &[usize],
+        changes: &[Change],
+        layout: &str,
+    ) -> Result<Vec<usize>> {
+        changes.iter().try_fold(shape.to_vec(), |sizes, change| {
+            change.shape(&sizes).ok_or_else(|| {
+                let rule = format!("tensor {} {sizes:?} is not one of the layout", quoted(name));
+                self.wrong(format!("{rule} `{layout}`: {change:?} does not fit it"))
+            })
+        })
     }
 
     /// The same tensors, seen from below a prefix of their names; see [`Listing::below`].
@@ -187,13 +220,7 @@ impl Weights {
                     continue;
                 }
             };
-            for change in changes {
-                shape.shape = change.shape(&shape.shape).ok_or_else(|| {
-                    let (at, sizes) = (quoted(&name), &shape.shape);
-                    let rule = format!("tensor {at} {sizes:?} is not one of the layout");
-                    out.wrong(format!("{rule} `{}`: {change:?} does not fit it", layout.name))
-                })?;
-            }
+            shape.shape = out.changed(&name, &shape.shape, changes, layout.name)?;
             out.put(to, Held { at: held.at, changes }, shape)?;
         }
         Ok(out)

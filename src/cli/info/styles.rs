@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 pub(super) fn facts(file: &Checkpoint) -> Option<Found> {
     let listing = file.weights.list();
     let (what, layers) = if let Some(layers) = statistics(listing) {
-        ("mean and standard deviation of the styles of each layer over the prior", layers)
+        ("the mean and standard deviation of the styles of each layer", layers)
     } else {
         ("style codes of pictures, by layer", codes(listing)?)
     };
@@ -17,10 +17,7 @@ pub(super) fn facts(file: &Checkpoint) -> Option<Found> {
     let facts = vec![
         ("styles_of_layers".to_owned(), json!(layers)),
         ("s_dim".to_owned(), json!(styles)),
-        (
-            "try".to_owned(),
-            json!("StyleCLIP needs it beside `fs3.npy`; gannet computes these from a generator"),
-        ),
+        ("try".to_owned(), json!("it is no code and no direction; give one of these")),
     ];
     Some(Found { kind: "distribution", what, facts })
 }

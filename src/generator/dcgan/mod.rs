@@ -3,7 +3,7 @@
 //!
 //! Run: fully connected layers, transposed and plain convolutions, doubling by repeated pixels,
 //! batch norm with stored statistics (folded into the layer before it), ReLU and leaky ReLU, tanh
-//! or sigmoid at the end; a class as one-hot numbers or a row of a table, beside z or as a factor.
+//! or sigmoid at the end; edges of zeros, edges that are cut; a class as one-hot numbers or a row of a table, beside z or as a factor.
 //! Pictures of 1 to 4 channels and any size. Not run: residual blocks, attention, spectral norm in
 //! the generator, other norms.
 
@@ -14,6 +14,7 @@ mod family;
 mod infer;
 #[cfg(test)]
 mod infer_tests;
+mod keras;
 mod modules;
 mod names;
 mod network;
