@@ -75,7 +75,15 @@ type Opening = (Subject, Vec<(String, crate::value::Value)>, State);
 fn given(runner: &mut Runner, expression: &str) -> Result<Opening> {
     let name = "explored";
     let source = Source::new("explore", format!("{name} = {expression}"))?;
-    runner.run(&source, &BTreeMap::new())?;
+    match runner.run(&source, &BTreeMap::new()) {
+        // Ctrl-C: the best so far is in a file, which gives the same code again.
+        Err(e) if e.kind() == Kind::Kept => {
+            let folder = &runner.session.snapshot().state.options.out;
+            let kept = folder.join(format!("{name}-stopped.safetensors"));
+            return given(runner, &format!("latent({})", quoted(&kept.to_string_lossy())));
+        }
+        ran => ran?,
+    }
     let mut state = runner.session.snapshot().state.clone();
     let code = state.names.remove(name).as_ref().and_then(as_latent).map(first).transpose()?;
     let code = code.ok_or_else(|| Error::runtime("this is not a code"))?;

@@ -244,11 +244,7 @@ impl Model {
             Move::Seed(by) => subject.change(p, Row::Seed, by as f64),
             Move::Walk => p.walk = p.walk.other(p.pins.len()),
             Move::Pin => pin(p),
-            Move::Noise => {
-                if subject.noise {
-                    subject.change(p, Row::Noise, 1.0);
-                }
-            }
+            Move::Noise if subject.noise => subject.change(p, Row::Noise, 1.0),
             Move::Recall(k) => {
                 if let Some(mark) = marks.get(k) {
                     p.clone_from(mark);
