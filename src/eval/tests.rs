@@ -1102,7 +1102,7 @@ pub(crate) fn small(folder: &Path, seed: u64) -> String {
     use candle_core::Device;
 
     let toy = Toy { seed, resolution: 8, ..Toy::default() };
-    let tensors = toy.build(&Device::Cpu).unwrap().tensors();
+    let tensors = toy.build(&Device::Cpu).unwrap().tensors().unwrap();
     let arrays = tensors.iter().map(|(name, t)| {
         let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         (name.clone(), crate::weights::Array::f32(t.dims(), values).unwrap())

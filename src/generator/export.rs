@@ -149,7 +149,7 @@ mod tests {
             config,
             provenance: Json::Null,
         };
-        let tensors = g.tensors().into_iter().map(array).collect();
+        let tensors = g.tensors().unwrap().into_iter().map(array).collect();
         let bytes = safetensors::write(&tensors, Some(&manifest)).unwrap();
         open_bytes("toy.safetensors", bytes, &LIMITS).unwrap()
     }

@@ -86,7 +86,7 @@ mod tests {
             let values = t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("values");
             (k, Array::f32(t.dims(), values).expect("array"))
         };
-        g.tensors().into_iter().map(array).collect()
+        g.tensors().unwrap().into_iter().map(array).collect()
     }
 
     fn checkpoint(tensors: &Arrays, family: Option<&str>, config: Json) -> Checkpoint {

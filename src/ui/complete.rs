@@ -4,7 +4,7 @@ use super::commands;
 use super::context::{Context, Open, context, slice};
 use super::docs::parameter;
 use super::glossary;
-use super::line::Candidate;
+use super::listing::Candidate;
 use super::words::Words;
 use crate::builtin::{Builtin, CodeType, Kind, Param, Type};
 use crate::builtins;

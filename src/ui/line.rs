@@ -2,7 +2,7 @@
 
 use super::ascii;
 use super::history::{ENTRIES, History};
-use super::listing;
+use super::listing::{self, Candidate};
 use super::screen::{self, Colour, Screen as _, Stdout};
 use super::terminal::{Line, Terminal};
 use crate::error::{Error, Kind, Result};
@@ -38,25 +38,6 @@ pub trait Assist {
 
     /// A hint after the cursor at byte `pos`, such as a signature. It is never inserted.
     fn hint(&self, line: &str, pos: usize) -> Option<String>;
-}
-
-/// A completion of a word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Text in the list: `invert — find the code of a picture`.
-    pub display: String,
-    /// Text that is inserted.
-    pub replacement: String,
-}
-
-impl rustyline::completion::Candidate for Candidate {
-    fn display(&self) -> &str {
-        &self.display
-    }
-
-    fn replacement(&self) -> &str {
-        &self.replacement
-    }
 }
 
 /// The key bindings.

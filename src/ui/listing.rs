@@ -4,11 +4,29 @@
 //! hint has below, which are those of the list. Here the hint is erased first, and room is made for
 //! the rows that the editor erases.
 
-use super::line::Candidate;
 use crate::render::text::{cut, width};
 
 /// Columns between two completions.
 const GAP: usize = 2;
+
+/// A completion of a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Text in the list: `invert — find the code of a picture`.
+    pub display: String,
+    /// Text that is inserted.
+    pub replacement: String,
+}
+
+impl rustyline::completion::Candidate for Candidate {
+    fn display(&self) -> &str {
+        &self.display
+    }
+
+    fn replacement(&self) -> &str {
+        &self.replacement
+    }
+}
 
 /// The size of the terminal and of what is drawn on it.
 #[derive(Clone, Copy, Debug)]

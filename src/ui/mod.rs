@@ -37,7 +37,8 @@ pub mod terminal;
 mod view;
 pub mod words;
 
-pub use line::{Assist, Candidate, Editor, Input, Keys};
+pub use line::{Assist, Editor, Input, Keys};
+pub use listing::Candidate;
 pub use live::run_live;
 pub use plain::{Verbosity, run_plain};
 pub use repl::{ReplOptions, Resume};

@@ -495,7 +495,7 @@ mod tests {
         let g = Toy::default().build(&Device::Cpu).expect("toy");
         let ws = drawn(&g, 3);
         let styles = rows(&g.enter(Space::S, &ws, &Input::default()).expect("styles")).concat();
-        let tensors = g.tensors();
+        let tensors = g.tensors().unwrap();
         let mut at = 0;
         for layer in &g.spec().styles {
             let get = |what: &str| &tensors[&format!("synthesis.{}.affine.{what}", layer.name)];

@@ -122,14 +122,13 @@ impl StyleGan2 {
 
     /// All tensors, parameters and buffers, by their names in NVIDIA's state dict.
     ///
-    /// # Panics
-    /// When memory runs out.
+    /// # Errors
+    /// When a tensor operation fails.
     #[cfg(any(test, feature = "internals"))]
-    #[allow(clippy::expect_used, reason = "for tests")]
-    pub fn tensors(&self) -> Named {
-        let mut all = self.parameters.all().expect("tensors");
+    pub fn tensors(&self) -> Result<Named> {
+        let mut all = self.parameters.all()?;
         all.extend(self.buffers.iter().map(|(k, v)| (k.clone(), v.clone())));
-        all
+        Ok(all)
     }
 
     /// See [`Generator::tuned`].
@@ -327,7 +326,7 @@ mod tests {
     /// The same network with its highest resolutions in f16; on the CPU, where numbers are rounded
     /// as a GPU stores them.
     fn halved(g: &StyleGan2, given: &Given) -> StyleGan2 {
-        let mut tensors = Weights::of_tensors("toy", g.tensors());
+        let mut tensors = Weights::of_tensors("toy", g.tensors().unwrap());
         StyleGan2::build(&mut tensors, given, "", &Device::Cpu, true).expect("halved")
     }
 
@@ -383,9 +382,13 @@ mod tests {
         let toy = Toy { resolution: 64, features: 24, ..Toy::default() };
         let given = Given { conv_clamp: Some(256.0), ..toy.given() };
         let g = toy.build(&Device::Cpu).expect("toy");
-        let g =
-            StyleGan2::new(&mut Weights::of_tensors("toy", g.tensors()), &given, "", &Device::Cpu)
-                .expect("clamped");
+        let g = StyleGan2::new(
+            &mut Weights::of_tensors("toy", g.tensors().unwrap()),
+            &given,
+            "",
+            &Device::Cpu,
+        )
+        .expect("clamped");
         let half = halved(&g, &given);
         let ws = |size: f32| {
             let draw = Rng::new(2).normals(10 * 16).into_iter().map(|v: f32| v * size).collect();
