@@ -125,7 +125,7 @@ fn a_picture_of_a_batch_is_chosen_by_its_number() {
     let o = gannet(folder.path(), &["eval", program, "--out", "."]);
     assert_eq!(
         (code(&o), text(&o.stdout).as_str()),
-        (0, "0\n./0.png, ./1.png\n"),
+        (0, "0\n./0.png\n./1.png\n"),
         "{}",
         text(&o.stderr)
     );

@@ -140,7 +140,7 @@ fn a_line_that_drops_in_the_middle_of_an_inversion_loses_nothing() {
     assert!(shown.contains("x = 1") && shown.contains("1 ○ r = invert"), "{shown}");
     tmux.keys(&["k", "r"]);
     // It goes on after the steps that were done.
-    let shown = tmux.wait("steps", |s| s.contains("/900000"));
+    let shown = tmux.wait("steps", |s| s.contains("/90000"));
     let steps = shown.split("/900000").next().unwrap().split_whitespace().next_back().unwrap();
     assert!(steps.parse::<usize>().unwrap() > 1, "{shown}");
     tmux.keys(&["C-c"]);

@@ -694,12 +694,12 @@ fn kitty_behind_tmux_gets_pictures_and_placeholders() {
         screen.kitty(part.split_once("\x1b\\").unwrap().0);
     }
     assert_eq!(screen.found.len(), 1);
-    assert!(screen.found[0].keys.contains("c=16,r=8,U=1"), "{}", screen.found[0].keys);
+    assert!(screen.found[0].keys.contains("c=40,r=20,U=1"), "{}", screen.found[0].keys);
     assert_eq!(decode("kitty", &screen.found[0].file, &LIMITS).unwrap().raster, picture(128, 0.0));
     // The rows that tmux stores and redraws when the pane moves.
     let rows: Vec<_> =
         pane.lines().map(|l| l.matches('\u{10eeee}').count()).filter(|&n| n > 0).collect();
-    assert_eq!(rows, [16; 8]);
+    assert_eq!(rows, [40; 20]);
     assert!(text.contains('\u{10eeee}'));
 }
 

@@ -28,10 +28,10 @@ pub const BUILTIN: Builtin = Builtin {
               shows its most probable class and the probability in brackets, landmarks are x, y in \
               pixels of the picture. \
               Numbers can pass the ends of their range a little. Several pictures give a column \
-              each. `attributes(x)[\"age\"]` is one number. `identity(a, b)` compares the people.",
+              each. `attributes(x)[\"glasses\"]` is one number. `identity(a, b)` compares the people.",
     examples: &[
         Example { code: "attributes(sample(seed: 1))", note: "the table" },
-        Example { code: "attributes(sample(seed: 1))[\"age\"]", note: "one number of it" },
+        Example { code: "attributes(sample(seed: 1))[\"glasses\"]", note: "one number of it" },
     ],
     cost: None,
     definition: None,

@@ -105,7 +105,10 @@ static SIGNATURES: [Signature; 13] = [
             Param::optional("seed", NUMBER, "0", "").named(),
         ],
         returns: "Latent",
-        infer: |c| Ok(Type::Latent(code_type(c, space_of(c, Space::W)))),
+        infer: |c| {
+            let code = code_type(c, space_of(c, Space::W));
+            Ok(Type::Latent(CodeType { count: Some(1), ..code }))
+        },
     },
     Signature {
         name: "to",

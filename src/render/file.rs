@@ -159,8 +159,8 @@ mod tests {
             ("-3.00", "at-3.00.png"),
             ("+3.00", "at+3.00.png"),
             ("../../etc/passwd", "at..-..-etc-passwd.png"),
-            ("×", "at.png"),
-            ("", "picture-0001.png"),
+            ("×", "picture-0001.png"),
+            ("", "picture-0002.png"),
         ] {
             let path = files.save(&p, caption, &[]).unwrap();
             assert_eq!(path.file_name().unwrap(), name, "{caption}");

@@ -87,8 +87,7 @@ pub(super) const ALL: [Entry; 19] = [
     entry(
         ":view",
         ":view [NAME, …]",
-        "pictures on the full screen: an inversion, the last one by itself; or a picture and what \
-         to compare with it",
+        "full screen: an inversion, or a picture and what is compared with it",
     ),
     entry(":sessions", ":sessions", "the sessions kept on this machine"),
     entry(":resume", ":resume [SESSION]", "continues another session; without a name, the latest"),

@@ -54,7 +54,9 @@ pub(super) fn list() -> Vec<String> {
 /// `name   about`, wrapped below its own column.
 fn entry(name: &str, about: &str, column: usize) -> Vec<String> {
     let mut lines = indented(about, column, COLUMNS);
-    if let Some(first) = lines.first_mut() {
+    if width(name) + 2 >= column {
+        lines.insert(0, format!("  {name}"));
+    } else if let Some(first) = lines.first_mut() {
         let pad = column.saturating_sub(width(name) + 2);
         *first = format!("  {name}{}{}", " ".repeat(pad), first.trim_start());
     }

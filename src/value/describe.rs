@@ -26,9 +26,11 @@ pub fn whole(value: &Value) -> Option<String> {
 fn described(value: &Value, columns: usize) -> Option<String> {
     // One code and no truncation go without saying.
     let plain = |text: &str| text.replace(", n: 1,", ",").replace(", psi: 1)", ")");
-    let origin = |text: &str| match columns {
-        usize::MAX => Safe(text).to_string(),
-        _ => cut(&plain(&Safe(text).to_string()), columns),
+    let origin = |text: &str| {
+        let text = Safe(text).to_string();
+        // That the generator is assumed must be seen.
+        let whole = columns == usize::MAX || text.contains(super::foreign::UNNAMED);
+        if whole { text } else { cut(&plain(&text), columns) }
     };
     Some(match value {
         Value::Image(i) => describe_image(i, &origin(&i.origin)),

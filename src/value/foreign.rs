@@ -29,17 +29,20 @@ const UNLIKE: f64 = 4.0;
 /// Maximum variance of a file's components, relative to our total variance of 1.
 const VARIANCE: f64 = 1.5;
 
+/// Part of the origin of such data.
+pub const UNNAMED: &str = "the file names no generator";
+
 /// Origin of data from a file that names no generator; every picture made from it carries this
 /// text.
 pub fn origin(path: &str, model: &Loaded) -> String {
     let name = &model.facts.name;
-    format!("from {path} (the file names no generator; taken as one of {name})")
+    format!("from {path} ({UNNAMED}; taken as one of {name})")
 }
 
 /// The note that a result carries and that is said when the file is read.
 pub fn note(path: &str, model: &Loaded) -> String {
     let (path, name) = (Safe(path), Safe(&model.facts.name));
-    format!("{path}: the file names no generator; taken as one of {name}")
+    format!("{path}: {UNNAMED}; taken as one of {name}")
 }
 
 /// A warning where one step of a direction is much longer or shorter than every direction that the
@@ -150,7 +153,7 @@ fn far(path: &str, what: &str, times: f64, model: &Loaded) -> Result<()> {
 fn foreign(path: &str, what: &str, model: &Loaded) -> Error {
     let name = Safe(&model.facts.name);
     Error::runtime(format!("{} is not of {name}: {what}", Safe(path)))
-        .note("the file names no generator")
+        .note(UNNAMED)
         .hint("load the generator that it was made for")
 }
 

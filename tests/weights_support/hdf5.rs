@@ -222,7 +222,10 @@ fn attribute(name: &str, text: &[u8]) -> Vec<u8> {
 
 /// Configurations that are no JSON, or nest without end.
 fn configurations() -> Cases {
-    let text = |text: &[u8]| file(&header(&[attribute("model_config", text)]), &[0; 64], None);
+    // A link makes it a group, whose attributes are read.
+    let text = |text: &[u8]| {
+        file(&header(&[attribute("model_config", text), link("g", 0)]), &[0; 64], None)
+    };
     vec![
         ("hdf5: a configuration of brackets | JSON".into(), text(&b"[".repeat(60_000))),
         ("hdf5: a configuration with an escape | JSON".into(), text(b"\x1b[2J")),

@@ -72,16 +72,19 @@ pub(super) fn facts(file: &Checkpoint, models: &Models) -> Result<Option<Found>>
     let rows = match (form, shape.as_slice()) {
         (Form::Components | Form::Factor | Form::Gaussian, _) | (_, [_]) => vec![1],
         (_, [n, _]) => vec![1, *n],
-        (_, [.., l, _]) if equal_rows(values, dim) => vec![1, *l],
         (_, [.., l, _]) => vec![*l],
         _ => Vec::new(),
     };
     let said = file.config().get("generator").and_then(|g| g.get("fingerprint")?.as_str());
     let mut fits = Vec::new();
     for c in candidates(models)? {
-        let space = |rows: &usize| spaces_for(*rows, dim, &c.facts);
+        let fitting = |rows: &usize| {
+            // Equal rows of another number of layers are a code or direction of W.
+            let same = *rows > 1 && *rows != c.facts.num_ws && equal_rows(values, dim);
+            spaces_for(if same { 1 } else { *rows }, dim, &c.facts)
+        };
         let mut spaces: Vec<Space> = Vec::new();
-        for one in rows.iter().flat_map(space) {
+        for one in rows.iter().flat_map(fitting) {
             if !spaces.contains(&one) {
                 spaces.push(one);
             }
