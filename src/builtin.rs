@@ -90,11 +90,47 @@ pub trait Output {
     fn display(&mut self, blocks: &[Block], value: &Value) -> Result<()>;
     /// Writes a line of its own to standard output.
     fn print(&mut self, line: &str) -> Result<()>;
+    /// As [`print`](Self::print); an output for programs takes `exact`, with its numbers in full.
+    fn print_exact(&mut self, line: &str, exact: &str) -> Result<()> {
+        let _ = exact;
+        self.print(line)
+    }
     /// Reports an omission, which is not a result. Outputs may ignore it.
     fn note(&mut self, line: &str) -> Result<()> {
         let _ = line;
         Ok(())
     }
+    /// Lets the user change a code and gives the one that was chosen; `None` where there is no
+    /// screen to do it on.
+    ///
+    /// # Errors
+    /// When the screen fails, and for a call that cannot be recorded.
+    fn explore(&mut self, what: Exploration) -> Result<Option<Code>> {
+        let _ = what;
+        Ok(None)
+    }
+}
+
+/// The subject of a call of `explore`.
+#[derive(Clone, Debug)]
+pub struct Exploration {
+    /// The code to begin with.
+    pub code: Code,
+    /// The code as written in the program.
+    pub written: String,
+    /// The directions to move it along.
+    pub along: Vec<Along>,
+    /// The call in its program.
+    pub span: Span,
+}
+
+/// A direction of an [`Exploration`].
+#[derive(Clone, Debug)]
+pub struct Along {
+    /// An expression for it, in the names of the program.
+    pub written: String,
+    /// The direction.
+    pub forms: Arc<Forms>,
 }
 
 /// Environment of a built-in function.

@@ -76,6 +76,10 @@ pub mod eval;
 #[cfg(not(feature = "internals"))]
 mod eval;
 #[cfg(feature = "internals")]
+pub mod export;
+#[cfg(not(feature = "internals"))]
+mod export;
+#[cfg(feature = "internals")]
 pub mod face;
 #[cfg(not(feature = "internals"))]
 mod face;

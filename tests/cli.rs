@@ -327,7 +327,7 @@ fn labels_come_from_a_file_or_a_class() {
         ("sample(class: 0, labels: \"one.npy\")", 1, "both `class` and `labels`"),
         ("sample(labels: \"no.npy\")", 2, "there is no file no.npy"),
         ("invert(sample(class: 0), labels: \"no.npy\")", 2, "there is no file no.npy"),
-        ("sample()", 1, "conditional on 3"),
+        ("sample()", 2, "conditional on 3"),
     ] {
         let o = eval(wrong);
         assert_eq!(code(&o), exit, "{wrong}: {}", text(&o.stderr));

@@ -51,6 +51,7 @@ fn child_session() {
         sessions: variable("GANNET_TEST_FOLDER"),
         resume: variable("GANNET_TEST_RESUME").map(|_| Resume::Latest),
         keys: Keys::Emacs,
+        asked: Default::default(),
     });
     match code {
         Ok(code) => std::process::exit(code.into()),
@@ -102,14 +103,20 @@ fn cells_errors_undo_and_help() {
     assert!(wrong.contains("oops") && wrong.contains("error"), "{wrong}");
     assert!(enter(&mut pty, ":undo").contains("[3] taken back: m = 2 * n"));
     assert!(enter(&mut pty, ":undo").contains("[2] taken back"));
-    assert!(enter(&mut pty, "n + 0").contains("40017"));
+    assert!(enter(&mut pty, "q = n + 0").contains("40017"));
+    // A look is no step: undo takes back the assignment before it.
+    assert!(enter(&mut pty, "q").contains("40017"));
     assert!(enter(&mut pty, ":undo").contains("[5] taken back"));
     assert!(enter(&mut pty, ":redo").contains("[5] in force again"));
+    // Numbered results, which are bound by the cells that show them.
+    assert!(enter(&mut pty, "1000 + 234").contains("1234"));
+    assert!(enter(&mut pty, "_ * 2").contains("2468"));
+    assert!(enter(&mut pty, "_7 + _8").contains("3702"));
     assert!(enter(&mut pty, "?invert").contains("related:"));
     assert!(enter(&mut pty, ":doctor").contains("terminal"));
     assert!(enter(&mut pty, ":ondo").contains(" :undo\r\n"));
     let all = enter(&mut pty, ":history");
-    for part in ["[1] n = 40000 + 17", "[5] n + 0"] {
+    for part in ["[1] n = 40000 + 17", "[5] q = n + 0", "[8] _7 * 2"] {
         assert!(all.contains(part), "{all}");
     }
     assert!(!all.contains("[2]"), "a new cell after an undo begins a new branch: {all}");
@@ -197,7 +204,8 @@ fn a_session_comes_back_as_it_was_and_computes_only_what_is_too_large() {
     assert!(big.contains("computing again: big of [4]") && big.contains("▀"), "{big}");
     assert!(!enter(&mut pty, "big[8]").contains("computing"));
     assert!(enter(&mut pty, ":rerun").contains("all values are available"));
-    assert!(enter(&mut pty, ":undo").contains("[11] taken back"));
+    enter(&mut pty, "q = 1");
+    assert!(enter(&mut pty, ":undo").contains("[12] taken back"));
     assert!(enter(&mut pty, "k + 19").contains("40019"));
     pty.send("\x04");
     pty.restored();

@@ -90,6 +90,30 @@ fn arrays_of_objects_and_archives_mutated() {
 }
 
 #[test]
+fn hdf5_mutated() {
+    let names = ["layouts_v0.h5", "layouts_v3.h5", "classifier.h5"];
+    let seeds = names.map(|n| reference(&format!("keras/{n}")));
+    assert_deep(fuzz("hdf5", &seeds, 2000), seeds.len() * 2000);
+    // Where structure is dense, so that mutants get past the superblock.
+    let whole = reference("keras/layouts_v0.h5");
+    for round in 0..20_000 {
+        let mut rng = Rng::derive(round, "structure");
+        let mut mutant = whole.clone();
+        for _ in 0..1 + rng.below(3) {
+            let at = 96 + rng.below(2048.min(whole.len() - 104));
+            let value = [0, 1, u64::MAX, 1 << 31, 96, at as u64, rng.below(1 << 16) as u64];
+            let size = [1, 2, 4, 8][rng.below(4)];
+            let bytes = value[rng.below(value.len())].to_le_bytes();
+            mutant[at..at + size].copy_from_slice(&bytes[..size]);
+        }
+        let result = std::panic::catch_unwind(|| {
+            weights::open_bytes("mutant", mutant, &LIMITS).and_then(|c| c.weights.arrays()).is_ok()
+        });
+        assert!(result.is_ok(), "round {round} panics");
+    }
+}
+
+#[test]
 fn nvidia_pickle_mutated() {
     let seeds = [reference("pkl/p4_16_half.pkl")];
     assert_deep(fuzz("nvidia", &seeds, 400), 400);

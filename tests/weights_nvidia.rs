@@ -56,7 +56,7 @@ fn names(c: &Checkpoint) -> Vec<&String> {
 }
 
 fn family(c: &Checkpoint) -> Option<&str> {
-    registry::name(c.weights.list())
+    registry::find(c.weights.list()).map(|place| place.family.name)
 }
 
 fn generator(input: &str) -> Vec<u8> {

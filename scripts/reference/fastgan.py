@@ -67,6 +67,50 @@ def fastgan(models, out):
         common.write_case(out, name, weights, found, reference)
 
 
+def training(models, out):
+    """`all_N.pth` as train.py saves it: the averages are a list of tensors, and everything else is the trained network's."""
+    name, side, z_dim, stride = "training_256", 256, 5, 8
+    narrow = Table({16: 6, 8: 4, 4: 4, 2: 3, 1: 2, 0.5: 2, 0.25: 2, 0.125: 2})
+    net = models.Generator(ngf=narrow, nz=z_dim, nc=3, im_size=side)
+    normal = waves.fill(name, net, [lambda k: k.startswith("feat_") and k.endswith((".2.weight", ".6.weight"))
+                                    and dict(net.named_parameters())[k].shape == (1,)])
+    r = common.rng(name + " z")
+    z = torch.from_numpy(r.standard_normal((2, z_dim))).float()
+    many = torch.from_numpy(r.standard_normal((4, z_dim))).float()
+    waves.statistics(net, normal, lambda: net(many))
+
+    def run(z):
+        with waves.drawn_as_waves():
+            return net(z)[0]
+
+    fit(net.to_big, run(z))
+    averages = [p.data.clone() for p in net.parameters()]
+    names = ["init.init.0.weight_orig", "init.init.1.weight", "feat_8.1.weight_orig", "feat_16.2.bias",
+             "se_64.main.1.weight_orig", "feat_256.1.weight_orig", "to_big.weight_orig"]
+    found = waves.numbers(z, run, weights_of(net, names), stride)
+    # The trained parameters are others.
+    with torch.no_grad():
+        for p in net.parameters():
+            p.add_(torch.from_numpy(0.3 * r.standard_normal(tuple(p.shape))).float())
+    d = torch.nn.Conv2d(3, 2, 1)
+    with torch.no_grad():
+        for p in d.parameters():
+            p.copy_(torch.from_numpy(r.standard_normal(tuple(p.shape))).float())
+    opt_g = torch.optim.Adam(net.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    opt_d = torch.optim.Adam(d.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    d(torch.ones(1, 3, 2, 2)).sum().backward()
+    opt_d.step()
+    path = os.path.join(out, name + ".pth")
+    torch.save({"g": net.state_dict(), "d": d.state_dict(), "g_ema": averages, "opt_g": opt_g.state_dict(),
+                "opt_d": opt_d.state_dict()}, path)
+    os.chmod(path, 0o644)
+    spec = {"width": side, "height": side, "channels": 3, "z_dim": z_dim, "w_dim": z_dim, "c_dim": 0, "num_ws": 0}
+    reference = {"code": "odegeasslbc/FastGAN-pytorch@1a848e5", "family": "fastgan", "noise": "waves", "stride": stride,
+                 "tolerance": 1e-3, "spec": spec}
+    common.write_tensors(os.path.join(out, name + ".ref.safetensors"), found, {"reference": reference})
+    print(os.path.getsize(path), path)
+
+
 def projected(networks, out):
     code = "autonomousvision/projected-gan@e1c246b"
     table = Table({16: 10, 8: 8, 4: 6, 2: 4, 1: 3, 0.5: 2, 0.25: 2, 0.125: 2})
@@ -121,7 +165,9 @@ def main():
     args = p.parse_args()
     os.makedirs(args.out, exist_ok=True)
     sys.path.insert(0, os.path.abspath(args.fastgan))
-    fastgan(importlib.import_module("models"), args.out)
+    models = importlib.import_module("models")
+    fastgan(models, args.out)
+    training(models, args.out)
     sys.path.insert(0, os.path.abspath(args.projected))
     projected(importlib.import_module("pg_modules.networks_fastgan"), args.out)
 

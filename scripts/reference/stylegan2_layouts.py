@@ -54,6 +54,9 @@ CASES = {
     "genforce_16": ("genforce/genforce", 16, 12, 16, 3, dict(base=96, max=6, root="generator_smooth.")),
     "genforce_32": ("genforce/genforce", 32, 12, 12, 8, dict(base=128, max=6, channels=1)),
     "genforce_origin_16": ("genforce/genforce", 16, 12, 12, 2, dict(base=96, max=6, arch="origin")),
+    # Labels beside z before both are normalised, as in StyleGAN2; embedded and normalised apart, as in ADA.
+    "genforce_labels_16": ("genforce/genforce", 16, 12, 16, 2, dict(base=96, max=6, c=3, root="generator_smooth.")),
+    "genforce_ada_labels_16": ("genforce/genforce", 16, 12, 16, 2, dict(base=96, max=6, c=2, ada=True)),
     "mmgen_16": ("open-mmlab/mmgeneration", 16, 12, 12, 2, dict(ch=[8, 6, 5], root="state_dict.generator_ema.")),
     "mmgen_32": ("open-mmlab/mmgeneration", 32, 8, 8, 8, dict(ch=[6, 6, 5, 4], root="generator_ema.")),
 }
@@ -173,13 +176,14 @@ def build(name, src):
             return ws, rows, g([rows], input_is_latent=True, noise=maps, randomize_noise=False)[0]
     elif code.startswith("genforce"):
         packages(here, ["models"])
-        g = importlib.import_module("models.stylegan2_generator").StyleGAN2Generator(
-            size, z_space_dim=z, w_space_dim=w, mapping_layers=layers, mapping_fmaps=w,
+        ada = "ada" if extra.get("ada") else ""
+        g = getattr(importlib.import_module(f"models.stylegan2{ada}_generator"), f"StyleGAN2{ada.upper()}Generator")(
+            size, z_space_dim=z, label_size=extra.get("c", 0), w_space_dim=w, mapping_layers=layers, mapping_fmaps=w,
             image_channels=extra.get("channels", 3), architecture=extra.get("arch", "skip"),
             fmaps_base=extra["base"], fmaps_max=extra["max"])
 
-        def run(z, _):
-            ws = g.mapping(z)["w"]
+        def run(z, c):
+            ws = g.mapping(z, c)["w"]
             rows = g.truncation(ws)
             return ws, rows, g.synthesis(rows)["image"]
     else:

@@ -99,5 +99,5 @@ pub fn table(found: &Alignment) -> Table {
          threads in use".into(),
     ];
     let rows = rows.into_iter().map(|(name, cell)| vec![Cell::Text(name.into()), cell]).collect();
-    Table { columns: vec!["what".into(), "value".into()], rows, notes, pictures: Vec::new() }
+    Table { columns: vec!["what".into(), "value".into()], rows, notes, ..Table::default() }
 }

@@ -216,7 +216,7 @@ pub(super) fn table_of(
         columns: columns.split(',').map(str::to_owned).collect(),
         rows,
         notes: definitions.iter().map(|d| (*d).to_owned()).chain(notes.iter().cloned()).collect(),
-        pictures: Vec::new(),
+        ..Table::default()
     }
 }
 

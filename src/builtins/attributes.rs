@@ -27,8 +27,12 @@ pub const BUILTIN: Builtin = Builtin {
               training labels. A category \
               shows its most probable class and the probability in brackets, landmarks are x, y in \
               pixels of the picture. \
-              Several pictures give a column each. `identity(a, b)` compares the people.",
-    examples: &[Example { code: "attributes(sample(seed: 1))", note: "the table" }],
+              Numbers can pass the ends of their range a little. Several pictures give a column \
+              each. `attributes(x)[\"age\"]` is one number. `identity(a, b)` compares the people.",
+    examples: &[
+        Example { code: "attributes(sample(seed: 1))", note: "the table" },
+        Example { code: "attributes(sample(seed: 1))[\"age\"]", note: "one number of it" },
+    ],
     cost: None,
     definition: None,
     run,
@@ -75,17 +79,19 @@ fn table(found: &[Vec<Finding>], about: String) -> Table {
     columns.push("unit".into());
     let names = found.first().map(Vec::as_slice).unwrap_or_default();
     let row = |(i, first): (usize, &Finding)| {
-        let values = found.iter().filter_map(|f| f.get(i)).map(|f| cell(&f.level));
+        let values = found.iter().filter_map(|f| f.get(i)).map(cell);
         let ends = [Cell::Text(first.name.clone()), Cell::Text(first.unit.clone())];
         let [name, unit] = ends;
         std::iter::once(name).chain(values).chain([unit]).collect()
     };
     let rows = names.iter().enumerate().map(row).collect();
-    Table { columns, rows, notes: vec![about], pictures: Vec::new() }
+    Table { columns, rows, definitions: vec![about], ..Table::default() }
 }
 
-fn cell(level: &Level) -> Cell {
-    match level {
+fn cell(found: &Finding) -> Cell {
+    match &found.level {
+        // A regression can pass the ends of its range, which a share does not have.
+        Level::Number(v) if found.unit.starts_with("share") => Cell::Number(v.clamp(0.0, 1.0), 3),
         Level::Number(v) => Cell::Number(*v, if v.abs() < 10.0 { 3 } else { 1 }),
         Level::Probability(p) => Cell::Number(*p, 3),
         Level::Class { name, probability } => Cell::Text(format!("{name} ({probability:.2})")),
@@ -119,6 +125,10 @@ mod tests {
         assert_eq!(value(1), Cell::Text("bob01 (0.93)".into()));
         assert_eq!(value(2), Cell::Text("0.50, 0.25, 0.13".into()));
         assert_eq!(value(3), Cell::Text("40.2, 9.0".into()));
+        let share =
+            |v| Finding { unit: "share of shapes".into(), ..finding("s", Level::Number(v)) };
+        assert_eq!(cell(&share(-0.137)), Cell::Number(0.0, 3));
+        assert_eq!(cell(&share(1.072)), Cell::Number(1.0, 3));
         assert_eq!(table(&[one.clone(), one], String::new()).columns, ["name", "#0", "#1", "unit"]);
     }
 }

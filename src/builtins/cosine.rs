@@ -108,5 +108,5 @@ fn table(all: &[Forms], space: Space, cosines: Vec<Vec<f64>>) -> Value {
     };
     let rows = all.iter().zip(cosines).map(row).collect();
     let notes = vec![format!("cosine between directions in {space}, double precision")];
-    Value::Table(Arc::new(Table { columns, rows, notes, pictures: Vec::new() }))
+    Value::Table(Arc::new(Table { columns, rows, notes, ..Table::default() }))
 }

@@ -13,6 +13,28 @@ use crate::safe::Safe;
 use crate::value::{Image, Value};
 use std::path::Path;
 
+/// Treatment of what does not fit, alike wherever pictures are read.
+pub(super) const ALIGN: Param = Param::optional(
+    "align",
+    &[Kind::Choice, Kind::List],
+    "auto",
+    "`auto` finds the face and frames it as in training where the generator brings a network for \
+     that, else as `center`, which crops to the square; `none` stretches nothing and keeps the \
+     frame; `[x, y, w, h]` takes that rectangle of pixels",
+)
+.choices(&["auto", "center", "none"])
+.named();
+
+/// The size of the result, alike wherever pictures are read.
+pub(super) const SIZE: Param = Param::optional(
+    "size",
+    &[Kind::Number],
+    "-",
+    "side in pixels; by default the current generator's",
+)
+.whole(1, LIMITS.image_side as u64)
+.named();
+
 /// `image(path, …, align: auto, size: …)`
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
@@ -25,27 +47,8 @@ pub const BUILTIN: Builtin = Builtin {
                                                                 several give a batch",
             )
             .variadic(),
-            Param::optional(
-                "align",
-                &[Kind::Choice, Kind::List],
-                "auto",
-                "`auto` finds the face and frames it as in training where the generator brings a \
-                 network for that, else as \
-                `center`, which crops to the square; `none` stretches nothing and keeps the frame; \
-                `[x, y, w, h]` takes that \
-                rectangle of pixels",
-            )
-            .choices(&["auto", "center", "none"])
-            .named(),
-            Param::optional(
-                "size",
-                &[Kind::Number],
-                "-",
-                "side in pixels; by default the current \
-                                                           generator's",
-            )
-            .whole(1, LIMITS.image_side as u64)
-            .named(),
+            ALIGN,
+            SIZE,
         ],
         returns: "Image",
         infer,
@@ -89,6 +92,11 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     for (path, span) in paths(call).into_iter().filter(|(p, _)| !call.will_exist(p)) {
         exists(&path, span)?;
     }
+    sized(call)
+}
+
+/// The type of pictures that are read with these arguments.
+pub(super) fn sized(call: &CheckedCall<'_>) -> Result<Type> {
     let kept = matches!(call.value("align"), Some(Const::Choice(w, _)) if w == "none");
     Ok(match (shared::count(call, "size"), &call.model) {
         (Some(s), m) => Type::Image(m.as_ref().map(|m| [m.channels, s, s])),
@@ -109,6 +117,10 @@ pub(super) fn exists(path: &str, span: Span) -> Result<()> {
         _ => "does not exist",
     };
     let error = Error::check(format!("{} {what}", Safe(path))).at(span);
+    if p.is_dir() {
+        let shown = Safe(path.trim_end_matches('/')).to_string();
+        return Err(error.hint(format!("all pictures in it: images(\"{shown}/*.jpg\")")));
+    }
     let folder = p.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let wanted = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.file_name());
@@ -129,15 +141,23 @@ pub(super) fn exists(path: &str, span: Span) -> Result<()> {
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
-    let mut rasters = Vec::new();
-    let (mut names, mut notes) = (Vec::new(), Vec::new());
+    let mut paths = Vec::new();
     for (value, span) in args.many("path") {
         let Value::Text(path) = value else {
             return Err(Error::runtime("`path` wants texts").at(span));
         };
-        let (raster, said) = one(&path, args, ctx).map_err(|e| e.at(span))?;
+        paths.push(path);
+    }
+    batch(&paths, args, ctx).map(Value::Image)
+}
+
+/// Pictures of one size as a batch, fitted as the arguments `align` and `size` say.
+pub(super) fn batch(paths: &[String], args: &Args, ctx: &Context<'_>) -> Result<Image> {
+    let (mut rasters, mut notes) = (Vec::new(), Vec::new());
+    for path in paths {
+        ctx.control.check()?;
+        let (raster, said) = one(path, args, ctx).map_err(|e| e.at(args.span("path")))?;
         rasters.push(raster);
-        names.push(path);
         notes.extend(said);
     }
     let same = rasters.windows(2).all(|w| {
@@ -149,13 +169,8 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
             .hint("give `size`, or read them one by one"));
     }
     let data = Raster::batch(&rasters, &ctx.device)?;
-    Ok(Value::Image(Image {
-        data,
-        captions: Vec::new(),
-        origin: names.join(", "),
-        notes,
-        model: None,
-    }))
+    let origin = paths.join(", ");
+    Ok(Image { data, captions: Vec::new(), origin, notes, model: None })
 }
 
 /// Treatment of a picture that does not fit the frame.

@@ -86,7 +86,7 @@ fn special() -> impl Iterator<Item = &'static str> {
 }
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    shared::check_labels(call)?;
+    shared::check_needed_condition(call, call.model.as_deref())?;
     let Some(m) = call.model.clone() else { return Ok(Type::Inversion(CodeType::default())) };
     let word = match (call.value("method"), call.arg("method")) {
         (Some(Const::Choice(w, _)), _) => w.as_str(),

@@ -62,7 +62,7 @@ pub const BUILTIN: Builtin = Builtin {
 const SLOPE: f64 = 0.2;
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    shared::check_labels(call)?;
+    shared::check_condition(call, call.model.as_deref())?;
     let model = call.model.clone();
     let Some(Const::Text(path)) = call.value("path") else {
         return Ok(Type::Latent(CodeType { model, ..CodeType::default() }));

@@ -11,11 +11,19 @@ use std::sync::Arc;
 pub const BUILTIN: Builtin = Builtin {
     signature: Signature { name: "measure", params: shared::params::TWO, returns: "Table", infer },
     category: Category::Measure,
-    summary: "every metric at once, with its definition",
+    summary: "every metric at once",
     details: "One row a metric: the mean over the pictures, and each picture's own number when \
               there are several. Metrics that \
-              do not apply (MS-SSIM under 176 pixels) are left out and named below.",
-    examples: &[Example { code: "measure(sample(seed: 1), sample(seed: 2))", note: "the table" }],
+              do not apply (MS-SSIM under 176 pixels) are left out and named below. `:details` \
+              at the prompt and `--json` define every number. `measure(a, b)[\"psnr\"]` is one \
+              of them.",
+    examples: &[
+        Example { code: "measure(sample(seed: 1), sample(seed: 2))", note: "the table" },
+        Example {
+            code: "measure(sample(seed: 1), sample(seed: 2))[\"ssim\"]",
+            note: "one number of it",
+        },
+    ],
     cost: None,
     definition: None,
     run,
@@ -39,30 +47,45 @@ fn metrics(ctx: &Context<'_>) -> Result<Vec<Box<dyn Metric>>> {
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let (a, b) = shared::two_images(args, ctx)?;
-    Ok(Value::Table(Arc::new(table(&a, &b, ctx)?)))
+    Ok(Value::Table(Arc::new(table(&a, &[("value".into(), b)], ctx)?)))
 }
 
-/// The table of every metric between two batches of pictures.
-pub fn table(a: &candle_core::Tensor, b: &candle_core::Tensor, ctx: &Context<'_>) -> Result<Table> {
-    let count = a.dim(0)?;
-    let mut columns = vec!["metric".to_owned(), "value".to_owned()];
-    if count > 1 {
-        columns.extend((0..count).map(|i| format!("#{i}")));
-    }
-    let (mut rows, mut notes) = (Vec::new(), Vec::new());
+/// A column of numbers in a table of metrics.
+pub type Column = (String, candle_core::Tensor);
+
+/// The table of every metric between pictures and several candidates, each with a column. A single
+/// candidate of several pictures has a column for each picture too.
+pub fn table(target: &candle_core::Tensor, all: &[Column], ctx: &Context<'_>) -> Result<Table> {
+    let several = match all {
+        [(_, one)] => one.dim(0)?,
+        _ => 1,
+    };
+    let mut columns = vec!["metric".to_owned()];
+    columns.extend(all.iter().map(|(name, _)| name.clone()));
+    columns.extend((0..several).filter(|_| several > 1).map(|i| format!("#{i}")));
+    let mut table = Table { columns, ..Table::default() };
+    let mut left_out = Vec::new();
     for m in metrics(ctx)? {
-        match m.measure(a, b) {
+        let each = all.iter().map(|(_, b)| m.measure(target, b)).collect::<Result<Vec<_>>>();
+        match each {
             Ok(each) => {
-                let mean = each.iter().sum::<f64>() / each.len().max(1) as f64;
-                let numbers =
-                    std::iter::once(mean).chain(each.iter().copied().filter(|_| count > 1));
+                let mean = |v: &Vec<f64>| v.iter().sum::<f64>() / v.len().max(1) as f64;
+                let single = each.first().filter(|_| several > 1).into_iter().flatten();
                 let digits = if m.unit() == "dB" { 2 } else { 4 };
+                let number = |v: f64| Cell::Number(v, digits);
+                let numbers = each.iter().map(mean).chain(single.copied()).map(number);
                 let name = std::iter::once(Cell::Text(m.name().to_owned()));
-                rows.push(name.chain(numbers.map(|v| Cell::Number(v, digits))).collect());
-                notes.push(format!("{}: {}", m.name(), m.definition()));
+                table.rows.push(name.chain(numbers).collect());
+                table.definitions.push(format!("{}: {}", m.name(), m.definition()));
             }
-            Err(e) => notes.push(format!("{}: {}", m.name(), e.message())),
+            Err(e) => {
+                left_out.push(m.name());
+                table.definitions.push(format!("{}: {}", m.name(), e.message()));
+            }
         }
     }
-    Ok(Table { columns, rows, notes, pictures: Vec::new() })
+    let first = left_out.is_empty().then(String::new);
+    let first = first.unwrap_or_else(|| format!("{} does not apply · ", left_out.join(", ")));
+    table.notes.push(format!("{first}?psnr explains a metric, :details all"));
+    Ok(table)
 }

@@ -7,23 +7,30 @@ mod direction;
 #[cfg(test)]
 mod dummy_builtin;
 mod examples;
+pub mod explore;
 mod grid;
 mod identity;
 mod image;
+mod images;
 mod info;
 mod invert;
 mod latent;
+mod len;
 mod lerp;
 mod load;
 mod mae;
 mod mask;
+mod max;
+mod mean;
 mod mean_w;
 mod measure;
+mod min;
 mod mix;
 mod ms_ssim;
 mod mse;
 mod norm;
 mod path;
+mod pc;
 mod perceptual;
 mod print;
 mod psnr;
@@ -35,6 +42,7 @@ mod show;
 mod slerp;
 mod ssim;
 mod strip;
+mod sum;
 mod to;
 
 mod shared;
@@ -49,23 +57,30 @@ pub const ALL: &[&Builtin] = &[
     &direction::BUILTIN,
     #[cfg(test)]
     &dummy_builtin::BUILTIN,
+    &explore::BUILTIN,
     &grid::BUILTIN,
     &identity::BUILTIN,
     &image::BUILTIN,
+    &images::BUILTIN,
     &info::BUILTIN,
     &invert::BUILTIN,
     &latent::BUILTIN,
+    &len::BUILTIN,
     &lerp::BUILTIN,
     &load::BUILTIN,
     &mae::BUILTIN,
     &mask::BUILTIN,
+    &max::BUILTIN,
+    &mean::BUILTIN,
     &mean_w::BUILTIN,
     &measure::BUILTIN,
+    &min::BUILTIN,
     &mix::BUILTIN,
     &ms_ssim::BUILTIN,
     &mse::BUILTIN,
     &norm::BUILTIN,
     &path::BUILTIN,
+    &pc::BUILTIN,
     &perceptual::BUILTIN,
     &print::BUILTIN,
     &psnr::BUILTIN,
@@ -77,6 +92,7 @@ pub const ALL: &[&Builtin] = &[
     &slerp::BUILTIN,
     &ssim::BUILTIN,
     &strip::BUILTIN,
+    &sum::BUILTIN,
     &to::BUILTIN,
 ];
 

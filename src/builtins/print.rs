@@ -19,14 +19,15 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::See,
     summary: "writes a value alone on a line of standard output, for other programs",
-    details: "Numbers in full, without their definition.",
+    details: "Numbers have six significant digits; `--json` writes all.",
     examples: &[Example { code: "print(psnr(sample(seed: 1), sample(seed: 1)))", note: "inf" }],
     cost: None,
     definition: None,
     run: |args, ctx| {
-        let texts = args.values.iter().flatten().map(|(v, _)| text::plain(v));
-        let texts = texts.collect::<Result<Vec<_>>>()?;
-        ctx.output.print(&texts.join(" "))?;
+        let values = || args.values.iter().flatten().map(|(v, _)| v);
+        let exact = values().map(text::plain).collect::<Result<Vec<_>>>()?;
+        let read = values().map(text::readable).collect::<Result<Vec<_>>>()?;
+        ctx.output.print_exact(&read.join(" "), &exact.join(" "))?;
         Ok(Value::Nothing)
     },
 };

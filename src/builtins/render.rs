@@ -2,8 +2,8 @@
 
 use super::shared;
 use crate::builtin::{
-    Args, Bounds, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature,
-    Type,
+    Args, Bounds, Builtin, Category, CheckedCall, Const, Context, Example, Kind, ModelFacts, Param,
+    Signature, Type,
 };
 use crate::error::{Error, Result};
 use crate::generator::{self, CAMERA, Camera, Generator, Input, Noise, Transform, spaces};
@@ -136,8 +136,11 @@ pub const BUILTIN: Builtin = Builtin {
 };
 
 fn infer(call: &CheckedCall<'_>) -> Result<Type> {
-    shared::check_labels(call)?;
     let model = shared::model_of(call, "code");
+    shared::check_condition(call, model.as_deref())?;
+    if let Some(m) = &model {
+        check_options(call, m)?;
+    }
     if let (Some(m), Some(cutoff), Some(arg)) =
         (&model, shared::count(call, "cutoff"), call.arg("cutoff"))
         && cutoff > m.num_ws
@@ -151,6 +154,64 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         (None, _) | (_, Some(Const::Bool(false))) => Ok(shared::picture(model.as_ref())),
         _ => Ok(Type::Image(None)),
     }
+}
+
+/// Refuses options for which the generator has nothing, as far as the call shows it.
+fn check_options(call: &CheckedCall<'_>, m: &ModelFacts) -> Result<()> {
+    let zero = |p: &str| matches!(call.value(p), Some(Const::Number(v)) if *v == 0.0);
+    let told = |p: &str| call.value(p).is_some();
+    let off = matches!(call.value("depth"), Some(Const::Bool(false)));
+    let lacking = [
+        ("rotate", m.can.transform || zero("rotate") || !told("rotate")),
+        ("yaw", m.can.camera),
+        ("pitch", m.can.camera),
+        ("fov", m.can.camera),
+        ("camera", m.can.camera),
+        ("depth", m.can.camera || off || !told("depth")),
+        ("truncation", m.can.truncation),
+    ];
+    for (option, fits) in lacking {
+        if let (Some(arg), false) = (call.arg(option), fits) {
+            return Err(
+                lacks(Error::check, option, (m.name.as_str(), m.family.as_str())).at(arg.span)
+            );
+        }
+    }
+    if let (Some(Const::Number(psi)), Some(arg)) = (call.value("psi"), call.arg("psi"))
+        && *psi != 1.0
+        && !m.spaces.contains(&Space::W)
+    {
+        let e = Error::check(format!("{} has no W in which psi acts", Safe(&m.name)));
+        return Err(e.at(arg.span).hint(match m.can.scales_z {
+            true => "give it to the draw: sample(psi: …)",
+            false => "leave `psi` out",
+        }));
+    }
+    Ok(())
+}
+
+/// The error of an option for which a generator of this name and family has nothing.
+fn lacks(error: fn(String) -> Error, option: &str, (name, family): (&str, &str)) -> Error {
+    let (name, family) = (Safe(name), Safe(family));
+    match option {
+        "rotate" | "shift" => error(format!(
+            "{name} cannot turn or shift what it draws: {family} has no coordinates to move"
+        ))
+        .hint("leave `rotate` and `shift` out; they are for generators of the family StyleGAN3"),
+        "truncation" => {
+            error(format!("{name} stores no statistics to choose by a truncation: {family}")).hint(
+                "leave `truncation` out; it is for BigGAN-deep as Hugging Face stores it. `psi` \
+                 truncates codes",
+            )
+        }
+        _ => error(format!("{name} has no camera: {family} draws pictures, not scenes"))
+            .hint(format!("leave `{option}` out; it is for generators of the family EG3D")),
+    }
+}
+
+/// The option's error for a generator.
+fn lacking(g: &dyn Generator, option: &str) -> Error {
+    lacks(Error::runtime, option, (g.spec().name.as_str(), g.spec().family.as_str()))
 }
 
 /// Feature maps of the widest layers dominate: about 64 channels at full resolution, twice.
@@ -213,14 +274,7 @@ fn transform(args: &Args, g: &dyn Generator) -> Result<Option<Tensor>> {
     }
     if !g.spec().inputs.transform {
         let asked = if args.get("rotate").is_some() { "rotate" } else { "shift" };
-        let message = format!(
-            "{} cannot turn or shift what it draws: {} has no coordinates to move",
-            Safe(&g.spec().name),
-            Safe(&g.spec().family)
-        );
-        return Err(Error::runtime(message).at(args.span(asked)).hint(
-            "leave `rotate` and `shift` out; they are for generators of the family StyleGAN3",
-        ));
+        return Err(lacking(g, asked).at(args.span(asked)));
     }
     Ok(Some(moved.matrix(g.device())?))
 }
@@ -231,12 +285,7 @@ fn truncation(args: &Args, g: &dyn Generator) -> Result<Option<f64>> {
     if asked.is_none() || g.spec().inputs.truncation {
         return Ok(asked);
     }
-    let (name, family) = (Safe(&g.spec().name), Safe(&g.spec().family));
-    let message = format!("{name} stores no statistics to choose by a truncation: {family}");
-    Err(Error::runtime(message).at(args.span("truncation")).hint(
-        "leave `truncation` out; it is for BigGAN-deep as Hugging Face stores it. `psi` truncates \
-         codes",
-    ))
+    Err(lacking(g, "truncation").at(args.span("truncation")))
 }
 
 /// The two numbers of `shift`, zeros unless given.
@@ -262,11 +311,7 @@ fn with_camera(parameter: &str, args: &Args, g: &dyn Generator) -> Result<()> {
     if g.spec().inputs.camera {
         return Ok(());
     }
-    let (name, family) = (Safe(&g.spec().name), Safe(&g.spec().family));
-    let message = format!("{name} has no camera: {family} draws pictures, not scenes");
-    Err(Error::runtime(message)
-        .at(args.span(parameter))
-        .hint(format!("leave `{parameter}` out; it is for generators of the family EG3D")))
+    Err(lacking(g, parameter).at(args.span(parameter)))
 }
 
 /// The requested cameras, `[N, 25]`; `None` for the generator's own view.

@@ -25,7 +25,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "psi",
                 &[Kind::Number],
                 "1",
-                "truncation: w = mean + psi·(w − mean), or psi·z for BigGAN; 1 is none",
+                "truncation: w = mean + psi·(w − mean), or psi·z for BigGAN, in Z too; 1 is none",
             )
             .within(-10.0, 10.0),
             Param::optional(
@@ -69,16 +69,13 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         shared::check_space(s, m, call.arg("space").map_or(call.span, |a| a.span))?;
     }
     let given = space.or_else(|| model.as_ref().map(|m| usual(&m.spaces)));
-    if let (Some(Space::Z), Some(Const::Number(psi))) = (given, call.value("psi"))
+    if let (Some(Space::Z), Some(Const::Number(psi)), Some(m)) = (given, call.value("psi"), &model)
         && *psi != 1.0
+        && !m.can.scales_z
     {
-        let spaces = model.as_ref().map_or(&[][..], |m| &m.spaces);
-        return Err(in_z(spaces).at(call.arg("psi").map_or(call.span, |a| a.span)));
+        return Err(in_z(&m.spaces).at(call.arg("psi").map_or(call.span, |a| a.span)));
     }
-    if let Some(m) = &model {
-        shared::check_class(call, m)?;
-    }
-    shared::check_labels(call)?;
+    shared::check_needed_condition(call, model.as_deref())?;
     let count = if call.arg("n").is_some() { shared::count(call, "n") } else { Some(1) };
     let space = if call.arg("space").is_some() { space } else { given };
     let layers = space.and_then(|s| model.as_ref()?.layers(s));
@@ -121,7 +118,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let psi = args.need_number("psi")?;
     let space = args.space("space")?.unwrap_or_else(|| usual(&model.facts.spaces));
     shared::check_space(space, &model.facts, args.span("space"))?;
-    if space == Space::Z && psi != 1.0 {
+    if space == Space::Z && psi != 1.0 && !model.facts.can.scales_z {
         return Err(in_z(&model.facts.spaces).at(args.span("psi")));
     }
     let labels = shared::needed_labels(args, &model, n)?;

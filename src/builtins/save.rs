@@ -187,7 +187,8 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         let at = put.map_err(|e| failed(&name.to_string_lossy(), &e).at(span))?;
         paths.push(at.to_string_lossy().into_owned());
     }
-    Ok(Value::Text(paths.join(", ")))
+    // One a line: they are read, and copied, one by one.
+    Ok(Value::Text(paths.join("\n")))
 }
 
 /// Writes a file of a cell that runs again. An existing file is left unchanged; if its content

@@ -1,7 +1,7 @@
 //! Helpers that several built-in functions share.
 
 use crate::builtin::{
-    Args, Bounds, CheckedCall, CodeType, Const, Context, Kind, ModelFacts, Param, Type,
+    Args, Bounds, CheckedArg, CheckedCall, CodeType, Const, Context, Kind, ModelFacts, Param, Type,
 };
 use crate::error::{Error, Result};
 use crate::latent::Code;
@@ -37,11 +37,15 @@ pub const LABELS: Param = Param::optional(
 )
 .named();
 
-/// Refuses a file of labels that does not exist.
+/// Refuses labels and classes that cannot be meant.
 ///
 /// # Errors
-/// When a constant path leads to no file, and none is written before.
-pub fn check_labels(call: &CheckedCall<'_>) -> Result<()> {
+/// When a constant path of labels leads to no file and none is written before; and, of a known
+/// generator, when it has no classes, or a constant class is none of them.
+pub fn check_condition(call: &CheckedCall<'_>, model: Option<&ModelFacts>) -> Result<()> {
+    if let Some(model) = model {
+        check_class(call, model)?;
+    }
     let (Some(arg), Some(Const::Text(path))) = (call.arg("labels"), call.value("labels")) else {
         return Ok(());
     };
@@ -53,24 +57,44 @@ pub fn check_labels(call: &CheckedCall<'_>) -> Result<()> {
         .hint("labels are an array in a file: numpy.save(\"labels.npy\", …)"))
 }
 
-/// Refuses a constant class that the generator does not have.
+/// As [`check_condition`], for calls in which a conditional generator needs a class or labels.
 ///
 /// # Errors
-/// When the generator has no classes or fewer.
-pub fn check_class(call: &CheckedCall<'_>, model: &ModelFacts) -> Result<()> {
-    let (Some(arg), Some(Const::Number(k))) = (call.arg("class"), call.value("class")) else {
-        return Ok(());
-    };
+/// As [`check_condition`], and when a known generator is conditional and the call gives neither.
+pub fn check_needed_condition(call: &CheckedCall<'_>, model: Option<&ModelFacts>) -> Result<()> {
+    check_condition(call, model)?;
+    let given = ["class", "labels"].iter().any(|p| call.arg(p).is_some());
+    match model {
+        Some(m) if m.c_dim > 0 && !given => {
+            Err(unconditioned(Error::check, &m.name, m.c_dim).at(call.span))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The error of a conditional generator without a class.
+fn unconditioned(error: fn(String) -> Error, name: &str, classes: usize) -> Error {
+    error(format!("{} is conditional on {classes} classes", Safe(name))).hint("say which: class: 0")
+}
+
+/// Refuses a class or labels for a generator without classes, and a constant class that it lacks.
+fn check_class(call: &CheckedCall<'_>, model: &ModelFacts) -> Result<()> {
+    let given = ["class", "labels"].into_iter().find_map(|p| Some((p, call.arg(p)?)));
+    let Some((asked, arg)) = given else { return Ok(()) };
     let Some(last) = model.c_dim.checked_sub(1) else {
-        return Err(Error::check(format!("{} has no classes", Safe(&model.name)))
-            .at(arg.span)
-            .hint("leave `class` out"));
+        return Err(no_classes(Error::check, &model.name, asked).at(arg.span));
     };
+    let Some(Const::Number(k)) = call.value("class") else { return Ok(()) };
     let bounds = Bounds { from: 0.0, to: last as f64, whole: true };
     if bounds.takes(*k) {
         return Ok(());
     }
     Err(bounds.refusal(crate::error::Kind::Check, "class", (*k, arg.span)))
+}
+
+/// The error of a class for a generator that has none.
+fn no_classes(error: fn(String) -> Error, name: &str, asked: &str) -> Error {
+    error(format!("{} has no classes", Safe(name))).hint(format!("leave `{asked}` out"))
 }
 
 /// The labels that a call gives, `[n, c_dim]`: one-hot for a class, or the numbers of a file;
@@ -89,9 +113,7 @@ pub fn labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
     let asked = if file { "labels" } else { "class" };
     let (name, span) = (crate::safe::Safe(&model.facts.name), args.span(asked));
     if c == 0 {
-        return Err(Error::runtime(format!("{name} has no classes"))
-            .at(span)
-            .hint(format!("leave `{asked}` out")));
+        return Err(no_classes(Error::runtime, &model.facts.name, asked).at(span));
     }
     if file {
         if classes {
@@ -163,10 +185,8 @@ fn file_labels(path: &str, model: &Loaded, n: usize) -> Result<Tensor> {
 pub fn needed_labels(args: &Args, model: &Loaded, n: usize) -> Result<Option<Tensor>> {
     let given = labels(args, model, n)?;
     if given.is_none() && model.facts.c_dim > 0 {
-        let (name, c) = (crate::safe::Safe(&model.facts.name), model.facts.c_dim);
-        return Err(Error::runtime(format!("{name} is conditional on {c} classes"))
-            .at(args.span)
-            .hint("say which: class: 0"));
+        let (name, c) = (&model.facts.name, model.facts.c_dim);
+        return Err(unconditioned(Error::runtime, name, c).at(args.span));
     }
     Ok(given)
 }
@@ -329,7 +349,27 @@ pub fn two_images(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Tensor)> {
     align(&a, &b).map_err(|e| e.at(args.span))
 }
 
-fn align(a: &Image, b: &Image) -> Result<(Tensor, Tensor)> {
+/// The numbers of a list, at least one.
+///
+/// # Errors
+/// When the list is empty or holds something else.
+pub fn numbers(args: &Args, name: &str) -> Result<Vec<f64>> {
+    let number = |(value, span): &(Value, crate::error::Span)| match value {
+        Value::Number(v) => Ok(*v),
+        other => {
+            let message = format!("a list of numbers is wanted, and this holds {}", other.ty());
+            Err(Error::runtime(message).at(*span))
+        }
+    };
+    let all = args.many(name).iter().map(number).collect::<Result<Vec<_>>>()?;
+    if all.is_empty() {
+        return Err(Error::runtime("the list is empty").at(args.span(name)));
+    }
+    Ok(all)
+}
+
+/// Two batches of pictures of one size; one picture is repeated for many.
+pub fn align(a: &Image, b: &Image) -> Result<(Tensor, Tensor)> {
     let ([n, c, h, w], [m, c2, h2, w2]) = (a.dims(), b.dims());
     if (c, h, w) != (c2, h2, w2) {
         return Err(Error::runtime(unlike([c, h, w], [c2, h2, w2])).hint(RESIZE));
@@ -357,6 +397,13 @@ pub mod params {
     /// Kinds that can be measured: pictures, inversions (their reconstruction), codes (rendered).
     pub const PICTURES: &[Kind] = &[Kind::Image, Kind::Latent];
 
+    /// One list of numbers.
+    pub const NUMBERS: &[Param] =
+        &[Param::required("x", &[Kind::List], "a list of numbers, such as a column of a table")];
+
+    /// As [`PICTURES`], or lists of them.
+    pub const CANDIDATES: &[Kind] = &[Kind::Image, Kind::Latent, Kind::List];
+
     /// Two pictures.
     pub const TWO: &[Param] = &[
         Param::required(
@@ -376,23 +423,20 @@ pub fn number(call: &CheckedCall<'_>) -> Result<Type> {
 
 /// Refuses two pictures of different sizes, as far as these are known.
 pub fn same_size(call: &CheckedCall<'_>) -> Result<()> {
-    let size = |name: &str| {
-        let arg = call.arg(name)?;
-        match &arg.ty {
-            Type::Image(size) => *size,
-            Type::Latent(c) | Type::Inversion(c) | Type::Path(c) => {
-                c.model.as_ref().map(|m| [m.channels, m.height, m.width])
-            }
-            _ => None,
+    let size = |arg: &CheckedArg| match &arg.ty {
+        Type::Image(size) => *size,
+        Type::Latent(c) | Type::Inversion(c) | Type::Path(c) => {
+            c.model.as_ref().map(|m| [m.channels, m.height, m.width])
         }
+        _ => None,
     };
-    match (size("a"), size("b")) {
-        (Some(a), Some(b)) if a != b => {
-            let span = call.arg("b").map_or(call.span, |b| b.span);
-            Err(Error::check(unlike(a, b)).at(span).hint(RESIZE))
+    let Some(a) = call.arg("a").and_then(size) else { return Ok(()) };
+    for other in call.args.iter().skip(1).flatten() {
+        if let Some(b) = size(other).filter(|b| *b != a) {
+            return Err(Error::check(unlike(a, b)).at(other.span).hint(RESIZE));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 const RESIZE: &str = "image(path, size: …) brings a picture to a size";

@@ -83,7 +83,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     Ok(Value::Image(Image {
         data: Tensor::cat(&pictures.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?,
         captions: strengths.iter().map(|s| format!("{s:+.2}")).collect(),
-        origin: format!("({}) along {} in {}", code.origin, along.name, along.space),
+        origin: format!("along {} in {} from {}", along.name, along.space, code.origin),
         notes: Vec::new(),
         model: Some(model.id()),
     }))

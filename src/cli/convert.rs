@@ -32,6 +32,13 @@ const SAME: f32 = 1e-4;
 /// `gannet convert`
 pub(super) fn convert(common: &Common, from: &Path, to: &Path, form: Option<&str>) -> Result<u8> {
     super::prepare(common)?;
+    if let (Ok(a), Ok(b)) = (from.canonicalize(), to.canonicalize())
+        && a == b
+    {
+        let shown = Safe(&to.to_string_lossy()).to_string();
+        return Err(Error::new(Kind::Usage, format!("{shown} would be written over itself"))
+            .hint("name another file to write"));
+    }
     let ending = to.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     let file = weights::open(from, &LIMITS)?;
     let mut how = None;

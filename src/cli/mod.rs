@@ -1,8 +1,11 @@
 //! The command line: its definition, and the dispatch of commands.
 
 mod bench;
+mod config;
 mod convert;
 mod doctor;
+mod explore;
+mod export;
 mod info;
 mod models;
 mod programs;
@@ -37,7 +40,8 @@ const PICTURES: &str = "gannet-out";
     version,
     about,
     max_term_width = 80,
-    args_conflicts_with_subcommands = false
+    args_conflicts_with_subcommands = false,
+    args_override_self = true
 )]
 #[command(after_help = "Without a command: the prompt, with the embedded generator loaded.\n\
     Exit codes: 0 ok, 1 the program failed, 2 usage or a check error, 75 stopped and can resume, \
@@ -64,7 +68,7 @@ struct Common {
     /// Folder for saved results, and for pictures when the terminal cannot show them.
     #[arg(long, global = true, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// One JSON object a line on standard output.
+    /// One JSON object a line on standard output; with --out, pictures are files that it names.
     #[arg(long, global = true)]
     json: bool,
     /// No progress.
@@ -100,9 +104,15 @@ struct Common {
         value_name = "HOW"
     )]
     graphics: String,
-    /// The characters of block pictures: half, quad or sextant.
-    #[arg(long, global = true, default_value = "half", value_name = "WHICH")]
+    /// The characters of block pictures: auto, half, quad or sextant.
+    #[arg(long, global = true, default_value = "auto", value_name = "WHICH")]
     symbols: String,
+    /// Colours of the prompt, for the background of the terminal: dark or light.
+    #[arg(long, global = true, default_value = "dark", value_name = "WHICH")]
+    theme: String,
+    /// Width of every picture in columns; as large as the window allows unless given.
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    picture_width: Option<u16>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -118,6 +128,7 @@ enum Command {
     /// Run one line.
     Eval {
         /// The line.
+        #[arg(allow_hyphen_values = true)]
         code: String,
         /// Another value of a parameter.
         #[arg(long, value_name = "NAME=VALUE")]
@@ -128,6 +139,14 @@ enum Command {
     Open {
         /// The notebook; a new one when there is no such file.
         file: PathBuf,
+    },
+    /// Write a notebook or a session as a report: .html, .md or .ipynb. Nothing runs.
+    Export {
+        /// A notebook, a journal, or the name of a session; `latest` is the last one.
+        from: PathBuf,
+        /// The report; its ending says the format.
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
     },
     /// Check programs without running them.
     Check {
@@ -164,6 +183,12 @@ enum Command {
         #[arg(long = "to", id = "form", value_name = "FORM")]
         form: Option<String>,
     },
+    /// Sliders for a code: move it along directions, walk, mix, compare; needs a terminal.
+    #[command(after_help = explore::HELP)]
+    Explore {
+        /// A code, a picture (it is inverted first), or a generator; samples unless given.
+        what: Option<PathBuf>,
+    },
     /// Invert pictures, several together; with --out, save codes and reconstructions.
     Invert {
         /// The pictures.
@@ -178,12 +203,13 @@ enum Command {
         #[arg(long)]
         steps: Option<usize>,
     },
-    /// Two pictures, their difference, and every metric.
+    /// Compare pictures with a target: on the full screen, or as numbers in a pipe.
     Compare {
-        /// The first.
-        a: PathBuf,
-        /// The second.
-        b: PathBuf,
+        /// The target.
+        target: PathBuf,
+        /// The pictures to compare with it.
+        #[arg(required = true)]
+        others: Vec<PathBuf>,
     },
     /// List generators: built in, in your model folders, and public ones with how to get them.
     #[command(after_help = models::HELP)]
@@ -194,6 +220,14 @@ enum Command {
     },
     /// Report on terminal and machine, with reasons.
     Doctor,
+    /// Show or change the options that hold whenever they are not given.
+    #[command(after_help = config::HELP)]
+    Config {
+        /// A key.
+        key: Option<String>,
+        /// Its new value.
+        value: Option<String>,
+    },
     /// Measurements: without a subcommand of speed and memory.
     #[command(after_help = speed::HELP)]
     Bench {
@@ -217,6 +251,10 @@ const OPEN_HELP: &str = "A notebook is a plain text file: #%% begins a code cell
 /// Runs the program with these arguments and gives its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     crate::tensor::own_threads_only();
+    let args = match config::with_file(args.into_iter().collect()) {
+        Ok(args) => args,
+        Err(e) => return refused(&e),
+    };
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) => {
@@ -226,21 +264,20 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
             return u8::try_from(e.exit_code()).unwrap_or(2);
         }
     };
-    let name = Source::new("gannet", "");
     match dispatch(cli) {
         Ok(code) => code,
         Err(e) if e.kind() == Kind::Closed => 0,
-        Err(e) => {
-            if let Ok(source) = name {
-                runner::complain(
-                    &source,
-                    &e,
-                    Colour::of_environment() != Colour::None && terminal_stderr(),
-                );
-            }
-            e.kind().exit_code()
-        }
+        Err(e) => refused(&e),
     }
+}
+
+/// Shows an error that belongs to no program, and gives its exit code.
+fn refused(e: &Error) -> u8 {
+    if let Ok(source) = Source::new("gannet", "") {
+        let colour = Colour::of_environment() != Colour::None && terminal_stderr();
+        runner::complain(&source, e, colour);
+    }
+    e.kind().exit_code()
 }
 
 fn terminal_stderr() -> bool {
@@ -254,6 +291,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Run { file, set }) => programs::run(&common, &file, &set),
         Some(Command::Eval { code, set }) => programs::eval(&common, code, &set),
         Some(Command::Open { file }) => programs::notebook(&common, &file, cli.vi),
+        Some(Command::Export { from, output }) => export::export(&from, &output),
         Some(Command::Check { files }) => programs::check(&common, &files),
         Some(Command::Fmt { files, check }) => programs::fmt(&files, check),
         Some(Command::Info { model, tensors }) => info::info(&common, &model, tensors),
@@ -263,12 +301,14 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Invert { images, space, method, steps }) => {
             shortcuts::invert(&common, &images, &shortcuts::How { space, method, steps })
         }
-        Some(Command::Compare { a, b }) => shortcuts::compare(&common, &a, &b),
+        Some(Command::Compare { target, others }) => shortcuts::compare(&common, &target, &others),
+        Some(Command::Explore { what }) => explore::explore(&common, what.as_deref()),
         Some(Command::Models { which: None }) => models::models(&common),
         Some(Command::Models { which: Some(models::Which::Get { name }) }) => {
             models::get(&common, &name)
         }
         Some(Command::Doctor) => doctor::doctor(&common),
+        Some(Command::Config { key, value }) => config::config(key.as_deref(), value.as_deref()),
         Some(Command::Bench { speed, which: None }) => speed::speed(&common, &speed),
         Some(Command::Bench { speed, which: Some(which) }) => {
             speed.refuse()?;
@@ -313,8 +353,8 @@ fn prepare(common: &Common) -> Result<Arc<Models>> {
 
 /// Options for querying the terminal.
 fn asking(common: &Common) -> Result<crate::render::Options> {
-    let (graphics, symbols) = (common.graphics.parse()?, common.symbols.parse()?);
-    Ok(crate::render::Options { graphics, symbols, ..Default::default() })
+    let symbols = crate::render::Symbols::choice(&common.symbols)?;
+    Ok(crate::render::Options { graphics: common.graphics.parse()?, symbols, ..Default::default() })
 }
 
 /// What a front end begins with.
@@ -330,7 +370,9 @@ struct Opened {
 /// Prepares the machine, probes the terminal and loads the generator.
 fn open(common: &Common, options: Options) -> Result<Opened> {
     let models = prepare(common)?;
-    let found = probe(&asking(common)?);
+    crate::ui::screen::set_theme(common.theme.parse()?);
+    let mut found = probe(&asking(common)?);
+    found.terminal.picture_width = common.picture_width;
     let mut terminal = Terminal::acquire()?;
     terminal.set_colour(match found.terminal.colours {
         crate::render::Colours::None => Colour::None,
@@ -342,7 +384,9 @@ fn open(common: &Common, options: Options) -> Result<Opened> {
         let _entered = control.enter();
         State::new(models, &common.model, options)
     })?;
-    let painter = if found.terminal.protocol == Protocol::None && common.graphics == "auto" {
+    let hidden = found.terminal.protocol == Protocol::None && common.graphics == "auto";
+    let asked = common.json && common.out.is_some();
+    let painter = if asked || hidden && !common.json {
         // A folder that the user names may be a link; one that we name must be none.
         let files = common.out.as_ref().map_or_else(
             || Files::below(Path::new(""), Path::new(PICTURES)),

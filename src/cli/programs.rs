@@ -1,19 +1,21 @@
 //! `run`, `eval`, `check`, `fmt` and the prompt.
 
 use super::{Common, Opened, options, runner, sets};
+use crate::builtin::Output;
 use crate::error::{Error, Kind, Result};
 use crate::eval::State;
 use crate::lang::layout;
 use crate::lang::span::Source;
 use crate::limits::LIMITS;
-use crate::render::Diagnostic;
 use crate::render::json::diagnostics;
+use crate::render::{Block, Diagnostic, Symbols};
 use crate::safe::Safe;
-use crate::store::{Disk, open_regular, write_atomic};
-use crate::ui::Keys;
+use crate::store::{Disk, config_folder, open_regular, write_atomic};
 use crate::ui::notebook::{NotebookOptions, folder_of};
 use crate::ui::repl::{ReplOptions, Resume};
 use crate::ui::runner::{Runner, complain};
+use crate::ui::{Keys, Verbosity, run_plain};
+use crate::value::Value;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
@@ -127,6 +129,42 @@ pub fn fmt(files: &[std::path::PathBuf], only_check: bool) -> Result<u8> {
     Ok(code)
 }
 
+/// Results of the init script, which are not shown.
+struct Unshown;
+
+impl Output for Unshown {
+    fn display(&mut self, _: &[Block], _: &Value) -> Result<()> {
+        Ok(())
+    }
+
+    fn print(&mut self, _: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs the user's `init.gnt`, so that every prompt has its names and functions. An error is shown,
+/// and the prompt begins all the same.
+fn init(state: &mut State) {
+    let Some(path) = config_folder().map(|f| f.join("init.gnt")).filter(|p| p.is_file()) else {
+        return;
+    };
+    let source = match read(&path) {
+        Ok(source) => source,
+        Err(e) => {
+            super::refused(&e);
+            return;
+        }
+    };
+    let before = state.clone();
+    let ran = run_plain("init.gnt", Verbosity::Quiet, |control| {
+        state.run(&source, &BTreeMap::new(), control, &mut Unshown)
+    });
+    if let Err(e) = ran {
+        *state = before;
+        complain(&source, &e, super::terminal_stderr());
+    }
+}
+
 /// `gannet open`
 pub fn notebook(common: &Common, file: &Path, vi: bool) -> Result<u8> {
     let mut options = options(common, true);
@@ -149,8 +187,9 @@ pub fn notebook(common: &Common, file: &Path, vi: bool) -> Result<u8> {
 
 /// The prompt.
 pub fn repl(common: &Common, resume: Option<String>, vi: bool) -> Result<u8> {
-    let Opened { state, terminal, painter, style, typed } =
+    let Opened { mut state, terminal, painter, style, typed } =
         super::open(common, options(common, false))?;
+    init(&mut state);
     crate::ui::repl::run(ReplOptions {
         state,
         model: common.model.clone(),
@@ -162,5 +201,6 @@ pub fn repl(common: &Common, resume: Option<String>, vi: bool) -> Result<u8> {
         sessions: crate::store::session_folder(),
         resume: resume.map(|r| if r.is_empty() { Resume::Latest } else { Resume::Path(r.into()) }),
         keys: if vi { Keys::Vi } else { Keys::Emacs },
+        asked: (common.graphics.parse()?, Symbols::choice(&common.symbols)?),
     })
 }

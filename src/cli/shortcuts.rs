@@ -6,6 +6,8 @@ use crate::generator::batch_size;
 use crate::lang::span::Source;
 use crate::safe::Safe;
 use crate::space::Space;
+use crate::ui::compare::{self, Candidate, Comparison};
+use crate::ui::runner::Runner;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -128,11 +130,61 @@ fn inversion(images: &[PathBuf], names: &[Option<String>], how: &str) -> Result<
     Ok(program)
 }
 
-/// `gannet compare`
-pub fn compare(common: &Common, a: &Path, b: &Path) -> Result<u8> {
-    let program =
-        format!("compare(image({}, align: none), image({}, align: none))", quoted(a)?, quoted(b)?);
-    programs::program(common, &Source::new("compare", program)?, &[], true)
+/// `gannet compare`: on the full screen of a terminal that shows pictures, otherwise each picture
+/// beside the target with its numbers.
+pub fn compare(common: &Common, target: &Path, others: &[PathBuf]) -> Result<u8> {
+    let mut runner = super::runner(common, super::options(common, true))?;
+    if runner.full_screens() && common.out.is_none() {
+        return on_screen(&mut runner, target, others);
+    }
+    let target = quoted(target)?;
+    let mut program = String::new();
+    for other in others {
+        let (other, opened) = (quoted(other)?, "align: none");
+        if others.len() > 1 {
+            let _ = writeln!(program, "print({other})");
+        }
+        let _ = writeln!(program, "compare(image({target}, {opened}), image({other}, {opened}))");
+    }
+    programs::run_in(&mut runner, &Source::new("compare", program)?, &BTreeMap::new())
+}
+
+/// Pictures of any size are compared on the screen; those of the target's size are measured by every
+/// metric.
+fn on_screen(runner: &mut Runner, target: &Path, others: &[PathBuf]) -> Result<u8> {
+    let paths: Vec<&Path> =
+        std::iter::once(target).chain(others.iter().map(PathBuf::as_path)).collect();
+    let mut program = String::new();
+    for path in &paths {
+        let _ = writeln!(program, "show image({}, align: none)", quoted(path)?);
+    }
+    let source = Source::new("compare", program)?;
+    let found = match runner.collect(&source) {
+        Ok(given) => compare::pictures(&given),
+        Err(e) => {
+            runner.complain(&source, &e);
+            return Ok(e.kind().exit_code());
+        }
+    };
+    let names = paths.iter().map(|p| {
+        p.file_name().map_or_else(|| shown(p), |n| Safe(&n.to_string_lossy()).to_string())
+    });
+    let mut all = names.zip(found).map(|(name, picture)| Candidate::new(name, picture));
+    let first = all.next().ok_or_else(|| Error::runtime("there is no picture"))?;
+    let mut candidates: Vec<Candidate> = all.collect();
+    let size = (first.picture.width, first.picture.height);
+    for (candidate, path) in candidates.iter_mut().zip(others) {
+        if (candidate.picture.width, candidate.picture.height) == size {
+            let (a, b) = (quoted(target)?, quoted(path)?);
+            let program = format!("measure(image({a}, align: none), image({b}, align: none))");
+            let given = runner.collect(&Source::new("compare", program)?)?;
+            candidate.numbers = compare::measured(&given).pop().unwrap_or_default();
+        }
+    }
+    let mut comparison = Comparison::new(first.name, &first.picture, candidates)?;
+    comparison.measure()?;
+    runner.compare(comparison)?;
+    Ok(0)
 }
 
 #[cfg(test)]

@@ -9,15 +9,17 @@ mod arithmetic;
 mod conditional;
 mod forms;
 mod linalg;
+mod principal;
 mod read;
 
 pub use apply::{apply, difference};
 pub use arithmetic::{add, at_layers, cosine, cosines, dot, fit, lift, norm, scale, sub, unit};
 pub use conditional::{Conditioned, conditional};
 pub use forms::{Forms, cosines_of};
+pub use principal::{Component, principal};
 pub use read::{
-    Arrays, DEVIATIONS, Facts, Form, Source, component_stats, components, form, from_array,
-    from_arrays, spaces_for, split,
+    Arrays, DEVIATIONS, Facts, Form, Source, component_stats, components, equal_rows, form,
+    from_array, from_arrays, spaces_for, split,
 };
 
 #[cfg(test)]

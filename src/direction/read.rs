@@ -150,9 +150,11 @@ pub fn split(key: &str) -> (Option<Space>, &str) {
 /// One direction from one array of shape (D), (1, D) or (L, D).
 ///
 /// # Space inference
-/// L rows equal to `num_ws` > 1: W+. One row: the space that the caller gives; else W when the file
-/// is named `*_w_boundary`; else the only space of the generator with that many dimensions. Z and W
-/// of equal size cannot be told apart by looking, so that is an error.
+/// L rows equal to `num_ws` > 1: W+. Another number of rows that are all the same: W, because such a
+/// direction does not depend on the layers that it was saved for (e4e's `pose.pt` has 18 equal
+/// rows). One row: the space that the caller gives; else W when the file is named `*_w_boundary`;
+/// else the only space of the generator with that many dimensions. Z and W of equal size cannot be
+/// told apart by looking, so that is an error.
 ///
 /// # Errors
 /// When the shape fits no space, the space is ambiguous, or a value is not finite.
@@ -183,7 +185,13 @@ pub fn from_array(
     if let Some(i) = data.iter().position(|v| !v.is_finite()) {
         return Err(bad(source, &format!("value {i} of `{}` is not finite", Safe(name))));
     }
+    let equal = rows > 1 && rows != facts.num_ws && equal_rows(data, dim);
+    let (saved, rows) = (rows, if equal { 1 } else { rows });
+    let data = &data[..rows * dim];
+    let by_layers = if equal { Some(Space::W) } else { None };
+    let source = &Source { space: source.space.or(by_layers), ..source.clone() };
     let space = space_of(name, rows, dim, source, facts)?;
+    let remark = if equal { format!(", whose {saved} rows are equal") } else { String::new() };
     // A given W+ with one row is that row in every layer.
     let copies = if space == Space::WPlus && rows == 1 { facts.num_ws } else { 1 };
     Ok(Direction {
@@ -194,9 +202,14 @@ pub fn from_array(
         layers: None,
         model: facts.model.clone(),
         name: name.into(),
-        origin: format!("file {}", source.file),
+        origin: format!("file {}{remark}", source.file),
         about: None,
     })
+}
+
+/// Whether all rows of `dim` values are the same, bit for bit.
+pub fn equal_rows(data: &[f64], dim: usize) -> bool {
+    data.chunks_exact(dim.max(1)).all(|row| data.starts_with(row))
 }
 
 /// Whether a direction of that many rows and dimensions can be in a space of the generator.

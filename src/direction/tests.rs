@@ -210,7 +210,15 @@ fn boundaries_tell_their_space_or_ask() {
             .space,
         Space::WPlus
     );
-    let wrong = arrays(&[("", &[4, 2], vec![1.0; 8])]);
+    // Equal rows of a generator with more layers do not depend on them.
+    let equal = arrays(&[("", &[1, 4, 2], [0.5, 2.0].repeat(4))]);
+    let read = |space| from_arrays(&equal, &Source { file: "pose.pt", space }, &facts(2, 2));
+    let found = &read(None).unwrap()[0];
+    assert_eq!((found.space, found.rows, &found.data[..]), (Space::W, 1, &[0.5, 2.0][..]));
+    assert!(found.origin.contains("4 rows are equal"), "{}", found.origin);
+    let found = &read(Some(Space::WPlus)).unwrap()[0];
+    assert_eq!((found.space, found.data.clone()), (Space::WPlus, [0.5, 2.0].repeat(3)));
+    let wrong = arrays(&[("", &[4, 2], (0..8).map(f64::from).collect())]);
     let e = from_arrays(&wrong, &Source { file: "p.pt", space: None }, &facts(2, 2)).unwrap_err();
     assert!(e.message().contains("4×2") && e.repair().unwrap().contains("3×2"));
 }

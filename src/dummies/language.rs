@@ -13,7 +13,8 @@ fn a_metric_has_its_row_and_its_definition() {
     let row = table.rows.iter().find(name).expect("a row");
     assert!(matches!(row[1], Cell::Number(v, _) if v > 0.0 && v <= 4.0), "{row:?}");
     let definition = metric::by_name("dummy_metric").unwrap().definition();
-    assert!(table.notes.contains(&format!("dummy_metric: {definition}")), "{:?}", table.notes);
+    let defined = format!("dummy_metric: {definition}");
+    assert!(table.definitions.contains(&defined), "{:?}", table.definitions);
     let e = metric::by_name("dummy_metrik").err().unwrap();
     assert!(e.repair().is_some_and(|r| r.contains("dummy_metric")), "{e}");
     let folder = tempfile::tempdir().unwrap();

@@ -78,7 +78,7 @@ fn array(t: &Tensor) -> Array {
 fn toy() -> Arrays {
     let toy = Toy::default().build(&Device::Cpu).unwrap();
     assert_eq!(toy.spec().name, "toy");
-    toy.tensors().iter().map(|(name, t)| (name.clone(), array(t))).collect()
+    toy.tensors().unwrap().iter().map(|(name, t)| (name.clone(), array(t))).collect()
 }
 
 /// Runs the command line in a child process; its standard output, behind a line of the test

@@ -34,6 +34,17 @@ impl Evaluator<'_> {
         (builtin.run)(&args, &mut self.ctx).map_err(|e| e.at(span))
     }
 
+    /// A built-in function without parameters, written without parentheses: `pc[0]`.
+    pub(super) fn bare(&mut self, name: &str, span: Span) -> Result<Value> {
+        let bare = |b: &&Builtin| b.signature.is_bare() && !self.functions.contains_key(name);
+        let builtin = builtins::find(name)
+            .filter(bare)
+            .ok_or_else(|| Error::runtime(format!("`{name}` has no value")))?;
+        let args = Args { params: &[], values: Vec::new(), written: Vec::new(), span };
+        self.afford(builtin, &args)?;
+        (builtin.run)(&args, &mut self.ctx).map_err(|e| e.at(span))
+    }
+
     fn argument(
         &mut self,
         param: &Param,

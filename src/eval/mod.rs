@@ -1,6 +1,7 @@
 //! Running checked programs: one session of names, functions and the current generator.
 
 mod call;
+mod edit;
 mod operate;
 
 use crate::builtin::{Args, Context, Output};
@@ -12,8 +13,9 @@ use crate::lang::check::{self, Checked};
 use crate::lang::parse;
 use crate::lang::span::Source;
 use crate::lang::types::{Generators, ModelFacts, Signature, Type, World};
-use crate::render::Block;
-use crate::value::{Loaded, Models, Value, display, text};
+use crate::metric;
+use crate::render::{Block, Number, Numbers};
+use crate::value::{List, Loaded, Models, Value, display, text};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,6 +61,8 @@ pub struct State {
     pub model: Option<Arc<Loaded>>,
     /// Options of the session.
     pub options: Options,
+    /// The name to which the value of an expression is bound, if any: its numbered result.
+    pub result: Option<String>,
     models: Arc<Models>,
     /// The generators that its values refer to, and the current one, as of the last load.
     held: Vec<Arc<Loaded>>,
@@ -77,7 +81,7 @@ impl State {
         let (names, functions) = (BTreeMap::new(), BTreeMap::new());
         let held = model.iter().cloned().collect();
         let loads = models.loads();
-        Ok(Self { names, functions, model, options, models, held, loads })
+        Ok(Self { names, functions, model, options, result: None, models, held, loads })
     }
 
     /// The loaded generators of the session.
@@ -194,6 +198,7 @@ struct Evaluator<'a> {
     session_model: &'a mut Option<Arc<Loaded>>,
     ctx: Context<'a>,
     echo: bool,
+    result: Option<String>,
     /// Parameters of the functions being called and variables of comprehensions, innermost last.
     scopes: Vec<BTreeMap<String, Value>>,
     /// Index of the first of `scopes` that the current body sees: a function does not see its
@@ -221,6 +226,7 @@ impl<'a> Evaluator<'a> {
             session_model: &mut session.model,
             ctx,
             echo: session.options.echo,
+            result: session.result.clone(),
             scopes: Vec::new(),
             visible_from: 0,
         }
@@ -261,6 +267,9 @@ impl<'a> Evaluator<'a> {
             StmtKind::Assert(condition) => self.assert(condition),
             StmtKind::Expr(e) => {
                 let v = self.expr(e)?;
+                if let (Some(name), false) = (self.result.take(), matches!(v, Value::Nothing)) {
+                    self.bind(&name, v.clone());
+                }
                 self.show(&v, e)
             }
         }
@@ -271,26 +280,55 @@ impl<'a> Evaluator<'a> {
         self.names.insert(name.to_owned(), value);
     }
 
-    /// Displays a value, a bare number with its definition.
+    /// Displays a value; the number of a metric with its name and unit.
     fn show(&mut self, value: &Value, from: &Expr) -> Result<()> {
         let name = match &from.kind {
             ExprKind::Call(c) | ExprKind::Pipe { call: c, .. } => c.name.name.as_str(),
             _ => "",
         };
-        let definition = builtins::find(name).and_then(|b| b.definition).map(|d| d(&self.ctx));
-        self.display(value, definition)
+        let measured = builtins::find(name).zip(builtins::find(name).and_then(|b| b.definition));
+        let number = measured.map(|(builtin, definition)| {
+            let name = builtin.signature.name;
+            let unit = metric::unit_of(name).to_owned();
+            Number {
+                name: name.into(),
+                values: Vec::new(),
+                unit,
+                definition: definition(&self.ctx),
+            }
+        });
+        let edited = self.edited(value, from)?;
+        self.display_with(value, number, edited)
     }
 
-    fn display(&mut self, value: &Value, definition: Option<String>) -> Result<()> {
+    /// At the prompt, one line about an edit of a named code.
+    fn edited(&mut self, value: &Value, from: &Expr) -> Result<Option<String>> {
+        let Some(start) = edit::start(from).filter(|_| self.echo) else { return Ok(None) };
+        let before = self.expr(start)?;
+        edit::told(&before, value, &self.ctx)
+    }
+
+    fn display(&mut self, value: &Value, measured: Option<Number>) -> Result<()> {
+        self.display_with(value, measured, None)
+    }
+
+    fn display_with(
+        &mut self,
+        value: &Value,
+        measured: Option<Number>,
+        line: Option<String>,
+    ) -> Result<()> {
         if matches!(value, Value::Nothing) {
             return Ok(());
         }
-        let blocks = match (value, definition) {
-            (Value::Number(v), Some(definition)) => {
-                vec![Block::text([format!("{} · {definition}", rounded(*v))])]
+        let mut blocks = match (value, measured) {
+            (Value::Number(v), Some(number)) => {
+                let all = vec![Number { values: vec![*v], ..number }];
+                vec![Block::Numbers(Numbers { all, defined: false })]
             }
             _ => display::display(value, &|code| self.ctx.picture(code))?.blocks(),
         };
+        blocks.extend(line.map(|line| Block::text([line])));
         self.ctx.output.display(&blocks, value)
     }
 
@@ -300,7 +338,9 @@ impl<'a> Evaluator<'a> {
         let (holds, found) = match &condition.kind {
             ExprKind::Compare { op, lhs, rhs, .. } => {
                 let (a, b) = (self.expr(lhs)?, self.expr(rhs)?);
-                let found = format!("{} {} {}", text::shown(&a), op.symbol(), text::shown(&b));
+                // In full: a comparison may fail in the last digit.
+                let [left, right] = [&a, &b].map(text::plain);
+                let found = format!("{} {} {}", left?, op.symbol(), right?);
                 (operate::compare(*op, &a, &b).map_err(|e| e.at(condition.span))?, found)
             }
             _ => match self.expr(condition)? {
@@ -335,9 +375,10 @@ impl<'a> Evaluator<'a> {
             ExprKind::Text(t) => Ok(Value::Text(t.clone())),
             ExprKind::Bool(b) => Ok(Value::Bool(*b)),
             ExprKind::Space(s) => Ok(Value::Space(*s)),
-            ExprKind::Name(n) => {
-                self.lookup(n).cloned().ok_or_else(|| Error::runtime(format!("`{n}` has no value")))
-            }
+            ExprKind::Name(n) => match self.lookup(n) {
+                Some(value) => Ok(value.clone()),
+                None => self.bare(n, e.span),
+            },
             ExprKind::List(items) => self.list(items),
             ExprKind::Comprehension { body, var, over, filter } => {
                 self.comprehension(body, &var.name, over, filter.as_deref())
@@ -403,8 +444,9 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Value> {
         let elements = self.expr(over)?;
         let elements = operate::elements(&elements).map_err(|e| e.at(over.span))?;
-        let mut out = Vec::with_capacity(elements.len());
+        let (mut out, mut labels) = (Vec::with_capacity(elements.len()), Vec::new());
         for element in elements {
+            let label = label(var, &element);
             self.scopes.push(BTreeMap::from([(var.to_owned(), element)]));
             let kept = match filter {
                 Some(f) => matches!(self.expr(f)?, Value::Bool(true)),
@@ -412,20 +454,28 @@ impl<'a> Evaluator<'a> {
             };
             if kept {
                 out.push(self.expr(body)?);
+                labels.extend(label);
             }
             self.scopes.pop();
         }
-        Value::list(out)
+        List::labelled(out, labels).map(Value::List)
     }
 }
 
-/// A number as one reads it: four significant digits, whole ones in full.
-fn rounded(v: f64) -> String {
-    if v == 0.0 || !v.is_finite() || v.fract() == 0.0 && v.abs() < 1e15 {
-        return format!("{v}");
-    }
-    let digits = (3 - v.abs().log10().floor() as i32).clamp(0, 12) as usize;
-    format!("{v:.digits$}")
+/// Longest text that labels an element of a comprehension, in characters.
+const LABEL: usize = 24;
+
+/// `a = -3`: what the variable of a comprehension was for an element; `None` for what is not read
+/// at a glance.
+fn label(var: &str, element: &Value) -> Option<String> {
+    let text = match element {
+        Value::Number(_) | Value::Bool(_) | Value::Space(_) | Value::Text(_) => {
+            text::shown(element)
+        }
+        _ => return None,
+    };
+    let label = format!("{var} = {text}");
+    (label.chars().count() <= LABEL).then_some(label)
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@ use crate::direction::{self, Forms};
 use crate::error::{Error, Kind, Result};
 use crate::lang::ast::{BinaryOp, CompareOp};
 use crate::lang::check;
+use crate::lang::suggest::near;
 use crate::latent::Code;
 use crate::limits::LIMITS;
+use crate::safe::Safe;
 use crate::space::Space;
 use crate::value::text::shown;
-use crate::value::{Image, Models, Value};
+use crate::value::{Cell, Image, Models, Table, Value};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -18,6 +20,15 @@ pub fn binary(op: BinaryOp, a: &Value, b: &Value) -> Result<Value> {
     use BinaryOp::{Add, Div, Mul, Sub};
     match (op, a, b) {
         (_, Value::Number(x), Value::Number(y)) => arithmetic(op, *x, *y),
+        (_, Value::List(x), Value::List(y)) => {
+            if x.len() != y.len() {
+                let message = format!("lists of {} and {} elements", x.len(), y.len());
+                return Err(Error::runtime(message).hint("lists go together element by element"));
+            }
+            elementwise(op, x.iter().zip(y.iter()))
+        }
+        (_, Value::List(x), Value::Number(_)) => elementwise(op, x.iter().map(|v| (v, b))),
+        (_, Value::Number(_), Value::List(y)) => elementwise(op, y.iter().map(|v| (a, v))),
         (Add, Value::Text(x), Value::Text(y)) => text(x, y),
         (Add | Sub, Value::Direction(x), Value::Direction(y)) => x.add(y, op == Sub).map(directed),
         (Mul, Value::Number(k), Value::Direction(d))
@@ -34,6 +45,18 @@ pub fn binary(op: BinaryOp, a: &Value, b: &Value) -> Result<Value> {
         },
         _ => Err(unfit(op, a, b)),
     }
+}
+
+/// The operator on each pair of numbers.
+fn elementwise<'v>(
+    op: BinaryOp,
+    pairs: impl Iterator<Item = (&'v Value, &'v Value)>,
+) -> Result<Value> {
+    let one = |(a, b): (&Value, &Value)| match (a, b) {
+        (Value::Number(x), Value::Number(y)) => arithmetic(op, *x, *y),
+        _ => Err(unfit(op, a, b)),
+    };
+    Value::list(pairs.map(one).collect::<Result<Vec<_>>>()?)
 }
 
 fn text(x: &str, y: &str) -> Result<Value> {
@@ -163,6 +186,16 @@ pub fn index(base: &Value, index: &Value, models: &Models) -> Result<Value> {
             })
         }
         Value::Image(i) => pictures(i, index).map(Value::Image),
+        Value::Table(t) => match index {
+            Value::Text(name) => named(t, name),
+            other => {
+                Err(Error::runtime(format!("a table is indexed by a name, not {}", other.ty())))
+            }
+        },
+        Value::Latent(l) if l.count() > 1 && matches!(l.space, Space::Z | Space::W) => {
+            let range = parts(index, l.count(), "code")?;
+            codes(l, range.start, range.len()).map(Value::Latent)
+        }
         Value::Path(_) => Err(Error::runtime("a path cannot be indexed").hint(
             "iterate over its frames: [w for w \
                                                                  in path]",
@@ -183,6 +216,37 @@ pub fn index(base: &Value, index: &Value, models: &Models) -> Result<Value> {
             None => Err(Error::runtime(format!("{} cannot be indexed", other.ty()))),
         },
     }
+}
+
+/// A row of a table by its first cell, or a column by its header: one value, or a list of them.
+fn named(t: &Table, name: &str) -> Result<Value> {
+    let value = |c: &Cell| match c {
+        Cell::Text(s) => Value::Text(s.clone()),
+        Cell::Number(v, _) => Value::Number(*v),
+    };
+    let first = |row: &&Vec<Cell>| matches!(row.first(), Some(Cell::Text(s)) if s == name);
+    let listed = |cells: Vec<Value>| match <[Value; 1]>::try_from(cells) {
+        Ok([one]) => Ok(one),
+        Err(cells) => Value::list(cells),
+    };
+    if let Some(row) = t.rows.iter().find(first) {
+        // The unit says what the numbers are, and is not one of them.
+        let cells = row.iter().zip(&t.columns).skip(1).filter(|(_, column)| *column != "unit");
+        return listed(cells.map(|(c, _)| value(c)).collect());
+    }
+    if let Some(k) = t.columns.iter().position(|c| c == name) {
+        return Value::list(t.rows.iter().filter_map(|r| r.get(k)).map(value).collect());
+    }
+    let rows = t.rows.iter().filter_map(|r| match r.first() {
+        Some(Cell::Text(s)) => Some(s.as_str()),
+        _ => None,
+    });
+    let known: Vec<&str> = rows.chain(t.columns.iter().map(String::as_str)).collect();
+    let error = Error::runtime(format!("the table has no row or column {}", Safe(name)));
+    Err(match near(name, known.iter().copied()).first() {
+        Some(best) => error.hint(format!("[\"{}\"]", Safe(best))),
+        None => error.hint(format!("one of {}", Safe(&known.join(", ")))),
+    })
 }
 
 /// The chosen pictures of a batch.

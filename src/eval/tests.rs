@@ -364,9 +364,10 @@ fn a_stop_keeps_the_best_so_far_and_ends_the_program() {
 }
 
 #[test]
-fn a_bare_number_comes_with_its_definition() {
+fn a_bare_number_comes_with_its_name_and_unit() {
     let kept = run("psnr(sample(seed: 1), sample(seed: 2))\n2 + 2").unwrap();
-    assert!(kept.shown[0].0.lines[0].contains("peak"), "{:?}", kept.shown[0].0.lines);
+    let line = &kept.shown[0].0.lines[0];
+    assert!(line.starts_with("PSNR ") && line.ends_with(" dB") && line.len() < 16, "{line}");
     assert_eq!(kept.shown[1].0.lines, ["4"]);
 }
 
@@ -1101,7 +1102,7 @@ pub(crate) fn small(folder: &Path, seed: u64) -> String {
     use candle_core::Device;
 
     let toy = Toy { seed, resolution: 8, ..Toy::default() };
-    let tensors = toy.build(&Device::Cpu).unwrap().tensors();
+    let tensors = toy.build(&Device::Cpu).unwrap().tensors().unwrap();
     let arrays = tensors.iter().map(|(name, t)| {
         let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         (name.clone(), crate::weights::Array::f32(t.dims(), values).unwrap())
@@ -1158,4 +1159,69 @@ fn a_session_takes_its_generators_along() {
     assert!(own.strong_count() > 0, "an earlier state, for undo");
     drop(earlier);
     assert_eq!(own.strong_count(), 0);
+}
+
+#[test]
+fn tables_are_read_by_name_and_lists_by_element() {
+    for (code, want) in [
+        (
+            "print(len([1, 2, 3]), sum([1, 2, 3]), min([2, 1]), max([2, 1]), mean([1, 2, 6]))",
+            "3 6 1 2 3",
+        ),
+        ("print(len(sample(n: 4)), len(\"abc\"), len(sample(n: 3)[0..2]))", "4 3 2"),
+        ("print([1, 2] + [3, 4], 2*[1, 2], [4, 9] / 2)", "[4, 6] [2, 4] [2, 4.5]"),
+        (
+            "m = measure(sample(seed: 1), sample(seed: 1)); print(m[\"mse\"], max(m[\"value\"]))",
+            "0 inf",
+        ),
+        ("a = sample(n: 3, seed: 1); print(psnr(a[1], [c for c in a][1]))", "inf"),
+        ("a = sample(n: 2, seed: 1); print(len(mean(a)), len(mean([a[0], a[1]])))", "1 1"),
+    ] {
+        assert_eq!(run(code).unwrap().printed, [want], "{code}");
+    }
+    for (code, words) in [
+        ("measure(sample(), sample())[\"pnsr\"]", "psnr"),
+        ("measure(sample(), sample())[0]", "by a name"),
+        ("[1, 2] + [1]", "element by element"),
+        ("sum([])", "empty"),
+        ("sample(n: 2)[2]", "no code 2"),
+        ("print(sum([sample()]))", "numbers"),
+    ] {
+        let e = run(code).err().unwrap_or_else(|| panic!("this ran: {code}"));
+        let text = format!("{e} {}", e.repair().unwrap_or_default());
+        assert!(text.contains(words), "{code}: {text}");
+    }
+}
+
+#[test]
+fn pictures_of_a_comprehension_say_what_they_are_of() {
+    let kept = run("[sample(seed: 1, psi: p) for p in [0, 0.5]]").unwrap();
+    let captions: Vec<&str> = kept.shown[0].0.pictures.iter().map(|p| p.caption.as_str()).collect();
+    assert_eq!(captions, ["p = 0", "p = 0.5"]);
+    let kept = run("show [sample(seed: s) for s in 0..2]").unwrap();
+    let captions: Vec<&str> = kept.shown[0].0.pictures.iter().map(|p| p.caption.as_str()).collect();
+    assert_eq!(captions, ["s = 0", "s = 1", "s = 2"]);
+}
+
+#[test]
+fn one_table_compares_several_candidates() {
+    let code = "x = sample(seed: 1); a = sample(seed: 1, psi: 0.9); compare(x, a, sample(seed: 2))";
+    let kept = run(code).unwrap();
+    let Value::Table(t) = &kept.shown[0].1 else { panic!() };
+    assert_eq!(t.columns, ["metric", "a", "sample(seed: 2)"]);
+    assert!(t.rows.iter().all(|r| r.len() == 3) && !t.definitions.is_empty());
+    assert_eq!(t.notes.len(), 1, "{:?}", t.notes);
+    let captions: Vec<&str> = t.pictures.iter().map(|p| p.captions[0].as_str()).collect();
+    assert_eq!(captions, ["x", "a", "sample(seed: 2)"]);
+    let kept = run("compare(sample(seed: 1), sample(seed: 2))").unwrap();
+    let Value::Table(t) = &kept.shown[0].1 else { panic!() };
+    assert_eq!((t.columns.len(), t.pictures.len()), (2, 3));
+}
+
+#[test]
+fn tables_in_a_list_are_shown_one_after_the_other() {
+    let kept = run("m = measure(sample(seed: 1), sample(seed: 2)); [m, m]").unwrap();
+    let lines = &kept.shown[0].0.lines;
+    assert_eq!(lines.iter().filter(|l| l.starts_with("metric")).count(), 2, "{lines:?}");
+    assert!(!lines.iter().any(|l| l.contains('[')), "{lines:?}");
 }

@@ -3,6 +3,8 @@
 //! A form is one [`Export`]. What is written is read again by this program and compared with the
 //! generator that it was made of, before a file is kept.
 
+use super::layers::{BESIDE, COMPUTED, W_AVG};
+use super::load::computed_mean;
 use super::registry::{Found, recognise};
 use super::stylegan2;
 use crate::error::{Error, Kind, Result};
@@ -72,7 +74,9 @@ const NVIDIA: Export = Export {
             Some(Placed::Spare(to, changes)) => to == *name && changes.is_empty(),
             _ => false,
         };
-        found.weights.list().tensors.keys().all(same)
+        // Its code embeds labels otherwise.
+        let listing = found.weights.list();
+        !listing.has(BESIDE) && listing.tensors.keys().all(same)
     },
     write: |parts| {
         let Parts { mut tensors, settings } = parts;
@@ -113,7 +117,13 @@ pub fn export(checkpoint: Checkpoint, name: Option<&str>) -> Result<(Vec<u8>, &'
         };
         return Err(Error::new(Kind::Usage, what).hint(hint));
     };
-    let parts = Parts { tensors: found.weights.arrays()?, settings: found.config.settings };
+    // Other programs compute no mean of w where a file has none.
+    let mean = computed_mean(&found)?;
+    let mut tensors = found.weights.arrays()?;
+    if let Some(mean) = tensors.remove(COMPUTED).or(mean) {
+        tensors.insert(W_AVG.to_owned(), mean);
+    }
+    let parts = Parts { tensors, settings: found.config.settings };
     Ok((write_torch(&(form.write)(parts)?)?, form))
 }
 
@@ -139,7 +149,7 @@ mod tests {
             config,
             provenance: Json::Null,
         };
-        let tensors = g.tensors().into_iter().map(array).collect();
+        let tensors = g.tensors().unwrap().into_iter().map(array).collect();
         let bytes = safetensors::write(&tensors, Some(&manifest)).unwrap();
         open_bytes("toy.safetensors", bytes, &LIMITS).unwrap()
     }
@@ -165,6 +175,25 @@ mod tests {
         let (back, _) = export(own, Some("nvidia")).unwrap();
         let (a, b) = (open_bytes("a", bytes, &LIMITS), open_bytes("b", back, &LIMITS));
         assert_eq!(a.unwrap().weights.arrays().unwrap(), b.unwrap().weights.arrays().unwrap());
+        // A mean of w that the file lacks is there for the official code.
+        let mut tensors = file.weights.clone().arrays().unwrap();
+        tensors.remove(W_AVG);
+        let manifest = safetensors::Manifest {
+            format: safetensors::FORMAT,
+            family: "stylegan2".into(),
+            config: Json::Null,
+            provenance: Json::Null,
+        };
+        let bytes = safetensors::write(&tensors, Some(&manifest)).unwrap();
+        let without = open_bytes("toy.safetensors", bytes, &LIMITS).unwrap();
+        let own = open_bytes("own", convert(without.clone()).unwrap(), &LIMITS).unwrap();
+        let means = [without, own].map(|file| {
+            let (bytes, _) = export(file, Some("nvidia")).unwrap();
+            let file = open_bytes("toy.pt", bytes, &LIMITS).unwrap();
+            assert!(!file.weights.has("G_ema.computed.w_avg"));
+            file.weights.arrays().unwrap()["G_ema.mapping.w_avg"].clone()
+        });
+        assert_eq!(means[0], means[1]);
         // That code holds no labels.
         let e = export(file.clone(), Some("rosinality")).unwrap_err();
         assert!(e.message().contains("rosinality") && e.repair().is_some(), "{e}");

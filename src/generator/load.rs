@@ -1,9 +1,12 @@
 //! Loading of generators from model files, and conversion to our own format.
 
 use super::Generator;
+use super::layers::{COMPUTED, W_AVG};
 use super::registry::{Found, recognise};
 use crate::error::Result;
-use crate::weights::{Checkpoint, Manifest, safetensors};
+use crate::space::Space;
+use crate::weights::layout::Placed;
+use crate::weights::{Array, Checkpoint, Manifest, safetensors};
 use candle_core::Device;
 use serde_json::json;
 use std::sync::Arc;
@@ -18,7 +21,8 @@ pub fn load(checkpoint: Checkpoint, device: &Device) -> Result<Arc<dyn Generator
 }
 
 /// A generator's checkpoint in our own format: its tensors as f32 by the family's names, its
-/// settings, and where it came from.
+/// settings, and where it came from. A mean of w that the file does not store is computed once and
+/// stored with it.
 ///
 /// # Errors
 /// When no family knows it, and when it cannot be read.
@@ -31,7 +35,9 @@ pub fn convert(checkpoint: Checkpoint) -> Result<Vec<u8>> {
     if !checkpoint.provenance.is_null() {
         source["said"] = checkpoint.provenance.clone();
     }
-    let Found { family, weights, config, .. } = recognise(checkpoint)?;
+    let found = recognise(checkpoint)?;
+    let mean = computed_mean(&found)?;
+    let Found { family, weights, config, .. } = found;
     let by = concat!("gannet ", env!("CARGO_PKG_VERSION"));
     let manifest = Manifest {
         format: safetensors::FORMAT,
@@ -39,7 +45,22 @@ pub fn convert(checkpoint: Checkpoint) -> Result<Vec<u8>> {
         config: config.settings,
         provenance: json!({"source": source, "converted_by": by}),
     };
-    safetensors::write_f32(&weights.arrays()?, Some(&manifest))
+    let mut arrays = weights.arrays()?;
+    arrays.extend(mean.map(|mean| (COMPUTED.to_owned(), mean)));
+    safetensors::write_f32(&arrays, Some(&manifest))
+}
+
+/// The mean of w that a generator computes because its file has none; `None` where the family never
+/// does.
+pub(super) fn computed_mean(found: &Found) -> Result<Option<Array>> {
+    let own = found.family.layouts.first().map(|layout| layout.place(COMPUTED));
+    let list = found.weights.list();
+    if list.has(W_AVG) || list.has(COMPUTED) || !matches!(own, Some(Placed::Spare(..))) {
+        return Ok(None);
+    }
+    let generator = found.clone().read(&Device::Cpu)?;
+    let Some(mean) = generator.mean(Space::W) else { return Ok(None) };
+    Ok(Array::f32(mean.dims(), mean.flatten_all()?.to_vec1()?))
 }
 
 #[cfg(test)]
@@ -48,7 +69,7 @@ mod tests {
     use crate::generator::Spec;
     use crate::generator::toy::Toy;
     use crate::limits::LIMITS;
-    use crate::weights::{self, Array};
+    use crate::weights;
     use serde_json::Value as Json;
     use std::collections::BTreeMap;
 
@@ -65,7 +86,7 @@ mod tests {
             let values = t.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("values");
             (k, Array::f32(t.dims(), values).expect("array"))
         };
-        g.tensors().into_iter().map(array).collect()
+        g.tensors().unwrap().into_iter().map(array).collect()
     }
 
     fn checkpoint(tensors: &Arrays, family: Option<&str>, config: Json) -> Checkpoint {
@@ -94,6 +115,37 @@ mod tests {
         let bytes = convert(c).expect("converted");
         let again = weights::open_bytes("toy.safetensors", bytes, &LIMITS).expect("read");
         assert_eq!(load(again, &Device::Cpu).expect("loaded").spec(), a.spec());
+    }
+
+    /// The converted file holds the mean that loading the other computes, and loading reads it.
+    #[test]
+    fn a_computed_mean_is_stored_and_read() {
+        let toy = Toy { resolution: 8, ..Toy::default() };
+        let mut without = tensors(&toy);
+        without.remove(W_AVG);
+        let file = checkpoint(&without, Some("stylegan2"), Json::Null);
+        let mean =
+            |g: &dyn Generator| g.mean(Space::W).expect("mean").to_vec1::<f32>().expect("numbers");
+        let own = |bytes: Vec<u8>| weights::open_bytes("toy", bytes, &LIMITS).expect("read");
+        let drawn = load(file.clone(), &Device::Cpu).expect("loaded");
+        let converted = own(convert(file).expect("converted"));
+        let again = load(converted.clone(), &Device::Cpu).expect("loaded");
+        assert_eq!(mean(&*drawn), mean(&*again));
+        assert_eq!(drawn.spec(), again.spec(), "the same generator");
+        // Nothing is drawn: a file with another mean has that one, also as a copy.
+        let mut other = converted.weights.clone().arrays().expect("arrays");
+        assert_eq!(other[COMPUTED].to_f32(), mean(&*drawn));
+        other.insert(COMPUTED.into(), Array::f32(&[16], vec![0.5; 16]).expect("array"));
+        let file = checkpoint(&other, Some("stylegan2"), Json::Null);
+        let changed = load(file.clone(), &Device::Cpu).expect("loaded");
+        assert_eq!(mean(&*changed), vec![0.5; 16]);
+        assert_eq!(mean(&*changed.tuned(&|_| true).expect("copy").0), vec![0.5; 16]);
+        let twice = own(convert(file).expect("converted")).weights.arrays().expect("arrays");
+        assert_eq!(twice[COMPUTED].to_f32(), vec![0.5; 16], "kept by a second conversion");
+        // A mean that the file itself stores stays what it is.
+        let stored = checkpoint(&tensors(&toy), Some("stylegan2"), Json::Null);
+        let kept = own(convert(stored).expect("converted"));
+        assert!(kept.weights.has(W_AVG) && !kept.weights.has(COMPUTED));
     }
 
     #[test]

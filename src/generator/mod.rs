@@ -113,6 +113,9 @@ pub struct Spec {
     /// The layers that can be tapped and entered, in the order in which they run.
     #[serde(skip)]
     pub layers: Vec<Layer>,
+    /// How codes of Z are drawn.
+    #[serde(skip)]
+    pub prior: Prior,
     /// Inputs besides a code.
     #[serde(skip)]
     pub inputs: Inputs,
@@ -243,11 +246,6 @@ pub trait Generator: Send + Sync {
 
     /// Device of the weights.
     fn device(&self) -> &Device;
-
-    /// How codes of Z are drawn.
-    fn prior(&self) -> Prior {
-        Prior::Normal
-    }
 
     /// A code of `to` from a code of its parent space, where that takes the generator's weights:
     /// Z → W by the mapping network, W+ → S by the layers' affine maps. [`spaces::rise`] goes any

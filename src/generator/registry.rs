@@ -83,16 +83,19 @@ impl Found {
     }
 }
 
-/// The generator in a file.
-struct Place {
-    /// Prefix of its names.
-    root: String,
-    family: &'static Family,
-    layout: &'static Layout,
+/// The generator in a file: where it is, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Prefix of its names: `g_ema.`; empty for none.
+    pub root: String,
+    /// Its family.
+    pub family: &'static Family,
+    /// Layout of the file.
+    pub layout: &'static Layout,
 }
 
-/// The generator in a file; `None` where no family knows any.
-fn find(listing: &Listing) -> Option<Place> {
+/// The generator in a file; `None` where no family knows any. No number is read.
+pub fn find(listing: &Listing) -> Option<Place> {
     if let Some(said) = &listing.family {
         let family = FAMILIES.iter().copied().find(|f| f.name == said)?;
         return Some(Place { root: String::new(), family, layout: (family.detect)(listing)? });
@@ -109,34 +112,37 @@ fn find(listing: &Listing) -> Option<Place> {
     below.or_else(|| detect(true, ""))
 }
 
-/// The name of a file's family, or the manifest's word; `None` when nothing identifies it.
-pub fn name(listing: &Listing) -> Option<&str> {
-    let known = find(listing).map(|place| place.family.name);
-    known.or(listing.family.as_deref())
+impl Place {
+    /// Gives the tensors of the file the family's names.
+    ///
+    /// # Errors
+    /// When they do not fit the layout's rules, and when its settings cannot be read.
+    pub fn take(self, checkpoint: Checkpoint) -> Result<Found> {
+        let Self { root, family, layout } = self;
+        let inside = |e: Error| e.note(format!("in {}", checkpoint.file));
+        let weights = checkpoint.weights.below(&root);
+        let settings = (layout.settings)(weights.list()).map_err(inside)?;
+        let stem = std::path::Path::new(&checkpoint.file).file_stem();
+        let name = stem.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        let weights = weights.renamed(layout)?;
+        let (weights, settings) = match family.prepare {
+            Some(prepare) => prepare(weights, settings).map_err(inside)?,
+            None => (weights, settings),
+        };
+        let config = Config { name, settings, fingerprint: String::new() };
+        Ok(Found { root, family, layout, weights, config })
+    }
 }
 
 /// Finds a checkpoint's family and gives its tensors the family's names.
 ///
 /// # Errors
-/// When no family knows the file, and when its tensors do not fit the layout's rules.
+/// When no family knows the file, and as [`Place::take`].
 pub fn recognise(checkpoint: Checkpoint) -> Result<Found> {
-    let Some(Place { root, family, layout }) = find(checkpoint.weights.list()) else {
-        return Err(unknown(&checkpoint.file, name(checkpoint.weights.list())));
-    };
-    let weights = checkpoint.weights.below(&root);
-    let settings =
-        (layout.settings)(weights.list()).map_err(|e| e.note(format!("in {}", checkpoint.file)))?;
-    let stem = std::path::Path::new(&checkpoint.file).file_stem();
-    let name = stem.map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let weights = weights.renamed(layout)?;
-    let (weights, settings) = match family.prepare {
-        Some(prepare) => {
-            prepare(weights, settings).map_err(|e| e.note(format!("in {}", checkpoint.file)))?
-        }
-        None => (weights, settings),
-    };
-    let config = Config { name, settings, fingerprint: String::new() };
-    Ok(Found { root, family, layout, weights, config })
+    match find(checkpoint.weights.list()) {
+        Some(place) => place.take(checkpoint),
+        None => Err(unknown(&checkpoint.file, checkpoint.family())),
+    }
 }
 
 fn unknown(file: &str, family: Option<&str>) -> Error {
@@ -180,8 +186,8 @@ mod tests {
     #[test]
     fn a_manifest_decides_over_names() {
         let nvidia = ["synthesis.b4.const", "synthesis.b4.conv1.weight"];
-        assert_eq!(name(&listing(&nvidia, None)), Some("stylegan2"));
-        assert_eq!(name(&listing(&nvidia, Some("encoder"))), Some("encoder"));
+        let family = |listing: &Listing| find(listing).map(|place| place.family.name);
+        assert_eq!(family(&listing(&nvidia, None)), Some("stylegan2"));
         assert!(find(&listing(&nvidia, Some("encoder"))).is_none());
         // Below a prefix, the averaged copy before the trained one.
         let both = ["g.", "g_ema.", "d."].map(|root| nvidia.map(|name| format!("{root}{name}")));
@@ -189,6 +195,6 @@ mod tests {
         assert_eq!(find(&listing(&both, None)).map(|place| place.root), Some("g_ema.".to_owned()));
         assert_eq!(find(&listing(&both[..2], None)).map(|place| place.root), Some("g.".to_owned()));
         assert!(find(&listing(&both[4..], None)).is_none(), "a discriminator");
-        assert_eq!(name(&listing(&["w"], None)), None);
+        assert_eq!(family(&listing(&["w"], None)), None);
     }
 }

@@ -62,6 +62,10 @@ pub fn decode(name: &str, bytes: &[u8], limits: &Limits) -> Result<Decoded> {
         )
         .hint("copy or download the file again"));
     }
+    // Before the decoder, whose own limits name no numbers.
+    if let Ok((w, h)) = ImageReader::with_format(Cursor::new(bytes), format).into_dimensions() {
+        check_sides(name, (w, h), limits)?;
+    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(crate_limits(limits));
     let mut decoder = reader.into_decoder().map_err(|e| refused(name, &e))?;
@@ -98,24 +102,31 @@ fn crate_limits(limits: &Limits) -> image::Limits {
     l
 }
 
+fn too_big(name: &str, (w, h): (u32, u32), what: &str) -> Error {
+    Error::new(Kind::Limit, format!("{}: {w}×{h} pixels, {what}", Safe(name))).hint(
+        "reduce the picture first, for example with ImageMagick: magick IN -resize 4096x4096 OUT",
+    )
+}
+
+fn check_sides(name: &str, (w, h): (u32, u32), limits: &Limits) -> Result<()> {
+    if w.max(h) > limits.image_side {
+        let what = format!("a side may have {}", limits.image_side);
+        return Err(too_big(name, (w, h), &what));
+    }
+    Ok(())
+}
+
 fn check_size(name: &str, decoder: &impl ImageDecoder, limits: &Limits) -> Result<()> {
     let (w, h) = decoder.dimensions();
     if w == 0 || h == 0 {
         return Err(Error::format(name, 0, "the picture is empty"));
     }
-    let too_big = |what: String| {
-        Err(Error::new(Kind::Limit, format!("{}: {w}×{h} pixels, {what}", Safe(name)))
-            .hint("reduce the picture first"))
-    };
-    if w.max(h) > limits.image_side {
-        return too_big(format!("a side may have {}", limits.image_side));
-    }
-    if decoder.total_bytes() > limits.image_bytes {
-        return too_big(format!(
-            "{} bytes decoded, {} are allowed",
-            decoder.total_bytes(),
-            limits.image_bytes
-        ));
+    check_sides(name, (w, h), limits)?;
+    let bytes = decoder.total_bytes();
+    if bytes > limits.image_bytes {
+        let mb = |b: u64| b.div_ceil(1 << 20);
+        let (has, most) = (mb(bytes), mb(limits.image_bytes));
+        return Err(too_big(name, (w, h), &format!("{has} MB decoded, {most} MB are allowed")));
     }
     Ok(())
 }

@@ -31,6 +31,7 @@ pub(super) fn binary(op: BinaryOp, a: Operand<'_>, b: Operand<'_>, at: Span) -> 
     }
     match (op, a.ty, b.ty) {
         (_, Type::Number, Type::Number) => Ok(Type::Number),
+        (_, x, y) if numbers(x) && numbers(y) => Ok(Type::List(Box::new(Type::Number))),
         (Mul, Type::Number, Type::Direction(d)) | (Mul | Div, Type::Direction(d), Type::Number) => {
             Ok(Type::Direction(d.clone()))
         }
@@ -55,6 +56,15 @@ pub(super) fn binary(op: BinaryOp, a: Operand<'_>, b: Operand<'_>, at: Span) -> 
             .at(at)
             .label(a.expr.span, a.ty.to_string())
             .label(b.expr.span, b.ty.to_string())),
+    }
+}
+
+/// A number, or a list that may hold numbers: operators take its elements one by one.
+fn numbers(ty: &Type) -> bool {
+    match ty {
+        Type::Number => true,
+        Type::List(t) => matches!(**t, Type::Number | Type::Unknown),
+        _ => false,
     }
 }
 

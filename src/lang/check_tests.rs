@@ -13,6 +13,7 @@ fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
         w_dim: 64,
         style_sizes: vec![32; 10],
         c_dim: 0,
+        can: Default::default(),
         width: 64,
         height: 64,
         channels: 3,

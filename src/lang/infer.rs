@@ -67,8 +67,16 @@ impl Checker<'_> {
         if let Some(found) = self.lookup(name) {
             return Ok(found);
         }
-        if self.function(name).is_some() || self.world.signature(name).is_some() {
+        if self.function(name).is_some() {
             return Ok(Type::Function.into());
+        }
+        if let Some(signature) = self.world.signature(name) {
+            if !signature.is_bare() {
+                return Ok(Type::Function.into());
+            }
+            let name = Ident { name: name.to_owned(), span };
+            let call = Call { name, args: Vec::new() };
+            return self.call_builtin(signature, None, &call, span).map(Typed::from);
         }
         let error = Error::check(format!("`{name}` is not defined")).at(span);
         match name {
@@ -184,6 +192,15 @@ impl Checker<'_> {
 
     fn index(&mut self, base: &Expr, index: &Expr, whole: Span) -> Result<Typed> {
         let (of, at) = (self.infer(base)?.ty, self.infer(index)?);
+        if of == Type::Table {
+            return match at.ty {
+                // A cell, or a list of cells.
+                Type::Text | Type::Unknown => Ok(Type::Unknown.into()),
+                ty => Err(Error::check(format!("a table is indexed by a name, not {ty}"))
+                    .at(index.span)
+                    .hint("the name of a row or a column: `attributes(x)[\"age\"]`")),
+            };
+        }
         if !matches!(at.ty, Type::Number | Type::Range | Type::Unknown) {
             let error = Error::check(format!("an index is a number or a range, not {}", at.ty))
                 .at(index.span);
@@ -224,6 +241,11 @@ impl Checker<'_> {
         index: &Expr,
         at: Option<&Const>,
     ) -> Result<Typed> {
+        let whole_codes = matches!(c.space, Some(Space::Z | Space::W)) && c.count != Some(1);
+        if whole_codes {
+            let chosen = arith::parts(index, at, "code")?.map(|(from, to)| (to - from) as usize);
+            return Ok(Type::Latent(CodeType { count: chosen, ..c.clone() }).into());
+        }
         if let Some(space) = c.space.filter(|s| !matches!(s, Space::WPlus | Space::S)) {
             let error =
                 Error::check(format!("a {space} code has no layers to choose")).at(index.span);

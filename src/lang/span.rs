@@ -68,13 +68,49 @@ fn floor(text: &str, byte: usize) -> usize {
 /// Ends in a newline. Text from outside comes out as [`crate::safe`] allows it, and underlines stay
 /// below what they mean.
 pub fn render(source: &Source, error: &Error, colour: bool) -> String {
-    let shown = Shown::new(source);
+    let shown = Shown::new(source, &skipped(source, error));
     let blocks: Vec<String> = error.iter().map(|e| shown.render(e, colour)).collect();
     blocks.join("\n")
 }
 
-/// A source as displayed: unsafe characters are escaped, and byte offsets are mapped to the
-/// displayed ones.
+/// Bytes of a line from which only the parts around errors are shown.
+const LONG: usize = 240;
+/// Bytes that are shown on either side of the beginning and the end of a span in such a line.
+const AROUND: usize = 50;
+
+/// The parts of long lines that are far from every span of the errors.
+fn skipped(source: &Source, error: &Error) -> Vec<Range<usize>> {
+    let spans = error.iter().flat_map(|e| {
+        let others = e.labels().iter().map(|l| l.span);
+        e.span().into_iter().chain(others).collect::<Vec<_>>()
+    });
+    let places: Vec<usize> = spans.flat_map(|s| [s.start, s.end]).collect();
+    let mut all = Vec::new();
+    let mut from = 0;
+    for line in source.text.split_inclusive('\n') {
+        let (start, end) = (from, from + line.trim_end().len());
+        from += line.len();
+        if end - start <= LONG {
+            continue;
+        }
+        let mut kept: Vec<usize> =
+            places.iter().copied().filter(|p| (start..=end).contains(p)).collect();
+        kept.sort_unstable();
+        let mut shown = start + AROUND;
+        for place in kept.into_iter().chain([usize::MAX]) {
+            let next = place.saturating_sub(AROUND).min(end);
+            if next > shown + 1 {
+                all.push(floor(&source.text, shown)..floor(&source.text, next));
+            }
+            shown = shown.max(place.saturating_add(AROUND));
+        }
+    }
+    all.retain(|r| !r.is_empty());
+    all
+}
+
+/// A source as displayed: unsafe characters are escaped, parts of long lines are left out, and byte
+/// offsets are mapped to the displayed ones.
 struct Shown<'a> {
     source: &'a Source,
     name: String,
@@ -85,9 +121,20 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn new(source: &'a Source) -> Self {
+    fn new(source: &'a Source, skipped: &[Range<usize>]) -> Self {
         let (mut text, mut moved) = (String::with_capacity(source.text.len()), vec![(0, 0)]);
+        let mut skipped = skipped.iter().peekable();
         for (i, c) in source.text.char_indices() {
+            if let Some(part) = skipped.peek().filter(|part| i >= part.start) {
+                if i == part.start {
+                    text.push('…');
+                }
+                if i + c.len_utf8() >= part.end {
+                    moved.push((i + c.len_utf8(), text.len()));
+                    skipped.next();
+                }
+                continue;
+            }
             if is_safe(c) {
                 text.push(c);
                 continue;
@@ -213,6 +260,13 @@ impl<'f> Files<'f> for Shown<'_> {
         Ok(&self.text)
     }
 
+    fn column_number(&'f self, (): (), _line: usize, byte: usize) -> Result<usize, files::Error> {
+        // The column in the source, where parts of the line may be left out.
+        let at = self.moved.partition_point(|m| m.1 <= byte).saturating_sub(1);
+        let (from, to) = self.moved[at];
+        Ok(self.source.location(from + (byte - to)).1)
+    }
+
     fn line_index(&'f self, (): (), byte: usize) -> Result<usize, files::Error> {
         Ok(self.lines.partition_point(|&start| start <= byte).saturating_sub(1))
     }
@@ -260,6 +314,21 @@ error: cannot add a Z direction to a W+ code
             coloured.lines().map(without_colour).collect::<Vec<_>>().join("\n") + "\n",
             expected
         );
+    }
+
+    #[test]
+    fn of_a_long_line_the_part_around_the_error_is_shown() {
+        let text = format!("a = 1\nshow {} + bad + {}\n", "w + ".repeat(800), "w + ".repeat(800));
+        let at = text.find("bad").unwrap();
+        let e = Error::check("wrong").at(Span::new(at, at + 3)).label(Span::new(6, 10), "here");
+        let shown = render(&source(&text), &e, false);
+        assert!(shown.lines().all(|l| l.chars().count() < 300), "{shown}");
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines[1].ends_with(&format!("edit.gnt:2:{}", at - 5)), "{shown}");
+        let column = |line: &str, what: &str| line[..line.find(what).unwrap()].chars().count();
+        let line = lines.iter().position(|l| l.contains("bad")).unwrap();
+        assert_eq!(column(lines[line], "bad"), column(lines[line + 1], "^^^"), "{shown}");
+        assert_eq!(lines[line].matches('…').count(), 2, "{shown}");
     }
 
     #[test]

@@ -6,6 +6,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// What a generator does besides turning codes into pictures, as far as options of built-ins ask
+/// for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// Truncation of a draw multiplies z by psi, so that it acts in Z.
+    pub scales_z: bool,
+    /// It turns and shifts what it draws.
+    pub transform: bool,
+    /// It has a camera.
+    pub camera: bool,
+    /// It has statistics for several truncations.
+    pub truncation: bool,
+}
+
 /// Facts about a generator that are known before anything runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelFacts {
@@ -28,6 +42,8 @@ pub struct ModelFacts {
     pub style_sizes: Vec<usize>,
     /// Number of classes; 0 when unconditional.
     pub c_dim: usize,
+    /// Its abilities.
+    pub can: Abilities,
     /// Width of its pictures in pixels.
     pub width: usize,
     /// Height of its pictures in pixels.
@@ -567,6 +583,13 @@ pub struct Signature {
     pub infer: Infer,
 }
 
+impl Signature {
+    /// Whether the function takes nothing. Its name alone is then a call: `pc[0]` is `pc()[0]`.
+    pub fn is_bare(&self) -> bool {
+        self.params.is_empty()
+    }
+}
+
 /// The checker's access to generators: it learns facts about them and never sees a tensor.
 pub trait Generators: fmt::Debug {
     /// Facts about the generator that `load` takes by this name or path.
@@ -628,6 +651,7 @@ mod tests {
             w_dim: 2,
             style_sizes: vec![4, 2, 1],
             c_dim: 0,
+            can: Abilities::default(),
             width: 8,
             height: 8,
             channels: 3,

@@ -64,6 +64,11 @@ pub fn all() -> Vec<Box<dyn Metric>> {
     ])
 }
 
+/// The unit of the metric of that name; empty for a number without one.
+pub fn unit_of(name: &str) -> &'static str {
+    all().iter().find(|m| m.name() == name).map_or("", |m| m.unit())
+}
+
 /// The metric of that name.
 ///
 /// # Errors
@@ -93,6 +98,7 @@ mod tests {
             assert!(m.definition().len() > 20, "{}", m.name());
             assert_eq!(by_name(m.name()).unwrap().definition(), m.definition());
         }
+        assert_eq!((unit_of("psnr"), unit_of("ssim"), unit_of("norm")), ("dB", "", ""));
         assert!(by_name("psnrr").err().unwrap().repair().unwrap().contains("psnr"));
     }
 }

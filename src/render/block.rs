@@ -35,6 +35,15 @@ pub struct Picture {
     pub raster: Raster,
     /// A short text under the picture; may be empty.
     pub caption: String,
+    /// The width in columns that is asked for; `None` for the usual one.
+    pub columns: Option<u16>,
+}
+
+impl Picture {
+    /// A picture of the usual width.
+    pub fn new(raster: Raster, caption: impl Into<String>) -> Self {
+        Self { raster, caption: caption.into(), columns: None }
+    }
 }
 
 /// A table.
@@ -212,7 +221,8 @@ impl Numbers {
             return self.all.iter().flat_map(defined).collect();
         }
         let brief = |n: &Number| {
-            let name = if n.name.len() <= 4 { n.name.to_uppercase() } else { n.name.clone() };
+            let short = ["psnr", "ssim", "mse", "mae", "rmse"].contains(&n.name.as_str());
+            let name = if short { n.name.to_uppercase() } else { n.name.clone() };
             let digits = if n.unit == "dB" { 1 } else { 3 };
             // Three digits after the point would show a small number as 0.000.
             let small = |v: f64| v != 0.0 && v.abs() < 5e-4;
@@ -272,10 +282,8 @@ mod tests {
     #[test]
     fn words_escape_and_describe() {
         let raster = Raster::filled(2, 2, &[1, 2, 3]).unwrap();
-        let blocks = [
-            Block::Pictures(vec![Picture { raster, caption: "a\u{1b}".into() }]),
-            Block::text(["x\ty"]),
-        ];
+        let blocks =
+            [Block::Pictures(vec![Picture::new(raster, "a\u{1b}")]), Block::text(["x\ty"])];
         let want = ["a\\u{1b}: [picture 2×2 rgb, mean #010203]", "x y"];
         assert_eq!(words(&blocks).unwrap(), want);
     }

@@ -1,6 +1,6 @@
 //! Pictures as coloured characters: half blocks, quadrants, sextants.
 
-use super::sink::{ImageSink, fit_cells, fit_pixels, put_rows};
+use super::sink::{ImageSink, JUDGED, fit_cells, fit_pixels, put_rows};
 use super::terminal::{Colours, Symbols, Terminal};
 use crate::error::Result;
 use crate::image::{Filter, Raster, resize};
@@ -9,6 +9,9 @@ use std::io::Write;
 
 /// Red, green and blue.
 pub type Rgb = [u8; 3];
+
+/// Width of a picture in columns beyond which more cells cost more bytes than they show.
+const WIDEST: usize = 100;
 
 /// Paints pictures with block characters.
 pub struct Blocks {
@@ -124,7 +127,11 @@ impl ImageSink for Blocks {
 
     fn columns(&self, picture: &Raster) -> (u16, u16) {
         let own = picture.width.div_ceil(self.symbols.pixels().0);
-        (24, own.clamp(24, 40) as u16)
+        (self.symbols.least(), own.clamp(usize::from(JUDGED), WIDEST) as u16)
+    }
+
+    fn scrolls(&self) -> bool {
+        true
     }
 }
 

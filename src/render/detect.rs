@@ -3,7 +3,7 @@
 
 use super::answers::Answers;
 use super::environment::{Environment, Options};
-use super::terminal::{Colours, Graphics, Protocol, Terminal};
+use super::terminal::{Colours, Graphics, Protocol, Symbols, Terminal};
 use super::tmux::Tmux;
 use crate::safe::Safe;
 
@@ -63,15 +63,27 @@ pub fn decide(facts: &Facts<'_>, options: &Options) -> Terminal {
     Terminal {
         protocol,
         colours,
-        symbols: options.symbols,
+        symbols: options.symbols.unwrap_or_else(|| symbols(facts, colours)),
         columns: if columns == 0 { 80 } else { columns },
         rows: if rows == 0 { 24 } else { rows },
         cell: cell(facts),
+        picture_width: None,
         synchronized: facts.answers.synchronized,
         passthrough: piped,
         name: facts.name().to_string(),
         reasons,
         round_trip: None,
+    }
+}
+
+/// The block characters of a terminal. Quadrants show twice the detail of half blocks where any two
+/// colours can be mixed in a cell. Among few colours the dithering of half blocks counts more, and
+/// the fonts of the Linux console have no quadrants.
+fn symbols(facts: &Facts<'_>, colours: Colours) -> Symbols {
+    if colours == Colours::True && facts.env("TERM") != "linux" {
+        Symbols::Quad
+    } else {
+        Symbols::Half
     }
 }
 
@@ -228,6 +240,21 @@ mod tests {
         assert_eq!((t.protocol, t.colours), (Protocol::None, Colours::None));
         f.answers.kitty = true;
         assert_eq!(protocol_of(&f), Protocol::Kitty, "NO_COLOR is about text");
+    }
+
+    #[test]
+    fn quadrants_where_colours_and_fonts_allow() {
+        for (variables, wanted) in [
+            (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")][..], Symbols::Quad),
+            (&[("TERM", "xterm-256color")], Symbols::Half),
+            (&[("TERM", "linux"), ("COLORTERM", "truecolor")], Symbols::Half),
+        ] {
+            let environment = Environment::from(variables);
+            let f = Facts { environment: Some(&environment), ..facts(None, false, &[62]) };
+            assert_eq!(decide(&f, &Options::default()).symbols, wanted, "{variables:?}");
+            let asked = Options { symbols: Some(Symbols::Sextant), ..Options::default() };
+            assert_eq!(decide(&f, &asked).symbols, Symbols::Sextant);
+        }
     }
 
     #[test]

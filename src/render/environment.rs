@@ -9,8 +9,8 @@ use std::time::Duration;
 pub struct Options {
     /// The graphics that the user asked for.
     pub graphics: Graphics,
-    /// The characters of block pictures.
-    pub symbols: Symbols,
+    /// The characters of block pictures; those that suit the terminal unless given.
+    pub symbols: Option<Symbols>,
     /// Time to wait for a mute terminal. A terminal that began to answer, or whose `TERM` is known
     /// to answer, gets three times as long.
     pub deadline: Duration,
@@ -18,11 +18,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            graphics: Graphics::Auto,
-            symbols: Symbols::Half,
-            deadline: Duration::from_millis(300),
-        }
+        Self { graphics: Graphics::Auto, symbols: None, deadline: Duration::from_millis(300) }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::image::{Raster, encode};
 use crate::safe::Safe;
 use crate::store::Outlet;
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,8 @@ pub struct Files {
     outlet: Outlet,
     /// The folder of the pictures, relative to the outlet's folder.
     folder: PathBuf,
-    next: u32,
+    /// The next number of each name.
+    next: BTreeMap<String, u32>,
     written: Vec<PathBuf>,
 }
 
@@ -27,7 +29,7 @@ impl Files {
     /// link.
     pub fn below(root: &Path, folder: &Path) -> Self {
         let folder = folder.to_path_buf();
-        Self { outlet: Outlet::below(root), folder, next: 1, written: Vec::new() }
+        Self { outlet: Outlet::below(root), folder, next: BTreeMap::new(), written: Vec::new() }
     }
 
     /// The files written so far.
@@ -36,16 +38,28 @@ impl Files {
         &self.written
     }
 
-    /// Writes a picture with these PNG texts. The path is `picture-0001.png` or the next free
-    /// number.
+    /// Writes a picture with these PNG texts. It is named after its caption, `r.png`, then
+    /// `r-2.png`; without one `picture-0001.png` or the next free number.
     ///
     /// # Errors
     /// When the folder or file cannot be written; an incomplete file is removed.
-    pub fn save(&mut self, picture: &Raster, texts: &[(String, String)]) -> Result<PathBuf> {
+    pub fn save(
+        &mut self,
+        picture: &Raster,
+        caption: &str,
+        texts: &[(String, String)],
+    ) -> Result<PathBuf> {
         let bytes = encode::png(picture, texts)?;
+        let stem = stem(caption);
         loop {
-            let name = self.folder.join(format!("picture-{:04}.png", self.next));
-            self.next += 1;
+            let next = self.next.entry(stem.clone()).or_insert(1);
+            let name = match (stem.as_str(), *next) {
+                ("", n) => format!("picture-{n:04}.png"),
+                (stem, 1) => format!("{stem}.png"),
+                (stem, n) => format!("{stem}-{n}.png"),
+            };
+            *next += 1;
+            let name = self.folder.join(name);
             match self.outlet.create(&name, &bytes) {
                 Ok(path) => {
                     self.written.push(path.clone());
@@ -62,10 +76,37 @@ impl Files {
     }
 }
 
+/// Longest name of a file without its ending, in characters.
+const STEM: usize = 40;
+
+/// A caption as the name of a file: letters, digits and `+-=._`, all else as single `-`.
+fn stem(caption: &str) -> String {
+    let mut name = String::new();
+    for c in caption.chars().take(STEM) {
+        let kept = c.is_ascii_alphanumeric() || "+-=._".contains(c);
+        let c = if kept { c } else { '-' };
+        if c != '-' || kept || !name.ends_with('-') {
+            name.push(c);
+        }
+    }
+    let name = name.trim_end_matches(['-', '.']);
+    let first = name.chars().next();
+    if first.is_none_or(|c| c.is_ascii_alphanumeric()) {
+        return name.into();
+    }
+    // A dash would be an option, a dot a hidden file.
+    format!("at{name}")
+}
+
 impl ImageSink for Files {
     fn put(&mut self, out: &mut dyn Write, picture: &Raster, _: (u16, u16)) -> Result<()> {
-        let path = self.save(picture, &[])?;
+        let path = self.save(picture, "", &[])?;
         write!(out, "{}", Safe(&path.display().to_string())).map_err(unwritten)
+    }
+
+    fn file(&mut self, picture: &Raster, caption: &str) -> Result<Option<String>> {
+        let path = self.save(picture, caption, &[])?;
+        Ok(Some(Safe(&path.display().to_string()).to_string()))
     }
 
     fn cells(&self, _: &Raster, room: (u16, u16)) -> (u16, u16) {
@@ -101,7 +142,29 @@ mod tests {
         assert_eq!(files.written(), std::slice::from_ref(&path));
         assert_eq!(read(&path, &LIMITS).unwrap().raster, p);
         assert_eq!(std::fs::read_to_string(taken).unwrap(), "mine");
-        let e = Files::new(&path).save(&p, &[]).unwrap_err();
+        let e = Files::new(&path).save(&p, "", &[]).unwrap_err();
         assert!(e.to_string().contains("cannot write"), "{e}");
+    }
+
+    #[test]
+    fn files_are_named_after_their_captions() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = Files::new(folder.path());
+        let p = Raster::filled(2, 2, &[1, 2, 3]).unwrap();
+        for (caption, name) in [
+            ("r", "r.png"),
+            ("r", "r-2.png"),
+            ("r + 2*pure", "r-+-2-pure.png"),
+            ("error ×4", "error-4.png"),
+            ("-3.00", "at-3.00.png"),
+            ("+3.00", "at+3.00.png"),
+            ("../../etc/passwd", "at..-..-etc-passwd.png"),
+            ("×", "at.png"),
+            ("", "picture-0001.png"),
+        ] {
+            let path = files.save(&p, caption, &[]).unwrap();
+            assert_eq!(path.file_name().unwrap(), name, "{caption}");
+            assert_eq!(path.parent().unwrap(), folder.path());
+        }
     }
 }

@@ -84,7 +84,7 @@ mod tests {
         let curves = vec![Curve { name: "l2".into(), values: vec![2.0, 1.0] }];
         let all = [
             (
-                Block::Pictures(vec![Picture { raster, caption: "c".into() }]),
+                Block::Pictures(vec![Picture::new(raster, "c")]),
                 json!({"type": "Pictures", "pictures": [{"caption": "c", "width": 3, "height": 2}]}),
             ),
             (Block::Table(table), json!({"type": "Table", "rows": [{"a": "t", "b": 1.5}]})),

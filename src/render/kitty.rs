@@ -224,6 +224,15 @@ impl ImageSink for Kitty {
     fn columns(&self, picture: &Raster) -> (u16, u16) {
         pixel_columns(picture, self.cell)
     }
+
+    fn scrolls(&self) -> bool {
+        self.passthrough
+    }
+
+    fn wipe(&mut self, out: &mut dyn Write) -> Result<()> {
+        // `d=a` deletes the placements on the screen only; pictures in the scrollback stay.
+        self.command(out, "a=d,d=a,q=2", "")
+    }
 }
 
 /// The character that shows one cell of a stored picture in tmux, and its colour. The cells to the

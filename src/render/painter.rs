@@ -50,11 +50,28 @@ const MARGIN: usize = 2;
 /// Minimum width of text beside pictures; narrower text goes below them.
 const TEXT: usize = 34;
 
+/// Text beside pictures may make them no smaller than this many tenths.
+const SHRINK: usize = 9;
+/// Most pictures with captions that are put into one row, however small they become.
+const IN_A_ROW: usize = 9;
+/// Lines of text below pictures for which the pictures leave room on the screen.
+const TEXT_ROWS: usize = 5;
+
+/// An arrangement of pictures.
+#[derive(Clone, Copy)]
+struct Lay {
+    /// Pictures in a row.
+    across: usize,
+    /// Columns for each picture.
+    wide: usize,
+    /// Most rows of a picture.
+    high: u16,
+}
+
 /// A row of pictures with the text beside them.
 struct Band<'a> {
     pictures: &'a [&'a Picture],
-    /// Columns for each picture.
-    each: usize,
+    lay: Lay,
     /// Text beside the pictures, wrapped.
     beside: Vec<String>,
 }
@@ -72,6 +89,26 @@ impl Painter {
         Self { terminal, sink }
     }
 
+    /// The pictures of a result as JSON objects, each with its caption and size, and the file that it
+    /// is written to when the sink writes files.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn files(&mut self, blocks: &[Block]) -> Result<Vec<serde_json::Value>> {
+        let pictures = blocks.iter().filter_map(|b| match b {
+            Block::Pictures(all) => Some(all),
+            _ => None,
+        });
+        let mut one = |p: &Picture| {
+            let file = self.sink.file(&p.raster, &p.caption)?;
+            let (width, height) = (p.raster.width, p.raster.height);
+            Ok(serde_json::json!({
+                "caption": p.caption, "width": width, "height": height, "file": file,
+            }))
+        };
+        pictures.flatten().map(&mut one).collect()
+    }
+
     /// The sink, for pictures outside a layout, such as live previews and full-screen views.
     #[cfg(any(test, feature = "internals"))]
     pub fn sink(&mut self) -> &mut dyn ImageSink {
@@ -81,6 +118,14 @@ impl Painter {
     /// Whether pictures appear as pictures rather than as text or files.
     pub fn shows_pictures(&self) -> bool {
         !self.sink.is_text()
+    }
+
+    /// Removes all pictures from the screen that erasing text leaves there.
+    ///
+    /// # Errors
+    /// When writing to `out` fails.
+    pub fn wipe(&mut self, out: &mut dyn Write) -> Result<()> {
+        self.sink.wipe(out)
     }
 
     /// Makes a painter for results on the process's standard output, which must be the `out` of
@@ -148,10 +193,16 @@ impl Painter {
 
     fn as_text(&mut self, out: &mut Vec<u8>, section: &Section<'_>, width: usize) -> Result<()> {
         for p in &section.pictures {
-            let mut stand_in = Vec::new();
-            self.sink.put(&mut stand_in, &p.raster, (1, 1))?;
+            let stand_in = match self.sink.file(&p.raster, &p.caption)? {
+                Some(path) => path,
+                None => {
+                    let mut text = Vec::new();
+                    self.sink.put(&mut text, &p.raster, (1, 1))?;
+                    String::from_utf8_lossy(&text).into_owned()
+                }
+            };
             // Not wrapped, because it may be a path to copy.
-            let line = captioned(&p.caption, &String::from_utf8_lossy(&stand_in));
+            let line = captioned(&p.caption, &stand_in);
             out.extend(line.bytes().chain(*b"\n"));
         }
         for line in section.lines.iter().flat_map(|l| wrap(l, width)) {
@@ -160,51 +211,99 @@ impl Painter {
         Ok(())
     }
 
-    /// Places text beside the pictures if both fit; otherwise below, with the pictures in as few
-    /// even rows as possible.
+    /// Makes the pictures of a section as large as the window allows: in one row with the text
+    /// beside or below, or in several rows that fit on the screen together.
     fn plan<'a>(&self, section: &'a Section<'_>, width: usize) -> (Vec<Band<'a>>, Vec<String>) {
         let wrapped =
             |room: usize| section.lines.iter().flat_map(|l| wrap(l, room)).collect::<Vec<_>>();
-        let (pictures, n) = (&section.pictures[..], section.pictures.len());
-        let wishes = pictures.iter().map(|p| self.sink.columns(&p.raster));
-        let (least, wish) =
-            wishes.fold((1, 1), |a, b| (a.0.max(usize::from(b.0)), a.1.max(usize::from(b.1))));
-        if n == 0 {
+        let pictures = &section.pictures[..];
+        if pictures.is_empty() {
             return (Vec::new(), wrapped(width));
         }
+        let below = wrapped(width);
+        let lay = self.lay(pictures, width, below.len());
         let longest = section.lines.iter().map(|l| columns_of(&printable(l))).max().unwrap_or(0);
-        if longest > 0 && width > longest.min(TEXT) + MARGIN {
-            let each =
-                ((width - longest.min(TEXT) - MARGIN + GAP) / n).saturating_sub(GAP).min(wish);
-            if each >= least {
-                let room = width - MARGIN - n * (each + GAP) + GAP;
-                return (vec![Band { pictures, each, beside: wrapped(room) }], Vec::new());
+        let taken = longest.min(TEXT) + MARGIN;
+        if longest > 0 && lay.across == pictures.len() && width > taken {
+            let beside = self.lay(pictures, width - taken, 0);
+            if beside.across == pictures.len() && beside.wide * 10 >= lay.wide * SHRINK {
+                let room = width - MARGIN - beside.across * (beside.wide + GAP) + GAP;
+                let text = wrapped(room);
+                return (vec![Band { pictures, lay: beside, beside: text }], Vec::new());
             }
         }
-        let most = ((width + GAP) / (least + GAP)).clamp(1, n);
-        let across = n.div_ceil(n.div_ceil(most));
-        let each = ((width + GAP) / across - GAP).min(wish);
-        let bands = pictures
-            .chunks(across)
-            .map(|pictures| Band { pictures, each, beside: Vec::new() })
-            .collect();
-        (bands, wrapped(width))
+        let band = |pictures| Band { pictures, lay, beside: Vec::new() };
+        (pictures.chunks(lay.across).map(band).collect(), below)
+    }
+
+    /// The arrangement in `width` columns, above `text` lines, in which the pictures are largest.
+    fn lay(&self, pictures: &[&Picture], width: usize, text: usize) -> Lay {
+        let n = pictures.len();
+        let wishes = pictures.iter().map(|p| self.sink.columns(&p.raster));
+        let (least, most) =
+            wishes.fold((1, 1), |a, b| (a.0.max(usize::from(b.0)), a.1.max(usize::from(b.1))));
+        let asked = pictures.iter().filter_map(|p| p.columns).max().or(self.terminal.picture_width);
+        if let Some(asked) = asked {
+            let each = usize::from(asked).clamp(1, width);
+            let across = ((width + GAP) / (each + GAP)).clamp(1, n);
+            return self.laid(pictures, width, across, (each, self.highest(asked)));
+        }
+        let largest = ((width + GAP) / (least + GAP)).clamp(1, n);
+        let captioned = usize::from(pictures.iter().any(|p| !p.caption.is_empty()));
+        let screen = usize::from(self.terminal.rows).saturating_sub(3 + text.min(TEXT_ROWS));
+        let high = |bands: usize| {
+            (screen / bands).saturating_sub(captioned).min(self.row_limit().into()) as u16
+        };
+        if let Some(row) = sequence(pictures).filter(|row| *row <= largest) {
+            return self.laid(pictures, width, row, (most, high(1)));
+        }
+        let all = (1..=largest).filter_map(|across| {
+            let bands = n.div_ceil(across);
+            let lay = self.laid(pictures, width, across, (most, high(bands)));
+            (bands == 1 || high(bands) > 0 && lay.wide >= least).then_some(lay)
+        });
+        // More than one screen: rows of equal length at a size that shows the details.
+        all.max_by_key(|lay| (lay.wide, lay.across)).unwrap_or_else(|| {
+            let across = n.div_ceil(n.div_ceil(largest));
+            self.laid(pictures, width, across, (most, self.row_limit()))
+        })
+    }
+
+    /// So many pictures in a row, each at most of this size in cells.
+    fn laid(
+        &self,
+        pictures: &[&Picture],
+        width: usize,
+        across: usize,
+        (most, high): (usize, u16),
+    ) -> Lay {
+        let each = ((width + GAP) / across).saturating_sub(GAP).clamp(1, most);
+        let room = (u16::try_from(each).unwrap_or(u16::MAX), high.max(1));
+        let wide = pictures.iter().map(|p| usize::from(self.sink.cells(&p.raster, room).0)).max();
+        Lay { across, wide: wide.unwrap_or(each), high: room.1 }
     }
 
     /// Maximum height of pictures. A whole band must fit on the screen, because painting cannot
     /// scroll.
     fn row_limit(&self) -> u16 {
-        self.terminal.rows.saturating_sub(4).clamp(2, 30)
+        self.terminal.rows.saturating_sub(4).max(2)
+    }
+
+    /// Maximum height of pictures whose width is asked for. The whole width of the window means as
+    /// large as it shows at once.
+    fn highest(&self, asked: u16) -> u16 {
+        let scrolls = self.sink.scrolls() && asked < self.terminal.columns;
+        if scrolls { asked.max(1) } else { self.terminal.rows.saturating_sub(2).max(2) }
     }
 
     fn band(&mut self, out: &mut dyn Write, band: &Band<'_>) -> Result<()> {
-        let room = (u16::try_from(band.each).unwrap_or(u16::MAX), self.row_limit());
+        let room = (u16::try_from(band.lay.wide).unwrap_or(u16::MAX), band.lay.high);
         let sizes: Vec<_> =
             band.pictures.iter().map(|p| self.sink.cells(&p.raster, room)).collect();
         let high = sizes.iter().map(|s| usize::from(s.1)).max().unwrap_or(1);
         // A picture that is narrower than its share leaves no gap.
         let share =
-            sizes.iter().map(|s| usize::from(s.0)).max().unwrap_or(1).max(band.each.min(12));
+            sizes.iter().map(|s| usize::from(s.0)).max().unwrap_or(1).max(band.lay.wide.min(12));
         let mut rows = Vec::new();
         for (p, size) in band.pictures.iter().zip(&sizes) {
             match self.sink.rows(out, &p.raster, *size)? {
@@ -237,6 +336,22 @@ impl Painter {
         }
         write!(out, "\r{}", MoveDown(high)).map_err(unwritten)
     }
+}
+
+/// The number of pictures that are one sequence, to be compared along a row: all of them where each
+/// has a caption of its own, or those after which the captions repeat.
+fn sequence(pictures: &[&Picture]) -> Option<usize> {
+    let first = pictures.first().filter(|p| !p.caption.is_empty())?;
+    let again = pictures.iter().skip(1).position(|p| p.caption == first.caption);
+    let row = again.map_or(pictures.len(), |k| k + 1);
+    let repeats = pictures.iter().zip(pictures.iter().skip(row));
+    let regular = pictures.len().is_multiple_of(row) && repeats.clone().all(alike);
+    let captioned = pictures.iter().all(|p| !p.caption.is_empty());
+    (regular && captioned && (2..=IN_A_ROW).contains(&row)).then_some(row)
+}
+
+fn alike((a, b): (&&Picture, &&Picture)) -> bool {
+    a.caption == b.caption
 }
 
 /// Writes lines with ends that work in cooked and raw mode.
@@ -284,4 +399,105 @@ fn rows_of(
 
 fn is_diagnostic(block: &Block) -> bool {
     matches!(block, Block::Diagnostic(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Raster;
+    use crate::render::{Protocol, Symbols};
+
+    fn painter(protocol: Protocol, columns: u16, rows: u16) -> Painter {
+        let terminal = Terminal {
+            protocol,
+            colours: Colours::True,
+            symbols: Symbols::Quad,
+            columns,
+            rows,
+            ..Terminal::plain("a test")
+        };
+        Painter::new(terminal)
+    }
+
+    fn blocks(
+        n: usize,
+        side: usize,
+        caption: impl Fn(usize) -> String,
+        text: &[&str],
+    ) -> Vec<Block> {
+        let raster = Raster::filled(side, side, &[90, 120, 150]).unwrap();
+        let all = (0..n).map(|i| Picture::new(raster.clone(), caption(i))).collect();
+        vec![Block::Pictures(all), Block::text(text.iter().copied())]
+    }
+
+    /// Pictures in each row, the width of one, and whether the text is beside them.
+    fn plan(painter: &Painter, blocks: &[Block]) -> (Vec<usize>, usize, bool) {
+        let width = usize::from(painter.terminal.columns);
+        let sections = sections(blocks);
+        let (bands, below) = painter.plan(&sections[0], width);
+        let wide = bands[0].lay.wide;
+        assert!(bands.iter().all(|b| b.lay.across * (wide + GAP) <= width + GAP));
+        (bands.iter().map(|b| b.pictures.len()).collect(), wide, below.is_empty())
+    }
+
+    const LINE: &str = "Image 128×128 rgb · me.jpg, aligned crop of 1024×768";
+
+    #[test]
+    fn pictures_fill_the_window_and_text_gives_way() {
+        let numbered = |i: usize| format!("{i:+}");
+        let none = |_: usize| String::new();
+        let inversion = |i: usize| ["target", "inverted", "error ×4"][i % 3].to_owned();
+        for protocol in [Protocol::Kitty, Protocol::Sixel, Protocol::Iterm] {
+            let small = painter(protocol, 80, 24);
+            let of = |blocks: &[Block]| plan(&small, blocks);
+            assert_eq!(of(&blocks(1, 128, none, &[LINE])), (vec![1], 40, true));
+            assert_eq!(of(&blocks(3, 128, inversion, &[LINE; 3])), (vec![3], 26, false));
+            assert_eq!(of(&blocks(6, 128, inversion, &[LINE])).0, [3, 3]);
+            assert_eq!(of(&blocks(7, 128, numbered, &[LINE])), (vec![7], 10, false));
+            // A sheet of sixteen, as one picture, takes the whole height; sixteen pictures fit.
+            assert_eq!(of(&blocks(1, 518, none, &[LINE])).1, 40);
+            assert_eq!(of(&blocks(16, 128, none, &[LINE])), (vec![6, 6, 4], 12, false));
+            let large = painter(protocol, 200, 60);
+            assert_eq!(plan(&large, &blocks(1, 518, none, &[LINE])), (vec![1], 64, true));
+            assert_eq!(plan(&large, &blocks(7, 128, numbered, &[LINE])).1, 26);
+        }
+        let small = painter(Protocol::Blocks, 80, 24);
+        assert_eq!(plan(&small, &blocks(1, 128, none, &[LINE])), (vec![1], 40, true));
+        assert_eq!(plan(&small, &blocks(3, 128, inversion, &[LINE; 3])), (vec![3], 26, false));
+        assert_eq!(plan(&small, &blocks(7, 128, numbered, &[LINE])), (vec![4, 3], 18, false));
+        // Sixteen faces of 16 columns are more than a screen: they scroll.
+        assert_eq!(plan(&small, &blocks(16, 128, none, &[LINE])).0, [4, 4, 4, 4]);
+    }
+
+    #[test]
+    fn a_width_that_is_asked_for_is_given() {
+        let mut small = painter(Protocol::Blocks, 80, 24);
+        small.terminal.picture_width = Some(60);
+        assert_eq!(
+            plan(&small, &blocks(2, 128, |_| String::new(), &[LINE])),
+            (vec![1, 1], 60, false)
+        );
+        let mut wanted = blocks(2, 128, |_| String::new(), &[LINE]);
+        if let Block::Pictures(all) = &mut wanted[0] {
+            all.iter_mut().for_each(|p| p.columns = Some(30));
+        }
+        assert_eq!(plan(&small, &wanted).1, 30);
+        // Painted pictures may not be taller than the screen.
+        let mut kitty = painter(Protocol::Kitty, 80, 24);
+        kitty.terminal.picture_width = Some(60);
+        assert_eq!(plan(&kitty, &blocks(1, 128, |_| String::new(), &[LINE])).1, 44);
+    }
+
+    #[test]
+    fn any_window_is_borne() {
+        for (columns, rows) in [(8, 2), (20, 5), (33, 11), (80, 24), (301, 90)] {
+            for protocol in [Protocol::Kitty, Protocol::Blocks] {
+                for n in [1, 2, 3, 7, 16, 40] {
+                    let mut painter = painter(protocol, columns, rows);
+                    let shown = blocks(n, 64, |i| i.to_string(), &[LINE]);
+                    assert!(!painter.render(&shown, columns).unwrap().is_empty());
+                }
+            }
+        }
+    }
 }

@@ -60,6 +60,25 @@ pub trait ImageSink: Send {
     /// nothing is added.
     fn columns(&self, picture: &Raster) -> (u16, u16);
 
+    /// Whether [`rows`](Self::rows) gives text. Text may be taller than the screen, because it
+    /// scrolls; pictures that are painted may not.
+    fn scrolls(&self) -> bool {
+        false
+    }
+
+    /// Writes a picture into a file named after `caption` and gives its path; `None` for a sink that
+    /// shows pictures.
+    fn file(&mut self, picture: &Raster, caption: &str) -> Result<Option<String>> {
+        let _ = (picture, caption);
+        Ok(None)
+    }
+
+    /// Removes all pictures from the screen that erasing text leaves there.
+    fn wipe(&mut self, out: &mut dyn Write) -> Result<()> {
+        let _ = out;
+        Ok(())
+    }
+
     /// Whether a line of text replaces each picture; `put` then writes that line without its end.
     fn is_text(&self) -> bool {
         false
@@ -72,7 +91,8 @@ pub(super) fn unwritten(e: std::io::Error) -> Error {
 }
 
 /// The largest size in cells within `room` that keeps a picture's aspect ratio; `cell` is in
-/// pixels.
+/// pixels. The last row is at least three quarters full: otherwise it would look like a blank line
+/// above the caption, and the picture is made a little smaller instead.
 pub fn fit_cells(picture: &Raster, cell: (u16, u16), room: (u16, u16)) -> (u16, u16) {
     fit_size((picture.width, picture.height), cell, room)
 }
@@ -83,10 +103,11 @@ pub fn fit_size(pixels: (usize, usize), cell: (u16, u16), room: (u16, u16)) -> (
     let (cw, ch) = (f64::from(cell.0), f64::from(cell.1));
     let (columns, rows) = (f64::from(room.0.max(1)), f64::from(room.1.max(1)));
     let scale = (columns * cw / w).min(rows * ch / h);
+    let high = (h * scale / ch + 0.25).floor().clamp(1.0, rows);
+    let scale = scale.min(high * ch / h);
     // Ignores an overlap of less than a thousandth of a cell.
-    let count =
-        |pixels: f64, cell: f64, most: f64| (pixels / cell - 1e-3).ceil().clamp(1.0, most) as u16;
-    (count(w * scale, cw, columns), count(h * scale, ch, rows))
+    let wide = (w * scale / cw - 1e-3).ceil().clamp(1.0, columns);
+    (wide as u16, high as u16)
 }
 
 /// The size in pixels of a picture fitted into `cells`, with its aspect ratio; at least 1×1.
@@ -106,11 +127,14 @@ pub fn reduced(picture: &Raster, cell: (u16, u16), cells: (u16, u16)) -> Result<
     if w < rgb.width || h < rgb.height { resize(&rgb, w, h, Filter::Area) } else { Ok(rgb) }
 }
 
+/// Width in columns up to which small pictures are enlarged, to be large enough to judge.
+pub(super) const JUDGED: u16 = 40;
+
 /// Width range in columns of a picture that is shown in pixels: large enough to judge, and at most
 /// its own size unless it is small.
 pub(super) fn pixel_columns(picture: &Raster, cell: (u16, u16)) -> (u16, u16) {
     let own = picture.width.div_ceil(usize::from(cell.0.max(1)));
-    (14, own.clamp(14, 36) as u16)
+    (10, u16::try_from(own).unwrap_or(u16::MAX).max(JUDGED))
 }
 
 /// Writes rows of text below each other from the cursor on, and moves the cursor back.
@@ -141,6 +165,22 @@ mod tests {
         }
         assert_eq!(fit_pixels(&p(100, 50), (10, 20), (14, 7)), (140, 70));
         assert_eq!(fit_pixels(&p(1, 8000), (10, 20), (1, 2)), (1, 40));
+    }
+
+    #[test]
+    fn the_row_above_a_caption_is_never_nearly_blank() {
+        let p = Raster::filled(128, 128, &[0]).unwrap();
+        for cell in [(6, 13), (8, 16), (9, 20), (7, 15), (10, 19), (12, 24)] {
+            for room in 2..100 {
+                let cells = fit_cells(&p, cell, (room, 60));
+                let (w, h) = fit_pixels(&p, cell, cells);
+                assert!(w.abs_diff(h) <= 1, "{cell:?} {room}: {w}×{h}");
+                let full = h as f64 / f64::from(cell.1);
+                let blank = f64::from(cells.1) - full;
+                assert!(cells.1 == 1 || blank <= 0.3, "{cell:?} {room}: {cells:?} {blank}");
+                assert!(cells.0 <= room);
+            }
+        }
     }
 
     #[test]

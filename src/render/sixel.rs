@@ -19,11 +19,12 @@ impl Sixel {
         Self { cell: terminal.cell }
     }
 
-    /// The picture in its final resolution, because terminals do not scale sixels. Small pictures
-    /// are enlarged by a whole factor.
+    /// The picture in its final resolution, because terminals do not scale sixels: reduced by the
+    /// mean over areas, enlarged by a cubic, which shows no squares.
     pub fn pixels(&self, picture: &Raster, cells: (u16, u16)) -> Result<Raster> {
         let (w, h) = fit_pixels(picture, self.cell, cells);
-        resize(&picture.converted(3)?.0, w, h, Filter::Area)
+        let filter = if w > picture.width { Filter::Bicubic } else { Filter::Area };
+        resize(&picture.converted(3)?.0, w, h, filter)
     }
 }
 

@@ -70,6 +70,31 @@ impl Symbols {
             Self::Sextant => (2, 3),
         }
     }
+
+    /// Width in columns below which the features of a face are lost.
+    pub const fn least(self) -> u16 {
+        match self {
+            Self::Half => 24,
+            Self::Quad | Self::Sextant => 16,
+        }
+    }
+
+    /// The choice of a user: `None` for `auto`, those that suit the terminal.
+    ///
+    /// # Errors
+    /// For another word.
+    pub fn choice(word: &str) -> Result<Option<Self>> {
+        if word == "auto" { Ok(None) } else { word.parse().map(Some) }
+    }
+
+    /// The word of the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Half => "half",
+            Self::Quad => "quad",
+            Self::Sextant => "sextant",
+        }
+    }
 }
 
 impl std::str::FromStr for Symbols {
@@ -81,7 +106,7 @@ impl std::str::FromStr for Symbols {
             "quad" => Ok(Self::Quad),
             "sextant" => Ok(Self::Sextant),
             _ => Err(Error::new(Kind::Usage, format!("no symbols called \"{}\"", Safe(word)))
-                .hint("half, quad or sextant")),
+                .hint("auto, half, quad or sextant")),
         }
     }
 }
@@ -112,6 +137,8 @@ pub struct Terminal {
     pub rows: u16,
     /// Cell size in pixels: width, height; 8×16 when unknown.
     pub cell: (u16, u16),
+    /// Width of every picture in columns, if the user asked for one (`--picture-width`).
+    pub picture_width: Option<u16>,
     /// Whether it supports synchronised updates (`CSI ? 2026 h` and `l`).
     pub synchronized: bool,
     /// Whether graphics must be wrapped so that tmux passes them on.
@@ -134,6 +161,7 @@ impl Terminal {
             columns: 80,
             rows: 24,
             cell: (8, 16),
+            picture_width: None,
             synchronized: false,
             passthrough: false,
             name: String::new(),
@@ -168,5 +196,9 @@ mod tests {
         assert!(e.kind() == Kind::Usage && !e.to_string().contains('\u{1b}'));
         assert_eq!("quad".parse::<Symbols>().unwrap().pixels(), (2, 2));
         assert!("cube".parse::<Symbols>().is_err());
+        assert_eq!(Symbols::choice("auto"), Ok(None));
+        for symbols in [Symbols::Half, Symbols::Quad, Symbols::Sextant] {
+            assert_eq!(Symbols::choice(symbols.name()), Ok(Some(symbols)));
+        }
     }
 }

@@ -117,6 +117,10 @@ impl ImageSink for Viuer {
     fn columns(&self, picture: &Raster) -> (u16, u16) {
         self.other.columns(picture)
     }
+
+    fn wipe(&mut self, out: &mut dyn Write) -> Result<()> {
+        self.other.wipe(out)
+    }
 }
 
 impl Viuer {

@@ -161,10 +161,11 @@ impl Cells {
         Ok(())
     }
 
-    /// Undoes the last cell that changed the session, and the failed cells after it; `None` without
-    /// such a cell.
+    /// Undoes the last cell that changed the session, and the cells after it; `None` without such a
+    /// cell.
     pub(super) fn undo(&mut self) -> (Option<Arc<Cell>>, Standing) {
-        let Some(cell) = self.log.cells().iter().rev().find(|c| in_force(c)).cloned() else {
+        let cells = self.log.cells().iter().rev();
+        let Some(cell) = cells.cloned().find(|c| self.values.changes(c)) else {
             return (None, Standing::Same);
         };
         let mut standing = Standing::Same;
@@ -174,16 +175,30 @@ impl Cells {
         (Some(cell), standing)
     }
 
-    /// Redoes the next cell that changed the session, and the failed cells before and after it.
+    /// Redoes the next cell that changed the session, and the others before and after it.
     pub(super) fn redo(&mut self) -> (Option<Arc<Cell>>, Standing) {
-        let Some(cell) = self.log.undone().iter().rev().find(|c| in_force(c)).cloned() else {
+        let undone = self.log.undone().iter().rev();
+        let Some(cell) = undone.cloned().find(|c| self.values.changes(c)) else {
             return (None, Standing::Same);
         };
         let mut standing = Standing::Same;
-        while self.log.undone().last().is_some_and(|c| c.id <= cell.id || !in_force(c)) {
+        while let Some(next) = self.log.undone().last().cloned() {
+            if next.id > cell.id && self.values.changes(&next) {
+                break;
+            }
             standing = self.append(Record::Redo).or(standing);
         }
         (Some(cell), standing)
+    }
+
+    /// The latest cell in force that has a numbered result.
+    pub(super) fn latest_result(&mut self) -> Option<u64> {
+        self.values.latest_result(self.log.cells())
+    }
+
+    /// Forgets numbered results of these names.
+    pub(super) fn shed(&mut self, names: &BTreeSet<String>) {
+        self.values.shed(names);
     }
 
     /// The names that a cell binds; none for a failed cell.

@@ -1,13 +1,16 @@
 //! Requests from a front end to a session, and events back.
 
 use super::Cell;
+use crate::builtin::Exploration;
 use crate::control::Progress;
 use crate::error::{Error, Result};
 use crate::lang::span::Source;
+use crate::latent::Code;
 use crate::render::Block;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 /// A result of a statement.
 #[derive(Clone, Debug)]
@@ -40,7 +43,7 @@ pub enum Request {
     Fetch,
     /// Continues the session of this name or path, or the latest one.
     Resume(Option<String>),
-    /// The details of an inversion: the one of this name, or the last one.
+    /// The details of a value: of the one of this name, or of the last result that has any.
     Details(Option<String>),
     /// Changes an option.
     Set(Setting),
@@ -57,8 +60,8 @@ pub enum Setting {
 
 /// A report about the running request.
 ///
-/// After every event except [`Event::Begins`], [`Event::Progress`] and [`Event::Done`] the session
-/// waits until the front end has handled it. A statement therefore begins only after the results of
+/// After every event except [`Event::Begins`], [`Event::Progress`], [`Event::Explore`] and
+/// [`Event::Done`] the session waits until the front end has handled it. A statement therefore begins only after the results of
 /// the previous one were shown.
 #[derive(Debug)]
 pub enum Event {
@@ -81,8 +84,25 @@ pub enum Event {
     Quiet(String),
     /// An error that does not belong to a cell.
     Trouble(Error),
+    /// A statement explores a code. The session waits for the answer; without a screen the sender
+    /// is dropped, and the code stays as it is.
+    Explore {
+        /// The subject.
+        what: Box<Exploration>,
+        /// Takes the code that was chosen.
+        answer: Sender<Chosen>,
+    },
     /// The request is done.
     Done(Result<Reply>),
+}
+
+/// The answer to [`Event::Explore`].
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// The code.
+    pub code: Code,
+    /// The code as an expression of the program. It takes the place of the call in the journal.
+    pub written: String,
 }
 
 /// The outcome of a request.
@@ -94,7 +114,7 @@ pub enum Reply {
     Moved(Option<Arc<Cell>>),
     /// A session was resumed; `None` when none was found, or it is the current one.
     Resumed(Option<Resumed>),
-    /// The details of an inversion; `None` when there is none yet.
+    /// The details of a value; `None` when no result has any yet.
     Details(Option<Vec<Block>>),
     /// The setting is in force.
     Set,

@@ -213,6 +213,9 @@ impl Drop for Session {
 impl Event {
     /// Whether the worker waits until the front end has handled this event.
     fn waits(&self) -> bool {
-        !matches!(self, Self::Begins { .. } | Self::Progress(_) | Self::Done(_))
+        !matches!(
+            self,
+            Self::Begins { .. } | Self::Progress(_) | Self::Explore { .. } | Self::Done(_)
+        )
     }
 }

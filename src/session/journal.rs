@@ -209,15 +209,38 @@ impl Journal {
 ///
 /// # Errors
 /// When the file cannot be read; `None` when it is not a journal.
-pub(super) fn skim(files: &Arc<dyn Files>, path: &Path) -> Result<Option<(Header, usize)>> {
+pub(super) fn skim(
+    files: &Arc<dyn Files>,
+    path: &Path,
+) -> Result<Option<(Header, usize, Option<String>)>> {
     let bytes = files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?;
     let mut lines = bytes.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n"));
     let first = lines.next().and_then(|l| parse_line("", l.strip_suffix(b"\n")?));
     match first {
-        Some((_, Record::Header(header))) => Ok(Some((header, lines.count()))),
+        Some((seal, Record::Header(header))) => {
+            let first = first_source(seal, lines.clone());
+            Ok(Some((header, lines.count(), first)))
+        }
         _ => Ok(None),
     }
 }
+
+/// The text of the first cell that did not fail, among the first records.
+fn first_source<'a>(mut seal: String, lines: impl Iterator<Item = &'a [u8]>) -> Option<String> {
+    for line in lines.take(SKIMMED) {
+        let (next, record) = parse_line(&seal, line.strip_suffix(b"\n")?)?;
+        seal = next;
+        if let Record::Cell(cell) = record
+            && cell.status != super::Status::Failed
+        {
+            return Some(cell.source);
+        }
+    }
+    None
+}
+
+/// Records among which the first cell of a session is looked for.
+const SKIMMED: usize = 20;
 
 fn later(path: &Path, header: &Header) -> Error {
     Error::new(

@@ -51,7 +51,7 @@ fn small(picture: &Raster) -> Result<Raster> {
 pub fn recall(cell: &Cell, pictures: bool) -> Vec<Block> {
     let read = |p: &Picture| {
         let raster = decode("a picture of the journal", &p.png, &LIMITS).ok()?.raster;
-        Some(render::Picture { raster, caption: p.label.clone() })
+        Some(render::Picture::new(raster, p.label.clone()))
     };
     let shown: Option<Vec<render::Picture>> = cell.pictures.iter().map(read).collect();
     match shown {
@@ -70,7 +70,7 @@ pub fn recall(cell: &Cell, pictures: bool) -> Vec<Block> {
 }
 
 /// Whether a line is the description that [`words`] gives of a picture.
-fn about_picture(line: &str) -> bool {
+pub fn about_picture(line: &str) -> bool {
     line.ends_with(']') && line.contains("[picture ")
 }
 
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn pictures_and_lines_come_back() {
-        let picture = |raster, caption: &str| render::Picture { raster, caption: caption.into() };
+        let picture = |raster, caption: &str| render::Picture::new(raster, caption);
         let pictures = Block::Pictures(vec![
             picture(Raster::filled(300, 100, &[200, 10, 30]).unwrap(), "target"),
             picture(Raster::filled(20, 20, &[1, 2, 3]).unwrap(), ""),

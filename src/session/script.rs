@@ -1,6 +1,7 @@
 //! `:save` and `:open`: a session's cells as a script, and a script's cells for the prompt.
 
-use super::{Cell, Status, in_force};
+use super::effect::mentions;
+use super::{Cell, Status, in_force, results};
 use crate::error::{Error, Kind, Result};
 use crate::lang::ast::CellKind;
 use crate::lang::parse;
@@ -8,7 +9,7 @@ use crate::lang::span::Source;
 use crate::safe::Safe;
 use crate::store::{Disk, Files, write_atomic, write_new};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,6 +60,8 @@ pub fn script(cells: &[Arc<Cell>], model: &str, seed: u64) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("# gannet {version}\nload {}\n", quoted(model));
     let mut seed_in_force = 0;
+    let used: BTreeSet<String> =
+        cells.iter().filter(|c| in_force(c)).flat_map(|c| mentions(&c.source)).collect();
     for cell in cells.iter().filter(|c| in_force(c)) {
         text.push_str(&format!("\n#%% {}\n", cell.id));
         let of_cell = cell.seed.unwrap_or(seed);
@@ -71,13 +74,16 @@ pub fn script(cells: &[Arc<Cell>], model: &str, seed: u64) -> String {
         if cell.status == Status::Stopped {
             text.push_str("# stopped by hand, the best so far was kept; a run goes to its end\n");
         }
-        text.push_str(cell.source.trim_end());
+        let is_used = results::gives(&cell.source) && used.contains(&results::name(cell.id));
+        let source = if is_used { results::bound(cell) } else { cell.source.clone() };
+        text.push_str(source.trim_end());
         text.push('\n');
     }
     text
 }
 
-fn quoted(text: &str) -> String {
+/// A text of the language.
+pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
@@ -143,6 +149,14 @@ mod tests {
         let found = cells_of(&path).unwrap();
         assert_eq!(found[..2], ["load \"a \\\"b\\\\c\"", "a = sample()"]);
         assert!(found[2].ends_with("b = sample(\n  seed: 1)") && found.len() == 3, "{found:?}");
+    }
+
+    #[test]
+    fn results_that_later_cells_use_get_their_name() {
+        let all = [(1, "sample(seed: 1)"), (2, "sample(seed: 2)"), (3, "show _2")];
+        let all = all.map(|(id, text)| Arc::new(Cell::new(id, text, Status::Ok)));
+        let text = script(&all, "toy", 0);
+        assert!(text.contains("\nsample(seed: 1)\n") && text.contains("\n_2 = sample(seed: 2)\n"));
     }
 
     #[test]

@@ -20,6 +20,17 @@ pub struct SessionInfo {
     pub header: Header,
     /// Number of records after the header.
     pub records: usize,
+    /// The text of its first cell; `None` without one among its first records.
+    pub first: Option<String>,
+}
+
+impl SessionInfo {
+    /// When it began, as UTC: `2026-11-22 16:12`.
+    pub fn began(&self) -> String {
+        let (days, day) = (self.header.started / 86_400, self.header.started % 86_400);
+        let (year, month, date) = civil(days);
+        format!("{year:04}-{month:02}-{date:02} {:02}:{:02}", day / 3600, day / 60 % 60)
+    }
 }
 
 /// A session that this process has locked: other processes cannot write its journal until this is
@@ -96,8 +107,8 @@ pub fn latest(files: &Arc<dyn Files>, folder: &Path) -> Result<Option<SessionInf
 }
 
 fn info(files: &Arc<dyn Files>, path: PathBuf) -> Option<SessionInfo> {
-    let (header, records) = skim(files, &path).ok()??;
-    Some(SessionInfo { path, header, records })
+    let (header, records, first) = skim(files, &path).ok()??;
+    Some(SessionInfo { path, header, records, first })
 }
 
 fn lock_of(path: &Path) -> Result<Option<Lock>> {
@@ -171,7 +182,11 @@ mod tests {
         let again = open(&files, &path).unwrap();
         assert_eq!(again.reading.records.len(), 2);
         assert_eq!(again.reading.notice, None);
-        assert_eq!(sessions(&files, folder.path()).unwrap().len(), 2);
+        let listed = sessions(&files, folder.path()).unwrap();
+        assert_eq!(listed.len(), 2);
+        let firsts: Vec<_> = listed.iter().filter_map(|s| s.first.as_deref()).collect();
+        assert_eq!(firsts, ["show w"]);
+        assert!(listed[0].began().starts_with("20") && listed[0].began().len() == 16);
         // The second session is newer or of the same age, but empty, so it is not resumed.
         assert_eq!(latest(&files, folder.path()).unwrap().unwrap().path, path);
     }

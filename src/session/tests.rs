@@ -38,7 +38,7 @@ fn all(session: &mut Session, request: Request) -> (Vec<String>, Result<Reply>) 
             })),
             Event::Failed(_, e) | Event::Trouble(e) => said.push(format!("error: {e}")),
             Event::Line(line) | Event::Quiet(line) => said.push(line),
-            Event::Begins { .. } | Event::Progress(_) => {}
+            Event::Begins { .. } | Event::Progress(_) | Event::Explore { .. } => {}
         }
     }
 }
@@ -149,7 +149,7 @@ fn settings_and_details() {
         })
     };
     assert_eq!(details(&mut session, None).unwrap(), None);
-    assert!(details(&mut session, Some("x")).unwrap_err().message().contains("not an inversion"));
+    assert!(details(&mut session, Some("x")).unwrap_err().message().contains("no further details"));
     let inverted = all(&mut session, cells("r = invert(sample(seed: 1), steps: 30)")).1;
     assert!(matches!(inverted, Ok(Reply::Ran(true))));
     let text = details(&mut session, None).unwrap().unwrap();
@@ -193,4 +193,63 @@ fn loads_in_a_row_keep_no_generator_that_nothing_refers_to() {
     std::fs::remove_file(&files[1]).unwrap();
     let said: Vec<String> = (0..3).flat_map(|_| all(&mut session, Request::Undo).0).collect();
     assert!(said.iter().any(|l| l.contains("cannot be loaded again")), "{said:?}");
+}
+
+/// Runs a cell that explores, and answers with a code moved along `smile`.
+fn explored(session: &mut Session, text: &str) -> Vec<String> {
+    session.submit(cells(text), false).unwrap();
+    let mut said = Vec::new();
+    loop {
+        match session.next(LONG).unwrap() {
+            Event::Done(reply) => {
+                assert!(matches!(reply, Ok(Reply::Ran(true))), "{said:?}");
+                return said;
+            }
+            Event::Explore { what, answer } => {
+                let d = what.along[0].forms.moving(what.code.space).unwrap();
+                let code = crate::direction::apply(&what.code, 2.0, d).unwrap();
+                let written = format!("{} + 2*{}", what.written, what.along[0].written);
+                answer.send(Chosen { code, written }).unwrap();
+            }
+            Event::Given(given) => said.extend(given.into_iter().flat_map(|g| match g {
+                Given::Value(blocks, _) => words(&blocks).unwrap(),
+                Given::Print(line) | Given::Note(line) => vec![line],
+            })),
+            Event::Failed(_, e) => said.push(format!("error: {e}")),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn what_was_explored_is_recorded_as_the_edit_that_was_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = start(Some(folder.path()), folder.path());
+    all(&mut first, cells("w = sample(seed: 1)\nsmile = direction(\"smile\")")).1.unwrap();
+    explored(&mut first, "b = explore(w, along: smile)  # mine");
+    let source = |s: &Session| s.snapshot().log.cells().last().unwrap().source.clone();
+    assert_eq!(source(&first), "b = w + 2*smile  # mine");
+    assert_eq!(all(&mut first, cells("norm(b - (w + 2*smile)) == 0")).0, ["true"]);
+    let said = explored(&mut first, "show explore(w, along: [smile])");
+    assert!(said[0].contains("picture"), "{said:?}");
+    assert_eq!(source(&first), "show (w + 2*smile)");
+    // Without a screen the code stays as it is.
+    let (said, reply) = all(&mut first, cells("c = explore(w, along: smile); norm(c - w)"));
+    assert!(matches!(reply, Ok(Reply::Ran(true))), "{said:?}");
+    assert!(said[0].contains("at the prompt only") && said[1].starts_with('0'), "{said:?}");
+    assert_eq!(
+        first.snapshot().log.cells().iter().rev().nth(1).unwrap().source,
+        "c = explore(w, along: smile)"
+    );
+    // In a list it would run many times, which no edit can take the place of.
+    let (said, reply) = all(&mut first, cells("[explore(v) for v in [w]]"));
+    assert!(matches!(reply, Ok(Reply::Ran(false))) && said[0].contains("cell itself"), "{said:?}");
+    drop(first);
+    let mut again = start(Some(folder.path()), folder.path());
+    all(&mut again, Request::Resume(None)).1.unwrap();
+    assert_eq!(all(&mut again, cells("norm(b - (w + 2*smile)) == 0")).0, ["true"]);
+    // A program is not asked, and says so.
+    let (said, reply) =
+        all(&mut again, program("w = sample(seed: 1)\nd = explore(w)\nprint(norm(d - w))"));
+    assert!(reply.is_ok() && said[0].contains("at the prompt only") && said[1] == "0", "{said:?}");
 }

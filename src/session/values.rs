@@ -8,6 +8,7 @@
 
 use super::effect::{Effect, effect, mentions, with_bodies};
 use super::record::{Cell, Status};
+use super::results;
 use crate::error::{Error, Kind, Result};
 use crate::eval;
 use crate::lang::ast::Def;
@@ -139,7 +140,8 @@ impl Values {
         let mut stays = BTreeSet::new();
         for (k, cell) in cells.iter().rev().filter(|c| in_force(c)).enumerate() {
             let effect = self.effect(cell);
-            let last = effect.binds.iter().filter(|n| names.insert((*n).clone())).count() > 0;
+            let lasting = effect.binds.iter().filter(|n| !results::is_result(n));
+            let last = lasting.filter(|n| names.insert((*n).clone())).count() > 0;
             let loads = self.at_hand.get(&cell.id).is_some_and(|o| o.model.is_some());
             if k < RECENT || last || loads {
                 stays.insert(cell.id);
@@ -301,7 +303,38 @@ impl Values {
     }
 
     fn effect(&mut self, cell: &Cell) -> Arc<Effect> {
-        self.effects.entry(cell.id).or_insert_with(|| Arc::new(effect(&cell.source))).clone()
+        let of = || {
+            let mut effect = effect(&cell.source);
+            if results::gives(&cell.source) {
+                effect.binds.insert(results::name(cell.id));
+            }
+            Arc::new(effect)
+        };
+        self.effects.entry(cell.id).or_insert_with(of).clone()
+    }
+
+    /// Whether a cell changed names, functions or the generator; one that only shows something or
+    /// saves it did not.
+    pub fn changes(&mut self, cell: &Cell) -> bool {
+        let effect = self.effect(cell);
+        let loads = || {
+            effect.uses.contains("load")
+                || self.at_hand.get(&cell.id).is_some_and(|o| o.model.is_some())
+        };
+        let binds = effect.binds.iter().any(|n| !results::is_result(n));
+        in_force(cell) && (binds || !effect.defines.is_empty() || loads())
+    }
+
+    /// The latest cell that has a numbered result.
+    pub fn latest_result(&mut self, cells: &[Arc<Cell>]) -> Option<u64> {
+        let mut cells = cells.iter().rev().filter(|c| in_force(c));
+        cells.find(|c| self.effect(c).binds.contains(&results::name(c.id))).map(|c| c.id)
+    }
+
+    /// Forgets the values of cells whose numbered results have these names.
+    pub fn shed(&mut self, names: &BTreeSet<String>) {
+        self.at_hand
+            .retain(|id, outcome| outcome.model.is_some() || !names.contains(&results::name(*id)));
     }
 }
 

@@ -1,16 +1,18 @@
 //! The worker thread of a session: runs cells and programs, keeps the journal, rebuilds states.
 
 use super::cells::{Cells, Standing};
-use super::event::{Event, Given, Reply, Request, Resumed, Setting};
+use super::event::{Chosen, Event, Given, Reply, Request, Resumed, Setting};
 use super::recall::remember;
+use super::rewrite::{self, Rewrite};
 use super::snapshot::{Snapshot, gone};
-use super::{Cell, Plan, Rebuilt, Status, Values, stopped};
-use crate::builtin::Output;
+use super::{Cell, Plan, Rebuilt, Status, Values, results, stopped};
+use crate::builtin::{Exploration, Output};
 use crate::control::Control;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, State};
 use crate::lang::ast::{Stmt, StmtKind};
 use crate::lang::span::{Source, render};
+use crate::latent::Code;
 use crate::render::Block;
 use crate::safe::Safe;
 use crate::value::{Loaded, Value, describe, details, json};
@@ -52,19 +54,24 @@ impl Link {
 
 /// Collects the results of a statement, to record them before they are shown.
 #[derive(Default)]
-struct Collected {
+struct Collected<'a> {
     given: Vec<Given>,
-    /// The details of the last inversion among the results.
-    inversion: Option<Vec<Block>>,
-    /// Whether results include lists as JSON, which has an object for each number.
+    /// The statement and the front end that may explore a code for it; `None` where a program or a
+    /// journal runs without being asked.
+    screen: Option<(&'a Stmt, &'a Link)>,
+    /// What takes the place of calls in the journal.
+    rewrites: Vec<Rewrite>,
+    /// The details of the last result that has any.
+    details: Option<Vec<Block>>,
+    /// Whether results are for programs: they then include lists as JSON, which has an object for
+    /// each number.
     lists: bool,
 }
 
-impl Output for Collected {
+impl Output for Collected<'_> {
     fn display(&mut self, blocks: &[Block], value: &Value) -> Result<()> {
-        if let Value::Inversion(i) = value {
-            self.inversion = Some(details::details(i));
-        }
+        let details = details::of_numbers(blocks).or_else(|| details::details(value));
+        self.details = details.or(self.details.take());
         let json = match value {
             Value::List(_) if !self.lists => Json::Null,
             other => json::json(other),
@@ -78,10 +85,38 @@ impl Output for Collected {
         Ok(())
     }
 
+    fn print_exact(&mut self, line: &str, exact: &str) -> Result<()> {
+        self.print(if self.lists { exact } else { line })
+    }
+
     fn note(&mut self, line: &str) -> Result<()> {
         self.given.push(Given::Note(line.to_owned()));
         Ok(())
     }
+
+    fn explore(&mut self, what: Exploration) -> Result<Option<Code>> {
+        let Some((statement, link)) = self.screen else { return Ok(None) };
+        let span = what.span;
+        if !rewrite::can(statement, span) {
+            return Err(Error::runtime(
+                "a code is explored where the cell itself says so, not in a function or a list",
+            )
+            .hint("explore it on a line of its own: w = explore(…)"));
+        }
+        let (answer, chosen) = std::sync::mpsc::channel();
+        let event = Event::Explore { what: Box::new(what), answer };
+        link.events.send(event).map_err(|_| gone())?;
+        let Ok(Chosen { code, written }) = chosen.recv() else { return Ok(None) };
+        self.rewrites.push(Rewrite { span, text: written });
+        Ok(Some(code))
+    }
+}
+
+/// The outcome of a statement.
+struct Stepped {
+    given: Vec<Given>,
+    rewrites: Vec<Rewrite>,
+    ended: Result<()>,
 }
 
 /// The state of a session, owned by its thread.
@@ -95,8 +130,8 @@ pub(super) struct Worker {
     missing: BTreeSet<String>,
     /// Whether some cells in force load a generator that is not loaded yet.
     unloaded: bool,
-    /// The details of the last inversion shown.
-    inversion: Option<Vec<Block>>,
+    /// The details of the last result that has any.
+    details: Option<Vec<Block>>,
     link: Link,
 }
 
@@ -108,7 +143,7 @@ impl Worker {
         link: Link,
     ) -> Self {
         let missing = BTreeSet::new();
-        Self { state, cells, model, lists, missing, unloaded: false, inversion: None, link }
+        Self { state, cells, model, lists, missing, unloaded: false, details: None, link }
     }
 
     /// Serves requests until the front end closes the channel.
@@ -134,7 +169,7 @@ impl Worker {
                 let (cell, standing) = self.cells.redo();
                 self.moved(cell, standing, control)
             }
-            Request::Fetch => self.fetch(self.missing.clone(), control).map(Reply::Ran),
+            Request::Fetch => self.fetch(self.unshown(), control).map(Reply::Ran),
             Request::Resume(wanted) => self.resume(wanted.as_deref(), control).map(Reply::Resumed),
             Request::Details(name) => self.details(name.as_deref(), control).map(Reply::Details),
             Request::Set(setting) => {
@@ -159,11 +194,13 @@ impl Worker {
         *self.link.shared.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
-    fn step(&mut self, statement: &Stmt, control: &Control) -> (Vec<Given>, Result<()>) {
-        let mut out = Collected { lists: self.lists, ..Collected::default() };
+    /// Runs a statement; a cell of a front end may `explore` on its screen.
+    fn step(&mut self, statement: &Stmt, control: &Control, explores: bool) -> Stepped {
+        let screen = explores.then_some((statement, &self.link));
+        let mut out = Collected { lists: self.lists, screen, ..Collected::default() };
         let ended = self.state.step(statement, control, &mut out);
-        self.inversion = out.inversion.or(self.inversion.take());
-        (out.given, ended)
+        self.details = out.details.or(self.details.take());
+        Stepped { given: out.given, rewrites: out.rewrites, ended }
     }
 
     // ---- programs
@@ -177,7 +214,7 @@ impl Worker {
         let checked = self.state.check(source, sets)?;
         for statement in &checked.program.statements {
             self.link.begins(source.slice(statement.span), None);
-            let (given, ended) = self.step(statement, control);
+            let Stepped { given, ended, .. } = self.step(statement, control, false);
             // Results before a failure are shown too.
             self.link.tell(Event::Given(given))?;
             ended.map_err(|e| self.keep(statement, e))?;
@@ -206,11 +243,18 @@ impl Worker {
         }
     }
 
+    /// The names without a value, except numbered results: these were shown, and are computed again
+    /// only when they are used.
+    fn unshown(&self) -> BTreeSet<String> {
+        self.missing.iter().filter(|n| !results::is_result(n)).cloned().collect()
+    }
+
     // ---- cells
 
     /// Checks a text as a whole, then runs each of its statements as a cell. Returns whether all
     /// ran to the end.
     fn entry(&mut self, text: &str, control: &Control) -> Result<bool> {
+        let text = &results::resolved(text, self.cells.latest_result());
         let wanted = Values::wanted(text, &self.state, &self.missing);
         if (self.unloaded || !wanted.is_empty()) && !self.fetch(wanted, control)? {
             return Ok(false);
@@ -251,7 +295,9 @@ impl Worker {
     ) -> Result<bool> {
         let begun = Instant::now();
         let before = self.state.clone();
-        let (given, ended) = self.step(statement, control);
+        self.state.result = Some(results::name(self.cells.log().next_id()));
+        let Stepped { given, rewrites, ended } = self.step(statement, control, true);
+        let text = &rewrite::apply(source, text, rewrites);
         let status = match &ended {
             Ok(()) => Status::Ok,
             Err(e) if e.kind() == Kind::Kept => Status::Stopped,
@@ -262,7 +308,7 @@ impl Worker {
                 Status::Failed
             }
         };
-        let mut cell = Cell::new(self.cells.log().next_id(), text, status);
+        let mut cell = Cell::new(self.cells.log().next_id(), text.as_str(), status);
         cell.millis = Some(begun.elapsed().as_millis() as u64);
         let fine = ended.is_ok();
         self.finish(source, cell, given, ended.err())?;
@@ -287,6 +333,9 @@ impl Worker {
             self.missing.remove(&name);
         }
         let standing = self.cells.record(cell, &self.state);
+        let shed = results::shed(&mut self.state);
+        self.cells.shed(&shed);
+        self.missing.extend(shed);
         self.publish();
         self.link.tell(Event::Given(given))?;
         if let Some(e) = error {
@@ -344,6 +393,7 @@ impl Worker {
                 ..options.clone()
             };
             let own = std::mem::replace(&mut state.options, replaying);
+            state.result = Some(results::name(cell.id));
             let ran = again(state, cell, control, &mut out, link);
             state.options = own;
             ran
@@ -353,7 +403,7 @@ impl Worker {
         state.options = options;
         self.state = state;
         (self.missing, self.unloaded) = (missing, loads > 0);
-        self.inversion = out.inversion.or(self.inversion.take());
+        self.details = out.details.or(self.details.take());
         for given in out.given {
             if let Given::Note(line) = given {
                 self.link.tell(Event::Line(line))?;
@@ -392,9 +442,9 @@ impl Worker {
             self.link.tell(Event::Trouble(Error::new(Kind::Format, notice)))?;
         }
         self.take_up_model()?;
-        self.inversion = None;
+        self.details = None;
         self.settle(control)?;
-        let computes = self.cells.plan(self.missing.clone(), false).computes();
+        let computes = self.cells.plan(self.unshown(), false).computes();
         Ok(Some(Resumed { computes }))
     }
 
@@ -425,22 +475,21 @@ impl Worker {
         Ok(())
     }
 
-    /// The details of an inversion, by name or the last one.
+    /// The details of a value, by name or the last one that has any.
     fn details(&mut self, name: Option<&str>, control: &Control) -> Result<Option<Vec<Block>>> {
         // After a resume, the last inversion is still in the journal.
-        let last = self.inversion.is_none().then(|| self.cells.last_inversion()).flatten();
+        let last = self.details.is_none().then(|| self.cells.last_inversion()).flatten();
         let name = name.map(str::to_owned).or(last);
-        let Some(name) = name else { return Ok(self.inversion.clone()) };
+        let Some(name) = name else { return Ok(self.details.clone()) };
         if self.missing.contains(&name) {
             self.fetch(BTreeSet::from([name.clone()]), control)?;
         }
         match self.state.names.get(&name) {
-            Some(Value::Inversion(i)) => Ok(Some(details::details(i))),
-            Some(v) => {
-                let what =
-                    format!("{} is {}, not an inversion", Safe(&name), describe::type_name(v));
-                Err(Error::runtime(what).hint("`:details` without a name shows the last inversion"))
-            }
+            Some(v) => details::details(v).map(Some).ok_or_else(|| {
+                let what = format!("{} is {}", Safe(&name), describe::type_name(v));
+                Error::runtime(format!("{what}, which has no further details"))
+                    .hint("`:details` without a name shows those of the last result that has any")
+            }),
             None => Err(Error::runtime(format!("nothing is called {}", Safe(&name)))),
         }
     }
@@ -451,7 +500,7 @@ fn again(
     state: &mut State,
     cell: &Cell,
     control: &Control,
-    out: &mut Collected,
+    out: &mut Collected<'_>,
     link: &Link,
 ) -> Result<()> {
     let source = Source::new(format!("[{}]", cell.id), cell.source.clone())?;

@@ -18,7 +18,9 @@ pub use atomic::{write_atomic, write_new};
 pub use disk::{Disk, open_regular};
 pub use folder::Outlet;
 pub use lock::Lock;
-pub use place::{history_file, model_folders, session_folder, state_folder, writable};
+pub use place::{
+    config_folder, history_file, model_folders, session_folder, state_folder, writable,
+};
 
 use std::io;
 use std::path::{Path, PathBuf};

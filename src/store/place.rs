@@ -10,6 +10,12 @@ pub fn state_folder() -> Option<PathBuf> {
     resolve(|name| std::env::var_os(name))
 }
 
+/// The config folder: `$GANNET_CONFIG`, else `$XDG_CONFIG_HOME/gannet`, else `~/.config/gannet`;
+/// `None` without a home.
+pub fn config_folder() -> Option<PathBuf> {
+    own("GANNET_CONFIG", "XDG_CONFIG_HOME", ".config/gannet", |name| std::env::var_os(name))
+}
+
 /// Folder of the sessions' journals.
 pub fn session_folder() -> Option<PathBuf> {
     state_folder().map(|s| s.join("sessions"))
@@ -59,11 +65,21 @@ pub fn writable(folder: &Path) -> io::Result<()> {
 }
 
 fn resolve(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    own("GANNET_STATE", "XDG_STATE_HOME", ".local/state/gannet", var)
+}
+
+/// The folder that one variable names, else `gannet` in that of the other, else a folder at home.
+fn own(
+    ours: &str,
+    xdg: &str,
+    at_home: &str,
+    var: impl Fn(&str) -> Option<OsString>,
+) -> Option<PathBuf> {
     let set = |name: &str| var(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    set("GANNET_STATE")
+    set(ours)
         // The XDG specification says that a relative path is to be ignored.
-        .or_else(|| set("XDG_STATE_HOME").filter(|p| p.is_absolute()).map(|p| p.join("gannet")))
-        .or_else(|| set("HOME").map(|h| h.join(".local/state/gannet")))
+        .or_else(|| set(xdg).filter(|p| p.is_absolute()).map(|p| p.join("gannet")))
+        .or_else(|| set("HOME").map(|h| h.join(at_home)))
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ impl FilteredConv {
             let bias = bias.flatten_all()?.to_vec1()?;
             return Ok(Self(Way::Fused(Arc::new(Fused { conv, bias, how }))));
         }
-        let (weight, bias) = (Weight::new(weight.clone(), false)?, bias.clone());
+        let (weight, bias) = (Weight::new(weight.clone()), bias.clone());
         Ok(Self(Way::Plain(Box::new(Plain { weight, bias, demodulate, gain, how }))))
     }
 
@@ -85,8 +85,8 @@ impl FilteredConv {
 
 impl Plain {
     fn forward(&self, x: &Tensor, style: &Tensor) -> Result<Tensor> {
-        let w = self.weight.tensor();
-        let y = conv2d(&scale(x, style)?, w, 1, w.dim(2)? - 1)?;
+        let w = self.weight.tensor()?;
+        let y = conv2d(&scale(x, style)?, &w, 1, w.dim(2)? - 1)?;
         let y = match (self.demodulate, self.gain) {
             (true, gain) => scale(&y, &(self.weight.demodulation(style)? * gain)?)?,
             (false, 1.0) => y,
@@ -241,7 +241,7 @@ mod tests {
                 FilteredConv::new(&weight, &bias, (demodulate, gain), how()).expect("layer");
             assert!(matches!(layer.0, Way::Fused(_)));
             let fused = step(|x, s| layer.forward(x, s), &x, &s);
-            let weight = Weight::new(weight, false).expect("weight");
+            let weight = Weight::new(weight);
             let plain = Plain { weight, bias, demodulate, gain, how: how() };
             let plain = step(|x, s| plain.forward(x, s), &x, &s);
             for (part, (a, b)) in fused.iter().zip(&plain).enumerate() {

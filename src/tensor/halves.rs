@@ -130,17 +130,14 @@ mod tests {
             let (x, s) = (draw("x", &[2, 24, 9, 9], 3.0), draw("s", &[2, 24], styles));
             let what = format!("styles of {styles}, weights of {weights}");
             let w3 = draw("w3", &[20, 24, 3, 3], weights);
-            let (single, half) =
-                (Weight::new(w3.clone(), false).unwrap(), HalfWeight::new(&w3, false).unwrap());
+            let (single, half) = (Weight::new(w3.clone()), HalfWeight::new(&w3, false).unwrap());
             let pairs = [
                 (run(&x, &s, &|x, s| half_conv(&x.to_dtype(DType::F16)?, &half, s, None)), {
                     run(&x, &s, &|x, s| modulated_conv(x, &single, s, true))
                 }),
                 {
-                    let (single, half) = (
-                        Weight::new(w3.clone(), true).unwrap(),
-                        HalfWeight::new(&w3, true).unwrap(),
-                    );
+                    let (single, half) =
+                        (Weight::new(w3.clone()), HalfWeight::new(&w3, true).unwrap());
                     let found = run(&x, &s, &|x, s| {
                         half_conv(&x.to_dtype(DType::F16)?, &half, s, Some(&filter))
                     });
@@ -148,10 +145,8 @@ mod tests {
                 },
                 {
                     let w1 = draw("w1", &[3, 24, 1, 1], weights);
-                    let (single, half) = (
-                        Weight::new(w1.clone(), false).unwrap(),
-                        HalfWeight::new(&w1, false).unwrap(),
-                    );
+                    let (single, half) =
+                        (Weight::new(w1.clone()), HalfWeight::new(&w1, false).unwrap());
                     let found = run(&x, &s, &|x, s| half_rgb(&x.to_dtype(DType::F16)?, &half, s));
                     (found, run(&x, &s, &|x, s| modulated_conv(x, &single, s, false)))
                 },

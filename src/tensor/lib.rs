@@ -48,7 +48,7 @@ pub use conv::{conv_transpose2d, conv_transpose2d_to, conv2d};
 pub use cuda::{allow_tf32, open as open_gpu};
 pub use depthwise::depthwise;
 pub use device::{computing, halves, own_threads_only, reduced, use_halves};
-pub use engine::{Isa, Network, RgbConv, Stack, Stage, StyledConv, ceiling, force};
+pub use engine::{Isa, Network, RgbConv, Stack, Stage, StyledConv, StyledWeight, ceiling, force};
 pub use filtered::{FilteredLrelu, filtered_lrelu};
 pub use filtered_conv::FilteredConv;
 pub use fir::{Filter, Resample, down2, fir, up2};

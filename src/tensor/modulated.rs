@@ -7,36 +7,109 @@
 
 use super::act::scale;
 use super::conv::{conv_transpose2d, conv2d};
+use super::engine::StyledWeight;
 use super::fir::{Filter, Resample, fir};
 use super::matmul::linear;
-use candle_core::{Result, Tensor};
+use candle_core::{Device, Result, Tensor};
+use std::sync::{Arc, OnceLock};
 
-/// A convolution weight `[O, I, k, k]` with what can be computed from it beforehand when it is
-/// frozen.
+/// A convolution weight `[O, I, k, k]`.
+///
+/// What can be computed from a frozen one beforehand is computed at the first use and kept. The
+/// operators of this crate need other forms of it than the engine, and most weights are used by one
+/// of the two.
 #[derive(Clone, Debug)]
 pub struct Weight {
-    w: Tensor,
-    squares: Option<Tensor>,
-    transposed: Option<Tensor>,
+    /// The weight itself, unless it is in the engine's form alone and was not needed yet.
+    w: OnceLock<Tensor>,
+    /// The engine's form, if that is what the weight was made for.
+    styled: Option<Arc<StyledWeight>>,
+    squares: OnceLock<Tensor>,
+    transposed: OnceLock<Tensor>,
 }
 
 impl Weight {
-    /// A weight; `up` when it is used by [`modulated_conv_up2`].
-    pub fn new(w: Tensor, up: bool) -> Result<Self> {
-        let frozen = !w.track_op();
-        let squares = if frozen { Some(squares(&w)?) } else { None };
-        let transposed = if frozen && up { Some(transposed(&w)?) } else { None };
-        Ok(Self { w, squares, transposed })
+    /// A weight.
+    pub fn new(w: Tensor) -> Self {
+        Self { w: w.into(), styled: None, squares: OnceLock::new(), transposed: OnceLock::new() }
     }
 
-    /// The weight itself.
-    pub fn tensor(&self) -> &Tensor {
-        &self.w
+    /// A weight in the engine's form alone, `up` for a layer that doubles the size, where the
+    /// engine can run it: 3×3, frozen and on the CPU. Other weights are kept as they are.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn styled_only(w: Tensor, up: bool) -> Result<Self> {
+        match StyledWeight::new(&w, up)? {
+            Some(styled) => Ok(Self {
+                w: OnceLock::new(),
+                styled: Some(Arc::new(styled)),
+                squares: OnceLock::new(),
+                transposed: OnceLock::new(),
+            }),
+            None => Ok(Self::new(w)),
+        }
+    }
+
+    /// Whether it is in the engine's form alone.
+    pub fn is_styled(&self) -> bool {
+        self.styled.is_some()
+    }
+
+    /// The weight itself. One in the engine's form alone is put in order again at each call.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn tensor(&self) -> Result<Tensor> {
+        match (self.w.get(), &self.styled) {
+            (Some(w), _) => Ok(w.clone()),
+            (None, Some(styled)) => {
+                Tensor::from_vec(styled.numbers(), &styled.dims(), &Device::Cpu)
+            }
+            (None, None) => candle_core::bail!("a weight without numbers"),
+        }
+    }
+
+    /// As [`Self::tensor`], and kept.
+    fn planar(&self) -> Result<Tensor> {
+        kept(&self.w, true, || self.tensor())
+    }
+
+    /// The engine's form, for a layer that doubles the size or does not; `None` when the engine
+    /// cannot run it: another kernel, a trained weight, another device.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn styled(&self, up: bool) -> Result<Option<Arc<StyledWeight>>> {
+        match &self.styled {
+            Some(styled) if styled.doubles() == up => Ok(Some(styled.clone())),
+            _ => Ok(StyledWeight::new(&self.tensor()?, up)?.map(Arc::new)),
+        }
     }
 
     /// The demodulation coefficients of styles `[N, I]`: `[N, O]`.
     pub(super) fn demodulation(&self, style: &Tensor) -> Result<Tensor> {
-        demodulation(style, &self.squares.clone().map_or_else(|| squares(&self.w), Ok)?)
+        let w = self.planar()?;
+        demodulation(style, &kept(&self.squares, !w.track_op(), || squares(&w))?)
+    }
+
+    /// The weight with the input channels first.
+    fn transposed(&self) -> Result<Tensor> {
+        let w = self.planar()?;
+        kept(&self.transposed, !w.track_op(), || transposed(&w))
+    }
+}
+
+/// What is in a place, else what `make` gives, which stays there if `keep`. Made outside the lock:
+/// a thread that waits for its share of the work may run a job that needs the same.
+fn kept(
+    place: &OnceLock<Tensor>,
+    keep: bool,
+    make: impl FnOnce() -> Result<Tensor>,
+) -> Result<Tensor> {
+    match place.get() {
+        Some(made) => Ok(made.clone()),
+        None => make().map(|made| if keep { place.get_or_init(|| made).clone() } else { made }),
     }
 }
 
@@ -64,8 +137,8 @@ pub fn modulated_conv(
     style: &Tensor,
     demodulate: bool,
 ) -> Result<Tensor> {
-    let padding = weight.w.dim(2)? / 2;
-    let y = conv2d(&scale(x, style)?, &weight.w, 1, padding)?;
+    let w = weight.planar()?;
+    let y = conv2d(&scale(x, style)?, &w, 1, w.dim(2)? / 2)?;
     if demodulate { scale(&y, &weight.demodulation(style)?) } else { Ok(y) }
 }
 
@@ -80,8 +153,7 @@ pub fn modulated_conv_up2(
     style: &Tensor,
     filter: &Filter,
 ) -> Result<Tensor> {
-    let w = weight.transposed.clone().map_or_else(|| transposed(&weight.w), Ok)?;
-    let y = conv_up2(&scale(x, style)?, &w, filter)?;
+    let y = conv_up2(&scale(x, style)?, &weight.transposed()?, filter)?;
     scale(&y, &weight.demodulation(style)?)
 }
 

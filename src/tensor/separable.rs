@@ -10,7 +10,7 @@ use super::conv::{conv2d, tracked};
 use super::depthwise::{TAPS, depthwise, taps_of};
 use super::engine::{Band, FinishRows, Isa, PlaneBack, Through};
 use super::raw::{Into, Mat, Shared, f32s, gemm, inside, jobs, scratch, with_numbers};
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -100,10 +100,12 @@ impl Separable {
     /// When shapes do not fit.
     pub fn forward(&self, x: &Tensor, style: &Tensor, noise: Option<&Tensor>) -> Result<Tensor> {
         match &self.fused {
-            Some(numbers) if x.device().is_cpu() && noise.is_none_or(|n| !n.track_op()) => {
-                let noise = noise.map(Tensor::contiguous).transpose()?;
-                let op = Fused { numbers: numbers.clone(), noise };
-                x.contiguous()?.apply_op2(&style.contiguous()?, op)
+            Some(numbers) if x.device().is_cpu() => {
+                // An operator has three arguments: without noise the third one is empty.
+                let none = || Tensor::zeros(0, DType::F32, x.device());
+                let noise = noise.map_or_else(none, Tensor::contiguous)?;
+                let op = Fused { numbers: numbers.clone() };
+                x.contiguous()?.apply_op3(&style.contiguous()?, &noise, op)
             }
             _ => self.one_by_one(x, style, noise),
         }
@@ -129,6 +131,8 @@ struct Sizes {
     o: usize,
     h: usize,
     w: usize,
+    /// Noise maps: none, one for all samples, or one a sample.
+    maps: usize,
 }
 
 impl Sizes {
@@ -154,6 +158,11 @@ impl Sizes {
         (at / bands, first..self.h.min(first + rows))
     }
 
+    /// The noise map of a sample.
+    fn map(self, sample: usize) -> Option<usize> {
+        (self.maps > 0).then_some(if self.maps == 1 { 0 } else { sample })
+    }
+
     /// Parts of `channels` results that a band is cut into.
     fn parts(self, channels: usize) -> usize {
         if self.n * self.bands() < BANDS { channels.div_ceil(ROWS).max(1) } else { 1 }
@@ -162,21 +171,23 @@ impl Sizes {
 
 struct Fused {
     numbers: Arc<Numbers>,
-    noise: Option<Tensor>,
 }
 
+/// The gradients of x, of the styles, and of the noise maps.
+type Gradients = (Vec<f32>, Vec<f32>, Vec<f32>);
+
 impl Fused {
-    fn sizes(&self, x: &Shape, style: &Shape) -> Result<Sizes> {
+    fn sizes(&self, x: &Shape, style: &Shape, noise: &Shape) -> Result<Sizes> {
         let (n, i, h, w) = x.dims4()?;
         let o = self.numbers.bias.len();
         if style.dims() != [n, i] || self.numbers.mix.len() != o * i {
             bail!("separable: input {x:?} and styles {style:?} do not fit {o} outputs");
         }
-        let fits = |m: &Tensor| m.dims() == [1, 1, h, w] || m.dims() == [n, 1, h, w];
-        if let Some(map) = self.noise.as_ref().filter(|m| !fits(m)) {
-            bail!("separable: a noise map {:?} does not fit {x:?}", map.shape());
+        let maps = if noise.elem_count() == 0 { 0 } else { noise.dims()[0] };
+        if maps > 0 && ![[1, 1, h, w], [n, 1, h, w]].iter().any(|d| noise.dims() == d) {
+            bail!("separable: a noise map {noise:?} does not fit {x:?}");
         }
-        Ok(Sizes { n, i, o, h, w })
+        Ok(Sizes { n, i, o, h, w, maps })
     }
 
     /// The taps of every channel of every sample, with its style; or the styles.
@@ -187,12 +198,11 @@ impl Fused {
         style.iter().enumerate().flat_map(scaled).collect()
     }
 
-    fn forward(&self, z: Sizes, x: &[f32], style: &[f32], noise: Option<&[f32]>) -> Vec<f32> {
+    fn forward(&self, z: Sizes, [x, style, noise]: [&[f32]; 3]) -> Vec<f32> {
         let numbers = &*self.numbers;
         let (factors, mut out) = (self.factors(style), vec![0f32; z.n * z.o * z.plane()]);
         let (each, parts) = (factors.len() / z.n.max(1), z.parts(z.o));
         let shared = Shared::new(&mut out);
-        let shared_noise = noise.is_some_and(|map| map.len() == z.plane());
         jobs(z.n * z.bands() * parts, 1, |job| {
             let (sample, rows) = z.band(job / parts);
             let first = job % parts * ROWS;
@@ -214,13 +224,12 @@ impl Fused {
                 // SAFETY: every job owns its rows of its outputs.
                 unsafe { gemm(into, [outputs.len(), len, z.i], mix, Mat::new(mid, len)) };
             });
-            let map = noise.map(|n| &n[if shared_noise { 0 } else { sample * z.plane() }..]);
             let finish = FinishRows {
                 out: &shared,
                 at: (at, z.plane()),
                 len,
                 bias: &numbers.bias[outputs],
-                noise: map.map(|n| &n[start..][..len]),
+                noise: z.map(sample).map(|map| &noise[map * z.plane() + start..][..len]),
                 act: numbers.act,
             };
             // SAFETY: as above.
@@ -229,11 +238,13 @@ impl Fused {
         out
     }
 
-    /// The gradient in front of the 1×1: `mixᵀ · (g through the activation)`, `[N, I, H, W]`.
-    fn mixed_back(&self, z: Sizes, y: &[f32], g: &[f32]) -> Vec<f32> {
+    /// The gradient in front of the 1×1, `mixᵀ · (g through the activation)`, `[N, I, H, W]`; and
+    /// with noise that of the sums before the activation, over the channels, `[N, H, W]`.
+    fn mixed_back(&self, z: Sizes, y: &[f32], g: &[f32]) -> [Vec<f32>; 2] {
         let numbers = &*self.numbers;
         let mut out = vec![0f32; z.n * z.i * z.plane()];
-        let (shared, parts) = (Shared::new(&mut out), z.parts(z.i));
+        let mut summed = vec![0f32; if z.maps > 0 { z.n * z.plane() } else { 0 }];
+        let (shared, sums, parts) = (Shared::new(&mut out), Shared::new(&mut summed), z.parts(z.i));
         jobs(z.n * z.bands() * parts, 1, |job| {
             let (sample, rows) = z.band(job / parts);
             let first = job % parts * ROWS;
@@ -243,7 +254,10 @@ impl Fused {
                 for (o, out) in through.chunks_exact_mut(len.max(1)).enumerate() {
                     let from = (sample * z.o + o) * z.plane() + start;
                     let (y, g) = (&y[from..][..len], &g[from..][..len]);
-                    Through { y, g, act: numbers.act, out }.run(numbers.isa);
+                    // SAFETY: the first part of a band owns the band's sums.
+                    let sum = (z.maps > 0 && first == 0)
+                        .then(|| unsafe { sums.slice(sample * z.plane() + start, len) });
+                    Through { y, g, act: numbers.act, out, sum }.run(numbers.isa);
                 }
                 let at = (sample * z.i + inputs.start) * z.plane() + start;
                 let into = Into { out: &shared, at, stride: z.plane(), add: false };
@@ -252,13 +266,19 @@ impl Fused {
                 unsafe { gemm(into, [inputs.len(), len, z.o], mix, Mat::new(through, len)) };
             });
         });
-        out
+        [out, summed]
     }
 
-    /// The gradients of x and of the styles.
-    fn backward(&self, z: Sizes, [x, style, y, g]: [&[f32]; 4]) -> (Vec<f32>, Vec<f32>) {
+    fn backward(&self, z: Sizes, [x, style, y, g]: [&[f32]; 4]) -> Gradients {
         let numbers = &*self.numbers;
-        let mut gradient = self.mixed_back(z, y, g);
+        let [mut gradient, mut noise] = self.mixed_back(z, y, g);
+        if z.maps == 1 && z.n > 1 {
+            let (total, others) = noise.split_at_mut(z.plane());
+            for other in others.chunks_exact(z.plane().max(1)) {
+                total.iter_mut().zip(other).for_each(|(t, o)| *t += o);
+            }
+            noise.truncate(z.plane());
+        }
         let mut styles = vec![0f32; z.n * z.i];
         let (planes, sums) = (Shared::new(&mut gradient), Shared::new(&mut styles));
         jobs(z.n * z.i, 1, |at| {
@@ -281,11 +301,11 @@ impl Fused {
             let own = unsafe { sums.slice(at, 1) };
             own[0] = sum as f32;
         });
-        (gradient, styles)
+        (gradient, styles, noise)
     }
 }
 
-impl CustomOp2 for Fused {
+impl CustomOp3 for Fused {
     fn name(&self) -> &'static str {
         "separable"
     }
@@ -296,12 +316,13 @@ impl CustomOp2 for Fused {
         l1: &Layout,
         s2: &CpuStorage,
         l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let z = self.sizes(l1.shape(), l2.shape())?;
-        let (x, style) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
-        let maps: Vec<&Tensor> = self.noise.iter().collect();
-        let run = |maps: &[&[f32]]| inside(|| self.forward(z, x, style, maps.first().copied()));
-        let out = with_numbers(self.name(), &maps, run)?;
+        let z = self.sizes(l1.shape(), l2.shape(), l3.shape())?;
+        let name = self.name();
+        let all = [f32s(name, s1, l1)?, f32s(name, s2, l2)?, f32s(name, s3, l3)?];
+        let out = inside(|| self.forward(z, all));
         Ok((CpuStorage::F32(out), (z.n, z.o, z.h, z.w).into()))
     }
 
@@ -309,14 +330,20 @@ impl CustomOp2 for Fused {
         &self,
         x: &Tensor,
         style: &Tensor,
+        noise: &Tensor,
         y: &Tensor,
         g: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (z, g) = (self.sizes(x.shape(), style.shape())?, g.contiguous()?);
-        let both = |t: &[&[f32]]| inside(|| self.backward(z, [t[0], t[1], t[2], t[3]]));
-        let (dx, ds) = with_numbers(self.name(), &[x, style, y, &g], both)?;
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let z = self.sizes(x.shape(), style.shape(), noise.shape())?;
+        let g = g.contiguous()?;
+        let all = |t: &[&[f32]]| inside(|| self.backward(z, [t[0], t[1], t[2], t[3]]));
+        let (dx, ds, de) = with_numbers(self.name(), &[x, style, y, &g], all)?;
         let tensor = |v: Vec<f32>, like: &Tensor| Tensor::from_vec(v, like.shape(), like.device());
-        Ok((tracked(x, || tensor(dx, x))?, tracked(style, || tensor(ds, style))?))
+        Ok((
+            tracked(x, || tensor(dx, x))?,
+            tracked(style, || tensor(ds, style))?,
+            tracked(noise, || tensor(de, noise))?,
+        ))
     }
 }
 
@@ -370,9 +397,18 @@ mod tests {
             for (taps, noise) in [(true, true), (true, false), (false, false), (false, true)] {
                 let name = format!("separable {at} {taps} {noise}");
                 let frozen: Vec<Tensor> = all[2..].iter().map(D::tensor).collect();
-                let fast = |a: &[Tensor]| run(&[a, &frozen].concat(), taps, noise);
-                let slow = |a: &[D]| naive(&[a, &all[2..]].concat(), taps, noise);
-                check(&name, &all[..2], &fast, &slow);
+                // x, style and the noise in use have gradients; the weights are frozen.
+                let free = if noise { &all[5..] } else { &[] };
+                let arguments = [&all[..2], free].concat();
+                let fast = |a: &[Tensor]| {
+                    let maps = if noise { &a[2..] } else { &frozen[3..] };
+                    run(&[&a[..2], &frozen[..3], maps].concat(), taps, noise)
+                };
+                let slow = |a: &[D]| {
+                    let maps = if noise { &a[2..] } else { &all[5..] };
+                    naive(&[&a[..2], &all[2..5], maps].concat(), taps, noise)
+                };
+                check(&name, &arguments, &fast, &slow);
             }
             compare(&format!("all of {at}"), &all, &|a| run(a, true, true), &|a| {
                 naive(a, true, true)
@@ -383,20 +419,21 @@ mod tests {
     /// Maps of many bands, and of few with many channels.
     #[test]
     fn bands_and_parts_meet() {
-        for sizes in [[2, 20, 40, 70, 90, 2], [1, 300, 140, 6, 5, 1]] {
+        for sizes in [[2, 20, 40, 70, 90, 2], [2, 20, 40, 70, 90, 1], [1, 300, 140, 6, 5, 1]] {
             let all = arguments(&sizes);
             let tensors: Vec<Tensor> = all.iter().map(D::tensor).collect();
             let found = run(&tensors, true, true).expect("separable");
             close(&flat(&found), &naive(&all, true, true).v, 3e-6, "large");
             // The gradients are those of the single operators.
             let gradients = |fused: bool| -> Vec<Vec<f64>> {
-                let vars: Vec<_> = tensors[..2]
+                let vars: Vec<_> = [&tensors[0], &tensors[1], &tensors[5]]
                     .iter()
                     .map(|t| candle_core::Var::from_tensor(t).expect("var"))
                     .collect();
                 let layer = Separable::new(Some(&tensors[2]), &tensors[3], &tensors[4], ACT)
                     .expect("layer");
-                let (x, s, e) = (vars[0].as_tensor(), vars[1].as_tensor(), Some(&tensors[5]));
+                let [x, s, e] = [0, 1, 2].map(|i| vars[i].as_tensor());
+                let e = Some(e);
                 let y = if fused { layer.forward(x, s, e) } else { layer.one_by_one(x, s, e) };
                 let grads = y.and_then(|y| y.sqr()?.sum_all()?.backward()).expect("gradients");
                 vars.iter().map(|v| flat(grads.get(v).expect("gradient"))).collect()

@@ -310,7 +310,7 @@ fn modulated_convolution() {
         let arguments =
             [D::random("x", &[2, 3, 4, 5]), D::random("w", &[5, 3, k, k]), D::random("s", &[2, 3])];
         let fast: Fast<'_> =
-            &|a| modulated_conv(&a[0], &Weight::new(a[1].clone(), false)?, &a[2], demodulate);
+            &|a| modulated_conv(&a[0], &Weight::new(a[1].clone()), &a[2], demodulate);
         check("modulated", &arguments, fast, &|a| {
             naive_modulated(&a[0], &a[1], &a[2], demodulate, &|x, w| naive_conv(x, w, 1, k / 2))
         });
@@ -322,8 +322,7 @@ fn modulated_convolution() {
     let filter = Filter::new(&[1.0, 3.0, 3.0, 1.0]).expect("filter");
     let arguments =
         [D::random("x", &[2, 3, 3, 3]), D::random("w", &[5, 3, 3, 3]), D::random("s", &[2, 3])];
-    let fast: Fast<'_> =
-        &|a| modulated_conv_up2(&a[0], &Weight::new(a[1].clone(), true)?, &a[2], &filter);
+    let fast: Fast<'_> = &|a| modulated_conv_up2(&a[0], &Weight::new(a[1].clone()), &a[2], &filter);
     check("modulated up", &arguments, fast, &|a| {
         naive_modulated(&a[0], &a[1], &a[2], true, &|x, w| {
             // Input channels first, as a transposed convolution has them.
@@ -347,7 +346,7 @@ fn the_bits_do_not_depend_on_the_threads() {
         let s = Var::from_tensor(&D::random("s", &[2, 37]).tensor()).expect("s");
         let noise = Var::from_tensor(&D::random("n", &[1, 1, 66, 62]).tensor()).expect("n");
         let bias = Var::from_tensor(&D::random("b", &[70]).tensor()).expect("b");
-        let weight = Weight::new(w.as_tensor().clone(), true).expect("weight");
+        let weight = Weight::new(w.as_tensor().clone());
         let y = modulated_conv_up2(&x, &weight, &s, &filter)
             .and_then(|y| add_noise(&y, &noise))
             .expect("up");

@@ -7,8 +7,11 @@ use super::commands;
 use super::complete;
 use super::context::{context, slice};
 use super::docs::signature;
-use super::line::{Assist, Candidate};
+use super::line::Assist;
+use super::listing::Candidate;
+use super::screen::themed;
 use super::words::Words;
+use crate::builtins;
 use crate::error::Span;
 use crate::lang::lex::{self, Token, TokenKind};
 use crate::render::text::{cut, one_line};
@@ -144,6 +147,9 @@ impl Language {
         if known(word) {
             return "";
         }
+        if builtins::find(word).is_some_and(|b| b.signature.is_bare()) {
+            return CALLED;
+        }
         let choice = context(line, tokens[i].span.start)
             .call
             .and_then(|c| c.param(line))
@@ -227,9 +233,17 @@ fn paint(out: &mut String, style: &str, text: &str) {
     if style.is_empty() {
         return plain(out, text);
     }
-    out.push_str(&format!("\x1b[{style}m"));
+    out.push_str(&format!("\x1b[{}m", in_theme(style)));
     plain(out, text);
     out.push_str("\x1b[0m");
+}
+
+/// A style with its colour in the theme in force.
+fn in_theme(style: &str) -> String {
+    match style.rsplit_once("38;5;").and_then(|(before, c)| Some((before, c.parse().ok()?))) {
+        Some((before, colour)) => format!("{before}38;5;{}", themed(colour)),
+        None => style.to_owned(),
+    }
 }
 
 /// Writes control characters visibly, in the same width: pasted ones must not drive the terminal.

@@ -10,9 +10,12 @@ pub(super) enum Command {
     Help,
     /// `?name`, with the number of an example to put on the prompt.
     About(String, Option<usize>),
-    Undo,
-    Redo,
-    History,
+    /// So many cells.
+    Undo(usize),
+    /// So many cells.
+    Redo(usize),
+    /// The cells of this session, or the lines of all sessions with these words.
+    History(Option<String>),
     /// The file, and whether to replace a file that this session did not write.
     Save(PathBuf, bool),
     Open(PathBuf),
@@ -24,6 +27,11 @@ pub(super) enum Command {
     Set(Option<(String, String)>),
     Doctor,
     Details(Option<String>),
+    /// The cell, the latest one without a number; and the width of its pictures in columns.
+    Redraw(Option<u64>, Option<u16>),
+    Zoom(Option<u64>),
+    /// The names whose pictures are compared on the full screen; none: the last inversion.
+    View(Vec<String>),
     Sessions,
     Resume(Option<String>),
     Quit,
@@ -41,11 +49,19 @@ const fn entry(name: &'static str, usage: &'static str, about: &'static str) -> 
 }
 
 /// All commands, in the order of help.
-pub(super) const ALL: [Entry; 16] = [
+pub(super) const ALL: [Entry; 19] = [
     entry(":help", ":help", "this help; ?name explains a function, ? lists them all"),
-    entry(":undo", ":undo", "takes back the last cell and everything that it changed"),
-    entry(":redo", ":redo", "brings back the cell that was taken back last"),
-    entry(":history", ":history", "the cells of this session"),
+    entry(
+        ":undo",
+        ":undo [N]",
+        "takes back the last cell that changed something, or the last N of them",
+    ),
+    entry(":redo", ":redo [N]", "brings back what was taken back last"),
+    entry(
+        ":history",
+        ":history [WORDS]",
+        "the cells of this session; with words, the lines of all sessions that hold them",
+    ),
     entry(":save", ":save FILE.gnt", "the cells in force as a script; :save! replaces any file"),
     entry(
         ":open",
@@ -55,12 +71,24 @@ pub(super) const ALL: [Entry; 16] = [
     entry(":run", ":run", "runs all remaining cells of :open"),
     entry(":drop", ":drop", "drops the remaining cells of :open"),
     entry(":rerun", ":rerun", "computes all missing values of a resumed session now"),
-    entry(":set", ":set KEY VALUE", "seed, graphics, echo or keys; alone it shows them"),
+    entry(":set", ":set KEY VALUE", "changes a setting; alone it shows them all"),
     entry(":doctor", ":doctor", "checks the terminal, the machine and the files"),
     entry(
         ":details",
         ":details [NAME]",
-        "the last inversion: losses over the steps, every number defined",
+        "more of the last result: losses, definitions, whole origins; or of NAME",
+    ),
+    entry(
+        ":redraw",
+        ":redraw [N] [width: W]",
+        "draws the results of cell N, or the last, again; W columns wide",
+    ),
+    entry(":zoom", ":zoom [N]", "draws the pictures of cell N, or the last, as large as fits"),
+    entry(
+        ":view",
+        ":view [NAME, …]",
+        "pictures on the full screen: an inversion, the last one by itself; or a picture and what \
+         to compare with it",
     ),
     entry(":sessions", ":sessions", "the sessions kept on this machine"),
     entry(":resume", ":resume [SESSION]", "continues another session; without a name, the latest"),
@@ -69,12 +97,28 @@ pub(super) const ALL: [Entry; 16] = [
 ];
 
 /// The settings of `:set`.
-pub(super) const KEYS: [(&str, &str); 4] = [
+pub(super) const KEYS: [(&str, &str); 7] = [
     ("seed", "seed of all random functions: a whole number"),
     ("graphics", "auto, kitty, iterm, sixel, blocks or none"),
+    ("symbols", "characters of block pictures: auto, half, quad or sextant"),
+    ("width", "width of pictures in columns, or auto: as large as the window allows"),
     ("echo", "on: `name = value` shows the value; off: it does not"),
     ("keys", "emacs or vi"),
+    ("theme", "colours of the prompt: dark or light, as the background of the terminal"),
 ];
+
+/// The values of a setting that has few.
+pub(super) fn values(key: &str) -> &'static [&'static str] {
+    match key {
+        "graphics" => &["auto", "kitty", "iterm", "sixel", "blocks", "none"],
+        "symbols" => &["auto", "half", "quad", "sextant"],
+        "width" => &["auto"],
+        "echo" => &["on", "off"],
+        "keys" => &["emacs", "vi"],
+        "theme" => &["dark", "light"],
+        _ => &[],
+    }
+}
 
 /// Whether this is the name of a command.
 pub(super) fn is_known(word: &str) -> bool {
@@ -102,9 +146,9 @@ pub(super) fn parse(line: &str) -> Result<Command> {
     let optional = (!argument.is_empty()).then(|| argument.to_owned());
     Ok(match name {
         ":help" | ":h" => Command::Help,
-        ":undo" => Command::Undo,
-        ":redo" => Command::Redo,
-        ":history" => Command::History,
+        ":undo" => Command::Undo(times(name, argument)?),
+        ":redo" => Command::Redo(times(name, argument)?),
+        ":history" => Command::History(optional),
         ":save" | ":save!" => {
             let (path, force) = match argument.strip_suffix(" !") {
                 Some(path) => (path.trim(), true),
@@ -122,11 +166,54 @@ pub(super) fn parse(line: &str) -> Result<Command> {
         })),
         ":doctor" => Command::Doctor,
         ":details" => Command::Details(optional),
+        ":redraw" => redraw(argument)?,
+        ":zoom" => match argument {
+            "" => Command::Zoom(None),
+            n => Command::Zoom(Some(n.parse().map_err(|_| no_cell(n, ":zoom 3"))?)),
+        },
+        ":view" => Command::View(
+            argument.split([',', ' ']).filter(|n| !n.is_empty()).map(str::to_owned).collect(),
+        ),
         ":sessions" => Command::Sessions,
         ":resume" => Command::Resume(optional),
         ":quit" | ":q" => Command::Quit,
         _ => return Err(unknown(name)),
     })
+}
+
+/// How often; once without a number.
+fn times(command: &str, argument: &str) -> Result<usize> {
+    match argument.parse() {
+        _ if argument.is_empty() => Ok(1),
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err(Error::new(Kind::Usage, format!("`{}` is not a number of cells", Safe(argument)))
+            .hint(format!("{command} 3"))),
+    }
+}
+
+/// `3 width: 100`, `3`, `width: 100` or nothing.
+fn redraw(argument: &str) -> Result<Command> {
+    let words: Vec<&str> = argument.split([' ', ':', ',']).filter(|w| !w.is_empty()).collect();
+    let cell = |n: &str| n.parse().map(Some).map_err(|_| no_cell(n, ":redraw 3"));
+    let width = |n: &str| match n.parse() {
+        Ok(columns @ 1..=1000) => Ok(Some(columns)),
+        _ => Err(Error::new(Kind::Usage, format!("`{}` is not a width in columns", Safe(n)))
+            .hint(":redraw width: 60")),
+    };
+    Ok(match words[..] {
+        [] => Command::Redraw(None, None),
+        ["width", columns] => Command::Redraw(None, width(columns)?),
+        [n] => Command::Redraw(cell(n)?, None),
+        [n, "width", columns] => Command::Redraw(cell(n)?, width(columns)?),
+        _ => {
+            let message = format!("`{}` is not a cell and a width", Safe(argument));
+            return Err(Error::new(Kind::Usage, message).hint(":redraw 3 width: 60"));
+        }
+    })
+}
+
+fn no_cell(word: &str, hint: &str) -> Error {
+    Error::new(Kind::Usage, format!("`{}` is not the number of a cell", Safe(word))).hint(hint)
 }
 
 fn about(topic: &str) -> Command {
@@ -168,7 +255,9 @@ mod tests {
     #[test]
     fn as_typed() {
         for (line, command) in [
-            (" :undo ", Command::Undo),
+            (" :undo ", Command::Undo(1)),
+            (":undo 3", Command::Undo(3)),
+            (":redo 2", Command::Redo(2)),
             ("?", Command::About(String::new(), None)),
             ("? invert", Command::About("invert".into(), None)),
             ("?invert 2", Command::About("invert".into(), Some(2))),
@@ -179,13 +268,25 @@ mod tests {
             (":open \"x y.gnt\"", Command::Open("x y.gnt".into())),
             (":set seed  7", Command::Set(Some(("seed".into(), "7".into())))),
             (":set", Command::Set(None)),
+            (":history", Command::History(None)),
+            (":history smile psi", Command::History(Some("smile psi".into()))),
             (":details r", Command::Details(Some("r".into()))),
+            (":redraw", Command::Redraw(None, None)),
+            (":redraw 3", Command::Redraw(Some(3), None)),
+            (":redraw width: 100", Command::Redraw(None, Some(100))),
+            (":redraw 3 width:100", Command::Redraw(Some(3), Some(100))),
+            (":zoom 2", Command::Zoom(Some(2))),
         ] {
             assert_eq!(parse(line).unwrap(), command, "{line}");
         }
         assert_eq!(parse(":ondo").unwrap_err().repair(), Some(":undo"));
         assert_eq!(parse(":\u{1b}[2J").unwrap_err().message(), "there is no command :\\u{1b}[2J");
         assert_eq!(parse(":save").unwrap_err().repair(), Some(":save edit.gnt"));
+        for wrong in
+            [":undo x", ":undo 0", ":redraw x", ":redraw 3 width: 0", ":redraw 1 2 3", ":zoom x"]
+        {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use super::commands;
 use super::context::{Context, Open, context, slice};
 use super::docs::parameter;
-use super::line::Candidate;
+use super::glossary;
+use super::listing::Candidate;
 use super::words::Words;
-use crate::builtin::{Kind, Param};
+use crate::builtin::{Builtin, CodeType, Kind, Param, Type};
 use crate::builtins;
-use crate::lang::lex::KEYWORDS;
+use crate::lang::lex::{KEYWORDS, Token, TokenKind};
 use crate::render::text::{cut, one_line, printable};
 use crate::space::Space;
 use crate::value::models;
@@ -23,8 +24,8 @@ pub(super) fn complete(words: &Words, line: &str, pos: usize) -> (usize, Vec<Can
     let text = line.get(..pos).unwrap_or(line);
     let begins = text.len() - text.trim_start().len();
     match text.trim_start().chars().next() {
-        Some(':') => return command(text, begins),
-        Some('?') => return topics(text, begins),
+        Some(':') => return command(words, text, begins),
+        Some('?') => return topics(words, text, begins),
         _ => {}
     }
     let at = context(line, pos);
@@ -45,7 +46,7 @@ fn candidate(replacement: impl Into<String>, shown: &str, about: &str) -> Candid
     Candidate { display: cut(&display, COLUMNS), replacement: replacement.into() }
 }
 
-fn command(text: &str, begins: usize) -> (usize, Vec<Candidate>) {
+fn command(words: &Words, text: &str, begins: usize) -> (usize, Vec<Candidate>) {
     let rest = &text[begins..];
     let Some((name, argument)) = rest.split_once(' ') else {
         let all = commands::ALL.iter().filter(|c| c.name.starts_with(rest));
@@ -54,21 +55,65 @@ fn command(text: &str, begins: usize) -> (usize, Vec<Candidate>) {
     let start = text.len() - argument.trim_start().len();
     let typed = argument.trim_start();
     let found = match name {
-        ":save" | ":save!" | ":open" => files(typed, ""),
-        ":set" => {
-            let all = commands::KEYS.iter().filter(|k| k.0.starts_with(typed));
-            all.map(|k| candidate(k.0, k.0, k.1)).collect()
+        ":save" | ":save!" | ":open" => files(typed, "", &["gnt"]),
+        ":resume" => sessions(words, typed),
+        ":details" => {
+            let names = words.types.iter().filter(|(n, ty)| n.starts_with(typed) && detailed(ty));
+            names.map(|(n, ty)| candidate(n.clone(), n, &ty.to_string())).collect()
         }
+        ":set" => match typed.split_once(' ') {
+            Some((key, value)) => {
+                let value = value.trim_start();
+                let all = commands::values(key).iter().filter(|v| v.starts_with(value));
+                return (text.len() - value.len(), all.map(|v| candidate(*v, v, "")).collect());
+            }
+            None => {
+                let all = commands::KEYS.iter().filter(|k| k.0.starts_with(typed));
+                all.map(|k| candidate(format!("{} ", k.0), k.0, k.1)).collect()
+            }
+        },
         _ => Vec::new(),
     };
     (start, found)
 }
 
-fn topics(text: &str, begins: usize) -> (usize, Vec<Candidate>) {
+/// Whether a value of that type has more to tell than is shown.
+fn detailed(ty: &Type) -> bool {
+    matches!(
+        ty,
+        Type::Inversion(_) | Type::Latent(_) | Type::Path(_) | Type::Image(_) | Type::Table
+    )
+}
+
+/// The kept sessions, the latest first.
+fn sessions(words: &Words, typed: &str) -> Vec<Candidate> {
+    let entries = words.sessions.as_ref().and_then(|f| std::fs::read_dir(f).ok());
+    let name = |e: std::fs::DirEntry| {
+        let name = e.file_name().into_string().ok()?;
+        name.strip_suffix(".journal").filter(|n| n.starts_with(typed)).map(str::to_owned)
+    };
+    let mut names: Vec<String> = entries.into_iter().flatten().flatten().filter_map(name).collect();
+    names.sort_by(|a, b| b.cmp(a));
+    names.truncate(FILES);
+    names.into_iter().map(|n| candidate(n.clone(), &n, "")).collect()
+}
+
+fn topics(words: &Words, text: &str, begins: usize) -> (usize, Vec<Candidate>) {
     let typed = text[begins + 1..].trim_start();
     let start = text.len() - typed.len();
     let all = builtins::ALL.iter().filter(|b| b.signature.name.starts_with(typed));
-    (start, all.map(|b| candidate(b.signature.name, b.signature.name, b.summary)).collect())
+    let mut found: Vec<Candidate> =
+        all.map(|b| candidate(b.signature.name, b.signature.name, b.summary)).collect();
+    // Without a first letter the functions are enough.
+    if !typed.is_empty() {
+        let terms = glossary::names().filter(|n| n.starts_with(typed));
+        found.extend(terms.map(|n| candidate(n, n, "")));
+        let directions = words.directions.iter().filter(|d| d.starts_with(typed));
+        found.extend(directions.map(|d| candidate(d.clone(), d, "direction of the generator")));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|c| seen.insert(c.replacement.clone()));
+    (start, found)
 }
 
 fn in_text(words: &Words, at: &Context, typed: &str, text: &str) -> Vec<Candidate> {
@@ -88,14 +133,32 @@ fn in_text(words: &Words, at: &Context, typed: &str, text: &str) -> Vec<Candidat
         ("load", _) => offer(&mut models::NAMES.into_iter(), "built in"),
         _ => {}
     }
-    if matches!((name, param), ("direction", "name") | (_, "path")) {
-        found.extend(files(typed, "\""));
+    if let Some(endings) = endings(name, param) {
+        found.extend(files(typed, "\"", endings));
     }
     found
 }
 
-/// Files and folders whose path begins as typed. A file is followed by `end`.
-fn files(typed: &str, end: &str) -> Vec<Candidate> {
+const PICTURES: &[&str] = &["png", "jpg", "jpeg", "webp", "gif"];
+const VECTORS: &[&str] = &["npy", "npz", "pt", "pth", "pkl", "safetensors"];
+const MODELS: &[&str] =
+    &["pkl", "pt", "pth", "ckpt", "tar", "bin", "xml", "zip", "whl", "h5", "keras", "safetensors"];
+
+/// The endings of the files that an argument can name; all files for none of them. `None` where it
+/// names no file.
+fn endings(function: &str, param: &str) -> Option<&'static [&'static str]> {
+    Some(match (function, param) {
+        ("image" | "images" | "mask", "path") => PICTURES,
+        ("direction", "name") | ("latent", "path") | (_, "labels" | "camera") => VECTORS,
+        ("load", _) => MODELS,
+        (_, "path") => &[],
+        _ => return None,
+    })
+}
+
+/// Files of these endings, or all without any, and folders, whose path begins as typed. A file is
+/// followed by `end`.
+fn files(typed: &str, end: &str, endings: &[&str]) -> Vec<Candidate> {
     let (folder, begun) =
         typed.rsplit_once('/').map_or(("", typed), |(f, b)| (&typed[..=f.len()], b));
     let Ok(entries) =
@@ -116,6 +179,10 @@ fn files(typed: &str, end: &str) -> Vec<Candidate> {
             continue;
         }
         let is_folder = entry.path().is_dir();
+        let ending = name.rsplit_once('.').map_or("", |(_, e)| e).to_lowercase();
+        if !is_folder && !endings.is_empty() && !endings.contains(&ending.as_str()) {
+            continue;
+        }
         let end = if is_folder { "/" } else { end };
         let shown = if is_folder { format!("{name}/") } else { name.clone() };
         found.push(candidate(format!("{folder}{name}{end}"), &shown, ""));
@@ -129,10 +196,18 @@ fn word(words: &Words, at: &Context, text: &str) -> Vec<Candidate> {
     let typed = &text[at.word..];
     let before = at.tokens.iter().rev().find(|t| t.span.end <= at.word);
     let mut found = Vec::new();
+    if before.is_some_and(|t| t.is("|>")) {
+        return piped(words, &at.tokens, text, typed);
+    }
     if let Some(call) = at.call {
         let fresh = before.is_some_and(|t| t.is("(") || t.is(","));
         if before.is_some_and(|t| t.is(":")) {
-            found.extend(values(words, call.param(text), typed));
+            let param = call.param(text);
+            found.extend(values(words, param, typed));
+            if let Some(param) = param {
+                found.extend(fitting(words, param, typed));
+                return found;
+            }
         } else if fresh {
             found.extend(call.param(text).into_iter().flat_map(|p| values(words, Some(p), typed)));
             found.extend(arguments(&call, at, text, typed));
@@ -141,6 +216,97 @@ fn word(words: &Words, at: &Context, text: &str) -> Vec<Candidate> {
     found.extend(names(words, typed));
     let mut seen = std::collections::BTreeSet::new();
     found.retain(|c| seen.insert(c.replacement.clone()));
+    found
+}
+
+/// The functions that take what is before `|>`.
+fn piped(words: &Words, tokens: &[Token], text: &str, typed: &str) -> Vec<Candidate> {
+    let arrow = tokens.iter().rposition(|t| t.is("|>")).unwrap_or(0);
+    let ty = value_before(words, &tokens[..arrow], text);
+    let takes = |b: &&&Builtin| {
+        let first = b.signature.params.first();
+        first.is_some_and(|p| p.accepts.iter().any(|k| k.accepts(&ty)))
+            && b.signature.name.starts_with(typed)
+    };
+    let own =
+        words.functions.iter().filter(|(n, params)| n.starts_with(typed) && !params.is_empty());
+    let own = own
+        .map(|(n, params)| candidate(format!("{n}("), &format!("{n}({})", params.join(", ")), ""));
+    let builtins = builtins::ALL
+        .iter()
+        .filter(takes)
+        .map(|b| candidate(format!("{}(", b.signature.name), b.signature.name, b.summary));
+    own.chain(builtins).collect()
+}
+
+/// The type of the value that ends before a token, as far as the names tell it.
+fn value_before(words: &Words, tokens: &[Token], text: &str) -> Type {
+    let Some(last) = tokens.last() else { return Type::Unknown };
+    // Operators before it would change the type.
+    let alone = |i: usize| {
+        i.checked_sub(1).is_none_or(|k| {
+            ["=", "|>", "\n", ";", "(", "[", ","].iter().any(|s| tokens[k].is(s))
+                || slice(text, &tokens[k]) == "show"
+        })
+    };
+    if last.kind == TokenKind::Name && alone(tokens.len() - 1) {
+        return words.types.get(slice(text, last)).cloned().unwrap_or(Type::Unknown);
+    }
+    if !last.is(")") {
+        return Type::Unknown;
+    }
+    let mut depth = 0usize;
+    for (i, token) in tokens.iter().enumerate().rev() {
+        depth += usize::from(token.is(")"));
+        if token.is("(") {
+            depth -= 1;
+            if depth == 0 {
+                let called = i.checked_sub(1).filter(|k| alone(*k));
+                let builtin = called.and_then(|k| builtins::find(slice(text, &tokens[k])));
+                return builtin.map_or(Type::Unknown, |b| returned(b.signature.returns));
+            }
+        }
+    }
+    Type::Unknown
+}
+
+/// The type that a signature names.
+fn returned(name: &str) -> Type {
+    match name {
+        "Image" => Type::Image(None),
+        "Latent" => Type::Latent(CodeType::default()),
+        "Direction" => Type::Direction(CodeType::default()),
+        "Inversion" => Type::Inversion(CodeType::default()),
+        "Path" => Type::Path(CodeType::default()),
+        "Number" => Type::Number,
+        "Text" => Type::Text,
+        "Table" => Type::Table,
+        "Mask" => Type::Mask,
+        "Model" => Type::Model(None),
+        _ => Type::Unknown,
+    }
+}
+
+/// The variables that a parameter accepts, and functions that may give such a value.
+fn fitting(words: &Words, param: &Param, typed: &str) -> Vec<Candidate> {
+    let accepts = |ty: &Type| param.accepts.iter().any(|k| k.accepts(ty));
+    let fits = |n: &str| n.starts_with(typed) && (n.starts_with('_') == typed.starts_with('_'));
+    let mut found: Vec<Candidate> = words
+        .names
+        .iter()
+        .filter(|(n, _)| fits(n) && words.types.get(*n).is_none_or(&accepts))
+        .map(|(n, ty)| candidate(n.clone(), n, ty))
+        .collect();
+    if !typed.is_empty() {
+        let gives = |b: &&&Builtin| {
+            b.signature.name.starts_with(typed) && accepts(&returned(b.signature.returns))
+        };
+        let functions = builtins::ALL.iter().filter(gives);
+        found.extend(
+            functions
+                .map(|b| candidate(format!("{}(", b.signature.name), b.signature.name, b.summary)),
+        );
+    }
     found
 }
 
@@ -187,7 +353,8 @@ fn arguments(call: &Open, at: &Context, text: &str, typed: &str) -> Vec<Candidat
 /// Variables, functions, keywords and spaces.
 fn names(words: &Words, typed: &str) -> Vec<Candidate> {
     let mut found = Vec::new();
-    let fits = |n: &str| n.starts_with(typed);
+    // Numbered results are many: they are offered once their first character is typed.
+    let fits = |n: &str| n.starts_with(typed) && n.starts_with('_') == typed.starts_with('_');
     found.extend(
         words.names.iter().filter(|(n, _)| fits(n)).map(|(n, ty)| candidate(n.clone(), n, ty)),
     );
@@ -204,7 +371,11 @@ fn names(words: &Words, typed: &str) -> Vec<Candidate> {
     let functions = builtins::ALL.iter().filter(|b| fits(b.signature.name));
     found.extend(functions.map(|b| {
         let name = b.signature.name;
-        let end = if KEYWORDS.contains(&name) { " " } else { "(" };
+        let end = match (KEYWORDS.contains(&name), b.signature.is_bare()) {
+            (true, _) => " ",
+            (false, true) => "",
+            (false, false) => "(",
+        };
         candidate(format!("{name}{end}"), name, b.summary)
     }));
     let keywords = KEYWORDS.iter().filter(|k| fits(k) && builtins::find(k).is_none());
@@ -238,6 +409,7 @@ mod tests {
         for (line, word, wanted) in [
             ("inv", "inv", "invert("),
             ("sho", "sho", "show "),
+            ("mean", "mean", "mean_w"),
             ("x = pic", "pic", "picture"),
             ("invert(x, sp", "sp", "space: "),
             ("invert(x, method: hy", "hy", "hybrid"),
@@ -248,7 +420,13 @@ mod tests {
             ("direction(\"sm", "sm", "smile\""),
             ("load \"to", "to", "toy\""),
             (":un", ":un", ":undo"),
-            (":set se", "se", "seed"),
+            (":set se", "se", "seed "),
+            (":set graphics ", "", "sixel"),
+            (":set graphics si", "si", "sixel"),
+            (":set symbols ", "", "quad"),
+            ("?smi", "smi", "smile"),
+            ("?W", "W", "W+"),
+            ("invert(x, steps: str", "str", "strength"),
             ("?inv", "inv", "invert"),
             ("?", "", "slerp"),
             ("invert(x, noise: t", "t", "true"),
@@ -273,10 +451,67 @@ mod tests {
         TERMS.iter().for_each(|t| offered("invert(x, ", &format!("{}: ", t.name)));
         for b in builtins::ALL {
             offered("?", b.signature.name);
-            let end = if KEYWORDS.contains(&b.signature.name) { " " } else { "(" };
             let name = b.signature.name;
+            let end = match (KEYWORDS.contains(&name), b.signature.is_bare()) {
+                (true, _) => " ",
+                (false, true) => "",
+                (false, false) => "(",
+            };
             offered(&name[..name.len() - 1], &format!("{name}{end}"));
         }
+    }
+
+    #[test]
+    fn candidates_have_the_type_of_their_place() {
+        let without = |line: &str, unwanted: &[&str]| {
+            let found = become_(line).1;
+            for word in unwanted {
+                assert!(!found.iter().any(|f| f == word), "{line}: {found:?}");
+            }
+            found
+        };
+        // `picture` and `strength` are numbers.
+        let spaces = without("invert(x, space: ", &["picture", "strength", "x"]);
+        assert!(spaces.contains(&"W+".to_owned()), "{spaces:?}");
+        let piped = without("sample(seed: 1) |> ", &["picture", "direction(", "load("]);
+        for wanted in ["invert(", "strip(", "save(", "show("] {
+            let takes = piped.iter().any(|f| f == wanted);
+            assert_eq!(takes, wanted != "invert(", "{wanted}: {piped:?}");
+        }
+        assert!(become_("picture |> ").1.contains(&"print(".to_owned()));
+        without("picture |> ", &["strip(", "invert("]);
+        assert_eq!(become_("sample(seed: 1) |> stri").1, ["strip("]);
+        // After an operator the type is not known, so every function is offered.
+        assert!(become_("1 + unknown |> ").1.contains(&"invert(".to_owned()));
+    }
+
+    #[test]
+    fn files_have_the_ending_of_their_place() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.jpg", "b.npy", "c.gnt", "d.pkl", "e.txt"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        let at = folder.path().to_str().unwrap().to_owned();
+        for (before, wanted) in [
+            ("image(\"", &["a.jpg\"", "sub/"][..]),
+            ("direction(\"", &["b.npy\"", "d.pkl\"", "sub/"]),
+            ("load \"", &["d.pkl\"", "sub/"]),
+            (":open ", &["c.gnt", "sub/"]),
+        ] {
+            let found = become_(&format!("{before}{at}/")).1;
+            let wanted: Vec<String> = wanted.iter().map(|w| format!("{at}/{w}")).collect();
+            assert_eq!(found, wanted, "{before}");
+        }
+        let journals = folder.path().join("s");
+        std::fs::create_dir(&journals).unwrap();
+        for name in ["20260101-1.journal", "20260102-1.journal", "20260102-1.lock"] {
+            std::fs::write(journals.join(name), "").unwrap();
+        }
+        let words = Words { sessions: Some(journals), ..words() };
+        let found = complete(&words, ":resume 2026", 12).1;
+        let found: Vec<&str> = found.iter().map(|c| c.replacement.as_str()).collect();
+        assert_eq!(found, ["20260102-1", "20260101-1"]);
     }
 
     #[test]
@@ -290,9 +525,18 @@ mod tests {
 
     #[test]
     fn every_candidate_begins_as_typed_and_fits_the_screen() {
-        for line in
-            ["i", "s", "invert(x, ", "sample(n", "direction(\"", ":", "?", "show ", "image(\"src/"]
-        {
+        for line in [
+            "i",
+            "s",
+            "invert(x, ",
+            "sample(n",
+            "direction(\"",
+            ":",
+            "?",
+            "?p",
+            "show ",
+            "image(\"src/",
+        ] {
             let (start, found) = complete(&words(), line, line.len());
             assert!(!found.is_empty(), "{line}");
             for c in found {
@@ -304,11 +548,11 @@ mod tests {
 
     #[test]
     fn paths_are_completed_inside_texts_and_after_open() {
-        let (_, found) = become_("image(\"src/ui/compl");
-        assert_eq!(found, ["src/ui/complete.rs\""]);
+        let (_, found) = become_("image(\"models/faces/examples/900000");
+        assert_eq!(found, ["models/faces/examples/900000.jpg\""]);
         let (_, found) = become_("image(\"src/u");
         assert_eq!(found, ["src/ui/"]);
-        assert_eq!(become_(":open Cargo.t").1, ["Cargo.toml"]);
+        assert_eq!(become_(":open src/u").1, ["src/ui/"]);
     }
 
     #[test]

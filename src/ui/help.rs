@@ -2,6 +2,7 @@
 
 use super::commands;
 use super::docs::parameter;
+use super::glossary;
 use crate::builtin::{Builtin, Category};
 use crate::builtins;
 use crate::render::text::{indented, one_line, width, wrap};
@@ -60,9 +61,30 @@ fn entry(name: &str, about: &str, column: usize) -> Vec<String> {
     lines
 }
 
-/// Everything about one function, or similar names for an unknown one.
-pub(super) fn about(name: &str) -> Vec<String> {
-    let Some(b) = builtins::find(name) else { return unknown(name) };
+/// Everything about a function, a command, a word of the field or a direction among `directions`;
+/// similar names for an unknown one.
+pub(super) fn about(name: &str, directions: &[String]) -> Vec<String> {
+    match builtins::find(name) {
+        Some(b) => function(b),
+        None => command(name)
+            .or_else(|| glossary::about(name, directions))
+            .unwrap_or_else(|| unknown(name, directions)),
+    }
+}
+
+/// A command, with or without its colon.
+fn command(name: &str) -> Option<Vec<String>> {
+    let name = name.strip_prefix(':').unwrap_or(name);
+    let found = commands::ALL.iter().find(|e| e.name.strip_prefix(':') == Some(name))?;
+    let mut lines = entry(found.usage, found.about, 20.max(width(found.usage) + 4));
+    if name == "set" {
+        lines.extend(commands::KEYS.iter().flat_map(|(key, about)| entry(key, about, 14)));
+    }
+    Some(lines)
+}
+
+fn function(b: &Builtin) -> Vec<String> {
+    let name = b.signature.name;
     let mut lines = wrap(&format!("{} · {}", b.signature.name, one_line(b.summary)), COLUMNS);
     lines.extend(signature(b));
     lines.push(String::new());
@@ -109,14 +131,20 @@ fn signature(b: &Builtin) -> Vec<String> {
     wrap(&format!("  {}({}) → {}", b.signature.name, all.join(", "), b.signature.returns), COLUMNS)
 }
 
-fn unknown(name: &str) -> Vec<String> {
+fn unknown(name: &str, directions: &[String]) -> Vec<String> {
     let near = |b: &&&Builtin| {
         let known = b.signature.name;
         strsim::damerau_levenshtein(known, name) <= 3.min(name.chars().count() / 2)
             || (name.len() >= 3 && (known.contains(name) || one_line(b.summary).contains(name)))
     };
-    let near: Vec<String> =
-        builtins::ALL.iter().filter(near).map(|b| format!("?{}", b.signature.name)).collect();
+    let mut words: Vec<&str> = glossary::names().collect();
+    words.extend(directions.iter().map(String::as_str));
+    let mut found: Vec<&str> =
+        builtins::ALL.iter().filter(near).map(|b| b.signature.name).collect();
+    found.extend(crate::lang::suggest::near(name, words));
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|n| seen.insert(*n));
+    let near: Vec<String> = found.iter().take(6).map(|n| format!("?{n}")).collect();
     let mut line = format!("nothing is called {}", Safe(name));
     match near.is_empty() {
         true => line.push_str("; ? lists everything"),
@@ -126,8 +154,13 @@ fn unknown(name: &str) -> Vec<String> {
 }
 
 /// The code of an example, counted from 1.
-pub(super) fn example(name: &str, n: usize) -> Option<&'static str> {
-    builtins::find(name)?.examples.get(n.checked_sub(1)?).map(|e| e.code)
+pub(super) fn example(name: &str, n: usize, directions: &[String]) -> Option<String> {
+    let k = n.checked_sub(1)?;
+    match builtins::find(name) {
+        Some(b) => b.examples.get(k).map(|e| e.code.to_owned()),
+        None if k == 0 => glossary::example(name, directions),
+        None => None,
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +170,7 @@ mod tests {
     #[test]
     fn every_function_is_explained_in_eighty_columns() {
         for b in builtins::ALL {
-            let lines = about(b.signature.name);
+            let lines = about(b.signature.name, &[]);
             assert!(lines.iter().all(|l| width(l) <= COLUMNS), "{lines:#?}");
             for p in b.signature.params {
                 let documented = lines.windows(2).any(|w| {
@@ -147,7 +180,7 @@ mod tests {
                 assert!(documented, "{} of {}", p.name, b.signature.name);
             }
             for (i, e) in b.examples.iter().enumerate() {
-                assert_eq!(example(b.signature.name, i + 1), Some(e.code));
+                assert_eq!(example(b.signature.name, i + 1, &[]).as_deref(), Some(e.code));
             }
         }
         assert!(overview().iter().chain(&list()).all(|l| width(l) <= COLUMNS));
@@ -161,7 +194,7 @@ mod tests {
     #[test]
     fn the_help_of_invert_explains_every_method_and_term() {
         use crate::invert::{METHODS, TERMS};
-        let words: Vec<String> = about("invert").iter().map(|l| l.trim().to_owned()).collect();
+        let words: Vec<String> = about("invert", &[]).iter().map(|l| l.trim().to_owned()).collect();
         let text = words.join(" ");
         for m in METHODS {
             assert!(text.contains(&format!("`{}`: {}", m.name, m.summary)), "{}: {text}", m.name);
@@ -172,10 +205,23 @@ mod tests {
     }
 
     #[test]
+    fn commands_words_and_directions_are_explained() {
+        let directions = ["smile".to_owned()];
+        let text = |name: &str| about(name, &directions).join(" ");
+        assert!(text("undo").contains(":undo") && text(":set").contains("symbols"));
+        for name in ["smile", "psi", "offset", "W+", "w+", "truncation", "seed", "lr"] {
+            assert!(!text(name).contains("nothing is called"), "{}", text(name));
+        }
+        assert!(example("smile", 1, &directions).unwrap().contains("direction(\"smile\")"));
+        assert!(text("smil").contains("?smile"), "{}", text("smil"));
+        assert!(text("nothing-of-this").contains("nothing is called"));
+    }
+
+    #[test]
     fn a_slip_is_understood() {
-        assert!(about("inver")[0].contains("?invert"), "{:?}", about("inver"));
-        assert_eq!(about("xyzzy"), ["nothing is called xyzzy; ? lists everything"]);
-        assert!(about("\u{1b}[2J")[0].contains("\\u{1b}"));
-        assert_eq!(example("invert", 0), None);
+        assert!(about("inver", &[])[0].contains("?invert"), "{:?}", about("inver", &[]));
+        assert_eq!(about("xyzzy", &[]), ["nothing is called xyzzy; ? lists everything"]);
+        assert!(about("\u{1b}[2J", &[])[0].contains("\\u{1b}"));
+        assert_eq!(example("invert", 0, &[]), None);
     }
 }

@@ -1,15 +1,18 @@
 //! The prompt: a line editor that gets the language through [`Assist`].
 
+use super::ascii;
 use super::history::{ENTRIES, History};
-use super::screen::{self, Colour};
+use super::listing::{self, Candidate};
+use super::screen::{self, Colour, Screen as _, Stdout};
 use super::terminal::{Line, Terminal};
 use crate::error::{Error, Kind, Result};
+use crate::render::text::width;
 use rustyline::completion::Completer;
 use rustyline::config::{BellStyle, CompletionType, Configurer, EditMode};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::{Hint, Hinter};
-use rustyline::history::{History as _, MemHistory};
+use rustyline::history::{History as _, MemHistory, SearchDirection};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
     Cmd, ColorMode, ConditionalEventHandler, Config, Context, Event, EventContext, EventHandler,
@@ -35,25 +38,6 @@ pub trait Assist {
 
     /// A hint after the cursor at byte `pos`, such as a signature. It is never inserted.
     fn hint(&self, line: &str, pos: usize) -> Option<String>;
-}
-
-/// A completion of a word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Text in the list: `invert — find the code of a picture`.
-    pub display: String,
-    /// Text that is inserted.
-    pub replacement: String,
-}
-
-impl rustyline::completion::Candidate for Candidate {
-    fn display(&self) -> &str {
-        &self.display
-    }
-
-    fn replacement(&self) -> &str {
-        &self.replacement
-    }
 }
 
 /// The key bindings.
@@ -83,6 +67,8 @@ pub struct Editor<A: Assist> {
     /// Text for the next prompt.
     offered: Option<String>,
     held: Arc<Mutex<Held>>,
+    /// What Ctrl-L writes before the screen is cleared.
+    wipe: Arc<Mutex<Vec<u8>>>,
 }
 
 /// A key within this time after the prompt was drawn was already in the input buffer.
@@ -142,6 +128,18 @@ impl ConditionalEventHandler for Suspend {
     }
 }
 
+/// Ctrl-L: clears the screen, pictures included.
+struct Wipe(Arc<Mutex<Vec<u8>>>);
+
+impl ConditionalEventHandler for Wipe {
+    fn handle(&self, _: &Event, _: u16, _: bool, _: &EventContext) -> Option<Cmd> {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // If the terminal is gone, the editor notices it when it clears the text.
+        let _ = Stdout.put(&bytes);
+        Some(Cmd::ClearScreen)
+    }
+}
+
 impl<A: Assist> Editor<A> {
     /// Makes an editor with the history file `history`; `None` keeps no history.
     ///
@@ -159,14 +157,22 @@ impl<A: Assist> Editor<A> {
         let memory = MemHistory::with_config(&config);
         let mut inner = rustyline::Editor::with_history(config, memory).map_err(|e| failed(&e))?;
         let held = Arc::<Mutex<Held>>::default();
-        let bridge =
-            Bridge { assist, colour: Colour::None, last: Cell::new(false), held: held.clone() };
+        let bridge = Bridge {
+            assist,
+            colour: Colour::None,
+            last: Cell::new(false),
+            held: held.clone(),
+            prompt: Cell::new(0),
+        };
         inner.set_helper(Some(bridge));
         let any = EventHandler::Conditional(Box::new(FirstKey(held.clone())));
         inner.bind_sequence(Event::Any, any);
         let suspend = EventHandler::Conditional(Box::new(Suspend));
         inner.bind_sequence(KeyEvent::ctrl('Z'), suspend);
-        Ok(Self { inner, history: History(history), fresh: true, offered: None, held })
+        let wipe = Arc::<Mutex<Vec<u8>>>::default();
+        let clear = EventHandler::Conditional(Box::new(Wipe(wipe.clone())));
+        inner.bind_sequence(KeyEvent::ctrl('L'), clear);
+        Ok(Self { inner, history: History(history), fresh: true, offered: None, held, wipe })
     }
 
     /// The language support, for example to update its names.
@@ -174,9 +180,35 @@ impl<A: Assist> Editor<A> {
         self.inner.helper_mut().map(|b| &mut b.assist)
     }
 
+    /// The latest `most` different entries of the history that hold all the words, oldest first.
+    pub fn find(&self, words: &str, most: usize) -> Vec<String> {
+        let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
+        let history = self.inner.history();
+        let mut found: Vec<String> = Vec::new();
+        for k in (0..history.len()).rev() {
+            let Ok(Some(entry)) = history.get(k, SearchDirection::Reverse) else { continue };
+            let entry = entry.entry.into_owned();
+            let lower = entry.to_lowercase();
+            let holds = words.iter().all(|w| lower.contains(w));
+            if holds && !entry.starts_with(":history") && !found.contains(&entry) {
+                found.push(entry);
+            }
+            if found.len() == most {
+                break;
+            }
+        }
+        found.reverse();
+        found
+    }
+
     /// Changes the key bindings from the next prompt on.
     pub fn set_keys(&mut self, keys: Keys) {
         self.inner.set_edit_mode(mode(keys));
+    }
+
+    /// Sets the bytes that remove pictures from the screen, which clearing text leaves there.
+    pub fn set_wipe(&mut self, bytes: Vec<u8>) {
+        *self.wipe.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
     }
 
     /// Puts a text of one or more lines on the next prompt: Enter runs it, Ctrl-C clears it.
@@ -223,6 +255,7 @@ impl<A: Assist> Editor<A> {
         });
         if let Some(bridge) = self.inner.helper_mut() {
             bridge.colour = colour;
+            bridge.prompt.set(width(prompt));
         }
         let line = terminal.line();
         line.settle();
@@ -296,6 +329,22 @@ struct Bridge<A> {
     /// Whether the line is drawn for the last time, without a cursor.
     last: Cell<bool>,
     held: Arc<Mutex<Held>>,
+    /// Columns of the prompt.
+    prompt: Cell<usize>,
+}
+
+impl<A: Assist> Bridge<A> {
+    /// The rows and columns around a list of completions.
+    fn room(&self, line: &str, pos: usize) -> listing::Room {
+        let (columns, rows) = Stdout.size();
+        let columns = usize::from(columns.max(1));
+        let hint = self.assist.hint(line, pos).map_or(0, |hint| hint.matches('\n').count());
+        let drawn = line.split('\n').enumerate();
+        let before = |k: usize| if k == 0 { self.prompt.get() } else { 0 };
+        let lines = drawn.map(|(k, l)| 1 + (before(k) + width(l)) / columns);
+        let wrapped = lines.sum::<usize>().saturating_sub(1);
+        listing::Room { columns, rows: usize::from(rows), wrapped, hint }
+    }
 }
 
 impl<A: Assist> Helper for Bridge<A> {}
@@ -319,7 +368,15 @@ impl<A: Assist> Completer for Bridge<A> {
         pos: usize,
         _: &Context<'_>,
     ) -> rustyline::Result<(usize, Vec<Candidate>)> {
-        Ok(self.assist.complete(line, pos))
+        let (start, mut found) = self.assist.complete(line, pos);
+        if found.len() > 1 {
+            found.iter_mut().for_each(|c| c.display = ascii::text(&c.display));
+            Stdout.put(listing::bytes(&found, self.room(line, pos)).as_bytes())?;
+            // One completion is inserted without a list: what all share.
+            let replacement = listing::common(&found);
+            found = vec![Candidate { display: String::new(), replacement }];
+        }
+        Ok((start, found))
     }
 }
 
@@ -344,7 +401,7 @@ impl<A: Assist> Hinter for Bridge<A> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.drawn.get_or_insert_with(Instant::now);
         drop(held);
-        self.assist.hint(line, pos).map(Shown)
+        self.assist.hint(line, pos).map(|hint| Shown(ascii::text(&hint)))
     }
 }
 

@@ -5,18 +5,23 @@
 //! and prints; a [`Terminal<Live>`](terminal::Live) or a [`Terminal<Full>`](full::Full) borrows it,
 //! draws, and returns it in its previous state. All output goes through one [`Screen`].
 
+mod ascii;
 pub mod assist;
 mod commands;
+pub mod compare;
 mod complete;
 mod context;
 mod docs;
 pub mod doctor;
+pub mod explore;
 mod format;
 pub mod full;
+mod glossary;
 mod help;
 mod history;
 mod inline;
 pub mod line;
+mod listing;
 pub mod live;
 pub mod notebook;
 mod pace;
@@ -32,7 +37,8 @@ pub mod terminal;
 mod view;
 pub mod words;
 
-pub use line::{Assist, Candidate, Editor, Input, Keys};
+pub use line::{Assist, Editor, Input, Keys};
+pub use listing::Candidate;
 pub use live::run_live;
 pub use plain::{Verbosity, run_plain};
 pub use repl::{ReplOptions, Resume};

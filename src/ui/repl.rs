@@ -3,6 +3,8 @@
 //! A statement is a cell. Its result is in the journal on the disk before it is shown.
 
 mod dispatch;
+mod explore;
+mod redraw;
 mod resume;
 
 use super::assist::{Language, is_command};
@@ -15,7 +17,7 @@ use crate::eval::State;
 use crate::lang::lex;
 use crate::lang::span::Source;
 use crate::render::text::{cut, printable, width};
-use crate::render::{Block, Colours, Diagnostic, Painter};
+use crate::render::{Block, Colours, Diagnostic, Graphics, Painter, Symbols};
 use crate::safe::Safe;
 use crate::session::recall::numbered;
 use crate::session::script::Written;
@@ -60,6 +62,8 @@ pub struct ReplOptions {
     pub resume: Option<Resume>,
     /// The key bindings.
     pub keys: Keys,
+    /// The graphics and block characters that the user asked for.
+    pub asked: (Graphics, Option<Symbols>),
 }
 
 /// Runs the prompt, or piped input, to the end. Returns the exit code: 0; 1 when a cell of piped
@@ -79,6 +83,7 @@ pub fn run(options: ReplOptions) -> Result<u8> {
         sessions,
         resume,
         keys,
+        asked,
     } = options;
     let interactive = terminal.interactive();
     let plain = screen::plain();
@@ -101,6 +106,9 @@ pub fn run(options: ReplOptions) -> Result<u8> {
         reader,
         written: Written::default(),
         ready: VecDeque::new(),
+        drawn: redraw::Drawn::default(),
+        asked: asked.0,
+        symbols: asked.1,
         failed: false,
     };
     match repl.all(resume) {
@@ -130,6 +138,12 @@ struct Repl {
     written: Written,
     /// Cells that `:open` read and that are still to run.
     ready: VecDeque<String>,
+    /// The latest results, for `:redraw`.
+    drawn: redraw::Drawn,
+    /// The graphics that the user asked for.
+    asked: Graphics,
+    /// The block characters that the user asked for.
+    symbols: Option<Symbols>,
     /// Whether a cell failed.
     failed: bool,
 }
@@ -206,7 +220,13 @@ impl Repl {
             Event::Begins { further: Some(cell), .. } if self.interactive() => {
                 self.say(numbered(&cell).lines())
             }
-            Event::Given(given) => self.runner.show(&given),
+            Event::Given(given) => {
+                // The cell is in the log before its results are reported.
+                if let Some(id) = self.now().log.cells().last().map(|c| c.id) {
+                    self.drawn.keep(id, &given);
+                }
+                self.runner.show(&given)
+            }
             Event::Failed(source, e) => {
                 self.failed |= e.kind() != Kind::Kept;
                 self.complain(&source, &e)
@@ -214,6 +234,12 @@ impl Repl {
             Event::Line(line) => self.say([line]),
             Event::Quiet(line) => self.whisper(&line),
             Event::Trouble(e) => self.refuse(&e),
+            // A screen that cannot open leaves the code as it is.
+            Event::Explore { what, answer } => match self.explore(&what, &answer) {
+                Err(e) if e.kind() == Kind::Closed || self.ended() => Err(e),
+                Err(e) => self.refuse(&e),
+                Ok(()) => Ok(()),
+            },
             Event::Begins { .. } | Event::Progress(_) | Event::Done(_) => Ok(()),
         }
     }
@@ -244,8 +270,12 @@ impl Repl {
                 })
             }
             Reader::Person(editor) => {
+                let mut wipe = Vec::new();
+                self.runner.painter.wipe(&mut wipe)?;
+                editor.set_wipe(wipe);
                 if let Some(language) = editor.assist() {
                     let mut words = Words::of(&now.state);
+                    words.sessions = self.runner.session.folder().cloned();
                     now.missing.iter().for_each(|name| words.promise(name));
                     *language = Language { words, columns };
                 }
@@ -299,8 +329,8 @@ impl Repl {
     }
 
     fn paint(&mut self, blocks: &[Block]) -> Result<()> {
-        let columns = self.runner.terminal.size().0;
-        self.runner.painter.terminal.columns = columns;
+        let (columns, rows) = self.runner.terminal.size();
+        (self.runner.painter.terminal.columns, self.runner.painter.terminal.rows) = (columns, rows);
         self.runner.paint(blocks, columns)
     }
 

@@ -1,14 +1,17 @@
 //! Shows a session on a terminal or in a pipe: progress while it works, then results.
 
+use super::compare::{self, Compare, Comparison};
+use super::full;
 use super::plain::Came;
-use super::{Line, Terminal, live, plain};
+use super::{Line, Terminal, ascii, live, plain};
 use crate::control::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::lang::span::{Source, render};
-use crate::render::{Block, Colours, Painter, json};
+use crate::render::{Block, Colours, Diagnostic, Painter, json};
 use crate::session::{Event, Given, Request, Session};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 /// Output format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +59,48 @@ impl Runner {
                 return shown;
             }
         }
+    }
+
+    /// As [`Runner::run`], but returns the results instead of showing them.
+    ///
+    /// # Errors
+    /// The error that ended the program, not shown yet.
+    pub fn collect(&mut self, source: &Source) -> Result<Vec<Given>> {
+        self.submit(Request::Program { source: source.clone(), sets: BTreeMap::new() })?;
+        let mut all = Vec::new();
+        loop {
+            match self.event() {
+                Event::Given(given) => all.extend(given),
+                Event::Done(reply) => return reply.map(|_| all),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether full screens with pictures can be shown.
+    pub fn full_screens(&self) -> bool {
+        self.terminal.interactive()
+            && !self.style.json
+            && !self.style.quiet
+            && compare::shows(&self.painter.terminal)
+    }
+
+    /// Shows a comparison on the full screen until the user leaves it. Exports go to the current
+    /// folder.
+    ///
+    /// # Errors
+    /// When the terminal shows no pictures, or is gone.
+    pub fn compare(&mut self, comparison: Comparison) -> Result<()> {
+        if !self.full_screens() {
+            return Err(Error::new(
+                Kind::Usage,
+                "full screens need a terminal that shows pictures",
+            )
+            .hint("compare(a, b) prints numbers anywhere"));
+        }
+        let mut app = Compare::new(comparison, self.painter.terminal.clone(), PathBuf::new());
+        let mut full = self.terminal.full(&self.painter.terminal)?;
+        full::run(&mut app, &mut full)
     }
 
     /// Begins a request.
@@ -114,7 +159,8 @@ impl Runner {
             // No result: programs that read standard output do not get it. A closed stderr cannot
             // show it.
             Given::Note(line) if !self.style.json => {
-                let _ = io::stderr().lock().write_all(format!("note: {line}\n").as_bytes());
+                let note = ascii::text(&format!("note: {line}\n"));
+                let _ = io::stderr().lock().write_all(note.as_bytes());
                 Ok(())
             }
             Given::Note(line) => {
@@ -123,7 +169,14 @@ impl Runner {
             Given::Print(line) => {
                 self.line_of_json(&serde_json::json!({"type": "Print", "value": line}))
             }
-            Given::Value(_, json) if self.style.json => self.line_of_json(json),
+            Given::Value(blocks, json) if self.style.json => {
+                let mut json = json.clone();
+                let pictures = self.painter.files(blocks)?;
+                if let (Some(object), false) = (json.as_object_mut(), pictures.is_empty()) {
+                    object.insert("pictures".into(), pictures.into());
+                }
+                self.line_of_json(&json)
+            }
             Given::Value(blocks, _) => {
                 let (columns, rows) = self.terminal.size();
                 (self.painter.terminal.columns, self.painter.terminal.rows) = (columns, rows);
@@ -148,7 +201,9 @@ impl Runner {
     }
 
     fn line_of_json(&mut self, value: &serde_json::Value) -> Result<()> {
-        self.put(format!("{value}\n").as_bytes())
+        let text = value.to_string();
+        let text = if ascii::wanted() { ascii::json(&text) } else { text };
+        self.put(format!("{text}\n").as_bytes())
     }
 
     /// Writes bytes to standard output. Ctrl-C cuts long output to a slow terminal.
@@ -162,8 +217,14 @@ impl Runner {
         out.end()
     }
 
-    /// Shows an error on its source, on standard error.
+    /// Shows an error on its source, on standard error; with `--json` also as objects on standard
+    /// output.
     pub fn complain(&mut self, source: &Source, error: &Error) {
+        if self.style.json {
+            let diagnostic = Diagnostic { source: source.clone(), error: error.clone() };
+            // A closed standard output cannot show the error.
+            let _ = json::diagnostics(&diagnostic).try_for_each(|e| self.line_of_json(&e));
+        }
         let colour = self.painter.terminal.colours != Colours::None;
         complain(source, error, colour);
     }
@@ -219,5 +280,5 @@ pub fn unwritten(e: &io::Error) -> Error {
 /// Shows an error on its source, on standard error.
 pub fn complain(source: &Source, error: &Error, colour: bool) {
     // A closed stderr cannot show the error.
-    let _ = io::stderr().lock().write_all(render(source, error, colour).as_bytes());
+    let _ = io::stderr().lock().write_all(ascii::text(&render(source, error, colour)).as_bytes());
 }

@@ -1,10 +1,16 @@
 //! Terminal output: all bytes for the terminal go through a [`Screen`].
 
+use super::ascii::{self, Pieces};
+use crate::error::{Error, Kind, Result};
+use crate::safe::Safe;
 use crossterm::style::{Color, ResetColor, SetForegroundColor, force_color_output};
 use crossterm::terminal::window_size;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(any(test, feature = "internals"))]
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 /// Destination of the bytes that the user sees.
 pub trait Screen: Send {
@@ -18,6 +24,9 @@ pub trait Screen: Send {
     fn size(&self) -> (u16, u16);
 }
 
+/// Standard output in ASCII: a write may end inside a character.
+static PIECES: Mutex<Pieces> = Mutex::new(Pieces::new());
+
 /// The process's own output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stdout;
@@ -25,7 +34,12 @@ pub struct Stdout;
 impl Screen for Stdout {
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        out.write_all(bytes)?;
+        if ascii::wanted() {
+            let mut pieces = PIECES.lock().unwrap_or_else(PoisonError::into_inner);
+            out.write_all(pieces.take(bytes).as_bytes())?;
+        } else {
+            out.write_all(bytes)?;
+        }
         out.flush()
     }
 
@@ -103,11 +117,63 @@ pub(super) const ACCENT: u8 = 38;
 /// Colour of less important text, as an xterm index.
 pub(super) const QUIET: u8 = 244;
 
+/// The colours of the prompt for a dark or a light background.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Theme {
+    /// Pale colours.
+    #[default]
+    Dark,
+    /// Deep colours.
+    Light,
+}
+
+impl std::str::FromStr for Theme {
+    type Err = Error;
+
+    fn from_str(word: &str) -> Result<Self> {
+        match word {
+            "dark" => Ok(Self::Dark),
+            "light" => Ok(Self::Light),
+            _ => Err(Error::new(Kind::Usage, format!("no theme called \"{}\"", Safe(word)))
+                .hint("dark or light")),
+        }
+    }
+}
+
+static LIGHT: AtomicBool = AtomicBool::new(false);
+
+/// Sets the theme of the process.
+pub fn set_theme(theme: Theme) {
+    LIGHT.store(theme == Theme::Light, Relaxed);
+}
+
+/// The theme in force.
+pub fn theme() -> Theme {
+    if LIGHT.load(Relaxed) { Theme::Light } else { Theme::Dark }
+}
+
+/// A colour of the dark theme, as an xterm index, in the theme in force. The light theme keeps the
+/// hue, deep enough to be read on white.
+pub(super) fn themed(colour: u8) -> u8 {
+    match (theme(), colour) {
+        (Theme::Dark, c) => c,
+        (Theme::Light, ACCENT) => 25,
+        (Theme::Light, QUIET) => 241,
+        (Theme::Light, 176) => 90,
+        (Theme::Light, 74) => 24,
+        (Theme::Light, 107) => 28,
+        (Theme::Light, 173) => 130,
+        (Theme::Light, 140) => 54,
+        (Theme::Light, 203) => 160,
+        (Theme::Light, c) => c,
+    }
+}
+
 /// Colours a text by xterm index; the caller checks whether the terminal has colours.
 pub(super) fn inked(colour: u8, text: impl Display) -> String {
     // Otherwise crossterm would check `NO_COLOR` itself.
     force_color_output(true);
-    format!("{}{text}{ResetColor}", SetForegroundColor(Color::AnsiValue(colour)))
+    format!("{}{text}{ResetColor}", SetForegroundColor(Color::AnsiValue(themed(colour))))
 }
 
 /// Whether the session is interactive: stdin and stdout are terminals with cursor movements.

@@ -2,7 +2,7 @@
 
 use super::format;
 use super::preview::Pixels;
-use super::screen::{ACCENT, Colour, QUIET};
+use super::screen::{ACCENT, Colour, QUIET, themed};
 use crate::control::{Progress, Stop};
 use crate::render::plot::{heights, number};
 use crate::safe::Safe;
@@ -210,7 +210,7 @@ impl View {
         if self.colour == Colour::None {
             Style::new()
         } else {
-            Style::new().fg(Color::Indexed(ACCENT))
+            Style::new().fg(Color::Indexed(themed(ACCENT)))
         }
     }
 
@@ -218,7 +218,7 @@ impl View {
         if self.colour == Colour::None {
             Style::new()
         } else {
-            Style::new().fg(Color::Indexed(QUIET))
+            Style::new().fg(Color::Indexed(themed(QUIET)))
         }
     }
 }

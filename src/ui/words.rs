@@ -1,15 +1,21 @@
 //! The names of a session, for colours and completion at the prompt.
 
+use crate::builtin::Type;
 use crate::builtins;
 use crate::eval;
-use crate::value::describe;
+use crate::value::{Value, describe};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// The names of a session.
 #[derive(Clone, Debug, Default)]
 pub struct Words {
     /// Variables, with their types as shown.
     pub names: BTreeMap<String, String>,
+    /// The types of variables that have a value.
+    pub types: BTreeMap<String, Type>,
+    /// The folder of the sessions' journals.
+    pub sessions: Option<PathBuf>,
     /// Functions defined in the session, with their parameters.
     pub functions: BTreeMap<String, Vec<String>>,
     /// The generator's own directions.
@@ -25,6 +31,8 @@ impl Words {
         let params = |d: &crate::lang::ast::Def| d.params.iter().map(|p| p.name.clone()).collect();
         Self {
             names: session.names.iter().map(|(n, v)| (n.clone(), describe::type_name(v))).collect(),
+            types: session.names.iter().map(|(n, v)| (n.clone(), Value::ty(v))).collect(),
+            sessions: None,
             functions: session.functions.iter().map(|(n, d)| (n.clone(), params(d))).collect(),
             directions: facts.map(|f| f.directions.keys().cloned().collect()).unwrap_or_default(),
             spaces: facts.map(|f| f.spaces.clone()).unwrap_or_default(),

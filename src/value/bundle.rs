@@ -127,6 +127,7 @@ impl Bundle {
             encoder,
             sha256,
             stats: OnceLock::new(),
+            components: OnceLock::new(),
         })
     }
 }

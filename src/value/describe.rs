@@ -5,15 +5,38 @@ use crate::direction::Forms;
 use crate::invert::{Inversion, Mask};
 use crate::lang::types::Type;
 use crate::latent::{Code, Direction};
+use crate::render::text::cut;
 use crate::render::{Number, Numbers};
 use crate::safe::Safe;
 
-/// Describes in one line a value that has no literal form; `None` for a value that has one.
+/// Columns of an origin in a short description.
+const ORIGIN: usize = 40;
+
+/// Describes in one line a value that has no literal form; `None` for a value that has one. A long
+/// origin is cut; [`whole`] has all of it.
 pub fn about(value: &Value) -> Option<String> {
+    described(value, ORIGIN)
+}
+
+/// As [`about`], with the whole origin.
+pub fn whole(value: &Value) -> Option<String> {
+    described(value, usize::MAX)
+}
+
+fn described(value: &Value, columns: usize) -> Option<String> {
+    // One code and no truncation go without saying.
+    let plain = |text: &str| text.replace(", n: 1,", ",").replace(", psi: 1)", ")");
+    let origin = |text: &str| match columns {
+        usize::MAX => Safe(text).to_string(),
+        _ => cut(&plain(&Safe(text).to_string()), columns),
+    };
     Some(match value {
-        Value::Image(i) => describe_image(i),
-        Value::Latent(l) => describe_code("Latent", l),
-        Value::Path(l) => format!("Path of {} frames, {}", l.count(), describe_code("Latent", l)),
+        Value::Image(i) => describe_image(i, &origin(&i.origin)),
+        Value::Latent(l) => describe_code("Latent", l, &origin(&l.origin)),
+        Value::Path(l) => {
+            let codes = describe_code("Latent", l, &origin(&l.origin));
+            format!("Path of {} frames, {codes}", l.count())
+        }
         Value::Direction(d) => describe_forms(d),
         Value::Model(m) => describe_model(m),
         Value::Inversion(i) => summary(i).join(" · "),
@@ -30,7 +53,7 @@ pub fn type_name(value: &Value) -> String {
     }
 }
 
-fn describe_image(i: &Image) -> String {
+fn describe_image(i: &Image, origin: &str) -> String {
     let [n, c, h, w] = i.dims();
     let mode = match c {
         1 => "grey",
@@ -40,7 +63,7 @@ fn describe_image(i: &Image) -> String {
     };
     let many = if n == 1 { String::new() } else { format!("{n} × ") };
     let notes: String = i.notes.iter().map(|n| format!(", {}", Safe(n))).collect();
-    format!("Image {many}{w}×{h} {mode} · {}{notes}", Safe(&i.origin))
+    format!("Image {many}{w}×{h} {mode} · {origin}{notes}")
 }
 
 fn describe_mask(m: &Mask) -> String {
@@ -49,14 +72,14 @@ fn describe_mask(m: &Mask) -> String {
     format!("Mask {width}×{height}{share} · {}", Safe(&m.origin))
 }
 
-fn describe_code(kind: &str, l: &Code) -> String {
+fn describe_code(kind: &str, l: &Code, origin: &str) -> String {
     let many = if l.count() == 1 { String::new() } else { format!("{} × ", l.count()) };
     let size =
         if l.layers() > 1 { format!("{}×{}", l.layers(), l.dim()) } else { l.dim().to_string() };
     let model =
         l.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
     let noise = if l.noise().is_empty() { "" } else { ", with its noise maps" };
-    format!("{kind}[{}] {many}{size} of {}{noise} · {}", l.space, Safe(&model), Safe(&l.origin))
+    format!("{kind}[{}] {many}{size} of {}{noise} · {origin}", l.space, Safe(&model))
 }
 
 /// The lines about a direction and its measurements; each form has its own lines.

@@ -1,11 +1,31 @@
-//! The details of an inversion: every number with its definition, and the loss over the steps.
+//! The details of a value: of an inversion every number with its definition and the loss over the
+//! steps, of a table what its names mean, of pictures and codes their whole origin.
 
-use super::describe;
+use super::{Value, describe};
 use crate::invert::{Inversion, Trace};
 use crate::render::{Block, Curve, Number, Numbers, Plot};
 
-/// The blocks that `:details` shows for an inversion.
-pub fn details(i: &Inversion) -> Vec<Block> {
+/// The blocks that `:details` shows for a value; `None` for a value that is shown completely.
+pub fn details(value: &Value) -> Option<Vec<Block>> {
+    match value {
+        Value::Inversion(i) => Some(of_inversion(i)),
+        Value::Table(t) if !t.definitions.is_empty() => {
+            Some(vec![Block::text(t.definitions.iter().cloned())])
+        }
+        Value::Image(_) | Value::Latent(_) | Value::Path(_) => {
+            Some(vec![Block::text(describe::whole(value))])
+        }
+        _ => None,
+    }
+}
+
+/// The details of the numbers of a result: their definitions; `None` without numbers.
+pub fn of_numbers(blocks: &[Block]) -> Option<Vec<Block>> {
+    let [Block::Numbers(n)] = blocks else { return None };
+    Some(vec![Block::Numbers(Numbers { all: n.all.clone(), defined: true })])
+}
+
+fn of_inversion(i: &Inversion) -> Vec<Block> {
     let passes = match i.config.passes_taken() {
         0 => String::new(),
         n => format!(", {n} of them the encoder's"),

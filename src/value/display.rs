@@ -36,15 +36,26 @@ impl Shown {
         pictures.into_iter().chain(self.rest).collect()
     }
 
+    /// Gives pictures without captions the texts of the list that they are the elements of.
+    pub fn label(&mut self, list: &List) {
+        if self.pictures.len() != list.labels().len() {
+            return;
+        }
+        for (picture, label) in self.pictures.iter_mut().zip(list.labels()) {
+            if picture.caption.is_empty() {
+                picture.caption.clone_from(label);
+            }
+        }
+    }
+
     /// Appends an image's pictures with their captions.
     fn add(&mut self, image: &Image) -> Result<()> {
         control::check()?;
         let held: usize = self.pictures.iter().map(|p| p.raster.data.len()).sum();
         room(held as u64 + image.data.elem_count() as u64)?;
         let rasters = Raster::from_tensor(&image.data)?.into_iter().enumerate();
-        self.pictures.extend(rasters.map(|(i, raster)| Picture {
-            raster,
-            caption: image.captions.get(i).cloned().unwrap_or_default(),
+        self.pictures.extend(rasters.map(|(i, raster)| {
+            Picture::new(raster, image.captions.get(i).cloned().unwrap_or_default())
         }));
         Ok(())
     }
@@ -108,10 +119,21 @@ fn show_list(items: &List, picture: &Render<'_>) -> Result<Shown> {
         matches!(v, Value::Image(_) | Value::Latent(_) | Value::Inversion(_) | Value::Mask(_))
     };
     if !items.is_empty() && items.iter().all(visual) {
-        return side_by_side(items, picture);
+        let mut all = side_by_side(items, picture)?;
+        all.label(items);
+        return Ok(all);
+    }
+    let own = |v: &Value| visual(v) || matches!(v, Value::Table(_) | Value::Direction(_));
+    if !items.is_empty() && items.len() <= SHOWN && items.iter().all(own) {
+        let mut all = Shown::default();
+        items.iter().try_for_each(|v| display(v, picture).map(|one| all.extend(one)))?;
+        return Ok(all);
     }
     Ok(Shown::of(Block::text([text::shown(&Value::List(items.clone()))])))
 }
+
+/// Tables and directions of a list that are shown one after the other.
+const SHOWN: usize = 20;
 
 fn show_inversion(i: &Inversion) -> Result<Shown> {
     let mut pictures = Vec::new();
@@ -122,7 +144,7 @@ fn show_inversion(i: &Inversion) -> Result<Shown> {
         let error = error_picture(&target, &inverted)?;
         for (data, caption) in [(target, "target"), (inverted, "inverted"), (error, "error ×4")] {
             let raster = Raster::from_tensor(&data)?.remove(0);
-            pictures.push(Picture { raster, caption: caption.into() });
+            pictures.push(Picture::new(raster, caption));
         }
     }
     Ok(Shown { pictures, rest: vec![Block::Numbers(numbers(i)), Block::Text(found(i))] })

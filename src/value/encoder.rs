@@ -204,10 +204,11 @@ mod tests {
 
     /// Writes a toy generator of 8×8 pixels; returns its sha256.
     fn generator(folder: &Path, toy: &Toy) -> String {
-        let tensors = toy.build(&Device::Cpu).unwrap().tensors().into_iter().map(|(name, t)| {
-            let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            (name, Array::f32(t.dims(), values).unwrap())
-        });
+        let tensors =
+            toy.build(&Device::Cpu).unwrap().tensors().unwrap().into_iter().map(|(name, t)| {
+                let values = t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                (name, Array::f32(t.dims(), values).unwrap())
+            });
         let path = folder.join("generator.safetensors");
         write(&path, "stylegan2", serde_json::json!({"img_resolution": 8}), &tensors.collect());
         Models::cpu().load(path.to_str().unwrap()).unwrap().sha256().unwrap().to_owned()

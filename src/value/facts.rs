@@ -2,8 +2,8 @@
 //! of codes and directions use them.
 
 use crate::direction;
-use crate::generator::Spec;
-use crate::lang::types::ModelFacts;
+use crate::generator::{Prior, Spec};
+use crate::lang::types::{Abilities, ModelFacts};
 use crate::latent::ModelId;
 use crate::metric::FeaturesConfig;
 use std::collections::BTreeMap;
@@ -20,6 +20,12 @@ pub(super) fn of(s: &Spec) -> ModelFacts {
         w_dim: s.w_dim,
         style_sizes: s.style_sizes(),
         c_dim: s.classes(),
+        can: Abilities {
+            scales_z: matches!(s.prior, Prior::Scaled { .. }),
+            transform: s.inputs.transform,
+            camera: s.inputs.camera,
+            truncation: s.inputs.truncation,
+        },
         width: s.width,
         height: s.height,
         channels: s.channels,

@@ -34,7 +34,8 @@ pub fn json(value: &Value) -> Json {
                 "share": m.share((height, width)).ok(), "origin": m.origin})
         }
         Value::Table(t) => {
-            json!({"type": "Table", "rows": render::json::rows(&t.block()), "notes": t.notes})
+            json!({"type": "Table", "rows": render::json::rows(&t.block()), "notes": t.notes,
+                "definitions": t.definitions})
         }
         other => json!({"type": other.ty().to_string(), "value": text::shown(other)}),
     }

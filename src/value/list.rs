@@ -18,6 +18,8 @@ const TEXT: u64 = 16;
 #[derive(Clone, Debug)]
 pub struct List {
     items: Arc<Vec<Value>>,
+    /// A short text for each element, of a comprehension: `a = -3`.
+    labels: Option<Arc<Vec<String>>>,
     alike: bool,
     values: u64,
     depth: usize,
@@ -44,7 +46,21 @@ impl List {
             return refused(format!("lists are nested deeper than {} levels", LIMITS.list_depth));
         }
         let alike = items.windows(2).all(|pair| pair[0].shares_type(&pair[1]));
-        Ok(Self { items: Arc::new(items), alike, values, depth })
+        Ok(Self { items: Arc::new(items), labels: None, alike, values, depth })
+    }
+
+    /// Makes a list with a short text for each element, for captions.
+    ///
+    /// # Errors
+    /// As [`List::new`].
+    pub fn labelled(items: Vec<Value>, labels: Vec<String>) -> Result<Self> {
+        let labels = (labels.len() == items.len()).then(|| Arc::new(labels));
+        Ok(Self { labels, ..Self::new(items)? })
+    }
+
+    /// The texts of the elements; empty for a list without them.
+    pub fn labels(&self) -> &[String] {
+        self.labels.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// The first element, if all elements have its type.

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::generator::{Generator, Spec};
 use crate::invert::{PROJECTOR_SAMPLES, WStats};
 use crate::lang::types::ModelFacts;
-use crate::latent::ModelId;
+use crate::latent::{Direction, ModelId};
 use crate::metric::Features;
 use crate::network::Encoder;
 use crate::space::Space;
@@ -37,6 +37,7 @@ pub struct Loaded {
     pub(super) encoder: Option<OwnEncoder>,
     pub(super) sha256: Deferred<String>,
     pub(super) stats: OnceLock<WStats>,
+    pub(super) components: OnceLock<Vec<Direction>>,
 }
 
 impl std::fmt::Debug for Loaded {

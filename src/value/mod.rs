@@ -1,6 +1,7 @@
 //! Values: the only type that crosses between the language and the tensors.
 
 mod bundle;
+pub mod components;
 mod deferred;
 pub mod describe;
 pub mod details;
@@ -101,15 +102,17 @@ impl Image {
     }
 }
 
-/// A table with definitions under it.
+/// A table with notes under it.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     /// Column headers.
     pub columns: Vec<String>,
     /// Rows, with one cell for each column.
     pub rows: Vec<Vec<Cell>>,
-    /// Lines under the table: definitions, units.
+    /// Lines under the table.
     pub notes: Vec<String>,
+    /// What its names mean, for `:details` and `--json`.
+    pub definitions: Vec<String>,
     /// Pictures shown above the table.
     pub pictures: Vec<Image>,
 }

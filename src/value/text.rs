@@ -1,6 +1,6 @@
 //! Values as text.
 
-use super::describe::about;
+use super::describe::{about, whole};
 use super::{List, Value};
 use crate::control;
 use crate::error::Result;
@@ -11,20 +11,46 @@ use std::fmt::Write as _;
 /// Values between two stop checks.
 const PACE: usize = 1024;
 
-/// The whole value as text, for `print`.
+/// The whole value as text with its numbers in full, for other programs.
 ///
 /// # Errors
 /// `Interrupted` when a long list is stopped.
 pub fn plain(value: &Value) -> Result<String> {
-    let mut writer = Writer { out: String::new(), left: usize::MAX, cut: 0 };
+    let mut writer = Writer { exact: true, ..Writer::new(usize::MAX) };
     writer.value(value)?;
     Ok(writer.out)
+}
+
+/// The whole value as text, its numbers with six significant digits, for `print`.
+///
+/// # Errors
+/// `Interrupted` when a long list is stopped.
+pub fn readable(value: &Value) -> Result<String> {
+    let mut writer = Writer::new(usize::MAX);
+    writer.value(value)?;
+    Ok(writer.out)
+}
+
+/// A number with six significant digits, without zeros at the end: `29.4123`, `3`, `1.2e-7`.
+pub fn number(v: f64) -> String {
+    let whole = v.fract() == 0.0 && v.abs() < 1e15;
+    if v == 0.0 || !v.is_finite() || whole {
+        return v.to_string();
+    }
+    if !(1e-4..1e15).contains(&v.abs()) {
+        let text = format!("{v:.5e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!("{}e{power}", digits.trim_end_matches('0').trim_end_matches('.'));
+    }
+    let digits = (5 - v.abs().log10().floor() as i32).clamp(0, 12) as usize;
+    let text = format!("{v:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
 /// The value as text for the screen: of a long list the first [`LIMITS`]`.shown_values` values and
 /// the number of the others.
 pub fn shown(value: &Value) -> String {
-    let mut writer = Writer { out: String::new(), left: LIMITS.shown_values, cut: 0 };
+    let mut writer = Writer::new(LIMITS.shown_values);
     // The rest is only counted, not visited, so it needs no stop check.
     let _ = writer.value(value);
     if writer.cut > 0 {
@@ -39,9 +65,17 @@ struct Writer {
     left: usize,
     /// Values that were left out.
     cut: u64,
+    /// Whether numbers are written in full.
+    exact: bool,
+    /// Whether origins are written in full.
+    origins: bool,
 }
 
 impl Writer {
+    fn new(left: usize) -> Self {
+        Self { out: String::new(), left, cut: 0, exact: false, origins: left == usize::MAX }
+    }
+
     fn value(&mut self, value: &Value) -> Result<()> {
         self.left = self.left.saturating_sub(1);
         if self.left.is_multiple_of(PACE) {
@@ -50,7 +84,8 @@ impl Writer {
         // Writing to a string cannot fail.
         let _ = match value {
             Value::Nothing => Ok(()),
-            Value::Number(v) => write!(self.out, "{v}"),
+            Value::Number(v) if self.exact => write!(self.out, "{v}"),
+            Value::Number(v) => write!(self.out, "{}", number(*v)),
             Value::Text(t) => write!(self.out, "{}", Safe(t)),
             Value::Bool(b) => write!(self.out, "{b}"),
             Value::Range { from, to, step: None } => write!(self.out, "{from}..{to}"),
@@ -63,6 +98,7 @@ impl Writer {
             }
             Value::List(items) => return self.list(items),
             Value::Table(t) => write!(self.out, "{}", t.block().lines().join("\n")),
+            other if self.origins => write!(self.out, "{}", whole(other).unwrap_or_default()),
             other => write!(self.out, "{}", about(other).unwrap_or_default()),
         };
         Ok(())
@@ -99,6 +135,28 @@ mod tests {
     fn nested(rounds: usize) -> Value {
         let one = vec![Value::Number(1.0), Value::Number(2.0)];
         (0..rounds).fold(Value::list(one).unwrap(), |v, _| Value::list(vec![v.clone(), v]).unwrap())
+    }
+
+    #[test]
+    fn numbers_have_six_digits_unless_they_are_for_programs() {
+        for (v, text) in [
+            (29.412_345_678, "29.4123"),
+            (-0.1 - 0.2, "-0.3"),
+            (3.0, "3"),
+            (1234567.0, "1234567"),
+            (1_234_567.8, "1234568"),
+            (1.2e-7, "1.2e-7"),
+            (0.000_123_456_789, "0.000123457"),
+            (1e300, "1e300"),
+            (0.0, "0"),
+            (f64::INFINITY, "inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(number(v), text);
+        }
+        let value = Value::list(vec![Value::Number(1.0 / 3.0)]).unwrap();
+        assert_eq!(readable(&value).unwrap(), "[0.333333]");
+        assert_eq!(plain(&value).unwrap(), "[0.3333333333333333]");
     }
 
     #[test]

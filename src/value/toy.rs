@@ -65,6 +65,7 @@ pub(super) fn toy(device: &Device) -> Result<Loaded> {
         encoder: Some(encoder),
         sha256,
         stats: OnceLock::new(),
+        components: OnceLock::new(),
     })
 }
 

@@ -3,6 +3,9 @@
 use super::source::reserve;
 use half::{bf16, f16};
 
+/// Bytes that are read at once while they become numbers.
+const PIECE: usize = 1 << 20;
+
 /// The type of an array's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names say it")]
@@ -209,7 +212,7 @@ impl Array {
 
     /// The position of the first number that is NaN or infinite.
     pub fn first_not_finite(&self) -> Option<usize> {
-        each!(&self.data, v => v.iter().position(|x| !x.finite()))
+        each!(&self.data, v => first_outside(v))
     }
 
     /// Its bytes, little endian.
@@ -223,10 +226,38 @@ impl Array {
     pub(crate) fn each_f32_block(&self, mut take: impl FnMut(&[u8])) {
         let mut block = Vec::with_capacity(4 << 12);
         each!(&self.data, v => for part in v.chunks(1 << 12) {
-            block.clear();
-            part.iter().for_each(|x| x.single().put(&mut block));
+            block.resize(part.len() * 4, 0);
+            for (to, x) in block.chunks_exact_mut(4).zip(part) {
+                to.copy_from_slice(&x.single().to_le_bytes());
+            }
             take(&block);
         });
+    }
+
+    /// Reads row-major elements, little endian: `read` fills a buffer with the bytes from an offset
+    /// on. Only a piece of the bytes is held beside the numbers.
+    ///
+    /// `None` when memory runs out.
+    pub(crate) fn stream<E>(
+        dtype: DType,
+        shape: &[u64],
+        read: &mut dyn FnMut(u64, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Option<Self>, E> {
+        let Some(n) = elements(shape) else { return Ok(None) };
+        let data = match dtype {
+            DType::F16 => streamed(n, read)?.map(Data::F16),
+            DType::BF16 => streamed(n, read)?.map(Data::BF16),
+            DType::F32 => streamed(n, read)?.map(Data::F32),
+            DType::F64 => streamed(n, read)?.map(Data::F64),
+            DType::I8 => streamed(n, read)?.map(Data::I8),
+            DType::I16 => streamed(n, read)?.map(Data::I16),
+            DType::I32 => streamed(n, read)?.map(Data::I32),
+            DType::I64 => streamed(n, read)?.map(Data::I64),
+            DType::U8 => streamed(n, read)?.map(Data::U8),
+            DType::Bool => streamed(n, read)?.map(Data::Bool),
+        };
+        let shape = shape.iter().map(|&n| n as usize).collect();
+        Ok(data.map(|data| Self { shape, data }))
     }
 
     /// Collects the elements that `layout` names from little-endian bytes.
@@ -298,7 +329,7 @@ impl Layout {
     }
 
     /// Whether the elements lie one after the other.
-    fn contiguous(&self) -> bool {
+    pub(crate) fn contiguous(&self) -> bool {
         let rows = Self::rows(&self.shape);
         self.shape
             .iter()
@@ -324,15 +355,36 @@ impl Layout {
     }
 }
 
+/// The position of the first number that is NaN or infinite.
+fn first_outside<T: Element>(values: &[T]) -> Option<usize> {
+    const BLOCK: usize = 1 << 12;
+    // Every number of a block is looked at, so that the compiler can take several at once.
+    let outside = |block: &[T]| !block.iter().fold(true, |all, x| all & x.finite());
+    let block = values.chunks(BLOCK).position(outside)? * BLOCK;
+    values[block..].iter().position(|x| !x.finite()).map(|at| block + at)
+}
+
+/// See [`Array::stream`].
+fn streamed<T: Element, E>(
+    n: u64,
+    read: &mut dyn FnMut(u64, &mut [u8]) -> Result<(), E>,
+) -> Result<Option<Vec<T>>, E> {
+    let Some(mut out) = reserve(n) else { return Ok(None) };
+    let (n, size) = (n as usize, size_of::<T>());
+    let mut piece = vec![0; n.min(PIECE / size) * size];
+    while out.len() < n {
+        let bytes = &mut piece[..(n - out.len()).min(PIECE / size) * size];
+        read((out.len() * size) as u64, bytes)?;
+        out.extend(bytes.chunks_exact(size).map(T::le));
+    }
+    Ok(Some(out))
+}
+
 fn collect<T: Element>(layout: &Layout, bytes: &[u8]) -> Option<Vec<T>> {
     let n = layout.elements()?;
     let mut out = reserve(n)?;
     let size = size_of::<T>();
-    if layout.contiguous() {
-        out.extend(bytes.chunks_exact(size).take(n as usize).map(T::le));
-    } else {
-        layout.walk(|i| out.push(T::le(&bytes[i * size..(i + 1) * size])));
-    }
+    layout.walk(|i| out.push(T::le(&bytes[i * size..(i + 1) * size])));
     (out.len() as u64 == n).then_some(out)
 }
 
@@ -356,6 +408,26 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_streamed_in_pieces() {
+        let n = PIECE / 4 + 3;
+        let values: Vec<i32> = (0..n as i32).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let mut pieces = Vec::new();
+        let mut read = |at: u64, to: &mut [u8]| {
+            pieces.push(to.len());
+            to.copy_from_slice(&bytes[at as usize..][..to.len()]);
+            Ok::<_, ()>(())
+        };
+        let array = Array::stream(DType::I32, &[n as u64], &mut read).unwrap().unwrap();
+        assert_eq!(array, Array { shape: vec![n], data: Data::I32(values) });
+        assert_eq!(pieces, [PIECE, 12]);
+        let mut fails = |_: u64, _: &mut [u8]| Err("no");
+        assert_eq!(Array::stream(DType::F64, &[1], &mut fails), Err("no"));
+        assert!(Array::stream(DType::F64, &[0, 4], &mut fails).unwrap().unwrap().is_empty());
+        assert_eq!(Array::stream(DType::U8, &[u64::MAX, 2], &mut fails), Ok(None));
+    }
+
+    #[test]
     fn sizes_that_do_not_fit_are_none() {
         assert_eq!(Layout::rows(&[1 << 40, 1 << 40]).elements(), None);
         assert_eq!(Layout { shape: vec![3], strides: vec![u64::MAX] }.span(), None);
@@ -373,6 +445,9 @@ mod tests {
         assert_eq!(back, a);
         let bad = Array::f32(&[3], vec![0.0, f32::INFINITY, f32::NAN]).unwrap();
         assert_eq!(bad.first_not_finite(), Some(1));
+        let mut many = vec![0.0; 10_000];
+        many[9_000] = f32::NAN;
+        assert_eq!(Array::f32(&[10_000], many).unwrap().first_not_finite(), Some(9_000));
         let mut blocks = Vec::new();
         a.each_f32_block(|b| blocks.extend_from_slice(b));
         assert_eq!(blocks, [1.5f32.to_le_bytes(), (-2.0f32).to_le_bytes()].concat());

@@ -43,7 +43,7 @@ impl Layout {
         let (to, changes) = match rule.to {
             To::Name(to, changes) | To::SpareAs(to, changes, _) => (to, changes),
             To::Spare(_) => (rule.from, &[][..]),
-            To::Ignored(_) => return None,
+            To::Ignored(_) | To::Listed(_) => return None,
         };
         let source = match key(rule.from) {
             None => filled(rule.from, to, name, None)?,
@@ -55,7 +55,7 @@ impl Layout {
         };
         let placed = match self.place(&source) {
             Placed::Named(placed, _) | Placed::Spare(placed, _) => placed == name,
-            Placed::Ignored(_) => false,
+            Placed::Ignored(_) | Placed::Listed(..) => false,
         };
         placed.then_some((source, changes))
     }
@@ -176,7 +176,7 @@ mod tests {
             let file = array(shape);
             let (to, changes) = match TABLE.place(name) {
                 Placed::Named(to, changes) | Placed::Spare(to, changes) => (to, changes),
-                Placed::Ignored(_) => panic!("{name}"),
+                Placed::Ignored(_) | Placed::Listed(..) => panic!("{name}"),
             };
             let (mut shape, mut values) = (file.shape.clone(), file.to_f32());
             for change in changes {

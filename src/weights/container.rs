@@ -40,6 +40,8 @@ pub(super) struct Draft {
     pub(super) notes: Vec<String>,
     /// Its tensors, unread.
     pub(super) tensors: BTreeMap<String, Lazy>,
+    /// Their names in the order in which the file holds them, where its format has one.
+    pub(super) order: Vec<String>,
     /// All bytes of a model of several files; `None` when it is the file that was opened.
     pub(super) whole: Option<Source>,
 }

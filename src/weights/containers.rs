@@ -4,7 +4,7 @@ use super::container::{Container, Draft, Probe};
 use super::pickle::{self, Work};
 use super::source::Source;
 use super::zip::{self, Archive};
-use super::{numpy, nvidia, openvino, other, safetensors, tar, tensorflow, torch};
+use super::{hdf5, numpy, nvidia, openvino, other, safetensors, tar, tensorflow, torch};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 
@@ -17,6 +17,8 @@ pub(super) const CONTAINERS: &[&Container] = &[
     &torch::LEGACY,
     &torch::PICKLE,
     &numpy::OBJECTS,
+    &hdf5::CONTAINER,
+    &hdf5::ARCHIVE,
     &openvino::ZIP,
     &openvino::FILES,
     &numpy::NPY,

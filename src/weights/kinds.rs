@@ -1,5 +1,6 @@
 //! Networks that are no generators, told by the names of their tensors.
 
+use super::keras::{self, Sort};
 use super::listing::Listing;
 
 /// A kind of network.
@@ -22,6 +23,11 @@ const fn of(
 ) -> Kind {
     Kind { name, what, marks }
 }
+
+/// Names of the kinds of Keras models, which are told by what they take and give.
+const READER: &str = "keras-classifier";
+const TRANSLATOR: &str = "keras-translation";
+const MODEL: &str = "keras-model";
 
 /// All of them, the more particular first.
 const KINDS: &[Kind] = &[
@@ -188,6 +194,9 @@ const KINDS: &[Kind] = &[
             &["MainLayers.0.Layers.0.LinearLayer1.Layer.weight", "ExtractionLayer.Layer.weight"],
         ],
     ),
+    of(READER, "a Keras model that reads pictures: a classifier or a discriminator", &[]),
+    of(TRANSLATOR, "a Keras model that turns pictures into pictures", &[]),
+    of(MODEL, "a Keras model that makes no pictures of a vector", &[]),
     of("optimizer", "the state of an optimizer, without a network", &[&["state.0.exp_avg"]]),
 ];
 
@@ -213,7 +222,15 @@ pub fn kind(listing: &Listing) -> Option<&'static Kind> {
         let class = listing.classes.first().is_some_and(|c| c.contains("Discriminator"));
         KINDS.iter().find(|k| class && k.name == "discriminator")
     };
-    kind_of(listing.tensors.keys().map(String::as_str)).or_else(discriminator)
+    let keras = || {
+        let name = match keras::sort(listing)? {
+            Sort::Reader => READER,
+            Sort::Translator => TRANSLATOR,
+            Sort::Generator | Sort::Other => MODEL,
+        };
+        KINDS.iter().find(|k| k.name == name)
+    };
+    kind_of(listing.tensors.keys().map(String::as_str)).or_else(discriminator).or_else(keras)
 }
 
 #[cfg(test)]

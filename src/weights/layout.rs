@@ -60,6 +60,12 @@ impl Layout {
                 Placed::Spare(fill(to, &found), changes)
             }
             Some((Rule { to: To::Ignored(why), .. }, _)) => Placed::Ignored(why),
+            Some((Rule { to: To::Listed(buffers), .. }, found)) => {
+                match found.first().and_then(|(_, n)| n.parse().ok()) {
+                    Some(place) => Placed::Listed(place, buffers),
+                    None => Placed::Ignored("it has no place in a list"),
+                }
+            }
         }
     }
 }
@@ -117,6 +123,16 @@ impl Rule {
     pub const fn ignored(from: &'static str, why: &'static str) -> Self {
         Self { from, to: To::Ignored(why) }
     }
+
+    /// The tensors of a list, `../g_ema.{n}`. The n-th has the numbers of the n-th parameter of the
+    /// generator, in place of those under the parameter's own name.
+    ///
+    /// Code that copies `module.parameters()` saves such lists. Parameters are counted in the order
+    /// of the file, as PyTorch writes them; a tensor is none when the last part of its name is one
+    /// of `buffers`.
+    pub const fn listed(from: &'static str, buffers: &'static [&'static str]) -> Self {
+        Self { from, to: To::Listed(buffers) }
+    }
 }
 
 /// Result of a rule.
@@ -131,6 +147,8 @@ pub enum To {
     SpareAs(&'static str, &'static [Change], &'static str),
     /// It is left out, for this reason.
     Ignored(&'static str),
+    /// It has the numbers of a parameter; see [`Rule::listed`].
+    Listed(&'static [&'static str]),
 }
 
 /// A change of a tensor's numbers.
@@ -163,6 +181,8 @@ pub(crate) enum Placed {
     Named(String, &'static [Change]),
     Spare(String, &'static [Change]),
     Ignored(&'static str),
+    /// Place in a list of the parameters, and the names of what is no parameter.
+    Listed(usize, &'static [&'static str]),
 }
 
 /// Matches of a pattern's parts in a name; `None` when it does not fit.

@@ -2,7 +2,7 @@
 //! data.
 
 use super::array::{Array, DType, Layout};
-use super::source::{Source, quoted};
+use super::source::{Source, quoted, reserve};
 use crate::error::Result;
 use crate::limits::Limits;
 
@@ -112,12 +112,22 @@ impl Lazy {
     pub(crate) fn load(&self, name: &str) -> Result<Array> {
         let size = self.dtype.size() as u64;
         let span = self.layout.span().unwrap_or(u64::MAX).saturating_mul(size);
-        let mut bytes = self.source.read(self.offset, span)?;
-        if self.big_endian {
-            bytes.chunks_exact_mut(size as usize).for_each(<[u8]>::reverse);
-        }
-        let array = Array::gather(self.dtype, &self.layout, &bytes)
-            .ok_or_else(|| self.source.no_memory(span))?;
+        let mut read = |at: u64, bytes: &mut [u8]| -> Result<()> {
+            self.source.read_into(self.offset + at, bytes)?;
+            if self.big_endian {
+                bytes.chunks_exact_mut(size as usize).for_each(<[u8]>::reverse);
+            }
+            Ok(())
+        };
+        let array = if self.layout.contiguous() {
+            Array::stream(self.dtype, &self.layout.shape, &mut read)?
+        } else {
+            let mut bytes = reserve(span).ok_or_else(|| self.source.no_memory(span))?;
+            bytes.resize(span as usize, 0);
+            read(0, &mut bytes)?;
+            Array::gather(self.dtype, &self.layout, &bytes)
+        };
+        let array = array.ok_or_else(|| self.source.no_memory(span))?;
         match array.first_not_finite() {
             None => Ok(array),
             Some(i) => Err(self.source.fail(

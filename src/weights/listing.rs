@@ -21,6 +21,9 @@ pub struct Shape {
 pub struct Listing {
     /// Its tensors by name.
     pub tensors: BTreeMap<String, Shape>,
+    /// The names of its tensors in the order in which the file holds them; empty where its format
+    /// has no order.
+    pub order: Vec<String>,
     /// Class names of the modules that a pickle describes, each once, the outermost first.
     pub classes: Vec<String>,
     /// Family named by the file's manifest: `stylegan2`, `encoder`, …; `None` without a manifest.
@@ -30,8 +33,11 @@ pub struct Listing {
     pub config: Json,
     /// The settings of the whole file, where the listing is one below a prefix; else null.
     pub outside: Json,
-    /// The settings in a JSON file that lies beside it; null for none.
+    /// The settings in a JSON file that lies beside it; null for none. A layout reads them by
+    /// [`Listing::own_beside`].
     pub beside: Json,
+    /// Whether that file bears a name of its folder (`config.json`) instead of the model's.
+    pub shared: bool,
 }
 
 impl Listing {
@@ -43,6 +49,18 @@ impl Listing {
     /// The shape of a tensor.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(|s| &s.shape[..])
+    }
+
+    /// The settings beside the file where they are its own; null otherwise.
+    ///
+    /// A file that bears the model's name is its own. One that any model of the folder may share is
+    /// when it has one of `keys`, at the top or in one of its objects: keys that the code base has
+    /// and others lack.
+    pub fn own_beside(&self, keys: &[&str]) -> &Json {
+        const NONE: &Json = &Json::Null;
+        let known = |json: &Json| keys.iter().any(|key| json.get(key).is_some());
+        let inside = || self.beside.as_object().is_some_and(|all| all.values().any(known));
+        if !self.shared || known(&self.beside) || inside() { &self.beside } else { NONE }
     }
 
     /// Whether a module of that class is in it.
@@ -75,11 +93,13 @@ impl Listing {
         let config = keys.try_fold(self.config.clone(), inner);
         Self {
             tensors: self.tensors.iter().map(seen).collect(),
+            order: self.order.iter().map(|n| Self::seen_from(prefix, n)).collect(),
             classes: self.classes.clone(),
             family: self.family.clone(),
             config: config.unwrap_or(Json::Null),
             outside: self.config.clone(),
             beside: self.beside.clone(),
+            shared: self.shared,
         }
     }
 

@@ -25,9 +25,12 @@ mod container;
 mod containers;
 #[cfg(test)]
 pub(crate) mod dummy_container;
+mod hdf5;
+pub mod keras;
 pub mod kinds;
 pub mod layout;
 mod lazy;
+mod listed;
 mod listing;
 mod numpy;
 mod nvidia;
@@ -132,9 +135,9 @@ pub fn open(path: &Path, limits: &Limits) -> Result<Checkpoint> {
     }
     let mut opened = checkpoint(Source::open(path, limits)?, limits)?;
     if opened.family().is_none() {
-        let (settings, note) = beside::read(path);
+        let (settings, shared, note) = beside::read(path);
         opened.notes.extend(note);
-        opened.weights.set_beside(settings);
+        opened.weights.set_beside(settings, shared);
     }
     Ok(opened)
 }
@@ -174,10 +177,10 @@ fn checkpoint(source: Source, limits: &Limits) -> Result<Checkpoint> {
     // The cost of reading every tensor once is bounded here, so taking needs no budget.
     let mut spend = Spend::new(bytes);
     draft.tensors.values().try_for_each(|t| t.charge(&mut spend))?;
-    let Draft { family, classes, config, provenance, notes, tensors, whole } = draft;
+    let Draft { family, classes, config, provenance, notes, tensors, order, whole } = draft;
     // The zip itself, rather than the networks in it, is what its sha256 identifies.
     let source = if format == openvino::FILES.name { whole.unwrap_or(source) } else { source };
-    let listing = Listing { classes, family, config, ..Listing::default() };
+    let listing = Listing { classes, family, config, order, ..Listing::default() };
     Ok(Checkpoint {
         file: source.name().to_string(),
         format,

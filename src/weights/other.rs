@@ -150,13 +150,6 @@ const RULES: &[Rule] = &[
     }),
     rule("pdf", "a PDF document", OTHER, |l| l.begins(b"%PDF-")),
     rule(
-        "hdf5",
-        "an HDF5 file, as Keras and MATLAB write them; it is not read",
-        "save its weights as npz: np.savez(\"model.npz\", **{w.name: w.numpy() for w in \
-         model.weights})",
-        |l| l.begins(b"\x89HDF\r\n\x1a\n"),
-    ),
-    rule(
         "gguf",
         "a GGUF or GGML file: a language model, not a generator of pictures",
         OTHER,
@@ -195,9 +188,6 @@ const RULES: &[Rule] = &[
         "download it again; `curl -C -` continues where it stopped",
         |l| l.cut,
     ),
-    rule("keras", "a Keras archive (.keras), whose weights are HDF5", UNPACK, |l| {
-        l.ends("model.weights.h5")
-    }),
     rule("torchscript", "a TorchScript archive: compiled code with its weights", TORCH, |l| {
         l.names.iter().any(|n| n.contains("/code/__torch__"))
     }),
@@ -308,7 +298,6 @@ mod tests {
             ("bmp", b"BM\x10\0\0\0\0\0\0\0"),
             ("video", b"\0\0\0\x18ftypmp42"),
             ("pdf", b"%PDF-1.7"),
-            ("hdf5", b"\x89HDF\r\n\x1a\n\0"),
             ("gguf", b"GGUF\x03\0\0\0"),
             ("tflite", b"\x1c\0\0\0TFL3"),
             ("onnx", b"\x08\x07\x12\x07pytorch\x1a\x051.9"),
@@ -326,7 +315,6 @@ mod tests {
             assert_eq!(name(bytes), *want, "{:?}", String::from_utf8_lossy(bytes));
         }
         let zips: &[(&str, &[&str])] = &[
-            ("keras", &["config.json", "model.weights.h5"]),
             ("torchscript", &["m/code/__torch__/x.py", "m/constants.pkl"]),
             ("wheel", &["a/__init__.py", "a-1.dist-info/METADATA"]),
             ("saved-model", &["m/saved_model.pb"]),

@@ -4,12 +4,14 @@ use super::array::{Array, DType};
 use super::hex;
 use super::layout::{Change, Layout, Placed};
 use super::lazy::Lazy;
+use super::listed;
 use super::listing::{Listing, Shape};
 use super::source::{one_line, quoted};
 use crate::error::{Error, Kind, Result};
 use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::mpsc;
 
 /// Named tensors, each read when it is taken and taken at most once.
 ///
@@ -86,9 +88,11 @@ impl Weights {
         Self { file: one_line(name), listing, held, spare: BTreeSet::new(), left_out: Vec::new() }
     }
 
-    /// Adds the configuration that lies beside the file.
-    pub(super) fn set_beside(&mut self, settings: serde_json::Value) {
+    /// Adds the configuration that lies beside the file; `shared` when any model of the folder may
+    /// be meant by its name.
+    pub(super) fn set_beside(&mut self, settings: serde_json::Value, shared: bool) {
         self.listing.beside = settings;
+        self.listing.shared = shared;
     }
 
     /// The file's name, safe to print.
@@ -106,6 +110,12 @@ impl Weights {
         self.listing.has(name)
     }
 
+    /// Names of the variables that were not taken yet.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        let is = |held: &Held| matches!(&held.at, At::Memory(t) if t.is_variable());
+        self.held.iter().filter(move |(_, held)| is(held)).map(|(name, _)| name.as_str())
+    }
+
     /// The shape of a tensor, taken or not.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.listing.shape(name)
@@ -116,22 +126,55 @@ impl Weights {
     /// # Errors
     /// When two tensors get the same name.
     pub fn chosen(self, name: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        self.placed(|old| Some((name(old)?, &[])))
+    }
+
+    /// As [`Weights::chosen`], with changes that are applied when a tensor is taken.
+    ///
+    /// # Errors
+    /// As [`Weights::chosen`], and when a change does not fit a shape.
+    pub fn placed(
+        self,
+        place: impl Fn(&str) -> Option<(String, &'static [Change])>,
+    ) -> Result<Self> {
         let mut out = Self {
             file: self.file,
-            listing: Listing { tensors: BTreeMap::new(), ..self.listing },
+            listing: Listing { tensors: BTreeMap::new(), order: Vec::new(), ..self.listing },
             held: BTreeMap::new(),
             spare: BTreeSet::new(),
             left_out: self.left_out,
         };
         let mut shapes = self.listing.tensors;
-        for (old, held) in self.held {
-            let (Some(new), Some(shape)) = (name(&old), shapes.remove(&old)) else { continue };
+        for (old, mut held) in self.held {
+            let (Some((new, changes)), Some(mut shape)) = (place(&old), shapes.remove(&old)) else {
+                continue;
+            };
+            if !changes.is_empty() {
+                shape.shape = out.changed(&old, &shape.shape, changes, "this model")?;
+                held.changes = changes;
+            }
             if self.spare.contains(&old) {
                 out.spare.insert(new.clone());
             }
             out.put(new, held, shape)?;
         }
         Ok(out)
+    }
+
+    /// The shape of a tensor after changes.
+    fn changed(
+        &self,
+        name: &str,
+        shape: &[usize],
+        changes: &[Change],
+        layout: &str,
+    ) -> Result<Vec<usize>> {
+        changes.iter().try_fold(shape.to_vec(), |sizes, change| {
+            change.shape(&sizes).ok_or_else(|| {
+                let rule = format!("tensor {} {sizes:?} is not one of the layout", quoted(name));
+                self.wrong(format!("{rule} `{layout}`: {change:?} does not fit it"))
+            })
+        })
     }
 
     /// The same tensors, seen from below a prefix of their names; see [`Listing::below`].
@@ -155,14 +198,16 @@ impl Weights {
     }
 
     /// The tensors by the names of a layout, with its changes applied when they are taken; ignored
-    /// tensors are dropped.
+    /// tensors are dropped. Those of a list replace the parameters whose averages they are.
     ///
     /// # Errors
-    /// When two tensors get the same name, or a change does not fit a shape.
-    pub fn renamed(self, layout: &Layout) -> Result<Self> {
+    /// When two tensors get the same name, a change does not fit a shape, or a list does not fit
+    /// the parameters.
+    pub fn renamed(mut self, layout: &Layout) -> Result<Self> {
+        self.replace_listed(layout)?;
         let mut out = Self {
             file: self.file,
-            listing: Listing { tensors: BTreeMap::new(), ..self.listing },
+            listing: Listing { tensors: BTreeMap::new(), order: Vec::new(), ..self.listing },
             held: BTreeMap::new(),
             spare: BTreeSet::new(),
             left_out: self.left_out,
@@ -176,21 +221,33 @@ impl Weights {
                     out.spare.insert(to.clone());
                     (to, changes)
                 }
+                Placed::Listed(..) => continue,
                 Placed::Ignored(why) => {
                     out.left_out.push((name, why));
                     continue;
                 }
             };
-            for change in changes {
-                shape.shape = change.shape(&shape.shape).ok_or_else(|| {
-                    let (at, sizes) = (quoted(&name), &shape.shape);
-                    let rule = format!("tensor {at} {sizes:?} is not one of the layout");
-                    out.wrong(format!("{rule} `{}`: {change:?} does not fit it", layout.name))
-                })?;
-            }
+            shape.shape = out.changed(&name, &shape.shape, changes, layout.name)?;
             out.put(to, Held { at: held.at, changes }, shape)?;
         }
         Ok(out)
+    }
+
+    /// Gives parameters the numbers that a list of the file has for them.
+    fn replace_listed(&mut self, layout: &Layout) -> Result<()> {
+        let owners = listed::owners(&self.listing, layout).map_err(|rule| {
+            self.wrong(format!("{rule}, as layout `{}` reads it", layout.name))
+                .hint("the file is not whole, or of a changed architecture")
+        })?;
+        for (item, owner) in owners {
+            let (held, shape) = (self.held.remove(&item), self.listing.tensors.remove(&item));
+            if let (Some(held), Some(shape)) = (held, shape) {
+                self.left_out.push((owner.clone(), "a list in the file has its average"));
+                self.held.insert(owner.clone(), held);
+                self.listing.tensors.insert(owner, shape);
+            }
+        }
+        Ok(())
     }
 
     /// Adds a tensor under a name that must be free.
@@ -285,16 +342,25 @@ impl Weights {
     /// # Errors
     /// When a tensor cannot be read or holds a number that is not finite.
     pub fn fingerprint(&self) -> Result<String> {
-        let mut hash = Sha256::new();
-        for (name, held) in self.held.iter().filter(|(n, _)| !self.spare.contains(*n)) {
-            let array = held.array(name)?;
-            hash.update((name.len() as u64).to_le_bytes());
-            hash.update(name);
-            hash.update((array.shape.len() as u64).to_le_bytes());
-            array.shape.iter().for_each(|&n| hash.update((n as u64).to_le_bytes()));
-            array.each_f32_block(|block| hash.update(block));
-        }
-        Ok(hex(&hash.finalize()))
+        // One thread reads and checks a tensor while another hashes the one before.
+        std::thread::scope(|scope| {
+            let (send, read) = mpsc::sync_channel::<(&String, Array)>(0);
+            let hasher = scope.spawn(move || {
+                let mut hash = Sha256::new();
+                read.iter().for_each(|(name, array)| add(&mut hash, name, &array));
+                hash.finalize()
+            });
+            for (name, held) in self.held.iter().filter(|(n, _)| !self.spare.contains(*n)) {
+                if send.send((name, held.array(name)?)).is_err() {
+                    break;
+                }
+            }
+            drop(send);
+            match hasher.join() {
+                Ok(hash) => Ok(hex(&hash)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
     }
 
     /// A broken rule, with the file's name.
@@ -319,6 +385,15 @@ impl Weights {
         let best = self.held.keys().map(|n| (distance(&n), n)).min()?;
         (best.0 <= name.len() / 3 + 1).then_some(best.1)
     }
+}
+
+/// Adds a tensor to a fingerprint.
+fn add(hash: &mut Sha256, name: &str, array: &Array) {
+    hash.update((name.len() as u64).to_le_bytes());
+    hash.update(name);
+    hash.update((array.shape.len() as u64).to_le_bytes());
+    array.shape.iter().for_each(|&n| hash.update((n as u64).to_le_bytes()));
+    array.each_f32_block(|block| hash.update(block));
 }
 
 impl Held {

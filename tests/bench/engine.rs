@@ -83,7 +83,7 @@ fn layers(criterion: &mut Criterion) -> Result<()> {
 fn pictures(criterion: &mut Criterion) -> Result<()> {
     let mut group = criterion.benchmark_group("to_rgb");
     for (channels, side) in [(512, 64), (64, 256)] {
-        let weight = Weight::new(draw("colour", &[PICTURE, channels, 1, 1])?, false)?;
+        let weight = Weight::new(draw("colour", &[PICTURE, channels, 1, 1])?);
         let x = Var::from_tensor(&draw("features", &[1, channels, side, side])?)?;
         let style = Var::from_tensor(&draw("styles", &[1, channels])?)?;
         let forward = || modulated_conv(&x.detach(), &weight, &style.detach(), false);
@@ -115,7 +115,7 @@ impl Stand {
         let (colour, shift) =
             (draw("colour", &[PICTURE, outputs, 1, 1])?, draw("shift", &[PICTURE])?);
         let conv = StyledConv {
-            weight: &weight,
+            weight: Weight::new(weight).styled(layer.up)?,
             bias: &bias,
             up: layer.up.then_some(&filter),
             activation: Activation::LRELU,

@@ -348,7 +348,7 @@ pub fn all() -> Cases {
         ("a pickle's first bytes", b"\x80\x04"),
         ("protocol 0", b"(dp0\n."),
         ("protocol 1", b"\x80\x01N."),
-        ("HDF5", b"\x89HDF\r\n\x1a\n\0\0\0\0\0\0\0\0"),
+        ("the first bytes of HDF5", b"\x89HDF\r\n\x1a\n\0\0\0\0\0\0\0\0"),
         ("gzip", b"\x1f\x8b\x08\0\0\0\0\0\0\0"),
         ("a web page", b"<!DOCTYPE html><html></html>"),
         ("a Git LFS pointer", b"version https://git-lfs.github.com/spec/v1\n"),
@@ -357,7 +357,8 @@ pub fn all() -> Cases {
         ("ones", &[0xff; 64]),
     ];
     let other: Cases = other.iter().map(|(w, b)| (w.to_string(), b.to_vec())).collect();
-    [zips(), numpy(), ours(), super::mutants::objects_that_lie(), other].concat()
+    let objects = super::mutants::objects_that_lie();
+    [zips(), numpy(), ours(), objects, super::hdf5::all(), other].concat()
 }
 
 /// Files that keep the rules, if only just.

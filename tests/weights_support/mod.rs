@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod files;
+pub mod hdf5;
 pub mod mutants;
 pub mod pickles;
 

@@ -126,6 +126,11 @@ pub fn seeds() -> Cases {
         "pkl/p2_16_orig.pkl",
         "tensorflow/stylegan2_16.pkl",
         "pggan/tensorflow_32_lod.pkl",
+        "keras/layouts_v0.h5",
+        "keras/layouts_v3.h5",
+        "keras/classifier.h5",
+        "keras/keras_gan_alone.h5",
+        "keras/decoder.keras",
     ] {
         out.push((name.into(), reference(name)));
     }

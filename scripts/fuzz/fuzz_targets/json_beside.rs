@@ -1,15 +1,29 @@
 #![no_main]
 //! The JSON configuration that lies beside a checkpoint.
 
+use gannet::limits::LIMITS;
+use gannet::weights;
+use gannet_fuzz::support;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| {
-    let Ok(folder) = tempfile::tempdir() else { return };
-    let path = folder.path().join("f.npy");
-    let array = b"\x93NUMPY\x01\x00\x36\x00{'descr': '<f4', 'fortran_order': False, 'shape': (), }\0\0\0\0";
-    if std::fs::write(&path, array).is_ok()
-        && std::fs::write(folder.path().join("f.json"), data).is_ok()
-    {
-        let _ = gannet::weights::open(&path, &gannet::limits::LIMITS).map(|c| c.notes.len());
+const ARRAY: &[u8] =
+    b"\x93NUMPY\x01\x00\x36\x00{'descr': '<f4', 'fortran_order': False, 'shape': (), }\0\0\0\0";
+
+fuzz_target!(
+    init: {
+        let beside = support::mutants::beside().into_iter().map(|(_, b)| b);
+        let small = beside.filter(|b| b.len() < 4000);
+        gannet_fuzz::seeds(support::references(".json").into_iter().chain(small));
+    },
+    |data: &[u8]| {
+        let folder = gannet_fuzz::folder();
+        let array = folder.join("f.npy");
+        if !array.exists() {
+            std::fs::write(&array, ARRAY).unwrap();
+        }
+        std::fs::write(folder.join("f.json"), data).unwrap();
+        let opened = weights::open(&array, &LIMITS).unwrap();
+        let notes = opened.notes.iter();
+        assert!(notes.clone().all(|n| n.chars().all(gannet::safe::is_safe)), "{:?}", opened.notes);
     }
-});
+);

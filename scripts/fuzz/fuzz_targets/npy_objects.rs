@@ -1,11 +1,17 @@
 #![no_main]
 //! An array of Python objects: the pickle behind a NumPy header.
 
+use gannet_fuzz::support::{files, mutants, pickles};
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| {
-    const DICT: &[u8] = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }";
-    let len = (DICT.len() as u16).to_le_bytes();
-    let head = [b"\x93NUMPY\x01\x00", &len[..], DICT, b"\x80\x04"].concat();
-    gannet_fuzz::read(&gannet_fuzz::behind(&head, data));
-});
+const DICT: &str = "{'descr': '|O', 'fortran_order': False, 'shape': (), }";
+
+fuzz_target!(
+    init: {
+        let head = files::npy(DICT, b"\x80\x04");
+        let objects = gannet_fuzz::after(&head, &mutants::objects());
+        let numbers = pickles::ndarray("f4", "<", &[1], pickles::bytes(&[0; 4]));
+        gannet_fuzz::seeds(objects.into_iter().chain([numbers]).chain(gannet_fuzz::pickle_bodies()));
+    },
+    |data: &[u8]| gannet_fuzz::read(&files::npy(DICT, &gannet_fuzz::behind(b"\x80\x04", data)))
+);

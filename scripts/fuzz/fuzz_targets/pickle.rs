@@ -3,6 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| {
-    gannet_fuzz::read(&gannet_fuzz::behind(b"\x80\x04", data));
-});
+fuzz_target!(
+    init: gannet_fuzz::seeds(gannet_fuzz::pickle_bodies()),
+    |data: &[u8]| gannet_fuzz::read(&gannet_fuzz::behind(b"\x80\x04", data))
+);

@@ -161,7 +161,7 @@ pub fn table(rows: &[Row]) -> Table {
         columns: columns.map(str::to_owned).collect(),
         rows: rows.iter().map(row).collect(),
         notes: DEFINITIONS.iter().map(|d| (*d).to_owned()).collect(),
-        pictures: Vec::new(),
+        ..Table::default()
     }
 }
 

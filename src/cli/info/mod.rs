@@ -5,6 +5,7 @@
 //! file is, also where it cannot be loaded, and 1 for a damaged or unreadable one.
 
 mod inside;
+mod styles;
 mod vectors;
 
 use super::{Common, out, prepare};
@@ -79,8 +80,9 @@ fn built_in(models: &Models, name: &str) -> Result<Json> {
 /// All facts about a file of tensors.
 fn described(file: &Checkpoint, models: &Models) -> Result<Json> {
     let listing = file.weights.list();
-    let family = registry::name(listing);
-    let run = family.is_some_and(|name| FAMILIES.iter().any(|f| f.name == name));
+    let place = registry::find(listing);
+    let run = place.is_some();
+    let family = place.as_ref().map(|p| p.family.name).or(listing.family.as_deref());
     let mut facts = json!({
         "file": file.file,
         "what": Json::Null,
@@ -96,8 +98,8 @@ fn described(file: &Checkpoint, models: &Models) -> Result<Json> {
         "sha256": file.sha256()?,
     });
     let mut config = listing.config.clone();
-    let (kind, what) = if run {
-        let known = registry::recognise(file.clone())?;
+    let (kind, what) = if let Some(place) = place {
+        let known = place.take(file.clone())?;
         let spec = known.describe()?;
         facts["layout"] = json!(known.layout.name);
         // The fingerprint takes all numbers, which are not read here.
@@ -111,6 +113,9 @@ fn described(file: &Checkpoint, models: &Models) -> Result<Json> {
     } else if let Some(kind) = kinds::kind(listing) {
         add(&mut facts, inside::groups(listing));
         (kind.name, kind.what.to_owned())
+    } else if let Some(found) = styles::facts(file) {
+        add(&mut facts, found.facts);
+        (found.kind, found.what)
     } else if let Some(found) = vectors::facts(file, models)? {
         facts["loads"] = json!(true);
         add(&mut facts, found.facts);
@@ -124,7 +129,7 @@ fn described(file: &Checkpoint, models: &Models) -> Result<Json> {
     };
     facts["kind"] = json!(kind);
     facts["what"] = json!(format!("this is {what}"));
-    if !run && facts["loads"] == json!(false) {
+    if !run && facts["loads"] == json!(false) && facts["try"].is_null() {
         let families: Vec<&str> = FAMILIES.iter().map(|f| f.name).collect();
         facts["try"] = json!(format!("generators that are read: {}", families.join(", ")));
     }

@@ -1,6 +1,6 @@
 //! Codes and directions: their shape, space and length, and the generators that they fit.
 
-use crate::direction::{Facts, Form, component_stats, spaces_for};
+use crate::direction::{Facts, Form, component_stats, equal_rows, spaces_for};
 use crate::error::Result;
 use crate::safe::Safe;
 use crate::space::Space;
@@ -72,6 +72,7 @@ pub(super) fn facts(file: &Checkpoint, models: &Models) -> Result<Option<Found>>
     let rows = match (form, shape.as_slice()) {
         (Form::Components | Form::Factor | Form::Gaussian, _) | (_, [_]) => vec![1],
         (_, [n, _]) => vec![1, *n],
+        (_, [.., l, _]) if equal_rows(values, dim) => vec![1, *l],
         (_, [.., l, _]) => vec![*l],
         _ => Vec::new(),
     };

@@ -4,7 +4,7 @@ use super::BigGan;
 use super::config::{Config, Given};
 use super::layouts::{LAYOUTS, NAME};
 use crate::generator::family::Family;
-use crate::generator::{Generator, Inputs, Spec};
+use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::space::Space;
 use crate::weights::{Listing, layout};
 use std::sync::Arc;
@@ -55,6 +55,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         },
         styles: Vec::new(),
         layers: c.points(),
+        prior: Prior::Scaled { limit: c.z_limit },
         inputs: Inputs { class: c.c_dim > 0, truncation: c.statistics > 1, ..Inputs::default() },
         parameters: parameters.sum(),
         noise_sizes: Vec::new(),

@@ -33,7 +33,7 @@ pub use config::{Config, Given, Kind, Reads, Stage};
 pub use family::FAMILY;
 
 use super::layers::{Named, Reader, with_variables};
-use super::{Generator, Input, Prior, Spec, Start, Tap, Tapped, Variables};
+use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
 use crate::safe::Safe;
@@ -147,10 +147,6 @@ impl Generator for BigGan {
 
     fn device(&self) -> &Device {
         &self.device
-    }
-
-    fn prior(&self) -> Prior {
-        Prior::Scaled { limit: self.config.z_limit }
     }
 
     fn enter(&self, to: Space, parent: &Tensor, input: &Input) -> Result<Tensor> {

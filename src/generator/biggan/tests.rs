@@ -178,7 +178,7 @@ fn statistics_are_chosen_by_the_truncation() {
 #[test]
 fn truncation_is_in_z() {
     let g = build(&Toy::default());
-    assert_eq!(g.prior(), Prior::Scaled { limit: Some(2.0) });
+    assert_eq!(g.spec().prior, Prior::Scaled { limit: Some(2.0) });
     let (whole, half) = (numbers(&drawn(&g, 200, 1.0)), numbers(&drawn(&g, 200, 0.5)));
     assert!(whole.iter().all(|v| v.abs() <= 2.0) && whole.iter().any(|v| v.abs() > 1.7));
     assert!(whole.iter().zip(&half).all(|(a, b)| a * 0.5 == *b));

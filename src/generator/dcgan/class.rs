@@ -1,7 +1,7 @@
 //! Detection of how the class enters a generator, from its table and the numbers of the first
 //! layer.
 
-use super::config::{Class, Config, wrong};
+use super::config::{Class, Config, refused, wrong};
 use super::infer::{self, Candidate};
 use crate::error::Result;
 
@@ -75,8 +75,10 @@ pub(super) fn tell(
             true
         }
         None => {
-            return Err(wrong("nothing in the file tells whether the class comes before z".into())
-                .hint("convert the file by hand: its settings need `class`"));
+            return Err(refused(
+                "nothing in the file tells whether the class comes before z".into(),
+            )
+            .hint("convert the file by hand: its settings need `class`"));
         }
     };
     config.class =

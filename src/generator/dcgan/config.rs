@@ -74,7 +74,7 @@ pub enum Op {
         /// Its module.
         name: String,
     },
-    /// A vector becomes a map, channels first.
+    /// A vector becomes a map.
     Reshape {
         /// Channels.
         channels: usize,
@@ -82,6 +82,9 @@ pub enum Op {
         height: usize,
         /// Width.
         width: usize,
+        /// Whether the vector holds all channels of a pixel one after the other, as Keras has it.
+        #[serde(default, skip_serializing_if = "is_default")]
+        channels_last: bool,
     },
     /// A transposed convolution, weight `[I, O, k, k]`; of a 1×1 map also `[I, O, h, w]`.
     Transposed {
@@ -94,6 +97,10 @@ pub enum Op {
         /// Rows and columns more below and to the right.
         #[serde(default)]
         output_padding: usize,
+        /// Rows and columns dropped below and to the right, as TensorFlow's padding of odd kernels
+        /// needs it.
+        #[serde(default, skip_serializing_if = "is_default")]
+        cut: usize,
     },
     /// A convolution, weight `[O, I, k, k]`.
     Conv {
@@ -113,6 +120,16 @@ pub enum Op {
     },
     /// Every pixel is repeated 2×2.
     Upsample,
+    /// Zeros around a map: above, below, left, right. They belong to the layer behind them.
+    Pad {
+        /// Rows and columns of each side.
+        sides: [usize; 4],
+    },
+    /// A map without its edge: above, below, left, right.
+    Crop {
+        /// Rows and columns of each side.
+        sides: [usize; 4],
+    },
     /// Leaky ReLU; ReLU with a slope of 0.
     Relu {
         /// Slope below zero.
@@ -140,6 +157,11 @@ impl Op {
     pub fn is_weighted(&self) -> bool {
         matches!(self, Self::Linear { .. } | Self::Transposed { .. } | Self::Conv { .. })
     }
+}
+
+/// Whether a setting needs no word.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Shape of the data between two layers.
@@ -209,7 +231,7 @@ impl Config {
             picture: [0; 3],
             parameters: self.class.table().map_or(0, |t| count(shape, t)),
         };
-        // Steps after a doubling belong to the layer behind it.
+        // Steps after a doubling or padding belong to the layer behind it.
         let mut doubled = false;
         for op in &self.layers {
             size = step(op, size, shape)?;
@@ -223,7 +245,7 @@ impl Config {
                 let name = op.module().unwrap_or_default().to_owned();
                 plan.layers.push(Layer { name, channels, height, width });
                 doubled = false;
-            } else if *op == Op::Upsample {
+            } else if matches!(op, Op::Upsample | Op::Pad { .. }) {
                 doubled = true;
             } else if let Some(last) = plan.layers.last_mut().filter(|_| !doubled) {
                 (last.channels, last.height, last.width) = (channels, height, width);
@@ -276,7 +298,7 @@ fn count(shape: &Shapes<'_>, name: &str) -> usize {
 fn tensor(shape: &Shapes<'_>, module: &str, part: &str) -> Result<Vec<usize>> {
     let name = format!("{module}.{part}");
     shape(&name).ok_or_else(|| {
-        wrong(format!("tensor `{}` is missing", Safe(&name)))
+        refused(format!("tensor `{}` is missing", Safe(&name)))
             .hint("the file is not whole: `gannet info` shows what it holds")
     })
 }
@@ -304,7 +326,7 @@ fn step(op: &Op, size: Size, shape: &Shapes<'_>) -> Result<Size> {
                 _ => Err(unfit(name, &weight)),
             }
         }
-        &Op::Reshape { channels, height, width } => {
+        &Op::Reshape { channels, height, width, .. } => {
             let fits = |n: usize| {
                 channels.checked_mul(height).and_then(|m| m.checked_mul(width)) == Some(n)
             };
@@ -313,15 +335,18 @@ fn step(op: &Op, size: Size, shape: &Shapes<'_>) -> Result<Size> {
                 _ => Err(wrong(format!("{size:?} is not a map of {channels}×{height}×{width}"))),
             }
         }
-        Op::Transposed { name, stride, padding, output_padding } => {
+        Op::Transposed { name, stride, padding, output_padding, cut } => {
             let (weight, [c, h, w]) = (tensor(shape, name, "weight")?, size.planes());
             let &[i, o, kh, kw] = &weight[..] else { return Err(unfit(name, &weight)) };
-            let plain = (h, w, *padding, *output_padding) == (1, 1, 0, 0);
+            let plain = (h, w, *padding, *output_padding, *cut) == (1, 1, 0, 0, 0);
             if i != c || (kh != kw && !plain) {
                 return Err(unfit(name, &weight));
             }
             bias(name, o)?;
-            let out = |n, k| transposed(n, k, *stride, *padding, *output_padding);
+            let out = |n, k| {
+                let all = transposed(n, k, *stride, *padding, *output_padding)?;
+                all.checked_sub(*cut).filter(|n| *n > 0)
+            };
             match (out(h, kh), out(w, kw)) {
                 (Some(h), Some(w)) => Ok(Size::Map([o, h, w])),
                 _ => Err(unfit(name, &weight)),
@@ -361,6 +386,20 @@ fn step(op: &Op, size: Size, shape: &Shapes<'_>) -> Result<Size> {
             Size::Map([c, h, w]) if h.max(w) < MAP => Ok(Size::Map([c, 2 * h, 2 * w])),
             _ => Err(wrong("a vector cannot be doubled in size".into())),
         },
+        Op::Pad { sides } | Op::Crop { sides } => {
+            let Size::Map([c, h, w]) = size else {
+                return Err(wrong("a vector has no edge to pad or to crop".into()));
+            };
+            let [top, bottom, left, right] = *sides;
+            let side = |n: usize, a: usize, b: usize| match op {
+                Op::Pad { .. } => n.checked_add(a)?.checked_add(b),
+                _ => n.checked_sub(a)?.checked_sub(b).filter(|n| *n > 0),
+            };
+            match (side(h, top, bottom), side(w, left, right)) {
+                (Some(h), Some(w)) => Ok(Size::Map([c, h, w])),
+                _ => Err(wrong(format!("an edge of {sides:?} of a map of {h}×{w}"))),
+            }
+        }
         Op::Relu { slope } if !(0.0..=1.0).contains(slope) => {
             Err(wrong(format!("a slope of {slope}; 0 to 1 are possible")))
         }
@@ -383,6 +422,12 @@ pub(super) fn transposed(
     full.checked_sub(padding.checked_mul(2)?).filter(|v| *v > 0)
 }
 
+/// An error whose repair the caller names.
+pub(super) fn refused(message: String) -> Error {
+    Error::new(Kind::Format, message)
+}
+
+/// An error that has no repair but to look at the file.
 pub(super) fn wrong(message: String) -> Error {
-    Error::new(Kind::Format, message).hint("`gannet info` shows what the file holds")
+    refused(message).hint("`gannet info` shows what the file holds")
 }

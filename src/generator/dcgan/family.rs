@@ -1,7 +1,7 @@
 //! Plain generators as the registry knows them.
 
 use super::config::Config;
-use super::{Dcgan, open, spec};
+use super::{Dcgan, keras, open, spec};
 use crate::error::Result;
 use crate::generator::family::{self, Family};
 use crate::generator::{Generator, Spec};
@@ -28,7 +28,7 @@ pub const FAMILY: Family = Family {
 };
 
 /// All layouts, our own first.
-const LAYOUTS: &[&Layout] = &[&OWN, &TORCH];
+const LAYOUTS: &[&Layout] = &[&OWN, &KERAS, &TORCH];
 
 /// Our own safetensors: the names of the file that it was made of, and the settings in the
 /// manifest.
@@ -37,6 +37,14 @@ const OWN: Layout = Layout {
     detect: |listing| listing.family.as_deref() == Some(NAME),
     rules: &[],
     settings: |listing| Ok(listing.config.clone()),
+};
+
+/// Files of Keras: HDF5 and `.keras`.
+const KERAS: Layout = Layout {
+    name: "keras",
+    detect: |listing| listing.family.is_none() && keras::detect(listing),
+    rules: &[],
+    settings: keras::marked,
 };
 
 /// A state dict or whole modules with arbitrary names, detected by the shapes.
@@ -49,7 +57,11 @@ const TORCH: Layout = Layout {
 
 /// The generator's own tensors, and its settings: those of the manifest, or inferred ones.
 fn prepare(weights: Weights, settings: Json) -> Result<(Weights, Json)> {
-    if settings.is_null() { open::open(weights) } else { Ok((weights, settings)) }
+    match &settings {
+        Json::Null => open::open(weights),
+        said if said.get(keras::KEY).is_some() => keras::open(weights),
+        _ => Ok((weights, settings)),
+    }
 }
 
 fn given(config: &family::Config) -> Result<Config> {

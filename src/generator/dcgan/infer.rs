@@ -7,7 +7,7 @@
 //! setting to give.
 
 use super::chain::{Link, Reading, Role, chain, flat_picture};
-use super::config::{Class, Config, Op, Shapes, wrong};
+use super::config::{Class, Config, Op, Shapes, refused, wrong};
 use super::modules::Modules;
 use super::names::{self, Kind, Part, place};
 use crate::error::{Error, Result};
@@ -89,8 +89,11 @@ pub(super) fn choose(mut found: Vec<Candidate>) -> Result<Option<Candidate>> {
         [] | [_] => Ok(found.pop()),
         several => {
             let folders: Vec<&str> = several.iter().map(|c| c.folder.as_str()).collect();
-            Err(wrong(format!("the file holds several generators: {}", Safe(&folders.join(", "))))
-                .hint("save the one that you mean in a file of its own"))
+            Err(refused(format!(
+                "the file holds several generators: {}",
+                Safe(&folders.join(", "))
+            ))
+            .hint("save the one that you mean in a file of its own"))
         }
     }
 }
@@ -150,7 +153,7 @@ pub(super) fn settings(found: &Candidate, modules: &Modules<'_>) -> Result<Confi
     let mut assumed = Vec::new();
     let told = found.links.iter().all(|l| modules.of(&l.module).is_some());
     if found.unclear && !told {
-        return Err(wrong(
+        return Err(refused(
             "the shapes fit convolutions and transposed convolutions alike: they do not tell which"
                 .into(),
         )
@@ -265,7 +268,7 @@ impl Maker<'_> {
     /// A layer with tensors.
     fn link(&mut self, link: &Link, first: bool) -> Result<()> {
         if let Some([channels, height, width]) = link.reshape {
-            self.layers.push(Op::Reshape { channels, height, width });
+            self.layers.push(Op::Reshape { channels, height, width, channels_last: false });
         }
         let name = link.module.clone();
         let said = self.modules.of(&name);
@@ -300,7 +303,7 @@ impl Maker<'_> {
                     None if first => [1, 0, 0],
                     None => self.doubling(link.kernel[0]),
                 };
-                Op::Transposed { name, stride, padding, output_padding }
+                Op::Transposed { name, stride, padding, output_padding, cut: 0 }
             }
         };
         self.layers.push(op);
@@ -330,7 +333,7 @@ impl Maker<'_> {
         {
             let [channels, height, width] = flat_picture(*n)
                 .ok_or_else(|| wrong(format!("{n} values do not form a picture")))?;
-            self.layers.push(Op::Reshape { channels, height, width });
+            self.layers.push(Op::Reshape { channels, height, width, channels_last: false });
             self.assume(format!("the last vector is a picture of {channels}×{height}×{width}"));
         }
         let last = links.last().map(|l| l.module.as_str()).unwrap_or_default();
@@ -352,7 +355,7 @@ impl Maker<'_> {
 }
 
 fn unclear(module: &str) -> Error {
-    wrong(format!(
+    refused(format!(
         "the file does not tell whether the map is doubled before `{}`",
         Safe(module)
     ))

@@ -3,7 +3,7 @@
 //!
 //! Run: fully connected layers, transposed and plain convolutions, doubling by repeated pixels,
 //! batch norm with stored statistics (folded into the layer before it), ReLU and leaky ReLU, tanh
-//! or sigmoid at the end; a class as one-hot numbers or a row of a table, beside z or as a factor.
+//! or sigmoid at the end; edges of zeros, edges that are cut; a class as one-hot numbers or a row of a table, beside z or as a factor.
 //! Pictures of 1 to 4 channels and any size. Not run: residual blocks, attention, spectral norm in
 //! the generator, other norms.
 
@@ -14,6 +14,7 @@ mod family;
 mod infer;
 #[cfg(test)]
 mod infer_tests;
+mod keras;
 mod modules;
 mod names;
 mod network;
@@ -27,7 +28,7 @@ pub use family::FAMILY;
 pub use toy::{Stem, Toy};
 
 use super::layers::{Named, with_variables};
-use super::{Generator, Input, Inputs, Spec, Start, Tap, Tapped, Variables};
+use super::{Generator, Input, Inputs, Prior, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator::{self, Feature};
 use crate::safe::Safe;
@@ -172,6 +173,7 @@ fn spec(config: &Config, plan: Plan, fingerprint: &str) -> Spec {
         spaces: vec![Space::Z],
         styles: Vec::new(),
         layers: plan.layers,
+        prior: Prior::Normal,
         inputs: Inputs { class: config.c_dim > 0, ..Inputs::default() },
         parameters: plan.parameters,
         noise_sizes: Vec::new(),

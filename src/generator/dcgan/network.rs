@@ -43,8 +43,11 @@ struct Block {
 /// A step without weights of its own, or a norm that its layer could not take in.
 enum Step {
     Norm(Norm),
-    Reshape([usize; 3]),
+    /// Channels, height, width, and whether the channels of a pixel are neighbours.
+    Reshape([usize; 3], bool),
     Upsample,
+    Pad([usize; 4]),
+    Crop([usize; 4]),
     Relu(f64),
     Tanh,
     Sigmoid,
@@ -58,7 +61,7 @@ enum Map {
     /// A transposed convolution of one pixel, weight `[I, O, h, w]`.
     Spread([usize; 3]),
     /// Weight `[I, O, k, k]`.
-    Transposed { stride: usize, padding: usize, extra: usize },
+    Transposed { stride: usize, padding: usize, extra: usize, cut: usize },
     /// Weight `[O, I, k, k]`.
     Conv { stride: usize, padding: usize },
     /// Every pixel repeated 2×2, then a convolution that keeps the size.
@@ -149,8 +152,8 @@ fn planes(x: &Tensor) -> Result<Tensor> {
 }
 
 impl Block {
-    /// A step behind the layer: taken into it where it can be, else kept beside it. Doubling
-    /// belongs to the next layer.
+    /// A step behind the layer: taken into it where it can be, else kept beside it. Doubling and
+    /// padding belong to the next layer.
     fn follow(&mut self, step: Step, next: &mut Vec<Step>) {
         let alone = self.after.is_empty();
         match step {
@@ -158,7 +161,7 @@ impl Block {
             Step::Relu(slope) if alone && self.layer.slope.is_none() => {
                 self.layer.slope = Some(slope);
             }
-            Step::Upsample => next.push(Step::Upsample),
+            Step::Upsample | Step::Pad(_) => next.push(step),
             other => self.after.push(other),
         }
     }
@@ -191,8 +194,12 @@ impl Step {
                     bias: bias.map_or_else(|| mean.zeros_like(), Ok)?,
                 })
             }
-            &Op::Reshape { channels, height, width } => Self::Reshape([channels, height, width]),
+            &Op::Reshape { channels, height, width, channels_last } => {
+                Self::Reshape([channels, height, width], channels_last)
+            }
             Op::Upsample => Self::Upsample,
+            Op::Pad { sides } => Self::Pad(*sides),
+            Op::Crop { sides } => Self::Crop(*sides),
             Op::Relu { slope } => Self::Relu(*slope),
             Op::Sigmoid => Self::Sigmoid,
             Op::Tanh => Self::Tanh,
@@ -207,7 +214,17 @@ impl Step {
             Self::Norm(norm) => {
                 norm.fixed.affine(&norm.gain, &norm.bias)?.apply(x, Activation::LINEAR)?
             }
-            Self::Reshape([c, h, w]) => x.reshape((x.dim(0)?, *c, *h, *w))?,
+            Self::Reshape([c, h, w], false) => x.reshape((x.dim(0)?, *c, *h, *w))?,
+            Self::Reshape([c, h, w], true) => {
+                x.reshape((x.dim(0)?, *h, *w, *c))?.permute((0, 3, 1, 2))?.contiguous()?
+            }
+            Self::Pad([top, bottom, left, right]) => {
+                x.pad_with_zeros(2, *top, *bottom)?.pad_with_zeros(3, *left, *right)?
+            }
+            Self::Crop([top, bottom, left, right]) => {
+                let (h, w) = (x.dim(2)? - top - bottom, x.dim(3)? - left - right);
+                x.narrow(2, *top, h)?.narrow(3, *left, w)?.contiguous()?
+            }
             Self::Upsample => up2(x, &Filter::new(&[1.0, 1.0])?)?,
             Self::Relu(slope) => {
                 let zero = Tensor::zeros(x.dim(1)?, x.dtype(), x.device())?;
@@ -235,11 +252,11 @@ impl Layer {
         let name = op.module().unwrap_or_default();
         let (outputs, shape) = (after.planes(), parts.shape(name, "weight"));
         let map = match *op {
-            Op::Transposed { stride, padding, output_padding: extra, .. } => {
-                if (&size.planes()[1..], padding, extra) == (&[1, 1][..], 0, 0) {
+            Op::Transposed { stride, padding, output_padding: extra, cut, .. } => {
+                if (&size.planes()[1..], padding, extra, cut) == (&[1, 1][..], 0, 0, 0) {
                     Map::Spread(outputs)
                 } else {
-                    Map::Transposed { stride, padding, extra }
+                    Map::Transposed { stride, padding, extra, cut }
                 }
             }
             Op::Conv { stride, padding, .. } => {
@@ -314,8 +331,9 @@ impl Layer {
                 let y = bias_act(&linear(&x.flatten_from(1)?, &kernel)?, &bias, activation)?;
                 return Ok(y.reshape((x.dim(0)?, c, h, w))?);
             }
-            Map::Transposed { stride, padding, extra } => {
-                conv_transpose2d_to(&planes(x)?, &kernel, stride, padding, extra)?
+            Map::Transposed { stride, padding, extra, cut } => {
+                let y = conv_transpose2d_to(&planes(x)?, &kernel, stride, padding, extra)?;
+                if cut == 0 { y } else { Step::Crop([0, cut, 0, cut]).run(&y)? }
             }
             Map::Conv { stride, padding } => conv2d(&planes(x)?, &kernel, stride, padding)?,
             Map::Doubled => conv_nearest2(&planes(x)?, &kernel)?,

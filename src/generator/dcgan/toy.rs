@@ -73,10 +73,16 @@ impl Toy {
                 stride: 1,
                 padding: 0,
                 output_padding: 0,
+                cut: 0,
             }),
             Stem::Linear => {
                 layers.push(Op::Linear { name: name(0) });
-                layers.push(Op::Reshape { channels: self.features, height, width });
+                layers.push(Op::Reshape {
+                    channels: self.features,
+                    height,
+                    width,
+                    channels_last: false,
+                });
             }
         }
         for step in 0..self.doublings {
@@ -88,6 +94,7 @@ impl Toy {
                 stride: 2,
                 padding: 1,
                 output_padding: 0,
+                cut: 0,
             });
         }
         layers.push(Op::Tanh);

@@ -4,7 +4,7 @@
 //! the W+ code.
 
 use super::family::{Config, Family};
-use super::{Generator, Input, Inputs, Spec, Start, Tap, Tapped, Variables};
+use super::{Generator, Input, Inputs, Prior, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Kind, Result};
 use crate::space::Space;
 use crate::weights::Listing;
@@ -58,6 +58,7 @@ fn describe(listing: &Listing, config: &Config) -> Result<Spec> {
         spaces: vec![Space::Z, Space::W, Space::WPlus],
         styles: Vec::new(),
         layers: Vec::new(),
+        prior: Prior::Normal,
         inputs: Inputs::default(),
         parameters: num_ws * w_dim * channels * height * width,
         noise_sizes: Vec::new(),

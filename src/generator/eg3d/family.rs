@@ -3,7 +3,7 @@
 use super::layouts::{LAYOUTS, NAME};
 use super::{Config, Eg3d, Given, SPACES};
 use crate::generator::family::Family;
-use crate::generator::{Generator, Inputs, Spec, stylegan2};
+use crate::generator::{Generator, Inputs, Prior, Spec, stylegan2};
 use crate::weights::{Listing, layout};
 use std::sync::Arc;
 
@@ -50,6 +50,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         spaces: SPACES.to_vec(),
         styles: Vec::new(),
         layers: stylegan2::layers(&c.backbone, listing),
+        prior: Prior::Normal,
         inputs: Inputs { noise: !noise_sizes.is_empty(), camera: true, ..Inputs::default() },
         parameters: stylegan2::parameters(listing),
         noise_sizes,

@@ -23,7 +23,7 @@ pub use config::{Config, End, Given, Rendering, Superresolution};
 pub use family::FAMILY;
 
 use super::camera::{CAMERA, Camera, Orbit};
-use super::layers::{Mapping, Named, NoiseMaps, Reader, with_variables};
+use super::layers::{Mapping, Named, NoiseMaps, Parameters, Reader, with_variables};
 use super::stylegan2::synthesis::{Styles, Synthesis};
 use super::{Generator, Input, Noise, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
@@ -48,7 +48,7 @@ pub struct Eg3d {
     decoder: Decoder,
     upscale: Upscale,
     mean_w: Tensor,
-    parameters: Named,
+    parameters: Parameters,
     buffers: Named,
 }
 
@@ -75,7 +75,7 @@ impl Eg3d {
         let backbone = Synthesis::read(&mut r, &config.backbone, false)?;
         let decoder = Decoder::read(&mut r, &config)?;
         let upscale = Upscale::read(&mut r, &config)?;
-        let (parameters, buffers) = r.finish();
+        let (parameters, buffers) = r.finish_styled();
         Ok(Self {
             given: given.clone(),
             config,
@@ -230,7 +230,7 @@ impl Generator for Eg3d {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
+        let (tensors, variables) = with_variables((&self.parameters.all()?, &self.buffers), which)?;
         let mut source = Weights::of_tensors(&self.config.name, tensors);
         let copy = Self::new(&mut source, &self.given, &self.spec.fingerprint, &self.device)?;
         Ok((Arc::new(copy), variables))

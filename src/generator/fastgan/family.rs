@@ -4,7 +4,7 @@ use super::layouts::{LAYOUTS, NAME};
 use super::{Config, FastGan, Given};
 use crate::error::Result;
 use crate::generator::family::{self, Family};
-use crate::generator::{Generator, Inputs, Spec};
+use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::space::Space;
 use crate::weights::{Listing, Weights, layout};
 use serde_json::Value as Json;
@@ -59,6 +59,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         spaces: vec![Space::Z],
         styles: Vec::new(),
         layers: c.points(),
+        prior: Prior::Normal,
         inputs: Inputs { noise: !noise_sizes.is_empty(), class: c.c_dim > 0, ..Inputs::default() },
         parameters: sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum(),
         noise_sizes,

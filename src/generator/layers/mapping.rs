@@ -28,11 +28,22 @@ enum Embedding {
     /// them (StyleGAN-XL). The official code takes the row of the largest label; for one-hot labels
     /// that is the same, and here labels have gradients.
     Table(Tensor, Dense),
+    /// Rows of a table `[size, classes]`, weighed by the labels and put beside z before both are
+    /// normalised together (Karras et al. 2020, without the later ADA).
+    Beside(Tensor),
 }
 
+/// The table of [`Embedding::Beside`], `[classes, size]`.
+pub(in crate::generator) const BESIDE: &str = "mapping.label.weight";
+
 impl Embedding {
-    /// Reads `mapping.embed`, and `mapping.embed_proj` where it is there.
+    /// Reads `mapping.label`, or `mapping.embed` and `mapping.embed_proj` where it is there.
     fn read(r: &mut Reader<'_>, classes: usize) -> Result<(Self, usize)> {
+        if r.has(BESIDE) {
+            let size = r.shape(BESIDE)?.get(1).copied().unwrap_or(0);
+            let rows = r.parameter(BESIDE, &[classes, size])?;
+            return Ok((Self::Beside(rows.t()?.contiguous()?), size));
+        }
         let table = r.shape("mapping.embed.weight")?;
         let first = table.first().copied().unwrap_or(0);
         if !r.has("mapping.embed_proj.weight") {
@@ -55,6 +66,16 @@ impl Embedding {
         match self {
             Self::Dense(dense) => dense.forward(labels),
             Self::Table(table, dense) => dense.forward(&linear(labels, table)?),
+            Self::Beside(table) => Ok(linear(labels, table)?),
+        }
+    }
+
+    /// What the layers read: z `[N, z_dim]` and labels `[N, c_dim]`, normalised.
+    fn beside(&self, z: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        let features = self.forward(labels)?;
+        match self {
+            Self::Beside(_) => normalize(&Tensor::cat(&[z, &features], 1)?),
+            _ => Ok(Tensor::cat(&[&normalize(z)?, &normalize(&features)?], 1)?),
         }
     }
 }
@@ -73,8 +94,8 @@ pub(in crate::generator) struct Mapping {
 }
 
 impl Mapping {
-    /// Reads `mapping.embed`, `mapping.embed_proj` where it is there, and `mapping.fc0`,
-    /// `mapping.fc1`, … .
+    /// Reads `mapping.embed` with `mapping.embed_proj` where it is there, or `mapping.label`, and
+    /// `mapping.fc0`, `mapping.fc1`, … .
     pub(in crate::generator) fn read(r: &mut Reader<'_>, c: &MappingSizes) -> Result<Self> {
         let mut width = c.z_dim;
         let mut embed = None;
@@ -127,11 +148,8 @@ impl Mapping {
             ))
             .hint("use a code that was made for this generator"));
         }
-        let mut x = normalize(z)?;
-        match (&self.embed, labels) {
-            (Some(embed), Some(c)) if c.dims() == [n, self.c_dim] => {
-                x = Tensor::cat(&[&x, &normalize(&embed.forward(c)?)?], 1)?;
-            }
+        let x = match (&self.embed, labels) {
+            (Some(embed), Some(c)) if c.dims() == [n, self.c_dim] => embed.beside(z, c)?,
             (Some(_), Some(c)) => {
                 let message = format!(
                     "labels have shape {:?}, the generator reads [{n}, {}]",
@@ -153,8 +171,8 @@ impl Mapping {
                 )
                 .hint("leave the label out"));
             }
-            (None, None) => {}
-        }
+            (None, None) => normalize(z)?,
+        };
         self.layers.iter().try_fold(x, |x, layer| layer.forward(&x))
     }
 }
@@ -163,4 +181,41 @@ impl Mapping {
 fn normalize(x: &Tensor) -> Result<Tensor> {
     let scale = x.sqr()?.mean_keepdim(D::Minus1)?.affine(1.0, 1e-8)?.sqrt()?.recip()?;
     Ok(x.broadcast_mul(&scale)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::Weights;
+    use std::collections::BTreeMap;
+
+    /// Labels beside z have the length of both together; embedded ones have their own.
+    #[test]
+    fn labels_beside_z_are_normalised_with_it() {
+        let tensor = |v: &[f32], shape: &[usize]| {
+            Tensor::from_vec(v.to_vec(), shape, &Device::Cpu).expect("tensor")
+        };
+        let z = tensor(&[3.0, 4.0], &[1, 2]);
+        let labels = tensor(&[0.0, 2.0], &[1, 2]);
+        let forward = |name: &str, table: Tensor, bias: bool| {
+            let mut all = BTreeMap::from([(format!("mapping.{name}.weight"), table)]);
+            if bias {
+                all.insert(format!("mapping.{name}.bias"), tensor(&[0.0], &[1]));
+            }
+            let mut weights = Weights::of_tensors("mapping", all);
+            let mut r = Reader::new(&mut weights, &Device::Cpu);
+            let sizes = MappingSizes { z_dim: 2, c_dim: 2, w_dim: 3, layers: 0, lr: 1.0 };
+            let mapping = Mapping::read(&mut r, &sizes).expect("mapping");
+            let w = mapping.forward(&z, Some(&labels)).expect("w");
+            w.flatten_all().and_then(|w| w.to_vec1::<f32>()).expect("numbers")
+        };
+        let near = |a: &[f32], b: [f32; 3]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+        // 2 · 6 = 12 beside 3 and 4: a length of 13, and three numbers.
+        let scale = 3f32.sqrt() / 13.0;
+        let beside = forward("label", tensor(&[1.0, 6.0], &[2, 1]), false);
+        assert!(near(&beside, [3.0 * scale, 4.0 * scale, 12.0 * scale]), "{beside:?}");
+        let apart = forward("embed", tensor(&[1.0, 6.0], &[1, 2]), true);
+        let scale = 2f32.sqrt() / 5.0;
+        assert!(near(&apart, [3.0 * scale, 4.0 * scale, 1.0]), "{apart:?}");
+    }
 }

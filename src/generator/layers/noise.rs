@@ -6,6 +6,10 @@ use crate::generator::Noise;
 use crate::rng::Rng;
 use candle_core::{Device, Tensor};
 
+/// What the settings of a generator say of noise maps that its file lacks.
+pub(in crate::generator) const DRAWN: &str =
+    "drawn, always the same: the file does not store all of them";
+
 /// Distribution of the numbers of a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::generator) enum Drawn {

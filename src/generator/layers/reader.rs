@@ -3,10 +3,11 @@
 use crate::error::{Error, Kind, Result};
 use crate::generator::Variables;
 use crate::rng::Rng;
-use crate::tensor::Filter;
+use crate::tensor::{Filter, Weight};
 use crate::weights::Weights;
 use candle_core::{Device, Tensor, Var};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Named tensors.
 pub(in crate::generator) type Named = BTreeMap<String, Tensor>;
@@ -32,23 +33,51 @@ pub(in crate::generator) fn with_variables(
     Ok((tensors, variables))
 }
 
+/// Parameters, of which some are weights in the engine's form alone.
+pub(in crate::generator) struct Parameters {
+    tensors: Named,
+    styled: BTreeMap<String, Arc<Weight>>,
+}
+
+impl Parameters {
+    /// All of them as tensors, by name.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub(in crate::generator) fn all(&self) -> Result<Named> {
+        let mut all = self.tensors.clone();
+        for (name, weight) in &self.styled {
+            all.insert(name.clone(), weight.tensor()?);
+        }
+        Ok(all)
+    }
+}
+
 /// Reads a model's tensors, keeping what it has read.
 pub(in crate::generator) struct Reader<'a> {
     source: &'a mut Weights,
     device: &'a Device,
     parameters: Named,
+    styled: BTreeMap<String, Arc<Weight>>,
     buffers: Named,
 }
 
 impl<'a> Reader<'a> {
     /// A reader of these tensors, for a device.
     pub(in crate::generator) fn new(source: &'a mut Weights, device: &'a Device) -> Self {
-        Self { source, device, parameters: Named::new(), buffers: Named::new() }
+        let (parameters, buffers) = (Named::new(), Named::new());
+        Self { source, device, parameters, styled: BTreeMap::new(), buffers }
+    }
+
+    /// All parameters and all buffers that were read, by name, for readers without
+    /// [`Reader::styled`].
+    pub(in crate::generator) fn finish(self) -> (Named, Named) {
+        (self.parameters, self.buffers)
     }
 
     /// All parameters and all buffers that were read, by name.
-    pub(in crate::generator) fn finish(self) -> (Named, Named) {
-        (self.parameters, self.buffers)
+    pub(in crate::generator) fn finish_styled(self) -> (Parameters, Named) {
+        (Parameters { tensors: self.parameters, styled: self.styled }, self.buffers)
     }
 
     /// The shape of a tensor that must be there.
@@ -62,6 +91,11 @@ impl<'a> Reader<'a> {
     /// Whether there is a tensor of that name.
     pub(in crate::generator) fn has(&self, name: &str) -> bool {
         self.source.has(name)
+    }
+
+    /// Whether a tensor for which `which(name)` holds is a variable and was not taken yet.
+    pub(in crate::generator) fn trains(&self, which: impl Fn(&str) -> bool) -> bool {
+        self.source.variables().any(which)
     }
 
     fn fetch(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
@@ -78,6 +112,24 @@ impl<'a> Reader<'a> {
         let t = self.fetch(name, shape)?;
         self.parameters.insert(name.into(), t.clone());
         Ok(t)
+    }
+
+    /// As [`Reader::parameter`], for the weight of a styled convolution that runs on the engine:
+    /// frozen, it is kept in the engine's form alone. `up`: the layer doubles the size.
+    pub(in crate::generator) fn styled(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        up: bool,
+    ) -> Result<Arc<Weight>> {
+        let t = self.fetch(name, shape)?;
+        let weight = Arc::new(Weight::styled_only(t, up)?);
+        if weight.is_styled() {
+            self.styled.insert(name.into(), weight.clone());
+        } else {
+            self.parameters.insert(name.into(), weight.tensor()?);
+        }
+        Ok(weight)
     }
 
     /// Takes a tensor that training leaves alone.

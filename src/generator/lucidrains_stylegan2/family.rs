@@ -4,7 +4,8 @@ use super::layouts::{LAYOUTS, NAME};
 use super::{Config, Given, LucidrainsStyleGan2};
 use crate::error::Result;
 use crate::generator::family::{self, Family};
-use crate::generator::{Generator, Inputs, Spec};
+use crate::generator::layers::COMPUTED;
+use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::space::Space;
 use crate::weights::{Listing, layout};
 use std::sync::Arc;
@@ -31,7 +32,7 @@ fn complete(listing: &Listing, config: &family::Config) -> Result<Config> {
 
 /// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
-    let trained = |name: &str| !name.ends_with(".f") && name != "mapping.w_avg";
+    let trained = |name: &str| !name.ends_with(".f") && name != COMPUTED;
     let sizes = listing.tensors.iter().filter(|(name, _)| trained(name));
     let styles = c.styles();
     let mut spaces = vec![Space::Z, Space::W, Space::WPlus];
@@ -49,6 +50,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         spaces,
         styles,
         layers: c.points(),
+        prior: Prior::Normal,
         inputs: Inputs { noise: true, ..Inputs::default() },
         parameters: sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum(),
         noise_sizes: vec![[c.side(); 2]],

@@ -22,7 +22,7 @@ mod synthesis;
 pub use config::{BlockPlan, Config, Given};
 pub use family::FAMILY;
 
-use super::layers::{Drawn, Named, NoiseMaps, Reader, mean_of_mapping, with_variables};
+use super::layers::{Drawn, Named, NoiseMaps, Reader, mean_of_mapping, mean_or, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
@@ -72,11 +72,13 @@ impl LucidrainsStyleGan2 {
         let mut r = Reader::new(source, device);
         let mapping = Mapping::read(&mut r, &config)?;
         let synthesis = Synthesis::read(&mut r, &config)?;
-        let (parameters, buffers) = r.finish();
         let mean_w = match mean_w {
             Some(mean) => mean,
-            None => mean_of_mapping(config.dim, device, &|z, _| mapping.forward(z))?,
+            None => mean_or(&mut r, config.dim, || {
+                mean_of_mapping(config.dim, device, &|z, _| mapping.forward(z))
+            })?,
         };
+        let (parameters, buffers) = r.finish();
         let device = device.clone();
         Ok(Self { config, spec, device, mapping, synthesis, noise, mean_w, parameters, buffers })
     }

@@ -50,7 +50,7 @@ impl Conv {
         let noise = Affine::read(r, &name("to_noise"), [1, outputs])?;
         Ok(Self {
             affine: Affine::read(r, &name("to_style"), [dim, inputs])?,
-            weight: Weight::new(weight, false)?,
+            weight: Weight::new(weight),
             noise: (noise.weight.reshape((1, outputs, 1, 1))?, noise.bias),
         })
     }
@@ -125,10 +125,7 @@ impl Block {
             attention: attention.transpose()?,
             convs: [Conv::read(r, &name, 1, sizes)?, Conv::read(r, &name, 2, second)?],
             rgb: Affine::read(r, &format!("{name}.to_rgb.to_style"), [c.dim, plan.channels])?,
-            rgb_weight: Weight::new(
-                r.parameter(&format!("{name}.to_rgb.conv.weight"), &rgb)?,
-                false,
-            )?,
+            rgb_weight: Weight::new(r.parameter(&format!("{name}.to_rgb.conv.weight"), &rgb)?),
         })
     }
 

@@ -4,7 +4,7 @@ use super::layouts::{LAYOUTS, NAME};
 use super::{Config, Given, MobileStyleGan, SPACES};
 use crate::error::Result;
 use crate::generator::family::Family;
-use crate::generator::{Generator, Inputs, Spec};
+use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::weights::{Listing, Weights, layout};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -69,6 +69,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         styles: c.styles(),
         noise_sizes: layers.iter().map(|l| [l.height, l.width]).collect(),
         layers,
+        prior: Prior::Normal,
         inputs: Inputs { noise: true, ..Inputs::default() },
         parameters,
         fingerprint: fingerprint.into(),

@@ -19,7 +19,7 @@ mod tests;
 pub use config::{Config, Given};
 pub use family::FAMILY;
 
-use super::layers::{Named, NoiseMaps, Reader, styles_of, with_variables};
+use super::layers::{Named, NoiseMaps, Reader, W_AVG, mean_or, styles_of, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
@@ -73,13 +73,13 @@ impl MobileStyleGan {
         let mut r = Reader::new(source, device);
         let mapping = Mapping::read(&mut r, &config)?;
         let stored = mean_of_file(&mut r, &config)?;
+        let mean_w = match stored.or(mean.cloned()) {
+            Some(mean) => mean,
+            None => mean_or(&mut r, config.w_dim, || mapping.mean(device))?,
+        };
         let synthesis = Synthesis::read(&mut r, &config)?;
         let (parameters, buffers) = r.finish();
         let noise = NoiseMaps::stored(synthesis.noise(), device)?;
-        let mean_w = match stored.or(mean.cloned()) {
-            Some(mean) => mean,
-            None => mapping.mean(device)?,
-        };
         let device = device.clone();
         Ok(Self { config, spec, device, mapping, synthesis, noise, mean_w, parameters, buffers })
     }
@@ -92,18 +92,17 @@ impl MobileStyleGan {
 
 /// The mean of w that a file stores, `[w_dim]`: the first of its rows, which are all equal.
 fn mean_of_file(r: &mut Reader<'_>, c: &Config) -> Result<Option<Tensor>> {
-    const NAME: &str = "mapping.w_avg";
-    if !r.has(NAME) {
+    if !r.has(W_AVG) {
         return Ok(None);
     }
-    let shape = r.shape(NAME)?;
-    let stored = r.buffer(NAME, &shape)?;
+    let shape = r.shape(W_AVG)?;
+    let stored = r.buffer(W_AVG, &shape)?;
     match shape[..] {
         [n] if n == c.w_dim => Ok(Some(stored)),
         [rows, n] if n == c.w_dim && (rows == 1 || rows == c.num_ws()) => {
             Ok(Some(stored.narrow(0, 0, 1)?.squeeze(0)?.contiguous()?))
         }
-        _ => Err(config::refuse(format!("`{NAME}` is {shape:?}, w has {} numbers", c.w_dim))),
+        _ => Err(config::refuse(format!("`{W_AVG}` is {shape:?}, w has {} numbers", c.w_dim))),
     }
 }
 

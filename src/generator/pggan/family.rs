@@ -6,7 +6,7 @@ use super::{Pggan, SPACES};
 use crate::error::Result;
 use crate::generator::family::Family;
 use crate::generator::layers::growing::by_side;
-use crate::generator::{Generator, Inputs, Spec};
+use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::weights::{Listing, Weights, layout};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -53,6 +53,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         spaces: SPACES.to_vec(),
         styles: Vec::new(),
         layers: c.points(),
+        prior: Prior::Normal,
         inputs: Inputs { class: c.given.c_dim > 0, ..Inputs::default() },
         parameters: trained.map(|(_, s)| s.shape.iter().product::<usize>()).sum(),
         noise_sizes: Vec::new(),

@@ -2,7 +2,7 @@
 
 use super::layouts::NAME;
 use crate::error::{Error, Kind, Result};
-use crate::generator::{Inputs, Layer, Spec, family};
+use crate::generator::{Inputs, Layer, Prior, Spec, family};
 use crate::limits::LIMITS;
 use crate::space::Space;
 use crate::weights::Listing;
@@ -153,6 +153,7 @@ impl Config {
             spaces: vec![Space::Z],
             styles: Vec::new(),
             layers: self.points(),
+            prior: Prior::Normal,
             inputs: Inputs { class: self.c_dim > 0, ..Inputs::default() },
             parameters: trained.map(|(_, t)| t.shape.iter().product::<usize>()).sum(),
             noise_sizes: Vec::new(),

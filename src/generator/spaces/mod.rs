@@ -95,7 +95,7 @@ fn code_of(g: &dyn Generator, space: Space, point: Tensor, origin: String) -> Co
 /// # Errors
 /// For spaces that the generator lacks, for truncation in Z, and when labels do not fit.
 pub fn sample(g: &dyn Generator, n: usize, how: Draw<'_>) -> Result<Code> {
-    let prior = g.prior();
+    let prior = g.spec().prior;
     let pulled = how.psi != 1.0 && prior == Prior::Normal;
     if how.space == Space::Z && pulled {
         return Err(Error::runtime(format!(
@@ -495,7 +495,7 @@ mod tests {
         let g = Toy::default().build(&Device::Cpu).expect("toy");
         let ws = drawn(&g, 3);
         let styles = rows(&g.enter(Space::S, &ws, &Input::default()).expect("styles")).concat();
-        let tensors = g.tensors();
+        let tensors = g.tensors().unwrap();
         let mut at = 0;
         for layer in &g.spec().styles {
             let get = |what: &str| &tensors[&format!("synthesis.{}.affine.{what}", layer.name)];

@@ -5,10 +5,11 @@ use super::layouts::{LAYOUTS, NAME};
 use super::{SPACES, StyleGan1};
 use crate::error::Result;
 use crate::generator::family::Family;
+use crate::generator::layers::DRAWN;
 use crate::generator::layers::growing::by_side;
-use crate::generator::{Generator, Inputs, Spec};
+use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::weights::{Listing, Weights, layout};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
 /// Suffixes of the names of buffers, which training does not change.
@@ -33,9 +34,19 @@ pub const FAMILY: Family = Family {
     },
 };
 
-/// Names the weights of the pictures by their sides.
-fn prepare(weights: Weights, settings: Json) -> Result<(Weights, Json)> {
+/// Names the weights of the pictures by their sides, and says in the settings what is drawn.
+fn prepare(weights: Weights, mut settings: Json) -> Result<(Weights, Json)> {
     let resolution = config::resolution(weights.list())?.unwrap_or_default();
+    let names = weights.list().tensors.keys();
+    let count = |end: &str| names.clone().filter(|name| name.ends_with(end)).count();
+    if count(".noise_const") < count(".noise_strength") {
+        if settings.is_null() {
+            settings = json!({});
+        }
+        if let Some(all) = settings.as_object_mut() {
+            all.insert("noise_maps".into(), json!(DRAWN));
+        }
+    }
     Ok((by_side(weights, "synthesis.", resolution)?, settings))
 }
 
@@ -59,6 +70,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         spaces: SPACES.to_vec(),
         styles: c.styles(),
         layers: c.points(),
+        prior: Prior::Normal,
         inputs: Inputs { noise: !noise_sizes.is_empty(), class: c.c_dim > 0, ..Inputs::default() },
         parameters: sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum(),
         noise_sizes,

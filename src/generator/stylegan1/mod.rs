@@ -25,7 +25,9 @@ mod tests;
 pub use config::{Config, FusedScale, Given, LayerPlan};
 pub use family::FAMILY;
 
-use super::layers::{Named, NoiseMaps, Reader, styles_of, with_variables};
+use super::layers::{
+    COMPUTED, Named, NoiseMaps, Reader, W_AVG, mean_or, styles_of, with_variables,
+};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
@@ -72,12 +74,15 @@ impl StyleGan1 {
     fn build(source: &mut Weights, config: Config, spec: Spec, device: &Device) -> Result<Self> {
         let mut r = Reader::new(source, device);
         let mapping = Mapping::read(&mut r, &config)?;
-        let mean_w = match r.has("mapping.w_avg") {
-            true => r.buffer("mapping.w_avg", &[config.w_dim])?,
-            false => mapping.mean(device)?,
+        let mean_w = match r.has(W_AVG) {
+            true => r.buffer(W_AVG, &[config.w_dim])?,
+            false => mean_or(&mut r, config.w_dim, || mapping.mean(device))?,
         };
         let synthesis = Synthesis::read(&mut r, &config)?;
-        let (parameters, buffers) = r.finish();
+        let (parameters, mut buffers) = r.finish();
+        // A copy with other weights keeps the mean.
+        buffers.remove(COMPUTED);
+        buffers.insert(W_AVG.into(), mean_w.clone());
         let noise = NoiseMaps::stored(synthesis.noise().cloned().collect(), device)?;
         let device = device.clone();
         Ok(Self { config, spec, device, mapping, synthesis, noise, mean_w, parameters, buffers })

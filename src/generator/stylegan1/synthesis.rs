@@ -86,7 +86,9 @@ impl Layer {
         if plan.noise > 0 {
             noise = Some(Noise {
                 strength: r.parameter(&of("noise_strength"), &[plan.noise])?,
-                map: r.buffer(&of("noise_const"), &[side, side])?.reshape((1, 1, side, side))?,
+                map: r
+                    .buffer_or_noise(&of("noise_const"), &[side, side])?
+                    .reshape((1, 1, side, side))?,
             });
         }
         let taps = &c.given.blur_filter;

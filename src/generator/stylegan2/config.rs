@@ -1,7 +1,7 @@
 //! Configuration of a StyleGAN2: given, or read from the shapes of its tensors.
 
 use crate::error::{Error, Kind, Result};
-use crate::generator::layers::MappingSizes;
+use crate::generator::layers::{BESIDE, MappingSizes};
 use crate::generator::{StyleLayer, family};
 use crate::limits::LIMITS;
 use crate::weights::Listing;
@@ -295,6 +295,9 @@ impl Seen {
         if has("mapping.embed.weight") {
             (c_dim, embedded) =
                 (dim("mapping.embed.weight", 2, 1)?, dim("mapping.embed.weight", 2, 0)?);
+        }
+        if has(BESIDE) {
+            (c_dim, embedded) = (dim(BESIDE, 2, 0)?, dim(BESIDE, 2, 1)?);
         }
         let input = if mapping_layers == 0 { w_dim } else { dim("mapping.fc0.weight", 2, 1)? };
         let z_dim = input.checked_sub(embedded).filter(|&z| z > 0);

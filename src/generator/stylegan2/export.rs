@@ -114,7 +114,7 @@ mod tests {
             Array::f32(t.dims(), values).expect("array")
         };
         let mut all: BTreeMap<String, Array> =
-            g.tensors().iter().map(|(n, t)| (n.clone(), array(t))).collect();
+            g.tensors().unwrap().iter().map(|(n, t)| (n.clone(), array(t))).collect();
         let taps = [1.0f32, 3.0, 3.0, 1.0];
         let filter = taps.iter().flat_map(|a| taps.map(|b| a * b / 64.0)).collect();
         let filter = Array::f32(&[4, 4], filter).expect("filter");

@@ -5,7 +5,8 @@ use super::layouts::{LAYOUTS, NAME};
 use super::{Architecture, Config, Given, SPACES, StyleGan2, W_AVG};
 use crate::error::Result;
 use crate::generator::family::Family;
-use crate::generator::{Generator, Inputs, Layer, Spec};
+use crate::generator::layers::DRAWN;
+use crate::generator::{Generator, Inputs, Layer, Prior, Spec};
 use crate::weights::{Listing, Weights, layout};
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ fn prepare(weights: Weights, mut settings: Json) -> Result<(Weights, Json)> {
         lacks.push(("mean_of_w", "computed from the mapping network: the file stores none"));
     }
     if count(".noise_const") < count(".noise_strength") {
-        lacks.push(("noise_maps", "drawn, always the same: the file does not store all of them"));
+        lacks.push(("noise_maps", DRAWN));
     }
     for (key, what) in lacks {
         if settings.is_null() {
@@ -69,6 +70,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         spaces: SPACES.to_vec(),
         styles: c.styles(listing),
         layers: layers(c, listing),
+        prior: Prior::Normal,
         inputs: Inputs { noise: !noise_sizes.is_empty(), class: c.c_dim > 0, ..Inputs::default() },
         parameters: parameters(listing),
         noise_sizes,

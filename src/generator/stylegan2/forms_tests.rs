@@ -19,7 +19,7 @@ fn toy() -> Toy {
 }
 
 fn tensors() -> Tensors {
-    toy().build(&Device::Cpu).expect("toy").tensors()
+    toy().build(&Device::Cpu).expect("toy").tensors().unwrap()
 }
 
 fn build(tensors: Tensors) -> crate::error::Result<StyleGan2> {
@@ -122,7 +122,7 @@ fn a_mean_for_each_layer_is_read_once() {
     all.insert(W_AVG.into(), mean.broadcast_as((6, 16)).expect("rows").contiguous().expect("rows"));
     let g = build(all.clone()).expect("built");
     assert_eq!(numbers(g.mean(Space::W).expect("mean")), numbers(&mean));
-    assert_eq!(g.tensors()[W_AVG].dims(), [16]);
+    assert_eq!(g.tensors().unwrap()[W_AVG].dims(), [16]);
     all.insert(W_AVG.into(), Tensor::eye(16, DType::F32, &Device::Cpu).expect("rows"));
     let e = build(all).err().expect("refused");
     assert!(e.message().contains("differ") && e.repair().is_some(), "{e}");

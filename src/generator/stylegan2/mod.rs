@@ -26,7 +26,9 @@ pub use family::FAMILY;
 pub(in crate::generator) use family::{layers, noise_sizes, parameters};
 pub use filters::add_filters;
 
-use super::layers::{Mapping, Named, NoiseMaps, Reader, with_variables};
+use super::layers::{
+    COMPUTED, Mapping, Named, NoiseMaps, Parameters, Reader, W_AVG, mean_or, with_variables,
+};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Kind, Result};
 use crate::generator;
@@ -44,22 +46,19 @@ pub struct StyleGan2 {
     mapping: Mapping,
     synthesis: Synthesis,
     mean_w: Tensor,
-    parameters: Named,
+    parameters: Parameters,
     buffers: Named,
 }
 
 /// The spaces that its codes can live in.
 pub const SPACES: [Space; 4] = [Space::Z, Space::W, Space::WPlus, Space::S];
 
-/// The mean of w, as stored.
-const W_AVG: &str = "mapping.w_avg";
-
 /// The mean of w, `[w_dim]`: stored, or computed from the mapping network.
 ///
 /// # Errors
 /// When it is stored for each layer (`[num_ws, w_dim]`, as encoders store it) and the rows differ.
 fn mean_w(r: &mut Reader<'_>, mapping: &Mapping, w_dim: usize, device: &Device) -> Result<Tensor> {
-    let Ok(shape) = r.shape(W_AVG) else { return mapping.mean(device) };
+    let Ok(shape) = r.shape(W_AVG) else { return mean_or(r, w_dim, || mapping.mean(device)) };
     let [rows @ (1..), _] = shape[..] else { return r.buffer(W_AVG, &[w_dim]) };
     let all = r.buffer(W_AVG, &[rows, w_dim])?;
     let first = all.narrow(0, 0, 1)?;
@@ -100,7 +99,8 @@ impl StyleGan2 {
         let mapping = Mapping::read(&mut r, &config.mapping())?;
         let mean_w = mean_w(&mut r, &mapping, config.w_dim, device)?;
         let synthesis = Synthesis::read(&mut r, &config, halves)?;
-        let (parameters, mut buffers) = r.finish();
+        let (parameters, mut buffers) = r.finish_styled();
+        buffers.remove(COMPUTED);
         buffers.insert(W_AVG.into(), mean_w.clone());
         Ok(Self {
             config,
@@ -121,14 +121,19 @@ impl StyleGan2 {
     }
 
     /// All tensors, parameters and buffers, by their names in NVIDIA's state dict.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
     #[cfg(any(test, feature = "internals"))]
-    pub fn tensors(&self) -> Named {
-        self.parameters.iter().chain(&self.buffers).map(|(k, v)| (k.clone(), v.clone())).collect()
+    pub fn tensors(&self) -> Result<Named> {
+        let mut all = self.parameters.all()?;
+        all.extend(self.buffers.iter().map(|(k, v)| (k.clone(), v.clone())));
+        Ok(all)
     }
 
     /// See [`Generator::tuned`].
     fn with_variables(&self, tuned: &dyn Fn(&str) -> bool) -> Result<(Self, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), tuned)?;
+        let (tensors, variables) = with_variables((&self.parameters.all()?, &self.buffers), tuned)?;
         let c = &self.config;
         let given = Given {
             name: Some(c.name.clone()),
@@ -321,7 +326,7 @@ mod tests {
     /// The same network with its highest resolutions in f16; on the CPU, where numbers are rounded
     /// as a GPU stores them.
     fn halved(g: &StyleGan2, given: &Given) -> StyleGan2 {
-        let mut tensors = Weights::of_tensors("toy", g.tensors());
+        let mut tensors = Weights::of_tensors("toy", g.tensors().unwrap());
         StyleGan2::build(&mut tensors, given, "", &Device::Cpu, true).expect("halved")
     }
 
@@ -377,9 +382,13 @@ mod tests {
         let toy = Toy { resolution: 64, features: 24, ..Toy::default() };
         let given = Given { conv_clamp: Some(256.0), ..toy.given() };
         let g = toy.build(&Device::Cpu).expect("toy");
-        let g =
-            StyleGan2::new(&mut Weights::of_tensors("toy", g.tensors()), &given, "", &Device::Cpu)
-                .expect("clamped");
+        let g = StyleGan2::new(
+            &mut Weights::of_tensors("toy", g.tensors().unwrap()),
+            &given,
+            "",
+            &Device::Cpu,
+        )
+        .expect("clamped");
         let half = halved(&g, &given);
         let ws = |size: f32| {
             let draw = Rng::new(2).normals(10 * 16).into_iter().map(|v: f32| v * size).collect();

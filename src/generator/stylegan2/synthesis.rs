@@ -30,7 +30,7 @@ pub(in crate::generator) struct NoiseInput {
 /// A convolution with its style, noise, bias and activation.
 struct Layer {
     affine: Dense,
-    weight: Weight,
+    weight: Arc<Weight>,
     half: Option<HalfWeight>,
     bias: Tensor,
     noise: Option<NoiseInput>,
@@ -57,6 +57,8 @@ pub(in crate::generator) struct Plan {
 struct Place<'a> {
     config: &'a Config,
     plan: &'a Plan,
+    /// As of [`on_engine`].
+    engine: bool,
 }
 
 impl Place<'_> {
@@ -84,12 +86,19 @@ impl Layer {
         let up = at.plan.doubles && which == "conv0";
         let filter =
             r.filter(&format!("{name}.resample_filter"), at.config.resample_filter.as_deref())?;
-        let weight = r.parameter(&format!("{name}.weight"), &[outputs, inputs, 3, 3])?;
+        let (place, shape) = (format!("{name}.weight"), [outputs, inputs, 3, 3]);
+        let (weight, half) = if at.engine {
+            (r.styled(&place, &shape, up)?, None)
+        } else {
+            let weight = r.parameter(&place, &shape)?;
+            let half = at.halved(&weight, up)?;
+            (Arc::new(Weight::new(weight)), half)
+        };
         let base = Activation::LRELU;
         Ok(Self {
             affine: Dense::read(r, &format!("{name}.affine"), [at.config.w_dim, inputs], 1.0)?,
-            half: at.halved(&weight, up)?,
-            weight: Weight::new(weight, up)?,
+            half,
+            weight,
             bias: r.parameter(&format!("{name}.bias"), &[outputs])?,
             noise: read_noise(r, &name, at.plan.size)?,
             up: up.then_some(filter),
@@ -124,14 +133,14 @@ impl Layer {
 
 impl Layer {
     /// The layer in the engine's form.
-    fn styled(&self) -> StyledConv<'_> {
-        StyledConv {
-            weight: self.weight.tensor(),
+    fn styled(&self) -> Result<StyledConv<'_>> {
+        Ok(StyledConv {
+            weight: self.weight.styled(self.up.is_some())?,
             bias: &self.bias,
             up: self.up.as_ref(),
             activation: self.activation,
             noise: self.noise.is_some(),
-        }
+        })
     }
 }
 
@@ -156,6 +165,7 @@ fn read_noise(
 /// Turns features into a picture: a 1×1 modulated convolution without demodulation.
 struct ToRgb {
     affine: Dense,
+    tensor: Tensor,
     weight: Weight,
     half: Option<HalfWeight>,
     bias: Tensor,
@@ -171,7 +181,8 @@ impl ToRgb {
         Ok(Self {
             affine: Dense::read(r, &format!("{name}.affine"), [at.config.w_dim, inputs], 1.0)?,
             half: at.halved(&weight, false)?,
-            weight: Weight::new(weight, false)?,
+            weight: Weight::new(weight.clone()),
+            tensor: weight,
             bias: r.parameter(&format!("{name}.bias"), &[channels])?,
             gain: 1.0 / (inputs as f64).sqrt(),
             clamp: at.clamp(),
@@ -192,12 +203,7 @@ impl ToRgb {
 impl ToRgb {
     /// The layer in the engine's form.
     fn plain(&self) -> RgbConv<'_> {
-        RgbConv {
-            weight: self.weight.tensor(),
-            bias: &self.bias,
-            gain: self.gain,
-            clamp: self.clamp,
-        }
+        RgbConv { weight: &self.tensor, bias: &self.bias, gain: self.gain, clamp: self.clamp }
     }
 }
 
@@ -243,12 +249,18 @@ struct Block {
 }
 
 impl Block {
-    /// Reads a block; `inputs` are the channels of the block before, 0 for the first.
-    fn read(r: &mut Reader<'_>, c: &Config, plan: &Plan, inputs: usize) -> Result<(Self, usize)> {
+    /// Reads a block; `inputs` are the channels of the block before, 0 for the first. `engine`: as
+    /// of [`on_engine`].
+    fn read(
+        r: &mut Reader<'_>,
+        c: &Config,
+        (plan, engine): (&Plan, bool),
+        inputs: usize,
+    ) -> Result<(Self, usize)> {
         let name = &plan.name;
         let filter = r.filter(&format!("{name}.resample_filter"), c.resample_filter.as_deref())?;
         let outputs = r.shape(&format!("{name}.conv1.weight"))?.first().copied().unwrap_or(0);
-        let at = Place { config: c, plan };
+        let at = Place { config: c, plan, engine };
         let first = inputs == 0;
         let residual = !first && c.architecture == Architecture::Resnet;
         let gain = if residual { 0.5f64.sqrt() } else { 1.0 };
@@ -279,11 +291,11 @@ impl Block {
     }
 
     /// The block in the engine's form.
-    fn stage(&self) -> Stage<'_> {
-        Stage {
-            convs: self.layers().map(Layer::styled).collect(),
+    fn stage(&self) -> Result<Stage<'_>> {
+        Ok(Stage {
+            convs: self.layers().map(Layer::styled).collect::<Result<_>>()?,
             rgb: self.torgb.as_ref().map(ToRgb::plain),
-        }
+        })
     }
 
     fn layers(&self) -> impl Iterator<Item = &Layer> {
@@ -438,18 +450,34 @@ impl<'a> Styles<'a> {
     }
 }
 
+/// Whether the engine will run these blocks, before their numbers are read: [`network`] asks these
+/// as well.
+fn on_engine(r: &Reader<'_>, c: &Config, plans: &[Plan], inputs: usize) -> bool {
+    // Styles and the strength of noise are computed outside the engine, with their gradients.
+    let inside = |name: &str| {
+        let outside = name.contains(".affine.") || name.ends_with(".noise_strength");
+        !outside && plans.iter().any(|plan| name.starts_with(&plan.name))
+    };
+    let shortcuts = c.architecture == Architecture::Resnet;
+    let paints = c.img_channels <= RgbConv::MOST && plans.iter().all(|plan| !plan.half);
+    inputs == 0 && !shortcuts && paints && !r.trains(inside)
+}
+
 /// The blocks on the engine; `None` when it cannot run them.
-fn network(blocks: &[Block]) -> Result<Option<Network>> {
+fn network(blocks: &[Block], engine: bool) -> Result<Option<Network>> {
+    if !engine {
+        return Ok(None);
+    }
     let Some(Block { constant: Some(constant), filter: first, .. }) = blocks.first() else {
         return Ok(None);
     };
     // The first block doubles no picture; some files do not store its filter.
     let filter = blocks.get(1).map_or(first, |b| &b.filter);
     let same = blocks.iter().skip(1).all(|b| b.filter == *filter);
-    if !same || blocks.iter().any(|b| b.shortcut.is_some() || b.half) {
+    if !same {
         return Ok(None);
     }
-    let stages: Vec<Stage<'_>> = blocks.iter().map(Block::stage).collect();
+    let stages = blocks.iter().map(Block::stage).collect::<Result<Vec<_>>>()?;
     Ok(Network::new(constant, &stages, filter)?)
 }
 
@@ -487,14 +515,15 @@ impl Synthesis {
         plans: &[Plan],
         inputs: usize,
     ) -> Result<Self> {
+        let engine = on_engine(r, c, plans, inputs);
         let mut channels = inputs;
         let mut blocks = Vec::new();
         for plan in plans {
-            let (block, outputs) = Block::read(r, c, plan, channels)?;
+            let (block, outputs) = Block::read(r, c, (plan, engine), channels)?;
             blocks.push(block);
             channels = outputs;
         }
-        let network = network(&blocks)?.map(Arc::new);
+        let network = network(&blocks, engine)?.map(Arc::new);
         Ok(Self { blocks, network })
     }
 

@@ -3,7 +3,7 @@
 use super::layouts::{LAYOUTS, NAME};
 use super::{Config, Given, SPACES, StyleGan3};
 use crate::generator::family::Family;
-use crate::generator::{Generator, Inputs, Spec};
+use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::weights::{Listing, layout};
 use std::sync::Arc;
 
@@ -57,6 +57,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         spaces: SPACES.to_vec(),
         styles: c.styles(),
         layers: c.points(),
+        prior: Prior::Normal,
         inputs: Inputs { class: c.c_dim > 0, transform: true, ..Inputs::default() },
         parameters: parameters.sum(),
         noise_sizes: Vec::new(),

@@ -146,6 +146,8 @@ pub struct Table {
     columns: Vec<String>,
     rows: Vec<Vec<Entry>>,
     notes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    definitions: Vec<String>,
     pictures: Vec<Image>,
 }
 
@@ -164,6 +166,7 @@ impl Table {
             columns: t.columns.clone(),
             rows: t.rows.iter().map(|r| r.iter().map(entry).collect()).collect(),
             notes: t.notes.clone(),
+            definitions: t.definitions.clone(),
             pictures: t.pictures.iter().map(|i| Image::of(i, left)).collect::<Option<_>>()?,
         })
     }
@@ -181,6 +184,7 @@ impl Table {
             columns: self.columns.clone(),
             rows: self.rows.iter().map(row).collect::<Result<_>>()?,
             notes: self.notes.clone(),
+            definitions: self.definitions.clone(),
             pictures: self.pictures.iter().map(|i| i.value(device)).collect::<Result<_>>()?,
         })
     }

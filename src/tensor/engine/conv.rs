@@ -8,6 +8,7 @@ use super::kernels::weights;
 use super::lanes::{LANES, Lanes};
 use super::schemes::Scheme;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// Pixels of a map up to which every product is made: forms that keep the size, and forms that
 /// change it.
@@ -91,17 +92,43 @@ impl Packed {
         w: impl Fn(usize, usize, usize) -> f32 + Sync,
     ) -> Self {
         let padded = blocks_of(inputs) * LANES;
-        let mut buffer = Buffer::zeros(blocks_of(outputs) * padded * 9 * LANES);
+        let mut buffer = Buffer::new(blocks_of(outputs) * padded * 9 * LANES);
         crate::raw::planes(&mut buffer, (padded * 9 * LANES).max(1), |block, dst| {
-            for (at, v) in dst.iter_mut().enumerate() {
-                let (lane, tap, input) = (at % LANES, at / LANES % 9, at / LANES / 9);
-                let output = block * LANES + lane;
-                if output < outputs && input < inputs {
-                    *v = w(output, input, tap);
+            let first = block * LANES;
+            let used = LANES.min(outputs - first);
+            let (taken, rest) = dst.split_at_mut(inputs * 9 * LANES);
+            for (input, taps) in taken.chunks_exact_mut(9 * LANES).enumerate() {
+                for (tap, lanes) in taps.chunks_exact_mut(LANES).enumerate() {
+                    let (lanes, empty) = lanes.split_at_mut(used);
+                    lanes.iter_mut().enumerate().for_each(|(i, v)| *v = w(first + i, input, tap));
+                    empty.fill(0.0);
                 }
             }
+            rest.fill(0.0);
         });
         Self { w: buffer, inputs, outputs, form }
+    }
+
+    /// The same weights for the other direction: outputs are inputs.
+    fn turned(&self, form: Form) -> Self {
+        Self::new((self.inputs, self.outputs), form, |out, inp, tap| self.at(inp, out, tap))
+    }
+
+    /// One weight.
+    fn at(&self, output: usize, input: usize, tap: usize) -> f32 {
+        let (w, _) = self.block(output / LANES);
+        w[(input * 9 + tap) * LANES + output % LANES]
+    }
+
+    /// All weights, `[O, I, 9]`.
+    pub(super) fn planar(&self) -> Vec<f32> {
+        let mut out = vec![0f32; self.outputs * self.inputs * 9];
+        crate::raw::planes(&mut out, (self.inputs * 9).max(1), |output, dst| {
+            for (at, v) in dst.iter_mut().enumerate() {
+                *v = self.at(output, at / 9, at % 9);
+            }
+        });
+        out
     }
 
     /// Channels that it reads.
@@ -151,6 +178,39 @@ impl Packed {
         unsafe {
             weights::<L, S, I, P, O>(w, (u, stride), inputs.len() * LANES, self.form.flips())
         };
+    }
+}
+
+/// Weights of a convolution for both directions. Those for the gradient are packed when they are
+/// first needed: a generator that only draws does without.
+pub(super) struct Both {
+    forward: Packed,
+    backward: OnceLock<Packed>,
+    /// Form of the gradient.
+    back: Form,
+}
+
+impl Both {
+    /// Packs weights `[O, I, 9]` for a form and the form of its gradient.
+    pub(super) fn new(w: &[f32], (o, i): (usize, usize), [ahead, back]: [Form; 2]) -> Self {
+        let forward = Packed::new((o, i), ahead, |out, inp, tap| w[(out * i + inp) * 9 + tap]);
+        Self { forward, backward: OnceLock::new(), back }
+    }
+
+    /// For the map.
+    pub(super) fn forward(&self) -> &Packed {
+        &self.forward
+    }
+
+    /// For the gradient.
+    pub(super) fn backward(&self) -> &Packed {
+        if let Some(packed) = self.backward.get() {
+            return packed;
+        }
+        // Packed outside the lock: a thread that waits for its share of the work may run a job that
+        // needs the same weights.
+        let packed = self.forward.turned(self.back);
+        self.backward.get_or_init(|| packed)
     }
 }
 

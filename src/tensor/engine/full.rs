@@ -4,13 +4,13 @@
 //! one matrix product a sample. Weights are frozen.
 
 use super::buffer::{Map, blocks_of};
-use super::conv::{Conv, Form, Packed};
+use super::conv::{Both, Conv, Form};
 use super::driver;
 use super::finish::{Epilogue, Finish, Gradient};
 use super::isa::Isa;
 use super::lanes::LANES;
 use super::pointwise::Squares;
-use super::styled::{frozen, pack, pad_lines};
+use super::styled::{frozen, pad_lines};
 use crate::conv::in_blocks;
 use crate::raw::{Into, Mat, Shared, planes, sum};
 use candle_core::{Result, Tensor};
@@ -22,7 +22,7 @@ const MARGIN: usize = 1;
 /// The weights as the kernels read them.
 enum Kernel {
     /// Weights of 3×3, for the map and for the gradient.
-    Three { forward: Packed, backward: Packed },
+    Three(Both),
     /// Weights of 1×1, `[O, I]`.
     One(Vec<f32>),
 }
@@ -62,8 +62,7 @@ impl FullConv {
         };
         let squares = demodulate.then(|| Squares::new(&w, outputs, inputs));
         let kernel = if k == 3 {
-            let (forward, backward) = pack(&w, (outputs, inputs), [Form::Same, Form::SameBack]);
-            Kernel::Three { forward, backward }
+            Kernel::Three(Both::new(&w, (outputs, inputs), [Form::Same, Form::SameBack]))
         } else {
             Kernel::One(w)
         };
@@ -83,7 +82,7 @@ impl FullConv {
     /// Height or width of the result of a map of `n` pixels.
     pub(crate) fn out(&self, n: usize) -> usize {
         match self.kernel {
-            Kernel::Three { .. } => n + 2 * MARGIN,
+            Kernel::Three(_) => n + 2 * MARGIN,
             Kernel::One(_) => n,
         }
     }
@@ -103,7 +102,7 @@ impl FullConv {
         let style = pad_lines(style.iter().copied(), self.inputs);
         let factors = self.scaled(&self.factors(&style, n));
         match &self.kernel {
-            Kernel::Three { forward, .. } => {
+            Kernel::Three(both) => {
                 let x = Map::padded(x, (n, self.inputs, h, w), MARGIN);
                 let bias = vec![0.0; blocks_of(self.outputs) * LANES];
                 let epilogue = Epilogue {
@@ -115,7 +114,7 @@ impl FullConv {
                 let mut y = Map::new(n, self.outputs, x.h, x.w);
                 let conv = Conv {
                     isa: self.isa,
-                    weights: forward,
+                    weights: both.forward(),
                     x: &x,
                     style: Some(&style),
                     finish: Finish::Activate(&epilogue),
@@ -143,15 +142,15 @@ impl FullConv {
         let area = self.out(h) * self.out(w);
         let sums = scale_planes(&mut g, y, &self.scaled(&factors), (self.outputs, area));
         let (dx, mut ds) = match &self.kernel {
-            Kernel::Three { backward, .. } => {
+            Kernel::Three(both) => {
                 let shape = (n, self.outputs, self.out(h), self.out(w));
                 let flow = Map::from_planar(&g, shape);
                 drop(g);
                 let x = Map::padded(x, (n, self.inputs, h, w), MARGIN);
                 let gradient = Gradient { style: &style, x: &x };
-                let finish = Finish::Gradient(&gradient);
+                let (weights, finish) = (both.backward(), Finish::Gradient(&gradient));
                 let mut dx = Map::new(n, self.inputs, x.h, x.w);
-                let conv = Conv { isa: self.isa, weights: backward, x: &flow, style: None, finish };
+                let conv = Conv { isa: self.isa, weights, x: &flow, style: None, finish };
                 let ds = driver::run(&conv, &mut dx);
                 (dx.cropped(MARGIN), ds)
             }

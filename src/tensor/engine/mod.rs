@@ -48,4 +48,4 @@ pub use isa::{Isa, force};
 pub use network::{Network, Stage};
 pub(super) use separable::{Band, Finish as FinishRows, PlaneBack, Through};
 pub use stack::Stack;
-pub use styled::{RgbConv, StyledConv};
+pub use styled::{RgbConv, StyledConv, StyledWeight};

@@ -5,7 +5,7 @@ use super::conv::Form;
 use super::isa::Isa;
 use super::tests::{Planes, convolve, distance, random, sets};
 use super::{Network, RgbConv, Stack, Stage, StyledConv};
-use crate::{Activation, Filter};
+use crate::{Activation, Filter, Weight};
 use candle_core::{Device, Tensor, Var};
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ impl Small {
             .map(|((layers, rgb, bias), c)| {
                 let convs: Vec<_> = layers
                     .iter()
-                    .map(|l| (t(&l.w, &[l.o, l.i, 3, 3]), t(&l.bias, &[l.o]), l.up))
+                    .map(|l| (Weight::new(t(&l.w, &[l.o, l.i, 3, 3])), t(&l.bias, &[l.o]), l.up))
                     .collect();
                 (convs, t(rgb, &[3, *c, 1, 1]), t(bias, &[3]))
             })
@@ -88,7 +88,7 @@ impl Small {
                 convs: convs
                     .iter()
                     .map(|(weight, bias, up)| StyledConv {
-                        weight,
+                        weight: weight.styled(*up).expect("weight"),
                         bias,
                         up: up.then_some(&filter),
                         activation,
@@ -300,7 +300,8 @@ fn what_is_trained_is_refused() {
         };
         let [constant, weight, bias, rgb, rgb_bias] = std::array::from_fn(part);
         let activation = Activation::LRELU;
-        let conv = StyledConv { weight: &weight, bias: &bias, up: None, activation, noise: true };
+        let styled = Weight::new(weight.clone()).styled(false).expect("weight");
+        let conv = StyledConv { weight: styled, bias: &bias, up: None, activation, noise: true };
         let rgb = RgbConv { weight: &rgb, bias: &rgb_bias, gain: 1.0, clamp: None };
         let stages = [Stage { convs: vec![conv], rgb: Some(rgb) }];
         let network = Network::new(&constant, &stages, &filter).expect("network").is_some();

@@ -111,6 +111,8 @@ pub(crate) struct Through<'a> {
     /// Slope below zero, and gain.
     pub(crate) act: [f32; 2],
     pub(crate) out: &'a mut [f32],
+    /// The result is added to it: the gradient of a noise map, over the channels.
+    pub(crate) sum: Option<&'a mut [f32]>,
 }
 
 impl Through<'_> {
@@ -128,6 +130,9 @@ impl Work for Through<'_> {
         let below = slope * gain;
         for ((o, y), g) in self.out.iter_mut().zip(self.y).zip(self.g) {
             *o = g * if *y > 0.0 { gain } else { below };
+        }
+        if let Some(sum) = self.sum {
+            sum.iter_mut().zip(self.out).for_each(|(s, o)| *s += *o);
         }
     }
 }
@@ -166,24 +171,39 @@ impl Work for PlaneBack<'_> {
     #[inline(always)]
     unsafe fn run<L: Lanes>(self) {
         let Self { x, size: (h, w), taps, style, g, spare, sum } = self;
-        if let Some(taps) = taps {
-            // SAFETY: all rows of the plane.
-            unsafe { plane_rows::<L>(g, (h, w), 0..h, taps, spare) };
-            g.copy_from_slice(spare);
+        let Some(taps) = taps else { return *sum = scaled(g, x, style) };
+        // A few rows at a time: the convolution of them is read again while it is in the cache.
+        *sum = 0.0;
+        let rows = (PART / w.max(1)).max(1);
+        for first in (0..h).step_by(rows) {
+            let rows = first..h.min(first + rows);
+            let part = rows.start * w..rows.end * w;
+            // SAFETY: rows of the plane.
+            unsafe { plane_rows::<L>(g, (h, w), rows, taps, &mut spare[part.clone()]) };
+            *sum += scaled(&mut spare[part.clone()], &x[part], style);
         }
-        const EACH: usize = 16;
-        // Blocks of single precision, added up in double: the order depends on the size alone.
-        let mut total = 0.0;
-        for (g, x) in g.chunks_mut(64 * EACH).zip(x.chunks(64 * EACH)) {
-            let mut sums = [0f32; EACH];
-            for (g, x) in g.chunks_mut(EACH).zip(x.chunks(EACH)) {
-                for ((g, x), s) in g.iter_mut().zip(x).zip(&mut sums) {
-                    *s += *g * x;
-                    *g *= style;
-                }
-            }
-            total += sums.iter().map(|v| f64::from(*v)).sum::<f64>();
-        }
-        *sum = total;
+        g.copy_from_slice(spare);
     }
+}
+
+/// Elements of the rows that are convolved and scaled together.
+const PART: usize = 2048;
+
+/// Scales the gradient and returns the sum of its products with x before.
+#[inline(always)]
+fn scaled(g: &mut [f32], x: &[f32], style: f32) -> f64 {
+    const EACH: usize = 16;
+    // Blocks of single precision, added up in double: the order depends on the size alone.
+    let mut total = 0.0;
+    for (g, x) in g.chunks_mut(64 * EACH).zip(x.chunks(64 * EACH)) {
+        let mut sums = [0f32; EACH];
+        for (g, x) in g.chunks_mut(EACH).zip(x.chunks(EACH)) {
+            for ((g, x), s) in g.iter_mut().zip(x).zip(&mut sums) {
+                *s += *g * x;
+                *g *= style;
+            }
+        }
+        total += sums.iter().map(|v| f64::from(*v)).sum::<f64>();
+    }
+    total
 }

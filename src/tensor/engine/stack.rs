@@ -2,12 +2,12 @@
 //! them.
 
 use super::buffer::Map;
-use super::conv::{Conv, Form, Packed};
+use super::conv::{Both, Conv, Form};
 use super::driver;
 use super::finish::{Epilogue, Finish};
 use super::isa::Isa;
 use super::pointwise::ActBackward;
-use super::styled::{frozen, pack, padded};
+use super::styled::{frozen, padded};
 use super::unit_distance::UnitDistance;
 use crate::Activation;
 use crate::raw::f32s;
@@ -15,8 +15,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex};
 
 struct Layer {
-    forward: Packed,
-    backward: Packed,
+    weights: Both,
     bias: Vec<f32>,
     outputs: usize,
     stride: usize,
@@ -57,8 +56,8 @@ impl Stack {
                 (3, 2) => [Form::Half, Form::HalfBack],
                 _ => return Ok(None),
             };
-            let (forward, backward) = pack(&w, (outputs, inputs), forms);
-            layers.push(Layer { forward, backward, bias: padded(bias), outputs, stride });
+            let weights = Both::new(&w, (outputs, inputs), forms);
+            layers.push(Layer { weights, bias: padded(bias), outputs, stride });
         }
         let clamp = activation.clamp.map_or(f32::INFINITY, |c| c as f32);
         let act = [activation.slope as f32, activation.gain as f32, clamp];
@@ -148,7 +147,8 @@ impl Stack {
             let mut y = Map::new(x.n, c, h, w);
             let (epilogue, x) = (self.epilogue(layer), maps.last().unwrap_or(&x));
             let finish = Finish::Activate(&epilogue);
-            let conv = Conv { isa: self.isa, weights: &layer.forward, x, style: None, finish };
+            let conv =
+                Conv { isa: self.isa, weights: layer.weights.forward(), x, style: None, finish };
             driver::run(&conv, &mut y);
             if !all {
                 maps.clear();
@@ -192,7 +192,7 @@ impl Stack {
             let mut dx = Map::new(n, c, h, w);
             let conv = Conv {
                 isa: self.isa,
-                weights: &layer.backward,
+                weights: layer.weights.backward(),
                 x: &g,
                 style: None,
                 finish: Finish::Plain,
@@ -222,7 +222,7 @@ impl Look {
     ) -> Result<Vec<Map>> {
         let shape @ (n, c, h, w) = layout.shape().dims4()?;
         let data = f32s(op, storage, layout)?;
-        let inputs = self.stack.layers.first().map_or(0, |l| l.forward.inputs());
+        let inputs = self.stack.layers.first().map_or(0, |l| l.weights.forward().inputs());
         if c != inputs || n * h * w == 0 {
             bail!("{op}: pictures {:?} do not fit weights for {inputs} channels", layout.shape());
         }

@@ -3,19 +3,21 @@
 
 use super::blur::Blur;
 use super::buffer::{Map, blocks_of};
-use super::conv::{Conv, Form, Packed};
+use super::conv::{Both, Conv, Form};
 use super::driver;
 use super::finish::{Epilogue, Finish, Gradient};
 use super::isa::Isa;
 use super::lanes::LANES;
 use super::pointwise::{ActBackward, COLOURS, Squares, Sums, ToRgb};
+use crate::raw::with_numbers;
 use crate::{Activation, Filter};
 use candle_core::{DType, Result, Tensor};
+use std::sync::Arc;
 
 /// A styled convolution: modulated, demodulated, with noise, bias and leaky ReLU.
 pub struct StyledConv<'a> {
-    /// `[O, I, 3, 3]`.
-    pub weight: &'a Tensor,
+    /// The weight for a layer with or without `up`; `None` where the engine cannot run it.
+    pub weight: Option<Arc<StyledWeight>>,
     /// `[O]`.
     pub bias: &'a Tensor,
     /// The filter, where the layer doubles the size.
@@ -38,12 +40,22 @@ pub struct RgbConv<'a> {
     pub clamp: Option<f64>,
 }
 
+impl RgbConv<'_> {
+    /// Channels of a picture at most.
+    pub const MOST: usize = COLOURS;
+}
+
 /// The numbers of a frozen tensor on the CPU in single precision; `None` for any other.
 pub(super) fn frozen(t: &Tensor) -> Result<Option<Vec<f32>>> {
-    if t.track_op() || !t.device().is_cpu() || t.dtype() != DType::F32 {
+    if !is_frozen(t) {
         return Ok(None);
     }
     Ok(Some(t.flatten_all()?.to_vec1()?))
+}
+
+/// Whether a tensor is frozen, on the CPU and in single precision.
+fn is_frozen(t: &Tensor) -> bool {
+    !t.track_op() && t.device().is_cpu() && t.dtype() == DType::F32
 }
 
 /// `v`, filled with zeros to whole blocks.
@@ -64,16 +76,50 @@ pub(super) fn pad_lines(v: impl Iterator<Item = f32>, width: usize) -> Vec<f32> 
     out
 }
 
-/// Both directions of a convolution.
-pub(super) fn pack(
-    w: &[f32],
-    (o, i): (usize, usize),
-    [ahead, back]: [Form; 2],
-) -> (Packed, Packed) {
-    (
-        Packed::new((o, i), ahead, |out, inp, tap| w[(out * i + inp) * 9 + tap]),
-        Packed::new((i, o), back, |out, inp, tap| w[(inp * i + out) * 9 + tap]),
-    )
+/// The weight of a styled 3×3 convolution as the engine reads it; made by
+/// [`crate::Weight::styled`].
+pub struct StyledWeight {
+    both: Both,
+    squares: Squares,
+}
+
+impl std::fmt::Debug for StyledWeight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StyledWeight").field("dims", &self.dims()).finish_non_exhaustive()
+    }
+}
+
+impl StyledWeight {
+    /// Packs a weight `[O, I, 3, 3]`, `up` for a convolution that doubles the size; `None` when the
+    /// engine cannot run it: another kernel, trained weights, another device.
+    pub(crate) fn new(w: &Tensor, up: bool) -> Result<Option<Self>> {
+        let [outputs, inputs, 3, 3] = *w.dims() else { return Ok(None) };
+        if !is_frozen(w) {
+            return Ok(None);
+        }
+        let forms = if up { [Form::Up, Form::UpBack] } else { [Form::Same, Form::SameBack] };
+        let packed = |numbers: &[&[f32]]| Self {
+            both: Both::new(numbers[0], (outputs, inputs), forms),
+            squares: Squares::new(numbers[0], outputs, inputs),
+        };
+        with_numbers("stylegan2", &[&w.contiguous()?], packed).map(Some)
+    }
+
+    /// Its shape.
+    pub(crate) fn dims(&self) -> [usize; 4] {
+        let forward = self.both.forward();
+        [forward.outputs(), forward.inputs(), 3, 3]
+    }
+
+    /// Whether it is for a convolution that doubles the size.
+    pub(crate) fn doubles(&self) -> bool {
+        self.both.forward().form() == Form::Up
+    }
+
+    /// The weight as it was, row by row.
+    pub(crate) fn numbers(&self) -> Vec<f32> {
+        self.both.forward().planar()
+    }
 }
 
 /// The taps of a filter that the engine can apply between a doubling convolution and its
@@ -94,9 +140,7 @@ pub(super) type Noise<'a> = Option<(&'a [f32], usize)>;
 
 /// A [`StyledConv`] ready to run.
 pub(super) struct Layer {
-    forward: Packed,
-    backward: Packed,
-    squares: Squares,
+    weight: Arc<StyledWeight>,
     bias: Vec<f32>,
     act: [f32; 3],
     pub(super) inputs: usize,
@@ -116,25 +160,22 @@ impl Layer {
     /// `None` when the engine cannot run it: trained weights, a long or inseparable filter, another
     /// device.
     pub(super) fn new(conv: &StyledConv<'_>) -> Result<Option<Self>> {
-        let (outputs, inputs, k, _) = conv.weight.dims4()?;
-        let (Some(w), Some(bias)) = (frozen(conv.weight)?, frozen(conv.bias)?) else {
-            return Ok(None);
-        };
         let up = match conv.up.map(taps) {
             Some(None) => return Ok(None),
             up => up.flatten(),
         };
         let a = conv.activation;
-        if k != 3 || a.slope <= 0.0 || a.gain <= 0.0 {
+        if a.slope <= 0.0 || a.gain <= 0.0 {
             return Ok(None);
         }
-        let forms =
-            if up.is_some() { [Form::Up, Form::UpBack] } else { [Form::Same, Form::SameBack] };
-        let (forward, backward) = pack(&w, (outputs, inputs), forms);
+        let Some(bias) = frozen(conv.bias)? else { return Ok(None) };
+        let Some(weight) = conv.weight.clone() else { return Ok(None) };
+        if weight.doubles() != up.is_some() {
+            candle_core::bail!("stylegan2: a weight for another form of layer");
+        }
+        let [outputs, inputs, ..] = weight.dims();
         Ok(Some(Self {
-            forward,
-            backward,
-            squares: Squares::new(&w, outputs, inputs),
+            weight,
             bias: padded(bias),
             act: [a.slope as f32, a.gain as f32, a.clamp.map_or(f32::INFINITY, |c| c as f32)],
             inputs,
@@ -151,13 +192,13 @@ impl Layer {
 
     /// Its result for styles `[N, I]` in whole blocks.
     pub(super) fn forward(&self, isa: Isa, x: &Map, style: &[f32], noise: Noise<'_>) -> Kept {
-        let factors = self.squares.factors(isa, style);
+        let factors = self.weight.squares.factors(isa, style);
         let scale = if self.doubles() { 2 } else { 1 };
         let mut y = Map::new(x.n, self.outputs, x.h * scale, x.w * scale);
         let epilogue = Epilogue { scale: Some(&factors), bias: &self.bias, noise, act: self.act };
         let conv = Conv {
             isa,
-            weights: &self.forward,
+            weights: self.weight.both.forward(),
             x,
             style: Some(style),
             finish: Finish::Activate(&epilogue),
@@ -206,13 +247,13 @@ impl Layer {
         }
         let conv = Conv {
             isa,
-            weights: &self.backward,
+            weights: self.weight.both.backward(),
             x: &g,
             style: None,
             finish: Finish::Gradient(&gradient),
         };
         let mut styles = driver::run(&conv, &mut dx);
-        self.squares.backward(isa, at.style, &factors, &sums.scale, &mut styles);
+        self.weight.squares.backward(isa, at.style, &factors, &sums.scale, &mut styles);
         (dx, styles, sums)
     }
 }

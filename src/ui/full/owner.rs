@@ -12,7 +12,7 @@ use crate::ui::{Line, Terminal, pen};
 use crossterm::cursor::{Hide, Show};
 use crossterm::event::{
     DisableBracketedPaste, DisableFocusChange, DisableMouseCapture, EnableBracketedPaste,
-    EnableFocusChange, EnableMouseCapture, Event, KeyboardEnhancementFlags,
+    EnableFocusChange, EnableMouseCapture, Event, KeyCode, KeyboardEnhancementFlags,
     PopKeyboardEnhancementFlags, PushKeyboardEnhancementFlags,
 };
 use crossterm::style::ResetColor;
@@ -200,8 +200,36 @@ impl Stage for Terminal<Full<'_>> {
     }
 }
 
+/// Time that a screen waits at its end for the answer to its last question.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+impl Full<'_> {
+    /// Takes the answer to `CSI 5 n` that is still on its way: whatever reads the terminal next
+    /// would take it for keys. Letters that are typed meanwhile go on the next prompt.
+    fn hear_out(&mut self) {
+        let Some(asked) = self.asked.take() else { return };
+        let until = asked.max(self.heard) + FAREWELL;
+        loop {
+            let wait = until.saturating_duration_since(Instant::now());
+            let Some(bytes) = self.read(wait).filter(|_| !wait.is_zero()) else { return };
+            for input in self.keys.feed(&bytes) {
+                match input {
+                    Input::Ready => return,
+                    Input::Event(Event::Key(key)) => {
+                        if let KeyCode::Char(letter) = key.code {
+                            self.line.held.push(letter);
+                        }
+                    }
+                    Input::Event(_) => {}
+                }
+            }
+        }
+    }
+}
+
 impl Drop for Full<'_> {
     fn drop(&mut self) {
+        self.hear_out();
         if restore::full_ends() {
             self.line.settle();
         }

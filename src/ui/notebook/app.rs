@@ -12,7 +12,7 @@ use crate::lang::lex::{self, TokenKind};
 use crate::ui::Colour;
 use crate::ui::assist::Language;
 use crate::ui::full::{Change, Image, control};
-use crate::ui::line::Candidate;
+use crate::ui::listing::Candidate;
 use crate::ui::signals::{Signals, Watching};
 use crate::ui::view::View;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};

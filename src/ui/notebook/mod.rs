@@ -24,8 +24,10 @@ mod vi;
 mod view;
 
 pub use app::NotebookApp;
+pub use document::Document;
 pub use model::Notebook;
 pub use open::{NotebookOptions, folder_of, open};
+pub use outputs::{Outputs, Piece, Ran, Status as RanStatus, text_hash};
 
 #[cfg(test)]
 mod tests;

@@ -438,6 +438,8 @@ impl Notebook {
                 None => self.say(line),
             },
             Event::Trouble(e) => self.trouble(&e),
+            // Without an answer the code stays as it is.
+            Event::Explore { .. } => self.say("explore opens at the prompt: gannet explore CODE"),
             Event::Done(reply) => self.done(reply),
         }
         self.revision += 1;

@@ -2,7 +2,8 @@
 
 use super::app::{Completion, Mode, NotebookApp, WHEEL, held};
 use super::editor::{Move, Place};
-use crate::ui::line::{Assist, Candidate};
+use crate::ui::line::Assist;
+use crate::ui::listing::Candidate;
 use crate::ui::words::Words;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 

@@ -321,7 +321,7 @@ mod tests {
     fn blocks(k: u8) -> Vec<Block> {
         let raster = Raster::filled(9, 4, &[k, 2, 3]).unwrap();
         let caption = format!("p{k}");
-        vec![Block::Pictures(vec![Picture { raster, caption }]), Block::text(["one", "two"])]
+        vec![Block::Pictures(vec![Picture::new(raster, caption)]), Block::text(["one", "two"])]
     }
 
     fn index(output: Vec<Piece>) -> Index {

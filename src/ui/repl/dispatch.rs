@@ -3,24 +3,34 @@
 use super::{Reader, Repl};
 use crate::error::{Error, Kind, Result};
 use crate::render::text::{cut, printable};
-use crate::render::{self, Graphics, Painter};
+use crate::render::{self, Graphics, Painter, Symbols};
 use crate::safe::Safe;
 use crate::session::recall::numbered;
 use crate::session::script::{cells_of, script};
-use crate::session::{Cell, Reply, Request, Setting, Status, in_force};
+use crate::session::{Cell, Reply, Request, Setting, Status, in_force, is_result};
 use crate::ui::commands::{self, Command};
-use crate::ui::{Keys, doctor, help};
+use crate::ui::screen::Theme;
+use crate::ui::{Keys, compare, doctor, help, screen};
+use crate::value::Value;
+
+/// Lines that `:history WORDS` lists.
+const FOUND: usize = 20;
 
 impl Repl {
     pub(super) fn command(&mut self, command: Command) -> Result<()> {
         match command {
             Command::Help => self.say(help::overview()),
             Command::About(name, None) if name.is_empty() => self.say(help::list()),
-            Command::About(name, None) => self.say(help::about(&name)),
+            Command::About(name, None) => self.say(help::about(&name, &self.directions())),
             Command::About(name, Some(n)) => self.example(&name, n),
-            Command::Undo => self.moved(Request::Undo, "taken back", "nothing to take back"),
-            Command::Redo => self.moved(Request::Redo, "in force again", "nothing to bring back"),
-            Command::History => self.history(),
+            Command::Undo(n) => {
+                self.moved(&Request::Undo, n, ("taken back", "nothing to take back"))
+            }
+            Command::Redo(n) => {
+                self.moved(&Request::Redo, n, ("in force again", "nothing to bring back"))
+            }
+            Command::History(None) => self.history(),
+            Command::History(Some(words)) => self.found(&words),
             Command::Save(path, force) => self.save(&path, force),
             Command::Open(path) => self.open(&path),
             Command::Run => self.run_ready(),
@@ -30,7 +40,7 @@ impl Repl {
             }
             Command::Rerun => {
                 self.ask(Request::Fetch)?;
-                if self.now().missing.is_empty() {
+                if self.now().missing.iter().all(|n| is_result(n)) {
                     self.say(["all values are available"])
                 } else {
                     Ok(())
@@ -43,6 +53,9 @@ impl Repl {
                 self.say(doctor::report(&self.runner.painter.terminal, now.state.models().device()))
             }
             Command::Details(name) => self.details(name),
+            Command::Redraw(cell, width) => self.redraw(cell, width),
+            Command::Zoom(cell) => self.zoom(cell),
+            Command::View(names) => self.view(&names),
             Command::Sessions => self.sessions(),
             Command::Resume(wanted) => self.resume(wanted),
             Command::Quit => Ok(()),
@@ -50,20 +63,33 @@ impl Repl {
     }
 
     fn example(&mut self, name: &str, n: usize) -> Result<()> {
-        match help::example(name, n) {
+        let directions = self.directions();
+        match help::example(name, n, &directions) {
             Some(code) if self.interactive() => {
-                self.ready.push_front(code.to_owned());
+                self.ready.push_front(code);
                 Ok(())
             }
             Some(code) => self.say([code]),
-            None => self.say(help::about(name)),
+            None => self.say(help::about(name, &directions)),
         }
     }
 
-    fn moved(&mut self, request: Request, done: &str, nothing: &str) -> Result<()> {
-        let Reply::Moved(Some(cell)) = self.ask(request)? else { return self.say([nothing]) };
-        let first = cell.source.lines().next().unwrap_or_default();
-        self.say([cut(&format!("[{}] {done}: {}", cell.id, printable(first)), 79)])
+    /// The directions of the current generator.
+    fn directions(&self) -> Vec<String> {
+        let now = self.now();
+        let facts = now.state.model.as_ref().map(|m| m.facts.clone());
+        facts.map_or_else(Vec::new, |f| f.directions.keys().cloned().collect())
+    }
+
+    fn moved(&mut self, request: &Request, n: usize, (done, nothing): (&str, &str)) -> Result<()> {
+        for k in 0..n {
+            let Reply::Moved(Some(cell)) = self.ask(request.clone())? else {
+                return if k == 0 { self.say([nothing]) } else { Ok(()) };
+            };
+            let first = cell.source.lines().next().unwrap_or_default();
+            self.say([cut(&format!("[{}] {done}: {}", cell.id, printable(first)), 79)])?;
+        }
+        Ok(())
     }
 
     fn history(&mut self) -> Result<()> {
@@ -73,7 +99,23 @@ impl Repl {
         if lines.is_empty() {
             lines.push("no cells yet".to_owned());
         }
-        self.say(lines.iter().flat_map(|l| l.lines()))
+        // A long line would push the others off the screen.
+        let columns = usize::from(self.runner.terminal.size().0);
+        self.say(lines.iter().flat_map(|l| l.lines()).map(|l| cut(l, columns)).collect::<Vec<_>>())
+    }
+
+    /// The latest lines of all sessions that hold these words, each once.
+    fn found(&mut self, words: &str) -> Result<()> {
+        let columns = usize::from(self.runner.terminal.size().0);
+        let Reader::Person(editor) = &self.reader else {
+            return self.say(["lines are kept at a terminal only"]);
+        };
+        let mut lines: Vec<String> =
+            editor.find(words, FOUND).iter().map(|entry| cut(&printable(entry), columns)).collect();
+        if lines.is_empty() {
+            lines.push(format!("no line holds {}", Safe(words)));
+        }
+        self.say(lines)
     }
 
     fn save(&mut self, path: &std::path::Path, force: bool) -> Result<()> {
@@ -122,10 +164,15 @@ impl Repl {
     fn settings(&mut self) -> Result<()> {
         let o = &self.now().state.options;
         let echo = if o.echo { "on" } else { "off" };
+        let terminal = &self.runner.painter.terminal;
+        let width = terminal.picture_width.map_or_else(|| "auto".into(), |w| w.to_string());
         let lines = [
             format!("seed      {}", o.seed),
-            format!("graphics  {}", self.runner.painter.terminal.summary()),
+            format!("graphics  {}", terminal.summary()),
+            format!("symbols   {}", terminal.symbols.name()),
+            format!("width     {width}"),
             format!("echo      {echo}"),
+            format!("theme     {}", if screen::theme() == Theme::Light { "light" } else { "dark" }),
         ];
         self.say(lines)
     }
@@ -157,6 +204,18 @@ impl Repl {
                 }
             }
             "graphics" => self.graphics(value.parse()?)?,
+            "symbols" => {
+                self.symbols = Symbols::choice(value)?;
+                self.graphics(self.asked)?;
+            }
+            "theme" => screen::set_theme(value.parse()?),
+            "width" => match value.parse() {
+                _ if value == "auto" => self.runner.painter.terminal.picture_width = None,
+                Ok(columns @ 1..=1000) => {
+                    self.runner.painter.terminal.picture_width = Some(columns);
+                }
+                _ => return wrong("60"),
+            },
             _ => {
                 let keys = commands::KEYS.map(|k| k.0).join(", ");
                 let message = format!("there is no setting called {}", Safe(key));
@@ -167,9 +226,11 @@ impl Repl {
     }
 
     fn graphics(&mut self, graphics: Graphics) -> Result<()> {
-        let symbols = self.runner.painter.terminal.symbols;
-        let found =
+        self.asked = graphics;
+        let symbols = self.symbols;
+        let mut found =
             render::probe(&render::Options { graphics, symbols, ..render::Options::default() });
+        found.terminal.picture_width = self.runner.painter.terminal.picture_width;
         self.runner.terminal.type_ahead(&String::from_utf8_lossy(&found.typed));
         self.runner.painter = Painter::printing(found.terminal);
         let summary = self.runner.painter.terminal.summary();
@@ -179,20 +240,49 @@ impl Repl {
     fn details(&mut self, name: Option<String>) -> Result<()> {
         match self.ask(Request::Details(name))? {
             Reply::Details(Some(blocks)) => self.paint(&blocks),
-            _ => self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]),
+            _ => self.say(["no result has details yet: r = invert(image(\"me.jpg\"))"]),
         }
+    }
+
+    /// Compares values on the full screen.
+    fn view(&mut self, names: &[String]) -> Result<()> {
+        let now = self.now();
+        let state = &now.state.names;
+        let named = |name: &String| match state.get(name) {
+            Some(value) => Ok((name.clone(), value.clone())),
+            None => Err(Error::new(Kind::Usage, format!("there is no value {}", Safe(name)))
+                .hint("names of pictures and inversions")),
+        };
+        let mut values = names.iter().map(named).collect::<Result<Vec<_>>>()?;
+        if values.is_empty() {
+            let last = now.log.cells().iter().rev().filter(|c| in_force(c)).find_map(|c| {
+                let inverted = |n: &&String| matches!(state.get(*n), Some(Value::Inversion(_)));
+                state.keys().filter(inverted).find(|n| c.source.starts_with(n.as_str()))
+            });
+            values.extend(last.map(|n| named(n)).transpose()?);
+        }
+        if values.is_empty() {
+            return self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]);
+        }
+        let comparison = compare::of_values(&values)?;
+        self.runner.compare(comparison)
     }
 
     fn sessions(&mut self) -> Result<()> {
         let here = self.now().journal.clone();
+        let columns = self.runner.terminal.size().0;
         let mut lines = Vec::new();
         for s in self.runner.session.sessions()? {
             let mark = if Some(&s.path) == here.as_ref() { "*" } else { " " };
             let model = s.header.model.split(' ').next().unwrap_or_default();
-            lines.push(printable(&format!(
-                "{mark} {}  {:>4} records  {model}",
-                s.header.session, s.records
-            )));
+            let first = s.first.as_deref().and_then(|t| t.lines().next()).unwrap_or("no cells");
+            let line = format!(
+                "{mark} {}  {}  {:>3}  {model}  {first}",
+                s.header.session,
+                s.began(),
+                s.records
+            );
+            lines.push(cut(&printable(&line), usize::from(columns)));
         }
         match (lines.is_empty(), self.runner.session.folder()) {
             (true, None) => {

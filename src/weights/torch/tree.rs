@@ -2,13 +2,14 @@
 //! the limits of a file.
 
 use super::super::array::{DType, Layout};
+use super::super::beside;
 use super::super::container::{Draft, Probe};
 use super::super::lazy::Lazy;
 use super::super::numpy::npy;
 use super::super::pickle::Loaded;
 use super::super::pickle::value::{Heap, Ndarray, Node, Place, Storage, Tensor, Value};
-use super::super::source::{Source, quoted};
-use crate::error::Result;
+use super::super::source::{Source, one_line, quoted};
+use crate::error::{Error, Result};
 use crate::limits::Limits;
 use serde_json::Value as Json;
 
@@ -18,6 +19,9 @@ const SETTINGS: usize = 20_000;
 /// Attributes of modules that are looked at in one file: those that are no settings count here, and
 /// what several names share counts for each.
 const LOOKED: usize = 1 << 20;
+
+/// Keys that are named of a file without tensors.
+const KEYS: usize = 6;
 
 /// Names of classes kept from one file.
 const CLASSES: usize = 256;
@@ -65,9 +69,25 @@ impl<'a> Tree<'a> {
     /// The draft, if anything was found.
     pub(in crate::weights) fn finish(self) -> Result<Draft> {
         if self.draft.tensors.is_empty() {
-            return Err(self.source.fail(0, "at least one tensor is needed, none was found"));
+            let e = self.source.fail(0, "at least one tensor is needed, none was found");
+            return Err(self.settings_alone(e));
         }
         Ok(self.draft)
+    }
+
+    /// Adds to the error of a file without tensors what it holds, and which files beside it may hold
+    /// the weights.
+    fn settings_alone(&self, e: Error) -> Error {
+        let keys = self.draft.config.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
+        let keys: Vec<&str> = keys.take(KEYS).collect();
+        if keys.is_empty() {
+            return e;
+        }
+        let e = e.note(format!("it holds settings alone: {}", one_line(&keys.join(", "))));
+        match &self.source.path().map(beside::models).unwrap_or_default()[..] {
+            [] => e.hint("give the file that holds the weights"),
+            files => e.hint(format!("the weights are in another file: {}", files.join(" or "))),
+        }
     }
 
     /// Counts an attribute that is looked at; false when there were too many.
@@ -136,7 +156,10 @@ impl<'a> Tree<'a> {
                 .fail(at, format_args!("at most {} tensors", self.limits.tensors)));
         }
         match self.draft.tensors.insert(name.to_string(), lazy) {
-            None => Ok(()),
+            None => {
+                self.draft.order.push(name.to_owned());
+                Ok(())
+            }
             Some(_) => {
                 Err(self.source.fail(at, format_args!("tensor {} appears twice", quoted(name))))
             }

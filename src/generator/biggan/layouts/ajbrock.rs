@@ -5,7 +5,7 @@
 //! With `--cross_replica` its norm adds the gain instead of multiplying by it when it runs on one
 //! device at rest, and multiplies in training on several. Files are read as they were trained.
 
-use super::said;
+use super::Said;
 use crate::error::Result;
 use crate::weights::Listing;
 use crate::weights::layout::{Change, Layout, Rule};
@@ -88,12 +88,14 @@ const fn rules([gain, bias]: [Rule; 2]) -> [Rule; 31] {
     ]
 }
 
+const SAID: Said = Said { section: "config", mark: "G_ch" };
+
 /// The settings that its configuration has; the last norm always has an eps of 1e-5.
 fn settings(listing: &Listing) -> Result<Json> {
     let mut settings = json!({"class_first": true, "last_eps": 1e-5});
     for (key, theirs) in [("eps", "BN_eps"), ("depth", "G_depth"), ("img_resolution", "resolution")]
     {
-        if let Some(value) = said(listing, "config", theirs) {
+        if let Some(value) = SAID.get(listing, theirs) {
             settings[key] = value.clone();
         }
     }

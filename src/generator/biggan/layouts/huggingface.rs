@@ -1,7 +1,7 @@
 //! Hugging Face's port of DeepMind's BigGAN-deep (pytorch-pretrained-BigGAN):
 //! `NAME-pytorch_model.bin` with `NAME-config.json` beside it.
 
-use super::said;
+use super::Said;
 use crate::error::Result;
 use crate::weights::Listing;
 use crate::weights::layout::{Change, Layout, Rule};
@@ -46,10 +46,12 @@ pub(super) const LAYOUT: Layout = Layout {
     settings,
 };
 
+const SAID: Said = Said { section: "config", mark: "class_embed_dim" };
+
 /// The settings of its configuration; without one, those of the published files: every second block
 /// doubles the size, eps 1e-4.
 fn settings(listing: &Listing) -> Result<Json> {
-    let said = |key: &str| said(listing, "config", key).cloned();
+    let said = |key: &str| SAID.get(listing, key).cloned();
     let mut settings = json!({
         "eps": said("eps").unwrap_or_else(|| json!(1e-4)),
         // Of as many outputs as there are channels, the first three are the picture.

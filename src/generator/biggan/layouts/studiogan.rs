@@ -2,7 +2,7 @@
 //! `big_resnet_deep_legacy`, `big_resnet_deep_studiogan`, `resnet` (SNGAN, SAGAN) and `deep_conv`
 //! (DCGAN); its `stylegan2` and `stylegan3` have NVIDIA's names. Attention is a block of its own.
 
-use super::said;
+use super::Said;
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use crate::weights::Listing;
@@ -44,6 +44,8 @@ pub(super) const LAYOUT: Layout = Layout {
     settings,
 };
 
+const SAID: Said = Said { section: "MODEL", mark: "backbone" };
+
 /// The settings: those that tensors do not tell come from its configuration, where the file has one
 /// or one lies beside it.
 fn settings(listing: &Listing) -> Result<Json> {
@@ -52,7 +54,7 @@ fn settings(listing: &Listing) -> Result<Json> {
     }) {
         return Err(refuse("InfoGAN codes").hint("train without `info_type`"));
     }
-    let said = |key: &str| said(listing, "MODEL", key);
+    let said = |key: &str| SAID.get(listing, key);
     let mut settings = json!({"eps": 1e-4, "class_first": true});
     match said("g_act_fn").and_then(Json::as_str) {
         None | Some("ReLU") => {}

@@ -30,7 +30,9 @@ fn detect(listing: &Listing) -> bool {
 /// The settings: of a pickle from the attributes of its modules, else those that lie beside it.
 fn settings(listing: &Listing) -> Json {
     let module = &listing.config;
-    let Some(modules) = module.get(MODULES) else { return listing.beside.clone() };
+    let Some(modules) = module.get(MODULES) else {
+        return listing.own_beside(&["rendering_kwargs"]).clone();
+    };
     let mut out = Map::new();
     for key in ["neural_rendering_resolution", "rendering_kwargs"] {
         out.extend(first(module, &[&[key]]).map(|value| (key.to_owned(), value)));

@@ -4,6 +4,7 @@ mod huggan;
 mod original;
 mod own;
 mod projected;
+mod training;
 
 use crate::weights::Listing;
 use crate::weights::layout::Layout;
@@ -13,7 +14,7 @@ pub(super) const NAME: &str = "fastgan";
 
 /// All of them, our own first.
 pub(super) const LAYOUTS: &[&Layout] =
-    &[&own::LAYOUT, &original::LAYOUT, &projected::LAYOUT, &huggan::LAYOUT];
+    &[&own::LAYOUT, &training::LAYOUT, &original::LAYOUT, &projected::LAYOUT, &huggan::LAYOUT];
 
 /// Whether a module has a weight, with spectral norm or without.
 fn has_weight(listing: &Listing, module: &str) -> bool {

@@ -1,7 +1,7 @@
 //! odegeasslbc/FastGAN-pytorch: `{g, d, …}` of training, or a bare state dict. Its names are ours.
 //!
 //! In `N.pth` of the training code `g` is the averaged network. In `all_N.pth` it is the trained
-//! one, and `g_ema` a list of numbers without names, which is not read.
+//! one; `training.rs` reads those.
 
 use super::has_weight;
 use crate::weights::layout::{Layout, Rule};

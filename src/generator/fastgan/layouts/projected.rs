@@ -24,7 +24,7 @@ fn settings(listing: &Listing) -> Map<String, Json> {
     let mut out = Map::new();
     let said = |key: &str| {
         let attribute = first(&listing.config, &[&[key], &[MODULES, "synthesis", key]]);
-        attribute.or_else(|| listing.beside.get(key).cloned())
+        attribute.or_else(|| listing.own_beside(&["img_resolution"]).get(key).cloned())
     };
     for key in ["z_dim", "img_resolution"] {
         out.extend(said(key).map(|value| (key.to_owned(), value)));

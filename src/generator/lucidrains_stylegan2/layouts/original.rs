@@ -68,7 +68,7 @@ fn settings(listing: &Listing) -> Result<Json> {
                 .hint("versions of the package from 1.8.8 run: train on with one"));
         }
     }
-    let multiplier = listing.beside.get("lr_mlp").cloned().unwrap_or(json!(0.1));
+    let multiplier = listing.own_beside(&["lr_mlp"]).get("lr_mlp").cloned().unwrap_or(json!(0.1));
     Ok(json!({"mapping_lr_multiplier": multiplier}))
 }
 

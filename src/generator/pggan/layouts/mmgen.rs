@@ -73,6 +73,8 @@ fn fused(listing: &Listing) -> bool {
         }
         channels = Some(b);
     }
-    let said = [&listing.config, &listing.beside].into_iter().find_map(|c| c.get("fused_upconv"));
+    let said = [&listing.config, listing.own_beside(&["fused_upconv"])]
+        .into_iter()
+        .find_map(|c| c.get("fused_upconv"));
     said.and_then(Json::as_bool).unwrap_or(true)
 }

@@ -34,6 +34,9 @@ pub(super) const LAYOUT: Layout = Layout {
     settings: |listing| Ok(settings(listing)),
 };
 
+/// Arguments by which a configuration is one of this code.
+const OWN: [&str; 4] = ["z_space_dim", "image_channels", "final_tanh", "use_wscale"];
+
 /// The constructor's arguments, where the file or one beside it states them.
 fn settings(listing: &Listing) -> Json {
     let keys = [
@@ -48,7 +51,7 @@ fn settings(listing: &Listing) -> Json {
         ("use_wscale", "equalized"),
     ];
     let said = |(from, to): (&str, &str)| {
-        let places = [&listing.config, &listing.beside];
+        let places = [&listing.config, listing.own_beside(&OWN)];
         places.into_iter().find_map(|c| Some((to.to_owned(), c.get(from)?.clone())))
     };
     Json::Object(keys.into_iter().filter_map(said).collect::<Map<_, _>>())

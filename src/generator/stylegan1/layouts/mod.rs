@@ -1,6 +1,7 @@
 //! Layouts of StyleGAN checkpoints, one file each.
 
 mod genforce;
+mod lernapparat;
 mod mmgen;
 mod own;
 mod tensorflow;
@@ -12,4 +13,4 @@ pub(super) const NAME: &str = "stylegan1";
 
 /// All of them, our own first.
 pub(super) const LAYOUTS: &[&Layout] =
-    &[&own::LAYOUT, &tensorflow::LAYOUT, &genforce::LAYOUT, &mmgen::LAYOUT];
+    &[&own::LAYOUT, &tensorflow::LAYOUT, &genforce::LAYOUT, &mmgen::LAYOUT, &lernapparat::LAYOUT];

@@ -1,9 +1,8 @@
-//! genforce/genforce and genforce/sefa (StyleGAN2).
+//! genforce/genforce and genforce/sefa (StyleGAN2, StyleGAN2-ADA).
 //!
 //! It keeps the orientation of TensorFlow: the upsampling convolutions, those of odd number, are
 //! turned over, and the styles lack the 1 that they are around.
 
-use crate::error::{Error, Kind};
 use crate::weights::layout::{Change, Layout, Rule};
 use serde_json::json;
 
@@ -17,6 +16,8 @@ pub(super) const LAYOUT: Layout = Layout {
     detect: |listing| listing.has("synthesis.early_layer.const"),
     rules: &[
         Rule::name("mapping.dense{n}.{word}", "mapping.fc{n}.{word}"),
+        Rule::name("mapping.label_weight", "mapping.label.weight"),
+        Rule::name("mapping.LabelEmbed.{word}", "mapping.embed.{word}"),
         Rule::name("truncation.w_avg", "mapping.w_avg"),
         Rule::changed("synthesis.early_layer.const", "synthesis.b4.const", &[Change::Ones(1, 0)]),
         Rule::changed(
@@ -58,12 +59,5 @@ pub(super) const LAYOUT: Layout = Layout {
         Rule::name("synthesis.output{n}.{word}", "synthesis.b{n+2^}.torgb.{word}"),
         Rule::ignored("synthesis.upsample.kernel", "always the usual filter"),
     ],
-    settings: |listing| {
-        if listing.has("mapping.label_weight") {
-            let message = "a StyleGAN2 that concatenates labels and z before it normalises them";
-            return Err(Error::new(Kind::Format, format!("{message} cannot be run"))
-                .hint("networks without labels can, and those of stylegan2-ada with labels"));
-        }
-        Ok(json!({"mapping_lr_multiplier": 0.01}))
-    },
+    settings: |_| Ok(json!({"mapping_lr_multiplier": 0.01})),
 };

@@ -20,6 +20,7 @@ pub(super) const LAYOUT: Layout = Layout {
         Rule::name("dlatent_avg", "mapping.w_avg"),
         Rule::ignored("lod", "left from StyleGAN, without effect"),
         Rule::ignored("synthesis/lod", "left from StyleGAN, without effect"),
+        Rule::name("mapping/LabelConcat/weight", "mapping.label.weight"),
         Rule::changed("mapping/LabelEmbed/weight", "mapping.embed.weight", MATRIX),
         Rule::name("mapping/LabelEmbed/bias", "mapping.embed.bias"),
         Rule::changed("mapping/Dense{n}/weight", "mapping.fc{n}.weight", MATRIX),

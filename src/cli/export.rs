@@ -1,0 +1,33 @@
+//! `gannet export`
+
+use crate::error::{Error, Kind, Result};
+use crate::export::{Page, export as write};
+use crate::safe::Safe;
+use crate::session::sessions;
+use crate::store::{Disk, Files, session_folder};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Writes the report of a notebook or a session, and says where.
+pub fn export(from: &Path, to: &Path) -> Result<u8> {
+    let page = Page::read(&found(from)?)?;
+    write(&page, to)?;
+    super::out(format!("{}\n", Safe(&to.to_string_lossy())).as_bytes())?;
+    Ok(0)
+}
+
+/// A file as it is; otherwise the journal of the session of that name.
+fn found(from: &Path) -> Result<PathBuf> {
+    if from.is_file() {
+        return Ok(from.to_path_buf());
+    }
+    let files: Arc<dyn Files> = Arc::new(Disk);
+    let all = session_folder().map_or(Ok(Vec::new()), |f| sessions(&files, &f))?;
+    let name = from.to_string_lossy();
+    let one =
+        if name == "latest" { all.last() } else { all.iter().find(|s| s.header.session == name) };
+    one.map(|s| s.path.clone()).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("there is no notebook or session {}", Safe(&name)))
+            .hint("a file FILE.gnt, a name that :sessions shows, or latest")
+    })
+}

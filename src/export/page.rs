@@ -1,0 +1,215 @@
+//! What is exported: cells with their outputs, from a notebook or from a session's journal.
+
+use crate::error::{Error, Kind, Result};
+use crate::image::encode;
+use crate::safe::Safe;
+use crate::session::{self, Record, Status, read_journal, replay};
+use crate::store::{Disk, Files};
+use crate::ui::notebook::{Document, Outputs, Piece, Ran, RanStatus, text_hash};
+use std::path::Path;
+
+/// Largest notebook or journal that is read, in bytes.
+const LARGEST: u64 = 256 << 20;
+
+/// A report before it is written in a format.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Its title.
+    pub title: String,
+    /// Where it comes from: generator, version, time; one line.
+    pub origin: String,
+    /// The cells in order.
+    pub parts: Vec<Part>,
+}
+
+/// A cell.
+#[derive(Debug)]
+pub enum Part {
+    /// A text cell, in Markdown.
+    Words(String),
+    /// A code cell.
+    Code {
+        /// Its number, from 1.
+        number: u64,
+        /// Its text.
+        source: String,
+        /// A remark on its last run, such as `failed`; empty when it ran to the end.
+        remark: String,
+        /// What it showed.
+        outputs: Vec<Output>,
+    },
+}
+
+/// A part of an output.
+#[derive(Debug)]
+pub enum Output {
+    /// Lines of text.
+    Lines(Vec<String>),
+    /// An error on its source.
+    Error(Vec<String>),
+    /// Pictures from left to right.
+    Pictures(Vec<Shot>),
+}
+
+/// A picture.
+#[derive(Debug)]
+pub struct Shot {
+    /// A PNG file.
+    pub png: Vec<u8>,
+    /// Width and height in pixels.
+    pub size: (usize, usize),
+    /// Its caption; may be empty.
+    pub caption: String,
+    /// The text that replaces it.
+    pub words: String,
+}
+
+impl Page {
+    /// Reads a notebook with the outputs beside it, or a session's journal. Nothing runs.
+    ///
+    /// # Errors
+    /// When it cannot be read, with a hint.
+    pub fn read(path: &Path) -> Result<Self> {
+        let failed = |e: &std::io::Error| {
+            Error::new(Kind::Usage, format!("cannot read {}: {e}", shown(path)))
+                .hint("give a notebook (FILE.gnt) or a session; `gannet` and :sessions lists them")
+        };
+        let bytes = Disk.read(path, LARGEST).map_err(|e| failed(&e))?;
+        let reading = read_journal(&bytes);
+        if reading.header().is_some() {
+            return Ok(Self::of_journal(reading));
+        }
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let at = e.utf8_error().valid_up_to() as u64;
+            Error::format(&shown(path), at, "neither a journal nor UTF-8 text")
+        })?;
+        Self::of_notebook(path, &text)
+    }
+
+    fn of_journal(reading: session::Reading) -> Self {
+        let origin = reading.header().map_or(String::new(), |h| {
+            format!("session {}, gannet {}, {}", h.session, h.version, h.model)
+        });
+        let title = reading.header().map_or(String::new(), |h| h.session.clone());
+        let log = replay(reading.records.into_iter().filter(|r| !matches!(r, Record::Header(_))));
+        let parts = log.cells().iter().map(|cell| {
+            let remark = match cell.status {
+                Status::Ok => "",
+                Status::Failed => "failed",
+                Status::Stopped => "stopped by hand",
+            };
+            Part::Code {
+                number: cell.id,
+                source: cell.source.clone(),
+                remark: remark.to_owned(),
+                outputs: of_cell(cell),
+            }
+        });
+        Self { title, origin, parts: parts.collect() }
+    }
+
+    fn of_notebook(path: &Path, text: &str) -> Result<Self> {
+        let document = Document::parse(text);
+        let mut kept = Outputs::beside(path);
+        let index = kept.read()?;
+        let mut number = 0;
+        let mut parts = Vec::new();
+        for (at, cell) in document.cells().iter().enumerate() {
+            if cell.is_text() {
+                parts.push(Part::Words(cell.text.to_string()));
+                continue;
+            }
+            number += 1;
+            // Outputs of a text that changed since do not belong to this one.
+            let ran = index.cells.get(at).filter(|c| c.0 == text_hash(&cell.text));
+            let ran = ran.and_then(|c| c.2.as_ref());
+            parts.push(Part::Code {
+                number,
+                source: cell.text.to_string(),
+                remark: remark(ran).to_owned(),
+                outputs: ran.map_or(Ok(Vec::new()), |r| outputs(&mut kept, &r.output))?,
+            });
+        }
+        let title = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
+        let origin = format!("notebook {title}, gannet {}", env!("CARGO_PKG_VERSION"));
+        Ok(Self { title, origin, parts })
+    }
+}
+
+fn remark(ran: Option<&Ran>) -> &'static str {
+    match ran.map(|r| r.status) {
+        None => "has not run",
+        Some(RanStatus::Ok) => "",
+        Some(RanStatus::Failed) => "failed",
+        Some(RanStatus::Kept) => "stopped by hand, the best result was kept",
+        Some(RanStatus::Cut) => "interrupted",
+    }
+}
+
+fn outputs(kept: &mut Outputs, pieces: &[Piece]) -> Result<Vec<Output>> {
+    let output = |piece: &Piece| -> Result<Output> {
+        Ok(match piece {
+            Piece::Text { lines } => Output::Lines(lines.clone()),
+            Piece::Error { lines } => Output::Error(lines.clone()),
+            Piece::Pictures { all } => {
+                let mut shots = Vec::new();
+                for one in all {
+                    match kept.image(one) {
+                        Some(image) => shots.push(Shot {
+                            png: encode::png(image.raster(), &[])?,
+                            size: (image.raster().width, image.raster().height),
+                            caption: one.caption.clone(),
+                            words: one.words.clone(),
+                        }),
+                        None => {
+                            let lost = format!("{} (its file is missing)", one.words);
+                            return Ok(Output::Lines(vec![lost]));
+                        }
+                    }
+                }
+                Output::Pictures(shots)
+            }
+        })
+    };
+    pieces.iter().map(output).collect()
+}
+
+/// What a cell of a journal showed: small pictures, and lines.
+fn of_cell(cell: &session::Cell) -> Vec<Output> {
+    let shots: Vec<Shot> = cell
+        .pictures
+        .iter()
+        .map(|p| Shot {
+            size: png_size(&p.png),
+            png: p.png.clone(),
+            caption: p.label.clone(),
+            words: p.label.clone(),
+        })
+        .collect();
+    let (about, lines): (Vec<&String>, Vec<&String>) =
+        cell.output.iter().partition(|l| session::recall::about_picture(l));
+    let lines = if shots.is_empty() { about.into_iter().chain(lines).collect() } else { lines };
+    let lines: Vec<String> = lines.into_iter().cloned().collect();
+    let mut all = Vec::new();
+    if !shots.is_empty() {
+        all.push(Output::Pictures(shots));
+    }
+    if !lines.is_empty() {
+        let failed = cell.status == Status::Failed;
+        all.push(if failed { Output::Error(lines) } else { Output::Lines(lines) });
+    }
+    all
+}
+
+/// Width and height of a PNG file, from its header.
+fn png_size(png: &[u8]) -> (usize, usize) {
+    let number = |at: usize| {
+        let bytes = png.get(at..at + 4).and_then(|b| b.try_into().ok());
+        bytes.map_or(1, u32::from_be_bytes) as usize
+    };
+    (number(16), number(20))
+}
+
+pub(super) fn shown(path: &Path) -> String {
+    Safe(&path.to_string_lossy()).to_string()
+}

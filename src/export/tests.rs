@@ -1,0 +1,95 @@
+//! Reports as a whole: from files to files.
+
+use super::*;
+use crate::image::{Raster, encode};
+use crate::render::{Block, Picture};
+use crate::ui::notebook::{Document, Outputs, Ran, RanStatus, text_hash};
+
+/// A notebook with one text cell and two code cells, of which the first ran.
+fn notebook(folder: &Path) -> std::path::PathBuf {
+    let path = folder.join("look.gnt");
+    let text = "#%% md\n# A look\n\n#%%\nshow sample(seed: 1)\n\n#%%\nprint(1)\n";
+    std::fs::write(&path, text).unwrap();
+    let document = Document::parse(text);
+    let mut outputs = Outputs::beside(&path);
+    let raster = Raster::filled(3, 2, &[1, 2, 3]).unwrap();
+    let blocks =
+        [Block::Pictures(vec![Picture::new(raster, "a face")]), Block::text(["psnr 29.4 dB"])];
+    let (output, fine) = outputs.pieces(&blocks);
+    fine.unwrap();
+    let ran = Ran { key: "k".into(), status: RanStatus::Ok, millis: 5, output };
+    let mut index = outputs.read().unwrap();
+    for (at, cell) in document.cells().iter().enumerate() {
+        index.cells.push((text_hash(&cell.text), false, (at == 1).then(|| ran.clone())));
+    }
+    outputs.write(index).unwrap();
+    path
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn a_notebook_in_every_format() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = Page::read(&notebook(folder.path())).unwrap();
+    let to = |name: &str| folder.path().join(name);
+
+    export(&page, &to("r.html")).unwrap();
+    let html = read(&to("r.html"));
+    for words in
+        ["<h1>A look</h1>", "<figcaption>a face</figcaption>", "psnr 29.4 dB", "has not run"]
+    {
+        assert!(html.contains(words), "{words}: {html}");
+    }
+
+    export(&page, &to("r.md")).unwrap();
+    let markdown = read(&to("r.md"));
+    assert!(markdown.contains("![a face](r.files/0001.png)"), "{markdown}");
+    let png = std::fs::read(to("r.files/0001.png")).unwrap();
+    assert_eq!(png, encode::png(&Raster::filled(3, 2, &[1, 2, 3]).unwrap(), &[]).unwrap());
+
+    export(&page, &to("r.ipynb")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&read(&to("r.ipynb"))).unwrap();
+    assert_eq!((&json["nbformat"], &json["nbformat_minor"]), (&4.into(), &5.into()));
+    let kinds: Vec<&str> = json["cells"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["cell_type"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["markdown", "code", "code"]);
+    let output = &json["cells"][1]["outputs"][0];
+    assert_eq!(output["data"]["image/png"], crate::store::base64::encode(&png));
+
+    // The same page gives the same bytes, over its own report.
+    for name in ["r.html", "r.md", "r.ipynb"] {
+        let before = read(&to(name));
+        export(&page, &to(name)).unwrap();
+        assert_eq!(before, read(&to(name)), "{name}");
+    }
+}
+
+#[test]
+fn a_file_of_something_else_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = Page::read(&notebook(folder.path())).unwrap();
+    let own = folder.path().join("thesis.html");
+    std::fs::write(&own, "my thesis").unwrap();
+    let e = export(&page, &own).unwrap_err();
+    assert!(e.message().contains("is not a report") && e.repair().is_some(), "{e}");
+    assert_eq!(read(&own), "my thesis");
+    let e = export(&page, &folder.path().join("report.pdf")).unwrap_err();
+    assert!(e.repair().unwrap().contains("report.html"), "{e}");
+}
+
+#[test]
+fn an_output_of_another_text_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = notebook(folder.path());
+    std::fs::write(&path, read(&path).replace("seed: 1", "seed: 2")).unwrap();
+    let page = Page::read(&path).unwrap();
+    let html = html::html(&page);
+    assert!(!html.contains("<img") && html.matches("has not run").count() == 2, "{html}");
+}
