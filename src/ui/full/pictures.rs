@@ -34,6 +34,8 @@ pub(super) struct Pictures {
     pub(super) sink: Box<dyn ImageSink>,
     pub(super) cell: (u16, u16),
     colours: Colours,
+    /// Whether tmux passes pictures on without knowing them.
+    passthrough: bool,
     way: Way,
     /// What is on the screen.
     shown: Vec<Shown>,
@@ -103,6 +105,7 @@ impl Pictures {
             sink: sink_for(terminal),
             cell: terminal.cell,
             colours: terminal.colours,
+            passthrough: terminal.passthrough,
             way,
             shown: Vec::new(),
         }
@@ -115,11 +118,7 @@ impl Pictures {
 
     /// Whether switching to another window may lose pictures.
     pub(super) fn forgotten_unseen(&self) -> bool {
-        match &self.way {
-            Way::Kitty(stored) => stored.placeholders,
-            Way::Pixels(_) => true,
-            _ => false,
-        }
+        self.passthrough && matches!(self.way, Way::Kitty(_) | Way::Pixels(_))
     }
 
     /// Whether pictures are painted over cells, which are then blank.

@@ -3,23 +3,16 @@
 
 use super::document::Document;
 use super::editor::Editor;
-use super::file::{NotebookFile, Saved};
-use super::outputs::{Index, Outputs, Piece, Ran, Status, add_lines, text_hash};
+use super::file::NotebookFile;
+use super::outputs::{Outputs, Piece, Ran, Status, add_lines};
 use crate::control::{Progress, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::lang::span::{Source, render};
-use crate::render::text::cut;
-use crate::safe::Safe;
 use crate::session::{Event, Given, Links, Reactive, Reply, Request, Session};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// Time without a change after which the notebook is saved.
-const AUTOSAVE: Duration = Duration::from_millis(800);
-/// Time between two looks whether another program changed the file.
-const LOOK: Duration = Duration::from_secs(2);
 
 /// The state of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +35,12 @@ pub enum Mark {
 pub struct Running {
     /// The cell.
     pub id: u64,
-    key: String,
-    writes: BTreeSet<String>,
-    begun: Instant,
+    pub(super) key: String,
+    pub(super) writes: BTreeSet<String>,
+    pub(super) begun: Instant,
     /// What it has shown so far.
     pub output: Vec<Piece>,
-    status: Status,
+    pub(super) status: Status,
     /// The first line of the running statement.
     pub title: String,
     /// The latest progress.
@@ -71,38 +64,38 @@ pub struct Message {
 pub struct Notebook {
     /// The cells, as text with a cursor.
     pub editor: Editor,
-    file: NotebookFile,
+    pub(super) file: NotebookFile,
     /// The outputs on the disk.
     pub outputs: Outputs,
     /// What runs the cells.
     pub session: Session,
-    reactive: Reactive,
+    pub(super) reactive: Reactive,
     /// What all cells depend on: the generator at the beginning and the seed.
-    base: String,
-    links: Vec<Links>,
-    linked: Option<u64>,
-    ran: HashMap<u64, Ran>,
+    pub(super) base: String,
+    pub(super) links: Vec<Links>,
+    pub(super) linked: Option<u64>,
+    pub(super) ran: HashMap<u64, Ran>,
     /// The key of the cell that last bound each name in the session.
-    bound: BTreeMap<String, String>,
+    pub(super) bound: BTreeMap<String, String>,
     /// The names that the index says are bound, until the session has been resumed.
-    promised: BTreeMap<String, String>,
-    queue: VecDeque<u64>,
-    running: Option<Running>,
-    resuming: bool,
-    message: Option<Message>,
+    pub(super) promised: BTreeMap<String, String>,
+    pub(super) queue: VecDeque<u64>,
+    pub(super) running: Option<Running>,
+    pub(super) resuming: bool,
+    pub(super) message: Option<Message>,
     /// The version of the text on the disk.
-    saved: u64,
+    pub(super) saved: u64,
     /// The version of the text at the last look, and since when.
-    seen: (u64, Instant),
-    looked: Instant,
+    pub(super) seen: (u64, Instant),
+    pub(super) looked: Instant,
     /// Another program has changed the file.
-    conflict: bool,
+    pub(super) conflict: bool,
     /// Whether outputs changed since the index was written.
-    unwritten: bool,
+    pub(super) unwritten: bool,
     /// Changes when a cell's output or state changes.
-    revision: u64,
+    pub(super) revision: u64,
     /// The revision at which each cell's last run ended.
-    stamps: HashMap<u64, u64>,
+    pub(super) stamps: HashMap<u64, u64>,
 }
 
 impl Notebook {
@@ -147,33 +140,6 @@ impl Notebook {
         Ok(notebook)
     }
 
-    /// Takes the outputs of an index and continues its session.
-    fn take_up(&mut self, index: Index) {
-        let cells: Vec<(u64, String)> =
-            self.editor.document().cells().iter().map(|c| (c.id, text_hash(&c.text))).collect();
-        let mut rest = index.cells.into_iter().collect::<VecDeque<_>>();
-        for (at, (id, hash)) in cells.into_iter().enumerate() {
-            // The cells between have gone from the file.
-            let Some(n) = rest.iter().position(|c| c.0 == hash) else { continue };
-            let Some((_, folded, ran)) = rest.drain(..=n).next_back() else { continue };
-            self.editor.fold(at, folded);
-            if let Some(ran) = ran {
-                self.ran.insert(id, ran);
-            }
-        }
-        let (cell, at) = index.cursor;
-        self.editor.jump(super::editor::Place { cell, at });
-        let journal = index.session.filter(|path| path.is_file());
-        if let Some(path) = journal {
-            self.promised = index.bound;
-            let wanted = Request::Resume(Some(path.to_string_lossy().into_owned()));
-            match self.session.submit(wanted, false) {
-                Ok(()) => self.resuming = true,
-                Err(e) => self.trouble(&e),
-            }
-        }
-    }
-
     // ---- what is shown
 
     /// The path of the file.
@@ -206,7 +172,7 @@ impl Notebook {
         self.message = Some(Message { text: text.into(), bad: false });
     }
 
-    fn trouble(&mut self, e: &Error) {
+    pub(super) fn trouble(&mut self, e: &Error) {
         let hint = e.repair().map_or(String::new(), |h| format!(" · try: {h}"));
         self.message = Some(Message { text: format!("{}{hint}", e.message()), bad: true });
     }
@@ -555,148 +521,6 @@ impl Notebook {
         self.stamps.insert(id, self.revision);
         self.unwritten = true;
         self.next();
-    }
-
-    // ---- the disk
-
-    /// Saves what changed when the user pauses, and looks for changes of other programs.
-    pub fn keep(&mut self) {
-        let version = self.editor.version();
-        if self.seen.0 != version {
-            self.seen = (version, Instant::now());
-        }
-        if self.conflict {
-            return;
-        }
-        if self.saved != version {
-            if self.seen.1.elapsed() >= AUTOSAVE {
-                self.save();
-            }
-        } else if self.looked.elapsed() >= LOOK {
-            self.looked = Instant::now();
-            // A file that cannot be read now is reported when it is saved.
-            self.conflict = self.file.exists() && self.file.changed().unwrap_or(false);
-        } else if self.unwritten && self.running.is_none() && self.queue.is_empty() {
-            self.write_index();
-        }
-    }
-
-    /// Saves the text and the outputs; returns whether both are on the disk.
-    pub fn save(&mut self) -> bool {
-        let version = self.editor.version();
-        // When it fails, the next try comes after another pause.
-        self.seen = (version, Instant::now());
-        match self.file.save(&self.editor.document().print()) {
-            Ok(Saved::Written) => self.saved = version,
-            Ok(Saved::Conflict) => {
-                self.conflict = true;
-                return false;
-            }
-            Err(e) => {
-                self.trouble(&e);
-                return false;
-            }
-        }
-        self.write_index()
-    }
-
-    fn write_index(&mut self) -> bool {
-        let index = self.index();
-        match self.outputs.write(index) {
-            Ok(()) => {
-                self.unwritten = false;
-                true
-            }
-            Err(e) => {
-                // Once is enough; the next save tries again.
-                self.unwritten = false;
-                self.trouble(&e);
-                false
-            }
-        }
-    }
-
-    fn index(&self) -> Index {
-        let place = self.editor.place();
-        let ran = |id: u64| match &self.running {
-            // As it is found when the process ends before the cell.
-            Some(r) if r.id == id => Some(Ran {
-                key: r.key.clone(),
-                status: Status::Cut,
-                millis: 0,
-                output: vec![Piece::Text {
-                    lines: vec!["stopped in the middle: run it to go on".to_owned()],
-                }],
-            }),
-            _ => self.ran.get(&id).cloned(),
-        };
-        let cells = self.editor.document().cells();
-        Index {
-            session: self.session.snapshot().journal.clone(),
-            cursor: (place.cell, place.at),
-            cells: cells.iter().map(|c| (text_hash(&c.text), c.folded, ran(c.id))).collect(),
-            bound: if self.resuming { self.promised.clone() } else { self.bound.clone() },
-            ..Index::default()
-        }
-    }
-
-    /// Takes the text of the other program; the user's own can be brought back by undo.
-    pub fn reload(&mut self) {
-        match self.file.read() {
-            Ok(text) => {
-                self.editor.load(&text.unwrap_or_default());
-                self.saved = self.editor.version();
-                self.conflict = false;
-                self.say("reloaded; undo brings your text back");
-            }
-            Err(e) => self.trouble(&e),
-        }
-    }
-
-    /// Writes the user's text to a new file, and takes that of the other program.
-    pub fn keep_both(&mut self) {
-        match self.file.save_beside(&self.editor.document().print()) {
-            Ok(path) => {
-                self.reload();
-                let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
-                self.say(cut(&format!("yours is in {}", name.unwrap_or_default()), 60));
-            }
-            Err(e) => self.trouble(&e),
-        }
-    }
-
-    /// As [`Notebook::close`]; when another program has changed the file, the text goes into a new
-    /// file beside it.
-    pub fn close_safely(&mut self) -> Option<Error> {
-        if self.close() || self.saved == self.editor.version() {
-            return None;
-        }
-        let text = self.editor.document().print();
-        let error = match self.file.save_beside(&text) {
-            Ok(path) => {
-                self.saved = self.editor.version();
-                let shown = Safe(&path.to_string_lossy()).to_string();
-                let what = if self.conflict {
-                    "another program changed the notebook"
-                } else {
-                    "the notebook could not be saved"
-                };
-                Error::new(Kind::Io, format!("{what}; your text is in {shown}"))
-            }
-            Err(e) => e.note("the last changes of the notebook are not saved"),
-        };
-        self.trouble(&error);
-        Some(error)
-    }
-
-    /// Saves everything for the last time.
-    pub fn close(&mut self) -> bool {
-        self.editor.settle();
-        let saved = (self.saved == self.editor.version() && self.write_index()) || self.save();
-        if saved {
-            self.outputs.tidy();
-        }
-        saved
     }
 }
 

@@ -46,6 +46,7 @@ impl App for NotebookApp {
         if any {
             self.change = self.change.max(if more { Change::All } else { Change::Live });
             self.follow_run();
+            self.screen.follow |= more && self.screen.watched == Some(self.notebook.editor.id());
         }
         let before = (self.notebook.is_saved(), self.notebook.conflict());
         self.notebook.keep();

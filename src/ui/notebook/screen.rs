@@ -8,6 +8,11 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// Background of the status line and of lists.
+pub(super) const BAR: u8 = 236;
+/// Colour of text on it: themes may be light or dark.
+pub(super) const INK: u8 = 252;
+
 /// What was laid out, and where the screen is in it.
 #[derive(Default)]
 pub(super) struct Screen {
@@ -19,6 +24,8 @@ pub(super) struct Screen {
     pub(super) rows: u16,
     /// Whether the screen follows the cursor.
     pub(super) follow: bool,
+    /// The cell whose new output the screen follows, until the user scrolls.
+    pub(super) watched: Option<u64>,
     pub(super) laid: HashMap<u64, Laid>,
     /// Colours of texts by cell.
     pub(super) inked: HashMap<u64, Inked>,

@@ -3,8 +3,9 @@
 use super::app::{Mode, NotebookApp, symbol};
 use super::document::Cell;
 use super::layout::{Band, MARGIN, Room, Row, place, rows};
+use super::lists::{completions, help, outline};
 use super::model::Mark;
-use super::screen::{Inked, Key, Laid};
+use super::screen::{BAR, INK, Inked, Key, Laid};
 use super::text::columns;
 use crate::error::Span;
 use crate::render::text::{cut, printable, width};
@@ -22,8 +23,6 @@ use unicode_segmentation::UnicodeSegmentation;
 const BAD: u8 = 203;
 /// Colour of what is stale.
 const STALE: u8 = 179;
-/// Background of the status line and of lists.
-const BAR: u8 = 236;
 /// Run time from which it is shown.
 const LONG: u64 = 500;
 
@@ -394,7 +393,7 @@ fn find(canvas: &mut Canvas<'_>, y: u16, (wanted, new, second): (&str, Option<&s
 /// The status line: file, whether it is saved, the generator, the device; or a message.
 fn status(app: &mut NotebookApp, canvas: &mut Canvas<'_>, y: u16) {
     let area = canvas.area();
-    let bar = Style::new().bg(Color::Indexed(BAR));
+    let bar = Style::new().fg(Color::Indexed(INK)).bg(Color::Indexed(BAR));
     let plain = app.colour == crate::ui::Colour::None;
     let bar = if plain { Style::new().add_modifier(Modifier::REVERSED) } else { bar };
     canvas.text((0, y), &" ".repeat(usize::from(area.width)), bar, area.width);
@@ -436,128 +435,4 @@ fn status(app: &mut NotebookApp, canvas: &mut Canvas<'_>, y: u16) {
     };
     let room = usize::from(area.width.saturating_sub(x + 1));
     canvas.text((x, y), &cut(&printable(&text), room), style, area.width);
-}
-
-// ---- lists above
-
-/// A list above the cells.
-fn list(canvas: &mut Canvas<'_>, area: Rect, lines: &[(String, Style)]) {
-    canvas.cover(area);
-    for (k, (line, style)) in lines.iter().take(usize::from(area.height)).enumerate() {
-        let y = area.y + k as u16;
-        let blank = " ".repeat(usize::from(area.width));
-        canvas.text((area.x, y), &blank, *style, area.width);
-        let room = area.width.saturating_sub(1);
-        canvas.text((area.x, y), &cut(&format!(" {line}"), usize::from(room)), *style, room);
-    }
-}
-
-fn listed(app: &NotebookApp, chosen: bool) -> Style {
-    let plain = app.colour == crate::ui::Colour::None;
-    match (plain, chosen) {
-        (true, true) => Style::new().add_modifier(Modifier::REVERSED),
-        (true, false) => Style::new(),
-        (false, true) => Style::new().bg(Color::Indexed(24)),
-        (false, false) => Style::new().bg(Color::Indexed(BAR)),
-    }
-}
-
-fn completions(app: &NotebookApp, canvas: &mut Canvas<'_>, (x, y): (u16, u16), view: Rect) {
-    let Some(found) = &app.completion else { return };
-    let count = found.all.len().min(8) as u16;
-    let wide = found.all.iter().map(|c| width(&c.display)).max().unwrap_or(0) as u16 + 2;
-    let wide = wide.min(view.width);
-    let x = x.min(view.width - wide);
-    // Below the cursor, or above it where there is more room.
-    let below = view.height.saturating_sub(y + 1);
-    let (top, count) = if below >= count || below >= y {
-        (y + 1, count.min(below))
-    } else {
-        (y.saturating_sub(count), count.min(y))
-    };
-    let first = found.chosen.saturating_sub(usize::from(count.max(1)) - 1);
-    let lines: Vec<(String, Style)> = found
-        .all
-        .iter()
-        .enumerate()
-        .skip(first)
-        .map(|(k, c)| (c.display.clone(), listed(app, k == found.chosen)))
-        .collect();
-    list(canvas, Rect::new(x, top, wide, count), &lines);
-}
-
-fn outline(app: &mut NotebookApp, canvas: &mut Canvas<'_>, at: usize, view: Rect) {
-    let count = app.notebook.editor.document().cells().len();
-    let height = usize::from(view.height).min(count);
-    let first = at.saturating_sub(height.saturating_sub(1));
-    let mut lines = Vec::new();
-    for k in first..(first + height).min(count) {
-        let mark = app.notebook.mark(k);
-        let cell = &app.notebook.editor.document().cells()[k];
-        let head = match cell.title() {
-            "" => cell.text.lines().next().unwrap_or("").to_owned(),
-            title => title.to_owned(),
-        };
-        let indent = if cell.is_text() { "" } else { "  " };
-        let line = format!("{:>3} {} {indent}{head}", k + 1, symbol(mark));
-        lines.push((line, listed(app, k == at)));
-    }
-    list(canvas, Rect::new(0, 0, view.width.min(60), height as u16), &lines);
-}
-
-/// The keys, and what they do.
-const KEYS: &[(&str, &str)] = &[
-    ("everywhere", ""),
-    ("Ctrl-R, Alt-Enter", "run the cell, after the stale cells that it needs"),
-    ("Shift-Enter", "run the cell and go to the next one"),
-    ("Ctrl-T", "run all that is stale"),
-    ("F5", "run all cells"),
-    ("Ctrl-C", "stop and keep the best so far; again: keep nothing; else copy"),
-    ("Ctrl-S", "save (it is also saved when you pause)"),
-    ("Ctrl-F", "find and replace"),
-    ("Ctrl-O", "outline"),
-    ("Alt-Up, Alt-Down", "move the cell"),
-    ("Alt-S, Alt-J, Alt-M", "split, join with the next, text or code"),
-    ("Alt-N, Alt-F", "new cell below, fold"),
-    ("Ctrl-L, Ctrl-Z", "draw again, suspend"),
-    ("Ctrl-Q", "quit"),
-    ("", ""),
-    ("cells (Esc)", ""),
-    ("Enter", "edit the cell"),
-    ("j k, arrows", "next, previous cell"),
-    ("r, n", "run; run and go to the next"),
-    ("s, R", "run what is stale; run all"),
-    ("a, b", "new cell above, below"),
-    ("d d", "remove the cell"),
-    ("J K", "move the cell down, up"),
-    ("M, m", "join with the next; text or code"),
-    ("f, o, /", "fold, outline, find"),
-    ("u, U", "undo, redo"),
-    ("q", "quit"),
-    ("", ""),
-    ("editing", ""),
-    ("Tab", "complete, or indent"),
-    ("Shift-arrows", "select; Ctrl-arrows go by words"),
-    ("Ctrl-X, Ctrl-V", "cut, paste (Ctrl-C copies a selection)"),
-    ("Ctrl-U, Ctrl-Y", "undo, redo"),
-    ("Ctrl-A, Ctrl-K, Ctrl-W", "select all, delete to the end, delete a word"),
-    ("", ""),
-    ("states", ""),
-    ("● ○ ◐ ◔ ✗", "fresh, stale, running, waiting, failed"),
-    ("!", "stale, with a mistake"),
-];
-
-fn help(app: &NotebookApp, canvas: &mut Canvas<'_>, top: usize, view: Rect) {
-    let height = usize::from(view.height).min(KEYS.len());
-    let first = top.min(KEYS.len() - height);
-    let line = |(keys, what): &(&str, &str)| {
-        let style = listed(app, false);
-        if what.is_empty() {
-            return ((*keys).to_owned(), style.add_modifier(Modifier::BOLD));
-        }
-        let blank = " ".repeat(24_usize.saturating_sub(width(keys)));
-        (format!("  {keys}{blank}{what}"), style)
-    };
-    let lines: Vec<(String, Style)> = KEYS[first..].iter().map(line).collect();
-    list(canvas, Rect::new(0, 0, view.width.min(78), height as u16), &lines);
 }
