@@ -82,16 +82,16 @@ fn a_cell_is_typed_run_saved_and_found_again() {
     tmux.open("a.gnt");
     tmux.wait_for("a new notebook");
     tmux.keys(&["w = sample(seed: 3)", "Enter", "print(40 + 2)", "C-r"]);
-    let shown = tmux.wait_for("42");
-    assert!(shown.contains('▀') && shown.contains("1 ● w = sample"), "{shown}");
+    let shown = tmux.wait("the result", |s| s.contains("42") && s.contains("1 ● w = sample"));
+    assert!(shown.contains('▀'), "{shown}");
     tmux.keys(&["C-s"]);
-    tmux.wait_for("saved · 1/1");
+    tmux.wait_for(" · saved · 1/1");
     // Suspended, the shell is as it was; `fg` brings the notebook back.
     tmux.keys(&["C-z"]);
     let shell = tmux.wait_for("Stopped");
     assert!(!shell.contains('▀'), "{shell}");
     tmux.keys(&["fg", "Enter"]);
-    tmux.wait_for("saved · 1/1");
+    tmux.wait_for(" · saved · 1/1");
     tmux.run(&["resize-window", "-x", "60", "-y", "16"]);
     tmux.wait("a smaller screen", |s| s.contains("saved") && s.lines().count() <= 16);
     tmux.keys(&["C-q"]);
