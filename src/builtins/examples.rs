@@ -25,6 +25,11 @@ const ALL: [(&str, &[u8]); 12] = [
     example!("900052.jpg"),
 ];
 
+/// The paths of all examples.
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|(name, _)| *name)
+}
+
 /// The bytes of the example of that path.
 pub(super) fn find(path: &str) -> Option<&'static [u8]> {
     ALL.iter().find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)

@@ -1,6 +1,6 @@
 //! `images`: all pictures of a folder or a pattern.
 
-use super::image;
+use super::{examples, image};
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Const, Context, Kind, Param, Signature, Type,
 };
@@ -32,7 +32,10 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "reads all pictures of a folder as one batch",
     details: "In the order of their names, each fitted as `image` does; captions are the names. \
               `invert` takes the batch as a whole, `[p for p in images(…)]` one after the other.",
-    examples: &[],
+    examples: &[Example {
+        code: "images(\"models/faces/examples/90000*.jpg\")",
+        note: "the examples that are built into gannet, as a batch",
+    }],
     cost: None,
     definition: None,
     run,
@@ -57,6 +60,16 @@ fn found(path: &str) -> Result<Vec<PathBuf>> {
         let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         (folder.to_path_buf(), name)
     };
+    if !folder.exists() {
+        let built_in = examples::paths().map(PathBuf::from).filter(|p| {
+            let name = p.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            p.parent() == Some(folder.as_path()) && matches(&pattern, &name)
+        });
+        let built_in: Vec<PathBuf> = built_in.collect();
+        if !built_in.is_empty() {
+            return Ok(built_in);
+        }
+    }
     let shown = Safe(&folder.to_string_lossy()).to_string();
     let entries = std::fs::read_dir(&folder)
         .map_err(|e| Error::io(format!("cannot read the folder {shown}"), &e))?;
@@ -164,5 +177,6 @@ mod tests {
         assert_eq!(names(&format!("{at}/*.jpg")), ["b.jpg"]);
         assert!(found(&format!("{at}/*.webp")).unwrap_err().message().contains("no pictures"));
         assert!(found("/nonexistent/x/*.jpg").is_err());
+        assert_eq!(found("models/faces/examples/90000*.jpg").unwrap().len(), 6);
     }
 }
