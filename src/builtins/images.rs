@@ -2,7 +2,7 @@
 
 use super::{examples, image};
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, Const, Context, Kind, Param, Signature, Type,
+    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type,
 };
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::safe::Safe;
