@@ -34,8 +34,7 @@ fn a_method_its_optimizer_and_its_term_run_and_are_told_of() {
         assert!(i.how.contains(" stride 2 ") && i.how.contains(" dummy_term 0.5 "), "{}", i.how);
         assert!(lines.iter().any(|l| l.contains("dummy_method")), "{lines:?}");
         let details =
-            crate::value::details::details(&crate::value::Value::Inversion(i.clone().into()))
-                .unwrap();
+            crate::value::details::details(&crate::value::Value::Inversion(i.clone())).unwrap();
         let details: Vec<String> = details.iter().flat_map(|b| b.lines()).collect();
         assert!(details[0].starts_with(&format!("dummy_method in {space}, ")), "{details:?}");
         assert!(details.iter().any(|l| l.contains("dummy_term")), "{details:?}");

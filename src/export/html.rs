@@ -79,9 +79,12 @@ fn joined(lines: &[String]) -> String {
     lines.iter().map(|l| escaped(l)).collect::<Vec<_>>().join("\n")
 }
 
+/// The cells of a table, row by row.
+type Rows<'a> = Vec<Vec<&'a str>>;
+
 /// Lines before the first table, the table's cells, and the lines after it. A table's lines have
 /// columns that are parted by two blanks or more, as many in each line.
-fn with_table(lines: &[String]) -> (&[String], Option<Vec<Vec<&str>>>, &[String]) {
+fn with_table(lines: &[String]) -> (&[String], Option<Rows<'_>>, &[String]) {
     let cells = |line: &String| -> usize { split(line).len() };
     for first in 0..lines.len() {
         let columns = cells(&lines[first]);

@@ -164,8 +164,8 @@ impl Cells {
     /// Undoes the last cell that changed the session, and the cells after it; `None` without such a
     /// cell.
     pub(super) fn undo(&mut self) -> (Option<Arc<Cell>>, Standing) {
-        let cells = self.log.cells().iter().rev();
-        let Some(cell) = cells.cloned().find(|c| self.values.changes(c)) else {
+        let mut cells = self.log.cells().iter().rev();
+        let Some(cell) = cells.find(|c| self.values.changes(c)).cloned() else {
             return (None, Standing::Same);
         };
         let mut standing = Standing::Same;
@@ -177,8 +177,8 @@ impl Cells {
 
     /// Redoes the next cell that changed the session, and the others before and after it.
     pub(super) fn redo(&mut self) -> (Option<Arc<Cell>>, Standing) {
-        let undone = self.log.undone().iter().rev();
-        let Some(cell) = undone.cloned().find(|c| self.values.changes(c)) else {
+        let mut undone = self.log.undone().iter().rev();
+        let Some(cell) = undone.find(|c| self.values.changes(c)).cloned() else {
             return (None, Standing::Same);
         };
         let mut standing = Standing::Same;

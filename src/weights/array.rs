@@ -241,7 +241,7 @@ impl Array {
     pub(crate) fn stream<E>(
         dtype: DType,
         shape: &[u64],
-        read: &mut dyn FnMut(u64, &mut [u8]) -> Result<(), E>,
+        read: &mut Reading<'_, E>,
     ) -> Result<Option<Self>, E> {
         let Some(n) = elements(shape) else { return Ok(None) };
         let data = match dtype {
@@ -364,11 +364,11 @@ fn first_outside<T: Element>(values: &[T]) -> Option<usize> {
     values[block..].iter().position(|x| !x.finite()).map(|at| block + at)
 }
 
+/// Fills a buffer with the bytes from an offset on.
+pub(crate) type Reading<'a, E> = dyn FnMut(u64, &mut [u8]) -> Result<(), E> + 'a;
+
 /// See [`Array::stream`].
-fn streamed<T: Element, E>(
-    n: u64,
-    read: &mut dyn FnMut(u64, &mut [u8]) -> Result<(), E>,
-) -> Result<Option<Vec<T>>, E> {
+fn streamed<T: Element, E>(n: u64, read: &mut Reading<'_, E>) -> Result<Option<Vec<T>>, E> {
     let Some(mut out) = reserve(n) else { return Ok(None) };
     let (n, size) = (n as usize, size_of::<T>());
     let mut piece = vec![0; n.min(PIECE / size) * size];

@@ -66,7 +66,7 @@ fn built_in(common: &Common) -> Result<()> {
 
 /// What could be read of a model in a folder.
 enum Read {
-    Generator(Spec),
+    Generator(Box<Spec>),
     /// Something else: a short name and words.
     Other(&'static str, String),
     /// It cannot be read, for this reason.
@@ -75,7 +75,7 @@ enum Read {
 
 fn read(path: &Path) -> Read {
     let refused = match shelf::describe(path) {
-        Ok(spec) => return Read::Generator(spec),
+        Ok(spec) => return Read::Generator(Box::new(spec)),
         Err(e) => e,
     };
     let path = shelf::generator(path);

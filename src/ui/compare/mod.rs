@@ -1,6 +1,6 @@
 //! Pictures side by side on a full screen: zoom and pan in lockstep, error, flicker and wipe.
 //!
-//! [`Comparison`] holds the pictures and their numbers, [`View`](view::View) says what of them is
+//! [`Comparison`] holds the pictures and their numbers, `View` says what of them is
 //! visible, [`Compare`] draws it. The pictures come from values of a session or from the results of
 //! a program.
 

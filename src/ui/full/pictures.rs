@@ -196,7 +196,7 @@ impl Pictures {
                 for seen in placed {
                     if !before.iter().any(|s| s.seen == seen) {
                         crate::ui::pen::put(out, MoveTo(seen.at.x, seen.at.y));
-                        out.extend_from_slice(&*pixels.part(&seen, self.cell)?);
+                        out.extend_from_slice(&pixels.part(&seen, self.cell)?);
                     }
                     self.shown.push(Shown { seen, place: (0, 0) });
                 }

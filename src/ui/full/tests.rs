@@ -26,6 +26,9 @@ fn terminal(protocol: Protocol, passthrough: bool) -> Terminal {
 /// A cell: its text, how it is written, and what is painted over it.
 type Shown = (String, String, Option<(Vec<u8>, u16, u16)>);
 
+/// The keys of a placement and its place.
+type Placed = (String, (u16, u16));
+
 /// A placement in kitty: the picture's data, its keys, and its place.
 type Placement = (String, String, (u16, u16));
 
@@ -224,7 +227,7 @@ impl Screen {
             let id = u32::from_be_bytes([0, id[0], id[1], id[2]]);
             cell.1 = self.pictures[&id].clone();
         }
-        let data = |((id, _), (keys, at)): (&(u32, u32), &(String, (u16, u16)))| {
+        let data = |((id, _), (keys, at)): (&(u32, u32), &Placed)| {
             (self.pictures[id].clone(), keys.clone(), *at)
         };
         let mut placements: Vec<Placement> = self.placements.iter().map(data).collect();

@@ -295,7 +295,7 @@ impl NotebookApp {
                 return;
             }
             if normal && code == KeyCode::Esc {
-                self.to_commands();
+                self.leave_text();
                 return;
             }
         }
@@ -304,7 +304,7 @@ impl NotebookApp {
         let editor = &mut self.notebook.editor;
         match key.code {
             KeyCode::Esc if editor.selection().is_some() => editor.unselect(),
-            KeyCode::Esc => self.to_commands(),
+            KeyCode::Esc => self.leave_text(),
             KeyCode::Left if ctrl || alt => editor.go(Move::WordLeft, select),
             KeyCode::Right if ctrl || alt => editor.go(Move::WordRight, select),
             KeyCode::Left => editor.go(Move::Left, select),
@@ -342,7 +342,7 @@ impl NotebookApp {
         }
     }
 
-    fn to_commands(&mut self) {
+    fn leave_text(&mut self) {
         self.notebook.editor.settle();
         self.mode = Mode::Command;
     }

@@ -441,7 +441,7 @@ impl Editor {
                 _ => true,
             };
             let mut fitting = found.into_iter().filter(fits);
-            let at = if forward { fitting.next() } else { fitting.last() };
+            let at = if forward { fitting.next() } else { fitting.next_back() };
             if let Some(at) = at {
                 self.jump(Place { cell, at: at + wanted.len() });
                 self.anchor = Some(at);
@@ -557,7 +557,8 @@ mod tests {
         assert!(e.copy());
         e.insert("X");
         assert_eq!(e.text(), "Xbeta");
-        e.paste(&e.clipboard().to_owned());
+        let kept = e.clipboard().to_owned();
+        e.paste(&kept);
         assert_eq!(e.text(), "Xalpha beta");
         e.select_all();
         e.cut();

@@ -259,7 +259,7 @@ impl Repl {
                 let inverted = |n: &&String| matches!(state.get(*n), Some(Value::Inversion(_)));
                 state.keys().filter(inverted).find(|n| c.source.starts_with(n.as_str()))
             });
-            values.extend(last.map(|n| named(n)).transpose()?);
+            values.extend(last.map(named).transpose()?);
         }
         if values.is_empty() {
             return self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]);
