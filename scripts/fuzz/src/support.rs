@@ -3,6 +3,8 @@
 
 #[path = "../../../tests/weights_support/files.rs"]
 pub mod files;
+#[path = "../../../tests/weights_support/hdf5.rs"]
+pub mod hdf5;
 #[path = "../../../tests/weights_support/mutants.rs"]
 pub mod mutants;
 #[path = "../../../tests/weights_support/pickles.rs"]
