@@ -7,7 +7,7 @@ use gannet_fuzz::support;
 use libfuzzer_sys::fuzz_target;
 
 const ARRAY: &[u8] =
-    b"\x93NUMPY\x01\x00\x36\x00{'descr': '<f4', 'fortran_order': False, 'shape': (), }\0\0\0\0";
+    b"\x93NUMPY\x01\x00\x37\x00{'descr': '<f4', 'fortran_order': False, 'shape': (), }\0\0\0\0";
 
 fuzz_target!(
     init: {
