@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::export::{Page, export as write};
 use crate::safe::Safe;
-use crate::session::sessions;
+use crate::session::{latest, sessions};
 use crate::store::{Disk, Files, session_folder};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,11 +22,13 @@ fn found(from: &Path) -> Result<PathBuf> {
         return Ok(from.to_path_buf());
     }
     let files: Arc<dyn Files> = Arc::new(Disk);
-    let all = session_folder().map_or(Ok(Vec::new()), |f| sessions(&files, &f))?;
     let name = from.to_string_lossy();
-    let one =
-        if name == "latest" { all.last() } else { all.iter().find(|s| s.header.session == name) };
-    one.map(|s| s.path.clone()).ok_or_else(|| {
+    let one = match session_folder() {
+        None => None,
+        Some(folder) if name == "latest" => latest(&files, &folder)?,
+        Some(folder) => sessions(&files, &folder)?.into_iter().find(|s| s.header.session == name),
+    };
+    one.map(|s| s.path).ok_or_else(|| {
         Error::new(Kind::Usage, format!("there is no notebook or session {}", Safe(&name)))
             .hint("a file FILE.gnt, a name that :sessions shows, or latest")
     })

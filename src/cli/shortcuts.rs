@@ -149,42 +149,54 @@ pub fn compare(common: &Common, target: &Path, others: &[PathBuf]) -> Result<u8>
     programs::run_in(&mut runner, &Source::new("compare", program)?, &BTreeMap::new())
 }
 
-/// Pictures of any size are compared on the screen; those of the target's size are measured by every
-/// metric.
+/// Compares pictures of any size on the screen. Every metric measures those of the target's size.
 fn on_screen(runner: &mut Runner, target: &Path, others: &[PathBuf]) -> Result<u8> {
-    let paths: Vec<&Path> =
-        std::iter::once(target).chain(others.iter().map(PathBuf::as_path)).collect();
-    let mut program = String::new();
-    for path in &paths {
-        let _ = writeln!(program, "show image({}, align: none)", quoted(path)?);
-    }
-    let source = Source::new("compare", program)?;
-    let found = match runner.collect(&source) {
-        Ok(given) => compare::pictures(&given),
-        Err(e) => {
+    match compared(runner, target, others) {
+        Ok(comparison) => runner.compare(comparison).map(|()| 0),
+        Err((Some(source), e)) => {
             runner.complain(&source, &e);
-            return Ok(e.kind().exit_code());
+            Ok(e.kind().exit_code())
         }
-    };
-    let names = paths.iter().map(|p| {
-        p.file_name().map_or_else(|| shown(p), |n| Safe(&n.to_string_lossy()).to_string())
-    });
-    let mut all = names.zip(found).map(|(name, picture)| Candidate::new(name, picture));
-    let first = all.next().ok_or_else(|| Error::runtime("there is no picture"))?;
-    let mut candidates: Vec<Candidate> = all.collect();
-    let size = (first.picture.width, first.picture.height);
-    for (candidate, path) in candidates.iter_mut().zip(others) {
-        if (candidate.picture.width, candidate.picture.height) == size {
-            let (a, b) = (quoted(target)?, quoted(path)?);
-            let program = format!("measure(image({a}, align: none), image({b}, align: none))");
-            let given = runner.collect(&Source::new("compare", program)?)?;
-            candidate.numbers = compare::measured(&given).pop().unwrap_or_default();
-        }
+        Err((None, e)) => Err(e),
     }
-    let mut comparison = Comparison::new(first.name, &first.picture, candidates)?;
-    comparison.measure()?;
-    runner.compare(comparison)?;
-    Ok(0)
+}
+
+/// An error, and the program in which it is.
+type Failed = (Option<Source>, Error);
+
+fn compared(
+    runner: &mut Runner,
+    target: &Path,
+    others: &[PathBuf],
+) -> std::result::Result<Comparison, Failed> {
+    let alone = |e: Error| (None, e);
+    let mut run = |program: String| {
+        let source = Source::new("compare", program).map_err(alone)?;
+        runner.collect(&source).map_err(|e| (Some(source), e))
+    };
+    let opened = |path: &Path| Ok(format!("image({}, align: none)", quoted(path)?));
+    let paths = || std::iter::once(target).chain(others.iter().map(PathBuf::as_path));
+    let show = |path: &Path| Ok(format!("show {}\n", opened(path)?));
+    let given = run(paths().map(show).collect::<Result<String>>().map_err(alone)?)?;
+    let name = |p: &Path| p.file_name().map_or_else(|| shown(p), |n| shown(Path::new(n)));
+    let pictures = compare::pictures(&given).into_iter();
+    let mut all: Vec<Candidate> =
+        paths().zip(pictures).map(|(path, p)| Candidate::new(name(path), p)).collect();
+    let sizes: Vec<_> = all.iter().map(|c| (c.picture.width, c.picture.height)).collect();
+    let equal = |at: &usize| sizes[*at] == sizes[0];
+    // The target is read once for all of them.
+    let mut program = format!("x = {}\n", opened(target).map_err(alone)?);
+    for at in (1..all.len()).filter(equal) {
+        let other = opened(&others[at - 1]).map_err(alone)?;
+        let _ = writeln!(program, "measure(x, {other})");
+    }
+    let tables = compare::measured(&run(program)?);
+    for (at, numbers) in (1..all.len()).filter(equal).zip(tables) {
+        all[at].numbers = numbers;
+    }
+    let mut comparison = Comparison::of(all).map_err(alone)?;
+    comparison.measure().map_err(alone)?;
+    Ok(comparison)
 }
 
 #[cfg(test)]

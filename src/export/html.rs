@@ -126,8 +126,8 @@ fn table_of(out: &mut String, rows: &[Vec<&str>]) {
 
 fn pictures(out: &mut String, shots: &[Shot]) {
     let wipe = shots.iter().position(|s| s.caption == "target");
-    let pair = wipe.and_then(|t| Some((&shots[t], shots.get(t + 1)?)));
-    let pair = pair.filter(|(a, b)| a.size == b.size);
+    let pair = wipe.and_then(|t| Some((t, &shots[t], shots.get(t + 1)?)));
+    let pair = pair.filter(|(_, a, b)| a.size == b.size);
     let strip =
         pair.is_none() && shots.len() >= STRIP && shots.iter().all(|s| s.size == shots[0].size);
     let _ = writeln!(out, "<div class=\"pictures{}\">", if strip { " strip" } else { "" });
@@ -140,14 +140,12 @@ fn pictures(out: &mut String, shots: &[Shot]) {
         let _ = writeln!(out, "<figure>{}{caption}</figure>", img(shot));
     }
     out.push_str("</div>\n");
-    if let Some((before, after)) = pair {
-        let (w, h) = before.size;
+    if let Some((at, before, after)) = pair {
+        // The script puts copies of the two pictures into it, so that they are in the file once.
         let _ = writeln!(
             out,
-            "<div class=\"wipe\" style=\"--ratio:{w}/{h}\">{}{}<input type=\"range\" min=\"0\" \
-             max=\"100\" value=\"50\" aria-label=\"{} and {}\"></div>",
-            img(before),
-            img(after),
+            "<div class=\"wipe\" data-first=\"{at}\"><input type=\"range\" min=\"0\" max=\"100\" \
+             value=\"50\" aria-label=\"{} and {}\"></div>",
             escaped(&before.caption),
             escaped(&after.caption)
         );
@@ -216,8 +214,8 @@ fn marked(text: &str) -> String {
     out
 }
 
-/// Markdown as HTML. HTML in it is text; links lead to the web, to mail, or within the page; pictures
-/// are links, because a report loads nothing.
+/// Markdown as HTML. HTML in it is text. Links lead to the web, to mail, or within the page.
+/// Pictures are links, because a report loads nothing.
 fn markdown(words: &str) -> String {
     let mut links = Vec::new();
     let events = Parser::new_ext(words, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH);

@@ -13,7 +13,7 @@ use crate::store::{Disk, Files, write_atomic};
 use page::shown;
 use std::path::Path;
 
-/// Stands in every report, so that a later export may replace it.
+/// A mark in every report. A later export replaces only a file that has it.
 const MARK: &str = concat!("gannet export ", env!("CARGO_PKG_VERSION"));
 /// The part of [`MARK`] that all versions share.
 const ANY_MARK: &[u8] = b"gannet export ";

@@ -1,5 +1,8 @@
 for (const wipe of document.querySelectorAll('.wipe')) {
   const range = wipe.querySelector('input');
+  const first = Number(wipe.dataset.first);
+  const all = wipe.previousElementSibling.querySelectorAll('img');
+  range.before(all[first].cloneNode(), all[first + 1].cloneNode());
   range.addEventListener('input', () => wipe.style.setProperty('--at', range.value + '%'));
 }
 for (const strip of document.querySelectorAll('.strip')) {

@@ -1,8 +1,11 @@
 //! What is exported: cells with their outputs, from a notebook or from a session's journal.
 
 use crate::error::{Error, Kind, Result};
-use crate::image::encode;
+use crate::image::{Raster, encode};
+use crate::render::Block;
+use crate::render::text::describe;
 use crate::safe::Safe;
+use crate::session::recall::recall;
 use crate::session::{self, Record, Status, read_journal, replay};
 use crate::store::{Disk, Files};
 use crate::ui::notebook::{Document, Outputs, Piece, Ran, RanStatus, text_hash};
@@ -77,7 +80,7 @@ impl Page {
         let bytes = Disk.read(path, LARGEST).map_err(|e| failed(&e))?;
         let reading = read_journal(&bytes);
         if reading.header().is_some() {
-            return Ok(Self::of_journal(reading));
+            return Self::of_journal(reading);
         }
         let text = String::from_utf8(bytes).map_err(|e| {
             let at = e.utf8_error().valid_up_to() as u64;
@@ -86,7 +89,7 @@ impl Page {
         Self::of_notebook(path, &text)
     }
 
-    fn of_journal(reading: session::Reading) -> Self {
+    fn of_journal(reading: session::Reading) -> Result<Self> {
         let origin = reading.header().map_or(String::new(), |h| {
             format!("session {}, gannet {}, {}", h.session, h.version, h.model)
         });
@@ -98,14 +101,14 @@ impl Page {
                 Status::Failed => "failed",
                 Status::Stopped => "stopped by hand",
             };
-            Part::Code {
+            Ok(Part::Code {
                 number: cell.id,
                 source: cell.source.clone(),
                 remark: remark.to_owned(),
-                outputs: of_cell(cell),
-            }
+                outputs: of_cell(cell)?,
+            })
         });
-        Self { title, origin, parts: parts.collect() }
+        Ok(Self { title, origin, parts: parts.collect::<Result<_>>()? })
     }
 
     fn of_notebook(path: &Path, text: &str) -> Result<Self> {
@@ -155,12 +158,9 @@ fn outputs(kept: &mut Outputs, pieces: &[Piece]) -> Result<Vec<Output>> {
                 let mut shots = Vec::new();
                 for one in all {
                     match kept.image(one) {
-                        Some(image) => shots.push(Shot {
-                            png: encode::png(image.raster(), &[])?,
-                            size: (image.raster().width, image.raster().height),
-                            caption: one.caption.clone(),
-                            words: one.words.clone(),
-                        }),
+                        Some(image) => {
+                            shots.push(shot(image.raster(), &one.caption, &one.words)?);
+                        }
                         None => {
                             let lost = format!("{} (its file is missing)", one.words);
                             return Ok(Output::Lines(vec![lost]));
@@ -174,40 +174,29 @@ fn outputs(kept: &mut Outputs, pieces: &[Piece]) -> Result<Vec<Output>> {
     pieces.iter().map(output).collect()
 }
 
-/// What a cell of a journal showed: small pictures, and lines.
-fn of_cell(cell: &session::Cell) -> Vec<Output> {
-    let shots: Vec<Shot> = cell
-        .pictures
-        .iter()
-        .map(|p| Shot {
-            size: png_size(&p.png),
-            png: p.png.clone(),
-            caption: p.label.clone(),
-            words: p.label.clone(),
-        })
-        .collect();
-    let (about, lines): (Vec<&String>, Vec<&String>) =
-        cell.output.iter().partition(|l| session::recall::about_picture(l));
-    let lines = if shots.is_empty() { about.into_iter().chain(lines).collect() } else { lines };
-    let lines: Vec<String> = lines.into_iter().cloned().collect();
-    let mut all = Vec::new();
-    if !shots.is_empty() {
-        all.push(Output::Pictures(shots));
-    }
-    if !lines.is_empty() {
-        let failed = cell.status == Status::Failed;
-        all.push(if failed { Output::Error(lines) } else { Output::Lines(lines) });
-    }
-    all
+fn shot(picture: &Raster, caption: &str, words: &str) -> Result<Shot> {
+    Ok(Shot {
+        png: encode::png(picture, &[])?,
+        size: (picture.width, picture.height),
+        caption: caption.to_owned(),
+        words: words.to_owned(),
+    })
 }
 
-/// Width and height of a PNG file, from its header.
-fn png_size(png: &[u8]) -> (usize, usize) {
-    let number = |at: usize| {
-        let bytes = png.get(at..at + 4).and_then(|b| b.try_into().ok());
-        bytes.map_or(1, u32::from_be_bytes) as usize
+/// What a cell of a journal showed: small pictures, and lines.
+fn of_cell(cell: &session::Cell) -> Result<Vec<Output>> {
+    let output = |block: Block| -> Result<Option<Output>> {
+        let Block::Pictures(all) = block else {
+            let lines = block.lines();
+            let nothing = lines.is_empty();
+            let failed = cell.status == Status::Failed;
+            let output = if failed { Output::Error(lines) } else { Output::Lines(lines) };
+            return Ok(Some(output).filter(|_| !nothing));
+        };
+        let shots = all.iter().map(|p| shot(&p.raster, &p.caption, &describe(&p.raster)?));
+        Ok(Some(Output::Pictures(shots.collect::<Result<_>>()?)))
     };
-    (number(16), number(20))
+    recall(cell, true).into_iter().map(output).filter_map(Result::transpose).collect()
 }
 
 pub(super) fn shown(path: &Path) -> String {

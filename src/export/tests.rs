@@ -3,7 +3,9 @@
 use super::*;
 use crate::image::{Raster, encode};
 use crate::render::{Block, Picture};
+use crate::session::{self, Cell, Record, Status};
 use crate::ui::notebook::{Document, Outputs, Ran, RanStatus, text_hash};
+use std::sync::Arc;
 
 /// A notebook with one text cell and two code cells, of which the first ran.
 fn notebook(folder: &Path) -> std::path::PathBuf {
@@ -92,4 +94,30 @@ fn an_output_of_another_text_is_not_shown() {
     let page = Page::read(&path).unwrap();
     let html = html::html(&page);
     assert!(!html.contains("<img") && html.matches("has not run").count() == 2, "{html}");
+}
+
+#[test]
+fn a_journal_shows_its_cells_in_force() {
+    let folder = tempfile::tempdir().unwrap();
+    let files: Arc<dyn Files> = Arc::new(Disk);
+    let mut opened = session::create(&files, folder.path(), "toy").unwrap();
+    let mut look = Cell::new(1, "show w", Status::Ok);
+    let raster = Raster::filled(3, 2, &[1, 2, 3]).unwrap();
+    let png = encode::png(&raster, &[]).unwrap();
+    look.pictures = vec![session::Picture { label: "target".into(), png }];
+    look.output = vec!["target: [picture 3×2 rgb, mean #010203]".into(), "psnr 3 dB".into()];
+    let mut wrong = Cell::new(2, "nosuch", Status::Failed);
+    wrong.output = vec!["error: nosuch".into()];
+    let again = Cell { id: 3, ..wrong.clone() };
+    for record in [look, wrong, again].map(Record::Cell).into_iter().chain([Record::Undo]) {
+        opened.journal.append(record).unwrap();
+    }
+    drop(opened);
+    let path = session::latest(&files, folder.path()).unwrap().unwrap().path;
+    let page = Page::read(&path).unwrap();
+    assert_eq!(page.parts.len(), 2, "one was taken back");
+    let html = html::html(&page);
+    assert_eq!(html.matches("<img").count(), 1, "{html}");
+    assert!(html.contains("<pre class=\"text\">psnr 3 dB</pre>"), "{html}");
+    assert!(html.contains("<pre class=\"error\">error: nosuch</pre>"), "{html}");
 }

@@ -3,7 +3,7 @@
 //! A result is a list of blocks. Terminals draw them ([`super::Painter`]), journals keep their text
 //! ([`words`]), other programs get them as JSON ([`super::json`]).
 
-use super::plot::{bars, number};
+use super::plot::{bars, number, rounded};
 use super::text::{describe, indented, printable};
 use crate::error::{Error, Result};
 use crate::image::Raster;
@@ -223,12 +223,7 @@ impl Numbers {
         let brief = |n: &Number| {
             let short = ["psnr", "ssim", "mse", "mae", "rmse"].contains(&n.name.as_str());
             let name = if short { n.name.to_uppercase() } else { n.name.clone() };
-            let digits = if n.unit == "dB" { 1 } else { 3 };
-            // Three digits after the point would show a small number as 0.000.
-            let small = |v: f64| v != 0.0 && v.abs() < 5e-4;
-            let text =
-                |v: &f64| if small(*v) { format!("{v:.1e}") } else { format!("{v:.digits$}") };
-            let values: Vec<String> = n.values.iter().map(text).collect();
+            let values: Vec<String> = n.values.iter().map(|v| rounded(*v, &n.unit)).collect();
             format!("{name} {} {}", values.join(" "), n.unit).trim_end().to_owned()
         };
         vec![self.all.iter().map(brief).collect::<Vec<_>>().join(" · ")]

@@ -30,6 +30,13 @@ pub fn number(v: f64) -> String {
     }
 }
 
+/// A measurement without its unit, short: decibels with one digit after the point, others with
+/// three. A small number keeps two digits, because three after the point would show it as 0.000.
+pub fn rounded(v: f64, unit: &str) -> String {
+    let digits = if unit == "dB" { 1 } else { 3 };
+    if v != 0.0 && v.abs() < 5e-4 { format!("{v:.1e}") } else { format!("{v:.digits$}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -220,13 +220,6 @@ impl Cells {
         self.values.build(&self.base, self.log.cells(), plan, run)
     }
 
-    /// The name of the latest result of `invert` in the journal.
-    pub(super) fn last_inversion(&self) -> Option<String> {
-        let cells = self.log.cells().iter().rev().filter(|c| in_force(c));
-        let mut names = cells.flat_map(|c| c.values.iter());
-        names.find(|(_, kept)| kept.is_inversion()).map(|(name, _)| name.clone())
-    }
-
     /// The journal of a session by name or path, or of the latest other session that holds records.
     pub(super) fn find(&self, wanted: Option<&str>) -> Result<Option<PathBuf>> {
         let Some(wanted) = wanted else {

@@ -31,7 +31,7 @@ pub use log::{Log, replay};
 pub use reactive::{Links, Reactive, hex};
 pub use record::{Cell, Header, Picture, Record, Status};
 pub use results::is_result;
-pub use sessions::{Opened, SessionInfo, create, open, sessions};
+pub use sessions::{Opened, SessionInfo, create, latest, open, sessions};
 pub use snapshot::Snapshot;
 pub use values::{Plan, Rebuilt, Run, Values, in_force, stopped};
 

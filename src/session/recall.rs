@@ -70,7 +70,7 @@ pub fn recall(cell: &Cell, pictures: bool) -> Vec<Block> {
 }
 
 /// Whether a line is the description that [`words`] gives of a picture.
-pub fn about_picture(line: &str) -> bool {
+fn about_picture(line: &str) -> bool {
     line.ends_with(']') && line.contains("[picture ")
 }
 

@@ -101,7 +101,6 @@ pub fn sessions(files: &Arc<dyn Files>, folder: &Path) -> Result<Vec<SessionInfo
 ///
 /// # Errors
 /// When the folder cannot be read.
-#[cfg(test)]
 pub fn latest(files: &Arc<dyn Files>, folder: &Path) -> Result<Option<SessionInfo>> {
     Ok(sessions(files, folder)?.into_iter().rev().find(|s| s.records > 0))
 }

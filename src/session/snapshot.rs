@@ -1,6 +1,7 @@
 //! State that both sides of a session share.
 
 use super::Log;
+use super::values::in_force;
 use crate::error::{Error, Kind};
 use crate::eval::State;
 use std::collections::BTreeSet;
@@ -19,6 +20,20 @@ pub struct Snapshot {
     pub model: String,
     /// The journal, once there is one.
     pub journal: Option<PathBuf>,
+}
+
+impl Snapshot {
+    /// The name of the latest result of `invert` in the journal.
+    pub fn last_inversion(&self) -> Option<String> {
+        last_inversion(&self.log)
+    }
+}
+
+/// See [`Snapshot::last_inversion`].
+pub(super) fn last_inversion(log: &Log) -> Option<String> {
+    let cells = log.cells().iter().rev().filter(|c| in_force(c));
+    let mut names = cells.flat_map(|c| c.values.iter());
+    names.find(|(_, kept)| kept.is_inversion()).map(|(name, _)| name.clone())
 }
 
 /// The error when the other side of the session has ended.

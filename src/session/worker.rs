@@ -4,7 +4,7 @@ use super::cells::{Cells, Standing};
 use super::event::{Chosen, Event, Given, Reply, Request, Resumed, Setting};
 use super::recall::remember;
 use super::rewrite::{self, Rewrite};
-use super::snapshot::{Snapshot, gone};
+use super::snapshot::{Snapshot, gone, last_inversion};
 use super::{Cell, Plan, Rebuilt, Status, Values, results, stopped};
 use crate::builtin::{Exploration, Output};
 use crate::control::Control;
@@ -478,7 +478,7 @@ impl Worker {
     /// The details of a value, by name or the last one that has any.
     fn details(&mut self, name: Option<&str>, control: &Control) -> Result<Option<Vec<Block>>> {
         // After a resume, the last inversion is still in the journal.
-        let last = self.details.is_none().then(|| self.cells.last_inversion()).flatten();
+        let last = self.details.is_none().then(|| last_inversion(self.cells.log())).flatten();
         let name = name.map(str::to_owned).or(last);
         let Some(name) = name else { return Ok(self.details.clone()) };
         if self.missing.contains(&name) {

@@ -47,16 +47,26 @@ impl Runner {
     /// # Errors
     /// The error that ended the program, not shown yet.
     pub fn run(&mut self, source: &Source, sets: &BTreeMap<String, String>) -> Result<()> {
+        self.program(source, sets, |runner, given| runner.show(&given))
+    }
+
+    /// Runs a program and hands over the results of each statement. An error of `take` ends it.
+    fn program(
+        &mut self,
+        source: &Source,
+        sets: &BTreeMap<String, String>,
+        mut take: impl FnMut(&mut Self, Vec<Given>) -> Result<()>,
+    ) -> Result<()> {
         self.submit(Request::Program { source: source.clone(), sets: sets.clone() })?;
         loop {
-            let shown = match self.event() {
-                Event::Given(given) => self.show(&given),
+            let taken = match self.event() {
+                Event::Given(given) => take(self, given),
                 Event::Done(reply) => return reply.map(drop),
                 _ => Ok(()),
             };
-            if shown.is_err() {
+            if taken.is_err() {
                 self.session.abandon();
-                return shown;
+                return taken;
             }
         }
     }
@@ -66,15 +76,12 @@ impl Runner {
     /// # Errors
     /// The error that ended the program, not shown yet.
     pub fn collect(&mut self, source: &Source) -> Result<Vec<Given>> {
-        self.submit(Request::Program { source: source.clone(), sets: BTreeMap::new() })?;
         let mut all = Vec::new();
-        loop {
-            match self.event() {
-                Event::Given(given) => all.extend(given),
-                Event::Done(reply) => return reply.map(|_| all),
-                _ => {}
-            }
-        }
+        self.program(source, &BTreeMap::new(), |_, given| {
+            all.extend(given);
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     /// Whether full screens with pictures can be shown.

@@ -1,8 +1,9 @@
 //! The pictures of a comparison and their numbers.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{Filter, Raster, resize};
 use crate::metric::{Metric, Psnr, Ssim};
+use crate::render::plot::rounded;
 use candle_core::Device;
 
 /// Regions on each side of the grid in which the worst ones are sought.
@@ -67,12 +68,16 @@ impl Comparison {
     /// to that of the target, and a remark says so.
     ///
     /// # Errors
-    /// When a picture cannot be converted or scaled.
+    /// Without a candidate, and when a picture cannot be converted or scaled.
     pub fn new(
         name: impl Into<String>,
         target: &Raster,
         mut candidates: Vec<Candidate>,
     ) -> Result<Self> {
+        if candidates.is_empty() {
+            return Err(Error::runtime("there is nothing to compare with the target")
+                .hint("name two pictures, or one inversion: :view x, r compares r with x"));
+        }
         let target = target.to_rgb()?;
         for c in &mut candidates {
             let picture = c.picture.to_rgb()?;
@@ -87,6 +92,18 @@ impl Comparison {
         }
         let worst = candidates.iter().map(|c| worst(&target, &c.picture)).collect();
         Ok(Self { name: name.into(), target, candidates, worst })
+    }
+
+    /// Compares all but the first picture with the first.
+    ///
+    /// # Errors
+    /// As [`Comparison::new`].
+    pub fn of(mut all: Vec<Candidate>) -> Result<Self> {
+        if all.is_empty() {
+            return Err(Error::runtime("there is no picture"));
+        }
+        let target = all.remove(0);
+        Self::new(target.name, &target.picture, all)
     }
 
     /// Adds PSNR and SSIM to candidates that have no numbers yet.
@@ -124,12 +141,9 @@ impl Comparison {
     }
 }
 
-/// A number and its unit as it is shown: dB with one digit after the point, others with three.
+/// A number with its unit, as it is shown.
 pub fn written(value: f64, unit: &str) -> String {
-    let digits = if unit == "dB" { 1 } else { 3 };
-    let small = value != 0.0 && value.abs() < 5e-4;
-    let number = if small { format!("{value:.1e}") } else { format!("{value:.digits$}") };
-    format!("{number} {unit}").trim_end().to_owned()
+    format!("{} {unit}", rounded(value, unit)).trim_end().to_owned()
 }
 
 /// The sum of the squared differences of a part of two pictures of one size and mode.

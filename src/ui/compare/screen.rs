@@ -116,8 +116,8 @@ impl Compare {
             KeyCode::Char('-' | 'Z') => view.enlarge(0.5, whole, room),
             KeyCode::Char('0') => view.enlarge(0.0, whole, room),
             KeyCode::Char('1') => view.pixel_by_pixel(whole, room),
-            KeyCode::Tab => view.chosen = (view.chosen + 1) % count.max(1),
-            KeyCode::BackTab => view.chosen = (view.chosen + count.max(1) - 1) % count.max(1),
+            KeyCode::Tab => view.chosen = (view.chosen + 1) % count,
+            KeyCode::BackTab => view.chosen = (view.chosen + count - 1) % count,
             KeyCode::Char('c') => self.mode(Mode::Columns),
             KeyCode::Char('d') => self.mode(Mode::Difference),
             KeyCode::Char('w') => self.mode(Mode::Wipe),
@@ -250,7 +250,7 @@ impl Compare {
             };
             share(columns, cell.0, whole.width).min(share(rows, cell.1, whole.height))
         };
-        let best = (1..=count.max(1)).rev().max_by(|a, b| scale(a).total_cmp(&scale(b)));
+        let best = (1..=count).rev().max_by(|a, b| scale(a).total_cmp(&scale(b)));
         let across = best.unwrap_or(1);
         (across, room(across))
     }

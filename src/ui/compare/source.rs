@@ -20,25 +20,17 @@ pub fn of_inversion(name: &str, i: &Inversion) -> Result<Comparison> {
     Comparison::new("picture", &first(&i.target)?, vec![candidate])
 }
 
-/// The comparison of named values: the first is the target. An inversion as the target stands for
-/// its picture when it is alone, and for its reconstruction otherwise.
+/// The comparison of named values. A single inversion is compared with its own picture. Of several
+/// values the first is the target; an inversion among them is its reconstruction.
 ///
 /// # Errors
-/// For values that are no pictures, with a hint.
+/// For values that are no pictures, and for a single picture, with a hint.
 pub fn of_values(values: &[(String, Value)]) -> Result<Comparison> {
     if let [(name, Value::Inversion(i))] = values {
         return of_inversion(name, i);
     }
-    let (target, others) = match values {
-        [target, others @ ..] if !others.is_empty() => (target, others),
-        _ => {
-            return Err(Error::new(Kind::Usage, "two pictures are needed, or one inversion")
-                .hint(":view x, r compares r with x"));
-        }
-    };
-    let others = others.iter().map(|(name, value)| candidate(name, value));
-    let target_picture = candidate(&target.0, &target.1)?.picture;
-    let mut all = Comparison::new(&target.0, &target_picture, others.collect::<Result<_>>()?)?;
+    let all = values.iter().map(|(name, value)| candidate(name, value));
+    let mut all = Comparison::of(all.collect::<Result<_>>()?)?;
     all.measure()?;
     Ok(all)
 }
@@ -80,13 +72,17 @@ fn first(pictures: &Tensor) -> Result<Raster> {
     one.into_iter().next().ok_or_else(|| Error::runtime("there is no picture"))
 }
 
-/// The pictures of results.
-pub fn pictures(given: &[Given]) -> Vec<Raster> {
-    let blocks = given.iter().flat_map(|g| match g {
+/// The blocks of results.
+fn blocks(given: &[Given]) -> impl Iterator<Item = &Block> {
+    given.iter().flat_map(|g| match g {
         Given::Value(blocks, _) => blocks.as_slice(),
         _ => &[],
-    });
-    let pictures = blocks.flat_map(|b| match b {
+    })
+}
+
+/// The pictures of results.
+pub fn pictures(given: &[Given]) -> Vec<Raster> {
+    let pictures = blocks(given).flat_map(|b| match b {
         Block::Pictures(all) => all.as_slice(),
         _ => &[],
     });
@@ -95,11 +91,7 @@ pub fn pictures(given: &[Given]) -> Vec<Raster> {
 
 /// The tables of `measure`, each as names and values.
 pub fn measured(given: &[Given]) -> Vec<Vec<(String, String)>> {
-    let tables = given.iter().flat_map(|g| match g {
-        Given::Value(blocks, _) => blocks.as_slice(),
-        _ => &[],
-    });
-    let tables = tables.filter_map(|b| match b {
+    let tables = blocks(given).filter_map(|b| match b {
         Block::Table(t) => Some(t),
         _ => None,
     });

@@ -11,7 +11,6 @@ use crate::session::{Cell, Reply, Request, Setting, Status, in_force, is_result}
 use crate::ui::commands::{self, Command};
 use crate::ui::screen::Theme;
 use crate::ui::{Keys, compare, doctor, help, screen};
-use crate::value::Value;
 
 /// Lines that `:history WORDS` lists.
 const FOUND: usize = 20;
@@ -246,26 +245,22 @@ impl Repl {
 
     /// Compares values on the full screen.
     fn view(&mut self, names: &[String]) -> Result<()> {
+        let last = || self.now().last_inversion().into_iter().collect();
+        let names: Vec<String> = if names.is_empty() { last() } else { names.to_vec() };
+        if names.is_empty() {
+            return self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]);
+        }
+        if names.iter().any(|n| self.now().missing.contains(n)) {
+            self.ask(Request::Fetch)?;
+        }
         let now = self.now();
-        let state = &now.state.names;
-        let named = |name: &String| match state.get(name) {
+        let named = |name: &String| match now.state.names.get(name) {
             Some(value) => Ok((name.clone(), value.clone())),
             None => Err(Error::new(Kind::Usage, format!("there is no value {}", Safe(name)))
                 .hint("names of pictures and inversions")),
         };
-        let mut values = names.iter().map(named).collect::<Result<Vec<_>>>()?;
-        if values.is_empty() {
-            let last = now.log.cells().iter().rev().filter(|c| in_force(c)).find_map(|c| {
-                let inverted = |n: &&String| matches!(state.get(*n), Some(Value::Inversion(_)));
-                state.keys().filter(inverted).find(|n| c.source.starts_with(n.as_str()))
-            });
-            values.extend(last.map(named).transpose()?);
-        }
-        if values.is_empty() {
-            return self.say(["no inversion yet: r = invert(image(\"me.jpg\"))"]);
-        }
-        let comparison = compare::of_values(&values)?;
-        self.runner.compare(comparison)
+        let values = names.iter().map(named).collect::<Result<Vec<_>>>()?;
+        self.runner.compare(compare::of_values(&values)?)
     }
 
     fn sessions(&mut self) -> Result<()> {
