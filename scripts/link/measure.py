@@ -20,7 +20,6 @@ import socket
 import statistics
 import struct
 import subprocess
-import sys
 import tempfile
 import termios
 import threading
@@ -30,6 +29,8 @@ import pyte
 import shape
 
 ROWS, COLUMNS = 30, 100
+PROMPT = r"\[\d+\] *$"
+STEPS = 60
 # Requests that pyte does not know and would print: kitty graphics, mode requests, sizes of cells.
 UNKNOWN = re.compile(rb"\x1b_.*?\x1b\\|\x1bP.*?\x1b\\|\x1b\[\?\d+\$p|\x1b\[[<>=?][\d;]*[uqm]|\x1b\]\d+;.*?(?:\x07|\x1b\\)", re.S)
 PARTIAL = re.compile(rb"\x1b(?:[_P\]][^\x1b\x07]*\x1b?|\[?[<>=?]?[\d;]*\$?)?$")
@@ -119,7 +120,8 @@ class Terminal:
             pass  # the line is cut
 
     def text(self):
-        return "\n".join(self.screen.display)
+        """The screen, without blanks at the ends of lines and empty lines at its end."""
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
 
     def wait(self, text, seconds=60):
         """The seconds until the screen shows it; fails when it does not come."""
@@ -158,14 +160,13 @@ def speeds(a, server, folder, rtt, mbit):
     prompts = []
     for _ in range(5):
         t = Terminal(server, port, command(a, folder), master)
-        t.wait(r"(?m)^\[?1\]? ?[>›❯]|^\[1\]|^1> ")
+        t.wait(PROMPT)
         prompts.append(time.monotonic() - t.begun)
         t.stop()
     found["prompt"] = quantiles(prompts)
-    found["connection_ms"] = None
     # At the prompt, and in the notebook while a cell runs.
     t = Terminal(server, port, command(a, folder), master)
-    t.wait(r"\[1\]")
+    t.wait(PROMPT)
     found["echo_at_prompt"] = quantiles(echoes(t, 20))
     t.stop()
     note = f"{folder}/running.gnt"
@@ -176,7 +177,7 @@ def speeds(a, server, folder, rtt, mbit):
     found.update(running(t, line, a))
     t.stop()
     t = Terminal(server, port, command(a, folder), master)
-    t.wait(r"\[1\]")
+    t.wait(PROMPT)
     t.send(b"r = invert(render(sample(seed: 3)), steps: 100000)\r")
     found["at_prompt"] = {**watched(t, line, a.seconds)}
     t.stop()
@@ -199,17 +200,25 @@ def watched(t, line, seconds):
     """Previews a second and what the line holds, while an inversion runs."""
     t.wait(r"/10000\d", 60)
     time.sleep(2)
-    line.down.most, before, sent = 0, len(t.asked), t.bytes
-    held = []
+    line.down.most, sent = 0, t.bytes
+    held, pictures, last = [], 0, None
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         held.append(line.down.queued)
+        with t.changed:
+            shown = preview(t.screen)
+        pictures, last = pictures + (shown != last), shown
         time.sleep(0.05)
     half = len(held) // 2
-    return {"previews_per_s": round((len(t.asked) - before) / seconds, 2),
-            "bytes_per_s": round((t.bytes - sent) / seconds),
+    return {"previews_per_s": round((pictures - 1) / seconds, 2), "bytes_per_s": round((t.bytes - sent) / seconds),
             "held_first_half_bytes": round(statistics.mean(held[:half])),
             "held_second_half_bytes": round(statistics.mean(held[half:])), "held_most_bytes": line.down.most}
+
+
+def preview(screen):
+    """The colours of the right quarter of the screen, where the preview is."""
+    columns = range(3 * COLUMNS // 4, COLUMNS - 4)
+    return hash(tuple((screen.buffer[y][x].fg, screen.buffer[y][x].bg) for y in range(ROWS) for x in columns))
 
 
 def running(t, line, a):
@@ -223,10 +232,100 @@ def running(t, line, a):
     return found
 
 
+def cut_lines(a, server, folder, rounds):
+    """Lines that are cut at random moments: what was lost of edits and saves, and inversions that differ after it."""
+    rng = random.Random(7)
+    found = {"rounds": rounds}
+    for kind, statement in (("edits", "w = sample(seed: {n}) + 0.1*direction(\"age\")"),
+                            ("saves", "save(sample(seed: {n}), \"kept-{n}.safetensors\")")):
+        found[kind] = acknowledged(a, server, f"{folder}/{kind}", (rounds, rng), statement)
+    found["inversions"] = inversions(a, server, f"{folder}/inversions", rounds, rng)
+    return found
+
+
+def line_to(server):
+    port = free_port()
+    return shape.Line(port, server.port, 0.03, 1e7), port
+
+
+def acknowledged(a, server, folder, when, statement):
+    """Statements one after the other, each followed by a number on the screen; every number that was seen must be in the
+    session afterwards, and every file whole."""
+    rounds, rng = when
+    os.makedirs(f"{folder}/out")
+    n, seen, ran = 0, set(), f"--out {folder}/out"
+    for k in range(rounds):
+        line, port = line_to(server)
+        t = Terminal(server, port, command(a, folder, ran + (" --resume" if k else "")))
+        t.wait(PROMPT)
+        end = time.monotonic() + rng.uniform(0.05, 1.5)
+        while time.monotonic() < end:
+            n += 1
+            t.send(f"{statement.format(n=n)}; print(70000 + {n})\r".encode())
+            while time.monotonic() < end and str(70000 + n) not in t.text():
+                time.sleep(0.005)
+        line.cut()
+        t.process.wait()
+        seen |= {int(m) - 70000 for m in re.findall(r"(?m)^ *(7\d{4})$", t.text())}
+        time.sleep(0.3)
+    report = f"{folder}/report.md"
+    environment = {**os.environ, "GANNET_STATE": folder}
+    subprocess.run([a.gannet, "export", "latest", "-o", report], env=environment, check=True, capture_output=True)
+    with open(report) as f:
+        kept = {int(m) - 70000 for m in re.findall(r"\b(7\d{4})\b", f.read())}
+    files = sorted(os.listdir(f"{folder}/out"))
+    broken = [f for f in files if subprocess.run([a.gannet, "info", f"{folder}/out/{f}"], capture_output=True).returncode]
+    missing = [k for k in seen if "save" in statement and f"kept-{k}.safetensors" not in files]
+    return {"acknowledged": len(seen), "lost": len(seen - kept) + len(missing), "files": len(files),
+            "broken_files": len(broken)}
+
+
+def inversions(a, server, folder, rounds, rng):
+    """An inversion that is cut at a random moment and continued, beside one that is not."""
+    os.makedirs(f"{folder}/out")
+    first = ["x = render(sample(seed: 3))", f"r = invert(x, steps: {STEPS})"]
+    line, port = line_to(server)
+    t = Terminal(server, port, command(a, f"{folder}/whole", f"--out {folder}/out"))
+    t.wait(PROMPT)
+    begun = time.monotonic()
+    for text in [*first, "save(r, \"whole.safetensors\")", "print(71234)"]:
+        t.send(text.encode() + b"\r")
+    t.wait(r"(?m)^ *71234")
+    lasts = time.monotonic() - begun
+    t.stop()
+    digest = lambda name: hashlib.sha256(open(f"{folder}/out/{name}", "rb").read()).hexdigest()
+    different, continued = 0, 0
+    for k in range(rounds):
+        state = f"{folder}/{k}"
+        line, port = line_to(server)
+        t = Terminal(server, port, command(a, state, f"--out {folder}/out"))
+        t.wait(PROMPT)
+        for text in first:
+            t.send(text.encode() + b"\r")
+        time.sleep(rng.uniform(0.1, 1.1 * lasts))
+        line.cut()
+        t.process.wait()
+        time.sleep(0.5)
+        line, port = line_to(server)
+        t = Terminal(server, port, command(a, state, f"--out {folder}/out --resume"))
+        t.wait(PROMPT)
+        shown = t.text()
+        for text in first[0 if "x =" not in shown else 1:]:
+            t.send(text.encode() + b"\r")
+        for text in [f"save(r, \"cut-{k}.safetensors\")", "print(71234)"]:
+            t.send(text.encode() + b"\r")
+        t.wait(r"(?m)^ *71234")
+        continued += "continue" in t.text()
+        different += digest(f"cut-{k}.safetensors") != digest("whole.safetensors")
+        t.stop()
+    return {"seconds_uncut": round(lasts, 2), "different": different}
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--gannet", required=True, help="a release build, by its whole path")
     a.add_argument("--line", action="append", help="round trip in ms : Mbit/s")
+    a.add_argument("--cuts", type=int, default=0, help="how often a line is cut in the middle of each kind of work")
     a.add_argument("--threads", type=int, default=2)
     a.add_argument("--seconds", type=float, default=15, help="how long an inversion is watched")
     a.add_argument("--run-keys", default="\\x12", help=argparse.SUPPRESS)
@@ -236,10 +335,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         server = Server(folder)
         try:
-            for text in a.line or ["60:10", "200:1"]:
+            for text in a.line if a.line is not None else ["60:10", "200:1"]:
                 rtt, mbit = map(float, text.split(":"))
                 found = speeds(a, server, folder, rtt, mbit)
-                print(json.dumps(found) if a.json else json.dumps(found, indent=2), flush=True)
+                print(json.dumps(found, indent=None if a.json else 2), flush=True)
+            if a.cuts:
+                found = cut_lines(a, server, folder, a.cuts)
+                print(json.dumps(found, indent=None if a.json else 2), flush=True)
         finally:
             server.stop()
 

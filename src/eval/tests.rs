@@ -206,6 +206,13 @@ fn an_assert_that_fails_names_both_sides() {
     let e = error("x = 2\nassert x > 5");
     assert_eq!((e.kind(), e.span_text()), (Kind::Assertion, "2 > 5"));
     assert_eq!(e.kind().exit_code(), 1);
+    // With as many digits as tell them apart.
+    for (code, found) in [
+        ("assert 1/3 > 0.5", "0.333333 > 0.5"),
+        ("assert 0.1 + 0.2 == 0.3", "0.30000000000000004 == 0.3"),
+    ] {
+        assert_eq!(error(code).span_text(), found);
+    }
 }
 
 #[test]

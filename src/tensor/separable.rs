@@ -200,10 +200,9 @@ impl Fused {
 
     fn forward(&self, z: Sizes, [x, style, noise]: [&[f32]; 3]) -> Vec<f32> {
         let numbers = &*self.numbers;
-        let (factors, mut out) = (self.factors(style), vec![0f32; z.n * z.o * z.plane()]);
-        let (each, parts) = (factors.len() / z.n.max(1), z.parts(z.o));
-        let shared = Shared::new(&mut out);
-        jobs(z.n * z.bands() * parts, 1, |job| {
+        let (factors, parts) = (self.factors(style), z.parts(z.o));
+        let each = factors.len() / z.n.max(1);
+        let job = |shared: &Shared<'_>, job: usize| {
             let (sample, rows) = z.band(job / parts);
             let first = job % parts * ROWS;
             let outputs = if parts == 1 { 0..z.o } else { first..z.o.min(first + ROWS) };
@@ -219,13 +218,13 @@ impl Fused {
                     out: &mut *mid,
                 };
                 band.run(numbers.isa);
-                let into = Into { out: &shared, at, stride: z.plane(), add: false };
+                let into = Into { out: shared, at, stride: z.plane(), add: false };
                 let mix = Mat::new(&numbers.mix[outputs.start * z.i..], z.i);
                 // SAFETY: every job owns its rows of its outputs.
                 unsafe { gemm(into, [outputs.len(), len, z.i], mix, Mat::new(mid, len)) };
             });
             let finish = FinishRows {
-                out: &shared,
+                out: shared,
                 at: (at, z.plane()),
                 len,
                 bias: &numbers.bias[outputs],
@@ -234,18 +233,19 @@ impl Fused {
             };
             // SAFETY: as above.
             unsafe { finish.run(numbers.isa) };
-        });
-        out
+        };
+        let write = |out: &Shared<'_>| jobs(z.n * z.bands() * parts, 1, |k| job(out, k));
+        // SAFETY: the products of all jobs cover the output; the rest follows them.
+        unsafe { Shared::written(z.n * z.o * z.plane(), write) }
     }
 
     /// The gradient in front of the 1×1, `mixᵀ · (g through the activation)`, `[N, I, H, W]`; and
     /// with noise that of the sums before the activation, over the channels, `[N, H, W]`.
     fn mixed_back(&self, z: Sizes, y: &[f32], g: &[f32]) -> [Vec<f32>; 2] {
         let numbers = &*self.numbers;
-        let mut out = vec![0f32; z.n * z.i * z.plane()];
         let mut summed = vec![0f32; if z.maps > 0 { z.n * z.plane() } else { 0 }];
-        let (shared, sums, parts) = (Shared::new(&mut out), Shared::new(&mut summed), z.parts(z.i));
-        jobs(z.n * z.bands() * parts, 1, |job| {
+        let (sums, parts) = (Shared::new(&mut summed), z.parts(z.i));
+        let job = |shared: &Shared<'_>, job: usize| {
             let (sample, rows) = z.band(job / parts);
             let first = job % parts * ROWS;
             let inputs = if parts == 1 { 0..z.i } else { first..z.i.min(first + ROWS) };
@@ -260,12 +260,15 @@ impl Fused {
                     Through { y, g, act: numbers.act, out, sum }.run(numbers.isa);
                 }
                 let at = (sample * z.i + inputs.start) * z.plane() + start;
-                let into = Into { out: &shared, at, stride: z.plane(), add: false };
+                let into = Into { out: shared, at, stride: z.plane(), add: false };
                 let mix = Mat::new(&numbers.mix[inputs.start..], z.i).t();
                 // SAFETY: every job owns its rows of its channels.
                 unsafe { gemm(into, [inputs.len(), len, z.o], mix, Mat::new(through, len)) };
             });
-        });
+        };
+        let write = |out: &Shared<'_>| jobs(z.n * z.bands() * parts, 1, |k| job(out, k));
+        // SAFETY: the products of all jobs cover the output.
+        let out = unsafe { Shared::written(z.n * z.i * z.plane(), write) };
         [out, summed]
     }
 
