@@ -14,6 +14,7 @@
 
 mod act;
 mod alloc;
+mod chain;
 mod conv;
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -46,6 +47,7 @@ mod tests;
 
 pub use act::{Activation, add_noise, bias_act, noise_bias_act, scale};
 pub use alloc::{Reusing, release};
+pub use chain::{Link, chain};
 pub use conv::{conv_transpose2d, conv_transpose2d_to, conv2d};
 #[cfg(feature = "cuda")]
 pub use cuda::{allow_tf32, open as open_gpu};
