@@ -68,24 +68,19 @@ class Server:
 
 
 class Terminal:
-    """A command over ssh on a pseudo-terminal of this side."""
+    """A command on a pseudo-terminal."""
 
-    def __init__(self, server, port, command, master=None):
+    def __init__(self, arguments):
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self.stream = pyte.ByteStream(self.screen)
         self.screen.write_process_input = lambda text: self.send(text.encode())
         self.changed = threading.Condition()
         self.asked, self.ended, self.bytes, self.rest = [], None, 0, b""
-        options = ["-F", "none", "-i", f"{server.folder}/user", "-p", str(port), "-o", "StrictHostKeyChecking=no",
-                   "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
-        if master:
-            options += ["-o", f"ControlPath={master}", "-o", "ControlMaster=auto"]
         self.fd, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self.begun = time.monotonic()
         environment = {**os.environ, "TERM": "xterm-256color"}
-        self.process = subprocess.Popen(["ssh", "-tt", *options, f"{getpass.getuser()}@127.0.0.1", command],
-                                        stdin=slave, stdout=slave, stderr=slave, env=environment,
+        self.process = subprocess.Popen(arguments, stdin=slave, stdout=slave, stderr=slave, env=environment,
                                         start_new_session=True)
         os.close(slave)
         threading.Thread(target=self._read, daemon=True).start()
@@ -139,6 +134,15 @@ class Terminal:
         os.close(self.fd)
 
 
+def ssh(server, port, command, master=None):
+    """The arguments that run a command over ssh."""
+    options = ["-F", "none", "-i", f"{server.folder}/user", "-p", str(port), "-o", "StrictHostKeyChecking=no",
+               "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+    if master:
+        options += ["-o", f"ControlPath={master}", "-o", "ControlMaster=auto"]
+    return ["ssh", "-tt", *options, f"{getpass.getuser()}@127.0.0.1", command]
+
+
 def quantiles(seconds):
     ms = sorted(1000 * s for s in seconds)
     return {"median_ms": round(statistics.median(ms), 1), "p95_ms": round(ms[int(0.95 * (len(ms) - 1))], 1),
@@ -154,29 +158,29 @@ def speeds(a, server, folder, rtt, mbit):
     port, found = free_port(), {"rtt_ms": rtt, "mbit": mbit}
     line = shape.Line(port, server.port, rtt / 2000, mbit * 1e6)
     master = f"{folder}/mux-{port}"
-    first = Terminal(server, port, "sleep 1000", master)
+    first = Terminal(ssh(server, port, "sleep 1000", master))
     while not os.path.exists(master):
         time.sleep(0.02)
     prompts = []
     for _ in range(5):
-        t = Terminal(server, port, command(a, folder), master)
+        t = Terminal(ssh(server, port, command(a, folder), master))
         t.wait(PROMPT)
         prompts.append(time.monotonic() - t.begun)
         t.stop()
     found["prompt"] = quantiles(prompts)
     # At the prompt, and in the notebook while a cell runs.
-    t = Terminal(server, port, command(a, folder), master)
+    t = Terminal(ssh(server, port, command(a, folder), master))
     t.wait(PROMPT)
     found["echo_at_prompt"] = quantiles(echoes(t, 20))
     t.stop()
     note = f"{folder}/running.gnt"
     with open(note, "w") as f:
         f.write("#%%\nx = render(sample(seed: 3))\nr = invert(x, steps: 100000)\n\n#%%\n\n")
-    t = Terminal(server, port, command(a, folder, f"open {note}"), master)
+    t = Terminal(ssh(server, port, command(a, folder, f"open {note}"), master))
     t.wait("invert")
     found.update(running(t, line, a))
     t.stop()
-    t = Terminal(server, port, command(a, folder), master)
+    t = Terminal(ssh(server, port, command(a, folder), master))
     t.wait(PROMPT)
     t.send(b"r = invert(render(sample(seed: 3)), steps: 100000)\r")
     found["at_prompt"] = {**watched(t, line, a.seconds)}
@@ -215,9 +219,8 @@ def watched(t, line, seconds):
             "held_second_half_bytes": round(statistics.mean(held[half:])), "held_most_bytes": line.down.most}
 
 
-def preview(screen):
-    """The colours of the right quarter of the screen, where the preview is."""
-    columns = range(3 * COLUMNS // 4, COLUMNS - 4)
+def preview(screen, columns=range(3 * COLUMNS // 4, COLUMNS - 4)):
+    """The colours of the columns in which the preview of a running inversion is."""
     return hash(tuple((screen.buffer[y][x].fg, screen.buffer[y][x].bg) for y in range(ROWS) for x in columns))
 
 
@@ -230,6 +233,25 @@ def running(t, line, a):
     time.sleep(1.5)
     found["echo_while_running"] = quantiles(echoes(t, 30))
     return found
+
+
+def sliders(a):
+    """Without a line: the time from a key in `explore` to another picture."""
+    found = []
+    t = Terminal([a.gannet, "explore", "--threads", str(a.threads), "--model", a.model])
+    t.wait("psi")
+    time.sleep(3)
+    shown = lambda t: preview(t.screen, range(2, COLUMNS // 3))
+    for slider in range(3):
+        for _ in range(10):  # never back: a picture that was seen is kept
+            before = shown(t)
+            t.send(b"\x1b[C")
+            found.append(t.wait(lambda t: shown(t) != before))
+            time.sleep(0.5)
+        t.send(b"\x1b[B")
+        time.sleep(0.5)
+    t.stop()
+    return {"model": a.model, "key_to_picture": quantiles(found)}
 
 
 def cut_lines(a, server, folder, rounds):
@@ -256,7 +278,7 @@ def acknowledged(a, server, folder, when, statement):
     n, seen, ran = 0, set(), f"--out {folder}/out"
     for k in range(rounds):
         line, port = line_to(server)
-        t = Terminal(server, port, command(a, folder, ran + (" --resume" if k else "")))
+        t = Terminal(ssh(server, port, command(a, folder, ran + (" --resume" if k else ""))))
         t.wait(PROMPT)
         end = time.monotonic() + rng.uniform(0.05, 1.5)
         while time.monotonic() < end:
@@ -285,7 +307,7 @@ def inversions(a, server, folder, rounds, rng):
     os.makedirs(f"{folder}/out")
     first = ["x = render(sample(seed: 3))", f"r = invert(x, steps: {STEPS})"]
     line, port = line_to(server)
-    t = Terminal(server, port, command(a, f"{folder}/whole", f"--out {folder}/out"))
+    t = Terminal(ssh(server, port, command(a, f"{folder}/whole", f"--out {folder}/out")))
     t.wait(PROMPT)
     begun = time.monotonic()
     for text in [*first, "save(r, \"whole.safetensors\")", "print(71234)"]:
@@ -298,7 +320,7 @@ def inversions(a, server, folder, rounds, rng):
     for k in range(rounds):
         state = f"{folder}/{k}"
         line, port = line_to(server)
-        t = Terminal(server, port, command(a, state, f"--out {folder}/out"))
+        t = Terminal(ssh(server, port, command(a, state, f"--out {folder}/out")))
         t.wait(PROMPT)
         for text in first:
             t.send(text.encode() + b"\r")
@@ -307,7 +329,7 @@ def inversions(a, server, folder, rounds, rng):
         t.process.wait()
         time.sleep(0.5)
         line, port = line_to(server)
-        t = Terminal(server, port, command(a, state, f"--out {folder}/out --resume"))
+        t = Terminal(ssh(server, port, command(a, state, f"--out {folder}/out --resume")))
         t.wait(PROMPT)
         shown = t.text()
         for text in first[0 if "x =" not in shown else 1:]:
@@ -325,6 +347,7 @@ def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--gannet", required=True, help="a release build, by its whole path")
     a.add_argument("--line", action="append", help="round trip in ms : Mbit/s")
+    a.add_argument("--model", help="measures the sliders of explore with this generator, without a line")
     a.add_argument("--cuts", type=int, default=0, help="how often a line is cut in the middle of each kind of work")
     a.add_argument("--threads", type=int, default=2)
     a.add_argument("--seconds", type=float, default=15, help="how long an inversion is watched")
@@ -335,7 +358,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         server = Server(folder)
         try:
-            for text in a.line if a.line is not None else ["60:10", "200:1"]:
+            if a.model:
+                print(json.dumps(sliders(a)), flush=True)
+            for text in a.line or ([] if a.model or a.cuts else ["60:10", "200:1"]):
                 rtt, mbit = map(float, text.split(":"))
                 found = speeds(a, server, folder, rtt, mbit)
                 print(json.dumps(found, indent=None if a.json else 2), flush=True)
