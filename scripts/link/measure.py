@@ -72,6 +72,9 @@ class Terminal:
 
     def __init__(self, arguments):
         self.screen = pyte.Screen(COLUMNS, ROWS)
+        # Its own takes one argument; what a line that is cut leaves over may have more.
+        attributes = self.screen.report_device_attributes
+        self.screen.report_device_attributes = lambda *all, **named: len(all) > 1 or attributes(*all, **named)
         self.stream = pyte.ByteStream(self.screen)
         self.screen.write_process_input = lambda text: self.send(text.encode())
         self.changed = threading.Condition()
