@@ -202,6 +202,18 @@ fn a_function_sees_its_parameters_and_the_program() {
 }
 
 #[test]
+fn a_bare_name_is_a_direction_of_the_generator_unless_it_is_defined() {
+    let code = "w = sample(seed: 1)\nprint(mae(w + 2*smile | age, w + 2*(direction(\"smile\") | \
+                direction(\"age\"))))\ndef f(smile) = 2*smile\nage = 5\nprint(f(3), age)";
+    assert_eq!(run(code).unwrap().printed, ["0", "6 5"]);
+    // Of the space that the code needs, and checked before anything runs.
+    run("z = sample(space: Z)\nshow z + smile").unwrap();
+    let e = error("print(1)\nsample(seed: 1) + smle");
+    assert_eq!((e.kind(), e.repair()), (Kind::Check, Some("did you mean `smile` or `sample`?")));
+    assert_eq!(error("show sample(seed: 1) + nose").kind(), Kind::Check);
+}
+
+#[test]
 fn an_assert_that_fails_names_both_sides() {
     let e = error("x = 2\nassert x > 5");
     assert_eq!((e.kind(), e.span_text()), (Kind::Assertion, "2 > 5"));
@@ -1069,7 +1081,7 @@ fn every_repair_is_applied_and_checks() {
         ("sample(sed: 1)", "sample(seed: 1)"),
         ("direction(\"smlie\")", "direction(\"smile\")"),
         ("direction(\"age\", space: N)", "direction(\"age\", space: W)"),
-        ("sample() + smile", "sample() + direction(\"smile\")"),
+        ("sample() + smlie", "sample() + smile"),
         ("sample(space: Z) + direction(\"age\", space: W)", "to(W, sample(space: Z)) +"),
         ("sample() + direction(\"age\", space: S)", "to(S, sample()) +"),
         ("to(W+, sample())[20]", "[7]"),
