@@ -35,7 +35,6 @@ pub use batches::{batch_size, depths, each_batch, pictures};
 pub use camera::{CAMERA, Camera, Orbit};
 pub use input::{Input, Noise, Transform};
 pub use load::{convert, load};
-pub use spaces::LatentSpace;
 pub use toy::toy;
 
 use crate::error::{Error, Result};
@@ -292,11 +291,6 @@ pub trait Generator: Send + Sync {
     /// Where its cameras look at, and from how far; `None` for a generator without a camera.
     fn orbit(&self) -> Option<Orbit> {
         None
-    }
-
-    /// A space of its codes; `None` when the generator lacks it.
-    fn space(&self, kind: Space) -> Option<&dyn LatentSpace> {
-        self.spec().spaces.contains(&kind).then(|| spaces::standard(kind)).flatten()
     }
 
     /// A copy whose parameters for which `which(name)` holds are variables, and these by name: the
