@@ -2,7 +2,7 @@
 //!
 //! [`crate::space::lattice`] defines which conversions there are; here they are done.
 
-use super::{Generator, Input, Noise, Prior, Spec, Start, Tap};
+use super::{Generator, Input, Noise, Prior, Spec, Start, Tap, no_codes};
 use crate::error::{Error, Result};
 use crate::latent::{Code, ModelId, Part, Parts};
 use crate::rng::Rng;
@@ -133,7 +133,7 @@ pub fn rise(
     let mut code = code.clone();
     for step in steps {
         if !g.spec().spaces.contains(&step) {
-            return Err(lacks(g.spec(), step));
+            return Err(no_codes(g.spec(), step));
         }
         code = match step {
             // The same row in every layer (Abdal et al. 2019, Image2StyleGAN).
@@ -314,12 +314,6 @@ fn fits(spec: &Spec, code: &Code) -> Result<()> {
         Safe(&spec.name)
     );
     Err(Error::runtime(message).hint("use a code that was made for this generator"))
-}
-
-fn lacks(spec: &Spec, space: Space) -> Error {
-    let (name, spaces) = (Safe(&spec.name), spec.dims().names());
-    Error::runtime(format!("{name} has no codes in {space}"))
-        .hint(format!("one of its spaces: {spaces}"))
 }
 
 fn no_way(from: Space, to: Space, refusal: &lattice::Refusal) -> Error {

@@ -3,7 +3,7 @@
 use super::config::{BANDS, Config};
 use super::layer::{Affine, Head, Sizes, Styled};
 use crate::error::Result;
-use crate::generator::layers::Reader;
+use crate::generator::layers::{Reader, through};
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::haar_up2;
 use candle_core::Tensor;
@@ -86,43 +86,28 @@ impl Synthesis {
         (from, taps): (Option<&Feature>, &[Tap]),
     ) -> Result<Tapped> {
         let layers: Vec<&Styled> = self.noisy().collect();
-        let mut tapped = Tapped::default();
-        let last = taps.iter().map(|tap| match tap {
-            Tap::Layer(layer) => *layer,
-            Tap::Picture | Tap::Depth => layers.len(),
-        });
-        let last = last.max().unwrap_or(0);
-        let (mut point, mut x) = match from {
-            Some(feature) => (feature.layer, feature.map.clone()),
-            None => {
-                let n = styles[0].dim(0)?;
-                let (_, c, h, w) = self.constant.dims4()?;
-                let constant = self.constant.broadcast_as((n, c, h, w))?;
-                (0, self.first.forward(&constant, &styles[0], maps[0].as_ref())?)
-            }
+        let first = || {
+            let n = styles[0].dim(0)?;
+            let (_, c, h, w) = self.constant.dims4()?;
+            let constant = self.constant.broadcast_as((n, c, h, w))?;
+            self.first.forward(&constant, &styles[0], maps[0].as_ref())
         };
-        loop {
-            if taps.contains(&Tap::Layer(point)) {
-                tapped.features.push(Feature { layer: point, map: x.clone(), picture: None });
-            }
-            if point >= last {
-                return Ok(tapped);
-            }
-            let next = point + 1;
-            let Some(layer) = layers.get(next) else {
-                let bands = self.head.forward(&x, &styles[styles.len() - 1])?;
-                let ones = Tensor::ones(&bands.dims()[..2], bands.dtype(), bands.device())?;
-                tapped.picture = Some(haar_up2(&bands, &ones)?);
-                return Ok(tapped);
-            };
+        let next = |point: usize, x: &Tensor| {
             // Layers 1 and 2 of a block follow its wavelet, whose styles are the first of three.
-            let (block, second) = ((next - 1) / 2, (next - 1) % 2);
+            let (block, second) = (point / 2, point % 2);
             let style = |k: usize| &styles[1 + 3 * block + k];
-            if second == 0 {
-                x = haar_up2(&x, style(0))?;
-            }
-            x = layer.forward(&x, style(1 + second), maps[next].as_ref())?;
-            point = next;
-        }
+            let up = if second == 0 { &haar_up2(x, style(0))? } else { x };
+            layers[point + 1].forward(up, style(1 + second), maps[point + 1].as_ref())
+        };
+        let (features, end) = through((from, taps), layers.len() - 1, first, next)?;
+        let picture = end.map(|x| self.picture(&x, &styles[styles.len() - 1])).transpose()?;
+        Ok(Tapped { features, picture, ..Tapped::default() })
+    }
+
+    /// The picture from the last map: its four bands, put together.
+    fn picture(&self, x: &Tensor, style: &Tensor) -> Result<Tensor> {
+        let bands = self.head.forward(x, style)?;
+        let ones = Tensor::ones(&bands.dims()[..2], bands.dtype(), bands.device())?;
+        Ok(haar_up2(&bands, &ones)?)
     }
 }
