@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The end of `convert --help`.
-pub(super) const HELP: &str = "The ending of OUT says what is written. Of a generator: .safetensors, gannet's own format \
+pub(super) const HELP: &str = "\
+     The ending of OUT says what is written. Of a generator: .safetensors, gannet's own format \
      with settings and origin; .pt, a file that PyTorch opens, in the form of --to: nvidia, \
      {\"G_ema\": state dict} for G.load_state_dict of the official code, or rosinality, \
      {\"g_ema\": state dict, \"latent_avg\"} for that code, pSp and e4e. Of codes and directions: \

@@ -94,8 +94,8 @@ pub(super) fn agree<T: PartialEq + std::fmt::Debug>(
     }
 }
 
-/// Number of parameters: the numbers of all tensors but those whose names end with one of `buffers`,
-/// which training does not change by gradients.
+/// Number of parameters: the numbers of all tensors but those whose names end with one of
+/// `buffers`, which training does not change by gradients.
 pub(super) fn parameters(listing: &Listing, buffers: &[&str]) -> usize {
     let trained = |name: &str| !buffers.iter().any(|end| name.ends_with(end));
     let trained = listing.tensors.iter().filter(|(name, _)| trained(name));

@@ -63,8 +63,8 @@ impl Listing {
         if !self.shared || known(&self.beside) || inside() { &self.beside } else { NONE }
     }
 
-    /// A setting that the file holds, below the prefix or above it; else that of the settings beside
-    /// it where they are its own ([`Self::own_beside`]).
+    /// A setting that the file holds, below the prefix or above it; else that of the settings
+    /// beside it where they are its own ([`Self::own_beside`]).
     pub fn said(&self, key: &str, own: &[&str]) -> Option<&Json> {
         [&self.config, &self.outside, self.own_beside(own)].into_iter().find_map(|c| c.get(key))
     }

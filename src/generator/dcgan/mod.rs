@@ -3,8 +3,8 @@
 //!
 //! Run: fully connected layers, transposed and plain convolutions, doubling by repeated pixels,
 //! batch norm with stored statistics (folded into the layer before it), ReLU and leaky ReLU, tanh
-//! or sigmoid at the end; edges of zeros, edges that are cut; a class as one-hot numbers or a row of
-//! a table, beside z or as a factor. Pictures of 1 to 4 channels and any size. Not run: residual
+//! or sigmoid at the end; edges of zeros, edges that are cut; a class as one-hot numbers or a row
+//! of a table, beside z or as a factor. Pictures of 1 to 4 channels and any size. Not run: residual
 //! blocks, attention, spectral norm in the generator, other norms.
 
 mod chain;
@@ -265,6 +265,9 @@ mod tests {
         };
         assert!(refused(Space::W, &z, &input(&g, 2)).contains("not W"));
         assert!(refused(Space::Z, &z, &Input::default()).contains("label of 3 numbers"));
+        let plain = Toy::default().build(&Device::Cpu).expect("toy");
+        let e = spaces::picture(&plain, &drawn(&plain), Space::Z, &input(&g, 2)).expect_err("no");
+        assert!(e.message().contains("not conditional"), "{e}");
         let short = z.narrow(1, 0, 5).expect("part");
         assert!(refused(Space::Z, &short, &input(&g, 2)).contains("[N, 12]"));
         assert!(spaces::mean(&g, Space::W, None).expect_err("no mean").repair().is_some());

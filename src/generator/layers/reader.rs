@@ -12,9 +12,9 @@ use std::sync::Arc;
 /// Named tensors.
 pub(in crate::generator) type Named = BTreeMap<String, Tensor>;
 
-/// The tensors of a copy of generator `name` whose parameters for which `which(parameter)` holds are
-/// variables, and these by name: what a family needs for [`crate::generator::Generator::tuned`]. The
-/// copy shares the numbers of the others.
+/// The tensors of a copy of generator `name`: parameters for which `which(parameter)` holds are
+/// variables, given by name as well, and the copy shares the numbers of the others. A family needs
+/// it for [`crate::generator::Generator::tuned`].
 ///
 /// # Errors
 /// When a tensor cannot be copied.
