@@ -42,23 +42,22 @@ pub(super) fn convert(common: &Common, from: &Path, to: &Path, form: Option<&str
     let ending = to.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     let file = weights::open(from, &LIMITS)?;
     let mut how = None;
-    let known = registry::recognise(file.clone());
-    let bytes = match (ending.as_str(), known) {
-        ("safetensors", Ok(_)) if form.is_none_or(|f| f == "gannet") => {
+    let no_generator = registry::recognise(file.clone()).err();
+    let bytes = match (ending.as_str(), no_generator) {
+        ("safetensors", None) if form.is_none_or(|f| f == "gannet") => {
             let bytes = crate::generator::convert(file.clone())?;
             same_picture(file, &bytes)?;
             bytes
         }
-        ("pt" | "pth", Ok(_)) => {
+        ("pt" | "pth", None) => {
             let (bytes, form) = export::export(file.clone(), form)?;
             same_picture(file, &bytes)?;
             how = Some(form);
             bytes
         }
-        ("npy" | "npz" | "pt" | "pth", Err(_)) if form.is_none() => vectors(file, &ending)?,
-        // The reason why it is no generator.
-        ("safetensors", Err(e)) => return Err(e),
-        (_, known) => return Err(refused(to, known.is_ok())),
+        ("npy" | "npz" | "pt" | "pth", Some(_)) if form.is_none() => vectors(file, &ending)?,
+        ("safetensors", Some(reason)) => return Err(reason),
+        (_, no_generator) => return Err(refused(to, no_generator.is_none())),
     };
     write_atomic(&Disk, to, &bytes)
         .map_err(|e| Error::io(format!("cannot write {}", Safe(&to.to_string_lossy())), &e))?;

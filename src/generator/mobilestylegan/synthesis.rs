@@ -3,9 +3,9 @@
 use super::config::{BANDS, Config};
 use super::layer::{Affine, Head, Sizes, Styled};
 use crate::error::Result;
-use crate::generator::layers::{Reader, through};
+use crate::generator::layers::{Reader, last_point};
 use crate::generator::{Feature, Tap, Tapped};
-use crate::tensor::haar_up2;
+use crate::tensor::{Link, chain};
 use candle_core::Tensor;
 
 /// A block.
@@ -86,28 +86,66 @@ impl Synthesis {
         (from, taps): (Option<&Feature>, &[Tap]),
     ) -> Result<Tapped> {
         let layers: Vec<&Styled> = self.noisy().collect();
-        let first = || {
-            let n = styles[0].dim(0)?;
-            let (_, c, h, w) = self.constant.dims4()?;
-            let constant = self.constant.broadcast_as((n, c, h, w))?;
-            self.first.forward(&constant, &styles[0], maps[0].as_ref())
+        let mut tapped = Tapped::default();
+        let last = last_point(taps, layers.len());
+        let (mut point, mut x) = match from {
+            Some(feature) => (feature.layer, feature.map.clone()),
+            None => {
+                let n = styles[0].dim(0)?;
+                let (_, c, h, w) = self.constant.dims4()?;
+                let constant = self.constant.broadcast_as((n, c, h, w))?;
+                (0, self.first.forward(&constant, &styles[0], maps[0].as_ref())?)
+            }
         };
-        let next = |point: usize, x: &Tensor| {
+        // What runs between two taps is one operator.
+        let mut links = Vec::new();
+        loop {
+            if taps.contains(&Tap::Layer(point)) {
+                x = chain(&x, &std::mem::take(&mut links))?;
+                tapped.features.push(Feature { layer: point, map: x.clone(), picture: None });
+            }
+            if point >= last {
+                return Ok(tapped);
+            }
+            let next = point + 1;
+            let Some(layer) = layers.get(next) else {
+                tapped.picture = Some(self.finish(x, links, &styles[styles.len() - 1])?);
+                return Ok(tapped);
+            };
             // Layers 1 and 2 of a block follow its wavelet, whose styles are the first of three.
-            let (block, second) = (point / 2, point % 2);
+            let (block, second) = ((next - 1) / 2, (next - 1) % 2);
             let style = |k: usize| &styles[1 + 3 * block + k];
-            let up = if second == 0 { &haar_up2(x, style(0))? } else { x };
-            layers[point + 1].forward(up, style(1 + second), maps[point + 1].as_ref())
-        };
-        let (features, end) = through((from, taps), layers.len() - 1, first, next)?;
-        let picture = end.map(|x| self.picture(&x, &styles[styles.len() - 1])).transpose()?;
-        Ok(Tapped { features, picture, ..Tapped::default() })
+            if second == 0 {
+                links.push(Link::Up(style(0).clone()));
+            }
+            let (style, noise) = (style(1 + second), maps[next].as_ref());
+            match layer.link(style, noise)? {
+                Some(link) => links.push(link),
+                None => {
+                    x = chain(&x, &std::mem::take(&mut links))?;
+                    x = layer.forward(&x, style, noise)?;
+                }
+            }
+            point = next;
+        }
     }
 
-    /// The picture from the last map: its four bands, put together.
-    fn picture(&self, x: &Tensor, style: &Tensor) -> Result<Tensor> {
-        let bands = self.head.forward(x, style)?;
-        let ones = Tensor::ones(&bands.dims()[..2], bands.dtype(), bands.device())?;
-        Ok(haar_up2(&bands, &ones)?)
+    /// The picture behind the last layer, after the links that have not run yet.
+    fn finish<'a>(
+        &'a self,
+        mut x: Tensor,
+        mut links: Vec<Link<'a>>,
+        style: &Tensor,
+    ) -> Result<Tensor> {
+        match self.head.link(style) {
+            Some(link) => links.push(link),
+            None => {
+                x = chain(&x, &std::mem::take(&mut links))?;
+                x = self.head.forward(&x, style)?;
+            }
+        }
+        let bands = (style.dim(0)?, self.head.bands());
+        links.push(Link::Up(Tensor::ones(bands, x.dtype(), x.device())?));
+        Ok(chain(&x, &links)?)
     }
 }
