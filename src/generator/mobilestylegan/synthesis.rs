@@ -3,7 +3,7 @@
 use super::config::{BANDS, Config};
 use super::layer::{Affine, Head, Sizes, Styled};
 use crate::error::Result;
-use crate::generator::layers::Reader;
+use crate::generator::layers::{Reader, last_point};
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{Link, chain};
 use candle_core::Tensor;
@@ -87,11 +87,7 @@ impl Synthesis {
     ) -> Result<Tapped> {
         let layers: Vec<&Styled> = self.noisy().collect();
         let mut tapped = Tapped::default();
-        let last = taps.iter().map(|tap| match tap {
-            Tap::Layer(layer) => *layer,
-            Tap::Picture | Tap::Depth => layers.len(),
-        });
-        let last = last.max().unwrap_or(0);
+        let last = last_point(taps, layers.len());
         let (mut point, mut x) = match from {
             Some(feature) => (feature.layer, feature.map.clone()),
             None => {
