@@ -29,7 +29,7 @@ import pyte
 import shape
 
 ROWS, COLUMNS = 30, 100
-PROMPT = r"\[\d+\] *$"
+PROMPT = r"\[(\d+)\] *$"
 STEPS = 60
 # Requests that pyte does not know and would print: kitty graphics, mode requests, sizes of cells.
 UNKNOWN = re.compile(rb"\x1b_.*?\x1b\\|\x1bP.*?\x1b\\|\x1b\[\?\d+\$p|\x1b\[[<>=?][\d;]*[uqm]|\x1b\]\d+;.*?(?:\x07|\x1b\\)", re.S)
@@ -130,6 +130,13 @@ class Terminal:
                     raise SystemExit(f"{text!r} did not come:\n{self.text()}")
                 self.changed.wait(max(0.0, min(1.0, end - time.monotonic())))
         return time.monotonic() - begun
+
+    def enter(self, line):
+        """Types a line at the prompt and waits for the next prompt."""
+        self.wait(PROMPT)
+        number = int(re.findall(PROMPT, self.text())[-1])
+        self.send(line.encode() + b"\r")
+        self.wait(rf"\[{number + 1}\] *$")
 
     def stop(self):
         self.process.send_signal(signal.SIGHUP)
@@ -312,11 +319,11 @@ def inversions(a, server, folder, rounds, rng):
     line, port = line_to(server)
     t = Terminal(ssh(server, port, command(a, f"{folder}/whole", f"--out {folder}/out")))
     t.wait(PROMPT)
+    t.enter(first[0])
     begun = time.monotonic()
-    for text in [*first, "save(r, \"whole.safetensors\")", "print(71234)"]:
-        t.send(text.encode() + b"\r")
-    t.wait(r"(?m)^ *71234")
+    t.enter(first[1])
     lasts = time.monotonic() - begun
+    t.enter("save(r, \"whole.safetensors\")")
     t.stop()
     digest = lambda name: hashlib.sha256(open(f"{folder}/out/{name}", "rb").read()).hexdigest()
     different, interrupted = 0, 0
@@ -324,9 +331,8 @@ def inversions(a, server, folder, rounds, rng):
         state = f"{folder}/{k}"
         line, port = line_to(server)
         t = Terminal(ssh(server, port, command(a, state, f"--out {folder}/out")))
-        t.wait(PROMPT)
-        for text in first:
-            t.send(text.encode() + b"\r")
+        t.enter(first[0])
+        t.send(first[1].encode() + b"\r")
         time.sleep(rng.uniform(0.1, 1.1 * lasts))
         line.cut()
         t.process.wait()
@@ -336,11 +342,8 @@ def inversions(a, server, folder, rounds, rng):
         t.wait(PROMPT)
         shown = t.text()
         interrupted += "from its checkpoint" in shown
-        for text in first[0 if "x =" not in shown else 1:]:
-            t.send(text.encode() + b"\r")
-        for text in [f"save(r, \"cut-{k}.safetensors\")", "print(71234)"]:
-            t.send(text.encode() + b"\r")
-        t.wait(r"(?m)^ *71234")
+        t.enter(first[1])
+        t.enter(f"save(r, \"cut-{k}.safetensors\")")
         different += digest(f"cut-{k}.safetensors") != digest("whole.safetensors")
         t.stop()
     return {"seconds_uncut": round(lasts, 2), "cut_in_the_middle": interrupted, "different": different}
