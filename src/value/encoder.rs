@@ -37,7 +37,11 @@ pub enum EncoderSource {
 }
 
 impl EncoderSource {
-    fn open(&self) -> Result<Checkpoint> {
+    /// Opens its file.
+    ///
+    /// # Errors
+    /// When it has none, or it cannot be read.
+    pub fn open(&self) -> Result<Checkpoint> {
         match self {
             Self::File(path) => weights::open(path, &LIMITS),
             Self::Embedded(part) => weights::open_bytes(part.name, part.bytes, &LIMITS),

@@ -105,6 +105,39 @@ fn what_depends_on_a_changed_cell_is_stale_and_runs_on_demand() {
 }
 
 #[test]
+fn a_cell_that_read_a_picture_is_stale_when_the_picture_changed() {
+    let place = Place::with("");
+    let picture = place.file.with_file_name("x.png");
+    let put = |value: u8| {
+        let raster = crate::image::Raster::filled(8, 8, &[value, 2, 3]).unwrap();
+        std::fs::write(&picture, crate::image::encode::png(&raster, &[]).unwrap()).unwrap();
+    };
+    put(1);
+    let load = format!("x = image(\"{}\", size: 32)", picture.display());
+    std::fs::write(&place.file, format!("#%%\n{load}\n#%%\nshow x\n#%%\nc = 7\n")).unwrap();
+    let mut n = place.open();
+    n.run_all();
+    settle(&mut n);
+    assert_eq!(marks(&mut n), "●●●");
+    put(1);
+    n.look_at_inputs();
+    assert_eq!(marks(&mut n), "●●●", "the same content");
+    put(9);
+    assert_eq!(marks(&mut n), "●●●", "nobody looked yet");
+    n.look_at_inputs();
+    assert_eq!(marks(&mut n), "○○●");
+    assert_eq!(n.run_stale(), 2);
+    settle(&mut n);
+    assert_eq!(marks(&mut n), "●●●");
+    assert!(n.close());
+    drop(n);
+    // Also when it changed while the notebook was closed.
+    assert_eq!(marks(&mut place.open()), "●●●");
+    put(1);
+    assert_eq!(marks(&mut place.open()), "○○●");
+}
+
+#[test]
 fn a_name_bound_twice_has_the_value_that_the_order_of_cells_says() {
     let place = Place::with("#%%\nx = 1\n#%%\nprint(x)\n#%%\nx = 2\n#%%\nprint(x)\n");
     let mut n = place.open();

@@ -1,0 +1,118 @@
+//! The files that cells read, from their syntax trees.
+//!
+//! A text may name a file where the same cell calls a function that reads files
+//! ([`Param::reads`](crate::lang::types::Param::reads)), directly or through functions of the
+//! program. This finds files that are only mentioned as well: a cell is then stale once too often.
+
+use crate::builtins;
+use crate::lang::ast::{Call, Expr, ExprKind, StmtKind};
+use crate::lang::bind::bind;
+use crate::lang::types::Files;
+use crate::store::{Look, Stamps};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// Texts by the name that they are bound to.
+pub(super) type Literals = BTreeMap<String, BTreeSet<String>>;
+
+/// What may name files, and what reads them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mentions {
+    texts: BTreeSet<String>,
+    names: BTreeSet<String>,
+    readers: BTreeSet<&'static str>,
+}
+
+impl Mentions {
+    /// Adds what an expression mentions. The names of files that it writes do not count.
+    pub(super) fn add(&mut self, e: &Expr) {
+        match &e.kind {
+            ExprKind::Text(text) => drop(self.texts.insert(text.clone())),
+            ExprKind::Name(name) => drop(self.names.insert(name.clone())),
+            ExprKind::Call(call) => self.call(call, None, e),
+            ExprKind::Pipe { lhs, call, .. } => self.call(call, Some(lhs), e),
+            _ => e.children().into_iter().for_each(|child| self.add(child)),
+        }
+    }
+
+    fn call(&mut self, call: &Call, piped: Option<&Expr>, e: &Expr) {
+        let builtin = builtins::find(&call.name.name);
+        let bound =
+            builtin.and_then(|b| Some((b, bind(&b.signature, piped, &call.args, e.span).ok()?)));
+        let Some((builtin, bound)) = bound else {
+            return piped
+                .into_iter()
+                .chain(call.args.iter().map(|a| &a.value))
+                .for_each(|e| self.add(e));
+        };
+        let params = builtin.signature.params;
+        if params.iter().any(|p| p.reads.is_some()) {
+            self.readers.insert(builtin.signature.name);
+        }
+        let read = params.iter().zip(bound).filter(|(p, _)| !p.writes);
+        read.flat_map(|(_, given)| given).for_each(|e| self.add(e));
+    }
+
+    /// The inputs that are meant, with names bound to `literals`.
+    pub(super) fn inputs(&self, literals: &Literals) -> Vec<Input> {
+        if self.readers.is_empty() {
+            return Vec::new();
+        }
+        let named = self.names.iter().filter_map(|name| literals.get(name)).flatten();
+        let texts: BTreeSet<&String> = self.texts.iter().chain(named).collect();
+        let reads = |name: &&str| {
+            let params = builtins::find(name).map_or(&[][..], |b| b.signature.params);
+            params.iter().filter_map(|p| p.reads)
+        };
+        let all = self.readers.iter().flat_map(reads);
+        all.flat_map(|files| texts.iter().map(move |text| Input::of(files, text))).collect()
+    }
+}
+
+/// The texts that a statement binds to a name, when it does nothing else.
+pub(super) fn literal(kind: &StmtKind) -> Option<(&str, BTreeSet<String>)> {
+    let (StmtKind::Let { name, value } | StmtKind::Param { name, value }) = kind else {
+        return None;
+    };
+    let text = |e: &Expr| match &e.kind {
+        ExprKind::Text(text) => Some(text.clone()),
+        _ => None,
+    };
+    let texts = match &value.kind {
+        ExprKind::List(items) => items.iter().map(text).collect::<Option<_>>()?,
+        _ => BTreeSet::from([text(value)?]),
+    };
+    Some((&name.name, texts))
+}
+
+/// The files that a text names, as they were.
+#[derive(Debug)]
+pub(super) struct Input {
+    files: Files,
+    text: String,
+    found: Vec<(PathBuf, Option<Look>)>,
+}
+
+impl Input {
+    fn of(files: Files, text: &str) -> Self {
+        Self { files, text: text.to_owned(), found: look(files, text) }
+    }
+
+    /// Whether other files are named now, or one has changed.
+    pub(super) fn changed(&self) -> bool {
+        look(self.files, &self.text) != self.found
+    }
+
+    /// Adds the files that exist, with the hashes of their content.
+    pub(super) fn stamp(&self, stamps: &Stamps, all: &mut BTreeMap<String, String>) {
+        for (path, _) in self.found.iter().filter(|(_, look)| look.is_some()) {
+            // What is no regular file is read by nothing.
+            let hash = stamps.of(path).ok();
+            all.extend(hash.map(|hash| (path.to_string_lossy().into_owned(), hash)));
+        }
+    }
+}
+
+fn look(files: Files, text: &str) -> Vec<(PathBuf, Option<Look>)> {
+    files(text).into_iter().map(|path| (path.clone(), Stamps::look(&path))).collect()
+}
