@@ -19,3 +19,12 @@ pub fn bytes(n: u64) -> String {
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn bytes_are_said_shortly() {
+        let said = [0, 999, 1000, 34_000_000, 2_150_000_000].map(super::bytes);
+        assert_eq!(said, ["0 B", "999 B", "1 kB", "34 MB", "2.1 GB"]);
+    }
+}

@@ -4,6 +4,7 @@ use super::app::{Mode, NotebookApp};
 use super::document::Document;
 use super::model::{Mark, Notebook};
 use super::outputs::{Piece, Status};
+use crate::cache::Cache;
 use crate::eval::{Options, State};
 use crate::render::{Protocol, Terminal};
 use crate::rng::Rng;
@@ -135,6 +136,22 @@ fn a_cell_that_read_a_picture_is_stale_when_the_picture_changed() {
     assert_eq!(marks(&mut place.open()), "●●●");
     put(1);
     assert_eq!(marks(&mut place.open()), "○○●");
+}
+
+#[test]
+fn a_cell_says_that_its_results_came_from_the_cache() {
+    let mut place = Place::with("#%%\nw = sample(n: 3, seed: 1)\n#%%\nc = 7\n");
+    let folder = tempfile::tempdir().unwrap();
+    let cached = |place: &Place| {
+        let mut n = place.open();
+        n.run_all();
+        settle(&mut n);
+        let ids: Vec<u64> = n.editor.document().cells().iter().map(|c| c.id).collect();
+        ids.iter().map(|id| n.ran(*id).unwrap().cached).collect::<Vec<_>>()
+    };
+    place.state.options.cache = Cache::of_everything(folder.path(), 1 << 20);
+    assert_eq!(cached(&place), [false, false]);
+    assert_eq!(cached(&place), [true, false]);
 }
 
 #[test]
