@@ -2,6 +2,7 @@
 //! that it took, its header and the bytes of its tensors.
 
 use super::Name;
+use crate::limits::LIMITS;
 use crate::value::kept::{Kept, Packed};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -10,15 +11,17 @@ use std::time::Duration;
 const MARK: &[u8; 16] = b"gannet result 1\n";
 /// Most bytes of a header: it is parsed into values that are larger.
 const HEADER: usize = 4 << 20;
-/// Bytes before the header, and more.
-pub const HEAD: u64 = 256;
+/// Bytes before the header.
+const HEAD: usize = 96;
+/// Bytes of the largest file.
+pub const MOST: u64 = (HEAD + HEADER + LIMITS.cached_bytes) as u64;
 
 /// The file of a result; `None` for one with a header that would not be read.
 pub fn write(name: &Name, took: Duration, packed: &Packed) -> Option<Vec<u8>> {
     if packed.header.len() > HEADER {
         return None;
     }
-    let mut rest = Vec::with_capacity(packed.header.len() + packed.bytes.len() + HEAD as usize);
+    let mut rest = Vec::with_capacity(packed.header.len() + packed.bytes.len() + HEAD);
     rest.extend_from_slice(MARK);
     rest.extend_from_slice(&[0; 32]);
     rest.extend_from_slice(name.bytes());

@@ -165,7 +165,7 @@ impl Cache {
 impl Folder {
     fn find(&self, name: &Name, models: &Models) -> Option<Value> {
         let file = name.to_string();
-        let bytes = self.pool.get(&file, LIMITS.cached_bytes as u64 + entry::HEAD)?;
+        let bytes = self.pool.get(&file, entry::MOST)?;
         let found = entry::read(name, &bytes)
             .and_then(|(took, kept)| Some((took, kept.value(models).ok().flatten()?)));
         let Some((took, mut value)) = found else {

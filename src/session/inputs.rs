@@ -5,12 +5,16 @@
 //! program. This finds files that are only mentioned as well: a cell is then stale once too often.
 
 use crate::builtins;
+use crate::error::Span;
 use crate::lang::ast::{Call, Expr, ExprKind, StmtKind};
 use crate::lang::bind::bind;
 use crate::lang::types::Files;
 use crate::store::{Look, Stamps};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+/// Bytes of the largest file that counts by its content; a larger one counts by size and times.
+const HASHED: u64 = 64 << 20;
 
 /// Texts by the name that they are bound to.
 pub(super) type Literals = BTreeMap<String, BTreeSet<String>>;
@@ -24,21 +28,30 @@ pub(super) struct Mentions {
 }
 
 impl Mentions {
-    /// Adds what an expression mentions. The names of files that it writes do not count.
+    /// Adds what a statement mentions.
+    pub(super) fn statement(&mut self, kind: &StmtKind) {
+        match kind {
+            StmtKind::Load(call) | StmtKind::Show(call) => self.call(call, None, call.name.span),
+            _ => kind.children().into_iter().for_each(|e| self.add(e)),
+        }
+    }
+
+    /// Adds what an expression mentions. What is handed to a function that does not read it does
+    /// not count, such as the name of a file to write, or of a generator.
     pub(super) fn add(&mut self, e: &Expr) {
         match &e.kind {
             ExprKind::Text(text) => drop(self.texts.insert(text.clone())),
             ExprKind::Name(name) => drop(self.names.insert(name.clone())),
-            ExprKind::Call(call) => self.call(call, None, e),
-            ExprKind::Pipe { lhs, call, .. } => self.call(call, Some(lhs), e),
+            ExprKind::Call(call) => self.call(call, None, e.span),
+            ExprKind::Pipe { lhs, call, .. } => self.call(call, Some(lhs), e.span),
             _ => e.children().into_iter().for_each(|child| self.add(child)),
         }
     }
 
-    fn call(&mut self, call: &Call, piped: Option<&Expr>, e: &Expr) {
+    fn call(&mut self, call: &Call, piped: Option<&Expr>, span: Span) {
         let builtin = builtins::find(&call.name.name);
         let bound =
-            builtin.and_then(|b| Some((b, bind(&b.signature, piped, &call.args, e.span).ok()?)));
+            builtin.and_then(|b| Some((b, bind(&b.signature, piped, &call.args, span).ok()?)));
         let Some((builtin, bound)) = bound else {
             return piped
                 .into_iter()
@@ -49,8 +62,12 @@ impl Mentions {
         if params.iter().any(|p| p.reads.is_some()) {
             self.readers.insert(builtin.signature.name);
         }
-        let read = params.iter().zip(bound).filter(|(p, _)| !p.writes);
-        read.flat_map(|(_, given)| given).for_each(|e| self.add(e));
+        for (param, given) in params.iter().zip(bound) {
+            given
+                .into_iter()
+                .filter(|e| param.reads.is_some() || !is_plain(e))
+                .for_each(|e| self.add(e));
+        }
     }
 
     /// The inputs that are meant, with names bound to `literals`.
@@ -66,6 +83,15 @@ impl Mentions {
         };
         let all = self.readers.iter().flat_map(reads);
         all.flat_map(|files| texts.iter().map(move |text| Input::of(files, text))).collect()
+    }
+}
+
+/// Whether an expression is a text, a name, or a list of these.
+fn is_plain(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Text(_) | ExprKind::Name(_) => true,
+        ExprKind::List(items) => items.iter().all(is_plain),
+        _ => false,
     }
 }
 
@@ -105,9 +131,14 @@ impl Input {
 
     /// Adds the files that exist, with the hashes of their content.
     pub(super) fn stamp(&self, stamps: &Stamps, all: &mut BTreeMap<String, String>) {
-        for (path, _) in self.found.iter().filter(|(_, look)| look.is_some()) {
-            // What is no regular file is read by nothing.
-            let hash = stamps.of(path).ok();
+        for (path, look) in &self.found {
+            let hash = match look {
+                None => continue,
+                // Hashing it would take too long on the screen's thread.
+                Some(look) if look.bytes() > HASHED => Some(format!("{look:?}")),
+                // What is no regular file is read by nothing.
+                Some(_) => stamps.of(path).ok(),
+            };
             all.extend(hash.map(|hash| (path.to_string_lossy().into_owned(), hash)));
         }
     }

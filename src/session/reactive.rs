@@ -129,7 +129,7 @@ fn names(text: &str) -> Names {
     let Ok(source) = Source::new("", text) else { return Names::default() };
     let mut names = Names::default();
     for statement in parse::parse(&source).0.statements {
-        statement.kind.children().into_iter().for_each(|e| names.mentions.add(e));
+        names.mentions.statement(&statement.kind);
         let literal = literal(&statement.kind).map(|(name, texts)| (name.to_owned(), texts));
         let one = Program { statements: vec![statement], ..Program::default() };
         let Effect { binds, defines, uses } = of(&one);
@@ -252,6 +252,9 @@ mod tests {
                 &["image(\"FOLDER/b.png\") |> save(\"FOLDER/a.png\")", "print(\"FOLDER/a.png\")"],
                 &[],
             ),
+            (&["out = \"FOLDER/a.png\"", "x = image(\"FOLDER/b.png\"); save(x, out)"], &[]),
+            (&["load \"FOLDER/a.png\"; x = image(\"FOLDER/b.png\")"], &[]),
+            (&["show [image(p) for p in [\"FOLDER/a.png\"]]"], &[0]),
         ] {
             assert_eq!(changed(cells, other), wanted, "{cells:?}");
             assert_eq!(changed(cells, |_| ()), [0; 0], "{cells:?}");

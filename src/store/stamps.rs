@@ -25,6 +25,11 @@ pub struct Look(u64, u64, [i64; 4]);
 pub type Known = BTreeMap<PathBuf, (Look, String)>;
 
 impl Look {
+    /// Bytes of the file.
+    pub fn bytes(&self) -> u64 {
+        self.0
+    }
+
     fn of(about: &Metadata) -> Self {
         let times = [about.mtime(), about.mtime_nsec(), about.ctime(), about.ctime_nsec()];
         Self(about.len(), about.ino(), times)
