@@ -1,10 +1,10 @@
 //! Results that take long, kept from run to run by what they depend on.
 //!
 //! A result is named by a hash over everything that it depends on: the function, its arguments and
-//! input files by content, the generator, the seed, the machine and the build ([`Key`]). It is a file
-//! in a folder of bounded size, see [`Pool`]. A file with another name, another checksum or another
-//! form is removed and its result computed again. Nothing that is read from the folder can do more
-//! than be a wrong value: files have the budgets and readers of journals.
+//! input files by content, the generator, the seed, the machine and the build ([`Key`]). It is a
+//! file in a folder of bounded size, see [`Pool`]. A file with another name, another checksum or
+//! another form is removed and its result computed again. Nothing that is read from the folder can
+//! do more than be a wrong value: files have the budgets and readers of journals.
 
 mod entry;
 mod key;

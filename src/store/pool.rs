@@ -65,8 +65,8 @@ impl Pool {
         self.folder.join(format!("{name}.{ENDING}"))
     }
 
-    /// The content of a file of at most `most` bytes, which counts as used now. `None` when there is
-    /// no such file, or it cannot be read.
+    /// The content of a file of at most `most` bytes, which counts as used now. `None` when there
+    /// is no such file, or it cannot be read.
     pub fn get(&self, name: &str, most: u64) -> Option<Vec<u8>> {
         let path = self.path(name);
         let bytes = Disk.read(&path, most).ok()?;
