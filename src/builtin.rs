@@ -1,10 +1,11 @@
 //! Definition of built-in functions. Each one has its own file under [`crate::builtins`]; the
 //! checker, help, completion, hints and the reference read only the constant there.
 
-use crate::control::Control;
+use crate::cache::Cache;
+use crate::control::{Control, Stop};
 use crate::direction::Forms;
 use crate::error::{Error, Kind as ErrorKind, Result, Span};
-use crate::latent::Code;
+use crate::latent::{Code, ModelId};
 use crate::render::Block;
 use crate::space::Space;
 use crate::value::{Image, Loaded, Models, Value, pictures};
@@ -61,6 +62,15 @@ pub struct Example {
     pub note: &'static str,
 }
 
+/// What a result depends on besides the arguments, the seed and the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depends {
+    /// The generators of the session and of the arguments.
+    Generator,
+    /// Also their networks and directions.
+    Networks,
+}
+
 /// A built-in function.
 #[derive(Clone, Copy)]
 pub struct Builtin {
@@ -77,6 +87,10 @@ pub struct Builtin {
     /// Bytes of tensors that the call would need at most; refused before it runs when over the
     /// budget.
     pub cost: Option<fn(&Args, &Context<'_>) -> u64>,
+    /// For a function whose results are worth keeping in the cache: what they depend on. It has no
+    /// effect besides its result, reads no file but those that its parameters name
+    /// ([`Param::reads`]), and its result does not show how its arguments were written.
+    pub cache: Option<Depends>,
     /// Meaning of its number, shown when it is alone on a line; `None` when it needs no
     /// explanation.
     pub definition: Option<fn(&Context<'_>) -> String>,
@@ -147,6 +161,8 @@ pub struct Context<'a> {
     pub out: PathBuf,
     /// Whether `save` must stay inside `out`: true for script files, false for what a user types.
     pub confined: bool,
+    /// Results of earlier computations.
+    pub cache: Cache,
     /// The interrupt and the progress of long work.
     pub control: Control,
     /// Folder for checkpoints of long work, if it is to be resumable.
@@ -168,12 +184,25 @@ impl Context<'_> {
             .ok_or_else(|| Error::runtime("no generator is loaded").hint("load \"faces\""))
     }
 
-    /// The pictures of codes, by the generator that made them.
+    /// The pictures of codes, by the generator that made them; large ones are kept in the cache.
     ///
     /// # Errors
     /// As [`Context::model_of`], and when rendering fails.
     pub fn picture(&self, code: &Code) -> Result<Image> {
-        pictures::render(code, &*self.model_of(code)?, &self.control)
+        let model = self.model_of(code)?;
+        let name = self.cache.key("picture", &self.device).and_then(|mut key| {
+            key.text(&model.content());
+            key.value(&Value::Latent(code.clone()))?;
+            Some(key.name())
+        });
+        let drawn = || {
+            let picture = pictures::render(code, &model, &self.control)?;
+            Ok((Value::Image(picture), self.control.stop() == Stop::No))
+        };
+        match self.cache.through(name.as_ref(), &self.models, drawn)? {
+            Value::Image(picture) => Ok(picture),
+            _ => pictures::render(code, &model, &self.control),
+        }
     }
 
     /// The generator that made a code, or the current one for a code that does not say.
@@ -223,6 +252,19 @@ impl Args {
             }
         }
         out
+    }
+
+    /// The generators of all values, each once.
+    pub fn models(&self) -> Vec<ModelId> {
+        let mut all: Vec<ModelId> = Vec::new();
+        for (value, _) in self.values.iter().flatten() {
+            value.each_model(&mut |id| {
+                if !all.contains(id) {
+                    all.push(id.clone());
+                }
+            });
+        }
+        all
     }
 
     /// The value of an optional parameter, `None` when it is not given and has no default.

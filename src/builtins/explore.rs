@@ -48,6 +48,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "a slider for each direction",
     }],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

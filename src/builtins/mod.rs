@@ -96,6 +96,31 @@ pub const ALL: &[&Builtin] = &[
     &to::BUILTIN,
 ];
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin::Kind;
+
+    #[test]
+    fn texts_of_functions_whose_results_are_kept_are_files() {
+        let kept: Vec<&&Builtin> = ALL.iter().filter(|b| b.cache.is_some()).collect();
+        assert!(kept.iter().any(|b| b.signature.name == "invert"));
+        for builtin in kept {
+            for param in builtin.signature.params {
+                let text =
+                    param.accepts.contains(&Kind::Text) || param.accepts.contains(&Kind::Any);
+                assert!(
+                    !text || param.reads.is_some(),
+                    "{} {}",
+                    builtin.signature.name,
+                    param.name
+                );
+                assert!(!param.writes, "{} {}", builtin.signature.name, param.name);
+            }
+        }
+    }
+}
+
 /// The built-in function of that name.
 pub fn find(name: &str) -> Option<&'static Builtin> {
     ALL.iter().copied().find(|b| b.signature.name == name)

@@ -2,8 +2,8 @@
 
 use super::shared;
 use crate::builtin::{
-    Args, Bounds, Builtin, Category, CheckedCall, Const, Context, Example, Kind, ModelFacts, Param,
-    Signature, Type,
+    Args, Bounds, Builtin, Category, CheckedCall, Const, Context, Depends, Example, Kind,
+    ModelFacts, Param, Signature, Type,
 };
 use crate::error::{Error, Result};
 use crate::generator::{self, CAMERA, Camera, Generator, Input, Noise, Transform, spaces};
@@ -91,6 +91,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "a file with a camera's 25 numbers (matrix from camera to world 4×4, intrinsics \
                  3×3) or one such row for each picture: EG3D",
             )
+            .reads_it()
             .named(),
             Param::optional(
                 "depth",
@@ -131,6 +132,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: Some(cost),
+    cache: Some(Depends::Generator),
     definition: None,
     run,
 };

@@ -35,6 +35,7 @@ pub const LABELS: Param = Param::optional(
     "file with the numbers that a conditional generator reads in place of a class: [C], or [N, C] \
      with one row for each code",
 )
+.reads_it()
 .named();
 
 /// Refuses labels and classes that cannot be meant.

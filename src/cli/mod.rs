@@ -12,6 +12,7 @@ mod programs;
 mod shortcuts;
 mod speed;
 
+use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, State};
 use crate::invert::methods;
@@ -113,6 +114,39 @@ struct Common {
     /// Width of every picture in columns; as large as the window allows unless given.
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     picture_width: Option<u16>,
+    /// Compute everything: neither take results from the cache nor keep them there.
+    #[arg(long, global = true)]
+    no_cache: bool,
+    /// Most that the cache may hold, such as 500MB or 2GB; 0 keeps nothing.
+    #[arg(
+        long,
+        global = true,
+        default_value = "2GB",
+        env = "GANNET_CACHE_LIMIT",
+        hide_env = true,
+        value_name = "SIZE",
+        value_parser = size
+    )]
+    cache_limit: u64,
+}
+
+/// A size such as `500MB`, in bytes.
+fn size(text: &str) -> std::result::Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_uppercase().as_str() {
+        "" | "B" => 1.0,
+        "K" | "KB" => 1e3,
+        "M" | "MB" => 1e6,
+        "G" | "GB" => 1e9,
+        "T" | "TB" => 1e12,
+        "KIB" => 1024.0,
+        "MIB" => 1_048_576.0,
+        "GIB" => 1_073_741_824.0,
+        _ => return Err("a size is a number and B, kB, MB, GB or TB".to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| "a size begins with a number".to_owned())?;
+    Ok((number * unit) as u64)
 }
 
 #[derive(Debug, Subcommand)]
@@ -420,7 +454,14 @@ fn options(common: &Common, confined: bool) -> Options {
         echo: false,
         checkpoints: crate::store::state_folder().map(|f| f.join("checkpoints")),
         replaying: false,
+        cache: cache(common),
     }
+}
+
+/// The cache of results, unless it is not wanted.
+fn cache(common: &Common) -> Cache {
+    let folder = crate::store::cache_folder().filter(|_| !common.no_cache);
+    folder.map_or_else(Cache::default, |folder| Cache::at(&folder, common.cache_limit))
 }
 
 /// `name=value` pairs.
@@ -453,6 +494,22 @@ mod tests {
         let help = all.find_subcommand_mut("invert").unwrap().render_help().to_string();
         for method in crate::invert::METHODS {
             assert!(help.contains(method.name), "{}: {help}", method.name);
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("500MB", 500_000_000),
+            ("1.5 gb", 1_500_000_000),
+            ("2GiB", 2 << 30),
+            ("17", 17),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "MB", "5 parsecs", "-1", "1.2.3"] {
+            assert!(size(wrong).is_err(), "{wrong}");
         }
     }
 

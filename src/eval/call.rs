@@ -31,7 +31,7 @@ impl Evaluator<'_> {
             bound.iter().map(|given| given.iter().map(|e| e.to_string()).collect()).collect();
         let args = Args { params: builtin.signature.params, values, written, span };
         self.afford(builtin, &args)?;
-        (builtin.run)(&args, &mut self.ctx).map_err(|e| e.at(span))
+        self.value_of(builtin, &args).map_err(|e| e.at(span))
     }
 
     /// A name that is not bound: a built-in function without parameters, written without
@@ -47,7 +47,7 @@ impl Evaluator<'_> {
             .ok_or_else(|| Error::runtime(format!("`{name}` has no value")))?;
         let args = Args { params: &[], values: Vec::new(), written: Vec::new(), span };
         self.afford(builtin, &args)?;
-        (builtin.run)(&args, &mut self.ctx).map_err(|e| e.at(span))
+        self.value_of(builtin, &args).map_err(|e| e.at(span))
     }
 
     fn argument(

@@ -1,11 +1,13 @@
 //! Running checked programs: one session of names, functions and the current generator.
 
+mod cached;
 mod call;
 mod edit;
 mod operate;
 
 use crate::builtin::{Args, Context, Output};
 use crate::builtins;
+use crate::cache::Cache;
 use crate::control::{Control, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::lang::ast::{Def, Expr, ExprKind, Stmt, StmtKind};
@@ -35,6 +37,8 @@ pub struct Options {
     pub checkpoints: Option<PathBuf>,
     /// Whether a cell runs again only for its value: `save` then replaces no file.
     pub replaying: bool,
+    /// Results of earlier computations.
+    pub cache: Cache,
 }
 
 impl Default for Options {
@@ -46,6 +50,7 @@ impl Default for Options {
             echo: false,
             checkpoints: None,
             replaying: false,
+            cache: Cache::default(),
         }
     }
 }
@@ -216,6 +221,7 @@ impl<'a> Evaluator<'a> {
             out: session.options.out.clone(),
             confined: session.options.confined,
             control: control.clone(),
+            cache: session.options.cache.clone(),
             checkpoints: session.options.checkpoints.clone(),
             replaying: session.options.replaying,
             output,
@@ -239,6 +245,9 @@ impl<'a> Evaluator<'a> {
         self.scopes.clear();
         self.visible_from = 0;
         *self.session_model = self.ctx.model.clone();
+        if let Some(why) = self.ctx.cache.trouble() {
+            self.ctx.output.note(&why)?;
+        }
         done.map_err(|e| e.at(statement.span))
     }
 

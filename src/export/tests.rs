@@ -19,7 +19,7 @@ fn notebook(folder: &Path) -> std::path::PathBuf {
         [Block::Pictures(vec![Picture::new(raster, "a face")]), Block::text(["psnr 29.4 dB"])];
     let (output, fine) = outputs.pieces(&blocks);
     fine.unwrap();
-    let ran = Ran { key: "k".into(), status: RanStatus::Ok, millis: 5, output };
+    let ran = Ran { key: "k".into(), status: RanStatus::Ok, millis: 5, cached: false, output };
     let mut index = outputs.read().unwrap();
     for (at, cell) in document.cells().iter().enumerate() {
         index.cells.push((text_hash(&cell.text), false, (at == 1).then(|| ran.clone())));

@@ -4,6 +4,7 @@ use crate::error::{Error, Kind as ErrorKind, Result, Span};
 use crate::space::{Dims, Form, Space, form_for};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a generator does besides turning codes into pictures, as far as options of built-ins ask
@@ -397,6 +398,9 @@ impl fmt::Display for Bounds {
     }
 }
 
+/// The files that a text names.
+pub type Files = fn(&str) -> Vec<PathBuf>;
+
 /// One parameter of a built-in function.
 #[derive(Clone, Copy, Debug)]
 pub struct Param {
@@ -417,6 +421,8 @@ pub struct Param {
     pub bounds: Option<Bounds>,
     /// Names a file that the call writes: later statements may read what does not exist yet.
     pub writes: bool,
+    /// The files that one of its texts names and the call reads.
+    pub reads: Option<Files>,
     /// One line of help, with units and range.
     pub doc: &'static str,
 }
@@ -433,6 +439,7 @@ impl Param {
             named: false,
             bounds: None,
             writes: false,
+            reads: None,
             doc,
         }
     }
@@ -453,6 +460,7 @@ impl Param {
             named: false,
             bounds: None,
             writes: false,
+            reads: None,
             doc,
         }
     }
@@ -491,6 +499,17 @@ impl Param {
     pub const fn writes(mut self) -> Self {
         self.writes = true;
         self
+    }
+
+    /// Names files that the call reads.
+    pub const fn reads(mut self, files: Files) -> Self {
+        self.reads = Some(files);
+        self
+    }
+
+    /// Names a file that the call reads.
+    pub const fn reads_it(self) -> Self {
+        self.reads(|path| vec![path.into()])
     }
 
     /// Must be written with its name.

@@ -1,7 +1,7 @@
 //! Records of a journal.
 
-use super::kept::Shared;
 use crate::store::base64;
+use crate::value::kept::Shared;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -14,6 +14,7 @@ use crate::eval;
 use crate::lang::ast::Def;
 use crate::latent::ModelId;
 use crate::safe::Safe;
+use crate::value::kept::Shared;
 use crate::value::{Loaded, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
@@ -369,7 +370,7 @@ fn forward(effects: &[Arc<Effect>]) -> (Vec<BTreeSet<String>>, BTreeSet<String>)
 /// Refuses a value that differs from the recorded one. It stays in the session, because the
 /// recorded value is not available.
 fn same(session: &eval::State, cell: &Cell) -> Result<()> {
-    let differs = |(name, kept): &(&String, &super::kept::Shared)| {
+    let differs = |(name, kept): &(&String, &Shared)| {
         session.names.get(*name).is_some_and(|v| kept.differs(v))
     };
     match cell.values.iter().find(differs) {

@@ -216,7 +216,11 @@ impl Worker {
     fn step(&mut self, statement: &Stmt, control: &Control, explores: bool) -> Stepped {
         let screen = explores.then_some((statement, &self.link));
         let mut out = Collected { lists: self.lists, screen, ..Collected::default() };
+        let hits = self.state.options.cache.hits();
         let ended = self.state.step(statement, control, &mut out);
+        if self.state.options.cache.hits() > hits {
+            out.given.iter_mut().for_each(mark);
+        }
         self.details = out.details.or(self.details.take());
         Stepped { given: out.given, rewrites: out.rewrites, ended }
     }
@@ -510,6 +514,13 @@ impl Worker {
             }),
             None => Err(Error::runtime(format!("nothing is called {}", Safe(&name)))),
         }
+    }
+}
+
+/// Says in a result's JSON that something of it came from the cache.
+fn mark(given: &mut Given) {
+    if let Given::Value(_, Json::Object(fields)) = given {
+        fields.entry("cached").or_insert(true.into());
     }
 }
 

@@ -26,6 +26,8 @@ pub(super) enum Command {
     Rerun,
     Set(Option<(String, String)>),
     Doctor,
+    /// The cache; whether to clear it.
+    Cache(bool),
     Details(Option<String>),
     /// The cell, the latest one without a number; and the width of its pictures in columns.
     Redraw(Option<u64>, Option<u16>),
@@ -49,7 +51,7 @@ const fn entry(name: &'static str, usage: &'static str, about: &'static str) -> 
 }
 
 /// All commands, in the order of help.
-pub(super) const ALL: [Entry; 19] = [
+pub(super) const ALL: [Entry; 20] = [
     entry(":help", ":help", "this help; ?name explains a function, ? lists them all"),
     entry(
         ":undo",
@@ -73,6 +75,11 @@ pub(super) const ALL: [Entry; 19] = [
     entry(":rerun", ":rerun", "computes all missing values of a resumed session now"),
     entry(":set", ":set KEY VALUE", "changes a setting; alone it shows them all"),
     entry(":doctor", ":doctor", "checks the terminal, the machine and the files"),
+    entry(
+        ":cache",
+        ":cache [clear]",
+        "results kept from run to run: place, size, and what came from there",
+    ),
     entry(
         ":details",
         ":details [NAME]",
@@ -164,6 +171,14 @@ pub(super) fn parse(line: &str) -> Result<Command> {
             (key.to_owned(), value.trim().to_owned())
         })),
         ":doctor" => Command::Doctor,
+        ":cache" => match argument {
+            "" => Command::Cache(false),
+            "clear" => Command::Cache(true),
+            other => {
+                let message = format!("`{}` is nothing that :cache does", Safe(other));
+                return Err(Error::new(Kind::Usage, message).hint(":cache clear"));
+            }
+        },
         ":details" => Command::Details(optional),
         ":redraw" => redraw(argument)?,
         ":zoom" => match argument {
@@ -269,6 +284,8 @@ mod tests {
             (":set", Command::Set(None)),
             (":history", Command::History(None)),
             (":history smile psi", Command::History(Some("smile psi".into()))),
+            (":cache", Command::Cache(false)),
+            (":cache clear", Command::Cache(true)),
             (":details r", Command::Details(Some("r".into()))),
             (":redraw", Command::Redraw(None, None)),
             (":redraw 3", Command::Redraw(Some(3), None)),
@@ -281,9 +298,15 @@ mod tests {
         assert_eq!(parse(":ondo").unwrap_err().repair(), Some(":undo"));
         assert_eq!(parse(":\u{1b}[2J").unwrap_err().message(), "there is no command :\\u{1b}[2J");
         assert_eq!(parse(":save").unwrap_err().repair(), Some(":save edit.gnt"));
-        for wrong in
-            [":undo x", ":undo 0", ":redraw x", ":redraw 3 width: 0", ":redraw 1 2 3", ":zoom x"]
-        {
+        for wrong in [
+            ":cache x",
+            ":undo x",
+            ":undo 0",
+            ":redraw x",
+            ":redraw 3 width: 0",
+            ":redraw 1 2 3",
+            ":zoom x",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

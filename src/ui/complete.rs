@@ -57,6 +57,7 @@ fn command(words: &Words, text: &str, begins: usize) -> (usize, Vec<Candidate>) 
     let found = match name {
         ":save" | ":save!" | ":open" => files(typed, "", &["gnt"]),
         ":resume" => sessions(words, typed),
+        ":cache" if "clear".starts_with(typed) => vec![candidate("clear", "clear", "")],
         ":details" => {
             let names = words.types.iter().filter(|(n, ty)| n.starts_with(typed) && detailed(ty));
             names.map(|(n, ty)| candidate(n.clone(), n, &ty.to_string())).collect()
@@ -420,6 +421,7 @@ mod tests {
             ("direction(\"sm", "sm", "smile\""),
             ("load \"to", "to", "toy\""),
             (":un", ":un", ":undo"),
+            (":cache c", "c", "clear"),
             (":set se", "se", "seed "),
             (":set graphics ", "", "sixel"),
             (":set graphics si", "si", "sixel"),

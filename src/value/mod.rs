@@ -12,6 +12,7 @@ mod encoder;
 pub mod facts;
 pub mod foreign;
 pub mod json;
+pub mod kept;
 mod list;
 mod loaded;
 pub mod models;

@@ -6,6 +6,7 @@
 use super::model::Model;
 use super::subject::Subject;
 use crate::builtin::as_latent;
+use crate::cache::Cache;
 use crate::control::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, State};
@@ -57,7 +58,9 @@ impl Renderer {
     /// When its thread cannot be started.
     pub fn new(state: &State, bound: Vec<(String, Value)>) -> Result<Self> {
         let mut state = state.clone();
-        state.options = Options { echo: false, checkpoints: None, ..state.options };
+        // Every move would leave a picture there.
+        let cache = Cache::default();
+        state.options = Options { echo: false, checkpoints: None, cache, ..state.options };
         state.names.extend(bound);
         let start = Start { state, model: String::new(), folder: None, lists: false };
         Ok(Self { session: Session::start(start)?, running: None, answers: Answers::default() })

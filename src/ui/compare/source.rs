@@ -56,8 +56,11 @@ fn inverted(name: &str, i: &Inversion) -> Result<Candidate> {
         all.curve = trace.terms.iter().map(|row| row.iter().sum()).collect();
     }
     all.remarks.push(format!(
-        "{} in {}, {} steps, {:.1} s",
-        i.config.method.name, i.code.space, i.steps, i.seconds
+        "{} in {}, {} steps, {}",
+        i.config.method.name,
+        i.code.space,
+        i.steps,
+        i.took()
     ));
     if let Some(offsets) = i.diagnosis.offsets.as_deref().filter(|o| !o.is_empty()) {
         let mean = offsets.iter().sum::<f64>() / offsets.len() as f64;

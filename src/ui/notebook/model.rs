@@ -38,6 +38,8 @@ pub struct Running {
     pub(super) key: String,
     pub(super) writes: BTreeSet<String>,
     pub(super) begun: Instant,
+    /// Results that had come from the cache before.
+    hits: u64,
     /// What it has shown so far.
     pub output: Vec<Piece>,
     pub(super) status: Status,
@@ -88,6 +90,8 @@ pub struct Notebook {
     /// The version of the text at the last look, and since when.
     pub(super) seen: (u64, Instant),
     pub(super) looked: Instant,
+    /// The last look at the files that cells read.
+    pub(super) inputs_seen: Instant,
     /// Another program has changed the file.
     pub(super) conflict: bool,
     /// Whether outputs changed since the index was written.
@@ -128,6 +132,7 @@ impl Notebook {
             saved: 0,
             seen: (0, now),
             looked: now,
+            inputs_seen: now,
             conflict: false,
             unwritten: false,
             revision: 0,
@@ -355,6 +360,7 @@ impl Notebook {
             key,
             writes,
             begun: Instant::now(),
+            hits: self.session.snapshot().state.options.cache.hits(),
             output: Vec::new(),
             status: Status::Ok,
             title: String::new(),
@@ -516,8 +522,9 @@ impl Notebook {
             self.say(format!("{left} more cells did not run"));
         }
         let millis = u64::try_from(running.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let Running { id, key, status, output, .. } = running;
-        self.ran.insert(id, Ran { key, status, millis, output });
+        let Running { id, key, status, output, hits, .. } = running;
+        let cached = self.session.snapshot().state.options.cache.hits() > hits;
+        self.ran.insert(id, Ran { key, status, millis, cached, output });
         self.stamps.insert(id, self.revision);
         self.unwritten = true;
         self.next();

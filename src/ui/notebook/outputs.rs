@@ -9,9 +9,9 @@ use crate::limits::LIMITS;
 use crate::render::Block;
 use crate::render::text::describe;
 use crate::safe::Safe;
-use crate::session::hex;
-use crate::store::{Disk, Files, write_atomic};
+use crate::store::{Disk, Files, Known, write_atomic};
 use crate::ui::full::Image;
+use crate::words::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -87,6 +87,9 @@ pub struct Ran {
     pub status: Status,
     /// Run time in milliseconds.
     pub millis: u64,
+    /// Whether results came from the cache.
+    #[serde(default)]
+    pub cached: bool,
     /// What it showed.
     pub output: Vec<Piece>,
 }
@@ -107,6 +110,9 @@ pub struct Index {
     /// The key of the cell that last bound each name in the session.
     #[serde(default)]
     pub bound: BTreeMap<String, String>,
+    /// The hashes of the files that cells read.
+    #[serde(default)]
+    pub inputs: Known,
 }
 
 /// The folder of outputs.
@@ -325,7 +331,7 @@ mod tests {
     }
 
     fn index(output: Vec<Piece>) -> Index {
-        let ran = Ran { key: "k".into(), status: Status::Ok, millis: 5, output };
+        let ran = Ran { key: "k".into(), status: Status::Ok, millis: 5, cached: false, output };
         Index { cells: vec![(text_hash("x"), true, Some(ran))], cursor: (0, 1), ..Index::default() }
     }
 

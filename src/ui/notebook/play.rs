@@ -1,6 +1,7 @@
 //! The notebook as a full-screen program.
 
 use super::app::{Mode, NotebookApp};
+use super::model::Notebook;
 use super::view::draw;
 use crate::ui::full::{App, Canvas, Change};
 use crossterm::event::{Event, MouseEventKind};
@@ -48,9 +49,10 @@ impl App for NotebookApp {
             self.follow_run();
             self.screen.follow |= more && self.screen.watched == Some(self.notebook.editor.id());
         }
-        let before = (self.notebook.is_saved(), self.notebook.conflict());
+        let state = |n: &Notebook| (n.is_saved(), n.conflict(), n.revision());
+        let before = state(&self.notebook);
         self.notebook.keep();
-        if (self.notebook.is_saved(), self.notebook.conflict()) != before {
+        if state(&self.notebook) != before {
             self.change = Change::All;
         }
         self.check();

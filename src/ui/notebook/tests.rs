@@ -4,6 +4,7 @@ use super::app::{Mode, NotebookApp};
 use super::document::Document;
 use super::model::{Mark, Notebook};
 use super::outputs::{Piece, Status};
+use crate::cache::Cache;
 use crate::eval::{Options, State};
 use crate::render::{Protocol, Terminal};
 use crate::rng::Rng;
@@ -102,6 +103,55 @@ fn what_depends_on_a_changed_cell_is_stale_and_runs_on_demand() {
     assert_eq!(marks(&mut n), "● ●○●");
     n.editor.undo();
     assert_eq!(marks(&mut n), "● ●●●");
+}
+
+#[test]
+fn a_cell_that_read_a_picture_is_stale_when_the_picture_changed() {
+    let place = Place::with("");
+    let picture = place.file.with_file_name("x.png");
+    let put = |value: u8| {
+        let raster = crate::image::Raster::filled(8, 8, &[value, 2, 3]).unwrap();
+        std::fs::write(&picture, crate::image::encode::png(&raster, &[]).unwrap()).unwrap();
+    };
+    put(1);
+    let load = format!("x = image(\"{}\", size: 32)", picture.display());
+    std::fs::write(&place.file, format!("#%%\n{load}\n#%%\nshow x\n#%%\nc = 7\n")).unwrap();
+    let mut n = place.open();
+    n.run_all();
+    settle(&mut n);
+    assert_eq!(marks(&mut n), "●●●");
+    put(1);
+    n.look_at_inputs();
+    assert_eq!(marks(&mut n), "●●●", "the same content");
+    put(9);
+    assert_eq!(marks(&mut n), "●●●", "nobody looked yet");
+    n.look_at_inputs();
+    assert_eq!(marks(&mut n), "○○●");
+    assert_eq!(n.run_stale(), 2);
+    settle(&mut n);
+    assert_eq!(marks(&mut n), "●●●");
+    assert!(n.close());
+    drop(n);
+    // Also when it changed while the notebook was closed.
+    assert_eq!(marks(&mut place.open()), "●●●");
+    put(1);
+    assert_eq!(marks(&mut place.open()), "○○●");
+}
+
+#[test]
+fn a_cell_says_that_its_results_came_from_the_cache() {
+    let mut place = Place::with("#%%\nw = sample(n: 3, seed: 1)\n#%%\nc = 7\n");
+    let folder = tempfile::tempdir().unwrap();
+    let cached = |place: &Place| {
+        let mut n = place.open();
+        n.run_all();
+        settle(&mut n);
+        let ids: Vec<u64> = n.editor.document().cells().iter().map(|c| c.id).collect();
+        ids.iter().map(|id| n.ran(*id).unwrap().cached).collect::<Vec<_>>()
+    };
+    place.state.options.cache = Cache::of_everything(folder.path(), 1 << 20);
+    assert_eq!(cached(&place), [false, false]);
+    assert_eq!(cached(&place), [true, false]);
 }
 
 #[test]

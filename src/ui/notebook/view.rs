@@ -218,10 +218,11 @@ fn margin(app: &NotebookApp, canvas: &mut Canvas<'_>, (k, y): (usize, u16), mark
 }
 
 fn run_time(app: &NotebookApp, canvas: &mut Canvas<'_>, id: u64, (right, y): (u16, u16)) {
-    let Some(millis) = app.notebook.ran(id).map(|r| r.millis).filter(|m| *m >= LONG) else {
-        return;
+    let text = match app.notebook.ran(id) {
+        Some(ran) if ran.millis >= LONG => format::time(Duration::from_millis(ran.millis)),
+        Some(ran) if ran.cached => "cached".to_owned(),
+        _ => return,
     };
-    let text = format::time(Duration::from_millis(millis));
     let x = right.saturating_sub(width(&text) as u16 + 1);
     canvas.text((x, y), &text, quiet(), 12);
 }
