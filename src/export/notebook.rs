@@ -51,6 +51,13 @@ fn output(output: &Output) -> Vec<Json> {
         Output::Error(all) => {
             vec![json!({"output_type": "stream", "name": "stderr", "text": text(all)})]
         }
+        Output::Table(table) => {
+            let data = json!({
+                "text/html": super::html::table_alone(table),
+                "text/plain": text(&table.lines()),
+            });
+            vec![json!({"output_type": "display_data", "metadata": {}, "data": data})]
+        }
         Output::Pictures(shots) => shots
             .iter()
             .map(|shot| {

@@ -26,7 +26,7 @@ mod worker;
 pub use event::{Chosen, Event, Given, Reply, Request, Resumed, Setting};
 pub use handle::{Session, Start};
 pub use journal::{Journal, Reading, read_journal};
-pub use kept::Kept;
+pub use kept::{Kept, KeptTable};
 pub use log::{Log, replay};
 pub use reactive::{Links, Reactive, hex};
 pub use record::{Cell, Header, Picture, Record, Status};

@@ -5,6 +5,7 @@ mod code;
 mod inversion;
 mod numbers;
 mod picture;
+mod table;
 
 use crate::control::Control;
 use crate::error::{Error, Kind};
@@ -18,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::sync::Arc;
+
+pub use table::KeptTable;
 
 type Result<T, E = Error> = std::result::Result<T, E>;
 
