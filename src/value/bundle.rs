@@ -128,6 +128,7 @@ impl Bundle {
             sha256,
             stats: OnceLock::new(),
             components: OnceLock::new(),
+            styles: OnceLock::new(),
         })
     }
 }

@@ -66,6 +66,7 @@ pub(super) fn toy(device: &Device) -> Result<Loaded> {
         sha256,
         stats: OnceLock::new(),
         components: OnceLock::new(),
+        styles: OnceLock::new(),
     })
 }
 

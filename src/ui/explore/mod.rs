@@ -4,6 +4,7 @@
 //! [`crate::session::explore`]. Keys are in `keys.rs`, the layout is in `view.rs`.
 
 mod keys;
+mod layers;
 mod map_view;
 mod panel;
 mod view;
@@ -68,6 +69,8 @@ pub struct Explorer {
     shows: Shows,
     /// Whether the map is open.
     map: bool,
+    /// The layer inspector.
+    layers: layers::Layers,
     /// Whether the keys are explained.
     help: bool,
     playing: bool,
@@ -102,6 +105,7 @@ impl Explorer {
             pictures: wishes::Pictures::default(),
             shows: Shows::default(),
             map: false,
+            layers: layers::Layers::default(),
             help: false,
             playing: false,
             strode: now,
