@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use crate::lang::types::{
-    Bounds, CheckedArg, CheckedCall, CodeType, Const, Generators, Kind, ModelFacts, Param,
-    Signature, Type,
+    Bounds, CheckedArg, CheckedCall, CodeType, Const, Generators, Kind, LayerFacts, ModelFacts,
+    Param, Signature, Type,
 };
 
 /// The section of the reference that a built-in belongs to.
@@ -404,24 +404,31 @@ impl Args {
 /// # Errors
 /// When it is not a range of whole numbers inside the generator's layers.
 pub fn layer_range(value: &Value, count: usize) -> Result<std::ops::Range<usize>> {
+    range_within(value, count, "layers")
+}
+
+/// A value as a range of `what`, half open, within `0..count`; a number is a range of one.
+///
+/// # Errors
+/// When it is not a range of whole numbers inside of that.
+pub fn range_within(value: &Value, count: usize, what: &str) -> Result<std::ops::Range<usize>> {
     let (from, to) = match value {
         Value::Range { from, to, step } if step.is_none_or(|s| s == 1.0) => (*from, *to),
         Value::Number(n) => (*n, *n + 1.0),
         Value::Range { from, to, .. } => {
-            return Err(
-                Error::runtime("layers are a range without a step").hint(format!("{from}..{to}"))
-            );
+            return Err(Error::runtime(format!("{what} are a range without a step"))
+                .hint(format!("{from}..{to}")));
         }
         other => {
             return Err(Error::runtime(format!(
-                "layers are a range such as 4..8, this is {}",
+                "{what} are a range such as 4..8, this is {}",
                 other.ty()
             )));
         }
     };
     if from.fract() != 0.0 || to.fract() != 0.0 || from < 0.0 || from >= to || to > count as f64 {
-        return Err(Error::runtime(format!("layers {from}..{to} are not within 0..{count}"))
-            .hint(format!("layers count from 0, half open: 0..{count} are all of them")));
+        return Err(Error::runtime(format!("{what} {from}..{to} are not within 0..{count}"))
+            .hint(format!("{what} count from 0, half open: 0..{count} are all of them")));
     }
     Ok(from as usize..to as usize)
 }

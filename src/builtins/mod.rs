@@ -1,6 +1,7 @@
 //! The built-in functions, one file each: a constant, its implementation, its tests.
 
 mod attributes;
+mod channel;
 mod compare;
 mod cosine;
 mod direction;
@@ -52,6 +53,7 @@ use crate::builtin::Builtin;
 /// All built-in functions, by name.
 pub const ALL: &[&Builtin] = &[
     &attributes::BUILTIN,
+    &channel::BUILTIN,
     &compare::BUILTIN,
     &cosine::BUILTIN,
     &direction::BUILTIN,

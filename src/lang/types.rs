@@ -21,6 +21,17 @@ pub struct Abilities {
     pub truncation: bool,
 }
 
+/// A layer of a generator's synthesis network, as calls name it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LayerFacts {
+    /// Its name: `b8.conv0`.
+    pub name: String,
+    /// Channels of S that it reads; 0 for none.
+    pub styles: usize,
+    /// Channels of its feature map; 0 where it cannot be tapped.
+    pub maps: usize,
+}
+
 /// Facts about a generator that are known before anything runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelFacts {
@@ -41,6 +52,8 @@ pub struct ModelFacts {
     /// Number of styles that each row of a W+ code controls: the layers of a code of S; empty
     /// without a space S.
     pub style_sizes: Vec<usize>,
+    /// The layers that read styles or can be tapped, in the order in which they run.
+    pub network: Vec<LayerFacts>,
     /// Number of classes; 0 when unconditional.
     pub c_dim: usize,
     /// Its abilities.
@@ -669,6 +682,7 @@ mod tests {
             z_dim: 2,
             w_dim: 2,
             style_sizes: vec![4, 2, 1],
+            network: Vec::new(),
             c_dim: 0,
             can: Abilities::default(),
             width: 8,

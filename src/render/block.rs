@@ -159,31 +159,65 @@ pub(super) fn captioned(caption: &str, rest: &str) -> String {
     if caption.is_empty() { rest.to_string() } else { format!("{caption}: {rest}") }
 }
 
+impl Cell {
+    /// The cell as it is shown.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Text(s) => Safe(s).to_string(),
+            Self::Number(v, digits) => format!("{v:.digits$}"),
+        }
+    }
+}
+
+/// Columns that a text keeps in a table that is too wide.
+const LEAST: usize = 8;
+/// Blanks between two columns.
+const BETWEEN: usize = 2;
+
 impl Table {
-    /// The rows in aligned columns: text to the left, numbers to the right.
+    /// The rows in aligned columns, the header first: text to the left, numbers to the right.
     pub fn lines(&self) -> Vec<String> {
-        let text = |c: &Cell| match c {
-            Cell::Text(s) => Safe(s).to_string(),
-            Cell::Number(v, digits) => format!("{v:.digits$}"),
-        };
+        self.fitted(usize::MAX)
+    }
+
+    /// As [`Table::lines`], in at most `width` columns: the widest texts are cut until the table
+    /// fits.
+    pub fn fitted(&self, width: usize) -> Vec<String> {
+        let row = |r: &Vec<Cell>| r.iter().map(Cell::shown).collect();
+        let header = self.columns.iter().map(|c| Safe(c).to_string()).collect();
         let rows: Vec<Vec<String>> =
-            self.rows.iter().map(|r| r.iter().map(text).collect()).collect();
-        let width = |k: usize| {
-            let cells = rows.iter().filter_map(|r| r.get(k)).chain(self.columns.get(k));
-            cells.map(|s| s.width()).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
-        let numeric =
-            |k: usize| self.rows.iter().any(|r| matches!(r.get(k), Some(Cell::Number(..))));
-        let line = |cells: &[String]| {
+            std::iter::once(header).chain(self.rows.iter().map(row)).collect();
+        let widths = self.widths(&rows, width);
+        let line = |cells: &Vec<String>| {
             let pad = |(k, s): (usize, &String)| {
                 let width = widths.get(k).copied().unwrap_or(0);
+                let s = super::text::cut(s, width);
                 let blank = " ".repeat(width.saturating_sub(s.width()));
-                if numeric(k) { blank + s } else { s.clone() + &blank }
+                if self.is_numeric(k) { blank + &s } else { s + &blank }
             };
-            cells.iter().enumerate().map(pad).collect::<Vec<_>>().join("  ").trim_end().to_owned()
+            let cells: Vec<String> = cells.iter().enumerate().map(pad).collect();
+            super::text::cut(cells.join(&" ".repeat(BETWEEN)).trim_end(), width)
         };
-        std::iter::once(line(&self.columns)).chain(rows.iter().map(|r| line(r))).collect()
+        rows.iter().map(line).collect()
+    }
+
+    /// Whether a column has numbers.
+    pub fn is_numeric(&self, column: usize) -> bool {
+        self.rows.iter().any(|r| matches!(r.get(column), Some(Cell::Number(..))))
+    }
+
+    /// The widths of the columns of a table that is to be `most` columns wide.
+    fn widths(&self, rows: &[Vec<String>], most: usize) -> Vec<usize> {
+        let width = |k: usize| rows.iter().filter_map(|r| r.get(k)).map(|s| s.width()).max();
+        let mut widths: Vec<usize> =
+            (0..self.columns.len()).map(|k| width(k).unwrap_or(0)).collect();
+        let gaps = BETWEEN * widths.len().saturating_sub(1);
+        while widths.iter().sum::<usize>() + gaps > most {
+            let texts = (0..widths.len()).filter(|k| !self.is_numeric(*k) && widths[*k] > LEAST);
+            let Some(widest) = texts.max_by_key(|k| widths[*k]) else { break };
+            widths[widest] -= 1;
+        }
+        widths
     }
 }
 
@@ -260,6 +294,13 @@ mod tests {
         ];
         let table = Table { columns: vec!["name".into(), "value".into()], rows };
         assert_eq!(table.lines(), ["name   value", "a       1.00", "顔b   -10.00"]);
+        let words = Cell::Text("a long remark about it".into());
+        let wide = Table {
+            columns: vec!["name".into(), "value".into(), "remark".into()],
+            rows: vec![vec![Cell::Text("a".into()), Cell::Number(1.0, 2), words]],
+        };
+        assert_eq!(wide.fitted(26), ["name  value  remark", "a      1.00  a long remar…"]);
+        assert_eq!(wide.fitted(9), ["name  va…", "a      1…"]);
     }
 
     #[test]

@@ -61,8 +61,8 @@ pub enum Setting {
 /// A report about the running request.
 ///
 /// After every event except [`Event::Begins`], [`Event::Progress`], [`Event::Explore`] and
-/// [`Event::Done`] the session waits until the front end has handled it. A statement therefore begins only after the results of
-/// the previous one were shown.
+/// [`Event::Done`] the session waits until the front end has handled it. A statement therefore
+/// begins only after the results of the previous one were shown.
 #[derive(Debug)]
 pub enum Event {
     /// A statement begins.
@@ -92,6 +92,8 @@ pub enum Event {
         /// Takes the code that was chosen.
         answer: Sender<Chosen>,
     },
+    /// The text of [`Request::Cells`] with its explored calls replaced by the chosen edits.
+    Rewritten(String),
     /// The request is done.
     Done(Result<Reply>),
 }
@@ -103,6 +105,13 @@ pub struct Chosen {
     pub code: Code,
     /// The code as an expression of the program. It takes the place of the call in the journal.
     pub written: String,
+}
+
+impl Chosen {
+    /// The code as it was given: the user left the screen without taking another one.
+    pub fn unchanged(what: &Exploration) -> Self {
+        Self { code: what.code.clone(), written: what.written.clone() }
+    }
 }
 
 /// The outcome of a request.

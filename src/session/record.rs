@@ -1,7 +1,7 @@
 //! Records of a journal.
 
 use crate::store::base64;
-use crate::value::kept::Shared;
+use crate::value::kept::{KeptTable, Shared};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -48,6 +48,9 @@ pub struct Cell {
     /// The pictures it showed.
     #[serde(default)]
     pub pictures: Vec<Picture>,
+    /// The tables among its lines: the index of each one's header, and the table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<(usize, KeptTable)>,
     /// The seed in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -68,6 +71,7 @@ impl Cell {
             status,
             output: Vec::new(),
             pictures: Vec::new(),
+            tables: Vec::new(),
             seed: None,
             millis: None,
             values: BTreeMap::new(),
@@ -86,6 +90,7 @@ impl Cell {
         let (kept, all) = (fits.count(), self.output.len());
         if kept < all {
             self.output.truncate(kept);
+            self.tables.retain(|(at, table)| at + table.rows() < kept);
             self.output.push(format!("… {} more lines were not kept", all - kept));
         }
         self.pictures.retain(|p| p.png.len() <= PICTURE_BYTES);

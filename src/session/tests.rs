@@ -38,6 +38,7 @@ fn all(session: &mut Session, request: Request) -> (Vec<String>, Result<Reply>) 
             })),
             Event::Failed(_, e) | Event::Trouble(e) => said.push(format!("error: {e}")),
             Event::Line(line) | Event::Quiet(line) => said.push(line),
+            Event::Rewritten(text) => said.push(format!("rewritten: {text}")),
             Event::Begins { .. } | Event::Progress(_) | Event::Explore { .. } => {}
         }
     }
@@ -239,7 +240,7 @@ fn what_was_explored_is_recorded_as_the_edit_that_was_made() {
     // Without a screen the code stays as it is.
     let (said, reply) = all(&mut first, cells("c = explore(w, along: smile); norm(c - w)"));
     assert!(matches!(reply, Ok(Reply::Ran(true))), "{said:?}");
-    assert!(said[0].contains("at the prompt only") && said[1].ends_with(" 0.000"), "{said:?}");
+    assert!(said[0].contains("needs a screen") && said[1].ends_with(" 0.000"), "{said:?}");
     assert_eq!(
         first.snapshot().log.cells().iter().rev().nth(1).unwrap().source,
         "c = explore(w, along: smile)"
@@ -254,5 +255,5 @@ fn what_was_explored_is_recorded_as_the_edit_that_was_made() {
     // A program is not asked, and says so.
     let (said, reply) =
         all(&mut again, program("w = sample(seed: 1)\nd = explore(w)\nprint(norm(d - w))"));
-    assert!(reply.is_ok() && said[0].contains("at the prompt only") && said[1] == "0", "{said:?}");
+    assert!(reply.is_ok() && said[0].contains("needs a screen") && said[1] == "0", "{said:?}");
 }

@@ -8,7 +8,7 @@ use super::snapshot::{Snapshot, gone, last_inversion};
 use super::{Cell, Plan, Rebuilt, Status, Values, results, stopped};
 use crate::builtin::{Exploration, Output};
 use crate::control::Control;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Span};
 use crate::eval::{Options, State};
 use crate::lang::ast::{Stmt, StmtKind};
 use crate::lang::span::{Source, render};
@@ -290,14 +290,30 @@ impl Worker {
                 return Ok(false);
             }
         };
-        let count = program.statements.len();
-        for (k, statement) in program.statements.iter().enumerate() {
+        let mut edits = Vec::new();
+        let ended = self.statements(&source, &program.statements, control, &mut edits)?;
+        if !edits.is_empty() {
+            self.link.tell(Event::Rewritten(rewrite::whole(&source, edits)))?;
+        }
+        Ok(ended)
+    }
+
+    /// Runs statements as cells, up to the first that fails. Returns whether all ran to the end;
+    /// those whose calls of `explore` were replaced are added to `edits`.
+    fn statements(
+        &mut self,
+        source: &Source,
+        all: &[Stmt],
+        control: &Control,
+        edits: &mut Vec<(Span, String)>,
+    ) -> Result<bool> {
+        for (k, statement) in all.iter().enumerate() {
             let own = source.slice(statement.span);
-            let text = if count == 1 { text.trim() } else { own };
+            let text = if all.len() == 1 { source.text().trim() } else { own };
             let further = (k > 0).then(|| Cell::new(self.cells.log().next_id(), text, Status::Ok));
             self.link.begins(own, further);
-            if !self.cell(&source, statement, text, control)? {
-                let left = count - k - 1;
+            if !self.cell(source, (statement, text), control, edits)? {
+                let left = all.len() - k - 1;
                 if left > 0 {
                     self.link.tell(Event::Line(format!("{left} more of this line did not run")))?;
                 }
@@ -311,14 +327,18 @@ impl Worker {
     fn cell(
         &mut self,
         source: &Source,
-        statement: &Stmt,
-        text: &str,
+        (statement, text): (&Stmt, &str),
         control: &Control,
+        edits: &mut Vec<(Span, String)>,
     ) -> Result<bool> {
         let begun = Instant::now();
         let before = self.state.clone();
         self.state.result = Some(results::name(self.cells.log().next_id()));
         let Stepped { given, rewrites, ended } = self.step(statement, control, true);
+        if !rewrites.is_empty() {
+            let own = source.slice(statement.span);
+            edits.push((statement.span, rewrite::apply(source, own, rewrites.clone())));
+        }
         let text = &rewrite::apply(source, text, rewrites);
         let status = match &ended {
             Ok(()) => Status::Ok,

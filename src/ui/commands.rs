@@ -32,7 +32,8 @@ pub(super) enum Command {
     /// The cell, the latest one without a number; and the width of its pictures in columns.
     Redraw(Option<u64>, Option<u16>),
     Zoom(Option<u64>),
-    /// The names whose pictures are compared on the full screen; none: the last inversion.
+    /// The names whose pictures are compared on the full screen, or the number of a cell; none: the
+    /// last inversion.
     View(Vec<String>),
     Sessions,
     Resume(Option<String>),
@@ -93,8 +94,8 @@ pub(super) const ALL: [Entry; 20] = [
     entry(":zoom", ":zoom [N]", "draws the pictures of cell N, or the last, as large as fits"),
     entry(
         ":view",
-        ":view [NAME, …]",
-        "full screen: an inversion, or a picture and what is compared with it",
+        ":view [N | NAME, …]",
+        "full screen: an inversion, pictures to compare, or those of cell N",
     ),
     entry(":sessions", ":sessions", "the sessions kept on this machine"),
     entry(":resume", ":resume [SESSION]", "continues another session; without a name, the latest"),

@@ -7,6 +7,7 @@
 
 mod ascii;
 pub mod assist;
+mod chart;
 mod commands;
 pub mod compare;
 mod complete;

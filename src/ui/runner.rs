@@ -105,7 +105,7 @@ impl Runner {
             )
             .hint("compare(a, b) prints numbers anywhere"));
         }
-        let mut app = Compare::new(comparison, self.painter.terminal.clone(), PathBuf::new());
+        let mut app = Compare::new(comparison, PathBuf::new());
         let mut full = self.terminal.full(&self.painter.terminal)?;
         full::run(&mut app, &mut full)
     }
@@ -144,7 +144,7 @@ impl Runner {
         let event = if quiet || !interactive {
             plain::watch(&self.title, &mut wait)
         } else {
-            live::watch(&mut self.terminal, &self.title, &mut wait)
+            live::watch(&mut self.terminal, &self.painter.terminal, &self.title, &mut wait)
         };
         if let Event::Begins { title, .. } = &event {
             self.title.clone_from(title);

@@ -149,6 +149,7 @@ impl Bundle {
             beside,
             stats: OnceLock::new(),
             components: OnceLock::new(),
+            styles: OnceLock::new(),
         })
     }
 }

@@ -5,6 +5,7 @@ use super::directions::Directions;
 use super::embedded;
 use super::encoder::OwnEncoder;
 use super::facts;
+use super::styles::StyleStats;
 use crate::direction::{Forms, lift};
 use crate::error::Result;
 use crate::generator::{Generator, Spec};
@@ -42,6 +43,7 @@ pub struct Loaded {
     pub(super) beside: Deferred<String>,
     pub(super) stats: OnceLock<WStats>,
     pub(super) components: OnceLock<Vec<Direction>>,
+    pub(super) styles: OnceLock<StyleStats>,
 }
 
 impl std::fmt::Debug for Loaded {

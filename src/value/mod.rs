@@ -18,6 +18,7 @@ mod loaded;
 pub mod models;
 pub mod pictures;
 pub mod shelf;
+pub mod styles;
 pub mod text;
 mod toy;
 mod types;

@@ -68,6 +68,7 @@ pub(super) fn toy(device: &Device) -> Result<Loaded> {
         beside: Deferred::ready(String::new()),
         stats: OnceLock::new(),
         components: OnceLock::new(),
+        styles: OnceLock::new(),
     })
 }
 

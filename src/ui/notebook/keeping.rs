@@ -141,6 +141,7 @@ impl Notebook {
                 output: vec![Piece::Text {
                     lines: vec!["stopped in the middle: run it to go on".to_owned()],
                 }],
+                names: Vec::new(),
             }),
             _ => self.ran.get(&id).cloned(),
         };

@@ -29,15 +29,15 @@ fn session(state: &State, journals: Option<&Path>) -> Session {
     Session::start(start).unwrap()
 }
 
-struct Place {
+pub(super) struct Place {
     _folder: tempfile::TempDir,
-    file: PathBuf,
-    journals: PathBuf,
+    pub(super) file: PathBuf,
+    pub(super) journals: PathBuf,
     state: State,
 }
 
 impl Place {
-    fn with(text: &str) -> Self {
+    pub(super) fn with(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.gnt");
         std::fs::write(&file, text).unwrap();
@@ -52,7 +52,7 @@ impl Place {
 }
 
 /// Waits until nothing runs.
-fn settle(notebook: &mut Notebook) {
+pub(super) fn settle(notebook: &mut Notebook) {
     let begun = Instant::now();
     while notebook.busy() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it does not end");
@@ -60,21 +60,21 @@ fn settle(notebook: &mut Notebook) {
     }
 }
 
-fn marks(notebook: &mut Notebook) -> String {
+pub(super) fn marks(notebook: &mut Notebook) -> String {
     let count = notebook.editor.document().cells().len();
     (0..count).map(|k| super::app::symbol(notebook.mark(k))).collect()
 }
 
-fn output(notebook: &Notebook, at: usize) -> String {
+pub(super) fn output(notebook: &Notebook, at: usize) -> String {
     let id = notebook.editor.document().cells()[at].id;
     let lines = |p: &Piece| match p {
-        Piece::Text { lines } | Piece::Error { lines } => lines.join("\n"),
         Piece::Pictures { all } => format!("{} pictures", all.len()),
+        other => other.lines(80).join("\n"),
     };
     notebook.output(id).iter().map(lines).collect::<Vec<_>>().join("\n")
 }
 
-fn set(notebook: &mut Notebook, at: usize, text: &str) {
+pub(super) fn set(notebook: &mut Notebook, at: usize, text: &str) {
     notebook.editor.jump(super::editor::Place { cell: at, at: 0 });
     notebook.editor.select_all();
     notebook.editor.insert(text);
@@ -295,15 +295,15 @@ fn another_programs_change_is_kept_until_the_user_decides() {
 
 // ---- the app
 
-struct Desk {
-    app: NotebookApp,
+pub(super) struct Desk {
+    pub(super) app: NotebookApp,
     compositor: Compositor,
-    size: (u16, u16),
-    last: String,
+    pub(super) size: (u16, u16),
+    pub(super) last: String,
 }
 
 impl Desk {
-    fn new(place: &Place, protocol: Protocol, vi: bool) -> Self {
+    pub(super) fn new(place: &Place, protocol: Protocol, vi: bool) -> Self {
         let terminal = Terminal { protocol, ..Terminal::plain("test") };
         let app =
             NotebookApp::new(place.open(), place.state.clone(), (Colour::None, vi), "toy".into());
@@ -317,7 +317,7 @@ impl Desk {
         desk
     }
 
-    fn draw(&mut self) {
+    pub(super) fn draw(&mut self) {
         let (app, last) = (&mut self.app, &mut self.last);
         let draw = |canvas: &mut crate::ui::full::Canvas<'_>| {
             app.draw(canvas);
@@ -335,11 +335,11 @@ impl Desk {
         self.draw();
     }
 
-    fn key(&mut self, code: KeyCode, held: KeyModifiers) {
+    pub(super) fn key(&mut self, code: KeyCode, held: KeyModifiers) {
         self.event(&Event::Key(KeyEvent::new(code, held)));
     }
 
-    fn typed(&mut self, text: &str) {
+    pub(super) fn typed(&mut self, text: &str) {
         for c in text.chars() {
             let code = if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
             self.key(code, KeyModifiers::NONE);
@@ -350,7 +350,7 @@ impl Desk {
         self.key(KeyCode::Char(c), KeyModifiers::CONTROL);
     }
 
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         settle(self.app.notebook());
         self.app.tick();
         self.draw();
@@ -453,7 +453,7 @@ fn pictures_scroll_out_at_the_top_and_leave_nothing() {
 fn random(rng: &mut Rng) -> Event {
     let mut below = |n: usize| (rng.uniform() * n as f64) as usize % n;
     let key = |code, held| Event::Key(KeyEvent::new(code, held));
-    let letters: Vec<char> = "abdefgijkmnorsuwxyGJKMRUV/?:= 123()\"#%é顔".chars().collect();
+    let letters: Vec<char> = "abdefgijkmnorstuwxyGJKMRUV/?:= 123()\"#%é顔".chars().collect();
     match below(16) {
         0..=6 => key(KeyCode::Char(letters[below(letters.len())]), KeyModifiers::NONE),
         7 => {

@@ -2,7 +2,7 @@
 
 use super::app::{Mode, NotebookApp, symbol};
 use super::document::Cell;
-use super::layout::{Band, MARGIN, Room, Row, place, rows};
+use super::layout::{Band, Ink, MARGIN, Room, Row, place, rows};
 use super::lists::{completions, help, outline};
 use super::model::Mark;
 use super::screen::{BAR, INK, Inked, Key, Laid};
@@ -168,8 +168,12 @@ fn draw_cell(app: &mut NotebookApp, canvas: &mut Canvas<'_>, d: &Drawing<'_>) {
                 canvas.text((MARGIN, y), title, style, d.view.width);
             }
             Row::Source(from, to) => source(app, canvas, d, (*from, *to, y), &styles),
-            Row::Words(line, bad) => {
-                let style = if *bad { Style::new().fg(Color::Indexed(BAD)) } else { Style::new() };
+            Row::Words(line, ink) => {
+                let style = match ink {
+                    Ink::Plain => Style::new(),
+                    Ink::Head => quiet(),
+                    Ink::Bad => Style::new().fg(Color::Indexed(BAD)),
+                };
                 canvas.text((MARGIN, y), line, style, d.view.width);
             }
             Row::Folded(line) => {

@@ -269,8 +269,14 @@ impl Repl {
         }
     }
 
-    /// Compares values on the full screen.
+    /// Shows values, or the pictures of a cell, on the full screen.
     fn view(&mut self, names: &[String]) -> Result<()> {
+        if let [number] = names
+            && let Ok(cell) = number.parse()
+        {
+            let blocks = self.results(Some(cell))?;
+            return self.runner.compare(compare::of_pictures(compare::captioned(&blocks))?);
+        }
         let last = || self.now().last_inversion().into_iter().collect();
         let names: Vec<String> = if names.is_empty() { last() } else { names.to_vec() };
         if names.is_empty() {

@@ -9,6 +9,7 @@ mod inversion;
 mod numbers;
 mod packed;
 mod picture;
+mod table;
 
 pub use packed::Packed;
 
@@ -24,6 +25,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::sync::Arc;
+
+pub use table::KeptTable;
 
 type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -1,7 +1,8 @@
 //! Pictures in a journal: as PNG where eight bits hold them exactly, else as numbers.
 
 use super::Budget;
-use super::numbers::{Bits, Floats, broken};
+use super::numbers::Floats;
+use super::table::{Entry, cells, entries};
 use crate::error::Result;
 use crate::image::{Raster, decode, encode};
 use crate::invert;
@@ -148,16 +149,6 @@ impl Image {
     }
 }
 
-/// A cell of a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Entry {
-    /// A text.
-    Text(String),
-    /// A number and its digits after the point.
-    Number(Bits, usize),
-}
-
 /// A table with its pictures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
@@ -176,13 +167,9 @@ impl Table {
             value::Cell::Number(..) => 16,
         };
         budget.spend(t.rows.iter().flatten().map(bytes).sum())?;
-        let entry = |c: &value::Cell| match c {
-            value::Cell::Text(s) => Entry::Text(s.clone()),
-            value::Cell::Number(v, digits) => Entry::Number((*v).into(), *digits),
-        };
         Some(Self {
             columns: t.columns.clone(),
-            rows: t.rows.iter().map(|r| r.iter().map(entry).collect()).collect(),
+            rows: entries(&t.rows),
             notes: t.notes.clone(),
             definitions: t.definitions.clone(),
             pictures: t.pictures.iter().map(|i| Image::of(i, budget)).collect::<Option<_>>()?,
@@ -194,17 +181,9 @@ impl Table {
     }
 
     pub(super) fn value(&self, device: &Device) -> Result<value::Table> {
-        let entry = |e: &Entry| match e {
-            Entry::Text(s) => Ok(value::Cell::Text(s.clone())),
-            Entry::Number(v, digits) if *digits <= 32 => {
-                Ok(value::Cell::Number((*v).into(), *digits))
-            }
-            Entry::Number(_, digits) => Err(broken(format!("a number of {digits} digits"))),
-        };
-        let row = |r: &Vec<Entry>| r.iter().map(entry).collect::<Result<Vec<_>>>();
         Ok(value::Table {
             columns: self.columns.clone(),
-            rows: self.rows.iter().map(row).collect::<Result<_>>()?,
+            rows: cells(&self.rows)?,
             notes: self.notes.clone(),
             definitions: self.definitions.clone(),
             pictures: self.pictures.iter().map(|i| i.value(device)).collect::<Result<_>>()?,
