@@ -11,10 +11,12 @@ mod models;
 mod programs;
 mod shortcuts;
 mod speed;
+mod watch;
 
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, State};
 use crate::invert::methods;
+use crate::lang::import::Imports;
 use crate::lang::span::Source;
 use crate::render::file::Files;
 use crate::render::{Painter, Protocol, probe};
@@ -115,15 +117,39 @@ struct Common {
     picture_width: Option<u16>,
 }
 
+/// Reports about a running program.
+#[derive(Clone, Copy, Debug, Default, Args)]
+struct Reporting {
+    /// Progress on standard error: lines for a reader, or JSON objects for a program.
+    #[arg(long, value_name = "HOW", default_value = "plain")]
+    progress: Progress,
+}
+
+/// Form of progress reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Progress {
+    /// A live view, or an occasional line without a terminal.
+    #[default]
+    Plain,
+    /// One JSON object a line.
+    Json,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a program.
+    #[command(after_help = RUN_HELP)]
     Run {
         /// The program.
         file: PathBuf,
         /// Another value of a parameter.
         #[arg(long, value_name = "NAME=VALUE")]
         set: Vec<String>,
+        /// Run again whenever the program, a file that it imports or one that it reads changes.
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        reporting: Reporting,
     },
     /// Run one line.
     Eval {
@@ -133,6 +159,8 @@ enum Command {
         /// Another value of a parameter.
         #[arg(long, value_name = "NAME=VALUE")]
         set: Vec<String>,
+        #[command(flatten)]
+        reporting: Reporting,
     },
     /// Edit and run a notebook on the whole screen.
     #[command(after_help = OPEN_HELP)]
@@ -202,6 +230,8 @@ enum Command {
         /// Gradient steps; of the encoder its passes.
         #[arg(long)]
         steps: Option<usize>,
+        #[command(flatten)]
+        reporting: Reporting,
     },
     /// Compare pictures with a target: on the full screen, or as numbers in a pipe.
     Compare {
@@ -243,6 +273,24 @@ enum Command {
         shell: clap_complete::Shell,
     },
 }
+
+const RUN_HELP: &str = "\
+--watch runs the program again after each change of the program, of a file that
+it imports, or of a picture, code or other file that it names in a text. A change
+during a run stops that run. A run that fails is shown, and watching goes on;
+Ctrl-C ends it. With --json, {\"type\": \"Watch\"} objects stand around each run.
+
+--progress json writes one object a line to standard error:
+  {\"event\": \"begin\", \"statement\": 2, \"statements\": 9, \"line\": 5,
+   \"kind\": \"binding\", \"text\": \"r = invert(x)\"}
+  {\"event\": \"progress\", \"statement\": 2, \"kind\": \"invert W+\", \"step\": 40, \"of\": 300,
+   \"loss\": 0.042, \"losses\": {\"pixel\": 0.01, …}, \"seconds\": 1.5}
+  {\"event\": \"end\", \"statement\": 2, \"ok\": true, \"seconds\": 11.2}
+and \"note\" and \"error\" objects; an error has file, line, column, message, notes,
+try and fix, as with gannet check --json. kind is that of the statement (import,
+load, show, param, def, assert, binding or display), then of the work. A statement
+reports at most ten times a second, and its last step always. Errors in the
+command line itself are plain text.";
 
 const OPEN_HELP: &str = "A notebook is a plain text file: #%% begins a code cell, #%% md a text \
     cell. Results are kept in FILE.gnt.outputs and shown at once; nothing runs by itself. \
@@ -288,8 +336,15 @@ fn dispatch(cli: Cli) -> Result<u8> {
     let common = cli.common;
     match cli.command {
         None => programs::repl(&common, cli.resume, cli.vi),
-        Some(Command::Run { file, set }) => programs::run(&common, &file, &set),
-        Some(Command::Eval { code, set }) => programs::eval(&common, code, &set),
+        Some(Command::Run { file, set, watch: true, reporting }) => {
+            watch::watch(&common, &file, &set, reporting)
+        }
+        Some(Command::Run { file, set, watch: false, reporting }) => {
+            programs::run(&common, &file, &set, reporting)
+        }
+        Some(Command::Eval { code, set, reporting }) => {
+            programs::eval(&common, code, &set, reporting)
+        }
         Some(Command::Open { file }) => programs::notebook(&common, &file, cli.vi),
         Some(Command::Export { from, output }) => export::export(&from, &output),
         Some(Command::Check { files }) => programs::check(&common, &files),
@@ -298,8 +353,9 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Convert { from, to, form }) => {
             convert::convert(&common, &from, &to, form.as_deref())
         }
-        Some(Command::Invert { images, space, method, steps }) => {
-            shortcuts::invert(&common, &images, &shortcuts::How { space, method, steps })
+        Some(Command::Invert { images, space, method, steps, reporting }) => {
+            let how = shortcuts::How { space, method, steps };
+            shortcuts::invert(&common, &images, &how, reporting)
         }
         Some(Command::Compare { target, others }) => shortcuts::compare(&common, &target, &others),
         Some(Command::Explore { what }) => explore::explore(&common, what.as_deref()),
@@ -396,13 +452,19 @@ fn open(common: &Common, options: Options) -> Result<Opened> {
     } else {
         Painter::printing(found.terminal.clone())
     };
-    let style = Style { json: common.json, quiet: common.quiet };
+    let style = Style { json: common.json, quiet: common.quiet, reports: false };
     Ok(Opened { state, terminal, painter, style, typed: found.typed })
 }
 
 /// A session without a journal, for programs.
-fn runner(common: &Common, options: Options) -> Result<Runner> {
+fn runner(common: &Common, options: Options, reporting: Reporting) -> Result<Runner> {
+    let reports = reporting.progress == Progress::Json;
+    if reports && common.quiet {
+        return Err(Error::new(Kind::Usage, "--quiet leaves no progress to report")
+            .hint("leave out --quiet or --progress json"));
+    }
     let Opened { state, terminal, painter, style, .. } = open(common, options)?;
+    let style = Style { reports, ..style };
     let start = Start { state, model: common.model.clone(), folder: None, lists: style.json };
     Ok(Runner::new(Session::start(start)?, terminal, painter, style))
 }
@@ -416,6 +478,7 @@ fn options(common: &Common, confined: bool) -> Options {
         echo: false,
         checkpoints: crate::store::state_folder().map(|f| f.join("checkpoints")),
         replaying: false,
+        imports: Imports::default(),
     }
 }
 

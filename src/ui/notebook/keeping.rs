@@ -67,8 +67,20 @@ impl Notebook {
             self.looked = Instant::now();
             // A file that cannot be read now is reported when it is saved.
             self.conflict = self.file.exists() && self.file.changed().unwrap_or(false);
+            self.look_at_imports();
         } else if self.unwritten && self.rests() {
             self.write_index();
+        }
+    }
+
+    /// Marks the cells stale whose imported files have changed.
+    fn look_at_imports(&mut self) {
+        if self.editor.document().cells().iter().any(|c| c.text.contains("import")) {
+            let before = self.links().to_vec();
+            self.linked = None;
+            if self.links() != before {
+                self.revision += 1;
+            }
         }
     }
 

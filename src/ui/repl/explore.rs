@@ -19,11 +19,10 @@ impl Repl {
         let now = self.now();
         let (subject, bound) = Subject::of(what, &now.state)?;
         let renderer = Renderer::new(&now.state, bound)?;
-        let before = script(now.log.cells(), &now.model, now.state.options.seed);
-        let scripts = Scripts {
-            preamble: format!("{before}\n#%% explored\n"),
-            folder: now.state.options.out.clone(),
-        };
+        let folder = now.state.options.out.clone();
+        let place = folder.join("explored.gnt");
+        let before = script(now.log.cells(), &now.model, now.state.options.seed, &place);
+        let scripts = Scripts { preamble: format!("{before}\n#%% explored\n"), folder };
         let explorer = Explorer::new(Model::new(subject), renderer, scripts);
         let able = self.runner.painter.terminal.clone();
         let (chosen, _) = explore(&mut self.runner.terminal, &able, explorer)?;
