@@ -38,6 +38,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "one channel, four standard deviations up",
     }],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

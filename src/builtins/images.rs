@@ -103,7 +103,7 @@ fn is_picture(name: &str) -> bool {
 }
 
 /// Whether a name fits a pattern of `*` and `?`. Linear in the name for each star.
-fn matches(pattern: &str, name: &str) -> bool {
+pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);

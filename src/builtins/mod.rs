@@ -12,7 +12,7 @@ pub mod explore;
 mod grid;
 mod identity;
 mod image;
-mod images;
+pub mod images;
 mod info;
 mod invert;
 mod latent;

@@ -11,11 +11,13 @@ mod models;
 mod programs;
 mod shortcuts;
 mod speed;
+mod watch;
 
 use crate::cache::Cache;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, State};
 use crate::invert::methods;
+use crate::lang::import::Imports;
 use crate::lang::span::Source;
 use crate::render::file::Files;
 use crate::render::{Painter, Protocol, probe};
@@ -149,15 +151,39 @@ fn size(text: &str) -> std::result::Result<u64, String> {
     Ok((number * unit) as u64)
 }
 
+/// Reports about a running program.
+#[derive(Clone, Copy, Debug, Default, Args)]
+struct Reporting {
+    /// Progress on standard error: lines for a reader, or JSON objects for a program.
+    #[arg(long, value_name = "HOW", default_value = "plain")]
+    progress: Progress,
+}
+
+/// Form of progress reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Progress {
+    /// A live view, or an occasional line without a terminal.
+    #[default]
+    Plain,
+    /// One JSON object a line.
+    Json,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a program.
+    #[command(after_help = RUN_HELP)]
     Run {
         /// The program.
         file: PathBuf,
         /// Another value of a parameter.
         #[arg(long, value_name = "NAME=VALUE")]
         set: Vec<String>,
+        /// Run again whenever the program, a file that it imports or one that it reads changes.
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        reporting: Reporting,
     },
     /// Run one line.
     Eval {
@@ -167,6 +193,8 @@ enum Command {
         /// Another value of a parameter.
         #[arg(long, value_name = "NAME=VALUE")]
         set: Vec<String>,
+        #[command(flatten)]
+        reporting: Reporting,
     },
     /// Edit and run a notebook on the whole screen.
     #[command(after_help = OPEN_HELP)]
@@ -240,6 +268,8 @@ enum Command {
         /// Gradient steps; of the encoder its passes.
         #[arg(long)]
         steps: Option<usize>,
+        #[command(flatten)]
+        reporting: Reporting,
     },
     /// Compare pictures with a target: on the full screen, or as numbers in a pipe.
     Compare {
@@ -281,6 +311,24 @@ enum Command {
         shell: clap_complete::Shell,
     },
 }
+
+const RUN_HELP: &str = "\
+--watch runs the program again after each change of the program, of a file that
+it imports, or of a picture, code or other file that it names in a text. A change
+during a run stops that run. A run that fails is shown, and watching goes on;
+Ctrl-C ends it. With --json, {\"type\": \"Watch\"} objects stand around each run.
+
+--progress json writes one object a line to standard error:
+  {\"event\": \"begin\", \"statement\": 2, \"statements\": 9, \"line\": 5,
+   \"kind\": \"binding\", \"text\": \"r = invert(x)\"}
+  {\"event\": \"progress\", \"statement\": 2, \"kind\": \"invert W+\", \"step\": 40, \"of\": 300,
+   \"loss\": 0.042, \"losses\": {\"pixel\": 0.01, …}, \"seconds\": 1.5}
+  {\"event\": \"end\", \"statement\": 2, \"ok\": true, \"seconds\": 11.2}
+and \"note\" and \"error\" objects; an error has file, line, column, message, notes,
+try and fix, as with gannet check --json. kind is that of the statement (import,
+load, show, param, def, assert, binding or display), then of the work. A statement
+reports at most ten times a second, and its last step always. Errors in the
+command line itself are plain text.";
 
 const OPEN_HELP: &str = "A notebook is a plain text file: #%% begins a code cell, #%% md a text \
     cell. Results are kept in FILE.gnt.outputs and shown at once; nothing runs by itself. \
@@ -326,8 +374,15 @@ fn dispatch(cli: Cli) -> Result<u8> {
     let common = cli.common;
     match cli.command {
         None => programs::repl(&common, cli.resume, cli.vi),
-        Some(Command::Run { file, set }) => programs::run(&common, &file, &set),
-        Some(Command::Eval { code, set }) => programs::eval(&common, code, &set),
+        Some(Command::Run { file, set, watch: true, reporting }) => {
+            watch::watch(&common, &file, &set, reporting)
+        }
+        Some(Command::Run { file, set, watch: false, reporting }) => {
+            programs::run(&common, &file, &set, reporting)
+        }
+        Some(Command::Eval { code, set, reporting }) => {
+            programs::eval(&common, code, &set, reporting)
+        }
         Some(Command::Open { file }) => programs::notebook(&common, &file, cli.vi),
         Some(Command::Export { from, output, run }) => export::export(&common, &from, &output, run),
         Some(Command::Check { files }) => programs::check(&common, &files),
@@ -336,8 +391,9 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Convert { from, to, form }) => {
             convert::convert(&common, &from, &to, form.as_deref())
         }
-        Some(Command::Invert { images, space, method, steps }) => {
-            shortcuts::invert(&common, &images, &shortcuts::How { space, method, steps })
+        Some(Command::Invert { images, space, method, steps, reporting }) => {
+            let how = shortcuts::How { space, method, steps };
+            shortcuts::invert(&common, &images, &how, reporting)
         }
         Some(Command::Compare { target, others }) => shortcuts::compare(&common, &target, &others),
         Some(Command::Explore { what }) => explore::explore(&common, what.as_deref()),
@@ -434,13 +490,19 @@ fn open(common: &Common, options: Options) -> Result<Opened> {
     } else {
         Painter::printing(found.terminal.clone())
     };
-    let style = Style { json: common.json, quiet: common.quiet };
+    let style = Style { json: common.json, quiet: common.quiet, reports: false };
     Ok(Opened { state, terminal, painter, style, typed: found.typed })
 }
 
 /// A session without a journal, for programs.
-fn runner(common: &Common, options: Options) -> Result<Runner> {
+fn runner(common: &Common, options: Options, reporting: Reporting) -> Result<Runner> {
+    let reports = reporting.progress == Progress::Json;
+    if reports && common.quiet {
+        return Err(Error::new(Kind::Usage, "--quiet leaves no progress to report")
+            .hint("leave out --quiet or --progress json"));
+    }
     let Opened { state, terminal, painter, style, .. } = open(common, options)?;
+    let style = Style { reports, ..style };
     let start = Start { state, model: common.model.clone(), folder: None, lists: style.json };
     Ok(Runner::new(Session::start(start)?, terminal, painter, style))
 }
@@ -455,6 +517,7 @@ fn options(common: &Common, confined: bool) -> Options {
         checkpoints: crate::store::state_folder().map(|f| f.join("checkpoints")),
         replaying: false,
         cache: cache(common),
+        imports: Imports::default(),
     }
 }
 

@@ -616,6 +616,12 @@ pub struct Signature {
 }
 
 impl Signature {
+    /// Whether a call does more than give a value: it shows or saves something, or changes the
+    /// generator.
+    pub fn acts(&self) -> bool {
+        self.returns == "nothing" || self.name == "load" || self.params.iter().any(|p| p.writes)
+    }
+
     /// Whether the function takes nothing. Its name alone is then a call: `pc[0]` is `pc()[0]`.
     pub fn is_bare(&self) -> bool {
         self.params.is_empty()

@@ -58,6 +58,19 @@ pub enum Setting {
     Echo(bool),
 }
 
+/// The place of a statement in the text that is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its number, from 1.
+    pub number: usize,
+    /// Number of statements.
+    pub of: usize,
+    /// Its line, from 1.
+    pub line: usize,
+    /// Kind of the statement: `binding`, `show`, ….
+    pub kind: &'static str,
+}
+
 /// A report about the running request.
 ///
 /// After every event except [`Event::Begins`], [`Event::Progress`], [`Event::Explore`] and
@@ -69,6 +82,8 @@ pub enum Event {
     Begins {
         /// Its first line, shortened.
         title: String,
+        /// Its place in its program; `None` for a cell that runs again.
+        place: Option<Place>,
         /// Its cell, unless it is the first of its text.
         further: Option<Cell>,
     },

@@ -23,7 +23,7 @@ mod snapshot;
 mod values;
 mod worker;
 
-pub use event::{Chosen, Event, Given, Reply, Request, Resumed, Setting};
+pub use event::{Chosen, Event, Given, Place, Reply, Request, Resumed, Setting};
 pub use handle::{Session, Start};
 pub use journal::{Journal, Reading, read_journal};
 pub use log::{Log, replay};

@@ -5,7 +5,8 @@
 
 use super::effect::{Effect, of, with_bodies};
 use super::inputs::{Input, Literals, Mentions, literal};
-use crate::lang::ast::{Def, Program};
+use crate::lang::ast::Def;
+use crate::lang::import::{self, Imported, Imports};
 use crate::lang::parse;
 use crate::lang::span::Source;
 use crate::store::Stamps;
@@ -39,6 +40,8 @@ struct Names {
     defines: Vec<Arc<Def>>,
     mentions: Mentions,
     literals: Literals,
+    /// The files that it imports.
+    imported: Vec<Imported>,
 }
 
 /// Finds the links of cells; remembers what it read in texts and files.
@@ -47,9 +50,15 @@ pub struct Reactive {
     known: HashMap<Arc<str>, Arc<Names>>,
     stamps: Stamps,
     inputs: Vec<Input>,
+    imports: Imports,
 }
 
 impl Reactive {
+    /// For cells whose imported files are where `imports` says.
+    pub fn new(imports: Imports) -> Self {
+        Self { imports, ..Self::default() }
+    }
+
     /// The links of cells in order. `None` is a cell without code. `base` is what all of them
     /// depend on, such as the generator at the beginning and the seed.
     pub fn links(&mut self, cells: &[Option<Arc<str>>], base: &str) -> Vec<Links> {
@@ -80,6 +89,7 @@ impl Reactive {
             let files = self.files(mentions.inputs(&literals));
             let files = files.iter().map(|(path, stamp)| (&path[..], &stamp[..]));
             let needed = reads.iter().map(|(name, k)| (&name[..], &all[*k].key[..]));
+            let text = (&**text, &names.imported[..]);
             let key = key(text, needed.chain(files), base);
             for name in &names.writes {
                 functions.remove(name);
@@ -119,20 +129,31 @@ impl Reactive {
     }
 
     fn names(&mut self, text: &Arc<str>) -> Arc<Names> {
-        let known = self.known.entry(text.clone());
-        known.or_insert_with(|| Arc::new(names(text))).clone()
+        if let Some(known) = self.known.get(text) {
+            return known.clone();
+        }
+        let (names, lasting) = names(text, &self.imports);
+        let names = Arc::new(names);
+        if lasting {
+            self.known.insert(text.clone(), names.clone());
+        }
+        names
     }
 }
 
-/// The names of a text; none for a text that does not parse.
-fn names(text: &str) -> Names {
-    let Ok(source) = Source::new("", text) else { return Names::default() };
+/// The names of a text, and whether they depend on nothing but the text; none for a text that does
+/// not parse.
+fn names(text: &str, imports: &Imports) -> (Names, bool) {
+    let Ok(source) = Source::new("", text) else { return (Names::default(), true) };
     let mut names = Names::default();
-    for statement in parse::parse(&source).0.statements {
+    let mut program = parse::parse(&source).0;
+    // A file that cannot be read defines nothing.
+    let _ = imports.read(&mut program);
+    names.imported = import::texts(&program.statements);
+    for statement in &program.statements {
         names.mentions.statement(&statement.kind);
         let literal = literal(&statement.kind).map(|(name, texts)| (name.to_owned(), texts));
-        let one = Program { statements: vec![statement], ..Program::default() };
-        let Effect { binds, defines, uses } = of(&one);
+        let Effect { binds, defines, uses } = of(std::slice::from_ref(statement));
         names.reads.extend(uses.iter().filter(|n| !names.writes.contains(*n)).cloned());
         if uses.contains(GENERATOR) {
             names.writes.insert(GENERATOR.to_owned());
@@ -144,11 +165,20 @@ fn names(text: &str) -> Names {
         names.writes.extend(defines.iter().map(|d| d.name.name.clone()));
         names.defines.extend(defines);
     }
-    names
+    let lasting = imports.paths(&program).is_empty();
+    (names, lasting)
 }
 
-fn key<'n>(text: &str, reads: impl Iterator<Item = (&'n str, &'n str)>, base: &str) -> String {
+fn key<'n>(
+    (text, imported): (&str, &[Imported]),
+    reads: impl Iterator<Item = (&'n str, &'n str)>,
+    base: &str,
+) -> String {
     let mut all = format!("{base}\0{}\0", text.trim());
+    for Imported { path, text } in imported {
+        // Writing to a string cannot fail.
+        let _ = write!(all, "{path}\0{text}\0");
+    }
     for (name, key) in reads {
         // Writing to a string cannot fail.
         let _ = write!(all, "{name}\0{key}\0");
@@ -188,6 +218,29 @@ mod tests {
                 .collect();
             assert_eq!(shown.join(" "), wanted, "{cells:?}");
         }
+    }
+
+    #[test]
+    fn a_cell_that_imports_has_the_names_of_the_file_and_depends_on_its_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let lib = folder.path().join("lib.gnt");
+        let imports = Imports::beside(&folder.path().join("book.gnt"));
+        let mut reactive = Reactive::new(imports);
+        let mut now = |text: &str| {
+            std::fs::write(&lib, text).unwrap();
+            let cells = ["import \"lib.gnt\"", "show f(1)", "y = 1"];
+            let cells: Vec<Option<Arc<str>>> = cells.map(|c| Some(c.into())).into();
+            reactive.links(&cells, "base")
+        };
+        let before = now("half = 0.5\ndef f(x) = half*x");
+        let names: Vec<&str> = before[0].writes.iter().map(|n| &n[..]).collect();
+        assert_eq!(names, ["f", "half"]);
+        assert_eq!(before[1].needs, BTreeSet::from([0]));
+        let after = now("half = 0.25\ndef f(x) = half*x");
+        let same: Vec<bool> = before.iter().zip(&after).map(|(a, b)| a.key == b.key).collect();
+        assert_eq!(same, [false, false, true]);
+        // A file that cannot be read defines nothing.
+        assert!(now("def f(").iter().all(|l| l.needs.is_empty()));
     }
 
     #[test]

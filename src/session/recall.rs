@@ -3,11 +3,11 @@
 use super::event::Given;
 use super::record::PICTURES;
 use super::{Cell, Picture, Status};
-use crate::value::kept::KeptTable;
 use crate::error::Result;
 use crate::image::{Filter, Raster, decode, encode, resize};
 use crate::limits::LIMITS;
 use crate::render::{self, Block, text, words};
+use crate::value::kept::KeptTable;
 
 /// Maximum length of the longer side of a picture in a journal, in pixels.
 const SIDE: usize = 96;

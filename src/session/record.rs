@@ -1,5 +1,6 @@
 //! Records of a journal.
 
+use crate::lang::import::Imported;
 use crate::store::base64;
 use crate::value::kept::{KeptTable, Shared};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,9 @@ pub struct Cell {
     /// The values that it bound; empty for cells that were written before journals kept values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Shared>,
+    /// The texts of the files that it imports, so that it can run without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<Imported>,
 }
 
 impl Cell {
@@ -75,6 +79,7 @@ impl Cell {
             seed: None,
             millis: None,
             values: BTreeMap::new(),
+            imports: Vec::new(),
         }
     }
 

@@ -12,6 +12,7 @@ use super::results;
 use crate::error::{Error, Kind, Result};
 use crate::eval;
 use crate::lang::ast::Def;
+use crate::lang::import::Imports;
 use crate::latent::ModelId;
 use crate::safe::Safe;
 use crate::value::kept::Shared;
@@ -305,7 +306,8 @@ impl Values {
 
     fn effect(&mut self, cell: &Cell) -> Arc<Effect> {
         let of = || {
-            let mut effect = effect(&cell.source);
+            let imports = Imports::default().recorded(&cell.imports);
+            let mut effect = effect(&cell.source, &imports);
             if results::gives(&cell.source) {
                 effect.binds.insert(results::name(cell.id));
             }

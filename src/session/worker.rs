@@ -1,7 +1,7 @@
 //! The worker thread of a session: runs cells and programs, keeps the journal, rebuilds states.
 
 use super::cells::{Cells, Standing};
-use super::event::{Chosen, Event, Given, Reply, Request, Resumed, Setting};
+use super::event::{Chosen, Event, Given, Place, Reply, Request, Resumed, Setting};
 use super::recall::remember;
 use super::rewrite::{self, Rewrite};
 use super::snapshot::{Snapshot, gone, last_inversion};
@@ -11,6 +11,7 @@ use crate::control::Control;
 use crate::error::{Error, Kind, Result, Span};
 use crate::eval::{Options, State};
 use crate::lang::ast::{Stmt, StmtKind};
+use crate::lang::import;
 use crate::lang::span::{Source, render};
 use crate::latent::Code;
 use crate::render::Block;
@@ -47,11 +48,11 @@ impl Link {
     }
 
     /// Reports that a statement begins.
-    fn begins(&self, text: &str, further: Option<Cell>) {
+    fn begins(&self, text: &str, place: Option<Place>, further: Option<Cell>) {
         let title: String = text.lines().next().unwrap_or_default().chars().take(TITLE).collect();
         let title = Safe(&title).to_string();
         // `tell` notices when the front end is gone.
-        let _ = self.events.send(Event::Begins { title, further });
+        let _ = self.events.send(Event::Begins { title, place, further });
     }
 }
 
@@ -234,8 +235,10 @@ impl Worker {
         control: &Control,
     ) -> Result<Reply> {
         let checked = self.state.check(source, sets)?;
-        for statement in &checked.program.statements {
-            self.link.begins(source.slice(statement.span), None);
+        let all = &checked.program.statements;
+        for (k, statement) in all.iter().enumerate() {
+            let place = place(source, (k, all.len()), statement);
+            self.link.begins(source.slice(statement.span), Some(place), None);
             let Stepped { given, ended, .. } = self.step(statement, control, false);
             // Results before a failure are shown too.
             self.link.tell(Event::Given(given))?;
@@ -311,7 +314,7 @@ impl Worker {
             let own = source.slice(statement.span);
             let text = if all.len() == 1 { source.text().trim() } else { own };
             let further = (k > 0).then(|| Cell::new(self.cells.log().next_id(), text, Status::Ok));
-            self.link.begins(own, further);
+            self.link.begins(own, Some(place(source, (k, all.len()), statement)), further);
             if !self.cell(source, (statement, text), control, edits)? {
                 let left = all.len() - k - 1;
                 if left > 0 {
@@ -351,6 +354,7 @@ impl Worker {
             }
         };
         let mut cell = Cell::new(self.cells.log().next_id(), text.as_str(), status);
+        cell.imports = import::texts(std::slice::from_ref(statement));
         cell.millis = Some(begun.elapsed().as_millis() as u64);
         let fine = ended.is_ok();
         self.finish(source, cell, given, ended.err())?;
@@ -432,6 +436,7 @@ impl Worker {
                 seed: cell.seed.unwrap_or(options.seed),
                 echo: false,
                 replaying: true,
+                imports: options.imports.recorded(&cell.imports),
                 ..options.clone()
             };
             let own = std::mem::replace(&mut state.options, replaying);
@@ -544,6 +549,12 @@ fn mark(given: &mut Given) {
     }
 }
 
+/// The place of statement `k` of `of`, counted from 0.
+fn place(source: &Source, (k, of): (usize, usize), statement: &Stmt) -> Place {
+    let line = source.location(statement.span.start).0;
+    Place { number: k + 1, of, line, kind: statement.kind.name() }
+}
+
 /// Runs a cell again for its values.
 fn again(
     state: &mut State,
@@ -555,7 +566,7 @@ fn again(
     let source = Source::new(format!("[{}]", cell.id), cell.source.clone())?;
     let checked = state.check(&source, &BTreeMap::new())?;
     checked.program.statements.iter().try_for_each(|statement| {
-        link.begins(source.slice(statement.span), None);
+        link.begins(source.slice(statement.span), None, None);
         state.step(statement, control, out)
     })
 }

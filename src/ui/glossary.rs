@@ -21,7 +21,7 @@ const fn term(names: &'static [&'static str], about: &'static str, example: &'st
     Term { names, about, example }
 }
 
-const TERMS: [Term; 19] = [
+const TERMS: [Term; 20] = [
     term(
         &["Z"],
         "the space of the prior: codes drawn from a normal distribution. The mapping network turns \
@@ -126,6 +126,16 @@ const TERMS: [Term; 19] = [
         &["identity"],
         "whether two pictures show the same person: the cosine of two embeddings. 1 is the same, \
          about 0 two people at random.",
+        "",
+    ),
+    term(
+        &["import", "library"],
+        "`import \"lib.gnt\"` brings the functions and names of another file: its `def`, `name = …` \
+         and `param` statements, and what it imports itself. The path leads from the folder of the \
+         file that imports. A file is read once, sees no names but its own, and is checked as a \
+         whole before anything runs. Statements that show, save or load are refused in it. Two \
+         files, or a file and the program, may not define the same name; at the prompt a new import \
+         replaces what an earlier one brought. A session keeps the texts that it imported.",
         "",
     ),
     term(

@@ -30,6 +30,7 @@ mod pen;
 pub mod plain;
 mod preview;
 pub mod repl;
+mod report;
 pub mod restore;
 pub mod runner;
 pub mod screen;

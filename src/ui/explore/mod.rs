@@ -131,7 +131,8 @@ impl Explorer {
     pub fn of_call(what: &Exploration, now: &Snapshot) -> Result<Self> {
         let (subject, bound) = Subject::of(what, &now.state)?;
         let renderer = Renderer::new(&now.state, bound)?;
-        let before = script(now.log.cells(), &now.model, now.state.options.seed);
+        let place = now.state.options.out.join("explored.gnt");
+        let before = script(now.log.cells(), &now.model, now.state.options.seed, &place);
         let scripts = Scripts {
             preamble: format!("{before}\n#%% explored\n"),
             folder: now.state.options.out.clone(),

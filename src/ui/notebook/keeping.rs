@@ -72,6 +72,7 @@ impl Notebook {
             self.looked = Instant::now();
             // A file that cannot be read now is reported when it is saved.
             self.conflict = self.file.exists() && self.file.changed().unwrap_or(false);
+            self.look_at_imports();
         } else if self.unwritten && self.rests() {
             self.write_index();
         }
@@ -82,6 +83,17 @@ impl Notebook {
         if self.linked.is_some() && self.reactive.changed() {
             self.linked = None;
             self.revision += 1;
+        }
+    }
+
+    /// Marks the cells stale whose imported files have changed.
+    fn look_at_imports(&mut self) {
+        if self.editor.document().cells().iter().any(|c| c.text.contains("import")) {
+            let before = self.links().to_vec();
+            self.linked = None;
+            if self.links() != before {
+                self.revision += 1;
+            }
         }
     }
 

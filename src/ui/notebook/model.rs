@@ -120,12 +120,13 @@ impl Notebook {
         let mut outputs = Outputs::beside(path);
         let read = outputs.read();
         let now = Instant::now();
+        let reactive = Reactive::new(session.snapshot().state.options.imports.clone());
         let mut notebook = Self {
             editor: Editor::new(Document::parse(&text)),
             file,
             outputs,
             session,
-            reactive: Reactive::default(),
+            reactive,
             base: base.to_owned(),
             links: Vec::new(),
             linked: None,

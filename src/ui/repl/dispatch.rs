@@ -124,7 +124,7 @@ impl Repl {
     fn save(&mut self, path: &std::path::Path, force: bool) -> Result<()> {
         let now = self.now();
         let cells = now.log.cells();
-        let text = script(cells, &now.model, now.state.options.seed);
+        let text = script(cells, &now.model, now.state.options.seed, path);
         let count = cells.iter().filter(|c| in_force(c)).count();
         self.written.save(path, &text, force)?;
         let shown = Safe(&path.to_string_lossy()).to_string();
