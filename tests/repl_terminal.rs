@@ -175,12 +175,13 @@ fn three_lines_in_one_write_all_run_and_what_is_typed_meanwhile_waits() {
     pty.wait_for("> ", 1);
     pty.send("one\rrun 40\rthree\r");
     pty.wait_for("▀", 1);
-    // Keys typed while the work runs are not echoed into the view. They wait on the prompt for a
-    // Return, after earlier keys.
+    // Keys typed while the work runs are echoed in the view. They wait on the prompt for a Return,
+    // after earlier keys.
     pty.send("four\r");
+    pty.wait_for("next: four", 1);
     pty.wait_for("=three=", 1);
     // `four` was also on the prompt that received `three`.
-    pty.wait_for("four", 2);
+    pty.wait_for("four", 3);
     std::thread::sleep(Duration::from_millis(200));
     assert!(!pty.text().contains("=four="));
     pty.send("\r");

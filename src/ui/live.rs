@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// Work that ends sooner shows no view, because a view that flashes does not help.
 const GRACE: Duration = Duration::from_millis(150);
+/// Time between two looks for typed keys.
+const LISTEN: Duration = Duration::from_millis(20);
 /// Rows of the view without a preview.
 const ROWS: u16 = 5;
 /// Maximum rows of the view with a preview.
@@ -33,9 +35,9 @@ enum Event {
 /// Runs `work` in a worker thread and shows its progress below the last line until it ends.
 ///
 /// The first Ctrl-C keeps the best so far, the second aborts; SIGTERM and SIGHUP request a
-/// checkpoint; Ctrl-Z suspends at once. Keys typed while the view is shown are put on the next
-/// prompt and do not run. A failing terminal does not stop the work. Without a terminal, this is
-/// [`plain::run_plain`].
+/// checkpoint; Ctrl-Z suspends at once. Keys typed while the view is shown are echoed in it, put on
+/// the next prompt, and do not run. A failing terminal does not stop the work. Without a terminal,
+/// this is [`plain::run_plain`].
 ///
 /// # Panics
 /// With the panic of `work`, after the terminal was restored.
@@ -114,14 +116,25 @@ pub(super) fn watch<E>(
     let mut event = None;
     // If the terminal fails, the work continues and is awaited without a view.
     if let Ok(mut live) = terminal.live(ROWS, show.previews.wipe()) {
-        // What was typed before is the rest of a paste, which no answer may come into.
-        show.asks = before == 0 && show.previews.are_pixels() && live.answers();
+        // What was typed before is the rest of a paste: it stays where it is, and no answer may
+        // come into it.
+        let listens = before == 0;
+        show.asks = listens && show.previews.are_pixels() && live.answers();
         while event.is_none() {
             show.view.stop = signals.asked();
             if show.frame(&mut live).is_err() || restore::frame().is_none() {
                 break;
             }
-            event = show.gather(wait, show.pace.pause());
+            let until = Instant::now() + show.pace.pause();
+            while event.is_none() && Instant::now() < until {
+                let left = until.saturating_duration_since(Instant::now());
+                event = show.gather(wait, left.min(LISTEN));
+                if listens && live.listen() {
+                    // A key is echoed at once.
+                    show.view.typed = live.ahead();
+                    break;
+                }
+            }
         }
     }
     let event = loop {

@@ -329,6 +329,19 @@ impl Terminal<Live<'_>> {
         self.mode.asked.is_none_or(|asked| asked.elapsed() > MUTE)
     }
 
+    /// Takes the keys that were typed since the last call; returns whether there are any. They wait
+    /// for the next prompt.
+    pub fn listen(&mut self) -> bool {
+        let before = self.mode.line.heard.len();
+        self.mode.listen(Duration::ZERO);
+        self.mode.line.heard.len() != before
+    }
+
+    /// The text of the keys that wait for the next prompt.
+    pub fn ahead(&self) -> String {
+        words(&self.mode.line.heard)
+    }
+
     /// Whether the terminal answers, as far as is known.
     pub fn answers(&self) -> bool {
         !self.mode.line.mute
@@ -381,9 +394,13 @@ impl Live<'_> {
     /// Takes the answer to the last question if it comes within `wait`. Keys that come with it are
     /// kept.
     fn hear(&mut self, wait: Duration) {
-        if self.asked.is_none() {
-            return;
+        if self.asked.is_some() {
+            self.listen(wait);
         }
+    }
+
+    /// Takes what is typed within `wait`, and the answer to the last question if it is among it.
+    fn listen(&mut self, wait: Duration) {
         let heard = &mut self.line.heard;
         match restore::typed(wait) {
             Some(bytes) => heard.extend(bytes),

@@ -5,6 +5,7 @@ use super::format;
 use super::screen::{ACCENT, Colour, QUIET, themed};
 use crate::control::{Progress, Stop};
 use crate::render::plot::number;
+use crate::render::text::printable;
 use crate::safe::Safe;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -17,6 +18,8 @@ use std::time::Duration;
 const HISTORY: usize = 4096;
 /// Width of the gauge in cells.
 const GAUGE: usize = 28;
+/// Text before the keys that wait for the next prompt.
+const NEXT: &str = " next: ";
 
 /// The state of one run as shown.
 pub(super) struct View {
@@ -34,6 +37,8 @@ pub(super) struct View {
     pub(super) elapsed: Duration,
     /// The current request to the run.
     pub(super) stop: Stop,
+    /// The keys that wait for the next prompt.
+    pub(super) typed: String,
     /// Colours in use.
     pub(super) colour: Colour,
 }
@@ -51,6 +56,7 @@ impl View {
             first: None,
             elapsed: Duration::ZERO,
             stop: Stop::No,
+            typed: String::new(),
             colour,
         }
     }
@@ -136,7 +142,7 @@ impl View {
             line.render(Rect { y: text.y + y as u16, height: 1, ..text }, buffer);
         }
         if text.height > 2 {
-            Line::styled(self.advice(), self.dim())
+            Line::styled(self.last(usize::from(text.width)), self.dim())
                 .render(Rect { y: text.bottom() - 1, height: 1, ..text }, buffer);
         }
         if text.height > 3 {
@@ -164,6 +170,17 @@ impl View {
         }
         spans.push(Span::raw(if steps.is_empty() { times } else { format!("{steps}   {times}") }));
         Line::from(spans)
+    }
+
+    /// The last line, in `width` columns: what was typed for the next prompt, or what Ctrl-C does.
+    fn last(&self, width: usize) -> String {
+        if self.typed.is_empty() || self.stop != Stop::No {
+            return self.advice().to_owned();
+        }
+        let typed = printable(&self.typed);
+        let room = width.saturating_sub(NEXT.len());
+        let cut = typed.chars().count().saturating_sub(room);
+        format!("{NEXT}{}", typed.chars().skip(cut).collect::<String>())
     }
 
     fn advice(&self) -> &'static str {
@@ -234,6 +251,18 @@ mod tests {
             "{shown}"
         );
         assert_eq!(lines[4], " ^C stop and keep the best so far");
+    }
+
+    #[test]
+    fn typed_keys_are_echoed_in_the_last_line() {
+        let mut view = running(Colour::None);
+        view.typed = "r + 2*smile\nshow r".into();
+        assert!(screen(&view, 40, 5).contains(" next: r + 2*smile show r"));
+        // Of a long line the end is shown, where the cursor would be.
+        view.typed = "x".repeat(50) + "yz";
+        assert!(screen(&view, 20, 5).ends_with("next: xxxxxxxxxxxyz"), "{}", screen(&view, 20, 5));
+        view.stop = Stop::Keep;
+        assert!(screen(&view, 79, 5).contains("stopping after this step"));
     }
 
     #[test]
