@@ -134,7 +134,7 @@ impl Explorer {
         wishes.extend(self.maps_program());
         if self.styles() > 0 {
             wishes.push(subject.styles(now));
-            let known = self.renderer.model().is_some_and(|m| m.known_style_stats().is_some());
+            let known = self.renderer.model().is_some_and(|m| m.known_style_spread().is_some());
             wishes.extend(subject.spread().filter(|_| !known));
         }
         wishes
@@ -154,7 +154,7 @@ impl Explorer {
         let layer = self.model.subject.network.get(self.layers.layer)?;
         let before = model.spec().styles.iter().take_while(|s| s.name != layer.name);
         let from: usize = before.map(|s| s.size).sum();
-        let stats = model.known_style_stats()?;
+        let stats = model.known_style_spread()?;
         let answer = self.renderer.answer(&self.model.subject.styles(self.model.now()))?;
         let point = answer.code.as_ref()?.point().flatten_all().ok()?;
         let values = point.narrow(0, from, layer.styles).ok()?.to_vec1::<f32>().ok()?;
