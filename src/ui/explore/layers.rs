@@ -19,8 +19,8 @@ use std::sync::Arc;
 const MAP: u16 = 4;
 /// Most feature maps at once.
 const MAPS: usize = 64;
-/// Rows of the channels: a title, the bars, the cursor.
-const BARS: u16 = 7;
+/// Rows of the channels at least and at most: a title, the bars, the cursor.
+const BARS: [u16; 2] = [7, 13];
 /// Standard deviations from the middle of the bars to their ends.
 const DEVIATION: f64 = 4.0;
 /// Columns of the picture and its spectrum, of all.
@@ -185,7 +185,10 @@ impl Explorer {
         }
         let x = body.x + left + 2;
         let right = Rect { x, width: body.right().saturating_sub(x), ..body };
-        let bars = if self.styles() > 0 { BARS.min(right.height / 2) } else { 0 };
+        let bars = match self.styles() {
+            0 => 0,
+            _ => (right.height / 4).clamp(BARS[0], BARS[1]).min(right.height / 2),
+        };
         let maps = Rect { height: right.height - bars, ..right };
         self.draw_maps(canvas, maps);
         let bars = Rect { y: maps.bottom(), height: bars, ..right };
