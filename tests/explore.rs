@@ -1,85 +1,19 @@
 //! The screen of sliders in a real terminal (tmux), from the command line and from the prompt.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::path::Path;
+mod tmux;
+
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use tmux::Tmux;
 
-/// A shell in a terminal of its own.
-struct Tmux {
-    name: String,
-}
-
-impl Tmux {
-    /// `None` without tmux.
-    fn start(name: &str, folder: &Path) -> Option<Self> {
-        if Command::new("tmux").arg("-V").output().is_err() {
-            println!("skipped: there is no tmux here");
-            return None;
-        }
-        let tmux = Self { name: format!("gannet-{name}-{}", std::process::id()) };
-        let at = folder.display().to_string();
-        let shell = "env -u GANNET_MODEL PS1='ready> ' sh";
-        tmux.run(&["new-session", "-d", "-x", "90", "-y", "28", "-c", &at, shell]);
-        tmux.wait_for("ready>");
-        Some(tmux)
-    }
-
-    fn run(&self, args: &[&str]) -> String {
-        let own = ["-L", &self.name, "-f", "/dev/null"];
-        let out = Command::new("tmux").args(own).args(args).output().unwrap();
-        String::from_utf8_lossy(&out.stdout).into_owned()
-    }
-
-    fn keys(&self, keys: &[&str]) {
-        self.run(&[&["send-keys"], keys].concat());
-    }
-
-    /// Runs gannet with these arguments, with its state in the folder.
-    fn gannet(&self, arguments: &str, folder: &Path) {
-        let binary = env!("CARGO_BIN_EXE_gannet");
-        let state = folder.join("state");
-        let line = format!("GANNET_STATE={} {binary} {arguments}", state.display());
-        self.keys(&[&line, "Enter"]);
-    }
-
-    fn screen(&self) -> String {
-        self.run(&["capture-pane", "-p"])
-    }
-
-    fn wait_for(&self, text: &str) -> String {
-        self.wait_until(text, &|shown| shown.contains(text))
-    }
-
-    /// Waits for a prompt: keys that come earlier would be typed into what runs before.
-    fn wait_for_prompt(&self, prompt: &str) -> String {
-        self.wait_until(prompt, &|shown| shown.trim_end().ends_with(prompt))
-    }
-
-    fn wait_until(&self, what: &str, is: &dyn Fn(&str) -> bool) -> String {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            let shown = self.screen();
-            if is(&shown) {
-                return shown;
-            }
-            assert!(Instant::now() < deadline, "{what:?} not in\n{shown}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Tmux {
-    fn drop(&mut self) {
-        self.run(&["kill-server"]);
-    }
-}
+/// Columns and rows of the terminal.
+const SIZE: (u16, u16) = (90, 28);
 
 #[test]
 fn a_code_is_explored_from_the_command_line() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(tmux) = Tmux::start("explore", folder.path()) else { return };
-    tmux.gannet("explore --model toy", folder.path());
+    let Some(tmux) = Tmux::shell("explore", folder.path(), SIZE) else { return };
+    tmux.gannet("explore --model toy");
     let shown = tmux.wait_for("? keys");
     assert!(shown.contains("› age") && shown.contains("seed"), "{shown}");
     tmux.wait_for("▀");
@@ -104,7 +38,7 @@ fn a_code_is_explored_from_the_command_line() {
             && lines.len() == 20
             && lines[19].starts_with("←→ move")
     };
-    tmux.wait_until("the frame of the new size", &whole);
+    tmux.wait("the frame of the new size", whole);
     tmux.keys(&["g"]);
     tmux.wait_for("Enter take");
     tmux.keys(&["Escape"]);
@@ -129,17 +63,17 @@ fn a_code_is_explored_from_the_command_line() {
     for on in ["isig", "icanon", "echo"] {
         assert!(modes.split_whitespace().any(|word| word == on), "{on}: {modes}");
     }
-    tmux.gannet("run again.gnt --graphics none", folder.path());
+    tmux.gannet("run again.gnt --graphics none");
     tmux.wait_for("[picture");
-    std::thread::sleep(Duration::from_millis(300));
+    tmux.wait_for_prompt("ready>");
     assert!(folder.path().join("again.png").exists());
 }
 
 #[test]
 fn a_call_at_the_prompt_opens_the_screen_and_is_recorded_as_the_edit() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(tmux) = Tmux::start("prompt", folder.path()) else { return };
-    tmux.gannet("--model toy", folder.path());
+    let Some(tmux) = Tmux::shell("prompt", folder.path(), SIZE) else { return };
+    tmux.gannet("--model toy");
     tmux.wait_for_prompt("[1]");
     tmux.keys(&["smile = direction(\"smile\"); w = sample(seed: 3)", "Enter"]);
     tmux.wait_for_prompt("[3]");

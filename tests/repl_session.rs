@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod pty;
+mod tmux;
 
 use gannet::eval::{Options, State};
 use gannet::render::{Colours, Painter, Protocol, Terminal as Found};
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tmux::Tmux;
 
 // ---- the children
 
@@ -429,47 +431,10 @@ fn kill_9_at_random_moments_loses_nothing_that_was_seen() {
 
 // ---- in tmux
 
-struct Tmux {
-    name: String,
-}
-
-impl Tmux {
-    fn run(&self, args: &[&str]) -> String {
-        let out = Command::new("tmux")
-            .args(["-L", &self.name, "-f", "/dev/null"])
-            .args(args)
-            .output()
-            .unwrap();
-        String::from_utf8_lossy(&out.stdout).into_owned()
-    }
-
-    fn wait_for(&self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        loop {
-            let shown = self.run(&["capture-pane", "-p", "-S", "-"]);
-            if shown.contains(text) {
-                return shown;
-            }
-            assert!(Instant::now() < deadline, "{text:?} not in\n{shown}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Tmux {
-    fn drop(&mut self) {
-        self.run(&["kill-server"]);
-    }
-}
-
 #[test]
 fn in_tmux_an_inversion_is_watched_stopped_and_shown() {
-    if Command::new("tmux").arg("-V").output().is_err() {
-        println!("skipped: there is no tmux here");
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
-    let tmux = Tmux { name: format!("gannet-session-{}", std::process::id()) };
+    let Some(tmux) = Tmux::new("session") else { return };
     let command = format!(
         "GANNET_TEST_PROBE=1 GANNET_TEST_FOLDER={} {} --exact child_session --ignored --nocapture",
         folder.path().display(),
@@ -477,26 +442,27 @@ fn in_tmux_an_inversion_is_watched_stopped_and_shown() {
     );
     tmux.run(&["new-session", "-d", "-x", "80", "-y", "30", &command]);
     tmux.wait_for("[1]");
-    tmux.run(&["send-keys", "r = invert(sample(seed: 3), space: W, steps: 900000)", "Enter"]);
+    tmux.keys(&["r = invert(sample(seed: 3), space: W, steps: 900000)", "Enter"]);
     tmux.wait_for("stop and keep the best so far");
     let live = tmux.wait_for("▀");
     assert!(live.contains("900000"), "{live}");
-    tmux.run(&["send-keys", "C-c"]);
-    let shown = tmux.wait_for("[2]");
+    tmux.keys(&["C-c"]);
+    tmux.wait_for("[2]");
+    let shown = tmux.history();
     assert!(
         shown.contains("PSNR") && shown.contains("stopped; the best so far is kept"),
         "{shown}"
     );
     assert!(!shown.contains('━'), "the live view is gone without a trace:\n{shown}");
-    tmux.run(&["send-keys", "40000 + 17", "Enter"]);
+    tmux.keys(&["40000 + 17", "Enter"]);
     tmux.wait_for("40017");
     // The signature and the parameter's description appear below the line during typing, and then
     // disappear.
-    tmux.run(&["send-keys", "invert(r, sp"]);
+    tmux.keys(&["invert(r, sp"]);
     let hint = tmux.wait_for("╰─ invert(");
     assert!(hint.contains("space: Z, W, W+"), "{hint}");
-    tmux.run(&["send-keys", "C-c"]);
-    tmux.run(&["send-keys", ":quit", "Enter"]);
+    tmux.keys(&["C-c"]);
+    tmux.keys(&[":quit", "Enter"]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Pseudo-terminals that answer like real ones, and a real tmux.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+mod tmux;
 
 use gannet::image::{Filter, Raster, decode, read, resize};
 use gannet::limits::LIMITS;
@@ -16,6 +18,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tmux::Tmux;
 
 // ------------------------------------------------------------------ the terminals
 
@@ -601,22 +604,6 @@ fn helper_inside_tmux() {
     std::thread::sleep(Duration::from_secs(20));
 }
 
-struct Tmux(String);
-
-impl Tmux {
-    fn run(&self, arguments: &[&str]) -> Option<String> {
-        let mut command = std::process::Command::new("tmux");
-        command.env_remove("TMUX").args(["-L", &self.0, "-f", "/dev/null"]).args(arguments);
-        Some(String::from_utf8_lossy(&command.output().ok()?.stdout).into_owned())
-    }
-}
-
-impl Drop for Tmux {
-    fn drop(&mut self) {
-        self.run(&["kill-server"]);
-    }
-}
-
 /// The helper's command line inside tmux.
 fn helper() -> String {
     let exe = std::env::current_exe().unwrap();
@@ -648,34 +635,17 @@ fn play_kitty(master: &OwnedFd, until: &str) -> Vec<u8> {
 
 #[test]
 fn kitty_behind_tmux_gets_pictures_and_placeholders() {
-    let tmux = Tmux(format!("gannet-kitty-{}", std::process::id()));
-    if tmux.run(&["-V"]).is_none() {
-        writeln!(std::io::stderr(), "skipped: tmux is not installed").unwrap();
-        return;
-    }
+    let Some(tmux) = Tmux::new("kitty") else { return };
     let Pty { master, slave } = pty();
     tcsetwinsize(&slave, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 800, ws_ypixel: 480 })
         .unwrap();
     let end = || std::process::Stdio::from(slave.try_clone().unwrap());
     // The helper waits until tmux has identified the outer terminal.
     let command = format!("sleep 1; {}", helper());
-    let mut client = std::process::Command::new("tmux")
-        .env_remove("TMUX")
+    let mut client = tmux
+        .command()
         .env("TERM", "xterm-256color")
-        .args([
-            "-u",
-            "-L",
-            &tmux.0,
-            "-f",
-            "/dev/null",
-            "start-server",
-            ";",
-            "set",
-            "-g",
-            "allow-passthrough",
-            "on",
-            ";",
-        ])
+        .args(["-u", "start-server", ";", "set", "-g", "allow-passthrough", "on", ";"])
         .args(["new-session", &command])
         .stdin(end())
         .stdout(end())
@@ -684,7 +654,7 @@ fn kitty_behind_tmux_gets_pictures_and_placeholders() {
         .unwrap();
     let seen = play_kitty(&master, "THE END");
     let text = String::from_utf8_lossy(&seen);
-    let pane = tmux.run(&["-u", "capture-pane", "-p"]).unwrap();
+    let pane = tmux.run(&["-u", "capture-pane", "-p"]);
     tmux.run(&["kill-server"]);
     // Any exit status is fine, because the client was killed with its server.
     let _ = client.wait();
@@ -734,27 +704,15 @@ fn pixels_of(capture: &str) -> Vec<Vec<[[u8; 3]; 2]>> {
 
 #[test]
 fn half_blocks_survive_tmux() {
-    let tmux = Tmux(format!("gannet-test-{}", std::process::id()));
-    let Some(version) = tmux.run(&["-V"]).filter(|v| v.starts_with("tmux")) else {
-        let mut err = std::io::stderr();
-        writeln!(err, "skipped: tmux is not installed").unwrap();
-        return;
-    };
+    let Some(tmux) = Tmux::new("test") else { return };
     let command = helper();
     // In a single call, because a server without a session ends at once.
     let overrides = ["set", "-g", "terminal-overrides", ",*:RGB", ";"];
     let session = ["new-session", "-d", "-x", "80", "-y", "40", &command];
     tmux.run(&[&["start-server", ";"][..], &overrides[..], &session[..]].concat());
-    let start = Instant::now();
-    let capture = loop {
-        let text = tmux.run(&["capture-pane", "-e", "-p"]).unwrap_or_default();
-        if text.contains("THE END") {
-            break text;
-        }
-        assert!(start.elapsed() < Duration::from_secs(15), "{version}: nothing came: {text}");
-        std::thread::sleep(Duration::from_millis(50));
-    };
-    let title = tmux.run(&["display-message", "-p", "#{pane_title}"]).unwrap();
+    tmux.wait_for("THE END");
+    let capture = tmux.run(&["capture-pane", "-e", "-p"]);
+    let title = tmux.run(&["display-message", "-p", "#{pane_title}"]);
     assert!(!title.contains("Gi="), "the question became the pane's title: {title}");
     assert!(capture.contains("typed<>"), "an answer was taken for typed text: {capture}");
     let rows = pixels_of(&capture);

@@ -80,7 +80,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
 fn direction(model: &Loaded, layer: &str, index: usize) -> Result<Direction> {
     let before = model.spec().styles.iter().take_while(|s| s.name != layer);
     let at = before.map(|s| s.size).sum::<usize>() + index;
-    let stats = model.style_stats()?;
+    let stats = model.style_spread()?;
     let mut data = vec![0.0; stats.sigma.len()];
     match (data.get_mut(at), stats.sigma.get(at)) {
         (Some(to), Some(sigma)) if *sigma > 0.0 => *to = *sigma,
@@ -142,7 +142,7 @@ mod tests {
         let toy = Models::cpu().load("toy").unwrap();
         let (layer, before) = (&toy.spec().styles[2], &toy.spec().styles[..2]);
         let at = before.iter().map(|s| s.size).sum::<usize>() + 1;
-        let sigma = toy.style_stats().unwrap().sigma[at];
+        let sigma = toy.style_spread().unwrap().sigma[at];
         let text = format!(
             "s = to(S, sample(seed: 1))\nd = channel(\"{0}\", 1)\nprint(norm(d))\n\
              print(norm((s + 2*d) - s))\nprint(cosine(d, channel(\"{0}\", 0)))",

@@ -11,6 +11,7 @@ mod forms;
 mod linalg;
 mod principal;
 mod read;
+mod spread;
 
 pub use apply::{apply, difference};
 pub use arithmetic::{add, at_layers, cosine, cosines, dot, fit, lift, norm, scale, sub, unit};
@@ -21,6 +22,7 @@ pub use read::{
     Arrays, DEVIATIONS, Facts, Form, Source, component_stats, components, equal_rows, form,
     from_array, from_arrays, spaces_for, split,
 };
+pub use spread::Spread;
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,7 @@ use super::directions::Directions;
 use super::embedded;
 use super::encoder::OwnEncoder;
 use super::facts;
-use super::styles::StyleStats;
-use crate::direction::{Forms, lift};
+use crate::direction::{Forms, Spread, lift};
 use crate::error::Result;
 use crate::generator::{Generator, Spec};
 use crate::invert::{PROJECTOR_SAMPLES, WStats};
@@ -43,7 +42,7 @@ pub struct Loaded {
     pub(super) beside: Deferred<String>,
     pub(super) stats: OnceLock<WStats>,
     pub(super) components: OnceLock<Vec<Direction>>,
-    pub(super) styles: OnceLock<StyleStats>,
+    pub(super) styles: OnceLock<Spread>,
 }
 
 impl std::fmt::Debug for Loaded {

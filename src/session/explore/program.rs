@@ -4,7 +4,6 @@
 //! bytes by construction.
 
 use super::point::{Noise, Pin, Point};
-use super::renderer::ASIDE;
 use super::subject::{Subject, Term};
 use crate::lang::ast::{ExprKind, StmtKind};
 use crate::lang::parse;
@@ -14,6 +13,9 @@ use crate::space::Space;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::ops::Range;
+
+/// The beginning of programs that give way to a picture that is waited for.
+pub const ASIDE: &str = "# aside\n";
 
 /// The words for a term: its name, or the expression that it was made by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,6 +184,31 @@ impl Subject {
         let name = &self.result;
         let code = self.expression(p, Words::Names);
         format!("{name} = {code}\nshow render({name}{})\n", self.arguments(p))
+    }
+
+    /// A program that prints how alike the people in the pictures of two points are.
+    pub fn likeness(&self, a: &Point, b: &Point) -> String {
+        let [a, b] = [a, b].map(|p| self.picture(p, Words::Names));
+        format!("{ASIDE}print(identity({a}, {b}))\n")
+    }
+
+    /// A program that prints how far a point is from another one, in distances of that one from the
+    /// mean; `None` for codes without a mean.
+    pub fn drift(&self, a: &Point, b: &Point) -> Option<String> {
+        if !self.psi || self.layers == 0 {
+            return None;
+        }
+        // Both in one space, whatever the edits made of the code.
+        let styled = self.space == Space::S || [a, b].iter().any(|p| !p.channels.is_empty());
+        let space = if styled { Space::S } else { Space::WPlus };
+        let [a, b] = [a, b].map(|p| self.expression(p, Words::Names));
+        let [a, b, mean] = [a, b, "mean_w()".to_owned()].map(|code| format!("to({space}, {code})"));
+        Some(format!("{ASIDE}print(norm({a} - {b}) / norm({b} - {mean}))\n"))
+    }
+
+    /// A program that shows another picture than the one now: a tile, or a state to compare with.
+    pub fn aside(&self, p: &Point) -> String {
+        format!("{ASIDE}{}", self.program(p))
     }
 
     /// A program that shows feature maps of a layer as one picture of so many columns.

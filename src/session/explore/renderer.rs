@@ -4,7 +4,7 @@
 //! the most wanted of the programs that are wanted then runs next.
 
 use super::model::Model;
-use super::subject::Subject;
+use super::program::ASIDE;
 use crate::builtin::as_latent;
 use crate::cache::Cache;
 use crate::control::Stop;
@@ -15,7 +15,6 @@ use crate::lang::span::Source;
 use crate::latent::Code;
 use crate::render::Block;
 use crate::session::{Event, Given, Request, Session, Start};
-use crate::space::Space;
 use crate::value::{Loaded, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -173,36 +172,6 @@ impl Renderer {
             Error::runtime("the explored code has no value")
                 .hint("leave with Esc, and explore again")
         })
-    }
-}
-
-/// The beginning of programs that give way to a picture that is waited for.
-pub const ASIDE: &str = "# aside\n";
-
-impl Subject {
-    /// A program that prints how alike the people in the pictures of two points are.
-    pub fn likeness(&self, a: &super::Point, b: &super::Point) -> String {
-        let [a, b] = [a, b].map(|p| self.picture(p, super::Words::Names));
-        format!("{ASIDE}print(identity({a}, {b}))\n")
-    }
-
-    /// A program that prints how far a point is from another one, in distances of that one from the
-    /// mean; `None` for codes without a mean.
-    pub fn drift(&self, a: &super::Point, b: &super::Point) -> Option<String> {
-        if !self.psi || self.layers == 0 {
-            return None;
-        }
-        // Both in one space, whatever the edits made of the code.
-        let styled = self.space == Space::S || [a, b].iter().any(|p| !p.channels.is_empty());
-        let space = if styled { Space::S } else { Space::WPlus };
-        let [a, b] = [a, b].map(|p| self.expression(p, super::Words::Names));
-        let [a, b, mean] = [a, b, "mean_w()".to_owned()].map(|code| format!("to({space}, {code})"));
-        Some(format!("{ASIDE}print(norm({a} - {b}) / norm({b} - {mean}))\n"))
-    }
-
-    /// A program that shows another picture than the one now: a tile, or a state to compare with.
-    pub fn aside(&self, p: &super::Point) -> String {
-        format!("{ASIDE}{}", self.program(p))
     }
 }
 

@@ -263,7 +263,7 @@ fn channels_of_s_are_settings_with_maps_and_numbers() {
     let same = |a: &crate::latent::Code| a.point().flatten_all().unwrap().to_vec1::<f32>().unwrap();
     assert_eq!(same(&moved), same(&styles));
     renderer.wait(&model.subject.spread().unwrap()).unwrap();
-    assert!(renderer.model().unwrap().known_style_stats().is_some());
+    assert!(renderer.model().unwrap().known_style_spread().is_some());
     let sheet = renderer.wait(&model.subject.maps(model.now(), layer, &(0..4), 2)).unwrap();
     let sheet = sheet.picture.unwrap();
     // Two rows of two maps of 8×8, with gaps of two pixels.

@@ -14,6 +14,8 @@ use std::sync::Arc;
 
 /// Columns of the report beside the panes.
 const PANEL: u16 = 36;
+/// Columns of the report on a page of its own.
+const REPORT: u16 = 76;
 /// Columns from which on the report is beside the panes.
 const WIDE: u16 = 104;
 /// Rows of the table below the panes, at most.
@@ -83,26 +85,24 @@ impl Compare {
         canvas.text((0, bottom), &self.status(), dim(), area.width);
         let keys = if fits(LONG, area.width) { LONG } else { SHORT };
         canvas.text((0, bottom + 1), keys, dim(), area.width);
-        self.page(canvas, Rect::new(0, 0, across, rows));
+        self.page(canvas, Rect::new(0, 0, area.width, bottom));
     }
 
-    /// The page above the panes.
-    fn page(&self, canvas: &mut Canvas<'_>, panes: Rect) {
-        let area = Rect::new(2, 1, panes.width.saturating_sub(4), panes.height);
+    /// The page above everything but the last two lines.
+    fn page(&self, canvas: &mut Canvas<'_>, body: Rect) {
         match self.page {
             Page::None => {}
             Page::Keys => {
-                let height = (KEYS.len() as u16 + 2).min(area.height);
-                canvas.cover(Rect { height, ..area });
-                for (line, y) in KEYS.iter().zip(area.y + 1..) {
-                    canvas.text((area.x + 2, y), line, Style::new(), area.width.saturating_sub(4));
+                let height = (KEYS.len() as u16 + 2).min(body.height);
+                let area = Rect { height, ..body };
+                canvas.cover(area);
+                for (line, y) in KEYS.iter().zip(area.top() + 1..area.bottom()) {
+                    canvas.text((2, y), line, Style::new(), area.width.saturating_sub(4));
                 }
             }
             Page::Report => {
-                let width = area.width.min(PANEL + 8);
-                canvas.cover(Rect { width, ..area });
-                let inner = width.saturating_sub(4);
-                self.report(canvas, Rect { x: area.x + 2, width: inner, ..area });
+                canvas.cover(body);
+                self.report(canvas, Rect { width: body.width.min(REPORT), ..body });
             }
         }
     }

@@ -19,8 +19,8 @@ use std::sync::Arc;
 const MAP: u16 = 4;
 /// Most feature maps at once.
 const MAPS: usize = 64;
-/// Rows of the channels: a title, the bars, the cursor.
-const BARS: u16 = 7;
+/// Rows of the channels at least and at most: a title, the bars, the cursor.
+const BARS: [u16; 2] = [7, 13];
 /// Standard deviations from the middle of the bars to their ends.
 const DEVIATION: f64 = 4.0;
 /// Columns of the picture and its spectrum, of all.
@@ -134,7 +134,7 @@ impl Explorer {
         wishes.extend(self.maps_program());
         if self.styles() > 0 {
             wishes.push(subject.styles(now));
-            let known = self.renderer.model().is_some_and(|m| m.known_style_stats().is_some());
+            let known = self.renderer.model().is_some_and(|m| m.known_style_spread().is_some());
             wishes.extend(subject.spread().filter(|_| !known));
         }
         wishes
@@ -154,7 +154,7 @@ impl Explorer {
         let layer = self.model.subject.network.get(self.layers.layer)?;
         let before = model.spec().styles.iter().take_while(|s| s.name != layer.name);
         let from: usize = before.map(|s| s.size).sum();
-        let stats = model.known_style_stats()?;
+        let stats = model.known_style_spread()?;
         let answer = self.renderer.answer(&self.model.subject.styles(self.model.now()))?;
         let point = answer.code.as_ref()?.point().flatten_all().ok()?;
         let values = point.narrow(0, from, layer.styles).ok()?.to_vec1::<f32>().ok()?;
@@ -185,7 +185,10 @@ impl Explorer {
         }
         let x = body.x + left + 2;
         let right = Rect { x, width: body.right().saturating_sub(x), ..body };
-        let bars = if self.styles() > 0 { BARS.min(right.height / 2) } else { 0 };
+        let bars = match self.styles() {
+            0 => 0,
+            _ => (right.height / 4).clamp(BARS[0], BARS[1]).min(right.height / 2),
+        };
         let maps = Rect { height: right.height - bars, ..right };
         self.draw_maps(canvas, maps);
         let bars = Rect { y: maps.bottom(), height: bars, ..right };

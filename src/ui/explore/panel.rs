@@ -87,7 +87,7 @@ impl Explorer {
     fn track(&self, canvas: &mut Canvas<'_>, track: Rect, (row, knob): (Row, f64), style: Style) {
         let last = track.width.saturating_sub(1);
         let at = (knob * f64::from(last)).round() as u16;
-        let zero = if matches!(row, Row::Axis(_)) { last / 2 } else { u16::MAX };
+        let zero = if matches!(row, Row::Axis(_) | Row::Channel(..)) { last / 2 } else { u16::MAX };
         for k in 0..track.width {
             let (sign, style) = match k {
                 k if k == at => ("●", style),

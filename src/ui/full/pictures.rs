@@ -285,11 +285,24 @@ impl Stored {
             self.all.push(kept);
             return Ok(found);
         }
-        let id = self.kitty.id(self.count);
-        self.count += 1;
+        let id = self.free_id();
         let pixels = self.kitty.store(out, seen.image.raster(), seen.size, id)?;
         self.all.push(Kept { key, id, pixels });
         Ok((id, pixels))
+    }
+
+    /// The next number that no kept picture has: one that was sent long ago may still be shown.
+    fn free_id(&mut self) -> u32 {
+        let mut id = self.kitty.id(self.count);
+        for _ in 0..self.all.len() {
+            if self.all.iter().all(|k| k.id != id) {
+                break;
+            }
+            self.count += 1;
+            id = self.kitty.id(self.count);
+        }
+        self.count += 1;
+        id
     }
 
     /// Deletes the pictures beyond [`STORED`] that are not in use.

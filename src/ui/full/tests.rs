@@ -384,6 +384,29 @@ fn kitty_gets_each_picture_once_and_forgets_old_ones() {
 }
 
 #[test]
+fn a_picture_that_stays_is_not_replaced_by_many_new_ones() {
+    for passthrough in [false, true] {
+        let terminal = terminal(Protocol::Kitty, passthrough);
+        let mut compositor = Compositor::new(&terminal);
+        let mut screen = Screen::default();
+        let old = Image::new(Raster::filled(48, 48, &[250, 2, 3]).unwrap());
+        for k in 0..450u32 {
+            let new = [k as u8, (k >> 8) as u8, 0];
+            let new = Image::new(Raster::filled(48, 48, &new).unwrap());
+            let draw = |c: &mut Canvas<'_>| {
+                c.picture(&old, (0, 0), (6, 3), c.area());
+                c.live(&new, (10, 0), (6, 3), c.area());
+            };
+            screen.write(&compositor.frame(SIZE, true, draw).unwrap().bytes);
+            let mut fresh = Screen::default();
+            let mut other = Compositor::new(&terminal);
+            fresh.write(&other.frame(SIZE, true, draw).unwrap().bytes);
+            assert_eq!(screen.seen(), fresh.seen(), "{passthrough} {k}");
+        }
+    }
+}
+
+#[test]
 fn a_live_picture_asks_for_an_answer_only_when_something_is_sent() {
     let mut compositor = Compositor::new(&terminal(Protocol::Blocks, false));
     let image = Image::new(Raster::filled(8, 8, &[1, 2, 3]).unwrap());

@@ -81,7 +81,9 @@ impl NotebookApp {
         let Some(preview) = self.notebook.take_preview() else { return };
         let raster = Raster::from_tensor(&preview).ok().and_then(|all| all.into_iter().next());
         if let (Some(live), Some(raster)) = (&mut self.live, raster) {
-            live.shown = Some(Image::new(raster));
+            // The first one takes room below the text.
+            let first = live.shown.replace(Image::new(raster)).is_none();
+            self.screen.follow |= first && self.screen.watched == Some(self.notebook.editor.id());
         }
     }
 }
