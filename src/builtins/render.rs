@@ -108,6 +108,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "-",
                 "the feature maps of this layer in place of the picture, each from black to white",
             )
+            .reads_nothing()
             .named(),
             Param::optional(
                 "channels",

@@ -525,6 +525,11 @@ impl Param {
         self.reads(|path| vec![path.into()])
     }
 
+    /// Its texts name no files.
+    pub const fn reads_nothing(self) -> Self {
+        self.reads(|_| Vec::new())
+    }
+
     /// Must be written with its name.
     pub const fn named(mut self) -> Self {
         self.named = true;
