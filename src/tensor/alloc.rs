@@ -244,7 +244,7 @@ mod tests {
             let again = Reusing.alloc_zeroed(layout(all[4]));
             assert_eq!(again, blocks[4]);
             assert!(std::slice::from_raw_parts(again, all[4]).iter().all(|v| *v == 0));
-            let most = pool().most;
+            let Pool { most, .. } = *pool();
             let larger = Reusing.alloc(layout(most - all[4]));
             assert!(!larger.is_null());
             let Pool { kept, used, count, .. } = *pool();
@@ -257,7 +257,8 @@ mod tests {
             Reusing.dealloc(larger, layout(most - all[4]));
             assert!(pool().kept > 0);
             release();
-            assert_eq!((pool().kept, pool().used), (0, 0));
+            let Pool { kept, used, .. } = *pool();
+            assert_eq!((kept, used), (0, 0));
             // More blocks than there is room for.
             let small = layout(LARGE);
             let many: Vec<_> = (0..SLOTS + 9).map(|_| Reusing.alloc(small)).collect();
