@@ -9,6 +9,7 @@ mod dummy_builtin;
 mod examples;
 pub mod explore;
 mod grid;
+mod hist;
 mod identity;
 mod image;
 mod images;
@@ -32,12 +33,14 @@ mod norm;
 mod path;
 mod pc;
 mod perceptual;
+mod plot;
 mod print;
 mod psnr;
 mod render;
 mod rmse;
 mod sample;
 mod save;
+mod scatter;
 mod show;
 mod slerp;
 mod ssim;
@@ -59,6 +62,7 @@ pub const ALL: &[&Builtin] = &[
     &dummy_builtin::BUILTIN,
     &explore::BUILTIN,
     &grid::BUILTIN,
+    &hist::BUILTIN,
     &identity::BUILTIN,
     &image::BUILTIN,
     &images::BUILTIN,
@@ -82,12 +86,14 @@ pub const ALL: &[&Builtin] = &[
     &path::BUILTIN,
     &pc::BUILTIN,
     &perceptual::BUILTIN,
+    &plot::BUILTIN,
     &print::BUILTIN,
     &psnr::BUILTIN,
     &render::BUILTIN,
     &rmse::BUILTIN,
     &sample::BUILTIN,
     &save::BUILTIN,
+    &scatter::BUILTIN,
     &show::BUILTIN,
     &slerp::BUILTIN,
     &ssim::BUILTIN,

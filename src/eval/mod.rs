@@ -31,6 +31,8 @@ pub struct Options {
     pub confined: bool,
     /// Whether `name = value` shows the value, as at the prompt.
     pub echo: bool,
+    /// Whether pictures are described in words.
+    pub describe: bool,
     /// Folder for checkpoints of long work.
     pub checkpoints: Option<PathBuf>,
     /// Whether a cell runs again only for its value: `save` then replaces no file.
@@ -44,6 +46,7 @@ impl Default for Options {
             out: PathBuf::new(),
             confined: true,
             echo: false,
+            describe: false,
             checkpoints: None,
             replaying: false,
         }
@@ -216,6 +219,7 @@ impl<'a> Evaluator<'a> {
             out: session.options.out.clone(),
             confined: session.options.confined,
             control: control.clone(),
+            describe: session.options.describe,
             checkpoints: session.options.checkpoints.clone(),
             replaying: session.options.replaying,
             output,
@@ -329,7 +333,7 @@ impl<'a> Evaluator<'a> {
             _ => display::display(value, &|code| self.ctx.picture(code))?.blocks(),
         };
         blocks.extend(line.map(|line| Block::text([line])));
-        self.ctx.output.display(&blocks, value)
+        self.ctx.display(blocks, value)
     }
 
     fn assert(&mut self, condition: &Expr) -> Result<()> {

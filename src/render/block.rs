@@ -3,7 +3,8 @@
 //! A result is a list of blocks. Terminals draw them ([`super::Painter`]), journals keep their text
 //! ([`words`]), other programs get them as JSON ([`super::json`]).
 
-use super::plot::{bars, number, rounded};
+use super::chart::Plot;
+use super::plot::{number, rounded};
 use super::text::{describe, indented, printable};
 use crate::error::{Error, Result};
 use crate::image::Raster;
@@ -18,7 +19,7 @@ pub enum Block {
     Pictures(Vec<Picture>),
     /// Rows in columns.
     Table(Table),
-    /// Curves over a common axis.
+    /// Numbers drawn.
     Plot(Plot),
     /// Named numbers with units.
     Numbers(Numbers),
@@ -37,12 +38,28 @@ pub struct Picture {
     pub caption: String,
     /// The width in columns that is asked for; `None` for the usual one.
     pub columns: Option<u16>,
+    /// What it shows, in words; empty where nothing was read in it.
+    pub words: String,
 }
 
 impl Picture {
     /// A picture of the usual width.
     pub fn new(raster: Raster, caption: impl Into<String>) -> Self {
-        Self { raster, caption: caption.into(), columns: None }
+        Self { raster, caption: caption.into(), columns: None, words: String::new() }
+    }
+
+    /// The text that replaces it: `[picture 64×64 rgb: a woman of about 40, smiling]`, or its mean
+    /// colour where nothing was read in it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn described(&self) -> Result<String> {
+        if self.words.is_empty() {
+            return describe(&self.raster);
+        }
+        let Raster { width, height, .. } = self.raster;
+        let words = printable(&self.words);
+        Ok(format!("[picture {width}×{height} {}: {words}]", self.raster.mode()))
     }
 }
 
@@ -62,24 +79,6 @@ pub enum Cell {
     Text(String),
     /// A number and its digits after the decimal point.
     Number(f64, usize),
-}
-
-/// Curves over a common axis, on a logarithmic scale.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plot {
-    /// Title above the curves.
-    pub title: String,
-    /// The curves.
-    pub curves: Vec<Curve>,
-}
-
-/// A curve of a plot.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Curve {
-    /// Its name.
-    pub name: String,
-    /// Its values, from left to right.
-    pub values: Vec<f64>,
 }
 
 /// Named numbers.
@@ -119,13 +118,18 @@ impl Block {
         Self::Text(lines.into_iter().map(Into::into).collect())
     }
 
-    /// The block as lines of any length, without its pictures. Texts from outside are not escaped
-    /// yet.
+    /// The block as lines, without its pictures. Tables and plots take at most [`COLUMNS`]; other
+    /// lines have any length. Texts from outside are not escaped yet.
     pub fn lines(&self) -> Vec<String> {
+        self.lines_in(COLUMNS)
+    }
+
+    /// As [`lines`](Self::lines), with tables and plots in at most `columns` columns.
+    pub fn lines_in(&self, columns: usize) -> Vec<String> {
         match self {
             Self::Pictures(_) => Vec::new(),
-            Self::Table(table) => table.lines(),
-            Self::Plot(plot) => plot.lines(),
+            Self::Table(table) => table.lines(columns),
+            Self::Plot(plot) => plot.lines(columns),
             Self::Numbers(numbers) => numbers.lines(),
             Self::Text(lines) => lines.clone(),
             Self::Diagnostic(d) => crate::lang::span::render(&d.source, &d.error, false)
@@ -145,7 +149,7 @@ pub fn words(blocks: &[Block]) -> Result<Vec<String>> {
     for block in blocks {
         if let Block::Pictures(all) = block {
             for p in all {
-                lines.push(captioned(&p.caption, &describe(&p.raster)?));
+                lines.push(captioned(&p.caption, &p.described()?));
             }
         }
         lines.extend(block.lines().iter().map(|l| printable(l)));
@@ -159,55 +163,67 @@ pub(super) fn captioned(caption: &str, rest: &str) -> String {
     if caption.is_empty() { rest.to_string() } else { format!("{caption}: {rest}") }
 }
 
+/// Columns between two columns of a table.
+const GAP: usize = 2;
+
 impl Table {
-    /// The rows in aligned columns: text to the left, numbers to the right.
-    pub fn lines(&self) -> Vec<String> {
+    /// The rows in aligned columns: text to the left, numbers to the right. Columns for which
+    /// `columns` has no room are continued below, beside the first one.
+    pub fn lines(&self, columns: usize) -> Vec<String> {
         let text = |c: &Cell| match c {
             Cell::Text(s) => Safe(s).to_string(),
             Cell::Number(v, digits) => format!("{v:.digits$}"),
         };
-        let rows: Vec<Vec<String>> =
-            self.rows.iter().map(|r| r.iter().map(text).collect()).collect();
-        let width = |k: usize| {
-            let cells = rows.iter().filter_map(|r| r.get(k)).chain(self.columns.get(k));
-            cells.map(|s| s.width()).max().unwrap_or(0)
+        let head = std::iter::once(self.columns.clone());
+        let rows = self.rows.iter().map(|r| r.iter().map(text).collect());
+        let all: Vec<Vec<String>> = head.chain(rows).collect();
+        let cells = |k: usize| all.iter().filter_map(move |r| r.get(k));
+        let widths: Vec<usize> = (0..self.columns.len())
+            .map(|k| cells(k).map(|s| s.width()).max().unwrap_or(0))
+            .collect();
+        let padded = |row: &Vec<String>, k: usize| {
+            let text = row.get(k).map_or("", String::as_str);
+            let blank = " ".repeat(widths[k].saturating_sub(text.width()));
+            if self.is_numeric(k) { blank + text } else { text.to_owned() + &blank }
         };
-        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
-        let numeric =
-            |k: usize| self.rows.iter().any(|r| matches!(r.get(k), Some(Cell::Number(..))));
-        let line = |cells: &[String]| {
-            let pad = |(k, s): (usize, &String)| {
-                let width = widths.get(k).copied().unwrap_or(0);
-                let blank = " ".repeat(width.saturating_sub(s.width()));
-                if numeric(k) { blank + s } else { s.clone() + &blank }
+        let drawn = |beside: Vec<usize>| {
+            let line = |row: &Vec<String>| {
+                let cells = beside.iter().map(|k| padded(row, *k)).collect::<Vec<_>>();
+                cells.join(&" ".repeat(GAP)).trim_end().to_owned()
             };
-            cells.iter().enumerate().map(pad).collect::<Vec<_>>().join("  ").trim_end().to_owned()
+            all.iter().map(line).collect::<Vec<_>>()
         };
-        std::iter::once(line(&self.columns)).chain(rows.iter().map(|r| line(r))).collect()
+        let parts: Vec<Vec<String>> = parts(&widths, columns).into_iter().map(drawn).collect();
+        parts.join(&String::new())
+    }
+
+    fn is_numeric(&self, column: usize) -> bool {
+        self.rows.iter().any(|r| matches!(r.get(column), Some(Cell::Number(..))))
     }
 }
 
-/// Width of a curve in columns.
-const CURVE: usize = 36;
-/// Width of a curve's name in columns.
-const NAME: usize = 12;
+/// The columns that are beside each other; the first one begins every part.
+fn parts(widths: &[usize], columns: usize) -> Vec<Vec<usize>> {
+    let mut parts = vec![Vec::new()];
+    let mut used = 0;
+    for (k, width) in widths.iter().enumerate() {
+        let full = used + GAP + width > columns;
+        if k > 1 && full {
+            parts.push(vec![0]);
+            used = widths[0];
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(k);
+        }
+        used += width + if k > 0 { GAP } else { 0 };
+    }
+    parts
+}
+
 /// Indent of a definition in columns.
 const INDENT: usize = 4;
-/// Width of a definition in columns, indent included.
+/// Width of lines whose window is not known, and of definitions.
 const COLUMNS: usize = 79;
-
-impl Plot {
-    fn lines(&self) -> Vec<String> {
-        let curve = |c: &Curve| {
-            let name = super::text::cut(&c.name, NAME);
-            let (first, last) = (c.values.first(), c.values.last());
-            let end = |v: Option<&f64>| number(v.copied().unwrap_or(f64::NAN));
-            let bars = bars(&c.values, CURVE);
-            format!("  {name:<NAME$} {bars:<CURVE$} {} → {}", end(first), end(last))
-        };
-        std::iter::once(self.title.clone()).chain(self.curves.iter().map(curve)).collect()
-    }
-}
 
 impl Numbers {
     fn lines(&self) -> Vec<String> {
@@ -259,19 +275,29 @@ mod tests {
             vec![Cell::Text("顔b".into()), Cell::Number(-10.0, 2)],
         ];
         let table = Table { columns: vec!["name".into(), "value".into()], rows };
-        assert_eq!(table.lines(), ["name   value", "a       1.00", "顔b   -10.00"]);
+        assert_eq!(table.lines(COLUMNS), ["name   value", "a       1.00", "顔b   -10.00"]);
     }
 
     #[test]
-    fn a_plot_has_its_ends_in_numbers() {
-        let values = vec![1.0, 0.5, 0.25];
-        let plot = Plot { title: "loss".into(), curves: vec![Curve { name: "l2".into(), values }] };
-        let lines = plot.lines();
-        assert_eq!(lines[0], "loss");
-        assert!(
-            lines[1].starts_with("  l2 ") && lines[1].ends_with("1.0000 → 0.2500"),
-            "{lines:?}"
-        );
+    fn a_wide_table_continues_below() {
+        let names = ["name", "one", "two", "three"].map(String::from);
+        let row = |name: &str| {
+            let numbers = [1.0, -2.0, 3.0].map(|v| Cell::Number(v, 2));
+            std::iter::once(Cell::Text(name.into())).chain(numbers).collect()
+        };
+        let table = Table { columns: names.to_vec(), rows: vec![row("a"), row("b")] };
+        assert_eq!(table.lines(40).len(), 3);
+        let wanted = [
+            "name   one    two",
+            "a     1.00  -2.00",
+            "b     1.00  -2.00",
+            "",
+            "name  three",
+            "a      3.00",
+            "b      3.00",
+        ];
+        assert_eq!(table.lines(20), wanted);
+        assert_eq!(table.lines(1).len(), 3 * 3 + 2);
     }
 
     #[test]

@@ -7,17 +7,17 @@
 
 mod ascii;
 pub mod assist;
-mod commands;
+pub mod commands;
 pub mod compare;
-mod complete;
-mod context;
-mod docs;
+pub mod complete;
+pub mod context;
+pub mod docs;
 pub mod doctor;
 pub mod explore;
 mod format;
 pub mod full;
 mod glossary;
-mod help;
+pub mod help;
 mod history;
 mod inline;
 pub mod line;

@@ -20,6 +20,7 @@ pub mod shelf;
 pub mod text;
 mod toy;
 mod types;
+pub mod words;
 
 pub use crate::render::Cell;
 pub use list::List;
@@ -75,6 +76,8 @@ pub enum Value {
     Mask(Arc<Mask>),
     /// A table.
     Table(Arc<Table>),
+    /// A plot.
+    Plot(Arc<render::Plot>),
     /// A path: its frames as codes.
     Path(Code),
 }
@@ -156,7 +159,8 @@ impl Value {
             | Self::Range { .. }
             | Self::Space(_)
             | Self::Word(..)
-            | Self::Mask(_) => {}
+            | Self::Mask(_)
+            | Self::Plot(_) => {}
         }
     }
 }

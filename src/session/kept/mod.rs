@@ -5,6 +5,7 @@ mod code;
 mod inversion;
 mod numbers;
 mod picture;
+mod plot;
 
 use crate::control::Control;
 use crate::error::{Error, Kind};
@@ -90,6 +91,8 @@ pub enum Kept {
     Mask(picture::Mask),
     /// A table.
     Table(picture::Table),
+    /// A plot.
+    Plot(plot::Plot),
     /// Too large, or not data: recomputed on demand. The digest shows whether the result is the
     /// same; `None` for values whose digest would take too long.
     Again(Option<String>),
@@ -151,6 +154,7 @@ impl Kept {
             }
             Self::Mask(m) => Value::Mask(Arc::new(m.value()?)),
             Self::Table(t) => Value::Table(Arc::new(t.value(device)?)),
+            Self::Plot(p) => Value::Plot(Arc::new(p.value())),
             Self::Again(_) => return Ok(None),
         }))
     }
@@ -212,6 +216,10 @@ impl Budget {
             }
             Value::Mask(m) => Kept::Mask(picture::Mask::of(m, &mut self.left)?),
             Value::Table(t) => Kept::Table(picture::Table::of(t, &mut self.left)?),
+            Value::Plot(p) => {
+                self.spend(8 * p.numbers())?;
+                Kept::Plot(plot::Plot::of(p))
+            }
             Value::List(_) | Value::Model(_) | Value::Word(..) => return None,
         })
     }
