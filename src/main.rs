@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: gannet_tensor::Reusing = gannet_tensor::Reusing;
+
 fn main() -> ExitCode {
     ExitCode::from(gannet::command_line(std::env::args_os()))
 }

@@ -249,3 +249,33 @@ fn models_lists_what_there_is_and_get_verifies_what_arrived() {
     let o = run(&["--model", "gray", "eval", "print(1)"]);
     assert_eq!((code(&o), text(&o.stdout)), (0, "1\n".into()), "{}", text(&o.stderr));
 }
+
+#[test]
+fn export_runs_what_has_no_result_and_keeps_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |text: &str| std::fs::write(folder.path().join("look.gnt"), text).unwrap();
+    let export = |more: &[&str]| {
+        let all = ["--model", "toy", "export", "look.gnt", "-o", "look.html"];
+        gannet(folder.path(), &[&all, more].concat())
+    };
+    let report = || std::fs::read_to_string(folder.path().join("look.html")).unwrap();
+    write("#%% md\n# Look\n\n#%%\na = sample(seed: 1)\nshow a\n\n#%%\nshow a\n");
+
+    let o = export(&[]);
+    assert_eq!(code(&o), 0, "{}", text(&o.stderr));
+    assert!(text(&o.stderr).contains("--run"), "{}", text(&o.stderr));
+    assert!(report().contains("has not run") && !report().contains("data:image/png"));
+
+    let o = export(&["--run"]);
+    assert_eq!((code(&o), text(&o.stderr)), (0, String::new()));
+    assert!(report().contains("data:image/png") && !report().contains("has not run"));
+    // Kept beside the notebook, for a later export and for the screen.
+    assert_eq!((code(&export(&[])), report().contains("data:image/png")), (0, true));
+
+    // A cell that fails is in the report, and in the exit code.
+    write("#%%\nprint(1)\n\n#%%\nassert 1 > 2\n\n#%%\nprint(3)\n");
+    let o = export(&["--run"]);
+    assert_eq!(code(&o), 1);
+    assert!(text(&o.stderr).contains("cell 2, 3"), "{}", text(&o.stderr));
+    assert!(report().contains("does not hold"));
+}

@@ -69,6 +69,7 @@ fn kill_at_random_moments_loses_nothing_acknowledged() {
     let rounds = std::env::var("GANNET_CRASH_ROUNDS").map_or(60, |n| n.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let (mut rng, mut path, mut promised) = (Rng::new(7), None::<PathBuf>, 0u64);
+    let mut reopened = Vec::new();
     for round in 0..rounds {
         let mut writer = child("child_appends_until_killed", folder.path(), path.as_deref());
         let lines = BufReader::new(writer.stdout.take().unwrap()).lines();
@@ -85,7 +86,7 @@ fn kill_at_random_moments_loses_nothing_acknowledged() {
         let Some(found) = sessions(&disk(), folder.path()).unwrap().pop() else { continue };
         let begun = Instant::now();
         let opened = open(&disk(), &found.path).unwrap();
-        assert!(begun.elapsed() < Duration::from_millis(200), "reopened in {:?}", begun.elapsed());
+        reopened.push(begun.elapsed());
         assert!(opened.reading.notice.is_none_or(|n| n.contains("torn")), "round {round}");
         let session = replay(opened.reading.records);
         let ids: Vec<u64> = session.cells().iter().map(|c| c.id).collect();
@@ -94,6 +95,10 @@ fn kill_at_random_moments_loses_nothing_acknowledged() {
         path = Some(found.path);
     }
     assert!(promised > rounds, "the children hardly ran: {promised} cells");
+    // The median, because a busy machine may delay any of them.
+    reopened.sort();
+    let median = reopened[reopened.len() / 2];
+    assert!(median < Duration::from_millis(200), "reopened in {median:?}");
 }
 
 #[test]

@@ -56,6 +56,42 @@ def write_case(folder, name, weights, numbers, reference, config=None):
     write_tensors(os.path.join(folder, name + ".ref.safetensors"), numbers, {"reference": reference})
 
 
+def lengths(v):
+    """The lengths of the rows of a matrix, as a column."""
+    return np.linalg.norm(v, axis=1, keepdims=True)
+
+
+def fill_stylegan3(g, r, freqs):
+    """Random weights and statistics of a StyleGAN3, none trivial, that keep its maps at about unit size. `freqs(t, x)`
+    makes the frequencies of its input of those of its constructor and of normal numbers."""
+    with torch.no_grad():
+        for key, t in list(g.named_parameters()) + list(g.named_buffers()):
+            if "_filter" in key or key.endswith("input.transform"):
+                continue
+            x = r.standard_normal(tuple(t.shape))
+            if key == "mapping.w_avg":
+                x *= 0.3
+            elif key.startswith("mapping.fc"):
+                x *= (0.15 if key.endswith("bias") else 1) / 0.01
+            elif key.endswith("magnitude_ema"):
+                x = np.exp(0.5 * x)
+            elif key.endswith("input.affine.weight"):
+                x *= 0.3
+            elif key.endswith("input.affine.bias"):
+                x = np.array([1.0, 0, 0, 0]) + 0.2 * x
+            elif key.endswith("freqs"):
+                x = freqs(t, x)
+            elif key.endswith("phases"):
+                x = r.uniform(-0.5, 0.5, tuple(t.shape))
+            elif key.endswith("affine.weight"):
+                x *= 0.6
+            elif key.endswith("affine.bias"):
+                x = 1 + 0.25 * x
+            elif key.endswith("bias"):
+                x *= 0.2
+            t.copy_(torch.from_numpy(np.asarray(x)))
+
+
 def wave_loss(image):
     """The loss whose gradients are compared: mean squared difference to a wave over the flat picture."""
     wave = torch.sin(0.37 * torch.arange(image.numel(), dtype=torch.float64)).to(torch.float32)

@@ -13,6 +13,8 @@ import common
 import torch
 import waves
 
+CODE = "odegeasslbc/FastGAN-pytorch@1a848e5"
+
 
 class Table:
     """Stands for `ngf`: the official code multiplies it by its table of factors and gets these channels."""
@@ -37,46 +39,13 @@ def weights_of(net, names, outer=""):
     return {n: params[outer + n] for n in names}
 
 
-def fastgan(models, out):
-    code = "odegeasslbc/FastGAN-pytorch@1a848e5"
-    wide = Table({16: 12, 8: 8, 4: 6, 2: 4, 1: 3, 0.5: 3, 0.25: 2, 0.125: 2})
-    for name, side, channels, stride in [("original_256", 256, 3, 8), ("original_1024", 1024, 3, 32)]:
-        z_dim = 6
-        net = models.Generator(ngf=wide, nz=z_dim, nc=channels, im_size=side)
-        normal = waves.fill(name, net, [lambda k: k.startswith("feat_") and k.endswith((".2.weight", ".6.weight"))
-                                        and dict(net.named_parameters())[k].shape == (1,)])
-        r = common.rng(name + " z")
-        z = torch.from_numpy(r.standard_normal((2, z_dim))).float()
-        many = torch.from_numpy(r.standard_normal((4, z_dim))).float()
-        waves.statistics(net, normal, lambda: net(many))
-
-        def run(z):
-            with waves.drawn_as_waves():
-                return net(z)[0]
-
-        fit(net.to_big, run(z))
-        names = ["init.init.0.weight_orig", "init.init.1.weight", "feat_8.1.weight_orig", "feat_8.2.weight",
-                 "feat_16.2.bias", "feat_32.7.weight", "se_64.main.1.weight_orig", "se_256.main.3.weight_orig",
-                 "feat_256.1.weight_orig", "to_big.weight_orig"]
-        found = waves.numbers(z, run, weights_of(net, names), stride)
-        spec = {"width": side, "height": side, "channels": channels, "z_dim": z_dim, "w_dim": z_dim, "c_dim": 0,
-                "num_ws": 0}
-        reference = {"code": code, "family": "fastgan", "noise": "waves", "stride": stride, "tolerance": 1e-3,
-                     "spec": spec}
-        weights = {"g_ema." + k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
-        common.write_case(out, name, weights, found, reference)
-
-
-def training(models, out):
-    """`all_N.pth` as train.py saves it: the averages are a list of tensors, and everything else is the trained network's."""
-    name, side, z_dim, stride = "training_256", 256, 5, 8
-    narrow = Table({16: 6, 8: 4, 4: 4, 2: 3, 1: 2, 0.5: 2, 0.25: 2, 0.125: 2})
-    net = models.Generator(ngf=narrow, nz=z_dim, nc=3, im_size=side)
-    normal = waves.fill(name, net, [lambda k: k.startswith("feat_") and k.endswith((".2.weight", ".6.weight"))
-                                    and dict(net.named_parameters())[k].shape == (1,)])
-    r = common.rng(name + " z")
-    z = torch.from_numpy(r.standard_normal((2, z_dim))).float()
-    many = torch.from_numpy(r.standard_normal((4, z_dim))).float()
+def original(models, name, table, side, channels, z_dim):
+    """A network of the official FastGAN, codes, a run that draws its noise as waves, and the generator of the codes."""
+    net = models.Generator(ngf=table, nz=z_dim, nc=channels, im_size=side)
+    strengths = {k for k, p in net.named_parameters()
+                 if p.shape == (1,) and k.startswith("feat_") and k.endswith((".2.weight", ".6.weight"))}
+    normal = waves.fill(name, net, [lambda k: k in strengths])
+    z, many, r = waves.codes(name, z_dim)
     waves.statistics(net, normal, lambda: net(many))
 
     def run(z):
@@ -84,6 +53,27 @@ def training(models, out):
             return net(z)[0]
 
     fit(net.to_big, run(z))
+    return net, z, run, r
+
+
+def fastgan(models, out):
+    wide = Table({16: 12, 8: 8, 4: 6, 2: 4, 1: 3, 0.5: 3, 0.25: 2, 0.125: 2})
+    z_dim, channels = 6, 3
+    for name, side, stride in [("original_256", 256, 8), ("original_1024", 1024, 32)]:
+        net, z, run, _ = original(models, name, wide, side, channels, z_dim)
+        names = ["init.init.0.weight_orig", "init.init.1.weight", "feat_8.1.weight_orig", "feat_8.2.weight",
+                 "feat_16.2.bias", "feat_32.7.weight", "se_64.main.1.weight_orig", "se_256.main.3.weight_orig",
+                 "feat_256.1.weight_orig", "to_big.weight_orig"]
+        found = waves.numbers(z, run, weights_of(net, names), stride)
+        reference = waves.reference(CODE, "fastgan", stride, side, channels, z_dim)
+        common.write_case(out, name, waves.stored(net, "g_ema."), found, reference)
+
+
+def training(models, out):
+    """`all_N.pth` as train.py saves it: the averages are a list, everything else is the trained network's."""
+    name, side, channels, z_dim, stride = "training_256", 256, 3, 5, 8
+    narrow = Table({16: 6, 8: 4, 4: 4, 2: 3, 1: 2, 0.5: 2, 0.25: 2, 0.125: 2})
+    net, z, run, r = original(models, name, narrow, side, channels, z_dim)
     averages = [p.data.clone() for p in net.parameters()]
     names = ["init.init.0.weight_orig", "init.init.1.weight", "feat_8.1.weight_orig", "feat_16.2.bias",
              "se_64.main.1.weight_orig", "feat_256.1.weight_orig", "to_big.weight_orig"]
@@ -104,9 +94,7 @@ def training(models, out):
     torch.save({"g": net.state_dict(), "d": d.state_dict(), "g_ema": averages, "opt_g": opt_g.state_dict(),
                 "opt_d": opt_d.state_dict()}, path)
     os.chmod(path, 0o644)
-    spec = {"width": side, "height": side, "channels": 3, "z_dim": z_dim, "w_dim": z_dim, "c_dim": 0, "num_ws": 0}
-    reference = {"code": "odegeasslbc/FastGAN-pytorch@1a848e5", "family": "fastgan", "noise": "waves", "stride": stride,
-                 "tolerance": 1e-3, "spec": spec}
+    reference = waves.reference(CODE, "fastgan", stride, side, channels, z_dim)
     common.write_tensors(os.path.join(out, name + ".ref.safetensors"), found, {"reference": reference})
     print(os.path.getsize(path), path)
 
@@ -122,13 +110,13 @@ def projected(networks, out):
     ]
     for name, side, channels, lite, classes, stride in cases:
         z_dim = 5
+        # The table of classes has more rows than there are classes.
+        more = {"num_classes": classes + 2} if classes else {}
         net = networks.Generator(z_dim=z_dim, c_dim=classes, img_resolution=side, img_channels=channels, ngf=table,
-                                 cond=classes > 0, synthesis_kwargs=dict(lite=lite, **({"num_classes": classes + 2} if classes else {})))
+                                 cond=classes > 0, synthesis_kwargs=dict(lite=lite, **more))
         scalar = {k for k, p in net.named_parameters() if p.shape == (1,)}
         normal = waves.fill(name, net, [lambda k: k in scalar])
-        r = common.rng(name + " z")
-        z = torch.from_numpy(r.standard_normal((2, z_dim))).float()
-        many = torch.from_numpy(r.standard_normal((4, z_dim))).float()
+        z, many, _ = waves.codes(name, z_dim)
         label = lambda n: torch.eye(classes)[torch.arange(n) % classes] if classes else None
         waves.statistics(net, normal, lambda: net(many, label(4)))
 
@@ -147,14 +135,10 @@ def projected(networks, out):
             names += ["embed.weight", "feat_8.conv1.weight_orig", "feat_8.noise.weight", "feat_16.bn1.gain.weight_orig",
                       "feat_32.bn2.bias.weight_orig"]
         extra = {"labels": label(2)} if classes else {}
-        found = waves.numbers(z, lambda z: run(z), weights_of(net, names, "synthesis."), stride, extra)
-        spec = {"width": side, "height": side, "channels": channels, "z_dim": z_dim, "w_dim": z_dim, "c_dim": classes,
-                "num_ws": 0}
-        reference = {"code": code, "family": "fastgan", "noise": "waves", "stride": stride, "tolerance": 1e-3,
-                     "spec": spec}
+        found = waves.numbers(z, run, weights_of(net, names, "synthesis."), stride, extra)
+        reference = waves.reference(code, "fastgan", stride, side, channels, z_dim, classes)
         config = {"z_dim": z_dim, "c_dim": classes, "img_resolution": side, "img_channels": channels}
-        weights = {k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
-        common.write_case(out, name, weights, found, reference, config)
+        common.write_case(out, name, waves.stored(net), found, reference, config)
 
 
 def main():

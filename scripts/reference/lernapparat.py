@@ -7,7 +7,6 @@ reference runs with waves.
 """
 import argparse
 import json
-import os
 from collections import OrderedDict
 
 import common

@@ -42,9 +42,7 @@ def main():
         for k, p in net.named_parameters():
             if k.endswith((".norm.g", ".norm.b")):
                 normal(p, 1 if k.endswith("g") else 0, 0.3)
-        r = common.rng(name + " z")
-        z = torch.from_numpy(r.standard_normal((2, z_dim))).float()
-        many = torch.from_numpy(r.standard_normal((4, z_dim))).float()
+        z, many, _ = waves.codes(name, z_dim)
         waves.statistics(net, normal, lambda: net(many))
 
         def run(z):
@@ -63,12 +61,9 @@ def main():
         names += [k for k in params if k.endswith(".1.to_k.weight") or k.endswith(".1.net.0.weight")]
         names += [k for k in params if k.endswith(("norm.g", "to_lin_kv.net.0.weight", "to_kv.weight", "to_out.bias"))]
         found = waves.numbers(z, run, {k: params[k] for k in names}, stride)
-        spec = {"width": side, "height": side, "channels": net.out_conv.weight.shape[0], "z_dim": z_dim, "w_dim": z_dim,
-                "c_dim": 0, "num_ws": 0}
-        reference = {"code": "lucidrains/lightweight-gan@efbec45", "family": "lightweight-gan", "noise": "waves",
-                     "stride": stride, "tolerance": 1e-3, "spec": spec}
-        weights = {"GAN.GE." + k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
-        common.write_case(args.out, name, weights, found, reference)
+        reference = waves.reference("lucidrains/lightweight-gan@efbec45", "lightweight-gan", stride, side,
+                                    net.out_conv.weight.shape[0], z_dim)
+        common.write_case(args.out, name, waves.stored(net, "GAN.GE."), found, reference)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,7 @@ def main():
                 normal(p, 0, 0.2)
             elif k.endswith((".norm.g", ".norm.b")):
                 normal(p, 1 if k.endswith("g") else 0, 0.3)
-        r = common.rng(name + " z")
-        z = torch.from_numpy(r.standard_normal((2, dim))).float()
+        z, _, _ = waves.codes(name, dim)
         noise = waves.wave(0, (1, side, side, 1)).expand(2, side, side, 1)
         seen = {}
 
@@ -73,15 +72,12 @@ def main():
         weights["mapping.fc0.weight"] = mapping.net[0].weight
         weights[f"mapping.fc{depth - 1}.bias"] = mapping.net[2 * (depth - 1)].bias
         found = waves.numbers(z, run, weights, stride)
-        image = run(z)
-        i = torch.arange(image.numel(), dtype=torch.float64)
-        ((image - torch.sin(0.37 * i).float().reshape(image.shape)) ** 2).mean().backward()
+        common.wave_loss(run(z)).backward()
         found.update({"w": seen["w"].detach(), "ws": seen["ws"].detach(), "grad.w": seen["w"].grad,
                       "grad.ws": seen["ws"].grad})
-        spec = {"width": side, "height": side, "channels": 4 if settings.get("transparent") else 3, "z_dim": dim,
-                "w_dim": dim, "c_dim": 0, "num_ws": len(net.blocks)}
-        reference = {"code": "lucidrains/stylegan2-pytorch@ce7f830", "family": "lucidrains-stylegan2", "noise": "waves",
-                     "stride": stride, "tolerance": 1e-3, "spec": spec}
+        channels = 4 if settings.get("transparent") else 3
+        reference = waves.reference("lucidrains/stylegan2-pytorch@ce7f830", "lucidrains-stylegan2", stride, side,
+                                    channels, dim, num_ws=len(net.blocks))
         stored = {f"GAN.{part}.{k}": v for part, m in [("SE", mapping), ("GE", net)] for k, v in m.state_dict().items()}
         common.write_case(args.out, name, stored, found, reference, {"lr_mlp": multiplier, "image_size": side})
 

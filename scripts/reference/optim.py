@@ -198,7 +198,7 @@ def check(path, s):
                     want = 1e5 * n.grad
                     gaps.append((len(seen), p.shape[0], ((p.grad - want).abs().max() / want.abs().max()).item()))
             return super().step(*x, **k)
-    torch.optim.Adam, load, url, get = Spy, torch.jit.load, dnnlib.util.open_url, g.mapping.forward
+    torch.optim.Adam, load, url = Spy, torch.jit.load, dnnlib.util.open_url
     torch.jit.load, dnnlib.util.open_url = lambda f: Features(), lambda u: io.BytesIO()
     try:
         projector.project(g, torch.zeros(1, 32, 32), num_steps=1000, device=torch.device("cpu"))

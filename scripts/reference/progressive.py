@@ -6,7 +6,6 @@ the official converters (`--check`).
 """
 import argparse
 import importlib
-import io
 import os
 import pickle
 import sys
@@ -18,7 +17,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from common import rng, wave_loss, write_any, write_case, write_json, write_tensors
+from common import rng, wave_loss, write_any, write_case, write_tensors
 
 # Official code without a module that is not needed here.
 SKIP = "tensorflow cv2 torchvision utils utils.visualizer tqdm requests".split()

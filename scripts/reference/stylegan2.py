@@ -95,7 +95,7 @@ def weight_probes(g):
 
 def evaluate(g, name, dtype, target=None):
     """Every reference value of one case in one precision."""
-    real, light, res = torch.float32, name in LIGHT, g.img_resolution
+    real, light = torch.float32, name in LIGHT
     g = g.to(dtype)
     torch.float32 = dtype       # the official code casts to torch.float32 by name: in f64 the name means f64
     try:

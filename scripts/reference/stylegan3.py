@@ -15,7 +15,7 @@ import pickle
 import numpy as np
 import torch
 
-from common import official, rng, write_any, write_tensors
+from common import fill_stylegan3, lengths, official, rng, write_any, write_tensors
 
 PSI, CUTOFF = 0.7, 4
 ROTATE, SHIFT = 15.0, (0.1, -0.05)       # the user's transform, as gen_images.py has it: degrees, sides of the picture
@@ -42,33 +42,9 @@ def build(nets, name):
     g = nets.Generator(z_dim=z, c_dim=c, w_dim=w, img_resolution=res, img_channels=ch,
                        mapping_kwargs=dict(num_layers=layers), **kw).eval()
     r = rng(name)
+    # The constructor draws frequencies from a disc of the input's bandwidth: their lengths are kept.
+    fill_stylegan3(g, r, lambda t, x: lengths(t.numpy() * 1.0) * unit(r.standard_normal(x.shape)))
     with torch.no_grad():
-        for key, t in list(g.named_parameters()) + list(g.named_buffers()):
-            if key.endswith("_filter") or key.endswith("input.transform"):
-                continue
-            x = r.standard_normal(tuple(t.shape))
-            if key == "mapping.w_avg":
-                x *= 0.3
-            elif key.startswith("mapping.fc"):
-                x *= (0.15 if key.endswith("bias") else 1) / 0.01
-            elif key.endswith("magnitude_ema"):
-                x = np.exp(0.5 * x)
-            elif key.endswith("input.affine.weight"):
-                x *= 0.3
-            elif key.endswith("input.affine.bias"):
-                x = np.array([1.0, 0, 0, 0]) + 0.2 * x
-            elif key.endswith("freqs"):
-                x = t.numpy() * 1.0           # a disc of the input's bandwidth, drawn by the constructor
-                x = np.linalg.norm(x, axis=1, keepdims=True) * unit(r.standard_normal(x.shape))
-            elif key.endswith("phases"):
-                x = r.uniform(-0.5, 0.5, tuple(t.shape))
-            elif key.endswith("affine.weight"):
-                x *= 0.6
-            elif key.endswith("affine.bias"):
-                x = 1 + 0.25 * x
-            elif key.endswith("bias"):
-                x *= 0.2
-            t.copy_(torch.from_numpy(np.asarray(x)))
         zz, cc = inputs(name, g)
         if CASES[name][-1].get("conv_clamp", 256) in (256, None):
             # The image is linear in the ToRGB layer: scale it so that it reaches 1.3.
@@ -80,7 +56,7 @@ def build(nets, name):
 
 
 def unit(v):
-    return v / np.linalg.norm(v, axis=1, keepdims=True)
+    return v / lengths(v)
 
 
 def inputs(name, g):

@@ -17,7 +17,7 @@ import tempfile
 import numpy as np
 import torch
 
-from common import official, rng, wave_loss, write_case
+from common import fill_stylegan3, lengths, official, rng, wave_loss, write_case
 
 CODE = "autonomousvision/stylegan-xl@4241ff9"
 PSI = 0.7
@@ -37,33 +37,7 @@ CASES = {
 
 
 def fill(g, name):
-    r = rng(name)
-    with torch.no_grad():
-        for key, t in list(g.named_parameters()) + list(g.named_buffers()):
-            if "_filter" in key or key.endswith("input.transform"):
-                continue
-            x = r.standard_normal(tuple(t.shape))
-            if key == "mapping.w_avg":
-                x *= 0.3
-            elif key.startswith("mapping.fc"):
-                x *= (0.15 if key.endswith("bias") else 1) / 0.01
-            elif key.endswith("magnitude_ema"):
-                x = np.exp(0.5 * x)
-            elif key.endswith("input.affine.weight"):
-                x *= 0.3
-            elif key.endswith("input.affine.bias"):
-                x = np.array([1.0, 0, 0, 0]) + 0.2 * x
-            elif key.endswith("freqs"):
-                x *= np.linalg.norm(t.numpy(), axis=1, keepdims=True) / np.linalg.norm(x, axis=1, keepdims=True)
-            elif key.endswith("phases"):
-                x = r.uniform(-0.5, 0.5, tuple(t.shape))
-            elif key.endswith("affine.weight"):
-                x *= 0.6
-            elif key.endswith("affine.bias"):
-                x = 1 + 0.25 * x
-            elif key.endswith("bias"):
-                x *= 0.2
-            t.copy_(torch.from_numpy(np.asarray(x)))
+    fill_stylegan3(g, rng(name), lambda t, x: x * (lengths(t.numpy()) / lengths(x)))
     return g.eval()
 
 

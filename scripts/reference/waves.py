@@ -91,6 +91,13 @@ def fill(name, net, noises=()):
     return normal
 
 
+def codes(name, z_dim):
+    """The two codes of a case, four more for its statistics, and their generator of random numbers."""
+    r = common.rng(name + " z")
+    z, many = (torch.from_numpy(r.standard_normal((n, z_dim))).float() for n in (2, 4))
+    return z, many, r
+
+
 def statistics(net, normal, run):
     """Batch norms: gains, biases, and statistics near those of `run` in training mode."""
     norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d) or hasattr(m, "stored_mean")]
@@ -115,6 +122,18 @@ def statistics(net, normal, run):
     return net.eval().requires_grad_(True)
 
 
+def reference(code, family, stride, side, channels, z_dim, c_dim=0, num_ws=0):
+    """What a case's numbers are compared with: the code that computed them, and the generator that it should be."""
+    spec = {"width": side, "height": side, "channels": channels, "z_dim": z_dim, "w_dim": z_dim, "c_dim": c_dim,
+            "num_ws": num_ws}
+    return {"code": code, "family": family, "noise": "waves", "stride": stride, "tolerance": 1e-3, "spec": spec}
+
+
+def stored(net, prefix=""):
+    """The state dict as the official code saves it, without the counts of batches."""
+    return {prefix + k: v for k, v in net.state_dict().items() if not k.endswith("num_batches_tracked")}
+
+
 def numbers(z, run, weights, stride=1, extra=None, inputs=()):
     """What the test compares: `run(z, *inputs)` gives the picture; `weights` are gannet's names of parameters;
     `inputs` are names in `extra` whose gradients are taken as well."""
@@ -122,9 +141,7 @@ def numbers(z, run, weights, stride=1, extra=None, inputs=()):
     leaves = {"z": z, **{k: extra[k] for k in inputs}}
     leaves = {k: v.clone().requires_grad_(True) for k, v in leaves.items()}
     image = run(**leaves)
-    i = torch.arange(image.numel(), dtype=torch.float64)
-    target = torch.sin(0.37 * i).to(torch.float32).reshape(image.shape)
-    loss = ((image - target) ** 2).mean()
+    loss = common.wave_loss(image)
     wanted = [*leaves.values(), *weights.values()]
     grads = torch.autograd.grad(loss, wanted)
     names = [*(f"grad.{k}" for k in leaves), *(f"grad.weight.{k}" for k in weights)]

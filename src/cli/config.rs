@@ -15,7 +15,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// The end of `config --help`.
-pub(super) const HELP: &str = "Without arguments: the file, and every key with its value. KEY alone: its value. KEY VALUE \
+pub(super) const HELP: &str = "\
+     Without arguments: the file, and every key with its value. KEY alone: its value. KEY VALUE \
      sets it, KEY default removes it. Options on the command line win over the file. A script \
      init.gnt beside it runs at the beginning of every prompt.";
 

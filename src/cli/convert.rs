@@ -8,7 +8,6 @@ use crate::error::{Error, Kind, Result};
 use crate::generator::registry;
 use crate::generator::{Generator, Input, export, load, spaces};
 use crate::limits::LIMITS;
-use crate::rng::Rng;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::store::{Disk, write_atomic};
@@ -19,7 +18,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The end of `convert --help`.
-pub(super) const HELP: &str = "The ending of OUT says what is written. Of a generator: .safetensors, gannet's own format \
+pub(super) const HELP: &str = "\
+     The ending of OUT says what is written. Of a generator: .safetensors, gannet's own format \
      with settings and origin; .pt, a file that PyTorch opens, in the form of --to: nvidia, \
      {\"G_ema\": state dict} for G.load_state_dict of the official code, or rosinality, \
      {\"g_ema\": state dict, \"latent_avg\"} for that code, pSp and e4e. Of codes and directions: \
@@ -42,25 +42,22 @@ pub(super) fn convert(common: &Common, from: &Path, to: &Path, form: Option<&str
     let ending = to.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     let file = weights::open(from, &LIMITS)?;
     let mut how = None;
-    let is_generator = registry::recognise(file.clone()).is_ok();
-    let bytes = match (ending.as_str(), is_generator) {
-        ("safetensors", true) if form.is_none_or(|f| f == "gannet") => {
+    let no_generator = registry::recognise(file.clone()).err();
+    let bytes = match (ending.as_str(), no_generator) {
+        ("safetensors", None) if form.is_none_or(|f| f == "gannet") => {
             let bytes = crate::generator::convert(file.clone())?;
             same_picture(file, &bytes)?;
             bytes
         }
-        ("pt" | "pth", true) => {
+        ("pt" | "pth", None) => {
             let (bytes, form) = export::export(file.clone(), form)?;
             same_picture(file, &bytes)?;
             how = Some(form);
             bytes
         }
-        ("npy" | "npz" | "pt" | "pth", false) if form.is_none() => vectors(file, &ending)?,
-        // The reason why it is no generator.
-        ("safetensors", false) => {
-            return Err(registry::recognise(file).err().unwrap_or_else(usage));
-        }
-        _ => return Err(refused(to, is_generator)),
+        ("npy" | "npz" | "pt" | "pth", Some(_)) if form.is_none() => vectors(file, &ending)?,
+        ("safetensors", Some(reason)) => return Err(reason),
+        (_, no_generator) => return Err(refused(to, no_generator.is_none())),
     };
     write_atomic(&Disk, to, &bytes)
         .map_err(|e| Error::io(format!("cannot write {}", Safe(&to.to_string_lossy())), &e))?;
@@ -73,10 +70,6 @@ pub(super) fn convert(common: &Common, from: &Path, to: &Path, form: Option<&str
         out(format!("{line}\n").as_bytes())?;
     }
     Ok(0)
-}
-
-fn usage() -> Error {
-    Error::new(Kind::Usage, "this is not a generator")
 }
 
 fn refused(to: &Path, is_generator: bool) -> Error {
@@ -106,31 +99,15 @@ fn same_picture(file: Checkpoint, bytes: &[u8]) -> Result<()> {
     .note("nothing was written"))
 }
 
-/// The picture of one code of the prior; of the first class, and of a camera in front.
+/// The picture of one code of the prior, of the first class.
 fn rendered(g: &dyn Generator) -> Result<Tensor> {
-    let spec = g.spec();
-    let mut rng = Rng::new(0);
-    let z: Vec<f32> = (0..spec.z_dim).map(|_| rng.normal() as f32).collect();
-    let z = Tensor::from_vec(z, (1, spec.z_dim), &Device::Cpu)?;
-    let camera = Tensor::from_vec(FRONT.to_vec(), (1, FRONT.len()), &Device::Cpu)?;
-    let mut input = Input::default();
-    if spec.inputs.camera {
-        input.camera = Some(camera.clone());
-    }
-    if spec.c_dim > 0 {
-        let class = |i: usize| f32::from(u8::from(i == 0));
-        let labels: Vec<f32> = (0..spec.c_dim).map(class).collect();
-        let labels = Tensor::from_vec(labels, (1, spec.c_dim), &Device::Cpu)?;
-        input.labels = Some(if spec.c_dim == FRONT.len() { camera } else { labels });
-    }
-    spaces::picture(g, &z, Space::Z, &input)
+    let classes = g.spec().classes();
+    let first = (0..classes).map(|class| f32::from(u8::from(class == 0)));
+    let labels = Tensor::from_iter(first, &Device::Cpu)?.reshape((1, classes))?;
+    let labels = (classes > 0).then_some(&labels);
+    let draw = spaces::Draw { space: Space::Z, labels, ..spaces::Draw::default() };
+    spaces::synthesize(g, &spaces::sample(g, 1, draw)?, &Input::default())
 }
-
-/// A camera 2.7 in front of the origin, as EG3D frames faces: pose 4×4, then intrinsics 3×3.
-const FRONT: [f32; 25] = [
-    1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 2.7, 0.0, 0.0, 0.0, 1.0, 4.2647, 0.0,
-    0.5, 0.0, 4.2647, 0.5, 0.0, 0.0, 1.0,
-];
 
 /// The arrays of a file of codes or directions in another format, read again and compared.
 fn vectors(file: Checkpoint, ending: &str) -> Result<Vec<u8>> {
@@ -143,7 +120,7 @@ fn vectors(file: Checkpoint, ending: &str) -> Result<Vec<u8>> {
                 Ok((format!("{n}.npy"), npy::to_bytes(a)?))
             };
             let all = arrays.iter().map(entry).collect::<Result<Vec<_>>>()?;
-            weights::write_zip(all.iter().map(|(n, b)| (n.as_str(), b.clone())))?
+            weights::write_zip(all)?
         }
         "npy" => npy::to_bytes(single(&arrays).ok_or_else(|| {
             Error::new(Kind::Usage, format!("{} arrays do not fit in an npy", arrays.len()))

@@ -143,13 +143,17 @@ enum Command {
         /// The notebook; a new one when there is no such file.
         file: PathBuf,
     },
-    /// Write a notebook or a session as a report: .html, .md or .ipynb. Nothing runs.
+    /// Write a notebook or a session as a report: .html, .md or .ipynb, with the results that were
+    /// kept.
     Export {
         /// A notebook, a journal, or the name of a session; `latest` is the last one.
         from: PathBuf,
         /// The report; its ending says the format.
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
+        /// Run the cells of the notebook first whose results are missing or old.
+        #[arg(long)]
+        run: bool,
     },
     /// Check programs without running them.
     Check {
@@ -305,7 +309,7 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Run { file, set }) => programs::run(&common, &file, &set),
         Some(Command::Eval { code, set }) => programs::eval(&common, code, &set),
         Some(Command::Open { file }) => programs::notebook(&common, &file, cli.vi),
-        Some(Command::Export { from, output }) => export::export(&from, &output),
+        Some(Command::Export { from, output, run }) => export::export(&common, &from, &output, run),
         Some(Command::Check { files }) => programs::check(&common, &files),
         Some(Command::Fmt { files, check }) => programs::fmt(&files, check),
         Some(Command::Info { model, tensors }) => info::info(&common, &model, tensors),

@@ -3,7 +3,7 @@
 use super::{Common, Opened, options, runner, sets};
 use crate::builtin::Output;
 use crate::error::{Error, Kind, Result};
-use crate::eval::State;
+use crate::eval::{Options, State};
 use crate::lang::layout;
 use crate::lang::span::Source;
 use crate::limits::LIMITS;
@@ -165,13 +165,18 @@ fn init(state: &mut State) {
     }
 }
 
+/// The options of a notebook's program: what it saves lies beside it.
+pub fn notebook_options(common: &Common, file: &Path) -> Options {
+    let options = options(common, true);
+    match common.out {
+        None => Options { out: folder_of(file), ..options },
+        Some(_) => options,
+    }
+}
+
 /// `gannet open`
 pub fn notebook(common: &Common, file: &Path, vi: bool) -> Result<u8> {
-    let mut options = options(common, true);
-    if common.out.is_none() {
-        // What a notebook saves lies beside it.
-        options.out = folder_of(file);
-    }
+    let options = notebook_options(common, file);
     let Opened { state, terminal, painter, typed, .. } = super::open(common, options)?;
     crate::ui::notebook::open(NotebookOptions {
         file: file.to_owned(),

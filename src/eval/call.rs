@@ -8,7 +8,7 @@ use crate::lang::ast::{Call, Def, Expr, ExprKind};
 use crate::lang::bind::bind;
 use crate::limits::LIMITS;
 use crate::space::Space;
-use crate::value::Value;
+use crate::value::{Loaded, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -34,8 +34,13 @@ impl Evaluator<'_> {
         (builtin.run)(&args, &mut self.ctx).map_err(|e| e.at(span))
     }
 
-    /// A built-in function without parameters, written without parentheses: `pc[0]`.
+    /// A name that is not bound: a built-in function without parameters, written without
+    /// parentheses (`pc[0]`), or a direction of the generator's own set.
     pub(super) fn bare(&mut self, name: &str, span: Span) -> Result<Value> {
+        let own = |m: &Loaded| m.facts.directions.contains_key(name);
+        if builtins::find(name).is_none() && self.ctx.model.as_ref().is_some_and(|m| own(m)) {
+            return self.call(&Call::own_direction(name, span), None, span);
+        }
         let bare = |b: &&Builtin| b.signature.is_bare() && !self.functions.contains_key(name);
         let builtin = builtins::find(name)
             .filter(bare)

@@ -342,9 +342,12 @@ impl<'a> Evaluator<'a> {
         let (holds, found) = match &condition.kind {
             ExprKind::Compare { op, lhs, rhs, .. } => {
                 let (a, b) = (self.expr(lhs)?, self.expr(rhs)?);
-                // In full: a comparison may fail in the last digit.
-                let [left, right] = [&a, &b].map(text::plain);
-                let found = format!("{} {} {}", left?, op.symbol(), right?);
+                let (mut left, mut right) = (text::readable(&a)?, text::readable(&b)?);
+                if left == right {
+                    // The comparison fails in a later digit.
+                    (left, right) = (text::plain(&a)?, text::plain(&b)?);
+                }
+                let found = format!("{left} {} {right}", op.symbol());
                 (operate::compare(*op, &a, &b).map_err(|e| e.at(condition.span))?, found)
             }
             _ => match self.expr(condition)? {

@@ -202,10 +202,29 @@ fn a_function_sees_its_parameters_and_the_program() {
 }
 
 #[test]
+fn a_bare_name_is_a_direction_of_the_generator_unless_it_is_defined() {
+    let code = "w = sample(seed: 1)\nprint(mae(w + 2*smile | age, w + 2*(direction(\"smile\") | \
+                direction(\"age\"))))\ndef f(smile) = 2*smile\nage = 5\nprint(f(3), age)";
+    assert_eq!(run(code).unwrap().printed, ["0", "6 5"]);
+    // Of the space that the code needs, and checked before anything runs.
+    run("z = sample(space: Z)\nshow z + smile").unwrap();
+    let e = error("print(1)\nsample(seed: 1) + smle");
+    assert_eq!((e.kind(), e.repair()), (Kind::Check, Some("did you mean `smile` or `sample`?")));
+    assert_eq!(error("show sample(seed: 1) + nose").kind(), Kind::Check);
+}
+
+#[test]
 fn an_assert_that_fails_names_both_sides() {
     let e = error("x = 2\nassert x > 5");
     assert_eq!((e.kind(), e.span_text()), (Kind::Assertion, "2 > 5"));
     assert_eq!(e.kind().exit_code(), 1);
+    // With as many digits as tell them apart.
+    for (code, found) in [
+        ("assert 1/3 > 0.5", "0.333333 > 0.5"),
+        ("assert 0.1 + 0.2 == 0.3", "0.30000000000000004 == 0.3"),
+    ] {
+        assert_eq!(error(code).span_text(), found);
+    }
 }
 
 #[test]
@@ -560,13 +579,14 @@ fn style_codes_and_directions_of_several_spaces_come_back_from_files() {
 #[test]
 fn a_bare_direction_tells_what_was_measured_until_it_is_changed() {
     let kept = run("direction(\"smile\")\n2*direction(\"smile\")\ninfo()").unwrap();
-    assert!(kept.shown[0].0.lines.iter().filter(|l| l.contains("one step")).count() == 4);
+    assert_eq!(kept.shown[0].0.lines.len(), 2);
+    assert!(kept.shown[0].0.lines[1].contains("one step"));
     assert_eq!(kept.shown[1].0.lines.len(), 1);
     assert!(kept.shown[2].0.lines.iter().any(|l| l.contains("styles")));
 }
 
 #[test]
-fn whoever_asks_for_alignment_hears_when_there_is_none() {
+fn asking_for_alignment_says_when_there_is_none() {
     let notes = |code: &str| match &run(code).unwrap().shown[0].1 {
         Value::Image(i) => i.notes.clone(),
         other => panic!("{other:?}"),
@@ -1061,7 +1081,7 @@ fn every_repair_is_applied_and_checks() {
         ("sample(sed: 1)", "sample(seed: 1)"),
         ("direction(\"smlie\")", "direction(\"smile\")"),
         ("direction(\"age\", space: N)", "direction(\"age\", space: W)"),
-        ("sample() + smile", "sample() + direction(\"smile\")"),
+        ("sample() + smlie", "sample() + smile"),
         ("sample(space: Z) + direction(\"age\", space: W)", "to(W, sample(space: Z)) +"),
         ("sample() + direction(\"age\", space: S)", "to(S, sample()) +"),
         ("to(W+, sample())[20]", "[7]"),

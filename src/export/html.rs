@@ -256,6 +256,7 @@ mod tests {
     #[test]
     fn nothing_from_outside_becomes_markup() {
         let page = Page {
+            notebook: true,
             title: "<script>alert(1)</script>".into(),
             origin: "a & b".into(),
             parts: vec![

@@ -1,5 +1,5 @@
 //! Reports: a notebook or a session as one HTML file, as Markdown with PNG files, or as a Jupyter
-//! notebook. Exporting runs nothing; it shows the outputs that were kept.
+//! notebook, with the outputs that were kept.
 
 mod html;
 mod markdown;

@@ -19,6 +19,8 @@ const LARGEST: u64 = 256 << 20;
 pub struct Page {
     /// Its title.
     pub title: String,
+    /// Whether it comes from a notebook, not from a session.
+    pub notebook: bool,
     /// Where it comes from: generator, version, time; one line.
     pub origin: String,
     /// The cells in order.
@@ -32,7 +34,7 @@ pub enum Part {
     Words(String),
     /// A code cell.
     Code {
-        /// Its number, from 1.
+        /// Its number, from 1, as the screen shows it.
         number: u64,
         /// Its text.
         source: String,
@@ -108,26 +110,24 @@ impl Page {
                 outputs: of_cell(cell)?,
             })
         });
-        Ok(Self { title, origin, parts: parts.collect::<Result<_>>()? })
+        Ok(Self { title, notebook: false, origin, parts: parts.collect::<Result<_>>()? })
     }
 
     fn of_notebook(path: &Path, text: &str) -> Result<Self> {
         let document = Document::parse(text);
         let mut kept = Outputs::beside(path);
         let index = kept.read()?;
-        let mut number = 0;
         let mut parts = Vec::new();
         for (at, cell) in document.cells().iter().enumerate() {
             if cell.is_text() {
                 parts.push(Part::Words(cell.text.to_string()));
                 continue;
             }
-            number += 1;
             // Outputs of a text that changed since do not belong to this one.
             let ran = index.cells.get(at).filter(|c| c.0 == text_hash(&cell.text));
             let ran = ran.and_then(|c| c.2.as_ref());
             parts.push(Part::Code {
-                number,
+                number: at as u64 + 1,
                 source: cell.text.to_string(),
                 remark: remark(ran).to_owned(),
                 outputs: ran.map_or(Ok(Vec::new()), |r| outputs(&mut kept, &r.output))?,
@@ -135,13 +135,25 @@ impl Page {
         }
         let title = path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned());
         let origin = format!("notebook {title}, gannet {}", env!("CARGO_PKG_VERSION"));
-        Ok(Self { title, origin, parts })
+        Ok(Self { title, notebook: true, origin, parts })
+    }
+
+    /// Whether there are code cells and none has a result.
+    pub fn lacks_results(&self) -> bool {
+        let mut code = self.parts.iter().filter_map(|part| match part {
+            Part::Code { remark, .. } => Some(remark == NOT_RUN),
+            Part::Words(_) => None,
+        });
+        code.next().is_some_and(|first| first && code.all(|not_run| not_run))
     }
 }
 
+/// The remark on a cell without a result.
+const NOT_RUN: &str = "has not run";
+
 fn remark(ran: Option<&Ran>) -> &'static str {
     match ran.map(|r| r.status) {
-        None => "has not run",
+        None => NOT_RUN,
         Some(RanStatus::Ok) => "",
         Some(RanStatus::Failed) => "failed",
         Some(RanStatus::Kept) => "stopped by hand, the best result was kept",

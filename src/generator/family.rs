@@ -94,6 +94,14 @@ pub(super) fn agree<T: PartialEq + std::fmt::Debug>(
     }
 }
 
+/// Number of parameters: the numbers of all tensors but those whose names end with one of
+/// `buffers`, which training does not change by gradients.
+pub(super) fn parameters(listing: &Listing, buffers: &[&str]) -> usize {
+    let trained = |name: &str| !buffers.iter().any(|end| name.ends_with(end));
+    let trained = listing.tensors.iter().filter(|(name, _)| trained(name));
+    trained.map(|(_, t)| t.shape.iter().product::<usize>()).sum()
+}
+
 /// Reads the settings of a manifest; unknown keys are ignored. `architecture` names the generator
 /// in errors: `StyleGAN2`.
 ///

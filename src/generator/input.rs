@@ -68,6 +68,17 @@ impl Input {
         Ok(Self { noise, labels, camera, transform: each(&self.transform)?, truncation })
     }
 
+    /// The labels for `n` codes of a generator that reads `c_dim` numbers for each, `[n, c_dim]`:
+    /// one row serves all of them. `None` for a generator without labels.
+    ///
+    /// # Errors
+    /// When they are missing, not read, or of other sizes.
+    pub(super) fn labels_of(&self, n: usize, c_dim: usize) -> Result<Option<Tensor>> {
+        let labels = self.labels_for(n)?;
+        check_labels(labels.as_ref(), n, c_dim)?;
+        Ok(labels)
+    }
+
     /// The labels for `n` codes, `[n, c_dim]`: one row serves all of them.
     ///
     /// # Errors
@@ -81,6 +92,30 @@ impl Input {
                 .hint("give one label for all codes, or one each")),
         }
     }
+}
+
+/// Refuses labels of `n` codes that are not what a generator reads: `[n, c_dim]`, none for 0.
+///
+/// # Errors
+/// When they are missing, not read, or of other sizes.
+pub(super) fn check_labels(labels: Option<&Tensor>, n: usize, c_dim: usize) -> Result<()> {
+    let (message, hint) = match labels {
+        None if c_dim == 0 => return Ok(()),
+        Some(labels) if c_dim > 0 && labels.dims() == [n, c_dim] => return Ok(()),
+        None => (
+            format!("the generator is conditional: it needs a label of {c_dim} numbers"),
+            "say which class: `class: 0`",
+        ),
+        Some(_) if c_dim == 0 => (
+            "the generator is not conditional, but a label was given".to_owned(),
+            "leave the label out",
+        ),
+        Some(labels) => (
+            format!("labels have shape {:?}, the generator reads [{n}, {c_dim}]", labels.dims()),
+            "give one label a code",
+        ),
+    };
+    Err(Error::runtime(message).hint(hint))
 }
 
 /// Motion of a picture in its frame: a rotation around its centre, then a shift.

@@ -35,7 +35,6 @@ pub use batches::{batch_size, depths, each_batch, pictures};
 pub use camera::{CAMERA, Camera, Orbit};
 pub use input::{Input, Noise, Transform};
 pub use load::{convert, load};
-pub use spaces::LatentSpace;
 pub use toy::toy;
 
 use crate::error::{Error, Result};
@@ -67,6 +66,13 @@ pub struct Layer {
     pub height: usize,
     /// Width of its map.
     pub width: usize,
+}
+
+impl Layer {
+    /// A layer whose map is a square of that side.
+    fn square(name: impl Into<String>, channels: usize, side: usize) -> Self {
+        Self { name: name.into(), channels, height: side, width: side }
+    }
 }
 
 /// Inputs of a generator besides a code; see [`Input`].
@@ -202,6 +208,16 @@ pub enum Start<'a> {
     },
 }
 
+impl<'a> Start<'a> {
+    /// The feature, if it starts at one; the code's space; the code.
+    fn parts(self) -> (Option<&'a Feature>, Space, &'a Tensor) {
+        match self {
+            Self::Code { space, data } => (None, space, data),
+            Self::Feature { feature, space, data } => (Some(feature), space, data),
+        }
+    }
+}
+
 /// A point of the synthesis whose value is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tap {
@@ -294,11 +310,6 @@ pub trait Generator: Send + Sync {
         None
     }
 
-    /// A space of its codes; `None` when the generator lacks it.
-    fn space(&self, kind: Space) -> Option<&dyn LatentSpace> {
-        self.spec().spaces.contains(&kind).then(|| spaces::standard(kind)).flatten()
-    }
-
     /// A copy whose parameters for which `which(name)` holds are variables, and these by name: the
     /// unknowns of a search over weights. The copy shares the numbers of the others.
     ///
@@ -350,4 +361,28 @@ fn reads(codes: &Tensor, sizes: &[usize]) -> Result<usize> {
             Err(Error::runtime(message).hint("use a code that was made for this generator"))
         }
     }
+}
+
+/// The error of a generator that is asked for codes of a space that it does not compute.
+fn no_codes(spec: &Spec, space: Space) -> Error {
+    let (name, spaces) = (Safe(&spec.name), spec.dims().names());
+    Error::runtime(format!("{name} computes no codes of {space}"))
+        .hint(format!("its spaces: {spaces}"))
+}
+
+/// What a generator whose only space is Z starts from, checked with the requested points: the
+/// feature, if it starts at one; z; the number of codes.
+fn from_z<'a>(
+    spec: &Spec,
+    start: &Start<'a>,
+    taps: &[Tap],
+) -> Result<(Option<&'a Feature>, &'a Tensor, usize)> {
+    let (from, space, z) = start.parts();
+    if space != Space::Z {
+        let message = format!("{} reads Z, not {space}", Safe(&spec.name));
+        return Err(Error::runtime(message).hint("its only space is Z"));
+    }
+    let n = reads(z, &[spec.z_dim])?;
+    check_points(spec, n, from, taps)?;
+    Ok((from, z, n))
 }

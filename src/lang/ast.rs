@@ -125,6 +125,16 @@ pub struct Call {
     pub args: Vec<Arg>,
 }
 
+impl Call {
+    /// `direction("name")`: what a bare name means that is not defined and that the generator's
+    /// own set has.
+    pub fn own_direction(name: &str, span: Span) -> Self {
+        let value = Expr::new(ExprKind::Text(name.to_owned()), span);
+        let name = Ident { name: "direction".to_owned(), span };
+        Self { name, args: vec![Arg { name: None, value }] }
+    }
+}
+
 /// An argument.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arg {

@@ -79,6 +79,7 @@ impl<'a> Checker<'a> {
         let mut known: Vec<String> = self.locals.iter().map(|(n, _)| n.clone()).collect();
         known.extend(self.names.keys().cloned());
         known.extend(self.world.bindings());
+        known.extend(self.model.iter().flat_map(|m| m.directions.keys().cloned()));
         known.extend(self.known_functions());
         known
     }

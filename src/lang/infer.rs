@@ -78,6 +78,11 @@ impl Checker<'_> {
             let call = Call { name, args: Vec::new() };
             return self.call_builtin(signature, None, &call, span).map(Typed::from);
         }
+        let own = self.model.as_ref().is_some_and(|m| m.directions.contains_key(name));
+        if let (true, Some(signature)) = (own, self.world.signature("direction")) {
+            let call = Call::own_direction(name, span);
+            return self.call_builtin(signature, None, &call, span).map(Typed::from);
+        }
         let error = Error::check(format!("`{name}` is not defined")).at(span);
         match name {
             "help" => {
@@ -87,17 +92,13 @@ impl Checker<'_> {
             _ => {}
         }
         let known = self.known_values();
-        let own = self.model.as_ref().and_then(|m| m.directions.get(name));
-        Err(match (own, did_you_mean(name, known.iter().map(String::as_str))) {
-            (Some(_), _) => {
-                let own = format!("direction(\"{name}\")");
-                error.hint(format!("{own} from the generator's own set")).fix(span, own)
-            }
-            (None, Some(hint)) => {
-                let nearest = near(name, known.iter().map(String::as_str));
+        let known = known.iter().map(String::as_str);
+        Err(match did_you_mean(name, known.clone()) {
+            Some(hint) => {
+                let nearest = near(name, known);
                 nearest.first().into_iter().fold(error.hint(hint), |e, first| e.fix(span, *first))
             }
-            (None, None) => error.hint(format!("give it a value first: `{name} = …`")),
+            None => error.hint(format!("give it a value first: `{name} = …`")),
         })
     }
 

@@ -15,15 +15,18 @@ use crate::lang::span::{Source, render};
 use crate::latent::Code;
 use crate::render::Block;
 use crate::safe::Safe;
+use crate::tensor::release;
 use crate::value::{Loaded, Value, describe, details, json};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Maximum length of a statement's title, in characters.
 const TITLE: usize = 40;
+/// Time without a request after which memory is given back.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// The worker's end of the channels.
 pub(super) struct Link {
@@ -50,6 +53,21 @@ impl Link {
         // `tell` notices when the front end is gone.
         let _ = self.events.send(Event::Begins { title, further });
     }
+}
+
+/// The next request; `None` when the front end has closed the channel. Without one for a while,
+/// the memory that computing keeps for its next step is given back.
+fn wait(requests: &Receiver<(Request, Control)>) -> Option<(Request, Control)> {
+    requests
+        .recv_timeout(IDLE)
+        .or_else(|e| match e {
+            RecvTimeoutError::Timeout => {
+                release();
+                requests.recv()
+            }
+            RecvTimeoutError::Disconnected => Err(RecvError),
+        })
+        .ok()
 }
 
 /// Collects the results of a statement, to record them before they are shown.
@@ -148,7 +166,7 @@ impl Worker {
 
     /// Serves requests until the front end closes the channel.
     pub(super) fn serve(mut self, requests: &Receiver<(Request, Control)>) {
-        while let Ok((request, control)) = requests.recv() {
+        while let Some((request, control)) = wait(requests) {
             let reply = self.request(request, &control);
             self.publish();
             if self.link.events.send(Event::Done(reply)).is_err() {

@@ -10,7 +10,7 @@ use super::raw::{Shared, f32s, inside, jobs, planes, with_numbers};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 
 /// Bands of a channel.
-const BANDS: usize = 4;
+pub(super) const BANDS: usize = 4;
 
 /// Channel of a band of picture channel `c`, of `channels`.
 fn band(c: usize, channels: usize, which: usize) -> usize {
@@ -44,25 +44,7 @@ impl CustomOp2 for HaarUp {
     ) -> Result<(CpuStorage, Shape)> {
         let [n, c, h, w] = sizes(l1.shape(), l2.shape())?;
         let (x, factors) = (f32s(self.name(), s1, l1)?, f32s(self.name(), s2, l2)?);
-        let mut out = vec![0f32; x.len()];
-        planes(&mut out, BANDS * h * w, |i, dst| {
-            let (sample, channel) = (i / c, i % c);
-            let at = |which| sample * BANDS * c + band(channel, c, which);
-            let [s, rows, columns, both] = std::array::from_fn(|b| 0.5 * factors[at(b)]);
-            let planes: [&[f32]; BANDS] = std::array::from_fn(|b| &x[at(b) * h * w..][..h * w]);
-            for (y, two) in dst.chunks_exact_mut(4 * w).enumerate() {
-                let (above, below) = two.split_at_mut(2 * w);
-                let line = planes.map(|p| &p[y * w..][..w]);
-                for ((k, up), down) in
-                    above.chunks_exact_mut(2).enumerate().zip(below.chunks_exact_mut(2))
-                {
-                    let (a, b) = (s * line[0][k], rows * line[1][k]);
-                    let (c, d) = (columns * line[2][k], both * line[3][k]);
-                    (up[0], up[1]) = ((a + b) + (c + d), (a + b) - (c + d));
-                    (down[0], down[1]) = ((a - b) + (c - d), (a - b) - (c - d));
-                }
-            }
-        });
+        let out = forward([c, h, w], [x, factors]);
         Ok((CpuStorage::F32(out), (n, c, 2 * h, 2 * w).into()))
     }
 
@@ -81,11 +63,38 @@ impl CustomOp2 for HaarUp {
     }
 }
 
+/// The pictures of bands `[N, 4C, h, w]` with factors `[N, 4C]`.
+pub(super) fn forward([c, h, w]: [usize; 3], [x, factors]: [&[f32]; 2]) -> Vec<f32> {
+    let mut out = vec![0f32; x.len()];
+    planes(&mut out, BANDS * h * w, |i, dst| {
+        let (sample, channel) = (i / c, i % c);
+        let at = |which| sample * BANDS * c + band(channel, c, which);
+        let [s, rows, columns, both] = std::array::from_fn(|b| 0.5 * factors[at(b)]);
+        let planes: [&[f32]; BANDS] = std::array::from_fn(|b| &x[at(b) * h * w..][..h * w]);
+        for (y, two) in dst.chunks_exact_mut(4 * w).enumerate() {
+            let (above, below) = two.split_at_mut(2 * w);
+            let line = planes.map(|p| &p[y * w..][..w]);
+            for ((k, up), down) in
+                above.chunks_exact_mut(2).enumerate().zip(below.chunks_exact_mut(2))
+            {
+                let (a, b) = (s * line[0][k], rows * line[1][k]);
+                let (c, d) = (columns * line[2][k], both * line[3][k]);
+                (up[0], up[1]) = ((a + b) + (c + d), (a + b) - (c + d));
+                (down[0], down[1]) = ((a - b) + (c - d), (a - b) - (c - d));
+            }
+        }
+    });
+    out
+}
+
 /// Pixels that are worked on together.
 const TOGETHER: usize = 16;
 
 /// The gradients of the bands, which is the wavelet of g, and of the factors.
-fn backward([n, c, h, w]: [usize; 4], [x, factors, g]: [&[f32]; 3]) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn backward(
+    [n, c, h, w]: [usize; 4],
+    [x, factors, g]: [&[f32]; 3],
+) -> (Vec<f32>, Vec<f32>) {
     let (mut dx, mut ds) = (vec![0f32; x.len()], vec![0f32; factors.len()]);
     let (bands, sums, plane) = (Shared::new(&mut dx), Shared::new(&mut ds), h * w);
     jobs(n * c, 1, |i| {

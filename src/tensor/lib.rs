@@ -5,13 +5,16 @@
 //! nothing. First derivatives only: a gradient is not differentiated again. Results have the same
 //! bits for any number of threads.
 //!
-//! This is the only crate of gannet with `unsafe` code: measured kernels, and one call at start.
+//! This is the only crate of gannet with `unsafe` code: measured kernels, an allocator, and one call
+//! at start.
 //!
 //! No gradient is lost silently. Every function here gives one to each tensor argument. [`Network`]
 //! and [`Stack`], which hold their weights in a form of their own, give gradients to what they read
 //! alone, and return `None` for tracked weights; callers fall back to the functions.
 
 mod act;
+mod alloc;
+mod chain;
 mod conv;
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -43,6 +46,8 @@ mod smooth;
 mod tests;
 
 pub use act::{Activation, add_noise, bias_act, noise_bias_act, scale};
+pub use alloc::{Reusing, release};
+pub use chain::{Link, chain};
 pub use conv::{conv_transpose2d, conv_transpose2d_to, conv2d};
 #[cfg(feature = "cuda")]
 pub use cuda::{allow_tf32, open as open_gpu};

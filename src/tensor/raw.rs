@@ -91,6 +91,19 @@ impl<'a> Shared<'a> {
         Self { start: data.as_mut_ptr(), len: data.len(), life: PhantomData }
     }
 
+    /// Numbers that `write` writes, without zeros before: zeroing a large output takes as long as
+    /// writing it.
+    ///
+    /// # Safety
+    /// `write` writes every element, and reads and slices none before.
+    pub(super) unsafe fn written(len: usize, write: impl FnOnce(&Shared<'_>)) -> Vec<f32> {
+        let mut data = Vec::<f32>::with_capacity(len);
+        write(&Shared { start: data.as_mut_ptr(), len, life: PhantomData });
+        // SAFETY: the caller's promise.
+        unsafe { data.set_len(len) };
+        data
+    }
+
     /// The part `at..at + len`.
     ///
     /// # Safety

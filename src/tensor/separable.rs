@@ -1,16 +1,16 @@
 //! A separable convolution: 3×3 of every channel by itself, then 1×1 over the channels, with a
-//! style before and noise, bias and activation behind it, as one operator.
+//! style before and noise, bias and activation behind it.
 //!
 //! Maps are read and written once: a band of rows is convolved into a buffer that stays in the
 //! cache, multiplied by the weights of the 1×1, and finished there.
 #![allow(unsafe_code)]
 
 use super::act::{Activation, bias_act, noise_bias_act, scale};
-use super::conv::{conv2d, tracked};
+use super::conv::conv2d;
 use super::depthwise::{TAPS, depthwise, taps_of};
 use super::engine::{Band, FinishRows, Isa, PlaneBack, Through};
-use super::raw::{Into, Mat, Shared, f32s, gemm, inside, jobs, scratch, with_numbers};
-use candle_core::{CpuStorage, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use super::raw::{Into, Mat, Shared, gemm, jobs, scratch};
+use candle_core::{DType, Result, Tensor, bail};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub struct Separable {
 
 /// Frozen weights on the CPU.
 #[derive(Debug)]
-struct Numbers {
+pub(super) struct Numbers {
     isa: Isa,
     /// `[I, 9]`.
     taps: Option<Vec<f32>>,
@@ -91,28 +91,19 @@ impl Separable {
         })
     }
 
-    /// Scales the channels by the style, convolves, and adds noise and bias before the activation.
-    ///
-    /// # Shapes
-    /// x `[N, I, H, W]`, style `[N, I]`, noise `[N or 1, 1, H, W]` → `[N, O, H, W]`.
-    ///
-    /// # Errors
-    /// When shapes do not fit.
-    pub fn forward(&self, x: &Tensor, style: &Tensor, noise: Option<&Tensor>) -> Result<Tensor> {
-        match &self.fused {
-            Some(numbers) if x.device().is_cpu() => {
-                // An operator has three arguments: without noise the third one is empty.
-                let none = || Tensor::zeros(0, DType::F32, x.device());
-                let noise = noise.map_or_else(none, Tensor::contiguous)?;
-                let op = Fused { numbers: numbers.clone() };
-                x.contiguous()?.apply_op3(&style.contiguous()?, &noise, op)
-            }
-            _ => self.one_by_one(x, style, noise),
-        }
+    /// Frozen weights on the CPU.
+    pub(super) fn frozen(&self) -> Option<&Arc<Numbers>> {
+        self.fused.as_ref()
     }
 
-    /// The same from single operators, with gradients to everything.
-    fn one_by_one(&self, x: &Tensor, style: &Tensor, noise: Option<&Tensor>) -> Result<Tensor> {
+    /// The convolution from single operators, with gradients to everything: x `[N, I, H, W]`, style
+    /// `[N, I]`, noise `[N or 1, 1, H, W]` → `[N, O, H, W]`.
+    pub(super) fn one_by_one(
+        &self,
+        x: &Tensor,
+        style: &Tensor,
+        noise: Option<&Tensor>,
+    ) -> Result<Tensor> {
         let x = scale(x, style)?;
         let x = self.depthwise.as_ref().map_or(Ok(x.clone()), |d| depthwise(&x, d))?;
         let y = conv2d(&x, &self.pointwise, 1, 0)?;
@@ -125,14 +116,14 @@ impl Separable {
 
 /// All sizes of one convolution.
 #[derive(Clone, Copy)]
-struct Sizes {
-    n: usize,
-    i: usize,
-    o: usize,
-    h: usize,
-    w: usize,
+pub(super) struct Sizes {
+    pub(super) n: usize,
+    pub(super) i: usize,
+    pub(super) o: usize,
+    pub(super) h: usize,
+    pub(super) w: usize,
     /// Noise maps: none, one for all samples, or one a sample.
-    maps: usize,
+    pub(super) maps: usize,
 }
 
 impl Sizes {
@@ -169,41 +160,29 @@ impl Sizes {
     }
 }
 
-struct Fused {
-    numbers: Arc<Numbers>,
-}
-
 /// The gradients of x, of the styles, and of the noise maps.
-type Gradients = (Vec<f32>, Vec<f32>, Vec<f32>);
+pub(super) type Gradients = (Vec<f32>, Vec<f32>, Vec<f32>);
 
-impl Fused {
-    fn sizes(&self, x: &Shape, style: &Shape, noise: &Shape) -> Result<Sizes> {
-        let (n, i, h, w) = x.dims4()?;
-        let o = self.numbers.bias.len();
-        if style.dims() != [n, i] || self.numbers.mix.len() != o * i {
-            bail!("separable: input {x:?} and styles {style:?} do not fit {o} outputs");
-        }
-        let maps = if noise.elem_count() == 0 { 0 } else { noise.dims()[0] };
-        if maps > 0 && ![[1, 1, h, w], [n, 1, h, w]].iter().any(|d| noise.dims() == d) {
-            bail!("separable: a noise map {noise:?} does not fit {x:?}");
-        }
-        Ok(Sizes { n, i, o, h, w, maps })
+impl Numbers {
+    /// Channels in front of the convolution and behind it.
+    pub(super) fn channels(&self) -> (usize, usize) {
+        let o = self.bias.len();
+        (self.mix.len() / o.max(1), o)
     }
 
     /// The taps of every channel of every sample, with its style; or the styles.
     fn factors(&self, style: &[f32]) -> Vec<f32> {
-        let Some(taps) = &self.numbers.taps else { return style.to_vec() };
+        let Some(taps) = &self.taps else { return style.to_vec() };
         let channels = taps.len() / TAPS;
         let scaled = |(at, s): (usize, &f32)| taps_of(taps, at % channels, false).map(|t| t * s);
         style.iter().enumerate().flat_map(scaled).collect()
     }
 
-    fn forward(&self, z: Sizes, [x, style, noise]: [&[f32]; 3]) -> Vec<f32> {
-        let numbers = &*self.numbers;
-        let (factors, mut out) = (self.factors(style), vec![0f32; z.n * z.o * z.plane()]);
-        let (each, parts) = (factors.len() / z.n.max(1), z.parts(z.o));
-        let shared = Shared::new(&mut out);
-        jobs(z.n * z.bands() * parts, 1, |job| {
+    /// x, styles and noise maps → the result.
+    pub(super) fn forward(&self, z: Sizes, [x, style, noise]: [&[f32]; 3]) -> Vec<f32> {
+        let (factors, parts) = (self.factors(style), z.parts(z.o));
+        let each = factors.len() / z.n.max(1);
+        let job = |shared: &Shared<'_>, job: usize| {
             let (sample, rows) = z.band(job / parts);
             let first = job % parts * ROWS;
             let outputs = if parts == 1 { 0..z.o } else { first..z.o.min(first + ROWS) };
@@ -215,37 +194,37 @@ impl Fused {
                     size: (z.h, z.w),
                     rows: rows.clone(),
                     factors: &factors[sample * each..][..each],
-                    taps: numbers.taps.is_some(),
+                    taps: self.taps.is_some(),
                     out: &mut *mid,
                 };
-                band.run(numbers.isa);
-                let into = Into { out: &shared, at, stride: z.plane(), add: false };
-                let mix = Mat::new(&numbers.mix[outputs.start * z.i..], z.i);
+                band.run(self.isa);
+                let into = Into { out: shared, at, stride: z.plane(), add: false };
+                let mix = Mat::new(&self.mix[outputs.start * z.i..], z.i);
                 // SAFETY: every job owns its rows of its outputs.
                 unsafe { gemm(into, [outputs.len(), len, z.i], mix, Mat::new(mid, len)) };
             });
             let finish = FinishRows {
-                out: &shared,
+                out: shared,
                 at: (at, z.plane()),
                 len,
-                bias: &numbers.bias[outputs],
+                bias: &self.bias[outputs],
                 noise: z.map(sample).map(|map| &noise[map * z.plane() + start..][..len]),
-                act: numbers.act,
+                act: self.act,
             };
             // SAFETY: as above.
-            unsafe { finish.run(numbers.isa) };
-        });
-        out
+            unsafe { finish.run(self.isa) };
+        };
+        let write = |out: &Shared<'_>| jobs(z.n * z.bands() * parts, 1, |k| job(out, k));
+        // SAFETY: the products of all jobs cover the output; the rest follows them.
+        unsafe { Shared::written(z.n * z.o * z.plane(), write) }
     }
 
     /// The gradient in front of the 1×1, `mixᵀ · (g through the activation)`, `[N, I, H, W]`; and
     /// with noise that of the sums before the activation, over the channels, `[N, H, W]`.
     fn mixed_back(&self, z: Sizes, y: &[f32], g: &[f32]) -> [Vec<f32>; 2] {
-        let numbers = &*self.numbers;
-        let mut out = vec![0f32; z.n * z.i * z.plane()];
         let mut summed = vec![0f32; if z.maps > 0 { z.n * z.plane() } else { 0 }];
-        let (shared, sums, parts) = (Shared::new(&mut out), Shared::new(&mut summed), z.parts(z.i));
-        jobs(z.n * z.bands() * parts, 1, |job| {
+        let (sums, parts) = (Shared::new(&mut summed), z.parts(z.i));
+        let job = |shared: &Shared<'_>, job: usize| {
             let (sample, rows) = z.band(job / parts);
             let first = job % parts * ROWS;
             let inputs = if parts == 1 { 0..z.i } else { first..z.i.min(first + ROWS) };
@@ -257,20 +236,23 @@ impl Fused {
                     // SAFETY: the first part of a band owns the band's sums.
                     let sum = (z.maps > 0 && first == 0)
                         .then(|| unsafe { sums.slice(sample * z.plane() + start, len) });
-                    Through { y, g, act: numbers.act, out, sum }.run(numbers.isa);
+                    Through { y, g, act: self.act, out, sum }.run(self.isa);
                 }
                 let at = (sample * z.i + inputs.start) * z.plane() + start;
-                let into = Into { out: &shared, at, stride: z.plane(), add: false };
-                let mix = Mat::new(&numbers.mix[inputs.start..], z.i).t();
+                let into = Into { out: shared, at, stride: z.plane(), add: false };
+                let mix = Mat::new(&self.mix[inputs.start..], z.i).t();
                 // SAFETY: every job owns its rows of its channels.
                 unsafe { gemm(into, [inputs.len(), len, z.o], mix, Mat::new(through, len)) };
             });
-        });
+        };
+        let write = |out: &Shared<'_>| jobs(z.n * z.bands() * parts, 1, |k| job(out, k));
+        // SAFETY: the products of all jobs cover the output.
+        let out = unsafe { Shared::written(z.n * z.i * z.plane(), write) };
         [out, summed]
     }
 
-    fn backward(&self, z: Sizes, [x, style, y, g]: [&[f32]; 4]) -> Gradients {
-        let numbers = &*self.numbers;
+    /// From x, the styles, the result and its gradient.
+    pub(super) fn backward(&self, z: Sizes, [x, style, y, g]: [&[f32]; 4]) -> Gradients {
         let [mut gradient, mut noise] = self.mixed_back(z, y, g);
         if z.maps == 1 && z.n > 1 {
             let (total, others) = noise.split_at_mut(z.plane());
@@ -282,7 +264,7 @@ impl Fused {
         let mut styles = vec![0f32; z.n * z.i];
         let (planes, sums) = (Shared::new(&mut gradient), Shared::new(&mut styles));
         jobs(z.n * z.i, 1, |at| {
-            let taps = numbers.taps.as_ref().map(|t| taps_of(t, at % z.i, true));
+            let taps = self.taps.as_ref().map(|t| taps_of(t, at % z.i, true));
             let mut sum = 0.0;
             scratch(z.plane(), |spare| {
                 let back = PlaneBack {
@@ -295,55 +277,13 @@ impl Fused {
                     spare,
                     sum: &mut sum,
                 };
-                back.run(numbers.isa);
+                back.run(self.isa);
             });
             // SAFETY: every job owns its sum.
             let own = unsafe { sums.slice(at, 1) };
             own[0] = sum as f32;
         });
         (gradient, styles, noise)
-    }
-}
-
-impl CustomOp3 for Fused {
-    fn name(&self) -> &'static str {
-        "separable"
-    }
-
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let z = self.sizes(l1.shape(), l2.shape(), l3.shape())?;
-        let name = self.name();
-        let all = [f32s(name, s1, l1)?, f32s(name, s2, l2)?, f32s(name, s3, l3)?];
-        let out = inside(|| self.forward(z, all));
-        Ok((CpuStorage::F32(out), (z.n, z.o, z.h, z.w).into()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        style: &Tensor,
-        noise: &Tensor,
-        y: &Tensor,
-        g: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let z = self.sizes(x.shape(), style.shape(), noise.shape())?;
-        let g = g.contiguous()?;
-        let all = |t: &[&[f32]]| inside(|| self.backward(z, [t[0], t[1], t[2], t[3]]));
-        let (dx, ds, de) = with_numbers(self.name(), &[x, style, y, &g], all)?;
-        let tensor = |v: Vec<f32>, like: &Tensor| Tensor::from_vec(v, like.shape(), like.device());
-        Ok((
-            tracked(x, || tensor(dx, x))?,
-            tracked(style, || tensor(ds, style))?,
-            tracked(noise, || tensor(de, noise))?,
-        ))
     }
 }
 
@@ -442,69 +382,6 @@ mod tests {
                 close(a, b, 1e-5, "gradient");
             }
         }
-    }
-
-    /// Measures the layers of a generator of 1024 pixels, and their gradients. Run alone, with
-    /// optimisation.
-    #[test]
-    #[ignore = "a measurement"]
-    fn timing() {
-        use super::super::haar_up2;
-        use std::time::Instant;
-        let t = |shape: &[usize]| {
-            Tensor::randn(0f32, 0.1, shape, &candle_core::Device::Cpu).expect("tensor")
-        };
-        let mut totals = [0.0; 2];
-        for (side, i, o) in [
-            (8, 512, 512),
-            (16, 512, 512),
-            (32, 512, 512),
-            (64, 512, 512),
-            (128, 512, 256),
-            (256, 256, 128),
-            (512, 128, 64),
-        ] {
-            let (x, s) = (t(&[1, i, side / 2, side / 2]), t(&[1, i]));
-            let layer = |i: usize, o: usize| {
-                Separable::new(Some(&t(&[i, 1, 3, 3])), &t(&[o, i, 1, 1]), &t(&[o]), ACT)
-            };
-            let layers = [layer(i / 4, o), layer(o, o)].map(|l| l.expect("layer"));
-            let styles = [t(&[1, i / 4]), t(&[1, o])];
-            let noise = t(&[1, 1, side, side]);
-            let mut line = String::new();
-            for grad in [false, true] {
-                let mut best = [f64::INFINITY; 4];
-                for _ in 0..7 {
-                    let var = candle_core::Var::from_tensor(&s).expect("var");
-                    let s = if grad { var.as_tensor() } else { &s };
-                    let mut marks = vec![Instant::now()];
-                    let mut y = haar_up2(&x, s).expect("haar");
-                    marks.push(Instant::now());
-                    for (layer, style) in layers.iter().zip(&styles) {
-                        y = layer.forward(&y, style, Some(&noise)).expect("layer");
-                        marks.push(Instant::now());
-                    }
-                    if grad {
-                        let loss = y.mean_all().expect("mean");
-                        marks.push(Instant::now());
-                        loss.backward().expect("backward");
-                        marks.push(Instant::now());
-                        marks.remove(3);
-                    }
-                    for (best, two) in best.iter_mut().zip(marks.windows(2)) {
-                        *best = best.min((two[1] - two[0]).as_secs_f64());
-                    }
-                }
-                let steps = if grad { 4 } else { 3 };
-                line += &format!(
-                    "{:?} ",
-                    best[..steps].iter().map(|v| (v * 1e4).round() / 10.0).collect::<Vec<_>>()
-                );
-                totals[usize::from(grad)] += best[..steps].iter().sum::<f64>();
-            }
-            println!("{side}: ms of wavelet, convolutions{{, gradients}}: {line}");
-        }
-        println!("together: {totals:?} s");
     }
 
     #[test]

@@ -84,8 +84,14 @@ fn describe_code(kind: &str, l: &Code, origin: &str) -> String {
     format!("{kind}[{}] {many}{size} of {}{noise} · {origin}", l.space, Safe(&model))
 }
 
-/// The lines about a direction and its measurements; each form has its own lines.
+/// A direction in short: what it is, and what an edit with it does.
 pub(super) fn direction_lines(all: &Forms) -> Vec<String> {
+    let told = all.iter().find_map(|(_, d)| d.about.as_deref()).map(directions::brief);
+    std::iter::once(describe_forms(all)).chain(told.filter(|t| !t.is_empty())).collect()
+}
+
+/// Every form of a direction, with all its measurements.
+pub(super) fn direction_details(all: &Forms) -> Vec<String> {
     let form = |d: &Direction| {
         let rows = d.about.as_deref().map(directions::about).unwrap_or_default();
         let told = rows.into_iter().map(|(what, value)| format!("{what}: {}", Safe(&value)));
@@ -94,8 +100,7 @@ pub(super) fn direction_lines(all: &Forms) -> Vec<String> {
     if !all.is_open() {
         return form(all.first());
     }
-    let measured = all.iter().map(|(_, d)| d).filter(|d| d.about.is_some());
-    std::iter::once(describe_forms(all)).chain(measured.flat_map(form)).collect()
+    all.iter().flat_map(|(_, d)| form(d)).collect()
 }
 
 /// One line about a direction in all its forms.

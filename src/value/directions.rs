@@ -18,6 +18,8 @@ const ORDER: [Space; 4] = [Space::W, Space::WPlus, Space::S, Space::Z];
 const SHOWN: f64 = 0.1;
 /// Maximum number of attributes listed.
 const LISTED: usize = 8;
+/// Maximum number of attributes in a short description.
+const BRIEF: usize = 3;
 
 /// Directions by name; a name can have a direction in each of several spaces.
 #[derive(Clone, Debug, Default)]
@@ -233,11 +235,24 @@ pub fn about(a: &About) -> Vec<(&'static str, String)> {
         said(
             if component { "moves" } else { "leakage" },
             !a.leakage.is_empty(),
-            format!("{} σ at {strength:+}", largest(&a.leakage)),
+            format!("{} σ at {strength:+}", largest(&a.leakage, LISTED)),
         ),
         said("layers alone", !a.layers.is_empty(), shares(&a.layers)),
     ];
     rows.into_iter().flatten().collect()
+}
+
+/// The measurements that one needs before an edit, in a line: `one step 17.9 years · also moves age
+/// +0.31 σ at +2`.
+pub fn brief(a: &About) -> String {
+    let unit = if a.unit.is_empty() { String::new() } else { format!(" {}", a.unit) };
+    let step = (a.per_step != 0.0).then(|| format!("one step {:.3}{unit}", a.per_step));
+    let moves = (!a.leakage.is_empty()).then(|| {
+        let verb = if a.variance.is_some() { "moves" } else { "also moves" };
+        let strength = a.leakage_at.unwrap_or(1.0);
+        format!("{verb} {} σ at {strength:+}", largest(&a.leakage, BRIEF))
+    });
+    step.into_iter().chain(moves).collect::<Vec<_>>().join(" · ")
 }
 
 /// `-0.90 at -1, +1.80 at +2`, from the lowest strength up.
@@ -249,11 +264,11 @@ fn movement(effect: &BTreeMap<String, f64>) -> String {
 }
 
 /// The largest movements first; those below [`SHOWN`] are left out.
-fn largest(leakage: &BTreeMap<String, f64>) -> String {
+fn largest(leakage: &BTreeMap<String, f64>, count: usize) -> String {
     let mut all: Vec<(&String, &f64)> = leakage.iter().filter(|(_, v)| v.abs() >= SHOWN).collect();
     all.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
     let words: Vec<String> =
-        all.iter().take(LISTED).map(|(name, v)| format!("{name} {v:+.2}")).collect();
+        all.iter().take(count).map(|(name, v)| format!("{name} {v:+.2}")).collect();
     if words.is_empty() { format!("nothing by {SHOWN} or more") } else { words.join(", ") }
 }
 
@@ -324,6 +339,8 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        let short = brief(all.get("smile").unwrap().about.as_ref().unwrap());
+        assert_eq!(short, "one step 0.200 0 to 1 · also moves age +0.31 σ at +2");
         assert!(!text.contains("yaw"), "what hardly moves is left out: {text}");
         let of_s = about(all.in_space("smile", Space::S).unwrap().about.as_ref().unwrap());
         assert!(of_s.contains(&("fitted to", "pairs of 3 people".into())), "{of_s:?}");

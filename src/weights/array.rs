@@ -338,7 +338,7 @@ impl Layout {
     }
 
     /// Calls `take` with every element's index in order.
-    fn walk(&self, mut take: impl FnMut(usize)) {
+    pub(super) fn walk(&self, mut take: impl FnMut(usize)) {
         let (mut at, mut index) = (0u64, vec![0u64; self.shape.len()]);
         for _ in 0..self.elements().unwrap_or(0) {
             take(at as usize);

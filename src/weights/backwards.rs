@@ -124,7 +124,7 @@ impl Change {
                 let one = |n: usize| std::iter::repeat_n(1, n);
                 (one(*front).chain(shape.iter().copied()).chain(one(*back)).collect(), values)
             }
-            Self::Squeeze(_) | Self::Reshape(_) | Self::Merge(_) => return None,
+            Self::Squeeze(_) | Self::Merge(_) => return None,
         })
     }
 }

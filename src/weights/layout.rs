@@ -13,6 +13,7 @@
 //! ];
 //! ```
 
+use super::array;
 use super::listing::{Listing, OUTSIDE};
 use crate::error::Result;
 use serde_json::Value as Json;
@@ -42,6 +43,17 @@ impl fmt::Debug for Layout {
 }
 
 impl Layout {
+    /// Our own safetensors: the family's names, and its settings in the manifest. A family's
+    /// detection is not called for a manifest that names another.
+    pub const fn own(rules: &'static [Rule]) -> Self {
+        Self {
+            name: "gannet",
+            detect: |listing| listing.family.is_some(),
+            rules,
+            settings: |listing| Ok(listing.config.clone()),
+        }
+    }
+
     /// Result of the rules for a tensor of that name.
     pub(crate) fn place(&self, name: &str) -> Placed {
         let outside = name.starts_with(OUTSIDE);
@@ -165,8 +177,6 @@ pub enum Change {
     Scale(f32),
     /// Leading dimensions of one element are dropped until this many dimensions are left.
     Squeeze(usize),
-    /// The same numbers with these sizes; a 0 is the size that is left over.
-    Reshape(&'static [usize]),
     /// Leading dimensions become one until this many dimensions are left.
     Merge(usize),
     /// So many dimensions of one element are dropped in front and at the end.
@@ -288,13 +298,6 @@ impl Change {
                 let (lead, rest) = shape.split_at_checked((shape.len() + 1).checked_sub(*rank)?)?;
                 (*rank > 0 && !lead.is_empty()).then(|| [&[lead.iter().product()], rest].concat())
             }
-            Self::Reshape(sizes) => {
-                let (all, known) = (shape.iter().product::<usize>(), known(sizes));
-                let rest = all.checked_div(known).filter(|rest| rest * known == all)?;
-                let free = sizes.iter().filter(|&&n| n == 0).count();
-                (free == 1 || (free == 0 && rest == 1))
-                    .then(|| sizes.iter().map(|&n| if n == 0 { rest } else { n }).collect())
-            }
             Self::Ones(front, back) => {
                 let end = shape.len().checked_sub(*back)?;
                 let kept = shape.get(*front..end)?;
@@ -315,7 +318,7 @@ impl Change {
             }
             Self::Add(v) => values.into_iter().map(|x| x + v).collect(),
             Self::Scale(v) => values.into_iter().map(|x| x * v).collect(),
-            Self::Squeeze(_) | Self::Reshape(_) | Self::Merge(_) | Self::Ones(..) => values,
+            Self::Squeeze(_) | Self::Merge(_) | Self::Ones(..) => values,
             Self::Reverse(axis) => {
                 let line = shape.iter().skip(axis + 1).product::<usize>().max(1);
                 let plane = shape.get(*axis).copied().unwrap_or(1).max(1) * line;
@@ -326,31 +329,13 @@ impl Change {
     }
 }
 
-/// The product of the sizes that are given.
-fn known(sizes: &[usize]) -> usize {
-    sizes.iter().filter(|&&n| n > 0).product()
-}
-
 /// The numbers with their dimensions in another order.
 pub(super) fn permute(shape: &[usize], order: &[usize], values: &[f32]) -> Vec<f32> {
-    let mut strides = vec![1; shape.len()];
-    for i in (1..shape.len()).rev() {
-        strides[i - 1] = strides[i] * shape[i];
-    }
-    let (mut at, mut index) = (0, vec![0; order.len()]);
+    let rows = array::Layout::rows(&shape.iter().map(|&n| n as u64).collect::<Vec<_>>());
+    let pick = |all: &[u64]| order.iter().map(|&d| all[d]).collect();
+    let view = array::Layout { shape: pick(&rows.shape), strides: pick(&rows.strides) };
     let mut out = Vec::with_capacity(values.len());
-    for _ in 0..values.len() {
-        out.push(values[at]);
-        for (i, &d) in order.iter().enumerate().rev() {
-            index[i] += 1;
-            at += strides[d];
-            if index[i] < shape[d] {
-                break;
-            }
-            at -= strides[d] * shape[d];
-            index[i] = 0;
-        }
-    }
+    view.walk(|at| out.push(values[at]));
     out
 }
 
@@ -427,19 +412,14 @@ mod tests {
         assert_eq!(Change::Add(1.0).apply(&[1], vec![2.0]), [3.0]);
         assert_eq!(Change::Scale(4.0).apply(&[1], vec![2.0]), [8.0]);
         assert_eq!(Change::Squeeze(1).shape(&[1, 1, 4]), Some(vec![4]));
-        assert_eq!(Change::Reshape(&[2, 0, 1]).shape(&[8]), Some(vec![2, 4, 1]));
         assert_eq!(Change::Merge(2).shape(&[2, 4, 3]), Some(vec![8, 3]));
         assert_eq!(Change::Merge(1).shape(&[2, 4]), Some(vec![8]));
-        assert_eq!(Change::Reshape(&[8]).shape(&[2, 4]), Some(vec![8]));
         assert_eq!(Change::Ones(1, 2).shape(&[1, 3, 1, 1]), Some(vec![3]));
         assert_eq!(Change::Ones(1, 0).shape(&[1]), Some(vec![]));
         assert_eq!(Change::Reverse(0).apply(&[3, 2], numbers()), [4.0, 5.0, 2.0, 3.0, 0.0, 1.0]);
         assert_eq!(Change::Reverse(1).apply(&[2, 3], numbers()), [2.0, 1.0, 0.0, 5.0, 4.0, 3.0]);
         for (change, shape) in [
             (Change::Squeeze(1), &[2, 4][..]),
-            (Change::Reshape(&[3, 0]), &[2, 4]),
-            (Change::Reshape(&[4]), &[2, 4]),
-            (Change::Reshape(&[0, 0]), &[2, 4]),
             (Change::Ones(1, 0), &[2, 4]),
             (Change::Ones(2, 1), &[1, 1]),
             (Change::Reverse(2), &[2, 4]),

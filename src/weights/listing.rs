@@ -1,7 +1,7 @@
 //! Content of a file, without its numbers.
 
 use super::array::DType;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 
 /// Beginning of the names of tensors that lie outside of the generator.
@@ -61,6 +61,19 @@ impl Listing {
         let known = |json: &Json| keys.iter().any(|key| json.get(key).is_some());
         let inside = || self.beside.as_object().is_some_and(|all| all.values().any(known));
         if !self.shared || known(&self.beside) || inside() { &self.beside } else { NONE }
+    }
+
+    /// A setting that the file holds, below the prefix or above it; else that of the settings
+    /// beside it where they are its own ([`Self::own_beside`]).
+    pub fn said(&self, key: &str, own: &[&str]) -> Option<&Json> {
+        [&self.config, &self.outside, self.own_beside(own)].into_iter().find_map(|c| c.get(key))
+    }
+
+    /// The settings under `keys`, each as [`Self::said`] finds it, by their new names.
+    pub fn settings(&self, keys: &[(&str, &str)], own: &[&str]) -> Map<String, Json> {
+        let setting =
+            |(from, to): &(&str, &str)| Some(((*to).to_owned(), self.said(from, own)?.clone()));
+        keys.iter().filter_map(setting).collect()
     }
 
     /// Whether a module of that class is in it.

@@ -164,7 +164,7 @@ impl ReadAt for Inflated {
 ///
 /// # Errors
 /// When an entry cannot be packed.
-pub fn write<'a>(entries: impl IntoIterator<Item = (&'a str, Vec<u8>)>) -> Result<Vec<u8>> {
+pub fn write<N: ToString>(entries: impl IntoIterator<Item = (N, Vec<u8>)>) -> Result<Vec<u8>> {
     use std::io::Write;
     let cannot = |e: &dyn std::fmt::Display| {
         Error::runtime(format!("cannot write zip: {}", one_line(&e.to_string())))

@@ -11,7 +11,8 @@ fuzz_target!(
         let head = files::npy(DICT, b"\x80\x04");
         let objects = gannet_fuzz::after(&head, &mutants::objects());
         let numbers = pickles::ndarray("f4", "<", &[1], pickles::bytes(&[0; 4]));
-        gannet_fuzz::seeds(objects.into_iter().chain([numbers]).chain(gannet_fuzz::pickle_bodies()));
+        let bodies = gannet_fuzz::pickle_bodies();
+        gannet_fuzz::seeds(objects.into_iter().chain([numbers]).chain(bodies));
     },
     |data: &[u8]| gannet_fuzz::read(&files::npy(DICT, &gannet_fuzz::behind(b"\x80\x04", data)))
 );

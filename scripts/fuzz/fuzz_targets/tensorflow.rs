@@ -4,7 +4,8 @@
 use gannet_fuzz::support::pickles::{self, bytes, text};
 use libfuzzer_sys::fuzz_target;
 
-/// An object of the class `Network`, its state up to what the input adds: the items of a dictionary.
+/// An object of the class `Network`, its state up to what the input adds: the items of a
+/// dictionary.
 const HEAD: &[u8] = b"\x80\x04\x8c\x14dnnlib.tflib.network\x8c\x07Network\x93)\x81}(\
     \x8c\x07versionK\x04";
 const TAIL: &[u8] = b"ub.";

@@ -23,8 +23,9 @@ fn head(file: &[u8]) -> Option<Vec<u8>> {
 
 fuzz_target!(
     init: {
-        let files = files().into_iter().map(|f| if f.starts_with(LEGACY) { Some(f) } else { head(&f) });
-        gannet_fuzz::seeds(files.flatten().filter_map(|f| after(LEGACY, &f)));
+        let whole = |f: Vec<u8>| if f.starts_with(LEGACY) { Some(f) } else { head(&f) };
+        let files = files().into_iter().filter_map(whole);
+        gannet_fuzz::seeds(files.filter_map(|f| after(LEGACY, &f)));
     },
     |data: &[u8]| gannet_fuzz::read(&[LEGACY, data].concat())
 );

@@ -30,11 +30,23 @@ mod tests {
         assert_eq!(mark("VmHWM:\tmany kB\n"), None);
     }
 
+    /// The mark is the whole process's: beside other tests, which allocate and forget it too, no
+    /// number would hold.
     #[test]
     #[cfg(target_os = "linux")]
     fn the_peak_grows_by_an_allocation_and_is_forgotten() {
-        // Far above what tests beside this one take meanwhile.
-        const MIB: usize = 512;
+        let out = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "bench::speed::memory::tests::alone", "--ignored"])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&out.stdout);
+        assert!(out.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    #[test]
+    #[ignore = "a child of the test above"]
+    fn alone() {
+        const MIB: usize = 64;
         let taken = |n: usize| drop(std::hint::black_box(vec![1u8; n << 20]));
         taken(1);
         if !forget() {

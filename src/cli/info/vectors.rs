@@ -1,6 +1,6 @@
 //! Codes and directions: their shape, space and length, and the generators that they fit.
 
-use crate::direction::{Facts, Form, component_stats, equal_rows, spaces_for};
+use crate::direction::{Arrays, Facts, Form, component_stats, equal_rows, spaces_for};
 use crate::error::Result;
 use crate::safe::Safe;
 use crate::space::Space;
@@ -44,22 +44,8 @@ pub(super) fn facts(file: &Checkpoint, models: &Models) -> Result<Option<Found>>
     }
     let arrays = directions::arrays(file)?;
     let form = directions::form(file);
-    // The array that the file is about: its largest rows.
-    let main = match form {
-        Form::Components => {
-            listing.tensors.keys().find(|n| n.ends_with("comp") && *n != "act_comp")
-        }
-        Form::Factor => listing.tensors.keys().find(|n| *n == "eigvec"),
-        Form::Gaussian => listing.tensors.keys().find(|n| *n == "mean"),
-        Form::Plain => {
-            let point =
-                |n: &&String| n.as_str() == "code" || n.ends_with("latent") || n.as_str() == "w";
-            listing.tensors.keys().find(point).or_else(|| listing.tensors.keys().next())
-        }
-    };
-    let Some((name, (shape, values))) = main.and_then(|n| arrays.get_key_value(n)) else {
-        return Ok(None);
-    };
+    let main = main(listing, form).and_then(|n| arrays.get_key_value(n));
+    let Some((name, (shape, values))) = main else { return Ok(None) };
     let dim = shape.last().copied().unwrap_or(0);
     if dim < 2 || values.is_empty() {
         return Ok(None);
@@ -69,26 +55,72 @@ pub(super) fn facts(file: &Checkpoint, models: &Models) -> Result<Option<Found>>
     let norm = (norms.iter().map(|n| n * n).sum::<f64>() / norms.len() as f64).sqrt();
     let unit = norms.iter().all(|n| (n - 1.0).abs() < UNIT);
     let (kind, what) = described(file, form, name, (shape, listing.tensors.len()), unit);
-    let rows = match (form, shape.as_slice()) {
+    let layers = match (form, shape.as_slice()) {
         (Form::Components | Form::Factor | Form::Gaussian, _) | (_, [_]) => vec![1],
         (_, [n, _]) => vec![1, *n],
         (_, [.., l, _]) => vec![*l],
         _ => Vec::new(),
     };
+    let rows = Rows { form, layers, dim, values };
+    let mut out = vec![
+        ("shape".to_owned(), json!(shape)),
+        ("norm".to_owned(), json!((norm * 1e6).round() / 1e6)),
+        ("unit".to_owned(), json!(unit)),
+        ("space".to_owned(), json!(space_said(file))),
+        ("generator".to_owned(), json!(file.config().get("generator"))),
+        ("fits".to_owned(), json!(fits(file, &arrays, &rows, models)?)),
+    ];
+    out.retain(|(_, v)| !v.is_null());
+    Ok(Some(Found { kind, what, facts: out }))
+}
+
+/// The name of the array that a file is about: its largest rows.
+fn main(listing: &Listing, form: Form) -> Option<&String> {
+    let mut names = listing.tensors.keys();
+    match form {
+        Form::Components => names.find(|n| n.ends_with("comp") && *n != "act_comp"),
+        Form::Factor => names.find(|n| *n == "eigvec"),
+        Form::Gaussian => names.find(|n| *n == "mean"),
+        Form::Plain => {
+            let point = |n: &&String| *n == "code" || *n == "w" || n.ends_with("latent");
+            names.clone().find(point).or_else(|| names.next())
+        }
+    }
+}
+
+/// The main array of a file of codes or directions.
+struct Rows<'a> {
+    form: Form,
+    /// The numbers of rows that one code or direction in it may have.
+    layers: Vec<usize>,
+    /// Length of a row.
+    dim: usize,
+    values: &'a [f64],
+}
+
+impl Rows<'_> {
+    /// The spaces of a generator that the rows fit.
+    fn spaces(&self, facts: &Facts) -> Vec<Space> {
+        let mut spaces: Vec<Space> = Vec::new();
+        for &layers in &self.layers {
+            // Equal rows of another number of layers are a code or direction of W.
+            let same = layers > 1 && layers != facts.num_ws && equal_rows(self.values, self.dim);
+            for space in spaces_for(if same { 1 } else { layers }, self.dim, facts) {
+                if !spaces.contains(&space) {
+                    spaces.push(space);
+                }
+            }
+        }
+        spaces
+    }
+}
+
+/// The generators that a file fits, each with its spaces and what speaks against it.
+fn fits(file: &Checkpoint, arrays: &Arrays, rows: &Rows<'_>, models: &Models) -> Result<Vec<Json>> {
     let said = file.config().get("generator").and_then(|g| g.get("fingerprint")?.as_str());
     let mut fits = Vec::new();
     for c in candidates(models)? {
-        let fitting = |rows: &usize| {
-            // Equal rows of another number of layers are a code or direction of W.
-            let same = *rows > 1 && *rows != c.facts.num_ws && equal_rows(values, dim);
-            spaces_for(if same { 1 } else { *rows }, dim, &c.facts)
-        };
-        let mut spaces: Vec<Space> = Vec::new();
-        for one in rows.iter().flat_map(fitting) {
-            if !spaces.contains(&one) {
-                spaces.push(one);
-            }
-        }
+        let spaces = rows.spaces(&c.facts);
         let named = said.map(|s| s == c.fingerprint && !c.fingerprint.is_empty());
         if spaces.is_empty() || named == Some(false) {
             continue;
@@ -97,22 +129,14 @@ pub(super) fn facts(file: &Checkpoint, models: &Models) -> Result<Option<Found>>
         let mut one =
             json!({"generator": c.name, "spaces": names, "named": named.unwrap_or(false)});
         // The mean of components in W is that of their generator; it is known of the embedded one.
-        if form == Form::Components && component_stats(&arrays).is_some() && c.name == EMBEDDED {
-            let checked = foreign::components(&file.file, &arrays, &*models.load(EMBEDDED)?);
+        if rows.form == Form::Components && component_stats(arrays).is_some() && c.name == EMBEDDED
+        {
+            let checked = foreign::components(&file.file, arrays, &*models.load(EMBEDDED)?);
             one["but"] = checked.err().map_or(Json::Null, |e| json!(e.message()));
         }
         fits.push(one);
     }
-    let mut out = vec![
-        ("shape".to_owned(), json!(shape)),
-        ("norm".to_owned(), json!((norm * 1e6).round() / 1e6)),
-        ("unit".to_owned(), json!(unit)),
-        ("space".to_owned(), json!(space_said(file))),
-        ("generator".to_owned(), json!(file.config().get("generator"))),
-        ("fits".to_owned(), json!(fits)),
-    ];
-    out.retain(|(_, v)| !v.is_null());
-    Ok(Some(Found { kind, what, facts: out }))
+    Ok(fits)
 }
 
 /// The name of the embedded generator.

@@ -3,7 +3,7 @@
 use super::refuse::refuse;
 use super::weight::stored;
 use crate::error::Result;
-use crate::generator::{self, family};
+use crate::generator::{Layer, family};
 use crate::limits::LIMITS;
 use crate::weights::Listing;
 use serde::Deserialize;
@@ -351,18 +351,12 @@ impl Config {
     }
 
     /// The points that can be tapped and entered: the first map, and the map of every stage.
-    pub(super) fn points(&self) -> Vec<generator::Layer> {
+    pub(super) fn points(&self) -> Vec<Layer> {
         let mut side = self.bottom;
-        let point = |name: &str, channels: usize, side: usize| generator::Layer {
-            name: name.into(),
-            channels,
-            height: side,
-            width: side,
-        };
-        let mut points = vec![point("first", self.first_channels, side)];
+        let mut points = vec![Layer::square("first", self.first_channels, side)];
         for stage in &self.stages {
             side <<= usize::from(stage.doubles);
-            points.push(point(&stage.name, stage.outputs, side));
+            points.push(Layer::square(&stage.name, stage.outputs, side));
         }
         points
     }

@@ -3,7 +3,7 @@
 use super::BigGan;
 use super::config::{Config, Given};
 use super::layouts::{LAYOUTS, NAME};
-use crate::generator::family::Family;
+use crate::generator::family::{self, Family};
 use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::space::Space;
 use crate::weights::{Listing, layout};
@@ -34,10 +34,6 @@ pub const FAMILY: Family = Family {
 
 /// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
-    let trained = |name: &&String| !BUFFERS.iter().any(|end| name.ends_with(end));
-    let names = listing.tensors.keys().filter(trained);
-    let parameters =
-        names.filter_map(|name| listing.shape(name)).map(|s| s.iter().product::<usize>());
     let num_ws = c.num_ws();
     Spec {
         name: c.name.clone(),
@@ -57,7 +53,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         layers: c.points(),
         prior: Prior::Scaled { limit: c.z_limit },
         inputs: Inputs { class: c.c_dim > 0, truncation: c.statistics > 1, ..Inputs::default() },
-        parameters: parameters.sum(),
+        parameters: family::parameters(listing, &BUFFERS),
         noise_sizes: Vec::new(),
         fingerprint: fingerprint.into(),
     }

@@ -36,7 +36,6 @@ use super::layers::{Named, Reader, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
-use crate::safe::Safe;
 use crate::space::Space;
 use crate::tensor::linear;
 use crate::weights::Weights;
@@ -93,29 +92,11 @@ impl BigGan {
 
     /// The class's part of w, `[N, class_size]`.
     fn class(&self, n: usize, input: &Input) -> Result<Option<Tensor>> {
-        let (name, classes) = (Safe(&self.spec.name), self.config.c_dim);
-        let Some(labels) = input.labels_for(n)? else {
-            return match classes {
-                0 => Ok(None),
-                _ => Err(Error::runtime(format!("{name} is conditional on {classes} classes"))
-                    .hint("give a class: `class: 0`")),
-            };
-        };
-        if classes == 0 {
-            return Err(Error::runtime(format!("{name} has no classes, but a label was given"))
-                .hint("leave the label out"));
-        }
-        if labels.dims() != [n, classes] {
-            let found = labels.dims();
-            return Err(Error::runtime(format!(
-                "labels of shape {found:?}, the generator reads [{n}, {classes}]"
-            ))
-            .hint("give a class: `class: 0`"));
-        }
-        Ok(Some(match &self.table {
-            Some(table) => linear(&labels, table)?,
-            None => labels,
-        }))
+        let labels = input.labels_of(n, self.config.c_dim)?;
+        Ok(match (labels, &self.table) {
+            (Some(labels), Some(table)) => Some(linear(&labels, table)?),
+            (labels, _) => labels,
+        })
     }
 
     /// The truncation whose statistics are used: from the first stored above zero to 1.
@@ -151,9 +132,7 @@ impl Generator for BigGan {
 
     fn enter(&self, to: Space, parent: &Tensor, input: &Input) -> Result<Tensor> {
         if to != Space::W || self.spec.num_ws == 0 {
-            let spaces = self.spec.dims().names();
-            return Err(Error::runtime(format!("a BigGAN computes no codes of {to}"))
-                .hint(format!("its spaces: {spaces}")));
+            return Err(generator::no_codes(&self.spec, to));
         }
         let n = generator::reads(parent, &[self.spec.z_dim])?;
         Ok(match self.class(n, input)? {
@@ -163,10 +142,7 @@ impl Generator for BigGan {
     }
 
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
-        let (from, space, data) = match *start {
-            Start::Code { space, data } => (None, space, data),
-            Start::Feature { feature, space, data } => (Some(feature), space, data),
-        };
+        let (from, space, data) = start.parts();
         let n = match (space, self.spec.num_ws) {
             (Space::Z, 0) => generator::reads(data, &[self.spec.z_dim])?,
             (Space::WPlus, rows) if rows > 0 => generator::reads(data, &[rows, self.spec.w_dim])?,
@@ -190,8 +166,8 @@ impl Generator for BigGan {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
-        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (mut source, variables) =
+            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, config, spec, &self.device)?;
         Ok((Arc::new(copy), variables))

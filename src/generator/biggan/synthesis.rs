@@ -5,7 +5,7 @@ use super::config::{Config, Kind, Reads, Stage};
 use super::layer::{Layer, Map};
 use super::norm::{Norm, activation};
 use crate::error::Result;
-use crate::generator::layers::Reader;
+use crate::generator::layers::{Reader, through};
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{Filter, bias_act, up2};
 use candle_core::Tensor;
@@ -182,35 +182,20 @@ impl Synthesis {
         truncation: f64,
         (from, taps): (Option<&Feature>, &[Tap]),
     ) -> Result<Tapped> {
-        let mut tapped = Tapped::default();
         let how = (truncation, self.config.slope);
-        let mut point = from.map_or(0, |feature| feature.layer);
-        let mut x = match from {
-            Some(feature) => feature.map.clone(),
-            None => self.start(&rows[0])?,
+        // Attention reads no row.
+        let reads = |part: &Part| usize::from(!matches!(part, Part::Attention(_)));
+        let passed = from.map_or(0, |feature| feature.layer);
+        let mut row: usize = self.parts.iter().take(passed).map(reads).sum();
+        let next = |point: usize, x: &Tensor| {
+            let part = &self.parts[point];
+            row += reads(part);
+            part.forward(x, rows.get(row), how)
         };
-        let blocks = self.parts.iter().take(point);
-        let mut row = blocks.filter(|p| !matches!(p, Part::Attention(_))).count();
-        let last = taps.iter().map(|tap| match tap {
-            Tap::Layer(layer) => *layer,
-            Tap::Picture | Tap::Depth => self.parts.len() + 1,
-        });
-        let last = last.max().unwrap_or(0);
-        loop {
-            if taps.contains(&Tap::Layer(point)) {
-                tapped.features.push(Feature { layer: point, map: x.clone(), picture: None });
-            }
-            if point >= last {
-                return Ok(tapped);
-            }
-            let Some(part) = self.parts.get(point) else {
-                tapped.picture = Some(self.picture(&x, how)?);
-                return Ok(tapped);
-            };
-            row += usize::from(!matches!(part, Part::Attention(_)));
-            x = part.forward(&x, rows.get(row), how)?;
-            point += 1;
-        }
+        let first = || self.start(&rows[0]);
+        let (features, end) = through((from, taps), self.parts.len(), first, next)?;
+        let picture = end.map(|x| self.picture(&x, how)).transpose()?;
+        Ok(Tapped { features, picture, ..Tapped::default() })
     }
 
     /// The first map of the code's first row.

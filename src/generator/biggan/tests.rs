@@ -301,7 +301,7 @@ fn what_is_wrong_is_named() {
         assert!(e.repair().is_some(), "{e}");
         e.to_string()
     };
-    assert!(fails(&g, Space::Z, &z, &Input::default()).contains("3 classes"));
+    assert!(fails(&g, Space::Z, &z, &Input::default()).contains("label of 3 numbers"));
     assert!(
         fails(&g, Space::Z, &z.narrow(1, 0, 3).expect("part"), &input(&g, 1)).contains("[N, 6]")
     );

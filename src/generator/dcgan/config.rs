@@ -305,105 +305,134 @@ fn tensor(shape: &Shapes<'_>, module: &str, part: &str) -> Result<Vec<usize>> {
 
 /// The size after a layer.
 fn step(op: &Op, size: Size, shape: &Shapes<'_>) -> Result<Size> {
-    let unfit = |name: &str, weight: &[usize]| {
-        let words = match size {
-            Size::Flat(n) => format!("a vector of {n}"),
-            Size::Map([c, h, w]) => format!("a map of {c}×{h}×{w}"),
-        };
-        wrong(format!("`{}.weight` {weight:?} does not fit {words} before it", Safe(name)))
-    };
-    let bias = |name: &str, outputs: usize| match shape(&format!("{name}.bias")) {
-        Some(found) if found != [outputs] => {
-            Err(wrong(format!("`{}.bias` is {found:?}, [{outputs}] is needed", Safe(name))))
-        }
-        _ => Ok(()),
-    };
+    let at = Place { size, shape };
     match op {
-        Op::Linear { name } => {
-            let weight = tensor(shape, name, "weight")?;
-            match (size, &weight[..]) {
-                (Size::Flat(n), &[o, i]) if n == i => bias(name, o).map(|()| Size::Flat(o)),
-                _ => Err(unfit(name, &weight)),
-            }
-        }
-        &Op::Reshape { channels, height, width, .. } => {
-            let fits = |n: usize| {
-                channels.checked_mul(height).and_then(|m| m.checked_mul(width)) == Some(n)
-            };
-            match size {
-                Size::Flat(n) if fits(n) => Ok(Size::Map([channels, height, width])),
-                _ => Err(wrong(format!("{size:?} is not a map of {channels}×{height}×{width}"))),
-            }
-        }
+        Op::Linear { name } => at.linear(name),
+        Op::Reshape { channels, height, width, .. } => at.reshape([*channels, *height, *width]),
         Op::Transposed { name, stride, padding, output_padding, cut } => {
-            let (weight, [c, h, w]) = (tensor(shape, name, "weight")?, size.planes());
-            let &[i, o, kh, kw] = &weight[..] else { return Err(unfit(name, &weight)) };
-            let plain = (h, w, *padding, *output_padding, *cut) == (1, 1, 0, 0, 0);
-            if i != c || (kh != kw && !plain) {
-                return Err(unfit(name, &weight));
-            }
-            bias(name, o)?;
-            let out = |n, k| {
-                let all = transposed(n, k, *stride, *padding, *output_padding)?;
-                all.checked_sub(*cut).filter(|n| *n > 0)
-            };
-            match (out(h, kh), out(w, kw)) {
-                (Some(h), Some(w)) => Ok(Size::Map([o, h, w])),
-                _ => Err(unfit(name, &weight)),
-            }
+            at.transposed(name, [*stride, *padding, *output_padding, *cut])
         }
-        Op::Conv { name, stride, padding } => {
-            let weight = tensor(shape, name, "weight")?;
-            let (Size::Map([c, h, w]), &[o, i, k, kw]) = (size, &weight[..]) else {
-                return Err(unfit(name, &weight));
-            };
-            let out = |n: usize| {
-                let all = n.checked_add(padding.checked_mul(2)?)?.checked_sub(k)?;
-                Some(all.checked_div(*stride)? + 1)
-            };
-            match (out(h), out(w)) {
-                (Some(h), Some(w)) if (c, k) == (i, kw) => {
-                    bias(name, o).map(|()| Size::Map([o, h, w]))
-                }
-                _ => Err(unfit(name, &weight)),
-            }
-        }
-        Op::Norm { name, eps } => {
-            let (channels, mean) = (size.planes()[0], tensor(shape, name, "running_mean")?);
-            let fits = |part: &str| {
-                shape(&format!("{name}.{part}")).is_none_or(|found| found == [channels])
-            };
-            if mean != [channels] || !["running_var", "weight", "bias"].into_iter().all(fits) {
-                return Err(unfit(name, &mean));
-            }
-            tensor(shape, name, "running_var")?;
-            if !(eps.is_finite() && *eps >= 0.0) {
-                return Err(wrong(format!("`{}` has an eps of {eps}", Safe(name))));
-            }
-            Ok(size)
-        }
+        Op::Conv { name, stride, padding } => at.conv(name, *stride, *padding),
+        Op::Norm { name, eps } => at.norm(name, *eps),
         Op::Upsample => match size {
             Size::Map([c, h, w]) if h.max(w) < MAP => Ok(Size::Map([c, 2 * h, 2 * w])),
             _ => Err(wrong("a vector cannot be doubled in size".into())),
         },
-        Op::Pad { sides } | Op::Crop { sides } => {
-            let Size::Map([c, h, w]) = size else {
-                return Err(wrong("a vector has no edge to pad or to crop".into()));
-            };
-            let [top, bottom, left, right] = *sides;
-            let side = |n: usize, a: usize, b: usize| match op {
-                Op::Pad { .. } => n.checked_add(a)?.checked_add(b),
-                _ => n.checked_sub(a)?.checked_sub(b).filter(|n| *n > 0),
-            };
-            match (side(h, top, bottom), side(w, left, right)) {
-                (Some(h), Some(w)) => Ok(Size::Map([c, h, w])),
-                _ => Err(wrong(format!("an edge of {sides:?} of a map of {h}×{w}"))),
-            }
+        Op::Pad { sides } => at.edge(*sides, |n, a, b| n.checked_add(a)?.checked_add(b)),
+        Op::Crop { sides } => {
+            at.edge(*sides, |n, a, b| n.checked_sub(a)?.checked_sub(b).filter(|n| *n > 0))
         }
         Op::Relu { slope } if !(0.0..=1.0).contains(slope) => {
             Err(wrong(format!("a slope of {slope}; 0 to 1 are possible")))
         }
         Op::Relu { .. } | Op::Tanh | Op::Sigmoid => Ok(size),
+    }
+}
+
+/// A place between two layers: what comes there, and the shapes of the file's tensors.
+struct Place<'a> {
+    size: Size,
+    shape: &'a Shapes<'a>,
+}
+
+impl Place<'_> {
+    /// The error of a weight that does not read what comes.
+    fn unfit(&self, name: &str, weight: &[usize]) -> Error {
+        let words = match self.size {
+            Size::Flat(n) => format!("a vector of {n}"),
+            Size::Map([c, h, w]) => format!("a map of {c}×{h}×{w}"),
+        };
+        wrong(format!("`{}.weight` {weight:?} does not fit {words} before it", Safe(name)))
+    }
+
+    /// The size after a layer with weights, whose bias is checked.
+    fn biased(&self, name: &str, after: Size) -> Result<Size> {
+        let outputs = after.planes()[0];
+        match (self.shape)(&format!("{name}.bias")) {
+            Some(found) if found != [outputs] => {
+                Err(wrong(format!("`{}.bias` is {found:?}, [{outputs}] is needed", Safe(name))))
+            }
+            _ => Ok(after),
+        }
+    }
+
+    fn linear(&self, name: &str) -> Result<Size> {
+        let weight = tensor(self.shape, name, "weight")?;
+        match (self.size, &weight[..]) {
+            (Size::Flat(n), &[o, i]) if n == i => self.biased(name, Size::Flat(o)),
+            _ => Err(self.unfit(name, &weight)),
+        }
+    }
+
+    fn reshape(&self, map @ [channels, height, width]: [usize; 3]) -> Result<Size> {
+        let values = channels.checked_mul(height).and_then(|m| m.checked_mul(width));
+        match self.size {
+            Size::Flat(n) if values == Some(n) => Ok(Size::Map(map)),
+            size => Err(wrong(format!("{size:?} is not a map of {channels}×{height}×{width}"))),
+        }
+    }
+
+    fn transposed(&self, name: &str, how: [usize; 4]) -> Result<Size> {
+        let (weight, [c, h, w]) = (tensor(self.shape, name, "weight")?, self.size.planes());
+        let [stride, padding, output_padding, cut] = how;
+        let out = |n, k| {
+            let all = transposed(n, k, stride, padding, output_padding)?;
+            all.checked_sub(cut).filter(|n| *n > 0)
+        };
+        let one_pixel = (h, w, padding, output_padding, cut) == (1, 1, 0, 0, 0);
+        match weight[..] {
+            [i, o, kh, kw] if i == c && (kh == kw || one_pixel) => match (out(h, kh), out(w, kw)) {
+                (Some(h), Some(w)) => self.biased(name, Size::Map([o, h, w])),
+                _ => Err(self.unfit(name, &weight)),
+            },
+            _ => Err(self.unfit(name, &weight)),
+        }
+    }
+
+    fn conv(&self, name: &str, stride: usize, padding: usize) -> Result<Size> {
+        let weight = tensor(self.shape, name, "weight")?;
+        let (Size::Map([c, h, w]), &[o, i, k, kw]) = (self.size, &weight[..]) else {
+            return Err(self.unfit(name, &weight));
+        };
+        let out = |n: usize| {
+            let all = n.checked_add(padding.checked_mul(2)?)?.checked_sub(k)?;
+            Some(all.checked_div(stride)? + 1)
+        };
+        match (out(h), out(w)) {
+            (Some(h), Some(w)) if (c, k) == (i, kw) => self.biased(name, Size::Map([o, h, w])),
+            _ => Err(self.unfit(name, &weight)),
+        }
+    }
+
+    fn norm(&self, name: &str, eps: f64) -> Result<Size> {
+        let channels = self.size.planes()[0];
+        let mean = tensor(self.shape, name, "running_mean")?;
+        let fits = |part: &str| {
+            (self.shape)(&format!("{name}.{part}")).is_none_or(|found| found == [channels])
+        };
+        if mean != [channels] || !["running_var", "weight", "bias"].into_iter().all(fits) {
+            return Err(self.unfit(name, &mean));
+        }
+        tensor(self.shape, name, "running_var")?;
+        if !(eps.is_finite() && eps >= 0.0) {
+            return Err(wrong(format!("`{}` has an eps of {eps}", Safe(name))));
+        }
+        Ok(self.size)
+    }
+
+    /// The size after an edge is added or cut off; `side` gives the new length of a side.
+    fn edge(
+        &self,
+        sides @ [top, bottom, left, right]: [usize; 4],
+        side: impl Fn(usize, usize, usize) -> Option<usize>,
+    ) -> Result<Size> {
+        let Size::Map([c, h, w]) = self.size else {
+            return Err(wrong("a vector has no edge to pad or to crop".into()));
+        };
+        match (side(h, top, bottom), side(w, left, right)) {
+            (Some(h), Some(w)) => Ok(Size::Map([c, h, w])),
+            _ => Err(wrong(format!("an edge of {sides:?} of a map of {h}×{w}"))),
+        }
     }
 }
 

@@ -30,30 +30,16 @@ pub const FAMILY: Family = Family {
 /// All layouts, our own first.
 const LAYOUTS: &[&Layout] = &[&OWN, &KERAS, &TORCH];
 
-/// Our own safetensors: the names of the file that it was made of, and the settings in the
-/// manifest.
-const OWN: Layout = Layout {
-    name: "gannet",
-    detect: |listing| listing.family.as_deref() == Some(NAME),
-    rules: &[],
-    settings: |listing| Ok(listing.config.clone()),
-};
+/// With the names of the file that it was made of.
+const OWN: Layout = Layout::own(&[]);
 
 /// Files of Keras: HDF5 and `.keras`.
-const KERAS: Layout = Layout {
-    name: "keras",
-    detect: |listing| listing.family.is_none() && keras::detect(listing),
-    rules: &[],
-    settings: keras::marked,
-};
+const KERAS: Layout =
+    Layout { name: "keras", detect: keras::detect, rules: &[], settings: keras::marked };
 
 /// A state dict or whole modules with arbitrary names, detected by the shapes.
-const TORCH: Layout = Layout {
-    name: "torch",
-    detect: |listing| listing.family.is_none() && open::detect(listing),
-    rules: &[],
-    settings: |_| Ok(Json::Null),
-};
+const TORCH: Layout =
+    Layout { name: "torch", detect: open::detect, rules: &[], settings: |_| Ok(Json::Null) };
 
 /// The generator's own tensors, and its settings: those of the manifest, or inferred ones.
 fn prepare(weights: Weights, settings: Json) -> Result<(Weights, Json)> {

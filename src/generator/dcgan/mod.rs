@@ -3,9 +3,9 @@
 //!
 //! Run: fully connected layers, transposed and plain convolutions, doubling by repeated pixels,
 //! batch norm with stored statistics (folded into the layer before it), ReLU and leaky ReLU, tanh
-//! or sigmoid at the end; edges of zeros, edges that are cut; a class as one-hot numbers or a row of a table, beside z or as a factor.
-//! Pictures of 1 to 4 channels and any size. Not run: residual blocks, attention, spectral norm in
-//! the generator, other norms.
+//! or sigmoid at the end; edges of zeros, edges that are cut; a class as one-hot numbers or a row
+//! of a table, beside z or as a factor. Pictures of 1 to 4 channels and any size. Not run: residual
+//! blocks, attention, spectral norm in the generator, other norms.
 
 mod chain;
 mod class;
@@ -19,25 +19,23 @@ mod modules;
 mod names;
 mod network;
 mod open;
-#[cfg(any(test, feature = "internals"))]
+#[cfg(test)]
 mod toy;
 
 pub use config::{Class, Config, Op};
 pub use family::FAMILY;
-#[cfg(any(test, feature = "internals"))]
+#[cfg(test)]
 pub use toy::{Stem, Toy};
 
-use super::layers::{Named, with_variables};
+use super::layers::{Named, Reader, with_variables};
 use super::{Generator, Input, Inputs, Prior, Spec, Start, Tap, Tapped, Variables};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::generator::{self, Feature};
-use crate::safe::Safe;
 use crate::space::Space;
 use crate::weights::Weights;
 use candle_core::{Device, Tensor};
 use config::Plan;
-use network::{Network, Parts};
-use std::collections::BTreeMap;
+use network::Network;
 use std::sync::Arc;
 
 /// A plain generator.
@@ -48,35 +46,8 @@ pub struct Dcgan {
     network: Network,
     /// The table of its classes, `[c_dim, size]`.
     table: Option<Tensor>,
-    /// All its tensors by name.
-    tensors: BTreeMap<String, Tensor>,
-}
-
-/// Takes tensors and keeps them.
-struct Taking<'a> {
-    weights: &'a mut Weights,
-    device: &'a Device,
-    tensors: BTreeMap<String, Tensor>,
-}
-
-impl Parts for Taking<'_> {
-    fn take(&mut self, module: &str, part: &str, shape: &[usize]) -> Result<Tensor> {
-        let name = format!("{module}.{part}");
-        let t = self.weights.take(&name, shape)?;
-        let t = if t.is_variable() { t } else { t.to_device(self.device)?.contiguous()? };
-        self.tensors.insert(name, t.clone());
-        Ok(t)
-    }
-
-    fn shape(&self, module: &str, part: &str) -> Vec<usize> {
-        let name = format!("{module}.{part}");
-        self.weights.shape(&name).map(<[usize]>::to_vec).unwrap_or_default()
-    }
-
-    fn find(&mut self, module: &str, part: &str, shape: &[usize]) -> Result<Option<Tensor>> {
-        let has = self.weights.has(&format!("{module}.{part}"));
-        has.then(|| self.take(module, part, shape)).transpose()
-    }
+    parameters: Named,
+    buffers: Named,
 }
 
 impl Dcgan {
@@ -92,60 +63,31 @@ impl Dcgan {
         device: &Device,
     ) -> Result<Self> {
         let plan = config.plan(&|name| weights.shape(name).map(<[usize]>::to_vec))?;
-        let mut parts = Taking { weights, device, tensors: BTreeMap::new() };
-        let network = Network::read(config, &plan, &mut parts)?;
+        let mut r = Reader::new(weights, device);
+        let network = Network::read(config, &plan, &mut r)?;
         let table = match config.class.table() {
             Some(table) => {
-                let shape = parts.shape(table, "weight");
-                Some(parts.take(table, "weight", &shape)?)
+                let name = format!("{table}.weight");
+                let shape = r.shape(&name)?;
+                Some(r.parameter(&name, &shape)?)
             }
             None => None,
         };
+        let (parameters, buffers) = r.finish();
         Ok(Self {
             spec: spec(config, plan, fingerprint),
             config: config.clone(),
             device: device.clone(),
             network,
             table,
-            tensors: parts.tensors,
+            parameters,
+            buffers,
         })
     }
 
-    /// The generator's configuration.
-    #[cfg(any(test, feature = "internals"))]
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// All its tensors by the names that the settings give.
-    #[cfg(any(test, feature = "internals"))]
-    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
-        &self.tensors
-    }
-
     /// Input of the first layer: z and the class, `[N, inputs]`.
-    fn inputs(&self, z: &Tensor, input: &Input) -> Result<Tensor> {
-        let n = z.dims().first().copied().unwrap_or(0);
-        if n == 0 || z.dims() != [n, self.config.z_dim] {
-            let (found, dim) = (z.dims(), self.config.z_dim);
-            return Err(Error::runtime(format!(
-                "a code of shape {found:?}, the generator reads [N, {dim}]"
-            ))
-            .hint("use a code that was made for this generator"));
-        }
-        if self.config.class == Class::None {
-            return Ok(z.clone());
-        }
-        let labels = input.labels_for(n)?.ok_or_else(|| {
-            let (name, classes) = (Safe(&self.spec.name), self.config.c_dim);
-            Error::runtime(format!("{name} is conditional on {classes} classes"))
-                .hint("give a class: `class: 0`")
-        })?;
-        if labels.dims() != [n, self.config.c_dim] {
-            let (found, classes) = (labels.dims(), self.config.c_dim);
-            return Err(Error::runtime(format!("labels of shape {found:?} for {classes} classes"))
-                .hint("give a class: `class: 0`"));
-        }
+    fn inputs(&self, z: &Tensor, n: usize, input: &Input) -> Result<Tensor> {
+        let Some(labels) = input.labels_of(n, self.config.c_dim)? else { return Ok(z.clone()) };
         let rows = match &self.table {
             Some(table) => crate::tensor::linear(&labels, &table.t()?.contiguous()?)?,
             None => labels,
@@ -191,28 +133,18 @@ impl Generator for Dcgan {
     }
 
     fn enter(&self, to: Space, _: &Tensor, _: &Input) -> Result<Tensor> {
-        Err(Error::runtime(format!("a plain generator computes no codes of {to}"))
-            .hint("its only space is Z"))
+        Err(generator::no_codes(&self.spec, to))
     }
 
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
-        let (from, space, data) = match *start {
-            Start::Code { space, data } => (None, space, data),
-            Start::Feature { feature, space, data } => (Some(feature), space, data),
-        };
-        if space != Space::Z {
-            return Err(Error::runtime(format!("a plain generator reads Z, not {space}"))
-                .hint("its only space is Z"));
-        }
-        let n = data.dims().first().copied().unwrap_or(0);
-        generator::check_points(&self.spec, n, from, taps)?;
+        let (from, z, n) = generator::from_z(&self.spec, start, taps)?;
         let wanted = |at: usize| taps.contains(&Tap::Layer(at));
         let picture = taps.contains(&Tap::Picture);
         let (maps, picture) = match from {
             Some(feature) => {
                 self.network.run(&feature.map, Some(feature.layer), &wanted, picture)?
             }
-            None => self.network.run(&self.inputs(data, input)?, None, &wanted, picture)?,
+            None => self.network.run(&self.inputs(z, n, input)?, None, &wanted, picture)?,
         };
         let feature = |(layer, map)| Feature { layer, map, picture: None };
         let features = maps.into_iter().map(feature).collect();
@@ -228,10 +160,8 @@ impl Generator for Dcgan {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let statistic = |name: &str| name.contains(".running_");
-        let which = |name: &str| !statistic(name) && which(name);
-        let (source, variables) = with_variables((&self.tensors, &Named::new()), &which)?;
-        let mut weights = Weights::of_tensors(&self.spec.name, source);
+        let (mut weights, variables) =
+            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
         let copy = Self::new(&self.config, &mut weights, &self.spec.fingerprint, &self.device)?;
         Ok((Arc::new(copy), variables))
     }
@@ -242,6 +172,7 @@ mod tests {
     use super::*;
     use crate::generator::spaces;
     use candle_core::{DType, Var};
+    use std::collections::BTreeMap;
 
     fn numbers(t: &Tensor) -> Vec<f32> {
         t.flatten_all().and_then(|t| t.to_vec1()).expect("numbers")
@@ -333,7 +264,10 @@ mod tests {
             e.to_string()
         };
         assert!(refused(Space::W, &z, &input(&g, 2)).contains("not W"));
-        assert!(refused(Space::Z, &z, &Input::default()).contains("3 classes"));
+        assert!(refused(Space::Z, &z, &Input::default()).contains("label of 3 numbers"));
+        let plain = Toy::default().build(&Device::Cpu).expect("toy");
+        let e = spaces::picture(&plain, &drawn(&plain), Space::Z, &input(&g, 2)).expect_err("no");
+        assert!(e.message().contains("not conditional"), "{e}");
         let short = z.narrow(1, 0, 5).expect("part");
         assert!(refused(Space::Z, &short, &input(&g, 2)).contains("[N, 12]"));
         assert!(spaces::mean(&g, Space::W, None).expect_err("no mean").repair().is_some());

@@ -2,26 +2,13 @@
 
 use super::config::{Config, Op, Plan, Size, wrong};
 use crate::error::Result;
+use crate::generator::layers::Reader;
 use crate::safe::Safe;
 use crate::tensor::{
     Activation, Filter, FixedNorm, bias_act, conv_nearest2, conv_transpose2d_to, conv2d, linear,
     nearest2_kernel, up2,
 };
 use candle_core::Tensor;
-
-/// Source of the layers' tensors.
-pub(super) trait Parts {
-    /// The tensor `{module}.{part}` of that shape.
-    ///
-    /// Fails when it is missing, of another shape, or cannot be read.
-    fn take(&mut self, module: &str, part: &str, shape: &[usize]) -> Result<Tensor>;
-
-    /// The shape of a tensor.
-    fn shape(&self, module: &str, part: &str) -> Vec<usize>;
-
-    /// As `take`, where a layer may have none.
-    fn find(&mut self, module: &str, part: &str, shape: &[usize]) -> Result<Option<Tensor>>;
-}
 
 /// The maps asked for with their blocks, and the picture where it was asked for.
 pub(super) type Ran = (Vec<(usize, Tensor)>, Option<Tensor>);
@@ -90,17 +77,17 @@ impl Network {
     ///
     /// # Errors
     /// When a tensor cannot be taken, and for a variance that is not above zero.
-    pub fn read(config: &Config, plan: &Plan, parts: &mut dyn Parts) -> Result<Self> {
+    pub fn read(config: &Config, plan: &Plan, r: &mut Reader<'_>) -> Result<Self> {
         let mut blocks: Vec<Block> = Vec::new();
         let mut loose: Vec<Step> = Vec::new();
         let mut size = Size::Flat(plan.inputs);
         for (op, &after) in config.layers.iter().zip(&plan.sizes) {
             if op.is_weighted() {
                 let mut before = std::mem::take(&mut loose);
-                let layer = Layer::read(op, (size, after), &mut before, parts)?;
+                let layer = Layer::read(op, (size, after), &mut before, r)?;
                 blocks.push(Block { before, layer, after: Vec::new() });
             } else {
-                let step = Step::read(op, size, parts)?;
+                let step = Step::read(op, size, r)?;
                 match blocks.last_mut().filter(|_| loose.is_empty()) {
                     Some(block) => block.follow(step, &mut loose),
                     None => loose.push(step),
@@ -180,14 +167,14 @@ impl Block {
 }
 
 impl Step {
-    fn read(op: &Op, size: Size, parts: &mut dyn Parts) -> Result<Self> {
+    fn read(op: &Op, size: Size, r: &mut Reader<'_>) -> Result<Self> {
         Ok(match op {
             Op::Norm { name, eps } => {
-                let c = &[size.planes()[0]][..];
-                let (mean, var) =
-                    (parts.take(name, "running_mean", c)?, parts.take(name, "running_var", c)?);
-                let gain = parts.find(name, "weight", c)?;
-                let bias = parts.find(name, "bias", c)?;
+                let (c, of) = ([size.planes()[0]], |part: &str| format!("{name}.{part}"));
+                let mean = r.buffer(&of("running_mean"), &c)?;
+                let var = r.buffer(&of("running_var"), &c)?;
+                let gain = r.optional(&of("weight"), &c)?;
+                let bias = r.optional(&of("bias"), &c)?;
                 Self::Norm(Norm {
                     fixed: FixedNorm::new(&mean, &var, *eps)?,
                     gain: gain.map_or_else(|| mean.ones_like(), Ok)?,
@@ -247,10 +234,11 @@ impl Layer {
         op: &Op,
         (size, after): (Size, Size),
         before: &mut Vec<Step>,
-        parts: &mut dyn Parts,
+        r: &mut Reader<'_>,
     ) -> Result<Self> {
         let name = op.module().unwrap_or_default();
-        let (outputs, shape) = (after.planes(), parts.shape(name, "weight"));
+        let (outputs, weight) = (after.planes(), format!("{name}.weight"));
+        let shape = r.shape(&weight)?;
         let map = match *op {
             Op::Transposed { stride, padding, output_padding: extra, cut, .. } => {
                 if (&size.planes()[1..], padding, extra, cut) == (&[1, 1][..], 0, 0, 0) {
@@ -271,8 +259,8 @@ impl Layer {
             _ => Map::Linear,
         };
         let o = outputs[0];
-        let weight = parts.take(name, "weight", &shape)?;
-        let bias = match parts.find(name, "bias", &[o])? {
+        let weight = r.parameter(&weight, &shape)?;
+        let bias = match r.optional(&format!("{name}.bias"), &[o])? {
             Some(bias) => bias,
             None => Tensor::zeros(o, weight.dtype(), weight.device())?,
         };

@@ -93,18 +93,14 @@ impl Generator for Linear {
 
     fn enter(&self, to: Space, parent: &Tensor, _: &Input) -> Result<Tensor> {
         if to != Space::W {
-            return Err(Error::runtime(format!("this generator computes no codes of {to}"))
-                .hint("its spaces are Z, W and W+"));
+            return Err(super::no_codes(&self.spec, to));
         }
         super::reads(parent, &[self.spec.z_dim])?;
         Ok((parent * 0.5)?)
     }
 
     fn run(&self, start: &Start<'_>, _: &Input, taps: &[Tap]) -> Result<Tapped> {
-        let (from, data) = match *start {
-            Start::Code { data, .. } => (None, data),
-            Start::Feature { feature, data, .. } => (Some(feature), data),
-        };
+        let (from, _, data) = start.parts();
         let s = &self.spec;
         let n = super::reads(data, &[s.num_ws, s.w_dim])?;
         super::check_points(s, n, from, taps)?;

@@ -2,7 +2,7 @@
 
 use super::layouts::{LAYOUTS, NAME};
 use super::{Config, Eg3d, Given, SPACES};
-use crate::generator::family::Family;
+use crate::generator::family::{self, Family};
 use crate::generator::{Generator, Inputs, Prior, Spec, stylegan2};
 use crate::weights::{Listing, layout};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         layers: stylegan2::layers(&c.backbone, listing),
         prior: Prior::Normal,
         inputs: Inputs { noise: !noise_sizes.is_empty(), camera: true, ..Inputs::default() },
-        parameters: stylegan2::parameters(listing),
+        parameters: family::parameters(listing, &stylegan2::BUFFERS),
         noise_sizes,
         fingerprint: fingerprint.into(),
     }

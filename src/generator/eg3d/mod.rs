@@ -24,7 +24,7 @@ pub use family::FAMILY;
 
 use super::camera::{CAMERA, Camera, Orbit};
 use super::layers::{Mapping, Named, NoiseMaps, Parameters, Reader, with_variables};
-use super::stylegan2::synthesis::{Styles, Synthesis};
+use super::stylegan2::{Styles, Synthesis};
 use super::{Generator, Input, Noise, Spec, Start, Tap, Tapped, Variables};
 use crate::error::{Error, Result};
 use crate::generator;
@@ -175,18 +175,14 @@ impl Generator for Eg3d {
 
     fn enter(&self, to: Space, parent: &Tensor, input: &Input) -> Result<Tensor> {
         if to != Space::W {
-            return Err(Error::runtime(format!("EG3D computes no codes of {to}"))
-                .hint("its spaces are Z, W and W+"));
+            return Err(generator::no_codes(&self.spec, to));
         }
         let n = parent.dims().first().copied().unwrap_or(0);
         self.mapping.forward(parent, self.condition(input, n)?.as_ref())
     }
 
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
-        let (from, space, ws) = match *start {
-            Start::Code { space, data } => (None, space, data),
-            Start::Feature { feature, space, data } => (Some(feature), space, data),
-        };
+        let (from, space, ws) = start.parts();
         if space != Space::WPlus {
             return Err(Error::runtime(format!("the synthesis reads W+, not {space}"))
                 .hint("lift the code first: to(W+, code)"));
@@ -230,8 +226,8 @@ impl Generator for Eg3d {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters.all()?, &self.buffers), which)?;
-        let mut source = Weights::of_tensors(&self.config.name, tensors);
+        let (mut source, variables) =
+            with_variables(&self.config.name, (&self.parameters.all()?, &self.buffers), which)?;
         let copy = Self::new(&mut source, &self.given, &self.spec.fingerprint, &self.device)?;
         Ok((Arc::new(copy), variables))
     }

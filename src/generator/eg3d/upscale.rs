@@ -3,8 +3,7 @@
 use super::config::{Config, RGB};
 use crate::error::Result;
 use crate::generator::layers::Reader;
-use crate::generator::stylegan2::synthesis::{Maps, Plan, Styles, Synthesis};
-use crate::generator::stylegan2::{self, Architecture};
+use crate::generator::stylegan2::{self, Architecture, Maps, Plan, Styles, Synthesis};
 use crate::tensor::linear;
 use candle_core::{Device, Tensor};
 

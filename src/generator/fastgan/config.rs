@@ -121,7 +121,7 @@ impl Given {
         }
         Ok(Config {
             name: self.name.clone().unwrap_or_else(|| NAME.into()),
-            z_dim: agree("z_dim", self.z_dim, z_dim)?,
+            z_dim: family::agree(refuse, "z_dim", self.z_dim, z_dim)?,
             c_dim,
             img_channels: channels,
             normalize_z: self.normalize_z,
@@ -158,15 +158,9 @@ impl Config {
 
     /// The points that can be tapped and entered: the first map, and the end of every block.
     pub(super) fn points(&self) -> Vec<Layer> {
-        let point = |name: &str, channels: usize, side: usize| Layer {
-            name: name.to_owned(),
-            channels,
-            height: side,
-            width: side,
-        };
-        let mut all = vec![point("init", self.first, FIRST)];
-        all.extend(self.blocks.iter().map(|b| point(&b.name, b.channels, b.side)));
-        all
+        let first = Layer::square("init", self.first, FIRST);
+        let blocks = self.blocks.iter().map(|b| Layer::square(&b.name, b.channels, b.side));
+        std::iter::once(first).chain(blocks).collect()
     }
 
     /// Whether a tensor belongs to what runs; a file may hold blocks beyond the picture.
@@ -255,16 +249,6 @@ fn halved(name: &str, channels: usize) -> Result<usize> {
         0 => Err(refuse(format!("`{name}` has no outputs"))),
         odd if odd % 2 == 1 => Err(refuse(format!("`{name}` has {odd} outputs, an odd number"))),
         even => Ok(even / 2),
-    }
-}
-
-/// A setting that the tensors show as well.
-fn agree(key: &str, said: Option<usize>, found: usize) -> Result<usize> {
-    match said {
-        Some(said) if said != found => {
-            Err(refuse(format!("`{key}` is {said} in the settings, {found} by the tensors")))
-        }
-        _ => Ok(found),
     }
 }
 

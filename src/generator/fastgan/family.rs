@@ -13,7 +13,8 @@ use std::sync::Arc;
 /// FastGAN and the generator of projected GAN.
 pub const FAMILY: Family = Family {
     name: NAME,
-    about: "FastGAN (Liu et al. 2021) and projected GAN (Sauer et al. 2021), with or without labels",
+    about: "FastGAN (Liu et al. 2021) and projected GAN (Sauer et al. 2021), with or without \
+            labels",
     layouts: LAYOUTS,
     detect: |listing| layout::first(LAYOUTS, listing),
     anywhere: false,
@@ -43,8 +44,6 @@ const BUFFERS: [&str; 6] =
 
 /// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
-    let trained = |name: &str| !BUFFERS.iter().any(|end| name.ends_with(end));
-    let sizes = listing.tensors.iter().filter(|(name, _)| trained(name));
     let noise_sizes = c.noise_sizes();
     Spec {
         name: c.name.clone(),
@@ -61,7 +60,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         layers: c.points(),
         prior: Prior::Normal,
         inputs: Inputs { noise: !noise_sizes.is_empty(), class: c.c_dim > 0, ..Inputs::default() },
-        parameters: sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum(),
+        parameters: family::parameters(listing, &BUFFERS),
         noise_sizes,
         fingerprint: fingerprint.into(),
     }

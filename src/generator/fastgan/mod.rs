@@ -21,9 +21,8 @@ pub use family::FAMILY;
 
 use super::layers::{Drawn, Named, NoiseMaps, Reader, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::generator;
-use crate::safe::Safe;
 use crate::space::Space;
 use crate::tensor::linear;
 use crate::weights::Weights;
@@ -70,18 +69,8 @@ impl FastGan {
     /// The rows of the classes, `[N, z_dim]`; a mixture of labels gives the mixture of their rows.
     fn class(&self, input: &Input, n: usize) -> Result<Option<Tensor>> {
         let Some(table) = &self.table else { return Ok(None) };
-        let classes = self.config.c_dim;
-        let labels = input.labels_for(n)?.ok_or_else(|| {
-            let name = Safe(&self.spec.name);
-            Error::runtime(format!("{name} is conditional on {classes} classes"))
-                .hint("give a class: `class: 0`")
-        })?;
-        if labels.dims() != [n, classes] {
-            let found = labels.dims();
-            return Err(Error::runtime(format!("labels of shape {found:?} for {classes} classes"))
-                .hint("give a class: `class: 0`"));
-        }
-        let rows = table.narrow(0, 0, classes)?.t()?.contiguous()?;
+        let Some(labels) = input.labels_of(n, self.config.c_dim)? else { return Ok(None) };
+        let rows = table.narrow(0, 0, self.config.c_dim)?.t()?.contiguous()?;
         Ok(Some(linear(&labels, &rows)?))
     }
 }
@@ -96,24 +85,13 @@ impl Generator for FastGan {
     }
 
     fn enter(&self, to: Space, _: &Tensor, _: &Input) -> Result<Tensor> {
-        Err(Error::runtime(format!("FastGAN computes no codes of {to}"))
-            .hint("its only space is Z"))
+        Err(generator::no_codes(&self.spec, to))
     }
 
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
-        let (from, space, data) = match *start {
-            Start::Code { space, data } => (None, space, data),
-            Start::Feature { feature, space, data } => (Some(feature), space, data),
-        };
-        if space != Space::Z {
-            return Err(
-                Error::runtime(format!("FastGAN reads Z, not {space}")).hint("its only space is Z")
-            );
-        }
-        let n = generator::reads(data, &[self.config.z_dim])?;
-        generator::check_points(&self.spec, n, from, taps)?;
+        let (from, z, n) = generator::from_z(&self.spec, start, taps)?;
         let (class, maps) = (self.class(input, n)?, self.noise.of(&input.noise, n)?);
-        self.synthesis.tapped(data, &Inputs { class, maps, from, taps })
+        self.synthesis.tapped(z, &Inputs { class, maps, from, taps })
     }
 
     fn mean(&self, _: Space) -> Option<&Tensor> {
@@ -125,8 +103,8 @@ impl Generator for FastGan {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
-        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (mut source, variables) =
+            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
         let (config, fingerprint) = (self.config.clone(), &self.spec.fingerprint);
         let copy = Self::new(&mut source, config, fingerprint, &self.device)?;
         Ok((Arc::new(copy), variables))

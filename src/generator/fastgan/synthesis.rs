@@ -3,10 +3,12 @@
 use super::config::{BlockPlan, Config, ConvPlan, EXCITED, FIRST};
 use super::excite::Excite;
 use crate::error::Result;
-use crate::generator::layers::{GatedConv, GatedParts, GatedStem, Norm, Reader, Spectral};
+use crate::generator::layers::{
+    Epsilon, GatedConv, GatedParts, GatedStem, Norm, Reader, Spectral, last_point, pixel_norm,
+};
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{Activation, bias_act, conv2d};
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use std::collections::BTreeMap;
 
 /// A block with its excitation.
@@ -94,9 +96,7 @@ impl Synthesis {
         let last = channels.last().copied().unwrap_or(0);
         let kernel = Spectral::shape(r, "to_big")?.last().copied().unwrap_or(1);
         let picture = Spectral::read(r, "to_big", &[c.img_channels, last, kernel, kernel], 0)?;
-        let bias = r.shape("to_big.bias").is_ok();
-        let picture_bias =
-            bias.then(|| r.parameter("to_big.bias", &[c.img_channels])).transpose()?;
+        let picture_bias = r.optional("to_big.bias", &[c.img_channels])?;
         let ready = if picture.searched() { None } else { Some(picture.tensor()?.detach()) };
         let (normalize_z, tanh) = (c.normalize_z, c.tanh);
         Ok(Self { stem, blocks, picture, picture_bias, ready, normalize_z, tanh })
@@ -106,7 +106,7 @@ impl Synthesis {
     pub(super) fn tapped(&self, z: &Tensor, inputs: &Inputs<'_>) -> Result<Tapped> {
         let mut tapped = Tapped::default();
         let start = inputs.from.map(|f| f.layer);
-        let last = self.last(inputs.taps);
+        let last = last_point(inputs.taps, self.blocks.len());
         // Below a start, only the levels that a later excitation reads are computed.
         let needed = start.map_or(Some(0), |start| {
             let reads = |level: usize| {
@@ -146,15 +146,6 @@ impl Synthesis {
         Ok(tapped)
     }
 
-    /// The last level that a request needs.
-    fn last(&self, taps: &[Tap]) -> usize {
-        let of = |tap: &Tap| match tap {
-            Tap::Layer(level) => *level,
-            Tap::Picture | Tap::Depth => self.blocks.len(),
-        };
-        taps.iter().map(of).max().unwrap_or(0)
-    }
-
     /// The map of a level from the one before it; the first one from z.
     fn level(
         &self,
@@ -165,7 +156,8 @@ impl Synthesis {
         inputs: &Inputs<'_>,
     ) -> Result<Tensor> {
         let (Some(block), Some(Some(before))) = (block, levels.last()) else {
-            return self.stem.forward(&self.normalized(z)?);
+            let z = if self.normalize_z { &pixel_norm(z, Epsilon::USUAL)? } else { z };
+            return self.stem.forward(z);
         };
         let (mut x, mut maps) = (before.clone(), maps.iter());
         for conv in &block.convs {
@@ -176,15 +168,6 @@ impl Synthesis {
             (Some(excite), Some(Some(small))) => excite.forward(small, &x),
             _ => Ok(x),
         }
-    }
-
-    /// z with a mean square of 1, where the generator reads it so: `z / √(mean z² + 1e-8)`.
-    fn normalized(&self, z: &Tensor) -> Result<Tensor> {
-        if !self.normalize_z {
-            return Ok(z.clone());
-        }
-        let size = z.sqr()?.mean_keepdim(D::Minus1)?.affine(1.0, 1e-8)?.sqrt()?;
-        Ok(z.broadcast_div(&size)?)
     }
 
     fn picture(&self, x: &Tensor) -> Result<Tensor> {

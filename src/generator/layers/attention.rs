@@ -4,7 +4,7 @@
 use super::Reader;
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
-use crate::tensor::{Activation, bias_act, conv2d};
+use crate::tensor::{Activation, bias_act, conv2d, depthwise};
 use candle_core::{D, Tensor};
 use candle_nn::ops::softmax;
 
@@ -12,38 +12,6 @@ use candle_nn::ops::softmax;
 const HEADS: usize = 8;
 /// Side of the neighbourhood of full attention, and of depthwise kernels.
 const SIDE: usize = 3;
-/// Added to the variance in the norm over channels.
-const EPS: f64 = 1e-5;
-
-/// A norm of every pixel over its channels, with a gain and a bias for each channel.
-pub(in crate::generator) struct ChannelNorm {
-    gain: Tensor,
-    bias: Tensor,
-}
-
-impl ChannelNorm {
-    /// Reads `name.g` and `name.b`, `[1, C, 1, 1]`.
-    ///
-    /// # Errors
-    /// When a tensor is missing or of another shape.
-    pub(in crate::generator) fn read(r: &mut Reader<'_>, name: &str, c: usize) -> Result<Self> {
-        let gain = r.parameter(&format!("{name}.g"), &[1, c, 1, 1])?;
-        let bias = r.parameter(&format!("{name}.b"), &[1, c, 1, 1])?;
-        Ok(Self { gain, bias })
-    }
-
-    /// `gain · (x − mean)/√(var + eps) + bias`, x `[N, C, H, W]`.
-    ///
-    /// # Errors
-    /// When a tensor operation fails.
-    pub(in crate::generator) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let centred = x.broadcast_sub(&x.mean_keepdim(1)?)?;
-        let spread = centred.sqr()?.mean_keepdim(1)?.affine(1.0, EPS)?.sqrt()?;
-        let unit = centred.broadcast_div(&spread)?;
-        Ok(unit.broadcast_mul(&self.gain)?.broadcast_add(&self.bias)?)
-    }
-}
-
 /// Attention of a map to itself.
 pub(in crate::generator) struct LinearAttention {
     query: Tensor,
@@ -64,7 +32,7 @@ impl LinearAttention {
     /// When a tensor is missing or of another shape.
     pub(in crate::generator) fn read(r: &mut Reader<'_>, name: &str, c: usize) -> Result<Self> {
         let part = |end: &str| format!("{name}.{end}");
-        let both = r.shape(&part("to_lin_q.weight")).is_ok();
+        let both = r.has(&part("to_lin_q.weight"));
         let (to_q, to_kv) = if both { ("to_lin_q", "to_lin_kv") } else { ("to_q", "to_kv") };
         let shape = r.shape(&part(&format!("{to_q}.weight")))?;
         let inner = shape.first().copied().unwrap_or(0);
@@ -163,18 +131,4 @@ fn shifted(x: &Tensor) -> Result<Vec<Tensor>> {
     let wide = x.pad_with_zeros(2, 1, 1)?.pad_with_zeros(3, 1, 1)?;
     let tap = |i: usize| Ok(wide.narrow(2, i / SIDE, h)?.narrow(3, i % SIDE, w)?.contiguous()?);
     (0..SIDE * SIDE).map(tap).collect()
-}
-
-/// A 3×3 convolution of every channel with its own kernel: x `[N, C, H, W]`, w `[C, 1, 3, 3]`.
-fn depthwise(x: &Tensor, w: &Tensor) -> Result<Tensor> {
-    let taps = w.reshape((1, w.dim(0)?, SIDE * SIDE, 1))?;
-    let mut sum: Option<Tensor> = None;
-    for (i, map) in shifted(x)?.iter().enumerate() {
-        let part = map.broadcast_mul(&taps.narrow(2, i, 1)?.contiguous()?)?;
-        sum = Some(match sum {
-            Some(sum) => (sum + part)?,
-            None => part,
-        });
-    }
-    sum.ok_or_else(|| Error::runtime("a kernel without taps"))
 }

@@ -1,40 +1,12 @@
 //! Parts of the generators that grew with their pictures during training: PGGAN (Karras et al.
 //! 2018, "Progressive Growing of GANs") and StyleGAN (Karras et al. 2019).
 
+use super::last_point;
 use crate::error::{Error, Kind, Result};
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{Filter, conv_nearest2, conv2d, nearest2_kernel, up2};
 use crate::weights::Weights;
 use candle_core::Tensor;
-
-/// The number that keeps a norm from dividing by zero.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::generator) enum Epsilon {
-    /// Added to the mean square; 1e-8 in the official code.
-    Inside(f64),
-    /// Added to its root.
-    Outside(f64),
-}
-
-impl Epsilon {
-    /// That of the official code.
-    pub(in crate::generator) const USUAL: Self = Self::Inside(1e-8);
-}
-
-/// `x / √(mean x² + ε)` or `x / (√(mean x²) + ε)` over the channels.
-///
-/// # Shapes
-/// x `[N, C, …]` → as x.
-pub(in crate::generator) fn pixel_norm(x: &Tensor, epsilon: Epsilon) -> Result<Tensor> {
-    // So small a number keeps the slope of the root at zero a number.
-    let (inside, outside) = match epsilon {
-        Epsilon::Inside(e) => (e, 0.0),
-        Epsilon::Outside(e) => (1e-30, e),
-    };
-    let size = x.sqr()?.mean_keepdim(1)?.affine(1.0, inside)?.sqrt()?;
-    let size = if outside == 0.0 { size } else { (size + outside)? };
-    Ok(x.broadcast_div(&size)?)
-}
 
 /// The size of the picture that a convolution reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,11 +149,7 @@ impl Growing<'_> {
         let mut tapped = Tapped::default();
         let (mut point, mut x, mut picture) = (from.layer, from.map.clone(), from.picture.clone());
         let shown = taps.contains(&Tap::Picture);
-        let last = taps.iter().map(|tap| match tap {
-            Tap::Layer(layer) => *layer,
-            Tap::Picture | Tap::Depth => 2 * self.fade.last + 1,
-        });
-        let last = last.max().unwrap_or(0);
+        let last = last_point(taps, 2 * self.fade.last + 1);
         loop {
             if taps.contains(&Tap::Layer(point)) {
                 let feature = Feature { layer: point, map: x.clone(), picture: picture.clone() };

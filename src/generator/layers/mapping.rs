@@ -1,9 +1,11 @@
 //! The mapping network of StyleGAN2, StyleGAN3 and StyleGAN-XL.
 
-use super::{Dense, Reader, mean_of_mapping};
+use super::{Dense, Reader, mean_of_mapping, normalize};
 use crate::error::{Error, Kind, Result};
+use crate::generator;
+use crate::generator::input::check_labels;
 use crate::tensor::{Activation, linear};
-use candle_core::{D, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 /// Sizes of a mapping network.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -139,48 +141,14 @@ impl Mapping {
         z: &Tensor,
         labels: Option<&Tensor>,
     ) -> Result<Tensor> {
-        let n = z.dims().first().copied().unwrap_or(0);
-        if z.dims() != [n, self.z_dim] {
-            return Err(Error::runtime(format!(
-                "z has shape {:?}, the generator reads [N, {}]",
-                z.dims(),
-                self.z_dim
-            ))
-            .hint("use a code that was made for this generator"));
-        }
+        let n = generator::reads(z, &[self.z_dim])?;
+        check_labels(labels, n, self.c_dim)?;
         let x = match (&self.embed, labels) {
-            (Some(embed), Some(c)) if c.dims() == [n, self.c_dim] => embed.beside(z, c)?,
-            (Some(_), Some(c)) => {
-                let message = format!(
-                    "labels have shape {:?}, the generator reads [{n}, {}]",
-                    c.dims(),
-                    self.c_dim
-                );
-                return Err(Error::runtime(message).hint("give one label a code"));
-            }
-            (Some(_), None) => {
-                return Err(Error::runtime(format!(
-                    "the generator is conditional: it needs a label of {} numbers",
-                    self.c_dim
-                ))
-                .hint("say which class"));
-            }
-            (None, Some(_)) => {
-                return Err(Error::runtime(
-                    "the generator is not conditional, but a label was given",
-                )
-                .hint("leave the label out"));
-            }
-            (None, None) => normalize(z)?,
+            (Some(embed), Some(labels)) => embed.beside(z, labels)?,
+            _ => normalize(z)?,
         };
         self.layers.iter().try_fold(x, |x, layer| layer.forward(&x))
     }
-}
-
-/// `x / √(mean x² + 1e-8)` over the last dimension.
-fn normalize(x: &Tensor) -> Result<Tensor> {
-    let scale = x.sqr()?.mean_keepdim(D::Minus1)?.affine(1.0, 1e-8)?.sqrt()?.recip()?;
-    Ok(x.broadcast_mul(&scale)?)
 }
 
 #[cfg(test)]

@@ -12,16 +12,17 @@ use std::sync::Arc;
 /// Named tensors.
 pub(in crate::generator) type Named = BTreeMap<String, Tensor>;
 
-/// The tensors of a copy whose parameters for which `which(name)` holds are variables, and these by
-/// name: what a family needs for [`crate::generator::Generator::tuned`]. The copy shares the
-/// numbers of the others.
+/// The tensors of a copy of generator `name`: parameters for which `which(parameter)` holds are
+/// variables, given by name as well, and the copy shares the numbers of the others. A family needs
+/// it for [`crate::generator::Generator::tuned`].
 ///
 /// # Errors
 /// When a tensor cannot be copied.
 pub(in crate::generator) fn with_variables(
+    name: &str,
     (parameters, buffers): (&Named, &Named),
     which: &dyn Fn(&str) -> bool,
-) -> Result<(Named, Variables)> {
+) -> Result<(Weights, Variables)> {
     let all = parameters.iter().chain(buffers);
     let mut tensors: Named = all.map(|(name, t)| (name.clone(), t.clone())).collect();
     let mut variables = Variables::new();
@@ -30,7 +31,7 @@ pub(in crate::generator) fn with_variables(
         tensors.insert(name.clone(), v.as_tensor().clone());
         variables.push((name.clone(), v));
     }
-    Ok((tensors, variables))
+    Ok((Weights::of_tensors(name, tensors), variables))
 }
 
 /// Parameters, of which some are weights in the engine's form alone.
@@ -112,6 +113,15 @@ impl<'a> Reader<'a> {
         let t = self.fetch(name, shape)?;
         self.parameters.insert(name.into(), t.clone());
         Ok(t)
+    }
+
+    /// As [`Reader::parameter`]; `None` where a file lacks it.
+    pub(in crate::generator) fn optional(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Option<Tensor>> {
+        self.has(name).then(|| self.parameter(name, shape)).transpose()
     }
 
     /// As [`Reader::parameter`], for the weight of a styled convolution that runs on the engine:

@@ -40,7 +40,7 @@ impl Spectral {
         outputs: usize,
     ) -> Result<Self> {
         let original = format!("{name}.weight_orig");
-        if r.shape(&original).is_err() {
+        if !r.has(&original) {
             let weight = r.parameter(&format!("{name}.weight"), shape)?;
             return Ok(Self { weight, vectors: None, outputs });
         }

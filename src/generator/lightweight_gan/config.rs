@@ -141,15 +141,9 @@ impl Config {
     /// The points that can be tapped and entered: the first map, and the map of every block before
     /// its channels are multiplied.
     pub(super) fn points(&self) -> Vec<Layer> {
-        let point = |name: &str, channels: usize, side: usize| Layer {
-            name: name.to_owned(),
-            channels,
-            height: side,
-            width: side,
-        };
-        let mut all = vec![point("initial_conv", self.first, FIRST)];
-        all.extend(self.blocks.iter().map(|b| point(&b.name, b.channels, b.side)));
-        all
+        let first = Layer::square("initial_conv", self.first, FIRST);
+        let blocks = self.blocks.iter().map(|b| Layer::square(&b.name, b.channels, b.side));
+        std::iter::once(first).chain(blocks).collect()
     }
 }
 

@@ -34,8 +34,6 @@ const BUFFERS: [&str; 4] = ["running_mean", "running_var", ".f", "dct_weights"];
 
 /// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
-    let trained = |name: &str| !BUFFERS.iter().any(|end| name.ends_with(end));
-    let sizes = listing.tensors.iter().filter(|(name, _)| trained(name));
     let noise_sizes = c.noise_sizes();
     Spec {
         name: c.name.clone(),
@@ -52,7 +50,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         layers: c.points(),
         prior: Prior::Normal,
         inputs: Inputs { noise: !noise_sizes.is_empty(), ..Inputs::default() },
-        parameters: sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum(),
+        parameters: family::parameters(listing, &BUFFERS),
         noise_sizes,
         fingerprint: fingerprint.into(),
     }

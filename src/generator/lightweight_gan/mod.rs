@@ -22,7 +22,7 @@ pub use family::FAMILY;
 
 use super::layers::{Drawn, Named, NoiseMaps, Reader, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::generator;
 use crate::space::Space;
 use crate::weights::Weights;
@@ -72,22 +72,12 @@ impl Generator for LightweightGan {
     }
 
     fn enter(&self, to: Space, _: &Tensor, _: &Input) -> Result<Tensor> {
-        Err(Error::runtime(format!("a lightweight GAN computes no codes of {to}"))
-            .hint("its only space is Z"))
+        Err(generator::no_codes(&self.spec, to))
     }
 
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
-        let (from, space, data) = match *start {
-            Start::Code { space, data } => (None, space, data),
-            Start::Feature { feature, space, data } => (Some(feature), space, data),
-        };
-        if space != Space::Z {
-            return Err(Error::runtime(format!("a lightweight GAN reads Z, not {space}"))
-                .hint("its only space is Z"));
-        }
-        let n = generator::reads(data, &[self.config.z_dim])?;
-        generator::check_points(&self.spec, n, from, taps)?;
-        self.synthesis.tapped(data, self.noise.of(&input.noise, n)?, (from, taps))
+        let (from, z, n) = generator::from_z(&self.spec, start, taps)?;
+        self.synthesis.tapped(z, self.noise.of(&input.noise, n)?, (from, taps))
     }
 
     fn mean(&self, _: Space) -> Option<&Tensor> {
@@ -99,8 +89,8 @@ impl Generator for LightweightGan {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
-        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (mut source, variables) =
+            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
         let (config, fingerprint) = (self.config.clone(), &self.spec.fingerprint);
         let copy = Self::new(&mut source, config, fingerprint, &self.device)?;
         Ok((Arc::new(copy), variables))

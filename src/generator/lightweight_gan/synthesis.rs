@@ -5,15 +5,12 @@ use super::excite::Excite;
 use crate::error::Result;
 use crate::generator::layers::{
     ChannelNorm, GatedConv, GatedParts, GatedStem, LinearAttention, Norm, Reader, Spectral, blur,
-    swish,
+    last_point, swish, unit_length,
 };
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{Activation, Filter, bias_act, conv2d, scale, up2};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
-
-/// Least length of a pixel's vector when it is brought to length 1.
-const LEAST: f64 = 1e-12;
 
 /// A block; see [`BlockPlan`].
 struct Block {
@@ -131,12 +128,7 @@ impl Synthesis {
         (from, taps): (Option<&Feature>, &[Tap]),
     ) -> Result<Tapped> {
         let mut tapped = Tapped::default();
-        let end = self.blocks.len();
-        let point = |tap: &Tap| match tap {
-            Tap::Layer(point) => *point,
-            Tap::Picture | Tap::Depth => end,
-        };
-        let last = taps.iter().map(point).max().unwrap_or(0);
+        let last = last_point(taps, self.blocks.len());
         let start = from.map_or(0, |f| f.layer);
         // Below a start, only the maps whose factors are still needed are computed.
         let needed = (1..start).rev().find(|&p| {
@@ -153,7 +145,7 @@ impl Synthesis {
                 (Some(f), ..) if f.layer == p => f.map.clone(),
                 (Some(f), ..) if p < f.layer && needed.is_none_or(|n| p > n) => continue,
                 (_, Some(x), Some(block)) => block.forward(x, noise.as_ref())?,
-                _ => unit(&self.stem.forward(z)?)?,
+                _ => unit_length(&self.stem.forward(z)?)?,
             };
             if taps.contains(&Tap::Layer(p)) && p >= start {
                 tapped.features.push(Feature { layer: p, map: map.clone(), picture: None });
@@ -180,10 +172,4 @@ impl Synthesis {
         let y = bias_act(&conv2d(x, weight, 1, weight.dim(2)? / 2)?, bias, Activation::LINEAR)?;
         Ok(y.affine(2.0, -1.0)?)
     }
-}
-
-/// Every pixel's vector with length 1.
-fn unit(x: &Tensor) -> Result<Tensor> {
-    let length = x.sqr()?.sum_keepdim(1)?.sqrt()?.maximum(LEAST)?;
-    Ok(x.broadcast_div(&length)?)
 }

@@ -138,12 +138,8 @@ impl Config {
     /// The points that can be tapped and entered: both convolutions of every block.
     pub(super) fn points(&self) -> Vec<Layer> {
         let of = |b: &BlockPlan| {
-            ["conv1", "conv2"].map(|part| Layer {
-                name: format!("{}.{part}", b.name),
-                channels: b.channels,
-                height: b.side,
-                width: b.side,
-            })
+            ["conv1", "conv2"]
+                .map(|part| Layer::square(format!("{}.{part}", b.name), b.channels, b.side))
         };
         self.blocks.iter().flat_map(of).collect()
     }

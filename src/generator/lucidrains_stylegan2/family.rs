@@ -32,8 +32,6 @@ fn complete(listing: &Listing, config: &family::Config) -> Result<Config> {
 
 /// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
-    let trained = |name: &str| !name.ends_with(".f") && name != COMPUTED;
-    let sizes = listing.tensors.iter().filter(|(name, _)| trained(name));
     let styles = c.styles();
     let mut spaces = vec![Space::Z, Space::W, Space::WPlus];
     spaces.extend((!styles.is_empty()).then_some(Space::S));
@@ -52,7 +50,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         layers: c.points(),
         prior: Prior::Normal,
         inputs: Inputs { noise: true, ..Inputs::default() },
-        parameters: sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum(),
+        parameters: family::parameters(listing, &[".f", COMPUTED]),
         noise_sizes: vec![[c.side(); 2]],
         fingerprint: fingerprint.into(),
     }

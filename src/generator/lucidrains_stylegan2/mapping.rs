@@ -2,12 +2,10 @@
 
 use super::config::Config;
 use crate::error::Result;
-use crate::generator::layers::Reader;
+use crate::generator::layers::{Reader, unit_length};
 use crate::tensor::{Activation, bias_act, linear};
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 
-/// Least length of z when it is brought to length 1.
-const LEAST: f64 = 1e-12;
 /// The activation of the layers.
 pub(super) const LRELU: Activation = Activation { slope: 0.2, gain: 1.0, clamp: None };
 
@@ -30,8 +28,7 @@ impl Mapping {
 
     /// z `[N, D]` → w `[N, D]`.
     pub(super) fn forward(&self, z: &Tensor) -> Result<Tensor> {
-        let length = z.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?.maximum(LEAST)?;
-        let mut x = z.broadcast_div(&length)?;
+        let mut x = unit_length(z)?;
         for (weight, bias) in &self.layers {
             let y = (linear(&x, weight)? * self.factor)?;
             x = bias_act(&y, &(bias * self.factor)?, LRELU)?;

@@ -22,9 +22,11 @@ mod synthesis;
 pub use config::{BlockPlan, Config, Given};
 pub use family::FAMILY;
 
-use super::layers::{Drawn, Named, NoiseMaps, Reader, mean_of_mapping, mean_or, with_variables};
+use super::layers::{
+    Drawn, Named, NoiseMaps, Reader, mean_of_mapping, mean_or, styles_of, with_variables,
+};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::generator;
 use crate::space::Space;
 use crate::weights::Weights;
@@ -85,19 +87,10 @@ impl LucidrainsStyleGan2 {
 
     /// The styles of a code of W+ or S.
     fn styles(&self, space: Space, data: &Tensor) -> Result<Styles> {
-        let spec = &self.spec;
-        match space {
-            Space::WPlus => {
-                generator::reads(data, &[spec.num_ws, spec.w_dim])?;
-                self.synthesis.of_rows(data)
-            }
-            Space::S if !self.config.no_const => {
-                generator::reads(data, &[spec.s_dim()])?;
-                self.synthesis.of_styles(data)
-            }
-            other => Err(Error::runtime(format!("the synthesis reads W+ or S, not {other}"))
-                .hint("lift the code first: to(W+, code)")),
-        }
+        let rows = |ws: &Tensor| self.synthesis.styles(ws);
+        let (layers, n) = styles_of(&self.spec, (space, data), &rows)?;
+        let mean = (space == Space::WPlus).then(|| data.mean(1)).transpose()?;
+        Ok(Styles { layers, mean, n })
     }
 }
 
@@ -117,21 +110,17 @@ impl Generator for LucidrainsStyleGan2 {
                 self.mapping.forward(parent)
             }
             Space::S if !self.config.no_const => {
-                Ok(Tensor::cat(self.styles(Space::WPlus, parent)?.layers(), 1)?)
+                Ok(Tensor::cat(&self.styles(Space::WPlus, parent)?.layers, 1)?)
             }
-            other => Err(Error::runtime(format!("this generator computes no codes of {other}"))
-                .hint(format!("its spaces are {}", self.spec.dims().names()))),
+            other => Err(generator::no_codes(&self.spec, other)),
         }
     }
 
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
-        let (from, space, data) = match *start {
-            Start::Code { space, data } => (None, space, data),
-            Start::Feature { feature, space, data } => (Some(feature), space, data),
-        };
+        let (from, space, data) = start.parts();
         let styles = self.styles(space, data)?;
-        generator::check_points(&self.spec, styles.pictures(), from, taps)?;
-        let noise = self.noise.of(&input.noise, styles.pictures())?;
+        generator::check_points(&self.spec, styles.n, from, taps)?;
+        let noise = self.noise.of(&input.noise, styles.n)?;
         let noise = noise.first().and_then(Option::as_ref);
         self.synthesis.tapped(&styles, noise, (from, taps))
     }
@@ -145,8 +134,8 @@ impl Generator for LucidrainsStyleGan2 {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
-        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (mut source, variables) =
+            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
         let what = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, what, Some(self.mean_w.clone()), &self.device)?;
         Ok((Arc::new(copy), variables))

@@ -3,7 +3,7 @@
 use super::config::{BlockPlan, Config, FIRST, refuse};
 use super::mapping::LRELU;
 use crate::error::Result;
-use crate::generator::layers::{ChannelNorm, LinearAttention, Reader, bilinear2, blur};
+use crate::generator::layers::{ChannelNorm, LinearAttention, Reader, bilinear2, blur, last_point};
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{Activation, Weight, bias_act, conv2d, linear, modulated_conv};
 use candle_core::Tensor;
@@ -18,10 +18,6 @@ impl Affine {
     fn read(r: &mut Reader<'_>, name: &str, [inputs, outputs]: [usize; 2]) -> Result<Self> {
         let weight = r.parameter(&format!("{name}.weight"), &[outputs, inputs])?;
         Ok(Self { weight, bias: r.parameter(&format!("{name}.bias"), &[outputs])? })
-    }
-
-    fn outputs(&self) -> usize {
-        self.bias.elem_count()
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
@@ -145,24 +141,12 @@ enum First {
 
 /// The styles of all layers, and the mean of the rows that they come from.
 pub(super) struct Styles {
-    /// Three a block, `[N, size]` each.
-    layers: Vec<Tensor>,
+    /// Three a block, `[N, size]` each, in the order of a style code.
+    pub(super) layers: Vec<Tensor>,
     /// `[N, D]`; `None` where a style code is given.
-    mean: Option<Tensor>,
+    pub(super) mean: Option<Tensor>,
     /// Number of pictures.
-    n: usize,
-}
-
-impl Styles {
-    /// The styles in the order of a style code.
-    pub(super) fn layers(&self) -> &[Tensor] {
-        &self.layers
-    }
-
-    /// Number of pictures.
-    pub(super) fn pictures(&self) -> usize {
-        self.n
-    }
+    pub(super) n: usize,
 }
 
 /// The synthesis network.
@@ -189,16 +173,15 @@ impl Synthesis {
             blocks.push(Block::read(r, c, plan)?);
             // The taps of the blur are stored where the picture is doubled; they never change.
             let taps = format!("synthesis.{}.to_rgb.upsample.1.f", plan.name);
-            if r.shape(&taps).is_ok() && r.buffer(&taps, &[3])?.to_vec1::<f32>()? != [1.0, 2.0, 1.0]
-            {
+            if r.has(&taps) && r.buffer(&taps, &[3])?.to_vec1::<f32>()? != [1.0, 2.0, 1.0] {
                 return Err(refuse(format!("the blur of `blocks.{i}` is not 1 2 1")));
             }
         }
         Ok(Self { first, initial, blocks })
     }
 
-    /// The styles of rows `[N, num_ws, D]`, a block a row.
-    pub(super) fn of_rows(&self, ws: &Tensor) -> Result<Styles> {
+    /// The styles of rows `[N, num_ws, D]`, a block a row: `[N, size]` each.
+    pub(super) fn styles(&self, ws: &Tensor) -> Result<Vec<Tensor>> {
         let mut layers = Vec::new();
         for (i, block) in self.blocks.iter().enumerate() {
             let row = ws.narrow(1, i, 1)?.squeeze(1)?.contiguous()?;
@@ -206,17 +189,7 @@ impl Synthesis {
                 layers.push(affine.forward(&row)?);
             }
         }
-        Ok(Styles { layers, mean: Some(ws.mean(1)?), n: ws.dim(0)? })
-    }
-
-    /// The styles of a style code `[N, s_dim]`.
-    pub(super) fn of_styles(&self, s: &Tensor) -> Result<Styles> {
-        let (mut layers, mut at) = (Vec::new(), 0);
-        for affine in self.blocks.iter().flat_map(Block::affines) {
-            layers.push(s.narrow(1, at, affine.outputs())?.contiguous()?);
-            at += affine.outputs();
-        }
-        Ok(Styles { layers, mean: None, n: s.dim(0)? })
+        Ok(layers)
     }
 
     /// Runs to the requested points; two points a block, after its convolutions.
@@ -227,11 +200,7 @@ impl Synthesis {
         (from, taps): (Option<&Feature>, &[Tap]),
     ) -> Result<Tapped> {
         let mut tapped = Tapped::default();
-        let point = |tap: &Tap| match tap {
-            Tap::Layer(point) => point / 2,
-            Tap::Picture | Tap::Depth => self.blocks.len() - 1,
-        };
-        let last = taps.iter().map(point).max().unwrap_or(0);
+        let last = last_point(taps, 2 * self.blocks.len() - 1) / 2;
         let start = from.map_or(0, |f| f.layer);
         let mut picture = from.and_then(|f| f.picture.clone());
         let mut x = match from {

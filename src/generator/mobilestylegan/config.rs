@@ -196,12 +196,10 @@ impl Config {
 
     /// The layers that can be tapped: every convolution with an activation.
     pub(super) fn points(&self) -> Vec<Layer> {
-        let layer =
-            |name: String, channels, side| Layer { name, channels, height: side, width: side };
-        let mut all = vec![layer("conv1".into(), self.channels, self.first)];
+        let mut all = vec![Layer::square("conv1", self.channels, self.first)];
         for (i, &channels) in self.blocks.iter().enumerate() {
             for conv in ["conv1", "conv2"] {
-                all.push(layer(format!("b{i}.{conv}"), channels, self.side(i)));
+                all.push(Layer::square(format!("b{i}.{conv}"), channels, self.side(i)));
             }
         }
         all

@@ -3,14 +3,14 @@
 use super::layouts::{LAYOUTS, NAME};
 use super::{Config, Given, MobileStyleGan, SPACES};
 use crate::error::Result;
-use crate::generator::family::Family;
+use crate::generator::family::{self, Family};
 use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::weights::{Listing, Weights, layout};
 use serde_json::Value as Json;
 use std::sync::Arc;
 
 /// Ends of the names of buffers, which training does not change.
-const BUFFERS: [&str; 3] = ["style_inv", "noise", "w_avg"];
+const BUFFERS: [&str; 3] = [".style_inv", ".noise", ".w_avg"];
 
 /// MobileStyleGAN.
 pub const FAMILY: Family = Family {
@@ -49,11 +49,6 @@ fn prepare(weights: Weights, settings: Json) -> Result<(Weights, Json)> {
 
 /// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
-    let trained = |name: &&String| {
-        BUFFERS.iter().all(|end| name.rsplit('.').next().is_none_or(|part| part != *end))
-    };
-    let sizes = |name: &String| listing.shape(name).map(|s| s.iter().product::<usize>());
-    let parameters = listing.tensors.keys().filter(trained).filter_map(sizes).sum();
     let (resolution, layers) = (c.resolution(), c.points());
     Spec {
         name: c.name.clone(),
@@ -71,7 +66,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         layers,
         prior: Prior::Normal,
         inputs: Inputs { noise: true, ..Inputs::default() },
-        parameters,
+        parameters: family::parameters(listing, &BUFFERS),
         fingerprint: fingerprint.into(),
     }
 }

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::generator::layers::Reader;
 use crate::rng::Rng;
-use crate::tensor::{Activation, Separable, bias_act, conv2d, linear, noise_bias_act, scale};
+use crate::tensor::{Activation, Link, Separable, bias_act, conv2d, linear, noise_bias_act, scale};
 use candle_core::{Device, Tensor};
 
 /// Leaky ReLU with slope 0.2, without a gain.
@@ -139,6 +139,23 @@ impl Styled {
         &self.noise
     }
 
+    /// A noise map times its strength.
+    fn scaled_noise(&self, noise: Option<&Tensor>) -> Result<Option<Tensor>> {
+        Ok(match (noise, &self.strength) {
+            (Some(map), Some(strength)) => {
+                Some(map.broadcast_mul(&strength.reshape((1, 1, 1, 1))?)?)
+            }
+            (map, _) => map.cloned(),
+        })
+    }
+
+    /// The convolution as a part of a chain; `None` where it cannot be one.
+    pub(super) fn link(&self, style: &Tensor, noise: Option<&Tensor>) -> Result<Option<Link<'_>>> {
+        let Some(Frozen::Separable(layer)) = &self.frozen else { return Ok(None) };
+        let noise = self.scaled_noise(noise)?;
+        Ok(Some(Link::Conv { layer, style: style.clone(), noise }))
+    }
+
     /// x `[N, I, H, W]`, style `[N, I]`, a noise map `[N or 1, 1, H, W]` → `[N, O, H, W]`.
     pub(super) fn forward(
         &self,
@@ -146,12 +163,7 @@ impl Styled {
         style: &Tensor,
         noise: Option<&Tensor>,
     ) -> Result<Tensor> {
-        let noise = match (noise, &self.strength) {
-            (Some(map), Some(strength)) => {
-                Some(map.broadcast_mul(&strength.reshape((1, 1, 1, 1))?)?)
-            }
-            (map, _) => map.cloned(),
-        };
+        let noise = self.scaled_noise(noise)?;
         let weight = match &self.frozen {
             Some(Frozen::Separable(s)) => return Ok(s.forward(x, style, noise.as_ref())?),
             Some(Frozen::Full(weight)) => weight.clone(),
@@ -202,10 +214,21 @@ impl Head {
         Ok(head)
     }
 
+    /// Channels of the result.
+    pub(super) fn bands(&self) -> usize {
+        self.bias.elem_count()
+    }
+
     /// The convolution with its weights scaled by 1/√(fan-in).
     fn mix(&self) -> Result<Separable> {
         let weight = (&self.weight / (self.weight.dim(1)? as f64).sqrt())?;
         Ok(Separable::new(None, &weight, &self.bias, Activation::LINEAR)?)
+    }
+
+    /// The convolution as a part of a chain; `None` where it cannot be one.
+    pub(super) fn link(&self, style: &Tensor) -> Option<Link<'_>> {
+        let layer = self.frozen.as_ref()?;
+        Some(Link::Conv { layer, style: style.clone(), noise: None })
     }
 
     /// x `[N, I, H, W]`, style `[N, I]` → `[N, bands, H, W]`.

@@ -1,10 +1,11 @@
 //! The mapping network: that of StyleGAN2, whose scales an export may have folded into its weights.
 
 use super::config::Config;
-use crate::error::{Error, Result};
-use crate::generator::layers::{Reader, mean_of_mapping};
+use crate::error::Result;
+use crate::generator;
+use crate::generator::layers::{Reader, mean_of_mapping, normalize};
 use crate::tensor::{Activation, bias_act, linear};
-use candle_core::{D, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 /// Fully connected layers, each with an activation.
 pub(super) struct Mapping {
@@ -36,15 +37,8 @@ impl Mapping {
 
     /// z `[N, z_dim]` → w `[N, w_dim]`.
     pub(super) fn forward(&self, z: &Tensor) -> Result<Tensor> {
-        let n = z.dims().first().copied().unwrap_or(0);
-        if z.dims() != [n, self.z_dim] {
-            let (found, size) = (z.dims(), self.z_dim);
-            let message = format!("z has shape {found:?}, the generator reads [N, {size}]");
-            return Err(Error::runtime(message).hint("use a code made for this generator"));
-        }
-        let scale = z.sqr()?.mean_keepdim(D::Minus1)?.affine(1.0, 1e-8)?.sqrt()?.recip()?;
-        let x = z.broadcast_mul(&scale)?;
-        self.layers.iter().try_fold(x, |x, layer| {
+        generator::reads(z, &[self.z_dim])?;
+        self.layers.iter().try_fold(normalize(z)?, |x, layer| {
             let y = linear(&x, &layer.weight)?;
             Ok(match layer.gains {
                 Some([weight, bias]) => {

@@ -21,8 +21,9 @@ pub use family::FAMILY;
 
 use super::layers::{Named, NoiseMaps, Reader, W_AVG, mean_or, styles_of, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::generator;
+use crate::generator::input::check_labels;
 use crate::space::Space;
 use crate::weights::Weights;
 use candle_core::{Device, Tensor};
@@ -118,23 +119,16 @@ impl Generator for MobileStyleGan {
     fn enter(&self, to: Space, parent: &Tensor, input: &Input) -> Result<Tensor> {
         match to {
             Space::W => {
-                if input.labels.is_some() {
-                    let message = "the generator is not conditional, but a label was given";
-                    return Err(Error::runtime(message).hint("leave the label out"));
-                }
+                check_labels(input.labels.as_ref(), 1, 0)?;
                 self.mapping.forward(parent)
             }
             Space::S => Ok(Tensor::cat(&self.codes(Space::WPlus, parent)?.0, 1)?),
-            other => Err(Error::runtime(format!("MobileStyleGAN computes no codes of {other}"))
-                .hint("its spaces are Z, W, W+ and S")),
+            other => Err(generator::no_codes(&self.spec, other)),
         }
     }
 
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
-        let (from, space, data) = match *start {
-            Start::Code { space, data } => (None, space, data),
-            Start::Feature { feature, space, data } => (Some(feature), space, data),
-        };
+        let (from, space, data) = start.parts();
         let (styles, n) = self.codes(space, data)?;
         generator::check_points(&self.spec, n, from, taps)?;
         self.synthesis.tapped(&styles, &self.noise.of(&input.noise, n)?, (from, taps))
@@ -149,8 +143,8 @@ impl Generator for MobileStyleGan {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
-        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (mut source, variables) =
+            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let mean = Some(&self.mean_w);
         let copy = Self::build(&mut source, config, spec, (&self.device, mean))?;

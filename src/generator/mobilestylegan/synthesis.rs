@@ -3,9 +3,9 @@
 use super::config::{BANDS, Config};
 use super::layer::{Affine, Head, Sizes, Styled};
 use crate::error::Result;
-use crate::generator::layers::Reader;
+use crate::generator::layers::{Reader, last_point};
 use crate::generator::{Feature, Tap, Tapped};
-use crate::tensor::haar_up2;
+use crate::tensor::{Link, chain};
 use candle_core::Tensor;
 
 /// A block.
@@ -87,11 +87,7 @@ impl Synthesis {
     ) -> Result<Tapped> {
         let layers: Vec<&Styled> = self.noisy().collect();
         let mut tapped = Tapped::default();
-        let last = taps.iter().map(|tap| match tap {
-            Tap::Layer(layer) => *layer,
-            Tap::Picture | Tap::Depth => layers.len(),
-        });
-        let last = last.max().unwrap_or(0);
+        let last = last_point(taps, layers.len());
         let (mut point, mut x) = match from {
             Some(feature) => (feature.layer, feature.map.clone()),
             None => {
@@ -101,8 +97,11 @@ impl Synthesis {
                 (0, self.first.forward(&constant, &styles[0], maps[0].as_ref())?)
             }
         };
+        // What runs between two taps is one operator.
+        let mut links = Vec::new();
         loop {
             if taps.contains(&Tap::Layer(point)) {
+                x = chain(&x, &std::mem::take(&mut links))?;
                 tapped.features.push(Feature { layer: point, map: x.clone(), picture: None });
             }
             if point >= last {
@@ -110,19 +109,43 @@ impl Synthesis {
             }
             let next = point + 1;
             let Some(layer) = layers.get(next) else {
-                let bands = self.head.forward(&x, &styles[styles.len() - 1])?;
-                let ones = Tensor::ones(&bands.dims()[..2], bands.dtype(), bands.device())?;
-                tapped.picture = Some(haar_up2(&bands, &ones)?);
+                tapped.picture = Some(self.finish(x, links, &styles[styles.len() - 1])?);
                 return Ok(tapped);
             };
             // Layers 1 and 2 of a block follow its wavelet, whose styles are the first of three.
             let (block, second) = ((next - 1) / 2, (next - 1) % 2);
             let style = |k: usize| &styles[1 + 3 * block + k];
             if second == 0 {
-                x = haar_up2(&x, style(0))?;
+                links.push(Link::Up(style(0).clone()));
             }
-            x = layer.forward(&x, style(1 + second), maps[next].as_ref())?;
+            let (style, noise) = (style(1 + second), maps[next].as_ref());
+            match layer.link(style, noise)? {
+                Some(link) => links.push(link),
+                None => {
+                    x = chain(&x, &std::mem::take(&mut links))?;
+                    x = layer.forward(&x, style, noise)?;
+                }
+            }
             point = next;
         }
+    }
+
+    /// The picture behind the last layer, after the links that have not run yet.
+    fn finish<'a>(
+        &'a self,
+        mut x: Tensor,
+        mut links: Vec<Link<'a>>,
+        style: &Tensor,
+    ) -> Result<Tensor> {
+        match self.head.link(style) {
+            Some(link) => links.push(link),
+            None => {
+                x = chain(&x, &std::mem::take(&mut links))?;
+                x = self.head.forward(&x, style)?;
+            }
+        }
+        let bands = (style.dim(0)?, self.head.bands());
+        links.push(Link::Up(Tensor::ones(bands, x.dtype(), x.device())?));
+        Ok(chain(&x, &links)?)
     }
 }

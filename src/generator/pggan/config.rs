@@ -2,8 +2,8 @@
 
 use super::refuse::refuse;
 use crate::error::{Error, Kind, Result};
-use crate::generator::layers::growing::Epsilon;
-use crate::generator::{self, family};
+use crate::generator::layers::Epsilon;
+use crate::generator::{Layer, family};
 use crate::limits::LIMITS;
 use crate::weights::Listing;
 use serde::Deserialize;
@@ -206,15 +206,11 @@ impl Config {
     }
 
     /// The points that can be tapped and entered: every layer, after its norm.
-    pub(super) fn points(&self) -> Vec<generator::Layer> {
+    pub(super) fn points(&self) -> Vec<Layer> {
         let of = |block: &Block| {
-            let point = |(name, channels)| generator::Layer {
-                name,
-                channels,
-                height: block.side,
-                width: block.side,
-            };
-            block.layers().into_iter().zip(block.outputs).map(point).collect::<Vec<_>>()
+            let layers = block.layers().into_iter().zip(block.outputs);
+            let point = |(name, channels)| Layer::square(name, channels, block.side);
+            layers.map(point).collect::<Vec<_>>()
         };
         self.blocks.iter().flat_map(of).collect()
     }

@@ -4,7 +4,7 @@ use super::config::{self, Config, Given};
 use super::layouts::{LAYOUTS, NAME};
 use super::{Pggan, SPACES};
 use crate::error::Result;
-use crate::generator::family::Family;
+use crate::generator::family::{self, Family};
 use crate::generator::layers::growing::by_side;
 use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::weights::{Listing, Weights, layout};
@@ -38,7 +38,6 @@ fn prepare(weights: Weights, settings: Json) -> Result<(Weights, Json)> {
 
 /// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
-    let trained = listing.tensors.iter().filter(|(name, _)| *name != "lod");
     let side = c.resolution();
     Spec {
         name: c.name.clone(),
@@ -55,7 +54,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         layers: c.points(),
         prior: Prior::Normal,
         inputs: Inputs { class: c.given.c_dim > 0, ..Inputs::default() },
-        parameters: trained.map(|(_, s)| s.shape.iter().product::<usize>()).sum(),
+        parameters: family::parameters(listing, &["lod"]),
         noise_sizes: Vec::new(),
         fingerprint: fingerprint.into(),
     }

@@ -20,10 +20,9 @@ mod tests;
 pub use config::{Block, Config, Given};
 pub use family::FAMILY;
 
-use super::layers::growing::{Epsilon, pixel_norm};
-use super::layers::{Named, Reader, with_variables};
+use super::layers::{Epsilon, Named, Reader, pixel_norm, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::generator;
 use crate::space::Space;
 use crate::weights::Weights;
@@ -69,30 +68,13 @@ impl Pggan {
     }
 
     /// Input of the first layer: z and the label, `[N, z_dim + c_dim]`.
-    fn inputs(&self, z: &Tensor, input: &Input) -> Result<Tensor> {
-        let n = generator::reads(z, &[self.spec.z_dim])?;
-        let classes = self.spec.c_dim;
+    fn inputs(&self, z: &Tensor, n: usize, input: &Input) -> Result<Tensor> {
         let z =
             if self.config.given.normalize_z { pixel_norm(z, Epsilon::USUAL)? } else { z.clone() };
-        match input.labels_for(n)? {
-            None if classes == 0 => Ok(z),
-            Some(labels) if classes > 0 && labels.dims() == [n, classes] => {
-                Ok(Tensor::cat(&[&z, &labels], 1)?)
-            }
-            None => Err(Error::runtime(format!(
-                "the generator is conditional: it needs a label of {classes} numbers"
-            ))
-            .hint("say which class")),
-            Some(_) if classes == 0 => {
-                Err(Error::runtime("the generator is not conditional, but a label was given")
-                    .hint("leave the label out"))
-            }
-            Some(labels) => Err(Error::runtime(format!(
-                "labels have shape {:?}, the generator reads [{n}, {classes}]",
-                labels.dims()
-            ))
-            .hint("give one label a code")),
-        }
+        Ok(match input.labels_of(n, self.spec.c_dim)? {
+            Some(labels) => Tensor::cat(&[&z, &labels], 1)?,
+            None => z,
+        })
     }
 }
 
@@ -106,24 +88,14 @@ impl Generator for Pggan {
     }
 
     fn enter(&self, to: Space, _: &Tensor, _: &Input) -> Result<Tensor> {
-        Err(Error::runtime(format!("PGGAN computes no codes of {to}")).hint("its only space is Z"))
+        Err(generator::no_codes(&self.spec, to))
     }
 
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
-        let (from, space, data) = match *start {
-            Start::Code { space, data } => (None, space, data),
-            Start::Feature { feature, space, data } => (Some(feature), space, data),
-        };
-        if space != Space::Z {
-            return Err(
-                Error::runtime(format!("PGGAN reads Z, not {space}")).hint("its only space is Z")
-            );
-        }
-        let n = generator::reads(data, &[self.spec.z_dim])?;
-        generator::check_points(&self.spec, n, from, taps)?;
+        let (from, z, n) = generator::from_z(&self.spec, start, taps)?;
         match from {
             Some(feature) => self.synthesis.tapped(Ok(feature), taps),
-            None => self.synthesis.tapped(Err(&self.inputs(data, input)?), taps),
+            None => self.synthesis.tapped(Err(&self.inputs(z, n, input)?), taps),
         }
     }
 
@@ -136,8 +108,8 @@ impl Generator for Pggan {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
-        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (mut source, variables) =
+            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         Ok((Arc::new(Self::build(&mut source, config, spec, &self.device)?), variables))
     }

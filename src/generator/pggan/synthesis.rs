@@ -3,8 +3,8 @@
 use super::config::{Block, Config};
 use super::refuse::refuse;
 use crate::error::Result;
-use crate::generator::layers::Reader;
-use crate::generator::layers::growing::{Conv, Epsilon, Fade, Growing, Reads, pixel_norm};
+use crate::generator::layers::growing::{Conv, Fade, Growing, Reads};
+use crate::generator::layers::{Epsilon, Reader, pixel_norm};
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{Activation, bias_act, linear};
 use candle_core::Tensor;

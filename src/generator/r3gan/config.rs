@@ -138,7 +138,6 @@ impl Config {
 
     /// Describes the generator of these tensors.
     pub(super) fn spec(&self, tensors: &Listing, fingerprint: &str) -> Spec {
-        let trained = tensors.tensors.iter().filter(|(name, _)| !name.ends_with(".filter"));
         let [height, width] = self.size(self.stages.len() - 1);
         Spec {
             name: self.name.clone(),
@@ -155,7 +154,7 @@ impl Config {
             layers: self.points(),
             prior: Prior::Normal,
             inputs: Inputs { class: self.c_dim > 0, ..Inputs::default() },
-            parameters: trained.map(|(_, t)| t.shape.iter().product::<usize>()).sum(),
+            parameters: family::parameters(tensors, &[".filter"]),
             noise_sizes: Vec::new(),
             fingerprint: fingerprint.into(),
         }

@@ -2,7 +2,7 @@
 
 use super::config::{Block, Config};
 use crate::error::{Error, Kind, Result};
-use crate::generator::layers::Reader;
+use crate::generator::layers::{Reader, through};
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{Activation, Filter, bias_act, conv2d, grouped_conv2d, linear, scale, up2};
 use candle_core::Tensor;
@@ -116,35 +116,14 @@ impl Network {
         inputs: impl FnOnce() -> Result<Tensor>,
         (from, taps): (Option<&Feature>, &[Tap]),
     ) -> Result<Tapped> {
-        let mut tapped = Tapped::default();
-        let picture = taps.contains(&Tap::Picture);
-        let last = taps.iter().map(|tap| match tap {
-            Tap::Layer(layer) => *layer,
-            Tap::Picture | Tap::Depth => self.steps.len(),
-        });
-        let last = last.max().unwrap_or(0);
-        let mut point = from.map_or(0, |feature| feature.layer);
-        let mut x = match from {
-            Some(feature) => feature.map.clone(),
-            None => self.first(&inputs()?)?,
+        let first = || self.first(&inputs()?);
+        let next = |point: usize, x: &Tensor| match &self.steps[point] {
+            Step::Block(block) => block.forward(x),
+            Step::Up(Some(conv), filter) => Ok(up2(&conv2d(x, conv, 1, 0)?, filter)?),
+            Step::Up(None, filter) => Ok(up2(x, filter)?),
         };
-        loop {
-            if taps.contains(&Tap::Layer(point)) {
-                tapped.features.push(Feature { layer: point, map: x.clone(), picture: None });
-            }
-            if point >= last {
-                break;
-            }
-            x = match &self.steps[point] {
-                Step::Block(block) => block.forward(&x)?,
-                Step::Up(Some(conv), filter) => up2(&conv2d(&x, conv, 1, 0)?, filter)?,
-                Step::Up(None, filter) => up2(&x, filter)?,
-            };
-            point += 1;
-        }
-        if picture {
-            tapped.picture = Some(conv2d(&x, &self.rgb, 1, 0)?);
-        }
-        Ok(tapped)
+        let (features, end) = through((from, taps), self.steps.len(), first, next)?;
+        let picture = end.map(|x| conv2d(&x, &self.rgb, 1, 0)).transpose()?;
+        Ok(Tapped { features, picture, ..Tapped::default() })
     }
 }

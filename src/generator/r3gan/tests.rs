@@ -144,8 +144,8 @@ fn other_spaces_and_missing_classes_are_refused() {
         e.to_string()
     };
     assert!(refused(&g, Space::W, &z, &input).contains("not W"));
-    assert!(refused(&g, Space::Z, &z, &Input::default()).contains("4 classes"));
-    assert!(refused(&plain, Space::Z, &z, &input).contains("no classes"));
+    assert!(refused(&g, Space::Z, &z, &Input::default()).contains("label of 4 numbers"));
+    assert!(refused(&plain, Space::Z, &z, &input).contains("not conditional"));
     let short = z.narrow(1, 0, 3).expect("part");
     assert!(refused(&g, Space::Z, &short, &input).contains("[N, 5]"));
     let wide = Tensor::ones((2, 3), DType::F32, &Device::Cpu).expect("ones");

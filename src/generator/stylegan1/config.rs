@@ -2,7 +2,7 @@
 
 use super::refuse::refuse;
 use crate::error::{Error, Kind, Result};
-use crate::generator::{self, StyleLayer, family};
+use crate::generator::{Layer, StyleLayer, family};
 use crate::limits::LIMITS;
 use crate::weights::Listing;
 use serde::Deserialize;
@@ -308,14 +308,8 @@ impl Config {
     }
 
     /// The points that can be tapped and entered: every layer, after its styles.
-    pub(super) fn points(&self) -> Vec<generator::Layer> {
-        let point = |l: &LayerPlan| generator::Layer {
-            name: l.name.clone(),
-            channels: l.outputs,
-            height: l.side,
-            width: l.side,
-        };
-        self.layers.iter().map(point).collect()
+    pub(super) fn points(&self) -> Vec<Layer> {
+        self.layers.iter().map(|l| Layer::square(&l.name, l.outputs, l.side)).collect()
     }
 
     fn check(&self) -> Result<()> {

@@ -4,7 +4,7 @@ use super::config::{self, Config, Given};
 use super::layouts::{LAYOUTS, NAME};
 use super::{SPACES, StyleGan1};
 use crate::error::Result;
-use crate::generator::family::Family;
+use crate::generator::family::{self, Family};
 use crate::generator::layers::DRAWN;
 use crate::generator::layers::growing::by_side;
 use crate::generator::{Generator, Inputs, Prior, Spec};
@@ -52,8 +52,6 @@ fn prepare(weights: Weights, mut settings: Json) -> Result<(Weights, Json)> {
 
 /// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
-    let trained = |name: &str| !BUFFERS.iter().any(|end| name.ends_with(end));
-    let sizes = listing.tensors.iter().filter(|(name, _)| trained(name));
     let noisy = c.layers.iter().filter(|l| l.noise > 0);
     let noise_sizes: Vec<[usize; 2]> = noisy.map(|l| [l.side, l.side]).collect();
     let side = c.resolution();
@@ -72,7 +70,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         layers: c.points(),
         prior: Prior::Normal,
         inputs: Inputs { noise: !noise_sizes.is_empty(), class: c.c_dim > 0, ..Inputs::default() },
-        parameters: sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum(),
+        parameters: family::parameters(listing, &BUFFERS),
         noise_sizes,
         fingerprint: fingerprint.into(),
     }

@@ -2,10 +2,10 @@
 //! biases come after the gain of √2.
 
 use super::config::Config;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::generator;
-use crate::generator::layers::growing::{Epsilon, pixel_norm};
-use crate::generator::layers::{Reader, mean_of_mapping};
+use crate::generator::input::check_labels;
+use crate::generator::layers::{Epsilon, Reader, mean_of_mapping, pixel_norm};
 use crate::tensor::{Activation, bias_act, linear};
 use candle_core::{Device, Tensor};
 
@@ -77,31 +77,12 @@ impl Mapping {
     /// z `[N, z_dim]`, labels `[N, c_dim]` → w `[N, w_dim]`.
     pub(super) fn forward(&self, z: &Tensor, labels: Option<&Tensor>) -> Result<Tensor> {
         let n = generator::reads(z, &[self.z_dim])?;
+        check_labels(labels, n, self.c_dim)?;
         let mut x = match (&self.embed, labels) {
-            (Some(embed), Some(c)) if c.dims() == [n, self.c_dim] => {
-                Tensor::cat(&[z, &linear(c, &embed.t()?.contiguous()?)?], 1)?
+            (Some(embed), Some(labels)) => {
+                Tensor::cat(&[z, &linear(labels, &embed.t()?.contiguous()?)?], 1)?
             }
-            (Some(_), Some(c)) => {
-                let (found, classes) = (c.dims(), self.c_dim);
-                return Err(Error::runtime(format!(
-                    "labels have shape {found:?}, the generator reads [{n}, {classes}]"
-                ))
-                .hint("give one label a code"));
-            }
-            (Some(_), None) => {
-                return Err(Error::runtime(format!(
-                    "the generator is conditional: it needs a label of {} numbers",
-                    self.c_dim
-                ))
-                .hint("say which class"));
-            }
-            (None, Some(_)) => {
-                return Err(Error::runtime(
-                    "the generator is not conditional, but a label was given",
-                )
-                .hint("leave the label out"));
-            }
-            (None, None) => z.clone(),
+            _ => z.clone(),
         };
         if self.normalize {
             x = pixel_norm(&x, Epsilon::USUAL)?;

@@ -29,7 +29,7 @@ use super::layers::{
     COMPUTED, Named, NoiseMaps, Reader, W_AVG, mean_or, styles_of, with_variables,
 };
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::generator;
 use crate::space::Space;
 use crate::weights::Weights;
@@ -110,16 +110,12 @@ impl Generator for StyleGan1 {
                 self.mapping.forward(parent, labels.as_ref())
             }
             Space::S => Ok(Tensor::cat(&self.codes(Space::WPlus, parent)?.0, 1)?),
-            other => Err(Error::runtime(format!("StyleGAN computes no codes of {other}"))
-                .hint("its spaces are Z, W, W+ and S")),
+            other => Err(generator::no_codes(&self.spec, other)),
         }
     }
 
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
-        let (from, space, data) = match *start {
-            Start::Code { space, data } => (None, space, data),
-            Start::Feature { feature, space, data } => (Some(feature), space, data),
-        };
+        let (from, space, data) = start.parts();
         let (styles, n) = self.codes(space, data)?;
         generator::check_points(&self.spec, n, from, taps)?;
         let maps = self.noise.of(&input.noise, n)?;
@@ -135,8 +131,8 @@ impl Generator for StyleGan1 {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
-        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (mut source, variables) =
+            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         Ok((Arc::new(Self::build(&mut source, config, spec, &self.device)?), variables))
     }

@@ -4,12 +4,15 @@ use super::config::Size;
 use super::layouts::{LAYOUTS, NAME};
 use super::{Architecture, Config, Given, SPACES, StyleGan2, W_AVG};
 use crate::error::Result;
-use crate::generator::family::Family;
+use crate::generator::family::{self, Family};
 use crate::generator::layers::DRAWN;
 use crate::generator::{Generator, Inputs, Layer, Prior, Spec};
 use crate::weights::{Listing, Weights, layout};
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
+
+/// Suffixes of the names of buffers, which training does not change.
+pub(in crate::generator) const BUFFERS: [&str; 3] = ["resample_filter", "noise_const", "w_avg"];
 
 /// StyleGAN2 and StyleGAN2-ADA.
 pub const FAMILY: Family = Family {
@@ -72,19 +75,10 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         layers: layers(c, listing),
         prior: Prior::Normal,
         inputs: Inputs { noise: !noise_sizes.is_empty(), class: c.c_dim > 0, ..Inputs::default() },
-        parameters: parameters(listing),
+        parameters: family::parameters(listing, &BUFFERS),
         noise_sizes,
         fingerprint: fingerprint.into(),
     }
-}
-
-/// Number of parameters, buffers not counted.
-pub(in crate::generator) fn parameters(listing: &Listing) -> usize {
-    let buffer = |name: &str| {
-        ["resample_filter", "noise_const", "w_avg"].iter().any(|end| name.ends_with(end))
-    };
-    let sizes = listing.tensors.iter().filter(|(n, _)| !buffer(n));
-    sizes.map(|(_, s)| s.shape.iter().product::<usize>()).sum()
 }
 
 /// Heights and widths of the noise maps of the layers that have any, in order.

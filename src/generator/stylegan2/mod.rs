@@ -17,14 +17,19 @@ mod family;
 mod filters;
 #[cfg(test)]
 mod forms_tests;
+mod layer;
 pub(in crate::generator) mod layouts;
-pub(in crate::generator) mod synthesis;
+mod styles;
+mod synthesis;
 
 pub use config::{Architecture, Config, Given};
 pub use export::{Rosinality, rosinality};
 pub use family::FAMILY;
-pub(in crate::generator) use family::{layers, noise_sizes, parameters};
+pub(in crate::generator) use family::{BUFFERS, layers, noise_sizes};
 pub use filters::add_filters;
+pub(in crate::generator) use layer::{Maps, Plan};
+pub(in crate::generator) use styles::Styles;
+pub(in crate::generator) use synthesis::Synthesis;
 
 use super::layers::{
     COMPUTED, Mapping, Named, NoiseMaps, Parameters, Reader, W_AVG, mean_or, with_variables,
@@ -36,7 +41,6 @@ use crate::space::Space;
 use crate::weights::Weights;
 use candle_core::{Device, Tensor};
 use std::sync::Arc;
-use synthesis::{Styles, Synthesis};
 
 /// A StyleGAN2 generator.
 pub struct StyleGan2 {
@@ -114,17 +118,11 @@ impl StyleGan2 {
         })
     }
 
-    /// The generator's configuration.
-    #[cfg(any(test, feature = "internals"))]
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// All tensors, parameters and buffers, by their names in NVIDIA's state dict.
     ///
     /// # Errors
     /// When a tensor operation fails.
-    #[cfg(any(test, feature = "internals"))]
+    #[cfg(test)]
     pub fn tensors(&self) -> Result<Named> {
         let mut all = self.parameters.all()?;
         all.extend(self.buffers.iter().map(|(k, v)| (k.clone(), v.clone())));
@@ -133,8 +131,9 @@ impl StyleGan2 {
 
     /// See [`Generator::tuned`].
     fn with_variables(&self, tuned: &dyn Fn(&str) -> bool) -> Result<(Self, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters.all()?, &self.buffers), tuned)?;
         let c = &self.config;
+        let (mut source, variables) =
+            with_variables(&c.name, (&self.parameters.all()?, &self.buffers), tuned)?;
         let given = Given {
             name: Some(c.name.clone()),
             mapping_lr_multiplier: Some(c.mapping_lr_multiplier),
@@ -143,7 +142,6 @@ impl StyleGan2 {
             conv_clamp: c.conv_clamp,
             ..Given::default()
         };
-        let mut source = Weights::of_tensors(&c.name, tensors);
         let copy = Self::build(&mut source, &given, &self.spec.fingerprint, &self.device, false)?;
         Ok((copy, variables))
     }
@@ -168,16 +166,12 @@ impl Generator for StyleGan2 {
                 generator::reads(parent, &[self.spec.num_ws, self.spec.w_dim])?;
                 self.synthesis.styles(parent)
             }
-            other => Err(Error::runtime(format!("StyleGAN2 computes no codes of {other}"))
-                .hint("its spaces are Z, W, W+ and S")),
+            other => Err(generator::no_codes(&self.spec, other)),
         }
     }
 
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
-        let (from, space, data) = match *start {
-            Start::Code { space, data } => (None, space, data),
-            Start::Feature { feature, space, data } => (Some(feature), space, data),
-        };
+        let (from, space, data) = start.parts();
         let (styles, n) = match space {
             Space::WPlus => (
                 Styles::of_rows(data),

@@ -2,7 +2,7 @@
 
 use super::layouts::{LAYOUTS, NAME};
 use super::{Config, Given, SPACES, StyleGan3};
-use crate::generator::family::Family;
+use crate::generator::family::{self, Family};
 use crate::generator::{Generator, Inputs, Prior, Spec};
 use crate::weights::{Listing, layout};
 use std::sync::Arc;
@@ -40,10 +40,6 @@ pub const FAMILY: Family = Family {
 
 /// Describes a generator with these settings and shapes.
 pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
-    let trained = |name: &&String| !BUFFERS.iter().any(|end| name.ends_with(end));
-    let names = listing.tensors.keys().filter(trained);
-    let parameters =
-        names.filter_map(|name| listing.shape(name)).map(|s| s.iter().product::<usize>());
     Spec {
         name: c.name.clone(),
         family: NAME.into(),
@@ -59,7 +55,7 @@ pub(super) fn spec(c: &Config, listing: &Listing, fingerprint: &str) -> Spec {
         layers: c.points(),
         prior: Prior::Normal,
         inputs: Inputs { class: c.c_dim > 0, transform: true, ..Inputs::default() },
-        parameters: parameters.sum(),
+        parameters: family::parameters(listing, &BUFFERS),
         noise_sizes: Vec::new(),
         fingerprint: fingerprint.into(),
     }

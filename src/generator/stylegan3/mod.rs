@@ -26,8 +26,9 @@ pub use family::FAMILY;
 
 use super::layers::{Mapping, Named, Reader, styles_of, with_variables};
 use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::generator;
+use crate::generator::input::check_labels;
 use crate::space::Space;
 use crate::tensor::linear;
 use crate::weights::Weights;
@@ -94,14 +95,8 @@ impl StyleGan3 {
         })
     }
 
-    /// The generator's configuration.
-    #[cfg(any(test, feature = "internals"))]
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// All tensors, parameters and buffers, by their names in NVIDIA's state dict.
-    #[cfg(any(test, feature = "internals"))]
+    #[cfg(test)]
     pub fn tensors(&self) -> Named {
         self.parameters.iter().chain(&self.buffers).map(|(k, v)| (k.clone(), v.clone())).collect()
     }
@@ -128,16 +123,12 @@ impl Generator for StyleGan3 {
                 self.mapping.forward(parent, labels.as_ref())
             }
             Space::S => Ok(Tensor::cat(&self.codes(Space::WPlus, parent)?.0, 1)?),
-            other => Err(Error::runtime(format!("StyleGAN3 computes no codes of {other}"))
-                .hint("its spaces are Z, W, W+ and S")),
+            other => Err(generator::no_codes(&self.spec, other)),
         }
     }
 
     fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
-        let (from, space, data) = match *start {
-            Start::Code { space, data } => (None, space, data),
-            Start::Feature { feature, space, data } => (Some(feature), space, data),
-        };
+        let (from, space, data) = start.parts();
         let (styles, n) = self.codes(space, data)?;
         generator::check_points(&self.spec, n, from, taps)?;
         self.synthesis.tapped(&styles, input.transform.as_ref(), (from, taps))
@@ -150,11 +141,8 @@ impl Generator for StyleGan3 {
     fn mean_for(&self, space: Space, labels: Option<&Tensor>) -> Result<Option<Tensor>> {
         match (&self.class_means, labels) {
             (Some(means), Some(labels)) if space == Space::W => {
-                if labels.dims().len() != 2 || labels.dim(1)? != self.config.c_dim {
-                    let (shape, classes) = (labels.dims(), self.config.c_dim);
-                    let message = format!("labels of shape {shape:?} for {classes} classes");
-                    return Err(Error::runtime(message).hint("give one label a code"));
-                }
+                let n = labels.dims().first().copied().unwrap_or(0);
+                check_labels(Some(labels), n, self.config.c_dim)?;
                 Ok(Some(linear(labels, means)?))
             }
             _ => Ok(self.mean(space).cloned()),
@@ -166,8 +154,8 @@ impl Generator for StyleGan3 {
     }
 
     fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (tensors, variables) = with_variables((&self.parameters, &self.buffers), which)?;
-        let mut source = Weights::of_tensors(&self.spec.name, tensors);
+        let (mut source, variables) =
+            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, config, spec, &self.device)?;
         Ok((Arc::new(copy), variables))

@@ -4,7 +4,7 @@ use super::config::{Config, LayerPlan};
 use super::input::Input;
 use super::refuse::refuse;
 use crate::error::Result;
-use crate::generator::layers::{Dense, Reader};
+use crate::generator::layers::{Dense, Reader, through};
 use crate::generator::{Feature, Tap, Tapped};
 use crate::tensor::{Activation, Filter, FilteredConv, FilteredLrelu};
 use candle_core::{D, Tensor};
@@ -121,32 +121,11 @@ impl Synthesis {
         transform: Option<&Tensor>,
         (from, taps): (Option<&Feature>, &[Tap]),
     ) -> Result<Tapped> {
-        let mut tapped = Tapped::default();
-        let mut point = from.map_or(0, |feature| feature.layer);
-        let mut x = match from {
-            Some(feature) => feature.map.clone(),
-            None => self.input.forward(&styles[0], transform)?,
-        };
-        let wanted = |tap: Tap| taps.contains(&tap);
-        let last = taps.iter().map(|tap| match tap {
-            Tap::Layer(layer) => *layer,
-            Tap::Picture | Tap::Depth => self.layers.len(),
-        });
-        let last = last.max().unwrap_or(0);
-        loop {
-            if point == self.layers.len() {
-                tapped.picture = Some((x * self.output_scale)?);
-                return Ok(tapped);
-            }
-            if wanted(Tap::Layer(point)) {
-                tapped.features.push(Feature { layer: point, map: x.clone(), picture: None });
-            }
-            if point >= last {
-                return Ok(tapped);
-            }
-            // Point k is read by layer k, whose styles follow those of the Fourier features.
-            x = self.layers[point].forward(&x, &styles[point + 1])?;
-            point += 1;
-        }
+        let first = || self.input.forward(&styles[0], transform);
+        // Point k is read by layer k, whose styles follow those of the Fourier features.
+        let next = |k: usize, x: &Tensor| self.layers[k].forward(x, &styles[k + 1]);
+        let (features, end) = through((from, taps), self.layers.len(), first, next)?;
+        let picture = end.map(|x| x * self.output_scale).transpose()?;
+        Ok(Tapped { features, picture, ..Tapped::default() })
     }
 }

@@ -71,6 +71,13 @@ struct Pool {
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: BTreeMap::new(), lines: 0 });
 
+/// Gives the buffers of the pool back to the system.
+pub(crate) fn release() {
+    if let Ok(mut pool) = POOL.lock() {
+        *pool = Pool { free: BTreeMap::new(), lines: 0 };
+    }
+}
+
 /// Maximum size of the pool, in lines: 2 GiB, a step at 1024 pixels.
 const KEPT: usize = (2 << 30) / LINE;
 

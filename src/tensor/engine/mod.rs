@@ -39,6 +39,7 @@ mod unit_distance;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(crate) use buffer::release;
 pub use ceiling::ceiling;
 pub(super) use dense::{times, times_transposed};
 pub(super) use depthwise::depthwise_rows;

@@ -10,6 +10,7 @@ mod checker;
 mod document;
 mod editor;
 mod file;
+mod headless;
 mod keeping;
 mod layout;
 mod lists;
@@ -25,6 +26,7 @@ mod view;
 
 pub use app::NotebookApp;
 pub use document::Document;
+pub use headless::run_stale;
 pub use model::Notebook;
 pub use open::{NotebookOptions, folder_of, open};
 pub use outputs::{Outputs, Piece, Ran, Status as RanStatus, text_hash};

@@ -74,7 +74,7 @@ pub fn open(options: NotebookOptions) -> Result<u8> {
 }
 
 /// What all cells of a notebook depend on.
-fn basis(state: &State) -> String {
+pub(super) fn basis(state: &State) -> String {
     let fingerprint = state.model.as_ref().map_or("", |m| &m.facts.fingerprint);
     format!("{} {fingerprint} {}", env!("CARGO_PKG_VERSION"), state.options.seed)
 }

@@ -5,13 +5,11 @@
 //! source is never run or parsed; its sha256 goes to the provenance and distinguishes forks.
 
 use super::container::{Container, Draft, Probe};
-use super::hex;
 use super::pickle;
 use super::pickle::value::{Heap, Node, Value};
 use super::torch::{Tree, class, module};
 use crate::error::Result;
 use serde_json::{Map, Value as Json, json};
-use sha2::{Digest, Sha256};
 
 /// Characters of a module's source in which a notice is looked for.
 const NOTICE: usize = 4096;
@@ -50,7 +48,7 @@ fn read(probe: &Probe<'_>) -> Result<Draft> {
     let heap = tree.heap();
     let mut provenance = json!({"network": name, "class": class(heap, &network)});
     if let Some(Node::Persistent(meta)) = heap.node(&network) {
-        provenance["module_src_sha256"] = source_hash(heap, meta)?;
+        provenance["module_src_sha256"] = tree.source_hash(meta, "module_src")?;
         if let Some(notice) = notice(heap, meta)? {
             provenance["notice"] = notice.into();
         }
@@ -95,17 +93,4 @@ fn notice(heap: &Heap, meta: &Value) -> Result<Option<String>> {
         .take(2)
         .collect();
     Ok((!told.is_empty()).then(|| told.join(" ")))
-}
-
-fn source_hash(heap: &Heap, meta: &Value) -> Result<Json> {
-    Ok(match heap.get(meta, "module_src") {
-        Some(Value::Text(t)) => hex(&Sha256::digest(t.as_bytes())).into(),
-        Some(v) => match heap.node(v) {
-            Some(Node::Bytes(source)) if source.len() <= 1 << 20 => {
-                hex(&Sha256::digest(source.read(0, source.len())?)).into()
-            }
-            _ => Json::Null,
-        },
-        None => Json::Null,
-    })
 }

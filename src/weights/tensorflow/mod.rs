@@ -6,13 +6,11 @@
 //! never run or parsed; its sha256 goes to the provenance.
 
 use super::container::{Container, Draft, Probe};
-use super::hex;
 use super::pickle;
 use super::pickle::value::{Heap, Node, Value};
 use super::torch::{Tree, check_name};
 use crate::error::Result;
 use serde_json::{Map, Value as Json, json};
-use sha2::{Digest, Sha256};
 
 /// The container.
 pub(super) const CONTAINER: Container = Container {
@@ -72,8 +70,12 @@ fn read(probe: &Probe<'_>) -> Result<Draft> {
             crate::safe::Safe(&name)
         ));
     }
-    let source = source_hash(heap, &network)?;
-    tree.draft.provenance = json!({"network": name, "function": function, "version": version, "module_src_sha256": source});
+    tree.draft.provenance = json!({
+        "network": name,
+        "function": function,
+        "version": version,
+        "module_src_sha256": tree.source_hash(&network, "build_module_src")?,
+    });
     tree.draft.config = json!({
         "version": version,
         "build_func_name": function,
@@ -138,18 +140,4 @@ fn variables(tree: &mut Tree<'_>, network: &Value, prefix: &str, depth: usize) -
         variables(tree, part, &format!("{prefix}{key}/"), depth - 1)?;
     }
     Ok(())
-}
-
-/// The sha256 of the source code of a network's function, hexadecimal; null where none is kept.
-fn source_hash(heap: &Heap, network: &Value) -> Result<Json> {
-    Ok(match heap.get(network, "build_module_src") {
-        Some(Value::Text(t)) => hex(&Sha256::digest(t.as_bytes())).into(),
-        Some(v) => match heap.node(v) {
-            Some(Node::Bytes(source)) if source.len() <= 1 << 20 => {
-                hex(&Sha256::digest(source.read(0, source.len())?)).into()
-            }
-            _ => Json::Null,
-        },
-        None => Json::Null,
-    })
 }

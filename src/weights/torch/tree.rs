@@ -4,6 +4,7 @@
 use super::super::array::{DType, Layout};
 use super::super::beside;
 use super::super::container::{Draft, Probe};
+use super::super::hex;
 use super::super::lazy::Lazy;
 use super::super::numpy::npy;
 use super::super::pickle::Loaded;
@@ -12,6 +13,7 @@ use super::super::source::{Source, one_line, quoted};
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 
 /// Settings kept from one file.
 const SETTINGS: usize = 20_000;
@@ -25,6 +27,9 @@ const KEYS: usize = 6;
 
 /// Names of classes kept from one file.
 const CLASSES: usize = 256;
+
+/// Bytes of the source code of a network.
+const CODE: u64 = 1 << 20;
 
 /// Bytes of a tensor's dotted name.
 const NAME: usize = 1024;
@@ -75,8 +80,8 @@ impl<'a> Tree<'a> {
         Ok(self.draft)
     }
 
-    /// Adds to the error of a file without tensors what it holds, and which files beside it may hold
-    /// the weights.
+    /// Adds to the error of a file without tensors what it holds, and which files beside it may
+    /// hold the weights.
     fn settings_alone(&self, e: Error) -> Error {
         let keys = self.draft.config.as_object().into_iter().flatten().map(|(key, _)| key.as_str());
         let keys: Vec<&str> = keys.take(KEYS).collect();
@@ -147,6 +152,20 @@ impl<'a> Tree<'a> {
             }
         };
         self.add(name, lazy, at)
+    }
+
+    /// The sha256 of the source code that a network holds under a key, hexadecimal; null where none
+    /// is kept.
+    pub(in crate::weights) fn source_hash(&self, network: &Value, key: &str) -> Result<Json> {
+        let sha256 = |bytes: &[u8]| Json::from(hex(&Sha256::digest(bytes)));
+        Ok(match self.heap().get(network, key) {
+            Some(Value::Text(text)) => sha256(text.as_bytes()),
+            Some(value) => match self.heap().node(value) {
+                Some(Node::Bytes(code)) if code.len() <= CODE => sha256(&code.read(0, code.len())?),
+                _ => Json::Null,
+            },
+            None => Json::Null,
+        })
     }
 
     fn add(&mut self, name: &str, lazy: Lazy, at: u64) -> Result<()> {

@@ -41,14 +41,11 @@ pub fn write(value: &Saved) -> Result<Vec<u8>> {
     pickle.value(value);
     pickle.out.push(b'.');
     let Pickle { out, storages } = pickle;
-    let names: Vec<String> =
-        (0..storages.len()).map(|key| format!("{FOLDER}/data/{key}")).collect();
-    let head = [("data.pkl", out), ("byteorder", b"little".to_vec())];
-    let head = head.map(|(name, bytes)| (format!("{FOLDER}/{name}"), bytes));
-    let version = (format!("{FOLDER}/version"), b"3\n".to_vec());
-    let storages = names.iter().zip(storages).map(|(name, a)| (name.as_str(), a.le_bytes()));
-    let head = head.iter().map(|(name, bytes)| (name.as_str(), bytes.clone()));
-    zip::write(head.chain(storages).chain([(version.0.as_str(), version.1.clone())]))
+    let entry = |name: &str, bytes: Vec<u8>| (format!("{FOLDER}/{name}"), bytes);
+    let head = [entry("data.pkl", out), entry("byteorder", b"little".to_vec())];
+    let storages = storages.iter().enumerate();
+    let storages = storages.map(|(key, a)| entry(&format!("data/{key}"), a.le_bytes()));
+    zip::write(head.into_iter().chain(storages).chain([entry("version", b"3\n".to_vec())]))
 }
 
 /// A pickle that is being written, and the storages that it names.

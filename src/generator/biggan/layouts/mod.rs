@@ -2,7 +2,6 @@
 
 mod ajbrock;
 mod huggingface;
-mod own;
 mod studiogan;
 
 use crate::weights::Listing;
@@ -12,9 +11,11 @@ use serde_json::Value as Json;
 /// The family's name in manifests.
 pub(super) const NAME: &str = "biggan";
 
+const OWN: Layout = Layout::own(&[]);
+
 /// All of them, our own first.
 pub(super) const LAYOUTS: &[&Layout] =
-    &[&own::LAYOUT, &huggingface::LAYOUT, &ajbrock::SHARED, &ajbrock::UNSHARED, &studiogan::LAYOUT];
+    &[&OWN, &huggingface::LAYOUT, &ajbrock::SHARED, &ajbrock::UNSHARED, &studiogan::LAYOUT];
 
 /// Where a code base keeps its settings.
 struct Said {

@@ -93,8 +93,8 @@ fn keys_of(model: &Json) -> Vec<String> {
     layers(model).into_iter().flatten().map(key).collect()
 }
 
-/// `Conv2DTranspose` → `conv2d_transpose`, `LeakyReLU` → `leaky_re_lu`: a word begins with a capital
-/// before a small letter, and with one behind a small letter.
+/// `Conv2DTranspose` → `conv2d_transpose`, `LeakyReLU` → `leaky_re_lu`: a word begins with a
+/// capital before a small letter, and with one behind a small letter.
 pub(super) fn snake(class: &str) -> String {
     let all: Vec<char> = class.chars().filter(|c| c.is_alphanumeric() || *c == '_').collect();
     let mut out = String::new();

@@ -1,9 +1,9 @@
 //! Keras layers as those of a plain generator.
 //!
 //! Keras keeps maps with the channels last, and kernels as `[h, w, in, out]`, of transposed
-//! convolutions as `[h, w, out, in]`; both become `[out, in, h, w]` and `[in, out, h, w]` by the same
-//! order of dimensions. `same` padding is TensorFlow's: of an odd number of rows the larger half is
-//! below, so a 5×5 kernel that doubles a map cuts one row above and two below.
+//! convolutions as `[h, w, out, in]`; both become `[out, in, h, w]` and `[in, out, h, w]` by the
+//! same order of dimensions. `same` padding is TensorFlow's: of an odd number of rows the larger
+//! half is below, so a 5×5 kernel that doubles a map cuts one row above and two below.
 
 use super::super::config::{Class, Config, Op, Size, refused, wrong};
 use super::graph::{Chain, Merge, Node};
@@ -11,7 +11,7 @@ use super::names;
 use super::settings::{
     LARGEST, activation, not_run, rectifier, same_padding, sides_of, whole, words,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::safe::Safe;
 use crate::weights::Listing;
 use crate::weights::layout::Change;
@@ -90,6 +90,13 @@ fn channels_first(chain: &Chain) -> Result<bool> {
         return Err(wrong("some layers have the channels first, others last".into()));
     }
     Ok(first)
+}
+
+/// The error of a layer without one of its tensors.
+fn lacks(node: &Node, variable: &str) -> Error {
+    let (name, class) = (Safe(node.name()), Safe(&node.class));
+    refused(format!("layer `{name}` ({class}) has no {variable}"))
+        .hint("the file is not whole: `gannet info --tensors` shows what it holds")
 }
 
 struct Maker<'a> {
@@ -208,16 +215,10 @@ impl Maker<'_> {
         changes: &'static [Change],
     ) -> Result<[usize; N]> {
         let shape = self.take(node, ("kernel", 0), format!("{name}.weight"), changes)?;
-        let missing = || {
-            refused(format!("layer `{}` ({}) has no kernel", Safe(node.name()), Safe(&node.class)))
-                .hint("the file is not whole: `gannet info --tensors` shows what it holds")
-        };
-        let shape = shape.ok_or_else(missing)?;
+        let shape = shape.ok_or_else(|| lacks(node, "kernel"))?;
         if node.config.get("use_bias").and_then(Json::as_bool).unwrap_or(true) {
-            self.take(node, ("bias", 1), format!("{name}.bias"), &[])?.ok_or_else(|| {
-                refused(format!("layer `{}` has no bias", Safe(node.name())))
-                    .hint("the file is not whole: `gannet info --tensors` shows what it holds")
-            })?;
+            let bias = self.take(node, ("bias", 1), format!("{name}.bias"), &[])?;
+            bias.ok_or_else(|| lacks(node, "bias"))?;
         }
         <[usize; N]>::try_from(shape).map_err(|shape| {
             wrong(format!("the kernel of layer `{}` is {shape:?}", Safe(node.name())))
@@ -280,17 +281,13 @@ impl Maker<'_> {
         self.start(Some(Size::Map([inputs, 1, 1])));
         let stride = whole(node, "strides", 1)?.max(1);
         let said = node.config.get("output_padding").filter(|v| !v.is_null());
-        let extra = match said {
-            Some(_) => Some(whole(node, "output_padding", 0)?),
-            None => None,
-        };
+        let extra = said.map(|_| whole(node, "output_padding", 0)).transpose()?;
         // What the full result, (n − 1)·stride + k, has more than the wanted one.
-        let (k_, s_) = (k as i64, stride as i64);
-        let same = same_padding(node)?;
-        let more = match (same, extra.map(|p| p as i64)) {
-            (true, None) => k_ - s_,
-            (true, Some(p)) => 2 * (k_ / 2) - p,
-            (false, None) => (k_ - s_).min(0),
+        let beyond = k as i64 - stride as i64;
+        let more = match (same_padding(node)?, extra.map(|p| p as i64)) {
+            (true, None) => beyond,
+            (true, Some(p)) => 2 * (k as i64 / 2) - p,
+            (false, None) => beyond.min(0),
             (false, Some(p)) => -p,
         };
         let surplus = usize::try_from(more.max(0)).unwrap_or(0);
@@ -333,12 +330,8 @@ impl Maker<'_> {
             if !is {
                 continue;
             }
-            self.take(node, (variable, index), format!("{name}.{part}"), &[])?.ok_or_else(
-                || {
-                    refused(format!("layer `{}` has no `{variable}`", Safe(node.name())))
-                        .hint("the file is not whole: `gannet info --tensors` shows what it holds")
-                },
-            )?;
+            let taken = self.take(node, (variable, index), format!("{name}.{part}"), &[])?;
+            taken.ok_or_else(|| lacks(node, variable))?;
             index += 1;
         }
         let eps = node.config.get("epsilon").and_then(Json::as_f64).unwrap_or(EPS);

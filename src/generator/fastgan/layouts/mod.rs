@@ -2,7 +2,6 @@
 
 mod huggan;
 mod original;
-mod own;
 mod projected;
 mod training;
 
@@ -12,9 +11,11 @@ use crate::weights::layout::Layout;
 /// The family's name in manifests.
 pub(super) const NAME: &str = "fastgan";
 
+const OWN: Layout = Layout::own(&[]);
+
 /// All of them, our own first.
 pub(super) const LAYOUTS: &[&Layout] =
-    &[&own::LAYOUT, &training::LAYOUT, &original::LAYOUT, &projected::LAYOUT, &huggan::LAYOUT];
+    &[&OWN, &training::LAYOUT, &original::LAYOUT, &projected::LAYOUT, &huggan::LAYOUT];
 
 /// Whether a module has a weight, with spectral norm or without.
 fn has_weight(listing: &Listing, module: &str) -> bool {

@@ -1,6 +1,6 @@
-//! odegeasslbc/FastGAN-pytorch: `all_N.pth` of training. `g` is the trained network, and `g_ema` the
-//! averaged one as a list of its parameters. Batch statistics and singular vectors are those of `g`,
-//! as in the code that loads the list.
+//! odegeasslbc/FastGAN-pytorch: `all_N.pth` of training. `g` is the trained network, and `g_ema`
+//! the averaged one as a list of its parameters. Batch statistics and singular vectors are those of
+//! `g`, as in the code that loads the list.
 
 use super::original;
 use crate::weights::layout::{Layout, Rule};

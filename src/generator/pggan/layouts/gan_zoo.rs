@@ -33,8 +33,7 @@ const TANH: [&str; 2] = ["MSE", "DCGAN"];
 fn settings(listing: &Listing) -> Result<Json> {
     let mut out = Map::new();
     out.insert("scaled_biases".into(), json!(true));
-    let places = [&listing.outside, &listing.config, listing.own_beside(&["depthScale0"])];
-    let Some(config) = places.into_iter().find_map(|c| c.get("config")) else {
+    let Some(config) = listing.said("config", &["depthScale0"]) else {
         return Ok(Json::Object(out));
     };
     for (from, to) in [

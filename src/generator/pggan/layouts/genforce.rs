@@ -3,7 +3,7 @@
 
 use crate::weights::Listing;
 use crate::weights::layout::{Change, Layout, Rule};
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 /// A kernel `[O, I, 4, 4]` over one pixel as a matrix `[16·O, I]`.
 const DENSE: &[Change] = &[Change::Flip, Change::Permute(&[0, 2, 3, 1]), Change::Merge(2)];
@@ -35,11 +35,7 @@ fn settings(listing: &Listing) -> Json {
         ("final_tanh", "tanh"),
         ("use_wscale", "equalized"),
     ];
-    let said = |(from, to): (&str, &str)| {
-        let places = [&listing.config, listing.own_beside(&OWN)];
-        places.into_iter().find_map(|c| Some((to.to_owned(), c.get(from)?.clone())))
-    };
-    let mut out: Map<String, Json> = keys.into_iter().filter_map(said).collect();
+    let mut out = listing.settings(&keys, &OWN);
     out.insert("normalize_z".into(), json!(true));
     Json::Object(out)
 }

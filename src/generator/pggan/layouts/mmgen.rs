@@ -73,8 +73,5 @@ fn fused(listing: &Listing) -> bool {
         }
         channels = Some(b);
     }
-    let said = [&listing.config, listing.own_beside(&["fused_upconv"])]
-        .into_iter()
-        .find_map(|c| c.get("fused_upconv"));
-    said.and_then(Json::as_bool).unwrap_or(true)
+    listing.said("fused_upconv", &["fused_upconv"]).and_then(Json::as_bool).unwrap_or(true)
 }

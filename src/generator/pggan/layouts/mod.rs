@@ -3,7 +3,6 @@
 mod gan_zoo;
 mod genforce;
 mod mmgen;
-mod own;
 mod tensorflow;
 
 use crate::weights::layout::Layout;
@@ -11,9 +10,11 @@ use crate::weights::layout::Layout;
 /// The family's name in manifests.
 pub(super) const NAME: &str = "pggan";
 
+const OWN: Layout = Layout::own(&[]);
+
 /// All of them, our own first.
 pub(super) const LAYOUTS: &[&Layout] = &[
-    &own::LAYOUT,
+    &OWN,
     &tensorflow::LAYOUT,
     &genforce::LAYOUT,
     &gan_zoo::LAYOUT,

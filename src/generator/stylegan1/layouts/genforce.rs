@@ -2,7 +2,7 @@
 
 use crate::weights::Listing;
 use crate::weights::layout::{Change, Layout, Rule};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
 pub(super) const LAYOUT: Layout = Layout {
     name: "genforce",
@@ -50,9 +50,5 @@ fn settings(listing: &Listing) -> Json {
         ("fused_scale", "fused_scale"),
         ("use_wscale", "equalized"),
     ];
-    let said = |(from, to): (&str, &str)| {
-        let places = [&listing.config, listing.own_beside(&OWN)];
-        places.into_iter().find_map(|c| Some((to.to_owned(), c.get(from)?.clone())))
-    };
-    Json::Object(keys.into_iter().filter_map(said).collect::<Map<_, _>>())
+    Json::Object(listing.settings(&keys, &OWN))
 }

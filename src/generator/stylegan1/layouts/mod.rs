@@ -3,14 +3,16 @@
 mod genforce;
 mod lernapparat;
 mod mmgen;
-mod own;
 mod tensorflow;
 
+use crate::generator::layers::COMPUTED_MEAN;
 use crate::weights::layout::Layout;
 
 /// The family's name in manifests.
 pub(super) const NAME: &str = "stylegan1";
 
+const OWN: Layout = Layout::own(&[COMPUTED_MEAN]);
+
 /// All of them, our own first.
 pub(super) const LAYOUTS: &[&Layout] =
-    &[&own::LAYOUT, &tensorflow::LAYOUT, &genforce::LAYOUT, &mmgen::LAYOUT, &lernapparat::LAYOUT];
+    &[&OWN, &tensorflow::LAYOUT, &genforce::LAYOUT, &mmgen::LAYOUT, &lernapparat::LAYOUT];

@@ -5,19 +5,21 @@ mod dummy_layout;
 mod genforce;
 mod mmgen;
 pub(in crate::generator) mod nvidia;
-mod own;
 mod paddle;
 pub(super) mod rosinality;
 mod tensorflow;
 
+use crate::generator::layers::COMPUTED_MEAN;
 use crate::weights::layout::{Layout, Rule};
 
 /// The family's name in manifests.
 pub(super) const NAME: &str = "stylegan2";
 
+const OWN: Layout = Layout::own(&[FILTERS, COMPUTED_MEAN]);
+
 /// All of them, our own first.
 pub(super) const LAYOUTS: &[&Layout] = &[
-    &own::LAYOUT,
+    &OWN,
     &nvidia::LAYOUT,
     &tensorflow::LAYOUT,
     &paddle::LAYOUT,

@@ -1,7 +1,6 @@
 //! Layouts of StyleGAN3 checkpoints, one file each.
 
 mod nvidia;
-mod own;
 mod xl;
 
 use crate::weights::layout::Layout;
@@ -9,5 +8,7 @@ use crate::weights::layout::Layout;
 /// The family's name in manifests.
 pub(super) const NAME: &str = "stylegan3";
 
+const OWN: Layout = Layout::own(&[]);
+
 /// All of them, our own first.
-pub(super) const LAYOUTS: &[&Layout] = &[&own::LAYOUT, &xl::CLASSES, &xl::PLAIN, &nvidia::LAYOUT];
+pub(super) const LAYOUTS: &[&Layout] = &[&OWN, &xl::CLASSES, &xl::PLAIN, &nvidia::LAYOUT];

@@ -1,14 +1,8 @@
 //! Codes of a generator: drawing them, their mean, lifting them, and their pictures.
 //!
-//! One file a space defines its specifics; [`crate::space::lattice`] defines the conversions.
+//! [`crate::space::lattice`] defines which conversions there are; here they are done.
 
-mod n;
-mod s;
-mod w;
-mod wplus;
-mod z;
-
-use super::{Generator, Input, Noise, Prior, Spec, Start, Tap};
+use super::{Generator, Input, Noise, Prior, Spec, Start, Tap, no_codes};
 use crate::error::{Error, Result};
 use crate::latent::{Code, ModelId, Part, Parts};
 use crate::rng::Rng;
@@ -18,49 +12,6 @@ use candle_core::Tensor;
 
 /// Codes that are mapped at once: what bounds the memory of many.
 const MAPPED: usize = 1000;
-
-/// A latent space of a generator.
-pub trait LatentSpace: Send + Sync {
-    /// The space that this implements.
-    fn kind(&self) -> Space;
-
-    /// A code of this space from one of its parent, with gradients.
-    ///
-    /// # Errors
-    /// When the parent's code does not fit the generator.
-    fn enter(&self, g: &dyn Generator, parent: &Tensor, input: &Input) -> Result<Tensor>;
-
-    /// The negative logarithm of the prior density up to a constant, `[N]`; `None` without a closed
-    /// form.
-    ///
-    /// # Errors
-    /// When a tensor operation fails.
-    fn prior(&self, code: &Tensor) -> Result<Option<Tensor>> {
-        let _ = code;
-        Ok(None)
-    }
-
-    /// The nearest point that a search may visit; called after every step. Most spaces have no such
-    /// limit.
-    ///
-    /// # Errors
-    /// When a tensor operation fails.
-    fn retract(&self, code: &Tensor) -> Result<Tensor> {
-        Ok(code.clone())
-    }
-}
-
-/// The implementation of a space that needs no statistics.
-pub fn standard(kind: Space) -> Option<&'static dyn LatentSpace> {
-    Some(match kind {
-        Space::Z => &z::Z,
-        Space::W => &w::W,
-        Space::WPlus => &wplus::WPlus,
-        Space::S => &s::S,
-        Space::N => &n::N,
-        _ => return None,
-    })
-}
 
 /// Sampling parameters.
 #[derive(Clone, Debug)]
@@ -181,8 +132,17 @@ pub fn rise(
     let steps = lattice::lift(from, to).map_err(|refusal| no_way(from, to, &refusal))?;
     let mut code = code.clone();
     for step in steps {
-        let space = g.space(step).ok_or_else(|| lacks(g.spec(), step))?;
-        code = space.enter(g, &code, input)?;
+        if !g.spec().spaces.contains(&step) {
+            return Err(no_codes(g.spec(), step));
+        }
+        code = match step {
+            // The same row in every layer (Abdal et al. 2019, Image2StyleGAN).
+            Space::WPlus => {
+                let (n, d) = code.dims2()?;
+                code.unsqueeze(1)?.broadcast_as((n, g.spec().num_ws, d))?.contiguous()?
+            }
+            _ => g.enter(step, &code, input)?,
+        };
     }
     Ok(code)
 }
@@ -354,12 +314,6 @@ fn fits(spec: &Spec, code: &Code) -> Result<()> {
         Safe(&spec.name)
     );
     Err(Error::runtime(message).hint("use a code that was made for this generator"))
-}
-
-fn lacks(spec: &Spec, space: Space) -> Error {
-    let (name, spaces) = (Safe(&spec.name), spec.dims().names());
-    Error::runtime(format!("{name} has no codes in {space}"))
-        .hint(format!("one of its spaces: {spaces}"))
 }
 
 fn no_way(from: Space, to: Space, refusal: &lattice::Refusal) -> Error {
