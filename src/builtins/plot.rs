@@ -44,8 +44,8 @@ pub const BUILTIN: Builtin = Builtin {
               the terms of a loss.",
     examples: &[
         Example {
-            code: "a = sample(seed: 1); b = sample(seed: 2); plot([psnr(a, lerp(a, b, t)) for t in \
-                   0..1 by 0.125], x: [t for t in 0..1 by 0.125])",
+            code: "a = sample(seed: 1); b = sample(seed: 2); ts = [t for t in 0.1..1 by 0.1]; \
+                   plot([psnr(a, lerp(a, b, t)) for t in ts], x: ts)",
             note: "how fast a picture is left behind",
         },
         Example {

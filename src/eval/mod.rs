@@ -302,7 +302,7 @@ impl<'a> Evaluator<'a> {
             }
         });
         let edited = self.edited(value, from)?;
-        self.display_with(value, number, edited)
+        self.display_with(value, number, (edited, &from.to_string()))
     }
 
     /// At the prompt, one line about an edit of a named code.
@@ -313,14 +313,14 @@ impl<'a> Evaluator<'a> {
     }
 
     fn display(&mut self, value: &Value, measured: Option<Number>) -> Result<()> {
-        self.display_with(value, measured, None)
+        self.display_with(value, measured, (None, ""))
     }
 
     fn display_with(
         &mut self,
         value: &Value,
         measured: Option<Number>,
-        line: Option<String>,
+        (line, name): (Option<String>, &str),
     ) -> Result<()> {
         if matches!(value, Value::Nothing) {
             return Ok(());
@@ -333,6 +333,9 @@ impl<'a> Evaluator<'a> {
             _ => display::display(value, &|code| self.ctx.picture(code))?.blocks(),
         };
         blocks.extend(line.map(|line| Block::text([line])));
+        for picture in blocks.iter_mut().filter_map(Block::pictures_mut).flatten() {
+            name.clone_into(&mut picture.name);
+        }
         self.ctx.display(blocks, value)
     }
 

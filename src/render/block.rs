@@ -40,12 +40,20 @@ pub struct Picture {
     pub columns: Option<u16>,
     /// What it shows, in words; empty where nothing was read in it.
     pub words: String,
+    /// What its file is named after when it has no caption; may be empty.
+    pub name: String,
 }
 
 impl Picture {
     /// A picture of the usual width.
     pub fn new(raster: Raster, caption: impl Into<String>) -> Self {
-        Self { raster, caption: caption.into(), columns: None, words: String::new() }
+        let (words, name) = (String::new(), String::new());
+        Self { raster, caption: caption.into(), columns: None, words, name }
+    }
+
+    /// What its file is named after.
+    pub(super) fn file_name(&self) -> &str {
+        if self.caption.is_empty() { &self.name } else { &self.caption }
     }
 
     /// The text that replaces it: `[picture 64×64 rgb: a woman of about 40, smiling]`, or its mean
@@ -116,6 +124,11 @@ impl Block {
     /// Lines of text.
     pub fn text(lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self::Text(lines.into_iter().map(Into::into).collect())
+    }
+
+    /// Its pictures; `None` for another block.
+    pub fn pictures_mut(&mut self) -> Option<&mut Vec<Picture>> {
+        if let Self::Pictures(all) = self { Some(all) } else { None }
     }
 
     /// The block as lines, without its pictures. Tables and plots take at most [`COLUMNS`]; other

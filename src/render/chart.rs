@@ -287,7 +287,7 @@ impl Axis {
     /// As [`over`](Self::over), for the decimal logarithms of numbers: labels at powers of ten, or
     /// also at two and five times them over a small range.
     fn of_logarithms(values: impl Iterator<Item = f64>) -> Self {
-        let Self { ends: [low, high], .. } = Self::over(values, 1);
+        let Self { ends: [low, high], .. } = Self::over(values, 3);
         let decades = high - low;
         let between: &[f64] = if decades < 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let step = (decades / 5.0).ceil().max(1.0) as usize;
@@ -494,7 +494,7 @@ mod tests {
         // The upper right dot of the last column and the lower left one of the first.
         assert!(lines[1].ends_with('⠈') && lines[ROWS].ends_with("┤⡀"), "{lines:#?}");
         let labels: Vec<&str> = lines[ROWS + 2].split_whitespace().collect();
-        assert_eq!(labels, ["0", "2.5", "5.0", "7.5", "10.0"]);
+        assert_eq!(labels, ["0.0", "2.5", "5.0", "7.5", "10.0"]);
         let log =
             Chart { log: true, series: vec![("a".into(), vec![(0.0, 1.0), (1.0, 1e-3)])], ..chart };
         let lines = Plot::Chart(log).lines(60);

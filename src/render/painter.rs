@@ -122,7 +122,7 @@ impl Painter {
             _ => None,
         });
         let mut one = |p: &Picture| {
-            let file = self.sink.file(&p.raster, &p.caption)?;
+            let file = self.sink.file(&p.raster, p.file_name())?;
             let (width, height) = (p.raster.width, p.raster.height);
             let mut object = serde_json::json!({
                 "caption": p.caption, "width": width, "height": height, "file": file,
@@ -220,13 +220,12 @@ impl Painter {
 
     fn as_text(&mut self, out: &mut Vec<u8>, section: &Section<'_>, width: usize) -> Result<()> {
         for p in &section.pictures {
-            let stand_in = match self.sink.file(&p.raster, &p.caption)? {
-                Some(path) => path,
-                None => p.described()?,
+            let lines = match self.sink.file(&p.raster, p.file_name())? {
+                // Not wrapped, because it is a path to copy.
+                Some(path) => vec![captioned(&p.caption, &path)],
+                None => wrap(&captioned(&p.caption, &p.described()?), width),
             };
-            // Not wrapped, because it may be a path to copy.
-            let line = captioned(&p.caption, &stand_in);
-            out.extend(line.bytes().chain(*b"\n"));
+            lines.iter().for_each(|line| out.extend(line.bytes().chain(*b"\n")));
         }
         for line in section.lines.iter().flat_map(|l| wrap(l, width)) {
             out.extend(line.bytes().chain(*b"\n"));

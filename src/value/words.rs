@@ -22,17 +22,14 @@ pub fn describe(
     current: Option<&Arc<Loaded>>,
     models: &Models,
 ) -> Result<()> {
-    let mut pictures = blocks.iter_mut().filter_map(|b| match b {
-        Block::Pictures(all) => Some(all),
-        _ => None,
-    });
+    let mut pictures = blocks.iter_mut().filter_map(Block::pictures_mut).flatten();
     let mut ids: Vec<ModelId> = Vec::new();
     value.each_model(&mut |id| ids.push(id.clone()));
     let own = ids.first().and_then(|id| models.loaded(id));
     let Some(model) = own.as_ref().or(current) else { return Ok(()) };
     let Some(network) = model.features()? else { return Ok(()) };
     let device = model.device();
-    pictures.try_for_each(|all| all.iter_mut().try_for_each(|p| one(p, network, device)))
+    pictures.try_for_each(|picture| one(picture, network, device))
 }
 
 fn one(picture: &mut Picture, network: &Features, device: &Device) -> Result<()> {
