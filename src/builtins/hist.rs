@@ -34,7 +34,7 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "a histogram of numbers",
     details: "A bin holds its lower end, the last one both. σ is the standard deviation with n in \
               the denominator. Without `bins:` their width is numpy's `auto` (Freedman and \
-              Diaconis, or Sturges), rounded up to 1, 2, 2.5 or 5 times a power of ten.",
+              Diaconis, or Sturges), rounded to 1, 2, 2.5 or 5 times a power of ten.",
     examples: &[
         Example {
             code: "hist([norm(sample(seed: s) - mean_w) for s in 1..40])",

@@ -151,7 +151,7 @@ impl Histogram {
                 (low, (high - low) / bins as f64, bins)
             }
             None => {
-                let step = short_step(width(&sorted));
+                let step = nearest_step(width(&sorted));
                 let first = (low / step).floor();
                 // A number at the end of the last bin belongs to it.
                 let count = ((high / step).ceil() - first).max(1.0);
@@ -216,6 +216,13 @@ fn short_step(step: f64) -> f64 {
     let power = 10f64.powf(step.log10().floor()).max(f64::MIN_POSITIVE);
     let fits = [1.0, 2.0, 2.5, 5.0].into_iter().find(|m| m * power >= step * (1.0 - 1e-9));
     fits.unwrap_or(10.0) * power
+}
+
+/// As [`short_step`], from above or below.
+fn nearest_step(step: f64) -> f64 {
+    let above = short_step(step);
+    let below = short_step(above * 0.45);
+    if step * step < above * below { below } else { above }
 }
 
 /// Numbers at equal distances, with as many digits as they differ by.

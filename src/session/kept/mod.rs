@@ -154,7 +154,7 @@ impl Kept {
             }
             Self::Mask(m) => Value::Mask(Arc::new(m.value()?)),
             Self::Table(t) => Value::Table(Arc::new(t.value(device)?)),
-            Self::Plot(p) => Value::Plot(Arc::new(p.value())),
+            Self::Plot(p) => Value::Plot(Arc::new(p.value()?)),
             Self::Again(_) => return Ok(None),
         }))
     }

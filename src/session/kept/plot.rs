@@ -1,6 +1,7 @@
 //! Plots in a journal.
 
-use super::numbers::{Bits, Doubles};
+use super::numbers::{Bits, Doubles, broken};
+use crate::error::Result;
 use crate::render;
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +49,12 @@ impl Plot {
         }
     }
 
-    pub(super) fn value(&self) -> render::Plot {
-        match self {
+    /// The plot.
+    ///
+    /// # Errors
+    /// When its parts do not belong together.
+    pub(super) fn value(&self) -> Result<render::Plot> {
+        Ok(match self {
             Self::Curves(title, curves) => {
                 let curve = |(name, values): &(String, Doubles)| render::Curve {
                     name: name.clone(),
@@ -61,9 +66,14 @@ impl Plot {
                 }
             }
             Self::Histogram(name, edges, counts, summary) => {
+                let edges = edges.values();
+                let total = counts.iter().try_fold(0usize, |sum, n| sum.checked_add(*n));
+                if edges.len() != counts.len() + 1 || total.is_none() {
+                    return Err(broken("a histogram whose bins and counts differ"));
+                }
                 render::Plot::Histogram(render::Histogram {
                     name: name.clone(),
-                    edges: edges.values(),
+                    edges,
                     counts: counts.clone(),
                     summary: summary.map(f64::from),
                 })
@@ -80,6 +90,6 @@ impl Plot {
                     series: series.iter().map(points).collect(),
                 })
             }
-        }
+        })
     }
 }
