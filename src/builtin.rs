@@ -1,10 +1,11 @@
 //! Definition of built-in functions. Each one has its own file under [`crate::builtins`]; the
 //! checker, help, completion, hints and the reference read only the constant there.
 
-use crate::control::Control;
+use crate::cache::Cache;
+use crate::control::{Control, Stop};
 use crate::direction::Forms;
 use crate::error::{Error, Kind as ErrorKind, Result, Span};
-use crate::latent::Code;
+use crate::latent::{Code, ModelId};
 use crate::render::Block;
 use crate::space::Space;
 use crate::value::{Image, Loaded, Models, Value, pictures, words};
@@ -13,8 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use crate::lang::types::{
-    Bounds, CheckedArg, CheckedCall, CodeType, Const, Generators, Kind, ModelFacts, Param,
-    Signature, Type,
+    Bounds, CheckedArg, CheckedCall, CodeType, Const, Generators, Kind, LayerFacts, ModelFacts,
+    Param, Signature, Type,
 };
 
 /// The section of the reference that a built-in belongs to.
@@ -61,6 +62,15 @@ pub struct Example {
     pub note: &'static str,
 }
 
+/// What a result depends on besides the arguments, the seed and the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depends {
+    /// The generators of the session and of the arguments.
+    Generator,
+    /// Also their networks and directions.
+    Networks,
+}
+
 /// A built-in function.
 #[derive(Clone, Copy)]
 pub struct Builtin {
@@ -77,6 +87,10 @@ pub struct Builtin {
     /// Bytes of tensors that the call would need at most; refused before it runs when over the
     /// budget.
     pub cost: Option<fn(&Args, &Context<'_>) -> u64>,
+    /// For a function whose results are worth keeping in the cache: what they depend on. It has no
+    /// effect besides its result, reads no file but those that its parameters name
+    /// ([`Param::reads`]), and its result does not show how its arguments were written.
+    pub cache: Option<Depends>,
     /// Meaning of its number, shown when it is alone on a line; `None` when it needs no
     /// explanation.
     pub definition: Option<fn(&Context<'_>) -> String>,
@@ -147,6 +161,8 @@ pub struct Context<'a> {
     pub out: PathBuf,
     /// Whether `save` must stay inside `out`: true for script files, false for what a user types.
     pub confined: bool,
+    /// Results of earlier computations.
+    pub cache: Cache,
     /// The interrupt and the progress of long work.
     pub control: Control,
     /// Whether pictures are described in words.
@@ -181,12 +197,25 @@ impl Context<'_> {
         self.output.display(&blocks, value)
     }
 
-    /// The pictures of codes, by the generator that made them.
+    /// The pictures of codes, by the generator that made them; large ones are kept in the cache.
     ///
     /// # Errors
     /// As [`Context::model_of`], and when rendering fails.
     pub fn picture(&self, code: &Code) -> Result<Image> {
-        pictures::render(code, &*self.model_of(code)?, &self.control)
+        let model = self.model_of(code)?;
+        let name = self.cache.key("picture", &self.device).and_then(|mut key| {
+            key.text(&model.content());
+            key.value(&Value::Latent(code.clone()))?;
+            Some(key.name())
+        });
+        let drawn = || {
+            let picture = pictures::render(code, &model, &self.control)?;
+            Ok((Value::Image(picture), self.control.stop() == Stop::No))
+        };
+        match self.cache.through(name.as_ref(), &self.models, drawn)? {
+            Value::Image(picture) => Ok(picture),
+            _ => pictures::render(code, &model, &self.control),
+        }
     }
 
     /// The generator that made a code, or the current one for a code that does not say.
@@ -236,6 +265,19 @@ impl Args {
             }
         }
         out
+    }
+
+    /// The generators of all values, each once.
+    pub fn models(&self) -> Vec<ModelId> {
+        let mut all: Vec<ModelId> = Vec::new();
+        for (value, _) in self.values.iter().flatten() {
+            value.each_model(&mut |id| {
+                if !all.contains(id) {
+                    all.push(id.clone());
+                }
+            });
+        }
+        all
     }
 
     /// The value of an optional parameter, `None` when it is not given and has no default.
@@ -375,24 +417,31 @@ impl Args {
 /// # Errors
 /// When it is not a range of whole numbers inside the generator's layers.
 pub fn layer_range(value: &Value, count: usize) -> Result<std::ops::Range<usize>> {
+    range_within(value, count, "layers")
+}
+
+/// A value as a range of `what`, half open, within `0..count`; a number is a range of one.
+///
+/// # Errors
+/// When it is not a range of whole numbers inside of that.
+pub fn range_within(value: &Value, count: usize, what: &str) -> Result<std::ops::Range<usize>> {
     let (from, to) = match value {
         Value::Range { from, to, step } if step.is_none_or(|s| s == 1.0) => (*from, *to),
         Value::Number(n) => (*n, *n + 1.0),
         Value::Range { from, to, .. } => {
-            return Err(
-                Error::runtime("layers are a range without a step").hint(format!("{from}..{to}"))
-            );
+            return Err(Error::runtime(format!("{what} are a range without a step"))
+                .hint(format!("{from}..{to}")));
         }
         other => {
             return Err(Error::runtime(format!(
-                "layers are a range such as 4..8, this is {}",
+                "{what} are a range such as 4..8, this is {}",
                 other.ty()
             )));
         }
     };
     if from.fract() != 0.0 || to.fract() != 0.0 || from < 0.0 || from >= to || to > count as f64 {
-        return Err(Error::runtime(format!("layers {from}..{to} are not within 0..{count}"))
-            .hint(format!("layers count from 0, half open: 0..{count} are all of them")));
+        return Err(Error::runtime(format!("{what} {from}..{to} are not within 0..{count}"))
+            .hint(format!("{what} count from 0, half open: 0..{count} are all of them")));
     }
     Ok(from as usize..to as usize)
 }

@@ -3,6 +3,10 @@
 use crate::error::{Error, Kind, Result};
 use crate::tensor::{self, Isa};
 use candle_core::Device;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::OnceLock;
 
 /// The device of a name: `cpu`, `cuda` (the first GPU) or `cuda:N`.
 ///
@@ -109,6 +113,65 @@ fn instructions(name: &str) -> Result<()> {
         "use `--kernels {}`, the best that it has, or `portable`",
         Isa::current().name()
     )))
+}
+
+/// What the bits of results depend on besides the program: the kernels, and the kind of processor
+/// or GPU. Two machines that are told apart may compute alike.
+pub fn kind(on: &Device) -> String {
+    static MACHINE: OnceLock<String> = OnceLock::new();
+    let machine = MACHINE.get_or_init(|| format!("{} {}", std::env::consts::ARCH, processor()));
+    let kernels = [Isa::current().name(), tensor::computing(on.is_cpu())].join(" ");
+    match on.is_cpu() {
+        true => format!("{machine} {kernels}"),
+        false => format!("{machine} {kernels} {:?} {}", on.location(), gpus()),
+    }
+}
+
+/// The processor's own description, as far as the system gives one.
+fn processor() -> String {
+    const WORDS: [&str; 10] = [
+        "vendor_id",
+        "cpu family",
+        "model",
+        "model name",
+        "stepping",
+        "cache size",
+        "CPU implementer",
+        "CPU architecture",
+        "CPU variant",
+        "CPU part",
+    ];
+    // The first processor's block is enough, and there may be hundreds.
+    let text = first_bytes(Path::new("/proc/cpuinfo"));
+    let block = text.lines().take_while(|line| !line.trim().is_empty());
+    block
+        .filter(|line| line.split_once(':').is_some_and(|(word, _)| WORDS.contains(&word.trim())))
+        .collect::<Vec<_>>()
+        .join(";")
+}
+
+/// The GPUs and their driver, as far as the driver describes them.
+fn gpus() -> String {
+    let root = Path::new("/proc/driver/nvidia");
+    let folders = std::fs::read_dir(root.join("gpus")).into_iter().flatten().flatten();
+    let model = |folder: std::fs::DirEntry| {
+        let text = first_bytes(&folder.path().join("information"));
+        text.lines().find(|line| line.starts_with("Model:")).map(str::to_owned)
+    };
+    let mut all: Vec<String> = folders.filter_map(model).collect();
+    all.sort();
+    all.extend(first_bytes(&root.join("version")).lines().next().map(str::to_owned));
+    all.join(";")
+}
+
+/// The beginning of a file of the system; empty where there is none.
+fn first_bytes(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4096).read_to_end(&mut bytes));
+    if read.is_err() {
+        bytes.clear();
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The single error type of the crate: what happened, where, and how to repair it.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A half-open byte range in a source text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -81,6 +82,17 @@ pub struct Fix {
     pub text: String,
 }
 
+/// Another text than the program's own, to which the places of an error refer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The name of its file.
+    pub name: String,
+    /// The text.
+    pub text: Arc<str>,
+    /// The statement of the program that brings it in.
+    pub from: Span,
+}
+
 /// An error: kind, message, place, explanation and repair.
 ///
 /// ```
@@ -103,6 +115,7 @@ struct Inner {
     notes: Vec<String>,
     hint: Option<String>,
     fix: Option<Fix>,
+    elsewhere: Option<Elsewhere>,
     more: Vec<Error>,
 }
 
@@ -121,6 +134,7 @@ impl Error {
             notes: Vec::new(),
             hint: None,
             fix: None,
+            elsewhere: None,
             more: Vec::new(),
         }))
     }
@@ -202,6 +216,32 @@ impl Error {
         self
     }
 
+    /// Says that the places of this error and of the others of its pass are in another text, which
+    /// the program brings in at `from`. Errors without a place stay without one.
+    #[must_use]
+    pub fn within(mut self, name: &str, text: &Arc<str>, from: Span) -> Self {
+        match &mut self.0.elsewhere {
+            // An import of that text brought it in.
+            Some(elsewhere) => elsewhere.from = from,
+            none if self.0.span.is_some() => {
+                *none = Some(Elsewhere { name: name.to_owned(), text: text.clone(), from });
+            }
+            _ => {}
+        }
+        let more = std::mem::take(&mut self.0.more);
+        self.0.more = more.into_iter().map(|e| e.within(name, text, from)).collect();
+        self
+    }
+
+    /// The error at a place of another text: that of a call whose function it happened in. What
+    /// refers to the function's own text is dropped.
+    #[must_use]
+    pub fn moved(mut self, to: Span) -> Self {
+        (self.0.span, self.0.span_text) = (Some(to), String::new());
+        (self.0.labels, self.0.fix, self.0.elsewhere) = (Vec::new(), None, None);
+        self
+    }
+
     /// Adds a further error of the same pass.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
@@ -227,6 +267,16 @@ impl Error {
     /// Position in the source.
     pub fn span(&self) -> Option<Span> {
         self.0.span
+    }
+
+    /// The text that the places refer to, when it is not the program's own.
+    pub fn elsewhere(&self) -> Option<&Elsewhere> {
+        self.0.elsewhere.as_ref()
+    }
+
+    /// Position in the program's own text: of an error in an imported file, that of the import.
+    pub fn place(&self) -> Option<Span> {
+        self.0.elsewhere.as_ref().map(|e| e.from).or(self.0.span)
     }
 
     /// Label at the span (may be empty).

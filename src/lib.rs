@@ -50,6 +50,10 @@ pub mod builtins;
 #[cfg(not(feature = "internals"))]
 mod builtins;
 #[cfg(feature = "internals")]
+pub mod cache;
+#[cfg(not(feature = "internals"))]
+mod cache;
+#[cfg(feature = "internals")]
 pub mod cli;
 #[cfg(not(feature = "internals"))]
 mod cli;
@@ -160,6 +164,7 @@ pub mod words;
 #[cfg(not(feature = "internals"))]
 mod words;
 
+pub use cache::Cache;
 pub use cli::main as command_line;
 pub use error::{Error, Kind, Result, Span};
 pub use eval::{Options, State};

@@ -59,6 +59,8 @@ pub struct Limits {
     /// Bytes of an inversion's target in a journal, beside `kept_bytes`: the target cannot be
     /// recomputed.
     pub kept_picture_bytes: usize,
+    /// Bytes of a result in the cache.
+    pub cached_bytes: usize,
 }
 
 /// The budgets in force.
@@ -89,4 +91,5 @@ pub const LIMITS: Limits = Limits {
     label_bytes: 256 << 20,
     kept_bytes: 256 << 10,
     kept_picture_bytes: 4 << 20,
+    cached_bytes: 256 << 20,
 };

@@ -25,6 +25,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("r2", &["generator", "metric", "render"]),
     ("r3", &["direction", "face", "invert"]),
     ("r4 value", &["value"]),
+    ("r4 cache", &["cache"]),
     ("r4 builtin", &["builtin"]),
     ("r5", &["builtins"]),
     ("r6", &["eval"]),

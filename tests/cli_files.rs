@@ -10,6 +10,7 @@ fn gannet(folder: &Path, args: &[&str]) -> Output {
         .args(args)
         .current_dir(folder)
         .env("GANNET_STATE", folder.join("state"))
+        .env("GANNET_CACHE", "off")
         .env("GANNET_MODELS", folder.join("my models"))
         .output()
         .unwrap()

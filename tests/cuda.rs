@@ -356,6 +356,7 @@ fn a_program_runs_on_the_gpu() {
             .args(["--model", "toy", "--device", "cuda", "--kernels", kernels, "run", "p.gnt"])
             .current_dir(folder.path())
             .env("GANNET_STATE", folder.path().join(kernels))
+            .env("GANNET_CACHE", "off")
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&found.stderr);

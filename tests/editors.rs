@@ -250,6 +250,32 @@ fn an_editor_sees_mistakes_while_typing_and_repairs_them() {
 }
 
 #[test]
+fn imports_lead_from_the_folder_of_the_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = fs::canonicalize(folder.path()).unwrap();
+    fs::create_dir(home.join("sub")).unwrap();
+    fs::write(home.join("sub/lib.gnt"), "def older(w) = w + 2*direction(\"age\")\n").unwrap();
+    fs::write(home.join("sub/bad.gnt"), "x = 1\ny = nosuch\n").unwrap();
+    let mut client = Client::new(folder.path());
+    client.ask("initialize", json!({"rootUri": format!("file://{}", home.display())}));
+    let mut open = |name: &str, text: &str| {
+        let uri = format!("file://{}/sub/{name}", home.display());
+        let document = json!({"uri": uri, "languageId": "gannet", "version": 1, "text": text});
+        client.notify("textDocument/didOpen", json!({"textDocument": document}));
+        (client.mistakes(1), uri)
+    };
+    let (mistakes, _) = open("b.gnt", "\nimport \"bad.gnt\"\n");
+    let message = mistakes[0]["message"].as_str().unwrap();
+    assert!(message.contains("bad.gnt:2:5: ") && mistakes[0]["range"]["start"]["line"] == 1);
+    let (mistakes, uri) = open("a.gnt", "import \"lib.gnt\"\nx = older(sample())\n");
+    assert_eq!(mistakes, [json!(null); 0]);
+    let position = json!({"line": 1, "character": 6});
+    let params = json!({"textDocument": {"uri": uri}, "position": position});
+    let hover = client.ask("textDocument/hover", params);
+    assert_eq!(hover["contents"]["value"], "older(w) = w + 2*direction(\"age\")");
+}
+
+#[test]
 fn what_is_no_frame_ends_the_server_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     for (bytes, code) in

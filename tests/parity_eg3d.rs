@@ -126,6 +126,7 @@ fn the_language_moves_the_camera() {
             .args(["eval", &program])
             .current_dir(out.path())
             .env("GANNET_STATE", out.path().join("state"))
+            .env("GANNET_CACHE", "off")
             .stdin(std::process::Stdio::null())
             .output()
             .unwrap();

@@ -34,6 +34,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "attributes(sample(seed: 1))[\"glasses\"]", note: "one number of it" },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

@@ -45,6 +45,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

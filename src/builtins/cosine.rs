@@ -38,6 +38,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: None,
+    cache: None,
     definition: Some(|_| {
         "cosine between directions in the first space that all are known in, double precision"
             .into()

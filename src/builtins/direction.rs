@@ -26,7 +26,8 @@ pub const BUILTIN: Builtin = Builtin {
                 "name",
                 &[Kind::Text],
                 "a name from the generator's own set, or a file: npy, npz, pt, safetensors",
-            ),
+            )
+            .reads_it(),
             Param::optional(
                 "space",
                 &[Kind::Space],
@@ -77,6 +78,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

@@ -24,6 +24,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "print(dummy_builtin(0.5, times: 3))", note: "three times" },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run: |args, _| Ok(Value::Number(args.need_number("x")? * args.need_count("times")? as f64)),
 };

@@ -38,16 +38,17 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::See,
     summary: "opens a screen of sliders for a code, and gives the code that was chosen",
-    details: "At the prompt. The cell is recorded as the edit that was made, `w + 1.5*smile` in \
-              place of `explore(w, …)`, so that a saved script gives the same code without a \
-              screen. Scripts and pipes have no screen: the code is returned as it is, with a \
-              note. `gannet explore` opens the same screen from the command line.",
+    details: "At the prompt and in a notebook. The edit that was made takes the place of the call, \
+              `w + 1.5*smile` that of `explore(w, …)`, so that a saved script gives the same code \
+              without a screen. Scripts and pipes have no screen: the code is returned as it is, \
+              with a note. `gannet explore` opens the same screen from the command line.",
     examples: &[Example {
         code: "w = sample(seed: 3); smile = direction(\"smile\"); explore(w, along: [smile, \
                pc[0..4]])",
         note: "a slider for each direction",
     }],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };
@@ -102,7 +103,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         Some(chosen) => Ok(Value::Latent(chosen)),
         None => {
             ctx.output
-                .note("explore opens a screen at the prompt only: the code is returned as it is")?;
+                .note("explore needs a screen, and here is none: the code is returned as it is")?;
             Ok(Value::Latent(code))
         }
     }

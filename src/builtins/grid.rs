@@ -40,6 +40,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "two rows of two",
     }],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

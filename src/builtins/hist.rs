@@ -43,6 +43,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "hist([1, 2, 2, 3, 3, 3], bins: 3)", note: "three bins" },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

@@ -26,6 +26,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "two unlike people",
     }],
     cost: None,
+    cache: None,
     definition: Some(|ctx| {
         ctx.model
             .as_ref()

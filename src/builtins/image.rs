@@ -2,7 +2,8 @@
 
 use super::{examples, shared};
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type,
+    Args, Builtin, Category, CheckedCall, Const, Context, Depends, Example, Kind, Param, Signature,
+    Type,
 };
 use crate::error::{Error, Result, Span};
 use crate::face;
@@ -46,6 +47,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "png, jpg, webp or gif files; \
                                                                 several give a batch",
             )
+            .reads_it()
             .variadic(),
             ALIGN,
             SIZE,
@@ -73,6 +75,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "a face, fitted",
     }],
     cost: None,
+    cache: Some(Depends::Networks),
     definition: None,
     run,
 };

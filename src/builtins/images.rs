@@ -2,7 +2,8 @@
 
 use super::{examples, image};
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Param, Signature, Type,
+    Args, Builtin, Category, CheckedCall, Const, Context, Depends, Example, Kind, Param, Signature,
+    Type,
 };
 use crate::error::{Error, Kind as ErrorKind, Result};
 use crate::safe::Safe;
@@ -21,7 +22,8 @@ pub const BUILTIN: Builtin = Builtin {
                 "path",
                 &[Kind::Text],
                 "a folder, or a pattern for the names in one: `*` is any text, `?` any character",
-            ),
+            )
+            .reads(|path| found(path).unwrap_or_default()),
             image::ALIGN,
             image::SIZE,
         ],
@@ -37,6 +39,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "the examples that are built into gannet, as a batch",
     }],
     cost: None,
+    cache: Some(Depends::Networks),
     definition: None,
     run,
 };
@@ -100,7 +103,7 @@ fn is_picture(name: &str) -> bool {
 }
 
 /// Whether a name fits a pattern of `*` and `?`. Linear in the name for each star.
-fn matches(pattern: &str, name: &str) -> bool {
+pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), name.chars().collect());
     let (mut p, mut n) = (0, 0);

@@ -32,6 +32,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "info(direction(\"smile\"))", note: "a direction, and its measurements" },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

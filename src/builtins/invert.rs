@@ -4,8 +4,8 @@ mod params;
 
 use super::shared;
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, ModelFacts, Signature,
-    Type, all_images, as_check,
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Depends, Example, ModelFacts,
+    Signature, Type, all_images, as_check,
 };
 use crate::error::{Error, Result};
 use crate::invert::methods::{self, HYBRID, OPTIMIZE};
@@ -61,6 +61,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: Some(cost),
+    cache: Some(Depends::Networks),
     definition: None,
     run,
 };

@@ -20,7 +20,7 @@ pub const BUILTIN: Builtin = Builtin {
     signature: Signature {
         name: "latent",
         params: &[
-            Param::required("path", &[Kind::Text], "npy, npz, safetensors, pt or pkl"),
+            Param::required("path", &[Kind::Text], "npy, npz, safetensors, pt or pkl").reads_it(),
             Param::optional(
                 "space",
                 &[Kind::Space],
@@ -54,6 +54,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "there and back",
     }],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

@@ -21,6 +21,7 @@ pub const BUILTIN: Builtin = Builtin {
     details: "",
     examples: &[Example { code: "len(sample(n: 4))", note: "4" }],
     cost: None,
+    cache: None,
     definition: None,
     run: |args, _| {
         let n = match args.need("x")? {

@@ -17,6 +17,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "three tenths of the way",
     }],
     cost: None,
+    cache: None,
     definition: None,
     run: |args, _| {
         let (a, b) = shared::pair(args, ["a", "b"])?;

@@ -27,6 +27,7 @@ pub const BUILTIN: Builtin = Builtin {
               it as well; `sample(model: G)` takes another than the current one.",
     examples: &[Example { code: "load \"toy\"", note: "the tiny generator of the tests" }],
     cost: None,
+    cache: None,
     definition: None,
     run: |args, ctx| {
         let at = args.span("path");

@@ -20,6 +20,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "two unlike pictures",
     }],
     cost: None,
+    cache: None,
     definition: Some(|_| Mae.definition()),
     run: |args, ctx| shared::metric(&Mae, args, ctx),
 };

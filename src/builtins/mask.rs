@@ -29,7 +29,8 @@ pub const BUILTIN: Builtin = Builtin {
                 "-",
                 "a picture file whose grey values are the weights, another mask, or a list of \
                  these",
-            ),
+            )
+            .reads_it(),
             Param::optional(
                 "ellipse",
                 &[Kind::List],
@@ -77,6 +78,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

@@ -17,6 +17,7 @@ pub const BUILTIN: Builtin = Builtin {
     details: "A column of a table is a list of numbers: `max(t[\"value\"])`.",
     examples: &[Example { code: "max([1, 2, 3])", note: "3" }],
     cost: None,
+    cache: None,
     definition: None,
     run: |args, _| {
         let numbers = shared::numbers(args, "x")?;

@@ -28,6 +28,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "mean(sample(n: 4, seed: 1))", note: "the face in the middle" },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

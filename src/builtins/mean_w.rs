@@ -15,6 +15,7 @@ pub const BUILTIN: Builtin = Builtin {
     details: "The target of truncation, and the start of `invert(…, init: mean)`.",
     examples: &[Example { code: "mean_w()", note: "the generator's average picture" }],
     cost: None,
+    cache: None,
     definition: None,
     run: |_, ctx| Ok(Value::Latent(spaces::mean(&**ctx.model()?.generator()?, Space::W, None)?)),
 };

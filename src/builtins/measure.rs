@@ -25,6 +25,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

@@ -17,6 +17,7 @@ pub const BUILTIN: Builtin = Builtin {
     details: "A column of a table is a list of numbers: `min(t[\"value\"])`.",
     examples: &[Example { code: "min([1, 2, 3])", note: "1" }],
     cost: None,
+    cache: None,
     definition: None,
     run: |args, _| {
         let numbers = shared::numbers(args, "x")?;

@@ -39,6 +39,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "features of the second",
     }],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

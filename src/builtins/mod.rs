@@ -1,6 +1,7 @@
 //! The built-in functions, one file each: a constant, its implementation, its tests.
 
 mod attributes;
+mod channel;
 mod compare;
 mod cosine;
 mod direction;
@@ -12,7 +13,7 @@ mod grid;
 mod hist;
 mod identity;
 mod image;
-mod images;
+pub mod images;
 mod info;
 mod invert;
 mod latent;
@@ -55,6 +56,7 @@ use crate::builtin::Builtin;
 /// All built-in functions, by name.
 pub const ALL: &[&Builtin] = &[
     &attributes::BUILTIN,
+    &channel::BUILTIN,
     &compare::BUILTIN,
     &cosine::BUILTIN,
     &direction::BUILTIN,
@@ -101,6 +103,31 @@ pub const ALL: &[&Builtin] = &[
     &sum::BUILTIN,
     &to::BUILTIN,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin::Kind;
+
+    #[test]
+    fn texts_of_functions_whose_results_are_kept_are_files() {
+        let kept: Vec<&&Builtin> = ALL.iter().filter(|b| b.cache.is_some()).collect();
+        assert!(kept.iter().any(|b| b.signature.name == "invert"));
+        for builtin in kept {
+            for param in builtin.signature.params {
+                let text =
+                    param.accepts.contains(&Kind::Text) || param.accepts.contains(&Kind::Any);
+                assert!(
+                    !text || param.reads.is_some(),
+                    "{} {}",
+                    builtin.signature.name,
+                    param.name
+                );
+                assert!(!param.writes, "{} {}", builtin.signature.name, param.name);
+            }
+        }
+    }
+}
 
 /// The built-in function of that name.
 pub fn find(name: &str) -> Option<&'static Builtin> {

@@ -21,6 +21,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "1 for equal pictures",
     }],
     cost: None,
+    cache: None,
     definition: Some(|_| MsSsim.definition()),
     run: |args, ctx| shared::metric(&MsSsim, args, ctx),
 };

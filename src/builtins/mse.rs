@@ -21,6 +21,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "two unlike pictures",
     }],
     cost: None,
+    cache: None,
     definition: Some(|_| Mse.definition()),
     run: |args, ctx| shared::metric(&Mse, args, ctx),
 };

@@ -23,6 +23,7 @@ pub const BUILTIN: Builtin = Builtin {
               length in the first of them, which is W if it exists there.",
     examples: &[Example { code: "norm(direction(\"smile\"))", note: "the length of one step" }],
     cost: None,
+    cache: None,
     definition: Some(|_| "Euclidean length over all layers".into()),
     run: |args, _| match args.need("x")? {
         Value::Direction(d) => Ok(Value::Number(direction::norm(d.first()))),

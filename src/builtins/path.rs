@@ -43,6 +43,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "seven frames through three codes",
     }],
     cost: Some(cost),
+    cache: None,
     definition: None,
     run,
 };

@@ -1,7 +1,7 @@
 //! `pc`: the principal components of a generator's codes.
 
 use crate::builtin::{
-    Builtin, Category, CheckedCall, CodeType, Example, ModelFacts, Signature, Type,
+    Builtin, Category, CheckedCall, CodeType, Depends, Example, ModelFacts, Signature, Type,
 };
 use crate::error::{Error, Result};
 use crate::safe::Safe;
@@ -26,6 +26,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: None,
+    cache: Some(Depends::Networks),
     definition: None,
     run: |_, ctx| {
         let all = ctx.model()?.components()?;

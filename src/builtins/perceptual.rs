@@ -26,6 +26,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "two unlike pictures",
     }],
     cost: None,
+    cache: None,
     definition: Some(|ctx| {
         let features = ctx.model.as_ref().and_then(|m| m.features().ok().flatten().cloned());
         features.map_or_else(String::new, |f| Perceptual::new(f).definition())

@@ -22,6 +22,7 @@ pub const BUILTIN: Builtin = Builtin {
     details: "Numbers have six significant digits; `--json` writes all.",
     examples: &[Example { code: "print(psnr(sample(seed: 1), sample(seed: 1)))", note: "inf" }],
     cost: None,
+    cache: None,
     definition: None,
     run: |args, ctx| {
         let values = || args.values.iter().flatten().map(|(v, _)| v);

@@ -21,6 +21,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "two unlike pictures",
     }],
     cost: None,
+    cache: None,
     definition: Some(|_| Psnr.definition()),
     run: |args, ctx| shared::metric(&Psnr, args, ctx),
 };

@@ -1,9 +1,11 @@
 //! `render`: the picture of a code.
 
+mod maps;
+
 use super::shared;
 use crate::builtin::{
-    Args, Bounds, Builtin, Category, CheckedCall, Const, Context, Example, Kind, ModelFacts, Param,
-    Signature, Type,
+    Args, Bounds, Builtin, Category, CheckedCall, Const, Context, Depends, Example, Kind,
+    ModelFacts, Param, Signature, Type,
 };
 use crate::error::{Error, Result};
 use crate::generator::{self, CAMERA, Camera, Generator, Input, Noise, Transform, spaces};
@@ -91,12 +93,27 @@ pub const BUILTIN: Builtin = Builtin {
                 "a file with a camera's 25 numbers (matrix from camera to world 4×4, intrinsics \
                  3×3) or one such row for each picture: EG3D",
             )
+            .reads_it()
             .named(),
             Param::optional(
                 "depth",
                 &[Kind::Bool],
                 "false",
                 "how near is what is seen in place of its colour, in grey: EG3D",
+            )
+            .named(),
+            Param::optional(
+                "layer",
+                &[Kind::Text],
+                "-",
+                "the feature maps of this layer in place of the picture, each from black to white",
+            )
+            .named(),
+            Param::optional(
+                "channels",
+                &[Kind::Range, Kind::Number],
+                "-",
+                "which of that layer's channels, the first 16 unless given",
             )
             .named(),
             Param::optional(
@@ -122,6 +139,7 @@ pub const BUILTIN: Builtin = Builtin {
               `yaw` and `pitch` move the camera of EG3D around what its file says as its \
               gen_samples.py does; one code with several cameras gives a picture for each. In a \
               depth map the nearest point of each picture is white, the farthest black. \
+              `layer` names are those that the layer inspector of `explore` lists. \
               `noise: random` also scatters the samples along EG3D's rays by the seed.",
     examples: &[
         Example { code: "render(sample(seed: 5), psi: 0.7)", note: "truncated" },
@@ -129,8 +147,13 @@ pub const BUILTIN: Builtin = Builtin {
             code: "render(sample(n: 2, seed: 5), noise: none)",
             note: "two pictures without noise",
         },
+        Example {
+            code: "grid(render(sample(seed: 5), layer: \"b8.conv0\", channels: 0..6), columns: 3)",
+            note: "what six channels of a layer see",
+        },
     ],
     cost: Some(cost),
+    cache: Some(Depends::Generator),
     definition: None,
     run,
 };
@@ -149,10 +172,17 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         let kind = crate::error::Kind::Check;
         return Err(bounds.refusal(kind, "cutoff", (cutoff as f64, arg.span)));
     }
-    // A depth map has another size, which its generator alone knows.
-    match (call.arg("depth"), call.value("depth")) {
-        (None, _) | (_, Some(Const::Bool(false))) => Ok(shared::picture(model.as_ref())),
-        _ => Ok(Type::Image(None)),
+    if let (None, Some(arg)) = (call.arg("layer"), call.arg("channels")) {
+        return Err(Error::check("`channels` are those of a layer")
+            .at(arg.span)
+            .hint("say which: layer: \"b8.conv0\""));
+    }
+    // Maps have other sizes than pictures.
+    let depth =
+        call.arg("depth").is_some() && !matches!(call.value("depth"), Some(Const::Bool(false)));
+    match depth || call.arg("layer").is_some() {
+        true => Ok(Type::Image(None)),
+        false => Ok(shared::picture(model.as_ref())),
     }
 }
 
@@ -177,6 +207,7 @@ fn check_options(call: &CheckedCall<'_>, m: &ModelFacts) -> Result<()> {
             );
         }
     }
+    maps::check(call, m)?;
     if let (Some(Const::Number(psi)), Some(arg)) = (call.value("psi"), call.arg("psi"))
         && *psi != 1.0
         && !m.spaces.contains(&Space::W)
@@ -250,15 +281,22 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let (cut, input) =
         seen_by(camera(args, g)?, cut, input).map_err(|e| e.at(args.span("camera")))?;
     let watch = (&ctx.control, "render");
-    let data = if args.flag("depth")? {
-        with_camera("depth", args, g)?;
-        nearness(&generator::depths(g, &cut, &input, watch)?)?
-    } else {
-        generator::pictures(g, &cut, &input, watch)?
+    let (data, captions) = match (args.get("layer"), args.flag("depth")?) {
+        (Some(_), true) => {
+            return Err(Error::runtime("`depth` and `layer` ask for two different maps")
+                .at(args.span("layer"))
+                .hint("leave one of them out"));
+        }
+        (Some(_), false) => maps::maps(args, &model, (&cut, &input), ctx)?,
+        (None, true) => {
+            with_camera("depth", args, g)?;
+            (nearness(&generator::depths(g, &cut, &input, watch)?)?, Vec::new())
+        }
+        (None, false) => (generator::pictures(g, &cut, &input, watch)?, Vec::new()),
     };
     Ok(Value::Image(Image {
         data,
-        captions: Vec::new(),
+        captions,
         origin: format!("render of {}", code.origin),
         notes: Vec::new(),
         model: Some(model.id()),
@@ -379,13 +417,7 @@ fn seen_by(cameras: Option<Tensor>, code: Code, input: Input) -> Result<(Code, I
 
 /// A depth map as a picture: the nearest point of each 1, the farthest −1.
 fn nearness(depth: &Tensor) -> Result<Tensor> {
-    let flat = depth.flatten_from(1)?;
-    let (near, far) = (flat.min_keepdim(1)?, flat.max_keepdim(1)?);
-    // A map without depth is grey.
-    let span = ((&far - &near)? + f64::from(f32::MIN_POSITIVE))?;
-    let middle = ((near + far)? * 0.5)?;
-    let shown = flat.broadcast_sub(&middle)?.broadcast_div(&span)?;
-    Ok((shown * -2.0)?.reshape(depth.shape())?)
+    Ok(maps::stretched(depth)?.neg()?)
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "two unlike pictures",
     }],
     cost: None,
+    cache: None,
     definition: Some(|_| Rmse.definition()),
     run: |args, ctx| shared::metric(&Rmse, args, ctx),
 };

@@ -2,7 +2,7 @@
 
 use super::shared;
 use crate::builtin::{
-    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Example, Kind, Param,
+    Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Depends, Example, Kind, Param,
     Signature, Type,
 };
 use crate::error::{Error, Result};
@@ -55,6 +55,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "sample(seed: 7, space: Z)", note: "a code of the prior" },
     ],
     cost: Some(cost),
+    cache: Some(Depends::Generator),
     definition: None,
     run,
 };

@@ -2,11 +2,12 @@
 
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Output, Param, Signature,
-    Type, all_images, as_latent,
+    Type, all_images, as_check, as_latent,
 };
 use crate::direction::Forms;
 use crate::error::{Error, Kind as ErrorKind, Result, Span};
 use crate::generator::{each_batch, spaces};
+use crate::image::ffmpeg::{self, Ffmpeg};
 use crate::image::{Raster, encode};
 use crate::lang::suggest::near;
 use crate::latent::{Code, Direction, ModelId, Part, Parts};
@@ -22,7 +23,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "webp", "gif", "npy", "npz", "pt", "safetensors"];
+const ENDINGS: [&str; 11] =
+    ["png", "jpg", "jpeg", "webp", "gif", "apng", "mp4", "npy", "npz", "pt", "safetensors"];
+/// Those of films.
+const FILMS: [&str; 3] = ["gif", "apng", "mp4"];
 /// Those of files of numbers.
 const NUMBERS: [&str; 4] = ["npy", "npz", "pt", "safetensors"];
 
@@ -39,14 +43,14 @@ pub const BUILTIN: Builtin = Builtin {
             Param::required(
                 "path",
                 &[Kind::Text],
-                "the ending gives the format: png jpg webp gif npy npz pt safetensors; `{i}` in the \
-                name gives one file each",
+                "the ending gives the format: png jpg webp gif apng mp4 npy npz pt safetensors; `{i}` \
+                in the name gives one file each",
             )
             .writes(),
             Param::optional("quality", &[Kind::Number], "92", "quality of a jpg, 1 to 100")
                 .whole(1, 100)
                 .named(),
-            Param::optional("fps", &[Kind::Number], "20", "frames a second of a gif")
+            Param::optional("fps", &[Kind::Number], "20", "frames a second of a film")
                 .within(0.1, 100.0)
                 .named(),
             Param::optional(
@@ -70,7 +74,9 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::File,
     summary: "saves a value; the file is whole or absent",
-    details: "Pictures: png, jpg, webp; a Path or several pictures as gif. Several pictures in one \
+    details: "Pictures: png, jpg, webp. Films of a Path or of several pictures: gif has 256 colours, \
+              apng all of them, mp4 is the smallest and is written by the program ffmpeg, which \
+              must be on the PATH. Several pictures in one \
               file make a grid. npy holds \
               pictures as float32 [N, C, H, W] in [-1, 1], codes and directions as their numbers. \
               npz holds a code under the key w (z in Z, s in S) with its noise maps, as official \
@@ -89,6 +95,10 @@ pub const BUILTIN: Builtin = Builtin {
             note: "a film",
         },
         Example {
+            code: "path(sample(seed: 1), sample(seed: 2), frames: 3) |> save(\"morph.apng\", fps: 10)",
+            note: "a film in all colours",
+        },
+        Example {
             code: "save(direction(\"smile\") | direction(\"age\"), \"pure.safetensors\")",
             note: "a direction",
         },
@@ -98,6 +108,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };
@@ -114,6 +125,9 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
             None => (Span::new(span.end, span.end), ", outside: true"),
         };
         return Err(leads_out(path).at(span).fix(place, text));
+    }
+    if ending == "mp4" {
+        ffmpeg::find().map_err(|e| as_check(e).at(span))?;
     }
     let picture = !NUMBERS.contains(&ending.as_str());
     match call.arg("value").map(|a| &a.ty) {
@@ -173,7 +187,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let written = match ending.as_str() {
         "safetensors" => vec![(path.to_owned(), archive(value, ctx)?)],
         "npy" | "npz" | "pt" => numbers(value, &ending, path, args, ctx)?,
-        "gif" => vec![(path.to_owned(), film(value, args, ctx)?)],
+        film if FILMS.contains(&film) => vec![(path.to_owned(), film_of(value, film, args, ctx)?)],
         _ => stills(path, &ending, args, ctx)?,
     };
     let mut paths = Vec::with_capacity(written.len());
@@ -290,7 +304,9 @@ fn stills(
     })
 }
 
-fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
+fn film_of(value: &Value, ending: &str, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
+    // Before the frames are rendered: without the program they are of no use.
+    let program = (ending == "mp4").then(Ffmpeg::ask).transpose()?;
     let frames = match value {
         // A batch at a time: a path of a thousand frames is never in memory at full precision as a
         // whole.
@@ -298,7 +314,26 @@ fn film(value: &Value, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
         _ => rasters(&images(args, ctx)?)?,
     };
     let fps = args.need_number("fps")?;
-    encode::gif(&frames, (1000.0 / fps).round() as u32).map_err(|e| e.at(args.span("value")))
+    let texts = film_provenance(value, ctx);
+    match (program, ending) {
+        (Some(ffmpeg), _) => {
+            let comment = texts.iter().map(|(key, text)| format!("{key}: {text}"));
+            ffmpeg.film(&frames, fps, &comment.collect::<Vec<_>>().join("; "))
+        }
+        (None, "apng") => encode::apng(&frames, fps, &texts),
+        _ => encode::gif(&frames, (1000.0 / fps).round() as u32),
+    }
+    .map_err(|e| e.at(args.span("value")))
+}
+
+fn film_provenance(value: &Value, ctx: &Context<'_>) -> Vec<(String, String)> {
+    match value {
+        Value::Path(code) | Value::Latent(code) => {
+            provenance(code.model.as_ref(), &code.origin, ctx)
+        }
+        Value::Image(image) => provenance(image.model.as_ref(), &image.origin, ctx),
+        _ => provenance(ctx.model.as_ref().map(|m| m.id()).as_ref(), "several pictures", ctx),
+    }
 }
 
 fn frames(path: &Code, ctx: &Context<'_>) -> Result<Vec<Raster>> {

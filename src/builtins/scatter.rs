@@ -31,6 +31,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "scatter([1, 2, 3], [1, 4, 9])", note: "three points" },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

@@ -1,9 +1,11 @@
 //! Helpers that several built-in functions share.
 
 use crate::builtin::{
-    Args, Bounds, CheckedArg, CheckedCall, CodeType, Const, Context, Kind, ModelFacts, Param, Type,
+    Args, Bounds, CheckedArg, CheckedCall, CodeType, Const, Context, Kind, LayerFacts, ModelFacts,
+    Param, Type,
 };
 use crate::error::{Error, Result, Span};
+use crate::lang::suggest::near;
 use crate::latent::Code;
 use crate::limits::LIMITS;
 use crate::metric::Metric;
@@ -36,6 +38,7 @@ pub const LABELS: Param = Param::optional(
     "file with the numbers that a conditional generator reads in place of a class: [C], or [N, C] \
      with one row for each code",
 )
+.reads_it()
 .named();
 
 /// Refuses labels and classes that cannot be meant.
@@ -216,6 +219,29 @@ pub fn count(call: &CheckedCall<'_>, name: &str) -> Option<usize> {
         Some(Const::Number(v)) if *v >= 0.0 && v.fract() == 0.0 => Some(*v as usize),
         _ => None,
     }
+}
+
+/// The layer of that name that has what `count` counts: styles, or maps.
+///
+/// # Errors
+/// When there is none, with the names that are near.
+pub fn layer<'m>(
+    model: &'m ModelFacts,
+    name: &str,
+    count: fn(&LayerFacts) -> usize,
+) -> Result<&'m LayerFacts> {
+    let known = || model.network.iter().filter(|l| count(l) > 0);
+    known().find(|l| l.name == name).ok_or_else(|| {
+        let message = format!("{} has no layer \"{}\" for this", Safe(&model.name), Safe(name));
+        let names: Vec<&str> = known().map(|l| l.name.as_str()).collect();
+        Error::runtime(message).hint(
+            match (near(name, names.iter().copied()).first(), &names[..]) {
+                (Some(like), _) => format!("\"{like}\""),
+                (None, []) => "other families have such layers: StyleGAN2, StyleGAN3".to_owned(),
+                (None, all) => format!("one of {}", all.join(", ")),
+            },
+        )
+    })
 }
 
 /// The picture type of a generator.

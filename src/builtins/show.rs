@@ -44,6 +44,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "show sample(seed: 1), size: 60", note: "60 columns wide" },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

@@ -25,6 +25,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "half way in Z",
     }],
     cost: None,
+    cache: None,
     definition: None,
     run: |args, _| {
         let (a, b) = shared::pair(args, ["a", "b"])?;

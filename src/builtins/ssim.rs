@@ -22,6 +22,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "1 for equal pictures",
     }],
     cost: None,
+    cache: None,
     definition: Some(|_| Ssim.definition()),
     run: |args, ctx| shared::metric(&Ssim, args, ctx),
 };

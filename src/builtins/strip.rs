@@ -34,6 +34,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "three strengths",
     }],
     cost: Some(cost),
+    cache: None,
     definition: None,
     run,
 };

@@ -35,6 +35,7 @@ pub const BUILTIN: Builtin = Builtin {
         },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run: |args, ctx| {
         let code = args.latent("code")?;

@@ -42,7 +42,7 @@ const fn key(
     Key { name, option, variable, about }
 }
 
-const KEYS: [Key; 10] = [
+const KEYS: [Key; 12] = [
     key("model", "--model", "GANNET_MODEL", "generator to begin with"),
     key(
         "graphics",
@@ -56,6 +56,8 @@ const KEYS: [Key; 10] = [
     key("device", "--device", "", "cpu, cuda or cuda:N"),
     key("threads", "--threads", "", "threads that compute"),
     key("kernels", "--kernels", "GANNET_KERNELS", "instructions of the CPU engine"),
+    key("cache", "--no-cache", "", "on or off: whether results are kept from run to run"),
+    key("cache-limit", "--cache-limit", "GANNET_CACHE_LIMIT", "most that it may hold: 2GB"),
     key("theme", "--theme", "", "dark or light"),
     key("keys", "--vi", "", "emacs or vi"),
 ];
@@ -117,6 +119,8 @@ fn valid(key: &Key, value: &str) -> Result<()> {
         "graphics" => value.parse::<Graphics>().map(drop),
         "symbols" => Symbols::choice(value).map(drop),
         "theme" => value.parse::<Theme>().map(drop),
+        "cache" if ["on", "off"].contains(&value) => Ok(()),
+        "cache" => Err(Error::new(Kind::Usage, format!("`{}` is neither on nor off", Safe(value)))),
         "keys" if ["emacs", "vi"].contains(&value) => Ok(()),
         "keys" => {
             Err(Error::new(Kind::Usage, format!("`{}` is neither emacs nor vi", Safe(value))))
@@ -155,8 +159,8 @@ fn joined<'k>(
     let mut all: Vec<OsString> = args.next().into_iter().collect();
     for (key, value) in file {
         match (key.name, value.as_str()) {
-            ("keys", "vi") => all.push(key.option.into()),
-            ("keys", _) => {}
+            ("keys", "vi") | ("cache", "off") => all.push(key.option.into()),
+            ("keys" | "cache", _) => {}
             _ => all.extend([key.option.into(), value.into()]),
         }
     }
@@ -239,11 +243,13 @@ mod tests {
 
     #[test]
     fn the_command_line_wins_over_the_file() {
-        let text = "# mine\nmodel = toy\nseed = 7 # lucky\nkeys = vi\npicture-width = \"60\"\n";
+        let text = "# mine\nmodel = toy\nseed = 7 # lucky\nkeys = vi\npicture-width = \"60\"\n\
+             cache = off\ncache-limit = 5MB\n";
         let file = parse(text, Path::new("config")).unwrap();
         let cli = Cli::try_parse_from(joined(args(&["gannet"]), file.iter())).unwrap();
         assert_eq!((cli.common.model.as_str(), cli.common.seed, cli.vi), ("toy", 7, true));
         assert_eq!(cli.common.picture_width, Some(60));
+        assert_eq!((cli.common.no_cache, cli.common.cache_limit), (true, 5_000_000));
         for given in [&["gannet", "--seed", "9"][..], &["gannet", "eval", "1", "--seed", "9"]] {
             let cli = Cli::try_parse_from(joined(args(given), file.iter())).unwrap();
             assert_eq!((cli.common.seed, cli.common.model.as_str()), (9, "toy"), "{given:?}");
@@ -258,6 +264,8 @@ mod tests {
             ("seed = x", "config:1: `x` is not a value of seed"),
             ("graphics = paint", "config:1: no graphics called"),
             ("keys = nano", "neither emacs nor vi"),
+            ("cache = yes", "neither on nor off"),
+            ("cache-limit = much", "config:1: `much` is not a value of cache-limit"),
         ] {
             let e = parse(text, Path::new("config")).err().unwrap();
             assert!(e.message().contains(words), "{text}: {e}");

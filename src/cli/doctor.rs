@@ -1,6 +1,6 @@
 //! `doctor`: report on terminal and machine, with reasons.
 
-use super::{Common, asking, out, prepare};
+use super::{Common, asking, cache, out, prepare};
 use crate::error::{Error, Result};
 use crate::render::probe;
 use crate::ui::doctor::{Finding, findings, lines};
@@ -19,7 +19,7 @@ pub fn doctor(common: &Common) -> Result<u8> {
         format!("{}, ready in {:.0} ms", m.facts.label(), begun.elapsed().as_secs_f64() * 1e3)
     });
     let failed = prepared.is_err() || generator.is_err();
-    let mut all = findings(&terminal, models.device());
+    let mut all = findings(&terminal, models.device(), &cache(common));
     all.push(finding("device", prepared.map(|_| common.device.clone())));
     all.push(finding("generator", generator));
     for one in &all {

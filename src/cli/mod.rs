@@ -13,11 +13,14 @@ mod models;
 mod programs;
 mod shortcuts;
 mod speed;
+mod watch;
 
+use crate::cache::Cache;
 use crate::editors::grammar::Editor;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, State};
 use crate::invert::methods;
+use crate::lang::import::Imports;
 use crate::lang::span::Source;
 use crate::render::file::Files;
 use crate::render::{Painter, Protocol, probe};
@@ -116,17 +119,74 @@ struct Common {
     /// Width of every picture in columns; as large as the window allows unless given.
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     picture_width: Option<u16>,
+    /// Compute everything: neither take results from the cache nor keep them there.
+    #[arg(long, global = true)]
+    no_cache: bool,
+    /// Most that the cache may hold, such as 500MB or 2GB; 0 keeps nothing.
+    #[arg(
+        long,
+        global = true,
+        default_value = "2GB",
+        env = "GANNET_CACHE_LIMIT",
+        hide_env = true,
+        value_name = "SIZE",
+        value_parser = size
+    )]
+    cache_limit: u64,
+}
+
+/// A size such as `500MB`, in bytes.
+fn size(text: &str) -> std::result::Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_uppercase().as_str() {
+        "" | "B" => 1.0,
+        "K" | "KB" => 1e3,
+        "M" | "MB" => 1e6,
+        "G" | "GB" => 1e9,
+        "T" | "TB" => 1e12,
+        "KIB" => 1024.0,
+        "MIB" => 1_048_576.0,
+        "GIB" => 1_073_741_824.0,
+        _ => return Err("a size is a number and B, kB, MB, GB or TB".to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| "a size begins with a number".to_owned())?;
+    Ok((number * unit) as u64)
+}
+
+/// Reports about a running program.
+#[derive(Clone, Copy, Debug, Default, Args)]
+struct Reporting {
+    /// Progress on standard error: lines for a reader, or JSON objects for a program.
+    #[arg(long, value_name = "HOW", default_value = "plain")]
+    progress: Progress,
+}
+
+/// Form of progress reports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Progress {
+    /// A live view, or an occasional line without a terminal.
+    #[default]
+    Plain,
+    /// One JSON object a line.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a program.
+    #[command(after_help = RUN_HELP)]
     Run {
         /// The program.
         file: PathBuf,
         /// Another value of a parameter.
         #[arg(long, value_name = "NAME=VALUE")]
         set: Vec<String>,
+        /// Run again whenever the program, a file that it imports or one that it reads changes.
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        reporting: Reporting,
     },
     /// Run one line.
     Eval {
@@ -136,6 +196,8 @@ enum Command {
         /// Another value of a parameter.
         #[arg(long, value_name = "NAME=VALUE")]
         set: Vec<String>,
+        #[command(flatten)]
+        reporting: Reporting,
     },
     /// Edit and run a notebook on the whole screen.
     #[command(after_help = OPEN_HELP)]
@@ -209,6 +271,8 @@ enum Command {
         /// Gradient steps; of the encoder its passes.
         #[arg(long)]
         steps: Option<usize>,
+        #[command(flatten)]
+        reporting: Reporting,
     },
     /// Compare pictures with a target: on the full screen, or as numbers in a pipe.
     Compare {
@@ -262,6 +326,24 @@ enum Command {
     Man,
 }
 
+const RUN_HELP: &str = "\
+--watch runs the program again after each change of the program, of a file that
+it imports, or of a picture, code or other file that it names in a text. A change
+during a run stops that run. A run that fails is shown, and watching goes on;
+Ctrl-C ends it. With --json, {\"type\": \"Watch\"} objects stand around each run.
+
+--progress json writes one object a line to standard error:
+  {\"event\": \"begin\", \"statement\": 2, \"statements\": 9, \"line\": 5,
+   \"kind\": \"binding\", \"text\": \"r = invert(x)\"}
+  {\"event\": \"progress\", \"statement\": 2, \"kind\": \"invert W+\", \"step\": 40, \"of\": 300,
+   \"loss\": 0.042, \"losses\": {\"pixel\": 0.01, …}, \"seconds\": 1.5}
+  {\"event\": \"end\", \"statement\": 2, \"ok\": true, \"seconds\": 11.2}
+and \"note\" and \"error\" objects; an error has file, line, column, message, notes,
+try and fix, as with gannet check --json. kind is that of the statement (import,
+load, show, param, def, assert, binding or display), then of the work. A statement
+reports at most ten times a second, and its last step always. Errors in the
+command line itself are plain text.";
+
 const OPEN_HELP: &str = "A notebook is a plain text file: #%% begins a code cell, #%% md a text \
     cell. Results are kept in FILE.gnt.outputs and shown at once; nothing runs by itself. \
     ? shows the keys, --vi gives those of vi. Without a screen: gannet run FILE.gnt";
@@ -306,8 +388,15 @@ fn dispatch(cli: Cli) -> Result<u8> {
     let common = cli.common;
     match cli.command {
         None => programs::repl(&common, cli.resume, cli.vi),
-        Some(Command::Run { file, set }) => programs::run(&common, &file, &set),
-        Some(Command::Eval { code, set }) => programs::eval(&common, code, &set),
+        Some(Command::Run { file, set, watch: true, reporting }) => {
+            watch::watch(&common, &file, &set, reporting)
+        }
+        Some(Command::Run { file, set, watch: false, reporting }) => {
+            programs::run(&common, &file, &set, reporting)
+        }
+        Some(Command::Eval { code, set, reporting }) => {
+            programs::eval(&common, code, &set, reporting)
+        }
         Some(Command::Open { file }) => programs::notebook(&common, &file, cli.vi),
         Some(Command::Export { from, output, run }) => export::export(&common, &from, &output, run),
         Some(Command::Check { files }) => programs::check(&common, &files),
@@ -316,8 +405,9 @@ fn dispatch(cli: Cli) -> Result<u8> {
         Some(Command::Convert { from, to, form }) => {
             convert::convert(&common, &from, &to, form.as_deref())
         }
-        Some(Command::Invert { images, space, method, steps }) => {
-            shortcuts::invert(&common, &images, &shortcuts::How { space, method, steps })
+        Some(Command::Invert { images, space, method, steps, reporting }) => {
+            let how = shortcuts::How { space, method, steps };
+            shortcuts::invert(&common, &images, &how, reporting)
         }
         Some(Command::Compare { target, others }) => shortcuts::compare(&common, &target, &others),
         Some(Command::Explore { what }) => explore::explore(&common, what.as_deref()),
@@ -419,13 +509,19 @@ fn open(common: &Common, options: Options) -> Result<Opened> {
     } else {
         Painter::printing(found.terminal.clone())
     };
-    let style = Style { json: common.json, quiet: common.quiet };
+    let style = Style { json: common.json, quiet: common.quiet, reports: false };
     Ok(Opened { state, terminal, painter, style, typed: found.typed })
 }
 
 /// A session without a journal, for programs.
-fn runner(common: &Common, options: Options) -> Result<Runner> {
+fn runner(common: &Common, options: Options, reporting: Reporting) -> Result<Runner> {
+    let reports = reporting.progress == Progress::Json;
+    if reports && common.quiet {
+        return Err(Error::new(Kind::Usage, "--quiet leaves no progress to report")
+            .hint("leave out --quiet or --progress json"));
+    }
     let Opened { state, terminal, painter, style, .. } = open(common, options)?;
+    let style = Style { reports, ..style };
     let start = Start { state, model: common.model.clone(), folder: None, lists: style.json };
     Ok(Runner::new(Session::start(start)?, terminal, painter, style))
 }
@@ -440,7 +536,15 @@ fn options(common: &Common, confined: bool) -> Options {
         describe: false,
         checkpoints: crate::store::state_folder().map(|f| f.join("checkpoints")),
         replaying: false,
+        cache: cache(common),
+        imports: Imports::default(),
     }
+}
+
+/// The cache of results, unless it is not wanted.
+fn cache(common: &Common) -> Cache {
+    let folder = crate::store::cache_folder().filter(|_| !common.no_cache);
+    folder.map_or_else(Cache::default, |folder| Cache::at(&folder, common.cache_limit))
 }
 
 /// `name=value` pairs.
@@ -473,6 +577,22 @@ mod tests {
         let help = all.find_subcommand_mut("invert").unwrap().render_help().to_string();
         for method in crate::invert::METHODS {
             assert!(help.contains(method.name), "{}: {help}", method.name);
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("500MB", 500_000_000),
+            ("1.5 gb", 1_500_000_000),
+            ("2GiB", 2 << 30),
+            ("17", 17),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "MB", "5 parsecs", "-1", "1.2.3"] {
+            assert!(size(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,9 +1,10 @@
 //! `run`, `eval`, `check`, `fmt` and the prompt.
 
-use super::{Common, Opened, options, runner, sets};
+use super::{Common, Opened, Reporting, options, runner, sets};
 use crate::builtin::Output;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, State};
+use crate::lang::import::Imports;
 use crate::lang::layout;
 use crate::lang::span::Source;
 use crate::limits::LIMITS;
@@ -21,7 +22,7 @@ use std::io::Read;
 use std::path::Path;
 
 /// Reads a program; `-` is standard input.
-fn read(path: &Path) -> Result<Source> {
+pub fn read(path: &Path) -> Result<Source> {
     let name = Safe(&path.to_string_lossy()).to_string();
     let failed = |e: std::io::Error| {
         Error::new(crate::error::Kind::Usage, format!("cannot read {name}: {e}"))
@@ -45,20 +46,32 @@ fn read(path: &Path) -> Result<Source> {
 }
 
 /// `gannet run`
-pub fn run(common: &Common, file: &Path, set: &[String]) -> Result<u8> {
+pub fn run(common: &Common, file: &Path, set: &[String], reporting: Reporting) -> Result<u8> {
     let source = read(file)?;
-    program(common, &source, set, true)
+    let options = Options { imports: beside(file), ..options(common, true) };
+    program(common, &source, set, options, reporting)
+}
+
+/// Location of the files that a program imports; of one on standard input, the current folder.
+pub fn beside(file: &Path) -> Imports {
+    if file == Path::new("-") { Imports::default() } else { Imports::beside(file) }
 }
 
 /// `gannet eval`
-pub fn eval(common: &Common, code: String, set: &[String]) -> Result<u8> {
-    program(common, &Source::new("eval", code)?, set, false)
+pub fn eval(common: &Common, code: String, set: &[String], reporting: Reporting) -> Result<u8> {
+    program(common, &Source::new("eval", code)?, set, options(common, false), reporting)
 }
 
 /// Checks and runs a program, and shows its error on its source.
-pub fn program(common: &Common, source: &Source, set: &[String], confined: bool) -> Result<u8> {
+fn program(
+    common: &Common,
+    source: &Source,
+    set: &[String],
+    options: Options,
+    reporting: Reporting,
+) -> Result<u8> {
     let sets = sets(set)?;
-    let mut runner = runner(common, options(common, confined))?;
+    let mut runner = runner(common, options, reporting)?;
     run_in(&mut runner, source, &sets)
 }
 
@@ -77,10 +90,11 @@ pub fn run_in(runner: &mut Runner, source: &Source, sets: &BTreeMap<String, Stri
 /// `gannet check`
 pub fn check(common: &Common, files: &[std::path::PathBuf]) -> Result<u8> {
     let models = super::prepare(common)?;
-    let session = State::new(models, &common.model, options(common, true))?;
+    let mut session = State::new(models, &common.model, options(common, true))?;
     let mut code = 0;
     for file in files {
         let source = read(file)?;
+        session.options.imports = beside(file);
         let found = session.check(&source, &BTreeMap::new());
         match found {
             Ok(_) if common.json => super::out(
@@ -156,9 +170,11 @@ fn init(state: &mut State) {
         }
     };
     let before = state.clone();
+    state.options.imports = beside(&path);
     let ran = run_plain("init.gnt", Verbosity::Quiet, |control| {
         state.run(&source, &BTreeMap::new(), control, &mut Unshown)
     });
+    state.options.imports.clone_from(&before.options.imports);
     if let Err(e) = ran {
         *state = before;
         complain(&source, &e, super::terminal_stderr());
@@ -167,7 +183,7 @@ fn init(state: &mut State) {
 
 /// The options of a notebook's program: what it saves lies beside it.
 pub fn notebook_options(common: &Common, file: &Path) -> Options {
-    let options = options(common, true);
+    let options = Options { imports: beside(file), ..options(common, true) };
     match common.out {
         None => Options { out: folder_of(file), ..options },
         Some(_) => options,

@@ -1,6 +1,6 @@
 //! `invert` and `compare`: the shortest way to what a program can say, written as that program.
 
-use super::{Common, programs};
+use super::{Common, Reporting, programs};
 use crate::error::{Error, Kind, Result};
 use crate::generator::batch_size;
 use crate::lang::span::Source;
@@ -50,13 +50,13 @@ impl How {
 
 /// `gannet invert`: as many pictures together as the generator makes in one batch, each saved
 /// before the next ones begin.
-pub fn invert(common: &Common, images: &[PathBuf], how: &How) -> Result<u8> {
+pub fn invert(common: &Common, images: &[PathBuf], how: &How, reporting: Reporting) -> Result<u8> {
     let how = how.arguments()?;
     let names = match &common.out {
         Some(out) => names(images, out)?.into_iter().map(Some).collect(),
         None => vec![None; images.len()],
     };
-    let mut runner = super::runner(common, super::options(common, true))?;
+    let mut runner = super::runner(common, super::options(common, true), reporting)?;
     let together = runner
         .session
         .snapshot()
@@ -133,7 +133,8 @@ fn inversion(images: &[PathBuf], names: &[Option<String>], how: &str) -> Result<
 /// `gannet compare`: on the full screen of a terminal that shows pictures, otherwise each picture
 /// beside the target with its numbers.
 pub fn compare(common: &Common, target: &Path, others: &[PathBuf]) -> Result<u8> {
-    let mut runner = super::runner(common, super::options(common, true))?;
+    let options = super::options(common, true);
+    let mut runner = super::runner(common, options, Reporting::default())?;
     if runner.full_screens() && common.out.is_none() {
         return on_screen(&mut runner, target, others);
     }

@@ -89,6 +89,7 @@ fn gannet(folder: &Path, args: &[&str]) -> (String, String) {
         .current_dir(folder)
         .env("GANNET_ARGUMENTS", args.join("\n"))
         .env("GANNET_STATE", folder.join("state"))
+        .env("GANNET_CACHE", "off")
         .output()
         .unwrap();
     let [text, errors] = [out.stdout, out.stderr].map(|bytes| String::from_utf8(bytes).unwrap());

@@ -17,7 +17,7 @@ impl Evaluator<'_> {
     pub(super) fn call(&mut self, call: &Call, piped: Option<&Expr>, span: Span) -> Result<Value> {
         let name = call.name.name.as_str();
         if let Some(def) = self.functions.get(name).cloned() {
-            return self.defined(&def, call, piped);
+            return self.defined(&def, call, piped, span);
         }
         let builtin = builtins::find(name).ok_or_else(|| {
             Error::runtime(format!("there is no function `{name}`")).at(call.name.span)
@@ -31,7 +31,7 @@ impl Evaluator<'_> {
             bound.iter().map(|given| given.iter().map(|e| e.to_string()).collect()).collect();
         let args = Args { params: builtin.signature.params, values, written, span };
         self.afford(builtin, &args)?;
-        (builtin.run)(&args, &mut self.ctx).map_err(|e| e.at(span))
+        self.value_of(builtin, &args).map_err(|e| e.at(span))
     }
 
     /// A name that is not bound: a built-in function without parameters, written without
@@ -48,7 +48,7 @@ impl Evaluator<'_> {
         })?;
         let args = Args { params: &[], values: Vec::new(), written: Vec::new(), span };
         self.afford(builtin, &args)?;
-        (builtin.run)(&args, &mut self.ctx).map_err(|e| e.at(span))
+        self.value_of(builtin, &args).map_err(|e| e.at(span))
     }
 
     fn argument(
@@ -109,7 +109,13 @@ impl Evaluator<'_> {
         .hint("ask for fewer at a time"))
     }
 
-    fn defined(&mut self, def: &Arc<Def>, call: &Call, piped: Option<&Expr>) -> Result<Value> {
+    fn defined(
+        &mut self,
+        def: &Arc<Def>,
+        call: &Call,
+        piped: Option<&Expr>,
+        span: Span,
+    ) -> Result<Value> {
         let given: Vec<&Expr> =
             piped.into_iter().chain(call.args.iter().map(|a| &a.value)).collect();
         if given.len() != def.params.len() {
@@ -128,11 +134,20 @@ impl Evaluator<'_> {
         let outer = self.visible_from;
         self.visible_from = self.scopes.len();
         self.scopes.push(scope);
+        let caller = std::mem::replace(&mut self.file, def.file.clone());
         let value = self.expr(&def.body);
+        self.file = caller;
         self.scopes.pop();
         self.visible_from = outer;
-        value
+        let same = def.file.as_ref().map(Arc::as_ptr) == self.file.as_ref().map(Arc::as_ptr);
+        value.map_err(|e| if same { e } else { in_body(e, def, span) })
     }
+}
+
+/// The error of a body in another text, at the call.
+fn in_body(e: Error, def: &Def, call: Span) -> Error {
+    let called = def.called(e.span());
+    e.moved(call).note(called)
 }
 
 /// Refuses a number that a parameter does not take; the checker has refused constants before.

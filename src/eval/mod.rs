@@ -1,15 +1,18 @@
 //! Running checked programs: one session of names, functions and the current generator.
 
+mod cached;
 mod call;
 mod edit;
 mod operate;
 
 use crate::builtin::{Args, Context, Output};
 use crate::builtins;
+use crate::cache::Cache;
 use crate::control::{Control, Stop};
 use crate::error::{Error, Kind, Result};
-use crate::lang::ast::{Def, Expr, ExprKind, Stmt, StmtKind};
+use crate::lang::ast::{Def, Expr, ExprKind, Import, Library, Stmt, StmtKind};
 use crate::lang::check::{self, Checked};
+use crate::lang::import::Imports;
 use crate::lang::parse;
 use crate::lang::span::Source;
 use crate::lang::types::{Generators, ModelFacts, Signature, Type, World};
@@ -37,6 +40,10 @@ pub struct Options {
     pub checkpoints: Option<PathBuf>,
     /// Whether a cell runs again only for its value: `save` then replaces no file.
     pub replaying: bool,
+    /// Results of earlier computations.
+    pub cache: Cache,
+    /// Location of imported files.
+    pub imports: Imports,
 }
 
 impl Default for Options {
@@ -49,6 +56,8 @@ impl Default for Options {
             describe: false,
             checkpoints: None,
             replaying: false,
+            cache: Cache::default(),
+            imports: Imports::default(),
         }
     }
 }
@@ -92,12 +101,14 @@ impl State {
         &self.models
     }
 
-    /// Parses and checks a program in this session; `sets` override its parameters.
+    /// Parses a program, reads what it imports, and checks it in this session; `sets` override its
+    /// parameters.
     ///
     /// # Errors
     /// All errors of the pass, joined.
     pub fn check(&self, source: &Source, sets: &BTreeMap<String, String>) -> Result<Checked> {
-        let (program, errors) = parse::parse(source);
+        let (mut program, mut errors) = parse::parse(source);
+        errors.extend(self.options.imports.read(&mut program));
         if let Some(e) = Error::all(errors) {
             return Err(e);
         }
@@ -202,6 +213,8 @@ struct Evaluator<'a> {
     ctx: Context<'a>,
     echo: bool,
     result: Option<String>,
+    /// The imported file whose text runs; `None` for the program's own.
+    file: Option<Arc<Source>>,
     /// Parameters of the functions being called and variables of comprehensions, innermost last.
     scopes: Vec<BTreeMap<String, Value>>,
     /// Index of the first of `scopes` that the current body sees: a function does not see its
@@ -220,6 +233,7 @@ impl<'a> Evaluator<'a> {
             confined: session.options.confined,
             control: control.clone(),
             describe: session.options.describe,
+            cache: session.options.cache.clone(),
             checkpoints: session.options.checkpoints.clone(),
             replaying: session.options.replaying,
             output,
@@ -231,6 +245,7 @@ impl<'a> Evaluator<'a> {
             ctx,
             echo: session.options.echo,
             result: session.result.clone(),
+            file: None,
             scopes: Vec::new(),
             visible_from: 0,
         }
@@ -243,6 +258,9 @@ impl<'a> Evaluator<'a> {
         self.scopes.clear();
         self.visible_from = 0;
         *self.session_model = self.ctx.model.clone();
+        if let Some(why) = self.ctx.cache.trouble() {
+            self.ctx.output.note(&why)?;
+        }
         done.map_err(|e| e.at(statement.span))
     }
 
@@ -259,6 +277,7 @@ impl<'a> Evaluator<'a> {
                 self.bind(&name.name, v);
                 Ok(())
             }
+            StmtKind::Import(import) => self.import(import),
             StmtKind::Def(def) => {
                 self.names.remove(&def.name.name);
                 self.functions.insert(def.name.name.clone(), def.clone());
@@ -277,6 +296,28 @@ impl<'a> Evaluator<'a> {
                 self.show(&v, e)
             }
         }
+    }
+
+    /// Runs the definitions of an imported file; at the prompt, says what it brought.
+    fn import(&mut self, import: &Import) -> Result<()> {
+        let Some(library) = import.library.as_deref().filter(|_| !import.repeated) else {
+            return Ok(());
+        };
+        let echo = std::mem::take(&mut self.echo);
+        let file = self.file.replace(library.source.clone());
+        let ran = library.statements.iter().try_for_each(|statement| {
+            let ran = self.kind(&statement.kind).map_err(|e| e.at(statement.span));
+            ran.map_err(|e| library.source.holds(e, import.span))
+        });
+        (self.echo, self.file) = (echo, file);
+        ran?;
+        if self.echo { self.brought(library) } else { Ok(()) }
+    }
+
+    fn brought(&mut self, library: &Library) -> Result<()> {
+        let names = library.names().join(", ");
+        let line = format!("from {}: {names}", library.source.name());
+        self.ctx.output.display(&[Block::text([line.as_str()])], &Value::Text(names))
     }
 
     fn bind(&mut self, name: &str, value: Value) {
@@ -488,5 +529,7 @@ fn label(var: &str, element: &Value) -> Option<String> {
     (label.chars().count() <= LABEL).then_some(label)
 }
 
+#[cfg(test)]
+mod import_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -5,6 +5,7 @@ use super::MARK;
 use super::page::{Output, Page, Part, Shot};
 use crate::lang::lex::{TokenKind, tokens};
 use crate::render::text::printable;
+use crate::render::{Cell, Table};
 use crate::store::base64;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html};
 use std::fmt::Write;
@@ -56,18 +57,9 @@ pub fn html(page: &Page) -> String {
 fn output(out: &mut String, output: &Output) {
     match output {
         Output::Lines(lines) => {
-            let mut rest = lines.as_slice();
-            while !rest.is_empty() {
-                let (before, table, after) = with_table(rest);
-                if !before.is_empty() {
-                    let _ = writeln!(out, "<pre class=\"text\">{}</pre>", joined(before));
-                }
-                if let Some(rows) = table {
-                    table_of(out, &rows);
-                }
-                rest = after;
-            }
+            let _ = writeln!(out, "<pre class=\"text\">{}</pre>", joined(lines));
         }
+        Output::Table(all) => table(out, all),
         Output::Error(lines) => {
             let _ = writeln!(out, "<pre class=\"error\">{}</pre>", joined(lines));
         }
@@ -79,47 +71,24 @@ fn joined(lines: &[String]) -> String {
     lines.iter().map(|l| escaped(l)).collect::<Vec<_>>().join("\n")
 }
 
-/// The cells of a table, row by row.
-type Rows<'a> = Vec<Vec<&'a str>>;
-
-/// Lines before the first table, the table's cells, and the lines after it. A table's lines have
-/// columns that are parted by two blanks or more, as many in each line.
-fn with_table(lines: &[String]) -> (&[String], Option<Rows<'_>>, &[String]) {
-    let cells = |line: &String| -> usize { split(line).len() };
-    for first in 0..lines.len() {
-        let columns = cells(&lines[first]);
-        let rows = lines[first..].iter().take_while(|l| cells(l) == columns).count();
-        if columns >= 2 && rows >= 3 {
-            let table = lines[first..first + rows].iter().map(|l| split(l)).collect();
-            return (&lines[..first], Some(table), &lines[first + rows..]);
-        }
-    }
-    (lines, None, &[])
+/// A table as HTML, without a page around it.
+pub(super) fn table_alone(all: &Table) -> String {
+    let mut out = String::new();
+    table(&mut out, all);
+    out
 }
 
-fn split(line: &str) -> Vec<&str> {
-    // An indented line belongs to what is above it.
-    if line.starts_with(' ') {
-        return Vec::new();
-    }
-    line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect()
-}
-
-fn table_of(out: &mut String, rows: &[Vec<&str>]) {
-    out.push_str("<table>\n");
-    for (i, row) in rows.iter().enumerate() {
-        let tag = if i == 0 { "th" } else { "td" };
-        let cell = |c: &&str| {
-            let number = i > 0 && c.trim_end_matches([' ', 'd', 'B']).parse::<f64>().is_ok();
-            let class = if number { " class=\"number\"" } else { "" };
-            format!("<{tag}{class}>{}</{tag}>", escaped(c))
+/// Writes a table; the page's script sorts it by the column whose header is clicked.
+fn table(out: &mut String, all: &Table) {
+    let head = |name: &String| format!("<th>{}</th>", escaped(name));
+    let heads: String = all.columns.iter().map(head).collect();
+    let _ = writeln!(out, "<table>\n<thead><tr>{heads}</tr></thead><tbody>");
+    for row in &all.rows {
+        let cell = |c: &Cell| {
+            let class = if matches!(c, Cell::Number(..)) { " class=\"number\"" } else { "" };
+            format!("<td{class}>{}</td>", escaped(&c.shown()))
         };
-        let cells: String = row.iter().map(cell).collect();
-        let (open, close) = match i {
-            0 => ("<thead>", "</thead><tbody>"),
-            _ => ("", ""),
-        };
-        let _ = writeln!(out, "{open}<tr>{cells}</tr>{close}");
+        let _ = writeln!(out, "<tr>{}</tr>", row.iter().map(cell).collect::<String>());
     }
     out.push_str("</tbody></table>\n");
 }
@@ -313,19 +282,19 @@ mod tests {
     }
 
     #[test]
-    fn aligned_lines_are_a_table() {
-        let lines: Vec<String> =
-            ["before", "name   value", "a       1.00", "顔b   -10.00", "after"]
-                .map(Into::into)
-                .to_vec();
+    fn a_table_is_a_table_and_aligned_lines_are_text() {
+        let rows = [("a", 1.0), ("<b>", -10.0)];
+        let row = |(name, v): (&str, f64)| vec![Cell::Text(name.into()), Cell::Number(v, 2)];
+        let rows = rows.map(row).to_vec();
+        let all = Table { columns: vec!["name".into(), "value".into()], rows };
         let mut out = String::new();
-        output(&mut out, &Output::Lines(lines));
-        assert_eq!(out.matches("<tr>").count(), 3, "{out}");
+        output(&mut out, &Output::Table(all.clone()));
+        assert_eq!((out.matches("<tr>").count(), out.matches("<th>").count()), (3, 2), "{out}");
         assert!(out.contains("<td class=\"number\">-10.00</td>"), "{out}");
-        assert!(
-            out.starts_with("<pre class=\"text\">before</pre>")
-                && out.contains("<pre class=\"text\">after</pre>")
-        );
+        assert!(out.contains("<td>&lt;b&gt;</td>"), "{out}");
+        let mut text = String::new();
+        output(&mut text, &Output::Lines(all.lines()));
+        assert!(text.starts_with("<pre") && !text.contains("<table"), "{text}");
     }
 
     #[test]

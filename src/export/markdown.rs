@@ -3,6 +3,7 @@
 use super::MARK;
 use super::page::{Output, Page, Part, Shot, shown};
 use crate::error::{Error, Result};
+use crate::render::Table;
 use crate::render::text::printable;
 use crate::store::{Disk, Files, write_atomic};
 use std::fmt::Write;
@@ -36,6 +37,10 @@ pub fn markdown(page: &Page, to: &Path) -> Result<String> {
                             out.push('\n');
                             fenced(&mut out, "text", lines.iter().map(String::as_str));
                         }
+                        Output::Table(all) => {
+                            out.push('\n');
+                            table(&mut out, all);
+                        }
                         Output::Pictures(shots) => {
                             out.push('\n');
                             for shot in shots {
@@ -49,6 +54,19 @@ pub fn markdown(page: &Page, to: &Path) -> Result<String> {
     }
     let _ = write!(out, "\n---\n{}\n", printable(&page.origin));
     Ok(out)
+}
+
+/// A table with pipes; numbers to the right.
+fn table(out: &mut String, all: &Table) {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let text = |shown: &str| printable(shown).replace('\\', "\\\\").replace('|', "\\|");
+    let heads: Vec<String> = all.columns.iter().map(|c| text(c)).collect();
+    let rule = |k: usize| if all.is_numeric(k) { "---:" } else { "---" }.to_owned();
+    out.push_str(&line(&heads));
+    out.push_str(&line(&(0..heads.len()).map(rule).collect::<Vec<_>>()));
+    for row in &all.rows {
+        out.push_str(&line(&row.iter().map(|c| text(&c.shown())).collect::<Vec<_>>()));
+    }
 }
 
 /// Lines in a fence that is longer than any fence among them.

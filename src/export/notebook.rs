@@ -66,6 +66,13 @@ fn output(output: &Output) -> Vec<Json> {
             }
             None => shots.iter().map(|s| picture(&s.png, &printable(words(s)))).collect(),
         },
+        Output::Table(table) => {
+            let data = json!({
+                "text/html": super::html::table_alone(table),
+                "text/plain": text(&table.lines()),
+            });
+            vec![json!({"output_type": "display_data", "metadata": {}, "data": data})]
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::image::{Raster, encode};
-use crate::render::Block;
 use crate::render::text::describe;
+use crate::render::{Block, Table};
 use crate::safe::Safe;
 use crate::session::recall::recall;
 use crate::session::{self, Record, Status, read_journal, replay};
@@ -52,6 +52,8 @@ pub enum Output {
     Lines(Vec<String>),
     /// An error on its source.
     Error(Vec<String>),
+    /// Rows in columns.
+    Table(Table),
     /// Pictures from left to right.
     Pictures(Vec<Shot>),
 }
@@ -166,6 +168,7 @@ fn outputs(kept: &mut Outputs, pieces: &[Piece]) -> Result<Vec<Output>> {
         Ok(match piece {
             Piece::Text { lines } => Output::Lines(lines.clone()),
             Piece::Error { lines } => Output::Error(lines.clone()),
+            Piece::Table { table } => Output::Table(table.table()?),
             Piece::Pictures { all } => {
                 let mut shots = Vec::new();
                 for one in all {
@@ -198,15 +201,18 @@ fn shot(picture: &Raster, caption: &str, words: &str) -> Result<Shot> {
 /// What a cell of a journal showed: small pictures, and lines.
 fn of_cell(cell: &session::Cell) -> Result<Vec<Output>> {
     let output = |block: Block| -> Result<Option<Output>> {
-        let Block::Pictures(all) = block else {
-            let lines = block.lines();
-            let nothing = lines.is_empty();
-            let failed = cell.status == Status::Failed;
-            let output = if failed { Output::Error(lines) } else { Output::Lines(lines) };
-            return Ok(Some(output).filter(|_| !nothing));
+        let lines = match block {
+            Block::Pictures(all) => {
+                let shots = all.iter().map(|p| shot(&p.raster, &p.caption, &describe(&p.raster)?));
+                return Ok(Some(Output::Pictures(shots.collect::<Result<_>>()?)));
+            }
+            Block::Table(table) => return Ok(Some(Output::Table(table))),
+            other => other.lines(),
         };
-        let shots = all.iter().map(|p| shot(&p.raster, &p.caption, &describe(&p.raster)?));
-        Ok(Some(Output::Pictures(shots.collect::<Result<_>>()?)))
+        let nothing = lines.is_empty();
+        let failed = cell.status == Status::Failed;
+        let output = if failed { Output::Error(lines) } else { Output::Lines(lines) };
+        Ok(Some(output).filter(|_| !nothing))
     };
     recall(cell, true).into_iter().map(output).filter_map(Result::transpose).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::image::{Raster, encode};
-use crate::render::{Block, Picture};
+use crate::render::{self, Block, Picture, Table};
 use crate::session::{self, Cell, Record, Status};
 use crate::ui::notebook::{Document, Outputs, Ran, RanStatus, text_hash};
 use std::sync::Arc;
@@ -15,11 +15,23 @@ fn notebook(folder: &Path) -> std::path::PathBuf {
     let document = Document::parse(text);
     let mut outputs = Outputs::beside(&path);
     let raster = Raster::filled(3, 2, &[1, 2, 3]).unwrap();
-    let blocks =
-        [Block::Pictures(vec![Picture::new(raster, "a face")]), Block::text(["psnr 29.4 dB"])];
+    let rows = vec![vec![render::Cell::Text("a|b".into()), render::Cell::Number(1.5, 1)]];
+    let table = Table { columns: vec!["name".into(), "value".into()], rows };
+    let blocks = [
+        Block::Pictures(vec![Picture::new(raster, "a face")]),
+        Block::text(["psnr 29.4 dB"]),
+        Block::Table(table),
+    ];
     let (output, fine) = outputs.pieces(&blocks);
     fine.unwrap();
-    let ran = Ran { key: "k".into(), status: RanStatus::Ok, millis: 5, output };
+    let ran = Ran {
+        key: "k".into(),
+        status: RanStatus::Ok,
+        millis: 5,
+        cached: false,
+        output,
+        names: Vec::new(),
+    };
     let mut index = outputs.read().unwrap();
     for (at, cell) in document.cells().iter().enumerate() {
         index.cells.push((text_hash(&cell.text), false, (at == 1).then(|| ran.clone())));
@@ -40,15 +52,21 @@ fn a_notebook_in_every_format() {
 
     export(&page, &to("r.html")).unwrap();
     let html = read(&to("r.html"));
-    for words in
-        ["<h1>A look</h1>", "<figcaption>a face</figcaption>", "psnr 29.4 dB", "has not run"]
-    {
+    for words in [
+        "<h1>A look</h1>",
+        "<figcaption>a face</figcaption>",
+        "psnr 29.4 dB",
+        "has not run",
+        "<tr><td>a|b</td><td class=\"number\">1.5</td></tr>",
+    ] {
         assert!(html.contains(words), "{words}: {html}");
     }
 
     export(&page, &to("r.md")).unwrap();
     let markdown = read(&to("r.md"));
     assert!(markdown.contains("![a face](r.files/0001.png)"), "{markdown}");
+    let table = "| name | value |\n| --- | ---: |\n| a\\|b | 1.5 |\n";
+    assert!(markdown.contains(table), "{markdown}");
     let png = std::fs::read(to("r.files/0001.png")).unwrap();
     assert_eq!(png, encode::png(&Raster::filled(3, 2, &[1, 2, 3]).unwrap(), &[]).unwrap());
 
@@ -64,6 +82,9 @@ fn a_notebook_in_every_format() {
     assert_eq!(kinds, ["markdown", "code", "code"]);
     let output = &json["cells"][1]["outputs"][0];
     assert_eq!(output["data"]["image/png"], crate::store::base64::encode(&png));
+    let table = &json["cells"][1]["outputs"][2]["data"];
+    assert!(table["text/html"].as_str().unwrap().starts_with("<table>"), "{table}");
+    assert_eq!(table["text/plain"], serde_json::json!(["name  value\n", "a|b     1.5\n"]));
 
     // The same page gives the same bytes, over its own report.
     for name in ["r.html", "r.md", "r.ipynb"] {

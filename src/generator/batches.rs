@@ -8,6 +8,7 @@ use crate::control::{Control, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::latent::Code;
 use candle_core::Tensor;
+use std::ops::Range;
 
 /// Maximum number of pictures in one batch: larger ones do not run faster.
 const MOST: usize = 8;
@@ -33,11 +34,11 @@ pub fn each_batch(
     watch: (&Control, &str),
     take: impl FnMut(Tensor) -> Result<()>,
 ) -> Result<()> {
-    each(g, code, input, watch, (spaces::synthesize, take))
+    each(g, code, input, watch, (&spaces::synthesize, take))
 }
 
 /// What is drawn of the codes of one batch.
-type Draw = fn(&dyn Generator, &Code, &Input) -> Result<Tensor>;
+type Draw<'d> = dyn Fn(&dyn Generator, &Code, &Input) -> Result<Tensor> + 'd;
 
 /// As [`each_batch`], for what `draw` makes of them.
 fn each(
@@ -45,7 +46,7 @@ fn each(
     code: &Code,
     input: &Input,
     (control, title): (&Control, &str),
-    (draw, mut take): (Draw, impl FnMut(Tensor) -> Result<()>),
+    (draw, mut take): (&Draw<'_>, impl FnMut(Tensor) -> Result<()>),
 ) -> Result<()> {
     let (count, size) = (code.count(), batch_size(g.spec().width, g.spec().height));
     for from in (0..count).step_by(size) {
@@ -79,7 +80,7 @@ pub fn pictures(
     input: &Input,
     watch: (&Control, &str),
 ) -> Result<Tensor> {
-    all(g, code, input, watch, spaces::synthesize)
+    all(g, code, input, watch, &spaces::synthesize)
 }
 
 /// The depth maps of codes of any space, `[N, 1, h, w]`, without gradients.
@@ -92,7 +93,26 @@ pub fn depths(
     input: &Input,
     watch: (&Control, &str),
 ) -> Result<Tensor> {
-    all(g, code, input, watch, spaces::depths)
+    all(g, code, input, watch, &spaces::depths)
+}
+
+/// The feature maps of some channels of a layer for codes of any space, `[N, C, h, w]`, without
+/// gradients.
+///
+/// # Errors
+/// As [`pictures`], and for a layer or channels that do not exist.
+pub fn maps(
+    g: &dyn Generator,
+    code: &Code,
+    input: &Input,
+    (layer, channels): (usize, &Range<usize>),
+    watch: (&Control, &str),
+) -> Result<Tensor> {
+    let draw = |g: &dyn Generator, code: &Code, input: &Input| -> Result<Tensor> {
+        let map = spaces::feature_map(g, code, input, layer)?;
+        Ok(map.narrow(1, channels.start, channels.len())?.contiguous()?)
+    };
+    all(g, code, input, watch, &draw)
 }
 
 fn all(
@@ -100,7 +120,7 @@ fn all(
     code: &Code,
     input: &Input,
     watch: (&Control, &str),
-    draw: Draw,
+    draw: &Draw<'_>,
 ) -> Result<Tensor> {
     let mut all = Vec::new();
     let take = |batch| {

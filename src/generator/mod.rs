@@ -31,7 +31,7 @@ pub mod stylegan2;
 pub mod stylegan3;
 pub mod toy;
 
-pub use batches::{batch_size, depths, each_batch, pictures};
+pub use batches::{batch_size, depths, each_batch, maps, pictures};
 pub use camera::{CAMERA, Camera, Orbit};
 pub use input::{Input, Noise, Transform};
 pub use load::{convert, load};

@@ -236,6 +236,19 @@ pub fn depths(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
     depth(g, code.point(), code.space, &completed(g, code, input)?)
 }
 
+/// The feature map of a layer for codes of any space, `[N, C, h, w]`, after the activation; the
+/// labels of the code count where the input has none.
+///
+/// # Errors
+/// As [`synthesize`], and for a layer that does not exist.
+pub fn feature_map(g: &dyn Generator, code: &Code, input: &Input, layer: usize) -> Result<Tensor> {
+    let input = completed(g, code, input)?;
+    let (space, data) = synthesised(g, code.point(), code.space, &input)?;
+    let tapped = g.run(&Start::Code { space, data: &data }, &input, &[Tap::Layer(layer)])?;
+    let found = tapped.features.into_iter().next().map(|f| f.map);
+    found.ok_or_else(|| Error::runtime("the generator gave no feature map"))
+}
+
 /// The input with the labels of the code where it has none.
 fn completed(g: &dyn Generator, code: &Code, input: &Input) -> Result<Input> {
     fits(g.spec(), code)?;
@@ -284,13 +297,16 @@ pub fn truncate(w: &Tensor, mean: &Tensor, psi: f64, cutoff: Option<usize>) -> R
 pub fn truncated(g: &dyn Generator, code: &Code, psi: f64, cutoff: Option<usize>) -> Result<Code> {
     if code.space != Space::S {
         let lifted = lift(g, code, read_by_synthesis(g))?;
-        if psi == 1.0 && g.mean(Space::W).is_none() {
+        if psi == 1.0 {
             return Ok(lifted);
         }
         let mean = mean_of(g, Space::W, code.labels())?;
         return Ok(lifted.with(Part::Point, truncate(lifted.point(), &mean, psi, cutoff)?));
     }
     fits(g.spec(), code)?;
+    if psi == 1.0 {
+        return Ok(code.clone());
+    }
     let sizes = g.spec().style_sizes();
     let cut: usize = sizes.iter().take(cutoff.unwrap_or(sizes.len())).sum();
     let all = code.point().dim(1)?;

@@ -1,4 +1,4 @@
-//! Writing pictures: PNG with its provenance, JPEG, WebP, GIF animations, contact sheets.
+//! Writing pictures: PNG with its provenance, JPEG, WebP, GIF and APNG animations, contact sheets.
 
 use super::palette::Palette;
 use super::raster::Raster;
@@ -37,9 +37,23 @@ fn color(p: &Raster) -> ExtendedColorType {
 /// Compression is fast: the default level is thirty times slower here and no smaller.
 pub fn png(picture: &Raster, texts: &[(String, String)]) -> Result<Vec<u8>> {
     let fail = |e: png::EncodingError| failed("PNG", picture, e);
-    let (w, h) = size("PNG", picture)?;
     let mut out = Vec::new();
-    let mut encoder = png::Encoder::new(&mut out, w, h);
+    let encoder = png_encoder(&mut out, picture, texts)?;
+    let mut writer = encoder.write_header().map_err(fail)?;
+    writer.write_image_data(&picture.data).map_err(fail)?;
+    writer.finish().map_err(fail)?;
+    Ok(out)
+}
+
+/// A PNG encoder for pictures of this size and mode, with these texts.
+fn png_encoder<'o>(
+    out: &'o mut Vec<u8>,
+    picture: &Raster,
+    texts: &[(String, String)],
+) -> Result<png::Encoder<'o, &'o mut Vec<u8>>> {
+    let fail = |e: png::EncodingError| failed("PNG", picture, e);
+    let (w, h) = size("PNG", picture)?;
+    let mut encoder = png::Encoder::new(out, w, h);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::Fast);
     encoder.set_color(match picture.channels {
@@ -53,10 +67,43 @@ pub fn png(picture: &Raster, texts: &[(String, String)]) -> Result<Vec<u8>> {
         if latin { encoder.add_text_chunk(key, value) } else { encoder.add_itxt_chunk(key, value) }
             .map_err(fail)?;
     }
+    Ok(encoder)
+}
+
+/// An endless animated PNG of pictures of one size, in all colours, with texts as [`png()`] has
+/// them. What does not know animations shows the first picture.
+pub fn apng(frames: &[Raster], fps: f64, texts: &[(String, String)]) -> Result<Vec<u8>> {
+    let first = same_size(frames)?;
+    let fail = |e: png::EncodingError| failed("APNG", first, e);
+    let channels = frames.iter().map(|f| f.channels).max().unwrap_or(3);
+    let pattern = first.converted(channels)?.0;
+    let count = u32::try_from(frames.len()).map_err(|e| failed("APNG", first, e))?;
+    let mut out = Vec::new();
+    let mut encoder = png_encoder(&mut out, &pattern, texts)?;
+    encoder.set_animated(count, 0).map_err(fail)?;
+    // Seconds as a fraction: at most 100 frames a second, in hundredths.
+    encoder.set_frame_delay(100, (fps * 100.0).round() as u16).map_err(fail)?;
     let mut writer = encoder.write_header().map_err(fail)?;
-    writer.write_image_data(&picture.data).map_err(fail)?;
+    for frame in frames {
+        check()?;
+        writer.write_image_data(&frame.converted(channels)?.0.data).map_err(fail)?;
+    }
     writer.finish().map_err(fail)?;
     Ok(out)
+}
+
+/// The first of the frames of an animation, which all have its size.
+pub(super) fn same_size(frames: &[Raster]) -> Result<&Raster> {
+    let first =
+        frames.first().ok_or_else(|| Error::runtime("an animation needs at least one picture"))?;
+    match frames.iter().find(|f| (f.width, f.height) != (first.width, first.height)) {
+        None => Ok(first),
+        Some(odd) => {
+            let sizes =
+                format!("{}×{} and {}×{}", first.width, first.height, odd.width, odd.height);
+            Err(Error::runtime(format!("frames of {sizes} do not fit into one animation")))
+        }
+    }
 }
 
 /// The texts that [`png()`] wrote: first those in `tEXt`, then those in `iTXt`, each in their
@@ -104,12 +151,7 @@ pub fn webp(picture: &Raster) -> Result<Vec<u8>> {
 /// tens), with one palette of at most 256 colours for all frames, so that still parts do not
 /// flicker. Alpha is laid on white.
 pub fn gif(frames: &[Raster], delay: u32) -> Result<Vec<u8>> {
-    let first =
-        frames.first().ok_or_else(|| Error::runtime("an animation needs at least one picture"))?;
-    if let Some(odd) = frames.iter().find(|f| (f.width, f.height) != (first.width, first.height)) {
-        let sizes = format!("{}×{} and {}×{}", first.width, first.height, odd.width, odd.height);
-        return Err(Error::runtime(format!("frames of {sizes} do not fit into one animation")));
-    }
+    let first = same_size(frames)?;
     let fail = |e: image::ImageError| failed("GIF", first, e);
     let palette = Palette::of(frames, 256)?;
     let (w, h) = size("GIF", first)?;
@@ -215,6 +257,29 @@ mod tests {
             gif(&[], 5).is_err()
                 && gif(&[wave(0), Raster::filled(1, 1, &[0]).unwrap()], 5).is_err()
         );
+    }
+
+    #[test]
+    fn an_apng_has_every_frame_as_it_is() {
+        let grey = Raster::filled(32, 32, &[7]).unwrap();
+        let frames = [wave(0), grey.clone(), wave(80)];
+        let texts = [("gannet:seed".to_owned(), "3".to_owned())];
+        let bytes = apng(&frames, 12.5, &texts).unwrap();
+        assert_eq!(bytes, apng(&frames, 12.5, &texts).unwrap());
+        assert_eq!(png_texts(&bytes).unwrap(), texts);
+        let mut reader = png::Decoder::new(std::io::Cursor::new(&bytes)).read_info().unwrap();
+        let control = *reader.info().animation_control().unwrap();
+        assert_eq!((control.num_frames, control.num_plays), (3, 0));
+        for frame in &frames {
+            let mut data = vec![0; reader.output_buffer_size().unwrap()];
+            reader.next_frame(&mut data).unwrap();
+            assert_eq!(data, frame.converted(3).unwrap().0.data);
+            let shown = reader.info().frame_control().unwrap();
+            assert_eq!((shown.delay_num, shown.delay_den), (100, 1250));
+        }
+        assert_eq!(decode("a.png", &bytes, &LIMITS).unwrap().raster, frames[0]);
+        assert!(apng(&[], 5.0, &[]).is_err());
+        assert!(apng(&[wave(0), Raster::filled(1, 1, &[0]).unwrap()], 5.0, &[]).is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 pub mod align;
 pub mod decode;
 pub mod encode;
+pub mod ffmpeg;
 pub mod palette;
 pub mod raster;
 pub mod resample;

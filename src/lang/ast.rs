@@ -4,6 +4,7 @@
 //! [`expression_depth`](crate::limits::Limits::expression_depth), so plain recursion over it is
 //! safe.
 
+use super::span::Source;
 use crate::error::Span;
 use crate::space::Space;
 use std::ops::Range;
@@ -84,6 +85,8 @@ pub enum StmtKind {
         /// Its value.
         value: Expr,
     },
+    /// `import "lib.gnt"`.
+    Import(Import),
     /// `load "x"`: a call of `load` that sets the current generator and displays it. The span of
     /// the call is the statement's, its name's span is the keyword.
     Load(Call),
@@ -104,6 +107,50 @@ pub enum StmtKind {
     Expr(Expr),
 }
 
+/// An import of the definitions of another file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Import {
+    /// The path as written, from the folder of the file that it is written in.
+    pub path: String,
+    /// Where the path is written.
+    pub span: Span,
+    /// The file; `None` until it is read.
+    pub library: Option<Arc<Library>>,
+    /// Whether the program has imported the file before, so that nothing remains to be done.
+    pub repeated: bool,
+}
+
+/// An imported file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Library {
+    /// Its path from the folder of the program.
+    pub key: String,
+    /// Its text.
+    pub source: Arc<Source>,
+    /// Its statements. Their spans are those of its text.
+    pub statements: Vec<Stmt>,
+}
+
+impl Library {
+    /// What it defines, functions with their parameters: `older(w, k)`; also what it imports.
+    pub fn names(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for statement in &self.statements {
+            match &statement.kind {
+                StmtKind::Def(def) => {
+                    let params: Vec<&str> = def.params.iter().map(|p| p.name.as_str()).collect();
+                    all.push(format!("{}({})", def.name.name, params.join(", ")));
+                }
+                StmtKind::Import(Import { library: Some(library), .. }) => {
+                    all.extend(library.names())
+                }
+                other => all.extend(other.binds().map(|name| name.name.clone())),
+            }
+        }
+        all
+    }
+}
+
 /// A function definition. Its body sees its parameters, and the names of the program as they are
 /// when it is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +161,22 @@ pub struct Def {
     pub params: Vec<Ident>,
     /// Body of the function.
     pub body: Expr,
+    /// The imported file that it is in; `None` for the program's own text.
+    pub file: Option<Arc<Source>>,
+}
+
+impl Def {
+    /// Says that an error happened in its body, at a place of the text that it is in.
+    pub fn called(&self, at: Option<Span>) -> String {
+        let name = &self.name.name;
+        match &self.file {
+            Some(file) => {
+                let at = file.named_location(at.unwrap_or(self.body.span).start);
+                format!("in the call of `{name}`, at {at}")
+            }
+            None => format!("in the body of `{name}`, defined earlier"),
+        }
+    }
 }
 
 /// A call: name and arguments.
@@ -368,7 +431,21 @@ impl Expr {
 }
 
 impl StmtKind {
-    /// The name that the statement binds, if any.
+    /// One word for the kind of the statement.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Let { .. } => "binding",
+            Self::Import(_) => "import",
+            Self::Load(_) => "load",
+            Self::Show(_) => "show",
+            Self::Param { .. } => "param",
+            Self::Def(_) => "def",
+            Self::Assert(_) => "assert",
+            Self::Expr(_) => "display",
+        }
+    }
+
+    /// The name that the statement itself binds, if any.
     pub fn binds(&self) -> Option<&Ident> {
         match self {
             Self::Let { name, .. } | Self::Param { name, .. } => Some(name),
@@ -388,6 +465,7 @@ impl StmtKind {
             }
             Self::Load(call) | Self::Show(call) => call.args.iter().map(|a| &a.value).collect(),
             Self::Def(def) => vec![&def.body],
+            Self::Import(_) => Vec::new(),
         }
     }
 }

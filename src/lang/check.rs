@@ -1,14 +1,15 @@
 //! The whole program is checked before its first statement runs: names, types, spaces, generators,
 //! layers.
 
-use super::ast::{Def, Expr, ExprKind, Program, Stmt, StmtKind};
-use super::checker::{Checker, Typed};
+use super::ast::{Def, Expr, ExprKind, Ident, Import, Library, Program, Stmt, StmtKind};
+use super::checker::{Checker, Exports, Origin, Typed};
 use super::parse::parse;
 use super::span::Source;
 use super::suggest::did_you_mean;
-use super::types::{Const, ModelFacts, Type, World};
+use super::types::{Const, Generators, ModelFacts, Signature, Type, World};
 use crate::error::{Error, Result, Span};
 use crate::limits::LIMITS;
+use crate::safe::Safe;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ pub struct Checked {
     pub functions: BTreeMap<String, Arc<Def>>,
     /// The generator that is current at its end.
     pub model: Option<Arc<ModelFacts>>,
+    /// The files that it writes, as far as their names are constants.
+    pub written: Vec<String>,
 }
 
 /// Checks a program. `sets` are the `--set name=value` of the command line; every one must name a
@@ -60,6 +63,7 @@ pub fn examine(
         bindings: checker.names.into_iter().map(|(name, typed)| (name, typed.ty)).collect(),
         functions: checker.functions,
         model: checker.model,
+        written: checker.written,
     };
     (checked, errors)
 }
@@ -99,14 +103,18 @@ impl Checker<'_> {
     fn statement(&mut self, statement: &mut Stmt, sets: &BTreeMap<String, String>) -> Result<()> {
         match &mut statement.kind {
             StmtKind::Let { name, value } => {
-                let typed = self.infer(value)?;
+                let typed = self.value(value)?;
+                self.own(name)?;
                 self.names.insert(name.name.clone(), typed);
             }
             StmtKind::Param { name, value } => {
                 let typed = self.param(&name.name, value, sets.get(&name.name))?;
+                self.own(name)?;
                 self.names.insert(name.name.clone(), typed);
             }
+            StmtKind::Import(import) => self.import(import, sets)?,
             StmtKind::Def(def) => {
+                self.own(&def.name)?;
                 let locals =
                     def.params.iter().map(|p| (p.name.clone(), Type::Unknown.into())).collect();
                 self.functions.insert(def.name.name.clone(), def.clone());
@@ -121,7 +129,12 @@ impl Checker<'_> {
             StmtKind::Load(call) | StmtKind::Show(call) => {
                 self.call(None, call, statement.span)?;
             }
-            StmtKind::Assert(value) => self.wants_bool(value, "`assert`")?,
+            StmtKind::Assert(value) => {
+                let outer = std::mem::replace(&mut self.binds_only, self.file.is_some());
+                let checked = self.wants_bool(value, "`assert`");
+                self.binds_only = outer;
+                checked?;
+            }
             StmtKind::Expr(value) => {
                 self.infer(value)?;
             }
@@ -140,8 +153,102 @@ impl Checker<'_> {
                 self.names.insert(def.name.name.clone(), Type::Unknown.into());
             }
             StmtKind::Load(_) => self.model = None,
+            StmtKind::Import(import) => {
+                let library = import.library.as_deref();
+                library.into_iter().flat_map(|l| &l.statements).for_each(|s| self.forgive(s));
+            }
             _ => {}
         }
+    }
+
+    /// The type of a value that is bound.
+    fn value(&mut self, value: &Expr) -> Result<Typed> {
+        let outer = std::mem::replace(&mut self.binds_only, self.file.is_some());
+        let typed = self.infer(value);
+        self.binds_only = outer;
+        typed
+    }
+
+    /// Notes that the text itself gives this name a meaning.
+    fn own(&mut self, name: &Ident) -> Result<()> {
+        let origin = Origin { span: name.span, file: None };
+        match self.origins.insert(name.name.clone(), origin) {
+            Some(Origin { span, file: Some(file) }) => {
+                let name = &name.name;
+                let message = format!("`{name}` comes from the imported {}", Safe(&file));
+                let error = Error::check(message).at(self.origins[name].span);
+                Err(error.label(span, "imported here").hint("choose another name"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks an imported file on its own, with nothing but its own names, and takes over what it
+    /// defines.
+    fn import(&mut self, import: &mut Import, sets: &BTreeMap<String, String>) -> Result<()> {
+        let span = import.span;
+        let Some(library) = &import.library else {
+            return Err(Error::check("this file was not read").at(span));
+        };
+        let known = self.libraries.get(&library.key).cloned();
+        import.repeated = known.is_some();
+        let exports = match known {
+            Some(exports) => exports,
+            None => {
+                let mut checked = Library::clone(library);
+                let exports = self.library(&mut checked, sets);
+                let exports = exports.map_err(|e| checked.source.holds(e, span))?;
+                import.library = Some(Arc::new(checked));
+                exports
+            }
+        };
+        self.take(exports, span)
+    }
+
+    fn library(
+        &mut self,
+        library: &mut Library,
+        sets: &BTreeMap<String, String>,
+    ) -> Result<Exports> {
+        let alone = Alone(self.world);
+        let mut inner = Checker::new(&alone);
+        inner.file = Some(library.source.clone());
+        inner.model.clone_from(&self.model);
+        inner.libraries = std::mem::take(&mut self.libraries);
+        let mut errors = Vec::new();
+        for statement in &mut library.statements {
+            if let Err(error) = inner.statement(statement, sets) {
+                errors.push(error);
+                inner.forgive(statement);
+            }
+        }
+        let Checker { names, functions, origins, libraries, .. } = inner;
+        self.libraries = libraries;
+        if let Some(e) = Error::all(errors) {
+            return Err(e);
+        }
+        let key = &library.key;
+        let from = origins.into_iter().map(|(n, o)| (n, o.file.unwrap_or_else(|| key.clone())));
+        let exports = Exports { names, functions, from: from.collect() };
+        self.libraries.insert(key.clone(), exports.clone());
+        Ok(exports)
+    }
+
+    /// Takes over the names of an imported file, each of which must be new.
+    fn take(&mut self, exports: Exports, span: Span) -> Result<()> {
+        for (name, file) in &exports.from {
+            match self.origins.get(name) {
+                Some(Origin { file: Some(other), .. }) if other == file => {}
+                Some(origin) => return Err(clash(name, file, origin).at(span)),
+                None => {
+                    let origin = Origin { span, file: Some(file.clone()) };
+                    self.origins.insert(name.clone(), origin);
+                }
+            }
+        }
+        self.names.extend(exports.names);
+        self.functions.extend(exports.functions);
+        Ok(())
     }
 
     /// The value of a parameter: the default, or what `--set` says, which must be of the default's
@@ -185,6 +292,55 @@ impl Checker<'_> {
     }
 }
 
+/// The error of an imported name that the text has already.
+fn clash(name: &str, file: &str, there: &Origin) -> Error {
+    let error = match &there.file {
+        Some(other) => {
+            let (file, other) = (Safe(file), Safe(other));
+            Error::check(format!("{other} and {file} both define `{name}`"))
+        }
+        None => Error::check(format!("{} defines `{name}`, which is defined here", Safe(file))),
+    };
+    error.label(there.span, format!("`{name}`")).hint("give one of them another name")
+}
+
+/// What an imported file sees of the world: functions and generators, but no names of the session.
+struct Alone<'a>(&'a dyn World);
+
+impl World for Alone<'_> {
+    fn signature(&self, name: &str) -> Option<&Signature> {
+        self.0.signature(name)
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        self.0.names()
+    }
+
+    fn model(&self) -> Option<Arc<ModelFacts>> {
+        self.0.model()
+    }
+
+    fn generators(&self) -> &dyn Generators {
+        self.0.generators()
+    }
+
+    fn binding(&self, _: &str) -> Option<Type> {
+        None
+    }
+
+    fn bindings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn confined(&self) -> bool {
+        self.0.confined()
+    }
+
+    fn function(&self, _: &str) -> Option<Arc<Def>> {
+        None
+    }
+}
+
 fn is_literal(e: &Expr) -> bool {
     !matches!(e.kind, ExprKind::Name(_) | ExprKind::Call(_) | ExprKind::Pipe { .. })
         && e.children().into_iter().all(is_literal)
@@ -207,15 +363,23 @@ fn written(value: &Const, span: Span) -> Expr {
     Expr::new(kind, span)
 }
 
+/// The parameters of these statements and of the files that they import.
+fn parameters<'s>(statements: &'s [Stmt], all: &mut Vec<&'s str>) {
+    for statement in statements {
+        match &statement.kind {
+            StmtKind::Param { name, .. } => all.push(&name.name),
+            StmtKind::Import(Import { library: Some(library), .. }) => {
+                parameters(&library.statements, all);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// The `--set` that name no parameter.
 fn unknown_sets(program: &Program, sets: &BTreeMap<String, String>) -> Vec<Error> {
-    let params: Vec<&str> = program
-        .statements
-        .iter()
-        .filter_map(|s| {
-            if let StmtKind::Param { name, .. } = &s.kind { Some(name.name.as_str()) } else { None }
-        })
-        .collect();
+    let mut params = Vec::new();
+    parameters(&program.statements, &mut params);
     let unknown = sets.keys().filter(|k| !params.contains(&k.as_str()));
     let error = |key: &String| {
         let error = Error::check(format!("--set {key}: the program has no parameter `{key}`"));

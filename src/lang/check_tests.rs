@@ -12,6 +12,7 @@ fn facts(name: &str, fingerprint: &str) -> Arc<ModelFacts> {
         z_dim: 64,
         w_dim: 64,
         style_sizes: vec![32; 10],
+        network: Vec::new(),
         c_dim: 0,
         can: Default::default(),
         width: 64,

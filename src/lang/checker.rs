@@ -4,7 +4,9 @@
 //! statements, which are made of expressions. Both need the state, so it lies below them.
 
 use super::ast::Def;
+use super::span::Source;
 use super::types::{Const, ModelFacts, Type, World};
+use crate::error::Span;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,6 +21,24 @@ impl From<Type> for Typed {
     fn from(ty: Type) -> Self {
         Self { ty, value: None }
     }
+}
+
+/// The names that an imported file defines, and those of the files that it imports.
+#[derive(Clone, Default)]
+pub(super) struct Exports {
+    pub(super) names: BTreeMap<String, Typed>,
+    pub(super) functions: BTreeMap<String, Arc<Def>>,
+    /// The key of the file that defines each of them.
+    pub(super) from: BTreeMap<String, String>,
+}
+
+/// The place where a text got a name.
+#[derive(Clone)]
+pub(super) struct Origin {
+    /// The place in the text that is checked.
+    pub(super) span: Span,
+    /// The key of the imported file that defines it; `None` for the text itself.
+    pub(super) file: Option<String>,
 }
 
 /// State of the checker.
@@ -41,6 +61,14 @@ pub(super) struct Checker<'a> {
     pub(super) written: Vec<String>,
     /// Expressions within expressions, through the bodies of functions.
     pub(super) depth: usize,
+    /// The imported file that is checked; `None` for the program itself.
+    pub(super) file: Option<Arc<Source>>,
+    /// Whether a value of an imported file is checked, which must not show or save anything.
+    pub(super) binds_only: bool,
+    /// The imported files that are checked, by key.
+    pub(super) libraries: BTreeMap<String, Exports>,
+    /// Where the text got its names.
+    pub(super) origins: BTreeMap<String, Origin>,
 }
 
 impl<'a> Checker<'a> {
@@ -56,6 +84,10 @@ impl<'a> Checker<'a> {
             bodies: 0,
             written: Vec::new(),
             depth: 0,
+            file: None,
+            binds_only: false,
+            libraries: BTreeMap::new(),
+            origins: BTreeMap::new(),
         }
     }
 
@@ -68,10 +100,12 @@ impl<'a> Checker<'a> {
             .or_else(|| self.world.binding(name).map(Typed::from))
     }
 
-    /// A function of the program (`true`) or the session.
+    /// A function, and whether it is defined in the text that is checked.
     pub(super) fn function(&self, name: &str) -> Option<(Arc<Def>, bool)> {
-        let here = self.functions.get(name).map(|d| (d.clone(), true));
-        here.or_else(|| self.world.function(name).map(|d| (d, false)))
+        let file = |d: &Def| d.file.as_ref().map(Arc::as_ptr);
+        let own = self.file.as_ref().map(Arc::as_ptr);
+        let known = self.functions.get(name).map(|d| (d.clone(), file(d) == own));
+        known.or_else(|| self.world.function(name).map(|d| (d, false)))
     }
 
     /// All names that may be used as a value.

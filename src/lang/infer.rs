@@ -497,13 +497,8 @@ impl Checker<'_> {
                 return e.label(call.name.span, format!("in this call of `{name}`"));
             }
             // The body is in another text, so its spans are invalid here.
-            let moved = Error::check(e.message())
-                .at(span)
-                .note(format!("in the body of `{name}`, defined earlier"));
-            match e.repair() {
-                Some(hint) => moved.hint(hint),
-                None => moved,
-            }
+            let called = def.called(e.span());
+            e.moved(span).note(called)
         })
     }
 
@@ -524,6 +519,9 @@ impl Checker<'_> {
         call: &Call,
         span: Span,
     ) -> Result<Type> {
+        if self.binds_only && signature.acts() {
+            return Err(acting(signature.name).at(call.name.span));
+        }
         let bound = bind(signature, piped, &call.args, span)?;
         let mut args = Vec::with_capacity(bound.len());
         for (param, given) in signature.params.iter().zip(bound) {
@@ -588,6 +586,12 @@ impl Checker<'_> {
         }
         Err(unfit(signature, param, &ty, e))
     }
+}
+
+/// The error of a call in an imported file that does more than give a value.
+fn acting(name: &str) -> Error {
+    Error::check(format!("an imported file only defines names: it cannot call `{name}`"))
+        .hint("put the call into the program, or into a `def`")
 }
 
 /// Type of an operand of `|`; `None` when it is known only at run time.

@@ -165,11 +165,15 @@ impl<'a> Tokens<'a> {
     }
 }
 
+/// Whether a character occurs in paths that are written without quotes.
+fn in_path(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '~' | '\\')
+}
+
 /// Range around a position that looks like a file path: `me.jpg`, `/tmp/x.png`, `~/a.jpg`.
 fn path_around(text: &str, span: Span) -> Option<Span> {
-    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '~' | '\\');
-    let start = text[..span.start].trim_end_matches(part).len();
-    let end = text.len() - text[span.end..].trim_start_matches(part).len();
+    let start = text[..span.start].trim_end_matches(in_path).len();
+    let end = text.len() - text[span.end..].trim_start_matches(in_path).len();
     let found = &text[start..end];
     let odd = match &text[span.start..span.end] {
         "." | "/" | "~" | "\\" => true,
@@ -181,6 +185,18 @@ fn path_around(text: &str, span: Span) -> Option<Span> {
     let (stem, ending) = found.rsplit_once('.')?;
     let file = !ending.is_empty() && ending.chars().all(char::is_alphanumeric);
     (named && file && !stem.is_empty()).then_some(Span::new(start, end))
+}
+
+/// The error of a path without quotes that begins with the next token, if one does.
+pub(super) fn bare_path(i: Tokens<'_>) -> Option<Error> {
+    let rest = &i.text[i.at()..];
+    let len = rest.len() - rest.trim_start_matches(in_path).len();
+    let path = Span::new(i.at(), i.at() + len);
+    (len > 0).then(|| {
+        let quoted = format!("\"{}\"", rest[..len].replace('\\', "/"));
+        let error = Error::check("the name of a file is written in quotes").at(path);
+        error.rewrite(path, quoted)
+    })
 }
 
 /// The error of a path without quotes.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::lang::ast::{
-    Arg, BinaryOp, Call, CompareOp, Def, Expr, ExprKind, Ident, Program, Stmt, StmtKind,
+    Arg, BinaryOp, Call, CompareOp, Def, Expr, ExprKind, Ident, Import, Program, Stmt, StmtKind,
 };
 use crate::space::Space;
 use proptest::prelude::*;
@@ -195,6 +195,9 @@ fn statement() -> impl Strategy<Value = Stmt> {
         expr().prop_map(|value| StmtKind::Param { name: ident("x"), value }),
         expr().prop_map(StmtKind::Assert),
         expr().prop_map(StmtKind::Expr),
+        "[a-z/.\\\\\"]{0,6}".prop_map(|path| {
+            StmtKind::Import(Import { path, span: Span::default(), library: None, repeated: false })
+        }),
         call(expr()).prop_map(move |c| StmtKind::Show(Call { name: ident("show"), ..some(c) })),
         call(expr()).prop_map(move |c| StmtKind::Load(Call { name: ident("load"), ..some(c) })),
         (prop::sample::subsequence(vec!["p", "q", "r"], 0..4), expr()).prop_map(
@@ -203,6 +206,7 @@ fn statement() -> impl Strategy<Value = Stmt> {
                     name: ident("f"),
                     params: params.into_iter().map(ident).collect(),
                     body,
+                    file: None,
                 }))
             }
         ),

@@ -12,8 +12,8 @@ use nom::combinator::{opt, recognize, verify};
 use nom::{IResult, Parser};
 
 /// The words that cannot name a variable.
-pub const KEYWORDS: [&str; 11] =
-    ["load", "show", "param", "def", "assert", "for", "in", "by", "if", "true", "false"];
+pub const KEYWORDS: [&str; 12] =
+    ["import", "load", "show", "param", "def", "assert", "for", "in", "by", "if", "true", "false"];
 
 /// All operators and punctuation, longer ones before their beginnings.
 const SYMBOLS: [&str; 23] = [
@@ -226,6 +226,7 @@ fn starts_statement(tokens: &[Token], text: &str) -> bool {
     let [first, second, ..] = tokens else { return false };
     match first.kind {
         TokenKind::Keyword => match &text[first.span.start..first.span.end] {
+            "import" => second.kind == TokenKind::Text,
             "param" | "def" | "assert" => !second.is(":"),
             "load" | "show" => !second.is("(") && !second.is(":"),
             _ => false,

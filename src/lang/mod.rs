@@ -5,6 +5,7 @@ pub mod bind;
 pub mod check;
 mod checker;
 mod expr;
+pub mod import;
 mod infer;
 mod input;
 pub mod layout;

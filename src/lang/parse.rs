@@ -1,9 +1,9 @@
 //! Parser: tokens to the syntax tree, statement by statement, so an error in one does not hide
 //! those of the next.
 
-use super::ast::{Cell, CellKind, Comment, Def, Ident, Program, Stmt, StmtKind};
-use super::expr::{arguments, expression};
-use super::input::{Failure, Parsed, Tokens, ident, keyword, symbol};
+use super::ast::{Cell, CellKind, Comment, Def, ExprKind, Ident, Import, Program, Stmt, StmtKind};
+use super::expr::{arguments, expression, text};
+use super::input::{Failure, Parsed, Tokens, bare_path, ident, keyword, label, symbol};
 use super::lex::{self, Token, TokenKind};
 use super::span::Source;
 use crate::error::{Error, Span};
@@ -144,8 +144,18 @@ fn comment(token: Token, text: &str) -> Comment {
 
 fn statement(i: Tokens<'_>) -> Parsed<'_, Stmt> {
     let start = i.at();
-    let (i, kind) = alt((load, show, param, def, assert, binding, display)).parse(i)?;
+    let (i, kind) = alt((import, load, show, param, def, assert, binding, display)).parse(i)?;
     Ok((i, Stmt { kind, span: i.since(start) }))
+}
+
+fn import(i: Tokens<'_>) -> Parsed<'_, StmtKind> {
+    let (i, _) = keyword("import", "")(i)?;
+    if let Some(error) = bare_path(i) {
+        return i.refuse(error);
+    }
+    let (i, file) = cut(label("the file in quotes, like \"lib.gnt\"", text)).parse(i)?;
+    let ExprKind::Text(path) = file.kind else { return i.fail("a text") };
+    Ok((i, StmtKind::Import(Import { path, span: file.span, library: None, repeated: false })))
 }
 
 fn load(i: Tokens<'_>) -> Parsed<'_, StmtKind> {
@@ -188,7 +198,7 @@ fn def(i: Tokens<'_>) -> Parsed<'_, StmtKind> {
     let (i, _) = cut(symbol(")", "`)`")).parse(i)?;
     let (i, _) = cut(symbol("=", "`=`")).parse(i)?;
     let (i, body) = cut(expression).parse(i)?;
-    Ok((i, StmtKind::Def(Arc::new(Def { name, params, body }))))
+    Ok((i, StmtKind::Def(Arc::new(Def { name, params, body, file: None }))))
 }
 
 fn parameters(i: Tokens<'_>) -> Parsed<'_, Vec<Ident>> {
@@ -239,7 +249,6 @@ fn display(i: Tokens<'_>) -> Parsed<'_, StmtKind> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lang::ast::ExprKind;
     use crate::limits::LIMITS;
     use proptest::prelude::*;
 

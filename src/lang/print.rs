@@ -157,6 +157,10 @@ impl Display for Stmt {
             StmtKind::Load(call) | StmtKind::Show(call) => {
                 write!(f, "{} {}", call.name.name, Commas(&call.args))
             }
+            StmtKind::Import(import) => {
+                f.write_str("import ")?;
+                text(&import.path, f)
+            }
             StmtKind::Param { name, value } => write!(f, "param {} = {value}", name.name),
             StmtKind::Def(def) => {
                 let params: Vec<&str> = def.params.iter().map(|p| p.name.as_str()).collect();

@@ -1,6 +1,6 @@
 //! Source texts, and errors shown on them.
 
-use crate::error::{Error, Kind, Result, Span};
+use crate::error::{Elsewhere, Error, Kind, Result, Span};
 use crate::limits::LIMITS;
 use crate::safe::{Safe, is_safe};
 use codespan_reporting::diagnostic::{Diagnostic, Label};
@@ -9,18 +9,19 @@ use codespan_reporting::term::termcolor::{Ansi, Color, ColorSpec, NoColor, Write
 use codespan_reporting::term::{self, Config};
 use std::fmt::Write;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A source text with its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     name: String,
-    text: String,
+    text: Arc<str>,
 }
 
 impl Source {
     /// A source text; refused when it is larger than [`crate::limits::Limits::source_bytes`].
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Result<Self> {
-        let (name, text) = (name.into(), text.into());
+        let (name, text): (String, String) = (name.into(), text.into());
         if text.len() > LIMITS.source_bytes {
             let message = format!(
                 "{}: {} bytes, but a source has at most {}",
@@ -30,7 +31,18 @@ impl Source {
             );
             return Err(Error::new(Kind::Limit, message).hint("split it into several scripts"));
         }
-        Ok(Self { name, text })
+        Ok(Self { name, text: text.into() })
+    }
+
+    /// The error with its places in this text, which a program imports at `from`.
+    pub fn holds(&self, error: Error, from: Span) -> Error {
+        error.within(&self.name, &self.text, from)
+    }
+
+    /// `lib.gnt:3:12`: name, line and column of a byte.
+    pub fn named_location(&self, byte: usize) -> String {
+        let (line, column) = self.location(byte);
+        format!("{}:{line}:{column}", self.name)
     }
 
     /// The file's name, or a label in its place (`[3]` at the prompt).
@@ -66,11 +78,24 @@ fn floor(text: &str, byte: usize) -> usize {
 /// `try:` with the repair.
 ///
 /// Ends in a newline. Text from outside comes out as [`crate::safe`] allows it, and underlines stay
-/// below what they mean.
+/// below what they mean. An error in an imported file is shown on that file.
 pub fn render(source: &Source, error: &Error, colour: bool) -> String {
-    let shown = Shown::new(source, &skipped(source, error));
-    let blocks: Vec<String> = error.iter().map(|e| shown.render(e, colour)).collect();
+    let own: Vec<&Error> = error.iter().filter(|e| e.elsewhere().is_none()).collect();
+    let shown = Shown::new(source, &skipped(source, &own));
+    let block = |e: &Error| match e.elsewhere() {
+        None => shown.render(e, colour),
+        Some(file) => imported(file, source, e, colour),
+    };
+    let blocks: Vec<String> = error.iter().map(block).collect();
     blocks.join("\n")
+}
+
+/// An error on the imported file that it is in.
+fn imported(file: &Elsewhere, importer: &Source, error: &Error, colour: bool) -> String {
+    let source = Source { name: file.name.clone(), text: file.text.clone() };
+    let at = importer.named_location(file.from.start);
+    let error = error.clone().note(format!("imported at {at}"));
+    Shown::new(&source, &skipped(&source, &[&error])).render(&error, colour)
 }
 
 /// Bytes of a line from which only the parts around errors are shown.
@@ -79,8 +104,8 @@ const LONG: usize = 240;
 const AROUND: usize = 50;
 
 /// The parts of long lines that are far from every span of the errors.
-fn skipped(source: &Source, error: &Error) -> Vec<Range<usize>> {
-    let spans = error.iter().flat_map(|e| {
+fn skipped(source: &Source, errors: &[&Error]) -> Vec<Range<usize>> {
+    let spans = errors.iter().flat_map(|e| {
         let others = e.labels().iter().map(|l| l.span);
         e.span().into_iter().chain(others).collect::<Vec<_>>()
     });

@@ -4,6 +4,7 @@ use crate::error::{Error, Kind as ErrorKind, Result, Span};
 use crate::space::{Dims, Form, Space, form_for};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What a generator does besides turning codes into pictures, as far as options of built-ins ask
@@ -18,6 +19,17 @@ pub struct Abilities {
     pub camera: bool,
     /// It has statistics for several truncations.
     pub truncation: bool,
+}
+
+/// A layer of a generator's synthesis network, as calls name it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LayerFacts {
+    /// Its name: `b8.conv0`.
+    pub name: String,
+    /// Channels of S that it reads; 0 for none.
+    pub styles: usize,
+    /// Channels of its feature map; 0 where it cannot be tapped.
+    pub maps: usize,
 }
 
 /// Facts about a generator that are known before anything runs.
@@ -40,6 +52,8 @@ pub struct ModelFacts {
     /// Number of styles that each row of a W+ code controls: the layers of a code of S; empty
     /// without a space S.
     pub style_sizes: Vec<usize>,
+    /// The layers that read styles or can be tapped, in the order in which they run.
+    pub network: Vec<LayerFacts>,
     /// Number of classes; 0 when unconditional.
     pub c_dim: usize,
     /// Its abilities.
@@ -397,6 +411,9 @@ impl fmt::Display for Bounds {
     }
 }
 
+/// The files that a text names.
+pub type Files = fn(&str) -> Vec<PathBuf>;
+
 /// One parameter of a built-in function.
 #[derive(Clone, Copy, Debug)]
 pub struct Param {
@@ -417,6 +434,8 @@ pub struct Param {
     pub bounds: Option<Bounds>,
     /// Names a file that the call writes: later statements may read what does not exist yet.
     pub writes: bool,
+    /// The files that one of its texts names and the call reads.
+    pub reads: Option<Files>,
     /// One line of help, with units and range.
     pub doc: &'static str,
 }
@@ -433,6 +452,7 @@ impl Param {
             named: false,
             bounds: None,
             writes: false,
+            reads: None,
             doc,
         }
     }
@@ -453,6 +473,7 @@ impl Param {
             named: false,
             bounds: None,
             writes: false,
+            reads: None,
             doc,
         }
     }
@@ -491,6 +512,17 @@ impl Param {
     pub const fn writes(mut self) -> Self {
         self.writes = true;
         self
+    }
+
+    /// Names files that the call reads.
+    pub const fn reads(mut self, files: Files) -> Self {
+        self.reads = Some(files);
+        self
+    }
+
+    /// Names a file that the call reads.
+    pub const fn reads_it(self) -> Self {
+        self.reads(|path| vec![path.into()])
     }
 
     /// Must be written with its name.
@@ -584,6 +616,12 @@ pub struct Signature {
 }
 
 impl Signature {
+    /// Whether a call does more than give a value: it shows or saves something, or changes the
+    /// generator.
+    pub fn acts(&self) -> bool {
+        self.returns == "nothing" || self.name == "load" || self.params.iter().any(|p| p.writes)
+    }
+
     /// Whether the function takes nothing. Its name alone is then a call: `pc[0]` is `pc()[0]`.
     pub fn is_bare(&self) -> bool {
         self.params.is_empty()
@@ -650,6 +688,7 @@ mod tests {
             z_dim: 2,
             w_dim: 2,
             style_sizes: vec![4, 2, 1],
+            network: Vec::new(),
             c_dim: 0,
             can: Abilities::default(),
             width: 8,

@@ -11,6 +11,7 @@ mod identity;
 mod perceptual;
 mod pixel;
 mod planes;
+pub mod spectrum;
 mod ssim;
 
 pub use crate::network::{area_matrix, resize_to};

@@ -5,7 +5,7 @@
 
 use super::chart::Plot;
 use super::plot::{number, rounded};
-use super::text::{describe, indented, printable};
+use super::text::{cut, describe, indented, printable};
 use crate::error::{Error, Result};
 use crate::image::Raster;
 use crate::lang::span::Source;
@@ -131,17 +131,20 @@ impl Block {
         if let Self::Pictures(all) = self { Some(all) } else { None }
     }
 
-    /// The block as lines, without its pictures. Tables and plots take at most [`COLUMNS`]; other
-    /// lines have any length. Texts from outside are not escaped yet.
+    /// The block as lines of any length, without its pictures; a plot takes [`COLUMNS`]. Texts from
+    /// outside are not escaped yet.
     pub fn lines(&self) -> Vec<String> {
-        self.lines_in(COLUMNS)
+        match self {
+            Self::Table(table) => table.lines(),
+            _ => self.lines_in(COLUMNS),
+        }
     }
 
     /// As [`lines`](Self::lines), with tables and plots in at most `columns` columns.
     pub fn lines_in(&self, columns: usize) -> Vec<String> {
         match self {
             Self::Pictures(_) => Vec::new(),
-            Self::Table(table) => table.lines(columns),
+            Self::Table(table) => table.continued(columns),
             Self::Plot(plot) => plot.lines(columns),
             Self::Numbers(numbers) => numbers.lines(),
             Self::Text(lines) => lines.clone(),
@@ -176,42 +179,84 @@ pub(super) fn captioned(caption: &str, rest: &str) -> String {
     if caption.is_empty() { rest.to_string() } else { format!("{caption}: {rest}") }
 }
 
-/// Columns between two columns of a table.
-const GAP: usize = 2;
+impl Cell {
+    /// The cell as it is shown.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Text(s) => Safe(s).to_string(),
+            Self::Number(v, digits) => format!("{v:.digits$}"),
+        }
+    }
+}
+
+/// Columns that a text keeps in a table that is too wide.
+const LEAST: usize = 8;
+/// Blanks between two columns.
+const BETWEEN: usize = 2;
 
 impl Table {
-    /// The rows in aligned columns: text to the left, numbers to the right. Columns for which
-    /// `columns` has no room are continued below, beside the first one.
-    pub fn lines(&self, columns: usize) -> Vec<String> {
-        let text = |c: &Cell| match c {
-            Cell::Text(s) => Safe(s).to_string(),
-            Cell::Number(v, digits) => format!("{v:.digits$}"),
-        };
-        let head = std::iter::once(self.columns.clone());
-        let rows = self.rows.iter().map(|r| r.iter().map(text).collect());
-        let all: Vec<Vec<String>> = head.chain(rows).collect();
-        let cells = |k: usize| all.iter().filter_map(move |r| r.get(k));
-        let widths: Vec<usize> = (0..self.columns.len())
-            .map(|k| cells(k).map(|s| s.width()).max().unwrap_or(0))
-            .collect();
+    /// The rows in aligned columns, the header first: text to the left, numbers to the right.
+    pub fn lines(&self) -> Vec<String> {
+        self.continued(usize::MAX)
+    }
+
+    /// As [`Table::lines`], in `width` columns: columns without room are continued below, beside
+    /// the first one. Nothing is cut, so lines of long texts stay wider.
+    pub fn continued(&self, width: usize) -> Vec<String> {
+        let rows = self.shown();
+        let widths = self.widths(&rows, usize::MAX);
+        self.drawn(&rows, &widths, width)
+    }
+
+    /// As [`Table::continued`], in at most `width` columns: the widest texts are cut until the
+    /// table fits.
+    pub fn fitted(&self, width: usize) -> Vec<String> {
+        let rows = self.shown();
+        let widths = self.widths(&rows, width);
+        self.drawn(&rows, &widths, width).iter().map(|l| cut(l, width)).collect()
+    }
+
+    /// The header and the rows as they are shown.
+    fn shown(&self) -> Vec<Vec<String>> {
+        let header = self.columns.iter().map(|c| Safe(c).to_string()).collect();
+        let row = |r: &Vec<Cell>| r.iter().map(Cell::shown).collect();
+        std::iter::once(header).chain(self.rows.iter().map(row)).collect()
+    }
+
+    fn drawn(&self, rows: &[Vec<String>], widths: &[usize], most: usize) -> Vec<String> {
         let padded = |row: &Vec<String>, k: usize| {
-            let text = row.get(k).map_or("", String::as_str);
+            let text = cut(row.get(k).map_or("", String::as_str), widths[k]);
             let blank = " ".repeat(widths[k].saturating_sub(text.width()));
-            if self.is_numeric(k) { blank + text } else { text.to_owned() + &blank }
+            if self.is_numeric(k) { blank + &text } else { text + &blank }
         };
-        let drawn = |beside: Vec<usize>| {
+        let part = |columns: Vec<usize>| {
             let line = |row: &Vec<String>| {
-                let cells = beside.iter().map(|k| padded(row, *k)).collect::<Vec<_>>();
-                cells.join(&" ".repeat(GAP)).trim_end().to_owned()
+                let cells: Vec<String> = columns.iter().map(|k| padded(row, *k)).collect();
+                cells.join(&" ".repeat(BETWEEN)).trim_end().to_owned()
             };
-            all.iter().map(line).collect::<Vec<_>>()
+            rows.iter().map(line).collect::<Vec<_>>()
         };
-        let parts: Vec<Vec<String>> = parts(&widths, columns).into_iter().map(drawn).collect();
+        let parts: Vec<Vec<String>> = parts(widths, most).into_iter().map(part).collect();
         parts.join(&String::new())
     }
 
-    fn is_numeric(&self, column: usize) -> bool {
+    /// Whether a column has numbers.
+    pub fn is_numeric(&self, column: usize) -> bool {
         self.rows.iter().any(|r| matches!(r.get(column), Some(Cell::Number(..))))
+    }
+
+    /// The widths of the columns of a table that is to be `most` columns wide.
+    fn widths(&self, rows: &[Vec<String>], most: usize) -> Vec<usize> {
+        let width = |k: usize| rows.iter().filter_map(|r| r.get(k)).map(|s| s.width()).max();
+        let mut widths: Vec<usize> =
+            (0..self.columns.len()).map(|k| width(k).unwrap_or(0)).collect();
+        let gaps = BETWEEN * widths.len().saturating_sub(1);
+        while widths.iter().sum::<usize>() + gaps > most {
+            let texts = (0..widths.len()).filter(|k| !self.is_numeric(*k) && widths[*k] > LEAST);
+            let Some(widest) = texts.max_by_key(|k| widths[*k]) else { break };
+            widths[widest] -= 1;
+        }
+        widths
     }
 }
 
@@ -220,7 +265,7 @@ fn parts(widths: &[usize], columns: usize) -> Vec<Vec<usize>> {
     let mut parts = vec![Vec::new()];
     let mut used = 0;
     for (k, width) in widths.iter().enumerate() {
-        let full = used + GAP + width > columns;
+        let full = used + BETWEEN + width > columns;
         if k > 1 && full {
             parts.push(vec![0]);
             used = widths[0];
@@ -228,7 +273,7 @@ fn parts(widths: &[usize], columns: usize) -> Vec<Vec<usize>> {
         if let Some(part) = parts.last_mut() {
             part.push(k);
         }
-        used += width + if k > 0 { GAP } else { 0 };
+        used += width + if k > 0 { BETWEEN } else { 0 };
     }
     parts
 }
@@ -288,7 +333,15 @@ mod tests {
             vec![Cell::Text("顔b".into()), Cell::Number(-10.0, 2)],
         ];
         let table = Table { columns: vec!["name".into(), "value".into()], rows };
-        assert_eq!(table.lines(COLUMNS), ["name   value", "a       1.00", "顔b   -10.00"]);
+        assert_eq!(table.lines(), ["name   value", "a       1.00", "顔b   -10.00"]);
+        let words = Cell::Text("a long remark about it".into());
+        let wide = Table {
+            columns: vec!["name".into(), "value".into(), "remark".into()],
+            rows: vec![vec![Cell::Text("a".into()), Cell::Number(1.0, 2), words]],
+        };
+        assert_eq!(wide.fitted(26), ["name  value  remark", "a      1.00  a long remar…"]);
+        let parts = ["name  va…", "a      1…", "", "name  re…", "a     a …"];
+        assert_eq!(wide.fitted(9), parts);
     }
 
     #[test]
@@ -299,7 +352,7 @@ mod tests {
             std::iter::once(Cell::Text(name.into())).chain(numbers).collect()
         };
         let table = Table { columns: names.to_vec(), rows: vec![row("a"), row("b")] };
-        assert_eq!(table.lines(40).len(), 3);
+        assert_eq!(table.continued(40), table.lines());
         let wanted = [
             "name   one    two",
             "a     1.00  -2.00",
@@ -309,8 +362,8 @@ mod tests {
             "a      3.00",
             "b      3.00",
         ];
-        assert_eq!(table.lines(20), wanted);
-        assert_eq!(table.lines(1).len(), 3 * 3 + 2);
+        assert_eq!(table.continued(20), wanted);
+        assert_eq!(table.continued(1).len(), 3 * 3 + 2);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::block::{Block, Cell, Diagnostic, Number, Picture, Table};
 use super::chart::Plot;
 use crate::error::Error;
+use crate::lang::span::Source;
 use serde_json::{Value as Json, json};
 
 /// A block as an object with its `type`. Pictures are described, not embedded.
@@ -72,6 +73,8 @@ pub fn rows(table: &Table) -> Vec<Json> {
 pub fn diagnostics(d: &Diagnostic) -> impl Iterator<Item = Json> {
     let source = &d.source;
     let one = |e: &Error| {
+        let other = e.elsewhere().and_then(|file| Source::new(&*file.name, &*file.text).ok());
+        let source = other.as_ref().unwrap_or(source);
         let (line, column) = e.span().map_or((1, 1), |s| source.location(s.start));
         json!({"file": source.name(), "ok": false, "line": line, "column": column, "message": e.message(),
             "found": e.span_text(), "notes": e.notes(), "try": e.repair(),
@@ -87,7 +90,18 @@ mod tests {
     use super::*;
     use crate::error::Span;
     use crate::image::Raster;
-    use crate::lang::span::Source;
+
+    #[test]
+    fn an_error_in_an_imported_file_names_that_file() {
+        let source = Source::new("a.gnt", "import \"lib.gnt\"").unwrap();
+        let library = Source::new("lib.gnt", "x = 1\ny = zz").unwrap();
+        let error = library.holds(Error::check("wrong").at(Span::new(10, 12)), Span::new(7, 16));
+        let all: Vec<Json> = diagnostics(&Diagnostic { source, error }).collect();
+        assert_eq!(
+            (&all[0]["file"], &all[0]["line"], &all[0]["column"]),
+            (&json!("lib.gnt"), &json!(2), &json!(5))
+        );
+    }
 
     #[test]
     fn every_block_has_its_object() {

@@ -17,7 +17,6 @@ const CHUNK: usize = 4096;
 /// Number of pictures on screen and in the scrollback; each further picture frees the oldest.
 const KEPT: u32 = 200;
 /// The id of the live preview.
-#[cfg(any(test, feature = "internals"))]
 const PREVIEW: u32 = 255;
 
 /// Sends pictures to kitty or ghostty.
@@ -210,13 +209,11 @@ impl ImageSink for Kitty {
         Ok(Some(placeholders(id, cells)))
     }
 
-    #[cfg(any(test, feature = "internals"))]
     fn preview(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
         // Sending with the same id and placement replaces the previous picture without flicker.
         self.show(out, picture, cells, self.base | PREVIEW)
     }
 
-    #[cfg(any(test, feature = "internals"))]
     fn clear(&mut self, out: &mut dyn Write) -> Result<()> {
         self.delete(out, self.base | PREVIEW)
     }

@@ -44,13 +44,11 @@ pub trait ImageSink: Send {
 
     /// As [`put`](Self::put), for a live preview: the terminal may forget a preview when the next
     /// one arrives.
-    #[cfg(any(test, feature = "internals"))]
     fn preview(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
         self.put(out, picture, cells)
     }
 
     /// Forgets the preview.
-    #[cfg(any(test, feature = "internals"))]
     fn clear(&mut self, out: &mut dyn Write) -> Result<()> {
         let _ = out;
         Ok(())

@@ -2,13 +2,12 @@
 //! shown.
 
 use super::sessions;
-use super::{
-    Cell, Kept, Log, Opened, Plan, Rebuilt, Record, Run, SessionInfo, Values, in_force, replay,
-};
+use super::{Cell, Log, Opened, Plan, Rebuilt, Record, Run, SessionInfo, Values, in_force, replay};
 use crate::error::{Error, Result};
 use crate::eval;
 use crate::safe::Safe;
 use crate::store::{Disk, Files, writable};
+use crate::value::kept::Kept;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

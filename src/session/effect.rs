@@ -1,6 +1,7 @@
 //! Effect of a cell on the session, derived from its text.
 
-use crate::lang::ast::{Def, Expr, ExprKind, Program, StmtKind};
+use crate::lang::ast::{Def, Expr, ExprKind, Library, Stmt, StmtKind};
+use crate::lang::import::Imports;
 use crate::lang::parse;
 use crate::lang::span::Source;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,17 +19,25 @@ pub(super) struct Effect {
     pub uses: BTreeSet<String>,
 }
 
-/// The effect of a text; empty for a text that does not parse.
-pub(super) fn effect(text: &str) -> Effect {
+/// The effect of a text; empty for a text that does not parse. Imported files are read where
+/// `imports` says.
+pub(super) fn effect(text: &str, imports: &Imports) -> Effect {
     let Ok(source) = Source::new("", text) else { return Effect::default() };
-    of(&parse::parse(&source).0)
+    let mut program = parse::parse(&source).0;
+    // A file that cannot be read defines nothing.
+    let _ = imports.read(&mut program);
+    of(&program.statements)
 }
 
-/// The effect of a program.
-pub(super) fn of(program: &Program) -> Effect {
+/// The effect of statements whose imports have been read.
+pub(super) fn of(statements: &[Stmt]) -> Effect {
     let mut effect = Effect::default();
-    for statement in &program.statements {
+    for statement in statements {
         match &statement.kind {
+            StmtKind::Import(import) => {
+                effect.import(import.library.as_deref());
+                continue;
+            }
             StmtKind::Def(def) => {
                 effect.binds.remove(&def.name.name);
                 effect.defines.push(def.clone());
@@ -48,9 +57,26 @@ pub(super) fn of(program: &Program) -> Effect {
     effect
 }
 
-/// The names and functions that a text uses, including the bodies of functions that it defines.
+impl Effect {
+    /// Adds the effect of an imported file, which uses no names but its own.
+    fn import(&mut self, library: Option<&Library>) {
+        let inner = of(library.map_or(&[][..], |l| &l.statements));
+        let own: BTreeSet<&str> = inner.defines.iter().map(|d| &d.name.name[..]).collect();
+        let foreign = |n: &&String| !inner.binds.contains(*n) && !own.contains(&n[..]);
+        self.uses.extend(inner.uses.iter().filter(foreign).cloned());
+        self.binds.retain(|n| !own.contains(&n[..]));
+        self.defines
+            .retain(|d| !inner.binds.contains(&d.name.name) && !own.contains(&d.name.name[..]));
+        self.binds.extend(inner.binds);
+        self.defines.extend(inner.defines);
+    }
+}
+
+/// The names and functions of the session that a text uses, including the bodies of functions that
+/// it defines. Imported files use none.
 pub(super) fn mentions(text: &str) -> BTreeSet<String> {
-    let Effect { mut uses, defines, .. } = effect(text);
+    let Ok(source) = Source::new("", text) else { return BTreeSet::new() };
+    let Effect { mut uses, defines, .. } = of(&parse::parse(&source).0.statements);
     defines.iter().for_each(|def| uses.append(&mut of_body(def)));
     uses
 }
@@ -126,7 +152,7 @@ mod tests {
             ("assert -(a @ 0..n) | c == d", "", "", "a c d n"),
             ("(((", "", "", ""),
         ] {
-            let e = effect(text);
+            let e = effect(text, &Imports::default());
             let defined: Vec<&str> = e.defines.iter().map(|d| &d.name.name[..]).collect();
             assert_eq!(
                 (names(&e.binds), defined.join(" "), names(&e.uses)),
@@ -140,7 +166,7 @@ mod tests {
     fn bodies_are_followed_once() {
         let mut functions = BTreeMap::new();
         for text in ["def f(x) = g(x) + a", "def g(x) = f(x) + b", "def h(x) = c"] {
-            let def = effect(text).defines.remove(0);
+            let def = effect(text, &Imports::default()).defines.remove(0);
             functions.insert(def.name.name.clone(), def);
         }
         let asked = BTreeSet::from(["f".to_owned(), "z".to_owned()]);

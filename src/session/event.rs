@@ -60,17 +60,32 @@ pub enum Setting {
     Describe(bool),
 }
 
+/// The place of a statement in the text that is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its number, from 1.
+    pub number: usize,
+    /// Number of statements.
+    pub of: usize,
+    /// Its line, from 1.
+    pub line: usize,
+    /// Kind of the statement: `binding`, `show`, ….
+    pub kind: &'static str,
+}
+
 /// A report about the running request.
 ///
 /// After every event except [`Event::Begins`], [`Event::Progress`], [`Event::Explore`] and
-/// [`Event::Done`] the session waits until the front end has handled it. A statement therefore begins only after the results of
-/// the previous one were shown.
+/// [`Event::Done`] the session waits until the front end has handled it. A statement therefore
+/// begins only after the results of the previous one were shown.
 #[derive(Debug)]
 pub enum Event {
     /// A statement begins.
     Begins {
         /// Its first line, shortened.
         title: String,
+        /// Its place in its program; `None` for a cell that runs again.
+        place: Option<Place>,
         /// Its cell, unless it is the first of its text.
         further: Option<Cell>,
     },
@@ -94,6 +109,8 @@ pub enum Event {
         /// Takes the code that was chosen.
         answer: Sender<Chosen>,
     },
+    /// The text of [`Request::Cells`] with its explored calls replaced by the chosen edits.
+    Rewritten(String),
     /// The request is done.
     Done(Result<Reply>),
 }
@@ -105,6 +122,13 @@ pub struct Chosen {
     pub code: Code,
     /// The code as an expression of the program. It takes the place of the call in the journal.
     pub written: String,
+}
+
+impl Chosen {
+    /// The code as it was given: the user left the screen without taking another one.
+    pub fn unchanged(what: &Exploration) -> Self {
+        Self { code: what.code.clone(), written: what.written.clone() }
+    }
 }
 
 /// The outcome of a request.

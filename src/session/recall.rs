@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::image::{Filter, Raster, decode, encode, resize};
 use crate::limits::LIMITS;
 use crate::render::{self, Block, text, words};
+use crate::value::kept::KeptTable;
 
 /// Maximum length of the longer side of a picture in a journal, in pixels.
 const SIDE: usize = 96;
@@ -22,7 +23,12 @@ pub(super) fn remember(cell: &mut Cell, given: &[Given]) -> Result<()> {
                 cell.output.extend(line.lines().map(text::printable))
             }
             Given::Value(blocks, _) => {
-                cell.output.extend(words(blocks)?);
+                for block in blocks {
+                    if let Block::Table(table) = block {
+                        cell.tables.push((cell.output.len(), KeptTable::of(table)));
+                    }
+                    cell.output.extend(words(std::slice::from_ref(block))?);
+                }
                 let pictures = blocks.iter().filter_map(|b| match b {
                     Block::Pictures(all) => Some(all),
                     _ => None,
@@ -58,15 +64,39 @@ pub fn recall(cell: &Cell, pictures: bool) -> Vec<Block> {
         Some(all) if pictures && !all.is_empty() => {
             // The pictures are shown, so their descriptions are dropped. Descriptions without a
             // kept picture are counted.
-            let (stand_ins, lines): (Vec<&String>, Vec<&String>) =
-                cell.output.iter().partition(|l| about_picture(l));
-            let more = stand_ins.len().saturating_sub(all.len());
+            let stand_ins = cell.output.iter().filter(|l| about_picture(l)).count();
+            let more = stand_ins.saturating_sub(all.len());
             let more = (more > 0).then(|| format!("… {more} more pictures were not kept"));
-            let lines = Block::text(lines.into_iter().cloned().chain(more));
-            vec![Block::Pictures(all), lines]
+            let mut blocks = vec![Block::Pictures(all)];
+            blocks.extend(lines(cell, |l| !about_picture(l)));
+            blocks.extend(more.map(|line| Block::text([line])));
+            blocks
         }
-        _ => vec![Block::text(cell.output.iter().cloned())],
+        _ => lines(cell, |_| true),
     }
+}
+
+/// The lines of a cell that are `wanted` as text, its tables as tables.
+fn lines(cell: &Cell, wanted: impl Fn(&str) -> bool) -> Vec<Block> {
+    let (mut blocks, mut text, mut at) = (Vec::new(), Vec::new(), 0);
+    while let Some(line) = cell.output.get(at) {
+        let table = cell.tables.iter().find(|(from, _)| *from == at);
+        // A table that cannot be read is still there as lines.
+        if let Some((rows, table)) = table.and_then(|(_, t)| Some((t.rows(), t.table().ok()?))) {
+            blocks.extend((!text.is_empty()).then(|| Block::Text(std::mem::take(&mut text))));
+            blocks.push(Block::Table(table));
+            at += rows + 1;
+            continue;
+        }
+        if wanted(line) {
+            text.push(line.clone());
+        }
+        at += 1;
+    }
+    if !text.is_empty() || blocks.is_empty() {
+        blocks.push(Block::Text(text));
+    }
+    blocks
 }
 
 /// Whether a line is the description that [`words`] gives of a picture.
@@ -114,6 +144,31 @@ mod tests {
         let words = recall(&cell, false);
         let [Block::Text(lines)] = &words[..] else { panic!() };
         assert!(lines[2].starts_with("target: [picture 300×100"), "{lines:?}");
+    }
+
+    #[test]
+    fn tables_come_back_as_tables_among_the_lines() {
+        let cells =
+            |name: &str, v| vec![render::Cell::Text(name.into()), render::Cell::Number(v, 2)];
+        let rows = vec![cells("a", 1.0), cells("b", 20.5)];
+        let table = render::Table { columns: vec!["name".into(), "value".into()], rows };
+        let raster = Raster::filled(4, 4, &[1, 2, 3]).unwrap();
+        let shown = vec![
+            Block::text(["before"]),
+            Block::Table(table),
+            Block::text(["after"]),
+            Block::Pictures(vec![render::Picture::new(raster, "")]),
+        ];
+        let mut cell = Cell::new(1, "x", Status::Ok);
+        remember(&mut cell, &[Given::Value(shown.clone(), serde_json::Value::Null)]).unwrap();
+        let again = recall(&cell, true);
+        assert_eq!(again[1..], shown[..3]);
+        assert!(matches!(&again[0], Block::Pictures(_)));
+        // What the limit on the output leaves of a table is text.
+        cell.output.truncate(3);
+        cell.tables.clear();
+        let text = recall(&cell, false);
+        assert_eq!(text, [Block::text(["before", "name  value", "a      1.00"])]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Records of a journal.
 
-use super::kept::Shared;
+use crate::lang::import::Imported;
 use crate::store::base64;
+use crate::value::kept::{KeptTable, Shared};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -48,6 +49,9 @@ pub struct Cell {
     /// The pictures it showed.
     #[serde(default)]
     pub pictures: Vec<Picture>,
+    /// The tables among its lines: the index of each one's header, and the table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<(usize, KeptTable)>,
     /// The seed in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
@@ -57,6 +61,9 @@ pub struct Cell {
     /// The values that it bound; empty for cells that were written before journals kept values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, Shared>,
+    /// The texts of the files that it imports, so that it can run without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<Imported>,
 }
 
 impl Cell {
@@ -68,9 +75,11 @@ impl Cell {
             status,
             output: Vec::new(),
             pictures: Vec::new(),
+            tables: Vec::new(),
             seed: None,
             millis: None,
             values: BTreeMap::new(),
+            imports: Vec::new(),
         }
     }
 
@@ -86,6 +95,7 @@ impl Cell {
         let (kept, all) = (fits.count(), self.output.len());
         if kept < all {
             self.output.truncate(kept);
+            self.tables.retain(|(at, table)| at + table.rows() < kept);
             self.output.push(format!("… {} more lines were not kept", all - kept));
         }
         self.pictures.retain(|p| p.png.len() <= PICTURE_BYTES);

@@ -56,6 +56,16 @@ pub(super) fn apply(source: &Source, text: &str, mut rewrites: Vec<Rewrite>) -> 
     out
 }
 
+/// The text of a source in which statements have been replaced.
+pub(super) fn whole(source: &Source, mut statements: Vec<(Span, String)>) -> String {
+    let mut out = source.text().to_owned();
+    statements.sort_by_key(|(span, _)| std::cmp::Reverse(span.start));
+    for (span, text) in statements {
+        out.replace_range(span.start..span.end, &text);
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,7 +114,10 @@ mod tests {
             );
             Rewrite { span: span(text, call), text: format!("{} + 1", &call[8..9]) }
         });
-        assert_eq!(apply(&source, &own, all.to_vec()), "show (a + 1), (b + 1)");
+        let edited = apply(&source, &own, all.to_vec());
+        assert_eq!(edited, "show (a + 1), (b + 1)");
+        let all = vec![(statements[0].span, "a = w".into()), (statements[1].span, edited)];
+        assert_eq!(whole(&source, all), "a = w; show (a + 1), (b + 1)");
     }
 
     #[test]

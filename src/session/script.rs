@@ -4,13 +4,14 @@ use super::effect::mentions;
 use super::{Cell, Status, in_force, results};
 use crate::error::{Error, Kind, Result};
 use crate::lang::ast::CellKind;
+use crate::lang::import::{joined, repathed};
 use crate::lang::parse;
 use crate::lang::span::Source;
 use crate::safe::Safe;
 use crate::store::{Disk, Files, write_atomic, write_new};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// Size limit of a file that is compared before it is replaced, in bytes.
@@ -55,8 +56,9 @@ fn hash(bytes: &[u8]) -> Vec<u8> {
     Sha256::digest(bytes).to_vec()
 }
 
-/// The cells as a script that loads the same generator; failed cells are left out.
-pub fn script(cells: &[Arc<Cell>], model: &str, seed: u64) -> String {
+/// The cells as a script that loads the same generator; failed cells are left out. Paths of imports
+/// lead from the script's folder instead of the current one.
+pub fn script(cells: &[Arc<Cell>], model: &str, seed: u64, path: &Path) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let mut text = format!("# gannet {version}\nload {}\n", quoted(model));
     let mut seed_in_force = 0;
@@ -76,10 +78,25 @@ pub fn script(cells: &[Arc<Cell>], model: &str, seed: u64) -> String {
         }
         let is_used = results::gives(&cell.source) && used.contains(&results::name(cell.id));
         let source = if is_used { results::bound(cell) } else { cell.source.clone() };
-        text.push_str(source.trim_end());
+        text.push_str(&repathed(source.trim_end(), |import| moved(import, path)));
         text.push('\n');
     }
     text
+}
+
+/// An import's path from the current folder as one from the folder of a file.
+fn moved(import: &str, file: &Path) -> String {
+    let whole = |p: &Path| std::path::absolute(p).map(|p| joined(&p, ""));
+    let folder = whole(file.parent().unwrap_or(Path::new("")).join(".").as_path());
+    let (Ok(folder), Ok(target), true) =
+        (folder, whole(Path::new(import)), Path::new(import).is_relative())
+    else {
+        return import.to_owned();
+    };
+    let shared = folder.components().zip(target.components()).take_while(|(a, b)| a == b).count();
+    let up = folder.components().skip(shared).map(|_| Component::ParentDir);
+    let path: PathBuf = up.chain(target.components().skip(shared)).collect();
+    path.to_string_lossy().into_owned()
 }
 
 /// A text of the language.
@@ -88,7 +105,7 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// Reads the cells of a script in order. The text under a marker is one cell; before the first
-/// marker each statement is a cell.
+/// marker each statement is a cell. Paths of imports lead from the current folder.
 ///
 /// # Errors
 /// When the file cannot be read or does not parse; the source comes with all parse errors, for the
@@ -112,6 +129,9 @@ pub fn cells_of(path: &Path) -> std::result::Result<Vec<String>, (Option<Source>
     if let Some(e) = Error::all(errors) {
         return Err((Some(source), e));
     }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let here =
+        |text: &str| repathed(text, |import| joined(folder, import).to_string_lossy().into_owned());
     let mut found = Vec::new();
     for cell in program.cells.iter().filter(|c| c.kind == CellKind::Code) {
         let Some(statements) = program.statements.get(cell.statements.clone()) else { continue };
@@ -119,8 +139,8 @@ pub fn cells_of(path: &Path) -> std::result::Result<Vec<String>, (Option<Source>
             continue;
         }
         match cell.marker {
-            Some(_) => found.push(source.slice(cell.body).trim().to_owned()),
-            None => found.extend(statements.iter().map(|s| source.slice(s.span).to_owned())),
+            Some(_) => found.push(here(source.slice(cell.body).trim())),
+            None => found.extend(statements.iter().map(|s| here(source.slice(s.span)))),
         }
     }
     Ok(found)
@@ -142,7 +162,7 @@ mod tests {
     fn what_is_saved_is_opened_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("edit.gnt");
-        let text = script(&cells(), "a \"b\\c", 0);
+        let text = script(&cells(), "a \"b\\c", 0, &path);
         assert!(text.contains("#%% 3\n# seed 7 was in force from here"), "{text}");
         assert!(!text.contains("oops"));
         Written::default().save(&path, &text, false).unwrap();
@@ -155,7 +175,7 @@ mod tests {
     fn results_that_later_cells_use_get_their_name() {
         let all = [(1, "sample(seed: 1)"), (2, "sample(seed: 2)"), (3, "show _2")];
         let all = all.map(|(id, text)| Arc::new(Cell::new(id, text, Status::Ok)));
-        let text = script(&all, "toy", 0);
+        let text = script(&all, "toy", 0, Path::new("edit.gnt"));
         assert!(text.contains("\nsample(seed: 1)\n") && text.contains("\n_2 = sample(seed: 2)\n"));
     }
 
@@ -170,6 +190,26 @@ mod tests {
         assert!(source.is_some() && error.span().is_some());
         std::fs::write(&path, b"\xff").unwrap();
         assert!(cells_of(&path).unwrap_err().0.is_none());
+    }
+
+    #[test]
+    fn imports_lead_from_the_folder_of_the_script_and_back() {
+        let import = |path: &str| Arc::new(Cell::new(1, format!("import \"{path}\""), Status::Ok));
+        let saved = |path: &str, file: &str| {
+            let text = script(&[import(path)], "toy", 0, Path::new(file));
+            text.lines().last().map(str::to_owned).unwrap()
+        };
+        assert_eq!(saved("lib.gnt", "edit.gnt"), "import \"lib.gnt\"");
+        assert_eq!(saved("lib.gnt", "sub/edit.gnt"), "import \"../lib.gnt\"");
+        assert_eq!(saved("sub/lib.gnt", "sub/deep/edit.gnt"), "import \"../lib.gnt\"");
+        assert_eq!(saved("/a/lib.gnt", "sub/edit.gnt"), "import \"/a/lib.gnt\"");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("edit.gnt");
+        std::fs::write(&path, "import \"./a/../lib.gnt\"\n#%%\nx = 1\nimport \"b.gnt\"").unwrap();
+        let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        let wanted =
+            [format!("import \"{}\"", at("lib.gnt")), format!("x = 1\nimport \"{}\"", at("b.gnt"))];
+        assert_eq!(cells_of(&path).unwrap(), wanted);
     }
 
     #[test]

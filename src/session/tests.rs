@@ -38,6 +38,7 @@ fn all(session: &mut Session, request: Request) -> (Vec<String>, Result<Reply>) 
             })),
             Event::Failed(_, e) | Event::Trouble(e) => said.push(format!("error: {e}")),
             Event::Line(line) | Event::Quiet(line) => said.push(line),
+            Event::Rewritten(text) => said.push(format!("rewritten: {text}")),
             Event::Begins { .. } | Event::Progress(_) | Event::Explore { .. } => {}
         }
     }
@@ -239,7 +240,7 @@ fn what_was_explored_is_recorded_as_the_edit_that_was_made() {
     // Without a screen the code stays as it is.
     let (said, reply) = all(&mut first, cells("c = explore(w, along: smile); norm(c - w)"));
     assert!(matches!(reply, Ok(Reply::Ran(true))), "{said:?}");
-    assert!(said[0].contains("at the prompt only") && said[1].ends_with(" 0.000"), "{said:?}");
+    assert!(said[0].contains("needs a screen") && said[1].ends_with(" 0.000"), "{said:?}");
     assert_eq!(
         first.snapshot().log.cells().iter().rev().nth(1).unwrap().source,
         "c = explore(w, along: smile)"
@@ -254,5 +255,58 @@ fn what_was_explored_is_recorded_as_the_edit_that_was_made() {
     // A program is not asked, and says so.
     let (said, reply) =
         all(&mut again, program("w = sample(seed: 1)\nd = explore(w)\nprint(norm(d - w))"));
-    assert!(reply.is_ok() && said[0].contains("at the prompt only") && said[1] == "0", "{said:?}");
+    assert!(reply.is_ok() && said[0].contains("needs a screen") && said[1] == "0", "{said:?}");
+}
+
+#[test]
+fn a_session_that_imported_comes_back_without_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("base.gnt"), "two = 2\ndef twice(x) = two*x").unwrap();
+    let lib = "import \"base.gnt\"\nseen = sample(seed: 4)\ndef f(x) = twice(x) + 1";
+    std::fs::write(at("lib.gnt"), lib).unwrap();
+    let mut first = start(Some(folder.path()), &at("out"));
+    let import = format!("import \"{}\"", at("lib.gnt").display());
+    assert!(matches!(all(&mut first, cells(&import)).1, Ok(Reply::Ran(true))));
+    let said = all(&mut first, cells("f(3); norm(seen)")).0;
+    assert_eq!(said[0], "7");
+    // From here on only the record has the texts.
+    ["lib.gnt", "base.gnt"].into_iter().for_each(|name| std::fs::remove_file(at(name)).unwrap());
+    // The import is one cell, whose names come and go together.
+    let knows = |session: &Session| {
+        let now = session.snapshot();
+        let functions = now.state.functions.contains_key("twice");
+        assert_eq!(functions, now.state.names.contains_key("two"));
+        functions
+    };
+    all(&mut first, Request::Undo).1.unwrap();
+    assert!(!knows(&first));
+    all(&mut first, Request::Redo).1.unwrap();
+    assert!(knows(&first));
+    drop(first);
+    let mut again = start(Some(folder.path()), &at("out"));
+    all(&mut again, Request::Resume(None)).1.unwrap();
+    assert_eq!(all(&mut again, cells("f(3); norm(seen)")).0, said);
+    assert!(all(&mut again, cells(&import)).0[0].contains("there is no file"));
+}
+
+#[test]
+fn a_resumed_import_gives_its_functions_and_computes_its_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let lib = folder.path().join("lib.gnt");
+    // Too large for the journal, so that the cell must run again.
+    std::fs::write(&lib, "many = sample(n: 9000, seed: 4)\ntwo = 2\ndef f(x) = two*x").unwrap();
+    let mut first = start(Some(folder.path()), folder.path());
+    all(&mut first, cells(&format!("import \"{}\"", lib.display()))).1.unwrap();
+    let norm = all(&mut first, cells("norm(many[7])")).0;
+    drop(first);
+    std::fs::remove_file(&lib).unwrap();
+    let mut again = start(Some(folder.path()), folder.path());
+    let (_, reply) = all(&mut again, Request::Resume(None));
+    let Ok(Reply::Resumed(Some(resumed))) = reply else { panic!("{reply:?}") };
+    assert_eq!(resumed.computes.as_deref(), Some("many, two of [1]"));
+    assert_eq!(all(&mut again, cells("f(3)")).0, ["6"]);
+    let (said, reply) = all(&mut again, cells("norm(many[7])"));
+    assert!(matches!(reply, Ok(Reply::Ran(true))), "{said:?}");
+    assert_eq!((&said[0][..], &said[1..]), ("computing again: many of [1]", &norm[..]));
 }

@@ -12,8 +12,10 @@ use super::results;
 use crate::error::{Error, Kind, Result};
 use crate::eval;
 use crate::lang::ast::Def;
+use crate::lang::import::Imports;
 use crate::latent::ModelId;
 use crate::safe::Safe;
+use crate::value::kept::Shared;
 use crate::value::{Loaded, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
@@ -304,7 +306,8 @@ impl Values {
 
     fn effect(&mut self, cell: &Cell) -> Arc<Effect> {
         let of = || {
-            let mut effect = effect(&cell.source);
+            let imports = Imports::default().recorded(&cell.imports);
+            let mut effect = effect(&cell.source, &imports);
             if results::gives(&cell.source) {
                 effect.binds.insert(results::name(cell.id));
             }
@@ -369,7 +372,7 @@ fn forward(effects: &[Arc<Effect>]) -> (Vec<BTreeSet<String>>, BTreeSet<String>)
 /// Refuses a value that differs from the recorded one. It stays in the session, because the
 /// recorded value is not available.
 fn same(session: &eval::State, cell: &Cell) -> Result<()> {
-    let differs = |(name, kept): &(&String, &super::kept::Shared)| {
+    let differs = |(name, kept): &(&String, &Shared)| {
         session.names.get(*name).is_some_and(|v| kept.differs(v))
     };
     match cell.values.iter().find(differs) {

@@ -1,6 +1,5 @@
 //! A rebuilt session equals the original, and as few cells as possible run for it.
 
-use super::super::kept::Kept;
 use super::*;
 use crate::builtin::Output;
 use crate::control::Control;
@@ -8,6 +7,7 @@ use crate::eval::{Options, State};
 use crate::lang::span::Source;
 use crate::render::Block;
 use crate::value::Models;
+use crate::value::kept::{Kept, digest};
 use proptest::prelude::*;
 
 #[derive(Default)]
@@ -53,7 +53,7 @@ fn recorded(folder: &std::path::Path, texts: &[&str]) -> (Vec<Arc<Cell>>, State)
             for name in bound.filter(|n| session.names.contains_key(n)) {
                 let mut kept = Kept::of(&session.names[&name]);
                 if name.starts_with("big") {
-                    kept = Kept::Again(super::super::kept::digest(&session.names[&name]));
+                    kept = Kept::Again(digest(&session.names[&name]));
                 }
                 cell.values.insert(name, kept.into());
             }

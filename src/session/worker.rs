@@ -1,16 +1,17 @@
 //! The worker thread of a session: runs cells and programs, keeps the journal, rebuilds states.
 
 use super::cells::{Cells, Standing};
-use super::event::{Chosen, Event, Given, Reply, Request, Resumed, Setting};
+use super::event::{Chosen, Event, Given, Place, Reply, Request, Resumed, Setting};
 use super::recall::remember;
 use super::rewrite::{self, Rewrite};
 use super::snapshot::{Snapshot, gone, last_inversion};
 use super::{Cell, Plan, Rebuilt, Status, Values, results, stopped};
 use crate::builtin::{Exploration, Output};
 use crate::control::Control;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Span};
 use crate::eval::{Options, State};
 use crate::lang::ast::{Stmt, StmtKind};
+use crate::lang::import;
 use crate::lang::span::{Source, render};
 use crate::latent::Code;
 use crate::render::Block;
@@ -47,11 +48,11 @@ impl Link {
     }
 
     /// Reports that a statement begins.
-    fn begins(&self, text: &str, further: Option<Cell>) {
+    fn begins(&self, text: &str, place: Option<Place>, further: Option<Cell>) {
         let title: String = text.lines().next().unwrap_or_default().chars().take(TITLE).collect();
         let title = Safe(&title).to_string();
         // `tell` notices when the front end is gone.
-        let _ = self.events.send(Event::Begins { title, further });
+        let _ = self.events.send(Event::Begins { title, place, further });
     }
 }
 
@@ -217,7 +218,11 @@ impl Worker {
     fn step(&mut self, statement: &Stmt, control: &Control, explores: bool) -> Stepped {
         let screen = explores.then_some((statement, &self.link));
         let mut out = Collected { lists: self.lists, screen, ..Collected::default() };
+        let hits = self.state.options.cache.hits();
         let ended = self.state.step(statement, control, &mut out);
+        if self.state.options.cache.hits() > hits {
+            out.given.iter_mut().for_each(mark);
+        }
         self.details = out.details.or(self.details.take());
         Stepped { given: out.given, rewrites: out.rewrites, ended }
     }
@@ -231,8 +236,10 @@ impl Worker {
         control: &Control,
     ) -> Result<Reply> {
         let checked = self.state.check(source, sets)?;
-        for statement in &checked.program.statements {
-            self.link.begins(source.slice(statement.span), None);
+        let all = &checked.program.statements;
+        for (k, statement) in all.iter().enumerate() {
+            let place = place(source, (k, all.len()), statement);
+            self.link.begins(source.slice(statement.span), Some(place), None);
             let Stepped { given, ended, .. } = self.step(statement, control, false);
             // Results before a failure are shown too.
             self.link.tell(Event::Given(given))?;
@@ -287,14 +294,30 @@ impl Worker {
                 return Ok(false);
             }
         };
-        let count = program.statements.len();
-        for (k, statement) in program.statements.iter().enumerate() {
+        let mut edits = Vec::new();
+        let ended = self.statements(&source, &program.statements, control, &mut edits)?;
+        if !edits.is_empty() {
+            self.link.tell(Event::Rewritten(rewrite::whole(&source, edits)))?;
+        }
+        Ok(ended)
+    }
+
+    /// Runs statements as cells, up to the first that fails. Returns whether all ran to the end;
+    /// those whose calls of `explore` were replaced are added to `edits`.
+    fn statements(
+        &mut self,
+        source: &Source,
+        all: &[Stmt],
+        control: &Control,
+        edits: &mut Vec<(Span, String)>,
+    ) -> Result<bool> {
+        for (k, statement) in all.iter().enumerate() {
             let own = source.slice(statement.span);
-            let text = if count == 1 { text.trim() } else { own };
+            let text = if all.len() == 1 { source.text().trim() } else { own };
             let further = (k > 0).then(|| Cell::new(self.cells.log().next_id(), text, Status::Ok));
-            self.link.begins(own, further);
-            if !self.cell(&source, statement, text, control)? {
-                let left = count - k - 1;
+            self.link.begins(own, Some(place(source, (k, all.len()), statement)), further);
+            if !self.cell(source, (statement, text), control, edits)? {
+                let left = all.len() - k - 1;
                 if left > 0 {
                     self.link.tell(Event::Line(format!("{left} more of this line did not run")))?;
                 }
@@ -308,14 +331,18 @@ impl Worker {
     fn cell(
         &mut self,
         source: &Source,
-        statement: &Stmt,
-        text: &str,
+        (statement, text): (&Stmt, &str),
         control: &Control,
+        edits: &mut Vec<(Span, String)>,
     ) -> Result<bool> {
         let begun = Instant::now();
         let before = self.state.clone();
         self.state.result = Some(results::name(self.cells.log().next_id()));
         let Stepped { given, rewrites, ended } = self.step(statement, control, true);
+        if !rewrites.is_empty() {
+            let own = source.slice(statement.span);
+            edits.push((statement.span, rewrite::apply(source, own, rewrites.clone())));
+        }
         let text = &rewrite::apply(source, text, rewrites);
         let status = match &ended {
             Ok(()) => Status::Ok,
@@ -328,6 +355,7 @@ impl Worker {
             }
         };
         let mut cell = Cell::new(self.cells.log().next_id(), text.as_str(), status);
+        cell.imports = import::texts(std::slice::from_ref(statement));
         cell.millis = Some(begun.elapsed().as_millis() as u64);
         let fine = ended.is_ok();
         self.finish(source, cell, given, ended.err())?;
@@ -409,6 +437,7 @@ impl Worker {
                 seed: cell.seed.unwrap_or(options.seed),
                 echo: false,
                 replaying: true,
+                imports: options.imports.recorded(&cell.imports),
                 ..options.clone()
             };
             let own = std::mem::replace(&mut state.options, replaying);
@@ -514,6 +543,19 @@ impl Worker {
     }
 }
 
+/// Says in a result's JSON that something of it came from the cache.
+fn mark(given: &mut Given) {
+    if let Given::Value(_, Json::Object(fields)) = given {
+        fields.entry("cached").or_insert(true.into());
+    }
+}
+
+/// The place of statement `k` of `of`, counted from 0.
+fn place(source: &Source, (k, of): (usize, usize), statement: &Stmt) -> Place {
+    let line = source.location(statement.span.start).0;
+    Place { number: k + 1, of, line, kind: statement.kind.name() }
+}
+
 /// Runs a cell again for its values.
 fn again(
     state: &mut State,
@@ -525,7 +567,7 @@ fn again(
     let source = Source::new(format!("[{}]", cell.id), cell.source.clone())?;
     let checked = state.check(&source, &BTreeMap::new())?;
     checked.program.statements.iter().try_for_each(|statement| {
-        link.begins(source.slice(statement.span), None);
+        link.begins(source.slice(statement.span), None, None);
         state.step(statement, control, out)
     })
 }

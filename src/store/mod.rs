@@ -13,14 +13,19 @@ pub mod faulty;
 mod folder;
 mod lock;
 mod place;
+mod pool;
+mod stamps;
 
-pub use atomic::{write_atomic, write_new};
+pub use atomic::{write_atomic, write_new, write_unsynced};
 pub use disk::{Disk, open_regular};
 pub use folder::Outlet;
 pub use lock::Lock;
 pub use place::{
-    config_folder, history_file, model_folders, session_folder, state_folder, writable,
+    cache_folder, config_folder, history_file, model_folders, session_folder, state_folder,
+    writable,
 };
+pub use pool::{Held, Pool};
+pub use stamps::{Known, Look, Stamps};
 
 use std::io;
 use std::path::{Path, PathBuf};

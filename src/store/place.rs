@@ -16,6 +16,24 @@ pub fn config_folder() -> Option<PathBuf> {
     own("GANNET_CONFIG", "XDG_CONFIG_HOME", ".config/gannet", |name| std::env::var_os(name))
 }
 
+/// Folder of what can be computed again: `$GANNET_CACHE`, else `cache` in `$GANNET_STATE` where that
+/// is set, else `$XDG_CACHE_HOME/gannet`, else `~/.cache/gannet`; `None` without a home, and where
+/// `$GANNET_CACHE` is `off`.
+pub fn cache_folder() -> Option<PathBuf> {
+    cache(|name| std::env::var_os(name))
+}
+
+fn cache(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let beside =
+        var("GANNET_STATE").filter(|v| !v.is_empty()).map(|s| PathBuf::from(s).join("cache"));
+    let set = var("GANNET_CACHE").filter(|v| !v.is_empty());
+    match beside.filter(|_| set.is_none()) {
+        _ if set.as_ref().is_some_and(|v| v == "off") => None,
+        Some(beside) => Some(beside),
+        None => own("GANNET_CACHE", "XDG_CACHE_HOME", ".cache/gannet", var),
+    }
+}
+
 /// Folder of the sessions' journals.
 pub fn session_folder() -> Option<PathBuf> {
     state_folder().map(|s| s.join("sessions"))
@@ -111,6 +129,25 @@ mod tests {
         let data = paths(&["/d/gannet/models", "models"]);
         assert_eq!(with(&[("XDG_DATA_HOME", "/d"), ("HOME", "/h")]), data);
         assert_eq!(with(&[]), paths(&["models"]));
+    }
+
+    #[test]
+    fn the_cache_lies_beside_a_state_that_was_moved() {
+        let with = |pairs: &[(&str, &str)]| {
+            cache(|name| pairs.iter().find(|p| p.0 == name).map(|p| OsString::from(p.1)))
+        };
+        let all = [
+            ("GANNET_CACHE", "/c"),
+            ("GANNET_STATE", "/s"),
+            ("XDG_CACHE_HOME", "/x"),
+            ("HOME", "/h"),
+        ];
+        for (from, place) in ["/c", "/s/cache", "/x/gannet", "/h/.cache/gannet"].iter().enumerate()
+        {
+            assert_eq!(with(&all[from..]), Some(place.into()));
+        }
+        assert_eq!(with(&[("GANNET_STATE", "")]), None);
+        assert_eq!(with(&[("GANNET_CACHE", "off"), ("HOME", "/h")]), None);
     }
 
     #[test]

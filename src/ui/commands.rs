@@ -26,11 +26,14 @@ pub(super) enum Command {
     Rerun,
     Set(Option<(String, String)>),
     Doctor,
+    /// The cache; whether to clear it.
+    Cache(bool),
     Details(Option<String>),
     /// The cell, the latest one without a number; and the width of its pictures in columns.
     Redraw(Option<u64>, Option<u16>),
     Zoom(Option<u64>),
-    /// The names whose pictures are compared on the full screen; none: the last inversion.
+    /// The names whose pictures are compared on the full screen, or the number of a cell; none: the
+    /// last inversion.
     View(Vec<String>),
     Sessions,
     Resume(Option<String>),
@@ -52,7 +55,7 @@ const fn entry(name: &'static str, usage: &'static str, about: &'static str) -> 
 }
 
 /// All commands, in the order of help.
-pub const ALL: [Entry; 19] = [
+pub const ALL: [Entry; 20] = [
     entry(":help", ":help", "this help; ?name explains a function, ? lists them all"),
     entry(
         ":undo",
@@ -77,6 +80,11 @@ pub const ALL: [Entry; 19] = [
     entry(":set", ":set KEY VALUE", "changes a setting; alone it shows them all"),
     entry(":doctor", ":doctor", "checks the terminal, the machine and the files"),
     entry(
+        ":cache",
+        ":cache [clear]",
+        "results kept from run to run: place, size, and what came from there",
+    ),
+    entry(
         ":details",
         ":details [NAME]",
         "more of the last result: losses, definitions, whole origins; or of NAME",
@@ -89,8 +97,8 @@ pub const ALL: [Entry; 19] = [
     entry(":zoom", ":zoom [N]", "draws the pictures of cell N, or the last, as large as fits"),
     entry(
         ":view",
-        ":view [NAME, …]",
-        "full screen: an inversion, or a picture and what is compared with it",
+        ":view [N | NAME, …]",
+        "full screen: an inversion, pictures to compare, or those of cell N",
     ),
     entry(":sessions", ":sessions", "the sessions kept on this machine"),
     entry(":resume", ":resume [SESSION]", "continues another session; without a name, the latest"),
@@ -167,6 +175,14 @@ pub(super) fn parse(line: &str) -> Result<Command> {
             (key.to_owned(), value.trim().to_owned())
         })),
         ":doctor" => Command::Doctor,
+        ":cache" => match argument {
+            "" => Command::Cache(false),
+            "clear" => Command::Cache(true),
+            other => {
+                let message = format!("`{}` is nothing that :cache does", Safe(other));
+                return Err(Error::new(Kind::Usage, message).hint(":cache clear"));
+            }
+        },
         ":details" => Command::Details(optional),
         ":redraw" => redraw(argument)?,
         ":zoom" => match argument {
@@ -272,6 +288,8 @@ mod tests {
             (":set", Command::Set(None)),
             (":history", Command::History(None)),
             (":history smile psi", Command::History(Some("smile psi".into()))),
+            (":cache", Command::Cache(false)),
+            (":cache clear", Command::Cache(true)),
             (":details r", Command::Details(Some("r".into()))),
             (":redraw", Command::Redraw(None, None)),
             (":redraw 3", Command::Redraw(Some(3), None)),
@@ -284,9 +302,15 @@ mod tests {
         assert_eq!(parse(":ondo").unwrap_err().repair(), Some(":undo"));
         assert_eq!(parse(":\u{1b}[2J").unwrap_err().message(), "there is no command :\\u{1b}[2J");
         assert_eq!(parse(":save").unwrap_err().repair(), Some(":save edit.gnt"));
-        for wrong in
-            [":undo x", ":undo 0", ":redraw x", ":redraw 3 width: 0", ":redraw 1 2 3", ":zoom x"]
-        {
+        for wrong in [
+            ":cache x",
+            ":undo x",
+            ":undo 0",
+            ":redraw x",
+            ":redraw 3 width: 0",
+            ":redraw 1 2 3",
+            ":zoom x",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -63,8 +63,9 @@ fn command(words: &Words, text: &str, begins: usize) -> (usize, Vec<Candidate>) 
     let start = text.len() - argument.trim_start().len();
     let typed = argument.trim_start();
     let found = match name {
-        ":save" | ":save!" | ":open" => files(typed, "", &["gnt"]),
+        ":save" | ":save!" | ":open" => files(Path::new(""), typed, "", &["gnt"]),
         ":resume" => sessions(words, typed),
+        ":cache" if "clear".starts_with(typed) => vec![candidate("clear", "clear", "")],
         ":details" => {
             let names = words.types.iter().filter(|(n, ty)| n.starts_with(typed) && detailed(ty));
             names.map(|(n, ty)| candidate(n.clone(), n, &ty.to_string())).collect()
@@ -125,6 +126,9 @@ fn topics(words: &Words, text: &str, begins: usize) -> (usize, Vec<Candidate>) {
 }
 
 fn in_text(words: &Words, at: &Context, typed: &str, text: &str) -> Vec<Candidate> {
+    if imports(&at.tokens, text) {
+        return files(&words.imports, typed, "\"", &["gnt"]);
+    }
     let Some(call) = at.call else { return Vec::new() };
     let (name, param) =
         (&text[call.name.start..call.name.end], call.param(text).map_or("", |p| p.name));
@@ -142,9 +146,15 @@ fn in_text(words: &Words, at: &Context, typed: &str, text: &str) -> Vec<Candidat
         _ => {}
     }
     if let Some(endings) = endings(name, param) {
-        found.extend(files(typed, "\"", endings));
+        found.extend(files(Path::new(""), typed, "\"", endings));
     }
     found
+}
+
+/// Whether the last token is the path of an import.
+fn imports(tokens: &[Token], text: &str) -> bool {
+    let before = tokens.len().checked_sub(2).map(|k| &tokens[k]);
+    before.is_some_and(|t| t.kind == TokenKind::Keyword && slice(text, t) == "import")
 }
 
 const PICTURES: &[&str] = &["png", "jpg", "jpeg", "webp", "gif"];
@@ -164,14 +174,12 @@ fn endings(function: &str, param: &str) -> Option<&'static [&'static str]> {
     })
 }
 
-/// Files of these endings, or all without any, and folders, whose path begins as typed. A file is
-/// followed by `end`.
-fn files(typed: &str, end: &str, endings: &[&str]) -> Vec<Candidate> {
+/// Files of these endings, or all without any, and folders, whose path from `root` begins as typed.
+/// A file is followed by `end`.
+fn files(root: &Path, typed: &str, end: &str, endings: &[&str]) -> Vec<Candidate> {
     let (folder, begun) =
         typed.rsplit_once('/').map_or(("", typed), |(f, b)| (&typed[..=f.len()], b));
-    let Ok(entries) =
-        std::fs::read_dir(if folder.is_empty() { Path::new(".") } else { Path::new(folder) })
-    else {
+    let Ok(entries) = std::fs::read_dir(Path::new(".").join(root).join(folder)) else {
         return Vec::new();
     };
     let mut found = Vec::new();
@@ -431,6 +439,7 @@ mod tests {
             ("direction(\"sm", "sm", "smile\""),
             ("load \"to", "to", "toy\""),
             (":un", ":un", ":undo"),
+            (":cache c", "c", "clear"),
             (":set se", "se", "seed "),
             (":set graphics ", "", "sixel"),
             (":set graphics si", "si", "sixel"),
@@ -508,17 +517,23 @@ mod tests {
             ("direction(\"", &["b.npy\"", "d.pkl\"", "sub/"]),
             ("load \"", &["d.pkl\"", "sub/"]),
             (":open ", &["c.gnt", "sub/"]),
+            ("import \"", &["c.gnt\"", "sub/"]),
         ] {
             let found = become_(&format!("{before}{at}/")).1;
             let wanted: Vec<String> = wanted.iter().map(|w| format!("{at}/{w}")).collect();
             assert_eq!(found, wanted, "{before}");
         }
+        // In a notebook, paths of imports lead from its folder.
+        let words = Words { imports: folder.path().into(), ..words() };
+        let found = complete(&words, "x = 1; import \"c", 16).1;
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].replacement, "c.gnt\"");
         let journals = folder.path().join("s");
         std::fs::create_dir(&journals).unwrap();
         for name in ["20260101-1.journal", "20260102-1.journal", "20260102-1.lock"] {
             std::fs::write(journals.join(name), "").unwrap();
         }
-        let words = Words { sessions: Some(journals), ..words() };
+        let words = Words { sessions: Some(journals), ..words };
         let found = complete(&words, ":resume 2026", 12).1;
         let found: Vec<&str> = found.iter().map(|c| c.replacement.as_str()).collect();
         assert_eq!(found, ["20260102-1", "20260101-1"]);

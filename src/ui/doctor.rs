@@ -1,9 +1,11 @@
 //! `:doctor` and `gannet doctor`: findings about this terminal and machine, with repairs.
 
+use crate::cache::{Cache, Report};
 use crate::render::text::wrap;
 use crate::render::{Colours, Protocol, Terminal};
 use crate::safe::Safe;
 use crate::store;
+use crate::words;
 use candle_core::Device;
 use std::path::Path;
 
@@ -25,13 +27,14 @@ fn fine(topic: &'static str, found: impl Into<String>) -> Finding {
 }
 
 /// The report on this terminal and machine, in lines of at most 79 columns.
-pub fn report(terminal: &Terminal, device: &Device) -> Vec<String> {
-    findings(terminal, device).iter().flat_map(lines).collect()
+pub fn report(terminal: &Terminal, device: &Device, cache: &Cache) -> Vec<String> {
+    findings(terminal, device, cache).iter().flat_map(lines).collect()
 }
 
 /// The findings on this terminal and machine; `device` holds the generators.
-pub fn findings(terminal: &Terminal, device: &Device) -> Vec<Finding> {
-    on_terminal(terminal).into_iter().chain(on_machine(device)).chain(on_files()).collect()
+pub fn findings(terminal: &Terminal, device: &Device, cache: &Cache) -> Vec<Finding> {
+    let files = on_files().into_iter().chain([on_cache(cache)]);
+    on_terminal(terminal).into_iter().chain(on_machine(device)).chain(files).collect()
 }
 
 /// A finding in lines of at most 79 columns.
@@ -145,6 +148,32 @@ fn on_files() -> Vec<Finding> {
     }]
 }
 
+fn on_cache(cache: &Cache) -> Finding {
+    let report = match cache.report() {
+        Ok(Some(report)) => report,
+        Ok(None) => return fine("cache", "off: everything is computed each time"),
+        Err(e) => {
+            let repair = Some("name another folder: GANNET_CACHE, or --no-cache".into());
+            return Finding { repair, ..fine("cache", format!("cannot be read: {e}")) };
+        }
+    };
+    let folder = Safe(&report.folder.to_string_lossy()).to_string();
+    match store::writable(&report.folder) {
+        Ok(()) => fine("cache", format!("{} in {folder}", held(&report))),
+        Err(e) => Finding {
+            repair: Some("make it writable, or name another: GANNET_CACHE".into()),
+            ..fine("cache", format!("{folder} cannot be written: {e}"))
+        },
+    }
+}
+
+/// `12 results, 34 MB of at most 2.0 GB`.
+pub(super) fn held(report: &Report) -> String {
+    let results = if report.held.files == 1 { "result" } else { "results" };
+    let [bytes, limit] = [report.held.bytes, report.limit].map(words::bytes);
+    format!("{} {results}, {bytes} of at most {limit}", report.held.files)
+}
+
 /// The folder itself, or its nearest existing ancestor.
 fn nearest(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|f| f.exists())
@@ -159,13 +188,17 @@ mod tests {
     fn every_finding_fits_and_a_plain_terminal_gets_a_repair() {
         let mut t = Terminal::plain("output is not a terminal");
         t.name = "x\u{1b}[2J".into();
-        let lines = report(&t, &Device::Cpu);
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path(), 1_000_000);
+        let lines = report(&t, &Device::Cpu, &cache);
         assert!(lines.iter().all(|l| width(l) <= COLUMNS), "{lines:#?}");
         let text = lines.join("\n");
         assert!(
             text.contains("x\\u{1b}[2J") && text.contains("! pictures") && text.contains("try: "),
             "{text}"
         );
+        assert!(text.contains("✓ cache          0 results, 0 B of at most 1 MB in"), "{text}");
+        assert!(report(&t, &Device::Cpu, &Cache::default()).join("\n").contains("off: everything"));
         for topic in ["terminal", "line", "colours", "cpu", "gpu", "sessions"] {
             assert!(
                 lines

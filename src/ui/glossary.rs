@@ -21,7 +21,7 @@ const fn term(names: &'static [&'static str], about: &'static str, example: &'st
     Term { names, about, example }
 }
 
-const TERMS: [Term; 23] = [
+const TERMS: [Term; 24] = [
     term(
         &["Z"],
         "the space of the prior: codes drawn from a normal distribution. The mapping network turns \
@@ -150,6 +150,16 @@ const TERMS: [Term; 23] = [
         "`[f(a) for a in -3..3 by 1.5 if a > -2]` is a list with a value for each element; a range \
          has its end, and steps of 1 without `by`.",
         "show [sample(seed: s) for s in 1..4]",
+    ),
+    term(
+        &["import", "library"],
+        "`import \"lib.gnt\"` brings the functions and names of another file: its `def`, `name = …` \
+         and `param` statements, and what it imports itself. The path leads from the folder of the \
+         file that imports. A file is read once, sees no names but its own, and is checked as a \
+         whole before anything runs. Statements that show, save or load are refused in it. Two \
+         files, or a file and the program, may not define the same name; at the prompt a new import \
+         replaces what an earlier one brought. A session keeps the texts that it imported.",
+        "",
     ),
     term(
         &["generator", "checkpoint", "model"],

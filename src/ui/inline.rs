@@ -73,6 +73,13 @@ impl Inline {
         std::mem::take(&mut self.out)
     }
 
+    /// Adds bytes that paint a picture with its top left corner in this column of the first row.
+    /// They must leave the cursor where it was.
+    pub(super) fn paint(&mut self, column: u16, bytes: &[u8]) {
+        self.go(Position { x: column, y: 0 });
+        self.out.extend_from_slice(bytes);
+    }
+
     fn put(&mut self, command: impl Command) {
         // Writing to a vector cannot fail.
         let _ = self.out.queue(command);
@@ -240,5 +247,15 @@ mod tests {
         view.draw((0..400u16).map(|x| (x, 0, &buffer[(x, 0)]))).unwrap();
         assert_eq!(pens(&view.take()), wanted);
         assert!(view.take().is_empty(), "nothing is sent twice");
+    }
+
+    #[test]
+    fn a_picture_is_painted_in_its_column_and_the_cursor_returns() {
+        let mut view = Inline::new(Size::new(40, 5));
+        view.go(Position { x: 3, y: 2 });
+        view.take();
+        view.paint(30, b"<picture>");
+        let bytes = String::from_utf8(view.take()).unwrap();
+        assert!(bytes.contains("\r\x1b[30C<picture>\r\x1b[?2026l"), "{bytes:?}");
     }
 }

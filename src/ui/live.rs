@@ -2,12 +2,15 @@
 
 use super::pace::{Drawn, Pace};
 use super::plain::Came;
-use super::preview::Pixels;
+use super::preview::Previews;
 use super::terminal::{Line, Live, Terminal};
 use super::view::View;
-use super::{plain, restore};
+use super::{Colour, plain, restore};
 use crate::control::{Control, Progress};
+use crate::render::{self, Colours, Protocol};
 use candle_core::Tensor;
+use ratatui::Frame;
+use ratatui::layout::Rect;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,6 +48,7 @@ pub fn run_live<T: Send>(
     if !terminal.interactive() {
         return plain::run_plain(title, plain::Verbosity::Normal, work);
     }
+    let able = unprobed(terminal);
     let (send, events) = channel();
     let reports = send.clone();
     // A closed channel means that progress is no longer shown.
@@ -63,7 +67,7 @@ pub fn run_live<T: Send>(
             .spawn_scoped(scope, job)
         {
             Ok(worker) => {
-                watch(terminal, title, &mut |time| came(&events, time));
+                watch(terminal, &able, title, &mut |time| came(&events, time));
                 worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             }
             // The thread could not be started: run the work here, without a view.
@@ -94,21 +98,24 @@ fn came(events: &Receiver<Event>, time: Duration) -> Came<()> {
 }
 
 /// Shows the work's progress below the last line until another event arrives, and returns that
-/// event.
+/// event. `able` says how the terminal shows previews.
 pub(super) fn watch<E>(
     terminal: &mut Terminal<Line>,
+    able: &render::Terminal,
     title: &str,
     wait: &mut dyn FnMut(Duration) -> Came<E>,
 ) -> E {
     let signals = terminal.line().signals();
-    let mut show = Show::new(View::new(title, terminal.colour()));
+    let mut show = Show::new(View::new(title, terminal.colour()), Previews::new(able));
     if let Some(event) = show.gather(wait, GRACE) {
         return event;
     }
     let before = restore::waiting();
     let mut event = None;
     // If the terminal fails, the work continues and is awaited without a view.
-    if let Ok(mut live) = terminal.live(ROWS) {
+    if let Ok(mut live) = terminal.live(ROWS, show.previews.wipe()) {
+        // What was typed before is the rest of a paste, which no answer may come into.
+        show.asks = before == 0 && show.previews.are_pixels() && live.answers();
         while event.is_none() {
             show.view.stop = signals.asked();
             if show.frame(&mut live).is_err() || restore::frame().is_none() {
@@ -127,6 +134,16 @@ pub(super) fn watch<E>(
     event
 }
 
+/// What a terminal that was not probed shows: half blocks in the colours of its environment.
+fn unprobed(terminal: &Terminal<Line>) -> render::Terminal {
+    let (protocol, colours) = match terminal.colour() {
+        Colour::None => (Protocol::None, Colours::None),
+        Colour::Indexed => (Protocol::Blocks, Colours::Indexed),
+        Colour::True => (Protocol::Blocks, Colours::True),
+    };
+    render::Terminal { protocol, colours, ..render::Terminal::plain("not probed") }
+}
+
 /// CPU time of this thread.
 fn busy() -> Duration {
     let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -135,6 +152,9 @@ fn busy() -> Duration {
 
 struct Show {
     view: View,
+    previews: Previews,
+    /// Whether the terminal is asked to say when it has shown a preview.
+    asks: bool,
     begun: Instant,
     /// The latest preview that was not shown yet; older ones are never drawn.
     waiting: Option<Tensor>,
@@ -144,8 +164,9 @@ struct Show {
 }
 
 impl Show {
-    fn new(view: View) -> Self {
-        Self { view, begun: Instant::now(), waiting: None, pace: Pace::default(), busy: busy() }
+    fn new(view: View, previews: Previews) -> Self {
+        let (begun, pace) = (Instant::now(), Pace::default());
+        Self { view, previews, asks: false, begun, waiting: None, pace, busy: busy() }
     }
 
     /// Collects the progress of the next `time`; returns early with an event that ends the view.
@@ -169,23 +190,46 @@ impl Show {
     }
 
     fn frame(&mut self, live: &mut Terminal<Live<'_>>) -> std::io::Result<()> {
-        let image =
-            if self.pace.preview_due(self.begun.elapsed()) { self.waiting.take() } else { None };
+        let due = self.previews.wanted() && self.pace.preview_due(self.begun.elapsed());
+        let image = if due && live.ready() { self.waiting.take() } else { None };
         if let Some(image) = &image {
             self.make_room(live)?;
             let (columns, rows) = live.screen_size();
-            self.view.preview =
-                Pixels::fit(image, columns / 3, live.rows().min(rows.saturating_sub(1)));
+            let room = (columns / 3, live.rows().min(rows.saturating_sub(1)));
+            if self.previews.take(image, room) {
+                // The one before has another size: nothing of it may stay.
+                live.resize(live.rows())?;
+            }
         }
         self.view.elapsed = self.begun.elapsed();
         let before = Instant::now();
-        live.draw(|frame| self.view.draw(frame))?;
+        let asked = self.draw(live, image.is_some())?;
         let (wrote, spent) = (before.elapsed(), busy());
-        let drawn =
-            Drawn { preview: image.is_some(), busy: spent.saturating_sub(self.busy), wrote };
-        self.pace.learn(self.begun.elapsed(), drawn);
+        let busy = spent.saturating_sub(self.busy);
+        self.pace
+            .learn(self.begun.elapsed(), Drawn { preview: image.is_some(), busy, wrote, asked });
         self.busy = spent;
         Ok(())
+    }
+
+    /// Draws the text, and a preview of pixels if it is `new` or must be painted again. Returns
+    /// whether the terminal was asked to say when it has shown it.
+    fn draw(&self, live: &mut Terminal<Live<'_>>, new: bool) -> std::io::Result<bool> {
+        let again = live.settle()?;
+        let width = live.width();
+        let taken = self.previews.columns(width / 2);
+        let column = width.saturating_sub(taken.saturating_sub(1));
+        let painted = self.previews.bytes().filter(|_| taken > 0 && (new || again));
+        let painted = painted.map(|bytes| (column, bytes));
+        let asked = self.asks && painted.is_some();
+        let draw = |frame: &mut Frame| {
+            let area = frame.area();
+            let text = Rect { width: area.width.saturating_sub(taken), ..area };
+            self.view.text(text, frame.buffer_mut());
+            self.previews.draw(area, frame.buffer_mut());
+        };
+        live.draw(draw, painted, asked)?;
+        Ok(asked)
     }
 
     /// Grows the view once, for the first preview.
@@ -208,7 +252,8 @@ mod tests {
             send.send(Event::Progress(progress)).unwrap();
         }
         send.send(Event::Done).unwrap();
-        let mut show = Show::new(View::new("x", super::super::Colour::None));
+        let view = View::new("x", Colour::None);
+        let mut show = Show::new(view, Previews::new(&render::Terminal::plain("test")));
         assert!(show.gather(&mut |time| came(&events, time), Duration::from_secs(1)).is_some());
         assert_eq!(show.view.steps(), "3/9");
         let kept = show.waiting.unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();

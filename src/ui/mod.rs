@@ -7,6 +7,7 @@
 
 mod ascii;
 pub mod assist;
+mod chart;
 pub mod commands;
 pub mod compare;
 pub mod complete;
@@ -29,6 +30,7 @@ mod pen;
 pub mod plain;
 mod preview;
 pub mod repl;
+mod report;
 pub mod restore;
 pub mod runner;
 pub mod screen;

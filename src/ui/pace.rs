@@ -20,6 +20,9 @@ pub(super) struct Drawn {
     pub busy: Duration,
     /// Time until the terminal accepted its bytes; long on a slow connection.
     pub wrote: Duration,
+    /// Whether the terminal will say that it has shown the preview. The next one then waits for
+    /// that, and not for a multiple of the time to write this one.
+    pub asked: bool,
 }
 
 /// Decides when the next frame and the next preview are due. Times count from the start of the
@@ -30,6 +33,8 @@ pub(super) struct Pace {
     busy: [Duration; 2],
     /// Time to write the last frame.
     wrote: Duration,
+    /// Whether the terminal says when it has shown a preview.
+    asked: bool,
     last_preview: Option<Duration>,
 }
 
@@ -42,7 +47,8 @@ impl Pace {
 
     /// Whether the next frame may show a new preview.
     pub(super) fn preview_due(&self, now: Duration) -> bool {
-        let rest = PREVIEW.max(self.wrote * 12).max(self.busy[1] * REST);
+        let written = if self.asked { Duration::ZERO } else { self.wrote * 12 };
+        let rest = PREVIEW.max(written).max(self.busy[1] * REST);
         self.last_preview.is_none_or(|last| now.saturating_sub(last) >= rest)
     }
 
@@ -51,7 +57,7 @@ impl Pace {
         self.busy[usize::from(drawn.preview)] = drawn.busy;
         self.wrote = drawn.wrote;
         if drawn.preview {
-            self.last_preview = Some(now);
+            (self.last_preview, self.asked) = (Some(now), drawn.asked);
         }
     }
 }
@@ -66,19 +72,22 @@ mod tests {
     #[test]
     fn a_slow_line_gets_fewer_frames() {
         let mut pace = Pace::default();
-        let frame = |wrote| Drawn { preview: false, busy: MS / 10, wrote };
+        let frame = |wrote| Drawn { preview: false, busy: MS / 10, wrote, asked: false };
         pace.learn(MS, frame(MS / 5));
         assert_eq!(pace.pause(), FRAME);
         pace.learn(2 * MS, Drawn { preview: true, ..frame(100 * MS) });
         assert_eq!(pace.pause(), 400 * MS);
         assert!(!pace.preview_due(1201 * MS) && pace.preview_due(1202 * MS));
+        // A terminal that says when it is ready decides itself.
+        pace.learn(2000 * MS, Drawn { preview: true, asked: true, ..frame(100 * MS) });
+        assert!(!pace.preview_due(2119 * MS) && pace.preview_due(2120 * MS));
     }
 
     #[test]
     fn what_is_dear_to_draw_comes_seldom() {
         let mut pace = Pace::default();
         assert!(pace.preview_due(Duration::ZERO));
-        let cheap = Drawn { preview: false, busy: MS / 10, wrote: MS / 10 };
+        let cheap = Drawn { preview: false, busy: MS / 10, wrote: MS / 10, asked: false };
         pace.learn(50 * MS, Drawn { preview: true, busy: 15 * MS, ..cheap });
         // Frames without a preview continue and do not shorten the preview's rest.
         pace.learn(90 * MS, cheap);
@@ -107,7 +116,7 @@ mod tests {
             // Half of the frames are accepted with a delay.
             let wrote = busy + if rng.uniform() < 0.5 { MS } else { Duration::ZERO };
             now += wrote;
-            pace.learn(now, Drawn { preview: new, busy, wrote });
+            pace.learn(now, Drawn { preview: new, busy, wrote, asked: false });
             now += pace.pause();
         }
         (most, previews)

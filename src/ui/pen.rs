@@ -1,5 +1,7 @@
-//! Colours and attributes of text, written when they change.
+//! Colours and attributes of text, written when they change; cells of block pictures.
 
+use crate::render::Colours;
+use crate::render::blocks::{self, Rgb};
 use crossterm::style::{Attribute, Colors, ResetColor, SetAttribute, SetColors};
 use crossterm::{Command, QueueableCommand};
 use ratatui::backend::IntoCrossterm;
@@ -40,6 +42,21 @@ pub(super) fn take(out: &mut Vec<u8>, pen: Option<Pen>, cell: &Cell) -> Pen {
         }),
     );
     wanted
+}
+
+/// Draws a cell of a block picture.
+pub(super) fn block(to: &mut Cell, block: &blocks::Cell, colours: Colours) {
+    to.reset();
+    to.set_char(block.symbol);
+    (to.fg, to.bg) = (ink(block.ink, colours), ink(block.paper, colours));
+}
+
+fn ink(colour: Option<Rgb>, colours: Colours) -> Color {
+    match colour {
+        None => Color::Reset,
+        Some([r, g, b]) if colours == Colours::True => Color::Rgb(r, g, b),
+        Some(rgb) => Color::Indexed(blocks::indexed(rgb)),
+    }
 }
 
 /// Appends a command's bytes.

@@ -1,188 +1,198 @@
-//! Small pictures in character cells: each cell shows two pixels as the colours of `▀`.
+//! Pictures beside the text of a live view: character cells, or pixels painted over blank cells.
 
-use super::screen::Colour;
-use candle_core::{DType, Device, IndexOp, Tensor};
+use super::pen;
+use crate::error::Result;
+use crate::image::Raster;
+use crate::render::blocks::{self, Blocks};
+use crate::render::sinks::sink_for;
+use crate::render::{Colours, ImageSink, Protocol, Terminal};
+use candle_core::Tensor;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Color;
 
-/// Sixteen levels of ink for terminals without colour.
-const RAMP: &[u8; 16] = b" .,:;-~=+*xoX#%@";
-
-/// Pixels in rows, with values from 0 to 255.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pixels {
-    /// Width in pixels.
-    pub(super) width: usize,
-    /// The pixels, row by row.
-    pub(super) rgb: Vec<[u8; 3]>,
+/// Shows previews on one terminal.
+pub(super) struct Previews {
+    way: Way,
+    colours: Colours,
+    shown: Option<Preview>,
 }
 
-impl Pixels {
-    /// The first picture of `[N, C, H, W]` in [-1, 1], averaged down to fit `columns` × `rows`
-    /// cells; `None` for a tensor of another shape.
-    pub(super) fn fit(image: &Tensor, columns: u16, rows: u16) -> Option<Self> {
-        let (_, c, h, w) = image.dims4().ok()?;
-        let (bw, bh) = (f64::from(columns), f64::from(rows) * 2.0);
-        if c == 0 || h == 0 || w == 0 || bw < 1.0 || bh < 2.0 {
-            return None;
-        }
-        let scale = (bw / w as f64).min(bh / h as f64).min(1.0);
-        let width = ((w as f64 * scale).round() as usize).max(1);
-        // Whole cells only, because half a cell would show the terminal's background.
-        let height = ((h as f64 * scale / 2.0).round() as usize).max(1) * 2;
-        let first = image
-            .i(0)
-            .and_then(|t| t.to_dtype(DType::F32))
-            .and_then(|t| t.to_device(&Device::Cpu))
-            .ok()?;
-        let planes: Vec<Vec<f32>> = (0..c.min(3))
-            .map(|k| first.i(k)?.flatten_all()?.to_vec1())
-            .collect::<Result<_, candle_core::Error>>()
-            .ok()?;
-        let at = |x, y, k: usize| {
-            // Pictures of one or two channels are grey.
-            let plane = &planes[if planes.len() < 3 { 0 } else { k }];
-            level(mean(plane, w, span(x, width, w), span(y, height, h)))
+enum Way {
+    /// Text replaces pictures, so there are no previews.
+    None,
+    Blocks(Blocks),
+    Pixels(Box<dyn ImageSink>),
+}
+
+/// A preview in the form in which it is shown.
+struct Preview {
+    /// Columns and rows.
+    size: (u16, u16),
+    content: Content,
+}
+
+enum Content {
+    Cells(Vec<blocks::Cell>),
+    /// The bytes that paint it at the cursor, which does not move.
+    Bytes(Vec<u8>),
+}
+
+impl Previews {
+    pub(super) fn new(terminal: &Terminal) -> Self {
+        let way = match terminal.protocol {
+            Protocol::None => Way::None,
+            Protocol::Blocks => Way::Blocks(Blocks::new(terminal)),
+            _ => Way::Pixels(sink_for(terminal)),
         };
-        let rgb =
-            (0..width * height).map(|i| [0, 1, 2].map(|k| at(i % width, i / width, k))).collect();
-        Some(Self { width, rgb })
+        Self { way, colours: terminal.colours, shown: None }
     }
 
-    fn height(&self) -> usize {
-        self.rgb.len() / self.width
+    /// Whether there are previews at all.
+    pub(super) fn wanted(&self) -> bool {
+        !matches!(self.way, Way::None)
     }
 
-    /// Size in cells: columns and rows.
-    pub(super) fn cells(&self) -> (u16, u16) {
-        (self.width as u16, (self.height() / 2) as u16)
+    /// Whether previews are painted in pixels, so that the terminal must say when it has shown one.
+    pub(super) fn are_pixels(&self) -> bool {
+        matches!(self.way, Way::Pixels(_))
     }
 
-    /// Draws into `area` from its top left corner.
-    pub(super) fn draw(&self, area: Rect, buffer: &mut Buffer, colour: Colour) {
-        let (columns, rows) = self.cells();
-        for y in 0..rows.min(area.height) {
-            for x in 0..columns.min(area.width) {
-                let pixel =
-                    |dy: usize| self.rgb[(usize::from(y) * 2 + dy) * self.width + usize::from(x)];
-                let cell = &mut buffer[(area.x + x, area.y + y)];
-                let (top, bottom) = (pixel(0), pixel(1));
-                match colour {
-                    Colour::True => {
-                        cell.set_symbol("▀").set_fg(true_colour(top)).set_bg(true_colour(bottom))
-                    }
-                    Colour::Indexed => cell
-                        .set_symbol("▀")
-                        .set_fg(Color::Indexed(index(top)))
-                        .set_bg(Color::Indexed(index(bottom))),
-                    Colour::None => {
-                        cell.set_char(char::from(RAMP[(luma(top) + luma(bottom)) / 32]))
-                    }
-                };
+    /// Takes the first picture of `[N, C, H, W]` in [-1, 1] for a room of columns and rows. The one
+    /// before stays when this one cannot be shown. Returns whether the one before has another size.
+    pub(super) fn take(&mut self, image: &Tensor, room: (u16, u16)) -> bool {
+        let Ok(Some(preview)) = self.made(image, room) else { return false };
+        let size = preview.size;
+        self.shown.replace(preview).is_some_and(|before| before.size != size)
+    }
+
+    fn made(&mut self, image: &Tensor, (columns, rows): (u16, u16)) -> Result<Option<Preview>> {
+        let first = Raster::from_tensor(&image.narrow(0, 0, 1)?)?.into_iter().next();
+        let (Some(raster), true) = (first, columns > 0 && rows > 0) else { return Ok(None) };
+        Ok(match &mut self.way {
+            Way::None => None,
+            Way::Blocks(painter) => {
+                let size = painter.cells(&raster, (columns, rows));
+                let content = Content::Cells(painter.grid(&raster, size)?);
+                Some(Preview { size, content })
+            }
+            Way::Pixels(sink) => {
+                // The last row stays free: a sixel that reaches it may scroll the screen.
+                let size = sink.cells(&raster, (columns, rows.saturating_sub(1).max(1)));
+                let mut bytes = Vec::new();
+                sink.preview(&mut bytes, &raster, size)?;
+                Some(Preview { size, content: Content::Bytes(bytes) })
+            }
+        })
+    }
+
+    /// Columns that the preview takes, with a blank one before it; 0 when it needs more than `most`
+    /// or there is none.
+    pub(super) fn columns(&self, most: u16) -> u16 {
+        self.shown.as_ref().map(|p| p.size.0 + 1).filter(|columns| *columns <= most).unwrap_or(0)
+    }
+
+    /// Draws a preview of cells at the right side of an area.
+    pub(super) fn draw(&self, area: Rect, buffer: &mut Buffer) {
+        let Some(Preview { size, content: Content::Cells(cells) }) = &self.shown else { return };
+        let Some(left) = area.right().checked_sub(size.0).filter(|x| *x > area.x) else { return };
+        for (k, block) in cells.iter().enumerate() {
+            let (x, y) = ((k % usize::from(size.0)) as u16, (k / usize::from(size.0)) as u16);
+            if area.y + y < area.bottom() {
+                pen::block(&mut buffer[(left + x, area.y + y)], block, self.colours);
             }
         }
     }
-}
 
-/// The range of source pixels for one of `n` target pixels; at least one pixel.
-fn span(i: usize, n: usize, source: usize) -> std::ops::Range<usize> {
-    let start = (i * source / n).min(source - 1);
-    start..((i + 1) * source / n).clamp(start + 1, source)
-}
+    /// The bytes of a preview of pixels.
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        match &self.shown.as_ref()?.content {
+            Content::Bytes(bytes) => Some(bytes),
+            Content::Cells(_) => None,
+        }
+    }
 
-fn mean(plane: &[f32], w: usize, xs: std::ops::Range<usize>, ys: std::ops::Range<usize>) -> f32 {
-    let n = (xs.len() * ys.len()) as f32;
-    ys.map(|y| plane[y * w..][xs.clone()].iter().sum::<f32>()).sum::<f32>() / n
-}
-
-/// Maps [-1, 1] to 0..=255; NaN becomes 0.
-fn level(v: f32) -> u8 {
-    ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8
-}
-
-fn luma([r, g, b]: [u8; 3]) -> usize {
-    (usize::from(r) * 54 + usize::from(g) * 183 + usize::from(b) * 19) >> 8
-}
-
-fn true_colour([r, g, b]: [u8; 3]) -> Color {
-    Color::Rgb(r, g, b)
-}
-
-/// The nearest colour of xterm's 6×6×6 cube and 24 greys.
-fn index(rgb: [u8; 3]) -> u8 {
-    const STEPS: [i32; 6] = [0, 95, 135, 175, 215, 255];
-    let nearest =
-        |v: u8| (0..6u8).min_by_key(|i| (STEPS[usize::from(*i)] - i32::from(v)).abs()).unwrap_or(0);
-    let cube = rgb.map(nearest);
-    let cube_rgb = cube.map(|i| STEPS[usize::from(i)]);
-    let grey =
-        ((i32::from(rgb[0]) + i32::from(rgb[1]) + i32::from(rgb[2])) / 3 - 3).clamp(0, 235) / 10;
-    let grey = grey.min(23);
-    let away = |c: [i32; 3]| c.iter().zip(rgb).map(|(a, b)| (a - i32::from(b)).pow(2)).sum::<i32>();
-    if away([8 + 10 * grey; 3]) < away(cube_rgb) {
-        232 + grey as u8
-    } else {
-        16 + 36 * cube[0] + 6 * cube[1] + cube[2]
+    /// The bytes that remove what erasing text leaves of a preview.
+    pub(super) fn wipe(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if let Way::Pixels(sink) = &mut self.way {
+            // Writing to memory cannot fail.
+            let _ = sink.clear(&mut bytes);
+        }
+        bytes
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::{DType, Device};
+    use ratatui::style::Color;
 
-    fn picture(shape: (usize, usize, usize, usize), value: impl Fn(usize) -> f32) -> Tensor {
-        let n = shape.0 * shape.1 * shape.2 * shape.3;
-        Tensor::from_vec((0..n).map(value).collect(), shape, &Device::Cpu).unwrap()
+    fn previews(protocol: Protocol, colours: Colours) -> Previews {
+        Previews::new(&Terminal { protocol, colours, ..Terminal::plain("test") })
+    }
+
+    /// Left half red, right half blue.
+    fn picture(channels: usize, height: usize, width: usize) -> Tensor {
+        let value = |i: usize| {
+            let (c, x) = (i / (height * width), i % width);
+            if (c == 0) == (x < width / 2) && c != 1 { 1f32 } else { -1.0 }
+        };
+        let all = (0..channels * height * width).map(value).collect();
+        Tensor::from_vec(all, (1, channels, height, width), &Device::Cpu).unwrap()
     }
 
     #[test]
-    fn a_block_picture_keeps_its_colours_and_shape() {
-        // Left half red, right half blue: 8×8 pixels are reduced to 4×4.
-        let image = picture((1, 3, 8, 8), |i| {
-            let (c, x) = (i / 64, i % 8);
-            if (c == 0) == (x < 4) && c != 1 { 1f32 } else { -1.0 }
-        });
-        let p = Pixels::fit(&image, 4, 2).unwrap();
-        assert_eq!(p.cells(), (4, 2));
-        assert_eq!(p.rgb[..4], [[255, 0, 0], [255, 0, 0], [0, 0, 255], [0, 0, 255]]);
-        let area = Rect::new(0, 0, 4, 2);
+    fn a_preview_of_cells_keeps_its_colours_at_the_right_side() {
+        let mut p = previews(Protocol::Blocks, Colours::True);
+        assert!(!p.take(&picture(3, 8, 8), (4, 2)));
+        assert_eq!((p.columns(20), p.columns(3), p.bytes()), (5, 0, None));
+        let area = Rect::new(0, 0, 10, 3);
         let mut buffer = Buffer::empty(area);
-        p.draw(area, &mut buffer, Colour::True);
-        assert_eq!(
-            (buffer[(3, 1)].fg, buffer[(3, 1)].bg),
-            (Color::Rgb(0, 0, 255), Color::Rgb(0, 0, 255))
-        );
-        p.draw(Rect::new(0, 0, 9, 9).intersection(area), &mut buffer, Colour::None);
-        // Red and blue have the ink of their brightness: 54 and 18 of 255.
-        assert_eq!((buffer[(0, 0)].symbol(), buffer[(3, 0)].symbol()), (":", "."));
+        p.draw(area, &mut buffer);
+        let cell = |x| (buffer[(x, 0)].symbol(), buffer[(x, 0)].fg, buffer[(x, 0)].bg);
+        let (red, blue) = (Color::Rgb(255, 0, 0), Color::Rgb(0, 0, 255));
+        assert_eq!((cell(6), cell(9)), (("▀", red, red), ("▀", blue, blue)));
+        assert_eq!(cell(5).0, " ");
+        p.draw(Rect::new(0, 0, 2, 1), &mut buffer);
     }
 
     #[test]
-    fn any_shape_fits_or_is_refused() {
-        for (c, h, w) in [(1, 1, 1), (2, 7, 3), (3, 64, 16), (4, 5, 200), (3, 1, 500)] {
-            let image = picture((2, c, h, w), |_| f32::NAN);
-            let p = Pixels::fit(&image, 24, 12).unwrap();
-            let (columns, rows) = p.cells();
-            assert!(
-                columns <= 24 && rows <= 12 && columns > 0 && rows > 0,
-                "{c} {h} {w}: {columns}×{rows}"
-            );
+    fn pixels_come_as_bytes_and_leave_nothing() {
+        for (protocol, begins, clears) in [
+            (Protocol::Kitty, "\x1b_Ga=T,", "\x1b_Ga=d,d=I,i="),
+            (Protocol::Sixel, "\x1b7\x1bP", ""),
+            (Protocol::Iterm, "\x1b7\x1b]1337;", ""),
+        ] {
+            let mut p = previews(protocol, Colours::None);
+            assert!(p.wanted() && p.are_pixels() && p.bytes().is_none());
+            assert!(!p.take(&picture(3, 32, 32), (20, 8)));
+            // Of 8 rows one stays free: 7 rows of 16 pixels are as wide as 14 columns.
+            assert_eq!(p.columns(80), 15, "{protocol:?}");
+            let text = String::from_utf8_lossy(p.bytes().unwrap()).into_owned();
+            assert!(text.starts_with(begins), "{protocol:?} {text:.40}");
+            assert!(String::from_utf8(p.wipe()).unwrap().starts_with(clears));
+            let mut buffer = Buffer::empty(Rect::new(0, 0, 20, 8));
+            p.draw(buffer.area, &mut buffer);
+            assert_eq!(buffer, Buffer::empty(buffer.area), "its cells stay blank");
         }
-        let flat = Tensor::zeros((3, 4), DType::F32, &Device::Cpu).unwrap();
-        assert_eq!(Pixels::fit(&flat, 24, 12), None);
-        assert_eq!(
-            Pixels::fit(&Tensor::zeros((1, 3, 8, 8), DType::F32, &Device::Cpu).unwrap(), 0, 3),
-            None
-        );
+        let mut none = previews(Protocol::None, Colours::True);
+        assert!(!none.take(&picture(3, 32, 32), (20, 8)));
+        assert!(!none.wanted() && none.columns(80) == 0 && none.wipe().is_empty());
     }
 
     #[test]
-    fn known_indices() {
-        assert_eq!(index([0, 0, 0]), 16);
-        assert_eq!(index([255, 255, 255]), 231);
-        assert_eq!(index([255, 0, 0]), 196);
-        assert_eq!(index([8, 8, 8]), 232);
-        assert_eq!(index([238, 238, 238]), 255);
+    fn any_shape_fits_or_leaves_the_one_before() {
+        let mut p = previews(Protocol::Blocks, Colours::Indexed);
+        for (c, h, w) in [(1, 1, 1), (2, 7, 3), (3, 64, 16), (4, 5, 200), (3, 1, 500)] {
+            let image = Tensor::full(f32::NAN, (2, c, h, w), &Device::Cpu).unwrap();
+            p.take(&image, (24, 12));
+            assert!((2..=25).contains(&p.columns(80)), "{c} {h} {w}: {}", p.columns(80));
+        }
+        assert!(p.take(&picture(3, 8, 8), (24, 12)));
+        let before = p.columns(80);
+        assert!(!p.take(&Tensor::zeros((3, 4), DType::F32, &Device::Cpu).unwrap(), (24, 12)));
+        assert!(!p.take(&picture(3, 8, 8), (0, 3)));
+        assert_eq!(p.columns(80), before);
     }
 }

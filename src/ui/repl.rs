@@ -240,7 +240,10 @@ impl Repl {
                 Err(e) => self.refuse(&e),
                 Ok(()) => Ok(()),
             },
-            Event::Begins { .. } | Event::Progress(_) | Event::Done(_) => Ok(()),
+            // The journal holds the edit.
+            Event::Begins { .. } | Event::Progress(_) | Event::Rewritten(_) | Event::Done(_) => {
+                Ok(())
+            }
         }
     }
 

@@ -6,6 +6,8 @@ use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::style::ResetColor;
 use crossterm::terminal::EndSynchronizedUpdate;
 use crossterm::{Command, QueueableCommand};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::getpgrp;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use std::fmt;
@@ -16,8 +18,9 @@ use std::time::{Duration, Instant};
 
 /// The terminal's original modes while the process holds it.
 static FOUND: Mutex<Option<Termios>> = Mutex::new(None);
-/// Whether a live view is on the screen, with its first cell at the cursor.
-static LIVE: AtomicBool = AtomicBool::new(false);
+/// The live view on the screen, with its first cell at the cursor: the bytes that remove what
+/// erasing its text leaves.
+static LIVE: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 /// The full screen that is shown: how to begin and to leave it.
 static FULL: Mutex<Option<Full>> = Mutex::new(None);
 /// Whether the process was suspended, so that the view must be redrawn.
@@ -72,14 +75,20 @@ pub(super) fn set(modes: &Termios) {
     let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
 }
 
-/// Marks a live view as being on the screen.
-pub(super) fn live_begins() {
-    LIVE.store(true, SeqCst);
+/// Marks a live view as being on the screen. `wipe` removes what erasing its text leaves.
+pub(super) fn live_begins(wipe: Vec<u8>) {
+    *LIVE.lock().unwrap_or_else(PoisonError::into_inner) = Some(wipe);
 }
 
-/// Marks the live view as gone; returns whether it was still there.
-pub(super) fn live_ends() -> bool {
-    LIVE.swap(false, SeqCst)
+/// Marks the live view as gone; returns the bytes that erase it if it was still there.
+pub(super) fn live_ends() -> Option<Vec<u8>> {
+    let wipe = patient(&LIVE).and_then(|mut live| live.take());
+    wipe.map(|more| erased(&more))
+}
+
+/// The bytes that erase a live view.
+fn erased(more: &[u8]) -> Vec<u8> {
+    [more, &bytes(Wipe)].concat()
 }
 
 /// Marks a full screen as being shown, and begins it.
@@ -108,19 +117,19 @@ pub(super) fn full_frame() -> Option<MutexGuard<'static, ()>> {
 /// A guard for writing a frame; `None` after the terminal was restored.
 pub(super) fn frame() -> Option<MutexGuard<'static, ()>> {
     let guard = FRAME.lock().unwrap_or_else(PoisonError::into_inner);
-    LIVE.load(SeqCst).then_some(guard)
+    LIVE.lock().unwrap_or_else(PoisonError::into_inner).is_some().then_some(guard)
 }
 
 /// Restores the original modes of the terminal. May be called from any thread, at any time,
 /// repeatedly.
 pub fn restore() {
     let _guard = patient_frame();
-    let was_live = live_ends();
+    let live = live_ends();
     let full = patient(&FULL).and_then(|mut full| full.take());
     let modes = patient(&FOUND).and_then(|mut found| found.take());
     match full {
         Some(full) => tell(&full.leave),
-        None if was_live || modes.is_some() => leave(was_live),
+        None if live.is_some() || modes.is_some() => leave(live.as_deref()),
         None => {}
     }
     if let Some(modes) = modes {
@@ -133,16 +142,17 @@ pub fn restore() {
 pub(super) fn suspend() {
     let _guard = patient_frame();
     let found = patient(&FOUND).and_then(|found| found.clone());
-    let (live, ours) = (LIVE.load(SeqCst), modes());
+    let live = patient(&LIVE).and_then(|live| live.as_deref().map(erased));
+    let ours = modes();
     let full = patient(&FULL).and_then(|full| full.clone());
     // A prompt uses raw mode and bracketed paste; between prompts neither is on.
-    let prompt = !live
+    let prompt = live.is_none()
         && full.is_none()
         && ours.as_ref().is_some_and(|m| !m.local_modes.contains(LocalModes::ISIG));
     if let Some(found) = &found {
         match &full {
             Some(full) => tell(&full.leave),
-            None => leave(live),
+            None => leave(live.as_deref()),
         }
         set(found);
     }
@@ -163,7 +173,7 @@ pub(super) fn suspend() {
     if let Some(full) = &full {
         tell(&full.begin);
     }
-    AGAIN.store(live || full.is_some(), SeqCst);
+    AGAIN.store(live.is_some() || full.is_some(), SeqCst);
 }
 
 /// Whether the process may write to its terminal; true for a terminal that is gone, to not wait for
@@ -182,20 +192,31 @@ pub(super) fn waiting() -> u64 {
     rustix::io::ioctl_fionread(io::stdin()).unwrap_or(0)
 }
 
-/// Reads the typed bytes that were not read yet.
-pub(super) fn typed() -> Vec<u8> {
-    let mut bytes = vec![0; waiting() as usize];
-    let read = match bytes.is_empty() {
-        true => 0,
-        false => rustix::io::read(io::stdin(), &mut bytes[..]).unwrap_or(0),
-    };
-    bytes.truncate(read);
-    bytes
+/// Waits for typed bytes and reads them; `None` when the terminal is gone.
+pub(super) fn typed(wait: Duration) -> Option<Vec<u8>> {
+    let stdin = rustix::stdio::stdin();
+    let time = Timespec::try_from(wait).ok()?;
+    let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
+    match poll(&mut ready, Some(&time)) {
+        Ok(0) | Err(Errno::INTR) => return Some(Vec::new()),
+        Ok(_) => {}
+        Err(_) => return None,
+    }
+    let mut bytes = vec![0; 1 << 16];
+    match rustix::io::read(stdin, &mut bytes[..]) {
+        Ok(0) => None,
+        Ok(n) => {
+            bytes.truncate(n);
+            Some(bytes)
+        }
+        Err(Errno::INTR | Errno::AGAIN) => Some(Vec::new()),
+        Err(_) => None,
+    }
 }
 
-/// Erases a live view, or turns off the modes of a prompt.
-fn leave(live: bool) {
-    if live { say(Wipe) } else { say(DisableBracketedPaste) }
+/// Erases a live view with the bytes that do it, or turns off the modes of a prompt.
+fn leave(live: Option<&[u8]>) {
+    live.map_or_else(|| say(DisableBracketedPaste), tell);
 }
 
 /// Writes to the terminal and ignores errors.

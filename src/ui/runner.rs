@@ -3,8 +3,9 @@
 use super::compare::{self, Compare, Comparison};
 use super::full;
 use super::plain::Came;
+use super::report::Report;
 use super::{Line, Terminal, ascii, live, plain};
-use crate::control::Stop;
+use crate::control::{Control, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::lang::span::{Source, render};
 use crate::render::{Block, Colours, Diagnostic, Painter, json};
@@ -12,6 +13,7 @@ use crate::session::{Event, Given, Request, Session};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// Output format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +22,12 @@ pub struct Style {
     pub json: bool,
     /// Results and errors only, no progress.
     pub quiet: bool,
+    /// Progress and errors as JSON objects on stderr.
+    pub reports: bool,
 }
+
+/// Maximum time between two calls of [`Runner::meanwhile`].
+const SLICE: Duration = Duration::from_millis(100);
 
 /// A session with its terminal and output format.
 pub struct Runner {
@@ -32,14 +39,18 @@ pub struct Runner {
     pub painter: Painter,
     /// Output format of results.
     pub style: Style,
+    /// Called often while a program works: whether to abort it.
+    pub meanwhile: Option<Box<dyn FnMut() -> bool>>,
     /// Title of the running statement.
     title: String,
+    report: Report,
 }
 
 impl Runner {
     /// Makes a runner for a session.
     pub fn new(session: Session, terminal: Terminal<Line>, painter: Painter, style: Style) -> Self {
-        Self { session, terminal, painter, style, title: String::new() }
+        let (title, report) = (String::new(), Report::default());
+        Self { session, terminal, painter, style, meanwhile: None, title, report }
     }
 
     /// Checks a program and runs it. Shows the results of each statement when the statement ends.
@@ -105,7 +116,7 @@ impl Runner {
             )
             .hint("compare(a, b) prints numbers anywhere"));
         }
-        let mut app = Compare::new(comparison, self.painter.terminal.clone(), PathBuf::new());
+        let mut app = Compare::new(comparison, PathBuf::new());
         let mut full = self.terminal.full(&self.painter.terminal)?;
         full::run(&mut app, &mut full)
     }
@@ -116,9 +127,10 @@ impl Runner {
     /// As [`Session::submit`].
     pub fn submit(&mut self, request: Request) -> Result<()> {
         self.title.clear();
-        self.session.submit(request, !self.quiet())
+        self.session.submit(request, self.style.reports || !self.quiet())
     }
 
+    /// Whether nobody looks at progress.
     fn quiet(&self) -> bool {
         self.style.json || self.style.quiet
     }
@@ -129,27 +141,44 @@ impl Runner {
     /// The first Ctrl-C keeps the best so far, the second aborts; SIGTERM and SIGHUP request a
     /// checkpoint; Ctrl-Z suspends at once. A third Ctrl-C ends a process without a prompt.
     pub fn event(&mut self) -> Event {
-        let quiet = self.quiet();
-        let interactive = self.terminal.interactive();
+        let plain = self.quiet() || self.style.reports || !self.terminal.interactive();
         let signals = self.terminal.line().signals();
-        let deadly = quiet || !interactive;
         // Only while waiting for the work: showing results has its own, shorter patience.
-        let _watching = self.session.control().map(|c| signals.watch(c, deadly));
-        let session = &mut self.session;
-        let mut wait = |time| match session.next(time) {
-            None => Came::Nothing,
-            Some(Event::Progress(progress)) => Came::Progress(progress),
-            Some(event) => Came::Event(event),
+        let _watching = self.session.control().map(|c| signals.watch(c, plain));
+        let (session, meanwhile) = (&mut self.session, &mut self.meanwhile);
+        let report = self.style.reports.then_some(&mut self.report);
+        let mut wait = |time: Duration| {
+            let slice = if meanwhile.is_some() { time.min(SLICE) } else { time };
+            let abort = meanwhile.as_mut().is_some_and(|ask| ask());
+            if let Some(control) = session.control().filter(|_| abort) {
+                control.request(Stop::Abort);
+            }
+            match session.next(slice) {
+                None => Came::Nothing,
+                Some(Event::Progress(progress)) => Came::Progress(progress),
+                Some(event) => Came::Event(event),
+            }
         };
-        let event = if quiet || !interactive {
-            plain::watch(&self.title, &mut wait)
-        } else {
-            live::watch(&mut self.terminal, &self.title, &mut wait)
+        let event = match report {
+            Some(report) => reported(report, &mut wait),
+            None if plain => plain::watch(&self.title, &mut wait),
+            None => live::watch(&mut self.terminal, &self.painter.terminal, &self.title, &mut wait),
         };
         if let Event::Begins { title, .. } = &event {
             self.title.clone_from(title);
         }
         event
+    }
+
+    /// Waits while nothing runs, until `done` says so or a signal asks to end; gives its request.
+    pub fn idle(&mut self, mut done: impl FnMut() -> bool) -> Stop {
+        let control = Control::default();
+        let signals = self.terminal.line().signals();
+        let _watching = signals.watch(&control, false);
+        while control.stop() == Stop::No && !done() {
+            std::thread::sleep(SLICE / 2);
+        }
+        control.stop()
     }
 
     /// Shows results.
@@ -163,11 +192,13 @@ impl Runner {
     fn show_one(&mut self, given: &Given) -> Result<()> {
         match given {
             Given::Print(line) if !self.style.json => self.put(format!("{line}\n").as_bytes()),
-            // No result: programs that read standard output do not get it. A closed stderr cannot
-            // show it.
+            Given::Note(line) if self.style.reports && !self.style.json => {
+                say(&serde_json::json!({"event": "note", "text": line}));
+                Ok(())
+            }
+            // No result: programs that read standard output do not get it.
             Given::Note(line) if !self.style.json => {
-                let note = ascii::text(&format!("note: {line}\n"));
-                let _ = io::stderr().lock().write_all(note.as_bytes());
+                remark(&format!("note: {line}"));
                 Ok(())
             }
             Given::Note(line) => {
@@ -207,7 +238,11 @@ impl Runner {
         out.get_ref().end()
     }
 
-    fn line_of_json(&mut self, value: &serde_json::Value) -> Result<()> {
+    /// Writes an object as a line of standard output.
+    ///
+    /// # Errors
+    /// As [`Runner::put`].
+    pub fn line_of_json(&mut self, value: &serde_json::Value) -> Result<()> {
         let text = value.to_string();
         let text = if ascii::wanted() { ascii::json(&text) } else { text };
         self.put(format!("{text}\n").as_bytes())
@@ -227,14 +262,54 @@ impl Runner {
     /// Shows an error on its source, on standard error; with `--json` also as objects on standard
     /// output.
     pub fn complain(&mut self, source: &Source, error: &Error) {
+        let diagnostic = Diagnostic { source: source.clone(), error: error.clone() };
         if self.style.json {
-            let diagnostic = Diagnostic { source: source.clone(), error: error.clone() };
             // A closed standard output cannot show the error.
             let _ = json::diagnostics(&diagnostic).try_for_each(|e| self.line_of_json(&e));
+        }
+        if self.style.reports {
+            for error in json::diagnostics(&diagnostic) {
+                let mut object = serde_json::json!({"event": "error"});
+                if let (Some(all), serde_json::Value::Object(fields)) =
+                    (object.as_object_mut(), error)
+                {
+                    all.extend(fields);
+                }
+                say(&object);
+            }
+            return;
         }
         let colour = self.painter.terminal.colours != Colours::None;
         complain(source, error, colour);
     }
+}
+
+/// Waits for an event and writes objects about it, and about the progress until then, to stderr.
+fn reported(report: &mut Report, wait: &mut dyn FnMut(Duration) -> Came<Event>) -> Event {
+    loop {
+        match wait(Duration::from_secs(1)) {
+            Came::Progress(progress) => {
+                report.progress(&progress, Instant::now()).iter().for_each(say)
+            }
+            Came::Event(event) => {
+                report.event(&event, Instant::now()).iter().for_each(say);
+                return event;
+            }
+            Came::Nothing => {}
+        }
+    }
+}
+
+/// Writes a line to stderr.
+pub fn remark(line: &str) {
+    // A closed stderr cannot show it.
+    let _ = io::stderr().lock().write_all(ascii::text(&format!("{line}\n")).as_bytes());
+}
+
+/// Writes an object as a line of stderr.
+pub fn say(object: &serde_json::Value) {
+    // A closed stderr loses only reports.
+    let _ = writeln!(io::stderr().lock(), "{object}");
 }
 
 /// Number of bytes between two checks for a Ctrl-C.

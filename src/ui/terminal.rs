@@ -10,8 +10,18 @@ use ratatui::layout::Size;
 use rustix::termios::{InputModes, LocalModes, SpecialCodeIndex, Termios};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 static OWNED: AtomicBool = AtomicBool::new(false);
+
+/// Asks the terminal to answer when it has handled everything before.
+pub(super) const ASK: &[u8] = b"\x1b[5n";
+/// The answer.
+const ANSWER: &[u8] = b"\x1b[0n";
+/// Time after which a terminal that does not answer gets the next preview anyway.
+const MUTE: Duration = Duration::from_secs(3);
+/// Time that a view waits at its end for the answer to its last question.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The terminal in a mode: [`Line`], [`Live`] or [`Full`](super::full::Full).
 pub struct Terminal<Mode> {
@@ -31,6 +41,10 @@ pub struct Line {
     pub(super) typed: String,
     /// Keys that were typed while work ran. They go on the next prompt and never run by themselves.
     pub(super) held: String,
+    /// Bytes that came with the answers to [`ASK`], still to be taken as keys.
+    heard: Vec<u8>,
+    /// Whether the terminal did not answer to [`ASK`].
+    mute: bool,
 }
 
 /// A view of some rows below the last line; redrawn in place, erased when dropped.
@@ -39,6 +53,10 @@ pub struct Live<'t> {
     view: ratatui::Terminal<Inline>,
     screen_size: (u16, u16),
     wanted: u16,
+    /// Whether nothing was drawn since the view began or changed its size.
+    fresh: bool,
+    /// When a frame asked the terminal for an answer that did not come yet.
+    asked: Option<Instant>,
 }
 
 impl Terminal<Line> {
@@ -75,6 +93,8 @@ impl Terminal<Line> {
             line_start: true,
             typed: String::new(),
             held: String::new(),
+            heard: Vec::new(),
+            mute: false,
         };
         line.settle();
         Ok(Self { mode: line })
@@ -123,11 +143,12 @@ impl Terminal<Line> {
         self.mode.put(bytes)
     }
 
-    /// Opens a live view of at most `rows` rows. It owns the terminal until dropped.
+    /// Opens a live view of at most `rows` rows. It owns the terminal until dropped. `wipe` removes
+    /// what erasing its text leaves of painted pictures.
     ///
     /// # Errors
     /// Without an interactive terminal, or when the write fails.
-    pub fn live(&mut self, rows: u16) -> io::Result<Terminal<Live<'_>>> {
+    pub fn live(&mut self, rows: u16, wipe: Vec<u8>) -> io::Result<Terminal<Live<'_>>> {
         if !self.interactive() {
             return Err(io::ErrorKind::Unsupported.into());
         }
@@ -139,11 +160,12 @@ impl Terminal<Line> {
             modes.special_codes[SpecialCodeIndex::VQUIT] = 0;
             restore::set(&modes);
         }
-        restore::live_begins();
+        restore::live_begins(wipe);
         let screen_size = self.mode.screen.size();
         let view = view(screen_size, rows)?;
-        let mut live =
-            Terminal { mode: Live { line: &mut self.mode, view, screen_size, wanted: rows } };
+        let line = &mut self.mode;
+        let mode = Live { line, view, screen_size, wanted: rows, fresh: true, asked: None };
+        let mut live = Terminal { mode };
         live.mode.begin()?;
         Ok(live)
     }
@@ -178,7 +200,9 @@ impl Line {
     /// and may run.
     pub(super) fn set_aside(&mut self, before: u64) {
         if self.base.is_some() && before == 0 {
-            self.held.push_str(&words(&super::restore::typed()));
+            let mut keys = std::mem::take(&mut self.heard);
+            keys.extend(restore::typed(Duration::ZERO).unwrap_or_default());
+            self.held.push_str(&words(&keys));
         }
     }
 
@@ -267,16 +291,47 @@ fn view(screen: (u16, u16), rows: u16) -> io::Result<ratatui::Terminal<Inline>> 
 }
 
 impl Terminal<Live<'_>> {
-    /// Draws a frame. The frame is dropped when the terminal was restored after a panic.
+    /// Begins the view again when the screen has another size or the process was suspended.
+    /// Returns whether nothing of it is drawn, so that painted pictures must be painted.
     ///
     /// # Errors
     /// When the write fails.
-    pub fn draw(&mut self, render: impl FnOnce(&mut Frame)) -> io::Result<()> {
+    pub fn settle(&mut self) -> io::Result<bool> {
         if restore::again() || self.mode.line.screen.size() != self.mode.screen_size {
             self.resize(self.mode.wanted)?;
         }
+        Ok(self.mode.fresh)
+    }
+
+    /// Draws a frame, and a picture whose bytes paint it in this column of the first row; with
+    /// `ask` the terminal will answer when it has shown it. The frame is dropped when the terminal
+    /// was restored after a panic.
+    ///
+    /// # Errors
+    /// When the write fails.
+    pub fn draw(
+        &mut self,
+        render: impl FnOnce(&mut Frame),
+        painted: Option<(u16, &[u8])>,
+        ask: bool,
+    ) -> io::Result<()> {
         self.mode.view.draw(render)?;
-        self.mode.flush()
+        if let Some((column, bytes)) = painted {
+            self.mode.view.backend_mut().paint(column, bytes);
+        }
+        self.mode.fresh = false;
+        self.mode.flush(ask)
+    }
+
+    /// Whether the terminal has shown everything that it was asked about.
+    pub fn ready(&mut self) -> bool {
+        self.mode.hear(Duration::ZERO);
+        self.mode.asked.is_none_or(|asked| asked.elapsed() > MUTE)
+    }
+
+    /// Whether the terminal answers, as far as is known.
+    pub fn answers(&self) -> bool {
+        !self.mode.line.mute
     }
 
     /// Changes the height of the view.
@@ -287,12 +342,18 @@ impl Terminal<Live<'_>> {
         self.mode.wanted = rows;
         self.mode.screen_size = self.mode.line.screen.size();
         self.mode.view = view(self.mode.screen_size, rows)?;
+        self.mode.fresh = true;
         self.mode.begin()
     }
 
     /// Size of the whole screen in columns and rows.
     pub fn screen_size(&self) -> (u16, u16) {
         self.mode.screen_size
+    }
+
+    /// Number of columns of the view: the last one of the screen stays free.
+    pub fn width(&self) -> u16 {
+        self.mode.screen_size.0.saturating_sub(1).max(1)
     }
 
     /// Number of rows of the view.
@@ -304,23 +365,57 @@ impl Terminal<Live<'_>> {
 impl Live<'_> {
     fn begin(&mut self) -> io::Result<()> {
         self.view.backend_mut().reserve();
-        self.flush()
+        self.flush(false)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        let bytes = self.view.backend_mut().take();
-        match restore::frame() {
-            Some(_frame) if !bytes.is_empty() => self.line.screen.put(&bytes),
-            _ => Ok(()),
+    fn flush(&mut self, ask: bool) -> io::Result<()> {
+        let mut bytes = self.view.backend_mut().take();
+        let Some(_frame) = restore::frame().filter(|_| !bytes.is_empty()) else { return Ok(()) };
+        if ask {
+            bytes.extend_from_slice(ASK);
+            self.asked = Some(Instant::now());
+        }
+        self.line.screen.put(&bytes)
+    }
+
+    /// Takes the answer to the last question if it comes within `wait`. Keys that come with it are
+    /// kept.
+    fn hear(&mut self, wait: Duration) {
+        if self.asked.is_none() {
+            return;
+        }
+        let heard = &mut self.line.heard;
+        match restore::typed(wait) {
+            Some(bytes) => heard.extend(bytes),
+            // The terminal is gone.
+            None => self.asked = None,
+        }
+        if let Some(at) = heard.windows(ANSWER.len()).position(|w| w == ANSWER) {
+            heard.drain(at..at + ANSWER.len());
+            self.asked = None;
+        }
+    }
+
+    /// Waits for the answer that is still on its way: the prompt would take it for keys.
+    fn hear_out(&mut self) {
+        let until = Instant::now() + FAREWELL;
+        while self.asked.is_some() {
+            let wait = until.saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                self.line.mute = true;
+                return;
+            }
+            self.hear(wait);
         }
     }
 }
 
 impl Drop for Live<'_> {
     fn drop(&mut self) {
-        if restore::live_ends() {
+        if let Some(wipe) = restore::live_ends() {
             // A view on a terminal that is gone cannot be erased; the work's result matters more.
-            let _ = self.line.screen.put(&restore::bytes(restore::Wipe));
+            let _ = self.line.screen.put(&wipe);
+            self.hear_out();
             self.line.settle();
         }
     }

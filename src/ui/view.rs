@@ -1,12 +1,11 @@
 //! The content of the live view, as data and one drawing function.
 
+use super::chart;
 use super::format;
-use super::preview::Pixels;
 use super::screen::{ACCENT, Colour, QUIET, themed};
 use crate::control::{Progress, Stop};
-use crate::render::plot::{heights, number};
+use crate::render::plot::number;
 use crate::safe::Safe;
-use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
@@ -33,8 +32,6 @@ pub(super) struct View {
     first: Option<(usize, Duration)>,
     /// Time since the run began.
     pub(super) elapsed: Duration,
-    /// The latest preview, already reduced.
-    pub(super) preview: Option<Pixels>,
     /// The current request to the run.
     pub(super) stop: Stop,
     /// Colours in use.
@@ -53,7 +50,6 @@ impl View {
             skipped: 0,
             first: None,
             elapsed: Duration::ZERO,
-            preview: None,
             stop: Stop::No,
             colour,
         }
@@ -133,19 +129,6 @@ impl View {
         &self.title
     }
 
-    /// Draws into the whole frame: text on the left, the preview on the right.
-    pub(super) fn draw(&self, frame: &mut Frame) {
-        let area = frame.area();
-        let mut text = area;
-        if let Some(p) = &self.preview {
-            let columns = p.cells().0.min(area.width / 2);
-            text.width -= columns + 1;
-            let place = Rect { x: area.width - columns, width: columns, ..area };
-            p.draw(place, frame.buffer_mut(), self.colour);
-        }
-        self.text(text, frame.buffer_mut());
-    }
-
     /// Draws title, gauge, losses and curve into an area.
     pub(super) fn text(&self, text: Rect, buffer: &mut Buffer) {
         let lines = [self.head(text.width), Line::raw(format!(" {}", self.losses()))];
@@ -159,7 +142,8 @@ impl View {
         if text.height > 3 {
             let width = text.width.saturating_sub(2);
             let area = Rect { x: text.x + 1, y: text.y + 2, width, height: text.height - 3 };
-            self.curve(area, buffer);
+            // Logarithmic, because losses fall by decades.
+            chart::curve(buffer, area, &self.history, self.accent());
         }
     }
 
@@ -191,21 +175,6 @@ impl View {
         }
     }
 
-    /// The losses from first to last. The scale is logarithmic because losses fall by decades.
-    fn curve(&self, area: Rect, buffer: &mut Buffer) {
-        let levels = heights(&self.history, usize::from(area.width), usize::from(area.height) * 8);
-        for (x, level) in levels.into_iter().enumerate() {
-            for row in 0..usize::from(area.height) {
-                let below = (usize::from(area.height) - 1 - row) * 8;
-                let symbol = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"]
-                    [level.saturating_sub(below).min(8)];
-                buffer[(area.x + x as u16, area.y + row as u16)]
-                    .set_symbol(symbol)
-                    .set_style(self.accent());
-            }
-        }
-    }
-
     fn accent(&self) -> Style {
         if self.colour == Colour::None {
             Style::new()
@@ -226,7 +195,6 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Tensor;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
 
@@ -244,7 +212,7 @@ mod tests {
 
     fn screen(view: &View, width: u16, height: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|f| view.draw(f)).unwrap();
+        terminal.draw(|f| view.text(f.area(), f.buffer_mut())).unwrap();
         let buffer = terminal.backend().buffer();
         let row = |y| {
             (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_string()
@@ -273,13 +241,9 @@ mod tests {
         let mut view = running(Colour::True);
         view.stop = Stop::Keep;
         assert!(screen(&view, 79, 5).contains("stopping after this step"));
-        let values: Vec<f32> = (0..768).map(|i| i as f32 / 768.0).collect();
-        let image = Tensor::from_vec(values, (1, 3, 16, 16), &candle_core::Device::Cpu).unwrap();
         for (w, h) in [(1, 1), (2, 9), (9, 2), (200, 60), (30, 4)] {
-            view.preview = Pixels::fit(&image, 24, h);
             screen(&view, w, h);
         }
-        assert!(screen(&view, 79, 5).lines().next().unwrap().ends_with('▀'));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Words {
     pub types: BTreeMap<String, Type>,
     /// The folder of the sessions' journals.
     pub sessions: Option<PathBuf>,
+    /// The folder from which paths of imports lead; empty for the current one.
+    pub imports: PathBuf,
     /// Functions defined in the session, with their parameters.
     pub functions: BTreeMap<String, Vec<String>>,
     /// The generator's own directions.
@@ -33,6 +35,7 @@ impl Words {
             names: session.names.iter().map(|(n, v)| (n.clone(), describe::type_name(v))).collect(),
             types: session.names.iter().map(|(n, v)| (n.clone(), Value::ty(v))).collect(),
             sessions: None,
+            imports: session.options.imports.folder().to_path_buf(),
             functions: session.functions.iter().map(|(n, d)| (n.clone(), params(d))).collect(),
             directions: facts.map(|f| f.directions.keys().cloned().collect()).unwrap_or_default(),
             spaces: facts.map(|f| f.spaces.clone()).unwrap_or_default(),

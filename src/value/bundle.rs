@@ -88,8 +88,25 @@ impl Bundle {
         })
     }
 
+    /// Sha256 of the files beside the generator. Embedded ones are those of the build.
+    fn beside(&self) -> Deferred<String> {
+        if self.known.is_some() {
+            return Deferred::ready("embedded".to_owned());
+        }
+        let (open, encoder) =
+            ([self.attributes.clone(), self.directions.clone()], self.encoder.clone());
+        Deferred::new(move || {
+            let encoder = encoder.as_ref().map(EncoderSource::open).transpose()?;
+            let hash =
+                |file: &Option<Checkpoint>| file.as_ref().map(Checkpoint::sha256).transpose();
+            let all = open.iter().chain([&encoder]).map(hash).collect::<Result<Vec<_>>>()?;
+            Ok(format!("{all:?}"))
+        })
+    }
+
     /// Describes the generator of these files; each part is read on first use.
     fn read(self, device: &Device) -> Result<Loaded> {
+        let beside = self.beside();
         let Self { generator: file, known, attributes, directions, encoder } = self;
         let (dtype, provenance, notes) =
             (file.weights.list().dtypes(), file.provenance.clone(), file.notes.clone());
@@ -103,6 +120,8 @@ impl Bundle {
             Some([_, fingerprint]) => fingerprint.to_owned(),
             None => found.weights.fingerprint()?,
         };
+        let (family, layout) = (found.family.name, found.layout.name);
+        let settings = format!("{family} {layout} {}", found.config.named());
         let spec = found.describe()?;
         let mut facts = facts::of(&spec);
         let directions = match directions {
@@ -126,8 +145,11 @@ impl Bundle {
             features,
             encoder,
             sha256,
+            settings,
+            beside,
             stats: OnceLock::new(),
             components: OnceLock::new(),
+            styles: OnceLock::new(),
         })
     }
 }

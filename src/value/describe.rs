@@ -179,11 +179,11 @@ pub(super) fn found(i: &Inversion) -> Vec<String> {
     };
     let stopped = i.stopped_at().map(|s| format!(", stopped at {s}")).unwrap_or_default();
     let how = format!(
-        "{}, {} ({size}), {}{stopped}, {:.1} s · seed {}",
+        "{}, {} ({size}), {}{stopped}, {} · seed {}",
         i.config.method.name,
         i.config.space,
         i.config.plan(),
-        i.seconds,
+        i.took(),
         i.seed
     );
     let offsets = i.diagnosis.offsets.as_deref().map(|o| {

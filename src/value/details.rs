@@ -35,8 +35,10 @@ fn of_inversion(i: &Inversion) -> Vec<Block> {
     let stopped = i.stopped_at().map(|s| format!(", stopped at step {s}")).unwrap_or_default();
     let (method, space) = (i.config.method.name, i.code.space);
     let head = format!(
-        "{method} in {space}, {} steps{passes}{stopped}, {:.1} s, seed {}",
-        i.steps, i.seconds, i.seed
+        "{method} in {space}, {} steps{passes}{stopped}, {}, seed {}",
+        i.steps,
+        i.took(),
+        i.seed
     );
     let mut blocks = vec![Block::text([head])];
     let mut all = describe::numbers(i).all;

@@ -37,7 +37,11 @@ pub enum EncoderSource {
 }
 
 impl EncoderSource {
-    fn open(&self) -> Result<Checkpoint> {
+    /// Opens its file.
+    ///
+    /// # Errors
+    /// When it has none, or it cannot be read.
+    pub fn open(&self) -> Result<Checkpoint> {
         match self {
             Self::File(path) => weights::open(path, &LIMITS),
             Self::Embedded(part) => weights::open_bytes(part.name, part.bytes, &LIMITS),
@@ -265,6 +269,41 @@ mod tests {
             .load(folder.path().join("generator.safetensors").to_str().unwrap())
             .unwrap();
         assert!(!bare.facts.encoder && bare.encoder().unwrap().is_none());
+    }
+
+    #[test]
+    fn the_content_of_a_bundle_is_that_of_all_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let toy = Toy { resolution: 8, ..Toy::default() };
+        let sha256 = generator(folder.path(), &toy);
+        let content = || {
+            let loaded = Models::cpu().load(folder.path().to_str().unwrap()).unwrap();
+            (loaded.content(), loaded.whole_content().unwrap())
+        };
+        let bare = content();
+        encoder(folder.path(), "encoder", &sha256, 3);
+        let first = content();
+        assert!(bare.0 == first.0 && bare.1 != first.1);
+        assert_eq!(content(), first);
+        let path = folder.path().join("encoder.safetensors");
+        let mut bytes = std::fs::read(&path).unwrap();
+        // The last number of a tensor.
+        let last = bytes.len() - 3;
+        bytes[last] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let other = content();
+        assert!(other.0 == first.0 && other.1 != first.1);
+        // Another generator.
+        let toys = [
+            Toy { resolution: 8, ..Toy::default() },
+            Toy { resolution: 8, seed: 3, ..Toy::default() },
+        ];
+        let [a, b] = toys.map(|toy| {
+            let own = tempfile::tempdir().unwrap();
+            generator(own.path(), &toy);
+            Models::cpu().load(own.path().to_str().unwrap()).unwrap().content()
+        });
+        assert!(a != b && a == first.0);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! of codes and directions use them.
 
 use crate::direction;
-use crate::generator::{Prior, Spec};
-use crate::lang::types::{Abilities, ModelFacts};
+use crate::generator::{Layer, Prior, Spec, StyleLayer};
+use crate::lang::types::{Abilities, LayerFacts, ModelFacts};
 use crate::latent::ModelId;
 use crate::metric::FeaturesConfig;
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ pub(super) fn of(s: &Spec) -> ModelFacts {
         z_dim: s.z_dim,
         w_dim: s.w_dim,
         style_sizes: s.style_sizes(),
+        network: network(s),
         c_dim: s.classes(),
         can: Abilities {
             scales_z: matches!(s.prior, Prior::Scaled { .. }),
@@ -35,6 +36,22 @@ pub(super) fn of(s: &Spec) -> ModelFacts {
         identity: false,
         landmarks: false,
     }
+}
+
+/// Its layers: those that can be tapped, and those that read styles.
+fn network(s: &Spec) -> Vec<LayerFacts> {
+    let tapped = |l: &Layer| LayerFacts { name: l.name.clone(), styles: 0, maps: l.channels };
+    let mut all: Vec<LayerFacts> = s.layers.iter().map(tapped).collect();
+    let mut next = 0;
+    for StyleLayer { name, size, .. } in &s.styles {
+        let at = all.iter().position(|l| l.name == *name).unwrap_or_else(|| {
+            all.insert(next, LayerFacts { name: name.clone(), ..LayerFacts::default() });
+            next
+        });
+        all[at].styles = *size;
+        next = at + 1;
+    }
+    all
 }
 
 /// Adds what an attribute network can measure to the facts.

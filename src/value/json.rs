@@ -81,6 +81,7 @@ fn inversion_json(i: &Inversion) -> Json {
         "passes": i.config.passes_taken(),
         "seed": i.seed,
         "seconds": i.seconds,
+        "cached": i.cached,
         "stopped_at": i.stopped_at(),
         "loss": i.loss,
         "numbers": i.numbers.iter().map(number).collect::<Vec<_>>(),

@@ -5,6 +5,7 @@ use super::directions::Directions;
 use super::embedded;
 use super::encoder::OwnEncoder;
 use super::facts;
+use super::styles::StyleStats;
 use crate::direction::{Forms, lift};
 use crate::error::Result;
 use crate::generator::{Generator, Spec};
@@ -36,8 +37,13 @@ pub struct Loaded {
     pub(super) features: Option<Deferred<Arc<Features>>>,
     pub(super) encoder: Option<OwnEncoder>,
     pub(super) sha256: Deferred<String>,
+    /// Its family, layout and settings.
+    pub(super) settings: String,
+    /// Sha256 of the files beside it.
+    pub(super) beside: Deferred<String>,
     pub(super) stats: OnceLock<WStats>,
     pub(super) components: OnceLock<Vec<Direction>>,
+    pub(super) styles: OnceLock<StyleStats>,
 }
 
 impl std::fmt::Debug for Loaded {
@@ -125,6 +131,20 @@ impl Loaded {
     /// When the file cannot be read.
     pub fn sha256(&self) -> Result<&str> {
         self.sha256.get().map(String::as_str)
+    }
+
+    /// What its pictures depend on: its tensors and settings.
+    pub fn content(&self) -> String {
+        format!("{} {}", self.facts.fingerprint, self.settings)
+    }
+
+    /// As [`Loaded::content`], with the files beside it: directions, attribute network, encoder.
+    /// These are read at the first call.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn whole_content(&self) -> Result<String> {
+        Ok(format!("{} {}", self.content(), self.beside.get()?))
     }
 
     /// Reads the parts that may turn out broken: generator, directions and features of files from

@@ -100,7 +100,7 @@ impl Writer {
                 return self.value(v);
             }
             Value::List(items) => return self.list(items),
-            Value::Table(t) => write!(self.out, "{}", t.block().lines(usize::MAX).join("\n")),
+            Value::Table(t) => write!(self.out, "{}", t.block().lines().join("\n")),
             Value::Plot(p) => write!(self.out, "{}", p.lines(COLUMNS).join("\n")),
             other if self.origins => write!(self.out, "{}", whole(other).unwrap_or_default()),
             other => write!(self.out, "{}", about(other).unwrap_or_default()),

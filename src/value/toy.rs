@@ -64,8 +64,11 @@ pub(super) fn toy(device: &Device) -> Result<Loaded> {
         features: Some(Deferred::ready(Arc::new(features))),
         encoder: Some(encoder),
         sha256,
+        settings: "toy".into(),
+        beside: Deferred::ready(String::new()),
         stats: OnceLock::new(),
         components: OnceLock::new(),
+        styles: OnceLock::new(),
     })
 }
 

@@ -56,6 +56,7 @@ pub use zip::write as write_zip;
 
 use crate::error::Result;
 use crate::limits::Limits;
+use crate::words::hex;
 use container::Draft;
 use lazy::Spend;
 use serde_json::Value as Json;
@@ -190,8 +191,4 @@ fn checkpoint(source: Source, limits: &Limits) -> Result<Checkpoint> {
         weights: Weights::of_file(source.name(), tensors, listing),
         source,
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

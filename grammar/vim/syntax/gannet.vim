@@ -7,19 +7,19 @@ endif
 let s:cpo = &cpo
 set cpo&vim
 
-let s:functions = ["attributes", "compare", "cosine", "direction", "explore", "grid", "hist",
-\ "identity", "image", "images", "info", "invert", "latent", "len", "lerp", "mae", "mask",
-\ "max", "mean", "measure", "min", "mix", "ms_ssim", "mse", "norm", "path", "perceptual",
-\ "plot", "print", "psnr", "render", "rmse", "sample", "save", "scatter", "slerp", "ssim",
-\ "strip", "sum", "to"]
+let s:functions = ["attributes", "channel", "compare", "cosine", "direction", "explore",
+\ "grid", "hist", "identity", "image", "images", "info", "invert", "latent", "len", "lerp",
+\ "mae", "mask", "max", "mean", "measure", "min", "mix", "ms_ssim", "mse", "norm", "path",
+\ "perceptual", "plot", "print", "psnr", "render", "rmse", "sample", "save", "scatter",
+\ "slerp", "ssim", "strip", "sum", "to"]
 let s:bare = ["mean_w", "pc"]
-let s:arguments = ["a", "align", "along", "b", "best_of", "bins", "box", "camera", "class",
-\ "closed", "code", "codes", "columns", "combine", "cutoff", "depth", "directions", "ellipse",
-\ "fov", "fps", "frames", "from", "history", "init", "invert", "key", "l1", "l2", "labels",
-\ "layers", "log", "lr", "mask", "method", "model", "n", "name", "noise", "of", "offset",
-\ "outside", "passes", "path", "perceptual", "picture", "pictures", "pitch", "psi", "quality",
-\ "rotate", "search", "seed", "shift", "size", "space", "start", "steps", "t", "to",
-\ "truncation", "until", "value", "values", "x", "y", "yaw"]
+let s:arguments = ["a", "align", "along", "b", "best_of", "bins", "box", "camera", "channels",
+\ "class", "closed", "code", "codes", "columns", "combine", "cutoff", "depth", "directions",
+\ "ellipse", "fov", "fps", "frames", "from", "history", "index", "init", "invert", "key", "l1",
+\ "l2", "labels", "layer", "layers", "log", "lr", "mask", "method", "model", "n", "name",
+\ "noise", "of", "offset", "outside", "passes", "path", "perceptual", "picture", "pictures",
+\ "pitch", "psi", "quality", "rotate", "search", "seed", "shift", "size", "space", "start",
+\ "steps", "t", "to", "truncation", "until", "value", "values", "x", "y", "yaw"]
 let s:choices = ["all", "any", "auto", "center", "const", "encoder", "hybrid", "latent",
 \ "lbfgs", "mean", "none", "optimize", "projector", "random"]
 let s:spaces = ["F", "N", "P", "PN", "S", "W", "Z"]
@@ -38,7 +38,7 @@ syntax case match
 syntax iskeyword @,48-57,_,192-255
 syntax sync fromstart
 
-syntax keyword gannetStatement assert load show
+syntax keyword gannetStatement assert import load show
 syntax keyword gannetStatement def param nextgroup=gannetBound skipwhite
 syntax keyword gannetInside by for if in
 syntax keyword gannetTruth false true

@@ -7,6 +7,7 @@ use crate::lang::ast::{Program, Stmt, StmtKind};
 use crate::lang::check::{Checked, examine};
 use crate::lang::lex::{self, Token, TokenKind};
 use crate::lang::parse::parse;
+use crate::lang::span::Source;
 use crate::render::text::{cut, one_line};
 use crate::ui::Candidate;
 use crate::ui::context::named_parameter;
@@ -31,22 +32,27 @@ pub(super) struct Mistake {
 /// All mistakes of a document.
 pub(super) fn mistakes(state: &State, document: &Document) -> Vec<Mistake> {
     let checked = match &document.source {
-        Ok(source) => state.check(source, &BTreeMap::new()).err(),
+        Ok(source) => document.session(state).check(source, &BTreeMap::new()).err(),
         Err(e) => Some(e.clone()),
     };
     checked.iter().flat_map(Error::iter).map(mistake).collect()
 }
 
 fn mistake(e: &Error) -> Mistake {
+    // The places of an error in an imported file are those of that file.
+    let other = e.elsewhere().and_then(|file| Source::new(&*file.name, &*file.text).ok());
+    let place = other.as_ref().zip(e.span()).map(|(s, at)| s.named_location(at.start));
+    let message = place.map_or_else(String::new, |p| format!("{p}: ")) + e.message();
     let found = Some(e.span_text()).filter(|t| !t.is_empty()).map(str::to_owned);
     let hint = e.repair().map(|h| format!("try: {h}"));
-    let lines = std::iter::once(e.message().to_owned()).chain(found);
-    let lines: Vec<String> = lines.chain(e.notes().iter().cloned()).chain(hint).collect();
+    let lines = std::iter::once(message).chain(found).chain(e.notes().iter().cloned()).chain(hint);
+    let own = other.is_none();
+    let labels = e.labels().iter().filter(|_| own).map(|l| (l.span, l.text.clone()));
     Mistake {
-        span: e.span().unwrap_or_default(),
-        text: lines.join("\n"),
-        labels: e.labels().iter().map(|l| (l.span, l.text.clone())).collect(),
-        fix: e.applied().cloned(),
+        span: e.place().unwrap_or_default(),
+        text: lines.collect::<Vec<_>>().join("\n"),
+        labels: labels.collect(),
+        fix: e.applied().filter(|_| own).cloned(),
     }
 }
 
@@ -93,7 +99,11 @@ fn title(fix: &Fix) -> String {
 fn before(state: &State, document: &Document, at: usize) -> Checked {
     let program = document.source.as_ref().map(|s| parse(s).0).unwrap_or_default();
     let statements = program.statements.into_iter().filter(|s| s.span.end <= at).collect();
-    examine(&Program { statements, ..Program::default() }, state, &BTreeMap::new()).0
+    let mut program = Program { statements, ..Program::default() };
+    let session = document.session(state);
+    // A file that cannot be read has no names.
+    let _ = session.options.imports.read(&mut program);
+    examine(&program, &session, &BTreeMap::new()).0
 }
 
 /// The names that are known after these statements.
@@ -116,7 +126,8 @@ fn words(state: &State, known: &Checked) -> Words {
 /// The completions of the word before a byte.
 pub(super) fn completion(state: &State, document: &Document, at: usize) -> Json {
     let known = before(state, document, at);
-    let (start, found) = complete::in_program(&words(state, &known), document.text(), at);
+    let (start, found) =
+        complete::in_program(&words(&document.session(state), &known), document.text(), at);
     let range = document.range(Span::new(start, at));
     let after = document.text()[at..].chars().next();
     let item = |(i, c): (usize, Candidate)| {

@@ -1,6 +1,8 @@
 //! An open document: its text, and places in it as editors count them.
 
 use crate::error::{Result, Span};
+use crate::eval::State;
+use crate::lang::import::Imports;
 use crate::lang::span::Source;
 use serde_json::{Value as Json, json};
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ pub(super) struct Document {
     pub(super) source: Result<Source>,
     /// The version that the editor gave it.
     pub(super) version: Json,
+    /// Location of the files that it imports.
+    imports: Imports,
     /// First byte of every line.
     lines: Vec<usize>,
 }
@@ -19,7 +23,15 @@ impl Document {
     pub(super) fn new(uri: &str, version: Json, text: &str) -> Self {
         let source = Source::new(name(uri), text);
         let lines = source.as_ref().map_or_else(|_| vec![0], |s| starts(s.text()));
-        Self { source, version, lines }
+        let imports = path(uri).map_or_else(Imports::default, |p| Imports::beside(&p));
+        Self { source, version, imports, lines }
+    }
+
+    /// The session in which it is checked.
+    pub(super) fn session(&self, state: &State) -> State {
+        let mut session = state.clone();
+        session.options.imports.clone_from(&self.imports);
+        session
     }
 
     /// The text; empty for one that is refused.

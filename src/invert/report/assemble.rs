@@ -59,6 +59,7 @@ pub(in crate::invert) fn assemble(
         loss: best.iter().map(|b| b.loss).collect(),
         best_step: best.iter().map(|b| b.step).collect(),
         stopped: outcomes.iter().map(|s| s.stopped).collect(),
+        unsaved: outcomes.iter().any(|s| s.unsaved.is_some()),
         trace: outcomes.into_iter().map(|s| s.trace).collect(),
         code,
         numbers,
@@ -68,6 +69,7 @@ pub(in crate::invert) fn assemble(
         seconds: 0.0,
         steps: run.total(),
         seed: config.seed,
+        cached: false,
     })
 }
 

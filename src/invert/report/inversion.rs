@@ -40,9 +40,18 @@ pub struct Inversion {
     pub seed: u64,
     /// The step at which the user stopped it, one an image; `None` for finished images.
     pub stopped: Vec<Option<usize>>,
+    /// Whether a checkpoint could not be written, of which a warning tells.
+    pub unsaved: bool,
+    /// Whether it was taken from the cache: its time is that of the computation.
+    pub cached: bool,
 }
 
 impl Inversion {
+    /// How long it took, in words: `12.3 s`, or `12.3 s, cached`.
+    pub fn took(&self) -> String {
+        format!("{:.1} s{}", self.seconds, if self.cached { ", cached" } else { "" })
+    }
+
     /// The step at which the user stopped it, of the first image that was cut short.
     pub fn stopped_at(&self) -> Option<usize> {
         self.stopped.iter().copied().flatten().next()

@@ -32,6 +32,10 @@ pub enum Move {
     ChooseRow(Row),
     /// Changes the chosen setting by so many steps.
     Change(f64),
+    /// Moves a channel of S, by its layer and its index in it, by so many steps.
+    Channel(usize, usize, f64),
+    /// Sets a channel of S to its beginning.
+    ChannelBack(usize, usize),
     /// Puts the knob of a setting at a position of its track, in [0, 1].
     Drag(Row, f64),
     /// Ends a drag: what follows is a step of its own to undo.
@@ -90,8 +94,7 @@ pub struct Model {
     tracks: [Track; 2],
     active: usize,
     marks: Vec<Point>,
-    rows: Vec<Row>,
-    chosen: usize,
+    chosen: Row,
     part: Part,
     cursor: usize,
     /// The kind of the last change, which further ones of its kind belong to.
@@ -102,7 +105,8 @@ impl Model {
     /// The beginning of an exploration.
     pub fn new(subject: Subject) -> Self {
         let point = Point::new(subject.first(), subject.axes.len(), subject.layers);
-        let (rows, map) = (subject.rows(), Map::new(subject.axes.len()));
+        let map = Map::new(subject.axes.len());
+        let chosen = subject.rows(&point).first().copied().unwrap_or(Row::Seed);
         let track =
             |begun| Track { begun, now: point.clone(), undone: Vec::new(), done: Vec::new() };
         Self {
@@ -111,8 +115,7 @@ impl Model {
             tracks: [track(true), track(false)],
             active: 0,
             marks: Vec::new(),
-            rows,
-            chosen: 0,
+            chosen,
             part: Part::default(),
             cursor: 0,
             run: None,
@@ -141,13 +144,15 @@ impl Model {
     }
 
     /// The settings that there are.
-    pub fn rows(&self) -> &[Row] {
-        &self.rows
+    pub fn rows(&self) -> Vec<Row> {
+        self.subject.rows(self.now())
     }
 
-    /// The chosen setting.
+    /// The chosen setting; the first one when it is not there any more.
     pub fn row(&self) -> Row {
-        self.rows.get(self.chosen).copied().unwrap_or(Row::Seed)
+        let rows = self.rows();
+        let chosen = rows.iter().find(|r| **r == self.chosen).or(rows.first());
+        chosen.copied().unwrap_or(Row::Seed)
     }
 
     /// What less and more change of the chosen slider.
@@ -185,8 +190,10 @@ impl Model {
     pub fn make(&mut self, change: Move) {
         match change {
             Move::Choose(by) => {
-                let count = self.rows.len().max(1) as i64;
-                self.chosen = (self.chosen as i64 + by).rem_euclid(count) as usize;
+                let (rows, now) = (self.rows(), self.row());
+                let at = rows.iter().position(|r| *r == now).unwrap_or(0) as i64;
+                let next = (at + by).rem_euclid(rows.len().max(1) as i64) as usize;
+                self.chosen = rows.get(next).copied().unwrap_or(now);
                 (self.part, self.run) = (Part::Amount, None);
             }
             Move::ChooseRow(row) => self.choose(row),
@@ -196,6 +203,7 @@ impl Model {
                 let subject = self.subject.clone();
                 self.edit(Some((row, Part::Amount, true)), |p| subject.drag(p, row, to));
             }
+            Move::Channel(layer, channel, steps) => self.channel((layer, channel), steps),
             Move::Release => self.run = None,
             Move::Stroll => {
                 self.edit(Some((Row::At, Part::Amount, true)), |p| p.stroll(STRIDE));
@@ -228,6 +236,7 @@ impl Model {
         let fresh = Point::new(subject.first(), subject.axes.len(), subject.layers);
         self.edit(None, |p| match change {
             Move::Reset => subject.reset(p, row),
+            Move::ChannelBack(layer, channel) => subject.reset(p, Row::Channel(layer, channel)),
             Move::ResetAll => *p = Point { pins: p.pins.clone(), ..fresh },
             Move::Hold => {
                 if let Row::Axis(i) = row
@@ -262,10 +271,18 @@ impl Model {
     }
 
     fn choose(&mut self, row: Row) {
-        let Some(at) = self.rows.iter().position(|r| *r == row) else { return };
-        if at != self.chosen {
-            (self.chosen, self.part, self.run) = (at, Part::Amount, None);
+        if row != self.row() && self.rows().contains(&row) {
+            (self.chosen, self.part, self.run) = (row, Part::Amount, None);
         }
+    }
+
+    /// Moves a channel that the generator has.
+    fn channel(&mut self, (layer, channel): (usize, usize), steps: f64) {
+        if self.subject.network.get(layer).is_none_or(|l| channel >= l.styles) {
+            return;
+        }
+        let (row, subject) = (Row::Channel(layer, channel), self.subject.clone());
+        self.edit(Some((row, Part::Amount, steps > 0.0)), |p| subject.change(p, row, steps));
     }
 
     fn change(&mut self, steps: f64) {

@@ -1,5 +1,6 @@
 //! The settings of an exploration at one moment.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Seeds of a random walk: 0 to this, not included.
@@ -90,6 +91,8 @@ pub struct Point {
     pub mixed: Vec<bool>,
     /// One slider for each direction.
     pub sliders: Vec<Slider>,
+    /// The channels of S that are moved, by layer and channel, in standard deviations.
+    pub channels: BTreeMap<(usize, usize), f64>,
     /// Degrees, counterclockwise (StyleGAN3).
     pub rotate: f64,
     /// To the right and down, in sides of the picture (StyleGAN3).
@@ -115,6 +118,7 @@ impl Point {
             second: 1,
             mixed: vec![false; layers],
             sliders: vec![Slider::default(); sliders],
+            channels: BTreeMap::new(),
             rotate: 0.0,
             shift: [0.0; 2],
             yaw: 0.0,
@@ -122,11 +126,12 @@ impl Point {
         }
     }
 
-    /// The same code before its edits: no slider is moved and no layer is mixed in.
+    /// The same code before its edits: no slider and no channel is moved, no layer is mixed in.
     #[must_use]
     pub fn unedited(&self) -> Self {
         let sliders = vec![Slider::default(); self.sliders.len()];
-        Self { sliders, mixed: vec![false; self.mixed.len()], ..self.clone() }
+        let (mixed, channels) = (vec![false; self.mixed.len()], BTreeMap::new());
+        Self { sliders, mixed, channels, ..self.clone() }
     }
 
     /// The code that the walk goes to.

@@ -4,13 +4,16 @@
 //! bytes by construction.
 
 use super::point::{Noise, Pin, Point};
+use super::renderer::ASIDE;
 use super::subject::{Subject, Term};
 use crate::lang::ast::{ExprKind, StmtKind};
 use crate::lang::parse;
 use crate::lang::span::Source;
+use crate::session::script::quoted;
 use crate::space::Space;
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::ops::Range;
 
 /// The words for a term: its name, or the expression that it was made by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,27 @@ impl Subject {
 
     /// The explored code as one expression.
     pub fn expression(&self, p: &Point, words: Words) -> String {
+        let code = self.mixed(p, words);
+        if p.channels.is_empty() { code } else { self.restyled(&code, p) }
+    }
+
+    /// A code in S with the channels moved.
+    fn restyled(&self, code: &str, p: &Point) -> String {
+        let mut text =
+            if self.space == Space::S { code.to_owned() } else { format!("to(S, {code})") };
+        for ((layer, channel), amount) in &p.channels {
+            let sign = if *amount < 0.0 { '-' } else { '+' };
+            let size = amount.abs();
+            let times = if size == 1.0 { String::new() } else { format!("{size}*") };
+            let layer = quoted(self.network.get(*layer).map_or("", |l| l.name.as_str()));
+            // Writing to a text cannot fail.
+            let _ = write!(text, " {sign} {times}channel({layer}, {channel})");
+        }
+        text
+    }
+
+    /// The code with its sliders, of both codes of style mixing.
+    fn mixed(&self, p: &Point, words: Words) -> String {
         let moved = self.moved(p, words);
         let of = |row: usize| self.row(p, row);
         let rows = p.mixed.len();
@@ -158,6 +182,31 @@ impl Subject {
         let name = &self.result;
         let code = self.expression(p, Words::Names);
         format!("{name} = {code}\nshow render({name}{})\n", self.arguments(p))
+    }
+
+    /// A program that shows feature maps of a layer as one picture of so many columns.
+    pub fn maps(&self, p: &Point, layer: usize, channels: &Range<usize>, columns: usize) -> String {
+        let name = quoted(self.network.get(layer).map_or("", |l| l.name.as_str()));
+        let (from, to) = (channels.start, channels.end);
+        format!(
+            "{ASIDE}show grid(render({}{}, layer: {name}, channels: {from}..{to}), columns: {columns})\n",
+            self.expression(p, Words::Names),
+            self.arguments(p)
+        )
+    }
+
+    /// A program that gives the code in S.
+    pub fn styles(&self, p: &Point) -> String {
+        let code = self.expression(p, Words::Names);
+        let whole = self.space == Space::S || !p.channels.is_empty();
+        let code = if whole { code } else { format!("to(S, {code})") };
+        format!("{ASIDE}{} = {code}\n", self.result)
+    }
+
+    /// A program after which the spread of the channels of S is known.
+    pub fn spread(&self) -> Option<String> {
+        let layer = self.network.iter().find(|l| l.styles > 0)?;
+        Some(format!("{ASIDE}channel({}, 0)\n", quoted(&layer.name)))
     }
 
     /// The whole script after its first lines: the terms that it uses, the bookmarks, the point.

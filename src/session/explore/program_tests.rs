@@ -103,7 +103,7 @@ fn what_a_family_reads_besides_a_code_is_said_to_render() {
     assert_eq!(s.picture(&p, Words::Names), wanted);
     (s.transform, s.camera, s.classes) = (false, false, 0);
     assert_eq!(s.picture(&p, Words::Names), "render(sample(seed: 0))");
-    let rows = s.rows();
+    let rows = s.rows(&p);
     use crate::session::explore::Row;
     assert!(!rows.contains(&Row::Yaw) && !rows.contains(&Row::Class) && rows.contains(&Row::Psi));
 }

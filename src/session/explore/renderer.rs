@@ -6,6 +6,7 @@
 use super::model::Model;
 use super::subject::Subject;
 use crate::builtin::as_latent;
+use crate::cache::Cache;
 use crate::control::Stop;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, State};
@@ -15,7 +16,7 @@ use crate::latent::Code;
 use crate::render::Block;
 use crate::session::{Event, Given, Request, Session, Start};
 use crate::space::Space;
-use crate::value::Value;
+use crate::value::{Loaded, Value};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct Answer {
     pub picture: Option<Arc<Raster>>,
     /// The lines that it printed.
     pub lines: Vec<String>,
+    /// The code that it bound to the exploration's name; only of a program that shows nothing.
+    pub code: Option<Code>,
     /// The error that it ended with.
     pub error: Option<Error>,
 }
@@ -57,7 +60,9 @@ impl Renderer {
     /// When its thread cannot be started.
     pub fn new(state: &State, bound: Vec<(String, Value)>) -> Result<Self> {
         let mut state = state.clone();
-        state.options = Options { echo: false, checkpoints: None, ..state.options };
+        // Every move would leave a picture there.
+        let cache = Cache::default();
+        state.options = Options { echo: false, checkpoints: None, cache, ..state.options };
         state.names.extend(bound);
         let start = Start { state, model: String::new(), folder: None, lists: false };
         Ok(Self { session: Session::start(start)?, running: None, answers: Answers::default() })
@@ -115,6 +120,9 @@ impl Renderer {
                         return true;
                     };
                     answer.error = reply.err();
+                    if answer.picture.is_none() && answer.lines.is_empty() {
+                        answer.code = self.bound(&program);
+                    }
                     let interrupted =
                         answer.error.as_ref().is_some_and(|e| e.kind() == Kind::Interrupted);
                     if !(stopped && interrupted) {
@@ -127,6 +135,18 @@ impl Renderer {
             wait = wait.max(Duration::from_millis(1));
         }
         false
+    }
+
+    /// The code that the first line of a program has bound.
+    fn bound(&self, program: &str) -> Option<Code> {
+        let line = program.strip_prefix(ASIDE).unwrap_or(program);
+        let (name, _) = line.split_once(" = ")?;
+        self.session.snapshot().state.names.get(name).and_then(as_latent)
+    }
+
+    /// The generator.
+    pub fn model(&self) -> Option<Arc<Loaded>> {
+        self.session.snapshot().state.model.clone()
     }
 
     /// Waits for the answer to a program.
@@ -148,13 +168,8 @@ impl Renderer {
     /// # Errors
     /// When its program fails.
     pub fn code(&mut self, model: &Model) -> Result<Code> {
-        let (result, expression) = (&model.subject.result, model.expression());
-        // A program of its own, because the answer to one that ran before sets no name.
-        let program = format!("{result} = {expression}\n");
-        self.answers.all.remove(&program);
-        self.wait(&program)?;
-        let state = &self.session.snapshot().state;
-        state.names.get(result).and_then(as_latent).ok_or_else(|| {
+        let program = format!("{} = {}\n", model.subject.result, model.expression());
+        self.wait(&program)?.code.ok_or_else(|| {
             Error::runtime("the explored code has no value")
                 .hint("leave with Esc, and explore again")
         })
@@ -178,7 +193,8 @@ impl Subject {
             return None;
         }
         // Both in one space, whatever the edits made of the code.
-        let space = if self.space == Space::S { Space::S } else { Space::WPlus };
+        let styled = self.space == Space::S || [a, b].iter().any(|p| !p.channels.is_empty());
+        let space = if styled { Space::S } else { Space::WPlus };
         let [a, b] = [a, b].map(|p| self.expression(p, super::Words::Names));
         let [a, b, mean] = [a, b, "mean_w()".to_owned()].map(|code| format!("to({space}, {code})"));
         Some(format!("{ASIDE}print(norm({a} - {b}) / norm({b} - {mean}))\n"))

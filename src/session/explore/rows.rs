@@ -2,12 +2,20 @@
 
 use super::point::{LAST, Noise, Pin, Point, Walk, tidy};
 use super::subject::Subject;
+use crate::safe::Safe;
+
+/// Change of a channel of S by one key press, in standard deviations.
+const CHANNEL: f64 = 0.5;
+/// The largest move of a channel.
+const FARTHEST: f64 = 20.0;
 
 /// A setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Row {
     /// The slider of that direction.
     Axis(usize),
+    /// A channel of S: layer and channel.
+    Channel(usize, usize),
     /// The code at the beginning of the walk.
     Seed,
     /// The part of the way to the next code.
@@ -37,9 +45,11 @@ pub enum Row {
 }
 
 impl Subject {
-    /// The settings that there are, in the order of the panel.
-    pub fn rows(&self) -> Vec<Row> {
+    /// The settings that there are at a point, in the order of the panel: of the channels of S
+    /// those that are moved.
+    pub fn rows(&self, p: &Point) -> Vec<Row> {
         let mut all: Vec<Row> = (0..self.axes.len()).map(Row::Axis).collect();
+        all.extend(p.channels.keys().map(|(layer, channel)| Row::Channel(*layer, *channel)));
         all.extend([Row::Seed, Row::At]);
         let layers = self.layers > 1;
         for (row, there) in [
@@ -76,6 +86,10 @@ impl Subject {
                     return;
                 };
                 slider.amount = number(slider.amount, axis.step, axis.reach);
+            }
+            Row::Channel(layer, channel) => {
+                let now = p.channels.get(&(layer, channel)).copied().unwrap_or(0.0);
+                set_channel(p, (layer, channel), number(now, CHANNEL, FARTHEST));
             }
             Row::Seed => self.change_seed(p, whole),
             Row::At => p.stroll(0.05 * steps),
@@ -121,6 +135,7 @@ impl Subject {
                     *slider = Default::default();
                 }
             }
+            Row::Channel(layer, channel) => set_channel(p, (layer, channel), 0.0),
             Row::Seed => (p.from, p.at) = (begin.from, 0.0),
             Row::At => p.at = 0.0,
             Row::Psi => p.psi = begin.psi,
@@ -150,6 +165,9 @@ impl Subject {
                 let (axis, slider) = (self.axes.get(i)?, p.sliders.get(i)?);
                 of(slider.amount, -axis.reach, axis.reach)
             }
+            Row::Channel(layer, channel) => {
+                of(*p.channels.get(&(layer, channel))?, -FARTHEST, FARTHEST)
+            }
             Row::At => of(p.at, 0.0, 1.0),
             Row::Psi => of(p.psi, 0.0, 1.0),
             Row::Cutoff => of(p.cutoff.unwrap_or(self.layers) as f64, 0.0, self.layers as f64),
@@ -176,6 +194,9 @@ impl Subject {
                 };
                 slider.amount = at(-axis.reach, axis.reach, axis.step / 5.0);
             }
+            Row::Channel(layer, channel) => {
+                set_channel(p, (layer, channel), at(-FARTHEST, FARTHEST, CHANNEL));
+            }
             Row::At => p.at = at(0.0, 0.99, 0.01),
             Row::Psi => p.psi = at(0.0, 1.0, 0.05),
             Row::Cutoff => {
@@ -200,6 +221,11 @@ impl Subject {
                     return Default::default();
                 };
                 return (axis.label.clone(), signed(slider.amount, axis.unit));
+            }
+            Row::Channel(layer, channel) => {
+                let name = self.network.get(layer).map_or("", |l| l.name.as_str());
+                let amount = p.channels.get(&(layer, channel)).copied().unwrap_or(0.0);
+                return (format!("{} {channel}", Safe(name)), signed(amount, "σ"));
             }
             Row::Seed => ("seed", pin(p.from)),
             Row::At => ("walk", format!("{:.2} to {}", p.at, pin(p.next()))),
@@ -229,6 +255,15 @@ impl Subject {
             Row::Pitch => ("pitch", signed(p.pitch, "°")),
         };
         (name.to_owned(), value)
+    }
+}
+
+/// Moves a channel; one that is back at its beginning is not moved.
+fn set_channel(p: &mut Point, at: (usize, usize), amount: f64) {
+    if amount == 0.0 {
+        p.channels.remove(&at);
+    } else {
+        p.channels.insert(at, amount);
     }
 }
 

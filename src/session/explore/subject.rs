@@ -1,6 +1,6 @@
 //! What is explored: a code, the directions that move it, and what its generator can do.
 
-use crate::builtin::{Along, Exploration};
+use crate::builtin::{Along, Exploration, LayerFacts};
 use crate::builtins::{self, explore::usual};
 use crate::direction::Forms;
 use crate::error::Result;
@@ -53,6 +53,8 @@ pub struct Subject {
     pub usual: bool,
     /// Layers of the codes that can be mixed and moved apart; 0 without any.
     pub layers: usize,
+    /// The layers of the synthesis network, to look into.
+    pub network: Arc<[LayerFacts]>,
     /// Classes of the generator; 0 without any.
     pub classes: usize,
     /// The sliders.
@@ -130,6 +132,7 @@ impl Subject {
             space: code.space,
             usual: code.space == usual,
             layers: if layered { facts.num_ws } else { 0 },
+            network: facts.network.clone().into(),
             classes: facts.c_dim,
             joint: joint(along),
             axes,

@@ -76,7 +76,18 @@ fn any_move(rng: &mut Rng, model: &Model) -> Move {
     let pick = |rng: &mut Rng, n: usize| (rng.uniform() * n as f64) as usize % n.max(1);
     let row = model.rows()[pick(rng, model.rows().len())];
     let steps = [1.0, -1.0, 3.0, -2.0, 0.2][pick(rng, 5)];
-    match pick(rng, 26) {
+    let styled: Vec<usize> =
+        (0..model.subject.network.len()).filter(|k| model.subject.network[*k].styles > 0).collect();
+    match pick(rng, 30) {
+        26..=28 if !styled.is_empty() => {
+            let layer = styled[pick(rng, styled.len())];
+            let channel = pick(rng, model.subject.network[layer].styles);
+            Move::Channel(layer, channel, steps)
+        }
+        29 => match model.now().channels.keys().next() {
+            Some((layer, channel)) => Move::ChannelBack(*layer, *channel),
+            None => Move::Undo,
+        },
         0..=4 => Move::ChooseRow(row),
         5..=9 => Move::Change(steps),
         10 | 11 => Move::Drag(row, rng.uniform()),
@@ -120,6 +131,10 @@ fn thirty_moves_exported_as_a_script_give_the_last_picture_again() {
             }
             model.make(change);
         }
+        // Some channel of S is among the settings.
+        let styled = model.subject.network.iter().position(|l| l.styles > 2);
+        model.make(Move::Channel(styled.unwrap(), 2, 3.0));
+        assert!(model.script("").contains("*channel(\""), "{}", model.script(""));
         // A move whose directions cannot be combined shows its error; it is taken back.
         while shown(&mut renderer, &model).is_err() {
             model.make(Move::Undo);
@@ -158,9 +173,9 @@ fn a_thousand_random_moves_each_have_a_program() {
             let (program, errors) = crate::lang::parse::parse(&source);
             assert!(errors.is_empty() && program.statements.len() > 1, "{text}");
             for row in model.rows() {
-                let (name, value) = model.subject.shown(model.now(), *row);
+                let (name, value) = model.subject.shown(model.now(), row);
                 assert!(!name.is_empty() && !value.is_empty());
-                let knob = model.subject.knob(model.now(), *row);
+                let knob = model.subject.knob(model.now(), row);
                 assert!(knob.is_none_or(|k| (0.0..=1.0).contains(&k)), "{row:?} {knob:?}");
             }
             let range = |s: &Slider| s.layers.as_ref().is_none_or(|l| l.start < l.end);
@@ -207,6 +222,12 @@ fn every_space_runs_what_its_sliders_say() {
             model.make(Move::Change(-4.0));
             changed(&mut renderer, &model, "psi");
         }
+        let layer = model.subject.network.iter().position(|l| l.name == "b8.conv0").unwrap();
+        model.make(Move::Channel(layer, 1, 8.0));
+        changed(&mut renderer, &model, "channel");
+        if let Some(drift) = model.subject.drift(model.now(), &model.now().unedited()) {
+            renderer.wait(&drift).unwrap();
+        }
         model.make(Move::Noise);
         changed(&mut renderer, &model, "noise");
         model.make(Move::Stroll);
@@ -214,6 +235,41 @@ fn every_space_runs_what_its_sliders_say() {
         model.make(Move::ResetAll);
         assert_eq!(shown(&mut renderer, &model).unwrap(), begun, "{space}");
     }
+}
+
+#[test]
+fn channels_of_s_are_settings_with_maps_and_numbers() {
+    let state = state("toy");
+    let (subject, bound) = Subject::samples(&state).unwrap();
+    let mut renderer = Renderer::new(&state, bound).unwrap();
+    let mut model = Model::new(subject);
+    let before = model.rows().len();
+    let layer = model.subject.network.iter().position(|l| l.name == "b8.conv0").unwrap();
+    let count = model.subject.network[layer].styles;
+    for (channel, steps) in [(1, 2.0), (1, 2.0), (0, -1.0), (count, 1.0), (count + 9, 1.0)] {
+        model.make(Move::Channel(layer, channel, steps));
+    }
+    let written =
+        "to(S, sample(seed: 0)) - 0.5*channel(\"b8.conv0\", 0) + 2*channel(\"b8.conv0\", 1)";
+    assert_eq!(model.written(), written);
+    assert_eq!((model.rows().len(), model.history().0), (before + 2, 2));
+    model.make(Move::ChooseRow(Row::Channel(layer, 1)));
+    model.make(Move::Change(-4.0));
+    assert_eq!(model.rows().len(), before + 1, "back at its beginning it is not listed");
+    assert_eq!(model.row(), model.rows()[0]);
+    let styles = renderer.wait(&model.subject.styles(model.now())).unwrap().code.unwrap();
+    assert_eq!(styles.space, crate::space::Space::S);
+    let moved = renderer.code(&model).unwrap();
+    let same = |a: &crate::latent::Code| a.point().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert_eq!(same(&moved), same(&styles));
+    renderer.wait(&model.subject.spread().unwrap()).unwrap();
+    assert!(renderer.model().unwrap().known_style_stats().is_some());
+    let sheet = renderer.wait(&model.subject.maps(model.now(), layer, &(0..4), 2)).unwrap();
+    let sheet = sheet.picture.unwrap();
+    // Two rows of two maps of 8×8, with gaps of two pixels.
+    assert_eq!((sheet.width, sheet.height), (18, 18));
+    model.make(Move::ChannelBack(layer, 0));
+    assert_eq!(model.written(), "sample(seed: 0)");
 }
 
 #[test]

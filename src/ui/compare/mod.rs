@@ -4,6 +4,7 @@
 //! visible, [`Compare`] draws it. The pictures come from values of a session or from the results of
 //! a program.
 
+mod draw;
 mod model;
 mod screen;
 mod source;
@@ -11,7 +12,7 @@ mod view;
 
 pub use model::{Candidate, Comparison};
 pub use screen::{Compare, shows};
-pub use source::{measured, of_values, pictures};
+pub use source::{captioned, measured, of_pictures, of_values, pictures};
 
 #[cfg(test)]
 mod tests;

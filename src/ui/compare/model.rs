@@ -8,6 +8,8 @@ use candle_core::Device;
 
 /// Regions on each side of the grid in which the worst ones are sought.
 const GRID: usize = 16;
+/// Regions on each side of the grid whose numbers are shown.
+const COARSE: usize = 3;
 
 /// A picture that is compared with the target.
 #[derive(Clone, Debug)]
@@ -50,7 +52,7 @@ pub struct Part {
     pub height: usize,
 }
 
-/// A target and at least one candidate of the same size.
+/// A target, and candidates of the same size; without any it is a picture to look at.
 #[derive(Debug)]
 pub struct Comparison {
     /// Name of the target.
@@ -61,6 +63,8 @@ pub struct Comparison {
     pub candidates: Vec<Candidate>,
     /// For each candidate its regions, the one with the greatest error first.
     worst: Vec<Vec<Part>>,
+    /// For each candidate the PSNR of a coarse grid of regions, row by row, in dB.
+    regions: Vec<Vec<Vec<f64>>>,
 }
 
 impl Comparison {
@@ -68,16 +72,12 @@ impl Comparison {
     /// to that of the target, and a remark says so.
     ///
     /// # Errors
-    /// Without a candidate, and when a picture cannot be converted or scaled.
+    /// When a picture cannot be converted or scaled.
     pub fn new(
         name: impl Into<String>,
         target: &Raster,
         mut candidates: Vec<Candidate>,
     ) -> Result<Self> {
-        if candidates.is_empty() {
-            return Err(Error::runtime("there is nothing to compare with the target")
-                .hint("name two pictures, or one inversion: :view x, r compares r with x"));
-        }
         let target = target.to_rgb()?;
         for c in &mut candidates {
             let picture = c.picture.to_rgb()?;
@@ -91,7 +91,8 @@ impl Comparison {
             c.picture = resize(&picture, wanted.0, wanted.1, Filter::Bicubic)?;
         }
         let worst = candidates.iter().map(|c| worst(&target, &c.picture)).collect();
-        Ok(Self { name: name.into(), target, candidates, worst })
+        let regions = candidates.iter().map(|c| regions(&target, &c.picture)).collect();
+        Ok(Self { name: name.into(), target, candidates, worst, regions })
     }
 
     /// Compares all but the first picture with the first.
@@ -100,7 +101,8 @@ impl Comparison {
     /// As [`Comparison::new`].
     pub fn of(mut all: Vec<Candidate>) -> Result<Self> {
         if all.is_empty() {
-            return Err(Error::runtime("there is no picture"));
+            return Err(Error::runtime("there is no picture")
+                .hint("name pictures or an inversion: :view x, r compares r with x"));
         }
         let target = all.remove(0);
         Self::new(target.name, &target.picture, all)
@@ -124,7 +126,7 @@ impl Comparison {
 
     /// The whole picture.
     pub fn whole(&self) -> Part {
-        Part { x: 0, y: 0, width: self.target.width, height: self.target.height }
+        all(&self.target)
     }
 
     /// The regions of a candidate, the one with the greatest error first.
@@ -132,13 +134,33 @@ impl Comparison {
         self.worst.get(candidate).map_or(&[], Vec::as_slice)
     }
 
+    /// PSNR of a coarse grid of a candidate's regions, row by row, in dB.
+    pub fn regions(&self, candidate: usize) -> &[Vec<f64>] {
+        self.regions.get(candidate).map_or(&[], Vec::as_slice)
+    }
+
     /// PSNR of a part in dB, from bytes with peak 255; infinite where both agree.
     pub fn psnr(&self, candidate: usize, part: Part) -> f64 {
-        let Some(c) = self.candidates.get(candidate) else { return f64::NAN };
-        let count = (part.width * part.height * self.target.channels).max(1) as f64;
-        let mse = squares(&self.target, &c.picture, part) / count;
-        10.0 * libm::log10(255.0 * 255.0 / mse)
+        let picture = self.candidates.get(candidate).map(|c| &c.picture);
+        picture.map_or(f64::NAN, |picture| psnr(&self.target, picture, part))
     }
+}
+
+fn all(picture: &Raster) -> Part {
+    Part { x: 0, y: 0, width: picture.width, height: picture.height }
+}
+
+/// PSNR of a part of two pictures of one size and mode.
+fn psnr(a: &Raster, b: &Raster, part: Part) -> f64 {
+    let count = (part.width * part.height * a.channels).max(1) as f64;
+    10.0 * libm::log10(255.0 * 255.0 / (squares(a, b, part) / count))
+}
+
+/// PSNR of a coarse grid of regions, row by row.
+fn regions(a: &Raster, b: &Raster) -> Vec<Vec<f64>> {
+    let grid = (COARSE.min(a.width), COARSE.min(a.height));
+    let row = |y| (0..grid.0).map(|x| psnr(a, b, cell(all(a), grid, (x, y)))).collect();
+    (0..grid.1).map(row).collect()
 }
 
 /// A number with its unit, as it is shown.
@@ -158,22 +180,22 @@ fn squares(a: &Raster, b: &Raster, part: Part) -> f64 {
     sum
 }
 
+/// A region of a grid over a picture, by its column and row.
+fn cell(whole: Part, (across, down): (usize, usize), (i, j): (usize, usize)) -> Part {
+    let (x, y) = (i * whole.width / across, j * whole.height / down);
+    let width = (i + 1) * whole.width / across - x;
+    Part { x, y, width, height: (j + 1) * whole.height / down - y }
+}
+
 /// The regions of a grid, by falling mean squared error.
 fn worst(a: &Raster, b: &Raster) -> Vec<Part> {
-    let (across, down) = (GRID.min(a.width), GRID.min(a.height));
-    let mut all: Vec<(f64, Part)> = (0..across * down)
-        .map(|i| {
-            let (i, j) = (i % across, i / across);
-            let (x, y) = (i * a.width / across, j * a.height / down);
-            let part = Part {
-                x,
-                y,
-                width: (i + 1) * a.width / across - x,
-                height: (j + 1) * a.height / down - y,
-            };
-            (squares(a, b, part) / (part.width * part.height) as f64, part)
-        })
-        .collect();
+    let whole = all(a);
+    let grid = (GRID.min(a.width), GRID.min(a.height));
+    let error = |i: usize| {
+        let part = cell(whole, grid, (i % grid.0, i / grid.0));
+        (squares(a, b, part) / (part.width * part.height) as f64, part)
+    };
+    let mut all: Vec<(f64, Part)> = (0..grid.0 * grid.1).map(error).collect();
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
     all.into_iter().map(|(_, part)| part).collect()
 }
@@ -203,6 +225,9 @@ mod tests {
         let wanted = 10.0 * (255.0_f64.powi(2) / (1e4 / 3.0)).log10();
         assert!((c.psnr(0, c.worst(0)[0]) - wanted).abs() < 1e-9);
         assert_eq!(c.psnr(1, c.whole()), f64::INFINITY);
+        let regions = c.regions(0);
+        let differs: Vec<bool> = regions.iter().flatten().map(|v| v.is_finite()).collect();
+        assert_eq!(differs, [false, true, true, false, false, false, false, false, false]);
     }
 
     #[test]

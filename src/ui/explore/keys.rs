@@ -8,14 +8,14 @@ use crossterm::event::{
 use ratatui::layout::{Position, Rect};
 
 /// Part of a key press that a press with Shift is.
-const FINE: f64 = 0.2;
+pub(super) const FINE: f64 = 0.2;
 /// Columns left of a track where a click chooses its row.
 const NAMES: u16 = 22;
 /// Key presses that a page is.
 const COARSE: f64 = 4.0;
 
-/// The keys, as the help explains them.
-pub(super) const HELP: [(&str, &str); 23] = [
+/// The keys, as the help explains them: as many lines as 24 rows show.
+pub(super) const HELP: [(&str, &str); 20] = [
     ("← →", "less and more; with Shift a fifth, PgUp PgDn four times as much"),
     ("↑ ↓", "choose a row; click or drag a slider with the mouse"),
     ("0  Home", "the row back to its beginning; Backspace: all rows"),
@@ -31,14 +31,36 @@ pub(super) const HELP: [(&str, &str); 23] = [
     ("i", "pin the code here for a walk, or take its pin away"),
     ("x", "noise: const, none, random"),
     ("g", "the map: a grid of pictures over two directions"),
-    ("", "  arrows pan, + - zoom, x y turn, Enter takes the middle tile"),
+    ("f", "the layers: feature maps, channels of S to move, the spectrum"),
     ("s", "save the script that shows this picture"),
-    ("q  Enter", "take this code and leave"),
-    ("Esc", "leave with the code as it was"),
-    ("", ""),
-    ("identity", "likeness of the people before and after the edits; 1 is the same"),
-    ("drift", "length of the edit, in distances of the code from the mean"),
+    ("q  Esc", "leave with this code; leave with the code as it was"),
+    ("identity", "likeness before and after the edits; drift: their length"),
     ("⟂", "a held direction is projected out of this one"),
+];
+
+/// The keys of the map.
+pub(super) const HELP_MAP: [(&str, &str); 5] = [
+    ("arrows", "pan, without end"),
+    ("+ -", "zoom; the wheel of the mouse does it too"),
+    ("x y", "the next direction to the right, and up"),
+    ("Enter", "take the tile in the middle"),
+    ("Esc", "back to the sliders"),
+];
+
+/// The keys of the layer inspector.
+pub(super) const HELP_LAYERS: [(&str, &str); 12] = [
+    ("↑ ↓", "the layer before and after"),
+    ("PgUp PgDn", "more of its feature maps, each stretched from black to white"),
+    ("← →", "the channel of S, of those that the layer reads; Home, End"),
+    ("+ -", "move it by half a standard deviation; with Shift a fifth of that"),
+    ("0", "the channel back to its beginning"),
+    ("n", "the channel that is farthest from its mean, then the next"),
+    ("u  r", "take back a change, bring it back"),
+    ("s", "save the script that shows this picture"),
+    ("Esc  f", "back to the sliders; moved channels are rows there"),
+    ("", ""),
+    ("bars", "standard deviations from the mean of 1000 samples, up to 4"),
+    ("spectrum", "power by frequency, from 0 to half a cycle a pixel; log scale"),
 ];
 
 impl Explorer {
@@ -63,6 +85,8 @@ impl Explorer {
             self.help = false;
         } else if self.map {
             self.map_key(key.code);
+        } else if self.layers.open {
+            self.layers_key(key.code, key.modifiers.contains(KeyModifiers::SHIFT));
         } else {
             self.own_key(key.code, key.modifiers.contains(KeyModifiers::SHIFT));
         }
@@ -116,6 +140,7 @@ impl Explorer {
             'i' => self.pin(),
             'x' => self.make(Move::Noise),
             'g' => self.open_map(),
+            'f' => self.open_layers(),
             's' => self.save(),
             '?' => self.help = true,
             _ => self.say("? explains the keys"),
@@ -140,7 +165,7 @@ impl Explorer {
         }
     }
 
-    fn undo(&mut self) {
+    pub(super) fn undo(&mut self) {
         if self.model.history().0 == 0 {
             self.say("nothing to take back");
         } else {
@@ -213,6 +238,7 @@ impl Explorer {
     fn mouse(&mut self, mouse: &MouseEvent) {
         let at = Position::new(mouse.column, mouse.row);
         match mouse.kind {
+            _ if self.layers.open => {}
             MouseEventKind::Down(MouseButton::Left) if !self.map && !self.help => {
                 self.dragged = self.tracks.iter().copied().find(|(area, _)| grasps(*area, at));
                 self.drag(at);

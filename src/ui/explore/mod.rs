@@ -1,9 +1,10 @@
-//! The screen of sliders: `gannet explore`, and `explore(…)` at the prompt.
+//! The screen of sliders: `gannet explore`, and `explore(…)` in a cell of the prompt or a notebook.
 //!
 //! [`Explorer`] is the program on a full screen; the exploration itself is in
 //! [`crate::session::explore`]. Keys are in `keys.rs`, the layout is in `view.rs`.
 
 mod keys;
+mod layers;
 mod map_view;
 mod panel;
 mod view;
@@ -11,12 +12,13 @@ mod wishes;
 
 use super::full::{self, App, Canvas, Change};
 use super::{Line, Terminal};
+use crate::builtin::Exploration;
 use crate::error::Result;
 use crate::render;
 use crate::safe::Safe;
-use crate::session::Chosen;
-use crate::session::explore::{Model, Move, Pin, Renderer, Row};
-use crate::session::script::Written;
+use crate::session::explore::{Model, Move, Pin, Renderer, Row, Subject};
+use crate::session::script::{Written, script};
+use crate::session::{Chosen, Snapshot};
 use crossterm::event::Event;
 use ratatui::layout::Rect;
 use std::path::PathBuf;
@@ -67,6 +69,8 @@ pub struct Explorer {
     shows: Shows,
     /// Whether the map is open.
     map: bool,
+    /// The layer inspector.
+    layers: layers::Layers,
     /// Whether the keys are explained.
     help: bool,
     playing: bool,
@@ -101,6 +105,7 @@ impl Explorer {
             pictures: wishes::Pictures::default(),
             shows: Shows::default(),
             map: false,
+            layers: layers::Layers::default(),
             help: false,
             playing: false,
             strode: now,
@@ -117,6 +122,22 @@ impl Explorer {
             window: (1, 1),
             room: (1, 1),
         }
+    }
+
+    /// Puts a call of `explore` in a cell on a screen. Its scripts begin with the cells before.
+    ///
+    /// # Errors
+    /// When the generator cannot be read, or the session of the exploration cannot be started.
+    pub fn of_call(what: &Exploration, now: &Snapshot) -> Result<Self> {
+        let (subject, bound) = Subject::of(what, &now.state)?;
+        let renderer = Renderer::new(&now.state, bound)?;
+        let place = now.state.options.out.join("explored.gnt");
+        let before = script(now.log.cells(), &now.model, now.state.options.seed, &place);
+        let scripts = Scripts {
+            preamble: format!("{before}\n#%% explored\n"),
+            folder: now.state.options.out.clone(),
+        };
+        Ok(Self::new(Model::new(subject), renderer, scripts))
     }
 
     /// Makes a change to the exploration.
@@ -146,7 +167,7 @@ impl Explorer {
                 self.say(format!("saved: gannet run {shown}"));
             }
             Err(e) => {
-                // Someone else's file stays; the next save takes a new one.
+                // A file that another program changed stays; the next save takes a new one.
                 self.saved = None;
                 self.say(e.message().to_owned());
             }
@@ -158,7 +179,7 @@ impl Explorer {
     ///
     /// # Errors
     /// When the code cannot be computed.
-    fn chosen(&mut self) -> Result<Option<Chosen>> {
+    pub fn chosen(&mut self) -> Result<Option<Chosen>> {
         if self.end == Some(End::Leave) || self.end.is_none() {
             return Ok(None);
         }

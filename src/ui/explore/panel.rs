@@ -29,7 +29,7 @@ impl Explorer {
     /// Draws the rows that fit; the chosen one is among them.
     pub(super) fn panel(&mut self, canvas: &mut Canvas<'_>, area: Rect) {
         self.tracks.clear();
-        let rows = self.model.rows().to_vec();
+        let rows = self.model.rows();
         let chosen = rows.iter().position(|r| *r == self.model.row()).unwrap_or(0);
         let room = usize::from(area.height.max(1));
         self.first = self.first.clamp((chosen + 1).saturating_sub(room), chosen);

@@ -5,7 +5,6 @@ use crate::eval::{Options, State};
 use crate::lang::span::Source;
 use crate::render::{Block, Colours, Protocol};
 use crate::rng::Rng;
-use crate::session::explore::Subject;
 use crate::session::{Event as Told, Given, Request, Session, Start};
 use crate::ui::full::Compositor;
 use crate::value::Models;
@@ -192,6 +191,57 @@ fn views_compare_and_the_map_shows_tiles() {
 }
 
 #[test]
+fn the_inspector_shows_layers_and_moves_channels() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state();
+    let mut app = explorer(&state, folder.path());
+    press(&mut app, "f");
+    frame(&mut app, (80, 24));
+    settle(&mut app);
+    let text = frame(&mut app, (80, 24)).join("\n");
+    for part in ["layer 1 of", "feature maps", "power spectrum, ", "½ cycle a pixel"] {
+        assert!(text.contains(part), "{part}:\n{text}");
+    }
+    let before = app.shown().unwrap();
+    press(&mut app, "___>+++");
+    settle(&mut app);
+    let text = frame(&mut app, (80, 24)).join("\n");
+    assert!(text.contains("S: channel 1 of") && text.contains(", moved +1.5"), "{text}");
+    assert!(text.contains('▲') && !text.contains("…"), "{text}");
+    let moved = app.shown().unwrap();
+    assert!(before != moved, "the picture follows");
+    press(&mut app, "s");
+    let script = std::fs::read_to_string(folder.path().join("explore-1.gnt")).unwrap();
+    assert!(script.contains("1.5*channel(\""), "{script}");
+    assert_eq!(run(&script), *moved.raster(), "{script}");
+    press(&mut app, "n");
+    assert!(!frame(&mut app, (80, 24)).join("").contains("channel 1 of"), "the farthest one");
+    press(&mut app, "?");
+    assert!(frame(&mut app, (80, 24)).join("").contains("half a standard deviation"));
+    press(&mut app, "?~");
+    assert!(!app.layers.open && !app.over());
+    let text = frame(&mut app, (80, 24)).join("\n");
+    assert!(text.contains("1 channel of S moved") && text.contains("+1.5σ"), "{text}");
+    press(&mut app, "u");
+    assert!(app.model.now().channels.is_empty());
+}
+
+#[test]
+fn every_line_of_every_help_is_shown_in_24_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state();
+    for (keys, help) in [("", &keys::HELP[..]), ("g", &keys::HELP_MAP), ("f", &keys::HELP_LAYERS)] {
+        let mut app = explorer(&state, folder.path());
+        press(&mut app, keys);
+        press(&mut app, "?");
+        let text = frame(&mut app, (80, 24)).join("\n");
+        for (_, about) in help {
+            assert!(text.contains(about), "{about}:\n{text}");
+        }
+    }
+}
+
+#[test]
 fn the_mouse_drags_a_slider_as_one_step() {
     let folder = tempfile::tempdir().unwrap();
     let state = state();
@@ -221,7 +271,7 @@ fn a_thousand_random_key_sequences() {
     let folder = tempfile::tempdir().unwrap();
     let state = state();
     let mut rng = Rng::new(7);
-    let keys: Vec<char> = "<>^_<>^_hlabvur0mn1239pw ixgsq?~!+-xyjk\u{7f}".chars().collect();
+    let keys: Vec<char> = "<>^_<>^_hlabvur0mn1239pw ixgfsq?~!+-xyjk\u{7f}".chars().collect();
     let mut app = explorer(&state, folder.path());
     let mut compositor = Compositor::new(&terminal(Protocol::Kitty));
     for sequence in 0..1000 {

@@ -1,6 +1,6 @@
 //! The layout of an exploration.
 
-use super::keys::HELP;
+use super::keys::{HELP, HELP_LAYERS, HELP_MAP};
 use super::panel::{accent, quiet};
 use super::{Explorer, Shows};
 use crate::render::text::{cut, width};
@@ -21,6 +21,7 @@ const KEYS: &str =
     "←→ move  ↑↓ choose  h hold  l layers  a/b compare  s save script  u undo  ? keys  q quit";
 const SHORT: &str = "←→ move  ↑↓ choose  h hold  l layers  s save  u undo  ? keys  q quit";
 const MAP_KEYS: &str = "arrows pan  + - zoom  x y other directions  Enter take  Esc back";
+const LAYER_KEYS: &str = "↑↓ layer  ←→ channel  + - move it  n farthest  s save  ? keys  Esc back";
 
 impl Explorer {
     pub(super) fn paint(&mut self, canvas: &mut Canvas<'_>) {
@@ -34,16 +35,21 @@ impl Explorer {
         if !canvas.ready() {
             self.change = Change::Live;
         }
-        if self.map {
+        let help = if self.map {
             if let Some(image) = shown {
                 self.map(canvas, body, image.raster());
             }
+            &HELP_MAP[..]
+        } else if self.layers.open {
+            self.draw_layers(canvas, body, shown);
+            &HELP_LAYERS[..]
         } else {
             self.body(canvas, body, shown);
-        }
+            &HELP[..]
+        };
         self.status(canvas, screen);
         if self.help {
-            help(canvas, body);
+            explain(canvas, body, help);
         }
     }
 
@@ -90,10 +96,11 @@ impl Explorer {
             (None, true) => (self.facts(), Style::new()),
         };
         canvas.text((0, y), &cut(&text, columns), style, screen.width);
-        let keys = match (self.map, width(KEYS) <= columns) {
-            (true, _) => MAP_KEYS,
-            (false, true) => KEYS,
-            (false, false) => SHORT,
+        let keys = match width(KEYS) <= columns {
+            _ if self.map => MAP_KEYS,
+            _ if self.layers.open => LAYER_KEYS,
+            true => KEYS,
+            false => SHORT,
         };
         canvas.text((0, last), &cut(keys, columns), quiet(), screen.width);
     }
@@ -117,6 +124,10 @@ impl Explorer {
         if !measured.is_empty() {
             parts.push(measured);
         }
+        let moved = self.model.now().channels.len();
+        if moved > 0 {
+            parts.push(format!("{moved} channel{} of S moved", if moved == 1 { "" } else { "s" }));
+        }
         if !self.model.marks().is_empty() {
             let count = self.model.marks().len();
             parts.push(format!("{count} bookmark{}", if count == 1 { "" } else { "s" }));
@@ -125,13 +136,13 @@ impl Explorer {
     }
 }
 
-fn help(canvas: &mut Canvas<'_>, body: Rect) {
-    let height = (HELP.len() as u16 + 2).min(body.height);
+fn explain(canvas: &mut Canvas<'_>, body: Rect, help: &[(&str, &str)]) {
+    let height = (help.len() as u16 + 2).min(body.height);
     let columns = HELP_COLUMNS.min(body.width);
     let x = body.x + (body.width - columns) / 2;
     let area = Rect::new(x, body.y + (body.height - height) / 2, columns, height);
     canvas.cover(area);
-    let lines = HELP.iter().zip(area.top() + 1..area.bottom());
+    let lines = help.iter().zip(area.top() + 1..area.bottom());
     for ((keys, about), y) in lines {
         canvas.text((x + 1, y), keys, accent(), 10);
         canvas.text((x + 12, y), about, Style::new(), columns.saturating_sub(13));

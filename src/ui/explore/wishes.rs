@@ -22,7 +22,11 @@ pub(super) struct Pictures {
 }
 
 impl Pictures {
-    fn of(&mut self, key: &str, raster: impl FnOnce() -> Option<Raster>) -> Option<Arc<Image>> {
+    pub(super) fn of(
+        &mut self,
+        key: &str,
+        raster: impl FnOnce() -> Option<Raster>,
+    ) -> Option<Arc<Image>> {
         if let Some(found) = self.all.get(key) {
             return Some(found.clone());
         }
@@ -39,8 +43,8 @@ impl Explorer {
     /// The settings whose picture is the large one.
     fn large(&self) -> Point {
         match self.shows {
-            Shows::Before => self.model.now().unedited(),
-            Shows::Now | Shows::Split => self.model.now().clone(),
+            Shows::Before if !self.layers.open => self.model.now().unedited(),
+            _ => self.model.now().clone(),
         }
     }
 
@@ -50,6 +54,9 @@ impl Explorer {
         if self.map {
             let tiles = Map::tiles(self.window.0, self.window.1);
             return tiles.into_iter().map(|tile| self.tile_program(tile)).collect();
+        }
+        if self.layers.open {
+            return self.layers_wishes();
         }
         let mut wishes = vec![subject.program(&self.large())];
         if self.shows == Shows::Split {
@@ -115,8 +122,8 @@ impl Explorer {
         let program = self.model.subject.program(&self.large());
         let image = self.picture(&program);
         let image = match self.shows {
-            Shows::Split => image.and_then(|now| self.halves(&program, &now)),
-            Shows::Now | Shows::Before => image,
+            Shows::Split if !self.layers.open => image.and_then(|now| self.halves(&program, &now)),
+            _ => image,
         };
         if let Some(image) = image {
             self.pictures.last = Some(image);

@@ -100,6 +100,11 @@ impl<'a> Canvas<'a> {
         Drawn { placed: self.placed, covered: self.covered, cursor: self.cursor, live: self.live }
     }
 
+    /// The size of a cell in pixels: width, height.
+    pub fn cell(&self) -> (u16, u16) {
+        self.cell
+    }
+
     /// The whole screen.
     pub fn area(&self) -> Rect {
         self.buffer.area

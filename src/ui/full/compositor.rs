@@ -5,6 +5,7 @@ use super::pictures::Pictures;
 use crate::error::Result;
 use crate::render::{Colours, Terminal, blocks};
 use crate::ui::pen;
+use crate::ui::terminal::ASK;
 use crossterm::cursor::{Hide, MoveTo, Show};
 use crossterm::style::{ResetColor, force_color_output};
 use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate};
@@ -12,9 +13,6 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::Color;
 use unicode_width::UnicodeWidthStr;
-
-/// Asks the terminal to answer when it has handled everything before.
-const ASK: &[u8] = b"\x1b[5n";
 
 /// The bytes of a frame, as one synchronised update.
 pub struct Frame {

@@ -17,8 +17,6 @@ use crossterm::event::{
 };
 use crossterm::style::ResetColor;
 use crossterm::terminal::{EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 use rustix::termios::SpecialCodeIndex;
 use std::io;
 use std::time::{Duration, Instant};
@@ -103,30 +101,6 @@ fn around(terminal: &render::Terminal) -> Modes {
     Modes { begin, leave }
 }
 
-impl Full<'_> {
-    /// Waits for bytes and reads them; `None` when the terminal is gone.
-    fn read(&mut self, wait: Duration) -> Option<Vec<u8>> {
-        let stdin = rustix::stdio::stdin();
-        let time = Timespec::try_from(wait).ok()?;
-        let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
-        match poll(&mut ready, Some(&time)) {
-            Ok(0) | Err(Errno::INTR) => return Some(Vec::new()),
-            Ok(_) => {}
-            Err(_) => return None,
-        }
-        let mut bytes = vec![0; 1 << 16];
-        match rustix::io::read(stdin, &mut bytes[..]) {
-            Ok(0) => None,
-            Ok(n) => {
-                bytes.truncate(n);
-                Some(bytes)
-            }
-            Err(Errno::INTR | Errno::AGAIN) => Some(Vec::new()),
-            Err(_) => None,
-        }
-    }
-}
-
 impl Stage for Terminal<Full<'_>> {
     fn inputs(&mut self, wait: Duration) -> Result<Vec<Input>> {
         let full = &mut self.mode;
@@ -136,7 +110,7 @@ impl Stage for Terminal<Full<'_>> {
             (_, true) => wait.min(ESCAPE),
             _ => wait,
         };
-        let Some(bytes) = full.read(wait) else {
+        let Some(bytes) = restore::typed(wait) else {
             return Err(Error::new(Kind::Closed, "the terminal is gone"));
         };
         if !bytes.is_empty() {
@@ -211,7 +185,7 @@ impl Full<'_> {
         let until = asked.max(self.heard) + FAREWELL;
         loop {
             let wait = until.saturating_duration_since(Instant::now());
-            let Some(bytes) = self.read(wait).filter(|_| !wait.is_zero()) else { return };
+            let Some(bytes) = restore::typed(wait).filter(|_| !wait.is_zero()) else { return };
             for input in self.keys.feed(&bytes) {
                 match input {
                     Input::Ready => return,

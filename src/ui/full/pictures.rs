@@ -16,6 +16,7 @@ use crate::render::sinks::sink_for;
 use crate::render::sixel::Sixel;
 use crate::render::text::{cut, describe};
 use crate::render::{Colours, ImageSink, Protocol, Terminal};
+use crate::ui::pen;
 use crossterm::cursor::MoveTo;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -156,11 +157,7 @@ impl Pictures {
                     })?;
                     each(seen, free, |x, y, k| {
                         let Some(cell) = grid.get(k) else { return };
-                        let to = &mut buffer[(x, y)];
-                        to.reset();
-                        to.set_char(cell.symbol);
-                        (to.fg, to.bg) =
-                            (ink(cell.ink, self.colours), ink(cell.paper, self.colours));
+                        pen::block(&mut buffer[(x, y)], cell, self.colours);
                     });
                 }
                 Way::Kitty(stored) if stored.placeholders => {
@@ -195,7 +192,7 @@ impl Pictures {
             Way::Pixels(pixels) => {
                 for seen in placed {
                     if !before.iter().any(|s| s.seen == seen) {
-                        crate::ui::pen::put(out, MoveTo(seen.at.x, seen.at.y));
+                        pen::put(out, MoveTo(seen.at.x, seen.at.y));
                         out.extend_from_slice(&pixels.part(&seen, self.cell)?);
                     }
                     self.shown.push(Shown { seen, place: (0, 0) });
@@ -228,14 +225,6 @@ fn each(seen: &Visible, free: &dyn Fn(u16, u16) -> bool, mut to: impl FnMut(u16,
                 to(x, y, usize::from(down) * usize::from(seen.size.0) + usize::from(across));
             }
         }
-    }
-}
-
-fn ink(colour: Option<blocks::Rgb>, colours: Colours) -> Color {
-    match colour {
-        None => Color::Reset,
-        Some([r, g, b]) if colours == Colours::True => Color::Rgb(r, g, b),
-        Some(rgb) => Color::Indexed(blocks::indexed(rgb)),
     }
 }
 
@@ -329,7 +318,7 @@ impl Stored {
             let number = 1 + shown.iter().filter(|s| s.place.0 == id).count() as u32;
             let one = Shown { seen, place: (id, number) };
             if !before.contains(&one) {
-                crate::ui::pen::put(out, MoveTo(one.seen.at.x, one.seen.at.y));
+                pen::put(out, MoveTo(one.seen.at.x, one.seen.at.y));
                 let part = source(&one.seen, pixels);
                 let cells = (one.seen.part.width, one.seen.part.height);
                 self.kitty.place(out, one.place, part, cells)?;

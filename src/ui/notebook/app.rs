@@ -1,14 +1,13 @@
 //! The notebook on the screen: keys, the mouse, and what runs beside them.
 
-use super::checker::{Checker, Job, Mistake};
+use super::checker::{Checker, Mistake};
 use super::editor::{Move, Place};
 use super::model::{Mark, Notebook};
+use super::room::Room;
 use super::screen::Screen;
 use super::vi::Vi;
 use crate::error::Error;
 use crate::eval::State;
-use crate::image::Raster;
-use crate::lang::lex::{self, TokenKind};
 use crate::ui::Colour;
 use crate::ui::assist::Language;
 use crate::ui::full::{Change, Image, control};
@@ -17,10 +16,8 @@ use crate::ui::signals::{Signals, Watching};
 use crate::ui::view::View;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Time without a key after which the notebook is checked.
-const CHECK: Duration = Duration::from_millis(250);
 /// Rows that the wheel scrolls.
 pub(super) const WHEEL: i64 = 3;
 
@@ -54,9 +51,9 @@ pub(super) struct Completion {
 pub(super) struct Live {
     pub(super) id: u64,
     pub(super) view: View,
-    begun: Instant,
+    pub(super) begun: Instant,
     /// Number of reports that it has taken.
-    reports: u64,
+    pub(super) reports: u64,
     /// The preview that is shown.
     pub(super) shown: Option<Arc<Image>>,
 }
@@ -71,15 +68,19 @@ pub struct NotebookApp {
     pub(super) language: Language,
     /// The revision and version that the language's names belong to.
     pub(super) named: Option<(u64, u64)>,
-    checker: Checker,
+    pub(super) checker: Checker,
     /// The session before the first cell.
-    base: State,
+    pub(super) base: State,
     /// The version that was checked last, and its mistakes by cell.
-    checked: u64,
+    pub(super) checked: u64,
     pub(super) mistakes: Vec<(usize, Mistake)>,
     /// The version at the last look, and since when it is so.
-    typed: (u64, Instant),
+    pub(super) typed: (u64, Instant),
     pub(super) live: Option<Live>,
+    /// The screens above the notebook; the last one has the keys.
+    pub(super) rooms: Vec<Room>,
+    /// Whether text replaces pictures, as last drawn.
+    pub(super) describes: bool,
     pub(super) screen: Screen,
     pub(super) colour: Colour,
     /// A line about the generator and the device.
@@ -88,8 +89,8 @@ pub struct NotebookApp {
     /// `d` was pressed once.
     pressed: Option<char>,
     /// The signals of the process, which give running work time to end; `None` in tests.
-    signals: Option<&'static Signals>,
-    watching: Option<Watching>,
+    pub(super) signals: Option<&'static Signals>,
+    pub(super) watching: Option<Watching>,
     pub(super) leaving: bool,
     pub(super) ending: bool,
 }
@@ -122,6 +123,8 @@ impl NotebookApp {
             mistakes: Vec::new(),
             typed,
             live: None,
+            rooms: Vec::new(),
+            describes: false,
             screen: Screen::default(),
             colour,
             about,
@@ -271,7 +274,8 @@ impl NotebookApp {
             KeyCode::Char('f') => self.fold(),
             KeyCode::Char('u') => self.undo(),
             KeyCode::Char('U') => self.redo(),
-            KeyCode::Char('o') => self.mode = Mode::Outline(self.place().cell),
+            KeyCode::Char('o') => self.view_result(),
+            KeyCode::Char('t') => self.mode = Mode::Outline(self.place().cell),
             KeyCode::Char('/') => self.mode = Mode::Find(String::new(), None, false),
             KeyCode::Char('w') => self.save(),
             KeyCode::Char('?') => self.mode = Mode::Help(0),
@@ -416,81 +420,6 @@ impl NotebookApp {
         if self.notebook.close() {
             self.notebook.checkpoint();
             self.ending = true;
-        }
-    }
-
-    // ---- what goes on beside
-
-    /// Has the text checked when the user pauses, and takes what was found.
-    pub(super) fn check(&mut self) {
-        let version = self.notebook.editor.version();
-        if self.typed.0 != version {
-            self.typed = (version, Instant::now());
-        }
-        if let Some((of, found)) = self.checker.take()
-            && of == version
-        {
-            let (_, starts) = self.notebook.editor.document().program();
-            let place = |m: Mistake| {
-                let cell = starts.iter().rposition(|s| *s <= m.span.start)?;
-                let mut own = m;
-                own.span.start -= starts[cell];
-                own.span.end = own.span.end.saturating_sub(starts[cell]);
-                Some((cell, own))
-            };
-            self.mistakes = found.into_iter().filter_map(place).collect();
-            self.change = Change::All;
-        }
-        if self.checked != version && self.typed.1.elapsed() >= CHECK {
-            self.checked = version;
-            let (text, _) = self.notebook.editor.document().program();
-            // Reading a generator's file at every pause would cost too much.
-            let loads = lex::tokens(&text).iter().any(|t| {
-                t.kind == TokenKind::Keyword && text.get(t.span.start..t.span.end) == Some("load")
-            });
-            let state = (!loads).then(|| self.base.clone());
-            self.checker.ask(Job { version, text, state });
-        }
-    }
-
-    /// Follows the running cell.
-    pub(super) fn follow_run(&mut self) {
-        let Some(running) = self.notebook.running() else {
-            (self.live, self.watching) = (None, None);
-            return;
-        };
-        let fresh = self.live.as_ref().is_none_or(|l| l.id != running.id);
-        if fresh {
-            // The old one goes first: going, it takes the control of its run away.
-            self.watching = None;
-            let control = self.notebook.session.control();
-            self.watching = self.signals.zip(control).map(|(s, c)| s.watch(c, false));
-            let view = View::new(&running.title, self.colour);
-            self.live =
-                Some(Live { id: running.id, view, begun: Instant::now(), reports: 0, shown: None });
-        }
-        let Some(live) = &mut self.live else { return };
-        if running.progress.is_none() && live.view.title() != running.title {
-            live.view = View::new(&running.title, self.colour);
-        }
-        live.view.stop = running.stop;
-        live.view.elapsed = live.begun.elapsed();
-        if let Some(progress) = &running.progress
-            && live.reports != running.reports
-        {
-            live.reports = running.reports;
-            let mut progress = progress.clone();
-            progress.preview = None;
-            live.view.take(progress, live.begun.elapsed());
-        }
-    }
-
-    /// Takes the newest preview for the screen.
-    pub(super) fn take_preview(&mut self) {
-        let Some(preview) = self.notebook.take_preview() else { return };
-        let raster = Raster::from_tensor(&preview).ok().and_then(|all| all.into_iter().next());
-        if let (Some(live), Some(raster)) = (&mut self.live, raster) {
-            live.shown = Some(Image::new(raster));
         }
     }
 }

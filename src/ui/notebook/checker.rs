@@ -89,7 +89,8 @@ fn check(job: &Job) -> Vec<Mistake> {
     };
     let one = |e: &Error| {
         let hint = e.repair().map_or(String::new(), |h| format!(" · try: {h}"));
-        Some(Mistake { span: e.span()?, text: format!("{}{hint}", e.message()) })
+        let file = e.elsewhere().map_or(String::new(), |file| format!("{}: ", file.name));
+        Some(Mistake { span: e.place()?, text: format!("{file}{}{hint}", e.message()) })
     };
     error.iter().flat_map(Error::iter).filter_map(one).collect()
 }

@@ -244,6 +244,14 @@ impl Editor {
         }
     }
 
+    /// Replaces the text of a cell. The cursor stays, as far as its own cell's text reaches.
+    pub fn rewrite(&mut self, cell: usize, new: &str) {
+        self.begin(Kind::Other);
+        self.document.set_text(cell, new);
+        self.place.at = text::snap(self.text(), self.place.at);
+        self.anchor = None;
+    }
+
     /// Types a text in place of the selection.
     pub fn insert(&mut self, new: &str) {
         let (from, to) = self.selection().unwrap_or((self.place.at, self.place.at));

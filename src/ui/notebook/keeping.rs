@@ -20,6 +20,7 @@ const LOOK: Duration = Duration::from_secs(2);
 impl Notebook {
     /// Takes the outputs of an index and continues its session.
     pub(super) fn take_up(&mut self, index: Index) {
+        self.reactive.stamps().recall(index.inputs);
         let cells: Vec<(u64, String)> =
             self.editor.document().cells().iter().map(|c| (c.id, text_hash(&c.text))).collect();
         let mut rest = index.cells.into_iter().collect::<VecDeque<_>>();
@@ -53,6 +54,10 @@ impl Notebook {
     /// Saves what changed when the user pauses, and looks for changes of other programs.
     pub fn keep(&mut self) {
         let version = self.editor.version();
+        if self.inputs_seen.elapsed() >= LOOK {
+            self.inputs_seen = Instant::now();
+            self.look_at_inputs();
+        }
         if self.seen.0 != version {
             self.seen = (version, Instant::now());
         }
@@ -67,8 +72,28 @@ impl Notebook {
             self.looked = Instant::now();
             // A file that cannot be read now is reported when it is saved.
             self.conflict = self.file.exists() && self.file.changed().unwrap_or(false);
+            self.look_at_imports();
         } else if self.unwritten && self.rests() {
             self.write_index();
+        }
+    }
+
+    /// Marks cells as stale whose input files have changed.
+    pub(super) fn look_at_inputs(&mut self) {
+        if self.linked.is_some() && self.reactive.changed() {
+            self.linked = None;
+            self.revision += 1;
+        }
+    }
+
+    /// Marks the cells stale whose imported files have changed.
+    fn look_at_imports(&mut self) {
+        if self.editor.document().cells().iter().any(|c| c.text.contains("import")) {
+            let before = self.links().to_vec();
+            self.linked = None;
+            if self.links() != before {
+                self.revision += 1;
+            }
         }
     }
 
@@ -124,9 +149,11 @@ impl Notebook {
                 key: r.key.clone(),
                 status: Status::Cut,
                 millis: 0,
+                cached: false,
                 output: vec![Piece::Text {
                     lines: vec!["stopped in the middle: run it to go on".to_owned()],
                 }],
+                names: Vec::new(),
             }),
             _ => self.ran.get(&id).cloned(),
         };
@@ -135,6 +162,7 @@ impl Notebook {
             session: self.session.snapshot().journal.clone(),
             cursor: (place.cell, place.at),
             cells: cells.iter().map(|c| (text_hash(&c.text), c.folded, ran(c.id))).collect(),
+            inputs: self.reactive.stamps().all(),
             bound: if self.resuming { self.promised.clone() } else { self.bound.clone() },
             ..Index::default()
         }

@@ -20,6 +20,17 @@ pub(super) const PROGRESS: u16 = 5;
 /// Rows of a running cell's progress with a preview.
 pub(super) const PREVIEW: u16 = 15;
 
+/// How a line of output is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ink {
+    /// As text.
+    Plain,
+    /// As the header of a table.
+    Head,
+    /// As an error.
+    Bad,
+}
+
 /// A row of a cell.
 #[derive(Clone, Debug)]
 pub(super) enum Row {
@@ -27,8 +38,8 @@ pub(super) enum Row {
     Title(String),
     /// Bytes of the cell's text.
     Source(usize, usize),
-    /// A line of output, and whether it is of an error.
-    Words(String, bool),
+    /// A line of output.
+    Words(String, Ink),
     /// A row of a band of pictures.
     Band(Rc<Band>, u16),
     /// The captions of a band.
@@ -86,14 +97,15 @@ pub(super) fn rows(
     }
     for piece in output {
         match piece {
-            Piece::Text { lines } => words(&mut all, lines, false, width),
-            Piece::Error { lines } => words(&mut all, lines, true, width),
+            Piece::Text { lines } => words(&mut all, lines, Ink::Plain, width),
+            Piece::Error { lines } => words(&mut all, lines, Ink::Bad, width),
+            Piece::Table { .. } => table(&mut all, piece.lines(width)),
             Piece::Pictures { all: pictures } if canvas.describes() => {
                 let named = |p: &Shown| match p.caption.as_str() {
                     "" => p.words.clone(),
                     caption => format!("{caption}: {}", p.words),
                 };
-                words(&mut all, &pictures.iter().map(named).collect::<Vec<_>>(), false, width);
+                words(&mut all, &pictures.iter().map(named).collect::<Vec<_>>(), Ink::Plain, width);
             }
             Piece::Pictures { all: pictures } => bands(&mut all, pictures, room, canvas),
         }
@@ -105,9 +117,15 @@ pub(super) fn rows(
     all
 }
 
-fn words(all: &mut Vec<Row>, lines: &[String], bad: bool, width: usize) {
+fn words(all: &mut Vec<Row>, lines: &[String], ink: Ink, width: usize) {
     let cut = lines.iter().flat_map(|l| wrap(l, width));
-    all.extend(cut.map(|l| Row::Words(l, bad)));
+    all.extend(cut.map(|l| Row::Words(l, ink)));
+}
+
+/// The lines of a table are never wrapped: the columns stay aligned.
+fn table(all: &mut Vec<Row>, lines: Vec<String>) {
+    let ink = |k: usize| if k == 0 { Ink::Head } else { Ink::Plain };
+    all.extend(lines.into_iter().enumerate().map(|(k, l)| Row::Words(l, ink(k))));
 }
 
 /// As few even rows of pictures as the width allows.

@@ -3,9 +3,10 @@
 //!
 //! The model knows no terminal: `document` (the file as cells), `editor` (cursor, undo, search),
 //! `outputs` and `file` (the disk), `model` (what is stale, and the session that runs cells).
-//! `app` takes keys, `layout` and `view` draw.
+//! `app` takes keys, `layout` and `view` draw; `rooms` are the screens above it.
 
 mod app;
+mod beside;
 mod checker;
 mod document;
 mod editor;
@@ -19,6 +20,8 @@ mod modes;
 mod open;
 mod outputs;
 mod play;
+mod room;
+mod rooms;
 mod screen;
 mod text;
 mod vi;
@@ -31,5 +34,7 @@ pub use model::Notebook;
 pub use open::{NotebookOptions, folder_of, open};
 pub use outputs::{Outputs, Piece, Ran, Status as RanStatus, text_hash};
 
+#[cfg(test)]
+mod rooms_tests;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use super::document::Document;
 use super::editor::Editor;
 use super::file::NotebookFile;
 use super::outputs::{Outputs, Piece, Ran, Status, add_lines};
+use super::room::Asked;
 use crate::control::{Progress, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::lang::span::{Source, render};
@@ -35,11 +36,17 @@ pub enum Mark {
 pub struct Running {
     /// The cell.
     pub id: u64,
+    /// Its text when it began.
+    pub(super) text: Arc<str>,
     pub(super) key: String,
     pub(super) writes: BTreeSet<String>,
     pub(super) begun: Instant,
+    /// Results that had come from the cache before.
+    hits: u64,
     /// What it has shown so far.
     pub output: Vec<Piece>,
+    /// The names of the values that it has bound and shown so far.
+    pub(super) names: Vec<String>,
     pub(super) status: Status,
     /// The first line of the running statement.
     pub title: String,
@@ -81,6 +88,8 @@ pub struct Notebook {
     pub(super) promised: BTreeMap<String, String>,
     pub(super) queue: VecDeque<u64>,
     pub(super) running: Option<Running>,
+    /// A call of `explore` for which no screen is open yet.
+    pub(super) asked: Option<Asked>,
     pub(super) resuming: bool,
     pub(super) message: Option<Message>,
     /// The version of the text on the disk.
@@ -88,6 +97,8 @@ pub struct Notebook {
     /// The version of the text at the last look, and since when.
     pub(super) seen: (u64, Instant),
     pub(super) looked: Instant,
+    /// The last look at the files that cells read.
+    pub(super) inputs_seen: Instant,
     /// Another program has changed the file.
     pub(super) conflict: bool,
     /// Whether outputs changed since the index was written.
@@ -109,12 +120,13 @@ impl Notebook {
         let mut outputs = Outputs::beside(path);
         let read = outputs.read();
         let now = Instant::now();
+        let reactive = Reactive::new(session.snapshot().state.options.imports.clone());
         let mut notebook = Self {
             editor: Editor::new(Document::parse(&text)),
             file,
             outputs,
             session,
-            reactive: Reactive::default(),
+            reactive,
             base: base.to_owned(),
             links: Vec::new(),
             linked: None,
@@ -123,11 +135,13 @@ impl Notebook {
             promised: BTreeMap::new(),
             queue: VecDeque::new(),
             running: None,
+            asked: None,
             resuming: false,
             message: None,
             saved: 0,
             seen: (0, now),
             looked: now,
+            inputs_seen: now,
             conflict: false,
             unwritten: false,
             revision: 0,
@@ -348,14 +362,17 @@ impl Notebook {
 
     fn begin(&mut self, at: usize) {
         let cell = &self.editor.document().cells()[at];
-        let (id, text) = (cell.id, cell.text.to_string());
+        let (id, text) = (cell.id, cell.text.clone());
         let Links { key, writes, .. } = self.links[at].clone();
         self.running = Some(Running {
             id,
+            text: text.clone(),
             key,
             writes,
             begun: Instant::now(),
+            hits: self.session.snapshot().state.options.cache.hits(),
             output: Vec::new(),
+            names: Vec::new(),
             status: Status::Ok,
             title: String::new(),
             progress: None,
@@ -364,7 +381,7 @@ impl Notebook {
         });
         self.revision += 1;
         self.unwritten = true;
-        if let Err(e) = self.session.submit(Request::Cells(text), true) {
+        if let Err(e) = self.session.submit(Request::Cells(text.to_string()), true) {
             self.trouble(&e);
             self.running = None;
             self.queue.clear();
@@ -431,18 +448,50 @@ impl Notebook {
                     (running.title, running.progress) = (title, None);
                 }
             }
-            Event::Given(all) => all.into_iter().for_each(|g| self.given(g)),
+            Event::Given(all) => {
+                self.note_names();
+                all.into_iter().for_each(|g| self.given(g));
+            }
             Event::Failed(source, e) => self.failed(&source, &e),
             Event::Line(line) | Event::Quiet(line) => match &mut self.running {
                 Some(running) => add_lines(&mut running.output, vec![line]),
                 None => self.say(line),
             },
             Event::Trouble(e) => self.trouble(&e),
-            // Without an answer the code stays as it is.
-            Event::Explore { .. } => self.say("explore opens at the prompt: gannet explore CODE"),
+            Event::Explore { what, answer } => self.asked = Some(Asked { what, answer }),
+            Event::Rewritten(text) => self.rewritten(&text),
             Event::Done(reply) => self.done(reply),
         }
         self.revision += 1;
+    }
+
+    /// Notes the values of the statement whose results come next.
+    fn note_names(&mut self) {
+        let snapshot = self.session.snapshot();
+        let (Some(running), Some(cell)) = (&mut self.running, snapshot.log.cells().last()) else {
+            return;
+        };
+        running.names.extend(cell.values.keys().cloned());
+    }
+
+    /// Takes the edits that replace the calls of `explore` in the running cell. The cell is fresh
+    /// afterwards: the edits have the values that it got.
+    fn rewritten(&mut self, text: &str) {
+        let Some((id, before, key)) =
+            self.running.as_ref().map(|r| (r.id, r.text.clone(), r.key.clone()))
+        else {
+            return;
+        };
+        let Some(at) = self.editor.document().place(id) else { return };
+        if self.editor.document().cells()[at].text != before {
+            return self.say("the cell was changed meanwhile: its explored code is not written");
+        }
+        let fresh = self.links()[at].key == key;
+        self.editor.rewrite(at, text);
+        let key = self.links()[at].key.clone();
+        if let Some(running) = self.running.as_mut().filter(|_| fresh) {
+            running.key = key;
+        }
     }
 
     fn given(&mut self, given: Given) {
@@ -516,8 +565,9 @@ impl Notebook {
             self.say(format!("{left} more cells did not run"));
         }
         let millis = u64::try_from(running.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let Running { id, key, status, output, .. } = running;
-        self.ran.insert(id, Ran { key, status, millis, output });
+        let Running { id, key, status, output, names, hits, .. } = running;
+        let cached = self.session.snapshot().state.options.cache.hits() > hits;
+        self.ran.insert(id, Ran { key, status, millis, cached, output, names });
         self.stamps.insert(id, self.revision);
         self.unwritten = true;
         self.next();

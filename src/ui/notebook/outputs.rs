@@ -6,11 +6,12 @@
 use crate::error::{Error, Result};
 use crate::image::{Raster, decode, encode};
 use crate::limits::LIMITS;
-use crate::render::{Block, Picture};
+use crate::render::{Block, Picture, Table};
 use crate::safe::Safe;
-use crate::session::hex;
-use crate::store::{Disk, Files, write_atomic};
+use crate::store::{Disk, Files, Known, write_atomic};
 use crate::ui::full::Image;
+use crate::value::kept::KeptTable;
+use crate::words::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -41,11 +42,30 @@ pub enum Piece {
         /// Its lines.
         lines: Vec<String>,
     },
+    /// A table.
+    Table {
+        /// Its rows and columns.
+        table: KeptTable,
+    },
     /// Pictures from left to right.
     Pictures {
         /// The pictures.
         all: Vec<Shown>,
     },
+}
+
+impl Piece {
+    /// Its text; that of a table in at most `width` columns.
+    pub fn lines(&self, width: usize) -> Vec<String> {
+        match self {
+            Self::Text { lines } | Self::Error { lines } => lines.clone(),
+            Self::Table { table } => match table.table() {
+                Ok(table) => table.fitted(width),
+                Err(e) => vec![e.message().to_owned()],
+            },
+            Self::Pictures { .. } => Vec::new(),
+        }
+    }
 }
 
 /// A picture of an output.
@@ -86,8 +106,14 @@ pub struct Ran {
     pub status: Status,
     /// Run time in milliseconds.
     pub millis: u64,
+    /// Whether results came from the cache.
+    #[serde(default)]
+    pub cached: bool,
     /// What it showed.
     pub output: Vec<Piece>,
+    /// Names of the values that it bound and showed, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 /// What the index says.
@@ -106,6 +132,9 @@ pub struct Index {
     /// The key of the cell that last bound each name in the session.
     #[serde(default)]
     pub bound: BTreeMap<String, String>,
+    /// The hashes of the files that cells read.
+    #[serde(default)]
+    pub inputs: Known,
 }
 
 /// The folder of outputs.
@@ -193,6 +222,7 @@ impl Outputs {
                     }
                     pieces.push(Piece::Pictures { all: shown });
                 }
+                Block::Table(table) => pieces.extend(tabled(table)),
                 Block::Diagnostic(_) => pieces.push(Piece::Error { lines: block.lines() }),
                 _ => add_lines(&mut pieces, block.lines()),
             }
@@ -288,6 +318,14 @@ impl Outputs {
     }
 }
 
+/// A table, and a line that says how many of its rows were left out.
+fn tabled(table: &Table) -> Vec<Piece> {
+    let mut table = KeptTable::of(table);
+    let dropped = table.limit(LINES);
+    let line = || Piece::Text { lines: vec![format!("… {dropped} more rows were not kept")] };
+    std::iter::once(Piece::Table { table }).chain((dropped > 0).then(line)).collect()
+}
+
 /// Adds lines to an output, as part of the text before them if there is one.
 pub fn add_lines(pieces: &mut Vec<Piece>, new: Vec<String>) {
     let kept = |lines: &[String]| lines.len() < LINES;
@@ -316,7 +354,7 @@ fn shown(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::render::Picture;
+    use crate::render::{Cell, Picture};
 
     fn blocks(k: u8) -> Vec<Block> {
         let raster = Raster::filled(9, 4, &[k, 2, 3]).unwrap();
@@ -325,7 +363,8 @@ mod tests {
     }
 
     fn index(output: Vec<Piece>) -> Index {
-        let ran = Ran { key: "k".into(), status: Status::Ok, millis: 5, output };
+        let (key, names) = ("k".into(), Vec::new());
+        let ran = Ran { key, status: Status::Ok, millis: 5, cached: false, output, names };
         Index { cells: vec![(text_hash("x"), true, Some(ran))], cursor: (0, 1), ..Index::default() }
     }
 
@@ -349,6 +388,21 @@ mod tests {
         let image = again.image(&all[0]).unwrap();
         assert_eq!((image.raster().width, image.raster().pixel(8, 3)), (9, &[1, 2, 3][..]));
         assert_eq!(all[0].words, "[picture 9×4 rgb, mean #010203]");
+    }
+
+    #[test]
+    fn a_table_stays_a_table_and_a_long_one_is_limited() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut outputs = Outputs::beside(&folder.path().join("a.gnt"));
+        let row = |k: usize| vec![Cell::Number(k as f64, 1)];
+        let table = |rows| Table { columns: vec!["k".into()], rows: (0..rows).map(row).collect() };
+        let (pieces, _) = outputs.pieces(&[Block::Table(table(2)), Block::Table(table(LINES + 7))]);
+        let lines: Vec<usize> = pieces.iter().map(|p| p.lines(80).len()).collect();
+        assert_eq!(lines, [3, LINES + 1, 1]);
+        assert!(pieces[2].lines(80)[0].contains("7 more rows"));
+        outputs.write(index(pieces[..1].to_vec())).unwrap();
+        let read = Outputs::beside(&folder.path().join("a.gnt")).read().unwrap();
+        assert_eq!(read.cells[0].2.as_ref().unwrap().output, pieces[..1]);
     }
 
     #[test]

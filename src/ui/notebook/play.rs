@@ -1,12 +1,17 @@
 //! The notebook as a full-screen program.
 
 use super::app::{Mode, NotebookApp};
+use super::model::Notebook;
 use super::view::draw;
 use crate::ui::full::{App, Canvas, Change};
 use crossterm::event::{Event, MouseEventKind};
 
 impl App for NotebookApp {
     fn input(&mut self, event: &Event) {
+        if let Some(room) = self.rooms.last_mut() {
+            self.screen.follow |= matches!(event, Event::Resize(..));
+            return room.app_mut().input(event);
+        }
         self.change = Change::All;
         match event {
             Event::Key(key) => {
@@ -42,30 +47,41 @@ impl App for NotebookApp {
     }
 
     fn tick(&mut self) {
+        if let Some(room) = self.rooms.last_mut() {
+            room.app_mut().tick();
+        }
+        self.leave_rooms();
         let (any, more) = self.notebook.take_events();
+        self.open_explorer();
         if any {
             self.change = self.change.max(if more { Change::All } else { Change::Live });
             self.follow_run();
             self.screen.follow |= more && self.screen.watched == Some(self.notebook.editor.id());
         }
-        let before = (self.notebook.is_saved(), self.notebook.conflict());
+        let state = |n: &Notebook| (n.is_saved(), n.conflict(), n.revision());
+        let before = state(&self.notebook);
         self.notebook.keep();
-        if (self.notebook.is_saved(), self.notebook.conflict()) != before {
+        if state(&self.notebook) != before {
             self.change = Change::All;
         }
         self.check();
     }
 
     fn busy(&self) -> bool {
-        self.notebook.busy()
+        self.notebook.busy() || self.rooms.last().is_some_and(|room| room.app().busy())
     }
 
     fn change(&self) -> Change {
-        self.change
+        // A screen covers what changes below it.
+        self.rooms.last().map_or(self.change, |room| room.app().change())
     }
 
     fn draw(&mut self, canvas: &mut Canvas<'_>) {
+        self.describes = canvas.describes();
         self.follow_run();
+        if let Some(room) = self.rooms.last_mut() {
+            return room.app_mut().draw(canvas);
+        }
         if canvas.ready() {
             self.take_preview();
         }
@@ -75,6 +91,8 @@ impl App for NotebookApp {
 
     fn end(&mut self) {
         self.ending = true;
+        // A cell that explores goes on with the code as it was.
+        self.rooms.clear();
         self.notebook.checkpoint();
         self.notebook.close_safely();
     }

@@ -4,6 +4,7 @@ use super::app::{Mode, NotebookApp};
 use super::document::Document;
 use super::model::{Mark, Notebook};
 use super::outputs::{Piece, Status};
+use crate::cache::Cache;
 use crate::eval::{Options, State};
 use crate::render::{Protocol, Terminal};
 use crate::rng::Rng;
@@ -28,15 +29,15 @@ fn session(state: &State, journals: Option<&Path>) -> Session {
     Session::start(start).unwrap()
 }
 
-struct Place {
+pub(super) struct Place {
     _folder: tempfile::TempDir,
-    file: PathBuf,
-    journals: PathBuf,
+    pub(super) file: PathBuf,
+    pub(super) journals: PathBuf,
     state: State,
 }
 
 impl Place {
-    fn with(text: &str) -> Self {
+    pub(super) fn with(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.gnt");
         std::fs::write(&file, text).unwrap();
@@ -51,7 +52,7 @@ impl Place {
 }
 
 /// Waits until nothing runs.
-fn settle(notebook: &mut Notebook) {
+pub(super) fn settle(notebook: &mut Notebook) {
     let begun = Instant::now();
     while notebook.busy() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it does not end");
@@ -59,21 +60,21 @@ fn settle(notebook: &mut Notebook) {
     }
 }
 
-fn marks(notebook: &mut Notebook) -> String {
+pub(super) fn marks(notebook: &mut Notebook) -> String {
     let count = notebook.editor.document().cells().len();
     (0..count).map(|k| super::app::symbol(notebook.mark(k))).collect()
 }
 
-fn output(notebook: &Notebook, at: usize) -> String {
+pub(super) fn output(notebook: &Notebook, at: usize) -> String {
     let id = notebook.editor.document().cells()[at].id;
     let lines = |p: &Piece| match p {
-        Piece::Text { lines } | Piece::Error { lines } => lines.join("\n"),
         Piece::Pictures { all } => format!("{} pictures", all.len()),
+        other => other.lines(80).join("\n"),
     };
     notebook.output(id).iter().map(lines).collect::<Vec<_>>().join("\n")
 }
 
-fn set(notebook: &mut Notebook, at: usize, text: &str) {
+pub(super) fn set(notebook: &mut Notebook, at: usize, text: &str) {
     notebook.editor.jump(super::editor::Place { cell: at, at: 0 });
     notebook.editor.select_all();
     notebook.editor.insert(text);
@@ -102,6 +103,55 @@ fn what_depends_on_a_changed_cell_is_stale_and_runs_on_demand() {
     assert_eq!(marks(&mut n), "● ●○●");
     n.editor.undo();
     assert_eq!(marks(&mut n), "● ●●●");
+}
+
+#[test]
+fn a_cell_that_read_a_picture_is_stale_when_the_picture_changed() {
+    let place = Place::with("");
+    let picture = place.file.with_file_name("x.png");
+    let put = |value: u8| {
+        let raster = crate::image::Raster::filled(8, 8, &[value, 2, 3]).unwrap();
+        std::fs::write(&picture, crate::image::encode::png(&raster, &[]).unwrap()).unwrap();
+    };
+    put(1);
+    let load = format!("x = image(\"{}\", size: 32)", picture.display());
+    std::fs::write(&place.file, format!("#%%\n{load}\n#%%\nshow x\n#%%\nc = 7\n")).unwrap();
+    let mut n = place.open();
+    n.run_all();
+    settle(&mut n);
+    assert_eq!(marks(&mut n), "●●●");
+    put(1);
+    n.look_at_inputs();
+    assert_eq!(marks(&mut n), "●●●", "the same content");
+    put(9);
+    assert_eq!(marks(&mut n), "●●●", "nobody looked yet");
+    n.look_at_inputs();
+    assert_eq!(marks(&mut n), "○○●");
+    assert_eq!(n.run_stale(), 2);
+    settle(&mut n);
+    assert_eq!(marks(&mut n), "●●●");
+    assert!(n.close());
+    drop(n);
+    // Also when it changed while the notebook was closed.
+    assert_eq!(marks(&mut place.open()), "●●●");
+    put(1);
+    assert_eq!(marks(&mut place.open()), "○○●");
+}
+
+#[test]
+fn a_cell_says_that_its_results_came_from_the_cache() {
+    let mut place = Place::with("#%%\nw = sample(n: 3, seed: 1)\n#%%\nc = 7\n");
+    let folder = tempfile::tempdir().unwrap();
+    let cached = |place: &Place| {
+        let mut n = place.open();
+        n.run_all();
+        settle(&mut n);
+        let ids: Vec<u64> = n.editor.document().cells().iter().map(|c| c.id).collect();
+        ids.iter().map(|id| n.ran(*id).unwrap().cached).collect::<Vec<_>>()
+    };
+    place.state.options.cache = Cache::of_everything(folder.path(), 1 << 20);
+    assert_eq!(cached(&place), [false, false]);
+    assert_eq!(cached(&place), [true, false]);
 }
 
 #[test]
@@ -245,15 +295,15 @@ fn another_programs_change_is_kept_until_the_user_decides() {
 
 // ---- the app
 
-struct Desk {
-    app: NotebookApp,
+pub(super) struct Desk {
+    pub(super) app: NotebookApp,
     compositor: Compositor,
-    size: (u16, u16),
-    last: String,
+    pub(super) size: (u16, u16),
+    pub(super) last: String,
 }
 
 impl Desk {
-    fn new(place: &Place, protocol: Protocol, vi: bool) -> Self {
+    pub(super) fn new(place: &Place, protocol: Protocol, vi: bool) -> Self {
         let terminal = Terminal { protocol, ..Terminal::plain("test") };
         let app =
             NotebookApp::new(place.open(), place.state.clone(), (Colour::None, vi), "toy".into());
@@ -267,7 +317,7 @@ impl Desk {
         desk
     }
 
-    fn draw(&mut self) {
+    pub(super) fn draw(&mut self) {
         let (app, last) = (&mut self.app, &mut self.last);
         let draw = |canvas: &mut crate::ui::full::Canvas<'_>| {
             app.draw(canvas);
@@ -285,11 +335,11 @@ impl Desk {
         self.draw();
     }
 
-    fn key(&mut self, code: KeyCode, held: KeyModifiers) {
+    pub(super) fn key(&mut self, code: KeyCode, held: KeyModifiers) {
         self.event(&Event::Key(KeyEvent::new(code, held)));
     }
 
-    fn typed(&mut self, text: &str) {
+    pub(super) fn typed(&mut self, text: &str) {
         for c in text.chars() {
             let code = if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
             self.key(code, KeyModifiers::NONE);
@@ -300,7 +350,7 @@ impl Desk {
         self.key(KeyCode::Char(c), KeyModifiers::CONTROL);
     }
 
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         settle(self.app.notebook());
         self.app.tick();
         self.draw();
@@ -403,7 +453,7 @@ fn pictures_scroll_out_at_the_top_and_leave_nothing() {
 fn random(rng: &mut Rng) -> Event {
     let mut below = |n: usize| (rng.uniform() * n as f64) as usize % n;
     let key = |code, held| Event::Key(KeyEvent::new(code, held));
-    let letters: Vec<char> = "abdefgijkmnorsuwxyGJKMRUV/?:= 123()\"#%é顔".chars().collect();
+    let letters: Vec<char> = "abdefgijkmnorstuwxyGJKMRUV/?:= 123()\"#%é顔".chars().collect();
     match below(16) {
         0..=6 => key(KeyCode::Char(letters[below(letters.len())]), KeyModifiers::NONE),
         7 => {

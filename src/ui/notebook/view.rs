@@ -2,7 +2,7 @@
 
 use super::app::{Mode, NotebookApp, symbol};
 use super::document::Cell;
-use super::layout::{Band, MARGIN, Room, Row, place, rows};
+use super::layout::{Band, Ink, MARGIN, Room, Row, place, rows};
 use super::lists::{completions, help, outline};
 use super::model::Mark;
 use super::screen::{BAR, INK, Inked, Key, Laid};
@@ -168,8 +168,12 @@ fn draw_cell(app: &mut NotebookApp, canvas: &mut Canvas<'_>, d: &Drawing<'_>) {
                 canvas.text((MARGIN, y), title, style, d.view.width);
             }
             Row::Source(from, to) => source(app, canvas, d, (*from, *to, y), &styles),
-            Row::Words(line, bad) => {
-                let style = if *bad { Style::new().fg(Color::Indexed(BAD)) } else { Style::new() };
+            Row::Words(line, ink) => {
+                let style = match ink {
+                    Ink::Plain => Style::new(),
+                    Ink::Head => quiet(),
+                    Ink::Bad => Style::new().fg(Color::Indexed(BAD)),
+                };
                 canvas.text((MARGIN, y), line, style, d.view.width);
             }
             Row::Folded(line) => {
@@ -218,10 +222,11 @@ fn margin(app: &NotebookApp, canvas: &mut Canvas<'_>, (k, y): (usize, u16), mark
 }
 
 fn run_time(app: &NotebookApp, canvas: &mut Canvas<'_>, id: u64, (right, y): (u16, u16)) {
-    let Some(millis) = app.notebook.ran(id).map(|r| r.millis).filter(|m| *m >= LONG) else {
-        return;
+    let text = match app.notebook.ran(id) {
+        Some(ran) if ran.millis >= LONG => format::time(Duration::from_millis(ran.millis)),
+        Some(ran) if ran.cached => "cached".to_owned(),
+        _ => return,
     };
-    let text = format::time(Duration::from_millis(millis));
     let x = right.saturating_sub(width(&text) as u16 + 1);
     canvas.text((x, y), &text, quiet(), 12);
 }

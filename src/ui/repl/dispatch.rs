@@ -10,7 +10,8 @@ use crate::session::script::{cells_of, script};
 use crate::session::{Cell, Reply, Request, Setting, Status, in_force, is_result};
 use crate::ui::commands::{self, Command};
 use crate::ui::screen::Theme;
-use crate::ui::{Keys, compare, doctor, help, screen};
+use crate::ui::{Keys, compare, doctor, format, help, screen};
+use crate::words;
 
 /// Lines that `:history WORDS` lists.
 const FOUND: usize = 20;
@@ -49,8 +50,11 @@ impl Repl {
             Command::Set(Some((key, value))) => self.set(&key, &value),
             Command::Doctor => {
                 let now = self.now();
-                self.say(doctor::report(&self.runner.painter.terminal, now.state.models().device()))
+                let terminal = &self.runner.painter.terminal;
+                let device = now.state.models().device();
+                self.say(doctor::report(terminal, device, &now.state.options.cache))
             }
+            Command::Cache(clear) => self.cache(clear),
             Command::Details(name) => self.details(name),
             Command::Redraw(cell, width) => self.redraw(cell, width),
             Command::Zoom(cell) => self.zoom(cell),
@@ -120,7 +124,7 @@ impl Repl {
     fn save(&mut self, path: &std::path::Path, force: bool) -> Result<()> {
         let now = self.now();
         let cells = now.log.cells();
-        let text = script(cells, &now.model, now.state.options.seed);
+        let text = script(cells, &now.model, now.state.options.seed, path);
         let count = cells.iter().filter(|c| in_force(c)).count();
         self.written.save(path, &text, force)?;
         let shown = Safe(&path.to_string_lossy()).to_string();
@@ -238,6 +242,28 @@ impl Repl {
         self.say([summary])
     }
 
+    fn cache(&mut self, clear: bool) -> Result<()> {
+        let cache = self.now().state.options.cache.clone();
+        let failed = |e: &std::io::Error| Error::io("cannot read or clear the cache", e);
+        let Some(report) = cache.report().map_err(|e| failed(&e))? else {
+            return self.say(["the cache is off: everything is computed each time"]);
+        };
+        if clear {
+            let held = cache.clear().map_err(|e| failed(&e))?;
+            let bytes = words::bytes(held.bytes);
+            return self.say([format!("removed: {} results, {bytes}", held.files)]);
+        }
+        let hits = match report.hits {
+            0 => "none so far".to_owned(),
+            n => format!("{n}, which took {} to compute", format::time(report.saved)),
+        };
+        self.say([
+            format!("place    {}", Safe(&report.folder.to_string_lossy())),
+            format!("holds    {}", doctor::held(&report)),
+            format!("cached   {hits}"),
+        ])
+    }
+
     fn details(&mut self, name: Option<String>) -> Result<()> {
         match self.ask(Request::Details(name))? {
             Reply::Details(Some(blocks)) => self.paint(&blocks),
@@ -245,8 +271,14 @@ impl Repl {
         }
     }
 
-    /// Compares values on the full screen.
+    /// Shows values, or the pictures of a cell, on the full screen.
     fn view(&mut self, names: &[String]) -> Result<()> {
+        if let [number] = names
+            && let Ok(cell) = number.parse()
+        {
+            let blocks = self.results(Some(cell))?;
+            return self.runner.compare(compare::of_pictures(compare::captioned(&blocks))?);
+        }
         let last = || self.now().last_inversion().into_iter().collect();
         let names: Vec<String> = if names.is_empty() { last() } else { names.to_vec() };
         if names.is_empty() {

@@ -4,9 +4,7 @@ use super::Repl;
 use crate::builtin::Exploration;
 use crate::error::Result;
 use crate::session::Chosen;
-use crate::session::explore::{Model, Renderer, Subject};
-use crate::session::script::script;
-use crate::ui::explore::{Explorer, Scripts, explore};
+use crate::ui::explore::{Explorer, explore};
 use std::sync::mpsc::Sender;
 
 impl Repl {
@@ -16,19 +14,10 @@ impl Repl {
         if !self.interactive() {
             return Ok(());
         }
-        let now = self.now();
-        let (subject, bound) = Subject::of(what, &now.state)?;
-        let renderer = Renderer::new(&now.state, bound)?;
-        let before = script(now.log.cells(), &now.model, now.state.options.seed);
-        let scripts = Scripts {
-            preamble: format!("{before}\n#%% explored\n"),
-            folder: now.state.options.out.clone(),
-        };
-        let explorer = Explorer::new(Model::new(subject), renderer, scripts);
+        let explorer = Explorer::of_call(what, &self.now())?;
         let able = self.runner.painter.terminal.clone();
         let (chosen, _) = explore(&mut self.runner.terminal, &able, explorer)?;
-        let left = || Chosen { code: what.code.clone(), written: what.written.clone() };
-        let chosen = chosen.unwrap_or_else(left);
+        let chosen = chosen.unwrap_or_else(|| Chosen::unchanged(what));
         self.whisper(&format!("→ {}", chosen.written))?;
         // If the session is gone, its next event says so.
         let _ = answer.send(chosen);

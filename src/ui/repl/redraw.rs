@@ -55,16 +55,21 @@ impl Drawn {
 impl Repl {
     /// Draws a cell's results again, its pictures at a width in columns if one is given.
     pub(super) fn redraw(&mut self, cell: Option<u64>, width: Option<u16>) -> Result<()> {
-        let blocks = match self.drawn.of(cell) {
-            Some((_, blocks)) => blocks.to_vec(),
-            None => self.recalled(cell)?,
-        };
+        let blocks = self.results(cell)?;
         let terminal = &mut self.runner.painter.terminal;
         let usual = terminal.picture_width;
         terminal.picture_width = width.or(usual);
         let done = self.paint(&blocks);
         self.runner.painter.terminal.picture_width = usual;
         done
+    }
+
+    /// The results of a cell, or the latest ones.
+    pub(super) fn results(&mut self, cell: Option<u64>) -> Result<Vec<Block>> {
+        match self.drawn.of(cell) {
+            Some((_, blocks)) => Ok(blocks.to_vec()),
+            None => self.recalled(cell),
+        }
     }
 
     /// Draws a cell's pictures as large as the window allows.

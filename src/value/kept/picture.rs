@@ -1,6 +1,8 @@
 //! Pictures in a journal: as PNG where eight bits hold them exactly, else as numbers.
 
-use super::numbers::{Bits, Floats, broken};
+use super::Budget;
+use super::numbers::Floats;
+use super::table::{Entry, cells, entries};
 use crate::error::Result;
 use crate::image::{Raster, decode, encode};
 use crate::invert;
@@ -33,25 +35,38 @@ pub enum Pixels {
 }
 
 impl Pixels {
-    /// `None` when the pictures need more bytes than are `left` of the budget.
-    pub(super) fn of(t: &Tensor, left: &mut usize) -> Option<Self> {
-        match png(t, *left) {
+    /// `None` when the pictures need more bytes than are left of the budget.
+    pub(super) fn of(t: &Tensor, budget: &mut Budget) -> Option<Self> {
+        match png(t, budget) {
             Some((files, bytes)) => {
-                *left = left.checked_sub(bytes)?;
+                budget.spend(bytes)?;
                 Some(Self::Png(files))
             }
-            None => Floats::of(t, left).map(Self::Floats),
+            None => Floats::of(t, budget).map(Self::Floats),
         }
     }
 
-    /// As [`Pixels::of`], rounded to eight bits when the exact values exceed the budget.
-    pub(super) fn rounded(t: &Tensor, left: &mut usize) -> Option<Self> {
-        if let Some(exact) = Self::of(t, left) {
-            return Some(exact);
+    /// The target of an inversion: as [`Pixels::of`], with the budget of pictures in a journal,
+    /// where it is rounded to eight bits when the exact values exceed that.
+    pub(super) fn target(t: &Tensor, budget: &mut Budget) -> Option<Self> {
+        if budget.whole {
+            return Self::of(t, budget);
         }
-        let (files, bytes) = encoded(&Raster::from_tensor(t).ok()?)?;
-        *left = left.checked_sub(bytes)?;
-        Some(Self::Png(files))
+        let mut own = Budget { left: budget.pictures, ..*budget };
+        let kept = Self::of(t, &mut own).or_else(|| {
+            let (files, bytes) = encoded(&Raster::from_tensor(t).ok()?)?;
+            own.spend(bytes)?;
+            Some(Self::Png(files))
+        })?;
+        budget.pictures = own.left;
+        Some(kept)
+    }
+
+    pub(super) fn each_bytes(&mut self, take: &mut dyn FnMut(&mut Vec<u8>)) {
+        match self {
+            Self::Png(files) => files.iter_mut().for_each(|f| take(&mut f.bytes)),
+            Self::Floats(values) => take(&mut values.bytes),
+        }
     }
 
     /// The pictures, on the device where generators compute: `[N, C, H, W]`.
@@ -69,9 +84,9 @@ impl Pixels {
 }
 
 /// The files and their bytes; `None` where eight bits do not hold the values, or surely not within
-/// `left`.
-fn png(t: &Tensor, left: usize) -> Option<(Vec<Png>, usize)> {
-    if t.elem_count() > COMPARED.min(left.saturating_mul(64)) {
+/// the budget, and where numbers are read sooner.
+fn png(t: &Tensor, budget: &Budget) -> Option<(Vec<Png>, usize)> {
+    if budget.whole || t.elem_count() > COMPARED.min(budget.left.saturating_mul(64)) {
         return None;
     }
     let all = Raster::from_tensor(t).ok()?;
@@ -107,16 +122,20 @@ pub struct Image {
 }
 
 impl Image {
-    pub(super) fn of(i: &value::Image, left: &mut usize) -> Option<Self> {
+    pub(super) fn of(i: &value::Image, budget: &mut Budget) -> Option<Self> {
         let words = i.captions.iter().chain(&i.notes).chain([&i.origin]);
-        *left = left.checked_sub(words.map(String::len).sum())?;
+        budget.spend(words.map(String::len).sum())?;
         Some(Self {
-            pixels: Pixels::of(&i.data, left)?,
+            pixels: Pixels::of(&i.data, budget)?,
             captions: i.captions.clone(),
             origin: i.origin.clone(),
             notes: i.notes.clone(),
             model: i.model.clone(),
         })
+    }
+
+    pub(super) fn each_bytes(&mut self, take: &mut dyn FnMut(&mut Vec<u8>)) {
+        self.pixels.each_bytes(take);
     }
 
     pub(super) fn value(&self, device: &Device) -> Result<value::Image> {
@@ -128,16 +147,6 @@ impl Image {
             model: self.model.clone(),
         })
     }
-}
-
-/// A cell of a table.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Entry {
-    /// A text.
-    Text(String),
-    /// A number and its digits after the point.
-    Number(Bits, usize),
 }
 
 /// A table with its pictures.
@@ -152,37 +161,29 @@ pub struct Table {
 }
 
 impl Table {
-    pub(super) fn of(t: &value::Table, left: &mut usize) -> Option<Self> {
+    pub(super) fn of(t: &value::Table, budget: &mut Budget) -> Option<Self> {
         let bytes = |c: &value::Cell| match c {
             value::Cell::Text(s) => s.len() + 16,
             value::Cell::Number(..) => 16,
         };
-        *left = left.checked_sub(t.rows.iter().flatten().map(bytes).sum())?;
-        let entry = |c: &value::Cell| match c {
-            value::Cell::Text(s) => Entry::Text(s.clone()),
-            value::Cell::Number(v, digits) => Entry::Number((*v).into(), *digits),
-        };
+        budget.spend(t.rows.iter().flatten().map(bytes).sum())?;
         Some(Self {
             columns: t.columns.clone(),
-            rows: t.rows.iter().map(|r| r.iter().map(entry).collect()).collect(),
+            rows: entries(&t.rows),
             notes: t.notes.clone(),
             definitions: t.definitions.clone(),
-            pictures: t.pictures.iter().map(|i| Image::of(i, left)).collect::<Option<_>>()?,
+            pictures: t.pictures.iter().map(|i| Image::of(i, budget)).collect::<Option<_>>()?,
         })
     }
 
+    pub(super) fn each_bytes(&mut self, take: &mut dyn FnMut(&mut Vec<u8>)) {
+        self.pictures.iter_mut().for_each(|i| i.each_bytes(take));
+    }
+
     pub(super) fn value(&self, device: &Device) -> Result<value::Table> {
-        let entry = |e: &Entry| match e {
-            Entry::Text(s) => Ok(value::Cell::Text(s.clone())),
-            Entry::Number(v, digits) if *digits <= 32 => {
-                Ok(value::Cell::Number((*v).into(), *digits))
-            }
-            Entry::Number(_, digits) => Err(broken(format!("a number of {digits} digits"))),
-        };
-        let row = |r: &Vec<Entry>| r.iter().map(entry).collect::<Result<Vec<_>>>();
         Ok(value::Table {
             columns: self.columns.clone(),
-            rows: self.rows.iter().map(row).collect::<Result<_>>()?,
+            rows: cells(&self.rows)?,
             notes: self.notes.clone(),
             definitions: self.definitions.clone(),
             pictures: self.pictures.iter().map(|i| i.value(device)).collect::<Result<_>>()?,
@@ -198,10 +199,14 @@ pub struct Mask {
 }
 
 impl Mask {
-    pub(super) fn of(mask: &invert::Mask, left: &mut usize) -> Option<Self> {
-        *left = left.checked_sub(mask.origin.len())?;
+    pub(super) fn of(mask: &invert::Mask, budget: &mut Budget) -> Option<Self> {
+        budget.spend(mask.origin.len())?;
         let weights = Tensor::from_vec(mask.weights().ok()?, mask.size(), &Device::Cpu).ok()?;
-        Some(Self { weights: Floats::of(&weights, left)?, origin: mask.origin.clone() })
+        Some(Self { weights: Floats::of(&weights, budget)?, origin: mask.origin.clone() })
+    }
+
+    pub(super) fn each_bytes(&mut self, take: &mut dyn FnMut(&mut Vec<u8>)) {
+        take(&mut self.weights.bytes);
     }
 
     pub(super) fn value(&self) -> Result<invert::Mask> {

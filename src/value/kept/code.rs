@@ -1,5 +1,6 @@
 //! Codes and directions in a journal.
 
+use super::Budget;
 use super::numbers::{Doubles, Floats, broken};
 use crate::direction::Forms;
 use crate::error::Result;
@@ -7,9 +8,13 @@ use crate::latent::{self, ModelId, Part, Parts};
 use crate::space::Space;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// The only key of an object that has the bits of a number.
+const F64: &str = "f64";
 
 /// Codes with their parts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,9 +31,9 @@ pub struct Code {
 }
 
 impl Code {
-    pub(super) fn of(code: &latent::Code, left: &mut usize) -> Option<Self> {
-        *left = left.checked_sub(code.origin.len())?;
-        let floats = |(part, t): (Part, &Tensor)| Some((part.name(), Floats::of(t, left)?));
+    pub(super) fn of(code: &latent::Code, budget: &mut Budget) -> Option<Self> {
+        budget.spend(code.origin.len())?;
+        let floats = |(part, t): (Part, &Tensor)| Some((part.name(), Floats::of(t, budget)?));
         let mut parts = code.parts.iter().map(floats).collect::<Option<BTreeMap<_, _>>>()?;
         let mut own = |part: Part| parts.remove(&part.name());
         let noise: Vec<Floats> = (0..).map_while(|layer| own(Part::Noise(layer))).collect();
@@ -41,6 +46,11 @@ impl Code {
             origin: code.origin.clone(),
             parts,
         })
+    }
+
+    pub(super) fn each_bytes(&mut self, take: &mut dyn FnMut(&mut Vec<u8>)) {
+        let parts = self.parts.values_mut().chain(self.noise.iter_mut().flatten());
+        parts.chain([&mut self.data]).chain(&mut self.labels).for_each(|f| take(&mut f.bytes));
     }
 
     pub(super) fn value(&self, device: &Device) -> Result<latent::Code> {
@@ -89,11 +99,11 @@ pub struct Direction {
 }
 
 impl Direction {
-    pub(super) fn of(set: Space, d: &latent::Direction, left: &mut usize) -> Option<Self> {
+    pub(super) fn of(set: Space, d: &latent::Direction, budget: &mut Budget) -> Option<Self> {
         let words = d.origin.len() + d.name.len();
-        *left = left.checked_sub(d.data.len().checked_mul(8)?.checked_add(words)?)?;
+        budget.spend(d.data.len().checked_mul(8)?.checked_add(words)?)?;
         let about = match d.about.as_deref() {
-            Some(about) => Some(serde_json::to_string(about).ok()?),
+            Some(about) => Some(exact(serde_json::to_value(about).ok()?).to_string()),
             None => None,
         };
         Some(Self {
@@ -115,7 +125,8 @@ impl Direction {
         if self.rows.checked_mul(self.dim) != Some(data.len()) || data.is_empty() {
             return Err(broken(format!("a direction of {}×{}", self.rows, self.dim)));
         }
-        let about = self.about.as_deref().map(serde_json::from_str::<latent::About>).transpose();
+        let read = |text: &str| serde_json::from_value::<latent::About>(inexact(text.parse()?));
+        let about = self.about.as_deref().map(read).transpose();
         let about = about.map_err(|e| broken(e.to_string()))?;
         Ok(latent::Direction {
             space: space(&self.space)?,
@@ -128,6 +139,30 @@ impl Direction {
             origin: self.origin.clone(),
             about: about.map(Arc::new),
         })
+    }
+}
+
+/// JSON with the bits of its numbers: a parser may change the last digit of one in decimals.
+fn exact(json: Json) -> Json {
+    match json {
+        Json::Number(n) if n.is_f64() => {
+            serde_json::json!({ F64: n.as_f64().unwrap_or_default().to_bits() })
+        }
+        Json::Array(all) => all.into_iter().map(exact).collect(),
+        Json::Object(all) => all.into_iter().map(|(key, v)| (key, exact(v))).collect(),
+        other => other,
+    }
+}
+
+/// What [`exact`] was made of. Journals of earlier builds have decimals.
+fn inexact(json: Json) -> Json {
+    match json {
+        Json::Array(all) => all.into_iter().map(inexact).collect(),
+        Json::Object(all) => match all.get(F64).and_then(Json::as_u64) {
+            Some(bits) if all.len() == 1 => f64::from_bits(bits).into(),
+            _ => all.into_iter().map(|(key, v)| (key, inexact(v))).collect(),
+        },
+        other => other,
     }
 }
 

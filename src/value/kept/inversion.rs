@@ -1,8 +1,9 @@
-//! Results of `invert` in a journal. The reconstruction is the picture of the code, and is made
-//! again from it.
+//! Stored form of results of `invert`. In a journal the reconstruction, which is the picture of the
+//! code, is made again from it.
 
+use super::Budget;
 use super::code::{Code, space};
-use super::numbers::{Bits, Doubles, broken};
+use super::numbers::{Bits, Doubles, Floats, broken};
 use super::picture::{Mask, Pixels};
 use crate::error::Result;
 use crate::invert::{self, Config, Diagnosis, Init, Numbers, TERMS, Trace, Warning, methods};
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub struct Inversion {
     code: Code,
     target: Pixels,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reconstruction: Option<Floats>,
     trace: Vec<Curve>,
     loss: Doubles,
     best_step: Vec<usize>,
@@ -97,17 +100,16 @@ enum Start {
 }
 
 impl Inversion {
-    /// `left`: bytes of the budget for all but the target; `pictures`: those for the target.
-    pub(super) fn of(
-        i: &invert::Inversion,
-        left: &mut usize,
-        pictures: &mut usize,
-    ) -> Option<Self> {
+    pub(super) fn of(i: &invert::Inversion, budget: &mut Budget) -> Option<Self> {
         let d = &i.diagnosis;
         Some(Self {
-            code: Code::of(&i.code, left)?,
-            target: Pixels::rounded(&i.target, pictures)?,
-            trace: i.trace.iter().map(|t| Curve::of(t, left)).collect::<Option<_>>()?,
+            code: Code::of(&i.code, budget)?,
+            target: Pixels::target(&i.target, budget)?,
+            reconstruction: match budget.whole {
+                true => Some(Floats::of(&i.reconstruction, budget)?),
+                false => None,
+            },
+            trace: i.trace.iter().map(|t| Curve::of(t, budget)).collect::<Option<_>>()?,
             loss: Doubles::of(&i.loss),
             best_step: i.best_step.clone(),
             numbers: i.numbers.iter().map(Measure::of).collect(),
@@ -115,7 +117,7 @@ impl Inversion {
             mean_distance: Doubles::of(&d.mean_distance),
             sigma: d.sigma.into(),
             warnings: d.warnings.iter().map(|w| (w.image, w.text.clone())).collect(),
-            asked: Asked::of(&i.config, left)?,
+            asked: Asked::of(&i.config, budget)?,
             how: i.how.clone(),
             seconds: i.seconds.into(),
             steps: i.steps,
@@ -124,15 +126,31 @@ impl Inversion {
         })
     }
 
+    /// Forgets how long it took.
+    pub(super) fn timeless(&mut self) {
+        self.seconds = 0.0.into();
+    }
+
+    pub(super) fn each_bytes(&mut self, take: &mut dyn FnMut(&mut Vec<u8>)) {
+        self.code.each_bytes(take);
+        self.target.each_bytes(take);
+        self.reconstruction.iter_mut().for_each(|r| take(&mut r.bytes));
+        self.asked.each_bytes(take);
+    }
+
     /// The result, on the device where generators compute; `picture` gives the pictures of codes,
-    /// `[N, C, H, W]`.
+    /// `[N, C, H, W]`, for a reconstruction that is not kept.
     pub(super) fn value(
         &self,
         device: &Device,
         picture: &dyn Fn(&latent::Code) -> Result<Tensor>,
     ) -> Result<invert::Inversion> {
         let code = self.code.value(device)?;
-        let (target, reconstruction) = (self.target.tensor(device)?, picture(&code)?);
+        let target = self.target.tensor(device)?;
+        let reconstruction = match &self.reconstruction {
+            Some(kept) => kept.tensor(4, device)?,
+            None => picture(&code)?,
+        };
         let count = code.count();
         if self.warnings.iter().any(|(image, _)| image.is_some_and(|i| i >= count)) {
             return Err(broken(format!("a warning about one of {count} pictures")));
@@ -166,14 +184,16 @@ impl Inversion {
             steps: self.steps,
             seed: self.seed,
             stopped: self.stopped.clone(),
+            unsaved: false,
+            cached: false,
         })
     }
 }
 
 impl Curve {
-    fn of(t: &Trace, left: &mut usize) -> Option<Self> {
+    fn of(t: &Trace, budget: &mut Budget) -> Option<Self> {
         let terms: Vec<f64> = t.terms.iter().flatten().copied().collect();
-        *left = left.checked_sub((terms.len() + t.steps.len()) * 8)?;
+        budget.spend((terms.len() + t.steps.len()) * 8)?;
         // Every row has one term a name.
         (terms.len() == t.names.len() * t.steps.len()).then(|| Self {
             total: t.total,
@@ -217,7 +237,7 @@ impl Measure {
 }
 
 impl Asked {
-    fn of(c: &Config, left: &mut usize) -> Option<Self> {
+    fn of(c: &Config, budget: &mut Budget) -> Option<Self> {
         Some(Self {
             space: c.space.name().to_owned(),
             method: c.method.name.to_owned(),
@@ -228,12 +248,12 @@ impl Asked {
                 Init::Mean => Start::Mean,
                 Init::Random => Start::Random,
                 Init::BestOf(k) => Start::BestOf(*k),
-                Init::Latent(l) => Start::Code(Box::new(Code::of(l, left)?)),
+                Init::Latent(l) => Start::Code(Box::new(Code::of(l, budget)?)),
             },
             weights: named(&c.weights),
             settings: named(&c.settings),
             mask: match &c.mask {
-                Some(mask) => Some(Mask::of(mask, left)?),
+                Some(mask) => Some(Mask::of(mask, budget)?),
                 None => None,
             },
             noise: c.noise,
@@ -241,6 +261,13 @@ impl Asked {
             until: c.until.map(Bits::from),
             seed: c.seed,
         })
+    }
+
+    fn each_bytes(&mut self, take: &mut dyn FnMut(&mut Vec<u8>)) {
+        if let Start::Code(code) = &mut self.init {
+            code.each_bytes(take);
+        }
+        self.mask.iter_mut().for_each(|m| m.each_bytes(take));
     }
 
     fn value(&self, device: &Device) -> Result<Config> {

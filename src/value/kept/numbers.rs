@@ -1,5 +1,6 @@
 //! Numbers with their exact bits, as base64 of little-endian bytes.
 
+use super::Budget;
 use crate::error::{Error, Kind, Result};
 use crate::limits::LIMITS;
 use crate::store::base64;
@@ -46,19 +47,19 @@ impl Doubles {
 pub struct Floats {
     shape: Vec<usize>,
     #[serde(with = "base64")]
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Floats {
-    /// `None` for another element type, or when the tensor needs more than `left`, the rest of the
-    /// budget in bytes; `left` is then unchanged.
-    pub(super) fn of(t: &Tensor, left: &mut usize) -> Option<Self> {
-        let rest = left.checked_sub(t.elem_count().checked_mul(4)?)?;
+    /// `None` for another element type, or when the tensor needs more than is left of the budget,
+    /// which is then unchanged.
+    pub(super) fn of(t: &Tensor, budget: &mut Budget) -> Option<Self> {
+        let rest = budget.left.checked_sub(t.elem_count().checked_mul(4)?)?;
         if t.dtype() != DType::F32 {
             return None;
         }
         let values = t.flatten_all().and_then(|t| t.to_vec1::<f32>()).ok()?;
-        *left = rest;
+        budget.left = rest;
         let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
         Some(Self { shape: t.dims().to_vec(), bytes })
     }
@@ -83,8 +84,8 @@ impl Floats {
     }
 }
 
-/// The error for data that cannot be a value although the line's checksum is right.
+/// The error for data that cannot be a value although its checksum is right.
 pub(super) fn broken(what: impl Into<String>) -> Error {
     let what: String = what.into();
-    Error::new(Kind::Format, format!("the journal keeps a value that cannot be: {what}"))
+    Error::new(Kind::Format, format!("a kept value cannot be: {what}"))
 }

@@ -1,11 +1,18 @@
-//! Values in a journal: exact bits, small enough to keep. A value that is too large is computed
-//! again when it is needed, and compared with what it was.
+//! Stored form of values: their exact bits.
+//!
+//! In a journal a value is small enough to keep. One that is too large is computed again when it is
+//! needed, and compared with what it was. The cache keeps values whole, see [`Kept::whole`], as a
+//! header and the bytes of its tensors ([`Packed`]).
 
 mod code;
 mod inversion;
 mod numbers;
+mod packed;
 mod picture;
 mod plot;
+mod table;
+
+pub use packed::Packed;
 
 use crate::control::Control;
 use crate::error::{Error, Kind};
@@ -19,6 +26,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::sync::Arc;
+
+pub use table::KeptTable;
 
 type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -103,8 +112,46 @@ impl Kept {
     /// [`Limits::kept_bytes`](crate::limits::Limits::kept_bytes), targets of inversions not
     /// counted.
     pub fn of(value: &Value) -> Self {
-        let mut budget = Budget { left: LIMITS.kept_bytes, pictures: LIMITS.kept_picture_bytes };
+        let mut budget =
+            Budget { left: LIMITS.kept_bytes, pictures: LIMITS.kept_picture_bytes, whole: false };
         budget.value(value, 0).unwrap_or_else(|| Self::Again(digest(value)))
+    }
+
+    /// As [`Kept::of`] for a value of at most `most` bytes, with everything: labels of lists are
+    /// refused, pictures keep their numbers, inversions their reconstruction. `None` for a value
+    /// that is larger, or no data.
+    pub fn whole(value: &Value, most: usize) -> Option<Self> {
+        Budget { left: most, pictures: 0, whole: true }.value(value, 0)
+    }
+
+    /// Forgets what differs between two computations of the same value: how long it took.
+    #[must_use]
+    pub fn timeless(mut self) -> Self {
+        if let Self::Inversion(i) = &mut self {
+            i.timeless();
+        }
+        self
+    }
+
+    /// Calls `take` with the bytes of every tensor, always in the same order.
+    fn each_bytes(&mut self, take: &mut dyn FnMut(&mut Vec<u8>)) {
+        match self {
+            Self::List(items) => items.iter_mut().for_each(|v| v.each_bytes(take)),
+            Self::Image(i) => i.each_bytes(take),
+            Self::Latent(l) | Self::Path(l) => l.each_bytes(take),
+            Self::Inversion(i) => i.each_bytes(take),
+            Self::Mask(m) => m.each_bytes(take),
+            Self::Table(t) => t.each_bytes(take),
+            Self::Nothing
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::Bool(_)
+            | Self::Range(..)
+            | Self::Space(_)
+            | Self::Direction(_)
+            | Self::Plot(_)
+            | Self::Again(_) => {}
+        }
     }
 
     /// Whether it must be computed again.
@@ -171,11 +218,13 @@ fn picture(code: &Code, models: &Models) -> Result<Tensor> {
     Ok(pictures::render(code, &loaded, &Control::default())?.data)
 }
 
-/// Remaining budget of a cell, in bytes.
+/// Remaining budget of a value, in bytes.
 struct Budget {
     left: usize,
-    /// For the targets of inversions, which cannot be recomputed.
+    /// For the targets of inversions in a journal, which cannot be recomputed.
     pictures: usize,
+    /// Whether the value is kept with everything; see [`Kept::whole`].
+    whole: bool,
 }
 
 impl Budget {
@@ -199,23 +248,21 @@ impl Budget {
                 Kept::Range((*from).into(), (*to).into(), step.map(Bits::from))
             }
             Value::Space(s) => Kept::Space(s.name().to_owned()),
+            Value::List(items) if self.whole && !items.labels().is_empty() => return None,
             Value::List(items) if depth < DEPTH => {
                 let all = items.iter().map(|v| self.value(v, depth + 1));
                 Kept::List(all.collect::<Option<_>>()?)
             }
-            Value::Image(i) => Kept::Image(picture::Image::of(i, &mut self.left)?),
-            Value::Latent(l) => Kept::Latent(code::Code::of(l, &mut self.left)?),
-            Value::Path(l) => Kept::Path(code::Code::of(l, &mut self.left)?),
+            Value::Image(i) => Kept::Image(picture::Image::of(i, self)?),
+            Value::Latent(l) => Kept::Latent(code::Code::of(l, self)?),
+            Value::Path(l) => Kept::Path(code::Code::of(l, self)?),
             Value::Direction(d) => {
-                let all = d.iter().map(|(set, d)| code::Direction::of(set, d, &mut self.left));
+                let all = d.iter().map(|(set, d)| code::Direction::of(set, d, self));
                 Kept::Direction(all.collect::<Option<_>>()?)
             }
-            Value::Inversion(i) => {
-                let kept = inversion::Inversion::of(i, &mut self.left, &mut self.pictures)?;
-                Kept::Inversion(Box::new(kept))
-            }
-            Value::Mask(m) => Kept::Mask(picture::Mask::of(m, &mut self.left)?),
-            Value::Table(t) => Kept::Table(picture::Table::of(t, &mut self.left)?),
+            Value::Inversion(i) => Kept::Inversion(Box::new(inversion::Inversion::of(i, self)?)),
+            Value::Mask(m) => Kept::Mask(picture::Mask::of(m, self)?),
+            Value::Table(t) => Kept::Table(picture::Table::of(t, self)?),
             Value::Plot(p) => {
                 self.spend(8 * p.numbers())?;
                 Kept::Plot(plot::Plot::of(p))
@@ -227,7 +274,7 @@ impl Budget {
 
 /// Sha256 over pictures and codes of a value, hexadecimal; `None` for what holds none, or more
 /// than is worth the time.
-pub(super) fn digest(value: &Value) -> Option<String> {
+pub fn digest(value: &Value) -> Option<String> {
     let (mut hash, mut left) = (Sha256::new(), DIGESTED);
     feed(value, &mut hash, &mut left, 0)?;
     let hex = hash.finalize().iter().fold(String::new(), |mut s, b| {
@@ -265,4 +312,4 @@ fn tensor(t: &Tensor, hash: &mut Sha256, left: &mut usize) -> Option<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
