@@ -8,7 +8,7 @@ use crate::error::{Error, Kind as ErrorKind, Result, Span};
 use crate::latent::{Code, ModelId};
 use crate::render::Block;
 use crate::space::Space;
-use crate::value::{Image, Loaded, Models, Value, pictures};
+use crate::value::{Image, Loaded, Models, Value, pictures, words};
 use candle_core::Device;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -165,6 +165,8 @@ pub struct Context<'a> {
     pub cache: Cache,
     /// The interrupt and the progress of long work.
     pub control: Control,
+    /// Whether pictures are described in words.
+    pub describe: bool,
     /// Folder for checkpoints of long work, if it is to be resumable.
     pub checkpoints: Option<PathBuf>,
     /// Whether a cell runs again only for its value: `save` then replaces no file.
@@ -182,6 +184,17 @@ impl Context<'_> {
         self.model
             .as_ref()
             .ok_or_else(|| Error::runtime("no generator is loaded").hint("load \"faces\""))
+    }
+
+    /// Shows a value as blocks, with words for its pictures where these are wanted.
+    ///
+    /// # Errors
+    /// When the output fails, or the pictures cannot be described.
+    pub fn display(&mut self, mut blocks: Vec<Block>, value: &Value) -> Result<()> {
+        if self.describe {
+            words::describe(&mut blocks, value, self.model.as_ref(), &self.models)?;
+        }
+        self.output.display(&blocks, value)
     }
 
     /// The pictures of codes, by the generator that made them; large ones are kept in the cache.

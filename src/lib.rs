@@ -72,6 +72,10 @@ mod direction;
 #[cfg(test)]
 mod dummies;
 #[cfg(feature = "internals")]
+pub mod editors;
+#[cfg(not(feature = "internals"))]
+mod editors;
+#[cfg(feature = "internals")]
 pub mod error;
 #[cfg(not(feature = "internals"))]
 mod error;
@@ -165,7 +169,8 @@ pub use cli::main as command_line;
 pub use error::{Error, Kind, Result, Span};
 pub use eval::{Options, State};
 pub use lang::span::Source;
-pub use render::{Block, Cell, Curve, Diagnostic, Number, Numbers, Picture, Plot, Table, words};
+pub use render::{Block, Cell, Chart, Curve, Diagnostic, Histogram, Number, Numbers, Picture};
+pub use render::{Plot, Table, words};
 pub use session::{Event, Given, Reply, Request, Resumed, Session, Setting, Snapshot, Start};
 pub use value::{Models, Value};
 

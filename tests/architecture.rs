@@ -31,7 +31,7 @@ const HOUSE: &[(&str, &[&str])] = &[
     ("r6", &["eval"]),
     ("r7", &["session", "bench"]),
     ("r8", &["ui"]),
-    ("r9 export", &["export"]),
+    ("r9 export", &["editors", "export"]),
     ("r9", &["cli"]),
 ];
 

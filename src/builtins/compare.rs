@@ -108,7 +108,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         }
         if let [(_, only)] = &columns[..] {
             let error = pictures::error_picture(&target, only)?;
-            table.pictures.push(picture(&error, i, "error ×4")?);
+            table.pictures.push(picture(&error, i, pictures::ERROR)?);
         }
     }
     Ok(Value::Table(Arc::new(table)))

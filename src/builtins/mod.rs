@@ -10,6 +10,7 @@ mod dummy_builtin;
 mod examples;
 pub mod explore;
 mod grid;
+mod hist;
 mod identity;
 mod image;
 pub mod images;
@@ -33,12 +34,14 @@ mod norm;
 mod path;
 mod pc;
 mod perceptual;
+mod plot;
 mod print;
 mod psnr;
 mod render;
 mod rmse;
 mod sample;
 mod save;
+mod scatter;
 mod show;
 mod slerp;
 mod ssim;
@@ -61,6 +64,7 @@ pub const ALL: &[&Builtin] = &[
     &dummy_builtin::BUILTIN,
     &explore::BUILTIN,
     &grid::BUILTIN,
+    &hist::BUILTIN,
     &identity::BUILTIN,
     &image::BUILTIN,
     &images::BUILTIN,
@@ -84,12 +88,14 @@ pub const ALL: &[&Builtin] = &[
     &path::BUILTIN,
     &pc::BUILTIN,
     &perceptual::BUILTIN,
+    &plot::BUILTIN,
     &print::BUILTIN,
     &psnr::BUILTIN,
     &render::BUILTIN,
     &rmse::BUILTIN,
     &sample::BUILTIN,
     &save::BUILTIN,
+    &scatter::BUILTIN,
     &show::BUILTIN,
     &slerp::BUILTIN,
     &ssim::BUILTIN,

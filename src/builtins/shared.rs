@@ -4,11 +4,12 @@ use crate::builtin::{
     Args, Bounds, CheckedArg, CheckedCall, CodeType, Const, Context, Kind, LayerFacts, ModelFacts,
     Param, Type,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Span};
 use crate::lang::suggest::near;
 use crate::latent::Code;
 use crate::limits::LIMITS;
 use crate::metric::Metric;
+use crate::render::text::cut;
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::space::lattice::{self, Repair};
@@ -249,7 +250,7 @@ pub fn picture(model: Option<&Arc<ModelFacts>>) -> Type {
 }
 
 /// Refuses a space in which the generator has no codes.
-pub fn check_space(space: Space, model: &ModelFacts, span: crate::error::Span) -> Result<()> {
+pub fn check_space(space: Space, model: &ModelFacts, span: Span) -> Result<()> {
     if model.spaces.contains(&space) {
         return Ok(());
     }
@@ -380,18 +381,63 @@ pub fn two_images(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Tensor)> {
 /// # Errors
 /// When the list is empty or holds something else.
 pub fn numbers(args: &Args, name: &str) -> Result<Vec<f64>> {
-    let number = |(value, span): &(Value, crate::error::Span)| match value {
+    numbers_of(&args.many(name), args.span(name))
+}
+
+fn numbers_of(values: &[(Value, Span)], list: Span) -> Result<Vec<f64>> {
+    let number = |(value, span): &(Value, Span)| match value {
         Value::Number(v) => Ok(*v),
         other => {
             let message = format!("a list of numbers is wanted, and this holds {}", other.ty());
             Err(Error::runtime(message).at(*span))
         }
     };
-    let all = args.many(name).iter().map(number).collect::<Result<Vec<_>>>()?;
+    let all = values.iter().map(number).collect::<Result<Vec<_>>>()?;
     if all.is_empty() {
-        return Err(Error::runtime("the list is empty").at(args.span(name)));
+        return Err(Error::runtime("the list is empty").at(list));
     }
     Ok(all)
+}
+
+/// The numbers of a list, at least one, each of which has a place in a plot.
+///
+/// # Errors
+/// As [`numbers`], and for infinity, what is no number, and what is beyond every axis.
+pub fn finite(values: &[(Value, Span)], list: Span) -> Result<Vec<f64>> {
+    /// A plot of greater numbers could not be drawn in numbers.
+    const GREATEST: f64 = 1e300;
+    let all = numbers_of(values, list)?;
+    match all.iter().position(|v| !v.is_finite() || v.abs() > GREATEST) {
+        None => Ok(all),
+        Some(i) => Err(Error::runtime(format!("number {i} is {}, which has no place", all[i]))
+            .at(list)
+            .hint("leave it out: [v for v in x if v < 1e9]")),
+    }
+}
+
+/// Refuses lists that are known to hold no numbers.
+///
+/// # Errors
+/// For such a list.
+pub fn check_numbers(call: &CheckedCall<'_>) -> Result<()> {
+    for arg in call.args.iter().flatten() {
+        if let Type::List(of) = &arg.ty
+            && !matches!(**of, Type::Number | Type::Unknown)
+        {
+            let message = format!("a list of numbers is wanted, this is {}", arg.ty);
+            return Err(Error::check(message).at(arg.span));
+        }
+    }
+    Ok(())
+}
+
+/// Width of an expression that names what is drawn, in columns.
+const WRITTEN: usize = 32;
+
+/// The `k`th argument of a parameter as it is written, cut to a name; `None` for a default.
+pub fn written(args: &Args, name: &str, k: usize) -> Option<String> {
+    let at = args.params.iter().position(|p| p.name == name)?;
+    Some(cut(args.written.get(at)?.get(k)?, WRITTEN))
 }
 
 /// Two batches of pictures of one size; one picture is repeated for many.

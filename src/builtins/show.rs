@@ -80,7 +80,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         [one] => one.clone(),
         _ => Value::list(values)?,
     };
-    ctx.output.display(&shown.blocks(), &all)?;
+    ctx.display(shown.blocks(), &all)?;
     Ok(Value::Nothing)
 }
 

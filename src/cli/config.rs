@@ -44,7 +44,12 @@ const fn key(
 
 const KEYS: [Key; 12] = [
     key("model", "--model", "GANNET_MODEL", "generator to begin with"),
-    key("graphics", "--graphics", "GANNET_GRAPHICS", "auto, kitty, iterm, sixel, blocks or none"),
+    key(
+        "graphics",
+        "--graphics",
+        "GANNET_GRAPHICS",
+        "auto, kitty, iterm, sixel, blocks, words or none",
+    ),
     key("symbols", "--symbols", "", "auto, half, quad or sextant"),
     key("picture-width", "--picture-width", "", "width of every picture in columns"),
     key("seed", "--seed", "", "seed of everything random"),
@@ -56,6 +61,11 @@ const KEYS: [Key; 12] = [
     key("theme", "--theme", "", "dark or light"),
     key("keys", "--vi", "", "emacs or vi"),
 ];
+
+/// The environment variables that win over the file, with what they set.
+pub(super) fn variables() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KEYS.iter().filter(|k| !k.variable.is_empty()).map(|k| (k.variable, k.about))
+}
 
 fn path() -> Result<PathBuf> {
     config_folder().map(|f| f.join("config")).ok_or_else(|| {

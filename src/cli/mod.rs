@@ -4,9 +4,11 @@ mod bench;
 mod config;
 mod convert;
 mod doctor;
+mod editors;
 mod explore;
 mod export;
 mod info;
+mod man;
 mod models;
 mod programs;
 mod shortcuts;
@@ -14,6 +16,7 @@ mod speed;
 mod watch;
 
 use crate::cache::Cache;
+use crate::editors::grammar::Editor;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{Options, State};
 use crate::invert::methods;
@@ -97,7 +100,7 @@ struct Common {
         value_name = "SET"
     )]
     kernels: String,
-    /// Display of pictures: auto, kitty, iterm, sixel, blocks or none.
+    /// Display of pictures: auto, kitty, iterm, sixel, blocks, words (a sentence about each) or none.
     #[arg(
         long,
         global = true,
@@ -310,6 +313,17 @@ enum Command {
         /// bash, zsh, fish, elvish or powershell.
         shell: clap_complete::Shell,
     },
+    /// Colours for an editor.
+    #[command(after_help = editors::GRAMMAR_HELP)]
+    Grammar {
+        /// vim, textmate or vscode.
+        editor: Editor,
+    },
+    /// A language server for editors.
+    #[command(after_help = editors::LSP_HELP)]
+    Lsp,
+    /// The manual page: gannet man > gannet.1
+    Man,
 }
 
 const RUN_HELP: &str = "\
@@ -409,6 +423,9 @@ fn dispatch(cli: Cli) -> Result<u8> {
             bench::bench(&common, &which)
         }
         Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::Grammar { editor }) => editors::grammar(&common, editor),
+        Some(Command::Lsp) => editors::serve(&common),
+        Some(Command::Man) => out(man::page().as_bytes()).map(|()| 0),
     }
 }
 
@@ -473,6 +490,8 @@ fn open(common: &Common, options: Options) -> Result<Opened> {
         crate::render::Colours::Indexed => Colour::Indexed,
         crate::render::Colours::True => Colour::True,
     });
+    let describe = found.terminal.protocol == Protocol::Words;
+    let options = Options { describe, ..options };
     // A large generator takes seconds to read: Ctrl-C ends that too.
     let state = run_plain("load", Verbosity::Quiet, |control| {
         let _entered = control.enter();
@@ -514,6 +533,7 @@ fn options(common: &Common, confined: bool) -> Options {
         out: common.out.clone().unwrap_or_default(),
         confined,
         echo: false,
+        describe: false,
         checkpoints: crate::store::state_folder().map(|f| f.join("checkpoints")),
         replaying: false,
         cache: cache(common),

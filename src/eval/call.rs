@@ -42,9 +42,10 @@ impl Evaluator<'_> {
             return self.call(&Call::own_direction(name, span), None, span);
         }
         let bare = |b: &&Builtin| b.signature.is_bare() && !self.functions.contains_key(name);
-        let builtin = builtins::find(name)
-            .filter(bare)
-            .ok_or_else(|| Error::runtime(format!("`{name}` has no value")))?;
+        let builtin = builtins::find(name).filter(bare).ok_or_else(|| {
+            Error::runtime(format!("`{name}` is a function, which is no value"))
+                .hint(format!("call it: {name}(…)"))
+        })?;
         let args = Args { params: &[], values: Vec::new(), written: Vec::new(), span };
         self.afford(builtin, &args)?;
         self.value_of(builtin, &args).map_err(|e| e.at(span))

@@ -34,6 +34,8 @@ pub struct Options {
     pub confined: bool,
     /// Whether `name = value` shows the value, as at the prompt.
     pub echo: bool,
+    /// Whether pictures are described in words.
+    pub describe: bool,
     /// Folder for checkpoints of long work.
     pub checkpoints: Option<PathBuf>,
     /// Whether a cell runs again only for its value: `save` then replaces no file.
@@ -51,6 +53,7 @@ impl Default for Options {
             out: PathBuf::new(),
             confined: true,
             echo: false,
+            describe: false,
             checkpoints: None,
             replaying: false,
             cache: Cache::default(),
@@ -229,6 +232,7 @@ impl<'a> Evaluator<'a> {
             out: session.options.out.clone(),
             confined: session.options.confined,
             control: control.clone(),
+            describe: session.options.describe,
             cache: session.options.cache.clone(),
             checkpoints: session.options.checkpoints.clone(),
             replaying: session.options.replaying,
@@ -339,7 +343,7 @@ impl<'a> Evaluator<'a> {
             }
         });
         let edited = self.edited(value, from)?;
-        self.display_with(value, number, edited)
+        self.display_with(value, number, (edited, &from.to_string()))
     }
 
     /// At the prompt, one line about an edit of a named code.
@@ -350,14 +354,14 @@ impl<'a> Evaluator<'a> {
     }
 
     fn display(&mut self, value: &Value, measured: Option<Number>) -> Result<()> {
-        self.display_with(value, measured, None)
+        self.display_with(value, measured, (None, ""))
     }
 
     fn display_with(
         &mut self,
         value: &Value,
         measured: Option<Number>,
-        line: Option<String>,
+        (line, name): (Option<String>, &str),
     ) -> Result<()> {
         if matches!(value, Value::Nothing) {
             return Ok(());
@@ -370,7 +374,10 @@ impl<'a> Evaluator<'a> {
             _ => display::display(value, &|code| self.ctx.picture(code))?.blocks(),
         };
         blocks.extend(line.map(|line| Block::text([line])));
-        self.ctx.output.display(&blocks, value)
+        for picture in blocks.iter_mut().filter_map(Block::pictures_mut).flatten() {
+            name.clone_into(&mut picture.name);
+        }
+        self.ctx.display(blocks, value)
     }
 
     fn assert(&mut self, condition: &Expr) -> Result<()> {

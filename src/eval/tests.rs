@@ -945,6 +945,7 @@ fn call_with(signature: &Signature, argument: (&str, &str)) -> String {
         Kind::Range => "0..2",
         Kind::Space => "W+",
         Kind::Number | Kind::Any => "1",
+        Kind::List => "[1, 2]",
         Kind::Text if signature.name == "image" => "\"models/faces/examples/900000.jpg\"",
         Kind::Text => "\"x.png\"",
         other => panic!("no value of {other:?}"),

@@ -13,7 +13,7 @@ use crate::safe::Safe;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A program that may run.
+/// What is known about a program. One without errors may run.
 #[derive(Clone, Debug)]
 pub struct Checked {
     /// The program; the values of `--set` replace those of its `param` statements.
@@ -39,6 +39,16 @@ pub fn check(
     world: &dyn World,
     sets: &BTreeMap<String, String>,
 ) -> Result<Checked> {
+    let (checked, errors) = examine(program, world, sets);
+    Error::all(errors).map_or(Ok(checked), Err)
+}
+
+/// As [`check`], but gives what is known even where there are errors.
+pub fn examine(
+    program: &Program,
+    world: &dyn World,
+    sets: &BTreeMap<String, String>,
+) -> (Checked, Vec<Error>) {
     let mut checker = Checker::new(world);
     let mut errors = unknown_sets(program, sets);
     let mut program = program.clone();
@@ -48,16 +58,14 @@ pub fn check(
             checker.forgive(statement);
         }
     }
-    match Error::all(errors) {
-        Some(error) => Err(error),
-        None => Ok(Checked {
-            program,
-            bindings: checker.names.into_iter().map(|(name, typed)| (name, typed.ty)).collect(),
-            functions: checker.functions,
-            model: checker.model,
-            written: checker.written,
-        }),
-    }
+    let checked = Checked {
+        program,
+        bindings: checker.names.into_iter().map(|(name, typed)| (name, typed.ty)).collect(),
+        functions: checker.functions,
+        model: checker.model,
+        written: checker.written,
+    };
+    (checked, errors)
 }
 
 /// The values of a range: from its first on, its end included when a step lands on it. The step is

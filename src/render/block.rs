@@ -3,8 +3,9 @@
 //! A result is a list of blocks. Terminals draw them ([`super::Painter`]), journals keep their text
 //! ([`words`]), other programs get them as JSON ([`super::json`]).
 
-use super::plot::{bars, number, rounded};
-use super::text::{describe, indented, printable};
+use super::chart::Plot;
+use super::plot::{number, rounded};
+use super::text::{cut, describe, indented, printable};
 use crate::error::{Error, Result};
 use crate::image::Raster;
 use crate::lang::span::Source;
@@ -18,7 +19,7 @@ pub enum Block {
     Pictures(Vec<Picture>),
     /// Rows in columns.
     Table(Table),
-    /// Curves over a common axis.
+    /// Numbers drawn.
     Plot(Plot),
     /// Named numbers with units.
     Numbers(Numbers),
@@ -37,12 +38,36 @@ pub struct Picture {
     pub caption: String,
     /// The width in columns that is asked for; `None` for the usual one.
     pub columns: Option<u16>,
+    /// What it shows, in words; empty where nothing was read in it.
+    pub words: String,
+    /// What its file is named after when it has no caption; may be empty.
+    pub name: String,
 }
 
 impl Picture {
     /// A picture of the usual width.
     pub fn new(raster: Raster, caption: impl Into<String>) -> Self {
-        Self { raster, caption: caption.into(), columns: None }
+        let (words, name) = (String::new(), String::new());
+        Self { raster, caption: caption.into(), columns: None, words, name }
+    }
+
+    /// What its file is named after.
+    pub(super) fn file_name(&self) -> &str {
+        if self.caption.is_empty() { &self.name } else { &self.caption }
+    }
+
+    /// The text that replaces it: `[picture 64×64 rgb: a woman of about 40, smiling]`, or its mean
+    /// colour where nothing was read in it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn described(&self) -> Result<String> {
+        if self.words.is_empty() {
+            return describe(&self.raster);
+        }
+        let Raster { width, height, .. } = self.raster;
+        let words = printable(&self.words);
+        Ok(format!("[picture {width}×{height} {}: {words}]", self.raster.mode()))
     }
 }
 
@@ -62,24 +87,6 @@ pub enum Cell {
     Text(String),
     /// A number and its digits after the decimal point.
     Number(f64, usize),
-}
-
-/// Curves over a common axis, on a logarithmic scale.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Plot {
-    /// Title above the curves.
-    pub title: String,
-    /// The curves.
-    pub curves: Vec<Curve>,
-}
-
-/// A curve of a plot.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Curve {
-    /// Its name.
-    pub name: String,
-    /// Its values, from left to right.
-    pub values: Vec<f64>,
 }
 
 /// Named numbers.
@@ -119,13 +126,26 @@ impl Block {
         Self::Text(lines.into_iter().map(Into::into).collect())
     }
 
-    /// The block as lines of any length, without its pictures. Texts from outside are not escaped
-    /// yet.
+    /// Its pictures; `None` for another block.
+    pub fn pictures_mut(&mut self) -> Option<&mut Vec<Picture>> {
+        if let Self::Pictures(all) = self { Some(all) } else { None }
+    }
+
+    /// The block as lines of any length, without its pictures; a plot takes [`COLUMNS`]. Texts from
+    /// outside are not escaped yet.
     pub fn lines(&self) -> Vec<String> {
         match self {
-            Self::Pictures(_) => Vec::new(),
             Self::Table(table) => table.lines(),
-            Self::Plot(plot) => plot.lines(),
+            _ => self.lines_in(COLUMNS),
+        }
+    }
+
+    /// As [`lines`](Self::lines), with tables and plots in at most `columns` columns.
+    pub fn lines_in(&self, columns: usize) -> Vec<String> {
+        match self {
+            Self::Pictures(_) => Vec::new(),
+            Self::Table(table) => table.continued(columns),
+            Self::Plot(plot) => plot.lines(columns),
             Self::Numbers(numbers) => numbers.lines(),
             Self::Text(lines) => lines.clone(),
             Self::Diagnostic(d) => crate::lang::span::render(&d.source, &d.error, false)
@@ -145,7 +165,7 @@ pub fn words(blocks: &[Block]) -> Result<Vec<String>> {
     for block in blocks {
         if let Block::Pictures(all) = block {
             for p in all {
-                lines.push(captioned(&p.caption, &describe(&p.raster)?));
+                lines.push(captioned(&p.caption, &p.described()?));
             }
         }
         lines.extend(block.lines().iter().map(|l| printable(l)));
@@ -177,28 +197,47 @@ const BETWEEN: usize = 2;
 impl Table {
     /// The rows in aligned columns, the header first: text to the left, numbers to the right.
     pub fn lines(&self) -> Vec<String> {
-        self.fitted(usize::MAX)
+        self.continued(usize::MAX)
     }
 
-    /// As [`Table::lines`], in at most `width` columns: the widest texts are cut until the table
-    /// fits.
+    /// As [`Table::lines`], in `width` columns: columns without room are continued below, beside
+    /// the first one. Nothing is cut, so lines of long texts stay wider.
+    pub fn continued(&self, width: usize) -> Vec<String> {
+        let rows = self.shown();
+        let widths = self.widths(&rows, usize::MAX);
+        self.drawn(&rows, &widths, width)
+    }
+
+    /// As [`Table::continued`], in at most `width` columns: the widest texts are cut until the
+    /// table fits.
     pub fn fitted(&self, width: usize) -> Vec<String> {
-        let row = |r: &Vec<Cell>| r.iter().map(Cell::shown).collect();
-        let header = self.columns.iter().map(|c| Safe(c).to_string()).collect();
-        let rows: Vec<Vec<String>> =
-            std::iter::once(header).chain(self.rows.iter().map(row)).collect();
+        let rows = self.shown();
         let widths = self.widths(&rows, width);
-        let line = |cells: &Vec<String>| {
-            let pad = |(k, s): (usize, &String)| {
-                let width = widths.get(k).copied().unwrap_or(0);
-                let s = super::text::cut(s, width);
-                let blank = " ".repeat(width.saturating_sub(s.width()));
-                if self.is_numeric(k) { blank + &s } else { s + &blank }
-            };
-            let cells: Vec<String> = cells.iter().enumerate().map(pad).collect();
-            super::text::cut(cells.join(&" ".repeat(BETWEEN)).trim_end(), width)
+        self.drawn(&rows, &widths, width).iter().map(|l| cut(l, width)).collect()
+    }
+
+    /// The header and the rows as they are shown.
+    fn shown(&self) -> Vec<Vec<String>> {
+        let header = self.columns.iter().map(|c| Safe(c).to_string()).collect();
+        let row = |r: &Vec<Cell>| r.iter().map(Cell::shown).collect();
+        std::iter::once(header).chain(self.rows.iter().map(row)).collect()
+    }
+
+    fn drawn(&self, rows: &[Vec<String>], widths: &[usize], most: usize) -> Vec<String> {
+        let padded = |row: &Vec<String>, k: usize| {
+            let text = cut(row.get(k).map_or("", String::as_str), widths[k]);
+            let blank = " ".repeat(widths[k].saturating_sub(text.width()));
+            if self.is_numeric(k) { blank + &text } else { text + &blank }
         };
-        rows.iter().map(line).collect()
+        let part = |columns: Vec<usize>| {
+            let line = |row: &Vec<String>| {
+                let cells: Vec<String> = columns.iter().map(|k| padded(row, *k)).collect();
+                cells.join(&" ".repeat(BETWEEN)).trim_end().to_owned()
+            };
+            rows.iter().map(line).collect::<Vec<_>>()
+        };
+        let parts: Vec<Vec<String>> = parts(widths, most).into_iter().map(part).collect();
+        parts.join(&String::new())
     }
 
     /// Whether a column has numbers.
@@ -221,27 +260,28 @@ impl Table {
     }
 }
 
-/// Width of a curve in columns.
-const CURVE: usize = 36;
-/// Width of a curve's name in columns.
-const NAME: usize = 12;
+/// The columns that are beside each other; the first one begins every part.
+fn parts(widths: &[usize], columns: usize) -> Vec<Vec<usize>> {
+    let mut parts = vec![Vec::new()];
+    let mut used = 0;
+    for (k, width) in widths.iter().enumerate() {
+        let full = used + BETWEEN + width > columns;
+        if k > 1 && full {
+            parts.push(vec![0]);
+            used = widths[0];
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(k);
+        }
+        used += width + if k > 0 { BETWEEN } else { 0 };
+    }
+    parts
+}
+
 /// Indent of a definition in columns.
 const INDENT: usize = 4;
-/// Width of a definition in columns, indent included.
+/// Width of lines whose window is not known, and of definitions.
 const COLUMNS: usize = 79;
-
-impl Plot {
-    fn lines(&self) -> Vec<String> {
-        let curve = |c: &Curve| {
-            let name = super::text::cut(&c.name, NAME);
-            let (first, last) = (c.values.first(), c.values.last());
-            let end = |v: Option<&f64>| number(v.copied().unwrap_or(f64::NAN));
-            let bars = bars(&c.values, CURVE);
-            format!("  {name:<NAME$} {bars:<CURVE$} {} → {}", end(first), end(last))
-        };
-        std::iter::once(self.title.clone()).chain(self.curves.iter().map(curve)).collect()
-    }
-}
 
 impl Numbers {
     fn lines(&self) -> Vec<String> {
@@ -300,19 +340,30 @@ mod tests {
             rows: vec![vec![Cell::Text("a".into()), Cell::Number(1.0, 2), words]],
         };
         assert_eq!(wide.fitted(26), ["name  value  remark", "a      1.00  a long remar…"]);
-        assert_eq!(wide.fitted(9), ["name  va…", "a      1…"]);
+        let parts = ["name  va…", "a      1…", "", "name  re…", "a     a …"];
+        assert_eq!(wide.fitted(9), parts);
     }
 
     #[test]
-    fn a_plot_has_its_ends_in_numbers() {
-        let values = vec![1.0, 0.5, 0.25];
-        let plot = Plot { title: "loss".into(), curves: vec![Curve { name: "l2".into(), values }] };
-        let lines = plot.lines();
-        assert_eq!(lines[0], "loss");
-        assert!(
-            lines[1].starts_with("  l2 ") && lines[1].ends_with("1.0000 → 0.2500"),
-            "{lines:?}"
-        );
+    fn a_wide_table_continues_below() {
+        let names = ["name", "one", "two", "three"].map(String::from);
+        let row = |name: &str| {
+            let numbers = [1.0, -2.0, 3.0].map(|v| Cell::Number(v, 2));
+            std::iter::once(Cell::Text(name.into())).chain(numbers).collect()
+        };
+        let table = Table { columns: names.to_vec(), rows: vec![row("a"), row("b")] };
+        assert_eq!(table.continued(40), table.lines());
+        let wanted = [
+            "name   one    two",
+            "a     1.00  -2.00",
+            "b     1.00  -2.00",
+            "",
+            "name  three",
+            "a      3.00",
+            "b      3.00",
+        ];
+        assert_eq!(table.continued(20), wanted);
+        assert_eq!(table.continued(1).len(), 3 * 3 + 2);
     }
 
     #[test]

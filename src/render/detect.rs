@@ -100,7 +100,7 @@ fn colours(facts: &Facts<'_>) -> Colours {
 fn protocol(facts: &Facts<'_>, colours: Colours) -> (Protocol, String) {
     let say = |p, why: &str| (p, why.to_string());
     if facts.env("TERM") == "dumb" {
-        return say(Protocol::None, "TERM=dumb");
+        return say(Protocol::Words, "TERM=dumb");
     }
     let sixel = facts.answers.attributes.as_ref().is_some_and(|a| a.contains(&4));
     let (found, why) = if facts.in_tmux { in_tmux(facts, sixel) } else { direct(facts, sixel) };
@@ -111,8 +111,32 @@ fn protocol(facts: &Facts<'_>, colours: Colours) -> (Protocol, String) {
     }
 }
 
+/// The version of Zellij that this runs in, as a number of four digits: 4301 is 0.43.1. 0 for one
+/// that does not say.
+fn zellij(facts: &Facts<'_>) -> Option<u32> {
+    let named = facts.name().strip_prefix("Zellij(").and_then(|v| v.strip_suffix(')'));
+    match named {
+        Some(version) => Some(version.parse().unwrap_or(0)),
+        // Older versions have no name. A terminal with another one is inside Zellij's shell only.
+        None if facts.name().is_empty() && !facts.env("ZELLIJ").is_empty() => Some(0),
+        None => None,
+    }
+}
+
+/// The first version of Zellij that passes on kitty graphics, and says that it shows sixel only
+/// where the terminal behind it does.
+const ZELLIJ_ASKS: u32 = 4500;
+
 fn direct(facts: &Facts<'_>, sixel: bool) -> (Option<Protocol>, String) {
     let say = |p, why: &str| (Some(p), why.to_string());
+    if zellij(facts).is_some_and(|v| v < ZELLIJ_ASKS) && sixel {
+        return (
+            None,
+            "Zellij before 0.45 answers to sixel whether or not the terminal behind it shows \
+             sixel (repair: Zellij 0.45, or --graphics sixel where it does)"
+                .into(),
+        );
+    }
     // WezTerm and Konsole answer the kitty query but support only half of the protocol.
     let iterm = speaks_iterm(facts.name());
     if facts.answers.kitty && !iterm {
@@ -214,6 +238,11 @@ mod tests {
             (Some("XTerm(379)"), false, &[64, 4], Protocol::Sixel),
             (Some("VTE(7000)"), false, &[61, 1], Protocol::Blocks),
             (None, false, &[6], Protocol::Blocks),
+            (Some("Zellij(4501)"), true, &[62, 52], Protocol::Kitty),
+            (Some("Zellij(4500)"), false, &[62, 4, 52], Protocol::Sixel),
+            (Some("Zellij(4500)"), false, &[62, 52], Protocol::Blocks),
+            (Some("Zellij(4301)"), false, &[62, 4], Protocol::Blocks),
+            (Some("Zellij(x"), false, &[62, 4], Protocol::Sixel),
         ] {
             assert_eq!(protocol_of(&facts(name, kitty, attributes)), wanted, "{name:?}");
         }
@@ -230,10 +259,18 @@ mod tests {
         assert_eq!(protocol_of(&f), Protocol::Blocks, "what it calls itself counts more");
         f.answers = Answers::default();
         assert_eq!(protocol_of(&f), Protocol::Blocks, "a mute terminal gets no graphics");
+        let zellij = env(&[("ZELLIJ", "0")]);
+        f.environment = Some(&zellij);
+        f.answers = Answers { attributes: Some(vec![62, 4]), ..Answers::default() };
+        let old = decide(&f, &Options::default());
+        assert!(old.protocol == Protocol::Blocks && old.reasons[0].contains("Zellij"), "{old:?}");
+        f.answers.name = Some("XTerm(379)".into());
+        assert_eq!(protocol_of(&f), Protocol::Sixel, "a terminal that was opened from Zellij");
+        f.answers = Answers::default();
         let dumb = env(&[("TERM", "dumb"), ("COLORTERM", "truecolor")]);
         f.environment = Some(&dumb);
         let t = decide(&f, &Options::default());
-        assert_eq!((t.protocol, t.colours), (Protocol::None, Colours::None));
+        assert_eq!((t.protocol, t.colours), (Protocol::Words, Colours::None));
         let plain = env(&[("NO_COLOR", "1"), ("COLORTERM", "truecolor")]);
         f.environment = Some(&plain);
         let t = decide(&f, &Options::default());

@@ -29,8 +29,16 @@ pub struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// Reads the environment of the process.
     pub fn of_process() -> Self {
-        let wanted =
-            ["TERM", "COLORTERM", "NO_COLOR", "TERM_PROGRAM", "LC_TERMINAL", "TMUX", "TMUX_PANE"];
+        let wanted = [
+            "TERM",
+            "COLORTERM",
+            "NO_COLOR",
+            "TERM_PROGRAM",
+            "LC_TERMINAL",
+            "TMUX",
+            "TMUX_PANE",
+            "ZELLIJ",
+        ];
         Self(
             wanted
                 .into_iter()

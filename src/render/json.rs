@@ -1,6 +1,7 @@
 //! Blocks as JSON, for other programs.
 
 use super::block::{Block, Cell, Diagnostic, Number, Picture, Table};
+use super::chart::Plot;
 use crate::error::Error;
 use crate::lang::span::Source;
 use serde_json::{Value as Json, json};
@@ -16,10 +17,7 @@ pub fn block(block: &Block) -> Json {
             json!({"type": "Pictures", "pictures": all.iter().map(one).collect::<Vec<_>>()})
         }
         Block::Table(t) => json!({"type": "Table", "rows": rows(t)}),
-        Block::Plot(p) => {
-            let curves = p.curves.iter().map(|c| json!({"name": c.name, "values": c.values}));
-            json!({"type": "Plot", "title": p.title, "curves": curves.collect::<Vec<_>>()})
-        }
+        Block::Plot(p) => plot(p),
         Block::Numbers(n) => {
             let number = |n: &Number| {
                 let (name, unit) = (&n.name, &n.unit);
@@ -30,6 +28,30 @@ pub fn block(block: &Block) -> Json {
         Block::Text(lines) => json!({"type": "Text", "lines": lines}),
         Block::Diagnostic(d) => {
             json!({"type": "Diagnostic", "errors": diagnostics(d).collect::<Vec<_>>()})
+        }
+    }
+}
+
+/// A plot as an object with its numbers.
+pub fn plot(plot: &Plot) -> Json {
+    match plot {
+        Plot::Curves { title, curves } => {
+            let curves = curves.iter().map(|c| json!({"name": c.name, "values": c.values}));
+            let curves: Vec<Json> = curves.collect();
+            json!({"type": "Plot", "kind": "curves", "title": title, "curves": curves})
+        }
+        Plot::Histogram(h) => {
+            let [least, greatest, mean, sigma] = h.summary;
+            json!({"type": "Plot", "kind": "histogram", "name": h.name, "edges": h.edges,
+                "counts": h.counts, "least": least, "greatest": greatest, "mean": mean,
+                "sigma": sigma})
+        }
+        Plot::Chart(c) => {
+            let series =
+                c.series.iter().map(|(name, points)| json!({"name": name, "points": points}));
+            let kind = if c.joined { "line" } else { "scatter" };
+            json!({"type": "Plot", "kind": kind, "x": c.x, "y": c.y, "log": c.log,
+                "series": series.collect::<Vec<_>>()})
         }
     }
 }
@@ -63,7 +85,8 @@ pub fn diagnostics(d: &Diagnostic) -> impl Iterator<Item = Json> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::block::{Curve, Numbers, Plot};
+    use super::super::block::Numbers;
+    use super::super::chart::{Chart, Curve, Histogram};
     use super::*;
     use crate::error::Span;
     use crate::image::Raster;
@@ -103,8 +126,21 @@ mod tests {
             ),
             (Block::Table(table), json!({"type": "Table", "rows": [{"a": "t", "b": 1.5}]})),
             (
-                Block::Plot(Plot { title: "loss".into(), curves }),
-                json!({"type": "Plot", "title": "loss", "curves": [{"name": "l2", "values": [2.0, 1.0]}]}),
+                Block::Plot(Plot::Curves { title: "loss".into(), curves }),
+                json!({"type": "Plot", "kind": "curves", "title": "loss", "curves": [{"name": "l2", "values": [2.0, 1.0]}]}),
+            ),
+            (
+                Block::Plot(Plot::Histogram(Histogram::of("a", &[1.0, 3.0], Some(2)).unwrap())),
+                json!({"type": "Plot", "kind": "histogram", "name": "a", "edges": [1.0, 2.0, 3.0],
+                    "counts": [1, 1], "least": 1.0, "greatest": 3.0, "mean": 2.0, "sigma": 1.0}),
+            ),
+            (
+                Block::Plot(Plot::Chart(Chart {
+                    series: vec![("s".into(), vec![(1.0, 2.0)])],
+                    ..Chart::default()
+                })),
+                json!({"type": "Plot", "kind": "scatter", "x": "", "y": "", "log": false,
+                    "series": [{"name": "s", "points": [[1.0, 2.0]]}]}),
             ),
             (
                 Block::Numbers(Numbers { all: vec![number], defined: false }),

@@ -11,6 +11,7 @@
 pub mod answers;
 pub mod block;
 pub mod blocks;
+pub mod chart;
 pub mod detect;
 pub mod environment;
 pub mod file;
@@ -28,7 +29,8 @@ pub mod text;
 pub mod tmux;
 mod viuer;
 
-pub use block::{Block, Cell, Curve, Diagnostic, Number, Numbers, Picture, Plot, Table, words};
+pub use block::{Block, Cell, Diagnostic, Number, Numbers, Picture, Table, words};
+pub use chart::{Chart, Curve, Histogram, Plot};
 pub use environment::Options;
 pub use painter::Painter;
 pub use probe::{Probe, probe};

@@ -3,7 +3,7 @@
 use super::block::{Block, Picture, captioned};
 use super::sink::{ImageSink, unwritten};
 use super::sinks::sink_for;
-use super::terminal::{Colours, Terminal};
+use super::terminal::{Colours, Protocol, Terminal};
 use super::text::{cut, printable, width as columns_of, wrap};
 use super::viuer::printer_for;
 use crate::error::Result;
@@ -15,22 +15,44 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 /// Pictures, and the lines beside or below them.
+#[derive(Default)]
 struct Section<'a> {
     pictures: Vec<&'a Picture>,
     lines: Vec<String>,
+    /// Width of the lines that may not be wrapped: those of tables and plots.
+    rigid: usize,
 }
 
-/// Splits a result into sections: a picture after text begins a new section.
-fn sections(blocks: &[Block]) -> Vec<Section<'_>> {
+impl Section<'_> {
+    fn add(&mut self, block: &Block, (width, words): (usize, bool)) {
+        let lines = match block {
+            Block::Plot(plot) if words => plot.words(),
+            _ => block.lines_in(width),
+        };
+        if matches!(block, Block::Table(_) | Block::Plot(_)) {
+            let widest = lines.iter().map(|l| columns_of(&printable(l))).max();
+            self.rigid = self.rigid.max(widest.unwrap_or(0));
+        }
+        self.lines.extend(lines);
+    }
+}
+
+/// Splits a result into sections of so many columns: a picture after text begins a new section.
+/// `words` asks for words in place of plots.
+fn sections(blocks: &[Block], (width, words): (usize, bool)) -> Vec<Section<'_>> {
     let mut all: Vec<Section<'_>> = Vec::new();
     for block in blocks {
         match (block, all.last_mut()) {
             (Block::Pictures(p), Some(last)) if last.lines.is_empty() => last.pictures.extend(p),
             (Block::Pictures(p), _) => {
-                all.push(Section { pictures: p.iter().collect(), lines: Vec::new() });
+                all.push(Section { pictures: p.iter().collect(), ..Section::default() });
             }
-            (_, Some(last)) => last.lines.extend(block.lines()),
-            _ => all.push(Section { pictures: Vec::new(), lines: block.lines() }),
+            (_, Some(last)) => last.add(block, (width, words)),
+            _ => {
+                let mut first = Section::default();
+                first.add(block, (width, words));
+                all.push(first);
+            }
         }
     }
     all
@@ -100,11 +122,15 @@ impl Painter {
             _ => None,
         });
         let mut one = |p: &Picture| {
-            let file = self.sink.file(&p.raster, &p.caption)?;
+            let file = self.sink.file(&p.raster, p.file_name())?;
             let (width, height) = (p.raster.width, p.raster.height);
-            Ok(serde_json::json!({
+            let mut object = serde_json::json!({
                 "caption": p.caption, "width": width, "height": height, "file": file,
-            }))
+            });
+            if !p.words.is_empty() {
+                object["words"] = p.words.clone().into();
+            }
+            Ok(object)
         };
         pictures.flatten().map(&mut one).collect()
     }
@@ -156,6 +182,7 @@ impl Painter {
     /// When writing to `out` fails, or a picture cannot be encoded.
     pub fn print(&mut self, blocks: &[Block], width: u16, out: &mut dyn Write) -> Result<()> {
         let width = usize::from(width.max(8));
+        let how = (width, self.terminal.protocol == Protocol::Words);
         for part in blocks.chunk_by(|a, b| !is_diagnostic(a) && !is_diagnostic(b)) {
             match part {
                 [Block::Diagnostic(d)] => {
@@ -164,7 +191,7 @@ impl Painter {
                     let text = span::render(&d.source, &d.error, colour);
                     out.write_all(text.as_bytes()).map_err(unwritten)?;
                 }
-                _ => sections(part).iter().try_for_each(|s| self.section(s, width, out))?,
+                _ => sections(part, how).iter().try_for_each(|s| self.section(s, width, out))?,
             }
         }
         Ok(())
@@ -193,17 +220,12 @@ impl Painter {
 
     fn as_text(&mut self, out: &mut Vec<u8>, section: &Section<'_>, width: usize) -> Result<()> {
         for p in &section.pictures {
-            let stand_in = match self.sink.file(&p.raster, &p.caption)? {
-                Some(path) => path,
-                None => {
-                    let mut text = Vec::new();
-                    self.sink.put(&mut text, &p.raster, (1, 1))?;
-                    String::from_utf8_lossy(&text).into_owned()
-                }
+            let lines = match self.sink.file(&p.raster, p.file_name())? {
+                // Not wrapped, because it is a path to copy.
+                Some(path) => vec![captioned(&p.caption, &path)],
+                None => wrap(&captioned(&p.caption, &p.described()?), width),
             };
-            // Not wrapped, because it may be a path to copy.
-            let line = captioned(&p.caption, &stand_in);
-            out.extend(line.bytes().chain(*b"\n"));
+            lines.iter().for_each(|line| out.extend(line.bytes().chain(*b"\n")));
         }
         for line in section.lines.iter().flat_map(|l| wrap(l, width)) {
             out.extend(line.bytes().chain(*b"\n"));
@@ -226,8 +248,9 @@ impl Painter {
         let taken = longest.min(TEXT) + MARGIN;
         if longest > 0 && lay.across == pictures.len() && width > taken {
             let beside = self.lay(pictures, width - taken, 0);
-            if beside.across == pictures.len() && beside.wide * 10 >= lay.wide * SHRINK {
-                let room = width - MARGIN - beside.across * (beside.wide + GAP) + GAP;
+            let room = width - MARGIN - beside.across * (beside.wide + GAP) + GAP;
+            let large = beside.across == pictures.len() && beside.wide * 10 >= lay.wide * SHRINK;
+            if large && room >= section.rigid {
                 let text = wrapped(room);
                 return (vec![Band { pictures, lay: beside, beside: text }], Vec::new());
             }
@@ -405,7 +428,7 @@ fn is_diagnostic(block: &Block) -> bool {
 mod tests {
     use super::*;
     use crate::image::Raster;
-    use crate::render::{Protocol, Symbols};
+    use crate::render::Symbols;
 
     fn painter(protocol: Protocol, columns: u16, rows: u16) -> Painter {
         let terminal = Terminal {
@@ -433,7 +456,7 @@ mod tests {
     /// Pictures in each row, the width of one, and whether the text is beside them.
     fn plan(painter: &Painter, blocks: &[Block]) -> (Vec<usize>, usize, bool) {
         let width = usize::from(painter.terminal.columns);
-        let sections = sections(blocks);
+        let sections = sections(blocks, (width, false));
         let (bands, below) = painter.plan(&sections[0], width);
         let wide = bands[0].lay.wide;
         assert!(bands.iter().all(|b| b.lay.across * (wide + GAP) <= width + GAP));

@@ -15,6 +15,6 @@ pub fn sink_for(terminal: &Terminal) -> Box<dyn ImageSink> {
         Protocol::Iterm => Box::new(Iterm::new(terminal)),
         Protocol::Sixel => Box::new(Sixel::new(terminal)),
         Protocol::Blocks => Box::new(Blocks::new(terminal)),
-        Protocol::None => Box::new(Described),
+        Protocol::Words | Protocol::None => Box::new(Described),
     }
 }

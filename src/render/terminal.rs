@@ -15,7 +15,9 @@ pub enum Protocol {
     Sixel,
     /// Coloured block characters.
     Blocks,
-    /// No pictures: a line of text describes each one.
+    /// No pictures: each one is described by what the attribute network reads in it.
+    Words,
+    /// No pictures: a line of text says size and colour of each one.
     None,
 }
 
@@ -39,11 +41,12 @@ impl std::str::FromStr for Graphics {
             "iterm" => Self::Force(Protocol::Iterm),
             "sixel" => Self::Force(Protocol::Sixel),
             "blocks" => Self::Force(Protocol::Blocks),
+            "words" => Self::Force(Protocol::Words),
             "none" => Self::Force(Protocol::None),
             _ => {
                 let message = format!("no graphics called \"{}\"", Safe(word));
                 return Err(Error::new(Kind::Usage, message)
-                    .hint("auto, kitty, iterm, sixel, blocks or none"));
+                    .hint("auto, kitty, iterm, sixel, blocks, words or none"));
             }
         })
     }
@@ -178,6 +181,7 @@ impl Terminal {
             (Protocol::Sixel, _) => "sixel graphics",
             (Protocol::Blocks, Colours::True) => "block graphics, true colour",
             (Protocol::Blocks, _) => "block graphics, 256 colours",
+            (Protocol::Words, _) => "pictures in words",
             (Protocol::None, _) => "no graphics",
         };
         format!("{how}{}", if self.passthrough { " in tmux" } else { "" })

@@ -30,7 +30,7 @@ fn serves(terminal: &Terminal, iterm: bool) -> bool {
     match terminal.protocol {
         Protocol::Blocks => terminal.symbols == Symbols::Half,
         Protocol::Iterm => iterm && !terminal.passthrough,
-        Protocol::Kitty | Protocol::Sixel | Protocol::None => false,
+        Protocol::Kitty | Protocol::Sixel | Protocol::Words | Protocol::None => false,
     }
 }
 

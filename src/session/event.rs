@@ -56,6 +56,8 @@ pub enum Setting {
     Seed(u64),
     /// Whether `name = value` shows the value.
     Echo(bool),
+    /// Whether pictures are described in words.
+    Describe(bool),
 }
 
 /// The place of a statement in the text that is run.

@@ -195,6 +195,7 @@ impl Worker {
                 match setting {
                     Setting::Seed(seed) => self.state.options.seed = seed,
                     Setting::Echo(echo) => self.state.options.echo = echo,
+                    Setting::Describe(words) => self.state.options.describe = words,
                 }
                 Ok(Reply::Set)
             }

@@ -42,7 +42,7 @@ pub(super) fn ascii(text: &str) -> String {
             '‘' | '’' | '′' => out.push('\''),
             '“' | '”' => out.push('"'),
             '│' => out.push('|'),
-            '┌' | '┐' | '└' | '┘' | '├' | '┤' | '╰' | '╭' => out.push('+'),
+            '┌' | '┐' | '└' | '┘' | '├' | '┤' | '┬' | '╰' | '╭' => out.push('+'),
             // Bars, from low to high.
             '▁' => out.push('_'),
             '▂' => out.push('.'),
@@ -52,6 +52,15 @@ pub(super) fn ascii(text: &str) -> String {
             '▆' => out.push('+'),
             '▇' => out.push('*'),
             '█' => out.push('#'),
+            // The ends of horizontal bars.
+            '▉' | '▊' | '▋' | '▌' => out.push('#'),
+            '▍' | '▎' | '▏' => out.push('|'),
+            // Braille: the more dots, the darker.
+            '\u{2801}'..='\u{28ff}' => out.push(match (c as u32 & 0xff).count_ones() {
+                1 => '.',
+                2 | 3 => ':',
+                _ => '#',
+            }),
             _ => out.push('?'),
         }
     }
@@ -120,8 +129,8 @@ mod tests {
 
     #[test]
     fn text_in_pieces_stays_whole() {
-        let text = "7 × 128² · σ → … ▁▇ 顔";
-        let want = "7 x 128^2 - sigma -> ... _* ?";
+        let text = "7 × 128² · σ → … ▁▇ ██▍ ⠁⠇⣿ 顔";
+        let want = "7 x 128^2 - sigma -> ... _* ##| .:# ?";
         assert_eq!(ascii(text), want);
         for size in 1..9 {
             let mut pieces = Pieces::new();

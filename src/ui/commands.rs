@@ -41,10 +41,13 @@ pub(super) enum Command {
 }
 
 /// A command in help and completion.
-pub(super) struct Entry {
-    pub(super) name: &'static str,
-    pub(super) usage: &'static str,
-    pub(super) about: &'static str,
+pub struct Entry {
+    /// The command itself.
+    pub name: &'static str,
+    /// The command with its arguments.
+    pub usage: &'static str,
+    /// What it does.
+    pub about: &'static str,
 }
 
 const fn entry(name: &'static str, usage: &'static str, about: &'static str) -> Entry {
@@ -52,7 +55,7 @@ const fn entry(name: &'static str, usage: &'static str, about: &'static str) -> 
 }
 
 /// All commands, in the order of help.
-pub(super) const ALL: [Entry; 20] = [
+pub const ALL: [Entry; 20] = [
     entry(":help", ":help", "this help; ?name explains a function, ? lists them all"),
     entry(
         ":undo",
@@ -106,7 +109,7 @@ pub(super) const ALL: [Entry; 20] = [
 /// The settings of `:set`.
 pub(super) const KEYS: [(&str, &str); 7] = [
     ("seed", "seed of all random functions: a whole number"),
-    ("graphics", "auto, kitty, iterm, sixel, blocks or none"),
+    ("graphics", "auto, kitty, iterm, sixel, blocks, words (a sentence about each) or none"),
     ("symbols", "characters of block pictures: auto, half, quad or sextant"),
     ("width", "width of pictures in columns, or auto: as large as the window allows"),
     ("echo", "on: `name = value` shows the value; off: it does not"),
@@ -117,7 +120,7 @@ pub(super) const KEYS: [(&str, &str); 7] = [
 /// The values of a setting that has few.
 pub(super) fn values(key: &str) -> &'static [&'static str] {
     match key {
-        "graphics" => &["auto", "kitty", "iterm", "sixel", "blocks", "none"],
+        "graphics" => &["auto", "kitty", "iterm", "sixel", "blocks", "words", "none"],
         "symbols" => &["auto", "half", "quad", "sextant"],
         "width" => &["auto"],
         "echo" => &["on", "off"],

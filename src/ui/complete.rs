@@ -1,4 +1,4 @@
-//! Completion at the prompt.
+//! Completion, at the prompt and in editors.
 
 use super::commands;
 use super::context::{Context, Open, context, slice};
@@ -28,8 +28,16 @@ pub(super) fn complete(words: &Words, line: &str, pos: usize) -> (usize, Vec<Can
         Some('?') => return topics(words, text, begins),
         _ => {}
     }
-    let at = context(line, pos);
+    in_program(words, line, pos)
+}
+
+/// As [`complete`], in a program of any number of lines, where no line is a command.
+pub fn in_program(words: &Words, text: &str, pos: usize) -> (usize, Vec<Candidate>) {
+    let at = context(text, pos);
+    let text = text.get(..pos).unwrap_or(text);
+    let quiet = [TokenKind::Comment, TokenKind::Marker, TokenKind::Prose];
     let found = match at.in_text {
+        _ if at.tokens.last().is_some_and(|t| quiet.contains(&t.kind)) => Vec::new(),
         Some(start) => in_text(words, &at, &text[start..], text),
         None => word(words, &at, text),
     };
@@ -202,7 +210,9 @@ fn files(root: &Path, typed: &str, end: &str, endings: &[&str]) -> Vec<Candidate
 
 fn word(words: &Words, at: &Context, text: &str) -> Vec<Candidate> {
     let typed = &text[at.word..];
-    let before = at.tokens.iter().rev().find(|t| t.span.end <= at.word);
+    // A line may end within a call, or after `|>`.
+    let spaced = |t: &Token| t.is("\n") || t.kind == TokenKind::Comment;
+    let before = at.tokens.iter().rev().find(|t| t.span.end <= at.word && !spaced(t));
     let mut found = Vec::new();
     if before.is_some_and(|t| t.is("|>")) {
         return piped(words, &at.tokens, text, typed);
@@ -289,6 +299,7 @@ fn returned(name: &str) -> Type {
         "Number" => Type::Number,
         "Text" => Type::Text,
         "Table" => Type::Table,
+        "Plot" => Type::Plot,
         "Mask" => Type::Mask,
         "Model" => Type::Model(None),
         _ => Type::Unknown,

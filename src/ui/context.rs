@@ -120,6 +120,13 @@ fn open(text: &str, name: &Token, before: usize) -> Open {
     Open { name: name.span, builtin: builtins::find(slice(text, name)), before, named: None }
 }
 
+/// The parameter that an argument's name at `span` belongs to, as in `invert(x, space: W)`.
+pub fn named_parameter(text: &str, span: Span) -> Option<&'static Param> {
+    let after = text.get(span.end..)?.trim_start();
+    let params = context(text, span.start).call?.builtin?.signature.params;
+    params.iter().find(|p| after.starts_with(':') && p.name == &text[span.start..span.end])
+}
+
 /// A token's text.
 pub(super) fn slice<'t>(text: &'t str, token: &Token) -> &'t str {
     &text[token.span.start..token.span.end]

@@ -31,7 +31,7 @@ pub(super) fn signature(builtin: &Builtin, current: Option<&Param>, columns: usi
 }
 
 /// `space: Space = W`, as in help and hints.
-pub(super) fn parameter(p: &Param) -> String {
+pub fn parameter(p: &Param) -> String {
     let mut kinds: Vec<String> = Vec::new();
     for kind in p.accepts {
         match kind {

@@ -60,7 +60,7 @@ fn on_terminal(t: &Terminal) -> Vec<Finding> {
     if matches!(t.protocol, Protocol::Blocks | Protocol::None) {
         pictures.repair = Some(
             "a terminal with kitty, iTerm2 or sixel graphics shows pictures pixel by pixel; :set \
-             graphics NAME asks for one"
+             graphics NAME asks for one, :set graphics words for a sentence about each picture"
                 .into(),
         );
     }
@@ -81,6 +81,12 @@ fn on_terminal(t: &Terminal) -> Vec<Finding> {
             tmux.repair = Some("tmux set -g allow-passthrough on".into());
         }
         out.push(tmux);
+    }
+    if t.name.starts_with("Zellij") || std::env::var_os("ZELLIJ").is_some() {
+        out.push(fine(
+            "zellij",
+            "kitty and sixel graphics from Zellij 0.45 on, where the terminal behind it has them",
+        ));
     }
     if std::env::var_os("SSH_CONNECTION").is_some() {
         out.push(fine("ssh", "yes: pictures are sent in a reduced size"));

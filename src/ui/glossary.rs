@@ -21,7 +21,7 @@ const fn term(names: &'static [&'static str], about: &'static str, example: &'st
     Term { names, about, example }
 }
 
-const TERMS: [Term; 20] = [
+const TERMS: [Term; 24] = [
     term(
         &["Z"],
         "the space of the prior: codes drawn from a normal distribution. The mapping network turns \
@@ -127,6 +127,29 @@ const TERMS: [Term; 20] = [
         "whether two pictures show the same person: the cosine of two embeddings. 1 is the same, \
          about 0 two people at random.",
         "",
+    ),
+    term(
+        &["param"],
+        "`param strength = 2` is a parameter of a script, with its default: `gannet run edit.gnt \
+         --set strength=3` gives it another value.",
+        "",
+    ),
+    term(
+        &["def"],
+        "`def younger(w, a) = w - a*direction(\"age\")` makes a function; its body is one \
+         expression, which sees the names as they are when it is called.",
+        "def older(w) = w + 2*direction(\"age\"); show sample(seed: 1), older(sample(seed: 1))",
+    ),
+    term(
+        &["assert"],
+        "`assert psnr(x, r) > 25` ends a program when it does not hold, and shows both sides.",
+        "assert 2 > 1",
+    ),
+    term(
+        &["for", "in", "if", "by"],
+        "`[f(a) for a in -3..3 by 1.5 if a > -2]` is a list with a value for each element; a range \
+         has its end, and steps of 1 without `by`.",
+        "show [sample(seed: s) for s in 1..4]",
     ),
     term(
         &["import", "library"],

@@ -1,4 +1,4 @@
-//! `:help`, `?` and `?name`, from the constants of the built-in functions.
+//! `:help`, `?` and `?name`, and the help in editors, from the constants of the built-in functions.
 
 use super::commands;
 use super::docs::parameter;
@@ -72,6 +72,13 @@ pub(super) fn about(name: &str, directions: &[String]) -> Vec<String> {
             .or_else(|| glossary::about(name, directions))
             .unwrap_or_else(|| unknown(name, directions)),
     }
+}
+
+/// The help about a built-in function, a word of the field or a direction among `directions`, for
+/// editors, which have no prompt to put an example on.
+pub fn explained(name: &str, directions: &[String]) -> Option<Vec<String>> {
+    let found = builtins::find(name).map(function).or_else(|| glossary::about(name, directions));
+    found.map(|lines| lines.into_iter().filter(|l| !l.starts_with('?')).collect())
 }
 
 /// A command, with or without its colon.

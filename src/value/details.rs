@@ -85,5 +85,5 @@ fn plot(trace: &Trace, which: &str) -> Option<Block> {
         let values = trace.terms.iter().filter_map(|row| row.get(k).copied()).collect();
         curves.push(Curve { name: (*name).to_owned(), values });
     }
-    Some(Block::Plot(Plot { title, curves }))
+    Some(Block::Plot(Plot::Curves { title, curves }))
 }

@@ -1,7 +1,7 @@
 //! Values as blocks: the picture first, then its numbers.
 
 use super::describe::{direction_lines, found, numbers};
-use super::pictures::{error_picture, mask_picture, room, together};
+use super::pictures::{ERROR, error_picture, mask_picture, room, together};
 use super::{Image, List, Table, Value, text};
 use crate::control;
 use crate::error::Result;
@@ -75,6 +75,7 @@ pub fn display(value: &Value, picture: &Render<'_>) -> Result<Shown> {
         Value::Inversion(i) => show_inversion(i)?,
         Value::Mask(m) => show_image(&mask_picture(m)?, value)?,
         Value::Table(t) => show_table(t)?,
+        Value::Plot(p) => Shown::of(Block::Plot((**p).clone())),
         Value::Direction(d) => Shown::of(Block::Text(direction_lines(d))),
         Value::List(items) => show_list(items, picture)?,
         other => Shown::of(Block::text([text::shown(other)])),
@@ -123,7 +124,9 @@ fn show_list(items: &List, picture: &Render<'_>) -> Result<Shown> {
         all.label(items);
         return Ok(all);
     }
-    let own = |v: &Value| visual(v) || matches!(v, Value::Table(_) | Value::Direction(_));
+    let own = |v: &Value| {
+        visual(v) || matches!(v, Value::Table(_) | Value::Direction(_) | Value::Plot(_))
+    };
     if !items.is_empty() && items.len() <= SHOWN && items.iter().all(own) {
         let mut all = Shown::default();
         items.iter().try_for_each(|v| display(v, picture).map(|one| all.extend(one)))?;
@@ -132,7 +135,7 @@ fn show_list(items: &List, picture: &Render<'_>) -> Result<Shown> {
     Ok(Shown::of(Block::text([text::shown(&Value::List(items.clone()))])))
 }
 
-/// Tables and directions of a list that are shown one after the other.
+/// Tables, plots and directions of a list that are shown one after the other.
 const SHOWN: usize = 20;
 
 fn show_inversion(i: &Inversion) -> Result<Shown> {
@@ -142,7 +145,7 @@ fn show_inversion(i: &Inversion) -> Result<Shown> {
         control::check()?;
         let (target, inverted) = (i.target.narrow(0, n, 1)?, i.reconstruction.narrow(0, n, 1)?);
         let error = error_picture(&target, &inverted)?;
-        for (data, caption) in [(target, "target"), (inverted, "inverted"), (error, "error ×4")] {
+        for (data, caption) in [(target, "target"), (inverted, "inverted"), (error, ERROR)] {
             let raster = Raster::from_tensor(&data)?.remove(0);
             pictures.push(Picture::new(raster, caption));
         }

@@ -37,6 +37,7 @@ pub fn json(value: &Value) -> Json {
             json!({"type": "Table", "rows": render::json::rows(&t.block()), "notes": t.notes,
                 "definitions": t.definitions})
         }
+        Value::Plot(p) => render::json::plot(p),
         other => json!({"type": other.ty().to_string(), "value": text::shown(other)}),
     }
 }

@@ -94,6 +94,7 @@ fn weight(value: &Value) -> u64 {
             d.iter().map(|(_, d)| text(&d.origin) + d.name.len() as u64 / TEXT).sum()
         }
         Value::Image(i) => text(&i.origin),
+        Value::Plot(p) => 1 + p.numbers() as u64,
         _ => 1,
     }
 }

@@ -22,6 +22,7 @@ pub mod styles;
 pub mod text;
 mod toy;
 mod types;
+pub mod words;
 
 pub use crate::render::Cell;
 pub use list::List;
@@ -77,6 +78,8 @@ pub enum Value {
     Mask(Arc<Mask>),
     /// A table.
     Table(Arc<Table>),
+    /// A plot.
+    Plot(Arc<render::Plot>),
     /// A path: its frames as codes.
     Path(Code),
 }
@@ -158,7 +161,8 @@ impl Value {
             | Self::Range { .. }
             | Self::Space(_)
             | Self::Word(..)
-            | Self::Mask(_) => {}
+            | Self::Mask(_)
+            | Self::Plot(_) => {}
         }
     }
 }

@@ -10,7 +10,9 @@ use crate::limits::LIMITS;
 use candle_core::Tensor;
 
 /// Amplification of an error picture.
-const ERROR_GAIN: f64 = 4.0;
+pub const ERROR_GAIN: f64 = 4.0;
+/// The caption of an error picture.
+pub const ERROR: &str = "error ×4";
 /// Values of a band; an error picture is computed band by band.
 const BAND: usize = 1 << 20;
 

@@ -8,6 +8,9 @@ use crate::limits::LIMITS;
 use crate::safe::Safe;
 use std::fmt::Write as _;
 
+/// Width of a plot in a text, in columns.
+const COLUMNS: usize = 79;
+
 /// Values between two stop checks.
 const PACE: usize = 1024;
 
@@ -98,6 +101,7 @@ impl Writer {
             }
             Value::List(items) => return self.list(items),
             Value::Table(t) => write!(self.out, "{}", t.block().lines().join("\n")),
+            Value::Plot(p) => write!(self.out, "{}", p.lines(COLUMNS).join("\n")),
             other if self.origins => write!(self.out, "{}", whole(other).unwrap_or_default()),
             other => write!(self.out, "{}", about(other).unwrap_or_default()),
         };

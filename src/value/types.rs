@@ -48,6 +48,7 @@ impl Value {
             Self::Inversion(i) => Type::Inversion(code_type(&i.code, known)),
             Self::Mask(_) => Type::Mask,
             Self::Table(_) => Type::Table,
+            Self::Plot(_) => Type::Plot,
             Self::Path(l) => Type::Path(code_type(l, known)),
         }
     }

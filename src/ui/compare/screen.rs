@@ -268,5 +268,5 @@ impl App for Compare {
 
 /// Whether a terminal can show a comparison as pictures.
 pub fn shows(terminal: &render::Terminal) -> bool {
-    terminal.protocol != Protocol::None
+    !matches!(terminal.protocol, Protocol::Words | Protocol::None)
 }

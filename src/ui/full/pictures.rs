@@ -91,7 +91,7 @@ struct Shown {
 impl Pictures {
     pub(super) fn new(terminal: &Terminal) -> Self {
         let way = match terminal.protocol {
-            Protocol::None => Way::Text(Cache::new(1 << 20)),
+            Protocol::Words | Protocol::None => Way::Text(Cache::new(1 << 20)),
             Protocol::Blocks => Way::Blocks(Blocks::new(terminal), Cache::new(BUDGET)),
             Protocol::Kitty => Way::Kitty(Stored {
                 kitty: Kitty::new(terminal, std::process::id()),

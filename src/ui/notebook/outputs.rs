@@ -6,8 +6,7 @@
 use crate::error::{Error, Result};
 use crate::image::{Raster, decode, encode};
 use crate::limits::LIMITS;
-use crate::render::text::describe;
-use crate::render::{Block, Table};
+use crate::render::{Block, Picture, Table};
 use crate::safe::Safe;
 use crate::store::{Disk, Files, Known, write_atomic};
 use crate::ui::full::Image;
@@ -213,7 +212,7 @@ impl Outputs {
                 Block::Pictures(all) => {
                     let mut shown = Vec::new();
                     for p in all {
-                        match self.keep(&p.raster, &p.caption) {
+                        match self.keep(p) {
                             Ok((one, written)) => {
                                 shown.push(one);
                                 fine = fine.and(written);
@@ -231,7 +230,8 @@ impl Outputs {
         (pieces, fine)
     }
 
-    fn keep(&mut self, raster: &Raster, caption: &str) -> Result<(Shown, Result<()>)> {
+    fn keep(&mut self, picture: &Picture) -> Result<(Shown, Result<()>)> {
+        let raster = &picture.raster;
         let mut hasher = Sha256::new();
         hasher.update([raster.channels as u8]);
         hasher.update((raster.width as u64).to_le_bytes());
@@ -241,8 +241,8 @@ impl Outputs {
             hash: hash.clone(),
             width: raster.width,
             height: raster.height,
-            caption: caption.to_owned(),
-            words: describe(raster)?,
+            caption: picture.caption.clone(),
+            words: picture.described()?,
         };
         let path = self.picture(&hash);
         let written = if path.exists() { Ok(()) } else { self.write_picture(&path, raster) };

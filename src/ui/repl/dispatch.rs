@@ -3,7 +3,7 @@
 use super::{Reader, Repl};
 use crate::error::{Error, Kind, Result};
 use crate::render::text::{cut, printable};
-use crate::render::{self, Graphics, Painter, Symbols};
+use crate::render::{self, Graphics, Painter, Protocol, Symbols};
 use crate::safe::Safe;
 use crate::session::recall::numbered;
 use crate::session::script::{cells_of, script};
@@ -235,7 +235,9 @@ impl Repl {
             render::probe(&render::Options { graphics, symbols, ..render::Options::default() });
         found.terminal.picture_width = self.runner.painter.terminal.picture_width;
         self.runner.terminal.type_ahead(&String::from_utf8_lossy(&found.typed));
+        let words = found.terminal.protocol == Protocol::Words;
         self.runner.painter = Painter::printing(found.terminal);
+        self.ask(Request::Set(Setting::Describe(words)))?;
         let summary = self.runner.painter.terminal.summary();
         self.say([summary])
     }

@@ -9,6 +9,7 @@ mod inversion;
 mod numbers;
 mod packed;
 mod picture;
+mod plot;
 mod table;
 
 pub use packed::Packed;
@@ -99,6 +100,8 @@ pub enum Kept {
     Mask(picture::Mask),
     /// A table.
     Table(picture::Table),
+    /// A plot.
+    Plot(plot::Plot),
     /// Too large, or not data: recomputed on demand. The digest shows whether the result is the
     /// same; `None` for values whose digest would take too long.
     Again(Option<String>),
@@ -146,6 +149,7 @@ impl Kept {
             | Self::Range(..)
             | Self::Space(_)
             | Self::Direction(_)
+            | Self::Plot(_)
             | Self::Again(_) => {}
         }
     }
@@ -197,6 +201,7 @@ impl Kept {
             }
             Self::Mask(m) => Value::Mask(Arc::new(m.value()?)),
             Self::Table(t) => Value::Table(Arc::new(t.value(device)?)),
+            Self::Plot(p) => Value::Plot(Arc::new(p.value()?)),
             Self::Again(_) => return Ok(None),
         }))
     }
@@ -258,6 +263,10 @@ impl Budget {
             Value::Inversion(i) => Kept::Inversion(Box::new(inversion::Inversion::of(i, self)?)),
             Value::Mask(m) => Kept::Mask(picture::Mask::of(m, self)?),
             Value::Table(t) => Kept::Table(picture::Table::of(t, self)?),
+            Value::Plot(p) => {
+                self.spend(8 * p.numbers())?;
+                Kept::Plot(plot::Plot::of(p))
+            }
             Value::List(_) | Value::Model(_) | Value::Word(..) => return None,
         })
     }

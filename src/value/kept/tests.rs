@@ -88,6 +88,7 @@ z = sample(n: 2, seed: 1, space: Z)\nw = sample(seed: 2, space: W)\nwp = to(W+, 
 s = to(S, w)\np = path(w, sample(seed: 5), frames: 3)\nd = direction(\"smile\")\n\
 dp = direction(\"smile\") | direction(\"age\")\nx = render(w)\nm = compare(x, render(sample(seed: \
 7)))\n\
+hi = hist([1, 2, 2.5]); sc = scatter([1, 1/3], [4, 5]); pl = plot([1, 2], [3], log: true)\n\
 opt = invert(x, space: W+, steps: 6)\nenc = invert(x, method: encoder, steps: 2)\n\
 hyb = invert(x, method: hybrid, passes: 1, steps: 3)\nprj = invert(x, method: projector, steps: \
 3)\n\

@@ -1,0 +1,97 @@
+" Vim syntax file for programs and notebooks of gannet (*.gnt).
+" Made by `gannet grammar vim` from the tables of the checker: edit those, not this file.
+
+if exists("b:current_syntax")
+  finish
+endif
+let s:cpo = &cpo
+set cpo&vim
+
+let s:functions = ["attributes", "channel", "compare", "cosine", "direction", "explore",
+\ "grid", "hist", "identity", "image", "images", "info", "invert", "latent", "len", "lerp",
+\ "mae", "mask", "max", "mean", "measure", "min", "mix", "ms_ssim", "mse", "norm", "path",
+\ "perceptual", "plot", "print", "psnr", "render", "rmse", "sample", "save", "scatter",
+\ "slerp", "ssim", "strip", "sum", "to"]
+let s:bare = ["mean_w", "pc"]
+let s:arguments = ["a", "align", "along", "b", "best_of", "bins", "box", "camera", "channels",
+\ "class", "closed", "code", "codes", "columns", "combine", "cutoff", "depth", "directions",
+\ "ellipse", "fov", "fps", "frames", "from", "history", "index", "init", "invert", "key", "l1",
+\ "l2", "labels", "layer", "layers", "log", "lr", "mask", "method", "model", "n", "name",
+\ "noise", "of", "offset", "outside", "passes", "path", "perceptual", "picture", "pictures",
+\ "pitch", "psi", "quality", "rotate", "search", "seed", "shift", "size", "space", "start",
+\ "steps", "t", "to", "truncation", "until", "value", "values", "x", "y", "yaw"]
+let s:choices = ["all", "any", "auto", "center", "const", "encoder", "hybrid", "latent",
+\ "lbfgs", "mean", "none", "optimize", "projector", "random"]
+let s:spaces = ["F", "N", "P", "PN", "S", "W", "Z"]
+let s:plus_spaces = ["PN", "W"]
+
+" A pattern for one of these words.
+function! s:any(words) abort
+  return '\<\%(' . join(a:words, '\|') . '\)\>'
+endfunction
+
+" The words of text cells. It changes the settings below.
+syntax include @gannetMarkdown syntax/markdown.vim
+unlet! b:current_syntax
+
+syntax case match
+syntax iskeyword @,48-57,_,192-255
+syntax sync fromstart
+
+syntax keyword gannetStatement assert import load show
+syntax keyword gannetStatement def param nextgroup=gannetBound skipwhite
+syntax keyword gannetInside by for if in
+syntax keyword gannetTruth false true
+
+syntax match gannetBound /\K\k*/ contained
+
+syntax match gannetOperator /\.\.\|[<>=!]=\|[-+*\/|@<>=]/
+syntax match gannetOperator /|>/ nextgroup=gannetPiped skipwhite skipnl skipempty
+syntax match gannetNumber /\<\d\+\%(\.\d\+\)\=\%([eE][-+]\=\d\+\)\=/
+
+execute 'syntax match gannetFunction /' . s:any(s:functions) . '\ze\s*(/'
+execute 'syntax match gannetPiped /' . s:any(s:functions) . '/ contained'
+execute 'syntax match gannetFunction /' . s:any(s:bare) . '\%(\s*:\)\@!/'
+
+" `name: word`; the word is one that arguments take, or the name of what follows it.
+execute 'syntax match gannetArgument /' . s:any(s:arguments) . '\ze\s*:/'
+      \ . ' nextgroup=gannetColon skipwhite'
+syntax match gannetColon /:/ contained nextgroup=gannetChoice,gannetArgument skipwhite
+execute 'syntax match gannetChoice /' . s:any(s:choices) . '\%(\s*[(:]\)\@!/ contained'
+
+execute 'syntax match gannetSpace /' . s:any(s:spaces) . '/'
+execute 'syntax match gannetSpace /\<\%(' . join(s:plus_spaces, '\|') . '\)+/'
+
+syntax match gannetWrong /\\./ contained
+syntax match gannetEscape /\\\%(["\\nt]\|u{\x\{1,6}}\)/ contained
+syntax region gannetText start=/"/ skip=/\\./ end=/"/ end=/$/ keepend
+      \ contains=gannetEscape,gannetWrong,@Spell
+
+syntax keyword gannetTodo TODO FIXME XXX contained
+syntax match gannetComment /#.*$/ contains=gannetTodo,@Spell
+syntax match gannetCell /^\s*#%%.*$/
+syntax region gannetProse matchgroup=gannetCell keepend contains=@gannetMarkdown
+      \ start=/^\s*#%%\s*md\%(\s.*\)\=$/ end=/^\ze\s*#%%/
+
+highlight default link gannetStatement Statement
+highlight default link gannetInside Repeat
+highlight default link gannetTruth Boolean
+highlight default link gannetBound Identifier
+highlight default link gannetFunction Function
+highlight default link gannetPiped Function
+highlight default link gannetArgument Label
+highlight default link gannetChoice Constant
+highlight default link gannetSpace Type
+highlight default link gannetNumber Number
+highlight default link gannetOperator Operator
+highlight default link gannetText String
+highlight default link gannetEscape SpecialChar
+highlight default link gannetWrong Error
+highlight default link gannetComment Comment
+highlight default link gannetTodo Todo
+highlight default link gannetCell PreProc
+
+delfunction s:any
+let b:current_syntax = "gannet"
+let &cpo = s:cpo
+unlet s:cpo

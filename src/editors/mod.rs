@@ -1,0 +1,4 @@
+//! For editors: grammars that colour programs, and a language server.
+
+pub mod grammar;
+pub mod lsp;
