@@ -1,6 +1,7 @@
 //! The built-in functions, one file each: a constant, its implementation, its tests.
 
 mod attributes;
+mod blank;
 mod compare;
 mod cosine;
 mod direction;
@@ -8,6 +9,7 @@ mod direction;
 mod dummy_builtin;
 mod examples;
 pub mod explore;
+mod files;
 mod grid;
 mod identity;
 mod image;
@@ -43,6 +45,8 @@ mod slerp;
 mod ssim;
 mod strip;
 mod sum;
+mod table;
+mod text;
 mod to;
 
 mod shared;
@@ -52,12 +56,14 @@ use crate::builtin::Builtin;
 /// All built-in functions, by name.
 pub const ALL: &[&Builtin] = &[
     &attributes::BUILTIN,
+    &blank::BUILTIN,
     &compare::BUILTIN,
     &cosine::BUILTIN,
     &direction::BUILTIN,
     #[cfg(test)]
     &dummy_builtin::BUILTIN,
     &explore::BUILTIN,
+    &files::BUILTIN,
     &grid::BUILTIN,
     &identity::BUILTIN,
     &image::BUILTIN,
@@ -93,6 +99,8 @@ pub const ALL: &[&Builtin] = &[
     &ssim::BUILTIN,
     &strip::BUILTIN,
     &sum::BUILTIN,
+    &table::BUILTIN,
+    &text::BUILTIN,
     &to::BUILTIN,
 ];
 
