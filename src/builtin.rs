@@ -458,6 +458,21 @@ pub fn as_check(e: Error) -> Error {
     check
 }
 
+/// Values with the elements of lists, and of lists in lists, in their place.
+fn opened(values: &[(Value, Span)]) -> Vec<(Value, Span)> {
+    let mut all = Vec::with_capacity(values.len());
+    for (value, span) in values {
+        match value {
+            Value::List(items) => {
+                let inner: Vec<_> = items.iter().map(|v| (v.clone(), *span)).collect();
+                all.extend(opened(&inner));
+            }
+            other => all.push((other.clone(), *span)),
+        }
+    }
+    all
+}
+
 /// A value as a code: a latent, an inversion's code, a path's frames.
 pub fn as_latent(value: &Value) -> Option<Code> {
     match value {
@@ -492,6 +507,7 @@ pub fn as_images(value: &Value, ctx: &Context<'_>) -> Result<Image> {
 /// # Errors
 /// When a value has no picture; the error names its position.
 pub fn all_images(values: &[(Value, Span)], ctx: &Context<'_>) -> Result<Vec<Image>> {
+    let values = &opened(values)[..];
     let code =
         |v: &Value| if let Value::Latent(l) | Value::Path(l) = v { Some(l.clone()) } else { None };
     let mut images = Vec::with_capacity(values.len());

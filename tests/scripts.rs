@@ -374,3 +374,91 @@ fn the_real_ffmpeg_writes_a_film_that_ffprobe_reads() {
     assert_eq!((&stream["pix_fmt"], &stream["color_space"]), (&"yuv420p".into(), &"bt709".into()));
     assert!(found["format"]["tags"]["comment"].as_str().unwrap().contains("gannet:seed: 0"));
 }
+
+// ---- the ready scripts ----
+
+/// Every ready script with smaller parameters, what it writes, and a word of what it prints.
+const READY: &[(&str, &[&str], &[&str], &str)] = &[
+    ("attribute_transfer", &["samples=60", "steps=5"], &["transferred.png"], "glasses before:"),
+    (
+        "batch_report",
+        &["steps=5", "folder=models/faces/examples/90001*.jpg"],
+        &["report.csv", "sheet.png", "codes-0.safetensors", "codes-1.safetensors"],
+        "PSNR in dB: mean",
+    ),
+    ("compare_spaces", &["steps=20"], &[], "ssim"),
+    ("components", &["n=2"], &["components.png", "components.csv"], "component"),
+    ("conditional_edit", &[], &["age-and-smile.png"], "what is left of age: 0.99"),
+    ("edits", &[], &[], ""),
+    ("first", &["steps=20"], &["gannet-out/older.png"], "PSNR"),
+    ("first_look", &["n=4"], &["samples.png", "mean.png"], "distance from the mean:"),
+    (
+        "invert_photo",
+        &["steps=5"],
+        &["inverted.safetensors", "side-by-side.png", "walk.png", "report.csv"],
+        "same person: 0.9",
+    ),
+    ("morph", &["steps=5", "frames=4", "film=m.apng"], &["m.apng", "stills.png"], ""),
+    ("out_of_range", &["steps=5"], &[], "within reach: true"),
+    ("style_mix", &["n=2"], &["mixing.png"], ""),
+];
+
+fn ready() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let entries = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path());
+    let scripts = entries.filter(|p| p.extension().is_some_and(|e| e == "gnt"));
+    let mut all: Vec<(String, String)> = scripts
+        .map(|p| {
+            let name = p.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read_to_string(p).unwrap())
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn every_ready_script_is_a_page_that_says_how_to_run_it() {
+    let all = ready();
+    let names: Vec<&str> = all.iter().map(|(name, _)| &name[..]).collect();
+    let run: Vec<&str> = READY.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(names, run, "each script has a line in READY");
+    for (name, text) in &all {
+        assert!(text.lines().count() <= 60, "{name} is longer than a page");
+        assert!(text.lines().all(|l| l.chars().count() <= 110), "{name} has long lines");
+        assert!(text.starts_with("# "), "{name} begins with what it does");
+        let usage = format!("run scripts/{name}.gnt");
+        assert!(!text.contains("param ") || text.contains(&usage), "{name} does not say {usage}");
+    }
+}
+
+/// Runs the ready scripts of which `which` says so, in a folder that is not the repository.
+fn run_ready(which: impl Fn(usize) -> bool) {
+    for (k, (name, sets, files, word)) in READY.iter().enumerate() {
+        if !which(k) {
+            continue;
+        }
+        let f = folder(&[]);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scripts/{name}.gnt"));
+        let mut args = vec!["--quiet", "run", script.to_str().unwrap(), "--out", "out"];
+        sets.iter().for_each(|set| args.extend(["--set", set]));
+        let o = command(f.path(), &args).output().unwrap();
+        assert_eq!(o.status.code(), Some(0), "{name}: {}", text(&o.stderr));
+        assert!(text(&o.stdout).contains(word), "{name}: {}", text(&o.stdout));
+        for file in *files {
+            let size = std::fs::metadata(f.path().join("out").join(file)).map(|m| m.len());
+            assert!(size.as_ref().is_ok_and(|n| *n > 0), "{name}: {file}: {size:?}");
+        }
+    }
+}
+
+// In two tests, which run beside each other.
+#[test]
+fn the_ready_scripts_run_first_half() {
+    run_ready(|k| k % 2 == 0);
+}
+
+#[test]
+fn the_ready_scripts_run_second_half() {
+    run_ready(|k| k % 2 == 1);
+}

@@ -5,7 +5,8 @@ use crate::builtin::{
     all_images,
 };
 use crate::error::{Error, Result};
-use crate::image::{Raster, encode};
+use crate::image::Raster;
+use crate::image::encode::{self, Between};
 use crate::value::pictures::room;
 use crate::value::{Image, Value};
 
@@ -28,17 +29,29 @@ pub const BUILTIN: Builtin = Builtin {
             )
             .whole(1, 10_000)
             .named(),
+            Param::optional("gap", &[Kind::Number], "2", "pixels between the pictures")
+                .whole(0, 100)
+                .named(),
+            Param::optional("ground", &[Kind::Choice], "black", "colour between the pictures")
+                .choices(&["black", "white"])
+                .named(),
         ],
         returns: "Image",
         infer,
     },
     category: Category::See,
     summary: "several pictures as one, in rows",
-    details: "With gaps of two pixels. All pictures must have one size.",
-    examples: &[Example {
-        code: "grid(sample(n: 4, seed: 7), columns: 2)",
-        note: "two rows of two",
-    }],
+    details: "All pictures must have one size. Lists in lists are opened, so that a list of rows \
+              is a grid; `blank()` leaves a place empty.",
+    examples: &[
+        Example { code: "grid(sample(n: 4, seed: 7), columns: 2)", note: "two rows of two" },
+        Example {
+            code: "ws = [sample(seed: s) for s in 1..2]; grid([[mix(a, b, layers: 0..2) for b in \
+                   [to(W+, w) for w in ws]] for a in [to(W+, w) for w in ws]], columns: 2, gap: 8, \
+                   ground: white)",
+            note: "a list of rows, as a paper prints it",
+        },
+    ],
     cost: None,
     cache: None,
     definition: None,
@@ -61,7 +74,9 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         return Err(Error::runtime("a grid needs at least one picture").at(args.span));
     }
     let columns = args.count("columns")?.unwrap_or_else(|| (count as f64).sqrt().ceil() as usize);
-    let one = encode::grid(&rasters, columns).map_err(|e| e.at(args.span))?;
+    let white = args.word("ground")? == "white";
+    let between = Between { gap: args.need_count("gap")?, shade: if white { 255 } else { 0 } };
+    let one = encode::sheet(&rasters, columns, between).map_err(|e| e.at(args.span))?;
     Ok(Value::Image(Image {
         data: one.to_tensor(&ctx.device)?,
         captions: Vec::new(),

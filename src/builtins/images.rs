@@ -10,7 +10,7 @@ use crate::safe::Safe;
 use crate::value::{Image, Value};
 use std::path::{Path, PathBuf};
 
-/// Most pictures of one call.
+/// Most files of one call.
 const MAX: usize = 1000;
 
 /// `images("folder/*.jpg", align: auto, size: …)`
@@ -55,6 +55,12 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 
 /// The pictures that a folder or a pattern names, sorted by name.
 fn found(path: &str) -> Result<Vec<PathBuf>> {
+    listed(path, "pictures", is_picture)
+}
+
+/// The files that a folder or a pattern names and that count, without hidden ones, sorted by name;
+/// `what` is a word for them.
+pub(super) fn listed(path: &str, what: &str, counts: fn(&str) -> bool) -> Result<Vec<PathBuf>> {
     let p = Path::new(path);
     let (folder, pattern) = if p.is_dir() {
         (p.to_path_buf(), "*".to_owned())
@@ -80,17 +86,20 @@ fn found(path: &str) -> Result<Vec<PathBuf>> {
         .flatten()
         .filter(|e| {
             let name = e.file_name().to_string_lossy().into_owned();
-            is_picture(&name) && matches(&pattern, &name)
+            !name.starts_with('.')
+                && counts(&name)
+                && matches(&pattern, &name)
+                && e.path().is_file()
         })
         .map(|e| folder.join(e.file_name()))
         .take(MAX + 1)
         .collect();
     if all.is_empty() {
-        return Err(Error::runtime(format!("{} names no pictures", Safe(path)))
+        return Err(Error::runtime(format!("{} names no {what}", Safe(path)))
             .hint("a folder, or a pattern such as \"photos/*.jpg\""));
     }
     if all.len() > MAX {
-        let message = format!("{} names more than {MAX} pictures", Safe(path));
+        let message = format!("{} names more than {MAX} {what}", Safe(path));
         return Err(Error::new(ErrorKind::Limit, message).hint("choose some with a pattern"));
     }
     all.sort();
@@ -99,7 +108,7 @@ fn found(path: &str) -> Result<Vec<PathBuf>> {
 
 fn is_picture(name: &str) -> bool {
     let ending = name.rsplit_once('.').map_or("", |(_, e)| e).to_lowercase();
-    !name.starts_with('.') && ["png", "jpg", "jpeg", "webp", "gif"].contains(&ending.as_str())
+    ["png", "jpg", "jpeg", "webp", "gif"].contains(&ending.as_str())
 }
 
 /// Whether a name fits a pattern of `*` and `?`. Linear in the name for each star.

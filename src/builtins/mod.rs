@@ -1,6 +1,7 @@
 //! The built-in functions, one file each: a constant, its implementation, its tests.
 
 mod attributes;
+mod blank;
 mod channel;
 mod compare;
 mod cosine;
@@ -9,6 +10,7 @@ mod direction;
 mod dummy_builtin;
 mod examples;
 pub mod explore;
+mod files;
 mod grid;
 mod hist;
 mod identity;
@@ -47,6 +49,8 @@ mod slerp;
 mod ssim;
 mod strip;
 mod sum;
+mod table;
+mod text;
 mod to;
 
 mod shared;
@@ -56,6 +60,7 @@ use crate::builtin::Builtin;
 /// All built-in functions, by name.
 pub const ALL: &[&Builtin] = &[
     &attributes::BUILTIN,
+    &blank::BUILTIN,
     &channel::BUILTIN,
     &compare::BUILTIN,
     &cosine::BUILTIN,
@@ -63,6 +68,7 @@ pub const ALL: &[&Builtin] = &[
     #[cfg(test)]
     &dummy_builtin::BUILTIN,
     &explore::BUILTIN,
+    &files::BUILTIN,
     &grid::BUILTIN,
     &hist::BUILTIN,
     &identity::BUILTIN,
@@ -101,6 +107,8 @@ pub const ALL: &[&Builtin] = &[
     &ssim::BUILTIN,
     &strip::BUILTIN,
     &sum::BUILTIN,
+    &table::BUILTIN,
+    &text::BUILTIN,
     &to::BUILTIN,
 ];
 

@@ -1,30 +1,30 @@
 //! `save`: results as files.
 
+mod pictures;
+
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Const, Context, Example, Kind, Output, Param, Signature,
-    Type, all_images, as_check, as_latent,
+    Type, as_check, as_latent,
 };
 use crate::direction::Forms;
 use crate::error::{Error, Kind as ErrorKind, Result, Span};
-use crate::generator::{each_batch, spaces};
-use crate::image::ffmpeg::{self, Ffmpeg};
-use crate::image::{Raster, encode};
+use crate::image::ffmpeg;
 use crate::lang::suggest::near;
-use crate::latent::{Code, Direction, ModelId, Part, Parts};
+use crate::latent::{Code, Direction, Part, Parts};
 use crate::safe::Safe;
 use crate::space::Space;
 use crate::store::Outlet;
-use crate::value::pictures::room;
-use crate::value::{Image, Value};
+use crate::value::Value;
 use crate::weights::{self, Array, Manifest, Saved, npy, safetensors};
 use candle_core::Tensor;
+use pictures::{csv, film, images, stills};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-const ENDINGS: [&str; 11] =
-    ["png", "jpg", "jpeg", "webp", "gif", "apng", "mp4", "npy", "npz", "pt", "safetensors"];
+const ENDINGS: [&str; 12] =
+    ["png", "jpg", "jpeg", "webp", "gif", "apng", "mp4", "npy", "npz", "pt", "safetensors", "csv"];
 /// Those of films.
 const FILMS: [&str; 3] = ["gif", "apng", "mp4"];
 /// Those of files of numbers.
@@ -37,14 +37,22 @@ pub const BUILTIN: Builtin = Builtin {
         params: &[
             Param::required(
                 "value",
-                &[Kind::Image, Kind::Latent, Kind::Path, Kind::Direction, Kind::Mask, Kind::List],
+                &[
+                    Kind::Image,
+                    Kind::Latent,
+                    Kind::Path,
+                    Kind::Direction,
+                    Kind::Mask,
+                    Kind::List,
+                    Kind::Table,
+                ],
                 "the value to save",
             ),
             Param::required(
                 "path",
                 &[Kind::Text],
-                "the ending gives the format: png jpg webp gif apng mp4 npy npz pt safetensors; `{i}` \
-                in the name gives one file each",
+                "the ending gives the format: png jpg webp gif apng mp4 npy npz pt safetensors csv; \
+                `{i}` in the name gives one file each",
             )
             .writes(),
             Param::optional("quality", &[Kind::Number], "92", "quality of a jpg, 1 to 100")
@@ -76,7 +84,7 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "saves a value; the file is whole or absent",
     details: "Pictures: png, jpg, webp. Films of a Path or of several pictures: gif has 256 colours, \
               apng all of them, mp4 is the smallest and is written by the program ffmpeg, which \
-              must be on the PATH. Several pictures in one \
+              must be on the PATH. A table is saved as csv. Several pictures in one \
               file make a grid. npy holds \
               pictures as float32 [N, C, H, W] in [-1, 1], codes and directions as their numbers. \
               npz holds a code under the key w (z in Z, s in S) with its noise maps, as official \
@@ -101,6 +109,10 @@ pub const BUILTIN: Builtin = Builtin {
         Example {
             code: "save(direction(\"smile\") | direction(\"age\"), \"pure.safetensors\")",
             note: "a direction",
+        },
+        Example {
+            code: "save(attributes(sample(seed: 1)), \"read.csv\")",
+            note: "a table for other programs",
         },
         Example {
             code: "save(direction(\"age\", space: W), \"age.pt\")",
@@ -130,6 +142,12 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         ffmpeg::find().map_err(|e| as_check(e).at(span))?;
     }
     let picture = !NUMBERS.contains(&ending.as_str());
+    let table = call.arg("value").map(|a| a.ty == Type::Table || a.ty == Type::Unknown);
+    if table.is_some_and(|table| !table) && ending == "csv" {
+        return Err(Error::check("a csv holds a table")
+            .at(span)
+            .hint("save(table(…), \"name.csv\")"));
+    }
     match call.arg("value").map(|a| &a.ty) {
         Some(Type::Direction(_)) if picture => Err(Error::check(
             "a direction has no picture: it is saved as safetensors, npy, npz or pt",
@@ -140,6 +158,9 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
             Err(Error::check("pictures are not codes")
                 .at(span)
                 .hint("png, jpg, webp or npy for pictures"))
+        }
+        Some(Type::Table) if ending != "csv" => {
+            Err(Error::check("a table is saved as csv").at(span).hint("end the name in .csv"))
         }
         Some(Type::Number | Type::Bool | Type::Text) if picture => {
             Err(Error::check("this has no picture").at(span))
@@ -186,8 +207,9 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     outlet.check(Path::new(path)).map_err(|e| failed(path, &e).at(span))?;
     let written = match ending.as_str() {
         "safetensors" => vec![(path.to_owned(), archive(value, ctx)?)],
+        "csv" => vec![(path.to_owned(), csv(args)?)],
         "npy" | "npz" | "pt" => numbers(value, &ending, path, args, ctx)?,
-        film if FILMS.contains(&film) => vec![(path.to_owned(), film_of(value, film, args, ctx)?)],
+        kind if FILMS.contains(&kind) => vec![(path.to_owned(), film(value, kind, args, ctx)?)],
         _ => stills(path, &ending, args, ctx)?,
     };
     let mut paths = Vec::with_capacity(written.len());
@@ -234,119 +256,6 @@ fn failed(name: &str, e: &io::Error) -> Error {
             .hint("a script saves below --out; add `outside: true` to allow this one");
     }
     Error::io(format!("cannot write {}", Safe(name)), e)
-}
-
-/// Version, generator, seed and origin, as every picture and code file carries them.
-fn provenance(model: Option<&ModelId>, origin: &str, ctx: &Context<'_>) -> Vec<(String, String)> {
-    let mut all = vec![
-        ("Software".to_owned(), concat!("gannet ", env!("CARGO_PKG_VERSION")).to_owned()),
-        ("gannet:seed".to_owned(), ctx.seed.to_string()),
-        ("gannet:origin".to_owned(), Safe(origin).to_string()),
-    ];
-    if let Some(id) = model {
-        all.push(("gannet:generator".to_owned(), format!("{} {}", Safe(&id.name), id.fingerprint)));
-    }
-    if let Some(numbers) = crate::tensor::reduced() {
-        all.push(("gannet:kernels".to_owned(), numbers.to_owned()));
-    }
-    all
-}
-
-fn images(args: &Args, ctx: &Context<'_>) -> Result<Vec<Image>> {
-    all_images(&args.many("value"), ctx)
-}
-
-fn rasters(images: &[Image]) -> Result<Vec<Raster>> {
-    let mut all = Vec::new();
-    let values = |i: &Image| i.data.elem_count() as u64;
-    room(images.iter().map(values).sum())?;
-    for i in images {
-        all.extend(Raster::from_tensor(&i.data)?);
-    }
-    Ok(all)
-}
-
-fn stills(
-    target: &str,
-    ending: &str,
-    args: &Args,
-    ctx: &Context<'_>,
-) -> Result<Vec<(String, Vec<u8>)>> {
-    let images = images(args, ctx)?;
-    let mut all = rasters(&images)?;
-    let quality = args.need_count("quality")? as u8;
-    let texts =
-        images.first().map(|i| provenance(i.model.as_ref(), &i.origin, ctx)).unwrap_or_default();
-    let bytes = |r: &Raster| match ending {
-        "png" => encode::png(r, &texts),
-        "webp" => encode::webp(r),
-        _ => encode::jpeg(r, quality),
-    };
-    if target.contains("{i}") {
-        return all
-            .iter()
-            .enumerate()
-            .map(|(i, r)| {
-                ctx.control.check()?;
-                Ok((target.replace("{i}", &i.to_string()), bytes(r)?))
-            })
-            .collect();
-    }
-    if all.len() != 1 {
-        // A strip is one captioned row; anything else the smallest square.
-        let row = images.len() == 1 && !images[0].captions.is_empty();
-        let square = if row { all.len() } else { (all.len() as f64).sqrt().ceil() as usize };
-        let columns = args.count("columns")?.unwrap_or(square.max(1));
-        all = vec![encode::grid(&all, columns).map_err(|e| e.at(args.span("value")))?];
-    }
-    all.first().map(|r| Ok(vec![(target.to_owned(), bytes(r)?)])).unwrap_or_else(|| {
-        Err(Error::runtime("there is no picture to save").at(args.span("value")))
-    })
-}
-
-fn film_of(value: &Value, ending: &str, args: &Args, ctx: &Context<'_>) -> Result<Vec<u8>> {
-    // Before the frames are rendered: without the program they are of no use.
-    let program = (ending == "mp4").then(Ffmpeg::ask).transpose()?;
-    let frames = match value {
-        // A batch at a time: a path of a thousand frames is never in memory at full precision as a
-        // whole.
-        Value::Path(l) | Value::Latent(l) => frames(l, ctx)?,
-        _ => rasters(&images(args, ctx)?)?,
-    };
-    let fps = args.need_number("fps")?;
-    let texts = film_provenance(value, ctx);
-    match (program, ending) {
-        (Some(ffmpeg), _) => {
-            let comment = texts.iter().map(|(key, text)| format!("{key}: {text}"));
-            ffmpeg.film(&frames, fps, &comment.collect::<Vec<_>>().join("; "))
-        }
-        (None, "apng") => encode::apng(&frames, fps, &texts),
-        _ => encode::gif(&frames, (1000.0 / fps).round() as u32),
-    }
-    .map_err(|e| e.at(args.span("value")))
-}
-
-fn film_provenance(value: &Value, ctx: &Context<'_>) -> Vec<(String, String)> {
-    match value {
-        Value::Path(code) | Value::Latent(code) => {
-            provenance(code.model.as_ref(), &code.origin, ctx)
-        }
-        Value::Image(image) => provenance(image.model.as_ref(), &image.origin, ctx),
-        _ => provenance(ctx.model.as_ref().map(|m| m.id()).as_ref(), "several pictures", ctx),
-    }
-}
-
-fn frames(path: &Code, ctx: &Context<'_>) -> Result<Vec<Raster>> {
-    let model = ctx.model_of(path)?;
-    room((path.count() * model.facts.channels * model.facts.pixels()) as u64)?;
-    let mut all = Vec::with_capacity(path.count());
-    let input = spaces::input_of(path);
-    each_batch(&**model.generator()?, path, &input, (&ctx.control, "render the film"), |batch| {
-        all.extend(Raster::from_tensor(&batch)?);
-        Ok(())
-    })
-    .map_err(|e| e.note("no film was written"))?;
-    Ok(all)
 }
 
 fn array(t: &Tensor) -> Result<Array> {

@@ -327,22 +327,23 @@ enum Command {
 }
 
 const RUN_HELP: &str = "\
---watch runs the program again after each change of the program, of a file that
-it imports, or of a picture, code or other file that it names in a text. A change
-during a run stops that run. A run that fails is shown, and watching goes on;
-Ctrl-C ends it. With --json, {\"type\": \"Watch\"} objects stand around each run.
+--watch runs the program again after each change of the program, of a file
+that it imports, or of a picture, code or other file that it names in a text.
+A change during a run stops that run. A run that fails is shown, and watching
+goes on; Ctrl-C ends it. With --json, an object of type Watch comes before and
+after each run.
 
 --progress json writes one object a line to standard error:
   {\"event\": \"begin\", \"statement\": 2, \"statements\": 9, \"line\": 5,
    \"kind\": \"binding\", \"text\": \"r = invert(x)\"}
-  {\"event\": \"progress\", \"statement\": 2, \"kind\": \"invert W+\", \"step\": 40, \"of\": 300,
-   \"loss\": 0.042, \"losses\": {\"pixel\": 0.01, …}, \"seconds\": 1.5}
+  {\"event\": \"progress\", \"statement\": 2, \"kind\": \"invert W+\", \"step\": 40,
+   \"of\": 300, \"loss\": 0.042, \"losses\": {\"l2\": 0.01, …}, \"seconds\": 1.5}
   {\"event\": \"end\", \"statement\": 2, \"ok\": true, \"seconds\": 11.2}
-and \"note\" and \"error\" objects; an error has file, line, column, message, notes,
-try and fix, as with gannet check --json. kind is that of the statement (import,
-load, show, param, def, assert, binding or display), then of the work. A statement
-reports at most ten times a second, and its last step always. Errors in the
-command line itself are plain text.";
+and objects note and error; an error has file, line, column, message, notes,
+try and fix, as with gannet check --json. kind is that of the statement
+(import, load, show, param, def, assert, binding or display), then of the
+work. A statement reports at most ten times a second, and its last step
+always. Errors in the command line itself are plain text.";
 
 const OPEN_HELP: &str = "A notebook is a plain text file: #%% begins a code cell, #%% md a text \
     cell. Results are kept in FILE.gnt.outputs and shown at once; nothing runs by itself. \

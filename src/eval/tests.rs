@@ -1037,6 +1037,8 @@ fn what_can_be_known_is_refused_before_anything_runs() {
         "compare(sample(), image(\"models/faces/examples/900000.jpg\", size: 8))",
         "invert(sample(), init: best_of: 0)",
         "invert(sample(), steps: -5)",
+        "save(sample(), \"x.csv\")",
+        "save(measure(sample(), mean_w()), \"x.png\")",
     ] {
         let source = Source::new("test", code).unwrap();
         let e = s.check(&source, &BTreeMap::new()).err().unwrap_or_else(|| panic!("{code}"));

@@ -173,38 +173,52 @@ pub fn gif(frames: &[Raster], delay: u32) -> Result<Vec<u8>> {
     Ok(out)
 }
 
-/// Pictures of one size on one sheet, row by row, [`GAP`] black pixels between them. All in the
-/// richest mode among them.
+/// Pictures of one size on one sheet, row by row, [`GAP`] black pixels between them.
 pub fn grid(pictures: &[Raster], columns: usize) -> Result<Raster> {
+    sheet(pictures, columns, Between { gap: GAP, shade: 0 })
+}
+
+/// What is between the pictures of a sheet.
+#[derive(Clone, Copy, Debug)]
+pub struct Between {
+    /// Its width in pixels.
+    pub gap: usize,
+    /// Its shade of grey.
+    pub shade: u8,
+}
+
+/// Pictures of one size on one sheet, row by row. All in the richest mode among them.
+pub fn sheet(pictures: &[Raster], columns: usize, between: Between) -> Result<Raster> {
+    let Between { gap, shade } = between;
     let first =
         pictures.first().ok_or_else(|| Error::runtime("a grid needs at least one picture"))?;
     let (w, h) = (first.width, first.height);
     let columns = columns.clamp(1, pictures.len());
     let rows = pictures.len().div_ceil(columns);
     let channels = pictures.iter().map(|p| p.channels).max().unwrap_or(3);
-    let black = [0, 0, 0, 255];
-    let colour = if channels == 4 { &black[..] } else { &black[..channels] };
-    let (wide, high) = (columns * (w + GAP) - GAP, rows * (h + GAP) - GAP);
+    let opaque = [shade, shade, shade, 255];
+    let colour = if channels == 4 { &opaque[..] } else { &opaque[..channels] };
+    let (wide, high) = (columns * (w + gap) - gap, rows * (h + gap) - gap);
     if wide.saturating_mul(high).saturating_mul(channels) as u64 > LIMITS.image_bytes {
         let allowed = LIMITS.image_bytes;
         let text = format!("a sheet of {wide}×{high} pixels has more than {allowed} bytes");
         return Err(Error::new(Kind::Limit, text).hint("put fewer pictures on it"));
     }
-    let mut sheet = Raster::filled(wide, high, colour)?;
+    let mut whole = Raster::filled(wide, high, colour)?;
     for (i, p) in pictures.iter().enumerate() {
         check()?;
         if (p.width, p.height) != (w, h) {
             let sizes = format!("{w}×{h} and {}×{}", p.width, p.height);
             return Err(Error::runtime(format!("pictures of {sizes} do not fit into one grid")));
         }
-        let (left, top) = (i % columns * (w + GAP), i / columns * (h + GAP));
+        let (left, top) = (i % columns * (w + gap), i / columns * (h + gap));
         let p = p.converted(channels)?.0;
         for (y, line) in p.data.chunks_exact(w * channels).enumerate() {
-            let at = ((top + y) * sheet.width + left) * channels;
-            sheet.data[at..at + line.len()].copy_from_slice(line);
+            let at = ((top + y) * whole.width + left) * channels;
+            whole.data[at..at + line.len()].copy_from_slice(line);
         }
     }
-    Ok(sheet)
+    Ok(whole)
 }
 
 #[cfg(test)]
@@ -293,6 +307,14 @@ mod tests {
             [10, 0, 0, 20, 0, 30, 0]
         );
         assert!(grid(&[], 2).is_err());
+        let white = Between { gap: 1, shade: 255 };
+        let sheet = super::sheet(&[tile(10), tile(20), tile(30)], 2, white).unwrap();
+        assert_eq!((sheet.width, sheet.height), (7, 5));
+        let at = |x, y| sheet.pixel(x, y)[0];
+        assert_eq!(
+            [at(2, 1), at(3, 0), at(4, 0), at(0, 2), at(0, 3), at(6, 4)],
+            [10, 255, 20, 255, 30, 255]
+        );
         // Thousands of thin rows are a large sheet, however they are laid out.
         let thin = Raster::filled(8192, 1, &[0; 4]).unwrap();
         let sheets = [1, 40].map(|columns| grid(&vec![thin.clone(); 3000], columns));
