@@ -18,7 +18,9 @@ pub fn notebook(page: &Page) -> Result<String> {
         "metadata": {
             "gannet": {"export": MARK, "origin": page.origin},
             "kernelspec": {"display_name": "gannet", "language": "gannet", "name": "gannet"},
-            "language_info": {"name": "gannet", "file_extension": ".gnt", "mimetype": "text/x-gannet"},
+            "language_info": {
+                "name": "gannet", "file_extension": ".gnt", "mimetype": "text/x-gannet",
+            },
         },
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -62,8 +64,9 @@ fn output(output: &Output) -> Vec<Json> {
             .iter()
             .map(|shot| {
                 let words = if shot.caption.is_empty() { &shot.words } else { &shot.caption };
-                json!({"output_type": "display_data", "metadata": {},
-                    "data": {"image/png": base64::encode(&shot.png), "text/plain": [printable(words)]}})
+                let png = base64::encode(&shot.png);
+                let data = json!({"image/png": png, "text/plain": [printable(words)]});
+                json!({"output_type": "display_data", "metadata": {}, "data": data})
             })
             .collect(),
     }
