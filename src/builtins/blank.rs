@@ -29,6 +29,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "an empty corner",
     }],
     cost: None,
+    cache: None,
     definition: None,
     run: |args, ctx| {
         let value = args.need_number("value")?;

@@ -28,6 +28,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "the examples that are built into gannet, one by one",
     }],
     cost: None,
+    cache: None,
     definition: None,
     run: |args, _| {
         let found = listed(args.text("path")?, "files", |_| true);

@@ -32,6 +32,7 @@ pub const BUILTIN: Builtin = Builtin {
         note: "three rows",
     }],
     cost: None,
+    cache: None,
     definition: None,
     run,
 };

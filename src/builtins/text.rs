@@ -25,6 +25,7 @@ pub const BUILTIN: Builtin = Builtin {
         Example { code: "text(\"PSNR \", 29.412345678, \" dB\")", note: "PSNR 29.4123 dB" },
     ],
     cost: None,
+    cache: None,
     definition: None,
     run: |args, _| {
         let mut all = String::new();

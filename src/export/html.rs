@@ -35,7 +35,8 @@ pub fn html(page: &Page) -> String {
                 let _ = write!(
                     out,
                     "<section class=\"cell\" id=\"cell-{number}\">\n<a class=\"number\" \
-                     href=\"#cell-{number}\">[{number}]</a>\n<pre class=\"code\"><code>{}</code></pre>\n",
+                     href=\"#cell-{number}\">[{number}]</a>\n\
+                     <pre class=\"code\"><code>{}</code></pre>\n",
                     code(source)
                 );
                 if !remark.is_empty() {

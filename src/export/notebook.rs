@@ -23,7 +23,9 @@ pub fn notebook(page: &Page) -> Result<String> {
         "metadata": {
             "gannet": {"export": MARK, "origin": page.origin},
             "kernelspec": {"display_name": "gannet", "language": "gannet", "name": "gannet"},
-            "language_info": {"name": "gannet", "file_extension": ".gnt", "mimetype": "text/x-gannet"},
+            "language_info": {
+                "name": "gannet", "file_extension": ".gnt", "mimetype": "text/x-gannet",
+            },
         },
         "nbformat": 4,
         "nbformat_minor": 5,

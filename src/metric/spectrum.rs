@@ -6,9 +6,9 @@ use std::f64::consts::{PI, TAU};
 /// Longest side that is transformed; of a larger picture the middle is.
 const SIDE: usize = 1024;
 
-/// The power of a picture by spatial frequency, from the lowest to half a cycle a pixel, as the mean
-/// over at most so many rings: of its luma (Rec. 709) without its mean, under a Hann window so that
-/// its edges do not count. Fewer rings where the picture has fewer frequencies.
+/// The power of a picture by spatial frequency, from the lowest to half a cycle a pixel, as the
+/// means over at most so many rings; fewer where the picture has fewer frequencies. It is that of
+/// the luma (Rec. 709) without its mean, under a Hann window so that the edges do not count.
 pub fn radial(picture: &Raster, rings: usize) -> Vec<f64> {
     let (width, height) = (picture.width.min(SIDE), picture.height.min(SIDE));
     let (left, top) = ((picture.width - width) / 2, (picture.height - height) / 2);

@@ -8,6 +8,9 @@ use crossterm::cursor::{RestorePosition, SavePosition};
 use icy_sixel::{EncodeOptions, sixel_encode};
 use std::io::Write;
 
+/// Colours of a picture that is replaced soon: it takes a third of the time and the bytes.
+const FEW: u16 = 64;
+
 /// Sends pictures as sixels of 256 dithered colours.
 pub struct Sixel {
     cell: (u16, u16),
@@ -34,17 +37,26 @@ impl Sixel {
     /// # Errors
     /// When it cannot be encoded or written.
     pub fn send(&self, out: &mut dyn Write, sized: &Raster) -> Result<()> {
-        let sized = sized.convert(4)?.0;
-        let text = sixel_encode(&sized.data, sized.width, sized.height, &EncodeOptions::default())
-            .map_err(|e| Error::runtime(format!("cannot write a picture as sixel: {e}")))?;
-        // Terminals disagree on the final position of the cursor.
-        write!(out, "{SavePosition}{text}{RestorePosition}").map_err(unwritten)
+        encoded(out, sized, &EncodeOptions::default())
     }
+}
+
+fn encoded(out: &mut dyn Write, sized: &Raster, options: &EncodeOptions) -> Result<()> {
+    let sized = sized.convert(4)?.0;
+    let text = sixel_encode(&sized.data, sized.width, sized.height, options)
+        .map_err(|e| Error::runtime(format!("cannot write a picture as sixel: {e}")))?;
+    // Terminals disagree on the final position of the cursor.
+    write!(out, "{SavePosition}{text}{RestorePosition}").map_err(unwritten)
 }
 
 impl ImageSink for Sixel {
     fn put(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
         self.send(out, &self.pixels(picture, cells)?)
+    }
+
+    fn preview(&mut self, out: &mut dyn Write, picture: &Raster, cells: (u16, u16)) -> Result<()> {
+        let options = EncodeOptions { max_colors: FEW, ..EncodeOptions::default() };
+        encoded(out, &self.pixels(picture, cells)?, &options)
     }
 
     fn cells(&self, picture: &Raster, room: (u16, u16)) -> (u16, u16) {

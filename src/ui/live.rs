@@ -217,7 +217,9 @@ impl Show {
         self.view.elapsed = self.begun.elapsed();
         let before = Instant::now();
         let asked = self.draw(live, image.is_some())?;
-        let (wrote, spent) = (before.elapsed(), busy());
+        // A frame that waited for the process to come back says nothing about the terminal.
+        let wrote = if restore::suspended() { Duration::ZERO } else { before.elapsed() };
+        let spent = busy();
         let busy = spent.saturating_sub(self.busy);
         self.pace
             .learn(self.begun.elapsed(), Drawn { preview: image.is_some(), busy, wrote, asked });

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dear_to_draw_comes_seldom() {
+    fn what_costs_much_to_draw_is_drawn_rarely() {
         let mut pace = Pace::default();
         assert!(pace.preview_due(Duration::ZERO));
         let cheap = Drawn { preview: false, busy: MS / 10, wrote: MS / 10, asked: false };

@@ -182,6 +182,11 @@ fn foreground() -> bool {
     tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp())
 }
 
+/// Whether the process was suspended since the last call of [`again`].
+pub(super) fn suspended() -> bool {
+    AGAIN.load(SeqCst)
+}
+
 /// Whether the view must be redrawn; the call resets this.
 pub(super) fn again() -> bool {
     AGAIN.swap(false, SeqCst)

@@ -26,10 +26,8 @@ impl Tmux {
     pub fn shell(name: &str, folder: &Path, (columns, rows): (u16, u16)) -> Option<Self> {
         let tmux = Self::new(name)?;
         let (at, state) = (folder.display().to_string(), folder.join("state"));
-        let shell = format!(
-            "env -u GANNET_MODEL -u NO_COLOR GANNET_STATE={} COLORTERM=truecolor PS1='ready> ' sh -i",
-            state.display()
-        );
+        let environment = format!("GANNET_STATE={} COLORTERM=truecolor", state.display());
+        let shell = format!("env -u GANNET_MODEL -u NO_COLOR {environment} PS1='ready> ' sh -i");
         let (columns, rows) = (columns.to_string(), rows.to_string());
         tmux.run(&["new-session", "-d", "-x", &columns, "-y", &rows, "-c", &at, &shell]);
         tmux.wait_for("ready>");

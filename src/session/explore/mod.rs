@@ -1,8 +1,8 @@
 //! Exploring a code: sliders, walks, style mixing and a map, as programs of the language.
 //!
 //! A [`Point`] holds all settings at one moment. [`Subject`] turns it into a program, and a
-//! [`Renderer`] runs programs in a session of its own. A picture of an exploration is therefore what
-//! an exported script shows. [`Model`] adds the history, bookmarks and a state to compare with. No
+//! [`Renderer`] runs programs in a session of its own. An exported script therefore shows the same
+//! picture as the exploration. [`Model`] adds the history, bookmarks and a state to compare with. No
 //! part of it needs a terminal.
 
 mod map;

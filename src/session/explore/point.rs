@@ -160,7 +160,7 @@ impl Point {
         }
     }
 
-    /// The pin `steps` after this one, around; the first one after a code that is no pin.
+    /// The pin `steps` after this one, around; the first one after a code that is not a pin.
     fn beside(&self, from: Pin, steps: usize) -> Pin {
         match self.pins.iter().position(|p| *p == from) {
             Some(at) => self.pins[(at + steps) % self.pins.len()],

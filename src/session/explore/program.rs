@@ -214,12 +214,10 @@ impl Subject {
     /// A program that shows feature maps of a layer as one picture of so many columns.
     pub fn maps(&self, p: &Point, layer: usize, channels: &Range<usize>, columns: usize) -> String {
         let name = quoted(self.network.get(layer).map_or("", |l| l.name.as_str()));
+        let (code, arguments) = (self.expression(p, Words::Names), self.arguments(p));
         let (from, to) = (channels.start, channels.end);
-        format!(
-            "{ASIDE}show grid(render({}{}, layer: {name}, channels: {from}..{to}), columns: {columns})\n",
-            self.expression(p, Words::Names),
-            self.arguments(p)
-        )
+        let maps = format!("render({code}{arguments}, layer: {name}, channels: {from}..{to})");
+        format!("{ASIDE}show grid({maps}, columns: {columns})\n")
     }
 
     /// A program that gives the code in S.

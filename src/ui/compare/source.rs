@@ -18,7 +18,7 @@ const ERROR: &str = "error ×";
 /// shown alone.
 ///
 /// # Errors
-/// For values that are no pictures, with a hint.
+/// For values without a picture, with a hint.
 pub fn of_values(values: &[(String, Value)]) -> Result<Comparison> {
     if let Some(all) = of_inversions(values)? {
         return Ok(all);

@@ -1,4 +1,4 @@
-//! The screen of sliders: `gannet explore`, and `explore(…)` in a cell of the prompt or a notebook.
+//! The screen of sliders: `gannet explore`, and `explore(…)` at the prompt or in a notebook.
 //!
 //! [`Explorer`] is the program on a full screen; the exploration itself is in
 //! [`crate::session::explore`]. Keys are in `keys.rs`, the layout is in `view.rs`.
@@ -75,7 +75,7 @@ pub struct Explorer {
     help: bool,
     playing: bool,
     strode: Instant,
-    /// The last input: numbers wait until the hand rests.
+    /// Time of the last input: numbers are computed after a pause.
     touched: Instant,
     message: String,
     scripts: Scripts,

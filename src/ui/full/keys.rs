@@ -356,13 +356,17 @@ mod tests {
     proptest! {
         #[test]
         fn the_parts_do_not_matter(
-            pieces in proptest::collection::vec(0usize..12, 0..12), cuts in proptest::collection::vec(0usize..80, 0..6)
+            pieces in proptest::collection::vec(0usize..12, 0..12),
+            cuts in proptest::collection::vec(0usize..80, 0..6),
         ) {
-            const ALL: [&[u8]; 12] = [b"a", b"\x1b[A", b"\x1b[1;5C", "é".as_bytes(), b"\r", b"\x1b[200~x y\x1b[201~",
-                b"\x1b[<0;3;4M", b"\x1b[0n", b"\x1bx", b"\x1bOP", "😀".as_bytes(), b"\x1b[3~"];
+            const ALL: [&[u8]; 12] = [
+                b"a", b"\x1b[A", b"\x1b[1;5C", "é".as_bytes(), b"\r", b"\x1b[200~x y\x1b[201~",
+                b"\x1b[<0;3;4M", b"\x1b[0n", b"\x1bx", b"\x1bOP", "😀".as_bytes(), b"\x1b[3~",
+            ];
             let bytes: Vec<u8> = pieces.iter().flat_map(|p| ALL[*p]).copied().collect();
             let mut keys = Keys::default();
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(bytes.len())).chain([bytes.len()]).collect();
+            let cuts = cuts.into_iter().map(|c| c.min(bytes.len()));
+            let mut cuts: Vec<usize> = cuts.chain([bytes.len()]).collect();
             cuts.sort_unstable();
             let (mut from, mut found) = (0, Vec::new());
             for to in cuts {
@@ -374,7 +378,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_borne(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_are_accepted(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut keys = Keys::default();
             keys.feed(&bytes);
             keys.flush();

@@ -74,7 +74,7 @@ pub struct NotebookApp {
     /// The version that was checked last, and its mistakes by cell.
     pub(super) checked: u64,
     pub(super) mistakes: Vec<(usize, Mistake)>,
-    /// The version at the last look, and since when it is so.
+    /// The version that was last seen, and when it was first seen.
     pub(super) typed: (u64, Instant),
     pub(super) live: Option<Live>,
     /// The screens above the notebook; the last one has the keys.
@@ -86,7 +86,7 @@ pub struct NotebookApp {
     /// A line about the generator and the device.
     pub(super) about: String,
     pub(super) change: Change,
-    /// `d` was pressed once.
+    /// The first key of a command of two keys.
     pressed: Option<char>,
     /// The signals of the process, which give running work time to end; `None` in tests.
     pub(super) signals: Option<&'static Signals>,
@@ -137,7 +137,7 @@ impl NotebookApp {
         }
     }
 
-    /// Gives running work the time that signals leave it.
+    /// Lets the signals of the process stop running work.
     pub fn heed(&mut self, signals: &'static Signals) {
         self.signals = Some(signals);
     }

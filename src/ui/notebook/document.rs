@@ -384,7 +384,10 @@ mod tests {
         fn print_gives_what_was_parsed(
             parts in proptest::collection::vec(0usize..14, 0..24)
         ) {
-            const ALL: [&str; 14] = ["#%%", "#%% md", "\n", "\r\n", "a = 1", "words é", " ", "\t", "\"#%%", ";", "# c", "(", "\r", "0"];
+            const ALL: [&str; 14] = [
+                "#%%", "#%% md", "\n", "\r\n", "a = 1", "words é", " ", "\t", "\"#%%", ";", "# c",
+                "(", "\r", "0",
+            ];
             let text: String = parts.iter().map(|p| ALL[*p]).collect();
             let d = Document::parse(&text);
             let wanted = if text.is_empty() { "#%%\n" } else { &text };
@@ -411,8 +414,10 @@ mod tests {
                 }
                 d.settle();
                 let again = Document::parse(&d.print());
-                let same = |d: &Document| d.cells().iter().map(|c| (c.is_text(), c.source())).collect::<Vec<_>>();
-                prop_assert_eq!(same(&again), same(&d), "{:?} at {}", what, at);
+                let cells = |d: &Document| -> Vec<(bool, String)> {
+                    d.cells().iter().map(|c| (c.is_text(), c.source())).collect()
+                };
+                prop_assert_eq!(cells(&again), cells(&d), "{:?} at {}", what, at);
             }
         }
     }

@@ -609,7 +609,10 @@ mod tests {
     proptest! {
         /// Any keys: the cursor stays inside, the file stays readable, and undo leads back.
         #[test]
-        fn any_changes_can_be_undone(ops in proptest::collection::vec((0u8..20, 0usize..4), 0..60)) {
+        fn any_changes_can_be_undone(
+            ops in proptest::collection::vec((0u8..20, 0usize..4), 0..60)
+        ) {
+            const MOVES: [Move; 4] = [Move::Left, Move::WordRight, Move::Up(2), Move::Down(1)];
             let mut e = editor("x = 1\n\n#%% md\nwords é\n\n#%%\ny = x\n");
             let first = e.document().print();
             for (op, k) in ops {
@@ -619,7 +622,7 @@ mod tests {
                     3 => e.delete([Move::Left, Move::Right, Move::WordLeft, Move::End][k]),
                     4 => e.paste(["p\r\nq", "#%% md\nz", "", "\u{301}"][k]),
                     5 => e.cut(),
-                    6 | 7 => e.go([Move::Left, Move::WordRight, Move::Up(2), Move::Down(1)][k], k == 1),
+                    6 | 7 => e.go(MOVES[k], k == 1),
                     8 => e.add(k % 2 == 0, k > 1),
                     9 => e.remove(),
                     10 => e.shift(k % 2 == 0),

@@ -78,7 +78,7 @@ impl NotebookFile {
     /// When it cannot be read.
     pub fn changed(&self) -> Result<bool> {
         let now = self.bytes()?.map(|bytes| Sha256::digest(&bytes).to_vec());
-        // A file that was removed is written again: nothing of anybody is lost.
+        // A file that was removed may be written again, because it overwrites no other text.
         Ok(now.is_some() && now != self.known)
     }
 
@@ -143,7 +143,7 @@ mod tests {
         assert!(text.is_empty() && !file.exists());
         assert_eq!(file.save("one").unwrap(), Saved::Written);
         assert_eq!(file.save("two").unwrap(), Saved::Written);
-        // The same time and length would not tell.
+        // The content decides: the length is the same, and the time may be.
         std::fs::write(&path, "own").unwrap();
         assert!(file.changed().unwrap());
         assert_eq!(file.save("three").unwrap(), Saved::Conflict);

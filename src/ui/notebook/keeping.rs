@@ -25,7 +25,7 @@ impl Notebook {
             self.editor.document().cells().iter().map(|c| (c.id, text_hash(&c.text))).collect();
         let mut rest = index.cells.into_iter().collect::<VecDeque<_>>();
         for (at, (id, hash)) in cells.into_iter().enumerate() {
-            // The cells between have gone from the file.
+            // Cells before it that the file no longer has are skipped.
             let Some(n) = rest.iter().position(|c| c.0 == hash) else { continue };
             let Some((_, folded, ran)) = rest.drain(..=n).next_back() else { continue };
             self.editor.fold(at, folded);
@@ -133,7 +133,7 @@ impl Notebook {
                 true
             }
             Err(e) => {
-                // Once is enough; the next save tries again.
+                // The error is reported once; the next save tries again.
                 self.unwritten = false;
                 self.trouble(&e);
                 false
@@ -144,7 +144,7 @@ impl Notebook {
     fn index(&self) -> Index {
         let place = self.editor.place();
         let ran = |id: u64| match &self.running {
-            // As it is found when the process ends before the cell.
+            // What the next process finds if this one ends before the cell.
             Some(r) if r.id == id => Some(Ran {
                 key: r.key.clone(),
                 status: Status::Cut,

@@ -10,6 +10,7 @@ mod beside;
 mod checker;
 mod document;
 mod editor;
+mod events;
 mod file;
 mod headless;
 mod keeping;

@@ -4,16 +4,15 @@
 use super::document::Document;
 use super::editor::Editor;
 use super::file::NotebookFile;
-use super::outputs::{Outputs, Piece, Ran, Status, add_lines};
+use super::outputs::{Outputs, Piece, Ran, Status};
 use super::room::Asked;
 use crate::control::{Progress, Stop};
-use crate::error::{Error, Kind, Result};
-use crate::lang::span::{Source, render};
-use crate::session::{Event, Given, Links, Reactive, Reply, Request, Session};
+use crate::error::{Error, Result};
+use crate::session::{Links, Reactive, Request, Session};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The state of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +41,7 @@ pub struct Running {
     pub(super) writes: BTreeSet<String>,
     pub(super) begun: Instant,
     /// Results that had come from the cache before.
-    hits: u64,
+    pub(super) hits: u64,
     /// What it has shown so far.
     pub output: Vec<Piece>,
     /// The names of the values that it has bound and shown so far.
@@ -94,7 +93,7 @@ pub struct Notebook {
     pub(super) message: Option<Message>,
     /// The version of the text on the disk.
     pub(super) saved: u64,
-    /// The version of the text at the last look, and since when.
+    /// The version of the text that was last seen, and when it was first seen.
     pub(super) seen: (u64, Instant),
     pub(super) looked: Instant,
     /// The last look at the files that cells read.
@@ -201,7 +200,7 @@ impl Notebook {
         self.running.as_ref()
     }
 
-    /// Whether the session works.
+    /// Whether a cell runs or the session is being resumed.
     pub fn busy(&self) -> bool {
         self.running.is_some() || self.resuming
     }
@@ -301,8 +300,8 @@ impl Notebook {
         self.next();
     }
 
-    /// The cells to run for the wanted ones, in order: also those that bind what they read, unless
-    /// the session has it as they would bind it.
+    /// The cells to run for the wanted ones, in order. A cell that binds a name they read runs too,
+    /// unless the session already has its value.
     fn plan(&self, wanted: &[usize]) -> Vec<usize> {
         let cells = self.editor.document().cells();
         let mut all: BTreeSet<usize> =
@@ -333,7 +332,7 @@ impl Notebook {
     }
 
     /// Begins the next cell of the queue.
-    fn next(&mut self) {
+    pub(super) fn next(&mut self) {
         if self.running.is_some() || self.resuming {
             return;
         }
@@ -411,166 +410,6 @@ impl Notebook {
         if let Some(control) = self.session.control() {
             control.request(Stop::Checkpoint);
         }
-    }
-
-    /// Takes the session's events; returns whether something changed, and whether that is more than
-    /// progress.
-    pub fn take_events(&mut self) -> (bool, bool) {
-        let (mut any, mut more) = (false, false);
-        while let Some(event) = self.session.next(Duration::ZERO) {
-            any = true;
-            more |= !matches!(event, Event::Progress(_));
-            self.take(event);
-        }
-        (any, more)
-    }
-
-    /// Waits a while for the next event and takes it.
-    pub fn wait(&mut self) {
-        if let Some(event) = self.session.next(Duration::from_millis(100)) {
-            self.take(event);
-        }
-    }
-
-    fn take(&mut self, event: Event) {
-        match event {
-            Event::Progress(new) => {
-                if let Some(running) = &mut self.running {
-                    let old = running.progress.take().and_then(|p| p.preview);
-                    let preview = new.preview.or(old);
-                    running.progress = Some(Progress { preview, ..new });
-                    running.reports += 1;
-                }
-                return;
-            }
-            Event::Begins { title, .. } => {
-                if let Some(running) = &mut self.running {
-                    (running.title, running.progress) = (title, None);
-                }
-            }
-            Event::Given(all) => {
-                self.note_names();
-                all.into_iter().for_each(|g| self.given(g));
-            }
-            Event::Failed(source, e) => self.failed(&source, &e),
-            Event::Line(line) | Event::Quiet(line) => match &mut self.running {
-                Some(running) => add_lines(&mut running.output, vec![line]),
-                None => self.say(line),
-            },
-            Event::Trouble(e) => self.trouble(&e),
-            Event::Explore { what, answer } => self.asked = Some(Asked { what, answer }),
-            Event::Rewritten(text) => self.rewritten(&text),
-            Event::Done(reply) => self.done(reply),
-        }
-        self.revision += 1;
-    }
-
-    /// Notes the values of the statement whose results come next.
-    fn note_names(&mut self) {
-        let snapshot = self.session.snapshot();
-        let (Some(running), Some(cell)) = (&mut self.running, snapshot.log.cells().last()) else {
-            return;
-        };
-        running.names.extend(cell.values.keys().cloned());
-    }
-
-    /// Takes the edits that replace the calls of `explore` in the running cell. The cell is fresh
-    /// afterwards: the edits have the values that it got.
-    fn rewritten(&mut self, text: &str) {
-        let Some((id, before, key)) =
-            self.running.as_ref().map(|r| (r.id, r.text.clone(), r.key.clone()))
-        else {
-            return;
-        };
-        let Some(at) = self.editor.document().place(id) else { return };
-        if self.editor.document().cells()[at].text != before {
-            return self.say("the cell was changed meanwhile: its explored code is not written");
-        }
-        let fresh = self.links()[at].key == key;
-        self.editor.rewrite(at, text);
-        let key = self.links()[at].key.clone();
-        if let Some(running) = self.running.as_mut().filter(|_| fresh) {
-            running.key = key;
-        }
-    }
-
-    fn given(&mut self, given: Given) {
-        let Some(running) = &mut self.running else { return };
-        match given {
-            Given::Print(line) | Given::Note(line) => {
-                add_lines(&mut running.output, line.lines().map(str::to_owned).collect());
-            }
-            Given::Value(blocks, _) => {
-                let (pieces, fine) = self.outputs.pieces(&blocks);
-                for piece in pieces {
-                    match piece {
-                        Piece::Text { lines } => add_lines(&mut running.output, lines),
-                        other => running.output.push(other),
-                    }
-                }
-                if let Err(e) = fine {
-                    self.trouble(&e);
-                }
-            }
-        }
-    }
-
-    fn failed(&mut self, source: &Source, e: &Error) {
-        let Some(running) = &mut self.running else { return self.trouble(e) };
-        running.status = match e.kind() {
-            Kind::Kept => Status::Kept,
-            Kind::Interrupted | Kind::Resumable => Status::Cut,
-            _ => Status::Failed,
-        };
-        if running.status == Status::Failed {
-            let number = self.editor.document().place(running.id).map_or(0, |k| k + 1);
-            // The journal's number would name another cell.
-            let named = Source::new(format!("cell {number}"), source.text());
-            let text = named.map_or_else(|e| e.to_string(), |s| render(&s, e, false));
-            let lines = text.lines().map(str::to_owned).collect();
-            running.output.push(Piece::Error { lines });
-        } else {
-            add_lines(&mut running.output, vec![e.message().to_owned()]);
-        }
-    }
-
-    fn done(&mut self, reply: Result<Reply>) {
-        if std::mem::take(&mut self.resuming) {
-            let promised = std::mem::take(&mut self.promised);
-            match reply {
-                Ok(Reply::Resumed(Some(_))) => self.bound = promised,
-                Ok(_) => {}
-                Err(e) => self.trouble(&e),
-            }
-            return self.next();
-        }
-        let Some(mut running) = self.running.take() else { return };
-        let ended = matches!(reply, Ok(Reply::Ran(true)));
-        if let Err(e) = reply {
-            running.output.push(Piece::Error { lines: vec![format!("error: {}", e.message())] });
-            running.status = Status::Failed;
-        } else if !ended && running.status == Status::Ok {
-            running.status = Status::Cut;
-        }
-        for name in running.writes {
-            match running.status {
-                Status::Ok | Status::Kept => self.bound.insert(name, running.key.clone()),
-                // Some of its statements may have run.
-                Status::Failed | Status::Cut => self.bound.remove(&name),
-            };
-        }
-        let left = self.queue.len();
-        if !matches!(running.status, Status::Ok | Status::Kept) && left > 0 {
-            self.queue.clear();
-            self.say(format!("{left} more cells did not run"));
-        }
-        let millis = u64::try_from(running.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let Running { id, key, status, output, names, hits, .. } = running;
-        let cached = self.session.snapshot().state.options.cache.hits() > hits;
-        self.ran.insert(id, Ran { key, status, millis, cached, output, names });
-        self.stamps.insert(id, self.revision);
-        self.unwritten = true;
-        self.next();
     }
 }
 

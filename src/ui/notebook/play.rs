@@ -17,7 +17,7 @@ impl App for NotebookApp {
             Event::Key(key) => {
                 let leaving = self.leaving;
                 self.key(*key);
-                // Any other key takes the wish to leave back.
+                // Any other key cancels leaving.
                 if leaving && !self.ending {
                     self.leaving = false;
                 }

@@ -24,7 +24,8 @@ impl Desk {
     }
 }
 
-const EXPLORES: &str = "#%%\nw = sample(seed: 3)\nb = explore(w, along: direction(\"smile\"))  # mine\n\
+const EXPLORES: &str = "#%%\nw = sample(seed: 3)\n\
+                        b = explore(w, along: direction(\"smile\"))  # mine\n\
                         print(norm(b - w) > 0)\n\n#%%\nc = b\n";
 
 #[test]

@@ -141,16 +141,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_place_leaves_the_text(text in "[ab \t\né顔e\u{301}_(]{0,20}", byte in 0usize..40, wide in 0usize..9) {
+        fn no_place_leaves_the_text(
+            text in "[ab \t\né顔e\u{301}_(]{0,20}", byte in 0usize..40, wide in 0usize..9
+        ) {
             let at = snap(&text, byte);
             prop_assert!(text.is_char_boundary(at));
-            for to in [after(&text, at), before(&text, at), next_word(&text, at), word_before(&text, at), word_end(&text, at),
-                line_start(&text, at), line_end(&text, at), at_column(&text, line_start(&text, at), wide)]
-            {
+            let places = [
+                after(&text, at), before(&text, at), next_word(&text, at), word_before(&text, at),
+                word_end(&text, at), line_start(&text, at), line_end(&text, at),
+                at_column(&text, line_start(&text, at), wide),
+            ];
+            for to in places {
                 prop_assert!(to <= text.len() && text.is_char_boundary(to), "{to}");
             }
-            let cut: String = text.lines().flat_map(|l| rows(l, wide).into_iter().map(|(a, b)| l[a..b].to_owned())).collect();
-            prop_assert_eq!(cut, text.replace('\n', ""));
+            let parts = |line: &str| -> String {
+                rows(line, wide).into_iter().map(|(from, to)| &line[from..to]).collect()
+            };
+            let joined: String = text.lines().map(parts).collect();
+            prop_assert_eq!(joined, text.replace('\n', ""));
         }
     }
 }

@@ -402,7 +402,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_keys_are_borne(keys in "[a-zA-Z0-9$^\u{1b}® é]{0,40}") {
+        fn any_keys_are_accepted(keys in "[a-zA-Z0-9$^\u{1b}® é]{0,40}") {
             typed("x = é顔\n\n  y e\u{301}\n#%% md\nw", &keys);
         }
     }

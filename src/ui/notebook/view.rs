@@ -366,7 +366,7 @@ fn progress(app: &NotebookApp, canvas: &mut Canvas<'_>, (y, height): (i64, u16),
         let at = (i32::from(right), i32::try_from(y).unwrap_or(i32::MIN));
         canvas.live(image, at, size, view);
     }
-    // The text needs all its rows; without them the picture says enough.
+    // When the first rows are scrolled off, only the picture is drawn.
     let Ok(top) = u16::try_from(y) else { return };
     let rows = view.height.saturating_sub(top).min(height).min(super::layout::PROGRESS);
     if rows > 0 && right > MARGIN + 10 {
