@@ -1,11 +1,10 @@
 //! `blank`: an empty picture.
 
+use super::shared;
 use crate::builtin::{Builtin, Category, CheckedCall, Example, Kind, Param, Signature, Type};
 use crate::error::Result;
 use crate::value::{Image, Value};
-use candle_core::{DType, Tensor};
-
-use super::shared;
+use candle_core::Tensor;
 
 /// `blank(value: 1)`
 pub const BUILTIN: Builtin = Builtin {
@@ -32,12 +31,16 @@ pub const BUILTIN: Builtin = Builtin {
     cache: None,
     definition: None,
     run: |args, ctx| {
-        let value = args.need_number("value")?;
+        let value = args.need_number("value")? as f32;
         let facts = ctx.model()?.facts.clone();
         let shape = (1, facts.channels, facts.height, facts.width);
-        let data = Tensor::full(value as f32, shape, &ctx.device)?.to_dtype(DType::F32)?;
-        let (captions, notes, origin) = (Vec::new(), Vec::new(), "blank".to_owned());
-        Ok(Value::Image(Image { data, captions, origin, notes, model: None }))
+        Ok(Value::Image(Image {
+            data: Tensor::full(value, shape, &ctx.device)?,
+            captions: Vec::new(),
+            origin: "blank".into(),
+            notes: Vec::new(),
+            model: None,
+        }))
     },
 };
 

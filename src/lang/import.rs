@@ -14,7 +14,7 @@ use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::store::{Disk, Files};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,28 +63,20 @@ impl Imports {
     /// Reads the files that a program imports, directly or not, and puts them into it. Returns all
     /// errors; imports that could not be read stay without a file.
     pub fn read(&self, program: &mut Program) -> Vec<Error> {
-        let open = vec![self.file.clone()];
-        let mut reading = Reading { imports: self, known: BTreeMap::new(), open, bytes: 0 };
-        reading.statements(&mut program.statements, Path::new(""))
+        self.read_files(program).0
     }
 
-    /// The files on the disk that a program imports, also those that could not be read.
-    pub fn paths(&self, program: &Program) -> Vec<PathBuf> {
-        let mut all = Vec::new();
-        self.gather(&program.statements, Path::new(""), &mut all);
-        all.sort();
-        all.dedup();
-        all
-    }
-
-    fn gather(&self, statements: &[Stmt], folder: &Path, all: &mut Vec<PathBuf>) {
-        for import in imports(statements) {
-            let key = joined(folder, &import.path);
-            if let Some(library) = &import.library {
-                self.gather(&library.statements, folder_of(&key), all);
-            }
-            all.push(self.folder.join(key));
-        }
+    /// As [`Imports::read`]; also returns the files, those that could not be read among them.
+    pub fn read_files(&self, program: &mut Program) -> (Vec<Error>, BTreeSet<PathBuf>) {
+        let mut reading = Reading {
+            imports: self,
+            known: BTreeMap::new(),
+            files: BTreeSet::new(),
+            open: vec![self.file.clone()],
+            bytes: 0,
+        };
+        let errors = reading.statements(&mut program.statements, Path::new(""));
+        (errors, reading.files)
     }
 
     /// The text of the file with this key.
@@ -172,6 +164,8 @@ fn shown(path: &Path) -> String {
 struct Reading<'a> {
     imports: &'a Imports,
     known: BTreeMap<PathBuf, Arc<Library>>,
+    /// All files on the disk that were asked for.
+    files: BTreeSet<PathBuf>,
     /// The program and the files that are being read, each imported by the one before it.
     open: Vec<PathBuf>,
     bytes: usize,
@@ -199,6 +193,7 @@ impl Reading<'_> {
         if let Some(known) = self.known.get(&key) {
             return Ok(known.clone());
         }
+        self.files.insert(self.imports.folder.join(&key));
         let text = self.imports.text(&key, import)?;
         self.bytes += text.len();
         if self.known.len() + self.open.len() > FILES || self.bytes > LIMITS.source_bytes {
@@ -215,7 +210,7 @@ impl Reading<'_> {
         self.open.push(key.clone());
         errors.extend(self.statements(&mut program.statements, folder_of(&key)));
         self.open.pop();
-        errors.extend(program.statements.iter().filter_map(|s| foreign(s)));
+        errors.extend(program.statements.iter().filter_map(foreign));
         if let Some(e) = Error::all(errors) {
             return Err(source.holds(e, import.span));
         }

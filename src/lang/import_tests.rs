@@ -51,7 +51,8 @@ fn files_are_read_once_from_the_folder_of_the_file_that_imports_them() {
     let StmtKind::Def(def) = &library(&program, 1).statements[0].kind else { panic!() };
     assert!(def.called(None).ends_with("b.gnt:1:12"), "{}", def.called(None));
     let at = |name: &str| folder.0.path().join(name);
-    assert_eq!(folder.imports().paths(&program), [at("b.gnt"), at("sub/a.gnt")]);
+    let files = folder.imports().read_files(&mut program.clone()).1;
+    assert_eq!(files.into_iter().collect::<Vec<_>>(), [at("b.gnt"), at("sub/a.gnt")]);
     // The record gives the same without the files, wherever it is read.
     let mut again = parse(&Source::new("[1]", "import \"sub/a.gnt\"\nimport \"b.gnt\"").unwrap()).0;
     assert_eq!(Imports::default().recorded(&texts).read(&mut again), []);
@@ -100,15 +101,27 @@ fn what_cannot_be_imported_is_refused_where_it_is_written() {
     ];
     for (files, wanted) in cases {
         let folder = Folder::with(files);
-        let (program, errors) = folder.read();
+        let (_, errors) = folder.read();
         assert_eq!(errors.len(), 1, "{files:?}: {errors:?}");
         assert!(errors[0].starts_with(wanted), "{files:?}: {}", errors[0]);
-        // The files are known all the same: they may be made or mended while one watches.
-        assert_eq!(folder.imports().paths(&program).len(), 1);
     }
     let folder = Folder::with(&[("main.gnt", "import \"a.gnt\"")]);
     fs::write(folder.0.path().join("a.gnt"), b"x = \"\xff\"").unwrap();
     assert!(folder.read().1[0].contains("a.gnt: at byte 5: a program is UTF-8 text"));
+}
+
+#[test]
+fn files_that_are_wrong_or_missing_are_known() {
+    let folder = Folder::with(&[
+        ("main.gnt", "import \"a.gnt\"\nimport \"c.gnt\""),
+        ("a.gnt", "import \"b.gnt\""),
+        ("b.gnt", "def f(x) = ("),
+    ]);
+    let (mut program, errors) = folder.read();
+    assert_eq!(errors.len(), 2);
+    let files = folder.imports().read_files(&mut program).1;
+    let names: Vec<_> = files.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["a.gnt", "b.gnt", "c.gnt"]);
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn names(text: &str, imports: &Imports) -> (Names, bool) {
     let mut names = Names::default();
     let mut program = parse::parse(&source).0;
     // A file that cannot be read defines nothing.
-    let _ = imports.read(&mut program);
+    let (_, files) = imports.read_files(&mut program);
     names.imported = import::texts(&program.statements);
     for statement in &program.statements {
         names.mentions.statement(&statement.kind);
@@ -165,8 +165,7 @@ fn names(text: &str, imports: &Imports) -> (Names, bool) {
         names.writes.extend(defines.iter().map(|d| d.name.name.clone()));
         names.defines.extend(defines);
     }
-    let lasting = imports.paths(&program).is_empty();
-    (names, lasting)
+    (names, files.is_empty())
 }
 
 fn key<'n>(

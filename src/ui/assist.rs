@@ -131,7 +131,8 @@ impl Language {
         let next = tokens.get(i + 1);
         let known = |w: &str| own.contains(w) || self.words.names.contains_key(w);
         if next.is_some_and(|t| t.is("(")) {
-            return if self.words.calls(word) || own.contains(word) { CALLED } else { WRONG };
+            // A cell of a notebook that did not run yet may define the name as a function.
+            return if self.words.calls(word) || known(word) { CALLED } else { WRONG };
         }
         // An argument's name: its colour shows whether the call has a parameter of that name.
         if next.is_some_and(|t| t.is(":")) {

@@ -49,8 +49,15 @@ pub struct Runner {
 impl Runner {
     /// Makes a runner for a session.
     pub fn new(session: Session, terminal: Terminal<Line>, painter: Painter, style: Style) -> Self {
-        let (title, report) = (String::new(), Report::default());
-        Self { session, terminal, painter, style, meanwhile: None, title, report }
+        Self {
+            session,
+            terminal,
+            painter,
+            style,
+            meanwhile: None,
+            title: String::new(),
+            report: Report::default(),
+        }
     }
 
     /// Checks a program and runs it. Shows the results of each statement when the statement ends.
@@ -130,7 +137,7 @@ impl Runner {
         self.session.submit(request, self.style.reports || !self.quiet())
     }
 
-    /// Whether nobody looks at progress.
+    /// Whether progress is not wanted.
     fn quiet(&self) -> bool {
         self.style.json || self.style.quiet
     }

@@ -46,14 +46,16 @@ pub struct Seen {
 pub type Look = BTreeMap<PathBuf, Seen>;
 
 impl Targets {
-    /// The targets of a program, whose imports were read as far as possible. `sets` are texts that
-    /// it gets from outside, `written` the files that it writes.
+    /// The targets of a program, which may be wrong. `sets` are texts that it gets from outside,
+    /// `written` the files that it writes.
     pub fn of<'t>(
-        (file, program, imports): (&Path, &Program, &Imports),
+        (file, mut program, imports): (&Path, Program, &Imports),
         sets: impl Iterator<Item = &'t str>,
         written: impl Iterator<Item = PathBuf>,
     ) -> Self {
-        let own = std::iter::once(file.to_path_buf()).chain(imports.paths(program)).collect();
+        // What is wrong with imported files is said when the program runs.
+        let (_, mut own) = imports.read_files(&mut program);
+        own.insert(file.to_path_buf());
         let (named, listed) = (BTreeSet::new(), BTreeSet::new());
         let mut targets = Self { program: own, named, listed, written: written.collect() };
         sets.for_each(|text| targets.text(text));
@@ -182,11 +184,10 @@ mod tests {
         write("main.gnt", &text);
         let main = at("main.gnt");
         let imports = Imports::beside(&main);
-        let mut program = parse(&Source::new("main.gnt", text).unwrap()).0;
-        assert!(imports.read(&mut program).is_empty());
+        let program = parse(&Source::new("main.gnt", text).unwrap()).0;
         let set = at("set.jpg").display().to_string();
         let out = [at("out.png")].into_iter();
-        let targets = Targets::of((&main, &program, &imports), [&set[..]].into_iter(), out);
+        let targets = Targets::of((&main, program, &imports), [&set[..]].into_iter(), out);
         let mut last = targets.look(&Look::new());
         let mut after = |change: &dyn Fn()| {
             change();

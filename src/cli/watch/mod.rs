@@ -38,8 +38,14 @@ pub fn watch(common: &Common, file: &Path, set: &[String], reporting: Reporting)
     let options = Options { imports: imports.clone(), ..options(common, true) };
     let mut runner = runner(common, options, reporting)?;
     let base = runner.session.snapshot().state.clone();
-    let (file, sets, model) = (file.to_path_buf(), sets(set)?, common.model.clone());
-    Watch { file, sets, imports, base, model }.all(&mut runner, Ok(source))
+    let watch = Watch {
+        file: file.to_path_buf(),
+        sets: sets(set)?,
+        imports,
+        base,
+        model: common.model.clone(),
+    };
+    watch.all(&mut runner, Ok(source))
 }
 
 /// A program that runs again and again.
@@ -91,14 +97,12 @@ impl Watch {
 
     /// The files that the program depends on, also when it is wrong.
     fn targets(&self, source: Option<&Source>) -> Targets {
-        let mut program = source.map(|s| parse::parse(s).0).unwrap_or_default();
-        // What is wrong with the program is said when it runs.
-        let _ = self.imports.read(&mut program);
+        let program = source.map(|s| parse::parse(s).0).unwrap_or_default();
         let checked = source.and_then(|s| self.base.check(s, &self.sets).ok());
         let written = checked.map(|c| c.written).unwrap_or_default();
         let written = written.iter().map(|path| self.base.options.out.join(path));
         let sets = self.sets.values().map(String::as_str);
-        Targets::of((&self.file, &program, &self.imports), sets, written)
+        Targets::of((&self.file, program, &self.imports), sets, written)
     }
 
     /// Runs the program in a session of its own, until it ends or a file that it names changes.
@@ -245,7 +249,7 @@ mod tests {
         let imports = Imports::beside(&file);
         let program = Default::default();
         let none = std::iter::empty();
-        let targets = Targets::of((&file, &program, &imports), none, std::iter::empty());
+        let targets = Targets::of((&file, program, &imports), none, std::iter::empty());
         let seen = targets.look(&Look::new());
         let mut settling = Settling::new(Rc::new(targets), seen);
         let mut look = || {
