@@ -312,7 +312,9 @@ mod tests {
                 let y = if whole {
                     chain(&a[0], &links).unwrap()
                 } else {
-                    links.iter().fold(a[0].clone(), |x, link| chain(&x, &[link.clone()]).unwrap())
+                    links.iter().fold(a[0].clone(), |x, link| {
+                        chain(&x, std::slice::from_ref(link)).unwrap()
+                    })
                 };
                 let loss = y.sqr().unwrap().sum_all().unwrap();
                 let gradients = || {

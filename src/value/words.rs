@@ -11,6 +11,9 @@ use crate::render::{Block, Picture};
 use candle_core::Device;
 use std::sync::Arc;
 
+/// The words for a number; `None` where it is not worth a word.
+type Words = fn(f64) -> Option<String>;
+
 /// Describes the pictures of a result. The network is that of a generator that the value refers
 /// to, else of the current one; without a network pictures keep their usual description.
 ///
@@ -79,7 +82,7 @@ fn sentence(all: &[Finding], network: &Features) -> String {
         return format!("no face is found ({p:.2})");
     }
     let mut parts: Vec<String> = who(number("gender"), number("age")).into_iter().collect();
-    let named: [(&str, fn(f64) -> Option<String>); 8] = [
+    let named: [(&str, Words); 8] = [
         ("smile", smile),
         ("mouth_open", |v| (v > 0.3).then(|| format!("the mouth open ({v:.2})"))),
         ("eye_closure", |v| (v > 0.5).then(|| format!("the eyes closed ({v:.2})"))),
