@@ -112,6 +112,11 @@ pub const ALL: &[&Builtin] = &[
     &to::BUILTIN,
 ];
 
+/// The built-in function of that name.
+pub fn find(name: &str) -> Option<&'static Builtin> {
+    ALL.iter().copied().find(|b| b.signature.name == name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,9 +140,4 @@ mod tests {
             }
         }
     }
-}
-
-/// The built-in function of that name.
-pub fn find(name: &str) -> Option<&'static Builtin> {
-    ALL.iter().copied().find(|b| b.signature.name == name)
 }

@@ -131,7 +131,7 @@ impl Block {
         if let Self::Pictures(all) = self { Some(all) } else { None }
     }
 
-    /// The block as lines of any length, without its pictures; a plot takes [`COLUMNS`]. Texts from
+    /// The block as lines of any length, without its pictures; a plot takes `COLUMNS`. Texts from
     /// outside are not escaped yet.
     pub fn lines(&self) -> Vec<String> {
         match self {

@@ -31,7 +31,7 @@ pub(super) fn complete(words: &Words, line: &str, pos: usize) -> (usize, Vec<Can
     in_program(words, line, pos)
 }
 
-/// As [`complete`], in a program of any number of lines, where no line is a command.
+/// As `complete`, in a program of any number of lines, where no line is a command.
 pub fn in_program(words: &Words, text: &str, pos: usize) -> (usize, Vec<Candidate>) {
     let at = context(text, pos);
     let text = text.get(..pos).unwrap_or(text);
