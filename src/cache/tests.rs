@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 /// A change of a file's bytes.
-type Damage = Box<dyn Fn(&mut Vec<u8>)>;
+type Damage<'a> = Box<dyn Fn(&mut Vec<u8>) + 'a>;
 
 #[derive(Default)]
 struct Said {
@@ -227,7 +227,7 @@ fn a_damaged_file_is_computed_again_and_replaced() {
     let whole: Vec<(PathBuf, Vec<u8>)> =
         place.files().into_iter().map(|p| (p.clone(), fs::read(p).unwrap())).collect();
     let (last, _) = whole.last().unwrap();
-    let mut damages: Vec<Damage> = vec![
+    let mut damages: Vec<Damage<'_>> = vec![
         Box::new(Vec::clear),
         Box::new(|b| b.truncate(60)),
         Box::new(|b| b.truncate(b.len() - 1)),
