@@ -92,6 +92,6 @@ mod tests {
         // Patterns are made of these words as they are.
         let plain = |w: &&str| w.chars().all(|c| c.is_alphanumeric() || c == '_');
         let all = [&words.functions, &words.bare, &words.arguments, &words.choices];
-        assert!(all.iter().all(|list| list.iter().all(|w| plain(w))));
+        assert!(all.iter().all(|list| list.iter().all(&plain)));
     }
 }
