@@ -67,10 +67,6 @@ keys 7 Left
 keys 1 Down
 keys 6 Right
 sleep 1
-xdotool key m
-sleep 5
-xdotool key m
-sleep 1
 xdotool key Return
 sleep 3
 kill -INT $camera && wait $camera 2>/dev/null || true
