@@ -57,7 +57,7 @@ keys() {
     done
 }
 line 'x = image("models/faces/examples/900000.jpg")' 2
-line 'r = invert(x, steps: 150)' 8
+line 'r = invert(x, steps: 150)' 12
 line 'age = direction("age") | direction("glasses")' 2
 line 'strip(r, along: age, n: 5)' 4
 line 'explore(r, along: [smile, age, yaw])' 3
