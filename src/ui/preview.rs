@@ -195,27 +195,4 @@ mod tests {
         assert!(!p.take(&picture(3, 8, 8), (0, 3)));
         assert_eq!(p.columns(80), before);
     }
-
-    #[test]
-    #[ignore = "measures time"]
-    fn cost_of_a_preview() {
-        let mut rng = crate::rng::Rng::new(1);
-        let smooth = |i: usize| {
-            let (x, y) = ((i % 128) as f32 / 20.0, (i / 128 % 128) as f32 / 17.0);
-            (x + (i / 16384) as f32).sin() * y.cos() * 0.8 + 0.1 * rng.normal() as f32
-        };
-        let values: Vec<f32> = (0..3 * 128 * 128).map(smooth).collect();
-        let image = Tensor::from_vec(values, (1, 3, 128, 128), &Device::Cpu).unwrap();
-        for protocol in [Protocol::Kitty, Protocol::Sixel, Protocol::Iterm, Protocol::Blocks] {
-            for room in [(26, 12), (40, 16)] {
-                let mut p = previews(protocol, Colours::True);
-                let begun = std::time::Instant::now();
-                for _ in 0..20 {
-                    p.take(&image, room);
-                }
-                let bytes = p.bytes().map_or(0, <[u8]>::len);
-                println!("{protocol:?} {room:?}: {:?}, {bytes} bytes", begun.elapsed() / 20);
-            }
-        }
-    }
 }
