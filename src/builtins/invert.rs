@@ -103,7 +103,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     if let Some(method) = method {
         check(method.check_encoder(m.encoder, &m.name), "method")?;
     }
-    if space != Space::N {
+    if !matches!(space, Space::N | Space::F) {
         shared::check_space(space, &m, at("space"))?;
     }
     if let Some(method) = method {
@@ -119,7 +119,13 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     if let Some(Type::Image(Some(size))) = picture {
         fits(size, &m).map_err(|e| e.at(at("picture")))?;
     }
-    let found = if space == Space::N { Space::W } else { space };
+    let found = match space {
+        Space::N => Space::W,
+        // What is found beside the code does not show in its type.
+        Space::F if m.spaces.contains(&Space::WPlus) => Space::WPlus,
+        Space::F => Space::Z,
+        other => other,
+    };
     let layers = m.layers(found);
     Ok(Type::Inversion(CodeType {
         space: (space != Space::N).then_some(found),

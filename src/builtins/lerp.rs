@@ -24,7 +24,7 @@ pub const BUILTIN: Builtin = Builtin {
         let t = args.need_number("t")?;
         let point = ((a.point() * (1.0 - t))? + (b.point() * t)?)?;
         let origin = format!("lerp {t} of ({}) and ({})", a.origin, b.origin);
-        Ok(Value::Latent(a.derived(point, origin)))
+        Ok(Value::Latent(a.between(&b, t, point, origin)?))
     },
 };
 

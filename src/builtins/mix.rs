@@ -108,5 +108,5 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         "mix of ({}) with layers {}..{} of ({})",
         a.origin, range.start, range.end, b.origin
     );
-    Ok(Value::Latent(a.derived(point, origin)))
+    Ok(Value::Latent(a.moved(point, origin)))
 }

@@ -32,7 +32,7 @@ pub const BUILTIN: Builtin = Builtin {
         let t = args.need_number("t")?;
         let point = slerp(a.point(), b.point(), t)?;
         let origin = format!("slerp {t} of ({}) and ({})", a.origin, b.origin);
-        Ok(Value::Latent(a.derived(point, origin)))
+        Ok(Value::Latent(a.between(&b, t, point, origin)?))
     },
 };
 

@@ -118,7 +118,7 @@ fn a_familys_weights_can_be_searched() {
     let g = generator::load(checkpoint, &Device::Cpu).unwrap();
     let draw = spaces::Draw { seed: 2, space: Space::W, ..spaces::Draw::default() };
     let code = spaces::sample(&*g, 1, draw).unwrap();
-    let (copy, variables) = g.tuned(&|name| name == TABLE).unwrap();
+    let (copy, variables) = generator::tuned(&*g, &|name| name == TABLE).unwrap();
     let picture = spaces::synthesize(&*copy, &code, &spaces::input_of(&code)).unwrap();
     let grads = picture.sqr().unwrap().sum_all().unwrap().backward().unwrap();
     let slope = numbers(grads.get(&variables[0].1).unwrap());

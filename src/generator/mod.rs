@@ -15,6 +15,7 @@ pub mod eg3d;
 pub mod export;
 pub mod family;
 pub mod fastgan;
+pub mod found;
 mod input;
 mod layers;
 pub mod lightweight_gan;
@@ -34,6 +35,7 @@ pub mod toy;
 pub use batches::{batch_size, depths, each_batch, maps, pictures};
 pub use camera::{CAMERA, Camera, Orbit};
 pub use input::{Input, Noise, Transform};
+pub use layers::Named;
 pub use load::{convert, load};
 pub use toy::toy;
 
@@ -310,16 +312,39 @@ pub trait Generator: Send + Sync {
         None
     }
 
-    /// A copy whose parameters for which `which(name)` holds are variables, and these by name: the
-    /// unknowns of a search over weights. The copy shares the numbers of the others.
+    /// Its weights by name: what training changes.
     ///
     /// # Errors
-    /// When a tensor cannot be copied.
-    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)>;
+    /// When a tensor operation fails.
+    fn weights(&self) -> Result<Named>;
+
+    /// A copy in which these weights replace its own; it shares the numbers of the others.
+    /// Gradients reach weights that are variables ([`Var`]).
+    ///
+    /// # Errors
+    /// For a name that it does not have, and a tensor of another shape.
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>>;
 }
 
 /// Weights that are searched, by name.
 pub type Variables = Vec<(String, Var)>;
+
+/// A copy whose weights for which `which(name)` holds are variables, and these by name: the
+/// unknowns of a search over weights.
+///
+/// # Errors
+/// When a tensor cannot be copied.
+pub fn tuned(
+    g: &dyn Generator,
+    which: &dyn Fn(&str) -> bool,
+) -> Result<(Arc<dyn Generator>, Variables)> {
+    let mut variables = Variables::new();
+    for (name, t) in g.weights()?.into_iter().filter(|(name, _)| which(name)) {
+        variables.push((name, Var::from_tensor(&t.copy()?)?));
+    }
+    let named = variables.iter().map(|(name, v)| (name.clone(), v.as_tensor().clone()));
+    Ok((g.with_weights(&named.collect())?, variables))
+}
 
 /// Refuses a start feature or a requested point that is not one of the generator's.
 fn check_points(spec: &Spec, n: usize, from: Option<&Feature>, taps: &[Tap]) -> Result<()> {

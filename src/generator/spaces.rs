@@ -2,7 +2,7 @@
 //!
 //! [`crate::space::lattice`] defines which conversions there are; here they are done.
 
-use super::{Generator, Input, Noise, Prior, Spec, Start, Tap, no_codes};
+use super::{Generator, Input, Noise, Prior, Spec, Start, Tap, Tapped, found, no_codes};
 use crate::error::{Error, Result};
 use crate::latent::{Code, ModelId, Part, Parts};
 use crate::rng::Rng;
@@ -179,25 +179,19 @@ pub fn picture(g: &dyn Generator, code: &Tensor, space: Space, input: &Input) ->
     tapped.picture.ok_or_else(|| Error::runtime("the generator gave no picture"))
 }
 
-/// How far what is seen in the pictures of codes lies from the camera, with gradients,
-/// `[N, 1, h, w]`.
-///
-/// # Errors
-/// As [`picture`], and for a generator without a camera.
-pub fn depth(g: &dyn Generator, code: &Tensor, space: Space, input: &Input) -> Result<Tensor> {
-    let (space, data) = synthesised(g, code, space, input)?;
-    let tapped = g.run(&Start::Code { space, data: &data }, input, &[Tap::Depth])?;
-    tapped.depth.ok_or_else(|| Error::runtime("the generator gave no depth"))
-}
-
 /// The inputs stored with a code: its noise maps and labels. Its point is no input.
 pub fn input_of(code: &Code) -> Input {
     let (mut input, mut maps) = (Input::default(), Vec::new());
     for (part, tensor) in code.parts.iter() {
         match part {
-            Part::Point => {}
             Part::Noise(_) => maps.push(tensor.clone()),
             Part::Labels => input.labels = Some(tensor.clone()),
+            // They are part of the run itself: `found` reads them.
+            Part::Point
+            | Part::Residual(_)
+            | Part::Delta(_)
+            | Part::Left(_)
+            | Part::Right(_) => {}
         }
     }
     if !maps.is_empty() {
@@ -224,16 +218,18 @@ pub fn lift(g: &dyn Generator, code: &Code, space: Space) -> Result<Code> {
 /// # Errors
 /// For spaces whose codes cannot be rendered, and for a code of another generator's sizes.
 pub fn synthesize(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
-    picture(g, code.point(), code.space, &completed(g, code, input)?)
+    let run = tapped(g, code, input, Tap::Picture)?;
+    run.picture.ok_or_else(|| Error::runtime("the generator gave no picture"))
 }
 
-/// The depth maps of codes of any space, `[N, 1, h, w]` (see [`depth`]); the labels of the code
-/// count where the input has none.
+/// How far what is seen in the pictures of codes lies from the camera, `[N, 1, h, w]`; the labels of
+/// the code count where the input has none.
 ///
 /// # Errors
 /// As [`synthesize`], and for a generator without a camera.
 pub fn depths(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
-    depth(g, code.point(), code.space, &completed(g, code, input)?)
+    let run = tapped(g, code, input, Tap::Depth)?;
+    run.depth.ok_or_else(|| Error::runtime("the generator gave no depth"))
 }
 
 /// The feature map of a layer for codes of any space, `[N, C, h, w]`, after the activation; the
@@ -242,11 +238,14 @@ pub fn depths(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
 /// # Errors
 /// As [`synthesize`], and for a layer that does not exist.
 pub fn feature_map(g: &dyn Generator, code: &Code, input: &Input, layer: usize) -> Result<Tensor> {
-    let input = completed(g, code, input)?;
-    let (space, data) = synthesised(g, code.point(), code.space, &input)?;
-    let tapped = g.run(&Start::Code { space, data: &data }, &input, &[Tap::Layer(layer)])?;
-    let found = tapped.features.into_iter().next().map(|f| f.map);
-    found.ok_or_else(|| Error::runtime("the generator gave no feature map"))
+    let found = tapped(g, code, input, Tap::Layer(layer))?.features.into_iter().next();
+    let map = found.map(|f| f.map);
+    map.ok_or_else(|| Error::runtime("the generator gave no feature map"))
+}
+
+/// One point of the synthesis of a code with all its parts.
+fn tapped(g: &dyn Generator, code: &Code, input: &Input, tap: Tap) -> Result<Tapped> {
+    found::tapped(g, &code.parts, code.space, &completed(g, code, input)?, &[tap])
 }
 
 /// The input with the labels of the code where it has none.

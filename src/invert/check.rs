@@ -106,7 +106,12 @@ impl Config {
             return Err(Error::runtime(format!("inversion does not search {}", self.space))
                 .hint(format!("use one of {}", names.join(", "))));
         }
-        if self.space != Space::N && !spec.spaces.contains(&self.space) {
+        if self.space == Space::F && spec.layers.is_empty() {
+            let message = format!("{} has no feature maps to search", Safe(&spec.name));
+            return Err(Error::runtime(message)
+                .hint(format!("use {}", self.method.usual_space(&spec.spaces))));
+        }
+        if !matches!(self.space, Space::N | Space::F) && !spec.spaces.contains(&self.space) {
             let all: Vec<&str> = spec.spaces.iter().map(|s| s.name()).collect();
             return Err(Error::runtime(format!(
                 "{} has no {} space",

@@ -11,6 +11,7 @@ use super::problem::{Problem, Run};
 use super::state::{Best, State, fresh};
 use super::trace::Trace;
 use crate::error::{Error, Kind, Result};
+use crate::latent::{Part, Parts};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::store::{Disk, Files, write_atomic};
@@ -23,9 +24,12 @@ use std::path::{Path, PathBuf};
 /// The key of the header in the file's metadata.
 const HEADER: &str = "gannet.inversion";
 /// The format of header and tensors; files of another one are refused.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// Prefix of the names of the optimizer's parts.
 const OPTIMIZER: &str = "optimizer.";
+/// Prefixes of the parts of the current and of the best point.
+const NOW: &str = "now.";
+const BEST: &str = "best.part.";
 
 /// All but the tensors.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -43,7 +47,6 @@ struct Header {
     diverged: Option<usize>,
     trace_total: usize,
     trace_names: Vec<String>,
-    maps: usize,
 }
 
 impl Header {
@@ -61,7 +64,6 @@ impl Header {
             diverged: state.diverged,
             trace_total: state.trace.total,
             trace_names: state.trace.names.clone(),
-            maps: state.maps.len(),
         })
     }
 
@@ -209,9 +211,8 @@ impl Raw {
 
 fn tensors_of(state: &State) -> Result<BTreeMap<String, Raw>> {
     let mut all = BTreeMap::new();
-    all.insert("code".into(), Raw::singles(&state.code)?);
-    for (i, t) in state.maps.iter().enumerate() {
-        all.insert(format!("map.{i}"), Raw::singles(t)?);
+    for (part, t) in state.parts.iter() {
+        all.insert(format!("{NOW}{}", part.name()), Raw::singles(t)?);
     }
     for (name, part) in state.optimizer.iter().flat_map(|o| o.save()) {
         let raw = match &part {
@@ -221,12 +222,11 @@ fn tensors_of(state: &State) -> Result<BTreeMap<String, Raw>> {
         all.insert(format!("{OPTIMIZER}{name}"), raw);
     }
     if let Some(best) = &state.best {
-        all.insert("best.code".into(), Raw::singles(&best.code)?);
+        for (part, t) in best.parts.iter() {
+            all.insert(format!("{BEST}{}", part.name()), Raw::singles(t)?);
+        }
         all.insert("best.picture".into(), Raw::singles(&best.picture)?);
         all.insert("best.loss".into(), Raw::doubles(&[best.loss]));
-        for (i, t) in best.maps.iter().enumerate() {
-            all.insert(format!("best.map.{i}"), Raw::singles(t)?);
-        }
     }
     let steps: Vec<f64> = state.trace.steps.iter().map(|&s| s as f64).collect();
     all.insert("trace.steps".into(), Raw::doubles(&steps));
@@ -261,8 +261,15 @@ impl File<'_> {
         Ok(view.data().as_chunks().0.iter().map(|b| f64::from_le_bytes(*b)).collect())
     }
 
-    fn list(&self, name: &str, n: usize) -> Result<Vec<Tensor>> {
-        (0..n).map(|i| self.single(&format!("{name}.{i}"))).collect()
+    /// The parts of a point, whose names begin with a prefix.
+    fn parts(&self, prefix: &str) -> Result<Parts> {
+        let mut parts = Parts::of(self.single(&format!("{prefix}{}", Part::Point.name()))?);
+        for name in self.file.names() {
+            if let Some(part) = name.strip_prefix(prefix).and_then(Part::parse) {
+                parts.insert(part, self.single(name)?);
+            }
+        }
+        Ok(parts)
     }
 
     /// The parts that the optimizer saved.
@@ -289,8 +296,7 @@ fn state_of(header: &Header, file: &File<'_>, run: &Run<'_>) -> Result<State> {
                 .copied()
                 .ok_or_else(|| Error::runtime("`best.loss` is empty"))?,
             step,
-            code: file.single("best.code")?,
-            maps: file.list("best.map", header.maps)?,
+            parts: file.parts(BEST)?,
             picture: file.single("best.picture")?,
         }),
         None => None,
@@ -312,9 +318,7 @@ fn state_of(header: &Header, file: &File<'_>, run: &Run<'_>) -> Result<State> {
         optimizer.restore(&file.optimizer()?)?;
     }
     Ok(State {
-        code: file.single("code")?,
-        maps: file.list("map", header.maps)?,
-        generator: None,
+        parts: file.parts(NOW)?,
         phase: header.phase,
         taken: header.taken,
         optimizer,
@@ -344,10 +348,10 @@ mod tests {
     #[test]
     fn headers_of_other_formats_are_told_from_broken_ones() {
         let old = r#"{"run": "invert", "step": 3, "adam_steps": 3, "params": 1, "maps": 0}"#;
-        for text in [old, r#"{"format": 1}"#, r#"{"format": 3}"#, r#"{"format": "2"}"#] {
+        for text in [old, r#"{"format": 2}"#, r#"{"format": 4}"#, r#"{"format": "3"}"#] {
             assert!(Header::read(text).err().unwrap().contains("another version"), "{text}");
         }
-        assert!(Header::read(r#"{"format": 2}"#).err().unwrap().contains("missing"));
+        assert!(Header::read(r#"{"format": 3}"#).err().unwrap().contains("missing"));
         assert!(Header::read("{").err().unwrap().contains("EOF"));
     }
 }

@@ -7,7 +7,8 @@ use super::objective::{TERMS, TermKind};
 use super::phase::{Phase, Recipe};
 use crate::error::Result;
 use crate::lang::types::Param;
-use crate::latent::Code;
+use crate::generator::Spec;
+use crate::latent::{Code, Part};
 use crate::space::Space;
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -143,6 +144,9 @@ pub struct Config {
     pub noise: bool,
     /// Weight of the noise maps' regulariser ([`super::regulariser`]).
     pub noise_regularise: f64,
+    /// The layer whose feature map is searched in F; by default the first of the map size that
+    /// [`feature_layer`] chooses.
+    pub layer: Option<usize>,
     /// The search ends once the loss is at or below this value.
     pub until: Option<f64>,
     /// Seed of everything random.
@@ -167,6 +171,7 @@ impl Config {
             mask: None,
             noise: method.noise || space == Space::N,
             noise_regularise: 1e5,
+            layer: None,
             until: None,
             seed: 0,
             checkpoint: None,
@@ -242,6 +247,14 @@ impl Config {
         (self.noise || self.space == Space::N) && !job.generator.spec().noise_sizes.is_empty()
     }
 
+    /// The layer whose feature map is searched; `None` outside F.
+    pub(super) fn searched_layer(&self, job: &Job) -> Option<usize> {
+        if self.space != Space::F {
+            return None;
+        }
+        self.layer.or_else(|| feature_layer(job.generator.spec()))
+    }
+
     /// One line with all settings: for provenance, and to decide whether a checkpoint belongs to
     /// this run.
     ///
@@ -265,7 +278,7 @@ impl Config {
             .collect();
         Ok(format!(
             "invert space {} method {}{passes} steps {}{lr}{own} init {}{weights} noise {} \
-             noise_regularise {} seed {}{}{}",
+             noise_regularise {} seed {}{}{}{}",
             self.space,
             self.method.name,
             self.steps_taken(),
@@ -274,9 +287,23 @@ impl Config {
             self.noise_regularise,
             self.seed,
             self.mask.as_ref().map_or(Ok(String::new()), describe_mask)?,
+            self.layer.map(|layer| format!(" layer {layer}")).unwrap_or_default(),
             self.until.map(|loss| format!(" until {loss}")).unwrap_or_default(),
         ))
     }
+}
+
+/// Sides of a picture that a map of F is smaller, and its smallest side: fine enough to hold what
+/// the codes do not reach, coarse enough that edits of the codes still move it.
+const FEATURE_PART: usize = 16;
+const FEATURE_SIDE: usize = 16;
+
+/// The layer whose feature map is searched in F unless one is given: the last one whose map is at
+/// most a sixteenth of the picture's side, or 16.
+pub fn feature_layer(spec: &Spec) -> Option<usize> {
+    let side = (spec.height / FEATURE_PART).max(FEATURE_SIDE);
+    let fits = spec.layers.iter().rposition(|l| l.height <= side && l.height > 1);
+    fits.or(if spec.layers.is_empty() { None } else { Some(0) })
 }
 
 impl Init {
@@ -286,12 +313,12 @@ impl Init {
             Self::Random => "random".into(),
             Self::BestOf(k) => format!("best of {k}"),
             Self::Latent(l) => {
-                let mut parts = vec![content_hash(l.point())?];
-                for map in l.noise() {
-                    parts.push(content_hash(map)?);
+                let mut parts = vec![short(&content_hash(l.point())?).to_owned()];
+                for (part, found) in l.parts.iter().filter(|(part, _)| part.found()) {
+                    let word = if let Part::Noise(_) = part { "noise".into() } else { part.name() };
+                    parts.push(format!("{word} {}", short(&content_hash(found)?)));
                 }
-                let short: Vec<&str> = parts.iter().map(|p| short(p)).collect();
-                format!("{} code {}", l.space, short.join(" noise "))
+                format!("{} code {}", l.space, parts.join(" "))
             }
         })
     }

@@ -7,19 +7,19 @@ use super::objective::{Loss, Objective, normalise};
 use super::phase::{Normalise, Phase};
 use super::problem::Problem;
 use crate::error::{Error, Result};
-use crate::generator::{Generator, Input, Noise, spaces};
+use crate::generator::{Input, Noise, Tap, Tapped, found};
+use crate::latent::{Part, Parts};
+use crate::space::Space;
+use candle_core::backprop::GradStore;
 use candle_core::{DType, Tensor, Var};
 
 /// Position of one image of the batch in the search.
 #[derive(Clone, Copy)]
 pub(super) struct Point<'b, 'r, 'a> {
     pub problem: &'b Problem<'r, 'a>,
-    /// The generator; images whose weights were tuned have their own.
-    pub generator: &'b dyn Generator,
-    /// The code, `[1, …]`.
-    pub code: &'b Tensor,
-    /// Noise maps, each `[1, 1, H, W]`; the generator's own where there are none.
-    pub maps: &'b [Tensor],
+    /// The code with all that is found beside it, each part `[1, …]`. Without noise maps the
+    /// generator's own are used.
+    pub parts: &'b Parts,
     /// Steps of the phase that are done.
     pub step: usize,
 }
@@ -30,13 +30,11 @@ pub(super) struct Evaluation {
     pub terms: Vec<(&'static str, f64)>,
     /// Their sum.
     pub total: f64,
-    /// The code that was evaluated, w noise included, `[1, …]`.
-    pub code: Tensor,
-    /// The noise maps that were evaluated.
-    pub maps: Vec<Tensor>,
+    /// The code that was evaluated, w noise included, with all that is found beside it.
+    pub parts: Parts,
     /// The picture that they make, `[1, C, H, W]`.
     pub picture: Tensor,
-    /// Gradients of the unknowns, the code's first; empty unless requested.
+    /// Gradients of the unknowns, in the order of the parts; empty unless requested.
     pub gradients: Vec<Tensor>,
 }
 
@@ -59,61 +57,142 @@ pub(super) fn row(batch: &Tensor, i: usize) -> Result<Tensor> {
 
 /// The unknowns of a batch as variables, and what the generator reads.
 struct Inputs {
-    /// The unknowns, the code first.
-    vars: Vec<Var>,
-    code: Tensor,
-    maps: Vec<Tensor>,
-    /// Whether the maps are unknowns.
-    searched: bool,
+    /// The unknowns that are no weights, of all images.
+    vars: Vec<(Part, Var)>,
+    /// What the generator reads.
+    parts: Parts,
+    /// The weights that each image changes, by their index: variables where they are searched.
+    weights: Vec<Vec<(usize, Var)>>,
 }
 
 impl Inputs {
     fn new(points: &[Point<'_, '_, '_>], phase: &Phase<'_>) -> Result<Self> {
+        let Some(first) = points.first() else { return Err(nothing()) };
         let mut vars = Vec::new();
-        let mut unknown = |t: Tensor, searched: bool| -> Result<Tensor> {
-            if !searched {
-                return Ok(t);
+        let mut parts = first.parts.clone();
+        for (part, _) in first.parts.iter() {
+            let t = stacked(points.iter().filter_map(|p| p.parts.get(part)))?;
+            // The factors of weights get their gradients from those of the weights.
+            if !phase.unknowns.hold(part) || part.tunes() {
+                parts.insert(part, t);
+                continue;
             }
             let var = Var::from_tensor(&t)?;
-            vars.push(var.clone());
-            Ok(var.as_tensor().clone())
-        };
-        let code = unknown(stacked(points.iter().map(|p| p.code))?, phase.unknowns.code)?;
-        let count = points.first().map_or(0, |p| p.maps.len());
-        let searched = phase.unknowns.noise && count > 0;
-        let mut maps = Vec::with_capacity(count);
-        for i in 0..count {
-            let all = stacked(points.iter().filter_map(|p| p.maps.get(i)))?;
-            let map = unknown(all, searched)?;
-            let inside = searched && phase.normalise == Normalise::BeforeUse;
-            maps.push(if inside { normalise(&map)? } else { map });
+            let inside =
+                matches!(part, Part::Noise(_)) && phase.normalise == Normalise::BeforeUse;
+            let read = if inside { normalise(&var)? } else { var.as_tensor().clone() };
+            parts.insert(part, read);
+            vars.push((part, var));
         }
-        if vars.is_empty() {
-            return Err(Error::runtime("there is nothing to search"));
+        if vars.is_empty() && phase.unknowns.weights.is_none() {
+            return Err(nothing());
         }
-        let code = with_w_noise(code, points, phase)?;
-        Ok(Self { vars, code, maps, searched })
+        let point = with_w_noise(parts.point().clone(), points, phase)?;
+        parts.insert(Part::Point, point);
+        Ok(Self { vars, parts, weights: Vec::new() })
+    }
+
+    /// The pictures, by the generator with the weights of each image.
+    fn pictures(&mut self, points: &[Point<'_, '_, '_>], phase: &Phase<'_>) -> Result<Tensor> {
+        let Some(first) = points.first() else { return Err(nothing()) };
+        let (space, input) = reading(points, &self.parts)?;
+        let g = first.problem.run.job.generator;
+        if !self.parts.tune() {
+            return picture_of(found::untuned(g, &self.parts, space, &input, &[Tap::Picture])?);
+        }
+        let own = first.problem.run.weights()?;
+        let count = points.len();
+        let mut pictures = Vec::with_capacity(count);
+        for (i, point) in points.iter().enumerate() {
+            let mut changed = found::changed(own, point.parts)?;
+            let mut vars = Vec::new();
+            if phase.unknowns.weights.is_some() {
+                for (k, name) in own.keys().enumerate() {
+                    let Some(weight) = changed.get_mut(name) else { continue };
+                    let var = Var::from_tensor(weight)?;
+                    *weight = var.as_tensor().clone();
+                    vars.push((k, var));
+                }
+            }
+            self.weights.push(vars);
+            let (parts, input) = (self.parts.slice(i, 1)?, input.slice(i, 1, count)?);
+            let g = g.with_weights(&changed)?;
+            pictures.push(picture_of(found::untuned(&*g, &parts, space, &input, &[Tap::Picture])?)?);
+        }
+        stacked(pictures.iter())
+    }
+
+    /// The gradients of one image's unknowns, in the order of its parts.
+    fn gradients_of(&self, i: usize, point: &Point<'_, '_, '_>, found: &Slopes) -> Result<Vec<Tensor>> {
+        let mut all = Vec::new();
+        for (part, value) in point.parts.iter() {
+            if let Some(k) = self.vars.iter().position(|(own, _)| *own == part) {
+                all.extend(found.each.get(k).map(|g| row(g, i)).transpose()?);
+                continue;
+            }
+            let (Part::Delta(weight) | Part::Left(weight) | Part::Right(weight)) = part else { continue };
+            let vars = self.weights.get(i).map(Vec::as_slice).unwrap_or_default();
+            let Some((_, var)) = vars.iter().find(|(k, _)| *k == weight) else { continue };
+            let slope = found.of(var)?;
+            // The change is left · right, so its factors have the gradients G · rightᵀ and leftᵀ · G.
+            let matrix = |rows: usize| slope.reshape((1, rows, slope.elem_count() / rows.max(1)));
+            let factor = |part: Part| {
+                point.parts.get(part).ok_or_else(|| Error::runtime("a factor of a weight is missing"))
+            };
+            all.push(match part {
+                Part::Left(w) => {
+                    let right = factor(Part::Right(w))?;
+                    matrix(value.dim(1)?)?.matmul(&right.t()?)?
+                }
+                Part::Right(w) => {
+                    let left = factor(Part::Left(w))?;
+                    left.t()?.matmul(&matrix(left.dim(1)?)?)?
+                }
+                _ => slope.reshape(value.dims())?,
+            });
+        }
+        Ok(all)
     }
 }
 
+fn nothing() -> Error {
+    Error::runtime("there is nothing to search")
+}
+
+fn picture_of(run: Tapped) -> Result<Tensor> {
+    run.picture.ok_or_else(|| Error::runtime("the generator gave no picture"))
+}
+
+/// The space of the codes of a batch, and what the generator reads besides them.
+fn reading(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<(Space, Input)> {
+    let Some(first) = points.first() else { return Err(nothing()) };
+    let labels: Vec<&Tensor> = points.iter().filter_map(|p| p.problem.labels.as_ref()).collect();
+    let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
+    let maps: Vec<Tensor> = parts.noise().into_iter().cloned().collect();
+    let noise = if maps.is_empty() { Noise::Const } else { Noise::Maps(maps) };
+    Ok((first.problem.code_space(parts.point()), Input { noise, labels, ..Input::default() }))
+}
+
 /// Evaluates the loss at every point, with gradients on request; `objective` compares with the
-/// points' targets, in their order. All points share a generator.
+/// points' targets, in their order. All points have the same parts.
 pub(super) fn evaluate(
     points: &[Point<'_, '_, '_>],
     (phase, objective): (&Phase<'_>, &Objective<'_>),
     gradients: bool,
 ) -> Result<Vec<Evaluation>> {
-    let inputs = Inputs::new(points, phase)?;
-    let picture = synthesize(points, &inputs.code, &inputs.maps)?;
-    let noise = if inputs.searched { &inputs.maps[..] } else { &[] };
+    let mut inputs = Inputs::new(points, phase)?;
+    let picture = inputs.pictures(points, phase)?;
+    let noise: Vec<Tensor> = match phase.unknowns.noise {
+        true => inputs.parts.noise().into_iter().cloned().collect(),
+        false => Vec::new(),
+    };
     let done: Vec<f64> = points.iter().map(|p| p.step as f64 / phase.steps.max(1) as f64).collect();
-    let terms = objective.loss(&picture, &inputs.code, noise, &done)?;
+    let terms = objective.loss(&picture, inputs.parts.point(), &noise, &done)?;
     let scale = loss_scale(&picture);
-    let found = if gradients { slopes(&terms, &inputs.vars, scale)? } else { Vec::new() };
+    let slopes = if gradients { Some(slopes(&terms, &inputs.vars, scale)?) } else { None };
     let numbers = fetched(&terms)?;
-    let (code, picture) = (inputs.code.detach(), picture.detach());
-    let maps: Vec<Tensor> = inputs.maps.iter().map(Tensor::detach).collect();
-    let one = |i: usize| -> Result<Evaluation> {
+    let (parts, picture) = (inputs.parts.map(|_, t| Ok(t.detach()))?, picture.detach());
+    let one = |(i, point): (usize, &Point<'_, '_, '_>)| -> Result<Evaluation> {
         let terms: Vec<_> = numbers
             .iter()
             .map(|(name, each)| (*name, each.get(i).map_or(f64::NAN, |v| f64::from(*v))))
@@ -121,30 +200,40 @@ pub(super) fn evaluate(
         Ok(Evaluation {
             total: terms.iter().map(|(_, v)| v).sum(),
             terms,
-            code: row(&code, i)?,
-            maps: maps.iter().map(|m| row(m, i)).collect::<Result<_>>()?,
+            parts: parts.map(|_, t| row(t, i))?,
             picture: row(&picture, i)?,
-            gradients: found.iter().map(|g| row(g, i)).collect::<Result<_>>()?,
+            gradients: match &slopes {
+                Some(slopes) => inputs.gradients_of(i, point, slopes)?,
+                None => Vec::new(),
+            },
         })
     };
-    (0..points.len()).map(one).collect()
+    points.iter().enumerate().map(one).collect()
 }
 
-/// The pictures of codes, by the generator of the first point.
-pub(super) fn synthesize(
-    points: &[Point<'_, '_, '_>],
-    code: &Tensor,
-    maps: &[Tensor],
-) -> Result<Tensor> {
-    let Some(first) = points.first() else {
-        return Err(Error::runtime("no image to make"));
-    };
-    let labels: Vec<&Tensor> = points.iter().filter_map(|p| p.problem.labels.as_ref()).collect();
-    let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
-    let space = first.problem.code_space(code);
-    let noise = if maps.is_empty() { Noise::Const } else { Noise::Maps(maps.to_vec()) };
-    let input = Input { noise, labels, ..Input::default() };
-    spaces::picture(first.generator, code, space, &input)
+/// The pictures of points, without gradients.
+pub(super) fn synthesize(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<Tensor> {
+    let Some(first) = points.first() else { return Err(nothing()) };
+    let (space, input) = reading(points, parts)?;
+    picture_of(found::tapped(first.problem.run.job.generator, parts, space, &input, &[Tap::Picture])?)
+}
+
+/// The weights that the picture of this point depends on, by their index.
+pub(super) fn reached(point: &Point<'_, '_, '_>) -> Result<Vec<usize>> {
+    let own = point.problem.run.weights()?;
+    let (space, input) = reading(std::slice::from_ref(point), point.parts)?;
+    let mut named = found::changed(own, point.parts)?;
+    let mut vars = Vec::new();
+    for (name, weight) in own {
+        let var = Var::from_tensor(named.get(name).unwrap_or(weight))?;
+        named.insert(name.clone(), var.as_tensor().clone());
+        vars.push(var);
+    }
+    let g = point.problem.run.job.generator.with_weights(&named)?;
+    let picture = picture_of(found::untuned(&*g, point.parts, space, &input, &[Tap::Picture])?)?;
+    let grads = picture.sqr()?.sum_all()?.backward()?;
+    let with = vars.iter().enumerate().filter(|(_, var)| grads.get(var).is_some());
+    Ok(with.map(|(i, _)| i).collect())
 }
 
 /// The numbers of all terms, for every image. The only time in a step that a GPU is waited for:
@@ -167,9 +256,28 @@ fn loss_scale(pictures: &Tensor) -> f64 {
     if crate::tensor::halves(pictures.device()) { values.next_power_of_two() as f64 } else { 1.0 }
 }
 
+/// Gradients of the sum of all terms.
+struct Slopes {
+    /// Those of the variables of all images, in their order.
+    each: Vec<Tensor>,
+    grads: GradStore,
+    scale: f64,
+}
+
+impl Slopes {
+    /// The gradient of a variable; 0 where the loss does not depend on it.
+    fn of(&self, var: &Var) -> Result<Tensor> {
+        match self.grads.get(var) {
+            Some(g) if self.scale == 1.0 => Ok(g.detach()),
+            Some(g) => Ok((g.detach() / self.scale)?),
+            None => Ok(var.zeros_like()?),
+        }
+    }
+}
+
 /// Gradients of the sum of all terms. The loss of one image does not depend on the other images, so
 /// each gradient belongs to its own image.
-fn slopes(terms: &[Loss], vars: &[Var], scale: f64) -> Result<Vec<Tensor>> {
+fn slopes(terms: &[Loss], vars: &[(Part, Var)], scale: f64) -> Result<Slopes> {
     let mut sum: Option<Tensor> = None;
     for (_, value) in terms {
         sum = Some(match sum {
@@ -177,14 +285,11 @@ fn slopes(terms: &[Loss], vars: &[Var], scale: f64) -> Result<Vec<Tensor>> {
             None => value.clone(),
         });
     }
-    let Some(sum) = sum else { return Ok(Vec::new()) };
-    let scaled = |t: Tensor, by: f64| if by == 1.0 { Ok(t) } else { t * by };
-    let grads = scaled(sum.sum_all()?, scale)?.backward()?;
-    let of = |v: &Var| match grads.get(v) {
-        Some(g) => Ok(scaled(g.detach(), 1.0 / scale)?),
-        None => Ok(v.zeros_like()?),
-    };
-    vars.iter().map(of).collect()
+    let sum = sum.ok_or_else(nothing)?.sum_all()?;
+    let grads = if scale == 1.0 { sum } else { (sum * scale)? }.backward()?;
+    let mut slopes = Slopes { each: Vec::new(), grads, scale };
+    slopes.each = vars.iter().map(|(_, var)| slopes.of(var)).collect::<Result<_>>()?;
+    Ok(slopes)
 }
 
 /// The fading noise of the schedule, where there is any.
@@ -209,13 +314,14 @@ mod tests {
         let numbers = |n: usize| (1..=n).map(|i| 0.37 * i as f32).collect::<Vec<f32>>();
         let vars =
             [(2, 3), (2, 1)].map(|s| Var::from_vec(numbers(s.0 * s.1), s, &Device::Cpu).unwrap());
+        let named: Vec<_> = vars.iter().map(|v| (Part::Point, v.clone())).collect();
         let (squares, unused) =
             (vars[0].sqr().unwrap().mean(1).unwrap(), vars[0].abs().unwrap().mean(1).unwrap());
         let terms: Vec<Loss> = vec![("squares", squares), ("size", (unused * 1e-9).unwrap())];
         let bits = |scale: f64| -> Vec<Vec<u32>> {
-            let found = slopes(&terms, &vars, scale).unwrap();
+            let found = slopes(&terms, &named, scale).unwrap();
             let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            found.iter().map(|t| flat(t).into_iter().map(f32::to_bits).collect()).collect()
+            found.each.iter().map(|t| flat(t).into_iter().map(f32::to_bits).collect()).collect()
         };
         assert_eq!(bits(1.0), bits(f64::from(1 << 22)), "a power of two changes exponents alone");
         assert!(

@@ -36,7 +36,7 @@ mod state;
 mod stats;
 mod trace;
 
-pub use config::{Checkpoint, Config, Init, Method, Numbers, Plan};
+pub use config::{Checkpoint, Config, Init, Method, Numbers, Plan, feature_layer};
 pub use hash::content_hash;
 pub use job::{Job, Statistics};
 pub use mask::{Mask, Shape};
@@ -45,7 +45,7 @@ pub use objective::{
     Forward, Loss, Objective, Setup, TERMS, Term, TermKind, Weighted, normalise, regulariser,
 };
 pub use optimize::{Adam, Lbfgs, LbfgsSettings, Optimizer, Saved, Stored, Worth};
-pub use phase::{MakeOptimizer, Mover, Normalise, Phase, Recipe, Schedule, Unknowns};
+pub use phase::{MakeOptimizer, Mover, Normalise, Phase, Recipe, Schedule, Tuning, Unknowns};
 pub use report::{Diagnosis, Inversion, Number, Warning};
 pub use schedule::{ramp, w_noise};
 pub use stats::{PROJECTOR_SAMPLES, WStats};

@@ -2,15 +2,41 @@
 
 use super::optimize::Optimizer;
 use super::schedule::{ramp, w_noise};
+use crate::latent::Part;
 use crate::network::Encoder;
 
 /// Variables that a phase optimises; all others keep their values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unknowns {
     /// The code.
     pub code: bool,
     /// The noise maps.
     pub noise: bool,
+    /// The residual of this layer's feature map; it begins at 0.
+    pub residual: Option<usize>,
+    /// The generator's weights, which the picture depends on.
+    pub weights: Option<Tuning>,
+}
+
+/// How weights are searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Rank of the change of a weight; 0 for a change without a limit. A weight whose factors would
+    /// not be smaller than itself is changed without a limit.
+    pub rank: usize,
+}
+
+impl Unknowns {
+    /// Whether a part of a code is one of them.
+    pub fn hold(&self, part: Part) -> bool {
+        match part {
+            Part::Point => self.code,
+            Part::Noise(_) => self.noise,
+            Part::Residual(layer) => self.residual == Some(layer),
+            Part::Delta(_) | Part::Left(_) | Part::Right(_) => self.weights.is_some(),
+            Part::Labels => false,
+        }
+    }
 }
 
 /// Recipe of an objective: weights by the names of the terms ([`super::TERMS`]).

@@ -5,7 +5,7 @@ use super::tests::{as_alone, foreign, generator, run, several, stats, stopping, 
 use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
-use crate::generator::{Generator, toy};
+use crate::latent::Part;
 use crate::metric::Perceptual;
 use std::time::Duration;
 
@@ -186,8 +186,8 @@ fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
     let [code, maps]: [Phase<'a>; 2] = [first(OPTIMIZE.plan)?, first(LBFGS.plan)?];
     let half = config.steps / 2;
     Ok(vec![
-        Phase { unknowns: Unknowns { code: true, noise: false }, steps: half, ..code },
-        Phase { unknowns: Unknowns { code: false, noise: true }, steps: half, ..maps },
+        Phase { unknowns: Unknowns { code: true, ..Unknowns::default() }, steps: half, ..code },
+        Phase { unknowns: Unknowns { noise: true, ..Unknowns::default() }, steps: half, ..maps },
     ])
 }
 
@@ -213,24 +213,27 @@ fn a_new_method_is_a_constant_and_its_phases_hand_on_their_best() {
 }
 
 #[test]
-fn pictures_of_one_batch_may_have_generators_of_their_own() {
-    let (one, two) = (generator(), toy(1, &Device::Cpu).unwrap());
-    let control = Control::default();
-    let job = Job::new(one.as_ref(), &control);
+fn pictures_of_one_batch_may_have_weights_of_their_own() {
+    let (g, control) = (generator(), Control::default());
+    let job = Job::new(g.as_ref(), &control);
     let c = Config { init: Init::Random, ..lbfgs(Space::W, 8) };
-    let ends = |own: [Option<std::sync::Arc<dyn Generator>>; 3]| -> Vec<Vec<f32>> {
+    let changed = |(_, t): (usize, &Tensor)| (t.unsqueeze(0).unwrap() * 0.1).unwrap();
+    let deltas: Vec<Tensor> = g.weights().unwrap().values().enumerate().map(changed).collect();
+    let ends = |own: [bool; 3]| -> Vec<Vec<f32>> {
         let run = Run::new(&job, &c, 3).unwrap();
         let problem = |i: usize| Problem::new(&run, foreign(i), i).unwrap();
         let problems: Vec<Problem> = (0..3).map(problem).collect();
-        let states = problems
-            .iter()
-            .zip(own)
-            .map(|(p, own)| state::State { generator: own, ..state::State::start(p).unwrap() });
+        let states = problems.iter().zip(own).map(|(p, own)| {
+            let mut state = state::State::start(p).unwrap();
+            let all = deltas.iter().cloned().enumerate().filter(|_| own);
+            state.parts.extend(all.map(|(i, delta)| (Part::Delta(i), delta)));
+            state
+        });
         let states = run::run_from(&run, &problems, states.collect()).unwrap();
-        states.iter().map(|s| values(&s.best.as_ref().unwrap().code)).collect()
+        states.iter().map(|s| values(s.best.as_ref().unwrap().parts.point())).collect()
     };
-    let mixed = ends([None, Some(two.clone()), None]);
-    let (first, second) = (ends([None, None, None]), ends([0; 3].map(|_| Some(two.clone()))));
+    let mixed = ends([false, true, false]);
+    let (first, second) = (ends([false; 3]), ends([true; 3]));
     assert_eq!(mixed, [first[0].clone(), second[1].clone(), first[2].clone()]);
     assert_ne!(first[1], second[1]);
 }

@@ -7,6 +7,8 @@ use super::objective::{Objective, Setup, TERMS, noise_term};
 use super::phase::Phase;
 use super::prior::Prior;
 use crate::error::{Error, Result};
+use crate::generator::{Named, spaces};
+use crate::latent::Part;
 use crate::rng::Rng;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
@@ -18,6 +20,10 @@ pub(super) struct Run<'a> {
     pub config: Config,
     pub phases: Vec<Phase<'a>>,
     pub prior: Prior<'a>,
+    /// The generator's weights, once they were needed.
+    weights: OnceCell<Named>,
+    /// Those that the picture depends on, by their index, once they were needed.
+    pub(super) reached: OnceCell<Vec<usize>>,
     /// The mask at the generator's size, `[1, 1, R, R]`.
     pub mask: Option<Tensor>,
     /// Images in all.
@@ -35,12 +41,22 @@ impl<'a> Run<'a> {
         if phases.is_empty() {
             return Err(Error::runtime(format!("method {:?} has no phases", config.method)));
         }
-        Ok(Self { job: *job, config, phases, prior: Prior::new(job), mask, count })
+        let (weights, reached) = (OnceCell::new(), OnceCell::new());
+        Ok(Self { job: *job, config, phases, prior: Prior::new(job), weights, reached, mask, count })
     }
 
     /// Steps of all phases.
     pub fn total(&self) -> usize {
         self.phases.iter().map(|p| p.steps).sum()
+    }
+
+    /// The generator's weights by name.
+    pub fn weights(&self) -> Result<&Named> {
+        if let Some(known) = self.weights.get() {
+            return Ok(known);
+        }
+        let fresh = self.job.generator.weights()?;
+        Ok(self.weights.get_or_init(|| fresh))
     }
 
     /// Objective of a phase for these targets, `[N, C, R, R]`; `noise` adds the regulariser of the
@@ -90,8 +106,8 @@ pub(super) struct Problem<'r, 'a> {
     pub picture: Tensor,
     /// Its label, `[1, c_dim]`.
     pub labels: Option<Tensor>,
-    /// Noise maps that the start code brings.
-    pub given_maps: Vec<Tensor>,
+    /// What the start code brings besides its point: noise maps, a residual, weights.
+    pub given: Vec<(Part, Tensor)>,
     /// Names the run of this image, once it was needed.
     pub(super) name: OnceCell<String>,
 }
@@ -107,10 +123,10 @@ impl<'r, 'a> Problem<'r, 'a> {
             target_hash,
             picture,
             labels: run.job.labels_of(place)?,
-            given_maps: Vec::new(),
+            given: Vec::new(),
             name: OnceCell::new(),
         };
-        problem.given_maps = problem.maps_of_start()?;
+        problem.given = problem.found_with_start()?;
         Ok(problem)
     }
 
@@ -148,29 +164,26 @@ impl<'r, 'a> Problem<'r, 'a> {
             .to_device(self.device())?)
     }
 
-    /// The noise maps that came with the start code, if they fit the generator.
-    fn maps_of_start(&self) -> Result<Vec<Tensor>> {
+    /// What came with the start code besides its point, if it fits the generator.
+    fn found_with_start(&self) -> Result<Vec<(Part, Tensor)>> {
         let Init::Latent(start) = &self.run.config.init else { return Ok(Vec::new()) };
-        let maps = start.noise();
-        if maps.is_empty() {
-            return Ok(Vec::new());
-        }
-        let own = self.run.job.generator.noise_maps();
-        if own.len() != maps.len()
-            || own.iter().zip(&maps).any(|(a, b)| a.dims()[1..] != b.dims()[1..])
-        {
+        let (maps, own) = (start.noise(), self.run.job.generator.noise_maps());
+        let alike = |(a, b): (&Tensor, &&Tensor)| a.dims().get(1..) == b.dims().get(1..);
+        if !maps.is_empty() && !(own.len() == maps.len() && own.iter().zip(&maps).all(alike)) {
             return Err(Error::runtime(
                 "the noise maps of the start code do not fit the generator",
             )
             .hint("use a code of the same generator"));
         }
-        maps.into_iter().map(|m| self.mine(m)).collect()
+        let found = start.parts.iter().filter(|(part, _)| part.found());
+        found.map(|(part, tensor)| Ok((part, self.mine(tensor)?))).collect()
     }
 
     /// The space that a code of this run is read in: where only noise maps are searched, that of
     /// the fixed code.
     pub fn code_space(&self, code: &Tensor) -> Space {
         match (self.run.config.space, code.rank()) {
+            (Space::F, _) => spaces::read_by_synthesis(self.run.job.generator),
             (Space::N, 3) => Space::WPlus,
             (Space::N, _) => Space::W,
             (space, _) => space,

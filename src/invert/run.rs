@@ -10,11 +10,10 @@ use super::problem::{Problem, Run};
 use super::state::State;
 use crate::control::{Progress, Stop};
 use crate::error::{Error, Kind, Result};
-use crate::generator::Generator;
+use crate::latent::Part;
 use crate::network::Encoder;
 use crate::safe::Safe;
 use candle_core::Tensor;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Steps between two reports, unless more time has passed.
@@ -74,7 +73,7 @@ impl<'a> Batch<'_, '_, 'a> {
         let which = self.going();
         let found = self.evaluate(&which)?;
         for (&i, e) in which.iter().zip(&found) {
-            self.states[i].record(e)?;
+            self.states[i].record(e, self.run)?;
         }
         self.report_if_due(&which, &found);
         for (&i, e) in which.iter().zip(&found) {
@@ -134,14 +133,14 @@ impl<'a> Batch<'_, '_, 'a> {
         Ok(true)
     }
 
-    /// Images by phase and generator, in their order.
+    /// Images by phase and by what they search, in their order.
     fn groups(&self, which: &[usize]) -> Vec<Group> {
-        let own = |i: usize| self.states[i].generator.as_ref().map(|g| Arc::as_ptr(g).cast::<()>());
+        let kinds = |i: usize| self.states[i].parts.iter().map(|(part, _)| part).collect::<Vec<_>>();
         let mut groups: Vec<Group> = Vec::new();
         for &i in which {
             let phase = self.states[i].acting(self.run).0;
             let fits = |g: &&mut Group| {
-                g.phase == phase && g.which.first().is_some_and(|first| own(*first) == own(i))
+                g.phase == phase && g.which.first().is_some_and(|first| kinds(*first) == kinds(i))
             };
             match groups.iter_mut().find(fits) {
                 Some(group) => group.which.push(i),
@@ -189,10 +188,8 @@ impl<'a> Batch<'_, '_, 'a> {
 
     fn point(&self, i: usize) -> Point<'_, '_, 'a> {
         let state = &self.states[i];
-        let own = state.generator.as_deref();
-        let generator: &dyn Generator = own.unwrap_or(self.run.job.generator);
         let step = state.acting(self.run).1;
-        Point { problem: &self.problems[i], generator, code: &state.code, maps: &state.maps, step }
+        Point { problem: &self.problems[i], parts: &state.parts, step }
     }
 
     /// Moves to the next points. Images that return to an earlier point between two phases are
@@ -200,15 +197,16 @@ impl<'a> Batch<'_, '_, 'a> {
     fn advance(&mut self, mut on: Vec<(usize, Evaluation)>) -> Result<()> {
         let mut back = Vec::new();
         for (i, _) in &on {
-            if self.states[*i].enter(self.run) {
+            if self.states[*i].enter(&self.problems[*i])? {
                 back.push(*i);
             }
         }
         if !back.is_empty() {
             let mut anew = self.evaluate(&back)?.into_iter();
-            for (_, e) in on.iter_mut().filter(|(i, _)| back.contains(i)) {
-                if let Some(better) = anew.next() {
-                    *e = better;
+            for (i, e) in on.iter_mut().filter(|(i, _)| back.contains(i)) {
+                if let Some(fresh) = anew.next() {
+                    self.states[*i].begin(&fresh)?;
+                    *e = fresh;
                 }
             }
         }
@@ -233,7 +231,7 @@ impl<'a> Batch<'_, '_, 'a> {
     /// rows of the pass are averaged.
     fn refine(&mut self, encoder: &dyn Encoder, on: &[&(usize, Evaluation)]) -> Result<()> {
         let targets = stacked(on.iter().map(|(i, _)| &self.problems[*i].picture))?;
-        let code = stacked(on.iter().map(|(_, e)| &e.code))?;
+        let code = stacked(on.iter().map(|(_, e)| e.parts.point()))?;
         let current = stacked(on.iter().map(|(_, e)| &e.picture))?;
         let delta = encoder.pass(&targets, &current)?.detach(); // [NLD]
         let delta = if code.rank() == 2 { delta.mean(1)? } else { delta };
@@ -247,7 +245,7 @@ impl<'a> Batch<'_, '_, 'a> {
         }
         let moved = (code + delta)?;
         for (k, (i, _)) in on.iter().enumerate() {
-            self.states[*i].code = row(&moved, k)?;
+            self.states[*i].parts.insert(Part::Point, row(&moved, k)?);
             self.states[*i].count_step();
         }
         Ok(())
@@ -256,9 +254,13 @@ impl<'a> Batch<'_, '_, 'a> {
     /// One move of an image's optimizer.
     fn descend(&mut self, i: usize, phase: &Phase<'_>, e: &Evaluation) -> Result<()> {
         let state = &mut self.states[i];
-        let mut at: Vec<Tensor> = Vec::new();
-        at.extend(phase.unknowns.code.then(|| state.code.clone()));
-        at.extend(state.maps.iter().filter(|_| phase.unknowns.noise).cloned());
+        let unknown = |(part, _): &(Part, &Tensor)| phase.unknowns.hold(*part);
+        let (names, at): (Vec<Part>, Vec<Tensor>) = state
+            .parts
+            .iter()
+            .filter(unknown)
+            .map(|(part, tensor)| (part, tensor.clone()))
+            .unzip();
         let rate = phase.schedule.rate_of(state.taken, phase.steps);
         let worth = Worth { loss: e.total, gradients: &e.gradients, rate };
         let Some(optimizer) = &mut state.optimizer else {
@@ -268,15 +270,10 @@ impl<'a> Batch<'_, '_, 'a> {
             state.skip_rest(self.run);
             return Ok(());
         };
-        let mut next = next.into_iter();
-        if phase.unknowns.code {
-            state.code = next.next().unwrap_or_else(|| state.code.clone());
-        }
-        if phase.unknowns.noise {
-            let all: Vec<Tensor> = next.collect();
-            let after = phase.normalise == Normalise::AfterStep;
-            let kept = |map: Tensor| if after { normalise(&map) } else { Ok(map) };
-            state.maps = all.into_iter().map(kept).collect::<Result<_>>()?;
+        for (part, moved) in names.into_iter().zip(next) {
+            let normal =
+                matches!(part, Part::Noise(_)) && phase.normalise == Normalise::AfterStep;
+            state.parts.insert(part, if normal { normalise(&moved)? } else { moved });
         }
         state.count_step();
         Ok(())

@@ -1,22 +1,81 @@
 //! Starting point of a search.
 
 use super::config::{Config, Init};
-use super::evaluate::{Point, stacked, synthesize};
+use super::evaluate::{Point, reached, stacked, synthesize};
+use super::phase::{Phase, Tuning};
 use super::problem::Problem;
 use crate::control::Stop;
 use crate::error::{Error, Result};
 use crate::generator::{Input, batch_size, spaces};
+use crate::latent::{Part, Parts};
 use crate::safe::Safe;
 use crate::space::{Space, lattice};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 impl Problem<'_, '_> {
     fn config(&self) -> &Config {
         &self.run.config
     }
 
+    /// The code to begin with, in the space that is searched, with all that is found beside it.
+    pub fn start(&self) -> Result<Parts> {
+        let mut parts = Parts::of(self.start_code()?);
+        parts.extend(self.given.iter().cloned());
+        let maps = self.start_maps()?;
+        parts.extend(maps.into_iter().enumerate().map(|(i, map)| (Part::Noise(i), map)));
+        Ok(parts)
+    }
+
+    /// The point at which a phase begins: the one given, with the unknowns that it lacks. A residual
+    /// and a change of the weights begin at 0.
+    pub fn entering(&self, phase: &Phase<'_>, mut parts: Parts) -> Result<Parts> {
+        if let Some(layer) = phase.unknowns.residual
+            && parts.get(Part::Residual(layer)).is_none()
+        {
+            let map = self.map_size(layer)?;
+            let zero = Tensor::zeros(map, DType::F32, self.device())?;
+            parts.insert(Part::Residual(layer), zero);
+        }
+        let Some(Tuning { rank }) = phase.unknowns.weights else { return Ok(parts) };
+        if self.run.reached.get().is_none() {
+            let found = reached(&Point { problem: self, parts: &parts, step: 0 })?;
+            // The same for all images: it is decided by the layers, not by numbers.
+            self.run.reached.get_or_init(|| found);
+        }
+        let reached = self.run.reached.get().map(Vec::as_slice).unwrap_or_default();
+        for (i, weight) in self.run.weights()?.values().enumerate() {
+            let known = [Part::Delta(i), Part::Left(i)].iter().any(|p| parts.get(*p).is_some());
+            if known || !reached.contains(&i) {
+                continue;
+            }
+            let rows = weight.dims().first().copied().unwrap_or(1);
+            let columns = weight.elem_count() / rows.max(1);
+            if rank == 0 || rank * (rows + columns) >= rows * columns {
+                parts.insert(Part::Delta(i), weight.zeros_like()?.unsqueeze(0)?);
+                continue;
+            }
+            // One factor is 0, so the change is; the other is drawn, so it has a slope.
+            let scale = 1.0 / (rank as f64).sqrt();
+            let drawn = self.rng(&format!("weight {i}")).normals(rank * columns);
+            let right = Tensor::from_vec(drawn, (1, rank, columns), &Device::Cpu)?;
+            parts.insert(Part::Right(i), (right.to_device(self.device())? * scale)?);
+            let left = Tensor::zeros((1, rows, rank), DType::F32, self.device())?;
+            parts.insert(Part::Left(i), left);
+        }
+        Ok(parts)
+    }
+
+    /// The size of a layer's map, `[1, C, H, W]`.
+    fn map_size(&self, layer: usize) -> Result<(usize, usize, usize, usize)> {
+        let layers = &self.run.job.generator.spec().layers;
+        let found = layers.get(layer).ok_or_else(|| {
+            Error::runtime(format!("there is no layer {layer}: the generator has {}", layers.len()))
+        })?;
+        Ok((1, found.channels, found.height, found.width))
+    }
+
     /// The code to begin with, in the space that is searched.
-    pub fn start_code(&self) -> Result<Tensor> {
+    fn start_code(&self) -> Result<Tensor> {
         match &self.config().init {
             Init::Mean if self.config().method.encoder => {
                 let mean = spaces::mean(self.run.job.generator, Space::W, self.labels.as_ref())?;
@@ -38,10 +97,12 @@ impl Problem<'_, '_> {
 
     /// The initial noise maps: those of the start code, or, if maps are searched, the generator's
     /// or random ones; empty when the generator's own are used.
-    pub fn start_maps(&self) -> Result<Vec<Tensor>> {
+    fn start_maps(&self) -> Result<Vec<Tensor>> {
         let generator = self.run.job.generator;
-        if !self.given_maps.is_empty() || !self.config().searches_noise(&self.run.job) {
-            return Ok(self.given_maps.clone());
+        let given = self.given.iter().filter(|(part, _)| matches!(part, Part::Noise(_)));
+        let given: Vec<Tensor> = given.map(|(_, map)| map.clone()).collect();
+        if !given.is_empty() || !self.config().searches_noise(&self.run.job) {
+            return Ok(given);
         }
         if !self.config().method.noise {
             return Ok(generator.noise_maps());
@@ -62,6 +123,8 @@ impl Problem<'_, '_> {
             // A search of noise maps leaves the code unchanged.
             (Space::W | Space::WPlus, Space::N) => from,
             (Space::Z, Space::N) => Space::W,
+            // A search in F has codes besides the residual.
+            (_, Space::F) => spaces::read_by_synthesis(generator),
             (_, to) => to,
         };
         if lattice::lift(from, to).is_err() {
@@ -90,18 +153,16 @@ impl Problem<'_, '_> {
     }
 
     fn best_of(&self, k: usize) -> Result<Tensor> {
-        let maps = if self.config().searches_noise(&self.run.job) {
-            self.start_maps()?
-        } else {
-            Vec::new()
-        };
+        let maps = self.start_maps()?;
+        let mut beside = self.given.clone();
+        beside.extend(maps.into_iter().enumerate().map(|(i, map)| (Part::Noise(i), map)));
         let mut best: Option<(f64, Tensor)> = None;
         let spec = self.run.job.generator.spec();
         let size = batch_size(spec.width, spec.height);
         for from in (0..k).step_by(size) {
             let codes =
                 (from..k.min(from + size)).map(|j| self.drawn(j)).collect::<Result<Vec<_>>>()?;
-            for (code, loss) in codes.iter().zip(self.losses(&codes, &maps)?) {
+            for (code, loss) in codes.iter().zip(self.losses(&codes, &beside)?) {
                 if best.as_ref().is_none_or(|(least, _)| loss < *least) {
                     best = Some((loss, code.clone()));
                 }
@@ -114,16 +175,18 @@ impl Problem<'_, '_> {
         best.map(|(_, code)| code).ok_or_else(|| Error::runtime("no sample could be drawn"))
     }
 
-    /// The losses of several codes with the same noise maps.
-    fn losses(&self, codes: &[Tensor], maps: &[Tensor]) -> Result<Vec<f64>> {
+    /// The losses of several codes with the same other parts.
+    fn losses(&self, codes: &[Tensor], beside: &[(Part, Tensor)]) -> Result<Vec<f64>> {
         let Some(phase) = self.run.phases.first() else {
             return Err(Error::runtime("there is no phase to start"));
         };
-        let generator = self.run.job.generator;
-        let point = |code| Point { problem: self, generator, code, maps, step: 0 };
-        let points: Vec<Point> = codes.iter().map(point).collect();
         let code = stacked(codes.iter())?;
-        let pictures = synthesize(&points, &code, maps)?;
+        let mut parts = Parts::of(code.clone());
+        parts.extend(beside.iter().cloned());
+        let each: Vec<Parts> = codes.iter().map(|c| parts.clone().with(Part::Point, c.clone())).collect();
+        let points: Vec<Point> =
+            each.iter().map(|parts| Point { problem: self, parts, step: 0 }).collect();
+        let pictures = synthesize(&points, &parts)?;
         let targets = stacked(codes.iter().map(|_| &self.picture))?;
         let objective = self.run.objective(phase, &targets, false)?;
         let mut sums = vec![0.0; codes.len()];

@@ -6,27 +6,22 @@ use super::phase::{Mover, Phase};
 use super::problem::{Problem, Run};
 use super::trace::Trace;
 use crate::error::{Error, Result};
-use crate::generator::Generator;
+use crate::latent::Parts;
 use candle_core::Tensor;
-use std::sync::Arc;
 
 /// The best point so far, by its loss.
 #[derive(Clone)]
 pub(super) struct Best {
     pub loss: f64,
     pub step: usize,
-    pub code: Tensor,
-    pub maps: Vec<Tensor>,
+    pub parts: Parts,
     pub picture: Tensor,
 }
 
 /// Everything that the next step depends on: the content of a checkpoint.
 pub(super) struct State {
-    pub code: Tensor,
-    /// The noise maps; empty when the generator's own are used.
-    pub maps: Vec<Tensor>,
-    /// The generator with this image's own weights, once a phase has tuned them.
-    pub generator: Option<Arc<dyn Generator>>,
+    /// The code with all that is found beside it. Without noise maps the generator's own are used.
+    pub parts: Parts,
     /// The phase, and how many of its steps are done.
     pub phase: usize,
     pub taken: usize,
@@ -53,12 +48,21 @@ pub(super) fn fresh(phase: &Phase<'_>) -> Option<Box<dyn Optimizer>> {
     }
 }
 
+/// Whether losses of two phases compare.
+fn alike(run: &Run<'_>, a: usize, b: usize) -> bool {
+    let of = |k: usize| run.phases.get(k).map(|p| (&p.objective, p.unknowns.noise));
+    a == b || of(a) == of(b)
+}
+
 impl State {
     pub fn start(problem: &Problem<'_, '_>) -> Result<Self> {
+        let parts = problem.start()?;
+        let parts = match problem.run.phases.first() {
+            Some(phase) => problem.entering(phase, parts)?,
+            None => parts,
+        };
         Ok(Self {
-            code: problem.start_code()?,
-            maps: problem.start_maps()?,
-            generator: None,
+            parts,
             phase: 0,
             taken: 0,
             optimizer: problem.run.phases.first().and_then(fresh),
@@ -90,9 +94,16 @@ impl State {
         run.phases.get(phase).is_none_or(|p| taken >= p.steps)
     }
 
-    /// Keeps what a point is worth.
-    pub fn record(&mut self, e: &Evaluation) -> Result<()> {
+    /// Keeps what a point is worth. A loss under another objective than that of the phases so far,
+    /// which the last point of a phase has, is no better or worse than theirs.
+    pub fn record(&mut self, e: &Evaluation, run: &Run<'_>) -> Result<()> {
         self.trace.push(self.step, &e.terms);
+        let acting = self.acting(run).0;
+        if self.best.is_none() || alike(run, self.phase, acting) { self.keep(e) } else { Ok(()) }
+    }
+
+    /// Keeps a point if it is the best so far.
+    fn keep(&mut self, e: &Evaluation) -> Result<()> {
         if !e.total.is_finite() {
             self.diverged = Some(self.step);
             self.finished = true;
@@ -103,29 +114,42 @@ impl State {
             return Ok(());
         }
         if self.best.as_ref().is_none_or(|b| e.total < b.loss) {
-            let (code, maps) = (e.code.clone(), e.maps.clone());
-            let (loss, step, picture) = (e.total, self.step, e.picture.clone());
-            self.best = Some(Best { loss, step, code, maps, picture });
+            let (parts, picture) = (e.parts.clone(), e.picture.clone());
+            self.best = Some(Best { loss: e.total, step: self.step, parts, picture });
         }
         Ok(())
     }
 
-    /// Moves to the phase of the next step, at the best point so far. Returns whether the point has
-    /// changed since the last evaluation.
-    pub fn enter(&mut self, run: &Run<'_>) -> bool {
+    /// Keeps the point that a phase begins with, where nothing compares with it.
+    pub fn begin(&mut self, e: &Evaluation) -> Result<()> {
+        if self.best.is_none() { self.keep(e) } else { Ok(()) }
+    }
+
+    /// Moves to the phase of the next step, at the best point so far. Returns whether it must be
+    /// evaluated again: the point has changed since the last evaluation, or the loss or the unknowns
+    /// are others than before.
+    pub fn enter(&mut self, problem: &Problem<'_, '_>) -> Result<bool> {
+        let run = problem.run;
         let (phase, taken) = self.acting(run);
         if phase == self.phase {
-            return false;
+            return Ok(false);
         }
+        let (before, other) = (self.phase, !alike(run, self.phase, phase));
         (self.phase, self.taken) = (phase, taken);
-        self.optimizer = run.phases.get(phase).and_then(fresh);
-        match &self.best {
-            Some(best) if best.step != self.step => {
-                (self.code, self.maps) = (best.code.clone(), best.maps.clone());
-                true
-            }
-            _ => false,
+        let Some(phase) = run.phases.get(phase) else { return Ok(false) };
+        self.optimizer = fresh(phase);
+        let moved = self.best.as_ref().is_some_and(|best| best.step != self.step);
+        if let Some(best) = self.best.as_ref().filter(|_| moved) {
+            self.parts = best.parts.clone();
         }
+        self.parts = problem.entering(phase, self.parts.clone())?;
+        if other {
+            // Losses of another objective do not compare: the best of the phases before is where
+            // this one begins.
+            self.best = None;
+        }
+        let before = run.phases.get(before).map(|b| b.unknowns);
+        Ok(moved || other || before != Some(phase.unknowns))
     }
 
     /// Ends the phase before its last step because it cannot improve further.

@@ -22,15 +22,21 @@ impl Trace {
         Self { total, names: Vec::new(), steps: Vec::new(), terms: Vec::new() }
     }
 
-    /// Keeps a step, or drops it when it is not one of every k-th.
+    /// Keeps a step, or drops it when it is not one of every k-th. A term that other phases lack is
+    /// 0 there.
     pub(super) fn push(&mut self, step: usize, terms: &[(&'static str, f64)]) {
-        if self.names.is_empty() {
-            self.names = terms.iter().map(|(n, _)| n.to_string()).collect();
+        if !step.is_multiple_of(self.total / ROWS + 1) && step != self.total {
+            return;
         }
-        if step.is_multiple_of(self.total / ROWS + 1) || step == self.total {
-            self.steps.push(step);
-            self.terms.push(terms.iter().map(|(_, v)| *v).collect());
+        for (name, _) in terms {
+            if !self.names.iter().any(|n| n == name) {
+                self.names.push((*name).to_owned());
+                self.terms.iter_mut().for_each(|row| row.push(0.0));
+            }
         }
+        let value = |name: &String| terms.iter().find(|(n, _)| n == name).map_or(0.0, |(_, v)| *v);
+        self.steps.push(step);
+        self.terms.push(self.names.iter().map(value).collect());
     }
 
     /// The whole loss of every kept step.

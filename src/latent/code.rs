@@ -62,11 +62,25 @@ impl Code {
         code
     }
 
-    /// Codes that were computed from this one. Noise maps are dropped: they were found for the old
-    /// numbers.
+    /// Other codes of the same space and generator, without what was found for the old ones: noise
+    /// maps, a residual, weights.
     pub fn derived(&self, point: Tensor, origin: String) -> Self {
-        let parts = self.parts.clone().without_noise().with(Part::Point, point);
+        let parts = self.parts.clone().without_found().with(Part::Point, point);
         Self { parts, origin, ..self.clone() }
+    }
+
+    /// The same codes at another point, with all that was found for them: an edit.
+    pub fn moved(&self, point: Tensor, origin: String) -> Self {
+        Self { origin, ..self.with(Part::Point, point) }
+    }
+
+    /// Codes between this one and another, at a point between theirs; see [`Parts::between`].
+    ///
+    /// # Errors
+    /// When what was found for both does not fit together.
+    pub fn between(&self, other: &Self, t: f64, point: Tensor, origin: String) -> Result<Self> {
+        let parts = self.parts.between(&other.parts, t)?.with(Part::Point, point);
+        Ok(Self { parts, origin, ..self.clone() })
     }
 
     /// The `len` codes from `from` on. A part that all codes share stays.

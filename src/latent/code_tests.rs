@@ -153,7 +153,7 @@ fn only_codes_of_one_kind_fit_into_a_batch() {
     // Fewer maps, others, or one for both codes.
     let [first, second] = n.noise()[..] else { panic!() };
     let one = second.narrow(0, 0, 1).unwrap();
-    let fewer = Code { parts: n.parts.clone().without_noise(), ..n.clone() };
+    let fewer = Code { parts: n.parts.clone().without_found(), ..n.clone() };
     for b in [
         fewer.with(Part::Noise(0), first.clone()),
         n.with(Part::Noise(0), second.clone()),
@@ -164,11 +164,12 @@ fn only_codes_of_one_kind_fit_into_a_batch() {
 }
 
 #[test]
-fn a_derived_code_has_no_noise_maps() {
+fn a_derived_code_has_no_noise_maps_and_a_moved_one_keeps_them() {
     let code = noisy(2, 0.0);
     let moved = code.derived((code.point() + 1.0).unwrap(), "moved".into());
     assert_eq!((moved.space, moved.origin.as_str(), moved.count()), (Space::W, "moved", 2));
     assert!(moved.noise().is_empty());
+    assert_eq!(code.moved(moved.point().clone(), String::new()).noise().len(), 2);
     assert_eq!(values(moved.labels().unwrap()), values(code.labels().unwrap()));
     assert_eq!(values(moved.point())[0], values(code.point())[0] + 1.0);
 }

@@ -1,8 +1,8 @@
 //! The parts of a code: its tensors, by what they are.
 
 use crate::error::Result;
-use candle_core::{Device, Tensor};
-use std::collections::BTreeMap;
+use candle_core::{DType, Device, Tensor};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 /// Meaning of a tensor in a code.
@@ -17,6 +17,19 @@ pub enum Part {
     Noise(usize),
     /// Labels of a conditional generator, `[N or 1, c_dim]`.
     Labels,
+    /// What is added to the feature map of one layer, `[N or 1, C, H, W]`: the code's place in
+    /// F/W+, relative to the map that the codes alone give. So an edit of the codes moves the map
+    /// as well (StyleFeatureEditor, Bobkov et al. 2024). Layers count as in a generator's
+    /// `Spec::layers`.
+    Residual(usize),
+    /// What is added to one weight of the generator, `[N or 1, …]` with the weight's own shape
+    /// behind (PTI, Roich et al. 2021). Weights count in the order of their names.
+    Delta(usize),
+    /// The left factor of what is added to one weight, `[N or 1, rows, rank]`: the first dimension
+    /// of the weight is that of the rows.
+    Left(usize),
+    /// The right factor, `[N or 1, rank, columns]`: the columns are the weight's other dimensions.
+    Right(usize),
 }
 
 impl Part {
@@ -26,21 +39,47 @@ impl Part {
             Self::Point => "code".to_owned(),
             Self::Noise(layer) => format!("noise.{layer}"),
             Self::Labels => "labels".to_owned(),
+            Self::Residual(layer) => format!("residual.{layer}"),
+            Self::Delta(weight) => format!("delta.{weight}"),
+            Self::Left(weight) => format!("left.{weight}"),
+            Self::Right(weight) => format!("right.{weight}"),
         }
     }
 
     /// The part of that name.
     pub fn parse(name: &str) -> Option<Self> {
         let index = name.rsplit('.').next().and_then(|i| i.parse().ok()).unwrap_or(0);
-        [Self::Point, Self::Noise(index), Self::Labels].into_iter().find(|p| p.name() == name)
+        let all = [
+            Self::Point,
+            Self::Noise(index),
+            Self::Labels,
+            Self::Residual(index),
+            Self::Delta(index),
+            Self::Left(index),
+            Self::Right(index),
+        ];
+        all.into_iter().find(|p| p.name() == name)
+    }
+
+    /// Whether it belongs to a change of the generator's weights.
+    pub const fn tunes(self) -> bool {
+        matches!(self, Self::Delta(_) | Self::Left(_) | Self::Right(_))
+    }
+
+    /// Whether it is what an inversion found besides the codes: noise maps, a residual, weights.
+    pub const fn found(self) -> bool {
+        !matches!(self, Self::Point | Self::Labels)
     }
 
     /// The ranks that its tensor may have.
     pub const fn ranks(self) -> RangeInclusive<usize> {
         match self {
             Self::Point => 2..=3,
-            Self::Noise(_) => 4..=4,
+            Self::Noise(_) | Self::Residual(_) => 4..=4,
             Self::Labels => 2..=2,
+            // A weight has up to four dimensions.
+            Self::Delta(_) => 1..=5,
+            Self::Left(_) | Self::Right(_) => 3..=3,
         }
     }
 }
@@ -69,10 +108,88 @@ impl Parts {
         self
     }
 
-    /// The parts that are no noise maps.
-    pub fn without_noise(mut self) -> Self {
-        self.0.retain(|part, _| !matches!(part, Part::Noise(_)));
+    /// The parts that belong to any code: no noise maps, no residual, no weights.
+    pub fn without_found(mut self) -> Self {
+        self.0.retain(|part, _| !part.found());
         self
+    }
+
+    /// Whether the codes change the generator's weights.
+    pub fn tune(&self) -> bool {
+        self.0.keys().any(|part| part.tunes())
+    }
+
+    /// Residuals and changes of weights in half precision, as files keep them: a file then gives the
+    /// same picture.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    pub fn halved(&self) -> Result<Self> {
+        self.map(|part, t| {
+            if part.tunes() || matches!(part, Part::Residual(_)) {
+                Ok(t.to_dtype(DType::F16)?.to_dtype(DType::F32)?)
+            } else {
+                Ok(t.clone())
+            }
+        })
+    }
+
+    /// Bytes of what was found beside the codes, as files keep it.
+    pub fn found_bytes(&self) -> usize {
+        let size = |(part, t): (Part, &Tensor)| match part {
+            Part::Noise(_) => 4 * t.elem_count(),
+            _ => 2 * t.elem_count(),
+        };
+        self.iter().filter(|(part, _)| part.found()).map(size).sum()
+    }
+
+    /// The residuals by layer, the first layer first.
+    pub fn residuals(&self) -> impl Iterator<Item = (usize, &Tensor)> {
+        self.0.range(Part::Residual(0)..=Part::Residual(usize::MAX)).filter_map(|(part, t)| {
+            match part {
+                Part::Residual(layer) => Some((*layer, t)),
+                _ => None,
+            }
+        })
+    }
+
+    /// What was found with two codes, in between: `(1 − t) · a + t · b`, where what one of them
+    /// lacks is 0. So a picture goes from one to the other without a jump, also where their weights
+    /// were tuned (Xia et al., equation 17). Changes of low rank are put side by side, which is
+    /// exact. A noise map that one of them lacks stays as it is. The point and the labels are those
+    /// of `self`.
+    ///
+    /// # Errors
+    /// When two parts of one name have different shapes.
+    pub fn between(&self, other: &Self, t: f64) -> Result<Self> {
+        // The ends are exact.
+        if t == 0.0 || t == 1.0 {
+            let end = if t == 0.0 { self } else { other };
+            let found = end.iter().filter(|(part, _)| part.found());
+            let mut parts = self.clone().without_found();
+            parts.extend(found.map(|(part, tensor)| (part, tensor.clone())));
+            return Ok(parts);
+        }
+        let mut parts = self.clone().without_found();
+        let all: BTreeSet<Part> = self.0.keys().chain(other.0.keys()).copied().collect();
+        for part in all.into_iter().filter(|part| part.found()) {
+            let mixed = match (part, self.get(part), other.get(part)) {
+                (_, None, None) => continue,
+                (Part::Noise(_), Some(one), None) | (Part::Noise(_), None, Some(one)) => {
+                    one.clone()
+                }
+                (Part::Right(_), Some(one), None) | (Part::Right(_), None, Some(one)) => {
+                    one.clone()
+                }
+                (Part::Left(_), Some(a), Some(b)) => beside(&(a * (1.0 - t))?, &(b * t)?, 2)?,
+                (Part::Right(_), Some(a), Some(b)) => beside(a, b, 1)?,
+                (_, Some(a), None) => (a * (1.0 - t))?,
+                (_, None, Some(b)) => (b * t)?,
+                (_, Some(a), Some(b)) => (a * (1.0 - t))?.broadcast_add(&(b * t)?)?,
+            };
+            parts.insert(part, mixed);
+        }
+        Ok(parts)
     }
 
     /// The tensor of a part.
@@ -143,6 +260,13 @@ impl Parts {
     }
 }
 
+/// Two factors side by side, for codes of which some may share one.
+fn beside(a: &Tensor, b: &Tensor, dim: usize) -> Result<Tensor> {
+    let n = a.dim(0)?.max(b.dim(0)?);
+    let all = |t: &Tensor| if t.dim(0)? == n { Ok(t.clone()) } else { t.repeat((n, 1, 1)) };
+    Ok(Tensor::cat(&[all(a)?, all(b)?], dim)?)
+}
+
 impl Extend<(Part, Tensor)> for Parts {
     fn extend<T: IntoIterator<Item = (Part, Tensor)>>(&mut self, more: T) {
         self.0.extend(more);
@@ -167,8 +291,12 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written() {
-        for part in [Part::Point, Part::Noise(0), Part::Noise(17), Part::Labels] {
-            assert_eq!(Part::parse(&part.name()), Some(part));
+        for i in [0, 17] {
+            let numbered = [Part::Noise(i), Part::Residual(i), Part::Delta(i)];
+            let factors = [Part::Left(i), Part::Right(i)];
+            for part in [Part::Point, Part::Labels].into_iter().chain(numbered).chain(factors) {
+                assert_eq!(Part::parse(&part.name()), Some(part));
+            }
         }
         for name in ["", "w", "code.0", "noise", "noise.", "noise.01", "noise.+1", "labels.1"] {
             assert_eq!(Part::parse(name), None, "{name}");
@@ -182,6 +310,50 @@ mod tests {
         parts.extend([11, 2, 0].map(|layer| (Part::Noise(layer), map(layer + 1).unwrap())));
         let sides: Vec<usize> = parts.noise().iter().map(|m| m.dims()[3]).collect();
         assert_eq!(sides, [1, 3, 12]);
-        assert!(parts.without_noise().noise().is_empty());
+        assert!(parts.without_found().noise().is_empty());
+    }
+
+    /// The change of a weight that codes bring, `[N, rows, columns]`.
+    fn change(parts: &Parts) -> Vec<f32> {
+        let low = match (parts.get(Part::Left(0)), parts.get(Part::Right(0))) {
+            (Some(left), Some(right)) => Some(left.matmul(right).unwrap()),
+            _ => None,
+        };
+        let delta = parts.get(Part::Delta(0)).cloned();
+        let sum = match (low, delta) {
+            (Some(a), Some(b)) => (a + b).unwrap(),
+            (a, b) => a.or(b).unwrap(),
+        };
+        sum.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    /// Between two codes the change of the weights is the mean of both, whatever its form is, and
+    /// what one of them lacks is 0.
+    #[test]
+    fn what_was_found_is_mixed_without_a_jump() {
+        let t = |shape: &[usize], k: f32| {
+            let n: usize = shape.iter().product();
+            let values = (0..n).map(|i| k + 0.7 * i as f32).collect::<Vec<_>>();
+            Tensor::from_vec(values, shape, &CPU).unwrap()
+        };
+        let code = || Parts::of(t(&[1, 4], 0.0)).with(Part::Labels, t(&[1, 2], 0.0));
+        let (left, right) = (Part::Left(0), Part::Right(0));
+        let low = code().with(left, t(&[1, 2, 1], 1.0)).with(right, t(&[1, 1, 3], -2.0));
+        let two = code().with(left, t(&[1, 2, 2], 0.5)).with(right, t(&[1, 2, 3], 0.1));
+        let full = code().with(Part::Delta(0), t(&[1, 2, 3], 4.0));
+        for (a, b) in [(&low, &two), (&two, &full), (&full, &low), (&full, &full), (&low, &low)] {
+            let (from, to) = (change(a), change(b));
+            for share in [0.0, 0.25, 1.0] {
+                let mixed = a.between(b, f64::from(share)).unwrap();
+                assert!(mixed.labels().is_some() && mixed.count() == 1);
+                for ((got, x), y) in change(&mixed).into_iter().zip(&from).zip(&to) {
+                    assert!((got - (1.0 - share) * x - share * y).abs() < 1e-5);
+                }
+            }
+        }
+        let plain = code();
+        let half = low.between(&plain, 0.5).unwrap();
+        assert!(change(&half).iter().zip(change(&low)).all(|(h, l)| (h - l / 2.0).abs() < 1e-6));
+        assert!(!low.between(&plain, 1.0).unwrap().tune() && plain.between(&low, 1.0).unwrap().tune());
     }
 }

@@ -4,7 +4,7 @@ use super::{Image, Loaded, Value, directions};
 use crate::direction::Forms;
 use crate::invert::{Inversion, Mask};
 use crate::lang::types::Type;
-use crate::latent::{Code, Direction};
+use crate::latent::{Code, Direction, Part};
 use crate::render::text::cut;
 use crate::render::{Number, Numbers};
 use crate::safe::Safe;
@@ -80,8 +80,29 @@ fn describe_code(kind: &str, l: &Code, origin: &str) -> String {
         if l.layers() > 1 { format!("{}×{}", l.layers(), l.dim()) } else { l.dim().to_string() };
     let model =
         l.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
-    let noise = if l.noise().is_empty() { "" } else { ", with its noise maps" };
-    format!("{kind}[{}] {many}{size} of {}{noise} · {origin}", l.space, Safe(&model))
+    format!("{kind}[{}] {many}{size} of {}{} · {origin}", l.space, Safe(&model), found_beside(l))
+}
+
+/// What was found beside codes, in words: noise maps, feature maps, tuned weights.
+fn found_beside(l: &Code) -> String {
+    let parts = &l.parts;
+    let mut words: Vec<String> = Vec::new();
+    if !l.noise().is_empty() {
+        words.push("noise maps".into());
+    }
+    for (layer, map) in parts.residuals() {
+        let side = map.dims().last().copied().unwrap_or(0);
+        words.push(format!("a {side}² feature map at layer {layer}"));
+    }
+    let tuned = parts.iter().filter(|(p, _)| matches!(p, Part::Delta(_) | Part::Left(_))).count();
+    if tuned > 0 {
+        words.push(format!("{tuned} tuned weights"));
+    }
+    if words.is_empty() {
+        return String::new();
+    }
+    let size = crate::words::bytes(parts.found_bytes() as u64);
+    format!(", with {} ({size})", words.join(", "))
 }
 
 /// A direction in short: what it is, and what an edit with it does.

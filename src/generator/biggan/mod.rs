@@ -32,8 +32,8 @@ mod weight;
 pub use config::{Config, Given, Kind, Reads, Stage};
 pub use family::FAMILY;
 
-use super::layers::{Named, Reader, with_variables};
-use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
+use super::layers::{Named, Reader, replaced};
+use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::{Error, Result};
 use crate::generator;
 use crate::space::Space;
@@ -165,11 +165,15 @@ impl Generator for BigGan {
         Vec::new()
     }
 
-    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (mut source, variables) =
-            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
+    fn weights(&self) -> Result<Named> {
+        Ok(self.parameters.clone())
+    }
+
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
+        let mut source =
+            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, config, spec, &self.device)?;
-        Ok((Arc::new(copy), variables))
+        Ok(Arc::new(copy))
     }
 }

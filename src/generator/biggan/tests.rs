@@ -81,7 +81,7 @@ fn no_parameter_loses_its_gradient() {
         let g = build(&toy);
         let (z, input) = (drawn(&g, 2, 1.0), input(&g, 2));
         let run = |which: &dyn Fn(&str) -> bool| {
-            let (g, variables) = g.tuned(which).expect("tuned");
+            let (g, variables) = crate::generator::tuned(&g, which).expect("tuned");
             let picture = picture(&*g, &z, &input);
             let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward());
             let of = |(name, v): (String, Var)| {

@@ -27,8 +27,8 @@ pub use family::FAMILY;
 #[cfg(test)]
 pub use toy::{Stem, Toy};
 
-use super::layers::{Named, Reader, with_variables};
-use super::{Generator, Input, Inputs, Prior, Spec, Start, Tap, Tapped, Variables};
+use super::layers::{Named, Reader, replaced};
+use super::{Generator, Input, Inputs, Prior, Spec, Start, Tap, Tapped};
 use crate::error::Result;
 use crate::generator::{self, Feature};
 use crate::space::Space;
@@ -159,11 +159,15 @@ impl Generator for Dcgan {
         Vec::new()
     }
 
-    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (mut weights, variables) =
-            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
-        let copy = Self::new(&self.config, &mut weights, &self.spec.fingerprint, &self.device)?;
-        Ok((Arc::new(copy), variables))
+    fn weights(&self) -> Result<Named> {
+        Ok(self.parameters.clone())
+    }
+
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
+        let mut source =
+            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
+        let copy = Self::new(&self.config, &mut source, &self.spec.fingerprint, &self.device)?;
+        Ok(Arc::new(copy))
     }
 }
 
@@ -229,7 +233,7 @@ mod tests {
             let g = toy.build(&Device::Cpu).expect("toy");
             let (z, input) = (drawn(&g), input(&g, 2));
             let run = |which: &dyn Fn(&str) -> bool| {
-                let (g, variables) = g.tuned(which).expect("tuned");
+                let (g, variables) = crate::generator::tuned(&g, which).expect("tuned");
                 let picture = spaces::picture(&*g, &z, Space::Z, &input).expect("picture");
                 let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward());
                 let of = |(name, v): (String, Var)| {

@@ -4,12 +4,12 @@
 //! the W+ code.
 
 use super::family::{Config, Family};
-use super::{Generator, Input, Inputs, Prior, Spec, Start, Tap, Tapped, Variables};
+use super::{Generator, Input, Inputs, Named, Prior, Spec, Start, Tap, Tapped};
 use crate::error::{Error, Kind, Result};
 use crate::space::Space;
 use crate::weights::Listing;
 use crate::weights::layout::{self, Layout};
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use std::sync::Arc;
 
 const NAME: &str = "dummy_family";
@@ -117,12 +117,12 @@ impl Generator for Linear {
         Vec::new()
     }
 
-    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        if !which(TABLE) {
-            return Ok((Arc::new(Self::new(self.spec.clone(), self.table.clone())?), Vec::new()));
-        }
-        let table = Var::from_tensor(&self.table.copy()?)?;
-        let copy = Self::new(self.spec.clone(), table.as_tensor().clone())?;
-        Ok((Arc::new(copy), vec![(TABLE.into(), table)]))
+    fn weights(&self) -> Result<Named> {
+        Ok(Named::from([(TABLE.to_owned(), self.table.clone())]))
+    }
+
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
+        let table = weights.get(TABLE).unwrap_or(&self.table);
+        Ok(Arc::new(Self::new(self.spec.clone(), table.clone())?))
     }
 }

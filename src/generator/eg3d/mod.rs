@@ -23,9 +23,9 @@ pub use config::{Config, End, Given, Rendering, Superresolution};
 pub use family::FAMILY;
 
 use super::camera::{CAMERA, Camera, Orbit};
-use super::layers::{Mapping, Named, NoiseMaps, Parameters, Reader, with_variables};
+use super::layers::{Mapping, Named, NoiseMaps, Parameters, Reader, replaced};
 use super::stylegan2::{Styles, Synthesis};
-use super::{Generator, Input, Noise, Spec, Start, Tap, Tapped, Variables};
+use super::{Generator, Input, Noise, Spec, Start, Tap, Tapped};
 use crate::error::{Error, Result};
 use crate::generator;
 use crate::space::Space;
@@ -225,10 +225,14 @@ impl Generator for Eg3d {
         Some(self.config.orbit())
     }
 
-    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (mut source, variables) =
-            with_variables(&self.config.name, (&self.parameters.all()?, &self.buffers), which)?;
+    fn weights(&self) -> Result<Named> {
+        self.parameters.all()
+    }
+
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
+        let mut source =
+            replaced(&self.config.name, (&self.parameters.all()?, &self.buffers), weights)?;
         let copy = Self::new(&mut source, &self.given, &self.spec.fingerprint, &self.device)?;
-        Ok((Arc::new(copy), variables))
+        Ok(Arc::new(copy))
     }
 }

@@ -1,37 +1,42 @@
 //! Reading a model's tensors.
 
 use crate::error::{Error, Kind, Result};
-use crate::generator::Variables;
 use crate::rng::Rng;
+use crate::safe::Safe;
 use crate::tensor::{Filter, Weight};
 use crate::weights::Weights;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Named tensors.
-pub(in crate::generator) type Named = BTreeMap<String, Tensor>;
+pub type Named = BTreeMap<String, Tensor>;
 
-/// The tensors of a copy of generator `name`: parameters for which `which(parameter)` holds are
-/// variables, given by name as well, and the copy shares the numbers of the others. A family needs
-/// it for [`crate::generator::Generator::tuned`].
+/// The tensors of a copy of generator `name` in which those of `weights` replace its own; the copy
+/// shares the numbers of the others. A family needs it for
+/// [`crate::generator::Generator::with_weights`].
 ///
 /// # Errors
-/// When a tensor cannot be copied.
-pub(in crate::generator) fn with_variables(
+/// For a name that is none of the parameters', and a tensor of another shape.
+pub(in crate::generator) fn replaced(
     name: &str,
     (parameters, buffers): (&Named, &Named),
-    which: &dyn Fn(&str) -> bool,
-) -> Result<(Weights, Variables)> {
-    let all = parameters.iter().chain(buffers);
-    let mut tensors: Named = all.map(|(name, t)| (name.clone(), t.clone())).collect();
-    let mut variables = Variables::new();
-    for (name, t) in parameters.iter().filter(|(name, _)| which(name)) {
-        let v = Var::from_tensor(&t.copy()?)?;
-        tensors.insert(name.clone(), v.as_tensor().clone());
-        variables.push((name.clone(), v));
+    weights: &Named,
+) -> Result<Weights> {
+    for (key, t) in weights {
+        let own = parameters.get(key).map(Tensor::dims);
+        if own != Some(t.dims()) {
+            let message = match own {
+                None => format!("{} has no weight `{}`", Safe(name), Safe(key)),
+                Some(own) => format!("weight `{}` is {own:?}, not {:?}", Safe(key), t.dims()),
+            };
+            return Err(Error::runtime(message)
+                .hint("use weights that were tuned for this generator"));
+        }
     }
-    Ok((Weights::of_tensors(name, tensors), variables))
+    let all = parameters.iter().chain(buffers).chain(weights);
+    let tensors: Named = all.map(|(name, t)| (name.clone(), t.clone())).collect();
+    Ok(Weights::of_tensors(name, tensors))
 }
 
 /// Parameters, of which some are weights in the engine's form alone.

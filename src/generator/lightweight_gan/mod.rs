@@ -20,8 +20,8 @@ mod synthesis;
 pub use config::{BlockPlan, Config, Excites, Given};
 pub use family::FAMILY;
 
-use super::layers::{Drawn, Named, NoiseMaps, Reader, with_variables};
-use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
+use super::layers::{Drawn, Named, NoiseMaps, Reader, replaced};
+use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::Result;
 use crate::generator;
 use crate::space::Space;
@@ -88,11 +88,15 @@ impl Generator for LightweightGan {
         self.noise.fixed()
     }
 
-    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (mut source, variables) =
-            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
+    fn weights(&self) -> Result<Named> {
+        Ok(self.parameters.clone())
+    }
+
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
+        let mut source =
+            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let (config, fingerprint) = (self.config.clone(), &self.spec.fingerprint);
         let copy = Self::new(&mut source, config, fingerprint, &self.device)?;
-        Ok((Arc::new(copy), variables))
+        Ok(Arc::new(copy))
     }
 }

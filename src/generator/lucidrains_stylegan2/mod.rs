@@ -23,9 +23,9 @@ pub use config::{BlockPlan, Config, Given};
 pub use family::FAMILY;
 
 use super::layers::{
-    Drawn, Named, NoiseMaps, Reader, mean_of_mapping, mean_or, styles_of, with_variables,
+    Drawn, Named, NoiseMaps, Reader, mean_of_mapping, mean_or, styles_of, replaced,
 };
-use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
+use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::Result;
 use crate::generator;
 use crate::space::Space;
@@ -133,11 +133,15 @@ impl Generator for LucidrainsStyleGan2 {
         self.noise.fixed()
     }
 
-    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (mut source, variables) =
-            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
+    fn weights(&self) -> Result<Named> {
+        Ok(self.parameters.clone())
+    }
+
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
+        let mut source =
+            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let what = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, what, Some(self.mean_w.clone()), &self.device)?;
-        Ok((Arc::new(copy), variables))
+        Ok(Arc::new(copy))
     }
 }

@@ -19,8 +19,8 @@ mod tests;
 pub use config::{Config, Given};
 pub use family::FAMILY;
 
-use super::layers::{Named, NoiseMaps, Reader, W_AVG, mean_or, styles_of, with_variables};
-use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
+use super::layers::{Named, NoiseMaps, Reader, W_AVG, mean_or, styles_of, replaced};
+use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::Result;
 use crate::generator;
 use crate::generator::input::check_labels;
@@ -142,12 +142,16 @@ impl Generator for MobileStyleGan {
         self.noise.fixed()
     }
 
-    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (mut source, variables) =
-            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
+    fn weights(&self) -> Result<Named> {
+        Ok(self.parameters.clone())
+    }
+
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
+        let mut source =
+            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let mean = Some(&self.mean_w);
         let copy = Self::build(&mut source, config, spec, (&self.device, mean))?;
-        Ok((Arc::new(copy), variables))
+        Ok(Arc::new(copy))
     }
 }

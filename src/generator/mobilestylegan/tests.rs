@@ -119,7 +119,7 @@ fn no_parameter_loses_its_gradient() {
     for g in [toy(false), toy(true)] {
         let z = Tensor::from_vec(Rng::new(1).normals(2 * DIM), (2, DIM), &Device::Cpu).expect("z");
         let run = |tuned: &dyn Fn(&str) -> bool| {
-            let (g, variables) = g.tuned(tuned).expect("variables");
+            let (g, variables) = crate::generator::tuned(&g, tuned).expect("variables");
             let picture = spaces::picture(&*g, &z, Space::Z, &Input::default()).expect("picture");
             let grads = picture.sqr().and_then(|p| p.sum_all()?.backward()).ok();
             let of = |(name, v): &(String, Var)| {

@@ -20,8 +20,8 @@ mod tests;
 pub use config::{Block, Config, Given};
 pub use family::FAMILY;
 
-use super::layers::{Epsilon, Named, Reader, pixel_norm, with_variables};
-use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
+use super::layers::{Epsilon, Named, Reader, pixel_norm, replaced};
+use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::Result;
 use crate::generator;
 use crate::space::Space;
@@ -107,10 +107,14 @@ impl Generator for Pggan {
         Vec::new()
     }
 
-    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (mut source, variables) =
-            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
+    fn weights(&self) -> Result<Named> {
+        Ok(self.parameters.clone())
+    }
+
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
+        let mut source =
+            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
-        Ok((Arc::new(Self::build(&mut source, config, spec, &self.device)?), variables))
+        Ok(Arc::new(Self::build(&mut source, config, spec, &self.device)?))
     }
 }

@@ -78,7 +78,7 @@ fn layers_are_tapped_and_entered() {
 fn no_parameter_loses_its_gradient() {
     let g = network(2, 0.25);
     let run = |which: &dyn Fn(&str) -> bool| {
-        let (g, variables) = g.tuned(which).expect("tuned");
+        let (g, variables) = crate::generator::tuned(&g, which).expect("tuned");
         let picture = spaces::picture(&*g, &z(2), Space::Z, &labels(2)).expect("picture");
         let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward());
         let of = |(name, v): (String, Var)| {

@@ -92,7 +92,7 @@ fn layers_are_tapped_and_entered() {
 fn no_parameter_loses_its_gradient() {
     let g = build(tensors(4)).expect("built");
     let (z, input) = drawn(&g);
-    let (tuned, variables) = g.tuned(&|_| true).expect("tuned");
+    let (tuned, variables) = crate::generator::tuned(&g, &|_| true).expect("tuned");
     let picture = spaces::picture(&*tuned, &z, Space::Z, &input).expect("picture");
     let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward()).expect("grads");
     let trained = tensors(4).keys().filter(|n| !n.ends_with("filter")).count();

@@ -26,9 +26,9 @@ pub use config::{Config, FusedScale, Given, LayerPlan};
 pub use family::FAMILY;
 
 use super::layers::{
-    COMPUTED, Named, NoiseMaps, Reader, W_AVG, mean_or, styles_of, with_variables,
+    COMPUTED, Named, NoiseMaps, Reader, W_AVG, mean_or, styles_of, replaced,
 };
-use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
+use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::Result;
 use crate::generator;
 use crate::space::Space;
@@ -130,10 +130,14 @@ impl Generator for StyleGan1 {
         self.noise.fixed()
     }
 
-    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (mut source, variables) =
-            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
+    fn weights(&self) -> Result<Named> {
+        Ok(self.parameters.clone())
+    }
+
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
+        let mut source =
+            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
-        Ok((Arc::new(Self::build(&mut source, config, spec, &self.device)?), variables))
+        Ok(Arc::new(Self::build(&mut source, config, spec, &self.device)?))
     }
 }

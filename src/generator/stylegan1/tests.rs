@@ -109,7 +109,7 @@ fn no_parameter_loses_its_gradient() {
     let g = network(2, 0.25, &fused());
     let input = Input { labels: labels(2), ..Input::default() };
     let run = |which: &dyn Fn(&str) -> bool| {
-        let (g, variables) = g.tuned(which).expect("tuned");
+        let (g, variables) = crate::generator::tuned(&g, which).expect("tuned");
         let picture = spaces::picture(&*g, &z(2), Space::Z, &input).expect("picture");
         let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward());
         let of = |(name, v): (String, Var)| {

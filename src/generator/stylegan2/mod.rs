@@ -32,9 +32,9 @@ pub(in crate::generator) use styles::Styles;
 pub(in crate::generator) use synthesis::Synthesis;
 
 use super::layers::{
-    COMPUTED, Mapping, Named, NoiseMaps, Parameters, Reader, W_AVG, mean_or, with_variables,
+    COMPUTED, Mapping, Named, NoiseMaps, Parameters, Reader, W_AVG, mean_or, replaced,
 };
-use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
+use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::{Error, Kind, Result};
 use crate::generator;
 use crate::space::Space;
@@ -129,11 +129,11 @@ impl StyleGan2 {
         Ok(all)
     }
 
-    /// See [`Generator::tuned`].
-    fn with_variables(&self, tuned: &dyn Fn(&str) -> bool) -> Result<(Self, Variables)> {
+    /// See [`Generator::with_weights`].
+    fn copied(&self, weights: &Named) -> Result<Self> {
         let c = &self.config;
-        let (mut source, variables) =
-            with_variables(&c.name, (&self.parameters.all()?, &self.buffers), tuned)?;
+        let mut source =
+            replaced(&c.name, (&self.parameters.all()?, &self.buffers), weights)?;
         let given = Given {
             name: Some(c.name.clone()),
             mapping_lr_multiplier: Some(c.mapping_lr_multiplier),
@@ -142,8 +142,7 @@ impl StyleGan2 {
             conv_clamp: c.conv_clamp,
             ..Given::default()
         };
-        let copy = Self::build(&mut source, &given, &self.spec.fingerprint, &self.device, false)?;
-        Ok((copy, variables))
+        Self::build(&mut source, &given, &self.spec.fingerprint, &self.device, false)
     }
 }
 
@@ -197,9 +196,12 @@ impl Generator for StyleGan2 {
         self.synthesis.noise().map(|l| l.map.clone()).collect()
     }
 
-    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (copy, variables) = self.with_variables(which)?;
-        Ok((Arc::new(copy), variables))
+    fn weights(&self) -> Result<Named> {
+        self.parameters.all()
+    }
+
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
+        Ok(Arc::new(self.copied(weights)?))
     }
 }
 
@@ -291,7 +293,7 @@ mod tests {
         )
         .expect("z");
         let run = |tuned: &dyn Fn(&str) -> bool| {
-            let (g, variables) = g.tuned(tuned).expect("variables");
+            let (g, variables) = crate::generator::tuned(&g, tuned).expect("variables");
             let picture = spaces::picture(&*g, &z, Space::Z, &Input::default()).expect("picture");
             let grads = picture.sqr().and_then(|p| p.sum_all()).and_then(|l| l.backward());
             let numbers =

@@ -24,8 +24,8 @@ pub(crate) mod toy;
 pub use config::{Config, Given, InputPlan, LayerPlan};
 pub use family::FAMILY;
 
-use super::layers::{Mapping, Named, Reader, styles_of, with_variables};
-use super::{Generator, Input, Spec, Start, Tap, Tapped, Variables};
+use super::layers::{Mapping, Named, Reader, styles_of, replaced};
+use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::Result;
 use crate::generator;
 use crate::generator::input::check_labels;
@@ -153,11 +153,15 @@ impl Generator for StyleGan3 {
         Vec::new()
     }
 
-    fn tuned(&self, which: &dyn Fn(&str) -> bool) -> Result<(Arc<dyn Generator>, Variables)> {
-        let (mut source, variables) =
-            with_variables(&self.spec.name, (&self.parameters, &self.buffers), which)?;
+    fn weights(&self) -> Result<Named> {
+        Ok(self.parameters.clone())
+    }
+
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
+        let mut source =
+            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, config, spec, &self.device)?;
-        Ok((Arc::new(copy), variables))
+        Ok(Arc::new(copy))
     }
 }

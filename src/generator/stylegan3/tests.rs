@@ -140,7 +140,7 @@ fn no_parameter_loses_its_gradient() {
         let labels = Tensor::ones((2, 2), candle_core::DType::F32, &Device::Cpu).expect("labels");
         let input = Input::labelled((toy.c_dim > 0).then_some(&labels));
         let draw = |g: &dyn Generator| spaces::picture(g, &z, Space::Z, &input).expect("picture");
-        let (tuned, variables) = g.tuned(&|_| true).expect("variables");
+        let (tuned, variables) = crate::generator::tuned(&g, &|_| true).expect("variables");
         let drawn = draw(tuned.as_ref());
         assert!(apart(&drawn, &draw(&g)) < 1e-9, "the picture");
         let grads =

@@ -9,12 +9,14 @@ mod hybrid;
 mod lbfgs;
 mod optimize;
 mod projector;
+mod pti;
 
 pub use encoder::METHOD as ENCODER;
 pub use hybrid::METHOD as HYBRID;
 pub use lbfgs::METHOD as LBFGS;
 pub use optimize::METHOD as OPTIMIZE;
 pub use projector::METHOD as PROJECTOR;
+pub use pti::METHOD as PTI;
 
 use super::config::{Config, Method};
 use super::job::Job;
@@ -30,12 +32,13 @@ pub const METHODS: &[&Method] = &[
     &ENCODER,
     &HYBRID,
     &LBFGS,
+    &PTI,
     #[cfg(test)]
     &dummy_method::METHOD,
 ];
 
 /// Every space that an inversion can search.
-pub const SEARCHED: &[Space] = &[Space::Z, Space::W, Space::WPlus, Space::S, Space::N];
+pub const SEARCHED: &[Space] = &[Space::Z, Space::W, Space::WPlus, Space::S, Space::F, Space::N];
 
 /// The method of that name.
 pub fn find(name: &str) -> Option<&'static Method> {
@@ -53,7 +56,12 @@ pub fn listed() -> String {
 
 /// Unknowns of a search in the configured space.
 fn unknowns(job: &Job<'_>, config: &Config) -> Unknowns {
-    Unknowns { code: config.space != Space::N, noise: config.searches_noise(job) }
+    Unknowns {
+        code: config.space != Space::N,
+        noise: config.searches_noise(job),
+        residual: config.searched_layer(job),
+        weights: None,
+    }
 }
 
 /// Steps of an optimizer from where the search is.

@@ -4,7 +4,8 @@ use super::diagnosis::{diagnose, warn};
 use super::inversion::{Inversion, origin};
 use super::number::Number;
 use crate::error::{Error, Result};
-use crate::generator::spaces::model_id;
+use crate::generator::pictures;
+use crate::generator::spaces::{input_of, model_id, read_by_synthesis};
 use crate::invert::problem::Run;
 use crate::invert::state::{Best, State};
 use crate::latent::{Code, Part, Parts};
@@ -27,13 +28,10 @@ pub(in crate::invert) fn assemble(
     let stack = |f: &dyn Fn(&Best) -> Tensor| {
         Tensor::cat(&best.iter().map(|b| f(b)).collect::<Vec<_>>(), 0)
     };
-    let mut parts = Parts::of(stack(&|b| b.code.clone())?);
-    for layer in 0..best.first().map_or(0, |b| b.maps.len()) {
-        parts.insert(Part::Noise(layer), stack(&|b| b.maps[layer].clone())?);
-    }
+    let mut parts = joined(&best)?.halved()?;
     parts.extend(job.labels.map(|labels| (Part::Labels, labels.clone())));
-    let reconstruction = stack(&|b| b.picture.clone())?;
     let space = match (config.space, parts.point().rank()) {
+        (Space::F, _) => read_by_synthesis(job.generator),
         (Space::N, 3) => Space::WPlus,
         (Space::N, _) => Space::W,
         (space, _) => space,
@@ -49,6 +47,13 @@ pub(in crate::invert) fn assemble(
         parts,
         model: Some(model_id(job.generator.spec())),
         origin: origin(&how, target)?,
+    };
+    // What files round is shown and measured as they keep it.
+    let rounded = code.parts.iter().any(|(part, _)| part.tunes() || matches!(part, Part::Residual(_)));
+    let reconstruction = if rounded {
+        pictures(job.generator, &code, &input_of(&code), (job.control, ""))?
+    } else {
+        stack(&|b| b.picture.clone())?
     };
     let numbers = measure(run, &reconstruction, target)?;
     let mut diagnosis = diagnose(run, &code)?;
@@ -70,6 +75,15 @@ pub(in crate::invert) fn assemble(
         steps: run.total(),
         seed: config.seed,
         cached: false,
+    })
+}
+
+/// The best points of all images as one batch.
+fn joined(best: &[&Best]) -> Result<Parts> {
+    let Some(first) = best.first() else { return Err(Error::runtime("there is no picture")) };
+    first.parts.map(|part, _| {
+        let each: Vec<&Tensor> = best.iter().filter_map(|b| b.parts.get(part)).collect();
+        Ok(Tensor::cat(&each, 0)?)
     })
 }
 

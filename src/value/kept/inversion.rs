@@ -67,6 +67,8 @@ struct Asked {
     noise: bool,
     noise_regularise: Bits,
     until: Option<Bits>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    layer: Option<usize>,
     seed: u64,
 }
 
@@ -259,6 +261,7 @@ impl Asked {
             noise: c.noise,
             noise_regularise: c.noise_regularise.into(),
             until: c.until.map(Bits::from),
+            layer: c.layer,
             seed: c.seed,
         })
     }
@@ -294,6 +297,7 @@ impl Asked {
             noise: self.noise,
             noise_regularise: self.noise_regularise.into(),
             until: self.until.map(f64::from),
+            layer: self.layer,
             seed: self.seed,
             checkpoint: None,
         })

@@ -1,0 +1,169 @@
+//! Codes with what was found for them: residuals of feature maps, and changes of the weights.
+//!
+//! A residual is added to the map that the codes give at its layer, so the map follows when the
+//! codes are edited. Codes that change weights are run one by one, each in a generator of its own.
+
+use super::{Feature, Generator, Input, Named, Start, Tap, Tapped, spaces};
+use crate::error::{Error, Result};
+use crate::latent::{Part, Parts};
+use crate::space::Space;
+use candle_core::Tensor;
+
+/// Runs the synthesis from codes with all their parts, with gradients.
+///
+/// # Shapes
+/// The point as [`crate::space::Dims::shape`] says, with `N` in front.
+///
+/// # Errors
+/// As [`spaces::rise`] and [`Generator::run`], and when a part does not fit the generator.
+pub fn tapped(
+    g: &dyn Generator,
+    parts: &Parts,
+    space: Space,
+    input: &Input,
+    taps: &[Tap],
+) -> Result<Tapped> {
+    if !parts.tune() {
+        return untuned(g, parts, space, input, taps);
+    }
+    let count = parts.count();
+    let own = g.weights()?;
+    let one = |i: usize| {
+        let (parts, input) = (parts.slice(i, 1)?, input.slice(i, 1, count)?);
+        untuned(&*g.with_weights(&changed(&own, &parts)?)?, &parts, space, &input, taps)
+    };
+    joined((0..count).map(one).collect::<Result<_>>()?)
+}
+
+/// Runs of the same points for several codes, as one.
+///
+/// # Errors
+/// When there is none.
+pub fn joined(mut all: Vec<Tapped>) -> Result<Tapped> {
+    if all.len() < 2 {
+        return all.pop().ok_or_else(|| Error::runtime("no codes to run"));
+    }
+    let stack = |of: &dyn Fn(&Tapped) -> Option<Tensor>| -> Result<Option<Tensor>> {
+        let each: Vec<Tensor> = all.iter().filter_map(of).collect();
+        Ok(if each.is_empty() { None } else { Some(Tensor::cat(&each, 0)?) })
+    };
+    let feature = |(k, feature): (usize, &Feature)| -> Result<Feature> {
+        let map = stack(&|t| t.features.get(k).map(|f| f.map.clone()))?;
+        let picture = stack(&|t| t.features.get(k).and_then(|f| f.picture.clone()))?;
+        Ok(Feature { layer: feature.layer, map: map.unwrap_or_else(|| feature.map.clone()), picture })
+    };
+    Ok(Tapped {
+        features: all.iter().take(1).flat_map(|t| t.features.iter().enumerate()).map(feature).collect::<Result<_>>()?,
+        picture: stack(&|t| t.picture.clone())?,
+        depth: stack(&|t| t.depth.clone())?,
+    })
+}
+
+/// Runs the synthesis from codes with their residuals, in the generator as it is.
+///
+/// # Errors
+/// As [`tapped`].
+pub fn untuned(
+    g: &dyn Generator,
+    parts: &Parts,
+    space: Space,
+    input: &Input,
+    taps: &[Tap],
+) -> Result<Tapped> {
+    let (space, data) = spaces::synthesised(g, parts.point(), space, input)?;
+    let mut at: Option<Feature> = None;
+    let mut found = Tapped::default();
+    for (layer, residual) in parts.residuals() {
+        let passed = at.as_ref().map(|f| f.layer);
+        let new = |tap: &&Tap| match tap {
+            Tap::Layer(l) => *l < layer && passed.is_none_or(|p| *l > p),
+            _ => false,
+        };
+        let wanted: Vec<Tap> =
+            taps.iter().filter(new).copied().chain([Tap::Layer(layer)]).collect();
+        let mut run = g.run(&start(at.as_ref(), space, &data), input, &wanted)?;
+        let mut reached = run.features.pop().ok_or_else(|| Error::runtime("no map was read"))?;
+        if residual.dims().get(1..) != reached.map.dims().get(1..) {
+            let (given, own) = (residual.dims(), reached.map.dims());
+            let message = format!("a residual of {given:?} for a map of {own:?} at layer {layer}");
+            return Err(Error::runtime(message)
+                .hint("use a code that was found with this generator"));
+        }
+        reached.map = reached.map.broadcast_add(residual)?;
+        found.features.append(&mut run.features);
+        if taps.contains(&Tap::Layer(layer)) {
+            found.features.push(reached.clone());
+        }
+        at = Some(reached);
+    }
+    let passed = at.as_ref().map(|f| f.layer);
+    let ahead = |tap: &&Tap| match tap {
+        Tap::Layer(l) => passed.is_none_or(|p| *l > p),
+        _ => true,
+    };
+    let rest: Vec<Tap> = taps.iter().filter(ahead).copied().collect();
+    if !rest.is_empty() {
+        let run = g.run(&start(at.as_ref(), space, &data), input, &rest)?;
+        found.features.extend(run.features);
+        (found.picture, found.depth) = (run.picture, run.depth);
+    }
+    Ok(found)
+}
+
+fn start<'a>(at: Option<&'a Feature>, space: Space, data: &'a Tensor) -> Start<'a> {
+    match at {
+        Some(feature) => Start::Feature { feature, space, data },
+        None => Start::Code { space, data },
+    }
+}
+
+/// The weights that one code changes, as it has them, by name; `own` are the generator's.
+///
+/// # Errors
+/// When there is no such weight, or it has another shape.
+pub fn changed(own: &Named, parts: &Parts) -> Result<Named> {
+    let mut all = Named::new();
+    for (i, (name, weight)) in own.iter().enumerate() {
+        if let Some(change) = change_of(parts, i, weight.dims())? {
+            all.insert(name.clone(), (weight + change)?);
+        }
+    }
+    let most = parts.iter().filter_map(|(part, _)| match part {
+        Part::Delta(i) | Part::Left(i) | Part::Right(i) => Some(i),
+        _ => None,
+    });
+    match most.max() {
+        Some(i) if i >= own.len() => {
+            let message = format!("the code changes weight {i}, the generator has {}", own.len());
+            Err(Error::runtime(message).hint("use a code that was found with this generator"))
+        }
+        _ => Ok(all),
+    }
+}
+
+/// The change of weight `i`, whose shape is `dims`, that one code brings; `None` for none.
+fn change_of(parts: &Parts, i: usize, dims: &[usize]) -> Result<Option<Tensor>> {
+    let unfit = |given: &[usize]| {
+        Error::runtime(format!("a change of {given:?} for weight {i} of {dims:?}"))
+            .hint("use a code that was found with this generator")
+    };
+    let full = match parts.get(Part::Delta(i)) {
+        Some(t) if t.dims().get(1..) == Some(dims) => Some(t.squeeze(0)?),
+        Some(t) => return Err(unfit(t.dims())),
+        None => None,
+    };
+    let low = match (parts.get(Part::Left(i)), parts.get(Part::Right(i))) {
+        (Some(left), Some(right)) => {
+            let product = left.matmul(right)?;
+            if product.elem_count() != dims.iter().product::<usize>() {
+                return Err(unfit(product.dims()));
+            }
+            Some(product.reshape(dims)?)
+        }
+        _ => None,
+    };
+    Ok(match (full, low) {
+        (Some(a), Some(b)) => Some((a + b)?),
+        (a, b) => a.or(b),
+    })
+}
