@@ -112,6 +112,16 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
             check(method.check_parameter(name), name)?;
         }
     }
+    if let Some(arg) = call.arg("layer") {
+        let refuse = |e: Error| as_check(e).at(arg.span);
+        if space != Space::F && (given.is_some() || method.is_some()) {
+            let message = format!("`layer` is searched in F, not in {space}");
+            return Err(refuse(Error::check(message).hint("space: F, or leave `layer` out")));
+        }
+        if let Some(Const::Text(name)) = call.value("layer") {
+            shared::layer(&m, name, |l| l.maps).map_err(refuse)?;
+        }
+    }
     let picture = match call.arg("picture").map(|a| a.ty.clone()) {
         Some(Type::List(each)) => Some(*each),
         other => other,
@@ -149,11 +159,12 @@ fn fits(size: [usize; 3], m: &ModelFacts) -> Result<()> {
     .hint("image(path) fits a picture to the current generator; load the generator before it"))
 }
 
-/// Activations of a step, kept for the backward pass: about 40 maps of 64 channels at full
-/// resolution.
+/// Activations of a step, kept for the backward pass: each layer's map before and after its
+/// convolution, its noise and its activation, and their slopes.
 fn cost(_: &Args, ctx: &Context<'_>) -> u64 {
-    let pixels = ctx.model.as_ref().map_or(0, |m| m.facts.pixels()) as u64;
-    pixels * 64 * 4 * 40
+    let Some(model) = &ctx.model else { return 0 };
+    let maps = model.facts.network.iter().map(|l| (l.maps * l.area) as u64).sum::<u64>();
+    4 * 6 * maps.max(model.facts.pixels() as u64)
 }
 
 fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
@@ -183,6 +194,17 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     }
     if args.get("noise").is_some() {
         c.noise = args.flag("noise")?;
+    }
+    if args.get("layer").is_some() {
+        let at = |e: Error| e.at(args.span("layer"));
+        if space != Space::F {
+            return Err(at(Error::runtime(format!("`layer` is searched in F, not in {space}"))
+                .hint("space: F, or leave `layer` out")));
+        }
+        let name = args.text("layer")?;
+        shared::layer(&model.facts, name, |l| l.maps).map_err(at)?;
+        let layers = &model.generator()?.spec().layers;
+        c.layer = layers.iter().position(|l| l.name == name);
     }
     if let Some(Value::Mask(mask)) = args.get("mask") {
         let size = (model.facts.height, model.facts.width);

@@ -15,8 +15,9 @@ use crate::safe::Safe;
 use crate::space::Space;
 use crate::store::Outlet;
 use crate::value::Value;
-use crate::weights::{self, Array, Manifest, Saved, npy, safetensors};
+use crate::weights::{self, Array, Data, Manifest, Saved, npy, safetensors};
 use candle_core::Tensor;
+use half::f16;
 use pictures::{csv, film, images, stills};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -264,6 +265,17 @@ fn array(t: &Tensor) -> Result<Array> {
         .ok_or_else(|| Error::runtime(format!("a tensor of shape {shape:?} cannot be saved")))
 }
 
+/// A part of a code as our own files keep it: what inversions round to half precision takes half
+/// the place.
+fn stored(part: Part, t: &Tensor) -> Result<Array> {
+    let array = array(t)?;
+    let Data::F32(values) = &array.data else { return Ok(array) };
+    let halves: Vec<f16> = values.iter().map(|v| f16::from_f32(*v)).collect();
+    let exact = halves.iter().zip(values).all(|(half, v)| half.to_f32() == *v);
+    let found = part.tunes() || matches!(part, Part::Residual(_));
+    Ok(if found && exact { Array { data: Data::F16(halves), ..array } } else { array })
+}
+
 /// Named arrays in a format of other programs, which does not say space or generator. Of several
 /// arrays npy holds none.
 fn foreign(named: Vec<(String, Array)>, ending: &str) -> Result<Vec<u8>> {
@@ -416,7 +428,7 @@ fn manifest(
 }
 
 fn codes(code: &Code, ctx: &Context<'_>) -> Result<Archive> {
-    let named = code.parts.iter().map(|(part, t)| Ok((part.name(), array(t)?)));
+    let named = code.parts.iter().map(|(part, t)| Ok((part.name(), stored(part, t)?)));
     let tensors = named.collect::<Result<_>>()?;
     let config = json!({"space": code.space.name(), "generator": code.model});
     Ok((tensors, manifest("latent", config, json!(code.origin), ctx)))

@@ -50,10 +50,19 @@ pub fn joined(mut all: Vec<Tapped>) -> Result<Tapped> {
     let feature = |(k, feature): (usize, &Feature)| -> Result<Feature> {
         let map = stack(&|t| t.features.get(k).map(|f| f.map.clone()))?;
         let picture = stack(&|t| t.features.get(k).and_then(|f| f.picture.clone()))?;
-        Ok(Feature { layer: feature.layer, map: map.unwrap_or_else(|| feature.map.clone()), picture })
+        Ok(Feature {
+            layer: feature.layer,
+            map: map.unwrap_or_else(|| feature.map.clone()),
+            picture,
+        })
     };
     Ok(Tapped {
-        features: all.iter().take(1).flat_map(|t| t.features.iter().enumerate()).map(feature).collect::<Result<_>>()?,
+        features: all
+            .iter()
+            .take(1)
+            .flat_map(|t| t.features.iter().enumerate())
+            .map(feature)
+            .collect::<Result<_>>()?,
         picture: stack(&|t| t.picture.clone())?,
         depth: stack(&|t| t.depth.clone())?,
     })
@@ -86,8 +95,9 @@ pub fn untuned(
         if residual.dims().get(1..) != reached.map.dims().get(1..) {
             let (given, own) = (residual.dims(), reached.map.dims());
             let message = format!("a residual of {given:?} for a map of {own:?} at layer {layer}");
-            return Err(Error::runtime(message)
-                .hint("use a code that was found with this generator"));
+            return Err(
+                Error::runtime(message).hint("use a code that was found with this generator")
+            );
         }
         reached.map = reached.map.broadcast_add(residual)?;
         found.features.append(&mut run.features);

@@ -139,7 +139,10 @@ mod tests {
         let file = checkpoint(&other, Some("stylegan2"), Json::Null);
         let changed = load(file.clone(), &Device::Cpu).expect("loaded");
         assert_eq!(mean(&*changed), vec![0.5; 16]);
-        assert_eq!(mean(&*crate::generator::tuned(&*changed, &|_| true).expect("copy").0), vec![0.5; 16]);
+        assert_eq!(
+            mean(&*crate::generator::tuned(&*changed, &|_| true).expect("copy").0),
+            vec![0.5; 16]
+        );
         let twice = own(convert(file).expect("converted")).weights.arrays().expect("arrays");
         assert_eq!(twice[COMPUTED].to_f32(), vec![0.5; 16], "kept by a second conversion");
         // A mean that the file itself stores stays what it is.

@@ -12,6 +12,7 @@ pub mod palette;
 pub mod raster;
 pub mod resample;
 pub mod similarity;
+pub mod superpixels;
 pub mod warp;
 
 pub use align::fit;

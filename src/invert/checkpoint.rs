@@ -30,6 +30,8 @@ const OPTIMIZER: &str = "optimizer.";
 /// Prefixes of the parts of the current and of the best point.
 const NOW: &str = "now.";
 const BEST: &str = "best.part.";
+/// The part of the picture that the generator reaches.
+const DOMAIN: &str = "domain";
 
 /// All but the tensors.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -214,6 +216,9 @@ fn tensors_of(state: &State) -> Result<BTreeMap<String, Raw>> {
     for (part, t) in state.parts.iter() {
         all.insert(format!("{NOW}{}", part.name()), Raw::singles(t)?);
     }
+    if let Some(domain) = &state.domain {
+        all.insert(DOMAIN.into(), Raw::singles(domain)?);
+    }
     for (name, part) in state.optimizer.iter().flat_map(|o| o.save()) {
         let raw = match &part {
             Stored::Tensor(t) => Raw::singles(t)?,
@@ -247,6 +252,10 @@ impl File<'_> {
             return Ok(view);
         }
         Err(Error::runtime(format!("`{name}` is of another type")))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.file.names().contains(&name)
     }
 
     fn single(&self, name: &str) -> Result<Tensor> {
@@ -319,6 +328,7 @@ fn state_of(header: &Header, file: &File<'_>, run: &Run<'_>) -> Result<State> {
     }
     Ok(State {
         parts: file.parts(NOW)?,
+        domain: file.has(DOMAIN).then(|| file.single(DOMAIN)).transpose()?,
         phase: header.phase,
         taken: header.taken,
         optimizer,

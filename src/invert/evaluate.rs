@@ -78,8 +78,7 @@ impl Inputs {
                 continue;
             }
             let var = Var::from_tensor(&t)?;
-            let inside =
-                matches!(part, Part::Noise(_)) && phase.normalise == Normalise::BeforeUse;
+            let inside = matches!(part, Part::Noise(_)) && phase.normalise == Normalise::BeforeUse;
             let read = if inside { normalise(&var)? } else { var.as_tensor().clone() };
             parts.insert(part, read);
             vars.push((part, var));
@@ -117,27 +116,43 @@ impl Inputs {
             self.weights.push(vars);
             let (parts, input) = (self.parts.slice(i, 1)?, input.slice(i, 1, count)?);
             let g = g.with_weights(&changed)?;
-            pictures.push(picture_of(found::untuned(&*g, &parts, space, &input, &[Tap::Picture])?)?);
+            pictures.push(picture_of(found::untuned(
+                &*g,
+                &parts,
+                space,
+                &input,
+                &[Tap::Picture],
+            )?)?);
         }
         stacked(pictures.iter())
     }
 
     /// The gradients of one image's unknowns, in the order of its parts.
-    fn gradients_of(&self, i: usize, point: &Point<'_, '_, '_>, found: &Slopes) -> Result<Vec<Tensor>> {
+    fn gradients_of(
+        &self,
+        i: usize,
+        point: &Point<'_, '_, '_>,
+        found: &Slopes,
+    ) -> Result<Vec<Tensor>> {
         let mut all = Vec::new();
         for (part, value) in point.parts.iter() {
             if let Some(k) = self.vars.iter().position(|(own, _)| *own == part) {
                 all.extend(found.each.get(k).map(|g| row(g, i)).transpose()?);
                 continue;
             }
-            let (Part::Delta(weight) | Part::Left(weight) | Part::Right(weight)) = part else { continue };
+            let (Part::Delta(weight) | Part::Left(weight) | Part::Right(weight)) = part else {
+                continue;
+            };
             let vars = self.weights.get(i).map(Vec::as_slice).unwrap_or_default();
             let Some((_, var)) = vars.iter().find(|(k, _)| *k == weight) else { continue };
             let slope = found.of(var)?;
             // The change is left · right, so its factors have the gradients G · rightᵀ and leftᵀ · G.
             let matrix = |rows: usize| slope.reshape((1, rows, slope.elem_count() / rows.max(1)));
             let factor = |part: Part| {
-                point.parts.get(part).ok_or_else(|| Error::runtime("a factor of a weight is missing"))
+                point
+                    .parts
+                    .get(part)
+                    .ok_or_else(|| Error::runtime("a factor of a weight is missing"))
             };
             all.push(match part {
                 Part::Left(w) => {
@@ -215,7 +230,13 @@ pub(super) fn evaluate(
 pub(super) fn synthesize(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<Tensor> {
     let Some(first) = points.first() else { return Err(nothing()) };
     let (space, input) = reading(points, parts)?;
-    picture_of(found::tapped(first.problem.run.job.generator, parts, space, &input, &[Tap::Picture])?)
+    picture_of(found::tapped(
+        first.problem.run.job.generator,
+        parts,
+        space,
+        &input,
+        &[Tap::Picture],
+    )?)
 }
 
 /// The weights that the picture of this point depends on, by their index.

@@ -18,6 +18,7 @@
 mod check;
 mod checkpoint;
 mod config;
+mod domain;
 mod evaluate;
 mod hash;
 mod job;
@@ -45,7 +46,7 @@ pub use objective::{
     Forward, Loss, Objective, Setup, TERMS, Term, TermKind, Weighted, normalise, regulariser,
 };
 pub use optimize::{Adam, Lbfgs, LbfgsSettings, Optimizer, Saved, Stored, Worth};
-pub use phase::{MakeOptimizer, Mover, Normalise, Phase, Recipe, Schedule, Tuning, Unknowns};
+pub use phase::{MakeOptimizer, Mover, Normalise, Phase, Recipe, Region, Schedule, Tuning, Unknowns};
 pub use report::{Diagnosis, Inversion, Number, Warning};
 pub use schedule::{ramp, w_noise};
 pub use stats::{PROJECTOR_SAMPLES, WStats};
@@ -144,3 +145,5 @@ mod encode_tests;
 mod phase_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tuning_tests;

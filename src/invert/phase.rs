@@ -39,6 +39,18 @@ impl Unknowns {
     }
 }
 
+/// A part of the picture, by whether the generator reaches it ([`super::domain`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Region {
+    /// The whole picture.
+    #[default]
+    All,
+    /// What the best picture so far shows.
+    Reached,
+    /// What it misses.
+    Missed,
+}
+
 /// Recipe of an objective: weights by the names of the terms ([`super::TERMS`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
@@ -105,6 +117,10 @@ pub struct Phase<'a> {
     pub unknowns: Unknowns,
     /// Objective that it minimises.
     pub objective: Recipe,
+    /// The pixels that count, besides the mask.
+    pub counted: Region,
+    /// Where a residual is searched; elsewhere it keeps its value.
+    pub searched: Region,
     /// Source of the next point.
     pub mover: Mover<'a>,
     /// Learning rate and w noise.

@@ -42,7 +42,16 @@ impl<'a> Run<'a> {
             return Err(Error::runtime(format!("method {:?} has no phases", config.method)));
         }
         let (weights, reached) = (OnceCell::new(), OnceCell::new());
-        Ok(Self { job: *job, config, phases, prior: Prior::new(job), weights, reached, mask, count })
+        Ok(Self {
+            job: *job,
+            config,
+            phases,
+            prior: Prior::new(job),
+            weights,
+            reached,
+            mask,
+            count,
+        })
     }
 
     /// Steps of all phases.
@@ -59,18 +68,22 @@ impl<'a> Run<'a> {
         Ok(self.weights.get_or_init(|| fresh))
     }
 
-    /// Objective of a phase for these targets, `[N, C, R, R]`; `noise` adds the regulariser of the
-    /// maps that are searched.
+    /// Objective of a phase for these targets, `[N, C, R, R]`, and the weights of their pixels,
+    /// `[N, 1, R, R]`, where not all count; `noise` adds the regulariser of the maps that are
+    /// searched.
     pub fn objective(
         &self,
         phase: &Phase<'a>,
-        targets: &Tensor,
+        (targets, counted): (&Tensor, Option<&Tensor>),
         noise: bool,
     ) -> Result<Objective<'a>> {
         let recipe = &phase.objective;
         let mut objective = Objective::new(targets, recipe.limited)?;
         if let Some(mask) = &self.mask {
             objective = objective.masked(mask)?;
+        }
+        if let Some(counted) = counted {
+            objective = objective.masked(counted)?;
         }
         let compared = objective.compared().clone();
         let setup = Setup {

@@ -73,7 +73,7 @@ impl<'a> Batch<'_, '_, 'a> {
         let which = self.going();
         let found = self.evaluate(&which)?;
         for (&i, e) in which.iter().zip(&found) {
-            self.states[i].record(e, self.run)?;
+            self.states[i].record(e)?;
         }
         self.report_if_due(&which, &found);
         for (&i, e) in which.iter().zip(&found) {
@@ -96,7 +96,8 @@ impl<'a> Batch<'_, '_, 'a> {
                 state.finished = true;
                 return;
             };
-            if acting.until.is_none_or(|goal| loss > goal) {
+            let judged = state.judging(self.run).0 == phase;
+            if !judged || acting.until.is_none_or(|goal| loss > goal) {
                 return;
             }
             state.phase = phase;
@@ -135,10 +136,11 @@ impl<'a> Batch<'_, '_, 'a> {
 
     /// Images by phase and by what they search, in their order.
     fn groups(&self, which: &[usize]) -> Vec<Group> {
-        let kinds = |i: usize| self.states[i].parts.iter().map(|(part, _)| part).collect::<Vec<_>>();
+        let kinds =
+            |i: usize| self.states[i].parts.iter().map(|(part, _)| part).collect::<Vec<_>>();
         let mut groups: Vec<Group> = Vec::new();
         for &i in which {
-            let phase = self.states[i].acting(self.run).0;
+            let phase = self.states[i].judging(self.run).0;
             let fits = |g: &&mut Group| {
                 g.phase == phase && g.which.first().is_some_and(|first| kinds(*first) == kinds(i))
             };
@@ -180,7 +182,11 @@ impl<'a> Batch<'_, '_, 'a> {
                 continue;
             }
             let targets = stacked(which.iter().map(|i| &self.problems[*i].picture))?;
-            let objective = self.run.objective(self.phase(*phase)?, &targets, true)?;
+            let own = self.phase(*phase)?;
+            let counted = which.iter().map(|i| self.states[*i].counted(own));
+            let counted = counted.collect::<Result<Option<Vec<Tensor>>>>()?;
+            let counted = counted.map(|all| stacked(all.iter())).transpose()?;
+            let objective = self.run.objective(own, (&targets, counted.as_ref()), true)?;
             self.objectives.push((*phase, which.clone(), objective));
         }
         Ok(())
@@ -188,7 +194,7 @@ impl<'a> Batch<'_, '_, 'a> {
 
     fn point(&self, i: usize) -> Point<'_, '_, 'a> {
         let state = &self.states[i];
-        let step = state.acting(self.run).1;
+        let step = state.judging(self.run).1;
         Point { problem: &self.problems[i], parts: &state.parts, step }
     }
 
@@ -255,14 +261,11 @@ impl<'a> Batch<'_, '_, 'a> {
     fn descend(&mut self, i: usize, phase: &Phase<'_>, e: &Evaluation) -> Result<()> {
         let state = &mut self.states[i];
         let unknown = |(part, _): &(Part, &Tensor)| phase.unknowns.hold(*part);
-        let (names, at): (Vec<Part>, Vec<Tensor>) = state
-            .parts
-            .iter()
-            .filter(unknown)
-            .map(|(part, tensor)| (part, tensor.clone()))
-            .unzip();
+        let (names, at): (Vec<Part>, Vec<Tensor>) =
+            state.parts.iter().filter(unknown).map(|(part, tensor)| (part, tensor.clone())).unzip();
         let rate = phase.schedule.rate_of(state.taken, phase.steps);
-        let worth = Worth { loss: e.total, gradients: &e.gradients, rate };
+        let kept = state.kept_slopes(phase, &names, &e.gradients)?;
+        let worth = Worth { loss: e.total, gradients: kept.as_ref().unwrap_or(&e.gradients), rate };
         let Some(optimizer) = &mut state.optimizer else {
             return Err(Error::runtime("the phase has no optimizer"));
         };
@@ -271,8 +274,7 @@ impl<'a> Batch<'_, '_, 'a> {
             return Ok(());
         };
         for (part, moved) in names.into_iter().zip(next) {
-            let normal =
-                matches!(part, Part::Noise(_)) && phase.normalise == Normalise::AfterStep;
+            let normal = matches!(part, Part::Noise(_)) && phase.normalise == Normalise::AfterStep;
             state.parts.insert(part, if normal { normalise(&moved)? } else { moved });
         }
         state.count_step();

@@ -183,12 +183,13 @@ impl Problem<'_, '_> {
         let code = stacked(codes.iter())?;
         let mut parts = Parts::of(code.clone());
         parts.extend(beside.iter().cloned());
-        let each: Vec<Parts> = codes.iter().map(|c| parts.clone().with(Part::Point, c.clone())).collect();
+        let each: Vec<Parts> =
+            codes.iter().map(|c| parts.clone().with(Part::Point, c.clone())).collect();
         let points: Vec<Point> =
             each.iter().map(|parts| Point { problem: self, parts, step: 0 }).collect();
         let pictures = synthesize(&points, &parts)?;
         let targets = stacked(codes.iter().map(|_| &self.picture))?;
-        let objective = self.run.objective(phase, &targets, false)?;
+        let objective = self.run.objective(phase, (&targets, None), false)?;
         let mut sums = vec![0.0; codes.len()];
         for (_, each) in objective.loss(&pictures, &code, &[], &vec![0.0; codes.len()])? {
             let each = each.to_vec1::<f32>()?;

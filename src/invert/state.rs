@@ -1,12 +1,14 @@
 //! State of the inversion of one image.
 
+use super::domain;
 use super::evaluate::Evaluation;
 use super::optimize::Optimizer;
-use super::phase::{Mover, Phase};
+use super::phase::{Mover, Phase, Region};
 use super::problem::{Problem, Run};
 use super::trace::Trace;
 use crate::error::{Error, Result};
-use crate::latent::Parts;
+use crate::latent::{Part, Parts};
+use crate::metric::resize_to;
 use candle_core::Tensor;
 
 /// The best point so far, by its loss.
@@ -22,6 +24,8 @@ pub(super) struct Best {
 pub(super) struct State {
     /// The code with all that is found beside it. Without noise maps the generator's own are used.
     pub parts: Parts,
+    /// The part of the picture that the generator reaches, `[1, 1, H, W]`, once a phase asks.
+    pub domain: Option<Tensor>,
     /// The phase, and how many of its steps are done.
     pub phase: usize,
     pub taken: usize,
@@ -50,7 +54,10 @@ pub(super) fn fresh(phase: &Phase<'_>) -> Option<Box<dyn Optimizer>> {
 
 /// Whether losses of two phases compare.
 fn alike(run: &Run<'_>, a: usize, b: usize) -> bool {
-    let of = |k: usize| run.phases.get(k).map(|p| (&p.objective, p.unknowns.noise));
+    let of = |k: usize| {
+        let noise = |p: &Phase<'_>| p.unknowns.noise && p.objective.noise > 0.0;
+        run.phases.get(k).map(|p| (&p.objective, noise(p), p.counted))
+    };
     a == b || of(a) == of(b)
 }
 
@@ -63,6 +70,7 @@ impl State {
         };
         Ok(Self {
             parts,
+            domain: None,
             phase: 0,
             taken: 0,
             optimizer: problem.run.phases.first().and_then(fresh),
@@ -94,12 +102,17 @@ impl State {
         run.phases.get(phase).is_none_or(|p| taken >= p.steps)
     }
 
-    /// Keeps what a point is worth. A loss under another objective than that of the phases so far,
-    /// which the last point of a phase has, is no better or worse than theirs.
-    pub fn record(&mut self, e: &Evaluation, run: &Run<'_>) -> Result<()> {
+    /// The phase in which the current point is evaluated, and how many of its steps are done: the
+    /// acting one; but the last point of a phase is one of its own where the next has another loss.
+    pub fn judging(&self, run: &Run<'_>) -> (usize, usize) {
+        let acting = self.acting(run);
+        if alike(run, self.phase, acting.0) { acting } else { (self.phase, self.taken) }
+    }
+
+    /// Keeps what a point is worth.
+    pub fn record(&mut self, e: &Evaluation) -> Result<()> {
         self.trace.push(self.step, &e.terms);
-        let acting = self.acting(run).0;
-        if self.best.is_none() || alike(run, self.phase, acting) { self.keep(e) } else { Ok(()) }
+        self.keep(e)
     }
 
     /// Keeps a point if it is the best so far.
@@ -138,6 +151,15 @@ impl State {
         (self.phase, self.taken) = (phase, taken);
         let Some(phase) = run.phases.get(phase) else { return Ok(false) };
         self.optimizer = fresh(phase);
+        let asks = [phase.counted, phase.searched].iter().any(|r| *r != Region::All);
+        if let Some(best) = self.best.as_ref().filter(|_| asks && self.domain.is_none()) {
+            // Pixels outside the mask change nothing.
+            let seen = |t: &Tensor| match &run.mask {
+                Some(mask) => t.broadcast_mul(mask),
+                None => Ok(t.clone()),
+            };
+            self.domain = Some(domain::reached(&seen(&best.picture)?, &seen(&problem.picture)?)?);
+        }
         let moved = self.best.as_ref().is_some_and(|best| best.step != self.step);
         if let Some(best) = self.best.as_ref().filter(|_| moved) {
             self.parts = best.parts.clone();
@@ -150,6 +172,31 @@ impl State {
         }
         let before = run.phases.get(before).map(|b| b.unknowns);
         Ok(moved || other || before != Some(phase.unknowns))
+    }
+
+    /// The weights of the pixels that count in a phase; `None` where all do.
+    pub fn counted(&self, phase: &Phase<'_>) -> Result<Option<Tensor>> {
+        self.domain.as_ref().map_or(Ok(None), |domain| domain::weights(phase.counted, domain))
+    }
+
+    /// The slopes of the unknowns with those of residuals kept to the region in which the phase
+    /// searches them; `None` where all are as they were.
+    pub fn kept_slopes(
+        &self,
+        phase: &Phase<'_>,
+        parts: &[Part],
+        slopes: &[Tensor],
+    ) -> Result<Option<Vec<Tensor>>> {
+        let Some(domain) = &self.domain else { return Ok(None) };
+        let Some(region) = domain::weights(phase.searched, domain)? else { return Ok(None) };
+        let one = |(part, slope): (&Part, &Tensor)| -> Result<Tensor> {
+            if !matches!(part, Part::Residual(_)) {
+                return Ok(slope.clone());
+            }
+            let (_, _, h, w) = slope.dims4()?;
+            Ok(slope.broadcast_mul(&resize_to(&region, h, w)?)?)
+        };
+        parts.iter().zip(slopes).map(one).collect::<Result<_>>().map(Some)
     }
 
     /// Ends the phase before its last step because it cannot improve further.

@@ -30,6 +30,8 @@ pub struct LayerFacts {
     pub styles: usize,
     /// Channels of its feature map; 0 where it cannot be tapped.
     pub maps: usize,
+    /// Pixels of its feature map; 0 where it cannot be tapped.
+    pub area: usize,
 }
 
 /// Facts about a generator that are known before anything runs.

@@ -354,6 +354,8 @@ mod tests {
         let plain = code();
         let half = low.between(&plain, 0.5).unwrap();
         assert!(change(&half).iter().zip(change(&low)).all(|(h, l)| (h - l / 2.0).abs() < 1e-6));
-        assert!(!low.between(&plain, 1.0).unwrap().tune() && plain.between(&low, 1.0).unwrap().tune());
+        assert!(
+            !low.between(&plain, 1.0).unwrap().tune() && plain.between(&low, 1.0).unwrap().tune()
+        );
     }
 }

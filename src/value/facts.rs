@@ -40,7 +40,12 @@ pub(super) fn of(s: &Spec) -> ModelFacts {
 
 /// Its layers: those that can be tapped, and those that read styles.
 fn network(s: &Spec) -> Vec<LayerFacts> {
-    let tapped = |l: &Layer| LayerFacts { name: l.name.clone(), styles: 0, maps: l.channels };
+    let tapped = |l: &Layer| LayerFacts {
+        name: l.name.clone(),
+        styles: 0,
+        maps: l.channels,
+        area: l.height * l.width,
+    };
     let mut all: Vec<LayerFacts> = s.layers.iter().map(tapped).collect();
     let mut next = 0;
     for StyleLayer { name, size, .. } in &s.styles {

@@ -24,7 +24,7 @@ const FIRST: [Param; 9] = [
         "space",
         &[Kind::Space],
         "-",
-        "Z, W, W+, S (styles) or N (noise maps only); by default W+ if the generator has it and \
+        "Z, W, W+, S (styles), F (a feature map and the codes) or N (noise maps only); by default W+ if the generator has it and \
          the \
          method searches it",
     ),
@@ -62,7 +62,7 @@ const FIRST: [Param; 9] = [
 ];
 
 /// Those after them.
-const LAST: [Param; 6] = [
+const LAST: [Param; 7] = [
     Param::optional(
         "mask",
         &[Kind::Mask],
@@ -71,6 +71,14 @@ const LAST: [Param; 6] = [
     )
     .named(),
     Param::optional("noise", &[Kind::Bool], "-", "search the noise maps as well").named(),
+    Param::optional(
+        "layer",
+        &[Kind::Text],
+        "-",
+        "in F: the layer whose feature map is searched, by default one of a sixteenth of the \
+         picture's side",
+    )
+    .named(),
     Param::optional("until", &[Kind::Number], "-", "stops once the loss is at or below this value")
         .within(0.0, 1e12)
         .named(),

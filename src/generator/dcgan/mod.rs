@@ -164,8 +164,7 @@ impl Generator for Dcgan {
     }
 
     fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
-        let mut source =
-            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
+        let mut source = replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let copy = Self::new(&self.config, &mut source, &self.spec.fingerprint, &self.device)?;
         Ok(Arc::new(copy))
     }

@@ -30,8 +30,9 @@ pub(in crate::generator) fn replaced(
                 None => format!("{} has no weight `{}`", Safe(name), Safe(key)),
                 Some(own) => format!("weight `{}` is {own:?}, not {:?}", Safe(key), t.dims()),
             };
-            return Err(Error::runtime(message)
-                .hint("use weights that were tuned for this generator"));
+            return Err(
+                Error::runtime(message).hint("use weights that were tuned for this generator")
+            );
         }
     }
     let all = parameters.iter().chain(buffers).chain(weights);

@@ -93,8 +93,7 @@ impl Generator for LightweightGan {
     }
 
     fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
-        let mut source =
-            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
+        let mut source = replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let (config, fingerprint) = (self.config.clone(), &self.spec.fingerprint);
         let copy = Self::new(&mut source, config, fingerprint, &self.device)?;
         Ok(Arc::new(copy))

@@ -23,7 +23,7 @@ pub use config::{BlockPlan, Config, Given};
 pub use family::FAMILY;
 
 use super::layers::{
-    Drawn, Named, NoiseMaps, Reader, mean_of_mapping, mean_or, styles_of, replaced,
+    Drawn, Named, NoiseMaps, Reader, mean_of_mapping, mean_or, replaced, styles_of,
 };
 use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::Result;
@@ -138,8 +138,7 @@ impl Generator for LucidrainsStyleGan2 {
     }
 
     fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
-        let mut source =
-            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
+        let mut source = replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let what = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, what, Some(self.mean_w.clone()), &self.device)?;
         Ok(Arc::new(copy))

@@ -19,7 +19,7 @@ mod tests;
 pub use config::{Config, Given};
 pub use family::FAMILY;
 
-use super::layers::{Named, NoiseMaps, Reader, W_AVG, mean_or, styles_of, replaced};
+use super::layers::{Named, NoiseMaps, Reader, W_AVG, mean_or, replaced, styles_of};
 use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::Result;
 use crate::generator;
@@ -147,8 +147,7 @@ impl Generator for MobileStyleGan {
     }
 
     fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
-        let mut source =
-            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
+        let mut source = replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let mean = Some(&self.mean_w);
         let copy = Self::build(&mut source, config, spec, (&self.device, mean))?;

@@ -112,8 +112,7 @@ impl Generator for Pggan {
     }
 
     fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
-        let mut source =
-            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
+        let mut source = replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         Ok(Arc::new(Self::build(&mut source, config, spec, &self.device)?))
     }

@@ -77,8 +77,7 @@ impl Generator for R3Gan {
     }
 
     fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
-        let mut source =
-            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
+        let mut source = replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, config, spec, &self.device)?;
         Ok(Arc::new(copy))

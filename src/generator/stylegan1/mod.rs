@@ -25,9 +25,7 @@ mod tests;
 pub use config::{Config, FusedScale, Given, LayerPlan};
 pub use family::FAMILY;
 
-use super::layers::{
-    COMPUTED, Named, NoiseMaps, Reader, W_AVG, mean_or, styles_of, replaced,
-};
+use super::layers::{COMPUTED, Named, NoiseMaps, Reader, W_AVG, mean_or, replaced, styles_of};
 use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::Result;
 use crate::generator;
@@ -135,8 +133,7 @@ impl Generator for StyleGan1 {
     }
 
     fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
-        let mut source =
-            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
+        let mut source = replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         Ok(Arc::new(Self::build(&mut source, config, spec, &self.device)?))
     }

@@ -132,8 +132,7 @@ impl StyleGan2 {
     /// See [`Generator::with_weights`].
     fn copied(&self, weights: &Named) -> Result<Self> {
         let c = &self.config;
-        let mut source =
-            replaced(&c.name, (&self.parameters.all()?, &self.buffers), weights)?;
+        let mut source = replaced(&c.name, (&self.parameters.all()?, &self.buffers), weights)?;
         let given = Given {
             name: Some(c.name.clone()),
             mapping_lr_multiplier: Some(c.mapping_lr_multiplier),

@@ -24,7 +24,7 @@ pub(crate) mod toy;
 pub use config::{Config, Given, InputPlan, LayerPlan};
 pub use family::FAMILY;
 
-use super::layers::{Mapping, Named, Reader, styles_of, replaced};
+use super::layers::{Mapping, Named, Reader, replaced, styles_of};
 use super::{Generator, Input, Spec, Start, Tap, Tapped};
 use crate::error::Result;
 use crate::generator;
@@ -158,8 +158,7 @@ impl Generator for StyleGan3 {
     }
 
     fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
-        let mut source =
-            replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
+        let mut source = replaced(&self.spec.name, (&self.parameters, &self.buffers), weights)?;
         let (config, spec) = (self.config.clone(), self.spec.clone());
         let copy = Self::build(&mut source, config, spec, &self.device)?;
         Ok(Arc::new(copy))

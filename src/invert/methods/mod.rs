@@ -2,6 +2,7 @@
 //!
 //! Help, checker, completion, bench and command line read only this list.
 
+mod dhr;
 #[cfg(test)]
 mod dummy_method;
 mod encoder;
@@ -11,6 +12,7 @@ mod optimize;
 mod projector;
 mod pti;
 
+pub use dhr::METHOD as DHR;
 pub use encoder::METHOD as ENCODER;
 pub use hybrid::METHOD as HYBRID;
 pub use lbfgs::METHOD as LBFGS;
@@ -21,7 +23,7 @@ pub use pti::METHOD as PTI;
 use super::config::{Config, Method};
 use super::job::Job;
 use super::optimize::{Adam, Optimizer};
-use super::phase::{Mover, Normalise, Phase, Schedule, Unknowns};
+use super::phase::{Mover, Normalise, Phase, Region, Schedule, Unknowns};
 use crate::error::{Error, Result};
 use crate::space::Space;
 
@@ -33,6 +35,7 @@ pub const METHODS: &[&Method] = &[
     &HYBRID,
     &LBFGS,
     &PTI,
+    &DHR,
     #[cfg(test)]
     &dummy_method::METHOD,
 ];
@@ -71,6 +74,8 @@ fn descent<'a>(job: &Job<'a>, config: &Config, make: fn() -> Box<dyn Optimizer>)
         verb: "invert",
         unknowns: unknowns(job, config),
         objective: config.recipe(job, false),
+        counted: Region::All,
+        searched: Region::All,
         mover: Mover::Optimizer(Box::new(make)),
         // The middle of a step wastes none: the ramp begins at 0.
         schedule: Schedule { rate: config.lr, at: 0.5, w_noise: false },

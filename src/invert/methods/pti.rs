@@ -23,9 +23,14 @@ pub const METHOD: Method = Method {
         Param::optional("tune", &[Kind::Number], "200", "of pti: steps that tune the weights")
             .whole(0, 1_000_000)
             .named(),
-        Param::optional("tune_lr", &[Kind::Number], "0.003", "of pti: learning rate of the weights")
-            .within(0.0, 1e3)
-            .named(),
+        Param::optional(
+            "tune_lr",
+            &[Kind::Number],
+            "0.003",
+            "of pti: learning rate of the weights",
+        )
+        .within(0.0, 1e3)
+        .named(),
         Param::optional(
             "rank",
             &[Kind::Number],

@@ -19,7 +19,7 @@ mod perceptual;
 pub use noise::{normalise, regulariser};
 
 use super::job::Job;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lang::types::Param;
 use crate::metric::resize_to;
 use crate::space::Space;
@@ -149,10 +149,10 @@ pub struct Objective<'a> {
     targets: Tensor,
     /// The targets at the size at which they are compared.
     compared: Tensor,
-    /// The mask, `[1, 1, H, W]`.
+    /// The mask, `[1 or N, 1, H, W]`.
     mask: Option<Tensor>,
-    /// The mask's mean, or 1.
-    share: f64,
+    /// The mask's mean, `[1 or N]`.
+    share: Option<Tensor>,
     terms: Vec<Weighted<'a>>,
     limited: bool,
 }
@@ -166,19 +166,22 @@ impl<'a> Objective<'a> {
     pub fn new(targets: &Tensor, limited: bool) -> Result<Self> {
         let compared = if limited { limit(targets)? } else { targets.clone() };
         let targets = targets.clone();
-        Ok(Self { targets, compared, mask: None, share: 1.0, terms: Vec::new(), limited })
+        Ok(Self { targets, compared, mask: None, share: None, terms: Vec::new(), limited })
     }
 
-    /// Applies a mask `[1, 1, H, W]` at the targets' size.
+    /// Applies a mask `[1 or N, 1, H, W]` at the targets' size, besides one that it has.
     ///
     /// # Errors
-    /// When the mask is 0 everywhere.
+    /// When the mask does not fit.
     pub fn masked(mut self, mask: &Tensor) -> Result<Self> {
-        self.share = f64::from(mask.to_dtype(DType::F32)?.mean_all()?.to_vec0::<f32>()?);
-        if self.share <= 0.0 {
-            return Err(Error::runtime("the mask is 0 everywhere"));
-        }
-        self.mask = Some(mask.to_device(self.targets.device())?);
+        let mask = mask.to_device(self.targets.device())?.to_dtype(DType::F32)?;
+        let mask = match &self.mask {
+            Some(other) => other.broadcast_mul(&mask)?,
+            None => mask,
+        };
+        // Where nothing counts, every term is 0.
+        let share = mask.flatten_from(1)?.mean(1)?.maximum(f64::from(f32::MIN_POSITIVE))?;
+        (self.mask, self.share) = (Some(mask), Some(share));
         Ok(self)
     }
 
@@ -207,8 +210,11 @@ impl<'a> Objective<'a> {
         let seen = self.seen(pictures)?;
         let at = Forward::new((&seen, &self.compared), code, noise);
         let one = |w: &Weighted<'a>| -> Result<Loss> {
-            let share = if w.pictures { self.share } else { 1.0 };
-            let value = (w.term.value(&at)? * (w.weight / w.term.unit() / share))?;
+            let value = (w.term.value(&at)? * (w.weight / w.term.unit()))?;
+            let value = match self.share.as_ref().filter(|_| w.pictures) {
+                Some(share) => value.broadcast_div(share)?,
+                None => value,
+            };
             let value = match w.schedule {
                 None => value,
                 Some(factor) => {

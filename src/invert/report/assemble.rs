@@ -49,7 +49,8 @@ pub(in crate::invert) fn assemble(
         origin: origin(&how, target)?,
     };
     // What files round is shown and measured as they keep it.
-    let rounded = code.parts.iter().any(|(part, _)| part.tunes() || matches!(part, Part::Residual(_)));
+    let rounded =
+        code.parts.iter().any(|(part, _)| part.tunes() || matches!(part, Part::Residual(_)));
     let reconstruction = if rounded {
         pictures(job.generator, &code, &input_of(&code), (job.control, ""))?
     } else {

@@ -1,0 +1,62 @@
+//! `dhr`: what the generator reaches by its weights, the rest by a feature map.
+
+use super::{adam, descent, usual_lr};
+use crate::error::Result;
+use crate::invert::config::{Config, Method, feature_layer};
+use crate::invert::job::Job;
+use crate::invert::phase::{Phase, Region, Schedule, Tuning, Unknowns};
+use crate::lang::types::{Kind, Param};
+use crate::space::Space;
+
+/// Domain-specific hybrid refinement: a code; the weights for the superpixels that the generator
+/// reaches; the residual of a feature map in the others.
+pub const METHOD: Method = Method {
+    name: "dhr",
+    paper: "Domain-Specific Hybrid Refinement (Cao et al. 2023)",
+    summary: "150 steps for a code, then weights where the generator reaches the picture and a \
+              feature map elsewhere",
+    spaces: &[Space::Z, Space::W, Space::WPlus],
+    encoder: false,
+    steps: Some(150),
+    lr: Some(usual_lr),
+    weights: &[],
+    noise: false,
+    params: &[
+        Param::optional("refine", &[Kind::Number], "150", "of dhr: steps that tune the weights")
+            .whole(0, 1_000_000)
+            .named(),
+        Param::optional("fill", &[Kind::Number], "100", "of dhr: steps that search the feature map")
+            .whole(0, 1_000_000)
+            .named(),
+        Param::optional("fill_lr", &[Kind::Number], "0.09", "of dhr: learning rate of the map")
+            .within(0.0, 1e3)
+            .named(),
+    ],
+    plan,
+};
+
+/// Peak learning rate of the weights' factors.
+const REFINE_RATE: f64 = 0.003;
+/// Rank of the change of a weight.
+const RANK: usize = 8;
+
+fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
+    let refine = Phase {
+        verb: "refine",
+        unknowns: Unknowns { weights: Some(Tuning { rank: RANK }), ..Unknowns::default() },
+        counted: Region::Reached,
+        schedule: Schedule { rate: REFINE_RATE, at: 0.5, w_noise: false },
+        steps: config.setting("refine") as usize,
+        ..descent(job, config, adam)
+    };
+    let layer = config.layer.or_else(|| feature_layer(job.generator.spec()));
+    let fill = Phase {
+        verb: "fill",
+        unknowns: Unknowns { residual: layer, ..Unknowns::default() },
+        searched: Region::Missed,
+        schedule: Schedule { rate: config.setting("fill_lr"), at: 0.5, w_noise: false },
+        steps: config.setting("fill") as usize,
+        ..descent(job, config, adam)
+    };
+    Ok(vec![descent(job, config, adam), refine, fill])
+}

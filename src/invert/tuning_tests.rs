@@ -1,0 +1,172 @@
+//! Tests of feature maps and weights as unknowns, on the toy generator.
+
+use super::evaluate::{Point, evaluate};
+use super::methods::{OPTIMIZE, PTI};
+use super::tests::{as_alone, foreign, generator, run, several, stats, stopping, values};
+use super::*;
+use crate::control::{Control, Stop};
+use crate::error::Kind;
+use crate::generator::spaces;
+use crate::latent::{Code, Part, Parts};
+use std::time::Duration;
+
+fn pti(rank: f64) -> Config {
+    let settings = [("tune", 30.0), ("tune_lr", 0.02), ("rank", rank)].into();
+    Config { steps: 20, settings, ..Config::new(Space::W, &PTI) }
+}
+
+fn features(steps: usize) -> Config {
+    Config { steps, ..Config::new(Space::F, &OPTIMIZE) }
+}
+
+/// What a code with all its parts makes is what the result shows, to the last bit.
+fn shows_its_code(g: &dyn crate::generator::Generator, found: &Inversion) {
+    let again = spaces::synthesize(g, &found.code, &spaces::input_of(&found.code)).unwrap();
+    assert_eq!(values(&again), values(&found.reconstruction));
+}
+
+#[test]
+fn tuned_weights_come_nearer_than_their_pivot_and_stay_with_the_code() {
+    let g = generator();
+    let pivot = Config { steps: 20, ..Config::new(Space::W, &OPTIMIZE) };
+    let before = run(g.as_ref(), &foreign(0), &pivot).unwrap();
+    for rank in [0.0, 2.0] {
+        let found = run(g.as_ref(), &foreign(0), &pti(rank)).unwrap();
+        assert_eq!(values(found.code.point()), values(before.code.point()), "the pivot stays");
+        assert!(found.loss[0] < 0.7 * before.loss[0], "{rank}: {:?} {:?}", found.loss, before.loss);
+        let low = found.code.parts.iter().any(|(part, _)| matches!(part, Part::Left(_)));
+        assert_eq!(low, rank > 0.0);
+        shows_its_code(g.as_ref(), &found);
+        // The mapping network is not on the way from the pivot to the picture.
+        let own = g.weights().unwrap();
+        for (i, name) in own.keys().enumerate() {
+            let changed = [Part::Delta(i), Part::Left(i)];
+            let changed = changed.iter().any(|part| found.code.parts.get(*part).is_some());
+            assert_eq!(changed, !name.starts_with("mapping"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_feature_map_comes_nearer_than_codes_alone_and_stays_with_them() {
+    let g = generator();
+    let codes = Config { steps: 40, ..Config::new(Space::WPlus, &OPTIMIZE) };
+    let before = run(g.as_ref(), &foreign(0), &codes).unwrap();
+    let start = run(g.as_ref(), &foreign(0), &features(0)).unwrap();
+    let mean = run(g.as_ref(), &foreign(0), &Config { steps: 0, ..codes }).unwrap();
+    assert_eq!(values(&start.reconstruction), values(&mean.reconstruction), "it begins at 0");
+    let found = run(g.as_ref(), &foreign(0), &features(40)).unwrap();
+    assert!(found.loss[0] < 0.8 * before.loss[0], "{:?} {:?}", found.loss, before.loss);
+    assert_eq!(found.code.space, Space::WPlus);
+    shows_its_code(g.as_ref(), &found);
+    // An edit moves the map as well, and the residual with it.
+    let step = (found.code.point() * 0.1).unwrap();
+    let moved = found.code.moved((found.code.point() + step).unwrap(), "moved".into());
+    let input = spaces::input_of(&moved);
+    let edited = spaces::synthesize(g.as_ref(), &moved, &input).unwrap();
+    let plain = Code { parts: moved.parts.clone().without_found(), ..moved.clone() };
+    let plain = spaces::synthesize(g.as_ref(), &plain, &input).unwrap();
+    assert_ne!(values(&edited), values(&found.reconstruction));
+    assert_ne!(values(&edited), values(&plain));
+    for layer in 0..g.spec().layers.len() {
+        let found = run(g.as_ref(), &foreign(0), &Config { layer: Some(layer), ..features(5) });
+        shows_its_code(g.as_ref(), &found.unwrap());
+    }
+}
+
+#[test]
+fn pictures_of_a_batch_are_those_alone_with_weights_and_feature_maps() {
+    let (g, control) = (generator(), Control::default());
+    let stats = stats(g.as_ref());
+    let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+    let short = |c: Config| Config { steps: 4, ..c };
+    let tuned = |rank: f64| {
+        let settings = [("tune", 3.0), ("tune_lr", 0.02), ("rank", rank)].into();
+        Config { settings, ..short(pti(rank)) }
+    };
+    for c in [tuned(0.0), tuned(2.0), features(5)] {
+        as_alone(&job, &several(3), &c, &[0, 2]);
+    }
+}
+
+#[test]
+fn tuning_stops_and_resumes_to_the_same_bits() {
+    let g = generator();
+    let folder = tempfile::tempdir().unwrap();
+    let stats = stats(g.as_ref());
+    let checkpoint =
+        Checkpoint { path: folder.path().join("state"), every: Duration::from_secs(3600) };
+    for plain in [pti(2.0), pti(0.0), features(40)] {
+        let saved = Config { checkpoint: Some(checkpoint.clone()), ..plain.clone() };
+        let control = Control::default();
+        let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+        let whole = invert(&job, &foreign(0), &plain).unwrap();
+        for reports in [1, 3, 5] {
+            let control = stopping(reports, Stop::Checkpoint);
+            let stopped = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
+            let e = invert(&stopped, &foreign(0), &saved).unwrap_err();
+            assert_eq!(e.kind(), Kind::Resumable, "{e}");
+            let resumed = invert(&job, &foreign(0), &saved).unwrap();
+            assert_eq!(whole.trace, resumed.trace);
+            assert_eq!(values(&whole.reconstruction), values(&resumed.reconstruction));
+        }
+    }
+}
+
+/// Slopes of the factors of weights and of a residual against differences of the loss.
+#[test]
+fn slopes_of_weights_and_residuals_are_those_of_differences() {
+    let (g, control) = (generator(), Control::default());
+    let job = Job::new(g.as_ref(), &control);
+    for (c, kinds) in [
+        (pti(2.0), ["left", "right"]),
+        (pti(0.0), ["delta", "delta"]),
+        (features(9), ["residual", "code"]),
+    ] {
+        let r = Run::new(&job, &c, 1).unwrap();
+        let problem = Problem::new(&r, foreign(0), 0).unwrap();
+        let last = r.phases.last().unwrap();
+        let start = problem.start().unwrap();
+        let mut parts = problem.entering(last, start).unwrap();
+        // Away from 0, where one factor has no slope.
+        let all: Vec<(Part, Tensor)> = parts.iter().map(|(p, t)| (p, t.clone())).collect();
+        for (part, t) in all.into_iter().filter(|(p, _)| p.found()) {
+            let draw = Rng::derive(3, &part.name()).normals(t.elem_count());
+            let draw = Tensor::from_vec(draw, t.dims(), &Device::Cpu).unwrap();
+            parts.insert(part, (t + (draw * 0.05).unwrap()).unwrap());
+        }
+        let objective = r.objective(last, (&foreign(0), None), true).unwrap();
+        let at = |parts: &Parts| {
+            let point = [Point { problem: &problem, parts, step: 0 }];
+            evaluate(&point, (last, &objective), true).unwrap().remove(0)
+        };
+        let here = at(&parts);
+        let unknown: Vec<Part> =
+            parts.iter().map(|(part, _)| part).filter(|p| last.unknowns.hold(*p)).collect();
+        assert_eq!(unknown.len(), here.gradients.len());
+        let mut seen = 0;
+        for (part, slope) in unknown.iter().zip(&here.gradients) {
+            if !kinds.iter().any(|kind| part.name().starts_with(kind)) {
+                continue;
+            }
+            // Along the slope itself, where the difference is largest.
+            let value = parts.get(*part).unwrap();
+            assert_eq!(slope.dims(), value.dims());
+            let norm: f32 = values(slope).iter().map(|v| v * v).sum::<f32>().sqrt();
+            if norm < 1e-4 {
+                continue;
+            }
+            let size: f32 = values(value).iter().map(|v| v * v).sum::<f32>().sqrt();
+            let step = f64::from(2e-3 * size / norm);
+            let side = |k: f64| {
+                let moved = (value + (slope * (k * step)).unwrap()).unwrap();
+                at(&parts.clone().with(*part, moved)).total
+            };
+            let (slope, expected) =
+                ((side(1.0) - side(-1.0)) / (2.0 * step), f64::from(norm * norm));
+            assert!((slope / expected - 1.0).abs() < 0.05, "{part:?}: {slope} {expected}");
+            seen += 1;
+        }
+        assert!(seen >= 2, "{kinds:?}: {seen}");
+    }
+}
