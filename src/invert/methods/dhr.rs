@@ -25,9 +25,14 @@ pub const METHOD: Method = Method {
         Param::optional("refine", &[Kind::Number], "150", "of dhr: steps that tune the weights")
             .whole(0, 1_000_000)
             .named(),
-        Param::optional("fill", &[Kind::Number], "100", "of dhr: steps that search the feature map")
-            .whole(0, 1_000_000)
-            .named(),
+        Param::optional(
+            "fill",
+            &[Kind::Number],
+            "100",
+            "of dhr: steps that search the feature map",
+        )
+        .whole(0, 1_000_000)
+        .named(),
         Param::optional("fill_lr", &[Kind::Number], "0.09", "of dhr: learning rate of the map")
             .within(0.0, 1e3)
             .named(),
@@ -36,9 +41,9 @@ pub const METHOD: Method = Method {
 };
 
 /// Peak learning rate of the weights' factors.
-const REFINE_RATE: f64 = 0.003;
+const REFINE_RATE: f64 = 0.03;
 /// Rank of the change of a weight.
-const RANK: usize = 8;
+const RANK: usize = 16;
 
 fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
     let refine = Phase {

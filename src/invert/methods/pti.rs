@@ -20,7 +20,7 @@ pub const METHOD: Method = Method {
     weights: &[],
     noise: false,
     params: &[
-        Param::optional("tune", &[Kind::Number], "200", "of pti: steps that tune the weights")
+        Param::optional("tune", &[Kind::Number], "300", "of pti: steps that tune the weights")
             .whole(0, 1_000_000)
             .named(),
         Param::optional(
@@ -34,7 +34,7 @@ pub const METHOD: Method = Method {
         Param::optional(
             "rank",
             &[Kind::Number],
-            "8",
+            "24",
             "of pti: rank of the change of a weight; 0 for no limit",
         )
         .whole(0, 4096)

@@ -180,7 +180,8 @@ impl<'a> Objective<'a> {
             None => mask,
         };
         // Where nothing counts, every term is 0.
-        let share = mask.flatten_from(1)?.mean(1)?.maximum(f64::from(f32::MIN_POSITIVE))?;
+        let share = mask.to_dtype(DType::F64)?.flatten_from(1)?.mean(1)?.to_dtype(DType::F32)?;
+        let share = share.maximum(f64::from(f32::MIN_POSITIVE))?;
         (self.mask, self.share) = (Some(mask), Some(share));
         Ok(self)
     }

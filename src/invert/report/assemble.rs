@@ -4,8 +4,7 @@ use super::diagnosis::{diagnose, warn};
 use super::inversion::{Inversion, origin};
 use super::number::Number;
 use crate::error::{Error, Result};
-use crate::generator::pictures;
-use crate::generator::spaces::{input_of, model_id, read_by_synthesis};
+use crate::generator::spaces::{input_of, model_id, read_by_synthesis, synthesize};
 use crate::invert::problem::Run;
 use crate::invert::state::{Best, State};
 use crate::latent::{Code, Part, Parts};
@@ -52,7 +51,11 @@ pub(in crate::invert) fn assemble(
     let rounded =
         code.parts.iter().any(|(part, _)| part.tunes() || matches!(part, Part::Residual(_)));
     let reconstruction = if rounded {
-        pictures(job.generator, &code, &input_of(&code), (job.control, ""))?
+        let input = input_of(&code);
+        let one = |i: usize| {
+            synthesize(job.generator, &code.slice(i, 1)?, &input.slice(i, 1, code.count())?)
+        };
+        Tensor::cat(&(0..code.count()).map(one).collect::<Result<Vec<_>>>()?, 0)?
     } else {
         stack(&|b| b.picture.clone())?
     };
