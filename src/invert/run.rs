@@ -260,7 +260,8 @@ impl<'a> Batch<'_, '_, 'a> {
         at.extend(phase.unknowns.code.then(|| state.code.clone()));
         at.extend(state.maps.iter().filter(|_| phase.unknowns.noise).cloned());
         let rate = phase.schedule.rate_of(state.taken, phase.steps);
-        let worth = Worth { loss: e.total, gradients: &e.gradients, rate };
+        let seed = self.problems[i].rng(&format!("optimizer {}", state.phase)).next_u64();
+        let worth = Worth { loss: e.total, gradients: &e.gradients, rate, seed };
         let Some(optimizer) = &mut state.optimizer else {
             return Err(Error::runtime("the phase has no optimizer"));
         };
@@ -290,8 +291,8 @@ impl<'a> Batch<'_, '_, 'a> {
     }
 
     fn end(&mut self) {
-        // With several images a resumed run must find the finished ones.
-        if self.run.count > 1 {
+        // With several images or searches a resumed run must find the finished ones.
+        if self.run.count > 1 || self.run.config.restarts > 1 {
             self.save();
         }
     }

@@ -1,6 +1,6 @@
 //! `hybrid`: passes of the encoder, then Adam.
 
-use super::{adam, descent, passes, usual_lr};
+use super::{SCHEDULE, adam, descent, passes, usual_lr};
 use crate::error::Result;
 use crate::invert::config::{Config, Method};
 use crate::invert::job::Job;
@@ -18,7 +18,7 @@ pub const METHOD: Method = Method {
     lr: Some(usual_lr),
     weights: &[],
     noise: false,
-    params: &[],
+    params: &[SCHEDULE],
     plan,
 };
 
