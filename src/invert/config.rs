@@ -225,17 +225,21 @@ impl Config {
         self.passes.filter(|_| self.method.encoder).unwrap_or(0)
     }
 
-    /// Passes and steps in words: `3 passes + 200 steps`.
+    /// Passes, steps and searches in words: `3 passes + 200 steps`.
     pub fn plan(&self) -> String {
         let many = |n: usize, what: &str, more: &str| {
             format!("{n} {what}{}", if n == 1 { "" } else { more })
         };
         let passes = many(self.passes_taken(), "pass", "es");
         let steps = many(self.steps_taken(), "step", "s");
-        match (self.method.encoder, self.method.steps) {
+        let one = match (self.method.encoder, self.method.steps) {
             (true, None) => passes,
             (true, Some(_)) => format!("{passes} + {steps}"),
             (false, _) => steps,
+        };
+        match self.restarts {
+            0 | 1 => one,
+            n => format!("best of {n} searches of {one}"),
         }
     }
 

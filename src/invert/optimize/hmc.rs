@@ -153,8 +153,9 @@ impl Optimizer for Hmc {
     }
 
     fn save(&self) -> Saved {
-        let counts = [self.taken, self.ended, self.accepted].map(|n| n as f64);
-        let chain = vec![self.energy, self.stretch, counts[0], counts[1], counts[2]];
+        let counts = [self.taken, self.ended, self.accepted, self.momentum.len()];
+        let counts = counts.into_iter().map(|n| n as f64);
+        let chain = [self.energy, self.stretch].into_iter().chain(counts).collect();
         let mut saved = Saved::from([("chain".into(), Stored::Numbers(chain))]);
         if let Some(current) = &self.current {
             let parts =
@@ -170,15 +171,15 @@ impl Optimizer for Hmc {
     fn restore(&mut self, saved: &Saved) -> Result<()> {
         let broken = || Error::runtime("the saved state of hmc is not consistent");
         let own = |name: &str| numbers(saved, name).map(<[f64]>::to_vec);
-        let [energy, stretch, taken, ended, accepted] =
+        let [energy, stretch, taken, ended, accepted, size] =
             *own("chain")?.as_array().ok_or_else(broken)?;
-        let (current, momentum) = if saved.contains_key("x") {
+        let (current, momentum) = if size > 0.0 {
             let [potential] = *own("potential")?.as_array().ok_or_else(broken)?;
             (Some(Point { x: own("x")?, potential, slope: own("slope")? }), own("momentum")?)
         } else {
             (None, Vec::new())
         };
-        let fits = |c: &Point| c.slope.len() == c.x.len() && momentum.len() == c.x.len();
+        let fits = |c: &Point| [&c.x, &c.slope, &momentum].iter().all(|v| v.len() as f64 == size);
         if current.as_ref().is_some_and(|c| !fits(c)) || accepted > ended {
             return Err(broken());
         }
