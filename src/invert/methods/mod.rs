@@ -26,7 +26,7 @@ pub use pulse::METHOD as PULSE;
 
 use super::config::{Config, Method};
 use super::job::Job;
-use super::optimize::{Adam, CmaSettings, Optimizer};
+use super::optimize::{Adam, Adamax, CmaSettings, Optimizer, RmsProp, Sgd, ranger};
 use super::phase::{Mover, Normalise, Phase, Schedule, Unknowns};
 use super::prior::Prior;
 use super::schedule::Curve;
@@ -52,6 +52,17 @@ pub const METHODS: &[&Method] = &[
 
 /// Every space that an inversion can search.
 pub const SEARCHED: &[Space] = &[Space::Z, Space::W, Space::WPlus, Space::S, Space::N];
+
+/// The optimizer of gradient descent, for the methods that let it be chosen.
+const OPTIMIZER: Param = Param::optional(
+    "optimizer",
+    &[Kind::Choice],
+    "adam",
+    "of optimize and hybrid: `adam`, `sgd` (with momentum .9), `rmsprop`, `adamax`, or `ranger` \
+     (RAdam under Lookahead)",
+)
+.choices(&["adam", "sgd", "rmsprop", "adamax", "ranger"])
+.named();
 
 /// The shape of the learning rate, for the methods that let it be chosen.
 const SCHEDULE: Param = Param::optional(
@@ -170,6 +181,22 @@ fn sampled<'a>(job: &Job<'a>, config: &Config) -> Result<(Phase<'a>, CmaSettings
 /// Steps of Adam.
 fn adam() -> Box<dyn Optimizer> {
     Box::new(Adam::default())
+}
+
+/// A fresh optimizer of that name.
+fn named(name: Option<&str>) -> fn() -> Box<dyn Optimizer> {
+    match name {
+        Some("sgd") => || Box::new(Sgd::default()),
+        Some("rmsprop") => || Box::new(RmsProp::default()),
+        Some("adamax") => || Box::new(Adamax::default()),
+        Some("ranger") => || Box::new(ranger()),
+        _ => || Box::new(Adam::default()),
+    }
+}
+
+/// Steps of the optimizer that was chosen.
+fn chosen<'a>(job: &Job<'a>, config: &Config) -> Phase<'a> {
+    descent(job, config, named(config.word("optimizer")))
 }
 
 /// Passes of the generator's encoder.
