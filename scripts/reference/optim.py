@@ -1,8 +1,9 @@
 """Optimiser trajectories, the projector's schedules and its noise regulariser.
 
-    python optim.py --out tests/reference/optim [--official CHECKOUT] [--only-lbfgs]
+    python optim.py --out tests/reference/optim [--official CHECKOUT] [--only lbfgs|cma|trajectories]
 
 lbfgs.json holds the iterates of scipy's fmin_l_bfgs_b without bounds, from a machine with scipy.
+cma.json holds the generations of pycma's CMAEvolutionStrategy, from a machine with pycma.
 
 With --official the schedule lines and the regulariser are checked against the official projector, run for real with a
 feature network that is a stand-in (a projection needs a file that we do not have); nothing of it is stored.
@@ -32,6 +33,25 @@ def trajectory(opt, start, loss_of, steps=100):
         o.step()
         xs.append(x.detach().tolist())
     return dict(x=xs, loss=losses)
+
+
+class Lookahead:
+    """Zhang et al. 2019, algorithm 1, over an optimiser of torch: every k steps slow += alpha (fast - slow), fast = slow."""
+    def __init__(self, inner, k, alpha):
+        self.inner, self.k, self.alpha, self.steps = inner, k, alpha, 0
+        self.params = inner.param_groups[0]["params"]
+        self.slow = [p.detach().clone() for p in self.params]
+
+    def zero_grad(self):
+        self.inner.zero_grad()
+
+    def step(self):
+        self.inner.step()
+        self.steps += 1
+        if self.steps % self.k == 0:
+            for slow, p in zip(self.slow, self.params):
+                slow.add_(p.detach() - slow, alpha=self.alpha)
+                p.data.copy_(slow)
 
 
 def schedule(steps=1000, lr=0.1, down=0.25, up=0.05, noise=0.05, ramp=0.75):
@@ -93,14 +113,54 @@ def lbfgs(path):
     write_json(path, dict(scipy=scipy.__version__, pgtol=1e-9, cases=cases))
 
 
+def generations(path):
+    """Candidates, losses and the state after each generation of pycma with its defaults.
+
+    The covariance begins at the identity: pycma begins with variances that differ by up to 1e-4, against equal
+    eigenvalues. `sigma_ask` and `mean_ask` are implied by the generation before.
+    """
+    import cma
+    functions = dict(
+        rosenbrock=lambda x: sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2),
+        ellipsoid=lambda x: sum(10.0 ** (6 * np.arange(len(x)) / (len(x) - 1)) * x ** 2),
+        rastrigin=lambda x: sum(x ** 2 + 10 * (1 - np.cos(2 * np.pi * x))))
+    r = rng("cma")
+
+    def run(function, n, sigma, count, wait=None):
+        f, start = functions[function], r.standard_normal(n)
+        options = dict(seed=1, verbose=-9, randn=lambda *shape: r.standard_normal(shape))
+        es = cma.CMAEvolutionStrategy(start, sigma, dict(options, updatecovwait=wait))
+        es.sm.C, es.sm.D, es.sm.B = np.eye(n), np.ones(n), np.eye(n)
+        each = []
+        for _ in range(count):
+            xs = es.ask()
+            fs = [float(f(x)) for x in xs]
+            es.tell(xs, fs)
+            each.append(dict(x=[x.tolist() for x in xs], f=fs, mean=es.mean.tolist(), sigma=float(es.sigma),
+                             C=[es.sm.C[i, :i + 1].tolist() for i in range(n)], p_c=es.pc.tolist(),
+                             p_sigma=es.adapt_sigma.ps.tolist()))
+        weights = es.sp.weights
+        p = es.sm.parameters(mueff=weights.mueff, lam=weights.lambda_)
+        return dict(function=function, start=start.tolist(), sigma=sigma, wait=wait, popsize=es.popsize,
+                    weights=list(weights), mueff=weights.mueff, c_1=p["c1"], c_mu=p["cmu"], c_c=es.sp.cc,
+                    c_sigma=es.adapt_sigma.cs, damps=es.adapt_sigma.damps, generations=each)
+    cases = dict(
+        rosenbrock2=run("rosenbrock", 2, 0.5, 20), ellipsoid5=run("ellipsoid", 5, 1.0, 25),
+        rastrigin8=run("rastrigin", 8, 2.0, 20), lazy5=run("ellipsoid", 5, 0.3, 25, wait=3))
+    write_json(path, dict(pycma=cma.__version__, cases=cases))
+
+
 def main():
     a = argparse.ArgumentParser()
     a.add_argument("--out", required=True)
     a.add_argument("--official")
-    a.add_argument("--only-lbfgs", action="store_true")
+    a.add_argument("--only", choices=["lbfgs", "cma", "trajectories"])
     a = a.parse_args()
-    lbfgs(os.path.join(a.out, "lbfgs.json"))
-    if a.only_lbfgs:
+    if a.only in (None, "lbfgs"):
+        lbfgs(os.path.join(a.out, "lbfgs.json"))
+    if a.only in (None, "cma"):
+        generations(os.path.join(a.out, "cma.json"))
+    if a.only in ("lbfgs", "cma"):
         return
     r = rng("optim")
     scale = [1.0, 10.0, 100.0, 1000.0, 0.1, 0.01]
@@ -119,6 +179,7 @@ def main():
         "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, alpha=0.99, eps=1e-8),
         "adamax": lambda p: torch.optim.Adamax(p, lr=0.02, betas=(0.9, 0.999), eps=1e-8),
         "radam": lambda p: torch.optim.RAdam(p, lr=5e-4, betas=(0.95, 0.999), eps=1e-8),
+        "ranger": lambda p: Lookahead(torch.optim.RAdam(p, lr=5e-3, betas=(0.95, 0.999), eps=1e-8), 6, 0.5),
     }
     out = dict(quadratic=dict(A=A.tolist(), b=b.tolist(), start=start6, minimiser=np.linalg.solve(A, b).tolist(),
                               loss="x'Ax/2 - b'x"),
@@ -137,6 +198,8 @@ def main():
     out["trajectories"]["adam_projector_schedule"] = dict(quadratic=trajectory(scheduled, start6, quad),
                                                           rosenbrock=trajectory(scheduled, start_r, rosen))
     write_json(os.path.join(a.out, "trajectories.json"), out)
+    if a.only == "trajectories":
+        return
 
     s = schedule()
     for i, v in POINTS.items():

@@ -56,6 +56,14 @@ pub const BUILTIN: Builtin = Builtin {
             note: "twelve evaluations of L-BFGS",
         },
         Example {
+            code: "invert(sample(seed: 3), space: Z, optimizer: ranger, schedule: cosine, steps: 9)",
+            note: "another optimizer and learning rate",
+        },
+        Example {
+            code: "invert(sample(seed: 3), method: basincma, space: Z, generations: 1, refine: 2, steps: 3)",
+            note: "one generation of BasinCMA, then three steps of Adam",
+        },
+        Example {
             code: "invert(sample(seed: 3), mask: mask(box: [0, 0, 1, 0.5]), space: W, steps: 5)",
             note: "only the upper half counts",
         },
@@ -180,7 +188,7 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     c.seed = args.seed(ctx)?;
     (c.passes, c.steps) = steps(args, &c)?;
     let weight = |name: &str| args.number(name);
-    c.lr = weight("lr")?.unwrap_or(c.lr);
+    c.restarts = args.count("restarts")?.unwrap_or(c.restarts);
     c.until = weight("until")?;
     for term in TERMS {
         if let Some(w) = weight(term.name)? {
@@ -188,10 +196,15 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
         }
     }
     for param in method.params {
-        if let Some(value) = weight(param.name)? {
+        if !param.choices.is_empty() {
+            if args.get(param.name).is_some() {
+                c.words.choose(param, args.word(param.name)?)?;
+            }
+        } else if let Some(value) = weight(param.name)? {
             c.settings.set(param.name, value);
         }
     }
+    c.lr = weight("lr")?.unwrap_or_else(|| c.usual_lr());
     if args.get("noise").is_some() {
         c.noise = args.flag("noise")?;
     }

@@ -71,8 +71,9 @@ impl Method {
             "lr" => "finds its own step lengths",
             _ => "does not read it",
         };
+        let usual = known.iter().find(|m| ***m == &OPTIMIZE);
         // The one most like `optimize` is named last.
-        let other = known.last().map_or("", |m| m.name);
+        let other = usual.or(known.last()).map_or("", |m| m.name);
         Err(Error::runtime(format!("method {} {why}: `{name}` does not apply", self.name))
             .hint(format!("leave `{name}` out, or use method: {other}")))
     }
@@ -151,7 +152,18 @@ impl Config {
                 Error::runtime("the best of 0 samples does not exist").hint("use 1 or more")
             );
         }
-        self.settings.iter().try_for_each(|(name, _)| self.method.check_parameter(name))
+        if self.restarts == 0 {
+            return Err(Error::runtime("0 searches find nothing").hint("restarts: 1 or more"));
+        }
+        if self.restarts > 1 && (self.space == Space::N || matches!(self.init, Init::Latent(_))) {
+            return Err(Error::runtime(
+                "`restarts` begin at random samples, but the start is given",
+            )
+            .hint("leave `restarts` out, or the start code"));
+        }
+        let names = self.settings.iter().map(|(name, _)| name);
+        let mut names = names.chain(self.words.iter().map(|(name, _)| name));
+        names.try_for_each(|name| self.method.check_parameter(name))
     }
 }
 

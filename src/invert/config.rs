@@ -5,16 +5,22 @@ use super::job::Job;
 use super::mask::Mask;
 use super::objective::{TERMS, TermKind};
 use super::phase::{Phase, Recipe};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::generator::Spec;
 use crate::lang::types::Param;
 use crate::latent::{Code, Part};
+use crate::rng::Rng;
+use crate::safe::Safe;
 use crate::space::Space;
 use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Peak learning rate of gradient descent with momentum: the slopes of a mean over all pixels are
+/// far below 1, and only it does not rescale them.
+const SGD_LR: f64 = 1.0;
 
 /// The phases of a method for a job.
 pub type Plan = for<'a> fn(&Job<'a>, &Config) -> Result<Vec<Phase<'a>>>;
@@ -39,7 +45,7 @@ pub struct Method {
     pub weights: &'static [(&'static str, f64)],
     /// Whether it searches noise maps by itself, from random ones.
     pub noise: bool,
-    /// Parameters of its own; their values are numbers.
+    /// Parameters of its own: numbers, or words of a few. Methods may share a parameter.
     pub params: &'static [Param],
     /// Its phases.
     pub plan: Plan,
@@ -108,6 +114,35 @@ impl<const N: usize> From<[(&'static str, f64); N]> for Numbers {
     }
 }
 
+/// Words by name: parameters of a method that choose one of a few.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words(BTreeMap<&'static str, &'static str>);
+
+impl Words {
+    /// The word of that parameter, if one was given.
+    pub fn get(&self, name: &str) -> Option<&'static str> {
+        self.0.get(name).copied()
+    }
+
+    /// Chooses a word of a parameter.
+    ///
+    /// # Errors
+    /// When the parameter has no such word; the hint names those that it has.
+    pub fn choose(&mut self, param: &Param, word: &str) -> Result<()> {
+        let known = param.choices.iter().copied().find(|c| *c == word).ok_or_else(|| {
+            Error::runtime(format!("`{}` is not {}", param.name, Safe(word)))
+                .hint(format!("use one of {}", param.choices.join(", ")))
+        })?;
+        self.0.insert(param.name, known);
+        Ok(())
+    }
+
+    /// All that were given, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.0.iter().map(|(name, word)| (*name, *word))
+    }
+}
+
 /// Path and interval of checkpoints.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
@@ -136,8 +171,13 @@ pub struct Config {
     pub init: Init,
     /// Weights of the terms by name; those not given are the method's, or the terms' own.
     pub weights: Numbers,
-    /// Parameters of the method by name.
+    /// Parameters of the method that are numbers, by name.
     pub settings: Numbers,
+    /// Parameters of the method that are words, by name.
+    pub words: Words,
+    /// Complete searches, of which the best counts: the first from `init`, the others from random
+    /// samples.
+    pub restarts: usize,
     /// Weights of the pixels; without a mask all count fully.
     pub mask: Option<Mask>,
     /// Whether the noise maps are searched as well.
@@ -168,6 +208,8 @@ impl Config {
             init: if space == Space::Z { Init::BestOf(16) } else { Init::Mean },
             weights: Numbers::default(),
             settings: Numbers::default(),
+            words: Words::default(),
+            restarts: 1,
             mask: None,
             noise: method.noise || space == Space::N,
             noise_regularise: 1e5,
@@ -188,17 +230,21 @@ impl Config {
         self.passes.filter(|_| self.method.encoder).unwrap_or(0)
     }
 
-    /// Passes and steps in words: `3 passes + 200 steps`.
+    /// Passes, steps and searches in words: `3 passes + 200 steps`.
     pub fn plan(&self) -> String {
         let many = |n: usize, what: &str, more: &str| {
             format!("{n} {what}{}", if n == 1 { "" } else { more })
         };
         let passes = many(self.passes_taken(), "pass", "es");
         let steps = many(self.steps_taken(), "step", "s");
-        match (self.method.encoder, self.method.steps) {
+        let one = match (self.method.encoder, self.method.steps) {
             (true, None) => passes,
             (true, Some(_)) => format!("{passes} + {steps}"),
             (false, _) => steps,
+        };
+        match self.restarts {
+            0 | 1 => one,
+            n => format!("best of {n} searches of {one}"),
         }
     }
 
@@ -209,6 +255,28 @@ impl Config {
         Self { passes, ..self.clone() }
     }
 
+    /// The configuration of one of several searches: the later ones have their own random numbers,
+    /// start and checkpoint.
+    pub(super) fn attempt(&self, k: usize) -> Self {
+        if k == 0 {
+            return self.clone();
+        }
+        let own = |c: &Checkpoint| {
+            let mut path = c.path.clone().into_os_string();
+            path.push(format!(".restart{k}"));
+            Checkpoint { path: path.into(), every: c.every }
+        };
+        Self {
+            seed: Rng::derive(self.seed, &format!("invert restart {k}")).next_u64(),
+            init: match &self.init {
+                Init::Mean => Init::Random,
+                other => other.clone(),
+            },
+            checkpoint: self.checkpoint.as_ref().map(own),
+            ..self.clone()
+        }
+    }
+
     /// The value of a parameter of the method, or its default.
     pub fn setting(&self, name: &str) -> f64 {
         let usual = || {
@@ -216,6 +284,21 @@ impl Config {
             param.and_then(|p| p.default?.parse().ok()).unwrap_or(0.0)
         };
         self.settings.get(name).unwrap_or_else(usual)
+    }
+
+    /// The word of a parameter of the method, or its default; `None` where it has no default.
+    pub fn word(&self, name: &str) -> Option<&'static str> {
+        let param = self.method.params.iter().find(|p| p.name == name);
+        let usual = || param?.default.filter(|word| *word != "-");
+        self.words.get(name).or_else(usual)
+    }
+
+    /// The peak learning rate of the method with the optimizer that was chosen.
+    pub fn usual_lr(&self) -> f64 {
+        match self.word("optimizer") {
+            Some("sgd") => SGD_LR,
+            _ => self.method.lr.map_or(0.0, |lr| lr(self.space)),
+        }
     }
 
     /// The weight of a term: given, or the method's default.
@@ -268,7 +351,15 @@ impl Config {
         };
         let lr = self.method.lr.map(|_| format!(" lr {}", self.lr)).unwrap_or_default();
         let own = self.method.params.iter();
-        let own: String = own.map(|p| format!(" {} {}", p.name, self.setting(p.name))).collect();
+        let value = |p: &Param| match p.choices {
+            [] => format!(" {} {}", p.name, self.setting(p.name)),
+            _ => format!(" {} {}", p.name, self.word(p.name).unwrap_or("default")),
+        };
+        let own: String = own.map(value).collect();
+        let restarts = match self.restarts {
+            0 | 1 => String::new(),
+            n => format!(" restarts {n}"),
+        };
         let weights: String = TERMS
             .iter()
             .map(|t| match self.weights.get(t.name) {
@@ -277,7 +368,7 @@ impl Config {
             })
             .collect();
         Ok(format!(
-            "invert space {} method {}{passes} steps {}{lr}{own} init {}{weights} noise {} \
+            "invert space {} method {}{passes} steps {}{restarts}{lr}{own} init {}{weights} noise {} \
              noise_regularise {} seed {}{}{}{}",
             self.space,
             self.method.name,

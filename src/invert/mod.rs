@@ -30,6 +30,7 @@ mod phase;
 mod prior;
 mod problem;
 mod report;
+mod restarts;
 mod run;
 mod schedule;
 mod start;
@@ -37,7 +38,7 @@ mod state;
 mod stats;
 mod trace;
 
-pub use config::{Checkpoint, Config, Init, Method, Numbers, Plan, feature_layer};
+pub use config::{Checkpoint, Config, Init, Method, Numbers, Plan, Words, feature_layer};
 pub use hash::content_hash;
 pub use job::{Job, Statistics};
 pub use mask::{Mask, Shape};
@@ -45,19 +46,21 @@ pub use methods::METHODS;
 pub use objective::{
     Forward, Loss, Objective, Setup, TERMS, Term, TermKind, Weighted, normalise, regulariser,
 };
-pub use optimize::{Adam, Lbfgs, LbfgsSettings, Optimizer, Saved, Stored, Worth};
-pub use phase::{MakeOptimizer, Mover, Normalise, Phase, Recipe, Region, Schedule, Tuning, Unknowns};
+pub use optimize::{Optimizer, Saved, Stored, Worth};
+pub use phase::{
+    MakeOptimizer, Mover, Normalise, Phase, Recipe, Region, Schedule, Tuning, Unknowns,
+};
 pub use report::{Diagnosis, Inversion, Number, Warning};
-pub use schedule::{ramp, w_noise};
+pub use schedule::{Curve, ramp, w_noise};
 pub use stats::{PROJECTOR_SAMPLES, WStats};
 pub use trace::Trace;
 
 use crate::error::Result;
-use crate::generator::{Input, batch_size, spaces};
+use crate::generator::{Input, spaces};
 use crate::rng::Rng;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
-use problem::{Problem, Run};
+use problem::Run;
 use std::time::Instant;
 
 /// Inverts pictures.
@@ -78,16 +81,8 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
     check::check_target(job, &target)?;
     let mut warnings: Vec<_> =
         config.check(job)?.into_iter().map(|text| Warning { image: None, text }).collect();
-    let count = target.dims()[0];
-    let run = Run::new(job, config, count)?;
-    let mut outcomes = Vec::with_capacity(count);
-    let size = batch_size(job.generator.spec().width, job.generator.spec().height);
-    for from in (0..count).step_by(size) {
-        let one = |i: usize| Problem::new(&run, target.narrow(0, i, 1)?.force_contiguous()?, i);
-        let problems = (from..count.min(from + size)).map(one).collect::<Result<Vec<_>>>()?;
-        outcomes.extend(run::run(&run, &problems)?);
-    }
-    checkpoint::remove_all(&run.config, count);
+    let run = Run::new(job, config, target.dims()[0])?;
+    let outcomes = restarts::search(&run, &target)?;
     let mut inversion = report::assemble(&run, &target, outcomes)?;
     warnings.append(&mut inversion.diagnosis.warnings);
     inversion.diagnosis.warnings = warnings;
@@ -141,6 +136,8 @@ pub fn ladder(
 
 #[cfg(test)]
 mod encode_tests;
+#[cfg(test)]
+mod optimizer_tests;
 #[cfg(test)]
 mod phase_tests;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A phase of an inversion: variables, objective, optimizer and duration.
 
 use super::optimize::Optimizer;
-use super::schedule::{ramp, w_noise};
+use super::schedule::{Curve, w_noise};
 use crate::latent::Part;
 use crate::network::Encoder;
 
@@ -91,6 +91,8 @@ pub enum Mover<'a> {
 pub struct Schedule {
     /// Peak learning rate.
     pub rate: f64,
+    /// Its shape over the phase.
+    pub curve: Curve,
     /// Position within a step at which the rate is read: 0 at its beginning, 0.5 in its middle.
     pub at: f64,
     /// Whether the code is evaluated with the projector's fading noise on it.
@@ -100,7 +102,7 @@ pub struct Schedule {
 impl Schedule {
     /// The learning rate at a step, of `steps`.
     pub fn rate_of(&self, step: usize, steps: usize) -> f64 {
-        self.rate * ramp((step as f64 + self.at) / steps.max(1) as f64)
+        self.rate * self.curve.at((step as f64 + self.at) / steps.max(1) as f64)
     }
 
     /// The deviation of the noise on w at a step, of `steps`, in σ_w.

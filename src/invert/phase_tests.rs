@@ -1,6 +1,7 @@
 //! Tests of L-BFGS, masks and methods added from outside, on the toy generator.
 
 use super::methods::{LBFGS, OPTIMIZE, SEARCHED};
+use super::problem::Problem;
 use super::tests::{as_alone, foreign, generator, run, several, stats, stopping, values};
 use super::*;
 use crate::control::{Control, Stop};
@@ -155,12 +156,16 @@ fn a_mask_works_with_every_method() {
         ..Job::new(g.as_ref(), &control)
     };
     for method in METHODS {
-        let c = Config {
+        let space = if method.works_in(Space::W) { Space::W } else { Space::Z };
+        let mut c = Config {
             mask: Some(quarter()),
             steps: 4,
             passes: method.encoder.then_some(2),
-            ..Config::new(Space::W, method)
+            ..Config::new(space, method)
         };
+        for p in method.params.iter().filter(|p| p.name == "generations" || p.name == "refine") {
+            c.settings.set(p.name, 1.0);
+        }
         let found = invert(&job, &foreign(0), &c).unwrap();
         assert!(found.numbers.iter().any(|n| n.name == "psnr in mask"), "{method:?}");
     }

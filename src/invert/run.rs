@@ -265,7 +265,9 @@ impl<'a> Batch<'_, '_, 'a> {
             state.parts.iter().filter(unknown).map(|(part, tensor)| (part, tensor.clone())).unzip();
         let rate = phase.schedule.rate_of(state.taken, phase.steps);
         let kept = state.kept_slopes(phase, &names, &e.gradients)?;
-        let worth = Worth { loss: e.total, gradients: kept.as_ref().unwrap_or(&e.gradients), rate };
+        let gradients = kept.as_ref().unwrap_or(&e.gradients);
+        let seed = self.problems[i].rng(&format!("optimizer {}", state.phase)).next_u64();
+        let worth = Worth { loss: e.total, gradients, rate, seed };
         let Some(optimizer) = &mut state.optimizer else {
             return Err(Error::runtime("the phase has no optimizer"));
         };
@@ -289,8 +291,8 @@ impl<'a> Batch<'_, '_, 'a> {
     }
 
     fn end(&mut self) {
-        // With several images a resumed run must find the finished ones.
-        if self.run.count > 1 {
+        // With several images or searches a resumed run must find the finished ones.
+        if self.run.count > 1 || self.run.config.restarts > 1 {
             self.save();
         }
     }

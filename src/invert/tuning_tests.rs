@@ -2,6 +2,7 @@
 
 use super::evaluate::{Point, evaluate};
 use super::methods::{OPTIMIZE, PTI};
+use super::problem::Problem;
 use super::tests::{as_alone, foreign, generator, run, several, stats, stopping, values};
 use super::*;
 use crate::control::{Control, Stop};

@@ -182,9 +182,10 @@ mod tests {
             let lines = about(b.signature.name, &[]);
             assert!(lines.iter().all(|l| width(l) <= COLUMNS), "{lines:#?}");
             for p in b.signature.params {
-                let documented = lines.windows(2).any(|w| {
-                    w[0].trim_start().starts_with(p.name)
-                        && w[1].trim_start().starts_with(one_line(p.doc).split(' ').next().unwrap())
+                let head = wrap(&format!("  {}", parameter(p)), COLUMNS);
+                let first = one_line(p.doc).split(' ').next().unwrap().to_owned();
+                let documented = lines.windows(head.len() + 1).any(|w| {
+                    w[..head.len()] == head && w[head.len()].trim_start().starts_with(&first)
                 });
                 assert!(documented, "{} of {}", p.name, b.signature.name);
             }

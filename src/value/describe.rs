@@ -199,8 +199,16 @@ pub(super) fn found(i: &Inversion) -> Vec<String> {
         i.code.dim().to_string()
     };
     let stopped = i.stopped_at().map(|s| format!(", stopped at {s}")).unwrap_or_default();
+    // A method may search before its gradient steps.
+    let evaluations = match i
+        .steps
+        .saturating_sub(i.config.passes_taken().saturating_add(i.config.steps_taken()))
+    {
+        0 => String::new(),
+        before => format!(" after {before} evaluations"),
+    };
     let how = format!(
-        "{}, {} ({size}), {}{stopped}, {} · seed {}",
+        "{}, {} ({size}), {}{evaluations}{stopped}, {} · seed {}",
         i.config.method.name,
         i.config.space,
         i.config.plan(),

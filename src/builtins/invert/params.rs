@@ -13,6 +13,16 @@ pub(super) const ALL: [Param; COUNT] = all();
 
 const COUNT: usize = FIRST.len() + TERMS.len() + LAST.len() + methods_own();
 
+/// Most parameters of all methods together.
+const MOST_OWN: usize = {
+    let (mut n, mut i) = (0, 0);
+    while i < METHODS.len() {
+        n += METHODS[i].params.len();
+        i += 1;
+    }
+    n
+};
+
 /// Those before the weights of the terms.
 const FIRST: [Param; 9] = [
     Param::required(
@@ -62,7 +72,7 @@ const FIRST: [Param; 9] = [
 ];
 
 /// Those after them.
-const LAST: [Param; 7] = [
+const LAST: [Param; 8] = [
     Param::optional(
         "mask",
         &[Kind::Mask],
@@ -78,6 +88,15 @@ const LAST: [Param; 7] = [
         "in F: the layer whose feature map is searched, by default one of a sixteenth of the \
          picture's side",
     )
+    .named(),
+    Param::optional(
+        "restarts",
+        &[Kind::Number],
+        "1",
+        "complete searches, of which the best counts: the first as `init` says, the others from \
+         random samples",
+    )
+    .whole(1, 10_000)
     .named(),
     Param::optional("until", &[Kind::Number], "-", "stops once the loss is at or below this value")
         .within(0.0, 1e12)
@@ -146,13 +165,47 @@ const CHOICES: [&str; 1 + METHODS.len()] = {
     all
 };
 
-const fn methods_own() -> usize {
+/// The methods' own parameters, one that several methods read only once, and how many they are.
+const fn own() -> ([Param; MOST_OWN], usize) {
+    let mut all = [FIRST[0]; MOST_OWN];
     let (mut n, mut i) = (0, 0);
     while i < METHODS.len() {
-        n += METHODS[i].params.len();
+        let mut k = 0;
+        while k < METHODS[i].params.len() {
+            let param = METHODS[i].params[k];
+            if !known(&all, n, param.name) {
+                all[n] = param;
+                n += 1;
+            }
+            k += 1;
+        }
         i += 1;
     }
-    n
+    (all, n)
+}
+
+/// Whether one of the first `n` parameters has that name.
+const fn known(all: &[Param], n: usize, name: &str) -> bool {
+    let mut i = 0;
+    while i < n {
+        if same(all[i].name.as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
+
+const fn methods_own() -> usize {
+    own().1
 }
 
 const fn all() -> [Param; COUNT] {
@@ -164,9 +217,10 @@ const fn all() -> [Param; COUNT] {
         i += 1;
     }
     n = put(&mut all, &LAST, n);
+    let (own, count) = own();
     i = 0;
-    while i < METHODS.len() {
-        n = put(&mut all, METHODS[i].params, n);
+    while i < count {
+        all[n + i] = own[i];
         i += 1;
     }
     all
@@ -228,6 +282,10 @@ mod tests {
         let own = METHODS.iter().flat_map(|m| m.params).chain(TERMS.iter().map(|t| &t.param));
         for p in own.chain(&FIRST).chain(&LAST) {
             assert_eq!(names.iter().filter(|n| **n == p.name).count(), 1, "{}", p.name);
+        }
+        // Methods that share a name share the parameter.
+        for p in METHODS.iter().flat_map(|m| m.params) {
+            assert!(ALL.iter().any(|known| (known.name, known.doc) == (p.name, p.doc)), "{p:?}");
         }
         assert!(TERMS.iter().all(|t| t.name == t.param.name));
     }

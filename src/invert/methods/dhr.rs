@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::invert::config::{Config, Method, feature_layer};
 use crate::invert::job::Job;
 use crate::invert::phase::{Phase, Region, Schedule, Tuning, Unknowns};
+use crate::invert::schedule::Curve;
 use crate::lang::types::{Kind, Param};
 use crate::space::Space;
 
@@ -50,7 +51,7 @@ fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
         verb: "refine",
         unknowns: Unknowns { weights: Some(Tuning { rank: RANK }), ..Unknowns::default() },
         counted: Region::Reached,
-        schedule: Schedule { rate: REFINE_RATE, at: 0.5, w_noise: false },
+        schedule: Schedule { rate: REFINE_RATE, curve: Curve::Ramp, at: 0.5, w_noise: false },
         steps: config.setting("refine") as usize,
         ..descent(job, config, adam)
     };
@@ -59,7 +60,12 @@ fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
         verb: "fill",
         unknowns: Unknowns { residual: layer, ..Unknowns::default() },
         searched: Region::Missed,
-        schedule: Schedule { rate: config.setting("fill_lr"), at: 0.5, w_noise: false },
+        schedule: Schedule {
+            rate: config.setting("fill_lr"),
+            curve: Curve::Ramp,
+            at: 0.5,
+            w_noise: false,
+        },
         steps: config.setting("fill") as usize,
         ..descent(job, config, adam)
     };

@@ -1,6 +1,6 @@
-//! `hybrid`: passes of the encoder, then Adam.
+//! `hybrid`: passes of the encoder, then gradient descent.
 
-use super::{adam, descent, passes, usual_lr};
+use super::{OPTIMIZER, SCHEDULE, chosen, passes, usual_lr};
 use crate::error::Result;
 use crate::invert::config::{Config, Method};
 use crate::invert::job::Job;
@@ -11,17 +11,17 @@ use crate::space::Space;
 pub const METHOD: Method = Method {
     name: "hybrid",
     paper: "Zhu et al. 2016 with ReStyle's passes (Alaluf et al. 2021)",
-    summary: "encoder passes, then 200 steps of Adam",
+    summary: "encoder passes, then 200 steps of Adam or another `optimizer`",
     spaces: &[Space::W, Space::WPlus],
     encoder: true,
     steps: Some(200),
     lr: Some(usual_lr),
     weights: &[],
     noise: false,
-    params: &[],
+    params: &[OPTIMIZER, SCHEDULE],
     plan,
 };
 
 fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
-    Ok(vec![passes(job, config)?, descent(job, config, adam)])
+    Ok(vec![passes(job, config)?, chosen(job, config)])
 }

@@ -1,13 +1,12 @@
 //! `lbfgs`: L-BFGS with a strong Wolfe line search.
 
-use super::{SEARCHED, adam, descent};
-use crate::error::{Error, Result};
+use super::{SEARCHED, adam, count, descent};
+use crate::error::Result;
 use crate::invert::config::{Config, Method};
 use crate::invert::job::Job;
 use crate::invert::optimize::{Lbfgs, LbfgsSettings};
 use crate::invert::phase::{Mover, Normalise, Phase};
 use crate::lang::types::{Kind, Param};
-use std::ops::RangeInclusive;
 
 /// L-BFGS in any space; a step is one evaluation of the gradient, also within a line search.
 pub const METHOD: Method = Method {
@@ -35,17 +34,6 @@ pub const METHOD: Method = Method {
     ],
     plan,
 };
-
-/// A setting that is a whole number in a range.
-fn count(config: &Config, name: &str, range: RangeInclusive<usize>) -> Result<usize> {
-    let value = config.setting(name);
-    if value.fract() == 0.0 && range.contains(&(value as usize)) {
-        return Ok(value as usize);
-    }
-    let (from, to) = (range.start(), range.end());
-    Err(Error::runtime(format!("`{name}` is {value}, it must be a whole number in {from}..{to}"))
-        .hint(format!("leave `{name}` out")))
-}
 
 fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
     let settings = LbfgsSettings {

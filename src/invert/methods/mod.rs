@@ -2,30 +2,42 @@
 //!
 //! Help, checker, completion, bench and command line read only this list.
 
+mod basincma;
+mod cma;
 mod dhr;
 #[cfg(test)]
 mod dummy_method;
 mod encoder;
+mod hmc;
 mod hybrid;
 mod lbfgs;
 mod optimize;
 mod projector;
 mod pti;
+mod pulse;
 
+pub use basincma::METHOD as BASINCMA;
+pub use cma::METHOD as CMA;
 pub use dhr::METHOD as DHR;
 pub use encoder::METHOD as ENCODER;
+pub use hmc::METHOD as HMC;
 pub use hybrid::METHOD as HYBRID;
 pub use lbfgs::METHOD as LBFGS;
 pub use optimize::METHOD as OPTIMIZE;
 pub use projector::METHOD as PROJECTOR;
 pub use pti::METHOD as PTI;
+pub use pulse::METHOD as PULSE;
 
 use super::config::{Config, Method};
 use super::job::Job;
-use super::optimize::{Adam, Optimizer};
+use super::optimize::{Adam, Adamax, CmaSettings, Optimizer, RmsProp, Sgd, ranger};
 use super::phase::{Mover, Normalise, Phase, Region, Schedule, Unknowns};
+use super::prior::Prior;
+use super::schedule::Curve;
 use crate::error::{Error, Result};
+use crate::lang::types::{Kind, Param};
 use crate::space::Space;
+use std::ops::RangeInclusive;
 
 /// All methods, in the order in which they are explained.
 pub const METHODS: &[&Method] = &[
@@ -36,12 +48,51 @@ pub const METHODS: &[&Method] = &[
     &LBFGS,
     &PTI,
     &DHR,
+    &CMA,
+    &BASINCMA,
+    &HMC,
+    &PULSE,
     #[cfg(test)]
     &dummy_method::METHOD,
 ];
 
 /// Every space that an inversion can search.
 pub const SEARCHED: &[Space] = &[Space::Z, Space::W, Space::WPlus, Space::S, Space::F, Space::N];
+
+/// The optimizer of gradient descent, for the methods that let it be chosen.
+const OPTIMIZER: Param = Param::optional(
+    "optimizer",
+    &[Kind::Choice],
+    "adam",
+    "of optimize and hybrid: `adam`, `sgd` (with momentum .9), `rmsprop`, `adamax`, or `ranger` \
+     (RAdam under Lookahead)",
+)
+.choices(&["adam", "sgd", "rmsprop", "adamax", "ranger"])
+.named();
+
+/// The shape of the learning rate, for the methods that let it be chosen.
+const SCHEDULE: Param = Param::optional(
+    "schedule",
+    &[Kind::Choice],
+    "-",
+    "the learning rate over the steps: `ramp` (up 5 %, down 25 %), `constant`, `cosine`, \
+     `linear1cycle`, or `linear1cycledrop` (the default of pulse; elsewhere `ramp`)",
+)
+.choices(&Curve::NAMES)
+.named();
+
+/// The spread of the first candidates of CMA-ES.
+const SIGMA: Param = Param::optional(
+    "sigma",
+    &[Kind::Number],
+    "1",
+    "of cma and basincma: spread of the first candidates around the start, in that of the space",
+)
+.within(1e-6, 1e6)
+.named();
+
+/// Most values of a code that CMA-ES searches: it keeps a covariance of their square.
+const MOST_SAMPLED: usize = 2048;
 
 /// The method of that name.
 pub fn find(name: &str) -> Option<&'static Method> {
@@ -78,16 +129,87 @@ fn descent<'a>(job: &Job<'a>, config: &Config, make: fn() -> Box<dyn Optimizer>)
         searched: Region::All,
         mover: Mover::Optimizer(Box::new(make)),
         // The middle of a step wastes none: the ramp begins at 0.
-        schedule: Schedule { rate: config.lr, at: 0.5, w_noise: false },
+        schedule: Schedule {
+            rate: config.lr,
+            curve: curve(config).unwrap_or_default(),
+            at: 0.5,
+            w_noise: false,
+        },
         normalise: if normalised { Normalise::AfterStep } else { Normalise::Never },
         steps: config.steps_taken(),
         until: config.until,
     }
 }
 
+/// The curve of the learning rate that was chosen.
+fn curve(config: &Config) -> Option<Curve> {
+    config.word("schedule").and_then(Curve::named)
+}
+
+/// A setting that is a whole number in a range.
+fn count(config: &Config, name: &str, range: RangeInclusive<usize>) -> Result<usize> {
+    let value = config.setting(name);
+    if value.fract() == 0.0 && range.contains(&(value as usize)) {
+        return Ok(value as usize);
+    }
+    let (from, to) = (range.start(), range.end());
+    Err(Error::runtime(format!("`{name}` is {value}, it must be a whole number in {from}..{to}"))
+        .hint(format!("leave `{name}` out")))
+}
+
+/// Refuses noise maps as unknowns of a method that searches the code alone.
+fn code_alone(job: &Job<'_>, config: &Config) -> Result<()> {
+    if !config.searches_noise(job) {
+        return Ok(());
+    }
+    Err(Error::runtime(format!("method {} does not search noise maps", config.method.name))
+        .hint("noise: false, or method: optimize"))
+}
+
+/// Values of a code in the configured space.
+fn size(job: &Job<'_>, config: &Config) -> usize {
+    let shape = job.generator.spec().dims().shape(config.space);
+    shape.map_or(0, |shape| shape.iter().product())
+}
+
+/// A search of the code by CMA-ES, with its settings.
+fn sampled<'a>(job: &Job<'a>, config: &Config) -> Result<(Phase<'a>, CmaSettings)> {
+    code_alone(job, config)?;
+    let n = size(job, config);
+    if n > MOST_SAMPLED {
+        return Err(Error::runtime(format!(
+            "CMA-ES searches {MOST_SAMPLED} values at most, a {} code has {n}",
+            config.space
+        ))
+        .hint("use method: optimize"));
+    }
+    let spread = match config.space {
+        Space::Z => 1.0,
+        _ => Prior::new(job).w()?.sigma / (n.max(1) as f64).sqrt(),
+    };
+    let settings = CmaSettings { sigma: config.setting("sigma") * spread, wait: None };
+    Ok((descent(job, config, adam), settings))
+}
+
 /// Steps of Adam.
 fn adam() -> Box<dyn Optimizer> {
     Box::new(Adam::default())
+}
+
+/// A fresh optimizer of that name.
+fn named(name: Option<&str>) -> fn() -> Box<dyn Optimizer> {
+    match name {
+        Some("sgd") => || Box::new(Sgd::default()),
+        Some("rmsprop") => || Box::new(RmsProp::default()),
+        Some("adamax") => || Box::new(Adamax::default()),
+        Some("ranger") => || Box::new(ranger()),
+        _ => || Box::new(Adam::default()),
+    }
+}
+
+/// Steps of the optimizer that was chosen.
+fn chosen<'a>(job: &Job<'a>, config: &Config) -> Phase<'a> {
+    descent(job, config, named(config.word("optimizer")))
 }
 
 /// Passes of the generator's encoder.
@@ -119,7 +241,10 @@ mod tests {
             let said = |n: usize| method.summary.contains(&n.to_string());
             assert!(method.steps.is_none_or(said), "{method:?} says how many steps it takes");
             for p in method.params {
-                assert!(p.default.is_some_and(|d| d.parse::<f64>().is_ok()) && p.named);
+                let usual = p.default.unwrap();
+                let number = p.choices.is_empty() && usual.parse::<f64>().is_ok();
+                let word = usual == "-" || p.choices.contains(&usual);
+                assert!(p.named && (number || (word && !p.choices.is_empty())), "{p:?}");
             }
         }
         assert_eq!(find("adam"), None);

@@ -1,26 +1,26 @@
-//! `optimize`: gradient descent with Adam.
+//! `optimize`: gradient descent.
 
-use super::{SEARCHED, adam, descent, usual_lr};
+use super::{OPTIMIZER, SCHEDULE, SEARCHED, chosen, usual_lr};
 use crate::error::Result;
 use crate::invert::config::{Config, Method};
 use crate::invert::job::Job;
 use crate::invert::phase::Phase;
 
-/// Gradient descent with Adam in any space.
+/// Gradient descent in any space, with Adam unless another optimizer is chosen.
 pub const METHOD: Method = Method {
     name: "optimize",
     paper: "Image2StyleGAN (Abdal et al. 2019)",
-    summary: "Adam, 400 steps",
+    summary: "gradient descent with Adam or another `optimizer`, 400 steps",
     spaces: SEARCHED,
     encoder: false,
     steps: Some(400),
     lr: Some(usual_lr),
     weights: &[],
     noise: false,
-    params: &[],
+    params: &[OPTIMIZER, SCHEDULE],
     plan,
 };
 
 fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
-    Ok(vec![descent(job, config, adam)])
+    Ok(vec![chosen(job, config)])
 }

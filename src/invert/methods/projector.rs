@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::invert::config::{Config, Method};
 use crate::invert::job::Job;
 use crate::invert::phase::{Phase, Schedule};
+use crate::invert::schedule::Curve;
 use crate::space::Space;
 
 /// NVIDIA's projector: W with noise maps from random ones, noise on w that fades, the perceptual
@@ -31,7 +32,7 @@ fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
     Ok(vec![Phase {
         objective: config.recipe(job, true),
         // It reads the rate at the step's start, where the first one is 0.
-        schedule: Schedule { rate: config.lr, at: 0.0, w_noise: true },
+        schedule: Schedule { rate: config.lr, curve: Curve::Ramp, at: 0.0, w_noise: true },
         ..descent(job, config, adam)
     }])
 }

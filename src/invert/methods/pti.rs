@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::invert::config::{Config, Method};
 use crate::invert::job::Job;
 use crate::invert::phase::{Phase, Schedule, Tuning, Unknowns};
+use crate::invert::schedule::Curve;
 use crate::lang::types::{Kind, Param};
 use crate::space::Space;
 
@@ -49,7 +50,12 @@ fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
     let tuning = Phase {
         verb: "tune",
         unknowns: Unknowns { weights: Some(Tuning { rank }), ..Unknowns::default() },
-        schedule: Schedule { rate: config.setting("tune_lr"), at: 0.5, w_noise: false },
+        schedule: Schedule {
+            rate: config.setting("tune_lr"),
+            curve: Curve::Ramp,
+            at: 0.5,
+            w_noise: false,
+        },
         steps: config.setting("tune") as usize,
         ..descent(job, config, adam)
     };

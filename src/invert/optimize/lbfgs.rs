@@ -5,10 +5,11 @@
 //! `fmin_l_bfgs_b` runs: the inverse Hessian starts at `sᵀy / yᵀy`, the first step has length 1,
 //! and a line search that fails forgets the history once.
 
+use super::vectors::{add, along, dot, flat, shaped};
 use super::wolfe::{Line, Outcome};
 use super::{Optimizer, Saved, Stored, Worth, numbers};
 use crate::error::{Error, Result};
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
 use std::collections::VecDeque;
 
 /// Settings of L-BFGS.
@@ -219,44 +220,10 @@ impl Search {
     }
 }
 
-/// Summed from the first to the last, so it does not depend on the number of threads.
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
-}
-
-fn add(to: &mut [f64], other: &[f64], share: f64) {
-    to.iter_mut().zip(other).for_each(|(t, o)| *t += share * o);
-}
-
-fn along(from: &[f64], direction: &[f64], step: f64) -> Vec<f64> {
-    from.iter().zip(direction).map(|(x, d)| x + step * d).collect()
-}
-
-/// All values of some tensors, one after the other.
-fn flat(all: &[Tensor]) -> Result<Vec<f64>> {
-    let mut out = Vec::new();
-    for t in all {
-        let t = t.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
-        out.extend(t.flatten_all()?.to_vec1::<f64>()?);
-    }
-    Ok(out)
-}
-
-/// The values as tensors like these.
-fn shaped(values: &[f64], like: &[Tensor]) -> Result<Vec<Tensor>> {
-    let mut rest = values;
-    let mut one = |t: &Tensor| -> Result<Tensor> {
-        let (now, later) = rest.split_at(t.elem_count().min(rest.len()));
-        rest = later;
-        let own = Tensor::from_vec(now.to_vec(), t.dims(), &Device::Cpu)?;
-        Ok(own.to_dtype(t.dtype())?.to_device(t.device())?)
-    };
-    like.iter().map(&mut one).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::Device;
 
     /// A function's value and gradient.
     type Function = Box<dyn Fn(&[f64]) -> (f64, Vec<f64>)>;
@@ -333,7 +300,7 @@ mod tests {
             let (loss, g) = f(&now);
             let gradients = [tensor(&g)];
             let before = optimizer.search.as_ref().map(|s| s.from.clone());
-            let worth = Worth { loss, gradients: &gradients, rate: 0.0 };
+            let worth = Worth { loss, gradients: &gradients, rate: 0.0, seed: 0 };
             let next = optimizer.next(std::slice::from_ref(&x), &worth).unwrap();
             let after = optimizer.search.as_ref().map(|s| s.from.clone());
             if before != after || next.is_none() {
@@ -390,7 +357,7 @@ mod tests {
                 let before = first.search.as_ref().map(|s| s.from.clone());
                 let now = x.to_vec1::<f64>().unwrap();
                 let (loss, g) = f(&now);
-                let worth = Worth { loss, gradients: &[tensor(&g)], rate: 0.0 };
+                let worth = Worth { loss, gradients: &[tensor(&g)], rate: 0.0, seed: 0 };
                 let next = first.next(std::slice::from_ref(&x), &worth).unwrap();
                 if before != first.search.as_ref().map(|s| s.from.clone()) || next.is_none() {
                     path.push(now);

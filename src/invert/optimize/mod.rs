@@ -7,13 +7,33 @@
 //! search); some methods need no gradients.
 
 mod adam;
+mod adamax;
+mod basincma;
+mod cma;
 #[cfg(test)]
 pub(super) mod dummy_optimizer;
+mod eigen;
+mod first_order;
+mod hmc;
 mod lbfgs;
+mod lookahead;
+mod ranger;
+mod rmsprop;
+mod sgd;
+mod sphere;
+mod vectors;
 mod wolfe;
 
 pub use adam::Adam;
+pub use adamax::Adamax;
+pub use basincma::BasinCma;
+pub use cma::{Cma, Settings as CmaSettings, population};
+pub use hmc::{Hmc, Settings as HmcSettings};
 pub use lbfgs::{Lbfgs, Settings as LbfgsSettings};
+pub use ranger::ranger;
+pub use rmsprop::RmsProp;
+pub use sgd::Sgd;
+pub use sphere::Sphere;
 
 use crate::error::{Error, Result};
 use candle_core::Tensor;
@@ -28,6 +48,9 @@ pub struct Worth<'e> {
     pub gradients: &'e [Tensor],
     /// The learning rate of the schedule, for optimizers that have one.
     pub rate: f64,
+    /// Seed of the random numbers of this image and phase: the same at every step. An optimizer
+    /// derives a stream of its own for each draw, so a resumed run draws the same.
+    pub seed: u64,
 }
 
 /// One part of an optimizer's state.
@@ -60,6 +83,11 @@ pub trait Optimizer: Send {
     /// When the parameters change their number or shape on the way.
     fn next(&mut self, at: &[Tensor], worth: &Worth<'_>) -> Result<Option<Vec<Tensor>>>;
 
+    /// One line about how it went, for the report of an inversion.
+    fn report(&self) -> Option<String> {
+        None
+    }
+
     /// Everything that the next call depends on.
     fn save(&self) -> Saved;
 
@@ -89,3 +117,22 @@ fn tensors(saved: &Saved, name: &str) -> Vec<Tensor> {
     };
     (0..).map_while(one).collect()
 }
+
+/// Prefix of the parts of an optimizer within another.
+const INNER: &str = "inner.";
+
+/// The state of an optimizer within another.
+fn nested(inner: &dyn Optimizer) -> Saved {
+    inner.save().into_iter().map(|(name, part)| (format!("{INNER}{name}"), part)).collect()
+}
+
+/// The part of a saved state that [`nested`] made.
+fn unnested(saved: &Saved) -> Saved {
+    let own = |(name, part): (&String, &Stored)| {
+        Some((name.strip_prefix(INNER)?.to_owned(), part.clone()))
+    };
+    saved.iter().filter_map(own).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -122,6 +122,9 @@ pub(super) fn warn(
         if let Some(why) = &state.unsaved {
             say(i, format!("no checkpoint was kept: {why}"));
         }
+        if let Some(report) = state.optimizer.as_ref().and_then(|o| o.report()) {
+            say(i, report);
+        }
         if let Some(step) = state.diverged {
             say(
                 i,

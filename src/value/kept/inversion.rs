@@ -6,7 +6,10 @@ use super::code::{Code, space};
 use super::numbers::{Bits, Doubles, Floats, broken};
 use super::picture::{Mask, Pixels};
 use crate::error::Result;
-use crate::invert::{self, Config, Diagnosis, Init, Numbers, TERMS, Trace, Warning, methods};
+use crate::invert::{
+    self, Config, Diagnosis, Init, Numbers, TERMS, Trace, Warning, Words, methods,
+};
+use crate::lang::types::Param;
 use crate::latent;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
@@ -63,6 +66,10 @@ struct Asked {
     init: Start,
     weights: Named,
     settings: Named,
+    #[serde(default)]
+    words: Vec<(String, String)>,
+    #[serde(default = "one")]
+    restarts: usize,
     mask: Option<Mask>,
     noise: bool,
     noise_regularise: Bits,
@@ -70,6 +77,24 @@ struct Asked {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     layer: Option<usize>,
     seed: u64,
+}
+
+/// Searches of an inversion that was stored before there could be more.
+fn one() -> usize {
+    1
+}
+
+/// The words again, of the parameters of a method.
+fn words(all: &[(String, String)], known: &[Param]) -> Result<Words> {
+    let mut found = Words::default();
+    for (name, word) in all {
+        let param = known
+            .iter()
+            .find(|p| p.name == name)
+            .ok_or_else(|| broken(format!("a word called {}", crate::safe::Safe(name))))?;
+        found.choose(param, word)?;
+    }
+    Ok(found)
 }
 
 /// Numbers by name.
@@ -254,6 +279,8 @@ impl Asked {
             },
             weights: named(&c.weights),
             settings: named(&c.settings),
+            words: c.words.iter().map(|(n, w)| (n.to_owned(), w.to_owned())).collect(),
+            restarts: c.restarts,
             mask: match &c.mask {
                 Some(mask) => Some(Mask::of(mask, budget)?),
                 None => None,
@@ -293,6 +320,8 @@ impl Asked {
             init,
             weights: numbers(&self.weights, terms)?,
             settings: numbers(&self.settings, own)?,
+            words: words(&self.words, method.params)?,
+            restarts: self.restarts,
             mask: self.mask.as_ref().map(Mask::value).transpose()?,
             noise: self.noise,
             noise_regularise: self.noise_regularise.into(),

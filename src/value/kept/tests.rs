@@ -94,6 +94,7 @@ hyb = invert(x, method: hybrid, passes: 1, steps: 3)\nprj = invert(x, method: pr
 3)\n\
 two = invert([x, render(sample(seed: 7))], space: W, steps: 3)\n\
 own = invert(x, space: W, init: latent, start: w, steps: 2)\n\
+rgr = invert(x, space: W, optimizer: ranger, schedule: cosine, restarts: 2, steps: 2)\n\
 sty = invert(x, space: S, steps: 2)\nzed = invert(x, space: Z, steps: 2)\n\
 noi = invert(x, space: N, init: latent, start: w, steps: 2)\n";
 
