@@ -15,14 +15,17 @@ let s:functions = ["attributes", "blank", "channel", "compare", "cosine", "direc
 let s:bare = ["mean_w", "pc"]
 let s:arguments = ["a", "align", "along", "b", "best_of", "bins", "box", "camera", "channels",
 \ "class", "closed", "code", "codes", "columns", "combine", "cutoff", "depth", "directions",
-\ "ellipse", "fov", "fps", "frames", "from", "gap", "ground", "history", "index", "init",
-\ "invert", "key", "l1", "l2", "labels", "layer", "layers", "log", "lr", "mask", "method",
-\ "model", "n", "name", "noise", "of", "offset", "outside", "passes", "path", "perceptual",
-\ "picture", "pictures", "pitch", "psi", "quality", "rotate", "search", "seed", "shift",
-\ "size", "space", "start", "steps", "t", "to", "truncation", "until", "value", "values", "x",
-\ "y", "yaw"]
-let s:choices = ["all", "any", "auto", "black", "center", "const", "encoder", "hybrid",
-\ "latent", "lbfgs", "mean", "none", "optimize", "projector", "random", "white"]
+\ "ellipse", "fov", "fps", "frames", "from", "gap", "generations", "ground", "history",
+\ "index", "init", "invert", "key", "l1", "l2", "labels", "layer", "layers", "leapfrog", "log",
+\ "lr", "mask", "method", "model", "n", "name", "noise", "of", "offset", "optimizer",
+\ "outside", "passes", "path", "perceptual", "picture", "pictures", "pitch", "psi", "quality",
+\ "refine", "restarts", "rotate", "schedule", "search", "seed", "shift", "sigma", "size",
+\ "space", "start", "steps", "t", "temperature", "to", "truncation", "until", "value",
+\ "values", "x", "y", "yaw"]
+let s:choices = ["adam", "adamax", "all", "any", "auto", "basincma", "black", "center", "cma",
+\ "const", "constant", "cosine", "encoder", "hmc", "hybrid", "latent", "lbfgs", "linear1cycle",
+\ "linear1cycledrop", "mean", "none", "optimize", "projector", "pulse", "ramp", "random",
+\ "ranger", "rmsprop", "sgd", "white"]
 let s:spaces = ["F", "N", "P", "PN", "S", "W", "Z"]
 let s:plus_spaces = ["PN", "W"]
 
