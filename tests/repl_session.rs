@@ -234,6 +234,23 @@ fn state_that_cannot_be_written_is_said_once() {
 }
 
 #[test]
+fn sessions_are_listed_with_their_last_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pty = session(folder.path());
+    enter(&mut pty, "w = sample(seed: 3)");
+    pty.send("\x04");
+    pty.restored();
+    let mut pty = session(folder.path());
+    let shown = enter(&mut pty, ":sessions");
+    let row = |words: &str| shown.lines().find(|l| l.contains(words)).unwrap().to_owned();
+    for words in ["w = sample(seed: 3)", "1 records  toy"] {
+        assert!(row(words).contains('▀'), "{shown}");
+    }
+    pty.send("\x04");
+    pty.restored();
+}
+
+#[test]
 fn a_torn_journal_says_so_and_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut pty = session(folder.path());

@@ -180,8 +180,7 @@ fn three_lines_in_one_write_all_run_and_what_is_typed_meanwhile_waits() {
     pty.send("four\r");
     pty.wait_for("next: four", 1);
     pty.wait_for("=three=", 1);
-    // `four` was also on the prompt that received `three`.
-    pty.wait_for("four", 3);
+    pty.wait_for("four", 2);
     std::thread::sleep(Duration::from_millis(200));
     assert!(!pty.text().contains("=four="));
     pty.send("\r");
@@ -214,6 +213,52 @@ fn nothing_typed_while_work_runs_is_run_and_no_ctrl_d_ends_the_session() {
     pty.send(":quit\r");
     let text = pty.restored();
     assert!(!text.contains("=secret") && text.matches("=finished").count() == 4);
+}
+
+#[test]
+fn a_line_that_is_typed_while_a_run_ends_stays_one_line() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    // The rest of the line comes before, with and after the prompt.
+    for (round, delay) in [0, 1, 2, 4, 8, 16, 30, 45, 70].into_iter().enumerate() {
+        pty.send("run 60\r");
+        pty.wait_for("/60", round + 1);
+        std::thread::sleep(Duration::from_millis(150));
+        pty.send("show ");
+        pty.wait_for("=finished 60=", round + 1);
+        std::thread::sleep(Duration::from_millis(delay));
+        pty.send(&format!("r{round}\r"));
+        pty.wait_for(&format!("=show r{round}="), 1);
+    }
+    pty.send("\x04");
+    pty.restored();
+}
+
+#[test]
+fn no_return_that_was_typed_before_joins_two_lines() {
+    let mut pty = Pty::start("child_repl");
+    pty.wait_for("> ", 1);
+    // The beginning of the line comes with the lines before the run, its end with two runs.
+    pty.send("run 60\rrun 61\rth");
+    pty.wait_for("/60", 1);
+    std::thread::sleep(Duration::from_millis(100));
+    pty.send("r");
+    pty.wait_for("/61", 1);
+    std::thread::sleep(Duration::from_millis(100));
+    pty.send("ee\r");
+    pty.wait_for("=finished 61=", 1);
+    pty.send("four\r");
+    pty.wait_for("=three/four=", 1);
+    // Ctrl-C in the keys before clears the line that it was typed in.
+    pty.send("run 62\rno\x03");
+    pty.wait_for("/62", 1);
+    std::thread::sleep(Duration::from_millis(100));
+    pty.send("yes");
+    pty.wait_for("=finished 62=", 1);
+    pty.send("\r");
+    pty.wait_for("=yes=", 1);
+    pty.send("\x04");
+    pty.restored();
 }
 
 /// Whether a process is stopped.

@@ -1,5 +1,9 @@
 //! Helpers that several built-in functions share.
 
+mod numbers;
+
+pub use numbers::{numbers, of_numbers};
+
 use crate::builtin::{
     Args, Bounds, CheckedArg, CheckedCall, CodeType, Const, Context, Kind, LayerFacts, ModelFacts,
     Param, Type,
@@ -376,29 +380,6 @@ pub fn two_images(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Tensor)> {
     align(&a, &b).map_err(|e| e.at(args.span))
 }
 
-/// The numbers of a list, at least one.
-///
-/// # Errors
-/// When the list is empty or holds something else.
-pub fn numbers(args: &Args, name: &str) -> Result<Vec<f64>> {
-    numbers_of(&args.many(name), args.span(name))
-}
-
-fn numbers_of(values: &[(Value, Span)], list: Span) -> Result<Vec<f64>> {
-    let number = |(value, span): &(Value, Span)| match value {
-        Value::Number(v) => Ok(*v),
-        other => {
-            let message = format!("a list of numbers is wanted, and this holds {}", other.ty());
-            Err(Error::runtime(message).at(*span))
-        }
-    };
-    let all = values.iter().map(number).collect::<Result<Vec<_>>>()?;
-    if all.is_empty() {
-        return Err(Error::runtime("the list is empty").at(list));
-    }
-    Ok(all)
-}
-
 /// The numbers of a list, at least one, each of which has a place in a plot.
 ///
 /// # Errors
@@ -406,7 +387,7 @@ fn numbers_of(values: &[(Value, Span)], list: Span) -> Result<Vec<f64>> {
 pub fn finite(values: &[(Value, Span)], list: Span) -> Result<Vec<f64>> {
     /// A plot of greater numbers could not be drawn in numbers.
     const GREATEST: f64 = 1e300;
-    let all = numbers_of(values, list)?;
+    let all = numbers::numbers_of(values, list)?;
     match all.iter().position(|v| !v.is_finite() || v.abs() > GREATEST) {
         None => Ok(all),
         Some(i) => Err(Error::runtime(format!("number {i} is {}, which has no place", all[i]))
@@ -468,10 +449,6 @@ pub mod params {
 
     /// Kinds that can be measured: pictures, inversions (their reconstruction), codes (rendered).
     pub const PICTURES: &[Kind] = &[Kind::Image, Kind::Latent];
-
-    /// One list of numbers.
-    pub const NUMBERS: &[Param] =
-        &[Param::required("x", &[Kind::List], "a list of numbers, such as a column of a table")];
 
     /// As [`PICTURES`], or lists of them.
     pub const CANDIDATES: &[Kind] = &[Kind::Image, Kind::Latent, Kind::List];

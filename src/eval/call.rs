@@ -134,12 +134,13 @@ impl Evaluator<'_> {
         let outer = self.visible_from;
         self.visible_from = self.scopes.len();
         self.scopes.push(scope);
-        let caller = std::mem::replace(&mut self.file, def.file.clone());
+        let file = def.file.clone().unwrap_or_else(|| self.file.clone());
+        let same = file == self.file;
+        let caller = std::mem::replace(&mut self.file, file);
         let value = self.expr(&def.body);
         self.file = caller;
         self.scopes.pop();
         self.visible_from = outer;
-        let same = def.file.as_ref().map(Arc::as_ptr) == self.file.as_ref().map(Arc::as_ptr);
         value.map_err(|e| if same { e } else { in_body(e, def, span) })
     }
 }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::builtin::Output;
+use crate::lang::import::Imports;
 use crate::lang::span::render;
+use crate::value::Models;
 use std::path::Path;
 
 #[derive(Default)]

@@ -1,8 +1,12 @@
 //! Programs on the toy generator, and every example of every built-in function.
 
 use super::*;
+use crate::control::Stop;
 use crate::error::Kind;
+use crate::lang::parse;
+use crate::lang::types::Signature;
 use crate::render::{Block, Picture};
+use crate::value::Models;
 use std::path::Path;
 
 /// A result as pictures and lines.
@@ -930,7 +934,7 @@ fn types_of_it(s: &mut State, code: &str) -> (Result<String>, Result<String>) {
     let said = s.check(&source, &BTreeMap::new());
     let said = said.map(|checked| checked.bindings["it"].to_string());
     let (program, _) = parse::parse(&source);
-    let made = s.step(&program.statements[0], &Control::default(), &mut Kept::default());
+    let made = s.step(&source, &program.statements[0], &Control::default(), &mut Kept::default());
     (said, made.map(|()| s.names["it"].ty().to_string()))
 }
 

@@ -6,6 +6,7 @@
 
 use super::span::Source;
 use crate::error::Span;
+use crate::safe::Safe;
 use crate::space::Space;
 use std::ops::Range;
 use std::sync::Arc;
@@ -161,23 +162,42 @@ pub struct Def {
     pub params: Vec<Ident>,
     /// Body of the function.
     pub body: Expr,
-    /// The imported file that it is in; `None` for the program's own text.
+    /// The text that it is in: an imported file, or that of the cell or program that defined it.
+    /// `None` until its definition runs, for a function of the text that is read.
     pub file: Option<Arc<Source>>,
 }
 
 impl Def {
-    /// Says that an error happened in its body, at a place of the text that it is in.
+    /// The function as defined in `text`, unless it is from another one.
+    #[must_use]
+    pub fn defined_in(self: &Arc<Self>, text: &Arc<Source>) -> Arc<Self> {
+        match self.file {
+            Some(_) => self.clone(),
+            None => Arc::new(Self { file: Some(text.clone()), ..Self::clone(self) }),
+        }
+    }
+
+    /// Says that an error happened in its body: where in the text that it is in, and what is there.
     pub fn called(&self, at: Option<Span>) -> String {
         let name = &self.name.name;
-        match &self.file {
-            Some(file) => {
-                let at = file.named_location(at.unwrap_or(self.body.span).start);
-                format!("in the call of `{name}`, at {at}")
+        let Some(file) = &self.file else {
+            return format!("in the body of `{name}`, defined earlier");
+        };
+        let span = at.unwrap_or(self.body.span);
+        let place = file.named_location(span.start);
+        let there = file.slice(span).lines().next().unwrap_or_default();
+        let short = there.len() == span.end.saturating_sub(span.start);
+        match Safe(there).to_string() {
+            text if short && !text.is_empty() && text.chars().count() <= QUOTED => {
+                format!("in the call of `{name}`, at {place}: {text}")
             }
-            None => format!("in the body of `{name}`, defined earlier"),
+            _ => format!("in the call of `{name}`, at {place}"),
         }
     }
 }
+
+/// Most characters of a text that an error quotes from another one.
+const QUOTED: usize = 60;
 
 /// A call: name and arguments.
 #[derive(Clone, Debug, PartialEq)]

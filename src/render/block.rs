@@ -5,7 +5,7 @@
 
 use super::chart::Plot;
 use super::plot::{number, rounded};
-use super::text::{cut, describe, indented, printable};
+use super::text::{cut, described, indented, printable};
 use crate::error::{Error, Result};
 use crate::image::Raster;
 use crate::lang::span::Source;
@@ -62,12 +62,7 @@ impl Picture {
     /// # Errors
     /// When it cannot be read.
     pub fn described(&self) -> Result<String> {
-        if self.words.is_empty() {
-            return describe(&self.raster);
-        }
-        let Raster { width, height, .. } = self.raster;
-        let words = printable(&self.words);
-        Ok(format!("[picture {width}×{height} {}: {words}]", self.raster.mode()))
+        described(&self.raster, &self.words)
     }
 }
 

@@ -32,7 +32,7 @@ mod viuer;
 pub use block::{Block, Cell, Diagnostic, Number, Numbers, Picture, Table, words};
 pub use chart::{Chart, Curve, Histogram, Plot};
 pub use environment::Options;
-pub use painter::Painter;
+pub use painter::{Painter, in_a_row};
 pub use probe::{Probe, probe};
 pub use sink::ImageSink;
 pub use terminal::{Colours, Graphics, Protocol, Symbols, Terminal};

@@ -74,8 +74,10 @@ const TEXT: usize = 34;
 
 /// Text beside pictures may make them no smaller than this many tenths.
 const SHRINK: usize = 9;
-/// Most pictures with captions that are put into one row, however small they become.
-const IN_A_ROW: usize = 9;
+/// Most pictures of a sequence that are put into one row, and the width in columns from which they
+/// are, however many details that costs: a sequence shows what changes along it.
+const IN_A_ROW: usize = 11;
+const NARROW: usize = 9;
 /// Lines of text below pictures for which the pictures leave room on the screen.
 const TEXT_ROWS: usize = 5;
 
@@ -277,18 +279,23 @@ impl Painter {
         let high = |bands: usize| {
             (screen / bands).saturating_sub(captioned).min(self.row_limit().into()) as u16
         };
-        if let Some(row) = sequence(pictures).filter(|row| *row <= largest) {
+        let captions: Vec<&str> = pictures.iter().map(|p| &p.caption[..]).collect();
+        if let Some(row) = in_a_row(&captions, width) {
             return self.laid(pictures, width, row, (most, high(1)));
         }
         let all = (1..=largest).filter_map(|across| {
             let bands = n.div_ceil(across);
+            let balanced = across == n.div_ceil(bands);
             let lay = self.laid(pictures, width, across, (most, high(bands)));
-            (bands == 1 || high(bands) > 0 && lay.wide >= least).then_some(lay)
+            (bands == 1 || balanced && high(bands) > 0 && lay.wide >= least).then_some(lay)
         });
         // More than one screen: rows of equal length at a size that shows the details.
         all.max_by_key(|lay| (lay.wide, lay.across)).unwrap_or_else(|| {
             let across = n.div_ceil(n.div_ceil(largest));
-            self.laid(pictures, width, across, (most, self.row_limit()))
+            // A longer row may cost a quarter of the width when it leaves no gap in the last one.
+            let longest = (width + GAP) / (least * 3 / 4 + GAP);
+            let full = (across..=longest).find(|row| n.is_multiple_of(*row)).unwrap_or(across);
+            self.laid(pictures, width, full, (most, self.row_limit()))
         })
     }
 
@@ -361,20 +368,18 @@ impl Painter {
     }
 }
 
-/// The number of pictures that are one sequence, to be compared along a row: all of them where each
-/// has a caption of its own, or those after which the captions repeat.
-fn sequence(pictures: &[&Picture]) -> Option<usize> {
-    let first = pictures.first().filter(|p| !p.caption.is_empty())?;
-    let again = pictures.iter().skip(1).position(|p| p.caption == first.caption);
-    let row = again.map_or(pictures.len(), |k| k + 1);
-    let repeats = pictures.iter().zip(pictures.iter().skip(row));
-    let regular = pictures.len().is_multiple_of(row) && repeats.clone().all(alike);
-    let captioned = pictures.iter().all(|p| !p.caption.is_empty());
-    (regular && captioned && (2..=IN_A_ROW).contains(&row)).then_some(row)
-}
-
-fn alike((a, b): (&&Picture, &&Picture)) -> bool {
-    a.caption == b.caption
+/// The number of pictures that are one sequence, to be compared along a row of `width` columns: all
+/// of them where each has a caption of its own, or those after which the captions repeat. `None`
+/// where there is no sequence, or it is too long for one row.
+pub fn in_a_row(captions: &[&str], width: usize) -> Option<usize> {
+    let first = captions.first()?;
+    let again = captions.iter().skip(1).position(|c| c == first);
+    let row = again.map_or(captions.len(), |k| k + 1);
+    let mut repeats = captions.iter().zip(captions.iter().skip(row));
+    let regular = captions.len().is_multiple_of(row) && repeats.all(|(a, b)| a == b);
+    let captioned = captions.iter().all(|c| !c.is_empty());
+    let fits = (2..=IN_A_ROW).contains(&row) && row * (NARROW + GAP) <= width + GAP;
+    (regular && captioned && fits).then_some(row)
 }
 
 /// Writes lines with ends that work in cooked and raw mode.
@@ -487,9 +492,44 @@ mod tests {
         let small = painter(Protocol::Blocks, 80, 24);
         assert_eq!(plan(&small, &blocks(1, 128, none, &[LINE])), (vec![1], 40, true));
         assert_eq!(plan(&small, &blocks(3, 128, inversion, &[LINE; 3])), (vec![3], 26, false));
-        assert_eq!(plan(&small, &blocks(7, 128, numbered, &[LINE])), (vec![4, 3], 18, false));
-        // Sixteen faces of 16 columns are more than a screen: they scroll.
-        assert_eq!(plan(&small, &blocks(16, 128, none, &[LINE])).0, [4, 4, 4, 4]);
+    }
+
+    #[test]
+    fn a_strip_is_one_row_and_a_sheet_has_full_rows() {
+        let strength = |i: usize| format!("{:+.2}", i as f64 - 3.0);
+        let none = |_: usize| String::new();
+        let half = |columns, rows| {
+            let mut half = painter(Protocol::Blocks, columns, rows);
+            half.terminal.symbols = Symbols::Half;
+            Painter::new(half.terminal)
+        };
+        for (columns, rows, each) in [(80, 24, 10), (120, 30, 16), (120, 40, 16)] {
+            let pixels = [Protocol::Kitty, Protocol::Sixel, Protocol::Iterm];
+            let all = pixels.into_iter().chain([Protocol::Blocks]);
+            let all = all.map(|p| painter(p, columns, rows)).chain([half(columns, rows)]);
+            for (k, of) in all.enumerate() {
+                // The line beside it would make the strip smaller.
+                let strip = plan(&of, &blocks(7, 128, strength, &[LINE]));
+                assert_eq!(strip, (vec![7], each, false), "{columns} {k}");
+                // One strip for each of two codes.
+                let two = plan(&of, &blocks(14, 128, |i| strength(i % 7), &[LINE]));
+                assert_eq!(two.0, [7, 7], "{columns} {k}");
+                assert_eq!(two.1, each);
+                // Sixteen pictures fit on the screen, or else have rows without a gap.
+                let (sheet, wide, _) = plan(&of, &blocks(16, 128, none, &[LINE]));
+                let shown = match (k, rows) {
+                    (0..3, 24) => (vec![6, 6, 4], 12),
+                    (0..4, 30) => (vec![6, 6, 4], 16),
+                    (0..4, 40) => (vec![6, 6, 4], 18),
+                    (_, 24) => (vec![4; 4], 18),
+                    _ => (vec![4; 4], 28),
+                };
+                assert_eq!((sheet, wide), shown, "{columns} × {rows}, {k}");
+            }
+        }
+        // More than fit into one row are a sheet.
+        let many = |n| plan(&half(80, 24), &blocks(n, 128, strength, &[LINE]));
+        assert_eq!((many(8).0, many(9)), (vec![8], (vec![3, 3, 3], 26, false)));
     }
 
     #[test]

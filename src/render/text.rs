@@ -20,6 +20,19 @@ pub fn describe(picture: &Raster) -> Result<String> {
     Ok(format!("[picture {w}×{h} {mode}, mean #{:02x}{:02x}{:02x}]", mean(0), mean(1), mean(2)))
 }
 
+/// The text that replaces a picture: `[picture 64×64 rgb: a woman of about 40, smiling]`, or as
+/// [`describe`] where there are no words for it.
+///
+/// # Errors
+/// When the picture cannot be read.
+pub fn described(picture: &Raster, words: &str) -> Result<String> {
+    if words.is_empty() {
+        return describe(picture);
+    }
+    let (w, h, mode) = (picture.width, picture.height, picture.mode());
+    Ok(format!("[picture {w}×{h} {mode}: {}]", printable(words)))
+}
+
 /// The sink for terminals without pictures: it describes them.
 pub struct Described;
 

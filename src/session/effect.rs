@@ -19,14 +19,19 @@ pub(super) struct Effect {
     pub uses: BTreeSet<String>,
 }
 
-/// The effect of a text; empty for a text that does not parse. Imported files are read where
-/// `imports` says.
-pub(super) fn effect(text: &str, imports: &Imports) -> Effect {
-    let Ok(source) = Source::new("", text) else { return Effect::default() };
+/// The effect of a text with this name; empty for a text that does not parse. Imported files are
+/// read where `imports` says.
+pub(super) fn effect(name: &str, text: &str, imports: &Imports) -> Effect {
+    let Ok(source) = Source::new(name, text) else { return Effect::default() };
     let mut program = parse::parse(&source).0;
     // A file that cannot be read defines nothing.
     let _ = imports.read(&mut program);
-    of(&program.statements)
+    let mut effect = of(&program.statements);
+    let source = Arc::new(source);
+    for def in &mut effect.defines {
+        *def = def.defined_in(&source);
+    }
+    effect
 }
 
 /// The effect of statements whose imports have been read.
@@ -152,7 +157,7 @@ mod tests {
             ("assert -(a @ 0..n) | c == d", "", "", "a c d n"),
             ("(((", "", "", ""),
         ] {
-            let e = effect(text, &Imports::default());
+            let e = effect("", text, &Imports::default());
             let defined: Vec<&str> = e.defines.iter().map(|d| &d.name.name[..]).collect();
             assert_eq!(
                 (names(&e.binds), defined.join(" "), names(&e.uses)),
@@ -166,7 +171,7 @@ mod tests {
     fn bodies_are_followed_once() {
         let mut functions = BTreeMap::new();
         for text in ["def f(x) = g(x) + a", "def g(x) = f(x) + b", "def h(x) = c"] {
-            let def = effect(text, &Imports::default()).defines.remove(0);
+            let def = effect("", text, &Imports::default()).defines.remove(0);
             functions.insert(def.name.name.clone(), def);
         }
         let asked = BTreeSet::from(["f".to_owned(), "z".to_owned()]);

@@ -2,8 +2,9 @@
 
 use super::cells::Cells;
 use super::event::{Event, Request};
+use super::link::Link;
 use super::snapshot::{Snapshot, gone};
-use super::worker::{Link, Worker};
+use super::worker::Worker;
 use super::{Log, SessionInfo, sessions};
 use crate::control::{Control, Stop};
 use crate::error::{Error, Result};

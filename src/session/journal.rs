@@ -9,10 +9,11 @@
 //! acknowledged and is damaged, even if it is the last line: the whole file is set aside, and the
 //! session continues with the valid part.
 
-use super::record::{Header, Record};
+use super::record::{Cell, Header, Picture, Record, Status};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use crate::store::{Files, Sink, write_atomic, write_new};
+use crate::value::pictures::ERROR;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -205,41 +206,45 @@ impl Journal {
     }
 }
 
-/// Reads the header of a journal and counts the lines after it.
+/// What is known of a journal without reading all its records.
+pub(super) struct Skimmed {
+    pub(super) header: Header,
+    /// Number of records after the header.
+    pub(super) records: usize,
+    /// The text of the first cell that did not fail.
+    pub(super) first: Option<String>,
+    /// The last picture.
+    pub(super) picture: Option<Picture>,
+}
+
+/// Reads the header of a journal, counts the lines after it, and looks for the first cell and the
+/// last picture among the first and the last of them.
 ///
 /// # Errors
 /// When the file cannot be read; `None` when it is not a journal.
-pub(super) fn skim(
-    files: &Arc<dyn Files>,
-    path: &Path,
-) -> Result<Option<(Header, usize, Option<String>)>> {
+pub(super) fn skim(files: &Arc<dyn Files>, path: &Path) -> Result<Option<Skimmed>> {
     let bytes = files.read(path, JOURNAL_BYTES).map_err(|e| failed("read", path, &e))?;
-    let mut lines = bytes.split_inclusive(|b| *b == b'\n').filter(|l| l.ends_with(b"\n"));
-    let first = lines.next().and_then(|l| parse_line("", l.strip_suffix(b"\n")?));
-    match first {
-        Some((seal, Record::Header(header))) => {
-            let first = first_source(seal, lines.clone());
-            Ok(Some((header, lines.count(), first)))
+    let whole = bytes.split_inclusive(|b| *b == b'\n').filter_map(|l| l.strip_suffix(b"\n"));
+    let lines: Vec<&[u8]> = whole.collect();
+    let header = lines.first().and_then(|line| parse_line("", line));
+    let Some((_, Record::Header(header))) = header else { return Ok(None) };
+    // Each line is sealed with the seal of the line before it.
+    let cell = |pair: &[&[u8]]| {
+        let [before, line] = pair else { return None };
+        let seal = std::str::from_utf8(before.get(..SEAL)?).ok()?;
+        match parse_line(seal, line)?.1 {
+            Record::Cell(cell) if cell.status != Status::Failed => Some(cell),
+            _ => None,
         }
-        _ => Ok(None),
-    }
+    };
+    let first = lines.windows(2).take(SKIMMED).find_map(cell).map(|cell| cell.source);
+    // A picture of errors shows little.
+    let last = |cell: Cell| cell.pictures.into_iter().rfind(|p| p.label != ERROR);
+    let picture = lines.windows(2).rev().take(SKIMMED).find_map(|pair| last(cell(pair)?));
+    Ok(Some(Skimmed { header, records: lines.len() - 1, first, picture }))
 }
 
-/// The text of the first cell that did not fail, among the first records.
-fn first_source<'a>(mut seal: String, lines: impl Iterator<Item = &'a [u8]>) -> Option<String> {
-    for line in lines.take(SKIMMED) {
-        let (next, record) = parse_line(&seal, line.strip_suffix(b"\n")?)?;
-        seal = next;
-        if let Record::Cell(cell) = record
-            && cell.status != super::Status::Failed
-        {
-            return Some(cell.source);
-        }
-    }
-    None
-}
-
-/// Records among which the first cell of a session is looked for.
+/// Records among which the first cell and the last picture of a session are looked for.
 const SKIMMED: usize = 20;
 
 fn later(path: &Path, header: &Header) -> Error {

@@ -5,12 +5,14 @@
 //! terminal.
 
 mod cells;
+mod collect;
 mod effect;
 mod event;
 pub mod explore;
 mod handle;
 mod inputs;
 mod journal;
+mod link;
 mod log;
 mod reactive;
 pub mod recall;

@@ -1,7 +1,7 @@
 //! The sessions of a user: a folder of journals. The process that writes a journal locks it.
 
-use super::journal::{FORMAT, Journal, Reading, skim};
-use super::record::Header;
+use super::journal::{FORMAT, Journal, Reading, Skimmed, skim};
+use super::record::{Header, Picture};
 use crate::error::{Error, Kind, Result};
 use crate::safe::Safe;
 use crate::store::{Files, Lock};
@@ -22,6 +22,8 @@ pub struct SessionInfo {
     pub records: usize,
     /// The text of its first cell; `None` without one among its first records.
     pub first: Option<String>,
+    /// The last picture that it showed; `None` without one among its last records.
+    pub picture: Option<Picture>,
 }
 
 impl SessionInfo {
@@ -106,8 +108,8 @@ pub fn latest(files: &Arc<dyn Files>, folder: &Path) -> Result<Option<SessionInf
 }
 
 fn info(files: &Arc<dyn Files>, path: PathBuf) -> Option<SessionInfo> {
-    let (header, records, first) = skim(files, &path).ok()??;
-    Some(SessionInfo { path, header, records, first })
+    let Skimmed { header, records, first, picture } = skim(files, &path).ok()??;
+    Some(SessionInfo { path, header, records, first, picture })
 }
 
 fn lock_of(path: &Path) -> Result<Option<Lock>> {
@@ -153,6 +155,7 @@ mod tests {
     use super::super::record::{Cell, Record, Status};
     use super::*;
     use crate::store::Disk;
+    use crate::value::pictures::ERROR;
 
     fn disk() -> Arc<dyn Files> {
         Arc::new(Disk)
@@ -175,16 +178,23 @@ mod tests {
         let second = create(&files, folder.path(), "toy").unwrap();
         assert_ne!(first.journal.path(), second.journal.path());
         first.journal.append(Record::Cell(Cell::new(1, "show w", Status::Ok))).unwrap();
+        let pictures = [("target", 1), ("inverted", 2), (ERROR, 3)];
+        let pictures = pictures.map(|(label, png)| Picture { label: label.into(), png: vec![png] });
+        let cell = Cell { pictures: pictures.into(), ..Cell::new(2, "r", Status::Ok) };
+        first.journal.append(Record::Cell(cell)).unwrap();
+        first.journal.append(Record::Cell(Cell::new(3, "1", Status::Ok))).unwrap();
         let path = first.journal.path().to_path_buf();
         assert!(open(&files, &path).err().unwrap().message().contains("another process"));
         drop(first);
         let again = open(&files, &path).unwrap();
-        assert_eq!(again.reading.records.len(), 2);
+        assert_eq!(again.reading.records.len(), 4);
         assert_eq!(again.reading.notice, None);
         let listed = sessions(&files, folder.path()).unwrap();
         assert_eq!(listed.len(), 2);
         let firsts: Vec<_> = listed.iter().filter_map(|s| s.first.as_deref()).collect();
         assert_eq!(firsts, ["show w"]);
+        let pictures = listed.iter().filter_map(|s| Some((&s.path, &s.picture.as_ref()?.png[..])));
+        assert_eq!(pictures.collect::<Vec<_>>(), [(&path, &[2][..])]);
         assert!(listed[0].began().starts_with("20") && listed[0].began().len() == 16);
         // The second session is newer or of the same age, but empty, so it is not resumed.
         assert_eq!(latest(&files, folder.path()).unwrap().unwrap().path, path);

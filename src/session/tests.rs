@@ -4,7 +4,7 @@ use super::*;
 use crate::error::Kind;
 use crate::eval::tests::small;
 use crate::eval::{Options, State};
-use crate::lang::span::Source;
+use crate::lang::span::{Source, render};
 use crate::render::words;
 use crate::store::{Disk, Files};
 use crate::value::Models;
@@ -288,6 +288,44 @@ fn a_session_that_imported_comes_back_without_the_files() {
     all(&mut again, Request::Resume(None)).1.unwrap();
     assert_eq!(all(&mut again, cells("f(3); norm(seen)")).0, said);
     assert!(all(&mut again, cells(&import)).0[0].contains("there is no file"));
+}
+
+/// The first error of a text, as it is shown.
+fn shown(session: &mut Session, text: &str) -> String {
+    session.submit(cells(text), false).unwrap();
+    let mut found = None;
+    loop {
+        match session.next(LONG).unwrap() {
+            Event::Failed(source, e) => found = found.or(Some(render(&source, &e, false))),
+            Event::Done(reply) => return reply.map(|_| found.expect("an error")).unwrap(),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn an_error_in_a_function_of_an_earlier_cell_is_shown_at_its_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = start(Some(folder.path()), folder.path());
+    all(&mut first, cells("n = 2")).1.unwrap();
+    all(&mut first, cells("# The element after.\ndef next(l, k) = l[k + 1]")).1.unwrap();
+    all(&mut first, cells("def both(l, k) = [next(l, k), 0]")).1.unwrap();
+    let near = |shown: &str, places: &[&str]| {
+        assert!(shown.contains("│ x = both([5], 7)\n  │     ^^^^^^^^^^^^"), "{shown}");
+        let all = places.iter().all(|p| shown.contains(p));
+        assert!(all && shown.matches("┌─").count() == 1, "{shown}");
+    };
+    let inner = "= in the call of `next`, at [2]:2:18: l[k + 1]";
+    let outer = "= in the call of `both`, at [3]:1:19: next(l, k)";
+    near(&shown(&mut first, "x = both([5], 7)"), &[inner, outer]);
+    // In the cell that defines it, the place is its own.
+    let own = shown(&mut first, "def last(l) = l[9]; y = last([1])");
+    assert!(own.contains("│ def last(l) = l[9]; y") && !own.contains("in the call"), "{own}");
+    // The same after a resume.
+    drop(first);
+    let mut again = start(Some(folder.path()), folder.path());
+    all(&mut again, Request::Resume(None)).1.unwrap();
+    near(&shown(&mut again, "x = both([5], 7)"), &[inner, outer]);
 }
 
 #[test]

@@ -307,7 +307,7 @@ impl Values {
     fn effect(&mut self, cell: &Cell) -> Arc<Effect> {
         let of = || {
             let imports = Imports::default().recorded(&cell.imports);
-            let mut effect = effect(&cell.source, &imports);
+            let mut effect = effect(&format!("[{}]", cell.id), &cell.source, &imports);
             if results::gives(&cell.source) {
                 effect.binds.insert(results::name(cell.id));
             }

@@ -1,60 +1,30 @@
 //! The worker thread of a session: runs cells and programs, keeps the journal, rebuilds states.
 
 use super::cells::{Cells, Standing};
-use super::event::{Chosen, Event, Given, Place, Reply, Request, Resumed, Setting};
+use super::collect::{Collected, mark};
+use super::event::{Event, Given, Place, Reply, Request, Resumed, Setting};
+use super::link::Link;
 use super::recall::remember;
 use super::rewrite::{self, Rewrite};
-use super::snapshot::{Snapshot, gone, last_inversion};
+use super::snapshot::{Snapshot, last_inversion};
 use super::{Cell, Plan, Rebuilt, Status, Values, results, stopped};
-use crate::builtin::{Exploration, Output};
 use crate::control::Control;
 use crate::error::{Error, Kind, Result, Span};
 use crate::eval::{Options, State};
 use crate::lang::ast::{Stmt, StmtKind};
 use crate::lang::import;
 use crate::lang::span::{Source, render};
-use crate::latent::Code;
 use crate::render::Block;
 use crate::safe::Safe;
 use crate::tensor::release;
-use crate::value::{Loaded, Value, describe, details, json};
-use serde_json::Value as Json;
+use crate::value::{Loaded, Value, describe, details};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Maximum length of a statement's title, in characters.
-const TITLE: usize = 40;
 /// Time without a request after which memory is given back.
 const IDLE: Duration = Duration::from_secs(2);
-
-/// The worker's end of the channels.
-pub(super) struct Link {
-    pub(super) events: Sender<Event>,
-    /// One message for every event that the front end has handled.
-    pub(super) acknowledged: Receiver<()>,
-    pub(super) shared: Arc<Mutex<Arc<Snapshot>>>,
-}
-
-impl Link {
-    /// Reports an event and waits until the front end has handled it.
-    ///
-    /// # Errors
-    /// `Closed` when the front end is gone.
-    fn tell(&self, event: Event) -> Result<()> {
-        self.events.send(event).map_err(|_| gone())?;
-        self.acknowledged.recv().map_err(|_| gone())
-    }
-
-    /// Reports that a statement begins.
-    fn begins(&self, text: &str, place: Option<Place>, further: Option<Cell>) {
-        let title: String = text.lines().next().unwrap_or_default().chars().take(TITLE).collect();
-        let title = Safe(&title).to_string();
-        // `tell` notices when the front end is gone.
-        let _ = self.events.send(Event::Begins { title, place, further });
-    }
-}
 
 /// The next request; `None` when the front end has closed the channel. Without one for a while,
 /// the memory that computing keeps for its next step is given back.
@@ -69,66 +39,6 @@ fn wait(requests: &Receiver<(Request, Control)>) -> Option<(Request, Control)> {
             RecvTimeoutError::Disconnected => Err(RecvError),
         })
         .ok()
-}
-
-/// Collects the results of a statement, to record them before they are shown.
-#[derive(Default)]
-struct Collected<'a> {
-    given: Vec<Given>,
-    /// The statement and the front end that may explore a code for it; `None` where a program or a
-    /// journal runs without being asked.
-    screen: Option<(&'a Stmt, &'a Link)>,
-    /// What takes the place of calls in the journal.
-    rewrites: Vec<Rewrite>,
-    /// The details of the last result that has any.
-    details: Option<Vec<Block>>,
-    /// Whether results are for programs: they then include lists as JSON, which has an object for
-    /// each number.
-    lists: bool,
-}
-
-impl Output for Collected<'_> {
-    fn display(&mut self, blocks: &[Block], value: &Value) -> Result<()> {
-        let details = details::of_numbers(blocks).or_else(|| details::details(value));
-        self.details = details.or(self.details.take());
-        let json = match value {
-            Value::List(_) if !self.lists => Json::Null,
-            other => json::json(other),
-        };
-        self.given.push(Given::Value(blocks.to_vec(), json));
-        Ok(())
-    }
-
-    fn print(&mut self, line: &str) -> Result<()> {
-        self.given.push(Given::Print(line.to_owned()));
-        Ok(())
-    }
-
-    fn print_exact(&mut self, line: &str, exact: &str) -> Result<()> {
-        self.print(if self.lists { exact } else { line })
-    }
-
-    fn note(&mut self, line: &str) -> Result<()> {
-        self.given.push(Given::Note(line.to_owned()));
-        Ok(())
-    }
-
-    fn explore(&mut self, what: Exploration) -> Result<Option<Code>> {
-        let Some((statement, link)) = self.screen else { return Ok(None) };
-        let span = what.span;
-        if !rewrite::can(statement, span) {
-            return Err(Error::runtime(
-                "a code is explored where the cell itself says so, not in a function or a list",
-            )
-            .hint("explore it on a line of its own: w = explore(…)"));
-        }
-        let (answer, chosen) = std::sync::mpsc::channel();
-        let event = Event::Explore { what: Box::new(what), answer };
-        link.events.send(event).map_err(|_| gone())?;
-        let Ok(Chosen { code, written }) = chosen.recv() else { return Ok(None) };
-        self.rewrites.push(Rewrite { span, text: written });
-        Ok(Some(code))
-    }
 }
 
 /// The outcome of a statement.
@@ -215,11 +125,17 @@ impl Worker {
     }
 
     /// Runs a statement; a cell of a front end may `explore` on its screen.
-    fn step(&mut self, statement: &Stmt, control: &Control, explores: bool) -> Stepped {
+    fn step(
+        &mut self,
+        source: &Source,
+        statement: &Stmt,
+        control: &Control,
+        explores: bool,
+    ) -> Stepped {
         let screen = explores.then_some((statement, &self.link));
         let mut out = Collected { lists: self.lists, screen, ..Collected::default() };
         let hits = self.state.options.cache.hits();
-        let ended = self.state.step(statement, control, &mut out);
+        let ended = self.state.step(source, statement, control, &mut out);
         if self.state.options.cache.hits() > hits {
             out.given.iter_mut().for_each(mark);
         }
@@ -240,7 +156,7 @@ impl Worker {
         for (k, statement) in all.iter().enumerate() {
             let place = place(source, (k, all.len()), statement);
             self.link.begins(source.slice(statement.span), Some(place), None);
-            let Stepped { given, ended, .. } = self.step(statement, control, false);
+            let Stepped { given, ended, .. } = self.step(source, statement, control, false);
             // Results before a failure are shown too.
             self.link.tell(Event::Given(given))?;
             ended.map_err(|e| self.keep(statement, e))?;
@@ -338,7 +254,7 @@ impl Worker {
         let begun = Instant::now();
         let before = self.state.clone();
         self.state.result = Some(results::name(self.cells.log().next_id()));
-        let Stepped { given, rewrites, ended } = self.step(statement, control, true);
+        let Stepped { given, rewrites, ended } = self.step(source, statement, control, true);
         if !rewrites.is_empty() {
             let own = source.slice(statement.span);
             edits.push((statement.span, rewrite::apply(source, own, rewrites.clone())));
@@ -543,13 +459,6 @@ impl Worker {
     }
 }
 
-/// Says in a result's JSON that something of it came from the cache.
-fn mark(given: &mut Given) {
-    if let Given::Value(_, Json::Object(fields)) = given {
-        fields.entry("cached").or_insert(true.into());
-    }
-}
-
 /// The place of statement `k` of `of`, counted from 0.
 fn place(source: &Source, (k, of): (usize, usize), statement: &Stmt) -> Place {
     let line = source.location(statement.span.start).0;
@@ -568,6 +477,6 @@ fn again(
     let checked = state.check(&source, &BTreeMap::new())?;
     checked.program.statements.iter().try_for_each(|statement| {
         link.begins(source.slice(statement.span), None, None);
-        state.step(statement, control, out)
+        state.step(&source, statement, control, out)
     })
 }

@@ -4,7 +4,7 @@ use super::ascii;
 use super::history::{ENTRIES, History};
 use super::listing::{self, Candidate};
 use super::screen::{self, Colour, Screen as _, Stdout};
-use super::terminal::{Line, Terminal};
+use super::terminal::{Line, Terminal, words};
 use crate::error::{Error, Kind, Result};
 use crate::render::text::width;
 use rustyline::completion::Completer;
@@ -16,13 +16,14 @@ use rustyline::history::{History as _, MemHistory, SearchDirection};
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
     Cmd, ColorMode, ConditionalEventHandler, Config, Context, Event, EventContext, EventHandler,
-    Helper, KeyCode, KeyEvent, Modifiers, Movement,
+    Helper, KeyEvent,
 };
+use signal_hook::consts::SIGINT;
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The language support that the editor needs.
 pub trait Assist {
@@ -66,55 +67,19 @@ pub struct Editor<A: Assist> {
     fresh: bool,
     /// Text for the next prompt.
     offered: Option<String>,
-    held: Arc<Mutex<Held>>,
+    /// Whether Ctrl-C was pressed at the prompt.
+    broken: Arc<AtomicBool>,
     /// What Ctrl-L writes before the screen is cleared.
     wipe: Arc<Mutex<Vec<u8>>>,
 }
 
-/// A key within this time after the prompt was drawn was already in the input buffer.
-const SOON: Duration = Duration::from_millis(50);
+/// Ctrl-C: clears the line, and marks that it was a key, not the signal of [`Editor::earlier`].
+struct Break(Arc<AtomicBool>);
 
-/// Keys that were typed while work ran and are offered on the prompt.
-#[derive(Default)]
-struct Held {
-    /// The held keys, until the first key of the user.
-    text: String,
-    /// When the prompt was drawn.
-    drawn: Option<Instant>,
-    /// The held keys after they were taken off the prompt again.
-    back: String,
-    /// The first key of the line that came instead. The editor performs one action for each key,
-    /// and that key removed the held text, so the key is inserted with the next one.
-    first: Option<char>,
-}
-
-/// Handles the first key at a prompt. The editor's buffer may still hold keys from before the work:
-/// the rest of several lines that were pasted at once. Those come first, so the held keys are taken
-/// off and wait.
-struct FirstKey(Arc<Mutex<Held>>);
-
-impl ConditionalEventHandler for FirstKey {
-    fn handle(&self, event: &Event, _: u16, _: bool, _: &EventContext) -> Option<Cmd> {
-        let key = match event.get(0) {
-            Some(KeyEvent(KeyCode::Char(c), Modifiers::NONE)) => Some(*c),
-            _ => None,
-        };
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(first), Some(second)) = (held.first, key) {
-            held.first = None;
-            return Some(Cmd::Insert(1, format!("{first}{second}")));
-        }
-        let text = std::mem::take(&mut held.text);
-        if text.is_empty() || held.drawn.is_none_or(|d| d.elapsed() >= SOON) {
-            return None;
-        }
-        // Ctrl-C clears the line in any case.
-        if event.get(0) == Some(&KeyEvent::ctrl('C')) {
-            return None;
-        }
-        held.back = text;
-        held.first = key;
-        Some(Cmd::Kill(Movement::WholeBuffer))
+impl ConditionalEventHandler for Break {
+    fn handle(&self, _: &Event, _: u16, _: bool, _: &EventContext) -> Option<Cmd> {
+        self.0.store(true, SeqCst);
+        Some(Cmd::Interrupt)
     }
 }
 
@@ -156,23 +121,24 @@ impl<A: Assist> Editor<A> {
             .build();
         let memory = MemHistory::with_config(&config);
         let mut inner = rustyline::Editor::with_history(config, memory).map_err(|e| failed(&e))?;
-        let held = Arc::<Mutex<Held>>::default();
         let bridge = Bridge {
             assist,
             colour: Colour::None,
             last: Cell::new(false),
-            held: held.clone(),
+            ends: Cell::new(false),
+            drawn: RefCell::default(),
             prompt: Cell::new(0),
         };
         inner.set_helper(Some(bridge));
-        let any = EventHandler::Conditional(Box::new(FirstKey(held.clone())));
-        inner.bind_sequence(Event::Any, any);
+        let broken = Arc::<AtomicBool>::default();
+        let interrupt = EventHandler::Conditional(Box::new(Break(broken.clone())));
+        inner.bind_sequence(KeyEvent::ctrl('C'), interrupt);
         let suspend = EventHandler::Conditional(Box::new(Suspend));
         inner.bind_sequence(KeyEvent::ctrl('Z'), suspend);
         let wipe = Arc::<Mutex<Vec<u8>>>::default();
         let clear = EventHandler::Conditional(Box::new(Wipe(wipe.clone())));
         inner.bind_sequence(KeyEvent::ctrl('L'), clear);
-        Ok(Self { inner, history: History(history), fresh: true, offered: None, held, wipe })
+        Ok(Self { inner, history: History(history), fresh: true, offered: None, broken, wipe })
     }
 
     /// The language support, for example to update its names.
@@ -211,16 +177,21 @@ impl<A: Assist> Editor<A> {
         *self.wipe.lock().unwrap_or_else(PoisonError::into_inner) = bytes;
     }
 
-    /// Puts a text of one or more lines on the next prompt: Enter runs it, Ctrl-C clears it.
+    /// Puts a text of one or more lines on the next prompt that is free for it: Enter runs it,
+    /// Ctrl-C clears it.
     pub fn offer(&mut self, text: String) {
         self.offered = Some(text);
+    }
+
+    /// Whether an offered text still waits for a prompt.
+    pub fn offers(&self) -> bool {
+        self.offered.is_some()
     }
 
     /// Reads the next text to run. Ctrl-C clears the line; several lines that arrive at once are
     /// returned one by one.
     ///
     /// # Errors
-    /// When the terminal fails.
     /// When the terminal fails.
     pub fn read(&mut self, terminal: &mut Terminal<Line>, prompt: &str) -> Result<Input> {
         if std::mem::take(&mut self.fresh) {
@@ -259,36 +230,73 @@ impl<A: Assist> Editor<A> {
         }
         let line = terminal.line();
         line.settle();
-        let typed = std::mem::take(&mut line.typed).replace('\r', "\n");
-        let was_held = typed.is_empty() && !line.held.is_empty();
-        let initial = match typed.split_once('\n') {
-            Some((first, rest)) if !self.incomplete(first) => {
-                let (first, rest) = (first.to_string(), rest.to_string());
-                // Shows the line as if it had been typed at this prompt.
-                let _ = terminal.print(&format!("{prompt}{}\n", crate::safe::Safe(&first)));
-                terminal.type_ahead(&rest);
-                return Ok(first);
-            }
-            // Keys that the user typed meanwhile take precedence over the offered text.
-            _ if !typed.is_empty() => typed,
-            _ if !line.held.is_empty() => std::mem::take(&mut line.held),
-            _ => self.offered.take().unwrap_or_default(),
-        };
-        *self.held() = Held {
-            text: if was_held { initial.clone() } else { String::new() },
-            ..Held::default()
-        };
         let _at_prompt = line.signals().at_prompt();
-        let read = self.inner.readline_with_initial(prompt, (&initial, ""));
+        let waits = !line.typed.is_empty() || !words(&line.held).trim().is_empty();
+        let mut typed = String::new();
+        if waits || self.offered.is_some() {
+            match self.earlier(terminal, prompt)? {
+                Earlier::Line(text) => return Ok(text),
+                Earlier::Begun(text) => typed = text,
+            }
+        }
+        let line = terminal.line();
+        typed.push_str(&std::mem::take(&mut line.typed).replace('\r', "\n"));
+        if let Some((first, rest)) = typed.split_once('\n')
+            && !self.incomplete(first)
+        {
+            let (first, rest) = (first.to_string(), rest.to_string());
+            // Shows the line as if it had been typed at this prompt.
+            let _ = terminal.print(&format!("{prompt}{}\n", crate::safe::Safe(&first)));
+            terminal.type_ahead(&rest);
+            return Ok(first);
+        }
+        typed.push_str(&words(&std::mem::take(&mut line.held)));
+        // A Return without a text before it runs nothing.
+        let typed = typed.trim_start();
+        // Keys that the user typed meanwhile take precedence over the offered text.
+        let offered = if typed.is_empty() { self.offered.take() } else { None };
+        let initial = offered.as_deref().unwrap_or(typed);
+        let read = self.inner.readline_with_initial(prompt, (initial, ""));
         line.ended_line();
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        line.held.insert_str(0, &std::mem::take(&mut held.back));
-        let first = held.first.take();
-        read.map(|text| first.into_iter().chain(text.chars()).collect())
+        read
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Reads what the editor still holds of keys that were typed before the last work began: the
+    /// rest of several lines that were pasted at once. It comes before any text that waits for a
+    /// prompt.
+    ///
+    /// Only the editor knows whether it holds keys. It looks for signals when it holds none, and
+    /// then before it reads the terminal: so a signal that it gets as it begins ends it exactly
+    /// there, and later keys stay where they are.
+    fn earlier(
+        &mut self,
+        terminal: &mut Terminal<Line>,
+        prompt: &str,
+    ) -> rustyline::Result<Earlier> {
+        // With a printer, the editor looks for signals also when no key makes it wait. An editor
+        // without a terminal of its own has none, and holds no keys.
+        let Ok(_printer) = self.inner.create_external_printer() else {
+            return Ok(Earlier::Begun(String::new()));
+        };
+        if let Some(bridge) = self.inner.helper() {
+            bridge.ends.set(true);
+        }
+        self.broken.store(false, SeqCst);
+        let read = self.inner.readline(prompt);
+        terminal.line().ended_line();
+        match read {
+            Err(ReadlineError::Interrupted) if !self.broken.load(SeqCst) => {}
+            other => return other.map(Earlier::Line),
+        }
+        let (begun, rows) = self.inner.helper().map_or_else(Default::default, |bridge| {
+            let begun = bridge.drawn.take();
+            let rows = 1 + bridge.wrapped(&begun, usize::from(terminal.size().0.max(1)));
+            (begun, rows)
+        });
+        // The next prompt takes the place of this one. If the terminal is gone, that one says so.
+        let _ = terminal.print(&format!("\x1b[{rows}A\r\x1b[J"));
+        terminal.line().ended_line();
+        Ok(Earlier::Begun(begun))
     }
 
     fn incomplete(&self, text: &str) -> bool {
@@ -296,12 +304,22 @@ impl<A: Assist> Editor<A> {
     }
 
     fn keep(&mut self, text: String) -> String {
+        // A Return that was typed while work ran ends the text that waited for this one.
+        let text = text.trim_end_matches('\n').to_owned();
         // A failure to write the history must not refuse the text.
         if self.inner.history_mut().add(&text).unwrap_or(false) {
             let _ = self.history.append(&text);
         }
         text
     }
+}
+
+/// What the editor held of earlier keys.
+enum Earlier {
+    /// A whole line.
+    Line(String),
+    /// The beginning of a line, possibly empty.
+    Begun(String),
 }
 
 fn mode(keys: Keys) -> EditMode {
@@ -328,7 +346,10 @@ struct Bridge<A> {
     colour: Colour,
     /// Whether the line is drawn for the last time, without a cursor.
     last: Cell<bool>,
-    held: Arc<Mutex<Held>>,
+    /// Whether the next drawing of the line sends the signal that ends the editor.
+    ends: Cell<bool>,
+    /// The line as it was last drawn.
+    drawn: RefCell<String>,
     /// Columns of the prompt.
     prompt: Cell<usize>,
 }
@@ -339,11 +360,16 @@ impl<A: Assist> Bridge<A> {
         let (columns, rows) = Stdout.size();
         let columns = usize::from(columns.max(1));
         let hint = self.assist.hint(line, pos).map_or(0, |hint| hint.matches('\n').count());
+        let wrapped = self.wrapped(line, columns);
+        listing::Room { columns, rows: usize::from(rows), wrapped, hint }
+    }
+
+    /// The rows that the line takes beyond the first.
+    fn wrapped(&self, line: &str, columns: usize) -> usize {
         let drawn = line.split('\n').enumerate();
         let before = |k: usize| if k == 0 { self.prompt.get() } else { 0 };
         let lines = drawn.map(|(k, l)| 1 + (before(k) + width(l)) / columns);
-        let wrapped = lines.sum::<usize>().saturating_sub(1);
-        listing::Room { columns, rows: usize::from(rows), wrapped, hint }
+        lines.sum::<usize>().saturating_sub(1)
     }
 }
 
@@ -397,10 +423,12 @@ impl<A: Assist> Hinter for Bridge<A> {
     type Hint = Shown;
 
     fn hint(&self, line: &str, pos: usize, _: &Context<'_>) -> Option<Shown> {
-        // rustyline requests hints whenever it draws the line.
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.drawn.get_or_insert_with(Instant::now);
-        drop(held);
+        // rustyline requests hints whenever it draws the line, with its signal handlers set.
+        line.clone_into(&mut self.drawn.borrow_mut());
+        if self.ends.take() {
+            // The call can only fail for a signal that does not exist.
+            let _ = signal_hook::low_level::raise(SIGINT);
+        }
         self.assist.hint(line, pos).map(|hint| Shown(ascii::text(&hint)))
     }
 }

@@ -6,6 +6,7 @@ mod dispatch;
 mod explore;
 mod redraw;
 mod resume;
+mod sessions;
 
 use super::assist::{Language, is_command};
 use super::commands::{self, Command};
@@ -282,7 +283,9 @@ impl Repl {
                     now.missing.iter().for_each(|name| words.promise(name));
                     *language = Language { words, columns };
                 }
-                if let Some(next) = self.ready.pop_front() {
+                if !editor.offers()
+                    && let Some(next) = self.ready.pop_front()
+                {
                     editor.offer(next);
                 }
                 editor.read(&mut self.runner.terminal, &prompt)

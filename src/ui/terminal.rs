@@ -39,8 +39,9 @@ pub struct Line {
     line_start: bool,
     /// Keys that were typed during a probe.
     pub(super) typed: String,
-    /// Keys that were typed while work ran. They go on the next prompt and never run by themselves.
-    pub(super) held: String,
+    /// Keys that were typed while work ran. Their [`words`] go on the next prompt and never run by
+    /// themselves.
+    pub(super) held: Vec<u8>,
     /// Bytes that came with the answers to [`ASK`], still to be taken as keys.
     heard: Vec<u8>,
     /// Whether the terminal did not answer to [`ASK`].
@@ -92,7 +93,7 @@ impl Terminal<Line> {
             colour,
             line_start: true,
             typed: String::new(),
-            held: String::new(),
+            held: Vec::new(),
             heard: Vec::new(),
             mute: false,
         };
@@ -200,9 +201,8 @@ impl Line {
     /// and may run.
     pub(super) fn set_aside(&mut self, before: u64) {
         if self.base.is_some() && before == 0 {
-            let mut keys = std::mem::take(&mut self.heard);
-            keys.extend(restore::typed(Duration::ZERO).unwrap_or_default());
-            self.held.push_str(&words(&keys));
+            self.held.append(&mut self.heard);
+            self.held.extend(restore::typed(Duration::ZERO).unwrap_or_default());
         }
     }
 
@@ -259,8 +259,9 @@ fn quiet(mut modes: Termios) -> Termios {
     modes
 }
 
-/// The text of typed keys, without control keys and escape sequences.
-fn words(keys: &[u8]) -> String {
+/// The text of typed keys, without control keys and escape sequences. Earlier and later keys may
+/// be a part of the same line, so spaces and Returns at its ends stay.
+pub(super) fn words(keys: &[u8]) -> String {
     let text = String::from_utf8_lossy(keys);
     let mut keys = text.chars().peekable();
     let mut out = String::new();
@@ -279,7 +280,7 @@ fn words(keys: &[u8]) -> String {
             key => out.push(key),
         }
     }
-    out.trim().to_owned()
+    out
 }
 
 fn view(screen: (u16, u16), rows: u16) -> io::Result<ratatui::Terminal<Inline>> {
@@ -339,7 +340,7 @@ impl Terminal<Live<'_>> {
 
     /// The text of the keys that wait for the next prompt.
     pub fn ahead(&self) -> String {
-        words(&self.mode.line.heard)
+        words(&[&self.mode.line.held[..], &self.mode.line.heard].concat()).trim().to_owned()
     }
 
     /// Whether the terminal answers, as far as is known.
@@ -445,12 +446,13 @@ mod tests {
     #[test]
     fn of_keys_typed_meanwhile_only_the_words_stay() {
         for (keys, left) in [
-            (&b"2 + 2\r"[..], "2 + 2"),
+            (&b"2 + 2\r"[..], "2 + 2\n"),
+            (b" \rshow ", " \nshow "),
             (b"\x04", ""),
-            (b"\r\r \r", ""),
+            (b"\r\r \r", "\n\n \n"),
             (b"a\x1b[A\x1b[1;5Cb\x1bOPc\x1bxd\x04\x1a", "abcd"),
             (b"pq\x7f\x7fr", "r"),
-            (b"x = 1\rx\r", "x = 1\nx"),
+            (b"x = 1\rx\r", "x = 1\nx\n"),
             (b"\x1b[", ""),
             ("é\u{85}".as_bytes(), "é"),
             (b"\xff", "\u{fffd}"),

@@ -11,26 +11,49 @@ use crate::safe::Safe;
 
 /// Columns of an origin in a short description.
 const ORIGIN: usize = 40;
+/// Columns of the line under a picture.
+const LINE: usize = 60;
+
+/// How much of an origin a description has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Nothing,
+    Short,
+    Whole,
+}
 
 /// Describes in one line a value that has no literal form; `None` for a value that has one. A long
 /// origin is cut; [`whole`] has all of it.
 pub fn about(value: &Value) -> Option<String> {
-    described(value, ORIGIN)
+    described(value, Origin::Short)
+}
+
+/// The line under a picture: what the value is and its size, in at most [`LINE`] columns unless its
+/// generator is assumed, which must be seen. [`whole`] has all of it.
+pub(super) fn line(value: &Value) -> Option<String> {
+    let line = described(value, Origin::Nothing)?;
+    let assumed = line.contains(super::foreign::UNNAMED);
+    Some(if assumed { line } else { cut(&line, LINE) })
 }
 
 /// As [`about`], with the whole origin.
 pub fn whole(value: &Value) -> Option<String> {
-    described(value, usize::MAX)
+    described(value, Origin::Whole)
 }
 
-fn described(value: &Value, columns: usize) -> Option<String> {
+fn described(value: &Value, much: Origin) -> Option<String> {
     // One code and no truncation go without saying.
     let plain = |text: &str| text.replace(", n: 1,", ",").replace(", psi: 1)", ")");
+    // With what separates it from the text before.
     let origin = |text: &str| {
         let text = Safe(text).to_string();
         // That the generator is assumed must be seen.
-        let whole = columns == usize::MAX || text.contains(super::foreign::UNNAMED);
-        if whole { text } else { cut(&plain(&text), columns) }
+        let whole = much == Origin::Whole || text.contains(super::foreign::UNNAMED);
+        match much {
+            _ if whole => format!(" · {text}"),
+            Origin::Nothing => String::new(),
+            _ => format!(" · {}", cut(&plain(&text), ORIGIN)),
+        }
     };
     Some(match value {
         Value::Image(i) => describe_image(i, &origin(&i.origin)),
@@ -42,7 +65,7 @@ fn described(value: &Value, columns: usize) -> Option<String> {
         Value::Direction(d) => describe_forms(d),
         Value::Model(m) => describe_model(m),
         Value::Inversion(i) => summary(i).join(" · "),
-        Value::Mask(m) => describe_mask(m),
+        Value::Mask(m) => describe_mask(m, &origin(&m.origin)),
         _ => return None,
     })
 }
@@ -65,13 +88,13 @@ fn describe_image(i: &Image, origin: &str) -> String {
     };
     let many = if n == 1 { String::new() } else { format!("{n} × ") };
     let notes: String = i.notes.iter().map(|n| format!(", {}", Safe(n))).collect();
-    format!("Image {many}{w}×{h} {mode} · {origin}{notes}")
+    format!("Image {many}{w}×{h} {mode}{origin}{notes}")
 }
 
-fn describe_mask(m: &Mask) -> String {
+fn describe_mask(m: &Mask, origin: &str) -> String {
     let (height, width) = m.size();
     let share = m.share((height, width)).map_or(String::new(), |s| format!(", {:.1} %", 100.0 * s));
-    format!("Mask {width}×{height}{share} · {}", Safe(&m.origin))
+    format!("Mask {width}×{height}{share}{origin}")
 }
 
 fn describe_code(kind: &str, l: &Code, origin: &str) -> String {
@@ -80,7 +103,7 @@ fn describe_code(kind: &str, l: &Code, origin: &str) -> String {
         if l.layers() > 1 { format!("{}×{}", l.layers(), l.dim()) } else { l.dim().to_string() };
     let model =
         l.model.as_ref().map_or_else(|| "an unnamed generator".to_owned(), |m| m.name.clone());
-    format!("{kind}[{}] {many}{size} of {}{} · {origin}", l.space, Safe(&model), found_beside(l))
+    format!("{kind}[{}] {many}{size} of {}{}{origin}", l.space, Safe(&model), found_beside(l))
 }
 
 /// What was found beside codes, in words: noise maps, feature maps, tuned weights.

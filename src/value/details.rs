@@ -1,6 +1,6 @@
 //! The details of a value: of an inversion every number with its definition and the loss over the
-//! steps, of a table what its names mean, of pictures and codes their whole origin, of a direction
-//! what was measured of it.
+//! steps, of a table what its names mean, of pictures, masks and codes their whole origin, of a
+//! direction what was measured of it.
 
 use super::{Value, describe};
 use crate::invert::{Inversion, Trace};
@@ -13,7 +13,7 @@ pub fn details(value: &Value) -> Option<Vec<Block>> {
         Value::Table(t) if !t.definitions.is_empty() => {
             Some(vec![Block::text(t.definitions.iter().cloned())])
         }
-        Value::Image(_) | Value::Latent(_) | Value::Path(_) => {
+        Value::Image(_) | Value::Latent(_) | Value::Path(_) | Value::Mask(_) => {
             Some(vec![Block::text(describe::whole(value))])
         }
         Value::Direction(d) => Some(vec![Block::Text(describe::direction_details(d))]),

@@ -1,6 +1,6 @@
 //! Values as blocks: the picture first, then its numbers.
 
-use super::describe::{direction_lines, found, numbers};
+use super::describe::{self, direction_lines, found, numbers};
 use super::pictures::{ERROR, error_picture, mask_picture, room, together};
 use super::{Image, List, Table, Value, text};
 use crate::control;
@@ -110,7 +110,7 @@ pub fn side_by_side(values: &[Value], picture: &Render<'_>) -> Result<Shown> {
 }
 
 fn show_image(image: &Image, of: &Value) -> Result<Shown> {
-    let mut all = Shown::of(Block::text([text::shown(of)]));
+    let mut all = Shown::of(Block::text(describe::line(of)));
     all.add(image)?;
     Ok(all)
 }

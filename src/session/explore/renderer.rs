@@ -30,6 +30,8 @@ const ANSWERS: usize = 4096;
 pub struct Answer {
     /// The last picture that it showed.
     pub picture: Option<Arc<Raster>>,
+    /// That picture in words; empty where the session does not describe pictures.
+    pub words: String,
     /// The lines that it printed.
     pub lines: Vec<String>,
     /// The code that it bound to the exploration's name; only of a program that shows nothing.
@@ -183,6 +185,7 @@ impl Running {
                     if let Block::Pictures(pictures) = block
                         && let Some(last) = pictures.into_iter().next_back()
                     {
+                        self.answer.words = last.words;
                         self.answer.picture = Some(Arc::new(last.raster));
                     }
                 }

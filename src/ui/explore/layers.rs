@@ -230,7 +230,8 @@ impl Explorer {
         let (width, height) = (pixels(room.width, cell.0), pixels(room.height, cell.1));
         let factor = (width / raster.width).min(height / raster.height).max(1);
         let key = format!("{program}×{factor}");
-        self.pictures.of(&key, || enlarged(&raster, factor))
+        // No words: maps are no pictures of a person.
+        self.pictures.of(&key, || enlarged(&raster, factor).map(Image::new))
     }
 
     /// The channels of S that the layer reads, as far as they fit around the cursor.

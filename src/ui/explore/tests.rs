@@ -333,3 +333,26 @@ fn a_thousand_random_key_sequences() {
         assert!(crate::lang::parse::parse(&source).1.is_empty(), "{text}");
     }
 }
+
+#[test]
+fn without_pictures_the_sentences_are_those_of_the_prompt() {
+    let options = Options { describe: true, ..Options::default() };
+    let state = State::new(Models::cpu(), "faces", options).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut app = explorer(&state, folder.path());
+    let words = |app: &mut Explorer, size| {
+        settle(app);
+        let mut compositor = Compositor::new(&terminal(Protocol::Words));
+        let shown = compositor.frame(size, true, |canvas: &mut Canvas<'_>| app.draw(canvas));
+        let bytes = String::from_utf8(shown.unwrap().bytes).unwrap();
+        // Blanks of the first frame are skipped: the cursor moves over them.
+        let text =
+            |part: &str| part.split_once(|c: char| c.is_ascii_alphabetic()).map(|p| p.1.to_owned());
+        let words = bytes.split("\x1b[").filter_map(text).collect::<Vec<_>>().join(" ");
+        words.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let shown = words(&mut app, (100, 30));
+    assert!(shown.contains("[picture 128×128 rgb: a ") && shown.contains("hair,"), "{shown}");
+    let narrow = words(&mut app, (40, 12));
+    assert!(narrow.contains("[picture 128×128 rgb: a "), "{narrow}");
+}

@@ -25,12 +25,12 @@ impl Pictures {
     pub(super) fn of(
         &mut self,
         key: &str,
-        raster: impl FnOnce() -> Option<Raster>,
+        image: impl FnOnce() -> Option<Arc<Image>>,
     ) -> Option<Arc<Image>> {
         if let Some(found) = self.all.get(key) {
             return Some(found.clone());
         }
-        let image = Image::new(raster()?);
+        let image = image()?;
         if self.all.len() >= KEPT {
             self.all.clear();
         }
@@ -97,8 +97,11 @@ impl Explorer {
 
     fn picture(&mut self, program: &str) -> Option<Arc<Image>> {
         let answer = self.renderer.answer(program)?;
-        let raster = answer.picture.clone();
-        self.pictures.of(program, || raster.map(|r| (*r).clone()))
+        let image = || {
+            let raster = Raster::clone(answer.picture.as_ref()?);
+            Some(Image::with_words(raster, answer.words.clone()))
+        };
+        self.pictures.of(program, image)
     }
 
     /// The program of a tile, counted from the middle.
@@ -136,7 +139,14 @@ impl Explorer {
         let aside = self.model.subject.aside(&self.model.now().unedited());
         let before = self.picture(&aside)?;
         let key = format!("{program}{aside}");
-        self.pictures.of(&key, || Some(halves(before.raster(), now.raster())))
+        let both = || {
+            let words = match (before.words(), now.words()) {
+                ("", "") => String::new(),
+                (before, now) => format!("before: {before}; now: {now}"),
+            };
+            Some(Image::with_words(halves(before.raster(), now.raster()), words))
+        };
+        self.pictures.of(&key, both)
     }
 }
 

@@ -15,14 +15,26 @@ use std::sync::Arc;
 pub struct Image {
     raster: Raster,
     hash: u64,
+    words: String,
 }
 
 impl Image {
     /// Takes a picture.
     pub fn new(raster: Raster) -> Arc<Self> {
+        Self::with_words(raster, String::new())
+    }
+
+    /// Takes a picture and what it shows, for terminals without pictures; empty where nothing was
+    /// read in it.
+    pub fn with_words(raster: Raster, words: String) -> Arc<Self> {
         let mut hasher = DefaultHasher::new();
         (raster.width, raster.channels, &raster.data).hash(&mut hasher);
-        Arc::new(Self { hash: hasher.finish(), raster })
+        Arc::new(Self { hash: hasher.finish(), raster, words })
+    }
+
+    /// What it shows, in words; may be empty.
+    pub fn words(&self) -> &str {
+        &self.words
     }
 
     /// The picture.
@@ -35,6 +47,9 @@ impl Image {
         self.hash
     }
 }
+
+/// Most rows of the text that describes a picture.
+const DESCRIPTION: u16 = 4;
 
 /// The visible part of a picture in a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,13 +145,13 @@ impl<'a> Canvas<'a> {
     /// As [`Canvas::fit`], for a picture of so many pixels.
     pub fn fit_size(&self, pixels: (usize, usize), room: (u16, u16)) -> (u16, u16) {
         if self.describes() {
-            return (room.0.max(1), 1);
+            return (room.0.max(1), room.1.clamp(1, DESCRIPTION));
         }
         // In tmux, rows of placeholders have numbers up to 64.
         fit_size(pixels, self.cell, (room.0.min(64), room.1.min(64)))
     }
 
-    /// Whether a line of text describes each picture.
+    /// Whether a text describes each picture.
     pub fn describes(&self) -> bool {
         self.sink.is_text()
     }

@@ -191,7 +191,9 @@ impl Full<'_> {
                     Input::Ready => return,
                     Input::Event(Event::Key(key)) => {
                         if let KeyCode::Char(letter) = key.code {
-                            self.line.held.push(letter);
+                            let mut bytes = [0; 4];
+                            let key = letter.encode_utf8(&mut bytes).as_bytes();
+                            self.line.held.extend_from_slice(key);
                         }
                     }
                     Input::Event(_) => {}

@@ -14,7 +14,7 @@ use crate::render::kitty::{Kitty, PLACEHOLDER, placeholder};
 use crate::render::sink::reduced;
 use crate::render::sinks::sink_for;
 use crate::render::sixel::Sixel;
-use crate::render::text::{cut, describe};
+use crate::render::text::{cut, described, wrap};
 use crate::render::{Colours, ImageSink, Protocol, Terminal};
 use crate::ui::pen;
 use crossterm::cursor::MoveTo;
@@ -228,7 +228,7 @@ fn each(seen: &Visible, free: &dyn Fn(u16, u16) -> bool, mut to: impl FnMut(u16,
     }
 }
 
-/// Describes a picture on its first visible row.
+/// Describes a picture on its visible rows.
 fn words(
     cache: &mut Cache<String>,
     buffer: &mut Buffer,
@@ -236,11 +236,23 @@ fn words(
     free: &dyn Fn(u16, u16) -> bool,
 ) -> Result<()> {
     let key = (seen.image.hash(), (0, 0), Rect::default());
-    let text =
-        cache.get(key, || Ok::<_, crate::error::Error>((describe(seen.image.raster())?, 64)))?;
-    if free(seen.at.x, seen.at.y) {
-        let text = cut(&text, usize::from(seen.part.width));
-        buffer.set_string(seen.at.x, seen.at.y, text, ratatui::style::Style::new());
+    let text = cache.get(key, || {
+        let text = described(seen.image.raster(), seen.image.words())?;
+        let bytes = text.len();
+        Ok::<_, crate::error::Error>((text, bytes))
+    })?;
+    let (columns, rows) = (usize::from(seen.part.width), usize::from(seen.part.height));
+    let mut lines = wrap(&text, columns);
+    if lines.len() > rows {
+        // The last row says that there is more.
+        let rest = lines.split_off(rows - 1).join(" ");
+        lines.push(rest);
+    }
+    for (y, line) in (seen.at.y..).zip(lines) {
+        if free(seen.at.x, y) {
+            let line = cut(&line, columns);
+            buffer.set_string(seen.at.x, y, line, ratatui::style::Style::new());
+        }
     }
     Ok(())
 }

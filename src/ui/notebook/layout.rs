@@ -3,6 +3,7 @@
 use super::document::Cell;
 use super::outputs::{Piece, Shown};
 use super::text;
+use crate::render::in_a_row;
 use crate::render::text::{printable, wrap};
 use crate::ui::full::Canvas;
 use std::rc::Rc;
@@ -107,7 +108,9 @@ pub(super) fn rows(
                 };
                 words(&mut all, &pictures.iter().map(named).collect::<Vec<_>>(), Ink::Plain, width);
             }
-            Piece::Pictures { all: pictures } => bands(&mut all, pictures, room, canvas),
+            Piece::Pictures { all: pictures } => {
+                bands(&mut all, pictures, room, &|pixels, room| canvas.fit_size(pixels, room));
+            }
         }
     }
     if let Some(preview) = live {
@@ -128,21 +131,25 @@ fn table(all: &mut Vec<Row>, lines: Vec<String>) {
     all.extend(lines.into_iter().enumerate().map(|(k, l)| Row::Words(l, ink(k))));
 }
 
-/// As few even rows of pictures as the width allows.
-fn bands(all: &mut Vec<Row>, pictures: &[Shown], room: &Room, canvas: &Canvas<'_>) {
+/// The size in cells of a picture of so many pixels in a room of columns and rows.
+type Fit<'a> = dyn Fn((usize, usize), (u16, u16)) -> (u16, u16) + 'a;
+
+/// A row for each sequence of pictures, or as few even rows as the width allows.
+fn bands(all: &mut Vec<Row>, pictures: &[Shown], room: &Room, fit: &Fit<'_>) {
     let (width, n) = (usize::from(room.columns), pictures.len());
     if n == 0 {
         return;
     }
     let most = ((width + GAP) / (LEAST + GAP)).clamp(1, n);
-    let across = n.div_ceil(n.div_ceil(most));
+    let captions: Vec<&str> = pictures.iter().map(|p| &p.caption[..]).collect();
+    let across = in_a_row(&captions, width).unwrap_or(n.div_ceil(n.div_ceil(most)));
     let each = ((width + GAP) / across).saturating_sub(GAP).clamp(1, MOST);
     let high = (room.rows * 3 / 5).clamp(3, 40);
     for chunk in pictures.chunks(across) {
         let mut band = Band { all: Vec::new(), rows: 0 };
         let mut x = 0;
         for one in chunk {
-            let size = canvas.fit_size((one.width, one.height), (each as u16, high));
+            let size = fit((one.width, one.height), (each as u16, high));
             band.all.push((one.clone(), x, size));
             band.rows = band.rows.max(size.1);
             // A narrow picture keeps room for its caption.
@@ -185,4 +192,42 @@ pub(super) fn byte(row: &Row, text: &str, column: u16) -> Option<usize> {
         at += grapheme.len();
     }
     Some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::sink::fit_size;
+
+    #[test]
+    fn a_strip_is_one_row_and_other_pictures_have_even_rows() {
+        let rows = |columns: u16, n: usize, caption: &dyn Fn(usize) -> String| {
+            let one = |i| Shown {
+                hash: String::new(),
+                width: 128,
+                height: 128,
+                caption: caption(i),
+                words: String::new(),
+            };
+            let (pictures, mut all) = ((0..n).map(one).collect::<Vec<_>>(), Vec::new());
+            let room = Room { columns: columns - MARGIN, rows: 24 };
+            bands(&mut all, &pictures, &room, &|pixels, room| fit_size(pixels, (8, 16), room));
+            let first = |row: &Row| match row {
+                Row::Band(band, 0) => {
+                    let (_, x, size) = band.all.last().unwrap();
+                    assert!(x + size.0 <= room.columns, "{columns}");
+                    Some(band.all.len())
+                }
+                _ => None,
+            };
+            all.iter().filter_map(first).collect::<Vec<_>>()
+        };
+        let strength = |i: usize| format!("{:+}", i as i64 % 7 - 3);
+        for columns in [80, 120] {
+            assert_eq!(rows(columns, 7, &strength), [7]);
+            assert_eq!(rows(columns, 14, &strength), [7, 7]);
+        }
+        assert_eq!(rows(80, 16, &|_| String::new()), [4; 4]);
+        assert_eq!(rows(120, 16, &|_| String::new()), [6, 6, 4]);
+    }
 }

@@ -296,30 +296,4 @@ impl Repl {
         let values = names.iter().map(named).collect::<Result<Vec<_>>>()?;
         self.runner.compare(compare::of_values(&values)?)
     }
-
-    fn sessions(&mut self) -> Result<()> {
-        let here = self.now().journal.clone();
-        let columns = self.runner.terminal.size().0;
-        let mut lines = Vec::new();
-        for s in self.runner.session.sessions()? {
-            let mark = if Some(&s.path) == here.as_ref() { "*" } else { " " };
-            let model = s.header.model.split(' ').next().unwrap_or_default();
-            let first = s.first.as_deref().and_then(|t| t.lines().next()).unwrap_or("no cells");
-            let line = format!(
-                "{mark} {}  {}  {:>3}  {model}  {first}",
-                s.header.session,
-                s.began(),
-                s.records
-            );
-            lines.push(cut(&printable(&line), usize::from(columns)));
-        }
-        match (lines.is_empty(), self.runner.session.folder()) {
-            (true, None) => {
-                lines.push("sessions are not kept here: set HOME or GANNET_STATE".to_owned())
-            }
-            (true, Some(_)) => lines.push("no sessions yet".to_owned()),
-            _ => lines.push(":resume SESSION continues a session".to_owned()),
-        }
-        self.say(lines)
-    }
 }

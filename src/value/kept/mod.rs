@@ -86,6 +86,8 @@ pub enum Kept {
     Space(String),
     /// A list.
     List(Vec<Self>),
+    /// A list, and a short text for each element.
+    Labelled(Vec<Self>, Vec<String>),
     /// Pictures.
     Image(picture::Image),
     /// Codes.
@@ -117,9 +119,8 @@ impl Kept {
         budget.value(value, 0).unwrap_or_else(|| Self::Again(digest(value)))
     }
 
-    /// As [`Kept::of`] for a value of at most `most` bytes, with everything: labels of lists are
-    /// refused, pictures keep their numbers, inversions their reconstruction. `None` for a value
-    /// that is larger, or no data.
+    /// As [`Kept::of`] for a value of at most `most` bytes, with everything: pictures keep their
+    /// numbers, inversions their reconstruction. `None` for a value that is larger, or no data.
     pub fn whole(value: &Value, most: usize) -> Option<Self> {
         Budget { left: most, pictures: 0, whole: true }.value(value, 0)
     }
@@ -136,7 +137,9 @@ impl Kept {
     /// Calls `take` with the bytes of every tensor, always in the same order.
     fn each_bytes(&mut self, take: &mut dyn FnMut(&mut Vec<u8>)) {
         match self {
-            Self::List(items) => items.iter_mut().for_each(|v| v.each_bytes(take)),
+            Self::List(items) | Self::Labelled(items, _) => {
+                items.iter_mut().for_each(|v| v.each_bytes(take));
+            }
             Self::Image(i) => i.each_bytes(take),
             Self::Latent(l) | Self::Path(l) => l.each_bytes(take),
             Self::Inversion(i) => i.each_bytes(take),
@@ -190,6 +193,15 @@ impl Kept {
             Self::List(items) => {
                 let all: Option<Vec<Value>> = list(items)?.into_iter().collect();
                 return Ok(all.map(List::new).transpose()?.map(Value::List));
+            }
+            Self::Labelled(items, labels) if items.len() == labels.len() => {
+                let all: Option<Vec<Value>> = list(items)?.into_iter().collect();
+                let labelled = |all| List::labelled(all, labels.clone());
+                return Ok(all.map(labelled).transpose()?.map(Value::List));
+            }
+            Self::Labelled(items, labels) => {
+                let counts = format!("{} elements and {} labels", items.len(), labels.len());
+                return Err(Error::new(Kind::Format, format!("a stored list has {counts}")));
             }
             Self::Image(i) => Value::Image(i.value(device)?),
             Self::Latent(l) => Value::Latent(l.value(device)?),
@@ -248,10 +260,16 @@ impl Budget {
                 Kept::Range((*from).into(), (*to).into(), step.map(Bits::from))
             }
             Value::Space(s) => Kept::Space(s.name().to_owned()),
-            Value::List(items) if self.whole && !items.labels().is_empty() => return None,
             Value::List(items) if depth < DEPTH => {
                 let all = items.iter().map(|v| self.value(v, depth + 1));
-                Kept::List(all.collect::<Option<_>>()?)
+                let all = all.collect::<Option<_>>()?;
+                let labels = items.labels();
+                self.spend(labels.iter().map(|l| ELEMENT + l.len()).sum())?;
+                if labels.is_empty() {
+                    Kept::List(all)
+                } else {
+                    Kept::Labelled(all, labels.to_vec())
+                }
             }
             Value::Image(i) => Kept::Image(picture::Image::of(i, self)?),
             Value::Latent(l) => Kept::Latent(code::Code::of(l, self)?),

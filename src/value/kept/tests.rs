@@ -57,7 +57,10 @@ pub(crate) fn bits(value: &Value) -> String {
         Value::Range { from, to, step } => {
             format!("{:x} {:x} {:?}", from.to_bits(), to.to_bits(), step.map(f64::to_bits))
         }
-        Value::List(all) => all.iter().map(bits).collect::<Vec<_>>().join(" , "),
+        Value::List(all) => {
+            let items = all.iter().map(bits).collect::<Vec<_>>().join(" , ");
+            format!("{items} {:?}", all.labels())
+        }
         Value::Image(i) => image(i),
         Value::Latent(l) | Value::Path(l) => code(l),
         Value::Table(t) => {
@@ -154,8 +157,29 @@ fn a_whole_value_has_everything_and_comes_back_from_its_parts() {
         assert!(bytes.is_empty() || Packed::value(&header, &other).is_err(), "{name}");
     }
     assert!(Kept::whole(&session.names["opt"], 1000).is_none());
-    let labelled = List::labelled(vec![Value::Number(1.0)], vec!["a".into()]).unwrap();
-    assert!(Kept::whole(&Value::List(labelled), 1000).is_none());
+}
+
+#[test]
+fn labels_of_lists_are_kept_in_journals_and_in_the_cache() {
+    let session =
+        ran("each = [sample(seed: a) for a in 1..2]\nmixed = [[b for b in [a]] for a in 1..2]");
+    for value in session.names.values() {
+        let Value::List(list) = value else { panic!("{value:?}") };
+        assert_eq!(list.labels(), ["a = 1", "a = 2"]);
+        let journal = through_json(&Kept::of(value));
+        let Packed { header, bytes } = Packed::new(Kept::whole(value, 1 << 24).unwrap()).unwrap();
+        for kept in [journal, Packed::value(&header, &bytes).unwrap()] {
+            assert_eq!(bits(&kept.value(&Models::cpu()).unwrap().unwrap()), bits(value));
+        }
+    }
+    // Journals of earlier builds have lists without labels; a list that lacks one is refused.
+    let list = |line: &str| {
+        let kept: Kept = serde_json::from_str(line).unwrap();
+        kept.value(&Models::cpu()).map(|v| bits(&v.unwrap()))
+    };
+    assert_eq!(list("{\"list\":[{\"text\":\"x\"}]}").unwrap(), "Text(\"x\") []");
+    let e = list("{\"labelled\":[[{\"bool\":true}],[]]}").unwrap_err();
+    assert_eq!(e.message(), "a stored list has 1 elements and 0 labels");
 }
 
 fn code(value: &Value) -> &Code {
