@@ -23,6 +23,14 @@ pub struct Decoded {
 /// # Errors
 /// When the file cannot be read, is longer than `limits.image_bytes`, or does not decode.
 pub fn read(path: &Path, limits: &Limits) -> Result<Decoded> {
+    decode(&path.display().to_string(), &content(path, limits)?, limits)
+}
+
+/// The content of a picture file.
+///
+/// # Errors
+/// When the file cannot be read, or is longer than `limits.image_bytes`.
+pub fn content(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let shown = path.display().to_string();
     let failed = |e: std::io::Error| Error::io(format!("cannot read {}", Safe(&shown)), &e);
     let file = crate::store::open_regular(path).map_err(failed)?;
@@ -35,7 +43,7 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Decoded> {
             format!("{}: longer than {} bytes", Safe(&shown), limits.image_bytes),
         ));
     }
-    decode(&shown, &bytes, limits)
+    Ok(bytes)
 }
 
 /// Decodes a PNG, JPEG, WebP or GIF (its first frame) and turns it as its EXIF orientation says.

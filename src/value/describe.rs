@@ -64,8 +64,14 @@ fn describe_image(i: &Image, origin: &str) -> String {
         _ => "rgba",
     };
     let many = if n == 1 { String::new() } else { format!("{n} × ") };
-    let notes: String = i.notes.iter().map(|n| format!(", {}", Safe(n))).collect();
-    format!("Image {many}{w}×{h} {mode} · {origin}{notes}")
+    // A note of several lines, such as the list of faces, has its further lines at the end.
+    let (mut notes, mut below) = (String::new(), String::new());
+    for note in &i.notes {
+        let mut lines = note.lines();
+        notes.extend([", ", &Safe(lines.next().unwrap_or_default()).to_string()]);
+        lines.for_each(|line| below.extend(["\n", &Safe(line).to_string()]));
+    }
+    format!("Image {many}{w}×{h} {mode} · {origin}{notes}{below}")
 }
 
 fn describe_mask(m: &Mask) -> String {

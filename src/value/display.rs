@@ -110,7 +110,8 @@ pub fn side_by_side(values: &[Value], picture: &Render<'_>) -> Result<Shown> {
 }
 
 fn show_image(image: &Image, of: &Value) -> Result<Shown> {
-    let mut all = Shown::of(Block::text([text::shown(of)]));
+    let words = text::shown(of);
+    let mut all = Shown::of(Block::text(words.lines().map(str::to_owned)));
     all.add(image)?;
     Ok(all)
 }
