@@ -74,7 +74,8 @@ pub const BUILTIN: Builtin = Builtin {
               warped back, enlarged bicubically or reduced by area, and blended in the soft border \
               of the mask, which lies inside the frame. Pixels outside of the mask keep their \
               bytes, at full size; so does alpha. Where colours are matched, each channel gets an \
-              offset, and a factor where border and photograph vary alike. With `into:` an \
+              offset, and a factor where border and photograph vary alike; a border that shows \
+              something else is left alone. With `into:` an \
               inversion, its reconstruction is the picture before the edit: colours are compared \
               with it, so that an edit's own colours stay, and `changed` is what differs from it \
               by more than 4 of 255. `save` keeps EXIF and the colour profile of the photograph \
@@ -166,7 +167,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let pasted = paste(&into, &target.photograph, &raster, &how).map_err(|e| {
         e.at(args.span(if args.get("mask").is_some() { "mask" } else { "picture" }))
     })?;
-    let notes = notes(&pasted, &target);
+    let notes = notes(&pasted, &target, how.matched);
     let data = pasted.picture.to_tensor(&ctx.device)?;
     let path = &target.photograph.path;
     let metadata = target.opened.metadata;
@@ -287,7 +288,7 @@ fn region(args: &Args, target: &Target, edited: &Raster, before: &Raster) -> Res
 }
 
 /// What was done, in words.
-fn notes(pasted: &Pasted, target: &Target) -> Vec<String> {
+fn notes(pasted: &Pasted, target: &Target, matched: bool) -> Vec<String> {
     let [width, height] = [pasted.picture.width, pasted.picture.height];
     let share = 100.0 * pasted.covered as f64 / (width * height) as f64;
     let mut all = vec![format!("{share:.1} % of it pasted")];
@@ -296,12 +297,18 @@ fn notes(pasted: &Pasted, target: &Target) -> Vec<String> {
     if scale > 1.5 * side as f64 {
         all.push(format!("{side} px enlarged to {scale:.0}: less sharp than the photograph"));
     }
-    if let Some(colours) = &pasted.colours {
-        let each = colours.iter().map(|[gain, offset]| match gain {
-            1.0 => format!("{offset:+.1}"),
-            _ => format!("×{gain:.2} {offset:+.1}"),
-        });
-        all.push(format!("colours matched: {}", each.collect::<Vec<_>>().join(", ")));
+    match &pasted.colours {
+        Some(colours) => {
+            let each = colours.iter().map(|[gain, offset]| match gain {
+                1.0 => format!("{offset:+.1}"),
+                _ => format!("×{gain:.2} {offset:+.1}"),
+            });
+            all.push(format!("colours matched: {}", each.collect::<Vec<_>>().join(", ")));
+        }
+        None if matched => {
+            all.push("colours not matched: the border shows something else".to_owned());
+        }
+        None => {}
     }
     all
 }

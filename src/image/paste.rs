@@ -19,7 +19,9 @@ const COMPARED: f64 = 64.0;
 /// The factors by which contrast may change.
 const GAIN: std::ops::RangeInclusive<f64> = 0.8..=1.25;
 /// Share of the variance that the pasted border explains, from which contrast is matched too.
-const ALIKE: f64 = 0.5;
+const ALIKE: f64 = 0.9;
+/// Median deviation of the border's differences, in bytes, above which colours are not matched.
+const UNLIKE: usize = 20;
 
 /// The part of the frame that is pasted, before its border is softened.
 #[derive(Clone, Debug)]
@@ -384,31 +386,49 @@ impl Area {
 }
 
 /// What makes the colours of `here` those of the photograph where the mask is soft: a factor where
-/// both vary alike, and an offset in bytes. `None` where the border is too small to tell.
+/// both vary alike, and an offset in bytes. `None` where the border is too small to tell, or shows
+/// something else than the photograph: its differences are then no matter of light.
 fn matched(into: &Raster, area: &Area, here: &Raster, weights: &[f32]) -> Option<Vec<[f64; 2]>> {
     let (channels, colour) = (into.channels, here.channels);
-    let width = area.size[0];
-    let one = |c: usize| {
-        // Weight, sums of both, of their squares and their product.
-        let mut sums = [0f64; 6];
+    // Calls `each` with the weight of every pixel of the border and both its values.
+    let border = |c: usize, each: &mut dyn FnMut(f64, u8, u8)| {
         for (there, own) in area.rows(into) {
-            for x in 0..width {
+            for x in 0..area.size[0] {
                 let w = f64::from(*weights.get(own + x)?);
                 let w = 4.0 * w * (1.0 - w);
                 if w > 0.0 {
-                    let (a, b) = (
-                        f64::from(*here.data.get((own + x) * colour + c)?),
-                        f64::from(*into.data.get((there + x) * channels + c)?),
-                    );
-                    let terms = [1.0, a, b, a * a, b * b, a * b];
-                    sums.iter_mut().zip(terms).for_each(|(s, t)| *s += w * t);
+                    let pasted = *here.data.get((own + x) * colour + c)?;
+                    each(w, pasted, *into.data.get((there + x) * channels + c)?);
                 }
             }
         }
-        let [n, a, b, aa, bb, ab] = sums;
-        if n < COMPARED {
+        Some(())
+    };
+    let one = |c: usize| {
+        // By difference, from -255 on.
+        let mut differences = [0f64; 511];
+        let place = |a: u8, b: u8| 255 + usize::from(b) - usize::from(a);
+        border(c, &mut |w, a, b| {
+            differences.iter_mut().skip(place(a, b)).take(1).for_each(|d| *d += w);
+        })?;
+        let usual = median(differences.iter().copied())?;
+        let spread = median((0..511).map(|d| {
+            let at = |i: usize| differences.get(i).copied().unwrap_or(0.0);
+            if d == 0 { at(usual) } else { usual.checked_sub(d).map_or(0.0, at) + at(usual + d) }
+        }))?;
+        if spread > UNLIKE {
             return None;
         }
+        // Weight, sums of both, of their squares and their product; without outliers.
+        let (mut sums, near) = ([0f64; 6], 4 * spread + 4);
+        border(c, &mut |w, a, b| {
+            if place(a, b).abs_diff(usual) <= near {
+                let (a, b) = (f64::from(a), f64::from(b));
+                let terms = [1.0, a, b, a * a, b * b, a * b];
+                sums.iter_mut().zip(terms).for_each(|(s, t)| *s += w * t);
+            }
+        })?;
+        let [n, a, b, aa, bb, ab] = sums;
         let (a, b) = (a / n, b / n);
         let (aa, bb, ab) = (aa / n - a * a, bb / n - b * b, ab / n - a * b);
         let alike = aa > 1.0 && bb > 1.0 && ab * ab >= ALIKE * aa * bb && ab > 0.0;
@@ -416,6 +436,18 @@ fn matched(into: &Raster, area: &Area, here: &Raster, weights: &[f32]) -> Option
         Some([gain, b - gain * a])
     };
     (0..colour).map(one).collect()
+}
+
+/// The place that divides weights in halves; `None` when they are less than [`COMPARED`].
+fn median(weights: impl Iterator<Item = f64> + Clone) -> Option<usize> {
+    let half = weights.clone().sum::<f64>() / 2.0;
+    let mut sum = 0.0;
+    let mut reached = |w: f64| {
+        sum += w;
+        sum >= half
+    };
+    let at = weights.clone().position(&mut reached);
+    at.filter(|_| 2.0 * half >= COMPARED)
 }
 
 #[cfg(test)]

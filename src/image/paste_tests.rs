@@ -107,6 +107,24 @@ fn colours_are_matched_at_the_border() {
     assert!(paste(&canvas, &photograph, &shifted, &Paste { before: Some(&other), ..how }).is_err());
 }
 
+/// A border that shows something else says nothing about light.
+#[test]
+fn colours_of_another_picture_are_not_matched() {
+    let canvas = slopes(240, 200);
+    let (photograph, frame) = cut(&canvas, 1.5, 10.0);
+    let noise = |i: usize| (i * 7919 % 256) as u8;
+    let other = Raster { data: (0..frame.data.len()).map(noise).collect(), ..frame.clone() };
+    let how = Paste { matched: true, ..plain(Region::Ellipse) };
+    assert!(paste(&canvas, &photograph, &other, &how).unwrap().colours.is_none());
+    // A third of the border covered by something black does not darken the rest.
+    let mut covered = frame;
+    covered.data[..64 * 3 * 16].fill(0);
+    let out = paste(&canvas, &photograph, &covered, &how).unwrap();
+    for [gain, offset] in out.colours.unwrap() {
+        assert!((gain - 1.0).abs() < 0.03 && offset.abs() < 4.0, "{gain} {offset}");
+    }
+}
+
 #[test]
 fn grey_and_transparent_photographs_keep_their_kind() {
     let canvas = slopes(240, 200);
