@@ -1,6 +1,6 @@
 //! `image`: pictures from files.
 
-use super::photograph::{self, Fitting};
+use super::photograph::{self, Fitting, Opened};
 use super::{examples, shared};
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Const, Context, Depends, Example, Kind, Param, Signature,
@@ -203,9 +203,8 @@ pub(super) fn batch(paths: &[String], args: &Args, ctx: &Context<'_>) -> Result<
 
 fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<photograph::Fitted> {
     exists(path, args.span("path"))?;
-    let opened = photograph::open(path)?;
-    let (mut raster, mut notes) = (opened.decoded.raster, opened.decoded.notes);
-    let mut whole = opened.photograph;
+    let Opened { decoded, photograph: mut whole, .. } = photograph::open(path)?;
+    let (mut raster, mut notes) = (decoded.raster, decoded.notes);
     let channels = ctx.model.as_ref().map_or(3, |m| m.facts.channels);
     let align = match args.need("align")? {
         Value::Word(w, _) => w.as_str(),

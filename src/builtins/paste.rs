@@ -8,7 +8,8 @@ use crate::builtin::{
 };
 use crate::error::{Error, Result};
 use crate::image::paste::{Oval, Paste, Pasted, Region, changed, paste};
-use crate::image::{Photograph, Raster};
+use crate::image::{Metadata, Photograph, Raster};
+use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::value::{Image, Value};
 use candle_core::Tensor;
@@ -170,7 +171,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let notes = notes(&pasted, &target, how.matched);
     let data = pasted.picture.to_tensor(&ctx.device)?;
     let path = &target.photograph.path;
-    let metadata = target.opened.metadata;
+    let metadata = Metadata::of(&target.opened.content, &LIMITS);
     Ok(Value::Image(Image {
         notes,
         model: edited.model,
@@ -214,8 +215,9 @@ fn target(args: &Args, ctx: &Context<'_>, size: (usize, usize), channels: usize)
     };
     let count = framed.dim(0)?;
     if count != 1 {
-        return Err(Error::runtime(format!("`into` has {count} pictures"))
-            .hint("choose one by its number, from 0: into: x[0]"));
+        return Err(Error::runtime(format!("`into` has {count} pictures")).hint(
+            "one of a batch is x[0], each of an inversion: [paste(r, into: r) for r in all]",
+        ));
     }
     let photograph = photographs.first().cloned().flatten().ok_or_else(|| {
         Error::runtime("this picture was not cut from a photograph, so there is no place for it")

@@ -2,7 +2,7 @@ use super::*;
 use crate::builtin::Output;
 use crate::control::Control;
 use crate::eval::{Options, State};
-use crate::image::{Metadata, encode, read};
+use crate::image::{Metadata, Similarity, encode, read};
 use crate::lang::span::Source;
 use crate::limits::LIMITS;
 use crate::render::Block;
@@ -25,7 +25,11 @@ impl Output for Nowhere {
 
 /// A program that ran with the toy generator; `PHOTO` in it is the path.
 fn ran(program: &str, photo: &Path) -> Result<State> {
-    let mut state = State::new(Models::cpu(), "toy", Options::default())?;
+    ran_with("toy", program, photo)
+}
+
+fn ran_with(model: &str, program: &str, photo: &Path) -> Result<State> {
+    let mut state = State::new(Models::cpu(), model, Options::default())?;
     let program = program.replace("PHOTO", photo.to_str().unwrap());
     let source = Source::new("test", program)?;
     state.run(&source, &BTreeMap::new(), &Control::default(), &mut Nowhere)?;
@@ -91,7 +95,8 @@ fn the_place_travels_with_the_picture() {
     let (path, _) = photo(folder.path(), "a.png");
     let state = ran(
         "x = image(\"PHOTO\", align: [30, 20, 50, 50])\n\
-         two = invert([sample(seed: 1), x], space: W, steps: 1)\nr = two[1]\ns = two[0]\n\
+         two = invert([sample(seed: 1), x], space: W, steps: 1)\n\
+         each = [one for one in two]\nr = each[1]\ns = each[0]\n\
          y = paste(r, into: r)",
         &path,
     )
@@ -171,9 +176,11 @@ fn the_metadata_of_the_photograph_is_saved_with_it() {
     let path = folder.path().join("turned.jpg");
     std::fs::write(&path, encode::jpeg_with(&raster, 95, &all).unwrap()).unwrap();
     let at = |name: &str| folder.path().join(name);
-    let save = |ending: &str| format!("save(y, \"{}\")\n", at(&format!("out.{ending}")).display());
+    let save = |ending: &str| {
+        format!("save(y, \"{}\", outside: true)\n", at(&format!("out.{ending}")).display())
+    };
     let program = format!(
-        "x = image(\"PHOTO\", align: [10, 20, 50, 50])\ny = paste(x, into: x)\n{}{}{}save(x, \"{}\")",
+        "x = image(\"PHOTO\", align: [10, 20, 50, 50])\ny = paste(x, into: x)\n{}{}{}save(x, \"{}\", outside: true)",
         save("png"),
         save("jpg"),
         save("webp"),
@@ -184,11 +191,73 @@ fn the_metadata_of_the_photograph_is_saved_with_it() {
     upright[19] = 1;
     for ending in ["png", "jpg", "webp"] {
         let file = at(&format!("out.{ending}"));
-        let found = Metadata::of(&std::fs::read(&file).unwrap());
+        let found = Metadata::of(&std::fs::read(&file).unwrap(), &LIMITS);
         assert_eq!(found, Metadata { exif: Some(upright.clone()), icc: Some(profile.clone()) });
         let back = read(&file, &LIMITS).unwrap();
         assert_eq!((back.raster.width, back.raster.height), (90, 120), "{ending}");
         assert!(!back.notes.iter().any(|n| n.contains("turned")), "{:?}", back.notes);
     }
-    assert!(Metadata::of(&std::fs::read(at("plain.png")).unwrap()).is_empty());
+    assert!(Metadata::of(&std::fs::read(at("plain.png")).unwrap(), &LIMITS).is_empty());
+}
+
+/// Two rendered people in one photograph, one turned and larger: both are found where they were
+/// put, and each returns to its place with every other byte unchanged.
+#[test]
+fn rendered_people_return_to_a_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("group.png");
+    let made = ran_with("faces", "a = sample(seed: 1)\nb = sample(seed: 2)", &path).unwrap();
+    let person = |name: &str| {
+        let Value::Latent(code) = &made.names[name] else { panic!() };
+        let model = made.models().loaded(code.model.as_ref().unwrap()).unwrap();
+        let data = crate::value::pictures::render(code, &model, &Control::default()).unwrap().data;
+        one_raster(&data).unwrap()
+    };
+    let mut canvas = Raster::filled(640, 420, &[90, 110, 120]).unwrap();
+    let places =
+        [Similarity::new(1.8, 12.0, [130.0, 60.0]), Similarity::new(1.2, 0.0, [430.0, 120.0])];
+    for (name, place) in ["a", "b"].into_iter().zip(&places) {
+        let person = person(name);
+        let whole = Photograph::whole("", b"", &canvas).cut(place, [128, 128]);
+        let all = Region::Weights { data: vec![1.0; 1], size: [1, 1] };
+        let how = Paste { region: all, feather: 0.0, matched: false, before: None };
+        canvas = paste(&canvas, &whole, &person, &how).unwrap().picture;
+    }
+    std::fs::write(&path, encode::png(&canvas, &[]).unwrap()).unwrap();
+    let state = ran_with(
+        "faces",
+        "t = faces(\"PHOTO\")\nn = len(t[\"face\"])\n\
+         x = image(\"PHOTO\")\ny = image(\"PHOTO\", face: 2)\n\
+         p = paste(x, into: x)\nq = paste(y, into: y, over: p)\n\
+         f = image(\"PHOTO\", align: ffhq, face: 2)\ng = paste(f, into: f, mask: face)",
+        &path,
+    )
+    .unwrap();
+    let Value::Number(n) = state.names["n"] else { panic!() };
+    assert!((n - 2.0).abs() < 1e-9, "{n}");
+    for (name, place) in ["x", "y"].into_iter().zip(&places) {
+        let image = picture(&state, name);
+        let found = image.photograph(0).unwrap();
+        let ([x, y], [u, v]) = (found.place.apply([64.0; 2]), place.apply([64.0; 2]));
+        let side = 128.0 * place.scale();
+        assert!(libm::hypot(x - u, y - v) < 0.06 * side, "{name}: {x} {y}, {u} {v}");
+        assert!((found.place.scale() / place.scale()).ln().abs() < 0.12, "{name}");
+        assert!((found.place.degrees() - place.degrees()).abs() < 6.0, "{name}");
+        let points = found.landmarks.unwrap();
+        assert!(points[0][0] < points[1][0] && points[0][1] < points[3][1]);
+        assert!(image.notes.iter().any(|n| n.starts_with("face ") && n.contains(" of 2:")));
+    }
+    for name in ["p", "q", "g"] {
+        let out = one_raster(&picture(&state, name).data).unwrap();
+        let same = |i: &usize| out.pixel(i % 640, i / 640) == canvas.pixel(i % 640, i / 640);
+        let kept = (0..640 * 420).filter(same).count();
+        let square = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b)).powi(2);
+        let error = out.data.iter().zip(&canvas.data).map(square).sum::<f64>();
+        let error = (error / canvas.data.len() as f64).sqrt();
+        assert!(kept > 640 * 420 / 2 && error < 3.0, "{name}: {kept} {error}");
+        assert_eq!(out.crop(0, 0, 60, 420).unwrap(), canvas.crop(0, 0, 60, 420).unwrap());
+    }
+    let e = ran_with("faces", "image(\"PHOTO\", face: 3)", &path).err().unwrap();
+    assert!(e.message().contains("no face 3: 2 were found"), "{e}");
+    assert!(e.repair().is_some_and(|r| r.contains("1 to 2")), "{e}");
 }

@@ -101,7 +101,8 @@ pub fn decode(name: &str, bytes: &[u8], limits: &Limits) -> Result<Decoded> {
 const SUPPORTED: [ImageFormat; 4] =
     [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif];
 
-fn crate_limits(limits: &Limits) -> image::Limits {
+/// The limits as the decoders of the crate `image` take them.
+pub(super) fn crate_limits(limits: &Limits) -> image::Limits {
     let mut l = image::Limits::default();
     l.max_image_width = Some(limits.image_side);
     l.max_image_height = Some(limits.image_side);

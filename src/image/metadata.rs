@@ -1,6 +1,8 @@
 //! What a picture file holds besides pixels: the camera's EXIF and the colour profile.
 
+use super::decode::crate_limits;
 use super::raster::Raster;
+use crate::limits::Limits;
 use image::metadata::Orientation;
 use image::{ImageDecoder, ImageReader};
 use std::io::Cursor;
@@ -21,12 +23,14 @@ pub struct Metadata {
 impl Metadata {
     /// The metadata of a file, for pixels that are upright and differ from the file's: the
     /// orientation becomes 1, and the thumbnail, which shows the file's pixels, is removed. Empty
-    /// for a file whose metadata cannot be read.
-    pub fn of(bytes: &[u8]) -> Self {
-        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok();
-        let Some(mut decoder) = reader.and_then(|r| r.into_decoder().ok()) else {
-            return Self::default();
-        };
+    /// for a file whose metadata cannot be read, or is beyond the limits of pictures.
+    pub fn of(bytes: &[u8], limits: &Limits) -> Self {
+        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+        let decoder = reader.ok().and_then(|mut r| {
+            r.limits(crate_limits(limits));
+            r.into_decoder().ok()
+        });
+        let Some(mut decoder) = decoder else { return Self::default() };
         let mut exif = decoder.exif_metadata().ok().flatten();
         if let Some(exif) = &mut exif {
             // The orientation that was there is not needed: decoding has turned the pixels.
@@ -107,6 +111,7 @@ fn without_thumbnail(exif: &mut [u8]) {
 mod tests {
     use super::*;
     use crate::image::encode;
+    use crate::limits::LIMITS;
 
     /// EXIF with orientation 6, a software tag, and a thumbnail of five bytes.
     fn exif(little: bool) -> Vec<u8> {
@@ -141,7 +146,7 @@ mod tests {
                 encode::png_with(&picture, &[], &all).unwrap(),
                 encode::webp_with(&picture, &all).unwrap(),
             ] {
-                let read = Metadata::of(&bytes);
+                let read = Metadata::of(&bytes, &LIMITS);
                 assert_eq!(read.icc, Some(profile.clone()));
                 assert_eq!(read.profile(&picture), Some(&profile[..]));
                 let mut wanted = exif(little);
@@ -154,12 +159,12 @@ mod tests {
         let grey = Raster::filled(2, 2, &[7]).unwrap();
         let all = Metadata { exif: None, icc: Some(profile) };
         assert_eq!(all.profile(&grey), None);
-        assert_eq!(Metadata::of(&encode::jpeg_with(&grey, 90, &all).unwrap()).icc, None);
+        assert_eq!(Metadata::of(&encode::jpeg_with(&grey, 90, &all).unwrap(), &LIMITS).icc, None);
     }
 
     #[test]
     fn broken_blocks_are_left_alone() {
-        assert!(Metadata::of(b"no picture").is_empty());
+        assert!(Metadata::of(b"no picture", &LIMITS).is_empty());
         for cut in 0..exif(true).len() {
             let mut part = exif(true)[..cut].to_vec();
             without_thumbnail(&mut part);

@@ -8,21 +8,22 @@ let s:cpo = &cpo
 set cpo&vim
 
 let s:functions = ["attributes", "blank", "channel", "compare", "cosine", "direction",
-\ "explore", "files", "grid", "hist", "identity", "image", "images", "info", "invert",
+\ "explore", "faces", "files", "grid", "hist", "identity", "image", "images", "info", "invert",
 \ "latent", "len", "lerp", "mae", "mask", "max", "mean", "measure", "min", "mix", "ms_ssim",
-\ "mse", "norm", "path", "perceptual", "plot", "print", "psnr", "render", "rmse", "sample",
-\ "save", "scatter", "slerp", "ssim", "strip", "sum", "table", "text", "to"]
+\ "mse", "norm", "paste", "path", "perceptual", "plot", "print", "psnr", "render", "rmse",
+\ "sample", "save", "scatter", "slerp", "ssim", "strip", "sum", "table", "text", "to"]
 let s:bare = ["mean_w", "pc"]
 let s:arguments = ["a", "align", "along", "b", "best_of", "bins", "box", "camera", "channels",
 \ "class", "closed", "code", "codes", "columns", "combine", "cutoff", "depth", "directions",
-\ "ellipse", "fov", "fps", "frames", "from", "gap", "ground", "history", "index", "init",
-\ "invert", "key", "l1", "l2", "labels", "layer", "layers", "log", "lr", "mask", "method",
-\ "model", "n", "name", "noise", "of", "offset", "outside", "passes", "path", "perceptual",
-\ "picture", "pictures", "pitch", "psi", "quality", "rotate", "search", "seed", "shift",
-\ "size", "space", "start", "steps", "t", "to", "truncation", "until", "value", "values", "x",
-\ "y", "yaw"]
-let s:choices = ["all", "any", "auto", "black", "center", "const", "encoder", "hybrid",
-\ "latent", "lbfgs", "mean", "none", "optimize", "projector", "random", "white"]
+\ "ellipse", "face", "feather", "fov", "fps", "frames", "from", "gap", "ground", "history",
+\ "index", "init", "into", "invert", "key", "l1", "l2", "labels", "layer", "layers", "log",
+\ "lr", "mask", "match", "method", "model", "n", "name", "noise", "of", "offset", "outside",
+\ "over", "passes", "path", "perceptual", "picture", "pictures", "pitch", "psi", "quality",
+\ "rotate", "search", "seed", "shift", "size", "space", "start", "steps", "t", "to",
+\ "truncation", "until", "value", "values", "x", "y", "yaw"]
+let s:choices = ["all", "any", "auto", "black", "center", "changed", "const", "ellipse",
+\ "encoder", "face", "ffhq", "hybrid", "latent", "lbfgs", "mean", "none", "optimize", "own",
+\ "projector", "random", "white"]
 let s:spaces = ["F", "N", "P", "PN", "S", "W", "Z"]
 let s:plus_spaces = ["PN", "W"]
 
