@@ -490,11 +490,9 @@ pub fn as_images(value: &Value, ctx: &Context<'_>) -> Result<Image> {
     match value {
         Value::Image(i) => Ok(i.clone()),
         Value::Inversion(i) => Ok(Image {
-            data: i.reconstruction.clone(),
-            captions: Vec::new(),
-            origin: "inversion".into(),
-            notes: Vec::new(),
             model: i.code.model.clone(),
+            photographs: i.photographs.clone(),
+            ..Image::new(i.reconstruction.clone(), "inversion")
         }),
         Value::Latent(l) | Value::Path(l) => ctx.picture(l),
         Value::Mask(m) => pictures::mask_picture(m),

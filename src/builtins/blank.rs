@@ -34,13 +34,8 @@ pub const BUILTIN: Builtin = Builtin {
         let value = args.need_number("value")? as f32;
         let facts = ctx.model()?.facts.clone();
         let shape = (1, facts.channels, facts.height, facts.width);
-        Ok(Value::Image(Image {
-            data: Tensor::full(value, shape, &ctx.device)?,
-            captions: Vec::new(),
-            origin: "blank".into(),
-            notes: Vec::new(),
-            model: None,
-        }))
+        let data = Tensor::full(value, shape, &ctx.device)?;
+        Ok(Value::Image(Image::new(data, "blank")))
     },
 };
 

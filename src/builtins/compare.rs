@@ -92,13 +92,8 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         measure::table(&a.data, &columns, ctx)?
     };
     let picture = |data: &Tensor, i: usize, caption: &str| -> Result<Image> {
-        Ok(Image {
-            data: data.narrow(0, i.min(data.dim(0)?.saturating_sub(1)), 1)?,
-            captions: vec![caption.to_owned()],
-            origin: "compare".into(),
-            notes: Vec::new(),
-            model: None,
-        })
+        let data = data.narrow(0, i.min(data.dim(0)?.saturating_sub(1)), 1)?;
+        Ok(Image { captions: vec![caption.to_owned()], ..Image::new(data, "compare") })
     };
     let count = columns.iter().map(|(_, b)| b.dim(0)).collect::<candle_core::Result<Vec<_>>>()?;
     for i in 0..count.into_iter().max().unwrap_or(0) {

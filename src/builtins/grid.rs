@@ -78,10 +78,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let between = Between { gap: args.need_count("gap")?, shade: if white { 255 } else { 0 } };
     let one = encode::sheet(&rasters, columns, between).map_err(|e| e.at(args.span))?;
     Ok(Value::Image(Image {
-        data: one.to_tensor(&ctx.device)?,
-        captions: Vec::new(),
-        origin: format!("grid of {count}"),
-        notes: Vec::new(),
         model: ctx.model.as_ref().map(|m| m.id()),
+        ..Image::new(one.to_tensor(&ctx.device)?, format!("grid of {count}"))
     }))
 }

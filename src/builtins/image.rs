@@ -1,13 +1,13 @@
 //! `image`: pictures from files.
 
+use super::photograph::{self, Fitting, Opened};
 use super::{examples, shared};
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, Const, Context, Depends, Example, Kind, Param, Signature,
     Type,
 };
 use crate::error::{Error, Result, Span};
-use crate::face;
-use crate::image::{Raster, decode, fit, read};
+use crate::image::{Photograph, Raster};
 use crate::lang::suggest::near;
 use crate::limits::LIMITS;
 use crate::safe::Safe;
@@ -19,11 +19,22 @@ pub(super) const ALIGN: Param = Param::optional(
     "align",
     &[Kind::Choice, Kind::List],
     "auto",
-    "`auto` finds the face and frames it as in training where the generator brings a network for \
-     that, else as `center`, which crops to the square; `none` stretches nothing and keeps the \
-     frame; `[x, y, w, h]` takes that rectangle of pixels",
+    "`auto` finds the face and frames it as in training where the generator draws faces, else as \
+     `center`, which crops to the square; `own` frames it for the generator's own network, `ffhq` as \
+     FFHQ; `none` stretches nothing and keeps the frame; `[x, y, w, h]` takes that rectangle of \
+     pixels",
 )
-.choices(&["auto", "center", "none"])
+.choices(&["auto", "own", "ffhq", "center", "none"])
+.named();
+
+/// The face to take of several.
+const FACE: Param = Param::optional(
+    "face",
+    &[Kind::Number],
+    "-",
+    "which of several faces, from 1: the largest is the first; faces(path) shows them",
+)
+.whole(1, 1000)
 .named();
 
 /// The size of the result, alike wherever pictures are read.
@@ -50,6 +61,7 @@ pub const BUILTIN: Builtin = Builtin {
             .reads_it()
             .variadic(),
             ALIGN,
+            FACE,
             SIZE,
         ],
         returns: "Image",
@@ -63,8 +75,10 @@ pub const BUILTIN: Builtin = Builtin {
               when it shrinks, bicubic \
               when it grows) until eyes, nose and mouth are placed as in the training pictures; a \
               square picture that is framed so \
-              already is kept whole; without a sure face the centre is taken, with a warning. With \
-              `align: none` the \
+              already is kept whole; without a sure face the centre is taken, with a warning. Of \
+              several faces the largest is taken, and all are listed. Generators of FFHQ have its \
+              frame, mirrored where it leaves the picture. `paste` puts an edited picture back \
+              where it was cut out. With `align: none` the \
               picture keeps its own size and shape unless `size` is given. Range [-1, 1]. The \
               examples, \
               `models/faces/examples/900000.jpg` and so on, are built into gannet: if the file \
@@ -95,7 +109,18 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
     for (path, span) in paths(call).into_iter().filter(|(p, _)| !call.will_exist(p)) {
         exists(&path, span)?;
     }
+    if let (Some(face), Some(Const::Choice(w, _))) = (call.arg("face"), call.value("align"))
+        && ["center", "none"].contains(&w.as_str())
+    {
+        return Err(faceless(Error::check).at(face.span));
+    }
     sized(call)
+}
+
+/// The error of a face's number where no face is looked for.
+fn faceless(error: fn(String) -> Error) -> Error {
+    error("`face` is a number of the faces that `align` finds".into())
+        .hint("leave `face` out, or give align: auto, own or ffhq")
 }
 
 /// The type of pictures that are read with these arguments.
@@ -156,12 +181,13 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
 
 /// Pictures of one size as a batch, fitted as the arguments `align` and `size` say.
 pub(super) fn batch(paths: &[String], args: &Args, ctx: &Context<'_>) -> Result<Image> {
-    let (mut rasters, mut notes) = (Vec::new(), Vec::new());
+    let (mut rasters, mut notes, mut photographs) = (Vec::new(), Vec::new(), Vec::new());
     for path in paths {
         ctx.control.check()?;
-        let (raster, said) = one(path, args, ctx).map_err(|e| e.at(args.span("path")))?;
-        rasters.push(raster);
-        notes.extend(said);
+        let one = one(path, args, ctx).map_err(|e| e.at(args.span("path")))?;
+        rasters.push(one.raster);
+        notes.extend(one.notes);
+        photographs.push(Some(one.photograph));
     }
     let same = rasters.windows(2).all(|w| {
         (w[0].width, w[0].height, w[0].channels) == (w[1].width, w[1].height, w[1].channels)
@@ -172,81 +198,73 @@ pub(super) fn batch(paths: &[String], args: &Args, ctx: &Context<'_>) -> Result<
             .hint("give `size`, or read them one by one"));
     }
     let data = Raster::batch(&rasters, &ctx.device)?;
-    let origin = paths.join(", ");
-    Ok(Image { data, captions: Vec::new(), origin, notes, model: None })
+    Ok(Image { notes, photographs, ..Image::new(data, paths.join(", ")) })
 }
 
-/// Treatment of a picture that does not fit the frame.
-enum Frame {
-    /// The face where there is a network that finds it, else the centre.
-    Face,
-    /// The centre.
-    Centre,
-    /// All of it, at its own size.
-    Kept,
-}
-
-fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<(Raster, Vec<String>)> {
+fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<photograph::Fitted> {
     exists(path, args.span("path"))?;
-    let embedded = examples::find(path).filter(|_| !Path::new(path).exists());
-    let decoded = match embedded {
-        Some(bytes) => decode(path, bytes, &LIMITS)?,
-        None => read(Path::new(path), &LIMITS)?,
-    };
-    let mut notes = decoded.notes;
-    if embedded.is_some() {
-        notes.push("read the example built into gannet: this file does not exist here".to_owned());
-    }
-    let mut raster = decoded.raster;
+    let Opened { decoded, photograph: mut whole, .. } = photograph::open(path)?;
+    let (mut raster, mut notes) = (decoded.raster, decoded.notes);
     let channels = ctx.model.as_ref().map_or(3, |m| m.facts.channels);
-    let frame = match args.need("align")? {
-        Value::Word(w, _) if w == "none" => Frame::Kept,
-        Value::Word(w, _) if w == "auto" => Frame::Face,
+    let align = match args.need("align")? {
+        Value::Word(w, _) => w.as_str(),
         Value::List(items) => {
-            raster = cropped(&raster, items, args)?;
+            let part = rectangle(items, args)?;
+            (raster, whole) = cropped(&raster, whole, part)?;
             notes.push(format!("the given rectangle, {}×{}", raster.width, raster.height));
-            Frame::Centre
+            "center"
         }
-        _ => Frame::Centre,
+        _ => "center",
     };
-    let size = args.count("size")?;
-    let size = match (size, &ctx.model, &frame) {
-        (Some(s), ..) => (s, s),
-        (None, Some(m), Frame::Face | Frame::Centre) => (m.facts.width, m.facts.height),
+    let face = args.count("face")?;
+    if face.is_some() && ["center", "none"].contains(&align) {
+        return Err(faceless(Error::runtime).at(args.span("face")));
+    }
+    let size = match (args.count("size")?, &ctx.model) {
+        (Some(s), _) => (s, s),
+        (None, Some(m)) if align != "none" => (m.facts.width, m.facts.height),
         _ => {
             let (raster, said) = raster.convert(channels)?;
             notes.extend(said.map(str::to_owned));
-            return Ok((raster, notes));
+            return Ok(photograph::Fitted { raster, photograph: whole, notes });
         }
     };
-    let network = match &ctx.model {
-        Some(m) if m.facts.landmarks => m.features()?,
-        _ => None,
-    };
-    let (raster, said) = match (&frame, network) {
-        (Frame::Face, Some(network)) if size.0 == size.1 => {
-            let aligned = face::align(network, &raster, channels, size.0, &ctx.control)?;
-            (aligned.picture, aligned.notes)
-        }
-        _ => fit(&raster, channels, size)?,
-    };
-    // Noted only on request: by default, generators of anything but faces take the middle.
-    if matches!(frame, Frame::Face) && network.is_none() && given(args) {
-        notes.push(
-            "the generator has no network that finds faces, so the middle is taken".to_owned(),
-        );
+    let finder = photograph::finder(align, ctx, args.span("align"))?;
+    let square = size.0 == size.1;
+    if !square && ["own", "ffhq"].contains(&align) {
+        let text = format!("a face is framed in a square, not in {}×{}", size.0, size.1);
+        return Err(Error::runtime(text).at(args.span("align")).hint("give `size`"));
     }
-    notes.extend(said);
-    Ok((raster, notes))
+    // Noted only on request: by default, generators of anything but faces take the middle.
+    if finder.is_none() && align == "auto" && given(args, "align") {
+        notes.push("the generator draws no faces that gannet knows of: the middle is taken".into());
+    }
+    if face.is_some() && (finder.is_none() || !square) {
+        let error = Error::runtime("no face is looked for, as the generator draws none");
+        return Err(error.at(args.span("face")).hint("align: ffhq looks for faces"));
+    }
+    let fitting = Fitting { size, channels, finder, face };
+    let mut fitted = photograph::fitted(&raster, whole, &fitting, ctx)?;
+    fitted.notes.splice(0..0, notes);
+    Ok(fitted)
 }
 
-/// Whether `align` was written in the call.
-fn given(args: &Args) -> bool {
-    let at = args.params.iter().position(|p| p.name == "align");
+/// Whether an argument was written in the call.
+fn given(args: &Args, name: &str) -> bool {
+    let at = args.params.iter().position(|p| p.name == name);
     at.and_then(|i| args.written.get(i)).is_some_and(|w| !w.is_empty())
 }
 
-fn cropped(raster: &Raster, items: &[Value], args: &Args) -> Result<Raster> {
+/// A rectangle of a picture, and where it lies in the photograph.
+fn cropped(
+    raster: &Raster,
+    whole: Photograph,
+    [x, y, w, h]: [usize; 4],
+) -> Result<(Raster, Photograph)> {
+    Ok((raster.crop(x, y, w, h)?, whole.part([x, y, w, h])))
+}
+
+fn rectangle(items: &[Value], args: &Args) -> Result<[usize; 4]> {
     let numbers: Vec<usize> = items
         .iter()
         .filter_map(|v| match v {
@@ -255,7 +273,7 @@ fn cropped(raster: &Raster, items: &[Value], args: &Args) -> Result<Raster> {
         })
         .collect();
     match numbers[..] {
-        [x, y, w, h] if items.len() == 4 => raster.crop(x, y, w, h),
+        [x, y, w, h] if items.len() == 4 => Ok([x, y, w, h]),
         _ => {
             Err(Error::runtime("a rectangle is `[x, y, w, h]` in whole pixels")
                 .at(args.span("align")))

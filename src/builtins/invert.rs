@@ -8,11 +8,12 @@ use crate::builtin::{
     Signature, Type, all_images, as_check,
 };
 use crate::error::{Error, Result};
+use crate::image::Photograph;
 use crate::invert::methods::{self, HYBRID, OPTIMIZE};
-use crate::invert::{self, Checkpoint, Config, Init, Job, METHODS, Method, TERMS};
+use crate::invert::{self, Checkpoint, Config, Init, Inversion, Job, METHODS, Method, TERMS};
 use crate::metric::Perceptual;
 use crate::space::Space;
-use crate::value::{Loaded, Value};
+use crate::value::{Image, Loaded, Value};
 use candle_core::Tensor;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -272,24 +273,30 @@ fn init(args: &Args, usual: Init) -> Result<Init> {
     }
 }
 
-/// All pictures in one batch, `[N, C, R, R]`.
-fn pictures(args: &Args, ctx: &Context<'_>) -> Result<Tensor> {
+/// All pictures in one batch, `[N, C, R, R]`, and the photographs that they were cut from.
+fn pictures(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Vec<Option<Photograph>>)> {
     let facts = &ctx.model()?.facts;
     let images = all_images(&args.many("picture"), ctx)?;
     for image in &images {
         let [_, c, h, w] = image.dims();
         fits([c, h, w], facts).map_err(|e| e.at(args.span("picture")))?;
     }
-    match &images[..] {
-        [] => Err(Error::runtime("there is no picture to invert").at(args.span("picture"))),
-        [one] => Ok(one.data.clone()),
-        several => Ok(Tensor::cat(&several.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?),
+    let each = |i: &Image| (0..i.dims()[0]).map(|k| i.photograph(k).cloned()).collect::<Vec<_>>();
+    let mut photographs: Vec<_> = images.iter().flat_map(each).collect();
+    if photographs.iter().all(Option::is_none) {
+        photographs.clear();
     }
+    let data = match &images[..] {
+        [] => return Err(Error::runtime("there is no picture to invert").at(args.span("picture"))),
+        [one] => one.data.clone(),
+        several => Tensor::cat(&several.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?,
+    };
+    Ok((data, photographs))
 }
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model()?.clone();
-    let pictures = pictures(args, ctx)?;
+    let (pictures, photographs) = pictures(args, ctx)?;
     let mut config = config(args, &model, ctx)?;
     let perceptual = model.features()?.cloned().map(Perceptual::new);
     let labels = shared::needed_labels(args, &model, pictures.dim(0)?)?;
@@ -316,5 +323,5 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         ..Job::new(&**model.generator()?, &ctx.control)
     };
     let found = invert::invert(&job, &pictures, &config).map_err(|e| e.at(args.span))?;
-    Ok(Value::Inversion(Arc::new(found)))
+    Ok(Value::Inversion(Arc::new(Inversion { photographs, ..found })))
 }

@@ -10,6 +10,7 @@ mod direction;
 mod dummy_builtin;
 mod examples;
 pub mod explore;
+mod faces;
 mod files;
 mod grid;
 mod hist;
@@ -33,9 +34,11 @@ mod mix;
 mod ms_ssim;
 mod mse;
 mod norm;
+mod paste;
 mod path;
 mod pc;
 mod perceptual;
+mod photograph;
 mod plot;
 mod print;
 mod psnr;
@@ -68,6 +71,7 @@ pub const ALL: &[&Builtin] = &[
     #[cfg(test)]
     &dummy_builtin::BUILTIN,
     &explore::BUILTIN,
+    &faces::BUILTIN,
     &files::BUILTIN,
     &grid::BUILTIN,
     &hist::BUILTIN,
@@ -91,6 +95,7 @@ pub const ALL: &[&Builtin] = &[
     &ms_ssim::BUILTIN,
     &mse::BUILTIN,
     &norm::BUILTIN,
+    &paste::BUILTIN,
     &path::BUILTIN,
     &pc::BUILTIN,
     &perceptual::BUILTIN,
@@ -130,8 +135,9 @@ mod tests {
             for param in builtin.signature.params {
                 let text =
                     param.accepts.contains(&Kind::Text) || param.accepts.contains(&Kind::Any);
+                // The name of a layer is part of the call itself.
                 assert!(
-                    !text || param.reads.is_some(),
+                    !text || param.reads.is_some() || param.name == "layer",
                     "{} {}",
                     builtin.signature.name,
                     param.name

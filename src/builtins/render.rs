@@ -296,11 +296,9 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         (None, false) => (generator::pictures(g, &cut, &input, watch)?, Vec::new()),
     };
     Ok(Value::Image(Image {
-        data,
         captions,
-        origin: format!("render of {}", code.origin),
-        notes: Vec::new(),
         model: Some(model.id()),
+        ..Image::new(data, format!("render of {}", code.origin))
     }))
 }
 

@@ -85,7 +85,8 @@ pub const BUILTIN: Builtin = Builtin {
     summary: "saves a value; the file is whole or absent",
     details: "Pictures: png, jpg, webp. Films of a Path or of several pictures: gif has 256 colours, \
               apng all of them, mp4 is the smallest and is written by the program ffmpeg, which \
-              must be on the PATH. A table is saved as csv. Several pictures in one \
+              must be on the PATH. What `paste` made keeps EXIF and colour profile of its \
+              photograph. A table is saved as csv. Several pictures in one \
               file make a grid. npy holds \
               pictures as float32 [N, C, H, W] in [-1, 1], codes and directions as their numbers. \
               npz holds a code under the key w (z in Z, s in S) with its noise maps, as official \

@@ -81,11 +81,11 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         crate::value::pictures::render(l, &model, &ctx.control).map_err(|e| e.at(args.span))
     };
     let pictures = crate::value::pictures::together(&codes, &render)?;
+    let data = Tensor::cat(&pictures.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?;
+    let origin = format!("along {} in {} from {}", along.name, along.space, code.origin);
     Ok(Value::Image(Image {
-        data: Tensor::cat(&pictures.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?,
         captions: strengths.iter().map(|s| format!("{s:+.2}")).collect(),
-        origin: format!("along {} in {} from {}", along.name, along.space, code.origin),
-        notes: Vec::new(),
         model: Some(model.id()),
+        ..Image::new(data, origin)
     }))
 }

@@ -252,9 +252,7 @@ fn named(t: &Table, name: &str) -> Result<Value> {
 /// The chosen pictures of a batch.
 fn pictures(i: &Image, index: &Value) -> Result<Image> {
     let range = parts(index, i.dims()[0], "picture")?;
-    let captions = i.captions.get(range.clone()).map(<[String]>::to_vec).unwrap_or_default();
-    let data = i.data.narrow(0, range.start, range.len())?;
-    Ok(Image { data, captions, ..i.clone() })
+    i.slice(range)
 }
 
 /// Range of the elements or pictures that an index selects of `count`; `part` names one of them.

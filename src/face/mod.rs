@@ -1,19 +1,23 @@
-//! Faces in pictures of any size: finds the largest one, then turns and crops the picture like the
-//! generator's training pictures.
+//! Faces in pictures of any size: finds them, then turns and crops the picture like the generator's
+//! training pictures.
 //!
-//! [`find`] looks coarse to fine: the attribute network runs over the whole picture at many scales
+//! [`all`] looks coarse to fine: the attribute network runs over the whole picture at many scales
 //! (`scan`); the best windows are then moved, turned and scaled until the landmarks that the
 //! network reads in them are where the training pictures have them (`settle`). [`align`] cuts
-//! that window out.
+//! that window out, or the one that FFHQ's pictures have around these landmarks ([`Framing`]).
 
+mod framing;
 mod scan;
 mod settle;
 pub mod trial;
 
+pub use framing::Framing;
+
 use crate::control::Control;
-use crate::error::Result;
-use crate::image::{Point, Pyramid, Raster, Similarity, fit};
+use crate::error::{Error, Result};
+use crate::image::{Edge, Photograph, Point, Pyramid, Raster, Similarity, align, fit};
 use crate::metric::{Features, Points};
+use std::fmt::Write as _;
 
 /// Confidence from which a face counts as found.
 pub const MIN_CONFIDENCE: f64 = 0.5;
@@ -34,6 +38,22 @@ pub struct Found {
 }
 
 impl Found {
+    /// The same face in another frame.
+    #[must_use]
+    pub fn framed(self, framing: Framing) -> Self {
+        let frame = match framing {
+            Framing::Own => self.frame,
+            Framing::Ffhq => framing::ffhq(&self.points).unwrap_or(self.frame),
+        };
+        Self { frame, ..self }
+    }
+
+    /// Its size and place: `310 px at 420,300`.
+    pub fn place(&self) -> String {
+        let [x, y] = self.middle();
+        format!("{:.0} px at {x:.0},{y:.0}", self.frame.scale())
+    }
+
     /// Whether it may be called a face.
     pub fn sure(&self) -> bool {
         self.confidence >= MIN_CONFIDENCE
@@ -67,89 +87,175 @@ impl Found {
     }
 }
 
-/// Finds the largest face. The result is the best guess, whether or not it is [`Found::sure`];
-/// `None` when nothing resembles a face. A 1024 px photograph takes about a second of one core,
-/// less when the face is large.
+/// Finds the face that is meant: the first one of [`all`].
+///
+/// # Errors
+/// As [`all`].
+pub fn find(network: &Features, picture: &Pyramid<'_>, control: &Control) -> Result<Option<Found>> {
+    Ok(all(network, picture, control)?.into_iter().next())
+}
+
+/// Finds the faces: those that are clearly faces, the largest first, then the other [`Found::sure`]
+/// ones. Where none is sure, the best guess alone; empty when nothing resembles a face. A 1024 px
+/// photograph takes about a second of one core.
 ///
 /// # Errors
 /// When the network finds no faces ([`crate::metric::FeaturesConfig::finds_faces`]) or reads other
 /// channels; `Interrupted` when it is asked to stop, which it looks for between two sizes.
-pub fn find(network: &Features, picture: &Pyramid<'_>, control: &Control) -> Result<Option<Found>> {
-    let mut seeds = scan::Seeds::default();
-    for window in scan::windows(picture.size()) {
-        control.check()?;
-        let before = seeds.best();
-        let here = seeds.add(scan::level(network, picture, window)?);
-        // Past the face's own size the network is sure of it no more; smaller windows cost the
-        // most, so look now.
-        if before > scan::CLEAR && here < before / 2.0 {
-            let found = settle::settle(network, picture, seeds.take())?;
-            if found.as_ref().is_some_and(Found::sure) {
-                return Ok(found);
-            }
+pub fn all(network: &Features, picture: &Pyramid<'_>, control: &Control) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    let (usual, small) = scan::windows(picture.size());
+    // Small windows cost the most: only a picture without larger faces is searched for them.
+    for windows in [usual, small] {
+        let mut seeds = scan::Seeds::default();
+        for window in windows {
+            control.check()?;
+            seeds.add(scan::level(network, picture, window)?);
+        }
+        found.extend(settle::settle(network, picture, seeds.take())?);
+        if found.iter().any(Found::sure) {
+            break;
         }
     }
-    settle::settle(network, picture, seeds.take())
+    Ok(ordered(found))
+}
+
+/// Share of the surest face's confidence from which a face is clearly one.
+const CLEAR: f64 = 0.8;
+
+/// The faces in the order of [`all`].
+fn ordered(mut found: Vec<Found>) -> Vec<Found> {
+    let best = found.iter().map(|f| f.confidence).fold(0.0, f64::max);
+    let clear = |f: &Found| f.confidence >= CLEAR * best;
+    found.sort_by(|a, b| clear(b).cmp(&clear(a)).then(b.frame.scale().total_cmp(&a.frame.scale())));
+    if best < MIN_CONFIDENCE {
+        found.truncate(1);
+    }
+    let sure = |f: &Found| f.sure() || best < MIN_CONFIDENCE;
+    found.retain(sure);
+    found
 }
 
 /// A picture as the generator's training pictures were, and what was done to it.
 pub struct Aligned {
     /// A square of the requested side.
     pub picture: Raster,
+    /// Where it was cut out.
+    pub photograph: Photograph,
     /// Notes in words, with the confidence.
     pub notes: Vec<String>,
 }
 
-/// Turns and crops a picture to the training framing of the largest face; a square picture that is
-/// framed so already is kept whole, one without a face is cropped to the middle, and the notes say
-/// which.
+/// What a picture is turned and cropped to.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Channels of the result.
+    pub channels: usize,
+    /// Its side in pixels.
+    pub side: usize,
+    /// The frame around the face.
+    pub framing: Framing,
+    /// Number of the face in the order of [`all`], from 1; the first one where none is given.
+    pub face: Option<usize>,
+}
+
+/// Turns and crops a picture to the framing of a face; a square picture that is framed so already
+/// is kept whole, one without a face is cropped to the middle, and the notes say which.
+/// `photograph` says where the picture itself was cut out.
 ///
 /// # Errors
-/// As [`find`] and [`fit`].
+/// As [`all`] and [`fit`], and when there is no face of the wanted number.
 pub fn align(
     network: &Features,
-    picture: &Raster,
-    channels: usize,
-    side: usize,
+    (picture, photograph): (&Raster, Photograph),
+    wanted: Wanted,
     control: &Control,
 ) -> Result<Aligned> {
-    let found = find(network, &Pyramid::new(picture.converted(network.channels())?.0)?, control)?;
+    let pyramid = Pyramid::new(picture.converted(network.channels())?.0)?;
+    let found: Vec<Found> = all(network, &pyramid, control)?;
+    drop(pyramid);
+    let faces = found.iter().filter(|f| f.sure()).count();
+    let guess = found.first().map_or(0.0, |f| f.confidence);
+    let chosen = wanted.face.map_or(1, |n| n.max(1));
+    if wanted.face.is_some() && faces < chosen {
+        return Err(none_of_number(chosen, faces, guess));
+    }
     let size = [picture.width, picture.height];
-    let (picture, notes) = match &found {
-        Some(f) if f.sure() && f.fills(size) => {
-            let (picture, mut notes) = fit(picture, channels, (side, side))?;
-            let kept = format!(
-                "the face is framed as in the training pictures: kept whole (confidence {:.2})",
-                f.confidence
-            );
-            notes.insert(0, kept);
-            (picture, notes)
-        }
-        Some(f) if f.sure() => cut(f, picture, channels, side)?,
-        guess => {
-            let (picture, mut notes) = fit(picture, channels, (side, side))?;
-            let sure = guess.as_ref().map_or(0.0, |f| f.confidence);
-            notes.insert(
-                0,
-                format!(
-                    "warning: no face found (best guess: confidence {sure:.2}), so the middle \
-                         is taken"
-                ),
-            );
-            (picture, notes)
-        }
+    let listed = listed(&found, chosen);
+    let face = found.into_iter().filter(Found::sure).nth(chosen - 1);
+    let Some(face) = face.map(|f| f.framed(wanted.framing)) else {
+        let first = format!(
+            "warning: no face found (best guess: confidence {guess:.2}), so the middle is taken"
+        );
+        return whole(picture, photograph, wanted, first);
     };
-    Ok(Aligned { picture, notes })
+    let to_file = photograph.place;
+    let mut aligned = if face.fills(size) {
+        let first = format!(
+            "the face is framed as in the training pictures: kept whole (confidence {:.2})",
+            face.confidence
+        );
+        whole(picture, photograph, wanted, first)?
+    } else {
+        cut(&face, picture, photograph, wanted)?
+    };
+    aligned.photograph.landmarks = Some(face.points.map(|p| to_file.apply(p)));
+    aligned.notes.extend(listed);
+    Ok(aligned)
+}
+
+fn none_of_number(wanted: usize, faces: usize, guess: f64) -> Error {
+    match faces {
+        0 => Error::runtime(format!("no face was found (best guess: confidence {guess:.2})"))
+            .hint("crop it yourself: align: [x, y, w, h]"),
+        1 => Error::runtime(format!("there is no face {wanted}: one was found"))
+            .hint("leave `face` out"),
+        n => Error::runtime(format!("there is no face {wanted}: {n} were found"))
+            .hint(format!("faces(path) shows them; face: 1 to {n}")),
+    }
+}
+
+/// All faces where there are several, a line each.
+fn listed(found: &[Found], chosen: usize) -> Option<String> {
+    let sure = found.iter().filter(|f| f.sure());
+    let mut text = format!("face {chosen} of {}:", sure.clone().count());
+    for (i, f) in sure.enumerate() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "\n  {}  {}", i + 1, f.place());
+        if i + 1 == chosen {
+            text.push_str(", taken");
+        }
+    }
+    (text.lines().count() > 2).then_some(text)
+}
+
+/// The middle of the picture, with a note before the others.
+fn whole(
+    picture: &Raster,
+    photograph: Photograph,
+    wanted: Wanted,
+    first: String,
+) -> Result<Aligned> {
+    let size = (wanted.side, wanted.side);
+    let (fitted, mut notes) = fit(picture, wanted.channels, size)?;
+    notes.insert(0, first);
+    let part = align::centre((picture.width, picture.height), size);
+    Ok(Aligned { picture: fitted, photograph: photograph.part(part), notes })
 }
 
 /// The frame cut out, and in words where it was.
-fn cut(f: &Found, picture: &Raster, channels: usize, side: usize) -> Result<(Raster, Vec<String>)> {
-    let (coloured, converted) = picture.converted(channels)?;
+fn cut(f: &Found, picture: &Raster, photograph: Photograph, wanted: Wanted) -> Result<Aligned> {
+    let side = wanted.side;
+    let (coloured, converted) = picture.converted(wanted.channels)?;
     let place = Similarity::new(1.0 / side as f64, 0.0, [0.0; 2]).then(&f.frame);
+    let (framing, edge) = match wanted.framing {
+        Framing::Own => ("aligned to the face", Edge::Repeated),
+        Framing::Ffhq => ("aligned to the face as FFHQ", Edge::Mirrored),
+    };
     let [x, y] = f.middle();
     let (wide, turn) = (f.frame.scale(), f.frame.degrees());
     let mut notes = vec![format!(
-        "aligned to the face: a square of {wide:.0} px around {x:.0},{y:.0}, turned {:.1}° \
+        "{framing}: a square of {wide:.0} px around {x:.0},{y:.0}, turned {:.1}° \
          (confidence {:.2}, landmarks \
          ±{:.1} px)",
         if turn.abs() < 0.05 { 0.0 } else { -turn },
@@ -159,15 +265,17 @@ fn cut(f: &Found, picture: &Raster, channels: usize, side: usize) -> Result<(Ras
     let outside = f.outside([picture.width, picture.height]);
     if outside > 0.02 {
         notes.push(format!(
-            "{:.0} % of it lies outside the picture, whose edge is repeated there",
-            outside * 100.0
+            "{:.0} % of it lies outside the picture, {} there",
+            outside * 100.0,
+            if edge == Edge::Mirrored { "which is mirrored" } else { "whose edge is repeated" }
         ));
     }
     if wide < side as f64 {
         notes.push(format!("enlarged to {side}²: no detail is gained"));
     }
     notes.extend(converted.map(str::to_owned));
-    Ok((Pyramid::new(coloured)?.picture(&place, side)?, notes))
+    let cut = Pyramid::new(coloured)?.with_edge(edge).picture(&place, side)?;
+    Ok(Aligned { picture: cut, photograph: photograph.cut(&place, [side; 2]), notes })
 }
 
 #[cfg(test)]
@@ -215,18 +323,51 @@ mod tests {
     fn the_square_is_cut_where_the_face_is() {
         let pixel = |i: usize| [(i % 200) as u8, (i / 200) as u8, 9];
         let picture = Raster::new(200, 160, 3, (0..200 * 160).flat_map(pixel).collect()).unwrap();
-        let (out, notes) =
-            cut(&found(Similarity::new(64.0, 0.0, [30.0, 40.0])), &picture, 3, 64).unwrap();
-        assert_eq!(out, picture.crop(30, 40, 64, 64).unwrap());
-        assert_eq!(notes.len(), 1);
-        assert!(notes[0].contains("64 px around 62,72, turned 0.0°"), "{}", notes[0]);
-        let (_, notes) =
-            cut(&found(Similarity::new(32.0, 10.0, [-9.0, 40.0])), &picture, 1, 64).unwrap();
+        let whole = Photograph::whole("a.png", b"", &picture);
+        let cut = |frame, channels, framing| {
+            let wanted = Wanted { channels, side: 64, framing, face: None };
+            cut(&found(frame), &picture, whole.clone(), wanted).unwrap()
+        };
+        let out = cut(Similarity::new(64.0, 0.0, [30.0, 40.0]), 3, Framing::Own);
+        assert_eq!(out.picture, picture.crop(30, 40, 64, 64).unwrap());
+        assert_eq!(out.photograph.place.apply([2.0, 3.0]), [32.0, 43.0]);
+        assert_eq!((out.photograph.frame, out.notes.len()), ([64, 64], 1));
+        assert!(out.notes[0].contains("64 px around 62,72, turned 0.0°"), "{}", out.notes[0]);
+        let notes = cut(Similarity::new(32.0, 10.0, [-9.0, 40.0]), 1, Framing::Own).notes;
         assert!(
             notes[0].contains("turned -10.0°")
                 && notes[1].contains("outside")
                 && notes[2].contains("enlarged")
         );
         assert!(notes[3].contains("grey"), "{notes:?}");
+        let out = cut(Similarity::new(64.0, 0.0, [-20.0, 40.0]), 3, Framing::Ffhq);
+        assert_eq!(out.picture.pixel(0, 0), picture.pixel(20, 40), "mirrored");
+        assert!(out.notes[0].starts_with("aligned to the face as FFHQ"));
+        assert!(out.notes[1].contains("mirrored"));
+    }
+
+    /// The largest of the clear ones is meant; one of which the search is less sure comes last,
+    /// and an unsure one is a guess only where there is nothing better.
+    #[test]
+    fn faces_have_an_order() {
+        let face = |scale, confidence| Found {
+            confidence,
+            ..found(Similarity::new(scale, 0.0, [0.0; 2]))
+        };
+        let sizes = |all: Vec<Found>| {
+            ordered(all).iter().map(|f| f.frame.scale().round()).collect::<Vec<_>>()
+        };
+        let all = vec![face(50.0, 0.95), face(90.0, 0.6), face(70.0, 0.9), face(200.0, 0.3)];
+        assert_eq!(sizes(all), [70.0, 50.0, 90.0]);
+        assert_eq!(sizes(vec![face(50.0, 0.3), face(90.0, 0.28), face(99.0, 0.1)]), [90.0]);
+        assert!(sizes(Vec::new()).is_empty());
+        let two = ordered(vec![face(50.0, 0.95), face(70.0, 0.9)]);
+        let said = listed(&two, 2).unwrap();
+        assert_eq!(said, "face 2 of 2:\n  1  70 px at 35,35\n  2  50 px at 25,25, taken");
+        assert!(listed(&two[..1], 1).is_none());
+        for (faces, words) in [(0, "no face was found"), (1, "one was found"), (2, "2 were found")]
+        {
+            assert!(none_of_number(3, faces, 0.2).message().contains(words));
+        }
     }
 }

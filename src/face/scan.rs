@@ -14,16 +14,14 @@ const LARGEST: f64 = 1.5;
 /// The smallest window, in pixels: below it too little is left of a face.
 const SMALLEST: f64 = 40.0;
 /// At most this many smallest windows beside each other cover the picture: what bounds time and
-/// memory.
-const MOST: f64 = 64.0;
+/// memory. First those of the usual sizes, then those of a search for small faces.
+const MOST: [f64; 2] = [64.0, 300.0];
 /// Pixels of repeated edge around the picture, as a share of the window.
 const EDGE: f64 = 0.25;
-/// A probability from which a window is followed up at once.
-pub const CLEAR: f64 = 0.9;
 /// Below this probability a window is not followed up.
 const HOPELESS: f64 = 0.02;
 /// Windows that are kept of one size, and of all.
-const KEPT: [usize; 2] = [4, 8];
+const KEPT: [usize; 2] = [16, 40];
 
 /// A window worth a look.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,16 +54,9 @@ impl Seed {
 pub struct Seeds(Vec<Seed>);
 
 impl Seeds {
-    /// The highest probability among them.
-    pub fn best(&self) -> f64 {
-        self.0.iter().map(|s| s.face).fold(0.0, f64::max)
-    }
-
-    /// Adds the windows of one size; the highest probability among those.
-    pub fn add(&mut self, more: Vec<Seed>) -> f64 {
-        let here = more.iter().map(|s| s.face).fold(0.0, f64::max);
+    /// Adds the windows of one size.
+    pub fn add(&mut self, more: Vec<Seed>) {
         self.0.extend(more);
-        here
     }
 
     /// The most probable ones, which are then forgotten.
@@ -86,16 +77,18 @@ fn strongest(mut seeds: Vec<Seed>, most: usize) -> Vec<Seed> {
     kept
 }
 
-/// The sides of the windows to look through, in pixels of the picture, the largest first.
-pub fn windows([width, height]: [usize; 2]) -> Vec<f64> {
+/// The sides of the windows to look through, in pixels of the picture, the largest first: the usual
+/// ones, and smaller ones.
+pub fn windows([width, height]: [usize; 2]) -> (Vec<f64>, Vec<f64>) {
     let (w, h) = (width as f64, height as f64);
     let largest = LARGEST * w.min(h);
     // A very thin strip would need too many windows, so it gets none: it cannot show a face.
-    let last = SMALLEST.min(largest).max((w * h / MOST).sqrt());
-    let sizes = std::iter::successors(Some(last), |s| Some(s * STEP));
-    let mut all: Vec<f64> = sizes.take_while(|s| *s <= largest).collect();
+    let [usual, small] = MOST.map(|most| SMALLEST.min(largest).max((w * h / most).sqrt()));
+    let up = std::iter::successors(Some(usual), |s| Some(s * STEP));
+    let mut all: Vec<f64> = up.take_while(|s| *s <= largest).collect();
     all.reverse();
-    all
+    let down = std::iter::successors(Some(usual / STEP), |s| Some(s / STEP));
+    (all, down.take_while(|s| *s >= small && *s <= largest).collect())
 }
 
 /// The windows of one size that look like a face.
@@ -130,31 +123,37 @@ mod tests {
 
     #[test]
     fn windows_fall_from_larger_than_the_picture_to_small_ones() {
-        let all = windows([1024, 1024]);
-        assert!(all[0] > 800.0 && (all.last().unwrap() - 128.0).abs() < 1e-9, "{all:?}");
+        let (usual, small) = windows([1024, 1024]);
+        assert!(usual[0] > 800.0 && (usual.last().unwrap() - 128.0).abs() < 1e-9, "{usual:?}");
+        let all = [usual, small].concat();
         assert!(all.windows(2).all(|p| (p[0] / p[1] - STEP).abs() < 1e-9));
-        assert_eq!(windows([128, 128]).len(), 4);
-        assert_eq!(windows([20, 500]), [30.0]);
+        assert!(all.last().is_some_and(|s| (60.0..1.6 * 60.0).contains(s)), "{all:?}");
+        assert_eq!(windows([128, 128]).0.len(), 4);
+        assert_eq!(windows([20, 500]), (vec![30.0], vec![]));
         // A panorama is not searched for tiny faces, so its cost is bounded.
-        let last = *windows([8000, 1000]).last().unwrap();
-        assert!(8000.0 * 1000.0 / (last * last) <= MOST * 1.01, "{last}");
-        assert_eq!(windows([1, 1]).len(), 1);
+        let (usual, small) = windows([8000, 1000]);
+        for (all, most) in [usual, small].iter().zip(MOST) {
+            let last = all.last().unwrap();
+            assert!(8000.0 * 1000.0 / (last * last) <= most * 1.01, "{last}");
+        }
+        assert_eq!(windows([1, 1]).0.len(), 1);
     }
 
     #[test]
     fn whatever_the_shape_what_is_looked_through_is_bounded() {
         let sides = [1, 2, 20, 39, 40, 41, 100, 1000, 8191, 8192];
         for (w, h) in sides.iter().flat_map(|w| sides.iter().map(move |h| (*w, *h))) {
-            for window in windows([w, h]) {
+            let (usual, small) = windows([w, h]);
+            for window in [usual, small].concat() {
                 // In windows, with the repeated edge around the picture.
                 let side = |n: usize| n as f64 / window + 2.0 * EDGE;
                 let (area, least) = (side(w) * side(h), side(w.min(h)));
-                assert!(area < 2.0 * MOST, "{w}×{h}: {area} windows of {window}");
+                assert!(area < 2.0 * MOST[1], "{w}×{h}: {area} windows of {window}");
                 assert!(least > 1.0, "{w}×{h}: a window of {window} does not fit");
             }
         }
-        assert!(windows([8192, 1]).is_empty() && windows([1, 8192]).is_empty());
-        assert!(!windows([8192, 8192]).is_empty());
+        assert!(windows([8192, 1]).0.is_empty() && windows([1, 8192]).0.is_empty());
+        assert!(!windows([8192, 8192]).0.is_empty());
     }
 
     #[test]

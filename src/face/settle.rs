@@ -11,11 +11,11 @@ use candle_core::{Device, Tensor};
 /// Maximum number of times that a window is moved to its landmarks' frame.
 const ROUNDS: usize = 4;
 /// Number of most probable windows kept after the first move, and after the others.
-const KEPT: [usize; 2] = [6, 3];
+const KEPT: [usize; 2] = [32, 24];
 /// A window less probable than this after its first move is given up.
 const GIVEN_UP: f64 = 0.1;
-/// Faces with at least this share of the surest one's confidence may be the one that is meant.
-const MIN_RELATIVE_CONFIDENCE: f64 = 0.8;
+/// Frames of two faces are at least this far apart, as a share of the larger one's side.
+const APART: f64 = 0.3;
 /// The frames beside the last one that the landmarks are read in as well: scale, degrees, shift in
 /// shares of the side.
 const PERTURBATIONS: [(f64, f64, Point); 7] = [
@@ -28,12 +28,8 @@ const PERTURBATIONS: [(f64, f64, Point); 7] = [
     (0.9, 0.0, [0.0, -0.03]),
 ];
 
-/// The largest face among the seeds that is clearly one, or else the most probable guess.
-pub fn settle(
-    network: &Features,
-    picture: &Pyramid<'_>,
-    seeds: Vec<Seed>,
-) -> Result<Option<Found>> {
+/// The faces among the seeds, the surest first.
+pub fn settle(network: &Features, picture: &Pyramid<'_>, seeds: Vec<Seed>) -> Result<Vec<Found>> {
     let mut frames: Vec<Similarity> = seeds.iter().map(Seed::frame).collect();
     for round in 0..ROUNDS {
         let seen = look(network, picture, &frames)?;
@@ -57,10 +53,20 @@ pub fn settle(
         .iter()
         .filter_map(|f| confirm(network, picture, f).transpose())
         .collect::<Result<Vec<_>>>()?;
-    let best = found.iter().map(|f| f.confidence).fold(0.0, f64::max);
-    // The largest of the faces that are about as sure as the surest is the subject of the picture.
-    found.retain(|f| f.confidence >= MIN_RELATIVE_CONFIDENCE * best);
-    Ok(found.into_iter().max_by(|a, b| a.frame.scale().total_cmp(&b.frame.scale())))
+    found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    let mut all: Vec<Found> = Vec::new();
+    for f in found {
+        if !all.iter().any(|k| is_one_face(k, &f)) {
+            all.push(f);
+        }
+    }
+    Ok(all)
+}
+
+/// Whether two frames are of one face.
+fn is_one_face(a: &Found, b: &Found) -> bool {
+    let ([x, y], [u, v]) = (a.middle(), b.middle());
+    libm::hypot(x - u, y - v) < APART * a.frame.scale().max(b.frame.scale())
 }
 
 /// The landmarks in every frame, in shares of its side.

@@ -22,12 +22,12 @@ pub fn fit(
 ) -> Result<(Raster, Vec<String>)> {
     let mut notes = Vec::new();
     let whole = (picture.width, picture.height);
-    let (w, h) = part(whole, size);
+    let [x, y, w, h] = centre(whole, size);
     let part = if (w, h) == whole {
         Cow::Borrowed(picture)
     } else {
         notes.push(format!("centre crop of {}×{}", whole.0, whole.1));
-        Cow::Owned(picture.crop((whole.0 - w) / 2, (whole.1 - h) / 2, w, h)?)
+        Cow::Owned(picture.crop(x, y, w, h)?)
     };
     // Channels first: alpha must be laid on white before pixels are mixed.
     let (part, note) = part.converted(channels)?;
@@ -39,6 +39,12 @@ pub fn fit(
         notes.push(format!("enlarged from {from} to {to}: no detail is gained"));
     }
     Ok((resize(&part, size.0, size.1, Filter::Lanczos3)?, notes))
+}
+
+/// The part of a picture of that size which [`fit`] takes: `[x, y, width, height]` in pixels.
+pub fn centre(whole: (usize, usize), size: (usize, usize)) -> [usize; 4] {
+    let (w, h) = part(whole, size);
+    [(whole.0 - w) / 2, (whole.1 - h) / 2, w, h]
 }
 
 /// The largest part of a picture that has the aspect of `size`.

@@ -23,6 +23,14 @@ pub struct Decoded {
 /// # Errors
 /// When the file cannot be read, is longer than `limits.image_bytes`, or does not decode.
 pub fn read(path: &Path, limits: &Limits) -> Result<Decoded> {
+    decode(&path.display().to_string(), &content(path, limits)?, limits)
+}
+
+/// The content of a picture file.
+///
+/// # Errors
+/// When the file cannot be read, or is longer than `limits.image_bytes`.
+pub fn content(path: &Path, limits: &Limits) -> Result<Vec<u8>> {
     let shown = path.display().to_string();
     let failed = |e: std::io::Error| Error::io(format!("cannot read {}", Safe(&shown)), &e);
     let file = crate::store::open_regular(path).map_err(failed)?;
@@ -35,7 +43,7 @@ pub fn read(path: &Path, limits: &Limits) -> Result<Decoded> {
             format!("{}: longer than {} bytes", Safe(&shown), limits.image_bytes),
         ));
     }
-    decode(&shown, &bytes, limits)
+    Ok(bytes)
 }
 
 /// Decodes a PNG, JPEG, WebP or GIF (its first frame) and turns it as its EXIF orientation says.
@@ -93,7 +101,8 @@ pub fn decode(name: &str, bytes: &[u8], limits: &Limits) -> Result<Decoded> {
 const SUPPORTED: [ImageFormat; 4] =
     [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Gif];
 
-fn crate_limits(limits: &Limits) -> image::Limits {
+/// The limits as the decoders of the crate `image` take them.
+pub(super) fn crate_limits(limits: &Limits) -> image::Limits {
     let mut l = image::Limits::default();
     l.max_image_width = Some(limits.image_side);
     l.max_image_height = Some(limits.image_side);

@@ -1,5 +1,6 @@
 //! Writing pictures: PNG with its provenance, JPEG, WebP, GIF and APNG animations, contact sheets.
 
+use super::metadata::{JPEG_EXIF, Metadata};
 use super::palette::Palette;
 use super::raster::Raster;
 use crate::control::check;
@@ -8,7 +9,8 @@ use crate::limits::LIMITS;
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
-use image::{Delay, ExtendedColorType, Frame, RgbaImage};
+use image::{Delay, ExtendedColorType, Frame, ImageEncoder, RgbaImage};
+use std::borrow::Cow;
 use std::fmt::Display;
 
 /// Pixels between the pictures of a [`grid`].
@@ -36,9 +38,18 @@ fn color(p: &Raster) -> ExtendedColorType {
 /// Keys have 1 to 79 Latin-1 characters. Values in Latin-1 go into `tEXt`, others into `iTXt`.
 /// Compression is fast: the default level is thirty times slower here and no smaller.
 pub fn png(picture: &Raster, texts: &[(String, String)]) -> Result<Vec<u8>> {
+    png_with(picture, texts, &Metadata::default())
+}
+
+/// As [`png()`], with EXIF and a colour profile.
+pub fn png_with(
+    picture: &Raster,
+    texts: &[(String, String)],
+    metadata: &Metadata,
+) -> Result<Vec<u8>> {
     let fail = |e: png::EncodingError| failed("PNG", picture, e);
     let mut out = Vec::new();
-    let encoder = png_encoder(&mut out, picture, texts)?;
+    let encoder = png_encoder(&mut out, picture, texts, metadata)?;
     let mut writer = encoder.write_header().map_err(fail)?;
     writer.write_image_data(&picture.data).map_err(fail)?;
     writer.finish().map_err(fail)?;
@@ -50,10 +61,14 @@ fn png_encoder<'o>(
     out: &'o mut Vec<u8>,
     picture: &Raster,
     texts: &[(String, String)],
+    metadata: &Metadata,
 ) -> Result<png::Encoder<'o, &'o mut Vec<u8>>> {
     let fail = |e: png::EncodingError| failed("PNG", picture, e);
     let (w, h) = size("PNG", picture)?;
-    let mut encoder = png::Encoder::new(out, w, h);
+    let mut info = png::Info::with_size(w, h);
+    info.icc_profile = metadata.profile(picture).map(|p| Cow::Owned(p.to_vec()));
+    info.exif_metadata = metadata.exif.clone().map(Cow::Owned);
+    let mut encoder = png::Encoder::with_info(out, info).map_err(fail)?;
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::Fast);
     encoder.set_color(match picture.channels {
@@ -79,7 +94,7 @@ pub fn apng(frames: &[Raster], fps: f64, texts: &[(String, String)]) -> Result<V
     let pattern = first.converted(channels)?.0;
     let count = u32::try_from(frames.len()).map_err(|e| failed("APNG", first, e))?;
     let mut out = Vec::new();
-    let mut encoder = png_encoder(&mut out, &pattern, texts)?;
+    let mut encoder = png_encoder(&mut out, &pattern, texts, &Metadata::default())?;
     encoder.set_animated(count, 0).map_err(fail)?;
     // Seconds as a fraction: at most 100 frames a second, in hundredths.
     encoder.set_frame_delay(100, (fps * 100.0).round() as u16).map_err(fail)?;
@@ -127,24 +142,55 @@ pub fn png_texts(bytes: &[u8]) -> Result<Vec<(String, String)>> {
 
 /// A JPEG of this quality (1 to 100); alpha is laid on white.
 pub fn jpeg(picture: &Raster, quality: u8) -> Result<Vec<u8>> {
+    jpeg_with(picture, quality, &Metadata::default())
+}
+
+/// As [`jpeg`], with EXIF and a colour profile.
+///
+/// # Errors
+/// When the EXIF is longer than [`JPEG_EXIF`].
+pub fn jpeg_with(picture: &Raster, quality: u8, metadata: &Metadata) -> Result<Vec<u8>> {
     let wanted = if picture.channels == 4 { 3 } else { picture.channels };
     let opaque = picture.converted(wanted)?.0;
-    let (w, h) = size("JPEG", picture)?;
+    if let Some(long) = metadata.exif.as_ref().filter(|e| e.len() > JPEG_EXIF) {
+        let text = format!("its EXIF of {} bytes is too long for a JPEG", long.len());
+        return Err(failed("JPEG", picture, text).hint("save it as a png"));
+    }
     let mut out = Vec::new();
-    JpegEncoder::new_with_quality(&mut out, quality.clamp(1, 100))
-        .encode(&opaque.data, w, h, color(&opaque))
-        .map_err(|e| failed("JPEG", picture, e))?;
+    let encoder = JpegEncoder::new_with_quality(&mut out, quality.clamp(1, 100));
+    described("JPEG", encoder, &opaque, metadata)?;
     Ok(out)
 }
 
 /// A lossless WebP.
 pub fn webp(picture: &Raster) -> Result<Vec<u8>> {
-    let (w, h) = size("WebP", picture)?;
+    webp_with(picture, &Metadata::default())
+}
+
+/// As [`webp`], with EXIF and a colour profile.
+pub fn webp_with(picture: &Raster, metadata: &Metadata) -> Result<Vec<u8>> {
     let mut out = Vec::new();
-    WebPEncoder::new_lossless(&mut out)
-        .encode(&picture.data, w, h, color(picture))
-        .map_err(|e| failed("WebP", picture, e))?;
+    let encoder = WebPEncoder::new_lossless(&mut out);
+    described("WebP", encoder, picture, metadata)?;
     Ok(out)
+}
+
+/// Writes a picture with its metadata.
+fn described(
+    format: &str,
+    mut encoder: impl ImageEncoder,
+    picture: &Raster,
+    metadata: &Metadata,
+) -> Result<()> {
+    let (w, h) = size(format, picture)?;
+    let fail = |e: &dyn Display| failed(format, picture, e);
+    if let Some(exif) = &metadata.exif {
+        encoder.set_exif_metadata(exif.clone()).map_err(|e| fail(&e))?;
+    }
+    if let Some(profile) = metadata.profile(picture) {
+        encoder.set_icc_profile(profile.to_vec()).map_err(|e| fail(&e))?;
+    }
+    encoder.write_image(&picture.data, w, h, color(picture)).map_err(|e| fail(&e))
 }
 
 /// An endless GIF animation of pictures of one size, `delay` milliseconds each (GIF counts in

@@ -1,4 +1,4 @@
-//! Squares cut out of a picture at any place, size and turn.
+//! Rectangles cut out of a picture at any place, size and turn.
 
 use super::raster::{Raster, to_byte};
 use super::resample::{Filter, Scaling, resize_f32};
@@ -11,12 +11,35 @@ use std::borrow::Cow;
 /// At most this many samples a side of an output pixel; beyond it the picture is halved first.
 const SAMPLES: usize = 16;
 
+/// What lies outside of a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Edge {
+    /// Its edge, repeated.
+    #[default]
+    Repeated,
+    /// The picture, mirrored at the middle of its outermost pixels (NumPy's `reflect`).
+    Mirrored,
+}
+
+impl Edge {
+    /// The pixel of a side of `n` that stands for the pixel `at`.
+    fn pixel(self, at: f64, n: usize) -> usize {
+        let last = n.saturating_sub(1) as f64;
+        let inside = match self {
+            Self::Mirrored if last > 0.0 => last - (at.rem_euclid(2.0 * last) - last).abs(),
+            _ => at,
+        };
+        inside.clamp(0.0, last) as usize
+    }
+}
+
 /// A picture and its halvings, so that small squares of large pictures are cheap. The picture stays
 /// in bytes; its halvings are in floating point, [-1, 1], and together take 4/3 of its bytes.
 pub struct Pyramid<'a> {
     picture: Cow<'a, Raster>,
     /// Each half the size of the one before, by area; the first half the picture's.
     halvings: Vec<Level>,
+    edge: Edge,
 }
 
 struct Level {
@@ -37,7 +60,7 @@ impl<'a> Pyramid<'a> {
     /// # Errors
     /// `Interrupted` when the work of this thread is asked to stop.
     pub fn new(picture: impl Into<Cow<'a, Raster>>) -> Result<Self> {
-        let mut all = Self { picture: picture.into(), halvings: Vec::new() };
+        let mut all = Self { picture: picture.into(), halvings: Vec::new(), edge: Edge::default() };
         let mut size = (all.picture.width, all.picture.height);
         while size.0.min(size.1) >= 32 {
             let half = (size.0 / 2, size.1 / 2);
@@ -46,6 +69,13 @@ impl<'a> Pyramid<'a> {
             size = half;
         }
         Ok(all)
+    }
+
+    /// The same picture with something else outside of it, in [`Self::square`] and
+    /// [`Self::rectangle`].
+    #[must_use]
+    pub fn with_edge(self, edge: Edge) -> Self {
+        Self { edge, ..self }
     }
 
     /// The picture (0) or a halving at another size.
@@ -70,7 +100,7 @@ impl<'a> Pyramid<'a> {
     /// pixels), for a network to read: from the halving that is just finer than the square.
     ///
     /// # Shapes
-    /// → `[channels, side, side]` in [-1, 1], what lies outside repeats the picture's edge
+    /// → `[channels, side, side]` in [-1, 1]
     pub fn square(&self, place: &Similarity, side: usize) -> Vec<f32> {
         let coarse = place.scale().max(1.0).log2() as usize;
         let sampling = self.sampling(coarse, place);
@@ -84,14 +114,22 @@ impl<'a> Pyramid<'a> {
     /// # Errors
     /// `Interrupted` when the work of this thread is asked to stop.
     pub fn picture(&self, place: &Similarity, side: usize) -> Result<Raster> {
+        self.rectangle(place, [side; 2])
+    }
+
+    /// As [`Self::picture`], `width` by `height` pixels.
+    ///
+    /// # Errors
+    /// `Interrupted` when the work of this thread is asked to stop.
+    pub fn rectangle(&self, place: &Similarity, [width, height]: [usize; 2]) -> Result<Raster> {
         let coarse = (place.scale() / SAMPLES as f64).max(1.0).log2().ceil() as usize;
         let sampling = self.sampling(coarse, place);
-        let mut data = Vec::with_capacity(side * side * self.channels());
-        for y in 0..side {
+        let mut data = Vec::with_capacity(width * height * self.channels());
+        for y in 0..height {
             check()?;
-            data.extend(sampling.row(y, side).into_iter().map(to_byte));
+            data.extend(sampling.row(y, width).into_iter().map(to_byte));
         }
-        Raster::new(side, side, self.channels(), data)
+        Raster::new(width, height, self.channels(), data)
     }
 
     /// The picture reduced or enlarged so that its pixels are `step` of the original's wide, with
@@ -146,7 +184,7 @@ impl<'a> Pyramid<'a> {
         let half = Similarity { a: 1.0 / (1 << coarse) as f64, b: 0.0, shift: [0.0; 2] };
         let place = place.then(&half);
         let n = (place.scale().ceil() as usize).clamp(1, SAMPLES);
-        Sampling { pixels, channels: self.channels(), place, n }
+        Sampling { pixels, channels: self.channels(), place, n, edge: self.edge }
     }
 }
 
@@ -163,10 +201,11 @@ struct Sampling<'a> {
     place: Similarity,
     /// Samples of a pixel, in each direction.
     n: usize,
+    edge: Edge,
 }
 
 impl Sampling<'_> {
-    /// One row of a square of `side` pixels, `[side, channels]`.
+    /// One row of `side` pixels, `[side, channels]`.
     fn row(&self, y: usize, side: usize) -> Vec<f32> {
         let n = self.n;
         let at = |i: usize, k: usize| i as f64 + (k as f64 + 0.5) / n as f64;
@@ -188,9 +227,7 @@ impl Sampling<'_> {
             Pixels::Bytes(p) => (p.width, p.height),
             Pixels::Values(l) => (l.width, l.height),
         };
-        let near = |at: f64, k: usize, n: usize| {
-            (at.floor() + k as f64 - 1.0).clamp(0.0, (n - 1) as f64) as usize
-        };
+        let near = |at: f64, k: usize, n: usize| self.edge.pixel(at.floor() + k as f64 - 1.0, n);
         let columns = [0, 1, 2, 3].map(|k| near(x, k, width) * pixel.len());
         for (k, wy) in wy.into_iter().enumerate() {
             let row = near(y, k, height) * width * pixel.len();
@@ -305,6 +342,21 @@ mod tests {
             .unwrap();
         assert_eq!(out.pixel(0, 0), [0, 30, 7]);
         assert_eq!(out.pixel(19, 19), [9, 39, 7]);
+    }
+
+    /// `numpy.pad(range(5), 7, mode="reflect")`, and a rectangle that is no square.
+    #[test]
+    fn what_lies_outside_is_mirrored() {
+        let all: Vec<usize> = (-7..12).map(|at| Edge::Mirrored.pixel(f64::from(at), 5)).collect();
+        assert_eq!(all, [1, 2, 3, 4, 3, 2, 1, 0, 1, 2, 3, 4, 3, 2, 1, 0, 1, 2, 3]);
+        assert_eq!([-3.0, 0.0, 9.0].map(|at| Edge::Mirrored.pixel(at, 1)), [0; 3]);
+        let p = slopes(40, 30);
+        let place = Similarity::new(1.0, 0.0, [-10.0, 20.0]);
+        let mirrored = Pyramid::new(&p).unwrap().with_edge(Edge::Mirrored);
+        let out = mirrored.rectangle(&place, [60, 15]).unwrap();
+        assert_eq!((out.width, out.height), (60, 15));
+        assert_eq!((out.pixel(0, 0), out.pixel(10, 9)), (&[10, 20, 7][..], &[0, 29, 7][..]));
+        assert_eq!((out.pixel(51, 10), out.pixel(59, 14)), (&[37, 28, 7][..], &[29, 24, 7][..]));
     }
 
     #[test]

@@ -32,8 +32,14 @@ pub fn about(value: &Value) -> Option<String> {
 /// generator is assumed, which must be seen. [`whole`] has all of it.
 pub(super) fn line(value: &Value) -> Option<String> {
     let line = described(value, Origin::Nothing)?;
-    let assumed = line.contains(super::foreign::UNNAMED);
-    Some(if assumed { line } else { cut(&line, LINE) })
+    if line.contains(super::foreign::UNNAMED) {
+        return Some(line);
+    }
+    // What notes list below it stays whole.
+    Some(match line.split_once('\n') {
+        Some((first, below)) => format!("{}\n{below}", cut(first, LINE)),
+        None => cut(&line, LINE),
+    })
 }
 
 /// As [`about`], with the whole origin.
@@ -87,8 +93,14 @@ fn describe_image(i: &Image, origin: &str) -> String {
         _ => "rgba",
     };
     let many = if n == 1 { String::new() } else { format!("{n} × ") };
-    let notes: String = i.notes.iter().map(|n| format!(", {}", Safe(n))).collect();
-    format!("Image {many}{w}×{h} {mode}{origin}{notes}")
+    // A note of several lines, such as the list of faces, has its further lines at the end.
+    let (mut notes, mut below) = (String::new(), String::new());
+    for note in &i.notes {
+        let mut lines = note.lines();
+        notes.extend([", ", &Safe(lines.next().unwrap_or_default()).to_string()]);
+        lines.for_each(|line| below.extend(["\n", &Safe(line).to_string()]));
+    }
+    format!("Image {many}{w}×{h} {mode}{origin}{notes}{below}")
 }
 
 fn describe_mask(m: &Mask, origin: &str) -> String {

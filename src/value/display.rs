@@ -110,7 +110,8 @@ pub fn side_by_side(values: &[Value], picture: &Render<'_>) -> Result<Shown> {
 }
 
 fn show_image(image: &Image, of: &Value) -> Result<Shown> {
-    let mut all = Shown::of(Block::text(describe::line(of)));
+    let words = describe::line(of).unwrap_or_default();
+    let mut all = Shown::of(Block::text(words.lines().map(str::to_owned)));
     all.add(image)?;
     Ok(all)
 }

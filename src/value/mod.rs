@@ -31,6 +31,7 @@ pub use models::Models;
 pub use types::forms_type;
 
 use crate::direction::Forms;
+use crate::image::{Metadata, Photograph};
 use crate::invert::{Inversion, Mask};
 use crate::latent::{Code, Direction, ModelId};
 use crate::render;
@@ -97,9 +98,42 @@ pub struct Image {
     pub notes: Vec<String>,
     /// The generator behind it, for the file's metadata.
     pub model: Option<crate::latent::ModelId>,
+    /// The photograph that each picture was cut from, where it was; empty where none was.
+    pub photographs: Vec<Option<Photograph>>,
+    /// Metadata of the file whose pixels these are, to be saved with them.
+    pub metadata: Option<Arc<Metadata>>,
 }
 
 impl Image {
+    /// Pictures `[N, C, H, W]` of that origin, without captions and notes.
+    pub fn new(data: Tensor, origin: impl Into<String>) -> Self {
+        Self {
+            data,
+            captions: Vec::new(),
+            origin: origin.into(),
+            notes: Vec::new(),
+            model: None,
+            photographs: Vec::new(),
+            metadata: None,
+        }
+    }
+
+    /// The photograph that a picture was cut from.
+    pub fn photograph(&self, i: usize) -> Option<&Photograph> {
+        self.photographs.get(i).and_then(Option::as_ref)
+    }
+
+    /// The pictures of a range of them.
+    ///
+    /// # Errors
+    /// When there are not so many.
+    pub fn slice(&self, range: std::ops::Range<usize>) -> crate::error::Result<Self> {
+        let captions = self.captions.get(range.clone()).unwrap_or_default().to_vec();
+        let photographs = self.photographs.get(range.clone()).unwrap_or_default().to_vec();
+        let data = self.data.narrow(0, range.start, range.len())?;
+        Ok(Self { data, captions, photographs, ..self.clone() })
+    }
+
     /// `[N, C, H, W]`.
     pub fn dims(&self) -> [usize; 4] {
         let d = self.data.dims();

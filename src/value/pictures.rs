@@ -34,13 +34,7 @@ pub fn render(code: &Code, model: &Loaded, control: &Control) -> Result<Image> {
     }
     let input = spaces::input_of(code);
     let data = generator::pictures(&**model.generator()?, code, &input, (control, "render"))?;
-    Ok(Image {
-        data,
-        captions: Vec::new(),
-        origin: code.origin.clone(),
-        notes: Vec::new(),
-        model: Some(model.id()),
-    })
+    Ok(Image { model: Some(model.id()), ..Image::new(data, code.origin.clone()) })
 }
 
 /// Renders several codes, one image for each; neighbouring codes that fit together are rendered in
@@ -95,13 +89,7 @@ pub fn error_picture(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When its weights cannot be read.
 pub fn mask_picture(mask: &Mask) -> Result<Image> {
-    Ok(Image {
-        data: mask.at(mask.size())?.affine(2.0, -1.0)?,
-        captions: Vec::new(),
-        origin: mask.origin.clone(),
-        notes: Vec::new(),
-        model: None,
-    })
+    Ok(Image::new(mask.at(mask.size())?.affine(2.0, -1.0)?, mask.origin.clone()))
 }
 
 /// Refuses pictures of more bytes than one result may hold.

@@ -8,10 +8,10 @@ let s:cpo = &cpo
 set cpo&vim
 
 let s:functions = ["attributes", "blank", "channel", "compare", "cosine", "direction",
-\ "explore", "files", "grid", "hist", "identity", "image", "images", "info", "invert",
+\ "explore", "faces", "files", "grid", "hist", "identity", "image", "images", "info", "invert",
 \ "latent", "len", "lerp", "mae", "mask", "max", "mean", "measure", "min", "mix", "ms_ssim",
-\ "mse", "norm", "path", "perceptual", "plot", "print", "psnr", "render", "rmse", "sample",
-\ "save", "scatter", "slerp", "ssim", "strip", "sum", "table", "text", "to"]
+\ "mse", "norm", "paste", "path", "perceptual", "plot", "print", "psnr", "render", "rmse",
+\ "sample", "save", "scatter", "slerp", "ssim", "strip", "sum", "table", "text", "to"]
 let s:bare = ["mean_w", "pc"]
 let s:arguments = ["a", "align", "along", "b", "best_of", "bins", "box", "camera", "channels",
 \ "class", "closed", "code", "codes", "columns", "combine", "cutoff", "depth", "directions",

@@ -4,7 +4,7 @@ use crate::builtin::{Args, Context, all_images};
 use crate::error::{Error, Result};
 use crate::generator::{each_batch, spaces};
 use crate::image::ffmpeg::Ffmpeg;
-use crate::image::{Raster, encode};
+use crate::image::{Metadata, Raster, encode};
 use crate::latent::{Code, ModelId};
 use crate::safe::Safe;
 use crate::value::pictures::room;
@@ -41,6 +41,12 @@ fn rasters(images: &[Image]) -> Result<Vec<Raster>> {
     Ok(all)
 }
 
+/// The metadata of every picture.
+fn metadata(images: &[Image]) -> impl Iterator<Item = Metadata> {
+    let each = |i: &Image| vec![i.metadata.as_deref().cloned().unwrap_or_default(); i.dims()[0]];
+    images.iter().flat_map(each)
+}
+
 /// Still pictures under their names.
 pub(super) fn stills(
     target: &str,
@@ -53,18 +59,20 @@ pub(super) fn stills(
     let quality = args.need_count("quality")? as u8;
     let texts =
         images.first().map(|i| provenance(i.model.as_ref(), &i.origin, ctx)).unwrap_or_default();
-    let bytes = |r: &Raster| match ending {
-        "png" => encode::png(r, &texts),
-        "webp" => encode::webp(r),
-        _ => encode::jpeg(r, quality),
+    let bytes = |r: &Raster, about: &Metadata| match ending {
+        "png" => encode::png_with(r, &texts, about),
+        "webp" => encode::webp_with(r, about),
+        _ => encode::jpeg_with(r, quality, about),
     };
+    let mut about: Vec<Metadata> = metadata(&images).collect();
     if target.contains("{i}") {
         return all
             .iter()
+            .zip(&about)
             .enumerate()
-            .map(|(i, r)| {
+            .map(|(i, (r, about))| {
                 ctx.control.check()?;
-                Ok((target.replace("{i}", &i.to_string()), bytes(r)?))
+                Ok((target.replace("{i}", &i.to_string()), bytes(r, about)?))
             })
             .collect();
     }
@@ -74,10 +82,14 @@ pub(super) fn stills(
         let square = if row { all.len() } else { (all.len() as f64).sqrt().ceil() as usize };
         let columns = args.count("columns")?.unwrap_or(square.max(1));
         all = vec![encode::grid(&all, columns).map_err(|e| e.at(args.span("value")))?];
+        about = vec![Metadata::default()];
     }
-    all.first().map(|r| Ok(vec![(target.to_owned(), bytes(r)?)])).unwrap_or_else(|| {
-        Err(Error::runtime("there is no picture to save").at(args.span("value")))
-    })
+    all.first()
+        .zip(about.first())
+        .map(|(r, about)| Ok(vec![(target.to_owned(), bytes(r, about)?)]))
+        .unwrap_or_else(
+            || Err(Error::runtime("there is no picture to save").at(args.span("value"))),
+        )
 }
 
 /// The table to save as comma-separated values.

@@ -1,11 +1,10 @@
 //! `dhr`: what the generator reaches by its weights, the rest by a feature map.
 
-use super::{adam, descent, usual_lr};
+use super::{RANK, TUNE, TUNE_RATE, adam, descent, tuning, usual_lr};
 use crate::error::Result;
 use crate::invert::config::{Config, Method, feature_layer};
 use crate::invert::job::Job;
-use crate::invert::phase::{Phase, Region, Schedule, Tuning, Unknowns};
-use crate::invert::schedule::Curve;
+use crate::invert::phase::{Phase, Region, Schedule, Unknowns};
 use crate::lang::types::{Kind, Param};
 use crate::space::Space;
 
@@ -23,9 +22,9 @@ pub const METHOD: Method = Method {
     weights: &[],
     noise: false,
     params: &[
-        Param::optional("refine", &[Kind::Number], "150", "of dhr: steps that tune the weights")
-            .whole(0, 1_000_000)
-            .named(),
+        TUNE,
+        TUNE_RATE,
+        RANK,
         Param::optional(
             "fill",
             &[Kind::Number],
@@ -41,33 +40,19 @@ pub const METHOD: Method = Method {
     plan,
 };
 
-/// Peak learning rate of the weights' factors.
-const REFINE_RATE: f64 = 0.03;
-/// Rank of the change of a weight.
-const RANK: usize = 16;
-
 fn plan<'a>(job: &Job<'a>, config: &Config) -> Result<Vec<Phase<'a>>> {
-    let refine = Phase {
-        verb: "refine",
-        unknowns: Unknowns { weights: Some(Tuning { rank: RANK }), ..Unknowns::default() },
-        counted: Region::Reached,
-        schedule: Schedule { rate: REFINE_RATE, curve: Curve::Ramp, at: 0.5, w_noise: false },
-        steps: config.setting("refine") as usize,
-        ..descent(job, config, adam)
-    };
-    let layer = config.layer.or_else(|| feature_layer(job.generator.spec()));
+    let usual = descent(job, config, adam);
     let fill = Phase {
         verb: "fill",
-        unknowns: Unknowns { residual: layer, ..Unknowns::default() },
-        searched: Region::Missed,
-        schedule: Schedule {
-            rate: config.setting("fill_lr"),
-            curve: Curve::Ramp,
-            at: 0.5,
-            w_noise: false,
+        unknowns: Unknowns {
+            residual: config.layer.or_else(|| feature_layer(job.generator.spec())),
+            ..Unknowns::default()
         },
+        searched: Region::Missed,
+        schedule: Schedule { rate: config.setting("fill_lr"), ..usual.schedule },
         steps: config.setting("fill") as usize,
-        ..descent(job, config, adam)
+        ..usual
     };
-    Ok(vec![descent(job, config, adam), refine, fill])
+    let tuned = Phase { counted: Region::Reached, ..tuning(job, config) };
+    Ok(vec![descent(job, config, adam), tuned, fill])
 }

@@ -31,7 +31,7 @@ pub use pulse::METHOD as PULSE;
 use super::config::{Config, Method};
 use super::job::Job;
 use super::optimize::{Adam, Adamax, CmaSettings, Optimizer, RmsProp, Sgd, ranger};
-use super::phase::{Mover, Normalise, Phase, Region, Schedule, Unknowns};
+use super::phase::{Mover, Normalise, Phase, Region, Schedule, Tuning, Unknowns};
 use super::prior::Prior;
 use super::schedule::Curve;
 use crate::error::{Error, Result};
@@ -80,6 +80,49 @@ const SCHEDULE: Param = Param::optional(
 )
 .choices(&Curve::NAMES)
 .named();
+
+/// The steps that tune weights, for the methods that do.
+const TUNE: Param = Param::optional(
+    "tune",
+    &[Kind::Number],
+    "300",
+    "of pti and dhr: steps that tune the weights",
+)
+.whole(0, 1_000_000)
+.named();
+
+/// The rate at which weights are tuned.
+const TUNE_RATE: Param = Param::optional(
+    "tune_lr",
+    &[Kind::Number],
+    "0.03",
+    "of pti and dhr: learning rate of the weights; without a rank about a tenth of it",
+)
+.within(0.0, 1e3)
+.named();
+
+/// The rank of what is added to a weight.
+const RANK: Param = Param::optional(
+    "rank",
+    &[Kind::Number],
+    "24",
+    "of pti and dhr: rank of the change of a weight; 0 for no limit",
+)
+.whole(0, 4096)
+.named();
+
+/// Steps that tune the weights from where the search is.
+fn tuning<'a>(job: &Job<'a>, config: &Config) -> Phase<'a> {
+    let rank = config.setting("rank") as usize;
+    let usual = descent(job, config, adam);
+    Phase {
+        verb: "tune",
+        unknowns: Unknowns { weights: Some(Tuning { rank }), ..Unknowns::default() },
+        schedule: Schedule { rate: config.setting("tune_lr"), ..usual.schedule },
+        steps: config.setting("tune") as usize,
+        ..usual
+    }
+}
 
 /// The spread of the first candidates of CMA-ES.
 const SIGMA: Param = Param::optional(

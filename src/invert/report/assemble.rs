@@ -65,6 +65,7 @@ pub(in crate::invert) fn assemble(
     Ok(Inversion {
         reconstruction,
         target: target.clone(),
+        photographs: Vec::new(),
         loss: best.iter().map(|b| b.loss).collect(),
         best_step: best.iter().map(|b| b.step).collect(),
         stopped: outcomes.iter().map(|s| s.stopped).collect(),

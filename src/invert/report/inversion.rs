@@ -3,6 +3,7 @@
 use super::diagnosis::Diagnosis;
 use super::number::{Number, own};
 use crate::error::Result;
+use crate::image::Photograph;
 use crate::invert::config::Config;
 use crate::invert::hash::content_hash;
 use crate::invert::trace::Trace;
@@ -18,6 +19,8 @@ pub struct Inversion {
     pub reconstruction: Tensor,
     /// The pictures to reach, `[N, C, H, W]`.
     pub target: Tensor,
+    /// The photograph that each target was cut from, where it was; empty where none was.
+    pub photographs: Vec<Option<Photograph>>,
     /// The loss over the steps, one an image.
     pub trace: Vec<Trace>,
     /// The loss of the best point, one an image.
@@ -77,6 +80,7 @@ impl Inversion {
             code: Code { origin: origin(&self.how, &target)?, ..self.code.slice(i, 1)? },
             reconstruction: row(&self.reconstruction)?,
             target,
+            photographs: own(&self.photographs, i),
             trace: own(&self.trace, i),
             loss: own(&self.loss, i),
             best_step: own(&self.best_step, i),

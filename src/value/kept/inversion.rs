@@ -4,6 +4,7 @@
 use super::Budget;
 use super::code::{Code, space};
 use super::numbers::{Bits, Doubles, Floats, broken};
+use super::photograph::{Photograph, photographs};
 use super::picture::{Mask, Pixels};
 use crate::error::Result;
 use crate::invert::{
@@ -21,6 +22,8 @@ pub struct Inversion {
     target: Pixels,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reconstruction: Option<Floats>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    photographs: Vec<Option<Photograph>>,
     trace: Vec<Curve>,
     loss: Doubles,
     best_step: Vec<usize>,
@@ -136,6 +139,7 @@ impl Inversion {
                 true => Some(Floats::of(&i.reconstruction, budget)?),
                 false => None,
             },
+            photographs: Photograph::all(&i.photographs, budget)?,
             trace: i.trace.iter().map(|t| Curve::of(t, budget)).collect::<Option<_>>()?,
             loss: Doubles::of(&i.loss),
             best_step: i.best_step.clone(),
@@ -195,6 +199,7 @@ impl Inversion {
             code,
             reconstruction,
             target,
+            photographs: photographs(&self.photographs),
             trace: self.trace.iter().map(Curve::value).collect(),
             loss: self.loss.values(),
             best_step: self.best_step.clone(),

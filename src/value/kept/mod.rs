@@ -8,6 +8,7 @@ mod code;
 mod inversion;
 mod numbers;
 mod packed;
+mod photograph;
 mod picture;
 mod plot;
 mod table;

@@ -2,6 +2,7 @@
 
 use super::Budget;
 use super::numbers::Floats;
+use super::photograph::{Metadata, Photograph, photographs};
 use super::table::{Entry, cells, entries};
 use crate::error::Result;
 use crate::image::{Raster, decode, encode};
@@ -119,6 +120,10 @@ pub struct Image {
     origin: String,
     notes: Vec<String>,
     model: Option<ModelId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    photographs: Vec<Option<Photograph>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<Metadata>,
 }
 
 impl Image {
@@ -131,6 +136,11 @@ impl Image {
             origin: i.origin.clone(),
             notes: i.notes.clone(),
             model: i.model.clone(),
+            photographs: Photograph::all(&i.photographs, budget)?,
+            metadata: match &i.metadata {
+                Some(metadata) => Some(Metadata::of(metadata, budget)?),
+                None => None,
+            },
         })
     }
 
@@ -145,6 +155,8 @@ impl Image {
             origin: self.origin.clone(),
             notes: self.notes.clone(),
             model: self.model.clone(),
+            photographs: photographs(&self.photographs),
+            metadata: self.metadata.as_ref().map(Metadata::value),
         })
     }
 }

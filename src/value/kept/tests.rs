@@ -50,7 +50,8 @@ pub(crate) fn bits(value: &Value) -> String {
         format!("{} {}{:?} {}", l.space, parts.collect::<String>(), l.model, l.origin)
     };
     let image = |i: &crate::value::Image| {
-        format!("{} {:?} {} {:?} {:?}", floats(&i.data), i.captions, i.origin, i.notes, i.model)
+        let words = (&i.captions, &i.origin, &i.notes, &i.model);
+        format!("{} {words:?} {:?} {:?}", floats(&i.data), i.photographs, i.metadata)
     };
     match value {
         Value::Number(v) => format!("{:x}", v.to_bits()),
@@ -68,10 +69,11 @@ pub(crate) fn bits(value: &Value) -> String {
             format!("{:?} {:?} {:?} {pictures}", t.columns, t.rows, t.notes)
         }
         Value::Inversion(i) => format!(
-            "{} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {} {:?}",
+            "{} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {:?}",
             code(&i.code),
             floats(&i.reconstruction),
             floats(&i.target),
+            i.photographs,
             i.trace,
             (&i.loss, &i.best_step),
             i.numbers,
