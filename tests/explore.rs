@@ -40,7 +40,7 @@ fn a_code_is_explored_from_the_command_line() {
     };
     tmux.wait("the frame of the new size", whole);
     tmux.keys(&["g"]);
-    tmux.wait_for("Enter take");
+    tmux.wait_for("Esc back");
     tmux.keys(&["Escape"]);
     tmux.wait_for("? keys");
     tmux.keys(&["s"]);
@@ -92,6 +92,8 @@ fn a_call_at_the_prompt_opens_the_screen_and_is_recorded_as_the_edit() {
     tmux.keys(&["norm(explore(b) - b) == 0", "Enter"]);
     tmux.wait_for("? keys");
     tmux.keys(&["Right", "Escape"]);
+    tmux.wait_for("Esc again drops the changes");
+    tmux.keys(&["Escape"]);
     tmux.wait_for("true");
     tmux.wait_for_prompt("[5]");
     tmux.keys(&[":quit", "Enter"]);

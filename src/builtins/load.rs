@@ -13,19 +13,23 @@ pub const BUILTIN: Builtin = Builtin {
         params: &[Param::required(
             "path",
             &[Kind::Text],
-            "a checkpoint (.safetensors, .pkl, .pth, .pt, .tar), a folder with \
-             generator.safetensors, \"faces\" (embedded) or \"toy\"",
+            "a checkpoint (.safetensors, .pkl, .pt, .pth, .ckpt and others), a folder with \
+             generator.safetensors, a name that `gannet models` lists, \"faces\" (embedded) or \
+             \"toy\"",
         )],
         returns: "Model",
         infer,
     },
     category: Category::Generate,
     summary: "loads a generator and makes it the current one",
-    details: "Reads gannet's safetensors, the pickles of stylegan2-ada-pytorch and stylegan3, and \
-              plain generators (DCGAN, \
-              WGAN) in files of torch.save, without running anything in them. `G = load(…)` names \
-              it as well; `sample(model: G)` takes another than the current one.",
-    examples: &[Example { code: "load \"toy\"", note: "the tiny generator of the tests" }],
+    details: "A session begins with faces, which is inside gannet, unless `--model` names another. \
+              Nothing in a file is executed; `gannet info FILE` says what it is and whether it \
+              can be loaded. `G = load(…)` names the generator as well; `sample(model: G)` takes \
+              another than the current one.",
+    examples: &[
+        Example { code: "load \"faces\"", note: "the embedded generator" },
+        Example { code: "load \"toy\"", note: "the tiny generator of the tests" },
+    ],
     cost: None,
     cache: None,
     definition: None,

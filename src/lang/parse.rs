@@ -176,6 +176,10 @@ fn command<'a>(word: &'static str, i: Tokens<'a>) -> Parsed<'a, super::ast::Call
         return Err(nom::Err::Error(Failure::default()));
     }
     let (rest, args) = cut(arguments).parse(rest)?;
+    if args.is_empty() && word == "load" {
+        let message = "`load` needs a file, or the name of a generator";
+        return rest.refuse(Error::check(message).at(token.span).hint("load \"faces\""));
+    }
     if args.is_empty() {
         return cut(|i: Tokens<'a>| i.fail("an argument")).parse(rest);
     }
@@ -283,6 +287,7 @@ mod tests {
         refused("def f(a, = 1", "=", "expected a parameter's name, found `=`");
         refused("param x 2", "2", "expected `=`, found `2`");
         refused("show", "", "expected an argument, but the statement ends");
+        refused("load", "load", "`load` needs a file, or the name of a generator");
         refused("a b", "b", "expected the end of the statement, found `b`");
         refused("[a for b c]", "c", "expected `in`, found `c`");
         refused("a + * b", "*", "expected an expression, found `*`");

@@ -175,13 +175,19 @@ pub(super) fn captioned(caption: &str, rest: &str) -> String {
 }
 
 impl Cell {
-    /// The cell as it is shown.
+    /// The cell as it is shown. A number that its digits would show as 0 has two of its own.
     pub fn shown(&self) -> String {
         match self {
             Self::Text(s) => Safe(s).to_string(),
+            Self::Number(v, digits) if vanishes(*v, *digits) => format!("{v:.1e}"),
             Self::Number(v, digits) => format!("{v:.digits$}"),
         }
     }
+}
+
+/// Whether a number other than 0 has only zeros among so many digits after the point.
+fn vanishes(v: f64, digits: usize) -> bool {
+    digits > 0 && v != 0.0 && v.is_finite() && format!("{:.digits$}", v.abs()).parse() == Ok(0f64)
 }
 
 /// Columns that a text keeps in a table that is too wide.
@@ -337,6 +343,21 @@ mod tests {
         assert_eq!(wide.fitted(26), ["name  value  remark", "a      1.00  a long remar…"]);
         let parts = ["name  va…", "a      1…", "", "name  re…", "a     a …"];
         assert_eq!(wide.fitted(9), parts);
+    }
+
+    #[test]
+    fn a_small_number_is_not_shown_as_nothing() {
+        for (v, digits, wanted) in [
+            (1.7e-5, 4, "1.7e-5"),
+            (-1.7e-5, 4, "-1.7e-5"),
+            (0.00005, 4, "0.0001"),
+            (0.0, 4, "0.0000"),
+            (0.2, 0, "0"),
+            (f64::NAN, 2, "NaN"),
+            (41.0, 2, "41.00"),
+        ] {
+            assert_eq!(Cell::Number(v, digits).shown(), wanted);
+        }
     }
 
     #[test]

@@ -93,8 +93,13 @@ fn colours(facts: &Facts<'_>) -> Colours {
         return Colours::None;
     }
     let told = matches!(facts.env("COLORTERM"), "truecolor" | "24bit") || term.ends_with("-direct");
-    let tmux = facts.tmux.as_ref().is_some_and(|t| t.true_colour);
-    if told || tmux || facts.answers.true_colour { Colours::True } else { Colours::Indexed }
+    let able = match &facts.tmux {
+        // COLORTERM is that of the shell in which tmux began; tmux rounds colours that its terminal
+        // lacks, which shows bands where dithering shows none.
+        Some(tmux) if tmux.attached => tmux.true_colour,
+        _ => told || facts.answers.true_colour,
+    };
+    if able { Colours::True } else { Colours::Indexed }
 }
 
 fn protocol(facts: &Facts<'_>, colours: Colours) -> (Protocol, String) {
@@ -326,6 +331,22 @@ mod tests {
         assert_eq!(protocol_of(&f), Protocol::Blocks);
         f.answers.attributes = Some(vec![1, 4]);
         assert_eq!(protocol_of(&f), Protocol::Sixel);
+    }
+
+    #[test]
+    fn tmux_knows_the_colours_behind_it() {
+        let environment = Environment::from(&[("TERM", "screen"), ("COLORTERM", "truecolor")][..]);
+        let mut f = facts(Some("tmux 3.3a"), false, &[1, 2]);
+        (f.in_tmux, f.environment) = (true, Some(&environment));
+        assert_eq!(colours(&f), Colours::True, "a tmux that does not answer");
+        for (attached, true_colour, wanted) in [
+            (true, false, Colours::Indexed),
+            (true, true, Colours::True),
+            (false, false, Colours::True),
+        ] {
+            f.tmux = Some(Tmux { attached, true_colour, ..Tmux::default() });
+            assert_eq!(colours(&f), wanted, "{attached} {true_colour}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! shared memory are not used, because only bytes cross SSH. Inside tmux pictures become Unicode
 //! placeholders, which tmux moves like any text.
 
+use super::kitty_marks::{COUNT, MARKS};
 use super::sink::{ImageSink, fit_cells, pixel_columns, put_rows, reduced, unwritten};
 use super::terminal::Terminal;
 use super::tmux;
@@ -16,15 +17,19 @@ use std::io::Write;
 const CHUNK: usize = 4096;
 /// Number of pictures on screen and in the scrollback; each further picture frees the oldest.
 const KEPT: u32 = 200;
+/// Most rows and columns that placeholders can number.
+pub const NUMBERED: u16 = COUNT as u16;
 /// The id of the live preview.
 const PREVIEW: u32 = 255;
+/// The bit of the ids of full screens.
+const FULL: u32 = 1 << 23;
 
 /// Sends pictures to kitty or ghostty.
 pub struct Kitty {
     cell: (u16, u16),
     passthrough: bool,
     /// The upper two bytes of all ids, so that processes on one terminal do not overwrite each
-    /// other's pictures.
+    /// other's pictures, nor a full screen those of the prompt.
     base: u32,
     sent: u32,
 }
@@ -35,8 +40,16 @@ impl Kitty {
     pub fn new(terminal: &Terminal, process: u32) -> Self {
         // Ids have 24 bits, because placeholders carry them as a colour. The upper bytes are never
         // 0.
-        let base = (process % 0xffff + 1) << 8;
+        let base = (process % 0x7fff + 1) << 8;
         Self { cell: terminal.cell, passthrough: terminal.passthrough, base, sent: 0 }
+    }
+
+    /// As [`Kitty::new`], with ids that no picture of the prompt has. In tmux both are on one
+    /// screen of the outer terminal.
+    pub fn full(terminal: &Terminal, process: u32) -> Self {
+        let mut kitty = Self::new(terminal, process);
+        kitty.base |= FULL;
+        kitty
     }
 
     fn command(&self, out: &mut dyn Write, keys: &str, payload: &str) -> Result<()> {
@@ -103,6 +116,18 @@ impl Kitty {
     /// When the write fails.
     pub fn delete(&self, out: &mut dyn Write, id: u32) -> Result<()> {
         self.command(out, &format!("a=d,d=I,i={id},q=2"), "")
+    }
+
+    /// Makes the terminal draw the pictures of the screen that a full screen gives back: kitty 0.26
+    /// shows them where those of the full screen were, until some picture changes. An invisible
+    /// one comes and goes.
+    ///
+    /// # Errors
+    /// When the write fails.
+    pub fn refresh(&self, out: &mut dyn Write) -> Result<()> {
+        let id = self.base | PREVIEW;
+        self.command(out, &format!("a=T,f=32,s=1,v=1,i={id},p=1,q=2,C=1"), "AAAAAA==")?;
+        self.delete(out, id)
     }
 
     /// The next id; frees the picture that had it before.
@@ -180,7 +205,7 @@ impl Kitty {
 
     /// Limits the rows to those that placeholders can number.
     fn bounded(&self, cells: (u16, u16)) -> (u16, u16) {
-        let most = if self.passthrough { ROWS.len() as u16 } else { u16::MAX };
+        let most = if self.passthrough { NUMBERED } else { u16::MAX };
         (cells.0.max(1), cells.1.clamp(1, most))
     }
 }
@@ -236,7 +261,7 @@ impl ImageSink for Kitty {
 /// right of it may be [`PLACEHOLDER`] alone. `None` beyond the cells that the protocol can number.
 pub fn placeholder(id: u32, (column, row): (u16, u16)) -> Option<(String, [u8; 3])> {
     let [_, r, g, b] = id.to_be_bytes();
-    let (row, column) = (ROWS.get(usize::from(row))?, ROWS.get(usize::from(column))?);
+    let (row, column) = (MARKS.get(usize::from(row))?, MARKS.get(usize::from(column))?);
     Some((format!("{PLACEHOLDER}{row}{column}"), [r, g, b]))
 }
 
@@ -249,22 +274,10 @@ fn placeholders(id: u32, (columns, rows): (u16, u16)) -> Vec<String> {
     let [_, r, g, b] = id.to_be_bytes();
     let row = |mark: &char| {
         let rest = "\u{10eeee}".repeat(usize::from(columns.saturating_sub(1)));
-        format!("\x1b[38;2;{r};{g};{b}m\u{10eeee}{mark}{}{rest}\x1b[39m", ROWS[0])
+        format!("\x1b[38;2;{r};{g};{b}m\u{10eeee}{mark}{}{rest}\x1b[39m", MARKS[0])
     };
-    ROWS.iter().take(usize::from(rows)).map(row).collect()
+    MARKS.iter().take(usize::from(rows)).map(row).collect()
 }
-
-/// The first combining marks that encode numbers in the protocol.
-const ROWS: [char; 64] = [
-    '\u{305}', '\u{30d}', '\u{30e}', '\u{310}', '\u{312}', '\u{33d}', '\u{33e}', '\u{33f}',
-    '\u{346}', '\u{34a}', '\u{34b}', '\u{34c}', '\u{350}', '\u{351}', '\u{352}', '\u{357}',
-    '\u{35b}', '\u{363}', '\u{364}', '\u{365}', '\u{366}', '\u{367}', '\u{368}', '\u{369}',
-    '\u{36a}', '\u{36b}', '\u{36c}', '\u{36d}', '\u{36e}', '\u{36f}', '\u{483}', '\u{484}',
-    '\u{485}', '\u{486}', '\u{487}', '\u{592}', '\u{593}', '\u{594}', '\u{595}', '\u{597}',
-    '\u{598}', '\u{599}', '\u{59c}', '\u{59d}', '\u{59e}', '\u{59f}', '\u{5a0}', '\u{5a1}',
-    '\u{5a8}', '\u{5a9}', '\u{5ab}', '\u{5ac}', '\u{5af}', '\u{5c4}', '\u{610}', '\u{611}',
-    '\u{612}', '\u{613}', '\u{614}', '\u{615}', '\u{616}', '\u{617}', '\u{657}', '\u{658}',
-];
 
 #[cfg(test)]
 mod tests {
@@ -301,7 +314,7 @@ mod tests {
         let sent = String::from_utf8(out).unwrap();
         assert!(sent.starts_with("\x1bPtmux;\x1b\x1b_Ga=T,f=100,q=2,i=257,p=1,c=2,r=2,U=1,m=0;"));
         assert!(sent.ends_with("\x1b\x1b\\\x1b\\"));
-        assert_eq!(kitty(true).cells(&Raster::filled(1, 500, &[0]).unwrap(), (500, 500)).1, 64);
+        assert_eq!(kitty(true).cells(&Raster::filled(1, 500, &[0]).unwrap(), (500, 500)).1, 297);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod file;
 pub mod iterm;
 pub mod json;
 pub mod kitty;
+mod kitty_marks;
 mod painter;
 pub mod plot;
 pub mod probe;

@@ -9,7 +9,7 @@ use super::viuer::printer_for;
 use crate::error::Result;
 use crate::lang::span;
 use crossterm::QueueableCommand;
-use crossterm::cursor::{MoveDown, MoveUp};
+use crossterm::cursor::{Hide, MoveDown, MoveUp, Show};
 use crossterm::terminal::{BeginSynchronizedUpdate, EndSynchronizedUpdate};
 use std::fmt::Write as _;
 use std::io::Write;
@@ -206,14 +206,23 @@ impl Painter {
             return out.write_all(&text).map_err(unwritten);
         }
         let synchronized = self.terminal.synchronized && !section.pictures.is_empty();
+        // A cursor that blinks within a sixel erases the cell below it.
+        let over = matches!(self.terminal.protocol, Protocol::Sixel | Protocol::Iterm)
+            && !section.pictures.is_empty();
         if synchronized {
             out.queue(BeginSynchronizedUpdate).map_err(unwritten)?;
+        }
+        if over {
+            out.queue(Hide).map_err(unwritten)?;
         }
         let (bands, below) = self.plan(section, width);
         for band in &bands {
             self.band(out, band)?;
         }
         lines(out, below.iter().map(String::as_str))?;
+        if over {
+            out.queue(Show).map_err(unwritten)?;
+        }
         if synchronized {
             out.queue(EndSynchronizedUpdate).map_err(unwritten)?;
         }
@@ -561,6 +570,28 @@ mod tests {
                     assert!(!painter.render(&shown, columns).unwrap().is_empty());
                 }
             }
+        }
+    }
+
+    #[test]
+    fn no_cursor_blinks_within_a_picture_that_is_painted_over_cells() {
+        for (protocol, wanted) in [
+            (Protocol::Sixel, 1),
+            (Protocol::Iterm, 1),
+            (Protocol::Kitty, 0),
+            (Protocol::Blocks, 0),
+        ] {
+            let mut painter = painter(protocol, 80, 24);
+            let bytes = painter.render(&blocks(2, 32, |_| String::new(), &["text"]), 80).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            let at = |what: &str| text.match_indices(what).map(|(k, _)| k).collect::<Vec<_>>();
+            let (hidden, shown) = (at("\x1b[?25l"), at("\x1b[?25h"));
+            assert_eq!((hidden.len(), shown.len()), (wanted, wanted), "{protocol:?}");
+            let pictures = [at("\x1bP"), at("\x1b]1337")].concat();
+            assert!(wanted == 0 || pictures.len() == 2, "{protocol:?}");
+            assert!(pictures.iter().all(|k| hidden[0] < *k && *k < shown[0]), "{protocol:?}");
+            let text = painter.render(&[Block::text(["text"])], 80).unwrap();
+            assert!(!String::from_utf8_lossy(&text).contains("\x1b[?25"), "{protocol:?}");
         }
     }
 }

@@ -69,18 +69,14 @@ fn on_terminal(t: &Terminal) -> Vec<Finding> {
         Some(time) => fine("line", format!("answered in {:.0} ms", time.as_secs_f64() * 1e3)),
         None => fine("line", "the terminal did not answer, so nothing was measured"),
     });
-    out.push(match t.colours {
-        Colours::True => fine("colours", "24 bits"),
-        Colours::Indexed => fine("colours", "256"),
-        Colours::None => fine("colours", "none (NO_COLOR, a pipe, or a terminal without)"),
-    });
-    if std::env::var_os("TMUX").is_some() {
-        let mut tmux =
-            fine("tmux", if t.passthrough { "passthrough is on" } else { "passthrough is off" });
-        if !t.passthrough {
-            tmux.repair = Some("tmux set -g allow-passthrough on".into());
-        }
-        out.push(tmux);
+    let in_tmux = std::env::var_os("TMUX").is_some();
+    out.push(colours(t.colours, in_tmux));
+    if in_tmux {
+        // What keeps pictures back stands with the pictures.
+        out.push(fine(
+            "tmux",
+            if t.passthrough { "hands pictures on" } else { "hands no pictures on" },
+        ));
     }
     if t.name.starts_with("Zellij") || std::env::var_os("ZELLIJ").is_some() {
         out.push(fine(
@@ -92,6 +88,21 @@ fn on_terminal(t: &Terminal) -> Vec<Finding> {
         out.push(fine("ssh", "yes: pictures are sent in a reduced size"));
     }
     out
+}
+
+fn colours(colours: Colours, in_tmux: bool) -> Finding {
+    match colours {
+        Colours::True => fine("colours", "24 bits"),
+        Colours::Indexed => Finding {
+            repair: in_tmux.then(|| {
+                "where the terminal behind tmux has 24 bits: tmux set -as terminal-features \
+                 ',*:RGB', then attach again"
+                    .into()
+            }),
+            ..fine("colours", "256")
+        },
+        Colours::None => fine("colours", "none (NO_COLOR, a pipe, or a terminal without)"),
+    }
 }
 
 fn on_machine(device: &Device) -> Vec<Finding> {
@@ -183,6 +194,17 @@ fn nearest(folder: &Path) -> Option<&Path> {
 mod tests {
     use super::*;
     use crate::render::text::width;
+
+    #[test]
+    fn tmux_that_rounds_colours_has_a_repair() {
+        let repair = |c, in_tmux| colours(c, in_tmux).repair;
+        assert!(repair(Colours::Indexed, true).unwrap().contains("terminal-features"));
+        for (c, in_tmux) in
+            [(Colours::Indexed, false), (Colours::True, true), (Colours::None, true)]
+        {
+            assert_eq!(repair(c, in_tmux), None);
+        }
+    }
 
     #[test]
     fn every_finding_fits_and_a_plain_terminal_gets_a_repair() {

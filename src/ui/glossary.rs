@@ -21,7 +21,7 @@ const fn term(names: &'static [&'static str], about: &'static str, example: &'st
     Term { names, about, example }
 }
 
-const TERMS: [Term; 24] = [
+const TERMS: [Term; 28] = [
     term(
         &["Z"],
         "the space of the prior: codes drawn from a normal distribution. The mapping network turns \
@@ -162,10 +162,36 @@ const TERMS: [Term; 24] = [
         "",
     ),
     term(
-        &["generator", "checkpoint", "model"],
-        "the network that turns codes into pictures, and the file with its weights. `load \"NAME\"` \
-         or `--model NAME` opens one; `gannet models` lists them.",
+        &["generator", "checkpoint", "model", "models", "faces", "embedded"],
+        "the network that turns codes into pictures, and the file with its weights. faces is inside \
+         gannet and loaded unless another is named: `load \"NAME\"` or `--model NAME` opens one; \
+         `gannet models` lists them.",
         "load \"faces\"",
+    ),
+    term(
+        &["photo", "photograph", "face", "jpg", "png"],
+        "`image(\"me.jpg\")` reads a picture of any size and frames the face in it; `invert` finds \
+         the code that is nearest to it; `save(render(w), \"w.png\")` writes the picture of a code.",
+        "r = invert(image(\"models/faces/examples/900000.jpg\"))",
+    ),
+    term(
+        &["script"],
+        "`:save edit.gnt` writes the cells of this session; `gannet run edit.gnt` runs them again, \
+         with the same result to the last byte. What took long comes from the cache.",
+        "",
+    ),
+    term(
+        &["notebook"],
+        "`gannet open edit.gnt` shows a script as text, code and results on the whole screen; \
+         `:save edit.gnt` makes one of this session.",
+        "",
+    ),
+    term(
+        &["report", "export", "html", "markdown", "jupyter", "ipynb"],
+        "`gannet export latest -o report.html` writes the last session, with its pictures, as one \
+         file; `gannet export edit.gnt -o report.html` a notebook. The endings .md and .ipynb give \
+         Markdown and a Jupyter notebook.",
+        "",
     ),
 ];
 

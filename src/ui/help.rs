@@ -34,6 +34,27 @@ pub(super) fn overview() -> Vec<String> {
     ] {
         lines.extend(wrap(&one_line(text), COLUMNS));
     }
+    lines.push(String::new());
+    lines.extend(first_steps());
+    lines
+}
+
+/// The way from a picture to a script that repeats what was done: lines to type, and what they do.
+const FIRST: [(&str, &str); 7] = [
+    ("x = render(sample(seed: 4))", "a picture of the generator; image(\"me.jpg\") reads yours"),
+    ("r = invert(x)", "the code whose picture is nearest to it"),
+    ("show r, r + 2*smile", "an edit; explore(r) has sliders for all directions"),
+    ("compare(x, r)", "side by side, with numbers; :view x, r is larger"),
+    ("save(r, \"r.safetensors\")", "the code; a name that ends in .png saves its picture"),
+    (":save me.gnt", "all this as a script and notebook: gannet run, gannet open"),
+    (":quit", "then gannet export latest -o me.html writes a report"),
+];
+
+/// [`FIRST`] as lines.
+fn first_steps() -> Vec<String> {
+    let longest = FIRST.iter().map(|(line, _)| width(line)).max().unwrap_or(0);
+    let mut lines = vec!["First steps".to_owned()];
+    lines.extend(FIRST.iter().flat_map(|(line, about)| entry(line, about, longest + 4)));
     lines
 }
 
@@ -47,7 +68,8 @@ pub(super) fn list() -> Vec<String> {
             lines.extend(entry(b.signature.name, b.summary, longest + 4));
         }
     }
-    lines.push("?name explains one; :help explains the prompt".to_owned());
+    lines.extend(first_steps());
+    lines.push("?name explains a function or a word; :help explains the prompt".to_owned());
     lines
 }
 
@@ -225,6 +247,39 @@ mod tests {
         assert!(example("smile", 1, &directions).unwrap().contains("direction(\"smile\")"));
         assert!(text("smil").contains("?smile"), "{}", text("smil"));
         assert!(text("nothing-of-this").contains("nothing is called"));
+    }
+
+    #[test]
+    fn the_first_steps_can_be_typed_as_they_are() {
+        use crate::eval::{Options, State};
+        use crate::lang::span::Source;
+        let state = State::new(crate::value::Models::cpu(), "faces", Options::default()).unwrap();
+        let mut program = String::new();
+        for (line, _) in FIRST {
+            if line.starts_with(':') {
+                commands::parse(line).unwrap();
+            } else {
+                program.push_str(&format!("{line}\n"));
+            }
+        }
+        let source = Source::new("first steps", program.as_str()).unwrap();
+        state.check(&source, &std::collections::BTreeMap::new()).unwrap();
+        // They are what a screen of 24 rows shows of the help.
+        for lines in [overview(), list()] {
+            let at = lines.iter().position(|l| l == "First steps").unwrap();
+            assert!(lines.len() - at < 20, "{}", lines.len() - at);
+        }
+    }
+
+    #[test]
+    fn what_a_newcomer_asks_for_is_explained() {
+        for name in [
+            "photo", "face", "faces", "embedded", "report", "export", "html", "jupyter",
+            "notebook", "script", "models", "png",
+        ] {
+            let text = about(name, &[]).join(" ");
+            assert!(!text.contains("nothing is called"), "{name}: {text}");
+        }
     }
 
     #[test]

@@ -321,8 +321,8 @@ pub fn say(object: &serde_json::Value) {
 
 /// Number of bytes between two checks for a Ctrl-C.
 const PART: usize = 1 << 14;
-/// Ends a picture or a colour that was cut, and tells the user.
-const CUT: &[u8] = b"\x1b\\\x1b[0m\x1b[?2026l\r\n(cut by Ctrl-C)\r\n";
+/// Ends a picture or a colour that was cut, shows the cursor, and tells the user.
+const CUT: &[u8] = b"\x1b\\\x1b[0m\x1b[?2026l\x1b[?25h\r\n(cut by Ctrl-C)\r\n";
 
 /// Standard output that a Ctrl-C cuts: later bytes are dropped.
 struct Cut<'a> {

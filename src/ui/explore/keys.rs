@@ -33,7 +33,7 @@ pub(super) const HELP: [(&str, &str); 20] = [
     ("g", "the map: a grid of pictures over two directions"),
     ("f", "the layers: feature maps, channels of S to move, the spectrum"),
     ("s", "save the script that shows this picture"),
-    ("q  Esc", "leave with this code; leave with the code as it was"),
+    ("Enter q", "leave with this code; Esc: leave with the code as it was"),
     ("identity", "likeness before and after the edits; drift: their length"),
     ("⟂", "a held direction is projected out of this one"),
 ];
@@ -74,6 +74,7 @@ impl Explorer {
 
     fn key(&mut self, key: &KeyEvent) {
         self.message.clear();
+        let warned = std::mem::take(&mut self.warned);
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         if control && matches!(key.code, KeyCode::Char('c' | 'd')) {
             self.end = Some(End::Leave);
@@ -88,7 +89,20 @@ impl Explorer {
         } else if self.layers.open {
             self.layers_key(key.code, key.modifiers.contains(KeyModifiers::SHIFT));
         } else {
-            self.own_key(key.code, key.modifiers.contains(KeyModifiers::SHIFT));
+            match key.code {
+                KeyCode::Esc => self.leave(warned),
+                code => self.own_key(code, key.modifiers.contains(KeyModifiers::SHIFT)),
+            }
+        }
+    }
+
+    /// Leaves with the code as it was; asks first when that drops changes.
+    fn leave(&mut self, warned: bool) {
+        if warned || self.model.history().0 == 0 {
+            self.end = Some(End::Leave);
+        } else {
+            self.warned = true;
+            self.say("Esc again drops the changes; Enter leaves with them");
         }
     }
 
@@ -104,7 +118,6 @@ impl Explorer {
             KeyCode::Home | KeyCode::Char('0') => self.make(Move::Reset),
             KeyCode::Backspace => self.make(Move::ResetAll),
             KeyCode::Enter | KeyCode::Char('q') => self.end = Some(End::Take),
-            KeyCode::Esc => self.end = Some(End::Leave),
             KeyCode::Char(letter) => self.letter(letter),
             _ => {}
         }

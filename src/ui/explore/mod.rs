@@ -78,6 +78,8 @@ pub struct Explorer {
     /// Time of the last input: numbers are computed after a pause.
     touched: Instant,
     message: String,
+    /// Whether the last key was an Esc that would drop changes.
+    warned: bool,
     scripts: Scripts,
     written: Written,
     saved: Option<PathBuf>,
@@ -111,6 +113,7 @@ impl Explorer {
             strode: now,
             touched: now,
             message: String::new(),
+            warned: false,
             scripts,
             written: Written::default(),
             saved: None,

@@ -34,10 +34,8 @@ impl Explorer {
         let room = usize::from(area.height.max(1));
         self.first = self.first.clamp((chosen + 1).saturating_sub(room), chosen);
         self.first = self.first.min(rows.len().saturating_sub(room));
-        let names = rows.iter().map(|r| width(&self.model.subject.shown(self.model.now(), *r).0));
-        let longest = names.max().unwrap_or(0) as u16 + 3;
         let most = area.width.saturating_sub(REST).clamp(NAME[0], NAME[1]);
-        let name = longest.clamp(NAME[0].min(most), most);
+        let name = self.name_columns().clamp(NAME[0].min(most), most);
         let shown = rows.iter().enumerate().skip(self.first).take(room);
         for ((i, row), y) in shown.zip(area.top()..) {
             let line = Rect::new(area.x, y, area.width, 1);
@@ -51,6 +49,18 @@ impl Explorer {
         if self.first + room < rows.len() {
             canvas.text((x, area.bottom().saturating_sub(1)), "↓", quiet(), 1);
         }
+    }
+
+    /// Columns of the longest name, with the mark of the chosen row.
+    fn name_columns(&self) -> u16 {
+        let rows = self.model.rows();
+        let names = rows.iter().map(|r| width(&self.model.subject.shown(self.model.now(), *r).0));
+        names.max().unwrap_or(0) as u16 + 3
+    }
+
+    /// Columns in which the panel cuts no usual name.
+    pub(super) fn panel_columns(&self) -> u16 {
+        self.name_columns().min(NAME[1]) + REST
     }
 
     fn row(

@@ -117,7 +117,7 @@ fn keys_move_sliders_and_the_picture_is_what_the_saved_script_shows() {
     }
     assert!(text.contains("identity ") && text.contains("drift "), "{text}");
     assert!(lines.iter().all(|l| crate::render::text::width(l) <= 80));
-    assert!(lines[23].contains("? keys") && lines[23].contains("q quit"), "{}", lines[23]);
+    assert!(lines[23].contains("? keys") && lines[23].contains("Enter take"), "{}", lines[23]);
     let shown = app.shown().unwrap();
     press(&mut app, "s");
     assert!(app.message.starts_with("saved: gannet run "), "{}", app.message);
@@ -142,10 +142,19 @@ fn leaving_takes_the_code_or_leaves_it() {
     let chosen = app.chosen().unwrap().unwrap();
     assert_eq!(chosen.written, "sample(seed: 0) + 0.5*direction(\"age\")");
     assert_eq!(chosen.code.count(), 1);
-    for keys in ["~", ">>~"] {
+    for keys in ["~", "__~", ">>~~", ">>~_~~"] {
         let mut app = explorer(&state, folder.path());
         press(&mut app, keys);
-        assert!(app.over() && app.chosen().unwrap().is_none());
+        assert!(app.over() && app.chosen().unwrap().is_none(), "{keys}");
+    }
+    // An Esc that would drop changes asks first, and another key in between is not an answer.
+    for keys in [">>~", ">>~_~"] {
+        let mut app = explorer(&state, folder.path());
+        press(&mut app, keys);
+        assert!(!app.over() && app.message.contains("Esc again"), "{keys}: {}", app.message);
+        press(&mut app, "!");
+        let chosen = app.chosen().unwrap().unwrap();
+        assert_eq!(chosen.written, "sample(seed: 0) + 0.5*direction(\"age\")");
     }
     let mut app = explorer(&state, folder.path());
     app.end();

@@ -10,16 +10,20 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use std::sync::Arc;
 
-/// Columns that the panel needs.
+/// Columns of the panel, at least.
 const PANEL: u16 = 38;
 /// Columns below which picture and panel are above each other.
 const NARROW: u16 = 60;
 /// Columns of the help.
 const HELP_COLUMNS: u16 = 78;
 
-const KEYS: &str =
-    "←→ move  ↑↓ choose  h hold  l layers  a/b compare  s save script  u undo  ? keys  q quit";
-const SHORT: &str = "←→ move  ↑↓ choose  h hold  l layers  s save  u undo  ? keys  q quit";
+/// The keys, from the longest line to the shortest.
+const KEYS: [&str; 3] = [
+    "←→ move  ↑↓ choose  h hold  l layers  g map  a/b compare  s save script  u undo  ? keys  \
+     Enter take  Esc leave",
+    "←→ move  ↑↓ choose  h hold  g map  s save  u undo  ? keys  Enter take  Esc leave",
+    "←→ move  ↑↓ choose  s save  u undo  ? keys  Enter take  Esc leave",
+];
 const MAP_KEYS: &str = "arrows pan  + - zoom  x y other directions  Enter take  Esc back";
 const LAYER_KEYS: &str = "↑↓ layer  ←→ channel  + - move it  n farthest  s save  ? keys  Esc back";
 
@@ -55,8 +59,10 @@ impl Explorer {
 
     fn body(&mut self, canvas: &mut Canvas<'_>, body: Rect, shown: Option<Arc<Image>>) {
         let wide = body.width >= NARROW;
+        // Names are whole where the picture keeps half of the screen.
+        let columns = self.panel_columns().min(body.width / 2).max(PANEL);
         let room = match wide {
-            true => (body.width - PANEL - 1, body.height),
+            true => (body.width - columns - 1, body.height),
             false => (body.width, body.height / 2),
         };
         self.room = room;
@@ -71,7 +77,7 @@ impl Explorer {
         }
         let panel = match wide {
             true => {
-                let x = (size.0 + 2).min(body.width - PANEL);
+                let x = (size.0 + 2).min(body.width - columns);
                 Rect::new(x, body.y, body.width - x, body.height)
             }
             false => {
@@ -96,11 +102,11 @@ impl Explorer {
             (None, true) => (self.facts(), Style::new()),
         };
         canvas.text((0, y), &cut(&text, columns), style, screen.width);
-        let keys = match width(KEYS) <= columns {
+        let keys = match KEYS.iter().find(|keys| width(keys) <= columns) {
             _ if self.map => MAP_KEYS,
             _ if self.layers.open => LAYER_KEYS,
-            true => KEYS,
-            false => SHORT,
+            Some(keys) => keys,
+            None => KEYS[KEYS.len() - 1],
         };
         canvas.text((0, last), &cut(keys, columns), quiet(), screen.width);
     }

@@ -2,6 +2,7 @@
 
 use crate::image::Raster;
 use crate::render::ImageSink;
+use crate::render::kitty::NUMBERED;
 use crate::render::sink::fit_size;
 use crate::render::text::printable;
 use ratatui::buffer::Buffer;
@@ -147,8 +148,7 @@ impl<'a> Canvas<'a> {
         if self.describes() {
             return (room.0.max(1), room.1.clamp(1, DESCRIPTION));
         }
-        // In tmux, rows of placeholders have numbers up to 64.
-        fit_size(pixels, self.cell, (room.0.min(64), room.1.min(64)))
+        fit_size(pixels, self.cell, (room.0.min(NUMBERED), room.1.min(NUMBERED)))
     }
 
     /// Whether a text describes each picture.
@@ -218,6 +218,8 @@ impl<'a> Canvas<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::Terminal;
+    use crate::render::blocks::Blocks;
     use crate::render::text::Described;
 
     #[test]
@@ -238,6 +240,18 @@ mod tests {
                 (Rect::new(0, 0, 2, 2), Position::new(10, 5)),
             ]
         );
+    }
+
+    #[test]
+    fn a_picture_is_as_large_as_its_room() {
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 150, 80));
+        let blocks = Blocks::new(&Terminal::plain("test"));
+        let canvas = Canvas::new(&mut buffer, (&blocks, (8, 16)), true);
+        for (room, wanted) in
+            [((150, 40), (80, 40)), ((150, 80), (150, 75)), ((60, 80), (60, 30)), ((9, 2), (4, 2))]
+        {
+            assert_eq!(canvas.fit_size((128, 128), room), wanted);
+        }
     }
 
     #[test]

@@ -66,6 +66,16 @@ impl Compositor {
         self.before = None;
     }
 
+    /// The bytes that free the pictures of this screen where leaving it does not.
+    ///
+    /// # Errors
+    /// When they cannot be written to memory.
+    pub fn leave(&mut self) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        self.pictures.leave(&mut out)?;
+        Ok(out)
+    }
+
     /// Whether the next frame is drawn as a whole.
     pub fn stale(&self) -> bool {
         self.before.is_none()

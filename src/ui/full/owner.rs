@@ -6,6 +6,7 @@ use super::keys::{Input, Keys};
 use super::run::Stage;
 use crate::error::{Error, Kind, Result};
 use crate::render;
+use crate::render::kitty::Kitty;
 use crate::ui::restore::{self, Full as Modes};
 use crate::ui::signals::Signals;
 use crate::ui::{Line, Terminal, pen};
@@ -90,7 +91,10 @@ fn around(terminal: &render::Terminal) -> Modes {
         let flags = KeyboardEnhancementFlags::DISAMBIGUATE_ESCAPE_CODES;
         pen::put(&mut begin, PushKeyboardEnhancementFlags(flags));
         pen::put(&mut leave, PopKeyboardEnhancementFlags);
-        // The pictures of this screen, with their data.
+    }
+    // The pictures of this screen, with their data. tmux would take it for a title, and its outer
+    // terminal for all pictures of all panes.
+    if kitty && !terminal.passthrough {
         leave.extend_from_slice(b"\x1b_Ga=d,d=A,q=2\x1b\\");
     }
     pen::put(&mut leave, DisableFocusChange);
@@ -98,6 +102,10 @@ fn around(terminal: &render::Terminal) -> Modes {
     pen::put(&mut leave, DisableBracketedPaste);
     pen::put(&mut leave, Show);
     pen::put(&mut leave, LeaveAlternateScreen);
+    if kitty && !terminal.passthrough {
+        // Writing to a vector cannot fail.
+        let _ = Kitty::new(terminal, std::process::id()).refresh(&mut leave);
+    }
     Modes { begin, leave }
 }
 
@@ -206,8 +214,38 @@ impl Full<'_> {
 impl Drop for Full<'_> {
     fn drop(&mut self) {
         self.hear_out();
+        if let (Ok(bytes), Some(_guard)) = (self.compositor.leave(), restore::full_frame()) {
+            // A terminal that is gone keeps nothing.
+            let _ = self.line.screen().put(&bytes);
+        }
         if restore::full_ends() {
             self.line.settle();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::{Protocol, Terminal};
+
+    #[test]
+    fn kitty_draws_the_pictures_of_the_screen_before_again() {
+        let terminal = Terminal { protocol: Protocol::Kitty, ..Terminal::plain("test") };
+        let leave = String::from_utf8(around(&terminal).leave).unwrap();
+        let after = leave.split_once("\x1b[?1049l").unwrap().1;
+        assert!(after.starts_with("\x1b_Ga=T,f=32,s=1,v=1,") && after.contains("a=d,d=I,"));
+    }
+
+    #[test]
+    fn what_tmux_would_take_for_a_title_is_not_written_in_tmux() {
+        for protocol in [Protocol::Kitty, Protocol::Iterm, Protocol::Sixel, Protocol::Blocks] {
+            let of = |passthrough| Terminal { protocol, passthrough, ..Terminal::plain("test") };
+            let all = |t: &Terminal| [around(t).begin, around(t).leave].concat();
+            let strings =
+                |t: &Terminal| String::from_utf8(all(t)).unwrap().matches("\x1b_").count();
+            assert_eq!(strings(&of(true)), 0);
+            assert_eq!(strings(&of(false)), if protocol == Protocol::Kitty { 3 } else { 0 });
         }
     }
 }

@@ -94,7 +94,7 @@ impl Pictures {
             Protocol::Words | Protocol::None => Way::Text(Cache::new(1 << 20)),
             Protocol::Blocks => Way::Blocks(Blocks::new(terminal), Cache::new(BUDGET)),
             Protocol::Kitty => Way::Kitty(Stored {
-                kitty: Kitty::new(terminal, std::process::id()),
+                kitty: Kitty::full(terminal, std::process::id()),
                 placeholders: terminal.passthrough,
                 all: Vec::new(),
                 count: 0,
@@ -115,6 +115,11 @@ impl Pictures {
     /// Whether a sixel may scroll the screen when it reaches the last row.
     pub(super) fn spares_last_row(&self) -> bool {
         matches!(&self.way, Way::Pixels(p) if matches!(p.painter, Painter::Sixel(_)))
+    }
+
+    /// Frees what stays in the outer terminal of tmux, whose pictures belong to no screen of ours.
+    pub(super) fn leave(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        if self.passthrough { self.begin_again(out) } else { Ok(()) }
     }
 
     /// Whether switching to another window may lose pictures.

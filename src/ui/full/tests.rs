@@ -6,6 +6,7 @@ use super::run::{App, Change, Stage, run};
 use super::{Canvas, Compositor, Image};
 use crate::error::{Error, Kind, Result};
 use crate::image::Raster;
+use crate::render::sinks::sink_for;
 use crate::render::{Colours, Protocol, Symbols, Terminal};
 use crate::rng::Rng;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
@@ -404,6 +405,30 @@ fn a_picture_that_stays_is_not_replaced_by_many_new_ones() {
             assert_eq!(screen.seen(), fresh.seen(), "{passthrough} {k}");
         }
     }
+}
+
+#[test]
+fn a_full_screen_in_tmux_leaves_the_pictures_of_the_prompt_and_none_of_its_own() {
+    // Both are on one screen of the terminal behind tmux.
+    let terminal = terminal(Protocol::Kitty, true);
+    let mut screen = Screen::default();
+    let mut prompt = sink_for(&terminal);
+    for k in 0..200 {
+        let mut out = Vec::new();
+        prompt.rows(&mut out, &Raster::filled(48, 48, &[k, 1, 1]).unwrap(), (6, 3)).unwrap();
+        screen.write(&out);
+    }
+    let before = screen.pictures.clone();
+    assert_eq!(before.len(), 200);
+    let mut compositor = Compositor::new(&terminal);
+    for k in 0..120 {
+        let image = Image::new(Raster::filled(48, 48, &[k, 2, 2]).unwrap());
+        let draw = |c: &mut Canvas<'_>| c.picture(&image, (0, 0), (6, 3), c.area());
+        screen.write(&compositor.frame(SIZE, true, draw).unwrap().bytes);
+    }
+    assert!(screen.pictures.len() > before.len());
+    screen.write(&compositor.leave().unwrap());
+    assert_eq!(screen.pictures, before);
 }
 
 #[test]

@@ -77,6 +77,11 @@ pub(super) fn outline(app: &mut NotebookApp, canvas: &mut Canvas<'_>, at: usize,
     list(canvas, Rect::new(0, 0, view.width.min(60), height as u16), &lines);
 }
 
+/// Columns of the list of keys.
+const COLUMNS: u16 = 78;
+/// Columns of the keys in it.
+const KEY_COLUMNS: usize = 24;
+
 /// The keys, and what they do.
 const KEYS: &[(&str, &str)] = &[
     ("everywhere", ""),
@@ -84,7 +89,7 @@ const KEYS: &[(&str, &str)] = &[
     ("Shift-Enter", "run the cell and go to the next one"),
     ("Ctrl-T", "run all that is stale"),
     ("F5", "run all cells"),
-    ("Ctrl-C", "stop and keep the best so far; again: keep nothing; else copy"),
+    ("Ctrl-C", "stop, keep the best; again: drop it; else copy"),
     ("Ctrl-S", "save (it is also saved when you pause)"),
     ("Ctrl-F", "find and replace"),
     ("Ctrl-O", "outline"),
@@ -103,7 +108,7 @@ const KEYS: &[(&str, &str)] = &[
     ("d d", "remove the cell"),
     ("J K", "move the cell down, up"),
     ("M, m", "join with the next; text or code"),
-    ("o", "full view of the result: an inversion, or its pictures"),
+    ("o", "the result full screen: compare, zoom, error"),
     ("f, t, /", "fold, outline, find"),
     ("u, U", "undo, redo"),
     ("q", "quit"),
@@ -128,9 +133,23 @@ pub(super) fn help(app: &NotebookApp, canvas: &mut Canvas<'_>, top: usize, view:
         if what.is_empty() {
             return ((*keys).to_owned(), style.add_modifier(Modifier::BOLD));
         }
-        let blank = " ".repeat(24_usize.saturating_sub(width(keys)));
+        let blank = " ".repeat(KEY_COLUMNS.saturating_sub(width(keys)));
         (format!("  {keys}{blank}{what}"), style)
     };
     let lines: Vec<(String, Style)> = KEYS[first..].iter().map(line).collect();
-    list(canvas, Rect::new(0, 0, view.width.min(78), height as u16), &lines);
+    list(canvas, Rect::new(0, 0, view.width.min(COLUMNS), height as u16), &lines);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_the_keys_is_cut() {
+        for (keys, what) in KEYS {
+            // A blank on each side, an indent, and the column of the keys.
+            let room = usize::from(COLUMNS) - 2 - 2 - KEY_COLUMNS;
+            assert!(width(keys) < KEY_COLUMNS && width(what) <= room, "{keys}: {what}");
+        }
+    }
 }

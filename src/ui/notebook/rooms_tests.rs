@@ -71,6 +71,7 @@ fn leaving_the_explorer_keeps_the_code_and_a_changed_cell_is_left_alone() {
     desk.wait_for_room();
     desk.press(KeyCode::Right);
     desk.press(KeyCode::Esc);
+    desk.press(KeyCode::Esc);
     desk.settle();
     let n = desk.app.notebook();
     assert!(n.editor.text().contains("b = w  # mine"), "{}", n.editor.text());
