@@ -188,6 +188,10 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     let mut c = Config::new(space, method);
     c.seed = args.seed(ctx)?;
     (c.passes, c.steps) = steps(args, &c)?;
+    // What chooses by itself gives a code that can be edited.
+    if word == "auto" && space == Space::WPlus {
+        c.weights.set("offset", methods::EDITABLE);
+    }
     let weight = |name: &str| args.number(name);
     c.restarts = args.count("restarts")?.unwrap_or(c.restarts);
     c.until = weight("until")?;

@@ -81,15 +81,15 @@ const SCHEDULE: Param = Param::optional(
 .choices(&Curve::NAMES)
 .named();
 
+/// Weight of the offsets of a W+ code that is to be edited: it keeps them under half a σ for pictures
+/// that the generator can make.
+pub const EDITABLE: f64 = 0.2;
+
 /// The steps that tune weights, for the methods that do.
-const TUNE: Param = Param::optional(
-    "tune",
-    &[Kind::Number],
-    "300",
-    "of pti and dhr: steps that tune the weights",
-)
-.whole(0, 1_000_000)
-.named();
+const TUNE: Param =
+    Param::optional("tune", &[Kind::Number], "300", "of pti and dhr: steps that tune the weights")
+        .whole(0, 1_000_000)
+        .named();
 
 /// The rate at which weights are tuned.
 const TUNE_RATE: Param = Param::optional(
