@@ -82,14 +82,10 @@ const SCHEDULE: Param = Param::optional(
 .named();
 
 /// The steps that tune weights, for the methods that do.
-const TUNE: Param = Param::optional(
-    "tune",
-    &[Kind::Number],
-    "300",
-    "of pti and dhr: steps that tune the weights",
-)
-.whole(0, 1_000_000)
-.named();
+const TUNE: Param =
+    Param::optional("tune", &[Kind::Number], "300", "of pti and dhr: steps that tune the weights")
+        .whole(0, 1_000_000)
+        .named();
 
 /// The rate at which weights are tuned.
 const TUNE_RATE: Param = Param::optional(
