@@ -80,6 +80,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
             "turn: degrees, clockwise; confidence: mean probability of a face, 0 to 1".to_owned(),
         ],
         pictures: sure.iter().enumerate().map(thumbnail).collect::<Result<_>>()?,
+        ..Table::default()
     })))
 }
 

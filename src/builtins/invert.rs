@@ -170,10 +170,26 @@ fn fits(size: [usize; 3], m: &ModelFacts) -> Result<()> {
 
 /// Activations of a step, kept for the backward pass: each layer's map before and after its
 /// convolution, its noise and its activation, and their slopes.
-fn cost(_: &Args, ctx: &Context<'_>) -> u64 {
+pub(super) fn cost(_: &Args, ctx: &Context<'_>) -> u64 {
     let Some(model) = &ctx.model else { return 0 };
     let maps = model.facts.network.iter().map(|l| (l.maps * l.area) as u64).sum::<u64>();
     4 * 6 * maps.max(model.facts.pixels() as u64)
+}
+
+/// What `invert(x)` does without further arguments, with another number of steps.
+pub(super) fn usual(facts: &ModelFacts, steps: usize, seed: u64) -> Config {
+    let method = chosen("auto", None, (facts, false)).unwrap_or(&OPTIMIZE);
+    Config { steps, seed, ..Config::new(method.usual_space(&facts.spaces), method) }
+}
+
+/// Refuses a picture of another size than the generator's, and one without its needed condition.
+pub(super) fn check_picture(call: &CheckedCall<'_>, name: &str) -> Result<()> {
+    shared::check_needed_condition(call, call.model.as_deref())?;
+    let (Some(m), Some(arg)) = (&call.model, call.arg(name)) else { return Ok(()) };
+    match arg.ty {
+        Type::Image(Some(size)) => fits(size, m).map_err(|e| e.at(arg.span)),
+        _ => Ok(()),
+    }
 }
 
 fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
@@ -277,13 +293,17 @@ fn init(args: &Args, usual: Init) -> Result<Init> {
     }
 }
 
-/// All pictures in one batch, `[N, C, R, R]`, and the photographs that they were cut from.
-fn pictures(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Vec<Option<Photograph>>)> {
+/// All pictures of an argument in one batch, `[N, C, R, R]`, and the photographs that they were cut from.
+pub(super) fn pictures(
+    args: &Args,
+    name: &str,
+    ctx: &Context<'_>,
+) -> Result<(Tensor, Vec<Option<Photograph>>)> {
     let facts = &ctx.model()?.facts;
-    let images = all_images(&args.many("picture"), ctx)?;
+    let images = all_images(&args.many(name), ctx)?;
     for image in &images {
         let [_, c, h, w] = image.dims();
-        fits([c, h, w], facts).map_err(|e| e.at(args.span("picture")))?;
+        fits([c, h, w], facts).map_err(|e| e.at(args.span(name)))?;
     }
     let each = |i: &Image| (0..i.dims()[0]).map(|k| i.photograph(k).cloned()).collect::<Vec<_>>();
     let mut photographs: Vec<_> = images.iter().flat_map(each).collect();
@@ -291,7 +311,7 @@ fn pictures(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Vec<Option<Photog
         photographs.clear();
     }
     let data = match &images[..] {
-        [] => return Err(Error::runtime("there is no picture to invert").at(args.span("picture"))),
+        [] => return Err(Error::runtime("there is no picture to invert").at(args.span(name))),
         [one] => one.data.clone(),
         several => Tensor::cat(&several.iter().map(|i| &i.data).collect::<Vec<_>>(), 0)?,
     };
@@ -300,7 +320,7 @@ fn pictures(args: &Args, ctx: &Context<'_>) -> Result<(Tensor, Vec<Option<Photog
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model()?.clone();
-    let (pictures, photographs) = pictures(args, ctx)?;
+    let (pictures, photographs) = pictures(args, "picture", ctx)?;
     let mut config = config(args, &model, ctx)?;
     let perceptual = model.features()?.cloned().map(Perceptual::new);
     let labels = shared::needed_labels(args, &model, pictures.dim(0)?)?;

@@ -5,6 +5,7 @@ mod blank;
 mod channel;
 mod compare;
 mod cosine;
+mod diagnose;
 mod direction;
 #[cfg(test)]
 mod dummy_builtin;
@@ -19,6 +20,7 @@ mod image;
 pub mod images;
 mod info;
 mod invert;
+mod ladder;
 mod latent;
 mod len;
 mod lerp;
@@ -67,6 +69,7 @@ pub const ALL: &[&Builtin] = &[
     &channel::BUILTIN,
     &compare::BUILTIN,
     &cosine::BUILTIN,
+    &diagnose::BUILTIN,
     &direction::BUILTIN,
     #[cfg(test)]
     &dummy_builtin::BUILTIN,
@@ -80,6 +83,7 @@ pub const ALL: &[&Builtin] = &[
     &images::BUILTIN,
     &info::BUILTIN,
     &invert::BUILTIN,
+    &ladder::BUILTIN,
     &latent::BUILTIN,
     &len::BUILTIN,
     &lerp::BUILTIN,

@@ -273,8 +273,7 @@ fn stored(part: Part, t: &Tensor) -> Result<Array> {
     let Data::F32(values) = &array.data else { return Ok(array) };
     let halves: Vec<f16> = values.iter().map(|v| f16::from_f32(*v)).collect();
     let exact = halves.iter().zip(values).all(|(half, v)| half.to_f32() == *v);
-    let found = part.tunes() || matches!(part, Part::Residual(_));
-    Ok(if found && exact { Array { data: Data::F16(halves), ..array } } else { array })
+    Ok(if part.halved() && exact { Array { data: Data::F16(halves), ..array } } else { array })
 }
 
 /// Named arrays in a format of other programs, which does not say space or generator. Of several

@@ -5,6 +5,7 @@ use crate::builtin::{Builtin, Depends};
 use crate::cache::Name;
 use crate::control::Stop;
 use crate::error::Result;
+use crate::invert::Inversion;
 use crate::value::{Loaded, Value};
 
 impl Evaluator<'_> {
@@ -74,8 +75,10 @@ fn texts<'v>(values: impl Iterator<Item = &'v Value>, take: &mut dyn FnMut(&str)
 /// Whether a result is the one that its call always gives: the best so far of a search that was
 /// stopped is not, and one that tells of a full disk is not.
 fn is_finished(value: &Value) -> bool {
+    let whole = |i: &Inversion| i.stopped_at().is_none() && !i.unsaved;
     match value {
-        Value::Inversion(i) => i.stopped_at().is_none() && !i.unsaved,
+        Value::Inversion(i) => whole(i),
+        Value::Table(t) => t.found.iter().all(|i| whole(i)),
         _ => true,
     }
 }

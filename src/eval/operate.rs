@@ -218,7 +218,8 @@ pub fn index(base: &Value, index: &Value, models: &Models) -> Result<Value> {
     }
 }
 
-/// A row of a table by its first cell, or a column by its header: one value, or a list of them.
+/// A row of a table by its first cell, or a column by its header: one value, or a list of them. A
+/// row about an inversion is that inversion.
 fn named(t: &Table, name: &str) -> Result<Value> {
     let value = |c: &Cell| match c {
         Cell::Text(s) => Value::Text(s.clone()),
@@ -229,6 +230,9 @@ fn named(t: &Table, name: &str) -> Result<Value> {
         Ok([one]) => Ok(one),
         Err(cells) => Value::list(cells),
     };
+    if let Some(found) = t.rows.iter().position(|row| first(&row)).and_then(|k| t.found.get(k)) {
+        return Ok(Value::Inversion(found.clone()));
+    }
     if let Some(row) = t.rows.iter().find(first) {
         // The unit says what the numbers are, and is not one of them.
         let cells = row.iter().zip(&t.columns).skip(1).filter(|(_, column)| *column != "unit");

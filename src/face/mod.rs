@@ -66,7 +66,7 @@ impl Found {
 
     /// Whether the frame is the whole square picture, up to the differences between training
     /// pictures: 99 of 100 of them lie within these bounds.
-    fn fills(&self, [width, height]: [usize; 2]) -> bool {
+    pub fn fills(&self, [width, height]: [usize; 2]) -> bool {
         let side = width as f64;
         let [x, y] = self.middle();
         let off = libm::hypot(x - side / 2.0, y - side / 2.0) / side;

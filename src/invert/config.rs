@@ -102,6 +102,13 @@ impl Numbers {
         self.0.insert(name, value);
     }
 
+    /// Those that `keep` holds for.
+    #[must_use]
+    pub fn only(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|name, _| keep(name));
+        self
+    }
+
     /// All that were given, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, f64)> {
         self.0.iter().map(|(name, value)| (*name, *value))
@@ -119,6 +126,13 @@ impl<const N: usize> From<[(&'static str, f64); N]> for Numbers {
 pub struct Words(BTreeMap<&'static str, &'static str>);
 
 impl Words {
+    /// Those that `keep` holds for.
+    #[must_use]
+    pub fn only(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|name, _| keep(name));
+        self
+    }
+
     /// The word of that parameter, if one was given.
     pub fn get(&self, name: &str) -> Option<&'static str> {
         self.0.get(name).copied()

@@ -236,7 +236,9 @@ fn rungs_of_a_hybrid_ladder_are_never_worse() {
     let (control, stats, network) = (Control::default(), stats(g.as_ref()), network());
     let job = with(g.as_ref(), &network, &stats, &control);
     let config = Config { steps: 15, ..Config::new(Space::W, &HYBRID) };
-    let rungs = ladder(&job, &pair(), &config, &[Space::Z, Space::W, Space::WPlus]).unwrap();
+    let chain = [Space::Z, Space::W, Space::WPlus].map(Rung::Space);
+    let rungs = ladder(&job, &pair(), &config, &chain).unwrap();
+    let rungs: Vec<Inversion> = rungs.into_iter().map(|(_, found)| found).collect();
     let methods = [&OPTIMIZE, &HYBRID, &HYBRID];
     assert_eq!(rungs.iter().map(|r| r.config.method).collect::<Vec<_>>(), methods);
     for (below, above) in rungs.iter().zip(&rungs[1..]) {

@@ -22,6 +22,7 @@ mod domain;
 mod evaluate;
 mod hash;
 mod job;
+mod ladder;
 mod mask;
 pub mod methods;
 mod objective;
@@ -41,6 +42,7 @@ mod trace;
 pub use config::{Checkpoint, Config, Init, Method, Numbers, Plan, Words, feature_layer};
 pub use hash::content_hash;
 pub use job::{Job, Statistics};
+pub use ladder::{Rung, climb, ladder};
 pub use mask::{Mask, Shape};
 pub use methods::METHODS;
 pub use objective::{
@@ -95,7 +97,6 @@ pub fn invert(job: &Job, target: &Tensor, config: &Config) -> Result<Inversion> 
 ///
 /// # Errors
 /// As [`invert`].
-#[cfg(any(test, feature = "internals"))]
 pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
     let dim = job.generator.spec().z_dim;
     let z = Rng::derive(config.seed, "invert: self-test").normals(dim);
@@ -105,37 +106,10 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
     invert(job, &picture, config)
 }
 
-/// The ladder: one inversion a space, each started from the code of the one before, so that no rung
-/// is worse than the last.
-///
-/// `spaces` go from narrow to wide (Z, W, W+, S); the first has its space's default start. Space,
-/// start and checkpoint of `config` do not count. Every rung is of the configuration's method where
-/// that searches the space, else of [`methods::OPTIMIZE`]; a method of encoder passes begins them
-/// at the code of the rung below.
-///
-/// # Errors
-/// As [`invert`], and when a space is narrower than the one before.
-#[cfg(any(test, feature = "internals"))]
-pub fn ladder(
-    job: &Job,
-    target: &Tensor,
-    config: &Config,
-    spaces: &[Space],
-) -> Result<Vec<Inversion>> {
-    let mut rungs: Vec<Inversion> = Vec::with_capacity(spaces.len());
-    for &space in spaces {
-        let method = if config.method.works_in(space) { config.method } else { &methods::OPTIMIZE };
-        let first = Config::new(space, method);
-        let init = rungs.last().map_or(first.init, |below| Init::Latent(below.code.clone()));
-        // A checkpoint holds one run; the rungs would fight over it.
-        let rung = Config { space, init, method, checkpoint: None, ..config.clone() };
-        rungs.push(invert(job, target, &rung)?);
-    }
-    Ok(rungs)
-}
-
 #[cfg(test)]
 mod encode_tests;
+#[cfg(test)]
+mod ladder_tests;
 #[cfg(test)]
 mod optimizer_tests;
 #[cfg(test)]

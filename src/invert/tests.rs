@@ -32,7 +32,7 @@ pub(super) fn pair() -> Tensor {
     Tensor::cat(&[foreign(0), foreign(3)], 0).unwrap()
 }
 
-fn config(space: Space, steps: usize) -> Config {
+pub(super) fn config(space: Space, steps: usize) -> Config {
     Config { steps, ..Config::new(space, &OPTIMIZE) }
 }
 
@@ -115,14 +115,14 @@ fn every_rung_of_the_ladder_is_nearer() {
     let (g, control) = (generator(), Control::default());
     let stats = stats(g.as_ref());
     let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
-    let rungs =
-        ladder(&job, &pair(), &config(Space::W, 40), &[Space::Z, Space::W, Space::WPlus]).unwrap();
-    for (below, above) in rungs.iter().zip(&rungs[1..]) {
+    let chain = [Space::Z, Space::W, Space::WPlus].map(Rung::Space);
+    let rungs = ladder(&job, &pair(), &config(Space::W, 40), &chain).unwrap();
+    for ((_, below), (_, above)) in rungs.iter().zip(&rungs[1..]) {
         for (a, b) in below.loss.iter().zip(&above.loss) {
             assert!(b < a, "{a} {b}");
         }
     }
-    assert!(ladder(&job, &foreign(0), &config(Space::W, 2), &[Space::WPlus, Space::W]).is_err());
+    assert!(ladder(&job, &foreign(0), &config(Space::W, 2), &[chain[2], chain[1]]).is_err());
 }
 
 #[test]
@@ -481,9 +481,9 @@ fn styles_reach_at_least_what_their_layered_code_reaches() {
     let (g, control) = (generator(), Control::default());
     let stats = stats(g.as_ref());
     let job = Job { stats: Some(&stats), ..Job::new(g.as_ref(), &control) };
-    let rungs =
-        ladder(&job, &foreign(0), &config(Space::W, 60), &[Space::W, Space::WPlus, Space::S])
-            .unwrap();
+    let chain = [Space::W, Space::WPlus, Space::S].map(Rung::Space);
+    let rungs = ladder(&job, &foreign(0), &config(Space::W, 60), &chain).unwrap();
+    let rungs: Vec<Inversion> = rungs.into_iter().map(|(_, found)| found).collect();
     let psnr = |i: &Inversion| i.numbers.iter().find(|n| n.name == "psnr").unwrap().value;
     assert!(
         psnr(&rungs[1]) > psnr(&rungs[0]) && psnr(&rungs[2]) > psnr(&rungs[1]) + 0.1,

@@ -66,6 +66,11 @@ impl Part {
         matches!(self, Self::Delta(_) | Self::Left(_) | Self::Right(_))
     }
 
+    /// Whether files keep it in half precision.
+    pub const fn halved(self) -> bool {
+        self.tunes() || matches!(self, Self::Residual(_))
+    }
+
     /// Whether it is what an inversion found besides the codes: noise maps, a residual, weights.
     pub const fn found(self) -> bool {
         !matches!(self, Self::Point | Self::Labels)
@@ -119,6 +124,13 @@ impl Parts {
         self.0.keys().any(|part| part.tunes())
     }
 
+    /// Bytes of the parts in a file: residuals and changes of weights take two for a number, all
+    /// others four.
+    pub fn stored_bytes(&self) -> usize {
+        let each = |part: Part| if part.halved() { 2 } else { 4 };
+        self.iter().map(|(part, t)| each(part) * t.elem_count()).sum()
+    }
+
     /// Residuals and changes of weights in half precision, as files keep them: a file then gives the
     /// same picture.
     ///
@@ -126,7 +138,7 @@ impl Parts {
     /// When a tensor operation fails.
     pub fn halved(&self) -> Result<Self> {
         self.map(|part, t| {
-            if part.tunes() || matches!(part, Part::Residual(_)) {
+            if part.halved() {
                 Ok(t.to_dtype(DType::F16)?.to_dtype(DType::F32)?)
             } else {
                 Ok(t.clone())

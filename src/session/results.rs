@@ -2,6 +2,7 @@
 
 use super::Cell;
 use crate::eval::State;
+use crate::invert::Inversion;
 use crate::lang::ast::{ExprKind, Program, StmtKind};
 use crate::lang::lex::{self, TokenKind};
 use crate::lang::parse;
@@ -100,12 +101,16 @@ pub(super) fn shed(state: &mut State) -> BTreeSet<String> {
 /// Bytes of the tensors in a value.
 fn bytes(value: &Value) -> usize {
     let tensor = |t: &candle_core::Tensor| t.elem_count() * t.dtype().size_in_bytes();
+    let inversion = |i: &Inversion| tensor(&i.target) + tensor(&i.reconstruction);
     match value {
         Value::Image(i) => tensor(&i.data),
         Value::Latent(l) | Value::Path(l) => tensor(l.point()),
-        Value::Inversion(i) => tensor(&i.target) + tensor(&i.reconstruction),
+        Value::Inversion(i) => inversion(i),
         Value::List(items) => items.iter().map(bytes).sum(),
-        Value::Table(t) => t.pictures.iter().map(|i| tensor(&i.data)).sum(),
+        Value::Table(t) => {
+            let found: usize = t.found.iter().map(|i| inversion(i)).sum();
+            found + t.pictures.iter().map(|i| tensor(&i.data)).sum::<usize>()
+        }
         _ => 0,
     }
 }

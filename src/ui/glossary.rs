@@ -21,7 +21,7 @@ const fn term(names: &'static [&'static str], about: &'static str, example: &'st
     Term { names, about, example }
 }
 
-const TERMS: [Term; 28] = [
+const TERMS: [Term; 29] = [
     term(
         &["Z"],
         "the space of the prior: codes drawn from a normal distribution. The mapping network turns \
@@ -103,6 +103,13 @@ const TERMS: [Term; 28] = [
         "the search for the code whose picture is nearest to a photograph; the reconstruction is \
          that picture.",
         "r = invert(image(\"models/faces/examples/900000.jpg\"))",
+    ),
+    term(
+        &["rung", "rungs"],
+        "a space in the chain Z, W, W+, S, F (a feature map) and pti (the generator's weights): \
+         each reaches a photograph better than the one before and is edited less safely. \
+         `ladder(x)` inverts a picture in all of them, `diagnose(x)` says which would help.",
+        "ladder(sample(seed: 3), steps: 20)",
     ),
     term(
         &["seed"],

@@ -156,6 +156,7 @@ fn show_inversion(i: &Inversion) -> Result<Shown> {
 
 fn show_table(t: &Table) -> Result<Shown> {
     let mut all = Shown::of(Block::Table(t.block()));
+    all.rest.extend(t.plots.iter().cloned().map(Block::Plot));
     all.rest.push(Block::Text(t.notes.clone()));
     for i in &t.pictures {
         all.add(i)?;

@@ -34,8 +34,10 @@ pub fn json(value: &Value) -> Json {
                 "share": m.share((height, width)).ok(), "origin": m.origin})
         }
         Value::Table(t) => {
-            json!({"type": "Table", "rows": render::json::rows(&t.block()), "notes": t.notes,
-                "definitions": t.definitions})
+            let found: Vec<Json> = t.found.iter().map(|i| inversion_json(i)).collect();
+            let table = json!({"type": "Table", "rows": render::json::rows(&t.block()),
+                "notes": t.notes, "definitions": t.definitions});
+            if found.is_empty() { table } else { merge(table, json!({"inversions": found})) }
         }
         Value::Plot(p) => render::json::plot(p),
         other => json!({"type": other.ty().to_string(), "value": text::shown(other)}),

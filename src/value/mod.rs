@@ -154,9 +154,17 @@ pub struct Table {
     pub definitions: Vec<String>,
     /// Pictures shown above the table.
     pub pictures: Vec<Image>,
+    /// Plots shown below the table.
+    pub plots: Vec<render::Plot>,
+    /// The inversions that the rows are about, one a row, which the first cell of a row names:
+    /// `t["W+"]`. Empty for other tables.
+    pub found: Vec<Arc<Inversion>>,
 }
 
 impl Table {
+    /// The column that says how long the inversions of the rows took.
+    pub const SECONDS: &str = "seconds";
+
     /// Its columns and rows, for drawing.
     pub fn block(&self) -> render::Table {
         render::Table { columns: self.columns.clone(), rows: self.rows.clone() }
@@ -187,7 +195,10 @@ impl Value {
             Self::Inversion(i) => i.code.model.iter().for_each(seen),
             Self::Model(m) => seen(&m.id()),
             Self::List(items) => items.iter().for_each(|v| v.each_model(seen)),
-            Self::Table(t) => t.pictures.iter().filter_map(|p| p.model.as_ref()).for_each(seen),
+            Self::Table(t) => {
+                let codes = t.found.iter().filter_map(|i| i.code.model.as_ref());
+                t.pictures.iter().filter_map(|p| p.model.as_ref()).chain(codes).for_each(seen);
+            }
             Self::Nothing
             | Self::Number(_)
             | Self::Text(_)

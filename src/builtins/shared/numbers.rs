@@ -14,12 +14,7 @@ pub const fn of_numbers(
     const LIST: &[Param] =
         &[Param::required("x", &[Kind::List], "a list of numbers, such as a column of a table")];
     Builtin {
-        signature: Signature {
-            name,
-            params: LIST,
-            returns: "Number",
-            infer: |_| Ok(Type::Number),
-        },
+        signature: Signature { name, params: LIST, returns: "Number", infer: |_| Ok(Type::Number) },
         category: Category::Measure,
         summary,
         details: "A column of a table is a list of numbers: `t[\"value\"]`.",

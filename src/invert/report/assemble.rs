@@ -48,8 +48,7 @@ pub(in crate::invert) fn assemble(
         origin: origin(&how, target)?,
     };
     // What files round is shown and measured as they keep it.
-    let rounded =
-        code.parts.iter().any(|(part, _)| part.tunes() || matches!(part, Part::Residual(_)));
+    let rounded = code.parts.iter().any(|(part, _)| part.halved());
     let reconstruction = if rounded {
         let input = input_of(&code);
         let one = |i: usize| {

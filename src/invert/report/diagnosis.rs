@@ -177,9 +177,9 @@ pub(super) fn warn(
     let psnr = numbers.iter().rev().find(|n| n.name.starts_with("psnr"));
     for (i, db) in psnr.iter().flat_map(|n| &n.each).enumerate().filter(|(_, p)| **p < REACHED) {
         let wider = match config.space {
-            Space::Z => "; try W or W+",
-            Space::W => "; try W+",
-            _ => "",
+            _ if run.phases.iter().any(|p| p.unknowns.weights.is_some()) => "",
+            Space::Z | Space::W => "; try W+, or method: pti",
+            _ => "; method: pti comes nearer",
         };
         say(
             i,

@@ -129,8 +129,10 @@ impl Kept {
     /// Forgets what differs between two computations of the same value: how long it took.
     #[must_use]
     pub fn timeless(mut self) -> Self {
-        if let Self::Inversion(i) = &mut self {
-            i.timeless();
+        match &mut self {
+            Self::Inversion(i) => i.timeless(),
+            Self::Table(t) => t.timeless(),
+            _ => {}
         }
         self
     }
@@ -180,6 +182,7 @@ impl Kept {
     /// When what is kept cannot be a value, or the generator of an inversion is not loaded.
     pub fn value(&self, models: &Models) -> Result<Option<Value>> {
         let device = models.device();
+        let picture = |code: &Code| picture(code, models);
         let list =
             |items: &Vec<Self>| items.iter().map(|v| v.value(models)).collect::<Result<Vec<_>>>();
         Ok(Some(match self {
@@ -208,12 +211,9 @@ impl Kept {
             Self::Latent(l) => Value::Latent(l.value(device)?),
             Self::Path(l) => Value::Path(l.value(device)?),
             Self::Direction(forms) => Value::Direction(Arc::new(code::forms(forms)?)),
-            Self::Inversion(i) => {
-                let picture = |code: &Code| picture(code, models);
-                Value::Inversion(Arc::new(i.value(device, &picture)?))
-            }
+            Self::Inversion(i) => Value::Inversion(Arc::new(i.value(device, &picture)?)),
             Self::Mask(m) => Value::Mask(Arc::new(m.value()?)),
-            Self::Table(t) => Value::Table(Arc::new(t.value(device)?)),
+            Self::Table(t) => Value::Table(Arc::new(t.value(device, &picture)?)),
             Self::Plot(p) => Value::Plot(Arc::new(p.value()?)),
             Self::Again(_) => return Ok(None),
         }))

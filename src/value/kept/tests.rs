@@ -66,7 +66,9 @@ pub(crate) fn bits(value: &Value) -> String {
         Value::Latent(l) | Value::Path(l) => code(l),
         Value::Table(t) => {
             let pictures = t.pictures.iter().map(image).collect::<String>();
-            format!("{:?} {:?} {:?} {pictures}", t.columns, t.rows, t.notes)
+            let found = t.found.iter().map(|i| bits(&Value::Inversion(i.clone())));
+            let found = found.collect::<String>();
+            format!("{:?} {:?} {:?} {:?} {pictures} {found}", t.columns, t.rows, t.notes, t.plots)
         }
         Value::Inversion(i) => format!(
             "{} {} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {:?}",
@@ -159,6 +161,26 @@ fn a_whole_value_has_everything_and_comes_back_from_its_parts() {
         assert!(bytes.is_empty() || Packed::value(&header, &other).is_err(), "{name}");
     }
     assert!(Kept::whole(&session.names["opt"], 1000).is_none());
+}
+
+#[test]
+fn a_ladder_comes_back_with_its_inversions_and_differs_only_in_time() {
+    let session = ran("all = ladder(sample(seed: 3), steps: 2)\n");
+    let Value::Table(all) = &session.names["all"] else { panic!() };
+    assert!(all.found.len() > 4 && !all.plots.is_empty());
+    let whole =
+        |t: &crate::value::Table| Kept::whole(&Value::Table(Arc::new(t.clone())), 1 << 26).unwrap();
+    let Packed { header, bytes } = Packed::new(whole(all)).unwrap();
+    let back = Packed::value(&header, &bytes).unwrap().value(&Models::cpu()).unwrap().unwrap();
+    assert!(bits(&back) == bits(&session.names["all"]));
+    let mut later = (**all).clone();
+    let seconds = later.columns.iter().position(|c| c == crate::value::Table::SECONDS).unwrap();
+    for (row, found) in later.rows.iter_mut().zip(&mut later.found) {
+        row[seconds] = crate::value::Cell::Number(99.0, 1);
+        *found = Arc::new(crate::invert::Inversion { seconds: 99.0, ..(**found).clone() });
+    }
+    assert_ne!(whole(&later), whole(all));
+    assert_eq!(whole(&later).timeless(), whole(all).timeless());
 }
 
 #[test]
