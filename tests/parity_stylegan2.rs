@@ -10,7 +10,7 @@ mod support;
 use candle_core::{Device, Tensor, Var};
 use gannet::generator::spaces::{picture, rise, truncate};
 use gannet::generator::stylegan2::{Given, StyleGan2};
-use gannet::generator::{Generator, Input, Noise};
+use gannet::generator::{self, Generator, Input, Noise};
 use gannet::space::Space;
 use gannet::weights::Weights;
 use std::path::Path;
