@@ -76,6 +76,10 @@ pub mod editors;
 #[cfg(not(feature = "internals"))]
 mod editors;
 #[cfg(feature = "internals")]
+pub mod eigen;
+#[cfg(not(feature = "internals"))]
+mod eigen;
+#[cfg(feature = "internals")]
 pub mod error;
 #[cfg(not(feature = "internals"))]
 mod error;

@@ -41,6 +41,10 @@ pub const BUILTIN: Builtin = Builtin {
             note: "in Z, from the best of 8",
         },
         Example {
+            code: "invert(sample(seed: 3), space: PN+, prior_pn: 0.001, steps: 10)",
+            note: "in PN+, held near the prior",
+        },
+        Example {
             code: "invert(sample(seed: 3), method: encoder, steps: 2)",
             note: "two passes of the encoder, no gradient",
         },

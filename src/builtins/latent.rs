@@ -93,7 +93,7 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         Space::S => {
             known.as_ref().filter(|m| m.s_dim() == found.dim).and_then(|m| m.layers(Space::S))
         }
-        space => (space == Space::WPlus).then_some(found.layers),
+        space => space.has_rows().then_some(found.layers),
     };
     let origin = Some(format!("from {}", Safe(path)));
     Ok(Type::Latent(CodeType {
@@ -170,10 +170,10 @@ fn resolve(
     let unfit =
         || Error::runtime(format!("an array of shape {shape:?} does not hold {space} codes"));
     let (count, layers, dim) = match (space, &shape[..]) {
-        (Space::Z | Space::W | Space::S, [d]) => (1, 1, *d),
-        (Space::Z | Space::W | Space::S, [n, d]) => (*n, 1, *d),
-        (Space::WPlus, [l, d]) => (1, *l, *d),
-        (Space::WPlus, [n, l, d]) => (*n, *l, *d),
+        (Space::WPlus | Space::PNPlus, [l, d]) => (1, *l, *d),
+        (Space::WPlus | Space::PNPlus, [n, l, d]) => (*n, *l, *d),
+        (Space::Z | Space::W | Space::S | Space::P | Space::PN, [d]) => (1, 1, *d),
+        (Space::Z | Space::W | Space::S | Space::P | Space::PN, [n, d]) => (*n, 1, *d),
         // The official projector saves a W code as [1, num_ws, w_dim], all rows equal.
         (Space::W, [n, l, d]) if rows_agree(file, name, *l, *d)? => (*n, *l, *d),
         _ => return Err(unfit().hint("say the space it is in: `space: W+` for one row a layer")),
@@ -186,7 +186,7 @@ fn resolve(
             Space::S => m.s_dim(),
             _ => m.w_dim,
         };
-        if dim != wanted || (space == Space::WPlus && layers != m.num_ws) {
+        if dim != wanted || (space.has_rows() && layers != m.num_ws) {
             return Err(unfit()
                 .note(format!(
                     "{} has w {}×{}, z {} and s {}",
@@ -265,7 +265,7 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         rows = rows.maximum(&(&rows * SLOPE)?)?;
     }
     let mut parts = Parts::of(match found.space {
-        Space::WPlus => rows,
+        space if space.has_rows() => rows,
         _ => rows.narrow(1, 0, 1)?.squeeze(1)?.contiguous()?,
     });
     for (part, name) in others {

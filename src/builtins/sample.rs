@@ -32,7 +32,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "space",
                 &[Kind::Space],
                 "-",
-                "Z, W, W+ or S; by default W, or Z without a W",
+                "Z, W, W+, S, P, PN or PN+; by default W, or Z without a W",
             ),
             shared::CLASS,
             shared::LABELS,

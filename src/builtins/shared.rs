@@ -255,7 +255,7 @@ pub fn picture(model: Option<&Arc<ModelFacts>>) -> Type {
 
 /// Refuses a space in which the generator has no codes.
 pub fn check_space(space: Space, model: &ModelFacts, span: Span) -> Result<()> {
-    if model.spaces.contains(&space) {
+    if model.spaces.contains(&space.base()) {
         return Ok(());
     }
     let names: Vec<&str> = model.spaces.iter().map(|s| s.name()).collect();

@@ -51,26 +51,23 @@ pub(super) fn same_model(a: Option<&ModelId>, b: Option<&ModelId>) -> Result<()>
     }
 }
 
-/// A W direction as W+: the same row in all `num_ws` layers, zero in the layers it was restricted
-/// away from. A W+ direction of that many layers stays as it is.
+/// A W direction as W+, one of PN as PN+: the same row in all `num_ws` layers, zero in the layers it
+/// was restricted away from. A W+ or PN+ direction of that many layers stays as it is.
 ///
 /// # Errors
-/// When its space is not W or W+, or it already has another number of layers.
+/// When its space has no layered version, or it already has another number of layers.
 pub fn lift(d: &Direction, num_ws: usize) -> Result<Direction> {
-    match d.space {
-        Space::WPlus if d.rows == num_ws => Ok(d.clone()),
-        Space::WPlus => Err(Error::runtime(format!(
+    match (d.space.has_rows(), d.space.layered()) {
+        (true, _) if d.rows == num_ws => Ok(d.clone()),
+        (true, _) => Err(Error::runtime(format!(
             "the direction `{}` has {} layers, {num_ws} are needed",
             Safe(&d.name),
             d.rows
         ))
         .hint("use a direction of this generator, or one in W")),
-        Space::W if d.rows == 1 => Ok(Direction {
-            space: Space::WPlus,
-            rows: num_ws,
-            data: d.data.repeat(num_ws),
-            ..d.clone()
-        }),
+        (false, Some(layered)) if d.rows == 1 => {
+            Ok(Direction { space: layered, rows: num_ws, data: d.data.repeat(num_ws), ..d.clone() })
+        }
         _ => Err(Error::runtime(format!("a {} direction cannot become W+", d.space))
             .hint("only W directions lift to W+; find this one in W")),
     }

@@ -2,6 +2,7 @@
 
 use super::linalg::{dot, length, remove};
 use crate::control;
+use crate::eigen::{covariance, pointing};
 use crate::error::Result;
 use crate::rng::Rng;
 
@@ -34,7 +35,7 @@ pub struct Component {
 /// # Errors
 /// `Interrupted` when it is stopped.
 pub fn principal(points: &[f32], dim: usize, count: usize) -> Result<Vec<Component>> {
-    let covariance = covariance(points, dim)?;
+    let (_, covariance) = covariance(points, dim)?;
     let total: f64 = (0..dim).map(|i| covariance[i * dim + i]).sum();
     let mut rng = Rng::derive(0, "principal components");
     let width = (count + SPARE).min(dim);
@@ -68,32 +69,6 @@ pub fn principal(points: &[f32], dim: usize, count: usize) -> Result<Vec<Compone
     Ok(all)
 }
 
-/// The covariance of the rows, `[dim, dim]`.
-fn covariance(points: &[f32], dim: usize) -> Result<Vec<f64>> {
-    let n = (points.len() / dim.max(1)).max(1) as f64;
-    let mut mean = vec![0.0; dim];
-    for row in points.chunks_exact(dim.max(1)) {
-        mean.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v) / n);
-    }
-    let mut sum = vec![0.0; dim * dim];
-    let mut away = vec![0.0; dim];
-    for row in points.chunks_exact(dim.max(1)) {
-        control::check()?;
-        away.iter_mut().zip(row).zip(&mean).for_each(|((a, v), m)| *a = f64::from(*v) - m);
-        for (i, x) in away.iter().enumerate() {
-            let out = &mut sum[i * dim..(i + 1) * dim];
-            // The lower half follows from the symmetry.
-            out[i..].iter_mut().zip(&away[i..]).for_each(|(s, y)| *s += x * y / n);
-        }
-    }
-    for i in 0..dim {
-        for j in 0..i {
-            sum[i * dim + j] = sum[j * dim + i];
-        }
-    }
-    Ok(sum)
-}
-
 fn times(matrix: &[f64], v: &[f64]) -> Vec<f64> {
     matrix.chunks_exact(v.len().max(1)).map(|row| dot(row, v)).collect()
 }
@@ -111,14 +86,6 @@ fn orthonormal(vectors: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
         }
     }
     found
-}
-
-fn pointing(mut axis: Vec<f64>) -> Vec<f64> {
-    let largest = axis.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()));
-    if largest.is_some_and(|v| v < 0.0) {
-        axis.iter_mut().for_each(|v| *v = -*v);
-    }
-    axis
 }
 
 #[cfg(test)]

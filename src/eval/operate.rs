@@ -163,7 +163,7 @@ pub fn layers(base: &Value, layers: &Value, ctx: &Context<'_>) -> Result<Value> 
     };
     let facts = known.clone().or_else(|| Some(ctx.model.as_ref()?.facts.clone()));
     let count = match (first.space, &first.model) {
-        (Space::WPlus, _) if !d.is_open() => Some(first.rows),
+        (space, _) if space.has_rows() && !d.is_open() => Some(first.rows),
         (_, Some(_)) => known.map(|m| m.num_ws),
         (_, None) => facts.as_ref().map(|m| m.num_ws),
     };
@@ -192,7 +192,7 @@ pub fn index(base: &Value, index: &Value, models: &Models) -> Result<Value> {
                 Err(Error::runtime(format!("a table is indexed by a name, not {}", other.ty())))
             }
         },
-        Value::Latent(l) if l.count() > 1 && matches!(l.space, Space::Z | Space::W) => {
+        Value::Latent(l) if l.count() > 1 && !l.space.has_rows() && l.space != Space::S => {
             let range = parts(index, l.count(), "code")?;
             codes(l, range.start, range.len()).map(Value::Latent)
         }
@@ -201,7 +201,7 @@ pub fn index(base: &Value, index: &Value, models: &Models) -> Result<Value> {
                                                                  in path]",
         )),
         other => match as_latent(other) {
-            Some(code) if matches!(code.space, Space::WPlus | Space::S) => {
+            Some(code) if code.space.has_rows() || code.space == Space::S => {
                 code_layers(&code, index, models)
             }
             Some(code) => Err(Error::runtime(format!(

@@ -23,6 +23,7 @@ mod load;
 pub mod lucidrains_stylegan2;
 pub mod mobilestylegan;
 pub mod pggan;
+mod prior_space;
 pub mod r3gan;
 pub mod registry;
 mod roots;
@@ -31,6 +32,7 @@ pub mod stylegan1;
 pub mod stylegan2;
 pub mod stylegan3;
 pub mod toy;
+pub mod whitening;
 
 pub use batches::{batch_size, depths, each_batch, maps, pictures};
 pub use camera::{CAMERA, Camera, Orbit};
@@ -45,6 +47,7 @@ use crate::space::{Dims, Space};
 use crate::words;
 use candle_core::{Device, Tensor, Var};
 use std::sync::Arc;
+use whitening::Whitening;
 
 /// One layer's part of a style code.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -310,6 +313,15 @@ pub trait Generator: Send + Sync {
     /// Where its cameras look at, and from how far; `None` for a generator without a camera.
     fn orbit(&self) -> Option<Orbit> {
         None
+    }
+
+    /// The whitening of its space P over the prior, with which PN and PN+ are entered and left;
+    /// computed at the first call. Generators come with it from [`load`] and [`toy()`].
+    ///
+    /// # Errors
+    /// For a generator that does not keep it, and when its samples cannot be drawn.
+    fn whitening(&self) -> Result<&Whitening> {
+        Err(no_codes(self.spec(), Space::PN))
     }
 
     /// Its weights by name: what training changes.

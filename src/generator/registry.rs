@@ -13,6 +13,7 @@
 //! 5. [`Family::read`] takes the tensors, and every tensor must be taken.
 
 use super::family::{Config, Family};
+use super::prior_space::with_prior_spaces;
 use super::{
     Generator, Spec, biggan, dcgan, eg3d, fastgan, lightweight_gan, lucidrains_stylegan2,
     mobilestylegan, pggan, r3gan, roots, stylegan1, stylegan2, stylegan3,
@@ -79,7 +80,7 @@ impl Found {
         }
         let generator = (self.family.read)(&mut self.weights, &self.config, device)?;
         self.weights.finish()?;
-        Ok(generator)
+        Ok(with_prior_spaces(generator))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`crate::space::lattice`] defines which conversions there are; here they are done.
 
-use super::{Generator, Input, Noise, Prior, Spec, Start, Tap, Tapped, found, no_codes};
+use super::{Generator, Input, Noise, Prior, Spec, Start, Tap, Tapped, found, no_codes, whitening};
 use crate::error::{Error, Result};
 use crate::latent::{Code, ModelId, Part, Parts};
 use crate::rng::Rng;
@@ -20,7 +20,7 @@ pub struct Draw<'a> {
     pub seed: u64,
     /// Truncation: 1 for none, 0 for the mean code; see [`Prior`].
     pub psi: f64,
-    /// Z, W, W+ or S.
+    /// Any space of codes: Z, W, W+, S, P, PN or PN+.
     pub space: Space,
     /// Labels of a conditional generator, `[n or 1, c_dim]`.
     pub labels: Option<&'a Tensor>,
@@ -116,7 +116,7 @@ pub fn mean(g: &dyn Generator, space: Space, labels: Option<&Tensor>) -> Result<
     lift(g, &code_of(g, Space::W, mean, "mean_w".into()), space)
 }
 
-/// Brings codes up from one space to another, with gradients: `from → to`.
+/// Brings codes from one space to another, with gradients: `from → to`.
 ///
 /// # Shapes
 /// As [`crate::space::Dims::shape`] says of each space, with `N` in front.
@@ -130,19 +130,22 @@ pub fn rise(
     input: &Input,
 ) -> Result<Tensor> {
     let steps = lattice::lift(from, to).map_err(|refusal| no_way(from, to, &refusal))?;
-    let mut code = code.clone();
+    let (mut code, mut at) = (code.clone(), from);
     for step in steps {
-        if !g.spec().spaces.contains(&step) {
+        if !g.spec().spaces.contains(&step.base()) {
             return Err(no_codes(g.spec(), step));
         }
-        code = match step {
+        code = if at.layered() == Some(step) {
             // The same row in every layer (Abdal et al. 2019, Image2StyleGAN).
-            Space::WPlus => {
-                let (n, d) = code.dims2()?;
-                code.unsqueeze(1)?.broadcast_as((n, g.spec().num_ws, d))?.contiguous()?
+            let (n, d) = code.dims2()?;
+            code.unsqueeze(1)?.broadcast_as((n, g.spec().num_ws, d))?.contiguous()?
+        } else {
+            match whitening::step(g, &code, (at, step))? {
+                Some(other) => other,
+                None => g.enter(step, &code, input)?,
             }
-            _ => g.enter(step, &code, input)?,
         };
+        at = step;
     }
     Ok(code)
 }
@@ -196,7 +199,8 @@ pub fn input_of(code: &Code) -> Input {
     input
 }
 
-/// Lifts a code along Z → W → W+ → S; a code that is already there is returned unchanged.
+/// Brings a code to a space that [`lattice::lift`] reaches; a code that is already there is
+/// returned unchanged.
 ///
 /// # Errors
 /// For any other conversion, for S when the generator has no styles, and for a code of another

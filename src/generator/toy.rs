@@ -1,5 +1,6 @@
 //! A tiny seeded StyleGAN2 with random weights: for tests, examples and first steps.
 
+use super::prior_space::with_prior_spaces;
 use super::stylegan2::{Architecture, Given, StyleGan2};
 use super::{Generator, Input};
 use crate::error::{Error, Result};
@@ -18,7 +19,7 @@ const LR: f64 = 0.01;
 /// The toy generator of a seed: 32 pixels, three channels, 8 layers; the same numbers for the same
 /// seed, in milliseconds.
 pub fn toy(seed: u64, device: &Device) -> Result<Arc<dyn Generator>> {
-    Ok(Arc::new(Toy { seed, ..Toy::default() }.build(device)?))
+    Ok(with_prior_spaces(Arc::new(Toy { seed, ..Toy::default() }.build(device)?)))
 }
 
 /// Settings of a toy generator; the default is the one that [`toy`] makes.

@@ -112,7 +112,7 @@ impl Config {
             return Err(Error::runtime(message)
                 .hint(format!("use {}", self.method.usual_space(&spec.spaces))));
         }
-        if !matches!(self.space, Space::N | Space::F) && !spec.spaces.contains(&self.space) {
+        if !matches!(self.space, Space::N | Space::F) && !spec.dims().has(self.space) {
             let all: Vec<&str> = spec.spaces.iter().map(|s| s.name()).collect();
             return Err(Error::runtime(format!(
                 "{} has no {} space",

@@ -75,13 +75,13 @@ impl fmt::Debug for Method {
 /// Starting point of the search.
 #[derive(Clone, Debug)]
 pub enum Init {
-    /// The mean of w over the prior. Not for Z.
+    /// The mean of w over the prior, in PN and PN+ that of P, which is 0 there. Not for Z.
     Mean,
     /// One random sample of the prior.
     Random,
     /// The one of k random samples with the smallest loss.
     BestOf(usize),
-    /// These codes, one for all images or one each; Z and W are lifted to the space that is
+    /// These codes, one for all images or one each; those of other spaces are lifted to the one that is
     /// searched. Noise maps that came with them are used: as the start where maps are searched,
     /// fixed otherwise.
     Latent(Code),
@@ -169,7 +169,7 @@ pub struct Checkpoint {
 /// Configuration of an inversion.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The space that is searched: Z, W, W+, S, or N (noise maps only, at a fixed code).
+    /// The space that is searched: Z, W, W+, S, PN, PN+, F, or N (noise maps only, at a fixed code).
     pub space: Space,
     /// How.
     pub method: &'static Method,

@@ -115,6 +115,8 @@ mod optimizer_tests;
 #[cfg(test)]
 mod phase_tests;
 #[cfg(test)]
+mod pn_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tuning_tests;

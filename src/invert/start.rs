@@ -81,6 +81,11 @@ impl Problem<'_, '_> {
                 let mean = spaces::mean(self.run.job.generator, Space::W, self.labels.as_ref())?;
                 self.fit(mean.point().detach(), Space::W)
             }
+            // The mean of P.
+            Init::Mean if matches!(self.config().space, Space::PN | Space::PNPlus) => {
+                let dim = self.run.job.generator.spec().w_dim;
+                self.fit(Tensor::zeros((1, dim), DType::F32, self.device())?, Space::PN)
+            }
             Init::Mean => self.fit(self.run.prior.w()?.mean.unsqueeze(0)?, Space::W),
             Init::Random => self.drawn(0),
             Init::BestOf(k) => self.best_of(*k),

@@ -325,7 +325,7 @@ pub(super) fn same(verb: &str, (what, x, a): Side<'_>, (other, y, b): Side<'_>) 
             ("direction", ..) => {
                 return Err(error.hint(format!("use two directions of {s}, or two of {t}")));
             }
-            _ if s == Space::Z || t == Space::S => one_space(t, a),
+            _ if lattice::wider(s, t) == Some(t) => one_space(t, a),
             _ => one_space(s, b),
         };
         return Err(error.hint(hint).fix(span, text));

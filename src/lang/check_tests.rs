@@ -298,7 +298,7 @@ const PROSE: [&str; 41] = [
     "directions of W, W+ and S can be restricted",
     "use the whole code, and restrict the direction instead",
     "choose the layers of the whole code",
-    "codes of W+ and S have layers",
+    "codes of W+, PN+ and S have layers",
     "after `load` of faces, take its own",
     "give it a value first",
     "load \"faces\"",

@@ -242,12 +242,13 @@ impl Checker<'_> {
         index: &Expr,
         at: Option<&Const>,
     ) -> Result<Typed> {
-        let whole_codes = matches!(c.space, Some(Space::Z | Space::W)) && c.count != Some(1);
+        let whole_codes =
+            c.space.is_some_and(|s| !s.has_rows() && s != Space::S) && c.count != Some(1);
         if whole_codes {
             let chosen = arith::parts(index, at, "code")?.map(|(from, to)| (to - from) as usize);
             return Ok(Type::Latent(CodeType { count: chosen, ..c.clone() }).into());
         }
-        if let Some(space) = c.space.filter(|s| !matches!(s, Space::WPlus | Space::S)) {
+        if let Some(space) = c.space.filter(|s| !s.has_rows() && *s != Space::S) {
             let error =
                 Error::check(format!("a {space} code has no layers to choose")).at(index.span);
             let error = error.label(base.span, arith::describe("code", c));
@@ -255,11 +256,12 @@ impl Checker<'_> {
                 let hint = "this generator has no layers; of several codes: [one for one in codes]";
                 return Err(error.hint(hint));
             }
-            if !matches!(space, Space::Z | Space::W) {
-                return Err(error.hint("codes of W+ and S have layers"));
-            }
-            let lifted = format!("to(W+, {base})");
-            let hint = format!("bring it into W+ first: {lifted}[{index}]");
+            let Some(layered) = space.layered().or((space == Space::Z).then_some(Space::WPlus))
+            else {
+                return Err(error.hint("codes of W+, PN+ and S have layers"));
+            };
+            let lifted = format!("to({layered}, {base})");
+            let hint = format!("bring it into {layered} first: {lifted}[{index}]");
             return Err(error.hint(hint).fix(base.span, lifted));
         }
         let whole = c.model.as_ref().zip(c.space).and_then(|(m, space)| m.layers(space));

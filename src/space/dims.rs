@@ -5,7 +5,7 @@ use super::Space;
 /// The spaces of a generator and the sizes of its codes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dims {
-    /// The spaces that its codes can live in.
+    /// The spaces that its codes can live in; P, PN and PN+ come with W and W+ ([`Space::base`]).
     pub spaces: Vec<Space>,
     /// Dimensions of z.
     pub z_dim: usize,
@@ -20,7 +20,7 @@ pub struct Dims {
 impl Dims {
     /// Whether its codes can live in a space.
     pub fn has(&self, space: Space) -> bool {
-        self.spaces.contains(&space)
+        self.spaces.contains(&space.base())
     }
 
     /// Dimensions of a style code; 0 without a space S.

@@ -1,8 +1,8 @@
 //! Conversions between spaces, and the effect of a direction of one space on a code of another.
 //!
-//! Every space but the prior is entered from one parent: Z → W → W+ → S, W → P → PN → PN+, and a
-//! code of F is a feature map beside a W+ code. The checker, the evaluator, inversion, directions
-//! and help all ask here; they word the refusal for their place.
+//! Z → W → W+ → S, and a code of F is a feature map beside a W+ code. P and PN are W in other
+//! coordinates, PN+ is W+, so these ways lead back as well: W ↔ P ↔ PN → PN+ ↔ W+. The checker, the
+//! evaluator, inversion, directions and help all ask here; they word the refusal for their place.
 
 use super::Space;
 
@@ -50,15 +50,16 @@ impl Repair {
 }
 
 impl Space {
-    /// The space that this one is entered from; `None` for the prior and for the noise maps.
-    pub const fn parent(self) -> Option<Self> {
+    /// The spaces that are entered from this one in one step.
+    const fn next(self) -> &'static [Self] {
         match self {
-            Self::Z | Self::N => None,
-            Self::W => Some(Self::Z),
-            Self::WPlus | Self::P => Some(Self::W),
-            Self::S | Self::F => Some(Self::WPlus),
-            Self::PN => Some(Self::P),
-            Self::PNPlus => Some(Self::PN),
+            Self::Z => &[Self::W],
+            Self::W => &[Self::WPlus, Self::P],
+            Self::WPlus => &[Self::S, Self::F, Self::PNPlus],
+            Self::P => &[Self::W, Self::PN],
+            Self::PN => &[Self::P, Self::PNPlus],
+            Self::PNPlus => &[Self::WPlus],
+            Self::S | Self::F | Self::N => &[],
         }
     }
 
@@ -77,35 +78,46 @@ impl Space {
     }
 }
 
-/// The spaces that a code passes on its way up, `to` last; empty when it is there already.
+/// The spaces that a code passes on the shortest way, `to` last; empty when it is there already.
 ///
 /// # Errors
-/// When `to` is not above `from`.
+/// When no way leads from `from` to `to`.
 pub fn lift(from: Space, to: Space) -> Result<Vec<Space>, Refusal> {
-    let mut steps = Vec::new();
-    let mut at = to;
-    while at != from {
-        steps.push(at);
-        at = at.parent().ok_or_else(|| no_way(from, to))?;
+    let mut ways: Vec<(Space, Vec<Space>)> = vec![(from, Vec::new())];
+    let mut seen = 0;
+    while let Some((at, way)) = ways.get(seen).cloned() {
+        if at == to {
+            return Ok(way);
+        }
+        for next in at.next() {
+            if ways.iter().all(|(known, _)| known != next) {
+                ways.push((*next, [way.as_slice(), &[*next]].concat()));
+            }
+        }
+        seen += 1;
     }
-    steps.reverse();
-    Ok(steps)
+    Err(no_way(from, to))
 }
 
 fn no_way(from: Space, to: Space) -> Refusal {
     let why = match (from, to) {
-        (Space::WPlus, Space::W) | (Space::PNPlus, Space::PN) => {
+        (Space::WPlus | Space::PNPlus, Space::W | Space::P | Space::PN) => {
             "its layers differ, so one row does not describe them"
         }
-        (Space::W | Space::WPlus, Space::Z) => "the mapping network cannot be run backwards",
+        (_, Space::Z) if matches!(from.base(), Space::W | Space::WPlus) => {
+            "the mapping network cannot be run backwards"
+        }
         (Space::S, _) => "most style codes are not the styles of any w",
-        _ => "codes are lifted along Z, W, W+, S only",
+        _ => "codes are lifted along Z, W, W+, S, and to P, PN and PN+ and back",
     };
     Refusal { why, repair: Repair::Invert(to) }
 }
 
-/// The one of two spaces to which codes of both can be lifted; `None` when there is none.
+/// The one of two spaces to which codes of both can be lifted; `None` when there is none. Of two
+/// that lead to each other it is W or W+, else the one nearer to it.
 pub fn wider(a: Space, b: Space) -> Option<Space> {
+    let order = |s: Space| Space::ALL.iter().position(|o| *o == s);
+    let (a, b) = if order(a) < order(b) { (b, a) } else { (a, b) };
     [(a, b), (b, a)].into_iter().find_map(|(from, to)| lift(from, to).is_ok().then_some(to))
 }
 
@@ -121,13 +133,13 @@ pub fn moved(code: Space, direction: Space) -> Result<Space, Refusal> {
     if code.layered() == Some(direction) {
         return Ok(direction);
     }
-    let repair = match lift(code, direction) {
+    // A direction also moves codes with a row for every layer: one of W those of W+.
+    let movable = [Some(direction), direction.layered()].into_iter().flatten();
+    let repair = match movable.into_iter().find(|to| lift(code, *to).is_ok()) {
         // The generator has its own directions in W and W+; elsewhere the code is lifted.
-        Ok(_) if matches!(code, Space::W | Space::WPlus) => {
-            Repair::LiftOrDirectionOf(direction, code)
-        }
-        Ok(_) => Repair::Lift(direction),
-        Err(_) => Repair::DirectionOf(code),
+        Some(to) if matches!(code, Space::W | Space::WPlus) => Repair::LiftOrDirectionOf(to, code),
+        Some(to) => Repair::Lift(to),
+        None => Repair::DirectionOf(code),
     };
     Err(Refusal { why: "a direction moves codes of its own space", repair })
 }
@@ -141,25 +153,31 @@ mod tests {
     fn codes_go_up_one_edge_at_a_time() {
         assert_eq!(lift(Z, S), Ok(vec![W, WPlus, S]));
         assert_eq!(lift(W, W), Ok(vec![]));
-        assert_eq!(lift(Z, PNPlus), Ok(vec![W, P, PN, PNPlus]));
+        assert_eq!(lift(Z, PNPlus), Ok(vec![W, WPlus, PNPlus]));
+        assert_eq!((lift(Z, PN), lift(PN, W)), (Ok(vec![W, P, PN]), Ok(vec![P, W])));
+        assert_eq!((lift(WPlus, PNPlus), lift(PNPlus, WPlus)), (Ok(vec![PNPlus]), Ok(vec![WPlus])));
+        assert_eq!((lift(PN, PNPlus), lift(PN, S)), (Ok(vec![PNPlus]), Ok(vec![PNPlus, WPlus, S])));
         assert_eq!(lift(WPlus, F), Ok(vec![F]));
-        for (from, to) in [(WPlus, W), (W, Z), (S, WPlus), (S, Z), (Z, N), (F, S), (N, W), (S, P)] {
+        let none = [(WPlus, W), (W, Z), (S, WPlus), (S, Z), (Z, N), (F, S), (N, W), (S, P)];
+        for (from, to) in none.into_iter().chain([(PNPlus, PN), (WPlus, PN), (PNPlus, W), (PN, Z)])
+        {
             let refusal = lift(from, to).expect_err("no way");
             let words = refusal.repair.words("r", "age");
             assert!(!refusal.why.is_empty() && words.contains(to.name()), "{from} {to}: {words}");
         }
     }
 
-    /// A space is above those from which it is entered, so the lattice has no cycle.
+    /// A way leads back only between a space and its base: other coordinates of the same codes.
     #[test]
-    fn every_space_has_a_root() {
-        for space in Space::ALL {
-            let mut at = space;
-            let steps = std::iter::from_fn(|| at.parent().inspect(|p| at = *p)).count();
-            assert!(steps < Space::ALL.len(), "{space}");
-            assert!(lift(at, space).is_ok());
-            if let Some(layered) = space.layered() {
-                assert!(layered.has_rows() && layered.parent() == Some(space));
+    fn only_other_coordinates_have_a_way_back() {
+        for a in Space::ALL {
+            assert!(a == N || lift(Z, a).is_ok(), "{a}");
+            for b in Space::ALL {
+                let both = lift(a, b).is_ok() && lift(b, a).is_ok();
+                assert_eq!(both, a.base() == b.base(), "{a} {b}");
+            }
+            if let Some(layered) = a.layered() {
+                assert!(layered.has_rows() && lift(a, layered) == Ok(vec![layered]));
             }
         }
     }
@@ -167,7 +185,11 @@ mod tests {
     #[test]
     fn the_wider_of_two_is_above_both() {
         assert_eq!([wider(Z, W), wider(WPlus, Z), wider(S, W)], [Some(W), Some(WPlus), Some(S)]);
-        assert_eq!((wider(S, PN), wider(N, N)), (None, Some(N)));
+        assert_eq!((wider(S, PN), wider(N, N), wider(S, N)), (Some(S), Some(N), None));
+        assert_eq!(
+            [wider(P, W), wider(PNPlus, WPlus), wider(PN, WPlus)],
+            [Some(W), Some(WPlus), Some(WPlus)]
+        );
         for a in Space::ALL {
             for b in Space::ALL {
                 assert_eq!(wider(a, b), wider(b, a), "{a} {b}");
@@ -183,6 +205,7 @@ mod tests {
         assert_eq!(repair(Z, W), Repair::Lift(W));
         assert_eq!(repair(W, S), Repair::LiftOrDirectionOf(S, W));
         assert_eq!((repair(S, W), repair(W, Z)), (Repair::DirectionOf(S), Repair::DirectionOf(W)));
-        assert_eq!(repair(P, W), Repair::DirectionOf(P));
+        assert_eq!((repair(P, W), repair(PNPlus, W)), (Repair::Lift(W), Repair::Lift(WPlus)));
+        assert_eq!(repair(WPlus, PN), Repair::LiftOrDirectionOf(PNPlus, WPlus));
     }
 }

@@ -21,7 +21,7 @@ pub enum Space {
     WPlus,
     /// Style parameters: every layer's affine output.
     S,
-    /// W before its last leaky ReLU.
+    /// W before the last leaky ReLU of its mapping network.
     P,
     /// P, whitened.
     PN,
@@ -51,6 +51,21 @@ impl Space {
             Self::F => "F",
             Self::N => "N",
         }
+    }
+
+    /// The space whose codes these are in other coordinates: W for P and PN, W+ for PN+; else the
+    /// space itself. A generator that has it has these as well.
+    pub const fn base(self) -> Self {
+        match self {
+            Self::P | Self::PN => Self::W,
+            Self::PNPlus => Self::WPlus,
+            other => other,
+        }
+    }
+
+    /// These spaces with those that are other coordinates of them, in the order of [`Space::ALL`].
+    pub fn beside(spaces: &[Self]) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|s| spaces.contains(&s.base())).collect()
     }
 
     /// The space of that name.

@@ -38,7 +38,7 @@ impl Words {
             imports: session.options.imports.folder().to_path_buf(),
             functions: session.functions.iter().map(|(n, d)| (n.clone(), params(d))).collect(),
             directions: facts.map(|f| f.directions.keys().cloned().collect()).unwrap_or_default(),
-            spaces: facts.map(|f| f.spaces.clone()).unwrap_or_default(),
+            spaces: facts.map(|f| crate::space::Space::beside(&f.spaces)).unwrap_or_default(),
         }
     }
 

@@ -3,8 +3,11 @@
 //! direction what was measured of it.
 
 use super::{Value, describe};
+use crate::generator::whitening;
 use crate::invert::{Inversion, Trace};
+use crate::latent::Code;
 use crate::render::{Block, Curve, Number, Numbers, Plot};
+use crate::space::Space;
 
 /// The blocks that `:details` shows for a value; `None` for a value that is shown completely.
 pub fn details(value: &Value) -> Option<Vec<Block>> {
@@ -13,9 +16,14 @@ pub fn details(value: &Value) -> Option<Vec<Block>> {
         Value::Table(t) if !t.definitions.is_empty() => {
             Some(vec![Block::text(t.definitions.iter().cloned())])
         }
-        Value::Image(_) | Value::Latent(_) | Value::Path(_) | Value::Mask(_) => {
-            Some(vec![Block::text(describe::whole(value))])
+        Value::Latent(code) | Value::Path(code) => {
+            let mut blocks = vec![Block::text(describe::whole(value))];
+            if let Some(norm) = pn_norm(code) {
+                blocks.push(Block::Numbers(Numbers { all: vec![norm], defined: true }));
+            }
+            Some(blocks)
         }
+        Value::Image(_) | Value::Mask(_) => Some(vec![Block::text(describe::whole(value))]),
         Value::Direction(d) => Some(vec![Block::Text(describe::direction_details(d))]),
         _ => None,
     }
@@ -43,6 +51,7 @@ fn of_inversion(i: &Inversion) -> Vec<Block> {
     let mut blocks = vec![Block::text([head])];
     let mut all = describe::numbers(i).all;
     all.extend(of_codes(i));
+    all.extend(pn_norm(&i.code));
     blocks.push(Block::Numbers(Numbers { all, defined: true }));
     for (k, trace) in i.trace.iter().enumerate() {
         let which =
@@ -73,6 +82,21 @@ fn of_codes(i: &Inversion) -> impl Iterator<Item = Number> {
         number("distance from the mean of w", d, definition)
     });
     offsets.into_iter().chain(distance)
+}
+
+/// The norm of codes of PN and PN+; `None` in other spaces.
+fn pn_norm(code: &Code) -> Option<Number> {
+    if !matches!(code.space, Space::PN | Space::PNPlus) {
+        return None;
+    }
+    let definition = "√(mean v²) over all numbers of the code; a typical sample of the prior has \
+                      about 1";
+    Some(Number {
+        name: "PN norm".into(),
+        values: whitening::norms(code.point()).ok()?,
+        unit: String::new(),
+        definition: definition.into(),
+    })
 }
 
 /// The total loss and its weighted terms over the steps.

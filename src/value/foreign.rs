@@ -138,6 +138,7 @@ fn typical(space: Space, model: &Loaded) -> Result<Option<f64>> {
     Ok(match space {
         Space::Z => Some((model.facts.z_dim as f64).sqrt()),
         Space::W | Space::WPlus => model.stats()?.map(|s| s.sigma),
+        Space::PN | Space::PNPlus => Some((model.facts.w_dim as f64).sqrt()),
         _ => None,
     })
 }

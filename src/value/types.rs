@@ -115,7 +115,7 @@ fn direction_type(d: &Direction, known: &Known<'_>) -> CodeType {
     let model = d.model.as_ref().and_then(known);
     CodeType {
         space: Some(d.space),
-        layers: if d.space == Space::WPlus {
+        layers: if d.space.has_rows() {
             Some(d.rows)
         } else {
             whole(d.space, d.dim, model.as_deref())

@@ -119,7 +119,8 @@ fn words(state: &State, known: &Checked) -> Words {
         words.functions.insert(name.clone(), params);
     }
     words.directions = known.model.iter().flat_map(|m| m.directions.keys().cloned()).collect();
-    words.spaces = known.model.iter().flat_map(|m| m.spaces.clone()).collect();
+    words.spaces =
+        known.model.iter().flat_map(|m| crate::space::Space::beside(&m.spaces)).collect();
     words
 }
 

@@ -57,7 +57,8 @@ pub const METHODS: &[&Method] = &[
 ];
 
 /// Every space that an inversion can search.
-pub const SEARCHED: &[Space] = &[Space::Z, Space::W, Space::WPlus, Space::S, Space::F, Space::N];
+pub const SEARCHED: &[Space] =
+    &[Space::Z, Space::W, Space::WPlus, Space::S, Space::PN, Space::PNPlus, Space::F, Space::N];
 
 /// The optimizer of gradient descent, for the methods that let it be chosen.
 const OPTIMIZER: Param = Param::optional(
@@ -268,7 +269,8 @@ fn passes<'a>(job: &Job<'a>, config: &Config) -> Result<Phase<'a>> {
 
 /// Adam's usual peak learning rate.
 fn usual_lr(space: Space) -> f64 {
-    if space == Space::Z { 0.1 } else { 0.05 }
+    // Numbers of the prior have variance 1 there.
+    if matches!(space, Space::Z | Space::PN | Space::PNPlus) { 0.1 } else { 0.05 }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod l2;
 mod noise;
 mod offset;
 mod perceptual;
+mod prior_pn;
 
 pub use noise::{normalise, regulariser};
 
@@ -35,6 +36,7 @@ pub const TERMS: &[&TermKind] = &[
     &l1::TERM,
     &perceptual::TERM,
     &offset::TERM,
+    &prior_pn::TERM,
     #[cfg(test)]
     &dummy_term::TERM,
 ];

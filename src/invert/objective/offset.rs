@@ -7,15 +7,16 @@ use crate::lang::types::{Kind, Param};
 use crate::space::Space;
 use candle_core::Tensor;
 
-/// Mean squared distance of a W+ code's rows from their mean, in units of σ_w² (after e4e's delta
-/// regularisation, Tov et al. 2021).
+/// Mean squared distance of the rows of a W+ or PN+ code from their mean, in units of σ_w², in PN+ of
+/// the number of dimensions, which is the same of v (after e4e's delta regularisation, Tov et al.
+/// 2021).
 pub(super) const TERM: TermKind = TermKind {
     name: "offset",
     param: Param::optional(
         "offset",
         &[Kind::Number],
         "-",
-        "weight that keeps the layers of a W+ code together",
+        "weight that keeps the layers of a W+ or PN+ code together",
     )
     .within(0.0, 1e12)
     .named(),
@@ -35,16 +36,17 @@ fn check(_: &Job<'_>, space: Space) -> Result<()> {
 }
 
 fn make<'a>(setup: &Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>> {
-    // All rows of a code of Z or W are alike.
-    if setup.space != Space::WPlus {
-        return Ok(None);
-    }
-    let sigma = (setup.sigma)()?;
-    Ok(Some(Box::new(Offsets { variance: (sigma * sigma).max(f64::MIN_POSITIVE) })))
+    let variance = match setup.space {
+        Space::WPlus => (setup.sigma)()?.powi(2).max(f64::MIN_POSITIVE),
+        Space::PNPlus => setup.job.generator.spec().w_dim as f64,
+        // All rows of a code of Z, W or PN are alike.
+        _ => return Ok(None),
+    };
+    Ok(Some(Box::new(Offsets { variance })))
 }
 
 struct Offsets {
-    /// σ_w²
+    /// The spread of the rows of codes of the prior.
     variance: f64,
 }
 

@@ -6,9 +6,9 @@
 //! weights (active CMA). A search that has collapsed starts again with twice the candidates (Auger
 //! and Hansen 2005).
 
-use super::eigen::{self, Eigen};
 use super::vectors::{add, dot, flat, shaped};
 use super::{Optimizer, Saved, Stored, Worth, numbers};
+use crate::eigen::{self, Eigen};
 use crate::error::{Error, Result};
 use crate::rng::Rng;
 use candle_core::Tensor;

@@ -12,7 +12,6 @@ mod basincma;
 mod cma;
 #[cfg(test)]
 pub(super) mod dummy_optimizer;
-mod eigen;
 mod first_order;
 mod hmc;
 mod lbfgs;

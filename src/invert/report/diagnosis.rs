@@ -2,6 +2,7 @@
 
 use super::number::{Number, own};
 use crate::error::Result;
+use crate::generator::spaces;
 use crate::invert::problem::Run;
 use crate::invert::state::State;
 use crate::invert::stats::WStats;
@@ -22,10 +23,11 @@ const REACHED: f64 = 20.0;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Diagnosis {
     /// Distance of the rows of a W+ code from W: the root mean square distance from their mean, in
-    /// σ_w; one an image. Absent in other spaces.
+    /// σ_w; one an image. Those of a PN+ code as one of W+. Absent in other spaces.
     pub offsets: Option<Vec<f64>>,
     /// How far the code (its mean row) lies from the mean of w, in σ_w; a typical sample has about
-    /// 1. A style code: from the mean of style codes, in their σ. A z: from 0, in √z_dim.
+    /// 1, also for codes of PN and PN+. A style code: from the mean of style codes, in their σ. A z:
+    /// from 0, in √z_dim.
     pub mean_distance: Vec<f64>,
     /// The σ that these distances are in.
     pub sigma: f64,
@@ -86,6 +88,7 @@ fn spread(run: &Run<'_>, code: &Code) -> Result<(Tensor, f64)> {
 
 /// Compares the codes with samples of the prior.
 pub(super) fn diagnose(run: &Run<'_>, code: &Code) -> Result<Diagnosis> {
+    let code = &spaces::lift(run.job.generator, code, code.space.base())?;
     let (mean, sigma) = spread(run, code)?;
     let point = code.point();
     let rows = if point.rank() == 2 { point.unsqueeze(1)? } else { point.clone() };

@@ -1,7 +1,8 @@
-//! Eigenvalues and eigenvectors of symmetric matrices: Householder's reduction to a tridiagonal
+//! Covariances, and eigenvalues and eigenvectors of symmetric matrices: Householder's reduction to a tridiagonal
 //! matrix, then QL steps with implicit shifts (Bowdler, Martin, Reinsch and Wilkinson 1968; the
 //! routines `tred2` and `tql2` of EISPACK).
 
+use crate::control;
 use crate::error::{Error, Result};
 
 /// QL steps for one eigenvalue at most; a few are usual.
@@ -9,7 +10,8 @@ const MOST_STEPS: usize = 60;
 
 /// Eigenvalues, ascending, and eigenvectors of length 1.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Eigen {
+pub struct Eigen {
+    /// The eigenvalues.
     pub values: Vec<f64>,
     /// Row after row, `[n, n]`: row i belongs to value i.
     pub vectors: Vec<f64>,
@@ -19,7 +21,7 @@ pub(super) struct Eigen {
 ///
 /// # Errors
 /// When the matrix holds values that are not finite.
-pub(super) fn symmetric(matrix: &[f64], n: usize) -> Result<Eigen> {
+pub fn symmetric(matrix: &[f64], n: usize) -> Result<Eigen> {
     if n == 0 || matrix.len() != n * n || matrix.iter().any(|v| !v.is_finite()) {
         return Err(Error::runtime("a covariance is not finite, so it has no axes"));
     }
@@ -183,6 +185,45 @@ fn ql_step(v: &mut [Vec<f64>], d: &mut [f64], e: &mut [f64], (l, m): (usize, usi
     e[l] = s * p;
     d[l] = c * p;
     shift
+}
+
+/// Mean `[dim]` and covariance `[dim, dim]` of the rows of `points` (`[n, dim]`, row-major), divided
+/// by `n`.
+///
+/// # Errors
+/// `Interrupted` when it is stopped.
+pub fn covariance(points: &[f32], dim: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+    let n = (points.len() / dim.max(1)).max(1) as f64;
+    let mut mean = vec![0.0; dim];
+    for row in points.chunks_exact(dim.max(1)) {
+        mean.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v) / n);
+    }
+    let mut sum = vec![0.0; dim * dim];
+    let mut away = vec![0.0; dim];
+    for row in points.chunks_exact(dim.max(1)) {
+        control::check()?;
+        away.iter_mut().zip(row).zip(&mean).for_each(|((a, v), m)| *a = f64::from(*v) - m);
+        for (i, x) in away.iter().enumerate() {
+            let out = &mut sum[i * dim..(i + 1) * dim];
+            // The lower half follows from the symmetry.
+            out[i..].iter_mut().zip(&away[i..]).for_each(|(s, y)| *s += x * y / n);
+        }
+    }
+    for i in 0..dim {
+        for j in 0..i {
+            sum[i * dim + j] = sum[j * dim + i];
+        }
+    }
+    Ok((mean, sum))
+}
+
+/// An axis with its largest entry positive: the sign of an eigenvector is arbitrary.
+pub fn pointing(mut axis: Vec<f64>) -> Vec<f64> {
+    let largest = axis.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()));
+    if largest.is_some_and(|v| v < 0.0) {
+        axis.iter_mut().for_each(|v| *v = -*v);
+    }
+    axis
 }
 
 #[cfg(test)]

@@ -1,0 +1,120 @@
+//! A generator that keeps the statistics of its prior, with which the spaces PN and PN+ are entered
+//! and left.
+
+use super::spaces::{self, Draw};
+use super::whitening::{Whitening, before_activation};
+use super::{Generator, Input, Named, Orbit, Spec, Start, Tap, Tapped};
+use crate::error::Result;
+use crate::space::Space;
+use candle_core::{DType, Device, Tensor};
+use std::sync::{Arc, OnceLock};
+
+/// Samples of the prior that the statistics come from.
+const SAMPLES: usize = 10_000;
+/// Seed of these samples: the statistics belong to the generator, not to a run.
+const SEED: u64 = 123;
+
+/// A generator that keeps the whitening of its P; without a W the generator itself.
+pub fn with_prior_spaces(generator: Arc<dyn Generator>) -> Arc<dyn Generator> {
+    if !generator.spec().spaces.contains(&Space::W) {
+        return generator;
+    }
+    let kept = Arc::new(Kept { of: generator.clone(), whitening: OnceLock::new() });
+    Arc::new(Keeping { generator, kept })
+}
+
+/// The whitening, computed once, and the generator that it is of.
+struct Kept {
+    of: Arc<dyn Generator>,
+    whitening: OnceLock<Whitening>,
+}
+
+impl Kept {
+    fn whitening(&self) -> Result<&Whitening> {
+        if let Some(known) = self.whitening.get() {
+            return Ok(known);
+        }
+        let g = &*self.of;
+        let labels = all_classes(g)?;
+        let draw = Draw { seed: SEED, labels: labels.as_ref(), ..Draw::default() };
+        let w = spaces::sample(g, SAMPLES, draw)?;
+        let x = before_activation(w.point())?.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+        let points = x.flatten_all()?.to_vec1::<f32>()?;
+        let fresh = Whitening::of(&points, g.spec().w_dim, g.device())?;
+        Ok(self.whitening.get_or_init(|| fresh))
+    }
+}
+
+/// One-hot labels that go through all classes in turn, `[SAMPLES, classes]`: the prior of a
+/// generator with classes is that of all.
+fn all_classes(g: &dyn Generator) -> Result<Option<Tensor>> {
+    let classes = g.spec().classes();
+    if classes == 0 {
+        return Ok(None);
+    }
+    let mut all = vec![0f32; SAMPLES * classes];
+    for (k, row) in all.chunks_exact_mut(classes).enumerate() {
+        if let Some(one) = row.get_mut(k % classes) {
+            *one = 1.0;
+        }
+    }
+    Ok(Some(Tensor::from_vec(all, (SAMPLES, classes), &Device::Cpu)?.to_device(g.device())?))
+}
+
+/// See [`with_prior_spaces`].
+struct Keeping {
+    generator: Arc<dyn Generator>,
+    kept: Arc<Kept>,
+}
+
+impl Generator for Keeping {
+    fn spec(&self) -> &Spec {
+        self.generator.spec()
+    }
+
+    fn device(&self) -> &Device {
+        self.generator.device()
+    }
+
+    fn enter(&self, to: Space, parent: &Tensor, input: &Input) -> Result<Tensor> {
+        self.generator.enter(to, parent, input)
+    }
+
+    fn run(&self, start: &Start<'_>, input: &Input, taps: &[Tap]) -> Result<Tapped> {
+        self.generator.run(start, input, taps)
+    }
+
+    fn mean(&self, space: Space) -> Option<&Tensor> {
+        self.generator.mean(space)
+    }
+
+    fn mean_for(&self, space: Space, labels: Option<&Tensor>) -> Result<Option<Tensor>> {
+        self.generator.mean_for(space, labels)
+    }
+
+    fn noise_maps(&self) -> Vec<Tensor> {
+        self.generator.noise_maps()
+    }
+
+    fn orbit(&self) -> Option<Orbit> {
+        self.generator.orbit()
+    }
+
+    fn whitening(&self) -> Result<&Whitening> {
+        self.kept.whitening()
+    }
+
+    fn weights(&self) -> Result<Named> {
+        self.generator.weights()
+    }
+
+    /// Codes of PN keep their meaning: the statistics stay those of the generator as it was loaded.
+    fn with_weights(&self, weights: &Named) -> Result<Arc<dyn Generator>> {
+        let generator = self.generator.with_weights(weights)?;
+        Ok(Arc::new(Self { generator, kept: self.kept.clone() }))
+    }
+}
+
+#[cfg(test)]
+#[path = "prior_space_tests.rs"]
+mod tests;
