@@ -203,7 +203,8 @@ fn gradients_in_weights() {
         if wanted.is_empty() {
             continue;
         }
-        let (g, variables) = generator::tuned(&case.build(), &|name| wanted.contains(&name)).unwrap();
+        let (g, variables) =
+            generator::tuned(&case.build(), &|name| wanted.contains(&name)).unwrap();
         assert_eq!(variables.len(), wanted.len(), "{}: not every weight is a parameter", case.name);
         let ws = lifted(&*g, case.at("z"), case.get("c"));
         let grads = case.loss(&paint(&*g, &ws, Noise::Const)).backward().unwrap();

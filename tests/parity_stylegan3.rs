@@ -143,7 +143,8 @@ fn gradients_in_weights() {
         if wanted.is_empty() {
             continue;
         }
-        let (g, variables) = generator::tuned(&case.build(), &|name| wanted.contains(&name)).unwrap();
+        let (g, variables) =
+            generator::tuned(&case.build(), &|name| wanted.contains(&name)).unwrap();
         let g = g.as_ref();
         assert_eq!(variables.len(), wanted.len(), "{}: not every weight is a parameter", case.name);
         let ws = layered(&case.map(g, case.at("z")), g.spec().num_ws);

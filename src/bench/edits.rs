@@ -13,7 +13,7 @@ use super::setup::{EditSetup, setups};
 use super::shared::{Bench, Found, Outcome, Pace, Shown, gather, measure};
 use crate::direction::apply;
 use crate::error::{Error, Kind, Result};
-use crate::generator::spaces;
+use crate::generator::{codes, spaces};
 use crate::invert::{Config, Method};
 use crate::lang::types::ModelFacts;
 use crate::latent::Code;
@@ -208,7 +208,7 @@ impl Run<'_> {
         // An encoder's code of W+ may be moved in S.
         let moved = apply(&spaces::lift(g, code, space)?, steps, &task.direction)?;
         let input = spaces::input_of(&moved);
-        Ok(spaces::synthesize(g, &moved, &input)?.clamp(-1f32, 1f32)?)
+        Ok(codes::synthesize(g, &moved, &input)?.clamp(-1f32, 1f32)?)
     }
 
     /// The other attributes' movement beyond the truth's: of the edit, and of no edit. Both pairs

@@ -5,7 +5,7 @@ use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind as Failure;
 use crate::generator::toy::Toy;
-use crate::generator::{Generator, Input, spaces};
+use crate::generator::{Generator, Input, codes, spaces};
 use crate::image::{Raster, encode};
 use crate::invert::Method;
 use crate::invert::methods::{ENCODER, HYBRID, OPTIMIZE};
@@ -78,7 +78,7 @@ fn write(folder: &Path) {
         ] {
             let moved =
                 crate::direction::apply(&code, steps, &direction("lift", along.clone())).unwrap();
-            let picture = spaces::synthesize(&g, &moved, &Input::default()).unwrap();
+            let picture = codes::synthesize(&g, &moved, &Input::default()).unwrap();
             let raster = Raster::from_tensor(&picture).unwrap().remove(0);
             let file = format!("{person}_{edit}.png");
             let lift = 0.25 + steps * PER_STEP;

@@ -6,7 +6,7 @@
 use super::{Common, out};
 use crate::error::{Error, Kind, Result};
 use crate::generator::registry;
-use crate::generator::{Generator, Input, export, load, spaces};
+use crate::generator::{Generator, Input, codes, export, load, spaces};
 use crate::limits::LIMITS;
 use crate::safe::Safe;
 use crate::space::Space;
@@ -106,7 +106,7 @@ fn rendered(g: &dyn Generator) -> Result<Tensor> {
     let labels = Tensor::from_iter(first, &Device::Cpu)?.reshape((1, classes))?;
     let labels = (classes > 0).then_some(&labels);
     let draw = spaces::Draw { space: Space::Z, labels, ..spaces::Draw::default() };
-    spaces::synthesize(g, &spaces::sample(g, 1, draw)?, &Input::default())
+    codes::synthesize(g, &spaces::sample(g, 1, draw)?, &Input::default())
 }
 
 /// The arrays of a file of codes or directions in another format, read again and compared.

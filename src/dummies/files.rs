@@ -2,7 +2,7 @@
 
 use super::{Arrays, array, error, gannet, numbers, picture, run, toy};
 use crate::generator::dummy_family::TABLE;
-use crate::generator::{self, spaces};
+use crate::generator::{self, codes, spaces};
 use crate::limits::LIMITS;
 use crate::rng::Rng;
 use crate::space::Space;
@@ -119,7 +119,7 @@ fn a_familys_weights_can_be_searched() {
     let draw = spaces::Draw { seed: 2, space: Space::W, ..spaces::Draw::default() };
     let code = spaces::sample(&*g, 1, draw).unwrap();
     let (copy, variables) = generator::tuned(&*g, &|name| name == TABLE).unwrap();
-    let picture = spaces::synthesize(&*copy, &code, &spaces::input_of(&code)).unwrap();
+    let picture = codes::synthesize(&*copy, &code, &spaces::input_of(&code)).unwrap();
     let grads = picture.sqr().unwrap().sum_all().unwrap().backward().unwrap();
     let slope = numbers(grads.get(&variables[0].1).unwrap());
     assert!(variables[0].0 == TABLE && slope.iter().any(|v| *v != 0.0));

@@ -4,7 +4,7 @@ use super::{error, gannet, run};
 use crate::bench;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
-use crate::generator::{Input, spaces, toy};
+use crate::generator::{Input, codes, spaces, toy};
 use crate::invert::{self, Checkpoint, Config, Inversion, Job, methods};
 use crate::space::Space;
 use crate::value::kept::Kept;
@@ -114,7 +114,7 @@ fn a_stopped_search_goes_on_with_the_state_of_the_optimizer() {
     let g = toy(0, &Device::Cpu).unwrap();
     let draw = spaces::Draw { seed: 3, ..spaces::Draw::default() };
     let code = spaces::sample(&*g, 1, draw).unwrap();
-    let target = spaces::synthesize(&*g, &code, &Input::default()).unwrap();
+    let target = codes::synthesize(&*g, &code, &Input::default()).unwrap();
     let method = methods::find("dummy_method").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (path, every) = (folder.path().join("state"), Duration::from_secs(3600));

@@ -3,7 +3,7 @@
 //! A picture's bits do not depend on the batch that it is made in, so how codes are cut into
 //! batches shows nowhere.
 
-use super::{Generator, Input, spaces};
+use super::{Generator, Input, codes};
 use crate::control::{Control, Progress};
 use crate::error::{Error, Kind, Result};
 use crate::latent::Code;
@@ -25,7 +25,7 @@ pub fn batch_size(width: usize, height: usize) -> usize {
 /// `title` names the work where it takes more than one batch.
 ///
 /// # Errors
-/// As [`spaces::synthesize`] and `take`; `Interrupted` when it is asked to stop between two
+/// As [`codes::synthesize`] and `take`; `Interrupted` when it is asked to stop between two
 /// batches.
 pub fn each_batch(
     g: &dyn Generator,
@@ -34,7 +34,7 @@ pub fn each_batch(
     watch: (&Control, &str),
     take: impl FnMut(Tensor) -> Result<()>,
 ) -> Result<()> {
-    each(g, code, input, watch, (&spaces::synthesize, take))
+    each(g, code, input, watch, (&codes::synthesize, take))
 }
 
 /// What is drawn of the codes of one batch.
@@ -80,7 +80,7 @@ pub fn pictures(
     input: &Input,
     watch: (&Control, &str),
 ) -> Result<Tensor> {
-    all(g, code, input, watch, &spaces::synthesize)
+    all(g, code, input, watch, &codes::synthesize)
 }
 
 /// The depth maps of codes of any space, `[N, 1, h, w]`, without gradients.
@@ -93,7 +93,7 @@ pub fn depths(
     input: &Input,
     watch: (&Control, &str),
 ) -> Result<Tensor> {
-    all(g, code, input, watch, &spaces::depths)
+    all(g, code, input, watch, &codes::depths)
 }
 
 /// The feature maps of some channels of a layer for codes of any space, `[N, C, h, w]`, without
@@ -109,7 +109,7 @@ pub fn maps(
     watch: (&Control, &str),
 ) -> Result<Tensor> {
     let draw = |g: &dyn Generator, code: &Code, input: &Input| -> Result<Tensor> {
-        let map = spaces::feature_map(g, code, input, layer)?;
+        let map = codes::feature_map(g, code, input, layer)?;
         Ok(map.narrow(1, channels.start, channels.len())?.contiguous()?)
     };
     all(g, code, input, watch, &draw)
@@ -138,8 +138,8 @@ fn all(
 mod tests {
     use super::*;
     use crate::control::Stop;
-    use crate::generator::Noise;
     use crate::generator::toy::Toy;
+    use crate::generator::{Noise, spaces};
     use crate::space::Space;
     use candle_core::{Device, Var};
     use std::sync::Arc;
@@ -172,7 +172,7 @@ mod tests {
                 assert_eq!(all.dims(), [11, 3, 32, 32]);
                 for i in [0, 7, 8, 10] {
                     let input = input.slice(i, 1, 11).unwrap();
-                    let alone = spaces::synthesize(&g, &code.slice(i, 1).unwrap(), &input).unwrap();
+                    let alone = codes::synthesize(&g, &code.slice(i, 1).unwrap(), &input).unwrap();
                     assert_eq!(bits(&alone), bits(&all.narrow(0, i, 1).unwrap()), "{space} {i}");
                 }
             }

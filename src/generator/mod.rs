@@ -8,6 +8,7 @@
 mod batches;
 pub mod biggan;
 mod camera;
+pub mod codes;
 pub mod dcgan;
 #[cfg(test)]
 pub mod dummy_family;
@@ -15,7 +16,6 @@ pub mod eg3d;
 pub mod export;
 pub mod family;
 pub mod fastgan;
-pub mod found;
 mod input;
 mod layers;
 pub mod lightweight_gan;

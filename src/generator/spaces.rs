@@ -2,7 +2,7 @@
 //!
 //! [`crate::space::lattice`] defines which conversions there are; here they are done.
 
-use super::{Generator, Input, Noise, Prior, Spec, Start, Tap, Tapped, found, no_codes, whitening};
+use super::{Generator, Input, Noise, Prior, Spec, Start, Tap, no_codes, whitening};
 use crate::error::{Error, Result};
 use crate::latent::{Code, ModelId, Part, Parts};
 use crate::rng::Rng;
@@ -189,7 +189,7 @@ pub fn input_of(code: &Code) -> Input {
         match part {
             Part::Noise(_) => maps.push(tensor.clone()),
             Part::Labels => input.labels = Some(tensor.clone()),
-            // They are part of the run itself: `found` reads them.
+            // They are part of the run itself: `codes` reads them.
             Part::Point | Part::Residual(_) | Part::Delta(_) | Part::Left(_) | Part::Right(_) => {}
         }
     }
@@ -210,49 +210,6 @@ pub fn lift(g: &dyn Generator, code: &Code, space: Space) -> Result<Code> {
     let input = Input::labelled(code.labels());
     let point = rise(g, code.point(), (code.space, space), &input)?;
     Ok(Code { space, ..code.with(Part::Point, point) })
-}
-
-/// The pictures of codes of any space, `[N, C, H, W]`; the labels of the code count where the input
-/// has none.
-///
-/// # Errors
-/// For spaces whose codes cannot be rendered, and for a code of another generator's sizes.
-pub fn synthesize(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
-    let run = tapped(g, code, input, Tap::Picture)?;
-    run.picture.ok_or_else(|| Error::runtime("the generator gave no picture"))
-}
-
-/// How far what is seen in the pictures of codes lies from the camera, `[N, 1, h, w]`; the labels of
-/// the code count where the input has none.
-///
-/// # Errors
-/// As [`synthesize`], and for a generator without a camera.
-pub fn depths(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
-    let run = tapped(g, code, input, Tap::Depth)?;
-    run.depth.ok_or_else(|| Error::runtime("the generator gave no depth"))
-}
-
-/// The feature map of a layer for codes of any space, `[N, C, h, w]`, after the activation; the
-/// labels of the code count where the input has none.
-///
-/// # Errors
-/// As [`synthesize`], and for a layer that does not exist.
-pub fn feature_map(g: &dyn Generator, code: &Code, input: &Input, layer: usize) -> Result<Tensor> {
-    let found = tapped(g, code, input, Tap::Layer(layer))?.features.into_iter().next();
-    let map = found.map(|f| f.map);
-    map.ok_or_else(|| Error::runtime("the generator gave no feature map"))
-}
-
-/// One point of the synthesis of a code with all its parts.
-fn tapped(g: &dyn Generator, code: &Code, input: &Input, tap: Tap) -> Result<Tapped> {
-    found::tapped(g, &code.parts, code.space, &completed(g, code, input)?, &[tap])
-}
-
-/// The input with the labels of the code where it has none.
-fn completed(g: &dyn Generator, code: &Code, input: &Input) -> Result<Input> {
-    fits(g.spec(), code)?;
-    let labels = input.labels.as_ref().or(code.labels());
-    Ok(Input { labels: labels.cloned(), ..input.clone() })
 }
 
 /// Pulls codes towards a mean: `mean + psi · (w − mean)` (StyleGAN's truncation trick).
@@ -315,7 +272,7 @@ pub fn truncated(g: &dyn Generator, code: &Code, psi: f64, cutoff: Option<usize>
 }
 
 /// The sizes of a code must be those of the generator.
-fn fits(spec: &Spec, code: &Code) -> Result<()> {
+pub(super) fn fits(spec: &Spec, code: &Code) -> Result<()> {
     let n = code.count();
     let Some(shape) = spec.dims().shape(code.space) else { return Ok(()) };
     let expected = [vec![n], shape].concat();
@@ -339,6 +296,7 @@ fn no_way(from: Space, to: Space, refusal: &lattice::Refusal) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generator::codes;
     use crate::generator::stylegan2::Architecture;
     use crate::generator::toy::Toy;
     use candle_core::Device;
@@ -416,8 +374,9 @@ mod tests {
             assert_eq!(s.point().dims(), [2, g.spec().s_dim()]);
             assert_eq!(g.spec().style_sizes().iter().sum::<usize>(), g.spec().s_dim());
             assert!(g.spec().style_sizes().iter().all(|&n| n > 0), "every row of w has styles");
-            let picture =
-                |code: &Code| rows(&synthesize(&g, code, &Input::default()).expect("picture"));
+            let picture = |code: &Code| {
+                rows(&codes::synthesize(&g, code, &Input::default()).expect("picture"))
+            };
             assert_eq!(picture(&s), picture(&w), "to the last bit");
             // Truncation commutes with the affine maps.
             for cutoff in [None, Some(3)] {
@@ -427,7 +386,7 @@ mod tests {
             }
             let short = s.with(Part::Point, s.point().narrow(1, 0, 5).expect("part"));
             assert!(
-                synthesize(&g, &short, &Input::default())
+                codes::synthesize(&g, &short, &Input::default())
                     .expect_err("a part of a code")
                     .repair()
                     .is_some()

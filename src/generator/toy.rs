@@ -224,12 +224,12 @@ impl Draw<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator::{Noise, spaces};
+    use crate::generator::{Noise, codes, spaces};
 
     fn pictures(g: &dyn Generator, n: usize) -> Tensor {
         let codes = spaces::sample(g, n, spaces::Draw { seed: 1, ..spaces::Draw::default() })
             .expect("codes");
-        spaces::synthesize(g, &codes, &Input::default()).expect("pictures")
+        codes::synthesize(g, &codes, &Input::default()).expect("pictures")
     }
 
     #[test]

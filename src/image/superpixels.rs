@@ -99,9 +99,8 @@ fn grid(colours: &[[f32; 3]], (height, width): (usize, usize), spacing: f32) -> 
 
 /// A colour of sRGB in [0, 1] in CIELAB, with the white point D65.
 fn lab(rgb: [f32; 3]) -> [f32; 3] {
-    let [r, g, b] = rgb.map(|v| {
-        if v <= 0.04045 { v / 12.92 } else { libm::powf((v + 0.055) / 1.055, 2.4) }
-    });
+    let [r, g, b] =
+        rgb.map(|v| if v <= 0.04045 { v / 12.92 } else { libm::powf((v + 0.055) / 1.055, 2.4) });
     let x = (0.412_453 * r + 0.357_58 * g + 0.180_423 * b) / 0.950_47;
     let y = 0.212_671 * r + 0.715_16 * g + 0.072_169 * b;
     let z = (0.019_334 * r + 0.119_193 * g + 0.950_227 * b) / 1.088_83;

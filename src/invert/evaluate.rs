@@ -7,7 +7,7 @@ use super::objective::{Loss, Objective, normalise};
 use super::phase::{Normalise, Phase};
 use super::problem::Problem;
 use crate::error::{Error, Result};
-use crate::generator::{Input, Noise, Tap, Tapped, found};
+use crate::generator::{Input, Noise, Tap, Tapped, codes};
 use crate::latent::{Part, Parts};
 use crate::space::Space;
 use candle_core::backprop::GradStore;
@@ -97,13 +97,13 @@ impl Inputs {
         let (space, input) = reading(points, &self.parts)?;
         let g = first.problem.run.job.generator;
         if !self.parts.tune() {
-            return picture_of(found::untuned(g, &self.parts, space, &input, &[Tap::Picture])?);
+            return picture_of(codes::untuned(g, &self.parts, space, &input, &[Tap::Picture])?);
         }
         let own = first.problem.run.weights()?;
         let count = points.len();
         let mut pictures = Vec::with_capacity(count);
         for (i, point) in points.iter().enumerate() {
-            let mut changed = found::changed(own, point.parts)?;
+            let mut changed = codes::changed(own, point.parts)?;
             let mut vars = Vec::new();
             if phase.unknowns.weights.is_some() {
                 for (k, name) in own.keys().enumerate() {
@@ -116,7 +116,7 @@ impl Inputs {
             self.weights.push(vars);
             let (parts, input) = (self.parts.slice(i, 1)?, input.slice(i, 1, count)?);
             let g = g.with_weights(&changed)?;
-            pictures.push(picture_of(found::untuned(
+            pictures.push(picture_of(codes::untuned(
                 &*g,
                 &parts,
                 space,
@@ -230,7 +230,7 @@ pub(super) fn evaluate(
 pub(super) fn synthesize(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<Tensor> {
     let Some(first) = points.first() else { return Err(nothing()) };
     let (space, input) = reading(points, parts)?;
-    picture_of(found::tapped(
+    picture_of(codes::tapped(
         first.problem.run.job.generator,
         parts,
         space,
@@ -243,7 +243,7 @@ pub(super) fn synthesize(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<
 pub(super) fn reached(point: &Point<'_, '_, '_>) -> Result<Vec<usize>> {
     let own = point.problem.run.weights()?;
     let (space, input) = reading(std::slice::from_ref(point), point.parts)?;
-    let mut named = found::changed(own, point.parts)?;
+    let mut named = codes::changed(own, point.parts)?;
     let mut vars = Vec::new();
     for (name, weight) in own {
         let var = Var::from_tensor(named.get(name).unwrap_or(weight))?;
@@ -251,7 +251,7 @@ pub(super) fn reached(point: &Point<'_, '_, '_>) -> Result<Vec<usize>> {
         vars.push(var);
     }
     let g = point.problem.run.job.generator.with_weights(&named)?;
-    let picture = picture_of(found::untuned(&*g, point.parts, space, &input, &[Tap::Picture])?)?;
+    let picture = picture_of(codes::untuned(&*g, point.parts, space, &input, &[Tap::Picture])?)?;
     let grads = picture.sqr()?.sum_all()?.backward()?;
     let with = vars.iter().enumerate().filter(|(_, var)| grads.get(var).is_some());
     Ok(with.map(|(i, _)| i).collect())

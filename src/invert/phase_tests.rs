@@ -6,6 +6,7 @@ use super::tests::{as_alone, foreign, generator, run, several, stats, stopping, 
 use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
+use crate::generator::codes;
 use crate::latent::Part;
 use crate::metric::Perceptual;
 use std::time::Duration;
@@ -32,7 +33,7 @@ fn lbfgs_comes_nearer_than_adam_with_as_many_evaluations_in_every_space() {
         assert!(found.how.contains("method lbfgs steps 60 history 10 search 20 init"));
         // The code and the maps make the picture that is shown.
         let input = spaces::input_of(&found.code);
-        let again = spaces::synthesize(g.as_ref(), &found.code, &input).unwrap();
+        let again = codes::synthesize(g.as_ref(), &found.code, &input).unwrap();
         assert_eq!(values(&again), values(&found.reconstruction), "{space}");
     }
 }

@@ -4,7 +4,7 @@ use super::methods::{OPTIMIZE, PROJECTOR};
 use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
-use crate::generator::{Generator, toy};
+use crate::generator::{Generator, codes, toy};
 use crate::metric::{Metric, Perceptual, Psnr};
 use crate::space::Space;
 use std::sync::Arc;
@@ -493,7 +493,7 @@ fn styles_reach_at_least_what_their_layered_code_reaches() {
     let s = &rungs[2];
     assert_eq!((s.code.space, s.code.point().dims()), (Space::S, &[1, g.spec().s_dim()][..]));
     // The code makes the reconstruction that is shown.
-    let again = spaces::synthesize(g.as_ref(), &s.code, &Input::default()).unwrap();
+    let again = codes::synthesize(g.as_ref(), &s.code, &Input::default()).unwrap();
     assert_eq!(values(&again), values(&s.reconstruction));
     assert!(s.diagnosis.offsets.is_none() && s.diagnosis.mean_distance[0] > 0.0);
     let offset = Config { weights: [("offset", 1.0)].into(), ..config(Space::S, 1) };

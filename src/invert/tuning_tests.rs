@@ -7,7 +7,7 @@ use super::tests::{as_alone, foreign, generator, run, several, stats, stopping, 
 use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
-use crate::generator::spaces;
+use crate::generator::{codes, spaces};
 use crate::latent::{Code, Part, Parts};
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn features(steps: usize) -> Config {
 
 /// What a code with all its parts makes is what the result shows, to the last bit.
 fn shows_its_code(g: &dyn crate::generator::Generator, found: &Inversion) {
-    let again = spaces::synthesize(g, &found.code, &spaces::input_of(&found.code)).unwrap();
+    let again = codes::synthesize(g, &found.code, &spaces::input_of(&found.code)).unwrap();
     assert!(values(&again) == values(&found.reconstruction));
 }
 
@@ -65,9 +65,9 @@ fn a_feature_map_comes_nearer_than_codes_alone_and_stays_with_them() {
     let step = (found.code.point() * 0.1).unwrap();
     let moved = found.code.moved((found.code.point() + step).unwrap(), "moved".into());
     let input = spaces::input_of(&moved);
-    let edited = spaces::synthesize(g.as_ref(), &moved, &input).unwrap();
+    let edited = codes::synthesize(g.as_ref(), &moved, &input).unwrap();
     let plain = Code { parts: moved.parts.clone().without_found(), ..moved.clone() };
-    let plain = spaces::synthesize(g.as_ref(), &plain, &input).unwrap();
+    let plain = codes::synthesize(g.as_ref(), &plain, &input).unwrap();
     assert!(values(&edited) != values(&found.reconstruction));
     assert!(values(&edited) != values(&plain));
     for layer in 0..g.spec().layers.len() {

@@ -2,7 +2,7 @@
 
 use super::toy::Toy;
 use super::{Given, StyleGan3};
-use crate::generator::{Generator, Input, Start, Tap, Transform, spaces};
+use crate::generator::{Generator, Input, Start, Tap, Transform, codes, spaces};
 use crate::rng::Rng;
 use crate::space::Space;
 use crate::weights::Weights;
@@ -177,7 +177,7 @@ fn every_class_has_a_mean_of_its_own() {
     let all = spaces::mean(&g, Space::W, None).expect("mean");
     assert!(close(&rows(all.point())[0], &between));
     // Half the way, in W before and in W+ and S after lifting: the same picture.
-    let drawn = |code| numbers(&spaces::synthesize(&g, &code, &Input::default()).expect("drawn"));
+    let drawn = |code| numbers(&codes::synthesize(&g, &code, &Input::default()).expect("drawn"));
     let early = drawn(draw(0.5, Space::WPlus));
     for space in [Space::Z, Space::W, Space::WPlus, Space::S] {
         let late = spaces::truncated(&g, &draw(1.0, space), 0.5, None).expect("truncated");

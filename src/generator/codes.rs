@@ -1,13 +1,56 @@
-//! Codes with what was found for them: residuals of feature maps, and changes of the weights.
+//! Codes with all their parts: their pictures, their depth, their feature maps.
 //!
 //! A residual is added to the map that the codes give at its layer, so the map follows when the
 //! codes are edited. Codes that change weights are run one by one, each in a generator of its own.
 
 use super::{Feature, Generator, Input, Named, Start, Tap, Tapped, spaces};
 use crate::error::{Error, Result};
-use crate::latent::{Part, Parts};
+use crate::latent::{Code, Part, Parts};
 use crate::space::Space;
 use candle_core::Tensor;
+
+/// The pictures of codes of any space, `[N, C, H, W]`; the labels of the code count where the input
+/// has none.
+///
+/// # Errors
+/// For spaces whose codes cannot be rendered, and for a code of another generator's sizes.
+pub fn synthesize(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
+    let run = reach(g, code, input, Tap::Picture)?;
+    run.picture.ok_or_else(|| Error::runtime("the generator gave no picture"))
+}
+
+/// How far what is seen in the pictures of codes lies from the camera, `[N, 1, h, w]`; the labels of
+/// the code count where the input has none.
+///
+/// # Errors
+/// As [`synthesize`], and for a generator without a camera.
+pub fn depths(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
+    let run = reach(g, code, input, Tap::Depth)?;
+    run.depth.ok_or_else(|| Error::runtime("the generator gave no depth"))
+}
+
+/// The feature map of a layer for codes of any space, `[N, C, h, w]`, after the activation; the
+/// labels of the code count where the input has none.
+///
+/// # Errors
+/// As [`synthesize`], and for a layer that does not exist.
+pub fn feature_map(g: &dyn Generator, code: &Code, input: &Input, layer: usize) -> Result<Tensor> {
+    let found = reach(g, code, input, Tap::Layer(layer))?.features.into_iter().next();
+    let map = found.map(|f| f.map);
+    map.ok_or_else(|| Error::runtime("the generator gave no feature map"))
+}
+
+/// One point of the synthesis of a code with all its parts.
+fn reach(g: &dyn Generator, code: &Code, input: &Input, tap: Tap) -> Result<Tapped> {
+    tapped(g, &code.parts, code.space, &completed(g, code, input)?, &[tap])
+}
+
+/// The input with the labels of the code where it has none.
+fn completed(g: &dyn Generator, code: &Code, input: &Input) -> Result<Input> {
+    spaces::fits(g.spec(), code)?;
+    let labels = input.labels.as_ref().or(code.labels());
+    Ok(Input { labels: labels.cloned(), ..input.clone() })
+}
 
 /// Runs the synthesis from codes with all their parts, with gradients.
 ///
