@@ -8,7 +8,8 @@
 mod support;
 
 use candle_core::{Device, Tensor, Var};
-use gannet::generator::{self, Generator, Input, Noise, Start, Tap, spaces};
+use gannet::generator::{self, Generator, Input, Noise, Start, Tap, codes, spaces};
+use gannet::latent::Parts;
 use gannet::limits::LIMITS;
 use gannet::space::Space;
 use gannet::weights;
@@ -71,7 +72,9 @@ fn gradients_of_depth() {
     for case in cases() {
         let ws = Var::from_tensor(case.at("ws")).unwrap();
         let input = case.input(case.at("camera"), case.at("labels"));
-        let depth = spaces::depth(&*case.g, &ws, Space::WPlus, &input).unwrap();
+        let parts = Parts::of(ws.as_tensor().clone());
+        let run = codes::tapped(&*case.g, &parts, Space::WPlus, &input, &[Tap::Depth]).unwrap();
+        let depth = run.depth.unwrap();
         let grads = depth.sqr().unwrap().mean_all().unwrap().backward().unwrap();
         let e = relative(grads.get(&ws).expect("ws"), case.at("depth.grad.ws"));
         println!("{}: gradient of depth in ws {e:.1e}", case.name);
