@@ -1,6 +1,6 @@
-//! Covariances, and eigenvalues and eigenvectors of symmetric matrices: Householder's reduction to a tridiagonal
-//! matrix, then QL steps with implicit shifts (Bowdler, Martin, Reinsch and Wilkinson 1968; the
-//! routines `tred2` and `tql2` of EISPACK).
+//! Covariances, and eigenvalues and eigenvectors of symmetric matrices: Householder's reduction to a
+//! tridiagonal matrix, then QL steps with implicit shifts (Bowdler, Martin, Reinsch and Wilkinson
+//! 1968; the routines `tred2` and `tql2` of EISPACK).
 
 use crate::control;
 use crate::error::{Error, Result};
@@ -187,8 +187,8 @@ fn ql_step(v: &mut [Vec<f64>], d: &mut [f64], e: &mut [f64], (l, m): (usize, usi
     shift
 }
 
-/// Mean `[dim]` and covariance `[dim, dim]` of the rows of `points` (`[n, dim]`, row-major), divided
-/// by `n`.
+/// Mean `[dim]` and covariance `[dim, dim]` of the rows of `points` (`[n, dim]`, row-major),
+/// divided by `n`.
 ///
 /// # Errors
 /// `Interrupted` when it is stopped.

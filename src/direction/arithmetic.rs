@@ -51,8 +51,8 @@ pub(super) fn same_model(a: Option<&ModelId>, b: Option<&ModelId>) -> Result<()>
     }
 }
 
-/// A W direction as W+, one of PN as PN+: the same row in all `num_ws` layers, zero in the layers it
-/// was restricted away from. A W+ or PN+ direction of that many layers stays as it is.
+/// A W direction as W+, one of PN as PN+: the same row in all `num_ws` layers, zero in the layers
+/// it was restricted away from. A W+ or PN+ direction of that many layers stays as it is.
 ///
 /// # Errors
 /// When its space has no layered version, or it already has another number of layers.

@@ -81,8 +81,8 @@ pub enum Init {
     Random,
     /// The one of k random samples with the smallest loss.
     BestOf(usize),
-    /// These codes, one for all images or one each; those of other spaces are lifted to the one that is
-    /// searched. Noise maps that came with them are used: as the start where maps are searched,
+    /// These codes, one for all images or one each; those of other spaces are brought to the one
+    /// that is searched. Noise maps that came with them are used: as the start where maps are searched,
     /// fixed otherwise.
     Latent(Code),
 }
@@ -169,7 +169,8 @@ pub struct Checkpoint {
 /// Configuration of an inversion.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The space that is searched: Z, W, W+, S, PN, PN+, F, or N (noise maps only, at a fixed code).
+    /// The space that is searched: Z, W, W+, S, PN, PN+, F, or N (noise maps only, at
+    /// a fixed code).
     pub space: Space,
     /// How.
     pub method: &'static Method,

@@ -18,9 +18,9 @@ let s:arguments = ["a", "align", "along", "b", "best_of", "bins", "box", "camera
 \ "ellipse", "fov", "fps", "frames", "from", "gap", "generations", "ground", "history",
 \ "index", "init", "invert", "key", "l1", "l2", "labels", "layer", "layers", "leapfrog", "log",
 \ "lr", "mask", "method", "model", "n", "name", "noise", "of", "offset", "optimizer",
-\ "outside", "passes", "path", "perceptual", "picture", "pictures", "pitch", "psi", "quality",
-\ "refine", "restarts", "rotate", "schedule", "search", "seed", "shift", "sigma", "size",
-\ "space", "start", "steps", "t", "temperature", "to", "truncation", "until", "value",
+\ "outside", "passes", "path", "perceptual", "picture", "pictures", "pitch", "prior_pn", "psi",
+\ "quality", "refine", "restarts", "rotate", "schedule", "search", "seed", "shift", "sigma",
+\ "size", "space", "start", "steps", "t", "temperature", "to", "truncation", "until", "value",
 \ "values", "x", "y", "yaw"]
 let s:choices = ["adam", "adamax", "all", "any", "auto", "basincma", "black", "center", "cma",
 \ "const", "constant", "cosine", "encoder", "hmc", "hybrid", "latent", "lbfgs", "linear1cycle",

@@ -34,8 +34,8 @@ const FIRST: [Param; 9] = [
         "space",
         &[Kind::Space],
         "-",
-        "Z, W, W+, S (styles), PN and PN+ (w, whitened), F (a feature map and the codes) or N (noise \
-         maps only); by default W+ if the generator has it and the method searches it",
+        "Z, W, W+, S (styles), PN and PN+ (w, whitened), F (a feature map and the codes) or N \
+         (noise maps only); by default W+ if the generator has it and the method searches it",
     ),
     Param::optional("method", &[Kind::Choice], "auto", METHOD_HELP).choices(&CHOICES),
     Param::optional(

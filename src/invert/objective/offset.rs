@@ -7,8 +7,8 @@ use crate::lang::types::{Kind, Param};
 use crate::space::Space;
 use candle_core::Tensor;
 
-/// Mean squared distance of the rows of a W+ or PN+ code from their mean, in units of σ_w², in PN+ of
-/// the number of dimensions, which is the same of v (after e4e's delta regularisation, Tov et al.
+/// Mean squared distance of the rows of a W+ or PN+ code from their mean, in units of σ_w², in PN+
+/// of the number of dimensions, which is σ² of v (after e4e's delta regularisation, Tov et al.
 /// 2021).
 pub(super) const TERM: TermKind = TermKind {
     name: "offset",

@@ -26,8 +26,8 @@ pub struct Diagnosis {
     /// σ_w; one an image. Those of a PN+ code as one of W+. Absent in other spaces.
     pub offsets: Option<Vec<f64>>,
     /// How far the code (its mean row) lies from the mean of w, in σ_w; a typical sample has about
-    /// 1, also for codes of PN and PN+. A style code: from the mean of style codes, in their σ. A z:
-    /// from 0, in √z_dim.
+    /// 1; codes of PN and PN+ are measured in W. A style code: from the mean of style codes, in their
+    /// σ. A z: from 0, in √z_dim.
     pub mean_distance: Vec<f64>,
     /// The σ that these distances are in.
     pub sigma: f64,
