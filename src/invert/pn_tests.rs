@@ -5,7 +5,6 @@ use super::tests::{as_alone, foreign, generator, run, several, stats, stopping, 
 use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
-use crate::generator::codes;
 use crate::generator::whitening::norms;
 use std::time::Duration;
 
@@ -27,10 +26,10 @@ fn a_search_begins_at_the_mean_of_p_and_comes_nearer() {
         assert_eq!(found.code.space, space);
         let other = run(g.as_ref(), &foreign(0), &config(base, 60)).unwrap();
         let [begin, loss, other] = [&begin, &found, &other].map(|i| i.loss[0]);
-        assert!(loss < 0.9 * begin && loss < 1.1 * other, "{space} {begin} {loss} {other}");
+        assert!(loss < 0.9 * begin && loss < 1.25 * other, "{space} {begin} {loss} {other}");
         // The same code in W or W+ makes the same picture and starts the search there.
         let code = spaces::lift(g.as_ref(), &found.code, base).unwrap();
-        let again = codes::synthesize(g.as_ref(), &code, &Input::default()).unwrap();
+        let again = spaces::synthesize(g.as_ref(), &code, &Input::default()).unwrap();
         for (a, b) in values(&again).iter().zip(values(&found.reconstruction)) {
             assert!((a - b).abs() < 1e-4, "{a} {b}");
         }
