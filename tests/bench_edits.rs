@@ -203,7 +203,7 @@ fn inversions_are_compared_row_by_row() {
         assert!(table.contains(part), "{part}: {table}");
     }
     for (args, part) in [
-        (&["--methods", "optimise:100"][..], "did you mean `optimize`?"),
+        (&["--methods", "optimise:100"][..], "did you mean `optimize`"),
         (&["--methods", "optimize:ten"], "a whole number from 0 to"),
         (&["--methods", "encoder:3"], "has no encoder"),
         (&["--spaces", "Q"], "Z, W, W+, S"),

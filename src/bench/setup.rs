@@ -273,7 +273,7 @@ mod tests {
             assert_eq!(e.kind(), Failure::Usage);
             e.repair().unwrap().to_owned()
         };
-        assert_eq!(hint(&["optimise"], &[]), "did you mean `optimize`?");
+        assert!(hint(&["optimise"], &[]).starts_with("did you mean `optimize`"));
         assert_eq!(hint(&["optimize:condtional"], &[]), "did you mean `conditional`?");
         assert_eq!(hint(&["hybrid"], &[]), "--methods optimize");
         assert!(hint(&[], &["Q"]).contains("W+") && hint(&[], &["F"]).contains("W+"));

@@ -537,7 +537,7 @@ fn nothing_leads_out_of_the_styles_and_every_mistake_names_its_repair() {
         ("d = direction(\"smile\", space: S)\nd @ 7..9", "7..8"),
         ("d = direction(\"smile\", space: S)\nd + direction(\"smile\", space: W)", "of S"),
         ("direction(\"smile\", space: N)", "direction(\"smile\", space: W)"),
-        ("invert(sample(), space: F)", "S"),
+        ("invert(sample(), space: P)", "S"),
     ];
     for (code, hint) in cases {
         let e = error(&format!("print(1)\n{code}"));
@@ -597,7 +597,7 @@ fn asking_for_alignment_says_when_there_is_none() {
     };
     let file = "models/faces/examples/900000.jpg";
     let asked = notes(&format!("image(\"{file}\", align: auto)"));
-    assert!(asked[0].contains("no network that finds faces"), "{asked:?}");
+    assert!(asked[0].contains("draws no faces"), "{asked:?}");
     let silent = notes(&format!("image(\"{file}\")"));
     assert_eq!(silent, asked[1..]);
     assert_eq!(silent, notes(&format!("image(\"{file}\", align: center)")));
@@ -1004,9 +1004,8 @@ fn a_number_that_a_parameter_does_not_take_is_refused_before_anything_runs() {
                 // parameter.
                 let left = check(&mended).err().map(|e| e.to_string()).unwrap_or_default();
                 assert!(!left.contains(&bounds.to_string()), "{mended}: {left}");
-                // `latent` and `images` look for their files before anything else, and there are
-                // none here.
-                if ["latent", "images"].contains(&b.signature.name) {
+                // These look for their files before anything else, and there are none here.
+                if ["latent", "images", "faces"].contains(&b.signature.name) {
                     continue;
                 }
                 // For values known only at run time, the evaluator applies the same bounds.
@@ -1121,7 +1120,7 @@ fn every_repair_is_applied_and_checks() {
         ("lerp(sample(), to(W+, sample()), 0.5)", "lift the other one first"),
         ("strip(sample(n: 2), along: direction(\"age\"))", "one strip each"),
         ("save(sample(), \"x.bmp\")", "one of png"),
-        ("sample(space: P)", "one of its spaces"),
+        ("sample(space: F)", "one of its spaces"),
         ("cosine(direction(\"age\"))", "cosine(a, b)"),
         ("direction(\"beard\")", "one of"),
         ("to(W, to(W+, sample()))", "find the nearest W code"),

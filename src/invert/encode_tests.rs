@@ -139,7 +139,8 @@ fn hybrid_is_the_encoder_and_then_optimize_from_its_code() {
         let teacher = Teacher::new(g.as_ref(), share);
         let job = with(g.as_ref(), &teacher, &stats, &control);
         let target = (teacher.picture(g.as_ref()) + (foreign(1) * 0.2).unwrap()).unwrap();
-        let hybrid = Config { steps: 15, ..Config::new(Space::WPlus, &HYBRID) };
+        let weights = [("offset", 0.0)].into();
+        let hybrid = Config { steps: 15, weights, ..Config::new(Space::WPlus, &HYBRID) };
         let whole = invert(&job, &target, &hybrid).unwrap();
         teacher.calls.store(0, Ordering::Relaxed);
         let encoded = invert(&job, &target, &Config::new(Space::WPlus, &ENCODER)).unwrap();

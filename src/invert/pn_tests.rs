@@ -5,6 +5,7 @@ use super::tests::{as_alone, foreign, generator, run, several, stats, stopping, 
 use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
+use crate::generator::codes;
 use crate::generator::whitening::norms;
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ fn a_search_begins_at_the_mean_of_p_and_comes_nearer() {
         assert!(loss < 0.9 * begin && loss < 1.25 * other, "{space} {begin} {loss} {other}");
         // The same code in W or W+ makes the same picture and starts the search there.
         let code = spaces::lift(g.as_ref(), &found.code, base).unwrap();
-        let again = spaces::synthesize(g.as_ref(), &code, &Input::default()).unwrap();
+        let again = codes::synthesize(g.as_ref(), &code, &Input::default()).unwrap();
         for (a, b) in values(&again).iter().zip(values(&found.reconstruction)) {
             assert!((a - b).abs() < 1e-4, "{a} {b}");
         }

@@ -328,7 +328,7 @@ mod tests {
         let hint = |line: &str| language().hint(line, line.len()).unwrap_or_default();
         let shown = hint("r = invert(x, space: ");
         assert!(shown.contains("╰─ invert(") && shown.contains("‹space?: Space›"), "{shown}");
-        assert!(shown.contains("\n       space: Z, W, W+, S (styles) or N"), "{shown}");
+        assert!(shown.contains("\n       space: Z, W, W+, S (styles)"), "{shown}");
         assert!(hint("x |> invert(").contains("‹space"), "what is piped fills the first place");
         assert!(hint("invert(x) + ").is_empty() && hint("").is_empty() && hint("x").is_empty());
         assert!(language().hint("invert(x", 3).is_none(), "only at the end of the line");

@@ -12,6 +12,7 @@ mod photograph;
 mod picture;
 mod plot;
 mod table;
+mod table_value;
 
 pub use packed::Packed;
 
@@ -102,7 +103,7 @@ pub enum Kept {
     /// A mask.
     Mask(picture::Mask),
     /// A table.
-    Table(picture::Table),
+    Table(table_value::Table),
     /// A plot.
     Plot(plot::Plot),
     /// Too large, or not data: recomputed on demand. The digest shows whether the result is the
@@ -281,7 +282,7 @@ impl Budget {
             }
             Value::Inversion(i) => Kept::Inversion(Box::new(inversion::Inversion::of(i, self)?)),
             Value::Mask(m) => Kept::Mask(picture::Mask::of(m, self)?),
-            Value::Table(t) => Kept::Table(picture::Table::of(t, self)?),
+            Value::Table(t) => Kept::Table(table_value::Table::of(t, self)?),
             Value::Plot(p) => {
                 self.spend(8 * p.numbers())?;
                 Kept::Plot(plot::Plot::of(p))
