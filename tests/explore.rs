@@ -22,9 +22,9 @@ fn a_code_is_explored_from_the_command_line() {
     tmux.keys(&["Right", "Right", "Right", "Right"]);
     tmux.wait_for("+1.0");
     tmux.keys(&["Down", "Left", "h"]);
-    // The held direction is projected out of the other one.
-    let shown = tmux.wait_for("⟂");
-    assert!(shown.contains("-0.25"), "{shown}");
+    // The held direction is projected out of the other one. A frame is drawn row by row.
+    let held = |shown: &str| shown.contains("⟂") && shown.contains("-0.25");
+    tmux.wait("the held direction", held);
     tmux.wait_for("drift");
     tmux.keys(&["?"]);
     tmux.wait_for("projected out of this one");
