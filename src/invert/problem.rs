@@ -182,7 +182,8 @@ impl<'r, 'a> Problem<'r, 'a> {
         let Init::Latent(start) = &self.run.config.init else { return Ok(Vec::new()) };
         let (maps, own) = (start.noise(), self.run.job.generator.noise_maps());
         let alike = |(a, b): (&Tensor, &&Tensor)| a.dims().get(1..) == b.dims().get(1..);
-        if !maps.is_empty() && !(own.len() == maps.len() && own.iter().zip(&maps).all(alike)) {
+        let fit = own.len() == maps.len() && own.iter().zip(&maps).all(alike);
+        if !(maps.is_empty() || fit) {
             return Err(Error::runtime(
                 "the noise maps of the start code do not fit the generator",
             )
