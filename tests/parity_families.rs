@@ -217,7 +217,7 @@ fn check(case: &Case) -> (f64, f64) {
     // Weights as unknowns: the same picture, and their gradients.
     let wanted: Vec<&str> =
         case.numbers.keys().filter_map(|k| k.strip_prefix("grad.weight.")).collect();
-    let (tuned, variables) = generator::tuned(&*g, &|n| wanted.contains(&n)).unwrap();
+    let (tuned, variables) = generator::tuned(g, &|n| wanted.contains(&n)).unwrap();
     assert_eq!(variables.len(), wanted.len(), "{name}: not every weight is a parameter");
     let picture = spaces::picture(&*tuned, case.at("z"), Space::Z, &input).unwrap();
     compare(&picture);
