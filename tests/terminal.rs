@@ -366,7 +366,8 @@ impl Screen {
             (b'D', _) => self.at.1 = self.at.1.saturating_sub(n),
             (b'h', "?2026") => self.synchronized.0 += 1,
             (b'l', "?2026") => self.synchronized.1 += 1,
-            (b'm', _) => {}
+            // The cursor is hidden while pictures are drawn.
+            (b'm', _) | (b'h' | b'l', "?25") => {}
             _ => panic!("CSI {body}{}", char::from(last)),
         }
     }

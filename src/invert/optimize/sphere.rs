@@ -146,8 +146,9 @@ mod tests {
     fn a_row_of_zeros_stays_where_its_optimizer_puts_it() {
         let zero = Tensor::zeros((1, 4), DType::F64, &Device::Cpu).unwrap();
         let mut sphere = Sphere::new(Box::new(Adam::default()));
-        let worth = Worth { loss: 0.0, gradients: std::slice::from_ref(&zero), rate: 0.1, seed: 0 };
-        let next = sphere.next(&[zero], &worth).unwrap().unwrap();
+        let zero = [zero];
+        let worth = Worth { loss: 0.0, gradients: &zero, rate: 0.1, seed: 0 };
+        let next = sphere.next(&zero, &worth).unwrap().unwrap();
         assert_eq!(flat(&next).unwrap(), [0.0; 4]);
     }
 }
