@@ -3,7 +3,7 @@
 //!
 //! [`all`] looks coarse to fine: the attribute network runs over the whole picture at many scales
 //! (`scan`); the best windows are then moved, turned and scaled until the landmarks that the
-//! network reads in them are where the training pictures have them (`settle`). [`align`] cuts
+//! network reads in them are where the training pictures have them (`settle`). [`align()`] cuts
 //! that window out, or the one that FFHQ's pictures have around these landmarks ([`Framing`]).
 
 mod framing;

@@ -39,7 +39,7 @@ impl Unknowns {
     }
 }
 
-/// A part of the picture, by whether the generator reaches it ([`super::domain`]).
+/// A part of the picture, by whether the generator reaches it (see `domain`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Region {
     /// The whole picture.

@@ -28,7 +28,7 @@ pub enum Curve {
 }
 
 impl Curve {
-    /// The names of all curves, in the order of [`Curve::ALL`].
+    /// The names of all curves, in the order of `ALL`.
     pub const NAMES: [&'static str; 5] =
         ["ramp", "constant", "cosine", "linear1cycle", "linear1cycledrop"];
     /// All curves.
