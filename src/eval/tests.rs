@@ -537,7 +537,7 @@ fn nothing_leads_out_of_the_styles_and_every_mistake_names_its_repair() {
         ("d = direction(\"smile\", space: S)\nd @ 7..9", "7..8"),
         ("d = direction(\"smile\", space: S)\nd + direction(\"smile\", space: W)", "of S"),
         ("direction(\"smile\", space: N)", "direction(\"smile\", space: W)"),
-        ("invert(sample(), space: P)", "S"),
+        ("invert(sample(), space: P)", "space: W+"),
     ];
     for (code, hint) in cases {
         let e = error(&format!("print(1)\n{code}"));
