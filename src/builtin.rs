@@ -255,6 +255,12 @@ impl Args {
         at.and_then(|i| self.values.get(i)).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether an argument is written in the call.
+    pub fn given(&self, name: &str) -> bool {
+        let at = self.params.iter().position(|p| p.name == name);
+        at.and_then(|i| self.written.get(i)).is_some_and(|w| !w.is_empty())
+    }
+
     /// The values of a variadic parameter, lists opened.
     pub fn many(&self, name: &str) -> Vec<(Value, Span)> {
         let mut out = Vec::new();

@@ -73,8 +73,7 @@ fn gradients_of_depth() {
         let ws = Var::from_tensor(case.at("ws")).unwrap();
         let input = case.input(case.at("camera"), case.at("labels"));
         let parts = Parts::of(ws.as_tensor().clone());
-        let run = codes::tapped(&*case.g, &parts, Space::WPlus, &input, &[Tap::Depth]).unwrap();
-        let depth = run.depth.unwrap();
+        let depth = codes::tapped(&*case.g, &parts, Space::WPlus, &input, Tap::Depth).unwrap();
         let grads = depth.sqr().unwrap().mean_all().unwrap().backward().unwrap();
         let e = relative(grads.get(&ws).expect("ws"), case.at("depth.grad.ws"));
         println!("{}: gradient of depth in ws {e:.1e}", case.name);

@@ -20,10 +20,7 @@ const PROGRAM: &str = "GANNET_TEST_PROGRAM";
 /// decoded picture, the decoder's own memory or a copy while it is turned or framed, and the pyramid
 /// of the face search. A picture that keeps its own size is a tensor in addition, of 4 bytes a
 /// value.
-///
-/// The search for all faces of a picture, not for one alone, took 130 MiB more than the 1 GiB that
-/// everything else keeps to.
-const FITTED: u64 = (1 << 30) + (160 << 20);
+const FITTED: u64 = 1 << 30;
 /// Memory of a run besides its pictures: rendering buffers, threads, allocator overhead.
 const CHANGE: u64 = 96 << 20;
 

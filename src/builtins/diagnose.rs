@@ -44,14 +44,7 @@ pub const BUILTIN: Builtin = Builtin {
                 "gradient steps of the inversion and of the self-test",
             )
             .whole(1, 100_000),
-            Param::optional(
-                "seed",
-                &[Kind::Number],
-                "-",
-                "seed of everything random; by default the session's",
-            )
-            .seed()
-            .named(),
+            shared::SEED,
             shared::CLASS,
             shared::LABELS,
         ],
@@ -104,27 +97,32 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         Some(i) => short(&i.config, steps),
         None => inverting::usual(&model.facts, steps, args.seed(ctx)?),
     };
-    let perceptual = model.features()?.cloned().map(Perceptual::new);
     let labels = match &given {
         Some(i) => i.code.labels().cloned(),
         None => shared::needed_labels(args, &model, 1)?,
     };
-    let job = Job {
-        perceptual: perceptual.as_ref(),
-        labels: labels.as_ref(),
-        encoder: if config.method.encoder { model.encoder()? } else { None },
-        stats: Some(&|| model.stats()),
-        ..Job::new(&**model.generator()?, &ctx.control)
-    };
-    let at = |e: crate::error::Error| e.at(args.span);
     let mut notes: Vec<String> = face(&picture, &model, ctx)?.into_iter().collect();
+    let (base, trials) =
+        inverting::with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {
+            diagnosed(job, &picture, (&config, given), &mut notes).map_err(|e| e.at(args.span))
+        })?;
+    Ok(Value::Table(Arc::new(table(&base, &trials, notes))))
+}
+
+/// The inversion, or a short one, and trials of the rungs above it; notes say what they show.
+fn diagnosed(
+    job: &Job<'_>,
+    picture: &Tensor,
+    (config, given): (&Config, Option<Arc<Inversion>>),
+    notes: &mut Vec<String>,
+) -> Result<(Arc<Inversion>, Vec<(Rung, Inversion)>)> {
     let base = match given {
         Some(found) => found,
-        None => Arc::new(invert::invert(&job, &picture, &config).map_err(at)?),
+        None => Arc::new(invert::invert(job, picture, config)?),
     };
-    let stopped = || ctx.control.stop() == Stop::Keep;
+    let stopped = || job.control.stop() == Stop::Keep;
     if !stopped() {
-        let own = invert::self_test(&job, &config).map_err(at)?;
+        let own = invert::self_test(job, config)?;
         notes.push(range(&base, &own));
     }
     notes.extend(terms(&base));
@@ -132,14 +130,13 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     for rung in Rung::all(job.generator)? {
         if rung.contains(Rung::of(&base)) && !stopped() {
             // A pass of an encoder is no step whose time and gain say anything of the others.
-            let method = &OPTIMIZE;
-            let trial = Config { steps: steps.min(TRIAL), method, ..config.clone() };
-            let from = (rung, Some(&base.code));
-            trials.push((rung, climb(&job, &picture, &trial, from).map_err(at)?));
+            let (steps, method) = (config.steps.min(TRIAL), &OPTIMIZE);
+            let trial = Config { steps, method, ..config.clone() };
+            trials.push((rung, climb(job, picture, &trial, (rung, Some(&base.code)))?));
         }
     }
     notes.push(if stopped() { "stopped before its end".into() } else { advice(&base, &trials) });
-    Ok(Value::Table(Arc::new(table(&base, &trials, notes))))
+    Ok((base, trials))
 }
 
 /// The same search with other steps, from its space's own start.

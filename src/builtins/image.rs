@@ -236,7 +236,7 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<photograph::Fitted>
         return Err(Error::runtime(text).at(args.span("align")).hint("give `size`"));
     }
     // Noted only on request: by default, generators of anything but faces take the middle.
-    if finder.is_none() && align == "auto" && given(args, "align") {
+    if finder.is_none() && align == "auto" && args.given("align") {
         notes.push("the generator draws no faces that gannet knows of: the middle is taken".into());
     }
     if face.is_some() && (finder.is_none() || !square) {
@@ -247,12 +247,6 @@ fn one(path: &str, args: &Args, ctx: &Context<'_>) -> Result<photograph::Fitted>
     let mut fitted = photograph::fitted(&raster, whole, &fitting, ctx)?;
     fitted.notes.splice(0..0, notes);
     Ok(fitted)
-}
-
-/// Whether an argument was written in the call.
-fn given(args: &Args, name: &str) -> bool {
-    let at = args.params.iter().position(|p| p.name == name);
-    at.and_then(|i| args.written.get(i)).is_some_and(|w| !w.is_empty())
 }
 
 /// A rectangle of a picture, and where it lies in the photograph.

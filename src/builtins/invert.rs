@@ -7,6 +7,7 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Depends, Example, ModelFacts,
     Signature, Type, all_images, as_check,
 };
+use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::image::Photograph;
 use crate::invert::methods::{self, HYBRID, OPTIMIZE};
@@ -183,7 +184,16 @@ pub(super) fn cost(_: &Args, ctx: &Context<'_>) -> u64 {
 /// What `invert(x)` does without further arguments, with another number of steps.
 pub(super) fn usual(facts: &ModelFacts, steps: usize, seed: u64) -> Config {
     let method = chosen("auto", None, (facts, false)).unwrap_or(&OPTIMIZE);
-    Config { steps, seed, ..Config::new(method.usual_space(&facts.spaces), method) }
+    Config { steps, seed, ..auto(method.usual_space(&facts.spaces), method) }
+}
+
+/// The configuration of a method that `auto` has chosen: its code can be edited.
+fn auto(space: Space, method: &'static Method) -> Config {
+    let mut config = Config::new(space, method);
+    if space == Space::WPlus {
+        config.weights.set("offset", methods::EDITABLE);
+    }
+    config
 }
 
 /// Refuses a picture of another size than the generator's, and one without its needed condition.
@@ -202,16 +212,12 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     let method = chosen(word, space, (&model.facts, started))
         .ok_or_else(|| Error::runtime(format!("no method {word}")).at(args.span("method")))?;
     let space = space.unwrap_or_else(|| method.usual_space(&model.facts.spaces));
-    for name in special().filter(|name| written(args, name)) {
+    for name in special().filter(|name| args.given(name)) {
         method.check_parameter(name).map_err(|e| e.at(args.span(name)))?;
     }
-    let mut c = Config::new(space, method);
+    let mut c = if word == "auto" { auto(space, method) } else { Config::new(space, method) };
     c.seed = args.seed(ctx)?;
     (c.passes, c.steps) = steps(args, &c)?;
-    // What chooses by itself gives a code that can be edited.
-    if word == "auto" && space == Space::WPlus {
-        c.weights.set("offset", methods::EDITABLE);
-    }
     let weight = |name: &str| args.number(name);
     c.restarts = args.count("restarts")?.unwrap_or(c.restarts);
     c.until = weight("until")?;
@@ -251,12 +257,6 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     }
     c.init = init(args, c.init)?;
     Ok(c)
-}
-
-/// Whether an argument was written in the call.
-fn written(args: &Args, name: &str) -> bool {
-    let at = args.params.iter().position(|p| p.name == name);
-    at.and_then(|i| args.written.get(i)).is_some_and(|w| !w.is_empty())
 }
 
 /// Passes and gradient steps; `steps` of the encoder are its passes.
@@ -322,11 +322,30 @@ pub(super) fn pictures(
     Ok((data, photographs))
 }
 
+/// Calls `search` with the generator of a model, the networks that it brings and the labels.
+///
+/// # Errors
+/// Those of `search`, and when a network of the model cannot be loaded.
+pub(super) fn with_job<T>(
+    model: &Loaded,
+    (config, labels): (&Config, Option<&Tensor>),
+    control: &Control,
+    search: impl FnOnce(&Job<'_>) -> Result<T>,
+) -> Result<T> {
+    let perceptual = model.features()?.cloned().map(Perceptual::new);
+    search(&Job {
+        perceptual: perceptual.as_ref(),
+        labels,
+        encoder: if config.method.encoder { model.encoder()? } else { None },
+        stats: Some(&|| model.stats()),
+        ..Job::new(&**model.generator()?, control)
+    })
+}
+
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model()?.clone();
     let (pictures, photographs) = pictures(args, "picture", ctx)?;
     let mut config = config(args, &model, ctx)?;
-    let perceptual = model.features()?.cloned().map(Perceptual::new);
     let labels = shared::needed_labels(args, &model, pictures.dim(0)?)?;
     if let Some(folder) = &ctx.checkpoints {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,
@@ -343,13 +362,8 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
         let path = folder.join(format!("invert-{key}.safetensors"));
         config.checkpoint = Some(Checkpoint { path, every: CHECKPOINT_EVERY });
     }
-    let job = Job {
-        perceptual: perceptual.as_ref(),
-        labels: labels.as_ref(),
-        encoder: if config.method.encoder { model.encoder()? } else { None },
-        stats: Some(&|| model.stats()),
-        ..Job::new(&**model.generator()?, &ctx.control)
-    };
-    let found = invert::invert(&job, &pictures, &config).map_err(|e| e.at(args.span))?;
+    let found = with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {
+        invert::invert(job, &pictures, &config).map_err(|e| e.at(args.span))
+    })?;
     Ok(Value::Inversion(Arc::new(Inversion { photographs, ..found })))
 }

@@ -29,14 +29,7 @@ pub const BUILTIN: Builtin = Builtin {
             ),
             Param::optional("steps", &[Kind::Number], "100", "gradient steps of each rung")
                 .whole(1, 100_000),
-            Param::optional(
-                "seed",
-                &[Kind::Number],
-                "-",
-                "seed of everything random; by default the session's",
-            )
-            .seed()
-            .named(),
+            shared::SEED,
             shared::CLASS,
             shared::LABELS,
         ],
@@ -77,18 +70,11 @@ fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let (picture, photographs) = inverting::pictures(args, "x", ctx)?;
     one(&picture).map_err(|e| e.at(args.span("x")))?;
     let config = inverting::usual(&model.facts, args.need_count("steps")?, args.seed(ctx)?);
-    let perceptual = model.features()?.cloned().map(Perceptual::new);
     let labels = shared::needed_labels(args, &model, 1)?;
-    let generator = &**model.generator()?;
-    let job = Job {
-        perceptual: perceptual.as_ref(),
-        labels: labels.as_ref(),
-        encoder: if config.method.encoder { model.encoder()? } else { None },
-        stats: Some(&|| model.stats()),
-        ..Job::new(generator, &ctx.control)
-    };
-    let rungs = Rung::all(generator)?;
-    let found = ladder(&job, &picture, &config, &rungs).map_err(|e| e.at(args.span))?;
+    let rungs = Rung::all(&**model.generator()?)?;
+    let found = inverting::with_job(&model, (&config, labels.as_ref()), &ctx.control, |job| {
+        ladder(job, &picture, &config, &rungs).map_err(|e| e.at(args.span))
+    })?;
     let found: Vec<(Rung, Inversion)> = found
         .into_iter()
         .map(|(rung, i)| (rung, Inversion { photographs: photographs.clone(), ..i }))

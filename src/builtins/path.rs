@@ -5,7 +5,7 @@ use crate::builtin::{
     Args, Builtin, Category, CheckedCall, CodeType, Context, Example, Kind, Param, Signature, Type,
 };
 use crate::error::{Error, Result};
-use crate::latent::Code;
+use crate::latent::{Code, Parts};
 use crate::space::{Space, lattice};
 use crate::value::Value;
 use candle_core::Tensor;
@@ -36,7 +36,8 @@ pub const BUILTIN: Builtin = Builtin {
     },
     category: Category::Edit,
     summary: "frames through several codes, evenly spaced",
-    details: "Linear between codes of W, W+ and S, spherical between Z codes. `|> \
+    details: "Linear between codes of W, W+ and S, spherical between Z codes. \
+              Residuals, tuned weights and noise maps of inversions go along. `|> \
               save(\"morph.gif\")` makes the film.",
     examples: &[Example {
         code: "path(sample(seed: 1), sample(seed: 2), sample(seed: 3), frames: 7)",
@@ -83,11 +84,15 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
 }
 
 fn cost(args: &Args, _: &Context<'_>) -> u64 {
-    let row = args
-        .many("codes")
-        .first()
-        .and_then(|(v, _)| crate::builtin::as_latent(v))
-        .map_or(0, |l| l.point().elem_count());
+    // What two neighbours were found with is put side by side in the frames between them.
+    let numbers = |code: Code| {
+        let found = code.parts.iter().filter(|(part, _)| part.found());
+        let found = found.map(|(_, t)| t.elem_count()).sum::<usize>();
+        (code.point().elem_count() + 2 * found) / code.count().max(1)
+    };
+    let codes = args.many("codes");
+    let codes = codes.iter().filter_map(|(v, _)| crate::builtin::as_latent(v));
+    let row = codes.map(numbers).max().unwrap_or(0);
     let frames = match args.get("frames") {
         Some(Value::Number(n)) if *n > 0.0 => *n as u64,
         _ => 0,
@@ -96,36 +101,37 @@ fn cost(args: &Args, _: &Context<'_>) -> u64 {
 }
 
 fn run(args: &Args, _: &mut Context<'_>) -> Result<Value> {
-    let mut rows = Vec::new();
-    let mut like: Option<Code> = None;
+    let mut codes: Vec<Code> = Vec::new();
     for (value, span) in args.many("codes") {
         let code = crate::builtin::as_latent(&value)
             .ok_or_else(|| Error::runtime("a path goes through codes").at(span))?;
-        if let Some(l) = &like
+        if let Some(l) = codes.first()
             && (l.space != code.space || l.point().dims()[1..] != code.point().dims()[1..])
         {
             return Err(Error::runtime("a path stays in one space of one generator").at(span));
         }
         for k in 0..code.count() {
-            rows.push(code.point().narrow(0, k, 1)?);
+            codes.push(code.slice(k, 1)?);
         }
-        like.get_or_insert(code);
     }
-    let (Some(like), true) = (like, rows.len() >= 2) else {
+    if codes.len() < 2 {
         return Err(Error::runtime("a path needs two codes or more").at(args.span));
-    };
+    }
     if args.flag("closed")? {
-        rows.push(rows[0].clone());
+        codes.push(codes[0].clone());
     }
     let frames = args.need_count("frames")?;
+    let origin = format!("path through {} codes", codes.len());
     let between = |k: usize| {
-        let at = k as f64 * (rows.len() - 1) as f64 / (frames - 1) as f64;
-        let i = (at.floor() as usize).min(rows.len() - 2);
-        step(&rows[i], &rows[i + 1], at - i as f64, like.space)
+        let at = k as f64 * (codes.len() - 1) as f64 / (frames - 1) as f64;
+        let i = (at.floor() as usize).min(codes.len() - 2);
+        let ([a, b], t) = ([&codes[i], &codes[i + 1]], at - i as f64);
+        let point = step(a.point(), b.point(), t, a.space)?;
+        Ok(a.between(b, t, point, origin.clone())?.parts)
     };
-    let point = Tensor::cat(&(0..frames).map(between).collect::<Result<Vec<_>>>()?, 0)?;
-    let origin = format!("path through {} codes", rows.len());
-    Ok(Value::Path(like.derived(point, origin)))
+    let all = (0..frames).map(between).collect::<Result<Vec<_>>>()?;
+    let parts = Parts::gathered(&all).map_err(|e| e.at(args.span))?;
+    Ok(Value::Path(Code { parts, origin, ..codes[0].clone() }))
 }
 
 fn step(a: &Tensor, b: &Tensor, t: f64, space: Space) -> Result<Tensor> {

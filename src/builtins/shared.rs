@@ -23,6 +23,16 @@ use candle_core::Tensor;
 use std::path::Path;
 use std::sync::Arc;
 
+/// The parameter `seed` of what searches, alike wherever there is one.
+pub const SEED: Param = Param::optional(
+    "seed",
+    &[Kind::Number],
+    "-",
+    "seed of everything random; by default the session's",
+)
+.seed()
+.named();
+
 /// The parameter `class`, alike wherever there is one.
 pub const CLASS: Param = Param::optional(
     "class",

@@ -3,7 +3,7 @@
 //! A residual is added to the map that the codes give at its layer, so the map follows when the
 //! codes are edited. Codes that change weights are run one by one, each in a generator of its own.
 
-use super::{Feature, Generator, Input, Named, Start, Tap, Tapped, spaces};
+use super::{Feature, Generator, Input, Named, Start, Tap, spaces};
 use crate::error::{Error, Result};
 use crate::latent::{Code, Part, Parts};
 use crate::space::Space;
@@ -15,8 +15,7 @@ use candle_core::Tensor;
 /// # Errors
 /// For spaces whose codes cannot be rendered, and for a code of another generator's sizes.
 pub fn synthesize(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
-    let run = reach(g, code, input, Tap::Picture)?;
-    run.picture.ok_or_else(|| Error::runtime("the generator gave no picture"))
+    reach(g, code, input, Tap::Picture)
 }
 
 /// How far what is seen in the pictures of codes lies from the camera, `[N, 1, h, w]`; the labels of
@@ -25,8 +24,7 @@ pub fn synthesize(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tenso
 /// # Errors
 /// As [`synthesize`], and for a generator without a camera.
 pub fn depths(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
-    let run = reach(g, code, input, Tap::Depth)?;
-    run.depth.ok_or_else(|| Error::runtime("the generator gave no depth"))
+    reach(g, code, input, Tap::Depth)
 }
 
 /// The feature map of a layer for codes of any space, `[N, C, h, w]`, after the activation; the
@@ -35,14 +33,12 @@ pub fn depths(g: &dyn Generator, code: &Code, input: &Input) -> Result<Tensor> {
 /// # Errors
 /// As [`synthesize`], and for a layer that does not exist.
 pub fn feature_map(g: &dyn Generator, code: &Code, input: &Input, layer: usize) -> Result<Tensor> {
-    let found = reach(g, code, input, Tap::Layer(layer))?.features.into_iter().next();
-    let map = found.map(|f| f.map);
-    map.ok_or_else(|| Error::runtime("the generator gave no feature map"))
+    reach(g, code, input, Tap::Layer(layer))
 }
 
 /// One point of the synthesis of a code with all its parts.
-fn reach(g: &dyn Generator, code: &Code, input: &Input, tap: Tap) -> Result<Tapped> {
-    tapped(g, &code.parts, code.space, &completed(g, code, input)?, &[tap])
+fn reach(g: &dyn Generator, code: &Code, input: &Input, tap: Tap) -> Result<Tensor> {
+    tapped(g, &code.parts, code.space, &completed(g, code, input)?, tap)
 }
 
 /// The input with the labels of the code where it has none.
@@ -52,7 +48,7 @@ fn completed(g: &dyn Generator, code: &Code, input: &Input) -> Result<Input> {
     Ok(Input { labels: labels.cloned(), ..input.clone() })
 }
 
-/// Runs the synthesis from codes with all their parts, with gradients.
+/// One point of the synthesis of codes with all their parts, with gradients.
 ///
 /// # Shapes
 /// The point as [`crate::space::Dims::shape`] says, with `N` in front.
@@ -64,54 +60,25 @@ pub fn tapped(
     parts: &Parts,
     space: Space,
     input: &Input,
-    taps: &[Tap],
-) -> Result<Tapped> {
+    tap: Tap,
+) -> Result<Tensor> {
     if !parts.tune() {
-        return untuned(g, parts, space, input, taps);
+        return untuned(g, parts, space, input, tap);
     }
     let count = parts.count();
     let own = g.weights()?;
     let one = |i: usize| {
         let (parts, input) = (parts.slice(i, 1)?, input.slice(i, 1, count)?);
-        untuned(&*g.with_weights(&changed(&own, &parts)?)?, &parts, space, &input, taps)
+        untuned(&*g.with_weights(&changed(&own, &parts)?)?, &parts, space, &input, tap)
     };
-    joined((0..count).map(one).collect::<Result<_>>()?)
-}
-
-/// Runs of the same points for several codes, as one.
-///
-/// # Errors
-/// When there is none.
-pub fn joined(mut all: Vec<Tapped>) -> Result<Tapped> {
-    if all.len() < 2 {
-        return all.pop().ok_or_else(|| Error::runtime("no codes to run"));
+    let all: Vec<Tensor> = (0..count).map(one).collect::<Result<_>>()?;
+    match &all[..] {
+        [only] => Ok(only.clone()),
+        _ => Ok(Tensor::cat(&all, 0)?),
     }
-    let stack = |of: &dyn Fn(&Tapped) -> Option<Tensor>| -> Result<Option<Tensor>> {
-        let each: Vec<Tensor> = all.iter().filter_map(of).collect();
-        Ok(if each.is_empty() { None } else { Some(Tensor::cat(&each, 0)?) })
-    };
-    let feature = |(k, feature): (usize, &Feature)| -> Result<Feature> {
-        let map = stack(&|t| t.features.get(k).map(|f| f.map.clone()))?;
-        let picture = stack(&|t| t.features.get(k).and_then(|f| f.picture.clone()))?;
-        Ok(Feature {
-            layer: feature.layer,
-            map: map.unwrap_or_else(|| feature.map.clone()),
-            picture,
-        })
-    };
-    Ok(Tapped {
-        features: all
-            .iter()
-            .take(1)
-            .flat_map(|t| t.features.iter().enumerate())
-            .map(feature)
-            .collect::<Result<_>>()?,
-        picture: stack(&|t| t.picture.clone())?,
-        depth: stack(&|t| t.depth.clone())?,
-    })
 }
 
-/// Runs the synthesis from codes with their residuals, in the generator as it is.
+/// One point of the synthesis of codes with their residuals, in the generator as it is.
 ///
 /// # Errors
 /// As [`tapped`].
@@ -120,21 +87,16 @@ pub fn untuned(
     parts: &Parts,
     space: Space,
     input: &Input,
-    taps: &[Tap],
-) -> Result<Tapped> {
+    tap: Tap,
+) -> Result<Tensor> {
     let (space, data) = spaces::synthesised(g, parts.point(), space, input)?;
     let mut at: Option<Feature> = None;
-    let mut found = Tapped::default();
     for (layer, residual) in parts.residuals() {
-        let passed = at.as_ref().map(|f| f.layer);
-        let new = |tap: &&Tap| match tap {
-            Tap::Layer(l) => *l < layer && passed.is_none_or(|p| *l > p),
-            _ => false,
-        };
-        let wanted: Vec<Tap> =
-            taps.iter().filter(new).copied().chain([Tap::Layer(layer)]).collect();
-        let mut run = g.run(&start(at.as_ref(), space, &data), input, &wanted)?;
-        let mut reached = run.features.pop().ok_or_else(|| Error::runtime("no map was read"))?;
+        if matches!(tap, Tap::Layer(wanted) if wanted < layer) {
+            break;
+        }
+        let run = g.run(&start(at.as_ref(), space, &data), input, &[Tap::Layer(layer)])?;
+        let mut reached = run.feature()?;
         if residual.dims().get(1..) != reached.map.dims().get(1..) {
             let (given, own) = (residual.dims(), reached.map.dims());
             let message = format!("a residual of {given:?} for a map of {own:?} at layer {layer}");
@@ -143,24 +105,12 @@ pub fn untuned(
             );
         }
         reached.map = reached.map.broadcast_add(residual)?;
-        found.features.append(&mut run.features);
-        if taps.contains(&Tap::Layer(layer)) {
-            found.features.push(reached.clone());
+        if tap == Tap::Layer(layer) {
+            return Ok(reached.map);
         }
         at = Some(reached);
     }
-    let passed = at.as_ref().map(|f| f.layer);
-    let ahead = |tap: &&Tap| match tap {
-        Tap::Layer(l) => passed.is_none_or(|p| *l > p),
-        _ => true,
-    };
-    let rest: Vec<Tap> = taps.iter().filter(ahead).copied().collect();
-    if !rest.is_empty() {
-        let run = g.run(&start(at.as_ref(), space, &data), input, &rest)?;
-        found.features.extend(run.features);
-        (found.picture, found.depth) = (run.picture, run.depth);
-    }
-    Ok(found)
+    g.run(&start(at.as_ref(), space, &data), input, &[tap])?.only(tap)
 }
 
 fn start<'a>(at: Option<&'a Feature>, space: Space, data: &'a Tensor) -> Start<'a> {

@@ -246,6 +246,30 @@ pub struct Tapped {
     pub depth: Option<Tensor>,
 }
 
+impl Tapped {
+    /// The requested map, where one was requested.
+    ///
+    /// # Errors
+    /// When the generator gave none.
+    pub fn feature(self) -> Result<Feature> {
+        let map = self.features.into_iter().next();
+        map.ok_or_else(|| Error::runtime("the generator gave no feature map"))
+    }
+
+    /// The value of the only requested point.
+    ///
+    /// # Errors
+    /// When the generator gave none.
+    pub fn only(self, tap: Tap) -> Result<Tensor> {
+        let missing = |what: &str| Error::runtime(format!("the generator gave no {what}"));
+        match tap {
+            Tap::Layer(_) => Ok(self.feature()?.map),
+            Tap::Picture => self.picture.ok_or_else(|| missing("picture")),
+            Tap::Depth => self.depth.ok_or_else(|| missing("depth")),
+        }
+    }
+}
+
 /// The prior of a generator's codes in Z, and what truncation by psi does to a draw.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Prior {

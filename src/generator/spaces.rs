@@ -178,8 +178,7 @@ pub fn synthesised(
 /// As [`rise`], and for a code of another generator's sizes.
 pub fn picture(g: &dyn Generator, code: &Tensor, space: Space, input: &Input) -> Result<Tensor> {
     let (space, data) = synthesised(g, code, space, input)?;
-    let tapped = g.run(&Start::Code { space, data: &data }, input, &[Tap::Picture])?;
-    tapped.picture.ok_or_else(|| Error::runtime("the generator gave no picture"))
+    g.run(&Start::Code { space, data: &data }, input, &[Tap::Picture])?.only(Tap::Picture)
 }
 
 /// The inputs stored with a code: its noise maps and labels. Its point is no input.

@@ -162,7 +162,8 @@ pub fn jpeg_with(picture: &Raster, quality: u8, metadata: &Metadata) -> Result<V
     Ok(out)
 }
 
-/// A lossless WebP.
+/// A lossless WebP, for tests.
+#[cfg(any(test, feature = "internals"))]
 pub fn webp(picture: &Raster) -> Result<Vec<u8>> {
     webp_with(picture, &Metadata::default())
 }

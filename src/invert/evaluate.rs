@@ -7,7 +7,7 @@ use super::objective::{Loss, Objective, normalise};
 use super::phase::{Normalise, Phase};
 use super::problem::Problem;
 use crate::error::{Error, Result};
-use crate::generator::{Input, Noise, Tap, Tapped, codes};
+use crate::generator::{self, Input, Noise, Tap, codes};
 use crate::latent::{Part, Parts};
 use crate::space::Space;
 use candle_core::backprop::GradStore;
@@ -97,7 +97,7 @@ impl Inputs {
         let (space, input) = reading(points, &self.parts)?;
         let g = first.problem.run.job.generator;
         if !self.parts.tune() {
-            return picture_of(codes::untuned(g, &self.parts, space, &input, &[Tap::Picture])?);
+            return codes::untuned(g, &self.parts, space, &input, Tap::Picture);
         }
         let own = first.problem.run.weights()?;
         let count = points.len();
@@ -116,13 +116,7 @@ impl Inputs {
             self.weights.push(vars);
             let (parts, input) = (self.parts.slice(i, 1)?, input.slice(i, 1, count)?);
             let g = g.with_weights(&changed)?;
-            pictures.push(picture_of(codes::untuned(
-                &*g,
-                &parts,
-                space,
-                &input,
-                &[Tap::Picture],
-            )?)?);
+            pictures.push(codes::untuned(&*g, &parts, space, &input, Tap::Picture)?);
         }
         stacked(pictures.iter())
     }
@@ -174,10 +168,6 @@ fn nothing() -> Error {
     Error::runtime("there is nothing to search")
 }
 
-fn picture_of(run: Tapped) -> Result<Tensor> {
-    run.picture.ok_or_else(|| Error::runtime("the generator gave no picture"))
-}
-
 /// The space of the codes of a batch, and what the generator reads besides them.
 fn reading(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<(Space, Input)> {
     let Some(first) = points.first() else { return Err(nothing()) };
@@ -185,7 +175,7 @@ fn reading(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<(Space, Input)
     let labels = if labels.is_empty() { None } else { Some(stacked(labels.into_iter())?) };
     let maps: Vec<Tensor> = parts.noise().into_iter().cloned().collect();
     let noise = if maps.is_empty() { Noise::Const } else { Noise::Maps(maps) };
-    Ok((first.problem.code_space(parts.point()), Input { noise, labels, ..Input::default() }))
+    Ok((first.problem.run.code_space(parts.point()), Input { noise, labels, ..Input::default() }))
 }
 
 /// Evaluates the loss at every point, with gradients on request; `objective` compares with the
@@ -230,30 +220,19 @@ pub(super) fn evaluate(
 pub(super) fn synthesize(points: &[Point<'_, '_, '_>], parts: &Parts) -> Result<Tensor> {
     let Some(first) = points.first() else { return Err(nothing()) };
     let (space, input) = reading(points, parts)?;
-    picture_of(codes::tapped(
-        first.problem.run.job.generator,
-        parts,
-        space,
-        &input,
-        &[Tap::Picture],
-    )?)
+    codes::tapped(first.problem.run.job.generator, parts, space, &input, Tap::Picture)
 }
 
 /// The weights that the picture of this point depends on, by their index.
 pub(super) fn reached(point: &Point<'_, '_, '_>) -> Result<Vec<usize>> {
-    let own = point.problem.run.weights()?;
+    let run = point.problem.run;
     let (space, input) = reading(std::slice::from_ref(point), point.parts)?;
-    let mut named = codes::changed(own, point.parts)?;
-    let mut vars = Vec::new();
-    for (name, weight) in own {
-        let var = Var::from_tensor(named.get(name).unwrap_or(weight))?;
-        named.insert(name.clone(), var.as_tensor().clone());
-        vars.push(var);
-    }
-    let g = point.problem.run.job.generator.with_weights(&named)?;
-    let picture = picture_of(codes::untuned(&*g, point.parts, space, &input, &[Tap::Picture])?)?;
+    let changed = codes::changed(run.weights()?, point.parts)?;
+    let g = run.job.generator.with_weights(&changed)?;
+    let (g, vars) = generator::tuned(&*g, &|_| true)?;
+    let picture = codes::untuned(&*g, point.parts, space, &input, Tap::Picture)?;
     let grads = picture.sqr()?.sum_all()?.backward()?;
-    let with = vars.iter().enumerate().filter(|(_, var)| grads.get(var).is_some());
+    let with = vars.iter().enumerate().filter(|(_, (_, var))| grads.get(var).is_some());
     Ok(with.map(|(i, _)| i).collect())
 }
 

@@ -59,6 +59,17 @@ impl<'a> Run<'a> {
         self.phases.iter().map(|p| p.steps).sum()
     }
 
+    /// The space that a code of this run is read in: where only noise maps are searched, that of
+    /// the fixed code.
+    pub fn code_space(&self, code: &Tensor) -> Space {
+        match (self.config.space, code.rank()) {
+            (Space::F, _) => spaces::read_by_synthesis(self.job.generator),
+            (Space::N, 3) => Space::WPlus,
+            (Space::N, _) => Space::W,
+            (space, _) => space,
+        }
+    }
+
     /// The generator's weights by name.
     pub fn weights(&self) -> Result<&Named> {
         if let Some(known) = self.weights.get() {
@@ -191,16 +202,5 @@ impl<'r, 'a> Problem<'r, 'a> {
         }
         let found = start.parts.iter().filter(|(part, _)| part.found());
         found.map(|(part, tensor)| Ok((part, self.mine(tensor)?))).collect()
-    }
-
-    /// The space that a code of this run is read in: where only noise maps are searched, that of
-    /// the fixed code.
-    pub fn code_space(&self, code: &Tensor) -> Space {
-        match (self.run.config.space, code.rank()) {
-            (Space::F, _) => spaces::read_by_synthesis(self.run.job.generator),
-            (Space::N, 3) => Space::WPlus,
-            (Space::N, _) => Space::W,
-            (space, _) => space,
-        }
     }
 }

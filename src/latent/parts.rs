@@ -204,6 +204,55 @@ impl Parts {
         Ok(parts)
     }
 
+    /// Several codes as one batch. What one of them lacks of residuals and changes of weights is 0,
+    /// and factors of a lower rank are filled up with 0. The labels are those of the first.
+    ///
+    /// # Errors
+    /// When there is no code, when some have noise maps that others lack, and when two parts of one
+    /// name have different shapes.
+    pub fn gathered(all: &[Self]) -> Result<Self> {
+        let Some(first) = all.first() else { return Err(Error::runtime("no codes to gather")) };
+        let mut gathered =
+            Self::of(Tensor::cat(&all.iter().map(Self::point).collect::<Vec<_>>(), 0)?);
+        gathered.extend(first.labels().map(|labels| (Part::Labels, labels.clone())));
+        let names: BTreeSet<Part> = all.iter().flat_map(|p| p.0.keys()).copied().collect();
+        for part in names.into_iter().filter(|part| part.found()) {
+            let own = all.iter().filter_map(|parts| parts.get(part));
+            if matches!(part, Part::Noise(_)) && own.clone().count() < all.len() {
+                return Err(Error::runtime(
+                    "some of these codes have noise maps, others have none",
+                )
+                .hint("invert all of them with `noise: true`, or all without"));
+            }
+            // The axis of the rank, where the part is a factor.
+            let axis = match part {
+                Part::Left(_) => Some(2),
+                Part::Right(_) => Some(1),
+                _ => None,
+            };
+            let Some(widest) = own.max_by_key(|t| axis.map_or(0, |a| t.dims()[a])) else {
+                continue;
+            };
+            let each = all.iter().map(|parts| -> Result<Tensor> {
+                let one = match parts.get(part) {
+                    Some(t) => t.clone(),
+                    None => widest.narrow(0, 0, 1)?.zeros_like()?,
+                };
+                let filled = match axis {
+                    Some(a) => one.pad_with_zeros(a, 0, widest.dim(a)? - one.dim(a)?)?,
+                    None => one,
+                };
+                match (filled.dim(0)?, parts.count()) {
+                    (1, n) if n > 1 => Ok(filled.repeat(n)?),
+                    _ => Ok(filled),
+                }
+            });
+            let each = each.collect::<Result<Vec<_>>>()?;
+            gathered.insert(part, Tensor::cat(&each, 0)?);
+        }
+        Ok(gathered)
+    }
+
     /// The tensor of a part.
     pub fn get(&self, part: Part) -> Option<&Tensor> {
         self.0.get(&part)
@@ -369,5 +418,29 @@ mod tests {
         assert!(
             !low.between(&plain, 1.0).unwrap().tune() && plain.between(&low, 1.0).unwrap().tune()
         );
+    }
+    /// Codes of every form of change as one batch: each keeps its own.
+    #[test]
+    fn codes_of_other_ranks_are_gathered() {
+        let t = |shape: &[usize], k: f32| {
+            let n: usize = shape.iter().product();
+            Tensor::from_vec((0..n).map(|i| k + i as f32).collect::<Vec<_>>(), shape, &CPU).unwrap()
+        };
+        let code = |k: f32| Parts::of(t(&[1, 4], k));
+        let (left, right) = (Part::Left(0), Part::Right(0));
+        let low = code(1.0).with(left, t(&[1, 2, 1], 1.0)).with(right, t(&[1, 1, 3], -2.0));
+        let two = code(2.0).with(left, t(&[1, 2, 2], 0.5)).with(right, t(&[1, 2, 3], 0.1));
+        let full = code(3.0).with(Part::Delta(0), t(&[1, 2, 3], 4.0));
+        let all = Parts::gathered(&[low.clone(), code(9.0), two.clone(), full.clone()]).unwrap();
+        assert_eq!(all.count(), 4);
+        for (i, own) in [Some(&low), None, Some(&two), Some(&full)].into_iter().enumerate() {
+            let row = change(&all.slice(i, 1).unwrap());
+            assert_eq!(row, own.map_or(vec![0.0; 6], change), "code {i}");
+        }
+        let noisy = code(1.0).with(Part::Noise(0), t(&[1, 1, 2, 2], 0.0));
+        assert!(Parts::gathered(&[noisy.clone(), code(2.0)]).is_err());
+        let both = Parts::gathered(&[noisy.clone(), noisy]).unwrap();
+        assert_eq!(both.noise()[0].dims(), [2, 1, 2, 2]);
+        assert!(Parts::gathered(&[]).is_err());
     }
 }

@@ -85,6 +85,12 @@ impl Trunk {
         self.convs.iter().map(|c| c.stride).product()
     }
 
+    /// Pixels on each side of a pixel that the last map's place depends on.
+    pub fn reach(&self) -> usize {
+        let step = |(reach, stride): (usize, usize), c: &Conv| (reach + stride, stride * c.stride);
+        self.convs.iter().fold((0, 1), step).0
+    }
+
     /// The map of every convolution, after its activation, with gradients.
     ///
     /// # Shapes

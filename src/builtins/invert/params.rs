@@ -2,7 +2,7 @@
 //! together from the constants in their files.
 
 use crate::builtin::{Kind, Param};
-use crate::builtins::shared::{CLASS, LABELS};
+use crate::builtins::shared::{CLASS, LABELS, SEED};
 use crate::invert::{METHODS, TERMS};
 
 /// Maximum passes of an encoder; more than a few hardly change the result.
@@ -100,14 +100,7 @@ const LAST: [Param; 8] = [
     Param::optional("until", &[Kind::Number], "-", "stops once the loss is at or below this value")
         .within(0.0, 1e12)
         .named(),
-    Param::optional(
-        "seed",
-        &[Kind::Number],
-        "-",
-        "seed of everything random; by default the session's",
-    )
-    .seed()
-    .named(),
+    SEED,
     CLASS,
     LABELS,
 ];

@@ -196,11 +196,6 @@ fn network(blocks: &[Block], engine: bool) -> Result<Option<Network>> {
     Ok(Network::new(constant, &stages, filter)?)
 }
 
-/// The requested picture.
-fn picture_of(tapped: Tapped) -> Result<Tensor> {
-    tapped.picture.ok_or_else(|| Error::runtime("a generator without a picture"))
-}
-
 /// The synthesis network.
 pub(in crate::generator) struct Synthesis {
     blocks: Vec<Block>,
@@ -306,7 +301,7 @@ impl Synthesis {
     /// architecture.
     fn step_by_step(&self, styles: Styles<'_>, n: usize, maps: Maps) -> Result<Tensor> {
         let tapped = self.walk(Walk { styles, maps, n }, (None, None), None, &[Tap::Picture])?;
-        picture_of(tapped)
+        tapped.only(Tap::Picture)
     }
 
     /// Passes features and a picture through blocks that begin with no constant: the refined
@@ -324,7 +319,7 @@ impl Synthesis {
         maps: Maps,
     ) -> Result<Tensor> {
         let walk = Walk { styles, maps, n: x.dim(0)? };
-        picture_of(self.walk(walk, (Some(x), Some(picture)), None, &[Tap::Picture])?)
+        self.walk(walk, (Some(x), Some(picture)), None, &[Tap::Picture])?.only(Tap::Picture)
     }
 
     /// Runs from the constant, from features and a picture before the first block, or from a

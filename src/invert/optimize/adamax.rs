@@ -1,6 +1,6 @@
 //! Adamax (Kingma and Ba 2015, section 7.1): Adam with the infinity norm.
 
-use super::first_order::{FirstOrder, Moment, Rule};
+use super::first_order::{FirstOrder, Moment, Rule, average};
 use crate::error::Result;
 use candle_core::Tensor;
 
@@ -26,7 +26,7 @@ impl Rule for AdamaxRule {
         gradient: &Tensor,
         now: Moment,
     ) -> Result<Tensor> {
-        averages[0] = ((&averages[0] * BETA1)? + (gradient * (1.0 - BETA1))?)?;
+        averages[0] = average(&averages[0], gradient, BETA1)?;
         averages[1] = (&averages[1] * BETA2)?.maximum(&(gradient.abs()? + EPS)?)?;
         let rate = now.rate / (1.0 - libm::pow(BETA1, now.step as f64));
         Ok((parameter - (averages[0].div(&averages[1])? * rate)?)?)

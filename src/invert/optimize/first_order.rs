@@ -33,6 +33,14 @@ pub trait Rule: Send {
     ) -> Result<Tensor>;
 }
 
+/// A running average after one more value: β of it, and 1 − β of the value.
+///
+/// # Errors
+/// When they differ in shape.
+pub fn average(so_far: &Tensor, value: &Tensor, beta: f64) -> Result<Tensor> {
+    Ok(((so_far * beta)? + (value * (1.0 - beta))?)?)
+}
+
 /// An optimizer of such a formula. The learning rate comes from the schedule.
 #[derive(Clone, Debug, Default)]
 pub struct FirstOrder<R> {

@@ -1,6 +1,6 @@
 //! Ranger: RAdam (Liu et al. 2020) under Lookahead (Zhang et al. 2019).
 
-use super::first_order::{FirstOrder, Moment, Rule};
+use super::first_order::{FirstOrder, Moment, Rule, average};
 use super::lookahead::Lookahead;
 use crate::error::Result;
 use candle_core::Tensor;
@@ -48,8 +48,8 @@ impl Rule for RAdamRule {
     ) -> Result<Tensor> {
         let t = now.step as f64;
         let (c1, c2) = (1.0 - libm::pow(BETA1, t), 1.0 - libm::pow(BETA2, t));
-        averages[0] = ((&averages[0] * BETA1)? + (gradient * (1.0 - BETA1))?)?;
-        averages[1] = ((&averages[1] * BETA2)? + (gradient.sqr()? * (1.0 - BETA2))?)?;
+        averages[0] = average(&averages[0], gradient, BETA1)?;
+        averages[1] = average(&averages[1], &gradient.sqr()?, BETA2)?;
         let step = match rectified(t) {
             Some(share) => {
                 let scale = (averages[1].sqrt()? + EPS)?;

@@ -1,6 +1,6 @@
 //! RMSprop (Tieleman and Hinton 2012, lecture 6.5).
 
-use super::first_order::{FirstOrder, Moment, Rule};
+use super::first_order::{FirstOrder, Moment, Rule, average};
 use crate::error::Result;
 use candle_core::Tensor;
 
@@ -25,7 +25,7 @@ impl Rule for RmsPropRule {
         gradient: &Tensor,
         now: Moment,
     ) -> Result<Tensor> {
-        averages[0] = ((&averages[0] * ALPHA)? + (gradient.sqr()? * (1.0 - ALPHA))?)?;
+        averages[0] = average(&averages[0], &gradient.sqr()?, ALPHA)?;
         let scale = (averages[0].sqrt()? + EPS)?;
         Ok((parameter - (gradient.div(&scale)? * now.rate)?)?)
     }

@@ -3,14 +3,14 @@
 use super::diagnosis::{diagnose, warn};
 use super::inversion::{Inversion, origin};
 use super::number::Number;
+use crate::control::Control;
 use crate::error::{Error, Result};
-use crate::generator::codes::synthesize;
-use crate::generator::spaces::{input_of, model_id, read_by_synthesis};
+use crate::generator::spaces::model_id;
+use crate::generator::{Input, pictures};
 use crate::invert::problem::Run;
 use crate::invert::state::{Best, State};
 use crate::latent::{Code, Part, Parts};
 use crate::metric::{Metric, Mse, Psnr, Ssim};
-use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
 
 /// Puts the images' outcomes together.
@@ -30,12 +30,7 @@ pub(in crate::invert) fn assemble(
     };
     let mut parts = joined(&best)?.halved()?;
     parts.extend(job.labels.map(|labels| (Part::Labels, labels.clone())));
-    let space = match (config.space, parts.point().rank()) {
-        (Space::F, _) => read_by_synthesis(job.generator),
-        (Space::N, 3) => Space::WPlus,
-        (Space::N, _) => Space::W,
-        (space, _) => space,
-    };
+    let space = run.code_space(parts.point());
     let by = job
         .encoder
         .filter(|_| config.method.encoder)
@@ -51,11 +46,7 @@ pub(in crate::invert) fn assemble(
     // What files round is shown and measured as they keep it.
     let rounded = code.parts.iter().any(|(part, _)| part.halved());
     let reconstruction = if rounded {
-        let input = input_of(&code);
-        let one = |i: usize| {
-            synthesize(job.generator, &code.slice(i, 1)?, &input.slice(i, 1, code.count())?)
-        };
-        Tensor::cat(&(0..code.count()).map(one).collect::<Result<Vec<_>>>()?, 0)?
+        pictures(job.generator, &code, &Input::default(), (&Control::default(), ""))?
     } else {
         stack(&|b| b.picture.clone())?
     };

@@ -8,6 +8,10 @@ use super::{Features, bad};
 use crate::error::Result;
 use candle_core::Tensor;
 
+/// Pixels of a band of rows that the convolutions run over at once. The first map of a picture of
+/// 8192² alone would take gigabytes.
+const BAND: usize = 1 << 21;
+
 /// The raw scores of all windows of a picture.
 pub struct Dense {
     /// Windows below each other, and beside each other.
@@ -30,7 +34,7 @@ impl Features {
     /// # Errors
     /// When the picture is smaller than one window or has other channels.
     pub fn dense(&self, picture: &Tensor, outputs: &[usize]) -> Result<Dense> {
-        let x = self.trunk.last(&self.readable(picture)?)?;
+        let x = self.last_in_bands(picture, BAND)?;
         let side = self.config.input_resolution;
         let (map, grid) = (self.trunk.side(side), self.config.grid);
         let (cell, dims) = (map / grid, x.dims4()?);
@@ -67,6 +71,30 @@ impl Features {
             side,
             raw: sum.t()?.contiguous()?.to_vec2()?,
         })
+    }
+}
+
+impl Features {
+    /// The last map of the convolutions, computed for bands of rows of about `pixels` pixels each,
+    /// so that maps of the full size exist for one band at a time.
+    ///
+    /// # Shapes
+    /// `[1, C, H, W]` → `[1, C_last, H_last, W_last]`
+    fn last_in_bands(&self, picture: &Tensor, pixels: usize) -> Result<Tensor> {
+        let (height, width) = (picture.dim(2)?, picture.dim(3)?);
+        let stride = self.trunk.stride();
+        let rows = (pixels / width.max(1)).next_multiple_of(stride).max(stride);
+        // Rows that a band needs above and below it, in whole steps of the last map.
+        let rim = self.trunk.reach().next_multiple_of(stride);
+        let mut bands = Vec::new();
+        for first in (0..height).step_by(rows) {
+            let (from, end) = (first.saturating_sub(rim), (first + rows).min(height));
+            let band = picture.narrow(2, from, (end + rim).min(height) - from)?;
+            let map = self.trunk.last(&self.readable(&band)?)?;
+            let (skipped, own) = ((first - from) / stride, (end - first).div_ceil(stride));
+            bands.push(map.narrow(2, skipped, own)?.contiguous()?);
+        }
+        Ok(if bands.len() == 1 { bands.remove(0) } else { Tensor::cat(&bands, 2)? })
     }
 }
 
@@ -126,6 +154,25 @@ mod tests {
             (dense.raw[0][0] - raw[0][1]).abs() < 1e-5
                 && (dense.raw[0][1] - raw[0][0]).abs() < 1e-5
         );
+    }
+
+    #[test]
+    fn bands_are_the_whole() {
+        let net = net(0.4);
+        for (h, w) in [(40, 48), (37, 16), (64, 20)] {
+            let x = Tensor::from_vec(Rng::new(5).normals(h * w), (1, 1, h, w), &Device::Cpu);
+            let x = x.unwrap();
+            let values = |pixels: usize| {
+                let map = net.last_in_bands(&x, pixels).unwrap();
+                (map.dims().to_vec(), map.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+            };
+            let (dims, whole) = values(h * w);
+            for pixels in [1, 5 * w, 12 * w] {
+                let (own, band) = values(pixels);
+                let far = whole.iter().zip(&band).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(own == dims && far < 1e-5, "{h}×{w}, {pixels} pixels: {far}");
+            }
+        }
     }
 
     #[test]
