@@ -336,7 +336,7 @@ pub(super) fn with_job<T>(
     search(&Job {
         perceptual: perceptual.as_ref(),
         labels,
-        encoder: if config.method.encoder { model.encoder()? } else { None },
+        encoder: if config.reads_encoder() { model.encoder()? } else { None },
         stats: Some(&|| model.stats()),
         ..Job::new(&**model.generator()?, control)
     })

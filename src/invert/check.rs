@@ -12,9 +12,10 @@ use candle_core::Tensor;
 
 impl Method {
     /// The space that is searched unless one is given: W+, W or Z, whichever the generator has
-    /// first and the method searches.
+    /// first and the method searches; the method's first one where it searches none of these.
     pub fn usual_space(&self, spaces: &[Space]) -> Space {
         let order = [Space::WPlus, Space::W, Space::Z].into_iter().filter(|s| self.works_in(*s));
+        let order = order.chain(self.spaces.iter().copied());
         let found = order.clone().find(|s| spaces.contains(s));
         found.or_else(|| order.clone().next()).unwrap_or(Space::Z)
     }

@@ -245,6 +245,11 @@ impl Config {
         self.passes.filter(|_| self.method.encoder).unwrap_or(0)
     }
 
+    /// Whether it looks at pictures through the generator's encoder.
+    pub fn reads_encoder(&self) -> bool {
+        self.method.encoder || self.weights.get("in_domain").is_some_and(|w| w > 0.0)
+    }
+
     /// Passes, steps and searches in words: `3 passes + 200 steps`.
     pub fn plan(&self) -> String {
         let many = |n: usize, what: &str, more: &str| {

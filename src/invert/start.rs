@@ -196,7 +196,7 @@ impl Problem<'_, '_> {
         let targets = stacked(codes.iter().map(|_| &self.picture))?;
         let objective = self.run.objective(phase, (&targets, None), false)?;
         let mut sums = vec![0.0; codes.len()];
-        for (_, each) in objective.loss(&pictures, &code, &[], &vec![0.0; codes.len()])? {
+        for (_, each) in objective.loss(&pictures, &code, (&[], None), &vec![0.0; codes.len()])? {
             let each = each.to_vec1::<f32>()?;
             sums.iter_mut().zip(each).for_each(|(sum, v)| *sum += f64::from(v));
         }
