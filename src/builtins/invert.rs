@@ -136,6 +136,11 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
             shared::layer(&m, name, |l| l.maps).map_err(refuse)?;
         }
     }
+    if let (Some(Const::Bool(true)), false) = (call.value("pose"), m.can.camera || m.can.transform)
+    {
+        let message = format!("{} has neither a camera nor a transform to search", m.name);
+        return Err(Error::check(message).at(at("pose")).hint("leave `pose` out"));
+    }
     let picture = match call.arg("picture").map(|a| a.ty.clone()) {
         Some(Type::List(each)) => Some(*each),
         other => other,
@@ -239,6 +244,7 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     if args.get("noise").is_some() {
         c.noise = args.flag("noise")?;
     }
+    c.pose = args.flag("pose")?;
     if args.get("layer").is_some() {
         let at = |e: Error| e.at(args.span("layer"));
         if space != Space::F {

@@ -5,7 +5,7 @@ use super::job::Job;
 use super::methods::{METHODS, OPTIMIZE, SEARCHED};
 use super::objective::TERMS;
 use crate::error::{Error, Result};
-use crate::generator::Spec;
+use crate::generator::{Spec, pose};
 use crate::safe::Safe;
 use crate::space::Space;
 use candle_core::Tensor;
@@ -91,6 +91,11 @@ impl Config {
         check_labels(job)?;
         if let Some(mask) = &self.mask {
             mask.check((spec.height, spec.width))?;
+        }
+        if self.pose && pose::size(spec).is_none() {
+            let name = Safe(&spec.name);
+            let message = format!("{name} has neither a camera nor a transform to search");
+            return Err(Error::runtime(message).hint("leave `pose` out"));
         }
         let mut notes = Vec::new();
         if job.perceptual.is_none() && self.weights.get("perceptual").is_none() {

@@ -197,6 +197,8 @@ pub struct Config {
     pub mask: Option<Mask>,
     /// Whether the noise maps are searched as well.
     pub noise: bool,
+    /// Whether the camera, or the picture's turn and shift, is searched as well.
+    pub pose: bool,
     /// Weight of the noise maps' regulariser ([`super::regulariser`]).
     pub noise_regularise: f64,
     /// The layer whose feature map is searched in F; by default the first of the map size that
@@ -227,6 +229,7 @@ impl Config {
             restarts: 1,
             mask: None,
             noise: method.noise || space == Space::N,
+            pose: false,
             noise_regularise: 1e5,
             layer: None,
             until: None,
@@ -389,7 +392,7 @@ impl Config {
             .collect();
         Ok(format!(
             "invert space {} method {}{passes} steps {}{restarts}{lr}{own} init {}{weights} noise {} \
-             noise_regularise {} seed {}{}{}{}",
+             noise_regularise {} seed {}{}{}{}{}",
             self.space,
             self.method.name,
             self.steps_taken(),
@@ -397,6 +400,7 @@ impl Config {
             self.noise,
             self.noise_regularise,
             self.seed,
+            if self.pose { " pose" } else { "" },
             self.mask.as_ref().map_or(Ok(String::new()), describe_mask)?,
             self.layer.map(|layer| format!(" layer {layer}")).unwrap_or_default(),
             self.until.map(|loss| format!(" until {loss}")).unwrap_or_default(),

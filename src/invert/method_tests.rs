@@ -6,7 +6,8 @@ use super::tests::{as_alone, foreign, generator, several, stats, stopping, value
 use super::*;
 use crate::control::{Control, Stop};
 use crate::error::Kind;
-use crate::generator::{Generator, codes, spaces};
+use crate::generator::stylegan3::toy::Toy;
+use crate::generator::{Generator, Transform, codes, spaces};
 use crate::latent::Part;
 use crate::metric::{Perceptual, random_features};
 use crate::network::Encoder;
@@ -163,6 +164,51 @@ fn igan_goes_on_from_the_encoder_and_comes_nearer_than_from_the_mean() {
         let encoded = losses[..3].iter().copied().fold(f64::INFINITY, f64::min);
         assert!(hybrid.loss[0] < encoded, "{losses:?}");
     });
+}
+
+/// A turned and shifted sample of StyleGAN3 is reached by its transform, which the code keeps.
+#[test]
+fn a_turned_picture_is_reached_by_its_pose() {
+    let toy = Toy { resolution: 32, ..Toy::default() };
+    let g = toy.build(&Device::Cpu).unwrap();
+    let z = Tensor::from_vec(Rng::new(4).normals(g.spec().z_dim), (1, ()), &Device::Cpu).unwrap();
+    let ws = spaces::rise(&g, &z, (Space::Z, Space::WPlus), &Input::default()).unwrap();
+    let transform = Transform { rotate: 6.0, shift: [0.04, -0.03] };
+    let transform = Some(transform.matrix(&Device::Cpu).unwrap());
+    let input = Input { transform, ..Input::default() };
+    let target = spaces::picture(&g, &ws, Space::WPlus, &input).unwrap();
+    let start = spaces::mean(&g, Space::WPlus, None).unwrap().derived(ws, "true".into());
+    let (control, stats) = (Control::default(), stats(&g));
+    let job = Job { stats: Some(&stats), ..Job::new(&g, &control) };
+    let of = |pose: bool| {
+        let init = Init::Latent(start.clone());
+        let c = Config { steps: 120, lr: 0.02, init, pose, ..Config::new(Space::WPlus, &OPTIMIZE) };
+        invert(&job, &target, &c).unwrap()
+    };
+    let (without, with) = (of(false), of(true));
+    assert!(without.code.parts.get(Part::Pose).is_none() && with.how.contains(" pose"));
+    assert!(psnr(&with) > psnr(&without) + 10.0, "{} {}", psnr(&with), psnr(&without));
+    let found = values(with.code.parts.get(Part::Pose).unwrap());
+    let wanted = [6f32.to_radians(), 0.04, -0.03];
+    assert!(found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 0.01), "{found:?}");
+    let again = codes::synthesize(&g, &with.code, &spaces::input_of(&with.code)).unwrap();
+    assert_eq!(values(&again), values(&with.reconstruction), "the code keeps its pose");
+    // An explicit transform takes the place of the code's own.
+    let upright = Some(Transform::default().matrix(&Device::Cpu).unwrap());
+    let input = Input { transform: upright, ..Input::default() };
+    let upright = codes::synthesize(&g, &with.code, &input).unwrap();
+    let plain = spaces::picture(&g, with.code.point(), Space::WPlus, &input).unwrap();
+    assert_eq!(values(&upright), values(&plain));
+    as_alone(
+        &job,
+        &Tensor::cat(&[&target, &target.flip(&[3]).unwrap()], 0).unwrap(),
+        &Config { steps: 4, pose: true, ..Config::new(Space::WPlus, &OPTIMIZE) },
+        &[0, 1],
+    );
+    let toy = generator();
+    let c = Config { pose: true, ..Config::new(Space::W, &OPTIMIZE) };
+    let e = with_networks(&*toy, &control, |job| invert(job, &foreign(0), &c).unwrap_err());
+    assert!(e.message().contains("neither a camera nor a transform") && e.repair().is_some());
 }
 
 #[test]

@@ -71,7 +71,7 @@ const FIRST: [Param; 9] = [
 ];
 
 /// Those after them.
-const LAST: [Param; 8] = [
+const LAST: [Param; 9] = [
     Param::optional(
         "mask",
         &[Kind::Mask],
@@ -80,6 +80,13 @@ const LAST: [Param; 8] = [
     )
     .named(),
     Param::optional("noise", &[Kind::Bool], "-", "search the noise maps as well").named(),
+    Param::optional(
+        "pose",
+        &[Kind::Bool],
+        "false",
+        "search the camera (EG3D) or the turn and shift of the picture (StyleGAN3) as well",
+    )
+    .named(),
     Param::optional(
         "layer",
         &[Kind::Text],

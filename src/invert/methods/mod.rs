@@ -181,6 +181,7 @@ fn unknowns(job: &Job<'_>, config: &Config) -> Unknowns {
     Unknowns {
         code: config.space != Space::N,
         noise: config.searches_noise(job),
+        pose: config.pose,
         residual: config.searched_layer(job),
         weights: None,
     }
@@ -230,13 +231,15 @@ fn count(config: &Config, name: &str, range: RangeInclusive<usize>) -> Result<us
         .hint(format!("leave `{name}` out")))
 }
 
-/// Refuses noise maps as unknowns of a method that searches the code alone.
+/// Refuses noise maps and a pose as unknowns of a method that searches the code alone.
 fn code_alone(job: &Job<'_>, config: &Config) -> Result<()> {
-    if !config.searches_noise(job) {
-        return Ok(());
-    }
-    Err(Error::runtime(format!("method {} does not search noise maps", config.method.name))
-        .hint("noise: false, or method: optimize"))
+    let (what, repair) = match (config.searches_noise(job), config.pose) {
+        (false, false) => return Ok(()),
+        (true, _) => ("noise maps", "noise: false"),
+        (false, true) => ("a pose", "pose: false"),
+    };
+    Err(Error::runtime(format!("method {} does not search {what}", config.method.name))
+        .hint(format!("{repair}, or method: optimize")))
 }
 
 /// Values of a code in the configured space.

@@ -75,6 +75,8 @@ struct Asked {
     restarts: usize,
     mask: Option<Mask>,
     noise: bool,
+    #[serde(default)]
+    pose: bool,
     noise_regularise: Bits,
     until: Option<Bits>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -291,6 +293,7 @@ impl Asked {
                 None => None,
             },
             noise: c.noise,
+            pose: c.pose,
             noise_regularise: c.noise_regularise.into(),
             until: c.until.map(Bits::from),
             layer: c.layer,
@@ -329,6 +332,7 @@ impl Asked {
             restarts: self.restarts,
             mask: self.mask.as_ref().map(Mask::value).transpose()?,
             noise: self.noise,
+            pose: self.pose,
             noise_regularise: self.noise_regularise.into(),
             until: self.until.map(f64::from),
             layer: self.layer,
