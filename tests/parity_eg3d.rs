@@ -175,12 +175,11 @@ fn an_inversion_finds_the_camera() {
     let (yaw, pitch) = (9.0f64, -4.0f64);
     let camera = Camera { yaw, pitch, ..Camera::FRONTAL };
     let camera = camera.numbers(&g.orbit().unwrap(), &Device::Cpu).unwrap();
-    let labels = case.at("labels").narrow(0, 0, 1).unwrap().contiguous().unwrap();
-    let input = case.input(&camera, &labels);
+    let input = Input { camera: Some(camera), ..Input::default() };
     let target = spaces::picture(g, &ws, Space::WPlus, &input).unwrap();
-    let start = spaces::mean(g, Space::WPlus, Some(&labels)).unwrap().derived(ws, "true".into());
+    let start = spaces::mean(g, Space::WPlus, None).unwrap().derived(ws, "true".into());
     let control = Control::default();
-    let job = Job { labels: Some(&labels), ..Job::new(g, &control) };
+    let job = Job::new(g, &control);
     let of = |pose: bool| {
         let method = methods::find("optimize").unwrap();
         let init = Init::Latent(start.clone());
