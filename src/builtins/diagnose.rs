@@ -11,7 +11,6 @@ use crate::face;
 use crate::image::{Pyramid, Raster};
 use crate::invert::methods::OPTIMIZE;
 use crate::invert::{self, Config, Inversion, Job, Rung, climb};
-use crate::metric::Perceptual;
 use crate::space::Space;
 use crate::value::{Cell, Loaded, Table, Value};
 use candle_core::Tensor;

@@ -6,9 +6,9 @@ use crate::builtin::{
 };
 use crate::direction::{self, Forms};
 use crate::error::{Error, Result};
-use crate::invert::{Inversion, Job, Rung, ladder};
+use crate::invert::{Inversion, Rung, ladder};
 use crate::latent::Direction;
-use crate::metric::{Features, Identity, Level, Metric, Perceptual};
+use crate::metric::{Features, Identity, Level, Metric};
 use crate::render::{Chart, Plot};
 use crate::value::{Cell, Image, Loaded, Table, Value};
 use candle_core::Tensor;
