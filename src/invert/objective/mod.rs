@@ -10,8 +10,11 @@
 
 #[cfg(test)]
 mod dummy_term;
+mod huber;
+mod identity;
 mod l1;
 mod l2;
+mod msssim;
 mod noise;
 mod offset;
 mod perceptual;
@@ -34,7 +37,10 @@ const LIMITED_SIDE: usize = 256;
 pub const TERMS: &[&TermKind] = &[
     &l2::TERM,
     &l1::TERM,
+    &huber::TERM,
+    &msssim::TERM,
     &perceptual::TERM,
+    &identity::TERM,
     &offset::TERM,
     &prior_pn::TERM,
     #[cfg(test)]
@@ -272,3 +278,5 @@ fn always(_: &Job<'_>, _: Space) -> Result<()> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unit_tests;

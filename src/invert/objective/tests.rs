@@ -80,7 +80,7 @@ fn the_gradient_agrees_with_finite_differences() {
 #[test]
 fn outside_the_mask_every_term_has_a_slope_of_exactly_zero() {
     let (g, control) = (generator(), Control::default());
-    let network = Perceptual::new(Arc::new(crate::metric::random_features(3)));
+    let network = Perceptual::new(Arc::new(crate::metric::random_person(3)));
     let job = Job { perceptual: Some(&network), ..Job::new(g.as_ref(), &control) };
     let targets = Tensor::cat(&[foreign(1), foreign(2)], 0).unwrap();
     let (mask, code) = (mask(), Tensor::zeros((2, 8, 16), DType::F32, &Device::Cpu).unwrap());
