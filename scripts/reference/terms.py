@@ -5,6 +5,7 @@
 Everything is computed in f64 from inputs that are rounded to f32 first.
 """
 import argparse
+import io
 import os
 
 import numpy as np
@@ -85,9 +86,33 @@ def multiscale(out):
     write_tensors(os.path.join(out, "msssim.safetensors"), tensors, {})
 
 
+def degradations(out):
+    """By scipy and Pillow, from bytes: what they round is rounded here too."""
+    from PIL import Image
+    from scipy.ndimage import gaussian_filter
+    levels = (picture("degradations", (1, 3, 48, 64)).numpy()[0] + 1) * 127.5
+    levels = np.clip(np.round(levels), 0, 255).astype(np.uint8)
+    unit = lambda t: t.astype(np.float64) / 127.5 - 1
+    whole = unit(levels)
+    image = Image.fromarray(levels.transpose(1, 2, 0))
+
+    def jpeg(img, quality):
+        file = io.BytesIO()
+        img.save(file, "jpeg", quality=quality)
+        return np.asarray(Image.open(file)).astype(np.float64) / 127.5 - 1
+    grey = image.convert("L")
+    tensors = dict(picture=whole, grey=unit(np.asarray(grey)), down=unit(np.asarray(image.reduce(4)).transpose(2, 0, 1)),
+                   blur=np.stack([gaussian_filter(c, 1.3) for c in whole]),
+                   wide=np.stack([gaussian_filter(c, 20) for c in whole]),
+                   jpeg30=jpeg(image, 30).transpose(2, 0, 1), jpeg90=jpeg(image, 90).transpose(2, 0, 1),
+                   grey_jpeg30=jpeg(grey, 30))
+    write_tensors(os.path.join(out, "degrade.safetensors"), tensors, {})
+
+
 if __name__ == "__main__":
     p = argparse.ArgumentParser()
     p.add_argument("--out", required=True)
     a = p.parse_args()
     os.makedirs(a.out, exist_ok=True)
     multiscale(a.out)
+    degradations(a.out)

@@ -8,6 +8,7 @@
 mod dummy_metric;
 mod features;
 mod identity;
+mod lpips;
 mod multiscale;
 mod perceptual;
 mod pixel;
@@ -20,6 +21,7 @@ pub use features::{
     Dense, Features, FeaturesConfig, Finding, LANDMARKS, Landmarks, Level, Output, Points, Reading,
 };
 pub use identity::Identity;
+pub use lpips::Lpips;
 pub use multiscale::Multiscale;
 pub use perceptual::Perceptual;
 pub use pixel::{Mae, Mse, Psnr, Rmse};

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::control::Control;
+use crate::generator::whitening::Whitening;
+use crate::generator::{Input, spaces};
 use crate::invert::tests::{foreign, generator, values};
 use crate::metric::{Identity, Metric, Perceptual, random_person};
 use crate::rng::Rng;
@@ -11,7 +13,10 @@ use std::sync::Arc;
 /// A term by its name, with weight 1, for these targets.
 fn term<'a>(job: &Job<'a>, name: &str, space: Space, targets: &Tensor) -> Weighted<'a> {
     let kind = TERMS.iter().find(|t| t.name == name).unwrap();
-    let setup = Setup { job, space, targets, sigma: &|| Ok(2.0) };
+    let rows: Vec<f32> = Rng::new(7).normals(4000 * 16);
+    let rows: Vec<f32> = rows.iter().enumerate().map(|(i, v)| v * (1 + i % 16) as f32).collect();
+    let gaussian = || Whitening::of(&rows, 16, &Device::Cpu);
+    let setup = Setup { job, space, targets, sigma: &|| Ok(2.0), gaussian: &gaussian };
     kind.weighted(&setup, 1.0).unwrap().unwrap()
 }
 
@@ -92,4 +97,70 @@ fn every_term_of_pictures_has_the_slope_of_its_value() {
         seen += 1;
     }
     assert!(seen >= 5, "{seen}");
+}
+
+#[test]
+fn the_prior_is_the_distance_by_the_covariance() {
+    let (g, control) = (generator(), Control::default());
+    let (job, target) = (Job::new(g.as_ref(), &control), foreign(1));
+    let code = Tensor::from_vec(Rng::new(3).normals(2 * 16), (2, 16), &Device::Cpu).unwrap();
+    let of = |space: Space, code: &Tensor| {
+        values(&value(&term(&job, "prior", space, &target), (&target, &target), code))
+    };
+    let squares = values(&code.sqr().unwrap().mean(1).unwrap());
+    assert_eq!(of(Space::Z, &code), squares);
+    // The samples of `term` have the deviations 1 to 16.
+    let deviations = Tensor::from_vec((1..=16).map(|d| d as f32).collect(), 16, &Device::Cpu);
+    let typical = code.broadcast_mul(&deviations.unwrap()).unwrap();
+    for (got, want) in of(Space::W, &typical).iter().zip(&squares) {
+        assert!((got - want).abs() < 0.1 * want, "{got} {want}");
+    }
+    differentiable("prior", &typical, 1e-2, |x| {
+        value(&term(&job, "prior", Space::W, &target), (&target, &target), x)
+    });
+    let kind = TERMS.iter().find(|t| t.name == "prior").unwrap();
+    for (space, repair) in [(Space::PN, "prior_pn"), (Space::S, "prior: 0")] {
+        assert!((kind.check)(&job, space).unwrap_err().repair().unwrap().contains(repair));
+    }
+}
+
+#[test]
+fn geocross_is_angle_times_distance_and_0_for_equal_rows() {
+    let (g, control) = (generator(), Control::default());
+    let (job, target) = (Job::new(g.as_ref(), &control), foreign(1));
+    let geocross = term(&job, "geocross", Space::PNPlus, &target);
+    let of = |code: &Tensor| values(&value(&geocross, (&target, &target), code));
+    let v = Tensor::from_vec(Rng::new(3).normals(2 * 3 * 16), (2, 3, 16), &Device::Cpu).unwrap();
+    for (rows, got) in v.to_vec3::<f32>().unwrap().iter().zip(of(&v)) {
+        let dot =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(x * y)).sum::<f64>();
+        let mut sum = 0.0;
+        for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+            let (a, b) = (&rows[a], &rows[b]);
+            let cosine = dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+            let distance = (dot(a, a) + dot(b, b) - 2.0 * dot(a, b)).sqrt();
+            sum += cosine.acos() * distance / 4.0;
+        }
+        assert!((f64::from(got) - sum / 3.0).abs() < 1e-4, "{got} {sum}");
+    }
+    differentiable("geocross", &v, 1e-3, |x| value(&geocross, (&target, &target), x));
+    let row = v.narrow(1, 0, 1).unwrap().broadcast_as((2, 3, 16)).unwrap().contiguous().unwrap();
+    assert!(of(&row).iter().all(|v| *v < 1e-5));
+    // The rows of W+ are those of PN+.
+    let input = Input::default();
+    let w = spaces::rise(g.as_ref(), &v, (Space::PNPlus, Space::WPlus), &input).unwrap();
+    let wide = term(&job, "geocross", Space::WPlus, &target);
+    for (a, b) in values(&value(&wide, (&target, &target), &w)).iter().zip(of(&v)) {
+        assert!((a - b).abs() < 1e-3, "{a} {b}");
+    }
+    let kind = TERMS.iter().find(|t| t.name == "geocross").unwrap();
+    let setup = Setup {
+        job: &job,
+        space: Space::W,
+        targets: &target,
+        sigma: &|| Ok(1.0),
+        gaussian: &|| unreachable!(),
+    };
+    assert!((kind.make)(&setup).unwrap().is_none(), "the rows of W are alike");
+    assert!((kind.check)(&job, Space::S).is_err());
 }
