@@ -2,7 +2,7 @@
 
 mod params;
 
-use super::shared;
+use super::{degrade, shared};
 use crate::builtin::{
     Args, Builtin, Category, CheckedCall, CodeType, Const, Context, Depends, Example, ModelFacts,
     Signature, Type, all_images, as_check,
@@ -12,11 +12,12 @@ use crate::error::{Error, Result};
 use crate::image::Photograph;
 use crate::invert::methods::{self, HYBRID, OPTIMIZE};
 use crate::invert::{self, Checkpoint, Config, Init, Inversion, Job, METHODS, Method, TERMS};
-use crate::metric::Perceptual;
+use crate::metric::{Lpips, Perceptual};
 use crate::space::Space;
 use crate::value::{Image, Loaded, Value};
 use candle_core::Tensor;
 use sha2::{Digest, Sha256};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +69,10 @@ pub const BUILTIN: Builtin = Builtin {
         Example {
             code: "invert(sample(seed: 3), method: basincma, space: Z, generations: 1, refine: 2, steps: 3)",
             note: "one generation of BasinCMA, then three steps of Adam",
+        },
+        Example {
+            code: "invert(degrade(sample(seed: 3), down: 4, grey: true), down: 4, grey: true, space: W, steps: 5)",
+            note: "a small grey picture at full size and in colour",
         },
         Example {
             code: "invert(sample(seed: 3), mask: mask(box: [0, 0, 1, 0.5]), space: W, steps: 5)",
@@ -146,7 +151,16 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         other => other,
     };
     if let Some(Type::Image(Some(size))) = picture {
-        fits(size, &m).map_err(|e| e.at(at("picture")))?;
+        let known = match (call.arg("down"), call.value("down")) {
+            (None, _) => Some(1),
+            (_, Some(Const::Number(k))) => Some((*k as usize).max(1)),
+            _ => None,
+        };
+        let grey = call.arg("grey").is_some();
+        let small = known.is_none_or(|k| degraded(size, &m, (k, grey)));
+        if !small {
+            fits(size, &m).map_err(|e| e.at(at("picture")))?;
+        }
     }
     let found = match space {
         Space::N => Space::W,
@@ -164,6 +178,12 @@ fn infer(call: &CheckedCall<'_>) -> Result<Type> {
         origin: Some("inverted".into()),
         ..CodeType::default()
     }))
+}
+
+/// Whether a picture is a degraded one of the generator: so many times smaller on each side, or grey.
+fn degraded([c, h, w]: [usize; 3], m: &ModelFacts, (down, grey): (usize, bool)) -> bool {
+    let channels = c == m.channels || (grey && c == 1);
+    channels && [h * down, w * down] == [m.height, m.width]
 }
 
 fn fits(size: [usize; 3], m: &ModelFacts) -> Result<()> {
@@ -231,6 +251,8 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
             c.weights.set(term.name, w);
         }
     }
+    c.degrade = degrade::strengths(args)?;
+    c.lpips = lpips(args);
     for param in method.params {
         if !param.choices.is_empty() {
             if args.get(param.name).is_some() {
@@ -263,6 +285,15 @@ fn config(args: &Args, model: &Loaded, ctx: &Context<'_>) -> Result<Config> {
     }
     c.init = init(args, c.init)?;
     Ok(c)
+}
+
+/// The files of LPIPS: its network, and its heads where they are in another one.
+fn lpips(args: &Args) -> Option<(PathBuf, Option<PathBuf>)> {
+    let path = |name: &str| match args.get(name) {
+        Some(Value::Text(path)) => Some(PathBuf::from(path)),
+        _ => None,
+    };
+    Some((path("lpips_net")?, path("lpips_heads")))
 }
 
 /// Passes and gradient steps; `steps` of the encoder are its passes.
@@ -309,8 +340,27 @@ pub(super) fn pictures(
     name: &str,
     ctx: &Context<'_>,
 ) -> Result<(Tensor, Vec<Option<Photograph>>)> {
+    whole_pictures(args, name, (ctx, &Config::new(Space::W, &OPTIMIZE)))
+}
+
+/// As [`pictures`]; those that are degraded as the configuration says are enlarged.
+fn whole_pictures(
+    args: &Args,
+    name: &str,
+    (ctx, config): (&Context<'_>, &Config),
+) -> Result<(Tensor, Vec<Option<Photograph>>)> {
     let facts = &ctx.model()?.facts;
-    let images = all_images(&args.many(name), ctx)?;
+    let mut images = all_images(&args.many(name), ctx)?;
+    let down = config.degrade.get("down").map_or(1, |k| k as usize);
+    let grey = config.degrade.get("grey") == Some(1.0);
+    for image in &mut images {
+        let [_, c, h, w] = image.dims();
+        if fits([c, h, w], facts).is_err() && degraded([c, h, w], facts, (down, grey)) {
+            let data = invert::enlarge(&image.data, down)?;
+            let all = [data.dim(0)?, facts.channels, facts.height, facts.width];
+            *image = Image::new(data.broadcast_as(&all)?.contiguous()?, image.origin.clone());
+        }
+    }
     for image in &images {
         let [_, c, h, w] = image.dims();
         fits([c, h, w], facts).map_err(|e| e.at(args.span(name)))?;
@@ -339,8 +389,16 @@ pub(super) fn with_job<T>(
     search: impl FnOnce(&Job<'_>) -> Result<T>,
 ) -> Result<T> {
     let perceptual = model.features()?.cloned().map(Perceptual::new);
+    // A network that does not count is not read.
+    let weighs = config.weights.get("lpips").is_some_and(|w| w > 0.0);
+    let device = model.generator()?.device();
+    let lpips = match &config.lpips {
+        Some((network, heads)) if weighs => Some(Lpips::open(network, heads.as_deref(), device)?),
+        _ => None,
+    };
     search(&Job {
         perceptual: perceptual.as_ref(),
+        lpips: lpips.as_ref(),
         labels,
         encoder: if config.reads_encoder() { model.encoder()? } else { None },
         stats: Some(&|| model.stats()),
@@ -350,8 +408,8 @@ pub(super) fn with_job<T>(
 
 fn run(args: &Args, ctx: &mut Context<'_>) -> Result<Value> {
     let model = ctx.model()?.clone();
-    let (pictures, photographs) = pictures(args, "picture", ctx)?;
     let mut config = config(args, &model, ctx)?;
+    let (pictures, photographs) = whole_pictures(args, "picture", (ctx, &config))?;
     let labels = shared::needed_labels(args, &model, pictures.dim(0)?)?;
     if let Some(folder) = &ctx.checkpoints {
         // The name is what is computed: a rerun of the same script finds its own checkpoint,

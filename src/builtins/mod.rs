@@ -5,6 +5,7 @@ mod blank;
 mod channel;
 mod compare;
 mod cosine;
+mod degrade;
 mod diagnose;
 mod direction;
 #[cfg(test)]
@@ -69,6 +70,7 @@ pub const ALL: &[&Builtin] = &[
     &channel::BUILTIN,
     &compare::BUILTIN,
     &cosine::BUILTIN,
+    &degrade::BUILTIN,
     &diagnose::BUILTIN,
     &direction::BUILTIN,
     #[cfg(test)]

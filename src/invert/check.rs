@@ -1,6 +1,7 @@
 //! Checks of a configuration before anything runs; every refusal names its repair.
 
 use super::config::{Config, Init, Method};
+use super::degrade::{self, Degrader};
 use super::job::Job;
 use super::methods::{METHODS, OPTIMIZE, SEARCHED};
 use super::objective::TERMS;
@@ -97,7 +98,16 @@ impl Config {
             let message = format!("{name} has neither a camera nor a transform to search");
             return Err(Error::runtime(message).hint("leave `pose` out"));
         }
+        let size = [spec.channels, spec.height, spec.width];
+        let degraded = Degrader::new(&self.degrade, size, job.generator.device())?;
         let mut notes = Vec::new();
+        if degraded.is_some() {
+            notes.push(format!(
+                "the numbers compare the target with the reconstruction after {}; the one shown is \
+                 clean",
+                degrade::words(&self.degrade)
+            ));
+        }
         if job.perceptual.is_none() && self.weights.get("perceptual").is_none() {
             notes.push("no feature network: pixel loss only".to_string());
         }

@@ -1,5 +1,6 @@
 //! Configuration of an inversion.
 
+use super::degrade;
 use super::hash::content_hash;
 use super::job::Job;
 use super::mask::Mask;
@@ -193,6 +194,11 @@ pub struct Config {
     /// Complete searches, of which the best counts: the first from `init`, the others from random
     /// samples.
     pub restarts: usize,
+    /// The files of the network of LPIPS and of its heads, which the caller reads for a [`Job`].
+    pub lpips: Option<(PathBuf, Option<PathBuf>)>,
+    /// What happens to the generator's pictures before they are compared, by name
+    /// ([`super::DEGRADATIONS`]).
+    pub degrade: Numbers,
     /// Weights of the pixels; without a mask all count fully.
     pub mask: Option<Mask>,
     /// Whether the noise maps are searched as well.
@@ -227,6 +233,8 @@ impl Config {
             settings: Numbers::default(),
             words: Words::default(),
             restarts: 1,
+            lpips: None,
+            degrade: Numbers::default(),
             mask: None,
             noise: method.noise || space == Space::N,
             pose: false,
@@ -392,7 +400,7 @@ impl Config {
             .collect();
         Ok(format!(
             "invert space {} method {}{passes} steps {}{restarts}{lr}{own} init {}{weights} noise {} \
-             noise_regularise {} seed {}{}{}{}{}",
+             noise_regularise {} seed {}{}{}{}{}{}",
             self.space,
             self.method.name,
             self.steps_taken(),
@@ -401,6 +409,10 @@ impl Config {
             self.noise_regularise,
             self.seed,
             if self.pose { " pose" } else { "" },
+            match degrade::words(&self.degrade) {
+                none if none.is_empty() => none,
+                some => format!(" degrade {some}"),
+            },
             self.mask.as_ref().map_or(Ok(String::new()), describe_mask)?,
             self.layer.map(|layer| format!(" layer {layer}")).unwrap_or_default(),
             self.until.map(|loss| format!(" until {loss}")).unwrap_or_default(),

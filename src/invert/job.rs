@@ -4,7 +4,7 @@ use super::stats::WStats;
 use crate::control::Control;
 use crate::error::Result;
 use crate::generator::Generator;
-use crate::metric::Perceptual;
+use crate::metric::{Lpips, Perceptual};
 use crate::network::Encoder;
 use candle_core::Tensor;
 
@@ -19,6 +19,8 @@ pub struct Job<'a> {
     pub generator: &'a dyn Generator,
     /// The feature network of the perceptual term.
     pub perceptual: Option<&'a Perceptual>,
+    /// The network of the LPIPS term.
+    pub lpips: Option<&'a Lpips>,
     /// The encoder that the generator brings.
     pub encoder: Option<&'a dyn Encoder>,
     /// Labels of a conditional generator, `[1 or N, c_dim]`.
@@ -37,6 +39,7 @@ impl<'a> Job<'a> {
         Self {
             generator,
             perceptual: None,
+            lpips: None,
             encoder: None,
             labels: None,
             stats: None,

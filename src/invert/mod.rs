@@ -13,11 +13,13 @@
 //! |---|---|
 //! | a method | one in `methods`, one line in [`METHODS`] |
 //! | a term | one in `objective`, one line in [`TERMS`] |
+//! | a degradation | one in `degrade`, one line in [`DEGRADATIONS`] |
 //! | an optimizer | one in `optimize`, the methods that use it |
 
 mod check;
 mod checkpoint;
 mod config;
+mod degrade;
 mod domain;
 mod evaluate;
 mod hash;
@@ -40,6 +42,7 @@ mod stats;
 mod trace;
 
 pub use config::{Checkpoint, Config, Init, Method, Numbers, Plan, Words, feature_layer};
+pub use degrade::{DEGRADATIONS, Degradation, Degrader, enlarge, words as degradations};
 pub use hash::content_hash;
 pub use job::{Job, Statistics};
 pub use ladder::{Rung, climb, ladder};
@@ -103,6 +106,14 @@ pub fn self_test(job: &Job, config: &Config) -> Result<Inversion> {
     let z = Tensor::from_vec(z, (1, dim), &Device::Cpu)?.to_device(job.generator.device())?;
     let input = Input::labelled(job.labels_of(0)?.as_ref());
     let picture = spaces::picture(job.generator, &z, Space::Z, &input)?;
+    let [_, c, h, w] = picture.dims4().map(|(n, c, h, w)| [n, c, h, w])?;
+    let picture = match Degrader::new(&config.degrade, [c, h, w], picture.device())? {
+        None => picture,
+        Some(degrader) => {
+            let degraded = degrader.apply(&picture)?;
+            enlarge(&degraded, h / degraded.dim(2)?)?
+        }
+    };
     invert(job, &picture, config)
 }
 

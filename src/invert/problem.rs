@@ -1,6 +1,7 @@
 //! One image to invert: its target, its random numbers, and what it starts with.
 
 use super::config::{Config, Init};
+use super::degrade::Degrader;
 use super::hash::content_hash;
 use super::job::Job;
 use super::objective::{Objective, Setup, TERMS, noise_term};
@@ -13,6 +14,7 @@ use crate::rng::Rng;
 use crate::space::Space;
 use candle_core::{DType, Device, Tensor};
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 /// State shared by all images of a run.
 pub(super) struct Run<'a> {
@@ -24,6 +26,8 @@ pub(super) struct Run<'a> {
     weights: OnceCell<Named>,
     /// Those that the picture depends on, by their index, once they were needed.
     pub(super) reached: OnceCell<Vec<usize>>,
+    /// What happens to the generator's pictures before they are compared.
+    pub degrader: Option<Arc<Degrader>>,
     /// The mask at the generator's size, `[1, 1, R, R]`.
     pub mask: Option<Tensor>,
     /// Images in all.
@@ -37,6 +41,8 @@ impl<'a> Run<'a> {
         let spec = job.generator.spec();
         let mask = config.mask.as_ref().map(|m| m.at((spec.height, spec.width))).transpose()?;
         let mask = mask.map(|m| m.to_device(job.generator.device())).transpose()?;
+        let size = [spec.channels, spec.height, spec.width];
+        let degrader = Degrader::new(&config.degrade, size, job.generator.device())?.map(Arc::new);
         let phases = (config.method.plan)(job, &config)?;
         if phases.is_empty() {
             return Err(Error::runtime(format!("method {:?} has no phases", config.method)));
@@ -49,6 +55,7 @@ impl<'a> Run<'a> {
             prior: Prior::new(job),
             weights,
             reached,
+            degrader,
             mask,
             count,
         })
@@ -79,6 +86,14 @@ impl<'a> Run<'a> {
         Ok(self.weights.get_or_init(|| fresh))
     }
 
+    /// Pictures and targets as they are compared, at full size.
+    pub fn alike(&self, pictures: &Tensor, targets: &Tensor) -> Result<[Tensor; 2]> {
+        Ok(match &self.degrader {
+            None => [pictures.clone(), targets.clone()],
+            Some(d) => [d.enlarged(&d.apply(pictures)?)?, d.enlarged(&d.target(targets)?)?],
+        })
+    }
+
     /// Objective of a phase for these targets, `[N, C, R, R]`, and the weights of their pixels,
     /// `[N, 1, R, R]`, where not all count; `noise` adds the regulariser of the maps that are
     /// searched.
@@ -89,7 +104,7 @@ impl<'a> Run<'a> {
         noise: bool,
     ) -> Result<Objective<'a>> {
         let recipe = &phase.objective;
-        let mut objective = Objective::new(targets, recipe.limited)?;
+        let mut objective = Objective::new(targets, (self.degrader.clone(), recipe.limited))?;
         if let Some(mask) = &self.mask {
             objective = objective.masked(mask)?;
         }
@@ -102,6 +117,7 @@ impl<'a> Run<'a> {
             space: self.config.space,
             targets: &compared,
             sigma: &|| Ok(self.prior.w()?.sigma),
+            gaussian: &|| self.prior.gaussian().cloned(),
         };
         for (name, weight) in recipe.weights.iter().filter(|(_, w)| *w > 0.0) {
             let kind = TERMS.iter().find(|t| t.name == *name);

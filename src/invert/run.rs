@@ -239,6 +239,7 @@ impl<'a> Batch<'_, '_, 'a> {
         let targets = stacked(on.iter().map(|(i, _)| &self.problems[*i].picture))?;
         let code = stacked(on.iter().map(|(_, e)| e.parts.point()))?;
         let current = stacked(on.iter().map(|(_, e)| &e.picture))?;
+        let [current, targets] = self.run.alike(&current, &targets)?;
         let delta = encoder.pass(&targets, &current)?.detach(); // [NLD]
         let delta = if code.rank() == 2 { delta.mean(1)? } else { delta };
         if delta.dims() != code.dims() {

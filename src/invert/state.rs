@@ -158,7 +158,8 @@ impl State {
                 Some(mask) => t.broadcast_mul(mask),
                 None => Ok(t.clone()),
             };
-            self.domain = Some(domain::reached(&seen(&best.picture)?, &seen(&problem.picture)?)?);
+            let [picture, target] = run.alike(&best.picture, &problem.picture)?;
+            self.domain = Some(domain::reached(&seen(&picture)?, &seen(&target)?)?);
         }
         let moved = self.best.as_ref().is_some_and(|best| best.step != self.step);
         if let Some(best) = self.best.as_ref().filter(|_| moved) {

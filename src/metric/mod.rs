@@ -8,6 +8,8 @@
 mod dummy_metric;
 mod features;
 mod identity;
+mod lpips;
+mod multiscale;
 mod perceptual;
 mod pixel;
 mod planes;
@@ -19,6 +21,8 @@ pub use features::{
     Dense, Features, FeaturesConfig, Finding, LANDMARKS, Landmarks, Level, Output, Points, Reading,
 };
 pub use identity::Identity;
+pub use lpips::Lpips;
+pub use multiscale::Multiscale;
 pub use perceptual::Perceptual;
 pub use pixel::{Mae, Mse, Psnr, Rmse};
 pub use ssim::{MsSsim, Ssim};
@@ -84,7 +88,7 @@ pub fn by_name(name: &str) -> Result<Box<dyn Metric>> {
 }
 
 #[cfg(test)]
-pub(crate) use features::tests::random as random_features;
+pub(crate) use features::tests::{random as random_features, random_person};
 
 #[cfg(test)]
 mod reference;

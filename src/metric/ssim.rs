@@ -12,12 +12,13 @@ use candle_core::Tensor;
 
 const RADIUS: usize = 5;
 const SIGMA: f64 = 1.5;
-const WINDOW: usize = 2 * RADIUS + 1;
+/// Side of the Gaussian window.
+pub(super) const WINDOW: usize = 2 * RADIUS + 1;
 /// (K1 · peak)² and (K2 · peak)² of the paper at peak 1.
-const C1: f64 = 0.01 * 0.01;
-const C2: f64 = 0.03 * 0.03;
+pub(super) const C1: f64 = 0.01 * 0.01;
+pub(super) const C2: f64 = 0.03 * 0.03;
 /// Exponents of the five scales, finest first.
-const SCALES: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
+pub(super) const SCALES: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 /// The coarsest scale must still hold one window.
 const MS_MIN_SIDE: usize = WINDOW << (SCALES.len() - 1);
 
@@ -70,7 +71,8 @@ impl Plane {
     }
 }
 
-fn gaussian() -> [f64; WINDOW] {
+/// The taps of the window along one axis, with sum 1.
+pub(super) fn gaussian() -> [f64; WINDOW] {
     let g: [f64; WINDOW] = std::array::from_fn(|i| {
         let d = i as f64 - RADIUS as f64;
         libm::exp(-d * d / (2.0 * SIGMA * SIGMA))

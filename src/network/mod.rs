@@ -1,11 +1,14 @@
 //! Networks that are not generators: what looks at pictures.
 
+mod backbone;
 mod encoder;
+mod pool;
 mod resize;
 mod trunk;
 
+pub use backbone::{Backbone, SMALLEST};
 pub use encoder::{Encoder, EncoderConfig, PassNet};
-pub use resize::{area_matrix, resize_to};
+pub use resize::{along, area_matrix, resize_to};
 pub use trunk::Trunk;
 
 #[cfg(test)]

@@ -39,14 +39,24 @@ pub fn area_matrix(from: usize, to: usize) -> Vec<f64> {
 /// # Shapes
 /// `[N, C, H, W]` → `[N, C, h, w]`
 pub fn resize_to(pictures: &Tensor, h: usize, w: usize) -> Result<Tensor> {
-    let (n, c, from_h, from_w) = pictures.dims4()?;
+    let (_, _, from_h, from_w) = pictures.dims4()?;
     if (from_h, from_w) == (h, w) {
         return Ok(pictures.clone());
     }
     let matrix = |from: usize, to: usize| matrix(from, to, pictures.device());
-    let across = linear(&pictures.reshape((n * c * from_h, from_w))?, &matrix(from_w, w)?)?; // [NCH, w]
+    along(pictures, &matrix(from_h, h)?, &matrix(from_w, w)?)
+}
+
+/// Columns and rows of pictures multiplied by a matrix each, with gradients.
+///
+/// # Shapes
+/// `[N, C, H, W]`, columns `[h, H]`, rows `[w, W]` → `[N, C, h, w]`
+pub fn along(pictures: &Tensor, columns: &Tensor, rows: &Tensor) -> Result<Tensor> {
+    let (n, c, from_h, from_w) = pictures.dims4()?;
+    let (h, w) = (columns.dim(0)?, rows.dim(0)?);
+    let across = linear(&pictures.reshape((n * c * from_h, from_w))?, rows)?; // [NCH, w]
     let turned = across.reshape((n * c, from_h, w))?.transpose(1, 2)?.contiguous()?; // [NC, w, H]
-    let down = linear(&turned.reshape((n * c * w, from_h))?, &matrix(from_h, h)?)?; // [NCw, h]
+    let down = linear(&turned.reshape((n * c * w, from_h))?, columns)?; // [NCw, h]
     Ok(down.reshape((n * c, w, h))?.transpose(1, 2)?.contiguous()?.reshape((n, c, h, w))?)
 }
 

@@ -1,9 +1,9 @@
-//! The parameters of `invert`: its own, the weights of the terms, and those of the methods, put
-//! together from the constants in their files.
+//! The parameters of `invert`: its own, the weights of the terms, the degradations, and those of
+//! the methods, put together from the constants in their files.
 
 use crate::builtin::{Kind, Param};
 use crate::builtins::shared::{CLASS, LABELS, SEED};
-use crate::invert::{METHODS, TERMS};
+use crate::invert::{DEGRADATIONS, METHODS, TERMS};
 
 /// Maximum passes of an encoder; more than a few hardly change the result.
 pub(super) const MOST_PASSES: u64 = 1000;
@@ -11,7 +11,7 @@ pub(super) const MOST_PASSES: u64 = 1000;
 /// All parameters, in the order in which they are explained.
 pub(super) const ALL: [Param; COUNT] = all();
 
-const COUNT: usize = FIRST.len() + TERMS.len() + LAST.len() + methods_own();
+const COUNT: usize = FIRST.len() + TERMS.len() + DEGRADATIONS.len() + LAST.len() + methods_own();
 
 /// Most parameters of all methods together.
 const MOST_OWN: usize = {
@@ -71,13 +71,29 @@ const FIRST: [Param; 9] = [
 ];
 
 /// Those after them.
-const LAST: [Param; 9] = [
+const LAST: [Param; 11] = [
     Param::optional(
         "mask",
         &[Kind::Mask],
         "-",
         "the part of the picture that counts: pixels outside it have zero gradient",
     )
+    .named(),
+    Param::optional(
+        "lpips_net",
+        &[Kind::Text],
+        "-",
+        "the network of `lpips`: a state dict of torchvision's vgg16, alexnet or squeezenet1_1",
+    )
+    .reads_it()
+    .named(),
+    Param::optional(
+        "lpips_heads",
+        &[Kind::Text],
+        "-",
+        "the heads of `lpips`, such as vgg.pth of the package lpips, if not in the same file",
+    )
+    .reads_it()
     .named(),
     Param::optional("noise", &[Kind::Bool], "-", "search the noise maps as well").named(),
     Param::optional(
@@ -142,6 +158,10 @@ const DETAIL_PARTS: [&str; 1 + 4 * METHODS.len()] = {
          continues from it. In W the layers' corrections are averaged. With a mask the terms \
          compare `target \
          + mask·(picture - target)`, so nothing outside it counts, and losses are means over it. \
+         `grey`, `blur`, `down` and `jpeg` say what is wrong with the picture: the reconstruction \
+         is degraded likewise, in this order, before it is compared, and the one shown is clean. \
+         With `down: k` the picture is given small, or at full size and then averaged; blur and \
+         JPEG it has already. Rounding of JPEG has slope 1. The numbers compare degraded pictures. \
          Papers"; 1 + 4 * METHODS.len()];
     let mut i = 0;
     while i < METHODS.len() {
@@ -215,6 +235,11 @@ const fn all() -> [Param; COUNT] {
         n = put(&mut all, &[TERMS[i].param], n);
         i += 1;
     }
+    i = 0;
+    while i < DEGRADATIONS.len() {
+        n = put(&mut all, &[DEGRADATIONS[i].param], n);
+        i += 1;
+    }
     n = put(&mut all, &LAST, n);
     let (own, count) = own();
     i = 0;
@@ -279,6 +304,7 @@ mod tests {
         }
         let names: Vec<&str> = ALL.iter().map(|p| p.name).collect();
         let own = METHODS.iter().flat_map(|m| m.params).chain(TERMS.iter().map(|t| &t.param));
+        let own = own.chain(DEGRADATIONS.iter().map(|d| &d.param));
         for p in own.chain(&FIRST).chain(&LAST) {
             assert_eq!(names.iter().filter(|n| **n == p.name).count(), 1, "{}", p.name);
         }
@@ -287,5 +313,6 @@ mod tests {
             assert!(ALL.iter().any(|known| (known.name, known.doc) == (p.name, p.doc)), "{p:?}");
         }
         assert!(TERMS.iter().all(|t| t.name == t.param.name));
+        assert!(DEGRADATIONS.iter().all(|d| d.name == d.param.name));
     }
 }

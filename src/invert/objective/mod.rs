@@ -5,29 +5,39 @@
 //!
 //! With a mask `m` the terms see `target + m · (picture − target)`: outside the mask that is the
 //! target itself. So no term, not even one that looks at pictures through a network, has a slope
-//! there: every gradient passes the factor `m`, which is exactly 0. Losses are divided by the mean
+//! there: every gradient passes the factor `m`, which is exactly 0. Where pictures are degraded
+//! before they are compared, both and the mask are of that size. Losses are divided by the mean
 //! of the mask: a mean squared error is then the mean over the mask's pixels.
 
 #[cfg(test)]
 mod dummy_term;
+mod geocross;
+mod huber;
+mod identity;
 mod in_domain;
 mod l1;
 mod l2;
+mod lpips;
+mod msssim;
 mod noise;
 mod offset;
 mod perceptual;
+mod prior;
 mod prior_pn;
 mod residual;
 
 pub use noise::{normalise, regulariser};
 
+use super::degrade::Degrader;
 use super::job::Job;
 use crate::error::Result;
+use crate::generator::whitening::Whitening;
 use crate::lang::types::Param;
 use crate::metric::resize_to;
 use crate::space::Space;
 use candle_core::{DType, Tensor};
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 /// The largest side at which the projector compares pictures.
 const LIMITED_SIDE: usize = 256;
@@ -36,8 +46,14 @@ const LIMITED_SIDE: usize = 256;
 pub const TERMS: &[&TermKind] = &[
     &l2::TERM,
     &l1::TERM,
+    &huber::TERM,
+    &msssim::TERM,
     &perceptual::TERM,
+    &lpips::TERM,
+    &identity::TERM,
     &offset::TERM,
+    &geocross::TERM,
+    &prior::TERM,
     &prior_pn::TERM,
     &residual::TERM,
     &in_domain::TERM,
@@ -125,6 +141,8 @@ pub struct Setup<'s, 'a> {
     pub targets: &'s Tensor,
     /// The spread of w, σ_w.
     pub sigma: &'s dyn Fn() -> Result<f64>,
+    /// The whitening of w by its mean and covariance.
+    pub gaussian: &'s dyn Fn() -> Result<Whitening>,
 }
 
 /// A kind of loss term, as the rest of the program knows it.
@@ -153,7 +171,7 @@ pub type Loss = (&'static str, Tensor);
 
 /// The objective for the pictures of a batch.
 pub struct Objective<'a> {
-    /// The pictures to reach, `[N, C, H, W]`, at the generator's size.
+    /// The pictures to reach, `[N, C, H, W]`, at the size of the degraded pictures.
     targets: Tensor,
     /// The targets at the size at which they are compared.
     compared: Tensor,
@@ -161,28 +179,38 @@ pub struct Objective<'a> {
     mask: Option<Tensor>,
     /// The mask's mean, `[1 or N]`.
     share: Option<Tensor>,
+    degrader: Option<Arc<Degrader>>,
     terms: Vec<Weighted<'a>>,
     limited: bool,
 }
 
 impl<'a> Objective<'a> {
-    /// An objective without terms; `limited` compares at no more than 256 pixels a side, as the
-    /// projector does.
+    /// An objective without terms for targets at the generator's size; `limited` compares at no
+    /// more than 256 pixels a side, as the projector does.
     ///
     /// # Errors
     /// When the target cannot be resized.
-    pub fn new(targets: &Tensor, limited: bool) -> Result<Self> {
-        let compared = if limited { limit(targets)? } else { targets.clone() };
-        let targets = targets.clone();
-        Ok(Self { targets, compared, mask: None, share: None, terms: Vec::new(), limited })
+    pub fn new(
+        targets: &Tensor,
+        (degrader, limited): (Option<Arc<Degrader>>, bool),
+    ) -> Result<Self> {
+        let targets = match &degrader {
+            Some(degrader) => degrader.target(targets)?,
+            None => targets.clone(),
+        };
+        let compared = if limited { limit(&targets)? } else { targets.clone() };
+        let (mask, share, terms) = (None, None, Vec::new());
+        Ok(Self { targets, compared, mask, share, degrader, terms, limited })
     }
 
-    /// Applies a mask `[1 or N, 1, H, W]` at the targets' size, besides one that it has.
+    /// Applies a mask `[1 or N, 1, H, W]` at the generator's size, besides one that it has.
     ///
     /// # Errors
     /// When the mask does not fit.
     pub fn masked(mut self, mask: &Tensor) -> Result<Self> {
         let mask = mask.to_device(self.targets.device())?.to_dtype(DType::F32)?;
+        let (_, _, h, w) = self.targets.dims4()?;
+        let mask = resize_to(&mask, h, w)?;
         let mask = match &self.mask {
             Some(other) => other.broadcast_mul(&mask)?,
             None => mask,
@@ -239,10 +267,14 @@ impl<'a> Objective<'a> {
 
     /// The pictures as the terms see them.
     fn seen(&self, pictures: &Tensor) -> Result<Tensor> {
-        let seen = match &self.mask {
+        let degraded = match &self.degrader {
+            Some(degrader) => degrader.apply(pictures)?,
             None => pictures.clone(),
+        };
+        let seen = match &self.mask {
+            None => degraded,
             Some(mask) => {
-                let inside = (pictures - &self.targets)?.broadcast_mul(mask)?;
+                let inside = (degraded - &self.targets)?.broadcast_mul(mask)?;
                 (&self.targets + inside)?
             }
         };
@@ -279,3 +311,5 @@ fn always(_: &Job<'_>, _: Space) -> Result<()> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unit_tests;

@@ -29,7 +29,7 @@ pub(super) const TERM: TermKind = TermKind {
 };
 
 /// The space of the codes that are searched, and PN or PN+, where their v is.
-fn ends(job: &Job<'_>, searched: Space) -> Result<(Space, Space)> {
+pub(super) fn ends(job: &Job<'_>, searched: Space) -> Result<(Space, Space)> {
     let from = match searched {
         Space::F => spaces::read_by_synthesis(job.generator),
         other => other,

@@ -7,10 +7,11 @@ use crate::control::Control;
 use crate::error::{Error, Result};
 use crate::generator::spaces::model_id;
 use crate::generator::{Input, pictures};
+use crate::invert::degrade;
 use crate::invert::problem::Run;
 use crate::invert::state::{Best, State};
 use crate::latent::{Code, Part, Parts};
-use crate::metric::{Metric, Mse, Psnr, Ssim};
+use crate::metric::{Metric, Mse, Psnr, Ssim, resize_to};
 use candle_core::{DType, Device, Tensor};
 
 /// Puts the images' outcomes together.
@@ -50,7 +51,10 @@ pub(in crate::invert) fn assemble(
     } else {
         stack(&|b| b.picture.clone())?
     };
-    let numbers = measure(run, &reconstruction, target)?;
+    let numbers = match &run.degrader {
+        None => measure(run, &reconstruction, target)?,
+        Some(d) => measure(run, &d.apply(&reconstruction)?, &d.target(target)?)?,
+    };
     let mut diagnosis = diagnose(run, &code)?;
     warn(&mut diagnosis, run, &numbers, &outcomes);
     Ok(Inversion {
@@ -91,11 +95,22 @@ fn measure(run: &Run<'_>, a: &Tensor, b: &Tensor) -> Result<Vec<Number>> {
     if let Some(p) = run.job.perceptual {
         metrics.push(p);
     }
+    if let Some(lpips) = run.job.lpips {
+        metrics.push(lpips);
+    }
     let of = |m: &dyn Metric| -> Result<Number> {
-        Ok(number((m.name(), m.unit()), m.measure(a, b)?, m.definition()))
+        Ok(number((m.name(), m.unit()), m.measure(a, b)?, definition(run, &m.definition())))
     };
-    let masked = run.mask.as_ref().map(|m| psnr_in(m, a, b));
+    let masked = run.mask.as_ref().map(|m| psnr_in(run, m, a, b));
     metrics.into_iter().map(of).chain(masked).collect()
+}
+
+/// A definition that says what is compared.
+fn definition(run: &Run<'_>, own: &str) -> String {
+    match degrade::words(&run.config.degrade) {
+        none if none.is_empty() => own.into(),
+        some => format!("of the reconstruction after {some}, against the target: {own}"),
+    }
 }
 
 fn number((name, unit): (&str, &str), each: Vec<f64>, definition: String) -> Number {
@@ -104,14 +119,15 @@ fn number((name, unit): (&str, &str), each: Vec<f64>, definition: String) -> Num
 }
 
 /// PSNR of what a mask `[1, 1, H, W]` holds.
-fn psnr_in(mask: &Tensor, a: &Tensor, b: &Tensor) -> Result<Number> {
+fn psnr_in(run: &Run<'_>, mask: &Tensor, a: &Tensor, b: &Tensor) -> Result<Number> {
     let doubles = |t: &Tensor| t.to_device(&Device::Cpu)?.to_dtype(DType::F64);
-    let (a, b, mask) = (doubles(a)?, doubles(b)?, doubles(mask)?);
+    let (_, _, h, w) = a.dims4()?;
+    let (a, b, mask) = (doubles(a)?, doubles(b)?, doubles(&resize_to(mask, h, w)?)?);
     let error = (a - b)?.sqr()?.mean_keepdim(1)?; // [N1HW]
     let weighed = error.broadcast_mul(&mask)?.flatten_from(1)?.sum(1)?.to_vec1::<f64>()?;
     let weight = mask.sum_all()?.to_vec0::<f64>()?;
     let each = weighed.iter().map(|e| 10.0 * libm::log10(4.0 * weight / e)).collect();
     let definition = "10 log10(peak² / MSE) with the squared error averaged by the mask's weights, \
                       peak 2, all channels together, values not clamped";
-    Ok(number(("psnr in mask", "dB"), each, definition.into()))
+    Ok(number(("psnr in mask", "dB"), each, self::definition(run, definition)))
 }

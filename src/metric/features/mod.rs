@@ -172,6 +172,15 @@ pub(crate) mod tests {
         )
     }
 
+    /// A random network for tests that also reads an identity of three numbers.
+    pub(crate) fn random_person(channels: usize) -> Features {
+        let identity =
+            |i: usize| serde_json::json!({"name": format!("identity_{i:02}"), "group": "identity"});
+        let outputs = serde_json::json!([{"name": "age"}, identity(0), identity(1), identity(2)]);
+        let (config, tensors) = layout(channels, outputs);
+        Features::new("random", config, held(tensors), &Device::Cpu).unwrap()
+    }
+
     /// A random network of one channel with these outputs, for tests.
     pub(crate) fn with_outputs(outputs: serde_json::Value) -> Features {
         with_outputs_and(outputs, serde_json::json!({}))

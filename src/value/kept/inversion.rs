@@ -8,7 +8,7 @@ use super::photograph::{Photograph, photographs};
 use super::picture::{Mask, Pixels};
 use crate::error::Result;
 use crate::invert::{
-    self, Config, Diagnosis, Init, Numbers, TERMS, Trace, Warning, Words, methods,
+    self, Config, DEGRADATIONS, Diagnosis, Init, Numbers, TERMS, Trace, Warning, Words, methods,
 };
 use crate::lang::types::Param;
 use crate::latent;
@@ -73,6 +73,8 @@ struct Asked {
     words: Vec<(String, String)>,
     #[serde(default = "one")]
     restarts: usize,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    degrade: Named,
     mask: Option<Mask>,
     noise: bool,
     #[serde(default)]
@@ -288,6 +290,7 @@ impl Asked {
             settings: named(&c.settings),
             words: c.words.iter().map(|(n, w)| (n.to_owned(), w.to_owned())).collect(),
             restarts: c.restarts,
+            degrade: named(&c.degrade),
             mask: match &c.mask {
                 Some(mask) => Some(Mask::of(mask, budget)?),
                 None => None,
@@ -330,6 +333,7 @@ impl Asked {
             settings: numbers(&self.settings, own)?,
             words: words(&self.words, method.params)?,
             restarts: self.restarts,
+            degrade: numbers(&self.degrade, DEGRADATIONS.iter().map(|d| d.name))?,
             mask: self.mask.as_ref().map(Mask::value).transpose()?,
             noise: self.noise,
             pose: self.pose,
@@ -337,6 +341,8 @@ impl Asked {
             until: self.until.map(f64::from),
             layer: self.layer,
             seed: self.seed,
+            // The files may have changed since.
+            lpips: None,
             checkpoint: None,
         })
     }

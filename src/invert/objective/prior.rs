@@ -1,0 +1,79 @@
+//! Gaussian prior on codes of Z and W.
+
+use super::{Forward, Setup, Term, TermKind};
+use crate::error::{Error, Result};
+use crate::generator::spaces;
+use crate::generator::whitening::Whitening;
+use crate::invert::job::Job;
+use crate::lang::types::{Kind, Param};
+use crate::space::Space;
+use candle_core::Tensor;
+
+/// `(x − μ)ᵀ Σ⁻¹ (x − μ) / D` of the code, in W+ the mean over its rows, with the mean μ and the
+/// covariance Σ of the prior: of z those are 0 and 1, of w those of 10,000 samples, with variances
+/// below 1e-5 of the largest raised to that. A typical sample has 1. Up to factors it is −log of the
+/// Gaussian's density.
+pub(super) const TERM: TermKind = TermKind {
+    name: "prior",
+    param: Param::optional(
+        "prior",
+        &[Kind::Number],
+        "-",
+        "weight that keeps codes near the prior: the squared distance from the mean of z or w, by \
+         their covariance; a typical sample has 1",
+    )
+    .within(0.0, 1e12)
+    .named(),
+    weight: 0.0,
+    automatic: false,
+    pictures: false,
+    check,
+    make,
+};
+
+/// The space of the codes that are searched.
+fn read(job: &Job<'_>, searched: Space) -> Space {
+    if searched == Space::F { spaces::read_by_synthesis(job.generator) } else { searched }
+}
+
+fn check(job: &Job<'_>, searched: Space) -> Result<()> {
+    match read(job, searched) {
+        Space::Z | Space::W | Space::WPlus => Ok(()),
+        Space::PN | Space::PNPlus => {
+            Err(Error::runtime("the prior of PN is `prior_pn`")
+                .hint("use prior_pn instead of prior"))
+        }
+        other => {
+            let text = format!("a search in {other} has no Gaussian prior");
+            Err(Error::runtime(text).hint("use prior: 0, or space: Z, W or W+"))
+        }
+    }
+}
+
+fn make<'a>(setup: &Setup<'_, 'a>) -> Result<Option<Box<dyn Term + 'a>>> {
+    check(setup.job, setup.space)?;
+    let whitening = match read(setup.job, setup.space) {
+        Space::Z => None,
+        _ => Some((setup.gaussian)()?),
+    };
+    Ok(Some(Box::new(Gaussian { whitening })))
+}
+
+struct Gaussian {
+    /// That of w; `None` for z.
+    whitening: Option<Whitening>,
+}
+
+impl Term for Gaussian {
+    fn name(&self) -> &'static str {
+        TERM.name
+    }
+
+    fn value(&self, at: &Forward<'_>) -> Result<Tensor> {
+        let v = match &self.whitening {
+            Some(whitening) => whitening.whiten(at.code)?,
+            None => at.code.clone(),
+        };
+        Ok(v.flatten_from(1)?.sqr()?.mean(1)?)
+    }
+}
