@@ -1,0 +1,41 @@
+"""Faces that gannet finds in photographs, against dlib. Usage: alignment.py FOLDER GANNET"""
+
+import pathlib
+import sys
+
+import numpy as np
+
+from common import Dlib, objects, picture, text
+
+
+def rows(gannet, path):
+    """The faces that gannet finds."""
+    found, _ = objects(gannet, "eval", f"faces({text(path)})")
+    return [row for one in found if one.get("type") == "Table" for row in one["rows"]]
+
+
+def main(folder, gannet):
+    dlib, hits, seen, sides, turns = Dlib(), 0, 0, [], []
+    for path in sorted((folder / "people").iterdir()):
+        faces, own, both = dlib.faces(picture(path)), rows(gannet, path), 0
+        for points in faces:
+            left, right = points[36:42].mean(0), points[42:48].mean(0)
+            middle, apart = (left + right) / 2, np.linalg.norm(right - left)
+            near = [r for r in own if np.hypot(r["x"] - middle[0], r["y"] - middle[1]) < r["side"] / 2]
+            if near:
+                both += 1
+                best = min(near, key=lambda r: np.hypot(r["x"] - middle[0], r["y"] - middle[1]))
+                sides.append(best["side"] / apart)
+                turns.append(np.degrees(np.arctan2(*(right - left)[::-1])) - best["turn"])
+        if len(faces):
+            seen, hits = seen + 1, hits + bool(both)
+        print(f"{path.name:40} dlib {len(faces)} gannet {len(own)} both {both}", flush=True)
+    print(f"pictures with a face that dlib sees: {seen}, found: {hits} ({100 * hits / max(seen, 1):.0f} %)")
+    print(f"side {np.median(sides):.2f} eye distances (from {min(sides):.2f} to {max(sides):.2f})")
+    print(f"turn {np.median(np.abs(turns)):.1f}° off, at most {np.max(np.abs(turns)):.1f}°")
+    alarms = [path.name for path in sorted((folder / "others").iterdir()) if rows(gannet, path)]
+    print(f"false alarms: {len(alarms)} {alarms}")
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
