@@ -332,7 +332,12 @@ pub(super) fn with_job<T>(
     control: &Control,
     search: impl FnOnce(&Job<'_>) -> Result<T>,
 ) -> Result<T> {
-    let perceptual = model.features()?.cloned().map(Perceptual::new);
+    let asked = config.weights.get("perceptual").is_some_and(|w| w > 0.0);
+    let perceptual = match model.features()? {
+        Some(own) => Some(Perceptual::new(own.clone())),
+        None if asked => model.general_features()?.map(Perceptual::borrowed),
+        None => None,
+    };
     search(&Job {
         perceptual: perceptual.as_ref(),
         labels,
